@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Scope-bound cleanup: a variable declared with one of these is released when
+ * its scope is left, whichever way.
+ *
+ *	CLEANUP_FREE char *path = NULL;
+ *	CLEANUP_FD int fd = -1;
+ *	LOCK_SCOPE(&cache->mutex);
+ *
+ * Give ownership away with take_ptr() or take_fd().
+ */
+#ifndef AMBERFS_BASE_CLEANUP_H
+#define AMBERFS_BASE_CLEANUP_H
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <errno.h>
+
+#define CLEANUP(fn) __attribute__((cleanup(fn)))
+
+static inline void cleanup_free(void *p)
+{
+	free(*(void **)p);
+}
+
+static inline void cleanup_fd(int *fd)
+{
+	if (*fd >= 0) {
+		int saved = errno;
+		close(*fd);
+		errno = saved;
+	}
+}
+
+static inline void cleanup_unlock(pthread_mutex_t **m)
+{
+	pthread_mutex_unlock(*m);
+}
+
+static inline int take_fd(int *fd)
+{
+	int r = *fd;
+	*fd = -1;
+	return r;
+}
+
+#define CLEANUP_FREE CLEANUP(cleanup_free)
+#define CLEANUP_FD CLEANUP(cleanup_fd)
+
+/* Hands the pointer over and leaves NULL behind. */
+#define take_ptr(p)                                                            \
+	({                                                                     \
+		__typeof__(p) *take_from_ = &(p);                              \
+		__typeof__(p) taken_ = *take_from_;                            \
+		*take_from_ = NULL;                                            \
+		taken_;                                                        \
+	})
+
+#define LOCK_SCOPE_NAME2(line) lock_scope_##line
+#define LOCK_SCOPE_NAME(line) LOCK_SCOPE_NAME2(line)
+
+/* Holds *MUTEX from here to the end of the enclosing block. */
+#define LOCK_SCOPE(mutex)                                                      \
+	CLEANUP(cleanup_unlock)                                                \
+	__attribute__((unused)) pthread_mutex_t *LOCK_SCOPE_NAME(__LINE__) =   \
+			({                                                     \
+				pthread_mutex_lock(mutex);                     \
+				(mutex);                                       \
+			})
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The thread's one line of text for the failure under way; see error.h. */
+#include "error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local char text[ERROR_TEXT_MAX];
+static _Thread_local bool text_set;
+
+/* What an errno means to an operator, where the C library's words mislead. */
+static const char *meaning(int err)
+{
+	switch (-err) {
+	case EBADMSG:
+		return "stored bytes are damaged or forged";
+	case ESTALE:
+		return "it was removed meanwhile";
+	default:
+		return strerror(-err);
+	}
+}
+
+static void set_text(const char *fmt, va_list ap, const char *tail)
+{
+	char head[ERROR_TEXT_MAX];
+	vsnprintf(head, sizeof(head), fmt, ap);
+	if (tail != NULL)
+		snprintf(text, sizeof(text), "%.1500s: %.500s", head, tail);
+	else
+		snprintf(text, sizeof(text), "%s", head);
+	text_set = true;
+}
+
+int fail(int err, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	set_text(fmt, ap, NULL);
+	va_end(ap);
+	return err;
+}
+
+int fail_errno(int err, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	set_text(fmt, ap, meaning(err));
+	va_end(ap);
+	return err;
+}
+
+int fail_within(int err, const char *fmt, ...)
+{
+	char inner[ERROR_TEXT_MAX];
+	va_list ap;
+	snprintf(inner, sizeof(inner), "%s", error_text(err));
+	va_start(ap, fmt);
+	set_text(fmt, ap, inner);
+	va_end(ap);
+	return err;
+}
+
+const char *error_text(int err)
+{
+	return text_set ? text : meaning(err);
+}
+
+void error_clear(void)
+{
+	text_set = false;
+	text[0] = '\0';
+}
+
+void error_save(struct error_copy *to, int err)
+{
+	to->err = err;
+	snprintf(to->text, sizeof(to->text), "%s", error_text(err));
+}
+
+int error_load(const struct error_copy *from)
+{
+	return fail(from->err, "%s", from->text);
+}

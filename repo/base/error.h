@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Errors inside amberfs: a function returns 0 (or a count) or a negative errno.
+ * Two values have one fixed meaning each:
+ *
+ *	-EBADMSG	stored bytes are corrupt or forged
+ *	-ENOENT		the thing asked for is not there
+ *	-EKEYREJECTED	no key slot opens with the key given
+ *	-ESTALE		the session or snapshot was removed by someone else
+ *
+ * Beside the number, the thread that failed keeps one line of text for the
+ * person: what was being done to what, why it failed, and what to do. Library
+ * code never prints; a program prints error_text() once.
+ *
+ * Threading: the text belongs to the thread. To carry it from a worker to its
+ * caller, copy it with error_save() and put it back with error_load().
+ */
+#ifndef AMBERFS_BASE_ERROR_H
+#define AMBERFS_BASE_ERROR_H
+
+#define ERROR_TEXT_MAX 2048
+
+struct error_copy {
+	int err;
+	char text[ERROR_TEXT_MAX];
+};
+
+/* Sets the text and returns ERR. ERR is a negative errno. */
+int fail(int err, const char *fmt, ...)
+		__attribute__((format(printf, 2, 3), cold));
+
+/* Like fail(), and adds ": " and the meaning of ERR. */
+int fail_errno(int err, const char *fmt, ...)
+		__attribute__((format(printf, 2, 3), cold));
+
+/* Puts "…: " before the text that is there (or before the meaning of ERR). */
+int fail_within(int err, const char *fmt, ...)
+		__attribute__((format(printf, 2, 3), cold));
+
+/* The text for ERR: the one set by this thread, else the errno's meaning.
+ * Valid until the next failure in this thread. Never NULL. */
+const char *error_text(int err);
+
+/* Forgets this thread's text. */
+void error_clear(void);
+
+void error_save(struct error_copy *to, int err);
+int error_load(const struct error_copy *from);
+
+#endif

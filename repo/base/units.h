@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Sizes, durations and times as people write and read them. */
+#ifndef AMBERFS_BASE_UNITS_H
+#define AMBERFS_BASE_UNITS_H
+
+#include <stdint.h>
+
+#define KIB ((uint64_t)1 << 10)
+#define MIB ((uint64_t)1 << 20)
+#define GIB ((uint64_t)1 << 30)
+#define TIB ((uint64_t)1 << 40)
+
+#define SIZE_TEXT_MAX 32
+#define UTC_TEXT_MAX 17 /* 20261123T040000Z and NUL */
+
+/* "1.5 GiB": binary units, three figures. Returns OUT. */
+char *size_format(char out[SIZE_TEXT_MAX], uint64_t bytes);
+
+/* "64M", "1.5G", "512K", "100MiB", "4096": suffixes are powers of 1024, an
+ * optional "B" or "iB" follows. Returns 0, or -EINVAL with a text. */
+int size_parse(uint64_t *bytes, const char *text);
+
+/* "1:02:03" or "2:03" or "0.4 s". Returns OUT. */
+char *duration_format(char out[SIZE_TEXT_MAX], double seconds);
+
+/* 20261123T040000Z for a UTC second; years 1970 to 9999. Returns OUT. */
+char *utc_format(char out[UTC_TEXT_MAX], int64_t second);
+
+/* Accepts exactly what utc_format writes. Returns 0 or -EINVAL. */
+int utc_parse(int64_t *second, const char *text);
+
+/* Seconds of CLOCK_MONOTONIC. */
+double monotonic_now(void);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Where a backup puts chunks: looks an id up, and if nobody has it appends the
+ * chunk to a frame, frames to a pack, packs to the store. One sink per session,
+ * one stream per worker thread.
+ *
+ * Order of what becomes durable: the data packs, then the tree packs, both by
+ * chunk_sink_barrier, which a caller needs before writing a snapshot object.
+ *
+ * Errors are sticky: after a failed write every later call on the sink fails
+ * with the same error and text.
+ */
+#ifndef AMBERFS_DATA_CHUNK_SINK_H
+#define AMBERFS_DATA_CHUNK_SINK_H
+
+#include "packs.h"
+#include "../format/config.h"
+
+struct chunk_sink;
+struct chunk_stream;
+
+struct chunk_sink_stats {
+	uint64_t new_chunks, new_bytes;	/* plain, data chunks not known before */
+	uint64_t known_bytes;		/* plain, deduplicated */
+	uint64_t stored_bytes;		/* bytes written into packs */
+};
+
+int chunk_sink_new(struct chunk_sink **out, struct store *store,
+		const struct seal *seal, const struct config *config,
+		struct packs *packs, struct index *index, int zstd_level);
+void chunk_sink_free(struct chunk_sink *s); /* aborts open packs; NULL ok */
+
+/* A stream is used by one thread at a time. */
+int chunk_stream_new(struct chunk_sink *s, struct chunk_stream **out);
+void chunk_stream_free(struct chunk_stream *st); /* NULL allowed */
+
+/* Stores the chunk under its id unless it is known. 0 or -errno. */
+int chunk_stream_put(struct chunk_stream *st, enum pack_kind kind,
+		const struct id *id, const void *data, uint32_t len);
+/* Ends the open frames of this stream. */
+int chunk_stream_flush(struct chunk_stream *st);
+
+/* Makes everything put into flushed streams durable, data before tree, and
+ * gives the new ids to the index when there are many, or with LAST. */
+int chunk_sink_barrier(struct chunk_sink *s, bool last);
+
+void chunk_sink_stats(struct chunk_sink *s, struct chunk_sink_stats *out);
+
+#endif

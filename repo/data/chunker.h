@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Block-aligned content-defined chunking of one span. A cut is considered only
+ * after a 4 KiB block: where XXH3-64 (seeded) of the block has its low bits
+ * zero, once the chunk has the minimum, and always at the maximum and the
+ * span's end. An all-zero block ends the chunk before it and becomes hole.
+ * The state does not outlive the span, so spans may be chunked in any order.
+ *
+ * Two steps: chunker_scan marks blocks as the data passes by (in pieces of
+ * whole blocks), chunker_cut turns the marks of a whole span into pieces.
+ */
+#ifndef AMBERFS_DATA_CHUNKER_H
+#define AMBERFS_DATA_CHUNKER_H
+
+#include "../format/node.h"
+
+#define SPAN_BLOCKS (SPAN_SIZE / BLOCK_SIZE)
+
+struct chunker {
+	uint64_t seed;
+	uint32_t min, average, max;	/* bytes, multiples of BLOCK_SIZE;
+					   average a power of two */
+};
+
+enum block_mark {
+	BLOCK_PLAIN = 0,
+	BLOCK_CUT = 1,	/* a chunk may end after this block */
+	BLOCK_ZERO = 2,
+};
+
+struct piece {
+	uint32_t offset, len;	/* in the span, bytes */
+	bool hole;
+};
+
+/* Marks the blocks of DATA (LEN bytes; only a span's last block may be
+ * short). */
+void chunker_scan(const struct chunker *c, uint8_t *marks, const void *data,
+		uint32_t len);
+
+/* Pieces of a span of SPAN_LEN bytes, in order, covering it; adjacent holes
+ * are one. PIECES has room for SPAN_BLOCKS. Returns their number. */
+uint32_t chunker_cut(const struct chunker *c, const uint8_t *marks,
+		uint32_t span_len, struct piece *pieces);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Decoded frames in memory: a sharded cache of bounded size. A frame wanted by
+ * several threads is decoded by one (single flight), the others wait for it.
+ * A frame that only a random read wanted is decoded up to the byte it needs;
+ * wanted beyond that, it is decoded whole.
+ *
+ * Threading: all calls may run at once.
+ */
+#ifndef AMBERFS_DATA_FRAMES_H
+#define AMBERFS_DATA_FRAMES_H
+
+#include "packs.h"
+
+struct frames;
+
+struct frame {
+	const uint8_t *data;	/* plain bytes; valid while pinned */
+	uint32_t valid;		/* how many of them */
+	/* the rest of the object belongs to frames.c */
+};
+
+/* SIZE: bytes of plain data kept, pinned ones included as far as possible. */
+struct frames *frames_new(struct packs *packs, uint64_t size);
+void frames_free(struct frames *f);
+
+/* Pins the frame with at least UPTO plain bytes valid. 0; -EBADMSG, -ENOENT,
+ * -EIO, -ENOMEM (with a text). */
+int frames_get(struct frames *f, struct pack *pack, uint32_t frame,
+		uint32_t upto, struct frame **out);
+void frames_unpin(struct frame *frame); /* NULL allowed */
+void frames_repin(struct frame *frame); /* one more pin */
+
+/* True if it is there, or being decoded, whole. */
+bool frames_has(struct frames *f, const struct pack *pack, uint32_t frame);
+
+struct frames_stats {
+	uint64_t hits, decoded, decoded_bytes, waited;
+};
+void frames_stats(struct frames *f, struct frames_stats *out);
+
+#endif

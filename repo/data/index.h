@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Where chunks may be: id prefix → packs, in LMDB. A derived cache and only a
+ * hint: every answer must be checked against the pack's trailer by the caller,
+ * and every kind of damage to it costs time alone. lmdb.h is included by
+ * index.c alone.
+ *
+ * - The environment records repository id, machine id, device and inode of its
+ *   own data file; a mismatch (copied, restored, foreign) means a new one.
+ * - Its size is checked against the last used page before anything is read.
+ * - Everything that writes runs in a forked child process with a time limit
+ *   and under a lock of ours (flock, with a timeout): neither a stopped
+ *   process nor a damaged B-tree stops or kills a backup. If the child dies
+ *   the index is removed and built anew.
+ * - Readers hold no transaction between calls, grow their map when another
+ *   process grew it, and survive a read beyond the file (SIGBUS/SIGSEGV
+ *   within a look-up is caught: the index is given up for this session).
+ *
+ * Threading: index_find may run in many threads at once; the rest is
+ * serialised inside.
+ */
+#ifndef AMBERFS_DATA_INDEX_H
+#define AMBERFS_DATA_INDEX_H
+
+#include "../format/trailer.h"
+#include "../store/store.h"
+
+struct index;
+
+struct index_pack {
+	struct pack_id pack;
+	enum pack_kind kind;
+	uint32_t count;
+	uint64_t *prefixes;	/* id_prefix of each chunk, any order */
+};
+
+/* Reads a pack's trailer for the index: fills OUT (prefixes malloc'ed, owned
+ * by the index after). 0; -ENOENT: gone meanwhile; -EBADMSG: unreadable, leave
+ * it out; else the reconciliation fails with it. */
+typedef int index_load_fn(void *ctx, const struct pack_id *pack,
+		struct index_pack *out);
+
+/*
+ * Opens the index of the repository STORE. DIR: folder to use, or NULL for the
+ * default: REPO/index if that is writable and on a local filesystem, else
+ * $XDG_CACHE_HOME/amberfs/<repo id> (for root /var/cache/amberfs/<repo id>).
+ * It is made if missing. Does not read the packs: see index_reconcile.
+ * Must be called after the last fork of a daemon; once per process and
+ * repository. LOAD reads trailers.
+ */
+int index_open(struct index **out, struct store *store, const uint8_t *repo_id,
+		const char *dir, index_load_fn *load, void *load_ctx);
+void index_close(struct index *ix); /* NULL allowed */
+const char *index_dir(const struct index *ix);
+
+/* Packs that may hold a chunk with this prefix, at most MAX, newest first.
+ * Returns their number; 0 also when the index can't be read. */
+int index_find(struct index *ix, uint64_t prefix, struct pack_id *packs,
+		int max);
+
+/* Adds packs (durable ones) in one or a few large transactions. Returns 0, or
+ * -EAGAIN: another process holds the lock (nothing lost: a later reconcile
+ * finds them). */
+int index_add(struct index *ix, const struct index_pack *packs, size_t count);
+
+/* Brings in packs that appeared and drops those that went, for shards whose
+ * state moved. 0, or -errno of the store or loader. */
+int index_reconcile(struct index *ix);
+
+/* Forgets everything and reads every trailer. */
+int index_rebuild(struct index *ix);
+
+struct index_stats {
+	uint64_t chunks, packs, file_bytes;
+	uint64_t unreadable_packs; /* left out at the last reconcile */
+};
+int index_stats(struct index *ix, struct index_stats *out);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Packs as they are read: authenticated trailers, kept in memory within a
+ * bound, and the way from a chunk's id to its place (locality cache: a look-up
+ * that had to ask the index pulls in the whole trailer of the pack it found,
+ * and the neighbours are then answered from memory; Zhu, Li, Patterson,
+ * FAST 2008).
+ *
+ * Threading: all calls may run at once.
+ */
+#ifndef AMBERFS_DATA_PACKS_H
+#define AMBERFS_DATA_PACKS_H
+
+#include "index.h"
+
+struct packs;
+
+/* A loaded trailer, counted; immutable. */
+struct pack {
+	struct trailer *trailer;
+	/* the rest belongs to packs.c */
+	struct packs *owner;
+	unsigned refs;
+	bool gone, on_list;
+	uint32_t slot;
+	struct pack *newer, *older;
+};
+
+struct chunk_place {
+	struct pack *pack;	/* a reference: packs_release */
+	uint32_t chunk;		/* index in the trailer */
+};
+
+/* CHUNKS_MAX: the most chunk entries kept (about 64 bytes each). INDEX may be
+ * set later with packs_set_index (the two need each other). */
+struct packs *packs_new(struct store *store, const struct seal *seal,
+		const uint8_t *repo_id, uint32_t chunks_max);
+void packs_set_index(struct packs *p, struct index *index);
+void packs_free(struct packs *p);
+
+/* Loads and authenticates one pack's trailer: from memory, else from the
+ * store. 0 and a reference; -ENOENT, -EBADMSG (with a text), -EIO, -ENOMEM. */
+int packs_load(struct packs *p, const struct pack_id *id, struct pack **out);
+void packs_release(struct pack *pack); /* NULL allowed */
+/* Another reference to PACK. */
+struct pack *packs_hold(struct pack *pack);
+
+/* An index_load_fn; CTX is the struct packs. Does not fill the cache. */
+int packs_load_for_index(void *ctx, const struct pack_id *id,
+		struct index_pack *out);
+
+/* Puts a trailer that this process just wrote into the cache (takes it). */
+void packs_adopt(struct packs *p, struct trailer *t);
+
+/* For writers: a stored, uncondemned, undamaged copy of the chunk. 1 found
+ * (place filled), 0 not known, -errno. Never reconciles: a miss costs a
+ * duplicate. */
+int packs_find(struct packs *p, enum pack_kind kind, const struct id *id,
+		struct chunk_place *place);
+
+/* For readers: the AT-th copy (0, 1, …) of the chunk. A miss reconciles the
+ * index with the packs that exist, then rebuilds it once, before it is
+ * believed. 0 or -ENOENT (with a text), -errno. */
+int packs_locate(struct packs *p, enum pack_kind kind, const struct id *id,
+		unsigned at, struct chunk_place *place);
+
+/* Reads and opens frame FRAME's box into BUF (room: stored_len). *PLAIN points
+ * into BUF at *LEN bytes of compressed form. 0, -EBADMSG, -ENOENT, -EIO. */
+int packs_read_frame(struct packs *p, const struct pack *pack, uint32_t frame,
+		uint8_t *buf, uint8_t **plain, size_t *len);
+
+/* A pack is missing (deleted by prune): forget it everywhere. */
+void packs_drop(struct packs *p, const struct pack_id *id);
+
+/* Sets of packs and frames that writers must not find chunks in. */
+int packs_load_condemned(struct packs *p);
+/* Records an unreadable frame in damaged/ (best effort, once per frame). */
+void packs_mark_damaged(struct packs *p, const struct pack *pack,
+		uint32_t frame);
+bool packs_any_damaged(const struct packs *p);
+bool packs_is_damaged(const struct packs *p, const struct pack_id *pack,
+		uint32_t frame);
+
+#endif

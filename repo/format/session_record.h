@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a session publishes: sessions/<id>.<n>, JSON in an envelope; the record
+ * with the highest n counts, older ones are deleted after it is durable.
+ */
+#ifndef AMBERFS_FORMAT_SESSION_RECORD_H
+#define AMBERFS_FORMAT_SESSION_RECORD_H
+
+#include <jansson.h>
+
+#include "../crypto/seal.h"
+
+#define SESSION_ID_SIZE 16
+#define SESSION_ROOTS_MAX 65536u
+
+enum session_kind { SESSION_BACKUP, SESSION_MOUNT, SESSION_PRUNE,
+	SESSION_READ, SESSION_WRITE /* keys, forget */ };
+
+struct session_record {
+	enum session_kind kind;
+	int64_t started;	/* UTC second */
+	char *host;		/* escaped */
+	int64_t pid;
+	char *activity;		/* escaped: the source, the mountpoint; or NULL */
+	uint32_t root_count;
+	struct id *roots;	/* tree roots it stands on */
+};
+
+const char *session_kind_name(enum session_kind k);
+json_t *session_record_to_json(const struct session_record *r);
+/* 0, -EBADMSG, -ENOMEM. Fills R, freed by session_record_clear. */
+int session_record_from_json(struct session_record *r, const char *json,
+		size_t len);
+void session_record_clear(struct session_record *r);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A snapshot: one source at one moment. Stored as JSON (UTF-8, at most 16 MiB)
+ * in an envelope under snapshots/<component of the source>/<UTC time>. Its id
+ * is the keyed BLAKE2b-256 of the JSON bytes together with the object's name.
+ * Every name from outside is in its escaped form (name.h), so the JSON is
+ * harmless on a terminal; unknown members are ignored (FORMAT.md).
+ */
+#ifndef AMBERFS_FORMAT_SNAPSHOT_H
+#define AMBERFS_FORMAT_SNAPSHOT_H
+
+#include <jansson.h>
+
+#include "../base/units.h"
+#include "node.h"
+
+#define SNAPSHOT_FILES_MAX 65536u
+
+enum file_kind {
+	FILE_DISK,	/* a disk's guest-visible content */
+	FILE_IMAGE,	/* a file given by name, or by --exact: its bytes */
+	FILE_XML,	/* domain.xml */
+	FILE_NVRAM,
+	FILE_INFO,	/* what qemu-img info says, JSON */
+};
+
+/* What tells that a source file has not changed (DESIGN 4). */
+struct file_identity {
+	bool valid;		/* false: never take this file over unread */
+	uint64_t device, inode, size;
+	int64_t mtime_ns, ctime_ns;
+};
+
+struct snapshot_file {
+	char *name;		/* in the mount, escaped, unique: "vda.raw" */
+	enum file_kind kind;
+	uint64_t size;		/* bytes */
+	uint32_t mode;		/* permission bits in the mount */
+	int64_t mtime_ns;
+	struct tree_root root;
+	char *source_path;	/* escaped path on the host, or NULL */
+	char *format;		/* of the source: "raw", "qcow2"; or NULL */
+	char *target;		/* "vda", or NULL */
+	/* Of the file itself, or of each file of a chain, top first. */
+	uint32_t identity_count;
+	struct file_identity *identities;
+	/* What else the reading depended on (e.g. the chain's formats), an
+	 * opaque text compared as it is; or NULL. */
+	char *reading;
+	json_t *extra;		/* members this version doesn't know; or NULL */
+};
+
+enum snapshot_kind { SNAPSHOT_FILES, SNAPSHOT_DOMAIN };
+
+struct snapshot {
+	struct id id;		/* derived, not stored */
+	char *object;		/* "snapshots/…/…", derived */
+	char *source;		/* escaped */
+	enum snapshot_kind kind;
+	int64_t time;		/* UTC second of its name */
+	int64_t started_ns, finished_ns;
+	uint64_t sequence;	/* 1, 2, … per source */
+	struct id predecessor;	/* zero: none */
+	char *host;		/* escaped */
+	char *uuid;		/* of the domain, or NULL */
+	char *consistency;	/* "offline", "crash", "filesystem", or NULL */
+	uint64_t read_bytes, new_bytes, stored_bytes;
+	uint32_t skipped_count;	/* disks not in it, with reasons */
+	struct snapshot_skipped {
+		char *target, *reason; /* escaped / plain text */
+	} *skipped;
+	uint32_t file_count;
+	struct snapshot_file *files;
+	json_t *extra;
+};
+
+/* Zeroed; snapshot_free frees all that it points to. */
+struct snapshot *snapshot_new(void);
+void snapshot_free(struct snapshot *s); /* NULL allowed */
+
+/* Appends a zeroed file and returns it (valid until the next call), or NULL.*/
+struct snapshot_file *snapshot_add_file(struct snapshot *s);
+struct snapshot_file *snapshot_find_file(const struct snapshot *s,
+		const char *name);
+/* Deep copy of a file record into a zeroed one. 0 or -ENOMEM. */
+int snapshot_copy_file(struct snapshot_file *to,
+		const struct snapshot_file *from);
+
+/* Makes the name unique within S: "disk.img", then "disk-2.img", … .
+ * Returns a string to free, or NULL. */
+char *snapshot_unique_name(const struct snapshot *s, const char *wanted);
+
+/* A new JSON object (what is stored, and shown as snapshot.json and by
+ * --json with DERIVED: id and object name added). NULL without memory. */
+json_t *snapshot_to_json(const struct snapshot *s, bool derived);
+
+/* From the payload of the object OBJECT; checks bounds, names, that source and
+ * time match OBJECT. 0, -EBADMSG with a text, -ENOMEM. */
+int snapshot_from_json(struct snapshot **out, const struct seal *seal,
+		const char *object, const char *json, size_t len);
+
+/* "snapshots/SOURCE-COMPONENT/20261123T040000Z". */
+void snapshot_object_name(char *out, size_t size, const char *source,
+		int64_t time);
+
+const char *file_kind_name(enum file_kind k);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reading an image: the FUSE-free core that the mount, restore, verify and the
+ * tests share. Offsets and lengths are bytes.
+ *
+ * Errors: -EBADMSG damaged (all copies tried; the text and report name pack
+ * and frame), -ENOENT a chunk is nowhere, -EIO, -ENOMEM. Wrong bytes never.
+ * Threading: all calls on one image may run at once.
+ */
+#ifndef AMBERFS_IMAGE_IMAGE_H
+#define AMBERFS_IMAGE_IMAGE_H
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "../data/frames.h"
+#include "../format/snapshot.h"
+#include "../base/pool.h"
+
+/* What images of one process share: decoded frames, decoded nodes, threads
+ * that decode ahead. */
+struct image_reader;
+
+struct image_reader_options {
+	uint64_t cache_size;	/* decoded frames, bytes */
+	unsigned threads;	/* that decode ahead; 0: none */
+};
+int image_reader_new(struct image_reader **out, struct packs *packs,
+		const struct image_reader_options *o);
+void image_reader_free(struct image_reader *r);
+struct frames *image_reader_frames(struct image_reader *r);
+
+struct image;
+
+/* Cheap: reads nothing. ROOT and SIZE come from a snapshot file. */
+int image_open(struct image **out, struct image_reader *r,
+		const struct tree_root *root, uint64_t size);
+void image_close(struct image *i); /* NULL allowed */
+uint64_t image_size(const struct image *i);
+
+/* Like pread(2): short only at the end of the image. */
+ssize_t image_pread(struct image *i, void *buf, size_t len, uint64_t offset);
+
+/*
+ * The same without copying: fills at most *COUNT iovecs that together hold
+ * LEN bytes (less at the end of the image) and point into pinned frames and a
+ * page of zeros. Returns bytes; release with image_unpin. PINS has room for
+ * *COUNT. -E2BIG: more iovecs would be needed; use image_pread.
+ */
+struct image_iov {
+	struct iovec *iov;
+	struct frame **pins;
+	int room;		/* of both arrays */
+	int count;		/* iovecs used */
+	int pinned;		/* pins used */
+};
+ssize_t image_read_iov(struct image *i, struct image_iov *v, size_t len,
+		uint64_t offset);
+void image_unpin(struct image_iov *v);
+
+/* Next data (or hole) at or after OFFSET as lseek(2) defines it: SEEK_HOLE's
+ * answer is at most the size; -ENXIO where lseek says so. WHENCE is SEEK_DATA
+ * or SEEK_HOLE. */
+off_t image_seek(struct image *i, off_t offset, int whence);
+
+/* Asks the threads to decode what [offset, offset+len) needs; returns at once.
+ * Does nothing where their queue is full. */
+void image_prefetch(struct image *i, uint64_t offset, uint64_t len);
+
+/* Sequential reading is recognised per handle: call for each read with the
+ * handle's state (zeroed at first); prefetches by itself. Callers serialise
+ * calls with one state or accept that it is a hint. */
+struct image_sequence {
+	uint64_t next, window, ahead;
+};
+void image_note_read(struct image *i, struct image_sequence *s,
+		uint64_t offset, uint64_t len);
+
+/* Calls FN for each entry of each leaf in order (for verify and repair):
+ * data entries and merged holes are not merged across leaves. FN returns
+ * non-zero to stop. Whole missing subtrees come as -errno unless ON_ERROR is
+ * given, which gets the range and the error and returns 0 to go on. */
+typedef int image_entry_fn(void *ctx, uint64_t offset,
+		const struct leaf_entry *entry);
+typedef int image_error_fn(void *ctx, uint64_t offset, uint64_t len, int err);
+int image_walk(struct image *i, image_entry_fn *fn, image_error_fn *on_error,
+		void *ctx);
+
+/* The decoded leaf over span SPAN; NULL result for an all-hole span. The leaf
+ * is counted: image_leaf_release. */
+int image_leaf(struct image *i, uint64_t span, const struct leaf **out,
+		struct id *id);
+void image_leaf_release(const struct leaf *leaf);
+
+#endif

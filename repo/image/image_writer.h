@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Writing an image: spans to worker threads, chunks to the sink, leaves to
+ * nodes, nodes to a root.
+ */
+#ifndef AMBERFS_IMAGE_IMAGE_WRITER_H
+#define AMBERFS_IMAGE_IMAGE_WRITER_H
+
+#include <signal.h>
+
+#include "../data/chunk_sink.h"
+#include "../base/throttle.h"
+#include "image.h"
+
+/*
+ * Where an image's bytes come from. READ and EXTENT are called by several
+ * workers at once, each with its own worker number (0 … workers-1).
+ */
+struct image_source {
+	uint64_t size;		/* bytes; ignored for a stream */
+	/* Exactly LEN bytes at OFFSET (within SIZE). 0 or -errno with text. */
+	int (*read)(void *ctx, unsigned worker, void *buf, size_t len,
+			uint64_t offset);
+	/* What is at OFFSET: *HOLE and how far that goes, at most to LIMIT
+	 * (*END > OFFSET). May be NULL: all is data. 0 or -errno. */
+	int (*extent)(void *ctx, unsigned worker, uint64_t offset,
+			uint64_t limit, bool *hole, uint64_t *end);
+	/* For a stream instead of READ: the next bytes, up to LEN; 0: the end,
+	 * -errno. Called by one thread. */
+	ssize_t (*next)(void *ctx, void *buf, size_t len);
+	void *ctx;
+};
+
+struct image_counts {	/* bytes, updated while it runs; read at any time */
+	_Atomic uint64_t done;		/* of SIZE dealt with */
+	_Atomic uint64_t read;		/* read from the source */
+	_Atomic uint64_t holes;		/* not read: the source says hole */
+	_Atomic uint64_t zeros;		/* read and found zero */
+	_Atomic uint64_t same;		/* recognised by span proof */
+};
+
+struct image_writer;
+
+/* WORKERS threads with about 18 MiB each. THROTTLE may be NULL. The seal, sink
+ * and reader outlive the writer. */
+int image_writer_new(struct image_writer **out, const struct seal *seal,
+		const struct config *config, struct chunk_sink *sink,
+		struct image_reader *reader, unsigned workers,
+		struct throttle *throttle);
+void image_writer_free(struct image_writer *w); /* NULL allowed */
+
+/*
+ * Stores one image. BASE may be NULL, or an image of an earlier snapshot whose
+ * root the session has published: its spans are taken over where the proof
+ * says that they are equal. *CANCEL (may be NULL) is looked at often: true
+ * ends with -ECANCELED. On success ROOT and *SIZE are set; nothing is durable
+ * before chunk_sink_barrier. 0 or -errno.
+ */
+int image_write(struct image_writer *w, const struct image_source *source,
+		struct image *base, struct image_counts *counts,
+		const volatile sig_atomic_t *cancel, struct tree_root *root,
+		uint64_t *size);
+
+/* Ends the workers' open frames: before chunk_sink_barrier. */
+int image_writer_flush(struct image_writer *w);
+
+#endif

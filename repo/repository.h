@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * An open repository: what the three programs share. Opening reads config and
+ * unlocks the key; the index and the packs are set up by repository_attach,
+ * which must come after a daemon's last fork.
+ */
+#ifndef AMBERFS_REPOSITORY_H
+#define AMBERFS_REPOSITORY_H
+
+#include "base/options.h"
+#include "data/packs.h"
+#include "format/config.h"
+#include "format/snapshot.h"
+#include "image/image.h"
+
+struct repository {
+	struct store *store;
+	struct config config;
+	struct seal *seal;
+	struct packs *packs;	/* after repository_attach */
+	struct index *index;	/* after repository_attach */
+};
+
+/* How to unlock; filled from options and environment by the option table. */
+struct credentials {
+	const char *passphrase_file;	/* --passphrase-file */
+	const char *passphrase_command;	/* --passphrase-command */
+	const char *key_file;		/* --key-file */
+	bool no_encryption;		/* --no-encryption, for init */
+};
+
+struct repository_options {
+	struct credentials credentials;
+	const char *index_dir;		/* --index-dir; NULL: default */
+	uint32_t chunks_max;		/* locality cache; 0: default */
+};
+
+/* The option rows that every command with a REPO has: --key-file,
+ * --passphrase-file, --passphrase-command, --index-dir. O is remembered. */
+const struct option *repository_option_table(struct repository_options *o);
+
+/* 0; -ENOENT no repository there; -EKEYREJECTED; … with a text that names
+ * PATH and the remedy. */
+int repository_open(struct repository **out, const char *path,
+		const struct repository_options *o);
+int repository_attach(struct repository *r, const struct repository_options *o);
+void repository_close(struct repository *r); /* NULL allowed */
+
+/* Makes a new one: folders, reserve file, key slot, config last. */
+int repository_init(const char *path, const struct repository_options *o,
+		const struct config *config);
+
+/* --- snapshots --- */
+
+/* Loads all, or those of SOURCE (escaped; NULL: all), sorted by source and
+ * time. Objects that can't be read are reported through ON_BAD (may be NULL:
+ * fail) and left out. */
+struct snapshot_list {
+	struct snapshot **items;
+	size_t count;
+};
+typedef void snapshot_bad_fn(void *ctx, const char *object, int err);
+int snapshot_list_load(struct repository *r, const char *source,
+		struct snapshot_list *out, snapshot_bad_fn *on_bad, void *ctx);
+void snapshot_list_clear(struct snapshot_list *l);
+
+int snapshot_load(struct repository *r, const char *object,
+		struct snapshot **out);
+
+/* SPEC: "source/time", "source/latest", a unique prefix (4+ digits) of an id;
+ * each may be followed by "/file". *FILE (malloc'ed, may be NULL result) gets
+ * the file's name. -ENOENT, -ENOTUNIQ with texts that help. */
+int snapshot_resolve(struct repository *r, const char *spec,
+		struct snapshot **out, char **file);
+
+/* Newest of SOURCE, or NULL in *OUT. Warns (report) of a rollback if this
+ * machine has seen a newer sequence number (remembered beside the index). */
+int snapshot_latest(struct repository *r, const char *source,
+		struct snapshot **out);
+
+/* THE commit point. Takes the next free second at or after SNAP->time, sets
+ * object and id. */
+int snapshot_commit(struct repository *r, struct snapshot *snap);
+
+int snapshot_forget(struct repository *r, const struct snapshot *snap);
+
+#endif

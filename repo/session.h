@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A session: this process at work in the repository, known to others. Alive as
+ * long as the lease (kernel lock) is held; its records say what it stands on.
+ * Threading: calls are serialised inside.
+ */
+#ifndef AMBERFS_SESSION_H
+#define AMBERFS_SESSION_H
+
+#include "format/session_record.h"
+#include "repository.h"
+
+struct session;
+
+/* Registers: lease, then record. Removes traces and temporary objects of dead
+ * sessions on the way, then reads the condemned. ACTIVITY: escaped; may be
+ * NULL. -EROFS or -EACCES: the repository can't be written (a reader may go on
+ * without a session and must say what that means). */
+int session_begin(struct session **out, struct repository *r,
+		enum session_kind kind, const char *activity);
+void session_end(struct session *s); /* removes the traces; NULL allowed */
+
+const char *session_id(const struct session *s); /* 32 digits */
+
+/* Publishes that the session stands on ROOT (durable before it returns) until
+ * session_leave. Counted per root. Zero ids are ignored. */
+int session_stand_on(struct session *s, const struct id *root);
+int session_leave(struct session *s, const struct id *root);
+
+/* 0, or -ESTALE: somebody took this session for dead and removed it. */
+int session_check(struct session *s);
+
+/* Calls FN for each session: ID, ALIVE, RECORD (NULL: unreadable). */
+typedef int session_fn(void *ctx, const char *id, bool alive,
+		const struct session_record *record);
+int session_list(struct repository *r, session_fn *fn, void *ctx);
+
+#endif

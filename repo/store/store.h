@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Object access: everything above reads and writes a repository through these
+ * calls, so nothing above assumes rename, mmap, append or folders. The local
+ * folder (local.c) is the first implementation.
+ *
+ * An object's name is "kind/rest", e.g. "packs/3f/3f…", of bytes that
+ * name_escape leaves alone and '/' and '%'. Objects are immutable: put once,
+ * read, deleted.
+ *
+ * Errors: negative errno with a text naming the object. -ENOENT: no such
+ * object; -EEXIST: exclusive put of a name that exists; -ENOSPC, -EDQUOT,
+ * -EIO, -EROFS, -EACCES as the system says.
+ * Threading: all calls on one store may run at once; one store_put belongs to
+ * one thread at a time.
+ */
+#ifndef AMBERFS_STORE_STORE_H
+#define AMBERFS_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define OBJECT_NAME_MAX 512
+
+struct store;
+struct store_put;
+
+/* Makes PATH (which must not exist, or be an empty folder) and the given
+ * kinds' folders, all fsynced. SHARDED kinds get folders 00 to ff. */
+int store_create_local(struct store **out, const char *path);
+
+/* Opens the folder; it need not be writable. -ENOENT: no such folder. */
+int store_open_local(struct store **out, const char *path);
+void store_close(struct store *s);
+
+/* False if the folder can't be written (permissions, read-only mount). */
+bool store_writable(const struct store *s);
+const char *store_path(const struct store *s); /* absolute, for messages */
+
+/* Sets the word (a session's id) that temporary names carry from now on. */
+void store_set_owner(struct store *s, const char *owner);
+
+/* Reads LEN bytes at OFFSET. Returns the bytes read: fewer only at the
+ * object's end. */
+ssize_t store_get_range(struct store *s, const char *name, void *buf,
+		size_t len, uint64_t offset);
+
+/* The whole object, at most MAX bytes (-EFBIG beyond), malloc'ed. */
+int store_get(struct store *s, const char *name, void **data, size_t *len,
+		size_t max);
+
+int store_size(struct store *s, const char *name, uint64_t *size);
+
+/* Writes the whole object durably under its final name in one step:
+ * 1 temporary file, 2 fsync, 3 rename (EXCLUSIVE: -EEXIST if the name is
+ * taken), 4 fsync of the folder. On an error nothing is under the name. */
+int store_put(struct store *s, const char *name, const void *data, size_t len,
+		bool exclusive);
+
+/* The same for large objects, bit by bit. put_commit frees P also on error;
+ * put_abort removes what was written (NULL allowed). Until commit nothing is
+ * under NAME. */
+int store_put_begin(struct store *s, struct store_put **p, const char *name);
+int store_put_write(struct store_put *p, const void *data, size_t len);
+int store_put_commit(struct store_put *p, bool exclusive);
+void store_put_abort(struct store_put *p);
+/* Reads back from an object being put (range must have been written). */
+int store_put_read(struct store_put *p, void *buf, size_t len,
+		uint64_t offset);
+
+/* Deletes durably (folder fsynced). -ENOENT if it is not there. */
+int store_delete(struct store *s, const char *name);
+
+/* Calls FN with each object's name below PREFIX ("packs/3f/", "snapshots/"),
+ * in no order; temporary and foreign files are passed over. FN returns
+ * non-zero to stop; that value is returned. A missing prefix is empty. */
+typedef int store_list_fn(void *ctx, const char *name);
+int store_list(struct store *s, const char *prefix, store_list_fn *fn,
+		void *ctx);
+
+/* A number that differs whenever objects were added to or deleted from
+ * "packs/XX/" since it was last asked for; 0: unknown, list it. The local
+ * folder's is its mtime in ns, or 0 while that is younger than 2 s. */
+uint64_t store_shard_state(struct store *s, unsigned shard);
+
+/* Removes temporary objects that carry OWNER (a dead session's id). */
+int store_remove_temporaries(struct store *s, const char *owner);
+
+struct store_space {
+	uint64_t total, free, available; /* bytes of the filesystem below */
+};
+int store_space(struct store *s, struct store_space *out);
+
+/* Closes cached descriptors of NAME (it was deleted by someone else). */
+void store_forget(struct store *s, const char *name);
+
+/* --- liveness: a lock that is freed when its holder dies --- */
+
+struct lease;
+
+/* Makes the lease "sessions/ID.lock" and holds it until lease_release or
+ * the process's end. */
+int lease_acquire(struct store *s, const char *id, struct lease **out);
+void lease_release(struct lease *l); /* removes it; NULL allowed */
+/* 1 alive, 0 dead or absent, or -errno. */
+int lease_alive(struct store *s, const char *id);
+/* Removes a dead one's traces. */
+int lease_remove_dead(struct store *s, const char *id);
+
+#endif
