@@ -13,6 +13,9 @@
 
 #include "../format/trailer.h"
 
+/* Plain bytes after which a block ends; settled by tests/tables. */
+#define FRAME_BLOCK (32u << 10)
+
 struct frame_encoder;
 struct frame_decoder;
 

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Marks blocks and cuts spans; see chunker.h for the rules. Neither reads
+ * files nor knows ids: it sees one span's bytes, and then only their marks.
+ */
+#include "chunker.h"
+
+#include <xxhash.h>
+
+#include "../base/bytes.h"
+
+/* The zero test comes first: most blocks of data fail it within their first
+ * bytes, and a zero block must never count as a place to cut. */
+static uint8_t mark(const struct chunker *c, const uint8_t *block, uint32_t len)
+{
+	uint64_t mask = c->average / BLOCK_SIZE - 1;
+
+	if (bytes_are_zero(block, len))
+		return BLOCK_ZERO;
+	if ((XXH3_64bits_withSeed(block, len, c->seed) & mask) == 0)
+		return BLOCK_CUT;
+	return BLOCK_PLAIN;
+}
+
+void chunker_scan(const struct chunker *c, uint8_t *marks, const void *data,
+		uint32_t len)
+{
+	const uint8_t *block = data;
+
+	while (len > 0) {
+		uint32_t n = len < BLOCK_SIZE ? len : BLOCK_SIZE;
+		*marks++ = mark(c, block, n);
+		block += n;
+		len -= n;
+	}
+}
+
+/* Blocks of the hole that starts at MARKS[0]. */
+static uint32_t hole_blocks(const uint8_t *marks, uint32_t count)
+{
+	uint32_t n = 1;
+	while (n < count && marks[n] == BLOCK_ZERO)
+		n++;
+	return n;
+}
+
+/* Blocks of the chunk that starts at MARKS[0]. */
+static uint32_t chunk_blocks(const struct chunker *c, const uint8_t *marks,
+		uint32_t count)
+{
+	uint32_t min = c->min / BLOCK_SIZE, max = c->max / BLOCK_SIZE;
+	uint32_t n = 1;
+
+	while (n < count && n < max && marks[n] != BLOCK_ZERO &&
+			!(n >= min && marks[n - 1] == BLOCK_CUT))
+		n++;
+	return n;
+}
+
+uint32_t chunker_cut(const struct chunker *c, const uint8_t *marks,
+		uint32_t span_len, struct piece *pieces)
+{
+	uint32_t count = (uint32_t)(round_up(span_len, BLOCK_SIZE) / BLOCK_SIZE);
+	uint32_t at = 0, made = 0;
+
+	while (at < count) {
+		bool hole = marks[at] == BLOCK_ZERO;
+		uint32_t n = hole ? hole_blocks(marks + at, count - at) :
+				    chunk_blocks(c, marks + at, count - at);
+		uint32_t start = at * BLOCK_SIZE;
+		at += n;
+		/* Only the span's last block may be short. */
+		uint32_t end = at == count ? span_len : at * BLOCK_SIZE;
+		pieces[made++] = (struct piece){
+			.offset = start, .len = end - start, .hole = hole
+		};
+	}
+	return made;
+}

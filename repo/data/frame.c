@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Frames in and out of zstd's form. What comes in to be decoded is taken for
+ * hostile: one current-format zstd frame, a window of at most FRAME_PLAIN_MAX,
+ * nothing written past the room that the caller's trailer promises. No
+ * checksum of zstd's own: the seal around a frame already answers for it.
+ */
+#include "frame.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "../base/bytes.h"
+
+/* log2 of FRAME_PLAIN_MAX: no frame of ours needs a larger window. */
+#define WINDOW_LOG_MAX 20
+_Static_assert(FRAME_PLAIN_MAX == 1u << WINDOW_LOG_MAX,
+		"window and frame must agree");
+
+struct frame_encoder {
+	ZSTD_CCtx *cctx;
+};
+
+struct frame_decoder {
+	ZSTD_DCtx *dctx;
+};
+
+struct frame_encoder *frame_encoder_new(int level)
+{
+	struct frame_encoder *e = calloc(1, sizeof(*e));
+	if (e == NULL)
+		return NULL;
+	e->cctx = ZSTD_createCCtx();
+	if (e->cctx == NULL ||
+			ZSTD_isError(ZSTD_CCtx_setParameter(e->cctx,
+					ZSTD_c_compressionLevel, level)) ||
+			ZSTD_isError(ZSTD_CCtx_setParameter(
+					e->cctx, ZSTD_c_contentSizeFlag, 0)) ||
+			ZSTD_isError(ZSTD_CCtx_setParameter(
+					e->cctx, ZSTD_c_checksumFlag, 0))) {
+		frame_encoder_free(e);
+		return NULL;
+	}
+	return e;
+}
+
+void frame_encoder_free(struct frame_encoder *e)
+{
+	if (e == NULL)
+		return;
+	ZSTD_freeCCtx(e->cctx);
+	free(e);
+}
+
+size_t frame_encode_bound(size_t len)
+{
+	return len; /* what would not get smaller is stored as it is */
+}
+
+/* Bytes of zstd's form in OUT, or 0: it needs more than ROOM, or memory. */
+static size_t compress(ZSTD_CCtx *cctx, uint8_t *out, size_t room,
+		const uint8_t *plain, size_t len)
+{
+	ZSTD_outBuffer to = { .dst = out, .size = room };
+	ZSTD_inBuffer from = { .src = plain };
+
+	ZSTD_CCtx_reset(cctx, ZSTD_reset_session_only);
+	/* The size lets zstd pick small tables, which fit a core's cache. */
+	if (ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(cctx, len)))
+		return 0;
+	while (from.size < len) {
+		size_t next = min_u64(from.size + FRAME_BLOCK, len);
+		from.size = next;
+		if (ZSTD_compressStream2(cctx, &to, &from, next == len ?
+				ZSTD_e_end : ZSTD_e_flush) != 0)
+			return 0;
+	}
+	return to.pos;
+}
+
+size_t frame_encode(struct frame_encoder *e, uint8_t *out, const void *plain,
+		size_t len, enum frame_compression *compression)
+{
+	/* A gain below a sixty-fourth is not worth decoding it for. */
+	size_t n = compress(e->cctx, out, len - len / 64, plain, len);
+	if (n > 0 && n < len) {
+		*compression = FRAME_ZSTD;
+		return n;
+	}
+	memcpy(out, plain, len);
+	*compression = FRAME_STORED;
+	return len;
+}
+
+struct frame_decoder *frame_decoder_new(void)
+{
+	struct frame_decoder *d = calloc(1, sizeof(*d));
+	if (d == NULL)
+		return NULL;
+	d->dctx = ZSTD_createDCtx();
+	if (d->dctx == NULL ||
+			ZSTD_isError(ZSTD_DCtx_setParameter(d->dctx,
+					ZSTD_d_windowLogMax, WINDOW_LOG_MAX))) {
+		frame_decoder_free(d);
+		return NULL;
+	}
+	return d;
+}
+
+void frame_decoder_free(struct frame_decoder *d)
+{
+	if (d == NULL)
+		return;
+	ZSTD_freeDCtx(d->dctx);
+	free(d);
+}
+
+/* Exactly one zstd frame of the current format. The library would also take
+ * skippable frames, several in a row, and the formats before 1.0, whose
+ * decoders nobody tests against hostile input any more. */
+static bool is_one_frame(const uint8_t *in, size_t len)
+{
+	return len >= 4 && get_le32(in) == ZSTD_MAGICNUMBER &&
+		ZSTD_findFrameCompressedSize(in, len) == len;
+}
+
+static ssize_t decompress_whole(ZSTD_DCtx *dctx, uint8_t *out, size_t plain_len,
+		const uint8_t *in, size_t len)
+{
+	size_t n = ZSTD_decompressDCtx(dctx, out, plain_len, in, len);
+	return n == plain_len ? (ssize_t)n : -EBADMSG;
+}
+
+/* At least UPTO bytes; stops decoding where the last of them is written. */
+static ssize_t decompress_part(ZSTD_DCtx *dctx, uint8_t *out, size_t upto,
+		const uint8_t *in, size_t len)
+{
+	ZSTD_outBuffer to = { .dst = out, .size = upto };
+	ZSTD_inBuffer from = { .src = in, .size = len };
+
+	ZSTD_DCtx_reset(dctx, ZSTD_reset_session_only);
+	while (to.pos < upto) {
+		size_t before = to.pos;
+		size_t left = ZSTD_decompressStream(dctx, &to, &from);
+		/* The whole input is there from the start: a call that makes
+		 * nothing of it has found its end. */
+		if (ZSTD_isError(left) || to.pos == before)
+			return -EBADMSG;
+	}
+	return (ssize_t)to.pos;
+}
+
+ssize_t frame_decode(struct frame_decoder *d,
+		enum frame_compression compression, uint8_t *out,
+		size_t plain_len, size_t upto, const uint8_t *in, size_t len)
+{
+	/* Whole blocks, since zstd decodes nothing smaller anyway. */
+	upto = min_u64(round_up(upto, FRAME_BLOCK), plain_len);
+	if (compression == FRAME_STORED) {
+		if (len != plain_len)
+			return -EBADMSG;
+		memcpy(out, in, upto);
+		return (ssize_t)upto;
+	}
+	if (compression != FRAME_ZSTD || !is_one_frame(in, len))
+		return -EBADMSG;
+	if (upto == plain_len)
+		return decompress_whole(d->dctx, out, plain_len, in, len);
+	return decompress_part(d->dctx, out, upto, in, len);
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Goal of this test: pieces cover a span by the rules, however it was fed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../repo/data/chunker.h"
+
+static const struct chunker usual = {
+	.seed = 0x1234567, .min = 16384, .average = 65536, .max = 262144
+};
+
+struct span {
+	uint8_t *data;
+	uint8_t marks[SPAN_BLOCKS];
+	struct piece pieces[SPAN_BLOCKS];
+	uint32_t len, count;
+};
+
+/* xorshift64: the same bytes on every run. */
+static void fill(uint8_t *p, size_t len, uint64_t seed)
+{
+	for (size_t i = 0; i < len; i++) {
+		seed ^= seed << 13;
+		seed ^= seed >> 7;
+		seed ^= seed << 17;
+		p[i] = (uint8_t)(seed >> 32);
+	}
+}
+
+static struct span *span_new(uint32_t len, uint64_t seed)
+{
+	struct span *s = calloc(1, sizeof(*s));
+	assert_non_null(s);
+	s->data = malloc(len);
+	assert_non_null(s->data);
+	s->len = len;
+	fill(s->data, len, seed);
+	return s;
+}
+
+static void span_free(struct span *s)
+{
+	free(s->data);
+	free(s);
+}
+
+static void span_cut(struct span *s, const struct chunker *c)
+{
+	chunker_scan(c, s->marks, s->data, s->len);
+	s->count = chunker_cut(c, s->marks, s->len, s->pieces);
+}
+
+static void zero(struct span *s, uint32_t block, uint32_t blocks)
+{
+	memset(s->data + block * BLOCK_SIZE, 0, blocks * BLOCK_SIZE);
+}
+
+/* What must hold for every span: cover, limits, holes, reasons for cuts. */
+static void check_rules(const struct span *s, const struct chunker *c)
+{
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < s->count; i++) {
+		const struct piece *p = &s->pieces[i];
+		bool last = i + 1 == s->count;
+		assert_int_equal(p->offset, at);
+		assert_true(p->len > 0);
+		at += p->len;
+		uint32_t end_block = (at - 1) / BLOCK_SIZE;
+		for (uint32_t b = p->offset / BLOCK_SIZE; b <= end_block; b++)
+			assert_int_equal(s->marks[b] == BLOCK_ZERO, p->hole);
+		if (!last)
+			assert_int_equal(at % BLOCK_SIZE, 0);
+		if (p->hole) {
+			assert_true(last || !s->pieces[i + 1].hole);
+			continue;
+		}
+		assert_true(p->len <= c->max);
+		bool natural = p->len >= c->min &&
+			s->marks[end_block] == BLOCK_CUT;
+		if (!last && !s->pieces[i + 1].hole)
+			assert_true(natural || p->len == c->max);
+		/* No place to cut was passed by. */
+		for (uint32_t b = (p->offset + c->min) / BLOCK_SIZE;
+				b <= end_block; b++)
+			assert_true(s->marks[b - 1] != BLOCK_CUT);
+	}
+	assert_int_equal(at, s->len);
+}
+
+static void test_random_span(void **state)
+{
+	(void)state;
+	struct span *s = span_new(SPAN_SIZE, 42);
+	span_cut(s, &usual);
+	check_rules(s, &usual);
+	/* Average 64 KiB and the minimum before it: 80 KiB or so. */
+	assert_in_range(s->count, 150, 300);
+	span_free(s);
+}
+
+static void test_holes(void **state)
+{
+	(void)state;
+	struct span *s = span_new(SPAN_SIZE, 43);
+	zero(s, 0, 3);		/* at the start */
+	zero(s, 100, 1);	/* alone */
+	zero(s, 102, 2);	/* after one block of data */
+	zero(s, 1000, 999);	/* two runs that touch */
+	zero(s, 1999, 1);
+	zero(s, SPAN_BLOCKS - 5, 5);
+	span_cut(s, &usual);
+	check_rules(s, &usual);
+	uint32_t holes = 0, big = 0;
+	for (uint32_t i = 0; i < s->count; i++) {
+		holes += s->pieces[i].hole;
+		big += s->pieces[i].hole &&
+			s->pieces[i].len == 1000 * BLOCK_SIZE;
+	}
+	assert_int_equal(holes, 5);
+	assert_int_equal(big, 1);
+	span_free(s);
+}
+
+static void test_all_zero(void **state)
+{
+	(void)state;
+	struct span *s = span_new(SPAN_SIZE, 44);
+	zero(s, 0, SPAN_BLOCKS);
+	span_cut(s, &usual);
+	assert_int_equal(s->count, 1);
+	assert_true(s->pieces[0].hole);
+	assert_int_equal(s->pieces[0].len, SPAN_SIZE);
+	span_free(s);
+}
+
+/* One byte other than zero makes a block data, wherever it stands. */
+static void test_almost_zero(void **state)
+{
+	(void)state;
+	static const uint32_t places[] = { 0, 1, 15, 16, 17, 2048, 4095 };
+	uint8_t block[BLOCK_SIZE] = { 0 };
+	uint8_t m = BLOCK_PLAIN;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		block[places[i]] = 1;
+		chunker_scan(&usual, &m, block, sizeof(block));
+		assert_int_not_equal(m, BLOCK_ZERO);
+		block[places[i]] = 0;
+		chunker_scan(&usual, &m, block, sizeof(block));
+		assert_int_equal(m, BLOCK_ZERO);
+	}
+}
+
+static void test_alternating(void **state)
+{
+	(void)state;
+	struct span *s = span_new(SPAN_SIZE, 45);
+	for (uint32_t b = 0; b < SPAN_BLOCKS; b += 2)
+		zero(s, b, 1);
+	span_cut(s, &usual);
+	check_rules(s, &usual);
+	assert_int_equal(s->count, SPAN_BLOCKS);
+	span_free(s);
+}
+
+/* Equal blocks that never are a place to cut: only the maximum cuts. */
+static void test_maximum(void **state)
+{
+	(void)state;
+	struct span *s = span_new(SPAN_SIZE, 46);
+	struct chunker c = usual;
+	uint8_t m;
+	do {
+		c.seed++;
+		chunker_scan(&c, &m, s->data, BLOCK_SIZE);
+	} while (m != BLOCK_PLAIN);
+	for (uint32_t b = 1; b < SPAN_BLOCKS; b++)
+		memcpy(s->data + b * BLOCK_SIZE, s->data, BLOCK_SIZE);
+	span_cut(s, &c);
+	check_rules(s, &c);
+	assert_int_equal(s->count, SPAN_SIZE / c.max);
+	span_free(s);
+}
+
+/* Every block is a place to cut: only the minimum holds back. */
+static void test_minimum(void **state)
+{
+	(void)state;
+	struct span *s = span_new(SPAN_SIZE, 47);
+	struct chunker c = usual;
+	c.average = BLOCK_SIZE;
+	span_cut(s, &c);
+	check_rules(s, &c);
+	assert_int_equal(s->count, SPAN_SIZE / c.min);
+	span_free(s);
+}
+
+static void test_short_last_block(void **state)
+{
+	(void)state;
+	static const uint32_t lens[] = { 1, 4095, 4096, 4097, 16385, 262145,
+		1000001, SPAN_SIZE - 1 };
+	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+		struct span *s = span_new(lens[i], 48 + i);
+		s->data[lens[i] - 1] = 1;
+		span_cut(s, &usual);
+		check_rules(s, &usual);
+		assert_false(s->pieces[s->count - 1].hole);
+		/* The same with the last block zero: a short hole. */
+		uint32_t tail = (lens[i] - 1) % BLOCK_SIZE + 1;
+		memset(s->data + lens[i] - tail, 0, tail);
+		span_cut(s, &usual);
+		check_rules(s, &usual);
+		assert_true(s->pieces[s->count - 1].hole);
+		span_free(s);
+	}
+}
+
+/* Marks do not depend on the sizes in which the data passed by. */
+static void test_fed_in_pieces(void **state)
+{
+	(void)state;
+	static uint8_t marks[SPAN_BLOCKS];
+	struct span *s = span_new(SPAN_SIZE - 1234, 60);
+	zero(s, 77, 100);
+	span_cut(s, &usual);
+	for (uint32_t step = 1; step < 300; step = step * 3 + 1) {
+		memset(marks, 0xff, sizeof(marks));
+		for (uint32_t b = 0; b * BLOCK_SIZE < s->len; b += step) {
+			uint32_t at = b * BLOCK_SIZE;
+			uint32_t n = step * BLOCK_SIZE;
+			if (n > s->len - at)
+				n = s->len - at;
+			chunker_scan(&usual, marks + b, s->data + at, n);
+		}
+		assert_memory_equal(marks, s->marks, SPAN_BLOCKS);
+	}
+	span_free(s);
+}
+
+/* A change moves cuts only until a new cut meets an old one. */
+static void test_change_stays_local(void **state)
+{
+	(void)state;
+	struct span *s = span_new(SPAN_SIZE, 61);
+	struct span *t = span_new(SPAN_SIZE, 61);
+	fill(t->data + (8u << 20), 3 * BLOCK_SIZE, 99);
+	span_cut(s, &usual);
+	span_cut(t, &usual);
+	uint32_t same = 0;
+	for (uint32_t i = 0, j = 0; i < s->count && j < t->count;) {
+		const struct piece *p = &s->pieces[i], *q = &t->pieces[j];
+		if (p->offset == q->offset && p->len == q->len)
+			same += p->len;
+		if (p->offset <= q->offset)
+			i++;
+		else
+			j++;
+	}
+	assert_true(same > SPAN_SIZE - (2u << 20));
+	span_free(s);
+	span_free(t);
+}
+
+/* Stored repositories depend on these very cuts to find duplicates. */
+static void test_cuts_are_stable(void **state)
+{
+	(void)state;
+	struct span *s = span_new(1u << 20, 7);
+	span_cut(s, &usual);
+	check_rules(s, &usual);
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < s->count; i++)
+		sum = sum * 31 + s->pieces[i].len / BLOCK_SIZE;
+	assert_int_equal(s->count, 13);
+	assert_int_equal(sum, 0xe997cfd765571f46);
+	struct chunker other = usual;
+	other.seed++;
+	uint8_t before[SPAN_BLOCKS];
+	memcpy(before, s->marks, sizeof(before));
+	span_cut(s, &other);
+	assert_memory_not_equal(before, s->marks, (1u << 20) / BLOCK_SIZE);
+	span_free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_random_span),
+		cmocka_unit_test(test_holes),
+		cmocka_unit_test(test_all_zero),
+		cmocka_unit_test(test_almost_zero),
+		cmocka_unit_test(test_alternating),
+		cmocka_unit_test(test_maximum),
+		cmocka_unit_test(test_minimum),
+		cmocka_unit_test(test_short_last_block),
+		cmocka_unit_test(test_fed_in_pieces),
+		cmocka_unit_test(test_change_stays_local),
+		cmocka_unit_test(test_cuts_are_stable),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
