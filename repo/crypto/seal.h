@@ -49,10 +49,17 @@ struct seal;
 /* Must be called before all else, in every process. 0 or -EIO. */
 int seal_global_init(void);
 
-/* MASTER has MASTER_KEY_SIZE bytes; it is copied into locked memory (not
- * dumped, wiped by seal_free). Returns NULL without memory. */
+/* MASTER has MASTER_KEY_SIZE bytes; it is copied into memory that is not
+ * dumped, is wiped by seal_free, and is locked where RLIMIT_MEMLOCK allows
+ * (seal_lock tells). Returns NULL without memory. */
 struct seal *seal_new(const uint8_t *master, bool encrypted);
 void seal_free(struct seal *s); /* NULL allowed */
+
+/* Keeps the keys out of swap. seal_new tries it too, but cannot say that it
+ * failed, and a fork loses the lock: a daemon calls this after its last fork.
+ * 0, or -errno with a text that is worth a warning; the keys work anyway. */
+int seal_lock(const struct seal *s);
+
 bool seal_encrypts(const struct seal *s);
 
 /* Copies the master key out (to wrap it in another slot). */
@@ -143,7 +150,8 @@ int seal_unwrap(uint8_t master[MASTER_KEY_SIZE], const uint8_t kek[32],
 		const uint8_t wrapped[WRAPPED_KEY_SIZE], const void *ad,
 		size_t ad_len);
 
-/* Locked, undumped, zeroed memory for secrets. NULL without memory. */
+/* Zeroed memory for secrets: not dumped, locked where RLIMIT_MEMLOCK allows.
+ * NULL without memory. */
 void *seal_secret_alloc(size_t len);
 void seal_secret_free(void *p); /* wipes; NULL allowed */
 
