@@ -55,7 +55,8 @@ int store_size(struct store *s, const char *name, uint64_t *size);
 
 /* Writes the whole object durably under its final name in one step:
  * 1 temporary file, 2 fsync, 3 rename (EXCLUSIVE: -EEXIST if the name is
- * taken), 4 fsync of the folder. On an error nothing is under the name. */
+ * taken), 4 fsync of the folder. On an error nothing is under the name, or,
+ * if an object there was to be replaced, the old or the new one. */
 int store_put(struct store *s, const char *name, const void *data, size_t len,
 		bool exclusive);
 

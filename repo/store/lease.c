@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Leases of the local folder: a kernel lock (flock) on "sessions/ID.lock".
+ * The kernel frees it when the last process that has the descriptor open ends,
+ * however it ends, so a dead session is known at once and for certain.
+ *
+ * The lock is taken on a temporary file that is then renamed, so the file is
+ * never seen unlocked while its owner lives. It need not be durable: after a
+ * crash of the machine nobody holds it anyway.
+ *
+ * A lock belongs to the open file, which a forked child shares: a child that
+ * outlives its parent would keep the parent's lease alive, and a parent that
+ * releases it would take it from the child. So a daemon must acquire its lease
+ * after its last fork; children that exec lose it by O_CLOEXEC.
+ */
+#include "local_internal.h"
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+
+#define LEASE_NAME_MAX 96
+
+struct lease {
+	int folder, fd;
+	char leaf[LEASE_NAME_MAX];
+};
+
+static int lease_name(char out[LEASE_NAME_MAX], const char *id)
+{
+	size_t len = strlen(id);
+	if (len >= LOCAL_OWNER_MAX || !local_component_ok(id, len))
+		return fail(-EINVAL, "not a possible session id");
+	snprintf(out, LEASE_NAME_MAX, "sessions/%s.lock", id);
+	return 0;
+}
+
+static int lock_failed(const struct store *s, int err)
+{
+	if (err == -ENOLCK || err == -EOPNOTSUPP || err == -ENOSYS)
+		return fail(err,
+				"the filesystem of %s has no locks (flock), "
+				"without which sessions can't be told dead "
+				"from alive; mount it with locks",
+				s->path);
+	return fail_errno(err, "can't lock a session in %s", s->path);
+}
+
+/* Makes, locks and names the file. */
+static int take(struct store *s, struct lease *l, const char *id,
+		const char *name)
+{
+	char tmp[LOCAL_TEMPORARY_MAX];
+	l->fd = local_open_temporary(s, l->folder, id, tmp);
+	if (l->fd < 0)
+		return local_fail(s, l->fd, "make", name);
+	int r = 0;
+	if (flock(l->fd, LOCK_EX | LOCK_NB) < 0)
+		r = lock_failed(s, -errno);
+	if (r == 0) {
+		r = local_rename_new(l->folder, l->fd, tmp, l->leaf);
+		if (r < 0)
+			local_fail(s, r, "make", name);
+	}
+	if (r < 0)
+		unlinkat(l->folder, tmp, 0);
+	return r;
+}
+
+static void lease_free(struct lease *l)
+{
+	if (l->fd >= 0)
+		close(l->fd);
+	if (l->folder >= 0)
+		close(l->folder);
+	free(l);
+}
+
+int lease_acquire(struct store *s, const char *id, struct lease **out)
+{
+	char name[LEASE_NAME_MAX];
+	int r = lease_name(name, id);
+	if (r < 0)
+		return r;
+	struct lease *l = calloc(1, sizeof(*l));
+	if (l == NULL)
+		return fail_errno(-ENOMEM, "making a session");
+	l->fd = -1;
+	memcpy(l->leaf, local_leaf(name), strlen(local_leaf(name)) + 1);
+	l->folder = local_open_folder(s, name);
+	if (l->folder < 0)
+		r = local_fail(s, l->folder, "open the folder of", name);
+	else
+		r = take(s, l, id, name);
+	if (r < 0) {
+		lease_free(l);
+		return r;
+	}
+	*out = l;
+	return 0;
+}
+
+void lease_release(struct lease *l)
+{
+	if (l == NULL)
+		return;
+	/* The name first: a name without a lock means a death. */
+	unlinkat(l->folder, l->leaf, 0);
+	lease_free(l);
+}
+
+/* 1, 0 or -errno. A shared lock is enough to ask with, so that those who ask
+ * at once don't take one another for the owner. */
+static int probe(struct store *s, const char *name)
+{
+	CLEANUP_FD int fd = openat(s->root, name,
+			O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return local_fail(s, -errno, "look at", name);
+	if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+		return 0;
+	return errno == EWOULDBLOCK ? 1 : lock_failed(s, -errno);
+}
+
+int lease_alive(struct store *s, const char *id)
+{
+	char name[LEASE_NAME_MAX];
+	int r = lease_name(name, id);
+	return r < 0 ? r : probe(s, name);
+}
+
+int lease_remove_dead(struct store *s, const char *id)
+{
+	char name[LEASE_NAME_MAX];
+	int r = lease_name(name, id);
+	if (r == 0)
+		r = probe(s, name);
+	if (r < 0)
+		return r;
+	if (r > 0)
+		return fail(-EBUSY, "the session %s is alive", id);
+	if (unlinkat(s->root, name, 0) < 0 && errno != ENOENT)
+		return local_fail(s, -errno, "delete", name);
+	return store_remove_temporaries(s, id);
+}

@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The store as a local folder: opening, reading, listing, deleting. Writing is
+ * in local_put.c, making a new one in local_create.c.
+ *
+ * Everything is reached from a descriptor of the folder, so a folder that is
+ * renamed or mounted over meanwhile changes nothing. Descriptors of packs stay
+ * open in a small cache; others are opened for each call.
+ */
+#include "local_internal.h"
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#define COMPONENTS_MAX 4
+#define TEMPORARY_PREFIX ".tmp."
+#define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+
+/* --- names and errors --- */
+
+static bool byte_ok(unsigned char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') ||
+	       (c != '\0' && strchr("._+=,@-%", c) != NULL);
+}
+
+bool local_component_ok(const char *name, size_t len)
+{
+	if (len == 0 || len > NAME_MAX || name[0] == '.')
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (!byte_ok((unsigned char)name[i]))
+			return false;
+	return true;
+}
+
+static bool is_lock_name(const char *name)
+{
+	size_t len = strlen(name);
+	return len >= 5 && strcmp(name + len - 5, ".lock") == 0;
+}
+
+static bool name_ok(const char *name)
+{
+	int components = 0;
+	const char *end;
+	if (strlen(name) >= OBJECT_NAME_MAX || is_lock_name(name))
+		return false;
+	do {
+		end = strchrnul(name, '/');
+		if (!local_component_ok(name, (size_t)(end - name)))
+			return false;
+		name = end + 1;
+	} while (*end != '\0' && ++components < COMPONENTS_MAX);
+	return *end == '\0';
+}
+
+int local_check_name(const char *name)
+{
+	if (name_ok(name))
+		return 0;
+	return fail(-EINVAL, "not a possible object name (%zu bytes)",
+			strlen(name));
+}
+
+static const char *remedy(int err)
+{
+	switch (-err) {
+	case ENOSPC:
+		return "; free space on the filesystem of the repository";
+	case EDQUOT:
+		return "; raise the quota or free space there";
+	case EROFS:
+		return "; its filesystem is mounted read-only";
+	case EACCES:
+	case EPERM:
+		return "; run this as the repository's owner";
+	case EIO:
+		return "; the disk below it fails: see the kernel's log";
+	case EMFILE:
+	case ENFILE:
+		return "; raise the limit of open files (ulimit -n)";
+	default:
+		return "";
+	}
+}
+
+int local_fail(const struct store *s, int err, const char *doing,
+		const char *name)
+{
+	/* ESTALE is kept for removed sessions; here NFS says by it that the
+	 * file was deleted on the server. */
+	if (err == -ESTALE)
+		err = -ENOENT;
+	if (err == -ENOENT)
+		return fail(err, "there is no %s/%s", s->path, name);
+	return fail(err, "can't %s %s/%s: %s%s", doing, s->path, name,
+			strerror(-err), remedy(err));
+}
+
+const char *local_leaf(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	return slash == NULL ? name : slash + 1;
+}
+
+/* --- open and close --- */
+
+static struct store *store_new(int root, const char *path)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return NULL;
+	pthread_mutex_init(&s->mutex, NULL);
+	s->root = -1;
+	s->readers = fd_cache_new();
+	s->path = realpath(path, NULL);
+	if (s->path == NULL)
+		s->path = strdup(path);
+	if (s->readers == NULL || s->path == NULL) {
+		store_close(s);
+		return NULL;
+	}
+	s->root = root;
+	snprintf(s->owner, sizeof(s->owner), "none");
+	s->writable = faccessat(root, ".", W_OK | X_OK, AT_EACCESS) == 0;
+	return s;
+}
+
+int store_open_local(struct store **out, const char *path)
+{
+	CLEANUP_FD int root = open(path, FOLDER_FLAGS);
+	if (root < 0 && errno == ENOENT)
+		return fail(-ENOENT, "there is no folder %s", path);
+	if (root < 0 && errno == ENOTDIR)
+		return fail(-ENOTDIR,
+				"%s is not a folder: a repository is one",
+				path);
+	if (root < 0)
+		return fail(-errno, "can't open the folder %s: %s%s", path,
+				strerror(errno), remedy(-errno));
+	*out = store_new(root, path);
+	if (*out == NULL)
+		return fail_errno(-ENOMEM, "can't open %s", path);
+	take_fd(&root);
+	return 0;
+}
+
+void store_close(struct store *s)
+{
+	if (s == NULL)
+		return;
+	fd_cache_free(s->readers);
+	if (s->root >= 0)
+		close(s->root);
+	pthread_mutex_destroy(&s->mutex);
+	free(s->path);
+	free(s);
+}
+
+bool store_writable(const struct store *s)
+{
+	return s->writable;
+}
+
+const char *store_path(const struct store *s)
+{
+	return s->path;
+}
+
+void store_set_owner(struct store *s, const char *owner)
+{
+	LOCK_SCOPE(&s->mutex);
+	snprintf(s->owner, sizeof(s->owner), "%s", owner);
+}
+
+/* --- folders and temporary files --- */
+
+int local_open_folder(const struct store *s, const char *name)
+{
+	char path[OBJECT_NAME_MAX];
+	size_t len = (size_t)(local_leaf(name) - name);
+	snprintf(path, sizeof(path), "%.*s", (int)len, name);
+	/* The slash at the end follows a symlink there: an administrator may
+	 * have put a kind on another disk that way. */
+	int fd = openat(s->root, len == 0 ? "." : path, FOLDER_FLAGS);
+	return fd < 0 ? -errno : fd;
+}
+
+int local_sync_folder(const struct store *s, int folder, const char *name)
+{
+	if (fsync(folder) == 0)
+		return 0;
+	return local_fail(s, -errno, "fsync the folder of", name);
+}
+
+static void next_temporary(struct store *s, const char *owner, char *tmp)
+{
+	LOCK_SCOPE(&s->mutex);
+	snprintf(tmp, LOCAL_TEMPORARY_MAX, TEMPORARY_PREFIX "%s.%llu",
+			owner != NULL ? owner : s->owner,
+			(unsigned long long)s->counter++);
+}
+
+int local_open_temporary(struct store *s, int folder, const char *owner,
+		char tmp[LOCAL_TEMPORARY_MAX])
+{
+	int fd;
+	/* Processes without a session share the owner "none". */
+	do {
+		next_temporary(s, owner, tmp);
+		fd = openat(folder, tmp,
+				O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC |
+						O_NOFOLLOW,
+				0600);
+	} while (fd < 0 && errno == EEXIST);
+	return fd < 0 ? -errno : fd;
+}
+
+int local_rename_new(int folder, int fd, const char *tmp, const char *to)
+{
+	struct stat st;
+	if (renameat2(folder, tmp, folder, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	/* A filesystem without it, such as NFS: there a link is as exclusive,
+	 * but a repeated request may say EEXIST of its own success. */
+	if (linkat(folder, tmp, folder, to, 0) < 0) {
+		int r = -errno;
+		if (fstat(fd, &st) < 0 || st.st_nlink != 2)
+			return r;
+	}
+	unlinkat(folder, tmp, 0);
+	return 0;
+}
+
+static bool is_temporary_of(const char *name, const char *owner)
+{
+	size_t prefix = strlen(TEMPORARY_PREFIX), len = strlen(owner);
+	if (strncmp(name, TEMPORARY_PREFIX, prefix) != 0 ||
+			strncmp(name + prefix, owner, len) != 0 ||
+			name[prefix + len] != '.')
+		return false;
+	const char *count = name + prefix + len + 1;
+	return *count != '\0' && strspn(count, "0123456789") == strlen(count);
+}
+
+/* --- reading --- */
+
+/* Not every file under an object's name is one: never wait for a fifo, never
+ * read a device. */
+static int open_plain(const struct store *s, const char *name)
+{
+	struct stat st;
+	CLEANUP_FD int fd = openat(s->root, name,
+			O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 && errno != ELOOP)
+		return local_fail(s, -errno, "open", name);
+	if (fd >= 0 && fstat(fd, &st) < 0)
+		return local_fail(s, -errno, "open", name);
+	if (fd < 0 || !S_ISREG(st.st_mode))
+		return fail(-EBADMSG, "%s/%s is not a plain file", s->path,
+				name);
+	return take_fd(&fd);
+}
+
+static int open_reader(struct store *s, const char *name,
+		struct fd_entry **out)
+{
+	bool pack = strncmp(name, "packs/", 6) == 0;
+	*out = pack ? fd_cache_get(s->readers, name) : NULL;
+	if (*out != NULL)
+		return 0;
+	uint64_t epoch = fd_cache_epoch(s->readers);
+	int fd = open_plain(s, name);
+	if (fd < 0)
+		return fd;
+	*out = fd_cache_add(s->readers, name, fd, epoch, pack);
+	return *out == NULL ? fail_errno(-ENOMEM, "opening %s", name) : 0;
+}
+
+static ssize_t read_fully(int fd, void *buf, size_t len, uint64_t offset)
+{
+	size_t done = 0;
+	while (done < len) {
+		ssize_t n = pread(fd, (char *)buf + done, len - done,
+				(off_t)(offset + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+ssize_t store_get_range(struct store *s, const char *name, void *buf,
+		size_t len, uint64_t offset)
+{
+	struct fd_entry *e;
+	int r = local_check_name(name);
+	if (r < 0)
+		return r;
+	if (offset > INT64_MAX || len > (uint64_t)INT64_MAX - offset)
+		return fail(-EINVAL, "a range beyond all files of %s/%s",
+				s->path, name);
+	r = open_reader(s, name, &e);
+	if (r < 0)
+		return r;
+	ssize_t n = read_fully(e->fd, buf, len, offset);
+	fd_cache_release(s->readers, e);
+	if (n == -ESTALE)
+		store_forget(s, name);
+	return n < 0 ? local_fail(s, (int)n, "read", name) : n;
+}
+
+int store_get(struct store *s, const char *name, void **data, size_t *len,
+		size_t max)
+{
+	struct stat st;
+	int r = local_check_name(name);
+	if (r < 0)
+		return r;
+	CLEANUP_FD int fd = open_plain(s, name);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return local_fail(s, -errno, "read", name);
+	if ((uint64_t)st.st_size > max)
+		return fail(-EFBIG, "%s/%s has %lld bytes, more than %zu",
+				s->path, name, (long long)st.st_size, max);
+	CLEANUP_FREE char *buf = malloc((size_t)st.st_size + 1);
+	if (buf == NULL)
+		return fail_errno(-ENOMEM, "reading %s", name);
+	ssize_t n = read_fully(fd, buf, (size_t)st.st_size, 0);
+	if (n < 0)
+		return local_fail(s, (int)n, "read", name);
+	*len = (size_t)n;
+	*data = take_ptr(buf);
+	return 0;
+}
+
+int store_size(struct store *s, const char *name, uint64_t *size)
+{
+	struct stat st;
+	int r = local_check_name(name);
+	if (r < 0)
+		return r;
+	if (fstatat(s->root, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return local_fail(s, -errno, "look at", name);
+	if (!S_ISREG(st.st_mode))
+		return fail(-EBADMSG, "%s/%s is not a plain file", s->path,
+				name);
+	*size = (uint64_t)st.st_size;
+	return 0;
+}
+
+void store_forget(struct store *s, const char *name)
+{
+	fd_cache_forget(s->readers, name);
+}
+
+/* --- deleting --- */
+
+int store_delete(struct store *s, const char *name)
+{
+	int r = local_check_name(name);
+	if (r < 0)
+		return r;
+	CLEANUP_FD int folder = local_open_folder(s, name);
+	if (folder < 0)
+		return local_fail(s, folder, "open the folder of", name);
+	store_forget(s, name);
+	if (unlinkat(folder, local_leaf(name), 0) < 0)
+		return local_fail(s, -errno, "delete", name);
+	/* A reader may have opened it between the two. */
+	store_forget(s, name);
+	return local_sync_folder(s, folder, name);
+}
+
+/* --- walking --- */
+
+/* Called for each entry but "." and ".."; FOLDER is the entry's. Non-zero
+ * stops the walk. */
+typedef int visit_fn(void *ctx, int folder, const char *path);
+
+struct walk {
+	const struct store *s;
+	visit_fn *visit;
+	void *ctx;
+};
+
+static bool is_folder(int folder, const struct dirent *e)
+{
+	struct stat st;
+	if (e->d_type != DT_UNKNOWN)
+		return e->d_type == DT_DIR;
+	return fstatat(folder, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISDIR(st.st_mode);
+}
+
+static int walk_folder(const struct walk *w, const char *prefix, int depth);
+
+static int walk_entry(const struct walk *w, int folder, const char *prefix,
+		const struct dirent *e, int depth)
+{
+	char path[OBJECT_NAME_MAX];
+	int len = snprintf(path, sizeof(path), "%s%s", prefix, e->d_name);
+	if (len < 0 || (size_t)len + 2 > sizeof(path))
+		return 0;
+	if (!is_folder(folder, e))
+		return w->visit(w->ctx, folder, path);
+	if (depth >= COMPONENTS_MAX ||
+			!local_component_ok(e->d_name, strlen(e->d_name)))
+		return 0;
+	path[len] = '/';
+	path[len + 1] = '\0';
+	return walk_folder(w, path, depth + 1);
+}
+
+static void close_dir(DIR **d)
+{
+	if (*d != NULL)
+		closedir(*d);
+}
+
+/* PREFIX is "" or ends in '/'. What vanishes meanwhile is passed over. */
+static int walk_folder(const struct walk *w, const char *prefix, int depth)
+{
+	int fd = openat(w->s->root, prefix[0] == '\0' ? "." : prefix,
+			FOLDER_FLAGS);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return local_fail(w->s, -errno, "open", prefix);
+	CLEANUP(close_dir) DIR *d = fdopendir(fd);
+	if (d == NULL) {
+		int r = -errno;
+		close(fd);
+		return local_fail(w->s, r, "list", prefix);
+	}
+	for (;;) {
+		errno = 0;
+		struct dirent *e = readdir(d);
+		if (e == NULL && errno == ENOENT)
+			return 0;
+		if (e == NULL)
+			return errno == 0 ? 0
+					  : local_fail(w->s, -errno, "list",
+							    prefix);
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		int r = walk_entry(w, dirfd(d), prefix, e, depth);
+		if (r != 0)
+			return r;
+	}
+}
+
+struct list_visit {
+	store_list_fn *fn;
+	void *ctx;
+};
+
+static int visit_object(void *ctx, int folder, const char *path)
+{
+	const struct list_visit *v = ctx;
+	(void)folder;
+	return name_ok(path) ? v->fn(v->ctx, path) : 0;
+}
+
+int store_list(struct store *s, const char *prefix, store_list_fn *fn,
+		void *ctx)
+{
+	struct list_visit v = { fn, ctx };
+	struct walk w = { s, visit_object, &v };
+	char name[OBJECT_NAME_MAX];
+	size_t len = strlen(prefix);
+	int depth = 1;
+	/* A prefix is an object's name with its last component cut off. */
+	int n = snprintf(name, sizeof(name), "%sx", prefix);
+	if (len == 0 || prefix[len - 1] != '/' || n < 0 ||
+			(size_t)n >= sizeof(name) || !name_ok(name))
+		return fail(-EINVAL, "not a possible prefix (%zu bytes)", len);
+	for (size_t i = 0; i < len; i++)
+		depth += prefix[i] == '/';
+	return walk_folder(&w, prefix, depth);
+}
+
+struct temporary_visit {
+	struct store *s;
+	const char *owner;
+};
+
+static int visit_temporary(void *ctx, int folder, const char *path)
+{
+	const struct temporary_visit *v = ctx;
+	if (!is_temporary_of(local_leaf(path), v->owner))
+		return 0;
+	if (unlinkat(folder, local_leaf(path), 0) < 0 && errno != ENOENT)
+		return local_fail(v->s, -errno, "delete", path);
+	return 0;
+}
+
+int store_remove_temporaries(struct store *s, const char *owner)
+{
+	static const char *const prefixes[] = { "keys/", "packs/",
+		"snapshots/", "sessions/", "condemned/", "damaged/" };
+	struct temporary_visit v = { s, owner };
+	struct walk w = { s, visit_temporary, &v };
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < sizeof(prefixes) / sizeof(*prefixes);
+			i++)
+		r = walk_folder(&w, prefixes[i], 2);
+	/* The repository's folder itself, not what is below it: the index is
+	 * not the store's. */
+	return r != 0 ? r : walk_folder(&w, "", COMPONENTS_MAX);
+}
+
+/* --- the rest --- */
+
+uint64_t store_shard_state(struct store *s, unsigned shard)
+{
+	char name[16];
+	struct stat st;
+	struct timespec now;
+	snprintf(name, sizeof(name), "packs/%02x", shard & 0xff);
+	if (fstatat(s->root, name, &st, 0) < 0 || st.st_mtim.tv_sec < 0)
+		return 0;
+	/* Two changes within one tick of the filesystem's clock give one
+	 * mtime, so a young one proves nothing. Nor does one that lies in the
+	 * future, from a clock that was wrong. */
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (st.st_mtim.tv_sec + 2 >= now.tv_sec)
+		return 0;
+	return (uint64_t)st.st_mtim.tv_sec * 1000000000u +
+	       (uint64_t)st.st_mtim.tv_nsec;
+}
+
+int store_space(struct store *s, struct store_space *out)
+{
+	struct statvfs v;
+	if (fstatvfs(s->root, &v) < 0)
+		return fail_errno(-errno, "can't ask for the space below %s",
+				s->path);
+	out->total = (uint64_t)v.f_blocks * v.f_frsize;
+	out->free = (uint64_t)v.f_bfree * v.f_frsize;
+	out->available = (uint64_t)v.f_bavail * v.f_frsize;
+	return 0;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Makes the folders of a new repository. It does not write any object: a
+ * folder without config is not yet a repository.
+ *
+ * Durable order, so that whatever exists after a crash is reachable:
+ *	1 make the repository's folder, if it isn't there
+ *	2 make the kinds' folders and the shards in it
+ *	3 fsync every shard, then every kind, then the repository's folder
+ *	4 fsync the folder that holds the repository
+ * An error before the end takes back what was made.
+ */
+#include "local_internal.h"
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SHARDS 256
+#define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+
+/* The shards come first in the order of making, and last of removing. */
+static const char *const kinds[] = { "packs", "keys", "snapshots", "sessions",
+	"condemned", "damaged" };
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+static void folder_name(char out[16], size_t n)
+{
+	if (n < KINDS)
+		snprintf(out, 16, "%s", kinds[n]);
+	else
+		snprintf(out, 16, "packs/%02x", (unsigned)(n - KINDS) & 0xff);
+}
+
+static int sync_path(int root, const char *name)
+{
+	CLEANUP_FD int fd = openat(root, name, FOLDER_FLAGS | O_NOFOLLOW);
+	if (fd < 0 || fsync(fd) < 0)
+		return -errno;
+	return 0;
+}
+
+static int make_folders(int root, size_t *made, char failed[16])
+{
+	for (size_t n = 0; n < KINDS + SHARDS; n++) {
+		folder_name(failed, n);
+		if (mkdirat(root, failed, 0700) < 0)
+			return -errno;
+		*made = n + 1;
+	}
+	for (size_t n = KINDS + SHARDS; n-- > 0;) {
+		folder_name(failed, n);
+		int r = sync_path(root, failed);
+		if (r < 0)
+			return r;
+	}
+	snprintf(failed, 16, ".");
+	return fsync(root) < 0 ? -errno : 0;
+}
+
+static void remove_folders(int root, size_t made)
+{
+	char name[16];
+	while (made-- > 0) {
+		folder_name(name, made);
+		unlinkat(root, name, AT_REMOVEDIR);
+	}
+}
+
+/* A fresh filesystem's root holds lost+found: still empty for us. */
+static int check_empty(int root, const char *path)
+{
+	int fd = openat(root, ".", FOLDER_FLAGS);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	if (d == NULL) {
+		int r = -errno;
+		if (fd >= 0)
+			close(fd);
+		return fail_errno(r, "can't list %s", path);
+	}
+	int r = 0;
+	struct dirent *e;
+	while ((e = readdir(d)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (strcmp(e->d_name, "lost+found") == 0)
+			continue;
+		r = fail(-ENOTEMPTY,
+				"%s is not empty (it holds \"%.64s\"): a new "
+				"repository needs a new or empty folder",
+				path, e->d_name);
+		break;
+	}
+	closedir(d);
+	return r;
+}
+
+static int sync_parent(int root, const char *path)
+{
+	CLEANUP_FD int fd = openat(root, "..", FOLDER_FLAGS);
+	if (fd < 0 && errno == EACCES)
+		return 0; /* not ours to open, so not made by us either */
+	if (fd < 0 || fsync(fd) < 0)
+		return fail_errno(-errno, "can't fsync the folder of %s", path);
+	return 0;
+}
+
+static int fill(int root, const char *path)
+{
+	size_t made = 0;
+	char failed[16];
+	int r = check_empty(root, path);
+	if (r < 0)
+		return r;
+	r = make_folders(root, &made, failed);
+	if (r < 0)
+		fail_errno(r, "can't make the folder %s/%s", path, failed);
+	else
+		r = sync_parent(root, path);
+	if (r < 0)
+		remove_folders(root, made);
+	return r;
+}
+
+int store_create_local(struct store **out, const char *path)
+{
+	bool fresh = mkdir(path, 0700) == 0;
+	if (!fresh && errno == ENOENT)
+		return fail(-ENOENT,
+				"can't make %s: the folder that should hold it "
+				"does not exist",
+				path);
+	if (!fresh && errno != EEXIST)
+		return fail_errno(-errno, "can't make the folder %s", path);
+	CLEANUP_FD int root = open(path, FOLDER_FLAGS);
+	int r = root < 0 ? fail_errno(-errno, "can't open %s", path)
+			 : fill(root, path);
+	if (r == 0)
+		r = store_open_local(out, path);
+	else if (fresh)
+		rmdir(path);
+	return r;
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Durable writing into the local folder. Order of the steps:
+ *	1 the object's folder is made if it is missing, and its parent fsynced
+ *	2 a temporary file in that folder is written
+ *	3 fdatasync of the temporary file
+ *	4 rename to the final name
+ *	5 fsync of the folder
+ * A crash before 4 leaves a temporary file, which store_remove_temporaries
+ * finds by its owner; between 4 and 5 the whole object or nothing. A failed
+ * fsync is never tried again: the kernel may have dropped the pages and would
+ * then report success over lost data.
+ */
+#include "local_internal.h"
+
+#include "../base/bytes.h"
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../base/units.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+/* Writeback is started in such steps, so that the fdatasync of a pack finds
+ * little left to do. */
+#define WRITEBACK_STEP (8 * MIB)
+
+struct store_put {
+	struct store *s;
+	int folder, fd;
+	uint64_t size;	  /* bytes written */
+	uint64_t started; /* of these, bytes whose writeback was started */
+	char name[OBJECT_NAME_MAX];
+	char tmp[LOCAL_TEMPORARY_MAX];
+};
+
+static int sync_path(struct store *s, const char *path, const char *name)
+{
+	CLEANUP_FD int fd = openat(s->root, path,
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return local_fail(s, -errno, "open the folder of", name);
+	return local_sync_folder(s, fd, name);
+}
+
+/* Makes the folders above NAME's last component and fsyncs the parent of
+ * each, also of those that are there: another process may have made them just
+ * now and not have come to its own fsync. */
+static int make_folders(struct store *s, const char *name)
+{
+	char path[OBJECT_NAME_MAX], parent[OBJECT_NAME_MAX] = ".";
+	for (const char *p = strchr(name, '/'); p != NULL;
+			p = strchr(p + 1, '/')) {
+		snprintf(path, sizeof(path), "%.*s", (int)(p - name), name);
+		if (mkdirat(s->root, path, 0700) < 0 && errno != EEXIST)
+			return local_fail(s, -errno, "make the folder of",
+					name);
+		int r = sync_path(s, parent, name);
+		if (r < 0)
+			return r;
+		memcpy(parent, path, sizeof(parent));
+	}
+	return 0;
+}
+
+/* Shards were made and fsynced with the repository, the kinds too; only what
+ * is below another kind comes later. */
+static bool has_late_folder(const char *name)
+{
+	const char *first = strchr(name, '/');
+	return first != NULL && strchr(first + 1, '/') != NULL &&
+	       strncmp(name, "packs/", 6) != 0;
+}
+
+static int open_folder(struct store *s, const char *name)
+{
+	if (has_late_folder(name)) {
+		int r = make_folders(s, name);
+		if (r < 0)
+			return r;
+	}
+	int fd = local_open_folder(s, name);
+	if (fd == -ENOENT) {
+		int r = make_folders(s, name);
+		if (r < 0)
+			return r;
+		fd = local_open_folder(s, name);
+	}
+	return fd < 0 ? local_fail(s, fd, "open the folder of", name) : fd;
+}
+
+int store_put_begin(struct store *s, struct store_put **out, const char *name)
+{
+	int r = local_check_name(name);
+	if (r < 0)
+		return r;
+	struct store_put *p = calloc(1, sizeof(*p));
+	if (p == NULL)
+		return fail_errno(-ENOMEM, "writing %s", name);
+	p->s = s;
+	p->fd = -1;
+	snprintf(p->name, sizeof(p->name), "%s", name);
+	r = p->folder = open_folder(s, name);
+	if (r >= 0) {
+		r = p->fd = local_open_temporary(s, p->folder, NULL, p->tmp);
+		if (r < 0)
+			local_fail(s, r, "write", name);
+	}
+	if (r < 0) {
+		store_put_abort(p);
+		return r;
+	}
+	*out = p;
+	return 0;
+}
+
+static int start_writeback(struct store_put *p)
+{
+	while (p->size - p->started >= WRITEBACK_STEP) {
+		if (sync_file_range(p->fd, (off_t)p->started,
+				    (off_t)WRITEBACK_STEP,
+				    SYNC_FILE_RANGE_WRITE) < 0 &&
+				errno != ENOSYS && errno != EINVAL)
+			return local_fail(p->s, -errno, "write", p->name);
+		p->started += WRITEBACK_STEP;
+	}
+	return 0;
+}
+
+int store_put_write(struct store_put *p, const void *data, size_t len)
+{
+	const char *from = data;
+	while (len > 0) {
+		ssize_t n = pwrite(p->fd, from, len, (off_t)p->size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return local_fail(p->s, n == 0 ? -EIO : -errno, "write",
+					p->name);
+		from += n;
+		len -= (size_t)n;
+		p->size += (uint64_t)n;
+	}
+	return start_writeback(p);
+}
+
+int store_put_read(struct store_put *p, void *buf, size_t len, uint64_t offset)
+{
+	char *to = buf;
+	if (offset > p->size || len > p->size - offset)
+		return fail(-EINVAL,
+				"reading beyond what was written of %s/%s",
+				p->s->path, p->name);
+	while (len > 0) {
+		ssize_t n = pread(p->fd, to, len, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return local_fail(p->s, n == 0 ? -EIO : -errno,
+					"read back", p->name);
+		to += n;
+		len -= (size_t)n;
+		offset += (uint64_t)n;
+	}
+	return 0;
+}
+
+/* Step 3, and gives the page cache back: a backup must not push out what the
+ * host's guests have there. */
+static int sync_data(struct store_put *p)
+{
+	if (fdatasync(p->fd) < 0)
+		return local_fail(p->s, -errno, "fsync", p->name);
+	if (p->size >= MIB)
+		posix_fadvise(p->fd, 0, 0, POSIX_FADV_DONTNEED);
+	return 0;
+}
+
+/* Step 4. *REPLACED: an older object was under the name. */
+static int set_name(struct store_put *p, bool exclusive, bool *replaced)
+{
+	const char *leaf = local_leaf(p->name);
+	int r = local_rename_new(p->folder, p->fd, p->tmp, leaf);
+	if (r == -EEXIST && !exclusive) {
+		*replaced = true;
+		r = renameat(p->folder, p->tmp, p->folder, leaf) < 0 ? -errno
+								     : 0;
+	}
+	if (r == -EEXIST)
+		return fail(r, "%s/%s is there already", p->s->path, p->name);
+	if (r < 0)
+		return local_fail(p->s, r, "rename a temporary file to",
+				p->name);
+	p->tmp[0] = '\0';
+	return 0;
+}
+
+int store_put_commit(struct store_put *p, bool exclusive)
+{
+	bool replaced = false;
+	int r = sync_data(p);
+	if (r == 0)
+		r = set_name(p, exclusive, &replaced);
+	if (r == 0) {
+		r = local_sync_folder(p->s, p->folder, p->name);
+		/* Not known to be durable, so it must not be found either. */
+		if (r < 0 && !replaced)
+			unlinkat(p->folder, local_leaf(p->name), 0);
+		/* A replaced object's descriptor would show the old bytes. */
+		if (replaced)
+			store_forget(p->s, p->name);
+	}
+	store_put_abort(p);
+	return r;
+}
+
+void store_put_abort(struct store_put *p)
+{
+	if (p == NULL)
+		return;
+	if (p->fd >= 0) {
+		if (p->tmp[0] != '\0')
+			unlinkat(p->folder, p->tmp, 0);
+		close(p->fd);
+	}
+	if (p->folder >= 0)
+		close(p->folder);
+	free(p);
+}
+
+int store_put(struct store *s, const char *name, const void *data, size_t len,
+		bool exclusive)
+{
+	struct store_put *p;
+	int r = store_put_begin(s, &p, name);
+	if (r < 0)
+		return r;
+	r = store_put_write(p, data, len);
+	if (r < 0) {
+		store_put_abort(p);
+		return r;
+	}
+	return store_put_commit(p, exclusive);
+}
