@@ -15,6 +15,7 @@
 
 #include "packs.h"
 #include "../format/config.h"
+#include "../format/node.h"
 
 struct chunk_sink;
 struct chunk_stream;
@@ -43,6 +44,10 @@ int chunk_stream_flush(struct chunk_stream *st);
 /* Makes everything put into flushed streams durable, data before tree, and
  * gives the new ids to the index when there are many, or with LAST. */
 int chunk_sink_barrier(struct chunk_sink *s, bool last);
+
+/* 0, or why the index could not be given the new packs (it lags; the next
+ * session makes up for it), with a text: worth a warning, no failure. */
+int chunk_sink_index_error(struct chunk_sink *s);
 
 void chunk_sink_stats(struct chunk_sink *s, struct chunk_sink_stats *out);
 

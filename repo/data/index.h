@@ -58,6 +58,10 @@ const char *index_dir(const struct index *ix);
 int index_find(struct index *ix, uint64_t prefix, struct pack_id *packs,
 		int max);
 
+/* For writers: false if no pack holds such a chunk as far as the filter in
+ * front of the index knows (a wrong "false" costs a duplicate). */
+bool index_maybe(struct index *ix, uint64_t prefix);
+
 /* Adds packs (durable ones) in one or a few large transactions. Returns 0, or
  * -EAGAIN: another process holds the lock (nothing lost: a later reconcile
  * finds them). */

@@ -18,12 +18,13 @@ struct packs;
 /* A loaded trailer, counted; immutable. */
 struct pack {
 	struct trailer *trailer;
-	/* the rest belongs to packs.c */
+	/* The rest belongs to packs.c; protected by packs->mutex. */
 	struct packs *owner;
 	unsigned refs;
-	bool gone, on_list;
+	bool cached;
 	uint32_t slot;
-	struct pack *newer, *older;
+	struct pack *newer, *older;	/* by last use */
+	struct pack *next_by_id;
 };
 
 struct chunk_place {
@@ -58,11 +59,19 @@ void packs_adopt(struct packs *p, struct trailer *t);
 int packs_find(struct packs *p, enum pack_kind kind, const struct id *id,
 		struct chunk_place *place);
 
-/* For readers: the AT-th copy (0, 1, …) of the chunk. A miss reconciles the
- * index with the packs that exist, then rebuilds it once, before it is
- * believed. 0 or -ENOENT (with a text), -errno. */
+/* Packs whose copy of a chunk turned out unreadable. */
+#define PACKS_TRIED_MAX 8
+struct packs_tried {
+	unsigned count;
+	struct pack_id packs[PACKS_TRIED_MAX];
+};
+void packs_tried_add(struct packs_tried *t, const struct pack_id *id);
+
+/* For readers: a copy of the chunk outside TRIED (may be NULL). A miss
+ * reconciles the index with the packs that exist, then rebuilds it once,
+ * before it is believed. 0 or -ENOENT (with a text), -errno. */
 int packs_locate(struct packs *p, enum pack_kind kind, const struct id *id,
-		unsigned at, struct chunk_place *place);
+		const struct packs_tried *tried, struct chunk_place *place);
 
 /* Reads and opens frame FRAME's box into BUF (room: stored_len). *PLAIN points
  * into BUF at *LEN bytes of compressed form. 0, -EBADMSG, -ENOENT, -EIO. */
@@ -72,8 +81,8 @@ int packs_read_frame(struct packs *p, const struct pack *pack, uint32_t frame,
 /* A pack is missing (deleted by prune): forget it everywhere. */
 void packs_drop(struct packs *p, const struct pack_id *id);
 
-/* Sets of packs and frames that writers must not find chunks in. */
-int packs_load_condemned(struct packs *p);
+/* Reads condemned/ and damaged/: what writers must not find chunks in. */
+int packs_load_exclusions(struct packs *p);
 /* Records an unreadable frame in damaged/ (best effort, once per frame). */
 void packs_mark_damaged(struct packs *p, const struct pack *pack,
 		uint32_t frame);

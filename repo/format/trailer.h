@@ -23,8 +23,12 @@
 #define PACK_FRAMES_MAX 65536u
 #define PACK_CHUNKS_MAX 65536u
 #define FRAME_PLAIN_MAX (1u << 20)
+#define FRAME_CHUNKS_MAX 1024u
 #define TRAILER_SIZE_MAX                                                       \
 	(8 + 12 * PACK_FRAMES_MAX + 36 * PACK_CHUNKS_MAX + SEAL_OVERHEAD)
+
+/* No box, no frame and no chunk is empty, and a pack has at least one. */
+#define TRAILER_BOX_MIN (8 + 12 + 36 + SEAL_OVERHEAD)
 
 enum pack_kind { PACK_DATA = 1, PACK_TREE = 2 };
 
@@ -56,6 +60,7 @@ struct chunk_entry {
 	uint32_t len;
 };
 
+/* FRAMES and CHUNKS are arrays of their own from malloc. */
 struct trailer {
 	struct pack_id pack;
 	enum pack_kind kind;
@@ -66,7 +71,7 @@ struct trailer {
 
 void pack_header_encode(uint8_t out[PACK_HEADER_SIZE], const uint8_t *repo_id,
 		enum pack_kind kind, bool encrypted);
-/* 0 or -EBADMSG. */
+/* 0 or -EBADMSG with a text. */
 int pack_header_decode(const uint8_t in[PACK_HEADER_SIZE],
 		const uint8_t *repo_id, enum pack_kind *kind, bool *encrypted);
 
@@ -82,7 +87,9 @@ int64_t pack_footer_decode(const uint8_t in[PACK_FOOTER_SIZE]);
 void pack_ad(uint8_t out[PACK_AD_SIZE], const uint8_t *repo_id,
 		const struct pack_id *pack, enum pack_kind kind, uint32_t frame);
 
-/* Plain form, malloc'ed. 0 or -ENOMEM. */
+/* Plain form, malloc'ed. T must keep the bounds that trailer_decode checks;
+ * offsets and first chunks are not stored but follow from the order.
+ * 0 or -ENOMEM. */
 int trailer_encode(const struct trailer *t, uint8_t **out, size_t *len);
 /* From the plain form; FRAMES_END is the offset where the frames must end.
  * Checks every sum. 0, -EBADMSG, -ENOMEM. The result is to be freed. */

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Condemned packs and damaged frames, as two sorted arrays. Both are short:
+ * condemned ones live from one prune to the next, damage is rare.
+ *
+ * The names alone say all that matters (condemned/PACK, damaged/PACK.FRAME);
+ * the objects' content is for people and for repair. Whoever can add a name
+ * could delete the pack as well, so nothing is gained by opening them here.
+ */
+#include "exclusions.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../base/hex.h"
+#include "../format/envelope.h"
+
+struct excluded {
+	struct pack_id pack;
+	uint32_t frame;
+};
+
+struct excluded_set {
+	struct excluded *items;
+	size_t count, room;
+};
+
+struct exclusions {
+	struct store *store;
+	const struct seal *seal;
+	const uint8_t *repo_id;
+	pthread_mutex_t mutex;
+	struct excluded_set condemned, damaged; /* protected by mutex */
+	_Atomic bool any_condemned, any_damaged;
+};
+
+static int compare(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct excluded));
+}
+
+static bool contains(const struct excluded_set *set, const struct excluded *e)
+{
+	return set->count != 0
+			&& bsearch(e, set->items, set->count, sizeof(*e),
+					   compare)
+					!= NULL;
+}
+
+static int add(struct excluded_set *set, const struct excluded *e)
+{
+	if (set->count == set->room) {
+		size_t room = set->room ? 2 * set->room : 64;
+		struct excluded *items = realloc(
+				set->items, room * sizeof(*items));
+		if (items == NULL)
+			return -ENOMEM;
+		set->items = items;
+		set->room = room;
+	}
+	set->items[set->count++] = *e;
+	return 0;
+}
+
+static void sort(struct excluded_set *set)
+{
+	if (set->count > 1)
+		qsort(set->items, set->count, sizeof(*set->items), compare);
+}
+
+struct exclusions *exclusions_new(struct store *store, const struct seal *seal,
+		const uint8_t *repo_id)
+{
+	struct exclusions *x = calloc(1, sizeof(*x));
+	if (x == NULL)
+		return NULL;
+	x->store = store;
+	x->seal = seal;
+	x->repo_id = repo_id;
+	pthread_mutex_init(&x->mutex, NULL);
+	return x;
+}
+
+void exclusions_free(struct exclusions *x)
+{
+	if (x == NULL)
+		return;
+	free(x->condemned.items);
+	free(x->damaged.items);
+	pthread_mutex_destroy(&x->mutex);
+	free(x);
+}
+
+/* "condemned/<32 digits>" */
+static int note_condemned(void *ctx, const char *name)
+{
+	struct excluded e = { .frame = 0 };
+	if (hex_decode(e.pack.b, PACK_ID_SIZE, name + strlen("condemned/")) < 0)
+		return 0;
+	return add(ctx, &e);
+}
+
+/* "damaged/<32 digits>.<frame number>" */
+static int note_damaged(void *ctx, const char *name)
+{
+	const char *text = name + strlen("damaged/");
+	char digits[2 * PACK_ID_SIZE + 1];
+	struct excluded e;
+	char *end;
+	if (strlen(text) < sizeof(digits) + 1
+			|| text[2 * PACK_ID_SIZE] != '.')
+		return 0;
+	memcpy(digits, text, 2 * PACK_ID_SIZE);
+	digits[2 * PACK_ID_SIZE] = '\0';
+	unsigned long frame = strtoul(text + sizeof(digits), &end, 10);
+	if (*end != '\0' || frame > UINT32_MAX
+			|| hex_decode(e.pack.b, PACK_ID_SIZE, digits) < 0)
+		return 0;
+	e.frame = (uint32_t)frame;
+	return add(ctx, &e);
+}
+
+int exclusions_load(struct exclusions *x)
+{
+	struct excluded_set condemned = { 0 }, damaged = { 0 };
+	int r = store_list(x->store, "condemned/", note_condemned, &condemned);
+	if (r == 0)
+		r = store_list(x->store, "damaged/", note_damaged, &damaged);
+	if (r < 0) {
+		free(condemned.items);
+		free(damaged.items);
+		return r;
+	}
+	sort(&condemned);
+	sort(&damaged);
+	LOCK_SCOPE(&x->mutex);
+	free(x->condemned.items);
+	free(x->damaged.items);
+	x->condemned = condemned;
+	x->damaged = damaged;
+	x->any_condemned = condemned.count != 0;
+	x->any_damaged = damaged.count != 0;
+	return 0;
+}
+
+bool exclusions_condemned(struct exclusions *x, const struct pack_id *pack)
+{
+	if (!x->any_condemned)
+		return false;
+	struct excluded e = { .pack = *pack, .frame = 0 };
+	LOCK_SCOPE(&x->mutex);
+	return contains(&x->condemned, &e);
+}
+
+bool exclusions_any_damaged(struct exclusions *x)
+{
+	return x->any_damaged;
+}
+
+bool exclusions_damaged(struct exclusions *x, const struct pack_id *pack,
+		uint32_t frame)
+{
+	if (!x->any_damaged)
+		return false;
+	struct excluded e = { .pack = *pack, .frame = frame };
+	struct excluded whole = { .pack = *pack, .frame = TRAILER_AD };
+	LOCK_SCOPE(&x->mutex);
+	return contains(&x->damaged, &e) || contains(&x->damaged, &whole);
+}
+
+/* True if it was not known before. */
+static bool remember_damaged(struct exclusions *x, const struct excluded *e)
+{
+	LOCK_SCOPE(&x->mutex);
+	if (contains(&x->damaged, e) || add(&x->damaged, e) < 0)
+		return false;
+	sort(&x->damaged);
+	x->any_damaged = true;
+	return true;
+}
+
+void exclusions_add_damaged(struct exclusions *x, const struct pack_id *pack,
+		uint32_t frame)
+{
+	struct excluded e = { .pack = *pack, .frame = frame };
+	if (!remember_damaged(x, &e) || !store_writable(x->store))
+		return;
+	char pack_hex[2 * PACK_ID_SIZE + 1], name[64], text[160];
+	hex_encode(pack_hex, pack->b, PACK_ID_SIZE);
+	snprintf(name, sizeof(name), "damaged/%s.%" PRIu32, pack_hex, frame);
+	int len = snprintf(text, sizeof(text),
+			"{\"frame\":%" PRIu32 ",\"pack\":\"%s\",\"since\":%lld}",
+			frame, pack_hex, (long long)time(NULL));
+	CLEANUP_FREE uint8_t *object = NULL;
+	size_t object_len;
+	/* Best effort: the reader gets its error whether or not the record
+	 * could be written, and the next one finds the damage again. */
+	if (envelope_seal(x->seal, x->repo_id, ENVELOPE_DAMAGED, name, text,
+			    (size_t)len, &object, &object_len)
+			== 0)
+		store_put(x->store, name, object, object_len, false);
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The cache of decoded frames. Sixteen shards, each a chained hash and a list
+ * by last use. A frame object is in one of two states:
+ *
+ *	loading		one thread decodes it; others wait on the shard's
+ *			condition; not on the list
+ *	ready		data[0 … valid) can be read; on the list
+ *
+ * A frame never changes once ready: one that is wanted beyond its valid part
+ * is replaced by a new object, decoded whole; who has the old one pinned keeps
+ * it until unpinned. A failed load leaves nothing behind, its waiters try by
+ * themselves.
+ */
+#include "frames.h"
+
+#include <stdlib.h>
+
+#include "../base/bytes.h"
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "frame.h"
+
+#define SHARDS 16u
+#define BUCKETS 256u
+
+struct cached_frame {
+	struct frame public;	/* first: frames_unpin gets its address */
+	struct shard *shard;
+	struct pack_id pack;
+	uint32_t number, plain_len;
+	/* protected by shard->mutex */
+	unsigned pins;
+	bool loading, hashed;
+	struct cached_frame *next;		/* in the bucket */
+	struct cached_frame *newer, *older;	/* by last use */
+	uint8_t *buffer;
+};
+
+struct shard {
+	pthread_mutex_t mutex;
+	pthread_cond_t loaded;
+	/* protected by mutex */
+	struct cached_frame *buckets[BUCKETS];
+	struct cached_frame *newest, *oldest;
+	uint64_t bytes, bytes_max;
+	struct frames_stats stats;
+};
+
+/* What a decoding thread needs; a few are kept for the next one. */
+struct workbench {
+	struct frame_decoder *decoder;
+	uint8_t *box;
+	size_t box_size;
+	struct workbench *next;
+};
+
+struct frames {
+	struct packs *packs;
+	struct shard shards[SHARDS];
+	pthread_mutex_t bench_mutex;
+	struct workbench *benches;	/* protected by bench_mutex */
+};
+
+struct frames *frames_new(struct packs *packs, uint64_t size)
+{
+	struct frames *f = calloc(1, sizeof(*f));
+	if (f == NULL)
+		return NULL;
+	f->packs = packs;
+	pthread_mutex_init(&f->bench_mutex, NULL);
+	for (unsigned i = 0; i < SHARDS; i++) {
+		pthread_mutex_init(&f->shards[i].mutex, NULL);
+		pthread_cond_init(&f->shards[i].loaded, NULL);
+		f->shards[i].bytes_max = size / SHARDS;
+	}
+	return f;
+}
+
+static void frame_destroy(struct cached_frame *c)
+{
+	free(c->buffer);
+	free(c);
+}
+
+static void workbench_free(struct workbench *w)
+{
+	if (w == NULL)
+		return;
+	frame_decoder_free(w->decoder);
+	free(w->box);
+	free(w);
+}
+
+void frames_free(struct frames *f)
+{
+	if (f == NULL)
+		return;
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct shard *s = &f->shards[i];
+		while (s->newest != NULL) {
+			struct cached_frame *c = s->newest;
+			s->newest = c->older;
+			frame_destroy(c);
+		}
+		pthread_mutex_destroy(&s->mutex);
+		pthread_cond_destroy(&s->loaded);
+	}
+	while (f->benches != NULL) {
+		struct workbench *w = f->benches;
+		f->benches = w->next;
+		workbench_free(w);
+	}
+	pthread_mutex_destroy(&f->bench_mutex);
+	free(f);
+}
+
+/* --- hash and list; shard->mutex held --- */
+
+static uint32_t key_hash(const struct pack_id *pack, uint32_t number)
+{
+	return get_le32(pack->b + 4) ^ number * 2654435761u;
+}
+
+static struct shard *shard_of(
+		struct frames *f, const struct pack_id *pack, uint32_t number)
+{
+	return &f->shards[(key_hash(pack, number) >> 16) % SHARDS];
+}
+
+static struct cached_frame **bucket_of(
+		struct shard *s, const struct pack_id *pack, uint32_t number)
+{
+	return &s->buckets[key_hash(pack, number) % BUCKETS];
+}
+
+static struct cached_frame *shard_get(
+		struct shard *s, const struct pack_id *pack, uint32_t number)
+{
+	struct cached_frame *c = *bucket_of(s, pack, number);
+	while (c && (c->number != number
+			|| memcmp(c->pack.b, pack->b, PACK_ID_SIZE) != 0))
+		c = c->next;
+	return c;
+}
+
+static void list_remove(struct shard *s, struct cached_frame *c)
+{
+	*(c->newer ? &c->newer->older : &s->newest) = c->older;
+	*(c->older ? &c->older->newer : &s->oldest) = c->newer;
+	c->newer = c->older = NULL;
+}
+
+static void list_push(struct shard *s, struct cached_frame *c)
+{
+	c->older = s->newest;
+	c->newer = NULL;
+	*(s->newest ? &s->newest->newer : &s->oldest) = c;
+	s->newest = c;
+}
+
+static void unhash(struct shard *s, struct cached_frame *c)
+{
+	struct cached_frame **at = bucket_of(s, &c->pack, c->number);
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	c->hashed = false;
+}
+
+/* Takes a ready frame out; frees it unless pinned. */
+static void evict(struct shard *s, struct cached_frame *c)
+{
+	unhash(s, c);
+	list_remove(s, c);
+	s->bytes -= c->plain_len;
+	if (c->pins == 0)
+		frame_destroy(c);
+}
+
+static void make_room(struct shard *s, uint32_t len)
+{
+	struct cached_frame *c = s->oldest;
+	while (c != NULL && s->bytes + len > s->bytes_max) {
+		struct cached_frame *newer = c->newer;
+		if (c->pins == 0)
+			evict(s, c);
+		c = newer;
+	}
+}
+
+/* --- decoding --- */
+
+static struct workbench *workbench_take(struct frames *f, size_t box_size)
+{
+	struct workbench *w;
+	pthread_mutex_lock(&f->bench_mutex);
+	w = f->benches;
+	if (w != NULL)
+		f->benches = w->next;
+	pthread_mutex_unlock(&f->bench_mutex);
+	if (w == NULL) {
+		w = calloc(1, sizeof(*w));
+		if (w == NULL)
+			return NULL;
+		w->decoder = frame_decoder_new();
+	}
+	if (w->box_size < box_size) {
+		free(w->box);
+		w->box = malloc(box_size);
+		w->box_size = w->box ? box_size : 0;
+	}
+	if (w->decoder == NULL || w->box == NULL) {
+		workbench_free(w);
+		return NULL;
+	}
+	return w;
+}
+
+static void workbench_give(struct frames *f, struct workbench *w)
+{
+	LOCK_SCOPE(&f->bench_mutex);
+	w->next = f->benches;
+	f->benches = w;
+}
+
+static int decode(struct frames *f, struct pack *pack, uint32_t number,
+		uint32_t upto, struct cached_frame *c)
+{
+	const struct frame_entry *e = &pack->trailer->frames[number];
+	struct workbench *w = workbench_take(f, e->stored_len);
+	uint8_t *in;
+	size_t in_len;
+	if (w == NULL)
+		return fail_errno(-ENOMEM, "decoding a frame");
+	int r = packs_read_frame(f->packs, pack, number, w->box, &in, &in_len);
+	if (r == 0) {
+		ssize_t valid = frame_decode(w->decoder, e->compression,
+				c->buffer, e->plain_len, upto, in, in_len);
+		if (valid < 0) {
+			char name[PACK_NAME_SIZE];
+			pack_name(name, &pack->trailer->pack);
+			r = fail(-EBADMSG, "pack %s, frame %u does not decode",
+					name, number);
+		} else {
+			c->public.valid = (uint32_t)valid;
+		}
+	}
+	workbench_give(f, w);
+	if (r == -EBADMSG)
+		packs_mark_damaged(f->packs, pack, number);
+	return r;
+}
+
+static struct cached_frame *frame_make(struct shard *s, const struct pack *pack,
+		uint32_t number)
+{
+	struct cached_frame *c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return NULL;
+	c->plain_len = pack->trailer->frames[number].plain_len;
+	c->buffer = malloc(c->plain_len);
+	if (c->buffer == NULL) {
+		free(c);
+		return NULL;
+	}
+	c->public.data = c->buffer;
+	c->shard = s;
+	c->pack = pack->trailer->pack;
+	c->number = number;
+	return c;
+}
+
+/* Decodes a new object that is already in the hash as "loading". */
+static int load(struct frames *f, struct pack *pack, struct cached_frame *c,
+		uint32_t upto)
+{
+	struct shard *s = c->shard;
+	int r = decode(f, pack, c->number, upto, c);
+	LOCK_SCOPE(&s->mutex);
+	c->loading = false;
+	pthread_cond_broadcast(&s->loaded);
+	if (r < 0) {
+		unhash(s, c);
+		frame_destroy(c);
+		return r;
+	}
+	s->stats.decoded++;
+	s->stats.decoded_bytes += c->public.valid;
+	s->bytes += c->plain_len;
+	list_push(s, c);
+	return 0;
+}
+
+/* A frame that can be used at once, pinned; or a new one for the caller to
+ * load (*MINE), pinned; or NULL without memory. */
+static struct cached_frame *find_or_claim(struct frames *f, struct pack *pack,
+		uint32_t number, uint32_t *upto, bool *mine)
+{
+	const struct trailer *t = pack->trailer;
+	struct shard *s = shard_of(f, &t->pack, number);
+	struct cached_frame *c;
+	*mine = false;
+	LOCK_SCOPE(&s->mutex);
+	while ((c = shard_get(s, &t->pack, number)) != NULL && c->loading) {
+		s->stats.waited++;
+		pthread_cond_wait(&s->loaded, &s->mutex);
+	}
+	if (c != NULL && c->public.valid >= *upto) {
+		s->stats.hits++;
+		c->pins++;
+		if (s->newest != c) {
+			list_remove(s, c);
+			list_push(s, c);
+		}
+		return c;
+	}
+	if (c != NULL) {
+		evict(s, c);
+		*upto = t->frames[number].plain_len;
+	}
+	make_room(s, t->frames[number].plain_len);
+	c = frame_make(s, pack, number);
+	if (c == NULL)
+		return NULL;
+	c->loading = c->hashed = *mine = true;
+	c->pins = 1;
+	struct cached_frame **bucket = bucket_of(s, &t->pack, number);
+	c->next = *bucket;
+	*bucket = c;
+	return c;
+}
+
+int frames_get(struct frames *f, struct pack *pack, uint32_t frame,
+		uint32_t upto, struct frame **out)
+{
+	bool mine;
+	struct cached_frame *c = find_or_claim(f, pack, frame, &upto, &mine);
+	if (c == NULL)
+		return fail_errno(-ENOMEM, "reading a frame");
+	if (mine) {
+		int r = load(f, pack, c, upto);
+		if (r < 0)
+			return r;
+	}
+	*out = &c->public;
+	return 0;
+}
+
+void frames_unpin(struct frame *frame)
+{
+	if (frame == NULL)
+		return;
+	struct cached_frame *c = (struct cached_frame *)frame;
+	struct shard *s = c->shard;
+	LOCK_SCOPE(&s->mutex);
+	if (--c->pins == 0 && !c->hashed)
+		frame_destroy(c);
+}
+
+void frames_repin(struct frame *frame)
+{
+	struct cached_frame *c = (struct cached_frame *)frame;
+	LOCK_SCOPE(&c->shard->mutex);
+	c->pins++;
+}
+
+bool frames_has(struct frames *f, const struct pack *pack, uint32_t frame)
+{
+	struct shard *s = shard_of(f, &pack->trailer->pack, frame);
+	LOCK_SCOPE(&s->mutex);
+	struct cached_frame *c = shard_get(s, &pack->trailer->pack, frame);
+	return c && (c->loading || c->public.valid == c->plain_len);
+}
+
+void frames_stats(struct frames *f, struct frames_stats *out)
+{
+	*out = (struct frames_stats){ 0 };
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct shard *s = &f->shards[i];
+		LOCK_SCOPE(&s->mutex);
+		out->hits += s->stats.hits;
+		out->decoded += s->stats.decoded;
+		out->decoded_bytes += s->stats.decoded_bytes;
+		out->waited += s->stats.waited;
+	}
+}
