@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Encoding and strict decoding of a pack's header, footer and trailer.
+ *
+ * A trailer that trailer_decode accepts can be used without further checks:
+ * every frame lies in the pack, every chunk in its frame, nothing is empty,
+ * and all frames and chunks together are exactly what the counts say.
+ *
+ * What this file does not do: it opens no box and reads no object; it knows
+ * nothing of the checksum at a pack's end but its size.
+ */
+#include "trailer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/bytes.h"
+#include "../base/error.h"
+#include "../base/hex.h"
+
+#define PACK_VERSION 1
+#define TRAILER_HEAD 8
+#define FRAME_RECORD 12
+#define CHUNK_RECORD 36
+
+static const uint8_t header_magic[8] = "AMBRPACK";
+static const uint8_t footer_magic[8] = "AMBRTAIL";
+
+static_assert(PACK_HEADER_SIZE == 32, "pack header");
+static_assert(PACK_FOOTER_SIZE == 4 + 4 + 8 + PACK_CHECKSUM_SIZE, "footer");
+static_assert(PACK_AD_SIZE == 40, "associated data of a frame");
+static_assert(PACK_CHUNKS_MAX == 65536, "chunks of a frame fit u16 + 1");
+static_assert(CHUNK_RECORD == ID_SIZE + 4, "chunk record");
+
+/* --- names --- */
+
+void pack_name(char out[PACK_NAME_SIZE], const struct pack_id *id)
+{
+	memcpy(out, "packs/", 6);
+	hex_encode(out + 6, id->b, 1);
+	out[8] = '/';
+	hex_encode(out + 9, id->b, PACK_ID_SIZE);
+}
+
+int pack_name_parse(struct pack_id *id, const char *name)
+{
+	if (strlen(name) != PACK_NAME_SIZE - 1 ||
+			memcmp(name, "packs/", 6) != 0 || name[8] != '/' ||
+			memcmp(name + 6, name + 9, 2) != 0)
+		return -EINVAL;
+	return hex_decode(id->b, PACK_ID_SIZE, name + 9);
+}
+
+/* --- header and footer --- */
+
+void pack_header_encode(uint8_t out[PACK_HEADER_SIZE], const uint8_t *repo_id,
+		enum pack_kind kind, bool encrypted)
+{
+	memset(out, 0, PACK_HEADER_SIZE);
+	memcpy(out, header_magic, 8);
+	out[8] = PACK_VERSION;
+	out[9] = (uint8_t)kind;
+	out[10] = encrypted ? 1 : 0;
+	memcpy(out + 12, repo_id, REPO_ID_SIZE);
+}
+
+int pack_header_decode(const uint8_t in[PACK_HEADER_SIZE],
+		const uint8_t *repo_id, enum pack_kind *kind, bool *encrypted)
+{
+	if (memcmp(in, header_magic, 8) != 0)
+		return fail(-EBADMSG, "the pack's header is damaged");
+	if (in[8] != PACK_VERSION)
+		return fail(-EBADMSG, "pack version %u is unknown", in[8]);
+	if ((in[9] != PACK_DATA && in[9] != PACK_TREE) || in[10] > 1 ||
+			in[11] != 0 || !bytes_are_zero(in + 28, 4))
+		return fail(-EBADMSG, "the pack's header is damaged");
+	if (memcmp(in + 12, repo_id, REPO_ID_SIZE) != 0)
+		return fail(-EBADMSG, "the pack belongs to another "
+				"repository");
+	*kind = in[9];
+	*encrypted = in[10] == 1;
+	return 0;
+}
+
+void pack_footer_encode(uint8_t out[PACK_FOOTER_SIZE - PACK_CHECKSUM_SIZE],
+		uint32_t trailer_box_len)
+{
+	put_le32(out, trailer_box_len);
+	put_le32(out + 4, 0);
+	memcpy(out + 8, footer_magic, 8);
+}
+
+int64_t pack_footer_decode(const uint8_t in[PACK_FOOTER_SIZE])
+{
+	uint32_t len = get_le32(in);
+	if (memcmp(in + 8, footer_magic, 8) != 0 ||
+			!bytes_are_zero(in + 4, 4) || len < TRAILER_BOX_MIN ||
+			len > TRAILER_SIZE_MAX)
+		return fail(-EBADMSG, "the pack's footer is damaged");
+	return len;
+}
+
+void pack_ad(uint8_t out[PACK_AD_SIZE], const uint8_t *repo_id,
+		const struct pack_id *pack, enum pack_kind kind, uint32_t frame)
+{
+	memcpy(out, repo_id, REPO_ID_SIZE);
+	memcpy(out + REPO_ID_SIZE, pack->b, PACK_ID_SIZE);
+	put_le32(out + 32, frame);
+	put_le32(out + 36, kind);
+}
+
+/* --- the trailer --- */
+
+int trailer_encode(const struct trailer *t, uint8_t **out, size_t *len)
+{
+	assert(t->frame_count >= 1 && t->frame_count <= PACK_FRAMES_MAX);
+	assert(t->chunk_count >= 1 && t->chunk_count <= PACK_CHUNKS_MAX);
+	*len = TRAILER_HEAD + FRAME_RECORD * (size_t)t->frame_count +
+			CHUNK_RECORD * (size_t)t->chunk_count;
+	uint8_t *p = *out = malloc(*len);
+	if (p == NULL)
+		return fail_errno(-ENOMEM, "writing a pack's trailer");
+	put_le32(p, t->frame_count);
+	put_le32(p + 4, t->chunk_count);
+	p += TRAILER_HEAD;
+	for (uint32_t i = 0; i < t->frame_count; i++, p += FRAME_RECORD) {
+		const struct frame_entry *f = &t->frames[i];
+		assert(f->chunk_count >= 1);
+		put_le32(p, f->stored_len);
+		put_le32(p + 4, f->plain_len);
+		put_le16(p + 8, (uint16_t)(f->chunk_count - 1));
+		p[10] = (uint8_t)f->compression;
+		p[11] = 0;
+	}
+	for (uint32_t i = 0; i < t->chunk_count; i++, p += CHUNK_RECORD) {
+		memcpy(p, t->chunks[i].id.b, ID_SIZE);
+		put_le32(p + ID_SIZE, t->chunks[i].len);
+	}
+	return 0;
+}
+
+/* Where the next frame and chunk begin while a trailer is decoded. */
+struct position {
+	uint64_t offset;
+	uint32_t chunk;
+};
+
+static int decode_frame(struct frame_entry *f, const uint8_t *p,
+		const struct trailer *t, struct position *at,
+		uint64_t frames_end)
+{
+	f->offset = at->offset;
+	f->stored_len = get_le32(p);
+	f->plain_len = get_le32(p + 4);
+	f->first_chunk = at->chunk;
+	f->chunk_count = (uint32_t)get_le16(p + 8) + 1;
+	f->compression = p[10];
+	if (p[10] > FRAME_ZSTD || p[11] != 0)
+		return -EBADMSG;
+	if (f->plain_len == 0 || f->plain_len > FRAME_PLAIN_MAX)
+		return -EBADMSG;
+	/* Where zstd does not gain, a frame is stored as it is. */
+	if (f->stored_len <= SEAL_OVERHEAD ||
+			f->stored_len > SEAL_OVERHEAD + f->plain_len)
+		return -EBADMSG;
+	if (f->compression == FRAME_STORED &&
+			f->stored_len != SEAL_OVERHEAD + f->plain_len)
+		return -EBADMSG;
+	if (f->stored_len > frames_end - at->offset)
+		return -EBADMSG;
+	if (f->chunk_count > t->chunk_count - at->chunk)
+		return -EBADMSG;
+	at->offset += f->stored_len;
+	at->chunk += f->chunk_count;
+	return 0;
+}
+
+/* The chunks of frame F, which must fill its plain bytes. */
+static int decode_chunks(struct trailer *t, uint32_t frame, const uint8_t *p)
+{
+	const struct frame_entry *f = &t->frames[frame];
+	uint32_t offset = 0;
+	for (uint32_t i = 0; i < f->chunk_count; i++, p += CHUNK_RECORD) {
+		struct chunk_entry *c = &t->chunks[f->first_chunk + i];
+		memcpy(c->id.b, p, ID_SIZE);
+		c->frame = frame;
+		c->offset = offset;
+		c->len = get_le32(p + ID_SIZE);
+		if (c->len == 0 || c->len > f->plain_len - offset ||
+				id_is_zero(&c->id))
+			return -EBADMSG;
+		offset += c->len;
+	}
+	return offset == f->plain_len ? 0 : -EBADMSG;
+}
+
+static int decode_tables(struct trailer *t, const uint8_t *frames,
+		uint64_t frames_end)
+{
+	struct position at = { .offset = PACK_HEADER_SIZE };
+	const uint8_t *p = frames;
+	for (uint32_t i = 0; i < t->frame_count; i++, p += FRAME_RECORD) {
+		int err = decode_frame(&t->frames[i], p, t, &at, frames_end);
+		if (err < 0)
+			return err;
+	}
+	if (at.offset != frames_end || at.chunk != t->chunk_count)
+		return -EBADMSG;
+	for (uint32_t i = 0; i < t->frame_count; i++) {
+		int err = decode_chunks(t, i, p);
+		if (err < 0)
+			return err;
+		p += CHUNK_RECORD * (size_t)t->frames[i].chunk_count;
+	}
+	return 0;
+}
+
+static struct trailer *trailer_new(uint32_t frames, uint32_t chunks)
+{
+	struct trailer *t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return NULL;
+	t->frame_count = frames;
+	t->chunk_count = chunks;
+	t->frames = calloc(frames, sizeof(*t->frames));
+	t->chunks = calloc(chunks, sizeof(*t->chunks));
+	if (t->frames == NULL || t->chunks == NULL) {
+		trailer_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+int trailer_decode(struct trailer **out, const struct pack_id *pack,
+		enum pack_kind kind, const void *plain, size_t len,
+		uint64_t frames_end)
+{
+	static const char damaged[] = "the pack's trailer is not valid";
+	const uint8_t *p = plain;
+	*out = NULL;
+	if (len < TRAILER_HEAD || frames_end <= PACK_HEADER_SIZE ||
+			frames_end > PACK_SIZE_MAX)
+		return fail(-EBADMSG, damaged);
+	uint32_t frames = get_le32(p);
+	uint32_t chunks = get_le32(p + 4);
+	/* Nothing is allocated for counts that the length doesn't bear out. */
+	if (frames == 0 || frames > PACK_FRAMES_MAX || chunks == 0 ||
+			chunks > PACK_CHUNKS_MAX ||
+			len != TRAILER_HEAD + FRAME_RECORD * (size_t)frames +
+					CHUNK_RECORD * (size_t)chunks)
+		return fail(-EBADMSG, damaged);
+	struct trailer *t = trailer_new(frames, chunks);
+	if (t == NULL)
+		return fail_errno(-ENOMEM, "reading a pack's trailer");
+	t->pack = *pack;
+	t->kind = kind;
+	int err = decode_tables(t, p + TRAILER_HEAD, frames_end);
+	if (err < 0) {
+		trailer_free(t);
+		return fail(err, damaged);
+	}
+	*out = t;
+	return 0;
+}
+
+void trailer_free(struct trailer *t)
+{
+	if (t == NULL)
+		return;
+	free(t->frames);
+	free(t->chunks);
+	free(t);
+}
