@@ -11,8 +11,9 @@
  *		12	4	data bytes
  *		16	16	proof over the span, zeros: none
  *		32	…	per entry u32: length, bit 31 set: a hole;
- *				a data entry goes on with 32 bytes of id
- *	node	0	1	level 1 … 4
+ *				a data entry goes on with 32 bytes of id.
+ *			At least one data entry
+ *	node	0	1	level 1 … 3
  *		1	1	zero
  *		2	2	child count 1 … 256 (all-hole ones not counted)
  *		4	4	zero
@@ -77,15 +78,18 @@ struct tree_root {
 /* Spans of an image; levels above the leaves that so many spans need. */
 uint64_t span_count(uint64_t image_size);
 uint8_t tree_level(uint64_t spans);
-/* Spans below one slot of a node of LEVEL: 256^(level-1). */
+/* Spans below one slot of a node of LEVEL 1 … 3: 256^(level-1). */
 uint64_t slot_spans(uint8_t level);
 
-/* Bytes written (at most LEAF_SIZE_MAX, NODE_SIZE_MAX). */
+/* Bytes written (at most LEAF_SIZE_MAX, NODE_SIZE_MAX). The leaf's or node's
+ * sums must be right and at least one entry or child must hold data: what is
+ * all hole has no encoding. */
 size_t leaf_encode(uint8_t *out, const struct leaf *leaf);
 size_t node_encode(uint8_t *out, const struct node *node);
 
 /* Strict: sums, order, lengths, adjacent holes, zeros. SPAN_LEN and SPANS are
- * what the place in the tree asks for. 0, -EBADMSG, -ENOMEM. To be freed. */
+ * what the place in the tree asks for. 0, -EBADMSG, -ENOMEM, with a text. To
+ * be freed with free(). */
 int leaf_decode(struct leaf **out, const void *data, size_t len,
 		uint32_t span_len);
 int node_decode(struct node **out, const void *data, size_t len, uint8_t level,
