@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * REPO/config: what never changes after init. 128 bytes, plain, with a MAC
+ * REPO/config: what never changes after init. 160 bytes, plain, with a MAC
  * under a key derived from the master key (table in FORMAT.md).
  */
 #ifndef AMBERFS_FORMAT_CONFIG_H

@@ -35,12 +35,14 @@ struct keyslot {
 };
 
 /* Wraps MASTER under SECRET. Fills SLOT's salt and wrapped key from its kind,
- * cost, created and label, and encodes it. 0 or -ENOMEM. */
+ * cost, created and label, and encodes it. 0, -ENOMEM, or -EINVAL for a cost
+ * that keyslot_decode would refuse (8 KiB is the least memory; a slot that is
+ * not for a passphrase has none). */
 int keyslot_make(uint8_t out[KEYSLOT_SIZE], struct keyslot *slot,
 		const uint8_t *repo_id, const void *secret, size_t secret_len,
 		const uint8_t master[MASTER_KEY_SIZE]);
 
-/* 0 or -EBADMSG. */
+/* 0, -EBADMSG, -ENOMEM. */
 int keyslot_decode(struct keyslot *slot, const uint8_t *repo_id,
 		const void *data, size_t len);
 

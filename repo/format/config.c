@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * REPO/config. Byte table (FORMAT.md has the same):
+ *
+ *	0	8	magic "AMBERFS\n"
+ *	8	4	format version
+ *	12	4	flags: bit 0 encrypted, the others zero
+ *	16	16	repository id
+ *	32	8	required features
+ *	40	8	optional features
+ *	48	4	least chunk size
+ *	52	4	average chunk size
+ *	56	4	largest chunk size
+ *	60	4	frame size
+ *	64	4	pack size
+ *	68	4	zstd level
+ *	72	8	time of making, UTC second
+ *	80	32	public key, or zeros
+ *	112	16	zeros
+ *	128	32	MAC over "amberfs config 1" and the 128 bytes before it
+ *
+ * What this file does not do: it doesn't read or write the object.
+ */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "../base/bytes.h"
+#include "../base/error.h"
+#include "../base/units.h"
+#include "node.h"
+#include "trailer.h"
+
+#define BODY_SIZE (CONFIG_SIZE - MAC_SIZE)
+#define FLAG_ENCRYPTED 1u
+#define KNOWN_REQUIRED UINT64_C(0)
+#define CHUNK_MAX_BYTES (1u << 20)
+#define PACK_SIZE_LEAST (64u << 10)
+#define PACK_SIZE_MOST (72u << 20)
+#define LEVEL_MOST 19
+#define YEAR_10000 INT64_C(253402300800)
+
+static const uint8_t magic[8] = "AMBERFS\n";
+static const uint8_t mac_domain[16] = "amberfs config 1";
+
+static_assert(CONFIG_SIZE == 160, "config");
+static_assert(80 + MASTER_KEY_SIZE + 16 == BODY_SIZE, "config");
+static_assert(PACK_SIZE_MOST + TRAILER_SIZE_MAX + 4 * FRAME_PLAIN_MAX <=
+		PACK_SIZE_MAX, "a full pack stays below its limit");
+
+void config_defaults(struct config *c, bool encrypted)
+{
+	*c = (struct config){
+		.encrypted = encrypted,
+		.chunk_min = 16u << 10,
+		.chunk_average = 64u << 10,
+		.chunk_max = 256u << 10,
+		.frame_size = 128u << 10,
+		.pack_size = 64u << 20,
+		.zstd_level = 3,
+		.created = time(NULL),
+	};
+	seal_random(c->repo_id, sizeof(c->repo_id));
+	if (!encrypted)
+		seal_random(c->public_key, sizeof(c->public_key));
+}
+
+static void make_mac(uint8_t mac[MAC_SIZE], const uint8_t *body,
+		const struct seal *seal)
+{
+	uint8_t input[sizeof(mac_domain) + BODY_SIZE];
+	memcpy(input, mac_domain, sizeof(mac_domain));
+	memcpy(input + sizeof(mac_domain), body, BODY_SIZE);
+	seal_config_mac(seal, mac, input, sizeof(input));
+}
+
+void config_encode(uint8_t out[CONFIG_SIZE], const struct config *c,
+		const struct seal *seal)
+{
+	memset(out, 0, CONFIG_SIZE);
+	memcpy(out, magic, 8);
+	put_le32(out + 8, FORMAT_VERSION);
+	put_le32(out + 12, c->encrypted ? FLAG_ENCRYPTED : 0);
+	memcpy(out + 16, c->repo_id, REPO_ID_SIZE);
+	put_le64(out + 32, c->required);
+	put_le64(out + 40, c->optional);
+	put_le32(out + 48, c->chunk_min);
+	put_le32(out + 52, c->chunk_average);
+	put_le32(out + 56, c->chunk_max);
+	put_le32(out + 60, c->frame_size);
+	put_le32(out + 64, c->pack_size);
+	put_le32(out + 68, (uint32_t)c->zstd_level);
+	put_le64(out + 72, (uint64_t)c->created);
+	memcpy(out + 80, c->public_key, MASTER_KEY_SIZE);
+	make_mac(out + BODY_SIZE, out, seal);
+}
+
+/* Magic, version and features: what decides whether this program may read on
+ * at all. Looked at before the length, which another version may change. */
+static int check_version(const uint8_t *p, size_t len)
+{
+	if (len < 12 || memcmp(p, magic, 8) != 0)
+		return fail(-EBADMSG, "config is damaged, or not amberfs's");
+	uint32_t version = get_le32(p + 8);
+	if (version > FORMAT_VERSION)
+		return fail(-EPROTONOSUPPORT, "made by a newer amberfs: format "
+				"version %u, this program knows %u",
+				version, FORMAT_VERSION);
+	if (version != FORMAT_VERSION || len != CONFIG_SIZE)
+		return fail(-EBADMSG, "config is damaged");
+	uint64_t unknown = get_le64(p + 32) & ~KNOWN_REQUIRED;
+	if (unknown != 0)
+		return fail(-EPROTONOSUPPORT, "made by a newer amberfs: it "
+				"uses features (bits %#llx) that this program "
+				"does not know", (unsigned long long)unknown);
+	return 0;
+}
+
+static bool sizes_fit(const struct config *c)
+{
+	return c->chunk_min >= BLOCK_SIZE && c->chunk_min % BLOCK_SIZE == 0 &&
+			c->chunk_min <= c->chunk_average &&
+			(c->chunk_average & (c->chunk_average - 1)) == 0 &&
+			c->chunk_average <= c->chunk_max &&
+			c->chunk_max % BLOCK_SIZE == 0 &&
+			c->chunk_max <= CHUNK_MAX_BYTES &&
+			c->frame_size >= BLOCK_SIZE &&
+			c->frame_size % BLOCK_SIZE == 0 &&
+			c->frame_size <= FRAME_PLAIN_MAX &&
+			c->pack_size >= PACK_SIZE_LEAST &&
+			c->pack_size <= PACK_SIZE_MOST &&
+			c->zstd_level >= 1 && c->zstd_level <= LEVEL_MOST;
+}
+
+int config_decode(struct config *c, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+	int err = check_version(p, len);
+	if (err < 0)
+		return err;
+	uint32_t flags = get_le32(p + 12);
+	*c = (struct config){
+		.encrypted = (flags & FLAG_ENCRYPTED) != 0,
+		.required = get_le64(p + 32),
+		.optional = get_le64(p + 40),
+		.chunk_min = get_le32(p + 48),
+		.chunk_average = get_le32(p + 52),
+		.chunk_max = get_le32(p + 56),
+		.frame_size = get_le32(p + 60),
+		.pack_size = get_le32(p + 64),
+		.zstd_level = (int32_t)get_le32(p + 68),
+		.created = (int64_t)get_le64(p + 72),
+	};
+	memcpy(c->repo_id, p + 16, REPO_ID_SIZE);
+	memcpy(c->public_key, p + 80, MASTER_KEY_SIZE);
+	/* An encrypted repository has no public key, another must have one. */
+	if ((flags & ~FLAG_ENCRYPTED) != 0 || !sizes_fit(c) ||
+			c->created < 0 || c->created >= YEAR_10000 ||
+			bytes_are_zero(c->repo_id, REPO_ID_SIZE) ||
+			bytes_are_zero(c->public_key, MASTER_KEY_SIZE) !=
+					c->encrypted ||
+			!bytes_are_zero(p + 112, 16))
+		return fail(-EBADMSG, "config is damaged");
+	return 0;
+}
+
+int config_authenticate(const void *data, size_t len, const struct seal *seal)
+{
+	const uint8_t *p = data;
+	uint8_t mac[MAC_SIZE];
+	if (len != CONFIG_SIZE)
+		return fail(-EBADMSG, "config is damaged");
+	make_mac(mac, p, seal);
+	if (!seal_equal(mac, p + BODY_SIZE, MAC_SIZE))
+		return fail(-EBADMSG, "config is damaged or forged");
+	return 0;
+}
