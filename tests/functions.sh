@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=bash
+# What the scenarios share. A scenario sources this file, works in its private
+# folder $T, and ends with 0 (pass), 77 (this machine can't run it) or anything
+# else (fail). Nothing of it is left behind: mounts, loop devices, processes.
+set -euo pipefail
+
+: "${AMBERFS_BUILD:?the build folder, e.g. build}"
+AMBERFS_BUILD=$(cd "$AMBERFS_BUILD" && pwd)
+TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+SOURCE_TREE=$(dirname "$TESTS")
+export AMBERFS_BUILD TESTS SOURCE_TREE
+PATH=$AMBERFS_BUILD/repo/commands:$AMBERFS_BUILD/fs:$AMBERFS_BUILD/ingest:$PATH
+PATH=$PATH:/usr/sbin:/sbin
+export PATH LC_ALL=C.UTF-8
+
+# Short, because unix sockets below it have at most 107 bytes.
+T=$(mktemp -d "${TMPDIR:-/var/tmp}/amb.XXXXXX")
+export T TMPDIR=$T HOME=$T/home XDG_CACHE_HOME=$T/home/.cache
+mkdir -p "$XDG_CACHE_HOME"
+for variable in ${!AMBERFS_@}; do
+  [ "$variable" = AMBERFS_BUILD ] || unset "$variable"
+done
+
+die() {
+  echo "FAIL: $*" >&2
+  exit 1
+}
+
+skip() {
+  echo "SKIP: $*" >&2
+  exit 77
+}
+
+need_root() {
+  [ "$(id -u)" = 0 ] || skip "needs root: $*"
+}
+
+need_program() {
+  local program
+  for program; do
+    command -v "$program" >/dev/null || skip "$program is not installed"
+  done
+}
+
+exit_commands=()
+# at_exit COMMAND ARGUMENT...: run when the scenario ends, last given first.
+at_exit() {
+  exit_commands=("$(printf '%q ' "$@")" "${exit_commands[@]}")
+}
+
+# Everything mounted below a folder, innermost first.
+mounts_below() {
+  local target
+  while read -r _ _ _ _ target _; do
+    target=$(printf '%b' "$target")
+    case $target in "$1"/*) printf '%s\n' "$target" ;; esac
+  done </proc/self/mountinfo | tac
+}
+
+detach_loops_below() {
+  losetup -l -n -O NAME,BACK-FILE 2>/dev/null |
+    while read -r device file; do
+      case $file in "$1"/*) losetup -d "$device" ;; esac
+    done
+}
+
+cleanup() {
+  local status=$? command target children
+  set +e
+  trap - EXIT INT TERM HUP
+  cd / || :
+  for command in "${exit_commands[@]}"; do
+    eval "$command" >/dev/null 2>&1
+  done
+  children=$(jobs -p)
+  # shellcheck disable=SC2086 # a list of numbers
+  [ -z "$children" ] || kill -9 $children 2>/dev/null
+  wait 2>/dev/null
+  for _ in 1 2 3 4 5; do
+    mounts_below "$T" | while read -r target; do
+      umount "$target" 2>/dev/null || fusermount3 -u "$target" 2>/dev/null ||
+        umount -l "$target" 2>/dev/null
+    done
+    [ -n "$(mounts_below "$T")" ] || break
+    sleep 0.2
+  done
+  if [ "$(id -u)" = 0 ]; then
+    detach_loops_below "$T"
+  fi
+  chmod -R u+rwX "$T" 2>/dev/null
+  rm -rf --one-file-system "$T"
+  exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# wait_for SECONDS COMMAND...: polls until it succeeds.
+wait_for() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$end" ] || return 1
+    sleep 0.1
+  done
+}
+
+# expect STATUS COMMAND...: its output goes to $T/out and $T/err.
+expect() {
+  local want=$1 got=0
+  shift
+  "$@" >"$T/out" 2>"$T/err" </dev/null || got=$?
+  [ "$got" = "$want" ] || {
+    cat "$T/out" "$T/err" >&2
+    die "exit status $got, not $want, of: $*"
+  }
+}
+
+# said PATTERN: the last expect's command wrote it to stderr.
+said() {
+  grep -Eqi -e "$1" "$T/err" || {
+    cat "$T/err" >&2
+    die "stderr has no line with: $1"
+  }
+}
+
+one_line() {
+  [ "$(wc -l <"$1")" = 1 ] || {
+    cat "$1" >&2
+    die "one line was expected"
+  }
+}
+
+silent() {
+  [ ! -s "$T/out" ] && [ ! -s "$T/err" ] || {
+    cat "$T/out" "$T/err" >&2
+    die "silence was expected"
+  }
+}
+
+# same FILE FILE: equal bytes, equal length.
+same() {
+  cmp -- "$1" "$2" || die "$1 and $2 differ"
+}
+
+equal() {
+  [ "$1" = "$2" ] || die "${3:-values differ}: '$1' is not '$2'"
+}
+
+# Sizes on disk in bytes.
+allocated() {
+  echo $(($(stat -c '%b * %B' -- "$1")))
+}
+
+tree_size() {
+  du -s --block-size=1 --apparent-size -- "$1" | cut -f1
+}
+
+# new_repo [PATH [OPTION...]]: a repository unlocked by a key file; sets R.
+# shellcheck disable=SC2034 # R is for the scenario
+new_repo() {
+  R=${1:-$T/repo}
+  [ $# = 0 ] || shift
+  [ -e "$T/key" ] || head -c 64 /dev/urandom >"$T/key"
+  export AMBERFS_KEY_FILE=$T/key
+  amberfs init "$R" "$@" >/dev/null
+}
+
+# amber_mount REPO FOLDER [OPTION...]: returns when it is mounted.
+amber_mount() {
+  mkdir -p "$2"
+  amberfs mount "$@"
+  mountpoint -q "$2" || die "amberfs mount returned 0 without a mount at $2"
+}
+
+amber_umount() {
+  umount "$1" || fusermount3 -u "$1"
+  wait_for 10 not mountpoint -q "$1" || die "$1 is still mounted"
+}
+
+not() {
+  ! "$@"
+}
+
+# latest SOURCE: the time of its newest snapshot.
+latest() {
+  amberfs show --json "$R" "$1/latest" | jq -r .time
+}
+
+snapshot_count() {
+  amberfs list --json "$R" "$@" | jq '.snapshots | length'
+}
+
+# make_tree FOLDER [MIB]: text, binaries and noise such as a system holds.
+make_tree() {
+  local folder=$1 mib=${2:-8} i
+  mkdir -p "$folder/etc" "$folder/usr/lib" "$folder/var/log"
+  for ((i = 0; i < mib; i++)); do
+    openssl enc -aes-128-ctr -K "$(printf '%032x' "$i")" -iv 0 -in /dev/zero \
+      2>/dev/null | head -c 512K >"$folder/usr/lib/noise$i" || :
+    seq "$((i * 100000))" "$((i * 100000 + 90000))" | head -c 512K \
+      >"$folder/var/log/text$i" || :
+  done
+  for ((i = 0; i < 40; i++)); do
+    echo "setting=$i" >"$folder/etc/file$i.conf"
+  done
+  ln -s ../usr/lib "$folder/etc/link"
+}
+
+# make_noise FILE MIB [SEED]: bytes that nothing compresses, always the same.
+make_noise() {
+  openssl enc -aes-128-ctr -K "$(printf '%032x' "$((${3:-7} + 1000))")" -iv 0 \
+    -in /dev/zero 2>/dev/null | head -c "${2}M" >"$1" || :
+}
+
+# make_image_ext4 FILE SIZE FOLDER
+make_image_ext4() {
+  rm -f "$1"
+  truncate -s "$2" "$1"
+  mke2fs -q -F -t ext4 -E nodiscard -d "$3" "$1"
+}
+
+# make_image_xfs FILE SIZE FOLDER: needs root; 300 MiB is mkfs.xfs's least.
+make_image_xfs() {
+  need_root "to fill an xfs image"
+  rm -f "$1"
+  truncate -s "$2" "$1"
+  mkfs.xfs -q "$1"
+  mkdir -p "$T/mkfs.mnt"
+  mount -o loop "$1" "$T/mkfs.mnt"
+  cp -a "$3/." "$T/mkfs.mnt/"
+  umount "$T/mkfs.mnt"
+}
+
+# Lets the times of FILE... be older than the two seconds within which a file
+# is never taken over unread.
+age() {
+  local file
+  for file; do
+    while [ $(($(date +%s) - $(stat -c %Z "$file"))) -le 3 ]; do
+      sleep 0.2
+    done
+  done
+}
+
+# True in builds with -Db_sanitize.
+sanitized() {
+  nm -D "$AMBERFS_BUILD/repo/commands/amberfs" 2>/dev/null |
+    grep -qE '__(asan|tsan)_init'
+}

@@ -1,0 +1,27 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Goal of this test: a file that changes while it is read is not stored as good.
+. "$(dirname "$0")/../functions.sh"
+need_program jq
+
+new_repo
+make_noise "$T/disk" 48
+echo steady >"$T/steady"
+(
+  for i in $(seq 400); do
+    printf 'x%d' "$i" |
+      dd of="$T/disk" bs=1 seek=$((i * 1000)) conv=notrunc status=none
+    sleep 0.02
+  done
+) &
+writer=$!
+expect 3 amberfs backup "$R" --name vm --bwlimit 24M "$T/disk" "$T/steady"
+said 'chang'
+said disk
+kill "$writer" 2>/dev/null || :
+wait "$writer" 2>/dev/null || :
+amberfs show --json "$R" vm/latest >"$T/json"
+jq -e '[.files[].name] == ["steady"]' "$T/json" >/dev/null ||
+  die "a file that changed was stored as good: $(cat "$T/json")"
+amberfs backup "$R" --name vm "$T/disk" "$T/steady"
+amberfs restore "$R" vm/latest/disk - | cmp - "$T/disk"

@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Goal of this test: progress and a summary on a terminal, silence elsewhere,
+# and --json prints one object and nothing else.
+. "$(dirname "$0")/../functions.sh"
+need_program jq script
+
+new_repo
+make_noise "$T/disk" 24
+expect 0 amberfs backup "$R" --name quiet "$T/disk"
+silent
+touch "$T/disk"
+expect 0 amberfs backup "$R" --name v -v "$T/disk"
+[ -s "$T/out" ] || [ -s "$T/err" ] || die "-v says nothing"
+make_noise "$T/other" 24 9
+script -qec "amberfs backup '$R' --name tty --bwlimit 12M '$T/other'" \
+  "$T/tty" >/dev/null </dev/null
+grep -q '%' "$T/tty" || die "no progress on a terminal: $(cat -v "$T/tty")"
+grep -qi 'iB' "$T/tty" || die "no summary on a terminal: $(cat -v "$T/tty")"
+touch "$T/disk"
+expect 0 amberfs backup "$R" --name j --json "$T/disk"
+[ ! -s "$T/err" ] || die "--json: words on stderr"
+jq -se 'length == 1 and (.[0].snapshots | length) == 1' "$T/out" >/dev/null ||
+  die "not one object: $(cat "$T/out")"
+jq -e '.snapshots[0] | .source == "j" and (.time | test("^[0-9]{8}T[0-9]{6}Z$"))
+  and (.id | length) >= 32' "$T/out" >/dev/null || die "$(cat "$T/out")"
+jq -e '[.read, .holes, .unchanged, .deduplicated, .new, .stored, .seconds] |
+  all(type == "number")' "$T/out" >/dev/null || die "$(cat "$T/out")"
+for command in "list" "show" "verify"; do
+  case $command in show) spec=j/latest ;; *) spec='' ;; esac
+  # shellcheck disable=SC2086 # no SPEC, no argument
+  amberfs "$command" --json "$R" $spec | jq -se 'length == 1' >/dev/null ||
+    die "$command --json: not one object"
+done

@@ -1,0 +1,94 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Goal of this test: every form of restore; nothing is overwritten without
+# --force, and nothing partial stands under the final name.
+. "$(dirname "$0")/../functions.sh"
+need_program jq
+
+new_repo
+make_noise "$T/noise" 12
+truncate -s 40M "$T/disk"
+dd if="$T/noise" of="$T/disk" bs=1M seek=8 conv=notrunc status=none
+echo hello >"$T/note.txt"
+amberfs backup "$R" --name vm "$T/disk" "$T/note.txt"
+
+# A folder: a new one, and into one that is there.
+amberfs restore "$R" vm/latest "$T/new"
+same "$T/disk" "$T/new/disk"
+same "$T/note.txt" "$T/new/note.txt"
+mkdir "$T/there"
+amberfs restore "$R" vm/latest "$T/there"
+same "$T/disk" "$T/there/disk"
+expect 1 amberfs restore "$R" vm/latest "$T/there"
+said 'exists|--force'
+expect 0 amberfs restore "$R" vm/latest "$T/there" --force
+
+# A file, by name and into a folder.
+amberfs restore "$R" vm/latest/disk "$T/file"
+same "$T/disk" "$T/file"
+mkdir "$T/into"
+amberfs restore "$R" vm/latest/disk "$T/into"
+same "$T/disk" "$T/into/disk"
+echo precious >"$T/file"
+expect 1 amberfs restore "$R" vm/latest/disk "$T/file"
+said '--force'
+equal "$(cat "$T/file")" precious "the file that was there"
+amberfs restore "$R" vm/latest/disk "$T/file" --force
+same "$T/disk" "$T/file"
+amberfs restore "$R" vm/latest/note.txt - | cmp - "$T/note.txt"
+expect 1 amberfs restore "$R" vm/latest/nothing "$T/x"
+said 'nothing'
+expect 1 amberfs restore "$R" nobody/latest "$T/x"
+[ ! -e "$T/x" ] || die "something was made for nothing"
+expect 1 amberfs restore "$R" vm/latest/disk "$T/no/such/folder/x"
+
+# Interrupted: nothing under the name, nothing left beside it.
+make_noise "$T/large" 96
+amberfs backup "$R" --name large "$T/large"
+mkdir "$T/out-dir"
+amberfs restore "$R" large/latest/large "$T/out-dir/large" &
+pid=$!
+wait_for 10 test -n "$(ls -A "$T/out-dir")" || :
+kill -INT "$pid" 2>/dev/null || :
+status=0
+wait "$pid" || status=$?
+if [ "$status" != 0 ]; then
+  equal "$(ls -A "$T/out-dir")" "" "what an interrupted restore leaves"
+else
+  same "$T/large" "$T/out-dir/large"
+fi
+amberfs restore "$R" large/latest/large "$T/out-dir/killed" &
+pid=$!
+sleep 0.1
+kill -9 "$pid" 2>/dev/null || :
+wait "$pid" 2>/dev/null || :
+[ ! -e "$T/out-dir/killed" ] || same "$T/large" "$T/out-dir/killed"
+
+# A damaged repository: the restore fails, and nothing stands there.
+cp -a "$R" "$T/damaged"
+for pack in "$T"/damaged/packs/*/*; do
+  size=$(stat -c %s "$pack")
+  [ "$size" -gt 1000000 ] || continue
+  printf damage | dd of="$pack" bs=1 seek=$((size / 2)) conv=notrunc status=none
+done
+expect 1 amberfs restore "$T/damaged" large/latest/large "$T/damaged.out"
+[ ! -e "$T/damaged.out" ] || die "a partial file under the final name"
+said 'pack|damage|corrupt'
+
+# A block device: its whole content, zeros too.
+if [ "$(id -u)" = 0 ] && [ -e /dev/loop-control ]; then
+  head -c 40M /dev/urandom >"$T/backing"
+  device=$(losetup -f --show "$T/backing")
+  at_exit losetup -d "$device"
+  expect 1 amberfs restore "$R" vm/latest/disk "$device"
+  said '--force'
+  amberfs restore "$R" vm/latest/disk "$device" --force
+  same "$T/disk" "$device"
+  head -c 20M /dev/urandom >"$T/small"
+  losetup -d "$device"
+  device=$(losetup -f --show "$T/small")
+  expect 1 amberfs restore "$R" vm/latest/disk "$device" --force
+  said 'small|size|room'
+  cmp "$device" "$T/small" || die "a device that is too small was written"
+  losetup -d "$device"
+fi

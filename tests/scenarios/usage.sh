@@ -1,0 +1,54 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Goal of this test: help fits a screen, mistakes are answered with what was
+# meant, exit statuses are as the manual says.
+. "$(dirname "$0")/../functions.sh"
+
+commands='init list show restore verify forget index backup domains mount'
+expect 0 amberfs --help
+[ "$(wc -l <"$T/out")" -le 24 ] || die "amberfs --help: too long"
+for command in $commands; do
+  grep -q "$command" "$T/out" || die "amberfs --help does not name $command"
+done
+expect 0 amberfs --version
+grep -q '[0-9]\.[0-9]' "$T/out" || die "no version"
+for command in $commands; do
+  expect 0 amberfs "$command" --help
+  [ -s "$T/out" ] && [ ! -s "$T/err" ] || die "$command --help: no page"
+  lines=$(wc -l <"$T/out")
+  [ "$lines" -le 40 ] || die "amberfs $command --help has $lines lines"
+  [ "$(wc -L <"$T/out")" -le 80 ] || die "amberfs $command --help: too wide"
+  grep -q "amberfs $command" "$T/out" || die "$command --help: no usage line"
+  expect 2 amberfs "$command" --nonsense-option
+  said nonsense-option
+  [ "$(wc -l <"$T/err")" -le 3 ] || die "$command: a long-winded complaint"
+done
+expect 2 amberfs
+expect 2 amberfs backpu
+said "backup"
+expect 2 amberfs backup "$T/r" --nmae x "$T"
+said -- '--name'
+expect 2 amberfs restore "$T/r"
+expect 2 amberfs backup "$T/r" --name x
+expect 2 amberfs backup "$T/r" --name x --jobs none /etc/hostname
+expect 2 amberfs backup "$T/r" --name x --jobs 0 /etc/hostname
+expect 2 amberfs backup "$T/r" --name x --compression 99 /etc/hostname
+expect 2 amberfs backup "$T/r" --name x --bwlimit fast /etc/hostname
+expect 1 amberfs list "$T/nowhere" --key-file /dev/null
+said nowhere
+mkdir "$T/empty"
+expect 1 amberfs list "$T/empty"
+said 'init|not a repository|no repository'
+
+# A full or closed standard output is an error, not silence.
+new_repo
+echo x >"$T/file"
+amberfs backup "$R" --name a "$T/file"
+if [ -e /dev/full ]; then
+  status=0
+  amberfs list "$R" >/dev/full 2>"$T/err" || status=$?
+  equal "$status" 1 "status with a full output"
+  status=0
+  amberfs restore "$R" a/latest/file - >/dev/full 2>"$T/err" || status=$?
+  equal "$status" 1 "status with a full output"
+fi
