@@ -6,9 +6,8 @@
 #ifndef AMBERFS_FORMAT_SESSION_RECORD_H
 #define AMBERFS_FORMAT_SESSION_RECORD_H
 
-#include <jansson.h>
-
 #include "../crypto/seal.h"
+#include "members.h"
 
 #define SESSION_ID_SIZE 16
 #define SESSION_ROOTS_MAX 65536u
@@ -27,8 +26,10 @@ struct session_record {
 };
 
 const char *session_kind_name(enum session_kind k);
+/* A new object, stored dumped with MEMBERS_DUMP_FLAGS. NULL without memory. */
 json_t *session_record_to_json(const struct session_record *r);
-/* 0, -EBADMSG, -ENOMEM. Fills R, freed by session_record_clear. */
+/* 0, -EBADMSG, -ENOMEM, with a text. Fills R, freed by session_record_clear;
+ * on an error R is cleared. */
 int session_record_from_json(struct session_record *r, const char *json,
 		size_t len);
 void session_record_clear(struct session_record *r);

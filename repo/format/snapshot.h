@@ -12,9 +12,14 @@
 #include <jansson.h>
 
 #include "../base/units.h"
+#include "members.h"
 #include "node.h"
 
 #define SNAPSHOT_FILES_MAX 65536u
+#define SNAPSHOT_SKIPPED_MAX 65536u
+#define SNAPSHOT_CHAIN_MAX 1024u
+/* No file has this name: a mount shows the snapshot's JSON under it. */
+#define SNAPSHOT_JSON_NAME "snapshot.json"
 
 enum file_kind {
 	FILE_DISK,	/* a disk's guest-visible content */
@@ -37,7 +42,7 @@ struct snapshot_file {
 	uint64_t size;		/* bytes */
 	uint32_t mode;		/* permission bits in the mount */
 	int64_t mtime_ns;
-	struct tree_root root;
+	struct tree_root root;	/* its level follows from the size */
 	char *source_path;	/* escaped path on the host, or NULL */
 	char *format;		/* of the source: "raw", "qcow2"; or NULL */
 	char *target;		/* "vda", or NULL */
@@ -78,24 +83,36 @@ struct snapshot {
 struct snapshot *snapshot_new(void);
 void snapshot_free(struct snapshot *s); /* NULL allowed */
 
-/* Appends a zeroed file and returns it (valid until the next call), or NULL.*/
+/* Appends a zeroed file and returns it (valid until the next call), or NULL:
+ * no memory, or SNAPSHOT_FILES_MAX are there. */
 struct snapshot_file *snapshot_add_file(struct snapshot *s);
+/* Frees what F points to and zeroes it. */
+void snapshot_clear_file(struct snapshot_file *f);
 struct snapshot_file *snapshot_find_file(const struct snapshot *s,
 		const char *name);
 /* Deep copy of a file record into a zeroed one. 0 or -ENOMEM. */
 int snapshot_copy_file(struct snapshot_file *to,
 		const struct snapshot_file *from);
 
-/* Makes the name unique within S: "disk.img", then "disk-2.img", … .
+/* WANTED (an escaped name of any length) as a file's name within S: at most
+ * NAME_COMPONENT_MAX bytes and unique: "disk.img", then "disk-2.img", … .
  * Returns a string to free, or NULL. */
 char *snapshot_unique_name(const struct snapshot *s, const char *wanted);
 
-/* A new JSON object (what is stored, and shown as snapshot.json and by
- * --json with DERIVED: id and object name added). NULL without memory. */
+/* A new JSON object (what is stored, dumped with MEMBERS_DUMP_FLAGS, and shown
+ * as snapshot.json and by --json with DERIVED: id and object name added).
+ * NULL, with a text, without memory or for what JSON can't hold (a number
+ * from 2^63 on, text that is not UTF-8). It does not check S: a writer must
+ * see snapshot_from_json accept the bytes before it stores them. */
 json_t *snapshot_to_json(const struct snapshot *s, bool derived);
 
+/* The id of the snapshot that is stored as OBJECT with these JSON bytes.
+ * 0 or -ENOMEM. */
+int snapshot_derive_id(struct id *out, const struct seal *seal,
+		const char *object, const char *json, size_t len);
+
 /* From the payload of the object OBJECT; checks bounds, names, that source and
- * time match OBJECT. 0, -EBADMSG with a text, -ENOMEM. */
+ * time match OBJECT; sets object and id. 0, -EBADMSG with a text, -ENOMEM. */
 int snapshot_from_json(struct snapshot **out, const struct seal *seal,
 		const char *object, const char *json, size_t len);
 
@@ -104,5 +121,6 @@ void snapshot_object_name(char *out, size_t size, const char *source,
 		int64_t time);
 
 const char *file_kind_name(enum file_kind k);
+const char *snapshot_kind_name(enum snapshot_kind k);
 
 #endif

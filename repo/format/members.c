@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Strict reading of stored JSON; see members.h. The JSON itself is jansson's.
+ *
+ * What this file does not do: it knows no member by name.
+ */
+#include "members.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/error.h"
+#include "../base/hex.h"
+#include "name.h"
+
+static bool few_values(const char *text, size_t len)
+{
+	size_t containers = 0, commas = 0;
+	for (size_t i = 0; i < len; i++) {
+		containers += text[i] == '[' || text[i] == '{';
+		commas += text[i] == ',';
+	}
+	return containers <= MEMBERS_CONTAINERS_MAX &&
+			commas <= MEMBERS_COMMAS_MAX;
+}
+
+int members_load(json_t **out, const char *object, const char *text,
+		size_t len)
+{
+	json_error_t error;
+	*out = NULL;
+	if (!few_values(text, len))
+		return fail(-EBADMSG, "%s is not valid: it has far too many "
+				"values", object);
+	json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+	if (json == NULL && json_error_code(&error) == json_error_out_of_memory)
+		return fail_errno(-ENOMEM, "reading %s", object);
+	if (!json_is_object(json)) {
+		json_decref(json);
+		return fail(-EBADMSG, "%s is not valid: it does not hold one "
+				"JSON object", object);
+	}
+	*out = json;
+	return 0;
+}
+
+void members_begin(struct members *m, json_t *json, const char *object,
+		const char *path, ...)
+{
+	va_list ap;
+	m->json = json;
+	m->object = object;
+	m->err = 0;
+	va_start(ap, path);
+	vsnprintf(m->path, sizeof(m->path), path, ap);
+	va_end(ap);
+	if (json_is_object(json))
+		return;
+	/* Say "files[3]" of it, without the dot for its members. */
+	size_t len = strlen(m->path);
+	if (len > 0 && m->path[len - 1] == '.')
+		m->path[len - 1] = '\0';
+	members_refuse(m, "", "not an object");
+}
+
+void members_refuse(struct members *m, const char *key, const char *why, ...)
+{
+	char reason[256];
+	va_list ap;
+	va_start(ap, why);
+	vsnprintf(reason, sizeof(reason), why, ap);
+	va_end(ap);
+	if (m->err == 0)
+		m->err = fail(-EBADMSG, "%s is not valid: %s%s: %s", m->object,
+				m->path, key, reason);
+}
+
+static void out_of_memory(struct members *m)
+{
+	if (m->err == 0)
+		m->err = fail_errno(-ENOMEM, "reading %s", m->object);
+}
+
+/* Takes the member out: a new reference, or NULL if it isn't there. */
+static json_t *take(struct members *m, const char *key)
+{
+	if (m->err < 0)
+		return NULL;
+	json_t *value = json_incref(json_object_get(m->json, key));
+	if (value != NULL)
+		json_object_del(m->json, key);
+	return value;
+}
+
+int64_t members_number(struct members *m, const char *key, int64_t min,
+		int64_t max)
+{
+	CLEANUP_JSON json_t *value = take(m, key);
+	int64_t number = json_integer_value(value);
+	if (m->err < 0)
+		return 0;
+	if (!json_is_integer(value) || number < min || number > max) {
+		members_refuse(m, key, "not a whole number from %lld to %lld",
+				(long long)min, (long long)max);
+		return 0;
+	}
+	return number;
+}
+
+char *members_text(struct members *m, const char *key, bool required)
+{
+	CLEANUP_JSON json_t *value = take(m, key);
+	if (m->err < 0 || (value == NULL && !required))
+		return NULL;
+	if (!json_is_string(value)) {
+		members_refuse(m, key, "not a text");
+		return NULL;
+	}
+	char *copy = strdup(json_string_value(value));
+	if (copy == NULL)
+		out_of_memory(m);
+	return copy;
+}
+
+char *members_name(struct members *m, const char *key, bool required)
+{
+	CLEANUP_FREE char *text = members_text(m, key, required);
+	if (text == NULL)
+		return NULL;
+	CLEANUP_FREE char *raw = name_unescape(text, NULL);
+	if (raw != NULL)
+		return take_ptr(text);
+	if (errno == ENOMEM)
+		out_of_memory(m);
+	else
+		members_refuse(m, key, "not an escaped name");
+	return NULL;
+}
+
+void members_hex(struct members *m, const char *key, void *out, size_t len)
+{
+	CLEANUP_JSON json_t *value = take(m, key);
+	memset(out, 0, len);
+	if (value == NULL)
+		return;
+	if (!json_is_string(value) ||
+			json_string_length(value) != 2 * len ||
+			hex_decode(out, len, json_string_value(value)) < 0)
+		members_refuse(m, key, "not %zu hexadecimal digits", 2 * len);
+}
+
+json_t *members_array(struct members *m, const char *key, size_t max)
+{
+	CLEANUP_JSON json_t *value = take(m, key);
+	if (value == NULL)
+		return NULL;
+	if (!json_is_array(value) || json_array_size(value) > max) {
+		members_refuse(m, key, "not a list of at most %zu", max);
+		return NULL;
+	}
+	return json_incref(value);
+}
+
+json_t *members_rest(struct members *m)
+{
+	if (m->err < 0 || json_object_size(m->json) == 0)
+		return NULL;
+	return json_incref(m->json);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The stored form of a session's record; its members are listed in FORMAT.md.
+ *
+ * What this file does not do: it knows nothing of leases, names and numbers of
+ * records; see session.h.
+ */
+#include "session_record.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../base/hex.h"
+
+#define KINDS (SESSION_WRITE + 1)
+#define YEAR_10000 INT64_C(253402300800)
+#define WHAT "the session's record"
+
+const char *session_kind_name(enum session_kind k)
+{
+	static const char *const names[KINDS] = {
+		[SESSION_BACKUP] = "backup",
+		[SESSION_MOUNT] = "mount",
+		[SESSION_PRUNE] = "prune",
+		[SESSION_READ] = "read",
+		[SESSION_WRITE] = "write",
+	};
+	assert((unsigned)k < KINDS);
+	return names[k];
+}
+
+static json_t *roots_to_json(const struct session_record *r)
+{
+	json_t *list = json_array();
+	for (uint32_t i = 0; i < r->root_count; i++) {
+		char text[2 * ID_SIZE + 1];
+		hex_encode(text, r->roots[i].b, ID_SIZE);
+		if (json_array_append_new(list, json_string(text)) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+json_t *session_record_to_json(const struct session_record *r)
+{
+	json_t *roots = roots_to_json(r);
+	if (roots == NULL)
+		return NULL;
+	return json_pack("{s:s,s:I,s:s,s:I,s:s*,s:o}",
+			"kind", session_kind_name(r->kind),
+			"started", (json_int_t)r->started,
+			"host", r->host,
+			"pid", (json_int_t)r->pid,
+			"activity", r->activity,
+			"roots", roots);
+}
+
+static void read_kind(struct session_record *r, struct members *m)
+{
+	CLEANUP_FREE char *kind = members_text(m, "kind", true);
+	if (kind == NULL)
+		return;
+	for (unsigned k = 0; k < KINDS; k++) {
+		if (strcmp(kind, session_kind_name(k)) == 0) {
+			r->kind = k;
+			return;
+		}
+	}
+	members_refuse(m, "kind", "not known to this version");
+}
+
+static bool root_from_json(struct id *out, json_t *json)
+{
+	return json_is_string(json) &&
+			json_string_length(json) == 2 * ID_SIZE &&
+			hex_decode(out->b, ID_SIZE,
+					json_string_value(json)) == 0 &&
+			!id_is_zero(out);
+}
+
+static void read_roots(struct session_record *r, struct members *m)
+{
+	CLEANUP_JSON json_t *list = members_array(m, "roots",
+			SESSION_ROOTS_MAX);
+	if (list == NULL && m->err == 0)
+		members_refuse(m, "roots", "missing");
+	size_t count = json_array_size(list);
+	if (count == 0)
+		return;
+	r->roots = calloc(count, sizeof(*r->roots));
+	if (r->roots == NULL) {
+		m->err = fail_errno(-ENOMEM, "reading %s", m->object);
+		return;
+	}
+	r->root_count = (uint32_t)count;
+	for (uint32_t i = 0; i < count; i++)
+		if (!root_from_json(&r->roots[i], json_array_get(list, i)))
+			members_refuse(m, "roots", "number %u is not an id",
+					i);
+}
+
+int session_record_from_json(struct session_record *r, const char *text,
+		size_t len)
+{
+	CLEANUP_JSON json_t *json = NULL;
+	struct members m;
+	memset(r, 0, sizeof(*r));
+	int err = members_load(&json, WHAT, text, len);
+	if (err < 0)
+		return err;
+	members_begin(&m, json, WHAT, "%s", "");
+	read_kind(r, &m);
+	r->started = members_number(&m, "started", 0, YEAR_10000 - 1);
+	r->host = members_name(&m, "host", true);
+	r->pid = members_number(&m, "pid", 0, INT64_MAX);
+	r->activity = members_name(&m, "activity", false);
+	read_roots(r, &m);
+	if (m.err < 0)
+		session_record_clear(r);
+	return m.err;
+}
+
+void session_record_clear(struct session_record *r)
+{
+	free(r->host);
+	free(r->activity);
+	free(r->roots);
+	memset(r, 0, sizeof(*r));
+}
