@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The parser of command lines and the pages that --help prints. It allocates
+ * only option lists, and leaves the process on --help and on any mistake, so a
+ * caller sees good command lines alone. It does not know --version.
+ */
+#include "options.h"
+
+#include "error.h"
+#include "units.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_WIDTH 80
+#define HELP_COLUMN_MAX 32 /* longer options get their help below */
+#define WORD_MAX 48	   /* longer words are near nothing */
+
+static const struct option help_option = {
+	"help", 'h', OPTION_FLAG, NULL, NULL, "show this page"
+};
+
+/* --- walking the tables --- */
+
+/* Calls FN for every option, --help last, until it returns non-NULL. */
+typedef const void *each_fn(void *ctx, const struct option *o);
+
+static const void *each_option(const struct command_line *cl, each_fn *fn,
+		void *ctx)
+{
+	const void *found = NULL;
+	for (size_t t = 0; cl->tables != NULL && cl->tables[t] != NULL; t++)
+		for (const struct option *o = cl->tables[t]; o->name != NULL;
+				o++) {
+			found = fn(ctx, o);
+			if (found != NULL)
+				return found;
+		}
+	return fn(ctx, &help_option);
+}
+
+struct wanted {
+	const char *name; /* or NULL, then the letter */
+	size_t len;
+	char letter;
+};
+
+static const void *match(void *ctx, const struct option *o)
+{
+	const struct wanted *w = ctx;
+	if (w->name == NULL)
+		return o->letter != 0 && o->letter == w->letter ? o : NULL;
+	return strncmp(o->name, w->name, w->len) == 0 &&
+				       o->name[w->len] == '\0'
+			? o
+			: NULL;
+}
+
+static const struct option *find_long(const struct command_line *cl,
+		const char *name, size_t len)
+{
+	struct wanted w = { name, len, 0 };
+	return each_option(cl, match, &w);
+}
+
+static const struct option *find_letter(const struct command_line *cl,
+		char letter)
+{
+	struct wanted w = { NULL, 0, letter };
+	return each_option(cl, match, &w);
+}
+
+/* --- the nearest word --- */
+
+static unsigned least_of(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* Insertions, deletions, exchanges, and swaps of neighbours. */
+static unsigned edit_distance(const char *a, const char *b)
+{
+	unsigned rows[3][WORD_MAX + 1];
+	unsigned *before = rows[0], *last = rows[1], *now = rows[2];
+	size_t la = strlen(a), lb = strlen(b);
+	if (la > WORD_MAX || lb > WORD_MAX)
+		return UINT_MAX;
+	for (size_t j = 0; j <= lb; j++)
+		last[j] = before[j] = (unsigned)j;
+	for (size_t i = 1; i <= la; i++) {
+		now[0] = (unsigned)i;
+		for (size_t j = 1; j <= lb; j++) {
+			unsigned d = last[j - 1] + (a[i - 1] != b[j - 1]);
+			d = least_of(d, least_of(last[j], now[j - 1]) + 1);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+					a[i - 2] == b[j - 1])
+				d = least_of(d, before[j - 2] + 1);
+			now[j] = d;
+		}
+		unsigned *spare = before;
+		before = last;
+		last = now;
+		now = spare;
+	}
+	return last[lb];
+}
+
+struct nearest {
+	const char *word;
+	const char *best;
+	unsigned distance; /* of best; to be beaten */
+};
+
+static void consider(struct nearest *n, const char *candidate)
+{
+	size_t len = strlen(n->word);
+	unsigned d = edit_distance(n->word, candidate);
+	/* An abbreviation is as near as a slip of the finger. */
+	if (len >= 2 && strncmp(n->word, candidate, len) == 0)
+		d = least_of(d, 1);
+	if (d < n->distance) {
+		n->distance = d;
+		n->best = candidate;
+	}
+}
+
+static struct nearest nearest_begin(const char *word)
+{
+	unsigned allowed = 1 + (unsigned)strlen(word) / 4;
+	return (struct nearest){ word, NULL, allowed + 1 };
+}
+
+const char *nearest_word(const char *word, const char *const *words)
+{
+	struct nearest n = nearest_begin(word);
+	for (; *words != NULL; words++)
+		consider(&n, *words);
+	return n.best;
+}
+
+static const void *consider_option(void *ctx, const struct option *o)
+{
+	if (o->help != NULL)
+		consider(ctx, o->name);
+	return NULL;
+}
+
+/* --- mistakes --- */
+
+static _Noreturn void say_mistake(const struct command_line *cl)
+{
+	fprintf(stderr, "Try '%s --help'.\n", cl->program);
+	exit(EXIT_USAGE);
+}
+
+void usage_error(const struct command_line *cl, const char *fmt, ...)
+{
+	va_list ap;
+	fprintf(stderr, "%s: ", cl->program);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	say_mistake(cl);
+}
+
+/* WORD as written, without its dashes and value. */
+static _Noreturn void unknown_option(const struct command_line *cl,
+		const char *shown, const char *word, size_t len)
+{
+	char copy[WORD_MAX + 1];
+	struct nearest n;
+	snprintf(copy, sizeof(copy), "%.*s", (int)len, word);
+	n = nearest_begin(copy);
+	each_option(cl, consider_option, &n);
+	if (n.best == NULL)
+		usage_error(cl, "unknown option %s", shown);
+	usage_error(cl, "unknown option %s; did you mean --%s?", shown,
+			n.best);
+}
+
+/* --- the page --- */
+
+static int left_width(const struct option *o)
+{
+	int width = 6 + 2 + (int)strlen(o->name);
+	return o->arg == NULL ? width : width + 1 + (int)strlen(o->arg);
+}
+
+static const void *widen(void *ctx, const struct option *o)
+{
+	int *column = ctx;
+	int width = left_width(o) + 2;
+	if (o->help != NULL && width <= HELP_COLUMN_MAX && width > *column)
+		*column = width;
+	return NULL;
+}
+
+/* Prints TEXT from COLUMN on, broken at spaces, then a newline. AT: where the
+ * cursor is. */
+static void print_wrapped(const char *text, int column, int at)
+{
+	bool first = true;
+	printf("%*s", column - at, "");
+	at = column;
+	while (*(text += strspn(text, " ")) != '\0') {
+		int len = (int)strcspn(text, " ");
+		if (!first && at + 1 + len > PAGE_WIDTH - 1) {
+			printf("\n%*s", column, "");
+			at = column;
+			first = true;
+		}
+		printf("%s%.*s", first ? "" : " ", len, text);
+		at += len + (first ? 0 : 1);
+		first = false;
+		text += len;
+	}
+	putchar('\n');
+}
+
+static const void *print_option(void *ctx, const struct option *o)
+{
+	int column = *(const int *)ctx, at = left_width(o);
+	if (o->help == NULL)
+		return NULL;
+	if (o->letter != 0)
+		printf("  -%c, --%s", o->letter, o->name);
+	else
+		printf("      --%s", o->name);
+	if (o->arg != NULL)
+		printf(" %s", o->arg);
+	if (at + 2 > column) {
+		putchar('\n');
+		at = 0;
+	}
+	print_wrapped(o->help, column, at);
+	return NULL;
+}
+
+static void print_block(const char *text)
+{
+	size_t len = text == NULL ? 0 : strlen(text);
+	if (len > 0)
+		printf("\n%s%s", text, text[len - 1] == '\n' ? "" : "\n");
+}
+
+static _Noreturn void print_page(const struct command_line *cl)
+{
+	int column = 0;
+	bool none = cl->operands == NULL || *cl->operands == '\0';
+	printf("Usage: %s [OPTION...]%s%s\n", cl->program, none ? "" : " ",
+			none ? "" : cl->operands);
+	if (cl->purpose != NULL)
+		printf("%s%s", cl->purpose,
+				cl->purpose[0] != '\0' &&
+						cl->purpose[strlen(cl->purpose) -
+								1] == '\n'
+						? ""
+						: "\n");
+	putchar('\n');
+	each_option(cl, widen, &column);
+	each_option(cl, print_option, &column);
+	print_block(cl->notes);
+	if (fflush(stdout) != 0) {
+		fprintf(stderr, "%s: can't write the help: %s\n", cl->program,
+				strerror(errno));
+		exit(EXIT_FAILED);
+	}
+	exit(EXIT_DONE);
+}
+
+/* --- values --- */
+
+static void set_number(const struct command_line *cl, const struct option *o,
+		const char *text)
+{
+	struct option_number *n = o->value;
+	char *end;
+	errno = 0;
+	long v = strtol(text, &end, 10);
+	if (end == text || *end != '\0' || errno != 0 || v < n->min ||
+			v > n->max || strchr(" \t\n\v\f\r", *text) != NULL)
+		usage_error(cl,
+				"--%s: \"%s\" is not a whole number from %ld "
+				"to %ld",
+				o->name, text, n->min, n->max);
+	n->value = v;
+}
+
+static void add_to_list(const struct command_line *cl, const struct option *o,
+		const char *text)
+{
+	struct option_list *l = o->value;
+	const char **items = reallocarray(l->items, (size_t)l->count + 1,
+			sizeof(*items));
+	if (items == NULL)
+		usage_error(cl, "out of memory");
+	items[l->count++] = text;
+	l->items = items;
+}
+
+static void set_value(const struct command_line *cl, const struct option *o,
+		const char *text)
+{
+	int r;
+	if (o == &help_option)
+		print_page(cl);
+	switch (o->type) {
+	case OPTION_FLAG:
+		*(bool *)o->value = true;
+		break;
+	case OPTION_TEXT:
+		*(const char **)o->value = text;
+		break;
+	case OPTION_SIZE:
+		r = size_parse(o->value, text);
+		if (r < 0)
+			usage_error(cl, "--%s: %s", o->name, error_text(r));
+		break;
+	case OPTION_NUMBER:
+		set_number(cl, o, text);
+		break;
+	case OPTION_LIST:
+		add_to_list(cl, o, text);
+		break;
+	}
+}
+
+/* --- words --- */
+
+struct words {
+	const struct command_line *cl;
+	int argc, at; /* the word under way */
+	char **argv;
+};
+
+/* The next word is taken as O's value, whatever it looks like. */
+static const char *next_value(struct words *w, const struct option *o)
+{
+	if (w->at + 1 >= w->argc)
+		usage_error(w->cl, "--%s needs a value (%s)", o->name,
+				o->arg == NULL ? "see the help" : o->arg);
+	return w->argv[++w->at];
+}
+
+static void parse_long(struct words *w, const char *word)
+{
+	size_t len = strcspn(word + 2, "=");
+	const char *value = word[2 + len] == '=' ? word + 3 + len : NULL;
+	const struct option *o = find_long(w->cl, word + 2, len);
+	if (o == NULL) {
+		char shown[WORD_MAX + 3];
+		snprintf(shown, sizeof(shown), "%.*s", (int)len + 2, word);
+		unknown_option(w->cl, shown, word + 2, len);
+	}
+	if (o->type == OPTION_FLAG && value != NULL)
+		usage_error(w->cl, "--%s takes no value", o->name);
+	if (o->type != OPTION_FLAG && value == NULL)
+		value = next_value(w, o);
+	set_value(w->cl, o, value);
+}
+
+static void parse_letters(struct words *w, const char *word)
+{
+	size_t len = strcspn(word + 1, "=");
+	/* "-json" lacks a dash; nobody means -j with the value "son". */
+	if (len > 1 && find_long(w->cl, word + 1, len) != NULL)
+		unknown_option(w->cl, word, word + 1, len);
+	for (const char *p = word + 1; *p != '\0'; p++) {
+		const struct option *o = find_letter(w->cl, *p);
+		if (o == NULL && len > 1)
+			unknown_option(w->cl, word, word + 1, len);
+		if (o == NULL)
+			usage_error(w->cl, "unknown option -%c", *p);
+		if (o->type == OPTION_FLAG) {
+			set_value(w->cl, o, NULL);
+			continue;
+		}
+		set_value(w->cl, o, p[1] != '\0' ? p + 1 : next_value(w, o));
+		return;
+	}
+}
+
+/* --- operands --- */
+
+/* Copies the name of the operand that is number N (from 0) in CL's list,
+ * passing over the options that stand there for clearness. */
+static void operand_name(const struct command_line *cl, int n, char *out,
+		size_t size)
+{
+	const char *p = cl->operands == NULL ? "" : cl->operands;
+	bool skip = false;
+	snprintf(out, size, "operand");
+	while (*(p += strspn(p, " ")) != '\0') {
+		const char *word = p + strspn(p, "[");
+		size_t len = strcspn(word, "[]. ");
+		if (strncmp(word, "--", 2) == 0) {
+			const struct option *o =
+					find_long(cl, word + 2, len - 2);
+			skip = o != NULL && o->type != OPTION_FLAG;
+		} else if (skip) {
+			skip = false;
+		} else if (n-- == 0) {
+			snprintf(out, size, "%.*s", (int)len, word);
+			return;
+		}
+		p += strcspn(p, " ");
+	}
+}
+
+static void check_operands(const struct command_line *cl, int n, char **argv)
+{
+	char name[64];
+	if (n < cl->min_operands) {
+		operand_name(cl, n, name, sizeof(name));
+		usage_error(cl, "%s is missing", name);
+	}
+	if (cl->max_operands >= 0 && n > cl->max_operands)
+		usage_error(cl, "one operand too many: \"%s\"",
+				argv[cl->max_operands + 1]);
+}
+
+int options_parse(const struct command_line *cl, int argc, char **argv)
+{
+	struct words w = { cl, argc, 1, argv };
+	int operands = 0;
+	bool only_operands = false;
+	for (; w.at < argc; w.at++) {
+		char *word = argv[w.at];
+		if (only_operands || word[0] != '-' || word[1] == '\0')
+			argv[++operands] = word;
+		else if (strcmp(word, "--") == 0)
+			only_operands = true;
+		else if (word[1] == '-')
+			parse_long(&w, word);
+		else
+			parse_letters(&w, word);
+	}
+	check_operands(cl, operands, argv);
+	if (operands + 1 < argc)
+		argv[operands + 1] = NULL;
+	return operands;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Worker threads over a ring of jobs. Jobs start in the order in which they
+ * were queued. A job must not submit to its own pool when that may be full
+ * (pool_submit would wait for itself); pool_try is safe there.
+ *
+ * All signals but those of faults are blocked in the workers, so a program's
+ * handlers run in its main thread.
+ */
+#include "pool.h"
+
+#include "cleanup.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+struct queued {
+	pool_job *job;
+	void *arg;
+};
+
+struct pool {
+	pthread_mutex_t mutex;
+	pthread_cond_t work;	/* something was queued, or the end came */
+	pthread_cond_t room;	/* a place in the ring became free */
+	pthread_cond_t idle;	/* nothing queued or running */
+	/* protected by mutex: */
+	struct queued *ring;
+	unsigned size, first, count;
+	unsigned running;
+	bool ending;
+	/* set up once */
+	pthread_t *threads;
+	unsigned thread_count;
+};
+
+static void *worker(void *arg)
+{
+	struct pool *p = arg;
+	pthread_mutex_lock(&p->mutex);
+	for (;;) {
+		while (p->count == 0 && !p->ending)
+			pthread_cond_wait(&p->work, &p->mutex);
+		if (p->count == 0)
+			break;
+		struct queued q = p->ring[p->first];
+		p->first = (p->first + 1) % p->size;
+		p->count--;
+		p->running++;
+		pthread_cond_signal(&p->room);
+		pthread_mutex_unlock(&p->mutex);
+		q.job(q.arg);
+		pthread_mutex_lock(&p->mutex);
+		if (--p->running == 0 && p->count == 0)
+			pthread_cond_broadcast(&p->idle);
+	}
+	pthread_mutex_unlock(&p->mutex);
+	return NULL;
+}
+
+static bool start_threads(struct pool *p, unsigned threads)
+{
+	sigset_t blocked, before;
+	sigfillset(&blocked);
+	sigdelset(&blocked, SIGSEGV);
+	sigdelset(&blocked, SIGBUS);
+	sigdelset(&blocked, SIGFPE);
+	sigdelset(&blocked, SIGILL);
+	pthread_sigmask(SIG_SETMASK, &blocked, &before);
+	while (p->thread_count < threads &&
+			pthread_create(&p->threads[p->thread_count], NULL,
+					worker, p) == 0)
+		p->thread_count++;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return p->thread_count == threads;
+}
+
+struct pool *pool_new(unsigned threads, unsigned queue_max)
+{
+	struct pool *p = calloc(1, sizeof(*p));
+	if (p == NULL)
+		return NULL;
+	pthread_mutex_init(&p->mutex, NULL);
+	pthread_cond_init(&p->work, NULL);
+	pthread_cond_init(&p->room, NULL);
+	pthread_cond_init(&p->idle, NULL);
+	if (threads == 0)
+		threads = 1;
+	p->size = queue_max == 0 ? 1 : queue_max;
+	p->ring = calloc(p->size, sizeof(*p->ring));
+	p->threads = calloc(threads, sizeof(*p->threads));
+	if (p->ring == NULL || p->threads == NULL ||
+			!start_threads(p, threads)) {
+		pool_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+void pool_free(struct pool *p)
+{
+	if (p == NULL)
+		return;
+	pthread_mutex_lock(&p->mutex);
+	p->ending = true;
+	pthread_cond_broadcast(&p->work);
+	pthread_mutex_unlock(&p->mutex);
+	for (unsigned i = 0; i < p->thread_count; i++)
+		pthread_join(p->threads[i], NULL);
+	pthread_cond_destroy(&p->idle);
+	pthread_cond_destroy(&p->room);
+	pthread_cond_destroy(&p->work);
+	pthread_mutex_destroy(&p->mutex);
+	free(p->threads);
+	free(p->ring);
+	free(p);
+}
+
+/* The mutex is held and there is room. */
+static void enqueue(struct pool *p, pool_job *job, void *arg)
+{
+	p->ring[(p->first + p->count) % p->size] = (struct queued){ job, arg };
+	p->count++;
+	pthread_cond_signal(&p->work);
+}
+
+bool pool_try(struct pool *p, pool_job *job, void *arg)
+{
+	LOCK_SCOPE(&p->mutex);
+	if (p->count == p->size)
+		return false;
+	enqueue(p, job, arg);
+	return true;
+}
+
+void pool_submit(struct pool *p, pool_job *job, void *arg)
+{
+	LOCK_SCOPE(&p->mutex);
+	while (p->count == p->size)
+		pthread_cond_wait(&p->room, &p->mutex);
+	enqueue(p, job, arg);
+}
+
+void pool_drain(struct pool *p)
+{
+	LOCK_SCOPE(&p->mutex);
+	while (p->count > 0 || p->running > 0)
+		pthread_cond_wait(&p->idle, &p->mutex);
+}
+
+/* --- processors --- */
+
+static unsigned processors_affine(void)
+{
+	/* The kernel refuses a set smaller than its own: grow until it fits. */
+	for (int cpus = 1024; cpus <= 1 << 20; cpus *= 4) {
+		cpu_set_t *set = CPU_ALLOC((size_t)cpus);
+		size_t size = CPU_ALLOC_SIZE((size_t)cpus);
+		if (set == NULL)
+			break;
+		int r = sched_getaffinity(0, size, set);
+		int n = r == 0 ? CPU_COUNT_S(size, set) : 0;
+		CPU_FREE(set);
+		if (n > 0)
+			return (unsigned)n;
+	}
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+	return n > 0 ? (unsigned)n : 1;
+}
+
+static bool read_line(const char *path, char *line, size_t size)
+{
+	FILE *f = fopen(path, "re");
+	if (f == NULL)
+		return false;
+	bool ok = fgets(line, (int)size, f) != NULL;
+	fclose(f);
+	return ok;
+}
+
+/* Whole processors of a quota, rounded up; 0: none. */
+static unsigned quota_processors(long long quota, long long period)
+{
+	if (quota <= 0 || period <= 0)
+		return 0;
+	long long n = quota / period + (quota % period != 0);
+	return n > 1 << 20 ? 0 : (unsigned)n;
+}
+
+static unsigned quota_at(const char *folder, bool v2)
+{
+	char path[4352], line[128];
+	long long quota = -1, period = -1;
+	if (v2) {
+		snprintf(path, sizeof(path), "%s/cpu.max", folder);
+		/* "max 100000" does not scan: no quota. */
+		if (read_line(path, line, sizeof(line)) &&
+				sscanf(line, "%lld %lld", &quota, &period) != 2)
+			return 0;
+		return quota_processors(quota, period);
+	}
+	snprintf(path, sizeof(path), "%s/cpu.cfs_quota_us", folder);
+	if (!read_line(path, line, sizeof(line)) ||
+			sscanf(line, "%lld", &quota) != 1)
+		return 0;
+	snprintf(path, sizeof(path), "%s/cpu.cfs_period_us", folder);
+	if (!read_line(path, line, sizeof(line)) ||
+			sscanf(line, "%lld", &period) != 1)
+		return 0;
+	return quota_processors(quota, period);
+}
+
+/* The least quota of GROUP and those above it, 0 without any. In a container
+ * GROUP may name a folder that only the host sees; the walk upwards then still
+ * ends at the container's own. */
+static unsigned quota_of_group(const char *root, const char *group, bool v2)
+{
+	char folder[4224];
+	unsigned least = 0;
+	int len = snprintf(folder, sizeof(folder), "%s%s", root, group);
+	if (len < 0 || (size_t)len >= sizeof(folder))
+		return 0;
+	for (;;) {
+		unsigned n = quota_at(folder, v2);
+		if (n > 0 && (least == 0 || n < least))
+			least = n;
+		char *slash = strrchr(folder, '/');
+		if (slash == NULL || slash < folder + strlen(root))
+			return least;
+		*slash = '\0';
+	}
+}
+
+/* True if the comma-separated LIST has "cpu". */
+static bool has_cpu(char *list)
+{
+	char *rest = NULL;
+	for (char *w = strtok_r(list, ",", &rest); w != NULL;
+			w = strtok_r(NULL, ",", &rest))
+		if (strcmp(w, "cpu") == 0)
+			return true;
+	return false;
+}
+
+/* LINE is "0::/group" (version 2) or "4:cpu,cpuacct:/group" (version 1). */
+static unsigned quota_of_line(char *line)
+{
+	char *list = strchr(line, ':');
+	char *group = list == NULL ? NULL : strchr(list + 1, ':');
+	if (group == NULL)
+		return 0;
+	*list++ = '\0';
+	*group++ = '\0';
+	group[strcspn(group, "\n")] = '\0';
+	if (list[0] == '\0' && strcmp(line, "0") == 0)
+		return quota_of_group("/sys/fs/cgroup", group, true);
+	return has_cpu(list) ? quota_of_group("/sys/fs/cgroup/cpu", group,
+					      false)
+			     : 0;
+}
+
+static unsigned processors_quota(void)
+{
+	char line[4200];
+	unsigned least = 0;
+	FILE *f = fopen("/proc/self/cgroup", "re");
+	if (f == NULL)
+		return 0;
+	while (fgets(line, sizeof(line), f) != NULL) {
+		unsigned n = quota_of_line(line);
+		if (n > 0 && (least == 0 || n < least))
+			least = n;
+	}
+	fclose(f);
+	return least;
+}
+
+unsigned processors_usable(void)
+{
+	unsigned n = processors_affine();
+	unsigned quota = processors_quota();
+	return quota > 0 && quota < n ? quota : n;
+}

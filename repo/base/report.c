@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The program's voice. All lines to stderr go through one mutex, which also
+ * guards what is known of the terminal's last line: a message erases the bar
+ * first, and the bar's thread draws it again at its next turn.
+ *
+ * The work is never slowed: it only counts; the bar's thread asks for the
+ * numbers when it is about to draw. They are asked for without the mutex, so a
+ * source may itself report. Order of locks: life, then voice.
+ */
+#include "report.h"
+
+#include "cleanup.h"
+#include "options.h"
+#include "units.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
+#define DRAWS_PER_SECOND 5
+#define SAMPLES (5 * DRAWS_PER_SECOND + 1) /* the rate's window: 5 s */
+#define LINE_MAX_BYTES 1024
+#define WHAT_MAX 256
+#define ERASE "\r\033[K"
+
+static struct {
+	char program[64];
+	struct report_options options;
+	bool bars; /* stderr is a terminal that can erase, and bars are wanted */
+} setup = { .program = "amberfs" };
+
+static pthread_mutex_t voice = PTHREAD_MUTEX_INITIALIZER;
+static bool bar_drawn; /* protected by voice */
+
+struct sample {
+	double when;
+	uint64_t done;
+};
+
+static pthread_mutex_t life = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+	bool running; /* protected by life */
+	pthread_t thread;
+	/* set before the thread starts, then its own */
+	char what[WHAT_MAX];
+	progress_source *source;
+	void *ctx;
+	struct sample samples[SAMPLES];
+	unsigned sample_count;
+	/* the end: */
+	pthread_mutex_t mutex;
+	pthread_cond_t cond;
+	bool stop; /* protected by mutex */
+} bar = { .mutex = PTHREAD_MUTEX_INITIALIZER };
+
+/* --- messages --- */
+
+void report_setup(const char *program, const struct report_options *o)
+{
+	const char *term = getenv("TERM");
+	snprintf(setup.program, sizeof(setup.program), "%s", program);
+	setup.options = *o;
+	setup.bars = !o->json && !o->quiet && isatty(STDERR_FILENO) &&
+		     term != NULL && strcmp(term, "dumb") != 0;
+}
+
+bool report_wants_text(void)
+{
+	return !setup.options.json &&
+	       (setup.options.verbose || isatty(STDOUT_FILENO));
+}
+
+bool report_json(void)
+{
+	return setup.options.json;
+}
+
+/* Voice is held. */
+static void erase_bar(void)
+{
+	if (bar_drawn)
+		fputs(ERASE, stderr);
+	bar_drawn = false;
+}
+
+__attribute__((format(printf, 2, 0))) static void say(const char *kind,
+		const char *fmt, va_list ap)
+{
+	CLEANUP_FREE char *text = NULL;
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	LOCK_SCOPE(&voice);
+	erase_bar();
+	fprintf(stderr, "%s: %s%s\n", setup.program, kind,
+			text != NULL ? text : fmt);
+}
+
+void report_warning(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	say("warning: ", fmt, ap);
+	va_end(ap);
+}
+
+void report_error(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	say("", fmt, ap);
+	va_end(ap);
+}
+
+void report_verbose(const char *fmt, ...)
+{
+	va_list ap;
+	if (!setup.options.verbose)
+		return;
+	va_start(ap, fmt);
+	say("", fmt, ap);
+	va_end(ap);
+}
+
+/* --- the bar's text --- */
+
+struct line {
+	char text[LINE_MAX_BYTES];
+	size_t len;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct line *l,
+		const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vsnprintf(l->text + l->len, sizeof(l->text) - l->len, fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		l->len += (size_t)n;
+	if (l->len >= sizeof(l->text))
+		l->len = sizeof(l->text) - 1;
+}
+
+/* Columns that TEXT takes, at most: every character beyond the alphabetic
+ * scripts counts as a wide one. */
+static size_t columns_of(const char *text)
+{
+	size_t n = 0;
+	for (const unsigned char *p = (const unsigned char *)text; *p != '\0';
+			p++)
+		if ((*p & 0xc0) != 0x80)
+			n += *p >= 0xe1 ? 2 : 1;
+	return n;
+}
+
+/* Bytes of TEXT that fit into COLUMNS, whole characters. */
+static size_t fitting_bytes(const char *text, size_t columns)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	size_t used = 0, i = 0;
+	while (p[i] != '\0') {
+		size_t end = i + 1;
+		used += p[i] >= 0xe1 ? 2 : 1;
+		while ((p[end] & 0xc0) == 0x80)
+			end++;
+		if (used > columns)
+			break;
+		i = end;
+	}
+	return i;
+}
+
+static unsigned percent(uint64_t done, uint64_t total)
+{
+	if (done >= total)
+		return 100;
+	return (unsigned)((double)done * 100 / (double)total);
+}
+
+static void add_eta(struct line *l, const struct progress_numbers *n,
+		double rate)
+{
+	if (rate < 1 || n->total <= n->done)
+		return;
+	double left = (double)(n->total - n->done) / rate;
+	if (left >= 100 * 3600)
+		return;
+	unsigned s = (unsigned)(left + 0.5);
+	if (s < 3600)
+		add(l, "  ETA %u:%02u", s / 60, s % 60);
+	else
+		add(l, "  ETA %u:%02u:%02u", s / 3600, s / 60 % 60, s % 60);
+}
+
+/* The parts of the line from the one given up last to the one given up first
+ * when the terminal is narrow. */
+enum part { PART_PERCENT, PART_RATE, PART_ETA, PART_BYTES, PART_ALL,
+	PART_FRESH, PARTS };
+
+static void compose(struct line *l, const struct progress_numbers *n,
+		double rate, int parts)
+{
+	char a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX];
+	l->len = 0;
+	l->text[0] = '\0';
+	if (parts > PART_PERCENT && n->total > 0)
+		add(l, "  %u%%", percent(n->done, n->total));
+	if (parts > PART_BYTES && n->total > 0)
+		add(l, " %s/%s", size_format(a, n->done),
+				size_format(b, n->total));
+	else if (parts > PART_BYTES)
+		add(l, "  %s", size_format(a, n->done));
+	if (parts > PART_RATE)
+		add(l, "  %s/s", size_format(a, (uint64_t)rate));
+	if (parts > PART_ETA)
+		add_eta(l, n, rate);
+	if (parts > PART_FRESH && n->fresh != UINT64_MAX)
+		add(l, "  new %s", size_format(a, n->fresh));
+	if (parts > PART_ALL && n->all_total > 0)
+		add(l, "  [all %u%%]", percent(n->all_done, n->all_total));
+}
+
+static unsigned terminal_width(void)
+{
+	struct winsize w;
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0)
+		return w.ws_col;
+	return 80;
+}
+
+/* Leaves the last column free: some terminals wrap there. */
+static void draw(const struct progress_numbers *n, double rate)
+{
+	struct line l;
+	size_t width = terminal_width() - 1, what = columns_of(bar.what);
+	size_t wanted = what < width / 3 ? what : width / 3;
+	int parts = PARTS;
+	do
+		compose(&l, n, rate, parts);
+	while (columns_of(l.text) + wanted > width && --parts >= 0);
+	size_t rest = columns_of(l.text);
+	size_t bytes = rest < width ? fitting_bytes(bar.what, width - rest) : 0;
+	LOCK_SCOPE(&voice);
+	fprintf(stderr, ERASE "%.*s%s", (int)bytes, bar.what, l.text);
+	bar_drawn = true;
+}
+
+/* --- the bar's thread --- */
+
+/* Adds a sample; returns the bytes per second since the oldest. */
+static double take_sample(uint64_t done)
+{
+	struct sample *s = bar.samples;
+	if (bar.sample_count == SAMPLES) {
+		memmove(s, s + 1, (SAMPLES - 1) * sizeof(*s));
+		bar.sample_count--;
+	}
+	s[bar.sample_count].when = monotonic_now();
+	s[bar.sample_count].done = done;
+	double seconds = s[bar.sample_count].when - s[0].when;
+	uint64_t before = s[0].done;
+	bar.sample_count++;
+	return seconds < 0.05 || done < before
+			? 0
+			: (double)(done - before) / seconds;
+}
+
+/* True when the bar is to end. */
+static bool wait_turn(void)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += 1000000000 / DRAWS_PER_SECOND;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	LOCK_SCOPE(&bar.mutex);
+	while (!bar.stop)
+		if (pthread_cond_timedwait(&bar.cond, &bar.mutex, &until) != 0)
+			break;
+	return bar.stop;
+}
+
+/* A job in the background must leave the terminal to the shell. */
+static bool in_foreground(void)
+{
+	pid_t group = tcgetpgrp(STDERR_FILENO);
+	return group < 0 || group == getpgrp();
+}
+
+static void *bar_thread(void *arg)
+{
+	struct progress_numbers n = { .fresh = UINT64_MAX };
+	(void)arg;
+	bar.source(bar.ctx, &n);
+	take_sample(n.done);
+	while (!wait_turn()) {
+		bar.source(bar.ctx, &n);
+		double rate = take_sample(n.done);
+		if (in_foreground())
+			draw(&n, rate);
+	}
+	return NULL;
+}
+
+static void bar_start(const char *what, progress_source *source, void *ctx)
+{
+	pthread_condattr_t attr;
+	sigset_t all, before;
+	snprintf(bar.what, sizeof(bar.what), "%s", what);
+	for (char *p = bar.what; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	bar.source = source;
+	bar.ctx = ctx;
+	bar.sample_count = 0;
+	bar.stop = false;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&bar.cond, &attr);
+	pthread_condattr_destroy(&attr);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	bar.running = pthread_create(&bar.thread, NULL, bar_thread, NULL) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!bar.running)
+		pthread_cond_destroy(&bar.cond);
+}
+
+static void bar_end(void)
+{
+	if (!bar.running)
+		return;
+	pthread_mutex_lock(&bar.mutex);
+	bar.stop = true;
+	pthread_cond_signal(&bar.cond);
+	pthread_mutex_unlock(&bar.mutex);
+	pthread_join(bar.thread, NULL);
+	pthread_cond_destroy(&bar.cond);
+	bar.running = false;
+	LOCK_SCOPE(&voice);
+	erase_bar();
+}
+
+void progress_begin(const char *what, progress_source *source, void *ctx)
+{
+	if (!setup.bars)
+		return;
+	LOCK_SCOPE(&life);
+	bar_end();
+	bar_start(what, source, ctx);
+}
+
+void progress_end(void)
+{
+	LOCK_SCOPE(&life);
+	bar_end();
+}
+
+/* --- stdout --- */
+
+/* The first cause of a failed write; stdio forgets it. */
+static _Atomic int stdout_error;
+
+int report_print_json(json_t *object)
+{
+	errno = 0;
+	int r = json_dumpf(object, stdout, JSON_INDENT(2));
+	json_decref(object);
+	if (r == 0 && (putchar('\n') == EOF || fflush(stdout) != 0))
+		r = -1;
+	if (r == 0)
+		return 0;
+	stdout_error = errno != 0 ? errno : EIO;
+	return -stdout_error;
+}
+
+int report_finish(int status)
+{
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	int err = stdout_error != 0 ? stdout_error : errno;
+	report_error("can't write all of the standard output%s%s",
+			err != 0 ? ": " : "", err != 0 ? strerror(err) : "");
+	return status == EXIT_DONE ? EXIT_FAILED : status;
+}

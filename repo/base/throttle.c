@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A token bucket kept as one point in time: the moment until which everything
+ * let through so far would take at the given rate. A caller reserves its place
+ * behind that moment, in order of arrival, and sleeps until its own end is at
+ * most a burst ahead. Large requests are reserved piece by piece, so that a
+ * thread with small ones is not kept waiting behind them.
+ */
+#include "throttle.h"
+
+#include "cleanup.h"
+#include "units.h"
+
+#include <time.h>
+
+#define BURST_SECONDS 0.25
+#define PIECE_MIN 4096
+
+struct throttle {
+	double rate; /* bytes per second */
+	uint64_t piece;
+	pthread_mutex_t mutex;
+	double reserved; /* monotonic seconds; protected by mutex */
+};
+
+struct throttle *throttle_new(uint64_t rate)
+{
+	struct throttle *t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return NULL;
+	pthread_mutex_init(&t->mutex, NULL);
+	t->rate = rate == 0 ? 1 : (double)rate;
+	t->piece = (uint64_t)(t->rate * BURST_SECONDS);
+	if (t->piece < PIECE_MIN)
+		t->piece = PIECE_MIN;
+	t->reserved = monotonic_now();
+	return t;
+}
+
+void throttle_free(struct throttle *t)
+{
+	if (t == NULL)
+		return;
+	pthread_mutex_destroy(&t->mutex);
+	free(t);
+}
+
+/* Returns when BYTES, queued now, may pass. */
+static double reserve(struct throttle *t, uint64_t bytes)
+{
+	LOCK_SCOPE(&t->mutex);
+	double now = monotonic_now();
+	/* What was not used while idle is lost: no long burst later. */
+	if (t->reserved < now)
+		t->reserved = now;
+	t->reserved += (double)bytes / t->rate;
+	return t->reserved - BURST_SECONDS;
+}
+
+static void sleep_until(double when)
+{
+	struct timespec ts = {
+		.tv_sec = (time_t)when,
+		.tv_nsec = (long)((when - (double)(time_t)when) * 1e9),
+	};
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) ==
+			EINTR)
+		;
+}
+
+void throttle_wait(struct throttle *t, uint64_t bytes)
+{
+	while (t != NULL && bytes > 0) {
+		uint64_t piece = bytes < t->piece ? bytes : t->piece;
+		double when = reserve(t, piece);
+		if (when > monotonic_now())
+			sleep_until(when);
+		bytes -= piece;
+	}
+}

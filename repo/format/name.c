@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Escaped names: one function decides for each byte whether it may stay, and
+ * both directions ask it, so that they can't disagree. */
+#include "name.h"
+
+#include "../base/hex.h"
+#include "../crypto/seal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CUT 180
+#define CUT_HASH_SIZE 16
+
+static int stays(unsigned char c, size_t position)
+{
+	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			(c >= '0' && c <= '9'))
+		return 1;
+	if (c == '.' || c == '-')
+		return position > 0;
+	return c != '\0' && strchr("_+=,@", c) != NULL;
+}
+
+char *name_escape(const char *name, size_t len)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	if (len > SIZE_MAX / 3 - 2) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	char *text = malloc(3 * len + 2);
+	if (text == NULL)
+		return NULL;
+	char *to = text;
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)name[i];
+		if (stays(c, i)) {
+			*to++ = (char)c;
+			continue;
+		}
+		*to++ = '%';
+		*to++ = digits[c >> 4];
+		*to++ = digits[c & 15];
+	}
+	if (len == 0)
+		*to++ = '%';
+	*to = '\0';
+	return text;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The byte that *TEXT stands for at POSITION, or -1 if name_escape doesn't
+ * write it so. Moves *TEXT on. */
+static int unescape_one(const char **text, size_t position)
+{
+	const char *p = *text;
+	if (*p != '%') {
+		*text = p + 1;
+		return stays((unsigned char)*p, position) ? (unsigned char)*p
+							  : -1;
+	}
+	int hi = hex_digit(p[1]);
+	int lo = hi < 0 ? -1 : hex_digit(p[2]);
+	if (lo < 0)
+		return -1;
+	unsigned char c = (unsigned char)(hi << 4 | lo);
+	*text = p + 3;
+	return c == '\0' || stays(c, position) ? -1 : c;
+}
+
+char *name_unescape(const char *text, size_t *len)
+{
+	char *name = malloc(strlen(text) + 1);
+	size_t n = 0;
+	int c = 0;
+	if (name == NULL)
+		return NULL;
+	if (strcmp(text, "%") != 0) {
+		c = *text == '\0' ? -1 : 0;
+		while (c >= 0 && *text != '\0') {
+			c = unescape_one(&text, n);
+			name[n++] = (char)c;
+		}
+	}
+	if (c < 0) {
+		free(name);
+		errno = EINVAL;
+		return NULL;
+	}
+	name[n] = '\0';
+	if (len != NULL)
+		*len = n;
+	return name;
+}
+
+void name_component(char out[NAME_COMPONENT_MAX + 1], const char *escaped)
+{
+	size_t len = strlen(escaped), cut = CUT;
+	uint8_t hash[CUT_HASH_SIZE];
+	if (len <= NAME_COMPONENT_MAX) {
+		memcpy(out, escaped, len + 1);
+		return;
+	}
+	if (escaped[CUT - 1] == '%')
+		cut = CUT - 1;
+	else if (escaped[CUT - 2] == '%')
+		cut = CUT - 2;
+	memcpy(out, escaped, cut);
+	memcpy(out + cut, "%~", 2);
+	seal_hash(hash, sizeof(hash), escaped, len);
+	hex_encode(out + cut + 2, hash, sizeof(hash));
+}
+
+/* --- for people --- */
+
+/* Decodes one character of LEFT bytes. Returns its length, or 0 if they don't
+ * start with valid UTF-8 in its shortest form. */
+static size_t utf8_decode(const unsigned char *s, size_t left, uint32_t *out)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t len = s[0] < 0x80 ? 1
+			: s[0] >> 5 == 6 ? 2
+			: s[0] >> 4 == 14 ? 3
+			: s[0] >> 3 == 30 ? 4 : 0;
+	if (len == 0 || len > left)
+		return 0;
+	uint32_t c = len == 1 ? s[0] : s[0] & (0xffu >> (len + 1));
+	for (size_t i = 1; i < len; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	if (c < least[len] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		return 0;
+	*out = c;
+	return len;
+}
+
+/* Controls, and what changes how its neighbours are shown or is invisible. */
+static int is_printable(uint32_t c)
+{
+	static const struct {
+		uint32_t first, last;
+	} not[] = {
+		{ 0x0000, 0x001f }, { 0x007f, 0x009f }, { 0x00ad, 0x00ad },
+		{ 0x061c, 0x061c }, { 0x180e, 0x180e }, { 0x200b, 0x200f },
+		{ 0x2028, 0x202e }, { 0x2060, 0x206f }, { 0xfdd0, 0xfdef },
+		{ 0xfeff, 0xfeff }, { 0xfff0, 0xfffb }, { 0xe0000, 0xe0fff },
+	};
+	if ((c & 0xfffe) == 0xfffe)
+		return 0;
+	for (size_t i = 0; i < sizeof(not) / sizeof(*not); i++)
+		if (c >= not[i].first && c <= not[i].last)
+			return 0;
+	return 1;
+}
+
+char *name_display(char *out, size_t size, const char *name)
+{
+	const unsigned char *s = (const unsigned char *)name;
+	size_t left = strlen(name), n = 0, mark = 0;
+	if (size == 0)
+		return out;
+	while (left > 0) {
+		char hex[5];
+		uint32_t c = 0;
+		size_t len = utf8_decode(s, left, &c), shown = len;
+		const char *piece = (const char *)s;
+		if (len == 0 || !is_printable(c)) {
+			snprintf(hex, sizeof(hex), "\\x%02X", s[0]);
+			piece = hex;
+			shown = 4;
+			len = 1;
+		}
+		if (n + shown >= size)
+			break;
+		memcpy(out + n, piece, shown);
+		n += shown;
+		if (n + 3 < size)
+			mark = n;
+		s += len;
+		left -= len;
+	}
+	if (left > 0 && size > 3) {
+		memcpy(out + mark, "...", 3);
+		n = mark + 3;
+	}
+	out[n] = '\0';
+	return out;
+}
