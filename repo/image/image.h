@@ -13,7 +13,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include "../data/frames.h"
+#include "node_cache.h"
 #include "../format/snapshot.h"
 #include "../base/pool.h"
 
@@ -29,6 +29,10 @@ int image_reader_new(struct image_reader **out, struct packs *packs,
 		const struct image_reader_options *o);
 void image_reader_free(struct image_reader *r);
 struct frames *image_reader_frames(struct image_reader *r);
+/* For writers: is anything recorded as damaged; is an undamaged, uncondemned
+ * copy of this data chunk stored. */
+bool image_reader_any_damaged(const struct image_reader *r);
+bool image_reader_chunk_stored(struct image_reader *r, const struct id *id);
 
 struct image;
 
@@ -69,27 +73,28 @@ void image_prefetch(struct image *i, uint64_t offset, uint64_t len);
 
 /* Sequential reading is recognised per handle: call for each read with the
  * handle's state (zeroed at first); prefetches by itself. Callers serialise
- * calls with one state or accept that it is a hint. */
+ * calls with one state or accept that it is a hint only. */
 struct image_sequence {
-	uint64_t next, window, ahead;
+	_Atomic uint64_t next, window, ahead;
 };
 void image_note_read(struct image *i, struct image_sequence *s,
 		uint64_t offset, uint64_t len);
 
-/* Calls FN for each entry of each leaf in order (for verify and repair):
- * data entries and merged holes are not merged across leaves. FN returns
- * non-zero to stop. Whole missing subtrees come as -errno unless ON_ERROR is
- * given, which gets the range and the error and returns 0 to go on. */
-typedef int image_entry_fn(void *ctx, uint64_t offset,
-		const struct leaf_entry *entry);
+/* Calls FN for each leaf that is not all hole, in order (verify, repair).
+ * FN returns non-zero to stop; that value is returned. A node that can't be
+ * read goes to ON_ERROR with the range it covers; 0 from it goes on. */
+typedef int image_leaf_fn(void *ctx, uint64_t offset, const struct leaf *leaf);
 typedef int image_error_fn(void *ctx, uint64_t offset, uint64_t len, int err);
-int image_walk(struct image *i, image_entry_fn *fn, image_error_fn *on_error,
+int image_walk(struct image *i, image_leaf_fn *fn, image_error_fn *on_error,
 		void *ctx);
 
-/* The decoded leaf over span SPAN; NULL result for an all-hole span. The leaf
- * is counted: image_leaf_release. */
-int image_leaf(struct image *i, uint64_t span, const struct leaf **out,
-		struct id *id);
-void image_leaf_release(const struct leaf *leaf);
+/* The leaf over span SPAN, counted, or NULL for an all-hole span; CHILD (may be
+ * NULL) gets what the tree says of it. node_cache_release. */
+int image_leaf(struct image *i, uint64_t span, struct cached_node **out,
+		struct node_child *child);
+
+/* The first span at or after SPAN that is not all hole, or the number of
+ * spans. */
+int image_next_data_span(struct image *i, uint64_t span, uint64_t *out);
 
 #endif

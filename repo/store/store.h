@@ -31,6 +31,9 @@ struct store_put;
  * kinds' folders, all fsynced. SHARDED kinds get folders 00 to ff. */
 int store_create_local(struct store **out, const char *path);
 
+/* Sets BYTES aside in the object "reserve", durably. */
+int store_make_reserve(struct store *s, uint64_t bytes);
+
 /* Opens the folder; it need not be writable. -ENOENT: no such folder. */
 int store_open_local(struct store **out, const char *path);
 void store_close(struct store *s);

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Secrets on their way in. They are kept in locked memory, never in an
+ * argument list, and a passphrase command runs through /bin/sh as the user
+ * wrote it. One trailing newline is not part of a passphrase from a file or a
+ * command.
+ */
+#include "credentials.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/hex.h"
+
+#define SECRET_MAX 4096u
+#define KEY_FILE_BYTES 32u
+
+extern char **environ;
+
+static const char *environment(const char *name)
+{
+	const char *v = getenv(name);
+	return v && *v ? v : NULL;
+}
+
+/* Options win over the environment; a key file over a passphrase. */
+struct chosen {
+	const char *key_file, *text, *file, *command;
+};
+
+static struct chosen choose(const struct credentials *c)
+{
+	struct chosen ch = { .key_file = c->key_file,
+		.file = c->passphrase_file,
+		.command = c->passphrase_command };
+	if (ch.key_file || ch.file || ch.command)
+		return ch;
+	ch.key_file = environment("AMBERFS_KEY_FILE");
+	if (ch.key_file)
+		return ch;
+	ch.text = environment("AMBERFS_PASSPHRASE");
+	ch.file = environment("AMBERFS_PASSPHRASE_FILE");
+	ch.command = environment("AMBERFS_PASSPHRASE_COMMAND");
+	return ch;
+}
+
+bool credentials_given(const struct credentials *c)
+{
+	struct chosen ch = choose(c);
+	return ch.key_file || ch.text || ch.file || ch.command;
+}
+
+static int secret_alloc(struct secret *s, enum keyslot_kind kind)
+{
+	s->kind = kind;
+	s->len = 0;
+	s->bytes = seal_secret_alloc(SECRET_MAX + 1);
+	return s->bytes ? 0 : fail_errno(-ENOMEM, "reading the key");
+}
+
+void secret_clear(struct secret *s)
+{
+	seal_secret_free(s->bytes);
+	s->bytes = NULL;
+	s->len = 0;
+}
+
+static int read_secret(struct secret *s, int fd, const char *what)
+{
+	while (s->len <= SECRET_MAX) {
+		ssize_t n = read(fd, s->bytes + s->len, SECRET_MAX + 1 - s->len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail_errno(-errno, "reading %s", what);
+		if (n == 0)
+			break;
+		s->len += (size_t)n;
+	}
+	if (s->len > SECRET_MAX)
+		return fail(-EINVAL, "%s is longer than %u bytes", what,
+				SECRET_MAX);
+	return 0;
+}
+
+static int not_empty(const struct secret *s, const char *what)
+{
+	return s->len ? 0 : fail(-EINVAL, "%s is empty", what);
+}
+
+static void strip_newline(struct secret *s)
+{
+	if (s->len && s->bytes[s->len - 1] == '\n')
+		s->len--;
+	if (s->len && s->bytes[s->len - 1] == '\r')
+		s->len--;
+}
+
+static int from_file(struct secret *s, const char *path, const char *kind)
+{
+	char what[512];
+	snprintf(what, sizeof(what), "%s %s", kind, path);
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fail_errno(-errno, "opening %s", what);
+	int r = read_secret(s, fd, what);
+	if (r == 0 && s->kind == KEYSLOT_PASSPHRASE)
+		strip_newline(s);
+	return r < 0 ? r : not_empty(s, what);
+}
+
+static int from_command(struct secret *s, const char *command)
+{
+	const char *argv[] = { "/bin/sh", "-c", command, NULL };
+	posix_spawn_file_actions_t actions;
+	int pipes[2], status;
+	pid_t pid;
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return fail_errno(-errno, "running the passphrase command");
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, pipes[1], STDOUT_FILENO);
+	int r = posix_spawn(&pid, argv[0], &actions, NULL,
+			(char *const *)(uintptr_t)argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	close(pipes[1]);
+	CLEANUP_FD int fd = pipes[0];
+	if (r != 0)
+		return fail_errno(-r, "running the passphrase command");
+	r = read_secret(s, fd, "the passphrase command's output");
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (r == 0 && status != 0)
+		r = fail(-EIO, "the passphrase command failed (status %d)",
+				WIFEXITED(status) ? WEXITSTATUS(status)
+						  : 128 + WTERMSIG(status));
+	strip_newline(s);
+	return r < 0 ? r : not_empty(s, "the passphrase command's output");
+}
+
+/* One line from the terminal without echo. The terminal is put back also when
+ * a signal ends the read. */
+static int prompt_line(struct secret *s, int tty, const char *prompt)
+{
+	struct termios old, quiet;
+	bool echo_off = tcgetattr(tty, &old) == 0;
+	int r = 0;
+	s->len = 0;
+	dprintf(tty, "%s", prompt);
+	if (echo_off) {
+		quiet = old;
+		quiet.c_lflag &= ~(tcflag_t)ECHO;
+		tcsetattr(tty, TCSAFLUSH, &quiet);
+	}
+	for (char c; r == 0;) {
+		ssize_t n = read(tty, &c, 1);
+		if (n < 0)
+			r = fail_errno(-errno, "reading the passphrase");
+		else if (n == 0 || c == '\n')
+			break;
+		else if (s->len == SECRET_MAX)
+			r = fail(-EINVAL, "the passphrase is too long");
+		else
+			s->bytes[s->len++] = c;
+	}
+	if (echo_off)
+		tcsetattr(tty, TCSAFLUSH, &old);
+	dprintf(tty, "\n");
+	return r < 0 ? r : not_empty(s, "the passphrase");
+}
+
+static int from_prompt(struct secret *s, const char *repository, bool confirm)
+{
+	char prompt[512];
+	CLEANUP_FD int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	if (tty < 0)
+		return fail(-ENOKEY,
+				"no key for %s: give --key-file or --passphrase-file, "
+				"or set AMBERFS_KEY_FILE or AMBERFS_PASSPHRASE_FILE",
+				repository);
+	snprintf(prompt, sizeof(prompt), "%s for %s: ",
+			confirm ? "New passphrase" : "Passphrase", repository);
+	int r = prompt_line(s, tty, prompt);
+	if (r < 0 || !confirm)
+		return r;
+	struct secret again;
+	r = secret_alloc(&again, KEYSLOT_PASSPHRASE);
+	if (r == 0)
+		r = prompt_line(&again, tty, "The same again: ");
+	if (r == 0 && (again.len != s->len
+				       || !seal_equal(again.bytes, s->bytes,
+						       s->len)))
+		r = fail(-EINVAL, "the two passphrases differ");
+	secret_clear(&again);
+	return r;
+}
+
+int credentials_secret(const struct credentials *c, const char *repository,
+		bool confirm, struct secret *out)
+{
+	struct chosen ch = choose(c);
+	int r = secret_alloc(out, ch.key_file ? KEYSLOT_KEY_FILE
+					      : KEYSLOT_PASSPHRASE);
+	if (r < 0)
+		return r;
+	if (ch.key_file) {
+		r = from_file(out, ch.key_file, "key file");
+	} else if (ch.text) {
+		out->len = strlen(ch.text);
+		if (out->len > SECRET_MAX)
+			r = fail(-EINVAL, "AMBERFS_PASSPHRASE is too long");
+		else
+			memcpy(out->bytes, ch.text, out->len);
+	} else if (ch.file) {
+		r = from_file(out, ch.file, "passphrase file");
+	} else if (ch.command) {
+		r = from_command(out, ch.command);
+	} else {
+		r = from_prompt(out, repository, confirm);
+	}
+	if (r < 0)
+		secret_clear(out);
+	return r;
+}
+
+int credentials_make_key_file(const char *path)
+{
+	uint8_t key[KEY_FILE_BYTES];
+	char text[2 * KEY_FILE_BYTES + 2];
+	CLEANUP_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
+					| O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return fail_errno(-errno, "making key file %s", path);
+	seal_random(key, sizeof(key));
+	hex_encode(text, key, sizeof(key));
+	text[sizeof(text) - 2] = '\n';
+	ssize_t n = write(fd, text, sizeof(text) - 1);
+	int r = n == (ssize_t)sizeof(text) - 1 && fsync(fd) == 0
+			? 0
+			: fail_errno(n < 0 ? -errno : -EIO,
+					  "writing key file %s", path);
+	seal_wipe(key, sizeof(key));
+	seal_wipe(text, sizeof(text));
+	if (r < 0)
+		unlink(path);
+	return r;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Where the secret that opens a key slot comes from: options, environment
+ * (AMBERFS_KEY_FILE, AMBERFS_PASSPHRASE, AMBERFS_PASSPHRASE_FILE,
+ * AMBERFS_PASSPHRASE_COMMAND), else a prompt on the terminal.
+ */
+#ifndef AMBERFS_CREDENTIALS_H
+#define AMBERFS_CREDENTIALS_H
+
+#include "format/keyslot.h"
+#include "repository.h"
+
+struct secret {
+	enum keyslot_kind kind;	/* which slots it may open */
+	char *bytes;		/* seal_secret_alloc'ed */
+	size_t len;
+};
+
+/* True if options or environment name a secret, without reading it. */
+bool credentials_given(const struct credentials *c);
+
+/* Reads the secret; prompts if nothing is given and a terminal is there.
+ * CONFIRM: a new passphrase, asked for twice. 0; -ENOKEY: nothing given and no
+ * terminal; -errno with a text. */
+int credentials_secret(const struct credentials *c, const char *repository,
+		bool confirm, struct secret *out);
+void secret_clear(struct secret *s);
+
+/* Writes a new random key file (0600, never over an existing one). */
+int credentials_make_key_file(const char *path);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A chunk by its id: located, its frame decoded, other copies tried where one
+ * is missing or damaged.
+ * Threading: all calls may run at once.
+ */
+#ifndef AMBERFS_DATA_CHUNK_READ_H
+#define AMBERFS_DATA_CHUNK_READ_H
+
+#include "frames.h"
+
+/*
+ * Pins the frame that holds the chunk; *DATA are its bytes, of which at least
+ * UPTO are valid. LEN is what the chunk's length must be; 0: any, *GOT says.
+ * 0; -ENOENT, -EBADMSG, -EIO, -ENOMEM with a text. frames_unpin(*frame).
+ */
+int chunk_read(struct packs *packs, struct frames *frames, enum pack_kind kind,
+		const struct id *id, uint32_t len, uint32_t upto,
+		struct frame **frame, const uint8_t **data, uint32_t *got);
+
+#endif

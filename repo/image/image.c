@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reading an image: down the tree to the leaf, from its entries to chunks,
+ * from chunks to decoded frames. Holes are answered from one block of zeros.
+ */
+#include "image_internal.h"
+
+#include <stdlib.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+
+/* Room for decoded nodes: some 1000 leaves of 16 MiB each. */
+#define NODE_CACHE_SIZE ((size_t)12 << 20)
+#define ZEROS_SIZE (1u << 20)
+
+static const uint8_t zeros[ZEROS_SIZE];
+
+int image_reader_new(struct image_reader **out, struct packs *packs,
+		const struct image_reader_options *o)
+{
+	struct image_reader *r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return fail_errno(-ENOMEM, "starting to read");
+	r->packs = packs;
+	r->frames = frames_new(packs, o->cache_size);
+	r->nodes = r->frames ? node_cache_new(packs, r->frames,
+						 NODE_CACHE_SIZE)
+			     : NULL;
+	if (o->threads != 0)
+		r->pool = pool_new(o->threads, 64);
+	if (r->nodes == NULL || (o->threads != 0 && r->pool == NULL)) {
+		image_reader_free(r);
+		return fail_errno(-ENOMEM, "starting to read");
+	}
+	*out = r;
+	return 0;
+}
+
+void image_reader_free(struct image_reader *r)
+{
+	if (r == NULL)
+		return;
+	pool_free(r->pool);
+	node_cache_free(r->nodes);
+	frames_free(r->frames);
+	free(r);
+}
+
+struct frames *image_reader_frames(struct image_reader *r)
+{
+	return r->frames;
+}
+
+bool image_reader_any_damaged(const struct image_reader *r)
+{
+	return packs_any_damaged(r->packs);
+}
+
+bool image_reader_chunk_stored(struct image_reader *r, const struct id *id)
+{
+	struct chunk_place place;
+	if (packs_find(r->packs, PACK_DATA, id, &place) != 1)
+		return false;
+	packs_release(place.pack);
+	return true;
+}
+
+int image_open(struct image **out, struct image_reader *r,
+		const struct tree_root *root, uint64_t size)
+{
+	if (size > IMAGE_SIZE_MAX || root->level != tree_level(span_count(size)))
+		return fail(-EBADMSG, "an image's size and tree do not match");
+	struct image *i = malloc(sizeof(*i));
+	if (i == NULL)
+		return fail_errno(-ENOMEM, "opening an image");
+	*i = (struct image){ .reader = r, .root = *root, .size = size,
+		.spans = span_count(size) };
+	*out = i;
+	return 0;
+}
+
+void image_close(struct image *i)
+{
+	free(i);
+}
+
+uint64_t image_size(const struct image *i)
+{
+	return i->size;
+}
+
+/* --- down the tree --- */
+
+int image_node(struct image *i, const struct id *id, uint8_t level,
+		uint64_t span, struct cached_node **out)
+{
+	uint64_t covers = slot_spans(level) * NODE_FANOUT;
+	uint64_t first = span / covers * covers;
+	return node_cache_node(i->reader->nodes, id, level,
+			min_u64(covers, i->spans - first), out);
+}
+
+int image_leaf(struct image *i, uint64_t span, struct cached_node **out,
+		struct node_child *child)
+{
+	struct node_child at = { .id = i->root.id,
+		.data_bytes = i->root.data_bytes,
+		.clusters = i->root.clusters };
+	*out = NULL;
+	for (uint8_t level = i->root.level; level > 0; level--) {
+		struct cached_node *n;
+		if (id_is_zero(&at.id))
+			break;
+		int r = image_node(i, &at.id, level, span, &n);
+		if (r < 0)
+			return r;
+		at = n->node->children[span / slot_spans(level) % NODE_FANOUT];
+		node_cache_release(n);
+	}
+	if (child != NULL)
+		*child = at;
+	if (id_is_zero(&at.id))
+		return 0;
+	return node_cache_leaf(i->reader->nodes, &at.id,
+			image_span_len(i, span), out);
+}
+
+uint32_t image_entry_at(const struct leaf *leaf, uint32_t at)
+{
+	uint32_t lo = 0, hi = leaf->count - 1;
+	while (lo < hi) {
+		uint32_t mid = (lo + hi + 1) / 2;
+		if (leaf->entries[mid].offset <= at)
+			lo = mid;
+		else
+			hi = mid - 1;
+	}
+	return lo;
+}
+
+/* --- pieces of a range: what each read is made of --- */
+
+/* Called for each part of a range in order. DATA is NULL for a hole; FRAME is
+ * pinned for the callee, who unpins it. Non-zero stops. */
+typedef int part_fn(void *ctx, const uint8_t *data, size_t len,
+		struct frame *frame);
+
+static int read_entry(struct image *i, const struct leaf_entry *e,
+		uint32_t within, uint32_t len, part_fn *fn, void *ctx)
+{
+	struct frame *frame;
+	const uint8_t *data;
+	uint32_t got;
+	if (e->hole)
+		return fn(ctx, NULL, len, NULL);
+	int r = chunk_read(i->reader->packs, i->reader->frames, PACK_DATA,
+			&e->id, e->len, within + len, &frame, &data, &got);
+	if (r < 0)
+		return r;
+	return fn(ctx, data + within, len, frame);
+}
+
+static int read_span(struct image *i, uint64_t span, uint32_t at, uint32_t len,
+		part_fn *fn, void *ctx)
+{
+	struct cached_node *n;
+	int r = image_leaf(i, span, &n, NULL);
+	if (r < 0)
+		return r;
+	if (n == NULL)
+		return fn(ctx, NULL, len, NULL);
+	const struct leaf *leaf = n->leaf;
+	uint32_t k = image_entry_at(leaf, at), end = at + len;
+	while (r == 0 && at < end) {
+		const struct leaf_entry *e = &leaf->entries[k++];
+		uint32_t within = at - e->offset;
+		uint32_t n_bytes = e->len - within;
+		if (n_bytes > end - at)
+			n_bytes = end - at;
+		r = read_entry(i, e, within, n_bytes, fn, ctx);
+		at += n_bytes;
+	}
+	node_cache_release(n);
+	return r;
+}
+
+/* Returns the bytes of the range, cut at the image's end, or -errno. */
+static ssize_t read_parts(struct image *i, size_t len, uint64_t offset,
+		part_fn *fn, void *ctx)
+{
+	if (offset >= i->size)
+		return 0;
+	len = min_u64(len, i->size - offset);
+	for (size_t done = 0; done < len;) {
+		uint64_t at = offset + done;
+		uint32_t within = (uint32_t)(at % SPAN_SIZE);
+		uint32_t n = (uint32_t)min_u64(
+				SPAN_SIZE - within, len - done);
+		int r = read_span(i, at / SPAN_SIZE, within, n, fn, ctx);
+		if (r < 0)
+			return r;
+		done += n;
+	}
+	return (ssize_t)len;
+}
+
+static int copy_part(void *ctx, const uint8_t *data, size_t len,
+		struct frame *frame)
+{
+	uint8_t **to = ctx;
+	if (data != NULL)
+		memcpy(*to, data, len);
+	else
+		memset(*to, 0, len);
+	*to += len;
+	frames_unpin(frame);
+	return 0;
+}
+
+ssize_t image_pread(struct image *i, void *buf, size_t len, uint64_t offset)
+{
+	uint8_t *to = buf;
+	return read_parts(i, len, offset, copy_part, &to);
+}
+
+/* --- without copying --- */
+
+static int add_iov(struct image_iov *v, const uint8_t *data, size_t len)
+{
+	if (v->count > 0) {
+		struct iovec *last = &v->iov[v->count - 1];
+		if ((const uint8_t *)last->iov_base + last->iov_len == data) {
+			last->iov_len += len;
+			return 0;
+		}
+	}
+	if (v->count == v->room)
+		return -E2BIG;
+	v->iov[v->count++] = (struct iovec){ .iov_base = (void *)(uintptr_t)data,
+		.iov_len = len };
+	return 0;
+}
+
+static int pin_part(void *ctx, const uint8_t *data, size_t len,
+		struct frame *frame)
+{
+	struct image_iov *v = ctx;
+	while (data == NULL && len > 0) {
+		size_t n = min_u64(len, ZEROS_SIZE);
+		int r = add_iov(v, zeros, n);
+		if (r < 0)
+			return r;
+		len -= n;
+	}
+	if (data == NULL)
+		return 0;
+	int r = add_iov(v, data, len);
+	if (r == 0 && v->pinned > 0 && v->pins[v->pinned - 1] == frame) {
+		frames_unpin(frame); /* pinned once is enough */
+		return 0;
+	}
+	if (r < 0 || v->pinned == v->room) {
+		frames_unpin(frame);
+		return -E2BIG;
+	}
+	v->pins[v->pinned++] = frame;
+	return 0;
+}
+
+ssize_t image_read_iov(struct image *i, struct image_iov *v, size_t len,
+		uint64_t offset)
+{
+	v->count = v->pinned = 0;
+	ssize_t r = read_parts(i, len, offset, pin_part, v);
+	if (r < 0)
+		image_unpin(v);
+	return r;
+}
+
+void image_unpin(struct image_iov *v)
+{
+	for (int k = 0; k < v->pinned; k++)
+		frames_unpin(v->pins[k]);
+	v->count = v->pinned = 0;
+}

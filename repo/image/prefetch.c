@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Decoding ahead of a sequential reader. A reader is sequential by byte ranges,
+ * not by requests: the kernel splits its readahead and delivers the parts out
+ * of order, so a read counts as a continuation when it starts within a window
+ * around where the last ones ended.
+ *
+ * A prefetch must never delay a demanded read: it is dropped where the queue
+ * is full, and demanded frames are decoded by the thread that needs them.
+ */
+#include "image_internal.h"
+
+#include <stdlib.h>
+
+#define WINDOW_FIRST (1u << 20)
+#define WINDOW_MAX (16u << 20)
+/* Large reads (parts of a readahead) that start this near to the expected place
+ * continue the sequence; small ones must start right there. */
+#define SLACK (4u << 20)
+#define LARGE_READ (32u << 10)
+
+struct ahead {
+	struct frames *frames;
+	struct pack *pack;
+	uint32_t frame;
+};
+
+static void decode_ahead(void *arg)
+{
+	struct ahead *a = arg;
+	struct frame *frame;
+	const struct frame_entry *e = &a->pack->trailer->frames[a->frame];
+	/* A failure is for the read that comes to it. */
+	if (frames_get(a->frames, a->pack, a->frame, e->plain_len, &frame) == 0)
+		frames_unpin(frame);
+	packs_release(a->pack);
+	free(a);
+}
+
+/* False: the queue is full. */
+static bool queue_frame(struct image_reader *r, struct chunk_place *at)
+{
+	struct ahead *a = malloc(sizeof(*a));
+	if (a == NULL)
+		return false;
+	*a = (struct ahead){ .frames = r->frames, .pack = packs_hold(at->pack),
+		.frame = at->pack->trailer->chunks[at->chunk].frame };
+	if (pool_try(r->pool, decode_ahead, a))
+		return true;
+	packs_release(a->pack);
+	free(a);
+	return false;
+}
+
+/* Queues the frames of the entries in [at, end) of the span. */
+static bool prefetch_leaf(struct image *i, const struct leaf *leaf, uint32_t at,
+		uint32_t end)
+{
+	struct image_reader *r = i->reader;
+	struct pack_id last_pack = { { 0 } };
+	uint32_t last_frame = UINT32_MAX;
+	bool room = true;
+	for (uint32_t k = image_entry_at(leaf, at);
+			room && k < leaf->count && leaf->entries[k].offset < end;
+			k++) {
+		struct chunk_place place;
+		if (leaf->entries[k].hole)
+			continue;
+		if (packs_locate(r->packs, PACK_DATA, &leaf->entries[k].id,
+				    NULL, &place)
+				< 0)
+			continue;
+		const struct trailer *t = place.pack->trailer;
+		uint32_t frame = t->chunks[place.chunk].frame;
+		bool same = frame == last_frame
+				&& memcmp(&last_pack, &t->pack,
+						   sizeof(last_pack))
+						== 0;
+		if (!same && !frames_has(r->frames, place.pack, frame))
+			room = queue_frame(r, &place);
+		last_pack = t->pack;
+		last_frame = frame;
+		packs_release(place.pack);
+	}
+	return room;
+}
+
+void image_prefetch(struct image *i, uint64_t offset, uint64_t len)
+{
+	if (i->reader->pool == NULL || offset >= i->size)
+		return;
+	uint64_t end = offset + min_u64(len, i->size - offset);
+	while (offset < end) {
+		uint64_t span = offset / SPAN_SIZE;
+		uint64_t span_end = min_u64((span + 1) * SPAN_SIZE, end);
+		struct cached_node *n;
+		if (image_leaf(i, span, &n, NULL) < 0)
+			return;
+		bool room = n == NULL
+				|| prefetch_leaf(i, n->leaf,
+						(uint32_t)(offset % SPAN_SIZE),
+						(uint32_t)(span_end
+								- span * SPAN_SIZE));
+		node_cache_release(n);
+		if (!room)
+			return;
+		offset = span_end;
+	}
+}
+
+void image_note_read(struct image *i, struct image_sequence *s,
+		uint64_t offset, uint64_t len)
+{
+	uint64_t next = s->next, window = s->window, ahead = s->ahead;
+	uint64_t end = offset + len;
+	uint64_t slack = len >= LARGE_READ ? SLACK : 0;
+	if (offset + slack < next || offset > next + slack) {
+		/* Somewhere else: a random reader, until it goes on there. */
+		s->next = end;
+		s->window = 0;
+		s->ahead = end;
+		return;
+	}
+	if (end > next)
+		s->next = end;
+	if (ahead < end)
+		ahead = end;
+	window = window == 0 ? WINDOW_FIRST : window;
+	if (ahead - end > window / 2)
+		return;
+	uint64_t upto = end + window;
+	s->window = min_u64(2 * window, WINDOW_MAX);
+	s->ahead = upto;
+	image_prefetch(i, ahead, upto - ahead);
+}

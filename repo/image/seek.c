@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Finding data, holes and leaves in an image without reading any data: the
+ * zero ids of all-hole children let whole subtrees be skipped.
+ */
+#include "image_internal.h"
+
+#include <errno.h>
+
+/* The first slot at or after the one of SPAN in the node of LEVEL that is not
+ * all hole; sets *SPAN to its first span (or beyond, when none). */
+static struct node_child next_child(const struct node *node, uint64_t *span)
+{
+	uint64_t step = slot_spans(node->level);
+	uint64_t slot = *span / step % NODE_FANOUT;
+	for (; slot < NODE_FANOUT; slot++) {
+		if (!id_is_zero(&node->children[slot].id))
+			return node->children[slot];
+		*span = (*span / step + 1) * step;
+	}
+	return (struct node_child){ .clusters = 0 };
+}
+
+/* One descent towards SPAN: either a leaf is there (*FOUND), or *SPAN moves on
+ * to where the next may be. */
+static int descend(struct image *i, uint64_t *span, bool *found)
+{
+	struct id id = i->root.id;
+	for (uint8_t level = i->root.level; level > 0; level--) {
+		struct cached_node *n;
+		int r = image_node(i, &id, level, *span, &n);
+		if (r < 0)
+			return r;
+		id = next_child(n->node, span).id;
+		node_cache_release(n);
+		if (id_is_zero(&id))
+			return 0;
+	}
+	*found = true;
+	return 0;
+}
+
+int image_next_data_span(struct image *i, uint64_t span, uint64_t *out)
+{
+	bool found = false;
+	if (id_is_zero(&i->root.id))
+		span = i->spans;
+	while (span < i->spans && !found) {
+		int r = descend(i, &span, &found);
+		if (r < 0)
+			return r;
+	}
+	*out = min_u64(span, i->spans);
+	return 0;
+}
+
+/* In the leaf: the first byte at or after AT that is data (or hole), or the
+ * span's length. */
+static uint32_t seek_in_leaf(const struct leaf *leaf, uint32_t at, bool hole)
+{
+	for (uint32_t k = image_entry_at(leaf, at); k < leaf->count; k++) {
+		const struct leaf_entry *e = &leaf->entries[k];
+		if (e->hole == hole)
+			return e->offset > at ? e->offset : at;
+	}
+	return leaf->span_len;
+}
+
+static int seek_data(struct image *i, uint64_t *at)
+{
+	while (*at < i->size) {
+		uint64_t span = *at / SPAN_SIZE, next;
+		struct cached_node *n;
+		int r = image_next_data_span(i, span, &next);
+		if (r < 0)
+			return r;
+		if (next >= i->spans)
+			break;
+		if (next != span)
+			*at = next * SPAN_SIZE;
+		r = image_leaf(i, next, &n, NULL);
+		if (r < 0)
+			return r;
+		if (n == NULL) { /* can't be: next_data_span saw it */
+			*at = (next + 1) * SPAN_SIZE;
+			continue;
+		}
+		uint32_t to = seek_in_leaf(
+				n->leaf, (uint32_t)(*at % SPAN_SIZE), false);
+		bool found = to < n->leaf->span_len;
+		*at = next * SPAN_SIZE + to;
+		node_cache_release(n);
+		if (found)
+			return 0;
+	}
+	return -ENXIO;
+}
+
+static int seek_hole(struct image *i, uint64_t *at)
+{
+	while (*at < i->size) {
+		uint64_t span = *at / SPAN_SIZE;
+		struct cached_node *n;
+		int r = image_leaf(i, span, &n, NULL);
+		if (r < 0)
+			return r;
+		if (n == NULL)
+			return 0;
+		uint32_t to = seek_in_leaf(
+				n->leaf, (uint32_t)(*at % SPAN_SIZE), true);
+		bool found = to < n->leaf->span_len;
+		*at = span * SPAN_SIZE + to;
+		node_cache_release(n);
+		if (found)
+			return 0;
+	}
+	*at = i->size;
+	return 0;
+}
+
+off_t image_seek(struct image *i, off_t offset, int whence)
+{
+	if (offset < 0 || (uint64_t)offset >= i->size)
+		return -ENXIO;
+	uint64_t at = (uint64_t)offset;
+	int r;
+	if (whence == SEEK_DATA)
+		r = seek_data(i, &at);
+	else if (whence == SEEK_HOLE)
+		r = seek_hole(i, &at);
+	else
+		r = -EINVAL;
+	return r < 0 ? r : (off_t)at;
+}
+
+/* --- all leaves --- */
+
+struct walk {
+	struct image *image;
+	image_leaf_fn *fn;
+	image_error_fn *on_error;
+	void *ctx;
+};
+
+static int walk_error(struct walk *w, uint64_t span, uint64_t spans, int err)
+{
+	uint64_t offset = span * SPAN_SIZE;
+	uint64_t end = min_u64((span + spans) * SPAN_SIZE, w->image->size);
+	return w->on_error ? w->on_error(w->ctx, offset, end - offset, err)
+			   : err;
+}
+
+static int walk_leaf(struct walk *w, const struct id *id, uint64_t span)
+{
+	struct cached_node *n;
+	int r = node_cache_leaf(w->image->reader->nodes, id,
+			image_span_len(w->image, span), &n);
+	if (r < 0)
+		return walk_error(w, span, 1, r);
+	r = w->fn(w->ctx, span * SPAN_SIZE, n->leaf);
+	node_cache_release(n);
+	return r;
+}
+
+/* Depth at most NODE_LEVEL_MAX. */
+static int walk_node(struct walk *w, const struct id *id, uint8_t level,
+		uint64_t span)
+{
+	struct cached_node *n;
+	if (id_is_zero(id))
+		return 0;
+	if (level == 0)
+		return walk_leaf(w, id, span);
+	uint64_t step = slot_spans(level);
+	int r = image_node(w->image, id, level, span, &n);
+	if (r < 0)
+		return walk_error(w, span, step * NODE_FANOUT, r);
+	for (unsigned slot = 0; r == 0 && slot < NODE_FANOUT; slot++)
+		r = walk_node(w, &n->node->children[slot].id,
+				(uint8_t)(level - 1), span + slot * step);
+	node_cache_release(n);
+	return r;
+}
+
+int image_walk(struct image *i, image_leaf_fn *fn, image_error_fn *on_error,
+		void *ctx)
+{
+	struct walk w = { .image = i, .fn = fn, .on_error = on_error,
+		.ctx = ctx };
+	return walk_node(&w, &i->root.id, i->root.level, 0);
+}

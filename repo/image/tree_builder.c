@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Open nodes, by level and position. A node whose 256 children are all known
+ * is written at once and reported to its parent; tree_builder_finish writes
+ * the last node of each level, which may have fewer. The child in slot 0 of
+ * the level above the root's is the root.
+ */
+#include "tree_builder.h"
+
+#include <stdlib.h>
+
+#include "../base/bytes.h"
+#include "../base/cleanup.h"
+#include "../base/error.h"
+
+struct open_node {
+	struct node node;
+	uint64_t position;	/* first span / spans of a full node */
+	unsigned known;		/* children reported */
+	struct open_node *next;
+};
+
+struct tree_builder {
+	const struct seal *seal;
+	pthread_mutex_t mutex;
+	/* by level; protected by mutex */
+	struct open_node *levels[NODE_LEVEL_MAX + 2];
+};
+
+struct tree_builder *tree_builder_new(const struct seal *seal)
+{
+	struct tree_builder *b = calloc(1, sizeof(*b));
+	if (b == NULL)
+		return NULL;
+	b->seal = seal;
+	pthread_mutex_init(&b->mutex, NULL);
+	return b;
+}
+
+void tree_builder_free(struct tree_builder *b)
+{
+	if (b == NULL)
+		return;
+	for (unsigned level = 0; level < NODE_LEVEL_MAX + 2; level++)
+		while (b->levels[level] != NULL) {
+			struct open_node *o = b->levels[level];
+			b->levels[level] = o->next;
+			free(o);
+		}
+	pthread_mutex_destroy(&b->mutex);
+	free(b);
+}
+
+static struct open_node *open_node_at(struct tree_builder *b, uint8_t level,
+		uint64_t position)
+{
+	for (struct open_node *o = b->levels[level]; o != NULL; o = o->next)
+		if (o->position == position)
+			return o;
+	struct open_node *o = calloc(1, sizeof(*o));
+	if (o == NULL)
+		return NULL;
+	o->node.level = level;
+	o->position = position;
+	o->next = b->levels[level];
+	b->levels[level] = o;
+	return o;
+}
+
+static void take_out(struct tree_builder *b, struct open_node *o)
+{
+	struct open_node **at = &b->levels[o->node.level];
+	while (*at != o)
+		at = &(*at)->next;
+	*at = o->next;
+}
+
+/* Stores a node unless it is all hole; CHILD is what its parent says of it. */
+static int write_node(struct tree_builder *b, struct chunk_stream *stream,
+		const struct node *node, struct node_child *child)
+{
+	uint8_t bytes[NODE_SIZE_MAX];
+	*child = (struct node_child){ .clusters = 0 };
+	for (unsigned slot = 0; slot < NODE_FANOUT; slot++) {
+		child->data_bytes += node->children[slot].data_bytes;
+		child->clusters += node->children[slot].clusters;
+	}
+	if (child->data_bytes == 0)
+		return 0;
+	size_t len = node_encode(bytes, node);
+	seal_id(b->seal, ID_NODE, &child->id, bytes, len);
+	return chunk_stream_put(
+			stream, PACK_TREE, &child->id, bytes, (uint32_t)len);
+}
+
+/* Reports COUNT children with the same entry to the node above; walks up while
+ * nodes get full. Children of LEVEL; POSITION is the first child's. */
+static int report(struct tree_builder *b, struct chunk_stream *stream,
+		uint8_t level, uint64_t position, unsigned count,
+		const struct node_child *entry)
+{
+	struct node_child child = *entry;
+	while (level <= NODE_LEVEL_MAX) {
+		struct open_node *full = NULL;
+		level++;
+		{
+			LOCK_SCOPE(&b->mutex);
+			struct open_node *o = open_node_at(
+					b, level, position / NODE_FANOUT);
+			if (o == NULL)
+				return fail_errno(-ENOMEM, "writing a tree");
+			for (unsigned k = 0; k < count; k++)
+				o->node.children[position % NODE_FANOUT + k] =
+						child;
+			o->known += count;
+			if (o->known == NODE_FANOUT) {
+				take_out(b, o);
+				full = o;
+			}
+		}
+		if (full == NULL)
+			return 0;
+		full->node.spans = slot_spans(level) * NODE_FANOUT;
+		int r = write_node(b, stream, &full->node, &child);
+		position = full->position;
+		free(full);
+		if (r < 0)
+			return r;
+		count = 1;
+	}
+	return 0;
+}
+
+int tree_builder_add(struct tree_builder *b, struct chunk_stream *stream,
+		uint64_t span, const struct node_child *child)
+{
+	return report(b, stream, 0, span, 1, child);
+}
+
+int tree_builder_skip(struct tree_builder *b, struct chunk_stream *stream,
+		uint64_t span, uint64_t count)
+{
+	static const struct node_child hole;
+	while (count > 0) {
+		uint64_t room = NODE_FANOUT - span % NODE_FANOUT;
+		unsigned n = (unsigned)min_u64(room, count);
+		int r = report(b, stream, 0, span, n, &hole);
+		if (r < 0)
+			return r;
+		span += n;
+		count -= n;
+	}
+	return 0;
+}
+
+int tree_builder_finish(struct tree_builder *b, struct chunk_stream *stream,
+		uint64_t spans, struct tree_root *root)
+{
+	uint8_t top = tree_level(spans);
+	for (uint8_t level = 1; level <= top; level++) {
+		/* At most one node of each level is not full: the last. */
+		struct open_node *o = b->levels[level];
+		struct node_child child;
+		if (o == NULL)
+			continue;
+		take_out(b, o);
+		o->node.spans = spans
+				- o->position * slot_spans(level) * NODE_FANOUT;
+		uint64_t position = o->position;
+		int r = write_node(b, stream, &o->node, &child);
+		free(o);
+		if (r == 0)
+			r = report(b, stream, level, position, 1, &child);
+		if (r < 0)
+			return r;
+	}
+	*root = (struct tree_root){ .level = top };
+	struct open_node *above = b->levels[top + 1];
+	if (above != NULL) { /* none: an empty image */
+		root->id = above->node.children[0].id;
+		root->data_bytes = above->node.children[0].data_bytes;
+		root->clusters = above->node.children[0].clusters;
+	}
+	return 0;
+}

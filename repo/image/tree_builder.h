@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * From leaves to a root: spans may be reported in any order; a node is written
+ * as soon as all its children are known.
+ * Threading: all calls may run at once, each with its own stream.
+ */
+#ifndef AMBERFS_IMAGE_TREE_BUILDER_H
+#define AMBERFS_IMAGE_TREE_BUILDER_H
+
+#include "../data/chunk_sink.h"
+
+struct tree_builder;
+
+struct tree_builder *tree_builder_new(const struct seal *seal);
+void tree_builder_free(struct tree_builder *b); /* NULL allowed */
+
+/* What is at SPAN: a leaf's child entry, or a zero id for an all-hole span.
+ * Each span exactly once. 0 or -errno. */
+int tree_builder_add(struct tree_builder *b, struct chunk_stream *stream,
+		uint64_t span, const struct node_child *child);
+
+/* COUNT all-hole spans from SPAN on. */
+int tree_builder_skip(struct tree_builder *b, struct chunk_stream *stream,
+		uint64_t span, uint64_t count);
+
+/* After all SPANS spans were reported: writes what is left. */
+int tree_builder_finish(struct tree_builder *b, struct chunk_stream *stream,
+		uint64_t spans, struct tree_root *root);
+
+#endif

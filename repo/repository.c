@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Opening and making a repository.
+ *
+ * Making one, durable in this order: folders, reserve, key slot, config. A
+ * folder without config is not a repository, so a crash on the way leaves
+ * nothing that anyone would trust.
+ */
+#include "repository.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/hex.h"
+#include "credentials.h"
+
+#define CHUNKS_DEFAULT (512u << 10)
+#define RESERVE_SIZE ((uint64_t)80 << 20)
+#define SLOTS_MAX 64
+
+const struct option *repository_option_table(struct repository_options *o)
+{
+	static struct option table[6];
+	const struct option rows[] = {
+		{ "key-file", 0, OPTION_TEXT, &o->credentials.key_file, "FILE",
+			"open the repository with this key file" },
+		{ "passphrase-file", 0, OPTION_TEXT,
+			&o->credentials.passphrase_file, "FILE",
+			"take the passphrase from this file" },
+		{ "passphrase-command", 0, OPTION_TEXT,
+			&o->credentials.passphrase_command, "CMD",
+			"take the passphrase from this command's output" },
+		{ "index-dir", 0, OPTION_TEXT, &o->index_dir, "DIR",
+			"keep the index here (default: in REPO)" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	memcpy(table, rows, sizeof(rows));
+	return table;
+}
+
+/* --- unlocking --- */
+
+struct slot_names {
+	char names[SLOTS_MAX][64];
+	int count;
+};
+
+static int note_slot(void *ctx, const char *name)
+{
+	struct slot_names *s = ctx;
+	if (s->count < SLOTS_MAX && strlen(name) < sizeof(s->names[0]))
+		strcpy(s->names[s->count++], name);
+	return 0;
+}
+
+/* -EKEYREJECTED: not this slot. */
+static int try_slot(struct repository *r, const char *name,
+		const struct secret *secret, uint8_t *master)
+{
+	CLEANUP_FREE void *data = NULL;
+	struct keyslot slot;
+	size_t len;
+	int e = store_get(r->store, name, &data, &len, KEYSLOT_SIZE);
+	if (e == 0)
+		e = keyslot_decode(&slot, r->config.repo_id, data, len);
+	if (e < 0)
+		return fail_within(e, "key slot %s", name);
+	bool fits = slot.kind == secret->kind
+			|| (slot.kind == KEYSLOT_RECOVERY
+					&& secret->kind == KEYSLOT_KEY_FILE);
+	if (!fits)
+		return -EKEYREJECTED;
+	return keyslot_unwrap(&slot, r->config.repo_id, secret->bytes,
+			secret->len, master);
+}
+
+static int unlock_with(struct repository *r, const struct secret *secret,
+		uint8_t *master)
+{
+	struct slot_names slots = { .count = 0 };
+	int bad = 0;
+	int e = store_list(r->store, "keys/", note_slot, &slots);
+	if (e < 0)
+		return e;
+	for (int i = 0; i < slots.count; i++) {
+		e = try_slot(r, slots.names[i], secret, master);
+		if (e == 0)
+			return 0;
+		if (e != -EKEYREJECTED)
+			bad = e; /* another slot may still open */
+	}
+	if (slots.count == 0)
+		return fail(-EBADMSG,
+				"%s has no key slots left in its keys/ folder: put a "
+				"copy of them back",
+				store_path(r->store));
+	if (bad != 0)
+		return bad;
+	return fail(-EKEYREJECTED, "wrong %s for %s",
+			secret->kind == KEYSLOT_KEY_FILE ? "key file"
+							 : "passphrase",
+			store_path(r->store));
+}
+
+static int unlock(struct repository *r, const struct credentials *c)
+{
+	struct secret secret;
+	if (!r->config.encrypted) {
+		if (credentials_given(c))
+			return fail(-EKEYREJECTED,
+					"%s is not encrypted, but a key was given: if it "
+					"should be encrypted, its config was replaced; if "
+					"not, call without a key (see AMBERFS_* too)",
+					store_path(r->store));
+		r->seal = seal_new(r->config.public_key, false);
+		return r->seal ? 0 : fail_errno(-ENOMEM, "opening");
+	}
+	int e = credentials_secret(c, store_path(r->store), false, &secret);
+	if (e < 0)
+		return e;
+	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
+	e = master ? unlock_with(r, &secret, master)
+		   : fail_errno(-ENOMEM, "opening");
+	if (e == 0) {
+		r->seal = seal_new(master, true);
+		if (r->seal == NULL)
+			e = fail_errno(-ENOMEM, "opening");
+	}
+	seal_secret_free(master);
+	secret_clear(&secret);
+	return e;
+}
+
+static int open_config(struct repository *r, const struct credentials *c)
+{
+	CLEANUP_FREE void *data = NULL;
+	size_t len;
+	int e = store_get(r->store, CONFIG_NAME, &data, &len, CONFIG_SIZE);
+	if (e == -ENOENT)
+		return fail(-ENOENT,
+				"%s is not an amberfs repository (it has no config); "
+				"make one with 'amberfs init'",
+				store_path(r->store));
+	if (e == 0)
+		e = config_decode(&r->config, data, len);
+	if (e == 0)
+		e = unlock(r, c);
+	if (e < 0)
+		return e;
+	if (config_authenticate(data, len, r->seal) < 0)
+		return fail(-EBADMSG,
+				"%s/config was changed by someone without the key: put "
+				"a good copy back",
+				store_path(r->store));
+	return 0;
+}
+
+int repository_open(struct repository **out, const char *path,
+		const struct repository_options *o)
+{
+	int e = seal_global_init();
+	if (e < 0)
+		return fail(e, "libsodium can't start");
+	struct repository *r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return fail_errno(-ENOMEM, "opening %s", path);
+	e = store_open_local(&r->store, path);
+	if (e == -ENOENT)
+		e = fail(-ENOENT, "there is no repository at %s; make one with "
+				"'amberfs init %s'", path, path);
+	if (e == 0)
+		e = open_config(r, &o->credentials);
+	if (e < 0) {
+		repository_close(r);
+		return e;
+	}
+	*out = r;
+	return 0;
+}
+
+int repository_attach(struct repository *r, const struct repository_options *o)
+{
+	r->packs = packs_new(r->store, r->seal, r->config.repo_id,
+			o->chunks_max ? o->chunks_max : CHUNKS_DEFAULT);
+	if (r->packs == NULL)
+		return fail_errno(-ENOMEM, "opening %s", store_path(r->store));
+	int e = index_open(&r->index, r->store, r->config.repo_id, o->index_dir,
+			packs_load_for_index, r->packs);
+	if (e < 0)
+		return e;
+	packs_set_index(r->packs, r->index);
+	return 0;
+}
+
+void repository_close(struct repository *r)
+{
+	if (r == NULL)
+		return;
+	index_close(r->index);
+	packs_free(r->packs);
+	seal_free(r->seal);
+	store_close(r->store);
+	free(r);
+}
+
+/* --- making --- */
+
+static int write_slot(struct store *store, const struct config *config,
+		const struct secret *secret, const uint8_t *master)
+{
+	struct keyslot slot = { .kind = secret->kind,
+		.created = time(NULL) };
+	uint8_t bytes[KEYSLOT_SIZE], random[8];
+	char name[32] = "keys/";
+	if (secret->kind == KEYSLOT_PASSPHRASE)
+		slot.cost = (struct kdf_cost){ .ops = KDF_DEFAULT_OPS,
+			.mem_kib = KDF_DEFAULT_MEM_KIB };
+	int e = keyslot_make(bytes, &slot, config->repo_id, secret->bytes,
+			secret->len, master);
+	if (e < 0)
+		return fail_errno(e, "making a key slot (Argon2id needs %u MiB)",
+				KDF_DEFAULT_MEM_KIB / 1024);
+	seal_random(random, sizeof(random));
+	hex_encode(name + strlen(name), random, sizeof(random));
+	return store_put(store, name, bytes, sizeof(bytes), true);
+}
+
+static int fill_new(struct store *store, const struct config *config,
+		const struct secret *secret, const uint8_t *master)
+{
+	uint8_t bytes[CONFIG_SIZE];
+	struct seal *seal = seal_new(master, config->encrypted);
+	if (seal == NULL)
+		return fail_errno(-ENOMEM, "making a repository");
+	int e = store_make_reserve(store, RESERVE_SIZE);
+	if (e == 0 && config->encrypted)
+		e = write_slot(store, config, secret, master);
+	config_encode(bytes, config, seal);
+	seal_free(seal);
+	/* The last step: from here on it is a repository. */
+	return e < 0 ? e : store_put(store, CONFIG_NAME, bytes, sizeof(bytes),
+					   true);
+}
+
+static int init_encrypted(const char *path, const struct credentials *c,
+		const struct config *config)
+{
+	struct secret secret;
+	struct store *store = NULL;
+	int e = credentials_secret(c, path, true, &secret);
+	if (e < 0)
+		return e;
+	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
+	e = master ? store_create_local(&store, path)
+		   : fail_errno(-ENOMEM, "making a repository");
+	if (e == 0) {
+		seal_random(master, MASTER_KEY_SIZE);
+		e = fill_new(store, config, &secret, master);
+	}
+	store_close(store);
+	seal_secret_free(master);
+	secret_clear(&secret);
+	return e;
+}
+
+int repository_init(const char *path, const struct repository_options *o,
+		const struct config *config)
+{
+	struct store *store;
+	int e = seal_global_init();
+	if (e < 0)
+		return fail(e, "libsodium can't start");
+	if (config->encrypted)
+		return init_encrypted(path, &o->credentials, config);
+	if (credentials_given(&o->credentials))
+		return fail(-EINVAL,
+				"--no-encryption and a key (option or AMBERFS_* "
+				"variable) contradict each other");
+	e = store_create_local(&store, path);
+	if (e < 0)
+		return e;
+	e = fill_new(store, config, NULL, config->public_key);
+	store_close(store);
+	return e;
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Sessions. A record is an object sessions/ID.N; a change writes ID.N+1
+ * durably and then deletes ID.N, so somebody who lists always finds one. The
+ * lease (a kernel lock) tells whether ID lives.
+ *
+ * Beginning, in this order: lease, record (others now see us), traces of the
+ * dead removed, condemned and damaged read, and for a writer the packs.
+ */
+#include "session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/hex.h"
+#include "format/envelope.h"
+#include "format/name.h"
+
+#define SESSION_RECORD_MAX (8u << 20)
+
+struct standing {
+	struct id root;
+	unsigned count;
+};
+
+struct session {
+	struct repository *repo;
+	struct lease *lease;
+	char id[2 * SESSION_ID_SIZE + 1];
+	struct session_record record; /* roots are filled in when published */
+	pthread_mutex_t mutex;
+	/* protected by mutex */
+	uint64_t number;	/* N of the record that counts */
+	bool published;
+	struct standing *standing;
+	uint32_t standing_count, standing_room;
+};
+
+const char *session_id(const struct session *s)
+{
+	return s->id;
+}
+
+static void record_name(char out[80], const char *id, uint64_t number)
+{
+	snprintf(out, 80, "sessions/%s.%llu", id, (unsigned long long)number);
+}
+
+/* --- publishing; mutex held --- */
+
+static int put_record(struct session *s, const char *name)
+{
+	CLEANUP_FREE char *text = NULL;
+	CLEANUP_FREE uint8_t *object = NULL;
+	size_t len;
+	s->record.roots = calloc(s->standing_count + 1, sizeof(struct id));
+	if (s->record.roots == NULL)
+		return fail_errno(-ENOMEM, "publishing the session");
+	s->record.root_count = s->standing_count;
+	for (uint32_t i = 0; i < s->standing_count; i++)
+		s->record.roots[i] = s->standing[i].root;
+	json_t *json = session_record_to_json(&s->record);
+	free(take_ptr(s->record.roots));
+	s->record.root_count = 0;
+	text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	json_decref(json);
+	if (text == NULL)
+		return fail_errno(-ENOMEM, "publishing the session");
+	int r = envelope_seal(s->repo->seal, s->repo->config.repo_id,
+			ENVELOPE_SESSION, name, text, strlen(text), &object,
+			&len);
+	return r < 0 ? r : store_put(s->repo->store, name, object, len, true);
+}
+
+static int publish(struct session *s)
+{
+	char name[80];
+	uint64_t next = s->published ? s->number + 1 : 0;
+	record_name(name, s->id, next);
+	int r = put_record(s, name);
+	if (r < 0)
+		return fail_within(r, "publishing the session");
+	if (s->published) {
+		record_name(name, s->id, s->number);
+		/* Gone already means that we were taken for dead: the next
+		 * session_check will say so. */
+		store_delete(s->repo->store, name);
+	}
+	s->number = next;
+	s->published = true;
+	return 0;
+}
+
+static struct standing *find_standing(struct session *s, const struct id *root)
+{
+	for (uint32_t i = 0; i < s->standing_count; i++)
+		if (id_equal(&s->standing[i].root, root))
+			return &s->standing[i];
+	return NULL;
+}
+
+static int add_standing(struct session *s, const struct id *root)
+{
+	if (s->standing_count == SESSION_ROOTS_MAX)
+		return fail(-EMFILE, "too many images are in use at once");
+	if (s->standing_count == s->standing_room) {
+		uint32_t room = s->standing_room ? 2 * s->standing_room : 16;
+		struct standing *more = realloc(
+				s->standing, room * sizeof(*more));
+		if (more == NULL)
+			return fail_errno(-ENOMEM, "publishing the session");
+		s->standing = more;
+		s->standing_room = room;
+	}
+	s->standing[s->standing_count++] =
+			(struct standing){ .root = *root, .count = 1 };
+	return 0;
+}
+
+int session_stand_on(struct session *s, const struct id *root)
+{
+	if (id_is_zero(root))
+		return 0;
+	LOCK_SCOPE(&s->mutex);
+	struct standing *there = find_standing(s, root);
+	if (there != NULL) {
+		there->count++;
+		return 0;
+	}
+	int r = add_standing(s, root);
+	if (r < 0)
+		return r;
+	r = publish(s);
+	if (r < 0)
+		s->standing_count--;
+	return r;
+}
+
+int session_leave(struct session *s, const struct id *root)
+{
+	if (id_is_zero(root))
+		return 0;
+	LOCK_SCOPE(&s->mutex);
+	struct standing *there = find_standing(s, root);
+	if (there == NULL || --there->count > 0)
+		return 0;
+	*there = s->standing[--s->standing_count];
+	return publish(s);
+}
+
+int session_check(struct session *s)
+{
+	char name[80];
+	uint64_t size;
+	LOCK_SCOPE(&s->mutex);
+	record_name(name, s->id, s->number);
+	int r = store_size(s->repo->store, name, &size);
+	if (r == -ENOENT)
+		return fail(-ESTALE,
+				"another process took this one for dead and removed its "
+				"session; run it again");
+	return r;
+}
+
+/* --- listing --- */
+
+struct seen {
+	char id[2 * SESSION_ID_SIZE + 1];
+	uint64_t number;
+};
+
+struct seen_list {
+	struct seen *items;
+	size_t count, room;
+};
+
+/* "sessions/<32 digits>.<n>": keeps the highest n of each id. */
+static int note_record(void *ctx, const char *name)
+{
+	struct seen_list *l = ctx;
+	uint8_t bytes[SESSION_ID_SIZE];
+	struct seen now;
+	const char *text = name + strlen("sessions/");
+	char *end;
+	if (strlen(text) < sizeof(now.id) + 1 || text[sizeof(now.id) - 1] != '.')
+		return 0;
+	memcpy(now.id, text, sizeof(now.id) - 1);
+	now.id[sizeof(now.id) - 1] = '\0';
+	now.number = strtoull(text + sizeof(now.id), &end, 10);
+	if (*end != '\0' || hex_decode(bytes, sizeof(bytes), now.id) < 0)
+		return 0;
+	for (size_t i = 0; i < l->count; i++)
+		if (strcmp(l->items[i].id, now.id) == 0) {
+			if (now.number > l->items[i].number)
+				l->items[i].number = now.number;
+			return 0;
+		}
+	if (l->count == l->room) {
+		size_t room = l->room ? 2 * l->room : 16;
+		struct seen *more = realloc(l->items, room * sizeof(*more));
+		if (more == NULL)
+			return -ENOMEM;
+		l->items = more;
+		l->room = room;
+	}
+	l->items[l->count++] = now;
+	return 0;
+}
+
+static int load_record(struct repository *r, const struct seen *seen,
+		struct session_record *record)
+{
+	CLEANUP_FREE void *data = NULL;
+	CLEANUP_FREE char *json = NULL;
+	size_t len, json_len;
+	char name[80];
+	record_name(name, seen->id, seen->number);
+	int e = store_get(r->store, name, &data, &len, SESSION_RECORD_MAX);
+	if (e == 0)
+		e = envelope_open(r->seal, r->config.repo_id, ENVELOPE_SESSION,
+				name, data, len, &json, &json_len);
+	return e < 0 ? e : session_record_from_json(record, json, json_len);
+}
+
+int session_list(struct repository *r, session_fn *fn, void *ctx)
+{
+	struct seen_list l = { 0 };
+	int e = store_list(r->store, "sessions/", note_record, &l);
+	for (size_t i = 0; e == 0 && i < l.count; i++) {
+		struct session_record record = { .kind = SESSION_READ };
+		int alive = lease_alive(r->store, l.items[i].id);
+		int loaded = load_record(r, &l.items[i], &record);
+		if (alive >= 0 && loaded != -ENOENT)
+			e = fn(ctx, l.items[i].id, alive != 0,
+					loaded == 0 ? &record : NULL);
+		if (loaded == 0)
+			session_record_clear(&record);
+	}
+	free(l.items);
+	return e;
+}
+
+/* --- the dead --- */
+
+struct traces {
+	struct store *store;
+	const char *id;
+};
+
+static int delete_trace(void *ctx, const char *name)
+{
+	struct traces *t = ctx;
+	if (strncmp(name + strlen("sessions/"), t->id, strlen(t->id)) == 0)
+		store_delete(t->store, name);
+	return 0;
+}
+
+static void remove_traces(struct store *store, const char *id)
+{
+	struct traces t = { .store = store, .id = id };
+	store_list(store, "sessions/", delete_trace, &t);
+}
+
+/* A dead session's temporary objects go first, its record last: an
+ * interruption leaves the record, and so the next session tries again. */
+static int bury(void *ctx, const char *id, bool alive,
+		const struct session_record *record)
+{
+	struct repository *r = ctx;
+	(void)record;
+	if (alive)
+		return 0;
+	if (store_remove_temporaries(r->store, id) == 0) {
+		lease_remove_dead(r->store, id);
+		remove_traces(r->store, id);
+	}
+	return 0;
+}
+
+/* --- begin and end --- */
+
+static int fill_record(struct session *s, enum session_kind kind,
+		const char *activity)
+{
+	char host[256] = "";
+	gethostname(host, sizeof(host) - 1);
+	s->record.kind = kind;
+	s->record.started = time(NULL);
+	s->record.pid = getpid();
+	s->record.host = name_escape(host, strlen(host));
+	s->record.activity = activity ? strdup(activity) : NULL;
+	if (s->record.host == NULL || (activity && !s->record.activity))
+		return fail_errno(-ENOMEM, "registering the session");
+	return 0;
+}
+
+static int register_session(struct session *s)
+{
+	struct repository *r = s->repo;
+	int e = lease_acquire(r->store, s->id, &s->lease);
+	if (e < 0)
+		return e;
+	store_set_owner(r->store, s->id);
+	LOCK_SCOPE(&s->mutex);
+	return publish(s);
+}
+
+int session_begin(struct session **out, struct repository *r,
+		enum session_kind kind, const char *activity)
+{
+	uint8_t random[SESSION_ID_SIZE];
+	if (!store_writable(r->store))
+		return fail(-EROFS, "%s can't be written", store_path(r->store));
+	struct session *s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return fail_errno(-ENOMEM, "registering the session");
+	s->repo = r;
+	pthread_mutex_init(&s->mutex, NULL);
+	seal_random(random, sizeof(random));
+	hex_encode(s->id, random, sizeof(random));
+	int e = fill_record(s, kind, activity);
+	if (e == 0)
+		e = register_session(s);
+	if (e == 0)
+		e = session_list(r, bury, r);
+	if (e == 0)
+		e = packs_load_exclusions(r->packs);
+	if (e == 0 && (kind == SESSION_BACKUP || kind == SESSION_PRUNE))
+		e = index_reconcile(r->index);
+	if (e < 0) {
+		session_end(s);
+		return e;
+	}
+	*out = s;
+	return 0;
+}
+
+void session_end(struct session *s)
+{
+	if (s == NULL)
+		return;
+	/* The record first: a lease without a record is nobody's. */
+	if (s->published)
+		remove_traces(s->repo->store, s->id);
+	lease_release(s->lease);
+	session_record_clear(&s->record);
+	free(s->standing);
+	pthread_mutex_destroy(&s->mutex);
+	free(s);
+}
