@@ -241,11 +241,13 @@ static const void *print_option(void *ctx, const struct option *o)
 	return NULL;
 }
 
-static void print_block(const char *text)
+/* Prints TEXT, if there is any, as whole lines. */
+static void print_block(const char *before, const char *text)
 {
 	size_t len = text == NULL ? 0 : strlen(text);
 	if (len > 0)
-		printf("\n%s%s", text, text[len - 1] == '\n' ? "" : "\n");
+		printf("%s%s%s", before, text,
+				text[len - 1] == '\n' ? "" : "\n");
 }
 
 static _Noreturn void print_page(const struct command_line *cl)
@@ -254,17 +256,11 @@ static _Noreturn void print_page(const struct command_line *cl)
 	bool none = cl->operands == NULL || *cl->operands == '\0';
 	printf("Usage: %s [OPTION...]%s%s\n", cl->program, none ? "" : " ",
 			none ? "" : cl->operands);
-	if (cl->purpose != NULL)
-		printf("%s%s", cl->purpose,
-				cl->purpose[0] != '\0' &&
-						cl->purpose[strlen(cl->purpose) -
-								1] == '\n'
-						? ""
-						: "\n");
+	print_block("", cl->purpose);
 	putchar('\n');
 	each_option(cl, widen, &column);
 	each_option(cl, print_option, &column);
-	print_block(cl->notes);
+	print_block("\n", cl->notes);
 	if (fflush(stdout) != 0) {
 		fprintf(stderr, "%s: can't write the help: %s\n", cl->program,
 				strerror(errno));

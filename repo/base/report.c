@@ -30,7 +30,7 @@
 static struct {
 	char program[64];
 	struct report_options options;
-	bool bars; /* stderr is a terminal that can erase, and bars are wanted */
+	bool bars; /* wanted, and stderr is a terminal that can erase */
 } setup = { .program = "amberfs" };
 
 static pthread_mutex_t voice = PTHREAD_MUTEX_INITIALIZER;

@@ -169,7 +169,8 @@ static void test_display(void **state)
 static void test_display_fits(void **state)
 {
 	static const char *const names[] = { "abcdefghij", "ab\x01\x02\x03",
-		"\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac", "\xff\xff" };
+		"\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac",
+		"\xff\xff" };
 	(void)state;
 	for (size_t n = 0; n < sizeof(names) / sizeof(*names); n++)
 		for (size_t size = 1; size < 24; size++) {
