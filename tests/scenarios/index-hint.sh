@@ -52,7 +52,7 @@ for keep in 0 100 4096 20000; do
 done
 
 size=$(stat -c %s "$T/good/index/$(basename "$data")")
-for seed in 1 2 3 4 5 6; do
+for seed in $(seq "${INDEX_SEEDS:-6}"); do
   renew
   # Sixteen bytes, at places that depend on the seed.
   for i in $(seq 16); do

@@ -7,7 +7,7 @@ need_program jq
 new_repo
 make_noise "$T/noise" 20
 { cat "$T/noise"; head -c 20M /dev/zero; printf end; } >"$T/whole"
-cat "$T/whole" | amberfs backup "$R" --name pipe --stdin-name dump.img -
+dd if="$T/whole" bs=64K status=none | amberfs backup "$R" --name pipe --stdin-name dump.img -
 amberfs restore "$R" pipe/latest/dump.img - >"$T/back"
 same "$T/whole" "$T/back"
 size=$(stat -c %s "$T/whole")

@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Goal of this test: meson install puts everything where Debian expects it, the
+# installed program finds its parts, and the manual pages are well formed.
+. "$(dirname "$0")/../functions.sh"
+need_program meson
+
+DESTDIR=$T/root meson install --no-rebuild -C "$AMBERFS_BUILD" >"$T/log" 2>&1 ||
+  { cat "$T/log"; die "meson install"; }
+for file in usr/bin/amberfs usr/sbin/mount.amberfs usr/sbin/amberfs-cron \
+  usr/libexec/amberfs/amberfs-mount usr/libexec/amberfs/amberfs-ingest \
+  usr/share/man/man1/amberfs.1 usr/share/man/man8/mount.amberfs.8 \
+  usr/lib/systemd/system/amberfs-backup.service \
+  usr/lib/systemd/system/amberfs-backup.timer \
+  usr/share/doc/amberfs/examples/cron.conf usr/share/doc/amberfs/README.md \
+  usr/share/doc/amberfs/FORMAT.md; do
+  [ -e "$T/root/$file" ] || [ -e "$T/root/$file.gz" ] || die "no /$file"
+done
+for program in usr/bin/amberfs usr/sbin/mount.amberfs usr/sbin/amberfs-cron; do
+  [ -x "$T/root/$program" ] || die "/$program is not executable"
+done
+# Nothing of the tests is installed.
+[ -z "$(find "$T/root" -name '*test*' -o -name '*shim*' -o -name 'lib*.a')" ] ||
+  die "too much: $(find "$T/root" -name '*test*' -o -name '*shim*')"
+
+# The programs find each other without the build folder.
+if [ "$(id -u)" = 0 ]; then
+  mkdir -p "$T/usr-libexec"
+  (
+    PATH=$T/root/usr/bin:/usr/bin:/bin
+    export AMBERFS_LIBEXECDIR=$T/root/usr/libexec/amberfs
+    amberfs backup --help >/dev/null && amberfs mount --help >/dev/null
+  ) || die "the installed amberfs does not find its parts"
+fi
+if command -v man >/dev/null; then
+  for page in repo/commands/amberfs.1 fs/mount.amberfs.8; do
+    man --warnings -E UTF-8 -l -Tutf8 -Z "$SOURCE_TREE/$page" \
+      2>"$T/man" >/dev/null || die "$page: $(cat "$T/man")"
+    [ ! -s "$T/man" ] || die "$page: $(cat "$T/man")"
+  done
+fi
+# The manual names every option of every command.
+for command in init list show restore verify forget index backup domains mount; do
+  amberfs "$command" --help | grep -o -- '--[a-z][a-z-]*' | sort -u |
+    while read -r option; do
+      grep -qF -- "$(sed 's/-/\\-/g' <<<"$option")" \
+        "$SOURCE_TREE/repo/commands/amberfs.1" ||
+        die "amberfs.1 does not name $option of $command"
+    done
+done
+# So do units, where systemd can say so.
+if command -v systemd-analyze >/dev/null; then
+  mkdir -p "$T/units"
+  sed "s|/usr/sbin/amberfs-cron|/bin/true|" \
+    "$T/root/usr/lib/systemd/system/amberfs-backup.service" \
+    >"$T/units/amberfs-backup.service"
+  cp "$T/root/usr/lib/systemd/system/amberfs-backup.timer" "$T/units"
+  systemd-analyze verify --man=no "$T"/units/*.timer 2>"$T/units.log" ||
+    die "$(cat "$T/units.log")"
+fi
