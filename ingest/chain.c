@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Backing chains. Each file is described to qemu-img and qemu-nbd as a JSON
+ * block node with its driver named, so neither a format is probed nor a name
+ * with colons, commas or a dash at its start read as anything but a name.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "../repo/base/cleanup.h"
+#include "../repo/base/error.h"
+#include "../repo/format/name.h"
+#include "chain.h"
+#include "child.h"
+
+#define INFO_MAX ((size_t)4 << 20)
+#define PARTS_MAX 4096u
+#define SHOWN_MAX 512
+
+struct format {
+	const char *name;
+	bool has_backing;	/* its header can name a file below it */
+	bool needs_key;		/* nothing can be read without its secret */
+};
+
+/* What libvirt and qemu agree on, as far as it is at rest in local files. */
+static const struct format formats[] = {
+	{ "raw", false, false }, { "qcow2", true, false },
+	{ "qcow", true, false }, { "qed", true, false },
+	{ "vmdk", true, false }, { "vdi", false, false },
+	{ "vhdx", false, false }, { "vpc", false, false },
+	{ "parallels", false, false }, { "bochs", false, false },
+	{ "cloop", false, false }, { "dmg", false, false },
+	{ "luks", false, true },
+};
+
+static const struct format *find_format(const char *name)
+{
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+		if (strcmp(formats[i].name, name) == 0)
+			return &formats[i];
+	return NULL;
+}
+
+static bool is_raw(const struct chain_file *f)
+{
+	return strcmp(f->format, "raw") == 0;
+}
+
+/* --- block nodes --- */
+
+/* Sharing everything: a guest that starts must not find its disk locked. */
+static int node_common(json_t *node, const char *driver, bool direct)
+{
+	int bad = json_object_set_new(node, "driver", json_string(driver));
+
+	bad |= json_object_set_new(node, "read-only", json_true());
+	bad |= json_object_set_new(node, "force-share", json_true());
+	if (direct)
+		bad |= json_object_set_new(node, "cache",
+				json_pack("{s:b}", "direct", 1));
+	return bad;
+}
+
+static json_t *file_node(const struct chain_file *f, bool direct)
+{
+	json_t *node = json_object();
+	int bad = node_common(node, f->block_device ? "host_device" : "file",
+			direct);
+
+	bad |= json_object_set_new(node, "filename", json_string(f->path));
+	if (!bad)
+		return node;
+	json_decref(node);
+	return NULL;
+}
+
+/* The slice of a file is a raw node over it; a raw image can be that node. */
+static json_t *slice_node(const struct chain_file *f, bool direct)
+{
+	json_t *node = json_object();
+	int bad = node_common(node, "raw", direct);
+
+	if (f->sliced) {
+		bad |= json_object_set_new(node, "offset",
+				json_integer((json_int_t)f->slice_offset));
+		bad |= json_object_set_new(node, "size",
+				json_integer((json_int_t)f->slice_size));
+	}
+	bad |= json_object_set_new(node, "file", file_node(f, direct));
+	if (!bad)
+		return node;
+	json_decref(node);
+	return NULL;
+}
+
+/* One level, without what is below it. */
+static json_t *image_node(const struct chain_file *f, bool direct)
+{
+	json_t *node;
+	int bad;
+
+	if (is_raw(f))
+		return slice_node(f, direct);
+	node = json_object();
+	bad = node_common(node, f->format, direct);
+	bad |= json_object_set_new(node, "file",
+			f->sliced ? slice_node(f, direct)
+				  : file_node(f, direct));
+	if (!bad)
+		return node;
+	json_decref(node);
+	return NULL;
+}
+
+char *chain_blockdev(const struct chain *chain, bool direct)
+{
+	json_t *below = NULL;
+	char *text;
+
+	for (unsigned i = chain->count; i-- > 0;) {
+		const struct chain_file *f = &chain->files[i];
+		const struct format *format = find_format(f->format);
+		json_t *node = image_node(f, direct);
+		int bad = !node;
+
+		/* null: whatever the header may come to name is not opened */
+		if (node && below)
+			bad = json_object_set_new(node, "backing", below);
+		else if (node && format && format->has_backing)
+			bad = json_object_set_new(node, "backing",
+					json_null());
+		else
+			json_decref(below);
+		if (bad) {
+			json_decref(node);
+			return NULL;
+		}
+		below = node;
+	}
+	text = below ? json_dumps(below, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	json_decref(below);
+	return text;
+}
+
+char *chain_reading(const struct chain *chain)
+{
+	return chain_blockdev(chain, false);
+}
+
+/* --- what is on the disk --- */
+
+/* From sysfs: without opening the device, which needs rights and may load a
+ * medium. */
+static uint64_t device_size(dev_t device)
+{
+	char path[64], text[32];
+	CLEANUP_FD int fd = -1;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/size",
+			major(device), minor(device));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	return strtoull(text, NULL, 10) * 512;
+}
+
+static int look_at(struct chain_file *f)
+{
+	char shown[SHOWN_MAX];
+	struct stat st;
+
+	name_display(shown, sizeof(shown), f->path);
+	if (f->path[0] != '/')
+		return fail(-ENOTSUP, "%s is not an absolute path", shown);
+	if (stat(f->path, &st) < 0)
+		return errno == ENOENT ? fail(-ENOENT, "%s is missing", shown)
+				       : fail_errno(-errno, "%s", shown);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return fail(-ENOTSUP,
+				"%s is neither a file nor a block device",
+				shown);
+	f->seen = true;
+	f->block_device = S_ISBLK(st.st_mode);
+	f->device = st.st_dev;
+	f->inode = st.st_ino;
+	f->size = f->block_device ? device_size(st.st_rdev)
+				  : (uint64_t)st.st_size;
+	f->allocated = f->block_device ? f->size
+				       : (uint64_t)st.st_blocks * 512;
+	f->virtual_size = f->sliced ? f->slice_size : f->size;
+	if (f->block_device && f->size == 0)
+		return fail(-ENXIO, "%s is a block device with nothing behind "
+				"it: its size is 0", shown);
+	if (f->sliced && (f->slice_offset > f->size ||
+				f->slice_size > f->size - f->slice_offset))
+		return fail(-EINVAL, "%s is shorter than the slice of it that "
+				"is the disk", shown);
+	if (faccessat(AT_FDCWD, f->path, R_OK, AT_EACCESS) < 0)
+		return fail(-EACCES, "%s may not be read by this user; run "
+				"amberfs as root", shown);
+	return 0;
+}
+
+/* DIR(base) + NAME, as qemu has it: symbolic links are not resolved first. */
+static char *beside(const char *base, const char *name)
+{
+	const char *slash = strrchr(base, '/');
+	char *path;
+
+	if (name[0] == '/' || !slash)
+		return strdup(name);
+	if (asprintf(&path, "%.*s/%s", (int)(slash - base), base, name) < 0)
+		return NULL;
+	return path;
+}
+
+static int ask_qemu_img(struct chain_file *f)
+{
+	CLEANUP_FREE char *node = NULL;
+	CLEANUP_FREE char *name = NULL;
+	CLEANUP_FREE char *text = NULL;
+	json_t *image = image_node(f, false);
+	char *argv[] = { (char *)"qemu-img", (char *)"info",
+		(char *)"--output=json", (char *)"--force-share", NULL, NULL };
+	int err;
+
+	if (!image)
+		return fail(-ENOTSUP, "its name is not UTF-8, which qemu "
+				"needs");
+	node = json_dumps(image, JSON_COMPACT);
+	json_decref(image);
+	if (!node || asprintf(&name, "json:%s", node) < 0)
+		return -ENOMEM;
+	argv[4] = name;
+	err = child_run(argv, INFO_MAX, &text);
+	if (err)
+		return err;
+	f->info = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	if (!json_is_object(f->info))
+		return fail(-EIO, "qemu-img's answer can't be understood");
+	return 0;
+}
+
+static const char *info_text(const struct chain_file *f, const char *key)
+{
+	return json_string_value(json_object_get(f->info, key));
+}
+
+static json_t *info_specific(const struct chain_file *f, const char *key)
+{
+	json_t *specific = json_object_get(f->info, "format-specific");
+
+	return json_object_get(json_object_get(specific, "data"), key);
+}
+
+/* A VMDK may be a list of further files. */
+static int read_parts(struct chain_file *f)
+{
+	json_t *extents = info_specific(f, "extents");
+	size_t n = json_array_size(extents), parts = 0;
+
+	if (n == 0)
+		return 0;
+	if (n > PARTS_MAX)
+		return fail(-ENOTSUP, "an image of over %u files", PARTS_MAX);
+	f->parts = calloc(n + 1, sizeof(*f->parts));
+	if (!f->parts)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const char *name = json_string_value(json_object_get(
+				json_array_get(extents, i), "filename"));
+
+		if (!name || strcmp(name, f->path) == 0)
+			continue;
+		f->parts[parts] = beside(f->path, name);
+		if (!f->parts[parts++])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int read_info(struct chain_file *f)
+{
+	char shown[SHOWN_MAX];
+	int err = ask_qemu_img(f);
+
+	name_display(shown, sizeof(shown), f->path);
+	if (err)
+		return err == -ENOMEM ? err
+				      : fail_within(err, "%s", shown);
+	if (is_raw(f))
+		return 0; /* the size of it is known exactly */
+	f->virtual_size = (uint64_t)json_integer_value(
+			json_object_get(f->info, "virtual-size"));
+	if (json_is_true(json_object_get(f->info, "encrypted")))
+		f->encrypted = true;
+	if (info_specific(f, "data-file"))
+		return fail(-ENOTSUP,
+				"%s keeps its data in another file "
+				"(data_file), which amberfs does not follow; "
+				"qemu-img convert makes one file of it",
+				shown);
+	return read_parts(f);
+}
+
+/* --- from one level to the next --- */
+
+/* Where a source's bytes are on this host. */
+static int source_path(const struct disk_source *s, struct connection *c,
+		char **path)
+{
+	struct volume_facts v;
+	int err;
+
+	if (s->type == SOURCE_FILE || s->type == SOURCE_BLOCK) {
+		*path = strdup(s->path ? s->path : "");
+		return *path ? 0 : -ENOMEM;
+	}
+	if (s->type != SOURCE_VOLUME || !s->pool || !s->volume)
+		return fail(-ENOTSUP,
+				"its source (type %s) is not a file or block "
+				"device of this host",
+				disk_xml_source_name(s->type));
+	if (!c)
+		return fail(-ENOTSUP, "its storage pool is unknown");
+	err = connection_volume(c, s->pool, s->volume, &v);
+	if (err)
+		return err;
+	if (!v.local) {
+		free(v.path);
+		return fail(-ENOTSUP, "its volume is not a file or block "
+				"device of this host");
+	}
+	*path = v.path;
+	return 0;
+}
+
+/* As qemu sees it: a colon before any slash ends the name of a protocol. */
+static bool has_protocol(const char *name)
+{
+	return name[strcspn(name, ":/")] == ':';
+}
+
+/* The path below F as its header has it; NULL: none. */
+static int header_backing(const struct chain_file *f, char **path)
+{
+	const char *name = info_text(f, "backing-filename");
+	char shown[SHOWN_MAX], below[SHOWN_MAX];
+
+	*path = NULL;
+	if (!name || !*name)
+		return 0;
+	if (has_protocol(name)) {
+		name_display(shown, sizeof(shown), f->path);
+		name_display(below, sizeof(below), name);
+		return fail(-ENOTSUP,
+				"the image below %s is given as %s, not as a "
+				"file of this host; qemu-img rebase -u can "
+				"record a plain path",
+				shown, below);
+	}
+	*path = beside(f->path, name);
+	return *path ? 0 : -ENOMEM;
+}
+
+static int no_format(const struct chain_file *f, const char *path)
+{
+	char shown[SHOWN_MAX], below[SHOWN_MAX];
+
+	name_display(shown, sizeof(shown), f->path);
+	name_display(below, sizeof(below), path);
+	return fail(-ENOTSUP,
+			"%s does not say which format its backing file %s "
+			"has, and guessing is not safe; record it with "
+			"qemu-img rebase -u -f %s -F FORMAT -b BACKING IMAGE",
+			shown, below, f->format);
+}
+
+/*
+ * What is below F: *PATH (NULL: nothing) and *FORMAT. The domain's word goes
+ * before the header's, as libvirt has it.
+ */
+static int find_below(const struct chain_file *f, const struct disk_source *s,
+		struct connection *c, char **path, const char **format)
+{
+	const struct disk_source *below = s ? s->backing : NULL;
+	int err;
+
+	*path = NULL;
+	*format = NULL;
+	if ((s && s->ends) || !find_format(f->format)->has_backing)
+		return 0;
+	if (below)
+		*format = below->format;
+	err = below ? source_path(below, c, path) : header_backing(f, path);
+	if (err || !*path)
+		return err;
+	if (!*format)
+		*format = info_text(f, "backing-filename-format");
+	return *format ? 0 : no_format(f, *path);
+}
+
+static int check_loop(const struct chain *chain, const struct chain_file *f)
+{
+	char shown[SHOWN_MAX];
+
+	for (unsigned i = 0; i + 1 < chain->count; i++)
+		if (chain->files[i].device == f->device &&
+				chain->files[i].inode == f->inode) {
+			name_display(shown, sizeof(shown), f->path);
+			return fail(-ELOOP, "the backing chain leads to %s "
+					"twice", shown);
+		}
+	return 0;
+}
+
+/* Appends PATH, which it takes, to the chain. */
+static int add_file(struct chain *chain, char *path, const char *format,
+		struct chain_file **out)
+{
+	struct chain_file *f;
+
+	if (chain->count == CHAIN_FILES_MAX) {
+		free(path);
+		return fail(-ELOOP, "a backing chain of over %u files",
+				CHAIN_FILES_MAX);
+	}
+	f = realloc(chain->files, (chain->count + 1) * sizeof(*f));
+	if (f)
+		chain->files = f;
+	if (!f) {
+		free(path);
+		return -ENOMEM;
+	}
+	f = &chain->files[chain->count++];
+	memset(f, 0, sizeof(*f));
+	f->path = path;
+	f->format = strdup(format);
+	*out = f;
+	return f->format ? 0 : -ENOMEM;
+}
+
+static int inspect(struct chain *chain, struct chain_file *f,
+		const struct disk_source *s, unsigned flags)
+{
+	char shown[SHOWN_MAX];
+	int err;
+
+	if (s) {
+		f->encrypted = s->encrypted;
+		f->sliced = s->sliced;
+		f->slice_offset = s->slice_offset;
+		f->slice_size = s->slice_size;
+	}
+	err = look_at(f);
+	if (err)
+		return err;
+	if (!find_format(f->format)) {
+		name_display(shown, sizeof(shown), f->format);
+		return fail(-ENOTSUP, "images of the format %s can't be read",
+				shown);
+	}
+	if (find_format(f->format)->needs_key)
+		f->encrypted = true;
+	err = check_loop(chain, f);
+	if (err)
+		return err;
+	if (!is_raw(f) || !(flags & CHAIN_NO_RAW_INFO))
+		err = read_info(f);
+	f->understood = !err;
+	return err;
+}
+
+int chain_resolve(struct chain *chain, const struct disk_source *source,
+		struct connection *c, unsigned flags)
+{
+	const struct disk_source *s = source;
+	const char *format = source->format ? source->format : "raw";
+	char *path;
+	int err;
+
+	memset(chain, 0, sizeof(*chain));
+	err = source_path(source, c, &path);
+	while (!err && path) {
+		struct chain_file *f = NULL;
+
+		err = add_file(chain, path, format, &f);
+		if (!err)
+			err = inspect(chain, f, s, flags);
+		path = NULL;
+		if (!err)
+			err = find_below(f, s, c, &path, &format);
+		if (err)
+			free(path);
+		s = s ? s->backing : NULL;
+	}
+	return err;
+}
+
+void chain_clear(struct chain *chain)
+{
+	for (unsigned i = 0; i < chain->count; i++) {
+		struct chain_file *f = &chain->files[i];
+
+		free(f->path);
+		free(f->format);
+		json_decref(f->info);
+		for (char **p = f->parts; p && *p; p++)
+			free(*p);
+		free(f->parts);
+	}
+	free(chain->files);
+	memset(chain, 0, sizeof(*chain));
+}
+
+bool chain_is_plain(const struct chain *chain)
+{
+	return chain->count == 1 && is_raw(&chain->files[0]) &&
+			!chain->files[0].sliced && !chain->files[0].encrypted;
+}
+
+static bool allows_direct(const char *path)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+
+	return fd >= 0;
+}
+
+bool chain_allows_direct(const struct chain *chain)
+{
+	for (unsigned i = 0; i < chain->count; i++) {
+		const struct chain_file *f = &chain->files[i];
+
+		if (!allows_direct(f->path))
+			return false;
+		for (char **p = f->parts; p && *p; p++)
+			if (!allows_direct(*p))
+				return false;
+	}
+	return chain->count > 0;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The files behind one disk: its image and the images below it, with their
+ * formats. No format is ever probed: the guest can write any header into a raw
+ * image, and a probe would follow it to files of the host. The top's format
+ * comes from the domain, a lower one's from the domain or from the header of
+ * the image above it, which no guest can write.
+ */
+#ifndef AMBERFS_INGEST_CHAIN_H
+#define AMBERFS_INGEST_CHAIN_H
+
+#include <jansson.h>
+
+#include "connection.h"
+#include "disk_xml.h"
+
+#define CHAIN_FILES_MAX 200u
+
+struct chain_file {
+	char *path;		/* absolute */
+	char *format;		/* qemu's name: "raw", "qcow2", … */
+	bool seen;		/* size and allocated are known */
+	bool understood;	/* virtual_size is known too */
+	bool block_device;
+	bool encrypted;
+	bool sliced;
+	uint64_t slice_offset, slice_size;
+	uint64_t device, inode;
+	uint64_t size;		/* of the file or device, bytes */
+	uint64_t allocated;	/* of the file; of a device: all */
+	uint64_t virtual_size;	/* what the guest sees of it */
+	json_t *info;		/* what qemu-img info says; NULL for a raw file
+				   when CHAIN_NO_RAW_INFO was asked */
+	char **parts;		/* further files of the same image (extents of
+				   a VMDK), absolute; NULL-ended, or NULL */
+};
+
+struct chain {
+	unsigned count;		/* files[0] is the disk's own image */
+	struct chain_file *files;
+};
+
+enum chain_flags {
+	CHAIN_NO_RAW_INFO = 1,	/* don't run qemu-img for raw files */
+};
+
+/*
+ * Follows the chain that starts with SOURCE; volumes are looked up in C, which
+ * may be NULL. On failure the text is the reason for which the disk can't be
+ * backed up, and CHAIN holds the files found so far.
+ * 0, -ENOENT (a file is missing), -EACCES, -ENOTSUP, -ELOOP, -ENOMEM, -EIO …
+ */
+int chain_resolve(struct chain *chain, const struct disk_source *source,
+		struct connection *c, unsigned flags);
+void chain_clear(struct chain *chain);
+
+/* True if the disk's bytes are the bytes of files[0]: read it directly. */
+bool chain_is_plain(const struct chain *chain);
+
+/* The whole chain as one qemu block node with the format of every level
+ * given, read-only, sharing its files with everybody; without the page cache
+ * if DIRECT. JSON to free, NULL without memory. */
+char *chain_blockdev(const struct chain *chain, bool direct);
+
+/* What the reading of this chain depends on beside the files' bytes: paths,
+ * formats, slices. For snapshot_file.reading. To free; NULL without memory. */
+char *chain_reading(const struct chain *chain);
+
+/* True if all files can be read past the page cache (O_DIRECT). */
+bool chain_allows_direct(const struct chain *chain);
+
+#endif

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * fork and exec by hand: posix_spawn can neither tie the child's life to ours
+ * nor tell it its own process id, which LISTEN_PID needs. Between fork and
+ * exec only async-signal-safe calls are made, for this process has threads.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../repo/base/cleanup.h"
+#include "../repo/base/error.h"
+#include "../repo/base/units.h"
+#include "../repo/format/name.h"
+#include "child.h"
+
+#define LISTEN_FD_OF_CHILD 3 /* where systemd's protocol has it */
+#define RUN_SECONDS 60.0
+#define MESSAGE_MAX 4096
+
+/* "LISTEN_PID=" and room for the digits that only the child knows. */
+#define LISTEN_PID_ENV "LISTEN_PID="
+struct environment {
+	char **vars;
+	char listen_pid[sizeof(LISTEN_PID_ENV) + 20];
+	char listen_fds[16], locale[16];
+};
+
+/* Everything the child needs, made before the fork. */
+struct plan {
+	char *const *argv;
+	struct environment env;
+	pid_t parent;
+	int listen_fd, out, err, status; /* -1: none */
+};
+
+extern char **environ;
+
+static bool is_replaced(const char *var)
+{
+	return strncmp(var, "LC_ALL=", 7) == 0 ||
+			strncmp(var, "LANGUAGE=", 9) == 0 ||
+			strncmp(var, "LISTEN_", 7) == 0;
+}
+
+static int environment_make(struct environment *e, bool listens)
+{
+	size_t count = 0, n = 0;
+
+	while (environ && environ[count])
+		count++;
+	e->vars = calloc(count + 4, sizeof(*e->vars));
+	if (!e->vars)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		if (!is_replaced(environ[i]))
+			e->vars[n++] = environ[i];
+	strcpy(e->locale, "LC_ALL=C");
+	strcpy(e->listen_fds, "LISTEN_FDS=1");
+	strcpy(e->listen_pid, LISTEN_PID_ENV);
+	e->vars[n++] = e->locale;
+	if (listens) {
+		e->vars[n++] = e->listen_fds;
+		e->vars[n++] = e->listen_pid;
+	}
+	return 0;
+}
+
+/* printf is not async-signal-safe. */
+static void append_number(char *text, unsigned long v)
+{
+	char digits[20];
+	size_t n = 0, end = strlen(text);
+
+	do {
+		digits[n++] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v > 0);
+	while (n > 0)
+		text[end++] = digits[--n];
+	text[end] = '\0';
+}
+
+static void child_signals(void)
+{
+	struct sigaction act = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int s = 1; s < NSIG; s++)
+		sigaction(s, &act, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/*
+ * Puts the descriptors where they belong: 0 to 2 and the socket. They may lie
+ * where others must go, so all move out of the way first. *STATUS follows.
+ */
+static int child_files(const struct plan *p, int *status)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int from[4] = { null, p->out < 0 ? null : p->out, p->err,
+		p->listen_fd };
+	int high = fcntl(p->status, F_DUPFD_CLOEXEC, 10);
+
+	if (null < 0 || high < 0)
+		return -errno;
+	*status = high;
+	for (int i = 0; i < 4; i++) {
+		if (from[i] < 0)
+			continue;
+		from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 10);
+		if (from[i] < 0)
+			return -errno;
+	}
+	for (int i = 0; i < 4; i++)
+		if (from[i] >= 0 && dup2(from[i], i) < 0)
+			return -errno;
+	/* Nothing else is handed down; HIGH closes itself at the exec. An old
+	 * kernel without the call: all of ours are close-on-exec anyway. */
+	close_range(p->listen_fd < 0 ? 3 : 4, (unsigned)high - 1, 0);
+	close_range((unsigned)high + 1, ~0U, 0);
+	return 0;
+}
+
+/* In a group of its own: a terminal's Ctrl-C is for us, and we end the child.
+ */
+__attribute__((noreturn)) static void child_main(struct plan *p)
+{
+	int status = p->status;
+	int err = 0;
+
+	child_signals();
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != p->parent)
+		_exit(127); /* orphaned before the line above */
+	append_number(p->env.listen_pid, (unsigned long)getpid());
+	err = child_files(p, &status);
+	if (!err) {
+		execvpe(p->argv[0], p->argv, p->env.vars);
+		err = -errno;
+	}
+	if (status >= 0 && write(status, &err, sizeof(err)) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+/* What went wrong before or in exec; the pipe closes itself if nothing did. */
+static int wait_for_exec(int status)
+{
+	ssize_t n;
+	int err;
+
+	do {
+		n = read(status, &err, sizeof(err));
+	} while (n < 0 && errno == EINTR);
+	return n == (ssize_t)sizeof(err) ? err : 0;
+}
+
+static int start_failed(const char *program, int err)
+{
+	if (err == -ENOENT)
+		return fail(err,
+				"%s is not installed; Debian has it in the "
+				"package qemu-utils",
+				program);
+	return fail_errno(err, "%s can't be started", program);
+}
+
+struct pipe {
+	int read, write;
+};
+
+static void pipe_clear(struct pipe *p)
+{
+	cleanup_fd(&p->read);
+	cleanup_fd(&p->write);
+}
+
+static int pipe_make(struct pipe *p)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return fail_errno(-errno, "no pipe to a helper program");
+	*p = (struct pipe){ fds[0], fds[1] };
+	return 0;
+}
+
+/* Neither end may block: a child that complains without end must not wait for
+ * us, nor we for one that says nothing. What doesn't fit is lost. */
+static int pipe_unblock(struct pipe *p)
+{
+	if (fcntl(p->read, F_SETFL, O_NONBLOCK) < 0 ||
+			fcntl(p->write, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	return 0;
+}
+
+static int fork_child(struct child *c, struct plan *p, struct pipe *status)
+{
+	int err;
+
+	p->status = status->write;
+	c->pid = fork();
+	if (c->pid == 0)
+		child_main(p);
+	if (c->pid < 0) {
+		c->pid = 0;
+		return start_failed(p->argv[0], -errno);
+	}
+	close(take_fd(&status->write));
+	err = wait_for_exec(status->read);
+	if (!err)
+		return 0;
+	waitpid(c->pid, NULL, 0);
+	c->pid = 0;
+	return start_failed(p->argv[0], err);
+}
+
+int child_start(struct child *c, char *const argv[], int listen_fd,
+		bool want_out)
+{
+	CLEANUP(pipe_clear) struct pipe out = { -1, -1 };
+	CLEANUP(pipe_clear) struct pipe errors = { -1, -1 };
+	CLEANUP(pipe_clear) struct pipe status = { -1, -1 };
+	struct plan p = { .argv = argv, .parent = getpid(),
+		.listen_fd = listen_fd };
+	int err = environment_make(&p.env, listen_fd >= 0);
+
+	*c = (struct child){ .out = -1, .err = -1 };
+	if (!err && want_out)
+		err = pipe_make(&out);
+	if (!err)
+		err = pipe_make(&errors);
+	if (!err)
+		err = pipe_unblock(&errors);
+	if (!err)
+		err = pipe_make(&status);
+	if (!err) {
+		p.out = out.write;
+		p.err = errors.write;
+		err = fork_child(c, &p, &status);
+	}
+	free(p.env.vars);
+	if (err)
+		return err;
+	c->out = take_fd(&out.read);
+	c->err = take_fd(&errors.read);
+	return 0;
+}
+
+int child_end(struct child *c)
+{
+	int status = 0;
+
+	if (c->pid > 0) {
+		kill(c->pid, SIGKILL);
+		while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+			;
+	}
+	cleanup_fd(&c->out);
+	cleanup_fd(&c->err);
+	*c = (struct child){ .out = -1, .err = -1 };
+	return status;
+}
+
+/*
+ * The last line that begins with the program's name is the error; what
+ * follows it are hints. The name is cut off: the message around it has it.
+ */
+static const char *error_line(char *text)
+{
+	const char *found = NULL, *last = text;
+	char *save = NULL;
+
+	for (char *line = strtok_r(text, "\n", &save); line;
+			line = strtok_r(NULL, "\n", &save)) {
+		const char *colon = strstr(line, ": ");
+
+		last = line;
+		if (strncmp(line, "qemu-", 5) == 0 && colon)
+			found = colon + 2;
+	}
+	return found ? found : last;
+}
+
+char *child_message(const struct child *c, char *buf, size_t size)
+{
+	char text[MESSAGE_MAX + 1];
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < MESSAGE_MAX && c->err >= 0) {
+		n = read(c->err, text + len, MESSAGE_MAX - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+	}
+	text[len] = '\0';
+	for (size_t i = 0; i < len; i++)
+		if (text[i] == '\0')
+			text[i] = ' ';
+	return name_display(buf, size, error_line(text));
+}
+
+struct output {
+	char *bytes;
+	size_t len, room, max;
+};
+
+/* Room for N more bytes and a NUL. */
+static int output_grow(struct output *o, size_t n)
+{
+	size_t want = o->len + n + 1;
+	char *bytes;
+
+	if (want <= o->room)
+		return 0;
+	want = want < 2 * o->room ? 2 * o->room : want;
+	bytes = realloc(o->bytes, want);
+	if (!bytes)
+		return -ENOMEM;
+	o->bytes = bytes;
+	o->room = want;
+	return 0;
+}
+
+static int output_add(struct output *o, const char *program, const char *p,
+		size_t n)
+{
+	if (n > o->max - o->len)
+		return fail(-EIO, "%s says more than %zu bytes", program,
+				o->max);
+	if (output_grow(o, n))
+		return -ENOMEM;
+	memcpy(o->bytes + o->len, p, n);
+	o->len += n;
+	o->bytes[o->len] = '\0';
+	return 0;
+}
+
+/* Reads the child's stdout to its end. */
+static int collect(struct child *c, const char *program, struct output *o)
+{
+	double deadline = monotonic_now() + RUN_SECONDS;
+	char buf[16384];
+	int err = output_grow(o, 0);
+
+	while (!err) {
+		struct pollfd p = { .fd = c->out, .events = POLLIN };
+		double left = deadline - monotonic_now();
+		ssize_t n;
+		int ready = left <= 0 ? 0
+				: poll(&p, 1, (int)(left * 1000) + 1);
+
+		if (ready == 0)
+			return fail(-ETIMEDOUT,
+					"%s has not answered for a minute",
+					program);
+		if (ready < 0)
+			continue; /* a signal; reading could block */
+		n = read(c->out, buf, sizeof(buf));
+		if (n == 0)
+			break;
+		if (n < 0 && errno != EINTR)
+			return fail_errno(-errno, "%s: reading its output",
+					program);
+		if (n > 0)
+			err = output_add(o, program, buf, (size_t)n);
+	}
+	return err;
+}
+
+/* A child that has closed its stdout is about to end by itself. */
+static int wait_for_end(struct child *c, const char *program)
+{
+	char why[MESSAGE_MAX];
+	int status;
+
+	while (waitpid(c->pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	c->pid = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	child_message(c, why, sizeof(why));
+	if (WIFSIGNALED(status))
+		return fail(-EIO, "%s was ended by signal %d", program,
+				WTERMSIG(status));
+	return fail(-EIO, "%s: %s", program,
+			*why ? why : "failed without a word");
+}
+
+int child_run(char *const argv[], size_t max, char **out)
+{
+	struct output o = { .max = max };
+	struct child c;
+	int err = child_start(&c, argv, -1, true);
+
+	if (err)
+		return err;
+	err = collect(&c, argv[0], &o);
+	if (!err)
+		err = wait_for_end(&c, argv[0]);
+	child_end(&c);
+	if (err) {
+		free(o.bytes);
+		return err;
+	}
+	*out = o.bytes ? o.bytes : strdup("");
+	return *out ? 0 : -ENOMEM;
+}

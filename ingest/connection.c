@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Connections to libvirt: which URI, whether its disks are on this host, and
+ * libvirt's errors in our words. What is asked about domains is in domain.c.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "../repo/base/cleanup.h"
+#include "../repo/base/error.h"
+#include "../repo/format/name.h"
+#include "connection.h"
+
+#define DEFAULT_URI "qemu:///system"
+#define REMEDY                                                                 \
+	"is libvirtd running? Give another with --connect URI or "             \
+	"LIBVIRT_DEFAULT_URI"
+
+struct connection {
+	virConnectPtr handle;
+	char *uri;
+	bool writable;
+};
+
+static void silent(void *ctx, virErrorPtr error)
+{
+	(void)ctx;
+	(void)error;
+}
+
+/* libvirt's last message in this thread, harmless on a terminal. */
+static const char *libvirt_message(char *buf, size_t size)
+{
+	const char *text = virGetLastErrorMessage();
+	const char *prefix = "internal error: ";
+
+	if (!text || !*text)
+		text = "libvirt gives no reason";
+	if (strncmp(text, prefix, strlen(prefix)) == 0)
+		text += strlen(prefix);
+	return name_display(buf, size, text);
+}
+
+int connection_fail(int err, const char *fmt, ...)
+{
+	char what[ERROR_TEXT_MAX / 2], why[ERROR_TEXT_MAX / 2];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	return fail(err, "%s: %s", what, libvirt_message(why, sizeof(why)));
+}
+
+static int not_here(const char *uri, const char *why)
+{
+	char shown[512];
+
+	name_display(shown, sizeof(shown), uri);
+	return fail(-EREMOTE,
+			"%s: %s, but amberfs reads disks on this host only; "
+			"run it on the host where the disks are",
+			shown, why);
+}
+
+/*
+ * driver[+transport]://[user@][host][:port]/path[?query]. Only the transport
+ * "unix" and none at all reach a libvirt of this host for certain: the others
+ * may be the local end of a tunnel.
+ */
+int connection_check_uri(const char *uri)
+{
+	size_t scheme = strcspn(uri, ":/?#");
+	const char *plus, *host;
+
+	if (uri[scheme] != ':')
+		return 0; /* an alias; what it stands for is checked later */
+	plus = memchr(uri, '+', scheme);
+	if (plus) {
+		size_t len = scheme - (size_t)(plus + 1 - uri);
+
+		if (len != 4 || memcmp(plus + 1, "unix", 4) != 0)
+			return not_here(uri, "this is a remote libvirt");
+	}
+	if (strncmp(uri + scheme, "://", 3) != 0)
+		return 0; /* libvirt says what is wrong with it */
+	host = uri + scheme + 3;
+	if (strcspn(host, "/?#") > 0)
+		return not_here(uri, "this is the libvirt of another host");
+	return 0;
+}
+
+/* True if libvirt is there but doesn't let this user write. */
+static bool refused_writing(void)
+{
+	switch (virGetLastErrorCode()) {
+	case VIR_ERR_AUTH_FAILED:
+	case VIR_ERR_AUTH_CANCELLED:
+	case VIR_ERR_AUTH_UNAVAILABLE:
+	case VIR_ERR_OPERATION_DENIED:
+	case VIR_ERR_ACCESS_DENIED:
+	case VIR_ERR_SYSTEM_ERROR: /* the socket's permissions */
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int dial(struct connection *c, enum connection_access access)
+{
+	char shown[512];
+
+	if (access == CONNECTION_SECRETS) {
+		c->handle = virConnectOpen(c->uri);
+		c->writable = c->handle != NULL;
+		if (!c->handle && !refused_writing())
+			goto failed;
+	}
+	if (!c->handle)
+		c->handle = virConnectOpenReadOnly(c->uri);
+	if (c->handle)
+		return 0;
+failed:
+	name_display(shown, sizeof(shown), c->uri);
+	connection_fail(-ENOTCONN, "No libvirt at %s", shown);
+	return fail(-ENOTCONN, "%s; " REMEDY, error_text(-ENOTCONN));
+}
+
+/* An alias in libvirt.conf may have led to another host. */
+static int check_dialled(struct connection *c)
+{
+	char *real = virConnectGetURI(c->handle);
+	int err = real ? connection_check_uri(real) : 0;
+
+	free(real);
+	return err;
+}
+
+int connection_open(struct connection **out, const char *uri,
+		enum connection_access access)
+{
+	struct connection *c;
+	int err;
+
+	if (!uri || !*uri)
+		uri = getenv("LIBVIRT_DEFAULT_URI");
+	if (!uri || !*uri)
+		uri = DEFAULT_URI;
+	err = connection_check_uri(uri);
+	if (err)
+		return err;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	virSetErrorFunc(NULL, silent);
+	c->uri = strdup(uri);
+	err = c->uri ? virInitialize() : -ENOMEM;
+	if (err && c->uri)
+		err = connection_fail(-ENOTCONN, "libvirt can't start");
+	if (!err)
+		err = dial(c, access);
+	if (!err)
+		err = check_dialled(c);
+	if (err) {
+		connection_close(c);
+		return err;
+	}
+	*out = c;
+	return 0;
+}
+
+void connection_close(struct connection *c)
+{
+	if (!c)
+		return;
+	if (c->handle)
+		virConnectClose(c->handle);
+	free(c->uri);
+	free(c);
+}
+
+const char *connection_uri(const struct connection *c)
+{
+	return c->uri;
+}
+
+bool connection_writable(const struct connection *c)
+{
+	return c->writable;
+}
+
+struct _virConnect *connection_handle(const struct connection *c)
+{
+	return c->handle;
+}
+
+static int lookup_error(void)
+{
+	switch (virGetLastErrorCode()) {
+	case VIR_ERR_NO_STORAGE_POOL:
+	case VIR_ERR_NO_STORAGE_VOL:
+		return -ENOENT;
+	default:
+		return -EIO;
+	}
+}
+
+static int read_volume(virStorageVolPtr vol, struct volume_facts *out)
+{
+	virStorageVolInfo info;
+	char *path = virStorageVolGetPath(vol);
+
+	if (!path)
+		return lookup_error();
+	memset(out, 0, sizeof(*out));
+	out->path = path;
+	if (virStorageVolGetInfo(vol, &info) == 0) {
+		out->capacity = info.capacity;
+		out->allocation = info.allocation;
+		out->local = info.type == VIR_STORAGE_VOL_FILE ||
+				info.type == VIR_STORAGE_VOL_BLOCK;
+	}
+	return 0;
+}
+
+int connection_volume(struct connection *c, const char *pool,
+		const char *volume, struct volume_facts *out)
+{
+	char a[256], b[256];
+	virStoragePoolPtr p;
+	virStorageVolPtr v = NULL;
+	int err = 0;
+
+	name_display(a, sizeof(a), pool);
+	name_display(b, sizeof(b), volume);
+	p = virStoragePoolLookupByName(c->handle, pool);
+	if (!p)
+		return connection_fail(lookup_error(), "storage pool %s", a);
+	v = virStorageVolLookupByName(p, volume);
+	if (v)
+		err = read_volume(v, out);
+	if (!v || err)
+		err = connection_fail(v ? err : lookup_error(),
+				"volume %s of the storage pool %s (if the "
+				"pool is inactive, start it: virsh pool-start)",
+				b, a);
+	if (v)
+		virStorageVolFree(v);
+	virStoragePoolFree(p);
+	return err;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The rules by which a disk can or can't be backed up, and their reasons. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../repo/base/error.h"
+#include "../repo/format/name.h"
+#include "disk_plan.h"
+
+static int refuse(struct disk_plan *plan, const char *reason, bool exact_too)
+{
+	free(plan->why_not);
+	plan->why_not = strdup(reason);
+	if (!plan->why_not)
+		return -ENOMEM;
+	if (!exact_too || plan->why_not_exact)
+		return 0;
+	plan->why_not_exact = strdup(reason);
+	return plan->why_not_exact ? 0 : -ENOMEM;
+}
+
+/* Reasons that the XML alone gives. NULL: none. */
+static const char *refused_by_form(const struct domain_disk *d)
+{
+	if (d->transient)
+		return "it is transient: the domain throws its changes away";
+	switch (d->source.type) {
+	case SOURCE_FILE:
+	case SOURCE_BLOCK:
+	case SOURCE_VOLUME:
+		break;
+	case SOURCE_NETWORK:
+		return "it is a network disk, not a file or block device of "
+		       "this host";
+	case SOURCE_DIR:
+		return "it is a folder shown as a FAT disk; back the folder "
+		       "up as files";
+	case SOURCE_NVME:
+		return "it is an NVMe device passed through to the guest";
+	case SOURCE_VHOSTUSER:
+		return "it is served by another process (vhost-user)";
+	default:
+		return "its kind of source is unknown to this version";
+	}
+	return NULL;
+}
+
+static int refuse_encrypted(struct disk_plan *plan)
+{
+	for (unsigned i = 0; i < plan->chain.count; i++)
+		if (plan->chain.files[i].encrypted)
+			return refuse(plan,
+					"it is encrypted and its key stays "
+					"with libvirt; --exact stores the "
+					"image files as they are",
+					false);
+	return 0;
+}
+
+static int plan_present(struct disk_plan *plan, struct connection *c,
+		unsigned flags)
+{
+	const char *reason = refused_by_form(plan->disk);
+	int err;
+
+	if (reason)
+		return refuse(plan, reason, true);
+	err = chain_resolve(&plan->chain, &plan->disk->source, c, flags);
+	if (err == -ENOMEM)
+		return err;
+	if (err)
+		return refuse(plan, error_text(err), true);
+	plan->plain = chain_is_plain(&plan->chain);
+	return refuse_encrypted(plan);
+}
+
+int disk_plan_make(struct disk_plan *plan, const struct domain_disk *disk,
+		struct connection *c, unsigned flags)
+{
+	int err;
+
+	memset(plan, 0, sizeof(*plan));
+	plan->disk = disk;
+	plan->removable = disk->device == DEVICE_CDROM ||
+			disk->device == DEVICE_FLOPPY;
+	plan->empty = !disk->source.present;
+	if (plan->empty)
+		err = refuse(plan, "there is no medium in it", true);
+	else
+		err = plan_present(plan, c, flags);
+	if (err)
+		disk_plan_clear(plan);
+	return err;
+}
+
+void disk_plan_clear(struct disk_plan *plan)
+{
+	free(plan->why_not);
+	free(plan->why_not_exact);
+	chain_clear(&plan->chain);
+	memset(plan, 0, sizeof(*plan));
+}

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Domain XML to structs. Only direct children are looked at, one element at a
+ * time: a search for any <source> below a <disk> would also find those of its
+ * <backingStore> and of the <mirror> that a copy job writes to.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libxml/parser.h>
+#include <libxml/tree.h>
+
+#include "../repo/base/cleanup.h"
+#include "../repo/base/error.h"
+#include "disk_xml.h"
+
+/* libvirt's chains are at most 200 long. */
+#define DEPTH_MAX 200
+
+static const char *const device_names[] = {
+	[DEVICE_DISK] = "disk", [DEVICE_CDROM] = "cdrom",
+	[DEVICE_FLOPPY] = "floppy", [DEVICE_LUN] = "lun",
+	[DEVICE_OTHER] = "other",
+};
+
+static const char *const source_names[] = {
+	[SOURCE_FILE] = "file", [SOURCE_BLOCK] = "block",
+	[SOURCE_VOLUME] = "volume", [SOURCE_NETWORK] = "network",
+	[SOURCE_DIR] = "dir", [SOURCE_NVME] = "nvme",
+	[SOURCE_VHOSTUSER] = "vhostuser", [SOURCE_OTHER] = "other",
+};
+
+const char *disk_xml_device_name(enum disk_device d)
+{
+	return device_names[d];
+}
+
+const char *disk_xml_source_name(enum source_type t)
+{
+	return source_names[t];
+}
+
+static bool is_element(const xmlNode *n, const char *name)
+{
+	return n->type == XML_ELEMENT_NODE && !n->ns &&
+			strcmp((const char *)n->name, name) == 0;
+}
+
+static xmlNode *first_child(const xmlNode *parent, const char *name)
+{
+	xmlNode *n = parent ? parent->children : NULL;
+
+	while (n && !is_element(n, name))
+		n = n->next;
+	return n;
+}
+
+/* Text handed out by libxml2 becomes ours, so that callers use free(). */
+static int take_text(xmlChar *text, char **out)
+{
+	*out = NULL;
+	if (!text)
+		return 0;
+	if (*text)
+		*out = strdup((const char *)text);
+	int err = *text && !*out ? -ENOMEM : 0;
+	xmlFree(text);
+	return err;
+}
+
+/* *OUT is NULL if there is no such attribute or it is empty. */
+static int attribute(const xmlNode *n, const char *name, char **out)
+{
+	*out = NULL;
+	if (!n)
+		return 0;
+	return take_text(xmlGetNoNsProp(n, (const xmlChar *)name), out);
+}
+
+static bool attribute_is(const xmlNode *n, const char *name, const char *value)
+{
+	CLEANUP_FREE char *text = NULL;
+
+	return attribute(n, name, &text) == 0 && text &&
+			strcmp(text, value) == 0;
+}
+
+static int content(const xmlNode *n, char **out)
+{
+	*out = NULL;
+	return n ? take_text(xmlNodeGetContent(n), out) : 0;
+}
+
+static int number(const xmlNode *n, const char *name, uint64_t *out)
+{
+	CLEANUP_FREE char *text = NULL;
+	char *end;
+	int err = attribute(n, name, &text);
+
+	if (err)
+		return err;
+	if (!text || text[0] < '0' || text[0] > '9')
+		return fail(-EBADMSG, "a <slice> without %s", name);
+	errno = 0;
+	*out = strtoull(text, &end, 10);
+	if (errno || *end)
+		return fail(-EBADMSG, "a <slice> with a bad %s", name);
+	return 0;
+}
+
+static enum source_type source_type(const xmlNode *n)
+{
+	for (int t = 0; t < SOURCE_OTHER; t++)
+		if (attribute_is(n, "type", source_names[t]))
+			return (enum source_type)t;
+	return SOURCE_OTHER;
+}
+
+static int read_slice(const xmlNode *source, struct disk_source *s)
+{
+	const xmlNode *slices = first_child(source, "slices");
+	const xmlNode *n = slices ? slices->children : NULL;
+	int err;
+
+	for (; n; n = n->next) {
+		uint64_t end;
+
+		if (!is_element(n, "slice") ||
+				!attribute_is(n, "type", "storage"))
+			continue;
+		err = number(n, "offset", &s->slice_offset);
+		if (!err)
+			err = number(n, "size", &s->slice_size);
+		if (err)
+			return err;
+		if (s->slice_size == 0 ||
+				__builtin_add_overflow(s->slice_offset,
+						s->slice_size, &end) ||
+				end > INT64_MAX)
+			return fail(-EBADMSG, "a <slice> out of bounds");
+		s->sliced = true;
+		return 0;
+	}
+	return 0;
+}
+
+/* "host:port", or the socket. */
+static int read_host(const xmlNode *source, char **out)
+{
+	const xmlNode *host = first_child(source, "host");
+	CLEANUP_FREE char *name = NULL;
+	CLEANUP_FREE char *port = NULL;
+	int err = attribute(host, "name", &name);
+
+	if (!err && !name)
+		return attribute(host, "socket", out);
+	if (!err)
+		err = attribute(host, "port", &port);
+	if (err || !port) {
+		*out = take_ptr(name);
+		return err;
+	}
+	return asprintf(out, "%s:%s", name, port) < 0 ? -ENOMEM : 0;
+}
+
+static const char *path_attribute(enum source_type type)
+{
+	switch (type) {
+	case SOURCE_FILE:
+		return "file";
+	case SOURCE_BLOCK:
+		return "dev";
+	case SOURCE_DIR:
+		return "dir";
+	case SOURCE_VHOSTUSER:
+		return "path";
+	default:
+		return NULL;
+	}
+}
+
+static bool source_says_where(const struct disk_source *s)
+{
+	switch (s->type) {
+	case SOURCE_VOLUME:
+		return s->pool && s->volume;
+	case SOURCE_FILE:
+	case SOURCE_BLOCK:
+	case SOURCE_DIR:
+		return s->path != NULL;
+	default:
+		return true;
+	}
+}
+
+static int read_source(const xmlNode *n, struct disk_source *s)
+{
+	const char *path = path_attribute(s->type);
+	int err = 0;
+
+	if (path)
+		err = attribute(n, path, &s->path);
+	if (!err && s->type == SOURCE_VOLUME)
+		err = attribute(n, "pool", &s->pool);
+	if (!err && s->type == SOURCE_VOLUME)
+		err = attribute(n, "volume", &s->volume);
+	if (!err && s->type == SOURCE_NETWORK)
+		err = attribute(n, "protocol", &s->protocol);
+	if (!err && s->type == SOURCE_NETWORK)
+		err = attribute(n, "name", &s->name);
+	if (!err && s->type == SOURCE_NETWORK)
+		err = read_host(n, &s->host);
+	if (!err)
+		err = attribute(n, "startupPolicy", &s->startup_policy);
+	if (!err)
+		err = read_slice(n, s);
+	if (first_child(n, "encryption"))
+		s->encrypted = true;
+	s->present = source_says_where(s);
+	return err;
+}
+
+/* What <disk> and <backingStore> have in common, but for the format. */
+static int read_level(const xmlNode *n, struct disk_source *s, int depth);
+
+static int read_backing(const xmlNode *parent, struct disk_source *s,
+		int depth)
+{
+	const xmlNode *n = first_child(parent, "backingStore");
+	struct disk_source *below;
+	int err;
+
+	if (!n)
+		return 0;
+	if (!first_child(n, "source")) {
+		s->ends = true;
+		return 0;
+	}
+	if (depth >= DEPTH_MAX)
+		return fail(-EBADMSG, "a backing chain of over %d files",
+				DEPTH_MAX);
+	below = s->backing = calloc(1, sizeof(*below));
+	if (!below)
+		return -ENOMEM;
+	err = attribute(first_child(n, "format"), "type", &below->format);
+	return err ? err : read_level(n, below, depth + 1);
+}
+
+static int read_level(const xmlNode *n, struct disk_source *s, int depth)
+{
+	const xmlNode *source = first_child(n, "source");
+	int err = 0;
+
+	s->type = source_type(n);
+	/* Older libvirt has <encryption> beside the source. */
+	s->encrypted = first_child(n, "encryption") != NULL;
+	if (source)
+		err = read_source(source, s);
+	return err ? err : read_backing(n, s, depth);
+}
+
+static enum disk_device device_kind(const xmlNode *n)
+{
+	CLEANUP_FREE char *text = NULL;
+
+	if (attribute(n, "device", &text) == 0 && !text)
+		return DEVICE_DISK;
+	for (int d = 0; text && d < DEVICE_OTHER; d++)
+		if (strcmp(text, device_names[d]) == 0)
+			return (enum disk_device)d;
+	return DEVICE_OTHER;
+}
+
+static int read_disk(const xmlNode *n, struct domain_disk *disk)
+{
+	const xmlNode *target = first_child(n, "target");
+	int err = attribute(target, "dev", &disk->target);
+
+	if (!err && !disk->target)
+		return fail(-EBADMSG, "a disk without a target device");
+	if (!err)
+		err = attribute(target, "bus", &disk->bus);
+	if (!err)
+		err = attribute(first_child(n, "driver"), "type",
+				&disk->source.format);
+	disk->device = device_kind(n);
+	disk->readonly = first_child(n, "readonly") != NULL;
+	disk->shareable = first_child(n, "shareable") != NULL;
+	disk->transient = first_child(n, "transient") != NULL;
+	return err ? err : read_level(n, &disk->source, 1);
+}
+
+static int read_disks(const xmlNode *devices, struct domain_xml *d)
+{
+	const xmlNode *n = devices ? devices->children : NULL;
+	unsigned count = 0;
+	int err;
+
+	for (const xmlNode *i = n; i; i = i->next)
+		count += is_element(i, "disk");
+	if (count > DISK_XML_DISKS_MAX)
+		return fail(-EBADMSG, "%u disks, more than %u", count,
+				DISK_XML_DISKS_MAX);
+	d->disks = calloc(count + 1, sizeof(*d->disks));
+	if (!d->disks)
+		return -ENOMEM;
+	for (; n; n = n->next) {
+		if (!is_element(n, "disk"))
+			continue;
+		err = read_disk(n, &d->disks[d->disk_count++]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* <nvram>/path</nvram>, or <nvram type='file'><source file='/path'/></nvram>. */
+static int read_nvram(const xmlNode *os, struct domain_xml *d)
+{
+	const xmlNode *nvram = first_child(os, "nvram");
+	const xmlNode *source = first_child(nvram, "source");
+	int err = attribute(nvram, "template", &d->nvram_template);
+
+	if (err)
+		return err;
+	if (!source)
+		return content(nvram, &d->nvram);
+	err = attribute(source, "file", &d->nvram);
+	if (!err && !d->nvram)
+		err = attribute(source, "dev", &d->nvram);
+	return err;
+}
+
+static int read_domain(const xmlNode *root, struct domain_xml *d)
+{
+	const xmlNode *os = first_child(root, "os");
+	int err = content(first_child(root, "name"), &d->name);
+
+	if (!err && !d->name)
+		return fail(-EBADMSG, "a domain without a name");
+	if (!err)
+		err = content(first_child(root, "uuid"), &d->uuid);
+	if (!err)
+		err = content(first_child(os, "loader"), &d->loader);
+	if (!err)
+		err = content(first_child(os, "kernel"), &d->kernel);
+	if (!err)
+		err = content(first_child(os, "initrd"), &d->initrd);
+	if (!err)
+		err = read_nvram(os, d);
+	return err ? err : read_disks(first_child(root, "devices"), d);
+}
+
+static int read_document(const xmlDoc *doc, struct domain_xml *d)
+{
+	const xmlNode *root = xmlDocGetRootElement(doc);
+
+	/* Nothing of libvirt's has one; its entities could name files or grow
+	 * without bound. */
+	if (doc->intSubset || doc->extSubset)
+		return fail(-EBADMSG, "domain XML with a DOCTYPE");
+	if (!root || !is_element(root, "domain"))
+		return fail(-EBADMSG, "this XML is not that of a domain");
+	return read_domain(root, d);
+}
+
+static xmlDoc *parse(const char *xml, size_t len)
+{
+	int options = XML_PARSE_NONET | XML_PARSE_NOERROR |
+			XML_PARSE_NOWARNING | XML_PARSE_NOCDATA;
+
+#if LIBXML_VERSION >= 21300
+	options |= XML_PARSE_NO_XXE;
+#endif
+	return xmlReadMemory(xml, (int)len, NULL, "UTF-8", options);
+}
+
+int disk_xml_parse(struct domain_xml **out, const char *xml, size_t len)
+{
+	struct domain_xml *d;
+	xmlDoc *doc;
+	int err;
+
+	if (len > DISK_XML_MAX)
+		return fail(-EBADMSG, "domain XML of %zu bytes, over 16 MiB",
+				len);
+	doc = parse(xml, len);
+	if (!doc)
+		return fail(-EBADMSG, "the domain's XML is not well-formed");
+	d = calloc(1, sizeof(*d));
+	err = d ? read_document(doc, d) : -ENOMEM;
+	xmlFreeDoc(doc);
+	if (err) {
+		disk_xml_free(d);
+		return err;
+	}
+	*out = d;
+	return 0;
+}
+
+static void clear_source(struct disk_source *s)
+{
+	free(s->path);
+	free(s->pool);
+	free(s->volume);
+	free(s->protocol);
+	free(s->name);
+	free(s->host);
+	free(s->format);
+	free(s->startup_policy);
+}
+
+void disk_xml_free(struct domain_xml *d)
+{
+	if (!d)
+		return;
+	for (unsigned i = 0; i < d->disk_count; i++) {
+		struct domain_disk *disk = &d->disks[i];
+		struct disk_source *below = disk->source.backing;
+
+		free(disk->target);
+		free(disk->bus);
+		clear_source(&disk->source);
+		while (below) {
+			struct disk_source *next = below->backing;
+
+			clear_source(below);
+			free(below);
+			below = next;
+		}
+	}
+	free(d->disks);
+	free(d->name);
+	free(d->uuid);
+	free(d->nvram);
+	free(d->nvram_template);
+	free(d->loader);
+	free(d->kernel);
+	free(d->initrd);
+	free(d);
+}

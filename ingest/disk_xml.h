@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a domain's XML says of its disks and firmware. The XML is not trusted:
+ * its size is bounded, a DOCTYPE is refused, nothing is ever fetched.
+ * Only what the XML says: no file is looked at here.
+ */
+#ifndef AMBERFS_INGEST_DISK_XML_H
+#define AMBERFS_INGEST_DISK_XML_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DISK_XML_MAX ((size_t)16 << 20)
+#define DISK_XML_DISKS_MAX 4096u
+
+enum disk_device {
+	DEVICE_DISK,	/* also when it is not said */
+	DEVICE_CDROM,
+	DEVICE_FLOPPY,
+	DEVICE_LUN,
+	DEVICE_OTHER,
+};
+
+enum source_type {
+	SOURCE_FILE,
+	SOURCE_BLOCK,
+	SOURCE_VOLUME,
+	SOURCE_NETWORK,
+	SOURCE_DIR,
+	SOURCE_NVME,
+	SOURCE_VHOSTUSER,
+	SOURCE_OTHER,
+};
+
+/* Where bytes are: of a disk, or of one level of its backing chain. */
+struct disk_source {
+	enum source_type type;
+	bool present;		/* false: no <source>, i.e. no medium */
+	char *path;		/* file, block device, folder, socket; or NULL */
+	char *pool, *volume;	/* of a volume */
+	char *protocol, *name, *host; /* of a network disk; host may be NULL */
+	char *format;		/* NULL: not said */
+	char *startup_policy;	/* NULL: not said */
+	bool encrypted;
+	bool sliced;		/* the disk is only this part of the file: */
+	uint64_t slice_offset, slice_size;
+	struct disk_source *backing; /* as the XML says it; NULL: not said */
+	bool ends;		/* an empty <backingStore/>: nothing below */
+};
+
+struct domain_disk {
+	char *target;		/* "vda" */
+	char *bus;		/* or NULL */
+	enum disk_device device;
+	bool readonly, shareable, transient;
+	struct disk_source source;
+};
+
+struct domain_xml {
+	char *name, *uuid;	/* uuid may be NULL */
+	char *nvram;		/* the path, or NULL */
+	char *nvram_template, *loader, *kernel, *initrd; /* or NULL */
+	unsigned disk_count;
+	struct domain_disk *disks;
+};
+
+/* 0, -EBADMSG with a text, -ENOMEM. */
+int disk_xml_parse(struct domain_xml **out, const char *xml, size_t len);
+void disk_xml_free(struct domain_xml *d); /* NULL allowed */
+
+const char *disk_xml_device_name(enum disk_device d);
+const char *disk_xml_source_name(enum source_type t);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Domains of a connection and what libvirt knows of them. */
+#ifndef AMBERFS_INGEST_DOMAIN_H
+#define AMBERFS_INGEST_DOMAIN_H
+
+#include "connection.h"
+
+#define DOMAIN_UUID_MAX 37
+
+struct domain;
+
+struct domain_facts {
+	int id;			/* -1: not active */
+	char *name;
+	char uuid[DOMAIN_UUID_MAX];
+	const char *state, *reason; /* libvirt's words, as virsh has them */
+	bool shut_off;		/* nobody of libvirt's has its disks open */
+	char *os_type;		/* "hvm", or NULL */
+	uint64_t max_memory, memory; /* bytes */
+	unsigned vcpus;
+	uint64_t cpu_ns;
+	bool persistent, autostart;
+	bool managed_save;	/* it waits in a saved state */
+};
+
+/* All domains, active or not, by name. 0 or -errno. */
+int domain_list(struct connection *c, struct domain ***out, unsigned *count);
+void domain_list_free(struct domain **list, unsigned count);
+
+/* By name, else by UUID. 0, -ENOENT, -EIO. */
+int domain_find(struct domain **out, struct connection *c, const char *name);
+void domain_free(struct domain *d); /* NULL allowed */
+
+/* Borrowed: as long as the domain. */
+const char *domain_name(const struct domain *d);
+
+/* 0, -ENOENT (it is gone), -EIO, -ENOMEM. */
+int domain_facts(struct domain *d, struct domain_facts *out);
+void domain_facts_clear(struct domain_facts *f);
+
+enum domain_xml_kind {
+	DOMAIN_XML_CURRENT,	/* the running one if it runs */
+	DOMAIN_XML_INACTIVE,	/* what it starts with */
+	DOMAIN_XML_SECURE,	/* that, with passwords; needs a writable
+				   connection */
+};
+/* A string to free. 0, -ENOENT, -EPERM (no secrets for this user), -EIO. */
+int domain_xml(struct domain *d, enum domain_xml_kind kind, char **out);
+
+/* What libvirt, who may see files that we may not, says of the disk TARGET.
+ * 0 or -errno. */
+int domain_disk_size(struct domain *d, const char *target, uint64_t *capacity,
+		uint64_t *allocation);
+
+/* Libvirt's words for the numbers of its API; never NULL. */
+const char *domain_state_name(int state);
+const char *domain_reason_name(int state, int reason);
+
+#endif

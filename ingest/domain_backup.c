@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The plan of a shut-off domain's backup. Reading and storing is the caller's;
+ * here is only what libvirt and the files' headers say.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../repo/base/cleanup.h"
+#include "../repo/base/error.h"
+#include "../repo/format/name.h"
+#include "domain_backup.h"
+
+int domain_backup_list(struct connection *c, char ***names, unsigned *count)
+{
+	struct domain **list;
+	unsigned n;
+	char **out;
+	int err = domain_list(c, &list, &n);
+
+	if (err)
+		return err;
+	out = calloc((size_t)n + 1, sizeof(*out));
+	for (unsigned i = 0; out && i < n && !err; i++) {
+		out[i] = strdup(domain_name(list[i]));
+		if (!out[i])
+			err = -ENOMEM;
+	}
+	domain_list_free(list, n);
+	if (!out || err) {
+		domain_backup_list_free(out, n);
+		return -ENOMEM;
+	}
+	*names = out;
+	*count = n;
+	return 0;
+}
+
+void domain_backup_list_free(char **names, unsigned count)
+{
+	for (unsigned i = 0; names && i < count; i++)
+		free(names[i]);
+	free(names);
+}
+
+static int require_shut_off(const struct domain_facts *f, const char *since)
+{
+	char shown[256];
+
+	if (f->shut_off)
+		return 0;
+	name_display(shown, sizeof(shown), f->name);
+	return fail(-EBUSY, "domain %s %s %s (%s); only a domain that is shut "
+			"off can be backed up", shown, since, f->state,
+			f->reason);
+}
+
+/* The definition with secrets, where there are any and we may see them. */
+static int read_secrets(struct domain_backup *b, struct connection *c)
+{
+	int err;
+
+	b->secrets_hidden = !connection_writable(c);
+	if (b->secrets_hidden)
+		return 0;
+	err = domain_xml(b->domain, DOMAIN_XML_SECURE, &b->xml_secure);
+	if (err == -EPERM) {
+		b->secrets_hidden = true;
+		error_clear();
+		return 0;
+	}
+	if (!err && strcmp(b->xml, b->xml_secure) == 0) {
+		free(b->xml_secure);
+		b->xml_secure = NULL;
+	}
+	return err;
+}
+
+static int read_definition(struct domain_backup *b, struct connection *c)
+{
+	char shown[256];
+	int err = domain_xml(b->domain, DOMAIN_XML_INACTIVE, &b->xml);
+
+	if (!err)
+		err = read_secrets(b, c);
+	if (!err)
+		err = disk_xml_parse(&b->parsed, b->xml, strlen(b->xml));
+	if (err == -EBADMSG) {
+		name_display(shown, sizeof(shown), b->facts.name);
+		return fail_within(err, "domain %s", shown);
+	}
+	return err;
+}
+
+/* A domain that never ran has a path for its NVRAM but not yet the file. */
+static int find_nvram(struct domain_backup *b)
+{
+	const char *path = b->parsed->nvram;
+
+	if (!path || access(path, F_OK) < 0)
+		return 0;
+	b->nvram = strdup(path);
+	return b->nvram ? 0 : -ENOMEM;
+}
+
+static int plan_disks(struct domain_backup *b, struct connection *c)
+{
+	const struct domain_xml *d = b->parsed;
+	int err = 0;
+
+	b->disks = calloc((size_t)d->disk_count + 1, sizeof(*b->disks));
+	if (!b->disks)
+		return -ENOMEM;
+	for (unsigned i = 0; i < d->disk_count && !err; i++) {
+		err = disk_plan_make(&b->disks[i], &d->disks[i], c, 0);
+		if (!err)
+			b->disk_count++;
+	}
+	return err;
+}
+
+int domain_backup_open(struct domain_backup **out, struct connection *c,
+		const char *name)
+{
+	struct domain_backup *b = calloc(1, sizeof(*b));
+	int err;
+
+	if (!b)
+		return -ENOMEM;
+	b->connection = c;
+	err = domain_find(&b->domain, c, name);
+	if (!err)
+		err = domain_facts(b->domain, &b->facts);
+	if (!err)
+		err = require_shut_off(&b->facts, "is");
+	if (!err)
+		err = read_definition(b, c);
+	if (!err)
+		err = find_nvram(b);
+	if (!err)
+		err = plan_disks(b, c);
+	if (err) {
+		domain_backup_close(b);
+		return err;
+	}
+	*out = b;
+	return 0;
+}
+
+void domain_backup_close(struct domain_backup *b)
+{
+	if (!b)
+		return;
+	for (unsigned i = 0; i < b->disk_count; i++)
+		disk_plan_clear(&b->disks[i]);
+	free(b->disks);
+	disk_xml_free(b->parsed);
+	free(b->nvram);
+	free(b->xml);
+	free(b->xml_secure);
+	domain_facts_clear(&b->facts);
+	domain_free(b->domain);
+	free(b);
+}
+
+/* A header that was written between our look at it and the caller's first look
+ * at its file would go unnoticed otherwise. */
+static int recheck_chain(struct domain_backup *b, const struct disk_plan *plan)
+{
+	CLEANUP(chain_clear) struct chain chain = { 0 };
+	CLEANUP_FREE char *before = NULL;
+	CLEANUP_FREE char *after = NULL;
+	char shown[256];
+
+	if (plan->why_not_exact || plan->plain)
+		return 0;
+	if (chain_resolve(&chain, &plan->disk->source, b->connection,
+				CHAIN_NO_RAW_INFO) == 0) {
+		before = chain_reading(&plan->chain);
+		after = chain_reading(&chain);
+		if (!before || !after)
+			return -ENOMEM;
+		if (strcmp(before, after) == 0)
+			return 0;
+	}
+	name_display(shown, sizeof(shown), plan->disk->target);
+	return fail(-EBUSY, "the backing chain of disk %s changed while it was "
+			"read; back it up again", shown);
+}
+
+int domain_backup_recheck(struct domain_backup *b)
+{
+	CLEANUP(domain_facts_clear) struct domain_facts now = { 0 };
+	CLEANUP_FREE char *xml = NULL;
+	char shown[256];
+	int err = domain_facts(b->domain, &now);
+
+	name_display(shown, sizeof(shown), b->facts.name);
+	if (err == -ENOENT)
+		return fail(-EBUSY, "domain %s was undefined while it was "
+				"read", shown);
+	if (!err)
+		err = require_shut_off(&now, "was started meanwhile and is");
+	if (!err)
+		err = domain_xml(b->domain, DOMAIN_XML_INACTIVE, &xml);
+	if (err)
+		return err;
+	if (strcmp(xml, b->xml) != 0)
+		return fail(-EBUSY, "the definition of domain %s changed while "
+				"it was read; back it up again", shown);
+	for (unsigned i = 0; i < b->disk_count && !err; i++)
+		err = recheck_chain(b, &b->disks[i]);
+	return err;
+}

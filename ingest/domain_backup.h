@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a backup of a shut-off domain stores: its definition, its NVRAM and a
+ * plan per disk. To be used in this order:
+ *
+ *	connection_open(&c, uri, CONNECTION_SECRETS);
+ *	domain_backup_list(c, &names, &count)	or names from the command line
+ *	domain_backup_open(&b, c, name);
+ *	… identities of all files, then their bytes, then identities again …
+ *	domain_backup_recheck(b);
+ *	domain_backup_close(b);
+ */
+#ifndef AMBERFS_INGEST_DOMAIN_BACKUP_H
+#define AMBERFS_INGEST_DOMAIN_BACKUP_H
+
+#include "disk_plan.h"
+#include "domain.h"
+
+struct domain_backup {
+	struct connection *connection;	/* borrowed */
+	struct domain *domain;
+	struct domain_facts facts;	/* name, UUID, … when it was opened */
+	char *xml;		/* the inactive definition, without secrets */
+	char *xml_secure;	/* with them; NULL: it has none, or the
+				   connection doesn't permit to see them */
+	bool secrets_hidden;	/* the connection is read-only or was refused
+				   them: if there are any, they are not in xml*/
+	struct domain_xml *parsed;
+	char *nvram;		/* path of the file if it exists, else NULL */
+	unsigned disk_count;
+	struct disk_plan *disks; /* in the definition's order */
+};
+
+/* The names of all domains, sorted, to be freed with domain_backup_list_free.
+ * 0 or -errno. */
+int domain_backup_list(struct connection *c, char ***names, unsigned *count);
+void domain_backup_list_free(char **names, unsigned count);
+
+/*
+ * NAME is a name or a UUID. C must outlive it.
+ * 0, -ENOENT (no such domain), -EBUSY (it is not shut off; the text says what
+ * it is instead), -EBADMSG (its XML can't be understood), -EIO, -ENOMEM.
+ */
+int domain_backup_open(struct domain_backup **out, struct connection *c,
+		const char *name);
+void domain_backup_close(struct domain_backup *b); /* NULL allowed */
+
+/* After reading: 0 if the domain is still shut off and defined as before, and
+ * its chains still lead to the same files, else -EBUSY with a text. (It may
+ * have run in between: the files' identities tell.) */
+int domain_backup_recheck(struct domain_backup *b);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The command `amberfs domains`. */
+#include <stdio.h>
+
+#include "../repo/base/cleanup.h"
+#include "../repo/base/error.h"
+#include "../repo/base/options.h"
+#include "../repo/base/report.h"
+#include "domains.h"
+#include "listing.h"
+
+#define PROGRAM "amberfs domains"
+
+static int list(const char *uri, bool json)
+{
+	struct listing l = { 0 };
+	struct connection *c;
+	int status = EXIT_DONE;
+	int err = connection_open(&c, uri, CONNECTION_READ);
+
+	if (err) {
+		report_error("%s", error_text(err));
+		return EXIT_FAILED;
+	}
+	err = listing_make(&l, c);
+	if (!err)
+		err = json ? listing_print_json(&l, connection_uri(c))
+			   : listing_print_text(&l);
+	if (err) {
+		report_error("%s", error_text(err));
+		status = EXIT_FAILED;
+	} else if (listing_has_problems(&l)) {
+		status = EXIT_PARTLY;
+	}
+	listing_clear(&l);
+	connection_close(c);
+	return report_finish(status);
+}
+
+int domains_main(int argc, char **argv)
+{
+	const char *uri = NULL;
+	struct report_options report = { 0 };
+	const struct option options[] = {
+		{ "connect", 'c', OPTION_TEXT, &uri, "URI",
+			"the libvirt to ask (default: LIBVIRT_DEFAULT_URI, "
+			"else qemu:///system)" },
+		{ "json", 0, OPTION_FLAG, &report.json, NULL,
+			"one JSON object on stdout" },
+		{ 0 },
+	};
+	const struct option *const tables[] = { options, NULL };
+	const struct command_line cl = {
+		.program = PROGRAM,
+		.operands = "",
+		.purpose = "Lists the virtual machines of this host's libvirt, "
+			   "their disks, and which of\nthem can be backed up. "
+			   "A read-only connection is enough.",
+		.notes = "Media of CD-ROM and floppy drives are left out of "
+			 "backups unless asked for.\n"
+			 "Exit status: 0 done, 1 no libvirt there, 2 usage, "
+			 "3 some domain could not be read.",
+		.tables = tables,
+	};
+
+	options_parse(&cl, argc, argv);
+	report_setup(PROGRAM, &report);
+	return list(uri, report.json);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Gathers what is shown of domains and their disks. Opens no image itself. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../repo/base/cleanup.h"
+#include "../repo/base/error.h"
+#include "listing.h"
+
+/* Libvirt may look into files that this user may not. Files that are not there
+ * are not asked for: some drivers make figures up. */
+static void find_sizes(struct listed_disk *out, struct domain *d)
+{
+	const struct chain *chain = &out->plan.chain;
+	const struct chain_file *top = chain->count ? &chain->files[0] : NULL;
+
+	if (top && top->understood) {
+		out->virtual_size = top->virtual_size;
+		out->allocated = top->allocated;
+		out->sizes_known = true;
+		return;
+	}
+	if (!top || (access(top->path, F_OK) < 0 && errno == ENOENT))
+		return;
+	if (access(top->path, R_OK) == 0)
+		return; /* readable, yet not understood: no figure is right */
+	out->sizes_known = domain_disk_size(d, out->plan.disk->target,
+			&out->virtual_size, &out->allocated) == 0;
+}
+
+static int add_disk(struct listed_disk *out, const struct domain_disk *disk,
+		struct domain *d, bool shut_off, struct connection *c)
+{
+	int err = disk_plan_make(&out->plan, disk, c, CHAIN_NO_RAW_INFO);
+
+	if (err)
+		return err;
+	out->why_not = out->plan.why_not;
+	if (!out->why_not && !shut_off)
+		out->why_not = "its domain is not shut off";
+	find_sizes(out, d);
+	return 0;
+}
+
+static int add_disks(struct listed_domain *out, struct domain *d,
+		struct connection *c)
+{
+	CLEANUP_FREE char *xml = NULL;
+	int err = domain_xml(d, DOMAIN_XML_CURRENT, &xml);
+
+	if (!err)
+		err = disk_xml_parse(&out->xml, xml, strlen(xml));
+	if (err)
+		return err;
+	out->disks = calloc((size_t)out->xml->disk_count + 1,
+			sizeof(*out->disks));
+	if (!out->disks)
+		return -ENOMEM;
+	for (unsigned i = 0; i < out->xml->disk_count && !err; i++) {
+		err = add_disk(&out->disks[i], &out->xml->disks[i], d,
+				out->facts.shut_off, c);
+		if (!err)
+			out->disk_count++;
+	}
+	return err;
+}
+
+static int add_domain(struct listing *l, struct domain *d,
+		struct connection *c)
+{
+	struct listed_domain *out = &l->domains[l->count];
+	int err = domain_facts(d, &out->facts);
+
+	if (err == -ENOENT)
+		return 0;
+	if (err)
+		return err;
+	l->count++;
+	err = add_disks(out, d, c);
+	if (!err || err == -ENOMEM)
+		return err;
+	out->problem = strdup(error_text(err));
+	return out->problem ? 0 : -ENOMEM;
+}
+
+int listing_make(struct listing *l, struct connection *c)
+{
+	struct domain **list;
+	unsigned n;
+	int err = domain_list(c, &list, &n);
+
+	memset(l, 0, sizeof(*l));
+	if (err)
+		return err;
+	l->domains = calloc((size_t)n + 1, sizeof(*l->domains));
+	if (!l->domains)
+		err = -ENOMEM;
+	for (unsigned i = 0; i < n && !err; i++)
+		err = add_domain(l, list[i], c);
+	domain_list_free(list, n);
+	if (err)
+		listing_clear(l);
+	return err;
+}
+
+bool listing_has_problems(const struct listing *l)
+{
+	for (unsigned i = 0; i < l->count; i++)
+		if (l->domains[i].problem)
+			return true;
+	return false;
+}
+
+void listing_clear(struct listing *l)
+{
+	for (unsigned i = 0; i < l->count; i++) {
+		struct listed_domain *d = &l->domains[i];
+
+		for (unsigned j = 0; j < d->disk_count; j++)
+			disk_plan_clear(&d->disks[j].plan);
+		free(d->disks);
+		free(d->problem);
+		disk_xml_free(d->xml);
+		domain_facts_clear(&d->facts);
+	}
+	free(l->domains);
+	memset(l, 0, sizeof(*l));
+}

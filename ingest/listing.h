@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What `amberfs domains` shows: gathered once, written as text or as JSON. */
+#ifndef AMBERFS_INGEST_LISTING_H
+#define AMBERFS_INGEST_LISTING_H
+
+#include "disk_plan.h"
+#include "domain.h"
+
+struct listed_disk {
+	struct disk_plan plan;
+	const char *why_not;	/* as shown: of the disk, or that its domain
+				   is not shut off; NULL: it can be backed up*/
+	bool sizes_known;
+	uint64_t virtual_size, allocated;
+};
+
+struct listed_domain {
+	struct domain_facts facts;
+	struct domain_xml *xml;
+	char *problem;		/* why its disks are not listed, or NULL */
+	unsigned disk_count;
+	struct listed_disk *disks;
+};
+
+struct listing {
+	unsigned count;
+	struct listed_domain *domains;
+};
+
+/* A domain that vanishes meanwhile is left out. 0 or -errno. */
+int listing_make(struct listing *l, struct connection *c);
+void listing_clear(struct listing *l);
+
+/* True if the disks of some domain could not be listed. */
+bool listing_has_problems(const struct listing *l);
+
+/* Both write to stdout. 0 or -errno. */
+int listing_print_text(const struct listing *l);
+int listing_print_json(const struct listing *l, const char *uri);
+
+#endif

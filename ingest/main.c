@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * amberfs-ingest: the commands of amberfs that take disks in. `amberfs` starts
+ * it with the command's name as first argument.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "../repo/base/options.h"
+#include "domains.h"
+#if __has_include("backup.h")
+#include "backup.h"
+#endif
+
+static const struct {
+	const char *name;
+	int (*main)(int argc, char **argv);
+} commands[] = {
+#if __has_include("backup.h")
+	{ "backup", backup_main },
+#endif
+	{ "domains", domains_main },
+};
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 &&
+			i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].main(argc - 1, argv + 1);
+	fputs("amberfs-ingest: use `amberfs backup` or `amberfs domains`\n",
+			stderr);
+	return EXIT_USAGE;
+}
