@@ -189,27 +189,33 @@ static unsigned quota_processors(long long quota, long long period)
 	return n > 1 << 20 ? 0 : (unsigned)n;
 }
 
+/* The number that a file starts with, and after it perhaps a second one;
+ * false for anything else ("max 100000" in version 2). */
+static bool read_numbers(const char *folder, const char *file, long long *first,
+		long long *second)
+{
+	char path[4352], line[128], *end;
+	snprintf(path, sizeof(path), "%s/%s", folder, file);
+	if (!read_line(path, line, sizeof(line)))
+		return false;
+	*first = strtoll(line, &end, 10);
+	if (end == line)
+		return false;
+	if (second != NULL)
+		*second = strtoll(end, NULL, 10);
+	return true;
+}
+
 static unsigned quota_at(const char *folder, bool v2)
 {
-	char path[4352], line[128];
 	long long quota = -1, period = -1;
-	if (v2) {
-		snprintf(path, sizeof(path), "%s/cpu.max", folder);
-		/* "max 100000" does not scan: no quota. */
-		if (read_line(path, line, sizeof(line)) &&
-				sscanf(line, "%lld %lld", &quota, &period) != 2)
-			return 0;
-		return quota_processors(quota, period);
-	}
-	snprintf(path, sizeof(path), "%s/cpu.cfs_quota_us", folder);
-	if (!read_line(path, line, sizeof(line)) ||
-			sscanf(line, "%lld", &quota) != 1)
-		return 0;
-	snprintf(path, sizeof(path), "%s/cpu.cfs_period_us", folder);
-	if (!read_line(path, line, sizeof(line)) ||
-			sscanf(line, "%lld", &period) != 1)
-		return 0;
-	return quota_processors(quota, period);
+	bool found = v2 ? read_numbers(folder, "cpu.max", &quota, &period)
+			: read_numbers(folder, "cpu.cfs_quota_us", &quota,
+					  NULL) &&
+					read_numbers(folder,
+							"cpu.cfs_period_us",
+							&period, NULL);
+	return found ? quota_processors(quota, period) : 0;
 }
 
 /* The least quota of GROUP and those above it, 0 without any. In a container

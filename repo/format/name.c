@@ -115,9 +115,10 @@ void name_component(char out[NAME_COMPONENT_MAX + 1], const char *escaped)
 	else if (escaped[CUT - 2] == '%')
 		cut = CUT - 2;
 	memcpy(out, escaped, cut);
-	memcpy(out + cut, "%~", 2);
+	out[cut++] = '%';
+	out[cut++] = '~';
 	seal_hash(hash, sizeof(hash), escaped, len);
-	hex_encode(out + cut + 2, hash, sizeof(hash));
+	hex_encode(out + cut, hash, sizeof(hash));
 }
 
 /* --- for people --- */

@@ -96,8 +96,10 @@ int store_put_begin(struct store *s, struct store_put **out, const char *name)
 	if (r < 0)
 		return r;
 	struct store_put *p = calloc(1, sizeof(*p));
-	if (p == NULL)
-		return fail_errno(-ENOMEM, "writing %s", name);
+	if (p == NULL) {
+		fail_errno(-ENOMEM, "writing %s", name);
+		return -ENOMEM;
+	}
 	p->s = s;
 	p->fd = -1;
 	snprintf(p->name, sizeof(p->name), "%s", name);

@@ -7,6 +7,7 @@
 #include "../../repo/store/store.h"
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -40,13 +41,20 @@ static int setup(void **state)
 	return store_create_local(&f->s, f->repo);
 }
 
+static int remove_one(const char *path, const struct stat *st, int type,
+		struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
-	char command[128];
 	store_close(f->s);
-	snprintf(command, sizeof(command), "rm -rf '%s'", f->folder);
-	int r = system(command);
+	int r = nftw(f->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	free(f);
 	return r;
 }
