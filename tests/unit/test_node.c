@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Goal of this test: leaves and nodes have one encoding each; whatever bytes
+ * are given to the decoders, they refuse them or yield sums that are right. */
+#include "../../repo/base/bytes.h"
+#include "../../repo/format/node.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ENTRY_MAX (1u << 20)
+
+static void random_id(struct id *id)
+{
+	for (int i = 0; i < ID_SIZE; i++)
+		id->b[i] = (uint8_t)(1 + rand() % 255);
+}
+
+static uint32_t random_len(uint32_t left)
+{
+	uint32_t blocks = rand() % 4 ? 16 : 256;
+	uint32_t len = BLOCK_SIZE * (1 + (uint32_t)rand() % blocks);
+	return len < left ? len : left;
+}
+
+static struct leaf *random_leaf(uint32_t span_len)
+{
+	struct leaf *l = calloc(1, sizeof(*l) +
+			LEAF_ENTRIES_MAX * sizeof(l->entries[0]));
+	uint32_t offset = 0;
+	l->span_len = span_len;
+	while (offset < span_len) {
+		struct leaf_entry *e = &l->entries[l->count];
+		e->hole = l->count > 0 && !e[-1].hole && rand() % 4 == 0;
+		e->offset = offset;
+		e->len = random_len(span_len - offset);
+		if (!e->hole)
+			random_id(&e->id);
+		offset += e->len;
+		l->count++;
+	}
+	l->has_proof = rand() % 2;
+	if (l->has_proof)
+		memset(l->proof, 0x5a, PROOF_SIZE);
+	leaf_sum(l);
+	return l;
+}
+
+/* The sums once more, in the plainest way. */
+static void assert_leaf_holds(const struct leaf *l)
+{
+	uint32_t offset = 0, data = 0, clusters = 0;
+	bool used[SPAN_SIZE / CLUSTER_SIZE] = { false };
+	for (uint32_t i = 0; i < l->count; i++) {
+		const struct leaf_entry *e = &l->entries[i];
+		assert_int_equal(e->offset, offset);
+		assert_true(e->len > 0);
+		assert_true(i == 0 || !e->hole || !e[-1].hole);
+		assert_int_equal(e->hole, id_is_zero(&e->id));
+		offset += e->len;
+		if (e->hole)
+			continue;
+		assert_true(e->len <= ENTRY_MAX);
+		data += e->len;
+		for (uint32_t at = e->offset; at < offset; at++)
+			used[at / CLUSTER_SIZE] = true;
+	}
+	for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++)
+		clusters += used[i];
+	assert_int_equal(offset, l->span_len);
+	assert_int_equal(data, l->data_bytes);
+	assert_int_equal(clusters, l->clusters);
+	assert_true(data > 0);
+}
+
+static void test_leaf_round_trip(void **state)
+{
+	static uint8_t bytes[LEAF_SIZE_MAX], again[LEAF_SIZE_MAX];
+	static const uint32_t lens[] = { 1, 4095, 4096, 4097, 65536, 1000000,
+		SPAN_SIZE - 1, SPAN_SIZE };
+	(void)state;
+	for (int round = 0; round < 64; round++) {
+		uint32_t span_len = lens[round % 8];
+		struct leaf *l = random_leaf(span_len), *back;
+		size_t len = leaf_encode(bytes, l);
+		assert_true(len <= LEAF_SIZE_MAX);
+		assert_int_equal(leaf_decode(&back, bytes, len, span_len), 0);
+		assert_leaf_holds(back);
+		assert_int_equal(back->count, l->count);
+		assert_int_equal(back->has_proof, l->has_proof);
+		assert_memory_equal(back->proof, l->proof, PROOF_SIZE);
+		assert_int_equal(back->clusters, l->clusters);
+		assert_int_equal(leaf_encode(again, back), len);
+		assert_memory_equal(again, bytes, len);
+		assert_int_equal(leaf_decode(&(struct leaf *){ NULL }, bytes,
+				len, span_len == 1 ? 2 : span_len - 1),
+				-EBADMSG);
+		free(l);
+		free(back);
+	}
+}
+
+static void test_largest_leaf(void **state)
+{
+	static uint8_t bytes[LEAF_SIZE_MAX];
+	struct leaf *l = calloc(1, sizeof(*l) +
+			LEAF_ENTRIES_MAX * sizeof(l->entries[0])), *back;
+	(void)state;
+	l->span_len = SPAN_SIZE;
+	l->count = LEAF_ENTRIES_MAX;
+	for (uint32_t i = 0; i < l->count; i++) {
+		l->entries[i].offset = i * BLOCK_SIZE;
+		l->entries[i].len = BLOCK_SIZE;
+		random_id(&l->entries[i].id);
+	}
+	leaf_sum(l);
+	assert_int_equal(leaf_encode(bytes, l), LEAF_SIZE_MAX);
+	assert_int_equal(leaf_decode(&back, bytes, LEAF_SIZE_MAX, SPAN_SIZE),
+			0);
+	assert_leaf_holds(back);
+	free(l);
+	free(back);
+}
+
+static void try_leaf(const uint8_t *bytes, size_t len, uint32_t span_len)
+{
+	static uint8_t again[LEAF_SIZE_MAX];
+	uint8_t *copy = malloc(len > 0 ? len : 1);
+	struct leaf *l;
+	memcpy(copy, bytes, len);
+	int r = leaf_decode(&l, copy, len, span_len);
+	assert_true(r == 0 || r == -EBADMSG);
+	if (r == 0) {
+		assert_leaf_holds(l);
+		assert_int_equal(leaf_encode(again, l), len);
+		assert_memory_equal(again, copy, len);
+	} else {
+		assert_null(l);
+	}
+	free(l);
+	free(copy);
+}
+
+static void test_leaf_damage(void **state)
+{
+	static uint8_t bytes[LEAF_SIZE_MAX];
+	(void)state;
+	for (int round = 0; round < 6; round++) {
+		uint32_t span_len = 300000 + (uint32_t)rand() % 300000;
+		struct leaf *l = random_leaf(span_len);
+		size_t len = leaf_encode(bytes, l);
+		for (size_t i = 0; i < len; i++) {
+			uint8_t old = bytes[i];
+			for (int bit = 0; bit < 8; bit++) {
+				bytes[i] = (uint8_t)(old ^ (1u << bit));
+				try_leaf(bytes, len, span_len);
+			}
+			bytes[i] = 0;
+			try_leaf(bytes, len, span_len);
+			bytes[i] = 0xff;
+			try_leaf(bytes, len, span_len);
+			bytes[i] = old;
+			try_leaf(bytes, i, span_len);
+		}
+		try_leaf(bytes, len + 4, span_len);
+		try_leaf(bytes, len, 0);
+		try_leaf(bytes, len, SPAN_SIZE + 1);
+		free(l);
+	}
+}
+
+/* Writes a leaf by hand from lengths; a negative one is a hole. */
+static int decode_lengths(uint32_t span_len, uint32_t data_bytes,
+		const int *lens, uint32_t count)
+{
+	uint8_t bytes[32 + 8 * 36] = { 0 }, *p = bytes + 32;
+	struct leaf *l;
+	put_le32(bytes + 4, span_len);
+	put_le32(bytes + 8, count);
+	put_le32(bytes + 12, data_bytes);
+	for (uint32_t i = 0; i < count; i++) {
+		put_le32(p, lens[i] < 0 ? (uint32_t)-lens[i] | 1u << 31 :
+					(uint32_t)lens[i]);
+		p += 4;
+		if (lens[i] >= 0) {
+			memset(p, 0x11, ID_SIZE);
+			p += ID_SIZE;
+		}
+	}
+	int r = leaf_decode(&l, bytes, (size_t)(p - bytes), span_len);
+	free(l);
+	return r;
+}
+
+static void test_leaf_rules(void **state)
+{
+	(void)state;
+#define DECODE(span, data, ...)                                                \
+	decode_lengths(span, data, (const int[]){ __VA_ARGS__ },               \
+			sizeof((const int[]){ __VA_ARGS__ }) / sizeof(int))
+	assert_int_equal(DECODE(8192, 4096, 4096, -4096), 0);
+	assert_int_equal(DECODE(8193, 4097, -4096, 4097), 0);
+	assert_int_equal(DECODE(ENTRY_MAX, ENTRY_MAX, ENTRY_MAX), 0);
+	assert_int_equal(DECODE(8192, 4095, 4096, -4096), -EBADMSG);
+	assert_int_equal(DECODE(8192, 0, -8192), -EBADMSG);
+	assert_int_equal(DECODE(12288, 4096, 4096, -4096, -4096), -EBADMSG);
+	assert_int_equal(DECODE(8192, 8192, 8192, 0), -EBADMSG);
+	assert_int_equal(DECODE(8192, 8192, 4095, 4097), -EBADMSG);
+	assert_int_equal(DECODE(8192, 4096, 4096), -EBADMSG);
+	assert_int_equal(DECODE(8192, 12288, 12288), -EBADMSG);
+	assert_int_equal(DECODE(2 * ENTRY_MAX, ENTRY_MAX + 4096,
+			ENTRY_MAX + 4096, -(ENTRY_MAX - 4096)), -EBADMSG);
+#undef DECODE
+}
+
+static void test_clusters_are_counted_once(void **state)
+{
+	struct leaf *l = calloc(1, sizeof(*l) + 3 * sizeof(l->entries[0]));
+	(void)state;
+	l->count = 3;
+	l->entries[0] = (struct leaf_entry){ .offset = 0, .len = 4096 };
+	l->entries[1] = (struct leaf_entry){ .offset = 4096, .len = 57344,
+		.hole = true };
+	l->entries[2] = (struct leaf_entry){ .offset = 61440, .len = 8192 };
+	leaf_sum(l);
+	assert_int_equal(l->clusters, 2);
+	assert_int_equal(l->data_bytes, 12288);
+	free(l);
+}
+
+/* --- nodes --- */
+
+static struct node *random_node(uint8_t level, uint64_t spans)
+{
+	struct node *n = calloc(1, sizeof(*n));
+	uint64_t per_slot = slot_spans(level);
+	bool any = false;
+	n->level = level;
+	n->spans = spans;
+	for (uint32_t slot = 0; slot < NODE_FANOUT; slot++) {
+		struct node_child *c = &n->children[slot];
+		if (slot * per_slot >= spans || (any && rand() % 3 == 0))
+			continue;
+		any = true;
+		random_id(&c->id);
+		c->clusters = 1 + (uint32_t)rand() % 200;
+		c->data_bytes = c->clusters * (uint64_t)BLOCK_SIZE +
+				(uint32_t)rand() % 1000;
+	}
+	return n;
+}
+
+static void test_node_round_trip(void **state)
+{
+	static uint8_t bytes[NODE_SIZE_MAX], again[NODE_SIZE_MAX];
+	(void)state;
+	for (int round = 0; round < 300; round++) {
+		uint8_t level = (uint8_t)(1 + round % 3);
+		uint64_t room = slot_spans(level) * NODE_FANOUT;
+		uint64_t spans = 1 + (uint64_t)rand() % room;
+		struct node *n = random_node(level, spans), *back;
+		size_t len = node_encode(bytes, n);
+		assert_int_equal(node_decode(&back, bytes, len, level, spans),
+				0);
+		for (uint32_t i = 0; i < NODE_FANOUT; i++) {
+			assert_true(id_equal(&back->children[i].id,
+					&n->children[i].id));
+			assert_int_equal(back->children[i].clusters,
+					n->children[i].clusters);
+			assert_int_equal(back->children[i].data_bytes,
+					n->children[i].data_bytes);
+		}
+		assert_int_equal(node_encode(again, back), len);
+		assert_memory_equal(again, bytes, len);
+		free(back);
+		assert_int_equal(node_decode(&back, bytes, len, level,
+				spans + 1), -EBADMSG);
+		assert_int_equal(node_decode(&back, bytes, len,
+				level % 3 + 1, spans), -EBADMSG);
+		free(n);
+	}
+}
+
+static void try_node(const uint8_t *bytes, size_t len, uint8_t level,
+		uint64_t spans)
+{
+	static uint8_t again[NODE_SIZE_MAX];
+	uint8_t *copy = malloc(len > 0 ? len : 1);
+	struct node *n;
+	memcpy(copy, bytes, len);
+	int r = node_decode(&n, copy, len, level, spans);
+	assert_true(r == 0 || r == -EBADMSG);
+	if (r == 0) {
+		assert_int_equal(node_encode(again, n), len);
+		assert_memory_equal(again, copy, len);
+	} else {
+		assert_null(n);
+	}
+	free(n);
+	free(copy);
+}
+
+static void test_node_damage(void **state)
+{
+	static uint8_t bytes[NODE_SIZE_MAX];
+	static const uint64_t spans[] = { 7, 300, 70000 };
+	(void)state;
+	for (uint8_t level = 1; level <= 3; level++) {
+		struct node *n = random_node(level, spans[level - 1]);
+		size_t len = node_encode(bytes, n);
+		for (size_t i = 0; i < len; i++) {
+			uint8_t old = bytes[i];
+			for (int v = 0; v < 256; v += v < 8 ? 1 : 31) {
+				bytes[i] = (uint8_t)v;
+				try_node(bytes, len, level, n->spans);
+			}
+			bytes[i] = old;
+			try_node(bytes, i, level, n->spans);
+		}
+		try_node(bytes, len, 0, n->spans);
+		try_node(bytes, len, 4, n->spans);
+		try_node(bytes, len, 255, n->spans);
+		try_node(bytes, len, level, 0);
+		free(n);
+	}
+}
+
+static int decode_one_child(uint8_t slot, uint32_t clusters, uint64_t data,
+		uint64_t spans)
+{
+	uint8_t bytes[16 + 48] = { 1, 0, 1, 0 };
+	struct node *n;
+	put_le64(bytes + 8, spans);
+	bytes[16] = slot;
+	put_le32(bytes + 20, clusters);
+	put_le64(bytes + 24, data);
+	memset(bytes + 32, 0x22, ID_SIZE);
+	int r = node_decode(&n, bytes, sizeof(bytes), 1, spans);
+	free(n);
+	return r;
+}
+
+static void test_node_rules(void **state)
+{
+	(void)state;
+	assert_int_equal(decode_one_child(0, 1, 1, 1), 0);
+	assert_int_equal(decode_one_child(0, 1, CLUSTER_SIZE, 1), 0);
+	assert_int_equal(decode_one_child(9, 256, SPAN_SIZE, 10), 0);
+	assert_int_equal(decode_one_child(255, 2, 4097, 256), 0);
+	assert_int_equal(decode_one_child(10, 1, 1, 10), -EBADMSG);
+	assert_int_equal(decode_one_child(0, 257, SPAN_SIZE, 1), -EBADMSG);
+	assert_int_equal(decode_one_child(0, 256, SPAN_SIZE + 1, 1), -EBADMSG);
+	assert_int_equal(decode_one_child(0, 1, CLUSTER_SIZE + 1, 1),
+			-EBADMSG);
+	assert_int_equal(decode_one_child(0, 2, 4096, 1), -EBADMSG);
+	assert_int_equal(decode_one_child(0, 0, 0, 1), -EBADMSG);
+	assert_int_equal(decode_one_child(0, 0, 1, 1), -EBADMSG);
+	assert_int_equal(decode_one_child(0, 1, 0, 1), -EBADMSG);
+	assert_int_equal(decode_one_child(0, UINT32_MAX, UINT64_MAX, 256),
+			-EBADMSG);
+}
+
+static void test_shape(void **state)
+{
+	(void)state;
+	assert_int_equal(span_count(0), 0);
+	assert_int_equal(span_count(1), 1);
+	assert_int_equal(span_count(SPAN_SIZE), 1);
+	assert_int_equal(span_count(SPAN_SIZE + 1), 2);
+	assert_int_equal(span_count(UINT64_MAX), (uint64_t)1 << 40);
+	assert_int_equal(tree_level(0), 0);
+	assert_int_equal(tree_level(1), 0);
+	assert_int_equal(tree_level(2), 1);
+	assert_int_equal(tree_level(256), 1);
+	assert_int_equal(tree_level(257), 2);
+	assert_int_equal(tree_level(65536), 2);
+	assert_int_equal(tree_level(65537), 3);
+	assert_int_equal(tree_level(span_count(IMAGE_SIZE_MAX)), 3);
+	assert_int_equal(slot_spans(1), 1);
+	assert_int_equal(slot_spans(2), 256);
+	assert_int_equal(slot_spans(3), 65536);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_leaf_round_trip),
+		cmocka_unit_test(test_largest_leaf),
+		cmocka_unit_test(test_leaf_damage),
+		cmocka_unit_test(test_leaf_rules),
+		cmocka_unit_test(test_clusters_are_counted_once),
+		cmocka_unit_test(test_node_round_trip),
+		cmocka_unit_test(test_node_damage),
+		cmocka_unit_test(test_node_rules),
+		cmocka_unit_test(test_shape),
+	};
+	srand(1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
