@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Goal of this test: a snapshot's JSON comes back as it was, unknown members
+ * included; every bound is enforced with a text that names the member. */
+#include "../../repo/base/error.h"
+#include "../../repo/format/name.h"
+#include "../../repo/format/snapshot.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define TIME 1795406400 /* 20261123T040000Z */
+#define OBJECT "snapshots/vm%2F1/20261123T040000Z"
+#define ZEROS_62 "00000000000000000000000000000000000000000000000000000000000000"
+
+static const uint8_t master[MASTER_KEY_SIZE] = { 1, 2, 3 };
+static struct seal *seal;
+
+static void add_disk(struct snapshot *s)
+{
+	struct snapshot_file *f = snapshot_add_file(s);
+	f->name = strdup("vda.raw");
+	f->kind = FILE_DISK;
+	f->size = 3 * (uint64_t)SPAN_SIZE + 5;
+	f->mode = 0600;
+	f->mtime_ns = -5;
+	memset(f->root.id.b, 0xab, ID_SIZE);
+	f->root.level = 1;
+	f->root.data_bytes = 70000;
+	f->root.clusters = 2;
+	f->source_path = strdup("%2Fvar%2Fa%20b.qcow2");
+	f->format = strdup("qcow2");
+	f->target = strdup("vda");
+	f->reading = strdup("qcow2 > raw {[\"\xc3\xa4\"]}");
+	f->identity_count = 2;
+	f->identities = calloc(2, sizeof(*f->identities));
+	f->identities[0] = (struct file_identity){ true, UINT64_MAX,
+		UINT64_MAX - 1, 77, -1, INT64_MAX };
+}
+
+static struct snapshot *make(void)
+{
+	struct snapshot *s = snapshot_new();
+	s->source = strdup("vm%2F1");
+	s->kind = SNAPSHOT_DOMAIN;
+	s->time = TIME;
+	s->started_ns = 1;
+	s->finished_ns = INT64_MAX;
+	s->sequence = 4;
+	memset(s->predecessor.b, 0x11, ID_SIZE);
+	s->host = strdup("host.example");
+	s->uuid = strdup("c7a5fdbd-cdaf-9455-926a-d65c16db1809");
+	s->consistency = strdup("offline");
+	s->read_bytes = 1;
+	s->new_bytes = 2;
+	s->stored_bytes = 3;
+	s->skipped_count = 1;
+	s->skipped = calloc(1, sizeof(*s->skipped));
+	s->skipped[0].target = strdup("sda");
+	s->skipped[0].reason = strdup("bad \xff byte");
+	add_disk(s);
+	struct snapshot_file *f = snapshot_add_file(s);
+	f->name = strdup("domain.xml");
+	f->kind = FILE_XML;
+	return s;
+}
+
+static char *dump(const struct snapshot *s)
+{
+	json_t *json = snapshot_to_json(s, false);
+	assert_non_null(json);
+	char *text = json_dumps(json, MEMBERS_DUMP_FLAGS);
+	json_decref(json);
+	return text;
+}
+
+static struct snapshot *parse(const char *text)
+{
+	struct snapshot *s;
+	int r = snapshot_from_json(&s, seal, OBJECT, text, strlen(text));
+	if (r < 0)
+		print_message("%s\n", error_text(r));
+	assert_int_equal(r, 0);
+	return s;
+}
+
+static char *valid_text(void)
+{
+	struct snapshot *s = make();
+	char *text = dump(s);
+	snapshot_free(s);
+	return text;
+}
+
+static void assert_head(const struct snapshot *s)
+{
+	assert_string_equal(s->source, "vm%2F1");
+	assert_string_equal(s->object, OBJECT);
+	assert_int_equal(s->kind, SNAPSHOT_DOMAIN);
+	assert_int_equal(s->time, TIME);
+	assert_int_equal(s->started_ns, 1);
+	assert_int_equal(s->finished_ns, INT64_MAX);
+	assert_int_equal(s->sequence, 4);
+	assert_int_equal(s->predecessor.b[31], 0x11);
+	assert_string_equal(s->host, "host.example");
+	assert_string_equal(s->uuid, "c7a5fdbd-cdaf-9455-926a-d65c16db1809");
+	assert_string_equal(s->consistency, "offline");
+	assert_int_equal(s->stored_bytes, 3);
+	assert_int_equal(s->skipped_count, 1);
+	assert_string_equal(s->skipped[0].reason, "bad \\xFF byte");
+	assert_int_equal(s->file_count, 2);
+}
+
+static void assert_disk(const struct snapshot_file *f)
+{
+	assert_string_equal(f->name, "vda.raw");
+	assert_int_equal(f->kind, FILE_DISK);
+	assert_int_equal(f->size, 3 * (uint64_t)SPAN_SIZE + 5);
+	assert_int_equal(f->mode, 0600);
+	assert_int_equal(f->mtime_ns, -5);
+	assert_int_equal(f->root.id.b[0], 0xab);
+	assert_int_equal(f->root.level, 1);
+	assert_int_equal(f->root.data_bytes, 70000);
+	assert_int_equal(f->root.clusters, 2);
+	assert_string_equal(f->source_path, "%2Fvar%2Fa%20b.qcow2");
+	assert_string_equal(f->format, "qcow2");
+	assert_string_equal(f->target, "vda");
+	assert_string_equal(f->reading, "qcow2 > raw {[\"\xc3\xa4\"]}");
+	assert_int_equal(f->identity_count, 2);
+	assert_true(f->identities[0].valid);
+	assert_true(f->identities[0].device == UINT64_MAX);
+	assert_true(f->identities[0].inode == UINT64_MAX - 1);
+	assert_int_equal(f->identities[0].size, 77);
+	assert_int_equal(f->identities[0].mtime_ns, -1);
+	assert_false(f->identities[1].valid);
+}
+
+static void test_round_trip(void **state)
+{
+	char *text = valid_text();
+	struct snapshot *s = parse(text);
+	(void)state;
+	for (const char *p = text; *p != '\0'; p++)
+		assert_in_range(*p, 0x20, 0x7e);
+	assert_head(s);
+	assert_disk(&s->files[0]);
+	assert_true(id_is_zero(&s->files[1].root.id));
+	assert_null(s->extra);
+	assert_null(s->files[0].extra);
+	char *again = dump(s);
+	assert_string_equal(again, text);
+	free(text);
+	free(again);
+	snapshot_free(s);
+}
+
+static void test_id_covers_name_and_bytes(void **state)
+{
+	char *text = valid_text();
+	struct snapshot *s = parse(text);
+	struct id id;
+	(void)state;
+	assert_int_equal(snapshot_derive_id(&id, seal, OBJECT, text,
+			strlen(text)), 0);
+	assert_true(id_equal(&id, &s->id));
+	assert_int_equal(snapshot_derive_id(&id, seal, OBJECT "x", text,
+			strlen(text)), 0);
+	assert_false(id_equal(&id, &s->id));
+	assert_int_equal(snapshot_derive_id(&id, seal, OBJECT, text,
+			strlen(text) - 1), 0);
+	assert_false(id_equal(&id, &s->id));
+	free(text);
+	snapshot_free(s);
+}
+
+static void test_derived_members(void **state)
+{
+	char *text = valid_text();
+	struct snapshot *s = parse(text);
+	json_t *json = snapshot_to_json(s, true);
+	(void)state;
+	assert_string_equal(json_string_value(json_object_get(json, "object")),
+			OBJECT);
+	assert_int_equal(json_string_length(json_object_get(json, "id")), 64);
+	json_decref(json);
+	free(text);
+	snapshot_free(s);
+}
+
+static void test_unknown_members_survive(void **state)
+{
+	char *text = valid_text();
+	json_t *json = json_loads(text, 0, NULL);
+	(void)state;
+	json_object_set_new(json, "tags", json_pack("[s]", "weekly"));
+	json_object_set_new(json_array_get(json_object_get(json, "files"), 0),
+			"sha", json_integer(7));
+	char *more = json_dumps(json, MEMBERS_DUMP_FLAGS);
+	struct snapshot *s = parse(more);
+	assert_int_equal(json_object_size(s->extra), 1);
+	assert_int_equal(json_object_size(s->files[0].extra), 1);
+	char *again = dump(s);
+	assert_string_equal(again, more);
+	json_decref(json);
+	snapshot_free(s);
+	free(text);
+	free(more);
+	free(again);
+}
+
+/* --- refusals --- */
+
+static void assert_bad(const char *text, const char *member)
+{
+	struct snapshot *s;
+	assert_int_equal(snapshot_from_json(&s, seal, OBJECT, text,
+			strlen(text)), -EBADMSG);
+	assert_null(s);
+	const char *why = error_text(-EBADMSG);
+	if (strstr(why, member) == NULL || strstr(why, OBJECT) == NULL)
+		fail_msg("\"%s\" does not name %s", why, member);
+}
+
+/* The valid JSON with one member of the snapshot or of its first file set to
+ * VALUE (JSON), or removed where VALUE is NULL. */
+static char *changed(bool in_file, const char *key, const char *value)
+{
+	char *text = valid_text();
+	json_t *json = json_loads(text, 0, NULL), *at = json;
+	if (in_file)
+		at = json_array_get(json_object_get(json, "files"), 0);
+	if (value != NULL)
+		json_object_set_new(at, key, json_loads(value,
+				JSON_DECODE_ANY, NULL));
+	else
+		json_object_del(at, key);
+	free(text);
+	text = json_dumps(json, MEMBERS_DUMP_FLAGS);
+	json_decref(json);
+	return text;
+}
+
+static void refuse(bool in_file, const char *key, const char *value)
+{
+	char *text = changed(in_file, key, value);
+	assert_bad(text, key);
+	free(text);
+}
+
+static void test_bad_heads(void **state)
+{
+	static const char *const bad[][2] = {
+		{ "source", NULL }, { "source", "3" }, { "source", "\"\"" },
+		{ "source", "\"vm\"" }, { "source", "\"..\"" },
+		{ "source", "\"a/b\"" }, { "source", "\"a%2fb\"" },
+		{ "kind", NULL }, { "kind", "\"tape\"" }, { "kind", "1" },
+		{ "time", NULL }, { "time", "\"20261123T040001Z\"" },
+		{ "time", "\"tomorrow\"" }, { "time", "1795406400" },
+		{ "started_ns", NULL }, { "started_ns", "1.0" },
+		{ "sequence", "0" }, { "sequence", "-1" },
+		{ "sequence", "\"4\"" }, { "predecessor", "\"11\"" },
+		{ "predecessor", "\"zz" ZEROS_62 "\"" },
+		{ "predecessor", "7" }, { "host", NULL },
+		{ "host", "\"a\\u001b[31m\"" }, { "uuid", "\"a b\"" },
+		{ "consistency", "null" }, { "read_bytes", "-1" },
+		{ "new_bytes", NULL }, { "stored_bytes", "true" },
+		{ "skipped", "{}" }, { "skipped", "[1]" },
+		{ "skipped", "[{\"target\":\"a\"}]" },
+		{ "skipped", "[{\"target\":\"/\",\"reason\":\"\"}]" },
+		{ "files", NULL }, { "files", "{}" }, { "files", "[[]]" },
+		{ "files", "[null]" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		refuse(false, bad[i][0], bad[i][1]);
+}
+
+static void test_bad_files(void **state)
+{
+	static const char *const bad[][2] = {
+		{ "name", NULL }, { "name", "\"\"" }, { "name", "\".\"" },
+		{ "name", "\"..\"" }, { "name", "\"a/b\"" },
+		{ "name", "\"%41\"" }, { "name", "\"snapshot.json\"" },
+		{ "name", "\"domain.xml\"" }, { "name", "\"a%~b\"" },
+		{ "kind", "\"pipe\"" }, { "size", "-1" },
+		{ "size", "140737488355329" }, { "size", "1e3" },
+		{ "mode", "4096" }, { "mode", "-1" }, { "mtime_ns", NULL },
+		{ "root", NULL }, { "root", "\"ab\"" }, { "root", "\"\"" },
+		{ "data_bytes", "0" }, { "data_bytes", "50331654" },
+		{ "data_bytes", "131073" }, { "data_bytes", "4096" },
+		{ "clusters", "0" }, { "clusters", "1" },
+		{ "clusters", "4294967296" }, { "clusters", "770" },
+		{ "source_path", "\"/etc\"" }, { "format", "\"a b\"" },
+		{ "target", "1" }, { "reading", "[]" },
+		{ "identities", "{}" }, { "identities", "[{}]" },
+		{ "identities", "[[]]" },
+		{ "identities", "[{\"device\":1,\"inode\":1,\"size\":-1,"
+				"\"mtime_ns\":0,\"ctime_ns\":0}]" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		const char *key = bad[i][0];
+		char *text = changed(true, key, bad[i][1]);
+		struct snapshot *s;
+		int r = snapshot_from_json(&s, seal, OBJECT, text,
+				strlen(text));
+		if (r != -EBADMSG)
+			fail_msg("%s: %s was accepted", key,
+					bad[i][1] ? bad[i][1] : "absence");
+		assert_non_null(strstr(error_text(r), "files"));
+		free(text);
+	}
+}
+
+static void test_not_json(void **state)
+{
+	static const char *const bad[] = { "", "{", "[]", "null", "3", "{}x",
+		"{\"source\":\"a\",\"source\":\"b\"}", "{\"a\":\"\\u0000\"}",
+		"{\"sequence\":99999999999999999999}", "{\"a\":\"\xff\"}" };
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_bad(bad[i], OBJECT);
+}
+
+/* JSON that would take a hundred times its length in memory, or the stack. */
+static void test_costly_json(void **state)
+{
+	size_t len = 16u << 20;
+	char *text = malloc(len + 1);
+	(void)state;
+	text[len] = '\0';
+	memset(text, '[', len);
+	assert_bad(text, OBJECT);
+	for (size_t i = 0; i < len; i++)
+		text[i] = "[],"[i % 3];
+	memcpy(text, "{\"a\":[", 6);
+	assert_bad(text, OBJECT);
+	memset(text + 6, ',', len - 6);
+	assert_bad(text, OBJECT);
+	memset(text + 6, '[', 400000);
+	text[400006] = '\0';
+	assert_bad(text, OBJECT);
+	free(text);
+}
+
+static void test_damaged_bytes(void **state)
+{
+	static const char tries[] = "\"{}[],:0-9e.a%\\ \x01\x80\xff";
+	char *text = valid_text();
+	size_t len = strlen(text);
+	(void)state;
+	for (size_t i = 0; i < len; i++) {
+		char old = text[i];
+		for (const char *t = tries; *t != '\0'; t++) {
+			struct snapshot *s;
+			text[i] = *t;
+			int r = snapshot_from_json(&s, seal, OBJECT, text,
+					len);
+			assert_true(r == 0 || r == -EBADMSG);
+			snapshot_free(s);
+		}
+		text[i] = old;
+		struct snapshot *s;
+		assert_int_equal(snapshot_from_json(&s, seal, OBJECT, text, i),
+				-EBADMSG);
+	}
+	free(text);
+}
+
+static void test_unwritable(void **state)
+{
+	struct snapshot *s = make();
+	(void)state;
+	s->read_bytes = UINT64_MAX;
+	assert_null(snapshot_to_json(s, false));
+	s->read_bytes = 0;
+	s->files[0].size = UINT64_MAX;
+	assert_null(snapshot_to_json(s, false));
+	s->files[0].size = 0;
+	free(s->files[0].reading);
+	s->files[0].reading = strdup("\xff");
+	assert_null(snapshot_to_json(s, false));
+	snapshot_free(s);
+	s = snapshot_new();
+	assert_null(snapshot_to_json(s, true));
+	snapshot_free(s);
+}
+
+/* --- names and files --- */
+
+static void assert_unique(struct snapshot *s, const char *wanted,
+		const char *got)
+{
+	char *name = snapshot_unique_name(s, wanted);
+	assert_string_equal(name, got);
+	snapshot_add_file(s)->name = name;
+}
+
+static void test_unique_names(void **state)
+{
+	struct snapshot *s = snapshot_new();
+	(void)state;
+	assert_unique(s, "disk.img", "disk.img");
+	assert_unique(s, "disk.img", "disk-2.img");
+	assert_unique(s, "disk.img", "disk-3.img");
+	assert_unique(s, "disk", "disk");
+	assert_unique(s, "disk", "disk-2");
+	assert_unique(s, "snapshot.json", "snapshot-2.json");
+	snapshot_free(s);
+}
+
+/* Names too long for a path component stay unique and acceptable. */
+static void check_long_names(const char *raw_piece)
+{
+	struct snapshot *s = make();
+	char raw[1024] = "";
+	while (strlen(raw) < 500)
+		strcat(raw, raw_piece);
+	strcat(raw, ".img");
+	char *escaped = name_escape(raw, strlen(raw));
+	char component[NAME_COMPONENT_MAX + 1];
+	name_component(component, escaped);
+	for (int i = 0; i < 30; i++) {
+		char *name = snapshot_unique_name(s,
+				i % 2 ? escaped : component);
+		assert_in_range(strlen(name), 1, NAME_COMPONENT_MAX);
+		assert_null(snapshot_find_file(s, name));
+		snapshot_add_file(s)->name = name;
+	}
+	char *text = dump(s);
+	snapshot_free(parse(text));
+	free(text);
+	free(escaped);
+	snapshot_free(s);
+}
+
+static void test_long_names(void **state)
+{
+	(void)state;
+	check_long_names("a");
+	check_long_names("\xd0\xb6");
+	check_long_names("a\xd0\xb6");
+	check_long_names("ab\xd0\xb6");
+}
+
+static void test_copy_file(void **state)
+{
+	struct snapshot *s = make();
+	struct snapshot_file copy = { 0 };
+	(void)state;
+	s->files[0].extra = json_pack("{s:i}", "x", 1);
+	assert_int_equal(snapshot_copy_file(&copy, &s->files[0]), 0);
+	snapshot_free(s);
+	assert_disk(&copy);
+	assert_int_equal(json_object_size(copy.extra), 1);
+	snapshot_clear_file(&copy);
+	assert_null(copy.name);
+}
+
+static void test_object_names(void **state)
+{
+	char object[300], small[10];
+	(void)state;
+	snapshot_object_name(object, sizeof(object), "vm%2F1", TIME);
+	assert_string_equal(object, OBJECT);
+	snapshot_object_name(small, sizeof(small), "vm%2F1", TIME);
+	assert_string_equal(small, "snapshots");
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	if (seal_global_init() < 0)
+		return -1;
+	seal = seal_new(master, true);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	seal_free(seal);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_id_covers_name_and_bytes),
+		cmocka_unit_test(test_derived_members),
+		cmocka_unit_test(test_unknown_members_survive),
+		cmocka_unit_test(test_bad_heads),
+		cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_not_json),
+		cmocka_unit_test(test_costly_json),
+		cmocka_unit_test(test_damaged_bytes),
+		cmocka_unit_test(test_unwritable),
+		cmocka_unit_test(test_unique_names),
+		cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_copy_file),
+		cmocka_unit_test(test_object_names),
+	};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
