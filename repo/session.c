@@ -232,10 +232,11 @@ int session_list(struct repository *r, session_fn *fn, void *ctx)
 	int e = store_list(r->store, "sessions/", note_record, &l);
 	for (size_t i = 0; e == 0 && i < l.count; i++) {
 		struct session_record record = { .kind = SESSION_READ };
-		int alive = lease_alive(r->store, l.items[i].id);
+		/* What can't be told counts as alive. */
+		bool alive = lease_alive(r->store, l.items[i].id) != 0;
 		int loaded = load_record(r, &l.items[i], &record);
-		if (alive >= 0 && loaded != -ENOENT)
-			e = fn(ctx, l.items[i].id, alive != 0,
+		if (loaded != -ENOENT)
+			e = fn(ctx, l.items[i].id, alive,
 					loaded == 0 ? &record : NULL);
 		if (loaded == 0)
 			session_record_clear(&record);

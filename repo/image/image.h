@@ -80,13 +80,17 @@ struct image_sequence {
 void image_note_read(struct image *i, struct image_sequence *s,
 		uint64_t offset, uint64_t len);
 
-/* Calls FN for each leaf that is not all hole, in order (verify, repair).
- * FN returns non-zero to stop; that value is returned. A node that can't be
- * read goes to ON_ERROR with the range it covers; 0 from it goes on. */
-typedef int image_leaf_fn(void *ctx, uint64_t offset, const struct leaf *leaf);
-typedef int image_error_fn(void *ctx, uint64_t offset, uint64_t len, int err);
-int image_walk(struct image *i, image_leaf_fn *fn, image_error_fn *on_error,
-		void *ctx);
+/* Visiting all leaves that are not all hole, in order (verify, repair). Each
+ * function returns non-zero to stop; image_walk returns that value. */
+struct image_walker {
+	int (*leaf)(void *ctx, uint64_t offset, const struct leaf *leaf);
+	/* A node that can't be read and the range it covers. NULL: stop. */
+	int (*error)(void *ctx, uint64_t offset, uint64_t len, int err);
+	/* True: pass over the subtree (seen before). NULL: visit all. */
+	bool (*skip)(void *ctx, const struct id *id);
+	void *ctx;
+};
+int image_walk(struct image *i, const struct image_walker *w);
 
 /* The leaf over span SPAN, counted, or NULL for an all-hole span; CHILD (may be
  * NULL) gets what the tree says of it. node_cache_release. */

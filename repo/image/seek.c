@@ -137,55 +137,51 @@ off_t image_seek(struct image *i, off_t offset, int whence)
 
 struct walk {
 	struct image *image;
-	image_leaf_fn *fn;
-	image_error_fn *on_error;
-	void *ctx;
+	const struct image_walker *w;
 };
 
-static int walk_error(struct walk *w, uint64_t span, uint64_t spans, int err)
+static int walk_error(struct walk *k, uint64_t span, uint64_t spans, int err)
 {
 	uint64_t offset = span * SPAN_SIZE;
-	uint64_t end = min_u64((span + spans) * SPAN_SIZE, w->image->size);
-	return w->on_error ? w->on_error(w->ctx, offset, end - offset, err)
+	uint64_t end = min_u64((span + spans) * SPAN_SIZE, k->image->size);
+	return k->w->error ? k->w->error(k->w->ctx, offset, end - offset, err)
 			   : err;
 }
 
-static int walk_leaf(struct walk *w, const struct id *id, uint64_t span)
+static int walk_leaf(struct walk *k, const struct id *id, uint64_t span)
 {
 	struct cached_node *n;
-	int r = node_cache_leaf(w->image->reader->nodes, id,
-			image_span_len(w->image, span), &n);
+	int r = node_cache_leaf(k->image->reader->nodes, id,
+			image_span_len(k->image, span), &n);
 	if (r < 0)
-		return walk_error(w, span, 1, r);
-	r = w->fn(w->ctx, span * SPAN_SIZE, n->leaf);
+		return walk_error(k, span, 1, r);
+	r = k->w->leaf(k->w->ctx, span * SPAN_SIZE, n->leaf);
 	node_cache_release(n);
 	return r;
 }
 
 /* Depth at most NODE_LEVEL_MAX. */
-static int walk_node(struct walk *w, const struct id *id, uint8_t level,
+static int walk_node(struct walk *k, const struct id *id, uint8_t level,
 		uint64_t span)
 {
 	struct cached_node *n;
-	if (id_is_zero(id))
+	if (id_is_zero(id) || (k->w->skip && k->w->skip(k->w->ctx, id)))
 		return 0;
 	if (level == 0)
-		return walk_leaf(w, id, span);
+		return walk_leaf(k, id, span);
 	uint64_t step = slot_spans(level);
-	int r = image_node(w->image, id, level, span, &n);
+	int r = image_node(k->image, id, level, span, &n);
 	if (r < 0)
-		return walk_error(w, span, step * NODE_FANOUT, r);
+		return walk_error(k, span, step * NODE_FANOUT, r);
 	for (unsigned slot = 0; r == 0 && slot < NODE_FANOUT; slot++)
-		r = walk_node(w, &n->node->children[slot].id,
+		r = walk_node(k, &n->node->children[slot].id,
 				(uint8_t)(level - 1), span + slot * step);
 	node_cache_release(n);
 	return r;
 }
 
-int image_walk(struct image *i, image_leaf_fn *fn, image_error_fn *on_error,
-		void *ctx)
+int image_walk(struct image *i, const struct image_walker *w)
 {
-	struct walk w = { .image = i, .fn = fn, .on_error = on_error,
-		.ctx = ctx };
-	return walk_node(&w, &i->root.id, i->root.level, 0);
+	struct walk k = { .image = i, .w = w };
+	return walk_node(&k, &i->root.id, i->root.level, 0);
 }

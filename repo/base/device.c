@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "device.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
+int device_size(int fd, uint64_t *bytes)
+{
+	return ioctl(fd, BLKGETSIZE64, bytes) < 0 ? -errno : 0;
+}

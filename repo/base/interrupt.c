@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "interrupt.h"
+
+#include <stddef.h>
+
+volatile sig_atomic_t interrupt_flag;
+
+static void on_signal(int number)
+{
+	(void)number;
+	interrupt_flag = 1;
+}
+
+void interrupt_setup(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction act = { .sa_handler = on_signal,
+		.sa_flags = (int)SA_RESETHAND };
+	sigemptyset(&act.sa_mask);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		struct sigaction old;
+		/* What the caller ignores (nohup) stays ignored. */
+		sigaction(signals[i], NULL, &old);
+		if (old.sa_handler != SIG_IGN)
+			sigaction(signals[i], &act, NULL);
+	}
+	signal(SIGPIPE, SIG_IGN);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* SIGINT, SIGTERM and SIGHUP as a flag that long work looks at; a second one
+ * ends the process at once. */
+#ifndef AMBERFS_BASE_INTERRUPT_H
+#define AMBERFS_BASE_INTERRUPT_H
+
+#include <signal.h>
+
+/* Also ignores SIGPIPE: a closed pipe is an error of write(2). */
+void interrupt_setup(void);
+
+/* Non-zero once a signal came. */
+extern volatile sig_atomic_t interrupt_flag;
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A command of the amberfs program: one file each, listed in main.c. Each
+ * parses its own arguments, prints its one error, and returns an exit status.
+ */
+#ifndef AMBERFS_COMMANDS_COMMAND_H
+#define AMBERFS_COMMANDS_COMMAND_H
+
+#include "../base/options.h"
+#include "../base/report.h"
+#include "../repository.h"
+
+int command_forget(int argc, char **argv);
+int command_index(int argc, char **argv);
+int command_init(int argc, char **argv);
+int command_list(int argc, char **argv);
+int command_restore(int argc, char **argv);
+int command_sessions(int argc, char **argv);
+int command_show(int argc, char **argv);
+int command_verify(int argc, char **argv);
+
+/* What nearly every command has: --json, -v, -q and the repository's. */
+struct common_options {
+	struct report_options report;
+	struct repository_options repository;
+};
+
+/* Rows --json, --verbose, --quiet; O is remembered. */
+const struct option *report_option_table(struct report_options *o);
+
+/* Opens and attaches; prints the error. NULL on failure. */
+struct repository *command_open(const char *path,
+		const struct common_options *o);
+
+/* Prints error_text(err) once and returns EXIT_FAILED. */
+int command_failed(int err);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* amberfs index: what the index knows; rebuilding it from the packs. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "../base/error.h"
+#include "command.h"
+
+static int print_stats(struct repository *r)
+{
+	struct index_stats st;
+	int e = index_stats(r->index, &st);
+	if (e < 0)
+		return e;
+	if (report_json()) {
+		report_print_json(json_pack("{s:s,s:I,s:I,s:I,s:I}",
+				"folder", index_dir(r->index), "packs",
+				(json_int_t)st.packs, "chunks",
+				(json_int_t)st.chunks, "bytes",
+				(json_int_t)st.file_bytes, "unreadable_packs",
+				(json_int_t)st.unreadable_packs));
+		return 0;
+	}
+	char size[SIZE_TEXT_MAX];
+	printf("Index in %s: %" PRIu64 " chunks in %" PRIu64 " packs, %s.\n",
+			index_dir(r->index), st.chunks, st.packs,
+			size_format(size, st.file_bytes));
+	if (st.unreadable_packs)
+		printf("%" PRIu64 " packs can't be read; see 'amberfs verify'.\n",
+				st.unreadable_packs);
+	return 0;
+}
+
+int command_index(int argc, char **argv)
+{
+	struct common_options o = { 0 };
+	bool rebuild = false;
+	const struct option own[] = {
+		{ "rebuild", 0, OPTION_FLAG, &rebuild, NULL,
+			"make it anew from the packs' trailers" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	const struct option *tables[] = { own,
+		repository_option_table(&o.repository),
+		report_option_table(&o.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs index",
+		.operands = "REPO",
+		.purpose = "Bring the index up to date and say what it holds. The index "
+			   "is a cache: it may\nbe deleted at any time and is mended or "
+			   "made anew by whoever needs it.",
+		.tables = tables,
+		.min_operands = 1, .max_operands = 1,
+	};
+	options_parse(&cl, argc, argv);
+	report_setup(cl.program, &o.report);
+	struct repository *r = command_open(argv[1], &o);
+	if (r == NULL)
+		return EXIT_FAILED;
+	int e = rebuild ? index_rebuild(r->index) : index_reconcile(r->index);
+	if (e == 0)
+		e = print_stats(r);
+	repository_close(r);
+	return e < 0 ? command_failed(e) : report_finish(EXIT_DONE);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* amberfs init: a new repository. */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "../base/error.h"
+#include "../base/hex.h"
+#include "../base/units.h"
+#include "../credentials.h"
+#include "command.h"
+
+struct init_options {
+	struct common_options common;
+	uint64_t chunk_average, frame_size;
+	struct option_number level;
+};
+
+static void check_sizes(const struct command_line *cl,
+		const struct init_options *o, struct config *c)
+{
+	if (o->chunk_average) {
+		uint64_t a = o->chunk_average;
+		if (a < 16 * KIB || a > 256 * KIB || (a & (a - 1)))
+			usage_error(cl, "--chunk-average must be 16K, 32K, 64K, "
+					"128K or 256K");
+		c->chunk_average = (uint32_t)a;
+		c->chunk_min = (uint32_t)(a / 4);
+		c->chunk_max = (uint32_t)(4 * a);
+	}
+	if (o->frame_size) {
+		if (o->frame_size < 16 * KIB || o->frame_size > 512 * KIB
+				|| o->frame_size % 4096)
+			usage_error(cl, "--frame-size must be from 16K to 512K, "
+					"in steps of 4K");
+		c->frame_size = (uint32_t)o->frame_size;
+	}
+	c->zstd_level = (int32_t)o->level.value;
+}
+
+static int make_key_file(const char *path)
+{
+	if (path == NULL || access(path, F_OK) == 0)
+		return 0;
+	int e = credentials_make_key_file(path);
+	if (e == 0)
+		report_warning("made the key file %s: keep a copy in a safe place; "
+			       "without it nobody can read the repository",
+				path);
+	return e;
+}
+
+int command_init(int argc, char **argv)
+{
+	struct init_options o = { .level = { .value = 3, .min = 1, .max = 19 } };
+	const struct option own[] = {
+		{ "no-encryption", 0, OPTION_FLAG,
+			&o.common.repository.credentials.no_encryption, NULL,
+			"store everything readable by anyone" },
+		{ "compression", 0, OPTION_NUMBER, &o.level, "LEVEL",
+			"zstd level, 1 to 19 (default 3)" },
+		{ "chunk-average", 0, OPTION_SIZE, &o.chunk_average, "SIZE",
+			"average chunk (default in amberfs(1))" },
+		{ "frame-size", 0, OPTION_SIZE, &o.frame_size, "SIZE",
+			"what is decoded at once" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	const struct option *tables[] = { own,
+		repository_option_table(&o.common.repository),
+		report_option_table(&o.common.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs init",
+		.operands = "REPO",
+		.purpose = "Make a repository in the new or empty folder REPO. It is "
+			   "encrypted: with a\npassphrase (asked for) or a key file "
+			   "(made if it does not exist).",
+		.tables = tables,
+		.min_operands = 1, .max_operands = 1,
+	};
+	struct config config;
+	options_parse(&cl, argc, argv);
+	report_setup(cl.program, &o.common.report);
+	const struct credentials *c = &o.common.repository.credentials;
+	if (c->no_encryption && credentials_given(c))
+		usage_error(&cl, "--no-encryption and a key contradict each other "
+				 "(AMBERFS_* variables count)");
+	config_defaults(&config, !c->no_encryption);
+	check_sizes(&cl, &o, &config);
+	int e = make_key_file(c->key_file);
+	if (e == 0)
+		e = repository_init(argv[1], &o.common.repository, &config);
+	if (e < 0)
+		return command_failed(e);
+	char id[2 * REPO_ID_SIZE + 1];
+	hex_encode(id, config.repo_id, REPO_ID_SIZE);
+	if (report_json())
+		report_print_json(json_pack("{s:s,s:s,s:b}", "repository",
+				argv[1], "id", id, "encrypted",
+				(int)config.encrypted));
+	else if (report_wants_text())
+		printf("Made %s repository %s in %s.\n",
+				config.encrypted ? "the encrypted"
+						 : "the UNENCRYPTED",
+				id, argv[1]);
+	return report_finish(EXIT_DONE);
+}

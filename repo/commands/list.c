@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* amberfs list: the snapshots, by source and time. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/error.h"
+#include "../base/hex.h"
+#include "../format/name.h"
+#include "command.h"
+
+struct listing {
+	int bad;
+};
+
+static void note_bad(void *ctx, const char *object, int err)
+{
+	struct listing *l = ctx;
+	l->bad++;
+	report_warning("%s: %s", object, error_text(err));
+}
+
+static uint64_t data_bytes(const struct snapshot *s)
+{
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < s->file_count; i++)
+		sum += s->files[i].root.data_bytes;
+	return sum;
+}
+
+static uint64_t whole_size(const struct snapshot *s)
+{
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < s->file_count; i++)
+		sum += s->files[i].size;
+	return sum;
+}
+
+static int width_of_sources(const struct snapshot_list *l)
+{
+	size_t w = strlen("SOURCE/TIME");
+	for (size_t i = 0; i < l->count; i++) {
+		size_t n = strlen(l->items[i]->source) + UTC_TEXT_MAX;
+		if (n > w)
+			w = n;
+	}
+	return w > 60 ? 60 : (int)w;
+}
+
+static void print_text(const struct snapshot_list *l)
+{
+	int w = width_of_sources(l);
+	if (l->count == 0) {
+		printf("No snapshots.\n");
+		return;
+	}
+	printf("%-*s  %-8s %5s %10s %10s %10s\n", w, "SOURCE/TIME", "ID",
+			"FILES", "SIZE", "DATA", "NEW");
+	for (size_t i = 0; i < l->count; i++) {
+		const struct snapshot *s = l->items[i];
+		char id[2 * ID_SIZE + 1], name[1024], time[UTC_TEXT_MAX];
+		char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX],
+				fresh[SIZE_TEXT_MAX];
+		hex_encode(id, s->id.b, ID_SIZE);
+		snprintf(name, sizeof(name), "%.900s/%s", s->source,
+				utc_format(time, s->time));
+		printf("%-*s  %.8s %5" PRIu32 " %10s %10s %10s\n", w, name, id,
+				s->file_count, size_format(size, whole_size(s)),
+				size_format(data, data_bytes(s)),
+				size_format(fresh, s->new_bytes));
+	}
+}
+
+static void print_json(const struct snapshot_list *l)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < l->count; i++)
+		json_array_append_new(
+				array, snapshot_to_json(l->items[i], true));
+	report_print_json(json_pack("{s:o}", "snapshots", array));
+}
+
+int command_list(int argc, char **argv)
+{
+	struct common_options o = { 0 };
+	const struct option *tables[] = {
+		repository_option_table(&o.repository),
+		report_option_table(&o.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs list",
+		.operands = "REPO [SOURCE]",
+		.purpose = "List all snapshots, or those of SOURCE. SIZE is what the "
+			   "images measure,\nDATA what of them is not hole, NEW what "
+			   "the backup had to store.",
+		.tables = tables,
+		.min_operands = 1, .max_operands = 2,
+	};
+	struct listing bad = { 0 };
+	struct snapshot_list l;
+	int n = options_parse(&cl, argc, argv);
+	report_setup(cl.program, &o.report);
+	struct repository *r = command_open(argv[1], &o);
+	if (r == NULL)
+		return EXIT_FAILED;
+	char *source = NULL;
+	if (n == 2) {
+		char *known = name_unescape(argv[2], NULL);
+		source = known ? strdup(argv[2])
+			       : name_escape(argv[2], strlen(argv[2]));
+		free(known);
+	}
+	int e = snapshot_list_load(r, source, &l, note_bad, &bad);
+	free(source);
+	if (e == 0) {
+		if (report_json())
+			print_json(&l);
+		else
+			print_text(&l);
+		snapshot_list_clear(&l);
+	}
+	repository_close(r);
+	if (e < 0)
+		return command_failed(e);
+	return report_finish(bad.bad ? EXIT_PARTLY : EXIT_DONE);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The amberfs program: finds the command, runs it here or starts the program
+ * that owns it (amberfs-mount, amberfs-ingest).
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *program;	/* for those of other programs */
+	const char *folder;	/* of that in the build tree */
+	const char *purpose;
+};
+
+static const struct command commands[] = {
+	{ "init", command_init, NULL, NULL, "make a new repository" },
+	{ "domains", NULL, "amberfs-ingest", "ingest",
+		"list libvirt's domains and their disks" },
+	{ "backup", NULL, "amberfs-ingest", "ingest",
+		"back up domains, image files or devices" },
+	{ "list", command_list, NULL, NULL, "list snapshots" },
+	{ "show", command_show, NULL, NULL, "show one snapshot and its files" },
+	{ "mount", NULL, "amberfs-mount", "fs",
+		"mount the repository: every snapshot is a folder" },
+	{ "restore", command_restore, NULL, NULL,
+		"copy a snapshot or one of its files out" },
+	{ "verify", command_verify, NULL, NULL,
+		"check that everything stored can be read" },
+	{ "forget", command_forget, NULL, NULL, "remove snapshots" },
+	{ "sessions", command_sessions, NULL, NULL,
+		"list who is at work in the repository" },
+	{ "index", command_index, NULL, NULL,
+		"show or rebuild the index (a cache)" },
+	{ NULL, NULL, NULL, NULL, NULL },
+};
+
+static void print_usage(FILE *to)
+{
+	fprintf(to, "Usage: amberfs COMMAND [OPTION...] [ARGUMENT...]\n"
+		    "Backups of virtual disks that you can look into.\n\n"
+		    "Commands:\n");
+	for (const struct command *c = commands; c->name != NULL; c++)
+		fprintf(to, "  %-10s %s\n", c->name, c->purpose);
+	fprintf(to, "\n'amberfs COMMAND --help' explains a command; "
+		    "'amberfs --version' tells the version.\n");
+}
+
+static int unknown(const char *name)
+{
+	const char *words[sizeof(commands) / sizeof(commands[0])];
+	size_t n = 0;
+	for (const struct command *c = commands; c->name != NULL; c++)
+		words[n++] = c->name;
+	words[n] = NULL;
+	const char *near = nearest_word(name, words);
+	fprintf(stderr, "amberfs: unknown command '%s'", name);
+	if (near != NULL)
+		fprintf(stderr, "; did you mean '%s'?", near);
+	fprintf(stderr, "\nTry 'amberfs --help'.\n");
+	return EXIT_USAGE;
+}
+
+/* Installed: in libexec. In the build tree: in a sibling folder of ours. */
+static void find_program(char out[PATH_MAX], const struct command *c)
+{
+	static const char here[] = "/repo/commands/amberfs";
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	size_t tail = sizeof(here) - 1;
+	if (n > (ssize_t)tail) {
+		self[n] = '\0';
+		char *end = self + n - tail;
+		if (strcmp(end, here) == 0) {
+			*end = '\0';
+			int len = snprintf(out, PATH_MAX, "%.3000s/%s/%s", self,
+					c->folder, c->program);
+			if (len < PATH_MAX && access(out, X_OK) == 0)
+				return;
+		}
+	}
+	snprintf(out, PATH_MAX, "%s/%s", AMBERFS_LIBEXECDIR, c->program);
+}
+
+static int start_program(const struct command *c, char **argv)
+{
+	char path[PATH_MAX];
+	find_program(path, c);
+	execv(path, argv);
+	fprintf(stderr, "amberfs: can't start %s: %s; is amberfs installed whole?\n",
+			path, strerror(errno));
+	return EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		print_usage(stderr);
+		return EXIT_USAGE;
+	}
+	const char *name = argv[1];
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0
+			|| strcmp(name, "help") == 0) {
+		print_usage(stdout);
+		return report_finish(EXIT_DONE);
+	}
+	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+		printf("amberfs %s\n", AMBERFS_VERSION);
+		return report_finish(EXIT_DONE);
+	}
+	for (const struct command *c = commands; c->name != NULL; c++) {
+		if (strcmp(c->name, name) != 0)
+			continue;
+		if (c->run == NULL)
+			return start_program(c, argv);
+		return c->run(argc - 1, argv + 1);
+	}
+	return unknown(name);
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * amberfs restore: copies files of a snapshot out. A file grows under a
+ * temporary name beside its final one and gets that name when it is whole and
+ * fsynced; a block device is written in place.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../base/cleanup.h"
+#include "../base/device.h"
+#include "../base/error.h"
+#include "../base/hex.h"
+#include "../base/interrupt.h"
+#include "../image/image_copy.h"
+#include "../session.h"
+#include "command.h"
+
+#define FRAME_CACHE ((uint64_t)64 << 20)
+
+struct restore {
+	struct common_options common;
+	bool force;
+	struct option_number jobs;
+	struct repository *repo;
+	struct image_reader *reader;
+	struct snapshot *snap;
+	struct image_copy copy; /* the one under way */
+	uint64_t size;		/* of the file under way */
+	uint64_t all_done, all_total, written;
+	unsigned files;
+};
+
+static void progress(void *ctx, struct progress_numbers *now)
+{
+	struct restore *r = ctx;
+	now->done = r->copy.done;
+	now->total = r->size;
+	now->all_done = r->all_done + r->copy.done;
+	now->all_total = r->all_total > r->size ? r->all_total : 0;
+	now->fresh = UINT64_MAX;
+}
+
+/* Copies FILE's image to FD. */
+static int copy_image(struct restore *r, const struct snapshot_file *f, int fd,
+		const char *to, bool fresh, bool stream)
+{
+	int e = image_open(&r->copy.image, r->reader, &f->root, f->size);
+	if (e < 0)
+		return fail_within(e, "%s", f->name);
+	r->copy.fd = fd;
+	r->copy.to = to;
+	r->copy.fresh = fresh;
+	r->copy.threads = (unsigned)r->jobs.value;
+	r->copy.cancel = &interrupt_flag;
+	r->copy.done = r->copy.written = 0;
+	r->size = f->size;
+	progress_begin(f->name, progress, r);
+	e = stream ? image_copy_stream(&r->copy)
+		   : image_copy_parallel(&r->copy);
+	progress_end();
+	image_close(r->copy.image);
+	r->all_done += r->copy.done;
+	r->written += r->copy.written;
+	r->files++;
+	return e < 0 ? fail_within(e, "restoring %s", f->name) : 0;
+}
+
+/* --- to a file --- */
+
+/* Splits PATH into its folder, opened, and the last component. */
+static int open_folder_of(const char *path, const char **leaf)
+{
+	CLEANUP_FREE char *folder = strdup(path);
+	if (folder == NULL)
+		return fail_errno(-ENOMEM, "restoring");
+	char *slash = strrchr(folder, '/');
+	*leaf = slash ? path + (slash - folder) + 1 : path;
+	if (slash != NULL)
+		slash[slash == folder ? 1 : 0] = '\0';
+	int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? fail_errno(-errno, "opening the folder of %s", path)
+		      : fd;
+}
+
+static int finish_file(const struct restore *r, const struct snapshot_file *f,
+		int folder, int fd, const char *temporary, const char *leaf,
+		const char *path)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_NOW },
+		{ .tv_sec = f->mtime_ns / 1000000000,
+			.tv_nsec = f->mtime_ns % 1000000000 } };
+	if (times[1].tv_nsec < 0) {
+		times[1].tv_nsec += 1000000000;
+		times[1].tv_sec--;
+	}
+	if (fchmod(fd, f->mode & 0777) < 0 || futimens(fd, times) < 0
+			|| fsync(fd) < 0)
+		return fail_errno(-errno, "finishing %s", path);
+	int n = renameat2(folder, temporary, folder, leaf,
+			r->force ? 0 : RENAME_NOREPLACE);
+	if (n < 0 && !r->force && (errno == EINVAL || errno == ENOSYS)) {
+		/* A filesystem without it: link(2) doesn't replace either. */
+		n = linkat(folder, temporary, folder, leaf, 0);
+		if (n == 0)
+			unlinkat(folder, temporary, 0);
+	}
+	if (n < 0 && errno == EEXIST)
+		return fail(-EEXIST, "%s exists; --force replaces it", path);
+	if (n < 0 || fsync(folder) < 0)
+		return fail_errno(-errno, "naming %s", path);
+	return 0;
+}
+
+static int to_file(struct restore *r, const struct snapshot_file *f,
+		const char *path)
+{
+	char temporary[64];
+	uint8_t random[8];
+	char digits[17];
+	const char *leaf = NULL;
+	struct stat st;
+	CLEANUP_FD int folder = open_folder_of(path, &leaf);
+	if (folder < 0)
+		return folder;
+	if (!r->force && fstatat(folder, leaf, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return fail(-EEXIST, "%s exists; --force replaces it", path);
+	seal_random(random, sizeof(random));
+	hex_encode(digits, random, sizeof(random));
+	snprintf(temporary, sizeof(temporary), ".amberfs-restore.%s", digits);
+	CLEANUP_FD int fd = openat(folder, temporary,
+			O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+			0600);
+	if (fd < 0)
+		return fail_errno(-errno, "making %s", path);
+	int e = ftruncate(fd, (off_t)f->size) < 0
+			? fail_errno(-errno, "making %s %llu bytes large", path,
+					  (unsigned long long)f->size)
+			: 0;
+	if (e == 0)
+		e = copy_image(r, f, fd, path, true, false);
+	if (e == 0)
+		e = finish_file(r, f, folder, fd, temporary, leaf, path);
+	if (e < 0)
+		unlinkat(folder, temporary, 0);
+	return e;
+}
+
+/* --- to a device or a stream --- */
+
+static int to_device(struct restore *r, const struct snapshot_file *f,
+		const char *path)
+{
+	uint64_t size = 0;
+	if (!r->force)
+		return fail(-EEXIST,
+				"%s is a block device; --force overwrites it", path);
+	CLEANUP_FD int fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
+	if (fd < 0)
+		return fail_errno(-errno, "opening %s", path);
+	int e = device_size(fd, &size);
+	if (e < 0)
+		return fail_errno(e, "asking %s for its size", path);
+	if (size < f->size)
+		return fail(-ENOSPC,
+				"%s has %llu bytes, %s needs %llu: use a larger device",
+				path, (unsigned long long)size, f->name,
+				(unsigned long long)f->size);
+	e = copy_image(r, f, fd, path, false, false);
+	if (e == 0 && fsync(fd) < 0)
+		e = fail_errno(-errno, "writing %s", path);
+	return e;
+}
+
+static int to_stdout(struct restore *r, const struct snapshot_file *f)
+{
+	if (isatty(STDOUT_FILENO))
+		return fail(-EINVAL, "will not write an image to the terminal; "
+				     "send it into a file or a pipe");
+	return copy_image(r, f, STDOUT_FILENO, "standard output", true, true);
+}
+
+/* --- where to --- */
+
+static int into_folder(struct restore *r, const char *dest, const char *file)
+{
+	for (uint32_t i = 0; i < r->snap->file_count; i++) {
+		const struct snapshot_file *f = &r->snap->files[i];
+		CLEANUP_FREE char *path = NULL;
+		if (file != NULL && strcmp(f->name, file) != 0)
+			continue;
+		if (asprintf(&path, "%s/%s", dest, f->name) < 0)
+			return fail_errno(-ENOMEM, "restoring");
+		int e = to_file(r, f, path);
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
+static int restore_to(struct restore *r, const char *file, const char *dest)
+{
+	struct stat st;
+	bool exists = stat(dest, &st) == 0;
+	const struct snapshot_file *f =
+			file ? snapshot_find_file(r->snap, file) : NULL;
+	if (strcmp(dest, "-") == 0)
+		return f ? to_stdout(r, f)
+			 : fail(-EINVAL, "to standard output goes one file: name it "
+					 "(SNAPSHOT/FILE)");
+	if (exists && S_ISDIR(st.st_mode))
+		return into_folder(r, dest, file);
+	if (f == NULL) {
+		if (exists)
+			return fail(-ENOTDIR,
+					"%s is no folder; a whole snapshot goes into a "
+					"folder",
+					dest);
+		if (mkdir(dest, 0700) < 0)
+			return fail_errno(-errno, "making folder %s", dest);
+		return into_folder(r, dest, NULL);
+	}
+	if (exists && S_ISBLK(st.st_mode))
+		return to_device(r, f, dest);
+	return to_file(r, f, dest);
+}
+
+/* --- the session: prune must not take the chunks from under us --- */
+
+static int stand_on_files(struct restore *r, struct session **out)
+{
+	uint64_t size;
+	int e = session_begin(out, r->repo, SESSION_READ, "restore");
+	if (e == -EROFS || e == -EACCES) {
+		report_warning("%s can't be written, so nobody sees this restore: a "
+			       "prune meanwhile may break it",
+				store_path(r->repo->store));
+		return 0;
+	}
+	for (uint32_t i = 0; e == 0 && i < r->snap->file_count; i++)
+		e = session_stand_on(*out, &r->snap->files[i].root.id);
+	/* Only now does it count that the snapshot is there. */
+	if (e == 0)
+		e = store_size(r->repo->store, r->snap->object, &size);
+	return e;
+}
+
+static int run(struct restore *r, const char *spec, const char *dest)
+{
+	CLEANUP_FREE char *file = NULL;
+	struct session *session = NULL;
+	struct image_reader_options ro = { .cache_size = FRAME_CACHE,
+		.threads = (unsigned)r->jobs.value };
+	int e = snapshot_resolve(r->repo, spec, &r->snap, &file);
+	if (e == 0)
+		e = stand_on_files(r, &session);
+	if (e == 0)
+		e = image_reader_new(&r->reader, r->repo->packs, &ro);
+	for (uint32_t i = 0; e == 0 && i < r->snap->file_count; i++)
+		if (!file || strcmp(file, r->snap->files[i].name) == 0)
+			r->all_total += r->snap->files[i].size;
+	if (e == 0)
+		e = restore_to(r, file, dest);
+	image_reader_free(r->reader);
+	session_end(session);
+	return e;
+}
+
+static void print_summary(struct restore *r, const char *dest, double seconds)
+{
+	char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX], took[SIZE_TEXT_MAX];
+	if (report_json())
+		report_print_json(json_pack("{s:s,s:i,s:I,s:I,s:f}", "snapshot",
+				r->snap->object + strlen("snapshots/"), "files",
+				(int)r->files, "bytes",
+				(json_int_t)r->all_done, "written",
+				(json_int_t)r->written, "seconds", seconds));
+	else if (report_wants_text() && strcmp(dest, "-") != 0)
+		printf("Restored %u file%s, %s (%s written, the rest holes), in "
+		       "%s.\n",
+				r->files, r->files == 1 ? "" : "s",
+				size_format(size, r->all_done),
+				size_format(data, r->written),
+				duration_format(took, seconds));
+}
+
+int command_restore(int argc, char **argv)
+{
+	struct restore r = { .jobs = { .value = processors_usable(), .min = 1,
+				     .max = 256 } };
+	const struct option own[] = {
+		{ "force", 0, OPTION_FLAG, &r.force, NULL,
+			"replace files that exist; overwrite a block device" },
+		{ "jobs", 'j', OPTION_NUMBER, &r.jobs, "N",
+			"threads (default: one per processor)" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	const struct option *tables[] = { own,
+		repository_option_table(&r.common.repository),
+		report_option_table(&r.common.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs restore",
+		.operands = "REPO SNAPSHOT[/FILE] DEST",
+		.purpose = "Copy a snapshot's files, or one, to DEST: a folder, a file, a "
+			   "block device, or\n- (standard output). Holes stay holes. "
+			   "Nothing partial is left under a final name.",
+		.tables = tables,
+		.min_operands = 3, .max_operands = 3,
+	};
+	options_parse(&cl, argc, argv);
+	report_setup(cl.program, &r.common.report);
+	if (r.common.report.json && strcmp(argv[3], "-") == 0)
+		usage_error(&cl, "--json and standard output as DEST contradict "
+				 "each other");
+	interrupt_setup();
+	double begin = monotonic_now();
+	r.repo = command_open(argv[1], &r.common);
+	if (r.repo == NULL)
+		return EXIT_FAILED;
+	int e = run(&r, argv[2], argv[3]);
+	if (e == 0)
+		print_summary(&r, argv[3], monotonic_now() - begin);
+	snapshot_free(r.snap);
+	repository_close(r.repo);
+	return e < 0 ? command_failed(e) : report_finish(EXIT_DONE);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* amberfs sessions: who is at work in the repository. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "../base/error.h"
+#include "../session.h"
+#include "command.h"
+
+static int add(void *ctx, const char *id, bool alive,
+		const struct session_record *record)
+{
+	json_t *j = record ? session_record_to_json(record) : json_object();
+	json_object_set_new(j, "id", json_string(id));
+	json_object_set_new(j, "alive", json_boolean(alive));
+	json_object_set_new(j, "readable", json_boolean(record != NULL));
+	json_array_append_new(ctx, j);
+	return 0;
+}
+
+static void print_text(json_t *sessions)
+{
+	size_t i;
+	json_t *s;
+	if (json_array_size(sessions) == 0)
+		printf("Nobody is at work.\n");
+	json_array_foreach(sessions, i, s)
+	{
+		const char *kind = "?", *host = "?", *activity = NULL;
+		json_int_t pid = 0, started = 0;
+		char time[UTC_TEXT_MAX];
+		json_unpack(s, "{s?s,s?s,s?s,s?I,s?I}", "kind", &kind, "host",
+				&host, "activity", &activity, "pid", &pid,
+				"started", &started);
+		printf("%-8s %s  process %" JSON_INTEGER_FORMAT
+		       " on %s since %s%s%s\n",
+				json_is_true(json_object_get(s, "alive"))
+						? "alive"
+						: "dead",
+				kind, pid, host, utc_format(time, started),
+				activity ? ", at " : "",
+				activity ? activity : "");
+	}
+}
+
+int command_sessions(int argc, char **argv)
+{
+	struct common_options o = { 0 };
+	const struct option *tables[] = {
+		repository_option_table(&o.repository),
+		report_option_table(&o.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs sessions",
+		.operands = "REPO",
+		.purpose = "List the backups, mounts and other processes at work in "
+			   "REPO. Dead ones are\nremoved by the next one that begins.",
+		.tables = tables,
+		.min_operands = 1, .max_operands = 1,
+	};
+	options_parse(&cl, argc, argv);
+	report_setup(cl.program, &o.report);
+	struct repository *r = command_open(argv[1], &o);
+	if (r == NULL)
+		return EXIT_FAILED;
+	json_t *list = json_array();
+	int e = session_list(r, add, list);
+	if (e == 0 && report_json())
+		report_print_json(json_pack("{s:O}", "sessions", list));
+	else if (e == 0)
+		print_text(list);
+	json_decref(list);
+	repository_close(r);
+	return e < 0 ? command_failed(e) : report_finish(EXIT_DONE);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* amberfs show: one snapshot and its files. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../base/error.h"
+#include "../base/hex.h"
+#include "command.h"
+
+static void print_file(const struct snapshot_file *f)
+{
+	char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX];
+	printf("  %-20s %10s %10s  %s", f->name, size_format(size, f->size),
+			size_format(data, f->root.data_bytes),
+			file_kind_name(f->kind));
+	if (f->format != NULL)
+		printf(", was %s", f->format);
+	if (f->source_path != NULL)
+		printf(", from %s", f->source_path);
+	printf("\n");
+}
+
+static void print_text(const struct snapshot *s)
+{
+	char id[2 * ID_SIZE + 1], time[UTC_TEXT_MAX], fresh[SIZE_TEXT_MAX],
+			read[SIZE_TEXT_MAX];
+	hex_encode(id, s->id.b, ID_SIZE);
+	printf("Snapshot     %s/%s\n", s->source, utc_format(time, s->time));
+	printf("Id           %s\n", id);
+	printf("Kind         %s\n", s->kind == SNAPSHOT_DOMAIN ? "domain"
+							       : "files");
+	if (s->uuid != NULL)
+		printf("UUID         %s\n", s->uuid);
+	if (s->consistency != NULL)
+		printf("Consistency  %s\n", s->consistency);
+	printf("Number       %" PRIu64 "\n", s->sequence);
+	if (s->host != NULL)
+		printf("Made on      %s\n", s->host);
+	printf("Took         %.1f s, read %s, new %s\n",
+			(double)(s->finished_ns - s->started_ns) / 1e9,
+			size_format(read, s->read_bytes),
+			size_format(fresh, s->new_bytes));
+	printf("Files        %-12s %10s %10s\n", "", "SIZE", "DATA");
+	for (uint32_t i = 0; i < s->file_count; i++)
+		print_file(&s->files[i]);
+	for (uint32_t i = 0; i < s->skipped_count; i++)
+		printf("  %-20s not backed up: %s\n", s->skipped[i].target,
+				s->skipped[i].reason);
+}
+
+int command_show(int argc, char **argv)
+{
+	struct common_options o = { 0 };
+	const struct option *tables[] = {
+		repository_option_table(&o.repository),
+		report_option_table(&o.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs show",
+		.operands = "REPO SNAPSHOT",
+		.purpose = "Show a snapshot: source/time, source/latest, or the "
+			   "beginning of its id.",
+		.tables = tables,
+		.min_operands = 2, .max_operands = 2,
+	};
+	struct snapshot *s;
+	options_parse(&cl, argc, argv);
+	report_setup(cl.program, &o.report);
+	struct repository *r = command_open(argv[1], &o);
+	if (r == NULL)
+		return EXIT_FAILED;
+	int e = snapshot_resolve(r, argv[2], &s, NULL);
+	if (e == 0) {
+		if (report_json())
+			report_print_json(snapshot_to_json(s, true));
+		else
+			print_text(s);
+		snapshot_free(s);
+	}
+	repository_close(r);
+	return e < 0 ? command_failed(e) : report_finish(EXIT_DONE);
+}

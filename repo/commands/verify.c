@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* amberfs verify: options, threads and the report of the three checks. */
+#include "verify.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../base/interrupt.h"
+#include "../session.h"
+
+#define PROBLEMS_LISTED 1000u
+
+void verify_problem(struct verify *v, const char *fmt, ...)
+{
+	char text[ERROR_TEXT_MAX];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	LOCK_SCOPE(&v->mutex);
+	if (v->problem_count++ < PROBLEMS_LISTED) {
+		json_array_append_new(v->problems, json_string(text));
+		report_error("%s", text);
+	}
+}
+
+void verify_progress(void *ctx, struct progress_numbers *now)
+{
+	struct verify *v = ctx;
+	now->done = v->done;
+	now->total = v->total;
+	now->fresh = UINT64_MAX;
+}
+
+/* --- each pack, in parallel --- */
+
+struct pack_list {
+	struct verify *verify;
+	verify_pack_fn *fn;
+	char **names;
+	size_t count, room;
+	_Atomic size_t next;
+};
+
+static int note_pack(void *ctx, const char *name)
+{
+	struct pack_list *l = ctx;
+	uint64_t size;
+	if (l->count == l->room) {
+		size_t room = l->room ? 2 * l->room : 256;
+		char **more = realloc(l->names, room * sizeof(*more));
+		if (more == NULL)
+			return fail_errno(-ENOMEM, "listing packs");
+		l->names = more;
+		l->room = room;
+	}
+	l->names[l->count] = strdup(name);
+	if (l->names[l->count] == NULL)
+		return fail_errno(-ENOMEM, "listing packs");
+	l->count++;
+	if (store_size(l->verify->store, name, &size) == 0)
+		l->verify->total += size;
+	return 0;
+}
+
+static void *pack_thread(void *arg)
+{
+	struct pack_list *l = arg;
+	for (size_t i = l->next++; i < l->count && !interrupt_flag;
+			i = l->next++)
+		l->fn(l->verify, l->names[i]);
+	return NULL;
+}
+
+int verify_each_pack(struct verify *v, verify_pack_fn *fn)
+{
+	struct pack_list l = { .verify = v, .fn = fn };
+	pthread_t threads[256];
+	unsigned started = 0;
+	v->done = v->total = 0;
+	int e = store_list(v->store, "packs/", note_pack, &l);
+	while (e == 0 && started + 1 < v->jobs
+			&& pthread_create(&threads[started], NULL, pack_thread,
+					   &l)
+					== 0)
+		started++;
+	if (e == 0)
+		pack_thread(&l);
+	while (started > 0)
+		pthread_join(threads[--started], NULL);
+	for (size_t i = 0; i < l.count; i++)
+		free(l.names[i]);
+	free(l.names);
+	if (e == 0 && interrupt_flag)
+		e = fail(-ECANCELED, "interrupted");
+	return e;
+}
+
+/* --- the command --- */
+
+static void print_report(struct verify *v, double seconds)
+{
+	char took[SIZE_TEXT_MAX];
+	if (report_json()) {
+		report_print_json(json_pack(
+				"{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O,s:f}",
+				"ok", (int)(v->problem_count == 0), "problems_found",
+				(json_int_t)v->problem_count, "snapshots",
+				(json_int_t)v->snapshots, "files",
+				(json_int_t)v->files, "leaves",
+				(json_int_t)v->leaves, "chunks",
+				(json_int_t)v->chunks, "packs",
+				(json_int_t)v->packs, "frames",
+				(json_int_t)v->frames, "problems", v->problems,
+				"seconds", seconds));
+		return;
+	}
+	if (!report_wants_text() && v->problem_count == 0)
+		return;
+	FILE *to = v->problem_count ? stderr : stdout;
+	fprintf(to, "Checked in %s:", duration_format(took, seconds));
+	if (v->snapshots || v->repo)
+		fprintf(to, " %" PRIu64 " snapshots, %" PRIu64 " files, %" PRIu64
+			    " chunks;",
+				v->snapshots, v->files, v->chunks);
+	fprintf(to, " %" PRIu64 " packs, %" PRIu64 " frames read. ",
+			(uint64_t)v->packs, (uint64_t)v->frames);
+	if (v->problem_count)
+		fprintf(to, "%" PRIu64 " PROBLEMS FOUND.\n", v->problem_count);
+	else
+		fprintf(to, "All is well.\n");
+}
+
+static int check_with_key(struct verify *v, const char *snapshot,
+		bool read_data, bool packs)
+{
+	struct session *session = NULL;
+	int e = session_begin(&session, v->repo, SESSION_READ, "verify");
+	if (e == -EROFS || e == -EACCES) {
+		report_warning("%s can't be written, so nobody sees this check: a "
+			       "prune meanwhile may look like damage",
+				store_path(v->store));
+		e = packs_load_exclusions(v->repo->packs);
+	}
+	if (e == 0)
+		e = index_reconcile(v->repo->index);
+	if (e == 0 && packs)
+		e = verify_packs(v);
+	/* Damage first: the trees then tell what it touches. */
+	if (e == 0 && read_data)
+		e = verify_frames(v);
+	if (e == 0)
+		e = verify_trees(v, snapshot);
+	session_end(session);
+	return e;
+}
+
+static int check_without_key(struct verify *v, const char *path)
+{
+	int e = store_open_local(&v->store, path);
+	if (e == 0)
+		e = verify_packs(v);
+	return e;
+}
+
+static int run(struct verify *v, const char *path, const char *snapshot,
+		const struct common_options *o, bool read_data, bool packs)
+{
+	if (packs && !read_data && snapshot == NULL) {
+		int e = check_without_key(v, path);
+		return e < 0 ? command_failed(e) : EXIT_DONE;
+	}
+	v->repo = command_open(path, o);
+	if (v->repo == NULL)
+		return EXIT_FAILED;
+	v->store = v->repo->store;
+	int e = check_with_key(v, snapshot, read_data, packs);
+	return e < 0 ? command_failed(e) : EXIT_DONE;
+}
+
+int command_verify(int argc, char **argv)
+{
+	struct common_options o = { 0 };
+	struct option_number jobs = { .value = processors_usable(), .min = 1,
+		.max = 256 };
+	bool read_data = false, packs = false;
+	const struct option own[] = {
+		{ "read-data", 0, OPTION_FLAG, &read_data, NULL,
+			"read, decode and check every frame" },
+		{ "packs", 0, OPTION_FLAG, &packs, NULL,
+			"only the packs' checksums; needs no key" },
+		{ "jobs", 'j', OPTION_NUMBER, &jobs, "N",
+			"threads (default: one per processor)" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	const struct option *tables[] = { own,
+		repository_option_table(&o.repository),
+		report_option_table(&o.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs verify",
+		.operands = "REPO [SNAPSHOT]",
+		.purpose = "Check that every image of every snapshot (or of SNAPSHOT) "
+			   "resolves to stored\nchunks. Exit status 1 if anything is "
+			   "damaged or missing.",
+		.tables = tables,
+		.min_operands = 1, .max_operands = 2,
+	};
+	struct verify v = { .problems = json_array() };
+	pthread_mutex_init(&v.mutex, NULL);
+	int n = options_parse(&cl, argc, argv);
+	report_setup(cl.program, &o.report);
+	interrupt_setup();
+	v.jobs = (unsigned)jobs.value;
+	double begin = monotonic_now();
+	int status = run(&v, argv[1], n == 2 ? argv[2] : NULL, &o, read_data,
+			packs);
+	if (status == EXIT_DONE) {
+		print_report(&v, monotonic_now() - begin);
+		if (v.problem_count)
+			status = EXIT_FAILED;
+	}
+	if (v.repo == NULL)
+		store_close(v.store);
+	repository_close(v.repo);
+	json_decref(v.problems);
+	return report_finish(status);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The parts of 'amberfs verify' and what they count. */
+#ifndef AMBERFS_COMMANDS_VERIFY_H
+#define AMBERFS_COMMANDS_VERIFY_H
+
+#include "command.h"
+
+struct verify {
+	struct repository *repo; /* NULL for --packs without a key */
+	struct store *store;
+	unsigned jobs;
+	pthread_mutex_t mutex;
+	/* protected by mutex */
+	json_t *problems;	/* strings */
+	uint64_t problem_count;
+	/* counted */
+	_Atomic uint64_t snapshots, files, leaves, chunks;
+	_Atomic uint64_t packs, frames;
+	_Atomic uint64_t done, total;	/* bytes, for the progress bar */
+};
+
+/* Notes and prints one problem. Thread-safe. */
+void verify_problem(struct verify *v, const char *fmt, ...)
+		__attribute__((format(printf, 2, 3)));
+
+/* A progress_source; CTX is the struct verify. */
+void verify_progress(void *ctx, struct progress_numbers *now);
+
+/* Calls FN for each pack, on v->jobs threads. 0 or -errno of the listing. */
+typedef void verify_pack_fn(struct verify *v, const char *name);
+int verify_each_pack(struct verify *v, verify_pack_fn *fn);
+
+/* Each: 0 if it ran to its end (whatever it found), else -errno. */
+int verify_packs(struct verify *v);	/* checksums; no key needed */
+int verify_frames(struct verify *v);	/* decodes and hashes every frame */
+/* Every tree of SNAPSHOT (NULL: of all) resolves to readable packs. */
+int verify_trees(struct verify *v, const char *snapshot);
+
+#endif

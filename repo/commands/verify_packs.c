@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The checksum at the end of each pack, over all of it; needs no key. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "verify.h"
+
+#define READ_SIZE (1u << 20)
+
+static int hash_range(struct verify *v, const char *name, uint8_t *buf,
+		uint64_t end, XXH3_state_t *state)
+{
+	for (uint64_t at = 0; at < end;) {
+		size_t len = end - at < READ_SIZE ? (size_t)(end - at)
+						  : READ_SIZE;
+		ssize_t n = store_get_range(v->store, name, buf, len, at);
+		if (n < 0)
+			return (int)n;
+		if ((size_t)n != len)
+			return fail(-EBADMSG, "pack %s is cut short", name);
+		XXH3_128bits_update(state, buf, len);
+		v->done += len;
+		at += len;
+	}
+	return 0;
+}
+
+static int check_pack(struct verify *v, const char *name, uint8_t *buf,
+		XXH3_state_t *state)
+{
+	XXH128_canonical_t sum, stored;
+	uint64_t size;
+	int e = store_size(v->store, name, &size);
+	if (e < 0)
+		return e;
+	if (size < PACK_HEADER_SIZE + PACK_FOOTER_SIZE || size > PACK_SIZE_MAX)
+		return fail(-EBADMSG, "pack %s: its size is impossible", name);
+	XXH3_128bits_reset(state);
+	e = hash_range(v, name, buf, size - PACK_CHECKSUM_SIZE, state);
+	if (e < 0)
+		return e;
+	ssize_t n = store_get_range(v->store, name, &stored, sizeof(stored),
+			size - PACK_CHECKSUM_SIZE);
+	XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(state));
+	if (n < 0)
+		return (int)n;
+	if (n != sizeof(stored) || memcmp(&sum, &stored, sizeof(sum)) != 0)
+		return fail(-EBADMSG,
+				"pack %s does not have its checksum: it is damaged",
+				name);
+	return 0;
+}
+
+static void verify_pack(struct verify *v, const char *name)
+{
+	CLEANUP_FREE uint8_t *buf = malloc(READ_SIZE);
+	XXH3_state_t *state = XXH3_createState();
+	int e = buf && state ? check_pack(v, name, buf, state)
+			     : fail_errno(-ENOMEM, "checking %s", name);
+	XXH3_freeState(state);
+	v->packs++;
+	if (e < 0 && e != -ENOENT) /* gone: pruned meanwhile */
+		verify_problem(v, "%s", error_text(e));
+}
+
+int verify_packs(struct verify *v)
+{
+	progress_begin("pack checksums", verify_progress, v);
+	int e = verify_each_pack(v, verify_pack);
+	progress_end();
+	return e;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One small file per source, STATE/<repository id>/COMPONENT, replaced by
+ * rename. */
+#include "high_water.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/hex.h"
+#include "format/name.h"
+
+#define STATE_PATH_MAX 4096
+
+static bool state_path(char out[STATE_PATH_MAX])
+{
+	const char *dir = getenv("AMBERFS_STATE_DIR");
+	const char *xdg = getenv("XDG_STATE_HOME");
+	const char *home = getenv("HOME");
+	int n;
+	if (dir && *dir)
+		n = snprintf(out, STATE_PATH_MAX, "%s", dir);
+	else if (geteuid() == 0)
+		n = snprintf(out, STATE_PATH_MAX, "/var/lib/amberfs");
+	else if (xdg && *xdg)
+		n = snprintf(out, STATE_PATH_MAX, "%s/amberfs", xdg);
+	else if (home && *home)
+		n = snprintf(out, STATE_PATH_MAX, "%s/.local/state/amberfs",
+				home);
+	else
+		return false;
+	return n < STATE_PATH_MAX;
+}
+
+static void make_folders(char *path)
+{
+	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		mkdir(path, 0700);
+		*p = '/';
+	}
+	mkdir(path, 0700);
+}
+
+static int open_folder(struct repository *r, bool make)
+{
+	char path[STATE_PATH_MAX], id[2 * REPO_ID_SIZE + 1];
+	if (!state_path(path))
+		return -1;
+	if (make)
+		make_folders(path);
+	CLEANUP_FD int top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (top < 0)
+		return -1;
+	hex_encode(id, r->config.repo_id, REPO_ID_SIZE);
+	if (make)
+		mkdirat(top, id, 0700);
+	return openat(top, id,
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+uint64_t high_water_get(struct repository *r, const char *source)
+{
+	char name[NAME_COMPONENT_MAX + 1], text[32];
+	CLEANUP_FD int folder = open_folder(r, false);
+	name_component(name, source);
+	CLEANUP_FD int fd = folder < 0 ? -1
+				       : openat(folder, name,
+							 O_RDONLY | O_CLOEXEC
+							 | O_NOFOLLOW);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	return strtoull(text, NULL, 10);
+}
+
+void high_water_set(struct repository *r, const char *source, uint64_t sequence)
+{
+	char name[NAME_COMPONENT_MAX + 1], text[32], temporary[64];
+	CLEANUP_FD int folder = open_folder(r, true);
+	if (folder < 0)
+		return;
+	name_component(name, source);
+	snprintf(temporary, sizeof(temporary), ".new.%ld", (long)getpid());
+	CLEANUP_FD int fd = openat(folder, temporary,
+			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+			0600);
+	int len = snprintf(text, sizeof(text), "%llu\n",
+			(unsigned long long)sequence);
+	if (fd < 0 || write(fd, text, (size_t)len) != len
+			|| renameat(folder, temporary, folder, name) < 0)
+		unlinkat(folder, temporary, 0);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Copying an image out: in parallel to a file or block device, in order to a
+ * stream. */
+#ifndef AMBERFS_IMAGE_IMAGE_COPY_H
+#define AMBERFS_IMAGE_IMAGE_COPY_H
+
+#include <signal.h>
+
+#include "image.h"
+
+struct image_copy {
+	struct image *image;
+	int fd;
+	const char *to;		/* its name, for messages */
+	/* The target is new and empty: holes are left out. Otherwise (a block
+	 * device) they are punched or written as zeros. */
+	bool fresh;
+	unsigned threads;	/* at least 1 */
+	const volatile sig_atomic_t *cancel;
+	_Atomic uint64_t done;	/* bytes dealt with, holes included */
+	_Atomic uint64_t written;
+};
+
+/* A file gets its size before. Not fsynced. 0; -ECANCELED; -errno with a text
+ * that names the byte. */
+int image_copy_parallel(struct image_copy *c);
+int image_copy_stream(struct image_copy *c);
+
+#endif

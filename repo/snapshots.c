@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The snapshots of a repository: loading, naming, committing, forgetting.
+ * The functions are declared in repository.h.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/hex.h"
+#include "base/report.h"
+#include "format/envelope.h"
+#include "format/name.h"
+#include "high_water.h"
+#include "repository.h"
+
+#define SNAPSHOT_OBJECT_MAX (ENVELOPE_PAYLOAD_MAX + 4096)
+#define ID_PREFIX_MIN 4u
+/* Snapshots of one source within this many seconds of each other are enough to
+ * call the clock broken. */
+#define COMMIT_TRIES 3600
+
+/* --- loading --- */
+
+int snapshot_load(struct repository *r, const char *object,
+		struct snapshot **out)
+{
+	CLEANUP_FREE void *data = NULL;
+	CLEANUP_FREE char *json = NULL;
+	size_t len, json_len;
+	int e = store_get(r->store, object, &data, &len, SNAPSHOT_OBJECT_MAX);
+	if (e == 0)
+		e = envelope_open(r->seal, r->config.repo_id,
+				ENVELOPE_SNAPSHOT, object, data, len, &json,
+				&json_len);
+	if (e == 0)
+		e = snapshot_from_json(out, r->seal, object, json, json_len);
+	return e;
+}
+
+struct names {
+	char **items;
+	size_t count, room;
+};
+
+static int note_name(void *ctx, const char *name)
+{
+	struct names *n = ctx;
+	if (n->count == n->room) {
+		size_t room = n->room ? 2 * n->room : 64;
+		char **more = realloc(n->items, room * sizeof(*more));
+		if (more == NULL)
+			return -ENOMEM;
+		n->items = more;
+		n->room = room;
+	}
+	n->items[n->count] = strdup(name);
+	return n->items[n->count++] ? 0 : -ENOMEM;
+}
+
+static void names_clear(struct names *n)
+{
+	for (size_t i = 0; i < n->count; i++)
+		free(n->items[i]);
+	free(n->items);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The objects' names, sorted: by source, then by time. SOURCE NULL: all. */
+static int snapshot_names(struct repository *r, const char *source,
+		struct names *out)
+{
+	char prefix[OBJECT_NAME_MAX] = "snapshots/";
+	*out = (struct names){ 0 };
+	if (source != NULL) {
+		char component[NAME_COMPONENT_MAX + 1];
+		name_component(component, source);
+		snprintf(prefix, sizeof(prefix), "snapshots/%s/", component);
+	}
+	int e = store_list(r->store, prefix, note_name, out);
+	if (e < 0) {
+		names_clear(out);
+		return e;
+	}
+	if (out->count > 1)
+		qsort(out->items, out->count, sizeof(char *), compare_names);
+	return 0;
+}
+
+int snapshot_list_load(struct repository *r, const char *source,
+		struct snapshot_list *out, snapshot_bad_fn *on_bad, void *ctx)
+{
+	struct names names;
+	*out = (struct snapshot_list){ 0 };
+	int e = snapshot_names(r, source, &names);
+	if (e < 0)
+		return e;
+	out->items = calloc(names.count + 1, sizeof(*out->items));
+	if (out->items == NULL)
+		e = fail_errno(-ENOMEM, "listing snapshots");
+	for (size_t i = 0; e == 0 && i < names.count; i++) {
+		e = snapshot_load(r, names.items[i], &out->items[out->count]);
+		if (e == 0) {
+			out->count++;
+		} else if (e == -ENOENT) {
+			e = 0; /* forgotten meanwhile */
+		} else if (on_bad != NULL) {
+			on_bad(ctx, names.items[i], e);
+			e = 0;
+		}
+	}
+	names_clear(&names);
+	if (e < 0)
+		snapshot_list_clear(out);
+	return e;
+}
+
+void snapshot_list_clear(struct snapshot_list *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		snapshot_free(l->items[i]);
+	free(l->items);
+	*l = (struct snapshot_list){ 0 };
+}
+
+/* --- the newest --- */
+
+static int load_newest(struct repository *r, const char *source,
+		struct snapshot **out)
+{
+	struct names names;
+	*out = NULL;
+	int e = snapshot_names(r, source, &names);
+	for (size_t i = names.count; e == 0 && i-- > 0 && *out == NULL;) {
+		e = snapshot_load(r, names.items[i], out);
+		if (e == -ENOENT)
+			e = 0;
+	}
+	names_clear(&names);
+	return e;
+}
+
+int snapshot_latest(struct repository *r, const char *source,
+		struct snapshot **out)
+{
+	int e = load_newest(r, source, out);
+	if (e < 0)
+		return e;
+	uint64_t have = *out ? (*out)->sequence : 0;
+	uint64_t seen = high_water_get(r, source);
+	if (have < seen)
+		report_warning("the newest snapshot of %s has number %llu, but this "
+			       "machine has seen number %llu: newer ones were "
+			       "forgotten elsewhere, or an older state of the "
+			       "repository was put back",
+				source, (unsigned long long)have,
+				(unsigned long long)seen);
+	return 0;
+}
+
+/* --- names people give --- */
+
+struct spec {
+	char *source;	/* escaped */
+	char *when;	/* "latest" or a time */
+	char *file;	/* or NULL */
+};
+
+static void spec_clear(struct spec *s)
+{
+	free(s->source);
+	free(s->when);
+	free(s->file);
+}
+
+/* Accepts the name as shown (escaped) or as it is. */
+static char *escaped_source(const char *text, size_t len)
+{
+	CLEANUP_FREE char *raw = strndup(text, len);
+	if (raw == NULL)
+		return NULL;
+	char *known = name_unescape(raw, NULL);
+	free(known);
+	return known ? take_ptr(raw) : name_escape(raw, len);
+}
+
+/* "source/when[/file]": 1; something else: 0; -ENOMEM. */
+static int split_spec(const char *text, struct spec *out)
+{
+	int64_t second;
+	*out = (struct spec){ 0 };
+	/* The time is the first component after the first that reads as one,
+	 * so a source's name may hold slashes. */
+	for (const char *slash = strchr(text, '/'); slash != NULL;
+			slash = strchr(slash + 1, '/')) {
+		const char *when = slash + 1;
+		size_t n = strcspn(when, "/");
+		char time[UTC_TEXT_MAX];
+		if (n == 0 || n >= sizeof(time) || slash == text)
+			continue;
+		memcpy(time, when, n);
+		time[n] = '\0';
+		if (strcmp(time, "latest") != 0 && utc_parse(&second, time) < 0)
+			continue;
+		out->source = escaped_source(text, (size_t)(slash - text));
+		out->when = strdup(time);
+		if (when[n] == '/' && when[n + 1] != '\0')
+			out->file = strdup(when + n + 1);
+		bool ok = out->source && out->when
+				&& (when[n] != '/' || when[n + 1] == '\0'
+						|| out->file);
+		return ok ? 1 : -ENOMEM;
+	}
+	return 0;
+}
+
+static int find_by_name(struct repository *r, const struct spec *s,
+		struct snapshot **out)
+{
+	char object[OBJECT_NAME_MAX];
+	int64_t second;
+	int e;
+	*out = NULL;
+	if (strcmp(s->when, "latest") == 0) {
+		e = load_newest(r, s->source, out);
+		if (e == 0 && *out == NULL)
+			e = fail(-ENOENT,
+					"there is no snapshot of %s; 'amberfs list' "
+					"shows what there is",
+					s->source);
+		return e;
+	}
+	utc_parse(&second, s->when);
+	snapshot_object_name(object, sizeof(object), s->source, second);
+	e = snapshot_load(r, object, out);
+	if (e == -ENOENT)
+		e = fail(-ENOENT,
+				"there is no snapshot %s/%s; 'amberfs list' shows what "
+				"there is",
+				s->source, s->when);
+	return e;
+}
+
+static int find_by_id(struct repository *r, const char *prefix, size_t len,
+		struct snapshot **out)
+{
+	struct snapshot_list all;
+	size_t found = SIZE_MAX;
+	int e = snapshot_list_load(r, NULL, &all, NULL, NULL);
+	for (size_t i = 0; e == 0 && i < all.count; i++) {
+		char hex[2 * ID_SIZE + 1];
+		hex_encode(hex, all.items[i]->id.b, ID_SIZE);
+		if (strncmp(hex, prefix, len) != 0)
+			continue;
+		if (found != SIZE_MAX)
+			e = fail(-ENOTUNIQ,
+					"several snapshots have ids that begin with "
+					"%.*s; give more digits",
+					(int)len, prefix);
+		found = i;
+	}
+	if (e == 0 && found == SIZE_MAX)
+		e = fail(-ENOENT,
+				"there is no snapshot %.*s; 'amberfs list' shows "
+				"source/time and id of each",
+				(int)len, prefix);
+	if (e == 0)
+		*out = take_ptr(all.items[found]);
+	snapshot_list_clear(&all);
+	return e;
+}
+
+static bool is_id_prefix(const char *text, size_t len)
+{
+	return len >= ID_PREFIX_MIN && len <= 2 * ID_SIZE
+			&& strspn(text, "0123456789abcdef") >= len;
+}
+
+static int check_file(struct snapshot **snap, const char *name)
+{
+	if (name == NULL || snapshot_find_file(*snap, name) != NULL)
+		return 0;
+	int e = fail(-ENOENT,
+			"snapshot %s has no file %s; 'amberfs show' lists its files",
+			(*snap)->object + strlen("snapshots/"), name);
+	snapshot_free(take_ptr(*snap));
+	return e;
+}
+
+int snapshot_resolve(struct repository *r, const char *text,
+		struct snapshot **out, char **file)
+{
+	struct spec s;
+	int e = split_spec(text, &s);
+	*out = NULL;
+	if (e == 1) {
+		e = find_by_name(r, &s, out);
+	} else if (e == 0) {
+		size_t len = strcspn(text, "/");
+		if (is_id_prefix(text, len))
+			e = find_by_id(r, text, len, out);
+		else
+			e = fail(-EINVAL,
+					"%s names no snapshot: give source/time, "
+					"source/latest, or the beginning of an id",
+					text);
+		if (e == 0 && text[len] == '/' && text[len + 1] != '\0') {
+			s.file = strdup(text + len + 1);
+			e = s.file ? 0 : -ENOMEM;
+		}
+	}
+	if (e == 0)
+		e = check_file(out, s.file);
+	if (e < 0)
+		snapshot_free(take_ptr(*out));
+	if (file != NULL)
+		*file = e == 0 ? take_ptr(s.file) : NULL;
+	spec_clear(&s);
+	return e;
+}
+
+/* --- committing and forgetting --- */
+
+static int put_snapshot(struct repository *r, struct snapshot *snap)
+{
+	CLEANUP_FREE char *text = NULL;
+	CLEANUP_FREE uint8_t *object = NULL;
+	char name[OBJECT_NAME_MAX];
+	size_t len;
+	snapshot_object_name(name, sizeof(name), snap->source, snap->time);
+	json_t *json = snapshot_to_json(snap, false);
+	text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	json_decref(json);
+	if (text == NULL)
+		return fail_errno(-ENOMEM, "writing snapshot %s", name);
+	int e = envelope_seal(r->seal, r->config.repo_id, ENVELOPE_SNAPSHOT,
+			name, text, strlen(text), &object, &len);
+	if (e == 0)
+		e = store_put(r->store, name, object, len, true);
+	if (e < 0)
+		return e;
+	/* Read back what others will see: id and object name follow. */
+	struct snapshot *written;
+	e = snapshot_from_json(&written, r->seal, name, text, strlen(text));
+	if (e < 0)
+		return e;
+	snap->id = written->id;
+	free(snap->object);
+	snap->object = take_ptr(written->object);
+	snapshot_free(written);
+	return 0;
+}
+
+int snapshot_commit(struct repository *r, struct snapshot *snap)
+{
+	for (int i = 0; i < COMMIT_TRIES; i++, snap->time++) {
+		int e = put_snapshot(r, snap);
+		if (e == 0)
+			high_water_set(r, snap->source, snap->sequence);
+		if (e != -EEXIST)
+			return e;
+	}
+	return fail(-EEXIST,
+			"every second of the next hour is taken by a snapshot of %s: "
+			"check the clock",
+			snap->source);
+}
+
+int snapshot_forget(struct repository *r, const struct snapshot *snap)
+{
+	int e = store_delete(r->store, snap->object);
+	struct snapshot *left = NULL;
+	/* What this machine forgot by itself is no rollback. */
+	if (e == 0 && load_newest(r, snap->source, &left) == 0) {
+		high_water_set(r, snap->source, left ? left->sequence : 0);
+		snapshot_free(left);
+	}
+	return e;
+}
