@@ -78,6 +78,11 @@ int snapshot_resolve(struct repository *r, const char *spec,
 int snapshot_latest(struct repository *r, const char *source,
 		struct snapshot **out);
 
+/* The number of the next snapshot of SOURCE whose last one is BASE (or NULL):
+ * higher than any that this machine has seen. */
+uint64_t snapshot_next_sequence(struct repository *r, const char *source,
+		const struct snapshot *base);
+
 /* THE commit point. Takes the next free second at or after SNAP->time, sets
  * object and id. */
 int snapshot_commit(struct repository *r, struct snapshot *snap);

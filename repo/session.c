@@ -121,23 +121,31 @@ static int add_standing(struct session *s, const struct id *root)
 	return 0;
 }
 
+int session_stand_on_all(struct session *s, const struct id *roots,
+		size_t count)
+{
+	LOCK_SCOPE(&s->mutex);
+	uint32_t before = s->standing_count;
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		struct standing *there = find_standing(s, &roots[i]);
+		if (id_is_zero(&roots[i]))
+			continue;
+		if (there != NULL)
+			there->count++;
+		else
+			r = add_standing(s, &roots[i]);
+	}
+	if (r == 0 && s->standing_count != before)
+		r = publish(s);
+	if (r < 0) /* counts of older ones stay raised: they are held longer */
+		s->standing_count = before;
+	return r;
+}
+
 int session_stand_on(struct session *s, const struct id *root)
 {
-	if (id_is_zero(root))
-		return 0;
-	LOCK_SCOPE(&s->mutex);
-	struct standing *there = find_standing(s, root);
-	if (there != NULL) {
-		there->count++;
-		return 0;
-	}
-	int r = add_standing(s, root);
-	if (r < 0)
-		return r;
-	r = publish(s);
-	if (r < 0)
-		s->standing_count--;
-	return r;
+	return session_stand_on_all(s, root, 1);
 }
 
 int session_leave(struct session *s, const struct id *root)

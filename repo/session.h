@@ -25,6 +25,9 @@ const char *session_id(const struct session *s); /* 32 digits */
 /* Publishes that the session stands on ROOT (durable before it returns) until
  * session_leave. Counted per root. Zero ids are ignored. */
 int session_stand_on(struct session *s, const struct id *root);
+/* The same for COUNT roots, published at once. */
+int session_stand_on_all(struct session *s, const struct id *roots,
+		size_t count);
 int session_leave(struct session *s, const struct id *root);
 
 /* 0, or -ESTALE: somebody took this session for dead and removed it. */

@@ -327,6 +327,14 @@ int snapshot_resolve(struct repository *r, const char *text,
 
 /* --- committing and forgetting --- */
 
+uint64_t snapshot_next_sequence(struct repository *r, const char *source,
+		const struct snapshot *base)
+{
+	uint64_t last = base ? base->sequence : 0;
+	uint64_t seen = high_water_get(r, source);
+	return (last > seen ? last : seen) + 1;
+}
+
 static int put_snapshot(struct repository *r, struct snapshot *snap)
 {
 	CLEANUP_FREE char *text = NULL;

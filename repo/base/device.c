@@ -2,6 +2,8 @@
 #include "device.h"
 
 #include <errno.h>
+#include <stddef.h>
+#include <stddef.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 

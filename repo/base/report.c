@@ -59,6 +59,22 @@ static struct {
 
 /* --- messages --- */
 
+const struct option *report_option_table(struct report_options *o)
+{
+	static struct option table[4];
+	const struct option rows[] = {
+		{ "json", 0, OPTION_FLAG, &o->json, NULL,
+			"print the result as one JSON object" },
+		{ "verbose", 'v', OPTION_FLAG, &o->verbose, NULL,
+			"say more" },
+		{ "quiet", 'q', OPTION_FLAG, &o->quiet, NULL,
+			"show no progress" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	memcpy(table, rows, sizeof(rows));
+	return table;
+}
+
 void report_setup(const char *program, const struct report_options *o)
 {
 	const char *term = getenv("TERM");

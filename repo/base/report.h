@@ -11,11 +11,16 @@
 #include <stdint.h>
 #include <jansson.h>
 
+#include "options.h"
+
 struct report_options {
 	bool json;	/* --json: one object on stdout, nothing else there */
 	bool verbose;	/* -v */
 	bool quiet;	/* -q: no progress even on a terminal */
 };
+
+/* The rows --json, --verbose and --quiet for options_parse. O is remembered. */
+const struct option *report_option_table(struct report_options *o);
 
 /* PROGRAM, e.g. "amberfs backup", goes before messages. */
 void report_setup(const char *program, const struct report_options *o);

@@ -25,9 +25,6 @@ struct common_options {
 	struct repository_options repository;
 };
 
-/* Rows --json, --verbose, --quiet; O is remembered. */
-const struct option *report_option_table(struct report_options *o);
-
 /* Opens and attaches; prints the error. NULL on failure. */
 struct repository *command_open(const char *path,
 		const struct common_options *o);

@@ -464,6 +464,12 @@ void chunk_sink_stats(struct chunk_sink *s, struct chunk_sink_stats *out)
 	*out = s->stats;
 }
 
+bool chunk_sink_failed(struct chunk_sink *s)
+{
+	LOCK_SCOPE(&s->mutex);
+	return s->error.err != 0;
+}
+
 int chunk_sink_index_error(struct chunk_sink *s)
 {
 	LOCK_SCOPE(&s->mutex);

@@ -45,6 +45,9 @@ int chunk_stream_flush(struct chunk_stream *st);
  * gives the new ids to the index when there are many, or with LAST. */
 int chunk_sink_barrier(struct chunk_sink *s, bool last);
 
+/* True once a write failed: nothing can be stored any more. */
+bool chunk_sink_failed(struct chunk_sink *s);
+
 /* 0, or why the index could not be given the new packs (it lags; the next
  * session makes up for it), with a text: worth a warning, no failure. */
 int chunk_sink_index_error(struct chunk_sink *s);

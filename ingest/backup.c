@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* amberfs backup: options, what to back up, and the summary. */
+#include "backup.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../repo/base/error.h"
+#include "../repo/base/interrupt.h"
+#include "backup_domain.h"
+#include "backup_files.h"
+
+struct backup_command {
+	struct backup_options o;
+	struct option_list domains, excludes;
+	bool all_domains;
+	const char *name, *stdin_name, *connect;
+	double begin;
+};
+
+/* --- the summary --- */
+
+static uint64_t deduplicated(const struct backup_run *run,
+		const struct chunk_sink_stats *st)
+{
+	return st->known_bytes + run->same;
+}
+
+static void print_json(struct backup_run *run,
+		const struct chunk_sink_stats *st, double seconds)
+{
+	report_print_json(json_pack("{s:O,s:I,s:I,s:I,s:I,s:I,s:I,s:f}",
+			"snapshots", run->snapshots, "read",
+			(json_int_t)run->read, "holes", (json_int_t)run->holes,
+			"unchanged", (json_int_t)run->unchanged,
+			"deduplicated", (json_int_t)deduplicated(run, st), "new",
+			(json_int_t)st->new_bytes, "stored",
+			(json_int_t)st->stored_bytes, "seconds", seconds));
+}
+
+static void print_text(struct backup_run *run,
+		const struct chunk_sink_stats *st, double seconds)
+{
+	char read[SIZE_TEXT_MAX], holes[SIZE_TEXT_MAX],
+			unchanged[SIZE_TEXT_MAX], known[SIZE_TEXT_MAX],
+			fresh[SIZE_TEXT_MAX], stored[SIZE_TEXT_MAX],
+			took[SIZE_TEXT_MAX];
+	printf("Read %s in %s; skipped as holes %s, as unchanged %s.\n",
+			size_format(read, run->read),
+			duration_format(took, seconds),
+			size_format(holes, run->holes),
+			size_format(unchanged, run->unchanged));
+	printf("Deduplicated %s, new %s, stored %s.\n",
+			size_format(known, deduplicated(run, st)),
+			size_format(fresh, st->new_bytes),
+			size_format(stored, st->stored_bytes));
+	size_t i;
+	json_t *row;
+	json_array_foreach(run->snapshots, i, row)
+	{
+		const char *source = "", *status = "", *time = "";
+		json_unpack(row, "{s:s,s:s,s?s}", "source", &source, "status",
+				&status, "time", &time);
+		if (strcmp(status, "failed") == 0)
+			printf("FAILED    %s\n", source);
+		else
+			printf("%-9s %s/%s\n", status, source, time);
+	}
+}
+
+/* The failures once more, together, for who reads only the end. */
+static void print_failures(struct backup_run *run)
+{
+	size_t i;
+	json_t *row;
+	json_array_foreach(run->snapshots, i, row)
+	{
+		const char *source = "", *error = NULL;
+		json_unpack(row, "{s:s,s?s}", "source", &source, "error",
+				&error);
+		if (error != NULL)
+			report_error("failed: %s: %s", source, error);
+	}
+}
+
+static int exit_status(const struct backup_run *run)
+{
+	if (run->failed == 0 && run->partly == 0)
+		return run->done ? EXIT_DONE : EXIT_FAILED;
+	return run->done || run->partly ? EXIT_PARTLY : EXIT_FAILED;
+}
+
+static int finish(struct backup_command *c, struct backup_run *run)
+{
+	struct chunk_sink_stats st;
+	int status = exit_status(run);
+	chunk_sink_stats(run->sink, &st);
+	double seconds = monotonic_now() - c->begin;
+	if (report_json())
+		print_json(run, &st, seconds);
+	else if (report_wants_text())
+		print_text(run, &st, seconds);
+	if (run->broken.err != 0)
+		report_error("%s", run->broken.text);
+	else
+		print_failures(run);
+	return status;
+}
+
+/* --- domains --- */
+
+static bool excluded(const struct backup_command *c, const char *name)
+{
+	for (int i = 0; i < c->excludes.count; i++)
+		if (fnmatch(c->excludes.items[i], name, 0) == 0)
+			return true;
+	return false;
+}
+
+static int run_domains(struct backup_command *c, struct backup_run *run)
+{
+	struct connection *conn;
+	char **names = NULL;
+	unsigned count = 0, kept = 0;
+	int e = connection_open(&conn, c->connect, CONNECTION_SECRETS);
+	if (e < 0)
+		return e;
+	if (!c->all_domains) {
+		backup_domains(run, conn, (char *const *)c->domains.items,
+				(unsigned)c->domains.count);
+		connection_close(conn);
+		return 0;
+	}
+	e = domain_backup_list(conn, &names, &count);
+	if (e == 0) {
+		char **wanted = calloc(count + 1, sizeof(*wanted));
+		for (unsigned i = 0; wanted && i < count; i++)
+			if (!excluded(c, names[i]))
+				wanted[kept++] = names[i];
+		if (wanted == NULL)
+			e = fail_errno(-ENOMEM, "listing domains");
+		else if (kept == 0)
+			e = fail(-ENOENT, "%s has no domains to back up",
+					connection_uri(conn));
+		else
+			backup_domains(run, conn, wanted, kept);
+		free(wanted);
+		domain_backup_list_free(names, count);
+	}
+	connection_close(conn);
+	return e;
+}
+
+/* --- the command --- */
+
+static void check_usage(const struct command_line *cl, struct backup_command *c,
+		int operands, char **argv)
+{
+	bool domains = c->all_domains || c->domains.count;
+	int streams = 0;
+	for (int i = 2; i <= operands; i++)
+		streams += strcmp(argv[i], "-") == 0;
+	if (c->all_domains && c->domains.count)
+		usage_error(cl, "--domain and --all-domains contradict each other");
+	if (c->excludes.count && !c->all_domains)
+		usage_error(cl, "--exclude goes with --all-domains");
+	if (domains && (c->name || operands > 1))
+		usage_error(cl, "files and domains can't go into one backup; run it "
+				"twice");
+	if (!domains && operands < 2)
+		usage_error(cl, "nothing to back up: give --all-domains, --domain "
+				"NAME, or --name NAME FILE...");
+	if (!domains && !c->name)
+		usage_error(cl, "files need --name NAME, the name of their snapshots");
+	if (!domains && (*c->name == '\0' || strlen(c->name) > 4096))
+		usage_error(cl, "--name must have 1 to 4096 bytes");
+	if (streams > 1)
+		usage_error(cl, "standard input (-) can be read only once");
+	if (streams && !c->stdin_name)
+		usage_error(cl, "- needs --stdin-name NAME, the file's name");
+	if (!streams && c->stdin_name)
+		usage_error(cl, "--stdin-name goes with -");
+	if (c->o.exact && !domains)
+		usage_error(cl, "--exact goes with domains; files are always stored "
+				"byte for byte");
+}
+
+static int run_backup(struct backup_command *c, int operands, char **argv)
+{
+	struct backup_run run;
+	int status = EXIT_FAILED;
+	int e = backup_run_begin(&run, argv[1], &c->o);
+	if (e == 0 && (c->all_domains || c->domains.count))
+		e = run_domains(c, &run);
+	else if (e == 0)
+		backup_files(&run, c->name, (const char *const *)argv + 2,
+				operands - 1, c->stdin_name);
+	if (e < 0)
+		report_error("%s", error_text(e));
+	else
+		status = finish(c, &run);
+	backup_run_end(&run);
+	json_decref(run.snapshots);
+	return status;
+}
+
+int backup_main(int argc, char **argv)
+{
+	struct backup_command c = {
+		.o.jobs = { .value = processors_usable(), .min = 1, .max = 64 },
+		.o.level = { .value = 0, .min = 1, .max = 19 },
+		.begin = monotonic_now(),
+	};
+	if (c.o.jobs.value > 64)
+		c.o.jobs.value = 64;
+	const struct option own[] = {
+		{ "all-domains", 'a', OPTION_FLAG, &c.all_domains, NULL,
+			"every domain of libvirt" },
+		{ "domain", 'd', OPTION_LIST, &c.domains, "NAME",
+			"this domain (name or UUID); may be repeated" },
+		{ "exclude", 0, OPTION_LIST, &c.excludes, "PATTERN",
+			"not domains whose name matches; may be repeated" },
+		{ "connect", 'c', OPTION_TEXT, &c.connect, "URI",
+			"libvirt to ask (default LIBVIRT_DEFAULT_URI)" },
+		{ "exact", 0, OPTION_FLAG, &c.o.exact, NULL,
+			"the image files byte for byte, not the guest's view" },
+		{ "name", 'n', OPTION_TEXT, &c.name, "NAME",
+			"the source's name for FILEs (images or devices)" },
+		{ "stdin-name", 0, OPTION_TEXT, &c.stdin_name, "NAME",
+			"the file's name for -, standard input" },
+		{ "force-read", 0, OPTION_FLAG, &c.o.force_read, NULL,
+			"read unchanged files too" },
+		{ "jobs", 'j', OPTION_NUMBER, &c.o.jobs, "N",
+			"threads (default: one per processor)" },
+		{ "bwlimit", 0, OPTION_SIZE, &c.o.bwlimit, "SIZE",
+			"read at most this much a second" },
+		{ "compression", 0, OPTION_NUMBER, &c.o.level, "LEVEL",
+			"zstd level, 1 to 19 (default: the repository's)" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	const struct option *tables[] = { own,
+		repository_option_table(&c.o.repository),
+		report_option_table(&c.o.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs backup",
+		.operands = "REPO [--name NAME FILE...]",
+		.purpose = "Back up domains that are shut off, or image files and "
+			   "devices.",
+		.tables = tables,
+		.min_operands = 1, .max_operands = -1,
+	};
+	int n = options_parse(&cl, argc, argv);
+	report_setup(cl.program, &c.o.report);
+	check_usage(&cl, &c, n, argv);
+	interrupt_setup();
+	return report_finish(run_backup(&c, n, argv));
+}

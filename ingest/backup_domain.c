@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One domain to one snapshot: its definition, NVRAM, what qemu-img says of the
+ * images, and its disks, each as the guest sees it or (--exact) as the files of
+ * its chain. What the files were is noted before the reading and compared
+ * after it, and libvirt is asked again whether the domain is still shut off.
+ */
+#include "backup_domain.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "../repo/base/cleanup.h"
+#include "../repo/base/interrupt.h"
+#include "../repo/format/name.h"
+#include "backup_files.h"
+#include "nbd_source.h"
+
+#define MODE_PRIVATE 0600u
+
+struct domain_run {
+	struct backup_snapshot *b;
+	struct domain_backup *domain;
+	const char *display; /* the name, for messages */
+};
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* --- definition, NVRAM, descriptions --- */
+
+/* The definition with its secrets, unless the repository would show them. */
+static const char *choose_xml(struct domain_run *d)
+{
+	const struct domain_backup *k = d->domain;
+	if (k->xml_secure == NULL) {
+		if (k->secrets_hidden)
+			report_warning("domain %s: this connection does not show "
+				       "passwords, so the definition is stored "
+				       "without any",
+					d->display);
+		return k->xml;
+	}
+	if (seal_encrypts(d->b->run->repo->seal))
+		return k->xml_secure;
+	report_warning("domain %s: its definition holds passwords; they are left "
+		       "out, as this repository is not encrypted",
+			d->display);
+	return k->xml;
+}
+
+static int store_definition(struct domain_run *d)
+{
+	struct backup_file f = { .name = "domain.xml", .kind = FILE_XML,
+		.mode = MODE_PRIVATE, .mtime_ns = now_ns() };
+	int e = backup_snapshot_store_text(d->b, &f, choose_xml(d));
+	if (e < 0 || d->domain->nvram == NULL)
+		return e;
+	struct backup_file nvram = { .name = "nvram.fd", .kind = FILE_NVRAM,
+		.mtime_ns = INT64_MIN, .source_path = d->domain->nvram };
+	return backup_path(d->b, d->domain->nvram, &nvram);
+}
+
+static int store_info(struct domain_run *d, const struct disk_plan *plan)
+{
+	char name[256];
+	json_t *list = json_array();
+	for (unsigned i = 0; i < plan->chain.count; i++)
+		if (plan->chain.files[i].info != NULL)
+			json_array_append(list, plan->chain.files[i].info);
+	CLEANUP_FREE char *text =
+			json_dumps(list, JSON_INDENT(2) | JSON_SORT_KEYS);
+	json_decref(list);
+	if (text == NULL)
+		return fail_errno(-ENOMEM, "describing a disk");
+	snprintf(name, sizeof(name), "%.200s.info.json", plan->disk->target);
+	struct backup_file f = { .name = name, .kind = FILE_INFO,
+		.mode = MODE_PRIVATE, .mtime_ns = now_ns(),
+		.target = plan->disk->target };
+	return backup_snapshot_store_text(d->b, &f, text);
+}
+
+/* --- a disk through qemu-nbd --- */
+
+/* Identities of all files of the chain, in order. To be freed. */
+static int chain_identities(const struct chain *c, struct file_identity **out,
+		uint32_t *count)
+{
+	uint32_t n = 0;
+	for (unsigned i = 0; i < c->count; i++) {
+		n++;
+		for (char **p = c->files[i].parts; p && *p; p++)
+			n++;
+	}
+	CLEANUP_FREE struct file_identity *ids = calloc(n + 1, sizeof(*ids));
+	if (ids == NULL)
+		return fail_errno(-ENOMEM, "reading a disk");
+	int e = 0;
+	n = 0;
+	for (unsigned i = 0; e == 0 && i < c->count; i++) {
+		e = file_identity_of(c->files[i].path, &ids[n++]);
+		for (char **p = c->files[i].parts; e == 0 && p && *p; p++)
+			e = file_identity_of(*p, &ids[n++]);
+	}
+	if (e < 0)
+		return e;
+	*out = take_ptr(ids);
+	*count = n;
+	return 0;
+}
+
+static int recheck_chain(const struct chain *c,
+		const struct file_identity *before, uint32_t count)
+{
+	CLEANUP_FREE struct file_identity *after = NULL;
+	uint32_t n;
+	int e = chain_identities(c, &after, &n);
+	for (uint32_t i = 0; e == 0 && i < count; i++)
+		if (n != count || !file_identity_equal(&before[i], &after[i]))
+			return fail(-EBUSY,
+					"%s, or a file below it, changed while it was "
+					"read: is something using it?",
+					c->files[0].path);
+	return e;
+}
+
+static int store_through_nbd(struct domain_run *d, const struct disk_plan *plan,
+		const struct backup_file *f)
+{
+	struct nbd_source *nbd;
+	struct image_source source;
+	int e = nbd_source_open(&nbd, &plan->chain, d->b->run->workers);
+	if (e < 0)
+		return e;
+	nbd_source_fill(nbd, &source);
+	e = backup_snapshot_store(d->b, f, &source);
+	nbd_source_close(nbd);
+	return e;
+}
+
+static int store_chain(struct domain_run *d, const struct disk_plan *plan,
+		struct backup_file *f)
+{
+	CLEANUP_FREE struct file_identity *before = NULL;
+	CLEANUP_FREE char *reading = chain_reading(&plan->chain);
+	bool taken;
+	if (reading == NULL)
+		return fail_errno(-ENOMEM, "reading a disk");
+	int e = chain_identities(&plan->chain, &before, &f->identity_count);
+	if (e < 0)
+		return e;
+	f->identities = before;
+	f->reading = reading;
+	f->mtime_ns = now_ns();
+	for (uint32_t i = 0; i < f->identity_count; i++)
+		if (i == 0 || before[i].mtime_ns > f->mtime_ns)
+			f->mtime_ns = before[i].mtime_ns;
+	e = backup_snapshot_take_over(d->b, f, &taken);
+	if (e < 0 || taken)
+		return e;
+	e = store_through_nbd(d, plan, f);
+	return e < 0 ? e : recheck_chain(&plan->chain, before,
+					   f->identity_count);
+}
+
+/* --- a disk --- */
+
+static int store_guest_view(struct domain_run *d, const struct disk_plan *plan)
+{
+	char name[256];
+	const struct chain_file *top = &plan->chain.files[0];
+	snprintf(name, sizeof(name), "%.200s.raw", plan->disk->target);
+	struct backup_file f = { .name = name, .kind = FILE_DISK,
+		.mode = MODE_PRIVATE, .mtime_ns = INT64_MIN,
+		.source_path = top->path, .format = top->format,
+		.target = plan->disk->target };
+	int e = plan->plain ? backup_path(d->b, top->path, &f)
+			    : store_chain(d, plan, &f);
+	return e < 0 ? e : store_info(d, plan);
+}
+
+static int store_exactly(struct domain_run *d, const struct disk_plan *plan)
+{
+	int e = store_info(d, plan);
+	for (unsigned i = 0; e == 0 && i < plan->chain.count; i++) {
+		const struct chain_file *file = &plan->chain.files[i];
+		const char *paths[] = { file->path, NULL };
+		const char *const *next =
+				file->parts ? (const char *const *)file->parts
+					    : NULL;
+		for (const char *const *p = paths; e == 0 && *p;
+				p = p == paths && next ? next : p + 1) {
+			const char *slash = strrchr(*p, '/');
+			struct backup_file f = {
+				.name = slash ? slash + 1 : *p,
+				.kind = FILE_IMAGE, .mtime_ns = INT64_MIN,
+				.source_path = *p, .format = file->format,
+				.target = plan->disk->target
+			};
+			e = backup_path(d->b, *p, &f);
+		}
+	}
+	return e;
+}
+
+static int store_disk(struct domain_run *d, const struct disk_plan *plan)
+{
+	bool exact = d->b->run->options->exact;
+	const char *why_not = exact ? plan->why_not_exact : plan->why_not;
+	const char *target = plan->disk->target;
+	if (plan->empty)
+		return backup_snapshot_skip(d->b, target, "an empty drive");
+	if (plan->removable)
+		return backup_snapshot_skip(d->b, target,
+				"a removable medium, which is not backed up");
+	if (why_not != NULL) {
+		d->b->partly = true;
+		report_warning("domain %s: disk %s is not backed up: %s",
+				d->display, target, why_not);
+		return backup_snapshot_skip(d->b, target, why_not);
+	}
+	int e = exact ? store_exactly(d, plan) : store_guest_view(d, plan);
+	return e < 0 ? fail_within(e, "disk %s", target) : 0;
+}
+
+static int store_domain(struct domain_run *d)
+{
+	struct snapshot *s = d->b->snap;
+	s->uuid = strdup(d->domain->facts.uuid);
+	s->consistency = strdup("offline");
+	if (s->uuid == NULL || s->consistency == NULL)
+		return fail_errno(-ENOMEM, "making a snapshot");
+	int e = store_definition(d);
+	for (unsigned i = 0; e == 0 && i < d->domain->disk_count; i++)
+		e = store_disk(d, &d->domain->disks[i]);
+	if (e == 0)
+		e = domain_backup_recheck(d->domain);
+	return e < 0 ? e : backup_snapshot_commit(d->b);
+}
+
+static void backup_opened(struct backup_run *run, struct domain_backup *domain)
+{
+	struct backup_snapshot b;
+	char display[256];
+	struct domain_run d = { .b = &b, .domain = domain,
+		.display = name_display(display, sizeof(display),
+				domain->facts.name) };
+	int e = backup_snapshot_begin(
+			&b, run, domain->facts.name, SNAPSHOT_DOMAIN);
+	if (e == 0)
+		e = store_domain(&d);
+	if (e < 0 && !backup_run_broken(run, e))
+		report_error("domain %s: not backed up: %s", display,
+				error_text(e));
+	backup_snapshot_end(&b, domain->facts.name, e);
+}
+
+/* --- all of them --- */
+
+static void note_unopened(struct backup_run *run, const char *name, int err)
+{
+	struct backup_snapshot b = { .run = run };
+	char display[256];
+	report_error("domain %s: not backed up: %s",
+			name_display(display, sizeof(display), name),
+			error_text(err));
+	backup_snapshot_end(&b, name, err);
+}
+
+static uint64_t disks_size(const struct domain_backup *domain)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < domain->disk_count; i++) {
+		const struct disk_plan *p = &domain->disks[i];
+		if (!p->empty && !p->removable && p->why_not == NULL
+				&& p->chain.count != 0)
+			sum += p->plain ? p->chain.files[0].size
+					: p->chain.files[0].virtual_size;
+	}
+	return sum;
+}
+
+void backup_domains(struct backup_run *run, struct connection *c,
+		char *const *names, unsigned count)
+{
+	CLEANUP_FREE struct domain_backup **opened =
+			calloc(count + 1, sizeof(struct domain_backup *));
+	if (opened == NULL) {
+		run->failed++;
+		error_save(&run->broken, fail_errno(-ENOMEM, "starting"));
+		return;
+	}
+	/* All are looked at first, so that the progress bar knows the end. */
+	for (unsigned i = 0; i < count; i++) {
+		int e = domain_backup_open(&opened[i], c, names[i]);
+		if (e < 0)
+			note_unopened(run, names[i], e);
+		else
+			run->all_total += disks_size(opened[i]);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		if (opened[i] != NULL && run->broken.err == 0)
+			backup_opened(run, opened[i]);
+		domain_backup_close(opened[i]);
+	}
+}

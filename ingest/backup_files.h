@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Backing up files and block devices by path, and a stream. */
+#ifndef AMBERFS_INGEST_BACKUP_FILES_H
+#define AMBERFS_INGEST_BACKUP_FILES_H
+
+#include "backup_run.h"
+
+/* One snapshot of source NAME with all PATHS ("-": standard input, as a file
+ * named STDIN_NAME). A path that can't be read fails the snapshot. Adds its
+ * row to the report. */
+void backup_files(struct backup_run *run, const char *name,
+		const char *const *paths, int count, const char *stdin_name);
+
+/* One file byte for byte into a snapshot under way: unread if unchanged. F's
+ * identities are filled in here; its mode and mtime, if F->mtime_ns is
+ * INT64_MIN, are the file's. */
+int backup_path(struct backup_snapshot *b, const char *path,
+		struct backup_file *f);
+
+/* What PATH measures in bytes, for the progress bar; 0: unknown. */
+uint64_t backup_path_size(const char *path);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One run of `amberfs backup`: the session, the writer and the sums, shared by
+ * all sources of the run; and the making of one snapshot.
+ *
+ * Threading: everything here belongs to the main thread, but
+ * backup_run_progress, which any thread may call.
+ */
+#ifndef AMBERFS_INGEST_BACKUP_RUN_H
+#define AMBERFS_INGEST_BACKUP_RUN_H
+
+#include "../repo/base/error.h"
+#include "../repo/base/report.h"
+#include "../repo/image/image_writer.h"
+#include "../repo/session.h"
+#include "file_source.h"
+
+struct backup_options {
+	struct report_options report;
+	struct repository_options repository;
+	struct option_number jobs, level;
+	uint64_t bwlimit;	/* bytes a second; 0: none */
+	bool force_read;
+	bool exact;
+};
+
+enum backup_status { BACKUP_DONE, BACKUP_PARTLY, BACKUP_FAILED };
+
+struct backup_run {
+	const struct backup_options *options;
+	struct repository *repo;
+	struct session *session;
+	struct chunk_sink *sink;
+	struct image_reader *reader;
+	struct image_writer *writer;
+	struct throttle *throttle;
+	unsigned workers;
+
+	struct image_counts counts;	/* of the image under way */
+	uint64_t image_size;
+	uint64_t all_done, all_total;	/* bytes, finished images; all */
+	/* sums of finished images, bytes */
+	uint64_t read, holes, unchanged, same;
+
+	json_t *snapshots;	/* the report's rows */
+	unsigned done, partly, failed;
+	struct error_copy broken; /* .err != 0: the run can't go on */
+};
+
+/* Opens the repository, registers the session, starts the workers. */
+int backup_run_begin(struct backup_run *run, const char *repository,
+		const struct backup_options *o);
+/* Gives the index what is left and ends the session. NULL parts allowed. */
+void backup_run_end(struct backup_run *run);
+
+/* True if the failure is not the source's but the run's: the repository can't
+ * be written, or somebody interrupted. */
+bool backup_run_broken(struct backup_run *run, int err);
+
+/* --- one snapshot --- */
+
+struct backup_snapshot {
+	struct backup_run *run;
+	struct snapshot *snap;
+	struct snapshot *base;	/* the source's last one, published; or NULL */
+	struct chunk_sink_stats before;
+	uint64_t read_before;
+	bool partly;
+};
+
+/* SOURCE is the raw name. */
+int backup_snapshot_begin(struct backup_snapshot *b, struct backup_run *run,
+		const char *source, enum snapshot_kind kind);
+
+/* What is to be stored as a file of the snapshot. */
+struct backup_file {
+	const char *name;	/* raw, wanted */
+	enum file_kind kind;
+	uint32_t mode;
+	int64_t mtime_ns;
+	const char *source_path, *format, *target; /* raw, or NULL */
+	const char *reading;	/* or NULL */
+	const struct file_identity *identities;
+	uint32_t identity_count;
+};
+
+/* True, and the file is in the snapshot, if the base has it and all of its
+ * identities are valid and unchanged. */
+int backup_snapshot_take_over(struct backup_snapshot *b,
+		const struct backup_file *f, bool *taken);
+/* Reads and stores. */
+int backup_snapshot_store(struct backup_snapshot *b,
+		const struct backup_file *f, const struct image_source *source);
+/* A small text or JSON file from memory. */
+int backup_snapshot_store_text(struct backup_snapshot *b,
+		const struct backup_file *f, const char *text);
+/* Notes what is not in the snapshot, and why. */
+int backup_snapshot_skip(struct backup_snapshot *b, const char *target,
+		const char *reason);
+
+/* Everything durable, then the snapshot object. */
+int backup_snapshot_commit(struct backup_snapshot *b);
+/* Frees; adds the row to the report: ERR 0 done (or partly), else failed with
+ * the thread's error text. */
+void backup_snapshot_end(struct backup_snapshot *b, const char *source,
+		int err);
+
+#endif

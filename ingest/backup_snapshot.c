@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Making one snapshot (declared in backup_run.h):
+ *
+ *	1 the base's roots are published, then it is looked at again: from here
+ *	  no prune takes its chunks
+ *	2 each file is taken over unread, or read and stored
+ *	3 open frames end, data packs become durable, then tree packs
+ *	4 our own session is still there
+ *	5 the snapshot object: the one commit point
+ *	6 our own session is still there, else the snapshot is withdrawn
+ */
+#include "backup_run.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../repo/base/cleanup.h"
+#include "../repo/base/error.h"
+#include "../repo/base/interrupt.h"
+#include "../repo/format/name.h"
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int no_memory(void)
+{
+	return fail_errno(-ENOMEM, "making a snapshot");
+}
+
+/* --- the base --- */
+
+static int publish_base(struct backup_snapshot *b)
+{
+	struct repository *r = b->run->repo;
+	uint64_t size;
+	CLEANUP_FREE struct id *roots =
+			calloc(b->base->file_count + 1, sizeof(*roots));
+	if (roots == NULL)
+		return no_memory();
+	for (uint32_t i = 0; i < b->base->file_count; i++)
+		roots[i] = b->base->files[i].root.id;
+	int e = session_stand_on_all(b->run->session, roots,
+			b->base->file_count);
+	if (e < 0)
+		return e;
+	/* Forgotten just before we published: no base then. */
+	if (store_size(r->store, b->base->object, &size) < 0)
+		snapshot_free(take_ptr(b->base));
+	return 0;
+}
+
+/* A last snapshot that can't be read costs a full read, not the night. */
+static int find_base(struct backup_snapshot *b)
+{
+	int e = snapshot_latest(b->run->repo, b->snap->source, &b->base);
+	if (e == -ENOMEM)
+		return e;
+	if (e < 0) {
+		report_warning("the last snapshot of %s can't be read, so all is "
+			       "read again: %s",
+				b->snap->source, error_text(e));
+		return 0;
+	}
+	return b->base ? publish_base(b) : 0;
+}
+
+static int fill_snapshot(struct backup_snapshot *b, const char *source,
+		enum snapshot_kind kind)
+{
+	char host[256] = "";
+	struct snapshot *s = b->snap = snapshot_new();
+	if (s == NULL)
+		return no_memory();
+	gethostname(host, sizeof(host) - 1);
+	s->source = name_escape(source, strlen(source));
+	s->host = name_escape(host, strlen(host));
+	s->kind = kind;
+	s->started_ns = now_ns();
+	s->time = s->started_ns / 1000000000;
+	return s->source && s->host ? 0 : no_memory();
+}
+
+int backup_snapshot_begin(struct backup_snapshot *b, struct backup_run *run,
+		const char *source, enum snapshot_kind kind)
+{
+	*b = (struct backup_snapshot){ .run = run,
+		.read_before = run->read };
+	chunk_sink_stats(run->sink, &b->before);
+	int e = fill_snapshot(b, source, kind);
+	return e < 0 ? e : find_base(b);
+}
+
+/* --- files --- */
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* The base's record of the same thing: same kind, path and target. */
+static const struct snapshot_file *base_file(const struct backup_snapshot *b,
+		const char *source_path, const struct backup_file *f)
+{
+	for (uint32_t i = 0; b->base && i < b->base->file_count; i++) {
+		const struct snapshot_file *k = &b->base->files[i];
+		if (k->kind == f->kind && same_text(k->target, f->target)
+				&& same_text(k->source_path, source_path))
+			return k;
+	}
+	return NULL;
+}
+
+static char *escape(const char *raw)
+{
+	return raw ? name_escape(raw, strlen(raw)) : NULL;
+}
+
+static int fill_file(struct snapshot_file *to, const struct backup_snapshot *b,
+		const struct backup_file *f)
+{
+	char component[NAME_COMPONENT_MAX + 1];
+	CLEANUP_FREE char *name = escape(f->name);
+	if (name == NULL)
+		return no_memory();
+	name_component(component, name);
+	to->kind = f->kind;
+	to->mode = f->mode;
+	to->mtime_ns = f->mtime_ns;
+	to->name = snapshot_unique_name(b->snap, component);
+	to->source_path = escape(f->source_path);
+	to->format = f->format ? strdup(f->format) : NULL;
+	to->target = f->target ? strdup(f->target) : NULL;
+	to->reading = f->reading ? strdup(f->reading) : NULL;
+	to->identities = calloc(f->identity_count + 1, sizeof(*to->identities));
+	if (!to->name || (f->source_path && !to->source_path)
+			|| (f->format && !to->format)
+			|| (f->target && !to->target)
+			|| (f->reading && !to->reading) || !to->identities)
+		return no_memory();
+	to->identity_count = f->identity_count;
+	if (f->identity_count)
+		memcpy(to->identities, f->identities,
+				f->identity_count * sizeof(*f->identities));
+	return 0;
+}
+
+/* Puts the record made of F with ROOT and SIZE into the snapshot. */
+static int add_file(struct backup_snapshot *b, const struct backup_file *f,
+		const struct tree_root *root, uint64_t size)
+{
+	struct snapshot_file made = { .size = size, .root = *root };
+	int e = fill_file(&made, b, f);
+	struct snapshot_file *to = snapshot_add_file(b->snap);
+	if (to == NULL)
+		return no_memory();
+	*to = made; /* also when half-made: freed with the snapshot */
+	return e;
+}
+
+static int note_damaged_leaf(void *ctx, uint64_t offset,
+		const struct leaf *leaf)
+{
+	struct backup_run *run = ctx;
+	(void)offset;
+	for (uint32_t i = 0; i < leaf->count; i++)
+		if (!leaf->entries[i].hole
+				&& !image_reader_chunk_stored(run->reader,
+						&leaf->entries[i].id))
+			return 1;
+	return 0;
+}
+
+/* False if a chunk of the image is known to be damaged: then it must be read,
+ * so that what the source still has is stored anew. */
+static bool is_whole(struct backup_run *run, const struct snapshot_file *f)
+{
+	const struct image_walker w = { .leaf = note_damaged_leaf,
+		.ctx = run };
+	struct image *image;
+	if (!image_reader_any_damaged(run->reader))
+		return true;
+	if (image_open(&image, run->reader, &f->root, f->size) < 0)
+		return false;
+	int r = image_walk(image, &w);
+	image_close(image);
+	return r == 0;
+}
+
+static bool unchanged(const struct snapshot_file *k,
+		const struct backup_file *f)
+{
+	if (k->identity_count != f->identity_count || f->identity_count == 0
+			|| !same_text(k->reading, f->reading)
+			|| !same_text(k->format, f->format))
+		return false;
+	for (uint32_t i = 0; i < f->identity_count; i++)
+		if (!k->identities[i].valid
+				|| !file_identity_equal(&k->identities[i],
+						&f->identities[i]))
+			return false;
+	return true;
+}
+
+int backup_snapshot_take_over(struct backup_snapshot *b,
+		const struct backup_file *f, bool *taken)
+{
+	CLEANUP_FREE char *path = escape(f->source_path);
+	const struct snapshot_file *k = base_file(b, path, f);
+	*taken = k != NULL && !b->run->options->force_read && unchanged(k, f)
+			&& is_whole(b->run, k);
+	if (!*taken)
+		return 0;
+	report_verbose("%s: unchanged", k->name);
+	b->run->unchanged += k->size;
+	b->run->all_done += k->size;
+	/* The old identity, judged then, is what counts from now on too. */
+	struct backup_file same = *f;
+	same.identities = k->identities;
+	return add_file(b, &same, &k->root, k->size);
+}
+
+static void show_progress(void *ctx, struct progress_numbers *now)
+{
+	struct backup_run *run = ctx;
+	struct chunk_sink_stats st;
+	chunk_sink_stats(run->sink, &st);
+	now->done = run->counts.done;
+	now->total = run->image_size;
+	now->all_done = run->all_done + now->done;
+	now->all_total = run->all_total > run->image_size ? run->all_total : 0;
+	now->fresh = st.new_bytes;
+}
+
+static int write_image(struct backup_snapshot *b, const struct backup_file *f,
+		const struct image_source *source, struct tree_root *root,
+		uint64_t *size)
+{
+	struct backup_run *run = b->run;
+	CLEANUP_FREE char *path = escape(f->source_path);
+	const struct snapshot_file *k = base_file(b, path, f);
+	struct image *base = NULL;
+	char what[256];
+	if (k != NULL && image_open(&base, run->reader, &k->root, k->size) < 0)
+		base = NULL; /* nothing to compare with, then */
+	run->counts = (struct image_counts){ .done = 0 };
+	run->image_size = source->next ? 0 : source->size;
+	progress_begin(name_display(what, sizeof(what), f->name),
+			show_progress, run);
+	int e = image_write(run->writer, source, base, &run->counts,
+			&interrupt_flag, root, size);
+	progress_end();
+	run->read += run->counts.read;
+	run->holes += run->counts.holes;
+	run->same += run->counts.same;
+	run->all_done += run->counts.done;
+	image_close(base);
+	return e;
+}
+
+int backup_snapshot_store(struct backup_snapshot *b,
+		const struct backup_file *f, const struct image_source *source)
+{
+	struct tree_root root;
+	uint64_t size;
+	int e = write_image(b, f, source, &root, &size);
+	return e < 0 ? e : add_file(b, f, &root, size);
+}
+
+struct memory {
+	const char *bytes;
+};
+
+static int read_memory(void *ctx, unsigned worker, void *buf, size_t len,
+		uint64_t offset)
+{
+	const struct memory *m = ctx;
+	(void)worker;
+	memcpy(buf, m->bytes + offset, len);
+	return 0;
+}
+
+int backup_snapshot_store_text(struct backup_snapshot *b,
+		const struct backup_file *f, const char *text)
+{
+	struct memory m = { .bytes = text };
+	struct image_source source = { .size = strlen(text),
+		.read = read_memory, .ctx = &m };
+	return backup_snapshot_store(b, f, &source);
+}
+
+int backup_snapshot_skip(struct backup_snapshot *b, const char *target,
+		const char *reason)
+{
+	struct snapshot *s = b->snap;
+	void *more = realloc(s->skipped,
+			(s->skipped_count + 1) * sizeof(*s->skipped));
+	if (more == NULL)
+		return no_memory();
+	s->skipped = more;
+	struct snapshot_skipped *k = &s->skipped[s->skipped_count++];
+	k->target = escape(target);
+	k->reason = strdup(reason);
+	return k->target && k->reason ? 0 : no_memory();
+}
+
+/* --- the commit --- */
+
+static void finish_snapshot(struct backup_snapshot *b)
+{
+	struct chunk_sink_stats st;
+	struct snapshot *s = b->snap;
+	chunk_sink_stats(b->run->sink, &st);
+	s->finished_ns = now_ns();
+	s->sequence = snapshot_next_sequence(b->run->repo, s->source, b->base);
+	if (b->base != NULL)
+		s->predecessor = b->base->id;
+	s->read_bytes = b->run->read - b->read_before;
+	s->new_bytes = st.new_bytes - b->before.new_bytes;
+	s->stored_bytes = st.stored_bytes - b->before.stored_bytes;
+}
+
+int backup_snapshot_commit(struct backup_snapshot *b)
+{
+	struct backup_run *run = b->run;
+	int e = image_writer_flush(run->writer);
+	if (e == 0)
+		e = chunk_sink_barrier(run->sink, false);
+	if (e == 0)
+		e = session_check(run->session);
+	if (e == 0 && interrupt_flag)
+		e = fail(-ECANCELED, "interrupted");
+	if (e < 0)
+		return e;
+	finish_snapshot(b);
+	e = snapshot_commit(run->repo, b->snap);
+	if (e < 0)
+		return e;
+	e = session_check(run->session);
+	if (e < 0)
+		snapshot_forget(run->repo, b->snap);
+	return e;
+}
+
+static json_t *report_row(const struct backup_snapshot *b, const char *source,
+		int err)
+{
+	char time[UTC_TEXT_MAX];
+	CLEANUP_FREE char *name = name_escape(source, strlen(source));
+	json_t *row;
+	if (err < 0)
+		return json_pack("{s:s,s:s,s:s}", "source", name, "status",
+				"failed", "error", error_text(err));
+	row = snapshot_to_json(b->snap, true);
+	json_object_set_new(row, "status",
+			json_string(b->partly ? "partly" : "done"));
+	json_object_set_new(row, "time",
+			json_string(utc_format(time, b->snap->time)));
+	return row;
+}
+
+void backup_snapshot_end(struct backup_snapshot *b, const char *source,
+		int err)
+{
+	struct backup_run *run = b->run;
+	json_array_append_new(run->snapshots, report_row(b, source, err));
+	if (err < 0)
+		run->failed++;
+	else if (b->partly)
+		run->partly++;
+	else
+		run->done++;
+	snapshot_free(b->snap);
+	snapshot_free(b->base);
+	b->snap = b->base = NULL;
+}

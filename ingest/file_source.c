@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reading files and devices. Before a worker reads from a window it asks which
+ * of its pages are in the page cache (mincore); the others it asks for a little
+ * ahead of its reads and drops behind them. The kernel's own readahead is off
+ * for the descriptor, as it would add pages that nobody accounts for.
+ *
+ * mincore tells the truth only to who may write the file; to others all pages
+ * seem to be cached, and then none is dropped.
+ */
+#include "file_source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../repo/base/bytes.h"
+#include "../repo/base/cleanup.h"
+#include "../repo/base/device.h"
+#include "../repo/base/error.h"
+
+#define PAGE 4096u
+#define WINDOW (16u << 20)
+#define WINDOW_PAGES (WINDOW / PAGE)
+#define AHEAD (2u << 20)
+/* A file changed later than this before it was opened may change again without
+ * its times showing it. */
+#define SETTLED_NS 2000000000LL
+
+/* What one worker knows of the window it reads in. */
+struct window {
+	uint64_t start;		/* UINT64_MAX: none */
+	uint64_t asked;		/* asked for up to here */
+	bool any_missing;
+	uint8_t resident[WINDOW_PAGES];
+};
+
+struct file_source {
+	int fd;
+	char *path;
+	struct stat st;
+	uint64_t size;
+	int64_t opened_ns;
+	unsigned workers;
+	struct window *windows;
+};
+
+static int64_t to_ns(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return to_ns(now);
+}
+
+/* --- identity --- */
+
+static void identity_from_stat(const struct stat *st, int64_t at_ns,
+		struct file_identity *out)
+{
+	int64_t mtime = to_ns(st->st_mtim), ctime = to_ns(st->st_ctim);
+	int64_t last = mtime > ctime ? mtime : ctime;
+	*out = (struct file_identity){
+		.valid = S_ISREG(st->st_mode) && at_ns - last > SETTLED_NS,
+		.device = st->st_dev, .inode = st->st_ino,
+		.size = (uint64_t)st->st_size, .mtime_ns = mtime,
+		.ctime_ns = ctime
+	};
+}
+
+bool file_identity_equal(const struct file_identity *a,
+		const struct file_identity *b)
+{
+	return a->device == b->device && a->inode == b->inode
+			&& a->size == b->size && a->mtime_ns == b->mtime_ns
+			&& a->ctime_ns == b->ctime_ns;
+}
+
+/* Opens and, for a regular file, fsyncs: only then do its times tell of every
+ * write through a mapping. */
+static int open_settled(const char *path, struct stat *st)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK
+					| O_NOCTTY);
+	if (fd < 0)
+		return fail_errno(-errno, "opening %s", path);
+	if (fstat(fd, st) < 0)
+		return fail_errno(-errno, "looking at %s", path);
+	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
+		return fail(-EINVAL,
+				"%s is neither a file nor a block device", path);
+	if (S_ISREG(st->st_mode) && (fsync(fd) < 0 || fstat(fd, st) < 0))
+		return fail_errno(-errno, "flushing %s before reading it", path);
+	return take_fd(&fd);
+}
+
+int file_identity_of(const char *path, struct file_identity *out)
+{
+	struct stat st;
+	CLEANUP_FD int fd = open_settled(path, &st);
+	if (fd < 0)
+		return fd;
+	identity_from_stat(&st, now_ns(), out);
+	return 0;
+}
+
+/* --- opening --- */
+
+void file_source_close(struct file_source *s)
+{
+	if (s == NULL)
+		return;
+	if (s->fd >= 0)
+		close(s->fd);
+	free(s->path);
+	free(s->windows);
+	free(s);
+}
+
+static int set_size(struct file_source *s)
+{
+	s->size = (uint64_t)s->st.st_size;
+	if (!S_ISBLK(s->st.st_mode))
+		return 0;
+	int r = device_size(s->fd, &s->size);
+	return r < 0 ? fail_errno(r, "asking %s for its size", s->path) : 0;
+}
+
+int file_source_open(struct file_source **out, const char *path,
+		unsigned workers)
+{
+	struct file_source *s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return fail_errno(-ENOMEM, "opening %s", path);
+	s->fd = -1;
+	s->workers = workers;
+	s->path = strdup(path);
+	s->windows = calloc(workers, sizeof(*s->windows));
+	int r = s->path && s->windows ? 0
+				      : fail_errno(-ENOMEM, "opening %s", path);
+	if (r == 0) {
+		r = s->fd = open_settled(path, &s->st);
+		s->opened_ns = now_ns();
+	}
+	if (r >= 0)
+		r = set_size(s);
+	if (r < 0) {
+		file_source_close(s);
+		return r;
+	}
+	for (unsigned i = 0; i < workers; i++)
+		s->windows[i].start = UINT64_MAX;
+	posix_fadvise(s->fd, 0, 0, POSIX_FADV_RANDOM);
+	*out = s;
+	return 0;
+}
+
+uint64_t file_source_size(const struct file_source *s)
+{
+	return s->size;
+}
+
+const struct stat *file_source_stat(const struct file_source *s)
+{
+	return &s->st;
+}
+
+void file_source_identity(const struct file_source *s,
+		struct file_identity *out)
+{
+	identity_from_stat(&s->st, s->opened_ns, out);
+}
+
+int file_source_recheck(struct file_source *s)
+{
+	struct file_identity before, after;
+	struct stat st;
+	uint64_t size = 0;
+	if (fstat(s->fd, &st) < 0)
+		return fail_errno(-errno, "looking at %s again", s->path);
+	identity_from_stat(&s->st, 0, &before);
+	identity_from_stat(&st, 0, &after);
+	if (S_ISBLK(st.st_mode)) {
+		if (device_size(s->fd, &size) < 0 || size != s->size)
+			return fail(-EBUSY,
+					"%s changed its size while it was read",
+					s->path);
+		return 0;
+	}
+	if (!file_identity_equal(&before, &after))
+		return fail(-EBUSY,
+				"%s changed while it was read: is something using it?",
+				s->path);
+	return 0;
+}
+
+/* --- the page cache --- */
+
+/* Learns which pages of the window at START are cached. */
+static void enter_window(struct file_source *s, struct window *w,
+		uint64_t start)
+{
+	size_t len = min_u64(WINDOW, s->size - start);
+	w->start = w->asked = start;
+	w->any_missing = false;
+	memset(w->resident, 1, sizeof(w->resident));
+	void *map = mmap(NULL, len, PROT_READ, MAP_SHARED, s->fd,
+			(off_t)start);
+	if (map == MAP_FAILED)
+		return;
+	if (mincore(map, len, w->resident) < 0)
+		memset(w->resident, 1, sizeof(w->resident));
+	munmap(map, len);
+	for (size_t i = 0; i < (len + PAGE - 1) / PAGE; i++) {
+		w->resident[i] &= 1;
+		if (!w->resident[i])
+			w->any_missing = true;
+	}
+}
+
+/* ADVICE for each run of pages in [from, to) that were not cached. */
+static void advise_missing(struct file_source *s, struct window *w,
+		uint64_t from, uint64_t to, int advice)
+{
+	uint64_t first = (from - w->start) / PAGE;
+	uint64_t end = min_u64((to - w->start + PAGE - 1) / PAGE, WINDOW_PAGES);
+	while (first < end) {
+		uint64_t last = first;
+		while (last < end && !w->resident[last])
+			last++;
+		if (last > first)
+			posix_fadvise(s->fd, (off_t)(w->start + first * PAGE),
+					(off_t)((last - first) * PAGE), advice);
+		first = last + 1;
+	}
+}
+
+/* --- reading --- */
+
+static int read_exactly(struct file_source *s, void *buf, size_t len,
+		uint64_t offset)
+{
+	uint8_t *to = buf;
+	while (len > 0) {
+		ssize_t n = pread(s->fd, to, len, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail_errno(-errno, "reading %s at byte %llu",
+					s->path, (unsigned long long)offset);
+		if (n == 0)
+			return fail(-EBUSY, "%s became shorter while it was read",
+					s->path);
+		to += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* A piece that lies within one window. */
+static int read_in_window(struct file_source *s, struct window *w, void *buf,
+		size_t len, uint64_t offset)
+{
+	uint64_t start = offset / WINDOW * WINDOW;
+	if (w->start != start)
+		enter_window(s, w, start);
+	if (!w->any_missing)
+		return read_exactly(s, buf, len, offset);
+	uint64_t ahead = min_u64(offset + len + AHEAD,
+			min_u64(start + WINDOW, s->size));
+	uint64_t from = max_u64(w->asked, offset);
+	if (ahead > from) {
+		advise_missing(s, w, from, ahead, POSIX_FADV_WILLNEED);
+		w->asked = ahead;
+	}
+	int r = read_exactly(s, buf, len, offset);
+	advise_missing(s, w, offset, offset + len, POSIX_FADV_DONTNEED);
+	return r;
+}
+
+static int read_file(void *ctx, unsigned worker, void *buf, size_t len,
+		uint64_t offset)
+{
+	struct file_source *s = ctx;
+	uint8_t *to = buf;
+	while (len > 0) {
+		size_t n = min_u64(len, WINDOW - offset % WINDOW);
+		int r = read_in_window(
+				s, &s->windows[worker], to, n, offset);
+		if (r < 0)
+			return r;
+		to += n;
+		offset += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int extent(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
+		bool *hole, uint64_t *end)
+{
+	struct file_source *s = ctx;
+	(void)worker;
+	*hole = false;
+	*end = limit;
+	off_t data = lseek(s->fd, (off_t)offset, SEEK_DATA);
+	if (data < 0 && errno == ENXIO) {
+		*hole = true;
+		return 0;
+	}
+	if (data < 0) /* no map of holes here: all is data */
+		return 0;
+	if ((uint64_t)data > offset) {
+		*hole = true;
+		*end = min_u64((uint64_t)data, limit);
+		return 0;
+	}
+	off_t next = lseek(s->fd, (off_t)offset, SEEK_HOLE);
+	if (next > (off_t)offset)
+		*end = min_u64((uint64_t)next, limit);
+	return 0;
+}
+
+void file_source_fill(struct file_source *s, struct image_source *source)
+{
+	*source = (struct image_source){ .size = s->size, .read = read_file,
+		.extent = extent, .ctx = s };
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A regular file or block device as a source of bytes: holes by
+ * SEEK_DATA/SEEK_HOLE, and without a trace in the page cache: pages that were
+ * not there before are dropped after they were read.
+ *
+ * Threading: read and extent may run at once for different workers.
+ */
+#ifndef AMBERFS_INGEST_FILE_SOURCE_H
+#define AMBERFS_INGEST_FILE_SOURCE_H
+
+#include <sys/stat.h>
+
+#include "../repo/image/image_writer.h"
+
+struct file_source;
+
+/* Opens PATH (following links), fsyncs a regular file, and looks at it.
+ * WORKERS as the image writer's. -EINVAL: neither file nor block device. */
+int file_source_open(struct file_source **out, const char *path,
+		unsigned workers);
+void file_source_close(struct file_source *s); /* NULL allowed */
+void file_source_fill(struct file_source *s, struct image_source *source);
+
+uint64_t file_source_size(const struct file_source *s); /* bytes */
+const struct stat *file_source_stat(const struct file_source *s);
+
+/* Who the file was when it was opened. Valid only for a regular file whose
+ * last change was over 2 s before that. */
+void file_source_identity(const struct file_source *s,
+		struct file_identity *out);
+
+/* 0 if it is still what it was, -EBUSY with a text if it changed. */
+int file_source_recheck(struct file_source *s);
+
+/* The identity of PATH by itself (fsynced first), for files that somebody else
+ * reads for us. */
+int file_identity_of(const char *path, struct file_identity *out);
+bool file_identity_equal(const struct file_identity *a,
+		const struct file_identity *b);
+
+#endif
