@@ -263,6 +263,13 @@ static json_t *info_specific(const struct chain_file *f, const char *key)
 	return json_object_get(json_object_get(specific, "data"), key);
 }
 
+static uint64_t allocated_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) < 0 ? 0 : (uint64_t)st.st_blocks * 512;
+}
+
 /* A VMDK may be a list of further files. */
 static int read_parts(struct chain_file *f)
 {
@@ -283,8 +290,9 @@ static int read_parts(struct chain_file *f)
 		if (!name || strcmp(name, f->path) == 0)
 			continue;
 		f->parts[parts] = beside(f->path, name);
-		if (!f->parts[parts++])
+		if (!f->parts[parts])
 			return -ENOMEM;
+		f->allocated += allocated_of(f->parts[parts++]);
 	}
 	return 0;
 }

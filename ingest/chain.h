@@ -27,7 +27,7 @@ struct chain_file {
 	uint64_t slice_offset, slice_size;
 	uint64_t device, inode;
 	uint64_t size;		/* of the file or device, bytes */
-	uint64_t allocated;	/* of the file; of a device: all */
+	uint64_t allocated;	/* of the file and its parts; a device: all */
 	uint64_t virtual_size;	/* what the guest sees of it */
 	json_t *info;		/* what qemu-img info says; NULL for a raw file
 				   when CHAIN_NO_RAW_INFO was asked */

@@ -15,12 +15,12 @@ struct domain {
 	virDomainPtr handle;
 };
 
-/* Indexed by libvirt's numbers; the words are those of `virsh domstate
- * --reason`. */
+/* Indexed by libvirt's numbers, in the words of virsh (which says "idle" for
+ * blocked). */
 static const char *const state_names[] = {
 	[VIR_DOMAIN_NOSTATE] = "no state",
 	[VIR_DOMAIN_RUNNING] = "running",
-	[VIR_DOMAIN_BLOCKED] = "idle",
+	[VIR_DOMAIN_BLOCKED] = "blocked",
 	[VIR_DOMAIN_PAUSED] = "paused",
 	[VIR_DOMAIN_SHUTDOWN] = "in shutdown",
 	[VIR_DOMAIN_SHUTOFF] = "shut off",

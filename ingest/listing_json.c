@@ -57,7 +57,7 @@ static json_t *chain_json(const struct chain *chain)
 				"path", text(f->path), "format",
 				text(f->format), "virtual_size",
 				size(f->virtual_size, f->understood),
-				"allocated_size",
+				"allocated",
 				size(f->allocated, f->seen)));
 	}
 	return array;
@@ -69,6 +69,14 @@ static json_t *slice_json(const struct disk_source *s)
 		return json_null();
 	return json_pack("{s:I, s:I}", "offset", (json_int_t)s->slice_offset,
 			"size", (json_int_t)s->slice_size);
+}
+
+static bool is_encrypted(const struct listed_disk *d)
+{
+	for (unsigned i = 0; i < d->plan.chain.count; i++)
+		if (d->plan.chain.files[i].encrypted)
+			return true;
+	return d->plan.disk->source.encrypted;
 }
 
 static json_t *disk_json(const struct listed_disk *d)
@@ -86,9 +94,9 @@ static json_t *disk_json(const struct listed_disk *d)
 			"readonly", disk->readonly,
 			"shareable", disk->shareable,
 			"transient", disk->transient,
-			"encrypted", disk->source.encrypted,
+			"encrypted", is_encrypted(d),
 			"virtual_size", size(d->virtual_size, d->sizes_known),
-			"allocated_size", size(d->allocated, d->sizes_known),
+			"allocated", size(d->allocated, d->sizes_known),
 			"chain", chain_json(&d->plan.chain),
 			"can_back_up", !d->why_not, "reason", text(d->why_not),
 			"left_out_by_default", d->plan.removable);

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Goal of this test: every form of a disk in a domain's XML is understood as
+ * libvirt means it, and hostile XML is refused. */
+#include "../../repo/base/error.h" /* before cmocka.h, which has a fail() */
+#include "../../ingest/disk_xml.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define HEAD "<domain type='kvm'><name>a &amp; b</name><uuid>u-1</uuid>"
+
+static struct domain_xml *parse(const char *xml)
+{
+	struct domain_xml *d = NULL;
+	int err = disk_xml_parse(&d, xml, strlen(xml));
+
+	if (err)
+		fail_msg("%s", error_text(err));
+	return d;
+}
+
+/* One disk's XML in a domain. */
+static struct domain_xml *parse_disk(const char *disk)
+{
+	struct domain_xml *d;
+	char *xml;
+
+	assert_true(asprintf(&xml, HEAD "<devices>%s</devices></domain>",
+				    disk) > 0);
+	d = parse(xml);
+	free(xml);
+	assert_int_equal(d->disk_count, 1);
+	return d;
+}
+
+static void refused(const char *xml)
+{
+	struct domain_xml *d = NULL;
+
+	assert_int_equal(disk_xml_parse(&d, xml, strlen(xml)), -EBADMSG);
+	assert_null(d);
+}
+
+static void test_file_with_chain(void **state)
+{
+	struct domain_xml *d = parse_disk(
+		"<disk type='file' device='disk'>"
+		"<driver name='qemu' type='qcow2' cache='none'/>"
+		"<source file='/a b/&quot;x&apos; &#xFC;&#10;.qcow2' index='2'/>"
+		"<backingStore type='file' index='3'><format type='qcow2'/>"
+		"<source file='/base1'/>"
+		"<backingStore type='block'><format type='raw'/>"
+		"<source dev='/dev/vg/base0'/><backingStore/></backingStore>"
+		"</backingStore>"
+		"<mirror type='file' file='/copy'><source file='/copy'/>"
+		"<backingStore/></mirror>"
+		"<target dev='vda' bus='virtio'/></disk>");
+	const struct domain_disk *k = &d->disks[0];
+	const struct disk_source *b;
+
+	(void)state;
+	assert_string_equal(d->name, "a & b");
+	assert_string_equal(d->uuid, "u-1");
+	assert_string_equal(k->target, "vda");
+	assert_string_equal(k->bus, "virtio");
+	assert_int_equal(k->device, DEVICE_DISK);
+	assert_false(k->readonly || k->shareable || k->transient);
+	assert_int_equal(k->source.type, SOURCE_FILE);
+	assert_string_equal(k->source.path, "/a b/\"x' \xc3\xbc\n.qcow2");
+	assert_string_equal(k->source.format, "qcow2");
+	assert_false(k->source.ends);
+	b = k->source.backing;
+	assert_string_equal(b->path, "/base1");
+	assert_string_equal(b->format, "qcow2");
+	b = b->backing;
+	assert_int_equal(b->type, SOURCE_BLOCK);
+	assert_string_equal(b->path, "/dev/vg/base0");
+	assert_string_equal(b->format, "raw");
+	assert_true(b->ends);
+	assert_null(b->backing);
+	disk_xml_free(d);
+}
+
+/* The mirror's <source> stands where a search would find it first. */
+static void test_mirror_is_ignored(void **state)
+{
+	struct domain_xml *d = parse_disk(
+		"<disk type='file'><mirror type='file'>"
+		"<source file='/copy'/><backingStore/></mirror>"
+		"<source file='/real'/><target dev='sda'/></disk>");
+
+	(void)state;
+	assert_string_equal(d->disks[0].source.path, "/real");
+	assert_false(d->disks[0].source.ends);
+	assert_int_equal(d->disks[0].device, DEVICE_DISK);
+	assert_null(d->disks[0].bus);
+	assert_null(d->disks[0].source.format);
+	disk_xml_free(d);
+}
+
+static void test_block_lun(void **state)
+{
+	struct domain_xml *d = parse_disk(
+		"<disk type='block' device='lun' rawio='yes'>"
+		"<driver name='qemu' type='raw'/><source dev='/dev/sda'/>"
+		"<target dev='sdc' bus='scsi'/><shareable/></disk>");
+
+	(void)state;
+	assert_int_equal(d->disks[0].device, DEVICE_LUN);
+	assert_int_equal(d->disks[0].source.type, SOURCE_BLOCK);
+	assert_string_equal(d->disks[0].source.path, "/dev/sda");
+	assert_true(d->disks[0].shareable);
+	disk_xml_free(d);
+}
+
+static void test_volume(void **state)
+{
+	struct domain_xml *d = parse_disk(
+		"<disk type='volume'><driver type='qcow2'/>"
+		"<source pool='p' volume='v 1'/><target dev='vdb'/></disk>");
+
+	(void)state;
+	assert_int_equal(d->disks[0].source.type, SOURCE_VOLUME);
+	assert_true(d->disks[0].source.present);
+	assert_string_equal(d->disks[0].source.pool, "p");
+	assert_string_equal(d->disks[0].source.volume, "v 1");
+	disk_xml_free(d);
+}
+
+static void test_network(void **state)
+{
+	struct domain_xml *d = parse_disk(
+		"<disk type='network'><source protocol='rbd' name='p/i'>"
+		"<host name='m1' port='6789'/><host name='m2'/>"
+		"</source><target dev='vda'/></disk>");
+
+	(void)state;
+	assert_int_equal(d->disks[0].source.type, SOURCE_NETWORK);
+	assert_string_equal(d->disks[0].source.protocol, "rbd");
+	assert_string_equal(d->disks[0].source.name, "p/i");
+	assert_string_equal(d->disks[0].source.host, "m1:6789");
+	disk_xml_free(d);
+	d = parse_disk("<disk type='network'><source protocol='nbd'>"
+		"<host transport='unix' socket='/s'/></source>"
+		"<target dev='vda'/></disk>");
+	assert_string_equal(d->disks[0].source.host, "/s");
+	disk_xml_free(d);
+}
+
+static void test_dir_nvme_vhostuser(void **state)
+{
+	struct domain_xml *d = parse(HEAD "<devices>"
+		"<disk type='dir'><source dir='/d'/><target dev='a'/>"
+		"<readonly/></disk>"
+		"<disk type='nvme'><source type='pci' namespace='1'>"
+		"<address domain='0' bus='1' slot='0' function='0'/></source>"
+		"<target dev='b'/></disk>"
+		"<disk type='vhostuser'><source type='unix' path='/s'/>"
+		"<target dev='c'/></disk>"
+		"<disk type='later'><source x='y'/><target dev='d'/></disk>"
+		"</devices></domain>");
+
+	(void)state;
+	assert_int_equal(d->disk_count, 4);
+	assert_int_equal(d->disks[0].source.type, SOURCE_DIR);
+	assert_true(d->disks[0].readonly);
+	assert_int_equal(d->disks[1].source.type, SOURCE_NVME);
+	assert_true(d->disks[1].source.present);
+	assert_int_equal(d->disks[2].source.type, SOURCE_VHOSTUSER);
+	assert_string_equal(d->disks[2].source.path, "/s");
+	assert_int_equal(d->disks[3].source.type, SOURCE_OTHER);
+	disk_xml_free(d);
+}
+
+static void test_drives(void **state)
+{
+	struct domain_xml *d = parse(HEAD "<devices>"
+		"<disk type='file' device='cdrom'><target dev='sda'/></disk>"
+		"<disk type='file' device='cdrom'>"
+		"<source file='/x.iso' startupPolicy='optional'/>"
+		"<target dev='sdb'/><readonly/></disk>"
+		"<disk type='block' device='floppy'><source/>"
+		"<target dev='fda'/></disk></devices></domain>");
+
+	(void)state;
+	assert_int_equal(d->disks[0].device, DEVICE_CDROM);
+	assert_false(d->disks[0].source.present);
+	assert_true(d->disks[1].source.present);
+	assert_string_equal(d->disks[1].source.startup_policy, "optional");
+	assert_int_equal(d->disks[2].device, DEVICE_FLOPPY);
+	assert_false(d->disks[2].source.present);
+	disk_xml_free(d);
+}
+
+static void test_slice_transient_encrypted(void **state)
+{
+	struct domain_xml *d = parse(HEAD "<devices>"
+		"<disk type='file'><source file='/s'><slices>"
+		"<slice type='storage' offset='1048576' size='8388608'/>"
+		"</slices></source><target dev='a'/><transient/></disk>"
+		"<disk type='file'><source file='/e'>"
+		"<encryption format='luks'/></source><target dev='b'/></disk>"
+		"<disk type='file'><source file='/e'/>"
+		"<encryption format='luks'/><target dev='c'/></disk>"
+		"</devices></domain>");
+
+	(void)state;
+	assert_true(d->disks[0].transient);
+	assert_true(d->disks[0].source.sliced);
+	assert_true(d->disks[0].source.slice_offset == 1048576);
+	assert_true(d->disks[0].source.slice_size == 8388608);
+	assert_false(d->disks[0].source.encrypted);
+	assert_true(d->disks[1].source.encrypted);
+	assert_true(d->disks[2].source.encrypted);
+	disk_xml_free(d);
+}
+
+static void test_firmware(void **state)
+{
+	struct domain_xml *d = parse(HEAD "<os><type>hvm</type>"
+		"<loader readonly='yes'>/OVMF_CODE.fd</loader>"
+		"<nvram template='/OVMF_VARS.fd'>/n v.fd</nvram>"
+		"<kernel>/k</kernel><initrd>/i</initrd></os></domain>");
+
+	(void)state;
+	assert_string_equal(d->loader, "/OVMF_CODE.fd");
+	assert_string_equal(d->nvram, "/n v.fd");
+	assert_string_equal(d->nvram_template, "/OVMF_VARS.fd");
+	assert_string_equal(d->kernel, "/k");
+	assert_string_equal(d->initrd, "/i");
+	assert_int_equal(d->disk_count, 0);
+	disk_xml_free(d);
+	d = parse(HEAD "<os><nvram type='file'><source file='/m.fd'/></nvram>"
+		"</os></domain>");
+	assert_string_equal(d->nvram, "/m.fd");
+	disk_xml_free(d);
+}
+
+static void test_refusals(void **state)
+{
+	(void)state;
+	refused("");
+	refused("<domain>");
+	refused("<pool><name>x</name></pool>");
+	refused("<domain type='kvm'/>");
+	refused("<!DOCTYPE domain [<!ENTITY e SYSTEM 'file:///etc/passwd'>]>"
+		HEAD "<os><kernel>&e;</kernel></os></domain>");
+	refused("<!DOCTYPE d [<!ENTITY a 'aaaaaaaaaa'>"
+		"<!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;'>]>" HEAD "</domain>");
+	refused(HEAD "<devices><disk type='file'><source file='/x'/></disk>"
+		"</devices></domain>"); /* without a target */
+	refused(HEAD "<devices><disk type='file'><source file='/x'><slices>"
+		"<slice type='storage' offset='-1' size='5'/></slices>"
+		"</source><target dev='a'/></disk></devices></domain>");
+	refused(HEAD "<devices><disk type='file'><source file='/x'><slices>"
+		"<slice type='storage' offset='9223372036854775807' size='9'/>"
+		"</slices></source><target dev='a'/></disk></devices>"
+		"</domain>");
+}
+
+static void test_deep_chain(void **state)
+{
+	char *xml = NULL;
+	size_t len;
+	FILE *f = open_memstream(&xml, &len);
+	struct domain_xml *d = NULL;
+
+	(void)state;
+	fputs(HEAD "<devices><disk type='file'><target dev='a'/>", f);
+	fputs("<source file='/x'/>", f);
+	for (int i = 0; i < 100000; i++)
+		fputs("<backingStore type='file'><source file='/x'/>", f);
+	for (int i = 0; i < 100000; i++)
+		fputs("</backingStore>", f);
+	fputs("</disk></devices></domain>", f);
+	fclose(f);
+	assert_int_equal(disk_xml_parse(&d, xml, len), -EBADMSG);
+	free(xml);
+}
+
+static void test_too_large(void **state)
+{
+	char *xml = calloc(1, DISK_XML_MAX + 2);
+	struct domain_xml *d = NULL;
+
+	(void)state;
+	assert_non_null(xml);
+	memset(xml, ' ', DISK_XML_MAX + 1);
+	assert_int_equal(disk_xml_parse(&d, xml, DISK_XML_MAX + 1), -EBADMSG);
+	free(xml);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_file_with_chain),
+		cmocka_unit_test(test_mirror_is_ignored),
+		cmocka_unit_test(test_block_lun),
+		cmocka_unit_test(test_volume),
+		cmocka_unit_test(test_network),
+		cmocka_unit_test(test_dir_nvme_vhostuser),
+		cmocka_unit_test(test_drives),
+		cmocka_unit_test(test_slice_transient_encrypted),
+		cmocka_unit_test(test_firmware),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_deep_chain),
+		cmocka_unit_test(test_too_large),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

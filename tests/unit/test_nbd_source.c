@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Goal of this test: chains are followed only by formats that were given, and
+ * what qemu-nbd shows of them is read right, holes included. */
+#include "../../repo/base/error.h" /* before cmocka.h, which has a fail() */
+#include "../../ingest/child.h"
+#include "../../ingest/nbd_source.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define SIZE ((size_t)48 << 20)
+#define SPAN ((size_t)16 << 20)
+#define WORKERS 3
+
+static char folder[64];
+
+static char *in_folder(const char *name)
+{
+	char *path;
+
+	assert_true(asprintf(&path, "%s/%s", folder, name) > 0);
+	return path;
+}
+
+/* Runs a command in the folder; words are separated by '|'. */
+static void run(const char *words)
+{
+	char *copy = strdup(words), *save = NULL, *out = NULL;
+	char *argv[32] = { NULL };
+	int n = 0, err;
+
+	for (char *w = strtok_r(copy, "|", &save); w;
+			w = strtok_r(NULL, "|", &save))
+		argv[n++] = w;
+	err = child_run(argv, 1 << 20, &out);
+	if (err)
+		fail_msg("%s: %s", words, error_text(err));
+	free(out);
+	free(copy);
+}
+
+static void *slurp(const char *path, size_t *len)
+{
+	int fd = open(path, O_RDONLY);
+	struct stat st;
+	char *buf;
+
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	*len = (size_t)st.st_size;
+	buf = malloc(*len + 1);
+	assert_int_equal(read(fd, buf, *len), (ssize_t)*len);
+	close(fd);
+	return buf;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	strcpy(folder, "/var/tmp/amb.XXXXXX");
+	if (!mkdtemp(folder) || chdir(folder) < 0)
+		return -1;
+	if (access("/usr/bin/qemu-nbd", X_OK) < 0) {
+		rmdir(folder);
+		exit(77);
+	}
+	run("qemu-img|create|-q|-f|raw|base.raw|48M");
+	run("qemu-io|-f|raw|-c|write -q -P 1 0 1M|-c|write -q -P 2 20M 8k"
+	    "|-c|write -q -P 3 47M 1M|base.raw");
+	run("qemu-img|create|-q|-f|qcow2|-F|raw|-b|base.raw|a,b=c d.qcow2");
+	run("qemu-io|-f|qcow2|-c|write -q -P 4 512k 1M|-c|write -q -z 20M 64k"
+	    "|a,b=c d.qcow2");
+	run("qemu-img|create|-q|-f|qcow2|-F|qcow2|-b|./a,b=c d.qcow2"
+	    "|\xc3\xbcn'i\"x.qcow2");
+	run("qemu-io|-f|qcow2|-c|write -q -P 5 30M 3M|\xc3\xbcn'i\"x.qcow2");
+	run("qemu-img|convert|-f|qcow2|-O|raw|\xc3\xbcn'i\"x.qcow2|flat.raw");
+	return 0;
+}
+
+/* As images of the time before qemu insisted: the header names a backing file
+ * but not its format. The header's extension becomes one that nobody knows. */
+static void forget_backing_format(const char *name)
+{
+	static const unsigned char format_tag[4] = { 0xe2, 0x79, 0x2a, 0xca };
+	size_t len;
+	char *bytes = slurp(name, &len);
+	char *tag = memmem(bytes, len, format_tag, 4);
+	int fd = open(name, O_WRONLY);
+
+	assert_non_null(tag);
+	assert_int_equal(pwrite(fd, "1234", 4, tag - bytes), 4);
+	close(fd);
+	free(bytes);
+}
+
+static int tear_down(void **state)
+{
+	DIR *d = opendir(folder);
+	struct dirent *e;
+
+	(void)state;
+	while (d && (e = readdir(d)) != NULL)
+		unlink(e->d_name);
+	if (d)
+		closedir(d);
+	return rmdir(folder);
+}
+
+static int resolve(struct chain *chain, const char *name, const char *format)
+{
+	char *path = in_folder(name);
+	struct disk_source s = { .type = SOURCE_FILE, .present = true,
+		.path = path, .format = (char *)format };
+	int err = chain_resolve(chain, &s, NULL, 0);
+
+	free(path);
+	return err;
+}
+
+static void resolve_fine(struct chain *chain, const char *name,
+		const char *format)
+{
+	int err = resolve(chain, name, format);
+
+	if (err)
+		fail_msg("%s: %s", name, error_text(err));
+}
+
+static void test_chain(void **state)
+{
+	struct chain chain;
+	char *reading;
+
+	(void)state;
+	resolve_fine(&chain, "\xc3\xbcn'i\"x.qcow2", "qcow2");
+	assert_int_equal(chain.count, 3);
+	assert_string_equal(chain.files[0].format, "qcow2");
+	assert_string_equal(chain.files[1].format, "qcow2");
+	assert_string_equal(chain.files[2].format, "raw");
+	assert_non_null(strstr(chain.files[1].path, "/a,b=c d.qcow2"));
+	assert_non_null(strstr(chain.files[2].path, "/base.raw"));
+	assert_true(chain.files[0].virtual_size == SIZE);
+	assert_non_null(chain.files[2].info);
+	assert_false(chain_is_plain(&chain));
+	reading = chain_reading(&chain);
+	assert_non_null(strstr(reading, "\"driver\":\"raw\""));
+	free(reading);
+	chain_clear(&chain);
+}
+
+/* What a guest may do: a qcow2 header that names a file of the host, written
+ * into its raw disk. */
+static void test_raw_is_never_probed(void **state)
+{
+	struct nbd_source *s;
+	struct image_source source;
+	struct chain chain;
+	size_t len;
+	char *bytes, *read_bytes;
+
+	(void)state;
+	run("qemu-img|create|-q|-f|qcow2|-F|raw|-b|/etc/passwd|-o"
+	    "|cluster_size=512|evil.raw|1M");
+	for (int missing = 0; missing < 2; missing++) {
+		resolve_fine(&chain, "evil.raw", missing ? NULL : "raw");
+		assert_int_equal(chain.count, 1);
+		assert_true(chain_is_plain(&chain));
+		assert_int_equal(nbd_source_open(&s, &chain, 1), 0);
+		nbd_source_fill(s, &source);
+		bytes = slurp("evil.raw", &len);
+		assert_true(source.size >= len);
+		read_bytes = malloc(len);
+		assert_int_equal(source.read(source.ctx, 0, read_bytes, len,
+						 0), 0);
+		assert_memory_equal(bytes, read_bytes, len);
+		free(bytes);
+		free(read_bytes);
+		nbd_source_close(s);
+		chain_clear(&chain);
+	}
+}
+
+/* The same below an overlay: only the format that the overlay's header has
+ * counts, and without one the chain is refused. */
+static void test_formats_below(void **state)
+{
+	struct chain chain;
+
+	(void)state;
+	run("qemu-img|create|-q|-f|qcow2|-F|raw|-b|evil.raw|over.qcow2|1M");
+	resolve_fine(&chain, "over.qcow2", "qcow2");
+	assert_int_equal(chain.count, 2);
+	assert_string_equal(chain.files[1].format, "raw");
+	chain_clear(&chain);
+	run("qemu-img|create|-q|-f|qcow2|-F|raw|-b|base.raw|bare.qcow2");
+	forget_backing_format("bare.qcow2");
+	assert_int_equal(resolve(&chain, "bare.qcow2", "qcow2"), -ENOTSUP);
+	assert_non_null(strstr(error_text(-ENOTSUP), "rebase"));
+	chain_clear(&chain);
+}
+
+static void test_refused_chains(void **state)
+{
+	struct chain chain;
+
+	(void)state;
+	assert_int_equal(resolve(&chain, "nothing", "raw"), -ENOENT);
+	chain_clear(&chain);
+	assert_int_equal(resolve(&chain, "base.raw", "fat"), -ENOTSUP);
+	chain_clear(&chain);
+	assert_int_equal(resolve(&chain, "base.raw", "qcow2"), -EIO);
+	chain_clear(&chain);
+	run("qemu-img|create|-q|-f|qcow2|-u|-F|raw|-b|nbd:localhost:1"
+	    "|nbd.qcow2|1M");
+	assert_int_equal(resolve(&chain, "nbd.qcow2", "qcow2"), -ENOTSUP);
+	chain_clear(&chain);
+	run("qemu-img|create|-q|-f|qcow2|-u|-F|qcow2|-b|l2.qcow2|l1.qcow2|1M");
+	run("qemu-img|create|-q|-f|qcow2|-u|-F|qcow2|-b|l1.qcow2|l2.qcow2|1M");
+	assert_int_equal(resolve(&chain, "l1.qcow2", "qcow2"), -ELOOP);
+	assert_int_equal(chain.count, 3);
+	chain_clear(&chain);
+	run("qemu-img|create|-q|-f|qcow2|-o|data_file=d.raw|data.qcow2|1M");
+	assert_int_equal(resolve(&chain, "data.qcow2", "qcow2"), -ENOTSUP);
+	chain_clear(&chain);
+}
+
+struct reader {
+	const struct image_source *source;
+	unsigned number;
+	const char *want;
+	uint64_t holes;
+	const char *wrong;
+};
+
+static void *read_spans(void *ctx)
+{
+	struct reader *r = ctx;
+	const struct image_source *s = r->source;
+	char *buf = malloc(SPAN);
+
+	for (uint64_t span = r->number * SPAN; span < SIZE;
+			span += WORKERS * SPAN) {
+		uint64_t pos = span, end;
+		bool hole;
+
+		if (s->read(s->ctx, r->number, buf, SPAN, span) != 0 ||
+				memcmp(buf, r->want + span, SPAN) != 0)
+			r->wrong = "bytes";
+		while (pos < span + SPAN && !r->wrong) {
+			if (s->extent(s->ctx, r->number, pos, span + SPAN,
+					    &hole, &end) != 0 ||
+					end <= pos || end > span + SPAN) {
+				r->wrong = "extents";
+				break;
+			}
+			for (uint64_t i = pos; hole && i < end; i++)
+				if (r->want[i] != 0)
+					r->wrong = "a hole";
+			r->holes += hole ? end - pos : 0;
+			pos = end;
+		}
+	}
+	free(buf);
+	return NULL;
+}
+
+static void test_reading(void **state)
+{
+	struct reader readers[WORKERS];
+	pthread_t threads[WORKERS];
+	struct image_source source;
+	struct nbd_source *s = NULL;
+	struct chain chain;
+	size_t len;
+	char *want = slurp("flat.raw", &len);
+	uint64_t holes = 0;
+	int err;
+
+	(void)state;
+	resolve_fine(&chain, "\xc3\xbcn'i\"x.qcow2", "qcow2");
+	err = nbd_source_open(&s, &chain, WORKERS);
+	if (err)
+		fail_msg("%s", error_text(err));
+	chain_clear(&chain);
+	nbd_source_fill(s, &source);
+	assert_true(source.size == SIZE && len == SIZE);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		readers[i] = (struct reader){ .source = &source, .number = i,
+			.want = want };
+		pthread_create(&threads[i], NULL, read_spans, &readers[i]);
+	}
+	for (unsigned i = 0; i < WORKERS; i++) {
+		pthread_join(threads[i], NULL);
+		if (readers[i].wrong)
+			fail_msg("%s", readers[i].wrong);
+		holes += readers[i].holes;
+	}
+	assert_true(holes >= (SIZE - ((size_t)6 << 20)));
+	nbd_source_close(s);
+	free(want);
+}
+
+static void test_slice(void **state)
+{
+	char *path = in_folder("base.raw");
+	struct disk_source d = { .type = SOURCE_FILE, .present = true,
+		.path = path, .sliced = true,
+		.slice_offset = (20 << 20) - 512, .slice_size = 4096 };
+	struct image_source source;
+	struct nbd_source *s;
+	struct chain chain;
+	char got[4096], want[4096] = { 0 };
+
+	(void)state;
+	memset(want + 512, 2, sizeof(want) - 512);
+	assert_int_equal(chain_resolve(&chain, &d, NULL, 0), 0);
+	assert_false(chain_is_plain(&chain));
+	assert_int_equal(nbd_source_open(&s, &chain, 1), 0);
+	nbd_source_fill(s, &source);
+	assert_true(source.size == 4096);
+	assert_int_equal(source.read(source.ctx, 0, got, 4096, 0), 0);
+	assert_memory_equal(got, want, 4096);
+	nbd_source_close(s);
+	chain_clear(&chain);
+	d.slice_size = SIZE;
+	assert_int_equal(chain_resolve(&chain, &d, NULL, 0), -EINVAL);
+	chain_clear(&chain);
+	free(path);
+}
+
+/* qemu-nbd's own words reach the caller. */
+static void test_server_that_fails(void **state)
+{
+	struct nbd_source *s;
+	struct chain chain;
+
+	(void)state;
+	resolve_fine(&chain, "over.qcow2", "qcow2");
+	unlink("evil.raw");
+	assert_int_equal(nbd_source_open(&s, &chain, 2), -EIO);
+	assert_non_null(strstr(error_text(-EIO), "evil.raw"));
+	assert_non_null(strstr(error_text(-EIO), "No such file"));
+	chain_clear(&chain);
+}
+
+static void test_children(void **state)
+{
+	char *missing[] = { (char *)"no-such-program", NULL };
+	char *failing[] = { (char *)"sh", (char *)"-c",
+		(char *)"echo a; echo 'b\033c' >&2; exit 3", NULL };
+	char *endless[] = { (char *)"sh", (char *)"-c",
+		(char *)"yes; sleep 100", NULL };
+	char *noisy[] = { (char *)"sh", (char *)"-c",
+		(char *)"yes >&2 & sleep 0.3; kill $!; echo done", NULL };
+	char *out = NULL;
+
+	(void)state;
+	assert_int_equal(child_run(missing, 100, &out), -ENOENT);
+	assert_int_equal(child_run(failing, 100, &out), -EIO);
+	assert_non_null(strstr(error_text(-EIO), "b\\x1Bc"));
+	assert_int_equal(child_run(endless, 1000, &out), -EIO);
+	assert_int_equal(child_run(noisy, 100, &out), 0);
+	assert_string_equal(out, "done\n");
+	free(out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_chain),
+		cmocka_unit_test(test_raw_is_never_probed),
+		cmocka_unit_test(test_formats_below),
+		cmocka_unit_test(test_refused_chains),
+		cmocka_unit_test(test_reading),
+		cmocka_unit_test(test_slice),
+		cmocka_unit_test(test_server_that_fails),
+		cmocka_unit_test(test_children),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
