@@ -19,7 +19,8 @@
 static const uint8_t magic[4] = "AMB1";
 
 static_assert(ENVELOPE_HEADER_SIZE == 12, "envelope header");
-static_assert(ENVELOPE_PAYLOAD_MAX <= UINT32_MAX - SEAL_OVERHEAD, "payload");
+static_assert(ENVELOPE_PAYLOAD_MAX == 16777216, "largest payload");
+static_assert(ENVELOPE_HEADER_SIZE + SEAL_OVERHEAD == 52, "envelope");
 
 static enum seal_kind seal_kind(enum envelope_kind kind)
 {

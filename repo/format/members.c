@@ -6,6 +6,7 @@
  */
 #include "members.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +16,9 @@
 #include "../base/error.h"
 #include "../base/hex.h"
 #include "name.h"
+
+static_assert(MEMBERS_CONTAINERS_MAX == 524288, "values of stored JSON");
+static_assert(MEMBERS_COMMAS_MAX == 2097152, "values of stored JSON");
 
 static bool few_values(const char *text, size_t len)
 {

@@ -31,6 +31,8 @@ static_assert(CHILD_RECORD == 16 + ID_SIZE, "child record");
 static_assert(LEAF_ENTRIES_MAX == SPAN_SIZE / BLOCK_SIZE, "leaf entries");
 static_assert(LEAF_SIZE_MAX == 147488, "largest leaf");
 static_assert(NODE_SIZE_MAX == 12304, "largest node");
+static_assert(SPAN_SIZE == 16777216 && BLOCK_SIZE == 4096 &&
+		CLUSTER_SIZE == 65536, "units of an image");
 static_assert(IMAGE_SIZE_MAX / SPAN_SIZE <= (uint64_t)1 << 24,
 		"the largest image fits a tree of level 3");
 static_assert(IMAGE_SIZE_MAX / CLUSTER_SIZE <= UINT32_MAX, "cluster counts");

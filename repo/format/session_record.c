@@ -20,6 +20,8 @@
 #define YEAR_10000 INT64_C(253402300800)
 #define WHAT "the session's record"
 
+static_assert(SESSION_ROOTS_MAX == 65536 && SESSION_ID_SIZE == 16, "session");
+
 const char *session_kind_name(enum session_kind k)
 {
 	static const char *const names[KINDS] = {

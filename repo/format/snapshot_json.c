@@ -24,6 +24,11 @@
 #define MODE_MAX 07777
 #define FILE_KINDS (FILE_INFO + 1)
 
+static_assert(SNAPSHOT_FILES_MAX == 65536 && SNAPSHOT_SKIPPED_MAX == 65536 &&
+		SNAPSHOT_CHAIN_MAX == 1024, "lists of a snapshot");
+static_assert(NAME_COMPONENT_MAX == 180 + 2 + 32, "shortened names");
+static_assert(IMAGE_SIZE_MAX == UINT64_C(140737488355328), "largest image");
+
 /* --- writing --- */
 
 /* The id as text, or NULL for zero (the member is then left out). */

@@ -33,6 +33,9 @@ static_assert(PACK_FOOTER_SIZE == 4 + 4 + 8 + PACK_CHECKSUM_SIZE, "footer");
 static_assert(PACK_AD_SIZE == 40, "associated data of a frame");
 static_assert(PACK_CHUNKS_MAX == 65536, "chunks of a frame fit u16 + 1");
 static_assert(CHUNK_RECORD == ID_SIZE + 4, "chunk record");
+static_assert(TRAILER_BOX_MIN == 96, "smallest trailer");
+static_assert(TRAILER_SIZE_MAX == 3145776, "largest trailer");
+static_assert(PACK_SIZE_MAX == 83886080, "largest pack");
 
 /* --- names --- */
 

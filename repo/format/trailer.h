@@ -23,7 +23,7 @@
 #define PACK_FRAMES_MAX 65536u
 #define PACK_CHUNKS_MAX 65536u
 #define FRAME_PLAIN_MAX (1u << 20)
-#define FRAME_CHUNKS_MAX 1024u
+#define FRAME_CHUNKS_MAX 1024u	/* a writer's; readers take any number */
 #define TRAILER_SIZE_MAX                                                       \
 	(8 + 12 * PACK_FRAMES_MAX + 36 * PACK_CHUNKS_MAX + SEAL_OVERHEAD)
 
