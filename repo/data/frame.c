@@ -14,10 +14,8 @@
 
 #include "../base/bytes.h"
 
-/* log2 of FRAME_PLAIN_MAX: no frame of ours needs a larger window. */
-#define WINDOW_LOG_MAX 20
-_Static_assert(FRAME_PLAIN_MAX == 1u << WINDOW_LOG_MAX,
-		"window and frame must agree");
+/* A window is at most a frame. */
+#define WINDOW_LOG_MAX __builtin_ctz(FRAME_PLAIN_MAX)
 
 struct frame_encoder {
 	ZSTD_CCtx *cctx;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * chunk-tables IMAGE...: the measurements behind the sizes that a repository
- * is made with. Prints three tables: ways of cutting and what compression in
+ * is made with. Prints four tables: ways of cutting and what compression in
  * frames makes of them; the time to read 4 KiB out of a frame by frame size
- * and flushed block; and what a trained dictionary would bring. MB are 10^6
- * bytes. Not a test: it takes minutes and judges nothing.
+ * and flushed block; zstd's levels; and what a trained dictionary would bring.
+ * MB are 10^6 bytes. Not a test: it takes minutes and judges nothing.
  */
 #include <err.h>
 #include <pthread.h>
@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "../../repo/base/bytes.h"
-#include "../../repo/base/cleanup.h"
 #include "../../repo/base/units.h"
 #include "../../repo/crypto/seal.h"
 #include "../../repo/data/frame.h"
@@ -29,7 +28,8 @@
 
 #define KI 1024u
 #define MI (1024u * KI)
-static const uint32_t frame_sizes[] = { 0, 64 * KI, 128 * KI, 256 * KI, MI };
+static const uint32_t frame_sizes[] = { 0 /* one chunk */, 64 * KI, 128 * KI,
+	256 * KI, MI };
 #define FRAME_SIZES (sizeof(frame_sizes) / sizeof(frame_sizes[0]))
 enum { OWN = 1, F64 = 2, F128 = 4, F256 = 8, F1M = 16, ALL = 31 };
 
@@ -64,8 +64,8 @@ static void *compress_share(void *arg)
 	struct share *s = arg;
 	struct frame_encoder *e = frame_encoder_new(LEVEL);
 	size_t room = 8 * MI;
-	CLEANUP_FREE uint8_t *plain = malloc(room);
-	CLEANUP_FREE uint8_t *out = malloc(frame_encode_bound(room));
+	uint8_t *plain = malloc(room);
+	uint8_t *out = malloc(frame_encode_bound(room));
 	if (e == NULL || plain == NULL || out == NULL)
 		err(1, "memory");
 	for (size_t at = 0; at < s->count;) {
@@ -77,6 +77,8 @@ static void *compress_share(void *arg)
 			frame_encode(e, out, plain, len, &kind);
 	}
 	frame_encoder_free(e);
+	free(plain);
+	free(out);
 	return NULL;
 }
 
@@ -108,7 +110,7 @@ static void print_row(const struct corpus *c, const struct row *r)
 
 	double seconds = corpus_cut(c, &r->method, &all);
 	parts_unique(&all, &unique);
-	printf("| %s | %zu | %.0f | %.1f |", r->method.name, unique.count,
+	printf("| %s | %zu | %.0f | %.2f |", r->method.name, unique.count,
 			(double)unique.bytes / 1e6, seconds);
 	for (size_t i = 0; i < FRAME_SIZES; i++) {
 		if ((r->frames & 1u << i) == 0)
@@ -162,6 +164,24 @@ static void print_reads(const struct parts *sample)
 	}
 }
 
+static void print_levels(const struct parts *sample)
+{
+	printf("\n| frame KiB | level | stored MB | encode MB/s |"
+	       " 4 KiB read, median us |\n|---|---|---|---|---|\n");
+	for (uint32_t size = 128 * KI; size <= 256 * KI; size *= 2) {
+		for (int level = 1; level <= 6; level++) {
+			struct trial t = { .level = level, .frame_size = size,
+				.block = FRAME_BLOCK };
+			trial_reads(&t, sample);
+			printf("| %u | %d | %.1f | %.0f | %.0f |\n",
+					size / KI, level,
+					(double)t.stored / 1e6,
+					t.encode_rate / 1e6, t.median_us);
+			fflush(stdout);
+		}
+	}
+}
+
 static void print_dictionary(const struct parts *sample)
 {
 	printf("\n| frame KiB | dictionary KiB | stored MB | encode MB/s |\n"
@@ -181,7 +201,7 @@ static void print_dictionary(const struct parts *sample)
 /* An eighth of the chunks, in runs of 16 MiB: enough to time in one thread. */
 static void take_sample(const struct corpus *c, struct parts *sample)
 {
-	const struct method usual = { "", METHOD_BLOCKS, 64 * KI, 16 * MI };
+	const struct method usual = { "", METHOD_BLOCKS, 32 * KI, 16 * MI };
 	struct parts all = { 0 }, unique = { 0 };
 	uint64_t passed = 0;
 
@@ -211,7 +231,9 @@ int main(int argc, char **argv)
 	print_cutting(c);
 	take_sample(c, &sample);
 	print_reads(&sample);
+	print_levels(&sample);
 	print_dictionary(&sample);
 	parts_free(&sample);
+	corpus_close(c);
 	return 0;
 }

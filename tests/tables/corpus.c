@@ -117,6 +117,16 @@ struct corpus *corpus_open(char **paths, int count)
 	return c;
 }
 
+void corpus_close(struct corpus *c)
+{
+	for (int i = 0; i < c->count; i++) {
+		munmap((void *)c->images[i].data, c->images[i].size);
+		free(c->images[i].extents);
+	}
+	free(c->images);
+	free(c);
+}
+
 uint64_t corpus_data_bytes(const struct corpus *c)
 {
 	return c->data_bytes;
@@ -244,7 +254,7 @@ void parts_unique(const struct parts *all, struct parts *unique)
 	size_t slots = 1024;
 	while (slots < all->count * 2)
 		slots *= 2;
-	CLEANUP_FREE XXH128_hash_t *seen = calloc(slots, sizeof(*seen));
+	XXH128_hash_t *seen = calloc(slots, sizeof(*seen));
 	if (seen == NULL)
 		err(1, "memory");
 	for (size_t i = 0; i < all->count; i++) {
@@ -261,6 +271,7 @@ void parts_unique(const struct parts *all, struct parts *unique)
 		seen[at] = h;
 		parts_add(unique, p->data, p->len);
 	}
+	free(seen);
 }
 
 size_t parts_gather(const struct part *parts, size_t count, uint32_t size,

@@ -39,6 +39,7 @@ struct corpus;
 
 /* Maps the images and reads all their data once. */
 struct corpus *corpus_open(char **paths, int count);
+void corpus_close(struct corpus *c);
 uint64_t corpus_data_bytes(const struct corpus *c);
 
 /* Cuts everything; zero chunks and holes are left out. Returns seconds. */

@@ -9,7 +9,6 @@
 #include <zstd.h>
 
 #include "../../repo/base/bytes.h"
-#include "../../repo/base/cleanup.h"
 #include "../../repo/base/units.h"
 #include "../../repo/crypto/seal.h"
 
@@ -77,8 +76,8 @@ static void keep_box(struct boxes *b, const struct seal *seal,
 static void make_boxes(struct trial *t, const struct parts *sample,
 		const struct seal *seal, struct boxes *b)
 {
-	CLEANUP_FREE uint8_t *plain = malloc(PLAIN_ROOM);
-	CLEANUP_FREE uint8_t *out = malloc(PLAIN_ROOM);
+	uint8_t *plain = malloc(PLAIN_ROOM);
+	uint8_t *out = malloc(PLAIN_ROOM);
 	ZSTD_CCtx *cctx = encoder_new(t->level);
 	double seconds = 0;
 
@@ -96,6 +95,8 @@ static void make_boxes(struct trial *t, const struct parts *sample,
 	}
 	t->encode_rate = (double)b->plain / seconds;
 	ZSTD_freeCCtx(cctx);
+	free(plain);
+	free(out);
 }
 
 static void boxes_free(struct boxes *b)
@@ -141,8 +142,8 @@ static void time_reads(struct trial *t, const struct seal *seal,
 		const struct boxes *b)
 {
 	static double times[READS];
-	CLEANUP_FREE uint8_t *buf = malloc(PLAIN_ROOM);
-	CLEANUP_FREE uint8_t *out = malloc(PLAIN_ROOM);
+	uint8_t *buf = malloc(PLAIN_ROOM);
+	uint8_t *out = malloc(PLAIN_ROOM);
 	ZSTD_DCtx *dctx = ZSTD_createDCtx();
 
 	if (dctx == NULL || buf == NULL || out == NULL)
@@ -165,6 +166,8 @@ static void time_reads(struct trial *t, const struct seal *seal,
 	t->median_us = times[READS / 2];
 	t->ninety_us = times[READS * 9 / 10];
 	ZSTD_freeDCtx(dctx);
+	free(buf);
+	free(out);
 }
 
 void trial_reads(struct trial *t, const struct parts *sample)
@@ -176,6 +179,8 @@ void trial_reads(struct trial *t, const struct parts *sample)
 	if (seal == NULL)
 		err(1, "memory");
 	make_boxes(t, sample, seal, &b);
+	if (b.count == 0)
+		errx(1, "the images hold too little to measure");
 	time_reads(t, seal, &b);
 	boxes_free(&b);
 	seal_free(seal);
@@ -189,9 +194,9 @@ static bool trains(size_t i)
 
 static ZSTD_CDict *train(const struct trial *t, const struct parts *sample)
 {
-	CLEANUP_FREE uint8_t *dictionary = malloc(t->dictionary);
-	CLEANUP_FREE uint8_t *buf = malloc(sample->bytes);
-	CLEANUP_FREE size_t *sizes = calloc(sample->count, sizeof(*sizes));
+	uint8_t *dictionary = malloc(t->dictionary);
+	uint8_t *buf = malloc(sample->bytes);
+	size_t *sizes = calloc(sample->count, sizeof(*sizes));
 	size_t used = 0;
 	unsigned n = 0;
 
@@ -210,13 +215,17 @@ static ZSTD_CDict *train(const struct trial *t, const struct parts *sample)
 			sizes, n);
 	if (ZDICT_isError(len))
 		errx(1, "dictionary: %s", ZDICT_getErrorName(len));
-	return ZSTD_createCDict(dictionary, len, t->level);
+	ZSTD_CDict *cdict = ZSTD_createCDict(dictionary, len, t->level);
+	free(dictionary);
+	free(buf);
+	free(sizes);
+	return cdict;
 }
 
 void trial_dictionary(struct trial *t, const struct parts *sample)
 {
-	CLEANUP_FREE uint8_t *plain = malloc(PLAIN_ROOM);
-	CLEANUP_FREE uint8_t *out = malloc(PLAIN_ROOM);
+	uint8_t *plain = malloc(PLAIN_ROOM);
+	uint8_t *out = malloc(PLAIN_ROOM);
 	ZSTD_CDict *cdict = t->dictionary > 0 ? train(t, sample) : NULL;
 	ZSTD_CCtx *cctx = encoder_new(t->level);
 	uint64_t bytes = 0;
@@ -240,4 +249,6 @@ void trial_dictionary(struct trial *t, const struct parts *sample)
 	t->encode_rate = (double)bytes / seconds;
 	ZSTD_freeCCtx(cctx);
 	ZSTD_freeCDict(cdict);
+	free(plain);
+	free(out);
 }

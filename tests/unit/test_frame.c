@@ -35,11 +35,8 @@ static void fill_text(uint8_t *p, size_t len)
 	size_t at = 0;
 	while (at < len) {
 		const char *w = words[next_random() % 8];
-		size_t n = strlen(w);
-		if (n > len - at)
-			n = len - at;
-		memcpy(p + at, w, n);
-		at += n;
+		while (*w != '\0' && at < len)
+			p[at++] = (uint8_t)*w++;
 		if (at < len && next_random() % 3 == 0)
 			p[at++] = (uint8_t)next_random();
 	}
