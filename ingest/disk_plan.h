@@ -11,7 +11,8 @@
 struct disk_plan {
 	const struct domain_disk *disk; /* of the parsed XML, borrowed */
 	bool empty;		/* a drive without a medium: nothing to store */
-	bool removable;		/* cdrom or floppy: left out unless asked for */
+	bool removable;		/* cdrom or floppy: its medium is not the
+				   domain's own and is left out */
 	char *why_not;		/* its content can't be read; NULL: it can */
 	char *why_not_exact;	/* its files can't be stored byte for byte;
 				   NULL: they can */

@@ -56,10 +56,10 @@ int domains_main(int argc, char **argv)
 		.purpose = "Lists the virtual machines of this host's libvirt, "
 			   "their disks, and which of\nthem can be backed up. "
 			   "A read-only connection is enough.",
-		.notes = "Media of CD-ROM and floppy drives are left out of "
-			 "backups unless asked for.\n"
+		.notes = "Media of CD-ROM and floppy drives are not backed up "
+			 "with their domain.\n"
 			 "Exit status: 0 done, 1 no libvirt there, 2 usage, "
-			 "3 some domain could not be read.",
+			 "3 a domain could not be read.",
 		.tables = tables,
 	};
 

@@ -38,6 +38,9 @@ static int add_disk(struct listed_disk *out, const struct domain_disk *disk,
 	if (err)
 		return err;
 	out->why_not = out->plan.why_not;
+	if (!out->why_not && out->plan.removable)
+		out->why_not = "media of CD-ROM and floppy drives are left "
+			       "out; back the file up by name";
 	if (!out->why_not && !shut_off)
 		out->why_not = "its domain is not shut off";
 	find_sizes(out, d);

@@ -8,8 +8,9 @@
 
 struct listed_disk {
 	struct disk_plan plan;
-	const char *why_not;	/* as shown: of the disk, or that its domain
-				   is not shut off; NULL: it can be backed up*/
+	const char *why_not;	/* as shown: of the disk, that it is a medium,
+				   or that its domain is not shut off; NULL:
+				   it can be backed up */
 	bool sizes_known;
 	uint64_t virtual_size, allocated;
 };

@@ -49,9 +49,7 @@ static const char *verdict(const struct listed_disk *d)
 {
 	if (d->plan.empty)
 		return "-";
-	if (d->why_not)
-		return "no";
-	return d->plan.removable ? "if asked" : "yes";
+	return d->why_not ? "no" : "yes";
 }
 
 static void make_row(struct row *r, const struct listed_disk *d)

@@ -50,7 +50,7 @@ check '.domains[0].disks[0].source | .protocol == "rbd" and
 check '.domains[0].disks[5] | .format == "vmdk" and (.source.path |
   endswith("with & '\''quotes'\''/ünïcode.vmdk")) and
   (.reason | contains("missing"))'
-check '.domains[0].disks[6] | .device == "cdrom" and .left_out_by_default and
+check '.domains[0].disks[6] | .device == "cdrom" and (.can_back_up | not) and
   (.reason | contains("medium"))'
 expect 0 amberfs domains --connect "test://$TESTS/data/domain-forms.xml"
 grep -q 'volume unit:0:0:1 of pool no-such-pool' "$T/out" || die "the text"
@@ -134,7 +134,7 @@ disk vdf '.can_back_up and .source.pool == "p" and .source.volume == "v 1" and
   disk vdg '.can_back_up and .virtual_size == 67108864'
 disk vdh '.can_back_up and .virtual_size == 8388608 and
   .slice.offset == 1048576'
-disk sda '.can_back_up and .left_out_by_default and .readonly'
+disk sda '(.can_back_up | not) and .readonly and .virtual_size == 67108864'
 expect 0 amberfs domains --connect "$LIBVIRT_URI"
 grep -q "on .*/mid.qcow2 (qcow2" "$T/out" || die "the chain in the text"
 
