@@ -154,12 +154,13 @@ static int prompt_line(struct secret *s, int tty, const char *prompt)
 	bool echo_off = tcgetattr(tty, &old) == 0;
 	int r = 0;
 	s->len = 0;
-	dprintf(tty, "%s", prompt);
 	if (echo_off) {
 		quiet = old;
 		quiet.c_lflag &= ~(tcflag_t)ECHO;
 		tcsetattr(tty, TCSAFLUSH, &quiet);
 	}
+	/* Now: what is typed before is flushed. */
+	dprintf(tty, "%s", prompt);
 	for (char c; r == 0;) {
 		ssize_t n = read(tty, &c, 1);
 		if (n < 0)

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Open files. Opening publishes the file's root and then makes sure that the
+ * snapshot still exists: from then on nothing takes the bytes away. Reads are
+ * answered from the decoded frames where they lie.
+ */
+#include "operations_internal.h"
+
+#include "log.h"
+#include "../repo/base/cleanup.h"
+#include "../repo/base/bytes.h"
+#include "../repo/base/error.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Pieces of one answer; a read of 1 MiB that changes between data and hole
+ * at every block has 256. */
+#define PIECES_MAX 320
+
+struct handle {
+	struct tree_held held;
+	struct image *image;	/* of a TREE_FILE */
+	bool standing;		/* its root is published */
+	char *text;		/* of a TREE_RECORD */
+	size_t text_len;
+	pthread_mutex_t mutex;
+	struct image_sequence sequence; /* protected by mutex */
+	/* In filesystem->handles; protected by filesystem->mutex. */
+	struct handle *next, **at;
+};
+
+static struct handle *handle_of(const struct fuse_file_info *fi)
+{
+	return (struct handle *)(uintptr_t)fi->fh;
+}
+
+/* --- opening --- */
+
+static void handle_free(struct filesystem *fs, struct handle *h)
+{
+	image_close(h->image);
+	if (h->standing)
+		roots_drop(fs->roots, &h->held.file->root.id);
+	if (h->held.entry != NULL)
+		tree_release(fs->tree, &h->held);
+	free(h->text);
+	pthread_mutex_destroy(&h->mutex);
+	free(h);
+}
+
+static void handle_link(struct filesystem *fs, struct handle *h)
+{
+	LOCK_SCOPE(&fs->mutex);
+	h->next = fs->handles;
+	h->at = &fs->handles;
+	if (h->next != NULL)
+		h->next->at = &h->next;
+	fs->handles = h;
+}
+
+static void handle_unlink(struct filesystem *fs, struct handle *h)
+{
+	LOCK_SCOPE(&fs->mutex);
+	*h->at = h->next;
+	if (h->next != NULL)
+		h->next->at = h->at;
+}
+
+/* 1 publish, 2 check: in the other order prune could come between. */
+static int open_image(struct filesystem *fs, struct handle *h)
+{
+	const struct snapshot_file *f = h->held.file;
+	int r = roots_hold(fs->roots, &f->root.id);
+	if (r != 0)
+		return r;
+	h->standing = true;
+	r = tree_check(fs->tree, &h->held);
+	if (r != 0)
+		return r;
+	return image_open(&h->image, fs->reader, &f->root, f->size);
+}
+
+static int handle_fill(struct filesystem *fs, struct handle *h, uint64_t ino)
+{
+	int r = tree_hold(fs->tree, ino, &h->held);
+	if (r != 0)
+		return r;
+	switch (h->held.kind) {
+	case TREE_FILE:
+		return open_image(fs, h);
+	case TREE_RECORD:
+		return tree_record_text(fs->tree, &h->held, &h->text,
+				&h->text_len);
+	default:
+		return -EISDIR;
+	}
+}
+
+static int handle_new(struct filesystem *fs, uint64_t ino, struct handle **out)
+{
+	struct handle *h = calloc(1, sizeof(*h));
+	if (h == NULL)
+		return -ENOMEM;
+	pthread_mutex_init(&h->mutex, NULL);
+	int r = handle_fill(fs, h, ino);
+	if (r != 0) {
+		handle_free(fs, h);
+		return r;
+	}
+	handle_link(fs, h);
+	*out = h;
+	return 0;
+}
+
+void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct filesystem *fs = filesystem_of(req);
+	struct handle *h = NULL;
+	if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0) {
+		fuse_reply_err(req, EROFS);
+		return;
+	}
+	int r = handle_new(fs, ino, &h);
+	if (r != 0) {
+		reply_failure(req, r, "opening a file");
+		return;
+	}
+	fi->fh = (uintptr_t)h;
+	fi->keep_cache = 1;
+	fi->noflush = 1;
+	if (fuse_reply_open(req, fi) != 0) {
+		/* Whoever wanted it was interrupted; no release will come. */
+		handle_unlink(fs, h);
+		handle_free(fs, h);
+	}
+}
+
+void operation_release(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
+		struct fuse_file_info *fi)
+{
+	struct filesystem *fs = filesystem_of(req);
+	handle_unlink(fs, handle_of(fi));
+	handle_free(fs, handle_of(fi));
+	fuse_reply_err(req, 0);
+}
+
+void operations_close_all(struct filesystem *fs)
+{
+	while (fs->handles != NULL) {
+		struct handle *h = fs->handles;
+		handle_unlink(fs, h);
+		handle_free(fs, h);
+	}
+}
+
+/* --- reading --- */
+
+/* The bytes are damaged or missing: one line that says where, EIO. */
+static void reply_read_failure(fuse_req_t req, const struct handle *h, int err,
+		off_t off)
+{
+	if (err == -ENOMEM || err == -EINTR) {
+		fuse_reply_err(req, -err);
+		return;
+	}
+	log_problem("%s/%s/%s at %jd: %s", h->held.snapshot->source,
+			strrchr(h->held.snapshot->object, '/') + 1,
+			h->held.file->name, (intmax_t)off, error_text(err));
+	fuse_reply_err(req, EIO);
+}
+
+static void reply_copied(fuse_req_t req, struct handle *h, size_t size,
+		off_t off)
+{
+	CLEANUP_FREE char *buf = malloc(size);
+	if (buf == NULL) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	ssize_t n = image_pread(h->image, buf, size, (uint64_t)off);
+	if (n < 0)
+		reply_read_failure(req, h, (int)n, off);
+	else
+		fuse_reply_buf(req, buf, (size_t)n);
+}
+
+static void reply_pinned(fuse_req_t req, struct handle *h, size_t size,
+		off_t off)
+{
+	struct iovec iov[PIECES_MAX];
+	struct frame *pins[PIECES_MAX];
+	struct image_iov v = { .iov = iov, .pins = pins, .room = PIECES_MAX };
+	ssize_t n = image_read_iov(h->image, &v, size, (uint64_t)off);
+	if (n == -E2BIG) {
+		reply_copied(req, h, size, off);
+	} else if (n < 0) {
+		reply_read_failure(req, h, (int)n, off);
+	} else {
+		fuse_reply_iov(req, v.iov, v.count);
+		image_unpin(&v);
+	}
+}
+
+static void reply_text(fuse_req_t req, const struct handle *h, size_t size,
+		off_t off)
+{
+	size_t at = min_u64((uint64_t)off, h->text_len);
+	fuse_reply_buf(req, h->text + at, min_u64(size, h->text_len - at));
+}
+
+/* Before the read itself, so that the threads that decode ahead start while
+ * this one decodes what is asked for. */
+static void note_read(struct handle *h, size_t size, off_t off)
+{
+	LOCK_SCOPE(&h->mutex);
+	image_note_read(h->image, &h->sequence, (uint64_t)off, size);
+}
+
+void operation_read(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
+		size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+	if (h->image == NULL) {
+		reply_text(req, h, size, off);
+		return;
+	}
+	note_read(h, size, off);
+	reply_pinned(req, h, size, off);
+}
+
+/* --- data and holes --- */
+
+static off_t text_seek(const struct handle *h, off_t off, int whence)
+{
+	if (off < 0 || (uint64_t)off >= h->text_len)
+		return -ENXIO;
+	return whence == SEEK_DATA ? off : (off_t)h->text_len;
+}
+
+/* Never ENOSYS: the kernel would not ask again, for any file. */
+void operation_lseek(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
+		off_t off, int whence, struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+	if (whence != SEEK_DATA && whence != SEEK_HOLE) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	off_t r = h->image == NULL ? text_seek(h, off, whence)
+				   : image_seek(h->image, off, whence);
+	if (r >= 0)
+		fuse_reply_lseek(req, r);
+	else if (r == -ENXIO)
+		fuse_reply_err(req, ENXIO);
+	else
+		reply_read_failure(req, h, (int)r, off);
+}

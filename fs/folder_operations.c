@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reading folders. opendir takes the list of names as it is then; the offsets
+ * of readdir count in that list, so they stay right whatever comes or goes.
+ */
+#include "operations_internal.h"
+
+#include "../repo/base/cleanup.h"
+
+#define DOT_NAMES 2		/* "." and ".." come first */
+#define UNKNOWN_INODE 0xffffffffu	/* a number that readers distrust */
+
+static struct tree_names *names_of(const struct fuse_file_info *fi)
+{
+	return (struct tree_names *)(uintptr_t)fi->fh;
+}
+
+void operation_opendir(fuse_req_t req, fuse_ino_t ino,
+		struct fuse_file_info *fi)
+{
+	struct filesystem *fs = filesystem_of(req);
+	struct tree_names *names = NULL;
+	struct tree_attr a;
+	int r = tree_attr(fs->tree, ino, &a);
+	if (r == 0)
+		r = tree_list(fs->tree, ino, &names);
+	if (r != 0) {
+		reply_failure(req, r, NULL);
+		return;
+	}
+	fi->fh = (uintptr_t)names;
+	if (a.kind == TREE_SNAPSHOT) {
+		fi->cache_readdir = 1;
+		fi->keep_cache = 1;
+	}
+	if (fuse_reply_open(req, fi) != 0)
+		tree_names_free(names);
+}
+
+void operation_releasedir(fuse_req_t req,
+		fuse_ino_t ino __attribute__((unused)),
+		struct fuse_file_info *fi)
+{
+	tree_names_free(names_of(fi));
+	fuse_reply_err(req, 0);
+}
+
+static void plain_entry(struct fuse_entry_param *e, uint64_t inode,
+		enum tree_kind kind)
+{
+	*e = (struct fuse_entry_param){ 0 };
+	e->attr.st_ino = inode == 0 ? UNKNOWN_INODE : inode;
+	e->attr.st_mode = kind == TREE_LATEST ? S_IFLNK
+			  : kind > TREE_SNAPSHOT ? S_IFREG : S_IFDIR;
+}
+
+/* The entry at AT. An e.ino of 0 tells readdirplus that attributes are not
+ * known (a snapshot whose record nobody needed yet) or not wanted (dots). */
+static const char *entry_at(struct filesystem *fs, const struct tree_names *n,
+		size_t at, bool plus, struct fuse_entry_param *e)
+{
+	struct tree_attr a;
+	if (at < DOT_NAMES) {
+		plain_entry(e, at == 0 ? n->folder : n->parent, TREE_ROOT);
+		return at == 0 ? "." : "..";
+	}
+	const struct tree_name *name = &n->items[at - DOT_NAMES];
+	if (plus && name->inode != 0 &&
+			tree_attr(fs->tree, name->inode, &a) == 0)
+		fill_entry(fs, &a, e);
+	else
+		plain_entry(e, name->inode, name->kind);
+	return name->name;
+}
+
+static void reply_names(fuse_req_t req, const struct tree_names *n, size_t size,
+		off_t off, bool plus)
+{
+	struct filesystem *fs = filesystem_of(req);
+	CLEANUP_FREE char *buf = malloc(size);
+	size_t used = 0;
+	if (buf == NULL) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	for (size_t at = (size_t)off; at < n->count + DOT_NAMES; at++) {
+		struct fuse_entry_param e;
+		const char *name = entry_at(fs, n, at, plus, &e);
+		size_t room = size - used, need;
+		off_t next = (off_t)at + 1;
+		if (plus)
+			need = fuse_add_direntry_plus(req, buf + used, room,
+					name, &e, next);
+		else
+			need = fuse_add_direntry(req, buf + used, room, name,
+					&e.attr, next);
+		if (need > room)
+			break;
+		used += need;
+	}
+	fuse_reply_buf(req, buf, used);
+}
+
+void operation_readdir(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
+		size_t size, off_t off, struct fuse_file_info *fi)
+{
+	reply_names(req, names_of(fi), size, off, false);
+}
+
+void operation_readdirplus(fuse_req_t req,
+		fuse_ino_t ino __attribute__((unused)), size_t size, off_t off,
+		struct fuse_file_info *fi)
+{
+	reply_names(req, names_of(fi), size, off, true);
+}

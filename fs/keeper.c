@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One thread, woken by signals (signalfd), by the rest of the program (a pipe)
+ * and by time. It holds no lock while it tells the kernel of changed names:
+ * the kernel then waits for look-ups in that folder, which other threads
+ * answer.
+ *
+ * A signal is obeyed here and not in a handler, because the loop must go on
+ * answering until this thread is out of its last notification; only then is
+ * the loop told to end.
+ */
+#include "keeper.h"
+
+#include "log.h"
+#include "../repo/base/bytes.h"
+#include "../repo/base/cleanup.h"
+#include "../repo/base/error.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+/* How often names are looked at; less often where that takes long, so that
+ * it never takes more than a fiftieth of the time. */
+#define REFRESH_SECONDS 2.0
+#define REFRESH_SHARE 50.0
+
+#define WORD_STARTED 's'
+#define WORD_ENDED 'e'
+
+struct keeper {
+	struct keeper_job job;
+	pthread_t thread, loop_thread;
+	int signals, words, speak; /* signalfd, pipe's two ends */
+	bool ended;		/* atomic: the loop has returned */
+};
+
+static void ending_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+}
+
+void keeper_block_signals(void)
+{
+	sigset_t set;
+	ending_signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+/* --- finishing the mount --- */
+
+/* The kernel reads 128 KiB ahead unless told otherwise, which halves the speed
+ * of one reader. An ordinary user may not tell it: no harm done. */
+static void set_readahead(const struct keeper *k)
+{
+	char path[80], text[32];
+	struct stat st;
+	if (stat(k->job.mountpoint, &st) != 0)
+		return;
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
+			major(st.st_dev), minor(st.st_dev));
+	int len = snprintf(text, sizeof(text), "%ju",
+			(uintmax_t)(k->job.fs->options->readahead / KIB));
+	CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	/* Best effort, as said above. */
+	ssize_t n = write(fd, text, (size_t)len);
+	(void)n;
+}
+
+/* --- names --- */
+
+static void tell_kernel(void *ctx, uint64_t parent, const char *name)
+{
+	struct keeper *k = ctx;
+	/* It fails with ENOENT where the kernel never heard of the name. */
+	fuse_lowlevel_notify_inval_entry(k->job.session, parent, name,
+			strlen(name));
+}
+
+/* Returns how long to wait until the next time, in seconds. */
+static double refresh(struct keeper *k)
+{
+	double started = monotonic_now();
+	int r = tree_refresh(k->job.fs->tree, tell_kernel, k);
+	if (r != 0)
+		log_problem("looking for snapshots: %s", error_text(r));
+	error_clear();
+	roots_tick(k->job.fs->roots);
+	double took = monotonic_now() - started;
+	return took * REFRESH_SHARE > REFRESH_SECONDS ? took * REFRESH_SHARE
+						      : REFRESH_SECONDS;
+}
+
+/* --- the thread --- */
+
+/* Wakes the loop, again and again in case it was just about to sleep. */
+static void end_loop(struct keeper *k)
+{
+	fuse_session_exit(k->job.session);
+	while (!__atomic_load_n(&k->ended, __ATOMIC_ACQUIRE)) {
+		struct timespec pause = { .tv_nsec = 20000000 };
+		pthread_kill(k->loop_thread, SIGUSR1);
+		nanosleep(&pause, NULL);
+	}
+}
+
+/* Waits for up to SECONDS. Returns a word of the program's, 0 for nothing, or
+ * -1: a signal came. */
+static int wait_for_word(struct keeper *k, double seconds)
+{
+	struct pollfd fds[2] = {
+		{ .fd = k->signals, .events = POLLIN },
+		{ .fd = k->words, .events = POLLIN },
+	};
+	char word;
+	if (poll(fds, 2, (int)(seconds * 1000)) <= 0)
+		return 0;
+	if (fds[1].revents != 0 && read(k->words, &word, 1) == 1)
+		return word;
+	return fds[0].revents != 0 ? -1 : 0;
+}
+
+static void *keeper_main(void *arg)
+{
+	struct keeper *k = arg;
+	double pause = REFRESH_SECONDS;
+	bool started = false;
+	for (;;) {
+		switch (wait_for_word(k, pause)) {
+		case WORD_STARTED:
+			started = true;
+			set_readahead(k);
+			k->job.ready(k->job.ready_ctx);
+			break;
+		case WORD_ENDED:
+			return NULL;
+		case -1:
+			end_loop(k);
+			return NULL;
+		default:
+			if (started)
+				pause = refresh(k);
+			break;
+		}
+	}
+}
+
+static void wake_up(int sig __attribute__((unused)))
+{
+}
+
+static int open_ears(struct keeper *k)
+{
+	struct sigaction wake = { .sa_handler = wake_up }; /* no SA_RESTART */
+	sigset_t set;
+	int ends[2];
+	ending_signals(&set);
+	k->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (k->signals < 0 || pipe2(ends, O_CLOEXEC) != 0)
+		return -errno;
+	k->words = ends[0];
+	k->speak = ends[1];
+	return sigaction(SIGUSR1, &wake, NULL) == 0 ? 0 : -errno;
+}
+
+static void keeper_free(struct keeper *k)
+{
+	cleanup_fd(&k->signals);
+	cleanup_fd(&k->words);
+	cleanup_fd(&k->speak);
+	free(k);
+}
+
+int keeper_start(struct keeper **out, const struct keeper_job *job)
+{
+	struct keeper *k = calloc(1, sizeof(*k));
+	if (k == NULL)
+		return fail_errno(-ENOMEM, "starting the mount");
+	k->job = *job;
+	k->signals = k->words = k->speak = -1;
+	k->loop_thread = pthread_self();
+	int r = open_ears(k);
+	if (r == 0)
+		r = -pthread_create(&k->thread, NULL, keeper_main, k);
+	if (r != 0) {
+		keeper_free(k);
+		return fail_errno(r, "starting the mount");
+	}
+	*out = k;
+	return 0;
+}
+
+static void say(struct keeper *k, char word)
+{
+	ssize_t n;
+	do
+		n = write(k->speak, &word, 1);
+	while (n < 0 && errno == EINTR);
+}
+
+void keeper_started(struct keeper *k)
+{
+	say(k, WORD_STARTED);
+}
+
+void keeper_stop(struct keeper *k)
+{
+	if (k == NULL)
+		return;
+	__atomic_store_n(&k->ended, true, __ATOMIC_RELEASE);
+	say(k, WORD_ENDED);
+	pthread_join(k->thread, NULL);
+	keeper_free(k);
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * amberfs mount, and mount.amberfs for mount(8): command line, becoming a
+ * daemon, and the order in which a mount is made and taken down.
+ *
+ * In the background the program forks once, first of all. The child opens the
+ * repository (a passphrase is asked for on the terminal that is still its
+ * own), mounts, waits until the kernel has answered, and only then leaves the
+ * terminal and tells its parent, which the shell waits for, that all is well.
+ */
+#include "keeper.h"
+#include "log.h"
+#include "service.h"
+#include "../repo/base/bytes.h"
+#include "../repo/base/cleanup.h"
+#include "../repo/base/error.h"
+#include "../repo/base/report.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+
+#define MALLOC_ARENAS 4
+#define STATUS_MOUNT_FAILED 32	/* mount(8)'s word for it */
+#define FUSE_MAGIC 0x65735546
+
+struct program {
+	bool helper;		/* called as mount.amberfs */
+	bool foreground, fake, verbose, read_write, ignored;
+	struct option_list lists; /* of -o */
+	struct mount_options options;
+	const char *repo;
+	char *mountpoint;	/* absolute, without links */
+	int status_fd;		/* to the waiting parent; -1: none */
+	bool detached;		/* stderr is gone */
+};
+
+static int exit_failed(const struct program *p)
+{
+	return p->helper ? STATUS_MOUNT_FAILED : EXIT_FAILED;
+}
+
+/* --- command line --- */
+
+static const char notes[] =
+	"Mount options: ro, allow_other, allow_root, uid=, gid=, umask=,\n"
+	"noexec, cache_size=, readahead=, key_file=, passphrase_file=,\n"
+	"passphrase_command=, index_dir=, and those of mount(8), which are\n"
+	"accepted: nodev, nosuid, noatime, auto, user, nofail, _netdev, x-*\n"
+	"\n"
+	"Unmount with: umount MNT, or fusermount3 -u MNT as an ordinary user.\n"
+	"In /etc/fstab: REPO MNT amberfs key_file=/root/amberfs.key,nofail 0 0";
+
+static void check_operands(const struct command_line *cl, struct program *p,
+		char **argv)
+{
+	if (argv[1][0] == '\0' || argv[2][0] == '\0')
+		usage_error(cl, "REPO and MNT can't be empty");
+	p->repo = argv[1];
+}
+
+static void take_options(const struct command_line *cl, struct program *p)
+{
+	for (int i = 0; i < p->lists.count; i++)
+		if (mount_options_parse(&p->options, p->lists.items[i]) != 0)
+			usage_error(cl, "%s", error_text(-EINVAL));
+	if (mount_options_check(&p->options) != 0)
+		usage_error(cl, "%s", error_text(-EINVAL));
+}
+
+static void parse_direct(struct program *p, int argc, char **argv)
+{
+	struct mount_options *o = &p->options;
+	const struct option own[] = {
+		{ "options", 'o', OPTION_LIST, &p->lists, "LIST",
+			"mount options, separated by commas" },
+		{ "foreground", 'f', OPTION_FLAG, &p->foreground, NULL,
+			"stay in the foreground, messages to stderr" },
+		{ "allow-other", 0, OPTION_FLAG, &o->allow_other, NULL,
+			"let all users in (root, or see fuse.conf)" },
+		{ "cache-size", 0, OPTION_SIZE, &o->cache_size, "SIZE",
+			"memory for decoded data (default 256M)" },
+		{ "readahead", 0, OPTION_SIZE, &o->readahead, "SIZE",
+			"what the kernel reads ahead (default 1M)" },
+		{ 0 },
+	};
+	const struct option *const tables[] = { own,
+		repository_option_table(&o->repository), NULL };
+	const struct command_line cl = {
+		.program = "amberfs mount",
+		.operands = "REPO MNT",
+		.purpose = "Shows all snapshots of REPO as files under the "
+			   "folder MNT, read-only.",
+		.notes = notes,
+		.tables = tables,
+		.min_operands = 2,
+		.max_operands = 2,
+	};
+	options_parse(&cl, argc, argv);
+	check_operands(&cl, p, argv);
+	take_options(&cl, p);
+}
+
+/* As mount(8) calls it: REPO MNT [-sfnvrw] [-N namespace] [-o list] [-t type]. */
+static void parse_helper(struct program *p, int argc, char **argv)
+{
+	static const char *ignored_text;
+	const struct option own[] = {
+		{ "options", 'o', OPTION_LIST, &p->lists, "LIST",
+			"mount options, separated by commas" },
+		{ "sloppy", 's', OPTION_FLAG, &p->options.sloppy, NULL,
+			"pass over unknown mount options" },
+		{ "fake", 'f', OPTION_FLAG, &p->fake, NULL,
+			"all but mounting" },
+		{ "no-mtab", 'n', OPTION_FLAG, &p->ignored, NULL, "accepted" },
+		{ "verbose", 'v', OPTION_FLAG, &p->verbose, NULL, "accepted" },
+		{ "read-only", 'r', OPTION_FLAG, &p->ignored, NULL,
+			"accepted: every mount is" },
+		{ "rw", 'w', OPTION_FLAG, &p->read_write, NULL,
+			"refused" },
+		{ "types", 't', OPTION_TEXT, &ignored_text, "TYPE",
+			"accepted" },
+		{ "namespace", 'N', OPTION_TEXT, &ignored_text, "NAMESPACE",
+			"accepted" },
+		{ 0 },
+	};
+	const struct option *const tables[] = { own, NULL };
+	const struct command_line cl = {
+		.program = "mount.amberfs",
+		.operands = "REPO MNT",
+		.purpose = "What mount -t amberfs runs; see amberfs mount.",
+		.tables = tables,
+		.min_operands = 2,
+		.max_operands = 2,
+	};
+	p->options.by_mount = true;
+	options_parse(&cl, argc, argv);
+	check_operands(&cl, p, argv);
+	if (p->read_write)
+		usage_error(&cl, "a mounted repository can't be written: "
+				"leave out -w");
+	take_options(&cl, p);
+}
+
+static bool called_as(const char *argv0, const char *name)
+{
+	const char *slash = strrchr(argv0, '/');
+	return strcmp(slash == NULL ? argv0 : slash + 1, name) == 0;
+}
+
+/* --- the folder to mount on --- */
+
+static int fail_mountpoint(int err, const char *path)
+{
+	if (err == -ENOTCONN)
+		return fail(err, "%s: a mount whose program died is still "
+				"there; remove it with: fusermount3 -u -z %s",
+				path, path);
+	return fail_errno(err, "can't mount on %s", path);
+}
+
+static int find_mountpoint(struct program *p, const char *path)
+{
+	struct stat st;
+	struct statfs fs;
+	p->mountpoint = realpath(path, NULL);
+	/* statfs asks a dead mount where stat may still know the answer. */
+	if (p->mountpoint == NULL || stat(p->mountpoint, &st) != 0 ||
+			statfs(p->mountpoint, &fs) != 0)
+		return fail_mountpoint(-errno, path);
+	if (!S_ISDIR(st.st_mode))
+		return fail(-ENOTDIR, "can't mount on %s: it is not a folder",
+				path);
+	if (fs.f_type == FUSE_MAGIC && st.st_ino == INODE_ROOT)
+		return fail(-EBUSY, "something is mounted on %s already; "
+				"unmount it or choose another folder", path);
+	return 0;
+}
+
+/* The daemon would wait for itself. */
+static int check_not_inside(const struct program *p)
+{
+	CLEANUP_FREE char *repo = realpath(p->repo, NULL);
+	size_t len = repo == NULL ? 0 : strlen(repo);
+	if (repo == NULL || strncmp(p->mountpoint, repo, len) != 0 ||
+			(p->mountpoint[len] != '/' &&
+					p->mountpoint[len] != '\0'))
+		return 0;
+	return fail(-EINVAL, "can't mount on %s: it is inside the repository",
+			p->mountpoint);
+}
+
+/* --- becoming a daemon --- */
+
+static void tell_parent(void *ctx)
+{
+	struct program *p = ctx;
+	char done = EXIT_DONE;
+	if (p->status_fd < 0)
+		return;
+	log_to_syslog();
+	setsid();
+	if (chdir("/") != 0)
+		log_problem("chdir /: %s", strerror(errno));
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; fd <= 2 && null >= 0; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+	/* A parent that is gone needs no answer. */
+	ssize_t n = write(p->status_fd, &done, 1);
+	(void)n;
+	close(p->status_fd);
+	p->status_fd = -1;
+	p->detached = true;
+}
+
+/* The parent's part: the child's word, or how it ended. */
+static int wait_for_child(const struct program *p, pid_t child, int fd)
+{
+	char status = EXIT_FAILED;
+	int how = 0;
+	ssize_t n;
+	do
+		n = read(fd, &status, 1);
+	while (n < 0 && errno == EINTR);
+	if (n == 1)
+		return status;
+	while (waitpid(child, &how, 0) < 0 && errno == EINTR)
+		;
+	if (WIFSIGNALED(how))
+		report_error("the program that serves the mount was ended by "
+			     "signal %d (%s)",
+				WTERMSIG(how), strsignal(WTERMSIG(how)));
+	return WIFEXITED(how) && WEXITSTATUS(how) != 0 ? WEXITSTATUS(how)
+						       : exit_failed(p);
+}
+
+/* --- */
+
+static int run(struct program *p)
+{
+	struct service *s = NULL;
+	struct error_copy why;
+	int r = service_start(&s, p->repo, p->mountpoint, &p->options,
+			tell_parent, p);
+	if (r == 0)
+		r = service_run(s);
+	error_save(&why, r);
+	service_stop(s);
+	if (r != 0 && p->detached)
+		log_problem("%s", why.text);
+	else if (r != 0)
+		report_error("%s", why.text);
+	return r == 0 ? EXIT_DONE : exit_failed(p);
+}
+
+static int run_in_background(struct program *p)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) != 0) {
+		report_error("can't make a pipe: %s", strerror(errno));
+		return exit_failed(p);
+	}
+	pid_t child = fork();
+	if (child < 0) {
+		report_error("can't start a process: %s", strerror(errno));
+		return exit_failed(p);
+	}
+	if (child > 0) {
+		close(ends[1]);
+		return wait_for_child(p, child, ends[0]);
+	}
+	close(ends[0]);
+	p->status_fd = ends[1];
+	return run(p);
+}
+
+/* Descriptors 0 to 2 must be taken, or files of ours would get them. */
+static void take_standard_descriptors(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	static struct program p = { .status_fd = -1 };
+	const struct report_options quiet = { .quiet = true };
+	take_standard_descriptors();
+	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+	p.helper = called_as(argv[0], "mount.amberfs");
+	/* The amberfs program hands its own arguments over. */
+	if (called_as(argv[0], "amberfs") && argc > 1 &&
+			strcmp(argv[1], "mount") == 0) {
+		argv++;
+		argc--;
+	}
+	report_setup(p.helper ? "mount.amberfs" : "amberfs mount", &quiet);
+	mount_options_init(&p.options);
+	if (p.helper)
+		parse_helper(&p, argc, argv);
+	else
+		parse_direct(&p, argc, argv);
+	int r = find_mountpoint(&p, argv[2]);
+	if (r == 0)
+		r = check_not_inside(&p);
+	int status = EXIT_DONE;
+	if (r != 0) {
+		report_error("%s", error_text(r));
+		status = exit_failed(&p);
+	} else if (!p.fake) {
+		status = p.foreground ? run(&p) : run_in_background(&p);
+	}
+	free(p.mountpoint);
+	mount_options_clear(&p.options);
+	return status;
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A table of mount options. Those that say what every amberfs mount is anyway
+ * (read-only, no devices, no set-uid programs, no access times), and those
+ * that are for mount(8), systemd and people, are accepted and do nothing.
+ */
+#include "mount_options.h"
+
+#include "../repo/base/error.h"
+
+#include <stddef.h>
+#include <string.h>
+
+enum option_meaning {
+	MEANS_NOTHING,	/* with or without a value */
+	MEANS_SET,	/* bool: true */
+	MEANS_UNSET,	/* bool: false */
+	MEANS_TEXT,
+	MEANS_SIZE,
+	MEANS_USER,	/* uid_t */
+	MEANS_GROUP,	/* gid_t */
+	MEANS_MODE,	/* octal */
+	MEANS_WRITE,
+	MEANS_SECRET,
+};
+
+struct known_option {
+	const char *name;
+	enum option_meaning meaning;
+	size_t field;
+};
+
+#define FIELD(f) offsetof(struct mount_options, f)
+#define CREDENTIAL(f) FIELD(repository.credentials.f)
+
+static const struct known_option known[] = {
+	{ "allow_other", MEANS_SET, FIELD(allow_other) },
+	{ "allow_root", MEANS_SET, FIELD(allow_root) },
+	{ "noexec", MEANS_SET, FIELD(noexec) },
+	{ "exec", MEANS_UNSET, FIELD(noexec) },
+	{ "uid", MEANS_USER, FIELD(uid) },
+	{ "gid", MEANS_GROUP, FIELD(gid) },
+	{ "umask", MEANS_MODE, FIELD(umask) },
+	{ "cache_size", MEANS_SIZE, FIELD(cache_size) },
+	{ "readahead", MEANS_SIZE, FIELD(readahead) },
+	{ "key_file", MEANS_TEXT, CREDENTIAL(key_file) },
+	{ "passphrase_file", MEANS_TEXT, CREDENTIAL(passphrase_file) },
+	{ "passphrase_command", MEANS_TEXT, CREDENTIAL(passphrase_command) },
+	{ "index_dir", MEANS_TEXT, FIELD(repository.index_dir) },
+	{ "rw", MEANS_WRITE, 0 },
+	{ "passphrase", MEANS_SECRET, 0 },
+	{ "password", MEANS_SECRET, 0 },
+	{ "key", MEANS_SECRET, 0 },
+	/* What every mount of ours is. */
+	{ "ro", MEANS_NOTHING, 0 },
+	{ "default_permissions", MEANS_NOTHING, 0 },
+	{ "nodev", MEANS_NOTHING, 0 },
+	{ "dev", MEANS_NOTHING, 0 },
+	{ "nosuid", MEANS_NOTHING, 0 },
+	{ "suid", MEANS_NOTHING, 0 },
+	{ "noatime", MEANS_NOTHING, 0 },
+	{ "atime", MEANS_NOTHING, 0 },
+	{ "nodiratime", MEANS_NOTHING, 0 },
+	{ "diratime", MEANS_NOTHING, 0 },
+	{ "relatime", MEANS_NOTHING, 0 },
+	{ "norelatime", MEANS_NOTHING, 0 },
+	{ "strictatime", MEANS_NOTHING, 0 },
+	{ "nostrictatime", MEANS_NOTHING, 0 },
+	{ "lazytime", MEANS_NOTHING, 0 },
+	{ "nolazytime", MEANS_NOTHING, 0 },
+	{ "async", MEANS_NOTHING, 0 },
+	{ "sync", MEANS_NOTHING, 0 },
+	{ "dirsync", MEANS_NOTHING, 0 },
+	/* For mount(8), systemd and people. */
+	{ "defaults", MEANS_NOTHING, 0 },
+	{ "auto", MEANS_NOTHING, 0 },
+	{ "noauto", MEANS_NOTHING, 0 },
+	{ "user", MEANS_NOTHING, 0 },
+	{ "nouser", MEANS_NOTHING, 0 },
+	{ "users", MEANS_NOTHING, 0 },
+	{ "nousers", MEANS_NOTHING, 0 },
+	{ "owner", MEANS_NOTHING, 0 },
+	{ "noowner", MEANS_NOTHING, 0 },
+	{ "group", MEANS_NOTHING, 0 },
+	{ "nogroup", MEANS_NOTHING, 0 },
+	{ "nofail", MEANS_NOTHING, 0 },
+	{ "_netdev", MEANS_NOTHING, 0 },
+	{ "comment", MEANS_NOTHING, 0 },
+	{ "uhelper", MEANS_NOTHING, 0 },
+	{ "helper", MEANS_NOTHING, 0 },
+};
+#define KNOWN_COUNT (sizeof(known) / sizeof(known[0]))
+
+void mount_options_init(struct mount_options *o)
+{
+	*o = (struct mount_options){
+		.uid = geteuid(),
+		.gid = getegid(),
+		.cache_size = MOUNT_CACHE_DEFAULT,
+		.readahead = MOUNT_READAHEAD_DEFAULT,
+	};
+}
+
+void mount_options_clear(struct mount_options *o)
+{
+	for (int i = 0; i < o->text_count; i++)
+		free(o->texts[i]);
+	free(o->texts);
+	o->texts = NULL;
+	o->text_count = 0;
+}
+
+static int parse_number(unsigned long *out, const char *name, const char *value,
+		int base, unsigned long max)
+{
+	char *end;
+	errno = 0;
+	unsigned long v = strtoul(value, &end, base);
+	if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0 ||
+			v > max)
+		return fail(-EINVAL, "mount option %s=%s: %s was expected",
+				name, value,
+				base == 8 ? "an octal mode up to 777"
+					  : "a number");
+	*out = v;
+	return 0;
+}
+
+static int set_number(const struct known_option *k, void *field,
+		const char *value)
+{
+	unsigned long v = 0;
+	int r = parse_number(&v, k->name, value,
+			k->meaning == MEANS_MODE ? 8 : 10,
+			k->meaning == MEANS_MODE ? 0777 : UINT32_MAX - 1);
+	if (r != 0)
+		return r;
+	if (k->meaning == MEANS_USER)
+		*(uid_t *)field = (uid_t)v;
+	else if (k->meaning == MEANS_GROUP)
+		*(gid_t *)field = (gid_t)v;
+	else
+		*(uint32_t *)field = (uint32_t)v;
+	return 0;
+}
+
+static int set_value(const struct known_option *k, void *field,
+		const char *value)
+{
+	if (value == NULL || value[0] == '\0')
+		return fail(-EINVAL, "mount option %s needs a value: %s=VALUE",
+				k->name, k->name);
+	switch (k->meaning) {
+	case MEANS_TEXT:
+		*(const char **)field = value;
+		return 0;
+	case MEANS_SIZE:
+		if (size_parse(field, value) != 0)
+			return fail_within(-EINVAL, "mount option %s=%s",
+					k->name, value);
+		return 0;
+	default:
+		return set_number(k, field, value);
+	}
+}
+
+static int apply(struct mount_options *o, const struct known_option *k,
+		const char *value)
+{
+	void *field = (char *)o + k->field;
+	switch (k->meaning) {
+	case MEANS_NOTHING:
+		return 0;
+	case MEANS_SET:
+	case MEANS_UNSET:
+		if (value != NULL)
+			return fail(-EINVAL, "mount option %s takes no value",
+					k->name);
+		*(bool *)field = k->meaning == MEANS_SET;
+		return 0;
+	case MEANS_WRITE:
+		if (o->by_mount)
+			return 0;
+		return fail(-EINVAL, "a mounted repository can't be written: "
+				"leave out the mount option rw");
+	case MEANS_SECRET:
+		/* The value is not repeated: messages end up in logs. */
+		return fail(-EINVAL, "mount option %s: everybody on this machine "
+				"can read a command line; use passphrase_file=, "
+				"passphrase_command= or key_file=", k->name);
+	default:
+		return set_value(k, field, value);
+	}
+}
+
+static int unknown(const struct mount_options *o, const char *name)
+{
+	const char *words[KNOWN_COUNT + 1];
+	if (o->sloppy || strncmp(name, "x-", 2) == 0 ||
+			strncmp(name, "X-", 2) == 0)
+		return 0;
+	for (size_t i = 0; i < KNOWN_COUNT; i++)
+		words[i] = known[i].name;
+	words[KNOWN_COUNT] = NULL;
+	const char *near = nearest_word(name, words);
+	if (near != NULL)
+		return fail(-EINVAL, "unknown mount option %s; was %s meant?",
+				name, near);
+	return fail(-EINVAL, "unknown mount option %s", name);
+}
+
+static int apply_text(struct mount_options *o, char *text)
+{
+	char *value = strchr(text, '=');
+	if (text[0] == '\0')
+		return 0;
+	if (value != NULL)
+		*value++ = '\0';
+	for (size_t i = 0; i < KNOWN_COUNT; i++)
+		if (strcmp(text, known[i].name) == 0)
+			return apply(o, &known[i], value);
+	return unknown(o, text);
+}
+
+/* Cuts the first option off *REST, in place, and takes its escapes away.
+ * NULL at the end. */
+static char *next_option(char **rest)
+{
+	char *start = *rest, *from = start, *to = start;
+	bool quoted = false;
+	if (start == NULL)
+		return NULL;
+	for (; *from != '\0' && (quoted || *from != ','); from++) {
+		if (*from == '"') {
+			quoted = !quoted;
+			continue;
+		}
+		if (*from == '\\' && (from[1] == ',' || from[1] == '\\' ||
+					     from[1] == '"'))
+			from++;
+		*to++ = *from;
+	}
+	*rest = *from == '\0' ? NULL : from + 1;
+	*to = '\0';
+	return start;
+}
+
+int mount_options_parse(struct mount_options *o, const char *list)
+{
+	char **texts = reallocarray(o->texts, (size_t)o->text_count + 1,
+			sizeof(*texts));
+	if (texts == NULL)
+		return fail_errno(-ENOMEM, "reading mount options");
+	o->texts = texts;
+	char *rest = strdup(list), *option;
+	if (rest == NULL)
+		return fail_errno(-ENOMEM, "reading mount options");
+	texts[o->text_count++] = rest;
+	while ((option = next_option(&rest)) != NULL) {
+		int r = apply_text(o, option);
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+int mount_options_check(const struct mount_options *o)
+{
+	char least[SIZE_TEXT_MAX], most[SIZE_TEXT_MAX];
+	if (o->cache_size < MOUNT_CACHE_MIN)
+		return fail(-EINVAL, "the cache size must be at least %s",
+				size_format(least, MOUNT_CACHE_MIN));
+	if (o->readahead < 4 * KIB || o->readahead > MOUNT_READAHEAD_MAX)
+		return fail(-EINVAL, "readahead must be between %s and %s",
+				size_format(least, 4 * KIB),
+				size_format(most, MOUNT_READAHEAD_MAX));
+	if (o->allow_other && o->allow_root)
+		return fail(-EINVAL, "allow_other and allow_root exclude each "
+				"other");
+	return 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What can be said about a mount, and the "-o a,b=c" way of saying it that
+ * mount(8) and /etc/fstab use. Knows nothing of FUSE.
+ */
+#ifndef AMBERFS_FS_MOUNT_OPTIONS_H
+#define AMBERFS_FS_MOUNT_OPTIONS_H
+
+#include "../repo/repository.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define MOUNT_CACHE_DEFAULT (256 * MIB)
+#define MOUNT_CACHE_MIN (8 * MIB)
+#define MOUNT_READAHEAD_DEFAULT (1 * MIB)
+#define MOUNT_READAHEAD_MAX (64 * MIB)
+
+struct mount_options {
+	bool by_mount;		/* called by mount(8), which always says "rw" */
+	bool sloppy;		/* pass over options that nobody knows */
+	bool allow_other, allow_root, noexec;
+	uid_t uid;		/* owner of everything shown */
+	gid_t gid;
+	uint32_t umask;		/* permission bits taken away */
+	uint64_t cache_size;	/* bytes of decoded frames */
+	uint64_t readahead;	/* bytes that the kernel reads ahead */
+	struct repository_options repository;
+	char **texts;		/* what the strings above point into */
+	int text_count;
+};
+
+/* The defaults: owned by this process's user. */
+void mount_options_init(struct mount_options *o);
+void mount_options_clear(struct mount_options *o);
+
+/* Takes over the options in LIST: separated by commas; "\," and "\\" stand for
+ * the characters, "…" keeps commas together. Of two that contradict each other
+ * the later counts. 0, -EINVAL with a text that says what was meant, -ENOMEM. */
+int mount_options_parse(struct mount_options *o, const char *list);
+
+/* After the last one: bounds. 0 or -EINVAL with a text. */
+int mount_options_check(const struct mount_options *o);
+
+#endif

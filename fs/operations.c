@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Names, attributes and the terms agreed on with the kernel. Inode numbers
+ * mean the same for as long as the mount lives, so nothing counts look-ups.
+ */
+#include "operations_internal.h"
+
+#include "log.h"
+#include "tags.h"
+#include "../repo/base/bytes.h"
+#include "../repo/base/error.h"
+
+#include <string.h>
+#include <sys/statvfs.h>
+
+#define IO_SIZE (1u << 20)	/* what cp and dd read at once */
+#define BACKGROUND_REQUESTS 64
+#define NS_PER_SECOND 1000000000
+
+/* --- answers --- */
+
+void reply_failure(fuse_req_t req, int err, const char *doing)
+{
+	switch (err) {
+	case -EBADMSG:
+	case -EIO:
+		if (doing != NULL)
+			log_problem("%s: %s", doing, error_text(err));
+		fuse_reply_err(req, EIO);
+		break;
+	default:
+		fuse_reply_err(req, -err);
+		break;
+	}
+}
+
+static void fill_time(struct timespec *ts, int64_t ns)
+{
+	ts->tv_sec = ns / NS_PER_SECOND;
+	ts->tv_nsec = ns % NS_PER_SECOND;
+	if (ts->tv_nsec < 0) {
+		ts->tv_nsec += NS_PER_SECOND;
+		ts->tv_sec--;
+	}
+}
+
+static mode_t type_bits(enum tree_kind kind)
+{
+	switch (kind) {
+	case TREE_LATEST:
+		return S_IFLNK;
+	case TREE_FILE:
+	case TREE_RECORD:
+		return S_IFREG;
+	default:
+		return S_IFDIR;
+	}
+}
+
+void fill_stat(const struct filesystem *fs, const struct tree_attr *a,
+		struct stat *st)
+{
+	mode_t umask = a->kind == TREE_LATEST ? 0 : fs->options->umask;
+	*st = (struct stat){
+		.st_ino = a->inode,
+		.st_mode = type_bits(a->kind) | (a->mode & ~umask),
+		.st_nlink = a->links,
+		.st_uid = fs->options->uid,
+		.st_gid = fs->options->gid,
+		.st_size = (off_t)a->size,
+		.st_blksize = IO_SIZE,
+		.st_blocks = (blkcnt_t)(round_up(a->data_bytes, BLOCK_SIZE) /
+					512),
+	};
+	fill_time(&st->st_mtim, a->time_ns);
+	st->st_atim = st->st_ctim = st->st_mtim;
+}
+
+double attr_timeout(enum tree_kind kind)
+{
+	return kind >= TREE_SNAPSHOT ? TRUE_FOR_LONG : TRUE_FOR_SHORT;
+}
+
+/* A name in a source's folder, or the root, may vanish; one below not before
+ * the folder that it is in. */
+static double name_timeout(enum tree_kind kind)
+{
+	return kind > TREE_SNAPSHOT ? TRUE_FOR_LONG : TRUE_FOR_SHORT;
+}
+
+void fill_entry(const struct filesystem *fs, const struct tree_attr *a,
+		struct fuse_entry_param *e)
+{
+	*e = (struct fuse_entry_param){
+		.ino = a->inode,
+		.attr_timeout = attr_timeout(a->kind),
+		.entry_timeout = name_timeout(a->kind),
+	};
+	fill_stat(fs, a, &e->attr);
+}
+
+/* --- names and attributes --- */
+
+static void lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct filesystem *fs = filesystem_of(req);
+	struct fuse_entry_param e;
+	struct tree_attr a;
+	int r = tree_lookup(fs->tree, parent, name, &a);
+	if (r != 0) {
+		reply_failure(req, r, "looking at a snapshot");
+		return;
+	}
+	fill_entry(fs, &a, &e);
+	fuse_reply_entry(req, &e);
+}
+
+static void forget(fuse_req_t req,
+		fuse_ino_t ino __attribute__((unused)),
+		uint64_t lookups __attribute__((unused)))
+{
+	fuse_reply_none(req);
+}
+
+static void forget_multi(fuse_req_t req,
+		size_t count __attribute__((unused)),
+		struct fuse_forget_data *forgets __attribute__((unused)))
+{
+	fuse_reply_none(req);
+}
+
+static void getattr(fuse_req_t req, fuse_ino_t ino,
+		struct fuse_file_info *fi __attribute__((unused)))
+{
+	struct filesystem *fs = filesystem_of(req);
+	struct tree_attr a;
+	struct stat st;
+	int r = tree_attr(fs->tree, ino, &a);
+	if (r != 0) {
+		reply_failure(req, r, NULL);
+		return;
+	}
+	fill_stat(fs, &a, &st);
+	fuse_reply_attr(req, &st, attr_timeout(a.kind));
+}
+
+static void read_link(fuse_req_t req, fuse_ino_t ino)
+{
+	char text[UTC_TEXT_MAX];
+	int r = tree_read_link(filesystem_of(req)->tree, ino, text);
+	if (r != 0)
+		reply_failure(req, r, NULL);
+	else
+		fuse_reply_readlink(req, text);
+}
+
+/* --- extended attributes --- */
+
+/* The protocol asks for the length first, by a SIZE of 0. */
+static void reply_sized(fuse_req_t req, const char *bytes, size_t len,
+		size_t size)
+{
+	if (size == 0)
+		fuse_reply_xattr(req, len);
+	else if (len > size)
+		fuse_reply_err(req, ERANGE);
+	else
+		fuse_reply_buf(req, bytes, len);
+}
+
+static void getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+		size_t size)
+{
+	struct filesystem *fs = filesystem_of(req);
+	char value[TAG_VALUE_MAX];
+	struct tree_held h;
+	ssize_t len = -ENODATA;
+	int r = tree_hold(fs->tree, ino, &h);
+	if (r == 0) {
+		len = tags_get(&h, name, value);
+		tree_release(fs->tree, &h);
+	} else if (r != -EISDIR) {
+		len = r;
+	}
+	if (len < 0)
+		reply_failure(req, (int)len, NULL);
+	else
+		reply_sized(req, value, (size_t)len, size);
+}
+
+static void listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	struct filesystem *fs = filesystem_of(req);
+	char names[TAG_NAMES_MAX];
+	struct tree_held h;
+	size_t len = 0;
+	int r = tree_hold(fs->tree, ino, &h);
+	if (r == 0) {
+		len = tags_list(&h, names);
+		tree_release(fs->tree, &h);
+	} else if (r != -EISDIR) {
+		reply_failure(req, r, NULL);
+		return;
+	}
+	reply_sized(req, names, len, size);
+}
+
+/* --- df --- */
+
+/* Of what the repository takes and the free space beside it. */
+static void statfs(fuse_req_t req, fuse_ino_t ino __attribute__((unused)))
+{
+	struct filesystem *fs = filesystem_of(req);
+	struct store_space space;
+	uint64_t packs = 0;
+	int r = store_space(fs->repo->store, &space);
+	if (r == 0)
+		r = usage_packs(fs->usage, &packs);
+	if (r != 0) {
+		reply_failure(req, r, "measuring the repository");
+		return;
+	}
+	struct statvfs st = {
+		.f_bsize = IO_SIZE,
+		.f_frsize = BLOCK_SIZE,
+		.f_bfree = space.free / BLOCK_SIZE,
+		.f_bavail = space.available / BLOCK_SIZE,
+		.f_flag = ST_RDONLY,
+		.f_namemax = 255,
+	};
+	st.f_blocks = st.f_bfree + round_up(packs, BLOCK_SIZE) / BLOCK_SIZE;
+	fuse_reply_statfs(req, &st);
+}
+
+/* --- terms --- */
+
+static void want(struct fuse_conn_info *conn, unsigned capability)
+{
+	conn->want |= conn->capable & capability;
+}
+
+static void init(void *userdata, struct fuse_conn_info *conn)
+{
+	struct filesystem *fs = userdata;
+	want(conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
+				FUSE_CAP_READDIRPLUS |
+				FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_DIO |
+				FUSE_CAP_EXPORT_SUPPORT |
+				FUSE_CAP_EXPLICIT_INVAL_DATA);
+	/* AUTO_INVAL_DATA: contents never change. CACHE_SYMLINKS: "latest"
+	 * does. NO_OPEN*: every open must be seen. SPLICE: decoded frames are
+	 * in memory, where it gains nothing. */
+	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA |
+				  FUSE_CAP_CACHE_SYMLINKS |
+				  FUSE_CAP_NO_OPEN_SUPPORT |
+				  FUSE_CAP_NO_OPENDIR_SUPPORT |
+				  FUSE_CAP_WRITEBACK_CACHE |
+				  FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+				  FUSE_CAP_SPLICE_MOVE);
+	/* The kernel's 12 choke its readahead. */
+	conn->max_background = BACKGROUND_REQUESTS;
+	conn->congestion_threshold = BACKGROUND_REQUESTS * 3 / 4;
+	conn->max_readahead = (unsigned)fs->options->readahead;
+	fs->started(fs->started_ctx);
+}
+
+const struct fuse_lowlevel_ops *operations_table(void)
+{
+	static struct fuse_lowlevel_ops ops = {
+		.init = init,
+		.lookup = lookup,
+		.forget = forget,
+		.forget_multi = forget_multi,
+		.getattr = getattr,
+		.readlink = read_link,
+		.open = operation_open,
+		.read = operation_read,
+		.lseek = operation_lseek,
+		.release = operation_release,
+		.opendir = operation_opendir,
+		.readdir = operation_readdir,
+		.readdirplus = operation_readdirplus,
+		.releasedir = operation_releasedir,
+		.statfs = statfs,
+		.getxattr = getxattr,
+		.listxattr = listxattr,
+	};
+	refusals_fill(&ops);
+	return &ops;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The operations by file: see each. */
+#ifndef AMBERFS_FS_OPERATIONS_INTERNAL_H
+#define AMBERFS_FS_OPERATIONS_INTERNAL_H
+
+#include "operations.h"
+
+/* How long the kernel may believe what we said, in seconds: contents of
+ * snapshots never change, which snapshots there are does. */
+#define TRUE_FOR_LONG 86400.0
+#define TRUE_FOR_SHORT 1.0
+
+static inline struct filesystem *filesystem_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+/* --- operations.c --- */
+
+/* The answer to a failure, which is logged if it means damage. DOING may be
+ * NULL: never logged. */
+void reply_failure(fuse_req_t req, int err, const char *doing);
+void fill_stat(const struct filesystem *fs, const struct tree_attr *a,
+		struct stat *st);
+double attr_timeout(enum tree_kind kind);
+void fill_entry(const struct filesystem *fs, const struct tree_attr *a,
+		struct fuse_entry_param *e);
+
+/* --- file_operations.c: open, read, lseek, release --- */
+
+void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void operation_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		struct fuse_file_info *fi);
+void operation_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+		struct fuse_file_info *fi);
+void operation_release(fuse_req_t req, fuse_ino_t ino,
+		struct fuse_file_info *fi);
+
+/* --- folder_operations.c: opendir, readdir, releasedir --- */
+
+void operation_opendir(fuse_req_t req, fuse_ino_t ino,
+		struct fuse_file_info *fi);
+void operation_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		struct fuse_file_info *fi);
+void operation_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
+		off_t off, struct fuse_file_info *fi);
+void operation_releasedir(fuse_req_t req, fuse_ino_t ino,
+		struct fuse_file_info *fi);
+
+/* --- refusals.c: everything that writes --- */
+
+void refusals_fill(struct fuse_lowlevel_ops *ops);
+
+#endif

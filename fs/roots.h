@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The tree roots of open files, published in the repository so that prune
+ * leaves what is below them. A root stays published for a few seconds after
+ * its last file was closed, so that opening it again costs nothing.
+ * Thread-safe; publishing takes a few fsyncs, one at a time.
+ */
+#ifndef AMBERFS_FS_ROOTS_H
+#define AMBERFS_FS_ROOTS_H
+
+#include "../repo/repository.h"
+
+struct roots;
+
+/* Registers a session with ACTIVITY (escaped). Where the repository can't be
+ * written there is none and *WHY_NOT, else NULL, says so (to be freed): then
+ * nothing is published and roots_hold always succeeds. */
+int roots_new(struct roots **out, struct repository *r, const char *activity,
+		char **why_not);
+/* Ends the session. NULL allowed. */
+void roots_free(struct roots *r);
+
+/* Durable when it returns. Counted. 0 or -errno with a text. */
+int roots_hold(struct roots *r, const struct id *root);
+void roots_drop(struct roots *r, const struct id *root);
+
+/* To be called every few seconds: ends what nobody held for a while, and
+ * registers anew if somebody took this session for dead. */
+void roots_tick(struct roots *r);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A table of names and of how each value is found. */
+#include "tags.h"
+
+#include "../repo/base/hex.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define PREFIX "user.amberfs."
+#define ID_TEXT_SIZE (2 * ID_SIZE + 1)
+
+/* Returns the text, which may be in BUF, or NULL if H has no such tag. */
+typedef const char *tag_fn(const struct tree_held *h, char buf[ID_TEXT_SIZE]);
+
+static const char *tag_snapshot(const struct tree_held *h,
+		char buf[ID_TEXT_SIZE])
+{
+	hex_encode(buf, h->snapshot->id.b, ID_SIZE);
+	return buf;
+}
+
+static const char *tag_source(const struct tree_held *h,
+		char buf[ID_TEXT_SIZE] __attribute__((unused)))
+{
+	return h->snapshot->source;
+}
+
+static const char *tag_source_path(const struct tree_held *h,
+		char buf[ID_TEXT_SIZE] __attribute__((unused)))
+{
+	return h->file == NULL ? NULL : h->file->source_path;
+}
+
+static const char *tag_format(const struct tree_held *h,
+		char buf[ID_TEXT_SIZE] __attribute__((unused)))
+{
+	return h->file == NULL ? NULL : h->file->format;
+}
+
+static const char *tag_target(const struct tree_held *h,
+		char buf[ID_TEXT_SIZE] __attribute__((unused)))
+{
+	return h->file == NULL ? NULL : h->file->target;
+}
+
+static const char *tag_root(const struct tree_held *h, char buf[ID_TEXT_SIZE])
+{
+	if (h->file == NULL)
+		return NULL;
+	hex_encode(buf, h->file->root.id.b, ID_SIZE);
+	return buf;
+}
+
+static const struct {
+	const char *name;
+	tag_fn *fn;
+} tags[] = {
+	{ PREFIX "snapshot", tag_snapshot },
+	{ PREFIX "source", tag_source },
+	{ PREFIX "source_path", tag_source_path },
+	{ PREFIX "format", tag_format },
+	{ PREFIX "target", tag_target },
+	{ PREFIX "root", tag_root },
+};
+#define TAG_COUNT (sizeof(tags) / sizeof(tags[0]))
+
+ssize_t tags_get(const struct tree_held *h, const char *name,
+		char out[TAG_VALUE_MAX])
+{
+	char buf[ID_TEXT_SIZE];
+	for (size_t i = 0; i < TAG_COUNT; i++) {
+		if (strcmp(name, tags[i].name) != 0)
+			continue;
+		const char *text = tags[i].fn(h, buf);
+		if (text == NULL)
+			break;
+		size_t len = strlen(text);
+		if (len > TAG_VALUE_MAX)
+			return -E2BIG;
+		memcpy(out, text, len);
+		return (ssize_t)len;
+	}
+	return -ENODATA;
+}
+
+size_t tags_list(const struct tree_held *h, char out[TAG_NAMES_MAX])
+{
+	char buf[ID_TEXT_SIZE];
+	size_t at = 0;
+	for (size_t i = 0; i < TAG_COUNT; i++) {
+		size_t size = strlen(tags[i].name) + 1;
+		if (tags[i].fn(h, buf) == NULL || at + size > TAG_NAMES_MAX)
+			continue;
+		memcpy(out + at, tags[i].name, size);
+		at += size;
+	}
+	return at;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Extended attributes of what a mount shows: user.amberfs.snapshot, .source,
+ * .source_path, .format, .target and .root. Knows nothing of FUSE.
+ */
+#ifndef AMBERFS_FS_TAGS_H
+#define AMBERFS_FS_TAGS_H
+
+#include "tree.h"
+
+#define TAG_VALUE_MAX 16384
+
+/* Writes the value (not NUL-ended) to OUT. Its length, -ENODATA, -E2BIG. */
+ssize_t tags_get(const struct tree_held *h, const char *name,
+		char out[TAG_VALUE_MAX]);
+
+/* The names that H has, each with its NUL. Returns the length. */
+#define TAG_NAMES_MAX 512
+size_t tags_list(const struct tree_held *h, char out[TAG_NAMES_MAX]);
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Sources and snapshots of a tree: counted objects. An entry is referred to by
+ * the listing while its name exists, and by whoever holds it; its inodes are
+ * in the table for as long as it lives, so an open file outlives its name.
+ */
+#include "tree_internal.h"
+
+#include "../repo/base/bytes.h"
+#include "../repo/base/cleanup.h"
+#include "../repo/base/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MARK_BEGINNING 48	/* covers the envelope's header and nonce */
+#define LOAD_ATTEMPTS 3
+
+/* --- sources --- */
+
+static size_t source_key(char key[NAME_COMPONENT_MAX + 2], char what,
+		const char *component)
+{
+	return (size_t)snprintf(key, NAME_COMPONENT_MAX + 2, "%c%s", what,
+			component);
+}
+
+static struct tree_source *source_find(struct tree *t, const char *component)
+{
+	char key[NAME_COMPONENT_MAX + 2];
+	size_t len = source_key(key, 'S', component);
+	struct inode *i = inodes_find(&t->inodes, inodes_number(key, len));
+	struct tree_inode *ti = (struct tree_inode *)i;
+	if (ti == NULL || ti->kind != TREE_SOURCE ||
+			strcmp(ti->source->component, component) != 0)
+		return NULL;
+	return ti->source;
+}
+
+static void source_add_inodes(struct tree *t, struct tree_source *s)
+{
+	char key[NAME_COMPONENT_MAX + 2];
+	s->folder.kind = TREE_SOURCE;
+	s->folder.source = s;
+	inodes_add(&t->inodes, &s->folder.inode, key,
+			source_key(key, 'S', s->component));
+	s->latest.kind = TREE_LATEST;
+	s->latest.source = s;
+	inodes_add(&t->inodes, &s->latest.inode, key,
+			source_key(key, 'L', s->component));
+}
+
+struct tree_source *tree_source_get(struct tree *t, const char *component)
+{
+	struct tree_source *s = source_find(t, component);
+	if (s != NULL) {
+		s->refs++;
+		return s;
+	}
+	s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return NULL;
+	s->refs = 1;
+	s->component = strdup(component);
+	if (s->component == NULL || inodes_reserve(&t->inodes, 2) != 0) {
+		free(s->component);
+		free(s);
+		return NULL;
+	}
+	source_add_inodes(t, s);
+	return s;
+}
+
+void tree_source_put(struct tree *t, struct tree_source *s)
+{
+	if (s == NULL || --s->refs > 0)
+		return;
+	inodes_remove(&t->inodes, &s->folder.inode);
+	inodes_remove(&t->inodes, &s->latest.inode);
+	free(s->component);
+	free(s);
+}
+
+/* --- entries --- */
+
+struct tree_entry *tree_entry_new(struct tree_source *s, const char *time_text,
+		int64_t time)
+{
+	struct tree_entry *e = calloc(1, sizeof(*e));
+	if (e == NULL)
+		return NULL;
+	e->refs = 1;
+	e->source = s;
+	s->refs++;
+	e->time = time;
+	snprintf(e->time_text, sizeof(e->time_text), "%s", time_text);
+	snprintf(e->object, sizeof(e->object), "snapshots/%s/%s", s->component,
+			time_text);
+	return e;
+}
+
+void tree_entry_put(struct tree *t, struct tree_entry *e)
+{
+	if (e == NULL || --e->refs > 0)
+		return;
+	if (e->record != NULL) {
+		for (uint32_t i = 0; i < e->record->file_count + 2; i++)
+			inodes_remove(&t->inodes, &e->inodes[i].inode);
+		snapshot_free(e->record);
+		free(e->inodes);
+		free(e->by_name);
+	}
+	tree_source_put(t, e->source);
+	free(e);
+}
+
+/* --- loading --- */
+
+int tree_mark_read(struct tree *t, const char *object, struct tree_mark *out)
+{
+	struct store *s = t->repo->store;
+	size_t end = sizeof(out->bytes) - MARK_BEGINNING;
+	memset(out, 0, sizeof(*out));
+	store_forget(s, object);
+	int r = store_size(s, object, &out->size);
+	if (r != 0)
+		return r;
+	ssize_t n = store_get_range(s, object, out->bytes, MARK_BEGINNING, 0);
+	if (n < 0)
+		return (int)n;
+	if (out->size < end)
+		return 0;
+	n = store_get_range(s, object, out->bytes + MARK_BEGINNING, end,
+			out->size - end);
+	return n < 0 ? (int)n : 0;
+}
+
+/* The record together with the mark of the object that it came from. */
+static int load_marked(struct tree *t, const char *object,
+		struct snapshot **record, struct tree_mark *mark)
+{
+	for (int i = 0; i < LOAD_ATTEMPTS; i++) {
+		struct tree_mark after;
+		int r = tree_mark_read(t, object, mark);
+		if (r == 0)
+			r = snapshot_load(t->repo, object, record);
+		if (r != 0)
+			return r;
+		r = tree_mark_read(t, object, &after);
+		if (r == 0 && memcmp(mark, &after, sizeof(after)) == 0)
+			return 0;
+		snapshot_free(take_ptr(*record));
+		if (r != 0)
+			return r;
+	}
+	return fail(-EIO, "%s changes all the time; snapshots never should",
+			object);
+}
+
+static int compare_places(const void *a, const void *b, void *ctx)
+{
+	const struct snapshot *s = ctx;
+	return strcmp(s->files[*(const uint32_t *)a].name,
+			s->files[*(const uint32_t *)b].name);
+}
+
+static char *record_text(const struct snapshot *record)
+{
+	json_t *json = snapshot_to_json(record, true);
+	if (json == NULL)
+		return NULL;
+	char *text = json_dumps(json, JSON_INDENT(2));
+	json_decref(json);
+	size_t len = text == NULL ? 0 : strlen(text);
+	/* A text ends with a newline, which takes the NUL's place. */
+	char *longer = text == NULL ? NULL : realloc(text, len + 2);
+	if (longer == NULL) {
+		free(text);
+		return NULL;
+	}
+	memcpy(longer + len, "\n", 2);
+	return longer;
+}
+
+/* What is derived from the record; ENTRY is not seen by others yet. */
+static int derive(struct tree_entry *e, const struct snapshot *record)
+{
+	uint32_t count = record->file_count;
+	CLEANUP_FREE char *text = record_text(record);
+	e->inodes = calloc((size_t)count + 2, sizeof(*e->inodes));
+	e->by_name = calloc((size_t)count + 1, sizeof(*e->by_name));
+	if (text == NULL || e->inodes == NULL || e->by_name == NULL)
+		return fail_errno(-ENOMEM, "reading %s", e->object);
+	e->record_size = strlen(text);
+	for (uint32_t i = 0; i < count; i++)
+		e->by_name[i] = i;
+	qsort_r(e->by_name, count, sizeof(*e->by_name), compare_places,
+			(void *)record);
+	return 0;
+}
+
+static void add_inodes(struct tree *t, struct tree_entry *e,
+		const struct snapshot *record)
+{
+	uint32_t count = record->file_count;
+	struct {
+		uint8_t what, id[ID_SIZE], file[4];
+	} key;
+	memcpy(key.id, record->id.b, ID_SIZE);
+	for (uint32_t i = 0; i < count + 2; i++) {
+		struct tree_inode *ti = &e->inodes[i];
+		ti->kind = i < count ? TREE_FILE
+				     : i == count ? TREE_SNAPSHOT : TREE_RECORD;
+		ti->file = i;
+		ti->entry = e;
+		key.what = (uint8_t)"fdr"[i < count ? 0 : i - count + 1];
+		put_le32(key.file, i < count ? i : 0);
+		inodes_add(&t->inodes, &ti->inode, &key, sizeof(key));
+	}
+}
+
+static bool is_loaded(struct tree *t, const struct tree_entry *e)
+{
+	LOCK_SCOPE(&t->mutex);
+	return e->record != NULL;
+}
+
+static int publish(struct tree *t, struct tree_entry *e,
+		struct snapshot *record)
+{
+	LOCK_SCOPE(&t->mutex);
+	if (inodes_reserve(&t->inodes, (size_t)record->file_count + 2) != 0)
+		return fail_errno(-ENOMEM, "reading %s", e->object);
+	add_inodes(t, e, record);
+	e->record = record;
+	return 0;
+}
+
+int tree_entry_load(struct tree *t, struct tree_entry *e)
+{
+	struct snapshot *record = NULL;
+	LOCK_SCOPE(&t->load_mutex);
+	if (is_loaded(t, e))
+		return 0;
+	int r = load_marked(t, e->object, &record, &e->mark);
+	if (r != 0)
+		return r;
+	r = derive(e, record);
+	if (r == 0)
+		r = publish(t, e, record);
+	if (r != 0) {
+		snapshot_free(record);
+		free(take_ptr(e->inodes));
+		free(take_ptr(e->by_name));
+	}
+	return r;
+}
+
+int64_t tree_entry_find_file(const struct tree_entry *e, const char *name)
+{
+	uint32_t low = 0, high = e->record->file_count;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		uint32_t place = e->by_name[middle];
+		int c = strcmp(name, e->record->files[place].name);
+		if (c == 0)
+			return place;
+		if (c < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return -1;
+}
+
+int tree_record_text(struct tree *t, const struct tree_held *h, char **text,
+		size_t *len)
+{
+	/* Making JSON counts references in the record's unknown members. */
+	LOCK_SCOPE(&t->load_mutex);
+	*text = record_text(h->snapshot);
+	if (*text == NULL)
+		return fail_errno(-ENOMEM, "making snapshot.json");
+	*len = strlen(*text);
+	return 0;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What tree.c, tree_refresh.c and tree_entry.c share. */
+#ifndef AMBERFS_FS_TREE_INTERNAL_H
+#define AMBERFS_FS_TREE_INTERNAL_H
+
+#include "../repo/format/name.h"
+#include "tree.h"
+
+#include <pthread.h>
+
+/* An inode of the tree; the first member makes the two pointers one. */
+struct tree_inode {
+	struct inode inode;
+	enum tree_kind kind;
+	uint32_t file;		/* TREE_FILE: its place in the record */
+	union {
+		struct tree_source *source;	/* TREE_SOURCE, TREE_LATEST */
+		struct tree_entry *entry;	/* the rest */
+	};
+};
+
+struct tree_source {
+	unsigned refs;		/* protected by tree->mutex */
+	char *component;
+	struct tree_inode folder, latest;
+	/* Its snapshots in tree->names.entries; protected by tree->mutex. */
+	size_t first, count;
+};
+
+/* Tells an object from another that took its name: its size, its beginning
+ * (with the nonce) and its end (with the tag). */
+struct tree_mark {
+	uint64_t size;
+	uint8_t bytes[64];
+};
+
+/* A snapshot. */
+struct tree_entry {
+	unsigned refs;		/* protected by tree->mutex */
+	struct tree_source *source;
+	int64_t time;
+	char time_text[UTC_TEXT_MAX];
+	char object[OBJECT_NAME_MAX];
+	/* Set once, under load_mutex and mutex; NULL until looked at. */
+	struct snapshot *record;
+	/* The rest is valid and constant once record is set. */
+	struct tree_mark mark;
+	size_t record_size;
+	struct tree_inode *inodes; /* files, then folder, then record */
+	uint32_t *by_name;	/* places of files, sorted by name */
+};
+
+struct tree_listing {
+	struct tree_entry **entries; /* by source, then time */
+	size_t entry_count;
+	struct tree_source **sources; /* by component */
+	size_t source_count;
+};
+
+/* Locks are taken in this order. */
+struct tree {
+	struct repository *repo;
+	pthread_mutex_t load_mutex; /* one record is read at a time */
+	pthread_mutex_t mutex;
+	/* protected by mutex: */
+	struct inodes inodes;
+	struct tree_listing names;
+	struct tree_inode root;
+	int64_t started_ns;	/* the root's time while it is empty */
+};
+
+static inline struct tree_inode *entry_folder(const struct tree_entry *e)
+{
+	return &e->inodes[e->record->file_count];
+}
+
+static inline struct tree_inode *entry_record(const struct tree_entry *e)
+{
+	return &e->inodes[e->record->file_count + 1];
+}
+
+/* --- tree_entry.c --- */
+
+/* The source of that name, or a new one; counted. NULL without memory. Both
+ * are called with mutex; NULL allowed to put. */
+struct tree_source *tree_source_get(struct tree *t, const char *component);
+void tree_source_put(struct tree *t, struct tree_source *s);
+
+/* A new one with one reference; NULL without memory. Called with mutex. */
+struct tree_entry *tree_entry_new(struct tree_source *s, const char *time_text,
+		int64_t time);
+/* Called with mutex. NULL allowed. */
+void tree_entry_put(struct tree *t, struct tree_entry *e);
+
+/* Reads the record if that was not done yet. The caller has a reference and
+ * no lock. 0, -ENOENT, -EBADMSG, … */
+int tree_entry_load(struct tree *t, struct tree_entry *e);
+
+/* The object as it is now. 0, -ENOENT, -EIO … */
+int tree_mark_read(struct tree *t, const char *object, struct tree_mark *out);
+
+/* Place of the file, or -1. */
+int64_t tree_entry_find_file(const struct tree_entry *e, const char *name);
+
+/* --- tree_refresh.c --- */
+
+/* Drops all names. Called with mutex. */
+void tree_listing_clear(struct tree *t, struct tree_listing *l);
+
+#endif

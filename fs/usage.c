@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One sum for each of the store's 256 shards of packs. */
+#include "usage.h"
+
+#include "../repo/base/cleanup.h"
+#include "../repo/base/units.h"
+
+#include <stdio.h>
+
+#define SHARDS 256
+#define GOOD_FOR_SECONDS 5.0
+
+struct usage {
+	struct store *store;
+	pthread_mutex_t mutex;
+	/* protected by mutex: */
+	double at;
+	uint64_t bytes;
+	struct {
+		uint64_t state, bytes;
+	} shards[SHARDS];
+};
+
+struct usage *usage_new(struct store *s)
+{
+	struct usage *u = calloc(1, sizeof(*u));
+	if (u != NULL) {
+		u->store = s;
+		pthread_mutex_init(&u->mutex, NULL);
+	}
+	return u;
+}
+
+void usage_free(struct usage *u)
+{
+	if (u != NULL)
+		pthread_mutex_destroy(&u->mutex);
+	free(u);
+}
+
+struct sum {
+	struct store *store;
+	uint64_t bytes;
+};
+
+static int add_object(void *ctx, const char *name)
+{
+	struct sum *sum = ctx;
+	uint64_t size;
+	int r = store_size(sum->store, name, &size);
+	if (r == 0)
+		sum->bytes += size;
+	return r == -ENOENT ? 0 : r;
+}
+
+static int sum_shard(struct usage *u, unsigned shard)
+{
+	char prefix[16];
+	struct sum sum = { u->store, 0 };
+	uint64_t state = store_shard_state(u->store, shard);
+	if (state != 0 && state == u->shards[shard].state)
+		return 0;
+	snprintf(prefix, sizeof(prefix), "packs/%02x/", shard);
+	int r = store_list(u->store, prefix, add_object, &sum);
+	if (r == 0) {
+		u->shards[shard].state = state;
+		u->shards[shard].bytes = sum.bytes;
+	}
+	return r;
+}
+
+int usage_packs(struct usage *u, uint64_t *bytes)
+{
+	LOCK_SCOPE(&u->mutex);
+	double now = monotonic_now();
+	if (u->at == 0 || now - u->at > GOOD_FOR_SECONDS) {
+		uint64_t total = 0;
+		for (unsigned i = 0; i < SHARDS; i++) {
+			int r = sum_shard(u, i);
+			if (r != 0)
+				return r;
+			total += u->shards[i].bytes;
+		}
+		u->bytes = total;
+		u->at = now;
+	}
+	*bytes = u->bytes;
+	return 0;
+}
