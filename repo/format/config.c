@@ -43,7 +43,7 @@
 #define LEVEL_MOST 19
 #define YEAR_10000 INT64_C(253402300800)
 
-static const uint8_t magic[8] = "AMBERFS\n";
+static const uint8_t magic[8] = { 'A', 'M', 'B', 'E', 'R', 'F', 'S', '\n' };
 static const uint8_t mac_domain[16] = "amberfs config 1";
 
 static_assert(CONFIG_SIZE == 160, "config");
@@ -55,9 +55,9 @@ void config_defaults(struct config *c, bool encrypted)
 {
 	*c = (struct config){
 		.encrypted = encrypted,
-		.chunk_min = 16u << 10,
-		.chunk_average = 64u << 10,
-		.chunk_max = 256u << 10,
+		.chunk_min = 8u << 10,
+		.chunk_average = 32u << 10,
+		.chunk_max = 128u << 10,
 		.frame_size = 128u << 10,
 		.pack_size = 64u << 20,
 		.zstd_level = 3,

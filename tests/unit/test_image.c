@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Goal of this test: what image_write stores, image_pread, image_read_iov,
+ * image_seek and image_copy give back: bytes, size, holes and counts, for
+ * random patterns of data and holes, for files and streams, encrypted or not,
+ * new or over an earlier image. */
+#include "../../repo/base/bytes.h"
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/data/chunk_sink.h"
+#include "../../repo/image/image_copy.h"
+#include "../../repo/image/image_writer.h"
+#include "../../repo/session.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int out_of_order(void)
+{
+	return fail(-EIO, "sector %d", 42);
+}
+
+#include <cmocka.h> /* has a fail() of its own */
+
+#define WORKERS 3u
+
+struct fixture {
+	char folder[64], path[96], key[96];
+	struct repository *repo;
+	struct session *session;
+	struct chunk_sink *sink;
+	struct image_reader *reader;
+	struct image_writer *writer;
+};
+
+static int begin(struct fixture *f, bool encrypted)
+{
+	struct repository_options o = { .index_dir = NULL };
+	struct image_reader_options ro = { .cache_size = 4 << 20,
+		.threads = 2 };
+	struct config c;
+	if (encrypted)
+		o.credentials.key_file = f->key;
+	config_defaults(&c, encrypted);
+	int fd = open(f->key, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0 && write(fd, "a key of some length", 20) == 20);
+	close(fd);
+	assert_int_equal(repository_init(f->path, &o, &c), 0);
+	assert_int_equal(repository_open(&f->repo, f->path, &o), 0);
+	assert_int_equal(repository_attach(f->repo, &o), 0);
+	assert_int_equal(session_begin(&f->session, f->repo, SESSION_BACKUP,
+					 NULL),
+			0);
+	assert_int_equal(chunk_sink_new(&f->sink, f->repo->store,
+					 f->repo->seal, &f->repo->config,
+					 f->repo->packs, f->repo->index, 1),
+			0);
+	assert_int_equal(image_reader_new(&f->reader, f->repo->packs, &ro), 0);
+	assert_int_equal(image_writer_new(&f->writer, f->repo->seal,
+					 &f->repo->config, f->sink, f->reader,
+					 WORKERS, NULL),
+			0);
+	return 0;
+}
+
+static int setup_any(void **state, bool encrypted)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	const char *tmp = getenv("TMPDIR");
+	assert_int_equal(seal_global_init(), 0);
+	unsetenv("AMBERFS_KEY_FILE");
+	unsetenv("AMBERFS_PASSPHRASE");
+	snprintf(f->folder, sizeof(f->folder), "%.40s/test_image.XXXXXX",
+			tmp ? tmp : "/tmp");
+	assert_non_null(mkdtemp(f->folder));
+	setenv("AMBERFS_STATE_DIR", f->folder, 1);
+	snprintf(f->path, sizeof(f->path), "%s/repo", f->folder);
+	snprintf(f->key, sizeof(f->key), "%s/key", f->folder);
+	*state = f;
+	return begin(f, encrypted);
+}
+
+static int setup(void **state)
+{
+	return setup_any(state, true);
+}
+
+static int setup_plain(void **state)
+{
+	return setup_any(state, false);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type,
+		struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	image_writer_free(f->writer);
+	chunk_sink_free(f->sink);
+	image_reader_free(f->reader);
+	session_end(f->session);
+	repository_close(f->repo);
+	int r = nftw(f->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(f);
+	return r;
+}
+
+/* --- a source in memory, with a map of holes by 512-byte sectors --- */
+
+struct memory {
+	uint8_t *bytes;
+	uint64_t size, at;
+	bool hide_holes;
+};
+
+static int memory_read(void *ctx, unsigned worker, void *buf, size_t len,
+		uint64_t offset)
+{
+	struct memory *m = ctx;
+	assert_true(worker < WORKERS);
+	assert_true(offset + len <= m->size);
+	memcpy(buf, m->bytes + offset, len);
+	return 0;
+}
+
+static bool sector_zero(const struct memory *m, uint64_t at)
+{
+	uint64_t n = min_u64(512, m->size - at);
+	return bytes_are_zero(m->bytes + at, n);
+}
+
+static int memory_extent(void *ctx, unsigned worker, uint64_t offset,
+		uint64_t limit, bool *hole, uint64_t *end)
+{
+	struct memory *m = ctx;
+	(void)worker;
+	uint64_t at = offset / 512 * 512;
+	*hole = !m->hide_holes && sector_zero(m, at);
+	while (at < limit && (!m->hide_holes && sector_zero(m, at)) == *hole)
+		at += 512;
+	*end = min_u64(at, limit);
+	return 0;
+}
+
+static ssize_t memory_next(void *ctx, void *buf, size_t len)
+{
+	struct memory *m = ctx;
+	size_t n = min_u64(len, m->size - m->at);
+	if (n > 1000) /* short reads, as pipes do */
+		n -= (size_t)rand() % 1000;
+	memcpy(buf, m->bytes + m->at, n);
+	m->at += n;
+	return (ssize_t)n;
+}
+
+static void fill_random(struct memory *m, uint64_t from, uint64_t to)
+{
+	for (uint64_t i = from; i < to; i++)
+		m->bytes[i] = (uint8_t)(rand() >> 7);
+}
+
+/* SIZE bytes with random runs of data, of zeros, and of repeats. */
+static struct memory make_memory(uint64_t size)
+{
+	struct memory m = { .bytes = calloc(1, size + 1), .size = size };
+	assert_non_null(m.bytes);
+	for (uint64_t at = 0; at < size;) {
+		uint64_t run = (uint64_t)(rand() % 300 + 1)
+				* (rand() % 4 ? 4096 : 777);
+		uint64_t end = min_u64(at + run, size);
+		if (rand() % 3 == 0)
+			fill_random(&m, at, end);
+		else if (rand() % 2 && at > 65536)
+			memcpy(m.bytes + at, m.bytes, min_u64(end - at, at));
+		at = end;
+	}
+	return m;
+}
+
+/* --- storing and comparing --- */
+
+static void store(struct fixture *f, struct memory *m, bool stream,
+		struct image *base, struct image_counts *counts,
+		struct tree_root *root)
+{
+	struct image_source s = { .size = m->size, .read = memory_read,
+		.extent = memory_extent, .ctx = m };
+	uint64_t size;
+	if (stream)
+		s = (struct image_source){ .next = memory_next, .ctx = m };
+	*counts = (struct image_counts){ .done = 0 };
+	assert_int_equal(image_write(f->writer, &s, base, counts, NULL, root,
+					 &size),
+			0);
+	assert_int_equal(size, m->size);
+	assert_int_equal(image_writer_flush(f->writer), 0);
+	assert_int_equal(chunk_sink_barrier(f->sink, true), 0);
+}
+
+static void check_seeks(struct image *i, const struct memory *m)
+{
+	/* The image's holes are its zero blocks, the last maybe short. */
+	for (int k = 0; k < 300; k++) {
+		uint64_t at = (uint64_t)rand() % m->size;
+		uint64_t block = at / BLOCK_SIZE * BLOCK_SIZE;
+		bool want_hole = rand() % 2;
+		uint64_t expect = m->size;
+		for (uint64_t b = block; b < m->size; b += BLOCK_SIZE) {
+			uint64_t n = min_u64(BLOCK_SIZE, m->size - b);
+			if (bytes_are_zero(m->bytes + b, n) == want_hole) {
+				expect = max_u64(b, at);
+				break;
+			}
+		}
+		off_t got = image_seek(i, (off_t)at,
+				want_hole ? SEEK_HOLE : SEEK_DATA);
+		if (!want_hole && expect == m->size)
+			assert_int_equal(got, -ENXIO);
+		else
+			assert_int_equal(got, (off_t)expect);
+	}
+	assert_int_equal(image_seek(i, (off_t)m->size, SEEK_DATA), -ENXIO);
+	assert_int_equal(image_seek(i, (off_t)m->size, SEEK_HOLE), -ENXIO);
+	assert_int_equal(image_seek(i, -1, SEEK_HOLE), -ENXIO);
+}
+
+static void check_iov(struct image *i, const struct memory *m, uint64_t at,
+		size_t len)
+{
+	struct iovec iov[64];
+	struct frame *pins[64];
+	struct image_iov v = { .iov = iov, .pins = pins, .room = 64 };
+	ssize_t n = image_read_iov(i, &v, len, at);
+	if (n == -E2BIG)
+		return;
+	assert_int_equal(n, min_u64(len, m->size - at));
+	for (int k = 0; k < v.count; k++) {
+		assert_memory_equal(iov[k].iov_base, m->bytes + at,
+				iov[k].iov_len);
+		at += iov[k].iov_len;
+	}
+	image_unpin(&v);
+}
+
+static void check_image(struct fixture *f, const struct memory *m,
+		const struct tree_root *root)
+{
+	struct image *i;
+	assert_int_equal(image_open(&i, f->reader, root, m->size), 0);
+	CLEANUP_FREE uint8_t *buf = malloc(m->size + 1);
+	assert_int_equal(image_pread(i, buf, m->size + 1, 0), m->size);
+	assert_memory_equal(buf, m->bytes, m->size);
+	for (int k = 0; k < 300 && m->size > 0; k++) {
+		uint64_t at = (uint64_t)rand() % m->size;
+		size_t len = (size_t)(rand() % 400000);
+		size_t expect = min_u64(len, m->size - at);
+		if (k % 7 == 0)
+			image_prefetch(i, at, len);
+		assert_int_equal(image_pread(i, buf, len, at), expect);
+		assert_memory_equal(buf, m->bytes + at, expect);
+		check_iov(i, m, at, len);
+	}
+	assert_int_equal(image_pread(i, buf, 10, m->size), 0);
+	if (m->size > 0)
+		check_seeks(i, m);
+	image_close(i);
+}
+
+static uint64_t data_bytes(const struct memory *m)
+{
+	uint64_t sum = 0;
+	for (uint64_t b = 0; b < m->size; b += BLOCK_SIZE) {
+		uint64_t n = min_u64(BLOCK_SIZE, m->size - b);
+		sum += bytes_are_zero(m->bytes + b, n) ? 0 : n;
+	}
+	return sum;
+}
+
+static void test_round_trips(void **state)
+{
+	static const uint64_t sizes[] = { 0, 1, 511, 4096, 4097, 65536, 1000000,
+		SPAN_SIZE - 1, SPAN_SIZE, SPAN_SIZE + 1,
+		3 * (uint64_t)SPAN_SIZE + 12345 };
+	struct fixture *f = *state;
+	srand(1);
+	for (size_t k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
+		struct memory m = make_memory(sizes[k]);
+		struct image_counts counts;
+		struct tree_root direct, streamed, blind;
+		store(f, &m, false, NULL, &counts, &direct);
+		assert_int_equal(counts.read + counts.holes, m.size);
+		assert_int_equal(direct.data_bytes, data_bytes(&m));
+		check_image(f, &m, &direct);
+		/* However the bytes came in, the tree is the same. */
+		store(f, &m, true, NULL, &counts, &streamed);
+		m.hide_holes = true;
+		store(f, &m, false, NULL, &counts, &blind);
+		assert_memory_equal(&direct.id, &streamed.id, ID_SIZE);
+		assert_memory_equal(&direct.id, &blind.id, ID_SIZE);
+		free(m.bytes);
+	}
+}
+
+static void test_over_base(void **state)
+{
+	struct fixture *f = *state;
+	struct memory m = make_memory(5 * (uint64_t)SPAN_SIZE + 999);
+	struct image_counts counts;
+	struct chunk_sink_stats before, after;
+	struct tree_root first, second;
+	struct image *base;
+	srand(2);
+	fill_random(&m, 0, 100000);
+	store(f, &m, false, NULL, &counts, &first);
+	assert_int_equal(image_open(&base, f->reader, &first, m.size), 0);
+	/* The same again: every span is recognised, where there are proofs. */
+	store(f, &m, false, base, &counts, &second);
+	assert_memory_equal(&first.id, &second.id, ID_SIZE);
+	if (seal_encrypts(f->repo->seal))
+		assert_int_equal(counts.same, first.data_bytes);
+	/* One block of one span differs: little is new. */
+	fill_random(&m, SPAN_SIZE + 40960, SPAN_SIZE + 45056);
+	chunk_sink_stats(f->sink, &before);
+	store(f, &m, false, base, &counts, &second);
+	chunk_sink_stats(f->sink, &after);
+	assert_memory_not_equal(&first.id, &second.id, ID_SIZE);
+	assert_in_range(after.new_bytes - before.new_bytes, 4096, 1 << 20);
+	check_image(f, &m, &second);
+	image_close(base);
+	free(m.bytes);
+}
+
+/* 20 TiB with data in a few places: three levels, made in no time. */
+struct huge {
+	uint64_t places[8];
+};
+
+static int huge_read(void *ctx, unsigned worker, void *buf, size_t len,
+		uint64_t offset)
+{
+	const struct huge *h = ctx;
+	(void)worker;
+	memset(buf, 0, len);
+	for (int k = 0; k < 8; k++)
+		if (h->places[k] >= offset && h->places[k] < offset + len)
+			((uint8_t *)buf)[h->places[k] - offset] =
+					(uint8_t)(k + 1);
+	return 0;
+}
+
+static int huge_extent(void *ctx, unsigned worker, uint64_t offset,
+		uint64_t limit, bool *hole, uint64_t *end)
+{
+	const struct huge *h = ctx;
+	(void)worker;
+	*hole = true;
+	*end = limit;
+	for (int k = 0; k < 8; k++) {
+		uint64_t from = h->places[k] / BLOCK_SIZE * BLOCK_SIZE;
+		if (offset >= from && offset < from + BLOCK_SIZE) {
+			*hole = false;
+			*end = min_u64(from + BLOCK_SIZE, limit);
+			return 0;
+		}
+		if (from > offset)
+			*end = min_u64(*end, from);
+	}
+	return 0;
+}
+
+static void test_huge_sparse(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t size = (uint64_t)20 << 40, got;
+	struct huge h = { .places = { 0, 5000, 1 << 24, (uint64_t)4 << 30,
+				  ((uint64_t)4 << 30) - 1,
+				  ((uint64_t)7 << 40) + 777, size - 4097,
+				  size - 1 } };
+	struct image_source s = { .size = size, .read = huge_read,
+		.extent = huge_extent, .ctx = &h };
+	struct image_counts counts = { .done = 0 };
+	struct tree_root root;
+	struct image *i;
+	assert_int_equal(image_write(f->writer, &s, NULL, &counts, NULL, &root,
+					 &got),
+			0);
+	assert_int_equal(image_writer_flush(f->writer), 0);
+	assert_int_equal(chunk_sink_barrier(f->sink, false), 0);
+	assert_int_equal(root.level, 3);
+	assert_int_equal(root.data_bytes, 8 * BLOCK_SIZE);
+	assert_int_equal(counts.done, size);
+	assert_int_equal(image_open(&i, f->reader, &root, size), 0);
+	for (int k = 0; k < 8; k++) {
+		uint8_t b = 0;
+		off_t at = (off_t)(h.places[k] / BLOCK_SIZE * BLOCK_SIZE);
+		assert_int_equal(image_pread(i, &b, 1, h.places[k]), 1);
+		assert_int_equal(b, k + 1);
+		assert_int_equal(image_seek(i, at, SEEK_DATA), at);
+	}
+	assert_int_equal(image_seek(i, 8192, SEEK_DATA), 1 << 24);
+	assert_int_equal(image_seek(i, (off_t)6 << 40, SEEK_DATA),
+			((off_t)7 << 40));
+	assert_int_equal(image_seek(i, (off_t)6 << 40, SEEK_HOLE),
+			(off_t)6 << 40);
+	assert_int_equal(image_seek(i, (off_t)size - 1, SEEK_HOLE), size);
+	image_close(i);
+}
+
+static int failing_read(void *ctx, unsigned worker, void *buf, size_t len,
+		uint64_t offset)
+{
+	(void)ctx;
+	(void)worker;
+	memset(buf, 1, len);
+	return offset >= 2 * (uint64_t)SPAN_SIZE
+			? out_of_order()
+			: 0;
+}
+
+static void test_source_error(void **state)
+{
+	struct fixture *f = *state;
+	struct image_source s = { .size = 10 * (uint64_t)SPAN_SIZE,
+		.read = failing_read };
+	struct image_counts counts = { .done = 0 };
+	struct tree_root root;
+	uint64_t size;
+	assert_int_equal(image_write(f->writer, &s, NULL, &counts, NULL, &root,
+					 &size),
+			-EIO);
+	assert_string_equal(error_text(-EIO), "sector 42");
+	/* The writer can be used after that. */
+	struct memory m = make_memory(100000);
+	store(f, &m, false, NULL, &counts, &root);
+	check_image(f, &m, &root);
+	free(m.bytes);
+}
+
+static void test_copy(void **state)
+{
+	struct fixture *f = *state;
+	struct memory m = make_memory(2 * (uint64_t)SPAN_SIZE + 54321);
+	struct image_counts counts;
+	struct tree_root root;
+	char path[128];
+	store(f, &m, false, NULL, &counts, &root);
+	snprintf(path, sizeof(path), "%s/copy", f->folder);
+	CLEANUP_FD int fd = open(path, O_RDWR | O_CREAT, 0600);
+	struct image_copy c = { .fd = fd, .to = path, .fresh = true,
+		.threads = 3 };
+	assert_int_equal(ftruncate(fd, (off_t)m.size), 0);
+	assert_int_equal(image_open(&c.image, f->reader, &root, m.size), 0);
+	assert_int_equal(image_copy_parallel(&c), 0);
+	CLEANUP_FREE uint8_t *buf = malloc(m.size);
+	assert_int_equal(pread(fd, buf, m.size, 0), m.size);
+	assert_memory_equal(buf, m.bytes, m.size);
+	assert_int_equal(c.written, root.data_bytes);
+	/* Over old bytes, holes must become zeros. */
+	memset(buf, 0xee, m.size);
+	assert_int_equal(pwrite(fd, buf, m.size, 0), m.size);
+	c.fresh = false;
+	assert_int_equal(image_copy_parallel(&c), 0);
+	assert_int_equal(pread(fd, buf, m.size, 0), m.size);
+	assert_memory_equal(buf, m.bytes, m.size);
+	image_close(c.image);
+	free(m.bytes);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_round_trips, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+				test_round_trips, setup_plain, teardown),
+		cmocka_unit_test_setup_teardown(test_over_base, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+				test_over_base, setup_plain, teardown),
+		cmocka_unit_test_setup_teardown(test_huge_sparse, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+				test_source_error, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_copy, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
