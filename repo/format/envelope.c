@@ -16,7 +16,7 @@
 #include "../base/cleanup.h"
 #include "../base/error.h"
 
-static const uint8_t magic[4] = "AMB1";
+static const uint8_t magic[4] = { 'A', 'M', 'B', '1' };
 
 static_assert(ENVELOPE_HEADER_SIZE == 12, "envelope header");
 static_assert(ENVELOPE_PAYLOAD_MAX == 16777216, "largest payload");
@@ -37,20 +37,22 @@ static void encode_header(uint8_t out[ENVELOPE_HEADER_SIZE],
 	put_le32(out + 8, len);
 }
 
-/* Repository, header and name, so that no object can stand in for another.
- * Malloc'ed, or NULL. */
-static uint8_t *make_ad(const uint8_t *repo_id, const uint8_t *header,
-		const char *name, size_t *len)
+/* Associated data: repository, header and name, so that no object can stand in
+ * for another. */
+struct binding {
+	uint8_t ad[REPO_ID_SIZE + ENVELOPE_HEADER_SIZE + ENVELOPE_NAME_MAX];
+	size_t len;
+};
+
+static void bind_to(struct binding *b, const uint8_t *repo_id,
+		const uint8_t *header, const char *name)
 {
-	size_t name_len = strlen(name);
-	*len = REPO_ID_SIZE + ENVELOPE_HEADER_SIZE + name_len;
-	uint8_t *ad = malloc(*len);
-	if (ad == NULL)
-		return NULL;
-	memcpy(ad, repo_id, REPO_ID_SIZE);
-	memcpy(ad + REPO_ID_SIZE, header, ENVELOPE_HEADER_SIZE);
-	memcpy(ad + REPO_ID_SIZE + ENVELOPE_HEADER_SIZE, name, name_len);
-	return ad;
+	size_t name_len = strlen(name), at = REPO_ID_SIZE;
+	memcpy(b->ad, repo_id, REPO_ID_SIZE);
+	memcpy(b->ad + at, header, ENVELOPE_HEADER_SIZE);
+	at += ENVELOPE_HEADER_SIZE;
+	memcpy(b->ad + at, name, name_len);
+	b->len = at + name_len;
 }
 
 int envelope_seal(const struct seal *seal, const uint8_t *repo_id,
@@ -58,19 +60,19 @@ int envelope_seal(const struct seal *seal, const uint8_t *repo_id,
 		size_t len, uint8_t **out, size_t *out_len)
 {
 	uint8_t header[ENVELOPE_HEADER_SIZE];
-	size_t ad_len;
+	struct binding b;
+	if (strlen(name) > ENVELOPE_NAME_MAX)
+		return fail(-ENAMETOOLONG, "the name %s is too long", name);
 	if (len > ENVELOPE_PAYLOAD_MAX)
 		return fail(-EFBIG, "%s would be larger than 16 MiB", name);
 	encode_header(header, kind, seal_encrypts(seal), (uint32_t)len);
-	CLEANUP_FREE uint8_t *ad = make_ad(repo_id, header, name, &ad_len);
+	bind_to(&b, repo_id, header, name);
 	uint8_t *object = malloc(ENVELOPE_HEADER_SIZE + SEAL_OVERHEAD + len);
-	if (ad == NULL || object == NULL) {
-		free(object);
+	if (object == NULL)
 		return fail_errno(-ENOMEM, "sealing %s", name);
-	}
 	memcpy(object, header, ENVELOPE_HEADER_SIZE);
 	seal_box(seal, seal_kind(kind), object + ENVELOPE_HEADER_SIZE, payload,
-			len, ad, ad_len);
+			len, b.ad, b.len);
 	*out = object;
 	*out_len = ENVELOPE_HEADER_SIZE + SEAL_OVERHEAD + len;
 	return 0;
@@ -81,6 +83,8 @@ static int check_header(const struct seal *seal, enum envelope_kind kind,
 		const char *name, const uint8_t *data, size_t data_len)
 {
 	uint8_t header[ENVELOPE_HEADER_SIZE];
+	if (strlen(name) > ENVELOPE_NAME_MAX)
+		return fail(-EBADMSG, "the name %s is too long", name);
 	if (data_len < ENVELOPE_HEADER_SIZE + SEAL_OVERHEAD)
 		return fail(-EBADMSG, "%s is damaged: it is cut short", name);
 	size_t len = data_len - ENVELOPE_HEADER_SIZE - SEAL_OVERHEAD;
@@ -99,19 +103,19 @@ int envelope_open(const struct seal *seal, const uint8_t *repo_id,
 		size_t data_len, char **payload, size_t *len)
 {
 	const uint8_t *object = data;
-	size_t ad_len;
+	struct binding b;
 	*payload = NULL;
 	int err = check_header(seal, kind, name, object, data_len);
 	if (err < 0)
 		return err;
+	bind_to(&b, repo_id, object, name);
 	*len = data_len - ENVELOPE_HEADER_SIZE - SEAL_OVERHEAD;
-	CLEANUP_FREE uint8_t *ad = make_ad(repo_id, object, name, &ad_len);
 	CLEANUP_FREE char *plain = malloc(*len + 1);
-	if (ad == NULL || plain == NULL)
+	if (plain == NULL)
 		return fail_errno(-ENOMEM, "opening %s", name);
 	err = seal_open(seal, seal_kind(kind), plain,
 			object + ENVELOPE_HEADER_SIZE,
-			data_len - ENVELOPE_HEADER_SIZE, ad, ad_len);
+			data_len - ENVELOPE_HEADER_SIZE, b.ad, b.len);
 	if (err < 0)
 		return fail(err, "%s is damaged or forged, or it was copied "
 				"here under another name", name);

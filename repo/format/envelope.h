@@ -25,8 +25,9 @@ enum envelope_kind {
 
 #define ENVELOPE_HEADER_SIZE 12
 #define ENVELOPE_PAYLOAD_MAX (16u << 20)
+#define ENVELOPE_NAME_MAX 512 /* longer names are refused */
 
-/* Returns malloc'ed bytes in *OUT. 0, -ENOMEM, -EFBIG. */
+/* Returns malloc'ed bytes in *OUT. 0, -ENOMEM, -EFBIG, -ENAMETOOLONG. */
 int envelope_seal(const struct seal *seal, const uint8_t *repo_id,
 		enum envelope_kind kind, const char *name, const void *payload,
 		size_t len, uint8_t **out, size_t *out_len);

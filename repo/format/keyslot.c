@@ -41,7 +41,7 @@
 #define KDF_LEAST_MEM_KIB 8u /* Argon2's own */
 #define YEAR_10000 INT64_C(253402300800)
 
-static const uint8_t magic[8] = "AMBRKEY\n";
+static const uint8_t magic[8] = { 'A', 'M', 'B', 'R', 'K', 'E', 'Y', '\n' };
 
 static_assert(KEYSLOT_SIZE == SUM_AT + SUM_SIZE, "key slot");
 static_assert(LABEL_AT == 136 && LABEL_AT + KEYSLOT_LABEL_MAX == 184, "label");

@@ -131,16 +131,18 @@ char *members_text(struct members *m, const char *key, bool required)
 
 char *members_name(struct members *m, const char *key, bool required)
 {
-	CLEANUP_FREE char *text = members_text(m, key, required);
+	char *text = members_text(m, key, required);
 	if (text == NULL)
 		return NULL;
-	CLEANUP_FREE char *raw = name_unescape(text, NULL);
-	if (raw != NULL)
-		return take_ptr(text);
-	if (errno == ENOMEM)
+	char *raw = name_unescape(text, NULL);
+	if (raw == NULL && errno == ENOMEM)
 		out_of_memory(m);
-	else
+	else if (raw == NULL)
 		members_refuse(m, key, "not an escaped name");
+	free(raw);
+	if (m->err == 0)
+		return text;
+	free(text);
 	return NULL;
 }
 

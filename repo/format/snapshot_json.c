@@ -201,13 +201,14 @@ int snapshot_derive_id(struct id *out, const struct seal *seal,
 {
 	/* The zero byte keeps name and JSON apart. */
 	size_t name_len = strlen(object) + 1;
-	CLEANUP_FREE uint8_t *input = malloc(name_len + len);
+	uint8_t *input = malloc(name_len + len);
 	if (input == NULL)
 		return fail_errno(-ENOMEM, "reading %s", object);
 	memcpy(input, object, name_len);
 	if (len > 0)
 		memcpy(input + name_len, json, len);
 	seal_id(seal, ID_SNAPSHOT, out, input, name_len + len);
+	free(input);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,8 +26,10 @@
 #define FRAME_RECORD 12
 #define CHUNK_RECORD 36
 
-static const uint8_t header_magic[8] = "AMBRPACK";
-static const uint8_t footer_magic[8] = "AMBRTAIL";
+static const uint8_t header_magic[8] = { 'A', 'M', 'B', 'R', 'P', 'A', 'C',
+	'K' };
+static const uint8_t footer_magic[8] = { 'A', 'M', 'B', 'R', 'T', 'A', 'I',
+	'L' };
 
 static_assert(PACK_HEADER_SIZE == 32, "pack header");
 static_assert(PACK_FOOTER_SIZE == 4 + 4 + 8 + PACK_CHECKSUM_SIZE, "footer");
@@ -41,10 +44,9 @@ static_assert(PACK_SIZE_MAX == 83886080, "largest pack");
 
 void pack_name(char out[PACK_NAME_SIZE], const struct pack_id *id)
 {
-	memcpy(out, "packs/", 6);
-	hex_encode(out + 6, id->b, 1);
-	out[8] = '/';
-	hex_encode(out + 9, id->b, PACK_ID_SIZE);
+	char digits[2 * PACK_ID_SIZE + 1];
+	hex_encode(digits, id->b, PACK_ID_SIZE);
+	snprintf(out, PACK_NAME_SIZE, "packs/%.2s/%s", digits, digits);
 }
 
 int pack_name_parse(struct pack_id *id, const char *name)
