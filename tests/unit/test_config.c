@@ -18,6 +18,11 @@ static const uint8_t master[MASTER_KEY_SIZE] = { 1, 2, 3 };
 static void make(uint8_t out[CONFIG_SIZE], struct config *c, bool encrypted)
 {
 	config_defaults(c, encrypted);
+	/* Not the defaults, so that they may change. */
+	c->chunk_min = 16384;
+	c->chunk_average = 65536;
+	c->chunk_max = 262144;
+	c->zstd_level = 7;
 	struct seal *s = seal_new(encrypted ? master : c->public_key,
 			encrypted);
 	config_encode(out, c, s);
@@ -39,7 +44,7 @@ static void test_round_trip(void **state)
 		assert_int_equal(back.chunk_max, c.chunk_max);
 		assert_int_equal(back.frame_size, c.frame_size);
 		assert_int_equal(back.pack_size, c.pack_size);
-		assert_int_equal(back.zstd_level, 3);
+		assert_int_equal(back.zstd_level, 7);
 		assert_int_equal(back.created, c.created);
 		assert_memory_equal(back.public_key, c.public_key,
 				MASTER_KEY_SIZE);
@@ -47,6 +52,20 @@ static void test_round_trip(void **state)
 				back.public_key, encrypted);
 		assert_int_equal(config_authenticate(bytes, CONFIG_SIZE, s),
 				0);
+		seal_free(s);
+	}
+}
+
+static void test_defaults_are_valid(void **state)
+{
+	(void)state;
+	for (int encrypted = 0; encrypted < 2; encrypted++) {
+		struct seal *s = seal_new(master, encrypted);
+		struct config c, back;
+		uint8_t bytes[CONFIG_SIZE];
+		config_defaults(&c, encrypted);
+		config_encode(bytes, &c, s);
+		assert_int_equal(config_decode(&back, bytes, CONFIG_SIZE), 0);
 		seal_free(s);
 	}
 }
@@ -156,6 +175,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_defaults_are_valid),
 		cmocka_unit_test(test_every_bit_counts),
 		cmocka_unit_test(test_wrong_key),
 		cmocka_unit_test(test_newer),
