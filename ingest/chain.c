@@ -432,30 +432,27 @@ static int check_loop(const struct chain *chain, const struct chain_file *f)
 	return 0;
 }
 
-/* Appends PATH, which it takes, to the chain. */
-static int add_file(struct chain *chain, char *path, const char *format,
-		struct chain_file **out)
+/* Appends PATH, which it takes, to the chain. NULL without memory. */
+static struct chain_file *add_file(struct chain *chain, char *path,
+		const char *format)
 {
+	size_t room = (chain->count + (size_t)1) * sizeof(struct chain_file);
+	struct chain_file *files = realloc(chain->files, room);
+	char *own_format = strdup(format);
 	struct chain_file *f;
 
-	if (chain->count == CHAIN_FILES_MAX) {
+	if (files)
+		chain->files = files;
+	if (!files || !own_format) {
 		free(path);
-		return fail(-ELOOP, "a backing chain of over %u files",
-				CHAIN_FILES_MAX);
+		free(own_format);
+		return NULL;
 	}
-	f = realloc(chain->files, (chain->count + 1) * sizeof(*f));
-	if (f)
-		chain->files = f;
-	if (!f) {
-		free(path);
-		return -ENOMEM;
-	}
-	f = &chain->files[chain->count++];
+	f = &files[chain->count++];
 	memset(f, 0, sizeof(*f));
 	f->path = path;
-	f->format = strdup(format);
-	*out = f;
-	return f->format ? 0 : -ENOMEM;
+	f->format = own_format;
+	return f;
 }
 
 static int inspect(struct chain *chain, struct chain_file *f,
@@ -494,24 +491,23 @@ int chain_resolve(struct chain *chain, const struct disk_source *source,
 {
 	const struct disk_source *s = source;
 	const char *format = source->format ? source->format : "raw";
-	char *path;
+	char *path = NULL;
 	int err;
 
 	memset(chain, 0, sizeof(*chain));
 	err = source_path(source, c, &path);
-	while (!err && path) {
-		struct chain_file *f = NULL;
+	while (!err && path && chain->count < CHAIN_FILES_MAX) {
+		struct chain_file *f = add_file(chain, take_ptr(path), format);
 
-		err = add_file(chain, path, format, &f);
-		if (!err)
-			err = inspect(chain, f, s, flags);
-		path = NULL;
+		err = f ? inspect(chain, f, s, flags) : -ENOMEM;
 		if (!err)
 			err = find_below(f, s, c, &path, &format);
-		if (err)
-			free(path);
 		s = s ? s->backing : NULL;
 	}
+	if (!err && path)
+		err = fail(-ELOOP, "a backing chain of over %u files",
+				CHAIN_FILES_MAX);
+	free(path);
 	return err;
 }
 

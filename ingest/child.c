@@ -29,7 +29,6 @@
 /* "LISTEN_PID=" and room for the digits that only the child knows. */
 #define LISTEN_PID_ENV "LISTEN_PID="
 struct environment {
-	char **vars;
 	char listen_pid[sizeof(LISTEN_PID_ENV) + 20];
 	char listen_fds[16], locale[16];
 };
@@ -37,6 +36,7 @@ struct environment {
 /* Everything the child needs, made before the fork. */
 struct plan {
 	char *const *argv;
+	char **vars;
 	struct environment env;
 	pid_t parent;
 	int listen_fd, out, err, status; /* -1: none */
@@ -51,27 +51,29 @@ static bool is_replaced(const char *var)
 			strncmp(var, "LISTEN_", 7) == 0;
 }
 
-static int environment_make(struct environment *e, bool listens)
+/* Its strings are the process's own and E's. NULL without memory. */
+static char **environment_make(struct environment *e, bool listens)
 {
 	size_t count = 0, n = 0;
+	char **vars;
 
 	while (environ && environ[count])
 		count++;
-	e->vars = calloc(count + 4, sizeof(*e->vars));
-	if (!e->vars)
-		return -ENOMEM;
+	vars = calloc(count + 4, sizeof(char *));
+	if (!vars)
+		return NULL;
 	for (size_t i = 0; i < count; i++)
 		if (!is_replaced(environ[i]))
-			e->vars[n++] = environ[i];
+			vars[n++] = environ[i];
 	strcpy(e->locale, "LC_ALL=C");
 	strcpy(e->listen_fds, "LISTEN_FDS=1");
 	strcpy(e->listen_pid, LISTEN_PID_ENV);
-	e->vars[n++] = e->locale;
+	vars[n++] = e->locale;
 	if (listens) {
-		e->vars[n++] = e->listen_fds;
-		e->vars[n++] = e->listen_pid;
+		vars[n++] = e->listen_fds;
+		vars[n++] = e->listen_pid;
 	}
-	return 0;
+	return vars;
 }
 
 /* printf is not async-signal-safe. */
@@ -146,7 +148,7 @@ __attribute__((noreturn)) static void child_main(struct plan *p)
 	append_number(p->env.listen_pid, (unsigned long)getpid());
 	err = child_files(p, &status);
 	if (!err) {
-		execvpe(p->argv[0], p->argv, p->env.vars);
+		execvpe(p->argv[0], p->argv, p->vars);
 		err = -errno;
 	}
 	if (status >= 0 && write(status, &err, sizeof(err)) < 0)
@@ -235,8 +237,10 @@ int child_start(struct child *c, char *const argv[], int listen_fd,
 	CLEANUP(pipe_clear) struct pipe status = { -1, -1 };
 	struct plan p = { .argv = argv, .parent = getpid(),
 		.listen_fd = listen_fd };
-	int err = environment_make(&p.env, listen_fd >= 0);
+	CLEANUP_FREE char **vars = environment_make(&p.env, listen_fd >= 0);
+	int err = vars ? 0 : -ENOMEM;
 
+	p.vars = vars;
 	*c = (struct child){ .out = -1, .err = -1 };
 	if (!err && want_out)
 		err = pipe_make(&out);
@@ -251,7 +255,6 @@ int child_start(struct child *c, char *const argv[], int listen_fd,
 		p.err = errors.write;
 		err = fork_child(c, &p, &status);
 	}
-	free(p.env.vars);
 	if (err)
 		return err;
 	c->out = take_fd(&out.read);

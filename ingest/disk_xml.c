@@ -262,14 +262,11 @@ static int read_level(const xmlNode *n, struct disk_source *s, int depth)
 
 static enum disk_device device_kind(const xmlNode *n)
 {
-	CLEANUP_FREE char *text = NULL;
-
-	if (attribute(n, "device", &text) == 0 && !text)
-		return DEVICE_DISK;
-	for (int d = 0; text && d < DEVICE_OTHER; d++)
-		if (strcmp(text, device_names[d]) == 0)
+	for (int d = 0; d < DEVICE_OTHER; d++)
+		if (attribute_is(n, "device", device_names[d]))
 			return (enum disk_device)d;
-	return DEVICE_OTHER;
+	return xmlHasNsProp((xmlNode *)n, (const xmlChar *)"device", NULL)
+			? DEVICE_OTHER : DEVICE_DISK;
 }
 
 static int read_disk(const xmlNode *n, struct domain_disk *disk)

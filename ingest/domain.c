@@ -156,7 +156,7 @@ int domain_list(struct connection *c, struct domain ***out, unsigned *count)
 
 	if (n < 0)
 		return connection_fail(-EIO, "libvirt can't list its domains");
-	list = calloc((size_t)n + 1, sizeof(*list));
+	list = calloc((size_t)n + 1, sizeof(struct domain *));
 	while (list && made < n) {
 		list[made] = calloc(1, sizeof(*list[made]));
 		if (!list[made])
@@ -171,7 +171,7 @@ int domain_list(struct connection *c, struct domain ***out, unsigned *count)
 		domain_list_free(list, (unsigned)made);
 		return -ENOMEM;
 	}
-	qsort(list, (size_t)n, sizeof(*list), by_name);
+	qsort(list, (size_t)n, sizeof(struct domain *), by_name);
 	*out = list;
 	*count = (unsigned)n;
 	return 0;

@@ -118,7 +118,7 @@ bool listing_has_problems(const struct listing *l)
 
 void listing_clear(struct listing *l)
 {
-	for (unsigned i = 0; i < l->count; i++) {
+	for (unsigned i = 0; l->domains && i < l->count; i++) {
 		struct listed_domain *d = &l->domains[i];
 
 		for (unsigned j = 0; j < d->disk_count; j++)
