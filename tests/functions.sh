@@ -117,8 +117,15 @@ expect() {
   }
 }
 
+# found PATTERN: standard input has such a line. Reads all of it, so that the
+# program before the pipe does not die of SIGPIPE.
+found() {
+  grep "$@" >/dev/null
+}
+
 # said PATTERN: the last expect's command wrote it to stderr.
 said() {
+  [ "$1" != -- ] || shift
   grep -Eqi -e "$1" "$T/err" || {
     cat "$T/err" >&2
     die "stderr has no line with: $1"

@@ -23,7 +23,7 @@ awk -v repo="$R/" '
   $2 ~ /write/ { dirty[$3] = 1; written++ }
   $2 ~ /sync/ { delete dirty[$3]; delete open_folder[$3] }
   ($2 == "rename" || $2 == "link") {
-    if (dirty[$3]) bad("renamed before its fsync: " $3)
+    if ($3 in dirty) bad("renamed before its fsync: " $3)
     open_folder[parent($4)] = $4
     if (kind($4) == "packs") packs++
     if (kind($4) == "snapshots") {
@@ -43,4 +43,4 @@ awk -v repo="$R/" '
     if (packs < 3 || snapshots != 1 || !written) {
       print packs + 0 " packs, " snapshots + 0 " snapshots"; failed = 1 }
     exit failed
-  }' "$T/log" >"$T/order" || { cat "$T/order" "$T/log"; die "crash order"; }
+  }' "$T/log" >"$T/order" || { cat "$T/order"; die "crash order"; }

@@ -6,7 +6,7 @@
 need_program jq python3
 unset AMBERFS_KEY_FILE
 
-# On a terminal of its own, answering each "assphrase" prompt with a line.
+# On a terminal of its own, answering each prompt for a passphrase with a line.
 on_terminal() {
   local answers=$1
   shift
@@ -25,7 +25,7 @@ while True:
     if not data:
         break
     seen += data
-    if re.search(rb"assphrase[^\n]*: ?$", seen) and answers:
+    if re.search(rb"(assphrase|again)[^\n]*: ?$", seen) and answers:
         sys.stdout.write(seen.decode(errors="replace"))
         seen = b""
         os.write(fd, answers.pop(0).encode() + b"\n")

@@ -15,13 +15,11 @@ echo steady >"$T/steady"
   done
 ) &
 writer=$!
-expect 3 amberfs backup "$R" --name vm --bwlimit 24M "$T/disk" "$T/steady"
+expect 1 amberfs backup "$R" --name vm --bwlimit 24M "$T/disk" "$T/steady"
 said 'chang'
 said disk
 kill "$writer" 2>/dev/null || :
 wait "$writer" 2>/dev/null || :
-amberfs show --json "$R" vm/latest >"$T/json"
-jq -e '[.files[].name] == ["steady"]' "$T/json" >/dev/null ||
-  die "a file that changed was stored as good: $(cat "$T/json")"
+equal "$(snapshot_count vm)" 0 "snapshots of a file that changed"
 amberfs backup "$R" --name vm "$T/disk" "$T/steady"
 amberfs restore "$R" vm/latest/disk - | cmp - "$T/disk"

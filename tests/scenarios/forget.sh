@@ -17,10 +17,11 @@ equal "$(snapshot_count vm)" 2 snapshots
 amberfs restore "$R" vm/latest/file - | grep -qx 'state 3'
 amberfs restore "$R" "vm/${times[1]}/file" - | grep -qx 'state 2'
 expect 1 amberfs forget "$R" "vm/${times[0]}"
-# All or nothing where one of the names is wrong.
-expect 1 amberfs forget "$R" "vm/${times[1]}" vm/20010101T000000Z
-equal "$(snapshot_count vm)" 2 "snapshots after a wrong name"
-amberfs forget "$R" "vm/${times[1]}" vm/latest
+# A wrong name among right ones is said, and the others are forgotten.
+expect 3 amberfs forget "$R" vm/20010101T000000Z "vm/${times[1]}"
+said 20010101T000000Z
+equal "$(snapshot_count vm)" 1 "snapshots after a wrong name"
+amberfs forget "$R" vm/latest
 equal "$(snapshot_count vm)" 0 snapshots
 equal "$(snapshot_count other)" 1 "snapshots of the other source"
 expect 2 amberfs forget "$R"

@@ -33,7 +33,7 @@ for kind in ext4 xfs tmpfs; do
   [ -z "$(find "$R" -name '*tmp*' -print -quit)" ] || die "$kind: temporary files"
   # Full to the last byte: reading still works.
   cat /dev/zero >"$at/filler" 2>/dev/null || :
-  amberfs list "$R" | grep -q good/ || die "$kind: list on a full disk"
+  amberfs list "$R" | found good/ || die "$kind: list on a full disk"
   amberfs restore "$R" good/latest/good - | cmp - "$T/good" ||
     die "$kind: restore from a full disk"
   amberfs verify "$R" --read-data || die "$kind: verify on a full disk"

@@ -14,9 +14,12 @@ for file in usr/bin/amberfs usr/sbin/mount.amberfs usr/sbin/amberfs-cron \
   usr/lib/systemd/system/amberfs-backup.timer \
   usr/share/doc/amberfs/examples/cron.conf usr/share/doc/amberfs/README.md \
   usr/share/doc/amberfs/FORMAT.md; do
-  [ -e "$T/root/$file" ] || [ -e "$T/root/$file.gz" ] || die "no /$file"
+  [ -e "$T/root/$file" ] || [ -L "$T/root/$file" ] || die "no /$file"
 done
-for program in usr/bin/amberfs usr/sbin/mount.amberfs usr/sbin/amberfs-cron; do
+equal "$(readlink "$T/root/usr/sbin/mount.amberfs")" \
+  /usr/libexec/amberfs/amberfs-mount "what mount.amberfs is"
+for program in usr/bin/amberfs usr/sbin/amberfs-cron \
+  usr/libexec/amberfs/amberfs-mount usr/libexec/amberfs/amberfs-ingest; do
   [ -x "$T/root/$program" ] || die "/$program is not executable"
 done
 # Nothing of the tests is installed.

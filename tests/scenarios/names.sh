@@ -21,13 +21,15 @@ amberfs list "$R" >"$T/list"
 equal "$(wc -l <"$T/list")" "$(amberfs list "$R" | grep -c /)" "one line each"
 amberfs list --json "$R" |
   jq -r '.snapshots[] | .source + "/" + .time' >"$T/specs"
+n=0
 while read -r spec; do
+  n=$((n + 1))
   amberfs show "$R" "$spec" >"$T/show" || die "show $spec"
   ! grep -q $'\e' "$T/show" || die "an escape reached the terminal"
-  amberfs restore "$R" "$spec" "$T/out$((++n))" || die "restore of $spec"
+  amberfs restore "$R" "$spec" "$T/out$n" || die "restore of $spec"
   grep -rq '^content' "$T/out$n" || die "no content in $spec"
 done <"$T/specs"
 equal "$(cat "$T"/out*/* "$T"/out*/.[!.]* 2>/dev/null | sort -u | wc -l)" \
   "${#names[@]}" "distinct contents"
 # The name as it was given finds the source again.
-amberfs list "$R" 'two words' | grep -q / || die "a source by its raw name"
+amberfs list "$R" 'two words' | found / || die "a source by its raw name"

@@ -88,7 +88,7 @@ if [ "$(id -u)" = 0 ] && [ -e /dev/loop-control ]; then
   losetup -d "$device"
   device=$(losetup -f --show "$T/small")
   expect 1 amberfs restore "$R" vm/latest/disk "$device" --force
-  said 'small|size|room'
+  said 'larger device'
   cmp "$device" "$T/small" || die "a device that is too small was written"
   losetup -d "$device"
 fi

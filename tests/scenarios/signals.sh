@@ -9,12 +9,14 @@ new_repo
 echo small >"$T/small"
 amberfs backup "$R" --name base "$T/small"
 make_noise "$T/disk" 160
+pack_sealed() {
+  [ -n "$(find "$R/packs" -name '[0-9a-f]*' -type f -size +20M -print -quit)" ]
+}
 for signal in INT TERM; do
-  amberfs backup "$R" --name vm --bwlimit 60M "$T/disk" 2>"$T/err" &
+  amberfs backup "$R" --name vm --bwlimit 40M "$T/disk" 2>"$T/err" &
   pid=$!
-  # Wait until a pack is sealed, so that there is something to find again.
-  wait_for 30 test -n "$(find "$R/packs" -name '*[0-9a-f]' -size +1M -print -quit)" || :
-  sleep 1.6
+  # Until a pack is sealed, so that there is something to find again.
+  wait_for 30 pack_sealed || die "no pack was sealed"
   kill -"$signal" "$pid"
   status=0
   wait "$pid" || status=$?

@@ -13,13 +13,13 @@ new_repo
 
 expect 0 amberfs backup "$R" --name web "$T/disk.img"
 silent
-amberfs list "$R" | grep -q '^web/' || die "list does not show the snapshot"
-amberfs list "$R" web | grep -q web/ || die "list of one source is empty"
+amberfs list "$R" | found '^web/' || die "list does not show the snapshot"
+amberfs list "$R" web | found web/ || die "list of one source is empty"
 expect 0 amberfs list "$R" nobody
 [ "$(snapshot_count nobody)" = 0 ] || die "a snapshot of nobody"
 time=$(latest web)
 [[ $time =~ ^[0-9]{8}T[0-9]{6}Z$ ]] || die "not a time: $time"
-amberfs show "$R" "web/$time" | grep -q disk.img || die "show: no disk.img"
+amberfs show "$R" "web/$time" | found disk.img || die "show: no disk.img"
 id=$(amberfs show --json "$R" web/latest | jq -r .id)
 equal "$(amberfs show --json "$R" "${id:0:12}" | jq -r .id)" "$id" id
 

@@ -78,7 +78,7 @@ static size_t dir_len;
 static unsigned long act_at;
 static enum act act;
 static int act_errno = ENOSPC;
-static int log_fd = -1;
+static const char *log_path;
 /* Set while the shim itself calls, so that it isn't counted. */
 static __thread bool inside;
 
@@ -140,20 +140,17 @@ __attribute__((constructor)) static void setup(void)
 {
 	const char *d = getenv("SHIM_DIR"), *s = getenv("SHIM_STATE");
 	const char *at = getenv("SHIM_AT"), *e = getenv("SHIM_ERRNO");
-	const char *log = getenv("SHIM_LOG");
 
 	if (!d || !s || strlen(d) >= sizeof(dir))
 		return;
 	inside = true;
 	map_state(s);
-	if (log)
-		log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
-			0600);
 	inside = false;
+	log_path = getenv("SHIM_LOG");
 	act = act_from(getenv("SHIM_ACT"));
 	act_at = at ? strtoul(at, NULL, 10) : 0;
 	if (e)
-		act_errno = atoi(e);
+		act_errno = (int)strtol(e, NULL, 10);
 	strcpy(dir, d);
 	dir_len = strlen(dir); /* last: from here on calls count */
 }
@@ -332,6 +329,22 @@ static void die_now(void)
 		pause();
 }
 
+/* Opened for each line: programs close descriptors that they don't know, and
+ * the number may then be another file's. */
+static void log_call(unsigned long number, const char *name, const char *path,
+		const char *to)
+{
+	int fd;
+
+	if (!log_path)
+		return;
+	fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0)
+		fatal(log_path);
+	dprintf(fd, "%lu %s %s %s\n", number, name, path, to ? to : "");
+	close(fd);
+}
+
 struct call {
 	unsigned long number;	/* 0: not counted */
 	bool fail, halve;
@@ -347,9 +360,7 @@ static struct call enter(const char *name, const char *path, const char *to,
 	c.number = ++state->count;
 	state_unlock();
 	inside = true;
-	if (log_fd >= 0)
-		dprintf(log_fd, "%lu %s %s %s\n", c.number, name, path,
-			to ? to : "");
+	log_call(c.number, name, path, to);
 	if (c.number == act_at && act == ACT_BEFORE)
 		die_now();
 	inside = false;

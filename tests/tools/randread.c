@@ -111,7 +111,7 @@ int main(int argc, char **argv)
 			"[SEED]\n");
 		return 2;
 	}
-	limit = atof(argv[2]);
+	limit = strtod(argv[2], NULL);
 	if (argc == 4)
 		seed = strtoull(argv[3], NULL, 10);
 	map_data(&m, ranges ? ranges : argv[1]);
