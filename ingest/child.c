@@ -237,7 +237,7 @@ int child_start(struct child *c, char *const argv[], int listen_fd,
 	CLEANUP(pipe_clear) struct pipe status = { -1, -1 };
 	struct plan p = { .argv = argv, .parent = getpid(),
 		.listen_fd = listen_fd };
-	CLEANUP_FREE char **vars = environment_make(&p.env, listen_fd >= 0);
+	char **vars = environment_make(&p.env, listen_fd >= 0);
 	int err = vars ? 0 : -ENOMEM;
 
 	p.vars = vars;
@@ -255,6 +255,7 @@ int child_start(struct child *c, char *const argv[], int listen_fd,
 		p.err = errors.write;
 		err = fork_child(c, &p, &status);
 	}
+	free(vars);
 	if (err)
 		return err;
 	c->out = take_fd(&out.read);

@@ -80,10 +80,11 @@ static int attribute(const xmlNode *n, const char *name, char **out)
 
 static bool attribute_is(const xmlNode *n, const char *name, const char *value)
 {
-	CLEANUP_FREE char *text = NULL;
+	xmlChar *text = xmlGetNoNsProp(n, (const xmlChar *)name);
+	bool same = text && strcmp((const char *)text, value) == 0;
 
-	return attribute(n, name, &text) == 0 && text &&
-			strcmp(text, value) == 0;
+	xmlFree(text);
+	return same;
 }
 
 static int content(const xmlNode *n, char **out)
