@@ -7,18 +7,14 @@
 #include <string.h>
 
 #include "../repo/base/options.h"
-#include "domains.h"
-#if __has_include("backup.h")
 #include "backup.h"
-#endif
+#include "domains.h"
 
 static const struct {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } commands[] = {
-#if __has_include("backup.h")
 	{ "backup", backup_main },
-#endif
 	{ "domains", domains_main },
 };
 
