@@ -21,6 +21,8 @@
 #define CHUNKS_DEFAULT (512u << 10)
 #define RESERVE_SIZE ((uint64_t)80 << 20)
 #define SLOTS_MAX 64
+/* A newer version's may be longer: config_decode tells. */
+#define CONFIG_READ_MAX 4096
 
 const struct option *repository_option_table(struct repository_options *o)
 {
@@ -139,7 +141,7 @@ static int open_config(struct repository *r, const struct credentials *c)
 {
 	CLEANUP_FREE void *data = NULL;
 	size_t len;
-	int e = store_get(r->store, CONFIG_NAME, &data, &len, CONFIG_SIZE);
+	int e = store_get(r->store, CONFIG_NAME, &data, &len, CONFIG_READ_MAX);
 	if (e == -ENOENT)
 		return fail(-ENOENT,
 				"%s is not an amberfs repository (it has no config); "

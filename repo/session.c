@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/hex.h"
 #include "format/envelope.h"
+#include "format/members.h"
 #include "format/name.h"
 
 #define SESSION_RECORD_MAX (8u << 20)
@@ -66,7 +67,7 @@ static int put_record(struct session *s, const char *name)
 	json_t *json = session_record_to_json(&s->record);
 	free(take_ptr(s->record.roots));
 	s->record.root_count = 0;
-	text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	text = json ? json_dumps(json, MEMBERS_DUMP_FLAGS) : NULL;
 	json_decref(json);
 	if (text == NULL)
 		return fail_errno(-ENOMEM, "publishing the session");

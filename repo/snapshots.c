@@ -12,6 +12,7 @@
 #include "base/hex.h"
 #include "base/report.h"
 #include "format/envelope.h"
+#include "format/members.h"
 #include "format/name.h"
 #include "high_water.h"
 #include "repository.h"
@@ -335,6 +336,29 @@ uint64_t snapshot_next_sequence(struct repository *r, const char *source,
 	return (last > seen ? last : seen) + 1;
 }
 
+/* Encodes, and reads back what others will see before anything is stored: so
+ * no snapshot is ever committed that could not be loaded again. */
+static int encode_snapshot(struct repository *r, struct snapshot *snap,
+		const char *name, char **text)
+{
+	struct snapshot *again;
+	json_t *json = snapshot_to_json(snap, false);
+	CLEANUP_FREE char *made =
+			json ? json_dumps(json, MEMBERS_DUMP_FLAGS) : NULL;
+	json_decref(json);
+	if (made == NULL)
+		return fail_errno(-ENOMEM, "writing snapshot %s", name);
+	int e = snapshot_from_json(&again, r->seal, name, made, strlen(made));
+	if (e < 0)
+		return e;
+	snap->id = again->id;
+	free(snap->object);
+	snap->object = take_ptr(again->object);
+	snapshot_free(again);
+	*text = take_ptr(made);
+	return 0;
+}
+
 static int put_snapshot(struct repository *r, struct snapshot *snap)
 {
 	CLEANUP_FREE char *text = NULL;
@@ -342,27 +366,12 @@ static int put_snapshot(struct repository *r, struct snapshot *snap)
 	char name[OBJECT_NAME_MAX];
 	size_t len;
 	snapshot_object_name(name, sizeof(name), snap->source, snap->time);
-	json_t *json = snapshot_to_json(snap, false);
-	text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-	json_decref(json);
-	if (text == NULL)
-		return fail_errno(-ENOMEM, "writing snapshot %s", name);
-	int e = envelope_seal(r->seal, r->config.repo_id, ENVELOPE_SNAPSHOT,
-			name, text, strlen(text), &object, &len);
+	int e = encode_snapshot(r, snap, name, &text);
 	if (e == 0)
-		e = store_put(r->store, name, object, len, true);
-	if (e < 0)
-		return e;
-	/* Read back what others will see: id and object name follow. */
-	struct snapshot *written;
-	e = snapshot_from_json(&written, r->seal, name, text, strlen(text));
-	if (e < 0)
-		return e;
-	snap->id = written->id;
-	free(snap->object);
-	snap->object = take_ptr(written->object);
-	snapshot_free(written);
-	return 0;
+		e = envelope_seal(r->seal, r->config.repo_id,
+				ENVELOPE_SNAPSHOT, name, text, strlen(text),
+				&object, &len);
+	return e < 0 ? e : store_put(r->store, name, object, len, true);
 }
 
 int snapshot_commit(struct repository *r, struct snapshot *snap)

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../base/cleanup.h"
 #include "../base/error.h"
 #include "../base/hex.h"
+#include "../format/name.h"
 #include "command.h"
 
 static void print_file(const struct snapshot_file *f)
@@ -16,8 +18,12 @@ static void print_file(const struct snapshot_file *f)
 			file_kind_name(f->kind));
 	if (f->format != NULL)
 		printf(", was %s", f->format);
-	if (f->source_path != NULL)
-		printf(", from %s", f->source_path);
+	if (f->source_path != NULL) {
+		char shown[1024];
+		CLEANUP_FREE char *raw = name_unescape(f->source_path, NULL);
+		printf(", from %s", name_display(shown, sizeof(shown),
+						    raw ? raw : f->source_path));
+	}
 	printf("\n");
 }
 

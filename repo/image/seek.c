@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#include "../base/error.h"
+
 /* The first slot at or after the one of SPAN in the node of LEVEL that is not
  * all hole; sets *SPAN to its first span (or beyond, when none). */
 static struct node_child next_child(const struct node *node, uint64_t *span)
@@ -148,34 +150,61 @@ static int walk_error(struct walk *k, uint64_t span, uint64_t spans, int err)
 			   : err;
 }
 
-static int walk_leaf(struct walk *k, const struct id *id, uint64_t span)
+/* The parent's sums must be true: st_blocks and views are made from them. */
+static int sums_differ(const struct node_child *said, uint64_t data_bytes,
+		uint64_t clusters)
+{
+	if (said->data_bytes == data_bytes && said->clusters == clusters)
+		return 0;
+	return fail(-EBADMSG, "a tree node's sums are not its children's");
+}
+
+static int walk_leaf(struct walk *k, const struct node_child *at, uint64_t span)
 {
 	struct cached_node *n;
-	int r = node_cache_leaf(k->image->reader->nodes, id,
+	int r = node_cache_leaf(k->image->reader->nodes, &at->id,
 			image_span_len(k->image, span), &n);
 	if (r < 0)
 		return walk_error(k, span, 1, r);
-	r = k->w->leaf(k->w->ctx, span * SPAN_SIZE, n->leaf);
+	r = sums_differ(at, n->leaf->data_bytes, n->leaf->clusters);
+	if (r < 0)
+		r = walk_error(k, span, 1, r);
+	if (r == 0)
+		r = k->w->leaf(k->w->ctx, span * SPAN_SIZE, n->leaf);
 	node_cache_release(n);
 	return r;
 }
 
+static int check_node_sums(const struct node_child *at, const struct node *node)
+{
+	uint64_t data_bytes = 0, clusters = 0;
+	for (unsigned slot = 0; slot < NODE_FANOUT; slot++) {
+		data_bytes += node->children[slot].data_bytes;
+		clusters += node->children[slot].clusters;
+	}
+	return sums_differ(at, data_bytes, clusters);
+}
+
 /* Depth at most NODE_LEVEL_MAX. */
-static int walk_node(struct walk *k, const struct id *id, uint8_t level,
-		uint64_t span)
+static int walk_node(struct walk *k, const struct node_child *at,
+		uint8_t level, uint64_t span)
 {
 	struct cached_node *n;
-	if (id_is_zero(id) || (k->w->skip && k->w->skip(k->w->ctx, id)))
+	if (id_is_zero(&at->id)
+			|| (k->w->skip && k->w->skip(k->w->ctx, &at->id)))
 		return 0;
 	if (level == 0)
-		return walk_leaf(k, id, span);
+		return walk_leaf(k, at, span);
 	uint64_t step = slot_spans(level);
-	int r = image_node(k->image, id, level, span, &n);
+	int r = image_node(k->image, &at->id, level, span, &n);
 	if (r < 0)
 		return walk_error(k, span, step * NODE_FANOUT, r);
+	r = check_node_sums(at, n->node);
+	if (r < 0)
+		r = walk_error(k, span, step * NODE_FANOUT, r);
 	for (unsigned slot = 0; r == 0 && slot < NODE_FANOUT; slot++)
-		r = walk_node(k, &n->node->children[slot].id,
-				(uint8_t)(level - 1), span + slot * step);
+		r = walk_node(k, &n->node->children[slot], (uint8_t)(level - 1),
+				span + slot * step);
 	node_cache_release(n);
 	return r;
 }
@@ -183,5 +212,8 @@ static int walk_node(struct walk *k, const struct id *id, uint8_t level,
 int image_walk(struct image *i, const struct image_walker *w)
 {
 	struct walk k = { .image = i, .w = w };
-	return walk_node(&k, &i->root.id, i->root.level, 0);
+	struct node_child top = { .id = i->root.id,
+		.data_bytes = i->root.data_bytes,
+		.clusters = i->root.clusters };
+	return walk_node(&k, &top, i->root.level, 0);
 }
