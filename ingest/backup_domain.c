@@ -232,8 +232,13 @@ static int store_disk(struct domain_run *d, const struct disk_plan *plan)
 static int store_domain(struct domain_run *d)
 {
 	struct snapshot *s = d->b->snap;
+	bool saved = d->domain->facts.managed_save;
 	s->uuid = strdup(d->domain->facts.uuid);
-	s->consistency = strdup("offline");
+	s->consistency = strdup(saved ? "crash" : "offline");
+	if (saved)
+		report_warning("domain %s is saved in mid-run: its memory is not "
+			       "backed up, so its disks are as after a power cut",
+				d->display);
 	if (s->uuid == NULL || s->consistency == NULL)
 		return fail_errno(-ENOMEM, "making a snapshot");
 	int e = store_definition(d);
