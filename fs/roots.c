@@ -32,18 +32,11 @@ struct roots {
 	size_t count, room;
 };
 
-/* The repository can be read, but this process can leave nothing there. */
-static bool cannot_write(int err)
-{
-	return err == -EROFS || err == -EACCES || err == -EPERM ||
-	       err == -ENOSPC || err == -EDQUOT;
-}
-
 static int register_session(struct roots *r, char **why_not)
 {
 	int err = session_begin(&r->session, r->repo, SESSION_MOUNT,
 			r->activity);
-	if (err == 0 || !cannot_write(err))
+	if (err == 0 || !session_unwritable(err))
 		return err;
 	*why_not = strdup(error_text(err));
 	error_clear();
@@ -144,7 +137,7 @@ static int publish(struct roots *r, struct root *root)
 			return err;
 		err = session_stand_on(r->session, &root->id);
 	}
-	if (cannot_write(err)) {
+	if (session_unwritable(err)) {
 		/* Restoring from a full disk must be possible. */
 		log_problem("%s: prune may take what open files need",
 				error_text(err));

@@ -179,6 +179,7 @@ int session_check(struct session *s)
 
 struct seen {
 	char id[2 * SESSION_ID_SIZE + 1];
+	bool recorded;		/* false: only the lease was seen */
 	uint64_t number;
 };
 
@@ -187,27 +188,17 @@ struct seen_list {
 	size_t count, room;
 };
 
-/* "sessions/<32 digits>.<n>": keeps the highest n of each id. */
-static int note_record(void *ctx, const char *name)
+static int remember(struct seen_list *l, const struct seen *now)
 {
-	struct seen_list *l = ctx;
-	uint8_t bytes[SESSION_ID_SIZE];
-	struct seen now;
-	const char *text = name + strlen("sessions/");
-	char *end;
-	if (strlen(text) < sizeof(now.id) + 1 || text[sizeof(now.id) - 1] != '.')
+	for (size_t i = 0; i < l->count; i++) {
+		struct seen *known = &l->items[i];
+		if (strcmp(known->id, now->id) != 0)
+			continue;
+		if (now->recorded && (!known->recorded ||
+					     now->number > known->number))
+			*known = *now;
 		return 0;
-	memcpy(now.id, text, sizeof(now.id) - 1);
-	now.id[sizeof(now.id) - 1] = '\0';
-	now.number = strtoull(text + sizeof(now.id), &end, 10);
-	if (*end != '\0' || hex_decode(bytes, sizeof(bytes), now.id) < 0)
-		return 0;
-	for (size_t i = 0; i < l->count; i++)
-		if (strcmp(l->items[i].id, now.id) == 0) {
-			if (now.number > l->items[i].number)
-				l->items[i].number = now.number;
-			return 0;
-		}
+	}
 	if (l->count == l->room) {
 		size_t room = l->room ? 2 * l->room : 16;
 		struct seen *more = realloc(l->items, room * sizeof(*more));
@@ -216,8 +207,35 @@ static int note_record(void *ctx, const char *name)
 		l->items = more;
 		l->room = room;
 	}
-	l->items[l->count++] = now;
+	l->items[l->count++] = *now;
 	return 0;
+}
+
+/* "sessions/<32 digits>.<n>": keeps the highest n of each id. */
+static int note_record(void *ctx, const char *name)
+{
+	uint8_t bytes[SESSION_ID_SIZE];
+	struct seen now = { .recorded = true };
+	const char *text = name + strlen("sessions/");
+	char *end;
+	if (strlen(text) < sizeof(now.id) + 1 || text[sizeof(now.id) - 1] != '.')
+		return 0;
+	memcpy(now.id, text, sizeof(now.id) - 1);
+	now.number = strtoull(text + sizeof(now.id), &end, 10);
+	if (*end != '\0' || hex_decode(bytes, sizeof(bytes), now.id) < 0)
+		return 0;
+	return remember(ctx, &now);
+}
+
+static int note_lease(void *ctx, const char *id)
+{
+	uint8_t bytes[SESSION_ID_SIZE];
+	struct seen now = { .recorded = false };
+	if (strlen(id) != sizeof(now.id) - 1 ||
+			hex_decode(bytes, sizeof(bytes), id) < 0)
+		return 0;
+	memcpy(now.id, id, sizeof(now.id));
+	return remember(ctx, &now);
 }
 
 static int load_record(struct repository *r, const struct seen *seen,
@@ -239,12 +257,18 @@ int session_list(struct repository *r, session_fn *fn, void *ctx)
 {
 	struct seen_list l = { 0 };
 	int e = store_list(r->store, "sessions/", note_record, &l);
+	if (e == 0)
+		e = lease_list(r->store, note_lease, &l);
 	for (size_t i = 0; e == 0 && i < l.count; i++) {
 		struct session_record record = { .kind = SESSION_READ };
 		/* What can't be told counts as alive. */
 		bool alive = lease_alive(r->store, l.items[i].id) != 0;
-		int loaded = load_record(r, &l.items[i], &record);
-		if (loaded != -ENOENT)
+		int loaded = l.items[i].recorded
+				? load_record(r, &l.items[i], &record)
+				: -ENOENT;
+		/* A lease alone is one that begins or ends, or one that died
+		 * then. */
+		if (loaded != -ENOENT || (!l.items[i].recorded && !alive))
 			e = fn(ctx, l.items[i].id, alive,
 					loaded == 0 ? &record : NULL);
 		if (loaded == 0)
@@ -292,6 +316,12 @@ static int bury(void *ctx, const char *id, bool alive,
 }
 
 /* --- begin and end --- */
+
+bool session_unwritable(int err)
+{
+	return err == -EROFS || err == -EACCES || err == -EPERM ||
+	       err == -ENOSPC || err == -EDQUOT;
+}
 
 static int fill_record(struct session *s, enum session_kind kind,
 		const char *activity)

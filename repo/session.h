@@ -14,10 +14,13 @@ struct session;
 
 /* Registers: lease, then record. Removes traces and temporary objects of dead
  * sessions on the way, then reads the condemned. ACTIVITY: escaped; may be
- * NULL. -EROFS or -EACCES: the repository can't be written (a reader may go on
- * without a session and must say what that means). */
+ * NULL. If session_unwritable(the error), a reader may go on without a session
+ * and must say what that means. */
 int session_begin(struct session **out, struct repository *r,
 		enum session_kind kind, const char *activity);
+/* True if ERR of session_begin or session_stand_on says that nothing can be
+ * written there (permissions, a full disk), which need not stop a reader. */
+bool session_unwritable(int err);
 void session_end(struct session *s); /* removes the traces; NULL allowed */
 
 const char *session_id(const struct session *s); /* 32 digits */

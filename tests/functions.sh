@@ -21,6 +21,8 @@ mkdir -p "$XDG_CACHE_HOME"
 for variable in ${!AMBERFS_@}; do
   [ "$variable" = AMBERFS_BUILD ] || unset "$variable"
 done
+# What this machine has seen of each repository.
+export AMBERFS_STATE_DIR=$T/state.amberfs
 
 die() {
   echo "FAIL: $*" >&2
@@ -254,5 +256,5 @@ age() {
 # True in builds with -Db_sanitize.
 sanitized() {
   nm -D "$AMBERFS_BUILD/repo/commands/amberfs" 2>/dev/null |
-    grep -qE '__(asan|tsan)_init'
+    found -E "__(asan|tsan)_init"
 }

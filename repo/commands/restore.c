@@ -236,14 +236,15 @@ static int stand_on_files(struct restore *r, struct session **out)
 {
 	uint64_t size;
 	int e = session_begin(out, r->repo, SESSION_READ, "restore");
-	if (e == -EROFS || e == -EACCES) {
+	for (uint32_t i = 0; e == 0 && i < r->snap->file_count; i++)
+		e = session_stand_on(*out, &r->snap->files[i].root.id);
+	if (session_unwritable(e)) {
+		session_end(take_ptr(*out));
 		report_warning("%s can't be written, so nobody sees this restore: a "
 			       "prune meanwhile may break it",
 				store_path(r->repo->store));
 		return 0;
 	}
-	for (uint32_t i = 0; e == 0 && i < r->snap->file_count; i++)
-		e = session_stand_on(*out, &r->snap->files[i].root.id);
 	/* Only now does it count that the snapshot is there. */
 	if (e == 0)
 		e = store_size(r->repo->store, r->snap->object, &size);
@@ -307,8 +308,8 @@ int command_restore(int argc, char **argv)
 		.program = "amberfs restore",
 		.operands = "REPO SNAPSHOT[/FILE] DEST",
 		.purpose = "Copy a snapshot's files, or one, to DEST: a folder, a file, a "
-			   "block device, or\n- (standard output). Holes stay holes. "
-			   "Nothing partial is left under a final name.",
+			   "block device, or\n- (standard output). Holes stay holes; nothing "
+			   "partial gets a final name.",
 		.tables = tables,
 		.min_operands = 3, .max_operands = 3,
 	};

@@ -142,7 +142,7 @@ static int check_with_key(struct verify *v, const char *snapshot,
 {
 	struct session *session = NULL;
 	int e = session_begin(&session, v->repo, SESSION_READ, "verify");
-	if (e == -EROFS || e == -EACCES) {
+	if (session_unwritable(e)) {
 		report_warning("%s can't be written, so nobody sees this check: a "
 			       "prune meanwhile may look like damage",
 				store_path(v->store));

@@ -18,12 +18,17 @@
 #include "../base/cleanup.h"
 #include "../base/error.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #define LEASE_NAME_MAX 96
+/* Far more than passes between making the file of a lease and naming it. */
+#define MAKING_SECONDS 3600
 
 struct lease {
 	int folder, fd;
@@ -148,4 +153,65 @@ int lease_remove_dead(struct store *s, const char *id)
 	if (unlinkat(s->root, name, 0) < 0 && errno != ENOENT)
 		return local_fail(s, -errno, "delete", name);
 	return store_remove_temporaries(s, id);
+}
+
+/* --- who there is --- */
+
+static void close_dir(DIR **d)
+{
+	if (*d != NULL)
+		closedir(*d);
+}
+
+/* "ID.lock". */
+static bool id_of_lease(char id[LOCAL_OWNER_MAX], const char *leaf)
+{
+	const char *dot = strrchr(leaf, '.');
+	size_t len = dot != NULL ? (size_t)(dot - leaf) : 0;
+	if (len == 0 || len >= LOCAL_OWNER_MAX || strcmp(dot, ".lock") != 0 ||
+			!local_component_ok(leaf, len))
+		return false;
+	memcpy(id, leaf, len);
+	id[len] = '\0';
+	return true;
+}
+
+/* ".tmp.ID.N" that nobody has touched for long. */
+static bool id_of_unfinished(char id[LOCAL_OWNER_MAX], int folder,
+		const char *leaf)
+{
+	const size_t skip = strlen(TEMPORARY_PREFIX);
+	const char *dot = strrchr(leaf, '.');
+	struct stat st;
+	if (strncmp(leaf, TEMPORARY_PREFIX, skip) != 0 || dot < leaf + skip)
+		return false;
+	size_t len = (size_t)(dot - leaf) - skip;
+	if (len >= LOCAL_OWNER_MAX || !local_component_ok(leaf + skip, len) ||
+			fstatat(folder, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+			time(NULL) - st.st_mtime < MAKING_SECONDS)
+		return false;
+	memcpy(id, leaf + skip, len);
+	id[len] = '\0';
+	return true;
+}
+
+int lease_list(struct store *s, lease_list_fn *fn, void *ctx)
+{
+	int folder = openat(s->root, "sessions",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(close_dir) DIR *d = folder < 0 ? NULL : fdopendir(folder);
+	char id[LOCAL_OWNER_MAX];
+	int r = 0;
+	if (folder < 0)
+		return errno == ENOENT ? 0 : local_fail(s, -errno, "list",
+							     "sessions");
+	if (d == NULL) {
+		close(folder);
+		return fail_errno(-ENOMEM, "listing the sessions");
+	}
+	for (struct dirent *e; r == 0 && (e = readdir(d)) != NULL;)
+		if (id_of_lease(id, e->d_name) ||
+				id_of_unfinished(id, folder, e->d_name))
+			r = fn(ctx, id);
+	return r;
 }

@@ -22,7 +22,6 @@
 #include <time.h>
 
 #define COMPONENTS_MAX 4
-#define TEMPORARY_PREFIX ".tmp."
 #define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
 /* --- names and errors --- */

@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 
+#define TEMPORARY_PREFIX ".tmp."
 #define LOCAL_OWNER_MAX 64
 #define LOCAL_TEMPORARY_MAX 128
 

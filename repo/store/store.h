@@ -110,6 +110,10 @@ int lease_acquire(struct store *s, const char *id, struct lease **out);
 void lease_release(struct lease *l); /* removes it; NULL allowed */
 /* 1 alive, 0 dead or absent, or -errno. */
 int lease_alive(struct store *s, const char *id);
+/* Calls FN for the id of each lease that exists, held or not, and of each that
+ * somebody died over while making it. FN returns non-zero to stop. */
+typedef int lease_list_fn(void *ctx, const char *id);
+int lease_list(struct store *s, lease_list_fn *fn, void *ctx);
 /* Removes a dead one's traces. */
 int lease_remove_dead(struct store *s, const char *id);
 

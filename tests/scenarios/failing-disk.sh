@@ -28,7 +28,7 @@ for at in $(seq 1 "$((step > 0 ? step : 1))" "$total"); do
   read -r act errno <<<"${acts[n % 5]}"
   n=$((n + 1))
   what="call $at of $total, $act $errno: $(sed -n "${at}p" "$T/log")"
-  rm -rf "$R"
+  rm -rf "$R" "$AMBERFS_STATE_DIR"
   cp -a "$T/start" "$R"
   status=0
   run_backup "$at" "$act" "$errno" || status=$?

@@ -32,7 +32,7 @@ check "as it is"
 cp -a "$R" "$T/good"
 
 renew() {
-  rm -rf "$R"
+  rm -rf "$R" "$AMBERFS_STATE_DIR"
   cp -a "$T/good" "$R"
 }
 

@@ -26,14 +26,14 @@ done
 [ -z "$(find "$T/root" -name '*test*' -o -name '*shim*' -o -name 'lib*.a')" ] ||
   die "too much: $(find "$T/root" -name '*test*' -o -name '*shim*')"
 
-# The programs find each other without the build folder.
+# The programs find each other without the build folder, in a /usr to which they
+# were added.
 if [ "$(id -u)" = 0 ]; then
-  mkdir -p "$T/usr-libexec"
-  (
-    PATH=$T/root/usr/bin:/usr/bin:/bin
-    export AMBERFS_LIBEXECDIR=$T/root/usr/libexec/amberfs
-    amberfs backup --help >/dev/null && amberfs mount --help >/dev/null
-  ) || die "the installed amberfs does not find its parts"
+  unshare --mount bash -c "
+    mount -t overlay -o lowerdir='$T/root/usr:/usr' none /usr &&
+      PATH=/usr/bin:/usr/sbin && amberfs backup --help >/dev/null &&
+      amberfs mount --help >/dev/null && amberfs-cron --help >/dev/null" ||
+    die "the installed programs don't find each other"
 fi
 if command -v man >/dev/null; then
   for page in repo/commands/amberfs.1 fs/mount.amberfs.8; do

@@ -23,11 +23,15 @@ cp -a "$R" "$T/start"
 # The shim kills the process group, so each run gets its own.
 run_backup() { # AT ACT
   rm -f "$T/state"
-  SHIM_DIR=$R SHIM_STATE=$T/state SHIM_AT=$1 SHIM_ACT=$2 LD_PRELOAD=$shim \
-    setsid -w amberfs backup "$R" --name vm --jobs 2 "$T/new" 2>"$T/err"
+  # In a shell of its own, which tells of the kill where nobody reads it.
+  (
+    SHIM_DIR=$R SHIM_STATE=$T/state SHIM_AT=$1 SHIM_ACT=$2 LD_PRELOAD=$shim \
+      setsid -w amberfs backup "$R" --name vm --jobs 2 "$T/new"
+    exit
+  ) 2>"$T/err"
 }
 renew() {
-  rm -rf "$R"
+  rm -rf "$R" "$AMBERFS_STATE_DIR"
   cp -a "$T/start" "$R"
 }
 
@@ -45,13 +49,15 @@ check() { # WHAT
     amberfs restore "$R" vm/latest/new - | cmp - "$T/new" ||
       die "$1: the snapshot is there and wrong"
   fi
+  # What died before it had a name is left alone for an hour.
+  find "$R/sessions" -name '.tmp.*' -exec touch -d '2 hours ago' {} +
   amberfs backup "$R" --name vm "$T/new" || die "$1: the next backup"
   amberfs restore "$R" vm/latest/new - | cmp - "$T/new" ||
     die "$1: the next backup is wrong"
   amberfs restore "$R" "vm/$old/old" - | cmp - "$T/old" ||
     die "$1: the old snapshot is wrong"
   [ -z "$(find "$R/sessions" -type f -print -quit)" ] ||
-    die "$1: a dead session remains"
+    die "$1: a dead session remains: $(ls -A "$R/sessions")"
   [ -z "$(find "$R" -name '*tmp*' -print -quit)" ] ||
     die "$1: temporary files remain: $(find "$R" -name '*tmp*')"
 }

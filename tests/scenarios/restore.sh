@@ -46,7 +46,8 @@ expect 1 amberfs restore "$R" vm/latest/disk "$T/no/such/folder/x"
 make_noise "$T/large" 96
 amberfs backup "$R" --name large "$T/large"
 mkdir "$T/out-dir"
-amberfs restore "$R" large/latest/large "$T/out-dir/large" &
+env --default-signal=INT \
+  amberfs restore "$R" large/latest/large "$T/out-dir/large" &
 pid=$!
 wait_for 10 test -n "$(ls -A "$T/out-dir")" || :
 kill -INT "$pid" 2>/dev/null || :

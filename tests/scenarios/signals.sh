@@ -13,7 +13,9 @@ pack_sealed() {
   [ -n "$(find "$R/packs" -name '[0-9a-f]*' -type f -size +20M -print -quit)" ]
 }
 for signal in INT TERM; do
-  amberfs backup "$R" --name vm --bwlimit 40M "$T/disk" 2>"$T/err" &
+  # The shell lets its background programs ignore SIGINT.
+  env --default-signal=INT \
+    amberfs backup "$R" --name vm --bwlimit 40M "$T/disk" 2>"$T/err" &
   pid=$!
   # Until a pack is sealed, so that there is something to find again.
   wait_for 30 pack_sealed || die "no pack was sealed"

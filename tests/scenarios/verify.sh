@@ -46,7 +46,7 @@ old=$(amberfs list --json "$R" a | jq -r '.snapshots[0].time')
 amberfs restore "$R" "a/$old/a" - | cmp - "$T/a" || die "the old one: not healed"
 
 renew() {
-  rm -rf "$R"
+  rm -rf "$R" "$AMBERFS_STATE_DIR"
   cp -a "$T/good" "$R"
 }
 # A pack that is gone, or cut short, or its trailer overwritten.
