@@ -16,7 +16,7 @@ for command in $commands; do
   expect 0 amberfs "$command" --help
   [ -s "$T/out" ] && [ ! -s "$T/err" ] || die "$command --help: no page"
   lines=$(wc -l <"$T/out")
-  [ "$lines" -le 40 ] || die "amberfs $command --help has $lines lines"
+  [ "$lines" -le 24 ] || die "amberfs $command --help has $lines lines"
   [ "$(wc -L <"$T/out")" -le 80 ] || die "amberfs $command --help: too wide"
   grep -q "amberfs $command" "$T/out" || die "$command --help: no usage line"
   expect 2 amberfs "$command" --nonsense-option

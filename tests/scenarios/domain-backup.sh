@@ -1,0 +1,125 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Goal of this test: domains that are shut off are backed up as their guests see
+# them, whatever the form of their disks; one that runs or is broken is reported
+# and the others go on.
+. "$(dirname "$0")/../functions.sh"
+. "$TESTS/functions-libvirt.sh"
+need_program jq mke2fs
+libvirt_start
+cd "$L/images"
+
+# web: a raw file with a filesystem, and a qcow2 that stands on a chain of two;
+# NVRAM; a name that needs quoting.
+make_tree "$T/tree" 12
+make_image_ext4 root.img 64M "$T/tree"
+qemu-img create -q -f raw base.raw 40M
+qemu-io -f raw -c 'write -q -P 1 0 9M' -c 'write -q -P 2 20M 3M' base.raw
+qemu-img create -q -f qcow2 -F raw -b base.raw mid.qcow2
+qemu-io -f qcow2 -c 'write -q -P 3 4M 2M' mid.qcow2
+chained="chain & 'top'.qcow2"
+qemu-img create -q -f qcow2 -F qcow2 -b mid.qcow2 "./$chained" 48M
+qemu-io -f qcow2 -c 'write -q -P 4 44M 1M' -c 'write -q -z 21M 1M' "$chained"
+head -c 300K /dev/urandom >vars.fd
+head -c 4M /dev/zero >code.fd
+domain_xml web "$(domain_disk "$L/images/root.img" raw vda)
+$(domain_disk "$L/images/$chained" qcow2 vdb)" \
+  "<loader readonly='yes' type='pflash'>$L/images/code.fd</loader>
+   <nvram>$L/images/vars.fd</nvram>" |
+  sed 's|</os>|</os><features><acpi/></features>|' >"$L/web.xml"
+libvirt_own
+libvirt_do virsh -q define "$L/web.xml"
+# evil: into its raw disk the guest wrote a qcow2 header with a file of the host.
+qemu-img create -q -f qcow2 -F raw -b /etc/shadow evil.raw 1M
+domain_define evil "$(domain_disk "$L/images/evil.raw" raw vda)"
+# broken: its disk is missing. busy: it runs.
+domain_define broken "$(domain_disk "$L/images/gone.img" raw vda)"
+qemu-img create -q -f raw busy.img 1M
+domain_define busy "$(domain_disk "$L/images/busy.img" raw vda)"
+libvirt_do virsh -q start busy
+
+new_repo
+connect=(--connect "$LIBVIRT_URI")
+before=$(cd "$L/images" && sha256sum -- * | sort)
+
+expect 3 amberfs backup "$R" "${connect[@]}" --all-domains --json
+jq -e '[.snapshots[] | select(.status == "failed") | .source] | sort ==
+  ["broken", "busy"]' "$T/out" >/dev/null || die "$(cat "$T/out")"
+said busy
+said broken
+said 'gone.img'
+equal "$(amberfs list --json "$R" | jq -r '[.snapshots[].source] | sort |
+  join(" ")')" "evil web" "sources"
+equal "$(cd "$L/images" && sha256sum -- * | sort)" "$before" "the images"
+
+amberfs restore "$R" web/latest "$T/web"
+same root.img "$T/web/vda.raw"
+qemu-img compare -q -f qcow2 -F raw "$chained" "$T/web/vdb.raw" ||
+  die "vdb is not what the guest sees"
+equal "$(stat -c %s "$T/web/vdb.raw")" $((48 << 20)) "size of vdb"
+[ "$(allocated "$T/web/vdb.raw")" -le $((16 << 20)) ] || die "vdb is not sparse"
+same vars.fd "$T/web/nvram.fd"
+found '<name>web</name>' <"$T/web/domain.xml" || die "domain.xml"
+equal "$(stat -c %a "$T/web/domain.xml")" 600 "mode of domain.xml"
+amberfs show --json "$R" web/latest | jq -e '.kind == "domain" and
+  (.uuid | length) == 36' >/dev/null || die "$(amberfs show --json "$R" web/latest)"
+# The raw disk's bytes, not what its header says.
+amberfs restore "$R" evil/latest/vda.raw - | cmp - evil.raw
+
+# Nothing changed: nothing is read; one disk written: only that one is.
+age root.img vars.fd "$chained" mid.qcow2 base.raw
+amberfs backup "$R" "${connect[@]}" --domain web
+amberfs backup "$R" "${connect[@]}" --domain web --json >"$T/json"
+jq -e '.read < 1048576 and .new < 65536' "$T/json" >/dev/null ||
+  die "unchanged: $(cat "$T/json")"
+qemu-io -f raw -c 'write -q -P 9 10M 1M' base.raw
+amberfs backup "$R" "${connect[@]}" --domain web --json >"$T/json"
+jq -e '.unchanged > 0 and .read > 0' "$T/json" >/dev/null || die "$(cat "$T/json")"
+amberfs restore "$R" web/latest/vdb.raw "$T/vdb2.raw"
+qemu-img compare -q -f qcow2 -F raw "$chained" "$T/vdb2.raw" ||
+  die "a change in the middle of the chain was missed"
+
+# --exact keeps the files of the chain as they are.
+amberfs backup "$R" "${connect[@]}" --domain web --exact
+amberfs restore "$R" web/latest "$T/exact"
+for file in root.img base.raw mid.qcow2 "$chained"; do
+  found=no
+  for copy in "$T"/exact/*; do
+    ! cmp -s "$file" "$copy" || found=yes
+  done
+  [ "$found" = yes ] || die "--exact did not keep $file: $(ls "$T/exact")"
+done
+
+# By UUID; patterns; wrong names.
+uuid=$(libvirt_do virsh domuuid web | head -n 1)
+amberfs backup "$R" "${connect[@]}" --domain "$uuid"
+expect 0 amberfs backup "$R" "${connect[@]}" --all-domains --exclude 'b*' \
+  --exclude evil
+expect 3 amberfs backup "$R" "${connect[@]}" --domain web --domain nobody
+said nobody
+expect 1 amberfs backup "$R" "${connect[@]}" --domain busy
+said busy
+said 'runn'
+libvirt_do virsh -q destroy busy
+amberfs backup "$R" "${connect[@]}" --domain busy
+
+# In use by something else meanwhile: written to while it is read.
+(
+  for _ in $(seq 100); do
+    qemu-io -f raw -c 'write -q -P 7 30M 64k' root.img
+    sleep 0.02
+  done
+) &
+writer=$!
+before=$(snapshot_count web)
+expect 1 amberfs backup "$R" "${connect[@]}" --domain web --bwlimit 24M --force-read
+said 'chang'
+equal "$(snapshot_count web)" "$before" "snapshots of web"
+kill "$writer"
+wait "$writer" 2>/dev/null || :
+
+# Disks that libvirt reaches but this user may not read are told as such.
+expect 1 amberfs backup "$R" --connect "qemu:///session?socket=$T/none" \
+  --all-domains
+said 'libvirt'
+amberfs verify "$R" --read-data
