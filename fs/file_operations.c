@@ -203,11 +203,19 @@ static void reply_pinned(fuse_req_t req, struct handle *h, size_t size,
 	}
 }
 
+/* Of a copy, as another thread may close the file once it is answered. */
 static void reply_text(fuse_req_t req, const struct handle *h, size_t size,
 		off_t off)
 {
 	size_t at = min_u64((uint64_t)off, h->text_len);
-	fuse_reply_buf(req, h->text + at, min_u64(size, h->text_len - at));
+	size_t len = min_u64(size, h->text_len - at);
+	CLEANUP_FREE char *copy = malloc(len + 1);
+	if (copy == NULL) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	memcpy(copy, h->text + at, len);
+	fuse_reply_buf(req, copy, len);
 }
 
 /* Before the read itself, so that the threads that decode ahead start while

@@ -106,7 +106,7 @@ static void parse_direct(struct program *p, int argc, char **argv)
 	take_options(&cl, p);
 }
 
-/* As mount(8) calls it: REPO MNT [-sfnvrw] [-N namespace] [-o list] [-t type]. */
+/* As mount(8) calls it: REPO MNT [-sfnvrw] [-N space] [-o list] [-t type]. */
 static void parse_helper(struct program *p, int argc, char **argv)
 {
 	static const char *ignored_text;

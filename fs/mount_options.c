@@ -185,9 +185,10 @@ static int apply(struct mount_options *o, const struct known_option *k,
 				"leave out the mount option rw");
 	case MEANS_SECRET:
 		/* The value is not repeated: messages end up in logs. */
-		return fail(-EINVAL, "mount option %s: everybody on this machine "
-				"can read a command line; use passphrase_file=, "
-				"passphrase_command= or key_file=", k->name);
+		return fail(-EINVAL, "mount option %s: everybody on this "
+				"machine can read a command line; use "
+				"passphrase_file=, passphrase_command= or "
+				"key_file=", k->name);
 	default:
 		return set_value(k, field, value);
 	}

@@ -36,8 +36,9 @@ void mount_options_init(struct mount_options *o);
 void mount_options_clear(struct mount_options *o);
 
 /* Takes over the options in LIST: separated by commas; "\," and "\\" stand for
- * the characters, "…" keeps commas together. Of two that contradict each other
- * the later counts. 0, -EINVAL with a text that says what was meant, -ENOMEM. */
+ * the characters, "a,b" keeps commas together. Of two that contradict each
+ * other the later counts. 0, -EINVAL with a text that says what was meant, or
+ * -ENOMEM. */
 int mount_options_parse(struct mount_options *o, const char *list);
 
 /* After the last one: bounds. 0 or -EINVAL with a text. */

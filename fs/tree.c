@@ -391,10 +391,10 @@ static int list_source(const struct tree *t, const struct tree_source *s,
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < s->count; i++) {
 		const struct tree_entry *e = t->names.entries[s->first + i];
-		r = names_add(n, e->time_text, TREE_SNAPSHOT,
-				e->record == NULL
-						? 0
-						: entry_folder(e)->inode.number);
+		uint64_t inode = 0;
+		if (e->record != NULL)
+			inode = entry_folder(e)->inode.number;
+		r = names_add(n, e->time_text, TREE_SNAPSHOT, inode);
 	}
 	if (r == 0 && s->count > 0)
 		r = names_add(n, "latest", TREE_LATEST, s->latest.inode.number);

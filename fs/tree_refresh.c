@@ -271,8 +271,9 @@ int tree_refresh(struct tree *t, tree_change_fn *fn, void *ctx)
 	struct changes changes = { 0 };
 	int r = store_list(t->repo->store, "snapshots/", found_add, &found);
 	if (r == 0) {
-		qsort(found.items, found.count, sizeof(*found.items),
-				found_compare);
+		if (found.count > 0)
+			qsort(found.items, found.count, sizeof(*found.items),
+					found_compare);
 		r = take_over(t, &found, &changes);
 	}
 	found_clear(&found);

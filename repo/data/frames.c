@@ -19,10 +19,12 @@
 #include "../base/bytes.h"
 #include "../base/cleanup.h"
 #include "../base/error.h"
+#include "buffers.h"
 #include "frame.h"
 
 #define SHARDS 16u
 #define BUCKETS 256u
+#define SPARE_BUFFERS ((size_t)8 << 20)
 
 struct cached_frame {
 	struct frame public;	/* first: frames_unpin gets its address */
@@ -43,8 +45,9 @@ struct shard {
 	/* protected by mutex */
 	struct cached_frame *buckets[BUCKETS];
 	struct cached_frame *newest, *oldest;
-	uint64_t bytes, bytes_max;
+	uint64_t bytes, bytes_max;	/* of buffers */
 	struct frames_stats stats;
+	struct buffers *buffers;	/* constant */
 };
 
 /* What a decoding thread needs; a few are kept for the next one. */
@@ -57,6 +60,7 @@ struct workbench {
 
 struct frames {
 	struct packs *packs;
+	struct buffers *buffers;
 	struct shard shards[SHARDS];
 	pthread_mutex_t bench_mutex;
 	struct workbench *benches;	/* protected by bench_mutex */
@@ -67,19 +71,25 @@ struct frames *frames_new(struct packs *packs, uint64_t size)
 	struct frames *f = calloc(1, sizeof(*f));
 	if (f == NULL)
 		return NULL;
+	f->buffers = buffers_new(SPARE_BUFFERS);
+	if (f->buffers == NULL) {
+		free(f);
+		return NULL;
+	}
 	f->packs = packs;
 	pthread_mutex_init(&f->bench_mutex, NULL);
 	for (unsigned i = 0; i < SHARDS; i++) {
 		pthread_mutex_init(&f->shards[i].mutex, NULL);
 		pthread_cond_init(&f->shards[i].loaded, NULL);
 		f->shards[i].bytes_max = size / SHARDS;
+		f->shards[i].buffers = f->buffers;
 	}
 	return f;
 }
 
 static void frame_destroy(struct cached_frame *c)
 {
-	free(c->buffer);
+	buffers_give(c->shard->buffers, c->buffer, c->plain_len);
 	free(c);
 }
 
@@ -112,6 +122,7 @@ void frames_free(struct frames *f)
 		workbench_free(w);
 	}
 	pthread_mutex_destroy(&f->bench_mutex);
+	buffers_free(f->buffers);
 	free(f);
 }
 
@@ -173,7 +184,7 @@ static void evict(struct shard *s, struct cached_frame *c)
 {
 	unhash(s, c);
 	list_remove(s, c);
-	s->bytes -= c->plain_len;
+	s->bytes -= buffers_capacity(c->plain_len);
 	if (c->pins == 0)
 		frame_destroy(c);
 }
@@ -181,7 +192,8 @@ static void evict(struct shard *s, struct cached_frame *c)
 static void make_room(struct shard *s, uint32_t len)
 {
 	struct cached_frame *c = s->oldest;
-	while (c != NULL && s->bytes + len > s->bytes_max) {
+	size_t need = buffers_capacity(len);
+	while (c != NULL && s->bytes + need > s->bytes_max) {
 		struct cached_frame *newer = c->newer;
 		if (c->pins == 0)
 			evict(s, c);
@@ -259,7 +271,7 @@ static struct cached_frame *frame_make(struct shard *s, const struct pack *pack,
 	if (c == NULL)
 		return NULL;
 	c->plain_len = pack->trailer->frames[number].plain_len;
-	c->buffer = malloc(c->plain_len);
+	c->buffer = buffers_take(s->buffers, c->plain_len);
 	if (c->buffer == NULL) {
 		free(c);
 		return NULL;
@@ -287,7 +299,7 @@ static int load(struct frames *f, struct pack *pack, struct cached_frame *c,
 	}
 	s->stats.decoded++;
 	s->stats.decoded_bytes += c->public.valid;
-	s->bytes += c->plain_len;
+	s->bytes += buffers_capacity(c->plain_len);
 	list_push(s, c);
 	return 0;
 }

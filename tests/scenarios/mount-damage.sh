@@ -56,7 +56,7 @@ same "$T/good" "$T/mnt/other/latest/good"
 ! cat "$T/mnt/vm/latest/disk" >/dev/null 2>&1 || die "cat succeeds"
 pack=$(basename "$first")
 grep -q "$pack" "$T/log" || die "the log does not name the pack: $(cat "$T/log")"
-grep "$pack" "$T/log" | grep -qE 'frame [0-9]+' ||
+grep "$pack" "$T/log" | found -E 'frame [0-9]+' ||
   die "the log does not name the frame: $(cat "$T/log")"
 [ "$(wc -l <"$T/log")" -le 30 ] || die "$(wc -l <"$T/log") lines of log"
 amber_umount "$T/mnt"

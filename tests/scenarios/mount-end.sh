@@ -74,7 +74,7 @@ daemon() {
   local p
   for p in /proc/[0-9]*; do
     [ "$(readlink "$p/exe")" = "$(readlink -f "$AMBERFS_BUILD/fs/amberfs-mount")" ] &&
-      tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -qF "$T/mnt" &&
+      tr '\0' ' ' <"$p/cmdline" 2>/dev/null | found -F "$T/mnt" &&
       echo "${p#/proc/}"
   done
   true

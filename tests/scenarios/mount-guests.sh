@@ -40,7 +40,7 @@ done
 sum=$(dd if="$T/ext4.img" bs=64K skip=16 count=16 status=none | sha256sum)
 for cache in writeback none; do
   qemu-io -r -f raw -t "$cache" -c 'read -v 1M 1M' "$snap/ext4.img" |
-    grep -q 'read 1048576/1048576 bytes' || die "qemu-io -t $cache"
+    found 'read 1048576/1048576 bytes' || die "qemu-io -t $cache"
 done
 equal "$(dd if="$snap/ext4.img" bs=64K skip=16 count=16 iflag=direct status=none |
   sha256sum)" "$sum" "O_DIRECT"

@@ -119,7 +119,7 @@ used=$(df -B1 --output=used "$T/mnt" | tail -n 1)
   die "df says $avail free, the filesystem below $below"
 [ "$total" -ge "$((used + avail))" ] || die "df: total"
 findmnt -n -o FSTYPE,OPTIONS "$T/mnt" |
-  grep -q '^fuse.amberfs .*ro,nosuid,nodev.*default_permissions' ||
+  found '^fuse.amberfs .*ro,nosuid,nodev.*default_permissions' ||
   die "$(findmnt -n "$T/mnt")"
 
 amber_umount "$T/mnt"

@@ -13,7 +13,7 @@ home=$T/user
 mkdir "$home"
 chown $uid:$uid "$home"
 chmod 755 "$T"
-as_user=(setpriv --reuid=$uid --regid=$uid --clear-groups env "HOME=$home"
+as_user=(setpriv --reuid="$uid" --regid="$uid" --clear-groups env "HOME=$home"
   "XDG_CACHE_HOME=$home/.cache" "TMPDIR=$home")
 user() {
   "${as_user[@]}" "$@"

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A list of unused buffers for each class. When they are too many in all, the
+ * class with the most of them gives one up: so the lists come to hold what is
+ * asked for often.
+ */
+#include "buffers.h"
+
+#include <sys/mman.h>
+
+#include "../base/bytes.h"
+#include "../base/cleanup.h"
+#include "../format/trailer.h"
+
+#define CLASS_STEP ((size_t)16 << 10)
+#define CLASSES (FRAME_PLAIN_MAX / CLASS_STEP)
+
+/* An unused buffer begins with this. */
+struct spare {
+	struct spare *next;
+};
+
+struct buffers {
+	size_t spare_max;
+	pthread_mutex_t mutex;
+	/* protected by mutex */
+	struct spare *spares[CLASSES];
+	size_t class_bytes[CLASSES];
+	size_t spare_bytes;
+};
+
+struct buffers *buffers_new(size_t spare_max)
+{
+	struct buffers *b = calloc(1, sizeof(*b));
+	if (b == NULL)
+		return NULL;
+	b->spare_max = spare_max;
+	pthread_mutex_init(&b->mutex, NULL);
+	return b;
+}
+
+size_t buffers_capacity(size_t len)
+{
+	return len == 0 ? CLASS_STEP : round_up(len, CLASS_STEP);
+}
+
+/* --- with mutex --- */
+
+static struct spare *pop(struct buffers *b, size_t capacity)
+{
+	size_t class = capacity / CLASS_STEP - 1;
+	struct spare *s = b->spares[class];
+	if (s == NULL)
+		return NULL;
+	b->spares[class] = s->next;
+	b->class_bytes[class] -= capacity;
+	b->spare_bytes -= capacity;
+	return s;
+}
+
+static void push(struct buffers *b, struct spare *s, size_t capacity)
+{
+	size_t class = capacity / CLASS_STEP - 1;
+	s->next = b->spares[class];
+	b->spares[class] = s;
+	b->class_bytes[class] += capacity;
+	b->spare_bytes += capacity;
+}
+
+static size_t fullest_class(const struct buffers *b)
+{
+	size_t fullest = 0;
+	for (size_t i = 1; i < CLASSES; i++)
+		if (b->class_bytes[i] > b->class_bytes[fullest])
+			fullest = i;
+	return fullest;
+}
+
+/* --- */
+
+uint8_t *buffers_take(struct buffers *b, size_t len)
+{
+	size_t capacity = buffers_capacity(len);
+	pthread_mutex_lock(&b->mutex);
+	void *p = pop(b, capacity);
+	pthread_mutex_unlock(&b->mutex);
+	if (p != NULL)
+		return p;
+	p = mmap(NULL, capacity, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+void buffers_give(struct buffers *b, uint8_t *p, size_t len)
+{
+	size_t capacity = buffers_capacity(len), excess = 0;
+	void *drop = NULL;
+	if (p == NULL)
+		return;
+	pthread_mutex_lock(&b->mutex);
+	push(b, (struct spare *)(void *)p, capacity);
+	if (b->spare_bytes > b->spare_max) {
+		excess = (fullest_class(b) + 1) * CLASS_STEP;
+		drop = pop(b, excess);
+	}
+	pthread_mutex_unlock(&b->mutex);
+	if (drop != NULL)
+		munmap(drop, excess);
+}
+
+void buffers_free(struct buffers *b)
+{
+	if (b == NULL)
+		return;
+	for (size_t i = 0; i < CLASSES; i++) {
+		size_t capacity = (i + 1) * CLASS_STEP;
+		struct spare *s;
+		while ((s = pop(b, capacity)) != NULL)
+			munmap(s, capacity);
+	}
+	pthread_mutex_destroy(&b->mutex);
+	free(b);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Memory for decoded frames. Frames come and go by the thousand a second, in
+ * many sizes; malloc's heaps then hold up to twice what is in use. Here each
+ * buffer is a mapping of its own, of a size rounded up to a class, and a few
+ * unused ones are kept for the next frame of their class.
+ * Thread-safe.
+ */
+#ifndef AMBERFS_DATA_BUFFERS_H
+#define AMBERFS_DATA_BUFFERS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct buffers;
+
+/* SPARE_MAX: the most bytes of unused buffers kept. NULL without memory. */
+struct buffers *buffers_new(size_t spare_max);
+/* After all buffers were given back. NULL allowed. */
+void buffers_free(struct buffers *b);
+
+/* What a buffer for LEN bytes (at most FRAME_PLAIN_MAX) takes. */
+size_t buffers_capacity(size_t len);
+
+/* At least LEN bytes, page-aligned, with anything in them. NULL without
+ * memory. */
+uint8_t *buffers_take(struct buffers *b, size_t len);
+/* LEN as it was asked for. P may be NULL. */
+void buffers_give(struct buffers *b, uint8_t *p, size_t len);
+
+#endif
