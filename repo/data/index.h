@@ -3,7 +3,7 @@
  * Where chunks may be: id prefix → packs, in LMDB. A derived cache and only a
  * hint: every answer must be checked against the pack's trailer by the caller,
  * and every kind of damage to it costs time alone. lmdb.h is included by
- * index.c alone.
+ * index_env.c and index_write.c alone.
  *
  * - The environment records repository id, machine id, device and inode of its
  *   own data file; a mismatch (copied, restored, foreign) means a new one.
@@ -14,10 +14,11 @@
  *   the index is removed and built anew.
  * - Readers hold no transaction between calls, grow their map when another
  *   process grew it, and survive a read beyond the file (SIGBUS/SIGSEGV
- *   within a look-up is caught: the index is given up for this session).
+ *   within a look-up is caught: the index is given up until the next
+ *   index_add or index_reconcile, which makes a new one).
  *
- * Threading: index_find may run in many threads at once; the rest is
- * serialised inside.
+ * Threading: index_find and index_maybe may run in many threads at once; the
+ * rest is serialised inside. The loader must not call the index.
  */
 #ifndef AMBERFS_DATA_INDEX_H
 #define AMBERFS_DATA_INDEX_H
@@ -42,11 +43,16 @@ typedef int index_load_fn(void *ctx, const struct pack_id *pack,
 
 /*
  * Opens the index of the repository STORE. DIR: folder to use, or NULL for the
- * default: REPO/index if that is writable and on a local filesystem, else
- * $XDG_CACHE_HOME/amberfs/<repo id> (for root /var/cache/amberfs/<repo id>).
- * It is made if missing. Does not read the packs: see index_reconcile.
- * Must be called after the last fork of a daemon; once per process and
- * repository. LOAD reads trailers.
+ * default: REPO/index if the repository is this user's own, writable and on a
+ * local filesystem, else $XDG_CACHE_HOME/amberfs/<repo id> or
+ * ~/.cache/amberfs/<repo id> (for root /var/cache/amberfs/<repo id>). It is
+ * made if missing. A folder on a network filesystem (-EOPNOTSUPP) or of
+ * another user (-EPERM) is refused. Does not read the packs: see
+ * index_reconcile. A lock held by others or a full disk is no error: look-ups
+ * find nothing until there is an index.
+ *
+ * Must be called after the last fork of a daemon. Never open one folder twice
+ * in a process: closing either takes LMDB's locks from the other.
  */
 int index_open(struct index **out, struct store *store, const uint8_t *repo_id,
 		const char *dir, index_load_fn *load, void *load_ctx);
@@ -62,16 +68,19 @@ int index_find(struct index *ix, uint64_t prefix, struct pack_id *packs,
  * front of the index knows (a wrong "false" costs a duplicate). */
 bool index_maybe(struct index *ix, uint64_t prefix);
 
-/* Adds packs (durable ones) in one or a few large transactions. Returns 0, or
- * -EAGAIN: another process holds the lock (nothing lost: a later reconcile
- * finds them). */
+/* Adds packs (durable ones, each at most once) in a few large transactions.
+ * Returns 0; -EAGAIN: another process holds the lock; or -errno (a full disk).
+ * Nothing is lost then: a later reconcile finds them. */
 int index_add(struct index *ix, const struct index_pack *packs, size_t count);
 
 /* Brings in packs that appeared and drops those that went, for shards whose
- * state moved. 0, or -errno of the store or loader. */
+ * state moved. What can't be merged now (locked, disk full) is kept in memory
+ * and found there, up to a million chunks. 0; -errno of the store or loader;
+ * -EAGAIN or -errno if it can't be merged and is too much for memory. */
 int index_reconcile(struct index *ix);
 
-/* Forgets everything and reads every trailer. */
+/* Forgets everything and reads every trailer. 0; -EAGAIN: another process
+ * holds the lock, the index is as before; else as index_reconcile. */
 int index_rebuild(struct index *ix);
 
 struct index_stats {

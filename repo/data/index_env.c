@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The LMDB environment as this process reads it. Opened read-only, so that no
+ * damage can spread from here; every call into LMDB is guarded, every value is
+ * bounds-checked and copied out, and no transaction stays open between calls.
+ *
+ * Read transactions are made once, at the opening, and then renewed: making
+ * one takes a mutex in LMDB's shared lock file, which a stopped process could
+ * hold. This file writes nothing but LMDB's reader table.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "../base/cleanup.h"
+#include "index_internal.h"
+
+/* Look-ups that may be inside LMDB at once; more wait for microseconds. */
+#define READERS 16
+/* Reader slots in the lock file, for all processes of this machine. */
+#define READERS_MAX 1022
+#define OPEN_TRIES 3
+
+struct index_env {
+	MDB_env *env;
+	MDB_dbi dbi[INDEX_DBS];
+	char *path;		/* of the data file */
+	uint64_t device, inode;
+	uint8_t nonce[INDEX_NONCE_SIZE];
+	atomic_bool broken;
+	pthread_mutex_t mutex;
+	pthread_cond_t returned;
+	MDB_txn *idle[READERS];	/* protected by mutex */
+	int idle_count;		/* protected by mutex */
+};
+
+static void on_assert(MDB_env *env, const char *text)
+{
+	(void)env;
+	(void)text;
+	index_guard_escape();
+}
+
+/* LMDB's results as ours: what is not a system error is damage. */
+static int result(int rc)
+{
+	switch (rc) {
+	case MDB_SUCCESS:
+		return 0;
+	case MDB_MAP_RESIZED:
+		return -EAGAIN;
+	case ENOMEM:
+	case EACCES:
+	case EIO:
+	case EMFILE:
+	case ENFILE:
+	case ENOSPC:
+		return -rc;
+	default:
+		return -EBADMSG;
+	}
+}
+
+/* --- opening --- */
+
+struct opening {
+	struct index_env *e;
+	const char *dir;
+	const struct index_identity *identity;
+};
+
+static int check_identity(const struct opening *o, MDB_txn *txn)
+{
+	struct index_env *e = o->e;
+	MDB_val key = { sizeof(INDEX_KEY_RECORD) - 1,
+		(char *)INDEX_KEY_RECORD };
+	MDB_val value;
+	int rc = mdb_get(txn, e->dbi[DB_META], &key, &value);
+	if (rc != 0)
+		return -EBADMSG;
+	return index_record_check(value.mv_data, value.mv_size, o->identity,
+			e->device, e->inode, e->nonce);
+}
+
+static int open_databases(const struct opening *o, MDB_txn *txn)
+{
+	for (int i = 0; i < INDEX_DBS; i++) {
+		unsigned flags;
+		MDB_dbi *dbi = &o->e->dbi[i];
+		if (mdb_dbi_open(txn, index_db_names[i], 0, dbi) != 0 ||
+				mdb_dbi_flags(txn, *dbi, &flags) != 0 ||
+				flags != 0)
+			return -EBADMSG;
+	}
+	return check_identity(o, txn);
+}
+
+static int make_readers(struct index_env *e)
+{
+	while (e->idle_count < READERS) {
+		MDB_txn *txn;
+		int rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, &txn);
+		if (rc == MDB_READERS_FULL && e->idle_count > 0)
+			return 0;
+		if (rc != 0)
+			return result(rc);
+		mdb_txn_reset(txn);
+		e->idle[e->idle_count++] = txn;
+	}
+	return 0;
+}
+
+static int begin_first(struct index_env *e, MDB_txn **txn)
+{
+	int dead;
+	int rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, txn);
+	if (rc == MDB_READERS_FULL) {
+		mdb_reader_check(e->env, &dead);
+		rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, txn);
+	}
+	if (rc == MDB_MAP_RESIZED) {
+		rc = mdb_env_set_mapsize(e->env, 0);
+		if (rc == 0)
+			rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, txn);
+	}
+	return result(rc);
+}
+
+/* Guarded. */
+static int open_guarded(void *arg)
+{
+	const struct opening *o = arg;
+	struct index_env *e = o->e;
+	struct stat st;
+	MDB_txn *txn;
+	int fd;
+	int rc = mdb_env_open(e->env, o->dir,
+			MDB_RDONLY | MDB_NOTLS | MDB_NORDAHEAD, 0600);
+	if (rc != 0)
+		return result(rc);
+	/* The file that was checked, not one put there since. */
+	if (mdb_env_get_fd(e->env, &fd) != 0 || fstat(fd, &st) < 0 ||
+			st.st_dev != e->device || st.st_ino != e->inode)
+		return -EBADMSG;
+	int r = begin_first(e, &txn);
+	if (r < 0)
+		return r;
+	r = open_databases(o, txn);
+	if (r < 0) {
+		mdb_txn_abort(txn);
+		return r;
+	}
+	rc = mdb_txn_commit(txn); /* keeps the handles */
+	return rc != 0 ? result(rc) : make_readers(e);
+}
+
+static int open_once(struct opening *o)
+{
+	struct index_env *e = o->e;
+	int r = index_layout_check(o->dir, &e->device, &e->inode);
+	if (r < 0)
+		return r;
+	if (mdb_env_create(&e->env) != 0)
+		return -ENOMEM;
+	mdb_env_set_assert(e->env, on_assert);
+	mdb_env_set_maxdbs(e->env, INDEX_DBS);
+	mdb_env_set_maxreaders(e->env, READERS_MAX);
+	r = index_guard_run(open_guarded, o);
+	return r == -EFAULT ? -EBADMSG : r;
+}
+
+static struct index_env *env_new(const char *dir)
+{
+	struct index_env *e = calloc(1, sizeof(*e));
+	if (e == NULL)
+		return NULL;
+	pthread_mutex_init(&e->mutex, NULL);
+	pthread_cond_init(&e->returned, NULL);
+	if (asprintf(&e->path, "%s/" INDEX_DATA_FILE, dir) < 0) {
+		e->path = NULL;
+		index_env_close(e);
+		return NULL;
+	}
+	return e;
+}
+
+int index_env_open(struct index_env **out, const char *dir,
+		const struct index_identity *identity)
+{
+	int r = 0;
+	index_guard_arm();
+	/* Without the writers' lock a commit may be under way just now, which
+	 * looks like damage for a moment. */
+	for (int try = 0; try < OPEN_TRIES; try++) {
+		struct index_env *e = env_new(dir);
+		if (e == NULL)
+			return -ENOMEM;
+		struct opening o = { e, dir, identity };
+		r = open_once(&o);
+		if (r == 0) {
+			*out = e;
+			return 0;
+		}
+		index_env_close(e);
+		if (r != -EBADMSG && r != -EAGAIN)
+			return r;
+	}
+	return -EBADMSG;
+}
+
+/* Guarded: the reader table is a mapped file too. */
+static int close_guarded(void *arg)
+{
+	struct index_env *e = arg;
+	while (e->idle_count > 0)
+		mdb_txn_abort(e->idle[--e->idle_count]);
+	mdb_env_close(e->env);
+	return 0;
+}
+
+void index_env_close(struct index_env *e)
+{
+	if (e == NULL)
+		return;
+	if (e->env != NULL)
+		index_guard_run(close_guarded, e);
+	pthread_cond_destroy(&e->returned);
+	pthread_mutex_destroy(&e->mutex);
+	free(e->path);
+	free(e);
+}
+
+bool index_env_broken(const struct index_env *e)
+{
+	return atomic_load(&e->broken);
+}
+
+bool index_env_current(const struct index_env *e)
+{
+	struct stat st;
+	return stat(e->path, &st) == 0 && st.st_dev == e->device &&
+			st.st_ino == e->inode;
+}
+
+const uint8_t *index_env_nonce(const struct index_env *e)
+{
+	return e->nonce;
+}
+
+/* --- reading --- */
+
+typedef int env_reading(struct index_env *e, MDB_txn *txn, void *arg);
+
+struct reading {
+	struct index_env *e;
+	MDB_txn *txn;
+	env_reading *fn;
+	void *arg;
+};
+
+static int read_guarded(void *arg)
+{
+	struct reading *g = arg;
+	int rc = mdb_txn_renew(g->txn);
+	if (rc != 0)
+		return result(rc);
+	int r = g->fn(g->e, g->txn, g->arg);
+	mdb_txn_reset(g->txn);
+	return r;
+}
+
+static MDB_txn *borrow(struct index_env *e)
+{
+	LOCK_SCOPE(&e->mutex);
+	while (e->idle_count == 0 && !atomic_load(&e->broken))
+		pthread_cond_wait(&e->returned, &e->mutex);
+	return atomic_load(&e->broken) ? NULL : e->idle[--e->idle_count];
+}
+
+static void give_back(struct index_env *e, MDB_txn *txn)
+{
+	LOCK_SCOPE(&e->mutex);
+	e->idle[e->idle_count++] = txn;
+	pthread_cond_signal(&e->returned);
+}
+
+static void give_up(struct index_env *e)
+{
+	LOCK_SCOPE(&e->mutex);
+	atomic_store(&e->broken, true);
+	pthread_cond_broadcast(&e->returned);
+}
+
+/* Runs FN inside a read transaction. */
+static int read_with(struct index_env *e, env_reading *fn, void *arg)
+{
+	MDB_txn *txn = borrow(e);
+	if (txn == NULL)
+		return -EBADMSG;
+	struct reading g = { e, txn, fn, arg };
+	int r = index_guard_run(read_guarded, &g);
+	/* One that a fault interrupted goes back as well: from now on it is
+	 * only good for being aborted. */
+	give_back(e, txn);
+	if (r < 0 && r != -EAGAIN && r != -ENOMEM) {
+		give_up(e);
+		return -EBADMSG;
+	}
+	return r;
+}
+
+struct find {
+	uint64_t key;
+	struct pack_id *packs;
+	int count, max;
+};
+
+/* The id of pack NUMBER: 1, 0 if it went, -EBADMSG. */
+static int pack_of(struct index_env *e, MDB_txn *txn, uint32_t number,
+		struct pack_id *id)
+{
+	uint8_t k[4];
+	MDB_val key = { sizeof(k), k }, value;
+	index_put_be32(k, number);
+	int rc = mdb_get(txn, e->dbi[DB_PACKS], &key, &value);
+	if (rc == MDB_NOTFOUND)
+		return 0;
+	if (rc != 0 || value.mv_size != INDEX_PACK_SIZE)
+		return -EBADMSG;
+	memcpy(id->b, value.mv_data, PACK_ID_SIZE);
+	return 1;
+}
+
+static int find_in(struct index_env *e, MDB_txn *txn, void *arg)
+{
+	struct find *f = arg;
+	uint8_t k[8], numbers[4 * INDEX_COPIES_MAX];
+	MDB_val key = { sizeof(k), k }, value;
+	index_put_be64(k, f->key);
+	int rc = mdb_get(txn, e->dbi[DB_CHUNKS], &key, &value);
+	if (rc == MDB_NOTFOUND)
+		return f->count;
+	if (rc != 0 || value.mv_size > sizeof(numbers) ||
+			value.mv_size % 4 != 0)
+		return -EBADMSG;
+	size_t len = value.mv_size;
+	memcpy(numbers, value.mv_data, len);
+	for (size_t i = 0; i < len && f->count < f->max; i += 4) {
+		struct pack_id id;
+		int r = pack_of(e, txn, get_le32(numbers + i), &id);
+		if (r < 0)
+			return r;
+		if (r > 0)
+			f->count = index_packs_join(f->packs, f->count, f->max,
+					&id);
+	}
+	return f->count;
+}
+
+int index_env_find(struct index_env *e, uint64_t key, struct pack_id *packs,
+		int count, int max)
+{
+	struct find f = { key, packs, count, max };
+	return read_with(e, find_in, &f);
+}
+
+struct listing {
+	unsigned shard;
+	struct pack_id *ids;
+	size_t count, room;
+};
+
+static int list_one(struct listing *l, const MDB_val *key)
+{
+	/* Ascending, or a damaged tree could go round for ever. */
+	if (key->mv_size != PACK_ID_SIZE || (l->count > 0 &&
+			memcmp(key->mv_data, l->ids[l->count - 1].b,
+					PACK_ID_SIZE) <= 0))
+		return -EBADMSG;
+	if (l->count == l->room) {
+		size_t room = l->room * 2 + 64;
+		void *p = realloc(l->ids, room * sizeof(*l->ids));
+		if (p == NULL)
+			return -ENOMEM;
+		l->ids = p;
+		l->room = room;
+	}
+	memcpy(l->ids[l->count++].b, key->mv_data, PACK_ID_SIZE);
+	return 0;
+}
+
+static int list_shard(struct index_env *e, MDB_txn *txn, void *arg)
+{
+	struct listing *l = arg;
+	uint8_t first[PACK_ID_SIZE] = { (uint8_t)l->shard };
+	MDB_val key = { sizeof(first), first }, value;
+	MDB_cursor *cursor;
+	int r = 0;
+	int rc = mdb_cursor_open(txn, e->dbi[DB_NAMES], &cursor);
+	if (rc != 0)
+		return result(rc);
+	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	while (rc == 0 && r == 0) {
+		if (key.mv_size > 0 &&
+				*(const uint8_t *)key.mv_data != l->shard)
+			break;
+		r = list_one(l, &key);
+		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+	}
+	mdb_cursor_close(cursor);
+	if (r == 0 && rc != 0 && rc != MDB_NOTFOUND)
+		r = -EBADMSG;
+	return r;
+}
+
+int index_env_packs(struct index_env *e, unsigned shard, struct pack_id **ids,
+		size_t *count)
+{
+	struct listing l = { .shard = shard };
+	int r = read_with(e, list_shard, &l);
+	if (r < 0) {
+		free(l.ids);
+		return r;
+	}
+	*ids = l.ids;
+	*count = l.count;
+	return 0;
+}
+
+static int read_shards(struct index_env *e, MDB_txn *txn, void *arg)
+{
+	uint64_t *states = arg;
+	for (unsigned i = 0; i < 256; i++) {
+		uint8_t k = (uint8_t)i;
+		MDB_val key = { 1, &k }, value;
+		int rc = mdb_get(txn, e->dbi[DB_SHARDS], &key, &value);
+		states[i] = 0;
+		if (rc == MDB_NOTFOUND)
+			continue;
+		if (rc != 0 || value.mv_size != 8)
+			return -EBADMSG;
+		states[i] = get_le64(value.mv_data);
+	}
+	return 0;
+}
+
+int index_env_shards(struct index_env *e, uint64_t states[256])
+{
+	return read_with(e, read_shards, states);
+}
+
+static int read_numbers(struct index_env *e, MDB_txn *txn, void *arg)
+{
+	struct index_env_numbers *n = arg;
+	MDB_stat chunks, packs;
+	MDB_val key = { sizeof(INDEX_KEY_GENERATION) - 1,
+		(char *)INDEX_KEY_GENERATION };
+	MDB_val value;
+	if (mdb_stat(txn, e->dbi[DB_CHUNKS], &chunks) != 0 ||
+			mdb_stat(txn, e->dbi[DB_PACKS], &packs) != 0)
+		return -EBADMSG;
+	int rc = mdb_get(txn, e->dbi[DB_META], &key, &value);
+	if (rc != 0 || value.mv_size != 8)
+		return -EBADMSG;
+	n->chunks = chunks.ms_entries;
+	n->packs = packs.ms_entries;
+	n->generation = get_le64(value.mv_data);
+	return 0;
+}
+
+int index_env_numbers(struct index_env *e, struct index_env_numbers *out)
+{
+	struct stat st;
+	*out = (struct index_env_numbers){ 0 };
+	if (stat(e->path, &st) == 0)
+		out->file_bytes = (uint64_t)st.st_size;
+	return read_with(e, read_numbers, out);
+}
+
+/* Guarded. */
+static int grow_guarded(void *arg)
+{
+	struct index_env *e = arg;
+	return result(mdb_env_set_mapsize(e->env, 0));
+}
+
+int index_env_grow(struct index_env *e)
+{
+	int r = index_guard_run(grow_guarded, e);
+	if (r < 0)
+		give_up(e);
+	return r < 0 ? -EBADMSG : 0;
+}

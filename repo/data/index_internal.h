@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the files of the index share; nobody else includes this.
+ *
+ *	index.c		opening, look-ups, merging
+ *	index_reconcile.c	what appeared and what went
+ *	index_run.c	packs and their chunks in memory, sorted for a merge
+ *	index_env.c	the LMDB environment as this process reads it
+ *	index_write.c	the LMDB environment as a child process writes it
+ *	index_layout.c	records, keys, and the check of a data file
+ *	index_filter.c	the filter in front
+ *	index_child.c	running a function in a child, within limits
+ *	index_guard.c	surviving a fault inside LMDB
+ *	index_place.c	which folder, its lock, whose machine
+ *
+ * lmdb.h is included by index_env.c and index_write.c alone.
+ */
+#ifndef AMBERFS_DATA_INDEX_INTERNAL_H
+#define AMBERFS_DATA_INDEX_INTERNAL_H
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include "../base/bytes.h"
+#include "index.h"
+
+/* Limits; changed by tests alone. */
+struct index_tuning {
+	unsigned lock_ms;	/* wait so long for the writers' lock */
+	unsigned silence_ms;	/* kill a child that says nothing so long */
+	unsigned cpu_seconds;	/* processor time a child may always use */
+	uint64_t map_size;	/* of a new environment */
+	uint32_t run_entries;	/* most entries of one merge */
+	uint32_t txn_entries;	/* most entries of one transaction */
+	uint32_t memory_entries; /* most entries kept when merging fails */
+};
+extern struct index_tuning index_tuning;
+
+/* Milliseconds of a clock that never goes back. */
+uint64_t index_clock_ms(void);
+
+/* --- index_run.c: packs and their chunks, in memory --- */
+
+struct run_pack {
+	struct pack_id id;
+	uint8_t kind;
+	bool gone;		/* deleted since: as if it were not here */
+};
+
+struct run_entry {
+	uint64_t key;		/* index_key of the prefix */
+	uint32_t pack;		/* position in the run's packs */
+};
+
+struct index_run {
+	struct index_run *next;
+	struct run_pack *packs;
+	uint32_t pack_count, pack_room;
+	struct run_entry *entries;	/* by key, then latest pack first */
+	uint32_t entry_count, entry_room;
+};
+
+/* The prefix as a number that sorts as the id's bytes do. */
+static inline uint64_t index_key(uint64_t prefix)
+{
+	return be64toh(prefix);
+}
+
+struct index_run *index_run_new(void);
+void index_run_free(struct index_run *run); /* NULL allowed; this one only */
+/* 0 or -ENOMEM, the run then as before. */
+int index_run_add(struct index_run *run, const struct index_pack *pack);
+/* To be called once all is added. */
+void index_run_sort(struct index_run *run);
+/* Appends packs that hold KEY to PACKS (COUNT there, room for MAX) unless they
+ * are there. Returns the new count. */
+int index_run_find(const struct index_run *run, uint64_t key,
+		struct pack_id *packs, int count, int max);
+/* Appends ID unless it is there or all MAX are taken; the new count. */
+int index_packs_join(struct pack_id *packs, int count, int max,
+		const struct pack_id *id);
+
+/* --- index_layout.c: records --- */
+
+#define INDEX_VERSION 1
+#define INDEX_NONCE_SIZE 16
+#define INDEX_MACHINE_SIZE 16
+#define INDEX_RECORD_SIZE 68
+#define INDEX_COPIES_MAX 16	/* pack numbers kept for one prefix */
+#define INDEX_PACK_SIZE 20	/* value in "packs" */
+#define INDEX_DATA_FILE "data.mdb"
+#define INDEX_LOCK_FILE "lock.mdb"
+#define INDEX_FILTER_FILE "filter"
+
+enum index_db { DB_CHUNKS, DB_PACKS, DB_NAMES, DB_SHARDS, DB_META, INDEX_DBS };
+extern const char *const index_db_names[INDEX_DBS];
+
+#define INDEX_KEY_RECORD "index"	/* in "meta" */
+#define INDEX_KEY_NEXT "next"
+#define INDEX_KEY_GENERATION "generation"
+
+/* Whom an index belongs to. */
+struct index_identity {
+	uint8_t repo[REPO_ID_SIZE];
+	uint8_t machine[INDEX_MACHINE_SIZE];
+};
+
+struct index_record {
+	struct index_identity identity;
+	uint64_t device, inode;	/* of the data file */
+	uint8_t nonce[INDEX_NONCE_SIZE]; /* differs for each index ever made */
+};
+
+void index_record_encode(uint8_t out[INDEX_RECORD_SIZE],
+		const struct index_record *r);
+/* 0; -EBADMSG: damaged, another version, another owner or file. */
+int index_record_check(const void *data, size_t len,
+		const struct index_identity *identity, uint64_t device,
+		uint64_t inode, uint8_t nonce[INDEX_NONCE_SIZE]);
+
+/* Keys and numbers that sort by their bytes. */
+void index_put_be32(uint8_t out[4], uint32_t v);
+void index_put_be64(uint8_t out[8], uint64_t v);
+uint64_t index_get_be64(const uint8_t in[8]);
+
+/* Opens DIR's data file and checks, reading its two meta pages alone, that
+ * LMDB may map it: a plain file of ours, of this machine's page size, not
+ * shorter than its last page. 0, *DEVICE and *INODE; -ENOENT none there;
+ * -EBADMSG not fit; -errno. */
+int index_layout_check(const char *dir, uint64_t *device, uint64_t *inode);
+
+/* --- index_env.c: reading --- */
+
+struct index_env;
+
+/* Opens DIR's environment for reading. 0; -ENOENT: none there; -EBADMSG:
+ * damaged or not ours; -errno. No text. */
+int index_env_open(struct index_env **out, const char *dir,
+		const struct index_identity *identity);
+/* No call may be under way. NULL allowed. */
+void index_env_close(struct index_env *e);
+/* A look-up met damage: nothing more is answered from here. */
+bool index_env_broken(const struct index_env *e);
+/* The folder still has the file that this environment was opened on. */
+bool index_env_current(const struct index_env *e);
+const uint8_t *index_env_nonce(const struct index_env *e);
+
+/* The readers below: 0 or a count; -EAGAIN: another process has let the file
+ * grow, call index_env_grow with no other call under way and try again;
+ * -EBADMSG: broken. They may run at once. */
+int index_env_find(struct index_env *e, uint64_t key, struct pack_id *packs,
+		int count, int max); /* like index_run_find */
+/* Packs of a shard, ascending; *IDS malloc'ed. */
+int index_env_packs(struct index_env *e, unsigned shard, struct pack_id **ids,
+		size_t *count);
+int index_env_shards(struct index_env *e, uint64_t states[256]);
+struct index_env_numbers {
+	uint64_t chunks, packs, generation, file_bytes;
+};
+int index_env_numbers(struct index_env *e, struct index_env_numbers *out);
+int index_env_grow(struct index_env *e);
+
+/* --- index_write.c: writing, always in a child and under the lock --- */
+
+struct index_merge {
+	const struct index_run *run;	/* or NULL */
+	const struct pack_id *removed;
+	size_t removed_count;
+	bool set_shards;
+	uint64_t shards[256];		/* 0: unknown */
+};
+
+/* Makes a new, empty environment in DIR, which must have none. */
+int index_write_create(const char *dir, int lock_fd,
+		const struct index_identity *identity);
+/* 0; -EBADMSG: the index is damaged; -ESTALE: it is not the one with NONCE;
+ * -EAGAIN: the child got stuck or was killed; -errno (full disk …). No text. */
+int index_write_merge(const char *dir, int lock_fd,
+		const struct index_identity *identity,
+		const uint8_t nonce[INDEX_NONCE_SIZE],
+		const struct index_merge *merge);
+
+/* --- index_filter.c: which chunks were never seen --- */
+
+struct index_filter;
+
+/* Maps DIR's filter if it belongs to NONCE and GENERATION. NULL: none that
+ * fits. Additions of other processes are seen while the file stays. */
+struct index_filter *index_filter_open(const char *dir,
+		const uint8_t nonce[INDEX_NONCE_SIZE], uint64_t generation);
+void index_filter_close(struct index_filter *f); /* NULL allowed */
+/* False: certainly not among what was added. */
+bool index_filter_maybe(struct index_filter *f, uint64_t key);
+
+/* For the child that writes. A filter for ENTRIES keys is begun under a
+ * temporary name, or DIR's own is opened if it fits NONCE and GENERATION and
+ * has room for ENTRIES in all (else -ENOENT). Adding never takes away, so a
+ * filter that was added to stays true of what it was before. */
+int index_filter_begin(struct index_filter **out, const char *dir,
+		const uint8_t nonce[INDEX_NONCE_SIZE], uint64_t entries);
+int index_filter_resume(struct index_filter **out, const char *dir,
+		const uint8_t nonce[INDEX_NONCE_SIZE], uint64_t generation,
+		uint64_t entries);
+void index_filter_add(struct index_filter *f, uint64_t key);
+/* Makes it valid for GENERATION, under its name. Frees F. */
+int index_filter_finish(struct index_filter *f, const char *dir,
+		uint64_t generation);
+
+/* --- index.c and index_reconcile.c --- */
+
+#define INDEX_RESTARTS_MAX 3
+
+/* Order of the locks: work, then lock. */
+struct index {
+	struct store *store;
+	struct index_identity identity;
+	char *dir;
+	index_load_fn *load;
+	void *load_ctx;
+	_Atomic uint64_t unreadable;
+
+	pthread_mutex_t work;	/* one adds or reconciles at a time */
+	bool damaged;		/* remove the files before opening them;
+				   protected by work */
+
+	pthread_rwlock_t lock;	/* held for reading by every look-up */
+	struct index_env *env;	/* protected by lock, changed under work */
+	struct index_filter *filter; /* protected by lock */
+	struct index_run *waiting; /* not merged yet; protected by lock,
+				   changed under work */
+	uint64_t waiting_entries; /* protected by work */
+};
+
+/* The calls below but the first need the work lock. */
+
+/* Runs FN on the environment; grows the map when it must. -EBADMSG also when
+ * there is none. */
+typedef int index_env_call(struct index_env *e, void *arg);
+int index_with_env(struct index *ix, index_env_call *fn, void *arg);
+/* An environment that can be used, if there can be one. 0, -EAGAIN, -errno. */
+int index_make_ready(struct index *ix);
+/* 0; -ERESTART: that index is gone, index_make_ready makes a new one; -EAGAIN,
+ * -errno: not now. No text. */
+int index_merge_now(struct index *ix, const struct index_merge *m);
+/* Merges what an earlier reconciliation could not. */
+int index_merge_waiting(struct index *ix);
+/* Sets the text for what a merge returned. */
+int index_explain(struct index *ix, int err);
+int index_reconcile_held(struct index *ix);
+
+/* --- index_child.c --- */
+
+/* Says that the child is at work. */
+struct child_voice {
+	int fd;
+};
+void index_child_alive(const struct child_voice *v);
+
+/* Runs FN in a child that holds LOCK_FD beside its own files and nothing else
+ * of this process. Returns what FN returns (0 or negative errno); -EBADMSG:
+ * the child crashed or used more than CPU_SECONDS; -EAGAIN: it said nothing
+ * for too long or somebody killed it. */
+typedef int child_fn(void *ctx, const struct child_voice *voice);
+int index_child_run(int lock_fd, child_fn *fn, void *ctx, uint64_t cpu_seconds);
+
+/* --- index_guard.c --- */
+
+/* Takes the signals, unless they are ours already; before what is guarded. */
+void index_guard_arm(void);
+/* Runs FN; -EFAULT if it met SIGSEGV or SIGBUS or called the escape. What FN
+ * had allocated is then lost. FN must hold no lock. */
+int index_guard_run(int (*fn)(void *arg), void *arg);
+/* Leaves the guarded function; returns if there is none. */
+void index_guard_escape(void);
+
+/* --- index_place.c --- */
+
+/* The absolute folder, malloc'ed and made; 0 or -errno with a text. */
+int index_place_choose(char **dir, struct store *store, const uint8_t *repo_id,
+		const char *wanted);
+/* Takes the writers' lock of DIR; close the descriptor to let go. -EAGAIN:
+ * not within MS milliseconds; -errno. No text. */
+int index_place_lock(int *fd, const char *dir, unsigned ms);
+/* Removes the index; the lock is held. 0 or -errno. */
+int index_place_remove(const char *dir);
+void index_place_machine(uint8_t out[INDEX_MACHINE_SIZE]);
+
+#endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reconciling the index with the packs that exist, shard by shard: a shard
+ * whose state is the recorded one is not even listed. Packs that appeared are
+ * loaded and merged, those that went are removed.
+ *
+ * What can't be merged is kept in memory, within a bound, and answered from
+ * there, so that a stopped process that holds the lock keeps nobody from
+ * reading. The shards' states are then not recorded: the next reconciliation
+ * lists them again and merges what waits.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "index_internal.h"
+
+struct id_list {
+	struct pack_id *ids;
+	size_t count, room;
+};
+
+static void clear_list(struct id_list *l)
+{
+	free(l->ids);
+	*l = (struct id_list){ 0 };
+}
+
+static int push_id(struct id_list *l, const struct pack_id *id)
+{
+	if (l->count == l->room) {
+		size_t room = l->room * 2 + 64;
+		void *p = realloc(l->ids, room * sizeof(*l->ids));
+		if (p == NULL)
+			return fail_errno(-ENOMEM, "reconciling the index");
+		l->ids = p;
+		l->room = room;
+	}
+	l->ids[l->count++] = *id;
+	return 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct pack_id));
+}
+
+struct reconciliation {
+	struct index *ix;
+	struct index_run *run;		/* loaded, not merged yet */
+	struct id_list removed;
+	uint64_t recorded[256];		/* shards' states in the index */
+	uint64_t found[256];		/* read before the shard was listed */
+	int trouble;			/* why nothing can be merged now */
+};
+
+/* Keeps the run in memory, where look-ups find it. */
+static int keep_run(struct reconciliation *c)
+{
+	struct index *ix = c->ix;
+	if (ix->waiting_entries + c->run->entry_count >
+			index_tuning.memory_entries)
+		return index_explain(ix, c->trouble);
+	pthread_rwlock_wrlock(&ix->lock);
+	c->run->next = ix->waiting;
+	ix->waiting = c->run;
+	pthread_rwlock_unlock(&ix->lock);
+	ix->waiting_entries += c->run->entry_count;
+	c->run = NULL;
+	return 0;
+}
+
+/* Merges the run, or keeps it in memory. LAST: with all that went, and the
+ * states. */
+static int flush_run(struct reconciliation *c, bool last)
+{
+	struct index_merge m = { .run = c->run, .set_shards = last };
+	if (c->run != NULL)
+		index_run_sort(c->run);
+	if (last) {
+		m.removed = c->removed.ids;
+		m.removed_count = c->removed.count;
+		memcpy(m.shards, c->recorded, sizeof(m.shards));
+	}
+	if (c->trouble == 0) {
+		int r = index_merge_now(c->ix, &m);
+		if (r == -ERESTART)
+			return r;
+		c->trouble = r;
+	}
+	if (c->trouble != 0 && c->run != NULL)
+		return keep_run(c);
+	index_run_free(c->run);
+	c->run = NULL;
+	return 0;
+}
+
+static bool waits(struct index *ix, const struct pack_id *id)
+{
+	for (struct index_run *r = ix->waiting; r != NULL; r = r->next)
+		for (uint32_t i = 0; i < r->pack_count; i++)
+			if (compare_ids(&r->packs[i].id, id) == 0)
+				return true;
+	return false;
+}
+
+/* A pack that the index lacks. */
+static int take_in(struct reconciliation *c, const struct pack_id *id)
+{
+	struct index_pack k = { .count = 0 };
+	if (waits(c->ix, id))
+		return 0;
+	int r = c->ix->load(c->ix->load_ctx, id, &k);
+	if (r == -ENOENT)
+		return 0;
+	if (r == -EBADMSG) {
+		/* The shard stays unsettled, so that a repaired pack is
+		 * found and this one is counted each time. */
+		c->ix->unreadable++;
+		c->found[id->b[0]] = 0;
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	k.pack = *id;
+	if (c->run == NULL)
+		c->run = index_run_new();
+	r = c->run == NULL ? -ENOMEM : index_run_add(c->run, &k);
+	free(k.prefixes);
+	if (r < 0)
+		return fail_errno(r, "reconciling the index");
+	if (c->run->entry_count >= index_tuning.run_entries)
+		return flush_run(c, false);
+	return 0;
+}
+
+static bool lists(const struct id_list *l, const struct pack_id *id)
+{
+	return l->count > 0 && bsearch(id, l->ids, l->count, sizeof(*l->ids),
+			compare_ids) != NULL;
+}
+
+/* Look-ups skip a waiting pack that was deleted. */
+static void mark_gone(struct index *ix, unsigned shard,
+		const struct id_list *exist)
+{
+	pthread_rwlock_wrlock(&ix->lock);
+	for (struct index_run *r = ix->waiting; r != NULL; r = r->next)
+		for (uint32_t i = 0; i < r->pack_count; i++) {
+			struct run_pack *p = &r->packs[i];
+			if (p->id.b[0] == shard && !lists(exist, &p->id))
+				p->gone = true;
+		}
+	pthread_rwlock_unlock(&ix->lock);
+}
+
+/* Both lists ascend. */
+static int compare_lists(struct reconciliation *c, const struct id_list *known,
+		const struct id_list *exist)
+{
+	size_t k = 0, e = 0;
+	int r = 0;
+	while (r == 0 && (k < known->count || e < exist->count)) {
+		int order = k == known->count ? 1
+				: e == exist->count ? -1
+				: compare_ids(&known->ids[k], &exist->ids[e]);
+		if (order > 0)
+			r = take_in(c, &exist->ids[e++]);
+		else if (order < 0)
+			r = push_id(&c->removed, &known->ids[k++]);
+		else
+			k++, e++;
+	}
+	return r;
+}
+
+struct shard_listing {
+	unsigned shard;
+	struct id_list *list;
+};
+
+static int list_object(void *ctx, const char *name)
+{
+	struct shard_listing *l = ctx;
+	struct pack_id id;
+	if (pack_name_parse(&id, name) < 0 || id.b[0] != l->shard)
+		return 0;
+	return push_id(l->list, &id);
+}
+
+static int list_existing(struct index *ix, unsigned shard, struct id_list *out)
+{
+	char prefix[16];
+	struct shard_listing l = { shard, out };
+	snprintf(prefix, sizeof(prefix), "packs/%02x/", shard);
+	int r = store_list(ix->store, prefix, list_object, &l);
+	if (r < 0)
+		return r;
+	if (out->count > 1)
+		qsort(out->ids, out->count, sizeof(*out->ids), compare_ids);
+	return 0;
+}
+
+struct shard_call {
+	unsigned shard;
+	struct id_list *list;
+};
+
+static int packs_call(struct index_env *e, void *arg)
+{
+	struct shard_call *s = arg;
+	return index_env_packs(e, s->shard, &s->list->ids, &s->list->count);
+}
+
+static int shards_call(struct index_env *e, void *arg)
+{
+	return index_env_shards(e, arg);
+}
+
+/* The state is read first, the index second, the store last: what changes in
+ * between shows as a state that moved, or as a pack known already. */
+static int reconcile_lists(struct reconciliation *c, unsigned shard,
+		struct id_list *known, struct id_list *exist)
+{
+	struct index *ix = c->ix;
+	struct shard_call s = { shard, known };
+	c->found[shard] = store_shard_state(ix->store, shard);
+	if (c->found[shard] != 0 && c->found[shard] == c->recorded[shard])
+		return 0;
+	if (ix->env != NULL) {
+		int r = index_with_env(ix, packs_call, &s);
+		if (r < 0)
+			return r == -ENOMEM ? r : -ERESTART;
+	}
+	int r = list_existing(ix, shard, exist);
+	if (r < 0)
+		return r;
+	if (ix->waiting != NULL)
+		mark_gone(ix, shard, exist);
+	return compare_lists(c, known, exist);
+}
+
+static int reconcile_shard(struct reconciliation *c, unsigned shard)
+{
+	struct id_list known = { 0 }, exist = { 0 };
+	int r = reconcile_lists(c, shard, &known, &exist);
+	clear_list(&known);
+	clear_list(&exist);
+	return r;
+}
+
+static int reconcile_shards(struct reconciliation *c)
+{
+	struct index *ix = c->ix;
+	c->trouble = index_make_ready(ix);
+	if (c->trouble == 0)
+		c->trouble = index_merge_waiting(ix);
+	if (c->trouble == -ERESTART)
+		return -ERESTART;
+	if (ix->env != NULL && index_with_env(ix, shards_call, c->recorded) < 0)
+		return -ERESTART;
+	for (unsigned i = 0; i < 256; i++) {
+		int r = reconcile_shard(c, i);
+		if (r < 0)
+			return r;
+	}
+	bool same = c->run == NULL && c->removed.count == 0;
+	for (unsigned i = 0; i < 256; i++) {
+		/* Unknown: the old state is past and never comes back. */
+		if (c->found[i] == 0 || c->found[i] == c->recorded[i])
+			continue;
+		c->recorded[i] = c->found[i];
+		same = false;
+	}
+	return same ? 0 : flush_run(c, true);
+}
+
+static int reconcile_once(struct index *ix)
+{
+	struct reconciliation *c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return fail_errno(-ENOMEM, "reconciling the index");
+	c->ix = ix;
+	ix->unreadable = 0;
+	int r = reconcile_shards(c);
+	index_run_free(c->run);
+	clear_list(&c->removed);
+	free(c);
+	return r;
+}
+
+int index_reconcile_held(struct index *ix)
+{
+	for (int i = 0; i < INDEX_RESTARTS_MAX; i++) {
+		int r = reconcile_once(ix);
+		if (r != -ERESTART)
+			return r;
+	}
+	return fail(-EIO, "the index in %s is damaged again and again; check "
+			"the disk, or name another folder with --index-dir",
+			ix->dir);
+}
+
+int index_reconcile(struct index *ix)
+{
+	LOCK_SCOPE(&ix->work);
+	return index_reconcile_held(ix);
+}

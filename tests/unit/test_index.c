@@ -1,0 +1,1298 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Goal of this test: the index finds what was added, and every kind of damage
+ * to it, every foreign owner and every stuck process costs time alone. */
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h" /* before cmocka.h, which has a fail() */
+#include "../../repo/data/index_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PACKS 48
+#define CHUNKS 150	/* of each pack */
+#define TRIALS 150	/* with flipped bits; INDEX_TRIALS overrides it */
+
+static const uint8_t repo_id[REPO_ID_SIZE] = "0123456789abcde";
+static char folder[64];	/* holds the repository "r" and the index "i" */
+static char dir[96];
+static struct store *store;
+static atomic_uint loads;
+
+/* --- a repository of packs whose whole content is their prefixes --- */
+
+static uint64_t mix(uint64_t x)
+{
+	x += UINT64_C(0x9E3779B97F4A7C15);
+	x = (x ^ x >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+	x = (x ^ x >> 27) * UINT64_C(0x94D049BB133111EB);
+	return x ^ x >> 31;
+}
+
+static struct pack_id id_of(unsigned pack)
+{
+	struct pack_id id;
+	uint64_t a = mix(1000000 + pack), b = mix(2000000 + pack);
+	memcpy(id.b, &a, 8);
+	memcpy(id.b + 8, &b, 8);
+	return id;
+}
+
+/* Chunk I of PACK; each third pack shares its chunks with the next one. */
+static uint64_t prefix_of(unsigned pack, unsigned i)
+{
+	if (pack % 3 == 1)
+		pack--;
+	return mix((uint64_t)pack << 32 | i);
+}
+
+static struct index_pack pack_of(unsigned pack, uint64_t *prefixes, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		prefixes[i] = prefix_of(pack, i);
+	return (struct index_pack){ .pack = id_of(pack), .kind = PACK_DATA,
+		.count = n, .prefixes = prefixes };
+}
+
+static void store_pack(unsigned pack)
+{
+	uint64_t prefixes[CHUNKS];
+	char name[PACK_NAME_SIZE];
+	struct pack_id id = id_of(pack);
+	pack_of(pack, prefixes, CHUNKS);
+	pack_name(name, &id);
+	assert_int_equal(store_put(store, name, prefixes, sizeof(prefixes),
+			true), 0);
+}
+
+static void store_packs(unsigned from, unsigned to)
+{
+	while (from < to)
+		store_pack(from++);
+}
+
+static void delete_pack(unsigned pack)
+{
+	char name[PACK_NAME_SIZE];
+	struct pack_id id = id_of(pack);
+	pack_name(name, &id);
+	assert_int_equal(store_delete(store, name), 0);
+}
+
+static int load(void *ctx, const struct pack_id *id, struct index_pack *out)
+{
+	char name[PACK_NAME_SIZE];
+	void *data;
+	size_t len;
+	(void)ctx;
+	loads++;
+	pack_name(name, id);
+	int r = store_get(store, name, &data, &len, 1 << 20);
+	if (r < 0)
+		return r;
+	if (len % 8 != 0) {
+		free(data);
+		return -EBADMSG;
+	}
+	*out = (struct index_pack){ .pack = *id, .kind = PACK_DATA,
+		.count = (uint32_t)(len / 8), .prefixes = data };
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type,
+		struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static void remove_all(const char *path)
+{
+	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static int setup(void **state)
+{
+	char path[96];
+	(void)state;
+	const char *tmp = getenv("TMPDIR");
+	snprintf(folder, sizeof(folder), "%.40s/test_index.XXXXXX",
+			tmp != NULL ? tmp : "/tmp");
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/r", folder);
+	snprintf(dir, sizeof(dir), "%s/i", folder);
+	index_tuning = (struct index_tuning){
+		.lock_ms = 10000, .silence_ms = 20000, .cpu_seconds = 20,
+		.map_size = 1 << 24, .run_entries = 4000, .txn_entries = 1500,
+		.memory_entries = 1 << 20,
+	};
+	loads = 0;
+	int r = store_create_local(&store, path);
+	if (r < 0)
+		print_error("%s\n", error_text(r));
+	return r;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	store_close(store);
+	remove_all(folder);
+	return 0;
+}
+
+static struct index *open_index(void)
+{
+	struct index *ix;
+	int r = index_open(&ix, store, repo_id, dir, load, NULL);
+	if (r < 0)
+		print_error("%s\n", error_text(r));
+	assert_int_equal(r, 0);
+	return ix;
+}
+
+static void reconcile(struct index *ix)
+{
+	int r = index_reconcile(ix);
+	if (r < 0)
+		print_error("%s\n", error_text(r));
+	assert_int_equal(r, 0);
+}
+
+static bool found(struct index *ix, unsigned pack, unsigned chunk)
+{
+	struct pack_id want = id_of(pack), got[8];
+	int n = index_find(ix, prefix_of(pack, chunk), got, 8);
+	for (int i = 0; i < n; i++)
+		if (memcmp(&got[i], &want, sizeof(want)) == 0)
+			return true;
+	return false;
+}
+
+/* How many chunks of packs FROM to TO are found where they are. */
+static unsigned count_found(struct index *ix, unsigned from, unsigned to)
+{
+	unsigned n = 0;
+	for (unsigned p = from; p < to; p++)
+		for (unsigned i = 0; i < CHUNKS; i++)
+			n += found(ix, p, i);
+	return n;
+}
+
+#define ALL(from, to) (((to) - (from)) * CHUNKS)
+
+static int add_pack(struct index *ix, unsigned pack)
+{
+	uint64_t prefixes[CHUNKS];
+	struct index_pack k = pack_of(pack, prefixes, CHUNKS);
+	return index_add(ix, &k, 1);
+}
+
+/* --- processes --- */
+
+/* Runs FN in a process of its own; its exit status, or 1000 + signal. */
+static int run_apart(int (*fn)(void *), void *arg, unsigned seconds)
+{
+	int status;
+	fflush(NULL);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		alarm(seconds);
+		_exit(fn(arg));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFSIGNALED(status) ? 1000 + WTERMSIG(status)
+			: WEXITSTATUS(status);
+}
+
+static void data_path(char out[128])
+{
+	snprintf(out, 128, "%s/" INDEX_DATA_FILE, dir);
+}
+
+static off_t data_size(void)
+{
+	char path[128];
+	struct stat st;
+	data_path(path);
+	return stat(path, &st) == 0 ? st.st_size : -1;
+}
+
+static ino_t data_inode(void)
+{
+	char path[128];
+	struct stat st;
+	data_path(path);
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_ino;
+}
+
+/* --- plain use --- */
+
+static void test_find_after_add(void **state)
+{
+	(void)state;
+	struct index *ix = open_index();
+	struct pack_id got[4];
+	assert_int_equal(index_find(ix, prefix_of(0, 0), got, 4), 0);
+	for (unsigned p = 0; p < 12; p++)
+		assert_int_equal(add_pack(ix, p), 0);
+	assert_int_equal(count_found(ix, 0, 12), ALL(0, 12));
+	assert_int_equal(index_find(ix, prefix_of(12, 0), got, 4), 0);
+
+	/* Packs 0 and 1 hold the same chunks: the newest comes first. */
+	struct pack_id newest = id_of(1);
+	assert_int_equal(index_find(ix, prefix_of(0, 7), got, 4), 2);
+	assert_memory_equal(&got[0], &newest, sizeof(newest));
+	assert_int_equal(index_find(ix, prefix_of(0, 7), got, 1), 1);
+	assert_memory_equal(&got[0], &newest, sizeof(newest));
+
+	struct index_stats st;
+	assert_int_equal(index_stats(ix, &st), 0);
+	assert_int_equal(st.packs, 12);
+	assert_int_equal(st.chunks, ALL(0, 8));
+	assert_true(st.file_bytes > 0);
+	index_close(ix);
+
+	ix = open_index();
+	assert_int_equal(count_found(ix, 0, 12), ALL(0, 12));
+	assert_int_equal(loads, 0);
+	index_close(ix);
+}
+
+static void test_add_twice_and_many(void **state)
+{
+	(void)state;
+	static uint64_t prefixes[PACKS][CHUNKS];
+	struct index_pack packs[PACKS];
+	struct index_stats st;
+	struct index *ix = open_index();
+	for (unsigned p = 0; p < PACKS; p++)
+		packs[p] = pack_of(p, prefixes[p], CHUNKS);
+	assert_int_equal(index_add(ix, packs, PACKS), 0);
+	assert_int_equal(index_add(ix, packs, PACKS), 0);
+	assert_int_equal(index_add(ix, NULL, 0), 0);
+	assert_int_equal(index_stats(ix, &st), 0);
+	assert_int_equal(st.packs, PACKS);
+	assert_int_equal(count_found(ix, 0, PACKS), ALL(0, PACKS));
+	index_close(ix);
+}
+
+/* One chunk in more packs than are kept: the newest ones are. */
+static void test_many_copies(void **state)
+{
+	(void)state;
+	struct index *ix = open_index();
+	struct pack_id got[64];
+	for (unsigned p = 0; p < 20; p++) {
+		uint64_t prefix = 42;
+		struct index_pack k = { .pack = id_of(p), .kind = PACK_TREE,
+			.count = 1, .prefixes = &prefix };
+		assert_int_equal(index_add(ix, &k, 1), 0);
+	}
+	assert_int_equal(index_find(ix, 42, got, 64), INDEX_COPIES_MAX);
+	for (unsigned i = 0; i < INDEX_COPIES_MAX; i++) {
+		struct pack_id want = id_of(19 - i);
+		assert_memory_equal(&got[i], &want, sizeof(want));
+	}
+	index_close(ix);
+}
+
+static void test_reconcile(void **state)
+{
+	(void)state;
+	store_packs(0, PACKS);
+	struct index *ix = open_index();
+	reconcile(ix);
+	assert_int_equal(count_found(ix, 0, PACKS), ALL(0, PACKS));
+	assert_int_equal(loads, PACKS);
+
+	store_packs(PACKS, PACKS + 2);
+	delete_pack(3);
+	delete_pack(4);
+	reconcile(ix);
+	assert_int_equal(loads, PACKS + 2);
+	assert_int_equal(count_found(ix, 0, 3), ALL(0, 3));
+	assert_int_equal(count_found(ix, 3, 5), 0);
+	assert_int_equal(count_found(ix, 5, PACKS + 2), ALL(5, PACKS + 2));
+	struct index_stats st;
+	assert_int_equal(index_stats(ix, &st), 0);
+	assert_int_equal(st.packs, PACKS);
+	/* Their chunks come back in another pack. */
+	assert_int_equal(add_pack(ix, 3), 0);
+	assert_int_equal(count_found(ix, 3, 4), ALL(3, 4));
+
+	assert_int_equal(index_rebuild(ix), 0);
+	assert_int_equal(count_found(ix, 3, 5), 0);
+	assert_int_equal(count_found(ix, 5, PACKS + 2), ALL(5, PACKS + 2));
+	index_close(ix);
+}
+
+static void age_shards(time_t by)
+{
+	for (unsigned i = 0; i < 256; i++) {
+		char path[128];
+		struct timespec t[2];
+		clock_gettime(CLOCK_REALTIME, &t[0]);
+		t[0].tv_sec -= by;
+		t[1] = t[0];
+		snprintf(path, sizeof(path), "%s/r/packs/%02x", folder, i);
+		assert_int_equal(utimensat(AT_FDCWD, path, t, 0), 0);
+	}
+}
+
+static void test_settled_shards(void **state)
+{
+	(void)state;
+	store_packs(0, 8);
+	age_shards(100);
+	struct index *ix = open_index();
+	reconcile(ix);
+	store_pack(8);
+	assert_int_equal(add_pack(ix, 9), 0);
+	index_close(ix);
+
+	ix = open_index();
+	loads = 0;
+	reconcile(ix);
+	assert_int_equal(loads, 1);
+	assert_int_equal(count_found(ix, 0, 9), ALL(0, 9));
+	/* 9 is not in the store; its shard has not moved. */
+	assert_int_equal(count_found(ix, 9, 10), ALL(9, 10));
+	age_shards(50);
+	reconcile(ix);
+	assert_int_equal(count_found(ix, 9, 10), 0);
+	assert_int_equal(loads, 1);
+	ino_t inode = data_inode();
+	reconcile(ix);
+	assert_int_equal(data_inode(), inode);
+	index_close(ix);
+}
+
+static void test_unreadable_pack(void **state)
+{
+	(void)state;
+	struct index_stats st;
+	char name[PACK_NAME_SIZE];
+	struct pack_id id = id_of(5);
+	store_packs(0, 5);
+	pack_name(name, &id);
+	assert_int_equal(store_put(store, name, "bad", 3, true), 0);
+	age_shards(100);
+	struct index *ix = open_index();
+	for (int i = 0; i < 2; i++) {
+		reconcile(ix);
+		assert_int_equal(index_stats(ix, &st), 0);
+		assert_int_equal(st.unreadable_packs, 1);
+		assert_int_equal(st.packs, 5);
+	}
+	assert_int_equal(store_delete(store, name), 0);
+	store_pack(5);
+	age_shards(100);
+	reconcile(ix);
+	assert_int_equal(index_stats(ix, &st), 0);
+	assert_int_equal(st.unreadable_packs, 0);
+	assert_int_equal(count_found(ix, 0, 6), ALL(0, 6));
+	index_close(ix);
+}
+
+static int fail_to_load(void *ctx, const struct pack_id *id,
+		struct index_pack *out)
+{
+	(void)ctx;
+	(void)id;
+	(void)out;
+	return (fail)(-EIO, "the disk is on fire");
+}
+
+static void test_loader_fails(void **state)
+{
+	(void)state;
+	struct index *ix;
+	store_packs(0, 3);
+	assert_int_equal(index_open(&ix, store, repo_id, dir, fail_to_load,
+			NULL), 0);
+	assert_int_equal(index_reconcile(ix), -EIO);
+	assert_string_equal(error_text(-EIO), "the disk is on fire");
+	index_close(ix);
+	ix = open_index();
+	reconcile(ix);
+	assert_int_equal(count_found(ix, 0, 3), ALL(0, 3));
+	index_close(ix);
+}
+
+/* --- lost, cut, foreign --- */
+
+static void test_deleted(void **state)
+{
+	(void)state;
+	store_packs(0, PACKS);
+	struct index *ix = open_index();
+	reconcile(ix);
+	/* While it is open, folder and all. */
+	remove_all(dir);
+	count_found(ix, 0, PACKS);
+	reconcile(ix);
+	assert_int_equal(count_found(ix, 0, PACKS), ALL(0, PACKS));
+	assert_true(data_size() > 0);
+	remove_all(dir);
+	assert_int_equal(add_pack(ix, PACKS), 0);
+	assert_int_equal(count_found(ix, PACKS, PACKS + 1), CHUNKS);
+	store_pack(PACKS);
+	reconcile(ix);
+	assert_int_equal(count_found(ix, 0, PACKS + 1), ALL(0, PACKS + 1));
+	index_close(ix);
+	remove_all(dir);
+	ix = open_index();
+	reconcile(ix);
+	assert_int_equal(count_found(ix, 0, PACKS + 1), ALL(0, PACKS + 1));
+	index_close(ix);
+}
+
+static void test_truncated(void **state)
+{
+	(void)state;
+	char path[128];
+	data_path(path);
+	store_packs(0, 16);
+	struct index *ix = open_index();
+	reconcile(ix);
+	off_t full = data_size();
+	index_close(ix);
+	for (off_t cut = 0; cut < full; cut += cut < 9000 ? 1111 : 13000) {
+		assert_int_equal(truncate(path, cut), 0);
+		ix = open_index();
+		count_found(ix, 0, 16);
+		reconcile(ix);
+		assert_int_equal(count_found(ix, 0, 16), ALL(0, 16));
+		index_close(ix);
+	}
+}
+
+static int cut_while_open(void *arg)
+{
+	char path[128];
+	off_t cut = *(off_t *)arg;
+	data_path(path);
+	struct index *ix = open_index();
+	reconcile(ix);
+	if (truncate(path, cut) < 0)
+		return 1;
+	count_found(ix, 0, 16);
+	add_pack(ix, 16);
+	if (index_reconcile(ix) < 0)
+		return 2;
+	if (count_found(ix, 0, 16) != ALL(0, 16) &&
+			(index_rebuild(ix) < 0 ||
+				count_found(ix, 0, 16) != ALL(0, 16)))
+		return 3;
+	index_close(ix);
+	return 0;
+}
+
+static void test_truncated_while_open(void **state)
+{
+	(void)state;
+	store_packs(0, 16);
+	off_t cuts[] = { 0, 100, 4096, 8192, 20000, 40960, 90000 };
+	for (size_t i = 0; i < sizeof(cuts) / sizeof(*cuts); i++) {
+		index_close(open_index());
+		assert_int_equal(run_apart(cut_while_open, &cuts[i], 60), 0);
+	}
+}
+
+static void copy_file(const char *from, const char *to)
+{
+	char buf[4096];
+	size_t n;
+	FILE *in = fopen(from, "r"), *out = fopen(to, "w");
+	assert_true(in != NULL && out != NULL);
+	while ((n = fread(buf, 1, sizeof(buf), in)) > 0)
+		assert_int_equal(fwrite(buf, 1, n, out), n);
+	assert_int_equal(fclose(out), 0);
+	fclose(in);
+}
+
+static void test_foreign(void **state)
+{
+	(void)state;
+	char path[128], copy[160];
+	struct index *ix;
+	store_packs(0, 4);
+	ix = open_index();
+	reconcile(ix);
+	assert_int_equal(add_pack(ix, 7), 0); /* only in this index */
+	index_close(ix);
+	ix = open_index();
+	assert_int_equal(count_found(ix, 7, 8), CHUNKS);
+	index_close(ix);
+
+	/* Another repository's. */
+	uint8_t other[REPO_ID_SIZE] = "another";
+	assert_int_equal(index_open(&ix, store, other, dir, load, NULL), 0);
+	assert_int_equal(count_found(ix, 7, 8), 0);
+	index_close(ix);
+	ix = open_index();
+	assert_int_equal(count_found(ix, 7, 8), 0);
+	reconcile(ix);
+	assert_int_equal(add_pack(ix, 7), 0);
+	index_close(ix);
+
+	/* A copy. */
+	data_path(path);
+	snprintf(copy, sizeof(copy), "%s.copy", path);
+	copy_file(path, copy);
+	assert_int_equal(rename(copy, path), 0);
+	ix = open_index();
+	assert_int_equal(count_found(ix, 0, 8), 0);
+	reconcile(ix);
+	assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
+	index_close(ix);
+
+	/* A link is never written through. */
+	copy_file(path, copy);
+	struct stat before, after;
+	assert_int_equal(stat(copy, &before), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink(copy, path), 0);
+	ix = open_index();
+	reconcile(ix);
+	assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
+	index_close(ix);
+	assert_int_equal(stat(copy, &after), 0);
+	assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+	assert_int_equal(lstat(path, &after), 0);
+	assert_true(S_ISREG(after.st_mode));
+}
+
+/* --- an image of the index in memory, put back and damaged in place --- */
+
+static uint8_t *image;
+static size_t image_size;
+
+static void take_image(void)
+{
+	char path[128];
+	data_path(path);
+	FILE *f = fopen(path, "r");
+	assert_non_null(f);
+	image_size = (size_t)data_size();
+	image = realloc(image, image_size);
+	assert_int_equal(fread(image, 1, image_size, f), image_size);
+	fclose(f);
+}
+
+static size_t find_record(const uint8_t *data, size_t from, size_t len)
+{
+	for (; from + INDEX_RECORD_SIZE <= len; from++)
+		if (memcmp(data + from + 4, repo_id, REPO_ID_SIZE) == 0)
+			return from;
+	return len;
+}
+
+/* A new file with the image's bytes that takes itself for the original; BUF
+ * holds them and may be changed. */
+static void put_image(uint8_t *buf)
+{
+	char path[128];
+	struct stat st = { 0 };
+	data_path(path);
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	assert_true(fd >= 0 && fstat(fd, &st) == 0);
+	for (size_t at = 0; (at = find_record(buf, at, image_size)) <
+			image_size; at++)
+		put_le64(buf + at + 44, st.st_ino);
+	assert_int_equal(write(fd, buf, image_size), image_size);
+	close(fd);
+}
+
+static void test_foreign_machine(void **state)
+{
+	(void)state;
+	struct index *ix = open_index();
+	assert_int_equal(add_pack(ix, 7), 0);
+	index_close(ix);
+	take_image();
+	uint8_t *buf = malloc(image_size);
+	memcpy(buf, image, image_size);
+	put_image(buf);
+	ix = open_index();
+	assert_int_equal(count_found(ix, 7, 8), CHUNKS);
+	index_close(ix);
+	for (size_t at = 0; (at = find_record(buf, at, image_size)) <
+			image_size; at++)
+		buf[at + 20] ^= 1;
+	put_image(buf);
+	ix = open_index();
+	assert_int_equal(count_found(ix, 7, 8), 0);
+	index_close(ix);
+	free(buf);
+}
+
+struct trial {
+	unsigned seed;
+	bool while_open;
+};
+
+static void damage(uint8_t *buf, unsigned seed)
+{
+	uint64_t r = mix(seed);
+	size_t pages = image_size / 4096 + (image_size < 4096);
+	switch (seed % 6) {
+	case 0: /* a few bits anywhere */
+		for (unsigned i = 0; i < 1 + seed % 40; i++) {
+			r = mix(r);
+			buf[r % image_size] ^= (uint8_t)(1 << (r >> 40) % 8);
+		}
+		break;
+	case 1: /* in the headers of pages and nodes */
+		for (unsigned i = 0; i < 12; i++) {
+			r = mix(r);
+			buf[r % pages * 4096 + (r >> 32) % 64] ^=
+					(uint8_t)(r >> 40);
+		}
+		break;
+	case 2: /* a page of noise */
+		for (size_t i = 0; i < 4096; i++)
+			buf[r % pages * 4096 + i] = (uint8_t)mix(r + i);
+		break;
+	case 3: /* one page in the place of another */
+		memcpy(buf + r % pages * 4096,
+				image + mix(r) % pages * 4096, 4096);
+		break;
+	case 4: /* the meta pages */
+		buf[r % 2 * 4096 + 8 + mix(r) % 150] ^=
+				(uint8_t)(1 << (r >> 40) % 8);
+		break;
+	default: /* a range of zeros or ones */
+		r %= image_size;
+		memset(buf + r, seed % 12 < 6 ? 0 : 0xff,
+				min_u64(image_size - r, 1 + seed * 37 % 20000));
+	}
+}
+
+/* The bytes change under an open index. */
+static int write_over(const uint8_t *buf)
+{
+	char path[128];
+	data_path(path);
+	int fd = open(path, O_WRONLY);
+	ssize_t n = fd >= 0 ? pwrite(fd, buf, image_size, 0) : -1;
+	close(fd);
+	return n == (ssize_t)image_size ? 0 : -1;
+}
+
+static int run_trial(void *arg)
+{
+	const struct trial *t = arg;
+	uint8_t *buf = malloc(image_size);
+	memcpy(buf, image, image_size);
+	put_image(buf);
+	struct index *ix = NULL;
+	if (t->while_open) {
+		ix = open_index();
+		count_found(ix, 0, 2);
+	}
+	damage(buf, t->seed);
+	int r = write_over(buf);
+	free(buf);
+	if (r < 0)
+		return 1;
+	if (ix == NULL)
+		ix = open_index();
+	count_found(ix, 0, PACKS);
+	r = add_pack(ix, PACKS + 1);
+	if (r < 0 && r != -EAGAIN)
+		return 2;
+	count_found(ix, 0, PACKS);
+	if (index_reconcile(ix) < 0)
+		return 3;
+	count_found(ix, 0, PACKS);
+	if (index_rebuild(ix) < 0)
+		return 4;
+	if (count_found(ix, 0, PACKS) != ALL(0, PACKS))
+		return 5;
+	struct index_stats st;
+	if (index_stats(ix, &st) < 0 || st.packs != PACKS)
+		return 6;
+	index_close(ix);
+	return 0;
+}
+
+static void test_flipped_bits(void **state)
+{
+	(void)state;
+	const char *n = getenv("INDEX_TRIALS");
+	unsigned trials = n != NULL ? (unsigned)strtoul(n, NULL, 10) : TRIALS;
+	store_packs(0, PACKS);
+	struct index *ix = open_index();
+	for (unsigned p = 0; p < PACKS; p += 7)
+		assert_int_equal(add_pack(ix, p), 0);
+	reconcile(ix);
+	index_close(ix);
+	take_image();
+	index_tuning.silence_ms = 8000;
+	index_tuning.cpu_seconds = 4;
+	index_tuning.run_entries = 1 << 20;
+	for (unsigned i = 0; i < trials; i++) {
+		struct trial t = { i, i / 6 % 2 == 1 };
+		int r = run_apart(run_trial, &t, 60);
+		if (r != 0)
+			print_error("trial %u: %d\n", i, r);
+		assert_int_equal(r, 0);
+	}
+}
+
+/* --- other processes --- */
+
+static int hold_lock(void *arg)
+{
+	int fd;
+	int *ready = arg;
+	if (index_place_lock(&fd, dir, 1000) < 0 ||
+			write(ready[1], "x", 1) != 1)
+		return 1;
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* A process that holds the lock and is stopped. */
+static pid_t start_holder(void)
+{
+	int ready[2], status;
+	char c;
+	assert_int_equal(pipe(ready), 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(hold_lock(ready));
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	kill(pid, SIGSTOP);
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	return pid;
+}
+
+static void end_holder(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void test_lock_is_held(void **state)
+{
+	(void)state;
+	store_packs(0, 4);
+	struct index *ix = open_index();
+	reconcile(ix);
+	index_close(ix);
+	pid_t holder = start_holder();
+	index_tuning.lock_ms = 300;
+
+	uint64_t start = index_clock_ms();
+	ix = open_index();
+	assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
+	assert_int_equal(add_pack(ix, 4), -EAGAIN);
+	assert_non_null(strstr(error_text(-EAGAIN), "another process"));
+	/* A reader finds new packs all the same. */
+	store_packs(5, 9);
+	reconcile(ix);
+	assert_int_equal(count_found(ix, 5, 9), ALL(5, 9));
+	assert_true(index_maybe(ix, prefix_of(5, 0)));
+	delete_pack(6);
+	loads = 0;
+	reconcile(ix);
+	assert_int_equal(loads, 0);
+	assert_int_equal(count_found(ix, 6, 7), 0);
+	assert_int_equal(count_found(ix, 8, 9), CHUNKS);
+	assert_int_equal(index_rebuild(ix), -EAGAIN);
+	index_tuning.memory_entries = 10;
+	store_pack(10);
+	assert_int_equal(index_reconcile(ix), -EAGAIN);
+	assert_true(index_clock_ms() - start < 10000);
+
+	end_holder(holder);
+	reconcile(ix);
+	assert_int_equal(count_found(ix, 5, 6), CHUNKS);
+	index_close(ix);
+	ix = open_index();
+	assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
+	assert_int_equal(count_found(ix, 5, 6), CHUNKS);
+	assert_int_equal(count_found(ix, 6, 7), 0);
+	assert_int_equal(count_found(ix, 8, 9), CHUNKS);
+	assert_int_equal(count_found(ix, 10, 11), CHUNKS);
+	index_close(ix);
+}
+
+/* Nobody has an index yet and the lock can't be had. */
+static void test_lock_is_held_at_first(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir(dir, 0700), 0);
+	pid_t holder = start_holder();
+	index_tuning.lock_ms = 100;
+	store_packs(0, 4);
+	struct index *ix = open_index();
+	assert_false(index_maybe(ix, prefix_of(0, 0)));
+	reconcile(ix);
+	assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
+	end_holder(holder);
+	reconcile(ix);
+	index_close(ix);
+	loads = 0;
+	ix = open_index();
+	assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
+	assert_int_equal(loads, 0);
+	index_close(ix);
+}
+
+static int add_range(void *arg)
+{
+	unsigned from = *(unsigned *)arg;
+	struct index *ix = open_index();
+	for (unsigned p = from; p < from + 10; p++)
+		if (add_pack(ix, p) < 0)
+			return 1;
+	if (count_found(ix, from, from + 10) != ALL(0, 10))
+		return 2;
+	index_close(ix);
+	return 0;
+}
+
+static void test_two_processes_add(void **state)
+{
+	(void)state;
+	pid_t pids[3];
+	for (unsigned i = 0; i < 3; i++) {
+		unsigned from = i * 9; /* each shares a pack with the next */
+		pids[i] = fork();
+		if (pids[i] == 0)
+			_exit(add_range(&from));
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		int status;
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_int_equal(status, 0);
+	}
+	struct index *ix = open_index();
+	struct index_stats st;
+	assert_int_equal(index_stats(ix, &st), 0);
+	assert_int_equal(st.packs, 28);
+	assert_int_equal(count_found(ix, 0, 28), ALL(0, 28));
+	index_close(ix);
+}
+
+/* The map of this process is soon too small for what the other one writes. */
+static void test_map_grows(void **state)
+{
+	(void)state;
+	unsigned from = 20;
+	index_tuning.map_size = 128 << 10;
+	struct index *ix = open_index();
+	assert_int_equal(add_pack(ix, 0), 0);
+	assert_int_equal(count_found(ix, 0, 1), CHUNKS);
+	for (int i = 0; i < 4; i++) {
+		from = 20 + 10 * (unsigned)i;
+		assert_int_equal(run_apart(add_range, &from, 60), 0);
+		assert_int_equal(count_found(ix, from, from + 10),
+				ALL(0, 10));
+	}
+	assert_true(data_size() > 128 << 10);
+	assert_int_equal(count_found(ix, 0, 1), CHUNKS);
+	index_close(ix);
+}
+
+/* Another process finds damage and makes a new index; ours follows. */
+static int rebuild_apart(void *arg)
+{
+	(void)arg;
+	struct index *ix = open_index();
+	int r = index_rebuild(ix);
+	index_close(ix);
+	return r < 0;
+}
+
+static void test_replaced_while_open(void **state)
+{
+	(void)state;
+	store_packs(0, 8);
+	struct index *ix = open_index();
+	reconcile(ix);
+	assert_int_equal(run_apart(rebuild_apart, NULL, 60), 0);
+	assert_int_equal(count_found(ix, 0, 8), ALL(0, 8));
+	assert_int_equal(add_pack(ix, 8), 0);
+	assert_int_equal(count_found(ix, 0, 9), ALL(0, 9));
+	index_close(ix);
+	ix = open_index();
+	assert_int_equal(count_found(ix, 0, 9), ALL(0, 9));
+	index_close(ix);
+}
+
+/* --- threads --- */
+
+struct seeker {
+	struct index *ix;
+	atomic_bool *stop;
+	unsigned misses;
+};
+
+static void *seek(void *arg)
+{
+	struct seeker *s = arg;
+	while (!atomic_load(s->stop)) {
+		s->misses += ALL(0, 2) - count_found(s->ix, 0, 2);
+		index_maybe(s->ix, prefix_of(30, 1));
+	}
+	return NULL;
+}
+
+static void test_threads(void **state)
+{
+	(void)state;
+	pthread_t threads[20];
+	struct seeker seekers[20];
+	atomic_bool stop = false;
+	store_packs(0, 3);
+	index_tuning.map_size = 128 << 10;
+	struct index *ix = open_index();
+	reconcile(ix);
+	for (int i = 0; i < 20; i++) {
+		seekers[i] = (struct seeker){ ix, &stop, 0 };
+		assert_int_equal(pthread_create(&threads[i], NULL, seek,
+				&seekers[i]), 0);
+	}
+	for (unsigned p = 3; p < 30; p++)
+		assert_int_equal(add_pack(ix, p), 0);
+	store_pack(30);
+	reconcile(ix);
+	atomic_store(&stop, true);
+	for (int i = 0; i < 20; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(seekers[i].misses, 0);
+	}
+	assert_int_equal(count_found(ix, 30, 31), CHUNKS);
+	index_close(ix);
+}
+
+/* --- the child and its limits --- */
+
+static int child_sleeps(void *ctx, const struct child_voice *v)
+{
+	(void)ctx;
+	index_child_alive(v);
+	for (;;)
+		pause();
+	return 0;
+}
+
+static int child_spins(void *ctx, const struct child_voice *v)
+{
+	volatile uint64_t *n = ctx;
+	(void)v;
+	for (;;)
+		(*n)++;
+	return 0;
+}
+
+static int child_crashes(void *ctx, const struct child_voice *v)
+{
+	(void)ctx;
+	(void)v;
+	raise(SIGSEGV);
+	return 0;
+}
+
+static int child_full(void *ctx, const struct child_voice *v)
+{
+	(void)ctx;
+	index_child_alive(v);
+	return -ENOSPC;
+}
+
+static int child_is_killed(void *ctx, const struct child_voice *v)
+{
+	(void)ctx;
+	(void)v;
+	/* A terminal's and an operator's signals do not touch it. */
+	raise(SIGINT);
+	raise(SIGTERM);
+	raise(SIGTSTP);
+	raise(SIGKILL);
+	return 0;
+}
+
+/* Only the lock, the pipe and /dev/null are open. */
+static int child_counts_files(void *ctx, const struct child_voice *v)
+{
+	int lock = *(int *)ctx, n = 0;
+	for (int fd = 0; fd < 1024; fd++)
+		n += fd > 2 && fcntl(fd, F_GETFD) >= 0;
+	return n == 2 && fcntl(lock, F_GETFD) >= 0 && v->fd > 2 ? 0 : -EINVAL;
+}
+
+static void test_child(void **state)
+{
+	(void)state;
+	uint64_t n = 0;
+	int lock;
+	assert_int_equal(mkdir(dir, 0700), 0);
+	assert_int_equal(index_place_lock(&lock, dir, 100), 0);
+	assert_int_equal(index_child_run(lock, child_full, NULL, 5), -ENOSPC);
+	assert_int_equal(index_child_run(lock, child_crashes, NULL, 5),
+			-EBADMSG);
+	assert_int_equal(index_child_run(lock, child_is_killed, NULL, 5),
+			-EAGAIN);
+	assert_int_equal(index_child_run(lock, child_counts_files, &lock, 5),
+			0);
+	assert_int_equal(index_child_run(lock, child_spins, &n, 1), -EBADMSG);
+	index_tuning.silence_ms = 300;
+	assert_int_equal(index_child_run(lock, child_sleeps, NULL, 5),
+			-EAGAIN);
+	/* Whoever collects the program's children. */
+	signal(SIGCHLD, SIG_IGN);
+	assert_int_equal(index_child_run(lock, child_full, NULL, 5), -ENOSPC);
+	signal(SIGCHLD, SIG_DFL);
+	close(lock);
+}
+
+/* The writer's lock goes with the process that is killed in the middle. */
+static int add_for_ever(void *arg)
+{
+	(void)arg;
+	struct index *ix = open_index();
+	for (unsigned p = 0;; p++)
+		if (add_pack(ix, p) < 0)
+			return 1;
+}
+
+static void test_writer_is_killed(void **state)
+{
+	(void)state;
+	store_packs(0, 4);
+	for (unsigned i = 0; i < 12; i++) {
+		pid_t pid = fork();
+		if (pid == 0)
+			_exit(add_for_ever(NULL));
+		struct timespec t = { .tv_nsec = 3000000L * (3 + 2 * i) };
+		nanosleep(&t, NULL);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		uint64_t start = index_clock_ms();
+		struct index *ix = open_index();
+		assert_int_equal(add_pack(ix, 1000), 0);
+		reconcile(ix);
+		assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
+		assert_true(index_clock_ms() - start < 8000);
+		index_close(ix);
+	}
+}
+
+/* --- the filter --- */
+
+static unsigned count_maybe(struct index *ix, unsigned from, unsigned to)
+{
+	unsigned n = 0;
+	for (unsigned p = from; p < to; p++)
+		for (unsigned i = 0; i < CHUNKS; i++)
+			n += index_maybe(ix, prefix_of(p, i));
+	return n;
+}
+
+static void filter_path(char out[128])
+{
+	snprintf(out, 128, "%s/" INDEX_FILTER_FILE, dir);
+}
+
+static void test_filter(void **state)
+{
+	(void)state;
+	char path[128];
+	struct stat st;
+	filter_path(path);
+	struct index *ix = open_index();
+	for (unsigned p = 0; p < PACKS; p++) {
+		assert_int_equal(add_pack(ix, p), 0);
+		assert_int_equal(count_maybe(ix, p, p + 1), CHUNKS);
+	}
+	assert_int_equal(count_maybe(ix, 0, PACKS), ALL(0, PACKS));
+	assert_true(count_maybe(ix, 1002, 1102) < ALL(0, 100) / 50);
+	assert_int_equal(stat(path, &st), 0);
+
+	/* Cut under an open index: no crash, all may be there. */
+	assert_int_equal(truncate(path, 0), 0);
+	assert_int_equal(count_maybe(ix, 0, PACKS), ALL(0, PACKS));
+	/* The next merge makes it anew. */
+	assert_int_equal(add_pack(ix, PACKS), 0);
+	assert_int_equal(count_maybe(ix, 0, PACKS + 1), ALL(0, PACKS + 1));
+	assert_true(count_maybe(ix, 1002, 1102) < ALL(0, 100) / 50);
+
+	/* Without one, all may be there. */
+	index_close(ix);
+	assert_int_equal(unlink(path), 0);
+	ix = open_index();
+	assert_int_equal(count_maybe(ix, 1002, 1012), ALL(0, 10));
+	assert_int_equal(add_pack(ix, PACKS + 1), 0);
+	assert_int_equal(count_maybe(ix, 0, PACKS + 2), ALL(0, PACKS + 2));
+	assert_true(count_maybe(ix, 1002, 1102) < ALL(0, 100) / 50);
+	index_close(ix);
+}
+
+/* Merged by another process: our mapping sees it. */
+static void test_filter_is_shared(void **state)
+{
+	(void)state;
+	unsigned from = 20;
+	struct index *ix = open_index();
+	assert_int_equal(add_pack(ix, 0), 0);
+	assert_int_equal(count_maybe(ix, 20, 30) < 20, 1);
+	assert_int_equal(run_apart(add_range, &from, 60), 0);
+	assert_int_equal(count_maybe(ix, 20, 30), ALL(0, 10));
+	index_close(ix);
+}
+
+static void test_filter_outgrown(void **state)
+{
+	(void)state;
+	enum { MANY = 60000 };
+	char path[128];
+	struct stat before, after;
+	uint64_t *prefixes = malloc(MANY * sizeof(*prefixes));
+	filter_path(path);
+	struct index *ix = open_index();
+	assert_int_equal(add_pack(ix, 0), 0);
+	assert_int_equal(stat(path, &before), 0);
+	struct index_pack k = pack_of(1002, prefixes, MANY);
+	assert_int_equal(index_add(ix, &k, 1), 0);
+	k = pack_of(1005, prefixes, MANY);
+	assert_int_equal(index_add(ix, &k, 1), 0);
+	assert_int_equal(stat(path, &after), 0);
+	assert_true(after.st_size > before.st_size);
+	assert_int_equal(count_maybe(ix, 0, 1), CHUNKS);
+	for (unsigned i = 0; i < MANY; i++)
+		if (!index_maybe(ix, prefix_of(1002, i)) ||
+				!index_maybe(ix, prefix_of(1005, i)))
+			fail_msg("chunk %u is not in the filter", i);
+	assert_true(count_maybe(ix, 2001, 2101) < ALL(0, 100) / 30);
+	index_close(ix);
+	free(prefixes);
+}
+
+/* --- the folder --- */
+
+static void test_folder(void **state)
+{
+	(void)state;
+	char deep[128];
+	struct index *ix;
+	snprintf(deep, sizeof(deep), "%s/a/b/c", folder);
+	assert_int_equal(index_open(&ix, store, repo_id, deep, load, NULL), 0);
+	assert_string_equal(index_dir(ix), deep);
+	index_close(ix);
+	assert_int_equal(index_open(&ix, store, repo_id, NULL, load, NULL), 0);
+	assert_non_null(strstr(index_dir(ix), "/r/index"));
+	index_close(ix);
+	assert_int_equal(index_open(&ix, store, repo_id, "/dev/null", load,
+			NULL), -ENOTDIR);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(deep, 65534, 65534), 0);
+		assert_int_equal(index_open(&ix, store, repo_id, deep, load,
+				NULL), -EPERM);
+	}
+}
+
+/* Somebody who may read the repository but not write it. */
+static int open_as_nobody(void *arg)
+{
+	struct index *ix;
+	char cache[128];
+	(void)arg;
+	snprintf(cache, sizeof(cache), "%s/cache", folder);
+	if (setgid(65534) < 0 || setuid(65534) < 0 ||
+			setenv("XDG_CACHE_HOME", cache, 1) < 0)
+		return 1;
+	if (index_open(&ix, store, repo_id, NULL, load, NULL) < 0)
+		return 2;
+	if (strncmp(index_dir(ix), cache, strlen(cache)) != 0)
+		return 3;
+	if (index_reconcile(ix) < 0 ||
+			count_found(ix, 0, 4) != ALL(0, 4))
+		return 4;
+	index_close(ix);
+	return 0;
+}
+
+static int let_read(const char *path, const struct stat *st, int type,
+		struct FTW *ftw)
+{
+	(void)ftw;
+	return chmod(path, st->st_mode | (type == FTW_D ? 0555 : 0444));
+}
+
+static void test_cache_folder(void **state)
+{
+	(void)state;
+	char cache[128];
+	if (geteuid() != 0)
+		skip();
+	store_packs(0, 4);
+	nftw(folder, let_read, 16, FTW_PHYS);
+	snprintf(cache, sizeof(cache), "%s/cache", folder);
+	assert_int_equal(mkdir(cache, 0777), 0);
+	assert_int_equal(chmod(cache, 0777), 0);
+	assert_int_equal(run_apart(open_as_nobody, NULL, 60), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_find_after_add),
+		TEST(test_add_twice_and_many),
+		TEST(test_many_copies),
+		TEST(test_reconcile),
+		TEST(test_settled_shards),
+		TEST(test_unreadable_pack),
+		TEST(test_loader_fails),
+		TEST(test_deleted),
+		TEST(test_truncated),
+		TEST(test_truncated_while_open),
+		TEST(test_foreign),
+		TEST(test_foreign_machine),
+		TEST(test_flipped_bits),
+		TEST(test_lock_is_held),
+		TEST(test_lock_is_held_at_first),
+		TEST(test_two_processes_add),
+		TEST(test_map_grows),
+		TEST(test_replaced_while_open),
+		TEST(test_threads),
+		TEST(test_child),
+		TEST(test_writer_is_killed),
+		TEST(test_filter),
+		TEST(test_filter_is_shared),
+		TEST(test_filter_outgrown),
+		TEST(test_folder),
+		TEST(test_cache_folder),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
