@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Sessions. A record is an object sessions/ID.N; a change writes ID.N+1
- * durably and then deletes ID.N, so somebody who lists always finds one. The
- * lease (a kernel lock) tells whether ID lives.
+ * durably and then deletes ID.N. The lease (a kernel lock) tells whether ID
+ * lives.
+ *
+ * Listing a folder while that happens may show neither record, or one that is
+ * gone when it is read. The lease's name, which stays, then still shows the
+ * session, and its record is looked for again.
  *
  * Beginning, in this order: lease, record (others now see us), traces of the
  * dead removed, condemned and damaged read, and for a writer the packs.
@@ -177,6 +181,11 @@ int session_check(struct session *s)
 
 /* --- listing --- */
 
+/* The record of a living session is looked for so often, this far apart: it
+ * is gone only while the next one takes its place. */
+#define LOOKS 100
+#define LOOK_AGAIN_NS 1000000L
+
 struct seen {
 	char id[2 * SESSION_ID_SIZE + 1];
 	bool recorded;		/* false: only the lease was seen */
@@ -253,27 +262,57 @@ static int load_record(struct repository *r, const struct seen *seen,
 	return e < 0 ? e : session_record_from_json(record, json, json_len);
 }
 
+static int see(struct repository *r, struct seen_list *l)
+{
+	int e = store_list(r->store, "sessions/", note_record, l);
+	return e < 0 ? e : lease_list(r->store, note_lease, l);
+}
+
+static int see_again(struct repository *r, struct seen *one)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_AGAIN_NS };
+	struct seen_list l = { 0 };
+	nanosleep(&pause, NULL);
+	int e = see(r, &l);
+	one->recorded = false;
+	for (size_t i = 0; e == 0 && i < l.count; i++)
+		if (strcmp(l.items[i].id, one->id) == 0)
+			*one = l.items[i];
+	free(l.items);
+	return e;
+}
+
+static int visit(struct repository *r, struct seen *one, session_fn *fn,
+		void *ctx)
+{
+	struct session_record record = { .kind = SESSION_READ };
+	int loaded = -ENOENT;
+	bool alive = true, died_early = false;
+	for (int i = 0; alive && loaded == -ENOENT && i < LOOKS; i++) {
+		int e = i == 0 ? 0 : see_again(r, one);
+		if (e < 0)
+			return e;
+		/* What can't be told counts as alive. */
+		alive = lease_alive(r->store, one->id) != 0;
+		if (one->recorded)
+			loaded = load_record(r, one, &record);
+		/* The lease of one that died before it had a record. */
+		died_early = i == 0 && !one->recorded && !alive;
+	}
+	if (loaded == -ENOENT && !alive && !died_early)
+		return 0; /* ended meanwhile */
+	int e = fn(ctx, one->id, alive, loaded == 0 ? &record : NULL);
+	if (loaded == 0)
+		session_record_clear(&record);
+	return e;
+}
+
 int session_list(struct repository *r, session_fn *fn, void *ctx)
 {
 	struct seen_list l = { 0 };
-	int e = store_list(r->store, "sessions/", note_record, &l);
-	if (e == 0)
-		e = lease_list(r->store, note_lease, &l);
-	for (size_t i = 0; e == 0 && i < l.count; i++) {
-		struct session_record record = { .kind = SESSION_READ };
-		/* What can't be told counts as alive. */
-		bool alive = lease_alive(r->store, l.items[i].id) != 0;
-		int loaded = l.items[i].recorded
-				? load_record(r, &l.items[i], &record)
-				: -ENOENT;
-		/* A lease alone is one that begins or ends, or one that died
-		 * then. */
-		if (loaded != -ENOENT || (!l.items[i].recorded && !alive))
-			e = fn(ctx, l.items[i].id, alive,
-					loaded == 0 ? &record : NULL);
-		if (loaded == 0)
-			session_record_clear(&record);
-	}
+	int e = see(r, &l);
+	for (size_t i = 0; e == 0 && i < l.count; i++)
+		e = visit(r, &l.items[i], fn, ctx);
 	free(l.items);
 	return e;
 }
