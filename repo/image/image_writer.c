@@ -26,6 +26,8 @@
 
 /* Read and scanned at once: stays in the second-level cache. */
 #define READ_SIZE (256u << 10)
+/* Waited for at once under a bandwidth limit: an interruption is seen then. */
+#define WAIT_SIZE (4u << 10)
 
 struct job {
 	const struct image_source *source;
@@ -136,6 +138,22 @@ static void fill_hole(struct span_work *s, uint32_t from, uint32_t to)
 		memset(s->w->span + last, 0, to - last);
 }
 
+static bool cancelled(const struct job *job)
+{
+	return job->cancel && *job->cancel;
+}
+
+/* Until BYTES may be read. 0 or -ECANCELED. */
+static int wait_for_turn(const struct worker *w, const struct job *job,
+		uint32_t bytes)
+{
+	struct throttle *t = w->writer->throttle;
+	for (uint32_t done = 0; t && done < bytes && !cancelled(job);
+			done += WAIT_SIZE)
+		throttle_wait(t, min_u64(WAIT_SIZE, bytes - done));
+	return cancelled(job) ? fail(-ECANCELED, "interrupted") : 0;
+}
+
 static int read_data(struct span_work *s, uint32_t from, uint32_t to)
 {
 	struct job *job = s->job;
@@ -143,10 +161,10 @@ static int read_data(struct span_work *s, uint32_t from, uint32_t to)
 	uint64_t base = s->span * SPAN_SIZE;
 	while (from < to) {
 		uint32_t n = (uint32_t)min_u64(READ_SIZE, to - from);
-		if (job->cancel && *job->cancel)
-			return fail(-ECANCELED, "interrupted");
-		throttle_wait(s->w->writer->throttle, n);
-		int r = source->read(source->ctx, s->w->number,
+		int r = wait_for_turn(s->w, job, n);
+		if (r < 0)
+			return r;
+		r = source->read(source->ctx, s->w->number,
 				s->w->span + from, n, base + from);
 		if (r < 0)
 			return r;
@@ -321,6 +339,8 @@ static int skip_holes(struct worker *w, struct job *job)
 	bool hole = false;
 	int r = source->extent(source->ctx, w->number, at, job->size, &hole,
 			&end);
+	if (r == 0 && (end <= at || end > job->size))
+		r = fail(-EIO, "the source's map of holes makes no sense");
 	if (r < 0 || !hole)
 		return r;
 	uint64_t skipped = end >= job->size ? job->spans - job->next_span
@@ -341,7 +361,7 @@ static int take_span(struct worker *w, struct job *job, struct span_work *s)
 	LOCK_SCOPE(&job->mutex);
 	if (job->error.err != 0)
 		return 0;
-	if (job->cancel && *job->cancel)
+	if (cancelled(job))
 		return fail(-ECANCELED, "interrupted");
 	if (job->next_span < job->spans && job->source->extent != NULL) {
 		int r = skip_holes(w, job);
@@ -366,9 +386,9 @@ static int take_streamed(struct worker *w, struct job *job, struct span_work *s)
 	uint32_t len = 0;
 	while (len < SPAN_SIZE && !job->ended) {
 		uint32_t n = (uint32_t)min_u64(READ_SIZE, SPAN_SIZE - len);
-		if (job->cancel && *job->cancel)
-			return fail(-ECANCELED, "interrupted");
-		throttle_wait(w->writer->throttle, n);
+		int r = wait_for_turn(w, job, n);
+		if (r < 0)
+			return r;
 		ssize_t got = source->next(source->ctx, w->span + len, n);
 		if (got < 0)
 			return (int)got;

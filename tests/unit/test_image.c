@@ -448,6 +448,32 @@ static void test_source_error(void **state)
 	free(m.bytes);
 }
 
+/* A hole that ends before it begins, at the second span. */
+static int senseless_extent(void *ctx, unsigned worker, uint64_t offset,
+		uint64_t limit, bool *hole, uint64_t *end)
+{
+	(void)ctx;
+	(void)worker;
+	*hole = offset >= SPAN_SIZE;
+	*end = *hole ? 0 : limit;
+	return 0;
+}
+
+static void test_senseless_map(void **state)
+{
+	struct fixture *f = *state;
+	struct memory m = make_memory(3 * SPAN_SIZE);
+	struct image_source s = { .size = m.size, .read = memory_read,
+		.extent = senseless_extent, .ctx = &m };
+	struct image_counts counts = { .done = 0 };
+	struct tree_root root;
+	uint64_t size;
+	assert_int_equal(image_write(f->writer, &s, NULL, &counts, NULL, &root,
+					 &size),
+			-EIO);
+	free(m.bytes);
+}
+
 static void test_copy(void **state)
 {
 	struct fixture *f = *state;
@@ -490,6 +516,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_huge_sparse, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 				test_source_error, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+				test_senseless_map, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_copy, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
