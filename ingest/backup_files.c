@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "../repo/base/interrupt.h"
 
 #define MODE_DEVICE 0600u
+#define POLL_MS 200
 
 static const char *base_name(const char *path)
 {
@@ -75,18 +77,23 @@ int backup_path(struct backup_snapshot *b, const char *path,
 
 /* --- a stream --- */
 
+/* Called by a worker, while a signal interrupts the main thread: so it looks
+ * up from an idle pipe now and then. */
 static ssize_t next_bytes(void *ctx, void *buf, size_t len)
 {
 	(void)ctx;
-	for (;;) {
-		ssize_t n = read(STDIN_FILENO, buf, len);
+	while (!interrupt_flag) {
+		struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+		int ready = poll(&p, 1, POLL_MS);
+		if (ready == 0)
+			continue;
+		ssize_t n = ready < 0 ? -1 : read(STDIN_FILENO, buf, len);
 		if (n >= 0)
 			return n;
-		if (errno != EINTR)
+		if (errno != EINTR && errno != EAGAIN)
 			return fail_errno(-errno, "reading standard input");
-		if (interrupt_flag)
-			return fail(-ECANCELED, "interrupted");
 	}
+	return fail(-ECANCELED, "interrupted");
 }
 
 static int backup_stdin(struct backup_snapshot *b, const char *stdin_name)
