@@ -169,6 +169,8 @@ static int note_damaged_leaf(void *ctx, uint64_t offset,
 {
 	struct backup_run *run = ctx;
 	(void)offset;
+	if (interrupt_flag) /* reading it will find that out as well */
+		return 1;
 	for (uint32_t i = 0; i < leaf->count; i++)
 		if (!leaf->entries[i].hole
 				&& !image_reader_chunk_stored(run->reader,
@@ -326,6 +328,20 @@ static void finish_snapshot(struct backup_snapshot *b)
 	s->stored_bytes = st.stored_bytes - b->before.stored_bytes;
 }
 
+/* Takes the snapshot back because of ERR. */
+static int withdraw(struct backup_snapshot *b, int err)
+{
+	struct error_copy why;
+	error_save(&why, err);
+	int e = snapshot_forget(b->run->repo, b->snap);
+	error_load(&why);
+	if (e < 0 && e != -ENOENT)
+		return fail_within(err, "snapshot %s may lack data and could not "
+				"be removed; use 'amberfs forget'",
+				b->snap->object + strlen("snapshots/"));
+	return err;
+}
+
 int backup_snapshot_commit(struct backup_snapshot *b)
 {
 	struct backup_run *run = b->run;
@@ -343,9 +359,7 @@ int backup_snapshot_commit(struct backup_snapshot *b)
 	if (e < 0)
 		return e;
 	e = session_check(run->session);
-	if (e < 0)
-		snapshot_forget(run->repo, b->snap);
-	return e;
+	return e < 0 ? withdraw(b, e) : 0;
 }
 
 static json_t *report_row(const struct backup_snapshot *b, const char *source,

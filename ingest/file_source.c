@@ -84,13 +84,15 @@ bool file_identity_equal(const struct file_identity *a,
 }
 
 /* Opens and, for a regular file, fsyncs: only then do its times tell of every
- * write through a mapping. */
-static int open_settled(const char *path, struct stat *st)
+ * write through a mapping. *AT_NS is a time before the look: however long this
+ * process is stopped, no young change seems old. */
+static int open_settled(const char *path, struct stat *st, int64_t *at_ns)
 {
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK
 					| O_NOCTTY);
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", path);
+	*at_ns = now_ns();
 	if (fstat(fd, st) < 0)
 		return fail_errno(-errno, "looking at %s", path);
 	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
@@ -104,10 +106,11 @@ static int open_settled(const char *path, struct stat *st)
 int file_identity_of(const char *path, struct file_identity *out)
 {
 	struct stat st;
-	CLEANUP_FD int fd = open_settled(path, &st);
+	int64_t at_ns;
+	CLEANUP_FD int fd = open_settled(path, &st, &at_ns);
 	if (fd < 0)
 		return fd;
-	identity_from_stat(&st, now_ns(), out);
+	identity_from_stat(&st, at_ns, out);
 	return 0;
 }
 
@@ -145,10 +148,8 @@ int file_source_open(struct file_source **out, const char *path,
 	s->windows = calloc(workers, sizeof(*s->windows));
 	int r = s->path && s->windows ? 0
 				      : fail_errno(-ENOMEM, "opening %s", path);
-	if (r == 0) {
-		r = s->fd = open_settled(path, &s->st);
-		s->opened_ns = now_ns();
-	}
+	if (r == 0)
+		r = s->fd = open_settled(path, &s->st, &s->opened_ns);
 	if (r >= 0)
 		r = set_size(s);
 	if (r < 0) {
