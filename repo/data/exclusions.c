@@ -9,6 +9,7 @@
  */
 #include "exclusions.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,10 +199,13 @@ void exclusions_add_damaged(struct exclusions *x, const struct pack_id *pack,
 			frame, pack_hex, (long long)time(NULL));
 	CLEANUP_FREE uint8_t *object = NULL;
 	size_t object_len;
+	struct error_copy reader;
+	error_save(&reader, -EBADMSG);
 	/* Best effort: the reader gets its error whether or not the record
 	 * could be written, and the next one finds the damage again. */
 	if (envelope_seal(x->seal, x->repo_id, ENVELOPE_DAMAGED, name, text,
 			    (size_t)len, &object, &object_len)
 			== 0)
 		store_put(x->store, name, object, object_len, false);
+	error_load(&reader); /* the damage is what the caller has to tell */
 }
