@@ -36,6 +36,10 @@
 #define UNSEALED_MAX 2
 /* Chunks in sealed packs that the index gets in one go. */
 #define INDEX_BATCH (128u << 10)
+/* Chunks that are remembered while the index can't be given them, some 100
+ * bytes each. Beyond that the oldest are forgotten: found again, they are
+ * stored twice. */
+#define UNINDEXED_MAX (4u << 20)
 
 /* A pack being written. */
 struct open_pack {
@@ -71,6 +75,7 @@ struct chunk_sink {
 	struct index_pack *unindexed;
 	size_t unindexed_count, unindexed_room;
 	uint64_t unindexed_chunks;
+	uint64_t feed_at;		/* of those, so many: time to feed */
 	struct id **unindexed_ids;	/* beside unindexed: their full ids */
 	struct chunk_sink_stats stats;
 	struct error_copy index_error;	/* .err != 0: the index lags */
@@ -312,6 +317,8 @@ static int note_unindexed(struct chunk_sink *s, const struct trailer *t)
 
 static void forget_unindexed(struct chunk_sink *s, size_t count, bool from_fresh)
 {
+	if (count == 0)
+		return;
 	for (size_t i = 0; i < count; i++) {
 		struct index_pack *k = &s->unindexed[i];
 		for (uint32_t c = 0; from_fresh && c < k->count; c++)
@@ -346,6 +353,11 @@ static void feed_index(struct chunk_sink *s)
 	error_save(&s->index_error, r);
 	if (r == 0)
 		forget_unindexed(s, count, true);
+	while (s->unindexed_chunks > UNINDEXED_MAX)
+		forget_unindexed(s, 1, true);
+	/* An index that can't be had (its lock is waited for) must not be asked
+	 * at every pack. */
+	s->feed_at = s->unindexed_chunks + INDEX_BATCH;
 }
 
 /* Trailer, fsync, name: after this the pack is durable. */
@@ -393,7 +405,7 @@ static void *sealer_main(void *arg)
 				stick(s, r);
 		}
 		open_pack_free(k);
-		if (r == 0 && s->unindexed_chunks >= INDEX_BATCH)
+		if (r == 0 && s->unindexed_chunks >= s->feed_at)
 			feed_index(s);
 		s->unsealed--;
 		pthread_cond_broadcast(&s->changed);
@@ -418,6 +430,7 @@ int chunk_sink_new(struct chunk_sink **out, struct store *store,
 	s->index = index;
 	s->zstd_level = zstd_level;
 	s->queue_end = &s->queue;
+	s->feed_at = INDEX_BATCH;
 	pthread_mutex_init(&s->mutex, NULL);
 	pthread_cond_init(&s->changed, NULL);
 	s->fresh = id_set_new();
@@ -495,7 +508,7 @@ int chunk_sink_barrier(struct chunk_sink *s, bool last)
 	/* 2 tree packs durable */
 	if (r == 0)
 		r = seal_all(s, PACK_TREE);
-	if (r == 0 && (last || s->unindexed_chunks >= INDEX_BATCH))
+	if (r == 0 && (last || s->unindexed_chunks >= s->feed_at))
 		feed_index(s);
 	return r;
 }
