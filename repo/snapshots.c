@@ -248,12 +248,19 @@ static int find_by_name(struct repository *r, const struct spec *s,
 	return e;
 }
 
+/* One that is damaged must not keep the others from being found. */
+static void pass_over(void *ctx, const char *object, int err)
+{
+	(void)ctx;
+	report_warning("%s: %s", object, error_text(err));
+}
+
 static int find_by_id(struct repository *r, const char *prefix, size_t len,
 		struct snapshot **out)
 {
 	struct snapshot_list all;
 	size_t found = SIZE_MAX;
-	int e = snapshot_list_load(r, NULL, &all, NULL, NULL);
+	int e = snapshot_list_load(r, NULL, &all, pass_over, NULL);
 	for (size_t i = 0; e == 0 && i < all.count; i++) {
 		char hex[2 * ID_SIZE + 1];
 		hex_encode(hex, all.items[i]->id.b, ID_SIZE);
@@ -393,8 +400,10 @@ int snapshot_forget(struct repository *r, const struct snapshot *snap)
 {
 	int e = store_delete(r->store, snap->object);
 	struct snapshot *left = NULL;
-	/* What this machine forgot by itself is no rollback. */
-	if (e == 0 && load_newest(r, snap->source, &left) == 0) {
+	/* What this machine forgot by itself is no rollback. Forgetting an older
+	 * one says nothing about the newest that was seen. */
+	if (e == 0 && snap->sequence >= high_water_get(r, snap->source)
+			&& load_newest(r, snap->source, &left) == 0) {
 		high_water_set(r, snap->source, left ? left->sequence : 0);
 		snapshot_free(left);
 	}
