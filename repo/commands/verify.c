@@ -163,10 +163,15 @@ static int check_with_key(struct verify *v, const char *snapshot,
 
 static int check_without_key(struct verify *v, const char *path)
 {
+	uint64_t size;
 	int e = store_open_local(&v->store, path);
-	if (e == 0)
-		e = verify_packs(v);
-	return e;
+	if (e < 0)
+		return e;
+	e = store_size(v->store, CONFIG_NAME, &size);
+	if (e == -ENOENT)
+		return fail(e, "%s is not an amberfs repository (it has no config)",
+				store_path(v->store));
+	return e < 0 ? e : verify_packs(v);
 }
 
 static int run(struct verify *v, const char *path, const char *snapshot,

@@ -41,6 +41,7 @@ static void report_run(struct tree_check *c)
 			c->snap->object + strlen("snapshots/"), c->file->name,
 			c->bad_from, c->bad_to - 1, c->bad_text);
 	c->bad_to = 0;
+	c->bad_text[0] = '\0';
 }
 
 static int note_bad(void *ctx, uint64_t offset, uint64_t len, int err)
