@@ -31,11 +31,6 @@ struct handle {
 	struct handle *next, **at;
 };
 
-static struct handle *handle_of(const struct fuse_file_info *fi)
-{
-	return (struct handle *)(uintptr_t)fi->fh;
-}
-
 /* --- opening --- */
 
 static void handle_free(struct filesystem *fs, struct handle *h)
@@ -127,7 +122,7 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_failure(req, r, "opening a file");
 		return;
 	}
-	fi->fh = (uintptr_t)h;
+	set_opened(fi, h);
 	fi->keep_cache = 1;
 	fi->noflush = 1;
 	if (fuse_reply_open(req, fi) != 0) {
@@ -141,8 +136,9 @@ void operation_release(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		struct fuse_file_info *fi)
 {
 	struct filesystem *fs = filesystem_of(req);
-	handle_unlink(fs, handle_of(fi));
-	handle_free(fs, handle_of(fi));
+	struct handle *h = opened(fi);
+	handle_unlink(fs, h);
+	handle_free(fs, h);
 	fuse_reply_err(req, 0);
 }
 
@@ -209,13 +205,14 @@ static void reply_text(fuse_req_t req, const struct handle *h, size_t size,
 {
 	size_t at = min_u64((uint64_t)off, h->text_len);
 	size_t len = min_u64(size, h->text_len - at);
-	CLEANUP_FREE char *copy = malloc(len + 1);
+	char *copy = malloc(len + 1);
 	if (copy == NULL) {
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
 	memcpy(copy, h->text + at, len);
 	fuse_reply_buf(req, copy, len);
+	free(copy);
 }
 
 /* Before the read itself, so that the threads that decode ahead start while
@@ -229,7 +226,7 @@ static void note_read(struct handle *h, size_t size, off_t off)
 void operation_read(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		size_t size, off_t off, struct fuse_file_info *fi)
 {
-	struct handle *h = handle_of(fi);
+	struct handle *h = opened(fi);
 	if (h->image == NULL) {
 		reply_text(req, h, size, off);
 		return;
@@ -251,7 +248,7 @@ static off_t text_seek(const struct handle *h, off_t off, int whence)
 void operation_lseek(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		off_t off, int whence, struct fuse_file_info *fi)
 {
-	struct handle *h = handle_of(fi);
+	struct handle *h = opened(fi);
 	if (whence != SEEK_DATA && whence != SEEK_HOLE) {
 		fuse_reply_err(req, EINVAL);
 		return;

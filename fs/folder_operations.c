@@ -5,15 +5,10 @@
  */
 #include "operations_internal.h"
 
-#include "../repo/base/cleanup.h"
+#include <stdlib.h>
 
 #define DOT_NAMES 2		/* "." and ".." come first */
 #define UNKNOWN_INODE 0xffffffffu	/* a number that readers distrust */
-
-static struct tree_names *names_of(const struct fuse_file_info *fi)
-{
-	return (struct tree_names *)(uintptr_t)fi->fh;
-}
 
 void operation_opendir(fuse_req_t req, fuse_ino_t ino,
 		struct fuse_file_info *fi)
@@ -28,7 +23,7 @@ void operation_opendir(fuse_req_t req, fuse_ino_t ino,
 		reply_failure(req, r, NULL);
 		return;
 	}
-	fi->fh = (uintptr_t)names;
+	set_opened(fi, names);
 	if (a.kind == TREE_SNAPSHOT) {
 		fi->cache_readdir = 1;
 		fi->keep_cache = 1;
@@ -41,7 +36,7 @@ void operation_releasedir(fuse_req_t req,
 		fuse_ino_t ino __attribute__((unused)),
 		struct fuse_file_info *fi)
 {
-	tree_names_free(names_of(fi));
+	tree_names_free(opened(fi));
 	fuse_reply_err(req, 0);
 }
 
@@ -77,7 +72,7 @@ static void reply_names(fuse_req_t req, const struct tree_names *n, size_t size,
 		off_t off, bool plus)
 {
 	struct filesystem *fs = filesystem_of(req);
-	CLEANUP_FREE char *buf = malloc(size);
+	char *buf = malloc(size);
 	size_t used = 0;
 	if (buf == NULL) {
 		fuse_reply_err(req, ENOMEM);
@@ -99,17 +94,18 @@ static void reply_names(fuse_req_t req, const struct tree_names *n, size_t size,
 		used += need;
 	}
 	fuse_reply_buf(req, buf, used);
+	free(buf);
 }
 
 void operation_readdir(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		size_t size, off_t off, struct fuse_file_info *fi)
 {
-	reply_names(req, names_of(fi), size, off, false);
+	reply_names(req, opened(fi), size, off, false);
 }
 
 void operation_readdirplus(fuse_req_t req,
 		fuse_ino_t ino __attribute__((unused)), size_t size, off_t off,
 		struct fuse_file_info *fi)
 {
-	reply_names(req, names_of(fi), size, off, true);
+	reply_names(req, opened(fi), size, off, true);
 }

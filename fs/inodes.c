@@ -29,7 +29,7 @@ int inodes_reserve(struct inodes *t, size_t more)
 		want *= 2;
 	if (want == t->bucket_count)
 		return 0;
-	struct inodes bigger = { calloc(want, sizeof(*bigger.buckets)), want,
+	struct inodes bigger = { calloc(want, sizeof(struct inode *)), want,
 		t->count };
 	if (bigger.buckets == NULL)
 		return -ENOMEM;

@@ -15,6 +15,25 @@ static inline struct filesystem *filesystem_of(fuse_req_t req)
 	return fuse_req_userdata(req);
 }
 
+/* The kernel keeps a number for each open file or folder; ours is a pointer. */
+union open_number {
+	uint64_t number;
+	void *pointer;
+};
+
+static inline void set_opened(struct fuse_file_info *fi, void *what)
+{
+	union open_number n = { .number = 0 };
+	n.pointer = what;
+	fi->fh = n.number;
+}
+
+static inline void *opened(const struct fuse_file_info *fi)
+{
+	union open_number n = { .number = fi->fh };
+	return n.pointer;
+}
+
 /* --- operations.c --- */
 
 /* The answer to a failure, which is logged if it means damage. DOING may be

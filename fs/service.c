@@ -93,7 +93,7 @@ static int open_filesystem(struct service *s, const char *path)
 
 /* --- the kernel's side --- */
 
-/* "fsname=PATH" with what separates options escaped. */
+/* "fsname=PATH" with what separates options escaped; to be freed. */
 static char *fsname_option(const char *path)
 {
 	static const char key[] = "fsname=";
@@ -118,17 +118,25 @@ static int add_option(struct fuse_args *args, const char *option)
 	return 0;
 }
 
+static int add_fsname(struct fuse_args *args, const char *path)
+{
+	char *option = fsname_option(path);
+	if (option == NULL)
+		return fail_errno(-ENOMEM, "mounting");
+	int r = add_option(args, option);
+	free(option);
+	return r;
+}
+
 static int fill_arguments(const struct service *s, struct fuse_args *args)
 {
 	const struct mount_options *o = s->options;
-	CLEANUP_FREE char *fsname =
-			fsname_option(store_path(s->fs.repo->store));
-	if (fsname == NULL || fuse_opt_add_arg(args, "amberfs") != 0)
+	if (fuse_opt_add_arg(args, "amberfs") != 0)
 		return fail_errno(-ENOMEM, "mounting");
 	int r = add_option(args, "ro,nosuid,nodev,default_permissions,"
 			"subtype=amberfs");
 	if (r == 0)
-		r = add_option(args, fsname);
+		r = add_fsname(args, store_path(s->fs.repo->store));
 	if (r == 0 && o->noexec)
 		r = add_option(args, "noexec");
 	if (r == 0 && o->allow_other)

@@ -76,9 +76,9 @@ ssize_t tags_get(const struct tree_held *h, const char *name,
 		if (text == NULL)
 			break;
 		size_t len = strlen(text);
-		if (len > TAG_VALUE_MAX)
+		if (len >= TAG_VALUE_MAX)
 			return -E2BIG;
-		memcpy(out, text, len);
+		memcpy(out, text, len + 1);
 		return (ssize_t)len;
 	}
 	return -ENODATA;

@@ -10,7 +10,7 @@
 
 #define TAG_VALUE_MAX 16384
 
-/* Writes the value (not NUL-ended) to OUT. Its length, -ENODATA, -E2BIG. */
+/* Writes the value to OUT. Its length (without the NUL), -ENODATA, -E2BIG. */
 ssize_t tags_get(const struct tree_held *h, const char *name,
 		char out[TAG_VALUE_MAX]);
 

@@ -153,8 +153,8 @@ static int load_marked(struct tree *t, const char *object,
 		if (r != 0)
 			return r;
 	}
-	return fail(-EIO, "%s changes all the time; snapshots never should",
-			object);
+	fail(-EIO, "%s changes all the time; snapshots never should", object);
+	return -EIO;
 }
 
 static int compare_places(const void *a, const void *b, void *ctx)
@@ -186,12 +186,14 @@ static char *record_text(const struct snapshot *record)
 static int derive(struct tree_entry *e, const struct snapshot *record)
 {
 	uint32_t count = record->file_count;
-	CLEANUP_FREE char *text = record_text(record);
+	char *text = record_text(record);
 	e->inodes = calloc((size_t)count + 2, sizeof(*e->inodes));
 	e->by_name = calloc((size_t)count + 1, sizeof(*e->by_name));
-	if (text == NULL || e->inodes == NULL || e->by_name == NULL)
+	e->record_size = text == NULL ? 0 : strlen(text);
+	free(text);
+	/* A record is never empty. */
+	if (e->record_size == 0 || e->inodes == NULL || e->by_name == NULL)
 		return fail_errno(-ENOMEM, "reading %s", e->object);
-	e->record_size = strlen(text);
 	for (uint32_t i = 0; i < count; i++)
 		e->by_name[i] = i;
 	qsort_r(e->by_name, count, sizeof(*e->by_name), compare_places,

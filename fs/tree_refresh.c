@@ -135,8 +135,8 @@ static int build(struct tree *t, const struct found_list *found,
 	const struct tree_listing *old = &t->names;
 	size_t at = 0;
 	/* One more, because nothing is not asked for. */
-	l->entries = calloc(found->count + 1, sizeof(*l->entries));
-	l->sources = calloc(found->count + 1, sizeof(*l->sources));
+	l->entries = calloc(found->count + 1, sizeof(struct tree_entry *));
+	l->sources = calloc(found->count + 1, sizeof(struct tree_source *));
 	if (l->entries == NULL || l->sources == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < found->count; i++) {
@@ -192,46 +192,59 @@ static void changes_add(struct changes *c, uint64_t parent, const char *name)
 		c->items[c->count++] = (struct change){ parent, copy };
 }
 
+static int entry_order(const struct tree_entry *x, const struct tree_entry *y)
+{
+	int c = strcmp(x->source->component, y->source->component);
+	return c != 0 ? c : strcmp(x->time_text, y->time_text);
+}
+
+static void tell_entry(struct changes *c, const struct tree_entry *e)
+{
+	changes_add(c, e->source->folder.inode.number, e->time_text);
+}
+
 static void compare_entries(struct changes *c, const struct tree_listing *a,
 		const struct tree_listing *b)
 {
 	size_t i = 0, j = 0;
-	while (i < a->entry_count || j < b->entry_count) {
-		const struct tree_entry *x =
-				i < a->entry_count ? a->entries[i] : NULL;
-		const struct tree_entry *y =
-				j < b->entry_count ? b->entries[j] : NULL;
-		int d = x == NULL ? 1 : y == NULL ? -1
-				: strcmp(x->source->component,
-						  y->source->component);
-		if (d == 0)
-			d = strcmp(x->time_text, y->time_text);
-		const struct tree_entry *e = d <= 0 ? x : y;
-		if (d != 0)
-			changes_add(c, e->source->folder.inode.number,
-					e->time_text);
+	while (i < a->entry_count && j < b->entry_count) {
+		int d = entry_order(a->entries[i], b->entries[j]);
+		if (d < 0)
+			tell_entry(c, a->entries[i]);
+		else if (d > 0)
+			tell_entry(c, b->entries[j]);
 		i += d <= 0;
 		j += d >= 0;
 	}
+	while (i < a->entry_count)
+		tell_entry(c, a->entries[i++]);
+	while (j < b->entry_count)
+		tell_entry(c, b->entries[j++]);
+}
+
+static void tell_source(struct changes *c, const struct tree_source *s)
+{
+	changes_add(c, INODE_ROOT, s->component);
 }
 
 static void compare_sources(struct changes *c, const struct tree_listing *a,
 		const struct tree_listing *b)
 {
 	size_t i = 0, j = 0;
-	while (i < a->source_count || j < b->source_count) {
-		int d = i == a->source_count ? 1
-			: j == b->source_count
-				? -1
-				: strcmp(a->sources[i]->component,
-						  b->sources[j]->component);
-		if (d != 0)
-			changes_add(c, INODE_ROOT,
-					d < 0 ? a->sources[i]->component
-					      : b->sources[j]->component);
+	while (i < a->source_count && j < b->source_count) {
+		int d = strcmp(a->sources[i]->component,
+				b->sources[j]->component);
+		if (d < 0)
+			tell_source(c, a->sources[i]);
+		else if (d > 0)
+			tell_source(c, b->sources[j]);
 		i += d <= 0;
 		j += d >= 0;
 	}
+	while (i < a->source_count)
+		tell_source(c, a->sources[i++]);
+	while (j < b->source_count)
+		tell_source(c, b->sources[j++]);
 }
 
 /* Before the old listing goes. */
