@@ -95,6 +95,7 @@ cleanup() {
   exit "$status"
 }
 trap cleanup EXIT
+trap 'echo "FAIL: $0, line $LINENO: $BASH_COMMAND" >&2' ERR
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 

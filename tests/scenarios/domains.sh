@@ -65,8 +65,13 @@ qemu-img create -q -f qcow2 -F raw -b base.raw mid.qcow2
 qemu-img create -q -f qcow2 -F qcow2 -b mid.qcow2 "./$hard"
 qemu-img create -q -f raw part.raw 16M
 qemu-img create -q -f vmdk -o subformat=twoGbMaxExtentSparse split.vmdk 32M
-qemu-img create -q -f qcow2 --object secret,id=k,data=x \
-  -o encrypt.format=luks,encrypt.key-secret=k,encrypt.iter-time=10 enc.qcow2 8M
+# It measures the machine's speed, which a busy one may deny it.
+luks_image() {
+  qemu-img create -q -f qcow2 --object secret,id=k,data=x \
+    -o encrypt.format=luks,encrypt.key-secret=k,encrypt.iter-time=10 \
+    enc.qcow2 8M 2>/dev/null
+}
+wait_for 30 luks_image || die "no LUKS image"
 # A raw disk into which its guest wrote a header.
 qemu-img create -q -f qcow2 -F raw -b /etc/passwd evil.raw 1M
 ln -s base.raw link.raw

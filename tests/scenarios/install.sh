@@ -46,7 +46,7 @@ fi
 for command in init list show restore verify forget index backup domains mount; do
   amberfs "$command" --help | grep -o -- '--[a-z][a-z-]*' | sort -u |
     while read -r option; do
-      grep -qF -- "$(sed 's/-/\\-/g' <<<"$option")" \
+      grep -qF -- "${option//-/\\-}" \
         "$SOURCE_TREE/repo/commands/amberfs.1" ||
         die "amberfs.1 does not name $option of $command"
     done
