@@ -23,6 +23,8 @@
 
 #define SECRET_MAX 4096u
 #define KEY_FILE_BYTES 32u
+#define CTRL_C 3
+#define CTRL_D 4
 
 extern char **environ;
 
@@ -146,8 +148,21 @@ static int from_command(struct secret *s, const char *command)
 	return r < 0 ? r : not_empty(s, "the passphrase command's output");
 }
 
-/* One line from the terminal without echo. The terminal is put back also when
- * a signal ends the read. */
+/* What a key typed at the prompt does. 1: the line is done. */
+static int take_key(struct secret *s, char c)
+{
+	if (c == '\n' || c == CTRL_D)
+		return 1;
+	if (c == CTRL_C)
+		return fail(-ECANCELED, "interrupted");
+	if (s->len == SECRET_MAX)
+		return fail(-EINVAL, "the passphrase is too long");
+	s->bytes[s->len++] = c;
+	return 0;
+}
+
+/* One line from the terminal without echo. Its signals are off meanwhile and
+ * Ctrl-C is read as a key, so that the terminal is always put back. */
 static int prompt_line(struct secret *s, int tty, const char *prompt)
 {
 	struct termios old, quiet;
@@ -156,21 +171,20 @@ static int prompt_line(struct secret *s, int tty, const char *prompt)
 	s->len = 0;
 	if (echo_off) {
 		quiet = old;
-		quiet.c_lflag &= ~(tcflag_t)ECHO;
+		quiet.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
 		tcsetattr(tty, TCSAFLUSH, &quiet);
 	}
 	/* Now: what is typed before is flushed. */
 	dprintf(tty, "%s", prompt);
-	for (char c; r == 0;) {
+	while (r == 0) {
+		char c;
 		ssize_t n = read(tty, &c, 1);
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n < 0)
 			r = fail_errno(-errno, "reading the passphrase");
-		else if (n == 0 || c == '\n')
-			break;
-		else if (s->len == SECRET_MAX)
-			r = fail(-EINVAL, "the passphrase is too long");
 		else
-			s->bytes[s->len++] = c;
+			r = n == 0 ? 1 : take_key(s, c);
 	}
 	if (echo_off)
 		tcsetattr(tty, TCSAFLUSH, &old);

@@ -410,6 +410,8 @@ int session_begin(struct session **out, struct repository *r,
 		e = packs_load_exclusions(r->packs);
 	if (e == 0 && (kind == SESSION_BACKUP || kind == SESSION_PRUNE))
 		e = index_reconcile(r->index);
+	if (e == -EAGAIN) /* a stale index costs duplicates, no more */
+		e = 0;
 	if (e < 0) {
 		session_end(s);
 		return e;
