@@ -47,7 +47,13 @@ static int open_repository(struct service *s, const char *path)
 	struct repository_options *o = &s->options->repository;
 	o->chunks_max = CHUNKS_IN_MEMORY;
 	int r = repository_open(&s->fs.repo, path, o);
-	return r != 0 ? r : repository_attach(s->fs.repo, o);
+	if (r != 0)
+		return r;
+	/* A mount lives long: its keys must not come to the swap. */
+	int locked = seal_lock(s->fs.repo->seal);
+	if (locked < 0)
+		report_warning("%s", error_text(locked));
+	return repository_attach(s->fs.repo, o);
 }
 
 static int register_mount(struct service *s)
