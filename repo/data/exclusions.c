@@ -185,6 +185,12 @@ static bool remember_damaged(struct exclusions *x, const struct excluded *e)
 	return true;
 }
 
+void exclusions_add_missing(struct exclusions *x)
+{
+	static const struct pack_id none;
+	exclusions_add_damaged(x, &none, TRAILER_AD);
+}
+
 void exclusions_add_damaged(struct exclusions *x, const struct pack_id *pack,
 		uint32_t frame)
 {

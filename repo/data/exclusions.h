@@ -30,4 +30,9 @@ bool exclusions_any_damaged(struct exclusions *x);
 void exclusions_add_damaged(struct exclusions *x, const struct pack_id *pack,
 		uint32_t frame);
 
+/* The same for a chunk that is in no pack any more: recorded under the pack id
+ * of zeros, as nobody knows which pack is lost. From then on writers check of
+ * all that they take over unread whether it is stored. */
+void exclusions_add_missing(struct exclusions *x);
+
 #endif

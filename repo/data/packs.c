@@ -587,9 +587,12 @@ int packs_locate(struct packs *p, enum pack_kind kind, const struct id *id,
 		return r < 0 ? r : 0;
 	char hex[2 * ID_SIZE + 1];
 	hex_encode(hex, id->b, ID_SIZE);
-	return fail(-ENOENT, "%s %.16s… is in no %spack of the repository",
+	r = fail(-ENOENT, "%s %.16s… is in no %spack of the repository",
 			kind == PACK_TREE ? "tree node" : "chunk", hex,
 			tried && tried->count ? "other " : "");
+	if (tried == NULL || tried->count == 0)
+		exclusions_add_missing(p->exclusions);
+	return r;
 }
 
 int packs_read_frame(struct packs *p, const struct pack *pack, uint32_t frame,

@@ -222,11 +222,11 @@ static void end_proof(struct span_work *s, uint8_t out[PROOF_SIZE])
 }
 
 /* False if a chunk of LEAF is missing, condemned or damaged as far as writers
- * know: then it must be stored anew. */
+ * know: then it must be stored anew. The span's bytes are at hand and the
+ * trailers near, so this is asked each time: a pack that was lost is healed
+ * though nobody has noticed the loss. */
 static bool leaf_is_whole(struct image_writer *w, const struct leaf *leaf)
 {
-	if (!image_reader_any_damaged(w->reader))
-		return true;
 	for (uint32_t k = 0; k < leaf->count; k++)
 		if (!leaf->entries[k].hole
 				&& !image_reader_chunk_stored(w->reader,
