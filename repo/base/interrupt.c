@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "interrupt.h"
 
+#include <assert.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
-volatile sig_atomic_t interrupt_flag;
+static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal handler may set it");
+
+_Atomic sig_atomic_t interrupt_flag;
 
 static void on_signal(int number)
 {

@@ -9,7 +9,7 @@
 /* Also ignores SIGPIPE: a closed pipe is an error of write(2). */
 void interrupt_setup(void);
 
-/* Non-zero once a signal came. */
-extern volatile sig_atomic_t interrupt_flag;
+/* Non-zero once a signal came. Any thread may look. */
+extern _Atomic sig_atomic_t interrupt_flag;
 
 #endif

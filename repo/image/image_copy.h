@@ -16,7 +16,7 @@ struct image_copy {
 	 * device) they are punched or written as zeros. */
 	bool fresh;
 	unsigned threads;	/* at least 1 */
-	const volatile sig_atomic_t *cancel;
+	const _Atomic sig_atomic_t *cancel;
 	_Atomic uint64_t done;	/* bytes dealt with, holes included */
 	_Atomic uint64_t written;
 };

@@ -33,7 +33,7 @@ struct job {
 	const struct image_source *source;
 	struct image *base;
 	struct image_counts *counts;
-	const volatile sig_atomic_t *cancel;
+	const _Atomic sig_atomic_t *cancel;
 	struct tree_builder *builder;
 	pthread_mutex_t mutex;
 	/* protected by mutex */
@@ -567,7 +567,7 @@ static void run_job(struct image_writer *w, struct job *job)
 
 int image_write(struct image_writer *w, const struct image_source *source,
 		struct image *base, struct image_counts *counts,
-		const volatile sig_atomic_t *cancel, struct tree_root *root,
+		const _Atomic sig_atomic_t *cancel, struct tree_root *root,
 		uint64_t *size)
 {
 	struct job job = { .source = source, .base = base, .counts = counts,

@@ -58,7 +58,7 @@ void image_writer_free(struct image_writer *w); /* NULL allowed */
  */
 int image_write(struct image_writer *w, const struct image_source *source,
 		struct image *base, struct image_counts *counts,
-		const volatile sig_atomic_t *cancel, struct tree_root *root,
+		const _Atomic sig_atomic_t *cancel, struct tree_root *root,
 		uint64_t *size);
 
 /* Ends the workers' open frames: before chunk_sink_barrier. */
