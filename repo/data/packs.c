@@ -18,6 +18,7 @@
 #include "../base/cleanup.h"
 #include "../base/error.h"
 #include "../base/hex.h"
+#include "../base/interrupt.h"
 #include "exclusions.h"
 
 #define NONE UINT32_MAX
@@ -398,6 +399,9 @@ int packs_load_for_index(void *ctx, const struct pack_id *id,
 {
 	struct packs *p = ctx;
 	struct trailer *t;
+	/* Bringing an index up to date may take minutes. */
+	if (interrupt_flag)
+		return fail(-ECANCELED, "interrupted");
 	int r = read_trailer(p, id, &t);
 	if (r < 0)
 		return r;

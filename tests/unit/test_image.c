@@ -6,6 +6,7 @@
 #include "../../repo/base/bytes.h"
 #include "../../repo/base/cleanup.h"
 #include "../../repo/base/error.h"
+#include "../../repo/base/interrupt.h"
 #include "../../repo/data/chunk_sink.h"
 #include "../../repo/image/image_copy.h"
 #include "../../repo/image/image_writer.h"
@@ -474,6 +475,21 @@ static void test_senseless_map(void **state)
 	free(m.bytes);
 }
 
+static void test_interrupted_rebuild(void **state)
+{
+	struct fixture *f = *state;
+	struct memory m = make_memory(100000);
+	struct image_counts counts;
+	struct tree_root root;
+	store(f, &m, false, NULL, &counts, &root);
+	interrupt_flag = 1;
+	assert_int_equal(index_rebuild(f->repo->index), -ECANCELED);
+	interrupt_flag = 0;
+	assert_int_equal(index_rebuild(f->repo->index), 0);
+	check_image(f, &m, &root);
+	free(m.bytes);
+}
+
 static void test_copy(void **state)
 {
 	struct fixture *f = *state;
@@ -518,6 +534,8 @@ int main(void)
 				test_source_error, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 				test_senseless_map, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+				test_interrupted_rebuild, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_copy, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
