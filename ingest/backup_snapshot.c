@@ -263,7 +263,7 @@ static int write_image(struct backup_snapshot *b, const struct backup_file *f,
 	run->same += run->counts.same;
 	run->all_done += run->counts.done;
 	image_close(base);
-	return e;
+	return e == -EFBIG ? fail_within(e, "%s", what) : e;
 }
 
 int backup_snapshot_store(struct backup_snapshot *b,
