@@ -43,7 +43,8 @@ static int64_t now_ns(void)
 static void take_attributes(struct backup_file *f, const struct stat *st)
 {
 	bool device = S_ISBLK(st->st_mode);
-	f->mode = device ? MODE_DEVICE : st->st_mode & 0777;
+	if (f->mode == 0)
+		f->mode = device ? MODE_DEVICE : st->st_mode & 0777;
 	f->mtime_ns = device ? now_ns()
 			     : (int64_t)st->st_mtim.tv_sec * 1000000000
 					       + st->st_mtim.tv_nsec;

@@ -12,8 +12,8 @@ void backup_files(struct backup_run *run, const char *name,
 		const char *const *paths, int count, const char *stdin_name);
 
 /* One file byte for byte into a snapshot under way: unread if unchanged. F's
- * identities are filled in here; its mode and mtime, if F->mtime_ns is
- * INT64_MIN, are the file's. */
+ * identities are filled in here; its mtime, if INT64_MIN, and then its mode,
+ * if 0, are the file's. */
 int backup_path(struct backup_snapshot *b, const char *path,
 		struct backup_file *f);
 

@@ -65,6 +65,7 @@ equal "$(stat -c %s "$T/web/vdb.raw")" $((48 << 20)) "size of vdb"
 same vars.fd "$T/web/nvram.fd"
 found '<name>web</name>' <"$T/web/domain.xml" || die "domain.xml"
 equal "$(stat -c %a "$T/web/domain.xml")" 600 "mode of domain.xml"
+equal "$(stat -c %a "$T/web/vda.raw")" 600 "mode of vda.raw"
 amberfs show --json "$R" web/latest | jq -e '.kind == "domain" and
   (.uuid | length) == 36' >/dev/null || die "$(amberfs show --json "$R" web/latest)"
 # The raw disk's bytes, not what its header says.
