@@ -63,6 +63,8 @@ struct backup_snapshot {
 	struct backup_run *run;
 	struct snapshot *snap;
 	struct snapshot *base;	/* the source's last one, published; or NULL */
+	struct id *roots;	/* of it, which the session stands on */
+	uint32_t root_count;
 	struct chunk_sink_stats before;
 	uint64_t read_before;
 	bool partly;

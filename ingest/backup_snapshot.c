@@ -22,6 +22,8 @@
 #include "../repo/base/interrupt.h"
 #include "../repo/format/name.h"
 
+#define CLOCK_BEHIND_S 300
+
 static int64_t now_ns(void)
 {
 	struct timespec t;
@@ -40,20 +42,36 @@ static int publish_base(struct backup_snapshot *b)
 {
 	struct repository *r = b->run->repo;
 	uint64_t size;
-	CLEANUP_FREE struct id *roots =
-			calloc(b->base->file_count + 1, sizeof(*roots));
+	uint32_t count = b->base->file_count;
+	struct id *roots = calloc(count + 1, sizeof(*roots));
 	if (roots == NULL)
 		return no_memory();
-	for (uint32_t i = 0; i < b->base->file_count; i++)
+	for (uint32_t i = 0; i < count; i++)
 		roots[i] = b->base->files[i].root.id;
-	int e = session_stand_on_all(b->run->session, roots,
-			b->base->file_count);
-	if (e < 0)
+	int e = session_stand_on_all(b->run->session, roots, count);
+	if (e < 0) {
+		free(roots);
 		return e;
+	}
+	b->roots = roots;
+	b->root_count = count;
 	/* Forgotten just before we published: no base then. */
 	if (store_size(r->store, b->base->object, &size) < 0)
 		snapshot_free(take_ptr(b->base));
 	return 0;
+}
+
+/* The names must sort as the snapshots were made, whatever the clock says. (It
+ * is behind a little where snapshots come faster than seconds.) */
+static void follow_in_time(struct backup_snapshot *b)
+{
+	int64_t behind = b->base->time - b->snap->time;
+	if (behind > CLOCK_BEHIND_S)
+		report_warning("the clock is %lld s behind the last snapshot of %s; "
+			       "the new one is named a second after that",
+				(long long)behind, b->snap->source);
+	if (behind >= 0)
+		b->snap->time = b->base->time + 1;
 }
 
 /* A last snapshot that can't be read costs a full read, not the night. */
@@ -68,7 +86,10 @@ static int find_base(struct backup_snapshot *b)
 				b->snap->source, error_text(e));
 		return 0;
 	}
-	return b->base ? publish_base(b) : 0;
+	if (b->base == NULL)
+		return 0;
+	follow_in_time(b);
+	return publish_base(b);
 }
 
 static int fill_snapshot(struct backup_snapshot *b, const char *source,
@@ -390,6 +411,9 @@ void backup_snapshot_end(struct backup_snapshot *b, const char *source,
 		run->partly++;
 	else
 		run->done++;
+	if (b->roots != NULL)
+		session_leave_later(run->session, b->roots, b->root_count);
+	free(take_ptr(b->roots));
 	snapshot_free(b->snap);
 	snapshot_free(b->base);
 	b->snap = b->base = NULL;

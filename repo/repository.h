@@ -88,5 +88,8 @@ uint64_t snapshot_next_sequence(struct repository *r, const char *source,
 int snapshot_commit(struct repository *r, struct snapshot *snap);
 
 int snapshot_forget(struct repository *r, const struct snapshot *snap);
+/* For a snapshot whose object is damaged: SPEC must be source/time. */
+int snapshot_forget_unread(struct repository *r, const char *spec,
+		char object[OBJECT_NAME_MAX]);
 
 #endif

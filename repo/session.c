@@ -153,16 +153,28 @@ int session_stand_on(struct session *s, const struct id *root)
 	return session_stand_on_all(s, root, 1);
 }
 
-int session_leave(struct session *s, const struct id *root)
+/* True if ROOT is no longer stood on; mutex held. */
+static bool drop_standing(struct session *s, const struct id *root)
 {
-	if (id_is_zero(root))
-		return 0;
-	LOCK_SCOPE(&s->mutex);
 	struct standing *there = find_standing(s, root);
 	if (there == NULL || --there->count > 0)
-		return 0;
+		return false;
 	*there = s->standing[--s->standing_count];
-	return publish(s);
+	return true;
+}
+
+int session_leave(struct session *s, const struct id *root)
+{
+	LOCK_SCOPE(&s->mutex);
+	return drop_standing(s, root) ? publish(s) : 0;
+}
+
+void session_leave_later(struct session *s, const struct id *roots,
+		size_t count)
+{
+	LOCK_SCOPE(&s->mutex);
+	for (size_t i = 0; i < count; i++)
+		drop_standing(s, &roots[i]);
 }
 
 int session_check(struct session *s)

@@ -32,6 +32,10 @@ int session_stand_on(struct session *s, const struct id *root);
 int session_stand_on_all(struct session *s, const struct id *roots,
 		size_t count);
 int session_leave(struct session *s, const struct id *root);
+/* The same for COUNT roots, but the others see it only with the next record:
+ * costs nothing, holds them a little longer. */
+void session_leave_later(struct session *s, const struct id *roots,
+		size_t count);
 
 /* 0, or -ESTALE: somebody took this session for dead and removed it. */
 int session_check(struct session *s);

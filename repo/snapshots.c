@@ -66,6 +66,7 @@ static void names_clear(struct names *n)
 	for (size_t i = 0; i < n->count; i++)
 		free(n->items[i]);
 	free(n->items);
+	*n = (struct names){ 0 };
 }
 
 static int compare_names(const void *a, const void *b)
@@ -183,12 +184,15 @@ static void spec_clear(struct spec *s)
 /* Accepts the name as shown (escaped) or as it is. */
 static char *escaped_source(const char *text, size_t len)
 {
-	CLEANUP_FREE char *raw = strndup(text, len);
-	if (raw == NULL)
-		return NULL;
-	char *known = name_unescape(raw, NULL);
-	free(known);
-	return known ? take_ptr(raw) : name_escape(raw, len);
+	char *raw = strndup(text, len);
+	char *known = raw != NULL ? name_unescape(raw, NULL) : NULL;
+	if (raw == NULL || known != NULL) {
+		free(known);
+		return raw;
+	}
+	char *escaped = name_escape(raw, len);
+	free(raw);
+	return escaped;
 }
 
 /* "source/when[/file]": 1; something else: 0; -ENOMEM. */
@@ -323,7 +327,7 @@ int snapshot_resolve(struct repository *r, const char *text,
 			e = s.file ? 0 : -ENOMEM;
 		}
 	}
-	if (e == 0)
+	if (e == 0 && *out != NULL)
 		e = check_file(out, s.file);
 	if (e < 0)
 		snapshot_free(take_ptr(*out));
@@ -394,6 +398,23 @@ int snapshot_commit(struct repository *r, struct snapshot *snap)
 			"every second of the next hour is taken by a snapshot of %s: "
 			"check the clock",
 			snap->source);
+}
+
+int snapshot_forget_unread(struct repository *r, const char *text,
+		char object[OBJECT_NAME_MAX])
+{
+	struct spec s;
+	int64_t second;
+	int e = split_spec(text, &s);
+	if (e == 1 && s.file == NULL && utc_parse(&second, s.when) == 0) {
+		snapshot_object_name(object, OBJECT_NAME_MAX, s.source, second);
+		e = store_delete(r->store, object);
+	} else if (e >= 0) {
+		e = fail(-EINVAL, "%s can't be read; to remove it, name it as "
+				  "source/time", text);
+	}
+	spec_clear(&s);
+	return e;
 }
 
 int snapshot_forget(struct repository *r, const struct snapshot *snap)

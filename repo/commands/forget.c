@@ -9,11 +9,32 @@
 #include "../session.h"
 #include "command.h"
 
+static void note_forgotten(json_t *done, const char *object)
+{
+	const char *name = object + strlen("snapshots/");
+	json_array_append_new(done, json_string(name));
+	if (!report_json() && report_wants_text())
+		printf("Forgot %s.\n", name);
+}
+
+/* One that can't be read any more is no use to anybody. */
+static int forget_damaged(struct repository *r, const char *spec, json_t *done)
+{
+	char object[OBJECT_NAME_MAX];
+	report_warning("%s", error_text(-EBADMSG));
+	int e = snapshot_forget_unread(r, spec, object);
+	if (e == 0)
+		note_forgotten(done, object);
+	return e;
+}
+
 static int forget_one(struct repository *r, const char *spec, json_t *done)
 {
 	struct snapshot *s;
 	char *file = NULL;
 	int e = snapshot_resolve(r, spec, &s, &file);
+	if (e == -EBADMSG)
+		return forget_damaged(r, spec, done);
 	if (e < 0)
 		return e;
 	if (file != NULL)
@@ -21,12 +42,8 @@ static int forget_one(struct repository *r, const char *spec, json_t *done)
 				  "forgotten", spec);
 	else
 		e = snapshot_forget(r, s);
-	if (e == 0) {
-		const char *name = s->object + strlen("snapshots/");
-		json_array_append_new(done, json_string(name));
-		if (!report_json() && report_wants_text())
-			printf("Forgot %s.\n", name);
-	}
+	if (e == 0)
+		note_forgotten(done, s->object);
 	free(file);
 	snapshot_free(s);
 	return e;

@@ -38,15 +38,21 @@ static void check_sizes(const struct command_line *cl,
 	c->zstd_level = (int32_t)o->level.value;
 }
 
-static int make_key_file(const char *path)
+static int make_repository(const char *path, const struct init_options *o,
+		const struct config *config)
 {
-	if (path == NULL || access(path, F_OK) == 0)
-		return 0;
-	int e = credentials_make_key_file(path);
-	if (e == 0)
+	const char *key_file = o->common.repository.credentials.key_file;
+	bool new_key = key_file && access(key_file, F_OK) < 0;
+	int e = new_key ? credentials_make_key_file(key_file) : 0;
+	if (e < 0)
+		return e;
+	e = repository_init(path, &o->common.repository, config);
+	if (e < 0 && new_key)
+		unlink(key_file); /* it opens nothing */
+	if (e == 0 && new_key)
 		report_warning("made the key file %s: keep a copy in a safe place; "
 			       "without it nobody can read the repository",
-				path);
+				key_file);
 	return e;
 }
 
@@ -86,9 +92,7 @@ int command_init(int argc, char **argv)
 				 "(AMBERFS_* variables count)");
 	config_defaults(&config, !c->no_encryption);
 	check_sizes(&cl, &o, &config);
-	int e = make_key_file(c->key_file);
-	if (e == 0)
-		e = repository_init(argv[1], &o.common.repository, &config);
+	int e = make_repository(argv[1], &o, &config);
 	if (e < 0)
 		return command_failed(e);
 	char id[2 * REPO_ID_SIZE + 1];

@@ -25,6 +25,13 @@ amberfs forget "$R" vm/latest
 equal "$(snapshot_count vm)" 0 snapshots
 equal "$(snapshot_count other)" 1 "snapshots of the other source"
 expect 2 amberfs forget "$R"
+# One whose object is damaged can be removed too, by its whole name.
+amberfs backup "$R" --name vm "$T/file"
+time=$(latest vm)
+printf x | dd of="$R/snapshots/vm/$time" bs=1 seek=40 conv=notrunc status=none
+expect 1 amberfs forget "$R" vm/latest
+expect 0 amberfs forget "$R" "vm/$time"
+equal "$(snapshot_count vm)" 0 "snapshots after a damaged one"
 amberfs verify "$R" --read-data
 # The source begins anew.
 amberfs backup "$R" --name vm "$T/file"
