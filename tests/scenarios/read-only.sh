@@ -18,6 +18,12 @@ amberfs restore "$T/ro" vm/latest/disk - | cmp - "$T/disk"
 amberfs verify "$T/ro" --read-data
 expect 1 amberfs backup "$T/ro" --name vm "$T/disk"
 said "can't be written|read-only"
+# Root's index of such a repository is outside of it.
+index=$(amberfs index "$T/ro" --json | jq -r .folder)
+case $index in
+  /var/cache/amberfs/*) rm -rf "$index" ;;
+  *) die "the index is in $index" ;;
+esac
 umount "$T/ro"
 
 # An ordinary user who may only read.
