@@ -12,6 +12,8 @@
 
 /* Room for decoded nodes: some 1000 leaves of 16 MiB each. */
 #define NODE_CACHE_SIZE ((size_t)12 << 20)
+/* Frames that may wait to be decoded ahead. */
+#define AHEAD_MAX 64
 #define ZEROS_SIZE (1u << 20)
 
 static const uint8_t zeros[ZEROS_SIZE];
@@ -28,7 +30,7 @@ int image_reader_new(struct image_reader **out, struct packs *packs,
 						 NODE_CACHE_SIZE)
 			     : NULL;
 	if (o->threads != 0)
-		r->pool = pool_new(o->threads, 64);
+		r->pool = pool_new(o->threads, AHEAD_MAX);
 	if (r->nodes == NULL || (o->threads != 0 && r->pool == NULL)) {
 		image_reader_free(r);
 		return fail_errno(-ENOMEM, "starting to read");

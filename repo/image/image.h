@@ -67,9 +67,9 @@ void image_unpin(struct image_iov *v);
  * or SEEK_HOLE. */
 off_t image_seek(struct image *i, off_t offset, int whence);
 
-/* Asks the threads to decode what [offset, offset+len) needs; returns at once.
- * Does nothing where their queue is full. */
-void image_prefetch(struct image *i, uint64_t offset, uint64_t len);
+/* Asks the threads to decode what [offset, offset+len) needs, until their queue
+ * is full; returns at once with the end of what was asked for. */
+uint64_t image_prefetch(struct image *i, uint64_t offset, uint64_t len);
 
 /* Sequential reading is recognised per handle: call for each read with the
  * handle's state (zeroed at first); prefetches by itself. Callers serialise

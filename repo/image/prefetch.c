@@ -52,8 +52,9 @@ static bool queue_frame(struct image_reader *r, struct chunk_place *at)
 	return false;
 }
 
-/* Queues the frames of the entries in [at, end) of the span. */
-static bool prefetch_leaf(struct image *i, const struct leaf *leaf, uint32_t at,
+/* Queues the frames of the entries in [at, end) of the span; returns where it
+ * had to stop. */
+static uint32_t prefetch_leaf(struct image *i, const struct leaf *leaf, uint32_t at,
 		uint32_t end)
 {
 	struct image_reader *r = i->reader;
@@ -61,14 +62,12 @@ static bool prefetch_leaf(struct image *i, const struct leaf *leaf, uint32_t at,
 	uint32_t last_frame = UINT32_MAX;
 	bool room = true;
 	for (uint32_t k = image_entry_at(leaf, at);
-			room && k < leaf->count && leaf->entries[k].offset < end;
-			k++) {
+			k < leaf->count && leaf->entries[k].offset < end; k++) {
+		const struct leaf_entry *e = &leaf->entries[k];
 		struct chunk_place place;
-		if (leaf->entries[k].hole)
+		if (e->hole)
 			continue;
-		if (packs_locate(r->packs, PACK_DATA, &leaf->entries[k].id,
-				    NULL, &place)
-				< 0)
+		if (packs_locate(r->packs, PACK_DATA, &e->id, NULL, &place) < 0)
 			continue;
 		const struct trailer *t = place.pack->trailer;
 		uint32_t frame = t->chunks[place.chunk].frame;
@@ -81,31 +80,34 @@ static bool prefetch_leaf(struct image *i, const struct leaf *leaf, uint32_t at,
 		last_pack = t->pack;
 		last_frame = frame;
 		packs_release(place.pack);
+		if (!room)
+			return e->offset;
 	}
-	return room;
+	return end;
 }
 
-void image_prefetch(struct image *i, uint64_t offset, uint64_t len)
+uint64_t image_prefetch(struct image *i, uint64_t offset, uint64_t len)
 {
 	if (i->reader->pool == NULL || offset >= i->size)
-		return;
+		return offset;
 	uint64_t end = offset + min_u64(len, i->size - offset);
 	while (offset < end) {
-		uint64_t span = offset / SPAN_SIZE;
-		uint64_t span_end = min_u64((span + 1) * SPAN_SIZE, end);
+		uint64_t span = offset / SPAN_SIZE, start = span * SPAN_SIZE;
+		uint64_t span_end = min_u64(start + SPAN_SIZE, end);
 		struct cached_node *n;
 		if (image_leaf(i, span, &n, NULL) < 0)
-			return;
-		bool room = n == NULL
-				|| prefetch_leaf(i, n->leaf,
-						(uint32_t)(offset % SPAN_SIZE),
-						(uint32_t)(span_end
-								- span * SPAN_SIZE));
+			return end; /* for the read that comes to it */
+		uint64_t reached = span_end;
+		if (n != NULL)
+			reached = start + prefetch_leaf(i, n->leaf,
+							  (uint32_t)(offset - start),
+							  (uint32_t)(span_end - start));
 		node_cache_release(n);
-		if (!room)
-			return;
-		offset = span_end;
+		offset = max_u64(offset, reached);
+		if (offset < span_end)
+			break;
 	}
+	return offset;
 }
 
 void image_note_read(struct image *i, struct image_sequence *s,
@@ -130,6 +132,9 @@ void image_note_read(struct image *i, struct image_sequence *s,
 		return;
 	uint64_t upto = end + window;
 	s->window = min_u64(2 * window, WINDOW_MAX);
+	/* Another thread that notes a read meanwhile must not ask again. */
 	s->ahead = upto;
-	image_prefetch(i, ahead, upto - ahead);
+	uint64_t reached = image_prefetch(i, ahead, upto - ahead);
+	if (reached < upto)
+		s->ahead = reached;
 }
