@@ -10,9 +10,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "../repo/base/cleanup.h"
+#include "../repo/base/units.h"
 #include "../repo/base/interrupt.h"
 #include "../repo/format/name.h"
 #include "backup_files.h"
@@ -25,13 +25,6 @@ struct domain_run {
 	struct domain_backup *domain;
 	const char *display; /* the name, for messages */
 };
-
-static int64_t now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 /* --- definition, NVRAM, descriptions --- */
 
@@ -58,7 +51,7 @@ static const char *choose_xml(struct domain_run *d)
 static int store_definition(struct domain_run *d)
 {
 	struct backup_file f = { .name = "domain.xml", .kind = FILE_XML,
-		.mode = MODE_PRIVATE, .mtime_ns = now_ns() };
+		.mode = MODE_PRIVATE, .mtime_ns = realtime_ns() };
 	int e = backup_snapshot_store_text(d->b, &f, choose_xml(d));
 	if (e < 0 || d->domain->nvram == NULL)
 		return e;
@@ -81,7 +74,7 @@ static int store_info(struct domain_run *d, const struct disk_plan *plan)
 		return fail_errno(-ENOMEM, "describing a disk");
 	snprintf(name, sizeof(name), "%.200s.info.json", plan->disk->target);
 	struct backup_file f = { .name = name, .kind = FILE_INFO,
-		.mode = MODE_PRIVATE, .mtime_ns = now_ns(),
+		.mode = MODE_PRIVATE, .mtime_ns = realtime_ns(),
 		.target = plan->disk->target };
 	return backup_snapshot_store_text(d->b, &f, text);
 }
@@ -157,7 +150,7 @@ static int store_chain(struct domain_run *d, const struct disk_plan *plan,
 		return e;
 	f->identities = before;
 	f->reading = reading;
-	f->mtime_ns = now_ns();
+	f->mtime_ns = realtime_ns();
 	for (uint32_t i = 0; i < f->identity_count; i++)
 		if (i == 0 || before[i].mtime_ns > f->mtime_ns)
 			f->mtime_ns = before[i].mtime_ns;

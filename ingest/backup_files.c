@@ -5,10 +5,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../repo/base/cleanup.h"
+#include "../repo/base/units.h"
 #include "../repo/base/device.h"
 #include "../repo/base/interrupt.h"
 
@@ -33,19 +33,12 @@ uint64_t backup_path_size(const char *path)
 	return fd >= 0 && device_size(fd, &size) == 0 ? size : 0;
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static void take_attributes(struct backup_file *f, const struct stat *st)
 {
 	bool device = S_ISBLK(st->st_mode);
 	if (f->mode == 0)
 		f->mode = device ? MODE_DEVICE : st->st_mode & 0777;
-	f->mtime_ns = device ? now_ns()
+	f->mtime_ns = device ? realtime_ns()
 			     : (int64_t)st->st_mtim.tv_sec * 1000000000
 					       + st->st_mtim.tv_nsec;
 }
@@ -100,7 +93,7 @@ static ssize_t next_bytes(void *ctx, void *buf, size_t len)
 static int backup_stdin(struct backup_snapshot *b, const char *stdin_name)
 {
 	struct backup_file f = { .name = stdin_name, .kind = FILE_IMAGE,
-		.mode = 0600, .mtime_ns = now_ns() };
+		.mode = 0600, .mtime_ns = realtime_ns() };
 	struct image_source source = { .next = next_bytes };
 	return backup_snapshot_store(b, &f, &source);
 }

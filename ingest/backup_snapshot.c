@@ -14,22 +14,15 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../repo/base/cleanup.h"
 #include "../repo/base/error.h"
+#include "../repo/base/units.h"
 #include "../repo/base/interrupt.h"
 #include "../repo/format/name.h"
 
 #define CLOCK_BEHIND_S 300
-
-static int64_t now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static int no_memory(void)
 {
@@ -103,7 +96,7 @@ static int fill_snapshot(struct backup_snapshot *b, const char *source,
 	s->source = name_escape(source, strlen(source));
 	s->host = name_escape(host, strlen(host));
 	s->kind = kind;
-	s->started_ns = now_ns();
+	s->started_ns = realtime_ns();
 	s->time = s->started_ns / 1000000000;
 	return s->source && s->host ? 0 : no_memory();
 }
@@ -340,7 +333,7 @@ static void finish_snapshot(struct backup_snapshot *b)
 	struct chunk_sink_stats st;
 	struct snapshot *s = b->snap;
 	chunk_sink_stats(b->run->sink, &st);
-	s->finished_ns = now_ns();
+	s->finished_ns = realtime_ns();
 	s->sequence = snapshot_next_sequence(b->run->repo, s->source, b->base);
 	if (b->base != NULL)
 		s->predecessor = b->base->id;

@@ -14,13 +14,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../repo/base/bytes.h"
 #include "../repo/base/cleanup.h"
 #include "../repo/base/device.h"
 #include "../repo/base/error.h"
+#include "../repo/base/units.h"
 
 #define PAGE 4096u
 #define WINDOW (16u << 20)
@@ -51,13 +51,6 @@ struct file_source {
 static int64_t to_ns(struct timespec t)
 {
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return to_ns(now);
 }
 
 /* --- identity --- */
@@ -92,7 +85,7 @@ static int open_settled(const char *path, struct stat *st, int64_t *at_ns)
 					| O_NOCTTY);
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", path);
-	*at_ns = now_ns();
+	*at_ns = realtime_ns();
 	if (fstat(fd, st) < 0)
 		return fail_errno(-errno, "looking at %s", path);
 	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))

@@ -405,7 +405,10 @@ int session_begin(struct session **out, struct repository *r,
 {
 	uint8_t random[SESSION_ID_SIZE];
 	if (!store_writable(r->store))
-		return fail(-EROFS, "%s can't be written", store_path(r->store));
+		return fail(-EROFS,
+				"%s can't be written by this user: is it mounted "
+				"read-only, or owned by somebody else?",
+				store_path(r->store));
 	struct session *s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return fail_errno(-ENOMEM, "registering the session");

@@ -32,4 +32,7 @@ int utc_parse(int64_t *second, const char *text);
 /* Seconds of CLOCK_MONOTONIC. */
 double monotonic_now(void);
 
+/* Nanoseconds of CLOCK_REALTIME since 1970. */
+int64_t realtime_ns(void);
+
 #endif

@@ -12,8 +12,9 @@
 #include "../../repo/image/image_writer.h"
 #include "../../repo/session.h"
 
+#include "folder.h"
+
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,7 +32,7 @@ static int out_of_order(void)
 #define WORKERS 3u
 
 struct fixture {
-	char folder[64], path[96], key[96];
+	char folder[FOLDER_MAX], path[96], key[96];
 	struct repository *repo;
 	struct session *session;
 	struct chunk_sink *sink;
@@ -72,13 +73,10 @@ static int begin(struct fixture *f, bool encrypted)
 static int setup_any(void **state, bool encrypted)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	const char *tmp = getenv("TMPDIR");
 	assert_int_equal(seal_global_init(), 0);
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	snprintf(f->folder, sizeof(f->folder), "%.40s/test_image.XXXXXX",
-			tmp ? tmp : "/tmp");
-	assert_non_null(mkdtemp(f->folder));
+	assert_int_equal(folder_make(f->folder, NULL, "test_image"), 0);
 	setenv("AMBERFS_STATE_DIR", f->folder, 1);
 	snprintf(f->path, sizeof(f->path), "%s/repo", f->folder);
 	snprintf(f->key, sizeof(f->key), "%s/key", f->folder);
@@ -96,15 +94,6 @@ static int setup_plain(void **state)
 	return setup_any(state, false);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type,
-		struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
@@ -113,7 +102,7 @@ static int teardown(void **state)
 	image_reader_free(f->reader);
 	session_end(f->session);
 	repository_close(f->repo);
-	int r = nftw(f->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	int r = folder_remove(f->folder);
 	free(f);
 	return r;
 }

@@ -4,6 +4,7 @@
 #include "../../repo/base/cleanup.h"
 #include "../../repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "../../repo/data/index_internal.h"
+#include "folder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -30,7 +31,7 @@
 #define TRIALS 150	/* with flipped bits; INDEX_TRIALS overrides it */
 
 static const uint8_t repo_id[REPO_ID_SIZE] = "0123456789abcde";
-static char folder[64];	/* holds the repository "r" and the index "i" */
+static char folder[FOLDER_MAX];	/* holds the repository "r" and the index "i" */
 static char dir[96];
 static struct store *store;
 static atomic_uint loads;
@@ -115,28 +116,11 @@ static int load(void *ctx, const struct pack_id *id, struct index_pack *out)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type,
-		struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static void remove_all(const char *path)
-{
-	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 static int setup(void **state)
 {
 	char path[96];
 	(void)state;
-	const char *tmp = getenv("TMPDIR");
-	snprintf(folder, sizeof(folder), "%.40s/test_index.XXXXXX",
-			tmp != NULL ? tmp : "/tmp");
-	assert_non_null(mkdtemp(folder));
+	assert_int_equal(folder_make(folder, NULL, "test_index"), 0);
 	snprintf(path, sizeof(path), "%s/r", folder);
 	snprintf(dir, sizeof(dir), "%s/i", folder);
 	index_tuning = (struct index_tuning){
@@ -155,7 +139,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	store_close(store);
-	remove_all(folder);
+	folder_remove(folder);
 	return 0;
 }
 
@@ -449,19 +433,19 @@ static void test_deleted(void **state)
 	struct index *ix = open_index();
 	reconcile(ix);
 	/* While it is open, folder and all. */
-	remove_all(dir);
+	folder_remove(dir);
 	count_found(ix, 0, PACKS);
 	reconcile(ix);
 	assert_int_equal(count_found(ix, 0, PACKS), ALL(0, PACKS));
 	assert_true(data_size() > 0);
-	remove_all(dir);
+	folder_remove(dir);
 	assert_int_equal(add_pack(ix, PACKS), 0);
 	assert_int_equal(count_found(ix, PACKS, PACKS + 1), CHUNKS);
 	store_pack(PACKS);
 	reconcile(ix);
 	assert_int_equal(count_found(ix, 0, PACKS + 1), ALL(0, PACKS + 1));
 	index_close(ix);
-	remove_all(dir);
+	folder_remove(dir);
 	ix = open_index();
 	reconcile(ix);
 	assert_int_equal(count_found(ix, 0, PACKS + 1), ALL(0, PACKS + 1));

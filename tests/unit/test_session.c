@@ -4,8 +4,9 @@
 #include "../../repo/base/error.h"
 #include "../../repo/session.h"
 
+#include "folder.h"
+
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +20,7 @@
 #define LISTINGS 3000
 
 struct fixture {
-	char folder[64], path[96];
+	char folder[FOLDER_MAX], path[96];
 	struct repository *repo, *other;
 	struct session *session;
 	_Atomic bool stop;
@@ -32,14 +33,11 @@ static int setup(void **state)
 	struct repository_options o = { .index_dir = NULL };
 	struct config c;
 	/* Without fsyncs to wait for, records change faster. */
-	const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm"
-							: getenv("TMPDIR");
+	const char *below = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL;
 	assert_int_equal(seal_global_init(), 0);
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	snprintf(f->folder, sizeof(f->folder), "%.40s/test_session.XXXXXX",
-			tmp ? tmp : "/tmp");
-	assert_non_null(mkdtemp(f->folder));
+	assert_int_equal(folder_make(f->folder, below, "test_session"), 0);
 	snprintf(f->path, sizeof(f->path), "%s/repo", f->folder);
 	config_defaults(&c, false);
 	assert_int_equal(repository_init(f->path, &o, &c), 0);
@@ -53,22 +51,13 @@ static int setup(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type,
-		struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
 	session_end(f->session);
 	repository_close(f->other);
 	repository_close(f->repo);
-	int r = nftw(f->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	int r = folder_remove(f->folder);
 	free(f);
 	return r;
 }

@@ -6,8 +6,9 @@
 #include "../../repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "../../repo/store/store.h"
 
+#include "folder.h"
+
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -24,37 +25,25 @@
 #define PACK "packs/3f/3f00aa"
 
 struct fixture {
-	char folder[64], repo[96];
+	char folder[FOLDER_MAX], repo[96];
 	struct store *s;
 };
 
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	const char *tmp = getenv("TMPDIR");
-	snprintf(f->folder, sizeof(f->folder), "%.40s/test_store.XXXXXX",
-			tmp != NULL ? tmp : "/tmp");
-	if (mkdtemp(f->folder) == NULL)
+	if (folder_make(f->folder, NULL, "test_store") < 0)
 		return -1;
 	snprintf(f->repo, sizeof(f->repo), "%s/repo", f->folder);
 	*state = f;
 	return store_create_local(&f->s, f->repo);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type,
-		struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
 	store_close(f->s);
-	int r = nftw(f->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	int r = folder_remove(f->folder);
 	free(f);
 	return r;
 }
