@@ -61,6 +61,11 @@ bool credentials_given(const struct credentials *c)
 	return ch.key_file || ch.text || ch.file || ch.command;
 }
 
+const char *credentials_key_file(const struct credentials *c)
+{
+	return choose(c).key_file;
+}
+
 static int secret_alloc(struct secret *s, enum keyslot_kind kind)
 {
 	s->kind = kind;

@@ -19,6 +19,9 @@ struct secret {
 /* True if options or environment name a secret, without reading it. */
 bool credentials_given(const struct credentials *c);
 
+/* The key file that options or environment name, or NULL. */
+const char *credentials_key_file(const struct credentials *c);
+
 /* Reads the secret; prompts if nothing is given and a terminal is there.
  * CONFIRM: a new passphrase, asked for twice. 0; -ENOKEY: nothing given and no
  * terminal; -errno with a text. */

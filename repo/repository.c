@@ -64,8 +64,8 @@ static int try_slot(struct repository *r, const char *name,
 		const struct secret *secret, uint8_t *master)
 {
 	CLEANUP_FREE void *data = NULL;
-	struct keyslot slot;
-	size_t len;
+	struct keyslot slot = { .label = "" };
+	size_t len = 0;
 	int e = store_get(r->store, name, &data, &len, KEYSLOT_SIZE);
 	if (e == 0)
 		e = keyslot_decode(&slot, r->config.repo_id, data, len);

@@ -264,7 +264,7 @@ static int load_record(struct repository *r, const struct seen *seen,
 {
 	CLEANUP_FREE void *data = NULL;
 	CLEANUP_FREE char *json = NULL;
-	size_t len, json_len;
+	size_t len = 0, json_len = 0;
 	char name[80];
 	record_name(name, seen->id, seen->number);
 	int e = store_get(r->store, name, &data, &len, SESSION_RECORD_MAX);

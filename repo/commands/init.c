@@ -41,7 +41,9 @@ static void check_sizes(const struct command_line *cl,
 static int make_repository(const char *path, const struct init_options *o,
 		const struct config *config)
 {
-	const char *key_file = o->common.repository.credentials.key_file;
+	const char *key_file = config->encrypted
+			? credentials_key_file(&o->common.repository.credentials)
+			: NULL;
 	bool new_key = key_file && access(key_file, F_OK) < 0;
 	int e = new_key ? credentials_make_key_file(key_file) : 0;
 	if (e < 0)
