@@ -66,6 +66,8 @@ int backup_path(struct backup_snapshot *b, const char *path,
 			e = file_source_recheck(file);
 	}
 	file_source_close(file);
+	f->identities = NULL; /* they were this function's */
+	f->identity_count = 0;
 	return e;
 }
 

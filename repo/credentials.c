@@ -127,16 +127,20 @@ static int from_file(struct secret *s, const char *path, const char *kind)
 
 static int from_command(struct secret *s, const char *command)
 {
-	const char *argv[] = { "/bin/sh", "-c", command, NULL };
+	char shell[] = "/bin/sh", option[] = "-c";
+	CLEANUP_FREE char *text = strdup(command);
+	char *argv[] = { shell, option, text, NULL };
 	posix_spawn_file_actions_t actions;
 	int pipes[2], status;
 	pid_t pid;
+	if (text == NULL)
+		return fail_errno(-ENOMEM, "running the passphrase command");
 	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return fail_errno(-errno, "running the passphrase command");
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, pipes[1], STDOUT_FILENO);
 	int r = posix_spawn(&pid, argv[0], &actions, NULL,
-			(char *const *)(uintptr_t)argv, environ);
+			argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	close(pipes[1]);
 	CLEANUP_FD int fd = pipes[0];

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <stddef.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 

@@ -36,7 +36,7 @@ __attribute__((format(printf, 1, 0))) static void set_text(
 	text_set = true;
 }
 
-int fail(int err, const char *fmt, ...)
+int(fail)(int err, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
@@ -45,7 +45,7 @@ int fail(int err, const char *fmt, ...)
 	return err;
 }
 
-int fail_errno(int err, const char *fmt, ...)
+int(fail_errno)(int err, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
@@ -54,7 +54,7 @@ int fail_errno(int err, const char *fmt, ...)
 	return err;
 }
 
-int fail_within(int err, const char *fmt, ...)
+int(fail_within)(int err, const char *fmt, ...)
 {
 	char inner[ERROR_TEXT_MAX];
 	va_list ap;

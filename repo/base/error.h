@@ -37,6 +37,13 @@ int fail_errno(int err, const char *fmt, ...)
 int fail_within(int err, const char *fmt, ...)
 		__attribute__((format(printf, 2, 3), cold));
 
+#ifdef __clang_analyzer__
+/* The analyzer looks at one file at a time and must be told what they return. */
+#define fail(err, ...) ((fail)((err), __VA_ARGS__), (err))
+#define fail_errno(err, ...) ((fail_errno)((err), __VA_ARGS__), (err))
+#define fail_within(err, ...) ((fail_within)((err), __VA_ARGS__), (err))
+#endif
+
 /* The text for ERR: the one set by this thread, else the errno's meaning.
  * Valid until the next failure in this thread. Never NULL. */
 const char *error_text(int err);

@@ -239,8 +239,10 @@ static int add_iov(struct image_iov *v, const uint8_t *data, size_t len)
 	}
 	if (v->count == v->room)
 		return -E2BIG;
-	v->iov[v->count++] = (struct iovec){ .iov_base = (void *)(uintptr_t)data,
-		.iov_len = len };
+	/* Only ever read from, which struct iovec can't say. */
+	struct iovec *next = &v->iov[v->count++];
+	memcpy(&next->iov_base, &data, sizeof(data));
+	next->iov_len = len;
 	return 0;
 }
 
