@@ -101,7 +101,7 @@ static int open_settled(const char *path, struct stat *st, int64_t *at_ns)
 
 int file_identity_of(const char *path, struct file_identity *out)
 {
-	struct stat st;
+	struct stat st = { .st_mode = 0 };
 	int64_t at_ns = 0;
 	CLEANUP_FD int fd = open_settled(path, &st, &at_ns);
 	if (fd < 0)
