@@ -46,7 +46,6 @@ struct shard {
 	struct cached_frame *buckets[BUCKETS];
 	struct cached_frame *newest, *oldest;
 	uint64_t bytes, bytes_max;	/* of buffers */
-	struct frames_stats stats;
 	struct buffers *buffers;	/* constant */
 };
 
@@ -297,8 +296,6 @@ static int load(struct frames *f, struct pack *pack, struct cached_frame *c,
 		frame_destroy(c);
 		return r;
 	}
-	s->stats.decoded++;
-	s->stats.decoded_bytes += c->public.valid;
 	s->bytes += buffers_capacity(c->plain_len);
 	list_push(s, c);
 	return 0;
@@ -314,12 +311,9 @@ static struct cached_frame *find_or_claim(struct frames *f, struct pack *pack,
 	struct cached_frame *c;
 	*mine = false;
 	LOCK_SCOPE(&s->mutex);
-	while ((c = shard_get(s, &t->pack, number)) != NULL && c->loading) {
-		s->stats.waited++;
+	while ((c = shard_get(s, &t->pack, number)) != NULL && c->loading)
 		pthread_cond_wait(&s->loaded, &s->mutex);
-	}
 	if (c != NULL && c->public.valid >= *upto) {
-		s->stats.hits++;
 		c->pins++;
 		if (s->newest != c) {
 			list_remove(s, c);
@@ -370,30 +364,10 @@ void frames_unpin(struct frame *frame)
 		frame_destroy(c);
 }
 
-void frames_repin(struct frame *frame)
-{
-	struct cached_frame *c = (struct cached_frame *)frame;
-	LOCK_SCOPE(&c->shard->mutex);
-	c->pins++;
-}
-
 bool frames_has(struct frames *f, const struct pack *pack, uint32_t frame)
 {
 	struct shard *s = shard_of(f, &pack->trailer->pack, frame);
 	LOCK_SCOPE(&s->mutex);
 	struct cached_frame *c = shard_get(s, &pack->trailer->pack, frame);
 	return c && (c->loading || c->public.valid == c->plain_len);
-}
-
-void frames_stats(struct frames *f, struct frames_stats *out)
-{
-	*out = (struct frames_stats){ 0 };
-	for (unsigned i = 0; i < SHARDS; i++) {
-		struct shard *s = &f->shards[i];
-		LOCK_SCOPE(&s->mutex);
-		out->hits += s->stats.hits;
-		out->decoded += s->stats.decoded;
-		out->decoded_bytes += s->stats.decoded_bytes;
-		out->waited += s->stats.waited;
-	}
 }

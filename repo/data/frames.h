@@ -29,14 +29,8 @@ void frames_free(struct frames *f);
 int frames_get(struct frames *f, struct pack *pack, uint32_t frame,
 		uint32_t upto, struct frame **out);
 void frames_unpin(struct frame *frame); /* NULL allowed */
-void frames_repin(struct frame *frame); /* one more pin */
 
 /* True if it is there, or being decoded, whole. */
 bool frames_has(struct frames *f, const struct pack *pack, uint32_t frame);
-
-struct frames_stats {
-	uint64_t hits, decoded, decoded_bytes, waited;
-};
-void frames_stats(struct frames *f, struct frames_stats *out);
 
 #endif

@@ -49,11 +49,6 @@ void image_reader_free(struct image_reader *r)
 	free(r);
 }
 
-struct frames *image_reader_frames(struct image_reader *r)
-{
-	return r->frames;
-}
-
 bool image_reader_any_damaged(const struct image_reader *r)
 {
 	return packs_any_damaged(r->packs);

@@ -28,7 +28,6 @@ struct image_reader_options {
 int image_reader_new(struct image_reader **out, struct packs *packs,
 		const struct image_reader_options *o);
 void image_reader_free(struct image_reader *r);
-struct frames *image_reader_frames(struct image_reader *r);
 /* For writers: is anything recorded as damaged; is an undamaged, uncondemned
  * copy of this data chunk stored. */
 bool image_reader_any_damaged(const struct image_reader *r);
