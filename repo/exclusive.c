@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Taking turns without a lock of the filesystem's: sessions/NAME.<n>, put
+ * exclusively, with the highest n naming the holder. Its session's lease tells
+ * whether it lives; a dead holder is followed by n + 1.
+ *
+ * Taking, in this order:
+ * 1 look: the highest n, and whether its holder lives (then: -EBUSY);
+ * 2 put n + 1 exclusively (taken: back to 1);
+ * 3 look again: a higher number means that 1 was out of date, when numbers
+ *   that others have deleted since were free again (back to 1);
+ * 4 delete the lower numbers.
+ *
+ * The highest is never deleted, not even by its holder, so numbers only grow
+ * and a holder that was passed over sees it: exclusive_check.
+ *
+ * A listing that runs while one number follows another may show neither. So
+ * it is repeated until two in a row agree, and shows nothing lower than what
+ * is known to have existed.
+ */
+#include "exclusive.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/hex.h"
+#include "base/units.h"
+#include "format/envelope.h"
+#include "format/members.h"
+#include "session.h"
+
+#define ID_TEXT (2 * SESSION_ID_SIZE + 1)
+#define OBJECT_MAX 4096
+#define NUMBER_MAX 999999999999999999 /* 18 digits */
+/* Each further look follows another session's step. */
+#define LOOKS 100
+#define LOOK_AGAIN_NS 1000000L
+
+struct exclusive {
+	struct repository *repo;
+	char id[ID_TEXT];
+	const char *name; /* one of kinds[] */
+	enum session_kind kind;
+	int64_t number;
+};
+
+static const struct {
+	const char *name, *work;
+	enum session_kind kind;
+} kinds[] = {
+	{ "prune", "pruning", SESSION_PRUNE },
+	{ "keys", "changing the keys of", SESSION_WRITE },
+};
+
+static const char *work_name(const struct exclusive *e)
+{
+	return e->name == kinds[0].name ? kinds[0].work : kinds[1].work;
+}
+
+static const char *path_of(const struct exclusive *e)
+{
+	return store_path(e->repo->store);
+}
+
+static void object_name(char out[80], const struct exclusive *e, int64_t number)
+{
+	snprintf(out, 80, "sessions/%s.%" PRId64, e->name, number);
+}
+
+/* --- looking --- */
+
+struct look {
+	const struct exclusive *e;
+	int64_t highest;	/* -1: none */
+	bool recorded;		/* our session has a record */
+	bool delete_lower;	/* than e->number */
+};
+
+/* The n of "sessions/NAME.<n>", or -1. */
+static int64_t number_of(const char *name, const char *text)
+{
+	size_t len = strlen(name);
+	const char *digits = text + len + 1;
+	if (strncmp(text, name, len) != 0 || text[len] != '.')
+		return -1;
+	size_t count = strspn(digits, "0123456789");
+	if (count == 0 || count > 18 || digits[count] != '\0' ||
+			(digits[0] == '0' && count > 1))
+		return -1;
+	return strtoll(digits, NULL, 10);
+}
+
+static int note(void *ctx, const char *object)
+{
+	struct look *l = ctx;
+	const char *text = object + strlen("sessions/");
+	int64_t number = number_of(l->e->name, text);
+	if (number > l->highest)
+		l->highest = number;
+	if (strncmp(text, l->e->id, ID_TEXT - 1) == 0 &&
+			text[ID_TEXT - 1] == '.')
+		l->recorded = true;
+	if (l->delete_lower && number >= 0 && number < l->e->number)
+		store_delete(l->e->repo->store, object);
+	return 0;
+}
+
+static int look_once(struct look *l, const struct exclusive *e)
+{
+	*l = (struct look){ .e = e, .highest = -1 };
+	return store_list(e->repo->store, "sessions/", note, l);
+}
+
+static int look(struct look *l, const struct exclusive *e)
+{
+	struct look before;
+	int r = look_once(l, e);
+	do {
+		before = *l;
+		if (r == 0)
+			r = look_once(l, e);
+	} while (r == 0 && l->highest != before.highest);
+	return r;
+}
+
+/* --- the holder --- */
+
+struct holder {
+	const struct exclusive *e;
+	char id[ID_TEXT];	/* "": unknown; then any of that kind */
+	bool found;
+	char text[512];
+};
+
+static int describe(void *ctx, const char *id, bool alive,
+		const struct session_record *record)
+{
+	struct holder *h = ctx;
+	char since[UTC_TEXT_MAX];
+	bool fits = h->id[0] != '\0' ? strcmp(id, h->id) == 0
+				     : record == NULL ||
+						       record->kind == h->e->kind;
+	if (!alive || !fits || strcmp(id, h->e->id) == 0)
+		return 0;
+	h->found = true;
+	if (record == NULL)
+		snprintf(h->text, sizeof(h->text),
+				"session %s, whose record can't be read,", id);
+	else
+		snprintf(h->text, sizeof(h->text),
+				"process %" PRId64 " on %.255s since %s",
+				record->pid, record->host,
+				utc_format(since, record->started));
+	return 1;
+}
+
+/* Who holds NUMBER, from its object: h->id, "" if that can't be read, or
+ * -ENOENT if it is gone. */
+static int load_holder(struct holder *h, int64_t number)
+{
+	CLEANUP_FREE void *data = NULL;
+	CLEANUP_FREE char *json = NULL;
+	CLEANUP_JSON json_t *object = NULL;
+	struct repository *r = h->e->repo;
+	uint8_t bytes[SESSION_ID_SIZE];
+	size_t len = 0, json_len = 0;
+	struct members m;
+	char name[80];
+	object_name(name, h->e, number);
+	int e = store_get(r->store, name, &data, &len, OBJECT_MAX);
+	if (e < 0 && e != -EFBIG)
+		return e;
+	if (e == 0)
+		e = envelope_open(r->seal, r->config.repo_id, ENVELOPE_SESSION,
+				name, data, len, &json, &json_len);
+	if (e == 0)
+		e = members_load(&object, name, json, json_len);
+	if (e == -ENOMEM)
+		return e;
+	if (e < 0)
+		return 0;
+	members_begin(&m, object, name, "%s", "");
+	members_hex(&m, "session", bytes, sizeof(bytes));
+	if (m.err == 0)
+		hex_encode(h->id, bytes, sizeof(bytes));
+	return m.err == -ENOMEM ? m.err : 0;
+}
+
+static int busy(const struct exclusive *e, const char *who)
+{
+	return fail(-EBUSY, "%s %s: another one is at it (%s); wait until it "
+			"has ended, see 'amberfs sessions'",
+			work_name(e), path_of(e), who);
+}
+
+/* 0: nobody that lives holds NUMBER. */
+static int check_holder(const struct exclusive *e, int64_t number)
+{
+	struct holder h = { .e = e };
+	int r = load_holder(&h, number);
+	if (r < 0)
+		return r;
+	if (h.id[0] != '\0') {
+		r = lease_alive(e->repo->store, h.id);
+		if (r <= 0) /* what can't be told is an error, not a death */
+			return r;
+		if (strcmp(h.id, e->id) == 0)
+			return busy(e, "this very process");
+		snprintf(h.text, sizeof(h.text), "session %s", h.id);
+	}
+	r = session_list(e->repo, describe, &h);
+	if (r < 0)
+		return r;
+	return h.found || h.id[0] != '\0' ? busy(e, h.text) : 0;
+}
+
+/* --- taking --- */
+
+static int put(const struct exclusive *e)
+{
+	CLEANUP_FREE uint8_t *object = NULL;
+	struct repository *repo = e->repo;
+	char name[80], json[64];
+	size_t len = 0;
+	object_name(name, e, e->number);
+	snprintf(json, sizeof(json), "{\"session\":\"%s\"}", e->id);
+	int r = envelope_seal(repo->seal, repo->config.repo_id,
+			ENVELOPE_SESSION, name, json, strlen(json), &object,
+			&len);
+	return r < 0 ? r : store_put(repo->store, name, object, len, true);
+}
+
+/* 1: somebody was faster, look again. */
+static int take(struct exclusive *e)
+{
+	struct look l = { .highest = -1 };
+	int r = look(&l, e);
+	if (r == 0 && l.highest >= 0)
+		r = check_holder(e, l.highest);
+	if (r < 0)
+		return r == -ENOENT ? 1 : r;
+	if (l.highest == NUMBER_MAX)
+		return fail(-EBADMSG, "sessions/%s.%" PRId64 " in %s has a number "
+				"that nobody reaches; delete it",
+				e->name, l.highest, path_of(e));
+	e->number = l.highest + 1;
+	r = put(e);
+	if (r == 0)
+		r = look(&l, e);
+	if (r < 0)
+		return r == -EEXIST ? 1 : r;
+	if (l.highest != e->number)
+		return 1; /* ours is deleted by the one that follows */
+	l.delete_lower = true;
+	store_list(e->repo->store, "sessions/", note, &l);
+	return 0;
+}
+
+static int find_kind(struct exclusive *e, const char *name)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strcmp(kinds[i].name, name) != 0)
+			continue;
+		e->name = kinds[i].name;
+		e->kind = kinds[i].kind;
+		return 0;
+	}
+	return fail(-EINVAL, "no exclusive work is called %s", name);
+}
+
+int exclusive_begin(struct exclusive **out, struct repository *r,
+		const char *session_id, const char *name)
+{
+	struct exclusive *e = calloc(1, sizeof(*e));
+	if (e == NULL)
+		return fail_errno(-ENOMEM, "taking %s", name);
+	e->repo = r;
+	snprintf(e->id, sizeof(e->id), "%s", session_id);
+	int err = find_kind(e, name);
+	if (err == 0)
+		err = 1;
+	for (int i = 0; err == 1 && i < LOOKS; i++)
+		err = take(e);
+	if (err == 1)
+		err = busy(e, "many sessions in turn");
+	if (err < 0) {
+		free(e);
+		return err;
+	}
+	*out = e;
+	return 0;
+}
+
+static int passed_over(const struct exclusive *e)
+{
+	return fail(-ESTALE, "%s %s: another process took this one for dead and "
+			"took over; run it again", work_name(e), path_of(e));
+}
+
+int exclusive_check(struct exclusive *e)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_AGAIN_NS };
+	struct look l = { .highest = -1 };
+	int r = 0;
+	/* Our record is out of sight for an instant while it changes. */
+	for (int i = 0; r == 0 && !l.recorded && i < LOOKS; i++) {
+		if (i > 0)
+			nanosleep(&pause, NULL);
+		r = look_once(&l, e);
+		if (r == 0 && l.highest > e->number)
+			return passed_over(e);
+	}
+	if (r == 0)
+		r = lease_alive(e->repo->store, e->id);
+	if (r < 0)
+		return r;
+	return r == 1 && l.recorded ? 0 : passed_over(e);
+}
+
+void exclusive_end(struct exclusive *e)
+{
+	free(e);
+}
