@@ -96,6 +96,7 @@ static double refresh(struct keeper *k)
 		log_problem("looking for snapshots: %s", error_text(r));
 	error_clear();
 	roots_tick(k->job.fs->roots);
+	store_tidy(k->job.fs->repo->store);
 	double took = monotonic_now() - started;
 	return took * REFRESH_SHARE > REFRESH_SECONDS ? took * REFRESH_SHARE
 						      : REFRESH_SECONDS;

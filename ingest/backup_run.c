@@ -23,7 +23,7 @@ static int start_writer(struct backup_run *run)
 	int level = o->level.value ? (int)o->level.value
 				   : r->config.zstd_level;
 	int e = chunk_sink_new(&run->sink, r->store, r->seal, &r->config,
-			r->packs, r->index, level);
+			r->packs, r->index, level, session_id(run->session));
 	if (e == 0)
 		e = image_reader_new(&run->reader, r->packs, &ro);
 	if (e == 0 && o->bwlimit != 0) {

@@ -10,22 +10,31 @@
  *
  * Beginning, in this order: lease, record (others now see us), traces of the
  * dead removed, condemned and damaged read, and for a writer the packs.
+ *
+ * Acknowledging, in this order: the latest epoch is seen; the condemned are
+ * listed anew, from then on nothing is found there; a record is published that
+ * names the epoch and the condemned packs that chunks were found in before.
  */
 #include "session.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/hex.h"
+#include "condemned.h"
 #include "format/envelope.h"
 #include "format/members.h"
 #include "format/name.h"
 
 #define SESSION_RECORD_MAX (8u << 20)
+#define LOOK_EVERY_MS 1000
 
 struct standing {
 	struct id root;
@@ -41,8 +50,14 @@ struct session {
 	/* protected by mutex */
 	uint64_t number;	/* N of the record that counts */
 	bool published;
+	bool fenced;		/* taken for dead by somebody */
+	bool told;		/* the record says what is acknowledged */
 	struct standing *standing;
 	uint32_t standing_count, standing_room;
+
+	pthread_t watcher;
+	bool watched;
+	int stop;		/* eventfd: the watcher is to end */
 };
 
 const char *session_id(const struct session *s)
@@ -81,22 +96,33 @@ static int put_record(struct session *s, const char *name)
 	return r < 0 ? r : store_put(s->repo->store, name, object, len, true);
 }
 
+static int stale(void)
+{
+	return fail(-ESTALE,
+			"another process took this one for dead and removed its "
+			"session; run it again");
+}
+
 static int publish(struct session *s)
 {
-	char name[80];
+	char name[80], before[80];
 	uint64_t next = s->published ? s->number + 1 : 0;
+	if (s->fenced)
+		return stale();
 	record_name(name, s->id, next);
 	int r = put_record(s, name);
 	if (r < 0)
 		return fail_within(r, "publishing the session");
-	if (s->published) {
-		record_name(name, s->id, s->number);
-		/* Gone already means that we were taken for dead: the next
-		 * session_check will say so. */
+	record_name(before, s->id, s->number);
+	if (s->published && store_delete(s->repo->store, before) == -ENOENT) {
+		/* The one that counted is gone: we were taken for dead. That
+		 * must show for good, so no newer one may hide it. */
+		s->fenced = true;
 		store_delete(s->repo->store, name);
+		return stale();
 	}
 	s->number = next;
-	s->published = true;
+	s->published = s->told = true;
 	return 0;
 }
 
@@ -183,12 +209,91 @@ int session_check(struct session *s)
 	uint64_t size;
 	LOCK_SCOPE(&s->mutex);
 	record_name(name, s->id, s->number);
+	if (s->fenced)
+		return stale();
 	int r = store_size(s->repo->store, name, &size);
-	if (r == -ENOENT)
-		return fail(-ESTALE,
-				"another process took this one for dead and removed its "
-				"session; run it again");
-	return r;
+	if (r != -ENOENT)
+		return r;
+	s->fenced = true;
+	return stale();
+}
+
+/* --- acknowledging --- */
+
+bool session_kind_writes(enum session_kind kind)
+{
+	return kind == SESSION_BACKUP || kind == SESSION_PRUNE;
+}
+
+/* Sees a new epoch, mutex held. What it means goes out with the next record. */
+static int look(struct session *s)
+{
+	uint64_t epoch = 0;
+	struct pack_id *held = NULL;
+	size_t count = 0;
+	int r = epoch_latest(s->repo, &epoch);
+	if (r < 0 || epoch <= s->record.acknowledged)
+		return r;
+	/* Only now: all that this epoch condemns is listed. */
+	r = packs_look(s->repo->packs, &held, &count);
+	if (r == 0 && count > SESSION_HELD_MAX)
+		r = fail(-E2BIG, "too many condemned packs are in use");
+	if (r < 0) {
+		free(held);
+		return r;
+	}
+	free(s->record.held);
+	s->record.held = held;
+	s->record.held_count = (uint32_t)count;
+	s->record.acknowledged = epoch;
+	s->told = false;
+	return 0;
+}
+
+int session_acknowledge(struct session *s)
+{
+	LOCK_SCOPE(&s->mutex);
+	int r = look(s);
+	return r == 0 && !s->told ? publish(s) : r;
+}
+
+static void *watch(void *arg)
+{
+	struct session *s = arg;
+	struct pollfd stop = { .fd = s->stop, .events = POLLIN };
+	while (poll(&stop, 1, LOOK_EVERY_MS) <= 0) {
+		/* What fails is tried again; prune waits meanwhile. A record
+		 * must not appear anew for one that was taken for dead. */
+		if (session_check(s) == 0)
+			session_acknowledge(s);
+		store_tidy(s->repo->store);
+		error_clear();
+	}
+	return NULL;
+}
+
+static int start_watching(struct session *s)
+{
+	sigset_t all, before;
+	s->stop = eventfd(0, EFD_CLOEXEC);
+	if (s->stop < 0)
+		return fail_errno(-errno, "registering the session");
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int r = -pthread_create(&s->watcher, NULL, watch, s);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	s->watched = r == 0;
+	return r < 0 ? fail_errno(r, "registering the session") : 0;
+}
+
+static void stop_watching(struct session *s)
+{
+	if (s->watched) {
+		eventfd_write(s->stop, 1);
+		pthread_join(s->watcher, NULL);
+	}
+	if (s->stop >= 0)
+		close(s->stop);
 }
 
 /* --- listing --- */
@@ -389,6 +494,15 @@ static int fill_record(struct session *s, enum session_kind kind,
 	return 0;
 }
 
+/* What was condemned before we were there. It is acknowledged with the next
+ * record, at the latest by the watcher's first look. */
+static int first_look(struct session *s)
+{
+	LOCK_SCOPE(&s->mutex);
+	int r = look(s);
+	return r < 0 ? r : packs_load_exclusions(s->repo->packs);
+}
+
 static int register_session(struct session *s)
 {
 	struct repository *r = s->repo;
@@ -413,6 +527,7 @@ int session_begin(struct session **out, struct repository *r,
 	if (s == NULL)
 		return fail_errno(-ENOMEM, "registering the session");
 	s->repo = r;
+	s->stop = -1;
 	pthread_mutex_init(&s->mutex, NULL);
 	seal_random(random, sizeof(random));
 	hex_encode(s->id, random, sizeof(random));
@@ -422,11 +537,16 @@ int session_begin(struct session **out, struct repository *r,
 	if (e == 0)
 		e = session_list(r, bury, r);
 	if (e == 0)
-		e = packs_load_exclusions(r->packs);
-	if (e == 0 && (kind == SESSION_BACKUP || kind == SESSION_PRUNE))
+		e = session_kind_writes(kind)
+				? first_look(s)
+				: packs_load_exclusions(r->packs);
+	if (e == 0 && session_kind_writes(kind)) {
 		e = index_reconcile(r->index);
-	if (e == -EAGAIN) /* a stale index costs duplicates, no more */
-		e = 0;
+		if (e == -EAGAIN) /* a stale index costs duplicates, no more */
+			e = 0;
+		if (e == 0)
+			e = start_watching(s);
+	}
 	if (e < 0) {
 		session_end(s);
 		return e;
@@ -439,6 +559,7 @@ void session_end(struct session *s)
 {
 	if (s == NULL)
 		return;
+	stop_watching(s);
 	/* The record first: a lease without a record is nobody's. */
 	if (s->published)
 		remove_traces(s->repo->store, s->id);

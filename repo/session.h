@@ -2,6 +2,8 @@
 /*
  * A session: this process at work in the repository, known to others. Alive as
  * long as the lease (kernel lock) is held; its records say what it stands on.
+ * One that writes (SESSION_BACKUP, SESSION_PRUNE) has a thread that looks every
+ * second for newly condemned packs, and acknowledges them.
  * Threading: calls are serialised inside.
  */
 #ifndef AMBERFS_SESSION_H
@@ -36,6 +38,12 @@ int session_leave(struct session *s, const struct id *root);
  * costs nothing, holds them a little longer. */
 void session_leave_later(struct session *s, const struct id *roots,
 		size_t count);
+
+/* Looks for newly condemned packs and acknowledges them, at once. */
+int session_acknowledge(struct session *s);
+/* True if prune must wait for the acknowledgements of such sessions: they
+ * count on chunks that they find stored. */
+bool session_kind_writes(enum session_kind kind);
 
 /* 0, or -ESTALE: somebody took this session for dead and removed it. */
 int session_check(struct session *s);

@@ -61,6 +61,7 @@ struct chunk_sink {
 	struct packs *packs;
 	struct index *index;
 	int zstd_level;
+	const char *session;	/* the writer's id; outlives the sink */
 
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;	/* turns, queue, errors */
@@ -144,7 +145,7 @@ static int open_pack_new(struct chunk_sink *s, enum pack_kind kind,
 	struct open_pack *k = calloc(1, sizeof(*k));
 	if (k == NULL)
 		return fail_errno(-ENOMEM, "starting a pack");
-	seal_random(k->trailer.pack.b, PACK_ID_SIZE);
+	pack_id_make(&k->trailer.pack, s->session);
 	k->trailer.kind = kind;
 	k->checksum = XXH3_createState();
 	pack_name(name, &k->trailer.pack);
@@ -418,7 +419,8 @@ static void *sealer_main(void *arg)
 
 int chunk_sink_new(struct chunk_sink **out, struct store *store,
 		const struct seal *seal, const struct config *config,
-		struct packs *packs, struct index *index, int zstd_level)
+		struct packs *packs, struct index *index, int zstd_level,
+		const char *session)
 {
 	struct chunk_sink *s = calloc(1, sizeof(*s));
 	if (s == NULL)
@@ -429,6 +431,7 @@ int chunk_sink_new(struct chunk_sink **out, struct store *store,
 	s->packs = packs;
 	s->index = index;
 	s->zstd_level = zstd_level;
+	s->session = session;
 	s->queue_end = &s->queue;
 	s->feed_at = INDEX_BATCH;
 	pthread_mutex_init(&s->mutex, NULL);

@@ -26,9 +26,11 @@ struct chunk_sink_stats {
 	uint64_t stored_bytes;		/* bytes written into packs */
 };
 
+/* SESSION: the writer's session id, which names its packs. */
 int chunk_sink_new(struct chunk_sink **out, struct store *store,
 		const struct seal *seal, const struct config *config,
-		struct packs *packs, struct index *index, int zstd_level);
+		struct packs *packs, struct index *index, int zstd_level,
+		const char *session);
 void chunk_sink_free(struct chunk_sink *s); /* aborts open packs; NULL ok */
 
 /* A stream is used by one thread at a time. */

@@ -20,6 +20,7 @@
 #include "../base/error.h"
 #include "../base/hex.h"
 #include "../format/envelope.h"
+#include "id_set.h"
 
 struct excluded {
 	struct pack_id pack;
@@ -36,7 +37,9 @@ struct exclusions {
 	const struct seal *seal;
 	const uint8_t *repo_id;
 	pthread_mutex_t mutex;
-	struct excluded_set condemned, damaged; /* protected by mutex */
+	/* protected by mutex */
+	struct excluded_set condemned, damaged;
+	struct id_set *used;	/* ids of packs, filled up with zeros */
 	_Atomic bool any_condemned, any_damaged;
 };
 
@@ -84,6 +87,11 @@ struct exclusions *exclusions_new(struct store *store, const struct seal *seal,
 	x->seal = seal;
 	x->repo_id = repo_id;
 	pthread_mutex_init(&x->mutex, NULL);
+	x->used = id_set_new();
+	if (x->used == NULL) {
+		exclusions_free(x);
+		return NULL;
+	}
 	return x;
 }
 
@@ -93,6 +101,7 @@ void exclusions_free(struct exclusions *x)
 		return;
 	free(x->condemned.items);
 	free(x->damaged.items);
+	id_set_free(x->used);
 	pthread_mutex_destroy(&x->mutex);
 	free(x);
 }
@@ -126,27 +135,106 @@ static int note_damaged(void *ctx, const char *name)
 	return add(ctx, &e);
 }
 
-int exclusions_load(struct exclusions *x)
+static struct id pack_as_id(const struct pack_id *pack)
+{
+	struct id id = { .b = { 0 } };
+	memcpy(id.b, pack->b, PACK_ID_SIZE);
+	return id;
+}
+
+/* Adds to the condemned what NOW lists beyond them; mutex held. */
+static int condemn_more(struct exclusions *x, const struct excluded_set *now)
+{
+	size_t before = x->condemned.count;
+	struct excluded_set known = x->condemned; /* sorted up to BEFORE */
+	for (size_t i = 0; i < now->count; i++) {
+		known.items = x->condemned.items;
+		known.count = before;
+		if (contains(&known, &now->items[i]))
+			continue;
+		int r = add(&x->condemned, &now->items[i]);
+		if (r < 0) {
+			x->condemned.count = before;
+			return fail_errno(r, "listing condemned packs");
+		}
+	}
+	sort(&x->condemned);
+	x->any_condemned = x->condemned.count != 0;
+	return 0;
+}
+
+/* The condemned packs that are used; mutex held. */
+static int collect_held(struct exclusions *x, struct pack_id **held,
+		size_t *count)
+{
+	const struct excluded_set *c = &x->condemned;
+	struct pack_id *out = calloc(c->count + 1, sizeof(*out));
+	size_t n = 0;
+	if (out == NULL)
+		return fail_errno(-ENOMEM, "listing condemned packs");
+	for (size_t i = 0; i < c->count; i++) {
+		struct id id = pack_as_id(&c->items[i].pack);
+		if (id_set_contains(x->used, &id))
+			out[n++] = c->items[i].pack;
+	}
+	*held = out;
+	*count = n;
+	return 0;
+}
+
+int exclusions_look(struct exclusions *x, struct pack_id **held, size_t *count)
 {
 	struct excluded_set condemned = { 0 }, damaged = { 0 };
 	int r = store_list(x->store, "condemned/", note_condemned, &condemned);
 	if (r == 0)
 		r = store_list(x->store, "damaged/", note_damaged, &damaged);
-	if (r < 0) {
-		free(condemned.items);
-		free(damaged.items);
-		return r;
+	if (r == 0) {
+		sort(&damaged);
+		LOCK_SCOPE(&x->mutex);
+		r = condemn_more(x, &condemned);
+		if (r == 0 && held != NULL)
+			r = collect_held(x, held, count);
+		if (r == 0) {
+			free(x->damaged.items);
+			x->damaged = damaged;
+			x->any_damaged = damaged.count != 0;
+			damaged.items = NULL;
+		}
 	}
-	sort(&condemned);
-	sort(&damaged);
+	free(condemned.items);
+	free(damaged.items);
+	return r;
+}
+
+int exclusions_load(struct exclusions *x)
+{
+	return exclusions_look(x, NULL, NULL);
+}
+
+int exclusions_set_aside(struct exclusions *x, const struct pack_id *packs,
+		size_t count)
+{
+	struct excluded_set set = { 0 };
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		struct excluded e = { .pack = packs[i], .frame = 0 };
+		r = add(&set, &e);
+	}
+	if (r == 0) {
+		LOCK_SCOPE(&x->mutex);
+		r = condemn_more(x, &set);
+	}
+	free(set.items);
+	return r;
+}
+
+bool exclusions_use(struct exclusions *x, const struct pack_id *pack)
+{
+	struct excluded e = { .pack = *pack, .frame = 0 };
+	struct id id = pack_as_id(pack);
 	LOCK_SCOPE(&x->mutex);
-	free(x->condemned.items);
-	free(x->damaged.items);
-	x->condemned = condemned;
-	x->damaged = damaged;
-	x->any_condemned = condemned.count != 0;
-	x->any_damaged = damaged.count != 0;
-	return 0;
+	/* Without memory to remember it, the chunk is stored once more. */
+	return !contains(&x->condemned, &e) && id_set_add(x->used, &id) >= 0;
 }
 
 bool exclusions_condemned(struct exclusions *x, const struct pack_id *pack)

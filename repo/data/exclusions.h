@@ -3,6 +3,9 @@
  * What writers must not count as stored: condemned packs (prune deletes them)
  * and damaged frames (found unreadable). Read from condemned/ and damaged/;
  * damage that this process finds is added and recorded there.
+ *
+ * A pack once seen condemned stays so for this process, also when its object
+ * is gone: the pack then is too, but its trailer may still be in memory.
  * Threading: all calls may run at once.
  */
 #ifndef AMBERFS_DATA_EXCLUSIONS_H
@@ -19,8 +22,19 @@ void exclusions_free(struct exclusions *x); /* NULL allowed */
 
 /* Lists both anew. 0 or -errno. */
 int exclusions_load(struct exclusions *x);
+/* The same; *HELD (malloc'ed, *COUNT of them) are the condemned packs that
+ * exclusions_use has counted on. From then on it counts on no pack that was
+ * listed, so that no other will come to be held. */
+int exclusions_look(struct exclusions *x, struct pack_id **held,
+		size_t *count);
+/* As if these were condemned: by the process that is about to do it. */
+int exclusions_set_aside(struct exclusions *x, const struct pack_id *packs,
+		size_t count);
 
 bool exclusions_condemned(struct exclusions *x, const struct pack_id *pack);
+/* For a writer that wants to count on a chunk's being stored in PACK: true,
+ * and remembered as counted on, unless it is condemned. */
+bool exclusions_use(struct exclusions *x, const struct pack_id *pack);
 bool exclusions_damaged(struct exclusions *x, const struct pack_id *pack,
 		uint32_t frame);
 bool exclusions_any_damaged(struct exclusions *x);

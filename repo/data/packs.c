@@ -276,10 +276,10 @@ static bool acceptable(struct packs *p, const struct pack *k, uint32_t chunk,
 			|| was_tried(w->tried, &t->pack))
 		return false;
 	return !w->for_writer
-			|| (!exclusions_condemned(p->exclusions, &t->pack)
-					&& !exclusions_damaged(p->exclusions,
-							&t->pack,
-							t->chunks[chunk].frame));
+			|| (!exclusions_damaged(p->exclusions, &t->pack,
+					    t->chunks[chunk].frame)
+					&& exclusions_use(p->exclusions,
+							&t->pack));
 }
 
 static bool cache_find(struct packs *p, const struct wanted *w,
@@ -467,6 +467,14 @@ int packs_load(struct packs *p, const struct pack_id *id, struct pack **out)
 	return *out ? 0 : fail_errno(-ENOMEM, "loading a pack's trailer");
 }
 
+int packs_peek(struct packs *p, const struct pack_id *id, struct trailer **out)
+{
+	int r = read_trailer(p, id, out);
+	if (r == -EBADMSG)
+		exclusions_add_damaged(p->exclusions, id, TRAILER_AD);
+	return r;
+}
+
 void packs_release(struct pack *pack)
 {
 	if (pack == NULL)
@@ -633,6 +641,21 @@ int packs_read_frame(struct packs *p, const struct pack *pack, uint32_t frame,
 int packs_load_exclusions(struct packs *p)
 {
 	return exclusions_load(p->exclusions);
+}
+
+int packs_look(struct packs *p, struct pack_id **held, size_t *count)
+{
+	return exclusions_look(p->exclusions, held, count);
+}
+
+int packs_set_aside(struct packs *p, const struct pack_id *packs, size_t count)
+{
+	return exclusions_set_aside(p->exclusions, packs, count);
+}
+
+bool packs_is_condemned(const struct packs *p, const struct pack_id *pack)
+{
+	return exclusions_condemned(p->exclusions, pack);
 }
 
 void packs_mark_damaged(struct packs *p, const struct pack *pack,

@@ -42,6 +42,9 @@ void packs_free(struct packs *p);
 /* Loads and authenticates one pack's trailer: from memory, else from the
  * store. 0 and a reference; -ENOENT, -EBADMSG (with a text), -EIO, -ENOMEM. */
 int packs_load(struct packs *p, const struct pack_id *id, struct pack **out);
+/* The same read anew, neither from the cache nor into it; trailer_free. */
+int packs_peek(struct packs *p, const struct pack_id *id,
+		struct trailer **out);
 void packs_release(struct pack *pack); /* NULL allowed */
 /* Another reference to PACK. */
 struct pack *packs_hold(struct pack *pack);
@@ -54,8 +57,8 @@ int packs_load_for_index(void *ctx, const struct pack_id *id,
 void packs_adopt(struct packs *p, struct trailer *t);
 
 /* For writers: a stored, uncondemned, undamaged copy of the chunk. 1 found
- * (place filled), 0 not known, -errno. Never reconciles: a miss costs a
- * duplicate. */
+ * (place filled; the pack counts as used from then on), 0 not known, -errno.
+ * Never reconciles: a miss costs a duplicate. */
 int packs_find(struct packs *p, enum pack_kind kind, const struct id *id,
 		struct chunk_place *place);
 
@@ -83,6 +86,14 @@ void packs_drop(struct packs *p, const struct pack_id *id);
 
 /* Reads condemned/ and damaged/: what writers must not find chunks in. */
 int packs_load_exclusions(struct packs *p);
+/* The same; *HELD (malloc'ed) are the *COUNT condemned packs that packs_find
+ * has found chunks in. It will find none there from then on. */
+int packs_look(struct packs *p, struct pack_id **held, size_t *count);
+/* For the process that is about to condemn PACKS: packs_find finds nothing
+ * there from now on. 0 or -ENOMEM. */
+int packs_set_aside(struct packs *p, const struct pack_id *packs,
+		size_t count);
+bool packs_is_condemned(const struct packs *p, const struct pack_id *pack);
 /* Records an unreadable frame in damaged/ (best effort, once per frame). */
 void packs_mark_damaged(struct packs *p, const struct pack *pack,
 		uint32_t frame);

@@ -49,18 +49,39 @@ static json_t *roots_to_json(const struct session_record *r)
 	return list;
 }
 
+static json_t *held_to_json(const struct session_record *r)
+{
+	json_t *list = json_array();
+	for (uint32_t i = 0; i < r->held_count; i++) {
+		char text[2 * PACK_ID_SIZE + 1];
+		hex_encode(text, r->held[i].b, PACK_ID_SIZE);
+		if (json_array_append_new(list, json_string(text)) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
 json_t *session_record_to_json(const struct session_record *r)
 {
 	json_t *roots = roots_to_json(r);
-	if (roots == NULL)
+	json_t *held = r->held_count ? held_to_json(r) : NULL;
+	if (roots == NULL || (r->held_count && held == NULL)) {
+		json_decref(roots);
 		return NULL;
-	return json_pack("{s:s,s:I,s:s,s:I,s:s*,s:o}",
+	}
+	json_t *json = json_pack("{s:s,s:I,s:s,s:I,s:s*,s:o,s:o*}",
 			"kind", session_kind_name(r->kind),
 			"started", (json_int_t)r->started,
 			"host", r->host,
 			"pid", (json_int_t)r->pid,
 			"activity", r->activity,
-			"roots", roots);
+			"roots", roots, "held", held);
+	if (r->acknowledged != 0)
+		json_object_set_new(json, "acknowledged",
+				json_integer((json_int_t)r->acknowledged));
+	return json;
 }
 
 static void read_kind(struct session_record *r, struct members *m)
@@ -107,6 +128,33 @@ static void read_roots(struct session_record *r, struct members *m)
 					i);
 }
 
+static void read_held(struct session_record *r, struct members *m)
+{
+	CLEANUP_JSON json_t *list = members_array(m, "held", SESSION_HELD_MAX);
+	size_t count = json_array_size(list);
+	if (count == 0)
+		return;
+	r->held = calloc(count, sizeof(*r->held));
+	if (r->held == NULL) {
+		m->err = fail_errno(-ENOMEM, "reading %s", m->object);
+		return;
+	}
+	r->held_count = (uint32_t)count;
+	for (uint32_t i = 0; i < count; i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+		if (text == NULL || hex_decode(r->held[i].b, PACK_ID_SIZE,
+						    text) < 0)
+			members_refuse(m, "held", "number %u is not a pack", i);
+	}
+}
+
+static void read_acknowledged(struct session_record *r, struct members *m)
+{
+	if (json_object_get(m->json, "acknowledged") != NULL)
+		r->acknowledged = (uint64_t)members_number(
+				m, "acknowledged", 1, EPOCH_MAX);
+}
+
 int session_record_from_json(struct session_record *r, const char *text,
 		size_t len)
 {
@@ -123,6 +171,8 @@ int session_record_from_json(struct session_record *r, const char *text,
 	r->pid = members_number(&m, "pid", 0, INT64_MAX);
 	r->activity = members_name(&m, "activity", false);
 	read_roots(r, &m);
+	read_acknowledged(r, &m);
+	read_held(r, &m);
 	if (m.err < 0)
 		session_record_clear(r);
 	return m.err;
@@ -133,5 +183,6 @@ void session_record_clear(struct session_record *r)
 	free(r->host);
 	free(r->activity);
 	free(r->roots);
+	free(r->held);
 	memset(r, 0, sizeof(*r));
 }

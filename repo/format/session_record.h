@@ -6,11 +6,13 @@
 #ifndef AMBERFS_FORMAT_SESSION_RECORD_H
 #define AMBERFS_FORMAT_SESSION_RECORD_H
 
-#include "../crypto/seal.h"
 #include "members.h"
+#include "trailer.h"
 
 #define SESSION_ID_SIZE 16
 #define SESSION_ROOTS_MAX 65536u
+#define SESSION_HELD_MAX 65536u
+#define EPOCH_MAX INT64_C(999999999999999999)
 
 enum session_kind { SESSION_BACKUP, SESSION_MOUNT, SESSION_PRUNE,
 	SESSION_READ, SESSION_WRITE /* keys, forget */ };
@@ -23,6 +25,10 @@ struct session_record {
 	char *activity;		/* escaped: the source, the mountpoint; or NULL */
 	uint32_t root_count;
 	struct id *roots;	/* tree roots it stands on */
+	/* The highest epoch after which it has listed the condemned; 0: none. */
+	uint64_t acknowledged;
+	uint32_t held_count;
+	struct pack_id *held;	/* condemned packs it has found chunks in */
 };
 
 const char *session_kind_name(enum session_kind k);

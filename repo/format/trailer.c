@@ -42,6 +42,33 @@ static_assert(PACK_SIZE_MAX == 83886080, "largest pack");
 
 /* --- names --- */
 
+/* The part of a pack's id that names its writer. */
+#define WRITER_AT 8
+#define WRITER_SIZE (PACK_ID_SIZE - WRITER_AT)
+
+static int writer_of_session(uint8_t out[WRITER_SIZE], const char *session)
+{
+	char digits[2 * WRITER_SIZE + 1];
+	if (strlen(session) < sizeof(digits) - 1)
+		return -EINVAL;
+	memcpy(digits, session, sizeof(digits) - 1);
+	digits[sizeof(digits) - 1] = '\0';
+	return hex_decode(out, WRITER_SIZE, digits);
+}
+
+void pack_id_make(struct pack_id *out, const char *session)
+{
+	seal_random(out->b, PACK_ID_SIZE);
+	writer_of_session(out->b + WRITER_AT, session);
+}
+
+bool pack_id_is_of(const struct pack_id *id, const char *session)
+{
+	uint8_t writer[WRITER_SIZE];
+	return writer_of_session(writer, session) == 0
+			&& memcmp(writer, id->b + WRITER_AT, WRITER_SIZE) == 0;
+}
+
 void pack_name(char out[PACK_NAME_SIZE], const struct pack_id *id)
 {
 	char digits[2 * PACK_ID_SIZE + 1];

@@ -36,6 +36,11 @@ struct pack_id {
 	uint8_t b[PACK_ID_SIZE];
 };
 
+/* A new id of a pack that the session (32 digits) writes: 8 random bytes, then
+ * the first 8 of the session's id, so that prune sees whose a pack is. */
+void pack_id_make(struct pack_id *out, const char *session);
+bool pack_id_is_of(const struct pack_id *id, const char *session);
+
 /* "packs/3f/3f…": 2 + 32 digits. */
 #define PACK_NAME_SIZE 42
 void pack_name(char out[PACK_NAME_SIZE], const struct pack_id *id);

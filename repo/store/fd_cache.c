@@ -10,6 +10,7 @@
 #include "../base/cleanup.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 struct fd_cache {
 	pthread_mutex_t mutex;
@@ -134,15 +135,30 @@ void fd_cache_release(struct fd_cache *c, struct fd_entry *e)
 		entry_free(e);
 }
 
+/* The mutex is held. */
+static void forget_slot(struct fd_entry **slot)
+{
+	struct fd_entry *e = take_ptr(*slot);
+	e->kept = false;
+	if (e->refs == 0)
+		entry_free(e);
+}
+
 void fd_cache_forget(struct fd_cache *c, const char *name)
 {
 	LOCK_SCOPE(&c->mutex);
 	c->epoch++;
 	struct fd_entry **slot = find(c, name);
-	if (slot == NULL)
-		return;
-	struct fd_entry *e = take_ptr(*slot);
-	e->kept = false;
-	if (e->refs == 0)
-		entry_free(e);
+	if (slot != NULL)
+		forget_slot(slot);
+}
+
+void fd_cache_tidy(struct fd_cache *c)
+{
+	struct stat st;
+	LOCK_SCOPE(&c->mutex);
+	for (int i = 0; i < FD_CACHE_MAX; i++)
+		if (c->kept[i] != NULL && fstat(c->kept[i]->fd, &st) == 0 &&
+				st.st_nlink == 0)
+			forget_slot(&c->kept[i]);
 }

@@ -40,5 +40,7 @@ struct fd_entry *fd_cache_add(struct fd_cache *c, const char *name, int fd,
 void fd_cache_release(struct fd_cache *c, struct fd_entry *e);
 
 void fd_cache_forget(struct fd_cache *c, const char *name);
+/* Forgets all whose file has no name any more. */
+void fd_cache_tidy(struct fd_cache *c);
 
 #endif

@@ -352,24 +352,45 @@ int store_get(struct store *s, const char *name, void **data, size_t *len,
 	return 0;
 }
 
-int store_size(struct store *s, const char *name, uint64_t *size)
+static int look_at(struct store *s, const char *name, struct stat *st)
 {
-	struct stat st;
 	int r = local_check_name(name);
 	if (r < 0)
 		return r;
-	if (fstatat(s->root, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(s->root, name, st, AT_SYMLINK_NOFOLLOW) < 0)
 		return local_fail(s, -errno, "look at", name);
-	if (!S_ISREG(st.st_mode))
+	if (!S_ISREG(st->st_mode))
 		return fail(-EBADMSG, "%s/%s is not a plain file", s->path,
 				name);
-	*size = (uint64_t)st.st_size;
 	return 0;
+}
+
+int store_size(struct store *s, const char *name, uint64_t *size)
+{
+	struct stat st;
+	int r = look_at(s, name, &st);
+	if (r == 0)
+		*size = (uint64_t)st.st_size;
+	return r;
+}
+
+int store_modified(struct store *s, const char *name, int64_t *second)
+{
+	struct stat st;
+	int r = look_at(s, name, &st);
+	if (r == 0)
+		*second = st.st_mtime;
+	return r;
 }
 
 void store_forget(struct store *s, const char *name)
 {
 	fd_cache_forget(s->readers, name);
+}
+
+void store_tidy(struct store *s)
+{
+	fd_cache_tidy(s->readers);
 }
 
 /* --- deleting --- */

@@ -6,6 +6,16 @@
 #include "../base/error.h"
 #include "local_internal.h"
 
+static int allocate(struct store *s, int fd, uint64_t bytes)
+{
+	int r = posix_fallocate(fd, 0, (off_t)bytes);
+	if (r != 0)
+		return local_fail(s, -r, "set aside space in", "reserve");
+	if (fsync(fd) < 0)
+		return local_fail(s, -errno, "fsync", "reserve");
+	return local_sync_folder(s, s->root, "reserve");
+}
+
 int store_make_reserve(struct store *s, uint64_t bytes)
 {
 	/* Allocated, not written: filesystems that compress would store
@@ -14,10 +24,17 @@ int store_make_reserve(struct store *s, uint64_t bytes)
 			O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return local_fail(s, -errno, "make", "reserve");
-	int r = posix_fallocate(fd, 0, (off_t)bytes);
-	if (r != 0)
-		return local_fail(s, -r, "set aside space in", "reserve");
-	if (fsync(fd) < 0)
-		return local_fail(s, -errno, "fsync", "reserve");
+	int r = allocate(s, fd, bytes);
+	if (r < 0) /* half a reserve would only look like one */
+		unlinkat(s->root, "reserve", 0);
+	return r;
+}
+
+int store_release_reserve(struct store *s)
+{
+	if (unlinkat(s->root, "reserve", 0) < 0)
+		return errno == ENOENT ? 0
+				       : local_fail(s, -errno, "delete",
+							"reserve");
 	return local_sync_folder(s, s->root, "reserve");
 }

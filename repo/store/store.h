@@ -31,8 +31,11 @@ struct store_put;
  * kinds' folders, all fsynced. SHARDED kinds get folders 00 to ff. */
 int store_create_local(struct store **out, const char *path);
 
-/* Sets BYTES aside in the object "reserve", durably. */
+/* Sets BYTES aside in the object "reserve", durably; nothing to do where it
+ * has them. */
 int store_make_reserve(struct store *s, uint64_t bytes);
+/* Gives that space back to the filesystem. 0 also where there was none. */
+int store_release_reserve(struct store *s);
 
 /* Opens the folder; it need not be writable. -ENOENT: no such folder. */
 int store_open_local(struct store **out, const char *path);
@@ -55,6 +58,8 @@ int store_get(struct store *s, const char *name, void **data, size_t *len,
 		size_t max);
 
 int store_size(struct store *s, const char *name, uint64_t *size);
+/* When it was put: a UTC second of the store's clock. */
+int store_modified(struct store *s, const char *name, int64_t *second);
 
 /* Writes the whole object durably under its final name in one step:
  * 1 temporary file, 2 fsync, 3 rename (EXCLUSIVE: -EEXIST if the name is
@@ -99,6 +104,9 @@ int store_space(struct store *s, struct store_space *out);
 
 /* Closes cached descriptors of NAME (it was deleted by someone else). */
 void store_forget(struct store *s, const char *name);
+/* The same for all that were deleted: they hold space as long as they are
+ * open. For long-lived processes, every few seconds. */
+void store_tidy(struct store *s);
 
 /* --- liveness: a lock that is freed when its holder dies --- */
 

@@ -60,7 +60,8 @@ static int begin(struct fixture *f, bool encrypted)
 			0);
 	assert_int_equal(chunk_sink_new(&f->sink, f->repo->store,
 					 f->repo->seal, &f->repo->config,
-					 f->repo->packs, f->repo->index, 1),
+					 f->repo->packs, f->repo->index, 1,
+					 session_id(f->session)),
 			0);
 	assert_int_equal(image_reader_new(&f->reader, f->repo->packs, &ro), 0);
 	assert_int_equal(image_writer_new(&f->writer, f->repo->seal,

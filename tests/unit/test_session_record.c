@@ -21,9 +21,11 @@ static int parse(struct session_record *r, const char *text)
 static void check_round_trip(enum session_kind kind, const char *activity)
 {
 	struct id roots[2];
+	struct pack_id held[1] = { { { 0xcd, 1 } } };
 	struct session_record r = { .kind = kind, .started = 1795406400,
 		.host = strdup("host"), .pid = 4711, .root_count = 2,
-		.roots = roots }, back;
+		.roots = roots, .acknowledged = kind, .held_count = kind % 2,
+		.held = held }, back;
 	memset(roots, 0xab, sizeof(roots));
 	r.activity = activity == NULL ? NULL : strdup(activity);
 	json_t *json = session_record_to_json(&r);
@@ -40,6 +42,10 @@ static void check_round_trip(enum session_kind kind, const char *activity)
 		assert_string_equal(back.activity, activity);
 	assert_int_equal(back.root_count, 2);
 	assert_memory_equal(back.roots, roots, sizeof(roots));
+	assert_int_equal(back.acknowledged, kind);
+	assert_int_equal(back.held_count, kind % 2);
+	if (back.held_count)
+		assert_memory_equal(back.held, held, sizeof(held));
 	session_record_clear(&back);
 	json_decref(json);
 	free(text);
@@ -82,6 +88,10 @@ static void test_refusals(void **state)
 			"\"started\":5}",
 		"{\"host\":\"h\",\"kind\":\"backup\",\"pid\":1,\"roots\":[],"
 			"\"started\":253402300800}",
+		"{\"host\":\"h\",\"kind\":\"backup\",\"pid\":1,\"roots\":[],"
+			"\"started\":5,\"acknowledged\":0}",
+		"{\"host\":\"h\",\"kind\":\"backup\",\"pid\":1,\"roots\":[],"
+			"\"started\":5,\"held\":[\"ab\"]}",
 	};
 	struct session_record r;
 	(void)state;

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * condemned/PACK and condemned/epoch.N. The names alone say all that matters.
+ *
+ * The latest epoch's object stays for good, so that numbers only grow. Should
+ * it get lost all the same (a copied repository), LEAST keeps a session's
+ * older acknowledgement from passing for one of a new epoch.
+ */
+#include "condemned.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/hex.h"
+#include "format/envelope.h"
+#include "format/session_record.h"
+
+#define FOLDER "condemned/"
+#define EPOCH_PREFIX FOLDER "epoch."
+#define EPOCH_DIGITS 18
+#define NAME_SIZE 64
+#define ANNOUNCE_TRIES 1000
+
+static int put(struct repository *r, const char *name, const char *text)
+{
+	CLEANUP_FREE uint8_t *object = NULL;
+	size_t len;
+	int e = envelope_seal(r->seal, r->config.repo_id, ENVELOPE_CONDEMNED,
+			name, text, strlen(text), &object, &len);
+	return e < 0 ? e : store_put(r->store, name, object, len, true);
+}
+
+/* --- packs --- */
+
+static void condemned_name(char out[NAME_SIZE], const struct pack_id *pack)
+{
+	char hex[2 * PACK_ID_SIZE + 1];
+	hex_encode(hex, pack->b, PACK_ID_SIZE);
+	snprintf(out, NAME_SIZE, FOLDER "%s", hex);
+}
+
+int condemn(struct repository *r, const struct pack_id *pack)
+{
+	char name[NAME_SIZE], text[128];
+	condemned_name(name, pack);
+	snprintf(text, sizeof(text), "{\"pack\":\"%s\",\"since\":%lld}",
+			name + strlen(FOLDER), (long long)time(NULL));
+	int e = put(r, name, text);
+	return e == -EEXIST ? 0 : e;
+}
+
+int condemned_clear(struct repository *r, const struct pack_id *pack)
+{
+	char name[NAME_SIZE];
+	condemned_name(name, pack);
+	int e = store_delete(r->store, name);
+	return e == -ENOENT ? 0 : e;
+}
+
+struct pack_array {
+	struct pack_id *items;
+	size_t count, room;
+};
+
+static int note_pack(void *ctx, const char *name)
+{
+	struct pack_array *a = ctx;
+	struct pack_id pack;
+	if (hex_decode(pack.b, PACK_ID_SIZE, name + strlen(FOLDER)) < 0)
+		return 0;
+	if (a->count == a->room) {
+		size_t room = a->room ? 2 * a->room : 64;
+		struct pack_id *more = realloc(a->items, room * sizeof(*more));
+		if (more == NULL)
+			return fail_errno(-ENOMEM, "listing condemned packs");
+		a->items = more;
+		a->room = room;
+	}
+	a->items[a->count++] = pack;
+	return 0;
+}
+
+static int compare_packs(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct pack_id));
+}
+
+int condemned_list(struct repository *r, struct pack_id **out, size_t *count)
+{
+	struct pack_array a = { .items = NULL };
+	int e = store_list(r->store, FOLDER, note_pack, &a);
+	if (e < 0) {
+		free(a.items);
+		return e;
+	}
+	if (a.count > 1)
+		qsort(a.items, a.count, sizeof(*a.items), compare_packs);
+	*out = a.items;
+	*count = a.count;
+	return 0;
+}
+
+/* --- epochs --- */
+
+/* The number of "condemned/epoch.N", or 0. */
+static uint64_t epoch_number(const char *name)
+{
+	if (strncmp(name, EPOCH_PREFIX, strlen(EPOCH_PREFIX)) != 0)
+		return 0;
+	const char *digits = name + strlen(EPOCH_PREFIX);
+	size_t n = strspn(digits, "0123456789");
+	if (n == 0 || n > EPOCH_DIGITS || digits[n] != '\0'
+			|| digits[0] == '0')
+		return 0;
+	return strtoull(digits, NULL, 10);
+}
+
+static int note_epoch(void *ctx, const char *name)
+{
+	uint64_t *highest = ctx, n = epoch_number(name);
+	if (n > *highest)
+		*highest = n;
+	return 0;
+}
+
+int epoch_latest(struct repository *r, uint64_t *epoch)
+{
+	*epoch = 0;
+	return store_list(r->store, FOLDER, note_epoch, epoch);
+}
+
+struct older {
+	struct store *store;
+	uint64_t than;
+};
+
+/* One left over costs nothing. */
+static int delete_older(void *ctx, const char *name)
+{
+	struct older *o = ctx;
+	uint64_t n = epoch_number(name);
+	if (n != 0 && n < o->than)
+		store_delete(o->store, name);
+	return 0;
+}
+
+static int put_epoch(struct repository *r, uint64_t n)
+{
+	char name[NAME_SIZE], text[128];
+	snprintf(name, sizeof(name), EPOCH_PREFIX "%" PRIu64, n);
+	snprintf(text, sizeof(text), "{\"epoch\":%" PRIu64 ",\"since\":%lld}",
+			n, (long long)time(NULL));
+	return put(r, name, text);
+}
+
+int epoch_announce(struct repository *r, uint64_t least, uint64_t *epoch)
+{
+	int e = -EEXIST;
+	for (int i = 0; e == -EEXIST && i < ANNOUNCE_TRIES; i++) {
+		uint64_t n;
+		e = epoch_latest(r, &n);
+		if (e < 0)
+			return e;
+		n = (n > least ? n : least) + 1;
+		if (n > (uint64_t)EPOCH_MAX)
+			return fail(-EOVERFLOW, "the epochs in %s/" FOLDER
+					" are used up: somebody forged one",
+					store_path(r->store));
+		e = put_epoch(r, n);
+		*epoch = n;
+	}
+	if (e == 0) {
+		struct older o = { .store = r->store, .than = *epoch };
+		store_list(r->store, FOLDER, delete_older, &o);
+	}
+	return e;
+}
