@@ -2,9 +2,9 @@
 /*
  * Opening and making a repository.
  *
- * Making one, durable in this order: folders, reserve, key slot, config. A
- * folder without config is not a repository, so a crash on the way leaves
- * nothing that anyone would trust.
+ * Making one, durable in this order: folders, reserve, key slot, retention,
+ * config. A folder without config is not a repository, so a crash on the way
+ * leaves nothing that anyone would trust.
  */
 #include "repository.h"
 
@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/hex.h"
 #include "credentials.h"
+#include "retention.h"
 
 #define CHUNKS_DEFAULT (512u << 10)
 #define RESERVE_SIZE ((uint64_t)80 << 20)
@@ -231,8 +232,19 @@ static int write_slot(struct store *store, const struct config *config,
 	return store_put(store, name, bytes, sizeof(bytes), true);
 }
 
+static int put_retention(struct store *store, const struct config *config,
+		const struct seal *seal, int64_t min_age)
+{
+	struct retention_setting first = { .since = config->created,
+		.min_age = min_age };
+	return min_age == 0 ? 0
+			    : retention_put_first(store, seal, config->repo_id,
+						&first);
+}
+
 static int fill_new(struct store *store, const struct config *config,
-		const struct secret *secret, const uint8_t *master)
+		const struct secret *secret, const uint8_t *master,
+		int64_t min_age)
 {
 	uint8_t bytes[CONFIG_SIZE];
 	struct seal *seal = seal_new(master, config->encrypted);
@@ -241,6 +253,8 @@ static int fill_new(struct store *store, const struct config *config,
 	int e = store_make_reserve(store, RESERVE_SIZE);
 	if (e == 0 && config->encrypted)
 		e = write_slot(store, config, secret, master);
+	if (e == 0)
+		e = put_retention(store, config, seal, min_age);
 	config_encode(bytes, config, seal);
 	seal_free(seal);
 	/* The last step: from here on it is a repository. */
@@ -248,12 +262,12 @@ static int fill_new(struct store *store, const struct config *config,
 					   true);
 }
 
-static int init_encrypted(const char *path, const struct credentials *c,
+static int init_encrypted(const char *path, const struct repository_options *o,
 		const struct config *config)
 {
 	struct secret secret;
 	struct store *store = NULL;
-	int e = credentials_secret(c, path, true, &secret);
+	int e = credentials_secret(&o->credentials, path, true, &secret);
 	if (e < 0)
 		return e;
 	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
@@ -261,7 +275,7 @@ static int init_encrypted(const char *path, const struct credentials *c,
 		   : fail_errno(-ENOMEM, "making a repository");
 	if (e == 0) {
 		seal_random(master, MASTER_KEY_SIZE);
-		e = fill_new(store, config, &secret, master);
+		e = fill_new(store, config, &secret, master, o->min_age);
 	}
 	store_close(store);
 	seal_secret_free(master);
@@ -277,7 +291,7 @@ int repository_init(const char *path, const struct repository_options *o,
 	if (e < 0)
 		return fail(e, "libsodium can't start");
 	if (config->encrypted)
-		return init_encrypted(path, &o->credentials, config);
+		return init_encrypted(path, o, config);
 	if (credentials_given(&o->credentials))
 		return fail(-EINVAL,
 				"--no-encryption and a key (option or AMBERFS_* "
@@ -285,7 +299,7 @@ int repository_init(const char *path, const struct repository_options *o,
 	e = store_create_local(&store, path);
 	if (e < 0)
 		return e;
-	e = fill_new(store, config, NULL, config->public_key);
+	e = fill_new(store, config, NULL, config->public_key, o->min_age);
 	store_close(store);
 	return e;
 }

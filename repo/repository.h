@@ -33,6 +33,7 @@ struct repository_options {
 	struct credentials credentials;
 	const char *index_dir;		/* --index-dir; NULL: default */
 	uint32_t chunks_max;		/* locality cache; 0: default */
+	int64_t min_age;		/* seconds, for init; see retention.h */
 };
 
 /* The option rows that every command with a REPO has: --key-file,
@@ -46,7 +47,8 @@ int repository_open(struct repository **out, const char *path,
 int repository_attach(struct repository *r, const struct repository_options *o);
 void repository_close(struct repository *r); /* NULL allowed */
 
-/* Makes a new one: folders, reserve file, key slot, config last. */
+/* Makes a new one: folders, reserve file, key slot, the first setting of
+ * retention if O has a min_age, config last. */
 int repository_init(const char *path, const struct repository_options *o,
 		const struct config *config);
 

@@ -40,7 +40,7 @@ enum seal_kind {
 	SEAL_DATA,	/* frames and trailers of data packs */
 	SEAL_TREE,	/* frames and trailers of tree packs */
 	SEAL_SNAPSHOT,
-	SEAL_META,	/* sessions, condemned, damaged */
+	SEAL_META,	/* sessions, condemned, damaged, pins, retention */
 	SEAL_KINDS
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The wrapping of small sealed objects (snapshot, session, condemned, damaged):
+ * The wrapping of small sealed objects (snapshot, session, condemned, damaged,
+ * pin, retention):
  *
  *	0	4	magic "AMB1"
  *	4	1	kind (enum envelope_kind)
@@ -21,6 +22,8 @@ enum envelope_kind {
 	ENVELOPE_SESSION = 2,
 	ENVELOPE_CONDEMNED = 3,
 	ENVELOPE_DAMAGED = 4,
+	ENVELOPE_PIN = 5,
+	ENVELOPE_RETENTION = 6,
 };
 
 #define ENVELOPE_HEADER_SIZE 12

@@ -537,7 +537,8 @@ static int visit_temporary(void *ctx, int folder, const char *path)
 int store_remove_temporaries(struct store *s, const char *owner)
 {
 	static const char *const prefixes[] = { "keys/", "packs/",
-		"snapshots/", "sessions/", "condemned/", "damaged/" };
+		"snapshots/", "sessions/", "condemned/", "damaged/", "pins/",
+		"retention/" };
 	struct temporary_visit v = { s, owner };
 	struct walk w = { s, visit_temporary, &v };
 	int r = 0;

@@ -26,7 +26,7 @@
 
 /* The shards come first in the order of making, and last of removing. */
 static const char *const kinds[] = { "packs", "keys", "snapshots", "sessions",
-	"condemned", "damaged" };
+	"condemned", "damaged", "pins", "retention" };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 static void folder_name(char out[16], size_t n)

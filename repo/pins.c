@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Pins of snapshots; see pins.h. */
+#include "pins.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "format/envelope.h"
+#include "format/members.h"
+
+#define SNAPSHOTS "snapshots/"
+#define PINS "pins/"
+#define OBJECT_MAX (1u << 20)
+#define SECOND_MAX INT64_C(253402300799)
+
+static void pin_name(char out[OBJECT_NAME_MAX], const char *snapshot)
+{
+	snprintf(out, OBJECT_NAME_MAX, PINS "%s",
+			snapshot + strlen(SNAPSHOTS));
+}
+
+static void snapshot_of(char out[OBJECT_NAME_MAX], const char *pin)
+{
+	snprintf(out, OBJECT_NAME_MAX, SNAPSHOTS "%s", pin + strlen(PINS));
+}
+
+/* --- all of them --- */
+
+/* "pins/<component>/<time>" */
+static int note_pin(void *ctx, const char *name)
+{
+	struct pins *p = ctx;
+	int64_t second;
+	const char *slash = strchr(name + strlen(PINS), '/');
+	if (slash == NULL || utc_parse(&second, slash + 1) < 0)
+		return 0;
+	char **more = reallocarray(p->items, p->count + 1, sizeof(*more));
+	if (more == NULL)
+		return fail_errno(-ENOMEM, "listing pins");
+	p->items = more;
+	more[p->count] = strdup(name);
+	if (more[p->count] == NULL)
+		return fail_errno(-ENOMEM, "listing pins");
+	p->count++;
+	return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int pins_load(struct repository *r, struct pins *out)
+{
+	*out = (struct pins){ 0 };
+	int e = store_list(r->store, PINS, note_pin, out);
+	if (e < 0)
+		pins_clear(out);
+	else if (out->count > 1)
+		qsort(out->items, out->count, sizeof(char *), compare_names);
+	return e;
+}
+
+void pins_clear(struct pins *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		free(p->items[i]);
+	free(p->items);
+	*p = (struct pins){ 0 };
+}
+
+bool pins_have(const struct pins *p, const char *snapshot)
+{
+	char name[OBJECT_NAME_MAX];
+	char *key = name;
+	pin_name(name, snapshot);
+	return p->count > 0 && bsearch(&key, p->items, p->count, sizeof(char *),
+					       compare_names) != NULL;
+}
+
+int pins_tidy(struct repository *r, const struct pins *p)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		char snapshot[OBJECT_NAME_MAX];
+		uint64_t size;
+		snapshot_of(snapshot, p->items[i]);
+		if (store_size(r->store, snapshot, &size) != -ENOENT)
+			continue;
+		int e = store_delete(r->store, p->items[i]);
+		if (e < 0 && e != -ENOENT)
+			return e;
+	}
+	return 0;
+}
+
+/* --- one --- */
+
+int pin_exists(struct repository *r, const char *snapshot)
+{
+	char name[OBJECT_NAME_MAX];
+	uint64_t size;
+	pin_name(name, snapshot);
+	int e = store_size(r->store, name, &size);
+	/* What lies there and is no plain file has the name, too. */
+	return e == 0 || e == -EBADMSG ? 1 : e == -ENOENT ? 0 : e;
+}
+
+void pin_clear(struct pin *p)
+{
+	free(p->note);
+	*p = (struct pin){ 0 };
+}
+
+static int decode(struct pin *out, const char *name, const char *text,
+		size_t len)
+{
+	CLEANUP_JSON json_t *json = NULL;
+	struct members m;
+	int e = members_load(&json, name, text, len);
+	if (e < 0)
+		return e;
+	members_begin(&m, json, name, "%s", "");
+	out->since = members_number(&m, "since", 0, SECOND_MAX);
+	out->note = members_text(&m, "note", false);
+	if (m.err < 0)
+		pin_clear(out);
+	return m.err;
+}
+
+int pin_load(struct repository *r, const char *snapshot, struct pin *out)
+{
+	CLEANUP_FREE void *data = NULL;
+	CLEANUP_FREE char *text = NULL;
+	size_t len = 0, text_len = 0;
+	char name[OBJECT_NAME_MAX];
+	*out = (struct pin){ 0 };
+	pin_name(name, snapshot);
+	int e = store_get(r->store, name, &data, &len, OBJECT_MAX);
+	if (e == 0)
+		e = envelope_open(r->seal, r->config.repo_id, ENVELOPE_PIN,
+				name, data, len, &text, &text_len);
+	return e < 0 ? e : decode(out, name, text, text_len);
+}
+
+static int put_pin(struct repository *r, const char *name, const char *note)
+{
+	CLEANUP_FREE char *text = NULL;
+	CLEANUP_FREE uint8_t *object = NULL;
+	CLEANUP_JSON json_t *json = json_pack("{s:I,s:s*}", "since",
+			(json_int_t)time(NULL), "note", note);
+	size_t len = 0;
+	text = json ? json_dumps(json, MEMBERS_DUMP_FLAGS) : NULL;
+	if (text == NULL)
+		return fail(-EINVAL, "the note for %s is not valid UTF-8", name);
+	int e = envelope_seal(r->seal, r->config.repo_id, ENVELOPE_PIN, name,
+			text, strlen(text), &object, &len);
+	return e < 0 ? e : store_put(r->store, name, object, len, true);
+}
+
+int pin_set(struct repository *r, const char *snapshot, const char *note)
+{
+	char name[OBJECT_NAME_MAX];
+	uint64_t size;
+	pin_name(name, snapshot);
+	int e = put_pin(r, name, note);
+	if (e < 0)
+		return e;
+	e = store_size(r->store, snapshot, &size);
+	if (e == -ENOENT) {
+		store_delete(r->store, name);
+		return fail(-ENOENT, "%s was forgotten by somebody else just "
+				"now", snapshot + strlen(SNAPSHOTS));
+	}
+	return e;
+}
+
+int pin_remove(struct repository *r, const char *snapshot)
+{
+	char name[OBJECT_NAME_MAX];
+	pin_name(name, snapshot);
+	return store_delete(r->store, name);
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The settings of the least age; see retention.h.
+ *
+ * Listing only tells the highest number; all from 1 to that are then read by
+ * name. So a setting that is made meanwhile never looks like a gap, and one
+ * that somebody removed always does, unless it was the last.
+ */
+#include "retention.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "format/envelope.h"
+#include "format/members.h"
+
+#define PREFIX "retention/"
+#define OBJECT_MAX (64u << 10) /* such an object has some 100 bytes */
+#define SECOND_MAX INT64_C(253402300799)
+
+/* --- one object --- */
+
+static void object_name(char out[32], uint64_t number)
+{
+	snprintf(out, 32, PREFIX "%" PRIu64, number);
+}
+
+static int decode(struct retention_setting *out, const char *name,
+		const char *text, size_t len)
+{
+	CLEANUP_JSON json_t *json = NULL;
+	struct members m;
+	int e = members_load(&json, name, text, len);
+	if (e < 0)
+		return e;
+	members_begin(&m, json, name, "%s", "");
+	out->since = members_number(&m, "since", 0, SECOND_MAX);
+	out->min_age = members_number(&m, "min_age", 0, RETENTION_AGE_MAX);
+	return m.err;
+}
+
+static int load_one(struct repository *r, uint64_t number,
+		struct retention_setting *out)
+{
+	CLEANUP_FREE void *data = NULL;
+	CLEANUP_FREE char *text = NULL;
+	size_t len = 0, text_len = 0;
+	char name[32];
+	object_name(name, number);
+	int e = store_get(r->store, name, &data, &len, OBJECT_MAX);
+	if (e == -ENOENT)
+		e = fail(-EBADMSG, "%s is missing, though there is a later one",
+				name);
+	if (e == 0)
+		e = envelope_open(r->seal, r->config.repo_id,
+				ENVELOPE_RETENTION, name, data, len, &text,
+				&text_len);
+	return e < 0 ? e : decode(out, name, text, text_len);
+}
+
+static int put_one(struct store *store, const struct seal *seal,
+		const uint8_t *repo_id, uint64_t number,
+		const struct retention_setting *setting)
+{
+	CLEANUP_FREE char *text = NULL;
+	CLEANUP_FREE uint8_t *object = NULL;
+	CLEANUP_JSON json_t *json = json_pack("{s:I,s:I}", "since",
+			(json_int_t)setting->since, "min_age",
+			(json_int_t)setting->min_age);
+	size_t len = 0;
+	char name[32];
+	object_name(name, number);
+	text = json ? json_dumps(json, MEMBERS_DUMP_FLAGS) : NULL;
+	if (text == NULL)
+		return fail_errno(-ENOMEM, "writing %s", name);
+	int e = envelope_seal(seal, repo_id, ENVELOPE_RETENTION, name, text,
+			strlen(text), &object, &len);
+	return e < 0 ? e : store_put(store, name, object, len, true);
+}
+
+int retention_put_first(struct store *store, const struct seal *seal,
+		const uint8_t *repo_id, const struct retention_setting *first)
+{
+	return put_one(store, seal, repo_id, 1, first);
+}
+
+/* --- all of them --- */
+
+static int note_number(void *ctx, const char *name)
+{
+	uint64_t *highest = ctx, number = 0;
+	const char *digits = name + strlen(PREFIX);
+	size_t n = strspn(digits, "0123456789");
+	if (digits[n] != '\0' || n == 0 || n > 19 || digits[0] == '0')
+		return 0; /* fits no pattern */
+	for (; *digits != '\0'; digits++)
+		number = 10 * number + (uint64_t)(*digits - '0');
+	if (number > *highest)
+		*highest = number;
+	return 0;
+}
+
+static int load_all(struct repository *r, struct retention *out)
+{
+	uint64_t highest = 0;
+	int e = store_list(r->store, PREFIX, note_number, &highest);
+	if (e == 0 && highest > RETENTION_COUNT_MAX)
+		e = fail(-EBADMSG, "there are more than %u settings in " PREFIX,
+				RETENTION_COUNT_MAX);
+	if (e < 0 || highest == 0)
+		return e;
+	out->items = calloc(highest, sizeof(*out->items));
+	if (out->items == NULL)
+		return fail_errno(-ENOMEM, "reading " PREFIX);
+	for (uint64_t n = 1; e == 0 && n <= highest; n++) {
+		struct retention_setting *now = &out->items[n - 1];
+		e = load_one(r, n, now);
+		if (e == 0 && n > 1 && now->since < now[-1].since)
+			now->since = now[-1].since;
+	}
+	out->count = highest;
+	return e;
+}
+
+int retention_load(struct repository *r, struct retention *out)
+{
+	*out = (struct retention){ 0 };
+	int e = load_all(r, out);
+	if (e < 0)
+		retention_clear(out);
+	if (e == -EBADMSG)
+		return fail_within(e, "how long snapshots are protected can't "
+				"be told, so nothing is removed: put a copy of "
+				"%s/" PREFIX " back", store_path(r->store));
+	return e;
+}
+
+void retention_clear(struct retention *r)
+{
+	free(r->items);
+	*r = (struct retention){ 0 };
+}
+
+/* --- what follows from them --- */
+
+int64_t retention_in_force(const struct retention *r)
+{
+	return r->count == 0 ? 0 : r->items[r->count - 1].min_age;
+}
+
+/* Whether setting I was in force at TIME or later. Of the second in which it
+ * was replaced nobody knows what came first: it counts. */
+static bool in_force_from(const struct retention *r, size_t i, int64_t time)
+{
+	return i + 1 == r->count || r->items[i + 1].since >= time;
+}
+
+int64_t retention_until(const struct retention *r, int64_t time)
+{
+	int64_t longest = 0;
+	for (size_t i = 0; i < r->count; i++)
+		if (in_force_from(r, i, time) && r->items[i].min_age > longest)
+			longest = r->items[i].min_age;
+	return time + longest;
+}
+
+int64_t retention_longest(const struct retention *r, int64_t now)
+{
+	int64_t longest = retention_in_force(r);
+	for (size_t i = 0; i + 1 < r->count; i++) {
+		/* The last moment for which it counts, and how long it does. */
+		int64_t end = r->items[i + 1].since, age = r->items[i].min_age;
+		if (end + age > now && age > longest)
+			longest = age;
+	}
+	return longest;
+}
+
+/* --- a new one --- */
+
+static int note_newest(void *ctx, const char *name)
+{
+	int64_t *newest = ctx, second = 0;
+	const char *slash = strrchr(name, '/');
+	if (slash != NULL && utc_parse(&second, slash + 1) == 0 &&
+			second > *newest)
+		*newest = second;
+	return 0;
+}
+
+static int append(struct retention *r, const struct retention_setting *one)
+{
+	struct retention_setting *more = reallocarray(r->items, r->count + 1,
+			sizeof(*more));
+	if (more == NULL)
+		return fail_errno(-ENOMEM, "setting the least age");
+	more[r->count++] = *one;
+	r->items = more;
+	return 0;
+}
+
+int retention_set(struct repository *repo, struct retention *r,
+		int64_t min_age)
+{
+	struct retention_setting next = { .since = time(NULL),
+		.min_age = min_age };
+	int e = store_list(repo->store, "snapshots/", note_newest, &next.since);
+	while (e == 0) {
+		if (r->count >= RETENTION_COUNT_MAX)
+			return fail(-EMLINK, "the least age was set %u times: "
+					"it can't be set again",
+					RETENTION_COUNT_MAX);
+		if (r->count > 0 && r->items[r->count - 1].since > next.since)
+			next.since = r->items[r->count - 1].since;
+		e = put_one(repo->store, repo->seal, repo->config.repo_id,
+				r->count + 1, &next);
+		if (e == 0)
+			return append(r, &next);
+		if (e != -EEXIST)
+			return e;
+		/* Somebody else has set one meanwhile: ours comes after. */
+		retention_clear(r);
+		e = retention_load(repo, r);
+	}
+	return e;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The least age of what may be removed: the settings that were ever made,
+ * objects retention/1, retention/2, … (FORMAT.md 12.2). They are never changed
+ * nor deleted, so a setting can be lowered for what comes, but not for what
+ * is there.
+ *
+ * A snapshot of time T is protected until T + the largest min_age that was in
+ * force at any time from T on. So raising takes effect at once for all
+ * snapshots, lowering only for those made after it. Without any setting
+ * nothing is protected.
+ *
+ * Whoever removes snapshots or packs loads them first and removes nothing if
+ * that fails: -EBADMSG with a text says that one can't be read or is missing.
+ *
+ * Threading: a loaded struct retention may be read by all threads.
+ */
+#ifndef AMBERFS_RETENTION_H
+#define AMBERFS_RETENTION_H
+
+#include "repository.h"
+
+#define RETENTION_COUNT_MAX 65536u
+#define RETENTION_AGE_MAX INT64_C(3162240000) /* 100 years of 366 days */
+
+struct retention_setting {
+	int64_t since;		/* UTC second */
+	int64_t min_age;	/* seconds, 0 … RETENTION_AGE_MAX */
+};
+
+/* In the order of their numbers; SINCE never falls (what a wrong clock wrote
+ * counts as made right after the one before). */
+struct retention {
+	struct retention_setting *items;
+	size_t count;
+};
+
+/* 0, -EBADMSG, -ENOMEM, or why it can't be read. */
+int retention_load(struct repository *r, struct retention *out);
+void retention_clear(struct retention *r);
+
+/* What a snapshot made from now on gets, in seconds; 0: no protection. */
+int64_t retention_in_force(const struct retention *r);
+
+/* The UTC second from which on a snapshot of TIME may be removed; TIME itself
+ * if it is not protected. */
+int64_t retention_until(const struct retention *r, int64_t time);
+
+/* The largest min_age that can still protect something at NOW: of the setting
+ * in force and of older ones under which snapshots were made that are still
+ * protected. What prune finds younger than that, it leaves alone. */
+int64_t retention_longest(const struct retention *r, int64_t now);
+
+/* Makes MIN_AGE the setting from now on, durably, and adds it to R's. Its
+ * SINCE is never before the newest snapshot, whatever the clock says. */
+int retention_set(struct repository *repo, struct retention *r,
+		int64_t min_age);
+
+/* For repository_init: the first setting of a repository being made. */
+int retention_put_first(struct store *store, const struct seal *seal,
+		const uint8_t *repo_id, const struct retention_setting *first);
+
+#endif
