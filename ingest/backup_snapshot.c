@@ -108,7 +108,10 @@ int backup_snapshot_begin(struct backup_snapshot *b, struct backup_run *run,
 		.read_before = run->read };
 	chunk_sink_stats(run->sink, &b->before);
 	int e = fill_snapshot(b, source, kind);
-	return e < 0 ? e : find_base(b);
+	if (e < 0)
+		return e;
+	session_set_activity(run->session, b->snap->source);
+	return find_base(b);
 }
 
 /* --- files --- */

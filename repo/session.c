@@ -51,7 +51,7 @@ struct session {
 	uint64_t number;	/* N of the record that counts */
 	bool published;
 	bool fenced;		/* taken for dead by somebody */
-	bool told;		/* the record says what is acknowledged */
+	bool told;		/* the published record says all there is */
 	struct standing *standing;
 	uint32_t standing_count, standing_room;
 
@@ -68,6 +68,17 @@ const char *session_id(const struct session *s)
 static void record_name(char out[80], const char *id, uint64_t number)
 {
 	snprintf(out, 80, "sessions/%s.%llu", id, (unsigned long long)number);
+}
+
+void session_set_activity(struct session *s, const char *activity)
+{
+	char *copy = strdup(activity);
+	if (copy == NULL)
+		return;
+	LOCK_SCOPE(&s->mutex);
+	free(s->record.activity);
+	s->record.activity = copy;
+	s->told = false;
 }
 
 /* --- publishing; mutex held --- */

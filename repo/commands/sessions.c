@@ -18,6 +18,41 @@ static int add(void *ctx, const char *id, bool alive,
 	return 0;
 }
 
+static size_t members(const json_t *session, const char *key)
+{
+	return json_array_size(json_object_get(session, key));
+}
+
+static void print_session(json_t *s)
+{
+	const char *kind = NULL, *host = "?", *activity = NULL;
+	json_int_t pid = 0, started = 0;
+	char time[UTC_TEXT_MAX];
+	json_unpack(s, "{s?s,s?s,s?s,s?I,s?I}", "kind", &kind, "host", &host,
+			"activity", &activity, "pid", &pid, "started",
+			&started);
+	const char *state = json_is_true(json_object_get(s, "alive"))
+			? "alive"
+			: "dead";
+	if (kind == NULL) {
+		printf("%-5s  unreadable record of session %s\n", state,
+				json_string_value(json_object_get(s, "id")));
+		return;
+	}
+	printf("%-5s  %-6s  process %" JSON_INTEGER_FORMAT
+	       " on %s since %s",
+			state, kind, pid, host, utc_format(time, started));
+	if (activity != NULL)
+		printf(", at %s", activity);
+	if (members(s, "roots") != 0)
+		printf(", stands on %zu image%s", members(s, "roots"),
+				members(s, "roots") == 1 ? "" : "s");
+	if (members(s, "held") != 0)
+		printf(", holds %zu condemned pack%s", members(s, "held"),
+				members(s, "held") == 1 ? "" : "s");
+	putchar('\n');
+}
+
 static void print_text(json_t *sessions)
 {
 	size_t i;
@@ -25,22 +60,7 @@ static void print_text(json_t *sessions)
 	if (json_array_size(sessions) == 0)
 		printf("Nobody is at work.\n");
 	json_array_foreach(sessions, i, s)
-	{
-		const char *kind = "?", *host = "?", *activity = NULL;
-		json_int_t pid = 0, started = 0;
-		char time[UTC_TEXT_MAX];
-		json_unpack(s, "{s?s,s?s,s?s,s?I,s?I}", "kind", &kind, "host",
-				&host, "activity", &activity, "pid", &pid,
-				"started", &started);
-		printf("%-8s %s  process %" JSON_INTEGER_FORMAT
-		       " on %s since %s%s%s\n",
-				json_is_true(json_object_get(s, "alive"))
-						? "alive"
-						: "dead",
-				kind, pid, host, utc_format(time, started),
-				activity ? ", at " : "",
-				activity ? activity : "");
-	}
+		print_session(s);
 }
 
 int command_sessions(int argc, char **argv)
