@@ -30,7 +30,7 @@ static bool byte_ok(unsigned char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
 	       (c >= '0' && c <= '9') ||
-	       (c != '\0' && strchr("._+=,@-%", c) != NULL);
+	       (c != '\0' && strchr("._+=,@-%~", c) != NULL);
 }
 
 bool local_component_ok(const char *name, size_t len)

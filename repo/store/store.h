@@ -5,8 +5,8 @@
  * folder (local.c) is the first implementation.
  *
  * An object's name is "kind/rest", e.g. "packs/3f/3f…", of bytes that
- * name_escape leaves alone and '/' and '%'. Objects are immutable: put once,
- * read, deleted.
+ * name_escape leaves alone and '/', '%' and '~'. Objects are immutable: put
+ * once, read, deleted.
  *
  * Errors: negative errno with a text naming the object. -ENOENT: no such
  * object; -EEXIST: exclusive put of a name that exists; -ENOSPC, -EDQUOT,

@@ -1,14 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: names with spaces, quotes, controls, non-ASCII and bytes
-# that are no UTF-8 go in and out, and never reach a terminal raw.
+# Goal of this test: names with spaces, quotes, controls, non-ASCII, bytes that
+# are no UTF-8, and too long ones go in and out, and never reach a terminal raw.
 . "$(dirname "$0")/../functions.sh"
 need_program jq
 
 new_repo
 names=('two words' "quote's" 'double"quote' 'Grüße.img' $'tab\there'
   $'line\nbreak' $'esc\e[31m' '-dash' '.hidden' 'per%cent' 'co:lon'
-  $'bad\xff\xfeutf8' "$(printf 'l%.0s' {1..200})")
+  $'bad\xff\xfeutf8' "$(printf 'l%.0s' {1..200})"
+  "$(printf 'ä%.0s' {1..100})")
 for i in "${!names[@]}"; do
   name=${names[$i]}
   mkdir "$T/d$i"
