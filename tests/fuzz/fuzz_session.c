@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Fuzz entry: a session's record. Input: the JSON. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../repo/format/session_record.h"
+#include "fuzz.h"
+
+static void check(const struct session_record *r)
+{
+	must(session_kind_name(r->kind) != NULL);
+	must(r->started >= 0 && r->pid >= 0);
+	must(fuzz_is_escaped(r->host));
+	must(!r->activity || fuzz_is_escaped(r->activity));
+	must(r->root_count <= SESSION_ROOTS_MAX);
+	for (uint32_t i = 0; i < r->root_count; i++)
+		must(!id_is_zero(&r->roots[i]));
+}
+
+static char *dump(const struct session_record *r)
+{
+	json_t *json = session_record_to_json(r);
+	must(json != NULL);
+	char *text = json_dumps(json, MEMBERS_DUMP_FLAGS);
+
+	must(text != NULL);
+	json_decref(json);
+	return text;
+}
+
+/* What was read is written, read and written again: the same bytes. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct session_record r, again;
+
+	if (!fuzz_accepted(session_record_from_json(&r, (const char *)data,
+			    size)))
+		return 0;
+	check(&r);
+	char *first = dump(&r);
+	must(fuzz_accepted(session_record_from_json(&again, first,
+			strlen(first))));
+	check(&again);
+	char *second = dump(&again);
+	must(strcmp(first, second) == 0);
+	free(first);
+	free(second);
+	session_record_clear(&again);
+	session_record_clear(&r);
+	return 0;
+}

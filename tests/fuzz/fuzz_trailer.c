@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Fuzz entry: a trailer's plain form. Input: the pack's kind u8, where its
+ * frames end u32, the plain form. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../repo/format/trailer.h"
+#include "fuzz.h"
+
+static void check_frame(const struct trailer *t, uint32_t number,
+		uint64_t *offset, uint32_t *chunk)
+{
+	const struct frame_entry *f = &t->frames[number];
+	uint32_t plain = 0;
+
+	must(f->offset == *offset && f->first_chunk == *chunk);
+	must(f->plain_len >= 1 && f->plain_len <= FRAME_PLAIN_MAX);
+	must(f->stored_len > SEAL_OVERHEAD);
+	must(f->stored_len <= f->plain_len + SEAL_OVERHEAD);
+	must(f->chunk_count >= 1);
+	must(f->chunk_count <= t->chunk_count - *chunk);
+	for (uint32_t i = 0; i < f->chunk_count; i++, (*chunk)++) {
+		const struct chunk_entry *c = &t->chunks[*chunk];
+
+		must(c->frame == number && c->offset == plain && c->len >= 1);
+		must(!id_is_zero(&c->id));
+		plain += c->len;
+	}
+	must(plain == f->plain_len);
+	*offset += f->stored_len;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct pack_id id = { "a pack's id" };
+	struct input in = { data, size };
+	enum pack_kind kind = input_u8(&in) & 1 ? PACK_DATA : PACK_TREE;
+	uint64_t frames_end = input_u32(&in), offset = PACK_HEADER_SIZE;
+	struct trailer *t;
+	uint32_t chunk = 0;
+	uint8_t *again;
+	size_t len;
+
+	if (!fuzz_accepted(trailer_decode(&t, &id, kind, in.at, in.left,
+			    frames_end)))
+		return 0;
+	must(t->kind == kind && memcmp(&t->pack, &id, sizeof(id)) == 0);
+	for (uint32_t i = 0; i < t->frame_count; i++)
+		check_frame(t, i, &offset, &chunk);
+	must(offset == frames_end && chunk == t->chunk_count);
+	must(trailer_encode(t, &again, &len) == 0);
+	must(len == in.left && memcmp(again, in.at, len) == 0);
+	free(again);
+	trailer_free(t);
+	return 0;
+}
