@@ -23,13 +23,28 @@
 
 #define SECRET_MAX 4096u
 #define KEY_FILE_BYTES 32u
+#define VARIABLE_MAX 64
 #define CTRL_C 3
 #define CTRL_D 4
 
 extern char **environ;
 
-static const char *environment(const char *name)
+/* AMBERFS_WHAT, or AMBERFS_TO_WHAT for the second repository "to". */
+static void variable_name(char out[VARIABLE_MAX], const struct credentials *c,
+		const char *what)
 {
+	const char *role = c->role ? c->role : "";
+	snprintf(out, VARIABLE_MAX, "AMBERFS_%s%s%s", role,
+			c->role ? "_" : "", what);
+	for (char *p = out; *p != '\0'; p++)
+		if (*p >= 'a' && *p <= 'z')
+			*p = (char)(*p - 'a' + 'A');
+}
+
+static const char *environment(const struct credentials *c, const char *what)
+{
+	char name[VARIABLE_MAX];
+	variable_name(name, c, what);
 	const char *v = getenv(name);
 	return v && *v ? v : NULL;
 }
@@ -46,12 +61,12 @@ static struct chosen choose(const struct credentials *c)
 		.command = c->passphrase_command };
 	if (ch.key_file || ch.file || ch.command)
 		return ch;
-	ch.key_file = environment("AMBERFS_KEY_FILE");
+	ch.key_file = environment(c, "KEY_FILE");
 	if (ch.key_file)
 		return ch;
-	ch.text = environment("AMBERFS_PASSPHRASE");
-	ch.file = environment("AMBERFS_PASSPHRASE_FILE");
-	ch.command = environment("AMBERFS_PASSPHRASE_COMMAND");
+	ch.text = environment(c, "PASSPHRASE");
+	ch.file = environment(c, "PASSPHRASE_FILE");
+	ch.command = environment(c, "PASSPHRASE_COMMAND");
 	return ch;
 }
 
@@ -201,15 +216,25 @@ static int prompt_line(struct secret *s, int tty, const char *prompt)
 	return r < 0 ? r : not_empty(s, "the passphrase");
 }
 
-static int from_prompt(struct secret *s, const char *repository, bool confirm)
+static int no_key(const struct credentials *c, const char *repository)
+{
+	char key[VARIABLE_MAX], passphrase[VARIABLE_MAX];
+	const char *role = c->role ? c->role : "", *dash = c->role ? "-" : "";
+	variable_name(key, c, "KEY_FILE");
+	variable_name(passphrase, c, "PASSPHRASE_FILE");
+	return fail(-ENOKEY,
+			"no key for %s: give --%s%skey-file or "
+			"--%s%spassphrase-file, or set %s or %s",
+			repository, role, dash, role, dash, key, passphrase);
+}
+
+static int from_prompt(struct secret *s, const struct credentials *c,
+		const char *repository, bool confirm)
 {
 	char prompt[512];
 	CLEANUP_FD int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (tty < 0)
-		return fail(-ENOKEY,
-				"no key for %s: give --key-file or --passphrase-file, "
-				"or set AMBERFS_KEY_FILE or AMBERFS_PASSPHRASE_FILE",
-				repository);
+		return no_key(c, repository);
 	snprintf(prompt, sizeof(prompt), "%s for %s: ",
 			confirm ? "New passphrase" : "Passphrase", repository);
 	int r = prompt_line(s, tty, prompt);
@@ -240,7 +265,7 @@ int credentials_secret(const struct credentials *c, const char *repository,
 	} else if (ch.text) {
 		out->len = strlen(ch.text);
 		if (out->len > SECRET_MAX)
-			r = fail(-EINVAL, "AMBERFS_PASSPHRASE is too long");
+			r = fail(-EINVAL, "the passphrase is too long");
 		else
 			memcpy(out->bytes, ch.text, out->len);
 	} else if (ch.file) {
@@ -248,7 +273,7 @@ int credentials_secret(const struct credentials *c, const char *repository,
 	} else if (ch.command) {
 		r = from_command(out, ch.command);
 	} else {
-		r = from_prompt(out, repository, confirm);
+		r = from_prompt(out, c, repository, confirm);
 	}
 	if (r < 0)
 		secret_clear(out);

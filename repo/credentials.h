@@ -2,7 +2,8 @@
 /*
  * Where the secret that opens a key slot comes from: options, environment
  * (AMBERFS_KEY_FILE, AMBERFS_PASSPHRASE, AMBERFS_PASSPHRASE_FILE,
- * AMBERFS_PASSPHRASE_COMMAND), else a prompt on the terminal.
+ * AMBERFS_PASSPHRASE_COMMAND; of a second repository AMBERFS_TO_KEY_FILE …),
+ * else a prompt on the terminal.
  */
 #ifndef AMBERFS_CREDENTIALS_H
 #define AMBERFS_CREDENTIALS_H

@@ -25,10 +25,14 @@
 /* A newer version's may be longer: config_decode tells. */
 #define CONFIG_READ_MAX 4096
 
-const struct option *repository_option_table(struct repository_options *o)
+/* --- options --- */
+
+#define OPTIONS 4
+#define ROLE_NAME_MAX 32
+
+static void fill_options(struct option *to, struct repository_options *o)
 {
-	static struct option table[6];
-	const struct option rows[] = {
+	const struct option rows[OPTIONS + 1] = {
 		{ "key-file", 0, OPTION_TEXT, &o->credentials.key_file, "FILE",
 			"open the repository with this key file" },
 		{ "passphrase-file", 0, OPTION_TEXT,
@@ -41,7 +45,35 @@ const struct option *repository_option_table(struct repository_options *o)
 			"keep the index here (default: in REPO)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
-	memcpy(table, rows, sizeof(rows));
+	memcpy(to, rows, sizeof(rows));
+}
+
+const struct option *repository_option_table(struct repository_options *o)
+{
+	static struct option table[OPTIONS + 1];
+	fill_options(table, o);
+	return table;
+}
+
+const struct option *repository_second_option_table(
+		struct repository_options *o, const char *role)
+{
+	static struct option table[OPTIONS + 1];
+	static char names[OPTIONS][ROLE_NAME_MAX];
+	static const char *const help[OPTIONS] = {
+		"open the second repository with this key file",
+		"take its passphrase from this file",
+		"take its passphrase from this command's output",
+		"keep its index here (default: in it)",
+	};
+	o->credentials.role = role;
+	fill_options(table, o);
+	for (size_t i = 0; i < OPTIONS; i++) {
+		snprintf(names[i], sizeof(names[i]), "%s-%s", role,
+				table[i].name);
+		table[i].name = names[i];
+		table[i].help = help[i];
+	}
 	return table;
 }
 
@@ -183,6 +215,23 @@ int repository_open(struct repository **out, const char *path,
 	}
 	*out = r;
 	return 0;
+}
+
+int repository_peek_id(const char *path, uint8_t id[REPO_ID_SIZE])
+{
+	CLEANUP_FREE void *data = NULL;
+	struct config config;
+	struct store *store = NULL;
+	size_t len = 0;
+	int e = store_open_local(&store, path);
+	if (e == 0)
+		e = store_get(store, CONFIG_NAME, &data, &len, CONFIG_READ_MAX);
+	if (e == 0)
+		e = config_decode(&config, data, len);
+	if (e == 0)
+		memcpy(id, config.repo_id, REPO_ID_SIZE);
+	store_close(store);
+	return e < 0 ? fail_within(e, "%s", path) : 0;
 }
 
 int repository_attach(struct repository *r, const struct repository_options *o)

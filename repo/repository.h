@@ -27,6 +27,9 @@ struct credentials {
 	const char *passphrase_command;	/* --passphrase-command */
 	const char *key_file;		/* --key-file */
 	bool no_encryption;		/* --no-encryption, for init */
+	/* Of a second repository: "to" makes them --to-key-file and
+	 * AMBERFS_TO_KEY_FILE. NULL: the one that every command has. */
+	const char *role;
 };
 
 struct repository_options {
@@ -39,12 +42,19 @@ struct repository_options {
 /* The option rows that every command with a REPO has: --key-file,
  * --passphrase-file, --passphrase-command, --index-dir. O is remembered. */
 const struct option *repository_option_table(struct repository_options *o);
+/* The same for a second repository, with ROLE ("to", "from"; static) before
+ * each name. */
+const struct option *repository_second_option_table(
+		struct repository_options *o, const char *role);
 
 /* 0; -ENOENT no repository there; -EKEYREJECTED; … with a text that names
  * PATH and the remedy. */
 int repository_open(struct repository **out, const char *path,
 		const struct repository_options *o);
 int repository_attach(struct repository *r, const struct repository_options *o);
+/* The id that the config at PATH gives, read without a key and thus proved by
+ * nothing. */
+int repository_peek_id(const char *path, uint8_t id[REPO_ID_SIZE]);
 void repository_close(struct repository *r); /* NULL allowed */
 
 /* Makes a new one: folders, reserve file, key slot, the first setting of
@@ -75,6 +85,10 @@ int snapshot_load(struct repository *r, const char *object,
 int snapshot_resolve(struct repository *r, const char *spec,
 		struct snapshot **out, char **file);
 
+/* The escaped name of a source that is given escaped, as shown, or as it is.
+ * NULL without memory. */
+char *snapshot_source(const char *text);
+
 /* Newest of SOURCE, or NULL in *OUT. Warns (report) of a rollback if this
  * machine has seen a newer sequence number (remembered beside the index). */
 int snapshot_latest(struct repository *r, const char *source,
@@ -88,6 +102,13 @@ uint64_t snapshot_next_sequence(struct repository *r, const char *source,
 /* THE commit point. Takes the next free second at or after SNAP->time, sets
  * object and id. */
 int snapshot_commit(struct repository *r, struct snapshot *snap);
+/* The same at exactly SNAP->time, for a copy; -EEXIST if that is taken. */
+int snapshot_commit_at(struct repository *r, struct snapshot *snap);
+
+/* True if A (of RA) and B (of RB) are one snapshot: one was copied from the
+ * other, or both from one. */
+bool snapshot_is_copy(const struct repository *ra, const struct snapshot *a,
+		const struct repository *rb, const struct snapshot *b);
 
 int snapshot_forget(struct repository *r, const struct snapshot *snap);
 /* For a snapshot whose object is damaged: SPEC must be source/time. */

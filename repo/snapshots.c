@@ -181,7 +181,6 @@ static void spec_clear(struct spec *s)
 	free(s->file);
 }
 
-/* Accepts the name as shown (escaped) or as it is. */
 static char *escaped_source(const char *text, size_t len)
 {
 	char *raw = strndup(text, len);
@@ -193,6 +192,11 @@ static char *escaped_source(const char *text, size_t len)
 	char *escaped = name_escape(raw, len);
 	free(raw);
 	return escaped;
+}
+
+char *snapshot_source(const char *text)
+{
+	return escaped_source(text, strlen(text));
 }
 
 /* "source/when[/file]": 1; something else: 0; -ENOMEM. */
@@ -398,6 +402,36 @@ int snapshot_commit(struct repository *r, struct snapshot *snap)
 			"every second of the next hour is taken by a snapshot of %s: "
 			"check the clock",
 			snap->source);
+}
+
+int snapshot_commit_at(struct repository *r, struct snapshot *snap)
+{
+	int e = put_snapshot(r, snap);
+	if (e == 0 && snap->sequence > high_water_get(r, snap->source))
+		high_water_set(r, snap->source, snap->sequence);
+	return e;
+}
+
+static bool comes_from(const struct snapshot *copy, const struct repository *r,
+		const struct snapshot *s)
+{
+	return copy->has_origin
+			&& memcmp(copy->origin_repository, r->config.repo_id,
+					   REPO_ID_SIZE)
+					== 0
+			&& id_equal(&copy->origin_snapshot, &s->id);
+}
+
+bool snapshot_is_copy(const struct repository *ra, const struct snapshot *a,
+		const struct repository *rb, const struct snapshot *b)
+{
+	if (comes_from(b, ra, a) || comes_from(a, rb, b))
+		return true;
+	return a->has_origin && b->has_origin
+			&& memcmp(a->origin_repository, b->origin_repository,
+					   REPO_ID_SIZE)
+					== 0
+			&& id_equal(&a->origin_snapshot, &b->origin_snapshot);
 }
 
 int snapshot_forget_unread(struct repository *r, const char *text,

@@ -10,6 +10,7 @@
 #include "../base/report.h"
 #include "../repository.h"
 
+int command_copy(int argc, char **argv);
 int command_forget(int argc, char **argv);
 int command_index(int argc, char **argv);
 int command_init(int argc, char **argv);

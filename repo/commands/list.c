@@ -104,12 +104,8 @@ int command_list(int argc, char **argv)
 	if (r == NULL)
 		return EXIT_FAILED;
 	char *source = NULL;
-	if (n == 2) {
-		char *known = name_unescape(argv[2], NULL);
-		source = known ? strdup(argv[2])
-			       : name_escape(argv[2], strlen(argv[2]));
-		free(known);
-	}
+	if (n == 2)
+		source = snapshot_source(argv[2]);
 	int e = snapshot_list_load(r, source, &l, note_bad, &bad);
 	free(source);
 	if (e == 0) {

@@ -34,6 +34,8 @@ static const struct command commands[] = {
 		"copy a snapshot or one of its files out" },
 	{ "verify", command_verify, NULL, NULL,
 		"check that everything stored can be read" },
+	{ "copy", command_copy, NULL, NULL,
+		"copy snapshots into another repository" },
 	{ "forget", command_forget, NULL, NULL, "remove snapshots" },
 	{ "sessions", command_sessions, NULL, NULL,
 		"list who is at work in the repository" },

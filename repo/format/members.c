@@ -170,6 +170,18 @@ json_t *members_array(struct members *m, const char *key, size_t max)
 	return json_incref(value);
 }
 
+json_t *members_object(struct members *m, const char *key)
+{
+	CLEANUP_JSON json_t *value = take(m, key);
+	if (value == NULL)
+		return NULL;
+	if (!json_is_object(value)) {
+		members_refuse(m, key, "not an object");
+		return NULL;
+	}
+	return json_incref(value);
+}
+
 json_t *members_rest(struct members *m)
 {
 	if (m->err < 0 || json_object_size(m->json) == 0)

@@ -67,6 +67,9 @@ void members_hex(struct members *m, const char *key, void *out, size_t len);
 /* An array of at most MAX values, a new reference; NULL where absent. */
 json_t *members_array(struct members *m, const char *key, size_t max);
 
+/* An object, a new reference; NULL where absent. */
+json_t *members_object(struct members *m, const char *key);
+
 /* What wasn't taken: a new reference, or NULL if that is nothing. */
 json_t *members_rest(struct members *m);
 

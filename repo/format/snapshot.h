@@ -66,6 +66,10 @@ struct snapshot {
 	int64_t started_ns, finished_ns;
 	uint64_t sequence;	/* 1, 2, … per source */
 	struct id predecessor;	/* zero: none */
+	/* Copied from another repository: its id, and the snapshot's there. */
+	bool has_origin;
+	uint8_t origin_repository[REPO_ID_SIZE];
+	struct id origin_snapshot;
 	char *host;		/* escaped */
 	char *uuid;		/* of the domain, or NULL */
 	char *consistency;	/* "offline", "crash", "filesystem", or NULL */

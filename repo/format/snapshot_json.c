@@ -164,6 +164,18 @@ static bool numbers_fit(const struct snapshot *s)
 			s->stored_bytes <= INT64_MAX;
 }
 
+static int add_origin(json_t *json, const struct snapshot *s)
+{
+	char repository[2 * REPO_ID_SIZE + 1], snapshot[HEX_ID_SIZE];
+	if (!s->has_origin)
+		return 0;
+	hex_encode(repository, s->origin_repository, REPO_ID_SIZE);
+	hex_encode(snapshot, s->origin_snapshot.b, ID_SIZE);
+	return json_object_set_new(json, "origin",
+			json_pack("{s:s,s:s}", "repository", repository,
+					"snapshot", snapshot));
+}
+
 static int add_derived(json_t *json, const struct snapshot *s)
 {
 	char id[HEX_ID_SIZE];
@@ -182,6 +194,8 @@ json_t *snapshot_to_json(const struct snapshot *s, bool derived)
 	int r = json_object_set_new(json, "skipped", skipped_to_json(s));
 	if (r == 0)
 		r = json_object_set_new(json, "files", files_to_json(s));
+	if (r == 0)
+		r = add_origin(json, s);
 	if (r == 0 && derived)
 		r = add_derived(json, s);
 	if (r == 0)
@@ -414,6 +428,24 @@ static void read_place(struct snapshot *s, struct members *m)
 				"object's name");
 }
 
+static void read_origin(struct snapshot *s, struct members *m)
+{
+	CLEANUP_JSON json_t *json = members_object(m, "origin");
+	struct members o;
+	if (json == NULL)
+		return;
+	members_begin(&o, json, m->object, "%sorigin.", m->path);
+	members_hex(&o, "repository", s->origin_repository, REPO_ID_SIZE);
+	members_hex(&o, "snapshot", s->origin_snapshot.b, ID_SIZE);
+	static const uint8_t none[REPO_ID_SIZE];
+	if (o.err == 0 && memcmp(s->origin_repository, none, REPO_ID_SIZE) == 0)
+		members_refuse(&o, "repository", "missing");
+	if (o.err == 0 && id_is_zero(&s->origin_snapshot))
+		members_refuse(&o, "snapshot", "missing");
+	m->err = o.err;
+	s->has_origin = o.err == 0;
+}
+
 static void read_head(struct snapshot *s, struct members *m)
 {
 	read_place(s, m);
@@ -423,6 +455,7 @@ static void read_head(struct snapshot *s, struct members *m)
 			INT64_MAX);
 	s->sequence = (uint64_t)members_number(m, "sequence", 1, INT64_MAX);
 	members_hex(m, "predecessor", s->predecessor.b, ID_SIZE);
+	read_origin(s, m);
 	s->host = members_name(m, "host", true);
 	s->uuid = members_name(m, "uuid", false);
 	s->consistency = members_name(m, "consistency", false);

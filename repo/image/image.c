@@ -98,13 +98,11 @@ int image_node(struct image *i, const struct id *id, uint8_t level,
 			min_u64(covers, i->spans - first), out);
 }
 
-int image_leaf(struct image *i, uint64_t span, struct cached_node **out,
-		struct node_child *child)
+int image_child(struct image *i, uint64_t span, struct node_child *child)
 {
 	struct node_child at = { .id = i->root.id,
 		.data_bytes = i->root.data_bytes,
 		.clusters = i->root.clusters };
-	*out = NULL;
 	for (uint8_t level = i->root.level; level > 0; level--) {
 		struct cached_node *n;
 		if (id_is_zero(&at.id))
@@ -115,6 +113,18 @@ int image_leaf(struct image *i, uint64_t span, struct cached_node **out,
 		at = n->node->children[span / slot_spans(level) % NODE_FANOUT];
 		node_cache_release(n);
 	}
+	*child = at;
+	return 0;
+}
+
+int image_leaf(struct image *i, uint64_t span, struct cached_node **out,
+		struct node_child *child)
+{
+	struct node_child at;
+	*out = NULL;
+	int r = image_child(i, span, &at);
+	if (r < 0)
+		return r;
 	if (child != NULL)
 		*child = at;
 	if (id_is_zero(&at.id))

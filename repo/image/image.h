@@ -91,6 +91,16 @@ struct image_walker {
 };
 int image_walk(struct image *i, const struct image_walker *w);
 
+/* What the tree says of span SPAN (a zero id: all hole), without reading its
+ * leaf. */
+int image_child(struct image *i, uint64_t span, struct node_child *child);
+
+/* An image_source's EXTENT: what is at OFFSET and how far that goes, at most
+ * to LIMIT. Looks at one leaf at most; asked at the start of a span about more
+ * than that span, at none: it then may call data what has holes. */
+int image_extent(struct image *i, uint64_t offset, uint64_t limit, bool *hole,
+		uint64_t *end);
+
 /* The leaf over span SPAN, counted, or NULL for an all-hole span; CHILD (may be
  * NULL) gets what the tree says of it. node_cache_release. */
 int image_leaf(struct image *i, uint64_t span, struct cached_node **out,

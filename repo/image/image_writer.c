@@ -3,7 +3,8 @@
  * Worker threads that turn spans into leaves. A worker takes the next span
  * under the job's mutex (passing over all-hole spans in bulk there), reads it
  * into its own buffer, and marks blocks as zero or as cut points while they are
- * in the processor's cache. If an earlier image's leaf has a proof that equals
+ * in the processor's cache. A span that the source says is the base's is not
+ * even read. If an earlier image's leaf has a proof that equals
  * this span's, the leaf is taken over; else the span is cut, its chunks
  * go to the sink, and a new leaf is made.
  *
@@ -235,16 +236,21 @@ static bool leaf_is_whole(struct image_writer *w, const struct leaf *leaf)
 	return true;
 }
 
+static bool in_base(const struct span_work *s)
+{
+	const struct image *base = s->job->base;
+	return base != NULL && s->span < span_count(image_size(base));
+}
+
 /* 1 if the base's leaf has this proof; CHILD is its entry. */
 static int same_as_base(struct span_work *s, const uint8_t *proof,
 		struct node_child *child)
 {
 	struct cached_node *n;
-	struct image *base = s->job->base;
-	if (base == NULL || s->span >= span_count(image_size(base)))
+	if (!in_base(s))
 		return 0;
 	/* A base that can't be read costs a full store, nothing else. */
-	if (image_leaf(base, s->span, &n, child) < 0 || n == NULL)
+	if (image_leaf(s->job->base, s->span, &n, child) < 0 || n == NULL)
 		return 0;
 	const struct leaf *leaf = n->leaf;
 	bool same = leaf->has_proof && leaf->span_len == s->len
@@ -252,6 +258,33 @@ static int same_as_base(struct span_work *s, const uint8_t *proof,
 			&& leaf_is_whole(s->w->writer, leaf);
 	node_cache_release(n);
 	return same;
+}
+
+/* 1 if the source says that the span is the base's, and that is whole: then it
+ * is taken over without being read. */
+static int take_over(struct span_work *s)
+{
+	const struct image_source *source = s->job->source;
+	struct image_counts *counts = s->job->counts;
+	struct cached_node *n;
+	struct node_child child;
+	if (source->same == NULL || !in_base(s))
+		return 0;
+	int r = source->same(source->ctx, s->w->number, s->span * SPAN_SIZE,
+			s->len);
+	if (r <= 0)
+		return r;
+	if (image_leaf(s->job->base, s->span, &n, &child) < 0)
+		return 0;
+	bool whole = n == NULL || (n->leaf->span_len == s->len
+			&& leaf_is_whole(s->w->writer, n->leaf));
+	node_cache_release(n);
+	if (!whole)
+		return 0;
+	counts->same += child.data_bytes;
+	counts->done += s->len;
+	r = tree_builder_add(s->job->builder, s->w->stream, s->span, &child);
+	return r < 0 ? r : 1;
 }
 
 static int store_pieces(struct span_work *s, uint32_t count)
@@ -422,6 +455,9 @@ static int do_span(struct worker *w, struct job *job)
 	}
 	int r = take_span(w, job, &s);
 	if (r <= 0)
+		return r;
+	r = take_over(&s);
+	if (r != 0)
 		return r;
 	r = read_span(&s);
 	if (r == 0)

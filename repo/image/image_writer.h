@@ -25,6 +25,10 @@ struct image_source {
 	 * (*END > OFFSET). May be NULL: all is data. 0 or -errno. */
 	int (*extent)(void *ctx, unsigned worker, uint64_t offset,
 			uint64_t limit, bool *hole, uint64_t *end);
+	/* Whether the span of LEN bytes at OFFSET is known to equal the base's
+	 * there: 1, or 0 (not known), -errno. Asked before the span is read.
+	 * May be NULL. */
+	int (*same)(void *ctx, unsigned worker, uint64_t offset, uint32_t len);
 	/* For a stream instead of READ: the next bytes, up to LEN; 0: the end,
 	 * -errno. Called by one thread. */
 	ssize_t (*next)(void *ctx, void *buf, size_t len);
@@ -36,7 +40,8 @@ struct image_counts {	/* bytes, updated while it runs; read at any time */
 	_Atomic uint64_t read;		/* read from the source */
 	_Atomic uint64_t holes;		/* not read: the source says hole */
 	_Atomic uint64_t zeros;		/* read and found zero */
-	_Atomic uint64_t same;		/* recognised by span proof */
+	_Atomic uint64_t same;		/* recognised by span proof, or said
+					   to be the base's */
 };
 
 struct image_writer;
@@ -52,9 +57,9 @@ void image_writer_free(struct image_writer *w); /* NULL allowed */
 /*
  * Stores one image. BASE may be NULL, or an image of an earlier snapshot whose
  * root the session has published: its spans are taken over where the proof
- * says that they are equal. *CANCEL (may be NULL) is looked at often: true
- * ends with -ECANCELED. On success ROOT and *SIZE are set; nothing is durable
- * before chunk_sink_barrier. 0 or -errno.
+ * or SAME says that they are equal. *CANCEL (may be NULL) is looked at often:
+ * true ends with -ECANCELED. On success ROOT and *SIZE are set; nothing is
+ * durable before chunk_sink_barrier. 0 or -errno.
  */
 int image_write(struct image_writer *w, const struct image_source *source,
 		struct image *base, struct image_counts *counts,

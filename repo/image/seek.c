@@ -135,6 +135,46 @@ off_t image_seek(struct image *i, off_t offset, int whence)
 	return r < 0 ? r : (off_t)at;
 }
 
+/* --- as a source --- */
+
+static int extent_of_hole(struct image *i, uint64_t span, uint64_t limit,
+		uint64_t *end)
+{
+	uint64_t next;
+	int r = image_next_data_span(i, span, &next);
+	if (r == 0)
+		*end = next >= i->spans ? limit
+					: min_u64(next * SPAN_SIZE, limit);
+	return r;
+}
+
+int image_extent(struct image *i, uint64_t offset, uint64_t limit, bool *hole,
+		uint64_t *end)
+{
+	uint64_t span = offset / SPAN_SIZE;
+	uint32_t at = (uint32_t)(offset % SPAN_SIZE);
+	uint64_t span_end = span * SPAN_SIZE + image_span_len(i, span);
+	struct node_child child;
+	struct cached_node *n;
+	int r = image_child(i, span, &child);
+	if (r < 0)
+		return r;
+	*hole = id_is_zero(&child.id);
+	if (*hole)
+		return extent_of_hole(i, span, limit, end);
+	*end = min_u64(span_end, limit);
+	if (at == 0 && limit > span_end)
+		return 0;
+	r = image_leaf(i, span, &n, NULL);
+	if (r < 0)
+		return r;
+	*hole = n->leaf->entries[image_entry_at(n->leaf, at)].hole;
+	uint32_t to = seek_in_leaf(n->leaf, at, !*hole);
+	node_cache_release(n);
+	*end = min_u64(span * SPAN_SIZE + to, limit);
+	return 0;
+}
+
 /* --- all leaves --- */
 
 struct walk {

@@ -52,6 +52,9 @@ static struct snapshot *make(void)
 	s->finished_ns = INT64_MAX;
 	s->sequence = 4;
 	memset(s->predecessor.b, 0x11, ID_SIZE);
+	s->has_origin = true;
+	memset(s->origin_repository, 0x12, REPO_ID_SIZE);
+	memset(s->origin_snapshot.b, 0x13, ID_SIZE);
 	s->host = strdup("host.example");
 	s->uuid = strdup("c7a5fdbd-cdaf-9455-926a-d65c16db1809");
 	s->consistency = strdup("offline");
@@ -106,6 +109,9 @@ static void assert_head(const struct snapshot *s)
 	assert_int_equal(s->finished_ns, INT64_MAX);
 	assert_int_equal(s->sequence, 4);
 	assert_int_equal(s->predecessor.b[31], 0x11);
+	assert_true(s->has_origin);
+	assert_int_equal(s->origin_repository[15], 0x12);
+	assert_int_equal(s->origin_snapshot.b[31], 0x13);
 	assert_string_equal(s->host, "host.example");
 	assert_string_equal(s->uuid, "c7a5fdbd-cdaf-9455-926a-d65c16db1809");
 	assert_string_equal(s->consistency, "offline");
@@ -264,7 +270,9 @@ static void test_bad_heads(void **state)
 		{ "sequence", "0" }, { "sequence", "-1" },
 		{ "sequence", "\"4\"" }, { "predecessor", "\"11\"" },
 		{ "predecessor", "\"zz" ZEROS_62 "\"" },
-		{ "predecessor", "7" }, { "host", NULL },
+		{ "predecessor", "7" }, { "origin", "\"11\"" },
+		{ "origin", "{}" }, { "origin", "{\"repository\":\"12\"}" },
+		{ "origin", "null" }, { "host", NULL },
 		{ "host", "\"a\\u001b[31m\"" }, { "uuid", "\"a b\"" },
 		{ "consistency", "null" }, { "read_bytes", "-1" },
 		{ "new_bytes", NULL }, { "stored_bytes", "true" },

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* amberfs copy: which snapshots, one after the other, and the report. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../base/hex.h"
+#include "../base/interrupt.h"
+#include "../base/pool.h"
+#include "../copy/copy.h"
+#include "command.h"
+
+#define JOBS_MAX 64
+
+struct copy_command {
+	struct common_options common;
+	struct repository_options to;
+	struct option_number jobs;
+	uint64_t bwlimit;
+	struct repository *from_repo, *to_repo;
+	struct snapshot_list wanted;
+	json_t *rows;
+	unsigned done, there, failed;
+	uint64_t read, new_bytes, stored_bytes;
+	double begin;
+};
+
+/* --- which --- */
+
+static void note_failed(struct copy_command *c, const char *name, int err)
+{
+	c->failed++;
+	report_error("%s: %s", name, error_text(err));
+	json_array_append_new(c->rows, json_pack("{s:s,s:s,s:s}", "snapshot",
+			name, "status", "failed", "error", error_text(err)));
+}
+
+static void note_bad(void *ctx, const char *object, int err)
+{
+	note_failed(ctx, object + strlen("snapshots/"), err);
+}
+
+/* Takes what L has; L is then empty. */
+static int add_wanted(struct copy_command *c, struct snapshot_list *l)
+{
+	struct snapshot **more = reallocarray(c->wanted.items,
+			c->wanted.count + l->count + 1, sizeof(*more));
+	if (more == NULL) {
+		snapshot_list_clear(l);
+		return fail_errno(-ENOMEM, "listing snapshots");
+	}
+	c->wanted.items = more;
+	for (size_t i = 0; i < l->count; i++)
+		more[c->wanted.count++] = l->items[i];
+	free(l->items);
+	*l = (struct snapshot_list){ 0 };
+	return 0;
+}
+
+/* A whole source, if there is one of that name, else one snapshot. */
+static int add_operand(struct copy_command *c, const char *text)
+{
+	CLEANUP_FREE char *source = snapshot_source(text);
+	CLEANUP_FREE char *file = NULL;
+	struct snapshot_list l = { 0 };
+	struct snapshot *one;
+	unsigned failed = c->failed;
+	if (source == NULL)
+		return fail_errno(-ENOMEM, "listing snapshots");
+	int e = snapshot_list_load(c->from_repo, source, &l, note_bad, c);
+	if (e < 0)
+		return e;
+	if (l.count != 0 || c->failed != failed)
+		return add_wanted(c, &l);
+	free(l.items);
+	e = snapshot_resolve(c->from_repo, text, &one, &file);
+	if (e == -EINVAL)
+		return fail(-ENOENT,
+				"%s is neither a source nor a snapshot; 'amberfs list' "
+				"shows what there is",
+				text);
+	if (e < 0)
+		return e;
+	l = (struct snapshot_list){ .items = malloc(sizeof(struct snapshot *)),
+		.count = 1 };
+	if (file != NULL)
+		e = fail(-EINVAL, "%s names a file; only whole snapshots can be "
+				  "copied", text);
+	else if (l.items == NULL)
+		e = fail_errno(-ENOMEM, "listing snapshots");
+	if (e < 0) {
+		free(l.items);
+		snapshot_free(one);
+		return e;
+	}
+	l.items[0] = one;
+	return add_wanted(c, &l);
+}
+
+/* By source, then by time. */
+static int compare(const void *a, const void *b)
+{
+	const struct snapshot *const *x = a, *const *y = b;
+	return strcmp((*x)->object, (*y)->object);
+}
+
+static void sort_wanted(struct copy_command *c)
+{
+	struct snapshot_list *l = &c->wanted;
+	size_t kept = 0;
+	if (l->count > 1)
+		qsort(l->items, l->count, sizeof(*l->items), compare);
+	for (size_t i = 0; i < l->count; i++) {
+		if (kept > 0 && compare(&l->items[kept - 1], &l->items[i]) == 0)
+			snapshot_free(l->items[i]);
+		else
+			l->items[kept++] = l->items[i];
+	}
+	l->count = kept;
+}
+
+static int find_wanted(struct copy_command *c, int count, char **operands)
+{
+	struct snapshot_list all;
+	int e = 0;
+	if (count == 0) {
+		e = snapshot_list_load(c->from_repo, NULL, &all, note_bad, c);
+		return e < 0 ? e : add_wanted(c, &all);
+	}
+	for (int i = 0; e != -ENOMEM && i < count; i++) {
+		e = add_operand(c, operands[i]);
+		if (e < 0)
+			note_failed(c, operands[i], e);
+	}
+	sort_wanted(c);
+	return e == -ENOMEM ? e : 0;
+}
+
+/* --- one after the other --- */
+
+static void note_result(struct copy_command *c, const struct snapshot *s,
+		const struct copy_result *r)
+{
+	static const char *const names[] = { [COPY_DONE] = "copied",
+		[COPY_THERE] = "there" };
+	const char *name = s->object + strlen("snapshots/");
+	char id[2 * ID_SIZE + 1], time[UTC_TEXT_MAX];
+	hex_encode(id, r->id.b, ID_SIZE);
+	if (r->status == COPY_DONE)
+		c->done++;
+	else
+		c->there++;
+	json_array_append_new(c->rows, json_pack(
+			"{s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I}",
+			"snapshot", name, "source", s->source, "time",
+			utc_format(time, s->time), "status", names[r->status],
+			"id", id, "read", (json_int_t)r->read, "new",
+			(json_int_t)r->new_bytes, "stored",
+			(json_int_t)r->stored_bytes));
+	if (report_json() || !report_wants_text())
+		return;
+	if (r->status == COPY_DONE)
+		printf("copied    %s\n", name);
+	else
+		report_verbose("%s is there already", name);
+}
+
+static int copy_all(struct copy_command *c, struct copy *copy)
+{
+	for (size_t i = 0; i < c->wanted.count; i++)
+		for (uint32_t k = 0; k < c->wanted.items[i]->file_count; k++)
+			copy->all_total += c->wanted.items[i]->files[k].size;
+	for (size_t i = 0; i < c->wanted.count; i++) {
+		const struct snapshot *s = c->wanted.items[i];
+		struct copy_result r;
+		if (interrupt_flag)
+			return fail(-ECANCELED, "interrupted");
+		int e = copy_snapshot(copy, s, &r);
+		c->read += r.read;
+		c->new_bytes += r.new_bytes;
+		c->stored_bytes += r.stored_bytes;
+		if (e == 0)
+			note_result(c, s, &r);
+		else if (storing_broken(&copy->to, e))
+			return e;
+		else
+			note_failed(c, s->object + strlen("snapshots/"), e);
+		if (r.status == COPY_THERE)
+			for (uint32_t k = 0; k < s->file_count; k++)
+				copy->all_done += s->files[k].size;
+	}
+	return 0;
+}
+
+/* --- the report --- */
+
+static void print_report(struct copy_command *c)
+{
+	char read[SIZE_TEXT_MAX], fresh[SIZE_TEXT_MAX], stored[SIZE_TEXT_MAX],
+			took[SIZE_TEXT_MAX];
+	double seconds = monotonic_now() - c->begin;
+	if (report_json())
+		report_print_json(json_pack(
+				"{s:O,s:i,s:i,s:i,s:I,s:I,s:I,s:f}", "snapshots",
+				c->rows, "copied", (int)c->done, "there",
+				(int)c->there, "failed", (int)c->failed, "read",
+				(json_int_t)c->read, "new",
+				(json_int_t)c->new_bytes, "stored",
+				(json_int_t)c->stored_bytes, "seconds",
+				seconds));
+	else if (report_wants_text())
+		printf("Copied %u snapshot%s in %s (%u were there): read %s, new "
+		       "%s, stored %s.\n",
+				c->done, c->done == 1 ? "" : "s",
+				duration_format(took, seconds), c->there,
+				size_format(read, c->read),
+				size_format(fresh, c->new_bytes),
+				size_format(stored, c->stored_bytes));
+}
+
+static int run(struct copy_command *c, int count, char **operands)
+{
+	const struct copy_options co = { .workers = (unsigned)c->jobs.value,
+		.bwlimit = c->bwlimit };
+	struct copy copy;
+	int e = find_wanted(c, count, operands);
+	if (e < 0)
+		return command_failed(e);
+	e = copy_begin(&copy, c->from_repo, c->to_repo, &co);
+	if (e == 0)
+		e = copy_all(c, &copy);
+	if (e < 0) {
+		command_failed(e);
+		c->failed++;
+	}
+	copy_end(&copy);
+	print_report(c);
+	if (c->failed == 0)
+		return EXIT_DONE;
+	return c->done || c->there ? EXIT_PARTLY : EXIT_FAILED;
+}
+
+static struct repository *open_second(const char *path,
+		const struct common_options *common,
+		const struct repository_options *o)
+{
+	const struct common_options second = { .report = common->report,
+		.repository = *o };
+	return command_open(path, &second);
+}
+
+int command_copy(int argc, char **argv)
+{
+	struct copy_command c = { .jobs = { .value = processors_usable(),
+					  .min = 1, .max = JOBS_MAX },
+		.rows = json_array(), .begin = monotonic_now() };
+	if (c.jobs.value > JOBS_MAX)
+		c.jobs.value = JOBS_MAX;
+	const struct option own[] = {
+		{ "jobs", 'j', OPTION_NUMBER, &c.jobs, "N",
+			"threads (default: one per processor)" },
+		{ "bwlimit", 0, OPTION_SIZE, &c.bwlimit, "SIZE",
+			"read at most this much a second" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	const struct option *tables[] = { own,
+		repository_option_table(&c.common.repository),
+		repository_second_option_table(&c.to, "to"),
+		report_option_table(&c.common.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs copy",
+		.operands = "REPO REPO2 [SNAPSHOT|SOURCE...]",
+		.purpose = "Copy the snapshots named (or all) into another repository "
+			   "with its own keys:\nonly what is missing there is read and "
+			   "stored. May be interrupted and run again.",
+		.tables = tables,
+		.min_operands = 2, .max_operands = -1,
+	};
+	int n = options_parse(&cl, argc, argv), status = EXIT_FAILED;
+	report_setup(cl.program, &c.common.report);
+	interrupt_setup();
+	c.from_repo = command_open(argv[1], &c.common);
+	if (c.from_repo != NULL)
+		c.to_repo = open_second(argv[2], &c.common, &c.to);
+	if (c.to_repo != NULL)
+		status = run(&c, n - 2, argv + 3);
+	snapshot_list_clear(&c.wanted);
+	repository_close(c.to_repo);
+	repository_close(c.from_repo);
+	json_decref(c.rows);
+	return report_finish(status);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A run, and one snapshot of it:
+ *
+ *	1 in FROM: the roots are published, then the snapshot is looked at
+ *	  again: from here on no prune takes its chunks
+ *	2 in TO: the same with the base's roots
+ *	3 each file is taken over, or read where it differs, and stored
+ *	4 durable packs, our session, the snapshot, our session (storing.c)
+ *
+ * What a killed run has stored is found again by the next one; the snapshots
+ * that it finished are recognised by their origin.
+ */
+#include "copy.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../base/hex.h"
+
+#define FRAME_CACHE ((uint64_t)64 << 20)
+
+static int begin_reading(struct copy *c)
+{
+	struct image_reader_options ro = { .cache_size = FRAME_CACHE };
+	int e = session_begin(&c->reading, c->from, SESSION_READ, "copy");
+	if (session_unwritable(e)) {
+		report_warning("%s can't be written, so nobody sees this copy: a "
+			       "prune there meanwhile may break it",
+				store_path(c->from->store));
+		e = 0;
+	}
+	return e < 0 ? e : image_reader_new(&c->reader, c->from->packs, &ro);
+}
+
+int copy_begin(struct copy *c, struct repository *from, struct repository *to,
+		const struct copy_options *o)
+{
+	const struct storing_options so = { .activity = "copy",
+		.workers = o->workers, .bwlimit = o->bwlimit };
+	*c = (struct copy){ .from = from };
+	if (memcmp(from->config.repo_id, to->config.repo_id, REPO_ID_SIZE) == 0)
+		return fail(-EINVAL,
+				"%s and %s are the same repository; a copy needs one "
+				"made by 'amberfs init'",
+				store_path(from->store), store_path(to->store));
+	int e = begin_reading(c);
+	return e < 0 ? e : storing_begin(&c->to, to, &so);
+}
+
+void copy_end(struct copy *c)
+{
+	storing_end(&c->to);
+	image_reader_free(c->reader);
+	session_end(c->reading);
+	snapshot_list_clear(&c->there);
+	snapshot_list_clear(&c->here);
+	free(c->source);
+	*c = (struct copy){ 0 };
+}
+
+void copy_progress(void *ctx, struct progress_numbers *now)
+{
+	struct copy *c = ctx;
+	struct chunk_sink_stats st;
+	chunk_sink_stats(c->to.sink, &st);
+	now->done = c->counts.done;
+	now->total = c->file_size;
+	now->all_done = c->all_done + now->done;
+	now->all_total = c->all_total > c->file_size ? c->all_total : 0;
+	now->fresh = st.new_bytes;
+}
+
+/* --- one snapshot --- */
+
+static int no_memory(void)
+{
+	return fail_errno(-ENOMEM, "copying a snapshot");
+}
+
+/* Publishes the roots of SNAP in FROM, then looks whether it is still there. */
+static int stand_on(struct copy *c, const struct snapshot *snap,
+		struct id **roots)
+{
+	uint64_t size;
+	*roots = calloc(snap->file_count + 1, sizeof(**roots));
+	if (*roots == NULL)
+		return no_memory();
+	for (uint32_t i = 0; i < snap->file_count; i++)
+		(*roots)[i] = snap->files[i].root.id;
+	int e = c->reading ? session_stand_on_all(c->reading, *roots,
+						 snap->file_count)
+			   : 0;
+	if (e < 0) {
+		free(take_ptr(*roots));
+		return e;
+	}
+	e = store_size(c->from->store, snap->object, &size);
+	return e == -ENOENT ? fail(e, "it was forgotten meanwhile") : e;
+}
+
+/* What is stored of SNAP: the same, but its origin and its place there. */
+static int make_record(struct copy *c, const struct snapshot *snap,
+		const struct tree_root *roots, struct snapshot **out)
+{
+	struct snapshot *s;
+	int e = snapshot_load(c->from, snap->object, &s);
+	if (e < 0)
+		return e;
+	if (!id_equal(&s->id, &snap->id)) {
+		snapshot_free(s);
+		return fail(-ESTALE, "another snapshot took its place meanwhile");
+	}
+	s->predecessor = copy_predecessor(c, snap);
+	s->has_origin = true;
+	memcpy(s->origin_repository, c->from->config.repo_id, REPO_ID_SIZE);
+	s->origin_snapshot = snap->id;
+	for (uint32_t i = 0; i < s->file_count; i++)
+		s->files[i].root = roots[i];
+	*out = s;
+	return 0;
+}
+
+/* The list of what is there grows with what is copied, in order of time. */
+static int note_copied(struct copy *c, struct snapshot *made)
+{
+	struct snapshot_list *l = &c->there;
+	struct snapshot **more = realloc(l->items,
+			(l->count + 1) * sizeof(struct snapshot *));
+	if (more == NULL) {
+		snapshot_free(made);
+		return no_memory();
+	}
+	l->items = more;
+	size_t at = l->count++;
+	for (; at > 0 && more[at - 1]->time > made->time; at--)
+		more[at] = more[at - 1];
+	more[at] = made;
+	return 0;
+}
+
+static int copy_files(struct copy *c, const struct snapshot *snap,
+		struct copy_result *out)
+{
+	struct copy_base base;
+	struct snapshot *made = NULL;
+	CLEANUP_FREE struct tree_root *roots =
+			calloc(snap->file_count + 1, sizeof(*roots));
+	if (roots == NULL)
+		return no_memory();
+	int e = copy_find_base(c, snap, &base);
+	for (uint32_t i = 0; e == 0 && i < snap->file_count; i++) {
+		e = copy_file(c, &snap->files[i], &base, &roots[i]);
+		if (e < 0)
+			e = fail_within(e, "%s", snap->files[i].name);
+	}
+	if (e == 0)
+		e = make_record(c, snap, roots, &made);
+	if (e == 0)
+		e = storing_commit(&c->to, made);
+	copy_leave_base(c, &base);
+	if (e < 0 || made == NULL) {
+		snapshot_free(made);
+		return e;
+	}
+	out->id = made->id;
+	return note_copied(c, made);
+}
+
+/* Somebody is in SNAP's place: SNAP itself, or another one. */
+static int compare_there(const struct copy *c, const struct snapshot *snap,
+		const struct snapshot *there, struct copy_result *out)
+{
+	char time[UTC_TEXT_MAX];
+	if (!snapshot_is_copy(c->from, snap, c->to.repo, there))
+		return fail(-EEXIST,
+				"%s has a snapshot %s/%s that is not a copy of this "
+				"one; if that is the one to go, forget it there",
+				store_path(c->to.repo->store), snap->source,
+				utc_format(time, snap->time));
+	out->status = COPY_THERE;
+	out->id = there->id;
+	return 0;
+}
+
+/* The commit found the place taken: by another run that copies, perhaps. */
+static int taken_meanwhile(struct copy *c, const struct snapshot *snap,
+		struct copy_result *out)
+{
+	struct snapshot *there;
+	int e = snapshot_load(c->to.repo, snap->object, &there);
+	if (e < 0)
+		return e;
+	e = compare_there(c, snap, there, out);
+	snapshot_free(there);
+	return e;
+}
+
+static int copy_missing(struct copy *c, const struct snapshot *snap,
+		struct copy_result *out)
+{
+	struct chunk_sink_stats before, after;
+	CLEANUP_FREE struct id *roots = NULL;
+	uint64_t read_before = c->read;
+	chunk_sink_stats(c->to.sink, &before);
+	int e = stand_on(c, snap, &roots);
+	if (e == 0)
+		e = copy_files(c, snap, out);
+	if (c->reading && roots)
+		session_leave_later(c->reading, roots, snap->file_count);
+	chunk_sink_stats(c->to.sink, &after);
+	out->read = c->read - read_before;
+	out->new_bytes = after.new_bytes - before.new_bytes;
+	out->stored_bytes = after.stored_bytes - before.stored_bytes;
+	return e == -EEXIST ? taken_meanwhile(c, snap, out) : e;
+}
+
+int copy_snapshot(struct copy *c, const struct snapshot *snap,
+		struct copy_result *out)
+{
+	*out = (struct copy_result){ .status = COPY_DONE };
+	int e = copy_load_source(c, snap->source);
+	const struct snapshot *there = e == 0 ? copy_find_there(c, snap) : NULL;
+	if (there != NULL)
+		e = compare_there(c, snap, there, out);
+	else if (e == 0)
+		e = copy_missing(c, snap, out);
+	if (e < 0)
+		out->status = COPY_FAILED;
+	return e;
+}

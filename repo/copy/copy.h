@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Copying snapshots into a repository with other keys. Ids differ there, so
+ * bytes are read through the one repository's images and cut, hashed and
+ * stored by the other's writer; but only those of spans that the snapshot
+ * copied before (the base) does not have already, which the ids of the first
+ * repository tell.
+ *
+ * A copy has the same source, time, number and metadata, and names its origin;
+ * by that a later run recognises it.
+ *
+ * Threading: all calls belong to one thread; copy_progress to any.
+ */
+#ifndef AMBERFS_COPY_COPY_H
+#define AMBERFS_COPY_COPY_H
+
+#include "../base/report.h"
+#include "../storing.h"
+
+struct copy_options {
+	unsigned workers;
+	uint64_t bwlimit;	/* bytes read a second; 0: none */
+};
+
+/* One run. The fields are for the files of this folder. */
+struct copy {
+	struct repository *from;
+	struct session *reading;	/* in FROM; NULL: it can't be written */
+	struct image_reader *reader;	/* of FROM */
+	struct storing to;
+	/* The source under way, and its snapshots in both. */
+	char *source;
+	struct snapshot_list there, here;
+	/* For the progress bar, bytes. */
+	struct image_counts counts;	/* of the file under way */
+	uint64_t file_size;
+	_Atomic uint64_t all_done, all_total;
+	uint64_t read;			/* finished files */
+};
+
+enum copy_status { COPY_DONE, COPY_THERE, COPY_FAILED };
+
+struct copy_result {
+	enum copy_status status;
+	struct id id;			/* of the copy; zero: failed */
+	uint64_t read;			/* bytes read from FROM */
+	uint64_t new_bytes, stored_bytes;
+};
+
+/* Both are attached and outlive the run. The same repository twice is
+ * refused. On an error copy_end is still called. */
+int copy_begin(struct copy *c, struct repository *from, struct repository *to,
+		const struct copy_options *o);
+void copy_end(struct copy *c);
+
+/* Copies SNAP of FROM, unless it is there. Snapshots of one source should come
+ * together, the oldest first. 0, or -errno with a text: FAILED. */
+int copy_snapshot(struct copy *c, const struct snapshot *snap,
+		struct copy_result *out);
+
+/* A progress_source; CTX is the struct copy. */
+void copy_progress(void *ctx, struct progress_numbers *now);
+
+/* --- what the files of this folder share --- */
+
+/* The snapshots of the base in both repositories, both published; NULL both:
+ * none. Borrowed from the lists. */
+struct copy_base {
+	const struct snapshot *from, *to;
+	struct id *from_roots, *to_roots;
+	uint32_t from_count, to_count;
+};
+/* Loads the lists of SOURCE unless they are there. */
+int copy_load_source(struct copy *c, const char *source);
+/* The snapshot of TO in SNAP's place, or NULL. */
+const struct snapshot *copy_find_there(const struct copy *c,
+		const struct snapshot *snap);
+int copy_find_base(struct copy *c, const struct snapshot *snap,
+		struct copy_base *out);
+void copy_leave_base(struct copy *c, struct copy_base *b);
+/* The newest snapshot in TO before SNAP's time: its id, or zero. */
+struct id copy_predecessor(const struct copy *c, const struct snapshot *snap);
+
+/* Stores file F in TO. */
+int copy_file(struct copy *c, const struct snapshot_file *f,
+		const struct copy_base *base, struct tree_root *root);
+
+#endif

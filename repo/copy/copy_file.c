@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One file: an image of the first repository as the source of one in the
+ * second. A span whose leaf in the first repository is also the base's there
+ * is taken over from the second's base; equal roots take over the whole file.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "../base/error.h"
+#include "../base/interrupt.h"
+#include "copy.h"
+
+struct source {
+	struct image *image;	/* what is copied */
+	struct image *base;	/* the same file of the base, in FROM; or NULL */
+};
+
+static int read_image(void *ctx, unsigned worker, void *buf, size_t len,
+		uint64_t offset)
+{
+	struct source *s = ctx;
+	(void)worker;
+	ssize_t n = image_pread(s->image, buf, len, offset);
+	if (n < 0)
+		return fail_within((int)n, "at byte %llu",
+				(unsigned long long)offset);
+	return (size_t)n == len ? 0 : fail(-EIO, "an image is cut short");
+}
+
+static int extent(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
+		bool *hole, uint64_t *end)
+{
+	struct source *s = ctx;
+	(void)worker;
+	int e = image_extent(s->image, offset, limit, hole, end);
+	return e < 0 ? fail_within(e, "at byte %llu",
+				       (unsigned long long)offset)
+		     : 0;
+}
+
+/* Equal ids mean equal bytes. A base that can't be read only costs reading. */
+static int same(void *ctx, unsigned worker, uint64_t offset, uint32_t len)
+{
+	struct source *s = ctx;
+	struct node_child here, before;
+	uint64_t span = offset / SPAN_SIZE;
+	(void)worker;
+	if (s->base == NULL || offset + len > image_size(s->base))
+		return 0;
+	int e = image_child(s->image, span, &here);
+	if (e < 0)
+		return e;
+	if (image_child(s->base, span, &before) < 0)
+		return 0;
+	return id_equal(&here.id, &before.id);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* The base's file of that name, else the one of the same thing. */
+static const struct snapshot_file *base_file(const struct snapshot *base,
+		const struct snapshot_file *f)
+{
+	const struct snapshot_file *named = snapshot_find_file(base, f->name);
+	if (named != NULL && named->kind == f->kind)
+		return named;
+	for (uint32_t i = 0; i < base->file_count; i++) {
+		const struct snapshot_file *k = &base->files[i];
+		if (k->kind == f->kind && same_text(k->target, f->target)
+				&& same_text(k->source_path, f->source_path))
+			return k;
+	}
+	return NULL;
+}
+
+/* The base's file in both repositories, alike as far as can be seen. */
+static bool find_base_files(const struct copy_base *base,
+		const struct snapshot_file *f,
+		const struct snapshot_file **from,
+		const struct snapshot_file **to)
+{
+	if (base->from == NULL)
+		return false;
+	*from = base_file(base->from, f);
+	*to = *from ? snapshot_find_file(base->to, (*from)->name) : NULL;
+	return *to != NULL && (*to)->size == (*from)->size
+			&& (*to)->root.data_bytes == (*from)->root.data_bytes
+			&& (*to)->root.clusters == (*from)->root.clusters;
+}
+
+static int write_image(struct copy *c, const struct snapshot_file *f,
+		struct source *s, struct image *base, struct tree_root *root)
+{
+	const struct image_source source = { .size = f->size,
+		.read = read_image, .extent = extent, .same = same, .ctx = s };
+	uint64_t size;
+	c->counts = (struct image_counts){ .done = 0 };
+	c->file_size = f->size;
+	progress_begin(f->name, copy_progress, c);
+	int e = image_write(c->to.writer, &source, base, &c->counts,
+			&interrupt_flag, root, &size);
+	progress_end();
+	c->read += c->counts.read;
+	c->all_done += c->counts.done;
+	c->counts.done = 0;
+	return e;
+}
+
+int copy_file(struct copy *c, const struct snapshot_file *f,
+		const struct copy_base *base, struct tree_root *root)
+{
+	const struct snapshot_file *from = NULL, *to = NULL;
+	struct source s = { .image = NULL };
+	struct image *base_there = NULL;
+	bool based = find_base_files(base, f, &from, &to);
+	if (based && id_equal(&from->root.id, &f->root.id)
+			&& from->size == f->size
+			&& storing_is_whole(&c->to, &to->root, to->size)) {
+		report_verbose("%s: unchanged", f->name);
+		c->all_done += f->size;
+		*root = to->root;
+		return 0;
+	}
+	int e = image_open(&s.image, c->reader, &f->root, f->size);
+	if (e < 0)
+		return e;
+	if (based && image_open(&s.base, c->reader, &from->root, from->size) < 0)
+		s.base = NULL;
+	if (based && image_open(&base_there, c->to.reader, &to->root, to->size)
+			< 0)
+		base_there = NULL;
+	e = write_image(c, f, &s, base_there, root);
+	image_close(base_there);
+	image_close(s.base);
+	image_close(s.image);
+	return e;
+}

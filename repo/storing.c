@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Durable, in this order:
+ *
+ *	1 open frames end, data packs, then tree packs
+ *	2 our own session is still there
+ *	3 the snapshot object: the one commit point
+ *	4 our own session is still there, else the snapshot is withdrawn
+ */
+#include "storing.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/report.h"
+
+/* Base leaves are looked at in order: little is needed. */
+#define FRAME_CACHE ((uint64_t)16 << 20)
+
+int storing_begin(struct storing *s, struct repository *r,
+		const struct storing_options *o)
+{
+	struct image_reader_options ro = { .cache_size = FRAME_CACHE };
+	*s = (struct storing){ .repo = r };
+	int e = session_begin(&s->session, r, SESSION_BACKUP, o->activity);
+	if (e == 0)
+		e = chunk_sink_new(&s->sink, r->store, r->seal, &r->config,
+				r->packs, r->index, r->config.zstd_level);
+	if (e == 0)
+		e = image_reader_new(&s->reader, r->packs, &ro);
+	if (e == 0 && o->bwlimit != 0) {
+		s->throttle = throttle_new(o->bwlimit);
+		if (s->throttle == NULL)
+			e = fail_errno(-ENOMEM, "starting");
+	}
+	if (e == 0)
+		e = image_writer_new(&s->writer, r->seal, &r->config, s->sink,
+				s->reader, o->workers, s->throttle);
+	return e;
+}
+
+static void feed_index(struct storing *s)
+{
+	/* After a failure too: what was sealed is found again. */
+	if (chunk_sink_barrier(s->sink, true) < 0)
+		return;
+	int e = chunk_sink_index_error(s->sink);
+	if (e < 0 && e != -EAGAIN)
+		report_warning("the index lags behind (the next run makes up for "
+			       "it): %s",
+				error_text(e));
+}
+
+void storing_end(struct storing *s)
+{
+	if (s->writer != NULL && !chunk_sink_failed(s->sink))
+		image_writer_flush(s->writer);
+	image_writer_free(s->writer);
+	if (s->sink != NULL)
+		feed_index(s);
+	chunk_sink_free(s->sink);
+	image_reader_free(s->reader);
+	throttle_free(s->throttle);
+	session_end(s->session);
+	*s = (struct storing){ 0 };
+}
+
+int storing_barrier(struct storing *s)
+{
+	int e = image_writer_flush(s->writer);
+	if (e == 0)
+		e = chunk_sink_barrier(s->sink, false);
+	if (e == 0)
+		e = session_check(s->session);
+	if (e == 0 && interrupt_flag)
+		e = fail(-ECANCELED, "interrupted");
+	return e;
+}
+
+/* Takes the snapshot back because of ERR. */
+static int withdraw(struct storing *s, const struct snapshot *snap, int err)
+{
+	struct error_copy why;
+	error_save(&why, err);
+	int e = snapshot_forget(s->repo, snap);
+	error_load(&why);
+	if (e < 0 && e != -ENOENT)
+		return fail_within(err, "snapshot %s may lack data and could not "
+				"be removed; use 'amberfs forget'",
+				snap->object + strlen("snapshots/"));
+	return err;
+}
+
+int storing_commit(struct storing *s, struct snapshot *snap)
+{
+	int e = storing_barrier(s);
+	if (e == 0)
+		e = snapshot_commit_at(s->repo, snap);
+	if (e < 0)
+		return e;
+	e = session_check(s->session);
+	return e < 0 ? withdraw(s, snap, e) : 0;
+}
+
+static int note_damaged_leaf(void *ctx, uint64_t offset,
+		const struct leaf *leaf)
+{
+	struct storing *s = ctx;
+	(void)offset;
+	if (interrupt_flag) /* reading it will find that out as well */
+		return 1;
+	for (uint32_t i = 0; i < leaf->count; i++)
+		if (!leaf->entries[i].hole
+				&& !image_reader_chunk_stored(s->reader,
+						&leaf->entries[i].id))
+			return 1;
+	return 0;
+}
+
+bool storing_is_whole(struct storing *s, const struct tree_root *root,
+		uint64_t size)
+{
+	const struct image_walker w = { .leaf = note_damaged_leaf, .ctx = s };
+	struct image *image;
+	if (!image_reader_any_damaged(s->reader))
+		return true;
+	if (image_open(&image, s->reader, root, size) < 0)
+		return false;
+	int r = image_walk(image, &w);
+	image_close(image);
+	return r == 0;
+}
+
+bool storing_broken(struct storing *s, int err)
+{
+	return interrupt_flag || err == -ESTALE || err == -ECANCELED
+			|| (s->sink != NULL && chunk_sink_failed(s->sink));
+}

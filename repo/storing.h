@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Storing images in a repository: the session, the sink and the workers that
+ * copy and repair share, and the durable steps at the end of a snapshot.
+ * Threading: all calls belong to one thread.
+ */
+#ifndef AMBERFS_STORING_H
+#define AMBERFS_STORING_H
+
+#include "base/throttle.h"
+#include "image/image_writer.h"
+#include "session.h"
+
+struct storing_options {
+	const char *activity;	/* of the session */
+	unsigned workers;
+	uint64_t bwlimit;	/* bytes read a second; 0: none */
+};
+
+struct storing {
+	struct repository *repo;
+	struct session *session;
+	struct chunk_sink *sink;
+	struct image_reader *reader;	/* of the repository written to */
+	struct image_writer *writer;
+	struct throttle *throttle;
+};
+
+/* Registers a session of kind backup, then starts the workers. On an error
+ * storing_end is still called. R is attached and outlives S. */
+int storing_begin(struct storing *s, struct repository *r,
+		const struct storing_options *o);
+/* Gives the index what is left and ends the session. Half-built: allowed. */
+void storing_end(struct storing *s);
+
+/* All that was put is durable, and the session is still there. 0; -ECANCELED
+ * when interrupted; -ESTALE; -errno. */
+int storing_barrier(struct storing *s);
+
+/* The barrier, the snapshot at exactly its time (the one commit point), and
+ * the session once more, else the snapshot is withdrawn. -EEXIST: the time is
+ * taken. */
+int storing_commit(struct storing *s, struct snapshot *snap);
+
+/* True if nothing is known to be damaged, or every chunk of the image is
+ * stored undamaged: then it may be taken over unread. */
+bool storing_is_whole(struct storing *s, const struct tree_root *root,
+		uint64_t size);
+
+/* True if ERR is no single snapshot's failure: nothing more can be stored, or
+ * somebody interrupted. */
+bool storing_broken(struct storing *s, int err);
+
+#endif
