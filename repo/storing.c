@@ -27,7 +27,8 @@ int storing_begin(struct storing *s, struct repository *r,
 	int e = session_begin(&s->session, r, SESSION_BACKUP, o->activity);
 	if (e == 0)
 		e = chunk_sink_new(&s->sink, r->store, r->seal, &r->config,
-				r->packs, r->index, r->config.zstd_level);
+				r->packs, r->index, r->config.zstd_level,
+				session_id(s->session));
 	if (e == 0)
 		e = image_reader_new(&s->reader, r->packs, &ro);
 	if (e == 0 && o->bwlimit != 0) {
