@@ -5,6 +5,7 @@
 #include "error.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -119,6 +120,91 @@ int size_parse(uint64_t *bytes, const char *text)
 	unsigned __int128 fraction = ((unsigned __int128)part << shift) / scale;
 	*bytes = (whole << shift) + (uint64_t)fraction;
 	return 0;
+}
+
+static int bad_age(const char *text)
+{
+	return fail(-EINVAL,
+			"\"%.40s\" is not an age: write for example 30d, 12h or "
+			"1y6m (s, min, h, d, w, m for months, y)",
+			text);
+}
+
+static const struct age_unit {
+	const char *name;
+	int64_t seconds;
+} age_units[] = {
+	{ "y", 366 * 86400 },
+	{ "m", 31 * 86400 },
+	{ "w", 7 * 86400 },
+	{ "d", 86400 },
+	{ "h", 3600 },
+	{ "min", 60 },
+	{ "s", 1 },
+};
+#define AGE_UNITS (sizeof(age_units) / sizeof(age_units[0]))
+
+/* The unit that *TEXT begins with, of those from number FROM on; else
+ * AGE_UNITS. */
+static size_t parse_age_unit(const char **text, size_t from)
+{
+	size_t len = strcspn(*text, "0123456789");
+	for (size_t i = from; i < AGE_UNITS; i++) {
+		const char *name = age_units[i].name;
+		bool borgs = len == 1 && **text == 'H' && *name == 'h';
+		if (borgs || (strlen(name) == len &&
+					     strncmp(*text, name, len) == 0)) {
+			*text += len;
+			return i;
+		}
+	}
+	return AGE_UNITS;
+}
+
+int age_parse(int64_t *seconds, const char *text)
+{
+	const char *p = text;
+	uint64_t sum = 0, number;
+	for (size_t unit = 0; *p != '\0'; unit++) {
+		int digits = parse_whole(&number, &p);
+		if (digits > 0 && number == 0 && *p == '\0' && unit == 0)
+			break;
+		unit = digits == 0 ? AGE_UNITS : parse_age_unit(&p, unit);
+		if (unit == AGE_UNITS)
+			return bad_age(text);
+		if (digits < 0 || number > AGE_MAX)
+			number = AGE_MAX + 1; /* times 366 days: no overflow */
+		sum += number * (uint64_t)age_units[unit].seconds;
+		if (sum > AGE_MAX)
+			return fail(-EINVAL, "\"%.40s\" is too long: at most "
+					"100y", text);
+	}
+	if (p == text)
+		return bad_age(text);
+	*seconds = (int64_t)sum;
+	return 0;
+}
+
+char *age_format(char out[SIZE_TEXT_MAX], int64_t seconds)
+{
+	static const char *const names[] = { "days", "h", "min", "s" };
+	const struct age_unit *units = &age_units[AGE_UNITS - 4];
+	size_t first = 0;
+	if (seconds < 0)
+		seconds = 0;
+	while (first < 3 && seconds < units[first].seconds)
+		first++;
+	long long n = seconds / units[first].seconds;
+	long long rest = first == 3 ? 0
+				    : seconds % units[first].seconds /
+					units[first + 1].seconds;
+	const char *name = n == 1 && first == 0 ? "day" : names[first];
+	if (rest == 0)
+		snprintf(out, SIZE_TEXT_MAX, "%lld %s", n, name);
+	else
+		snprintf(out, SIZE_TEXT_MAX, "%lld %s %lld %s", n, name, rest,
+				names[first + 1]);
+	return out;
 }
 
 char *duration_format(char out[SIZE_TEXT_MAX], double seconds)

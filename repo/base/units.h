@@ -20,6 +20,18 @@ char *size_format(char out[SIZE_TEXT_MAX], uint64_t bytes);
  * optional "B" or "iB" follows. Returns 0, or -EINVAL with a text. */
 int size_parse(uint64_t *bytes, const char *text);
 
+/* The longest age: 100 years of 366 days. */
+#define AGE_MAX INT64_C(3162240000)
+
+/* How old something is, in seconds: "30d", "12h", "1y6m", "1d12h"; units are s,
+ * min, h, d (24 h), w (7 d), m (31 d) and y (366 d), from large to small; "0"
+ * needs none. At most AGE_MAX. Returns 0, or -EINVAL with a text. */
+int age_parse(int64_t *seconds, const char *text);
+
+/* "30 days", "1 day 12 h", "5 min": two units at most, rounded down if more
+ * would be needed. Returns OUT. */
+char *age_format(char out[SIZE_TEXT_MAX], int64_t seconds);
+
 /* "1:02:03" or "2:03" or "0.4 s". Returns OUT. */
 char *duration_format(char out[SIZE_TEXT_MAX], double seconds);
 

@@ -41,6 +41,46 @@ static void test_size_format(void **state)
 				cases[i].text);
 }
 
+static void test_age(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t seconds;
+		const char *shown;
+	} cases[] = {
+		{ "0", 0, "0 s" },
+		{ "59s", 59, "59 s" },
+		{ "90s", 90, "1 min 30 s" },
+		{ "5min", 300, "5 min" },
+		{ "1h", 3600, "1 h" },
+		{ "36H", 36 * 3600, "1 day 12 h" },
+		{ "1d", 86400, "1 day" },
+		{ "30d", 30 * 86400, "30 days" },
+		{ "1d1s", 86401, "1 day" },
+		{ "2w", 14 * 86400, "14 days" },
+		{ "1m", 31 * 86400, "31 days" },
+		{ "1y5m7d2h", (366 + 5 * 31 + 7) * 86400 + 7200,
+			"528 days 2 h" },
+		{ "100y", AGE_MAX, "36600 days" },
+	};
+	static const char *const bad[] = { "", "30", "d", "-1d", "1d1", "1d1d",
+		"1h1d", "1 d", "1x", "1mi", "1D", "0d0", "101y",
+		"99999999999999999999s", "18446744073709551615y", "001" };
+	char out[SIZE_TEXT_MAX];
+	int64_t got = -1;
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		assert_int_equal(age_parse(&got, cases[i].text), 0);
+		assert_int_equal(got, cases[i].seconds);
+		assert_string_equal(age_format(out, got), cases[i].shown);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(age_parse(&got, bad[i]), -EINVAL);
+	assert_string_equal(age_format(out, -5), "0 s");
+	assert_string_equal(age_format(out, INT64_MAX),
+			"106751991167300 days 15 h");
+}
+
 static void test_size_parse(void **state)
 {
 	static const struct {
@@ -158,6 +198,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_size_format),
+		cmocka_unit_test(test_age),
 		cmocka_unit_test(test_size_parse),
 		cmocka_unit_test(test_size_parse_refuses),
 		cmocka_unit_test(test_duration_format),
