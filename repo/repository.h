@@ -111,8 +111,9 @@ bool snapshot_is_copy(const struct repository *ra, const struct snapshot *a,
 		const struct repository *rb, const struct snapshot *b);
 
 int snapshot_forget(struct repository *r, const struct snapshot *snap);
-/* For a snapshot whose object is damaged: SPEC must be source/time. */
-int snapshot_forget_unread(struct repository *r, const char *spec,
-		char object[OBJECT_NAME_MAX]);
+/* The object's name and time of a snapshot that can't be read: SPEC must be
+ * source/time. */
+int snapshot_name_unread(const char *spec, char object[OBJECT_NAME_MAX],
+		int64_t *time);
 
 #endif

@@ -16,12 +16,14 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/report.h"
 #include "base/units.h"
 #include "format/envelope.h"
 #include "format/members.h"
 
 #define PREFIX "retention/"
 #define OBJECT_MAX (64u << 10) /* such an object has some 100 bytes */
+#define DAY 86400
 #define SECOND_MAX INT64_C(253402300799)
 
 /* --- one object --- */
@@ -170,6 +172,12 @@ int64_t retention_until(const struct retention *r, int64_t time)
 	return time + longest;
 }
 
+bool retention_protects(const struct retention *r, int64_t time, int64_t now)
+{
+	int64_t until = retention_until(r, time);
+	return until > time && until > now;
+}
+
 int64_t retention_longest(const struct retention *r, int64_t now)
 {
 	int64_t longest = retention_in_force(r);
@@ -192,6 +200,21 @@ static int note_newest(void *ctx, const char *name)
 			second > *newest)
 		*newest = second;
 	return 0;
+}
+
+void retention_check_clock(struct repository *repo)
+{
+	int64_t now = time(NULL), newest = 0;
+	char newest_text[UTC_TEXT_MAX], now_text[UTC_TEXT_MAX];
+	char age[SIZE_TEXT_MAX];
+	if (store_list(repo->store, "snapshots/", note_newest, &newest) < 0 ||
+			newest <= now + DAY)
+		return;
+	report_warning("the newest snapshot is of %s, %s ahead of this "
+		       "machine's clock (%s): is the clock right?",
+			utc_format(newest_text, newest),
+			age_format(age, newest - now),
+			utc_format(now_text, now));
 }
 
 static int append(struct retention *r, const struct retention_setting *one)

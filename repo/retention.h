@@ -43,13 +43,20 @@ void retention_clear(struct retention *r);
 int64_t retention_in_force(const struct retention *r);
 
 /* The UTC second from which on a snapshot of TIME may be removed; TIME itself
- * if it is not protected. */
+ * if no setting protects it. */
 int64_t retention_until(const struct retention *r, int64_t time);
+/* True if it may not be removed at NOW. (TIME may lie after NOW: several
+ * snapshots of one second get the following ones.) */
+bool retention_protects(const struct retention *r, int64_t time, int64_t now);
 
 /* The largest min_age that can still protect something at NOW: of the setting
  * in force and of older ones under which snapshots were made that are still
  * protected. What prune finds younger than that, it leaves alone. */
 int64_t retention_longest(const struct retention *r, int64_t now);
+
+/* Warns (report) if the newest snapshot is more than a day ahead of the clock:
+ * what is young enough to be protected can't be told well then. */
+void retention_check_clock(struct repository *repo);
 
 /* Makes MIN_AGE the setting from now on, durably, and adds it to R's. Its
  * SINCE is never before the newest snapshot, whatever the clock says. */

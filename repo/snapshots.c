@@ -434,15 +434,14 @@ bool snapshot_is_copy(const struct repository *ra, const struct snapshot *a,
 			&& id_equal(&a->origin_snapshot, &b->origin_snapshot);
 }
 
-int snapshot_forget_unread(struct repository *r, const char *text,
-		char object[OBJECT_NAME_MAX])
+int snapshot_name_unread(const char *text, char object[OBJECT_NAME_MAX],
+		int64_t *time)
 {
 	struct spec s;
-	int64_t second;
 	int e = split_spec(text, &s);
-	if (e == 1 && s.file == NULL && utc_parse(&second, s.when) == 0) {
-		snapshot_object_name(object, OBJECT_NAME_MAX, s.source, second);
-		e = store_delete(r->store, object);
+	if (e == 1 && s.file == NULL && utc_parse(time, s.when) == 0) {
+		snapshot_object_name(object, OBJECT_NAME_MAX, s.source, *time);
+		e = 0;
 	} else if (e >= 0) {
 		e = fail(-EINVAL, "%s can't be read; to remove it, name it as "
 				  "source/time", text);

@@ -1,94 +1,239 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* amberfs forget: removes snapshots by name. Their space is freed by prune. */
+/*
+ * amberfs forget: removes snapshots, by name or by rules that say what stays.
+ * Their space is freed by prune.
+ *
+ * Deleting needs no room, so on a full disk, where no session can be
+ * registered, it goes on without one: forget stands on nothing, a session only
+ * shows others who is at work.
+ */
+#include "forget.h"
+
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "../base/error.h"
+#include "../base/units.h"
 #include "../session.h"
-#include "command.h"
 
-static void note_forgotten(json_t *done, const char *object)
+struct forget_options {
+	struct common_options common;
+	const char *counts[KEEP_WITHIN]; /* as given; NULL: not */
+	const char *within;
+	bool utc, dry_run, prune;
+};
+
+/* --- options --- */
+
+static long parse_count(const struct command_line *cl, enum keep_rule rule,
+		const char *text)
 {
-	const char *name = object + strlen("snapshots/");
-	json_array_append_new(done, json_string(name));
-	if (!report_json() && report_wants_text())
-		printf("Forgot %s.\n", name);
+	char *end;
+	if (strcmp(text, "all") == 0 || strcmp(text, "-1") == 0)
+		return KEEP_ALL;
+	errno = 0;
+	long n = strtol(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0)
+		usage_error(cl, "--keep-%s: \"%s\" is neither a number nor 'all'",
+				keep_rule_name(rule), text);
+	return n;
 }
 
-/* One that can't be read any more is no use to anybody. */
-static int forget_damaged(struct repository *r, const char *spec, json_t *done)
+/* True if any rule was given. */
+static bool parse_policy(const struct command_line *cl,
+		const struct forget_options *o, struct keep_policy *p)
 {
-	char object[OBJECT_NAME_MAX];
-	report_warning("%s", error_text(-EBADMSG));
-	int e = snapshot_forget_unread(r, spec, object);
-	if (e == 0)
-		note_forgotten(done, object);
-	return e;
+	bool given = o->within != NULL;
+	*p = (struct keep_policy){ .utc = o->utc,
+		.has_within = o->within != NULL };
+	for (enum keep_rule rule = 0; rule < KEEP_WITHIN; rule++) {
+		if (o->counts[rule] == NULL)
+			continue;
+		given = true;
+		p->counts[rule] = parse_count(cl, rule, o->counts[rule]);
+	}
+	if (o->within != NULL && age_parse(&p->within, o->within) < 0)
+		usage_error(cl, "--keep-within: %s", error_text(-EINVAL));
+	if (given && !keep_policy_keeps(p))
+		usage_error(cl, "these rules keep nothing at all: at least one "
+				"--keep-... must be above 0");
+	return given;
 }
 
-static int forget_one(struct repository *r, const char *spec, json_t *done)
+/* --- at work --- */
+
+static int forget_entry(struct forget_plan *p, struct forget_entry *e)
 {
-	struct snapshot *s;
-	char *file = NULL;
-	int e = snapshot_resolve(r, spec, &s, &file);
-	if (e == -EBADMSG)
-		return forget_damaged(r, spec, done);
-	if (e < 0)
+	struct repository *r = p->repo;
+	/* Somebody may have pinned it since the plan was made. */
+	int pinned = pin_exists(r, e->object);
+	if (pinned < 0)
+		return pinned;
+	if (pinned > 0) {
+		e->pinned = true;
+		e->remove = false;
+		return fail(-EPERM, "%s was pinned just now, so it stays",
+				forget_shown(e));
+	}
+	return e->snap != NULL ? snapshot_forget(r, e->snap)
+			       : store_delete(r->store, e->object);
+}
+
+static void carry_out(struct forget_plan *p)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		struct forget_entry *e = &p->items[i];
+		if (!e->remove)
+			continue;
+		int err = forget_entry(p, e);
+		if (err < 0) {
+			report_error("%s", error_text(err));
+			p->failed++;
+			continue;
+		}
+		e->forgotten = true;
+		if (!report_json() && report_wants_text())
+			printf("Forgot %s.\n", forget_shown(e));
+	}
+	int err = pins_tidy(p->repo, &p->pins);
+	if (err < 0)
+		report_warning("%s", error_text(err));
+}
+
+static int begin_session(struct repository *r, struct session **out)
+{
+	int e = session_begin(out, r, SESSION_WRITE, "forget");
+	if (e != -ENOSPC && e != -EDQUOT)
 		return e;
-	if (file != NULL)
-		e = fail(-EINVAL, "%s names a file; only whole snapshots can be "
-				  "forgotten", spec);
-	else
-		e = snapshot_forget(r, s);
+	report_verbose("no room to register a session; going on without one");
+	error_clear();
+	*out = NULL;
+	return 0;
+}
+
+static int make_and_carry_out(struct forget_plan *p, char **operands, int count)
+{
+	struct session *session = NULL;
+	int e = p->dry_run ? 0 : begin_session(p->repo, &session);
 	if (e == 0)
-		note_forgotten(done, s->object);
-	free(file);
-	snapshot_free(s);
+		e = forget_plan_begin(p);
+	if (e == 0)
+		e = p->by_policy ? forget_plan_sources(p, operands, count)
+				 : forget_plan_names(p, operands, count);
+	if (e == 0 && !p->dry_run)
+		carry_out(p);
+	session_end(session);
 	return e;
+}
+
+/* --- the end --- */
+
+static int status_of(const struct forget_plan *p)
+{
+	size_t wanted = 0, done = 0;
+	for (size_t i = 0; i < p->count; i++) {
+		const struct forget_entry *e = &p->items[i];
+		wanted += e->remove;
+		done += e->forgotten || (p->dry_run && e->remove);
+	}
+	if (p->failed == 0 && p->damaged == 0)
+		return EXIT_DONE;
+	bool nothing_to_do = p->by_policy && p->count > 0 && wanted == 0;
+	if (p->failed == 0 || done > 0 || nothing_to_do)
+		return EXIT_PARTLY;
+	return EXIT_FAILED;
+}
+
+static int prune_too(const char *path, const struct common_options *o,
+		json_t *report, int status)
+{
+	json_t *result = NULL;
+	int pruned = forget_prune(path, o, &result);
+	if (report != NULL && result != NULL)
+		json_object_set_new(report, "prune", result);
+	else
+		json_decref(result);
+	return pruned == EXIT_DONE ? status : EXIT_PARTLY;
+}
+
+static void say_result(const struct forget_plan *p)
+{
+	if (report_json())
+		return;
+	if (p->dry_run)
+		forget_print(p);
+	if (p->dry_run || report_wants_text())
+		forget_print_sum(p);
+}
+
+static int run(const char *path, const struct forget_options *o,
+		struct forget_plan *p, char **operands, int count)
+{
+	p->repo = command_open(path, &o->common);
+	if (p->repo == NULL)
+		return EXIT_FAILED;
+	p->dry_run = o->dry_run;
+	int e = make_and_carry_out(p, operands, count);
+	int status = e < 0 ? command_failed(e) : status_of(p);
+	json_t *report = NULL;
+	if (e == 0) {
+		say_result(p);
+		report = report_json() ? forget_json(p) : NULL;
+	}
+	forget_plan_clear(p);
+	repository_close(p->repo);
+	if (o->prune && !o->dry_run && status != EXIT_FAILED)
+		status = prune_too(path, &o->common, report, status);
+	if (report != NULL)
+		report_print_json(report);
+	return report_finish(status);
 }
 
 int command_forget(int argc, char **argv)
 {
-	struct common_options o = { 0 };
-	const struct option *tables[] = {
-		repository_option_table(&o.repository),
-		report_option_table(&o.report), NULL };
+	struct forget_options o = { .within = NULL };
+	const struct option own[] = {
+		{ "keep-last", 0, OPTION_TEXT, &o.counts[KEEP_LAST], "N",
+			"keep the newest N of each source" },
+		{ "keep-hourly", 0, OPTION_TEXT, &o.counts[KEEP_HOURLY], "N",
+			"the newest one of each of the last N hours" },
+		{ "keep-daily", 0, OPTION_TEXT, &o.counts[KEEP_DAILY], "N",
+			"… days; only those count that have one" },
+		{ "keep-weekly", 0, OPTION_TEXT, &o.counts[KEEP_WEEKLY], "N",
+			"… weeks, from Monday on" },
+		{ "keep-monthly", 0, OPTION_TEXT, &o.counts[KEEP_MONTHLY], "N",
+			"… months" },
+		{ "keep-yearly", 0, OPTION_TEXT, &o.counts[KEEP_YEARLY], "N",
+			"… years" },
+		{ "keep-within", 0, OPTION_TEXT, &o.within, "AGE",
+			"all of e.g. 14d before the newest" },
+		{ "utc", 0, OPTION_FLAG, &o.utc, NULL,
+			"periods of UTC, not of the local zone" },
+		{ "dry-run", 'n', OPTION_FLAG, &o.dry_run, NULL,
+			"only show what stays, why, and what goes" },
+		{ "prune", 0, OPTION_FLAG, &o.prune, NULL,
+			"then free the space (amberfs prune)" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	const struct option *tables[] = { own,
+		repository_option_table(&o.common.repository),
+		report_option_table(&o.common.report), NULL };
 	const struct command_line cl = {
 		.program = "amberfs forget",
-		.operands = "REPO SNAPSHOT...",
-		.purpose = "Remove the snapshots named: source/time, source/latest, or "
-			   "the beginning of\nan id. Other snapshots lose nothing.",
+		.operands = "REPO SNAPSHOT...|--keep-... N [SOURCE...]",
+		.purpose = "Remove snapshots: those named, or those that no "
+			   "--keep-... rule keeps (of the\nsources named, or of "
+			   "all). The others lose nothing.",
 		.tables = tables,
-		.min_operands = 2, .max_operands = -1,
+		.min_operands = 1, .max_operands = -1,
 	};
-	struct session *session = NULL;
-	int n = options_parse(&cl, argc, argv), failed = 0;
-	report_setup(cl.program, &o.report);
-	struct repository *r = command_open(argv[1], &o);
-	if (r == NULL)
-		return EXIT_FAILED;
-	int e = session_begin(&session, r, SESSION_WRITE, "forget");
-	if (e < 0) {
-		repository_close(r);
-		return command_failed(e);
-	}
-	json_t *done = json_array();
-	for (int i = 2; i <= n; i++) {
-		e = forget_one(r, argv[i], done);
-		if (e < 0) {
-			report_error("%s", error_text(e));
-			failed++;
-		}
-	}
-	if (report_json())
-		report_print_json(json_pack("{s:O,s:i}", "forgotten", done,
-				"failed", failed));
-	json_decref(done);
-	session_end(session);
-	repository_close(r);
-	return report_finish(failed == 0	? EXIT_DONE
-			     : failed == n - 1 ? EXIT_FAILED
-					       : EXIT_PARTLY);
+	struct forget_plan p = { .dry_run = false };
+	int n = options_parse(&cl, argc, argv);
+	report_setup(cl.program, &o.common.report);
+	p.by_policy = parse_policy(&cl, &o, &p.policy);
+	if (!p.by_policy && n == 1)
+		usage_error(&cl, "name the snapshots to remove, or say with "
+				 "--keep-... what stays");
+	return run(argv[1], &o, &p, argv + 2, n - 1);
 }

@@ -29,6 +29,8 @@ static void test_none(void **state)
 	(void)state;
 	assert_int_equal(retention_in_force(&none), 0);
 	assert_int_equal(retention_until(&none, 1000), 1000);
+	assert_false(retention_protects(&none, 1000, 1000));
+	assert_false(retention_protects(&none, 1005, 1000));
 	assert_int_equal(retention_longest(&none, 1000), 0);
 }
 
@@ -49,11 +51,14 @@ static void check_until(size_t count, int day, int expected)
 
 static void test_until(void **state)
 {
+	const struct retention first = { made, 1 };
 	(void)state;
 	/* The first setting holds for older snapshots, too. */
 	check_until(1, 50, 80);
 	check_until(1, 100, 130);
 	check_until(1, 250, 280);
+	assert_true(retention_protects(&first, 50 * DAY, 80 * DAY - 1));
+	assert_false(retention_protects(&first, 50 * DAY, 80 * DAY));
 	/* Raised: at once for all. */
 	check_until(2, 50, 110);
 	check_until(2, 150, 210);

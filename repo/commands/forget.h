@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * amberfs forget, in two steps: a plan that says of each snapshot it looks at
+ * whether it goes and which rules keep it (forget_plan.c), which is shown
+ * (forget_report.c) and carried out (forget.c).
+ */
+#ifndef AMBERFS_COMMANDS_FORGET_H
+#define AMBERFS_COMMANDS_FORGET_H
+
+#include "../keep_policy.h"
+#include "../pins.h"
+#include "../retention.h"
+#include "command.h"
+
+struct forget_entry {
+	struct snapshot *snap;	/* NULL: it can't be read */
+	char *object;		/* "snapshots/…/…" */
+	int64_t time;
+	struct keep_verdict verdict; /* by the policy; none by name */
+	bool pinned;
+	bool protected;		/* by min-age */
+	int64_t until;		/* until when */
+	bool remove, forgotten;
+};
+
+struct forget_plan {
+	/* To be filled in: */
+	struct repository *repo;
+	struct keep_policy policy;
+	bool by_policy, dry_run;
+	/* Found: */
+	struct pins pins;
+	struct retention retention;
+	int64_t now;
+	struct forget_entry *items;	/* by name: as given; else sorted */
+	size_t count, room;
+	unsigned failed;	/* operands and deletions, each was reported */
+	unsigned damaged;	/* snapshots that the policy left alone */
+};
+
+/* Loads pins and settings. If it fails nothing may be removed. */
+int forget_plan_begin(struct forget_plan *p);
+void forget_plan_clear(struct forget_plan *p);
+
+/* Adds the snapshots named, to be removed; reports those that can't be. */
+int forget_plan_names(struct forget_plan *p, char **names, int count);
+
+/* Adds all snapshots of the sources named (COUNT 0: of all) and decides. */
+int forget_plan_sources(struct forget_plan *p, char **names, int count);
+
+/* "web/20261123T040000Z" */
+const char *forget_shown(const struct forget_entry *e);
+
+/* A table of what stays, by which rules, and what goes. */
+void forget_print(const struct forget_plan *p);
+/* "Kept 12 snapshots, forgot 3." */
+void forget_print_sum(const struct forget_plan *p);
+/* A new object. */
+json_t *forget_json(const struct forget_plan *p);
+
+/* Runs amberfs prune on PATH with the options O, as a process of its own, and
+ * returns its exit status; one that can't be run gives EXIT_FAILED, reported.
+ * With --json what it prints goes to *RESULT (new; NULL: it printed nothing)
+ * instead of standard output. */
+int forget_prune(const char *path, const struct common_options *o,
+		json_t **result);
+
+#endif
