@@ -9,15 +9,19 @@
 #include "../base/options.h"
 #include "../base/report.h"
 #include "../repository.h"
+#include "../session.h"
 
 int command_copy(int argc, char **argv);
 int command_forget(int argc, char **argv);
 int command_index(int argc, char **argv);
 int command_init(int argc, char **argv);
 int command_list(int argc, char **argv);
+int command_pin(int argc, char **argv);
+int command_protect(int argc, char **argv);
 int command_restore(int argc, char **argv);
 int command_sessions(int argc, char **argv);
 int command_show(int argc, char **argv);
+int command_unpin(int argc, char **argv);
 int command_verify(int argc, char **argv);
 
 /* What nearly every command has: --json, -v, -q and the repository's. */
@@ -29,6 +33,11 @@ struct common_options {
 /* Opens and attaches; prints the error. NULL on failure. */
 struct repository *command_open(const char *path,
 		const struct common_options *o);
+
+/* For what only deletes, which needs no room: on a full disk, where no session
+ * can be registered, it goes on without one (*OUT is NULL). */
+int command_session_to_delete(struct session **out, struct repository *r,
+		const char *activity);
 
 /* Prints error_text(err) once and returns EXIT_FAILED. */
 int command_failed(int err);

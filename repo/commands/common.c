@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the commands share; see command.h. */
+#include <errno.h>
+
 #include "../base/error.h"
 #include "command.h"
 
@@ -16,6 +18,18 @@ struct repository *command_open(const char *path,
 		return NULL;
 	}
 	return r;
+}
+
+int command_session_to_delete(struct session **out, struct repository *r,
+		const char *activity)
+{
+	int e = session_begin(out, r, SESSION_WRITE, activity);
+	if (e != -ENOSPC && e != -EDQUOT)
+		return e;
+	report_verbose("no room to register a session; going on without one");
+	error_clear();
+	*out = NULL;
+	return 0;
 }
 
 int command_failed(int err)

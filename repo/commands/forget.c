@@ -15,7 +15,6 @@
 
 #include "../base/error.h"
 #include "../base/units.h"
-#include "../session.h"
 
 struct forget_options {
 	struct common_options common;
@@ -101,21 +100,11 @@ static void carry_out(struct forget_plan *p)
 		report_warning("%s", error_text(err));
 }
 
-static int begin_session(struct repository *r, struct session **out)
-{
-	int e = session_begin(out, r, SESSION_WRITE, "forget");
-	if (e != -ENOSPC && e != -EDQUOT)
-		return e;
-	report_verbose("no room to register a session; going on without one");
-	error_clear();
-	*out = NULL;
-	return 0;
-}
-
 static int make_and_carry_out(struct forget_plan *p, char **operands, int count)
 {
 	struct session *session = NULL;
-	int e = p->dry_run ? 0 : begin_session(p->repo, &session);
+	int e = p->dry_run ? 0 : command_session_to_delete(&session, p->repo,
+						"forget");
 	if (e == 0)
 		e = forget_plan_begin(p);
 	if (e == 0)

@@ -102,8 +102,7 @@ void forget_print(const struct forget_plan *p)
 			printf("No snapshots.\n");
 		return;
 	}
-	printf("%-*s  %-6s  %s\n", w, "SOURCE/TIME", "WHAT",
-			p->by_policy ? "KEPT BY" : "");
+	printf("%-*s  WHAT    KEPT BY\n", w, "SOURCE/TIME");
 	for (size_t i = 0; i < p->count; i++) {
 		const struct forget_entry *e = &p->items[i];
 		char rules[RULES_MAX];

@@ -14,6 +14,7 @@ struct init_options {
 	struct common_options common;
 	uint64_t chunk_average, frame_size;
 	struct option_number level;
+	const char *min_age;
 };
 
 static void check_sizes(const struct command_line *cl,
@@ -67,6 +68,8 @@ int command_init(int argc, char **argv)
 			"store everything readable by anyone" },
 		{ "compression", 0, OPTION_NUMBER, &o.level, "LEVEL",
 			"zstd level, 1 to 19 (default 3)" },
+		{ "min-age", 0, OPTION_TEXT, &o.min_age, "AGE",
+			"refuse to remove younger snapshots, e.g. 30d" },
 		{ "chunk-average", 0, OPTION_SIZE, &o.chunk_average, "SIZE",
 			"average chunk (default in amberfs(1))" },
 		{ "frame-size", 0, OPTION_SIZE, &o.frame_size, "SIZE",
@@ -92,6 +95,9 @@ int command_init(int argc, char **argv)
 	if (c->no_encryption && credentials_given(c))
 		usage_error(&cl, "--no-encryption and a key contradict each other "
 				 "(AMBERFS_* variables count)");
+	if (o.min_age != NULL && age_parse(&o.common.repository.min_age,
+						o.min_age) < 0)
+		usage_error(&cl, "--min-age: %s", error_text(-EINVAL));
 	config_defaults(&config, !c->no_encryption);
 	check_sizes(&cl, &o, &config);
 	int e = make_repository(argv[1], &o, &config);
@@ -100,9 +106,10 @@ int command_init(int argc, char **argv)
 	char id[2 * REPO_ID_SIZE + 1];
 	hex_encode(id, config.repo_id, REPO_ID_SIZE);
 	if (report_json())
-		report_print_json(json_pack("{s:s,s:s,s:b}", "repository",
+		report_print_json(json_pack("{s:s,s:s,s:b,s:I}", "repository",
 				argv[1], "id", id, "encrypted",
-				(int)config.encrypted));
+				(int)config.encrypted, "min_age",
+				(json_int_t)o.common.repository.min_age));
 	else if (report_wants_text())
 		printf("Made %s repository %s in %s.\n",
 				config.encrypted ? "the encrypted"

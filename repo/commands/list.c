@@ -8,7 +8,7 @@
 #include "../base/error.h"
 #include "../base/hex.h"
 #include "../format/name.h"
-#include "command.h"
+#include "keeping.h"
 
 struct listing {
 	int bad;
@@ -48,7 +48,8 @@ static int width_of_sources(const struct snapshot_list *l)
 	return w > 60 ? 60 : (int)w;
 }
 
-static void print_text(const struct snapshot_list *l)
+static void print_text(const struct snapshot_list *l,
+		const struct keeping *k)
 {
 	int w = width_of_sources(l);
 	if (l->count == 0) {
@@ -65,19 +66,24 @@ static void print_text(const struct snapshot_list *l)
 		hex_encode(id, s->id.b, ID_SIZE);
 		snprintf(name, sizeof(name), "%.900s/%s", s->source,
 				utc_format(time, s->time));
-		printf("%-*s  %.8s %5" PRIu32 " %10s %10s %10s\n", w, name, id,
+		printf("%-*s  %.8s %5" PRIu32 " %10s %10s %10s%s\n", w, name, id,
 				s->file_count, size_format(size, whole_size(s)),
 				size_format(data, data_bytes(s)),
-				size_format(fresh, s->new_bytes));
+				size_format(fresh, s->new_bytes),
+				pins_have(&k->pins, s->object) ? "  pinned"
+							       : "");
 	}
 }
 
-static void print_json(const struct snapshot_list *l)
+static void print_json(const struct snapshot_list *l,
+		const struct keeping *k)
 {
 	json_t *array = json_array();
-	for (size_t i = 0; i < l->count; i++)
-		json_array_append_new(
-				array, snapshot_to_json(l->items[i], true));
+	for (size_t i = 0; i < l->count; i++) {
+		json_t *one = snapshot_to_json(l->items[i], true);
+		keeping_to_json(k, l->items[i], one);
+		json_array_append_new(array, one);
+	}
 	report_print_json(json_pack("{s:o}", "snapshots", array));
 }
 
@@ -109,10 +115,13 @@ int command_list(int argc, char **argv)
 	int e = snapshot_list_load(r, source, &l, note_bad, &bad);
 	free(source);
 	if (e == 0) {
+		struct keeping k;
+		keeping_load(&k, r);
 		if (report_json())
-			print_json(&l);
+			print_json(&l, &k);
 		else
-			print_text(&l);
+			print_text(&l, &k);
+		keeping_clear(&k);
 		snapshot_list_clear(&l);
 	}
 	repository_close(r);

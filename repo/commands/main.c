@@ -17,7 +17,7 @@ struct command {
 	int (*run)(int argc, char **argv);
 	const char *program;	/* for those of other programs */
 	const char *folder;	/* of that in the build tree */
-	const char *purpose;
+	const char *purpose;	/* NULL: named beside another */
 };
 
 static const struct command commands[] = {
@@ -36,7 +36,13 @@ static const struct command commands[] = {
 		"check that everything stored can be read" },
 	{ "copy", command_copy, NULL, NULL,
 		"copy snapshots into another repository" },
-	{ "forget", command_forget, NULL, NULL, "remove snapshots" },
+	{ "forget", command_forget, NULL, NULL,
+		"remove snapshots, by name or by rules" },
+	{ "pin", command_pin, NULL, NULL,
+		"keep snapshots from 'forget', until 'unpin'" },
+	{ "unpin", command_unpin, NULL, NULL, NULL },
+	{ "protect", command_protect, NULL, NULL,
+		"set how old snapshots must be to be removed" },
 	{ "sessions", command_sessions, NULL, NULL,
 		"list who is at work in the repository" },
 	{ "index", command_index, NULL, NULL,
@@ -50,7 +56,8 @@ static void print_usage(FILE *to)
 		    "Backups of virtual disks that you can look into.\n\n"
 		    "Commands:\n");
 	for (const struct command *c = commands; c->name != NULL; c++)
-		fprintf(to, "  %-10s %s\n", c->name, c->purpose);
+		if (c->purpose != NULL)
+			fprintf(to, "  %-10s %s\n", c->name, c->purpose);
 	fprintf(to, "\n'amberfs COMMAND --help' explains a command; "
 		    "'amberfs --version' tells the version.\n");
 }

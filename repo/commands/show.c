@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* amberfs show: one snapshot and its files. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 #include "../base/error.h"
 #include "../base/hex.h"
 #include "../format/name.h"
-#include "command.h"
+#include "keeping.h"
 
 static void print_file(const struct snapshot_file *f)
 {
@@ -27,7 +28,55 @@ static void print_file(const struct snapshot_file *f)
 	printf("\n");
 }
 
-static void print_text(const struct snapshot *s)
+static void print_pin(struct repository *r, const struct snapshot *s)
+{
+	struct pin pin;
+	char since[UTC_TEXT_MAX], note[1024];
+	int e = pin_load(r, s->object, &pin);
+	if (e == 0)
+		printf("Pinned       since %s%s%s\n",
+				utc_format(since, pin.since),
+				pin.note ? ": " : "",
+				pin.note ? name_display(note, sizeof(note),
+							   pin.note)
+					 : "");
+	else if (e != -ENOENT)
+		printf("Pinned       (%s)\n", error_text(e));
+	pin_clear(&pin);
+}
+
+static void print_keeping(struct repository *r, const struct snapshot *s)
+{
+	struct keeping k;
+	char until[UTC_TEXT_MAX], rest[SIZE_TEXT_MAX];
+	keeping_load(&k, r);
+	int64_t end = keeping_until(&k, s);
+	print_pin(r, s);
+	if (end > 0)
+		printf("Protected    until %s, for another %s\n",
+				utc_format(until, end),
+				age_format(rest, end - k.now));
+	keeping_clear(&k);
+}
+
+static void print_json(struct repository *r, const struct snapshot *s)
+{
+	json_t *json = snapshot_to_json(s, true);
+	struct keeping k;
+	struct pin pin;
+	keeping_load(&k, r);
+	keeping_to_json(&k, s, json);
+	keeping_clear(&k);
+	if (json != NULL && pin_load(r, s->object, &pin) == 0) {
+		if (pin.note != NULL)
+			json_object_set_new(json, "pin_note",
+					json_string(pin.note));
+		pin_clear(&pin);
+	}
+	report_print_json(json);
+}
+
+static void print_text(struct repository *r, const struct snapshot *s)
 {
 	char id[2 * ID_SIZE + 1], time[UTC_TEXT_MAX], fresh[SIZE_TEXT_MAX],
 			read[SIZE_TEXT_MAX];
@@ -47,6 +96,7 @@ static void print_text(const struct snapshot *s)
 			(double)(s->finished_ns - s->started_ns) / 1e9,
 			size_format(read, s->read_bytes),
 			size_format(fresh, s->new_bytes));
+	print_keeping(r, s);
 	printf("Files        %-12s %10s %10s\n", "", "SIZE", "DATA");
 	for (uint32_t i = 0; i < s->file_count; i++)
 		print_file(&s->files[i]);
@@ -78,9 +128,9 @@ int command_show(int argc, char **argv)
 	int e = snapshot_resolve(r, argv[2], &s, NULL);
 	if (e == 0) {
 		if (report_json())
-			report_print_json(snapshot_to_json(s, true));
+			print_json(r, s);
 		else
-			print_text(s);
+			print_text(r, s);
 		snapshot_free(s);
 	}
 	repository_close(r);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* amberfs pin and unpin: snapshots that forget leaves alone. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../pins.h"
+#include "../session.h"
+#include "command.h"
+
+struct pin_options {
+	struct common_options common;
+	const char *note;
+};
+
+struct pin_run {
+	struct repository *repo;
+	const char *note;
+	json_t *done;	/* names */
+	int failed;
+};
+
+static void note_done(struct pin_run *run, const char *object,
+		const char *what)
+{
+	const char *name = object + strlen("snapshots/");
+	json_array_append_new(run->done, json_string(name));
+	if (!report_json() && report_wants_text())
+		printf("%s %s.\n", what, name);
+}
+
+/* The object's name of the snapshot meant. FIND_LOST: also of one that is
+ * gone or can't be read, if it is named as source/time. */
+static int resolve(struct repository *r, const char *spec, bool find_lost,
+		char object[OBJECT_NAME_MAX])
+{
+	struct snapshot *s = NULL;
+	struct error_copy first;
+	CLEANUP_FREE char *file = NULL;
+	int64_t time = 0;
+	int e = snapshot_resolve(r, spec, &s, &file);
+	if (e == 0 && file != NULL)
+		e = fail(-EINVAL, "%s names a file; only whole snapshots can be "
+				  "pinned", spec);
+	else if (e == 0)
+		snprintf(object, OBJECT_NAME_MAX, "%s", s->object);
+	snapshot_free(s);
+	if (!find_lost || (e != -ENOENT && e != -EBADMSG))
+		return e;
+	error_save(&first, e);
+	if (snapshot_name_unread(spec, object, &time) == 0 &&
+			pin_exists(r, object) == 1)
+		return 0;
+	return error_load(&first);
+}
+
+static int pin_one(struct pin_run *run, const char *spec)
+{
+	char object[OBJECT_NAME_MAX] = "";
+	int e = resolve(run->repo, spec, false, object);
+	if (e < 0)
+		return e;
+	e = pin_set(run->repo, object, run->note);
+	if (e == -EEXIST && run->note != NULL)
+		return fail(-EEXIST, "%s is pinned already; to give it another "
+				"note, unpin it first",
+				object + strlen("snapshots/"));
+	if (e == 0 || e == -EEXIST)
+		note_done(run, object, e == 0 ? "Pinned" : "Already pinned:");
+	return e == -EEXIST ? 0 : e;
+}
+
+static int unpin_one(struct pin_run *run, const char *spec)
+{
+	char object[OBJECT_NAME_MAX] = "";
+	int e = resolve(run->repo, spec, true, object);
+	if (e == 0)
+		e = pin_remove(run->repo, object);
+	if (e == -ENOENT && object[0] != '\0')
+		return fail(-ENOENT, "%s is not pinned",
+				object + strlen("snapshots/"));
+	if (e == 0)
+		note_done(run, object, "Unpinned");
+	return e;
+}
+
+typedef int pin_fn(struct pin_run *run, const char *spec);
+
+static int work(const char *path, const struct pin_options *o, pin_fn *one,
+		const char *verb, char **specs, int count)
+{
+	struct session *session = NULL;
+	struct pin_run run = { .note = o->note };
+	run.repo = command_open(path, &o->common);
+	if (run.repo == NULL)
+		return EXIT_FAILED;
+	int e = one == unpin_one
+			? command_session_to_delete(&session, run.repo, verb)
+			: session_begin(&session, run.repo, SESSION_WRITE, verb);
+	if (e < 0) {
+		repository_close(run.repo);
+		return command_failed(e);
+	}
+	run.done = json_array();
+	for (int i = 0; i < count; i++) {
+		e = one(&run, specs[i]);
+		if (e < 0) {
+			report_error("%s", error_text(e));
+			run.failed++;
+		}
+	}
+	session_end(session);
+	repository_close(run.repo);
+	if (report_json())
+		report_print_json(json_pack("{s:O,s:i}",
+				one == unpin_one ? "unpinned" : "pinned",
+				run.done, "failed", run.failed));
+	json_decref(run.done);
+	return report_finish(run.failed == 0	   ? EXIT_DONE
+			     : run.failed == count ? EXIT_FAILED
+						   : EXIT_PARTLY);
+}
+
+int command_pin(int argc, char **argv)
+{
+	struct pin_options o = { .note = NULL };
+	const struct option own[] = {
+		{ "note", 0, OPTION_TEXT, &o.note, "TEXT",
+			"why; 'amberfs show' shows it" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	const struct option *tables[] = { own,
+		repository_option_table(&o.common.repository),
+		report_option_table(&o.common.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs pin",
+		.operands = "REPO SNAPSHOT...",
+		.purpose = "Keep the snapshots named until they are unpinned: "
+			   "'amberfs forget' leaves them\nalone, by name and by "
+			   "rule.",
+		.tables = tables,
+		.min_operands = 2, .max_operands = -1,
+	};
+	int n = options_parse(&cl, argc, argv);
+	report_setup(cl.program, &o.common.report);
+	return work(argv[1], &o, pin_one, "pin", argv + 2, n - 1);
+}
+
+int command_unpin(int argc, char **argv)
+{
+	struct pin_options o = { .note = NULL };
+	const struct option *tables[] = {
+		repository_option_table(&o.common.repository),
+		report_option_table(&o.common.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs unpin",
+		.operands = "REPO SNAPSHOT...",
+		.purpose = "Let the snapshots named go again, after 'amberfs pin'. "
+			   "This removes none of them.",
+		.tables = tables,
+		.min_operands = 2, .max_operands = -1,
+	};
+	int n = options_parse(&cl, argc, argv);
+	report_setup(cl.program, &o.common.report);
+	return work(argv[1], &o, unpin_one, "unpin", argv + 2, n - 1);
+}

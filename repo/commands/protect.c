@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* amberfs protect: shows and sets the least age of what may be removed. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "../base/error.h"
+#include "../base/units.h"
+#include "../retention.h"
+#include "../session.h"
+#include "command.h"
+
+struct protect_options {
+	struct common_options common;
+	const char *min_age;
+};
+
+struct protection {
+	struct retention retention;
+	int64_t now;
+	size_t snapshots, protected; /* that exist, and of these */
+	int64_t last;		     /* until when the last one is */
+	bool changed;
+};
+
+/* By the names alone: also what can't be read is protected. */
+static int note_snapshot(void *ctx, const char *name)
+{
+	struct protection *p = ctx;
+	int64_t second = 0;
+	const char *slash = strrchr(name, '/');
+	if (slash == NULL || utc_parse(&second, slash + 1) < 0)
+		return 0;
+	p->snapshots++;
+	if (!retention_protects(&p->retention, second, p->now))
+		return 0;
+	int64_t until = retention_until(&p->retention, second);
+	p->protected++;
+	if (until > p->last)
+		p->last = until;
+	return 0;
+}
+
+/* --- what it says --- */
+
+static void print_settings(const struct protection *p)
+{
+	const struct retention *r = &p->retention;
+	char age[SIZE_TEXT_MAX], time[UTC_TEXT_MAX];
+	int64_t now = retention_in_force(r);
+	int64_t longest = retention_longest(r, p->now);
+	if (r->count == 0)
+		printf("No least age is set: any snapshot may be forgotten. Set "
+		       "one with\n--min-age 30d, for example.\n");
+	else if (now == 0)
+		printf("Snapshots made since %s may be forgotten at any age.\n",
+				utc_format(time, r->items[r->count - 1].since));
+	else
+		printf("No snapshot may be forgotten before it is %s old.\n",
+				age_format(age, now));
+	if (p->changed && now > 0 && now == longest)
+		printf("That can't be shortened later for the snapshots there "
+		       "are then.\n");
+	if (longest > now)
+		printf("For those made until %s an older, longer age holds: up "
+		       "to %s.\n",
+				utc_format(time, r->items[r->count - 1].since),
+				age_format(age, longest));
+}
+
+static void print_text(const struct protection *p)
+{
+	char last[UTC_TEXT_MAX];
+	print_settings(p);
+	if (p->retention.count == 0)
+		return;
+	if (p->protected == 0)
+		printf("Of %zu snapshots none is protected now.\n",
+				p->snapshots);
+	else
+		printf("Of %zu snapshots %zu are protected now, the last one "
+		       "until %s.\n", p->snapshots, p->protected,
+				utc_format(last, p->last));
+}
+
+static void print_json(const struct protection *p)
+{
+	json_t *settings = json_array();
+	char text[UTC_TEXT_MAX];
+	for (size_t i = 0; i < p->retention.count; i++)
+		json_array_append_new(settings, json_pack("{s:s,s:I}", "since",
+				utc_format(text, p->retention.items[i].since),
+				"min_age", (json_int_t)p->retention.items[i]
+						.min_age));
+	json_t *all = json_pack("{s:I,s:I,s:o,s:I,s:I,s:b}", "min_age",
+			(json_int_t)retention_in_force(&p->retention),
+			"longest",
+			(json_int_t)retention_longest(&p->retention, p->now),
+			"settings", settings, "snapshots",
+			(json_int_t)p->snapshots, "protected",
+			(json_int_t)p->protected, "changed", (int)p->changed);
+	if (all != NULL && p->protected > 0)
+		json_object_set_new(all, "protected_until",
+				json_string(utc_format(text, p->last)));
+	report_print_json(all);
+}
+
+/* --- at work --- */
+
+static int set(struct repository *r, struct protection *p, int64_t min_age)
+{
+	struct session *session = NULL;
+	if (p->retention.count == 0 ? min_age == 0
+				    : min_age == retention_in_force(
+							 &p->retention))
+		return 0;
+	int e = session_begin(&session, r, SESSION_WRITE, "protect");
+	if (e < 0)
+		return e;
+	e = retention_set(r, &p->retention, min_age);
+	p->changed = e == 0;
+	session_end(session);
+	return e;
+}
+
+static int show_or_set(struct repository *r, struct protection *p,
+		const int64_t *min_age)
+{
+	p->now = time(NULL);
+	int e = retention_load(r, &p->retention);
+	if (e < 0)
+		return e;
+	retention_check_clock(r);
+	e = min_age == NULL ? 0 : set(r, p, *min_age);
+	return e < 0 ? e : store_list(r->store, "snapshots/", note_snapshot, p);
+}
+
+int command_protect(int argc, char **argv)
+{
+	struct protect_options o = { .min_age = NULL };
+	const struct option own[] = {
+		{ "min-age", 0, OPTION_TEXT, &o.min_age, "AGE",
+			"set it, e.g. 30d; a smaller one holds only for "
+			"snapshots to come" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	const struct option *tables[] = { own,
+		repository_option_table(&o.common.repository),
+		report_option_table(&o.common.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs protect",
+		.operands = "REPO",
+		.purpose = "Show or set how old a snapshot must be before 'amberfs "
+			   "forget' and 'amberfs\nprune' remove it or its data.",
+		.tables = tables,
+		.min_operands = 1, .max_operands = 1,
+	};
+	struct protection p = { .changed = false };
+	int64_t min_age = 0;
+	options_parse(&cl, argc, argv);
+	report_setup(cl.program, &o.common.report);
+	if (o.min_age != NULL && age_parse(&min_age, o.min_age) < 0)
+		usage_error(&cl, "--min-age: %s", error_text(-EINVAL));
+	struct repository *r = command_open(argv[1], &o.common);
+	if (r == NULL)
+		return EXIT_FAILED;
+	int e = show_or_set(r, &p, o.min_age ? &min_age : NULL);
+	if (e == 0 && report_json())
+		print_json(&p);
+	else if (e == 0 && (o.min_age == NULL || report_wants_text()))
+		print_text(&p);
+	retention_clear(&p.retention);
+	repository_close(r);
+	return e < 0 ? command_failed(e) : report_finish(EXIT_DONE);
+}
