@@ -15,6 +15,7 @@
 #include "../repo/base/cleanup.h"
 #include "../repo/base/error.h"
 #include "../repo/base/report.h"
+#include "../repo/secret_env.h"
 
 #include <fcntl.h>
 #include <malloc.h>
@@ -311,7 +312,9 @@ int main(int argc, char **argv)
 		parse_helper(&p, argc, argv);
 	else
 		parse_direct(&p, argc, argv);
-	int r = find_mountpoint(&p, argv[2]);
+	int r = secret_env_take();
+	if (r == 0)
+		r = find_mountpoint(&p, argv[2]);
 	if (r == 0)
 		r = check_not_inside(&p);
 	int status = EXIT_DONE;

@@ -9,6 +9,7 @@
 #include "../repo/base/error.h"
 #include "../repo/base/report.h"
 #include "../repo/format/name.h"
+#include "../repo/secret_env.h"
 
 #include <limits.h>
 #include <signal.h>
@@ -47,6 +48,7 @@ static int open_repository(struct service *s, const char *path)
 	struct repository_options *o = &s->options->repository;
 	o->chunks_max = CHUNKS_IN_MEMORY;
 	int r = repository_open(&s->fs.repo, path, o);
+	secret_env_forget();
 	if (r != 0)
 		return r;
 	/* A mount lives long: its keys must not come to the swap. */

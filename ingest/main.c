@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../repo/base/error.h"
 #include "../repo/base/options.h"
+#include "../repo/secret_env.h"
 #include "backup.h"
 #include "domains.h"
 
@@ -20,6 +22,12 @@ static const struct {
 
 int main(int argc, char **argv)
 {
+	/* Before any child: libvirt and qemu-nbd need no passphrase. */
+	int r = secret_env_take();
+	if (r < 0) {
+		fprintf(stderr, "amberfs: %s\n", error_text(r));
+		return EXIT_FAILED;
+	}
 	for (size_t i = 0; argc > 1 &&
 			i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)

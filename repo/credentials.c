@@ -20,6 +20,8 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/hex.h"
+#include "format/recovery.h"
+#include "secret_env.h"
 
 #define SECRET_MAX 4096u
 #define KEY_FILE_BYTES 32u
@@ -45,8 +47,7 @@ static const char *environment(const struct credentials *c, const char *what)
 {
 	char name[VARIABLE_MAX];
 	variable_name(name, c, what);
-	const char *v = getenv(name);
-	return v && *v ? v : NULL;
+	return secret_env_get(name);
 }
 
 /* Options win over the environment; a key file over a passphrase. */
@@ -252,10 +253,9 @@ static int from_prompt(struct secret *s, const struct credentials *c,
 	return r;
 }
 
-int credentials_secret(const struct credentials *c, const char *repository,
-		bool confirm, struct secret *out)
+static int read_chosen(const struct credentials *c, struct chosen ch,
+		const char *repository, bool confirm, struct secret *out)
 {
-	struct chosen ch = choose(c);
 	int r = secret_alloc(out, ch.key_file ? KEYSLOT_KEY_FILE
 					      : KEYSLOT_PASSPHRASE);
 	if (r < 0)
@@ -278,6 +278,35 @@ int credentials_secret(const struct credentials *c, const char *repository,
 	if (r < 0)
 		secret_clear(out);
 	return r;
+}
+
+int credentials_secret(const struct credentials *c, const char *repository,
+		bool confirm, struct secret *out)
+{
+	return read_chosen(c, choose(c), repository, confirm, out);
+}
+
+int credentials_new_secret(const struct credentials *c, const char *repository,
+		struct secret *out)
+{
+	struct chosen ch = { .key_file = c->key_file,
+		.file = c->passphrase_file,
+		.command = c->passphrase_command };
+	int r = read_chosen(c, ch, repository, true, out);
+	return r != -ENOKEY ? r
+			    : fail(r, "there is no terminal to ask for a new "
+				      "passphrase on; give "
+				      "--new-passphrase-file or another key");
+}
+
+int credentials_recovery_key(struct secret *out)
+{
+	int r = secret_alloc(out, KEYSLOT_RECOVERY);
+	if (r < 0)
+		return r;
+	out->len = RECOVERY_SIZE;
+	seal_random(out->bytes, out->len);
+	return 0;
 }
 
 int credentials_make_key_file(const char *path)

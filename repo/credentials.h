@@ -28,6 +28,12 @@ const char *credentials_key_file(const struct credentials *c);
  * terminal; -errno with a text. */
 int credentials_secret(const struct credentials *c, const char *repository,
 		bool confirm, struct secret *out);
+/* For a new slot: the same from C's options alone, the environment being for
+ * the slot that opens. No option: asked for twice. */
+int credentials_new_secret(const struct credentials *c, const char *repository,
+		struct secret *out);
+/* A new recovery key (format/recovery.h prints it). */
+int credentials_recovery_key(struct secret *out);
 void secret_clear(struct secret *s);
 
 /* Writes a new random key file (0600, never over an existing one). */

@@ -11,17 +11,15 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "base/hex.h"
 #include "credentials.h"
+#include "keys.h"
 #include "retention.h"
 
 #define CHUNKS_DEFAULT (512u << 10)
 #define RESERVE_SIZE ((uint64_t)80 << 20)
-#define SLOTS_MAX 64
 /* A newer version's may be longer: config_decode tells. */
 #define CONFIG_READ_MAX 4096
 
@@ -79,68 +77,6 @@ const struct option *repository_second_option_table(
 
 /* --- unlocking --- */
 
-struct slot_names {
-	char names[SLOTS_MAX][64];
-	int count;
-};
-
-static int note_slot(void *ctx, const char *name)
-{
-	struct slot_names *s = ctx;
-	if (s->count < SLOTS_MAX && strlen(name) < sizeof(s->names[0]))
-		strcpy(s->names[s->count++], name);
-	return 0;
-}
-
-/* -EKEYREJECTED: not this slot. */
-static int try_slot(struct repository *r, const char *name,
-		const struct secret *secret, uint8_t *master)
-{
-	CLEANUP_FREE void *data = NULL;
-	struct keyslot slot = { .label = "" };
-	size_t len = 0;
-	int e = store_get(r->store, name, &data, &len, KEYSLOT_SIZE);
-	if (e == 0)
-		e = keyslot_decode(&slot, r->config.repo_id, data, len);
-	if (e < 0)
-		return fail_within(e, "key slot %s", name);
-	bool fits = slot.kind == secret->kind
-			|| (slot.kind == KEYSLOT_RECOVERY
-					&& secret->kind == KEYSLOT_KEY_FILE);
-	if (!fits)
-		return -EKEYREJECTED;
-	return keyslot_unwrap(&slot, r->config.repo_id, secret->bytes,
-			secret->len, master);
-}
-
-static int unlock_with(struct repository *r, const struct secret *secret,
-		uint8_t *master)
-{
-	struct slot_names slots = { .count = 0 };
-	int bad = 0;
-	int e = store_list(r->store, "keys/", note_slot, &slots);
-	if (e < 0)
-		return e;
-	for (int i = 0; i < slots.count; i++) {
-		e = try_slot(r, slots.names[i], secret, master);
-		if (e == 0)
-			return 0;
-		if (e != -EKEYREJECTED)
-			bad = e; /* another slot may still open */
-	}
-	if (slots.count == 0)
-		return fail(-EBADMSG,
-				"%s has no key slots left in its keys/ folder: put a "
-				"copy of them back",
-				store_path(r->store));
-	if (bad != 0)
-		return bad;
-	return fail(-EKEYREJECTED, "wrong %s for %s",
-			secret->kind == KEYSLOT_KEY_FILE ? "key file"
-							 : "passphrase",
-			store_path(r->store));
-}
-
 static int unlock(struct repository *r, const struct credentials *c)
 {
 	struct secret secret;
@@ -158,7 +94,8 @@ static int unlock(struct repository *r, const struct credentials *c)
 	if (e < 0)
 		return e;
 	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
-	e = master ? unlock_with(r, &secret, master)
+	e = master ? keys_open(r->store, r->config.repo_id, &secret, master,
+				     r->key_slot)
 		   : fail_errno(-ENOMEM, "opening");
 	if (e == 0) {
 		r->seal = seal_new(master, true);
@@ -261,26 +198,6 @@ void repository_close(struct repository *r)
 
 /* --- making --- */
 
-static int write_slot(struct store *store, const struct config *config,
-		const struct secret *secret, const uint8_t *master)
-{
-	struct keyslot slot = { .kind = secret->kind,
-		.created = time(NULL) };
-	uint8_t bytes[KEYSLOT_SIZE], random[8];
-	char name[32] = "keys/";
-	if (secret->kind == KEYSLOT_PASSPHRASE)
-		slot.cost = (struct kdf_cost){ .ops = KDF_DEFAULT_OPS,
-			.mem_kib = KDF_DEFAULT_MEM_KIB };
-	int e = keyslot_make(bytes, &slot, config->repo_id, secret->bytes,
-			secret->len, master);
-	if (e < 0)
-		return fail_errno(e, "making a key slot (Argon2id needs %u MiB)",
-				KDF_DEFAULT_MEM_KIB / 1024);
-	seal_random(random, sizeof(random));
-	hex_encode(name + strlen(name), random, sizeof(random));
-	return store_put(store, name, bytes, sizeof(bytes), true);
-}
-
 static int put_retention(struct store *store, const struct config *config,
 		const struct seal *seal, int64_t min_age)
 {
@@ -296,12 +213,14 @@ static int fill_new(struct store *store, const struct config *config,
 		int64_t min_age)
 {
 	uint8_t bytes[CONFIG_SIZE];
+	char digits[KEY_SLOT_DIGITS + 1];
 	struct seal *seal = seal_new(master, config->encrypted);
 	if (seal == NULL)
 		return fail_errno(-ENOMEM, "making a repository");
 	int e = store_make_reserve(store, RESERVE_SIZE);
 	if (e == 0 && config->encrypted)
-		e = write_slot(store, config, secret, master);
+		e = keys_add(store, config->repo_id, secret, "", master,
+				digits);
 	if (e == 0)
 		e = put_retention(store, config, seal, min_age);
 	config_encode(bytes, config, seal);

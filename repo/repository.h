@@ -13,10 +13,13 @@
 #include "format/snapshot.h"
 #include "image/image.h"
 
+#define KEY_SLOT_DIGITS 16
+
 struct repository {
 	struct store *store;
 	struct config config;
 	struct seal *seal;
+	char key_slot[KEY_SLOT_DIGITS + 1]; /* that opened it; "": none */
 	struct packs *packs;	/* after repository_attach */
 	struct index *index;	/* after repository_attach */
 };

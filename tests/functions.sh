@@ -149,6 +149,36 @@ silent() {
   }
 }
 
+# on_terminal ANSWERS COMMAND...: on a terminal of its own; each prompt for a
+# passphrase, or to agree, is answered with the next of ANSWERS (a,b,c).
+on_terminal() {
+  local answers=$1
+  shift
+  python3 - "$answers" "$@" <<'END'
+import os, pty, re, sys
+answers = sys.argv[1].split(",")
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[2], sys.argv[2:])
+seen = b""
+while True:
+    try:
+        data = os.read(fd, 4096)
+    except OSError:
+        break
+    if not data:
+        break
+    seen += data
+    if re.search(rb"(assphrase|again|y/N)[^\n]*[:\]] ?$", seen) and answers:
+        sys.stdout.write(seen.decode(errors="replace"))
+        seen = b""
+        os.write(fd, answers.pop(0).encode() + b"\n")
+sys.stdout.write(seen.decode(errors="replace"))
+_, status = os.waitpid(pid, 0)
+sys.exit(os.waitstatus_to_exitcode(status))
+END
+}
+
 # same FILE FILE: equal bytes, equal length.
 same() {
   cmp -- "$1" "$2" || die "$1 and $2 differ"

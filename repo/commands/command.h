@@ -15,6 +15,7 @@ int command_copy(int argc, char **argv);
 int command_forget(int argc, char **argv);
 int command_index(int argc, char **argv);
 int command_init(int argc, char **argv);
+int command_key(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_pin(int argc, char **argv);
 int command_protect(int argc, char **argv);

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../base/error.h"
+#include "../secret_env.h"
 #include "command.h"
 
 struct command {
@@ -43,6 +45,7 @@ static const struct command commands[] = {
 	{ "unpin", command_unpin, NULL, NULL, NULL },
 	{ "protect", command_protect, NULL, NULL,
 		"set how old snapshots must be to be removed" },
+	{ "key", command_key, NULL, NULL, "list, add and remove keys" },
 	{ "sessions", command_sessions, NULL, NULL,
 		"list who is at work in the repository" },
 	{ "index", command_index, NULL, NULL,
@@ -129,6 +132,11 @@ int main(int argc, char **argv)
 			continue;
 		if (c->run == NULL)
 			return start_program(c, argv);
+		int e = secret_env_take();
+		if (e < 0) {
+			fprintf(stderr, "amberfs: %s\n", error_text(e));
+			return EXIT_FAILED;
+		}
 		return c->run(argc - 1, argv + 1);
 	}
 	return unknown(name);

@@ -6,35 +6,6 @@
 need_program jq python3
 unset AMBERFS_KEY_FILE
 
-# On a terminal of its own, answering each prompt for a passphrase with a line.
-on_terminal() {
-  local answers=$1
-  shift
-  python3 - "$answers" "$@" <<'END'
-import os, pty, re, sys
-answers = sys.argv[1].split(",")
-pid, fd = pty.fork()
-if pid == 0:
-    os.execvp(sys.argv[2], sys.argv[2:])
-seen = b""
-while True:
-    try:
-        data = os.read(fd, 4096)
-    except OSError:
-        break
-    if not data:
-        break
-    seen += data
-    if re.search(rb"(assphrase|again)[^\n]*: ?$", seen) and answers:
-        sys.stdout.write(seen.decode(errors="replace"))
-        seen = b""
-        os.write(fd, answers.pop(0).encode() + b"\n")
-sys.stdout.write(seen.decode(errors="replace"))
-_, status = os.waitpid(pid, 0)
-sys.exit(os.waitstatus_to_exitcode(status))
-END
-}
-
 echo data >"$T/file"
 echo 'open sesame' >"$T/pass"
 echo wrong >"$T/wrong"

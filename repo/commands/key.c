@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* amberfs key: its subcommands, what they share, and the list. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../base/units.h"
+#include "key.h"
+
+/* --- shared --- */
+
+int key_load_slots(struct repository *r, struct key_slots **out)
+{
+	*out = malloc(sizeof(**out));
+	if (*out == NULL)
+		return fail_errno(-ENOMEM, "reading the key slots");
+	int e = keys_load(*out, r->store, r->config.repo_id);
+	if (e < 0)
+		free(take_ptr(*out));
+	return e;
+}
+
+json_t *key_slot_to_json(const struct key_slot *s, const char *opened)
+{
+	char made[UTC_TEXT_MAX];
+	json_t *j = json_pack("{s:s,s:b,s:b}", "slot", s->digits, "readable",
+			(int)s->readable, "opened",
+			strcmp(s->digits, opened) == 0);
+	if (!s->readable)
+		return j;
+	json_object_set_new(j, "kind",
+			json_string(keys_kind_name(s->slot.kind)));
+	json_object_set_new(j, "made",
+			json_string(utc_format(made, s->slot.created)));
+	if (s->slot.label[0] != '\0')
+		json_object_set_new(j, "label", json_string(s->slot.label));
+	return j;
+}
+
+int key_check_encrypted(const struct repository *r)
+{
+	if (r->config.encrypted)
+		return 0;
+	return fail(-EINVAL, "%s is not encrypted: it has no keys",
+			store_path(r->store));
+}
+
+void key_change_end(struct key_change *c)
+{
+	free(c->slots);
+	exclusive_end(c->work);
+	session_end(c->session);
+	repository_close(c->repo);
+}
+
+int key_change_begin(struct key_change *c, const char *activity)
+{
+	struct repository *r = c->repo;
+	int e = session_begin(&c->session, r, SESSION_WRITE, activity);
+	if (e == 0)
+		e = exclusive_begin(&c->work, r, session_id(c->session),
+				"keys");
+	return e < 0 ? e : key_load_slots(r, &c->slots);
+}
+
+/* --- list --- */
+
+static void print_json(const struct key_slots *slots, const char *opened)
+{
+	json_t *array = json_array();
+	for (int i = 0; slots != NULL && i < slots->count; i++)
+		json_array_append_new(array,
+				key_slot_to_json(&slots->items[i], opened));
+	report_print_json(json_pack("{s:o}", "slots", array));
+}
+
+static void print_text(const struct key_slots *slots, const char *opened)
+{
+	printf("%-*s  %-12s  %-16s  %s\n", KEY_SLOT_DIGITS, "SLOT", "KIND",
+			"MADE", "LABEL");
+	for (int i = 0; i < slots->count; i++) {
+		const struct key_slot *s = &slots->items[i];
+		bool now = strcmp(s->digits, opened) == 0;
+		char made[UTC_TEXT_MAX];
+		if (!s->readable) {
+			printf("%s  damaged\n", s->digits);
+			continue;
+		}
+		printf("%s  %-12s  %s  %s%s\n", s->digits,
+				keys_kind_name(s->slot.kind),
+				utc_format(made, s->slot.created),
+				s->slot.label,
+				!now			? ""
+				: *s->slot.label ? " (opened it now)"
+						  : "(opened it now)");
+	}
+	if (slots->more)
+		printf("... and more than %d in all\n", KEYS_MAX);
+}
+
+static int list_main(int argc, char **argv)
+{
+	struct common_options o = { 0 };
+	const struct option *tables[] = {
+		repository_option_table(&o.repository),
+		report_option_table(&o.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs key list",
+		.operands = "REPO",
+		.purpose = "List the keys that open REPO, and which of them did now.",
+		.tables = tables,
+		.min_operands = 1, .max_operands = 1,
+	};
+	struct repository *r = NULL;
+	options_parse(&cl, argc, argv);
+	report_setup(cl.program, &o.report);
+	int e = repository_open(&r, argv[1], &o.repository);
+	if (e < 0)
+		return command_failed(e);
+	CLEANUP_FREE struct key_slots *slots = NULL;
+	if (r->config.encrypted)
+		e = key_load_slots(r, &slots);
+	if (e == 0 && report_json())
+		print_json(slots, r->key_slot);
+	else if (e == 0 && slots != NULL)
+		print_text(slots, r->key_slot);
+	else if (e == 0)
+		printf("%s is not encrypted: it has no keys.\n",
+				store_path(r->store));
+	repository_close(r);
+	return e < 0 ? command_failed(e) : report_finish(EXIT_DONE);
+}
+
+/* --- */
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} subcommands[] = {
+	{ "list", list_main },
+	{ "add", key_add_main },
+	{ "remove", key_remove_main },
+};
+
+int command_key(int argc, char **argv)
+{
+	const struct option *tables[] = { NULL };
+	const struct command_line cl = {
+		.program = "amberfs key",
+		.operands = "list|add|remove REPO ...",
+		.purpose = "The keys that open an encrypted repository; see 'amberfs key "
+			   "add --help' etc.",
+		.tables = tables,
+		.min_operands = 1, .max_operands = -1,
+	};
+	for (size_t i = 0; argc > 1 &&
+			i < sizeof(subcommands) / sizeof(subcommands[0]); i++)
+		if (strcmp(argv[1], subcommands[i].name) == 0)
+			return subcommands[i].run(argc - 1, argv + 1);
+	if (argc > 1 && argv[1][0] == '-')
+		options_parse(&cl, argc, argv);
+	usage_error(&cl, argc > 1 ? "unknown: %s" : "list, add or remove%s",
+			argc > 1 ? argv[1] : "?");
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the key commands share. */
+#ifndef AMBERFS_COMMANDS_KEY_H
+#define AMBERFS_COMMANDS_KEY_H
+
+#include "../exclusive.h"
+#include "../keys.h"
+#include "../session.h"
+#include "command.h"
+
+int key_add_main(int argc, char **argv);
+int key_remove_main(int argc, char **argv);
+
+/* In *OUT, to be freed. */
+int key_load_slots(struct repository *r, struct key_slots **out);
+
+/* A new reference. OPENED: digits of the slot that opened the repository. */
+json_t *key_slot_to_json(const struct key_slot *s, const char *opened);
+
+/* A change of the slots, which nobody else changes meanwhile. */
+struct key_change {
+	struct repository *repo;
+	struct session *session;
+	struct exclusive *work;
+	struct key_slots *slots; /* as they are once nobody else changes them */
+};
+
+/* -EINVAL with a text if R is not encrypted. */
+int key_check_encrypted(const struct repository *r);
+
+/* C has its repository only. ACTIVITY: escaped. key_change_end follows whatever
+ * it returns, and closes all. */
+int key_change_begin(struct key_change *c, const char *activity);
+void key_change_end(struct key_change *c);
+
+#endif

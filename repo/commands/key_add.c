@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * amberfs key add: one more slot, put in one durable step once it is known to
+ * open. A recovery key is shown after that; if it can't be, its slot goes again.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../format/name.h"
+#include "../format/recovery.h"
+#include "key.h"
+
+struct add_options {
+	struct common_options common;
+	struct credentials fresh; /* the options --new-… */
+	bool ask, recovery;
+	const char *label;
+};
+
+static void check_add(const struct command_line *cl,
+		const struct add_options *o)
+{
+	int ways = (o->fresh.key_file != NULL) +
+			(o->fresh.passphrase_file != NULL) +
+			(o->fresh.passphrase_command != NULL) + o->ask +
+			o->recovery;
+	if (ways != 1)
+		usage_error(cl, "give one of --new-key-file, "
+				"--new-passphrase, --new-passphrase-file, "
+				"--new-passphrase-command and --recovery");
+	if (o->recovery && o->common.report.json)
+		usage_error(cl, "a recovery key is never put into JSON");
+}
+
+/* Escaped, or NULL after an error. */
+static char *take_label(const char *label)
+{
+	char *escaped = label && *label ? name_escape(label, strlen(label))
+					: strdup("");
+	if (escaped == NULL) {
+		command_failed(fail_errno(-ENOMEM, "taking the label"));
+	} else if (strlen(escaped) > KEYSLOT_LABEL_MAX) {
+		report_error("the label is too long: %zu bytes, of which %d fit; "
+			     "those other than A-Z a-z 0-9 . _ + = , @ - count "
+			     "as three", strlen(escaped), KEYSLOT_LABEL_MAX);
+		free(take_ptr(escaped));
+	}
+	return escaped;
+}
+
+static int check_room(const struct key_slots *slots, const char *label)
+{
+	if (slots->count == KEYS_MAX)
+		return fail(-EMFILE, "there are %d key slots, which is the most; "
+				"remove one first", KEYS_MAX);
+	for (int i = 0; i < slots->count; i++) {
+		const struct key_slot *s = &slots->items[i];
+		if (*label && s->readable && strcmp(s->slot.label, label) == 0)
+			return fail(-EEXIST, "slot %s is called %s already",
+					s->digits, label);
+	}
+	return 0;
+}
+
+static int put_slot(struct key_change *c, const struct secret *secret,
+		const char *label, char *digits)
+{
+	struct repository *r = c->repo;
+	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
+	int e = master ? 0 : fail_errno(-ENOMEM, "making a key slot");
+	if (e == 0)
+		e = check_room(c->slots, label);
+	if (e == 0)
+		e = exclusive_check(c->work);
+	if (e == 0) {
+		seal_master(r->seal, master);
+		e = keys_add(r->store, r->config.repo_id, secret, label, master,
+				digits);
+	}
+	seal_secret_free(master);
+	return e;
+}
+
+/* The one time that a secret is shown. If that fails nobody has it, so the
+ * slot is taken back. */
+static int show_recovery(struct key_change *c, const struct secret *secret,
+		const char *digits)
+{
+	char text[RECOVERY_TEXT_SIZE];
+	struct key_slot slot = { .readable = true };
+	recovery_encode(text, (const uint8_t *)secret->bytes);
+	/* Not through a buffer that nobody wipes. */
+	struct { const char *p; size_t n; } parts[] = {
+		{ text, strlen(text) }, { "\n", 1 } };
+	int e = 0;
+	for (size_t i = 0; e == 0 && i < 2; i++) {
+		ssize_t n = write(STDOUT_FILENO, parts[i].p, parts[i].n);
+		if (n != (ssize_t)parts[i].n)
+			e = fail_errno(n < 0 ? -errno : -EIO, "printing the "
+					"recovery key");
+	}
+	seal_wipe(text, sizeof(text));
+	if (e == 0)
+		return 0;
+	memcpy(slot.digits, digits, sizeof(slot.digits));
+	struct error_copy why;
+	error_save(&why, e);
+	keys_remove(c->repo->store, &slot);
+	return error_load(&why);
+}
+
+static void report_added(const struct add_options *o,
+		const struct secret *secret, const char *label,
+		const char *digits)
+{
+	if (report_json()) {
+		report_print_json(json_pack("{s:{s:s,s:s,s:s*}}", "added",
+				"slot", digits, "kind",
+				keys_kind_name(secret->kind), "label",
+				*label ? label : NULL));
+	} else if (o->recovery) {
+		fprintf(stderr, "That is a recovery key (slot %s). Write it down "
+				"or print it, and keep it\nin a safe place: it is not "
+				"shown again. It opens the repository wherever a\n"
+				"passphrase is asked for.\n", digits);
+	} else if (report_wants_text()) {
+		printf("Added the %s (slot %s).\n", keys_kind_name(secret->kind),
+				digits);
+	}
+}
+
+static int add_slot(struct key_change *c, const struct add_options *o,
+		const struct secret *secret, const char *label)
+{
+	char digits[KEY_SLOT_DIGITS + 1] = "";
+	int e = key_change_begin(c, "key%20add");
+	if (e == 0)
+		e = put_slot(c, secret, label, digits);
+	if (e == 0 && o->recovery)
+		e = show_recovery(c, secret, digits);
+	if (e < 0)
+		return command_failed(e);
+	report_added(o, secret, label, digits);
+	return EXIT_DONE;
+}
+
+static int take_new_secret(const struct add_options *o, const char *repository,
+		bool *new_file, struct secret *out)
+{
+	const char *file = o->fresh.key_file;
+	if (o->recovery)
+		return credentials_recovery_key(out);
+	*new_file = file && access(file, F_OK) < 0;
+	int e = *new_file ? credentials_make_key_file(file) : 0;
+	if (e < 0)
+		*new_file = false;
+	return e < 0 ? e : credentials_new_secret(&o->fresh, repository, out);
+}
+
+static int add_to(struct repository *r, const struct add_options *o,
+		const char *label)
+{
+	struct key_change c = { .repo = r };
+	struct secret secret = { .bytes = NULL };
+	bool new_file = false;
+	int e = key_check_encrypted(r);
+	if (e == 0)
+		e = take_new_secret(o, store_path(r->store), &new_file,
+				&secret);
+	int status = e < 0 ? command_failed(e)
+			   : add_slot(&c, o, &secret, label);
+	if (new_file && status != EXIT_DONE)
+		unlink(o->fresh.key_file); /* it opens nothing */
+	else if (new_file)
+		report_warning("made the key file %s: keep a copy in a safe "
+			       "place", o->fresh.key_file);
+	secret_clear(&secret);
+	key_change_end(&c);
+	return status;
+}
+
+int key_add_main(int argc, char **argv)
+{
+	struct add_options o = { .label = NULL };
+	const struct option own[] = {
+		{ "new-key-file", 0, OPTION_TEXT, &o.fresh.key_file, "FILE",
+			"add this key file; made if it does not exist" },
+		{ "new-passphrase", 0, OPTION_FLAG, &o.ask, NULL,
+			"add a passphrase, asked for twice" },
+		{ "new-passphrase-file", 0, OPTION_TEXT,
+			&o.fresh.passphrase_file, "FILE",
+			"add the passphrase in this file" },
+		{ "new-passphrase-command", 0, OPTION_TEXT,
+			&o.fresh.passphrase_command, "CMD",
+			"add the passphrase that this command prints" },
+		{ "recovery", 0, OPTION_FLAG, &o.recovery, NULL,
+			"add a recovery key and print it, once" },
+		{ "label", 0, OPTION_TEXT, &o.label, "TEXT",
+			"a name for it; readable without a key" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	const struct option *tables[] = { own,
+		repository_option_table(&o.common.repository),
+		report_option_table(&o.common.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs key add",
+		.operands = "REPO",
+		.purpose = "Add one more key that opens REPO. The other options say "
+			   "which key opens it\nnow.",
+		.tables = tables,
+		.min_operands = 1, .max_operands = 1,
+	};
+	options_parse(&cl, argc, argv);
+	report_setup(cl.program, &o.common.report);
+	check_add(&cl, &o);
+	/* A recovery key that nobody reads is an error, not a death. */
+	signal(SIGPIPE, SIG_IGN);
+	CLEANUP_FREE char *label = take_label(o.label);
+	if (label == NULL)
+		return EXIT_FAILED;
+	struct repository *r = command_open(argv[1], &o.common);
+	return r ? report_finish(add_to(r, &o, label)) : EXIT_FAILED;
+}

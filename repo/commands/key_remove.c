@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * amberfs key remove. Whatever two of them do at once, a slot is left: each
+ * looks at the slots only when no other may change them.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../base/error.h"
+#include "key.h"
+
+/* On the terminal: yes or no. */
+static bool agreed(void)
+{
+	char answer[16] = "";
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		return false;
+	fprintf(stderr, "Remove it all the same? [y/N] ");
+	return fgets(answer, sizeof(answer), stdin) != NULL &&
+	       (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+static int others(const struct key_slots *slots, const struct key_slot *slot)
+{
+	int count = 0;
+	for (int i = 0; i < slots->count; i++)
+		count += slots->items[i].readable && &slots->items[i] != slot;
+	return count;
+}
+
+/* Something must open the repository afterwards: surely a slot that is whole,
+ * and unless the user says so, one that was seen to open it. */
+static int check_removal(const struct key_change *c, const struct key_slot *slot,
+		bool force)
+{
+	if (others(c->slots, slot) == 0)
+		return fail(-EBUSY, "slot %s is the last one that is whole: without "
+				"it nobody can read the repository; add another "
+				"key first", slot->digits);
+	if (force || strcmp(slot->digits, c->repo->key_slot) != 0)
+		return 0;
+	report_warning("slot %s is the one that opened the repository now, and no "
+		       "other key was shown to", slot->digits);
+	if (agreed())
+		return 0;
+	return fail(-EPERM, "slot %s was not removed: open the repository with "
+			"a key that stays, or use --force", slot->digits);
+}
+
+static void report_removed(const struct key_slot *slot, const char *opened)
+{
+	if (report_json())
+		report_print_json(json_pack("{s:o}", "removed",
+				key_slot_to_json(slot, opened)));
+	else if (report_wants_text())
+		printf("Removed slot %s. Who kept a copy of it and knows its "
+		       "secret can still open the\nrepository.\n", slot->digits);
+}
+
+static int remove_from(struct repository *r, const char *spec, bool force)
+{
+	struct key_change c = { .repo = r };
+	const struct key_slot *slot = NULL;
+	int e = key_check_encrypted(r);
+	if (e == 0)
+		e = key_change_begin(&c, "key%20remove");
+	if (e == 0)
+		e = keys_find(c.slots, spec, &slot);
+	if (e == 0)
+		e = check_removal(&c, slot, force);
+	if (e == 0)
+		e = exclusive_check(c.work);
+	if (e == 0)
+		e = keys_remove(r->store, slot);
+	if (e == 0)
+		report_removed(slot, r->key_slot);
+	else
+		command_failed(e);
+	key_change_end(&c);
+	return e < 0 ? EXIT_FAILED : EXIT_DONE;
+}
+
+int key_remove_main(int argc, char **argv)
+{
+	struct common_options o = { 0 };
+	bool force = false;
+	const struct option own[] = {
+		{ "force", 0, OPTION_FLAG, &force, NULL,
+			"also the one that opened the repository now" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	const struct option *tables[] = { own,
+		repository_option_table(&o.repository),
+		report_option_table(&o.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs key remove",
+		.operands = "REPO SLOT",
+		.purpose = "Remove a key: SLOT is its label, or the beginning (4 digits "
+			   "or more) of what\n'amberfs key list' shows. The last one "
+			   "stays.",
+		.tables = tables,
+		.min_operands = 2, .max_operands = 2,
+	};
+	options_parse(&cl, argc, argv);
+	report_setup(cl.program, &o.report);
+	struct repository *r = command_open(argv[1], &o);
+	return r ? report_finish(remove_from(r, argv[2], force)) : EXIT_FAILED;
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Key slots. Each is an object of its own, put or deleted in one durable step,
+ * so at any instant the repository opens with what its slots say.
+ *
+ * A slot may vanish between the listing and its reading, when somebody has
+ * just put another and removed this: then all are listed again.
+ */
+#include "keys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/hex.h"
+#include "format/name.h"
+#include "format/recovery.h"
+
+#define PREFIX_MIN 4
+#define LISTINGS 5
+
+static void object_name(char out[32], const char *digits)
+{
+	snprintf(out, 32, "keys/%s", digits);
+}
+
+const char *keys_kind_name(enum keyslot_kind kind)
+{
+	static const char *const names[] = {
+		[KEYSLOT_PASSPHRASE] = "passphrase",
+		[KEYSLOT_KEY_FILE] = "key file",
+		[KEYSLOT_RECOVERY] = "recovery key",
+	};
+	return names[kind];
+}
+
+/* --- listing --- */
+
+static int note_slot(void *ctx, const char *name)
+{
+	struct key_slots *slots = ctx;
+	const char *digits = name + strlen("keys/");
+	uint8_t bytes[KEY_SLOT_DIGITS / 2];
+	if (hex_decode(bytes, sizeof(bytes), digits) < 0)
+		return 0;
+	slots->more = slots->count == KEYS_MAX;
+	if (slots->more)
+		return 1;
+	struct key_slot *slot = &slots->items[slots->count++];
+	memset(slot, 0, sizeof(*slot));
+	memcpy(slot->digits, digits, sizeof(slot->digits));
+	return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct key_slot *x = a, *y = b;
+	return strcmp(x->digits, y->digits);
+}
+
+static int list_slots(struct key_slots *out, struct store *s)
+{
+	out->count = 0;
+	out->more = false;
+	int r = store_list(s, "keys/", note_slot, out);
+	if (r < 0)
+		return r;
+	qsort(out->items, (size_t)out->count, sizeof(out->items[0]), compare);
+	return 0;
+}
+
+static int load_slot(struct key_slot *slot, struct store *s,
+		const uint8_t *repo_id)
+{
+	CLEANUP_FREE void *data = NULL;
+	size_t len = 0;
+	char name[32];
+	object_name(name, slot->digits);
+	int r = store_get(s, name, &data, &len, KEYSLOT_SIZE);
+	if (r == 0)
+		r = keyslot_decode(&slot->slot, repo_id, data, len);
+	slot->readable = r == 0;
+	return r < 0 ? fail_within(r, "key slot %s", name) : 0;
+}
+
+int keys_load(struct key_slots *out, struct store *s, const uint8_t *repo_id)
+{
+	int r = list_slots(out, s), kept = 0;
+	if (r < 0)
+		return r;
+	for (int i = 0; i < out->count; i++) {
+		r = load_slot(&out->items[i], s, repo_id);
+		if (r == -ENOMEM)
+			return r;
+		if (r != -ENOENT) /* removed just now */
+			out->items[kept++] = out->items[i];
+	}
+	out->count = kept;
+	return 0;
+}
+
+/* --- opening --- */
+
+struct opening {
+	const struct secret *secret;
+	struct secret recovery;	/* what it says as a recovery key; or no bytes */
+	int mistyped;		/* -EINVAL: it seems to be one, but is wrong */
+	struct error_copy why;
+	bool recovery_slots;
+};
+
+static int begin_opening(struct opening *o, const struct secret *secret)
+{
+	*o = (struct opening){ .secret = secret };
+	o->recovery.kind = KEYSLOT_RECOVERY;
+	o->recovery.bytes = seal_secret_alloc(RECOVERY_SIZE);
+	if (o->recovery.bytes == NULL)
+		return fail_errno(-ENOMEM, "opening");
+	size_t len = secret->len;
+	while (len > 0 && (secret->bytes[len - 1] == '\n' ||
+					  secret->bytes[len - 1] == '\r'))
+		len--; /* of a key file */
+	int r = recovery_decode((uint8_t *)o->recovery.bytes, secret->bytes,
+			len);
+	if (r == 0)
+		o->recovery.len = RECOVERY_SIZE;
+	if (r == -EINVAL) {
+		o->mistyped = r;
+		error_save(&o->why, r);
+	}
+	return 0;
+}
+
+/* -EKEYREJECTED: not this slot. */
+static int try_slot(struct opening *o, struct store *s, const uint8_t *repo_id,
+		struct key_slot *slot, uint8_t *master)
+{
+	const struct secret *secret = o->secret;
+	int r = load_slot(slot, s, repo_id);
+	if (r < 0)
+		return r;
+	if (slot->slot.kind == KEYSLOT_RECOVERY) {
+		o->recovery_slots = true;
+		secret = &o->recovery;
+	}
+	if (slot->slot.kind != secret->kind || secret->len == 0)
+		return -EKEYREJECTED;
+	return keyslot_unwrap(&slot->slot, repo_id, secret->bytes, secret->len,
+			master);
+}
+
+static int rejected(struct opening *o, struct store *s)
+{
+	const char *kind = keys_kind_name(o->secret->kind);
+	if (o->mistyped && o->recovery_slots)
+		return fail(-EKEYREJECTED, "wrong %s for %s: %s", kind,
+				store_path(s), o->why.text);
+	return fail(-EKEYREJECTED, "wrong %s for %s", kind, store_path(s));
+}
+
+/* -ENOENT: a slot was removed meanwhile, try again. */
+static int try_slots(struct opening *o, struct store *s,
+		const uint8_t *repo_id, struct key_slots *slots,
+		uint8_t *master, char *opened)
+{
+	bool gone = false;
+	int bad = 0;
+	int r = list_slots(slots, s);
+	for (int i = 0; r == 0 && i < slots->count; i++) {
+		int e = try_slot(o, s, repo_id, &slots->items[i], master);
+		if (e == 0) {
+			memcpy(opened, slots->items[i].digits,
+					KEY_SLOT_DIGITS + 1);
+			return 0;
+		}
+		if (e == -ENOENT)
+			gone = true;
+		else if (e != -EKEYREJECTED)
+			bad = e; /* another slot may still open */
+	}
+	if (r < 0 || gone)
+		return r < 0 ? r : -ENOENT;
+	if (slots->count == 0)
+		return fail(-EBADMSG,
+				"%s has no key slots left in its keys/ folder: put a "
+				"copy of them back",
+				store_path(s));
+	return bad < 0 ? bad : rejected(o, s);
+}
+
+int keys_open(struct store *s, const uint8_t *repo_id,
+		const struct secret *secret, uint8_t master[MASTER_KEY_SIZE],
+		char opened[KEY_SLOT_DIGITS + 1])
+{
+	struct opening o;
+	CLEANUP_FREE struct key_slots *slots = malloc(sizeof(*slots));
+	if (slots == NULL)
+		return fail_errno(-ENOMEM, "opening");
+	int r = begin_opening(&o, secret);
+	if (r == 0)
+		r = -ENOENT;
+	for (int i = 0; r == -ENOENT && i < LISTINGS; i++)
+		r = try_slots(&o, s, repo_id, slots, master, opened);
+	secret_clear(&o.recovery);
+	return r;
+}
+
+/* --- changing --- */
+
+/* What is written must open: other slots may be removed for its sake. */
+static int check_opens(const uint8_t bytes[KEYSLOT_SIZE],
+		const uint8_t *repo_id, const struct secret *secret,
+		const uint8_t *master)
+{
+	struct keyslot back;
+	uint8_t *again = seal_secret_alloc(MASTER_KEY_SIZE);
+	if (again == NULL)
+		return fail_errno(-ENOMEM, "making a key slot");
+	int r = keyslot_decode(&back, repo_id, bytes, KEYSLOT_SIZE);
+	if (r == 0)
+		r = keyslot_unwrap(&back, repo_id, secret->bytes, secret->len,
+				again);
+	bool right = r == 0 && seal_equal(again, master, MASTER_KEY_SIZE);
+	seal_secret_free(again);
+	if (!right && r != -ENOMEM)
+		r = fail(-EIO, "the new key slot does not open and was not "
+				"written: is this machine's memory sound?");
+	return r;
+}
+
+int keys_add(struct store *s, const uint8_t *repo_id,
+		const struct secret *secret, const char *label,
+		const uint8_t master[MASTER_KEY_SIZE],
+		char digits[KEY_SLOT_DIGITS + 1])
+{
+	struct keyslot slot = { .kind = secret->kind,
+		.created = time(NULL) };
+	uint8_t bytes[KEYSLOT_SIZE], random[KEY_SLOT_DIGITS / 2];
+	char name[32];
+	if (strlen(label) > KEYSLOT_LABEL_MAX)
+		return fail(-ENAMETOOLONG, "the label is too long");
+	memcpy(slot.label, label, strlen(label) + 1);
+	if (secret->kind == KEYSLOT_PASSPHRASE)
+		slot.cost = (struct kdf_cost){ .ops = KDF_DEFAULT_OPS,
+			.mem_kib = KDF_DEFAULT_MEM_KIB };
+	int r = keyslot_make(bytes, &slot, repo_id, secret->bytes, secret->len,
+			master);
+	if (r == 0)
+		r = check_opens(bytes, repo_id, secret, master);
+	if (r < 0)
+		return fail_within(r, "making a key slot");
+	seal_random(random, sizeof(random));
+	hex_encode(digits, random, sizeof(random));
+	object_name(name, digits);
+	return store_put(s, name, bytes, sizeof(bytes), true);
+}
+
+/* SPEC as it is typed or as it is shown. */
+static bool has_label(const struct key_slot *slot, const char *spec)
+{
+	if (!slot->readable || slot->slot.label[0] == '\0')
+		return false;
+	CLEANUP_FREE char *escaped = name_escape(spec, strlen(spec));
+	return strcmp(slot->slot.label, spec) == 0 ||
+	       (escaped && strcmp(slot->slot.label, escaped) == 0);
+}
+
+int keys_find(const struct key_slots *slots, const char *spec,
+		const struct key_slot **out)
+{
+	char shown[256];
+	size_t len = strlen(spec);
+	const struct key_slot *found = NULL;
+	name_display(shown, sizeof(shown), spec);
+	for (int i = 0; i < slots->count; i++) {
+		const struct key_slot *slot = &slots->items[i];
+		bool meant = len >= PREFIX_MIN &&
+				strncmp(slot->digits, spec, len) == 0;
+		if (!meant && !has_label(slot, spec))
+			continue;
+		if (found != NULL)
+			return fail(-ENOTUNIQ, "'%s' may be slot %s or %s; give "
+					"all digits of one", shown, found->digits,
+					slot->digits);
+		found = slot;
+	}
+	if (found == NULL)
+		return fail(-ENOENT, "there is no key slot '%s'; 'amberfs key "
+				"list' shows those there are", shown);
+	*out = found;
+	return 0;
+}
+
+int keys_remove(struct store *s, const struct key_slot *slot)
+{
+	char name[32];
+	object_name(name, slot->digits);
+	return store_delete(s, name);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Passphrases in the environment (AMBERFS_PASSPHRASE, or any AMBERFS_…
+ * PASSPHRASE): moved into secret memory when a program starts, so that neither
+ * /proc/PID/environ nor a core dump nor a child process shows them.
+ * Threading: secret_env_take and _forget while there is one thread.
+ */
+#ifndef AMBERFS_SECRET_ENV_H
+#define AMBERFS_SECRET_ENV_H
+
+/* The first thing that a program does which may start others or hold keys. 0,
+ * or -errno with a text. Calling it again does nothing. */
+int secret_env_take(void);
+
+/* The value of the variable NAME, taken or still in the environment; NULL if
+ * it is absent or empty. Valid until secret_env_forget. */
+const char *secret_env_get(const char *name);
+
+/* Wipes what was taken: for a process that will ask for no key again. */
+void secret_env_forget(void);
+
+#endif
