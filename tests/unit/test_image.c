@@ -333,6 +333,80 @@ static void test_over_base(void **state)
 	free(m.bytes);
 }
 
+/* Spans of the base are taken over on the source's word, and not read; that a
+ * span is the base's where there is no base is nothing to go by. */
+static int all_but_second(void *ctx, unsigned worker, uint64_t offset,
+		uint32_t len)
+{
+	const struct memory *m = ctx;
+	assert_true(worker < WORKERS);
+	assert_int_equal(len, min_u64(SPAN_SIZE, m->size - offset));
+	return offset != SPAN_SIZE;
+}
+
+static void test_same(void **state)
+{
+	struct fixture *f = *state;
+	struct memory m = make_memory(4 * (uint64_t)SPAN_SIZE + 999);
+	struct image_source s = { .size = m.size, .read = memory_read,
+		.same = all_but_second, .ctx = &m };
+	struct image_counts counts;
+	struct tree_root first, second, plain;
+	struct image *base;
+	uint64_t size;
+	memset(m.bytes + 2 * (uint64_t)SPAN_SIZE, 0, SPAN_SIZE);
+	store(f, &m, false, NULL, &counts, &first);
+	assert_int_equal(image_open(&base, f->reader, &first, m.size), 0);
+	fill_random(&m, SPAN_SIZE + 40960, SPAN_SIZE + 45056);
+	counts = (struct image_counts){ .done = 0 };
+	assert_int_equal(image_write(f->writer, &s, base, &counts, NULL,
+					 &second, &size),
+			0);
+	assert_int_equal(counts.read, SPAN_SIZE);
+	assert_int_equal(counts.done, m.size);
+	assert_int_equal(image_writer_flush(f->writer), 0);
+	assert_int_equal(chunk_sink_barrier(f->sink, true), 0);
+	check_image(f, &m, &second);
+	counts = (struct image_counts){ .done = 0 };
+	assert_int_equal(image_write(f->writer, &s, NULL, &counts, NULL, &plain,
+					 &size),
+			0);
+	assert_int_equal(counts.read, m.size);
+	assert_memory_equal(&plain.id, &second.id, ID_SIZE);
+	image_close(base);
+	free(m.bytes);
+}
+
+/* An image's own map of holes says what its bytes say, and may call data what
+ * is a hole only when asked about more than a span. */
+static void test_extent(void **state)
+{
+	struct fixture *f = *state;
+	struct memory m = make_memory(3 * (uint64_t)SPAN_SIZE + 5000);
+	struct image_counts counts;
+	struct tree_root root;
+	struct image *i;
+	memset(m.bytes + SPAN_SIZE, 0, SPAN_SIZE);
+	store(f, &m, false, NULL, &counts, &root);
+	assert_int_equal(image_open(&i, f->reader, &root, m.size), 0);
+	for (int k = 0; k < 2000; k++) {
+		uint64_t at = (uint64_t)rand() % m.size, end = 0;
+		uint64_t limit = at + 1 + (uint64_t)rand() % (m.size - at);
+		bool hole = false;
+		assert_int_equal(image_extent(i, at, limit, &hole, &end), 0);
+		assert_true(end > at && end <= limit);
+		assert_true(!hole || bytes_are_zero(m.bytes + at, end - at));
+		if (hole || at % SPAN_SIZE == 0)
+			continue;
+		for (uint64_t b = at / BLOCK_SIZE * BLOCK_SIZE; b < end;
+				b += BLOCK_SIZE)
+			assert_false(bytes_are_zero(m.bytes + b,
+					min_u64(BLOCK_SIZE, m.size - b)));
+	}
+	image_close(i);
+	free(m.bytes);
+}
+
 /* 20 TiB with data in a few places: three levels, made in no time. */
 struct huge {
 	uint64_t places[8];
@@ -519,6 +593,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_over_base, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 				test_over_base, setup_plain, teardown),
+		cmocka_unit_test_setup_teardown(test_same, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_extent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_huge_sparse, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 				test_source_error, setup, teardown),
