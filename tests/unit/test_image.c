@@ -545,6 +545,7 @@ static void test_interrupted_rebuild(void **state)
 	struct memory m = make_memory(100000);
 	struct image_counts counts;
 	struct tree_root root;
+	fill_random(&m, 0, 100000);
 	store(f, &m, false, NULL, &counts, &root);
 	interrupt_flag = 1;
 	assert_int_equal(index_rebuild(f->repo->index), -ECANCELED);
