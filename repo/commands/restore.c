@@ -3,6 +3,9 @@
  * amberfs restore: copies files of a snapshot out. A file grows under a
  * temporary name beside its final one and gets that name when it is whole and
  * fsynced; a block device is written in place.
+ *
+ * Damage ends it, unless --damaged=zero was given: then what can't be read
+ * becomes zeros, and each such range is named.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,9 +26,17 @@
 
 #define FRAME_CACHE ((uint64_t)64 << 20)
 
+/* A range of a file that was written as zeros because it can't be read. */
+struct damaged_range {
+	const char *file;	/* of the snapshot */
+	uint64_t from, to;
+	char *cause;
+};
+
 struct restore {
 	struct common_options common;
 	bool force;
+	const char *damaged;	/* "zero", or NULL: an error */
 	struct option_number jobs;
 	struct repository *repo;
 	struct image_reader *reader;
@@ -34,7 +45,101 @@ struct restore {
 	uint64_t size;		/* of the file under way */
 	uint64_t all_done, all_total, written;
 	unsigned files;
+	const struct snapshot_file *file; /* the one under way */
+	struct damaged_range *ranges;
+	size_t range_count, range_room, told;
+	bool range_lost;	/* one could not even be noted */
 };
+
+/* --- damage --- */
+
+/* An image_copy's DAMAGED: one call at a time. */
+static void note_damaged(void *ctx, uint64_t offset, uint64_t len, int err)
+{
+	struct restore *r = ctx;
+	if (r->range_count == r->range_room) {
+		size_t room = r->range_room ? 2 * r->range_room : 64;
+		struct damaged_range *more = reallocarray(r->ranges, room,
+				sizeof(*more));
+		if (more == NULL) {
+			r->range_lost = true;
+			return;
+		}
+		r->ranges = more;
+		r->range_room = room;
+	}
+	r->ranges[r->range_count++] = (struct damaged_range){
+		.file = r->file->name, .from = offset, .to = offset + len,
+		.cause = strdup(error_text(err)) };
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct damaged_range *x = a, *y = b;
+	if (x->from != y->from)
+		return x->from < y->from ? -1 : 1;
+	return x->to < y->to ? -1 : x->to > y->to;
+}
+
+/* Puts the last file's ranges in order, joins those that touch, and names
+ * them. */
+static int tell_damaged(struct restore *r)
+{
+	struct damaged_range *all = r->ranges + r->told;
+	size_t count = r->range_count - r->told, kept = 0;
+	if (r->range_lost)
+		return fail_errno(-ENOMEM, "noting damaged ranges");
+	if (count > 1)
+		qsort(all, count, sizeof(*all), compare_ranges);
+	for (size_t i = 0; i < count; i++) {
+		struct damaged_range *last = kept ? &all[kept - 1] : NULL;
+		if (last == NULL || all[i].from > last->to) {
+			all[kept++] = all[i];
+			continue;
+		}
+		if (all[i].to > last->to)
+			last->to = all[i].to;
+		free(all[i].cause);
+	}
+	for (size_t i = 0; i < kept; i++)
+		report_error("%s: bytes %llu to %llu can't be read and were written "
+			     "as zeros: %s",
+				all[i].file, (unsigned long long)all[i].from,
+				(unsigned long long)all[i].to - 1,
+				all[i].cause ? all[i].cause : "");
+	r->range_count = r->told += kept;
+	return 0;
+}
+
+static json_t *damaged_to_json(const struct restore *r)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < r->range_count; i++) {
+		const struct damaged_range *d = &r->ranges[i];
+		json_array_append_new(list, json_pack("{s:s,s:I,s:I,s:s}",
+				"file", d->file, "offset", (json_int_t)d->from,
+				"length", (json_int_t)(d->to - d->from), "cause",
+				d->cause ? d->cause : ""));
+	}
+	return list;
+}
+
+static uint64_t damaged_bytes(const struct restore *r)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < r->range_count; i++)
+		sum += r->ranges[i].to - r->ranges[i].from;
+	return sum;
+}
+
+static void free_damaged(struct restore *r)
+{
+	for (size_t i = 0; i < r->range_count; i++)
+		free(r->ranges[i].cause);
+	free(r->ranges);
+}
+
+/* --- one file --- */
 
 static void progress(void *ctx, struct progress_numbers *now)
 {
@@ -58,6 +163,9 @@ static int copy_image(struct restore *r, const struct snapshot_file *f, int fd,
 	r->copy.fresh = fresh;
 	r->copy.threads = (unsigned)r->jobs.value;
 	r->copy.cancel = &interrupt_flag;
+	r->copy.damaged = r->damaged ? note_damaged : NULL;
+	r->copy.ctx = r;
+	r->file = f;
 	r->copy.done = r->copy.written = 0;
 	r->size = f->size;
 	progress_begin(f->name, progress, r);
@@ -68,6 +176,8 @@ static int copy_image(struct restore *r, const struct snapshot_file *f, int fd,
 	r->all_done += r->copy.done;
 	r->written += r->copy.written;
 	r->files++;
+	if (e == 0)
+		e = tell_damaged(r);
 	return e < 0 ? fail_within(e, "restoring %s", f->name) : 0;
 }
 
@@ -275,12 +385,18 @@ static int run(struct restore *r, const char *spec, const char *dest)
 static void print_summary(struct restore *r, const char *dest, double seconds)
 {
 	char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX], took[SIZE_TEXT_MAX];
+	if (r->range_count != 0)
+		report_warning("%s in %zu range%s can't be read and were written as "
+			       "zeros; 'amberfs repair' may bring them back",
+				size_format(size, damaged_bytes(r)),
+				r->range_count, r->range_count == 1 ? "" : "s");
 	if (report_json())
-		report_print_json(json_pack("{s:s,s:i,s:I,s:I,s:f}", "snapshot",
+		report_print_json(json_pack("{s:s,s:i,s:I,s:I,s:f,s:o}", "snapshot",
 				r->snap->object + strlen("snapshots/"), "files",
 				(int)r->files, "bytes",
 				(json_int_t)r->all_done, "written",
-				(json_int_t)r->written, "seconds", seconds));
+				(json_int_t)r->written, "seconds", seconds,
+				"damaged", damaged_to_json(r)));
 	else if (report_wants_text() && strcmp(dest, "-") != 0)
 		printf("Restored %u file%s, %s (%s written, the rest holes), in "
 		       "%s.\n",
@@ -297,6 +413,8 @@ int command_restore(int argc, char **argv)
 	const struct option own[] = {
 		{ "force", 0, OPTION_FLAG, &r.force, NULL,
 			"replace files that exist; overwrite a block device" },
+		{ "damaged", 0, OPTION_TEXT, &r.damaged, "zero",
+			"write what can't be read as zeros, and name it" },
 		{ "jobs", 'j', OPTION_NUMBER, &r.jobs, "N",
 			"threads (default: one per processor)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
@@ -318,6 +436,8 @@ int command_restore(int argc, char **argv)
 	if (r.common.report.json && strcmp(argv[3], "-") == 0)
 		usage_error(&cl, "--json and standard output as DEST contradict "
 				 "each other");
+	if (r.damaged != NULL && strcmp(r.damaged, "zero") != 0)
+		usage_error(&cl, "--damaged takes the word zero");
 	interrupt_setup();
 	double begin = monotonic_now();
 	r.repo = command_open(argv[1], &r.common);
@@ -326,7 +446,11 @@ int command_restore(int argc, char **argv)
 	int e = run(&r, argv[2], argv[3]);
 	if (e == 0)
 		print_summary(&r, argv[3], monotonic_now() - begin);
+	bool partly = r.range_count != 0;
+	free_damaged(&r);
 	snapshot_free(r.snap);
 	repository_close(r.repo);
-	return e < 0 ? command_failed(e) : report_finish(EXIT_DONE);
+	if (e < 0)
+		return command_failed(e);
+	return report_finish(partly ? EXIT_PARTLY : EXIT_DONE);
 }

@@ -101,6 +101,11 @@ int image_child(struct image *i, uint64_t span, struct node_child *child);
 int image_extent(struct image *i, uint64_t offset, uint64_t limit, bool *hole,
 		uint64_t *end);
 
+/* The range around OFFSET (below the size) that can be read as a whole: a chunk
+ * or a hole. Or, with the error, the one that is lost with a leaf or node that
+ * can't be read. */
+int image_piece(struct image *i, uint64_t offset, uint64_t *from, uint64_t *to);
+
 /* The leaf over span SPAN, counted, or NULL for an all-hole span; CHILD (may be
  * NULL) gets what the tree says of it. node_cache_release. */
 int image_leaf(struct image *i, uint64_t span, struct cached_node **out,

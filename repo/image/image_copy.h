@@ -17,8 +17,14 @@ struct image_copy {
 	bool fresh;
 	unsigned threads;	/* at least 1 */
 	const _Atomic sig_atomic_t *cancel;
+	/* NULL: a range that can't be read ends the copy. Otherwise it becomes
+	 * zeros, and is told here: one call at a time, by any thread, each
+	 * lost tree node once, in no order. ERR's text is the thread's. */
+	void (*damaged)(void *ctx, uint64_t offset, uint64_t len, int err);
+	void *ctx;
 	_Atomic uint64_t done;	/* bytes dealt with, holes included */
 	_Atomic uint64_t written;
+	struct lost *lost;	/* image_copy.c's */
 };
 
 /* A file gets its size before. Not fsynced. 0; -ECANCELED; -errno with a text

@@ -160,9 +160,10 @@ int image_extent(struct image *i, uint64_t offset, uint64_t limit, bool *hole,
 	if (r < 0)
 		return r;
 	*hole = id_is_zero(&child.id);
-	if (*hole)
-		return extent_of_hole(i, span, limit, end);
 	*end = min_u64(span_end, limit);
+	if (*hole)
+		return limit > span_end ? extent_of_hole(i, span, limit, end)
+					: 0;
 	if (at == 0 && limit > span_end)
 		return 0;
 	r = image_leaf(i, span, &n, NULL);
@@ -172,6 +173,46 @@ int image_extent(struct image *i, uint64_t offset, uint64_t limit, bool *hole,
 	uint32_t to = seek_in_leaf(n->leaf, at, !*hole);
 	node_cache_release(n);
 	*end = min_u64(span * SPAN_SIZE + to, limit);
+	return 0;
+}
+
+/* The bytes of the SPANS spans that a node of that size around SPAN covers. */
+static void covered(const struct image *i, uint64_t span, uint64_t spans,
+		uint64_t *from, uint64_t *to)
+{
+	uint64_t first = span / spans * spans;
+	*from = first * SPAN_SIZE;
+	*to = min_u64((first + spans) * SPAN_SIZE, i->size);
+}
+
+int image_piece(struct image *i, uint64_t offset, uint64_t *from, uint64_t *to)
+{
+	struct cached_node *n;
+	struct id id = i->root.id;
+	uint64_t span = offset / SPAN_SIZE;
+	for (uint8_t level = i->root.level; level > 0; level--) {
+		uint64_t step = slot_spans(level);
+		covered(i, span, step * NODE_FANOUT, from, to);
+		if (id_is_zero(&id))
+			return 0;
+		int r = image_node(i, &id, level, span, &n);
+		if (r < 0)
+			return r;
+		id = n->node->children[span / step % NODE_FANOUT].id;
+		node_cache_release(n);
+	}
+	covered(i, span, 1, from, to);
+	if (id_is_zero(&id))
+		return 0;
+	int r = node_cache_leaf(i->reader->nodes, &id, image_span_len(i, span),
+			&n);
+	if (r < 0)
+		return r;
+	const struct leaf_entry *e = &n->leaf->entries[image_entry_at(
+			n->leaf, (uint32_t)(offset % SPAN_SIZE))];
+	*from = span * SPAN_SIZE + e->offset;
+	*to = *from + e->len;
+	node_cache_release(n);
 	return 0;
 }
 
