@@ -46,6 +46,8 @@ static const struct command commands[] = {
 	{ "protect", command_protect, NULL, NULL,
 		"set how old snapshots must be to be removed" },
 	{ "key", command_key, NULL, NULL, "list, add and remove keys" },
+	{ "prune", command_prune, NULL, NULL,
+		"free the space of what no snapshot needs" },
 	{ "sessions", command_sessions, NULL, NULL,
 		"list who is at work in the repository" },
 	{ "index", command_index, NULL, NULL,

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* amberfs prune: options and report. */
+#include "../prune/prune.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/error.h"
+#include "../base/interrupt.h"
+#include "../base/pool.h"
+#include "command.h"
+
+#define MEMORY_MIN (64 * KIB)
+#define WAIT_MAX (366 * 24 * 3600.0)
+
+struct texts {
+	const char *max_unused, *wait;
+	uint64_t max_rewrite, memory;
+	struct option_number jobs;
+};
+
+static void parse_unused(const struct command_line *cl, const char *text,
+		struct prune_options *o)
+{
+	size_t n = strlen(text);
+	char *end = NULL;
+	if (n == 0 || text[n - 1] != '%') {
+		o->unused_is_share = false;
+		if (size_parse(&o->unused_bytes, text) < 0)
+			usage_error(cl, "--max-unused: %s is neither a size nor a "
+					"percentage", text);
+		return;
+	}
+	double percent = strtod(text, &end);
+	if (end != text + n - 1 || !(percent >= 0 && percent <= 100))
+		usage_error(cl, "--max-unused: %s is not from 0%% to 100%%",
+				text);
+	o->unused_is_share = true;
+	o->unused_share = percent / 100;
+}
+
+static void parse_wait(const struct command_line *cl, const char *text,
+		struct prune_options *o)
+{
+	static const struct {
+		const char *name;
+		double seconds;
+	} units[] = { { "", 1 }, { "s", 1 }, { "min", 60 }, { "h", 3600 } };
+	char *end = NULL;
+	double n = strtod(text, &end);
+	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
+		if (end == text || strcmp(end, units[i].name) != 0)
+			continue;
+		o->wait = n * units[i].seconds;
+		if (o->wait >= 0 && o->wait <= WAIT_MAX)
+			return;
+	}
+	usage_error(cl, "--wait: %s is no time such as 30s, 5min or 1h", text);
+}
+
+static void fill_options(const struct command_line *cl, const struct texts *t,
+		struct prune_options *o)
+{
+	parse_unused(cl, t->max_unused, o);
+	parse_wait(cl, t->wait, o);
+	o->max_rewrite = t->max_rewrite;
+	o->memory = t->memory;
+	o->jobs = (unsigned)t->jobs.value;
+	if (o->memory < MEMORY_MIN)
+		usage_error(cl, "--memory must be at least 64K");
+}
+
+/* --- the report --- */
+
+static int64_t freed_bytes(const struct prune_result *res, bool dry_run)
+{
+	uint64_t written = dry_run ? res->rewritten_bytes : res->written_bytes;
+	return (int64_t)(res->deleted.bytes - written);
+}
+
+static const char *reason_of(const struct prune_waiting *w)
+{
+	if (!w->peer.readable)
+		return "its record can't be read";
+	return w->answered ? "it has found chunks there"
+			   : "it has not answered yet";
+}
+
+static json_t *waiting_to_json(const struct prune_waiting *w)
+{
+	const struct session_record *k = &w->peer.record;
+	json_t *j = json_pack("{s:s,s:s,s:I,s:I}", "session", w->peer.id,
+			"reason", reason_of(w), "packs", (json_int_t)w->packs,
+			"bytes", (json_int_t)w->bytes);
+	if (j != NULL && w->peer.readable)
+		json_object_update_new(j, json_pack("{s:s,s:s,s:I,s:I,s:s*}",
+				"kind", session_kind_name(k->kind), "host",
+				k->host, "pid", (json_int_t)k->pid, "started",
+				(json_int_t)k->started, "activity",
+				k->activity));
+	return j;
+}
+
+static json_t *count_to_json(const struct prune_count *c)
+{
+	return json_pack("{s:I,s:I}", "packs", (json_int_t)c->packs, "bytes",
+			(json_int_t)c->bytes);
+}
+
+static void print_json(const struct prune_result *res, bool dry_run,
+		double seconds)
+{
+	json_t *waiting = json_array();
+	for (size_t i = 0; i < res->waiting_count; i++)
+		json_array_append_new(waiting,
+				waiting_to_json(&res->waiting[i]));
+	json_t *j = json_pack("{s:b,s:o,s:o,s:o,s:o,s:o,s:f}", "dry_run",
+			(int)dry_run, "before", count_to_json(&res->before),
+			"after", count_to_json(&res->after), "deleted",
+			count_to_json(&res->deleted), "condemned",
+			count_to_json(&res->condemned), "waiting", waiting,
+			"seconds", seconds);
+	const struct {
+		const char *name;
+		int64_t value;
+	} numbers[] = {
+		{ "freed", freed_bytes(res, dry_run) },
+		{ "rewritten", (int64_t)res->rewritten_bytes },
+		{ "rewritten_chunks", (int64_t)res->rewritten_chunks },
+		{ "written", (int64_t)res->written_bytes },
+		{ "unused", (int64_t)res->unused_bytes },
+		{ "live_chunks", (int64_t)res->live_chunks },
+		{ "missing_chunks", (int64_t)res->missing_chunks },
+		{ "failed_chunks", (int64_t)res->failed_chunks },
+		{ "unreadable_packs", (int64_t)res->unreadable_packs },
+		{ "snapshots", (int64_t)res->snapshots },
+		{ "rounds", res->rounds },
+		{ "slices", res->slices },
+		{ "memory", (int64_t)res->memory_bytes },
+	};
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+		json_object_set_new(j, numbers[i].name,
+				json_integer(numbers[i].value));
+	report_print_json(j);
+}
+
+static void print_waiting(const struct prune_result *res)
+{
+	char size[SIZE_TEXT_MAX], who[PEER_TEXT_MAX];
+	for (size_t i = 0; i < res->waiting_count; i++) {
+		const struct prune_waiting *w = &res->waiting[i];
+		printf("  %" PRIu64 " (%s) because of %s: %s\n", w->packs,
+				size_format(size, w->bytes),
+				peer_text(who, &w->peer), reason_of(w));
+	}
+}
+
+static void print_text(const struct prune_result *res, bool dry_run,
+		double seconds)
+{
+	char a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX], c[SIZE_TEXT_MAX];
+	int64_t freed = freed_bytes(res, dry_run);
+	printf("%s %s%s: %" PRIu64 " packs (%s) deleted, %s of them copied.\n",
+			dry_run ? "Would free" : "Freed", freed < 0 ? "-" : "",
+			size_format(a, (uint64_t)(freed < 0 ? -freed : freed)),
+			res->deleted.packs, size_format(b, res->deleted.bytes),
+			size_format(c, res->rewritten_bytes));
+	printf("%" PRIu64 " packs (%s) are left for %" PRIu64
+	       " snapshots, %s of them unused; it took %s.\n",
+			res->after.packs, size_format(a, res->after.bytes),
+			res->snapshots, size_format(b, res->unused_bytes),
+			duration_format(c, seconds));
+	if (res->condemned.packs != 0)
+		printf("%" PRIu64 " packs (%s) will be deleted by a later run:\n",
+				res->condemned.packs,
+				size_format(a, res->condemned.bytes));
+	print_waiting(res);
+}
+
+static void print_report(const struct prune_result *res, bool dry_run,
+		double seconds)
+{
+	if (res->missing_chunks != 0)
+		report_warning("%" PRIu64 " chunks that snapshots need are in no "
+			       "pack that can be read; 'amberfs verify' says "
+			       "which files they belong to",
+				res->missing_chunks);
+	if (report_json())
+		print_json(res, dry_run, seconds);
+	else if (report_wants_text())
+		print_text(res, dry_run, seconds);
+}
+
+static int run(const char *path, const struct common_options *common,
+		const struct prune_options *o)
+{
+	struct prune_result res = { .rounds = 0 };
+	double begin = monotonic_now();
+	struct repository *r = command_open(path, common);
+	if (r == NULL)
+		return EXIT_FAILED;
+	int e = prune_run(r, o, &res);
+	if (e == 0)
+		print_report(&res, o->dry_run, monotonic_now() - begin);
+	else
+		command_failed(e);
+	prune_result_clear(&res);
+	repository_close(r);
+	return report_finish(e < 0 ? EXIT_FAILED : EXIT_DONE);
+}
+
+int command_prune(int argc, char **argv)
+{
+	struct common_options common = { 0 };
+	struct prune_options o = { .dry_run = false };
+	struct texts t = { .max_unused = "5%", .wait = "10s",
+		.max_rewrite = UINT64_MAX, .memory = 256 * MIB,
+		.jobs = { .value = processors_usable(), .min = 1,
+			.max = 256 } };
+	const struct option own[] = {
+		{ "dry-run", 'n', OPTION_FLAG, &o.dry_run, NULL,
+			"say what would be done, and do nothing" },
+		{ "max-unused", 0, OPTION_TEXT, &t.max_unused, "PERCENT|SIZE",
+			"what may stay unused in packs (default 5%)" },
+		{ "max-rewrite", 0, OPTION_SIZE, &t.max_rewrite, "SIZE",
+			"copy at most so much into new packs" },
+		{ "wait", 0, OPTION_TEXT, &t.wait, "TIME",
+			"for answers of others at work (default 10s)" },
+		{ "memory", 0, OPTION_SIZE, &t.memory, "SIZE",
+			"for the list of what is in use (default 256M)" },
+		{ "jobs", 'j', OPTION_NUMBER, &t.jobs, "N",
+			"threads (default: one per processor)" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	const struct option *tables[] = { own,
+		repository_option_table(&common.repository),
+		report_option_table(&common.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs prune",
+		.operands = "REPO",
+		.purpose = "Free the space of what no snapshot needs any more. "
+			   "Backups, mounts and readers\nmay go on meanwhile; what "
+			   "they still use is deleted by a later run.",
+		.tables = tables,
+		.min_operands = 1, .max_operands = 1,
+	};
+	options_parse(&cl, argc, argv);
+	report_setup(cl.program, &common.report);
+	fill_options(&cl, &t, &o);
+	interrupt_setup();
+	return run(argv[1], &common, &o);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The answers of the living; see FORMAT.md, section 12. */
+#include "acknowledge.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "../base/error.h"
+#include "../base/interrupt.h"
+#include "../condemned.h"
+
+#define POLL_NS 50000000L
+
+int acknowledge_announce(struct repository *r, const char *own_id,
+		uint64_t *epoch)
+{
+	struct peers now;
+	uint64_t least = 0;
+	int e = peers_list(r, own_id, &now);
+	if (e < 0)
+		return e;
+	for (size_t i = 0; i < now.count; i++)
+		if (now.items[i].record.acknowledged > least)
+			least = now.items[i].record.acknowledged;
+	peers_clear(&now);
+	return epoch_announce(r, least, epoch);
+}
+
+bool acknowledge_answered(const struct peer *p, uint64_t epoch)
+{
+	return !peer_writes(p)
+			|| (p->readable && p->record.acknowledged >= epoch);
+}
+
+static bool all_answered(const struct peers *p, uint64_t epoch)
+{
+	for (size_t i = 0; i < p->count; i++)
+		if (!acknowledge_answered(&p->items[i], epoch))
+			return false;
+	return true;
+}
+
+int acknowledge_wait(struct repository *r, const char *own_id, uint64_t epoch,
+		double seconds, struct peers *out, bool *all)
+{
+	const struct timespec pause = { .tv_nsec = POLL_NS };
+	double end = monotonic_now() + seconds;
+	for (;;) {
+		int e = peers_list(r, own_id, out);
+		if (e < 0)
+			return e;
+		*all = all_answered(out, epoch);
+		if (*all || monotonic_now() >= end)
+			return 0;
+		peers_clear(out);
+		if (interrupt_flag)
+			return fail(-ECANCELED, "interrupted");
+		nanosleep(&pause, NULL);
+	}
+}
+
+bool acknowledge_holds(const struct peer *p, const struct pack_id *pack)
+{
+	for (uint32_t i = 0; i < p->record.held_count; i++)
+		if (memcmp(p->record.held[i].b, pack->b, PACK_ID_SIZE) == 0)
+			return true;
+	return false;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Waiting until every session that writes has answered an epoch. */
+#ifndef AMBERFS_PRUNE_ACKNOWLEDGE_H
+#define AMBERFS_PRUNE_ACKNOWLEDGE_H
+
+#include "peers.h"
+
+/* Announces an epoch that is above all that living sessions have answered.
+ * All condemned objects must be durable. */
+int acknowledge_announce(struct repository *r, const char *own_id,
+		uint64_t *epoch);
+
+/* True if P need not be waited for: it has answered EPOCH, or never finds
+ * chunks in packs. */
+bool acknowledge_answered(const struct peer *p, uint64_t epoch);
+
+/* Waits up to SECONDS for the answers to EPOCH, then sets *ALL; OUT gets the
+ * living sessions with what they hold (peers_clear). */
+int acknowledge_wait(struct repository *r, const char *own_id, uint64_t epoch,
+		double seconds, struct peers *out, bool *all);
+
+/* True if P has found chunks in the condemned PACK. */
+bool acknowledge_holds(const struct peer *p, const struct pack_id *pack);
+
+#endif

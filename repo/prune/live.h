@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A set of ids, each with one flag, in little memory: what is live and whether
+ * a pack has claimed it, or which tree nodes were seen.
+ *
+ * An entry has 16 bytes: the first 127 bits of the id and the flag. At the
+ * fill of at most 4/5 that is 20 bytes per id, 20 MB per million. (Ids are
+ * keyed hashes: two of a thousand million agree in 127 bits with a probability
+ * below 2^-67. With 8 bytes it would be 2^-5.)
+ *
+ * Not thread-safe.
+ */
+#ifndef AMBERFS_PRUNE_LIVE_H
+#define AMBERFS_PRUNE_LIVE_H
+
+#include "../crypto/seal.h"
+
+#define LIVE_ENTRY_SIZE 16u
+
+struct live_table;
+
+/* Room for COUNT ids at first; it grows as long as it takes at most BYTES_MAX,
+ * the moment of growing included. NULL without memory. */
+struct live_table *live_table_new(uint64_t count, uint64_t bytes_max);
+void live_table_free(struct live_table *t); /* NULL allowed */
+
+/* The most ids that BYTES hold, without growing. */
+uint64_t live_table_capacity(uint64_t bytes);
+
+/* 1 added, with the flag off; 0 was there; -E2BIG beyond the bound; -ENOMEM.
+ * Without a text. */
+int live_table_add(struct live_table *t, const struct id *id);
+/* The flag, or -1: not there. */
+int live_table_flag(const struct live_table *t, const struct id *id);
+/* True if ID is there and its flag was not FLAG; it is then. */
+bool live_table_turn(struct live_table *t, const struct id *id, bool flag);
+/* Empties it. */
+void live_table_clear(struct live_table *t);
+
+uint64_t live_table_count(const struct live_table *t);
+/* Those whose flag is on. */
+uint64_t live_table_flagged(const struct live_table *t);
+uint64_t live_table_bytes(const struct live_table *t);
+
+#endif

@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Marking. A node is entered into `nodes` when it has been read, and all that
+ * is below it has been visited when the walk comes back to its root; whatever
+ * can't be read ends the mark. So where a walk meets a node that it knows, all
+ * below it is dealt with.
+ *
+ * The first slice fixes the roots. The others walk the same ones, by the flag
+ * of the nodes: what has not been turned yet in this walk is visited. What
+ * appears later is not marked here: it is new to mark_unseen, which the one
+ * who deletes calls after all sessions have answered.
+ *
+ * A snapshot that is forgotten under the walk may leave a tree that can't be
+ * read, and half of its nodes in the set: the mark then begins anew.
+ */
+#include "mark.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/bytes.h"
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../base/interrupt.h"
+#include "../base/report.h"
+
+#define FRAME_CACHE ((uint64_t)32 << 20)
+#define SLICES_MAX 65536u
+#define RESTARTS_MAX 20
+/* Nothing appears so often but by mistake. */
+#define LOOKS_MAX 1000
+
+/* Which ids a pass is about: those of slice NUMBER of COUNT. */
+struct slice {
+	unsigned number, count;
+};
+
+static bool in_slice(const struct slice *s, const struct id *id)
+{
+	/* Not the bytes by which the table spreads them. */
+	return ((id->b[30] | (unsigned)id->b[31] << 8) & (s->count - 1))
+			== s->number;
+}
+
+static int no_memory(void)
+{
+	return fail_errno(-ENOMEM, "looking for what is in use");
+}
+
+/* --- one walk --- */
+
+struct walk {
+	struct mark *mark;
+	const struct mark_visitor *visitor;
+	bool again;		/* over nodes that are known */
+};
+
+static bool pass_over(void *ctx, const struct id *id)
+{
+	const struct walk *w = ctx;
+	int flag = live_table_flag(w->mark->nodes, id);
+	if (!w->again)
+		return flag >= 0;
+	return flag == w->mark->turned;
+}
+
+static int enter_node(void *ctx, const struct id *id)
+{
+	struct walk *w = ctx;
+	struct mark *m = w->mark;
+	if (w->again) {
+		if (!live_table_turn(m->nodes, id, m->turned))
+			return fail(-ESTALE, "a tree has other nodes than a "
+					     "moment ago");
+	} else if (live_table_add(m->nodes, id) < 0) {
+		return no_memory();
+	}
+	return w->visitor->node(w->visitor->ctx, id);
+}
+
+static int enter_chunk(void *ctx, const struct id *id)
+{
+	const struct walk *w = ctx;
+	return w->visitor->chunk(w->visitor->ctx, id);
+}
+
+static int walk_root(struct mark *m, const struct id *root,
+		const struct mark_visitor *v, bool again)
+{
+	struct walk w = { .mark = m, .visitor = v, .again = again };
+	const struct tree_walk tree = { .packs = m->repo->packs,
+		.frames = m->frames, .skip = pass_over, .node = enter_node,
+		.chunk = enter_chunk, .ctx = &w, .read = &m->done };
+	return tree_walk(&tree, root);
+}
+
+int mark_revisit(struct mark *m, const struct mark_visitor *v)
+{
+	int e = 0;
+	m->turned = !m->turned;
+	m->done = 0;
+	m->total = m->tree_bytes;
+	for (size_t i = 0; e == 0 && i < m->root_count; i++)
+		e = walk_root(m, &m->roots[i], v, true);
+	return e;
+}
+
+/* --- roots --- */
+
+static bool is_seen(const struct mark *m, const struct id *root)
+{
+	return id_is_zero(root) || live_table_flag(m->nodes, root) >= 0;
+}
+
+static int remember_root(struct mark *m, const struct id *root)
+{
+	if (m->root_count == m->root_room) {
+		size_t room = m->root_room ? 2 * m->root_room : 256;
+		struct id *more = realloc(m->roots, room * sizeof(*more));
+		if (more == NULL)
+			return no_memory();
+		m->roots = more;
+		m->root_room = room;
+	}
+	m->roots[m->root_count++] = *root;
+	return 0;
+}
+
+static int walk_new_root(struct mark *m, const struct id *root,
+		const struct mark_visitor *v)
+{
+	int e = remember_root(m, root);
+	return e < 0 ? e : walk_root(m, root, v, false);
+}
+
+/* True if what a walk failed with says that stored bytes can't be had. */
+static bool is_damage(int err)
+{
+	return err == -EBADMSG || err == -ENOENT || err == -EIO;
+}
+
+/* --- snapshots --- */
+
+struct name_list {
+	char **items;
+	size_t count, room;
+};
+
+static int note_name(void *ctx, const char *name)
+{
+	struct name_list *l = ctx;
+	if (l->count == l->room) {
+		size_t room = l->room ? 2 * l->room : 256;
+		char **more = realloc(l->items, room * sizeof(*more));
+		if (more == NULL)
+			return no_memory();
+		l->items = more;
+		l->room = room;
+	}
+	l->items[l->count] = strdup(name);
+	return l->items[l->count++] ? 0 : no_memory();
+}
+
+/* The newest first, whatever their source. */
+static int compare_times(const void *a, const void *b)
+{
+	const char *x = *(char *const *)a, *y = *(char *const *)b;
+	int r = strcmp(strrchr(y, '/'), strrchr(x, '/'));
+	return r ? r : strcmp(x, y);
+}
+
+static void clear_names(struct name_list *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		free(l->items[i]);
+	free(l->items);
+}
+
+static bool is_gone(struct mark *m, const char *object)
+{
+	uint64_t size;
+	struct error_copy kept;
+	error_save(&kept, -EBADMSG);
+	bool gone = store_size(m->repo->store, object, &size) == -ENOENT;
+	error_load(&kept);
+	return gone;
+}
+
+/* Why the mark ends; -EAGAIN: the snapshot was forgotten meanwhile. */
+static int refuse(struct mark *m, const char *object, const char *file,
+		int err)
+{
+	const char *name = object + strlen("snapshots/");
+	if (!is_damage(err))
+		return err;
+	if (is_gone(m, object))
+		return -EAGAIN;
+	/* What it needs can't be known, so nothing can be known to be unused. */
+	return fail(err, "snapshot %s%s%s can't be read: %.1000s; nothing is "
+			 "deleted until 'amberfs repair' mends it or 'amberfs "
+			 "forget' removes it",
+			name, file ? ", " : "", file ? file : "",
+			error_text(err));
+}
+
+static int walk_snapshot(struct mark *m, const char *object,
+		const struct mark_visitor *v, bool *found)
+{
+	struct snapshot *snap = NULL;
+	int e = snapshot_load(m->repo, object, &snap);
+	if (e == -ENOENT)
+		return 0; /* forgotten meanwhile */
+	if (e < 0)
+		return refuse(m, object, NULL, e);
+	m->snapshots++;
+	for (uint32_t i = 0; e == 0 && i < snap->file_count; i++) {
+		const struct snapshot_file *f = &snap->files[i];
+		if (is_seen(m, &f->root.id))
+			continue;
+		*found = true;
+		e = walk_new_root(m, &f->root.id, v);
+		if (e < 0)
+			e = refuse(m, object, f->name, e);
+	}
+	snapshot_free(snap);
+	return e;
+}
+
+/* Walks what is new; *FOUND tells if anything was. */
+static int walk_snapshots(struct mark *m, const struct mark_visitor *v,
+		bool *found)
+{
+	struct name_list names = { .items = NULL };
+	int e = store_list(m->repo->store, "snapshots/", note_name, &names);
+	*found = false;
+	m->snapshots = 0;
+	if (e == 0 && names.count > 1)
+		qsort(names.items, names.count, sizeof(char *), compare_times);
+	for (size_t i = 0; e == 0 && i < names.count; i++)
+		e = walk_snapshot(m, names.items[i], v, found);
+	clear_names(&names);
+	return e;
+}
+
+/* --- sessions --- */
+
+/* As refuse: -EAGAIN if the session has left ROOT. */
+static int refuse_session(struct mark *m, const struct peer *who,
+		const struct id *root, int err)
+{
+	struct peers now;
+	struct error_copy kept;
+	char text[PEER_TEXT_MAX];
+	bool stands = false;
+	if (!is_damage(err))
+		return err;
+	error_save(&kept, err);
+	int e = peers_list(m->repo, m->own_id, &now);
+	if (e < 0)
+		return e;
+	for (size_t i = 0; i < now.count; i++)
+		if (!now.items[i].readable || peer_stands_on(&now.items[i], root))
+			stands = true;
+	peers_clear(&now);
+	if (!stands)
+		return -EAGAIN;
+	error_load(&kept);
+	return fail(err, "%s uses an image that can't be read: %.1000s; nothing "
+			 "is deleted until it has ended",
+			peer_text(text, who), error_text(err));
+}
+
+static int walk_sessions(struct mark *m, const struct mark_visitor *v)
+{
+	struct peers peers;
+	int e = peers_list_readable(m->repo, m->own_id, m->wait, &peers);
+	if (e < 0)
+		return e;
+	for (size_t i = 0; e == 0 && i < peers.count; i++) {
+		const struct peer *p = &peers.items[i];
+		if (!p->readable)
+			peer_text(m->blind, p);
+		for (uint32_t k = 0; e == 0 && k < p->record.root_count; k++) {
+			const struct id *root = &p->record.roots[k];
+			if (is_seen(m, root))
+				continue;
+			e = walk_new_root(m, root, v);
+			if (e < 0)
+				e = refuse_session(m, p, root, e);
+		}
+	}
+	peers_clear(&peers);
+	return e;
+}
+
+static int walk_all(struct mark *m, const struct mark_visitor *v)
+{
+	bool found = true;
+	int e = walk_snapshots(m, v, &found);
+	if (e == 0)
+		e = walk_sessions(m, v);
+	found = true;
+	for (int i = 0; e == 0 && found && i < LOOKS_MAX; i++)
+		e = walk_snapshots(m, v, &found);
+	return e == 0 && found ? -EAGAIN : e;
+}
+
+int mark_unseen(struct mark *m, const struct mark_visitor *v)
+{
+	int e = walk_all(m, v);
+	return e == -EAGAIN ? fail(-ESTALE, "snapshots were forgotten while "
+					    "they were looked at; run it again")
+			    : e;
+}
+
+/* --- claiming --- */
+
+static uint64_t share_of(const struct trailer *t, const struct chunk_entry *c)
+{
+	const struct frame_entry *f = &t->frames[c->frame];
+	return (uint64_t)f->stored_len * c->len / f->plain_len;
+}
+
+/* The first sight of a pack's trailer. */
+static int measure(struct mark *m, struct stored_pack *p,
+		const struct trailer *t)
+{
+	p->kind = t->kind;
+	p->chunks = t->chunk_count;
+	p->live_bits = calloc(t->chunk_count / 64 + 1, sizeof(uint64_t));
+	if (p->live_bits == NULL)
+		return no_memory();
+	for (uint32_t i = 0; i < t->chunk_count; i++)
+		p->shares += share_of(t, &t->chunks[i]);
+	for (uint32_t i = 0; !p->damaged && i < t->frame_count; i++)
+		p->damaged = packs_is_damaged(m->repo->packs, &p->id, i);
+	return 0;
+}
+
+/* 1: T is the trailer; 0: there is none to be had; -errno. */
+static int load_trailer(struct mark *m, struct stored_pack *p,
+		struct trailer **t)
+{
+	*t = NULL;
+	if (p->gone || p->unreadable)
+		return 0;
+	if (interrupt_flag)
+		return fail(-ECANCELED, "interrupted");
+	int e = packs_peek(m->repo->packs, &p->id, t);
+	if (e == -ENOMEM)
+		return e;
+	if (e == -ENOENT)
+		p->gone = true;
+	if (e < 0) {
+		p->unreadable = !p->gone;
+		if (p->unreadable && m->unreadable_packs++ < 10)
+			report_warning("%s; it is left alone", error_text(e));
+		return 0;
+	}
+	e = p->kind ? 0 : measure(m, p, *t);
+	if (e < 0)
+		trailer_free(take_ptr(*t));
+	return e < 0 ? e : 1;
+}
+
+static int claim(struct mark *m, struct stored_pack *p,
+		struct live_table *table, const struct slice *slice)
+{
+	struct trailer *t;
+	int e = load_trailer(m, p, &t);
+	for (uint32_t i = 0; e == 1 && i < t->chunk_count; i++) {
+		const struct chunk_entry *c = &t->chunks[i];
+		if (!in_slice(slice, &c->id)
+				|| live_table_flag(table, &c->id) != 0)
+			continue;
+		if (p->damaged && packs_is_damaged(m->repo->packs, &p->id,
+						  c->frame))
+			continue; /* no copy to count on */
+		live_table_turn(table, &c->id, true);
+		p->live_bits[i / 64] |= (uint64_t)1 << i % 64;
+		p->live++;
+		p->live_shares += share_of(t, c);
+	}
+	trailer_free(t);
+	m->done += p->size;
+	return e < 0 ? e : 0;
+}
+
+/* After all have claimed: does a damaged frame hold what nobody has? */
+static int look_for_irreplaceable(struct mark *m, struct stored_pack *p,
+		const struct live_table *table, const struct slice *slice)
+{
+	struct trailer *t;
+	int e = load_trailer(m, p, &t);
+	for (uint32_t i = 0; e == 1 && i < t->chunk_count; i++) {
+		const struct chunk_entry *c = &t->chunks[i];
+		if (in_slice(slice, &c->id)
+				&& live_table_flag(table, &c->id) == 0
+				&& packs_is_damaged(m->repo->packs, &p->id,
+						c->frame))
+			p->irreplaceable = true;
+	}
+	trailer_free(t);
+	return e < 0 ? e : 0;
+}
+
+/* Who claims first: those that stay anyhow, then large ones. What only
+ * condemned packs have must be copied out. Those that came meanwhile are
+ * second to older copies, which have been there for longer. */
+static int claim_rank(const struct stored_pack *p)
+{
+	return p->condemned ? 3 : p->fresh ? 2 : p->alone ? 0 : 1;
+}
+
+static int compare_claims(const void *a, const void *b)
+{
+	const struct stored_pack *x = *(struct stored_pack *const *)a;
+	const struct stored_pack *y = *(struct stored_pack *const *)b;
+	int r = claim_rank(x) - claim_rank(y);
+	if (r != 0)
+		return r;
+	if (x->size != y->size)
+		return x->size > y->size ? -1 : 1;
+	return memcmp(x->id.b, y->id.b, PACK_ID_SIZE);
+}
+
+static int claim_all(struct mark *m, struct live_table *table,
+		const struct slice *slice)
+{
+	struct stored *s = m->stored;
+	CLEANUP_FREE struct stored_pack **order =
+			calloc(s->count + 1, sizeof(struct stored_pack *));
+	uint64_t bytes = 0;
+	int e = 0;
+	if (order == NULL)
+		return no_memory();
+	for (size_t i = 0; i < s->count; i++) {
+		order[i] = &s->packs[i];
+		bytes += s->packs[i].size;
+	}
+	if (s->count > 1)
+		qsort(order, s->count, sizeof(struct stored_pack *),
+				compare_claims);
+	m->done = 0;
+	m->total = bytes;
+	for (size_t i = 0; e == 0 && i < s->count; i++)
+		e = claim(m, order[i], table, slice);
+	for (size_t i = 0; e == 0 && i < s->count; i++)
+		if (s->packs[i].damaged)
+			e = look_for_irreplaceable(m, &s->packs[i], table,
+					slice);
+	m->live += live_table_count(table);
+	m->missing += live_table_count(table) - live_table_flagged(table);
+	return e;
+}
+
+/* --- the mark --- */
+
+struct collector {
+	struct live_table *table;
+	struct slice slice;
+};
+
+static int collect(void *ctx, const struct id *id)
+{
+	struct collector *c = ctx;
+	if (!in_slice(&c->slice, id))
+		return 0;
+	int r = live_table_add(c->table, id);
+	return r == -ENOMEM ? no_memory() : r < 0 ? r : 0;
+}
+
+/* Forgets what an earlier try found. */
+static int begin_anew(struct mark *m)
+{
+	struct stored *s = m->stored;
+	for (size_t i = 0; i < s->count; i++) {
+		struct stored_pack *p = &s->packs[i];
+		free(take_ptr(p->live_bits));
+		p->kind = 0;
+		p->live = 0;
+		p->shares = p->live_shares = 0;
+		p->irreplaceable = false;
+	}
+	live_table_free(m->nodes);
+	m->nodes = live_table_new(0, UINT64_MAX);
+	m->root_count = 0;
+	m->live = m->missing = 0;
+	m->turned = false;
+	m->blind[0] = '\0';
+	return m->nodes ? 0 : no_memory();
+}
+
+/* So many ids must fit at most, by the index; a wrong guess costs time. */
+static uint64_t guess_ids(struct mark *m)
+{
+	struct index_stats st = { .chunks = 0 };
+	if (index_stats(m->repo->index, &st) < 0)
+		error_clear();
+	return st.chunks + 1024;
+}
+
+static void note_memory(struct mark *m, const struct live_table *table)
+{
+	m->memory_used = max_u64(m->memory_used,
+			live_table_bytes(table) + live_table_bytes(m->nodes)
+					+ m->root_room * sizeof(struct id));
+}
+
+static int mark_slice(struct mark *m, struct collector *c)
+{
+	const struct mark_visitor v = { .node = collect, .chunk = collect,
+		.ctx = c };
+	m->done = m->total = 0;
+	int e = c->slice.number == 0 ? walk_all(m, &v) : mark_revisit(m, &v);
+	if (c->slice.number == 0)
+		m->tree_bytes = m->done;
+	note_memory(m, c->table);
+	/* What was written since may hold chunks of the youngest snapshots. */
+	if (e == 0 && c->slice.number == 0)
+		e = stored_list(m->stored, m->repo, true);
+	return e < 0 ? e : claim_all(m, c->table, &c->slice);
+}
+
+static int mark_once(struct mark *m)
+{
+	uint64_t per_slice = guess_ids(m) / m->slices;
+	struct collector c = { .table = live_table_new(per_slice, m->memory),
+		.slice = { .count = m->slices } };
+	int e = c.table ? begin_anew(m) : no_memory();
+	for (; e == 0 && c.slice.number < m->slices; c.slice.number++) {
+		live_table_clear(c.table);
+		e = mark_slice(m, &c);
+	}
+	live_table_free(c.table);
+	return e;
+}
+
+static int start_slices(struct mark *m)
+{
+	uint64_t ids = guess_ids(m), room = live_table_capacity(m->memory);
+	m->slices = 1;
+	while (m->slices < SLICES_MAX && ids / m->slices > room)
+		m->slices *= 2;
+	if (m->frames == NULL)
+		m->frames = frames_new(m->repo->packs, FRAME_CACHE);
+	return m->frames ? 0 : no_memory();
+}
+
+int mark_live(struct mark *m)
+{
+	int e = start_slices(m);
+	for (int restarts = 0; e == 0;) {
+		e = mark_once(m);
+		if (e == -E2BIG && m->slices < SLICES_MAX)
+			m->slices *= 2;
+		else if (e == -EAGAIN && ++restarts >= RESTARTS_MAX)
+			return fail(-ESTALE, "snapshots are forgotten faster "
+					     "than they can be looked at; run "
+					     "it again");
+		else if (e != -EAGAIN)
+			break;
+		e = 0;
+	}
+	return e == -E2BIG ? fail(e, "too little memory was allowed for so many "
+				     "chunks: raise --memory")
+			   : e;
+}
+
+void mark_clear(struct mark *m)
+{
+	live_table_free(take_ptr(m->nodes));
+	free(take_ptr(m->roots));
+	frames_free(take_ptr(m->frames));
+	m->root_count = m->root_room = 0;
+}

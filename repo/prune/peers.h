@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The living sessions other than our own, as prune must know them: whose packs
+ * to leave alone, what they stand on, what they have answered.
+ */
+#ifndef AMBERFS_PRUNE_PEERS_H
+#define AMBERFS_PRUNE_PEERS_H
+
+#include "../session.h"
+
+#define PEER_TEXT_MAX 640
+
+struct peer {
+	char id[2 * SESSION_ID_SIZE + 1];
+	bool readable;		/* false: all but the id is empty */
+	struct session_record record;
+};
+
+struct peers {
+	struct peer *items;
+	size_t count;
+};
+
+/* The living ones now, without OWN_ID. */
+int peers_list(struct repository *r, const char *own_id, struct peers *out);
+/* The same; as long as a record can't be read it looks again, until SECONDS
+ * have passed. */
+int peers_list_readable(struct repository *r, const char *own_id,
+		double seconds, struct peers *out);
+void peers_clear(struct peers *p);
+
+/* True if it may write packs, and so must acknowledge epochs. */
+bool peer_writes(const struct peer *p);
+bool peer_stands_on(const struct peer *p, const struct id *root);
+/* "the backup of web (process 12 on host since …)". Returns OUT. */
+char *peer_text(char out[PEER_TEXT_MAX], const struct peer *p);
+
+#endif

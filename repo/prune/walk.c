@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Depth first, in the order of the image. A child must be one level below its
+ * parent, so the walk ends whatever it is given.
+ */
+#include "walk.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/bytes.h"
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../base/interrupt.h"
+#include "../data/chunk_read.h"
+
+#define ANY_LEVEL (-1)
+#define LEAF_HEAD 16
+#define NODE_HEAD 16
+
+/* The node's bytes, copied, so that the frame need not stay in memory. */
+static int read_node(const struct tree_walk *w, const struct id *id,
+		uint8_t **out, uint32_t *len)
+{
+	struct frame *frame;
+	const uint8_t *data;
+	int e = chunk_read(w->packs, w->frames, PACK_TREE, id, 0, UINT32_MAX,
+			&frame, &data, len);
+	if (e < 0)
+		return e;
+	if (w->read)
+		*w->read += *len;
+	*out = malloc(*len);
+	if (*out != NULL)
+		memcpy(*out, data, *len);
+	frames_unpin(frame);
+	return *out ? 0 : fail_errno(-ENOMEM, "walking a tree");
+}
+
+static int walk_leaf(const struct tree_walk *w, const uint8_t *data,
+		uint32_t len, const struct id *id)
+{
+	CLEANUP_FREE struct leaf *leaf = NULL;
+	int e = len < LEAF_HEAD ? fail(-EBADMSG, "a leaf is cut short")
+				: leaf_decode(&leaf, data, len,
+						  get_le32(data + 4));
+	if (e == 0 && w->node)
+		e = w->node(w->ctx, id);
+	for (uint32_t i = 0; e == 0 && w->chunk && i < leaf->count; i++)
+		if (!leaf->entries[i].hole)
+			e = w->chunk(w->ctx, &leaf->entries[i].id);
+	return e;
+}
+
+static int walk_id(const struct tree_walk *w, const struct id *id, int level);
+
+static int walk_children(const struct tree_walk *w, const struct node *node,
+		const struct id *id)
+{
+	int e = w->node ? w->node(w->ctx, id) : 0;
+	for (unsigned i = 0; e == 0 && i < NODE_FANOUT; i++)
+		e = walk_id(w, &node->children[i].id, node->level - 1);
+	return e;
+}
+
+/* At most NODE_LEVEL_MAX deep. */
+static int walk_id(const struct tree_walk *w, const struct id *id, int level)
+{
+	CLEANUP_FREE uint8_t *data = NULL;
+	CLEANUP_FREE struct node *node = NULL;
+	uint32_t len = 0;
+	if (id_is_zero(id) || (w->skip && w->skip(w->ctx, id)))
+		return 0;
+	if (interrupt_flag)
+		return fail(-ECANCELED, "interrupted");
+	int e = read_node(w, id, &data, &len);
+	if (e < 0)
+		return e;
+	if (len < NODE_HEAD || (level != ANY_LEVEL && data[0] != level))
+		return fail(-EBADMSG, "a tree node is not of its level");
+	if (data[0] == 0)
+		return walk_leaf(w, data, len, id);
+	e = node_decode(&node, data, len, data[0], get_le64(data + 8));
+	free(take_ptr(data)); /* the levels below need the memory */
+	return e < 0 ? e : walk_children(w, node, id);
+}
+
+int tree_walk(const struct tree_walk *w, const struct id *root)
+{
+	return walk_id(w, root, ANY_LEVEL);
+}
