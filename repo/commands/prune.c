@@ -14,7 +14,6 @@
 #include "command.h"
 
 #define MEMORY_MIN (64 * KIB)
-#define WAIT_MAX (366 * 24 * 3600.0)
 
 struct texts {
 	const char *max_unused, *wait;
@@ -45,20 +44,10 @@ static void parse_unused(const struct command_line *cl, const char *text,
 static void parse_wait(const struct command_line *cl, const char *text,
 		struct prune_options *o)
 {
-	static const struct {
-		const char *name;
-		double seconds;
-	} units[] = { { "", 1 }, { "s", 1 }, { "min", 60 }, { "h", 3600 } };
-	char *end = NULL;
-	double n = strtod(text, &end);
-	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
-		if (end == text || strcmp(end, units[i].name) != 0)
-			continue;
-		o->wait = n * units[i].seconds;
-		if (o->wait >= 0 && o->wait <= WAIT_MAX)
-			return;
-	}
-	usage_error(cl, "--wait: %s is no time such as 30s, 5min or 1h", text);
+	int64_t seconds;
+	if (age_parse(&seconds, text) < 0)
+		usage_error(cl, "--wait: %s", error_text(-EINVAL));
+	o->wait = (double)seconds;
 }
 
 static void fill_options(const struct command_line *cl, const struct texts *t,
