@@ -3,6 +3,7 @@
 # The fault tests' common part. A scenario says what it does in one folder, $W:
 #
 #   prepare   makes the repository $R in $W, and calls keep for what must survive
+#   repos     (optional) an array of all repositories in $W, default: $R
 #   subject   an array: the command that dies or fails
 #   after STATUS   (optional) checks once the repository was found whole
 #   again     (optional) the next attempt; default: the subject, without faults
@@ -26,7 +27,7 @@ F=$T/fast
 mkdir "$F"
 [ "$(id -u)" != 0 ] || mount -t tmpfs -o mode=700 amberfs-faults "$F"
 W=$F/work R=$F/work/repo
-kept=() subject=()
+kept=() subject=() repos=("$R")
 
 after() { :; }
 finally() { :; }
@@ -101,8 +102,10 @@ is_whole() {
     amberfs restore "$repo" "$snapshot" - | cmp - "$original" ||
       die "$what: $snapshot differs"
   done
-  amberfs verify "$R" --read-data >"$T/out" 2>&1 ||
-    { cat "$T/out"; die "$what: verify"; }
+  for repo in "${repos[@]}"; do
+    amberfs verify "$repo" --read-data >"$T/out" 2>&1 ||
+      { cat "$T/out"; die "$what: verify"; }
+  done
 }
 
 is_tidy() {
@@ -111,17 +114,24 @@ is_tidy() {
   [ -z "$rest" ] || die "$what: left over: $rest"
 }
 
+backs_up() { # REPO
+  amberfs backup "$1" --name next "$T/next" >"$T/out" 2>&1 ||
+    { cat "$T/out"; die "$what: the next backup"; }
+  amberfs restore "$1" next/latest/next - | cmp - "$T/next" ||
+    die "$what: the next backup is wrong"
+}
+
 survives() { # STATUS
+  local repo
   is_whole
   after "$1"
   # What died before it had a name is left alone for an hour.
   find "$W" -path '*/sessions/.tmp.*' -exec touch -d '2 hours ago' {} +
   again
   finally
-  amberfs backup "$R" --name next "$T/next" >"$T/out" 2>&1 ||
-    { cat "$T/out"; die "$what: the next backup"; }
-  amberfs restore "$R" next/latest/next - | cmp - "$T/next" ||
-    die "$what: the next backup is wrong"
+  for repo in "${repos[@]}"; do
+    backs_up "$repo"
+  done
   is_whole
   is_tidy
 }
