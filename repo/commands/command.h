@@ -41,6 +41,11 @@ struct repository *command_open(const char *path,
 int command_session_to_delete(struct session **out, struct repository *r,
 		const char *activity);
 
+/* amberfs prune as it is without options, on a repository that is open and in
+ * which this process has no session. Prints its errors, and its result unless
+ * that goes to *JSON (new, with --json; else NULL). Returns an exit status. */
+int command_prune_now(struct repository *r, json_t **json);
+
 /* Prints error_text(err) once and returns EXIT_FAILED. */
 int command_failed(int err);
 

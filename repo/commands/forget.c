@@ -134,11 +134,10 @@ static int status_of(const struct forget_plan *p)
 	return EXIT_FAILED;
 }
 
-static int prune_too(const char *path, const struct common_options *o,
-		json_t *report, int status)
+static int prune_too(struct repository *r, json_t *report, int status)
 {
 	json_t *result = NULL;
-	int pruned = forget_prune(path, o, &result);
+	int pruned = command_prune_now(r, &result);
 	if (report != NULL && result != NULL)
 		json_object_set_new(report, "prune", result);
 	else
@@ -171,9 +170,9 @@ static int run(const char *path, const struct forget_options *o,
 		report = report_json() ? forget_json(p) : NULL;
 	}
 	forget_plan_clear(p);
-	repository_close(p->repo);
 	if (o->prune && !o->dry_run && status != EXIT_FAILED)
-		status = prune_too(path, &o->common, report, status);
+		status = prune_too(p->repo, report, status);
+	repository_close(p->repo);
 	if (report != NULL)
 		report_print_json(report);
 	return report_finish(status);

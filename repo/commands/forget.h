@@ -58,11 +58,4 @@ void forget_print_sum(const struct forget_plan *p);
 /* A new object. */
 json_t *forget_json(const struct forget_plan *p);
 
-/* Runs amberfs prune on PATH with the options O, as a process of its own, and
- * returns its exit status; one that can't be run gives EXIT_FAILED, reported.
- * With --json what it prints goes to *RESULT (new; NULL: it printed nothing)
- * instead of standard output. */
-int forget_prune(const char *path, const struct common_options *o,
-		json_t **result);
-
 #endif

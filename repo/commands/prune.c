@@ -99,7 +99,7 @@ static json_t *count_to_json(const struct prune_count *c)
 			(json_int_t)c->bytes);
 }
 
-static void print_json(const struct prune_result *res, bool dry_run,
+static json_t *result_to_json(const struct prune_result *res, bool dry_run,
 		double seconds)
 {
 	json_t *waiting = json_array();
@@ -133,7 +133,7 @@ static void print_json(const struct prune_result *res, bool dry_run,
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
 		json_object_set_new(j, numbers[i].name,
 				json_integer(numbers[i].value));
-	report_print_json(j);
+	return j;
 }
 
 static void print_waiting(const struct prune_result *res)
@@ -169,8 +169,8 @@ static void print_text(const struct prune_result *res, bool dry_run,
 	print_waiting(res);
 }
 
-static void print_report(const struct prune_result *res, bool dry_run,
-		double seconds)
+static void make_report(const struct prune_result *res, bool dry_run,
+		double seconds, json_t **json)
 {
 	if (res->missing_chunks != 0)
 		report_warning("%" PRIu64 " chunks that snapshots need are in no "
@@ -178,37 +178,62 @@ static void print_report(const struct prune_result *res, bool dry_run,
 			       "which files they belong to",
 				res->missing_chunks);
 	if (report_json())
-		print_json(res, dry_run, seconds);
+		*json = result_to_json(res, dry_run, seconds);
 	else if (report_wants_text())
 		print_text(res, dry_run, seconds);
+}
+
+/* With --json the result goes to *JSON, otherwise it is printed. */
+static int prune_and_report(struct repository *r, const struct prune_options *o,
+		json_t **json)
+{
+	struct prune_result res = { .rounds = 0 };
+	double begin = monotonic_now();
+	*json = NULL;
+	int e = prune_run(r, o, &res);
+	if (e == 0)
+		make_report(&res, o->dry_run, monotonic_now() - begin, json);
+	prune_result_clear(&res);
+	return e < 0 ? command_failed(e) : EXIT_DONE;
 }
 
 static int run(const char *path, const struct common_options *common,
 		const struct prune_options *o)
 {
-	struct prune_result res = { .rounds = 0 };
-	double begin = monotonic_now();
+	json_t *json = NULL;
 	struct repository *r = command_open(path, common);
 	if (r == NULL)
 		return EXIT_FAILED;
-	int e = prune_run(r, o, &res);
-	if (e == 0)
-		print_report(&res, o->dry_run, monotonic_now() - begin);
-	else
-		command_failed(e);
-	prune_result_clear(&res);
+	int status = prune_and_report(r, o, &json);
 	repository_close(r);
-	return report_finish(e < 0 ? EXIT_FAILED : EXIT_DONE);
+	if (json != NULL)
+		report_print_json(json);
+	return report_finish(status);
+}
+
+static struct texts default_texts(void)
+{
+	return (struct texts){ .max_unused = "5%", .wait = "10s",
+		.max_rewrite = UINT64_MAX, .memory = 256 * MIB,
+		.jobs = { .value = processors_usable(), .min = 1,
+			.max = 256 } };
+}
+
+int command_prune_now(struct repository *r, json_t **json)
+{
+	const struct command_line none = { .program = "amberfs prune" };
+	struct prune_options o = { .dry_run = false };
+	struct texts t = default_texts();
+	fill_options(&none, &t, &o);
+	interrupt_setup();
+	return prune_and_report(r, &o, json);
 }
 
 int command_prune(int argc, char **argv)
 {
 	struct common_options common = { 0 };
 	struct prune_options o = { .dry_run = false };
-	struct texts t = { .max_unused = "5%", .wait = "10s",
-		.max_rewrite = UINT64_MAX, .memory = 256 * MIB,
-		.jobs = { .value = processors_usable(), .min = 1,
-			.max = 256 } };
+	struct texts t = default_texts();
 	const struct option own[] = {
 		{ "dry-run", 'n', OPTION_FLAG, &o.dry_run, NULL,
 			"say what would be done, and do nothing" },

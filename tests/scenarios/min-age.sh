@@ -91,6 +91,8 @@ for damage in missing changed; do
     said 'retention/2'
     said 'nothing is removed'
   done
+  expect 1 amberfs prune "$R"
+  said 'retention/2'
   expect 1 amberfs protect "$R" --min-age 1d
   amberfs list "$R" 2>"$T/err" >"$T/out"
   said 'retention/2'

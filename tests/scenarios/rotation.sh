@@ -107,6 +107,20 @@ amberfs restore "$R" a/b/latest/file - | grep -q '11-23 02:30' || die "content"
 amberfs verify "$R" --read-data
 [ -z "$(find "$R/sessions" -type f -print -quit)" ] || die "a session remains"
 
+# And then prune: the space is free at once, in one report.
+make_noise "$T/noise" 8
+amberfs backup "$R" --name noise "$T/noise"
+echo little >"$T/noise"
+amberfs backup "$R" --name noise "$T/noise"
+expect 0 amberfs forget "$R" --keep-last 1 --prune --dry-run --json
+jq -e 'has("prune") | not' "$T/out" >/dev/null || die "a dry run pruned"
+expect 0 amberfs forget "$R" --keep-last 1 --prune --json
+jq -e '(.forgotten | length) == 1 and .prune.freed > 8000000' "$T/out" \
+  >/dev/null || die "nothing freed: $(cat "$T/out")"
+expect 0 amberfs forget "$R" --keep-last 1 --prune
+silent
+amberfs verify "$R" --read-data
+
 # Full to the last byte.
 truncate -s 200M "$T/ext4"
 mke2fs -q -t ext4 -m 0 "$T/ext4"
