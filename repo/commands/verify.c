@@ -30,78 +30,6 @@ void verify_problem(struct verify *v, const char *fmt, ...)
 	}
 }
 
-void verify_progress(void *ctx, struct progress_numbers *now)
-{
-	struct verify *v = ctx;
-	now->done = v->done;
-	now->total = v->total;
-	now->fresh = UINT64_MAX;
-}
-
-/* --- each pack, in parallel --- */
-
-struct pack_list {
-	struct verify *verify;
-	verify_pack_fn *fn;
-	char **names;
-	size_t count, room;
-	_Atomic size_t next;
-};
-
-static int note_pack(void *ctx, const char *name)
-{
-	struct pack_list *l = ctx;
-	uint64_t size;
-	if (l->count == l->room) {
-		size_t room = l->room ? 2 * l->room : 256;
-		char **more = realloc(l->names, room * sizeof(*more));
-		if (more == NULL)
-			return fail_errno(-ENOMEM, "listing packs");
-		l->names = more;
-		l->room = room;
-	}
-	l->names[l->count] = strdup(name);
-	if (l->names[l->count] == NULL)
-		return fail_errno(-ENOMEM, "listing packs");
-	l->count++;
-	if (store_size(l->verify->store, name, &size) == 0)
-		l->verify->total += size;
-	return 0;
-}
-
-static void *pack_thread(void *arg)
-{
-	struct pack_list *l = arg;
-	for (size_t i = l->next++; i < l->count && !interrupt_flag;
-			i = l->next++)
-		l->fn(l->verify, l->names[i]);
-	return NULL;
-}
-
-int verify_each_pack(struct verify *v, verify_pack_fn *fn)
-{
-	struct pack_list l = { .verify = v, .fn = fn };
-	pthread_t threads[256];
-	unsigned started = 0;
-	v->done = v->total = 0;
-	int e = store_list(v->store, "packs/", note_pack, &l);
-	while (e == 0 && started + 1 < v->jobs
-			&& pthread_create(&threads[started], NULL, pack_thread,
-					   &l)
-					== 0)
-		started++;
-	if (e == 0)
-		pack_thread(&l);
-	while (started > 0)
-		pthread_join(threads[--started], NULL);
-	for (size_t i = 0; i < l.count; i++)
-		free(l.names[i]);
-	free(l.names);
-	if (e == 0 && interrupt_flag)
-		e = fail(-ECANCELED, "interrupted");
-	return e;
-}
-
 /* --- the command --- */
 
 static void print_report(struct verify *v, double seconds)
@@ -112,12 +40,12 @@ static void print_report(struct verify *v, double seconds)
 				"{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O,s:f}",
 				"ok", (int)(v->problem_count == 0), "problems_found",
 				(json_int_t)v->problem_count, "snapshots",
-				(json_int_t)v->snapshots, "files",
-				(json_int_t)v->files, "leaves",
-				(json_int_t)v->leaves, "chunks",
-				(json_int_t)v->chunks, "packs",
-				(json_int_t)v->packs, "frames",
-				(json_int_t)v->frames, "problems", v->problems,
+				(json_int_t)v->counts.snapshots, "files",
+				(json_int_t)v->counts.files, "leaves",
+				(json_int_t)v->counts.leaves, "chunks",
+				(json_int_t)v->counts.chunks, "packs",
+				(json_int_t)v->counts.packs, "frames",
+				(json_int_t)v->counts.frames, "problems", v->problems,
 				"seconds", seconds));
 		return;
 	}
@@ -125,12 +53,12 @@ static void print_report(struct verify *v, double seconds)
 		return;
 	FILE *to = v->problem_count ? stderr : stdout;
 	fprintf(to, "Checked in %s:", duration_format(took, seconds));
-	if (v->snapshots || v->repo)
+	if (v->counts.snapshots || v->repo)
 		fprintf(to, " %" PRIu64 " snapshots, %" PRIu64 " files, %" PRIu64
 			    " chunks;",
-				v->snapshots, v->files, v->chunks);
+				v->counts.snapshots, v->counts.files, v->counts.chunks);
 	fprintf(to, " %" PRIu64 " packs, %" PRIu64 " frames read. ",
-			(uint64_t)v->packs, (uint64_t)v->frames);
+			(uint64_t)v->counts.packs, (uint64_t)v->counts.frames);
 	if (v->problem_count)
 		fprintf(to, "%" PRIu64 " PROBLEMS FOUND.\n", v->problem_count);
 	else

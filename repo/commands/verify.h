@@ -3,6 +3,7 @@
 #ifndef AMBERFS_COMMANDS_VERIFY_H
 #define AMBERFS_COMMANDS_VERIFY_H
 
+#include "../check/check.h"
 #include "command.h"
 
 struct verify {
@@ -13,22 +14,12 @@ struct verify {
 	/* protected by mutex */
 	json_t *problems;	/* strings */
 	uint64_t problem_count;
-	/* counted */
-	_Atomic uint64_t snapshots, files, leaves, chunks;
-	_Atomic uint64_t packs, frames;
-	_Atomic uint64_t done, total;	/* bytes, for the progress bar */
+	struct check_counts counts;
 };
 
 /* Notes and prints one problem. Thread-safe. */
 void verify_problem(struct verify *v, const char *fmt, ...)
 		__attribute__((format(printf, 2, 3)));
-
-/* A progress_source; CTX is the struct verify. */
-void verify_progress(void *ctx, struct progress_numbers *now);
-
-/* Calls FN for each pack, on v->jobs threads. 0 or -errno of the listing. */
-typedef void verify_pack_fn(struct verify *v, const char *name);
-int verify_each_pack(struct verify *v, verify_pack_fn *fn);
 
 /* Each: 0 if it ran to its end (whatever it found), else -errno. */
 int verify_packs(struct verify *v);	/* checksums; no key needed */

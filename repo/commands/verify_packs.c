@@ -23,7 +23,7 @@ static int hash_range(struct verify *v, const char *name, uint8_t *buf,
 		if ((size_t)n != len)
 			return fail(-EBADMSG, "pack %s is cut short", name);
 		XXH3_128bits_update(state, buf, len);
-		v->done += len;
+		v->counts.done += len;
 		at += len;
 	}
 	return 0;
@@ -55,22 +55,24 @@ static int check_pack(struct verify *v, const char *name, uint8_t *buf,
 	return 0;
 }
 
-static void verify_pack(struct verify *v, const char *name)
+static void verify_pack(void *ctx, const char *name)
 {
+	struct verify *v = ctx;
 	CLEANUP_FREE uint8_t *buf = malloc(READ_SIZE);
 	XXH3_state_t *state = XXH3_createState();
 	int e = buf && state ? check_pack(v, name, buf, state)
 			     : fail_errno(-ENOMEM, "checking %s", name);
 	XXH3_freeState(state);
-	v->packs++;
+	v->counts.packs++;
 	if (e < 0 && e != -ENOENT) /* gone: pruned meanwhile */
 		verify_problem(v, "%s", error_text(e));
 }
 
 int verify_packs(struct verify *v)
 {
-	progress_begin("pack checksums", verify_progress, v);
-	int e = verify_each_pack(v, verify_pack);
+	progress_begin("pack checksums", check_progress, &v->counts);
+	int e = check_each_pack(v->store, v->jobs, &v->counts, verify_pack,
+			v);
 	progress_end();
 	return e;
 }

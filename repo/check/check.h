@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Looking at all that is stored: what verify and repair share, and count. */
+#ifndef AMBERFS_CHECK_CHECK_H
+#define AMBERFS_CHECK_CHECK_H
+
+#include "../base/report.h"
+#include "../data/id_set.h"
+#include "../repository.h"
+
+struct check_counts {
+	_Atomic uint64_t snapshots, files, leaves, chunks;
+	_Atomic uint64_t packs, frames;
+	_Atomic uint64_t done, total;	/* bytes, for the progress bar */
+};
+
+/* A progress_source; CTX is a struct check_counts. */
+void check_progress(void *ctx, struct progress_numbers *now);
+
+/* --- packs --- */
+
+/* Calls FN for each pack that is listed, on JOBS threads. 0, -ECANCELED, or
+ * -errno of the listing. */
+typedef void check_pack_fn(void *ctx, const char *name);
+int check_each_pack(struct store *s, unsigned jobs, struct check_counts *counts,
+		check_pack_fn *fn, void *ctx);
+
+/* --- frames --- */
+
+/* What checking frames needs; of one thread at a time. */
+struct frame_bench {
+	struct frame_decoder *decoder;
+	uint8_t *plain, *box;
+	size_t plain_room, box_room;
+};
+int frame_bench_init(struct frame_bench *b);
+void frame_bench_clear(struct frame_bench *b);
+
+/* Reads, opens and decodes frame NUMBER, and hashes its chunks to the ids that
+ * the trailer T gives them. 0, -EBADMSG, -ENOENT (the pack is gone), -EIO. */
+int check_frame(struct repository *r, const struct trailer *t, uint32_t number,
+		struct frame_bench *b);
+
+/* --- trees --- */
+
+/* What of a file can't be read. */
+struct tree_fault {
+	const struct snapshot *snap;
+	const struct snapshot_file *file;
+	uint64_t offset, len;
+	const struct leaf_entry *chunk;	/* NULL: a leaf or node, and with it
+					   all below */
+	int err;			/* the text is the thread's */
+};
+
+struct tree_check {
+	struct repository *repo;
+	struct check_counts *counts;
+	/* Non-zero ends the check with it. */
+	int (*fault)(void *ctx, const struct tree_fault *f);
+	/* Each chunk of the leaves that are looked at, WHOLE or not. True: the
+	 * file is to be looked at again in each snapshot. May be NULL. */
+	bool (*chunk)(void *ctx, const struct tree_fault *at, bool whole);
+	void *ctx;
+	/* The rest belongs to trees.c. */
+	struct image_reader *reader;
+	struct id_set *sound;		/* nodes of files found sound */
+	struct id *entered;		/* nodes of the file under way */
+	size_t entered_count, entered_room;
+	const struct snapshot *snap;
+	const struct snapshot_file *file;
+	bool bad;			/* something in this file */
+};
+
+/*
+ * Each node can be read, and each chunk is listed, with the length that the
+ * tree gives it, by the authenticated trailer of a pack that exists, outside of
+ * frames known to be damaged. Subtrees that are part of a sound file are passed
+ * over when they are met again. FAULT, CHUNK, REPO and COUNTS are set before.
+ */
+int tree_check_begin(struct tree_check *c);
+void tree_check_end(struct tree_check *c);
+int tree_check_file(struct tree_check *c, const struct snapshot *snap,
+		const struct snapshot_file *file);
+int tree_check_snapshot(struct tree_check *c, const struct snapshot *snap);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One frame: authenticated, decoded, and each chunk's bytes hashed to the id
+ * that the trailer gives it. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../data/frame.h"
+#include "check.h"
+
+int frame_bench_init(struct frame_bench *b)
+{
+	*b = (struct frame_bench){ .decoder = frame_decoder_new() };
+	return b->decoder ? 0 : fail_errno(-ENOMEM, "checking frames");
+}
+
+void frame_bench_clear(struct frame_bench *b)
+{
+	frame_decoder_free(b->decoder);
+	free(b->plain);
+	free(b->box);
+	*b = (struct frame_bench){ 0 };
+}
+
+static int make_room(uint8_t **buf, size_t *room, size_t need)
+{
+	if (need <= *room)
+		return 0;
+	free(*buf);
+	*buf = malloc(need);
+	*room = *buf ? need : 0;
+	return *buf ? 0 : fail_errno(-ENOMEM, "checking frames");
+}
+
+static int check_chunks(struct repository *r, const struct trailer *t,
+		const struct frame_entry *f, const uint8_t *plain)
+{
+	for (uint32_t i = 0; i < f->chunk_count; i++) {
+		const struct chunk_entry *c = &t->chunks[f->first_chunk + i];
+		struct id id;
+		seal_id(r->seal, t->kind == PACK_TREE ? ID_NODE : ID_CHUNK, &id,
+				plain + c->offset, c->len);
+		if (!id_equal(&id, &c->id))
+			return fail(-EBADMSG, "chunk %u does not have its id", i);
+	}
+	return 0;
+}
+
+int check_frame(struct repository *r, const struct trailer *t, uint32_t number,
+		struct frame_bench *b)
+{
+	const struct frame_entry *f = &t->frames[number];
+	/* packs_read_frame looks at the trailer alone. */
+	const struct pack pack = { .trailer = (struct trailer *)t };
+	uint8_t *in;
+	size_t len;
+	int e = make_room(&b->box, &b->box_room, f->stored_len);
+	if (e == 0)
+		e = make_room(&b->plain, &b->plain_room, f->plain_len);
+	if (e == 0)
+		e = packs_read_frame(r->packs, &pack, number, b->box, &in, &len);
+	if (e < 0)
+		return e;
+	ssize_t n = frame_decode(b->decoder, f->compression, b->plain,
+			f->plain_len, f->plain_len, in, len);
+	if (n != (ssize_t)f->plain_len)
+		return fail(-EBADMSG, "it does not decode");
+	return check_chunks(r, t, f, b->plain);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* All packs, in parallel. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../base/interrupt.h"
+#include "check.h"
+
+#define THREADS_MAX 256u
+
+void check_progress(void *ctx, struct progress_numbers *now)
+{
+	const struct check_counts *c = ctx;
+	now->done = c->done;
+	now->total = c->total;
+	now->fresh = UINT64_MAX;
+}
+
+struct pack_list {
+	struct store *store;
+	struct check_counts *counts;
+	check_pack_fn *fn;
+	void *ctx;
+	char **names;
+	size_t count, room;
+	_Atomic size_t next;
+};
+
+static int note_pack(void *ctx, const char *name)
+{
+	struct pack_list *l = ctx;
+	uint64_t size;
+	if (l->count == l->room) {
+		size_t room = l->room ? 2 * l->room : 256;
+		char **more = realloc(l->names, room * sizeof(*more));
+		if (more == NULL)
+			return fail_errno(-ENOMEM, "listing packs");
+		l->names = more;
+		l->room = room;
+	}
+	l->names[l->count] = strdup(name);
+	if (l->names[l->count] == NULL)
+		return fail_errno(-ENOMEM, "listing packs");
+	l->count++;
+	if (store_size(l->store, name, &size) == 0)
+		l->counts->total += size;
+	return 0;
+}
+
+static void *pack_thread(void *arg)
+{
+	struct pack_list *l = arg;
+	for (size_t i = l->next++; i < l->count && !interrupt_flag;
+			i = l->next++)
+		l->fn(l->ctx, l->names[i]);
+	return NULL;
+}
+
+int check_each_pack(struct store *s, unsigned jobs, struct check_counts *counts,
+		check_pack_fn *fn, void *ctx)
+{
+	struct pack_list l = { .store = s, .counts = counts, .fn = fn,
+		.ctx = ctx };
+	pthread_t threads[THREADS_MAX];
+	unsigned started = 0;
+	counts->done = counts->total = 0;
+	int e = store_list(s, "packs/", note_pack, &l);
+	while (e == 0 && started + 1 < jobs && started < THREADS_MAX
+			&& pthread_create(&threads[started], NULL, pack_thread,
+					   &l)
+					== 0)
+		started++;
+	if (e == 0)
+		pack_thread(&l);
+	while (started > 0)
+		pthread_join(threads[--started], NULL);
+	for (size_t i = 0; i < l.count; i++)
+		free(l.names[i]);
+	free(l.names);
+	if (e == 0 && interrupt_flag)
+		e = fail(-ECANCELED, "interrupted");
+	return e;
+}
