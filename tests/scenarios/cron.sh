@@ -112,7 +112,53 @@ settings DOMAINS=none "FILE=one $T/disk one"
 expect 0 "$cron" "$T/conf"
 AMBERFS_KEY_FILE=$T/key amberfs verify "$R" --read-data
 
+# Rotation, then prune: after the backup, also where one of them failed; never
+# the last good one. Silent when all is well.
+times() {
+  AMBERFS_KEY_FILE=$T/key amberfs list --json "$R" "$1" |
+    jq -r '[.snapshots[].time] | join(" ")'
+}
+make_noise "$T/b" 8 11
+settings DOMAINS=none "FILE=two $T/b" "FILE=one $T/disk one"
+expect 0 "$cron" "$T/conf"
+read -r one_first one_last <<<"$(times one)"
+[ -n "$one_last" ] || die "two snapshots of one were expected"
+echo small >"$T/b"
+settings DOMAINS=none "FILE=two $T/b" "FILE=one $T/gone" KEEP_LAST=1 PRUNE=no
+expect 3 "$cron" "$T/conf"
+said 'gone'
+equal "$(times one)" "${one_last##* }" "what is left of one ($one_first is not)"
+equal "$(times two | wc -w)" 1 "what is left of two"
+before=$(tree_size "$R/packs")
+settings DOMAINS=none "FILE=two $T/b" KEEP_LAST=1 KEEP_WITHIN=0s MAX_UNUSED=0% \
+  KEEP_SOURCE=two KEEP_DAILY=all JOBS=2
+expect 0 "$cron" "$T/conf"
+silent
+after=$(tree_size "$R/packs")
+[ "$after" -lt $((before - 8000000)) ] ||
+  die "nothing was freed: $before bytes of packs, then $after"
+AMBERFS_KEY_FILE=$T/key amberfs verify "$R" --read-data
+# What fails is in the report, and the backup is done all the same.
+settings DOMAINS=none "FILE=two $T/b" KEEP_LAST=1 KEEP_SOURCE=nobody
+expect 3 "$cron" "$T/conf"
+said 'Removing old snapshots'
+said nobody
+settings DOMAINS=none "FILE=two $T/b" KEEP_LAST=1 MAX_UNUSED=nonsense
+expect 3 "$cron" "$T/conf"
+said 'Freeing space'
+said nonsense
+# It does not make a failed backup look better.
+settings DOMAINS=none "FILE=one $T/gone" KEEP_LAST=1
+expect 1 "$cron" "$T/conf"
+said ' FAILED'
+
 # Settings that can't be right.
+for wrong in KEEP_LAST=many KEEP_DAILY=-1 KEEP_WITHIN=14 PRUNE=maybe \
+  KEEP_SOURCE=one; do
+  settings DOMAINS=none "FILE=one $T/b" "$wrong"
+  expect 2 "$cron" "$T/conf"
+  said "${wrong%=*}"
+done
 expect 2 "$cron" "$T/no-settings"
 said no-settings
 settings "NONSENSE=1"
