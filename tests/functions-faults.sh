@@ -110,8 +110,14 @@ is_whole() {
 
 is_tidy() {
   local rest
-  rest=$(find "$W" -path '*/sessions/*' -o -name '.tmp*')
+  rest=$(find "$W" -path '*/sessions/*' ! -regex '.*/\(prune\|keys\)\.[0-9]*' \
+    -o -name '.tmp*')
   [ -z "$rest" ] || die "$what: left over: $rest"
+  # The latest number of each kind of exclusive work stays.
+  for rest in "${repos[@]}"; do
+    [ "$(find "$rest/sessions" -type f | wc -l)" -le 2 ] ||
+      die "$what: $(ls "$rest/sessions")"
+  done
 }
 
 backs_up() { # REPO
