@@ -65,6 +65,11 @@ const char *session_id(const struct session *s)
 	return s->id;
 }
 
+struct repository *session_repository(const struct session *s)
+{
+	return s->repo;
+}
+
 static void record_name(char out[80], const char *id, uint64_t number)
 {
 	snprintf(out, 80, "sessions/%s.%llu", id, (unsigned long long)number);

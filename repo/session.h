@@ -26,6 +26,7 @@ bool session_unwritable(int err);
 void session_end(struct session *s); /* removes the traces; NULL allowed */
 
 const char *session_id(const struct session *s); /* 32 digits */
+struct repository *session_repository(const struct session *s);
 /* What it is at work on now (escaped). Goes out with the next record: of one
  * that writes within about a second. Without memory it stays as it was. */
 void session_set_activity(struct session *s, const char *activity);

@@ -15,6 +15,7 @@
 #include "format/members.h"
 #include "format/name.h"
 #include "high_water.h"
+#include "marking.h"
 #include "repository.h"
 
 #define SNAPSHOT_OBJECT_MAX (ENVELOPE_PAYLOAD_MAX + 4096)
@@ -452,8 +453,10 @@ int snapshot_name_unread(const char *text, char object[OBJECT_NAME_MAX],
 
 int snapshot_forget(struct repository *r, const struct snapshot *snap)
 {
-	int e = store_delete(r->store, snap->object);
 	struct snapshot *left = NULL;
+	int e = marking_wait(r);
+	if (e == 0)
+		e = store_delete(r->store, snap->object);
 	/* What this machine forgot by itself is no rollback. Forgetting an older
 	 * one says nothing about the newest that was seen. */
 	if (e == 0 && snap->sequence >= high_water_get(r, snap->source)

@@ -15,6 +15,7 @@
 
 #include "../base/error.h"
 #include "../base/units.h"
+#include "../marking.h"
 
 struct forget_options {
 	struct common_options common;
@@ -75,8 +76,10 @@ static int forget_entry(struct forget_plan *p, struct forget_entry *e)
 		return fail(-EPERM, "%s was pinned just now, so it stays",
 				forget_shown(e));
 	}
-	return e->snap != NULL ? snapshot_forget(r, e->snap)
-			       : store_delete(r->store, e->object);
+	if (e->snap != NULL)
+		return snapshot_forget(r, e->snap);
+	int err = marking_wait(r);
+	return err < 0 ? err : store_delete(r->store, e->object);
 }
 
 static void carry_out(struct forget_plan *p)
