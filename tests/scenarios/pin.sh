@@ -40,7 +40,6 @@ expect 0 amberfs forget "$R" --keep-last 1 --dry-run
 grep -Eq "^${names[0]} +keep +pinned$" "$T/out" || die "$(cat "$T/out")"
 expect 0 amberfs forget "$R" --keep-last 1
 equal "$(pinned)" '[true,false]' "left"
-# A pinned one does not use up a rule's number.
 expect 0 amberfs forget "$R" --keep-last 1 --json
 equal "$(jq -c '[.snapshots[].rules[].rule]' "$T/out")" '["pinned","last"]' rules
 
