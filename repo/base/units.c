@@ -195,14 +195,15 @@ char *age_format(char out[SIZE_TEXT_MAX], int64_t seconds)
 	while (first < 3 && seconds < units[first].seconds)
 		first++;
 	long long n = seconds / units[first].seconds;
-	long long rest = first == 3 ? 0
-				    : seconds % units[first].seconds /
-					units[first + 1].seconds;
+	unsigned rest = 0; /* below 60 */
+	if (first < 3)
+		rest = (unsigned)(seconds % units[first].seconds /
+				       units[first + 1].seconds) % 60;
 	const char *name = n == 1 && first == 0 ? "day" : names[first];
 	if (rest == 0)
 		snprintf(out, SIZE_TEXT_MAX, "%lld %s", n, name);
 	else
-		snprintf(out, SIZE_TEXT_MAX, "%lld %s %lld %s", n, name, rest,
+		snprintf(out, SIZE_TEXT_MAX, "%lld %s %u %s", n, name, rest,
 				names[first + 1]);
 	return out;
 }
