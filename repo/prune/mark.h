@@ -62,8 +62,9 @@ struct mark_visitor {
 int mark_revisit(struct mark *m, const struct mark_visitor *v);
 
 /* Visits what came since: roots of snapshots and of living sessions whose
- * nodes were not seen before, until there is none. As mark_live; -ESTALE: it
- * changes faster than it can be looked at. */
+ * nodes were not seen before, until there is none. To be called while we are
+ * announced as marking (marking.h). As mark_live; -ESTALE: it changes faster
+ * than it can be looked at. */
 int mark_unseen(struct mark *m, const struct mark_visitor *v);
 
 void mark_clear(struct mark *m);

@@ -36,6 +36,7 @@
 #include "../base/report.h"
 #include "../condemned.h"
 #include "../exclusive.h"
+#include "../marking.h"
 #include "../retention.h"
 #include "acknowledge.h"
 #include "plan.h"
@@ -339,6 +340,22 @@ static int delete_all(struct prune *p, const struct peers *peers)
 	return e;
 }
 
+/* No snapshot that appears while it looks may go before it has looked: see
+ * marking.h. */
+static int mark_what_is_new(struct prune *p)
+{
+	int e = marking_begin(p->session);
+	if (e < 0)
+		return e;
+	progress_begin("looking for what is new", mark_progress, p);
+	e = rewrite_unseen(&p->rewrite);
+	progress_end();
+	struct error_copy why;
+	error_save(&why, e);
+	int ended = marking_end(p->session);
+	return e < 0 ? error_load(&why) : ended;
+}
+
 static int finish(struct prune *p, const struct peers *peers)
 {
 	/* Chunks that were stored meanwhile need not be copied. */
@@ -346,9 +363,7 @@ static int finish(struct prune *p, const struct peers *peers)
 	if (e < 0 && e != -EAGAIN)
 		report_warning("%s; more may be copied than need be",
 				error_text(e));
-	progress_begin("looking for what is new", mark_progress, p);
-	e = rewrite_unseen(&p->rewrite);
-	progress_end();
+	e = mark_what_is_new(p);
 	if (e == 0)
 		e = check_claim(p);
 	if (e == 0)
