@@ -186,7 +186,9 @@ static int plan(struct prune *p)
 				? UINT64_MAX
 				: o->max_rewrite - min_u64(p->rewritten,
 								 o->max_rewrite),
-		.rewrite_chunks = o->memory / REWRITE_CHUNK_COST,
+		/* Any single pack must be possible. */
+		.rewrite_chunks = max_u64(o->memory / REWRITE_CHUNK_COST,
+				PACK_CHUNKS_MAX),
 	};
 	int e = spare_space(p, &limits.space_bytes);
 	if (e == 0)

@@ -3,7 +3,9 @@
  * Copying what is live out of doomed packs into new ones, in the order of the
  * newest snapshots, so that these stay fast to read.
  *
- * Memory: 36 bytes per chunk to copy, and per thread a batch, a frame and an
+ * Memory: 36 bytes per chunk to copy (the mark's live ids are free by then; a
+ * round copies no more chunks than fit into the memory allowed, but at least a
+ * pack's), and per thread a batch, a frame and an
  * encoder.
  */
 #ifndef AMBERFS_PRUNE_REWRITE_H

@@ -114,8 +114,9 @@ jq -e '.deleted.packs >= 32 and .after.packs <= 12' "$T/json" >/dev/null ||
 amberfs prune "$R" --json | jq -e '.deleted.packs == 0' >/dev/null ||
   die "the same again"
 equal "$(snapshot_count small)" 17 snapshots
-amberfs forget "$R" $(amberfs list --json "$R" |
+mapfile -t old < <(amberfs list --json "$R" |
   jq -r '.snapshots[] | .source + "/" + .time')
+amberfs forget "$R" "${old[@]}"
 amberfs prune "$R"
 equal "$(packs_size "$R")" 0 "bytes when no snapshot is left"
 

@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Goal of this test: on a disk that is full to the last byte forget and prune
+# free space with nothing but the reserve, and the reserve is there again.
+. "$(dirname "$0")/../functions.sh"
+need_root "to mount a small filesystem"
+need_program jq
+
+for kind in tmpfs ext4; do
+  at=$T/$kind
+  mkdir "$at"
+  case $kind in
+    tmpfs) mount -t tmpfs -o size=320M none "$at" ;;
+    ext4)
+      truncate -s 320M "$T/fs.ext4"
+      mke2fs -q -t ext4 -m 0 "$T/fs.ext4"
+      mount -o loop "$T/fs.ext4" "$at" || skip "no loop mounts here"
+      ;;
+  esac
+  new_repo "$at/repo"
+  make_noise "$T/keep" 60 1
+  make_noise "$T/go" 60 2
+  # Packs of both, each half of them needed later: nothing goes uncopied.
+  for i in 0 1 2; do
+    dd if="$T/go" bs=1M skip=$((20 * i)) count=20 status=none >"$T/mixed"
+    dd if="$T/keep" bs=1M skip=$((20 * i)) count=20 status=none >>"$T/mixed"
+    amberfs backup "$R" --name "mixed$i" "$T/mixed"
+  done
+  amberfs backup "$R" --name keep "$T/keep"
+  cat /dev/zero >"$at/filler" 2>/dev/null || :
+  for i in 0 1 2; do
+    amberfs forget "$R" "mixed$i/latest" || die "$kind: forget on a full disk"
+  done
+  amberfs prune "$R" --json >"$T/json" || die "$kind: prune on a full disk"
+  jq -e '.freed > 55e6 and .unused <= .after.bytes * 0.05' "$T/json" >/dev/null ||
+    die "$kind: $(cat "$T/json")"
+  amberfs restore "$R" keep/latest/keep - | cmp - "$T/keep"
+  amberfs verify "$R" --read-data
+  amberfs prune "$R" --json | jq -e '.deleted.packs == 0' >/dev/null ||
+    die "$kind: not done at once"
+  rm "$at/filler"
+  amberfs prune "$R"
+  equal "$(stat -c '%s' "$R/reserve")" $((80 << 20)) "$kind: the reserve"
+  [ "$(allocated "$R/reserve")" -ge $((80 << 20)) ] || die "$kind: no reserve"
+  umount "$at"
+done
