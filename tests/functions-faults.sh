@@ -159,6 +159,17 @@ try() { # AT ACT ERRNO
   survives "$status"
 }
 
+# What the subject says it has done must outlive a power failure behind it.
+stays_done() {
+  for act in loss torn; do
+    what="$act behind the end"
+    renew
+    run_subject 0 none || { cat "$T/err"; die "$what"; }
+    SHIM_DIR=$W SHIM_STATE=$F/shim SHIM_AT=0 SHIM_ACT=$act LD_PRELOAD=$shim true
+    survives 0
+  done
+}
+
 fits() { # AT ACT: a try makes sense
   case $2 in
     short) sed -n "${1}p" "$T/log" | found -E '^[0-9]+ (p?writev?|copy) ' ;;
@@ -228,6 +239,7 @@ faults() {
   total=$(wc -l <"$T/log")
   [ "$total" -ge 4 ] || die "only $total durable calls were seen"
   survives 0
+  stays_done
   choose_tries >"$T/tries"
   while read -r at act errno <&3; do
     count_try "$at" "$act" "$errno"

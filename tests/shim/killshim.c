@@ -14,6 +14,8 @@
  *			loss: SIGKILL after it, and first what was not fsynced
  *			is taken back, as a power failure may do
  *			torn: the same with some of it
+ *			(these two at call 0: when the program begins, which
+ *			then ends; for what those before it left)
  *			error: the call fails with SHIM_ERRNO
  *			full: it and every later call that needs room fail
  *			dead: it and every later call fail, reads too

@@ -84,6 +84,16 @@ static unsigned long number_from(const char *name, unsigned long other)
 	return s && *s ? strtoul(s, NULL, 10) : other;
 }
 
+/* What the programs before left, for SHIM_AT 0. */
+static void lose_at_once(void)
+{
+	if (act_at != 0 || (act != ACT_LOSS && act != ACT_TORN))
+		return;
+	inside = true;
+	lose(act == ACT_TORN, 1);
+	_exit(0);
+}
+
 __attribute__((constructor)) static void setup(void)
 {
 	const char *d = getenv("SHIM_DIR"), *s = getenv("SHIM_STATE");
@@ -102,6 +112,7 @@ __attribute__((constructor)) static void setup(void)
 	read_byte = (off_t)number_from("SHIM_READ_BYTE", (unsigned long)-1);
 	strcpy(dir, d);
 	dir_len = strlen(dir); /* last: from here on calls count */
+	lose_at_once();
 }
 
 static void state_lock(void)
