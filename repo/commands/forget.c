@@ -89,6 +89,8 @@ static void carry_out(struct forget_plan *p)
 		if (!e->remove)
 			continue;
 		int err = forget_entry(p, e);
+		if (err == -ENOENT && p->by_policy)
+			continue; /* somebody else did, meanwhile */
 		if (err < 0) {
 			report_error("%s", error_text(err));
 			p->failed++;

@@ -182,8 +182,9 @@ static int add_sources(struct forget_plan *p, const char *source)
 	size_t from = p->count;
 	int e = snapshot_list_load(p->repo, source, &l, leave_damaged, p);
 	if (e == 0 && source != NULL && l.count == 0 && p->damaged == damaged)
-		e = fail(-ENOENT, "there is no snapshot of a source %s; 'amberfs "
-				"list' shows what there is", source);
+		e = fail(-ENOENT, "there is no snapshot of a source %s; with "
+				"--keep-... rules, name sources, as 'amberfs "
+				"list' shows them", source);
 	for (size_t i = 0; e == 0 && i < l.count; i++) {
 		struct snapshot *s = take_ptr(l.items[i]);
 		bool last = i + 1 == l.count ||

@@ -158,7 +158,7 @@ int command_unpin(int argc, char **argv)
 		.program = "amberfs unpin",
 		.operands = "REPO SNAPSHOT...",
 		.purpose = "Let the snapshots named go again, after 'amberfs pin'. "
-			   "This removes none of them.",
+			   "This removes nothing.",
 		.tables = tables,
 		.min_operands = 2, .max_operands = -1,
 	};

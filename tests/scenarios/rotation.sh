@@ -39,7 +39,7 @@ export TZ=UTC
 
 # Worked out by hand. Nothing is changed.
 expect 0 amberfs forget "$R" a/b --dry-run --json --keep-last 1 --keep-daily 2 \
-  --keep-weekly 3 --keep-monthly 2 --keep-yearly 2 --keep-within 1d
+  --keep-weekly 3 --keep-monthly 2 --keep-yearly 2 --keep-within 25h
 equal "$(kept)" "20251231T23300:yearly 20261004T02300:monthly\
  20261102T02300:weekly 20261122T02300:within\
  20261122T23300:daily,weekly,within\
