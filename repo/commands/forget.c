@@ -63,23 +63,31 @@ static bool parse_policy(const struct command_line *cl,
 
 /* --- at work --- */
 
+/* -EEXIST: somebody has pinned it since the plan was made. */
 static int forget_entry(struct forget_plan *p, struct forget_entry *e)
 {
 	struct repository *r = p->repo;
-	/* Somebody may have pinned it since the plan was made. */
+	/* Before the look for a pin, as it may take long. */
+	int err = marking_wait(r);
+	if (err < 0)
+		return err;
 	int pinned = pin_exists(r, e->object);
 	if (pinned < 0)
 		return pinned;
 	if (pinned > 0) {
 		e->pinned = true;
 		e->remove = false;
-		return fail(-EPERM, "%s was pinned just now, so it stays",
+		return fail(-EEXIST, "%s was pinned just now, so it stays",
 				forget_shown(e));
 	}
-	if (e->snap != NULL)
-		return snapshot_forget(r, e->snap);
-	int err = marking_wait(r);
-	return err < 0 ? err : store_delete(r->store, e->object);
+	return e->snap != NULL ? snapshot_forget(r, e->snap)
+			       : store_delete(r->store, e->object);
+}
+
+/* By rule, what stays or is gone through somebody else is no failure. */
+static bool no_failure(const struct forget_plan *p, int err)
+{
+	return p->by_policy && (err == -ENOENT || err == -EEXIST);
 }
 
 static void carry_out(struct forget_plan *p)
@@ -89,11 +97,14 @@ static void carry_out(struct forget_plan *p)
 		if (!e->remove)
 			continue;
 		int err = forget_entry(p, e);
-		if (err == -ENOENT && p->by_policy)
-			continue; /* somebody else did, meanwhile */
+		if (no_failure(p, err))
+			continue;
 		if (err < 0) {
 			report_error("%s", error_text(err));
 			p->failed++;
+			/* A prune is in the way, of the others, too. */
+			if (err == -EBUSY || err == -ECANCELED)
+				return;
 			continue;
 		}
 		e->forgotten = true;

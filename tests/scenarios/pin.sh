@@ -16,6 +16,16 @@ pinned() {
   amberfs list --json "$R" | jq -c '[.snapshots[].pinned]'
 }
 
+locks() {
+  find "$R/sessions" -name '*.lock' | wc -l
+}
+at_work() {
+  [ "$(locks)" = 1 ]
+}
+two_at_work() {
+  [ "$(locks)" = 2 ]
+}
+
 expect 0 amberfs pin "$R" "${names[0]}" --note 'before the move'
 silent
 equal "$(pinned)" '[true,false,false]' "pinned"
@@ -77,3 +87,42 @@ rm "$R/snapshots/${names[2]}"
 expect 0 amberfs forget "$R" --keep-last 1
 [ -z "$(find "$R/pins" -type f -print -quit)" ] || die "a pin of nothing remains"
 [ -z "$(find "$R/sessions" -type f -print -quit)" ] || die "a session remains"
+
+# A prune that looks at what snapshots need holds forget up. What is pinned
+# meanwhile stays, although forget had decided before.
+for i in 4 5; do
+  echo "state $i" >"$T/file"
+  amberfs backup "$R" --name 'v m' "$T/file"
+done
+name=$(amberfs list --json "$R" | jq -r '.snapshots[0].object[10:]')
+for order in "$name" "--keep-last 1 --json"; do
+  mkfifo "$T/input"
+  amberfs backup "$R" --name slow --stdin-name s - <"$T/input" &
+  backup=$!
+  exec 8>"$T/input"
+  wait_for 10 at_work
+  lock=$(echo "$R"/sessions/*.lock)
+  touch "${lock%.lock}.marking"
+  # shellcheck disable=SC2086 # several words
+  amberfs forget "$R" $order >"$T/out" 2>"$T/err" &
+  forget=$!
+  wait_for 10 two_at_work
+  sleep 0.5
+  [ -e "$R/snapshots/$name" ] || die "it did not wait for the mark"
+  amberfs pin "$R" "$name"
+  rm "${lock%.lock}.marking"
+  status=0
+  wait "$forget" || status=$?
+  [ -e "$R/snapshots/$name" ] || die "forgotten although it was pinned"
+  case $order in
+    --*) equal "$status" 0 "status by rule" ;;
+    *) equal "$status" 1 "status by name" && said 'pinned just now' ;;
+  esac
+  amberfs unpin "$R" "$name"
+  exec 8>&-
+  wait "$backup"
+  rm "$T/input"
+done
+jq -e --arg name "$name" '[.snapshots[] | select(.name == $name) |
+  .action, .rules[].rule] == ["keep", "pinned"]' "$T/out" >/dev/null ||
+  die "the report: $(cat "$T/out")"
