@@ -20,6 +20,7 @@ int command_list(int argc, char **argv);
 int command_pin(int argc, char **argv);
 int command_protect(int argc, char **argv);
 int command_prune(int argc, char **argv);
+int command_repair(int argc, char **argv);
 int command_restore(int argc, char **argv);
 int command_sessions(int argc, char **argv);
 int command_show(int argc, char **argv);

@@ -36,6 +36,8 @@ static const struct command commands[] = {
 		"copy a snapshot or one of its files out" },
 	{ "verify", command_verify, NULL, NULL,
 		"check that everything stored can be read" },
+	{ "repair", command_repair, NULL, NULL,
+		"list damage, and take back what a copy has" },
 	{ "copy", command_copy, NULL, NULL,
 		"copy snapshots into another repository" },
 	{ "forget", command_forget, NULL, NULL,

@@ -279,6 +279,14 @@ void exclusions_add_missing(struct exclusions *x)
 	exclusions_add_damaged(x, &none, TRAILER_AD);
 }
 
+/* "damaged/<32 digits>.<frame number>"; HEX gets the digits. */
+static void damaged_name(char name[64], char hex[2 * PACK_ID_SIZE + 1],
+		const struct pack_id *pack, uint32_t frame)
+{
+	hex_encode(hex, pack->b, PACK_ID_SIZE);
+	snprintf(name, 64, "damaged/%s.%" PRIu32, hex, frame);
+}
+
 void exclusions_add_damaged(struct exclusions *x, const struct pack_id *pack,
 		uint32_t frame)
 {
@@ -286,8 +294,7 @@ void exclusions_add_damaged(struct exclusions *x, const struct pack_id *pack,
 	if (!remember_damaged(x, &e) || !store_writable(x->store))
 		return;
 	char pack_hex[2 * PACK_ID_SIZE + 1], name[64], text[160];
-	hex_encode(pack_hex, pack->b, PACK_ID_SIZE);
-	snprintf(name, sizeof(name), "damaged/%s.%" PRIu32, pack_hex, frame);
+	damaged_name(name, pack_hex, pack, frame);
 	int len = snprintf(text, sizeof(text),
 			"{\"frame\":%" PRIu32 ",\"pack\":\"%s\",\"since\":%lld}",
 			frame, pack_hex, (long long)time(NULL));
@@ -302,4 +309,45 @@ void exclusions_add_damaged(struct exclusions *x, const struct pack_id *pack,
 			== 0)
 		store_put(x->store, name, object, object_len, false);
 	error_load(&reader); /* the damage is what the caller has to tell */
+}
+
+int exclusions_list_damaged(struct exclusions *x, struct damaged_frame **out,
+		size_t *count)
+{
+	LOCK_SCOPE(&x->mutex);
+	struct damaged_frame *all = calloc(x->damaged.count + 1, sizeof(*all));
+	if (all == NULL)
+		return fail_errno(-ENOMEM, "listing damaged frames");
+	for (size_t i = 0; i < x->damaged.count; i++)
+		all[i] = (struct damaged_frame){
+			.pack = x->damaged.items[i].pack,
+			.frame = x->damaged.items[i].frame };
+	*out = all;
+	*count = x->damaged.count;
+	return 0;
+}
+
+int exclusions_clear_damaged(struct exclusions *x,
+		const struct damaged_frame *frame, bool durably)
+{
+	char name[64], hex[2 * PACK_ID_SIZE + 1];
+	const struct excluded e = { .pack = frame->pack,
+		.frame = frame->frame };
+	damaged_name(name, hex, &frame->pack, frame->frame);
+	/* The record first: who looks at the folder meanwhile must not bring
+	 * it back into memory. */
+	int r = durably ? store_delete(x->store, name) : 0;
+	if (r < 0 && r != -ENOENT)
+		return r;
+	LOCK_SCOPE(&x->mutex);
+	struct excluded_set *set = &x->damaged;
+	for (size_t i = 0; i < set->count; i++)
+		if (compare(&set->items[i], &e) == 0) {
+			set->count--;
+			memmove(&set->items[i], &set->items[i + 1],
+					(set->count - i) * sizeof(e));
+			break;
+		}
+	x->any_damaged = set->count != 0;
+	return 0;
 }

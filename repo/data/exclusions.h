@@ -49,4 +49,16 @@ void exclusions_add_damaged(struct exclusions *x, const struct pack_id *pack,
  * all that they take over unread whether it is stored. */
 void exclusions_add_missing(struct exclusions *x);
 
+/* All that are known to be damaged; *OUT is malloc'ed. 0 or -ENOMEM. */
+struct damaged_frame {
+	struct pack_id pack;	/* zeros: some chunk is in no pack */
+	uint32_t frame;		/* TRAILER_AD: the whole pack */
+};
+int exclusions_list_damaged(struct exclusions *x, struct damaged_frame **out,
+		size_t *count);
+/* For repair, once it is known better: forgets it here and, with DURABLY,
+ * deletes the record. 0 or -errno. */
+int exclusions_clear_damaged(struct exclusions *x,
+		const struct damaged_frame *frame, bool durably);
+
 #endif

@@ -664,6 +664,18 @@ void packs_mark_damaged(struct packs *p, const struct pack *pack,
 	exclusions_add_damaged(p->exclusions, &pack->trailer->pack, frame);
 }
 
+int packs_list_damaged(struct packs *p, struct damaged_frame **out,
+		size_t *count)
+{
+	return exclusions_list_damaged(p->exclusions, out, count);
+}
+
+int packs_clear_damaged(struct packs *p, const struct damaged_frame *frame,
+		bool durably)
+{
+	return exclusions_clear_damaged(p->exclusions, frame, durably);
+}
+
 bool packs_any_damaged(const struct packs *p)
 {
 	return exclusions_any_damaged(p->exclusions);

@@ -14,6 +14,7 @@
 #include "index.h"
 
 struct packs;
+struct damaged_frame;
 
 /* A loaded trailer, counted; immutable. */
 struct pack {
@@ -97,6 +98,11 @@ bool packs_is_condemned(const struct packs *p, const struct pack_id *pack);
 /* Records an unreadable frame in damaged/ (best effort, once per frame). */
 void packs_mark_damaged(struct packs *p, const struct pack *pack,
 		uint32_t frame);
+/* What is recorded, for repair: see exclusions.h. */
+int packs_list_damaged(struct packs *p, struct damaged_frame **out,
+		size_t *count);
+int packs_clear_damaged(struct packs *p, const struct damaged_frame *frame,
+		bool durably);
 bool packs_any_damaged(const struct packs *p);
 bool packs_is_damaged(const struct packs *p, const struct pack_id *pack,
 		uint32_t frame);

@@ -103,8 +103,9 @@ int image_extent(struct image *i, uint64_t offset, uint64_t limit, bool *hole,
 
 /* The range around OFFSET (below the size) that can be read as a whole: a chunk
  * or a hole. Or, with the error, the one that is lost with a leaf or node that
- * can't be read. */
-int image_piece(struct image *i, uint64_t offset, uint64_t *from, uint64_t *to);
+ * can't be read, and NODE (may be NULL), the id of that. */
+int image_piece(struct image *i, uint64_t offset, uint64_t *from, uint64_t *to,
+		struct id *node);
 
 /* The leaf over span SPAN, counted, or NULL for an all-hole span; CHILD (may be
  * NULL) gets what the tree says of it. node_cache_release. */

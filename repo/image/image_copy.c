@@ -201,7 +201,7 @@ static int write_remains(struct image_copy *c, uint64_t at, uint64_t end,
 		bool unreadable = to != 0;
 		int r = 0;
 		if (!unreadable) {
-			r = image_piece(c->image, at, &from, &to);
+			r = image_piece(c->image, at, &from, &to, NULL);
 			unreadable = is_damage(c, r);
 			if (unreadable)
 				r = lose(c, from, to, r);
@@ -257,7 +257,7 @@ static int lose_span(struct image_copy *c, uint64_t at, uint64_t end, int err)
 	uint64_t from = at, to = end;
 	if (!is_damage(c, err))
 		return fail_within(err, "at byte %llu", (unsigned long long)at);
-	int r = image_piece(c->image, at, &from, &to);
+	int r = image_piece(c->image, at, &from, &to, NULL);
 	if (r == 0) /* it can be read now: a passing failure of the disk */
 		return copy_data(c, at, end, false);
 	r = is_damage(c, r) ? lose(c, from, to, r) : r;

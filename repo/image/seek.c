@@ -185,16 +185,19 @@ static void covered(const struct image *i, uint64_t span, uint64_t spans,
 	*to = min_u64((first + spans) * SPAN_SIZE, i->size);
 }
 
-int image_piece(struct image *i, uint64_t offset, uint64_t *from, uint64_t *to)
+int image_piece(struct image *i, uint64_t offset, uint64_t *from, uint64_t *to,
+		struct id *node)
 {
 	struct cached_node *n;
-	struct id id = i->root.id;
+	struct id none, id = i->root.id;
+	node = node ? node : &none;
 	uint64_t span = offset / SPAN_SIZE;
 	for (uint8_t level = i->root.level; level > 0; level--) {
 		uint64_t step = slot_spans(level);
 		covered(i, span, step * NODE_FANOUT, from, to);
 		if (id_is_zero(&id))
 			return 0;
+		*node = id;
 		int r = image_node(i, &id, level, span, &n);
 		if (r < 0)
 			return r;
@@ -202,6 +205,7 @@ int image_piece(struct image *i, uint64_t offset, uint64_t *from, uint64_t *to)
 		node_cache_release(n);
 	}
 	covered(i, span, 1, from, to);
+	*node = id;
 	if (id_is_zero(&id))
 		return 0;
 	int r = node_cache_leaf(i->reader->nodes, &id, image_span_len(i, span),

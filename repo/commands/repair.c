@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* amberfs repair: options, the second repository, and the report. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../base/hex.h"
+#include "../base/interrupt.h"
+#include "../base/pool.h"
+#include "../credentials.h"
+#include "../repair/repair.h"
+#include "command.h"
+
+#define JOBS_MAX 64
+#define LINES_MAX 1000u
+
+struct repair_command {
+	struct common_options common;
+	struct repository_options from_options;
+	const char *from;
+	struct option_number jobs;
+	struct repair_options o;
+	struct repository *repo, *from_repo;
+	char *own_index;	/* a folder to remove */
+	struct repair_result res;
+	unsigned lines;
+};
+
+/* --- the second repository --- */
+
+static int same_folder(const char *a, const char *b)
+{
+	struct stat x, y;
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev
+			&& x.st_ino == y.st_ino;
+}
+
+/* A byte copy would keep its index where the first has its own, if neither can
+ * have it inside. A temporary one is made in no time beside the repair. */
+static int make_own_index(struct repair_command *c)
+{
+	const char *tmp = getenv("TMPDIR");
+	if (asprintf(&c->own_index, "%s/amberfs-repair.XXXXXX",
+			    tmp && *tmp ? tmp : "/tmp")
+			< 0)
+		return fail_errno(-ENOMEM, "opening %s", c->from);
+	if (mkdtemp(c->own_index) == NULL) {
+		int e = -errno;
+		fail_errno(e, "making folder %s", c->own_index);
+		free(take_ptr(c->own_index));
+		return e;
+	}
+	c->from_options.index_dir = c->own_index;
+	return 0;
+}
+
+static void remove_own_index(struct repair_command *c)
+{
+	if (c->own_index == NULL)
+		return;
+	DIR *dir = opendir(c->own_index);
+	for (struct dirent *d = dir ? readdir(dir) : NULL; d != NULL;
+			d = readdir(dir))
+		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+			unlinkat(dirfd(dir), d->d_name, 0);
+	if (dir != NULL)
+		closedir(dir);
+	rmdir(c->own_index);
+	free(take_ptr(c->own_index));
+}
+
+static int open_from(struct repair_command *c)
+{
+	uint8_t id[REPO_ID_SIZE];
+	if (same_folder(store_path(c->repo->store), c->from))
+		return fail(-EINVAL, "%s can't be mended from itself", c->from);
+	int e = repository_peek_id(c->from, id);
+	if (e < 0)
+		return e;
+	if (memcmp(id, c->repo->config.repo_id, REPO_ID_SIZE) == 0) {
+		/* A byte copy opens with the same key. */
+		if (!credentials_given(&c->from_options.credentials))
+			c->from_options.credentials =
+					c->common.repository.credentials;
+		e = c->from_options.index_dir ? 0 : make_own_index(c);
+	}
+	if (e == 0)
+		e = repository_open(&c->from_repo, c->from, &c->from_options);
+	return e < 0 ? e : repository_attach(c->from_repo, &c->from_options);
+}
+
+/* --- as text --- */
+
+static bool more_lines(struct repair_command *c)
+{
+	return !report_json() && c->lines++ < LINES_MAX;
+}
+
+static void print_ranges(struct repair_command *c,
+		const struct damage_ranges *ranges)
+{
+	for (size_t i = 0; i < ranges->count && more_lines(c); i++) {
+		const struct damage_range *r = &ranges->items[i];
+		report_error("  snapshot %s, %s, bytes %" PRIu64 " to %" PRIu64
+			     "%s",
+				r->snap->object + strlen("snapshots/"),
+				r->file->name, r->from, r->to - 1,
+				r->readable ? ": there is another copy" : "");
+	}
+}
+
+static void print_damage(struct repair_command *c, const struct damage *d)
+{
+	if (!more_lines(c))
+		return;
+	if (d->kind == DAMAGE_FRAME)
+		report_error("%s; %" PRIu32 " of its %" PRIu32
+			     " chunks have another copy%s",
+				d->cause, d->elsewhere, d->chunks,
+				d->ranges.count ? ""
+						: "; no snapshot needs it");
+	else
+		report_error("%s", d->cause);
+	print_ranges(c, &d->ranges);
+}
+
+static void print_mended(const struct repair_result *res)
+{
+	char size[SIZE_TEXT_MAX];
+	if (res->packs || res->chunks || res->trees)
+		printf("Brought back: %" PRIu64 " packs, %" PRIu64 " chunks, the "
+		       "trees of %" PRIu64 " files; %s.\n",
+				res->packs, res->chunks, res->trees,
+				size_format(size, res->bytes));
+	if (res->records_removed)
+		printf("%" PRIu64 " records of damage were no longer true.\n",
+				res->records_removed);
+	if (res->frames_left)
+		printf("%" PRIu64 " damaged frames stay until 'amberfs prune' has "
+		       "removed their packs.\n",
+				res->frames_left);
+	if (res->packs_removed)
+		printf("Removed %" PRIu64 " packs with unreadable trailers that "
+		       "nothing needs.\n",
+				res->packs_removed);
+}
+
+static void print_text(struct repair_command *c)
+{
+	const struct repair_result *res = &c->res;
+	char size[SIZE_TEXT_MAX];
+	for (size_t i = 0; i < res->damages.count; i++)
+		print_damage(c, &res->damages.items[i]);
+	for (size_t i = 0; i < res->unreadable_count && more_lines(c); i++)
+		report_error("%s: %s%s", res->unreadable[i].object,
+				res->unreadable[i].cause,
+				res->unreadable[i].mended ? " (brought back)"
+							  : "");
+	if (c->lines > LINES_MAX)
+		report_error("… and more; --json has all of it");
+	if (report_wants_text())
+		print_mended(res);
+	if (res->whole) {
+		if (report_wants_text())
+			printf("Every snapshot is whole (%" PRIu64 ").\n",
+					(uint64_t)res->counts.snapshots);
+		return;
+	}
+	report_error("damage remains: %s of files can't be read (as above%s). The "
+		     "next backup of each source stores again what that still "
+		     "has%s.",
+			size_format(size, damage_ranges_bytes(&res->lost)),
+			c->from_repo ? ", but for what was brought back" : "",
+			c->from ? "" : "; --from REPO2 takes what a copy has");
+	if (c->from_repo != NULL)
+		print_ranges(c, &res->lost);
+}
+
+/* --- as JSON --- */
+
+static json_t *ranges_to_json(const struct damage_ranges *ranges, bool copies)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < ranges->count; i++) {
+		const struct damage_range *r = &ranges->items[i];
+		json_t *row = json_pack("{s:s,s:s,s:I,s:I}", "snapshot",
+				r->snap->object + strlen("snapshots/"), "file",
+				r->file->name, "offset", (json_int_t)r->from,
+				"length", (json_int_t)(r->to - r->from));
+		if (copies)
+			json_object_set_new(row, "other_copy",
+					json_boolean(r->readable));
+		json_array_append_new(list, row);
+	}
+	return list;
+}
+
+static json_t *damage_to_json(const struct damage *d)
+{
+	json_t *row = json_pack("{s:s,s:s,s:o}", "kind",
+			damage_kind_name(d->kind), "cause", d->cause, "ranges",
+			ranges_to_json(&d->ranges, true));
+	if (d->kind == DAMAGE_FRAME || d->kind == DAMAGE_TRAILER) {
+		char hex[2 * PACK_ID_SIZE + 1];
+		hex_encode(hex, d->pack.b, PACK_ID_SIZE);
+		json_object_set_new(row, "pack", json_string(hex));
+	}
+	if (d->kind == DAMAGE_FRAME) {
+		json_object_set_new(row, "frame", json_integer(d->frame));
+		json_object_set_new(row, "chunks", json_integer(d->chunks));
+		json_object_set_new(row, "elsewhere",
+				json_integer(d->elsewhere));
+	}
+	return row;
+}
+
+static void print_json(const struct repair_result *res, double seconds)
+{
+	json_t *damage = json_array(), *unreadable = json_array();
+	for (size_t i = 0; i < res->damages.count; i++)
+		json_array_append_new(damage,
+				damage_to_json(&res->damages.items[i]));
+	for (size_t i = 0; i < res->unreadable_count; i++)
+		json_array_append_new(unreadable, json_pack("{s:s,s:s,s:b}",
+				"snapshot",
+				res->unreadable[i].object + strlen("snapshots/"),
+				"cause", res->unreadable[i].cause, "mended",
+				(int)res->unreadable[i].mended));
+	report_print_json(json_pack("{s:b,s:o,s:o,s:o,s:{s:I,s:I,s:I,s:I},"
+			"s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}",
+			"whole", (int)res->whole, "damage", damage,
+			"unreadable_snapshots", unreadable, "lost",
+			ranges_to_json(&res->lost, false), "mended",
+			"packs", (json_int_t)res->packs,
+			"chunks", (json_int_t)res->chunks,
+			"trees", (json_int_t)res->trees,
+			"bytes", (json_int_t)res->bytes,
+			"records_removed", (json_int_t)res->records_removed,
+			"frames_left", (json_int_t)res->frames_left,
+			"packs_removed", (json_int_t)res->packs_removed,
+			"snapshots", (json_int_t)res->counts.snapshots,
+			"files", (json_int_t)res->counts.files,
+			"packs", (json_int_t)res->counts.packs,
+			"frames", (json_int_t)res->counts.frames,
+			"seconds", seconds));
+}
+
+/* --- the command --- */
+
+static int run(struct repair_command *c, const char *path)
+{
+	double begin = monotonic_now();
+	c->repo = command_open(path, &c->common);
+	if (c->repo == NULL)
+		return EXIT_FAILED;
+	int e = c->from && !c->o.dry_run ? open_from(c) : 0;
+	if (e == 0)
+		e = repair_run(c->repo, c->from_repo, &c->o, &c->res);
+	if (e < 0)
+		return command_failed(e);
+	if (report_json())
+		print_json(&c->res, monotonic_now() - begin);
+	else
+		print_text(c);
+	return c->res.whole ? EXIT_DONE : EXIT_FAILED;
+}
+
+int command_repair(int argc, char **argv)
+{
+	struct repair_command c = { .jobs = { .value = processors_usable(),
+					    .min = 1, .max = JOBS_MAX } };
+	if (c.jobs.value > JOBS_MAX)
+		c.jobs.value = JOBS_MAX;
+	const struct option own[] = {
+		{ "from", 0, OPTION_TEXT, &c.from, "REPO2",
+			"take what this copy of the repository has" },
+		{ "read-data", 0, OPTION_FLAG, &c.o.read_data, NULL,
+			"read every frame first" },
+		{ "dry-run", 'n', OPTION_FLAG, &c.o.dry_run, NULL,
+			"only look and list" },
+		{ "jobs", 'j', OPTION_NUMBER, &c.jobs, "N",
+			"threads (default: one per processor)" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	const struct option *tables[] = { own,
+		repository_option_table(&c.common.repository),
+		repository_second_option_table(&c.from_options, "from"),
+		report_option_table(&c.common.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs repair",
+		.operands = "REPO",
+		.purpose = "List damaged or missing parts of the repository with every "
+			   "snapshot, file and\nbyte range they touch, and bring back "
+			   "what a copy has. Exit status 1 if damage\nremains.",
+		.tables = tables,
+		.min_operands = 1, .max_operands = 1,
+	};
+	options_parse(&cl, argc, argv);
+	report_setup(cl.program, &c.common.report);
+	interrupt_setup();
+	c.o.jobs = (unsigned)c.jobs.value;
+	int status = run(&c, argv[1]);
+	repair_result_clear(&c.res);
+	repository_close(c.from_repo);
+	remove_own_index(&c);
+	repository_close(c.repo);
+	return report_finish(status);
+}

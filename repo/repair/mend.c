@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Beginning, ending, and what both ways of mending share; mend_copy.c takes
+ * from a byte copy, mend_image.c from a repository with other keys.
+ */
+#include "mend_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../base/interrupt.h"
+
+#define FRAME_CACHE ((uint64_t)32 << 20)
+
+static int no_memory(void)
+{
+	return fail_errno(-ENOMEM, "mending");
+}
+
+/* Equal keys make equal ids. */
+static bool same_keys(const struct seal *a, const struct seal *b)
+{
+	static const char text[] = "one of all bytes";
+	struct id x, y;
+	seal_id(a, ID_CHUNK, &x, text, sizeof(text));
+	seal_id(b, ID_CHUNK, &y, text, sizeof(text));
+	return id_equal(&x, &y);
+}
+
+static int begin_reading(struct mend *m)
+{
+	struct image_reader_options ro = { .cache_size = FRAME_CACHE };
+	int e = session_begin(&m->reading, m->from, SESSION_READ, "repair");
+	if (session_unwritable(e)) /* what a prune takes is not mended */
+		e = packs_load_exclusions(m->from->packs);
+	if (e == 0)
+		e = index_reconcile(m->from->index);
+	if (e == -EAGAIN)
+		e = 0;
+	if (e == 0)
+		e = image_reader_new(&m->reader, m->from->packs, &ro);
+	m->frames = frames_new(m->from->packs, FRAME_CACHE);
+	return e == 0 && m->frames == NULL ? no_memory() : e;
+}
+
+int mend_begin(struct mend *m, struct storing *to, struct repository *from)
+{
+	const struct repository *repo = to->repo;
+	*m = (struct mend){ .to = to, .from = from,
+		.stored = id_set_new(), .tried = id_set_new() };
+	if (m->stored == NULL || m->tried == NULL)
+		return no_memory();
+	m->byte_copy = memcmp(repo->config.repo_id, from->config.repo_id,
+				      REPO_ID_SIZE)
+			== 0;
+	if (m->byte_copy && !same_keys(repo->seal, from->seal))
+		return fail(-EINVAL, "%s has the id of %s but other keys",
+				store_path(from->store),
+				store_path(repo->store));
+	int e = begin_reading(m);
+	return e < 0 ? e : chunk_stream_new(to->sink, &m->stream);
+}
+
+void mend_forget_other(struct mend *m)
+{
+	if (m->other != NULL && m->reading != NULL && m->roots != NULL)
+		session_leave_later(m->reading, m->roots, m->other->file_count);
+	free(take_ptr(m->roots));
+	snapshot_free(take_ptr(m->other));
+	m->snap = NULL;
+}
+
+void mend_end(struct mend *m)
+{
+	mend_forget_other(m);
+	chunk_stream_free(m->stream);
+	frames_free(m->frames);
+	image_reader_free(m->reader);
+	session_end(m->reading);
+	id_set_free(m->stored);
+	id_set_free(m->tried);
+}
+
+bool mend_has(const struct mend *m, const struct id *id)
+{
+	return id_set_contains(m->stored, id);
+}
+
+int mend_put(struct mend *m, enum pack_kind kind, const struct id *wanted,
+		const void *data, uint32_t len)
+{
+	struct id id;
+	seal_id(m->to->repo->seal, kind == PACK_TREE ? ID_NODE : ID_CHUNK, &id,
+			data, len);
+	if (!id_equal(&id, wanted))
+		return 0;
+	int e = chunk_stream_put(m->stream, kind, &id, data, len);
+	if (e == 0 && id_set_add(m->stored, &id) < 0)
+		e = no_memory();
+	if (e < 0)
+		return e;
+	m->chunks++;
+	m->bytes += len;
+	return 1;
+}
+
+bool mend_stopped(const struct mend *m)
+{
+	return interrupt_flag || chunk_sink_failed(m->to->sink);
+}
+
+int mend_barrier(struct mend *m)
+{
+	int e = chunk_stream_flush(m->stream);
+	return e < 0 ? e : storing_barrier(m->to);
+}
+
+ssize_t mend_file(struct mend *m, const struct snapshot *snap,
+		const struct snapshot_file *file,
+		const struct mend_fault *faults, size_t count, bool *again)
+{
+	ssize_t n = m->byte_copy ? mend_from_copy(m, faults, count)
+				 : mend_from_image(m, snap, file, faults, count);
+	*again = false;
+	for (size_t i = 0; n > 0 && i < count; i++)
+		*again = *again || faults[i].node;
+	if (interrupt_flag && n >= 0)
+		n = fail(-ECANCELED, "interrupted");
+	return n;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Bringing back from another repository what is lost. Nothing is stored before
+ * its id, under the keys of the repository that is mended, has been compared
+ * with the one wanted.
+ *
+ * From a byte copy (the same id and keys): whole packs, else chunks and nodes
+ * by their ids. From one with other keys: the same bytes of the same file of
+ * the same snapshot; lost nodes by writing the file's image again, which gives
+ * the same tree.
+ *
+ * Not thread-safe. What the other repository can't give is no error.
+ */
+#ifndef AMBERFS_REPAIR_MEND_H
+#define AMBERFS_REPAIR_MEND_H
+
+#include "../storing.h"
+#include "damage.h"
+
+/* What of one file is lost: a chunk, or a leaf or node with all below. */
+struct mend_fault {
+	uint64_t offset, len;
+	bool node;
+	struct id id;
+};
+
+struct mend {
+	struct storing *to;
+	struct repository *from;
+	struct session *reading;	/* in FROM; NULL: it can't be written */
+	struct image_reader *reader;	/* of FROM */
+	struct frames *frames;		/* of FROM */
+	struct chunk_stream *stream;
+	bool byte_copy;
+	struct id_set *stored;		/* ids mended in this run */
+	struct id_set *tried;		/* packs, ids filled up with zeros */
+	/* The other repository's snapshot for SNAP; or NULL. */
+	const struct snapshot *snap;
+	struct snapshot *other;
+	struct id *roots;
+	/* counted */
+	uint64_t packs, chunks, bytes, trees, snapshots;
+};
+
+/* TO and FROM outlive it. On an error mend_end is still called. */
+int mend_begin(struct mend *m, struct storing *to, struct repository *from);
+void mend_end(struct mend *m);
+
+/* True if this run has stored the chunk, though maybe not yet durably. */
+bool mend_has(const struct mend *m, const struct id *id);
+
+/* Of a byte copy: puts the pack's bytes in the place of the damaged or missing
+ * one, if all of its frames are good there. 1 done, 0 not, -errno. */
+int mend_pack(struct mend *m, const struct pack_id *pack);
+/* Of a byte copy: the same for a snapshot's object. */
+int mend_snapshot(struct mend *m, const char *object);
+
+/* Returns how many of the COUNT faults of FILE were mended, or -errno: nothing
+ * more can be stored. *AGAIN: below a mended node there may be more. */
+ssize_t mend_file(struct mend *m, const struct snapshot *snap,
+		const struct snapshot_file *file,
+		const struct mend_fault *faults, size_t count, bool *again);
+
+/* What was stored is durable and can be found. */
+int mend_barrier(struct mend *m);
+
+#endif

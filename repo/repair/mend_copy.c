@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * From a byte copy. A pack that is damaged or gone is replaced by the copy's if
+ * that is good to the last frame; so no second copy of its chunks comes to be,
+ * and the damage itself goes. Otherwise chunks are taken one by one.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../data/exclusions.h"
+#include "mend_internal.h"
+
+static int check_all(struct repository *r, const struct pack_id *pack)
+{
+	struct trailer *t = NULL;
+	struct frame_bench b;
+	int e = frame_bench_init(&b);
+	if (e == 0)
+		e = packs_peek(r->packs, pack, &t);
+	for (uint32_t i = 0; e == 0 && i < t->frame_count; i++)
+		e = check_frame(r, t, i, &b);
+	trailer_free(t);
+	frame_bench_clear(&b);
+	return e;
+}
+
+/* 1 if something is recorded of PACK; with CLEAR that goes. */
+static int recorded(struct repository *r, const struct pack_id *pack,
+		bool clear)
+{
+	CLEANUP_FREE struct damaged_frame *all = NULL;
+	size_t count = 0;
+	int found = 0;
+	int e = packs_list_damaged(r->packs, &all, &count);
+	for (size_t i = 0; e == 0 && i < count; i++) {
+		if (memcmp(all[i].pack.b, pack->b, PACK_ID_SIZE) != 0)
+			continue;
+		found = 1;
+		if (clear)
+			e = packs_clear_damaged(r->packs, &all[i], true);
+	}
+	return e < 0 ? e : found;
+}
+
+static int replace(struct mend *m, const char *name, const struct pack_id *pack)
+{
+	struct repository *r = m->to->repo;
+	CLEANUP_FREE void *data = NULL;
+	struct pack *loaded;
+	size_t len = 0;
+	int e = store_get(m->from->store, name, &data, &len, PACK_SIZE_MAX);
+	if (e < 0)
+		return mend_stopped(m) ? e : 0;
+	e = store_put(r->store, name, data, len, false);
+	if (e < 0)
+		return e;
+	packs_drop(r->packs, pack);
+	e = check_all(r, pack);
+	if (e < 0) /* it does not come back as it went */
+		return fail_within(e, "after %s was written anew", name);
+	e = recorded(r, pack, true);
+	if (e >= 0 && packs_load(r->packs, pack, &loaded) == 0)
+		packs_release(loaded);
+	m->packs++;
+	return e < 0 ? e : 1;
+}
+
+int mend_pack(struct mend *m, const struct pack_id *pack)
+{
+	char name[PACK_NAME_SIZE];
+	struct id key = { .b = { 0 } };
+	uint64_t size;
+	memcpy(key.b, pack->b, PACK_ID_SIZE);
+	if (!m->byte_copy || id_set_add(m->tried, &key) != 1)
+		return 0;
+	pack_name(name, pack);
+	if (store_size(m->to->repo->store, name, &size) == 0) {
+		int e = recorded(m->to->repo, pack, false);
+		if (e <= 0)
+			return e;
+	}
+	if (check_all(m->from, pack) < 0)
+		return 0;
+	return replace(m, name, pack);
+}
+
+int mend_snapshot(struct mend *m, const char *object)
+{
+	struct repository *r = m->to->repo;
+	CLEANUP_FREE void *data = NULL;
+	struct snapshot *s;
+	size_t len = 0;
+	if (!m->byte_copy || snapshot_load(m->from, object, &s) < 0)
+		return 0;
+	snapshot_free(s);
+	int e = store_get(m->from->store, object, &data, &len,
+			(size_t)32 << 20);
+	if (e < 0)
+		return 0;
+	e = store_put(r->store, object, data, len, false);
+	if (e < 0)
+		return e;
+	m->snapshots++;
+	return 1;
+}
+
+static int take_chunk(struct mend *m, enum pack_kind kind, const struct id *id,
+		const struct chunk_place *at)
+{
+	const struct trailer *t = at->pack->trailer;
+	const struct chunk_entry *c = &t->chunks[at->chunk];
+	struct frame *frame;
+	if (frames_get(m->frames, at->pack, c->frame, c->offset + c->len,
+			    &frame)
+			< 0)
+		return 0;
+	int e = mend_put(m, kind, id, frame->data + c->offset, c->len);
+	frames_unpin(frame);
+	return e;
+}
+
+/* 1 mended, 0 not, -errno. */
+static int mend_by_id(struct mend *m, enum pack_kind kind, const struct id *id)
+{
+	struct chunk_place at;
+	if (mend_has(m, id))
+		return 1;
+	/* Not packs_locate: that it is not there is nothing to record there. */
+	int e = packs_find(m->from->packs, kind, id, &at);
+	if (e != 1)
+		return mend_stopped(m) ? e : 0;
+	const struct pack_id pack = at.pack->trailer->pack;
+	e = mend_pack(m, &pack);
+	if (e == 0) {
+		struct chunk_place now;
+		/* Or it came back with its pack, for an earlier fault. */
+		if (packs_find(m->to->repo->packs, kind, id, &now) == 1) {
+			packs_release(now.pack);
+			e = 1;
+		} else {
+			e = take_chunk(m, kind, id, &at);
+		}
+	}
+	packs_release(at.pack);
+	return e;
+}
+
+ssize_t mend_from_copy(struct mend *m, const struct mend_fault *faults,
+		size_t count)
+{
+	ssize_t mended = 0;
+	for (size_t i = 0; i < count && !mend_stopped(m); i++) {
+		int e = id_is_zero(&faults[i].id)
+				? 0
+				: mend_by_id(m, faults[i].node ? PACK_TREE
+							       : PACK_DATA,
+						  &faults[i].id);
+		if (e < 0)
+			return e;
+		mended += e;
+	}
+	return mended;
+}

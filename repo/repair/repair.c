@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A repair:
+ *
+ *	1 each recorded frame and trailer is read again: what opens is no longer
+ *	  recorded
+ *	2 each pack's trailer is read, and on request each frame
+ *	3 each tree is walked, which shows what is lost and what that touches
+ *	4 with another repository: packs come back whole (from a byte copy), then
+ *	  the trees are walked again, file by file, the newest snapshot first, and
+ *	  what is lost is mended; a file in which a tree node came back is walked
+ *	  again. What was stored is made durable; a last walk shows what is left
+ *	5 records go that say nothing any more: of packs that are gone, and, with
+ *	  all snapshots whole, that something is missing
+ *
+ * A damaged frame that nobody needs stays recorded until prune has removed its
+ * pack. A pack with an unreadable trailer is removed here once all snapshots
+ * are whole without it, as prune can't tell what it holds.
+ */
+#include "repair.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../base/interrupt.h"
+#include "../data/exclusions.h"
+#include "mend.h"
+
+/* A mended node shows what else is lost: at most once per level, and data. */
+#define ROUNDS_MAX 8
+
+struct repair {
+	struct repository *repo, *from;
+	const struct repair_options *options;
+	struct repair_result *res;
+	struct session *session;	/* of a dry run; or NULL */
+	struct storing storing;
+	struct mend *mend;		/* NULL: nothing to take from */
+	struct tree_check check;
+	pthread_mutex_t mutex;		/* protects res->damages and error */
+	int error;
+	/* Of the file under way. */
+	struct mend_fault *faults;
+	size_t fault_count, fault_room;
+	bool mending;			/* no longer only looking */
+	bool mended;			/* something, in this run */
+	bool mend_done;			/* looking at what is left */
+};
+
+static int no_memory(void)
+{
+	return fail_errno(-ENOMEM, "repairing");
+}
+
+/* --- 1 the records --- */
+
+static int clear(struct repair *k, const struct damaged_frame *d)
+{
+	k->res->records_removed++;
+	return packs_clear_damaged(k->repo->packs, d, !k->options->dry_run);
+}
+
+static int look_at_record(struct repair *k, const struct damaged_frame *d,
+		struct frame_bench *b)
+{
+	static const struct pack_id none;
+	struct trailer *t = NULL;
+	if (memcmp(d->pack.b, none.b, PACK_ID_SIZE) == 0)
+		return 0; /* something is missing: shown by the trees */
+	int e = packs_peek(k->repo->packs, &d->pack, &t);
+	if (e == -ENOENT)
+		return clear(k, d);
+	if (e == -EBADMSG)
+		return damages_add_trailer(&k->res->damages, &d->pack, e);
+	if (e < 0)
+		return e;
+	bool frame = d->frame != TRAILER_AD && d->frame < t->frame_count;
+	if (frame)
+		e = check_frame(k->repo, t, d->frame, b);
+	if (e == 0 || e == -ENOENT)
+		e = clear(k, d);
+	else if (e != -ENOMEM)
+		e = damages_add_frame(&k->res->damages, t, d->frame, e);
+	trailer_free(t);
+	return e;
+}
+
+static int look_at_records(struct repair *k)
+{
+	CLEANUP_FREE struct damaged_frame *all = NULL;
+	struct frame_bench b;
+	size_t count = 0;
+	int e = frame_bench_init(&b);
+	if (e == 0)
+		e = packs_list_damaged(k->repo->packs, &all, &count);
+	for (size_t i = 0; e == 0 && i < count; i++)
+		e = interrupt_flag ? fail(-ECANCELED, "interrupted")
+				   : look_at_record(k, &all[i], &b);
+	frame_bench_clear(&b);
+	return e;
+}
+
+/* --- 2 the packs --- */
+
+static void keep_error(struct repair *k, int e)
+{
+	LOCK_SCOPE(&k->mutex);
+	if (e < 0 && k->error == 0)
+		k->error = e;
+}
+
+static void look_at_frames(struct repair *k, struct trailer *t)
+{
+	const struct pack pack = { .trailer = t };
+	struct frame_bench b;
+	int e = frame_bench_init(&b);
+	for (uint32_t i = 0; e == 0 && i < t->frame_count; i++) {
+		int r = check_frame(k->repo, t, i, &b);
+		k->res->counts.frames++;
+		k->res->counts.done += t->frames[i].stored_len;
+		if (r == 0)
+			continue;
+		if (r == -ENOENT || r == -ENOMEM)
+			e = r;
+		if (r == -EBADMSG)
+			packs_mark_damaged(k->repo->packs, &pack, i);
+		LOCK_SCOPE(&k->mutex);
+		if (e == 0)
+			e = damages_add_frame(&k->res->damages, t, i, r);
+	}
+	frame_bench_clear(&b);
+	keep_error(k, e == -ENOENT ? 0 : e);
+}
+
+static void look_at_pack(void *ctx, const char *name)
+{
+	struct repair *k = ctx;
+	struct trailer *t = NULL;
+	struct pack_id id;
+	if (pack_name_parse(&id, name) < 0)
+		return;
+	int e = packs_peek(k->repo->packs, &id, &t);
+	k->res->counts.packs++;
+	if (e == -EBADMSG) {
+		LOCK_SCOPE(&k->mutex);
+		e = damages_add_trailer(&k->res->damages, &id, e);
+	}
+	if (e == 0 && t != NULL && k->options->read_data)
+		look_at_frames(k, t);
+	trailer_free(t);
+	keep_error(k, e == -ENOENT ? 0 : e);
+}
+
+static int look_at_packs(struct repair *k)
+{
+	progress_begin(k->options->read_data ? "frames" : "packs",
+			check_progress, &k->res->counts);
+	int e = check_each_pack(k->repo->store, k->options->jobs,
+			&k->res->counts, look_at_pack, k);
+	progress_end();
+	if (e == 0 && k->error != 0)
+		e = fail_errno(k->error, "looking at the packs");
+	return e < 0 ? e : damages_look_up(&k->res->damages, k->repo->packs);
+}
+
+/* --- 3 the trees --- */
+
+/* That another copy is there counts only as long as none was mended. */
+static bool note_chunk(void *ctx, const struct tree_fault *at, bool whole)
+{
+	struct repair *k = ctx;
+	if (whole && k->mending)
+		return false;
+	int r = damages_note_chunk(&k->res->damages, at, whole);
+	keep_error(k, r);
+	return r == 1;
+}
+
+/* The id of the node that is lost at F. */
+static struct id lost_node(struct repair *k, const struct tree_fault *f)
+{
+	struct id id = { .b = { 0 } };
+	struct image *image;
+	uint64_t from, to;
+	if (image_open(&image, k->check.reader, &f->file->root, f->file->size)
+			< 0)
+		return id;
+	if (image_piece(image, f->offset, &from, &to, &id) == 0)
+		id = (struct id){ .b = { 0 } };
+	image_close(image);
+	return id;
+}
+
+/* Remembered for mending. */
+static int collect(struct repair *k, const struct tree_fault *f)
+{
+	if (k->fault_count == k->fault_room) {
+		size_t room = k->fault_room ? 2 * k->fault_room : 256;
+		struct mend_fault *more = reallocarray(
+				k->faults, room, sizeof(*more));
+		if (more == NULL)
+			return no_memory();
+		k->faults = more;
+		k->fault_room = room;
+	}
+	k->faults[k->fault_count++] = (struct mend_fault){
+		.offset = f->offset, .len = f->len, .node = f->chunk == NULL,
+		.id = f->chunk ? f->chunk->id : lost_node(k, f) };
+	return 0;
+}
+
+static int note_fault(void *ctx, const struct tree_fault *f)
+{
+	struct repair *k = ctx;
+	int e = k->error;
+	/* A chunk of a damaged frame was noted there. */
+	if (e == 0 && !(f->chunk != NULL
+				    && damages_marked(&k->res->damages,
+						    &f->chunk->id)))
+		e = damages_note_fault(&k->res->damages, f);
+	if (e == 0)
+		e = damage_ranges_add(&k->res->lost, f, false);
+	if (e == 0 && k->mending)
+		e = collect(k, f);
+	return e;
+}
+
+/* Walks one file, and mends while that gets on. */
+static int look_at_file(struct repair *k, const struct snapshot *s,
+		const struct snapshot_file *f)
+{
+	bool again = true;
+	int e = 0;
+	for (int i = 0; e == 0 && again && i < ROUNDS_MAX; i++) {
+		k->fault_count = 0;
+		again = false;
+		e = tree_check_file(&k->check, s, f);
+		if (e < 0 || !k->mending || k->mend_done
+				|| k->fault_count == 0)
+			break;
+		ssize_t n = mend_file(k->mend, s, f, k->faults, k->fault_count,
+				&again);
+		k->mended = k->mended || n > 0;
+		e = n < 0 ? (int)n : 0;
+		if (e == 0 && again)
+			e = mend_barrier(k->mend);
+	}
+	return e;
+}
+
+/* All trees, the newest snapshots first; anew: from an empty list of what is
+ * lost. */
+static int look_at_trees(struct repair *k)
+{
+	const struct snapshot_list *all = &k->res->snapshots;
+	k->res->lost.count = 0;
+	k->res->counts.snapshots = k->res->counts.files = 0;
+	k->check = (struct tree_check){ .repo = k->repo,
+		.counts = &k->res->counts, .fault = note_fault,
+		.chunk = note_chunk, .ctx = k };
+	int e = tree_check_begin(&k->check);
+	for (size_t i = all->count; e == 0 && i-- > 0;) {
+		const struct snapshot *s = all->items[i];
+		k->res->counts.snapshots++;
+		for (uint32_t n = 0; e == 0 && n < s->file_count; n++)
+			e = look_at_file(k, s, &s->files[n]);
+	}
+	tree_check_end(&k->check);
+	return e < 0 ? e : k->error;
+}
+
+/* --- snapshots --- */
+
+static void note_unreadable(void *ctx, const char *object, int err)
+{
+	struct repair *k = ctx;
+	struct repair_result *res = k->res;
+	struct repair_unreadable *more = reallocarray(res->unreadable,
+			res->unreadable_count + 1, sizeof(*more));
+	if (more == NULL) {
+		k->error = no_memory();
+		return;
+	}
+	res->unreadable = more;
+	more[res->unreadable_count++] = (struct repair_unreadable){
+		.object = strdup(object), .cause = strdup(error_text(err)) };
+	if (more[res->unreadable_count - 1].object == NULL
+			|| more[res->unreadable_count - 1].cause == NULL)
+		k->error = no_memory();
+}
+
+static int load_snapshots(struct repair *k)
+{
+	struct repair_result *res = k->res;
+	bool some = false;
+	int e = snapshot_list_load(k->repo, NULL, &res->snapshots,
+			note_unreadable, k);
+	if (e == 0)
+		e = k->error;
+	for (size_t i = 0; e >= 0 && k->mend && i < res->unreadable_count;
+			i++) {
+		e = mend_snapshot(k->mend, res->unreadable[i].object);
+		res->unreadable[i].mended = e == 1;
+		some = some || e == 1;
+	}
+	if (e < 0 || !some)
+		return e;
+	snapshot_list_clear(&res->snapshots);
+	struct repair_unreadable *kept = res->unreadable;
+	size_t count = res->unreadable_count;
+	/* Once more, with those that came back; the list of what was bad is
+	 * kept. */
+	res->unreadable = NULL;
+	res->unreadable_count = 0;
+	e = snapshot_list_load(k->repo, NULL, &res->snapshots, note_unreadable,
+			k);
+	for (size_t i = 0; i < res->unreadable_count; i++) {
+		free(res->unreadable[i].object);
+		free(res->unreadable[i].cause);
+	}
+	free(res->unreadable);
+	res->unreadable = kept;
+	res->unreadable_count = count;
+	return e;
+}
+
+/* --- 5 the records, at the end --- */
+
+static int count_others(void *ctx, const char *id, bool alive,
+		const struct session_record *record)
+{
+	struct repair *k = ctx;
+	(void)record;
+	return alive && strcmp(id, session_id(k->storing.session)) != 0;
+}
+
+/* Nobody needs it, and nobody else is at work who might still read it by a
+ * trailer that he has in memory. */
+static int remove_pack(struct repair *k, const struct damaged_frame *d)
+{
+	char name[PACK_NAME_SIZE];
+	struct trailer *t = NULL;
+	int e = packs_peek(k->repo->packs, &d->pack, &t);
+	trailer_free(t);
+	if (e != -EBADMSG)
+		return e == -ENOENT ? 0 : e;
+	e = session_list(k->repo, count_others, k);
+	if (e != 0)
+		return e < 0 ? e : 0;
+	e = session_check(k->storing.session);
+	if (e < 0)
+		return e;
+	pack_name(name, &d->pack);
+	e = store_delete(k->repo->store, name);
+	if (e < 0 && e != -ENOENT)
+		return e;
+	packs_drop(k->repo->packs, &d->pack);
+	k->res->packs_removed++;
+	return clear(k, d);
+}
+
+static int tidy_record(struct repair *k, const struct damaged_frame *d)
+{
+	static const struct pack_id none;
+	char name[PACK_NAME_SIZE];
+	uint64_t size;
+	if (memcmp(d->pack.b, none.b, PACK_ID_SIZE) == 0)
+		return k->res->whole ? clear(k, d) : 0;
+	pack_name(name, &d->pack);
+	int e = store_size(k->repo->store, name, &size);
+	if (e == -ENOENT)
+		return clear(k, d);
+	if (e == 0 && d->frame == TRAILER_AD && k->res->whole)
+		return remove_pack(k, d);
+	if (e == 0 && d->frame != TRAILER_AD)
+		k->res->frames_left++;
+	return e;
+}
+
+static int tidy_records(struct repair *k)
+{
+	CLEANUP_FREE struct damaged_frame *all = NULL;
+	size_t count = 0;
+	int e = packs_list_damaged(k->repo->packs, &all, &count);
+	for (size_t i = 0; e == 0 && i < count; i++)
+		e = tidy_record(k, &all[i]);
+	return e;
+}
+
+/* --- the run --- */
+
+static int begin(struct repair *k)
+{
+	const struct storing_options so = { .activity = "repair",
+		.workers = k->options->jobs };
+	if (!k->options->dry_run)
+		return storing_begin(&k->storing, k->repo, &so);
+	int e = session_begin(&k->session, k->repo, SESSION_READ, "repair");
+	if (session_unwritable(e))
+		e = packs_load_exclusions(k->repo->packs);
+	if (e == 0)
+		e = index_reconcile(k->repo->index);
+	return e == -EAGAIN ? 0 : e;
+}
+
+/* Damaged packs come back whole where a byte copy has them. */
+static int mend_packs(struct repair *k)
+{
+	struct damages *d = &k->res->damages;
+	int e = 0;
+	for (size_t i = 0; e >= 0 && i < d->count; i++) {
+		if (d->items[i].kind != DAMAGE_FRAME
+				&& d->items[i].kind != DAMAGE_TRAILER)
+			continue;
+		e = interrupt_flag ? fail(-ECANCELED, "interrupted")
+				   : mend_pack(k->mend, &d->items[i].pack);
+		k->mended = k->mended || e == 1;
+	}
+	return e < 0 ? e : 0;
+}
+
+static int mend_all(struct repair *k)
+{
+	k->mending = true;
+	int e = mend_packs(k);
+	if (e == 0 && (k->res->lost.count != 0 || k->mended))
+		e = look_at_trees(k);
+	if (e < 0 || !k->mended)
+		return e;
+	e = mend_barrier(k->mend);
+	if (e < 0)
+		return e;
+	/* What was mended last may have been met before: the truth now. */
+	k->mend_done = true;
+	return look_at_trees(k);
+}
+
+static int look_and_mend(struct repair *k)
+{
+	int e = look_at_records(k);
+	if (e == 0)
+		e = look_at_packs(k);
+	if (e == 0)
+		e = load_snapshots(k);
+	if (e == 0)
+		e = look_at_trees(k);
+	return e < 0 || k->mend == NULL ? e : mend_all(k);
+}
+
+static void finish(struct repair *k)
+{
+	struct repair_result *res = k->res;
+	for (size_t i = 0; i < res->damages.count; i++)
+		damage_ranges_join(&res->damages.items[i].ranges);
+	damage_ranges_join(&res->lost);
+	res->whole = res->lost.count == 0;
+	for (size_t i = 0; i < res->unreadable_count; i++)
+		res->whole = res->whole && res->unreadable[i].mended;
+	if (k->mend != NULL) {
+		res->packs = k->mend->packs;
+		res->chunks = k->mend->chunks;
+		res->bytes = k->mend->bytes;
+		res->trees = k->mend->trees;
+	}
+}
+
+int repair_run(struct repository *r, struct repository *from,
+		const struct repair_options *o, struct repair_result *res)
+{
+	struct repair k = { .repo = r, .from = from, .options = o, .res = res };
+	struct mend mend;
+	memset(res, 0, sizeof(*res));
+	pthread_mutex_init(&k.mutex, NULL);
+	int e = begin(&k);
+	if (e == 0 && from != NULL && !o->dry_run) {
+		k.mend = &mend;
+		e = mend_begin(&mend, &k.storing, from);
+	}
+	if (e == 0)
+		e = look_and_mend(&k);
+	finish(&k);
+	if (e == 0 && !o->dry_run)
+		e = tidy_records(&k);
+	if (k.mend != NULL)
+		mend_end(k.mend);
+	storing_end(&k.storing);
+	session_end(k.session);
+	free(k.faults);
+	pthread_mutex_destroy(&k.mutex);
+	return e;
+}
+
+void repair_result_clear(struct repair_result *res)
+{
+	damages_clear(&res->damages);
+	free(res->lost.items);
+	for (size_t i = 0; i < res->unreadable_count; i++) {
+		free(res->unreadable[i].object);
+		free(res->unreadable[i].cause);
+	}
+	free(res->unreadable);
+	snapshot_list_clear(&res->snapshots);
+	memset(res, 0, sizeof(*res));
+}

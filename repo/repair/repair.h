@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Finding what is damaged or missing and whose bytes that touches; bringing
+ * back what another repository has; tidying up the records of damage.
+ *
+ * Nothing is ever made up: what can't be brought back stays an error for its
+ * readers, until the source's next backup stores it again.
+ */
+#ifndef AMBERFS_REPAIR_REPAIR_H
+#define AMBERFS_REPAIR_REPAIR_H
+
+#include "damage.h"
+
+struct repair_options {
+	unsigned jobs;
+	bool read_data;		/* read every frame first */
+	bool dry_run;		/* only look */
+};
+
+/* A snapshot whose object can't be read. */
+struct repair_unreadable {
+	char *object, *cause;
+	bool mended;
+};
+
+struct repair_result {
+	struct damages damages;		/* all that was met */
+	struct damage_ranges lost;	/* that can't be read at the end */
+	struct repair_unreadable *unreadable;
+	size_t unreadable_count;
+	struct check_counts counts;
+	/* brought back */
+	uint64_t packs, chunks, bytes, trees;
+	uint64_t records_removed;	/* of damage that is no more */
+	uint64_t frames_left;		/* damaged ones that nobody needs */
+	uint64_t packs_removed;		/* with unreadable trailers, needed by
+					   nobody */
+	bool whole;			/* every snapshot can be read */
+	struct snapshot_list snapshots;	/* that the ranges are of */
+};
+
+/* R and FROM (NULL: none) are attached. 0 if it ran to its end, whatever it
+ * found. RES is filled in and to be cleared in any case. */
+int repair_run(struct repository *r, struct repository *from,
+		const struct repair_options *o, struct repair_result *res);
+void repair_result_clear(struct repair_result *res);
+
+#endif
