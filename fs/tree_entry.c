@@ -169,7 +169,7 @@ static char *record_text(const struct snapshot *record)
 	json_t *json = snapshot_to_json(record, true);
 	if (json == NULL)
 		return NULL;
-	char *text = json_dumps(json, JSON_INDENT(2));
+	char *text = json_dumps(json, JSON_INDENT(2) | JSON_ENSURE_ASCII);
 	json_decref(json);
 	size_t len = text == NULL ? 0 : strlen(text);
 	/* A text ends with a newline, which takes the NUL's place. */

@@ -68,7 +68,8 @@ static int store_info(struct domain_run *d, const struct disk_plan *plan)
 		if (plan->chain.files[i].info != NULL)
 			json_array_append(list, plan->chain.files[i].info);
 	CLEANUP_FREE char *text =
-			json_dumps(list, JSON_INDENT(2) | JSON_SORT_KEYS);
+			json_dumps(list, JSON_INDENT(2) | JSON_SORT_KEYS |
+						  JSON_ENSURE_ASCII);
 	json_decref(list);
 	if (text == NULL)
 		return fail_errno(-ENOMEM, "describing a disk");

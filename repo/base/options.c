@@ -7,6 +7,7 @@
 #include "options.h"
 
 #include "error.h"
+#include "printable.h"
 #include "units.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@
 #define PAGE_WIDTH 80
 #define HELP_COLUMN_MAX 32 /* longer options get their help below */
 #define WORD_MAX 48	   /* longer words are near nothing */
+#define MISTAKE_MAX 1024
 
 static const struct option help_option = {
 	"help", 'h', OPTION_FLAG, NULL, NULL, "show this page"
@@ -159,12 +161,13 @@ static _Noreturn void say_mistake(const struct command_line *cl)
 
 void usage_error(const struct command_line *cl, const char *fmt, ...)
 {
+	char text[MISTAKE_MAX], shown[4 * MISTAKE_MAX];
 	va_list ap;
-	fprintf(stderr, "%s: ", cl->program);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	fprintf(stderr, "%s: %s\n", cl->program,
+			printable(shown, sizeof(shown), text));
 	say_mistake(cl);
 }
 

@@ -12,6 +12,7 @@
 
 #include "cleanup.h"
 #include "options.h"
+#include "printable.h"
 #include "units.h"
 
 #include <signal.h>
@@ -107,12 +108,20 @@ __attribute__((format(printf, 2, 0))) static void say(const char *kind,
 		const char *fmt, va_list ap)
 {
 	CLEANUP_FREE char *text = NULL;
+	CLEANUP_FREE char *shown = NULL;
 	if (vasprintf(&text, fmt, ap) < 0)
 		text = NULL;
+	if (text != NULL) {
+		/* Paths and others' words may be in it, whoever made it. */
+		size_t size = 4 * strlen(text) + 1;
+		shown = malloc(size);
+		if (shown != NULL)
+			printable(shown, size, text);
+	}
 	LOCK_SCOPE(&voice);
 	erase_bar();
 	fprintf(stderr, "%s: %s%s\n", setup.program, kind,
-			text != NULL ? text : fmt);
+			shown != NULL ? shown : fmt);
 }
 
 void report_warning(const char *fmt, ...)
@@ -386,7 +395,8 @@ static _Atomic int stdout_error;
 int report_print_json(json_t *object)
 {
 	errno = 0;
-	int r = json_dumpf(object, stdout, JSON_INDENT(2));
+	int r = json_dumpf(object, stdout,
+			JSON_INDENT(2) | JSON_ENSURE_ASCII);
 	json_decref(object);
 	if (r == 0 && (putchar('\n') == EOF || fflush(stdout) != 0))
 		r = -1;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../base/error.h"
+#include "../base/printable.h"
 #include "../secret_env.h"
 #include "command.h"
 
@@ -77,7 +78,9 @@ static int unknown(const char *name)
 		words[n++] = c->name;
 	words[n] = NULL;
 	const char *near = nearest_word(name, words);
-	fprintf(stderr, "amberfs: unknown command '%s'", name);
+	char shown[256];
+	fprintf(stderr, "amberfs: unknown command '%s'",
+			printable(shown, sizeof(shown), name));
 	if (near != NULL)
 		fprintf(stderr, "; did you mean '%s'?", near);
 	fprintf(stderr, "\nTry 'amberfs --help'.\n");
