@@ -63,6 +63,7 @@ int secret_env_take(void)
 			*to++ = *from;
 	}
 	*to = NULL;
+	seal_forget_stack();
 	return r;
 }
 

@@ -25,6 +25,8 @@
 #include "../base/error.h"
 
 #define KEY_SIZE 32
+/* More than what handles secrets takes. */
+#define STACK_USED ((size_t)32 << 10)
 #define KDF_CONTEXT "amberfs1"
 
 /* Numbers of the subkeys; FORMAT.md has the same table. */
@@ -106,6 +108,7 @@ struct seal *seal_new(const uint8_t *master, bool encrypted)
 	s->cut_seed = get_le64(seed);
 	sodium_memzero(seed, sizeof(seed));
 	s->encrypted = encrypted;
+	seal_forget_stack();
 	/* From now on a stray write faults instead of changing a key. */
 	sodium_mprotect_readonly(s);
 	return s;
@@ -269,11 +272,14 @@ int seal_derive_kek(uint8_t kek[32], const void *secret, size_t len,
 	if (cost->ops == 0) {
 		crypto_generichash(kek, KEY_SIZE, secret, len, salt,
 				KDF_SALT_SIZE);
+		seal_forget_stack();
 		return 0;
 	}
-	if (crypto_pwhash(kek, KEY_SIZE, secret, len, salt, cost->ops,
+	int r = crypto_pwhash(kek, KEY_SIZE, secret, len, salt, cost->ops,
 			(size_t)cost->mem_kib * 1024,
-			crypto_pwhash_ALG_ARGON2ID13) != 0)
+			crypto_pwhash_ALG_ARGON2ID13);
+	seal_forget_stack();
+	if (r != 0)
 		return fail(-ENOMEM, "deriving the key from the passphrase "
 				"takes %u MiB of memory, which can't be had",
 				(cost->mem_kib + 1023) / 1024);
@@ -317,6 +323,11 @@ void seal_wipe(void *p, size_t len)
 	sodium_memzero(p, len);
 }
 
+void seal_forget_stack(void)
+{
+	sodium_stackzero(STACK_USED);
+}
+
 void *seal_secret_alloc(size_t len)
 {
 	/* sodium_malloc puts the end of the block at the end of a page, so
@@ -334,4 +345,5 @@ void *seal_secret_alloc(size_t len)
 void seal_secret_free(void *p)
 {
 	sodium_free(p);
+	seal_forget_stack();
 }

@@ -153,6 +153,10 @@ int seal_unwrap(uint8_t master[MASTER_KEY_SIZE], const uint8_t kek[32],
 /* Zeroed memory for secrets: not dumped, locked where RLIMIT_MEMLOCK allows.
  * NULL without memory. */
 void *seal_secret_alloc(size_t len);
-void seal_secret_free(void *p); /* wipes; NULL allowed */
+void seal_secret_free(void *p); /* wipes, the stack too; NULL allowed */
+
+/* Wipes what the calls made before this one have left on the stack: hashes,
+ * copies in registers that were saved there. A core dump would show it. */
+void seal_forget_stack(void);
 
 #endif

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""memsearch PID|FILE...: looks for secrets in what a core dump of a process
+"""memsearch.py PID|FILE...: looks for secrets in what a core dump of a process
 would hold (its memory but for what madvise(MADV_DONTDUMP) leaves out), or in
 files. Standard input has a line for each secret: NAME and its bytes in hex.
-Prints "WHERE: NAME" for each that is found; status 1 then."""
+They are looked for as they are, and as text in hex. Prints "WHERE: NAME" for
+each that is found; status 1 then, 2 if something can't be searched."""
 import os
 import re
 import sys
@@ -42,13 +43,13 @@ def contents(path):
 secrets = [line.split() for line in sys.stdin]
 if not secrets:
     sys.exit("memsearch: no secrets given")
-found = searched = 0
+found = 0
 for what in sys.argv[1:]:
+    if what.isdigit() and not any(regions(what)):
+        sys.exit(2)
     for where, data in (memory if what.isdigit() else contents)(what):
-        searched += len(data)
         for name, digits in secrets:
-            if bytes.fromhex(digits) in data:
+            if bytes.fromhex(digits) in data or digits.encode() in data:
                 print(f"{where}: {name}")
                 found = 1
-print(f"searched {searched} bytes", file=sys.stderr)
 sys.exit(found)

@@ -1,0 +1,195 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Goal of this test: keys and passphrases are nowhere but in locked memory:
+# not in dumps, process lists, children, messages or JSON; and what amberfs
+# makes is its user's alone, wherever somebody has planted links.
+. "$(dirname "$0")/../functions.sh"
+need_program jq python3 xxd
+
+word='correct horse battery staple'
+hex() {
+  xxd -p | tr -d '\n'
+}
+
+# What no one may find: the passphrase, the key file, the keys themselves.
+export AMBERFS_PASSPHRASE=$word
+R=$T/repo
+amberfs init "$R" >/dev/null
+amberfs key add "$R" --new-key-file "$T/key" 2>/dev/null
+"$AMBERFS_BUILD/tests/tools/masterkey" "$R" >"$T/secrets"
+{
+  echo "passphrase $(printf %s "$word" | hex)"
+  echo "key-file $(head -c 64 "$T/key" | hex)"
+} >>"$T/secrets"
+equal "$(wc -l <"$T/secrets")" 13 "secrets to look for"
+search() {
+  python3 "$TESTS/tools/memsearch.py" "$@" <"$T/secrets" >"$T/found" ||
+    die "$(head -n 5 "$T/found")"
+}
+# It would find them.
+printf 'x%sy' "$word" >"$T/given-away"
+! (search "$T/given-away") 2>/dev/null || die "memsearch finds nothing"
+sleep 60 &
+! (search $!) 2>/dev/null || die "memsearch finds nothing in memory"
+kill $!
+
+# What can be seen of process $1 while it works.
+watch() {
+  local pid=$1
+  search "$pid"
+  ! tr '\0' '\n' <"/proc/$pid/cmdline" | found "$word" || die "cmdline"
+  ! tr '\0' '\n' <"/proc/$pid/environ" | found "$word" || die "environ"
+  if [ "$(ulimit -l)" != 0 ]; then
+    [ "$(awk '/^VmLck/ { print $2 }' "/proc/$pid/status")" -gt 0 ] ||
+      die "no locked memory in process $pid"
+  fi
+}
+
+# The process of $1 that has $2 open.
+worker() {
+  local pid
+  for pid in $(pgrep -f "$1"); do
+    [ -n "$(find "/proc/$pid/fd" -lname "$2" 2>/dev/null)" ] || continue
+    echo "$pid"
+    return
+  done
+  return 1
+}
+
+# A backup in the middle of its stream, with a passphrase command's own child.
+make_noise "$T/noise" 24
+mkfifo "$T/pipe"
+ulimit -c unlimited
+amberfs backup "$R" -v --name vm --stdin-name disk - <"$T/pipe" >"$T/out1" 2>&1 &
+backup=$!
+exec 7>"$T/pipe"
+cat "$T/noise" >&7
+wait_for 30 grep -qs . "$R"/packs/*/* "$R"/packs/*/.tmp* ||
+  wait_for 10 test -n "$(ls "$R/sessions")"
+watch "$backup"
+exec 7>&-
+wait "$backup" || die "$(cat "$T/out1")"
+
+# A dump of one that died, where dumps are files of the current folder.
+pattern=$(cat /proc/sys/kernel/core_pattern)
+case $pattern in
+  '|'* | */*) ;;
+  *)
+    mkdir "$T/dump"
+    (
+      cd "$T/dump"
+      exec amberfs backup "$R" --key-file "$T/key" --name vm \
+        --stdin-name disk - <"$T/pipe"
+    ) &
+    backup=$!
+    exec 7>"$T/pipe"
+    cat "$T/noise" >&7
+    kill -ABRT "$backup"
+    wait "$backup" 2>/dev/null || :
+    exec 7>&-
+    [ -z "$(ls "$T/dump")" ] || search "$T/dump"/*
+    ;;
+esac
+
+# A mount, idle and after reading; it has forgotten the passphrase altogether.
+amber_mount "$R" "$T/mnt"
+mount=$(worker "mount.*$R" "$R/sessions/*.lock") || die "who serves the mount?"
+watch "$mount"
+cmp "$T/noise" "$T/mnt/vm/latest/disk"
+watch "$mount"
+amber_umount "$T/mnt"
+
+# A restore whose reader is slow.
+mkfifo "$T/slow"
+amberfs restore "$R" --key-file "$T/key" vm/latest/disk - >"$T/slow" \
+  2>/dev/null &
+restore=$!
+exec 8<"$T/slow"
+head -c 1M >/dev/null <&8
+watch "$restore"
+exec 8<&-
+wait "$restore" 2>/dev/null || :
+
+# Adding a key: the command that prints the new passphrase gets no old one.
+cat >"$T/print" <<'EOF'
+#!/bin/sh
+env >"$T/environment"
+read -r line <"$T/pipe"
+echo "$line"
+EOF
+chmod +x "$T/print"
+amberfs key add "$R" -v --new-passphrase-command "$T/print" >"$T/out2" 2>&1 &
+add=$!
+exec 7<>"$T/pipe"
+wait_for 20 grep -q TMPDIR "$T/environment"
+watch "$add"
+echo "another word" >&7
+wait "$add" || die "$(cat "$T/out2")"
+exec 7>&-
+search "$T/environment"
+
+# Messages and JSON.
+unset AMBERFS_PASSPHRASE
+export AMBERFS_KEY_FILE=$T/key
+amberfs list --json "$R" >"$T/out3"
+amberfs show -v --json "$R" vm/latest >"$T/out4" 2>&1
+amberfs key list --json "$R" >"$T/out5"
+amberfs sessions --json "$R" >"$T/out6"
+amberfs verify -v --json "$R" >"$T/out7" 2>&1
+amberfs index --json "$R" >"$T/out8"
+search "$T"/out[0-9] "$R/config" "$R"/keys/* "$R"/index/* "$R"/snapshots/*/*
+
+# All of it is its user's alone, whatever the umask.
+for mask in 0 077; do
+  (
+    umask "$mask"
+    rm -rf "${T:?}/home" "$T/state.amberfs"
+    amberfs init "$T/r$mask" --key-file "$T/key$mask" 2>/dev/null
+    export AMBERFS_KEY_FILE=$T/key$mask
+    amberfs backup "$T/r$mask" --name a "$T/noise" --name a
+    amberfs key add "$T/r$mask" --new-key-file "$T/more$mask" 2>/dev/null
+    amberfs list "$T/r$mask" --index-dir "$T/i$mask" >/dev/null
+    amberfs verify "$T/r$mask"
+  )
+  find "$T/r$mask" "$T/i$mask" "$T/state.amberfs" "$T/key$mask" \
+    "$T/more$mask" \( -type d ! -perm 700 -o -type f ! -perm 600 \) \
+    -printf '%m %p\n' >"$T/open"
+  [ ! -s "$T/open" ] || die "with umask $mask: $(head -n 5 "$T/open")"
+done
+
+# Links planted where amberfs writes: not followed.
+echo untouched >"$T/victim"
+cp "$T/victim" "$T/before"
+plant() {
+  rm -f "$1"
+  ln -s "$T/victim" "$1"
+}
+for file in "$R"/index/*; do
+  plant "$file"
+done
+amberfs backup "$R" --name b "$T/noise" 2>/dev/null || :
+same "$T/victim" "$T/before"
+rm -rf "$R/index"
+amberfs verify "$R"
+plant "$R/index/filter.tmp"
+amberfs index "$R" --rebuild >/dev/null
+same "$T/victim" "$T/before"
+ln -s "$T/elsewhere" "$T/dangling"
+expect 1 amberfs init "$T/fresh" --key-file "$T/dangling"
+expect 1 amberfs key add "$R" --new-key-file "$T/dangling"
+[ ! -e "$T/elsewhere" ] || die "a key was written through a link"
+plant "$T/result"
+expect 1 amberfs restore "$R" vm/latest/disk "$T/result"
+amberfs restore "$R" vm/latest/disk "$T/result" --force
+[ ! -L "$T/result" ] || die "restored through a link"
+same "$T/victim" "$T/before"
+mkdir "$T/folder"
+plant "$T/folder/disk"
+amberfs restore "$R" vm/latest "$T/folder" --force
+same "$T/victim" "$T/before"
+for file in "$T/state.amberfs"/*/*; do
+  [ ! -f "$file" ] || plant "$file"
+done
+plant "$R/reserve"
+amberfs backup "$R" --name b "$T/noise" --force-read 2>/dev/null || :
+same "$T/victim" "$T/before"
