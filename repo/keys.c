@@ -110,6 +110,7 @@ struct opening {
 	int mistyped;		/* -EINVAL: it seems to be one, but is wrong */
 	struct error_copy why;
 	bool recovery_slots;
+	struct error_copy bad;	/* of a slot that can't be used; err 0: none */
 };
 
 static int begin_opening(struct opening *o, const struct secret *secret)
@@ -135,17 +136,12 @@ static int begin_opening(struct opening *o, const struct secret *secret)
 }
 
 /* -EKEYREJECTED: not this slot. */
-static int try_slot(struct opening *o, struct store *s, const uint8_t *repo_id,
-		struct key_slot *slot, uint8_t *master)
+static int try_slot(struct opening *o, const uint8_t *repo_id,
+		const struct key_slot *slot, uint8_t *master)
 {
-	const struct secret *secret = o->secret;
-	int r = load_slot(slot, s, repo_id);
-	if (r < 0)
-		return r;
-	if (slot->slot.kind == KEYSLOT_RECOVERY) {
-		o->recovery_slots = true;
-		secret = &o->recovery;
-	}
+	const struct secret *secret = slot->slot.kind == KEYSLOT_RECOVERY
+			? &o->recovery
+			: o->secret;
 	if (slot->slot.kind != secret->kind || secret->len == 0)
 		return -EKEYREJECTED;
 	return keyslot_unwrap(&slot->slot, repo_id, secret->bytes, secret->len,
@@ -161,34 +157,52 @@ static int rejected(struct opening *o, struct store *s)
 	return fail(-EKEYREJECTED, "wrong %s for %s", kind, store_path(s));
 }
 
-/* -ENOENT: a slot was removed meanwhile, try again. */
-static int try_slots(struct opening *o, struct store *s,
-		const uint8_t *repo_id, struct key_slots *slots,
-		uint8_t *master, char *opened)
+/* Loads all; O->bad gets why one can't be used. -ENOENT: a slot was removed
+ * meanwhile. */
+static int load_for_opening(struct opening *o, struct store *s,
+		const uint8_t *repo_id, struct key_slots *slots)
 {
-	bool gone = false;
-	int bad = 0;
 	int r = list_slots(slots, s);
-	for (int i = 0; r == 0 && i < slots->count; i++) {
-		int e = try_slot(o, s, repo_id, &slots->items[i], master);
-		if (e == 0) {
-			memcpy(opened, slots->items[i].digits,
-					KEY_SLOT_DIGITS + 1);
-			return 0;
-		}
-		if (e == -ENOENT)
-			gone = true;
-		else if (e != -EKEYREJECTED)
-			bad = e; /* another slot may still open */
-	}
-	if (r < 0 || gone)
-		return r < 0 ? r : -ENOENT;
-	if (slots->count == 0)
-		return fail(-EBADMSG,
+	if (r == 0 && slots->count == 0)
+		r = fail(-EBADMSG,
 				"%s has no key slots left in its keys/ folder: put a "
 				"copy of them back",
 				store_path(s));
-	return bad < 0 ? bad : rejected(o, s);
+	for (int i = 0; r == 0 && i < slots->count; i++) {
+		struct key_slot *slot = &slots->items[i];
+		int e = load_slot(slot, s, repo_id);
+		if (e == -ENOENT)
+			r = e;
+		else if (e < 0)
+			error_save(&o->bad, e);
+		else if (slot->slot.kind == KEYSLOT_RECOVERY)
+			o->recovery_slots = true;
+	}
+	return r;
+}
+
+/* Those that cost nothing first. */
+static int try_slots(struct opening *o, struct store *s,
+		const uint8_t *repo_id, const struct key_slots *slots,
+		uint8_t *master, char *opened)
+{
+	for (int costly = 0; costly < 2; costly++) {
+		for (int i = 0; i < slots->count; i++) {
+			const struct key_slot *slot = &slots->items[i];
+			if (!slot->readable ||
+					(slot->slot.cost.ops > 0) != costly)
+				continue;
+			int e = try_slot(o, repo_id, slot, master);
+			if (e == 0)
+				memcpy(opened, slot->digits,
+						sizeof(slot->digits));
+			if (e == 0)
+				return 0;
+			if (e != -EKEYREJECTED)
+				error_save(&o->bad, e);
+		}
+	}
+	return o->bad.err < 0 ? error_load(&o->bad) : rejected(o, s);
 }
 
 int keys_open(struct store *s, const uint8_t *repo_id,
@@ -203,6 +217,8 @@ int keys_open(struct store *s, const uint8_t *repo_id,
 	if (r == 0)
 		r = -ENOENT;
 	for (int i = 0; r == -ENOENT && i < LISTINGS; i++)
+		r = load_for_opening(&o, s, repo_id, slots);
+	if (r == 0)
 		r = try_slots(&o, s, repo_id, slots, master, opened);
 	secret_clear(&o.recovery);
 	return r;
