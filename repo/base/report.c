@@ -402,14 +402,24 @@ int report_print_json(json_t *object)
 		r = -1;
 	if (r == 0)
 		return 0;
-	stdout_error = errno != 0 ? errno : EIO;
+	stdout_error = errno != 0 ? errno : object == NULL ? ENOMEM : EIO;
 	return -stdout_error;
+}
+
+json_t *report_json_text(const char *text)
+{
+	json_t *json = json_string(text);
+	size_t size = 4 * strlen(text) + 1;
+	CLEANUP_FREE char *shown = json == NULL ? malloc(size) : NULL;
+	if (shown != NULL)
+		json = json_string(printable(shown, size, text));
+	return json;
 }
 
 int report_finish(int status)
 {
 	errno = 0;
-	if (fflush(stdout) == 0 && !ferror(stdout))
+	if (fflush(stdout) == 0 && !ferror(stdout) && stdout_error == 0)
 		return status;
 	int err = stdout_error != 0 ? stdout_error : errno;
 	report_error("can't write all of the standard output%s%s",

@@ -49,6 +49,10 @@ typedef void progress_source(void *ctx, struct progress_numbers *now);
 void progress_begin(const char *what, progress_source *source, void *ctx);
 void progress_end(void); /* erases the bar and waits for its thread */
 
+/* A path, or other bytes, for JSON: as they are if that is UTF-8, else as
+ * printable() shows them. A new reference; NULL without memory. */
+json_t *report_json_text(const char *text);
+
 /* Prints OBJECT as indented JSON and a newline to stdout, and frees it.
  * Returns 0 or -errno (full disk, closed pipe). */
 int report_print_json(json_t *object);

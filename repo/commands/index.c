@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "../base/error.h"
+#include "../format/name.h"
 #include "command.h"
 
 static int print_stats(struct repository *r)
@@ -13,17 +14,20 @@ static int print_stats(struct repository *r)
 	if (e < 0)
 		return e;
 	if (report_json()) {
-		report_print_json(json_pack("{s:s,s:I,s:I,s:I,s:I}",
-				"folder", index_dir(r->index), "packs",
+		report_print_json(json_pack("{s:o,s:I,s:I,s:I,s:I}",
+				"folder",
+				report_json_text(index_dir(r->index)), "packs",
 				(json_int_t)st.packs, "chunks",
 				(json_int_t)st.chunks, "bytes",
 				(json_int_t)st.file_bytes, "unreadable_packs",
 				(json_int_t)st.unreadable_packs));
 		return 0;
 	}
-	char size[SIZE_TEXT_MAX];
+	char size[SIZE_TEXT_MAX], folder[1024];
 	printf("Index in %s: %" PRIu64 " chunks in %" PRIu64 " packs, %s.\n",
-			index_dir(r->index), st.chunks, st.packs,
+			name_display(folder, sizeof(folder),
+					index_dir(r->index)),
+			st.chunks, st.packs,
 			size_format(size, st.file_bytes));
 	if (st.unreadable_packs)
 		printf("%" PRIu64 " packs can't be read; see 'amberfs verify'.\n",

@@ -8,6 +8,7 @@
 #include "../base/hex.h"
 #include "../base/units.h"
 #include "../credentials.h"
+#include "../format/name.h"
 #include "command.h"
 
 struct init_options {
@@ -103,17 +104,17 @@ int command_init(int argc, char **argv)
 	int e = make_repository(argv[1], &o, &config);
 	if (e < 0)
 		return command_failed(e);
-	char id[2 * REPO_ID_SIZE + 1];
+	char id[2 * REPO_ID_SIZE + 1], shown[1024];
 	hex_encode(id, config.repo_id, REPO_ID_SIZE);
 	if (report_json())
-		report_print_json(json_pack("{s:s,s:s,s:b,s:I}", "repository",
-				argv[1], "id", id, "encrypted",
+		report_print_json(json_pack("{s:o,s:s,s:b,s:I}", "repository",
+				report_json_text(argv[1]), "id", id, "encrypted",
 				(int)config.encrypted, "min_age",
 				(json_int_t)o.common.repository.min_age));
 	else if (report_wants_text())
 		printf("Made %s repository %s in %s.\n",
 				config.encrypted ? "the encrypted"
 						 : "the UNENCRYPTED",
-				id, argv[1]);
+				id, name_display(shown, sizeof(shown), argv[1]));
 	return report_finish(EXIT_DONE);
 }

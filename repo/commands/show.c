@@ -100,9 +100,12 @@ static void print_text(struct repository *r, const struct snapshot *s)
 	printf("Files        %-12s %10s %10s\n", "", "SIZE", "DATA");
 	for (uint32_t i = 0; i < s->file_count; i++)
 		print_file(&s->files[i]);
-	for (uint32_t i = 0; i < s->skipped_count; i++)
+	for (uint32_t i = 0; i < s->skipped_count; i++) {
+		char reason[1024];
 		printf("  %-20s not backed up: %s\n", s->skipped[i].target,
-				s->skipped[i].reason);
+				name_display(reason, sizeof(reason),
+						s->skipped[i].reason));
+	}
 }
 
 int command_show(int argc, char **argv)

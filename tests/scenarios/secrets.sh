@@ -36,10 +36,11 @@ kill $!
 # What can be seen of process $1 while it works.
 watch() {
   local pid=$1
-  search "$pid"
   ! tr '\0' '\n' <"/proc/$pid/cmdline" | found "$word" || die "cmdline"
   ! tr '\0' '\n' <"/proc/$pid/environ" | found "$word" || die "environ"
-  if [ "$(ulimit -l)" != 0 ]; then
+  # Sanitizers lock nothing, and keep what was on the stack for their reports.
+  sanitized || search "$pid"
+  if [ "$(ulimit -l)" != 0 ] && ! sanitized; then
     [ "$(awk '/^VmLck/ { print $2 }' "/proc/$pid/status")" -gt 0 ] ||
       die "no locked memory in process $pid"
   fi
@@ -87,7 +88,7 @@ case $pattern in
     kill -ABRT "$backup"
     wait "$backup" 2>/dev/null || :
     exec 7>&-
-    [ -z "$(ls "$T/dump")" ] || search "$T/dump"/*
+    [ -z "$(ls "$T/dump")" ] || sanitized || search "$T/dump"/*
     ;;
 esac
 
