@@ -107,7 +107,7 @@ static bool some_unreadable(const struct peers *peers)
 
 static int look_around(struct prune *p)
 {
-	struct peers peers;
+	struct peers peers = { .items = NULL };
 	int64_t young = 0;
 	int e = least_age(p->repo, &young);
 	if (e == 0)
