@@ -68,8 +68,7 @@ static void print_report(struct verify *v, double seconds)
 static int check_with_key(struct verify *v, const char *snapshot,
 		bool read_data, bool packs)
 {
-	struct session *session = NULL;
-	int e = session_begin(&session, v->repo, SESSION_READ, "verify");
+	int e = session_begin(&v->session, v->repo, SESSION_READ, "verify");
 	if (session_unwritable(e)) {
 		report_warning("%s can't be written, so nobody sees this check: a "
 			       "prune meanwhile may look like damage",
@@ -85,7 +84,7 @@ static int check_with_key(struct verify *v, const char *snapshot,
 		e = verify_frames(v);
 	if (e == 0)
 		e = verify_trees(v, snapshot);
-	session_end(session);
+	session_end(take_ptr(v->session));
 	return e;
 }
 

@@ -4,11 +4,13 @@
 #define AMBERFS_COMMANDS_VERIFY_H
 
 #include "../check/check.h"
+#include "../session.h"
 #include "command.h"
 
 struct verify {
 	struct repository *repo; /* NULL for --packs without a key */
 	struct store *store;
+	struct session *session;	/* NULL: nobody sees this check */
 	unsigned jobs;
 	pthread_mutex_t mutex;
 	/* protected by mutex */

@@ -3,6 +3,7 @@
  * runs of adjacent bytes with the same cause. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../base/cleanup.h"
@@ -18,14 +19,23 @@ struct bad_run {
 	char text[512];
 };
 
+static bool is_forgotten(struct verify *v, const struct snapshot *s)
+{
+	uint64_t size;
+	return store_size(v->store, s->object, &size) == -ENOENT;
+}
+
+/* What a forgotten snapshot lacks is no problem: a prune took it. */
 static void report_run(struct bad_run *b)
 {
 	if (b->to == 0)
 		return;
-	verify_problem(b->verify,
-			"snapshot %s, %s, bytes %" PRIu64 " to %" PRIu64 ": %s",
-			b->snap->object + strlen("snapshots/"), b->file->name,
-			b->from, b->to - 1, b->text);
+	if (!is_forgotten(b->verify, b->snap))
+		verify_problem(b->verify,
+				"snapshot %s, %s, bytes %" PRIu64 " to %" PRIu64
+				": %s",
+				b->snap->object + strlen("snapshots/"),
+				b->file->name, b->from, b->to - 1, b->text);
 	b->to = 0;
 	b->text[0] = '\0';
 }
@@ -33,14 +43,15 @@ static void report_run(struct bad_run *b)
 static int note_fault(void *ctx, const struct tree_fault *f)
 {
 	struct bad_run *b = ctx;
-	const char *text = error_text(f->err);
+	char text[sizeof(b->text)];
+	snprintf(text, sizeof(text), "%.500s", error_text(f->err));
 	if (b->file != f->file || b->to != f->offset
 			|| strcmp(b->text, text) != 0) {
 		report_run(b);
 		b->snap = f->snap;
 		b->file = f->file;
 		b->from = f->offset;
-		snprintf(b->text, sizeof(b->text), "%.500s", text);
+		memcpy(b->text, text, sizeof(b->text));
 	}
 	b->to = f->offset + f->len;
 	return 0;
@@ -51,11 +62,51 @@ static void bad_snapshot(void *ctx, const char *object, int err)
 	verify_problem(ctx, "%s: %s", object, error_text(err));
 }
 
-/* One snapshot; its runs must be reported before it is freed. */
-static int check_one(struct tree_check *c, const struct snapshot *s)
+/* The roots of S that are still to be walked; *COUNT of them, malloc'ed. */
+static struct id *roots_to_walk(const struct tree_check *c,
+		const struct snapshot *s, size_t *count)
 {
-	int e = tree_check_snapshot(c, s);
+	struct id *roots = calloc(s->file_count + 1, sizeof(*roots));
+	*count = 0;
+	for (uint32_t i = 0; roots && i < s->file_count; i++)
+		if (!id_set_contains(c->sound, &s->files[i].root.id))
+			roots[(*count)++] = s->files[i].root.id;
+	return roots;
+}
+
+/* Publishes what is going to be walked, so that no prune takes it meanwhile. */
+static int stand_on(struct verify *v, const struct id *roots, size_t *count)
+{
+	if (v->session == NULL || *count == 0) {
+		*count = 0;
+		return 0;
+	}
+	int e = session_stand_on_all(v->session, roots, *count);
+	if (!session_unwritable(e))
+		return e;
+	/* A full disk: as for one who can't write there. */
+	report_warning("%s; a prune meanwhile may look like damage",
+			error_text(e));
+	*count = 0;
+	return 0;
+}
+
+/* One snapshot; its runs must be reported before it is freed. One that was
+ * forgotten meanwhile is passed over. */
+static int check_one(struct tree_check *c, struct verify *v,
+		const struct snapshot *s)
+{
+	size_t count;
+	CLEANUP_FREE struct id *roots = roots_to_walk(c, s, &count);
+	if (roots == NULL)
+		return fail_errno(-ENOMEM, "checking trees");
+	int e = stand_on(v, roots, &count);
+	/* Only now does it count that the snapshot is there. */
+	if (e == 0 && !is_forgotten(v, s))
+		e = tree_check_snapshot(c, s);
 	report_run(c->ctx);
+	if (count != 0)
+		session_leave_later(v->session, roots, count);
 	return e;
 }
 
@@ -68,7 +119,10 @@ static int check_list(struct tree_check *c, struct verify *v, const char *spec)
 		e = snapshot_resolve(v->repo, spec, &one, NULL);
 		if (e < 0)
 			return e;
-		e = check_one(c, one);
+		e = check_one(c, v, one);
+		if (e == 0 && v->counts.snapshots == 0)
+			e = fail(-ENOENT, "snapshot %s was removed meanwhile",
+					spec);
 		snapshot_free(one);
 		return e;
 	}
@@ -77,7 +131,7 @@ static int check_list(struct tree_check *c, struct verify *v, const char *spec)
 		return e;
 	/* The newest first: their problems matter most. */
 	for (size_t i = all.count; e == 0 && i-- > 0;)
-		e = check_one(c, all.items[i]);
+		e = check_one(c, v, all.items[i]);
 	snapshot_list_clear(&all);
 	return e;
 }
