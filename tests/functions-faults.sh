@@ -27,6 +27,7 @@ F=$T/fast
 mkdir "$F"
 [ "$(id -u)" != 0 ] || mount -t tmpfs -o mode=700 amberfs-faults "$F"
 W=$F/work R=$F/work/repo
+S=$F/shim # the shim's files
 kept=() subject=() repos=("$R")
 
 after() { :; }
@@ -72,7 +73,7 @@ sum_of_start() {
 }
 renew() {
   local file n=0
-  rm -rf "$W" "$F"/shim* "$AMBERFS_STATE_DIR"
+  rm -rf "$W" "$S"* "$AMBERFS_STATE_DIR"
   while read -r file; do
     cat "$F/saved/$((n += 1))" >"$F/start/$file"
   done <"$F/saved/names"
@@ -85,7 +86,7 @@ renew() {
 run_subject() {
   local status=0
   (
-    SHIM_DIR=$W SHIM_STATE=$F/shim SHIM_AT=$1 SHIM_ACT=$2 SHIM_ERRNO=${3:-0} \
+    SHIM_DIR=$W SHIM_STATE=$S SHIM_AT=$1 SHIM_ACT=$2 SHIM_ERRNO=${3:-0} \
       LD_PRELOAD=$shim setsid -w timeout 100 "${subject[@]}" \
       >"$T/out.subject" 2>"$T/err" </dev/null
     exit
@@ -165,7 +166,7 @@ stays_done() {
     what="$act behind the end"
     renew
     run_subject 0 none || { cat "$T/err"; die "$what"; }
-    SHIM_DIR=$W SHIM_STATE=$F/shim SHIM_AT=0 SHIM_ACT=$act LD_PRELOAD=$shim true
+    SHIM_DIR=$W SHIM_STATE=$S SHIM_AT=0 SHIM_ACT=$act LD_PRELOAD=$shim true
     survives 0
   done
 }

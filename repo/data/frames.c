@@ -258,7 +258,7 @@ static int decode(struct frames *f, struct pack *pack, uint32_t number,
 		}
 	}
 	workbench_give(f, w);
-	if (r == -EBADMSG)
+	if (r == -EBADMSG || r == -EIO)
 		packs_mark_damaged(f->packs, pack, number);
 	return r;
 }

@@ -260,6 +260,11 @@ bool index_maybe(struct index *ix, uint64_t prefix)
 	return maybe;
 }
 
+uint64_t index_unreadable(const struct index *ix)
+{
+	return ix->unreadable;
+}
+
 int index_stats(struct index *ix, struct index_stats *out)
 {
 	struct index_env_numbers n;

@@ -36,8 +36,8 @@ struct index_pack {
 };
 
 /* Reads a pack's trailer for the index: fills OUT (prefixes malloc'ed, owned
- * by the index after). 0; -ENOENT: gone meanwhile; -EBADMSG: unreadable, leave
- * it out; else the reconciliation fails with it. */
+ * by the index after). 0; -ENOENT: gone meanwhile; -EBADMSG, -EIO: unreadable,
+ * leave it out; else the reconciliation fails with it. */
 typedef int index_load_fn(void *ctx, const struct pack_id *pack,
 		struct index_pack *out);
 
@@ -88,5 +88,7 @@ struct index_stats {
 	uint64_t unreadable_packs; /* left out at the last reconcile */
 };
 int index_stats(struct index *ix, struct index_stats *out);
+/* Packs left out at the last reconcile. */
+uint64_t index_unreadable(const struct index *ix);
 
 #endif

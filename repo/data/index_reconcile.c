@@ -115,9 +115,10 @@ static int take_in(struct reconciliation *c, const struct pack_id *id)
 	int r = c->ix->load(c->ix->load_ctx, id, &k);
 	if (r == -ENOENT)
 		return 0;
-	if (r == -EBADMSG) {
-		/* The shard stays unsettled, so that a repaired pack is
-		 * found and this one is counted each time. */
+	if (r == -EBADMSG || r == -EIO) {
+		/* One pack must not keep all others from being found. The
+		 * shard stays unsettled, so that a repaired pack is found and
+		 * this one is counted each time. */
 		c->ix->unreadable++;
 		c->found[id->b[0]] = 0;
 		return 0;

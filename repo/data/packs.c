@@ -12,6 +12,7 @@
  */
 #include "packs.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "../base/bytes.h"
@@ -266,6 +267,8 @@ struct wanted {
 	const struct id *id;
 	const struct packs_tried *tried;
 	bool for_writer;	/* neither condemned nor damaged */
+	/* Why the first pack that might have it can't be read; NULL: unasked. */
+	struct error_copy *unread;
 };
 
 static bool acceptable(struct packs *p, const struct pack *k, uint32_t chunk,
@@ -459,7 +462,7 @@ int packs_load(struct packs *p, const struct pack_id *id, struct pack **out)
 	}
 	struct trailer *t;
 	int r = read_trailer(p, id, &t);
-	if (r == -EBADMSG)
+	if (r == -EBADMSG || r == -EIO)
 		exclusions_add_damaged(p->exclusions, id, TRAILER_AD);
 	if (r < 0)
 		return r;
@@ -470,7 +473,7 @@ int packs_load(struct packs *p, const struct pack_id *id, struct pack **out)
 int packs_peek(struct packs *p, const struct pack_id *id, struct trailer **out)
 {
 	int r = read_trailer(p, id, out);
-	if (r == -EBADMSG)
+	if (r == -EBADMSG || r == -EIO)
 		exclusions_add_damaged(p->exclusions, id, TRAILER_AD);
 	return r;
 }
@@ -534,6 +537,8 @@ static int find_through_index(struct packs *p, const struct wanted *w,
 		int r = packs_load(p, &candidates[i], &k);
 		if (r == -ENOMEM)
 			return r;
+		if (r != -ENOENT && r < 0 && w->unread && !w->unread->err)
+			error_save(w->unread, r);
 		if (r < 0)	/* gone or unreadable: as if not listed */
 			continue;
 		if (trailer_find(p, k, w, &place->chunk)) {
@@ -588,20 +593,36 @@ static int find_after_healing(struct packs *p, const struct wanted *w,
 	return r < 0 ? r : find_anywhere(p, w, place);
 }
 
+static int not_found(struct packs *p, const struct wanted *w)
+{
+	const char *what = w->kind == PACK_TREE ? "tree node" : "chunk";
+	const char *other = w->tried && w->tried->count ? "other " : "";
+	char hex[2 * ID_SIZE + 1];
+	hex_encode(hex, w->id->b, ID_SIZE);
+	if (w->unread->err != 0)
+		return fail(-ENOENT, "%s %.16s… is in no %spack that can be "
+				"read: %s", what, hex, other, w->unread->text);
+	if (index_unreadable(p->index) != 0)
+		return fail(-ENOENT, "%s %.16s… is in no %spack that can be "
+				"read (%" PRIu64 " can't; 'amberfs verify' "
+				"names them)", what, hex, other,
+				index_unreadable(p->index));
+	return fail(-ENOENT, "%s %.16s… is in no %spack of the repository",
+			what, hex, other);
+}
+
 int packs_locate(struct packs *p, enum pack_kind kind, const struct id *id,
 		const struct packs_tried *tried, struct chunk_place *place)
 {
-	struct wanted w = { .kind = kind, .id = id, .tried = tried };
+	struct error_copy unread = { .err = 0 };
+	struct wanted w = { .kind = kind, .id = id, .tried = tried,
+		.unread = &unread };
 	int r = find_anywhere(p, &w, place);
 	if (r == 0)
 		r = find_after_healing(p, &w, place);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	char hex[2 * ID_SIZE + 1];
-	hex_encode(hex, id->b, ID_SIZE);
-	r = fail(-ENOENT, "%s %.16s… is in no %spack of the repository",
-			kind == PACK_TREE ? "tree node" : "chunk", hex,
-			tried && tried->count ? "other " : "");
+	r = not_found(p, &w);
 	if (tried == NULL || tried->count == 0)
 		exclusions_add_missing(p->exclusions);
 	return r;

@@ -6,8 +6,9 @@
  *
  *	SHIM_DIR	count calls on files below this folder (absolute)
  *	SHIM_STATE	a file that keeps the count, shared by all processes;
- *			SHIM_STATE.kept and .undo belong to it. On the
- *			filesystem of SHIM_DIR, outside of it, fresh each time
+ *			SHIM_STATE.kept and .undo belong to it. Outside of
+ *			SHIM_DIR, fresh each time; on the same filesystem, or
+ *			deletions and overwritten bytes are not taken back
  *	SHIM_LOG	append one line per call: number, call, path, path
  *	SHIM_AT		the number of the call to act at, from 1
  *	SHIM_ACT	before: SIGKILL before it	after: SIGKILL after it

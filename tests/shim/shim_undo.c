@@ -61,7 +61,7 @@ static struct file *note_file(int fd, const struct stat *st)
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	kept_path(path, 'i', st->st_ino);
 	if (linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0 &&
-			errno != EEXIST && errno != ENOENT)
+			errno != EEXIST && errno != ENOENT && errno != EXDEV)
 		fatal(path);
 	return f;
 }

@@ -399,13 +399,15 @@ static void test_unreadable_pack(void **state)
 	index_close(ix);
 }
 
+static int load_error;
+
 static int fail_to_load(void *ctx, const struct pack_id *id,
 		struct index_pack *out)
 {
 	(void)ctx;
 	(void)id;
 	(void)out;
-	return (fail)(-EIO, "the disk is on fire");
+	return (fail)(load_error, "the disk is on fire");
 }
 
 static void test_loader_fails(void **state)
@@ -415,8 +417,13 @@ static void test_loader_fails(void **state)
 	store_packs(0, 3);
 	assert_int_equal(index_open(&ix, store, repo_id, dir, fail_to_load,
 			NULL), 0);
-	assert_int_equal(index_reconcile(ix), -EIO);
-	assert_string_equal(error_text(-EIO), "the disk is on fire");
+	load_error = -EACCES;
+	assert_int_equal(index_reconcile(ix), -EACCES);
+	assert_string_equal(error_text(-EACCES), "the disk is on fire");
+	/* What the disk can't give back is left out until it can. */
+	load_error = -EIO;
+	reconcile(ix);
+	assert_int_equal(index_unreadable(ix), 3);
 	index_close(ix);
 	ix = open_index();
 	reconcile(ix);
