@@ -4,11 +4,11 @@
 # not in dumps, process lists, children, messages or JSON; and what amberfs
 # makes is its user's alone, wherever somebody has planted links.
 . "$(dirname "$0")/../functions.sh"
-need_program jq python3 xxd
+need_program jq python3
 
 word='correct horse battery staple'
 hex() {
-  xxd -p | tr -d '\n'
+  od -An -v -tx1 | tr -d ' \n'
 }
 
 # What no one may find: the passphrase, the key file, the keys themselves.
@@ -46,15 +46,9 @@ watch() {
   fi
 }
 
-# The process of $1 that has $2 open.
+# The process that has a file like $1 open.
 worker() {
-  local pid
-  for pid in $(pgrep -f "$1"); do
-    [ -n "$(find "/proc/$pid/fd" -lname "$2" 2>/dev/null)" ] || continue
-    echo "$pid"
-    return
-  done
-  return 1
+  { find /proc/[0-9]*/fd -lname "$1" 2>/dev/null || :; } | cut -d/ -f3 | sed 1q
 }
 
 # A backup in the middle of its stream, with a passphrase command's own child.
@@ -94,7 +88,8 @@ esac
 
 # A mount, idle and after reading; it has forgotten the passphrase altogether.
 amber_mount "$R" "$T/mnt"
-mount=$(worker "mount.*$R" "$R/sessions/*.lock") || die "who serves the mount?"
+mount=$(worker "$R/sessions/*.lock")
+[ -n "$mount" ] || die "who serves the mount?"
 watch "$mount"
 cmp "$T/noise" "$T/mnt/vm/latest/disk"
 watch "$mount"
