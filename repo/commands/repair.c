@@ -174,14 +174,18 @@ static void print_text(struct repair_command *c)
 					(uint64_t)res->counts.snapshots);
 		return;
 	}
-	report_error("damage remains: %s of files can't be read (as above%s). The "
-		     "next backup of each source stores again what that still "
-		     "has%s.",
+	size_t unreadable = 0;
+	for (size_t i = 0; i < res->unreadable_count; i++)
+		unreadable += !res->unreadable[i].mended;
+	report_error("damage remains: %s of files%s can't be read. The next backup "
+		     "of each source stores again what that still has%s.",
 			size_format(size, damage_ranges_bytes(&res->lost)),
-			c->from_repo ? ", but for what was brought back" : "",
+			unreadable ? " and some snapshots" : "",
 			c->from ? "" : "; --from REPO2 takes what a copy has");
-	if (c->from_repo != NULL)
+	if (c->from_repo != NULL && res->lost.count != 0) {
+		report_error("still lost:");
 		print_ranges(c, &res->lost);
+	}
 }
 
 /* --- as JSON --- */

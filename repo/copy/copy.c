@@ -221,10 +221,14 @@ int copy_snapshot(struct copy *c, const struct snapshot *snap,
 		struct copy_result *out)
 {
 	*out = (struct copy_result){ .status = COPY_DONE };
+	uint64_t size;
 	int e = copy_load_source(c, snap->source);
 	const struct snapshot *there = e == 0 ? copy_find_there(c, snap) : NULL;
 	if (there != NULL)
 		e = compare_there(c, snap, there, out);
+	else if (e == 0 && store_size(c->to.repo->store, snap->object, &size)
+			== 0) /* it can't be read, or came just now */
+		e = taken_meanwhile(c, snap, out);
 	else if (e == 0)
 		e = copy_missing(c, snap, out);
 	if (e < 0)

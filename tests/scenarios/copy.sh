@@ -152,3 +152,10 @@ amberfs init "$T/third" --key-file "$T/key2" >/dev/null
 expect 3 amberfs copy "$R" "$T/third" --to-key-file "$T/key2"
 said 'damaged'
 use_other restore "$T/third" single/latest/note - | cmp - "$T/note"
+
+# One that is damaged there is told, and not silently replaced.
+object=$(find "$T/third/snapshots/single" -type f)
+chmod u+w "$object"
+printf x | dd of="$object" bs=1 seek=60 conv=notrunc status=none
+expect 1 amberfs copy "$R" "$T/third" single --to-key-file "$T/key2"
+said 'snapshots/single'
