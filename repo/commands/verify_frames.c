@@ -21,7 +21,7 @@ static void check_all(struct verify *v, struct pack *pack, const char *name,
 		if (e == -ENOENT) /* pruned meanwhile */
 			return;
 		verify_problem(v, "%s, frame %u: %s", name, i, error_text(e));
-		if (e == -EBADMSG)
+		if (e == -EBADMSG || e == -EIO)
 			packs_mark_damaged(v->repo->packs, pack, i);
 	}
 }

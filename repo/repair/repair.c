@@ -55,6 +55,12 @@ static int no_memory(void)
 	return fail_errno(-ENOMEM, "repairing");
 }
 
+/* Damaged, or on a part of the disk that can't be read. */
+static bool unreadable(int err)
+{
+	return err == -EBADMSG || err == -EIO;
+}
+
 /* --- 1 the records --- */
 
 static int clear(struct repair *k, const struct damaged_frame *d)
@@ -73,7 +79,7 @@ static int look_at_record(struct repair *k, const struct damaged_frame *d,
 	int e = packs_peek(k->repo->packs, &d->pack, &t);
 	if (e == -ENOENT)
 		return clear(k, d);
-	if (e == -EBADMSG)
+	if (unreadable(e))
 		return damages_add_trailer(&k->res->damages, &d->pack, e);
 	if (e < 0)
 		return e;
@@ -125,7 +131,7 @@ static void look_at_frames(struct repair *k, struct trailer *t)
 			continue;
 		if (r == -ENOENT || r == -ENOMEM)
 			e = r;
-		if (r == -EBADMSG)
+		if (unreadable(r))
 			packs_mark_damaged(k->repo->packs, &pack, i);
 		LOCK_SCOPE(&k->mutex);
 		if (e == 0)
@@ -144,7 +150,7 @@ static void look_at_pack(void *ctx, const char *name)
 		return;
 	int e = packs_peek(k->repo->packs, &id, &t);
 	k->res->counts.packs++;
-	if (e == -EBADMSG) {
+	if (unreadable(e)) {
 		LOCK_SCOPE(&k->mutex);
 		e = damages_add_trailer(&k->res->damages, &id, e);
 	}
@@ -345,8 +351,8 @@ static int remove_pack(struct repair *k, const struct damaged_frame *d)
 	struct trailer *t = NULL;
 	int e = packs_peek(k->repo->packs, &d->pack, &t);
 	trailer_free(t);
-	if (e != -EBADMSG)
-		return e == -ENOENT ? 0 : e;
+	if (e != -EBADMSG) /* a disk that fails now may do it later */
+		return e == -ENOENT || e == -EIO ? 0 : e;
 	e = session_list(k->repo, count_others, k);
 	if (e != 0)
 		return e < 0 ? e : 0;
