@@ -79,8 +79,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t first = input_u8(&in);
 	char *name = input_line(&in);
 	struct place p = {
-		.seal = fuzz_seal(first & 4),
-		.kind = ENVELOPE_SNAPSHOT + first % 4,
+		.seal = fuzz_seal(first & 8),
+		.kind = ENVELOPE_SNAPSHOT + first % 8 % ENVELOPE_RETENTION,
 		.name = name,
 	};
 	/* Not to be opened by who lacks the key; without one it may open. */

@@ -15,6 +15,9 @@ static void check(const struct session_record *r)
 	must(r->root_count <= SESSION_ROOTS_MAX);
 	for (uint32_t i = 0; i < r->root_count; i++)
 		must(!id_is_zero(&r->roots[i]));
+	must(r->acknowledged <= (uint64_t)EPOCH_MAX);
+	must(r->held_count <= SESSION_HELD_MAX);
+	must((r->held_count > 0) == (r->held != NULL));
 }
 
 static char *dump(const struct session_record *r)

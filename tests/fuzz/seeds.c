@@ -230,9 +230,9 @@ static void seed_envelope(struct seeds *s, const char *name)
 			name, data, len, &json, &json_len);
 	if (err < 0)
 		die(err, name);
-	/* The entry adds the kind to the first one; 4: sealed. */
+	/* The entry adds the kind to the first one; 8: sealed. */
 	snprintf(head, sizeof(head), "%c%s\n",
-			(kind - ENVELOPE_SNAPSHOT) | 4 | 'p', name);
+			(kind - ENVELOPE_SNAPSHOT) | 8 | 'p', name);
 	write_seed(s, "envelope", head, strlen(head), json, json_len);
 	if (kind == ENVELOPE_SNAPSHOT) {
 		write_seed(s, "snapshot", head + 1, strlen(head + 1), json,
@@ -323,7 +323,10 @@ int main(int argc, char **argv)
 	seed_all(&s, "keys/", EACH, seed_plain);
 	seed_all(&s, "packs/", EACH, seed_pack);
 	seed_all(&s, "snapshots/", EACH, seed_envelope);
+	seed_all(&s, "condemned/", EACH, seed_envelope);
 	seed_all(&s, "damaged/", EACH, seed_envelope);
+	seed_all(&s, "pins/", EACH, seed_envelope);
+	seed_all(&s, "retention/", EACH, seed_envelope);
 	seed_session(&s);
 	repository_close(s.repo);
 	printf("%u seeds\n", s.written);

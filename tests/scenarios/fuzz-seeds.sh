@@ -18,7 +18,7 @@ for folder, _, names in sorted(os.walk(sys.argv[1])):
             seed = f.read()
         to = os.path.join(sys.argv[2], os.path.relpath(folder, sys.argv[1]))
         os.makedirs(to, exist_ok=True)
-        for i in range(24):
+        for i in range(12):
             b = bytearray(seed)
             for _ in range(rng.choice((1, 1, 2, 8))):
                 at = rng.randrange(len(b) + 1)
