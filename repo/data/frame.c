@@ -115,12 +115,24 @@ void frame_decoder_free(struct frame_decoder *d)
 	free(d);
 }
 
+/* Bytes of the window that the header of a frame asks for (RFC 8878, 3.1.1.1);
+ * LEN is at least 6. The library's own limit is for decoding in parts only, and
+ * a frame must not be good as a whole and bad in parts. */
+static uint64_t window_size(const uint8_t *in, size_t len)
+{
+	if (in[4] & 0x20) /* single segment: as large as its content */
+		return ZSTD_getFrameContentSize(in, len);
+	uint64_t base = (uint64_t)1 << (10 + (in[5] >> 3));
+	return base + base / 8 * (in[5] & 7);
+}
+
 /* Exactly one zstd frame of the current format. The library would also take
  * skippable frames, several in a row, and the formats before 1.0, whose
  * decoders nobody tests against hostile input any more. */
 static bool is_one_frame(const uint8_t *in, size_t len)
 {
-	return len >= 4 && get_le32(in) == ZSTD_MAGICNUMBER &&
+	return len >= 6 && get_le32(in) == ZSTD_MAGICNUMBER &&
+		window_size(in, len) <= FRAME_PLAIN_MAX &&
 		ZSTD_findFrameCompressedSize(in, len) == len;
 }
 

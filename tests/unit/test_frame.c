@@ -233,6 +233,8 @@ static void test_huge_window(void **state)
 	assert_int_equal(decode(d, &s, FRAME_PLAIN_MAX, 1, fair, sizeof(fair)),
 			-EBADMSG);
 	assert_int_equal(decode(d, &s, 1, 1, fair, sizeof(fair)), 0);
+	/* Nor is it good as a whole, where the window would not matter. */
+	assert_int_equal(decode(d, &s, 1, 1, huge, sizeof(huge)), -EBADMSG);
 	frame_decoder_free(d);
 }
 
