@@ -82,6 +82,8 @@ static int check_with_key(struct verify *v, const char *snapshot,
 	/* Damage first: the trees then tell what it touches. */
 	if (e == 0 && read_data)
 		e = verify_frames(v);
+	if (e == 0 && snapshot == NULL)
+		e = verify_objects(v);
 	if (e == 0)
 		e = verify_trees(v, snapshot);
 	session_end(take_ptr(v->session));

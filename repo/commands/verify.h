@@ -25,6 +25,7 @@ void verify_problem(struct verify *v, const char *fmt, ...)
 
 /* Each: 0 if it ran to its end (whatever it found), else -errno. */
 int verify_packs(struct verify *v);	/* checksums; no key needed */
+int verify_objects(struct verify *v);	/* key slots, pins, retention */
 int verify_frames(struct verify *v);	/* decodes and hashes every frame */
 /* Every tree of SNAPSHOT (NULL: of all) resolves to readable packs. */
 int verify_trees(struct verify *v, const char *snapshot);

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The objects that no image leads to, but that somebody will miss some day:
+ * key slots, pins, settings of the least age.
+ *
+ * What this file does not do: session records, condemned and damaged objects
+ * have their effect by their names alone (FORMAT.md), so what is in them is
+ * not looked at.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "../base/cleanup.h"
+#include "../base/error.h"
+#include "../format/keyslot.h"
+#include "../pins.h"
+#include "../retention.h"
+#include "verify.h"
+
+static int check_slot(void *ctx, const char *name)
+{
+	struct verify *v = ctx;
+	CLEANUP_FREE void *data = NULL;
+	struct keyslot slot;
+	size_t len = 0;
+	int e = store_get(v->store, name, &data, &len, KEYSLOT_SIZE);
+	if (e == 0)
+		e = keyslot_decode(&slot, v->repo->config.repo_id, data, len);
+	if (e == -ENOMEM)
+		return e;
+	if (e < 0 && e != -ENOENT) /* removed meanwhile */
+		verify_problem(v, "key slot %s can't be used: %s", name,
+				error_text(e));
+	return 0;
+}
+
+static int check_pins(struct verify *v)
+{
+	struct pins pins;
+	int e = pins_load(v->repo, &pins);
+	for (size_t i = 0; e == 0 && i < pins.count; i++) {
+		char snapshot[OBJECT_NAME_MAX];
+		struct pin pin;
+		snprintf(snapshot, sizeof(snapshot), "snapshots/%s",
+				pins.items[i] + strlen("pins/"));
+		int r = pin_load(v->repo, snapshot, &pin);
+		if (r == -ENOMEM)
+			e = r;
+		else if (r < 0 && r != -ENOENT)
+			verify_problem(v, "%s holds, but its note can't be "
+					"read: %s", pins.items[i],
+					error_text(r));
+		pin_clear(&pin);
+	}
+	pins_clear(&pins);
+	return e;
+}
+
+static int check_retention(struct verify *v)
+{
+	struct retention retention;
+	int e = retention_load(v->repo, &retention);
+	if (e == -ENOMEM)
+		return e;
+	if (e < 0)
+		verify_problem(v, "%s", error_text(e));
+	else
+		retention_clear(&retention);
+	return 0;
+}
+
+int verify_objects(struct verify *v)
+{
+	int e = store_list(v->store, "keys/", check_slot, v);
+	if (e == 0)
+		e = check_pins(v);
+	return e < 0 ? e : check_retention(v);
+}
