@@ -6,6 +6,8 @@
  */
 #include "id_set.h"
 
+#include "id_hash.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -40,7 +42,7 @@ void id_set_free(struct id_set *s)
 /* Where ID is, or the empty place where it would be. */
 static size_t find(const struct id_set *s, const struct id *id)
 {
-	size_t i = id_prefix(id) & s->mask;
+	size_t i = id_hash(id) & s->mask;
 	while (!id_is_zero(&s->places[i]) && !id_equal(&s->places[i], id))
 		i = (i + 1) & s->mask;
 	return i;
@@ -87,7 +89,7 @@ void id_set_remove(struct id_set *s, const struct id *id)
 	s->count--;
 	for (size_t i = (gap + 1) & s->mask; !id_is_zero(&s->places[i]);
 			i = (i + 1) & s->mask) {
-		size_t home = id_prefix(&s->places[i]) & s->mask;
+		size_t home = id_hash(&s->places[i]) & s->mask;
 		/* An entry may move back only as far as its home. */
 		if (((i - home) & s->mask) >= ((i - gap) & s->mask)) {
 			s->places[gap] = s->places[i];

@@ -21,6 +21,7 @@
 #include "../base/hex.h"
 #include "../base/interrupt.h"
 #include "exclusions.h"
+#include "id_hash.h"
 
 #define NONE UINT32_MAX
 #define PACKS_CACHED_MAX 16384u
@@ -166,7 +167,7 @@ static void touch(struct packs *p, struct pack *k)
 
 static uint32_t *chunk_head(struct packs *p, const struct id *id)
 {
-	return &p->heads[id_prefix(id) & p->head_mask];
+	return &p->heads[id_hash(id) & p->head_mask];
 }
 
 static void unlink_chunk(struct packs *p, uint32_t slot, const struct id *id,

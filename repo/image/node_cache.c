@@ -12,6 +12,7 @@
 #include "../base/cleanup.h"
 #include "../base/error.h"
 #include "../base/hex.h"
+#include "../data/id_hash.h"
 
 #define BUCKETS 1024u
 
@@ -61,7 +62,7 @@ void node_cache_free(struct node_cache *c)
 
 static struct cached_node **bucket_of(struct node_cache *c, const struct id *id)
 {
-	return &c->buckets[id_prefix(id) % BUCKETS];
+	return &c->buckets[id_hash(id) % BUCKETS];
 }
 
 static void list_remove(struct node_cache *c, struct cached_node *n)

@@ -21,6 +21,7 @@
 #include "../base/interrupt.h"
 #include "../base/report.h"
 #include "../data/chunk_read.h"
+#include "../data/id_hash.h"
 
 #define BATCH_CHUNKS 128u
 #define THREADS_MAX 256u
@@ -72,7 +73,7 @@ static int no_memory(void)
 
 static struct wanted *place_of(struct copying *c, const struct id *id)
 {
-	size_t i = (size_t)(((unsigned __int128)id_prefix(id) * c->size) >> 64);
+	size_t i = (size_t)(((unsigned __int128)id_hash(id) * c->size) >> 64);
 	while (!bytes_are_zero(c->places[i].key, KEY_SIZE)
 			&& memcmp(c->places[i].key, id->b, KEY_SIZE) != 0)
 		i = i + 1 == c->size ? 0 : i + 1;
