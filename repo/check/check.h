@@ -63,19 +63,21 @@ struct tree_check {
 	void *ctx;
 	/* The rest belongs to trees.c. */
 	struct image_reader *reader;
-	struct id_set *sound;		/* nodes of files found sound */
-	struct id *entered;		/* nodes of the file under way */
-	size_t entered_count, entered_room;
+	struct id_set *sound;		/* subtrees found sound */
+	struct id_set *bad;		/* subtrees of this file that are not */
+	uint64_t faults;		/* so far */
+	uint64_t before[NODE_LEVEL_MAX + 1]; /* as a subtree was entered */
 	const struct snapshot *snap;
 	const struct snapshot_file *file;
-	bool bad;			/* something in this file */
 };
 
 /*
  * Each node can be read, and each chunk is listed, with the length that the
  * tree gives it, by the authenticated trailer of a pack that exists, outside of
- * frames known to be damaged. Subtrees that are part of a sound file are passed
- * over when they are met again. FAULT, CHUNK, REPO and COUNTS are set before.
+ * frames known to be damaged. A subtree found sound is passed over when it is
+ * met again; a bad one is looked at again in each file. Where the same file has
+ * it once more, and CHUNK is NULL, its whole range is one fault. FAULT, CHUNK,
+ * REPO and COUNTS are set before.
  */
 int tree_check_begin(struct tree_check *c);
 void tree_check_end(struct tree_check *c);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The trees of snapshots. Whether a file is sound shows only at its end, so
- * the nodes of bad files are looked at again, and reported, for each file.
+ * The trees of snapshots. Each leaf and node is looked at once, wherever it is
+ * met; bad ones again for each file, since each file's damage is to be told.
+ * Within a file they aren't either: a few nodes can stand for 128 TiB.
  */
+#include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "../base/cleanup.h"
 #include "../base/error.h"
@@ -17,6 +19,7 @@ int tree_check_begin(struct tree_check *c)
 {
 	struct image_reader_options o = { .cache_size = FRAME_CACHE };
 	c->sound = id_set_new();
+	c->faults = 0;
 	return c->sound ? image_reader_new(&c->reader, c->repo->packs, &o)
 			: fail_errno(-ENOMEM, "checking trees");
 }
@@ -25,10 +28,8 @@ void tree_check_end(struct tree_check *c)
 {
 	image_reader_free(c->reader);
 	id_set_free(c->sound);
-	free(c->entered);
 	c->reader = NULL;
 	c->sound = NULL;
-	c->entered = NULL;
 }
 
 static int found(struct tree_check *c, uint64_t offset, uint64_t len,
@@ -38,7 +39,7 @@ static int found(struct tree_check *c, uint64_t offset, uint64_t len,
 		.offset = offset, .len = len, .chunk = chunk, .err = err };
 	if (err == -ENOMEM)
 		return err;
-	c->bad = true;
+	c->faults++;
 	return c->fault(c->ctx, &f);
 }
 
@@ -80,7 +81,7 @@ static void tell_chunk(struct tree_check *c, uint64_t offset,
 		.offset = offset + e->offset, .len = e->len, .chunk = e,
 		.err = err };
 	if (c->chunk != NULL && c->chunk(c->ctx, &at, err == 0))
-		c->bad = true;
+		c->faults++;
 }
 
 static int check_leaf(void *ctx, uint64_t offset, const struct leaf *leaf)
@@ -105,48 +106,76 @@ static int check_leaf(void *ctx, uint64_t offset, const struct leaf *leaf)
 	return 0;
 }
 
-/* Also notes the node. */
-static bool seen_before(void *ctx, const struct id *id)
+/* A leaf or node is sound for a place: its level, its length, and the sums that
+ * were compared. */
+static struct id place_key(const struct node_child *at, uint8_t level,
+		uint64_t len)
+{
+	struct id key = at->id;
+	const uint64_t words[] = { level, len, at->data_bytes, at->clusters };
+	uint8_t bytes[ID_SIZE];
+	static_assert(sizeof(words) == sizeof(bytes), "one word each");
+	memcpy(bytes, words, sizeof(bytes));
+	for (unsigned i = 0; i < ID_SIZE; i++)
+		key.b[i] ^= bytes[i];
+	return key;
+}
+
+static int enter(void *ctx, const struct node_child *at, uint8_t level,
+		uint64_t offset, uint64_t len)
 {
 	struct tree_check *c = ctx;
-	if (id_set_contains(c->sound, id))
-		return true;
-	if (c->entered_count == c->entered_room) {
-		size_t room = c->entered_room ? 2 * c->entered_room : 1024;
-		struct id *more = realloc(c->entered, room * sizeof(*more));
-		if (more == NULL)
-			return false; /* it will be walked again: slower only */
-		c->entered = more;
-		c->entered_room = room;
-	}
-	c->entered[c->entered_count++] = *id;
-	return false;
+	struct id key = place_key(at, level, len);
+	if (id_set_contains(c->sound, &key))
+		return 1;
+	c->before[level] = c->faults;
+	/* Who wants each chunk gets each. */
+	if (c->chunk != NULL || !id_set_contains(c->bad, &key))
+		return 0;
+	fail(-EBADMSG, "damaged like an equal part of the file before it");
+	int r = found(c, offset, len, NULL, -EBADMSG);
+	return r != 0 ? r : 1;
+}
+
+/* Without memory it will be walked again: slower only. */
+static void leave(void *ctx, const struct node_child *at, uint8_t level,
+		uint64_t len)
+{
+	struct tree_check *c = ctx;
+	struct id key = place_key(at, level, len);
+	id_set_add(c->faults == c->before[level] ? c->sound : c->bad, &key);
+}
+
+static int walk_file(struct tree_check *c)
+{
+	const struct image_walker walker = { .leaf = check_leaf,
+		.error = bad_node, .enter = enter, .leave = leave, .ctx = c };
+	const struct snapshot_file *file = c->file;
+	struct image *image;
+	int e = image_open(&image, c->reader, &file->root, file->size);
+	if (e < 0)
+		return found(c, 0, file->size, NULL, e);
+	progress_begin(file->name, check_progress, c->counts);
+	e = image_walk(image, &walker);
+	progress_end();
+	image_close(image);
+	return e;
 }
 
 int tree_check_file(struct tree_check *c, const struct snapshot *snap,
 		const struct snapshot_file *file)
 {
-	const struct image_walker walker = { .leaf = check_leaf,
-		.error = bad_node, .skip = seen_before, .ctx = c };
-	struct image *image;
 	c->snap = snap;
 	c->file = file;
-	c->bad = false;
 	c->counts->files++;
 	c->counts->done = 0;
 	c->counts->total = file->size;
-	int e = image_open(&image, c->reader, &file->root, file->size);
-	if (e == 0) {
-		progress_begin(file->name, check_progress, c->counts);
-		e = image_walk(image, &walker);
-		progress_end();
-		image_close(image);
-	} else {
-		e = found(c, 0, file->size, NULL, e);
-	}
-	for (size_t i = 0; e == 0 && !c->bad && i < c->entered_count; i++)
-		id_set_add(c->sound, &c->entered[i]);
-	c->entered_count = 0;
+	c->bad = id_set_new();
+	if (c->bad == NULL)
+		return fail_errno(-ENOMEM, "checking trees");
+	int e = walk_file(c);
+	id_set_free(c->bad);
+	c->bad = NULL;
 	return e;
 }
 

@@ -80,13 +80,19 @@ void image_note_read(struct image *i, struct image_sequence *s,
 		uint64_t offset, uint64_t len);
 
 /* Visiting all leaves that are not all hole, in order (verify, repair). Each
- * function returns non-zero to stop; image_walk returns that value. */
+ * function but enter, which does so with a negative value, returns non-zero to
+ * stop; image_walk returns that value. */
 struct image_walker {
 	int (*leaf)(void *ctx, uint64_t offset, const struct leaf *leaf);
 	/* A node that can't be read and the range it covers. NULL: stop. */
 	int (*error)(void *ctx, uint64_t offset, uint64_t len, int err);
-	/* True: pass over the subtree (seen before). NULL: visit all. */
-	bool (*skip)(void *ctx, const struct id *id);
+	/* Before a leaf or node of LEVEL for the range: 1 to pass over it and
+	 * all below, 0 to visit. NULL: visit all. */
+	int (*enter)(void *ctx, const struct node_child *at, uint8_t level,
+			uint64_t offset, uint64_t len);
+	/* After it and all below, where it was entered. May be NULL. */
+	void (*leave)(void *ctx, const struct node_child *at, uint8_t level,
+			uint64_t len);
 	void *ctx;
 };
 int image_walk(struct image *i, const struct image_walker *w);

@@ -227,12 +227,17 @@ struct walk {
 	const struct image_walker *w;
 };
 
+/* Bytes of SPANS spans from SPAN on, as far as the image goes. */
+static uint64_t walk_len(const struct walk *k, uint64_t span, uint64_t spans)
+{
+	return min_u64((span + spans) * SPAN_SIZE, k->image->size) -
+			span * SPAN_SIZE;
+}
+
 static int walk_error(struct walk *k, uint64_t span, uint64_t spans, int err)
 {
-	uint64_t offset = span * SPAN_SIZE;
-	uint64_t end = min_u64((span + spans) * SPAN_SIZE, k->image->size);
-	return k->w->error ? k->w->error(k->w->ctx, offset, end - offset, err)
-			   : err;
+	return k->w->error ? k->w->error(k->w->ctx, span * SPAN_SIZE,
+			walk_len(k, span, spans), err) : err;
 }
 
 /* The parent's sums must be true: st_blocks and views are made from them. */
@@ -270,16 +275,13 @@ static int check_node_sums(const struct node_child *at, const struct node *node)
 	return sums_differ(at, data_bytes, clusters);
 }
 
-/* Depth at most NODE_LEVEL_MAX. */
+static int walk_tree(struct walk *k, const struct node_child *at, uint8_t level,
+		uint64_t span);
+
 static int walk_node(struct walk *k, const struct node_child *at,
 		uint8_t level, uint64_t span)
 {
 	struct cached_node *n;
-	if (id_is_zero(&at->id)
-			|| (k->w->skip && k->w->skip(k->w->ctx, &at->id)))
-		return 0;
-	if (level == 0)
-		return walk_leaf(k, at, span);
 	uint64_t step = slot_spans(level);
 	int r = image_node(k->image, &at->id, level, span, &n);
 	if (r < 0)
@@ -288,9 +290,29 @@ static int walk_node(struct walk *k, const struct node_child *at,
 	if (r < 0)
 		r = walk_error(k, span, step * NODE_FANOUT, r);
 	for (unsigned slot = 0; r == 0 && slot < NODE_FANOUT; slot++)
-		r = walk_node(k, &n->node->children[slot], (uint8_t)(level - 1),
+		r = walk_tree(k, &n->node->children[slot], (uint8_t)(level - 1),
 				span + slot * step);
 	node_cache_release(n);
+	return r;
+}
+
+/* Depth at most NODE_LEVEL_MAX. */
+static int walk_tree(struct walk *k, const struct node_child *at, uint8_t level,
+		uint64_t span)
+{
+	const struct image_walker *w = k->w;
+	int r = 0;
+	if (id_is_zero(&at->id))
+		return 0;
+	uint64_t spans = level == 0 ? 1 : slot_spans(level) * NODE_FANOUT;
+	uint64_t len = walk_len(k, span, spans);
+	if (w->enter != NULL)
+		r = w->enter(w->ctx, at, level, span * SPAN_SIZE, len);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = level == 0 ? walk_leaf(k, at, span) : walk_node(k, at, level, span);
+	if (r == 0 && w->leave != NULL)
+		w->leave(w->ctx, at, level, len);
 	return r;
 }
 
@@ -300,5 +322,5 @@ int image_walk(struct image *i, const struct image_walker *w)
 	struct node_child top = { .id = i->root.id,
 		.data_bytes = i->root.data_bytes,
 		.clusters = i->root.clusters };
-	return walk_node(&k, &top, i->root.level, 0);
+	return walk_tree(&k, &top, i->root.level, 0);
 }
