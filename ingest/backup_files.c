@@ -123,6 +123,10 @@ void backup_files(struct backup_run *run, const char *name,
 	for (int i = 0; i < count; i++)
 		run->all_total += backup_path_size(paths[i]);
 	int e = backup_snapshot_begin(&b, run, name, SNAPSHOT_FILES);
+	if (e == 0 && count > (int)SNAPSHOT_FILES_MAX)
+		e = fail(-E2BIG, "%d files are more than the %u of a snapshot: "
+				"give them several names", count,
+				SNAPSHOT_FILES_MAX);
 	for (int i = 0; e == 0 && i < count; i++)
 		e = backup_one(&b, paths[i], stdin_name);
 	if (e == 0)

@@ -19,7 +19,7 @@
 static const uint8_t magic[4] = { 'A', 'M', 'B', '1' };
 
 static_assert(ENVELOPE_HEADER_SIZE == 12, "envelope header");
-static_assert(ENVELOPE_PAYLOAD_MAX == 16777216, "largest payload");
+static_assert(ENVELOPE_PAYLOAD_MAX == 8388608, "largest payload");
 static_assert(ENVELOPE_HEADER_SIZE + SEAL_OVERHEAD == 52, "envelope");
 
 static enum seal_kind seal_kind(enum envelope_kind kind)
@@ -64,7 +64,7 @@ int envelope_seal(const struct seal *seal, const uint8_t *repo_id,
 	if (strlen(name) > ENVELOPE_NAME_MAX)
 		return fail(-ENAMETOOLONG, "the name %s is too long", name);
 	if (len > ENVELOPE_PAYLOAD_MAX)
-		return fail(-EFBIG, "%s would be larger than 16 MiB", name);
+		return fail(-EFBIG, "%s would be larger than 8 MiB", name);
 	encode_header(header, kind, seal_encrypts(seal), (uint32_t)len);
 	bind_to(&b, repo_id, header, name);
 	uint8_t *object = malloc(ENVELOPE_HEADER_SIZE + SEAL_OVERHEAD + len);
@@ -89,7 +89,7 @@ static int check_header(const struct seal *seal, enum envelope_kind kind,
 		return fail(-EBADMSG, "%s is damaged: it is cut short", name);
 	size_t len = data_len - ENVELOPE_HEADER_SIZE - SEAL_OVERHEAD;
 	if (len > ENVELOPE_PAYLOAD_MAX)
-		return fail(-EBADMSG, "%s is damaged: it is larger than 16 MiB",
+		return fail(-EBADMSG, "%s is damaged: it is larger than 8 MiB",
 				name);
 	encode_header(header, kind, seal_encrypts(seal), (uint32_t)len);
 	if (memcmp(header, data, ENVELOPE_HEADER_SIZE) != 0)

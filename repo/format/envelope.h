@@ -27,7 +27,7 @@ enum envelope_kind {
 };
 
 #define ENVELOPE_HEADER_SIZE 12
-#define ENVELOPE_PAYLOAD_MAX (16u << 20)
+#define ENVELOPE_PAYLOAD_MAX (8u << 20)
 #define ENVELOPE_NAME_MAX 512 /* longer names are refused */
 
 /* Returns malloc'ed bytes in *OUT. 0, -ENOMEM, -EFBIG, -ENAMETOOLONG. */

@@ -17,8 +17,8 @@
 #include "../base/hex.h"
 #include "name.h"
 
-static_assert(MEMBERS_CONTAINERS_MAX == 524288, "values of stored JSON");
-static_assert(MEMBERS_COMMAS_MAX == 2097152, "values of stored JSON");
+static_assert(MEMBERS_CONTAINERS_MAX == 65536, "values of stored JSON");
+static_assert(MEMBERS_COMMAS_MAX == 196608, "values of stored JSON");
 
 static bool few_values(const char *text, size_t len)
 {

@@ -28,9 +28,10 @@
 #define MEMBERS_DUMP_FLAGS (JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII)
 
 /* The most "[" and "{" and the most "," that JSON from outside may have: they
- * bound the memory that parsing takes, which the length alone does not. */
-#define MEMBERS_CONTAINERS_MAX (512u << 10)
-#define MEMBERS_COMMAS_MAX (2u << 20)
+ * bound the memory that parsing takes, which the length alone does not. An
+ * empty object takes some 240 bytes, a member of one 160. */
+#define MEMBERS_CONTAINERS_MAX (64u << 10)
+#define MEMBERS_COMMAS_MAX (192u << 10)
 
 struct members {
 	json_t *json;		/* borrowed */

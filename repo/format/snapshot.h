@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A snapshot: one source at one moment. Stored as JSON (UTF-8, at most 16 MiB)
+ * A snapshot: one source at one moment. Stored as JSON (UTF-8, at most 8 MiB)
  * in an envelope under snapshots/<component of the source>/<UTC time>. Its id
  * is the keyed BLAKE2b-256 of the JSON bytes together with the object's name.
  * Every name from outside is in its escaped form (name.h), so the JSON is
@@ -15,8 +15,8 @@
 #include "members.h"
 #include "node.h"
 
-#define SNAPSHOT_FILES_MAX 65536u
-#define SNAPSHOT_SKIPPED_MAX 65536u
+#define SNAPSHOT_FILES_MAX 8192u
+#define SNAPSHOT_SKIPPED_MAX 8192u
 #define SNAPSHOT_CHAIN_MAX 1024u
 /* No file has this name: a mount shows the snapshot's JSON under it. */
 #define SNAPSHOT_JSON_NAME "snapshot.json"

@@ -24,7 +24,7 @@
 #define MODE_MAX 07777
 #define FILE_KINDS (FILE_INFO + 1)
 
-static_assert(SNAPSHOT_FILES_MAX == 65536 && SNAPSHOT_SKIPPED_MAX == 65536 &&
+static_assert(SNAPSHOT_FILES_MAX == 8192 && SNAPSHOT_SKIPPED_MAX == 8192 &&
 		SNAPSHOT_CHAIN_MAX == 1024, "lists of a snapshot");
 static_assert(NAME_COMPONENT_MAX == 180 + 2 + 32, "shortened names");
 static_assert(IMAGE_SIZE_MAX == UINT64_C(140737488355328), "largest image");
