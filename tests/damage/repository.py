@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A prepared repository, a working copy that is damaged and put right again,
+and the programs run on it with their time and memory bounded."""
+
+import glob
+import os
+import shutil
+import subprocess
+import tempfile
+
+
+class Result:
+    """END is "exit", "signal" or "late"; STATUS the number with it; MEMORY
+    KiB at its peak."""
+
+    def __init__(self, end, status, memory, out, err):
+        self.end, self.status, self.memory = end, status, memory
+        self.out, self.err = out, err
+
+
+class Running:
+    """A program under way, with its output in files."""
+
+    def __init__(self, programs, argv):
+        self.out = tempfile.TemporaryFile(dir=programs.folder)
+        self.err = tempfile.TemporaryFile(dir=programs.folder)
+        self.report = tempfile.NamedTemporaryFile("r", dir=programs.folder)
+        self.process = subprocess.Popen(
+            [programs.build + "/tests/damage/damage-bounded",
+             str(programs.seconds), self.report.name, *argv],
+            stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err,
+            env=programs.env)
+
+    def wait(self):
+        if self.process.wait() != 0:
+            raise SystemExit("damage-bounded failed")
+        end, status, memory = self.report.read().split()
+        self.out.seek(0)
+        self.err.seek(0)
+        r = Result(end, int(status), int(memory), self.out.read(),
+                   self.err.read().decode(errors="replace"))
+        for f in (self.out, self.err, self.report):
+            f.close()
+        return r
+
+
+class Programs:
+    """amberfs of a build folder, with an environment of its own."""
+
+    def __init__(self, build, folder, seconds):
+        self.build, self.folder, self.seconds = build, folder, seconds
+        self.env = {k: v for k, v in os.environ.items()
+                    if not k.startswith("AMBERFS_")}
+        self.env["HOME"] = folder
+        self.env["AMBERFS_STATE_DIR"] = folder + "/state"
+        self.env["PATH"] = ":".join(
+            [build + "/repo/commands", build + "/fs", build + "/ingest",
+             self.env["PATH"]])
+
+    def start(self, *argv):
+        return Running(self, argv)
+
+    def run(self, *argv):
+        return self.start(*argv).wait()
+
+    def must(self, *argv):
+        r = self.run(*argv)
+        if r.end != "exit" or r.status != 0:
+            raise SystemExit(f"{argv}: {r.end} {r.status}: {r.err}")
+        return r
+
+
+def link_tree(source, to):
+    """Copies a tree with hard links: nothing changes an object in place."""
+    shutil.copytree(source, to, copy_function=os.link, symlinks=True)
+
+
+class Copy:
+    """A working copy of a repository that is put right after each case. The
+    objects are hard links; the index has its own files, whose inodes it knows,
+    and gets its bytes back."""
+
+    def __init__(self, pristine, work):
+        self.pristine, self.work = pristine, work
+        link_tree(pristine, work)
+        shutil.rmtree(work + "/index", ignore_errors=True)
+        self.objects = {}
+        for folder, _, names in os.walk(pristine):
+            if folder.startswith(pristine + "/index"):
+                continue
+            for name in names:
+                path = os.path.join(folder, name)
+                self.objects[os.path.relpath(path, pristine)] = \
+                    os.lstat(path).st_ino
+        self.index = {}
+        self.state = None
+
+    def keep_index(self, state):
+        """Remembers the index as it is now, and what the machine has seen."""
+        for path in glob.glob(self.work + "/index/*"):
+            with open(path, "rb") as f:
+                self.index[path] = f.read()
+        self.state = state
+        shutil.copytree(state, state + ".kept")
+
+    def _clear(self, path):
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+
+    def _reset_objects(self):
+        there = set()
+        for folder, folders, names in os.walk(self.work):
+            if folder == self.work and "index" in folders:
+                folders.remove("index")
+            for name in names + [f for f in folders
+                                 if os.path.islink(folder + "/" + f)]:
+                path = os.path.join(folder, name)
+                rel = os.path.relpath(path, self.work)
+                if self.objects.get(rel) == os.lstat(path).st_ino:
+                    there.add(rel)
+                else:
+                    self._clear(path)
+        for rel in self.objects:
+            if rel in there:
+                continue
+            path = os.path.join(self.work, rel)
+            if os.path.lexists(path):
+                self._clear(path)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.link(os.path.join(self.pristine, rel), path)
+
+    def _reset_index(self):
+        folder = self.work + "/index"
+        if os.path.islink(folder) or os.path.isfile(folder):
+            os.unlink(folder)
+        os.makedirs(folder, exist_ok=True)
+        for path in glob.glob(folder + "/*") + glob.glob(folder + "/.*"):
+            if path not in self.index:
+                self._clear(path)
+        for path, data in self.index.items():
+            # In place where it can be: a new inode is a foreign index.
+            if os.path.lexists(path) and not os.path.isfile(path):
+                self._clear(path)
+            with open(path, "r+b" if os.path.exists(path) else "wb") as f:
+                f.write(data)
+                f.truncate()
+
+    def reset(self):
+        self._reset_objects()
+        self._reset_index()
+        shutil.rmtree(self.state)
+        shutil.copytree(self.state + ".kept", self.state)
+
+    # --- what damages it ---
+
+    def path(self, name):
+        return os.path.join(self.work, name)
+
+    def read(self, name):
+        with open(self.path(name), "rb") as f:
+            return f.read()
+
+    def write(self, name, data):
+        """Objects are links: a new file. The index's are written in place."""
+        path = self.path(name)
+        if not name.startswith("index/"):
+            if os.path.lexists(path):
+                os.unlink(path)
+            with open(path, "wb") as f:
+                f.write(data)
+            return
+        with open(path, "r+b") as f:
+            f.write(data)
+            f.truncate()
+
+    def remove(self, name):
+        self._clear(self.path(name))

@@ -1,0 +1,18 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Goal of this test: whatever happens to any field of any object (bits flipped,
+# zeroed, cut off, another valid object's, an older version), it is found, or
+# harmless; no wrong byte, no crash, no endless loop, no large allocation.
+# DAMAGE_CASES: how many (all: thousands, for hours).
+. "$(dirname "$0")/../functions.sh"
+need_root "to mount and unmount many times"
+[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_program python3
+
+# In memory if there is room: nearly all the time would be spent in fsync.
+folder=$T/damage
+mkdir "$folder"
+mount -t tmpfs -o size=1g none "$folder" || :
+! sanitized || export DAMAGE_SANITIZED=yes
+cases=${DAMAGE_CASES:-48}
+python3 "$TESTS/damage/damage.py" "$AMBERFS_BUILD" "$folder" "$cases"

@@ -1,0 +1,17 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Goal of this test: where anybody can forge, without encryption, trees, packs,
+# frames and JSON that are sealed rightly and lie are refused, with no crash, no
+# endless loop and no large allocation, and other snapshots lose nothing.
+# DAMAGE_FORGERIES=all: all of them instead of a third.
+. "$(dirname "$0")/../functions.sh"
+need_root "to mount and unmount many times"
+[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_program python3
+
+folder=$T/forged
+mkdir "$folder"
+mount -t tmpfs -o size=1g none "$folder" || :
+! sanitized || export DAMAGE_SANITIZED=yes
+python3 "$TESTS/damage/forged.py" "$AMBERFS_BUILD" "$folder" \
+  "${DAMAGE_FORGERIES:-some}"
