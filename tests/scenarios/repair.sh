@@ -187,3 +187,20 @@ expect 1 amberfs repair "$R" --from "$T/nowhere"
 said nowhere
 expect 1 setsid -w amberfs repair "$R" --from "$other"
 said 'AMBERFS_FROM_KEY_FILE'
+
+# A disk that can't read a pack: mended too, but what it may read again stays.
+if ! sanitized; then
+  renew
+  pack=$(packs 1 | sed -n 1p)
+  failing=(env "SHIM_DIR=$R" "SHIM_STATE=$T/shim" "SHIM_READ=${pack#"$R"/}"
+    "LD_PRELOAD=$AMBERFS_BUILD/tests/shim/killshim.so")
+  expect 1 "${failing[@]}" amberfs repair "$R"
+  said "$(basename "$pack")"
+  said "snapshot a/$first, a, bytes"
+  expect 0 "${failing[@]}" amberfs repair "$R" --from "$other" \
+    --from-key-file "$T/key2"
+  [ -e "$pack" ] || die "a pack was removed that may be read again"
+  "${failing[@]}" amberfs restore "$R" "a/$first/a" - | cmp - "$T/a.1"
+  expect 0 amberfs repair "$R"
+  whole "a disk that can be read again"
+fi
