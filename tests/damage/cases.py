@@ -30,7 +30,7 @@ HARMLESS = {
     "index": "derived: it is made anew or passed over",
     "reserve": "its bytes mean nothing",
     "session": "an unreadable one may stand on anything",
-    "claim": "an unreadable one keeps prune away",
+    "claim": "an unreadable one keeps others away",
     "condemned": "the name alone has the effect",
     "epoch": "the name alone has the effect",
     "damaged": "the name alone has the effect",
@@ -43,7 +43,7 @@ def kind_of(name, boxes):
         return boxes[name][0][0] + " pack"
     if name.startswith("condemned/epoch"):
         return "epoch"
-    if name.startswith("sessions/prune"):
+    if name.startswith("sessions/keys"):
         return "claim"
     return {"keys": "key slot", "snapshots": "snapshot", "pins": "pin",
             "sessions": "session"}.get(top, top)

@@ -24,6 +24,7 @@ import repository
 
 MEMORY_MORE = 64 << 10  # KiB
 MOUNT_EACH = 7          # one of so many cases is also mounted
+PRUNE_EACH = 3          # and pruned
 
 
 class Failure(Exception):
@@ -254,7 +255,14 @@ class Bench:
             return "harmless"
         raise Failure("verify --read-data finds nothing")
 
-    def try_case(self, case, mounted):
+    def prune(self, whole):
+        """What can be restored before can be restored afterwards."""
+        self.run("prune", "amberfs", "prune", "--wait", "0", self.copy.work)
+        lost = whole - self.restore_all()
+        if lost:
+            raise Failure(f"prune: {lost} was whole before")
+
+    def try_case(self, case, mounted, pruned):
         self.case = case
         case.change(self.copy)
         if case.unseen:
@@ -267,6 +275,8 @@ class Bench:
         if mounted:
             self.mount()
         self.back_up(case)
+        if pruned:
+            self.prune(whole)
         self.run("forget", "amberfs", "forget", self.copy.work, "b/latest")
         return self.judge(case, packs, verified, whole)
 
@@ -275,7 +285,7 @@ class Bench:
         self.memory, self.peaks = {}, {}
         none = cases.Case("nothing", "as it is", lambda copy: None,
                           cant_tell="nothing to tell")
-        if self.try_case(none, True) != "can't be told":
+        if self.try_case(none, True, True) != "can't be told":
             raise Failure("a good repository is found damaged")
         if self.restore_all() != set(self.originals) - {self.made["b"]}:
             raise Failure("a good repository can't be restored")
@@ -322,7 +332,8 @@ def main():
                     continue
                 tried += 1
                 try:
-                    ways[bench.try_case(case, i % MOUNT_EACH == 0)] += 1
+                    ways[bench.try_case(case, i % MOUNT_EACH == 0,
+                                        i % PRUNE_EACH == 0)] += 1
                 except Failure as e:
                     failures += 1
                     print(f"FAIL {name}, {case}: {e}", flush=True)

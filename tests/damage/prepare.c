@@ -2,7 +2,7 @@
 /*
  * damage-prepare REPO [SECOND-KEY-FILE]: adds one object of each kind that a
  * backup doesn't make (a second key slot, condemned, epoch, damaged, pin,
- * retention, a living session with its claim to prune), prints where the boxes
+ * retention, a living session that claims to change keys), prints where the boxes
  * of all packs are, and keeps the session alive until standard input ends.
  *
  * A line is: the pack's name, "data" or "tree", the frame's number or
@@ -138,10 +138,10 @@ int main(int argc, char **argv)
 	add_condemned(r);
 	add_damaged(r);
 	add_keeping(r, &all);
-	check(session_begin(&session, r, SESSION_PRUNE, "damage"), "a session");
+	check(session_begin(&session, r, SESSION_READ, "damage"), "a session");
 	check(session_stand_on(session, &all.items[0]->files[0].root.id),
 			"a session");
-	check(exclusive_begin(&claim, r, session_id(session), "prune"), "prune");
+	check(exclusive_begin(&claim, r, session_id(session), "keys"), "keys");
 	check(store_list(r->store, "packs/", note_pack, r), "packs");
 	puts("ready");
 	fflush(stdout);

@@ -9,10 +9,13 @@ need_root "to mount and unmount many times"
 [ -e /dev/fuse ] || skip "no /dev/fuse"
 need_program python3
 
+cases=${DAMAGE_CASES:-60}
+if sanitized; then
+  export DAMAGE_SANITIZED=yes
+  cases=${DAMAGE_CASES:-16}
+fi
 # In memory if there is room: nearly all the time would be spent in fsync.
 folder=$T/damage
 mkdir "$folder"
 mount -t tmpfs -o size=1g none "$folder" || :
-! sanitized || export DAMAGE_SANITIZED=yes
-cases=${DAMAGE_CASES:-48}
 python3 "$TESTS/damage/damage.py" "$AMBERFS_BUILD" "$folder" "$cases"
