@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Goal of this test: --bwlimit, --jobs and --compression do what they say and
-# change nothing about the content.
+# change nothing about the content; more files than a snapshot can have are
+# refused before any is read.
 . "$(dirname "$0")/../functions.sh"
 need_program jq
 
@@ -30,3 +31,9 @@ for jobs in 1 7; do
   amberfs restore "$R" t/latest/disk - | cmp - "$T/disk"
 done
 same "$T/jobs1" "$T/jobs7"
+
+mkdir "$T/many"
+seq -f "$T/many/%g" 8193 | xargs touch
+expect 1 amberfs backup "$R" --name many "$T"/many/*
+said '8193 files are more than the 8192'
+equal "$(snapshot_count many)" 0 "snapshots of too many files"
