@@ -163,9 +163,12 @@ static void print_text(const struct prune_result *res, bool dry_run,
 			res->snapshots, size_format(b, res->unused_bytes),
 			duration_format(c, seconds));
 	if (res->condemned.packs != 0)
-		printf("%" PRIu64 " packs (%s) will be deleted by a later run:\n",
+		printf("%" PRIu64 " packs (%s) will be deleted by a later run%s\n",
 				res->condemned.packs,
-				size_format(a, res->condemned.bytes));
+				size_format(a, res->condemned.bytes),
+				res->waiting_count ? ":"
+						   : ", when what is in use "
+						     "there can be copied.");
 	print_waiting(res);
 }
 

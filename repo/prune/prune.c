@@ -366,6 +366,9 @@ static int finish(struct prune *p, const struct peers *peers)
 		report_warning("%s; more may be copied than need be",
 				error_text(e));
 	e = mark_what_is_new(p);
+	p->blind = p->mark.blind[0] != '\0';
+	if (e == 0 && p->blind)
+		return 0;
 	if (e == 0)
 		e = check_claim(p);
 	if (e == 0)
@@ -462,6 +465,8 @@ static int condemn_and_delete(struct prune *p)
 	if (e == 0)
 		e = note_waiting(p, &peers, epoch);
 	peers_clear(&peers);
+	if (e == 0 && p->blind)
+		e = wait_for_blind(p);
 	return e;
 }
 

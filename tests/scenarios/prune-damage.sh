@@ -119,3 +119,29 @@ prune
 check '.missing_chunks == 0 and .condemned.packs == 0'
 amberfs restore "$R" vm/latest/disk - | cmp - "$T/disk"
 amberfs verify "$R" --read-data
+
+# A living session whose record can't be read may need anything.
+mkfifo "$T/fifo"
+amberfs backup "$R" --name stream --stdin-name s - <"$T/fifo" &
+backup=$!
+exec 7>"$T/fifo"
+# It has said all that it has to say.
+settled() {
+  local before
+  before=$(ls "$R/sessions")
+  sleep 1.5
+  [[ $before = *.lock* ]] && [ "$(ls "$R/sessions")" = "$before" ]
+}
+wait_for 20 settled || die "the session does not settle"
+for record in "$R"/sessions/[0-9a-f]*.[0-9]*; do flip "$record" 60; done
+mapfile -t all < <(amberfs list --json "$R" vm |
+  jq -r '.snapshots[] | "vm/" + .time')
+amberfs forget "$R" "${all[@]}"
+before=$(packs)
+prune --wait 0
+check '.deleted.packs == 0 and (.waiting[0].reason | test("can.t be read"))'
+equal "$(packs)" "$before" "packs beside a session that can't be read"
+exec 7>&-
+wait "$backup" || :
+prune
+check '.deleted.packs > 0 and .condemned.packs == 0'
