@@ -166,7 +166,9 @@ stays_done() {
     what="$act behind the end"
     renew
     run_subject 0 none || { cat "$T/err"; die "$what"; }
-    SHIM_DIR=$W SHIM_STATE=$S SHIM_AT=0 SHIM_ACT=$act LD_PRELOAD=$shim true
+    # A program, not the shell's own word.
+    SHIM_DIR=$W SHIM_STATE=$S SHIM_AT=0 SHIM_ACT=$act LD_PRELOAD=$shim \
+      "$(type -P true)"
     survives 0
   done
 }

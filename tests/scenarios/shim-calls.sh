@@ -76,6 +76,11 @@ compare amberfs backup "$R" --name vm "$T/noise"
 compare amberfs backup "$R" --name vm "$T/noise" "$T/tree/var/log/text1"
 compare amberfs index --rebuild "$R"
 compare amberfs forget "$R" vm/latest
+compare amberfs prune "$R" --max-unused 0
+compare amberfs key add "$R" --new-key-file "$T/key2"
+amberfs init "$T/from" >/dev/null
+amberfs backup "$T/from" --name other "$T/noise"
+AMBERFS_TO_KEY_FILE=$T/key compare amberfs copy "$T/from" "$R"
 
 # Losses, of a folder that a shell works in.
 D=$T/folder
