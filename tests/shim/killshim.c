@@ -78,6 +78,8 @@ _Static_assert(sizeof(off_t) == 8, "a 64-bit system");
 	X(void *, mmap, (void *, size_t, int, int, int, off_t)) \
 	X(struct dirent *, readdir, (DIR *))
 
+/* Types and names can't stand in parentheses. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define FIELD(type, name, arguments) type (*name) arguments;
 static struct { CALLS(FIELD) } libc;
 
@@ -100,6 +102,7 @@ __attribute__((constructor)) static void find_early(void)
 /* The same under the name that programs with large files use. */
 #define ALSO(new, old) \
 	extern __typeof__(old) new __attribute__((alias(#old)))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* --- writing --- */
 
