@@ -116,8 +116,7 @@ void frame_decoder_free(struct frame_decoder *d)
 }
 
 /* Bytes of the window that the header of a frame asks for (RFC 8878, 3.1.1.1);
- * LEN is at least 6. The library's own limit is for decoding in parts only, and
- * a frame must not be good as a whole and bad in parts. */
+ * LEN is at least 6. The library's own limit is for decoding in parts only. */
 static uint64_t window_size(const uint8_t *in, size_t len)
 {
 	if (in[4] & 0x20) /* single segment: as large as its content */
@@ -176,7 +175,10 @@ ssize_t frame_decode(struct frame_decoder *d,
 	}
 	if (compression != FRAME_ZSTD || !is_one_frame(in, len))
 		return -EBADMSG;
-	if (upto == plain_len)
-		return decompress_whole(d->dctx, out, plain_len, in, len);
-	return decompress_part(d->dctx, out, upto, in, len);
+	/* In parts, the library also minds what the header says of the largest
+	 * block; a frame must not be good as a whole and bad in parts. */
+	ssize_t n = -EBADMSG;
+	if (upto < plain_len)
+		n = decompress_part(d->dctx, out, upto, in, len);
+	return n >= 0 ? n : decompress_whole(d->dctx, out, plain_len, in, len);
 }

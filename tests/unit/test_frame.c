@@ -238,6 +238,22 @@ static void test_huge_window(void **state)
 	frame_decoder_free(d);
 }
 
+/* A block that is larger than the header's window permits is good or bad, but
+ * the same as a whole and in parts. */
+static void test_large_block(void **state)
+{
+	(void)state;
+	/* Magic; a window of 1 KiB; 40000 times "a" in one block. */
+	static const uint8_t in[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x00, 0x03,
+		0xe2, 0x04, 'a' };
+	struct frame_decoder *d = frame_decoder_new();
+	struct sample s = { .compression = FRAME_ZSTD };
+	int whole = decode(d, &s, 40000, 40000, in, sizeof(in));
+	assert_int_equal(decode(d, &s, 40000, 1, in, sizeof(in)), whole);
+	assert_int_equal(decode(d, &s, 40000, 40000, in, sizeof(in)), whole);
+	frame_decoder_free(d);
+}
+
 /* Flipped bits are answered by an error or by other bytes (the seal tells),
  * never by a crash or a write outside. */
 static void test_flipped_bits(void **state)
@@ -280,6 +296,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_lengths),
 		cmocka_unit_test(test_only_one_frame),
 		cmocka_unit_test(test_huge_window),
+		cmocka_unit_test(test_large_block),
 		cmocka_unit_test(test_flipped_bits),
 		cmocka_unit_test(test_unknown_compression),
 	};
