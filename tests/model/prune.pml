@@ -37,6 +37,7 @@
  * holds nothing), damage, and packs that hold no copy.
  *
  * -DSTRICT holds the unsure to them too, which shows that the exception is real.
+ * -DSLOWLY lists snapshots one by one, which a folder does.
  * -DBLIND lets the first mark see nothing: all safety is in the second one.
  *
  * -DSEED=N puts in a mistake, which spin must find:
@@ -385,15 +386,28 @@ proctype Forget()
 
 /* --- prune --- */
 
+/* All at once, or (-DSLOWLY) one name after the other, the newest first. */
+inline list_snapshots()
+{
+#ifdef SLOWLY
+	d_step { live = live || IN(snapshots, 2) }
+	d_step { live = live || IN(snapshots, 1) }
+	d_step { live = live || IN(snapshots, 0) }
+#else
+	d_step { live = live || snapshots }
+#endif
+}
+
 /* LIVE: snapshots, the sessions' roots, snapshots that appeared. */
 inline mark()
 {
-	live = snapshots != 0;
+	live = false;
+	list_snapshots();
 #if SEED != 5
 	d_step { live = live || (session & root) }
 #endif
 #if SEED != 6
-	d_step { live = live || snapshots }
+	list_snapshots()
 #endif
 }
 
