@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "../base/bytes.h"
 
@@ -27,6 +28,7 @@ struct entry {
 struct live_table {
 	struct entry *places;
 	uint64_t size, count, flagged, bytes_max;
+	uint64_t seed;		/* as in id_hash.h */
 };
 
 _Static_assert(sizeof(struct entry) == LIVE_ENTRY_SIZE, "an entry's size");
@@ -53,7 +55,8 @@ static bool is_same(const struct entry *a, const struct entry *b)
 /* Where E is, or the empty place where it would be. */
 static struct entry *find(const struct live_table *t, const struct entry *e)
 {
-	uint64_t hash = (e->low ^ (e->high << 1)) * 0x9e3779b97f4a7c15u;
+	const struct entry key = { e->low, e->high & ~FLAG_BIT };
+	uint64_t hash = XXH3_64bits_withSeed(&key, sizeof(key), t->seed);
 	uint64_t i = (uint64_t)(((unsigned __int128)hash * t->size) >> 64);
 	while (!is_empty(&t->places[i]) && !is_same(&t->places[i], e))
 		i = i + 1 == t->size ? 0 : i + 1;
@@ -77,6 +80,7 @@ struct live_table *live_table_new(uint64_t count, uint64_t bytes_max)
 	if (t == NULL)
 		return NULL;
 	t->bytes_max = bytes_max;
+	seal_random(&t->seed, sizeof(t->seed));
 	t->size = max_u64(min_u64(places_for(count),
 					  bytes_max / LIVE_ENTRY_SIZE),
 			PLACES_MIN);
@@ -98,7 +102,8 @@ void live_table_free(struct live_table *t)
 
 static int grow(struct live_table *t)
 {
-	struct live_table bigger = { .size = t->size + t->size / 2 };
+	struct live_table bigger = { .size = t->size + t->size / 2,
+		.seed = t->seed };
 	if ((t->size + bigger.size) * LIVE_ENTRY_SIZE > t->bytes_max)
 		return -E2BIG;
 	bigger.places = calloc(bigger.size, LIVE_ENTRY_SIZE);

@@ -116,6 +116,8 @@ static void test_bound(void **state)
 
 int main(void)
 {
+	if (seal_global_init() < 0)
+		return 1;
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_model),
 		cmocka_unit_test(test_zero), cmocka_unit_test(test_bound) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
