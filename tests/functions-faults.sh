@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034
 # The fault tests' common part. A scenario says what it does in one folder, $W:
 #
-#   prepare   makes the repository $R in $W, and calls keep for what must survive
+#   prepare   makes the repository $R in $W; calls keep for what must survive
 #   repos     (optional) an array of all repositories in $W, default: $R
 #   subject   an array: the command that dies or fails
 #   after STATUS   (optional) checks once the repository was found whole
@@ -33,7 +33,8 @@ kept=() subject=() repos=("$R")
 after() { :; }
 finally() { :; }
 again() {
-  "${subject[@]}" >"$T/out" 2>&1 || { cat "$T/out"; die "$what: the next attempt"; }
+  "${subject[@]}" >"$T/out" 2>&1 ||
+    { cat "$T/out"; die "$what: the next attempt"; }
 }
 
 # keep SNAPSHOT/FILE ORIGINAL [REPO]: must be there and the same, always.
@@ -51,7 +52,7 @@ words_of() { # ERRNO
 }
 
 # The index must keep its inodes or it would be a foreign one; all else never
-# changes in place, which unchanged_start proves at the end.
+# changes in place, which its sums show at the end.
 index_files() {
   (cd "$F/start" && find . -path '*/index/*' -type f)
 }
