@@ -72,8 +72,11 @@ static int open_image(struct filesystem *fs, struct handle *h)
 		return r;
 	h->standing = true;
 	r = tree_check(fs->tree, &h->held);
-	if (r != 0)
+	if (r != 0) {
+		h->standing = false;
+		roots_drop_now(fs->roots, &f->root.id);
 		return r;
+	}
 	return image_open(&h->image, fs->reader, &f->root, f->size);
 }
 

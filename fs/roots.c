@@ -180,6 +180,19 @@ void roots_drop(struct roots *r, const struct id *id)
 		root->dropped = monotonic_now();
 }
 
+void roots_drop_now(struct roots *r, const struct id *id)
+{
+	LOCK_SCOPE(&r->mutex);
+	struct root *root = find(r, id);
+	if (root == NULL || root->held == 0 || --root->held > 0)
+		return;
+	/* Left standing when it fails, it goes with the next tick. */
+	root->dropped = 0;
+	if (root->published && r->session != NULL &&
+			session_leave(r->session, &root->id) == 0)
+		take_out(r, root);
+}
+
 static void leave_unused(struct roots *r)
 {
 	double now = monotonic_now();

@@ -23,6 +23,8 @@ void roots_free(struct roots *r);
 /* Durable when it returns. Counted. 0 or -errno with a text. */
 int roots_hold(struct roots *r, const struct id *root);
 void roots_drop(struct roots *r, const struct id *root);
+/* The same for one that turned out to be gone: not published any longer. */
+void roots_drop_now(struct roots *r, const struct id *root);
 
 /* To be called every few seconds: ends what nobody held for a while, and
  * registers anew if somebody took this session for dead. */

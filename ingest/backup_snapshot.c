@@ -34,7 +34,6 @@ static int no_memory(void)
 static int publish_base(struct backup_snapshot *b)
 {
 	struct repository *r = b->run->repo;
-	uint64_t size;
 	uint32_t count = b->base->file_count;
 	struct id *roots = calloc(count + 1, sizeof(*roots));
 	if (roots == NULL)
@@ -46,12 +45,17 @@ static int publish_base(struct backup_snapshot *b)
 		free(roots);
 		return e;
 	}
-	b->roots = roots;
-	b->root_count = count;
-	/* Forgotten just before we published: no base then. */
-	if (store_size(r->store, b->base->object, &size) < 0)
-		snapshot_free(take_ptr(b->base));
-	return 0;
+	if (snapshot_is_there(r, b->base) == 0) {
+		b->roots = roots;
+		b->root_count = count;
+		return 0;
+	}
+	/* Forgotten just before we published: no base then, and nobody may take
+	 * what is gone for something in use. */
+	snapshot_free(take_ptr(b->base));
+	e = session_leave_all(b->run->session, roots, count);
+	free(roots);
+	return e;
 }
 
 /* The names must sort as the snapshots were made, whatever the clock says. (It

@@ -81,6 +81,10 @@ void snapshot_list_clear(struct snapshot_list *l);
 
 int snapshot_load(struct repository *r, const char *object,
 		struct snapshot **out);
+/* 0: SNAP is still there, the very same; -ENOENT: it was forgotten (maybe
+ * another has its name); or why that can't be told. What a session publishes
+ * counts only if this says 0 afterwards. */
+int snapshot_is_there(struct repository *r, const struct snapshot *snap);
 
 /* SPEC: "source/time", "source/latest", a unique prefix (4+ digits) of an id;
  * each may be followed by "/file". *FILE (malloc'ed, may be NULL result) gets

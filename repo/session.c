@@ -211,6 +211,15 @@ int session_leave(struct session *s, const struct id *root)
 	return drop_standing(s, root) ? publish(s) : 0;
 }
 
+int session_leave_all(struct session *s, const struct id *roots, size_t count)
+{
+	LOCK_SCOPE(&s->mutex);
+	bool gone = false;
+	for (size_t i = 0; i < count; i++)
+		gone |= drop_standing(s, &roots[i]);
+	return gone ? publish(s) : 0;
+}
+
 void session_leave_later(struct session *s, const struct id *roots,
 		size_t count)
 {
@@ -477,9 +486,15 @@ static int bury(void *ctx, const char *id, bool alive,
 		const struct session_record *record)
 {
 	struct repository *r = ctx;
-	(void)record;
 	if (alive)
 		return 0;
+	/* It may have died before the names of its packs were durable, and they
+	 * are about to be counted on. */
+	if (record == NULL || session_kind_writes(record->kind)) {
+		int e = store_sync_packs(r->store);
+		if (e < 0)
+			return e;
+	}
 	if (store_remove_temporaries(r->store, id) == 0) {
 		lease_remove_dead(r->store, id);
 		remove_traces(r->store, id);

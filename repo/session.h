@@ -38,6 +38,8 @@ int session_stand_on(struct session *s, const struct id *root);
 int session_stand_on_all(struct session *s, const struct id *roots,
 		size_t count);
 int session_leave(struct session *s, const struct id *root);
+int session_leave_all(struct session *s, const struct id *roots,
+		size_t count);
 /* The same for COUNT roots, but the others see it only with the next record:
  * costs nothing, holds them a little longer. */
 void session_leave_later(struct session *s, const struct id *roots,

@@ -42,6 +42,18 @@ int snapshot_load(struct repository *r, const char *object,
 	return e;
 }
 
+int snapshot_is_there(struct repository *r, const struct snapshot *snap)
+{
+	struct snapshot *now = NULL;
+	int e = snapshot_load(r, snap->object, &now);
+	if (e == 0 && !id_equal(&now->id, &snap->id))
+		e = -ENOENT;
+	snapshot_free(now);
+	return e == -ENOENT ? fail(e, "%s was forgotten meanwhile",
+					 snap->object + strlen("snapshots/"))
+			    : e;
+}
+
 struct names {
 	char **items;
 	size_t count, room;

@@ -240,6 +240,8 @@ int command_prune(int argc, char **argv)
 	const struct option own[] = {
 		{ "dry-run", 'n', OPTION_FLAG, &o.dry_run, NULL,
 			"say what would be done, and do nothing" },
+		{ "all", 0, OPTION_FLAG, &o.all, NULL,
+			"also where no snapshot is left: delete everything" },
 		{ "max-unused", 0, OPTION_TEXT, &t.max_unused, "PERCENT|SIZE",
 			"what may stay unused in packs (default 5%)" },
 		{ "max-rewrite", 0, OPTION_SIZE, &t.max_rewrite, "SIZE",

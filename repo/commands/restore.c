@@ -344,7 +344,6 @@ static int restore_to(struct restore *r, const char *file, const char *dest)
 
 static int stand_on_files(struct restore *r, struct session **out)
 {
-	uint64_t size;
 	int e = session_begin(out, r->repo, SESSION_READ, "restore");
 	for (uint32_t i = 0; e == 0 && i < r->snap->file_count; i++)
 		e = session_stand_on(*out, &r->snap->files[i].root.id);
@@ -356,9 +355,7 @@ static int stand_on_files(struct restore *r, struct session **out)
 		return 0;
 	}
 	/* Only now does it count that the snapshot is there. */
-	if (e == 0)
-		e = store_size(r->repo->store, r->snap->object, &size);
-	return e;
+	return e < 0 ? e : snapshot_is_there(r->repo, r->snap);
 }
 
 static int run(struct restore *r, const char *spec, const char *dest)

@@ -84,7 +84,6 @@ static int no_memory(void)
 static int stand_on(struct copy *c, const struct snapshot *snap,
 		struct id **roots)
 {
-	uint64_t size;
 	*roots = calloc(snap->file_count + 1, sizeof(**roots));
 	if (*roots == NULL)
 		return no_memory();
@@ -97,8 +96,7 @@ static int stand_on(struct copy *c, const struct snapshot *snap,
 		free(take_ptr(*roots));
 		return e;
 	}
-	e = store_size(c->from->store, snap->object, &size);
-	return e == -ENOENT ? fail(e, "it was forgotten meanwhile") : e;
+	return snapshot_is_there(c->from, snap);
 }
 
 /* What is stored of SNAP: the same, but its origin and its place there. */

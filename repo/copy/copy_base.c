@@ -93,7 +93,6 @@ static void choose(const struct copy *c, const struct snapshot *snap,
 static int publish(struct repository *r, struct session *session,
 		const struct snapshot *s, struct id **roots, uint32_t *count)
 {
-	uint64_t size;
 	*roots = calloc(s->file_count + 1, sizeof(**roots));
 	if (*roots == NULL)
 		return no_memory();
@@ -105,7 +104,13 @@ static int publish(struct repository *r, struct session *session,
 			return e;
 		*count = s->file_count;
 	}
-	return store_size(r->store, s->object, &size) == 0;
+	if (snapshot_is_there(r, s) == 0)
+		return 1;
+	/* Nobody may take what is gone for something in use. */
+	if (session != NULL)
+		session_leave_all(session, *roots, *count);
+	*count = 0;
+	return 0;
 }
 
 int copy_find_base(struct copy *c, const struct snapshot *snap,

@@ -142,25 +142,30 @@ static struct id pack_as_id(const struct pack_id *pack)
 	return id;
 }
 
-/* Adds to the condemned what NOW lists beyond them; mutex held. */
-static int condemn_more(struct exclusions *x, const struct excluded_set *now)
+/* Adds to SET (sorted) what NOW lists beyond it; mutex held. */
+static int join(struct excluded_set *set, const struct excluded_set *now)
 {
-	size_t before = x->condemned.count;
-	struct excluded_set known = x->condemned; /* sorted up to BEFORE */
+	size_t before = set->count;
 	for (size_t i = 0; i < now->count; i++) {
-		known.items = x->condemned.items;
-		known.count = before;
+		const struct excluded_set known = { .items = set->items,
+			.count = before };
 		if (contains(&known, &now->items[i]))
 			continue;
-		int r = add(&x->condemned, &now->items[i]);
+		int r = add(set, &now->items[i]);
 		if (r < 0) {
-			x->condemned.count = before;
+			set->count = before;
 			return fail_errno(r, "listing condemned packs");
 		}
 	}
-	sort(&x->condemned);
-	x->any_condemned = x->condemned.count != 0;
+	sort(set);
 	return 0;
+}
+
+static int condemn_more(struct exclusions *x, const struct excluded_set *now)
+{
+	int r = join(&x->condemned, now);
+	x->any_condemned = x->condemned.count != 0;
+	return r;
 }
 
 /* The condemned packs that are used; mutex held. */
@@ -189,17 +194,14 @@ int exclusions_look(struct exclusions *x, struct pack_id **held, size_t *count)
 	if (r == 0)
 		r = store_list(x->store, "damaged/", note_damaged, &damaged);
 	if (r == 0) {
-		sort(&damaged);
 		LOCK_SCOPE(&x->mutex);
-		r = condemn_more(x, &condemned);
+		/* What this process found may not have been recorded. */
+		r = join(&x->damaged, &damaged);
+		x->any_damaged = x->damaged.count != 0;
+		if (r == 0)
+			r = condemn_more(x, &condemned);
 		if (r == 0 && held != NULL)
 			r = collect_held(x, held, count);
-		if (r == 0) {
-			free(x->damaged.items);
-			x->damaged = damaged;
-			x->any_damaged = damaged.count != 0;
-			damaged.items = NULL;
-		}
 	}
 	free(condemned.items);
 	free(damaged.items);
@@ -271,6 +273,12 @@ static bool remember_damaged(struct exclusions *x, const struct excluded *e)
 	sort(&x->damaged);
 	x->any_damaged = true;
 	return true;
+}
+
+void exclusions_distrust(struct exclusions *x, const struct pack_id *pack)
+{
+	struct excluded e = { .pack = *pack, .frame = TRAILER_AD };
+	remember_damaged(x, &e);
 }
 
 void exclusions_add_missing(struct exclusions *x)

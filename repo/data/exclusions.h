@@ -44,6 +44,10 @@ bool exclusions_any_damaged(struct exclusions *x);
 void exclusions_add_damaged(struct exclusions *x, const struct pack_id *pack,
 		uint32_t frame);
 
+/* This process counts on nothing in PACK from now on; not recorded, as what
+ * failed (EIO) may pass. */
+void exclusions_distrust(struct exclusions *x, const struct pack_id *pack);
+
 /* The same for a chunk that is in no pack any more: recorded under the pack id
  * of zeros, as nobody knows which pack is lost. From then on writers check of
  * all that they take over unread whether it is stored. */

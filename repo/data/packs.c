@@ -40,6 +40,7 @@ struct packs {
 	const uint8_t *repo_id;
 	struct index *index;
 	struct exclusions *exclusions;
+	bool quiet;		/* of what is missing */
 
 	pthread_mutex_t mutex;
 	/* all below protected by mutex */
@@ -449,6 +450,15 @@ void packs_adopt(struct packs *p, struct trailer *t)
 	adopt(p, t, false);
 }
 
+/* The pack's trailer could not be had. */
+static void note_unreadable(struct packs *p, const struct pack_id *id, int err)
+{
+	if (err == -EBADMSG)
+		exclusions_add_damaged(p->exclusions, id, TRAILER_AD);
+	else if (err == -EIO)
+		exclusions_distrust(p->exclusions, id);
+}
+
 int packs_load(struct packs *p, const struct pack_id *id, struct pack **out)
 {
 	{
@@ -463,8 +473,7 @@ int packs_load(struct packs *p, const struct pack_id *id, struct pack **out)
 	}
 	struct trailer *t;
 	int r = read_trailer(p, id, &t);
-	if (r == -EBADMSG || r == -EIO)
-		exclusions_add_damaged(p->exclusions, id, TRAILER_AD);
+	note_unreadable(p, id, r);
 	if (r < 0)
 		return r;
 	*out = adopt(p, t, true);
@@ -474,8 +483,7 @@ int packs_load(struct packs *p, const struct pack_id *id, struct pack **out)
 int packs_peek(struct packs *p, const struct pack_id *id, struct trailer **out)
 {
 	int r = read_trailer(p, id, out);
-	if (r == -EBADMSG || r == -EIO)
-		exclusions_add_damaged(p->exclusions, id, TRAILER_AD);
+	note_unreadable(p, id, r);
 	return r;
 }
 
@@ -624,7 +632,7 @@ int packs_locate(struct packs *p, enum pack_kind kind, const struct id *id,
 	if (r != 0)
 		return r < 0 ? r : 0;
 	r = not_found(p, &w);
-	if (tried == NULL || tried->count == 0)
+	if (!p->quiet && (tried == NULL || tried->count == 0))
 		exclusions_add_missing(p->exclusions);
 	return r;
 }
@@ -696,6 +704,23 @@ int packs_clear_damaged(struct packs *p, const struct damaged_frame *frame,
 		bool durably)
 {
 	return exclusions_clear_damaged(p->exclusions, frame, durably);
+}
+
+void packs_keep_quiet_of_missing(struct packs *p)
+{
+	p->quiet = true;
+}
+
+void packs_note_missing(struct packs *p)
+{
+	exclusions_add_missing(p->exclusions);
+}
+
+void packs_clear_missing(struct packs *p)
+{
+	const struct damaged_frame lost = { .frame = TRAILER_AD };
+	if (exclusions_damaged(p->exclusions, &lost.pack, lost.frame))
+		exclusions_clear_damaged(p->exclusions, &lost, true);
 }
 
 bool packs_any_damaged(const struct packs *p)

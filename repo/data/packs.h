@@ -103,6 +103,12 @@ int packs_list_damaged(struct packs *p, struct damaged_frame **out,
 		size_t *count);
 int packs_clear_damaged(struct packs *p, const struct damaged_frame *frame,
 		bool durably);
+/* packs_locate records that something is lost when it finds a chunk nowhere.
+ * Who asks for what may have been forgotten and pruned meanwhile turns that
+ * off, before other threads use P, and records or clears it when it knows. */
+void packs_keep_quiet_of_missing(struct packs *p);
+void packs_note_missing(struct packs *p);
+void packs_clear_missing(struct packs *p); /* best effort */
 bool packs_any_damaged(const struct packs *p);
 bool packs_is_damaged(const struct packs *p, const struct pack_id *pack,
 		uint32_t frame);

@@ -19,18 +19,19 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../base/bytes.h"
 #include "../base/cleanup.h"
 #include "../base/error.h"
 #include "../base/interrupt.h"
 #include "../base/report.h"
+#include "../base/units.h"
 
 #define FRAME_CACHE ((uint64_t)32 << 20)
 #define SLICES_MAX 65536u
 #define RESTARTS_MAX 20
-/* Nothing appears so often but by mistake. */
-#define LOOKS_MAX 1000
+#define LOOK_AGAIN_NS 50000000L
 
 /* Which ids a pass is about: those of slice NUMBER of COUNT. */
 struct slice {
@@ -132,7 +133,10 @@ static int walk_new_root(struct mark *m, const struct id *root,
 		const struct mark_visitor *v)
 {
 	int e = remember_root(m, root);
-	return e < 0 ? e : walk_root(m, root, v, false);
+	if (e == 0)
+		e = walk_root(m, root, v, false);
+	/* Here that means something else: see refuse. */
+	return e == -EAGAIN ? fail_within(-EBUSY, "the index") : e;
 }
 
 /* True if what a walk failed with says that stored bytes can't be had. */
@@ -197,6 +201,8 @@ static int refuse(struct mark *m, const char *object, const char *file,
 		return err;
 	if (is_gone(m, object))
 		return -EAGAIN;
+	if (err == -ENOENT)
+		packs_note_missing(m->repo->packs);
 	/* What it needs can't be known, so nothing can be known to be unused. */
 	return fail(err, "snapshot %s%s%s can't be read: %.1000s; nothing is "
 			 "deleted until 'amberfs repair' mends it or 'amberfs "
@@ -206,7 +212,7 @@ static int refuse(struct mark *m, const char *object, const char *file,
 }
 
 static int walk_snapshot(struct mark *m, const char *object,
-		const struct mark_visitor *v, bool *found)
+		const struct mark_visitor *v)
 {
 	struct snapshot *snap = NULL;
 	int e = snapshot_load(m->repo, object, &snap);
@@ -219,7 +225,6 @@ static int walk_snapshot(struct mark *m, const char *object,
 		const struct snapshot_file *f = &snap->files[i];
 		if (is_seen(m, &f->root.id))
 			continue;
-		*found = true;
 		e = walk_new_root(m, &f->root.id, v);
 		if (e < 0)
 			e = refuse(m, object, f->name, e);
@@ -228,44 +233,55 @@ static int walk_snapshot(struct mark *m, const char *object,
 	return e;
 }
 
-/* Walks what is new; *FOUND tells if anything was. */
-static int walk_snapshots(struct mark *m, const struct mark_visitor *v,
-		bool *found)
+static int walk_snapshots(struct mark *m, const struct mark_visitor *v)
 {
 	struct name_list names = { .items = NULL };
 	int e = store_list(m->repo->store, "snapshots/", note_name, &names);
-	*found = false;
 	m->snapshots = 0;
 	if (e == 0 && names.count > 1)
 		qsort(names.items, names.count, sizeof(char *), compare_times);
 	for (size_t i = 0; e == 0 && i < names.count; i++)
-		e = walk_snapshot(m, names.items[i], v, found);
+		e = walk_snapshot(m, names.items[i], v);
 	clear_names(&names);
 	return e;
 }
 
 /* --- sessions --- */
 
-/* As refuse: -EAGAIN if the session has left ROOT. */
-static int refuse_session(struct mark *m, const struct peer *who,
-		const struct id *root, int err)
+/* 1: somebody stands on ROOT; 0; -errno. */
+static int is_stood_on(struct mark *m, const struct id *root)
 {
 	struct peers now;
-	struct error_copy kept;
-	char text[PEER_TEXT_MAX];
-	bool stands = false;
-	if (!is_damage(err))
-		return err;
-	error_save(&kept, err);
 	int e = peers_list(m->repo, m->own_id, &now);
 	if (e < 0)
 		return e;
-	for (size_t i = 0; i < now.count; i++)
+	for (size_t i = 0; e == 0 && i < now.count; i++)
 		if (!now.items[i].readable || peer_stands_on(&now.items[i], root))
-			stands = true;
+			e = 1;
 	peers_clear(&now);
-	if (!stands)
-		return -EAGAIN;
+	return e;
+}
+
+/* As refuse: -EAGAIN if the session has left ROOT, which one does whose
+ * snapshot was forgotten before it could publish that. */
+static int refuse_session(struct mark *m, const struct peer *who,
+		const struct id *root, int err)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_AGAIN_NS };
+	struct error_copy kept;
+	char text[PEER_TEXT_MAX];
+	double end = monotonic_now() + m->wait;
+	if (!is_damage(err))
+		return err;
+	error_save(&kept, err);
+	for (;;) {
+		int e = is_stood_on(m, root);
+		if (e <= 0)
+			return e < 0 ? e : -EAGAIN;
+		if (interrupt_flag || monotonic_now() >= end)
+			break;
+		nanosleep(&pause, NULL);
+	}
 	error_load(&kept);
 	return fail(err, "%s uses an image that can't be read: %.1000s; nothing "
 			 "is deleted until it has ended",
@@ -297,14 +313,14 @@ static int walk_sessions(struct mark *m, const struct mark_visitor *v)
 
 static int walk_all(struct mark *m, const struct mark_visitor *v)
 {
-	bool found = true;
-	int e = walk_snapshots(m, v, &found);
+	int e = walk_snapshots(m, v);
 	if (e == 0)
 		e = walk_sessions(m, v);
-	found = true;
-	for (int i = 0; e == 0 && found && i < LOOKS_MAX; i++)
-		e = walk_snapshots(m, v, &found);
-	return e == 0 && found ? -EAGAIN : e;
+	/* Once more, for what appeared before the roots were read. What appears
+	 * later is made of what is covered by then (see marking.h). */
+	if (e == 0)
+		e = walk_snapshots(m, v);
+	return e;
 }
 
 int mark_unseen(struct mark *m, const struct mark_visitor *v)
@@ -499,7 +515,8 @@ static uint64_t guess_ids(struct mark *m)
 	struct index_stats st = { .chunks = 0 };
 	if (index_stats(m->repo->index, &st) < 0)
 		error_clear();
-	return st.chunks + 1024;
+	/* Whatever the index says, a pack holds no more. */
+	return min_u64(st.chunks, m->stored->count * PACK_CHUNKS_MAX) + 1024;
 }
 
 static void note_memory(struct mark *m, const struct live_table *table)

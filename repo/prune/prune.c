@@ -292,7 +292,8 @@ static int check_counted_on(struct prune *p)
 	int e = stored_list(&now, p->repo, false);
 	for (size_t i = 0; e == 0 && i < p->stored.count; i++) {
 		const struct stored_pack *k = &p->stored.packs[i], *n;
-		if (goes(k) || k->gone || k->condemned || k->unreadable)
+		/* Fresh ones may hold what was just copied. */
+		if (goes(k) || k->condemned || (k->live == 0 && !k->fresh))
 			continue;
 		n = stored_find(&now, &k->id);
 		if (n != NULL && !n->gone && !n->condemned)
@@ -327,6 +328,17 @@ static int delete_pack(struct prune *p, struct stored_pack *k)
 	return condemned_clear(p->repo, &k->id);
 }
 
+/* A condemned object whose pack is gone. What a listing has passed over once
+ * was not marked, so it must not be deleted. */
+static int clear_left_over(struct prune *p, const struct stored_pack *k)
+{
+	char name[PACK_NAME_SIZE];
+	uint64_t size;
+	pack_name(name, &k->id);
+	int e = store_size(p->repo->store, name, &size);
+	return e == -ENOENT ? condemned_clear(p->repo, &k->id) : e;
+}
+
 static int delete_all(struct prune *p, const struct peers *peers)
 {
 	int e = 0;
@@ -337,7 +349,7 @@ static int delete_all(struct prune *p, const struct peers *peers)
 			continue;
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");
-		e = delete_pack(p, k);
+		e = left_over ? clear_left_over(p, k) : delete_pack(p, k);
 	}
 	return e;
 }
@@ -349,6 +361,7 @@ static int mark_what_is_new(struct prune *p)
 	int e = marking_begin(p->session);
 	if (e < 0)
 		return e;
+	p->mark.blind[0] = '\0';
 	progress_begin("looking for what is new", mark_progress, p);
 	e = rewrite_unseen(&p->rewrite);
 	progress_end();
@@ -501,6 +514,20 @@ static void foretell(struct prune *p)
 	}
 }
 
+/* A repository without snapshots: more likely they are not where they belong
+ * than that all of it is waste. */
+static int check_not_empty(const struct prune *p)
+{
+	if (p->mark.snapshots != 0 || p->plan.doomed_packs == 0
+			|| p->options->all || p->options->dry_run)
+		return 0;
+	return fail(-EPERM,
+			"%s has no snapshots, so all its packs would be deleted: is "
+			"the disk of its folder 'snapshots' not mounted? If "
+			"everything is to go, say --all",
+			store_path(p->repo->store));
+}
+
 /* Steps 1 to 6. *AGAIN: another round may free more. */
 static int run_round(struct prune *p, bool *again)
 {
@@ -512,6 +539,8 @@ static int run_round(struct prune *p, bool *again)
 		e = mark(p);
 	if (e == 0)
 		e = plan(p);
+	if (e == 0)
+		e = check_not_empty(p);
 	if (e < 0)
 		return e;
 	if (p->options->dry_run)
@@ -613,10 +642,21 @@ static void tidy_index(struct prune *p)
 		report_warning("the index: %s", error_text(e));
 }
 
+/* The record of something lost makes backups look at all that they take over,
+ * and so mend it from their sources. */
+static void tell_of_missing(struct prune *p)
+{
+	if (p->result->missing_chunks != 0)
+		packs_note_missing(p->repo->packs);
+	else if (!p->blind)
+		packs_clear_missing(p->repo->packs);
+}
+
 static int tidy(struct prune *p)
 {
 	if (p->result->deleted.packs != 0)
 		tidy_index(p);
+	tell_of_missing(p);
 	int e = store_list(p->repo->store, "damaged/", drop_damaged, p->repo);
 	return e < 0 ? e : count_after(p);
 }
@@ -686,6 +726,7 @@ int prune_run(struct repository *r, const struct prune_options *o,
 		.own_id = NOBODY };
 	struct error_copy why;
 	*out = (struct prune_result){ .rounds = 0 };
+	packs_keep_quiet_of_missing(r->packs);
 	int e = begin(&p);
 	if (e == 0)
 		e = run_rounds(&p);

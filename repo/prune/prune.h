@@ -11,6 +11,7 @@
 
 struct prune_options {
 	bool dry_run;		/* writes nothing but its session */
+	bool all;		/* also where there is no snapshot at all */
 	bool unused_is_share;	/* which of the next two */
 	double unused_share;	/* 0 … 1 of what is left */
 	uint64_t unused_bytes;

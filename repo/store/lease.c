@@ -203,15 +203,20 @@ int lease_list(struct store *s, lease_list_fn *fn, void *ctx)
 	char id[LOCAL_OWNER_MAX];
 	int r = 0;
 	if (folder < 0)
-		return errno == ENOENT ? 0 : local_fail(s, -errno, "list",
-							     "sessions");
+		return local_fail(s, -errno, "list", "sessions");
 	if (d == NULL) {
 		close(folder);
 		return fail_errno(-ENOMEM, "listing the sessions");
 	}
-	for (struct dirent *e; r == 0 && (e = readdir(d)) != NULL;)
+	while (r == 0) {
+		errno = 0;
+		struct dirent *e = readdir(d);
+		if (e == NULL)
+			return errno == 0 ? 0 : local_fail(s, -errno, "list",
+								"sessions");
 		if (id_of_lease(id, e->d_name) ||
 				id_of_unfinished(id, folder, e->d_name))
 			r = fn(ctx, id);
+	}
 	return r;
 }

@@ -501,6 +501,23 @@ static int visit_object(void *ctx, int folder, const char *path)
 	return name_ok(path) ? v->fn(v->ctx, path) : 0;
 }
 
+/* The folders of the kinds were made with the repository. One that is not
+ * there must not pass for one without objects: to prune that would mean that
+ * nothing is needed any more. */
+static int check_kind(const struct store *s, const char *prefix)
+{
+	char kind[OBJECT_NAME_MAX];
+	struct stat st;
+	snprintf(kind, sizeof(kind), "%.*s", (int)strcspn(prefix, "/"), prefix);
+	if (kind[0] == '\0' || fstatat(s->root, kind, &st, 0) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return local_fail(s, -errno, "look at", kind);
+	return fail(-EIO, "the folder %s/%s is missing: is it on a disk that is "
+			  "not mounted? Put it back",
+			s->path, kind);
+}
+
 int store_list(struct store *s, const char *prefix, store_list_fn *fn,
 		void *ctx)
 {
@@ -516,7 +533,8 @@ int store_list(struct store *s, const char *prefix, store_list_fn *fn,
 		return fail(-EINVAL, "not a possible prefix (%zu bytes)", len);
 	for (size_t i = 0; i < len; i++)
 		depth += prefix[i] == '/';
-	return walk_folder(&w, prefix, depth);
+	int r = check_kind(s, prefix);
+	return r < 0 ? r : walk_folder(&w, prefix, depth);
 }
 
 struct temporary_visit {

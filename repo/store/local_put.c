@@ -206,8 +206,9 @@ int store_put_commit(struct store_put *p, bool exclusive)
 		r = set_name(p, exclusive, &replaced);
 	if (r == 0) {
 		r = local_sync_folder(p->s, p->folder, p->name);
-		/* Not known to be durable, so it must not be found either. */
-		if (r < 0 && !replaced)
+		/* Not known to be durable, so it must not be found either; but
+		 * in a pack another session may have found chunks by now. */
+		if (r < 0 && !replaced && strncmp(p->name, "packs/", 6) != 0)
 			unlinkat(p->folder, local_leaf(p->name), 0);
 		/* A replaced object's descriptor would show the old bytes. */
 		if (replaced)
@@ -244,4 +245,15 @@ int store_put(struct store *s, const char *name, const void *data, size_t len,
 		return r;
 	}
 	return store_put_commit(p, exclusive);
+}
+
+int store_sync_packs(struct store *s)
+{
+	char path[16];
+	int r = 0;
+	for (unsigned shard = 0; r == 0 && shard < 256; shard++) {
+		snprintf(path, sizeof(path), "packs/%02x", shard);
+		r = sync_path(s, path, path);
+	}
+	return r;
 }

@@ -64,7 +64,8 @@ int store_modified(struct store *s, const char *name, int64_t *second);
 /* Writes the whole object durably under its final name in one step:
  * 1 temporary file, 2 fsync, 3 rename (EXCLUSIVE: -EEXIST if the name is
  * taken), 4 fsync of the folder. On an error nothing is under the name, or,
- * if an object there was to be replaced, the old or the new one. */
+ * if an object there was to be replaced, the old or the new one. (A pack whose
+ * step 4 failed stays, whole: others may count on it already.) */
 int store_put(struct store *s, const char *name, const void *data, size_t len,
 		bool exclusive);
 
@@ -79,12 +80,17 @@ void store_put_abort(struct store_put *p);
 int store_put_read(struct store_put *p, void *buf, size_t len,
 		uint64_t offset);
 
+/* Makes the names of all packs durable that others have given: of one that
+ * died between steps 3 and 4 of a put. */
+int store_sync_packs(struct store *s);
+
 /* Deletes durably (folder fsynced). -ENOENT if it is not there. */
 int store_delete(struct store *s, const char *name);
 
 /* Calls FN with each object's name below PREFIX ("packs/3f/", "snapshots/"),
  * in no order; temporary and foreign files are passed over. FN returns
- * non-zero to stop; that value is returned. A missing prefix is empty. */
+ * non-zero to stop; that value is returned. A missing prefix is empty, but for
+ * a kind itself ("snapshots/"), whose folder is there from the start: -EIO. */
 typedef int store_list_fn(void *ctx, const char *name);
 int store_list(struct store *s, const char *prefix, store_list_fn *fn,
 		void *ctx);

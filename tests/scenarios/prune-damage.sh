@@ -30,7 +30,7 @@ fresh_copy() {
   cp -a "$T/whole" "$R"
 }
 prune() {
-  amberfs prune "$R" --json "$@" >"$T/json" || die "prune failed"
+  amberfs prune "$R" --all --json "$@" >"$T/json" || die "prune failed"
 }
 check() {
   jq -e "$1" "$T/json" >/dev/null || die "not $1: $(cat "$T/json")"

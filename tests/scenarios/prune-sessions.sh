@@ -22,7 +22,7 @@ is_idle() {
 }
 
 prune() {
-  amberfs prune "$R" --json "$@" >"$T/json" || die "prune failed"
+  amberfs prune "$R" --all --json "$@" >"$T/json" || die "prune failed"
 }
 check() {
   jq -e "$1" "$T/json" >/dev/null || die "not $1: $(cat "$T/json")"

@@ -117,8 +117,27 @@ equal "$(snapshot_count small)" 17 snapshots
 mapfile -t old < <(amberfs list --json "$R" |
   jq -r '.snapshots[] | .source + "/" + .time')
 amberfs forget "$R" "${old[@]}"
-amberfs prune "$R"
+before=$(packs_size "$R")
+expect 1 amberfs prune "$R"
+said 'no snapshots.*--all'
+equal "$(packs_size "$R")" "$before" "bytes, as everything would go"
+amberfs prune "$R" --all
 equal "$(packs_size "$R")" 0 "bytes when no snapshot is left"
+
+# Where the snapshots are is not mounted: that is not "no snapshots".
+amberfs backup "$R" --name small "$T/file"
+before=$(packs_size "$R")
+mv "$R/snapshots" "$T/elsewhere"
+ln -s "$T/elsewhere" "$R/snapshots"
+equal "$(snapshot_count)" 1 "snapshots on another disk"
+mv "$T/elsewhere" "$T/unmounted"
+expect 1 amberfs list "$R"
+said 'snapshots is missing.*mounted'
+expect 1 amberfs prune "$R" --all
+said 'snapshots is missing.*mounted'
+equal "$(packs_size "$R")" "$before" "bytes while the snapshots are away"
+mv "$T/unmounted" "$T/elsewhere"
+amberfs restore "$R" small/latest/file - | cmp - "$T/file"
 
 # Under a least age, packs that are younger stay, needed or not.
 new_repo "$T/young"

@@ -277,7 +277,8 @@ static void test_list(void **state)
 	assert_int_equal(count(f->s, "packs/"), 2);
 	assert_int_equal(count(f->s, "snapshots/"), 3);
 	assert_int_equal(count(f->s, "sessions/"), 0);
-	assert_int_equal(count(f->s, "nothing/"), 0);
+	assert_int_equal(count(f->s, "snapshots/nothing/"), 0);
+	assert_int_equal(store_list(f->s, "nothing/", add_name, list), -EIO);
 	assert_int_equal(store_list(f->s, "packs/3f/", add_name, list), 0);
 	assert_string_equal(list, "packs/3f/3f ");
 	assert_int_equal(store_list(f->s, "snapshots/", stop_at_once, NULL), 7);
