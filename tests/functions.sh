@@ -254,6 +254,37 @@ make_noise() {
     -in /dev/zero 2>/dev/null | head -c "${2}M" >"$1" || :
 }
 
+# small_disk KIND SIZE FOLDER: a filesystem of its own (ext4, xfs or tmpfs).
+small_disk() {
+  mkdir -p "$3"
+  if [ "$1" = tmpfs ]; then
+    mount -t tmpfs -o "size=$2" none "$3"
+    return
+  fi
+  truncate -s "$2" "$3.disk"
+  case $1 in
+    ext4) mke2fs -q -t ext4 -m 0 "$3.disk" ;;
+    xfs) mkfs.xfs -q "$3.disk" ;;
+  esac
+  mount -o loop "$3.disk" "$3" || skip "no loop mounts here"
+}
+
+# fill_disk FOLDER: not a byte is left.
+fill_disk() {
+  cat /dev/zero >>"$1/filler" 2>/dev/null || :
+}
+
+# back_up_mixed NAME STAY GO MIB: three sources NAME0 to NAME2 of MIB each of
+# the noise in STAY and in GO, so that their packs hold both.
+back_up_mixed() {
+  local i
+  for i in 0 1 2; do
+    dd if="$3" bs=1M skip=$(($4 * i)) count="$4" status=none >"$T/mixed"
+    dd if="$2" bs=1M skip=$(($4 * i)) count="$4" status=none >>"$T/mixed"
+    amberfs backup "$R" --name "$1$i" "$T/mixed"
+  done
+}
+
 # make_image_ext4 FILE SIZE FOLDER
 make_image_ext4() {
   rm -f "$1"

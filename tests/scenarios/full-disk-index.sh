@@ -7,24 +7,17 @@
 need_root "to mount a small filesystem"
 need_program jq
 
-for kind in ext4 tmpfs; do
+for disk in 'ext4 16M' 'tmpfs 4M'; do
+  read -r kind size <<<"$disk"
   rm -rf "$T/repo"
   new_repo
   at=$T/$kind
-  mkdir "$at"
-  case $kind in
-    ext4)
-      truncate -s 16M "$T/fs.ext4"
-      mke2fs -q -t ext4 -m 0 "$T/fs.ext4"
-      mount -o loop "$T/fs.ext4" "$at" || skip "no loop mounts here"
-      ;;
-    tmpfs) mount -t tmpfs -o size=4M none "$at" ;;
-  esac
+  small_disk "$kind" "$size" "$at"
   make_noise "$T/old" 8 1
   make_noise "$T/more" 40 2
   cat "$T/old" "$T/more" >"$T/new"
   amberfs backup "$R" --index-dir "$at/index" --name vm "$T/old"
-  cat /dev/zero >"$at/filler" 2>/dev/null || :
+  fill_disk "$at"
   # ext4 keeps some blocks for itself.
   [ "$(stat -f -c %a "$at")" -lt 100 ] || die "$kind: $(stat -f "$at")"
 

@@ -5,22 +5,10 @@
 . "$(dirname "$0")/../functions.sh"
 need_root "to mount a small filesystem"
 
-for kind in ext4 xfs tmpfs; do
+for disk in 'ext4 200M' 'xfs 320M' 'tmpfs 180M'; do
+  read -r kind size <<<"$disk"
   at=$T/$kind
-  mkdir "$at"
-  case $kind in
-    ext4)
-      truncate -s 200M "$T/fs.ext4"
-      mke2fs -q -t ext4 -m 0 "$T/fs.ext4"
-      mount -o loop "$T/fs.ext4" "$at" || skip "no loop mounts here"
-      ;;
-    xfs)
-      truncate -s 320M "$T/fs.xfs"
-      mkfs.xfs -q "$T/fs.xfs"
-      mount -o loop "$T/fs.xfs" "$at"
-      ;;
-    tmpfs) mount -t tmpfs -o size=180M none "$at" ;;
-  esac
+  small_disk "$kind" "$size" "$at"
   new_repo "$at/repo"
   make_noise "$T/good" 8 1
   make_noise "$T/large" 400 2

@@ -15,24 +15,20 @@ mount_disk() { # IMAGE
   mount -o loop "$1" "$W" || skip "no loop mounts here"
 }
 prepare() {
-  local i
   truncate -s 200M "$F/new.img"
   mke2fs -q -t ext4 -m 0 "$F/new.img"
   mount_disk "$F/new.img"
   new_repo "$R"
   make_noise "$T/stay" 18 1
   make_noise "$T/go" 18 2
-  for i in 0 1 2; do
-    dd if="$T/go" bs=1M skip=$((6 * i)) count=6 status=none >"$T/mixed"
-    dd if="$T/stay" bs=1M skip=$((6 * i)) count=6 status=none >>"$T/mixed"
-    amberfs backup "$R" --name "mixed$i" "$T/mixed"
-  done
+  back_up_mixed mixed "$T/stay" "$T/go" 6
   amberfs backup "$R" --name stay "$T/stay"
-  cat /dev/zero >"$W/filler" 2>/dev/null || :
+  fill_disk "$W"
+  local i
   for i in 0 1 2; do
     amberfs forget "$R" "mixed$i/latest" >/dev/null
   done
-  cat /dev/zero >>"$W/filler" 2>/dev/null || :
+  fill_disk "$W"
   keep "stay/$(latest stay)/stay" "$T/stay"
 }
 # The whole disk is kept and copied, holes and all.

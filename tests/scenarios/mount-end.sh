@@ -108,25 +108,7 @@ AMBERFS_PASSPHRASE=correct amberfs init "$T/repo2" >/dev/null
 AMBERFS_PASSPHRASE=correct amberfs backup "$T/repo2" --name vm "$T/disk"
 for answer in wrong correct; do
   status=0
-  python3 - "$answer" "$T/repo2" "$T/mnt" <<'END' || status=$?
-import os, pty, sys
-pid, fd = pty.fork()
-if pid == 0:
-    os.execvp("amberfs", ["amberfs", "mount", *sys.argv[2:]])
-seen = b""
-while True:
-    try:
-        data = os.read(fd, 4096)
-    except OSError:
-        break
-    if not data:
-        break
-    seen += data
-    if b"assphrase" in seen:
-        os.write(fd, sys.argv[1].encode() + b"\n")
-        seen = b""
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-END
+  on_terminal "$answer" amberfs mount "$T/repo2" "$T/mnt" || status=$?
   [ "$answer" = wrong ] && equal "$status" 1 "status with a wrong passphrase"
 done
 equal "$status" 0 "status with the right passphrase"

@@ -6,28 +6,17 @@
 need_root "to mount a small filesystem"
 need_program jq
 
-for kind in tmpfs ext4; do
+for disk in 'tmpfs 220M' 'ext4 230M'; do
+  read -r kind size <<<"$disk"
   at=$T/$kind
-  mkdir "$at"
-  case $kind in
-    tmpfs) mount -t tmpfs -o size=220M none "$at" ;;
-    ext4)
-      truncate -s 230M "$T/fs.ext4"
-      mke2fs -q -t ext4 -m 0 "$T/fs.ext4"
-      mount -o loop "$T/fs.ext4" "$at" || skip "no loop mounts here"
-      ;;
-  esac
+  small_disk "$kind" "$size" "$at"
   new_repo "$at/repo"
   make_noise "$T/keep" 30 1
   make_noise "$T/go" 30 2
   # Packs of both, each half of them needed later: nothing goes uncopied.
-  for i in 0 1 2; do
-    dd if="$T/go" bs=1M skip=$((10 * i)) count=10 status=none >"$T/mixed"
-    dd if="$T/keep" bs=1M skip=$((10 * i)) count=10 status=none >>"$T/mixed"
-    amberfs backup "$R" --name "mixed$i" "$T/mixed"
-  done
+  back_up_mixed mixed "$T/keep" "$T/go" 10
   amberfs backup "$R" --name keep "$T/keep"
-  cat /dev/zero >"$at/filler" 2>/dev/null || :
+  fill_disk "$at"
   for i in 0 1 2; do
     amberfs forget "$R" "mixed$i/latest" || die "$kind: forget on a full disk"
   done
