@@ -72,6 +72,23 @@ static void remove_folders(int root, size_t made)
 	}
 }
 
+/* What an interrupted init left looks like a repository without config. */
+static int not_empty(int root, const char *path, const char *what)
+{
+	struct stat st;
+	if (fstatat(root, "packs", &st, AT_SYMLINK_NOFOLLOW) == 0
+			&& fstatat(root, "config", &st, AT_SYMLINK_NOFOLLOW) < 0
+			&& errno == ENOENT)
+		return fail(-ENOTEMPTY,
+				"%s holds what an interrupted init has left (it has "
+				"no config): delete that folder and try again",
+				path);
+	return fail(-ENOTEMPTY,
+			"%s is not empty (it holds \"%.64s\"): a new repository "
+			"needs a new or empty folder",
+			path, what);
+}
+
 /* A fresh filesystem's root holds lost+found: still empty for us. */
 static int check_empty(int root, const char *path)
 {
@@ -90,10 +107,7 @@ static int check_empty(int root, const char *path)
 			continue;
 		if (strcmp(e->d_name, "lost+found") == 0)
 			continue;
-		r = fail(-ENOTEMPTY,
-				"%s is not empty (it holds \"%.64s\"): a new "
-				"repository needs a new or empty folder",
-				path, e->d_name);
+		r = not_empty(root, path, e->d_name);
 		break;
 	}
 	closedir(d);

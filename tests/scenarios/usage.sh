@@ -4,8 +4,8 @@
 # meant, exit statuses are as the manual says.
 . "$(dirname "$0")/../functions.sh"
 
-commands='init list show restore verify forget pin unpin protect index backup
-  domains mount'
+commands='init list show restore verify forget prune pin unpin protect key copy
+  repair sessions index backup domains mount'
 expect 0 amberfs --help
 [ "$(wc -l <"$T/out")" -le 24 ] || die "amberfs --help: too long"
 for command in $commands; do

@@ -123,6 +123,9 @@ static void test_create(void **state)
 	assert_true(store_writable(f->s));
 	assert_int_equal(store_path(f->s)[0], '/');
 	assert_int_equal(store_create_local(&other, f->repo), -ENOTEMPTY);
+	assert_non_null(strstr(error_text(-ENOTEMPTY), "interrupted init"));
+	touch(f, "config");
+	assert_int_equal(store_create_local(&other, f->repo), -ENOTEMPTY);
 	assert_non_null(strstr(error_text(-ENOTEMPTY), "not empty"));
 	snprintf(path, sizeof(path), "%s/no/repo", f->folder);
 	assert_int_equal(store_create_local(&other, path), -ENOENT);
