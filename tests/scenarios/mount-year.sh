@@ -94,7 +94,7 @@ mapfile -t old < <(listed | sed '$d')
 at 366 amberfs forget "$R" "${old[@]}"
 # (The mount stands on a root for a few seconds after it was read.)
 gone() { # BYTES
-  at 366 amberfs prune "$R" --max-unused 0 --json >"$T/json"
+  at 366 amberfs prune "$R" --all --max-unused 0 --json >"$T/json"
   jq -e '.condemned.packs == 0 and .waiting == []' "$T/json" &&
     [ "$(packs_size)" -le "$1" ]
 }
