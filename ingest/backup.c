@@ -96,7 +96,7 @@ static int finish(struct backup_command *c, struct backup_run *run)
 {
 	struct chunk_sink_stats st;
 	int status = exit_status(run);
-	chunk_sink_stats(run->sink, &st);
+	chunk_sink_stats(run->storing.sink, &st);
 	double seconds = monotonic_now() - c->begin;
 	if (report_json())
 		print_json(run, &st, seconds);

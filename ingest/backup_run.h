@@ -11,8 +11,7 @@
 
 #include "../repo/base/error.h"
 #include "../repo/base/report.h"
-#include "../repo/image/image_writer.h"
-#include "../repo/session.h"
+#include "../repo/storing.h"
 #include "file_source.h"
 
 struct backup_options {
@@ -29,11 +28,7 @@ enum backup_status { BACKUP_DONE, BACKUP_PARTLY, BACKUP_FAILED };
 struct backup_run {
 	const struct backup_options *options;
 	struct repository *repo;
-	struct session *session;
-	struct chunk_sink *sink;
-	struct image_reader *reader;
-	struct image_writer *writer;
-	struct throttle *throttle;
+	struct storing storing;
 	unsigned workers;
 
 	struct image_counts counts;	/* of the image under way */

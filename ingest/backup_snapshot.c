@@ -40,7 +40,7 @@ static int publish_base(struct backup_snapshot *b)
 		return no_memory();
 	for (uint32_t i = 0; i < count; i++)
 		roots[i] = b->base->files[i].root.id;
-	int e = session_stand_on_all(b->run->session, roots, count);
+	int e = session_stand_on_all(b->run->storing.session, roots, count);
 	if (e < 0) {
 		free(roots);
 		return e;
@@ -53,7 +53,7 @@ static int publish_base(struct backup_snapshot *b)
 	/* Forgotten just before we published: no base then, and nobody may take
 	 * what is gone for something in use. */
 	snapshot_free(take_ptr(b->base));
-	e = session_leave_all(b->run->session, roots, count);
+	e = session_leave_all(b->run->storing.session, roots, count);
 	free(roots);
 	return e;
 }
@@ -110,11 +110,11 @@ int backup_snapshot_begin(struct backup_snapshot *b, struct backup_run *run,
 {
 	*b = (struct backup_snapshot){ .run = run,
 		.read_before = run->read };
-	chunk_sink_stats(run->sink, &b->before);
+	chunk_sink_stats(run->storing.sink, &b->before);
 	int e = fill_snapshot(b, source, kind);
 	if (e < 0)
 		return e;
-	session_set_activity(run->session, b->snap->source);
+	session_set_activity(run->storing.session, b->snap->source);
 	return find_base(b);
 }
 
@@ -185,37 +185,6 @@ static int add_file(struct backup_snapshot *b, const struct backup_file *f,
 	return e;
 }
 
-static int note_damaged_leaf(void *ctx, uint64_t offset,
-		const struct leaf *leaf)
-{
-	struct backup_run *run = ctx;
-	(void)offset;
-	if (interrupt_flag) /* reading it will find that out as well */
-		return 1;
-	for (uint32_t i = 0; i < leaf->count; i++)
-		if (!leaf->entries[i].hole
-				&& !image_reader_chunk_stored(run->reader,
-						&leaf->entries[i].id))
-			return 1;
-	return 0;
-}
-
-/* False if a chunk of the image is known to be damaged: then it must be read,
- * so that what the source still has is stored anew. */
-static bool is_whole(struct backup_run *run, const struct snapshot_file *f)
-{
-	const struct image_walker w = { .leaf = note_damaged_leaf,
-		.ctx = run };
-	struct image *image;
-	if (!image_reader_any_damaged(run->reader))
-		return true;
-	if (image_open(&image, run->reader, &f->root, f->size) < 0)
-		return false;
-	int r = image_walk(image, &w);
-	image_close(image);
-	return r == 0;
-}
-
 static bool unchanged(const struct snapshot_file *k,
 		const struct backup_file *f)
 {
@@ -237,7 +206,9 @@ int backup_snapshot_take_over(struct backup_snapshot *b,
 	CLEANUP_FREE char *path = escape(f->source_path);
 	const struct snapshot_file *k = base_file(b, path, f);
 	*taken = k != NULL && !b->run->options->force_read && unchanged(k, f)
-			&& is_whole(b->run, k);
+			/* Else what the source still has is stored anew. */
+			&& storing_is_whole(&b->run->storing, &k->root,
+					k->size);
 	if (!*taken)
 		return 0;
 	report_verbose("%s: unchanged", k->name);
@@ -253,7 +224,7 @@ static void show_progress(void *ctx, struct progress_numbers *now)
 {
 	struct backup_run *run = ctx;
 	struct chunk_sink_stats st;
-	chunk_sink_stats(run->sink, &st);
+	chunk_sink_stats(run->storing.sink, &st);
 	now->done = run->counts.done;
 	now->total = run->image_size;
 	now->all_done = run->all_done + now->done;
@@ -270,13 +241,13 @@ static int write_image(struct backup_snapshot *b, const struct backup_file *f,
 	const struct snapshot_file *k = base_file(b, path, f);
 	struct image *base = NULL;
 	char what[256];
-	if (k != NULL && image_open(&base, run->reader, &k->root, k->size) < 0)
+	if (k != NULL && image_open(&base, run->storing.reader, &k->root, k->size) < 0)
 		base = NULL; /* nothing to compare with, then */
 	run->counts = (struct image_counts){ .done = 0 };
 	run->image_size = source->next ? 0 : source->size;
 	progress_begin(name_display(what, sizeof(what), f->name),
 			show_progress, run);
-	int e = image_write(run->writer, source, base, &run->counts,
+	int e = image_write(run->storing.writer, source, base, &run->counts,
 			&interrupt_flag, root, size);
 	progress_end();
 	run->read += run->counts.read;
@@ -339,7 +310,7 @@ static void finish_snapshot(struct backup_snapshot *b)
 {
 	struct chunk_sink_stats st;
 	struct snapshot *s = b->snap;
-	chunk_sink_stats(b->run->sink, &st);
+	chunk_sink_stats(b->run->storing.sink, &st);
 	s->finished_ns = realtime_ns();
 	s->sequence = snapshot_next_sequence(b->run->repo, s->source, b->base);
 	if (b->base != NULL)
@@ -349,38 +320,14 @@ static void finish_snapshot(struct backup_snapshot *b)
 	s->stored_bytes = st.stored_bytes - b->before.stored_bytes;
 }
 
-/* Takes the snapshot back because of ERR. */
-static int withdraw(struct backup_snapshot *b, int err)
-{
-	struct error_copy why;
-	error_save(&why, err);
-	int e = snapshot_forget(b->run->repo, b->snap);
-	error_load(&why);
-	if (e < 0 && e != -ENOENT)
-		return fail_within(err, "snapshot %s may lack data and could not "
-				"be removed; use 'amberfs forget'",
-				b->snap->object + strlen("snapshots/"));
-	return err;
-}
-
 int backup_snapshot_commit(struct backup_snapshot *b)
 {
-	struct backup_run *run = b->run;
-	int e = image_writer_flush(run->writer);
-	if (e == 0)
-		e = chunk_sink_barrier(run->sink, false);
-	if (e == 0)
-		e = session_check(run->session);
-	if (e == 0 && interrupt_flag)
-		e = fail(-ECANCELED, "interrupted");
+	struct storing *to = &b->run->storing;
+	int e = storing_barrier(to);
 	if (e < 0)
 		return e;
 	finish_snapshot(b);
-	e = snapshot_commit(run->repo, b->snap);
-	if (e < 0)
-		return e;
-	e = session_check(run->session);
-	return e < 0 ? withdraw(b, e) : 0;
+	return storing_commit(to, b->snap, snapshot_commit);
 }
 
 static json_t *report_row(const struct backup_snapshot *b, const char *source,
@@ -412,7 +359,7 @@ void backup_snapshot_end(struct backup_snapshot *b, const char *source,
 	else
 		run->done++;
 	if (b->roots != NULL)
-		session_leave_later(run->session, b->roots, b->root_count);
+		session_leave_later(run->storing.session, b->roots, b->root_count);
 	free(take_ptr(b->roots));
 	snapshot_free(b->snap);
 	snapshot_free(b->base);

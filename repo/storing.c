@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
+ * Set-up: the session is registered before the packs are listed (session_begin
+ * does both), and both before the sink may take a stored chunk for granted.
+ *
  * Durable, in this order:
  *
  *	1 open frames end, data packs, then tree packs
@@ -23,11 +26,12 @@ int storing_begin(struct storing *s, struct repository *r,
 		const struct storing_options *o)
 {
 	struct image_reader_options ro = { .cache_size = FRAME_CACHE };
+	int level = o->level ? o->level : r->config.zstd_level;
 	*s = (struct storing){ .repo = r };
 	int e = session_begin(&s->session, r, SESSION_BACKUP, o->activity);
 	if (e == 0)
 		e = chunk_sink_new(&s->sink, r->store, r->seal, &r->config,
-				r->packs, r->index, r->config.zstd_level,
+				r->packs, r->index, level,
 				session_id(s->session));
 	if (e == 0)
 		e = image_reader_new(&s->reader, r->packs, &ro);
@@ -56,7 +60,7 @@ static void feed_index(struct storing *s)
 
 void storing_end(struct storing *s)
 {
-	if (s->writer != NULL && !chunk_sink_failed(s->sink))
+	if (s->writer != NULL && !s->given_up && !chunk_sink_failed(s->sink))
 		image_writer_flush(s->writer);
 	image_writer_free(s->writer);
 	if (s->sink != NULL)
@@ -94,11 +98,10 @@ static int withdraw(struct storing *s, const struct snapshot *snap, int err)
 	return err;
 }
 
-int storing_commit(struct storing *s, struct snapshot *snap)
+int storing_commit(struct storing *s, struct snapshot *snap,
+		storing_commit_fn *commit)
 {
-	int e = storing_barrier(s);
-	if (e == 0)
-		e = snapshot_commit_at(s->repo, snap);
+	int e = commit(s->repo, snap);
 	if (e < 0)
 		return e;
 	e = session_check(s->session);

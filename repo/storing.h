@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Storing images in a repository: the session, the sink and the workers that
- * copy and repair share, and the durable steps at the end of a snapshot.
+ * backup, copy and repair share, and the durable steps at the end of a snapshot.
  * Threading: all calls belong to one thread.
  */
 #ifndef AMBERFS_STORING_H
@@ -12,8 +12,9 @@
 #include "session.h"
 
 struct storing_options {
-	const char *activity;	/* of the session */
+	const char *activity;	/* of the session; may be NULL */
 	unsigned workers;
+	int level;		/* zstd's; 0: the repository's */
 	uint64_t bwlimit;	/* bytes read a second; 0: none */
 };
 
@@ -24,6 +25,7 @@ struct storing {
 	struct image_reader *reader;	/* of the repository written to */
 	struct image_writer *writer;
 	struct throttle *throttle;
+	bool given_up;		/* open frames are not worth storing */
 };
 
 /* Registers a session of kind backup, then starts the workers. On an error
@@ -37,10 +39,13 @@ void storing_end(struct storing *s);
  * when interrupted; -ESTALE; -errno. */
 int storing_barrier(struct storing *s);
 
-/* The barrier, the snapshot at exactly its time (the one commit point), and
- * the session once more, else the snapshot is withdrawn. -EEXIST: the time is
- * taken. */
-int storing_commit(struct storing *s, struct snapshot *snap);
+/* snapshot_commit or snapshot_commit_at. */
+typedef int storing_commit_fn(struct repository *r, struct snapshot *snap);
+
+/* After the barrier: the snapshot (the one commit point), and the session once
+ * more, else the snapshot is withdrawn. Errors as COMMIT's, and -ESTALE. */
+int storing_commit(struct storing *s, struct snapshot *snap,
+		storing_commit_fn *commit);
 
 /* True if nothing is known to be damaged, or every chunk of the image is
  * stored undamaged: then it may be taken over unread. */

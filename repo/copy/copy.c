@@ -157,7 +157,9 @@ static int copy_files(struct copy *c, const struct snapshot *snap,
 	if (e == 0)
 		e = make_record(c, snap, roots, &made);
 	if (e == 0)
-		e = storing_commit(&c->to, made);
+		e = storing_barrier(&c->to);
+	if (e == 0)
+		e = storing_commit(&c->to, made, snapshot_commit_at);
 	copy_leave_base(c, &base);
 	if (e < 0 || made == NULL) {
 		snapshot_free(made);
