@@ -39,20 +39,7 @@ static int note_pin(void *ctx, const char *name)
 	const char *slash = strchr(name + strlen(PINS), '/');
 	if (slash == NULL || utc_parse(&second, slash + 1) < 0)
 		return 0;
-	char **more = reallocarray(p->items, p->count + 1, sizeof(*more));
-	if (more == NULL)
-		return fail_errno(-ENOMEM, "listing pins");
-	p->items = more;
-	more[p->count] = strdup(name);
-	if (more[p->count] == NULL)
-		return fail_errno(-ENOMEM, "listing pins");
-	p->count++;
-	return 0;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	return names_add(&p->names, name);
 }
 
 int pins_load(struct repository *r, struct pins *out)
@@ -61,37 +48,32 @@ int pins_load(struct repository *r, struct pins *out)
 	int e = store_list(r->store, PINS, note_pin, out);
 	if (e < 0)
 		pins_clear(out);
-	else if (out->count > 1)
-		qsort(out->items, out->count, sizeof(char *), compare_names);
+	else
+		names_sort(&out->names);
 	return e;
 }
 
 void pins_clear(struct pins *p)
 {
-	for (size_t i = 0; i < p->count; i++)
-		free(p->items[i]);
-	free(p->items);
-	*p = (struct pins){ 0 };
+	names_clear(&p->names);
 }
 
 bool pins_have(const struct pins *p, const char *snapshot)
 {
 	char name[OBJECT_NAME_MAX];
-	char *key = name;
 	pin_name(name, snapshot);
-	return p->count > 0 && bsearch(&key, p->items, p->count, sizeof(char *),
-					       compare_names) != NULL;
+	return names_have(&p->names, name);
 }
 
 int pins_tidy(struct repository *r, const struct pins *p)
 {
-	for (size_t i = 0; i < p->count; i++) {
+	for (size_t i = 0; i < p->names.count; i++) {
 		char snapshot[OBJECT_NAME_MAX];
 		uint64_t size;
-		snapshot_of(snapshot, p->items[i]);
+		snapshot_of(snapshot, p->names.items[i]);
 		if (store_size(r->store, snapshot, &size) != -ENOENT)
 			continue;
-		int e = store_delete(r->store, p->items[i]);
+		int e = store_delete(r->store, p->names.items[i]);
 		if (e < 0 && e != -ENOENT)
 			return e;
 	}

@@ -16,10 +16,10 @@
 #define AMBERFS_PINS_H
 
 #include "repository.h"
+#include "store/names.h"
 
 struct pins {
-	char **items;	/* objects' names, sorted */
-	size_t count;
+	struct names names;	/* of the objects, sorted */
 };
 
 /* Lists them. 0 or -errno. */

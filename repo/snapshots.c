@@ -17,6 +17,7 @@
 #include "high_water.h"
 #include "marking.h"
 #include "repository.h"
+#include "store/names.h"
 
 #define SNAPSHOT_OBJECT_MAX (ENVELOPE_PAYLOAD_MAX + 4096)
 #define ID_PREFIX_MIN 4u
@@ -54,39 +55,6 @@ int snapshot_is_there(struct repository *r, const struct snapshot *snap)
 			    : e;
 }
 
-struct names {
-	char **items;
-	size_t count, room;
-};
-
-static int note_name(void *ctx, const char *name)
-{
-	struct names *n = ctx;
-	if (n->count == n->room) {
-		size_t room = n->room ? 2 * n->room : 64;
-		char **more = realloc(n->items, room * sizeof(*more));
-		if (more == NULL)
-			return -ENOMEM;
-		n->items = more;
-		n->room = room;
-	}
-	n->items[n->count] = strdup(name);
-	return n->items[n->count++] ? 0 : -ENOMEM;
-}
-
-static void names_clear(struct names *n)
-{
-	for (size_t i = 0; i < n->count; i++)
-		free(n->items[i]);
-	free(n->items);
-	*n = (struct names){ 0 };
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* The objects' names, sorted: by source, then by time. SOURCE NULL: all. */
 static int snapshot_names(struct repository *r, const char *source,
 		struct names *out)
@@ -98,13 +66,12 @@ static int snapshot_names(struct repository *r, const char *source,
 		name_component(component, source);
 		snprintf(prefix, sizeof(prefix), "snapshots/%s/", component);
 	}
-	int e = store_list(r->store, prefix, note_name, out);
+	int e = store_list(r->store, prefix, names_add, out);
 	if (e < 0) {
 		names_clear(out);
 		return e;
 	}
-	if (out->count > 1)
-		qsort(out->items, out->count, sizeof(char *), compare_names);
+	names_sort(out);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "../base/cleanup.h"
 #include "../base/error.h"
 #include "../base/interrupt.h"
+#include "../store/names.h"
 #include "check.h"
 
 #define THREADS_MAX 256u
@@ -24,8 +25,7 @@ struct pack_list {
 	struct check_counts *counts;
 	check_pack_fn *fn;
 	void *ctx;
-	char **names;
-	size_t count, room;
+	struct names names;
 	_Atomic size_t next;
 };
 
@@ -33,18 +33,9 @@ static int note_pack(void *ctx, const char *name)
 {
 	struct pack_list *l = ctx;
 	uint64_t size;
-	if (l->count == l->room) {
-		size_t room = l->room ? 2 * l->room : 256;
-		char **more = realloc(l->names, room * sizeof(*more));
-		if (more == NULL)
-			return fail_errno(-ENOMEM, "listing packs");
-		l->names = more;
-		l->room = room;
-	}
-	l->names[l->count] = strdup(name);
-	if (l->names[l->count] == NULL)
-		return fail_errno(-ENOMEM, "listing packs");
-	l->count++;
+	int e = names_add(&l->names, name);
+	if (e < 0)
+		return e;
 	if (store_size(l->store, name, &size) == 0)
 		l->counts->total += size;
 	return 0;
@@ -53,9 +44,9 @@ static int note_pack(void *ctx, const char *name)
 static void *pack_thread(void *arg)
 {
 	struct pack_list *l = arg;
-	for (size_t i = l->next++; i < l->count && !interrupt_flag;
+	for (size_t i = l->next++; i < l->names.count && !interrupt_flag;
 			i = l->next++)
-		l->fn(l->ctx, l->names[i]);
+		l->fn(l->ctx, l->names.items[i]);
 	return NULL;
 }
 
@@ -77,9 +68,7 @@ int check_each_pack(struct store *s, unsigned jobs, struct check_counts *counts,
 		pack_thread(&l);
 	while (started > 0)
 		pthread_join(threads[--started], NULL);
-	for (size_t i = 0; i < l.count; i++)
-		free(l.names[i]);
-	free(l.names);
+	names_clear(&l.names);
 	if (e == 0 && interrupt_flag)
 		e = fail(-ECANCELED, "interrupted");
 	return e;

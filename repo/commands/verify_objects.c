@@ -38,17 +38,17 @@ static int check_pins(struct verify *v)
 {
 	struct pins pins;
 	int e = pins_load(v->repo, &pins);
-	for (size_t i = 0; e == 0 && i < pins.count; i++) {
+	for (size_t i = 0; e == 0 && i < pins.names.count; i++) {
 		char snapshot[OBJECT_NAME_MAX];
 		struct pin pin;
 		snprintf(snapshot, sizeof(snapshot), "snapshots/%s",
-				pins.items[i] + strlen("pins/"));
+				pins.names.items[i] + strlen("pins/"));
 		int r = pin_load(v->repo, snapshot, &pin);
 		if (r == -ENOMEM)
 			e = r;
 		else if (r < 0 && r != -ENOENT)
 			verify_problem(v, "%s holds, but its note can't be "
-					"read: %s", pins.items[i],
+					"read: %s", pins.names.items[i],
 					error_text(r));
 		pin_clear(&pin);
 	}

@@ -27,6 +27,7 @@
 #include "../base/interrupt.h"
 #include "../base/report.h"
 #include "../base/units.h"
+#include "../store/names.h"
 
 #define FRAME_CACHE ((uint64_t)32 << 20)
 #define SLICES_MAX 65536u
@@ -147,39 +148,12 @@ static bool is_damage(int err)
 
 /* --- snapshots --- */
 
-struct name_list {
-	char **items;
-	size_t count, room;
-};
-
-static int note_name(void *ctx, const char *name)
-{
-	struct name_list *l = ctx;
-	if (l->count == l->room) {
-		size_t room = l->room ? 2 * l->room : 256;
-		char **more = realloc(l->items, room * sizeof(*more));
-		if (more == NULL)
-			return no_memory();
-		l->items = more;
-		l->room = room;
-	}
-	l->items[l->count] = strdup(name);
-	return l->items[l->count++] ? 0 : no_memory();
-}
-
 /* The newest first, whatever their source. */
 static int compare_times(const void *a, const void *b)
 {
 	const char *x = *(char *const *)a, *y = *(char *const *)b;
 	int r = strcmp(strrchr(y, '/'), strrchr(x, '/'));
 	return r ? r : strcmp(x, y);
-}
-
-static void clear_names(struct name_list *l)
-{
-	for (size_t i = 0; i < l->count; i++)
-		free(l->items[i]);
-	free(l->items);
 }
 
 static bool is_gone(struct mark *m, const char *object)
@@ -235,14 +209,14 @@ static int walk_snapshot(struct mark *m, const char *object,
 
 static int walk_snapshots(struct mark *m, const struct mark_visitor *v)
 {
-	struct name_list names = { .items = NULL };
-	int e = store_list(m->repo->store, "snapshots/", note_name, &names);
+	struct names names = { .items = NULL };
+	int e = store_list(m->repo->store, "snapshots/", names_add, &names);
 	m->snapshots = 0;
 	if (e == 0 && names.count > 1)
 		qsort(names.items, names.count, sizeof(char *), compare_times);
 	for (size_t i = 0; e == 0 && i < names.count; i++)
 		e = walk_snapshot(m, names.items[i], v);
-	clear_names(&names);
+	names_clear(&names);
 	return e;
 }
 
