@@ -29,6 +29,7 @@ void snapshot_clear_file(struct snapshot_file *f)
 	free(f->target);
 	free(f->identities);
 	free(f->reading);
+	free(f->checkpoint);
 	json_decref(f->extra);
 	memset(f, 0, sizeof(*f));
 }
@@ -119,6 +120,7 @@ int snapshot_copy_file(struct snapshot_file *to,
 			copy_text(&to->format, from->format) &&
 			copy_text(&to->target, from->target) &&
 			copy_text(&to->reading, from->reading) &&
+			copy_text(&to->checkpoint, from->checkpoint) &&
 			copy_identities(to, from)) {
 		to->extra = json_deep_copy(from->extra);
 		if (to->extra != NULL || from->extra == NULL)
@@ -179,6 +181,8 @@ const char *file_kind_name(enum file_kind k)
 		[FILE_XML] = "xml",
 		[FILE_NVRAM] = "nvram",
 		[FILE_INFO] = "info",
+		[FILE_TPM] = "tpm",
+		[FILE_BOOT] = "boot",
 	};
 	assert((size_t)k < sizeof(names) / sizeof(names[0]));
 	return names[k];

@@ -24,14 +24,18 @@
 enum file_kind {
 	FILE_DISK,	/* a disk's guest-visible content */
 	FILE_IMAGE,	/* a file given by name, or by --exact: its bytes */
-	FILE_XML,	/* domain.xml */
+	FILE_XML,	/* domain.xml, domain-live.xml, checkpoint.xml */
 	FILE_NVRAM,
 	FILE_INFO,	/* what qemu-img info says, JSON */
+	FILE_TPM,	/* the state of an emulated TPM */
+	FILE_BOOT,	/* a kernel or initrd that the domain boots directly */
 };
 
 /* What tells that a source file has not changed (DESIGN 4). */
 struct file_identity {
-	bool valid;		/* false: never take this file over unread */
+	/* False: never take this file over unread; then only device and inode
+	 * are kept, and both 0 if they are not known. */
+	bool valid;
 	uint64_t device, inode, size;
 	int64_t mtime_ns, ctime_ns;
 };
@@ -52,6 +56,9 @@ struct snapshot_file {
 	/* What else the reading depended on (e.g. the chain's formats), an
 	 * opaque text compared as it is; or NULL. */
 	char *reading;
+	/* The libvirt checkpoint whose dirty bitmap, in the disk's image, tells
+	 * what changed since this snapshot (or since before it); or NULL. */
+	char *checkpoint;
 	json_t *extra;		/* members this version doesn't know; or NULL */
 };
 

@@ -22,7 +22,7 @@
 #define HEX_ID_SIZE (2 * ID_SIZE + 1)
 #define OBJECT_SIZE (sizeof("snapshots//") + NAME_COMPONENT_MAX + UTC_TEXT_MAX)
 #define MODE_MAX 07777
-#define FILE_KINDS (FILE_INFO + 1)
+#define FILE_KINDS (FILE_BOOT + 1)
 
 static_assert(SNAPSHOT_FILES_MAX == 8192 && SNAPSHOT_SKIPPED_MAX == 8192 &&
 		SNAPSHOT_CHAIN_MAX == 1024, "lists of a snapshot");
@@ -40,21 +40,28 @@ static const char *hex_or_null(char out[HEX_ID_SIZE], const struct id *id)
 	return out;
 }
 
+/* Device and inode use all 64 bits on some filesystems: they are stored as the
+ * signed number with the same bits. */
+static json_t *identity_to_json(const struct file_identity *i)
+{
+	if (i->device == 0 && i->inode == 0)
+		return json_null();
+	if (!i->valid || i->size > INT64_MAX)
+		return json_pack("{s:I,s:I}", "device", (json_int_t)i->device,
+				"inode", (json_int_t)i->inode);
+	return json_pack("{s:I,s:I,s:I,s:I,s:I}",
+			"device", (json_int_t)i->device,
+			"inode", (json_int_t)i->inode,
+			"size", (json_int_t)i->size,
+			"mtime_ns", (json_int_t)i->mtime_ns,
+			"ctime_ns", (json_int_t)i->ctime_ns);
+}
+
 static json_t *identities_to_json(const struct snapshot_file *f)
 {
 	json_t *list = json_array();
 	for (uint32_t n = 0; n < f->identity_count; n++) {
-		const struct file_identity *i = &f->identities[n];
-		/* Device and inode use all 64 bits on some filesystems: they
-		 * are stored as the signed number with the same bits. */
-		json_t *item = !i->valid || i->size > INT64_MAX ?
-				json_null() :
-				json_pack("{s:I,s:I,s:I,s:I,s:I}",
-					"device", (json_int_t)i->device,
-					"inode", (json_int_t)i->inode,
-					"size", (json_int_t)i->size,
-					"mtime_ns", (json_int_t)i->mtime_ns,
-					"ctime_ns", (json_int_t)i->ctime_ns);
+		json_t *item = identity_to_json(&f->identities[n]);
 		if (json_array_append_new(list, item) < 0) {
 			json_decref(list);
 			return NULL;
@@ -81,7 +88,7 @@ static json_t *file_to_json(const struct snapshot_file *f)
 	if (identities == NULL)
 		return NULL;
 	json_t *json = json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o,"
-			"s:s*,s:s*,s:s*,s:s*,s:s*}",
+			"s:s*,s:s*,s:s*,s:s*,s:s*,s:s*}",
 			"name", f->name,
 			"kind", file_kind_name(f->kind),
 			"size", (json_int_t)f->size,
@@ -94,7 +101,8 @@ static json_t *file_to_json(const struct snapshot_file *f)
 			"source_path", f->source_path,
 			"format", f->format,
 			"target", f->target,
-			"reading", f->reading);
+			"reading", f->reading,
+			"checkpoint", f->checkpoint);
 	return with_extra(json, f->extra);
 }
 
@@ -307,6 +315,10 @@ static int read_identity(struct file_identity *i, json_t *json,
 	i->device = (uint64_t)members_number(&m, "device", INT64_MIN,
 			INT64_MAX);
 	i->inode = (uint64_t)members_number(&m, "inode", INT64_MIN, INT64_MAX);
+	if (json_object_get(json, "size") == NULL &&
+			json_object_get(json, "mtime_ns") == NULL &&
+			json_object_get(json, "ctime_ns") == NULL)
+		return m.err;
 	i->size = (uint64_t)members_number(&m, "size", 0, INT64_MAX);
 	i->mtime_ns = members_number(&m, "mtime_ns", INT64_MIN, INT64_MAX);
 	i->ctime_ns = members_number(&m, "ctime_ns", INT64_MIN, INT64_MAX);
@@ -347,6 +359,7 @@ static int read_file(struct snapshot_file *f, json_t *json,
 	f->format = members_name(&m, "format", false);
 	f->target = members_name(&m, "target", false);
 	f->reading = members_text(&m, "reading", false);
+	f->checkpoint = members_name(&m, "checkpoint", false);
 	read_identities(f, &m);
 	f->extra = members_rest(&m);
 	return m.err;

@@ -36,10 +36,12 @@ static void add_disk(struct snapshot *s)
 	f->format = strdup("qcow2");
 	f->target = strdup("vda");
 	f->reading = strdup("qcow2 > raw {[\"\xc3\xa4\"]}");
-	f->identity_count = 2;
-	f->identities = calloc(2, sizeof(*f->identities));
+	f->identity_count = 3;
+	f->identities = calloc(3, sizeof(*f->identities));
 	f->identities[0] = (struct file_identity){ true, UINT64_MAX,
 		UINT64_MAX - 1, 77, -1, INT64_MAX };
+	f->identities[1] = (struct file_identity){ .device = 5, .inode = 6 };
+	f->checkpoint = strdup("amberfs-00112233-0123456789abcdef");
 }
 
 static struct snapshot *make(void)
@@ -136,13 +138,20 @@ static void assert_disk(const struct snapshot_file *f)
 	assert_string_equal(f->format, "qcow2");
 	assert_string_equal(f->target, "vda");
 	assert_string_equal(f->reading, "qcow2 > raw {[\"\xc3\xa4\"]}");
-	assert_int_equal(f->identity_count, 2);
+	assert_int_equal(f->identity_count, 3);
 	assert_true(f->identities[0].valid);
 	assert_true(f->identities[0].device == UINT64_MAX);
 	assert_true(f->identities[0].inode == UINT64_MAX - 1);
 	assert_int_equal(f->identities[0].size, 77);
 	assert_int_equal(f->identities[0].mtime_ns, -1);
 	assert_false(f->identities[1].valid);
+	assert_int_equal(f->identities[1].device, 5);
+	assert_int_equal(f->identities[1].inode, 6);
+	assert_int_equal(f->identities[1].size, 0);
+	assert_false(f->identities[2].valid);
+	assert_int_equal(f->identities[2].inode, 0);
+	assert_string_equal(f->checkpoint,
+			"amberfs-00112233-0123456789abcdef");
 }
 
 static void test_round_trip(void **state)
