@@ -9,8 +9,9 @@
 
 #include "../repo/base/error.h"
 #include "../repo/base/interrupt.h"
-#include "backup_domain.h"
+#include "backup_domains.h"
 #include "backup_files.h"
+#include "domain_backup.h"
 
 struct backup_command {
 	struct backup_options o;

@@ -243,7 +243,7 @@ static int store_domain(struct domain_run *d)
 	return e < 0 ? e : backup_snapshot_commit(d->b);
 }
 
-static void backup_opened(struct backup_run *run, struct domain_backup *domain)
+void backup_domain(struct backup_run *run, struct domain_backup *domain)
 {
 	struct backup_snapshot b;
 	char display[256];
@@ -258,54 +258,4 @@ static void backup_opened(struct backup_run *run, struct domain_backup *domain)
 		report_error("domain %s: not backed up: %s", display,
 				error_text(e));
 	backup_snapshot_end(&b, domain->facts.name, e);
-}
-
-/* --- all of them --- */
-
-static void note_unopened(struct backup_run *run, const char *name, int err)
-{
-	struct backup_snapshot b = { .run = run };
-	char display[256];
-	report_error("domain %s: not backed up: %s",
-			name_display(display, sizeof(display), name),
-			error_text(err));
-	backup_snapshot_end(&b, name, err);
-}
-
-static uint64_t disks_size(const struct domain_backup *domain)
-{
-	uint64_t sum = 0;
-	for (unsigned i = 0; i < domain->disk_count; i++) {
-		const struct disk_plan *p = &domain->disks[i];
-		if (!p->empty && !p->removable && p->why_not == NULL
-				&& p->chain.count != 0)
-			sum += p->plain ? p->chain.files[0].size
-					: p->chain.files[0].virtual_size;
-	}
-	return sum;
-}
-
-void backup_domains(struct backup_run *run, struct connection *c,
-		char *const *names, unsigned count)
-{
-	CLEANUP_FREE struct domain_backup **opened =
-			calloc(count + 1, sizeof(struct domain_backup *));
-	if (opened == NULL) {
-		run->failed++;
-		error_save(&run->broken, fail_errno(-ENOMEM, "starting"));
-		return;
-	}
-	/* All are looked at first, so that the progress bar knows the end. */
-	for (unsigned i = 0; i < count; i++) {
-		int e = domain_backup_open(&opened[i], c, names[i]);
-		if (e < 0)
-			note_unopened(run, names[i], e);
-		else
-			run->all_total += disks_size(opened[i]);
-	}
-	for (unsigned i = 0; i < count; i++) {
-		if (opened[i] != NULL && run->broken.err == 0)
-			backup_opened(run, opened[i]);
-		domain_backup_close(opened[i]);
-	}
 }

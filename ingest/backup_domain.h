@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Backing up domains that are shut off. */
+/* Backing up one domain that is shut off. */
 #ifndef AMBERFS_INGEST_BACKUP_DOMAIN_H
 #define AMBERFS_INGEST_BACKUP_DOMAIN_H
 
 #include "backup_run.h"
 #include "domain_backup.h"
 
-/* Each of the COUNT domains gets its own snapshot and row in the report; one
- * that fails leaves the others alone. NAMES are names or UUIDs. */
-void backup_domains(struct backup_run *run, struct connection *c,
-		char *const *names, unsigned count);
+/* One snapshot, and its row in the report; a failure is reported there too. */
+void backup_domain(struct backup_run *run, struct domain_backup *domain);
 
 #endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Backing up several domains in one run. */
+#ifndef AMBERFS_INGEST_BACKUP_DOMAINS_H
+#define AMBERFS_INGEST_BACKUP_DOMAINS_H
+
+#include "backup_run.h"
+#include "connection.h"
+
+/* Each of the COUNT domains gets its own snapshot and row in the report; one
+ * that fails leaves the others alone. NAMES are names or UUIDs. */
+void backup_domains(struct backup_run *run, struct connection *c,
+		char *const *names, unsigned count);
+
+#endif

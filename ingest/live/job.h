@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * libvirt's pull-mode backup job of one running domain: all of its disks at one
+ * moment, served over NBD while the guest goes on.
+ *
+ *	live_job_prepare	the folder with socket and scratch files, its
+ *				state file, the guard
+ *	live_job_begin		freeze, BackupBegin, thaw on every path
+ *	… read the exports …
+ *	live_job_end		the job is gone, files removed, guard dismissed
+ *
+ * The guard is a process of its own that outlives us: when we die it thaws the
+ * guest, ends the job and removes the files, within two seconds. What even that
+ * can't do, live_leftovers of the next run does.
+ *
+ * Threading: one thread per job; several jobs may run at once.
+ */
+#ifndef AMBERFS_INGEST_LIVE_JOB_H
+#define AMBERFS_INGEST_LIVE_JOB_H
+
+#include "../domain.h"
+
+enum quiesce { QUIESCE_AUTO, QUIESCE_REQUIRE, QUIESCE_NEVER };
+
+struct live_job_options {
+	struct connection *connection;	/* writable */
+	struct domain *domain;
+	const char *repository_id;	/* hexadecimal, for the state file */
+	const char *scratch_dir;	/* NULL: /var/tmp */
+	enum quiesce quiesce;
+};
+
+/* One disk of the job. */
+struct live_disk {
+	const char *target;
+	uint64_t size;		/* bytes the guest sees */
+	uint64_t allocated;	/* bytes, for the estimate of scratch space */
+	/* Read what is dirty since this checkpoint; NULL: all. */
+	const char *since;
+	bool track;		/* the new checkpoint gets a bitmap in it */
+};
+
+struct live_job;
+
+/* 0; -ENOSPC the scratch folder lacks room (the text says how much is needed);
+ * -EIO; -ENOMEM. */
+int live_job_prepare(struct live_job **out, const struct live_job_options *o,
+		const struct live_disk *disks, unsigned count);
+
+/*
+ * Freezes the guest's filesystems if quiesce says so and the agent answers,
+ * starts the job, with a new checkpoint CHECKPOINT over the disks that ask for
+ * one (NULL: none), and thaws. May be called again after a failure, with other
+ * DISKS of the same targets.
+ * 0; -ESTALE a base bitmap is missing or broken (libvirt's 103, 109);
+ * -ENOTSUP a checkpoint can't be made (67, qcow2 v2, …); -EBUSY another job;
+ * -ENOENT the domain is not running any more; -EPERM --quiesce=require and not
+ * frozen; -ECANCELED; -EIO. The text says what libvirt said.
+ */
+int live_job_begin(struct live_job *j, const struct live_disk *disks,
+		unsigned count, const char *checkpoint);
+
+/* After a success of live_job_begin. */
+const char *live_job_socket(const struct live_job *j); /* export: the target;
+		its bitmap: "backup-" and the target */
+bool live_job_frozen(const struct live_job *j); /* it was, at that moment */
+double live_job_frozen_seconds(const struct live_job *j); /* 0: was not */
+/* Why it was not frozen, for people; NULL: it was. */
+const char *live_job_why_not_frozen(const struct live_job *j);
+
+/* Ends the job if it runs and waits until it is gone; may be followed by another
+ * live_job_begin. 0 or -EIO (it was gone before: the guest was shut off, or
+ * somebody ended it). */
+int live_job_stop(struct live_job *j);
+
+/* Stops, removes all files, dismisses the guard. NULL allowed. */
+void live_job_end(struct live_job *j);
+
+/* Who has the domain: a text such as "a block copy of disk vda", "a backup job
+ * that amberfs did not start", "a migration"; to free; NULL: nobody. 0, -EIO,
+ * -ENOMEM. */
+int live_job_holder(struct connection *c, struct domain *d, char **who);
+
+/*
+ * Ends what dead runs of ours left: guests that may be frozen, jobs, files in
+ * SCRATCH_DIR. One line (report) for each. Those of other users and of living
+ * runs are left alone. 0; a failure concerns only what is left over.
+ */
+int live_leftovers(struct connection *c, const char *scratch_dir);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One export of an NBD server on a unix socket, as a source of an image's
+ * bytes: what reads as zero is a hole, and, where the server has a dirty
+ * bitmap, what is clean is the same as in the base. One connection per worker.
+ *
+ * What the server says of holes and dirt is asked for piece by piece as the
+ * workers come to it, so memory does not grow with the image.
+ *
+ * Threading: read, extent, same and nbd_client_dirty may run at once for
+ * different workers.
+ */
+#ifndef AMBERFS_INGEST_NBD_CLIENT_H
+#define AMBERFS_INGEST_NBD_CLIENT_H
+
+#include "../repo/image/image_writer.h"
+
+#define NBD_CLIENT_WORKERS_MAX 64u
+
+struct nbd_client;
+
+struct nbd_client_options {
+	const char *socket;	/* path */
+	const char *export;	/* name; NULL: the default one */
+	/* The export's dirty bitmap: the part of its context's name after
+	 * "qemu:dirty-bitmap:". NULL: none, all may be dirty. */
+	const char *bitmap;
+	unsigned workers;	/* as many as the image writer has */
+	/* The server's own words for what went wrong, if it has any, into BUF;
+	 * else BUF[0] = '\0'. May be NULL. Called by any thread, one at a time. */
+	void (*message)(void *ctx, char *buf, size_t size);
+	void *ctx;
+};
+
+/* 0; -ENOTSUP: the server does not know the bitmap; -EIO; -ENOMEM. */
+int nbd_client_open(struct nbd_client **out,
+		const struct nbd_client_options *o);
+void nbd_client_close(struct nbd_client *c); /* NULL allowed */
+
+uint64_t nbd_client_size(const struct nbd_client *c); /* bytes */
+
+/* Fills SOURCE for image_write, SAME only with a bitmap; valid until the
+ * close. */
+void nbd_client_fill(struct nbd_client *c, struct image_source *source);
+
+/* With a bitmap: whether OFFSET is dirty and how far that goes, at most to
+ * LIMIT. 0 or -errno. */
+int nbd_client_dirty(struct nbd_client *c, unsigned worker, uint64_t offset,
+		uint64_t limit, bool *dirty, uint64_t *end);
+
+#endif
