@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../base/bytes.h"
 #include "../base/error.h"
 #include "../base/interrupt.h"
 #include "copy.h"
@@ -39,21 +40,25 @@ static int extent(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 		     : 0;
 }
 
-/* Equal ids mean equal bytes. A base that can't be read only costs reading. */
-static int same(void *ctx, unsigned worker, uint64_t offset, uint32_t len)
+/* The rest of OFFSET's span, whose leaves are compared: equal ids mean equal
+ * bytes. A base that can't be read only costs reading. */
+static int same(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
+		bool *same, uint64_t *end)
 {
 	struct source *s = ctx;
 	struct node_child here, before;
 	uint64_t span = offset / SPAN_SIZE;
 	(void)worker;
-	if (s->base == NULL || offset + len > image_size(s->base))
+	*same = false;
+	*end = min_u64((span + 1) * SPAN_SIZE, limit);
+	if (s->base == NULL || *end > image_size(s->base))
 		return 0;
 	int e = image_child(s->image, span, &here);
 	if (e < 0)
 		return e;
-	if (image_child(s->base, span, &before) < 0)
-		return 0;
-	return id_equal(&here.id, &before.id);
+	*same = image_child(s->base, span, &before) == 0
+			&& id_equal(&here.id, &before.id);
+	return 0;
 }
 
 static bool same_text(const char *a, const char *b)

@@ -260,18 +260,34 @@ static int same_as_base(struct span_work *s, const uint8_t *proof,
 	return same;
 }
 
+/* 1 if the source says that all of the span is the base's. */
+static int said_to_be_same(const struct span_work *s)
+{
+	const struct image_source *source = s->job->source;
+	uint64_t at = s->span * SPAN_SIZE, limit = at + s->len;
+	bool same = source->same != NULL;
+	while (same && at < limit) {
+		uint64_t end = limit;
+		int r = source->same(source->ctx, s->w->number, at, limit,
+				&same, &end);
+		if (r < 0)
+			return r;
+		if (end <= at || end > limit)
+			return fail(-EIO,
+					"the source's map of changes makes no sense");
+		at = end;
+	}
+	return same;
+}
+
 /* 1 if the source says that the span is the base's, and that is whole: then it
  * is taken over without being read. */
 static int take_over(struct span_work *s)
 {
-	const struct image_source *source = s->job->source;
 	struct image_counts *counts = s->job->counts;
 	struct cached_node *n;
 	struct node_child child;
-	if (source->same == NULL || !in_base(s))
-		return 0;
-	int r = source->same(source->ctx, s->w->number, s->span * SPAN_SIZE,
-			s->len);
+	int r = in_base(s) ? said_to_be_same(s) : 0;
 	if (r <= 0)
 		return r;
 	if (image_leaf(s->job->base, s->span, &n, &child) < 0)

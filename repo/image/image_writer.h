@@ -13,7 +13,7 @@
 #include "image.h"
 
 /*
- * Where an image's bytes come from. READ and EXTENT are called by several
+ * Where an image's bytes come from. READ, EXTENT and SAME are called by several
  * workers at once, each with its own worker number (0 … workers-1).
  */
 struct image_source {
@@ -25,10 +25,12 @@ struct image_source {
 	 * (*END > OFFSET). May be NULL: all is data. 0 or -errno. */
 	int (*extent)(void *ctx, unsigned worker, uint64_t offset,
 			uint64_t limit, bool *hole, uint64_t *end);
-	/* Whether the span of LEN bytes at OFFSET is known to equal the base's
-	 * there: 1, or 0 (not known), -errno. Asked before the span is read.
-	 * May be NULL. */
-	int (*same)(void *ctx, unsigned worker, uint64_t offset, uint32_t len);
+	/* What is known to equal the base's bytes: whether that is so at OFFSET
+	 * and how far the answer goes, at most to LIMIT (*END > OFFSET). May
+	 * be NULL: nothing is known. Asked before anything of a span is read.
+	 * 0 or -errno. */
+	int (*same)(void *ctx, unsigned worker, uint64_t offset,
+			uint64_t limit, bool *same, uint64_t *end);
 	/* For a stream instead of READ: the next bytes, up to LEN; 0: the end,
 	 * -errno. Called by one thread. */
 	ssize_t (*next)(void *ctx, void *buf, size_t len);
