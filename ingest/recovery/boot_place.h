@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A folder in which one snapshot is booted:
+ *
+ *	FOLDER/mnt/		the repository, mounted by a process of its own
+ *				(amberfs-mount), which outlives us
+ *	FOLDER/vda.qcow2 …	overlays, which take what the guest writes
+ *	FOLDER/nvram.fd …	copies of what is not a disk
+ *
+ *	boot_place_open		names it and learns who qemu runs as
+ *	boot_place_create	makes it
+ *	boot_place_mount
+ *	boot_place_overlay	one per disk; boot_place_copy
+ *	… the guest runs …
+ *	boot_place_unmount	refused as long as anything reads from there
+ *	boot_place_remove
+ *	boot_place_close	forgets the names, leaves all as it is
+ *
+ * Every file made is durable, belongs to the user that qemu runs as, and is
+ * never replaced. Nothing is ever unmounted lazily: a guest would lose its
+ * disk.
+ * Threading: one thread per place.
+ */
+#ifndef AMBERFS_INGEST_RECOVERY_BOOT_PLACE_H
+#define AMBERFS_INGEST_RECOVERY_BOOT_PLACE_H
+
+#include <sys/types.h>
+
+#include "../../repo/repository.h"
+#include "../connection.h"
+
+#define BOOT_PLACE_MOUNT "mnt"
+
+struct boot_place {
+	char *folder, *mount;	/* absolute */
+	uid_t uid;		/* who qemu runs as */
+	gid_t gid;
+};
+
+/* FOLDER need not exist yet, but the folder that it is in must. C NULL: qemu
+ * runs as this process does. 0 or -errno; then P is empty. */
+int boot_place_open(struct boot_place *p, const char *folder,
+		struct connection *c);
+void boot_place_close(struct boot_place *p);
+
+/* Makes the folder, passable for all (a private one could not be reached by
+ * qemu), and the mount's in it. -EEXIST with a text. */
+int boot_place_create(struct boot_place *p);
+
+/*
+ * Mounts REPOSITORY, unlocked as O and the environment say (secret_env.h), for
+ * the user of qemu to read. O->credentials.keep must have been set when this
+ * process opened it, else what was typed at a prompt is asked for again.
+ * Returns when files can be read. Does nothing where it is mounted already.
+ */
+int boot_place_mount(struct boot_place *p, const char *repository,
+		const struct repository_options *o);
+/* 1, 0, or -errno (-ENOTCONN: the mount's process died; unmount it). */
+int boot_place_mounted(const struct boot_place *p);
+/* -EBUSY: somebody has a file open in there, and nothing happened. Where
+ * nothing is mounted: 0. */
+int boot_place_unmount(struct boot_place *p);
+
+/* Where FILE of SNAP is in the mount; to free. NULL without memory. */
+char *boot_place_file(const struct boot_place *p, const struct snapshot *snap,
+		const struct snapshot_file *file);
+
+/* Makes FOLDER/TARGET.qcow2 over the disk FILE (kind disk), whose format is
+ * always raw and always said. *PATH: its name, to free. Needs no mount. */
+int boot_place_overlay(struct boot_place *p, const struct snapshot *snap,
+		const struct snapshot_file *file, char **path);
+
+/* Copies FILE out of the mount to FOLDER/NAME. */
+int boot_place_copy(struct boot_place *p, const struct snapshot *snap,
+		const struct snapshot_file *file, const char *name,
+		char **path);
+
+/* Deletes the files in the folder, and it. Never goes into the mount: where
+ * that is still there, -EBUSY and nothing is deleted. 0 if it is gone. */
+int boot_place_remove(struct boot_place *p);
+
+#endif
