@@ -129,7 +129,7 @@ static int store_through_nbd(struct domain_run *d, const struct disk_plan *plan,
 {
 	struct nbd_source *nbd;
 	struct image_source source;
-	int e = nbd_source_open(&nbd, &plan->chain, d->b->run->workers);
+	int e = nbd_source_open(&nbd, &plan->chain, NULL, d->b->run->workers);
 	if (e < 0)
 		return e;
 	nbd_source_fill(nbd, &source);

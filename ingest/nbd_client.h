@@ -2,7 +2,8 @@
 /*
  * One export of an NBD server on a unix socket, as a source of an image's
  * bytes: what reads as zero is a hole, and, where the server has a dirty
- * bitmap, what is clean is the same as in the base. One connection per worker.
+ * bitmap, what is clean is the same as in the base. One connection per worker,
+ * and one that they share for the bitmap.
  *
  * What the server says of holes and dirt is asked for piece by piece as the
  * workers come to it, so memory does not grow with the image.
@@ -16,6 +17,8 @@
 #include "../repo/image/image_writer.h"
 
 #define NBD_CLIENT_WORKERS_MAX 64u
+/* A server must allow so many connections. (qemu's own limit is 100.) */
+#define NBD_CLIENT_CONNECTIONS(workers) ((workers) + 1)
 
 struct nbd_client;
 
@@ -32,7 +35,8 @@ struct nbd_client_options {
 	void *ctx;
 };
 
-/* 0; -ENOTSUP: the server does not know the bitmap; -EIO; -ENOMEM. */
+/* 0; -ENOTSUP: the server does not know the bitmap; -EIO; -ENOMEM. The options
+ * are not needed afterwards, but CTX is. */
 int nbd_client_open(struct nbd_client **out,
 		const struct nbd_client_options *o);
 void nbd_client_close(struct nbd_client *c); /* NULL allowed */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: chains are followed only by formats that were given, and
- * what qemu-nbd shows of them is read right, holes included. */
+ * what qemu-nbd shows of them is read right, holes and dirty bitmaps
+ * included. */
 #include "../../repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "../../ingest/child.h"
 #include "../../ingest/nbd_source.h"
+#include "../../repo/base/units.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -177,7 +179,7 @@ static void test_raw_is_never_probed(void **state)
 		resolve_fine(&chain, "evil.raw", missing ? NULL : "raw");
 		assert_int_equal(chain.count, 1);
 		assert_true(chain_is_plain(&chain));
-		assert_int_equal(nbd_source_open(&s, &chain, 1), 0);
+		assert_int_equal(nbd_source_open(&s, &chain, NULL, 1), 0);
 		nbd_source_fill(s, &source);
 		bytes = slurp("evil.raw", &len);
 		assert_true(source.size >= len);
@@ -290,7 +292,7 @@ static void test_reading(void **state)
 
 	(void)state;
 	resolve_fine(&chain, "\xc3\xbcn'i\"x.qcow2", "qcow2");
-	err = nbd_source_open(&s, &chain, WORKERS);
+	err = nbd_source_open(&s, &chain, NULL, WORKERS);
 	if (err)
 		fail_msg("%s", error_text(err));
 	chain_clear(&chain);
@@ -312,6 +314,192 @@ static void test_reading(void **state)
 	free(want);
 }
 
+/* Writes 4 KiB every 128 KiB from FROM on, COUNT times. */
+static void write_often(const char *name, unsigned from_mib, unsigned count)
+{
+	char *argv[2 * 200 + 6], *out = NULL;
+	int n = 0;
+
+	argv[n++] = (char *)"qemu-io";
+	argv[n++] = (char *)"-f";
+	argv[n++] = (char *)"qcow2";
+	for (unsigned i = 0; i < count; i++) {
+		argv[n++] = (char *)"-c";
+		assert_true(asprintf(&argv[n++], "write -q -P %u %uk 4k",
+					    i + 1, from_mib * 1024 + i * 128) >
+				0);
+	}
+	argv[n] = (char *)name;
+	argv[n + 1] = NULL;
+	assert_int_equal(child_run(argv, 1 << 20, &out), 0);
+	free(out);
+	for (unsigned i = 0; i < count; i++)
+		free(argv[4 + 2 * i]);
+}
+
+static bool may_be_dirty(uint64_t block) /* of 64 KiB */
+{
+	uint64_t often = 16 * 30; /* from 30 MiB on */
+
+	return (block >= often && block < often + 200 && block % 2 == 0) ||
+			block == 0 || block == 16 * 1024 ||
+			block == 16 * 3000;
+}
+
+struct dirty_reader {
+	const struct image_source *source;
+	unsigned number;
+	uint64_t dirty;		/* bytes */
+	const char *wrong;
+};
+
+/* Asks by spans, as the image writer's workers do; the last one backwards. */
+static void *look_for_dirt(void *ctx)
+{
+	struct dirty_reader *r = ctx;
+	const struct image_source *s = r->source;
+	uint64_t spans = (s->size + SPAN - 1) / SPAN;
+
+	for (uint64_t i = r->number; i < spans && !r->wrong; i += WORKERS) {
+		bool back = r->number == WORKERS - 1;
+		uint64_t last = r->number + (spans - 1 - r->number) / WORKERS *
+				WORKERS;
+		uint64_t span = (back ? last + r->number - i : i) * SPAN;
+		uint64_t limit = span + SPAN < s->size ? span + SPAN : s->size;
+		uint64_t pos = span, end = 0;
+		bool same, hole;
+
+		while (pos < limit && !r->wrong) {
+			if (s->same(s->ctx, r->number, pos, limit, &same,
+					    &end) != 0 ||
+					end <= pos || end > limit) {
+				r->wrong = "an answer";
+				break;
+			}
+			for (uint64_t b = pos >> 16; b < (end + 65535) >> 16;
+					b++)
+				if (may_be_dirty(b) == same)
+					r->wrong = "what is the same";
+			if (!same && (s->extent(s->ctx, r->number, pos, end,
+						      &hole, &end) != 0 ||
+						     end <= pos))
+				r->wrong = "a hole among what is dirty";
+			r->dirty += same ? 0 : end - pos;
+			pos = end;
+		}
+	}
+	return NULL;
+}
+
+/* The bitmap's clean ranges are the base's; a discarded one is dirty and
+ * reads as zero. */
+static void test_bitmap(void **state)
+{
+	struct dirty_reader readers[WORKERS];
+	pthread_t threads[WORKERS];
+	struct image_source source;
+	struct nbd_source *s;
+	struct chain chain;
+	uint64_t dirty = 0, end;
+	bool same, hole;
+	int err;
+
+	(void)state;
+	/* Off the cluster, and more than one question's look. */
+	run("qemu-img|create|-q|-f|qcow2|tracked.qcow2|3145729536");
+	run("qemu-io|-f|qcow2|-c|write -q -P 9 1G 64k|-c|write -q -P 9 2G 64k"
+	    "|tracked.qcow2");
+	run("qemu-img|bitmap|--add|-f|qcow2|tracked.qcow2|b 1");
+	run("qemu-io|-f|qcow2|-c|write -q -P 1 0 1k|-c|discard -q 1G 64k|-c"
+	    "|write -q -P 1 3145728000 1536|tracked.qcow2");
+	write_often("tracked.qcow2", 30, 100);
+	resolve_fine(&chain, "tracked.qcow2", "qcow2");
+	err = nbd_source_open(&s, &chain, "b 1", WORKERS);
+	if (err)
+		fail_msg("%s", error_text(err));
+	nbd_source_fill(s, &source);
+	assert_non_null(source.same);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		readers[i] = (struct dirty_reader){ .source = &source,
+			.number = i };
+		pthread_create(&threads[i], NULL, look_for_dirt, &readers[i]);
+	}
+	for (unsigned i = 0; i < WORKERS; i++) {
+		pthread_join(threads[i], NULL);
+		if (readers[i].wrong)
+			fail_msg("%s", readers[i].wrong);
+		dirty += readers[i].dirty;
+	}
+	assert_true(dirty > 102 * 65536 && dirty <= 103 * 65536);
+	assert_int_equal(source.same(source.ctx, 0, GIB, GIB + 4096, &same,
+					 &end), 0);
+	assert_false(same);
+	assert_true(end == GIB + 4096);
+	assert_int_equal(source.extent(source.ctx, 0, GIB, GIB + 4096, &hole,
+					 &end), 0);
+	assert_true(hole && end == GIB + 4096);
+	nbd_source_close(s);
+	assert_int_equal(nbd_source_open(&s, &chain, "b 2", 1), -EIO);
+	assert_non_null(strstr(error_text(-EIO), "b 2"));
+	assert_int_equal(nbd_source_open(&s, &chain, NULL, 1), 0);
+	nbd_source_fill(s, &source);
+	assert_null(source.same);
+	nbd_source_close(s);
+	chain_clear(&chain);
+}
+
+/* A server that somebody else runs: its exports have names, and one that does
+ * not know the bitmap is told from one that can't be reached. */
+static void test_foreign_server(void **state)
+{
+	struct nbd_client_options o = { .export = "d i\"sk", .bitmap = "b 2",
+		.workers = 1 };
+	struct nbd_client *c = NULL;
+	struct image_source source;
+	char got[512], want[512];
+	bool dirty = false;
+	uint64_t end = 0;
+	size_t len;
+	char *pid, *command, *path = in_folder("sock");
+
+	(void)state;
+	assert_true(asprintf(&command,
+				    "qemu-nbd|--fork|--read-only|--persistent"
+				    "|--shared=0|-f|qcow2|-k|%s|--pid-file=pid"
+				    "|--export-name=d i\"sk|--bitmap=b 1"
+				    "|tracked.qcow2", path) > 0);
+	run(command);
+	free(command);
+	o.socket = path;
+	pid = slurp("pid", &len);
+	pid[len] = '\0';
+	assert_int_equal(nbd_client_open(&c, &o), -ENOTSUP);
+	o.bitmap = "b 1";
+	o.export = "other";
+	assert_int_equal(nbd_client_open(&c, &o), -EIO);
+	o.export = "d i\"sk";
+	assert_int_equal(nbd_client_open(&c, &o), 0);
+	assert_true(nbd_client_size(c) == 3145729536);
+	assert_int_equal(nbd_client_dirty(c, 0, 2 * GIB, 2 * GIB + 512, &dirty,
+					 &end), 0);
+	assert_true(!dirty && end == 2 * GIB + 512);
+	nbd_client_fill(c, &source);
+	memset(want, 9, sizeof(want));
+	assert_int_equal(source.read(source.ctx, 0, got, sizeof(got), 2 * GIB),
+			0);
+	assert_memory_equal(got, want, sizeof(want));
+	kill((pid_t)strtol(pid, NULL, 10), SIGKILL);
+	assert_int_equal(source.read(source.ctx, 0, got, sizeof(got), 2 * GIB),
+			-EIO);
+	assert_int_equal(source.extent(source.ctx, 0, GIB, 2 * GIB, &dirty,
+					 &end), -EIO);
+	nbd_client_close(c);
+	o.socket = "nothing";
+	assert_int_equal(nbd_client_open(&c, &o), -EIO);
+	free(pid);
+	free(path);
+}
+
 static void test_slice(void **state)
 {
 	char *path = in_folder("base.raw");
@@ -327,7 +515,7 @@ static void test_slice(void **state)
 	memset(want + 512, 2, sizeof(want) - 512);
 	assert_int_equal(chain_resolve(&chain, &d, NULL, 0), 0);
 	assert_false(chain_is_plain(&chain));
-	assert_int_equal(nbd_source_open(&s, &chain, 1), 0);
+	assert_int_equal(nbd_source_open(&s, &chain, NULL, 1), 0);
 	nbd_source_fill(s, &source);
 	assert_true(source.size == 4096);
 	assert_int_equal(source.read(source.ctx, 0, got, 4096, 0), 0);
@@ -349,7 +537,7 @@ static void test_server_that_fails(void **state)
 	(void)state;
 	resolve_fine(&chain, "over.qcow2", "qcow2");
 	unlink("evil.raw");
-	assert_int_equal(nbd_source_open(&s, &chain, 2), -EIO);
+	assert_int_equal(nbd_source_open(&s, &chain, NULL, 2), -EIO);
 	assert_non_null(strstr(error_text(-EIO), "evil.raw"));
 	assert_non_null(strstr(error_text(-EIO), "No such file"));
 	chain_clear(&chain);
@@ -384,6 +572,8 @@ int main(void)
 		cmocka_unit_test(test_formats_below),
 		cmocka_unit_test(test_refused_chains),
 		cmocka_unit_test(test_reading),
+		cmocka_unit_test(test_bitmap),
+		cmocka_unit_test(test_foreign_server),
 		cmocka_unit_test(test_slice),
 		cmocka_unit_test(test_server_that_fails),
 		cmocka_unit_test(test_children),
