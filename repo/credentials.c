@@ -82,6 +82,11 @@ const char *credentials_key_file(const struct credentials *c)
 	return choose(c).key_file;
 }
 
+const char *credentials_text(const struct credentials *c)
+{
+	return choose(c).text;
+}
+
 static int secret_alloc(struct secret *s, enum keyslot_kind kind)
 {
 	s->kind = kind;
@@ -253,6 +258,13 @@ static int from_prompt(struct secret *s, const struct credentials *c,
 	return r;
 }
 
+static int keep_prompted(const struct credentials *c, const struct secret *s)
+{
+	char name[VARIABLE_MAX];
+	variable_name(name, c, "PASSPHRASE");
+	return secret_env_put(name, s->bytes, s->len);
+}
+
 static int read_chosen(const struct credentials *c, struct chosen ch,
 		const char *repository, bool confirm, struct secret *out)
 {
@@ -274,6 +286,8 @@ static int read_chosen(const struct credentials *c, struct chosen ch,
 		r = from_command(out, ch.command);
 	} else {
 		r = from_prompt(out, c, repository, confirm);
+		if (r == 0 && c->keep)
+			r = keep_prompted(c, out);
 	}
 	if (r < 0)
 		secret_clear(out);

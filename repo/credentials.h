@@ -23,6 +23,10 @@ bool credentials_given(const struct credentials *c);
 /* The key file that options or environment name, or NULL. */
 const char *credentials_key_file(const struct credentials *c);
 
+/* The passphrase itself, if it comes from the environment (or was kept), or
+ * NULL. */
+const char *credentials_text(const struct credentials *c);
+
 /* Reads the secret; prompts if nothing is given and a terminal is there.
  * CONFIRM: a new passphrase, asked for twice. 0; -ENOKEY: nothing given and no
  * terminal; -errno with a text. */

@@ -30,6 +30,9 @@ struct credentials {
 	const char *passphrase_command;	/* --passphrase-command */
 	const char *key_file;		/* --key-file */
 	bool no_encryption;		/* --no-encryption, for init */
+	/* What is typed at a prompt is kept as if it had been in the
+	 * environment, for a mount that is to be started. */
+	bool keep;
 	/* Of a second repository: "to" makes them --to-key-file and
 	 * AMBERFS_TO_KEY_FILE. NULL: the one that every command has. */
 	const char *role;

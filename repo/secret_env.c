@@ -67,6 +67,23 @@ int secret_env_take(void)
 	return r;
 }
 
+int secret_env_put(const char *name, const char *value, size_t len)
+{
+	size_t name_len = strlen(name);
+	if (count == TAKEN_MAX)
+		return fail(-ENOSPC, "too many passphrases to keep");
+	char *copy = seal_secret_alloc(name_len + len + 2);
+	if (copy == NULL)
+		return fail_errno(-ENOMEM, "keeping the passphrase");
+	memcpy(copy, name, name_len);
+	copy[name_len] = '=';
+	memcpy(copy + name_len + 1, value, len);
+	copy[name_len + 1 + len] = '\0';
+	taken[count].text = copy;
+	taken[count++].name_len = name_len;
+	return 0;
+}
+
 const char *secret_env_get(const char *name)
 {
 	const char *v = getenv(name);

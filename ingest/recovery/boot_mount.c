@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The mount of a boot_place: amberfs-mount, started as anybody would start it
+ * from a shell. It becomes a daemon by itself and returns when it can be read
+ * from. A passphrase that this process was given goes to it through a pipe, so
+ * it stands in no command line and no environment.
+ */
+#include "boot_place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/credentials.h"
+
+#define PASSPHRASE_FD 3
+#define ARGUMENTS_MAX 20
+#define OPTIONS_TEXT_MAX 96
+
+extern char **environ;
+
+/* --- starting it --- */
+
+/* Installed beside us; in the build tree in a sibling folder. */
+static int find_program(char out[PATH_MAX])
+{
+	static const char *const places[] = { "amberfs-mount",
+		"../fs/amberfs-mount", NULL };
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n < 0)
+		return fail_errno(-errno, "finding amberfs-mount");
+	self[n] = '\0';
+	*(strrchr(self, '/') + 1) = '\0';
+	for (int i = 0; places[i] != NULL; i++) {
+		int len = snprintf(out, PATH_MAX, "%s%s", self, places[i]);
+		if (len < PATH_MAX && access(out, X_OK) == 0)
+			return 0;
+	}
+	return fail(-ENOENT, "there is no amberfs-mount beside %samberfs-ingest; "
+			"is amberfs installed whole?", self);
+}
+
+/* The read end of a pipe that holds TEXT and a newline. */
+static int pipe_with(const char *text)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return fail_errno(-errno, "starting the mount");
+	size_t len = strlen(text);
+	/* A passphrase is shorter than what a pipe holds. */
+	bool ok = write(ends[1], text, len) == (ssize_t)len
+			&& write(ends[1], "\n", 1) == 1;
+	close(ends[1]);
+	if (ok)
+		return ends[0];
+	close(ends[0]);
+	return fail(-EIO, "starting the mount: can't hand the passphrase over");
+}
+
+struct command {
+	char program[PATH_MAX];
+	char options[OPTIONS_TEXT_MAX];
+	char from_pipe[32];
+	const char *argv[ARGUMENTS_MAX];
+	int argc;
+};
+
+static void add(struct command *c, const char *option, const char *value)
+{
+	if (value == NULL)
+		return;
+	c->argv[c->argc++] = option;
+	c->argv[c->argc++] = value;
+}
+
+/* A user who isn't root may let others in only if fuse.conf says so; there
+ * qemu runs as the same user. */
+static int fill_command(struct command *c, const struct boot_place *p,
+		const char *repository, const struct repository_options *o,
+		bool piped)
+{
+	int e = find_program(c->program);
+	if (e < 0)
+		return e;
+	snprintf(c->options, sizeof(c->options), "%suid=%u,gid=%u,noexec",
+			p->uid != geteuid() ? "allow_other," : "",
+			(unsigned)p->uid, (unsigned)p->gid);
+	snprintf(c->from_pipe, sizeof(c->from_pipe), "/dev/fd/%d",
+			PASSPHRASE_FD);
+	c->argc = 0;
+	c->argv[c->argc++] = "amberfs-mount";
+	add(c, "--options", c->options);
+	add(c, "--key-file", o->credentials.key_file);
+	add(c, "--passphrase-file",
+			piped ? c->from_pipe : o->credentials.passphrase_file);
+	add(c, "--passphrase-command", o->credentials.passphrase_command);
+	add(c, "--index-dir", o->index_dir);
+	c->argv[c->argc++] = "--";
+	c->argv[c->argc++] = repository;
+	c->argv[c->argc++] = p->mount;
+	c->argv[c->argc] = NULL;
+	return 0;
+}
+
+static int spawn(struct command *c, int passphrase, pid_t *pid)
+{
+	posix_spawn_file_actions_t files;
+	if (posix_spawn_file_actions_init(&files) != 0)
+		return fail_errno(-ENOMEM, "starting the mount");
+	/* Our output is for results. */
+	int e = posix_spawn_file_actions_addopen(&files, STDOUT_FILENO,
+			"/dev/null", O_WRONLY, 0);
+	if (e == 0 && passphrase >= 0)
+		e = posix_spawn_file_actions_adddup2(&files, passphrase,
+				PASSPHRASE_FD);
+	if (e == 0)
+		e = posix_spawn(pid, c->program, &files, NULL,
+				(char *const *)c->argv, environ);
+	posix_spawn_file_actions_destroy(&files);
+	return e == 0 ? 0 : fail_errno(-e, "starting %s", c->program);
+}
+
+static int wait_for(pid_t pid, const struct boot_place *p)
+{
+	int status = 0;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return fail_errno(-errno, "waiting for the mount");
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	return fail(-EIO, "the repository can't be mounted on %s (amberfs mount "
+			"said why)", p->mount);
+}
+
+int boot_place_mount(struct boot_place *p, const char *repository,
+		const struct repository_options *o)
+{
+	struct command c;
+	CLEANUP_FD int passphrase = -1;
+	const char *text = credentials_text(&o->credentials);
+	pid_t pid = 0;
+	int e = boot_place_mounted(p);
+	if (e != 0)
+		return e < 0 ? e : 0;
+	if (text != NULL) {
+		passphrase = pipe_with(text);
+		if (passphrase < 0)
+			return passphrase;
+	}
+	e = fill_command(&c, p, repository, o, text != NULL);
+	if (e == 0)
+		e = spawn(&c, passphrase, &pid);
+	return e < 0 ? e : wait_for(pid, p);
+}
+
+/* --- is it there --- */
+
+int boot_place_mounted(const struct boot_place *p)
+{
+	struct statx st;
+	if (statx(AT_FDCWD, p->mount, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+			    STATX_TYPE, &st) == 0)
+		return (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+	if (errno == ENOENT)
+		return 0;
+	if (errno == EACCES)
+		return 1; /* another user's mount, which keeps us out */
+	if (errno == ENOTCONN)
+		return fail(-ENOTCONN, "the process that served the mount %s is "
+				"gone", p->mount);
+	return fail_errno(-errno, "looking at the mount %s", p->mount);
+}
+
+/* --- the end --- */
+
+/* Only root may call umount(2); fusermount3 does it for users. */
+static int unmount_as_user(const char *path)
+{
+	char option[] = "-u", quiet[] = "-q", program[] = "fusermount3";
+	CLEANUP_FREE char *target = strdup(path);
+	char *argv[] = { program, option, quiet, target, NULL };
+	pid_t pid = 0;
+	int status = 0;
+	if (target == NULL)
+		return fail_errno(-ENOMEM, "unmounting");
+	int e = posix_spawnp(&pid, program, NULL, NULL, argv, environ);
+	if (e != 0)
+		return fail_errno(-e, "starting fusermount3");
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status == 0 ? 0 : -EBUSY;
+}
+
+int boot_place_unmount(struct boot_place *p)
+{
+	int e = boot_place_mounted(p);
+	if (e == 0 || (e < 0 && e != -ENOTCONN))
+		return e;
+	if (geteuid() != 0)
+		e = unmount_as_user(p->mount);
+	else
+		e = umount2(p->mount, UMOUNT_NOFOLLOW) == 0 ? 0 : -errno;
+	if (e == -EBUSY)
+		return fail(-EBUSY, "%s is still in use, so it stays mounted "
+				"('fuser -vm %s' says by whom)",
+				p->mount, p->mount);
+	return e < 0 ? fail_errno(e, "unmounting %s", p->mount) : 0;
+}

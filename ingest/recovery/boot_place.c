@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The folder of a booted snapshot. A file grows under a temporary name, is
+ * given to the user of qemu, fsynced, renamed (never over another), and its
+ * folder fsynced. The mount is in boot_mount.c.
+ */
+#include "boot_place.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../child.h"
+#include "qemu_user.h"
+
+#define FOLDER_MODE 0711
+#define MOUNT_MODE 0755
+#define FILE_MODE 0600
+#define COPY_BUFFER (256 * KIB)
+#define OUTPUT_MAX 65536
+#define SECTOR 512u
+
+/* --- names --- */
+
+int boot_place_open(struct boot_place *p, const char *folder,
+		struct connection *c)
+{
+	*p = (struct boot_place){ .folder = NULL };
+	CLEANUP_FREE char *above = strdup(folder);
+	if (above == NULL)
+		return fail_errno(-ENOMEM, "booting");
+	size_t len = strlen(above);
+	while (len > 1 && above[len - 1] == '/')
+		above[--len] = '\0';
+	const char *leaf = folder;
+	char *slash = strrchr(above, '/');
+	CLEANUP_FREE char *name = strdup(slash ? slash + 1 : above);
+	if (slash != NULL)
+		slash[slash == above ? 1 : 0] = '\0';
+	CLEANUP_FREE char *real = realpath(slash ? above : ".", NULL);
+	if (real == NULL)
+		return fail_errno(-errno, "the folder of %s", leaf);
+	if (name == NULL
+			|| asprintf(&p->folder, "%s/%s",
+					   strcmp(real, "/") == 0 ? "" : real,
+					   name) < 0
+			|| asprintf(&p->mount, "%s/" BOOT_PLACE_MOUNT,
+					   p->folder) < 0) {
+		boot_place_close(p);
+		return fail_errno(-ENOMEM, "booting");
+	}
+	int e = qemu_user(c, &p->uid, &p->gid);
+	if (e < 0)
+		boot_place_close(p);
+	return e;
+}
+
+void boot_place_close(struct boot_place *p)
+{
+	free(p->folder);
+	free(p->mount);
+	*p = (struct boot_place){ .folder = NULL };
+}
+
+char *boot_place_file(const struct boot_place *p, const struct snapshot *snap,
+		const struct snapshot_file *file)
+{
+	char *path = NULL;
+	if (asprintf(&path, "%s/%s/%s", p->mount,
+			    snap->object + strlen("snapshots/"), file->name) < 0)
+		return NULL;
+	return path;
+}
+
+/* --- the folder --- */
+
+static int sync_folder(const char *path)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) < 0)
+		return fail_errno(-errno, "fsync of the folder %s", path);
+	return 0;
+}
+
+static int sync_folder_above(const char *path)
+{
+	CLEANUP_FREE char *above = strdup(path);
+	if (above == NULL)
+		return fail_errno(-ENOMEM, "booting");
+	char *slash = strrchr(above, '/');
+	slash[slash == above ? 1 : 0] = '\0';
+	return sync_folder(above);
+}
+
+int boot_place_create(struct boot_place *p)
+{
+	if (mkdir(p->folder, FOLDER_MODE) < 0) {
+		if (errno == EEXIST)
+			return fail(-EEXIST, "%s exists already; choose another "
+					"name", p->folder);
+		return fail_errno(-errno, "making the folder %s", p->folder);
+	}
+	/* Whatever the umask said. */
+	if (chmod(p->folder, FOLDER_MODE) < 0
+			|| mkdir(p->mount, MOUNT_MODE) < 0)
+		return fail_errno(-errno, "making the folder %s", p->mount);
+	int e = sync_folder(p->folder);
+	return e < 0 ? e : sync_folder_above(p->folder);
+}
+
+static int remove_file(int folder, const char *name)
+{
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return 0;
+	if (unlinkat(folder, name, 0) < 0 && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+int boot_place_remove(struct boot_place *p)
+{
+	/* First: it fails where something is mounted. */
+	if (rmdir(p->mount) < 0 && errno != ENOENT) {
+		if (errno == EBUSY || errno == ENOTCONN)
+			return fail(-EBUSY, "%s is still mounted", p->mount);
+		return fail_errno(-errno, "removing %s", p->mount);
+	}
+	DIR *d = opendir(p->folder);
+	if (d == NULL)
+		return errno == ENOENT ? 0
+				       : fail_errno(-errno, "opening %s",
+						       p->folder);
+	int e = 0;
+	for (struct dirent *entry = readdir(d); e == 0 && entry != NULL;
+			entry = readdir(d)) {
+		e = remove_file(dirfd(d), entry->d_name);
+		if (e < 0)
+			e = fail_errno(e, "removing %s/%s", p->folder,
+					entry->d_name);
+	}
+	closedir(d);
+	if (e == 0 && rmdir(p->folder) < 0)
+		e = fail_errno(-errno, "removing %s", p->folder);
+	return e < 0 ? e : sync_folder_above(p->folder);
+}
+
+/* --- a new file in it --- */
+
+struct new_file {
+	char *temporary, *path;
+};
+
+static void new_file_clear(struct new_file *f)
+{
+	if (f->temporary != NULL)
+		unlink(f->temporary);
+	free(f->temporary);
+	free(f->path);
+}
+
+#define CLEANUP_NEW_FILE CLEANUP(new_file_clear)
+
+/* What an interrupted run left under the temporary name is in nobody's use. */
+static int new_file_begin(struct new_file *f, const struct boot_place *p,
+		const char *name)
+{
+	if (asprintf(&f->path, "%s/%s", p->folder, name) < 0) {
+		f->path = NULL;
+		return fail_errno(-ENOMEM, "booting");
+	}
+	if (asprintf(&f->temporary, "%s/.%s.new", p->folder, name) < 0) {
+		f->temporary = NULL;
+		return fail_errno(-ENOMEM, "booting");
+	}
+	if (unlink(f->temporary) < 0 && errno != ENOENT)
+		return fail_errno(-errno, "removing %s", f->temporary);
+	return 0;
+}
+
+static int new_file_finish(struct new_file *f, const struct boot_place *p,
+		int fd, char **path)
+{
+	int e = qemu_user_own(fd, f->path, p->uid, p->gid);
+	if (e < 0)
+		return e;
+	if (fchmod(fd, FILE_MODE) < 0 || fsync(fd) < 0)
+		return fail_errno(-errno, "writing %s", f->path);
+	if (renameat2(AT_FDCWD, f->temporary, AT_FDCWD, f->path,
+			    RENAME_NOREPLACE) < 0)
+		return fail_errno(-errno, "naming %s", f->path);
+	free(take_ptr(f->temporary));
+	e = sync_folder(p->folder);
+	if (e == 0)
+		*path = take_ptr(f->path);
+	return e;
+}
+
+/* --- overlays --- */
+
+/* The backing file is not opened (-u): its size and format are known, and the
+ * image in it is the guest's, which nobody here should look into. */
+static int create_overlay(char *to, char *backing, uint64_t size)
+{
+	char number[24];
+	char program[] = "qemu-img", verb[] = "create", quiet[] = "-q",
+	     unsafe[] = "-u", f[] = "-f", format[] = "qcow2", F[] = "-F",
+	     raw[] = "raw", b[] = "-b";
+	char *argv[] = { program, verb, quiet, unsafe, f, format, F, raw, b,
+		backing, to, number, NULL };
+	CLEANUP_FREE char *out = NULL;
+	snprintf(number, sizeof(number), "%llu", (unsigned long long)size);
+	return child_run(argv, OUTPUT_MAX, &out);
+}
+
+int boot_place_overlay(struct boot_place *p, const struct snapshot *snap,
+		const struct snapshot_file *file, char **path)
+{
+	CLEANUP_NEW_FILE struct new_file f = { .path = NULL };
+	CLEANUP_FREE char *backing = boot_place_file(p, snap, file);
+	char name[300];
+	/* qemu sees whole sectors. */
+	uint64_t size = (file->size + SECTOR - 1) / SECTOR * SECTOR;
+	snprintf(name, sizeof(name), "%.255s.qcow2",
+			file->target ? file->target : file->name);
+	if (backing == NULL)
+		return fail_errno(-ENOMEM, "making an overlay");
+	int e = new_file_begin(&f, p, name);
+	if (e == 0)
+		e = create_overlay(f.temporary, backing, size);
+	if (e < 0)
+		return fail_within(e, "making the overlay %s/%s", p->folder,
+				name);
+	CLEANUP_FD int fd = open(f.temporary,
+			O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return fail_errno(-errno, "opening %s", f.temporary);
+	return new_file_finish(&f, p, fd, path);
+}
+
+/* --- copies --- */
+
+static int copy_bytes(int from, int to, const char *name)
+{
+	CLEANUP_FREE char *buf = malloc(COPY_BUFFER);
+	if (buf == NULL)
+		return fail_errno(-ENOMEM, "copying %s", name);
+	for (;;) {
+		ssize_t n = read(from, buf, COPY_BUFFER);
+		if (n == 0)
+			return 0;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail_errno(-errno, "reading %s", name);
+		for (ssize_t at = 0; at < n;) {
+			ssize_t w = write(to, buf + at, (size_t)(n - at));
+			if (w < 0 && errno != EINTR)
+				return fail_errno(-errno, "writing %s", name);
+			at += w < 0 ? 0 : w;
+		}
+	}
+}
+
+int boot_place_copy(struct boot_place *p, const struct snapshot *snap,
+		const struct snapshot_file *file, const char *name,
+		char **path)
+{
+	CLEANUP_NEW_FILE struct new_file f = { .path = NULL };
+	CLEANUP_FREE char *source = boot_place_file(p, snap, file);
+	if (source == NULL)
+		return fail_errno(-ENOMEM, "copying %s", name);
+	int e = new_file_begin(&f, p, name);
+	if (e < 0)
+		return e;
+	CLEANUP_FD int from = open(source, O_RDONLY | O_CLOEXEC);
+	if (from < 0)
+		return fail_errno(-errno, "opening %s", source);
+	CLEANUP_FD int to = open(f.temporary, O_WRONLY | O_CREAT | O_EXCL
+						      | O_CLOEXEC | O_NOFOLLOW,
+			FILE_MODE);
+	if (to < 0)
+		return fail_errno(-errno, "making %s", f.temporary);
+	e = copy_bytes(from, to, f.path);
+	return e < 0 ? e : new_file_finish(&f, p, to, path);
+}

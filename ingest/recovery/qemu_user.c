@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * libvirt's capabilities name, for the security model "dac", the label that a
+ * guest gets: "+64055:+109". A daemon without privileges has no such model.
+ */
+#include "qemu_user.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <libvirt/libvirt.h>
+#include <libxml/parser.h>
+#include <libxml/xpath.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+
+static const char label_path[] = "string(/capabilities/host/"
+	"secmodel[model='dac']/baselabel[1])";
+
+/* "+64055:+109". False if TEXT is none. */
+static bool parse_label(const char *text, uid_t *uid, gid_t *gid)
+{
+	unsigned u = 0, g = 0;
+	int end = 0;
+	if (sscanf(text, "+%u:+%u%n", &u, &g, &end) != 2 || text[end] != '\0')
+		return false;
+	*uid = u;
+	*gid = g;
+	return true;
+}
+
+static bool find_label(const char *xml, uid_t *uid, gid_t *gid)
+{
+	xmlDoc *doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL,
+			XML_PARSE_NONET | XML_PARSE_NOERROR
+					| XML_PARSE_NOWARNING);
+	xmlXPathContext *context = doc ? xmlXPathNewContext(doc) : NULL;
+	xmlXPathObject *found = context
+			? xmlXPathEvalExpression(
+					  (const xmlChar *)label_path, context)
+			: NULL;
+	bool ok = found && found->stringval
+			&& parse_label((const char *)found->stringval, uid, gid);
+	xmlXPathFreeObject(found);
+	xmlXPathFreeContext(context);
+	xmlFreeDoc(doc);
+	return ok;
+}
+
+/* "…?socket=/path" of a session daemon; percent signs stay as they are: a
+ * path with such is not found, and then the caller's own user is right. */
+static bool socket_owner(const char *uri, uid_t *uid, gid_t *gid)
+{
+	static const char key[] = "socket=";
+	const char *query = strchr(uri, '?');
+	const char *at = query ? strstr(query, key) : NULL;
+	struct stat st;
+	if (at == NULL)
+		return false;
+	at += sizeof(key) - 1;
+	CLEANUP_FREE char *path = strndup(at, strcspn(at, "&"));
+	if (path == NULL || stat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return false;
+	*uid = st.st_uid;
+	*gid = st.st_gid;
+	return true;
+}
+
+int qemu_user(struct connection *c, uid_t *uid, gid_t *gid)
+{
+	*uid = geteuid();
+	*gid = getegid();
+	if (c == NULL)
+		return 0;
+	char *xml = virConnectGetCapabilities(connection_handle(c));
+	if (xml == NULL)
+		return connection_fail(-EIO, "libvirt's capabilities");
+	bool found = find_label(xml, uid, gid);
+	free(xml);
+	if (!found)
+		socket_owner(connection_uri(c), uid, gid);
+	return 0;
+}
+
+int qemu_user_own(int fd, const char *path, uid_t uid, gid_t gid)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return fail_errno(-errno, "looking at %s", path);
+	if ((st.st_uid == uid && st.st_gid == gid) || geteuid() != 0)
+		return 0;
+	if (fchown(fd, uid, gid) < 0)
+		return fail_errno(-errno, "giving %s to the user that qemu runs "
+				"as (%u)", path, (unsigned)uid);
+	return 0;
+}
