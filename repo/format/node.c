@@ -24,7 +24,6 @@
 #define CHILD_RECORD 48
 #define HOLE_BIT 0x80000000u
 #define ENTRY_DATA_MAX (1u << 20)
-#define SPAN_CLUSTERS (SPAN_SIZE / CLUSTER_SIZE)
 
 static_assert(LEAF_HEAD == 16 + PROOF_SIZE, "leaf head");
 static_assert(CHILD_RECORD == 16 + ID_SIZE, "child record");

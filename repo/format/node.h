@@ -29,6 +29,7 @@
 #define BLOCK_SIZE 4096u
 #define SPAN_SIZE (16u << 20)
 #define CLUSTER_SIZE 65536u
+#define SPAN_CLUSTERS (SPAN_SIZE / CLUSTER_SIZE)
 #define NODE_FANOUT 256u
 #define NODE_LEVEL_MAX 3u	/* 256^3 spans = 256 TiB */
 #define IMAGE_SIZE_MAX ((uint64_t)1 << 47)

@@ -110,8 +110,8 @@ uint64_t image_prefetch(struct image *i, uint64_t offset, uint64_t len)
 	return offset;
 }
 
-void image_note_read(struct image *i, struct image_sequence *s,
-		uint64_t offset, uint64_t len)
+void image_note_sequence(struct image_sequence *s, uint64_t offset,
+		uint64_t len, image_prefetch_fn *prefetch, void *ctx)
 {
 	uint64_t next = s->next, window = s->window, ahead = s->ahead;
 	uint64_t end = offset + len;
@@ -134,7 +134,18 @@ void image_note_read(struct image *i, struct image_sequence *s,
 	s->window = min_u64(2 * window, WINDOW_MAX);
 	/* Another thread that notes a read meanwhile must not ask again. */
 	s->ahead = upto;
-	uint64_t reached = image_prefetch(i, ahead, upto - ahead);
+	uint64_t reached = prefetch(ctx, ahead, upto - ahead);
 	if (reached < upto)
 		s->ahead = reached;
+}
+
+static uint64_t prefetch_image(void *ctx, uint64_t offset, uint64_t len)
+{
+	return image_prefetch(ctx, offset, len);
+}
+
+void image_note_read(struct image *i, struct image_sequence *s,
+		uint64_t offset, uint64_t len)
+{
+	image_note_sequence(s, offset, len, prefetch_image, i);
 }

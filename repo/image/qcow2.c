@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The qcow2 view: blocks of tables where they are asked for, and behind them
+ * the image's clusters, found by their number.
+ */
+#include "qcow2_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "../base/bytes.h"
+#include "../base/error.h"
+#include "image_internal.h"
+
+int qcow2_open(struct qcow2_view **out, struct image *image)
+{
+	uint64_t size = image_size(image), count = image_cluster_count(image);
+	if (count > round_up(size, CLUSTER_SIZE) / CLUSTER_SIZE)
+		return fail(-EBADMSG, "an image's tree counts more clusters "
+				      "than its size has");
+	struct qcow2_view *v = malloc(sizeof(*v));
+	if (v == NULL)
+		return fail_errno(-ENOMEM, "opening an image as qcow2");
+	*v = (struct qcow2_view){ .image = image, .spans = span_count(size),
+		.layout = qcow2_layout(size, count) };
+	*out = v;
+	return 0;
+}
+
+void qcow2_close(struct qcow2_view *v)
+{
+	free(v);
+}
+
+uint64_t qcow2_size(const struct qcow2_view *v)
+{
+	return v->layout.end * CLUSTER_SIZE;
+}
+
+void qcow2_measure(uint64_t size, const struct tree_root *root,
+		uint64_t *file_size, uint64_t *stored)
+{
+	bool empty = id_is_zero(&root->id);
+	uint64_t clusters = empty ? 0 : root->clusters;
+	struct qcow2_layout l = qcow2_layout(size, clusters);
+	*file_size = l.end * CLUSTER_SIZE;
+	*stored = BLOCK_SIZE + round_up(8 * l.block_count, BLOCK_SIZE) +
+			round_up(2 * l.end, BLOCK_SIZE) +
+			round_up(8 * l.l1_entries, BLOCK_SIZE) +
+			min_u64(l.l1_entries, clusters) * CLUSTER_SIZE +
+			(empty ? 0 : root->data_bytes);
+}
+
+/* --- reading --- */
+
+static ssize_t read_tables(const struct qcow2_view *v, uint8_t *buf, size_t len,
+		uint64_t offset)
+{
+	for (size_t done = 0; done < len;) {
+		uint8_t block[BLOCK_SIZE];
+		uint64_t at = offset + done, within = at % BLOCK_SIZE;
+		size_t n = min_u64(BLOCK_SIZE - within, len - done);
+		int r = qcow2_table_block(v, at / BLOCK_SIZE, block);
+		if (r < 0)
+			return r;
+		memcpy(buf + done, block + within, n);
+		done += n;
+	}
+	return (ssize_t)len;
+}
+
+int qcow2_data_run(const struct qcow2_view *v, uint64_t offset, uint64_t *at,
+		uint64_t *len)
+{
+	uint64_t nth = offset / CLUSTER_SIZE - v->layout.data;
+	uint64_t within = offset % CLUSTER_SIZE;
+	struct span_clusters s;
+	uint32_t run = 0;
+	int r = image_clusters_with(v->image, nth, &s);
+	if (r < 0)
+		return r;
+	*at = span_clusters_run(&s, nth, &run) * CLUSTER_SIZE + within;
+	*len = (uint64_t)run * CLUSTER_SIZE - within;
+	return 0;
+}
+
+static ssize_t read_data(const struct qcow2_view *v, uint8_t *buf, size_t len,
+		uint64_t offset)
+{
+	for (size_t done = 0; done < len;) {
+		uint64_t at = 0, run = 0;
+		int r = qcow2_data_run(v, offset + done, &at, &run);
+		if (r < 0)
+			return r;
+		size_t want = min_u64(run, len - done);
+		ssize_t n = image_pread(v->image, buf + done, want, at);
+		if (n < 0)
+			return n;
+		/* Behind the image's end its last cluster is padded. */
+		memset(buf + done + n, 0, want - (size_t)n);
+		done += want;
+	}
+	return (ssize_t)len;
+}
+
+ssize_t qcow2_pread(struct qcow2_view *v, void *buf, size_t len,
+		uint64_t offset)
+{
+	uint64_t size = qcow2_size(v), data = v->layout.data * CLUSTER_SIZE;
+	uint8_t *to = buf;
+	if (offset >= size)
+		return 0;
+	len = min_u64(len, size - offset);
+	size_t tables = offset < data ? min_u64(len, data - offset) : 0;
+	ssize_t r = read_tables(v, to, tables, offset);
+	if (r >= 0)
+		r = read_data(v, to + tables, len - tables, offset + tables);
+	return r < 0 ? r : (ssize_t)len;
+}
+
+/* --- without copying --- */
+
+/* Appends LEN bytes of the image at AT. */
+static int add_data(const struct qcow2_view *v, struct image_iov *iov,
+		size_t len, uint64_t at)
+{
+	struct image_iov more = { .iov = iov->iov + iov->count,
+		.pins = iov->pins + iov->pinned,
+		.room = iov->room - (iov->count > iov->pinned ? iov->count
+							      : iov->pinned) };
+	ssize_t n = image_read_iov(v->image, &more, len, at);
+	if (n < 0)
+		return (int)n;
+	iov->count += more.count;
+	iov->pinned += more.pinned;
+	return (size_t)n == len ? 0 : -E2BIG;
+}
+
+ssize_t qcow2_read_iov(struct qcow2_view *v, struct image_iov *iov, size_t len,
+		uint64_t offset)
+{
+	uint64_t size = qcow2_size(v);
+	iov->count = iov->pinned = 0;
+	if (offset >= size)
+		return 0;
+	if (offset < v->layout.data * CLUSTER_SIZE)
+		return -E2BIG;
+	len = min_u64(len, size - offset);
+	for (size_t done = 0; done < len;) {
+		uint64_t at = 0, run = 0;
+		int r = qcow2_data_run(v, offset + done, &at, &run);
+		size_t want = min_u64(run, len - done);
+		if (r == 0)
+			r = add_data(v, iov, want, at);
+		if (r < 0) {
+			image_unpin(iov);
+			return r;
+		}
+		done += want;
+	}
+	return (ssize_t)len;
+}
+
+/* --- ahead --- */
+
+static uint64_t prefetch(void *ctx, uint64_t offset, uint64_t len)
+{
+	const struct qcow2_view *v = ctx;
+	uint64_t end = min_u64(offset + len, qcow2_size(v));
+	offset = max_u64(offset, v->layout.data * CLUSTER_SIZE);
+	while (offset < end) {
+		uint64_t at = 0, run = 0;
+		/* An error is for the read that comes to it. */
+		if (qcow2_data_run(v, offset, &at, &run) < 0 ||
+				at >= image_size(v->image))
+			return end;
+		run = min_u64(run, end - offset);
+		run = min_u64(run, image_size(v->image) - at);
+		uint64_t reached = image_prefetch(v->image, at, run);
+		if (reached < at + run)
+			return offset + (reached - at);
+		/* Not RUN, which ends with the image, within a cluster. */
+		offset = round_up(offset + run, CLUSTER_SIZE);
+	}
+	return max_u64(offset, end);
+}
+
+void qcow2_note_read(struct qcow2_view *v, struct image_sequence *s,
+		uint64_t offset, uint64_t len)
+{
+	image_note_sequence(s, offset, len, prefetch, v);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A fresh repository with all that stores and reads images. Includes cmocka.h,
+ * which has a fail() of its own: other headers of the repository go before. */
+#ifndef AMBERFS_TESTS_IMAGE_FIXTURE_H
+#define AMBERFS_TESTS_IMAGE_FIXTURE_H
+
+#include "../../repo/data/chunk_sink.h"
+#include "../../repo/image/image_writer.h"
+#include "../../repo/session.h"
+
+#include "folder.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define WORKERS 3u
+
+struct fixture {
+	char folder[FOLDER_MAX], path[96], key[96];
+	struct repository *repo;
+	struct session *session;
+	struct chunk_sink *sink;
+	struct image_reader *reader;
+	struct image_writer *writer;
+};
+
+static inline int begin(struct fixture *f, bool encrypted)
+{
+	struct repository_options o = { .index_dir = NULL };
+	struct image_reader_options ro = { .cache_size = 4 << 20,
+		.threads = 2 };
+	struct config c;
+	if (encrypted)
+		o.credentials.key_file = f->key;
+	config_defaults(&c, encrypted);
+	int fd = open(f->key, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0 && write(fd, "a key of some length", 20) == 20);
+	close(fd);
+	assert_int_equal(repository_init(f->path, &o, &c), 0);
+	assert_int_equal(repository_open(&f->repo, f->path, &o), 0);
+	assert_int_equal(repository_attach(f->repo, &o), 0);
+	assert_int_equal(session_begin(&f->session, f->repo, SESSION_BACKUP,
+					 NULL),
+			0);
+	assert_int_equal(chunk_sink_new(&f->sink, f->repo->store,
+					 f->repo->seal, &f->repo->config,
+					 f->repo->packs, f->repo->index, 1,
+					 session_id(f->session)),
+			0);
+	assert_int_equal(image_reader_new(&f->reader, f->repo->packs, &ro), 0);
+	assert_int_equal(image_writer_new(&f->writer, f->repo->seal,
+					 &f->repo->config, f->sink, f->reader,
+					 WORKERS, NULL),
+			0);
+	return 0;
+}
+
+static inline int setup_any(void **state, bool encrypted)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	assert_int_equal(seal_global_init(), 0);
+	unsetenv("AMBERFS_KEY_FILE");
+	unsetenv("AMBERFS_PASSPHRASE");
+	assert_int_equal(folder_make(f->folder, NULL, "image_fixture"), 0);
+	setenv("AMBERFS_STATE_DIR", f->folder, 1);
+	snprintf(f->path, sizeof(f->path), "%s/repo", f->folder);
+	snprintf(f->key, sizeof(f->key), "%s/key", f->folder);
+	*state = f;
+	return begin(f, encrypted);
+}
+
+static inline int setup(void **state)
+{
+	return setup_any(state, true);
+}
+
+static inline int setup_plain(void **state)
+{
+	return setup_any(state, false);
+}
+
+static inline int teardown(void **state)
+{
+	struct fixture *f = *state;
+	image_writer_free(f->writer);
+	chunk_sink_free(f->sink);
+	image_reader_free(f->reader);
+	session_end(f->session);
+	repository_close(f->repo);
+	int r = folder_remove(f->folder);
+	free(f);
+	return r;
+}
+
+#endif
