@@ -13,72 +13,10 @@
 
 #include "../repo/base/cleanup.h"
 #include "../repo/base/units.h"
-#include "../repo/base/interrupt.h"
 #include "../repo/format/name.h"
 #include "backup_files.h"
+#include "domain_run.h"
 #include "nbd_source.h"
-
-#define MODE_PRIVATE 0600u
-
-struct domain_run {
-	struct backup_snapshot *b;
-	struct domain_backup *domain;
-	const char *display; /* the name, for messages */
-};
-
-/* --- definition, NVRAM, descriptions --- */
-
-/* The definition with its secrets, unless the repository would show them. */
-static const char *choose_xml(struct domain_run *d)
-{
-	const struct domain_backup *k = d->domain;
-	if (k->xml_secure == NULL) {
-		if (k->secrets_hidden)
-			report_warning("domain %s: this connection does not show "
-				       "passwords, so the definition is stored "
-				       "without any",
-					d->display);
-		return k->xml;
-	}
-	if (seal_encrypts(d->b->run->repo->seal))
-		return k->xml_secure;
-	report_warning("domain %s: its definition holds passwords; they are left "
-		       "out, as this repository is not encrypted",
-			d->display);
-	return k->xml;
-}
-
-static int store_definition(struct domain_run *d)
-{
-	struct backup_file f = { .name = "domain.xml", .kind = FILE_XML,
-		.mode = MODE_PRIVATE, .mtime_ns = realtime_ns() };
-	int e = backup_snapshot_store_text(d->b, &f, choose_xml(d));
-	if (e < 0 || d->domain->nvram == NULL)
-		return e;
-	struct backup_file nvram = { .name = "nvram.fd", .kind = FILE_NVRAM,
-		.mtime_ns = INT64_MIN, .source_path = d->domain->nvram };
-	return backup_path(d->b, d->domain->nvram, &nvram);
-}
-
-static int store_info(struct domain_run *d, const struct disk_plan *plan)
-{
-	char name[256];
-	json_t *list = json_array();
-	for (unsigned i = 0; i < plan->chain.count; i++)
-		if (plan->chain.files[i].info != NULL)
-			json_array_append(list, plan->chain.files[i].info);
-	CLEANUP_FREE char *text =
-			json_dumps(list, JSON_INDENT(2) | JSON_SORT_KEYS |
-						  JSON_ENSURE_ASCII);
-	json_decref(list);
-	if (text == NULL)
-		return fail_errno(-ENOMEM, "describing a disk");
-	snprintf(name, sizeof(name), "%.200s.info.json", plan->disk->target);
-	struct backup_file f = { .name = name, .kind = FILE_INFO,
-		.mode = MODE_PRIVATE, .mtime_ns = realtime_ns(),
-		.target = plan->disk->target };
-	return backup_snapshot_store_text(d->b, &f, text);
-}
 
 /* --- a disk through qemu-nbd --- */
 
@@ -167,21 +105,19 @@ static int store_chain(struct domain_run *d, const struct disk_plan *plan,
 
 static int store_guest_view(struct domain_run *d, const struct disk_plan *plan)
 {
-	char name[256];
+	char name[DISK_FILE_NAME_MAX];
 	const struct chain_file *top = &plan->chain.files[0];
-	snprintf(name, sizeof(name), "%.200s.raw", plan->disk->target);
-	struct backup_file f = { .name = name, .kind = FILE_DISK,
-		.mode = MODE_PRIVATE, .mtime_ns = INT64_MIN,
-		.source_path = top->path, .format = top->format,
-		.target = plan->disk->target };
+	struct backup_file f = { .name = domain_run_disk_name(name, plan),
+		.kind = FILE_DISK, .mode = DOMAIN_FILE_MODE, .mtime_ns = INT64_MIN, .source_path = top->path,
+		.format = top->format, .target = plan->disk->target };
 	int e = plan->plain ? backup_path(d->b, top->path, &f)
 			    : store_chain(d, plan, &f);
-	return e < 0 ? e : store_info(d, plan);
+	return e < 0 ? e : domain_run_store_info(d, plan);
 }
 
 static int store_exactly(struct domain_run *d, const struct disk_plan *plan)
 {
-	int e = store_info(d, plan);
+	int e = domain_run_store_info(d, plan);
 	for (unsigned i = 0; e == 0 && i < plan->chain.count; i++) {
 		const struct chain_file *file = &plan->chain.files[i];
 		const char *paths[] = { file->path, NULL };
@@ -205,22 +141,13 @@ static int store_exactly(struct domain_run *d, const struct disk_plan *plan)
 
 static int store_disk(struct domain_run *d, const struct disk_plan *plan)
 {
-	bool exact = d->b->run->options->exact;
-	const char *why_not = exact ? plan->why_not_exact : plan->why_not;
-	const char *target = plan->disk->target;
-	if (plan->empty)
-		return backup_snapshot_skip(d->b, target, "an empty drive");
-	if (plan->removable)
-		return backup_snapshot_skip(d->b, target,
-				"a removable medium, which is not backed up");
-	if (why_not != NULL) {
-		d->b->partly = true;
-		report_warning("domain %s: disk %s is not backed up: %s",
-				d->display, target, why_not);
-		return backup_snapshot_skip(d->b, target, why_not);
-	}
-	int e = exact ? store_exactly(d, plan) : store_guest_view(d, plan);
-	return e < 0 ? fail_within(e, "disk %s", target) : 0;
+	bool left_out;
+	int e = domain_run_leave_out(d, plan, &left_out);
+	if (e < 0 || left_out)
+		return e;
+	e = d->b->run->options->exact ? store_exactly(d, plan)
+				      : store_guest_view(d, plan);
+	return e < 0 ? fail_within(e, "disk %s", plan->disk->target) : 0;
 }
 
 static int store_domain(struct domain_run *d)
@@ -235,7 +162,7 @@ static int store_domain(struct domain_run *d)
 				d->display);
 	if (s->uuid == NULL || s->consistency == NULL)
 		return fail_errno(-ENOMEM, "making a snapshot");
-	int e = store_definition(d);
+	int e = domain_run_store_definition(d);
 	for (unsigned i = 0; e == 0 && i < d->domain->disk_count; i++)
 		e = store_disk(d, &d->domain->disks[i]);
 	if (e == 0)

@@ -79,6 +79,10 @@ struct backup_file {
 	const char *reading;	/* or NULL */
 	const struct file_identity *identities;
 	uint32_t identity_count;
+	const char *checkpoint;	/* or NULL */
+	/* What the source's SAME speaks of: a record of a snapshot whose roots
+	 * the session stands on. NULL: that of the last snapshot. */
+	const struct snapshot_file *base;
 };
 
 /* True, and the file is in the snapshot, if the base has it and all of its

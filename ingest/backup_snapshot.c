@@ -159,11 +159,14 @@ static int fill_file(struct snapshot_file *to, const struct backup_snapshot *b,
 	to->format = f->format ? strdup(f->format) : NULL;
 	to->target = f->target ? strdup(f->target) : NULL;
 	to->reading = f->reading ? strdup(f->reading) : NULL;
+	to->checkpoint = f->checkpoint ? strdup(f->checkpoint) : NULL;
 	to->identities = calloc(f->identity_count + 1, sizeof(*to->identities));
 	if (!to->name || (f->source_path && !to->source_path)
 			|| (f->format && !to->format)
 			|| (f->target && !to->target)
-			|| (f->reading && !to->reading) || !to->identities)
+			|| (f->reading && !to->reading)
+			|| (f->checkpoint && !to->checkpoint)
+			|| !to->identities)
 		return no_memory();
 	to->identity_count = f->identity_count;
 	if (f->identity_count)
@@ -238,7 +241,8 @@ static int write_image(struct backup_snapshot *b, const struct backup_file *f,
 {
 	struct backup_run *run = b->run;
 	CLEANUP_FREE char *path = escape(f->source_path);
-	const struct snapshot_file *k = base_file(b, path, f);
+	const struct snapshot_file *k = f->base ? f->base
+						: base_file(b, path, f);
 	struct image *base = NULL;
 	char what[256];
 	if (k != NULL && image_open(&base, run->storing.reader, &k->root, k->size) < 0)

@@ -227,6 +227,11 @@ const char *domain_name(const struct domain *d)
 	return name ? name : "";
 }
 
+struct _virDomain *domain_handle(const struct domain *d)
+{
+	return d->handle;
+}
+
 static int read_state(struct domain *d, struct domain_facts *out)
 {
 	int state, reason;

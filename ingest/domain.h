@@ -52,6 +52,9 @@ int domain_xml(struct domain *d, enum domain_xml_kind kind, char **out);
 int domain_disk_size(struct domain *d, const char *target, uint64_t *capacity,
 		uint64_t *allocation);
 
+struct _virDomain; /* libvirt's, for live/ */
+struct _virDomain *domain_handle(const struct domain *d);
+
 /* Libvirt's words for the numbers of its API; never NULL. */
 const char *domain_state_name(int state);
 const char *domain_reason_name(int state, int reason);

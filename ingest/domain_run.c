@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "domain_run.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../repo/base/cleanup.h"
+#include "../repo/base/units.h"
+#include "../repo/format/name.h"
+#include "backup_files.h"
+
+/* --- definition, NVRAM --- */
+
+/* The definition with its secrets, unless the repository would show them. */
+static const char *choose_xml(struct domain_run *d)
+{
+	const struct domain_backup *k = d->domain;
+	if (k->xml_secure == NULL) {
+		if (k->secrets_hidden)
+			report_warning("domain %s: this connection does not show "
+				       "passwords, so the definition is stored "
+				       "without any",
+					d->display);
+		return k->xml;
+	}
+	if (seal_encrypts(d->b->run->repo->seal))
+		return k->xml_secure;
+	report_warning("domain %s: its definition holds passwords; they are left "
+		       "out, as this repository is not encrypted",
+			d->display);
+	return k->xml;
+}
+
+int domain_run_store_definition(struct domain_run *d)
+{
+	struct backup_file f = { .name = "domain.xml", .kind = FILE_XML,
+		.mode = DOMAIN_FILE_MODE, .mtime_ns = realtime_ns() };
+	int e = backup_snapshot_store_text(d->b, &f, choose_xml(d));
+	if (e < 0 || d->domain->nvram == NULL)
+		return e;
+	struct backup_file nvram = { .name = "nvram.fd", .kind = FILE_NVRAM,
+		.mtime_ns = INT64_MIN, .source_path = d->domain->nvram };
+	return backup_path(d->b, d->domain->nvram, &nvram);
+}
+
+/* --- disks --- */
+
+int domain_run_leave_out(struct domain_run *d, const struct disk_plan *plan,
+		bool *out)
+{
+	const char *why_not = d->b->run->options->exact ? plan->why_not_exact
+							 : plan->why_not;
+	const char *target = plan->disk->target;
+	*out = true;
+	if (plan->empty)
+		return backup_snapshot_skip(d->b, target, "an empty drive");
+	if (plan->removable)
+		return backup_snapshot_skip(d->b, target,
+				"a removable medium, which is not backed up");
+	if (why_not != NULL) {
+		d->b->partly = true;
+		report_warning("domain %s: disk %s is not backed up: %s",
+				d->display, target, why_not);
+		return backup_snapshot_skip(d->b, target, why_not);
+	}
+	*out = false;
+	return 0;
+}
+
+char *domain_run_disk_name(char out[DISK_FILE_NAME_MAX],
+		const struct disk_plan *plan)
+{
+	snprintf(out, DISK_FILE_NAME_MAX, "%.200s.raw", plan->disk->target);
+	return out;
+}
+
+int domain_run_store_info(struct domain_run *d, const struct disk_plan *plan)
+{
+	char name[256];
+	json_t *list = json_array();
+	for (unsigned i = 0; i < plan->chain.count; i++)
+		if (plan->chain.files[i].info != NULL)
+			json_array_append(list, plan->chain.files[i].info);
+	CLEANUP_FREE char *text =
+			json_dumps(list, JSON_INDENT(2) | JSON_SORT_KEYS |
+						  JSON_ENSURE_ASCII);
+	json_decref(list);
+	if (text == NULL)
+		return fail_errno(-ENOMEM, "describing a disk");
+	snprintf(name, sizeof(name), "%.200s.info.json", plan->disk->target);
+	struct backup_file f = { .name = name, .kind = FILE_INFO,
+		.mode = DOMAIN_FILE_MODE, .mtime_ns = realtime_ns(),
+		.target = plan->disk->target };
+	return backup_snapshot_store_text(d->b, &f, text);
+}
+
+int domain_run_say_full(struct domain_run *d, const char *target,
+		const char *why)
+{
+	char shown[256];
+	report_warning("domain %s: disk %s is read in full: %s", d->display,
+			name_display(shown, sizeof(shown), target), why);
+	return 0;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the backups of running domains and of those that are shut off share:
+ * which disks are left out, and what is stored beside a disk's bytes.
+ */
+#ifndef AMBERFS_INGEST_DOMAIN_RUN_H
+#define AMBERFS_INGEST_DOMAIN_RUN_H
+
+#include "backup_run.h"
+#include "domain_backup.h"
+
+#define DOMAIN_FILE_MODE 0600u	/* of what may hold secrets */
+
+struct domain_run {
+	struct backup_snapshot *b;
+	struct domain_backup *domain;
+	const char *display; /* the name, for messages */
+};
+
+/* Definition and NVRAM. */
+int domain_run_store_definition(struct domain_run *d);
+
+/* True if the disk is left out; the snapshot then records why, and if that is
+ * somebody's to put right, there is a line. 0 or -errno. */
+int domain_run_leave_out(struct domain_run *d, const struct disk_plan *plan,
+		bool *out);
+
+/* What the disk's file is called in the snapshot: "vda.raw". */
+#define DISK_FILE_NAME_MAX 256
+char *domain_run_disk_name(char out[DISK_FILE_NAME_MAX],
+		const struct disk_plan *plan);
+
+/* What qemu-img info says of the disk's images. */
+int domain_run_store_info(struct domain_run *d, const struct disk_plan *plan);
+
+/* One line: the disk is read in full, and why; the report has it too. */
+int domain_run_say_full(struct domain_run *d, const char *target,
+		const char *why);
+
+#endif

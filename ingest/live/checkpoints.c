@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Checkpoints through libvirt. Which of them are ours is the caller's to know. */
+#include "checkpoints.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "../../repo/base/error.h"
+#include "../../repo/format/name.h"
+
+static int checkpoint_fail(int err, struct domain *d, const char *name,
+		const char *what)
+{
+	char domain[256], shown[256];
+	name_display(domain, sizeof(domain), domain_name(d));
+	name_display(shown, sizeof(shown), name);
+	return connection_fail(err, "domain %s: checkpoint %s can't be %s",
+			domain, shown, what);
+}
+
+static bool is_missing(void)
+{
+	int code = virGetLastErrorCode();
+	return code == VIR_ERR_NO_DOMAIN_CHECKPOINT
+			|| code == VIR_ERR_NO_SUPPORT;
+}
+
+static int take_name(struct checkpoint_names *out, virDomainCheckpointPtr c)
+{
+	const char *name = virDomainCheckpointGetName(c);
+	char *copy = strdup(name ? name : "");
+	if (copy == NULL)
+		return fail_errno(-ENOMEM, "listing checkpoints");
+	out->items[out->count++] = copy;
+	return 0;
+}
+
+int checkpoints_list(struct domain *d, struct checkpoint_names *out)
+{
+	virDomainCheckpointPtr *list = NULL;
+	int e = 0;
+	*out = (struct checkpoint_names){ .count = 0 };
+	int n = virDomainListAllCheckpoints(domain_handle(d), &list, 0);
+	if (n < 0)
+		return is_missing() ? 0
+				    : checkpoint_fail(-EIO, d, "list", "read");
+	out->items = calloc((size_t)n + 1, sizeof(*out->items));
+	if (out->items == NULL)
+		e = fail_errno(-ENOMEM, "listing checkpoints");
+	for (int i = 0; i < n; i++) {
+		if (e == 0)
+			e = take_name(out, list[i]);
+		virDomainCheckpointFree(list[i]);
+	}
+	free(list);
+	if (e < 0)
+		checkpoints_clear(out);
+	return e;
+}
+
+void checkpoints_clear(struct checkpoint_names *names)
+{
+	for (unsigned i = 0; i < names->count; i++)
+		free(names->items[i]);
+	free(names->items);
+	*names = (struct checkpoint_names){ .count = 0 };
+}
+
+bool checkpoints_have(const struct checkpoint_names *names, const char *name)
+{
+	for (unsigned i = 0; i < names->count; i++)
+		if (strcmp(names->items[i], name) == 0)
+			return true;
+	return false;
+}
+
+static int look_up(struct domain *d, const char *name,
+		virDomainCheckpointPtr *out)
+{
+	*out = virDomainCheckpointLookupByName(domain_handle(d), name, 0);
+	if (*out != NULL)
+		return 0;
+	return is_missing() ? checkpoint_fail(-ENOENT, d, name, "found")
+			    : checkpoint_fail(-EIO, d, name, "looked up");
+}
+
+int checkpoint_xml(struct domain *d, const char *name, bool secrets, char **out)
+{
+	virDomainCheckpointPtr c;
+	int e = look_up(d, name, &c);
+	if (e < 0)
+		return e;
+	*out = virDomainCheckpointGetXMLDesc(c,
+			secrets ? VIR_DOMAIN_CHECKPOINT_XML_SECURE : 0);
+	if (*out == NULL)
+		e = checkpoint_fail(-EIO, d, name, "described");
+	virDomainCheckpointFree(c);
+	return e;
+}
+
+int checkpoint_redefine(struct domain *d, const char *xml)
+{
+	virDomainCheckpointPtr c = virDomainCheckpointCreateXML(
+			domain_handle(d), xml,
+			VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE
+					| VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE_VALIDATE);
+	if (c == NULL)
+		return checkpoint_fail(-EIO, d, "of the last backup",
+				"given back to libvirt");
+	virDomainCheckpointFree(c);
+	return 0;
+}
+
+int checkpoint_delete(struct domain *d, const char *name)
+{
+	virDomainCheckpointPtr c;
+	int e = look_up(d, name, &c);
+	if (e < 0)
+		return e == -ENOENT ? 0 : e;
+	if (virDomainIsActive(domain_handle(d)) != 1)
+		e = fail(-EBUSY, "checkpoints of a domain that is shut off "
+				"can't be deleted");
+	else if (virDomainCheckpointDelete(c, 0) < 0
+			&& virDomainCheckpointDelete(c,
+					   VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY)
+					< 0)
+		e = checkpoint_fail(-EIO, d, name, "deleted");
+	virDomainCheckpointFree(c);
+	return e;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* libvirt's checkpoints of a domain. */
+#ifndef AMBERFS_INGEST_LIVE_CHECKPOINTS_H
+#define AMBERFS_INGEST_LIVE_CHECKPOINTS_H
+
+#include "../domain.h"
+
+struct checkpoint_names {
+	unsigned count;
+	char **items;
+};
+
+/* The names of all, whoever made them. A libvirt without checkpoints: none.
+ * 0, -EIO, -ENOMEM. */
+int checkpoints_list(struct domain *d, struct checkpoint_names *out);
+void checkpoints_clear(struct checkpoint_names *names);
+bool checkpoints_have(const struct checkpoint_names *names, const char *name);
+
+/* What libvirt knows of NAME, with the domain's definition then; SECRETS: the
+ * passwords too. To free. 0, -ENOENT, -EIO. */
+int checkpoint_xml(struct domain *d, const char *name, bool secrets,
+		char **out);
+
+/* Gives a running domain's libvirt back what it knew, from checkpoint_xml's
+ * text; refused unless the images hold sound bitmaps. 0 or -EIO. */
+int checkpoint_redefine(struct domain *d, const char *xml);
+
+/*
+ * Deletes NAME with its bitmap; where that can't be done (the bitmap is broken
+ * or gone) only libvirt's knowledge of it. One that is not there is none.
+ * Needs a running domain, else -EBUSY and it stays. 0, -EBUSY, -EIO.
+ */
+int checkpoint_delete(struct domain *d, const char *name);
+
+#endif

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What makes an incremental backup right.
+ *
+ * A live backup S makes, at the very moment that its content is frozen, a
+ * checkpoint with a name that nobody ever had: C. qemu then keeps a bitmap C in
+ * the disk's image that records each write from that moment on. S records C.
+ * So, for ever after:
+ *
+ *	(1) what the guest sees of an image that carries a sound bitmap C
+ *	    differs from S's content only where C says so,
+ *
+ * for this image, for every copy of it and for every older state that it may be
+ * taken back to, because content and bitmap are in one file and travel
+ * together. An incremental reads what C calls dirty and takes the rest from S,
+ * and from no other snapshot. In particular not from a later one: an image
+ * copied before a later snapshot and put back after it has a bitmap that knows
+ * nothing of what became undone by that. So a snapshot of a domain that is shut
+ * off, which can't make a checkpoint, records none; its successors still stand
+ * on S.
+ *
+ * What could make (1) false, and what is done about it:
+ *
+ * - Another bitmap under C's name: there is none, the token is 64 random bits,
+ *   new for each attempt. A checkpoint of a failed attempt is recorded by no
+ *   snapshot, and so no snapshot is ever read against it. Two repositories have
+ *   checkpoints of their own; a repository that was itself taken back to an
+ *   older state, or copied and used twice, names one that is gone by then.
+ * - A bitmap that missed writes. qemu marks it as in use while the image is
+ *   open and refuses it when it was not closed (a killed qemu, a crash of the
+ *   host): so do we for images at rest, and libvirt for running domains. A
+ *   program that doesn't know of bitmaps clears the header's mark that they are
+ *   valid. A disabled bitmap ("auto" is missing) is refused.
+ * - Going back by an internal snapshot of qcow2 would change the content and
+ *   leave the bitmap: qemu and qemu-img refuse that while there are bitmaps.
+ * - A backing file that changes below the image: its bytes show through where
+ *   the image has none, and no bitmap sees it. Every file below must be the
+ *   same by device, inode, size, mtime and ctime as S has it, and at rest then.
+ *   Block devices tell nothing of writes, so an image on one is always read in
+ *   full.
+ * - A bitmap in a file below the image (after an external snapshot): its own
+ *   image must have it; qemu-nbd by itself would search below. The chain must
+ *   be the same, path by path and format by format.
+ * - Another disk under this target, another file under this path, another size:
+ *   compared with S's record, although (1) would hold for most of that. Offsets
+ *   of a disk that was resized are not worth a thought.
+ * - Another domain under this name: the UUID.
+ * - Bytes changed in the image behind qemu's back: nothing tells of that.
+ *   Therefore each incremental compares a few ranges that the bitmap calls
+ *   clean with S's bytes, and where they differ reads all. That is a net, not a
+ *   proof.
+ *
+ * S's checkpoint is deleted only after a newer snapshot with one of its own was
+ * committed; until then both are there, and whichever snapshot is the newest
+ * one after a crash finds its own.
+ */
+#include "tracking.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/hex.h"
+#include "../../repo/base/units.h"
+#include "../../repo/crypto/seal.h"
+#include "../../repo/format/name.h"
+#include "../file_source.h"
+
+#define PREFIX "amberfs-"
+#define ID_DIGITS 8
+#define TOKEN_SIZE 8
+#define TOKEN_DIGITS 16
+
+/* --- names --- */
+
+/* "amberfs-01234567-" */
+static size_t put_prefix(char out[TRACKING_NAME_MAX],
+		const uint8_t repo_id[REPO_ID_SIZE])
+{
+	char id[ID_DIGITS + 1];
+	hex_encode(id, repo_id, ID_DIGITS / 2);
+	return (size_t)snprintf(out, TRACKING_NAME_MAX, PREFIX "%s-", id);
+}
+
+void tracking_fresh_name(char out[TRACKING_NAME_MAX],
+		const uint8_t repo_id[REPO_ID_SIZE])
+{
+	uint8_t token[TOKEN_SIZE];
+	size_t at = put_prefix(out, repo_id);
+	seal_random(token, sizeof(token));
+	hex_encode(out + at, token, sizeof(token));
+}
+
+bool tracking_is_ours(const char *name, const uint8_t repo_id[REPO_ID_SIZE])
+{
+	char prefix[TRACKING_NAME_MAX];
+	size_t at = put_prefix(prefix, repo_id);
+	return strncmp(name, prefix, at) == 0
+			&& strlen(name + at) == TOKEN_DIGITS
+			&& strspn(name + at, "0123456789abcdef")
+					== TOKEN_DIGITS;
+}
+
+const char *tracking_token(const struct snapshot *snap,
+		const uint8_t repo_id[REPO_ID_SIZE])
+{
+	for (uint32_t i = 0; i < snap->file_count; i++) {
+		const struct snapshot_file *f = &snap->files[i];
+		if (f->kind == FILE_DISK && f->checkpoint != NULL
+				&& tracking_is_ours(f->checkpoint, repo_id))
+			return f->checkpoint;
+	}
+	return NULL;
+}
+
+/* --- what the image says --- */
+
+static json_t *specific(const struct chain_file *image, const char *key)
+{
+	json_t *all = json_object_get(image->info, "format-specific");
+	return json_object_get(json_object_get(all, "data"), key);
+}
+
+const char *tracking_cannot(const struct disk_plan *plan)
+{
+	const struct chain_file *image = &plan->chain.files[0];
+	const char *compat;
+	if (plan->chain.count == 0)
+		return "its image can't be looked at";
+	if (strcmp(image->format, "raw") == 0)
+		return "it is a raw image, which can't hold bitmaps";
+	if (strcmp(image->format, "qcow2") != 0)
+		return "images of its format can't hold bitmaps";
+	compat = json_string_value(specific(image, "compat"));
+	if (compat == NULL || strcmp(compat, "0.10") == 0)
+		return "qcow2 version 2 can't hold bitmaps (qemu-img amend -o "
+		       "compat=1.1 makes version 3 of it)";
+	if (plan->disk->readonly)
+		return "it is read-only, so no bitmap can be kept in it";
+	if (plan->disk->shareable)
+		return "it is shared with other domains, whose writes no bitmap "
+		       "would record";
+	return NULL;
+}
+
+static bool has_flag(json_t *bitmap, const char *flag)
+{
+	size_t i;
+	json_t *one;
+	json_array_foreach(json_object_get(bitmap, "flags"), i, one)
+		if (json_is_string(one)
+				&& strcmp(json_string_value(one), flag) == 0)
+			return true;
+	return false;
+}
+
+static const char *bitmap_name(json_t *bitmap)
+{
+	const char *name = json_string_value(json_object_get(bitmap, "name"));
+	return name ? name : "";
+}
+
+bool tracking_image_has(const struct chain_file *image, const char *token,
+		const char **why)
+{
+	size_t i;
+	json_t *bitmap;
+	*why = "its bitmap is missing";
+	json_array_foreach(specific(image, "bitmaps"), i, bitmap) {
+		if (strcmp(bitmap_name(bitmap), token) != 0)
+			continue;
+		*why = NULL;
+		if (has_flag(bitmap, "in-use"))
+			*why = "its bitmap was not closed properly (was qemu "
+			       "killed?)";
+		else if (!has_flag(bitmap, "auto"))
+			*why = "its bitmap was switched off";
+		return *why == NULL;
+	}
+	return false;
+}
+
+bool tracking_image_lists_ours(const struct chain_file *image,
+		const uint8_t repo_id[REPO_ID_SIZE])
+{
+	size_t i;
+	json_t *bitmap;
+	json_array_foreach(specific(image, "bitmaps"), i, bitmap)
+		if (tracking_is_ours(bitmap_name(bitmap), repo_id))
+			return true;
+	return false;
+}
+
+/* --- the decision --- */
+
+static const struct snapshot_file *find_record(const struct snapshot *snap,
+		const char *target)
+{
+	for (uint32_t i = 0; i < snap->file_count; i++) {
+		const struct snapshot_file *f = &snap->files[i];
+		if (f->kind == FILE_DISK && f->target != NULL
+				&& strcmp(f->target, target) == 0)
+			return f;
+	}
+	return NULL;
+}
+
+static bool same_path(const struct snapshot_file *record, const char *path)
+{
+	CLEANUP_FREE char *escaped = name_escape(path, strlen(path));
+	return escaped != NULL && record->source_path != NULL
+			&& strcmp(escaped, record->source_path) == 0;
+}
+
+/* The chain's files but the image itself, which its guest changes. */
+static const char *compare_below(const struct snapshot_file *record,
+		const struct tracking_disk *disk)
+{
+	if (record->reading == NULL || disk->reading == NULL
+			|| strcmp(record->reading, disk->reading) != 0
+			|| record->identity_count != disk->identity_count
+			|| disk->identity_count == 0)
+		return "its backing chain is another than before";
+	for (uint32_t i = 1; i < disk->identity_count; i++) {
+		if (!record->identities[i].valid)
+			return "nothing proves that the images below it are "
+			       "unchanged";
+		if (!file_identity_equal(&record->identities[i],
+				    &disk->identities[i]))
+			return "an image below it changed";
+	}
+	return NULL;
+}
+
+static bool same_file(const struct file_identity *a,
+		const struct file_identity *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->inode != 0;
+}
+
+/* Why the disk is not the one of the record; NULL: it is. */
+static const char *compare_disk(const struct snapshot_file *record,
+		const struct tracking_disk *disk)
+{
+	const char *why;
+	if (!same_path(record, disk->path))
+		return "it is another file than before";
+	why = compare_below(record, disk);
+	if (why == NULL && !same_file(&record->identities[0],
+					    &disk->identities[0]))
+		why = "it is another file than before, under the same name";
+	return why;
+}
+
+static void say(struct tracking_verdict *v, const char *why)
+{
+	snprintf(v->why, sizeof(v->why), "%s", why);
+}
+
+static void say_resized(struct tracking_verdict *v, uint64_t from, uint64_t to)
+{
+	char a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX];
+	size_format(a, from);
+	size_format(b, to);
+	uint64_t change = from > to ? from - to : to - from;
+	if (change < to / 100) /* not to be seen in figures of three digits */
+		snprintf(v->why, sizeof(v->why),
+				"it was resized from %llu to %llu bytes",
+				(unsigned long long)from,
+				(unsigned long long)to);
+	else
+		snprintf(v->why, sizeof(v->why),
+				"it was resized from %s to %s", a, b);
+}
+
+static void judge(struct tracking_verdict *v, const struct tracking_base *base,
+		const struct snapshot_file *record,
+		const struct tracking_disk *disk)
+{
+	const char *why;
+	if (record->checkpoint == NULL
+			|| strcmp(record->checkpoint, base->token) != 0) {
+		say(v, "no bitmap was kept in it at the last backup");
+		return;
+	}
+	why = compare_disk(record, disk);
+	if (why != NULL)
+		say(v, why);
+	else if (record->size != disk->size)
+		say_resized(v, record->size, disk->size);
+	else
+		v->record = record;
+}
+
+void tracking_decide(struct tracking_verdict *v,
+		const struct tracking_base *base, const char *uuid,
+		const struct tracking_disk *disk)
+{
+	*v = (struct tracking_verdict){ .record = NULL };
+	if (base->snap == NULL && base->none == NULL)
+		return;
+	if (disk->cannot != NULL) {
+		say(v, disk->cannot);
+		return;
+	}
+	if (base->snap == NULL) {
+		say(v, base->none);
+		return;
+	}
+	if (base->snap->uuid == NULL || strcmp(base->snap->uuid, uuid) != 0) {
+		say(v, "the last snapshot is of another domain of this name");
+		return;
+	}
+	const struct snapshot_file *record =
+			find_record(base->snap, disk->target);
+	if (record == NULL)
+		say(v, "the disk is new since the last backup with a checkpoint");
+	else
+		judge(v, base, record, disk);
+}
