@@ -7,14 +7,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../repo/base/cleanup.h"
 #include "../repo/base/error.h"
 #include "../repo/base/interrupt.h"
 #include "backup_domains.h"
 #include "backup_files.h"
 #include "domain_backup.h"
+#include "hooks.h"
 
 struct backup_command {
 	struct backup_options o;
+	struct backup_words words;
 	struct option_list domains, excludes;
 	bool all_domains;
 	const char *name, *stdin_name, *connect;
@@ -186,13 +189,23 @@ static void check_usage(const struct command_line *cl, struct backup_command *c,
 	if (c->o.exact && !domains)
 		usage_error(cl, "--exact goes with domains; files are always stored "
 				"byte for byte");
+	if (!domains && (c->o.disks.count || c->o.exclude_disks.count
+				|| c->o.hook_dir))
+		usage_error(cl, "--disk, --exclude-disk and --hook go with "
+				"domains");
+	if (backup_options_check(&c->o, &c->words) < 0)
+		usage_error(cl, "%s", error_text(-EINVAL));
 }
 
 static int run_backup(struct backup_command *c, int operands, char **argv)
 {
-	struct backup_run run;
+	struct backup_run run = { .options = &c->o };
 	int status = EXIT_FAILED;
-	int e = backup_run_begin(&run, argv[1], &c->o);
+	CLEANUP_FREE char *path = realpath(argv[1], NULL);
+	c->o.repository_path = path ? path : argv[1];
+	int e = hooks_check(c->o.hook_dir);
+	if (e == 0)
+		e = backup_run_begin(&run, argv[1], &c->o);
 	if (e == 0 && (c->all_domains || c->domains.count))
 		e = run_domains(c, &run);
 	else if (e == 0)
@@ -211,6 +224,7 @@ int backup_main(int argc, char **argv)
 {
 	struct backup_command c = {
 		.o.jobs = { .value = processors_usable(), .min = 1, .max = 64 },
+		.o.jobs_domains = { .value = 1, .min = 1, .max = 64 },
 		.o.level = { .value = 0, .min = 1, .max = 19 },
 		.begin = monotonic_now(),
 	};
@@ -227,6 +241,22 @@ int backup_main(int argc, char **argv)
 			"libvirt to ask (default LIBVIRT_DEFAULT_URI)" },
 		{ "exact", 0, OPTION_FLAG, &c.o.exact, NULL,
 			"the image files byte for byte, not the guest's view" },
+		{ "disk", 0, OPTION_LIST, &c.o.disks, "[DOMAIN:]TARGET",
+			"only this disk, e.g. vda; may be repeated" },
+		{ "exclude-disk", 0, OPTION_LIST, &c.o.exclude_disks,
+			"[DOMAIN:]TARGET", "not this disk; may be repeated" },
+		{ "quiesce", 0, OPTION_TEXT, &c.words.quiesce, "HOW",
+			"freeze filesystems: auto (default), require, never" },
+		{ "wait", 0, OPTION_TEXT, &c.words.wait, "DURATION",
+			"so long for a domain that is busy, e.g. 10min" },
+		{ "scratch-dir", 0, OPTION_TEXT, &c.o.scratch_dir, "DIR",
+			"for what running guests overwrite (/var/tmp)" },
+		{ "hook", 0, OPTION_TEXT, &c.o.hook_dir, "DIR",
+			"run its programs around each domain's backup" },
+		{ "hook-timeout", 0, OPTION_TEXT, &c.words.hook_timeout,
+			"DURATION", "the longest for each of them (5min)" },
+		{ "jobs-domains", 0, OPTION_NUMBER, &c.o.jobs_domains, "N",
+			"so many domains at once (default 1)" },
 		{ "name", 'n', OPTION_TEXT, &c.name, "NAME",
 			"the source's name for FILEs (images or devices)" },
 		{ "stdin-name", 0, OPTION_TEXT, &c.stdin_name, "NAME",

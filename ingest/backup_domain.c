@@ -15,6 +15,7 @@
 #include "../repo/base/units.h"
 #include "../repo/format/name.h"
 #include "backup_files.h"
+#include "backup_hooks.h"
 #include "domain_run.h"
 #include "nbd_source.h"
 
@@ -180,9 +181,12 @@ void backup_domain(struct backup_run *run, struct domain_backup *domain)
 	int e = backup_snapshot_begin(
 			&b, run, domain->facts.name, SNAPSHOT_DOMAIN);
 	if (e == 0)
+		e = backup_hooks_before(&b, &domain->facts);
+	if (e == 0)
 		e = store_domain(&d);
 	if (e < 0 && !backup_run_broken(run, e))
 		report_error("domain %s: not backed up: %s", display,
 				error_text(e));
+	backup_hooks_end(&b, &domain->facts, e);
 	backup_snapshot_end(&b, domain->facts.name, e);
 }

@@ -12,16 +12,8 @@
 #include "../repo/base/error.h"
 #include "../repo/base/report.h"
 #include "../repo/storing.h"
+#include "backup_options.h"
 #include "file_source.h"
-
-struct backup_options {
-	struct report_options report;
-	struct repository_options repository;
-	struct option_number jobs, level;
-	uint64_t bwlimit;	/* bytes a second; 0: none */
-	bool force_read;
-	bool exact;
-};
 
 enum backup_status { BACKUP_DONE, BACKUP_PARTLY, BACKUP_FAILED };
 
@@ -54,6 +46,20 @@ bool backup_run_broken(struct backup_run *run, int err);
 
 /* --- one snapshot --- */
 
+/* What became of one disk, for the report. */
+enum disk_mode {
+	DISK_FULL,		/* all of it was read, but holes */
+	DISK_INCREMENTAL,	/* only what was known to have changed */
+	DISK_UNCHANGED,		/* taken over unread */
+	DISK_SKIPPED,		/* not in the snapshot */
+};
+struct disk_outcome {
+	char *target;
+	enum disk_mode mode;
+	char *why;		/* of this mode, for people; or NULL */
+	uint64_t read;		/* bytes */
+};
+
 struct backup_snapshot {
 	struct backup_run *run;
 	struct snapshot *snap;
@@ -63,6 +69,9 @@ struct backup_snapshot {
 	struct chunk_sink_stats before;
 	uint64_t read_before;
 	bool partly;
+	struct disk_outcome *disks;
+	unsigned disk_count;
+	double frozen_seconds;	/* < 0: it was not */
 };
 
 /* SOURCE is the raw name. */
@@ -98,6 +107,15 @@ int backup_snapshot_store_text(struct backup_snapshot *b,
 /* Notes what is not in the snapshot, and why. */
 int backup_snapshot_skip(struct backup_snapshot *b, const char *target,
 		const char *reason);
+
+/*
+ * Says how the disk TARGET was backed up, and why so (WHY NULL: nothing to
+ * explain; copied). Without it a disk that was stored counts as full, one that
+ * was taken over as unchanged, one that was skipped as skipped: which these
+ * functions note by themselves, as what was read.
+ */
+int backup_snapshot_note_disk(struct backup_snapshot *b, const char *target,
+		enum disk_mode mode, const char *why);
 
 /* Everything durable, then the snapshot object. */
 int backup_snapshot_commit(struct backup_snapshot *b);

@@ -109,13 +109,77 @@ int backup_snapshot_begin(struct backup_snapshot *b, struct backup_run *run,
 		const char *source, enum snapshot_kind kind)
 {
 	*b = (struct backup_snapshot){ .run = run,
-		.read_before = run->read };
+		.read_before = run->read, .frozen_seconds = -1 };
 	chunk_sink_stats(run->storing.sink, &b->before);
 	int e = fill_snapshot(b, source, kind);
 	if (e < 0)
 		return e;
 	session_set_activity(run->storing.session, b->snap->source);
 	return find_base(b);
+}
+
+/* --- what became of the disks --- */
+
+/* The outcome of TARGET, made if there is none. NULL without memory. */
+static struct disk_outcome *outcome_of(struct backup_snapshot *b,
+		const char *target)
+{
+	for (unsigned i = 0; i < b->disk_count; i++)
+		if (strcmp(b->disks[i].target, target) == 0)
+			return &b->disks[i];
+	void *more = realloc(b->disks,
+			(b->disk_count + 1) * sizeof(*b->disks));
+	if (more == NULL)
+		return NULL;
+	b->disks = more;
+	struct disk_outcome *o = &b->disks[b->disk_count];
+	*o = (struct disk_outcome){ .target = strdup(target) };
+	if (o->target == NULL)
+		return NULL;
+	b->disk_count++;
+	return o;
+}
+
+int backup_snapshot_note_disk(struct backup_snapshot *b, const char *target,
+		enum disk_mode mode, const char *why)
+{
+	struct disk_outcome *o = outcome_of(b, target);
+	if (o == NULL)
+		return no_memory();
+	free(take_ptr(o->why));
+	o->mode = mode;
+	o->why = why ? strdup(why) : NULL;
+	return why == NULL || o->why ? 0 : no_memory();
+}
+
+/* What READ bytes, or none (taken over), of F mean for its disk. */
+static int note_read(struct backup_snapshot *b, const struct backup_file *f,
+		bool taken, uint64_t read)
+{
+	if (f->target == NULL
+			|| (f->kind != FILE_DISK && f->kind != FILE_IMAGE))
+		return 0;
+	unsigned before = b->disk_count;
+	struct disk_outcome *o = outcome_of(b, f->target);
+	if (o == NULL)
+		return no_memory();
+	bool first = before != b->disk_count;
+	if (first)
+		o->mode = taken ? DISK_UNCHANGED : DISK_FULL;
+	else if (!taken && o->mode == DISK_UNCHANGED)
+		o->mode = DISK_FULL;
+	o->read += read;
+	return 0;
+}
+
+static void free_outcomes(struct backup_snapshot *b)
+{
+	for (unsigned i = 0; i < b->disk_count; i++) {
+		free(b->disks[i].target);
+		free(b->disks[i].why);
+	}
+	free(take_ptr(b->disks));
+	b->disk_count = 0;
 }
 
 /* --- files --- */
@@ -220,7 +284,8 @@ int backup_snapshot_take_over(struct backup_snapshot *b,
 	/* The old identity, judged then, is what counts from now on too. */
 	struct backup_file same = *f;
 	same.identities = k->identities;
-	return add_file(b, &same, &k->root, k->size);
+	int e = note_read(b, f, true, 0);
+	return e < 0 ? e : add_file(b, &same, &k->root, k->size);
 }
 
 static void show_progress(void *ctx, struct progress_numbers *now)
@@ -268,6 +333,8 @@ int backup_snapshot_store(struct backup_snapshot *b,
 	struct tree_root root;
 	uint64_t size;
 	int e = write_image(b, f, source, &root, &size);
+	if (e == 0)
+		e = note_read(b, f, false, b->run->counts.read);
 	return e < 0 ? e : add_file(b, f, &root, size);
 }
 
@@ -305,7 +372,9 @@ int backup_snapshot_skip(struct backup_snapshot *b, const char *target,
 	struct snapshot_skipped *k = &s->skipped[s->skipped_count++];
 	k->target = escape(target);
 	k->reason = strdup(reason);
-	return k->target && k->reason ? 0 : no_memory();
+	if (k->target == NULL || k->reason == NULL)
+		return no_memory();
+	return backup_snapshot_note_disk(b, target, DISK_SKIPPED, reason);
 }
 
 /* --- the commit --- */
@@ -364,6 +433,7 @@ void backup_snapshot_end(struct backup_snapshot *b, const char *source,
 		run->done++;
 	if (b->roots != NULL)
 		session_leave_later(run->storing.session, b->roots, b->root_count);
+	free_outcomes(b);
 	free(take_ptr(b->roots));
 	snapshot_free(b->snap);
 	snapshot_free(b->base);

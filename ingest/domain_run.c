@@ -53,6 +53,9 @@ int domain_run_leave_out(struct domain_run *d, const struct disk_plan *plan,
 							 : plan->why_not;
 	const char *target = plan->disk->target;
 	*out = true;
+	if (!backup_options_want_disk(d->b->run->options, d->domain->facts.name,
+				d->domain->facts.uuid, target))
+		return backup_snapshot_skip(d->b, target, BACKUP_DISK_UNWANTED);
 	if (plan->empty)
 		return backup_snapshot_skip(d->b, target, "an empty drive");
 	if (plan->removable)

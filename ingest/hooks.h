@@ -2,13 +2,15 @@
 /*
  * The operator's own programs around each domain's backup: every executable of
  * a folder, in the order of their names, with what happens in the environment.
- * Their output goes to our stderr.
- * Threading: hooks of different domains may run at once.
+ * Their output goes to our stderr, their stdin is empty.
+ * Threading: hooks of different domains may run at once; a hook ends when the
+ * thread that runs it ends.
  */
 #ifndef AMBERFS_INGEST_HOOKS_H
 #define AMBERFS_INGEST_HOOKS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum hook_phase {
 	HOOK_BEFORE_FREEZE,	/* a failure keeps the domain from the backup */
@@ -26,8 +28,20 @@ struct hook_event {
 	const char *nbd_socket, *nbd_exports;
 };
 
-/* DIR NULL: none. 0, or -EIO with a text that names the program that failed
- * and how; the rest is not run then. */
+/*
+ * DIR NULL: none. 0; or with a text that names the program that failed and
+ * how, and the rest is not run then: -EIO; -ETIMEDOUT it was killed after the
+ * limit; -ECANCELED we were interrupted. Those of after-commit and failure,
+ * which undo what before-freeze did, run in spite of an interruption.
+ */
 int hooks_run(const char *dir, const struct hook_event *e);
+
+/* 0 if DIR (NULL allowed) can be read and nobody else may write there; else
+ * -errno with a text. To be asked before any work. */
+int hooks_check(const char *dir);
+
+/* The longest that one program may take; 300 s if this is never called. While
+ * there is one thread. */
+void hooks_limit(int64_t seconds);
 
 #endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Words of the command line to values, and which disks they choose. */
+#include "backup_options.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "../repo/base/error.h"
+#include "../repo/base/units.h"
+#include "hooks.h"
+
+static int parse_quiesce(enum quiesce *out, const char *text)
+{
+	static const char *const words[] = {
+		[QUIESCE_AUTO] = "auto", [QUIESCE_REQUIRE] = "require",
+		[QUIESCE_NEVER] = "never",
+	};
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(text, words[i]) == 0) {
+			*out = (enum quiesce)i;
+			return 0;
+		}
+	return fail(-EINVAL, "--quiesce is auto, require or never");
+}
+
+static int parse_age(int64_t *out, const char *option, const char *text)
+{
+	return age_parse(out, text) < 0 ? fail_within(-EINVAL, "%s", option)
+					: 0;
+}
+
+/* Targets are names such as vda: everything before the last colon is the
+ * domain's. */
+static int check_targets(const struct option_list *list, const char *option)
+{
+	for (int i = 0; i < list->count; i++) {
+		const char *colon = strrchr(list->items[i], ':');
+		const char *target = colon ? colon + 1 : list->items[i];
+		if (*target == '\0' || strchr(target, '/')
+				|| colon == list->items[i])
+			return fail(-EINVAL, "%s wants a disk's target, such as "
+					"vda or DOMAIN:vda", option);
+	}
+	return 0;
+}
+
+int backup_options_check(struct backup_options *o,
+		const struct backup_words *words)
+{
+	int64_t limit;
+	int e = check_targets(&o->disks, "--disk");
+	if (e == 0)
+		e = check_targets(&o->exclude_disks, "--exclude-disk");
+	if (e == 0 && words->quiesce != NULL)
+		e = parse_quiesce(&o->quiesce, words->quiesce);
+	if (e == 0 && words->wait != NULL)
+		e = parse_age(&o->wait_seconds, "--wait", words->wait);
+	if (e < 0 || words->hook_timeout == NULL)
+		return e;
+	e = parse_age(&limit, "--hook-timeout", words->hook_timeout);
+	if (e == 0 && limit < 1)
+		e = fail(-EINVAL, "--hook-timeout must be at least 1s");
+	if (e == 0)
+		hooks_limit(limit);
+	return e;
+}
+
+/* Whether ITEM speaks of this domain at all. */
+static bool concerns(const char *item, const char *name, const char *uuid)
+{
+	const char *colon = strrchr(item, ':');
+	size_t len = colon ? (size_t)(colon - item) : 0;
+	if (colon == NULL)
+		return true;
+	return (strlen(name) == len && memcmp(item, name, len) == 0)
+			|| (uuid != NULL && strlen(uuid) == len
+					&& strncasecmp(item, uuid, len) == 0);
+}
+
+static bool listed(const struct option_list *list, const char *name,
+		const char *uuid, const char *target, bool *any)
+{
+	bool found = false;
+	*any = false;
+	for (int i = 0; i < list->count; i++) {
+		const char *item = list->items[i];
+		const char *colon = strrchr(item, ':');
+		if (!concerns(item, name, uuid))
+			continue;
+		*any = true;
+		if (strcmp(colon ? colon + 1 : item, target) == 0)
+			found = true;
+	}
+	return found;
+}
+
+bool backup_options_want_disk(const struct backup_options *o, const char *name,
+		const char *uuid, const char *target)
+{
+	bool any;
+	if (listed(&o->exclude_disks, name, uuid, target, &any))
+		return false;
+	return listed(&o->disks, name, uuid, target, &any) || !any;
+}

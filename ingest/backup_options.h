@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What `amberfs backup` was asked to do. Filled in and checked by backup.c;
+ * constant afterwards, so any thread may read it.
+ */
+#ifndef AMBERFS_INGEST_BACKUP_OPTIONS_H
+#define AMBERFS_INGEST_BACKUP_OPTIONS_H
+
+#include "../repo/base/options.h"
+#include "../repo/base/report.h"
+#include "../repo/repository.h"
+#include "live/job.h"
+
+struct backup_options {
+	struct report_options report;
+	struct repository_options repository;
+	const char *repository_path;	/* as it was given */
+	struct option_number jobs, level;
+	uint64_t bwlimit;	/* bytes a second; 0: none */
+	bool force_read;
+	bool exact;
+
+	/* Domains. */
+	struct option_number jobs_domains; /* at most so many at once */
+	enum quiesce quiesce;
+	const char *scratch_dir; /* NULL: the default of live/job.h */
+	int64_t wait_seconds;	/* at most, for a busy domain; 0: don't */
+	const char *hook_dir;	/* for hooks_run; NULL: none */
+	struct option_list disks, exclude_disks; /* TARGET, DOMAIN:TARGET */
+};
+
+/* As given, before they are checked. */
+struct backup_words {
+	const char *quiesce, *wait, *hook_timeout;
+};
+
+/* 0, or -EINVAL with a text. Also sets the hooks' limit. */
+int backup_options_check(struct backup_options *o,
+		const struct backup_words *words);
+
+/* Whether the disk TARGET of a domain (raw name, UUID) is to be backed up. */
+bool backup_options_want_disk(const struct backup_options *o, const char *name,
+		const char *uuid, const char *target);
+
+/* Why not, for the snapshot's record, if backup_options_want_disk says so. */
+#define BACKUP_DISK_UNWANTED "left out by --disk or --exclude-disk"
+
+#endif

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Hooks are started by fork and exec, never through a shell, so that no name
+ * means anything to one. Each is a process group of its own: a Ctrl-C is for
+ * us, and one that hangs is ended with whatever it has started. It inherits
+ * no file of ours and no passphrase.
+ *
+ * Whoever may write a hook's file does as he likes with our rights, so files
+ * and folders that others may write are refused.
+ */
+#include "hooks.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../repo/base/cleanup.h"
+#include "../repo/base/error.h"
+#include "../repo/base/interrupt.h"
+#include "../repo/base/report.h"
+#include "../repo/base/units.h"
+#include "../repo/format/name.h"
+
+/* Between SIGTERM and SIGKILL. */
+#define GRACE_SECONDS 3.0
+#define LOOK_NS 20000000
+#define OWN_VARIABLES 10
+
+extern char **environ;
+
+static int64_t limit_seconds = 300;
+
+static const char *const phase_names[] = {
+	[HOOK_BEFORE_FREEZE] = "before-freeze",
+	[HOOK_AFTER_THAW] = "after-thaw",
+	[HOOK_AFTER_COMMIT] = "after-commit",
+	[HOOK_FAILURE] = "failure",
+};
+
+void hooks_limit(int64_t seconds)
+{
+	limit_seconds = seconds;
+}
+
+/* --- the environment --- */
+
+struct variables {
+	char **all;			/* NULL-ended; the last are own */
+	char *own[OWN_VARIABLES];	/* "NAME=value", to free */
+	unsigned count;
+	bool no_memory;
+};
+
+static void variables_clear(struct variables *v)
+{
+	for (unsigned i = 0; i < v->count; i++)
+		free(v->own[i]);
+	free(v->all);
+}
+
+static void set_variable(struct variables *v, const char *name,
+		const char *value)
+{
+	if (value == NULL)
+		return;
+	if (asprintf(&v->own[v->count], "AMBERFS_%s=%s", name, value) < 0)
+		v->no_memory = true;
+	else
+		v->count++;
+}
+
+/* Ours are set anew, and not even a command that prints a passphrase is a
+ * hook's business. */
+static bool is_withheld(const char *entry)
+{
+	static const char *const own[] = { "PHASE=", "DOMAIN=", "DOMAIN_UUID=",
+		"REPOSITORY=", "RESULT=", "ERROR=", "SNAPSHOT=",
+		"CONSISTENCY=", "NBD_SOCKET=", "NBD_EXPORTS=" };
+	const char *end = strchr(entry, '=');
+	const char *secret = strstr(entry, "PASSPHRASE");
+	if (strncmp(entry, "AMBERFS_", 8) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (strncmp(entry + 8, own[i], strlen(own[i])) == 0)
+			return true;
+	return secret != NULL && (end == NULL || secret < end);
+}
+
+static int variables_make(struct variables *v, const struct hook_event *e)
+{
+	size_t room = OWN_VARIABLES + 1, n = 0;
+	*v = (struct variables){ .count = 0 };
+	set_variable(v, "PHASE", phase_names[e->phase]);
+	set_variable(v, "DOMAIN", e->domain);
+	set_variable(v, "DOMAIN_UUID", e->uuid);
+	set_variable(v, "REPOSITORY", e->repository);
+	set_variable(v, "RESULT", e->result);
+	set_variable(v, "ERROR", e->error);
+	set_variable(v, "SNAPSHOT", e->snapshot);
+	set_variable(v, "CONSISTENCY", e->consistency);
+	set_variable(v, "NBD_SOCKET", e->nbd_socket);
+	set_variable(v, "NBD_EXPORTS", e->nbd_exports);
+	while (environ != NULL && environ[n] != NULL)
+		n++;
+	v->all = calloc(n + room, sizeof(*v->all));
+	if (v->all == NULL || v->no_memory)
+		return fail_errno(-ENOMEM, "running hooks");
+	char **to = v->all;
+	for (size_t i = 0; i < n; i++)
+		if (!is_withheld(environ[i]))
+			*to++ = environ[i];
+	memcpy(to, v->own, v->count * sizeof(*to));
+	return 0;
+}
+
+/* --- one program --- */
+
+struct program {
+	const char *path;
+	char shown[256];
+	enum hook_phase phase;
+	pid_t pid;
+};
+
+/* Between fork and exec: async-signal-safe calls only. */
+__attribute__((noreturn)) static void child_main(const char *path,
+		char **vars, pid_t parent, int status)
+{
+	struct sigaction act = { .sa_handler = SIG_DFL };
+	char *argv[] = { (char *)path, NULL };
+	sigset_t none;
+	for (int s = 1; s < NSIG; s++)
+		sigaction(s, &act, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(127); /* orphaned before the line above */
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int err = 0;
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0
+			|| dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+		err = -errno;
+	/* An old kernel without it: all of ours are close-on-exec anyway. */
+	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+	if (err == 0) {
+		execve(path, argv, vars);
+		err = -errno;
+	}
+	if (write(status, &err, sizeof(err)) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+static int cant_start(const struct program *p, int err)
+{
+	if (err == -ENOEXEC)
+		return fail(-EIO, "hook %s is neither a program nor a script "
+				"that begins with #!",
+				p->shown);
+	return fail(-EIO, "hook %s can't be started: %s", p->shown,
+			strerror(-err));
+}
+
+/* The pipe's end closes itself at the exec; before that it brings an error. */
+static int read_status(int from)
+{
+	int err = 0;
+	ssize_t n;
+	do {
+		n = read(from, &err, sizeof(err));
+	} while (n < 0 && errno == EINTR);
+	return n == (ssize_t)sizeof(err) ? err : 0;
+}
+
+static int start(struct program *p, char **vars)
+{
+	CLEANUP_FD int from = -1;
+	CLEANUP_FD int to = -1;
+	int fds[2];
+	pid_t parent = getpid();
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return cant_start(p, -errno);
+	from = fds[0];
+	to = fds[1];
+	p->pid = fork();
+	if (p->pid == 0)
+		child_main(p->path, vars, parent, to);
+	if (p->pid < 0)
+		return cant_start(p, -errno);
+	setpgid(p->pid, p->pid); /* whoever comes first: before any kill */
+	close(take_fd(&to));
+	int err = read_status(from);
+	if (err == 0)
+		return 0;
+	while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return cant_start(p, err);
+}
+
+/* Not reaped: until then its number is nobody else's. */
+static bool has_ended(const struct program *p)
+{
+	siginfo_t info = { .si_pid = 0 };
+	return waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT)
+			== 0 && info.si_pid == p->pid;
+}
+
+/* 0, -ETIMEDOUT or -ECANCELED. */
+static int wait_for(const struct program *p, double seconds, bool heed)
+{
+	const struct timespec look = { .tv_nsec = LOOK_NS };
+	double deadline = monotonic_now() + seconds;
+	while (!has_ended(p)) {
+		if (heed && interrupt_flag)
+			return -ECANCELED;
+		if (monotonic_now() >= deadline)
+			return -ETIMEDOUT;
+		nanosleep(&look, NULL);
+	}
+	return 0;
+}
+
+static int judge(const struct program *p, int err, int status)
+{
+	char took[SIZE_TEXT_MAX];
+	const char *phase = phase_names[p->phase];
+	if (err == -ECANCELED)
+		return fail(err, "interrupted; hook %s was ended", p->shown);
+	if (err == -ETIMEDOUT)
+		return fail(err, "hook %s (%s) had not ended after %s and was "
+				"killed; --hook-timeout gives it longer",
+				p->shown, phase,
+				age_format(took, limit_seconds));
+	if (WIFSIGNALED(status))
+		return fail(-EIO, "hook %s (%s) was ended by signal %d",
+				p->shown, phase, WTERMSIG(status));
+	if (WEXITSTATUS(status) != 0)
+		return fail(-EIO, "hook %s (%s) ended with status %d", p->shown,
+				phase, WEXITSTATUS(status));
+	return 0;
+}
+
+static int run_program(const char *path, enum hook_phase phase, char **vars)
+{
+	struct program p = { .path = path, .phase = phase };
+	bool heed = phase == HOOK_BEFORE_FREEZE || phase == HOOK_AFTER_THAW;
+	int status = 0;
+	name_display(p.shown, sizeof(p.shown), path);
+	if (heed && interrupt_flag)
+		return fail(-ECANCELED, "interrupted");
+	report_verbose("hook %s: %s", p.shown, phase_names[phase]);
+	int err = start(&p, vars);
+	if (err < 0)
+		return err;
+	err = wait_for(&p, (double)limit_seconds, heed);
+	if (err < 0) {
+		kill(-p.pid, SIGTERM);
+		wait_for(&p, GRACE_SECONDS, false);
+		kill(-p.pid, SIGKILL);
+	}
+	while (waitpid(p.pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return judge(&p, err, status);
+}
+
+/* --- the folder --- */
+
+static int is_candidate(const struct dirent *d)
+{
+	size_t len = strlen(d->d_name);
+	return d->d_name[0] != '.' && d->d_name[len - 1] != '~';
+}
+
+/* By bytes, whatever the language. */
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int refuse_writable(const char *path, const struct stat *st)
+{
+	char shown[256];
+	if ((st->st_mode & S_IWOTH) == 0)
+		return 0;
+	return fail(-EPERM, "anybody may write %s, so it is not used for "
+			"hooks; use 'chmod o-w'",
+			name_display(shown, sizeof(shown), path));
+}
+
+/* 1: to be run. */
+static int look_at(const char *path)
+{
+	char shown[256];
+	struct stat st;
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode)
+			&& access(path, X_OK) == 0) {
+		int err = refuse_writable(path, &st);
+		return err < 0 ? err : 1;
+	}
+	report_verbose("hook %s is passed over: it is no executable file",
+			name_display(shown, sizeof(shown), path));
+	return 0;
+}
+
+int hooks_check(const char *dir)
+{
+	char shown[256];
+	struct stat st;
+	if (dir == NULL)
+		return 0;
+	name_display(shown, sizeof(shown), dir);
+	if (stat(dir, &st) < 0 || access(dir, R_OK | X_OK) < 0)
+		return fail_errno(-errno, "the hooks of %s can't be read",
+				shown);
+	if (!S_ISDIR(st.st_mode))
+		return fail(-ENOTDIR, "%s is no folder of hooks", shown);
+	return refuse_writable(dir, &st);
+}
+
+static int run_all(const char *dir, struct dirent **list, int count,
+		const struct hook_event *e)
+{
+	CLEANUP(variables_clear) struct variables vars = { .count = 0 };
+	int err = variables_make(&vars, e);
+	for (int i = 0; err == 0 && i < count; i++) {
+		CLEANUP_FREE char *path = NULL;
+		if (asprintf(&path, "%s/%s", dir, list[i]->d_name) < 0) {
+			path = NULL;
+			return fail_errno(-ENOMEM, "running hooks");
+		}
+		err = look_at(path);
+		if (err > 0)
+			err = run_program(path, e->phase, vars.all);
+	}
+	return err;
+}
+
+int hooks_run(const char *dir, const struct hook_event *e)
+{
+	struct dirent **list = NULL;
+	int err = hooks_check(dir);
+	if (dir == NULL || err < 0)
+		return err;
+	int count = scandir(dir, &list, is_candidate, by_name);
+	if (count < 0)
+		return fail_errno(-errno, "reading the hooks of %s", dir);
+	err = run_all(dir, list, count, e);
+	for (int i = 0; i < count; i++)
+		free(list[i]);
+	free(list);
+	return err;
+}
