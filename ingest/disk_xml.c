@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * Domain XML to structs. Only direct children are looked at, one element at a
- * time: a search for any <source> below a <disk> would also find those of its
- * <backingStore> and of the <mirror> that a copy job writes to.
- */
+/* Domain XML to structs. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <libxml/parser.h>
-#include <libxml/tree.h>
-
 #include "../repo/base/cleanup.h"
 #include "../repo/base/error.h"
 #include "disk_xml.h"
+#include "domain_doc.h"
 
 /* libvirt's chains are at most 200 long. */
 #define DEPTH_MAX 200
@@ -41,21 +35,6 @@ const char *disk_xml_source_name(enum source_type t)
 	return source_names[t];
 }
 
-static bool is_element(const xmlNode *n, const char *name)
-{
-	return n->type == XML_ELEMENT_NODE && !n->ns &&
-			strcmp((const char *)n->name, name) == 0;
-}
-
-static xmlNode *first_child(const xmlNode *parent, const char *name)
-{
-	xmlNode *n = parent ? parent->children : NULL;
-
-	while (n && !is_element(n, name))
-		n = n->next;
-	return n;
-}
-
 /* Text handed out by libxml2 becomes ours, so that callers use free(). */
 static int take_text(xmlChar *text, char **out)
 {
@@ -76,15 +55,6 @@ static int attribute(const xmlNode *n, const char *name, char **out)
 	if (!n)
 		return 0;
 	return take_text(xmlGetNoNsProp(n, (const xmlChar *)name), out);
-}
-
-static bool attribute_is(const xmlNode *n, const char *name, const char *value)
-{
-	xmlChar *text = xmlGetNoNsProp(n, (const xmlChar *)name);
-	bool same = text && strcmp((const char *)text, value) == 0;
-
-	xmlFree(text);
-	return same;
 }
 
 static int content(const xmlNode *n, char **out)
@@ -113,22 +83,22 @@ static int number(const xmlNode *n, const char *name, uint64_t *out)
 static enum source_type source_type(const xmlNode *n)
 {
 	for (int t = 0; t < SOURCE_OTHER; t++)
-		if (attribute_is(n, "type", source_names[t]))
+		if (domain_doc_attribute_is(n, "type", source_names[t]))
 			return (enum source_type)t;
 	return SOURCE_OTHER;
 }
 
 static int read_slice(const xmlNode *source, struct disk_source *s)
 {
-	const xmlNode *slices = first_child(source, "slices");
+	const xmlNode *slices = domain_doc_child(source, "slices");
 	const xmlNode *n = slices ? slices->children : NULL;
 	int err;
 
 	for (; n; n = n->next) {
 		uint64_t end;
 
-		if (!is_element(n, "slice") ||
-				!attribute_is(n, "type", "storage"))
+		if (!domain_doc_is(n, "slice") ||
+				!domain_doc_attribute_is(n, "type", "storage"))
 			continue;
 		err = number(n, "offset", &s->slice_offset);
 		if (!err)
@@ -149,7 +119,7 @@ static int read_slice(const xmlNode *source, struct disk_source *s)
 /* "host:port", or the socket. */
 static int read_host(const xmlNode *source, char **out)
 {
-	const xmlNode *host = first_child(source, "host");
+	const xmlNode *host = domain_doc_child(source, "host");
 	CLEANUP_FREE char *name = NULL;
 	CLEANUP_FREE char *port = NULL;
 	int err = attribute(host, "name", &name);
@@ -216,7 +186,7 @@ static int read_source(const xmlNode *n, struct disk_source *s)
 		err = attribute(n, "startupPolicy", &s->startup_policy);
 	if (!err)
 		err = read_slice(n, s);
-	if (first_child(n, "encryption"))
+	if (domain_doc_child(n, "encryption"))
 		s->encrypted = true;
 	s->present = source_says_where(s);
 	return err;
@@ -228,13 +198,13 @@ static int read_level(const xmlNode *n, struct disk_source *s, int depth);
 static int read_backing(const xmlNode *parent, struct disk_source *s,
 		int depth)
 {
-	const xmlNode *n = first_child(parent, "backingStore");
+	const xmlNode *n = domain_doc_child(parent, "backingStore");
 	struct disk_source *below;
 	int err;
 
 	if (!n)
 		return 0;
-	if (!first_child(n, "source")) {
+	if (!domain_doc_child(n, "source")) {
 		s->ends = true;
 		return 0;
 	}
@@ -244,18 +214,18 @@ static int read_backing(const xmlNode *parent, struct disk_source *s,
 	below = s->backing = calloc(1, sizeof(*below));
 	if (!below)
 		return -ENOMEM;
-	err = attribute(first_child(n, "format"), "type", &below->format);
+	err = attribute(domain_doc_child(n, "format"), "type", &below->format);
 	return err ? err : read_level(n, below, depth + 1);
 }
 
 static int read_level(const xmlNode *n, struct disk_source *s, int depth)
 {
-	const xmlNode *source = first_child(n, "source");
+	const xmlNode *source = domain_doc_child(n, "source");
 	int err = 0;
 
 	s->type = source_type(n);
 	/* Older libvirt has <encryption> beside the source. */
-	s->encrypted = first_child(n, "encryption") != NULL;
+	s->encrypted = domain_doc_child(n, "encryption") != NULL;
 	if (source)
 		err = read_source(source, s);
 	return err ? err : read_backing(n, s, depth);
@@ -264,7 +234,7 @@ static int read_level(const xmlNode *n, struct disk_source *s, int depth)
 static enum disk_device device_kind(const xmlNode *n)
 {
 	for (int d = 0; d < DEVICE_OTHER; d++)
-		if (attribute_is(n, "device", device_names[d]))
+		if (domain_doc_attribute_is(n, "device", device_names[d]))
 			return (enum disk_device)d;
 	return xmlHasNsProp((xmlNode *)n, (const xmlChar *)"device", NULL)
 			? DEVICE_OTHER : DEVICE_DISK;
@@ -272,7 +242,7 @@ static enum disk_device device_kind(const xmlNode *n)
 
 static int read_disk(const xmlNode *n, struct domain_disk *disk)
 {
-	const xmlNode *target = first_child(n, "target");
+	const xmlNode *target = domain_doc_child(n, "target");
 	int err = attribute(target, "dev", &disk->target);
 
 	if (!err && !disk->target)
@@ -280,12 +250,12 @@ static int read_disk(const xmlNode *n, struct domain_disk *disk)
 	if (!err)
 		err = attribute(target, "bus", &disk->bus);
 	if (!err)
-		err = attribute(first_child(n, "driver"), "type",
+		err = attribute(domain_doc_child(n, "driver"), "type",
 				&disk->source.format);
 	disk->device = device_kind(n);
-	disk->readonly = first_child(n, "readonly") != NULL;
-	disk->shareable = first_child(n, "shareable") != NULL;
-	disk->transient = first_child(n, "transient") != NULL;
+	disk->readonly = domain_doc_child(n, "readonly") != NULL;
+	disk->shareable = domain_doc_child(n, "shareable") != NULL;
+	disk->transient = domain_doc_child(n, "transient") != NULL;
 	return err ? err : read_level(n, &disk->source, 1);
 }
 
@@ -296,7 +266,7 @@ static int read_disks(const xmlNode *devices, struct domain_xml *d)
 	int err;
 
 	for (const xmlNode *i = n; i; i = i->next)
-		count += is_element(i, "disk");
+		count += domain_doc_is(i, "disk");
 	if (count > DISK_XML_DISKS_MAX)
 		return fail(-EBADMSG, "%u disks, more than %u", count,
 				DISK_XML_DISKS_MAX);
@@ -304,7 +274,7 @@ static int read_disks(const xmlNode *devices, struct domain_xml *d)
 	if (!d->disks)
 		return -ENOMEM;
 	for (; n; n = n->next) {
-		if (!is_element(n, "disk"))
+		if (!domain_doc_is(n, "disk"))
 			continue;
 		err = read_disk(n, &d->disks[d->disk_count++]);
 		if (err)
@@ -316,8 +286,8 @@ static int read_disks(const xmlNode *devices, struct domain_xml *d)
 /* <nvram>/path</nvram>, or <nvram type='file'><source file='/path'/></nvram>. */
 static int read_nvram(const xmlNode *os, struct domain_xml *d)
 {
-	const xmlNode *nvram = first_child(os, "nvram");
-	const xmlNode *source = first_child(nvram, "source");
+	const xmlNode *nvram = domain_doc_child(os, "nvram");
+	const xmlNode *source = domain_doc_child(nvram, "source");
 	int err = attribute(nvram, "template", &d->nvram_template);
 
 	if (err)
@@ -332,62 +302,34 @@ static int read_nvram(const xmlNode *os, struct domain_xml *d)
 
 static int read_domain(const xmlNode *root, struct domain_xml *d)
 {
-	const xmlNode *os = first_child(root, "os");
-	int err = content(first_child(root, "name"), &d->name);
+	const xmlNode *os = domain_doc_child(root, "os");
+	int err = content(domain_doc_child(root, "name"), &d->name);
 
 	if (!err && !d->name)
 		return fail(-EBADMSG, "a domain without a name");
 	if (!err)
-		err = content(first_child(root, "uuid"), &d->uuid);
+		err = content(domain_doc_child(root, "uuid"), &d->uuid);
 	if (!err)
-		err = content(first_child(os, "loader"), &d->loader);
+		err = content(domain_doc_child(os, "loader"), &d->loader);
 	if (!err)
-		err = content(first_child(os, "kernel"), &d->kernel);
+		err = content(domain_doc_child(os, "kernel"), &d->kernel);
 	if (!err)
-		err = content(first_child(os, "initrd"), &d->initrd);
+		err = content(domain_doc_child(os, "initrd"), &d->initrd);
 	if (!err)
 		err = read_nvram(os, d);
-	return err ? err : read_disks(first_child(root, "devices"), d);
-}
-
-static int read_document(const xmlDoc *doc, struct domain_xml *d)
-{
-	const xmlNode *root = xmlDocGetRootElement(doc);
-
-	/* Nothing of libvirt's has one; its entities could name files or grow
-	 * without bound. */
-	if (doc->intSubset || doc->extSubset)
-		return fail(-EBADMSG, "domain XML with a DOCTYPE");
-	if (!root || !is_element(root, "domain"))
-		return fail(-EBADMSG, "this XML is not that of a domain");
-	return read_domain(root, d);
-}
-
-static xmlDoc *parse(const char *xml, size_t len)
-{
-	int options = XML_PARSE_NONET | XML_PARSE_NOERROR |
-			XML_PARSE_NOWARNING | XML_PARSE_NOCDATA;
-
-#if LIBXML_VERSION >= 21300
-	options |= XML_PARSE_NO_XXE;
-#endif
-	return xmlReadMemory(xml, (int)len, NULL, "UTF-8", options);
+	return err ? err : read_disks(domain_doc_child(root, "devices"), d);
 }
 
 int disk_xml_parse(struct domain_xml **out, const char *xml, size_t len)
 {
 	struct domain_xml *d;
-	xmlDoc *doc;
-	int err;
+	xmlDoc *doc = NULL;
+	int err = domain_doc_parse(&doc, xml, len);
 
-	if (len > DISK_XML_MAX)
-		return fail(-EBADMSG, "domain XML of %zu bytes, over 16 MiB",
-				len);
-	doc = parse(xml, len);
-	if (!doc)
-		return fail(-EBADMSG, "the domain's XML is not well-formed");
+	if (err)
+		return err;
 	d = calloc(1, sizeof(*d));
-	err = d ? read_document(doc, d) : -ENOMEM;
+	err = d ? read_domain(xmlDocGetRootElement(doc), d) : -ENOMEM;
 	xmlFreeDoc(doc);
 	if (err) {
 		disk_xml_free(d);

@@ -11,7 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DISK_XML_MAX ((size_t)16 << 20)
 #define DISK_XML_DISKS_MAX 4096u
 
 enum disk_device {

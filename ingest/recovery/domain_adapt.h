@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A disk of the definition and where it is now. */
 struct adapt_disk {
@@ -22,14 +23,22 @@ struct adapt_disk {
 
 struct adapt_options {
 	const char *name;	/* NULL: as it was */
-	/* Keep UUID and MAC addresses (default: new ones, made by libvirt). */
+	/* It takes the original's place: UUID, MAC addresses, files and sockets
+	 * of its ports stay. Default: it may run beside the original, so libvirt
+	 * makes new ones, and what both would write to is left out. */
 	bool same_identity;
-	bool isolated;		/* no network, no host devices, no folders or
-				   sockets shared with the host */
-	/* Serial ports and consoles become one that appends to this file. NULL:
-	 * those that write to files or sockets of the host become ptys. */
+	/* No network, no host devices, no folders or sockets shared with the
+	 * host, no claims on its CPUs and memory. Wins over same_identity. */
+	bool isolated;
+	bool throw_away;	/* what is written need not last: fast, not safe*/
+	uint64_t memory;	/* bytes; 0: as it was */
+	/* The first serial port (else console, else a new port) appends to this
+	 * file, the others go nowhere. NULL: those that use files or sockets of
+	 * the host become ptys, but for same_identity. */
 	const char *console_file;
-	const char *nvram;	/* path of the copy, or NULL: it has none */
+	/* Path of the copy. NULL: it has none; libvirt makes one if the firmware
+	 * needs it, where it likes. */
+	const char *nvram;
 	const char *kernel, *initrd; /* where they are now; NULL: as they were */
 	const struct adapt_disk *disks;
 	unsigned disk_count;
@@ -38,9 +47,10 @@ struct adapt_options {
 /*
  * XML of LEN bytes, not trusted (bounds and no DOCTYPE, as disk_xml.h). *OUT:
  * the new definition, to free. *NOTES: lines for the person about what was
- * taken away or changed, "" if nothing was, to free. Disks that are not in
- * O->disks: removable drives are emptied, others removed with a note.
- * 0, -EBADMSG with a text, -ENOMEM.
+ * taken away or must be known, "" if there is nothing, to free. Disks that are
+ * not in O->disks: removable drives are emptied, others removed with a note.
+ * XML of a running domain is as good as that of one shut off.
+ * 0, -EBADMSG with a text, -EINVAL (something in O can't stand in XML), -ENOMEM.
  */
 int domain_adapt(const char *xml, size_t len, const struct adapt_options *o,
 		char **out, char **notes);

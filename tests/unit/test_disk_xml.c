@@ -3,6 +3,7 @@
  * libvirt means it, and hostile XML is refused. */
 #include "../../repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "../../ingest/disk_xml.h"
+#include "../../ingest/domain_doc.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -286,13 +287,13 @@ static void test_deep_chain(void **state)
 
 static void test_too_large(void **state)
 {
-	char *xml = calloc(1, DISK_XML_MAX + 2);
+	char *xml = calloc(1, DOMAIN_DOC_MAX + 2);
 	struct domain_xml *d = NULL;
 
 	(void)state;
 	assert_non_null(xml);
-	memset(xml, ' ', DISK_XML_MAX + 1);
-	assert_int_equal(disk_xml_parse(&d, xml, DISK_XML_MAX + 1), -EBADMSG);
+	memset(xml, ' ', DOMAIN_DOC_MAX + 1);
+	assert_int_equal(disk_xml_parse(&d, xml, DOMAIN_DOC_MAX + 1), -EBADMSG);
 	free(xml);
 }
 

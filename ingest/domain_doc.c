@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Parsing with bounds, and the few look-ups that all need. */
+#include "domain_doc.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <libxml/parser.h>
+
+#include "../repo/base/error.h"
+
+bool domain_doc_is(const xmlNode *n, const char *name)
+{
+	return n->type == XML_ELEMENT_NODE && !n->ns &&
+			strcmp((const char *)n->name, name) == 0;
+}
+
+xmlNode *domain_doc_child(const xmlNode *parent, const char *name)
+{
+	xmlNode *n = parent ? parent->children : NULL;
+
+	while (n && !domain_doc_is(n, name))
+		n = n->next;
+	return n;
+}
+
+bool domain_doc_attribute_is(const xmlNode *n, const char *name,
+		const char *value)
+{
+	xmlChar *text = n ? xmlGetNoNsProp(n, (const xmlChar *)name) : NULL;
+	bool same = text && strcmp((const char *)text, value) == 0;
+
+	xmlFree(text);
+	return same;
+}
+
+static int check(const xmlDoc *doc)
+{
+	const xmlNode *root = xmlDocGetRootElement(doc);
+
+	/* Nothing of libvirt's has one; its entities could name files or grow
+	 * without bound. */
+	if (doc->intSubset || doc->extSubset)
+		return fail(-EBADMSG, "domain XML with a DOCTYPE");
+	if (!root || !domain_doc_is(root, "domain"))
+		return fail(-EBADMSG, "this XML is not that of a domain");
+	return 0;
+}
+
+int domain_doc_parse(xmlDoc **out, const char *xml, size_t len)
+{
+	int options = XML_PARSE_NONET | XML_PARSE_NOERROR |
+			XML_PARSE_NOWARNING | XML_PARSE_NOCDATA;
+	xmlDoc *doc;
+	int err;
+
+#if LIBXML_VERSION >= 21300
+	options |= XML_PARSE_NO_XXE;
+#endif
+	if (len > DOMAIN_DOC_MAX)
+		return fail(-EBADMSG, "domain XML of %zu bytes, over 16 MiB",
+				len);
+	doc = xmlReadMemory(xml, (int)len, NULL, "UTF-8", options);
+	if (!doc)
+		return fail(-EBADMSG, "the domain's XML is not well-formed");
+	err = check(doc);
+	if (err) {
+		xmlFreeDoc(doc);
+		return err;
+	}
+	*out = doc;
+	return 0;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A domain's XML as a tree, for those who read it (disk_xml.h) and those who
+ * rewrite it (recovery/). It is not trusted: its size is bounded, a DOCTYPE is
+ * refused, nothing is ever fetched. Elements are looked up among direct
+ * children only: a search for any <source> below a <disk> would also find those
+ * of its <backingStore> and of the <mirror> that a copy job writes to.
+ */
+#ifndef AMBERFS_INGEST_DOMAIN_DOC_H
+#define AMBERFS_INGEST_DOMAIN_DOC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <libxml/tree.h>
+
+#define DOMAIN_DOC_MAX ((size_t)16 << 20)
+
+/* The root element is <domain>. To be freed with xmlFreeDoc.
+ * 0, -EBADMSG with a text. */
+int domain_doc_parse(xmlDoc **out, const char *xml, size_t len);
+
+/* An element of this name, in no namespace (libvirt's own have none). */
+bool domain_doc_is(const xmlNode *n, const char *name);
+
+/* The first child of this name, or NULL; PARENT may be NULL. */
+xmlNode *domain_doc_child(const xmlNode *parent, const char *name);
+
+/* Does the attribute exist with this value? N may be NULL. */
+bool domain_doc_attribute_is(const xmlNode *n, const char *name,
+		const char *value);
+
+#endif

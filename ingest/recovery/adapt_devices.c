@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Inside domain_adapt: devices other than disks and ports. Beside the original,
+ * what both would write to goes, what is merely taken is noted, and fixed
+ * numbers become automatic ones. An isolated domain keeps only what is known to
+ * reach nothing outside: a list of what stays, not of what goes.
+ */
+#include <string.h>
+
+#include "adapt_tree.h"
+
+typedef void handler(struct adapt *a, xmlNode *n);
+
+/* Taken out, with a note that says what it was. */
+static void leave_out(struct adapt *a, xmlNode *n, const char *why)
+{
+	CLEANUP_XML_TEXT xmlChar *type = adapt_get(n, "type");
+
+	adapt_note(a, "%s%s%s left out: %s", (const char *)n->name,
+			type ? " " : "", type ? (const char *)type : "", why);
+	adapt_remove(n);
+}
+
+/* --- network --- */
+
+/* Sources that one domain has to itself. */
+static const char *const exclusive_nets[] = { "vhostuser", "vdpa", "hostdev",
+	"server", "client", "udp", NULL };
+
+static void new_port(xmlNode *n)
+{
+	xmlNode *source = domain_doc_child(n, "source");
+	xmlNode *port = domain_doc_child(n, "virtualport");
+
+	adapt_drop(n, "mac");
+	adapt_drop(n, "portForward");
+	adapt_drop(n, "target"); /* the name of its device on the host */
+	adapt_unset(source, "portid");
+	adapt_unset(domain_doc_child(port, "parameters"), "interfaceid");
+	adapt_unset(domain_doc_child(port, "parameters"), "instanceid");
+}
+
+static void interface(struct adapt *a, xmlNode *n)
+{
+	CLEANUP_XML_TEXT xmlChar *type = adapt_get(n, "type");
+
+	if (a->o->isolated) {
+		leave_out(a, n, "no network");
+		return;
+	}
+	if (!a->beside)
+		return;
+	new_port(n);
+	if (adapt_one_of(n, "type", exclusive_nets))
+		adapt_note(a, "interface %s: only one domain at a time can have "
+			      "it", type ? (const char *)type : "");
+}
+
+/* --- graphics and sound --- */
+
+static const char *const screens[] = { "vnc", "spice", NULL };
+static const char *const no_port[] = { "socket", "none", NULL };
+
+/* A socket, whose path libvirt makes up, or nothing. */
+static bool without_port(struct adapt *a, xmlNode *graphics)
+{
+	bool found = false;
+
+	if (xmlHasProp(graphics, (const xmlChar *)"socket") &&
+			!domain_doc_child(graphics, "listen"))
+		adapt_set(a, adapt_add(a, graphics, "listen"), "type",
+				"socket");
+	adapt_unset(graphics, "socket");
+	for (xmlNode *n = graphics->children; n; n = n->next) {
+		if (!domain_doc_is(n, "listen"))
+			continue;
+		adapt_unset(n, "socket");
+		found |= adapt_one_of(n, "type", no_port);
+	}
+	return found;
+}
+
+static void listen_locally(struct adapt *a, xmlNode *graphics)
+{
+	xmlNode *n = NULL;
+
+	adapt_unset(graphics, "listen");
+	adapt_drop(graphics, "listen");
+	n = adapt_add(a, graphics, "listen");
+	adapt_set(a, n, "type", "address");
+	adapt_set(a, n, "address", "127.0.0.1");
+}
+
+static void graphics(struct adapt *a, xmlNode *n)
+{
+	if (a->o->isolated && !adapt_one_of(n, "type", screens)) {
+		leave_out(a, n, "it belongs to the desktop of the host");
+		return;
+	}
+	if (!a->beside)
+		return;
+	adapt_unset(n, "port");
+	adapt_unset(n, "tlsPort");
+	adapt_unset(n, "websocket");
+	adapt_unset(n, "autoport");
+	if (a->o->isolated)
+		adapt_drop(n, "gl");
+	if (without_port(a, n))
+		return;
+	adapt_set(a, n, "port", "-1");
+	adapt_set(a, n, "autoport", "yes");
+	if (a->o->isolated)
+		listen_locally(a, n);
+}
+
+static void video(struct adapt *a, xmlNode *n)
+{
+	if (!a->o->isolated)
+		return;
+	adapt_drop(domain_doc_child(n, "model"), "acceleration");
+	adapt_drop(n, "driver"); /* a process of its own, by vhost-user */
+}
+
+static void audio(struct adapt *a, xmlNode *n)
+{
+	if (!a->o->isolated)
+		return;
+	while (n->children)
+		adapt_remove(n->children);
+	adapt_set(a, n, "type", "none");
+	for (const char *const *p = (const char *const[]){ "serverName",
+			"runtimeDir", "device", "dev", "driver", "path", NULL };
+			*p; p++)
+		adapt_unset(n, *p);
+}
+
+/* --- the rest --- */
+
+static void hostdev(struct adapt *a, xmlNode *n)
+{
+	if (a->o->isolated)
+		leave_out(a, n, "it is a device of the host");
+	else if (a->beside)
+		adapt_note(a, "%s: only one domain at a time can have it",
+				(const char *)n->name);
+}
+
+/* Of the person who looks at it, or of the host. */
+static void redirected(struct adapt *a, xmlNode *n)
+{
+	if (a->o->isolated || !domain_doc_attribute_is(n, "type", "spicevmc"))
+		hostdev(a, n);
+}
+
+static void filter(struct adapt *a, xmlNode *n)
+{
+	if (a->o->isolated)
+		adapt_remove(n); /* with the devices it is for */
+}
+
+static void shared(struct adapt *a, xmlNode *n)
+{
+	if (a->o->isolated)
+		leave_out(a, n, "it is shared with the host");
+	else if (a->beside)
+		adapt_note(a, "%s: shared with the original, and not as it was "
+			      "in the snapshot", (const char *)n->name);
+}
+
+static void lease(struct adapt *a, xmlNode *n)
+{
+	if (a->beside)
+		leave_out(a, n, "the original holds it");
+}
+
+static void vsock(struct adapt *a, xmlNode *n)
+{
+	xmlNode *cid = domain_doc_child(n, "cid");
+
+	if (a->o->isolated) {
+		leave_out(a, n, "no sockets of the host");
+	} else if (a->beside && cid) {
+		adapt_unset(cid, "address");
+		adapt_set(a, cid, "auto", "yes");
+		adapt_note(a, "vsock: another address, chosen by libvirt");
+	}
+}
+
+/* DIMMs are memory; NVDIMMs and the like are files of the host. */
+static void memory(struct adapt *a, xmlNode *n)
+{
+	xmlNode *source = domain_doc_child(n, "source");
+
+	if (a->o->memory)
+		leave_out(a, n, "the size of the memory is given");
+	else if (a->beside && domain_doc_child(source, "path"))
+		leave_out(a, n, "its file is the original's and not in the "
+				"snapshot");
+}
+
+/* libvirt keeps the state of an emulated TPM under the domain's UUID. */
+static void tpm(struct adapt *a, xmlNode *n)
+{
+	xmlNode *backend = domain_doc_child(n, "backend");
+	bool emulated = domain_doc_attribute_is(backend, "type", "emulator");
+
+	if (!a->beside)
+		return;
+	if (!emulated) {
+		hostdev(a, n);
+		return;
+	}
+	adapt_drop(backend, "source");
+	if (a->o->isolated)
+		adapt_drop(backend, "encryption");
+	adapt_note(a, "the TPM is new and empty: what the guest sealed in the "
+		      "original's (disk keys) has to be unlocked in another "
+		      "way");
+}
+
+static void rng(struct adapt *a, xmlNode *n)
+{
+	xmlNode *backend = domain_doc_child(n, "backend");
+
+	if (!a->o->isolated ||
+			!domain_doc_attribute_is(backend, "model", "egd"))
+		return;
+	adapt_remove(backend);
+	backend = adapt_add(a, n, "backend");
+	adapt_set(a, backend, "model", "random");
+	adapt_text(a, backend, "/dev/urandom");
+}
+
+static const char *const virtual_inputs[] = { "mouse", "tablet", "keyboard",
+	NULL };
+
+static void input(struct adapt *a, xmlNode *n)
+{
+	if (!adapt_one_of(n, "type", virtual_inputs))
+		hostdev(a, n);
+}
+
+static void watchdog(struct adapt *a, xmlNode *n)
+{
+	/* Dumps the memory into a file of the host. */
+	if (a->o->isolated && domain_doc_attribute_is(n, "action", "dump"))
+		adapt_set(a, n, "action", "reset");
+}
+
+static void pstore(struct adapt *a, xmlNode *n)
+{
+	if (a->beside)
+		adapt_drop(n, "path");
+}
+
+/* Programs that a distribution puts elsewhere: libvirt knows this host's. */
+static const char *const usual_emulators[] = { "/usr/bin/qemu-system-",
+	"/usr/bin/kvm", "/usr/bin/qemu-kvm", "/usr/libexec/qemu-kvm", NULL };
+
+static void emulator(struct adapt *a, xmlNode *n)
+{
+	CLEANUP_XML_TEXT xmlChar *path = xmlNodeGetContent(n);
+
+	(void)a;
+	for (const char *const *p = usual_emulators; path && *p; p++)
+		if (strncmp((const char *)path, *p, strlen(*p)) == 0) {
+			adapt_remove(n);
+			return;
+		}
+}
+
+static void keep(struct adapt *a, xmlNode *n)
+{
+	(void)a;
+	(void)n;
+}
+
+static const struct {
+	const char *name;
+	handler *handle;
+} handlers[] = {
+	{ "audio", audio },
+	{ "channel", keep },	/* adapt_ports */
+	{ "console", keep },
+	{ "controller", keep },
+	{ "crypto", keep },
+	{ "disk", keep },	/* adapt_disks */
+	{ "emulator", emulator },
+	{ "filesystem", shared },
+	{ "graphics", graphics },
+	{ "hostdev", hostdev },
+	{ "hub", keep },
+	{ "input", input },
+	{ "interface", interface },
+	{ "iommu", keep },
+	{ "lease", lease },
+	{ "memballoon", keep },
+	{ "memory", memory },
+	{ "nvram", keep },	/* of POWER machines */
+	{ "panic", keep },
+	{ "parallel", keep },
+	{ "pstore", pstore },
+	{ "redirdev", redirected },
+	{ "redirfilter", filter },
+	{ "rng", rng },
+	{ "serial", keep },
+	{ "shmem", shared },
+	{ "smartcard", redirected },
+	{ "sound", keep },
+	{ "tpm", tpm },
+	{ "video", video },
+	{ "vsock", vsock },
+	{ "watchdog", watchdog },
+};
+
+static void unknown(struct adapt *a, xmlNode *n)
+{
+	if (a->o->isolated)
+		leave_out(a, n, "it is not known to be isolated");
+}
+
+static handler *find(const xmlNode *n)
+{
+	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
+		if (domain_doc_is(n, handlers[i].name))
+			return handlers[i].handle;
+	return unknown;
+}
+
+static void drop_alias(xmlNode *n)
+{
+	xmlNode *alias = domain_doc_child(n, "alias");
+	CLEANUP_XML_TEXT xmlChar *name = adapt_get(alias, "name");
+
+	/* Those chosen by a person, "ua-…", may be referred to elsewhere. */
+	if (name && strncmp((const char *)name, "ua-", 3) != 0)
+		adapt_remove(alias);
+}
+
+void adapt_devices(struct adapt *a, xmlNode *devices)
+{
+	bool had_network = domain_doc_child(devices, "interface") != NULL;
+	xmlNode *next = NULL;
+
+	for (xmlNode *n = devices ? devices->children : NULL; n; n = next) {
+		next = n->next;
+		if (n->type != XML_ELEMENT_NODE)
+			continue;
+		drop_alias(n);
+		find(n)(a, n);
+	}
+	if (had_network && a->beside && !a->o->isolated)
+		adapt_note(a, "it is on the original's networks: an address "
+			      "that is set inside the guest would be there "
+			      "twice");
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Inside domain_adapt: disks. What a disk is to the guest stays (bus, address,
+ * serial, boot order); where its bytes are is written anew, with the whole
+ * chain, so that libvirt never has to look into an image.
+ */
+#include <string.h>
+
+#include "adapt_tree.h"
+
+/* What says where bytes are, or belongs to how they were reached. */
+static const char *const whereabouts[] = { "source", "backingStore", "mirror",
+	"auth", "encryption", "alias", NULL };
+
+static const char *const removable[] = { "cdrom", "floppy", NULL };
+
+static const struct adapt_disk *find(const struct adapt *a, const xmlNode *disk)
+{
+	const xmlNode *target = domain_doc_child(disk, "target");
+
+	for (unsigned i = 0; i < a->o->disk_count; i++)
+		if (domain_doc_attribute_is(target, "dev",
+				    a->o->disks[i].target))
+			return &a->o->disks[i];
+	return NULL;
+}
+
+/* Aliases chosen by a person ("ua-…") may be referred to elsewhere. */
+static void drop_whereabouts(xmlNode *disk)
+{
+	xmlNode *alias = domain_doc_child(disk, "alias");
+	CLEANUP_XML_TEXT xmlChar *name = adapt_get(alias, "name");
+	bool chosen = name && strncmp((const char *)name, "ua-", 3) == 0;
+
+	if (chosen)
+		xmlUnlinkNode(alias);
+	adapt_drop_all(disk, whereabouts);
+	if (chosen)
+		xmlAddChild(disk, alias);
+}
+
+static void set_source(struct adapt *a, xmlNode *parent, bool block,
+		const char *path)
+{
+	adapt_set(a, parent, "type", block ? "block" : "file");
+	adapt_set(a, adapt_add(a, parent, "source"), block ? "dev" : "file",
+			path);
+}
+
+static void set_backing(struct adapt *a, xmlNode *disk,
+		const struct adapt_disk *d)
+{
+	xmlNode *below = adapt_add(a, disk, "backingStore");
+
+	if (!d->backing_path)
+		return;
+	adapt_set(a, adapt_add(a, below, "format"), "type", d->backing_format);
+	set_source(a, below, false, d->backing_path);
+	adapt_add(a, below, "backingStore");
+}
+
+static void set_driver(struct adapt *a, xmlNode *disk,
+		const struct adapt_disk *d)
+{
+	xmlNode *driver = adapt_child(a, disk, "driver");
+
+	adapt_set(a, driver, "name", "qemu");
+	adapt_set(a, driver, "type", d->format);
+	if (a->o->isolated)
+		adapt_drop(disk, "iotune");
+	if (!a->o->throw_away)
+		return;
+	/* None need wait for a disk; native I/O goes with no such mode. */
+	adapt_set(a, driver, "cache", "unsafe");
+	adapt_unset(driver, "io");
+}
+
+/* Ways of sharing or dropping writes that an overlay does not have. */
+static void drop_modes(struct adapt *a, xmlNode *disk,
+		const struct adapt_disk *d)
+{
+	if (!d->backing_path && strcmp(d->format, "raw") == 0)
+		return;
+	if (adapt_drop(disk, "shareable"))
+		adapt_note(a, "%s was shareable: now it is not", d->target);
+	if (d->backing_path && adapt_drop(disk, "transient") &&
+			!a->o->throw_away)
+		adapt_note(a, "%s was transient: now what is written to it "
+			      "stays", d->target);
+}
+
+static void place(struct adapt *a, xmlNode *disk, const struct adapt_disk *d)
+{
+	drop_whereabouts(disk);
+	set_driver(a, disk, d);
+	set_source(a, disk, d->block_device, d->path);
+	set_backing(a, disk, d);
+	drop_modes(a, disk, d);
+	/* A lun passes commands on to a device of the host. */
+	if (domain_doc_attribute_is(disk, "device", "lun"))
+		adapt_set(a, disk, "device", "disk");
+	adapt_unset(disk, "rawio");
+	adapt_unset(disk, "sgio");
+}
+
+static void empty(struct adapt *a, xmlNode *disk)
+{
+	CLEANUP_XML_TEXT xmlChar *target =
+			adapt_get(domain_doc_child(disk, "target"), "dev");
+
+	if (domain_doc_child(disk, "source"))
+		adapt_note(a, "%s: its medium is not in the snapshot, the drive "
+			      "is empty", target ? (const char *)target : "?");
+	drop_whereabouts(disk);
+	adapt_drop(disk, "transient");
+	adapt_set(a, disk, "type", "file");
+	/* Also the format of what was in it. */
+	if (domain_doc_child(disk, "driver"))
+		adapt_set(a, domain_doc_child(disk, "driver"), "type", "raw");
+}
+
+static void leave_out(struct adapt *a, xmlNode *disk)
+{
+	CLEANUP_XML_TEXT xmlChar *target =
+			adapt_get(domain_doc_child(disk, "target"), "dev");
+
+	adapt_note(a, "%s is not in the snapshot: left out",
+			target ? (const char *)target : "a disk without target");
+	adapt_remove(disk);
+}
+
+/* Plugged in while the domain ran, and not part of what it starts with. */
+static void note_unused(struct adapt *a, const xmlNode *devices)
+{
+	for (unsigned i = 0; i < a->o->disk_count; i++) {
+		const char *target = a->o->disks[i].target;
+		const xmlNode *n = devices ? devices->children : NULL;
+
+		while (n && !(domain_doc_is(n, "disk") &&
+				       domain_doc_attribute_is(domain_doc_child(
+						n, "target"), "dev", target)))
+			n = n->next;
+		if (!n)
+			adapt_note(a, "%s is in the snapshot but not in the "
+				      "definition: not attached", target);
+	}
+}
+
+void adapt_disks(struct adapt *a, xmlNode *devices)
+{
+	xmlNode *next = NULL;
+
+	note_unused(a, devices);
+	for (xmlNode *n = devices ? devices->children : NULL; n; n = next) {
+		const struct adapt_disk *d = NULL;
+
+		next = n->next;
+		if (!domain_doc_is(n, "disk"))
+			continue;
+		d = find(a, n);
+		if (d)
+			place(a, n, d);
+		else if (adapt_one_of(n, "device", removable))
+			empty(a, n);
+		else
+			leave_out(a, n);
+	}
+}

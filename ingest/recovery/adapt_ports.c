@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Inside domain_adapt: serial and parallel ports, consoles and channels. The
+ * guest keeps each of them; what changes is their end on the host, which two
+ * domains can't share.
+ */
+#include "adapt_tree.h"
+
+/* Ends that are nothing of the host's but what libvirt makes for each domain,
+ * or belong to the graphics. */
+static const char *const own_ends[] = { "pty", "null", "vc", "spicevmc",
+	"spiceport", "qemu-vdagent", NULL };
+static const char *const ends[] = { "source", "protocol", "log", "alias",
+	NULL };
+
+static void set_end(struct adapt *a, xmlNode *port, const char *type)
+{
+	adapt_drop_all(port, ends);
+	adapt_set(a, port, "type", type);
+	/* Of a live pty. */
+	adapt_unset(port, "tty");
+}
+
+static bool is_port(const xmlNode *n)
+{
+	return domain_doc_is(n, "serial") || domain_doc_is(n, "console") ||
+			domain_doc_is(n, "parallel");
+}
+
+/* The first serial port shows up a second time as a console; libvirt adds that
+ * by itself. */
+static bool is_double(const xmlNode *n)
+{
+	const xmlNode *target = domain_doc_child(n, "target");
+
+	if (!domain_doc_is(n, "console"))
+		return false;
+	return !target || !xmlHasProp((xmlNode *)target,
+			(const xmlChar *)"type") ||
+			domain_doc_attribute_is(target, "type", "serial");
+}
+
+static void drop_doubles(xmlNode *devices)
+{
+	xmlNode *next = NULL;
+
+	for (xmlNode *n = devices->children; n; n = next) {
+		next = n->next;
+		if (is_double(n))
+			adapt_remove(n);
+	}
+}
+
+/* --- one file --- */
+
+static void to_file(struct adapt *a, xmlNode *devices)
+{
+	xmlNode *chosen = domain_doc_child(devices, "serial");
+	xmlNode *source = NULL;
+	bool had_double = false;
+
+	for (xmlNode *n = devices->children; n; n = n->next)
+		had_double |= is_double(n);
+	drop_doubles(devices);
+	/* A lone double is a serial port by its old name. */
+	if (!chosen && !had_double)
+		chosen = domain_doc_child(devices, "console");
+	if (!chosen)
+		chosen = adapt_add(a, devices, "serial");
+	for (xmlNode *n = devices->children; n; n = n->next)
+		if (is_port(n))
+			set_end(a, n, n == chosen ? "file" : "null");
+	source = adapt_add(a, chosen, "source");
+	adapt_set(a, source, "path", a->o->console_file);
+	adapt_set(a, source, "append", "on");
+}
+
+/* --- ptys --- */
+
+static void to_pty(struct adapt *a, xmlNode *port)
+{
+	CLEANUP_XML_TEXT xmlChar *type = adapt_get(port, "type");
+	const char *kind = (const char *)port->name;
+
+	/* A copy of all that passes, in a file of the host. */
+	if (adapt_drop(port, "log"))
+		adapt_note(a, "the %s port keeps no log file", kind);
+	if (type && domain_doc_attribute_is(port, "type", "pty"))
+		set_end(a, port, "pty"); /* live, it has a name */
+	if (type && adapt_one_of(port, "type", own_ends))
+		return;
+	adapt_note(a, "the %s port, which was a %s of the host, is a pty now",
+			kind, type ? (const char *)type : "thing");
+	set_end(a, port, "pty");
+}
+
+static void to_ptys(struct adapt *a, xmlNode *devices)
+{
+	if (domain_doc_child(devices, "serial"))
+		drop_doubles(devices);
+	for (xmlNode *n = devices->children; n; n = n->next)
+		if (is_port(n))
+			to_pty(a, n);
+}
+
+/* --- channels --- */
+
+static void channel(struct adapt *a, xmlNode *n)
+{
+	const xmlNode *target = domain_doc_child(n, "target");
+	bool agent = domain_doc_attribute_is(target, "name",
+			"org.qemu.guest_agent.0");
+	CLEANUP_XML_TEXT xmlChar *name = adapt_get(target, "name");
+	const char *shown = name ? (const char *)name : "without a name";
+
+	/* The agent's socket is libvirt's: it makes one for each domain. */
+	if ((!a->beside && !agent) || adapt_one_of(n, "type", own_ends))
+		return;
+	if (!domain_doc_attribute_is(target, "type", "virtio")) {
+		adapt_note(a, "the channel %s goes to the host: left out",
+				shown);
+		adapt_remove(n);
+		return;
+	}
+	if (!agent)
+		adapt_note(a, "the channel %s has a socket of its own, made by "
+			      "libvirt", shown);
+	set_end(a, n, "unix");
+	adapt_set(a, adapt_add(a, n, "source"), "mode", "bind");
+}
+
+void adapt_ports(struct adapt *a, xmlNode *devices)
+{
+	xmlNode *next = NULL;
+
+	if (!devices)
+		return;
+	for (xmlNode *n = devices->children; n; n = next) {
+		next = n->next;
+		if (domain_doc_is(n, "channel"))
+			channel(a, n);
+	}
+	if (a->o->console_file)
+		to_file(a, devices);
+	else if (a->beside)
+		to_ptys(a, devices);
+}

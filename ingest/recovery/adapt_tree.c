@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Changing a tree with libxml2. Only functions that take text as it is are
+ * used: others would expand entities that a path or name seems to hold. */
+#include "adapt_tree.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "../../repo/base/error.h"
+#include "../../repo/base/printable.h"
+
+#define X(text) ((const xmlChar *)(text))
+#define NOTE_MAX 1024
+
+void adapt_note(struct adapt *a, const char *fmt, ...)
+{
+	char line[NOTE_MAX];
+	char shown[NOTE_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	fprintf(a->notes, "%s\n", printable(shown, sizeof(shown), line));
+}
+
+/* libxml2 makes its functions' NULL look like any other; there is one reason. */
+static void need(struct adapt *a, const void *made)
+{
+	if (!made && !a->err)
+		a->err = -ENOMEM;
+}
+
+xmlChar *adapt_get(const xmlNode *n, const char *attribute)
+{
+	return n ? xmlGetNoNsProp(n, X(attribute)) : NULL;
+}
+
+void adapt_set(struct adapt *a, xmlNode *n, const char *attribute,
+		const char *value)
+{
+	if (n)
+		need(a, xmlSetProp(n, X(attribute), X(value)));
+}
+
+void adapt_unset(xmlNode *n, const char *attribute)
+{
+	if (n)
+		xmlUnsetProp(n, X(attribute));
+}
+
+bool adapt_one_of(const xmlNode *n, const char *attribute,
+		const char *const *words)
+{
+	for (; *words; words++)
+		if (domain_doc_attribute_is(n, attribute, *words))
+			return true;
+	return false;
+}
+
+xmlNode *adapt_add(struct adapt *a, xmlNode *parent, const char *name)
+{
+	xmlNode *n = NULL;
+
+	if (!parent)
+		return NULL;
+	n = xmlNewChild(parent, NULL, X(name), NULL);
+	need(a, n);
+	if (n)
+		/* A child without a namespace takes on its parent's. */
+		xmlSetNs(n, NULL);
+	return n;
+}
+
+xmlNode *adapt_child(struct adapt *a, xmlNode *parent, const char *name)
+{
+	xmlNode *n = domain_doc_child(parent, name);
+
+	return n ? n : adapt_add(a, parent, name);
+}
+
+void adapt_text(struct adapt *a, xmlNode *n, const char *text)
+{
+	xmlNode *t = NULL;
+
+	if (!n)
+		return;
+	while (n->children)
+		adapt_remove(n->children);
+	t = xmlNewDocText(n->doc, X(text));
+	need(a, t);
+	if (t)
+		xmlAddChild(n, t);
+}
+
+void adapt_remove(xmlNode *n)
+{
+	if (!n)
+		return;
+	xmlUnlinkNode(n);
+	xmlFreeNode(n);
+}
+
+unsigned adapt_drop(xmlNode *parent, const char *name)
+{
+	xmlNode *n = NULL;
+	unsigned count = 0;
+
+	for (; (n = domain_doc_child(parent, name)); count++)
+		adapt_remove(n);
+	return count;
+}
+
+void adapt_drop_all(xmlNode *parent, const char *const *names)
+{
+	for (; *names; names++)
+		adapt_drop(parent, *names);
+}

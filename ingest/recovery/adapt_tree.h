@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Inside domain_adapt: changing a tree, and noting what was changed. What runs
+ * out of memory is remembered in the context and told at the end, so the
+ * functions return nothing and accept NULL nodes.
+ */
+#ifndef AMBERFS_INGEST_RECOVERY_ADAPT_TREE_H
+#define AMBERFS_INGEST_RECOVERY_ADAPT_TREE_H
+
+#include <stdio.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../domain_doc.h"
+#include "domain_adapt.h"
+
+struct adapt {
+	const struct adapt_options *o;
+	bool beside;	/* the original may run at the same time */
+	FILE *notes;
+	int err;	/* the first failure */
+};
+
+static inline void adapt_cleanup_text(xmlChar **p)
+{
+	xmlFree(*p);
+}
+
+#define CLEANUP_XML_TEXT CLEANUP(adapt_cleanup_text)
+
+/* One line for the person; anything in it is made printable. */
+void adapt_note(struct adapt *a, const char *fmt, ...)
+		__attribute__((format(printf, 2, 3)));
+
+/* The attribute's text or NULL, for CLEANUP_XML_TEXT. */
+xmlChar *adapt_get(const xmlNode *n, const char *attribute);
+void adapt_set(struct adapt *a, xmlNode *n, const char *attribute,
+		const char *value);
+void adapt_unset(xmlNode *n, const char *attribute);
+/* Is the attribute one of WORDS (NULL-ended)? */
+bool adapt_one_of(const xmlNode *n, const char *attribute,
+		const char *const *words);
+
+xmlNode *adapt_add(struct adapt *a, xmlNode *parent, const char *name);
+/* The child of this name, made if there is none. */
+xmlNode *adapt_child(struct adapt *a, xmlNode *parent, const char *name);
+void adapt_text(struct adapt *a, xmlNode *n, const char *text);
+
+void adapt_remove(xmlNode *n);
+/* All children of this name; returns how many there were. */
+unsigned adapt_drop(xmlNode *parent, const char *name);
+void adapt_drop_all(xmlNode *parent, const char *const *names);
+
+/* The parts, each in a file of its name. */
+void adapt_disks(struct adapt *a, xmlNode *devices);
+void adapt_ports(struct adapt *a, xmlNode *devices);
+void adapt_devices(struct adapt *a, xmlNode *devices);
+
+#endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The whole of a definition, but for its devices: identity, firmware, claims on
+ * the host. Two questions decide: may the original run at the same time, and
+ * may it reach anything outside (domain_adapt.h)?
+ */
+#include "domain_adapt.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "../../repo/base/error.h"
+#include "../../repo/base/printable.h"
+#include "adapt_tree.h"
+
+/* --- identity --- */
+
+/* libvirt wants it to be the UUID, which is new. */
+static void drop_smbios_uuid(xmlNode *root)
+{
+	xmlNode *info = root->children;
+	xmlNode *next = NULL;
+
+	for (; info; info = info->next) {
+		xmlNode *system = domain_doc_is(info, "sysinfo") ?
+				domain_doc_child(info, "system") : NULL;
+
+		for (xmlNode *n = system ? system->children : NULL; n;
+				n = next) {
+			next = n->next;
+			if (domain_doc_attribute_is(n, "name", "uuid"))
+				adapt_remove(n);
+		}
+	}
+}
+
+static void identity(struct adapt *a, xmlNode *root)
+{
+	xmlNode *name = domain_doc_child(root, "name");
+
+	adapt_unset(root, "id");
+	if (a->o->name)
+		adapt_text(a, name ? name : adapt_add(a, root, "name"),
+				a->o->name);
+	if (a->beside) {
+		adapt_drop(root, "uuid");
+		drop_smbios_uuid(root);
+	}
+	/* It tells the guest that its disks are of another time: databases and
+	 * directory servers rely on it to change then, whoever it is. */
+	if (adapt_drop(root, "genid"))
+		adapt_add(a, root, "genid");
+}
+
+/* --- firmware --- */
+
+static bool has_nvram(const xmlNode *os)
+{
+	const xmlNode *loader = domain_doc_child(os, "loader");
+
+	if (domain_doc_attribute_is(loader, "stateless", "yes"))
+		return false;
+	return domain_doc_child(os, "nvram") ||
+			domain_doc_attribute_is(os, "firmware", "efi") ||
+			domain_doc_attribute_is(loader, "type", "pflash");
+}
+
+static void nvram(struct adapt *a, xmlNode *os)
+{
+	xmlNode *n = domain_doc_child(os, "nvram");
+	bool said = n != NULL;
+
+	if (!has_nvram(os))
+		return;
+	if (!n)
+		n = adapt_add(a, os, "nvram");
+	if (!n)
+		return;
+	adapt_unset(n, "type");
+	while (n->children)
+		adapt_remove(n->children);
+	if (a->o->nvram) {
+		adapt_text(a, n, a->o->nvram);
+		return;
+	}
+	if (said)
+		adapt_note(a, "the firmware's settings (NVRAM) are not in the "
+			      "snapshot: they start afresh");
+	if (!n->properties)
+		adapt_remove(n);
+}
+
+static void firmware(struct adapt *a, xmlNode *os)
+{
+	nvram(a, os);
+	if (a->o->kernel)
+		adapt_text(a, adapt_child(a, os, "kernel"), a->o->kernel);
+	if (a->o->initrd)
+		adapt_text(a, adapt_child(a, os, "initrd"), a->o->initrd);
+}
+
+/* --- claims on the host --- */
+
+static const char *const claims[] = { "memoryBacking", "memtune", "blkiotune",
+	"cputune", "numatune", "resource", "on_lockfailure", NULL };
+
+static void set_memory(struct adapt *a, xmlNode *root)
+{
+	xmlNode *n = NULL;
+	char kib[32];
+
+	if (!a->o->memory)
+		return;
+	n = adapt_child(a, root, "memory");
+	/* Cells and slots would add up to the old size. */
+	adapt_drop_all(root, (const char *const[]){ "maxMemory",
+			"currentMemory", "numatune", NULL });
+	adapt_drop(domain_doc_child(root, "cpu"), "numa");
+	snprintf(kib, sizeof(kib), "%" PRIu64, a->o->memory / 1024);
+	adapt_set(a, n, "unit", "KiB");
+	adapt_text(a, n, kib);
+}
+
+static void end_with(struct adapt *a, xmlNode *root, const char *event)
+{
+	if (domain_doc_child(root, event))
+		adapt_text(a, domain_doc_child(root, event), "destroy");
+}
+
+static void let_go(struct adapt *a, xmlNode *root)
+{
+	xmlNode *vcpu = domain_doc_child(root, "vcpu");
+
+	if (!a->o->isolated)
+		return;
+	adapt_drop_all(root, claims);
+	adapt_unset(vcpu, "cpuset");
+	if (domain_doc_attribute_is(vcpu, "placement", "auto"))
+		adapt_set(a, vcpu, "placement", "static");
+	/* Else it could dump its memory, or start again for ever. */
+	end_with(a, root, "on_poweroff");
+	end_with(a, root, "on_crash");
+}
+
+/* Of a running domain: made at its start, from nothing that lasts. */
+static bool is_made_at_start(const xmlNode *label)
+{
+	return domain_doc_attribute_is(label, "type", "dynamic") &&
+			!domain_doc_child(label, "baselabel");
+}
+
+static void labels(struct adapt *a, xmlNode *root)
+{
+	xmlNode *next = NULL;
+
+	for (xmlNode *n = root->children; n; n = next) {
+		CLEANUP_XML_TEXT xmlChar *model = NULL;
+
+		next = n->next;
+		if (!domain_doc_is(n, "seclabel"))
+			continue;
+		model = adapt_get(n, "model");
+		if (is_made_at_start(n)) {
+			adapt_remove(n);
+		} else if (a->o->isolated ||
+				(a->beside && !domain_doc_attribute_is(n,
+						"type", "none"))) {
+			adapt_note(a, "its security label%s%s is left out: the "
+				      "host's rule applies", model ? " " : "",
+					model ? (const char *)model : "");
+			adapt_remove(n);
+		}
+	}
+}
+
+/* --- settings that go past libvirt --- */
+
+static void foreign(struct adapt *a, xmlNode *root)
+{
+	xmlNode *next = NULL;
+
+	for (xmlNode *n = root->children; n; n = next) {
+		next = n->next;
+		if (n->type != XML_ELEMENT_NODE || !n->ns)
+			continue;
+		if (a->o->isolated) {
+			adapt_note(a, "%s left out: it can give the guest "
+				      "anything of the host",
+					(const char *)n->name);
+			adapt_remove(n);
+		} else if (a->beside) {
+			adapt_note(a, "%s is kept as it is: look whether two "
+				      "domains can have it",
+					(const char *)n->name);
+		}
+	}
+}
+
+static void adapt(struct adapt *a, xmlNode *root)
+{
+	xmlNode *devices = domain_doc_child(root, "devices");
+
+	if (!devices)
+		devices = adapt_add(a, root, "devices");
+	identity(a, root);
+	firmware(a, domain_doc_child(root, "os"));
+	set_memory(a, root);
+	let_go(a, root);
+	labels(a, root);
+	foreign(a, root);
+	adapt_disks(a, devices);
+	adapt_ports(a, devices);
+	adapt_devices(a, devices);
+}
+
+/* --- what goes in and out --- */
+
+/* XML holds UTF-8 without control characters, whatever a path may be. */
+static int check_text(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	char shown[512];
+
+	if (!text)
+		return 0;
+	for (; *p; p++)
+		if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f)
+			break;
+	if (!*p && xmlCheckUTF8((const unsigned char *)text))
+		return 0;
+	return fail(-EINVAL, "libvirt can't be given %s: it is not UTF-8, or "
+			"holds control characters; choose another name or "
+			"folder", printable(shown, sizeof(shown), text));
+}
+
+static int check_options(const struct adapt_options *o)
+{
+	const char *const texts[] = { o->name, o->console_file, o->nvram,
+		o->kernel, o->initrd };
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < sizeof(texts) / sizeof(*texts); i++)
+		err = check_text(texts[i]);
+	for (unsigned i = 0; !err && i < o->disk_count; i++) {
+		err = check_text(o->disks[i].path);
+		if (!err)
+			err = check_text(o->disks[i].backing_path);
+	}
+	return err;
+}
+
+/* libvirt would read the devices of all, and would write only one. */
+static int check_once(const xmlNode *root, const char *name)
+{
+	unsigned count = 0;
+
+	for (const xmlNode *n = root->children; n; n = n->next)
+		count += domain_doc_is(n, name);
+	return count < 2 ? 0 : fail(-EBADMSG, "a domain with %u <%s>", count,
+					name);
+}
+
+static int write_out(xmlDoc *doc, char **out)
+{
+	xmlChar *text = NULL;
+	int len = 0;
+
+	xmlDocDumpMemoryEnc(doc, &text, &len, "UTF-8");
+	*out = text ? strndup((const char *)text, (size_t)len) : NULL;
+	xmlFree(text);
+	return *out ? 0 : -ENOMEM;
+}
+
+static int rewrite(struct adapt *a, xmlDoc *doc, char **out, char **notes)
+{
+	xmlNode *root = xmlDocGetRootElement(doc);
+	size_t len = 0;
+	int err = check_once(root, "devices");
+
+	if (!err)
+		err = check_once(root, "os");
+	if (err)
+		return err;
+	a->notes = open_memstream(notes, &len);
+	if (!a->notes)
+		return -ENOMEM;
+	adapt(a, root);
+	if (fclose(a->notes) != 0 && !a->err)
+		a->err = -ENOMEM;
+	return a->err ? a->err : write_out(doc, out);
+}
+
+int domain_adapt(const char *xml, size_t len, const struct adapt_options *o,
+		char **out, char **notes)
+{
+	struct adapt a = { .o = o,
+		.beside = !o->same_identity || o->isolated };
+	CLEANUP_FREE char *text = NULL;
+	xmlDoc *doc = NULL;
+	int err = check_options(o);
+
+	if (!err)
+		err = domain_doc_parse(&doc, xml, len);
+	if (err)
+		return err;
+	*out = NULL;
+	err = rewrite(&a, doc, out, &text);
+	xmlFreeDoc(doc);
+	if (!err)
+		*notes = take_ptr(text);
+	return err;
+}

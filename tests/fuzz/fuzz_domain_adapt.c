@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Fuzz entry: rewriting a domain's XML. Input: the XML. What comes out must be
+ * XML that is understood, with no disk but those that were given. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../ingest/disk_xml.h"
+#include "../../ingest/recovery/domain_adapt.h"
+#include "fuzz.h"
+
+static void check_disk(const struct domain_disk *d)
+{
+	if (!d->source.present)
+		return;
+	must(strcmp(d->target, "vda") == 0);
+	must(d->source.type == SOURCE_FILE);
+	must(strcmp(d->source.path, "/overlay") == 0);
+	must(d->source.backing && d->source.backing->ends);
+}
+
+static void adapt(const uint8_t *data, size_t size, bool isolated)
+{
+	const struct adapt_disk disk = { .target = "vda", .path = "/overlay",
+		.format = "qcow2", .backing_path = "/below",
+		.backing_format = "raw" };
+	const struct adapt_options o = { .name = "new", .isolated = isolated,
+		.console_file = isolated ? "/console" : NULL,
+		.memory = isolated ? 1u << 26 : 0, .disks = &disk,
+		.disk_count = 1 };
+	struct domain_xml *d = NULL;
+	char *out = NULL;
+	char *notes = NULL;
+
+	if (!fuzz_accepted(domain_adapt((const char *)data, size, &o, &out,
+			    &notes)))
+		return;
+	/* A removable drive may have no target; libvirt will say so. */
+	if (disk_xml_parse(&d, out, strlen(out)) == 0) {
+		must(strcmp(d->name, "new") == 0);
+		must(d->uuid == NULL);
+		for (unsigned i = 0; i < d->disk_count; i++)
+			check_disk(&d->disks[i]);
+	}
+	disk_xml_free(d);
+	free(out);
+	free(notes);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	adapt(data, size, false);
+	adapt(data, size, true);
+	return 0;
+}

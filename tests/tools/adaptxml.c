@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * adaptxml FILE [same] [isolated] [console] [nvram] [memory] [TARGET=PATH...]:
+ * what domain_adapt makes of FILE, on stdout; its notes on stderr. PATH is a
+ * qcow2 file; TARGET=PATH:BACKING says what raw file is below it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../ingest/recovery/domain_adapt.h"
+#include "../../repo/base/error.h"
+
+#define DISKS_MAX 64
+
+static char *slurp(const char *path, size_t *len)
+{
+	FILE *f = fopen(path, "r");
+	char *text = malloc(32u << 20);
+
+	if (!f || !text) {
+		perror(path);
+		exit(1);
+	}
+	*len = fread(text, 1, 32u << 20, f);
+	fclose(f);
+	return text;
+}
+
+static bool flag(struct adapt_options *o, const char *word)
+{
+	if (strcmp(word, "same") == 0)
+		o->same_identity = true;
+	else if (strcmp(word, "isolated") == 0)
+		o->isolated = o->throw_away = true;
+	else if (strcmp(word, "console") == 0)
+		o->console_file = "/run/a & b/'console'";
+	else if (strcmp(word, "nvram") == 0)
+		o->nvram = "/var/lib/<x>/nvram.fd";
+	else if (strcmp(word, "memory") == 0)
+		o->memory = 512u << 20;
+	else
+		return false;
+	return true;
+}
+
+static void add_disk(struct adapt_disk *d, char *word)
+{
+	char *path = strchr(word, '=');
+	char *backing = path ? strchr(path, ':') : NULL;
+
+	if (!path) {
+		fprintf(stderr, "adaptxml: what is %s?\n", word);
+		exit(2);
+	}
+	*path++ = '\0';
+	if (backing)
+		*backing++ = '\0';
+	*d = (struct adapt_disk){ .target = word, .path = path,
+		.format = "qcow2", .backing_path = backing,
+		.backing_format = backing ? "raw" : NULL };
+}
+
+int main(int argc, char **argv)
+{
+	struct adapt_disk disks[DISKS_MAX];
+	struct adapt_options o = { .name = "new & 'name' <ü>", .disks = disks };
+	char *xml = NULL;
+	char *out = NULL;
+	char *notes = NULL;
+	size_t len = 0;
+	int err = 0;
+
+	if (argc < 2 || argc > DISKS_MAX)
+		return 2;
+	for (int i = 2; i < argc; i++)
+		if (!flag(&o, argv[i]))
+			add_disk(&disks[o.disk_count++], argv[i]);
+	xml = slurp(argv[1], &len);
+	err = domain_adapt(xml, len, &o, &out, &notes);
+	free(xml);
+	if (err) {
+		fprintf(stderr, "adaptxml: %s\n", error_text(err));
+		return 1;
+	}
+	fputs(out, stdout);
+	fputs(notes, stderr);
+	free(out);
+	free(notes);
+	return 0;
+}
