@@ -124,7 +124,7 @@ echo before-freeze >"$T/fail"
 touch "$T/hang"
 expect 1 backup --domain two --hook-timeout 1s
 said 'had not ended after 1 s'
-! kill -0 "$(cat "$T/sleeper")" 2>/dev/null || die "the hook's child is alive"
+wait_for 5 not kill -0 "$(cat "$T/sleeper")" || die "the hook's child is alive"
 equal "$(tail -n 1 "$T/told/order")" "failure 20-b" "the end"
 
 # Interrupted while one hangs: it ends at once, those of failure still run.
@@ -135,7 +135,7 @@ wait_for 30 test -s "$T/sleeper"
 kill -TERM "$backup"
 ! wait "$backup" || die "an interrupted backup was done"
 said interrupted
-! kill -0 "$(cat "$T/sleeper")" 2>/dev/null || die "the hook's child is alive"
+wait_for 5 not kill -0 "$(cat "$T/sleeper")" || die "the hook's child is alive"
 equal "$(tail -n 1 "$T/told/order")" "failure 20-b" "the end"
 
 # Killed: the hook goes as well.
