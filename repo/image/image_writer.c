@@ -630,7 +630,7 @@ int image_write(struct image_writer *w, const struct image_source *source,
 		job.size = source->size;
 		job.spans = span_count(source->size);
 	}
-	job.builder = tree_builder_new(w->seal);
+	job.builder = tree_builder_new(w->seal, job.spans);
 	if (job.builder == NULL)
 		return fail_errno(-ENOMEM, "writing an image");
 	pthread_mutex_init(&job.mutex, NULL);

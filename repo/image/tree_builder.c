@@ -2,7 +2,8 @@
 /*
  * Open nodes, by level and position. A node whose 256 children are all known
  * is written at once and reported to its parent; tree_builder_finish writes
- * the last node of each level, which may have fewer. The child in slot 0 of
+ * the last node of each level, which may have fewer or, with all its children,
+ * a last one that does. The child in slot 0 of
  * the level above the root's is the root.
  */
 #include "tree_builder.h"
@@ -22,17 +23,19 @@ struct open_node {
 
 struct tree_builder {
 	const struct seal *seal;
+	uint64_t spans;		/* of the image; 0: not known yet */
 	pthread_mutex_t mutex;
 	/* by level; protected by mutex */
 	struct open_node *levels[NODE_LEVEL_MAX + 2];
 };
 
-struct tree_builder *tree_builder_new(const struct seal *seal)
+struct tree_builder *tree_builder_new(const struct seal *seal, uint64_t spans)
 {
 	struct tree_builder *b = calloc(1, sizeof(*b));
 	if (b == NULL)
 		return NULL;
 	b->seal = seal;
+	b->spans = spans;
 	pthread_mutex_init(&b->mutex, NULL);
 	return b;
 }
@@ -73,6 +76,16 @@ static void take_out(struct tree_builder *b, struct open_node *o)
 	while (*at != o)
 		at = &(*at)->next;
 	*at = o->next;
+}
+
+/* What an open node covers: the last one of a level
+ * may end early though it has all its children. */
+static uint64_t spans_below(const struct tree_builder *b,
+		const struct open_node *o)
+{
+	uint64_t covers = slot_spans(o->node.level) * NODE_FANOUT;
+	return b->spans == 0 ? covers
+			     : min_u64(covers, b->spans - o->position * covers);
 }
 
 /* Stores a node unless it is all hole; CHILD is what its parent says of it. */
@@ -120,7 +133,7 @@ static int report(struct tree_builder *b, struct chunk_stream *stream,
 		}
 		if (full == NULL)
 			return 0;
-		full->node.spans = slot_spans(level) * NODE_FANOUT;
+		full->node.spans = spans_below(b, full);
 		int r = write_node(b, stream, &full->node, &child);
 		position = full->position;
 		free(full);
@@ -135,6 +148,13 @@ int tree_builder_add(struct tree_builder *b, struct chunk_stream *stream,
 		uint64_t span, const struct node_child *child)
 {
 	return report(b, stream, 0, span, 1, child);
+}
+
+int tree_builder_add_node(struct tree_builder *b, struct chunk_stream *stream,
+		uint8_t level, uint64_t span, const struct node_child *child)
+{
+	uint64_t spans = level == 0 ? 1 : slot_spans(level) * NODE_FANOUT;
+	return report(b, stream, level, span / spans, 1, child);
 }
 
 int tree_builder_skip(struct tree_builder *b, struct chunk_stream *stream,
@@ -157,6 +177,7 @@ int tree_builder_finish(struct tree_builder *b, struct chunk_stream *stream,
 		uint64_t spans, struct tree_root *root)
 {
 	uint8_t top = tree_level(spans);
+	b->spans = spans;
 	for (uint8_t level = 1; level <= top; level++) {
 		/* At most one node of each level is not full: the last. */
 		struct open_node *o = b->levels[level];
@@ -164,8 +185,7 @@ int tree_builder_finish(struct tree_builder *b, struct chunk_stream *stream,
 		if (o == NULL)
 			continue;
 		take_out(b, o);
-		o->node.spans = spans
-				- o->position * slot_spans(level) * NODE_FANOUT;
+		o->node.spans = spans_below(b, o);
 		uint64_t position = o->position;
 		int r = write_node(b, stream, &o->node, &child);
 		free(o);

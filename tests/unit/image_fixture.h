@@ -29,19 +29,17 @@ struct fixture {
 	struct image_writer *writer;
 };
 
-static inline int begin(struct fixture *f, bool encrypted)
+static inline int begin(struct fixture *f, const struct config *c)
 {
 	struct repository_options o = { .index_dir = NULL };
 	struct image_reader_options ro = { .cache_size = 4 << 20,
 		.threads = 2 };
-	struct config c;
-	if (encrypted)
+	if (c->encrypted)
 		o.credentials.key_file = f->key;
-	config_defaults(&c, encrypted);
 	int fd = open(f->key, O_WRONLY | O_CREAT, 0600);
 	assert_true(fd >= 0 && write(fd, "a key of some length", 20) == 20);
 	close(fd);
-	assert_int_equal(repository_init(f->path, &o, &c), 0);
+	assert_int_equal(repository_init(f->path, &o, c), 0);
 	assert_int_equal(repository_open(&f->repo, f->path, &o), 0);
 	assert_int_equal(repository_attach(f->repo, &o), 0);
 	assert_int_equal(session_begin(&f->session, f->repo, SESSION_BACKUP,
@@ -60,10 +58,10 @@ static inline int begin(struct fixture *f, bool encrypted)
 	return 0;
 }
 
-static inline int setup_any(void **state, bool encrypted)
+/* C: what the repository is to be like. */
+static inline int setup_config(void **state, const struct config *c)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	assert_int_equal(seal_global_init(), 0);
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
 	assert_int_equal(folder_make(f->folder, NULL, "image_fixture"), 0);
@@ -71,7 +69,15 @@ static inline int setup_any(void **state, bool encrypted)
 	snprintf(f->path, sizeof(f->path), "%s/repo", f->folder);
 	snprintf(f->key, sizeof(f->key), "%s/key", f->folder);
 	*state = f;
-	return begin(f, encrypted);
+	return begin(f, c);
+}
+
+static inline int setup_any(void **state, bool encrypted)
+{
+	struct config c;
+	assert_int_equal(seal_global_init(), 0);
+	config_defaults(&c, encrypted);
+	return setup_config(state, &c);
 }
 
 static inline int setup(void **state)
@@ -95,6 +101,13 @@ static inline int teardown(void **state)
 	int r = folder_remove(f->folder);
 	free(f);
 	return r;
+}
+
+/* What was written can be read. */
+static inline void fixture_flush(struct fixture *f)
+{
+	assert_int_equal(image_writer_flush(f->writer), 0);
+	assert_int_equal(chunk_sink_barrier(f->sink, true), 0);
 }
 
 #endif

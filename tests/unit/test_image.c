@@ -109,8 +109,7 @@ static void store(struct fixture *f, struct memory *m, bool stream,
 					 &size),
 			0);
 	assert_int_equal(size, m->size);
-	assert_int_equal(image_writer_flush(f->writer), 0);
-	assert_int_equal(chunk_sink_barrier(f->sink, true), 0);
+	fixture_flush(f);
 }
 
 static void check_seeks(struct image *i, const struct memory *m)
@@ -280,8 +279,7 @@ static void test_same(void **state)
 			0);
 	assert_int_equal(counts.read, SPAN_SIZE);
 	assert_int_equal(counts.done, m.size);
-	assert_int_equal(image_writer_flush(f->writer), 0);
-	assert_int_equal(chunk_sink_barrier(f->sink, true), 0);
+	fixture_flush(f);
 	check_image(f, &m, &second);
 	counts = (struct image_counts){ .done = 0 };
 	assert_int_equal(image_write(f->writer, &s, NULL, &counts, NULL, &plain,
@@ -399,6 +397,36 @@ static void test_huge_sparse(void **state)
 	image_close(i);
 }
 
+/* Sizes at which nodes are just full, nearly, or just begun: their last block
+ * can be read. */
+static void test_full_nodes(void **state)
+{
+	static const uint64_t spans[] = { 1, 255, 256, 257, 511, 512, 65279,
+		65280, 65281, 65535, 65536, 65537 };
+	struct fixture *f = *state;
+	for (size_t k = 0; k < 2 * sizeof(spans) / sizeof(spans[0]); k++) {
+		uint64_t size = spans[k / 2] * SPAN_SIZE - k % 2 * 777, got;
+		struct huge h = { .places = { 0, 0, 0, 0, 0, 0, size / 2,
+					  size - 1 } };
+		struct image_source s = { .size = size, .read = huge_read,
+			.extent = huge_extent, .ctx = &h };
+		struct image_counts counts = { .done = 0 };
+		struct tree_root root;
+		struct image *i;
+		uint8_t b = 0;
+		assert_int_equal(image_write(f->writer, &s, NULL, &counts, NULL,
+						 &root, &got),
+				0);
+		fixture_flush(f);
+		assert_int_equal(image_open(&i, f->reader, &root, size), 0);
+		assert_int_equal(image_pread(i, &b, 1, size - 1), 1);
+		assert_int_equal(b, 8);
+		assert_int_equal(image_pread(i, &b, 1, size / 2), 1);
+		assert_int_equal(b, 7);
+		image_close(i);
+	}
+}
+
 static int failing_read(void *ctx, unsigned worker, void *buf, size_t len,
 		uint64_t offset)
 {
@@ -513,6 +541,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_same, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_extent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_huge_sparse, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full_nodes, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 				test_source_error, setup, teardown),
 		cmocka_unit_test_setup_teardown(
