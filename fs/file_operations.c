@@ -10,6 +10,7 @@
 #include "../repo/base/cleanup.h"
 #include "../repo/base/bytes.h"
 #include "../repo/base/error.h"
+#include "../repo/image/qcow2.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,7 +22,8 @@
 
 struct handle {
 	struct tree_held held;
-	struct image *image;	/* of a TREE_FILE */
+	struct image *image;	/* of a TREE_FILE or TREE_QCOW2 */
+	struct qcow2_view *view; /* of a TREE_QCOW2 */
 	bool standing;		/* its root is published */
 	char *text;		/* of a TREE_RECORD */
 	size_t text_len;
@@ -35,6 +37,7 @@ struct handle {
 
 static void handle_free(struct filesystem *fs, struct handle *h)
 {
+	qcow2_close(h->view);
 	image_close(h->image);
 	if (h->standing)
 		roots_drop(fs->roots, &h->held.file->root.id);
@@ -77,7 +80,10 @@ static int open_image(struct filesystem *fs, struct handle *h)
 		roots_drop_now(fs->roots, &f->root.id);
 		return r;
 	}
-	return image_open(&h->image, fs->reader, &f->root, f->size);
+	r = image_open(&h->image, fs->reader, &f->root, f->size);
+	if (r == 0 && h->held.kind == TREE_QCOW2)
+		r = qcow2_open(&h->view, h->image);
+	return r;
 }
 
 static int handle_fill(struct filesystem *fs, struct handle *h, uint64_t ino)
@@ -87,6 +93,7 @@ static int handle_fill(struct filesystem *fs, struct handle *h, uint64_t ino)
 		return r;
 	switch (h->held.kind) {
 	case TREE_FILE:
+	case TREE_QCOW2:
 		return open_image(fs, h);
 	case TREE_RECORD:
 		return tree_record_text(fs->tree, &h->held, &h->text,
@@ -154,6 +161,41 @@ void operations_close_all(struct filesystem *fs)
 	}
 }
 
+/* --- a file of an image: its bytes, or what is computed from them --- */
+
+static ssize_t file_pread(struct handle *h, void *buf, size_t size, off_t off)
+{
+	if (h->view != NULL)
+		return qcow2_pread(h->view, buf, size, (uint64_t)off);
+	return image_pread(h->image, buf, size, (uint64_t)off);
+}
+
+static ssize_t file_read_iov(struct handle *h, struct image_iov *v, size_t size,
+		off_t off)
+{
+	if (h->view != NULL)
+		return qcow2_read_iov(h->view, v, size, (uint64_t)off);
+	return image_read_iov(h->image, v, size, (uint64_t)off);
+}
+
+static off_t file_seek(struct handle *h, off_t off, int whence)
+{
+	if (h->view != NULL)
+		return qcow2_seek(h->view, off, whence);
+	return image_seek(h->image, off, whence);
+}
+
+/* Before the read itself, so that the threads that decode ahead start while
+ * this one decodes what is asked for. */
+static void note_read(struct handle *h, size_t size, off_t off)
+{
+	LOCK_SCOPE(&h->mutex);
+	if (h->view != NULL)
+		qcow2_note_read(h->view, &h->sequence, (uint64_t)off, size);
+	else
+		image_note_read(h->image, &h->sequence, (uint64_t)off, size);
+}
+
 /* --- reading --- */
 
 /* The bytes are damaged or missing: one line that says where, EIO. */
@@ -166,7 +208,7 @@ static void reply_read_failure(fuse_req_t req, const struct handle *h, int err,
 	}
 	log_problem("%s/%s/%s at %jd: %s", h->held.snapshot->source,
 			strrchr(h->held.snapshot->object, '/') + 1,
-			h->held.file->name, (intmax_t)off, error_text(err));
+			h->held.name, (intmax_t)off, error_text(err));
 	fuse_reply_err(req, EIO);
 }
 
@@ -178,7 +220,7 @@ static void reply_copied(fuse_req_t req, struct handle *h, size_t size,
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	ssize_t n = image_pread(h->image, buf, size, (uint64_t)off);
+	ssize_t n = file_pread(h, buf, size, off);
 	if (n < 0)
 		reply_read_failure(req, h, (int)n, off);
 	else
@@ -191,7 +233,7 @@ static void reply_pinned(fuse_req_t req, struct handle *h, size_t size,
 	struct iovec iov[PIECES_MAX];
 	struct frame *pins[PIECES_MAX];
 	struct image_iov v = { .iov = iov, .pins = pins, .room = PIECES_MAX };
-	ssize_t n = image_read_iov(h->image, &v, size, (uint64_t)off);
+	ssize_t n = file_read_iov(h, &v, size, off);
 	if (n == -E2BIG) {
 		reply_copied(req, h, size, off);
 	} else if (n < 0) {
@@ -216,14 +258,6 @@ static void reply_text(fuse_req_t req, const struct handle *h, size_t size,
 	memcpy(copy, h->text + at, len);
 	fuse_reply_buf(req, copy, len);
 	free(copy);
-}
-
-/* Before the read itself, so that the threads that decode ahead start while
- * this one decodes what is asked for. */
-static void note_read(struct handle *h, size_t size, off_t off)
-{
-	LOCK_SCOPE(&h->mutex);
-	image_note_read(h->image, &h->sequence, (uint64_t)off, size);
 }
 
 void operation_read(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
@@ -257,7 +291,7 @@ void operation_lseek(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		return;
 	}
 	off_t r = h->image == NULL ? text_seek(h, off, whence)
-				   : image_seek(h->image, off, whence);
+				   : file_seek(h, off, whence);
 	if (r >= 0)
 		fuse_reply_lseek(req, r);
 	else if (r == -ENXIO)

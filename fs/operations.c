@@ -50,6 +50,7 @@ static mode_t type_bits(enum tree_kind kind)
 	case TREE_LATEST:
 		return S_IFLNK;
 	case TREE_FILE:
+	case TREE_QCOW2:
 	case TREE_RECORD:
 		return S_IFREG;
 	default:

@@ -7,6 +7,7 @@
 
 #include "../repo/base/cleanup.h"
 #include "../repo/base/error.h"
+#include "../repo/image/qcow2.h"
 
 #include <string.h>
 #include <time.h>
@@ -82,9 +83,13 @@ static void folder_attr(struct tree_attr *out, uint64_t folders, int64_t ns)
 static void file_attr(struct tree_attr *out, const struct snapshot_file *f)
 {
 	out->mode = f->mode & READ_BITS;
+	out->time_ns = f->mtime_ns;
+	if (out->kind == TREE_QCOW2) {
+		qcow2_measure(f->size, &f->root, &out->size, &out->data_bytes);
+		return;
+	}
 	out->size = f->size;
 	out->data_bytes = f->root.data_bytes;
-	out->time_ns = f->mtime_ns;
 }
 
 static void fill_attr(const struct tree *t, const struct tree_inode *ti,
@@ -109,6 +114,7 @@ static void fill_attr(const struct tree *t, const struct tree_inode *ti,
 		folder_attr(out, 0, entry_time_ns(ti->entry));
 		break;
 	case TREE_FILE:
+	case TREE_QCOW2:
 		file_attr(out, &ti->entry->record->files[ti->file]);
 		break;
 	case TREE_RECORD:
@@ -407,6 +413,9 @@ static int list_snapshot(const struct tree_entry *e, struct tree_names *n)
 	for (uint32_t i = 0; r == 0 && i < e->record->file_count; i++)
 		r = names_add(n, e->record->files[i].name, TREE_FILE,
 				e->inodes[i].inode.number);
+	for (uint32_t i = 0; r == 0 && i < e->view_count; i++)
+		r = names_add(n, e->views[i].name, TREE_QCOW2,
+				entry_view(e, i)->inode.number);
 	if (r == 0)
 		r = names_add(n, SNAPSHOT_JSON_NAME, TREE_RECORD,
 				entry_record(e)->inode.number);
@@ -421,7 +430,8 @@ static size_t names_most(const struct tree *t, const struct tree_inode *ti)
 	case TREE_SOURCE:
 		return ti->source->count + 1;
 	case TREE_SNAPSHOT:
-		return (size_t)ti->entry->record->file_count + 1;
+		return (size_t)ti->entry->record->file_count +
+				ti->entry->view_count + 1;
 	default:
 		return 0;
 	}
@@ -463,8 +473,13 @@ int tree_hold(struct tree *t, uint64_t inode, struct tree_held *out)
 		return -EISDIR;
 	*out = (struct tree_held){ .kind = ti->kind, .entry = ti->entry,
 		.snapshot = ti->entry->record };
-	if (ti->kind == TREE_FILE)
+	if (ti->kind == TREE_FILE || ti->kind == TREE_QCOW2) {
 		out->file = &ti->entry->record->files[ti->file];
+		out->name = out->file->name;
+	}
+	if (ti->kind == TREE_QCOW2)
+		out->name = ti->entry->views[ti - entry_view(ti->entry, 0)]
+					    .name;
 	ti->entry->refs++;
 	return 0;
 }

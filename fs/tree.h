@@ -4,7 +4,9 @@
  *
  *	/			sources
  *	/SOURCE/		its snapshots, and "latest"
- *	/SOURCE/TIME/		the snapshot's files, and "snapshot.json"
+ *	/SOURCE/TIME/		the snapshot's files, and "snapshot.json"; beside
+ *				a disk "vda.raw" the same as "vda.qcow2", unless
+ *				a stored file has that name
  *
  * Making a tree and refreshing it cost one listing of the snapshots' names; a
  * snapshot's record is read when somebody first looks at it, and then kept.
@@ -28,6 +30,7 @@ enum tree_kind {
 	TREE_LATEST,	/* the symbolic link */
 	TREE_SNAPSHOT,
 	TREE_FILE,
+	TREE_QCOW2,	/* a file shown as qcow2 */
 	TREE_RECORD,	/* snapshot.json */
 };
 
@@ -73,9 +76,10 @@ void tree_names_free(struct tree_names *n); /* NULL allowed */
  * and the inode stays known, until tree_release, even when the snapshot is
  * forgotten. -EISDIR for what is above snapshots. */
 struct tree_held {
-	enum tree_kind kind;	/* TREE_SNAPSHOT, TREE_FILE or TREE_RECORD */
+	enum tree_kind kind;	/* TREE_SNAPSHOT or one below */
 	const struct snapshot *snapshot;
-	const struct snapshot_file *file; /* NULL but for TREE_FILE */
+	const struct snapshot_file *file; /* of TREE_FILE, TREE_QCOW2, or NULL */
+	const char *name;	/* of the same, in the snapshot's folder */
 	struct tree_entry *entry;
 };
 int tree_hold(struct tree *t, uint64_t inode, struct tree_held *out);

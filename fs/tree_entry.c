@@ -99,16 +99,23 @@ struct tree_entry *tree_entry_new(struct tree_source *s, const char *time_text,
 	return e;
 }
 
+static uint32_t inode_count(const struct tree_entry *e,
+		const struct snapshot *record)
+{
+	return record->file_count + 2 + e->view_count;
+}
+
 void tree_entry_put(struct tree *t, struct tree_entry *e)
 {
 	if (e == NULL || --e->refs > 0)
 		return;
 	if (e->record != NULL) {
-		for (uint32_t i = 0; i < e->record->file_count + 2; i++)
+		for (uint32_t i = 0; i < inode_count(e, e->record); i++)
 			inodes_remove(&t->inodes, &e->inodes[i].inode);
 		snapshot_free(e->record);
 		free(e->inodes);
 		free(e->by_name);
+		free(e->views);
 	}
 	tree_source_put(t, e->source);
 	free(e);
@@ -157,13 +164,6 @@ static int load_marked(struct tree *t, const char *object,
 	return -EIO;
 }
 
-static int compare_places(const void *a, const void *b, void *ctx)
-{
-	const struct snapshot *s = ctx;
-	return strcmp(s->files[*(const uint32_t *)a].name,
-			s->files[*(const uint32_t *)b].name);
-}
-
 static char *record_text(const struct snapshot *record)
 {
 	json_t *json = snapshot_to_json(record, true);
@@ -182,41 +182,127 @@ static char *record_text(const struct snapshot *record)
 	return longer;
 }
 
-/* What is derived from the record; ENTRY is not seen by others yet. */
-static int derive(struct tree_entry *e, const struct snapshot *record)
+/* --- what is derived from the record; ENTRY is not seen by others yet --- */
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct tree_named *x = a, *y = b;
+	return strcmp(x->name, y->name);
+}
+
+/* Among the first COUNT names: a place, or -1. */
+static int64_t find_name(const struct tree_entry *e, uint32_t count,
+		const char *name)
+{
+	uint32_t low = 0, high = count;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		int c = strcmp(name, e->by_name[middle].name);
+		if (c == 0)
+			return e->by_name[middle].place;
+		if (c < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return -1;
+}
+
+int64_t tree_entry_find_file(const struct tree_entry *e, const char *name)
+{
+	return find_name(e, e->record->file_count + e->view_count, name);
+}
+
+/* After the files were sorted: which of them are shown as qcow2 too. */
+static void derive_views(struct tree_entry *e, const struct snapshot *record)
+{
+	for (uint32_t i = 0; i < record->file_count; i++) {
+		struct tree_view *v = &e->views[e->view_count];
+		if (!snapshot_qcow2_name(v->name, &record->files[i]) ||
+				find_name(e, record->file_count, v->name) >= 0)
+			continue;
+		v->file = i;
+		e->view_count++;
+	}
+}
+
+static uint32_t disk_count(const struct snapshot *record)
+{
+	uint32_t disks = 0;
+	for (uint32_t i = 0; i < record->file_count; i++)
+		disks += record->files[i].kind == FILE_DISK;
+	return disks;
+}
+
+static void derive_names(struct tree_entry *e, const struct snapshot *record)
 {
 	uint32_t count = record->file_count;
+	for (uint32_t i = 0; i < count; i++)
+		e->by_name[i] = (struct tree_named){ record->files[i].name, i };
+	qsort(e->by_name, count, sizeof(*e->by_name), compare_names);
+	derive_views(e, record);
+	for (uint32_t i = 0; i < e->view_count; i++)
+		e->by_name[count + i] = (struct tree_named){
+			e->views[i].name, count + 2 + i };
+	qsort(e->by_name, count + e->view_count, sizeof(*e->by_name),
+			compare_names);
+}
+
+static int derive(struct tree_entry *e, const struct snapshot *record)
+{
+	uint32_t count = record->file_count, disks = disk_count(record);
 	char *text = record_text(record);
-	e->inodes = calloc((size_t)count + 2, sizeof(*e->inodes));
-	e->by_name = calloc((size_t)count + 1, sizeof(*e->by_name));
+	/* One more, because nothing is not asked for. */
+	e->inodes = calloc((size_t)count + disks + 2, sizeof(*e->inodes));
+	e->by_name = calloc((size_t)count + disks + 1, sizeof(*e->by_name));
+	e->views = calloc((size_t)disks + 1, sizeof(*e->views));
 	e->record_size = text == NULL ? 0 : strlen(text);
 	free(text);
 	/* A record is never empty. */
-	if (e->record_size == 0 || e->inodes == NULL || e->by_name == NULL)
+	if (e->record_size == 0 || e->inodes == NULL || e->by_name == NULL ||
+			e->views == NULL)
 		return fail_errno(-ENOMEM, "reading %s", e->object);
-	for (uint32_t i = 0; i < count; i++)
-		e->by_name[i] = i;
-	qsort_r(e->by_name, count, sizeof(*e->by_name), compare_places,
-			(void *)record);
+	derive_names(e, record);
 	return 0;
+}
+
+static void forget_derived(struct tree_entry *e)
+{
+	free(take_ptr(e->inodes));
+	free(take_ptr(e->by_name));
+	free(take_ptr(e->views));
+	e->view_count = 0;
+}
+
+/* What the inode at PLACE is of, and the letter of its key. */
+static char set_inode(struct tree_inode *ti, const struct tree_entry *e,
+		uint32_t count, uint32_t place)
+{
+	ti->kind = TREE_FILE;
+	ti->file = place;
+	if (place < count)
+		return 'f';
+	ti->file = 0;
+	ti->kind = place == count ? TREE_SNAPSHOT : TREE_RECORD;
+	if (place < count + 2)
+		return place == count ? 'd' : 'r';
+	ti->kind = TREE_QCOW2;
+	ti->file = e->views[place - count - 2].file;
+	return 'q';
 }
 
 static void add_inodes(struct tree *t, struct tree_entry *e,
 		const struct snapshot *record)
 {
-	uint32_t count = record->file_count;
 	struct {
 		uint8_t what, id[ID_SIZE], file[4];
 	} key;
 	memcpy(key.id, record->id.b, ID_SIZE);
-	for (uint32_t i = 0; i < count + 2; i++) {
+	for (uint32_t i = 0; i < inode_count(e, record); i++) {
 		struct tree_inode *ti = &e->inodes[i];
-		ti->kind = i < count ? TREE_FILE
-				     : i == count ? TREE_SNAPSHOT : TREE_RECORD;
-		ti->file = i;
 		ti->entry = e;
-		key.what = (uint8_t)"fdr"[i < count ? 0 : i - count + 1];
-		put_le32(key.file, i < count ? i : 0);
+		key.what = (uint8_t)set_inode(ti, e, record->file_count, i);
+		put_le32(key.file, ti->file);
 		inodes_add(&t->inodes, &ti->inode, &key, sizeof(key));
 	}
 }
@@ -231,7 +317,7 @@ static int publish(struct tree *t, struct tree_entry *e,
 		struct snapshot *record)
 {
 	LOCK_SCOPE(&t->mutex);
-	if (inodes_reserve(&t->inodes, (size_t)record->file_count + 2) != 0)
+	if (inodes_reserve(&t->inodes, inode_count(e, record)) != 0)
 		return fail_errno(-ENOMEM, "reading %s", e->object);
 	add_inodes(t, e, record);
 	e->record = record;
@@ -252,27 +338,9 @@ int tree_entry_load(struct tree *t, struct tree_entry *e)
 		r = publish(t, e, record);
 	if (r != 0) {
 		snapshot_free(record);
-		free(take_ptr(e->inodes));
-		free(take_ptr(e->by_name));
+		forget_derived(e);
 	}
 	return r;
-}
-
-int64_t tree_entry_find_file(const struct tree_entry *e, const char *name)
-{
-	uint32_t low = 0, high = e->record->file_count;
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-		uint32_t place = e->by_name[middle];
-		int c = strcmp(name, e->record->files[place].name);
-		if (c == 0)
-			return place;
-		if (c < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return -1;
 }
 
 int tree_record_text(struct tree *t, const struct tree_held *h, char **text,

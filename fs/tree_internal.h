@@ -12,7 +12,7 @@
 struct tree_inode {
 	struct inode inode;
 	enum tree_kind kind;
-	uint32_t file;		/* TREE_FILE: its place in the record */
+	uint32_t file;		/* TREE_FILE, TREE_QCOW2: place in the record */
 	union {
 		struct tree_source *source;	/* TREE_SOURCE, TREE_LATEST */
 		struct tree_entry *entry;	/* the rest */
@@ -34,6 +34,16 @@ struct tree_mark {
 	uint8_t bytes[64];
 };
 
+/* A file's name, or a view's, which is its own. */
+struct tree_named {
+	const char *name;
+	uint32_t place;		/* in the entry's inodes */
+};
+struct tree_view {
+	char name[QCOW2_NAME_MAX + 1];
+	uint32_t file;
+};
+
 /* A snapshot. */
 struct tree_entry {
 	unsigned refs;		/* protected by tree->mutex */
@@ -46,8 +56,11 @@ struct tree_entry {
 	/* The rest is valid and constant once record is set. */
 	struct tree_mark mark;
 	size_t record_size;
-	struct tree_inode *inodes; /* files, then folder, then record */
-	uint32_t *by_name;	/* places of files, sorted by name */
+	/* Files, then folder, then record, then views. */
+	struct tree_inode *inodes;
+	struct tree_view *views;
+	uint32_t view_count;
+	struct tree_named *by_name; /* files and views, sorted */
 };
 
 struct tree_listing {
@@ -79,6 +92,12 @@ static inline struct tree_inode *entry_record(const struct tree_entry *e)
 	return &e->inodes[e->record->file_count + 1];
 }
 
+static inline struct tree_inode *entry_view(const struct tree_entry *e,
+		uint32_t view)
+{
+	return &e->inodes[e->record->file_count + 2 + view];
+}
+
 /* --- tree_entry.c --- */
 
 /* The source of that name, or a new one; counted. NULL without memory. Both
@@ -99,7 +118,7 @@ int tree_entry_load(struct tree *t, struct tree_entry *e);
 /* The object as it is now. 0, -ENOENT, -EIO … */
 int tree_mark_read(struct tree *t, const char *object, struct tree_mark *out);
 
-/* Place of the file, or -1. */
+/* Place of the file or view in the inodes, or -1. */
 int64_t tree_entry_find_file(const struct tree_entry *e, const char *name);
 
 /* --- tree_refresh.c --- */

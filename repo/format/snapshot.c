@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "../base/cleanup.h"
-#include "name.h"
 
 struct snapshot *snapshot_new(void)
 {
@@ -146,6 +145,32 @@ static char *numbered_name(const char *name, unsigned number)
 			at) < 0)
 		return NULL;
 	return text;
+}
+
+bool snapshot_qcow2_name(char out[QCOW2_NAME_MAX + 1],
+		const struct snapshot_file *f)
+{
+	size_t len = strlen(f->name);
+	if (f->kind != FILE_DISK || len <= strlen(".raw") ||
+			len > NAME_COMPONENT_MAX ||
+			strcmp(f->name + len - strlen(".raw"), ".raw") != 0)
+		return false;
+	snprintf(out, QCOW2_NAME_MAX + 1, "%.*s.qcow2",
+			(int)(len - strlen(".raw")), f->name);
+	return true;
+}
+
+struct snapshot_file *snapshot_find_qcow2(const struct snapshot *s,
+		const char *name)
+{
+	char shown[QCOW2_NAME_MAX + 1];
+	if (snapshot_find_file(s, name) != NULL)
+		return NULL;
+	for (uint32_t i = 0; i < s->file_count; i++)
+		if (snapshot_qcow2_name(shown, &s->files[i]) &&
+				strcmp(shown, name) == 0)
+			return &s->files[i];
+	return NULL;
 }
 
 char *snapshot_unique_name(const struct snapshot *s, const char *wanted)

@@ -13,6 +13,7 @@
 
 #include "../base/units.h"
 #include "members.h"
+#include "name.h"
 #include "node.h"
 
 #define SNAPSHOT_FILES_MAX 8192u
@@ -20,6 +21,7 @@
 #define SNAPSHOT_CHAIN_MAX 1024u
 /* No file has this name: a mount shows the snapshot's JSON under it. */
 #define SNAPSHOT_JSON_NAME "snapshot.json"
+#define QCOW2_NAME_MAX (NAME_COMPONENT_MAX + 2) /* ".raw" becomes ".qcow2" */
 
 enum file_kind {
 	FILE_DISK,	/* a disk's guest-visible content */
@@ -104,6 +106,15 @@ struct snapshot_file *snapshot_find_file(const struct snapshot *s,
 /* Deep copy of a file record into a zeroed one. 0 or -ENOMEM. */
 int snapshot_copy_file(struct snapshot_file *to,
 		const struct snapshot_file *from);
+
+/* The name under which the disk F, "vda.raw", is shown as a qcow2 file too:
+ * "vda.qcow2". False: F is no disk or is named otherwise. A file of the
+ * snapshot that has this name goes before. */
+bool snapshot_qcow2_name(char out[QCOW2_NAME_MAX + 1],
+		const struct snapshot_file *f);
+/* The disk that is shown as NAME, or NULL. */
+struct snapshot_file *snapshot_find_qcow2(const struct snapshot *s,
+		const char *name);
 
 /* WANTED (an escaped name of any length) as a file's name within S: at most
  * NAME_COMPONENT_MAX bytes and unique: "disk.img", then "disk-2.img", … .

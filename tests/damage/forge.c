@@ -4,7 +4,7 @@
  * damage-forge REPO NAME: adds one to a repository without encryption, whose
  * key is public: boxes, ids and checksums are right, and what they hold lies.
  *
- * Most make a snapshot forged/20300101T000000Z with one file "disk" over a pack
+ * Most make a snapshot forged/20300101T000000Z with one disk "disk.raw" over a pack
  * of chunks and a pack of tree nodes, with one thing wrong. What is allowed
  * and merely large is among them too.
  */
@@ -156,8 +156,8 @@ void forge_snapshot(struct forge *f, const struct id *root, uint64_t size,
 	char *json, digits[2 * ID_SIZE + 1];
 
 	hex_encode(digits, root->b, ID_SIZE);
-	int n = asprintf(&json, FORGED_HEAD "\"files\":[" FORGED_FILE
-			"\"name\":\"disk\",\"size\":%llu,\"root\":\"%s\","
+	int n = asprintf(&json, FORGED_HEAD "\"files\":[" FORGED_DISK
+			"\"name\":\"disk.raw\",\"size\":%llu,\"root\":\"%s\","
 			"\"data_bytes\":%llu,\"clusters\":%llu}]}",
 			(unsigned long long)size, digits,
 			(unsigned long long)data_bytes,

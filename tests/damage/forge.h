@@ -15,6 +15,7 @@
 	"\"kind\":\"files\",\"started_ns\":0,\"finished_ns\":0,"               \
 	"\"sequence\":1,\"read_bytes\":0,\"new_bytes\":0,\"stored_bytes\":0,"
 #define FORGED_FILE "{\"kind\":\"image\",\"mode\":420,\"mtime_ns\":0,"
+#define FORGED_DISK "{\"kind\":\"disk\",\"mode\":420,\"mtime_ns\":0,"
 
 struct forge {
 	struct repository *repo;
@@ -65,7 +66,7 @@ struct id forge_node(struct forge *f, const uint8_t *plain, size_t len);
 void forge_object(struct forge *f, enum envelope_kind kind, const char *name,
 		const char *json, size_t len);
 void forge_snapshot_json(struct forge *f, const char *json, size_t len);
-/* With one file, "disk". */
+/* With one file, "disk.raw", which a mount shows as qcow2 too. */
 void forge_snapshot(struct forge *f, const struct id *root, uint64_t size,
 		uint64_t data_bytes, uint64_t clusters);
 

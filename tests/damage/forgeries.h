@@ -15,6 +15,8 @@ enum json_lie {
 void forge_json(struct forge *f, uint64_t lie);
 /* So many files of no bytes. */
 void forge_files(struct forge *f, uint64_t count);
+/* A disk, and a file that has the name of the disk as qcow2. */
+void forge_taken(struct forge *f, uint64_t number);
 /* So many identities of one file. */
 void forge_identities(struct forge *f, uint64_t count);
 
@@ -31,6 +33,7 @@ enum config_lie {
 void forge_config(struct forge *f, uint64_t lie);
 
 #define FORGERIES_SMALL                                                        \
+	{ "name-taken", "whole", forge_taken, 0 },                            \
 	{ "json-deep", "refused", forge_json, LIE_DEEP },                     \
 	{ "json-objects", "any", forge_json, LIE_OBJECTS },                   \
 	{ "json-numbers", "any", forge_json, LIE_NUMBERS },                   \

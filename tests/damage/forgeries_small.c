@@ -130,6 +130,18 @@ void forge_json(struct forge *f, uint64_t lie)
 	free(t.data);
 }
 
+void forge_taken(struct forge *f, uint64_t number)
+{
+	static const char json[] = FORGED_HEAD "\"files\":[" FORGED_DISK
+		"\"name\":\"disk.raw\",\"size\":1048576,"
+		"\"data_bytes\":0,\"clusters\":0}," FORGED_FILE
+		"\"name\":\"disk.qcow2\",\"size\":5,"
+		"\"data_bytes\":0,\"clusters\":0}]}";
+
+	(void)number;
+	forge_snapshot_json(f, json, strlen(json));
+}
+
 void forge_files(struct forge *f, uint64_t count)
 {
 	struct text t = { .data = forge_room(PAYLOAD_MAX + 1) };

@@ -455,6 +455,45 @@ static void check_long_names(const char *raw_piece)
 	snapshot_free(s);
 }
 
+static void assert_qcow2(const struct snapshot *s, const char *name,
+		const char *disk)
+{
+	const struct snapshot_file *f = snapshot_find_qcow2(s, name);
+	if (disk == NULL)
+		assert_null(f);
+	else
+		assert_string_equal(f->name, disk);
+}
+
+/* Disks are shown as qcow2 too, under a name that a stored file can take. */
+static void test_qcow2_names(void **state)
+{
+	static const char *const names[] = { "vda.raw", "vdb.raw", "vdb.qcow2",
+		"vdc", ".raw", "x.raw.raw", "file.raw" };
+	struct snapshot *s = snapshot_new();
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		snapshot_add_file(s)->name = strdup(names[i]);
+	s->files[6].kind = FILE_IMAGE;
+	assert_qcow2(s, "vda.qcow2", "vda.raw");
+	assert_qcow2(s, "x.raw.qcow2", "x.raw.raw");
+	assert_qcow2(s, "vdb.qcow2", NULL);
+	assert_qcow2(s, "vdc.qcow2", NULL);
+	assert_qcow2(s, ".qcow2", NULL);
+	assert_qcow2(s, "file.qcow2", NULL);
+	assert_qcow2(s, "vda.raw", NULL);
+	/* The longest name there is. */
+	free(s->files[0].name);
+	s->files[0].name = calloc(1, NAME_COMPONENT_MAX + 1);
+	memset(s->files[0].name, 'n', NAME_COMPONENT_MAX - 4);
+	memcpy(s->files[0].name + NAME_COMPONENT_MAX - 4, ".raw", 4);
+	char shown[QCOW2_NAME_MAX + 1];
+	assert_true(snapshot_qcow2_name(shown, &s->files[0]));
+	assert_int_equal(strlen(shown), QCOW2_NAME_MAX);
+	assert_qcow2(s, shown, s->files[0].name);
+	snapshot_free(s);
+}
+
 static void test_long_names(void **state)
 {
 	(void)state;
@@ -518,6 +557,7 @@ int main(void)
 		cmocka_unit_test(test_damaged_bytes),
 		cmocka_unit_test(test_unwritable),
 		cmocka_unit_test(test_unique_names),
+		cmocka_unit_test(test_qcow2_names),
 		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_copy_file),
 		cmocka_unit_test(test_object_names),
