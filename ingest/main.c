@@ -11,12 +11,14 @@
 #include "../repo/secret_env.h"
 #include "backup.h"
 #include "domains.h"
+#include "recovery/boot.h"
 
 static const struct {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } commands[] = {
 	{ "backup", backup_main },
+	{ "boot", boot_main },
 	{ "domains", domains_main },
 };
 
@@ -32,7 +34,7 @@ int main(int argc, char **argv)
 			i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].main(argc - 1, argv + 1);
-	fputs("amberfs-ingest: use `amberfs backup` or `amberfs domains`\n",
+	fputs("amberfs-ingest: use `amberfs backup`, `amberfs boot` and so on\n",
 			stderr);
 	return EXIT_USAGE;
 }

@@ -16,6 +16,7 @@
 
 #include "../../repo/base/cleanup.h"
 #include "../../repo/base/error.h"
+#include "../../repo/format/name.h"
 #include "../child.h"
 #include "qemu_user.h"
 
@@ -78,6 +79,18 @@ char *boot_place_file(const struct boot_place *p, const struct snapshot *snap,
 	return path;
 }
 
+char *boot_place_overlay_path(const struct boot_place *p, const char *target)
+{
+	char component[NAME_COMPONENT_MAX + 1];
+	char *path = NULL;
+	CLEANUP_FREE char *escaped = name_escape(target, strlen(target));
+	if (escaped == NULL)
+		return NULL;
+	name_component(component, escaped);
+	return asprintf(&path, "%s/%s.qcow2", p->folder, component) < 0 ? NULL
+								     : path;
+}
+
 /* --- the folder --- */
 
 static int sync_folder(const char *path)
@@ -116,7 +129,8 @@ int boot_place_create(struct boot_place *p)
 
 static int remove_file(int folder, const char *name)
 {
-	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0
+			|| strcmp(name, BOOT_PLACE_STATE) == 0)
 		return 0;
 	if (unlinkat(folder, name, 0) < 0 && errno != ENOENT)
 		return -errno;
@@ -144,6 +158,10 @@ int boot_place_remove(struct boot_place *p)
 			e = fail_errno(e, "removing %s/%s", p->folder,
 					entry->d_name);
 	}
+	if (e == 0 && unlinkat(dirfd(d), BOOT_PLACE_STATE, 0) < 0
+			&& errno != ENOENT)
+		e = fail_errno(-errno, "removing %s/" BOOT_PLACE_STATE,
+				p->folder);
 	closedir(d);
 	if (e == 0 && rmdir(p->folder) < 0)
 		e = fail_errno(-errno, "removing %s", p->folder);
@@ -223,19 +241,17 @@ int boot_place_overlay(struct boot_place *p, const struct snapshot *snap,
 {
 	CLEANUP_NEW_FILE struct new_file f = { .path = NULL };
 	CLEANUP_FREE char *backing = boot_place_file(p, snap, file);
-	char name[300];
+	CLEANUP_FREE char *wanted = boot_place_overlay_path(p,
+			file->target ? file->target : file->name);
 	/* qemu sees whole sectors. */
 	uint64_t size = (file->size + SECTOR - 1) / SECTOR * SECTOR;
-	snprintf(name, sizeof(name), "%.255s.qcow2",
-			file->target ? file->target : file->name);
-	if (backing == NULL)
+	if (backing == NULL || wanted == NULL)
 		return fail_errno(-ENOMEM, "making an overlay");
-	int e = new_file_begin(&f, p, name);
+	int e = new_file_begin(&f, p, strrchr(wanted, '/') + 1);
 	if (e == 0)
 		e = create_overlay(f.temporary, backing, size);
 	if (e < 0)
-		return fail_within(e, "making the overlay %s/%s", p->folder,
-				name);
+		return fail_within(e, "making the overlay %s", wanted);
 	CLEANUP_FD int fd = open(f.temporary,
 			O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)

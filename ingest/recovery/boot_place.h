@@ -30,6 +30,7 @@
 #include "../connection.h"
 
 #define BOOT_PLACE_MOUNT "mnt"
+#define BOOT_PLACE_STATE "boot.json" /* boot_state.h; removed last */
 
 struct boot_place {
 	char *folder, *mount;	/* absolute */
@@ -65,7 +66,10 @@ int boot_place_unmount(struct boot_place *p);
 char *boot_place_file(const struct boot_place *p, const struct snapshot *snap,
 		const struct snapshot_file *file);
 
-/* Makes FOLDER/TARGET.qcow2 over the disk FILE (kind disk), whose format is
+/* FOLDER/TARGET.qcow2, to free. NULL without memory. */
+char *boot_place_overlay_path(const struct boot_place *p, const char *target);
+
+/* Makes that over the disk FILE (kind disk), whose format is
  * always raw and always said. *PATH: its name, to free. Needs no mount. */
 int boot_place_overlay(struct boot_place *p, const struct snapshot *snap,
 		const struct snapshot_file *file, char **path);

@@ -33,6 +33,8 @@ static const struct command commands[] = {
 	{ "show", command_show, NULL, NULL, "show one snapshot and its files" },
 	{ "mount", NULL, "amberfs-mount", "fs",
 		"mount the repository: every snapshot is a folder" },
+	{ "boot", NULL, "amberfs-ingest", "ingest",
+		"run a snapshot as a guest, at once" },
 	{ "restore", command_restore, NULL, NULL,
 		"copy a snapshot or one of its files out" },
 	{ "verify", command_verify, NULL, NULL,

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* amberfs boot: options, and what its verbs share. */
+#include "boot.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/interrupt.h"
+#include "../../repo/base/printable.h"
+#include "boot_internal.h"
+
+struct boot_command {
+	struct boot_options o;
+	const char *finish, *resume, *discard;
+	bool list;
+};
+
+/* --- one place --- */
+
+int boot_setup(struct boot *b, const struct boot_options *o)
+{
+	*b = (struct boot){ .options = o, .lock = -1 };
+	return boot_dir_find(o->overlay_dir, &b->dir);
+}
+
+static int no_place(const struct boot *b, const char *name)
+{
+	char shown[256];
+	return fail(-ENOENT, "nothing was booted as %s below %s ('amberfs boot "
+			"--list' lists what was; was it finished already, or is "
+			"it elsewhere (--overlay-dir)?)",
+			printable(shown, sizeof(shown), name), b->dir);
+}
+
+/* Killed right after its folder was made: nothing but that, and maybe the
+ * folder for the mount, is there. Anything else is not ours. */
+static int open_newborn(struct boot *b, const char *name)
+{
+	CLEANUP_FREE char *begun = NULL;
+	if (asprintf(&begun, "%s/." BOOT_STATE_NAME ".new", b->place.folder)
+			< 0) {
+		begun = NULL;
+		return fail_errno(-ENOMEM, "booting");
+	}
+	unlink(begun);
+	rmdir(b->place.mount);
+	if (rmdir(b->place.folder) < 0)
+		return no_place(b, name);
+	return 0;
+}
+
+int boot_open(struct boot *b, const char *name)
+{
+	CLEANUP_FREE char *folder = boot_dir_place(b->dir, name);
+	if (folder == NULL)
+		return fail_errno(-ENOMEM, "booting");
+	if (access(folder, F_OK) < 0)
+		return no_place(b, name);
+	int e = boot_place_open(&b->place, folder, NULL);
+	if (e < 0)
+		return e;
+	b->lock = boot_dir_lock(folder, false);
+	if (b->lock < 0)
+		return b->lock;
+	e = boot_state_load(&b->state, folder);
+	if (e == -ENOENT)
+		return open_newborn(b, name);
+	if (e == 0)
+		e = connection_open(&b->connection,
+				b->options->connect ? b->options->connect
+						    : b->state.uri,
+				CONNECTION_SECRETS);
+	if (e == 0) {
+		boot_place_close(&b->place);
+		e = boot_place_open(&b->place, folder, b->connection);
+	}
+	return e;
+}
+
+void boot_close(struct boot *b)
+{
+	if (b->lock >= 0)
+		close(b->lock);
+	boot_state_clear(&b->state);
+	boot_place_close(&b->place);
+	connection_close(b->connection);
+	free(b->dir);
+}
+
+/* --- the command --- */
+
+static int with_place(struct boot *b, const char *name,
+		int (*verb)(struct boot *b))
+{
+	int e = boot_open(b, name);
+	if (e < 0 || b->state.name != NULL)
+		return e < 0 ? e : verb(b);
+	/* There was hardly anything, and that is gone now. */
+	return verb == boot_discard ? 0 : no_place(b, name);
+}
+
+static int run(const struct boot_command *c, struct boot *b, char **argv)
+{
+	int e = boot_setup(b, &c->o);
+	if (e < 0)
+		return e;
+	if (c->list)
+		return boot_list(b);
+	if (c->finish != NULL)
+		return with_place(b, c->finish, boot_finish);
+	if (c->resume != NULL)
+		return with_place(b, c->resume, boot_resume);
+	if (c->discard != NULL)
+		return with_place(b, c->discard, boot_discard);
+	return boot_begin(b, argv[1], argv[2]);
+}
+
+static void check_usage(const struct command_line *cl,
+		const struct boot_command *c, int operands)
+{
+	int verbs = (c->finish != NULL) + (c->resume != NULL)
+			+ (c->discard != NULL) + c->list;
+	bool begins = c->o.name || c->o.isolated || c->o.same_identity;
+	if (verbs > 1)
+		usage_error(cl, "--finish, --resume, --discard and --list "
+				"exclude each other");
+	if (verbs == 0 && operands != 2)
+		usage_error(cl, "REPO and SNAPSHOT are needed");
+	if (verbs == 1 && operands != 0)
+		usage_error(cl, "REPO and SNAPSHOT are known already: leave them "
+				"out");
+	if (verbs == 1 && begins)
+		usage_error(cl, "--name, --isolated and --same-identity are for "
+				"booting");
+	if (c->o.force && c->discard == NULL)
+		usage_error(cl, "--force goes with --discard");
+	if (c->o.start && verbs == 1 && c->resume == NULL)
+		usage_error(cl, "--start goes with booting and --resume");
+	if (c->o.name != NULL && (*c->o.name == '\0'
+					 || strchr(c->o.name, '/') != NULL
+					 || strlen(c->o.name) > 200))
+		usage_error(cl, "--name must have 1 to 200 bytes and no '/'");
+}
+
+int boot_main(int argc, char **argv)
+{
+	struct boot_command c = { .o.repository.credentials.keep = true };
+	struct boot_options *o = &c.o;
+	const struct option own[] = {
+		{ "name", 'n', OPTION_TEXT, &o->name, "NEW",
+			"the new domain's name (default: source and time)" },
+		{ "connect", 'c', OPTION_TEXT, &o->connect, "URI",
+			"libvirt to ask (default LIBVIRT_DEFAULT_URI)" },
+		{ "start", 0, OPTION_FLAG, &o->start, NULL, "start it, too" },
+		{ "overlay-dir", 0, OPTION_TEXT, &o->overlay_dir, "DIR",
+			"where its disks come to lie (/var/lib/amberfs/boot)" },
+		{ "isolated", 0, OPTION_FLAG, &o->isolated, NULL,
+			"without network and devices of the host" },
+		{ "same-identity", 0, OPTION_FLAG, &o->same_identity, NULL,
+			"keep name, UUID and MAC addresses" },
+		{ "finish", 0, OPTION_TEXT, &c.finish, "NAME",
+			"make its disks whole, let go of the backup" },
+		{ "resume", 0, OPTION_TEXT, &c.resume, "NAME",
+			"mount again, after the host was restarted" },
+		{ "discard", 0, OPTION_TEXT, &c.discard, "NAME",
+			"remove it, with all that its guest wrote" },
+		{ "force", 0, OPTION_FLAG, &o->force, NULL,
+			"with --discard: even if the guest runs" },
+		{ "list", 0, OPTION_FLAG, &c.list, NULL,
+			"list what was booted and not finished" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	const struct option *tables[] = { own,
+		repository_option_table(&o->repository),
+		report_option_table(&o->report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs boot",
+		.operands = "REPO SNAPSHOT | --finish NAME | --resume NAME | "
+			    "--discard NAME | --list",
+		.purpose = "Define a domain whose disks are those of a snapshot, "
+			   "with overlays for what the\nguest writes; later pull "
+			   "the rest over while it runs.",
+		.tables = tables,
+		.min_operands = 0, .max_operands = 2,
+	};
+	struct boot b = { .lock = -1 };
+	int n = options_parse(&cl, argc, argv);
+	report_setup(cl.program, &o->report);
+	check_usage(&cl, &c, n);
+	interrupt_setup();
+	int e = run(&c, &b, argv);
+	if (e < 0)
+		report_error("%s", error_text(e));
+	bool partly = b.partly;
+	boot_close(&b);
+	return report_finish(e < 0 ? EXIT_FAILED
+			     : partly ? EXIT_PARTLY : EXIT_DONE);
+}

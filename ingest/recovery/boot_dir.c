@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Where booted snapshots are; see boot_dir.h. */
+#include "boot_dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <linux/magic.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/format/name.h"
+
+#define USUAL "/var/lib/amberfs/boot"
+#define USUAL_AT_HOME "/.local/share/amberfs/boot"
+#define MODE 0711
+
+static int no_memory(void)
+{
+	return fail_errno(-ENOMEM, "booting");
+}
+
+int boot_dir_find(const char *path, char **out)
+{
+	const char *home = getenv("HOME");
+	char *usual = NULL;
+	if (path == NULL && geteuid() != 0 && home != NULL) {
+		if (asprintf(&usual, "%s" USUAL_AT_HOME, home) < 0)
+			return no_memory();
+	} else if (path == NULL) {
+		usual = strdup(USUAL);
+		if (usual == NULL)
+			return no_memory();
+	}
+	CLEANUP_FREE char *wanted = usual ? usual : strdup(path);
+	if (wanted == NULL)
+		return no_memory();
+	*out = realpath(wanted, NULL);
+	if (*out == NULL && errno == ENOENT)
+		*out = take_ptr(wanted);
+	return *out ? 0 : fail_errno(-errno, "%s", wanted);
+}
+
+/* mkdir -p; those that are made can be passed by all. */
+static int make_folders(char *path)
+{
+	for (char *at = path + 1;; at++) {
+		char was = *at;
+		if (was != '/' && was != '\0')
+			continue;
+		*at = '\0';
+		if (mkdir(path, MODE) == 0)
+			(void)chmod(path, MODE);
+		else if (errno != EEXIST)
+			return fail_errno(-errno, "making the folder %s", path);
+		*at = was;
+		if (was == '\0')
+			return 0;
+	}
+}
+
+int boot_dir_prepare(const char *dir)
+{
+	struct statfs fs;
+	CLEANUP_FREE char *path = strdup(dir);
+	if (path == NULL)
+		return no_memory();
+	int e = make_folders(path);
+	if (e < 0)
+		return e;
+	if (statfs(dir, &fs) < 0)
+		return fail_errno(-errno, "looking at %s", dir);
+	if (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC)
+		return fail(-EINVAL, "%s is in memory only, so what the guest "
+				"writes would be lost with it: give a folder on a "
+				"disk with --overlay-dir", dir);
+	return 0;
+}
+
+char *boot_dir_place(const char *dir, const char *name)
+{
+	char component[NAME_COMPONENT_MAX + 1];
+	char *path = NULL;
+	CLEANUP_FREE char *escaped = name_escape(name, strlen(name));
+	if (escaped == NULL)
+		return NULL;
+	name_component(component, escaped);
+	return asprintf(&path, "%s/%s", dir, component) < 0 ? NULL : path;
+}
+
+int boot_dir_lock(const char *folder, bool wait)
+{
+	CLEANUP_FD int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return fail_errno(-errno, "opening %s", folder);
+	while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0) {
+		if (errno == EWOULDBLOCK)
+			return fail(-EBUSY, "another amberfs boot is at work on "
+					"%s; wait for it", folder);
+		if (errno != EINTR)
+			return fail_errno(-errno, "locking %s", folder);
+	}
+	return take_fd(&fd);
+}
+
+static int visible(const struct dirent *d)
+{
+	return d->d_name[0] != '.';
+}
+
+static int visit(const char *folder, boot_dir_fn *fn, void *ctx)
+{
+	struct boot_state s;
+	int e = boot_state_load(&s, folder);
+	if (e == -ENOENT)
+		return 0;
+	int r = fn(ctx, folder, e < 0 ? NULL : &s, e);
+	boot_state_clear(&s);
+	return r;
+}
+
+int boot_dir_each(const char *dir, boot_dir_fn *fn, void *ctx)
+{
+	struct dirent **list = NULL;
+	int n = scandir(dir, &list, visible, alphasort), r = 0;
+	if (n < 0)
+		return errno == ENOENT ? 0 : fail_errno(-errno, "reading %s",
+						       dir);
+	for (int i = 0; i < n; i++) {
+		CLEANUP_FREE char *folder = NULL;
+		if (r == 0 && asprintf(&folder, "%s/%s", dir,
+					    list[i]->d_name) < 0) {
+			folder = NULL;
+			r = no_memory();
+		}
+		if (r == 0)
+			r = visit(folder, fn, ctx);
+		free(list[i]);
+	}
+	free(list);
+	return r;
+}

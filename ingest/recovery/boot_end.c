@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* amberfs boot --discard and --resume. */
+#include "boot_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/hex.h"
+#include "../../repo/base/interrupt.h"
+#include "../../repo/base/printable.h"
+
+#define UNMOUNT_SECONDS 15.0
+#define UNMOUNT_PAUSE_NS 100000000L
+
+/* --- the mount --- */
+
+int boot_unmount(struct boot *b)
+{
+	const struct timespec pause = { .tv_nsec = UNMOUNT_PAUSE_NS };
+	double end = monotonic_now() + UNMOUNT_SECONDS;
+	int e;
+	/* A qemu that has just ended, or closed a file, may not be through. */
+	while ((e = boot_place_unmount(&b->place)) == -EBUSY
+			&& monotonic_now() < end && !interrupt_flag)
+		nanosleep(&pause, NULL);
+	return e;
+}
+
+static int check_snapshot(struct boot *b)
+{
+	struct repository *r = NULL;
+	struct snapshot *snap = NULL;
+	CLEANUP_FREE char *file = NULL;
+	char id[2 * ID_SIZE + 1] = "";
+	int e = repository_open(&r, b->state.repository,
+			&b->options->repository);
+	if (e == 0)
+		e = repository_attach(r, &b->options->repository);
+	if (e == 0)
+		e = snapshot_resolve(r, b->state.snapshot, &snap, &file);
+	if (e == 0)
+		hex_encode(id, snap->id.b, ID_SIZE);
+	if (e == 0 && strcmp(id, b->state.id) != 0)
+		e = fail(-ESTALE, "%s is not the snapshot any more that %s was "
+				"booted from; its disks can't be read without "
+				"that", b->state.snapshot, b->state.name);
+	snapshot_free(snap);
+	repository_close(r);
+	return e;
+}
+
+int boot_mount_again(struct boot *b)
+{
+	int e = boot_place_mounted(&b->place);
+	if (e == 1)
+		return 0;
+	if (e == -ENOTCONN)
+		e = boot_place_unmount(&b->place);
+	if (e == -EBUSY)
+		return fail(-EBUSY, "the mount %s is dead, but something still "
+				"has files of it open: shut the guest down first "
+				"(virsh destroy %s)",
+				b->place.mount, b->state.name);
+	if (e == 0)
+		e = check_snapshot(b);
+	if (e == 0)
+		e = boot_place_mount(&b->place, b->state.repository,
+				&b->options->repository);
+	return e;
+}
+
+/* --- discard --- */
+
+static int end_users(struct boot *b)
+{
+	struct domain **users = NULL;
+	unsigned count = 0;
+	char shown[256];
+	int e = domain_users(b->connection, b->place.folder, &users, &count);
+	if (e == 0 && count > 1)
+		e = fail(-EBUSY, "%u domains use files in %s (%s is one): "
+				"undefine those that should not",
+				count, b->place.folder,
+				printable(shown, sizeof(shown),
+						domain_name(users[0])));
+	for (unsigned i = 0; e == 0 && i < count; i++) {
+		e = domain_destroy(users[i]);
+		if (e == 0)
+			e = domain_undefine(users[i]);
+	}
+	domain_list_free(users, count);
+	return e;
+}
+
+int boot_take_down(struct boot *b)
+{
+	/* In this order a kill at any moment leaves what can be discarded: the
+	 * folder's last file is the state. */
+	int e = b->connection ? end_users(b) : 0;
+	if (e == 0)
+		e = boot_unmount(b);
+	if (e == 0)
+		boot_unpin(b);
+	return e < 0 ? e : boot_place_remove(&b->place);
+}
+
+static int check_off(struct boot *b)
+{
+	struct domain **users = NULL;
+	unsigned count = 0;
+	char shown[256];
+	int e = domain_users(b->connection, b->place.folder, &users, &count);
+	for (unsigned i = 0; e == 0 && i < count; i++)
+		if (domain_is_active(users[i]))
+			e = fail(-EBUSY, "domain %s runs; --force pulls its plug "
+					"and removes it with all it wrote",
+					printable(shown, sizeof(shown),
+							domain_name(users[i])));
+	domain_list_free(users, count);
+	return e;
+}
+
+int boot_discard(struct boot *b)
+{
+	int e = b->options->force ? 0 : check_off(b);
+	if (e == 0)
+		e = boot_take_down(b);
+	if (e < 0)
+		return e;
+	if (report_json())
+		return report_print_json(json_pack("{s:s,s:s}", "discarded",
+				b->state.name, "snapshot", b->state.snapshot));
+	if (report_wants_text())
+		printf("%s is gone, with all that its guest wrote. The backup is "
+		       "as it was.\n", b->state.name);
+	return 0;
+}
+
+/* --- resume --- */
+
+/* A guest that a killed --finish had paused for an instant goes on. */
+static int let_go_on(struct boot *b, struct domain *d)
+{
+	struct domain_facts facts;
+	int e = domain_facts(d, &facts);
+	if (e < 0)
+		return e;
+	if (b->state.pausing && strcmp(facts.state, "paused") == 0)
+		e = domain_resume(d);
+	domain_facts_clear(&facts);
+	return e;
+}
+
+static int start_if_wanted(struct boot *b, bool *runs)
+{
+	struct domain **users = NULL;
+	unsigned count = 0;
+	int e = domain_users(b->connection, b->place.folder, &users, &count);
+	if (e == 0 && count == 0)
+		e = fail(-ENOENT, "no domain uses %s any more; its disks are "
+				"there, and mounted what they need",
+				b->place.folder);
+	if (e == 0 && domain_is_active(users[0]))
+		e = let_go_on(b, users[0]);
+	else if (e == 0 && b->options->start)
+		e = domain_start(users[0]);
+	*runs = e == 0 && domain_is_active(users[0]);
+	domain_list_free(users, count);
+	return e;
+}
+
+int boot_resume(struct boot *b)
+{
+	bool runs = false;
+	if (!b->state.ready)
+		return fail(-EINVAL, "the boot of %s was interrupted before it "
+				"was complete: amberfs boot --discard %s, then "
+				"boot it again",
+				b->state.name, b->state.name);
+	int e = boot_mount_again(b);
+	if (e == 0)
+		e = start_if_wanted(b, &runs);
+	if (e < 0)
+		return e;
+	if (report_json())
+		return report_print_json(json_pack("{s:s,s:s,s:b}", "resumed",
+				b->state.name, "mount", b->place.mount,
+				"running", runs));
+	if (report_wants_text())
+		printf("%s is mounted again%s%s.\n", b->state.snapshot,
+				runs ? "; the guest runs"
+				     : "; start it with: virsh start ",
+				runs ? "" : b->state.name);
+	return 0;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* From a snapshot to what a domain boots from; see boot_files.h. */
+#include "boot_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/interrupt.h"
+#include "../../repo/format/name.h"
+#include "../disk_xml.h"
+#include "../domain_doc.h"
+
+#define DEFINITION "domain.xml"
+
+static int no_memory(void)
+{
+	return fail_errno(-ENOMEM, "booting");
+}
+
+static bool is_disk(const struct snapshot_file *file)
+{
+	return file->kind == FILE_DISK && file->target != NULL;
+}
+
+static uint32_t count_disks(const struct snapshot *s)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < s->file_count; i++)
+		n += is_disk(&s->files[i]);
+	return n;
+}
+
+int boot_files_check(const struct snapshot *s, const char *file)
+{
+	const char *name = s->object + strlen("snapshots/");
+	if (file != NULL)
+		return fail(-EINVAL, "a whole snapshot is booted; leave out the "
+				"file %s", file);
+	if (s->kind != SNAPSHOT_DOMAIN
+			|| snapshot_find_file(s, DEFINITION) == NULL)
+		return fail(-EINVAL, "%s is not of a domain, so there is no "
+				"definition to boot it with", name);
+	if (count_disks(s) == 0)
+		return fail(-EINVAL, "%s has no disk to boot from (a backup made "
+				"with --exact must be restored)", name);
+	return 0;
+}
+
+/* Remembers PATH, which becomes ours; NULL: no memory. */
+static const char *keep(struct boot_files *f, char *path)
+{
+	char **more = path ? reallocarray(f->paths, f->path_count + 1,
+					     sizeof(*more))
+			   : NULL;
+	if (more == NULL) {
+		free(path);
+		return NULL;
+	}
+	f->paths = more;
+	return more[f->path_count++] = path;
+}
+
+static int make_overlay(struct boot_files *f, const struct snapshot_file *file)
+{
+	struct adapt_disk *d = &f->disks[f->adapt.disk_count];
+	char *path = NULL;
+	int e = boot_place_overlay(f->place, f->snap, file, &path);
+	if (e < 0)
+		return e;
+	*d = (struct adapt_disk){ .target = file->target, .format = "qcow2",
+		.path = keep(f, path), .backing_format = "raw",
+		.backing_path = keep(f, boot_place_file(f->place, f->snap,
+				file)) };
+	f->adapt.disk_count++;
+	return d->path && d->backing_path ? 0 : no_memory();
+}
+
+static int copy_file(struct boot_files *f, const struct snapshot_file *file,
+		const char *name, const char **path)
+{
+	char *made = NULL;
+	int e = boot_place_copy(f->place, f->snap, file, name, &made);
+	if (e < 0)
+		return e;
+	*path = keep(f, made);
+	return *path ? 0 : no_memory();
+}
+
+static bool was_at(const struct snapshot_file *file, const char *path)
+{
+	CLEANUP_FREE char *raw = file->source_path && path
+			? name_unescape(file->source_path, NULL) : NULL;
+	return raw != NULL && strcmp(raw, path) == 0;
+}
+
+/* Kernel and initrd are copied even where the host still has them: an update
+ * may have put others in their place since. */
+static int make_file(struct boot_files *f, const struct domain_xml *parsed,
+		const struct snapshot_file *file)
+{
+	struct adapt_options *a = &f->adapt;
+	if (interrupt_flag)
+		return fail(-ECANCELED, "interrupted");
+	if (is_disk(file))
+		return make_overlay(f, file);
+	if (file->kind == FILE_NVRAM && a->nvram == NULL)
+		return copy_file(f, file, "nvram.fd", &a->nvram);
+	if (file->kind == FILE_BOOT && was_at(file, parsed->kernel)
+			&& a->kernel == NULL)
+		return copy_file(f, file, "kernel", &a->kernel);
+	if (file->kind == FILE_BOOT && was_at(file, parsed->initrd)
+			&& a->initrd == NULL)
+		return copy_file(f, file, "initrd", &a->initrd);
+	return 0;
+}
+
+static int read_definition(struct boot_files *f)
+{
+	const struct snapshot_file *file =
+			snapshot_find_file(f->snap, DEFINITION);
+	CLEANUP_FREE char *path = boot_place_file(f->place, f->snap, file);
+	if (path == NULL)
+		return no_memory();
+	if (file->size > DOMAIN_DOC_MAX)
+		return fail(-EBADMSG, "%s is too large", path);
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fail_errno(-errno, "opening %s", path);
+	f->xml = malloc(file->size + 1);
+	if (f->xml == NULL)
+		return no_memory();
+	for (uint64_t at = 0; at < file->size;) {
+		ssize_t n = pread(fd, f->xml + at, file->size - at, (off_t)at);
+		if (n <= 0)
+			return fail_errno(n < 0 ? -errno : -EIO, "reading %s",
+					path);
+		at += (uint64_t)n;
+	}
+	f->xml[file->size] = '\0';
+	return 0;
+}
+
+int boot_files_make(struct boot_files *f)
+{
+	struct domain_xml *parsed = NULL;
+	int e = read_definition(f);
+	if (e == 0)
+		e = disk_xml_parse(&parsed, f->xml, strlen(f->xml));
+	f->disks = calloc(count_disks(f->snap) + 1u, sizeof(*f->disks));
+	f->adapt.disks = f->disks;
+	if (e == 0 && f->disks == NULL)
+		e = no_memory();
+	for (uint32_t i = 0; e == 0 && i < f->snap->file_count; i++)
+		e = make_file(f, parsed, &f->snap->files[i]);
+	disk_xml_free(parsed);
+	return e;
+}
+
+int boot_files_definition(const struct boot_files *f, char **xml, char **notes)
+{
+	return domain_adapt(f->xml, strlen(f->xml), &f->adapt, xml, notes);
+}
+
+void boot_files_clear(struct boot_files *f)
+{
+	for (unsigned i = 0; i < f->path_count; i++)
+		free(f->paths[i]);
+	free(f->paths);
+	free(f->disks);
+	free(f->xml);
+	*f = (struct boot_files){ .place = NULL };
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * All that a domain needs to boot from a snapshot, made in a place that is
+ * mounted: overlays of its disks, copies of NVRAM, kernel and initrd, and its
+ * definition with all of these in it.
+ *
+ *	struct boot_files f = { .place = p, .snap = s, .adapt.name = "x", … };
+ *	boot_files_check(s, NULL)
+ *	boot_place_create, boot_place_mount
+ *	boot_files_make(&f)
+ *	boot_files_definition(&f, &xml, &notes)
+ *	boot_files_clear(&f)		forgets; nothing is removed
+ */
+#ifndef AMBERFS_INGEST_RECOVERY_BOOT_FILES_H
+#define AMBERFS_INGEST_RECOVERY_BOOT_FILES_H
+
+#include "boot_place.h"
+#include "domain_adapt.h"
+
+struct boot_files {
+	struct boot_place *place;	/* borrowed */
+	const struct snapshot *snap;	/* borrowed */
+	/* The caller's: name, identity, isolated …; disks, nvram, kernel and
+	 * initrd are filled in by boot_files_make. */
+	struct adapt_options adapt;
+	struct adapt_disk *disks;	/* adapt.disk_count of them */
+	char **paths;			/* what the pointers above point to */
+	unsigned path_count;
+	char *xml;			/* as stored */
+};
+
+/* 0 if SNAP is of a domain, with disks to boot from; FILE (as snapshot_resolve
+ * gives it) must be NULL. -EINVAL with a text. */
+int boot_files_check(const struct snapshot *snap, const char *file);
+
+/* Stops with -ECANCELED at interrupt_flag. 0 or -errno; what was made stays. */
+int boot_files_make(struct boot_files *f);
+
+/* To be freed; as domain_adapt. */
+int boot_files_definition(const struct boot_files *f, char **xml,
+		char **notes);
+
+void boot_files_clear(struct boot_files *f);
+
+#endif

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * amberfs boot --finish: the disks become whole, and the backup is let go.
+ *
+ *	1 of each guest that runs, what is below its disks is pulled into them
+ *	2 it is paused for an instant, which makes qemu write out all that it
+ *	  holds, and the overlays are fsynced
+ *	3 overlays that no guest has open are made whole with qemu-img
+ *	4 the state says "whole": durable
+ *	5 definitions that still name the mount are corrected
+ *	6 nothing names the mount any more: looked at in all domains
+ *	7 unmounted, unpinned; the state goes, the disks stay
+ *
+ * Killed in 1, qemu goes on pulling, and the next run waits for that. Killed
+ * before 4, the next run can't know whether qemu still had parts of an overlay
+ * in memory only, should the guest have ended since: an overlay that names
+ * nothing below it gets the mounted image back first, and 3 copies what may be
+ * missing. What the overlay has always covers what is below it.
+ */
+#include "boot_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/interrupt.h"
+#include "../../repo/base/printable.h"
+#include "domain_paths.h"
+#include "overlay.h"
+
+#define POLL_NS 200000000L
+#define SETTLE_SECONDS 30.0
+
+struct finish {
+	struct boot *boot;
+	struct domain **users;	/* who names something in the folder */
+	unsigned count;
+	_Atomic uint64_t done, total; /* bytes of the pull under way */
+	unsigned pulled;	/* disks */
+};
+
+static void pause_a_little(void)
+{
+	const struct timespec t = { .tv_nsec = POLL_NS };
+	nanosleep(&t, NULL);
+}
+
+/* --- 1: pulling --- */
+
+static void progress(void *ctx, struct progress_numbers *now)
+{
+	const struct finish *f = ctx;
+	now->done = f->done;
+	now->total = f->total;
+	now->fresh = UINT64_MAX;
+}
+
+/* Until no job is at work on the disk. */
+static int wait_for_job(struct finish *f, struct domain *d, const char *target)
+{
+	for (;;) {
+		uint64_t done = 0, total = 0;
+		int r = domain_pull_progress(d, target, &done, &total);
+		if (r <= 0)
+			return r;
+		f->done = done;
+		f->total = total;
+		if (interrupt_flag)
+			return fail(-ECANCELED, "interrupted; qemu goes on to "
+					"pull the disk %s. Run it again to see it "
+					"to its end", target);
+		pause_a_little();
+	}
+}
+
+/* 1: the disk still has the mount below it. */
+static int is_backed(struct finish *f, struct domain *d, const char *target)
+{
+	CLEANUP_FREE char *xml = NULL;
+	char **targets = NULL;
+	int r = domain_xml(d, DOMAIN_XML_CURRENT, &xml);
+	if (r == 0)
+		r = domain_paths_backed(xml, f->boot->place.mount, &targets);
+	for (char **t = targets; r == 0 && t && *t; t++)
+		r = strcmp(*t, target) == 0;
+	domain_paths_free(targets);
+	return r;
+}
+
+/* libvirt hears of a job's end a moment after qemu tells that it is gone. */
+static int check_pulled(struct finish *f, struct domain *d, const char *target)
+{
+	double end = monotonic_now() + SETTLE_SECONDS;
+	int r;
+	while ((r = is_backed(f, d, target)) == 1 && monotonic_now() < end
+			&& domain_is_active(d) && !interrupt_flag)
+		pause_a_little();
+	if (r == 1)
+		r = fail(-EIO, "disk %s: pulling ended, but not all is there: is "
+				"the disk of %s full? The guest runs as before; "
+				"run it again", target, f->boot->place.folder);
+	return r;
+}
+
+static int pull_disk(struct finish *f, struct domain *d, const char *target)
+{
+	uint64_t done = 0, total = 0;
+	char what[64];
+	/* A killed run's job may still be at it. */
+	int r = domain_pull_progress(d, target, &done, &total);
+	if (r == 0)
+		r = domain_pull(d, target);
+	if (r < 0)
+		return r;
+	f->done = done;
+	f->total = total;
+	progress_begin(printable(what, sizeof(what), target), progress, f);
+	r = wait_for_job(f, d, target);
+	progress_end();
+	if (r == 0)
+		r = check_pulled(f, d, target);
+	f->pulled += r == 0;
+	return r;
+}
+
+static int pull_all(struct finish *f, struct domain *d)
+{
+	CLEANUP_FREE char *xml = NULL;
+	char **targets = NULL;
+	int e = domain_xml(d, DOMAIN_XML_CURRENT, &xml);
+	if (e == 0)
+		e = domain_paths_backed(xml, f->boot->place.mount, &targets);
+	for (char **t = targets; e == 0 && t && *t; t++)
+		e = pull_disk(f, d, *t);
+	domain_paths_free(targets);
+	return e;
+}
+
+/* --- 2: all is written out --- */
+
+static int save_pausing(struct finish *f, bool pausing)
+{
+	f->boot->state.pausing = pausing;
+	return boot_state_save(&f->boot->state, f->boot->place.folder);
+}
+
+static int flush(struct finish *f, struct domain *d)
+{
+	struct error_copy first;
+	int e = save_pausing(f, true);
+	if (e < 0)
+		return e;
+	e = domain_pause(d);
+	error_save(&first, e);
+	int r = domain_resume(d);
+	if (e == 0 && r < 0)
+		error_save(&first, r);
+	e = save_pausing(f, false);
+	return first.err < 0 ? error_load(&first) : e;
+}
+
+static int no_state_for_it(const struct domain_facts *facts)
+{
+	char shown[256];
+	printable(shown, sizeof(shown), facts->name);
+	if (facts->managed_save)
+		return fail(-EBUSY, "domain %s is saved in mid-run, and what was "
+				"saved needs the mount: start it, then finish",
+				shown);
+	if (facts->id >= 0 && strcmp(facts->state, "paused") == 0)
+		return fail(-EBUSY, "domain %s is paused (%s): let it go on "
+				"(virsh resume), then finish",
+				shown, facts->reason);
+	return 0;
+}
+
+/* 1: it runs; 0: it is off; -EBUSY: it is in a state that we can't end. */
+static int runs(struct finish *f, struct domain *d)
+{
+	struct domain_facts facts;
+	int e = domain_facts(d, &facts);
+	if (e < 0)
+		return e;
+	if (f->boot->state.pausing && strcmp(facts.state, "paused") == 0) {
+		/* Our own pause, which nobody was left to end. */
+		e = domain_resume(d);
+		domain_facts_clear(&facts);
+		return e < 0 ? e : 1;
+	}
+	e = no_state_for_it(&facts);
+	if (e == 0)
+		e = facts.id >= 0;
+	domain_facts_clear(&facts);
+	return e;
+}
+
+static int finish_guest(struct finish *f, struct domain *d)
+{
+	int r = runs(f, d);
+	if (r <= 0)
+		return r;
+	r = pull_all(f, d);
+	return r < 0 ? r : flush(f, d);
+}
+
+/* --- 3: overlays that nobody has open --- */
+
+static int some_guest_has(struct finish *f, const char *path)
+{
+	for (unsigned i = 0; i < f->count; i++) {
+		CLEANUP_FREE char *xml = NULL;
+		if (!domain_is_active(f->users[i]))
+			continue;
+		int r = domain_xml(f->users[i], DOMAIN_XML_CURRENT, &xml);
+		if (r == 0)
+			r = domain_paths_name(xml, path);
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+static int make_whole(struct finish *f, const struct boot_disk *disk,
+		const char *path)
+{
+	struct boot *b = f->boot;
+	CLEANUP_FREE char *backing = NULL;
+	if (asprintf(&backing, "%s/%s/%s", b->place.mount, b->state.snapshot,
+			    disk->file) < 0) {
+		backing = NULL;
+		return fail_errno(-ENOMEM, "finishing");
+	}
+	int e = boot_place_mounted(&b->place);
+	if (e <= 0)
+		return fail(e < 0 ? e : -ENOTCONN, "%s is not mounted (was the "
+				"host restarted?), and %s needs it: amberfs boot "
+				"--resume %s",
+				b->state.snapshot, path, b->state.name);
+	e = overlay_has_backing(path);
+	if (e == 0)
+		e = overlay_attach(path, backing);
+	if (e >= 0)
+		e = overlay_flatten(path, disk->target);
+	return e;
+}
+
+static int finish_overlay(struct finish *f, const struct boot_disk *disk)
+{
+	CLEANUP_FREE char *path = boot_place_overlay_path(&f->boot->place,
+			disk->target);
+	if (path == NULL)
+		return fail_errno(-ENOMEM, "finishing");
+	if (access(path, F_OK) < 0 && errno == ENOENT) {
+		report_warning("%s is not there any more", path);
+		return 0;
+	}
+	int used = some_guest_has(f, path);
+	if (used < 0)
+		return used;
+	if (used == 0)
+		return make_whole(f, disk, path);
+	int backed = overlay_has_backing(path);
+	if (backed == 1)
+		return fail(-EBUSY, "%s still needs the backup; run it again",
+				path);
+	return backed < 0 ? backed : overlay_sync(path);
+}
+
+/* --- 5 and 6: nobody names the mount --- */
+
+static int correct_definition(struct finish *f, struct domain *d)
+{
+	struct domain_facts facts;
+	CLEANUP_FREE char *xml = NULL;
+	CLEANUP_FREE char *better = NULL;
+	int e = domain_facts(d, &facts);
+	bool persistent = e == 0 && facts.persistent;
+	domain_facts_clear(&facts);
+	if (e < 0 || !persistent)
+		return e;
+	e = domain_xml(d, DOMAIN_XML_SECURE, &xml);
+	if (e == -EPERM)
+		e = domain_xml(d, DOMAIN_XML_INACTIVE, &xml);
+	int names = e < 0 ? e : domain_paths_below(xml, f->boot->place.mount);
+	if (names <= 0)
+		return names;
+	e = domain_paths_unback(xml, f->boot->place.mount, &better);
+	return e < 0 ? e : domain_define(f->boot->connection, better, NULL);
+}
+
+static int check_unused(struct finish *f)
+{
+	struct domain **left = NULL;
+	unsigned count = 0;
+	char shown[256];
+	int e = domain_users(f->boot->connection, f->boot->place.mount, &left,
+			&count);
+	if (e == 0 && count > 0)
+		e = fail(-EBUSY, "domain %s still names files in %s; it stays "
+				"mounted",
+				printable(shown, sizeof(shown),
+						domain_name(left[0])),
+				f->boot->place.mount);
+	domain_list_free(left, count);
+	return e;
+}
+
+/* --- */
+
+static int become_whole(struct finish *f)
+{
+	struct boot *b = f->boot;
+	int e = 0;
+	for (unsigned i = 0; e == 0 && i < f->count; i++)
+		e = finish_guest(f, f->users[i]);
+	for (uint32_t i = 0; e == 0 && i < b->state.disk_count; i++)
+		e = finish_overlay(f, &b->state.disks[i]);
+	if (e < 0)
+		return e;
+	b->state.whole = true;
+	return boot_state_save(&b->state, b->place.folder);
+}
+
+/* The mount's folder first: it can't go while something is mounted. */
+static int remove_state(struct boot *b)
+{
+	CLEANUP_FREE char *state = NULL;
+	if (asprintf(&state, "%s/" BOOT_STATE_NAME, b->place.folder) < 0) {
+		state = NULL;
+		return fail_errno(-ENOMEM, "finishing");
+	}
+	if (rmdir(b->place.mount) < 0 && errno != ENOENT)
+		return fail_errno(-errno, "removing %s", b->place.mount);
+	if (unlink(state) < 0 || fsync(b->lock) < 0)
+		return fail_errno(-errno, "removing %s", state);
+	return 0;
+}
+
+static int let_go(struct finish *f)
+{
+	struct boot *b = f->boot;
+	int e = 0;
+	for (unsigned i = 0; e == 0 && i < f->count; i++)
+		e = correct_definition(f, f->users[i]);
+	if (e == 0)
+		e = check_unused(f);
+	if (e == 0)
+		e = boot_unmount(b);
+	if (e < 0)
+		return e;
+	boot_unpin(b);
+	return remove_state(b);
+}
+
+static void report(const struct finish *f)
+{
+	const struct boot *b = f->boot;
+	if (report_json())
+		report_print_json(json_pack("{s:s,s:s,s:o,s:i,s:i}", "finished",
+				b->state.name, "snapshot", b->state.snapshot,
+				"folder", report_json_text(b->place.folder),
+				"disks", (int)b->state.disk_count, "pulled",
+				(int)f->pulled));
+	else if (report_wants_text())
+		printf("%s stands on its own disks now, in %s; the backup is "
+		       "unmounted%s.\n",
+				b->state.name, b->place.folder,
+				b->partly ? "" : " and unpinned");
+}
+
+int boot_finish(struct boot *b)
+{
+	struct finish f = { .boot = b };
+	if (!b->state.ready)
+		return fail(-EINVAL, "the boot of %s was interrupted before it "
+				"was complete: amberfs boot --discard %s",
+				b->state.name, b->state.name);
+	int e = domain_users(b->connection, b->place.folder, &f.users, &f.count);
+	if (e == 0 && !b->state.whole)
+		e = become_whole(&f);
+	if (e == 0)
+		e = let_go(&f);
+	if (e == 0)
+		report(&f);
+	domain_list_free(f.users, f.count);
+	return e;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the verbs of amberfs boot share. Each works on one place, whose lock it
+ * holds, and may be killed at any moment: run again, or with --discard, it
+ * finds what is there and goes on from that.
+ */
+#ifndef AMBERFS_INGEST_RECOVERY_BOOT_INTERNAL_H
+#define AMBERFS_INGEST_RECOVERY_BOOT_INTERNAL_H
+
+#include "../../repo/base/error.h"
+#include "../../repo/base/report.h"
+#include "boot_dir.h"
+#include "boot_place.h"
+#include "domain_control.h"
+
+struct boot_options {
+	struct report_options report;
+	struct repository_options repository;
+	const char *connect, *name, *overlay_dir;
+	bool start, isolated, same_identity, force;
+};
+
+struct boot {
+	const struct boot_options *options;
+	char *dir;
+	struct boot_place place;
+	struct boot_state state;
+	struct connection *connection;
+	int lock;		/* of the place; -1: none */
+	bool partly;		/* something smaller failed, and was told */
+};
+
+/* Finds DIR. */
+int boot_setup(struct boot *b, const struct boot_options *o);
+/* The place of the domain NAME that is there: locks it, loads its state,
+ * connects to its libvirt. A place that was killed at birth has no state: then
+ * b->state.name is NULL. 0; -ENOENT with a text; … */
+int boot_open(struct boot *b, const char *name);
+void boot_close(struct boot *b);
+
+/* --- the verbs --- */
+
+int boot_begin(struct boot *b, const char *repository, const char *spec);
+int boot_finish(struct boot *b);
+int boot_resume(struct boot *b);
+int boot_discard(struct boot *b);
+int boot_list(struct boot *b);
+
+/* --- what several need --- */
+
+/* Mounts, if it is not, and looks that the snapshot there is the very one that
+ * was booted. */
+int boot_mount_again(struct boot *b);
+
+/* Domains and mount gone, snapshot unpinned, folder removed. */
+int boot_take_down(struct boot *b);
+
+/* Unmounts; what has just let go of it is waited for a little. */
+int boot_unmount(struct boot *b);
+
+/* Keeps the snapshot from forget. */
+int boot_pin(struct boot *b, struct repository *r, const char *object);
+/* Lets it go, unless it was pinned for other reasons or another place needs it.
+ * A repository that can't be opened is told, and sets b->partly. */
+void boot_unpin(struct boot *b);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A booted snapshot is pinned, so that no forget takes it, mounted or not. A
+ * pin that was there before, with a note of its own, stays when we leave; so
+ * does ours, as long as another place of the same folder needs it.
+ */
+#include "boot_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/hex.h"
+#include "../../repo/base/printable.h"
+#include "../../repo/pins.h"
+#include "../../repo/session.h"
+
+#define NOTE "booted as "
+
+int boot_pin(struct boot *b, struct repository *r, const char *object)
+{
+	struct session *session = NULL;
+	CLEANUP_FREE char *note = NULL;
+	if (asprintf(&note, NOTE "%s", b->state.name) < 0) {
+		note = NULL;
+		return fail_errno(-ENOMEM, "pinning the snapshot");
+	}
+	/* Nobody leaves meanwhile, who would take the pin along. */
+	CLEANUP_FD int lock = boot_dir_lock(b->dir, true);
+	if (lock < 0)
+		return lock;
+	int e = session_begin(&session, r, SESSION_WRITE, "boot");
+	if (e == 0)
+		e = pin_set(r, object, note);
+	session_end(session);
+	if (e == -EEXIST)
+		return 0;
+	if (session_unwritable(e)) {
+		report_warning("%s can't be written, so the snapshot is not "
+			       "pinned: see to it that nobody forgets it while "
+			       "%s runs from it",
+				store_path(r->store), b->state.name);
+		return 0;
+	}
+	return e < 0 ? fail_within(e, "pinning the snapshot") : 0;
+}
+
+static int needs_it(void *ctx, const char *folder, const struct boot_state *s,
+		int err)
+{
+	const struct boot *b = ctx;
+	(void)err;
+	/* One that can't be read may be one that needs it. */
+	return strcmp(folder, b->place.folder) != 0
+			&& (s == NULL || strcmp(s->id, b->state.id) == 0);
+}
+
+/* Only if the snapshot is the very one, and the pin one of ours. */
+static int unpin(const struct boot *b, struct repository *r)
+{
+	struct session *session = NULL;
+	struct snapshot *snap = NULL;
+	struct pin pin = { .note = NULL };
+	CLEANUP_FREE char *file = NULL;
+	char id[2 * ID_SIZE + 1];
+	int e = snapshot_resolve(r, b->state.snapshot, &snap, &file);
+	if (e < 0)
+		return e == -ENOENT ? 0 : e;
+	hex_encode(id, snap->id.b, ID_SIZE);
+	e = strcmp(id, b->state.id) == 0 ? pin_load(r, snap->object, &pin)
+					 : -ENOENT;
+	bool ours = e == 0 && pin.note != NULL
+			&& strncmp(pin.note, NOTE, strlen(NOTE)) == 0;
+	pin_clear(&pin);
+	if (ours)
+		e = session_begin(&session, r, SESSION_WRITE, "boot");
+	if (ours && e == 0)
+		e = pin_remove(r, snap->object);
+	session_end(session);
+	snapshot_free(snap);
+	return e == -ENOENT || e == -EBADMSG ? 0 : e;
+}
+
+void boot_unpin(struct boot *b)
+{
+	struct repository *r = NULL;
+	int others = boot_dir_each(b->dir, needs_it, b);
+	if (others == 1) {
+		report_verbose("%s stays pinned: another boot needs it",
+				b->state.snapshot);
+		return;
+	}
+	int e = others < 0 ? others
+			   : repository_open(&r, b->state.repository,
+					     &b->options->repository);
+	if (e == 0)
+		e = repository_attach(r, &b->options->repository);
+	if (e == 0)
+		e = unpin(b, r);
+	repository_close(r);
+	if (e == 0)
+		return;
+	b->partly = true;
+	report_warning("the snapshot could not be unpinned (%s); when it may go: "
+		       "amberfs unpin %s %s",
+			error_text(e), b->state.repository, b->state.snapshot);
+}

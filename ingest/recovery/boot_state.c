@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* boot.json; see boot_state.h. Written beside, fsynced, renamed over. */
+#include "boot_state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/report.h"
+
+#define STATE_MAX (1u << 20)
+#define SECOND_MAX INT64_C(253402300799)
+
+void boot_state_clear(struct boot_state *s)
+{
+	for (uint32_t i = 0; i < s->disk_count; i++) {
+		free(s->disks[i].target);
+		free(s->disks[i].file);
+	}
+	free(s->disks);
+	free(s->name);
+	free(s->repository);
+	free(s->snapshot);
+	free(s->id);
+	free(s->uri);
+	*s = (struct boot_state){ .name = NULL };
+}
+
+int boot_state_add_disk(struct boot_state *s, const char *target,
+		const char *file)
+{
+	struct boot_disk *more = reallocarray(s->disks,
+			(size_t)s->disk_count + 1, sizeof(*more));
+	if (more == NULL)
+		return -ENOMEM;
+	s->disks = more;
+	struct boot_disk *d = &more[s->disk_count++];
+	d->target = strdup(target);
+	d->file = strdup(file);
+	return d->target && d->file ? 0 : -ENOMEM;
+}
+
+/* --- JSON --- */
+
+static json_t *disks_to_json(const struct boot_state *s)
+{
+	json_t *list = json_array();
+	for (uint32_t i = 0; i < s->disk_count; i++)
+		json_array_append_new(list, json_pack("{s:s,s:s}", "target",
+				s->disks[i].target, "file", s->disks[i].file));
+	return list;
+}
+
+static json_t *to_json(const struct boot_state *s)
+{
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:b,s:b,s:b,s:o}", "name",
+			s->name, "repository", s->repository, "snapshot",
+			s->snapshot, "id", s->id, "uri", s->uri, "since",
+			(json_int_t)s->since, "ready", s->ready, "pausing",
+			s->pausing, "whole", s->whole, "disks",
+			disks_to_json(s));
+}
+
+static int from_json(struct boot_state *s, json_t *json, const char *path)
+{
+	struct members m;
+	members_begin(&m, json, path, "%s", "");
+	s->name = members_text(&m, "name", true);
+	s->repository = members_text(&m, "repository", true);
+	s->snapshot = members_text(&m, "snapshot", true);
+	s->id = members_text(&m, "id", true);
+	s->uri = members_text(&m, "uri", true);
+	s->since = members_number(&m, "since", 0, SECOND_MAX);
+	if (m.err < 0)
+		return m.err;
+	s->ready = json_is_true(json_object_get(json, "ready"));
+	s->pausing = json_is_true(json_object_get(json, "pausing"));
+	s->whole = json_is_true(json_object_get(json, "whole"));
+	size_t i;
+	json_t *disk;
+	json_array_foreach(json_object_get(json, "disks"), i, disk)
+	{
+		const char *target = NULL, *file = NULL;
+		if (json_unpack(disk, "{s:s,s:s}", "target", &target, "file",
+				    &file) < 0)
+			return fail(-EBADMSG, "%s: a disk without a name", path);
+		if (boot_state_add_disk(s, target, file) < 0)
+			return fail_errno(-ENOMEM, "reading %s", path);
+	}
+	return 0;
+}
+
+/* --- the file --- */
+
+static int read_text(const char *path, char **text, size_t *len)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+	if (fd < 0)
+		return errno == ENOENT ? -ENOENT
+				       : fail_errno(-errno, "opening %s", path);
+	if (fstat(fd, &st) < 0)
+		return fail_errno(-errno, "looking at %s", path);
+	if (!S_ISREG(st.st_mode) || st.st_size > (off_t)STATE_MAX)
+		return fail(-EBADMSG, "%s is not what amberfs wrote", path);
+	CLEANUP_FREE char *buf = malloc((size_t)st.st_size + 1);
+	if (buf == NULL)
+		return fail_errno(-ENOMEM, "reading %s", path);
+	ssize_t n = pread(fd, buf, (size_t)st.st_size, 0);
+	if (n != st.st_size)
+		return fail_errno(n < 0 ? -errno : -EIO, "reading %s", path);
+	buf[n] = '\0';
+	*len = (size_t)n;
+	*text = take_ptr(buf);
+	return 0;
+}
+
+int boot_state_load(struct boot_state *out, const char *folder)
+{
+	CLEANUP_FREE char *path = NULL;
+	CLEANUP_FREE char *text = NULL;
+	CLEANUP_JSON json_t *json = NULL;
+	size_t len = 0;
+	*out = (struct boot_state){ .name = NULL };
+	if (asprintf(&path, "%s/" BOOT_STATE_NAME, folder) < 0) {
+		path = NULL;
+		return fail_errno(-ENOMEM, "booting");
+	}
+	int e = read_text(path, &text, &len);
+	if (e == 0)
+		e = members_load(&json, path, text, len);
+	if (e == 0)
+		e = from_json(out, json, path);
+	if (e < 0)
+		boot_state_clear(out);
+	return e;
+}
+
+static int write_text(const char *path, const char *text)
+{
+	size_t len = strlen(text);
+	CLEANUP_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
+					| O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return fail_errno(-errno, "making %s", path);
+	ssize_t n = write(fd, text, len);
+	if (n != (ssize_t)len || fsync(fd) < 0)
+		return fail_errno(n >= 0 && n < (ssize_t)len ? -ENOSPC : -errno,
+				"writing %s", path);
+	return 0;
+}
+
+int boot_state_save(const struct boot_state *s, const char *folder)
+{
+	CLEANUP_FREE char *path = NULL;
+	CLEANUP_FREE char *temporary = NULL;
+	CLEANUP_JSON json_t *json = to_json(s);
+	CLEANUP_FREE char *text = json ? json_dumps(json,
+			JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
+	if (text == NULL)
+		return fail(-EINVAL, "names and paths must be valid UTF-8 here");
+	if (asprintf(&path, "%s/" BOOT_STATE_NAME, folder) < 0)
+		path = NULL;
+	if (asprintf(&temporary, "%s/.%s.new", folder, BOOT_STATE_NAME) < 0)
+		temporary = NULL;
+	if (path == NULL || temporary == NULL)
+		return fail_errno(-ENOMEM, "booting");
+	int e = write_text(temporary, text);
+	if (e < 0)
+		return e;
+	CLEANUP_FD int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || rename(temporary, path) < 0 || fsync(fd) < 0)
+		return fail_errno(-errno, "naming %s", path);
+	return 0;
+}

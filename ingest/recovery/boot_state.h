@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * boot.json in the folder of a booted snapshot: all that --finish, --resume and
+ * --discard must know. It is there from before the first other file until after
+ * the last, so whatever a killed run left can be found and removed.
+ */
+#ifndef AMBERFS_INGEST_RECOVERY_BOOT_STATE_H
+#define AMBERFS_INGEST_RECOVERY_BOOT_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../../repo/format/snapshot.h"
+
+#define BOOT_STATE_NAME "boot.json" /* BOOT_PLACE_STATE */
+
+struct boot_disk {
+	char *target;		/* "vda" */
+	char *file;		/* of the snapshot: "vda.raw" */
+};
+
+struct boot_state {
+	char *name;		/* of the domain, raw */
+	char *repository;	/* absolute */
+	char *snapshot;		/* "source/time" */
+	char *id;		/* of the snapshot, 64 digits */
+	char *uri;		/* of libvirt */
+	int64_t since;		/* UTC second */
+	bool ready;		/* the domain is defined */
+	/* A guest is being paused for an instant, so that qemu writes all out;
+	 * found paused, it is to go on. */
+	bool pausing;
+	/* Every overlay is whole, and durably so: nothing below it counts. */
+	bool whole;
+	uint32_t disk_count;
+	struct boot_disk *disks;
+};
+
+/* 0; -ENOENT (no text) FOLDER has none; -EBADMSG; … */
+int boot_state_load(struct boot_state *out, const char *folder);
+/* Durable when it returns. */
+int boot_state_save(const struct boot_state *s, const char *folder);
+void boot_state_clear(struct boot_state *s);
+
+/* 0 or -ENOMEM. */
+int boot_state_add_disk(struct boot_state *s, const char *target,
+		const char *file);
+
+#endif

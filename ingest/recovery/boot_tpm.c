@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * …/swtpm/UUID/tpm2/tpm2-00.permall is where libvirt's swtpm keeps it; libvirt
+ * gives the folder and its files to swtpm's user when it starts one. A file
+ * grows under a temporary name; nothing is replaced.
+ */
+#include "boot_tpm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/format/name.h"
+
+#define STATE_MAX (4u << 20)
+
+static int add_note(char **notes, const char *file, const char *why)
+{
+	char *more = NULL;
+	if (asprintf(&more, "%s%s%s: %s; the guest begins with an empty TPM, "
+			    "which what it sealed there won't survive\n",
+			    *notes ? *notes : "",
+			    *notes && **notes
+				&& (*notes)[strlen(*notes) - 1] != '\n'
+					? "\n" : "",
+			    file, why) < 0)
+		return fail_errno(-ENOMEM, "restoring the TPM");
+	free(*notes);
+	*notes = more;
+	return 0;
+}
+
+/* PATH with the UUID OLD in it, once as a whole component, replaced by NEW. */
+static char *with_uuid(const char *path, const char *old, const char *new)
+{
+	const char *at = old && *old ? strstr(path, old) : NULL;
+	char *out = NULL;
+	if (at == NULL || at == path || at[-1] != '/'
+			|| at[strlen(old)] != '/'
+			|| asprintf(&out, "%.*s%s%s", (int)(at - path), path,
+					   new, at + strlen(old)) < 0)
+		return NULL;
+	return out;
+}
+
+/* The folders of libvirt's that end in UUID/tpm2; the one above must exist. */
+static int make_folders(const char *path, const char *uuid)
+{
+	CLEANUP_FREE char *folder = strdup(path);
+	if (folder == NULL)
+		return -ENOMEM;
+	char *at = strstr(folder, uuid) + strlen(uuid);
+	for (;; at = strchr(at + 1, '/')) {
+		if (at == NULL)
+			return 0;
+		*at = '\0';
+		if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+			return -errno;
+		*at = '/';
+	}
+}
+
+static int write_file(const char *from, const char *path)
+{
+	CLEANUP_FREE char *temporary = NULL;
+	CLEANUP_FREE char *buf = malloc(STATE_MAX);
+	CLEANUP_FD int in = open(from, O_RDONLY | O_CLOEXEC);
+	if (buf == NULL || asprintf(&temporary, "%s.amberfs", path) < 0) {
+		temporary = NULL;
+		return -ENOMEM;
+	}
+	ssize_t n = in < 0 ? -1 : read(in, buf, STATE_MAX);
+	if (n < 0)
+		return -errno;
+	CLEANUP_FD int out = open(temporary, O_WRONLY | O_CREAT | O_TRUNC
+						| O_CLOEXEC | O_NOFOLLOW,
+			0600);
+	if (out < 0)
+		return -errno;
+	ssize_t w = write(out, buf, (size_t)n);
+	int e = w != n ? (w < 0 ? -errno : -ENOSPC) : 0;
+	if (e == 0 && (fsync(out) < 0
+			      || renameat2(AT_FDCWD, temporary, AT_FDCWD, path,
+					      RENAME_NOREPLACE) < 0))
+		e = -errno;
+	if (e < 0)
+		unlink(temporary);
+	return e;
+}
+
+static int place_one(struct domain_facts *facts, const struct boot_place *p,
+		const struct snapshot *snap, const struct snapshot_file *f,
+		char **notes)
+{
+	CLEANUP_FREE char *from = boot_place_file(p, snap, f);
+	CLEANUP_FREE char *was = f->source_path
+			? name_unescape(f->source_path, NULL) : NULL;
+	CLEANUP_FREE char *to = was ? with_uuid(was, snap->uuid, facts->uuid)
+				    : NULL;
+	if (from == NULL)
+		return fail_errno(-ENOMEM, "restoring the TPM");
+	if (to == NULL || f->size >= STATE_MAX)
+		return add_note(notes, f->name, "where libvirt keeps the state "
+						"of its TPM is not known");
+	int e = make_folders(to, facts->uuid);
+	if (e == 0)
+		e = write_file(from, to);
+	return e < 0 ? add_note(notes, to, strerror(-e)) : 0;
+}
+
+int boot_tpm_place(struct domain *d, const struct boot_place *p,
+		const struct snapshot *snap, char **notes)
+{
+	struct domain_facts facts;
+	int e = domain_facts(d, &facts);
+	for (uint32_t i = 0; e == 0 && i < snap->file_count; i++)
+		if (snap->files[i].kind == FILE_TPM)
+			e = place_one(&facts, p, snap, &snap->files[i], notes);
+	domain_facts_clear(&facts);
+	return e;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The state of an emulated TPM, for a domain that was defined anew. */
+#ifndef AMBERFS_INGEST_RECOVERY_BOOT_TPM_H
+#define AMBERFS_INGEST_RECOVERY_BOOT_TPM_H
+
+#include "../domain.h"
+#include "boot_place.h"
+
+/*
+ * libvirt keeps it in a folder named after the domain's UUID: what SNAP has of
+ * it goes beside where it came from, into the folder of D's UUID. Where that
+ * can't be (another kind of libvirt, no permission), or if something is there
+ * already, a line is added to *NOTES instead: the guest then begins with an
+ * empty TPM. 0 or -ENOMEM.
+ */
+int boot_tpm_place(struct domain *d, const struct boot_place *p,
+		const struct snapshot *snap, char **notes);
+
+#endif

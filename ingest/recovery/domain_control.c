@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Changing domains; see domain_control.h. */
+#include "domain_control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/printable.h"
+#include "domain_paths.h"
+
+#define SHOWN 256
+
+static int control_fail(const struct domain *d, const char *what)
+{
+	char shown[SHOWN];
+	return connection_fail(-EIO, "domain %s: %s",
+			printable(shown, sizeof(shown), domain_name(d)), what);
+}
+
+/* --- is it there --- */
+
+static int found(virDomainPtr handle, const char *what)
+{
+	char shown[SHOWN];
+	if (handle != NULL) {
+		printable(shown, sizeof(shown), virDomainGetName(handle));
+		virDomainFree(handle);
+		return fail(-EEXIST, "libvirt has a domain of that %s already: "
+				"%s", what, shown);
+	}
+	if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
+		return 0;
+	return connection_fail(-EIO, "libvirt can't say what domains it has");
+}
+
+int domain_absent(struct connection *c, const char *name, const char *uuid)
+{
+	int e = found(virDomainLookupByName(connection_handle(c), name), "name");
+	if (e == 0 && uuid != NULL)
+		e = found(virDomainLookupByUUIDString(connection_handle(c),
+					  uuid),
+				"UUID");
+	return e;
+}
+
+/* --- define, start, end --- */
+
+int domain_define(struct connection *c, const char *xml, struct domain **out)
+{
+	char uuid[VIR_UUID_STRING_BUFLEN] = "";
+	virDomainPtr handle = virDomainDefineXML(connection_handle(c), xml);
+	if (handle == NULL)
+		return connection_fail(-EIO, "libvirt refuses the definition");
+	int e = virDomainGetUUIDString(handle, uuid);
+	virDomainFree(handle);
+	if (out == NULL)
+		return 0;
+	return e < 0 ? connection_fail(-EIO, "the domain just defined")
+		     : domain_find(out, c, uuid);
+}
+
+int domain_start(struct domain *d)
+{
+	if (virDomainCreate(domain_handle(d)) < 0)
+		return control_fail(d, "it can't be started");
+	return 0;
+}
+
+bool domain_is_active(struct domain *d)
+{
+	return virDomainIsActive(domain_handle(d)) == 1;
+}
+
+int domain_destroy(struct domain *d)
+{
+	if (virDomainDestroy(domain_handle(d)) < 0 && domain_is_active(d))
+		return control_fail(d, "it can't be ended");
+	return 0;
+}
+
+int domain_undefine(struct domain *d)
+{
+	const unsigned flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+			| VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+			| VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+			| VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
+	/* A transient domain is gone when it has ended. */
+	if (virDomainIsPersistent(domain_handle(d)) != 1)
+		return 0;
+	if (virDomainUndefineFlags(domain_handle(d), flags) < 0)
+		return control_fail(d, "it can't be undefined");
+	return 0;
+}
+
+/* --- who uses a folder --- */
+
+int domain_uses(struct domain *d, const char *folder)
+{
+	static const enum domain_xml_kind kinds[] = { DOMAIN_XML_CURRENT,
+		DOMAIN_XML_INACTIVE };
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < 2; i++) {
+		CLEANUP_FREE char *xml = NULL;
+		r = domain_xml(d, kinds[i], &xml);
+		if (r == -ENOENT)
+			return 0; /* undefined meanwhile */
+		if (r == 0)
+			r = domain_paths_below(xml, folder);
+	}
+	return r;
+}
+
+int domain_users(struct connection *c, const char *folder,
+		struct domain ***out, unsigned *count)
+{
+	struct domain **list = NULL;
+	unsigned n = 0, kept = 0;
+	int e = domain_list(c, &list, &n);
+	if (e < 0)
+		return e;
+	for (unsigned i = 0; i < n; i++) {
+		struct domain *d = list[i];
+		int r = e < 0 ? 0 : domain_uses(d, folder);
+		list[i] = NULL;
+		if (r < 0)
+			e = r;
+		if (r == 1)
+			list[kept++] = d;
+		else
+			domain_free(d);
+	}
+	if (e < 0) {
+		domain_list_free(list, kept);
+		return e;
+	}
+	*out = list;
+	*count = kept;
+	return 0;
+}
+
+/* --- pulling --- */
+
+int domain_pull(struct domain *d, const char *target)
+{
+	if (virDomainBlockPull(domain_handle(d), target, 0, 0) < 0) {
+		char what[SHOWN], shown[64];
+		snprintf(what, sizeof(what), "disk %s can't be pulled",
+				printable(shown, sizeof(shown), target));
+		return control_fail(d, what);
+	}
+	return 0;
+}
+
+int domain_pull_progress(struct domain *d, const char *target, uint64_t *done,
+		uint64_t *total)
+{
+	virDomainBlockJobInfo info = { .cur = 0 };
+	int r = virDomainGetBlockJobInfo(domain_handle(d), target, &info, 0);
+	if (r < 0)
+		return control_fail(d, "libvirt can't say how far it is");
+	*done = info.cur;
+	*total = info.end;
+	return r;
+}
+
+int domain_pause(struct domain *d)
+{
+	if (virDomainSuspend(domain_handle(d)) < 0)
+		return control_fail(d, "it can't be paused");
+	return 0;
+}
+
+int domain_resume(struct domain *d)
+{
+	if (virDomainResume(domain_handle(d)) < 0)
+		return control_fail(d, "it is paused and can't go on; let it, "
+				"with 'virsh resume'");
+	return 0;
+}

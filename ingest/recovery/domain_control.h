@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What recovery does to domains: define, start, end and undefine them, pull
+ * what lies below their disks into these, and find out who uses a file.
+ * (backup only reads; see domain.h.)
+ */
+#ifndef AMBERFS_INGEST_RECOVERY_DOMAIN_CONTROL_H
+#define AMBERFS_INGEST_RECOVERY_DOMAIN_CONTROL_H
+
+#include "../domain.h"
+
+/* The domain of NAME, or the one with UUID (may be NULL): -EEXIST with a text;
+ * 0: there is none. */
+int domain_absent(struct connection *c, const char *name, const char *uuid);
+
+/* Defines (anew, if it has the same name and UUID). *OUT may be NULL.
+ * 0 or -EIO with libvirt's reason. */
+int domain_define(struct connection *c, const char *xml, struct domain **out);
+int domain_start(struct domain *d);
+
+bool domain_is_active(struct domain *d);
+/* Pulls the plug. 0 also if it is off. */
+int domain_destroy(struct domain *d);
+/* With its saved state and libvirt's records of snapshots and checkpoints; no
+ * file but the saved state is deleted. 0 also if it is gone. */
+int domain_undefine(struct domain *d);
+
+/*
+ * The domains that name a file below FOLDER, in the definition they run with
+ * or start with. To be freed with domain_list_free. 0 or -errno.
+ */
+int domain_users(struct connection *c, const char *folder,
+		struct domain ***out, unsigned *count);
+/* 1 if D does, 0, -errno. */
+int domain_uses(struct domain *d, const char *folder);
+
+/*
+ * Starts to pull all that lies below the disk TARGET into its own image, while
+ * the guest runs; -EBUSY: another job has the disk. 0 or -EIO.
+ */
+int domain_pull(struct domain *d, const char *target);
+/* 1: a job is at work on the disk, with so many of so many bytes done; 0: none
+ * is; -errno. */
+int domain_pull_progress(struct domain *d, const char *target, uint64_t *done,
+		uint64_t *total);
+
+/* Pauses the guest; qemu writes all that it holds of its disks to their files.
+ * domain_resume lets it go on. */
+int domain_pause(struct domain *d);
+int domain_resume(struct domain *d);
+
+#endif

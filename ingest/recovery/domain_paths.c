@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Paths in a domain's XML; see domain_paths.h. */
+#include "domain_paths.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../domain_doc.h"
+
+static inline void cleanup_doc(xmlDoc **doc)
+{
+	xmlFreeDoc(*doc);
+}
+#define CLEANUP_DOC CLEANUP(cleanup_doc)
+
+/* --- visiting --- */
+
+static int visit_text(xmlChar *text, domain_path_fn *fn, void *ctx)
+{
+	int r = text && text[0] == '/' ? fn(ctx, (const char *)text) : 0;
+	xmlFree(text);
+	return r;
+}
+
+static int visit_node(const xmlNode *n, domain_path_fn *fn, void *ctx)
+{
+	int r = 0;
+	for (const xmlAttr *a = n->properties; r == 0 && a; a = a->next)
+		r = visit_text(xmlNodeListGetString(n->doc, a->children, 1), fn,
+				ctx);
+	/* <nvram>/path</nvram>, <kernel>…: text and nothing else. */
+	if (r == 0 && n->children && n->children->type == XML_TEXT_NODE
+			&& n->children->next == NULL)
+		r = visit_text(xmlNodeGetContent(n), fn, ctx);
+	return r;
+}
+
+/* The next element after N in the order of the text, within ROOT. Libxml2
+ * bounds how deep elements nest, but not with our stack. */
+static xmlNode *next_node(xmlNode *n, const xmlNode *root)
+{
+	if (n->children != NULL)
+		return n->children;
+	while (n != root && n->next == NULL)
+		n = n->parent;
+	return n == root ? NULL : n->next;
+}
+
+static int visit_below(xmlNode *root, domain_path_fn *fn, void *ctx)
+{
+	int r = 0;
+	for (xmlNode *n = root; r == 0 && n; n = next_node(n, root))
+		if (n->type == XML_ELEMENT_NODE)
+			r = visit_node(n, fn, ctx);
+	return r;
+}
+
+int domain_paths_each(const char *xml, domain_path_fn *fn, void *ctx)
+{
+	CLEANUP_DOC xmlDoc *doc = NULL;
+	int e = domain_doc_parse(&doc, xml, strlen(xml));
+	return e < 0 ? e : visit_below(xmlDocGetRootElement(doc), fn, ctx);
+}
+
+/* --- below a folder --- */
+
+static int is_below(void *ctx, const char *path)
+{
+	const char *folder = ctx;
+	size_t len = strlen(folder);
+	return strncmp(path, folder, len) == 0 && path[len] == '/';
+}
+
+int domain_paths_below(const char *xml, const char *folder)
+{
+	return domain_paths_each(xml, is_below, (void *)folder);
+}
+
+static int is_the_same(void *ctx, const char *path)
+{
+	return strcmp(path, ctx) == 0;
+}
+
+int domain_paths_name(const char *xml, const char *path)
+{
+	return domain_paths_each(xml, is_the_same, (void *)path);
+}
+
+/* The disk's <backingStore> if something below FOLDER is named in it. */
+static xmlNode *backing_below(const xmlNode *disk, const char *folder)
+{
+	xmlNode *backing = NULL;
+	if (domain_doc_is(disk, "disk"))
+		backing = domain_doc_child(disk, "backingStore");
+	return backing && visit_below(backing, is_below, (void *)folder) == 1
+			? backing : NULL;
+}
+
+void domain_paths_free(char **targets)
+{
+	for (char **t = targets; t && *t; t++)
+		free(*t);
+	free(targets);
+}
+
+static int add_target(char ***list, size_t *count, const xmlNode *disk)
+{
+	char **more = reallocarray(*list, *count + 2, sizeof(*more));
+	if (more == NULL)
+		return -ENOMEM;
+	*list = more;
+	xmlChar *dev = xmlGetNoNsProp(domain_doc_child(disk, "target"),
+			(const xmlChar *)"dev");
+	more[*count] = dev ? strdup((const char *)dev) : NULL;
+	more[*count + 1] = NULL;
+	xmlFree(dev);
+	return more[(*count)++] ? 0 : -ENOMEM;
+}
+
+int domain_paths_backed(const char *xml, const char *folder, char ***targets)
+{
+	CLEANUP_DOC xmlDoc *doc = NULL;
+	size_t count = 0;
+	int e = domain_doc_parse(&doc, xml, strlen(xml));
+	char **list = calloc(1, sizeof(*list));
+	if (e == 0 && list == NULL)
+		e = -ENOMEM;
+	const xmlNode *devices = e < 0 ? NULL
+			: domain_doc_child(xmlDocGetRootElement(doc), "devices");
+	for (xmlNode *n = devices ? devices->children : NULL; e == 0 && n;
+			n = n->next)
+		if (backing_below(n, folder) != NULL)
+			e = add_target(&list, &count, n);
+	if (e < 0) {
+		domain_paths_free(list);
+		return e;
+	}
+	*targets = list;
+	return 0;
+}
+
+int domain_paths_unback(const char *xml, const char *folder, char **out)
+{
+	CLEANUP_DOC xmlDoc *doc = NULL;
+	xmlChar *text = NULL;
+	int len = 0, e = domain_doc_parse(&doc, xml, strlen(xml));
+	if (e < 0)
+		return e;
+	const xmlNode *devices = domain_doc_child(xmlDocGetRootElement(doc), "devices");
+	for (xmlNode *n = devices ? devices->children : NULL; n; n = n->next) {
+		xmlNode *old = backing_below(n, folder);
+		xmlNode *none = old ? xmlNewNode(NULL,
+				(const xmlChar *)"backingStore") : NULL;
+		if (old == NULL)
+			continue;
+		if (none == NULL)
+			return -ENOMEM;
+		xmlReplaceNode(old, none);
+		xmlFreeNode(old);
+	}
+	xmlDocDumpMemory(doc, &text, &len);
+	*out = text ? strdup((const char *)text) : NULL;
+	xmlFree(text);
+	return *out ? 0 : -ENOMEM;
+}
