@@ -5,8 +5,8 @@
 # a processor: have one at a time. Nothing of it is left when the scenario ends.
 #
 #	guest_new NAME		the guest that the functions below mean ($guest)
-#	guest_disk TARGET FORMAT SIZE	makes a disk with an empty ext4 in it for
-#		the guest to be defined: $L/images/NAME-TARGET.FORMAT
+#	guest_disk TARGET FORMAT SIZE [FOLDER]	makes a disk for the guest to be
+#		defined, $L/images/NAME-TARGET.FORMAT: an ext4 with FOLDER's files
 #	guest_file TARGET	prints the path of such a disk
 #	guest_define [WORD...]	defines it (or again); WORDs go to its kernel (see
 #		guest/init: noagent, tick=MS ...); nochannel: none for the agent
@@ -32,6 +32,7 @@
 #		poweroff		(not waited for: wait_for guest_is_off)
 #	guest_is_off, guest_is_up
 #	guest_off		pulls its plug (destroy)
+#	guest_kill		kills its qemu with SIGKILL
 #	guest_gone		undefines it, with what libvirt knows of checkpoints
 #	guest_check IMAGE [STATUS...]	a raw image of one of its disks: e2fsck
 #		says one of STATUS (0 clean, 1 journal replayed; default 0), and
@@ -64,10 +65,10 @@ guest_disk() {
   rm -f "$file"
   if [ "$2" = raw ]; then
     truncate -s "$3" "$file"
-    mke2fs -q -F -t ext4 -m 0 -L "$1" "$file"
+    mke2fs -q -F -t ext4 -m 0 -L "$1" ${4:+-d "$4"} "$file"
   else
     truncate -s "$3" "$file.new"
-    mke2fs -q -F -t ext4 -m 0 -L "$1" "$file.new"
+    mke2fs -q -F -t ext4 -m 0 -L "$1" ${4:+-d "$4"} "$file.new"
     qemu-img convert -f raw -O "$2" "$file.new" "$file"
     rm "$file.new"
   fi
@@ -204,6 +205,11 @@ guest_is_off() {
 
 guest_off() {
   virsh_do destroy "$guest"
+}
+
+guest_kill() {
+  kill -9 "$(cat "$L/run/libvirt/qemu/run/$guest.pid")"
+  wait_for 30 guest_is_off || die "the domain $guest survives its qemu"
 }
 
 guest_gone() {
