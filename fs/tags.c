@@ -44,9 +44,10 @@ static const char *tag_target(const struct tree_held *h,
 	return h->file == NULL ? NULL : h->file->target;
 }
 
+/* Who has the same content has the same root: not what is computed. */
 static const char *tag_root(const struct tree_held *h, char buf[ID_TEXT_SIZE])
 {
-	if (h->file == NULL)
+	if (h->kind != TREE_FILE)
 		return NULL;
 	hex_encode(buf, h->file->root.id.b, ID_SIZE);
 	return buf;

@@ -59,6 +59,13 @@ equal "$(cd "$T/mnt/files/latest" && echo *)" "snapshot.json vda" "no disk's nam
 jq -e '[.files[].name | select(endswith("qcow2"))] == []' "$snap/snapshot.json" \
   >/dev/null || die "snapshot.json lists what is not stored"
 expect 1 touch "$snap/vda.qcow2"
+python3 - "$snap" <<'END'
+import os, sys
+tags = [{t: os.getxattr(f"{sys.argv[1]}/vda.{end}", t)
+         for t in os.listxattr(f"{sys.argv[1]}/vda.{end}")}
+        for end in ("raw", "qcow2")]
+assert tags[0].pop("user.amberfs.root") and tags[0] == tags[1], tags
+END
 
 check() {
   qemu-img check -q -f qcow2 "$1" || die "qemu-img check $1: status $?"
