@@ -96,10 +96,19 @@ static int exit_status(const struct backup_run *run)
 	return run->done || run->partly ? EXIT_PARTLY : EXIT_FAILED;
 }
 
+/* The sources that were not reached have no row. */
+static void drop_unreached(json_t *rows)
+{
+	for (size_t i = json_array_size(rows); i-- > 0;)
+		if (json_is_null(json_array_get(rows, i)))
+			json_array_remove(rows, i);
+}
+
 static int finish(struct backup_command *c, struct backup_run *run)
 {
 	struct chunk_sink_stats st;
 	int status = exit_status(run);
+	drop_unreached(run->snapshots);
 	chunk_sink_stats(run->storing.sink, &st);
 	double seconds = monotonic_now() - c->begin;
 	if (report_json())
@@ -123,37 +132,52 @@ static bool excluded(const struct backup_command *c, const char *name)
 	return false;
 }
 
+static int run_all_domains(struct backup_command *c, struct backup_run *run,
+		struct connection *conn)
+{
+	char **names = NULL;
+	unsigned count = 0, kept = 0;
+	int e = domain_backup_list(conn, &names, &count);
+	if (e < 0)
+		return e;
+	CLEANUP_FREE char **wanted = calloc(count + 1, sizeof(*wanted));
+	for (unsigned i = 0; wanted && i < count; i++)
+		if (!excluded(c, names[i]))
+			wanted[kept++] = names[i];
+	if (wanted == NULL)
+		e = fail_errno(-ENOMEM, "listing domains");
+	else if (kept == 0)
+		e = fail(-ENOENT, "%s has no domains to back up",
+				connection_uri(conn));
+	else
+		e = backup_domains(run, conn, wanted, kept);
+	domain_backup_list_free(names, count);
+	return e;
+}
+
 static int run_domains(struct backup_command *c, struct backup_run *run)
 {
 	struct connection *conn;
-	char **names = NULL;
-	unsigned count = 0, kept = 0;
 	int e = connection_open(&conn, c->connect, CONNECTION_SECRETS);
 	if (e < 0)
 		return e;
-	if (!c->all_domains) {
-		backup_domains(run, conn, (char *const *)c->domains.items,
+	if (c->all_domains)
+		e = run_all_domains(c, run, conn);
+	else
+		e = backup_domains(run, conn, (char *const *)c->domains.items,
 				(unsigned)c->domains.count);
-		connection_close(conn);
-		return 0;
-	}
-	e = domain_backup_list(conn, &names, &count);
-	if (e == 0) {
-		char **wanted = calloc(count + 1, sizeof(*wanted));
-		for (unsigned i = 0; wanted && i < count; i++)
-			if (!excluded(c, names[i]))
-				wanted[kept++] = names[i];
-		if (wanted == NULL)
-			e = fail_errno(-ENOMEM, "listing domains");
-		else if (kept == 0)
-			e = fail(-ENOENT, "%s has no domains to back up",
-					connection_uri(conn));
-		else
-			backup_domains(run, conn, wanted, kept);
-		free(wanted);
-		domain_backup_list_free(names, count);
-	}
 	connection_close(conn);
+	return e;
+}
+
+static int run_files(struct backup_command *c, struct backup_run *run,
+		int count, char **paths)
+{
+	int e = backup_run_add_lanes(run, 1, 1);
+	if (e == 0)
+		backup_files(&run->lanes[0], c->name,
+				(const char *const *)paths, count,
+				c->stdin_name);
 	return e;
 }
 
@@ -199,32 +223,38 @@ static void check_usage(const struct command_line *cl, struct backup_command *c,
 
 static int run_backup(struct backup_command *c, int operands, char **argv)
 {
-	struct backup_run run = { .options = &c->o };
+	struct backup_run run;
 	int status = EXIT_FAILED;
-	CLEANUP_FREE char *path = realpath(argv[1], NULL);
-	c->o.repository_path = path ? path : argv[1];
-	int e = hooks_check(c->o.hook_dir);
-	if (e == 0)
-		e = backup_run_begin(&run, argv[1], &c->o);
+	int e = backup_run_begin(&run, argv[1], &c->o);
 	if (e == 0 && (c->all_domains || c->domains.count))
 		e = run_domains(c, &run);
 	else if (e == 0)
-		backup_files(&run, c->name, (const char *const *)argv + 2,
-				operands - 1, c->stdin_name);
+		e = run_files(c, &run, operands - 1, argv + 2);
 	if (e < 0)
 		report_error("%s", error_text(e));
 	else
 		status = finish(c, &run);
 	backup_run_end(&run);
-	json_decref(run.snapshots);
 	return status;
+}
+
+static int check_and_run(struct backup_command *c, int operands, char **argv)
+{
+	CLEANUP_FREE char *path = realpath(argv[1], NULL);
+	c->o.repository_path = path ? path : argv[1];
+	if (hooks_check(c->o.hook_dir) < 0) {
+		report_error("%s", error_text(-EIO));
+		return EXIT_FAILED;
+	}
+	return run_backup(c, operands, argv);
 }
 
 int backup_main(int argc, char **argv)
 {
 	struct backup_command c = {
 		.o.jobs = { .value = processors_usable(), .min = 1, .max = 64 },
-		.o.jobs_domains = { .value = 1, .min = 1, .max = 64 },
+		.o.jobs_domains = { .value = 1, .min = 1,
+			.max = BACKUP_LANES_MAX },
 		.o.level = { .value = 0, .min = 1, .max = 19 },
 		.begin = monotonic_now(),
 	};
@@ -271,8 +301,7 @@ int backup_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs backup",
 		.operands = "REPO [--name NAME FILE...]",
-		.purpose = "Back up domains, or image files and "
-			   "devices.",
+		.purpose = "Back up domains, or image files and devices.",
 		.notes = "Also --disk, --exclude-disk, --exact, --wait, "
 			 "--scratch-dir, --hook-timeout,\n--stdin-name, "
 			 "--force-read, --compression: see amberfs(1).\n",
@@ -283,5 +312,5 @@ int backup_main(int argc, char **argv)
 	report_setup(cl.program, &c.o.report);
 	check_usage(&cl, &c, n, argv);
 	interrupt_setup();
-	return report_finish(run_backup(&c, n, argv));
+	return report_finish(check_and_run(&c, n, argv));
 }

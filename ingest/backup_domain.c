@@ -68,7 +68,7 @@ static int store_through_nbd(struct domain_run *d, const struct disk_plan *plan,
 {
 	struct nbd_source *nbd;
 	struct image_source source;
-	int e = nbd_source_open(&nbd, &plan->chain, NULL, d->b->run->workers);
+	int e = nbd_source_open(&nbd, &plan->chain, NULL, d->b->lane->workers);
 	if (e < 0)
 		return e;
 	nbd_source_fill(nbd, &source);
@@ -171,7 +171,7 @@ static int store_domain(struct domain_run *d)
 	return e < 0 ? e : backup_snapshot_commit(d->b);
 }
 
-void backup_domain(struct backup_run *run, struct domain_backup *domain)
+void backup_domain(struct backup_lane *lane, struct domain_backup *domain)
 {
 	struct backup_snapshot b;
 	char display[256];
@@ -179,12 +179,12 @@ void backup_domain(struct backup_run *run, struct domain_backup *domain)
 		.display = name_display(display, sizeof(display),
 				domain->facts.name) };
 	int e = backup_snapshot_begin(
-			&b, run, domain->facts.name, SNAPSHOT_DOMAIN);
+			&b, lane, domain->facts.name, SNAPSHOT_DOMAIN);
 	if (e == 0)
 		e = backup_hooks_before(&b, &domain->facts);
 	if (e == 0)
 		e = store_domain(&d);
-	if (e < 0 && !backup_run_broken(run, e))
+	if (e < 0 && !backup_run_broken(lane->run, e))
 		report_error("domain %s: not backed up: %s", display,
 				error_text(e));
 	backup_hooks_end(&b, &domain->facts, e);

@@ -1,25 +1,41 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The domains of a run, one after the other.
+ * The domains of a run: lanes take the next name off the list until none is
+ * left. A domain is looked at when its turn comes, not before: hours may pass.
+ * Its lane's thread lives until it is done, for helper programs end with the
+ * thread that started them. The only lane is the caller's own thread.
  */
 #include "backup_domains.h"
 
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../repo/base/cleanup.h"
+#include "../repo/base/error.h"
 #include "../repo/format/name.h"
 #include "backup_domain.h"
 #include "backup_hooks.h"
 
-static void note_unopened(struct backup_run *run, const char *name, int err)
+struct domains_job {
+	struct backup_run *run;
+	struct connection *connection;
+	char **names;		/* no domain twice */
+	unsigned count;
+	_Atomic unsigned next;
+};
+
+/* --- one domain --- */
+
+static void note_unopened(struct backup_lane *lane, const char *name, int err)
 {
-	struct backup_snapshot b = { .run = run };
+	struct backup_snapshot b = { .lane = lane, .run = lane->run };
 	char display[256];
 	report_error("domain %s: not backed up: %s",
 			name_display(display, sizeof(display), name),
 			error_text(err));
-	backup_hooks_unopened(run->options, name, err);
+	backup_hooks_unopened(lane->run->options, name, err);
 	backup_snapshot_end(&b, name, err);
 }
 
@@ -37,44 +53,133 @@ static int check_choice(const struct backup_run *run,
 					"of its disks");
 }
 
-static uint64_t disks_size(const struct domain_backup *domain)
+static void back_up(struct domains_job *j, struct backup_lane *lane,
+		const char *name)
 {
+	struct domain_backup *domain = NULL;
+	int e = domain_backup_open(&domain, j->connection, name);
+	if (e == 0)
+		e = check_choice(lane->run, domain);
+	if (e == 0)
+		backup_domain(lane, domain);
+	else
+		note_unopened(lane, name, e);
+	domain_backup_close(domain);
+}
+
+/* --- the lanes --- */
+
+struct lane_thread {
+	struct domains_job *job;
+	struct backup_lane *lane;
+	pthread_t thread;
+};
+
+static void *lane_main(void *arg)
+{
+	struct lane_thread *t = arg;
+	struct domains_job *j = t->job;
+	while (!backup_run_broken(j->run, 0)) {
+		unsigned i = j->next++;
+		if (i >= j->count)
+			break;
+		t->lane->row = i;
+		back_up(j, t->lane, j->names[i]);
+	}
+	return NULL;
+}
+
+/* A thread that can't be started leaves its share to the others. */
+static void run_lanes(struct domains_job *j)
+{
+	struct backup_run *run = j->run;
+	struct lane_thread threads[BACKUP_LANES_MAX];
+	char what[64];
+	unsigned started = 1;
+	for (unsigned i = 0; i < run->lane_count; i++)
+		threads[i] = (struct lane_thread){ .job = j,
+			.lane = &run->lanes[i] };
+	snprintf(what, sizeof(what), "%u domains", j->count);
+	if (run->lane_count > 1)
+		progress_begin(what, backup_run_progress, run);
+	while (started < run->lane_count
+			&& pthread_create(&threads[started].thread, NULL,
+					   lane_main, &threads[started]) == 0)
+		started++;
+	lane_main(&threads[0]);
+	while (started > 1)
+		pthread_join(threads[--started].thread, NULL);
+	progress_end();
+}
+
+/* --- the list --- */
+
+/* What the disks measure, so that the bar knows the end; what can't be looked
+ * at is reported when its turn comes. */
+static uint64_t domain_size(struct connection *c, const char *name)
+{
+	struct domain_backup *domain = NULL;
 	uint64_t sum = 0;
-	for (unsigned i = 0; i < domain->disk_count; i++) {
+	if (domain_backup_open(&domain, c, name) < 0)
+		error_clear();
+	for (unsigned i = 0; domain && i < domain->disk_count; i++) {
 		const struct disk_plan *p = &domain->disks[i];
 		if (!p->empty && !p->removable && p->why_not == NULL
 				&& p->chain.count != 0)
 			sum += p->plain ? p->chain.files[0].size
 					: p->chain.files[0].virtual_size;
 	}
+	domain_backup_close(domain);
 	return sum;
 }
 
-void backup_domains(struct backup_run *run, struct connection *c,
+/* The domain's name for NAME, which may be its UUID; if there is none, NAME. To
+ * be freed. */
+static char *own_name(struct connection *c, const char *name)
+{
+	struct domain *d = NULL;
+	if (domain_find(&d, c, name) < 0)
+		error_clear();
+	char *own = strdup(d ? domain_name(d) : name);
+	domain_free(d);
+	return own;
+}
+
+/* Two lanes must never meet at the same domain. */
+static int take_names(struct domains_job *j, char *const *names, unsigned count)
+{
+	j->names = calloc(count + 1, sizeof(*j->names));
+	for (unsigned i = 0; j->names && i < count; i++) {
+		char *name = own_name(j->connection, names[i]);
+		unsigned k = 0;
+		if (name == NULL)
+			return fail_errno(-ENOMEM, "listing domains");
+		while (k < j->count && strcmp(j->names[k], name) != 0)
+			k++;
+		if (k == j->count)
+			j->names[j->count++] = name;
+		else
+			free(name);
+	}
+	return j->names ? 0 : fail_errno(-ENOMEM, "listing domains");
+}
+
+int backup_domains(struct backup_run *run, struct connection *c,
 		char *const *names, unsigned count)
 {
-	CLEANUP_FREE struct domain_backup **opened =
-			calloc(count + 1, sizeof(struct domain_backup *));
-	if (opened == NULL) {
-		run->failed++;
-		error_save(&run->broken, fail_errno(-ENOMEM, "starting"));
-		return;
-	}
-	/* All are looked at first, so that the progress bar knows the end. */
-	for (unsigned i = 0; i < count; i++) {
-		int e = domain_backup_open(&opened[i], c, names[i]);
-		if (e == 0)
-			e = check_choice(run, opened[i]);
-		if (e < 0) {
-			note_unopened(run, names[i], e);
-			domain_backup_close(take_ptr(opened[i]));
-			continue;
-		}
-		run->all_total += disks_size(opened[i]);
-	}
-	for (unsigned i = 0; i < count; i++) {
-		if (opened[i] != NULL && run->broken.err == 0)
-			backup_domain(run, opened[i]);
-		domain_backup_close(opened[i]);
-	}
+	struct domains_job j = { .run = run, .connection = c };
+	unsigned lanes = (unsigned)run->options->jobs_domains.value;
+	int e = take_names(&j, names, count);
+	if (e == 0)
+		e = backup_run_add_lanes(run, lanes < j.count ? lanes : j.count,
+				j.count);
+	for (unsigned i = 0; e == 0 && report_shows_progress() && i < j.count;
+			i++)
+		run->all_total += domain_size(c, j.names[i]);
+	if (e == 0)
+		run_lanes(&j);
+	for (unsigned i = 0; i < j.count; i++)
+		free(j.names[i]);
+	free(j.names);
+	return e;
 }

@@ -7,8 +7,10 @@
 #include "connection.h"
 
 /* Each of the COUNT domains gets its own snapshot and row in the report; one
- * that fails leaves the others alone. NAMES are names or UUIDs. */
-void backup_domains(struct backup_run *run, struct connection *c,
+ * that fails leaves the others alone. NAMES are names or UUIDs; one that is
+ * named twice is backed up once. Adds the lanes. 0, or -errno: nothing was
+ * begun. */
+int backup_domains(struct backup_run *run, struct connection *c,
 		char *const *names, unsigned count);
 
 #endif

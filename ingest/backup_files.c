@@ -50,7 +50,7 @@ int backup_path(struct backup_snapshot *b, const char *path,
 	struct file_identity identity;
 	struct image_source source;
 	bool taken;
-	int e = file_source_open(&file, path, b->run->workers);
+	int e = file_source_open(&file, path, b->lane->workers);
 	if (e < 0)
 		return e;
 	file_source_identity(file, &identity);
@@ -116,13 +116,13 @@ static int backup_one(struct backup_snapshot *b, const char *path,
 	return backup_path(b, path, &f);
 }
 
-void backup_files(struct backup_run *run, const char *name,
+void backup_files(struct backup_lane *lane, const char *name,
 		const char *const *paths, int count, const char *stdin_name)
 {
 	struct backup_snapshot b;
 	for (int i = 0; i < count; i++)
-		run->all_total += backup_path_size(paths[i]);
-	int e = backup_snapshot_begin(&b, run, name, SNAPSHOT_FILES);
+		lane->run->all_total += backup_path_size(paths[i]);
+	int e = backup_snapshot_begin(&b, lane, name, SNAPSHOT_FILES);
 	if (e == 0 && count > (int)SNAPSHOT_FILES_MAX)
 		e = fail(-E2BIG, "%d files are more than the %u of a snapshot: "
 				"give them several names", count,
@@ -132,6 +132,6 @@ void backup_files(struct backup_run *run, const char *name,
 	if (e == 0)
 		e = backup_snapshot_commit(&b);
 	if (e < 0)
-		backup_run_broken(run, e);
+		backup_run_broken(lane->run, e);
 	backup_snapshot_end(&b, name, e);
 }

@@ -6,9 +6,9 @@
 #include "backup_run.h"
 
 /* One snapshot of source NAME with all PATHS ("-": standard input, as a file
- * named STDIN_NAME). A path that can't be read fails the snapshot. Adds its
- * row to the report. */
-void backup_files(struct backup_run *run, const char *name,
+ * named STDIN_NAME). A path that can't be read fails the snapshot. Sets the
+ * lane's row of the report. */
+void backup_files(struct backup_lane *lane, const char *name,
 		const char *const *paths, int count, const char *stdin_name);
 
 /* One file byte for byte into a snapshot under way: unread if unchanged. F's

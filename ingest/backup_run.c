@@ -5,20 +5,43 @@
  */
 #include "backup_run.h"
 
+#include <errno.h>
+
+#include "../repo/base/cleanup.h"
 #include "../repo/base/error.h"
 
 int backup_run_begin(struct backup_run *run, const char *repository,
 		const struct backup_options *o)
 {
-	*run = (struct backup_run){ .options = o,
-		.workers = (unsigned)o->jobs.value,
-		.snapshots = json_array() };
-	const struct storing_options so = { .workers = run->workers,
-		.level = (int)o->level.value, .bwlimit = o->bwlimit };
+	*run = (struct backup_run){ .options = o, .snapshots = json_array() };
+	pthread_mutex_init(&run->mutex, NULL);
+	pthread_mutex_init(&run->commit_mutex, NULL);
+	const struct storing_options so = { .level = (int)o->level.value,
+		.bwlimit = o->bwlimit };
 	int e = repository_open(&run->repo, repository, &o->repository);
 	if (e == 0)
 		e = repository_attach(run->repo, &o->repository);
 	return e < 0 ? e : storing_begin(&run->storing, run->repo, &so);
+}
+
+int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows)
+{
+	unsigned jobs = (unsigned)run->options->jobs.value;
+	unsigned workers = jobs > count ? jobs / count : 1;
+	int e = 0;
+	run->lanes = calloc(count, sizeof(*run->lanes));
+	if (run->lanes == NULL)
+		return fail_errno(-ENOMEM, "starting");
+	while (e == 0 && run->lane_count < count) {
+		struct backup_lane *lane = &run->lanes[run->lane_count++];
+		lane->run = run;
+		lane->workers = workers;
+		e = storing_add_writer(&run->storing, workers, &lane->writer);
+	}
+	for (unsigned i = 0; e == 0 && i < rows; i++)
+		if (json_array_append_new(run->snapshots, json_null()) < 0)
+			e = fail_errno(-ENOMEM, "starting");
+	return e;
 }
 
 void backup_run_end(struct backup_run *run)
@@ -26,13 +49,29 @@ void backup_run_end(struct backup_run *run)
 	run->storing.given_up = run->broken.err != 0;
 	storing_end(&run->storing);
 	repository_close(run->repo);
+	free(take_ptr(run->lanes));
+	json_decref(take_ptr(run->snapshots));
+	pthread_mutex_destroy(&run->mutex);
+	pthread_mutex_destroy(&run->commit_mutex);
 }
 
 bool backup_run_broken(struct backup_run *run, int err)
 {
-	if (run->broken.err != 0)
-		return true;
-	if (storing_broken(&run->storing, err))
+	LOCK_SCOPE(&run->mutex);
+	if (run->broken.err == 0 && storing_broken(&run->storing, err))
 		error_save(&run->broken, err);
 	return run->broken.err != 0;
+}
+
+void backup_run_progress(void *ctx, struct progress_numbers *now)
+{
+	struct backup_run *run = ctx;
+	struct chunk_sink_stats st;
+	chunk_sink_stats(run->storing.sink, &st);
+	LOCK_SCOPE(&run->mutex);
+	now->done = run->all_done;
+	for (unsigned i = 0; i < run->lane_count; i++)
+		now->done += run->lanes[i].counts.done;
+	now->total = run->all_total;
+	now->fresh = st.new_bytes;
 }

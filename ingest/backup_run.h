@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One run of `amberfs backup`: the session, the writer and the sums, shared by
- * all sources of the run; and the making of one snapshot.
+ * One run of `amberfs backup`: the session, the sink and the sums, shared by
+ * all sources of the run; lanes, each with workers of its own, so that several
+ * sources can be backed up at once; and the making of one snapshot.
  *
- * Threading: everything here belongs to the main thread, but
- * backup_run_progress, which any thread may call.
+ * Threading: a run begins and ends in one thread. A lane, with the snapshot it
+ * is at, belongs to one thread at a time; different lanes work at once.
  */
 #ifndef AMBERFS_INGEST_BACKUP_RUN_H
 #define AMBERFS_INGEST_BACKUP_RUN_H
@@ -17,32 +18,54 @@
 
 enum backup_status { BACKUP_DONE, BACKUP_PARTLY, BACKUP_FAILED };
 
+#define BACKUP_LANES_MAX 64u
+
+struct backup_lane {
+	struct backup_run *run;
+	struct image_writer *writer;	/* the run's storing's */
+	unsigned workers;		/* its threads */
+	unsigned row;		/* of the report, of the source it is at */
+	uint64_t read;		/* bytes, of finished images */
+	/* The image under way. Set under the run's mutex; the workers count. */
+	struct image_counts counts;
+	uint64_t image_size;
+};
+
 struct backup_run {
 	const struct backup_options *options;
 	struct repository *repo;
 	struct storing storing;
-	unsigned workers;
+	struct backup_lane *lanes;
+	unsigned lane_count;
 
-	struct image_counts counts;	/* of the image under way */
-	uint64_t image_size;
+	/* Held from the barrier to the commit. Before mutex. */
+	pthread_mutex_t commit_mutex;
+	pthread_mutex_t mutex;
+	/* protected by mutex while lanes work */
 	uint64_t all_done, all_total;	/* bytes, finished images; all */
 	/* sums of finished images, bytes */
 	uint64_t read, holes, unchanged, same;
-
-	json_t *snapshots;	/* the report's rows */
+	json_t *snapshots;	/* the report's rows; null: not reached */
 	unsigned done, partly, failed;
 	struct error_copy broken; /* .err != 0: the run can't go on */
 };
 
-/* Opens the repository, registers the session, starts the workers. */
+/* Opens the repository, registers the session. On an error backup_run_end is
+ * still called. */
 int backup_run_begin(struct backup_run *run, const char *repository,
 		const struct backup_options *o);
-/* Gives the index what is left and ends the session. NULL parts allowed. */
+/* Starts COUNT (1 to BACKUP_LANES_MAX) lanes for ROWS sources. The threads that were asked for are
+ * divided among them; each has at least one. */
+int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows);
+/* Gives the index what is left and ends the session. Half-built: allowed. */
 void backup_run_end(struct backup_run *run);
 
-/* True if the failure is not the source's but the run's: the repository can't
- * be written, or somebody interrupted. */
+/* Notes ERR if the failure is not the source's but the run's: the repository
+ * can't be written, or somebody interrupted. True if the run can't go on. */
 bool backup_run_broken(struct backup_run *run, int err);
+
+/* For the progress bar: what all lanes together have done. */
+void backup_run_progress(void *run, struct progress_numbers *now);
 
 /* --- one snapshot --- */
 
@@ -61,7 +84,8 @@ struct disk_outcome {
 };
 
 struct backup_snapshot {
-	struct backup_run *run;
+	struct backup_lane *lane;
+	struct backup_run *run;		/* the lane's */
 	struct snapshot *snap;
 	struct snapshot *base;	/* the source's last one, published; or NULL */
 	struct id *roots;	/* of it, which the session stands on */
@@ -75,7 +99,7 @@ struct backup_snapshot {
 };
 
 /* SOURCE is the raw name. */
-int backup_snapshot_begin(struct backup_snapshot *b, struct backup_run *run,
+int backup_snapshot_begin(struct backup_snapshot *b, struct backup_lane *lane,
 		const char *source, enum snapshot_kind kind);
 
 /* What is to be stored as a file of the snapshot. */
@@ -119,7 +143,7 @@ int backup_snapshot_note_disk(struct backup_snapshot *b, const char *target,
 
 /* Everything durable, then the snapshot object. */
 int backup_snapshot_commit(struct backup_snapshot *b);
-/* Frees; adds the row to the report: ERR 0 done (or partly), else failed with
+/* Frees; sets the lane's row of the report: ERR 0 done (or partly), else failed with
  * the thread's error text. */
 void backup_snapshot_end(struct backup_snapshot *b, const char *source,
 		int err);

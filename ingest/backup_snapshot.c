@@ -105,12 +105,13 @@ static int fill_snapshot(struct backup_snapshot *b, const char *source,
 	return s->source && s->host ? 0 : no_memory();
 }
 
-int backup_snapshot_begin(struct backup_snapshot *b, struct backup_run *run,
+int backup_snapshot_begin(struct backup_snapshot *b, struct backup_lane *lane,
 		const char *source, enum snapshot_kind kind)
 {
-	*b = (struct backup_snapshot){ .run = run,
-		.read_before = run->read, .frozen_seconds = -1 };
-	chunk_sink_stats(run->storing.sink, &b->before);
+	struct backup_run *run = lane->run;
+	*b = (struct backup_snapshot){ .lane = lane, .run = run,
+		.read_before = lane->read, .frozen_seconds = -1 };
+	image_writer_stats(lane->writer, &b->before);
 	int e = fill_snapshot(b, source, kind);
 	if (e < 0)
 		return e;
@@ -267,6 +268,13 @@ static bool unchanged(const struct snapshot_file *k,
 	return true;
 }
 
+static void count_unchanged(struct backup_run *run, uint64_t size)
+{
+	LOCK_SCOPE(&run->mutex);
+	run->unchanged += size;
+	run->all_done += size;
+}
+
 int backup_snapshot_take_over(struct backup_snapshot *b,
 		const struct backup_file *f, bool *taken)
 {
@@ -279,8 +287,7 @@ int backup_snapshot_take_over(struct backup_snapshot *b,
 	if (!*taken)
 		return 0;
 	report_verbose("%s: unchanged", k->name);
-	b->run->unchanged += k->size;
-	b->run->all_done += k->size;
+	count_unchanged(b->run, k->size);
 	/* The old identity, judged then, is what counts from now on too. */
 	struct backup_file same = *f;
 	same.identities = k->identities;
@@ -288,41 +295,63 @@ int backup_snapshot_take_over(struct backup_snapshot *b,
 	return e < 0 ? e : add_file(b, &same, &k->root, k->size);
 }
 
-static void show_progress(void *ctx, struct progress_numbers *now)
+/* The bar of the only lane shows the image under way. */
+static void image_progress(void *ctx, struct progress_numbers *now)
 {
-	struct backup_run *run = ctx;
-	struct chunk_sink_stats st;
-	chunk_sink_stats(run->storing.sink, &st);
-	now->done = run->counts.done;
-	now->total = run->image_size;
-	now->all_done = run->all_done + now->done;
-	now->all_total = run->all_total > run->image_size ? run->all_total : 0;
-	now->fresh = st.new_bytes;
+	const struct backup_lane *lane = ctx;
+	struct progress_numbers all;
+	backup_run_progress(lane->run, &all);
+	now->done = lane->counts.done;
+	now->total = lane->image_size;
+	now->all_done = all.done;
+	now->all_total = all.total > lane->image_size ? all.total : 0;
+	now->fresh = all.fresh;
+}
+
+static void begin_counting(struct backup_lane *lane, uint64_t size)
+{
+	LOCK_SCOPE(&lane->run->mutex);
+	lane->counts = (struct image_counts){ .done = 0 };
+	lane->image_size = size;
+}
+
+/* Returns what was read. */
+static uint64_t end_counting(struct backup_lane *lane)
+{
+	struct backup_run *run = lane->run;
+	LOCK_SCOPE(&run->mutex);
+	uint64_t read = lane->counts.read;
+	lane->read += read;
+	run->read += read;
+	run->holes += lane->counts.holes;
+	run->same += lane->counts.same;
+	run->all_done += lane->counts.done;
+	lane->counts = (struct image_counts){ .done = 0 };
+	return read;
 }
 
 static int write_image(struct backup_snapshot *b, const struct backup_file *f,
 		const struct image_source *source, struct tree_root *root,
-		uint64_t *size)
+		uint64_t *size, uint64_t *read)
 {
-	struct backup_run *run = b->run;
+	struct backup_lane *lane = b->lane;
+	bool alone = b->run->lane_count == 1;
 	CLEANUP_FREE char *path = escape(f->source_path);
-	const struct snapshot_file *k = f->base ? f->base
-						: base_file(b, path, f);
+	const struct snapshot_file *k = base_file(b, path, f);
 	struct image *base = NULL;
 	char what[256];
-	if (k != NULL && image_open(&base, run->storing.reader, &k->root, k->size) < 0)
+	if (k != NULL && image_open(&base, b->run->storing.reader, &k->root,
+				k->size) < 0)
 		base = NULL; /* nothing to compare with, then */
-	run->counts = (struct image_counts){ .done = 0 };
-	run->image_size = source->next ? 0 : source->size;
-	progress_begin(name_display(what, sizeof(what), f->name),
-			show_progress, run);
-	int e = image_write(run->storing.writer, source, base, &run->counts,
+	begin_counting(lane, source->next ? 0 : source->size);
+	name_display(what, sizeof(what), f->name);
+	if (alone)
+		progress_begin(what, image_progress, lane);
+	int e = image_write(lane->writer, source, base, &lane->counts,
 			&interrupt_flag, root, size);
-	progress_end();
-	run->read += run->counts.read;
-	run->holes += run->counts.holes;
-	run->same += run->counts.same;
-	run->all_done += run->counts.done;
+	if (alone)
+		progress_end();
+	*read = end_counting(lane);
 	image_close(base);
 	return e == -EFBIG ? fail_within(e, "%s", what) : e;
 }
@@ -331,10 +360,10 @@ int backup_snapshot_store(struct backup_snapshot *b,
 		const struct backup_file *f, const struct image_source *source)
 {
 	struct tree_root root;
-	uint64_t size;
-	int e = write_image(b, f, source, &root, &size);
+	uint64_t size, read;
+	int e = write_image(b, f, source, &root, &size, &read);
 	if (e == 0)
-		e = note_read(b, f, false, b->run->counts.read);
+		e = note_read(b, f, false, read);
 	return e < 0 ? e : add_file(b, f, &root, size);
 }
 
@@ -383,12 +412,12 @@ static void finish_snapshot(struct backup_snapshot *b)
 {
 	struct chunk_sink_stats st;
 	struct snapshot *s = b->snap;
-	chunk_sink_stats(b->run->storing.sink, &st);
+	image_writer_stats(b->lane->writer, &st);
 	s->finished_ns = realtime_ns();
 	s->sequence = snapshot_next_sequence(b->run->repo, s->source, b->base);
 	if (b->base != NULL)
 		s->predecessor = b->base->id;
-	s->read_bytes = b->run->read - b->read_before;
+	s->read_bytes = b->lane->read - b->read_before;
 	s->new_bytes = st.new_bytes - b->before.new_bytes;
 	s->stored_bytes = st.stored_bytes - b->before.stored_bytes;
 }
@@ -396,6 +425,7 @@ static void finish_snapshot(struct backup_snapshot *b)
 int backup_snapshot_commit(struct backup_snapshot *b)
 {
 	struct storing *to = &b->run->storing;
+	LOCK_SCOPE(&b->run->commit_mutex);
 	int e = storing_barrier(to);
 	if (e < 0)
 		return e;
@@ -420,20 +450,29 @@ static json_t *report_row(const struct backup_snapshot *b, const char *source,
 	return row;
 }
 
-void backup_snapshot_end(struct backup_snapshot *b, const char *source,
+static void add_to_report(struct backup_snapshot *b, const char *source,
 		int err)
 {
 	struct backup_run *run = b->run;
-	json_array_append_new(run->snapshots, report_row(b, source, err));
+	json_t *row = report_row(b, source, err);
+	LOCK_SCOPE(&run->mutex);
+	json_array_set_new(run->snapshots, b->lane->row, row);
 	if (err < 0)
 		run->failed++;
 	else if (b->partly)
 		run->partly++;
 	else
 		run->done++;
-	if (b->roots != NULL)
-		session_leave_later(run->storing.session, b->roots, b->root_count);
+}
+
+void backup_snapshot_end(struct backup_snapshot *b, const char *source,
+		int err)
+{
+	add_to_report(b, source, err);
 	free_outcomes(b);
+	if (b->roots != NULL)
+		session_leave_later(b->run->storing.session, b->roots,
+				b->root_count);
 	free(take_ptr(b->roots));
 	snapshot_free(b->snap);
 	snapshot_free(b->base);

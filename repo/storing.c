@@ -22,6 +22,14 @@
 /* Base leaves are looked at in order: little is needed. */
 #define FRAME_CACHE ((uint64_t)16 << 20)
 
+static int new_writer(struct storing *s, unsigned workers,
+		struct image_writer **out)
+{
+	const struct repository *r = s->repo;
+	return image_writer_new(out, r->seal, &r->config, s->sink, s->reader,
+			workers, s->throttle);
+}
+
 int storing_begin(struct storing *s, struct repository *r,
 		const struct storing_options *o)
 {
@@ -40,9 +48,21 @@ int storing_begin(struct storing *s, struct repository *r,
 		if (s->throttle == NULL)
 			e = fail_errno(-ENOMEM, "starting");
 	}
+	if (e == 0 && o->workers != 0)
+		e = new_writer(s, o->workers, &s->writer);
+	return e;
+}
+
+int storing_add_writer(struct storing *s, unsigned workers,
+		struct image_writer **out)
+{
+	void *more = realloc(s->more, (s->more_count + 1) * sizeof(*s->more));
+	if (more == NULL)
+		return fail_errno(-ENOMEM, "starting");
+	s->more = more;
+	int e = new_writer(s, workers, out);
 	if (e == 0)
-		e = image_writer_new(&s->writer, r->seal, &r->config, s->sink,
-				s->reader, o->workers, s->throttle);
+		s->more[s->more_count++] = *out;
 	return e;
 }
 
@@ -60,8 +80,11 @@ static void feed_index(struct storing *s)
 
 void storing_end(struct storing *s)
 {
-	if (s->writer != NULL && !s->given_up && !chunk_sink_failed(s->sink))
-		image_writer_flush(s->writer);
+	if (s->sink != NULL && !s->given_up && !chunk_sink_failed(s->sink))
+		chunk_sink_barrier(s->sink, false);
+	for (unsigned i = 0; i < s->more_count; i++)
+		image_writer_free(s->more[i]);
+	free(s->more);
 	image_writer_free(s->writer);
 	if (s->sink != NULL)
 		feed_index(s);
@@ -74,9 +97,7 @@ void storing_end(struct storing *s)
 
 int storing_barrier(struct storing *s)
 {
-	int e = image_writer_flush(s->writer);
-	if (e == 0)
-		e = chunk_sink_barrier(s->sink, false);
+	int e = chunk_sink_barrier(s->sink, false);
 	if (e == 0)
 		e = session_check(s->session);
 	if (e == 0 && interrupt_flag)

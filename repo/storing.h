@@ -2,7 +2,9 @@
 /*
  * Storing images in a repository: the session, the sink and the workers that
  * backup, copy and repair share, and the durable steps at the end of a snapshot.
- * Threading: all calls belong to one thread.
+ * Threading: beginning, adding writers and ending belong to one thread. In
+ * between each writer belongs to the thread that uses it, and these may
+ * call the rest; a barrier and the commit after it by one thread at a time.
  */
 #ifndef AMBERFS_STORING_H
 #define AMBERFS_STORING_H
@@ -13,7 +15,7 @@
 
 struct storing_options {
 	const char *activity;	/* of the session; may be NULL */
-	unsigned workers;
+	unsigned workers;	/* of the first writer; 0: it is not made */
 	int level;		/* zstd's; 0: the repository's */
 	uint64_t bwlimit;	/* bytes read a second; 0: none */
 };
@@ -23,7 +25,9 @@ struct storing {
 	struct session *session;
 	struct chunk_sink *sink;
 	struct image_reader *reader;	/* of the repository written to */
-	struct image_writer *writer;
+	struct image_writer *writer;	/* the first */
+	struct image_writer **more;	/* those of storing_add_writer */
+	unsigned more_count;
 	struct throttle *throttle;
 	bool given_up;		/* open frames are not worth storing */
 };
@@ -35,7 +39,12 @@ int storing_begin(struct storing *s, struct repository *r,
 /* Gives the index what is left and ends the session. Half-built: allowed. */
 void storing_end(struct storing *s);
 
-/* All that was put is durable, and the session is still there. 0; -ECANCELED
+/* Another writer with so many WORKERS, so that another thread can store images
+ * at the same time; ends with S. */
+int storing_add_writer(struct storing *s, unsigned workers,
+		struct image_writer **out);
+
+/* All that was put, by whomever, is durable, and the session is still there. 0; -ECANCELED
  * when interrupted; -ESTALE; -errno. */
 int storing_barrier(struct storing *s);
 

@@ -91,6 +91,11 @@ bool report_wants_text(void)
 	       (setup.options.verbose || isatty(STDOUT_FILENO));
 }
 
+bool report_shows_progress(void)
+{
+	return setup.bars;
+}
+
 bool report_json(void)
 {
 	return setup.options.json;

@@ -36,6 +36,9 @@ void report_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* On stderr, only with -v. */
 void report_verbose(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* True if progress_begin shows anything. */
+bool report_shows_progress(void);
+
 /* A progress bar on stderr, drawn at most 5 times a second by a thread of its
  * own, only if stderr is a terminal and neither -q nor --json: what, percent,
  * bytes done of TOTAL, rate (over the last seconds), ETA, and EXTRA's text.

@@ -13,7 +13,12 @@
  *	open → closed (no more tickets) → complete (all written) → sealed
  *
  * New ids are in `fresh` from the moment a worker claims one until the index
- * knows the sealed pack: two workers never store the same chunk twice.
+ * knows the sealed pack: two workers never store the same chunk twice. From the
+ * claim to the end of the put the stream's own mutex is held, so the barrier,
+ * which takes each stream's in turn to end its frames, finds every claimed
+ * chunk in a frame.
+ *
+ * Order of locks: streams_mutex, a stream's, the sink's.
  *
  * A tree pack that fills in the middle of a run is sealed behind the data packs
  * closed before it, not behind chunks that still wait in a worker's open
@@ -50,6 +55,7 @@ struct open_pack {
 	/* protected by sink->mutex */
 	uint32_t next_write;	/* the frame whose turn it is */
 	bool closed;
+	uint64_t closing_number;	/* packs are counted as they close */
 	XXH3_state_t *checksum;	/* of what is written; by turn */
 	struct open_pack *next;	/* in the sealer's queue, or in `closing` */
 };
@@ -69,7 +75,9 @@ struct chunk_sink {
 	struct open_pack *open[3];	/* by pack kind */
 	struct open_pack *closing;	/* closed, not complete */
 	struct open_pack *queue, **queue_end;
+	struct open_pack *sealing;	/* out of the queue, in the sealer */
 	unsigned unsealed;		/* closed but not sealed */
+	uint64_t closed_count;		/* so far */
 	bool stop;
 	struct error_copy error;	/* .err != 0: sticky */
 	struct id_set *fresh;
@@ -78,8 +86,12 @@ struct chunk_sink {
 	uint64_t unindexed_chunks;
 	uint64_t feed_at;		/* of those, so many: time to feed */
 	struct id **unindexed_ids;	/* beside unindexed: their full ids */
+	bool feeding;			/* the index is being given some */
 	struct chunk_sink_stats stats;
 	struct error_copy index_error;	/* .err != 0: the index lags */
+
+	pthread_mutex_t streams_mutex;
+	struct chunk_stream *streams;	/* protected by streams_mutex */
 
 	pthread_t sealer;
 	bool sealer_started;
@@ -95,6 +107,10 @@ struct open_frame {
 
 struct chunk_stream {
 	struct chunk_sink *sink;
+	struct chunk_stream *next;	/* protected by sink->streams_mutex */
+	struct chunk_sink_stats stats;	/* protected by sink->mutex */
+	pthread_mutex_t mutex;
+	/* all below protected by mutex */
 	struct frame_encoder *encoder;
 	struct open_frame frames[3];	/* by pack kind */
 	uint8_t *box;			/* nonce, compressed, tag */
@@ -243,6 +259,7 @@ static void close_pack(struct chunk_sink *s, enum pack_kind kind)
 		return;
 	s->open[kind] = NULL;
 	k->closed = true;
+	k->closing_number = ++s->closed_count;
 	k->next = s->closing;
 	s->closing = k;
 	s->unsealed++;
@@ -337,20 +354,25 @@ static void forget_unindexed(struct chunk_sink *s, size_t count, bool from_fresh
 
 /* Gives the sealed packs to the index. A held lock or a failing index only
  * delays that: the next session's reconciliation finds the packs. Called by
- * the sealer or, while that is idle, by the barrier; mutex held. */
+ * the sealer and by barriers, one at a time; mutex held. */
 static void feed_index(struct chunk_sink *s)
 {
+	while (s->feeding)
+		pthread_cond_wait(&s->changed, &s->mutex);
 	size_t count = s->unindexed_count;
-	if (count == 0)
+	struct index_pack *copy = malloc((count + 1) * sizeof(*copy));
+	if (count == 0 || copy == NULL) {
+		free(copy);
 		return;
-	struct index_pack *copy = malloc(count * sizeof(*copy));
-	if (copy == NULL)
-		return;
+	}
 	memcpy(copy, s->unindexed, count * sizeof(*copy));
+	s->feeding = true;
 	pthread_mutex_unlock(&s->mutex);
 	int r = index_add(s->index, copy, count);
 	free(copy);
 	pthread_mutex_lock(&s->mutex);
+	s->feeding = false;
+	pthread_cond_broadcast(&s->changed);
 	error_save(&s->index_error, r);
 	if (r == 0)
 		forget_unindexed(s, count, true);
@@ -397,6 +419,7 @@ static void *sealer_main(void *arg)
 		s->queue = k->next;
 		if (s->queue == NULL)
 			s->queue_end = &s->queue;
+		s->sealing = k;
 		int r = s->error.err;
 		if (r == 0) {
 			pthread_mutex_unlock(&s->mutex);
@@ -405,6 +428,7 @@ static void *sealer_main(void *arg)
 			if (r < 0)
 				stick(s, r);
 		}
+		s->sealing = NULL;
 		open_pack_free(k);
 		if (r == 0 && s->unindexed_chunks >= s->feed_at)
 			feed_index(s);
@@ -435,6 +459,7 @@ int chunk_sink_new(struct chunk_sink **out, struct store *store,
 	s->queue_end = &s->queue;
 	s->feed_at = INDEX_BATCH;
 	pthread_mutex_init(&s->mutex, NULL);
+	pthread_mutex_init(&s->streams_mutex, NULL);
 	pthread_cond_init(&s->changed, NULL);
 	s->fresh = id_set_new();
 	if (s->fresh == NULL
@@ -470,6 +495,7 @@ void chunk_sink_free(struct chunk_sink *s)
 	free(s->unindexed_ids);
 	id_set_free(s->fresh);
 	pthread_mutex_destroy(&s->mutex);
+	pthread_mutex_destroy(&s->streams_mutex);
 	pthread_cond_destroy(&s->changed);
 	free(s);
 }
@@ -492,19 +518,49 @@ int chunk_sink_index_error(struct chunk_sink *s)
 	return s->index_error.err ? error_load(&s->index_error) : 0;
 }
 
-/* Closes KIND's pack and waits until all closed ones are sealed; mutex held. */
+/* True if a pack that was closed as number UPTO or before is not sealed yet;
+ * mutex held. */
+static bool any_unsealed(const struct chunk_sink *s, uint64_t upto)
+{
+	const struct open_pack *const lists[] = { s->sealing, s->queue,
+		s->closing };
+	if (s->sealing != NULL && s->sealing->closing_number <= upto)
+		return true;
+	for (size_t i = 1; i < sizeof(lists) / sizeof(lists[0]); i++)
+		for (const struct open_pack *k = lists[i]; k; k = k->next)
+			if (k->closing_number <= upto)
+				return true;
+	return false;
+}
+
+/* Closes KIND's pack and waits until all that are closed by now are sealed;
+ * mutex held. */
 static int seal_all(struct chunk_sink *s, enum pack_kind kind)
 {
 	close_pack(s, kind);
-	while (s->unsealed != 0 && s->error.err == 0)
+	uint64_t upto = s->closed_count;
+	while (any_unsealed(s, upto) && s->error.err == 0)
 		pthread_cond_wait(&s->changed, &s->mutex);
 	return stuck(s);
 }
 
+/* Ends the open frames of all streams of the sink. */
+static int flush_streams(struct chunk_sink *s)
+{
+	int r = 0;
+	LOCK_SCOPE(&s->streams_mutex);
+	for (struct chunk_stream *st = s->streams; r == 0 && st != NULL;
+			st = st->next)
+		r = chunk_stream_flush(st);
+	return r;
+}
+
 int chunk_sink_barrier(struct chunk_sink *s, bool last)
 {
+	int r = flush_streams(s);
 	LOCK_SCOPE(&s->mutex);
-	int r = stuck(s);
+	if (r == 0)
+		r = stuck(s);
 	/* 1 data packs durable */
 	if (r == 0)
 		r = seal_all(s, PACK_DATA);
@@ -518,12 +574,29 @@ int chunk_sink_barrier(struct chunk_sink *s, bool last)
 
 /* --- streams --- */
 
+static void enlist(struct chunk_stream *st)
+{
+	LOCK_SCOPE(&st->sink->streams_mutex);
+	st->next = st->sink->streams;
+	st->sink->streams = st;
+}
+
+static void unlist(struct chunk_stream *st)
+{
+	LOCK_SCOPE(&st->sink->streams_mutex);
+	struct chunk_stream **at = &st->sink->streams;
+	while (*at != st)
+		at = &(*at)->next;
+	*at = st->next;
+}
+
 int chunk_stream_new(struct chunk_sink *s, struct chunk_stream **out)
 {
 	struct chunk_stream *st = calloc(1, sizeof(*st));
 	if (st == NULL)
 		return fail_errno(-ENOMEM, "starting to write");
 	st->sink = s;
+	pthread_mutex_init(&st->mutex, NULL);
 	uint32_t room = s->config->frame_size + s->config->chunk_max;
 	if (room < LEAF_SIZE_MAX + s->config->frame_size)
 		room = LEAF_SIZE_MAX + s->config->frame_size;
@@ -539,6 +612,7 @@ int chunk_stream_new(struct chunk_sink *s, struct chunk_stream **out)
 		f->chunks = malloc(FRAME_CHUNKS_MAX * sizeof(*f->chunks));
 		ok = ok && f->plain && f->chunks;
 	}
+	enlist(st);
 	if (!ok) {
 		chunk_stream_free(st);
 		return fail_errno(-ENOMEM, "starting to write");
@@ -551,6 +625,8 @@ void chunk_stream_free(struct chunk_stream *st)
 {
 	if (st == NULL)
 		return;
+	unlist(st);
+	pthread_mutex_destroy(&st->mutex);
 	frame_encoder_free(st->encoder);
 	free(st->box);
 	for (enum pack_kind k = PACK_DATA; k <= PACK_TREE; k++) {
@@ -627,9 +703,22 @@ static int flush_frame(struct chunk_stream *st, enum pack_kind kind)
 				&number);
 	if (r < 0)
 		stick(s, r);
+	else
+		st->stats.stored_bytes += len + SEAL_OVERHEAD;
 	pthread_mutex_unlock(&s->mutex);
 	f->len = f->count = 0;
 	return r < 0 ? r : write_in_turn(st, k, number, len);
+}
+
+static void count_chunk(struct chunk_sink_stats *stats, bool known,
+		uint32_t len)
+{
+	if (known) {
+		stats->known_bytes += len;
+		return;
+	}
+	stats->new_bytes += len;
+	stats->new_chunks++;
 }
 
 /* 1: this stream is the first to have the id and must store it. */
@@ -659,11 +748,9 @@ static int claim(struct chunk_stream *st, enum pack_kind kind,
 			return stick(s, fail_errno(r, "remembering new chunks"));
 		known = r == 0;
 	}
-	if (kind == PACK_DATA && known)
-		s->stats.known_bytes += len;
-	if (kind == PACK_DATA && !known) {
-		s->stats.new_bytes += len;
-		s->stats.new_chunks++;
+	if (kind == PACK_DATA) {
+		count_chunk(&s->stats, known, len);
+		count_chunk(&st->stats, known, len);
 	}
 	return known ? 0 : 1;
 }
@@ -672,6 +759,7 @@ int chunk_stream_put(struct chunk_stream *st, enum pack_kind kind,
 		const struct id *id, const void *data, uint32_t len)
 {
 	struct open_frame *f = &st->frames[kind];
+	LOCK_SCOPE(&st->mutex);
 	int r = claim(st, kind, id, len);
 	if (r <= 0)
 		return r;
@@ -692,6 +780,13 @@ int chunk_stream_put(struct chunk_stream *st, enum pack_kind kind,
 
 int chunk_stream_flush(struct chunk_stream *st)
 {
+	LOCK_SCOPE(&st->mutex);
 	int r = flush_frame(st, PACK_DATA);
 	return r < 0 ? r : flush_frame(st, PACK_TREE);
+}
+
+void chunk_stream_stats(struct chunk_stream *st, struct chunk_sink_stats *out)
+{
+	LOCK_SCOPE(&st->sink->mutex);
+	*out = st->stats;
 }

@@ -6,6 +6,8 @@
  *
  * Order of what becomes durable: the data packs, then the tree packs, both by
  * chunk_sink_barrier, which a caller needs before writing a snapshot object.
+ * It covers every stream: a chunk that this caller's streams found known may
+ * wait in the open frame of another thread's.
  *
  * Errors are sticky: after a failed write every later call on the sink fails
  * with the same error and text.
@@ -33,7 +35,10 @@ int chunk_sink_new(struct chunk_sink **out, struct store *store,
 		const char *session);
 void chunk_sink_free(struct chunk_sink *s); /* aborts open packs; NULL ok */
 
-/* A stream is used by one thread at a time. */
+/* A stream is used by one thread at a time (chunk_sink_barrier apart). Its
+ * sink outlives it. What is in its open frames when it is freed is lost, so
+ * none is freed between another's put and the barrier after that, but by those
+ * who flushed it or gave all up. */
 int chunk_stream_new(struct chunk_sink *s, struct chunk_stream **out);
 void chunk_stream_free(struct chunk_stream *st); /* NULL allowed */
 
@@ -42,9 +47,12 @@ int chunk_stream_put(struct chunk_stream *st, enum pack_kind kind,
 		const struct id *id, const void *data, uint32_t len);
 /* Ends the open frames of this stream. */
 int chunk_stream_flush(struct chunk_stream *st);
+/* What came through this stream. Stored bytes: of its frames alone. */
+void chunk_stream_stats(struct chunk_stream *st, struct chunk_sink_stats *out);
 
-/* Makes everything put into flushed streams durable, data before tree, and
- * gives the new ids to the index when there are many, or with LAST. */
+/* Makes everything durable that was put into any stream of the sink before
+ * this call, data before tree, and gives the new ids to the index when there
+ * are many, or with LAST. Other threads may go on putting meanwhile. */
 int chunk_sink_barrier(struct chunk_sink *s, bool last);
 
 /* True once a write failed: nothing can be stored any more. */

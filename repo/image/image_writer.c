@@ -646,6 +646,19 @@ int image_write(struct image_writer *w, const struct image_source *source,
 	return r;
 }
 
+void image_writer_stats(struct image_writer *w, struct chunk_sink_stats *out)
+{
+	*out = (struct chunk_sink_stats){ .new_bytes = 0 };
+	for (unsigned i = 0; i < w->worker_count; i++) {
+		struct chunk_sink_stats of;
+		chunk_stream_stats(w->workers[i].stream, &of);
+		out->new_chunks += of.new_chunks;
+		out->new_bytes += of.new_bytes;
+		out->known_bytes += of.known_bytes;
+		out->stored_bytes += of.stored_bytes;
+	}
+}
+
 int image_writer_flush(struct image_writer *w)
 {
 	int r = 0;

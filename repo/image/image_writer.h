@@ -68,7 +68,10 @@ int image_write(struct image_writer *w, const struct image_source *source,
 		const _Atomic sig_atomic_t *cancel, struct tree_root *root,
 		uint64_t *size);
 
-/* Ends the workers' open frames: before chunk_sink_barrier. */
+/* What its workers gave to the sink so far; see chunk_stream_stats. */
+void image_writer_stats(struct image_writer *w, struct chunk_sink_stats *out);
+
+/* Ends the workers' open frames, which chunk_sink_barrier does as well. */
 int image_writer_flush(struct image_writer *w);
 
 #endif
