@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../repo/base/cleanup.h"
@@ -40,6 +41,7 @@ struct plan {
 	struct environment env;
 	pid_t parent;
 	int listen_fd, out, err, status; /* -1: none */
+	bool outlives;		/* us */
 };
 
 extern char **environ;
@@ -109,8 +111,8 @@ static void child_signals(void)
 static int child_files(const struct plan *p, int *status)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int from[4] = { null, p->out < 0 ? null : p->out, p->err,
-		p->listen_fd };
+	int from[4] = { null, p->out < 0 ? null : p->out,
+		p->err < 0 ? null : p->err, p->listen_fd };
 	int high = fcntl(p->status, F_DUPFD_CLOEXEC, 10);
 
 	if (null < 0 || high < 0)
@@ -141,10 +143,16 @@ __attribute__((noreturn)) static void child_main(struct plan *p)
 	int err = 0;
 
 	child_signals();
-	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != p->parent)
-		_exit(127); /* orphaned before the line above */
+	if (p->outlives) {
+		setsid();
+		if (chdir("/") < 0)
+			_exit(127);
+	} else {
+		setpgid(0, 0);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != p->parent)
+			_exit(127); /* orphaned before the line above */
+	}
 	append_number(p->env.listen_pid, (unsigned long)getpid());
 	err = child_files(p, &status);
 	if (!err) {
@@ -261,6 +269,41 @@ int child_start(struct child *c, char *const argv[], int listen_fd,
 	c->out = take_fd(&out.read);
 	c->err = take_fd(&errors.read);
 	return 0;
+}
+
+int child_start_guard(struct child *c, char *const argv[], int control)
+{
+	CLEANUP(pipe_clear) struct pipe status = { -1, -1 };
+	struct plan p = { .argv = argv, .parent = getpid(), .out = -1,
+		.listen_fd = control, .outlives = true,
+		.err = fcntl(STDERR_FILENO, F_GETFD) < 0 ? -1 : STDERR_FILENO };
+	char **vars = environment_make(&p.env, false);
+	int err = vars ? pipe_make(&status) : -ENOMEM;
+
+	p.vars = vars;
+	*c = (struct child){ .out = -1, .err = -1 };
+	if (!err)
+		err = fork_child(c, &p, &status);
+	free(vars);
+	return err;
+}
+
+int child_wait(struct child *c, double seconds)
+{
+	double end = monotonic_now() + seconds;
+	struct timespec nap = { .tv_nsec = 2000000 };
+	int status = 0;
+	pid_t r = 0;
+
+	while (c->pid > 0 && monotonic_now() < end) {
+		r = waitpid(c->pid, &status, WNOHANG);
+		if (r != 0 && (r > 0 || errno != EINTR))
+			break;
+		nanosleep(&nap, NULL);
+	}
+	if (r > 0)
+		c->pid = 0;
+	return c->pid > 0 ? child_end(c) : status;
 }
 
 int child_end(struct child *c)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Helper programs (qemu-img, qemu-nbd). Never through a shell; they inherit no
- * open file but what is given here, and end when the thread that started them
- * ends. Their messages are English (LC_ALL=C).
+ * open file but what is given here, and (but a guard) end when the thread that
+ * started them ends. Their messages are English (LC_ALL=C).
  */
 #ifndef AMBERFS_INGEST_CHILD_H
 #define AMBERFS_INGEST_CHILD_H
@@ -25,6 +25,16 @@ struct child {
  */
 int child_start(struct child *c, char *const argv[], int listen_fd,
 		bool want_out);
+
+/*
+ * Starts a program that outlives us: in a session of its own, in the folder /,
+ * with our stderr, and CONTROL as its file 3. C has its process id only.
+ */
+int child_start_guard(struct child *c, char *const argv[], int control);
+
+/* Waits at most so many seconds for its end, then ends it. Returns its wait
+ * status. */
+int child_wait(struct child *c, double seconds);
 
 /* Ends it if it still runs, and reaps it. Returns its wait status. */
 int child_end(struct child *c);

@@ -34,7 +34,7 @@ bool domain_doc_attribute_is(const xmlNode *n, const char *name,
 	return same;
 }
 
-static int check(const xmlDoc *doc)
+static int check(const xmlDoc *doc, const char *name)
 {
 	const xmlNode *root = xmlDocGetRootElement(doc);
 
@@ -42,12 +42,18 @@ static int check(const xmlDoc *doc)
 	 * without bound. */
 	if (doc->intSubset || doc->extSubset)
 		return fail(-EBADMSG, "domain XML with a DOCTYPE");
-	if (!root || !domain_doc_is(root, "domain"))
-		return fail(-EBADMSG, "this XML is not that of a domain");
+	if (!root || !domain_doc_is(root, name))
+		return fail(-EBADMSG, "this XML is not that of a %s", name);
 	return 0;
 }
 
 int domain_doc_parse(xmlDoc **out, const char *xml, size_t len)
+{
+	return domain_doc_parse_root(out, xml, len, "domain");
+}
+
+int domain_doc_parse_root(xmlDoc **out, const char *xml, size_t len,
+		const char *root)
 {
 	int options = XML_PARSE_NONET | XML_PARSE_NOERROR |
 			XML_PARSE_NOWARNING | XML_PARSE_NOCDATA;
@@ -63,7 +69,7 @@ int domain_doc_parse(xmlDoc **out, const char *xml, size_t len)
 	doc = xmlReadMemory(xml, (int)len, NULL, "UTF-8", options);
 	if (!doc)
 		return fail(-EBADMSG, "the domain's XML is not well-formed");
-	err = check(doc);
+	err = check(doc, root);
 	if (err) {
 		xmlFreeDoc(doc);
 		return err;

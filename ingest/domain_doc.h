@@ -19,6 +19,9 @@
 /* The root element is <domain>. To be freed with xmlFreeDoc.
  * 0, -EBADMSG with a text. */
 int domain_doc_parse(xmlDoc **out, const char *xml, size_t len);
+/* With another root element than <domain>. */
+int domain_doc_parse_root(xmlDoc **out, const char *xml, size_t len,
+		const char *root);
 
 /* An element of this name, in no namespace (libvirt's own have none). */
 bool domain_doc_is(const xmlNode *n, const char *name);
