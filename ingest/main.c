@@ -12,6 +12,7 @@
 #include "backup.h"
 #include "domains.h"
 #include "recovery/boot.h"
+#include "live/guard.h"
 
 static const struct {
 	const char *name;
@@ -20,6 +21,7 @@ static const struct {
 	{ "backup", backup_main },
 	{ "boot", boot_main },
 	{ "domains", domains_main },
+	{ GUARD_COMMAND, guard_main }, /* for ourselves */
 };
 
 int main(int argc, char **argv)

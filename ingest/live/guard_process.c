@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The guard itself. It waits for words and for the end of the file, which is
+ * the backup's death; between them it looks at the clock while the guest is
+ * frozen, and at the free space while the job runs.
+ *
+ * On the backup's death, in this order:
+ *	1. thaw, if the guest may be frozen: libvirt goes on with a freeze that
+ *	   was asked for, and the thaw comes after it
+ *	   (once; if the agent does not answer, again after the job's end)
+ *	2. end the job. libvirt goes on with a BackupBegin too: if that was under
+ *	   way, the job is waited for a second
+ *	3. remove the folder, without which no job can start; one that got in is
+ *	   waited for
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "../../repo/base/bytes.h"
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/options.h"
+#include "../../repo/base/printable.h"
+#include "../../repo/base/report.h"
+#include "../../repo/base/units.h"
+#include "guard.h"
+#include "guard_words.h"
+#include "guest.h"
+
+#define THAW_SECONDS 600.0	/* on the backup's death: for how long to try */
+#define LATE_THAW_SECONDS 60.0
+#define JOB_SECONDS 60.0
+#define BEGIN_SECONDS 1.0
+#define BEGIN_REST_SECONDS 3.0
+#define LOOK_MS 50		/* at the free space */
+#define ROOM_MAX (512 * MIB)	/* left to the guest and others */
+
+struct watch {
+	int socket;
+	struct scratch *scratch;
+	struct live_guest *guest;
+	char name[256];		/* of the domain, printable */
+
+	bool may_be_frozen, beginning, running;
+	bool thawed_late;
+	double thaw_at;		/* monotonic; < 0: never */
+	uint64_t room;		/* bytes: with less free the job ends */
+};
+
+static void answer(struct watch *w, enum guard_word word)
+{
+	char byte = (char)word;
+
+	send(w->socket, &byte, 1, MSG_NOSIGNAL);
+}
+
+/* --- the parts of its work --- */
+
+static int thaw(struct watch *w, double seconds)
+{
+	int err = live_guest_thaw(w->guest, seconds);
+
+	w->thaw_at = -1;
+	if (err)
+		report_error("domain %s MAY STILL BE FROZEN: %s; try: virsh "
+				"domfsthaw %s", w->name, error_text(err),
+				w->name);
+	return err;
+}
+
+/* It stays one that may be frozen: a freeze may come about after this. */
+static void thaw_late(struct watch *w)
+{
+	report_warning("domain %s was frozen for too long and is thawed now",
+			w->name);
+	w->thawed_late = true;
+	thaw(w, LATE_THAW_SECONDS);
+}
+
+static void end_job_of_full(struct watch *w)
+{
+	const char *folder = scratch_folder(w->scratch);
+	int err;
+
+	/* First, so that whoever reads knows by the time the reading fails. */
+	answer(w, GUARD_FULL);
+	w->running = false;
+	err = live_guest_end_job(w->guest, folder, JOB_SECONDS);
+	if (err)
+		report_error("domain %s: %s runs full, and %s", w->name, folder,
+				error_text(err));
+	/* If it came too late, the guest was stopped at a write, which can
+	 * succeed now. */
+	live_guest_resume_io(w->guest);
+}
+
+/* After the words above: the job may not be there yet. */
+static void wait_for_job(struct watch *w, double seconds)
+{
+	double end = monotonic_now() + seconds;
+	struct timespec nap = { .tv_nsec = 50000000 };
+
+	while (live_guest_job(w->guest, scratch_folder(w->scratch)) !=
+					JOB_OURS &&
+			monotonic_now() < end)
+		nanosleep(&nap, NULL);
+}
+
+static int end_job(struct watch *w)
+{
+	const char *folder = scratch_folder(w->scratch);
+	int err;
+
+	if (w->beginning)
+		wait_for_job(w, BEGIN_SECONDS);
+	err = live_guest_end_job(w->guest, folder, JOB_SECONDS);
+	if (err)
+		report_error("domain %s: %s", w->name, error_text(err));
+	return err;
+}
+
+static int clean_up(struct watch *w)
+{
+	int job, folder, err = 0;
+
+	if (w->may_be_frozen && live_guest_thaw(w->guest, 0) == 0)
+		w->may_be_frozen = false;
+	job = end_job(w);
+	if (w->may_be_frozen)
+		err = thaw(w, THAW_SECONDS);
+	folder = scratch_remove(w->scratch);
+	if (folder)
+		report_error("%s", error_text(folder));
+	if (w->beginning) {
+		wait_for_job(w, BEGIN_REST_SECONDS);
+		job = end_job(w);
+	}
+	if (err || job || folder)
+		return EXIT_FAILED;
+	report_warning("the backup of the domain %s has died: its job is ended, "
+			"its files are removed", w->name);
+	return EXIT_DONE;
+}
+
+/* Nobody else tries any more. */
+static int let_go(struct watch *w)
+{
+	return w->may_be_frozen && thaw(w, THAW_SECONDS) ? EXIT_FAILED
+							  : EXIT_DONE;
+}
+
+/* --- words and clocks --- */
+
+static void begin_watching_room(struct watch *w)
+{
+	uint64_t have = scratch_free(w->scratch);
+
+	w->beginning = false;
+	w->running = have > 0;
+	w->room = min_u64(ROOM_MAX, have / 4);
+}
+
+static void obey(struct watch *w, char word)
+{
+	switch (word) {
+	case GUARD_FREEZING:
+		w->may_be_frozen = true;
+		w->thawed_late = false;
+		/* libvirt and we need some time beyond the agent's. */
+		w->thaw_at = monotonic_now() + GUARD_FREEZE_SECONDS + 5;
+		break;
+	case GUARD_BEGINNING:
+		w->beginning = true;
+		if (w->may_be_frozen)
+			w->thaw_at = monotonic_now() + GUARD_FROZEN_SECONDS;
+		break;
+	case GUARD_THAWED:
+		w->may_be_frozen = false;
+		w->thaw_at = -1;
+		answer(w, w->thawed_late ? GUARD_LATE : GUARD_IN_TIME);
+		w->thawed_late = false;
+		break;
+	case GUARD_RUNNING:
+		begin_watching_room(w);
+		break;
+	case GUARD_STOPPED:
+		w->beginning = w->running = false;
+		break;
+	default:
+		break;
+	}
+}
+
+static int patience(const struct watch *w)
+{
+	double left;
+
+	if (w->running)
+		return LOOK_MS;
+	if (w->thaw_at < 0)
+		return -1;
+	left = w->thaw_at - monotonic_now();
+	return left > 0 ? (int)(left * 1000) + 1 : 0;
+}
+
+/* Until the backup lets us go, or dies. */
+static int watch(struct watch *w)
+{
+	for (;;) {
+		struct pollfd p = { .fd = w->socket, .events = POLLIN };
+		char word = 0;
+		ssize_t n;
+
+		if (poll(&p, 1, patience(w)) > 0) {
+			n = recv(w->socket, &word, 1, MSG_DONTWAIT);
+			if (n < 0 && (errno == EINTR || errno == EAGAIN))
+				continue;
+			if (n <= 0)
+				return clean_up(w);
+			if (word == GUARD_DISMISSED)
+				return let_go(w);
+			obey(w, word);
+		}
+		if (w->thaw_at >= 0 && monotonic_now() >= w->thaw_at)
+			thaw_late(w);
+		if (w->running && scratch_free(w->scratch) < w->room)
+			end_job_of_full(w);
+	}
+}
+
+/* --- its beginning --- */
+
+static const char *text_of(const json_t *json, const char *key)
+{
+	const char *text = json_string_value(json_object_get(json, key));
+
+	return text ? text : "";
+}
+
+static int prepare(struct watch *w, const char *message, size_t len)
+{
+	json_t *json = json_loadb(message, len, 0, NULL);
+	int err = 0;
+
+	printable(w->name, sizeof(w->name), text_of(json, "name"));
+	err = scratch_open(&w->scratch, text_of(json, "folder"));
+	if (!err)
+		err = scratch_lock_guard(w->scratch);
+	if (!err)
+		err = live_guest_open(&w->guest, text_of(json, "uri"),
+				text_of(json, "uuid"));
+	json_decref(json);
+	return err;
+}
+
+static void say_broken(struct watch *w, int err)
+{
+	char text[ERROR_TEXT_MAX + 1];
+
+	snprintf(text, sizeof(text), "%c%s", GUARD_BROKEN, error_text(err));
+	send(w->socket, text, strnlen(text, ERROR_TEXT_MAX - 1), MSG_NOSIGNAL);
+}
+
+int guard_main(int argc, char **argv)
+{
+	struct watch w = { .socket = GUARD_FD, .thaw_at = -1 };
+	static char message[GUARD_MESSAGE_MAX];
+	struct report_options quiet = { .quiet = true };
+	ssize_t n;
+	int status = EXIT_FAILED, err;
+
+	(void)argc;
+	(void)argv;
+	/* What ends a backup must not end its guard. */
+	for (int s = 1; s < NSIG; s++)
+		if (s == SIGHUP || s == SIGINT || s == SIGQUIT ||
+				s == SIGTERM || s == SIGPIPE || s == SIGTSTP ||
+				s == SIGTTOU || s == SIGTTIN)
+			signal(s, SIG_IGN);
+	report_setup("amberfs backup", &quiet);
+	n = recv(w.socket, message, sizeof(message), 0);
+	if (n <= 0)
+		return EXIT_FAILED;
+	err = prepare(&w, message, (size_t)n);
+	if (err) {
+		say_broken(&w, err);
+	} else {
+		answer(&w, GUARD_READY);
+		status = watch(&w);
+	}
+	live_guest_close(w.guest);
+	scratch_close(w.scratch);
+	return status;
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * libvirt's calls for the backup of a running domain, and what its errors mean.
+ *
+ * Facts that shape this file:
+ * - FSThaw, as any call, resets the error of the one before.
+ * - AbortJob returns before the job is gone.
+ * - An agent that has answered once is not asked again whether it is there
+ *   before a command is sent; and by default libvirt waits for the answer
+ *   without end. So the wait is bounded, and a freeze that was not answered in
+ *   time may still come about. The bound is the domain's, kept by libvirt: it
+ *   is put back to libvirt's default.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/units.h"
+#include "../domain.h"
+#include "guest.h"
+#include "job_xml.h"
+
+#define POLL_NS 20000000
+
+struct live_guest {
+	char *uri, uuid[DOMAIN_UUID_MAX];
+	struct connection *connection;
+	struct domain *domain;
+};
+
+static void nap(void)
+{
+	struct timespec t = { .tv_nsec = POLL_NS };
+
+	nanosleep(&t, NULL);
+}
+
+static void hang_up(struct live_guest *g)
+{
+	domain_free(g->domain);
+	connection_close(g->connection);
+	g->domain = NULL;
+	g->connection = NULL;
+}
+
+static int dial(struct live_guest *g)
+{
+	int err = connection_open(&g->connection, g->uri, CONNECTION_SECRETS);
+
+	if (!err && !connection_writable(g->connection))
+		err = fail(-EPERM, "libvirt at %s lets this user only look",
+				g->uri);
+	if (!err)
+		err = domain_find(&g->domain, g->connection, g->uuid);
+	if (err)
+		hang_up(g);
+	return err;
+}
+
+int live_guest_open(struct live_guest **out, const char *uri,
+		const char *uuid)
+{
+	struct live_guest *g = calloc(1, sizeof(*g));
+	int err;
+
+	if (!g)
+		return -ENOMEM;
+	g->uri = strdup(uri);
+	snprintf(g->uuid, sizeof(g->uuid), "%s", uuid);
+	err = g->uri ? dial(g) : -ENOMEM;
+	if (err) {
+		live_guest_close(g);
+		return err;
+	}
+	*out = g;
+	return 0;
+}
+
+void live_guest_close(struct live_guest *g)
+{
+	if (!g)
+		return;
+	hang_up(g);
+	free(g->uri);
+	free(g);
+}
+
+/* libvirt's handle, through a new connection if the old one is dead. NULL with
+ * a text: libvirtd is not there, or the domain is not. */
+static virDomainPtr handle(struct live_guest *g)
+{
+	if (g->connection &&
+			virConnectIsAlive(connection_handle(g->connection)) !=
+					1)
+		hang_up(g);
+	if (!g->connection && dial(g) != 0)
+		return NULL;
+	return domain_handle(g->domain);
+}
+
+bool live_guest_active(struct live_guest *g)
+{
+	virDomainPtr d = handle(g);
+
+	return d && virDomainIsActive(d) == 1;
+}
+
+int live_guest_id(struct live_guest *g)
+{
+	virDomainPtr d = handle(g);
+	virDomainPtr now = d ? virDomainLookupByUUIDString(
+					connection_handle(g->connection), g->uuid)
+			     : NULL;
+	unsigned id = now ? virDomainGetID(now) : (unsigned)-1;
+
+	if (now)
+		virDomainFree(now);
+	return id == (unsigned)-1 ? -1 : (int)id;
+}
+
+/* --- freezing --- */
+
+static bool last_error_has(const char *words)
+{
+	const char *text = virGetLastErrorMessage();
+
+	return text && strstr(text, words) != NULL;
+}
+
+/* TOOK: seconds. Why a freeze failed, and whether it may come about yet. */
+static enum freeze judge_freeze(int limit, double took)
+{
+	connection_fail(-EIO, "the guest agent can't freeze it");
+	switch (virGetLastErrorCode()) {
+	case VIR_ERR_AGENT_UNRESPONSIVE:
+		/* Earlier: it did not even say that it is there, and was not
+		 * told to freeze. */
+		if (took < limit && !last_error_has("disappeared"))
+			return FREEZE_NOT;
+		return FREEZE_MAYBE;
+	case VIR_ERR_INTERNAL_ERROR:
+		/* It may not, or can't, or is frozen by somebody else, whose
+		 * affair it is to thaw it. */
+		if (last_error_has("disabled") || last_error_has("not been found") ||
+				last_error_has("not found"))
+			return FREEZE_NOT;
+		return FREEZE_MAYBE;
+	case VIR_ERR_OPERATION_INVALID:
+	case VIR_ERR_OPERATION_UNSUPPORTED:
+	case VIR_ERR_ARGUMENT_UNSUPPORTED:
+	case VIR_ERR_NO_SUPPORT:
+	case VIR_ERR_NO_DOMAIN:
+	case VIR_ERR_ACCESS_DENIED:
+	case VIR_ERR_OPERATION_DENIED:
+	case VIR_ERR_OPERATION_TIMEOUT: /* somebody else uses the agent */
+		return FREEZE_NOT;
+	default:
+		return FREEZE_MAYBE;
+	}
+}
+
+enum freeze live_guest_freeze(struct live_guest *g, int seconds)
+{
+	virDomainPtr d = handle(g);
+	double start;
+	int n;
+
+	if (!d)
+		return FREEZE_NOT;
+	if (virDomainAgentSetResponseTimeout(d, seconds, 0) < 0) {
+		connection_fail(-EIO, "the guest agent can't be asked");
+		return FREEZE_NOT;
+	}
+	start = monotonic_now();
+	n = virDomainFSFreeze(d, NULL, 0, 0);
+	if (n > 0)
+		return FREEZE_DONE;
+	if (n == 0) {
+		fail(-EIO, "the guest agent has frozen no filesystem");
+		return FREEZE_MAYBE;
+	}
+	return judge_freeze(seconds, monotonic_now() - start);
+}
+
+/* 0; -EAGAIN: may succeed later; text set. */
+static int try_thaw(struct live_guest *g)
+{
+	virDomainPtr d = handle(g);
+
+	if (!d)
+		return -EAGAIN;
+	if (virDomainFSThaw(d, NULL, 0, 0) >= 0)
+		return 0;
+	connection_fail(-EIO, "the guest can't be thawed");
+	/* Without a running domain there is nothing that is frozen. */
+	return virDomainIsActive(d) == 0 ? 0 : -EAGAIN;
+}
+
+int live_guest_thaw(struct live_guest *g, double seconds)
+{
+	double end = monotonic_now() + seconds;
+	virDomainPtr d;
+	int err;
+
+	do {
+		err = try_thaw(g);
+		if (err)
+			nap();
+	} while (err && monotonic_now() < end);
+	d = err ? NULL : handle(g);
+	if (d)
+		virDomainAgentSetResponseTimeout(d,
+				VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);
+	return err ? -EIO : 0;
+}
+
+/* --- the backup job --- */
+
+static bool checkpoint_is_to_blame(void)
+{
+	return last_error_has("qcow2 v2") ||
+			last_error_has("Bitmap already exists") ||
+			last_error_has("checkpoint") ||
+			last_error_has("bitmap");
+}
+
+static int begin_error(bool with_checkpoint)
+{
+	switch (virGetLastErrorCode()) {
+	case VIR_ERR_CHECKPOINT_INCONSISTENT:
+	case VIR_ERR_NO_DOMAIN_CHECKPOINT:
+	case VIR_ERR_INVALID_DOMAIN_CHECKPOINT:
+		return -ESTALE;
+	case VIR_ERR_NO_DOMAIN:
+		return -ENOENT;
+	case VIR_ERR_OPERATION_TIMEOUT:
+		return -EBUSY;
+	default:
+		break;
+	}
+	if (last_error_has("blockjob") || last_error_has("another backup job") ||
+			last_error_has("state change lock"))
+		return -EBUSY;
+	if (last_error_has("inactive domain") ||
+			last_error_has("domain is not running"))
+		return -ENOENT;
+	return with_checkpoint && checkpoint_is_to_blame() ? -ENOTSUP : -EIO;
+}
+
+int live_guest_begin(struct live_guest *g, const char *job,
+		const char *checkpoint)
+{
+	virDomainPtr d = handle(g);
+	int err;
+
+	if (!d)
+		return fail_within(-EIO, "libvirt");
+	if (virDomainBackupBegin(d, job, checkpoint, 0) == 0)
+		return 0;
+	err = begin_error(checkpoint != NULL);
+	connection_fail(err, "no backup job can be started");
+	if (err == -EIO && virDomainIsActive(d) == 0)
+		err = -ENOENT;
+	return err;
+}
+
+/* Whether PATH lies in FOLDER. */
+static bool is_below(const char *path, const char *folder)
+{
+	size_t len = strlen(folder);
+
+	return path && strncmp(path, folder, len) == 0 && path[len] == '/';
+}
+
+static enum job_owner whose(const char *xml, const char *folder)
+{
+	CLEANUP_FREE char *socket = NULL;
+
+	if (job_xml_socket(&socket, xml) != 0)
+		return JOB_FOREIGN;
+	return is_below(socket, folder) ? JOB_OURS : JOB_FOREIGN;
+}
+
+enum job_owner live_guest_job(struct live_guest *g, const char *folder)
+{
+	virDomainPtr d = handle(g);
+	CLEANUP_FREE char *xml = d ? virDomainBackupGetXMLDesc(d, 0) : NULL;
+
+	if (xml)
+		return whose(xml, folder);
+	if (!d)
+		return JOB_UNKNOWN;
+	switch (virGetLastErrorCode()) {
+	case VIR_ERR_NO_DOMAIN_BACKUP:
+	case VIR_ERR_NO_DOMAIN:
+	case VIR_ERR_OPERATION_INVALID:
+		return JOB_NONE;
+	default:
+		break;
+	}
+	return virDomainIsActive(d) == 0 ? JOB_NONE : JOB_UNKNOWN;
+}
+
+/* libvirt forgets what the job was before it lets go of the domain. */
+static bool is_free(struct live_guest *g)
+{
+	virDomainPtr d = handle(g);
+	virDomainJobInfo info;
+
+	if (!d)
+		return false;
+	if (virDomainGetJobInfo(d, &info) == 0)
+		return info.type == VIR_DOMAIN_JOB_NONE;
+	return virDomainIsActive(d) == 0;
+}
+
+/* Asks for the end of a job of ours. 1: asked; 0: there is none (any more). */
+static int ask_to_end(struct live_guest *g, const char *folder)
+{
+	virDomainPtr d;
+
+	switch (live_guest_job(g, folder)) {
+	case JOB_NONE:
+	case JOB_FOREIGN:
+		return 0;
+	case JOB_UNKNOWN:
+		return fail_within(-EIO, "whether the backup job has ended");
+	default:
+		break;
+	}
+	d = handle(g);
+	if (d && virDomainAbortJob(d) == 0)
+		return 1;
+	return d ? connection_fail(-EIO, "the backup job can't be ended") : -EIO;
+}
+
+int live_guest_end_job(struct live_guest *g, const char *folder,
+		double seconds)
+{
+	double end = monotonic_now() + seconds;
+	int asked = 0;
+
+	do {
+		if (asked <= 0)
+			asked = ask_to_end(g, folder);
+		if (asked == 0 || (asked > 0 && is_free(g)))
+			return 0;
+		nap();
+	} while (monotonic_now() < end);
+	if (asked < 0)
+		return asked;
+	return fail(-ETIMEDOUT, "the backup job does not end; `virsh domjobabort` "
+			"may help");
+}
+
+void live_guest_resume_io(struct live_guest *g)
+{
+	virDomainPtr d = handle(g);
+	int state = 0, reason = 0;
+
+	if (d && virDomainGetState(d, &state, &reason, 0) == 0 &&
+			state == VIR_DOMAIN_PAUSED &&
+			reason == VIR_DOMAIN_PAUSED_IOERROR)
+		virDomainResume(d);
+}

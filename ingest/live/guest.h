@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What is done to a running domain during its backup, by the job, by its guard
+ * and by whoever cleans up after both: on a connection of its own, which is
+ * made anew when libvirtd was restarted meanwhile.
+ *
+ * Threading: one thread per guest.
+ */
+#ifndef AMBERFS_INGEST_LIVE_GUEST_H
+#define AMBERFS_INGEST_LIVE_GUEST_H
+
+#include <stdbool.h>
+
+struct live_guest;
+
+/* 0, -ENOENT (no such domain), -EPERM (libvirt does not let this user write),
+ * -ENOTCONN, -ENOMEM. */
+int live_guest_open(struct live_guest **out, const char *uri,
+		const char *uuid);
+void live_guest_close(struct live_guest *g); /* NULL allowed */
+
+/* Whether it runs, or is paused: a process of qemu has its disks. */
+bool live_guest_active(struct live_guest *g);
+
+/* libvirt's number for it, another one after each start; -1: it is off. */
+int live_guest_id(struct live_guest *g);
+
+/* --- freezing --- */
+
+enum freeze {
+	FREEZE_NOT,		/* for certain */
+	FREEZE_DONE,
+	FREEZE_MAYBE,		/* the agent has not answered: to be thawed */
+};
+
+/* Waits at most SECONDS for the guest (some more for libvirt). If the result is
+ * not FREEZE_DONE, the text says why. */
+enum freeze live_guest_freeze(struct live_guest *g, int seconds);
+/* Tries for so many seconds. 0 (also if nothing was frozen, or it does not run
+ * any more), -EIO. */
+int live_guest_thaw(struct live_guest *g, double seconds);
+
+/* --- the backup job --- */
+
+/* As live_job_begin has them. */
+int live_guest_begin(struct live_guest *g, const char *job,
+		const char *checkpoint);
+
+enum job_owner {
+	JOB_NONE,		/* or the domain does not run */
+	JOB_OURS,
+	JOB_FOREIGN,
+	JOB_UNKNOWN,		/* libvirt does not say */
+};
+/* Whose backup job it has; ours is the one that is served at a socket within
+ * FOLDER. */
+enum job_owner live_guest_job(struct live_guest *g, const char *folder);
+
+/* Ends our job, if there is one, and waits until it is gone, for so many
+ * seconds. 0, or -ETIMEDOUT, -EIO with a text. */
+int live_guest_end_job(struct live_guest *g, const char *folder,
+		double seconds);
+
+/* Lets it go on if it was paused by a failing write. */
+void live_guest_resume_io(struct live_guest *g);
+
+#endif

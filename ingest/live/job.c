@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The order of things, so that whatever dies when, the guest is not left frozen
+ * and nothing is left behind:
+ *
+ *	1. the folder with its state file, durable; the guard, ready
+ *	2. nobody else is at work on the domain: BackupBegin would wait for them
+ *	3. the state says "frozen", durable; the guard is told; freeze
+ *	4. the guard is told; BackupBegin
+ *	5. thaw, whatever came of 4; the guard is told
+ *	6. the state says "running"; the guard watches the free space
+ *
+ * How long it may take: the agent's freeze GUARD_FREEZE_SECONDS, else it counts
+ * as not frozen; from then to the thaw GUARD_FROZEN_SECONDS, else the guard
+ * thaws and the backup is consistent as after a crash.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <libxml/uri.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/interrupt.h"
+#include "../../repo/base/printable.h"
+#include "../../repo/base/report.h"
+#include "../../repo/base/units.h"
+#include "guard.h"
+#include "guest.h"
+#include "job.h"
+#include "job_xml.h"
+#include "scratch.h"
+
+#define THAW_SECONDS 10.0
+#define JOB_SECONDS 60.0
+
+struct live_job {
+	struct connection *connection;	/* borrowed, with the domain */
+	struct domain *domain;
+	enum quiesce quiesce;
+	bool apparmor;
+	char shown[256];	/* the domain's name, printable */
+
+	struct scratch *scratch;
+	struct scratch_state state;
+	struct guard *guard;
+	struct live_guest *guest;
+	unsigned attempts;
+	bool running;		/* as far as we know */
+
+	bool frozen;
+	double frozen_seconds;
+	char why_not[ERROR_TEXT_MAX];
+};
+
+/* --- preparing --- */
+
+/* The value of "socket" in the URI's query, to free; NULL: it has none. */
+static char *uri_socket(const char *uri)
+{
+	static const char key[] = "socket=";
+	const char *query = strchr(uri, '?');
+
+	for (const char *p = query; p; p = strchr(p, '&')) {
+		size_t len;
+
+		p++;
+		len = strcspn(p, "&#");
+		if (len >= sizeof(key) && strncmp(p, key, sizeof(key) - 1) == 0)
+			return xmlURIUnescapeString(p + sizeof(key) - 1,
+					(int)(len - (sizeof(key) - 1)), NULL);
+	}
+	return NULL;
+}
+
+/*
+ * Whom qemu runs as. A session daemon gives its guests no label: they run as
+ * itself does, which is as we do unless we have reached it by its socket.
+ */
+static void find_owner(const char *uri, struct guest_facts *facts)
+{
+	char *socket;
+	struct stat st;
+
+	if (facts->has_owner)
+		return;
+	facts->owner = geteuid();
+	facts->group = getegid();
+	socket = uri_socket(uri);
+	if (socket && stat(socket, &st) == 0) {
+		facts->owner = st.st_uid;
+		facts->group = st.st_gid;
+	}
+	xmlFree(socket);
+}
+
+static int fill_state(struct live_job *j, const struct live_job_options *o)
+{
+	CLEANUP(domain_facts_clear) struct domain_facts facts = { 0 };
+	int err = domain_facts(o->domain, &facts);
+
+	if (err)
+		return err;
+	printable(j->shown, sizeof(j->shown), domain_name(o->domain));
+	j->state = (struct scratch_state){ .phase = SCRATCH_PREPARED,
+		.repository = strdup(o->repository_id),
+		.uri = strdup(connection_uri(o->connection)),
+		.uuid = strdup(facts.uuid), .name = strdup(j->shown),
+		.domain_id = facts.id };
+	if (!j->state.repository || !j->state.uri || !j->state.uuid ||
+			!j->state.name)
+		return -ENOMEM;
+	return 0;
+}
+
+static int make_folder(struct live_job *j, const struct live_job_options *o,
+		const struct live_disk *disks, unsigned count)
+{
+	CLEANUP_FREE char *xml = NULL;
+	struct guest_facts facts;
+	uint64_t allocated = 0;
+	int err = domain_xml(o->domain, DOMAIN_XML_CURRENT, &xml);
+
+	if (!err)
+		err = job_xml_guest(&facts, xml);
+	if (err)
+		return err;
+	j->apparmor = facts.apparmor;
+	find_owner(j->state.uri, &facts);
+	for (unsigned i = 0; i < count; i++)
+		allocated += disks[i].allocated;
+	err = scratch_make(&j->scratch, o->scratch_dir, facts.owner,
+			facts.group);
+	if (!err)
+		err = scratch_write_state(j->scratch, &j->state);
+	return err ? err : scratch_check_space(j->scratch, allocated);
+}
+
+int live_job_prepare(struct live_job **out, const struct live_job_options *o,
+		const struct live_disk *disks, unsigned count)
+{
+	struct live_job *j = calloc(1, sizeof(*j));
+	struct error_copy why;
+	int err;
+
+	if (!j)
+		return -ENOMEM;
+	j->connection = o->connection;
+	j->domain = o->domain;
+	j->quiesce = o->quiesce;
+	err = fill_state(j, o);
+	if (!err)
+		err = make_folder(j, o, disks, count);
+	if (!err)
+		err = live_guest_open(&j->guest, j->state.uri, j->state.uuid);
+	if (!err)
+		err = guard_start(&j->guard, j->scratch, &j->state);
+	if (!err) {
+		*out = j;
+		return 0;
+	}
+	error_save(&why, err);
+	live_job_end(j);
+	return error_load(&why);
+}
+
+/* --- freezing and thawing --- */
+
+static int set_phase(struct live_job *j, enum scratch_phase phase)
+{
+	j->state.phase = phase;
+	return scratch_write_state(j->scratch, &j->state);
+}
+
+static int set_checkpoint(struct live_job *j, const char *name)
+{
+	free(j->state.checkpoint);
+	j->state.checkpoint = name ? strdup(name) : NULL;
+	return name && !j->state.checkpoint ? -ENOMEM : 0;
+}
+
+static void not_frozen(struct live_job *j, const char *why)
+{
+	j->frozen = false;
+	snprintf(j->why_not, sizeof(j->why_not), "%s", why);
+}
+
+/* Why the guest is not even asked; NULL: ask it. */
+static const char *cannot_freeze(struct live_job *j)
+{
+	CLEANUP(domain_facts_clear) struct domain_facts now = { 0 };
+	CLEANUP_FREE char *xml = NULL;
+	struct guest_facts facts;
+
+	if (j->quiesce == QUIESCE_NEVER)
+		return "--quiesce=never";
+	if (domain_facts(j->domain, &now) != 0 ||
+			domain_xml(j->domain, DOMAIN_XML_CURRENT, &xml) != 0 ||
+			job_xml_guest(&facts, xml) != 0)
+		return "libvirt does not say whether it has a guest agent";
+	if (strcmp(now.state, "paused") == 0)
+		return "it is paused";
+	if (strcmp(now.state, "running") != 0 &&
+			strcmp(now.state, "blocked") != 0)
+		return "it does not run at the moment";
+	if (facts.agent == AGENT_NONE)
+		return "it has no channel for a guest agent "
+		       "(org.qemu.guest_agent.0)";
+	if (facts.agent == AGENT_AWAY)
+		return "its guest agent is not connected";
+	return NULL;
+}
+
+/* Also when nothing was frozen: the guard must know. START: of the freeze. */
+static void thaw(struct live_job *j, double start)
+{
+	bool late = false;
+	int err = live_guest_thaw(j->guest, THAW_SECONDS);
+
+	j->frozen_seconds = j->frozen ? monotonic_now() - start : 0;
+	if (err) {
+		report_error("domain %s MAY STILL BE FROZEN: %s; try: virsh "
+				"domfsthaw %s", j->shown, error_text(err),
+				j->shown);
+		return; /* the guard goes on trying */
+	}
+	set_phase(j, SCRATCH_RUNNING);
+	if (guard_thawed(j->guard, &late) == 0 && late && j->frozen)
+		not_frozen(j, "it took too long to start the job, so the guest "
+			      "was thawed before");
+}
+
+/* Afterwards it is frozen, and to be thawed, or is not. *START: when it began.
+ */
+static int freeze(struct live_job *j, double *start)
+{
+	const char *cannot = cannot_freeze(j);
+	enum freeze result;
+	bool late;
+	int err;
+
+	*start = 0;
+	not_frozen(j, cannot ? cannot : "");
+	err = set_phase(j, cannot ? SCRATCH_RUNNING : SCRATCH_FROZEN);
+	if (err || cannot)
+		return err;
+	err = guard_freezing(j->guard);
+	if (err)
+		return err;
+	*start = monotonic_now();
+	result = live_guest_freeze(j->guest, GUARD_FREEZE_SECONDS);
+	j->frozen = result == FREEZE_DONE;
+	if (j->frozen)
+		return 0;
+	not_frozen(j, error_text(-EIO));
+	if (result == FREEZE_MAYBE)
+		thaw(j, *start);
+	else
+		guard_thawed(j->guard, &late);
+	return 0;
+}
+
+/* --- beginning --- */
+
+static void free_strings(char **texts, unsigned count)
+{
+	for (unsigned i = 0; texts && i < count; i++)
+		free(texts[i]);
+	free(texts);
+}
+
+static int make_job_xml(struct live_job *j, const struct live_disk *disks,
+		unsigned count, char **out)
+{
+	char **files = calloc(count + 1, sizeof(char *));
+	bool complete = files != NULL;
+
+	j->attempts++;
+	for (unsigned i = 0; complete && i < count; i++) {
+		files[i] = scratch_file(j->scratch, j->attempts, i + 1);
+		complete = files[i] != NULL;
+	}
+	*out = complete ? job_xml_backup(scratch_socket(j->scratch), disks,
+				files, count)
+			: NULL;
+	free_strings(files, count);
+	return *out ? 0 : -ENOMEM;
+}
+
+static int check_holder(struct live_job *j)
+{
+	CLEANUP_FREE char *who = NULL;
+	int err = live_job_holder(j->connection, j->domain, &who);
+
+	if (!err && who)
+		return fail(-EBUSY, "it is busy with %s", who);
+	return err;
+}
+
+/* What to do where qemu may not work in the folder. */
+static int add_remedy(const struct live_job *j, int err)
+{
+	const char *text = error_text(err);
+	const char *folder = scratch_folder(j->scratch);
+	char shown[512];
+
+	if (err != -EIO || !strstr(text, "ermission denied"))
+		return err;
+	printable(shown, sizeof(shown), folder);
+	if (strrchr(shown, '-'))
+		*strrchr(shown, '-') = '\0';
+	if (j->apparmor)
+		return fail(err,
+				"%.1000s; its qemu is confined by AppArmor: "
+				"write the line \"%s-*/** rwk,\" into "
+				"/etc/apparmor.d/local/abstractions/"
+				"libvirt-qemu, then systemctl reload apparmor",
+				text, shown);
+	return fail(err,
+			"%.1000s; the user that its qemu runs as must be able "
+			"to reach %s-*, or give another folder with "
+			"--scratch-dir", text, shown);
+}
+
+static int begin(struct live_job *j, const char *job, const char *checkpoint)
+{
+	int err;
+
+	if (j->quiesce == QUIESCE_REQUIRE && !j->frozen)
+		return fail(-EPERM, "it can't be frozen, which "
+				"--quiesce=require wants: %.1500s", j->why_not);
+	if (interrupt_flag)
+		return fail(-ECANCELED, "interrupted");
+	err = guard_beginning(j->guard);
+	return err ? err : live_guest_begin(j->guest, job, checkpoint);
+}
+
+/* The thaw comes before anything that is said or done about a failure. */
+static int freeze_begin_thaw(struct live_job *j, const char *job,
+		const char *checkpoint)
+{
+	struct error_copy why;
+	double start;
+	int err = freeze(j, &start);
+
+	if (!err)
+		err = begin(j, job, checkpoint);
+	error_save(&why, err);
+	if (j->frozen)
+		thaw(j, start);
+	j->running = !err;
+	return err ? error_load(&why) : 0;
+}
+
+static int check_begun(struct live_job *j)
+{
+	if (j->quiesce == QUIESCE_REQUIRE && !j->frozen)
+		return fail(-EPERM, "it was not frozen, which "
+				"--quiesce=require wants: %.1500s", j->why_not);
+	if (interrupt_flag)
+		return fail(-ECANCELED, "interrupted");
+	return guard_running(j->guard);
+}
+
+/* A failed BackupBegin may have got far, or come through to libvirt only. */
+static int undo_begin(struct live_job *j, int err)
+{
+	struct error_copy why;
+
+	error_save(&why, err);
+	if (live_guest_end_job(j->guest, scratch_folder(j->scratch),
+			    JOB_SECONDS) != 0)
+		report_warning("domain %s: %s", j->shown, error_text(-EIO));
+	guard_stopped(j->guard);
+	j->running = false;
+	return error_load(&why);
+}
+
+int live_job_begin(struct live_job *j, const struct live_disk *disks,
+		unsigned count, const char *checkpoint)
+{
+	CLEANUP_FREE char *job = NULL;
+	CLEANUP_FREE char *point = NULL;
+	int err = make_job_xml(j, disks, count, &job);
+
+	if (!err && checkpoint) {
+		point = job_xml_checkpoint(checkpoint, disks, count);
+		err = point ? 0 : -ENOMEM;
+	}
+	if (!err)
+		err = set_checkpoint(j, checkpoint);
+	if (!err)
+		err = check_holder(j);
+	if (err)
+		return err;
+	err = freeze_begin_thaw(j, job, point);
+	if (!err)
+		err = check_begun(j);
+	if (!err)
+		return 0;
+	err = undo_begin(j, err);
+	if (err == -EPIPE)
+		err = -EIO;
+	return add_remedy(j, err);
+}
+
+const char *live_job_socket(const struct live_job *j)
+{
+	return scratch_socket(j->scratch);
+}
+
+bool live_job_frozen(const struct live_job *j)
+{
+	return j->frozen;
+}
+
+double live_job_frozen_seconds(const struct live_job *j)
+{
+	return j->frozen_seconds;
+}
+
+const char *live_job_why_not_frozen(const struct live_job *j)
+{
+	return j->frozen ? NULL : j->why_not;
+}
+
+/* --- ending --- */
+
+static int gone_before(struct live_job *j)
+{
+	if (guard_was_full(j->guard))
+		return fail(-EIO,
+				"its backup job was ended, for %s had no more "
+				"room for what the guest overwrites meanwhile; "
+				"give a larger folder with --scratch-dir",
+				scratch_folder(j->scratch));
+	if (!live_guest_active(j->guest))
+		return fail(-EIO, "it was shut off meanwhile");
+	return fail(-EIO, "its backup job was ended by somebody else");
+}
+
+int live_job_stop(struct live_job *j)
+{
+	const char *folder = scratch_folder(j->scratch);
+	enum job_owner owner;
+	int err;
+
+	if (!j->running)
+		return 0;
+	owner = live_guest_job(j->guest, folder);
+	err = live_guest_end_job(j->guest, folder, JOB_SECONDS);
+	guard_stopped(j->guard);
+	j->running = false;
+	if (err)
+		return fail_within(-EIO, "domain %s", j->shown);
+	if (owner == JOB_NONE || owner == JOB_FOREIGN)
+		return gone_before(j);
+	return 0;
+}
+
+void live_job_end(struct live_job *j)
+{
+	if (!j)
+		return;
+	if (j->running && live_job_stop(j) != 0)
+		report_warning("%s", error_text(-EIO));
+	if (j->scratch && scratch_remove(j->scratch) != 0)
+		report_warning("%s", error_text(-EIO));
+	guard_dismiss(j->guard);
+	live_guest_close(j->guest);
+	scratch_close(j->scratch);
+	scratch_state_clear(&j->state);
+	free(j);
+}

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Making, order of what is durable:
+ *	1. the folder			a death here leaves it without `state`:
+ *					removed once it is a minute old
+ *	2. `state`, locked, fsynced	from here on it tells what to undo
+ *	3. the folder and DIR fsynced
+ *	4. q/
+ * Removing goes the other way, `state` last. Everything is done relative to
+ * open folders and follows no link: q/ belongs to the user of a process that a
+ * guest may have taken over.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../repo/base/bytes.h"
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/hex.h"
+#include "../../repo/base/printable.h"
+#include "../../repo/base/report.h"
+#include "../../repo/base/units.h"
+#include "../../repo/crypto/seal.h"
+#include "scratch.h"
+
+#define NAME_PREFIX "amberfs-"
+#define NAME_DIGITS 16
+#define NAME_LEN (sizeof(NAME_PREFIX) - 1 + NAME_DIGITS)
+#define QEMU_DIR "q"
+#define SOCKET_IN "/" QEMU_DIR "/nbd"
+#define SOCKET_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
+#define YOUNG_SECONDS 60	/* a folder that may be in the making */
+#define GUARD_SECONDS 10.0	/* that a guard may need to clean up */
+
+struct scratch {
+	char *folder, *socket;
+	char name[NAME_LEN + 1];
+	int base, dir;		/* folders */
+	int state, guard;	/* locked files, or -1 */
+};
+
+/* --- making --- */
+
+static struct scratch *scratch_new(const char *base, const char *name)
+{
+	struct scratch *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->base = s->dir = s->state = s->guard = -1;
+	snprintf(s->name, sizeof(s->name), "%s", name);
+	if (asprintf(&s->folder, "%s/%s", strcmp(base, "/") == 0 ? "" : base,
+			    name) < 0)
+		s->folder = NULL;
+	if (!s->folder || asprintf(&s->socket, "%s" SOCKET_IN, s->folder) < 0)
+		s->socket = NULL;
+	if (!s->socket) {
+		scratch_close(s);
+		return NULL;
+	}
+	return s;
+}
+
+void scratch_close(struct scratch *s)
+{
+	if (!s)
+		return;
+	cleanup_fd(&s->base);
+	cleanup_fd(&s->dir);
+	cleanup_fd(&s->state);
+	cleanup_fd(&s->guard);
+	free(s->folder);
+	free(s->socket);
+	free(s);
+}
+
+static const char *shown(const struct scratch *s, char buf[512])
+{
+	return printable(buf, 512, s->folder);
+}
+
+static const char *user_name(uid_t uid, char buf[64])
+{
+	struct passwd entry, *found = NULL;
+	char room[4096];
+
+	if (getpwuid_r(uid, &entry, room, sizeof(room), &found) == 0 && found)
+		snprintf(buf, 64, "%.40s", entry.pw_name);
+	else
+		snprintf(buf, 64, "%u", (unsigned)uid);
+	return buf;
+}
+
+/* 1 to 3 of the order above. */
+static int make_outer(struct scratch *s, bool shared)
+{
+	char buf[512];
+
+	if (mkdirat(s->base, s->name, 0700) < 0)
+		return fail_errno(-errno, "no scratch folder %s",
+				shown(s, buf));
+	s->dir = openat(s->base, s->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+			O_CLOEXEC);
+	if (s->dir >= 0)
+		s->state = openat(s->dir, "state", O_RDWR | O_CREAT | O_EXCL |
+				O_CLOEXEC, 0600);
+	if (s->state < 0 || flock(s->state, LOCK_EX | LOCK_NB) < 0 ||
+			(shared && fchmod(s->dir, 0711) < 0))
+		return fail_errno(-errno, "%s", shown(s, buf));
+	return 0;
+}
+
+static int make_inner(struct scratch *s, uid_t uid, gid_t gid)
+{
+	CLEANUP_FD int q = -1;
+	char buf[512];
+
+	if (fsync(s->dir) < 0 || fsync(s->base) < 0 ||
+			mkdirat(s->dir, QEMU_DIR, 0700) < 0)
+		return fail_errno(-errno, "%s", shown(s, buf));
+	q = openat(s->dir, QEMU_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+			O_CLOEXEC);
+	if (q < 0 || (uid != geteuid() && fchown(q, uid, gid) < 0))
+		return fail_errno(-errno, "%s", shown(s, buf));
+	return 0;
+}
+
+/* Of all that a user may try, only root and qemu's own user can make a folder
+ * that both qemu and we can work in. */
+static int check_user(uid_t qemu)
+{
+	char buf[64];
+
+	if (geteuid() == 0 || geteuid() == qemu)
+		return 0;
+	return fail(-EPERM,
+			"its qemu runs as the user %s, so only root or that "
+			"user can back it up while it runs",
+			user_name(qemu, buf));
+}
+
+static int open_base(char **path, int *fd, const char *dir)
+{
+	char buf[512];
+
+	if (!dir)
+		dir = SCRATCH_DIR_DEFAULT;
+	printable(buf, sizeof(buf), dir);
+	*path = realpath(dir, NULL);
+	if (!*path)
+		return fail_errno(-errno, "the scratch folder's place %s", buf);
+	*fd = open(*path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*fd < 0)
+		return fail_errno(-errno, "the scratch folder's place %s", buf);
+	return 0;
+}
+
+static int make_in(struct scratch **out, const char *base)
+{
+	char name[NAME_LEN + 1] = NAME_PREFIX;
+	unsigned char token[NAME_DIGITS / 2];
+	struct scratch *s;
+
+	seal_random(token, sizeof(token));
+	hex_encode(name + sizeof(NAME_PREFIX) - 1, token, sizeof(token));
+	s = scratch_new(base, name);
+	if (!s)
+		return -ENOMEM;
+	if (strlen(s->socket) > SOCKET_MAX) {
+		int over = (int)(strlen(s->socket) - SOCKET_MAX);
+
+		scratch_close(s);
+		return fail(-ENAMETOOLONG,
+				"the scratch folder's place has a path of %zu "
+				"bytes, %d too many for a socket in it; give a "
+				"shorter one with --scratch-dir",
+				strlen(base), over);
+	}
+	*out = s;
+	return 0;
+}
+
+int scratch_make(struct scratch **out, const char *dir, uid_t qemu,
+		gid_t qemu_group)
+{
+	CLEANUP_FREE char *base = NULL;
+	CLEANUP_FD int fd = -1;
+	struct scratch *s = NULL;
+	int err = check_user(qemu);
+
+	if (!err)
+		err = open_base(&base, &fd, dir);
+	if (!err)
+		err = make_in(&s, base);
+	if (err)
+		return err;
+	s->base = take_fd(&fd);
+	err = make_outer(s, qemu != geteuid());
+	if (!err)
+		err = make_inner(s, qemu, qemu_group);
+	if (err) {
+		struct error_copy why;
+
+		error_save(&why, err);
+		if (s->dir >= 0)
+			scratch_remove(s);
+		scratch_close(s);
+		return error_load(&why);
+	}
+	*out = s;
+	return 0;
+}
+
+/* Opens the folder NAME in BASE, if it is one and ours. */
+static int open_folder(struct scratch *s)
+{
+	struct stat st;
+
+	s->dir = openat(s->base, s->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+			O_CLOEXEC);
+	if (s->dir < 0 || fstat(s->dir, &st) < 0)
+		return -errno;
+	return st.st_uid == geteuid() ? 0 : -EPERM;
+}
+
+int scratch_open(struct scratch **out, const char *folder)
+{
+	CLEANUP_FREE char *base = strdup(folder);
+	char *slash = base ? strrchr(base, '/') : NULL;
+	struct scratch *s;
+	int err;
+
+	if (!slash)
+		return base ? -EINVAL : -ENOMEM;
+	*slash = '\0';
+	s = scratch_new(*base ? base : "/", slash + 1);
+	if (!s)
+		return -ENOMEM;
+	s->base = open(*base ? base : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	err = s->base < 0 ? -errno : open_folder(s);
+	if (err) {
+		scratch_close(s);
+		return fail_errno(err, "%s", folder);
+	}
+	*out = s;
+	return 0;
+}
+
+int scratch_write_state(struct scratch *s, const struct scratch_state *st)
+{
+	int err = scratch_state_write(s->state, st);
+
+	return err ? fail_errno(err, "%s/state", s->folder) : 0;
+}
+
+int scratch_lock_guard(struct scratch *s)
+{
+	if (s->guard < 0)
+		s->guard = openat(s->dir, "guard", O_RDWR | O_CREAT |
+				O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (s->guard < 0 || flock(s->guard, LOCK_EX | LOCK_NB) < 0)
+		return -errno;
+	return 0;
+}
+
+/* --- removing --- */
+
+static int remove_inner(int dir)
+{
+	int fd = openat(dir, QEMU_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+			O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+
+	if (!d) {
+		int err = -errno;
+
+		cleanup_fd(&fd);
+		return err == -ENOENT ? 0 : err;
+	}
+	while ((e = readdir(d)) != NULL)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			unlinkat(fd, e->d_name, 0);
+	closedir(d);
+	return unlinkat(dir, QEMU_DIR, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+int scratch_remove(struct scratch *s)
+{
+	int err = remove_inner(s->dir);
+	char buf[512];
+
+	if (!err && unlinkat(s->dir, "guard", 0) < 0 && errno != ENOENT)
+		err = -errno;
+	if (!err && unlinkat(s->dir, "state", 0) < 0 && errno != ENOENT)
+		err = -errno;
+	if (!err && unlinkat(s->base, s->name, AT_REMOVEDIR) < 0 &&
+			errno != ENOENT)
+		err = -errno;
+	return err ? fail_errno(err, "%s can't be removed", shown(s, buf)) : 0;
+}
+
+const char *scratch_folder(const struct scratch *s)
+{
+	return s->folder;
+}
+
+const char *scratch_socket(const struct scratch *s)
+{
+	return s->socket;
+}
+
+char *scratch_file(const struct scratch *s, unsigned attempt, unsigned disk)
+{
+	char *path;
+
+	if (asprintf(&path, "%s/" QEMU_DIR "/%u-%u", s->folder, attempt,
+			    disk) < 0)
+		return NULL;
+	return path;
+}
+
+/* --- space --- */
+
+uint64_t scratch_free(const struct scratch *s)
+{
+	struct statvfs v;
+
+	if (fstatvfs(s->dir, &v) < 0)
+		return 0;
+	return (uint64_t)v.f_bavail * v.f_frsize;
+}
+
+int scratch_check_space(const struct scratch *s, uint64_t allocated)
+{
+	uint64_t least = max_u64(16 * MIB, min_u64(GIB, allocated / 256));
+	uint64_t well = max_u64(least, allocated / 32);
+	uint64_t have = scratch_free(s);
+	char buf[512], has[SIZE_TEXT_MAX], needs[SIZE_TEXT_MAX];
+
+	size_format(has, have);
+	if (have < least)
+		return fail(-ENOSPC,
+				"%s has room for %s, but what the guest "
+				"overwrites during the backup goes there: at "
+				"least %s; give another folder with "
+				"--scratch-dir",
+				shown(s, buf), has, size_format(needs, least));
+	if (have < well)
+		report_warning("%s has room for %s only, and what the guest "
+				"overwrites during the backup goes there; "
+				"%s would be comfortable (--scratch-dir)",
+				shown(s, buf), has, size_format(needs, well));
+	return 0;
+}
+
+/* --- what the dead have left --- */
+
+static bool is_name(const char *name)
+{
+	size_t prefix = sizeof(NAME_PREFIX) - 1;
+
+	return strlen(name) == NAME_LEN &&
+			strncmp(name, NAME_PREFIX, prefix) == 0 &&
+			strspn(name + prefix, "0123456789abcdef") ==
+					NAME_DIGITS;
+}
+
+static bool is_old(int dir)
+{
+	struct stat st;
+
+	return fstat(dir, &st) == 0 && time(NULL) - st.st_mtime > YOUNG_SECONDS;
+}
+
+/* Takes the dead owner's lock. 0; -EWOULDBLOCK: it lives, or is just being
+ * removed. */
+static int lock_dead(struct scratch *s, struct scratch_state *state)
+{
+	struct stat st;
+
+	s->state = openat(s->dir, "state", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (s->state < 0 && errno != ENOENT)
+		return -errno;
+	if (s->state < 0) {
+		scratch_state_read(-1, state);
+		return is_old(s->dir) ? 0 : -EWOULDBLOCK;
+	}
+	if (flock(s->state, LOCK_EX | LOCK_NB) < 0)
+		return -errno;
+	if (fstat(s->state, &st) < 0 || !S_ISREG(st.st_mode) ||
+			st.st_nlink == 0)
+		return -EWOULDBLOCK;
+	scratch_state_read(s->state, state);
+	return 0;
+}
+
+/* The guard of a run that has just died is about to do all of this. */
+static void wait_for_guard(struct scratch *s)
+{
+	double end = monotonic_now() + GUARD_SECONDS;
+	struct timespec nap = { .tv_nsec = 50000000 };
+
+	while (scratch_lock_guard(s) == -EWOULDBLOCK && monotonic_now() < end)
+		nanosleep(&nap, NULL);
+}
+
+static bool still_there(const struct scratch *s)
+{
+	struct stat st, now;
+
+	return fstat(s->dir, &st) == 0 &&
+			fstatat(s->base, s->name, &now, AT_SYMLINK_NOFOLLOW) ==
+					0 &&
+			st.st_ino == now.st_ino && st.st_dev == now.st_dev;
+}
+
+static void look_at(struct scratch *s,
+		void (*found)(void *ctx, struct scratch *s,
+				const struct scratch_state *st),
+		void *ctx)
+{
+	struct scratch_state state;
+
+	if (open_folder(s) < 0 || lock_dead(s, &state) < 0)
+		return;
+	wait_for_guard(s);
+	if (still_there(s))
+		found(ctx, s, &state);
+	scratch_state_clear(&state);
+}
+
+int scratch_dead(const char *dir,
+		void (*found)(void *ctx, struct scratch *s,
+				const struct scratch_state *st),
+		void *ctx)
+{
+	CLEANUP_FREE char *base = NULL;
+	CLEANUP_FD int fd = -1;
+	const struct dirent *e;
+	int err = open_base(&base, &fd, dir);
+	int copy;
+	DIR *d;
+
+	if (err)
+		return err;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	d = copy < 0 ? NULL : fdopendir(copy);
+	if (!d)
+		return fail_errno(-errno, "%s", base);
+	while ((e = readdir(d)) != NULL) {
+		struct scratch *s = is_name(e->d_name)
+				? scratch_new(base, e->d_name)
+				: NULL;
+
+		if (!s)
+			continue;
+		s->base = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		look_at(s, found, ctx);
+		scratch_close(s);
+	}
+	closedir(d);
+	return 0;
+}
+
+/* The name's place in PATH, or NULL. */
+static const char *name_in(const char *path)
+{
+	size_t len = strlen(path), tail = sizeof(SOCKET_IN) - 1;
+	char name[NAME_LEN + 1];
+
+	if (len < NAME_LEN + tail + 1 || path[0] != '/' ||
+			strcmp(path + len - tail, SOCKET_IN) != 0)
+		return NULL;
+	path += len - tail - NAME_LEN;
+	memcpy(name, path, NAME_LEN);
+	name[NAME_LEN] = '\0';
+	return is_name(name) && path[-1] == '/' ? path : NULL;
+}
+
+bool scratch_is_socket(const char *path)
+{
+	return name_in(path) != NULL;
+}
+
+/* False only where both can be looked at and differ: a service with its own
+ * /var/tmp sees neither the host's folders nor does qemu see its. */
+static bool same_for_host(const char *path)
+{
+	char host[4096];
+	struct stat ours, theirs;
+
+	if (snprintf(host, sizeof(host), "/proc/1/root%s", path) >=
+					(int)sizeof(host) ||
+			stat(path, &ours) < 0 || stat(host, &theirs) < 0)
+		return true;
+	return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
+bool scratch_is_orphan(const char *path, const char *dir)
+{
+	CLEANUP_FREE char *base = realpath(dir ? dir : SCRATCH_DIR_DEFAULT,
+			NULL);
+	CLEANUP_FREE char *copy = strdup(path);
+	const char *name = name_in(path);
+	struct stat st;
+	size_t at;
+
+	if (!name || !base || !copy)
+		return false;
+	at = (size_t)(name - path);
+	copy[at - 1] = '\0';
+	if (strcmp(at > 1 ? copy : "/", base) != 0 || !same_for_host(base))
+		return false;
+	copy[at - 1] = '/';
+	copy[at + NAME_LEN] = '\0';
+	return lstat(copy, &st) < 0 && errno == ENOENT;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The private folder of one backup of one running domain:
+ *
+ *	DIR/amberfs-<16 hex>/	ours
+ *		state		who we are and what we do; locked while we live
+ *		guard		locked while our guard lives
+ *		q/		of the user that qemu runs as, mode 0700:
+ *			nbd	the socket
+ *			1-1 …	scratch files, made and removed by libvirt
+ *
+ * So what qemu's user may write is in one folder, and nothing there is trusted.
+ * Whoever finds `state` unlocked has found what a dead run has left.
+ *
+ * Threading: one thread per folder.
+ */
+#ifndef AMBERFS_INGEST_LIVE_SCRATCH_H
+#define AMBERFS_INGEST_LIVE_SCRATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "scratch_state.h"
+
+#define SCRATCH_DIR_DEFAULT "/var/tmp"
+
+struct scratch;
+
+/*
+ * Makes a folder in DIR (NULL: the default) that QEMU can work in, and locks
+ * it. -EPERM: we may not make one for that user; -ENAMETOOLONG: a socket's path
+ * has at most 107 bytes; else -errno. Text set.
+ */
+int scratch_make(struct scratch **out, const char *dir, uid_t qemu,
+		gid_t qemu_group);
+/* An existing folder of ours, not locked: for the guard. */
+int scratch_open(struct scratch **out, const char *folder);
+/* Closes, and so unlocks. NULL allowed. */
+void scratch_close(struct scratch *s);
+
+/* Removes all that is in it, and it. 0 or -errno with a text; gone before is
+ * no error. */
+int scratch_remove(struct scratch *s);
+
+const char *scratch_folder(const struct scratch *s);
+const char *scratch_socket(const struct scratch *s);
+/* A path for a scratch file; to free, NULL without memory. */
+char *scratch_file(const struct scratch *s, unsigned attempt, unsigned disk);
+
+/* Durable when it returns. */
+int scratch_write_state(struct scratch *s, const struct scratch_state *st);
+
+/* Takes the guard's lock. 0, -EWOULDBLOCK, -errno. */
+int scratch_lock_guard(struct scratch *s);
+
+/* Bytes that qemu's user can still write there; 0 if that can't be told. */
+uint64_t scratch_free(const struct scratch *s);
+
+/*
+ * The guest's overwrites go there while its disks are read, so in the end as
+ * much as ALLOCATED bytes may be needed, but hardly ever are. -ENOSPC where
+ * less than a 256th is free (but 16 MiB to 1 GiB); a warning below a 32nd.
+ */
+int scratch_check_space(const struct scratch *s, uint64_t allocated);
+
+/*
+ * Every folder in DIR that is ours and whose owner is dead: FOUND gets it
+ * locked, with its state (phase SCRATCH_RUNNING and NULL texts where that can't be
+ * read), and may remove it; it is closed afterwards. Waits some seconds for a
+ * guard that is still at work there.
+ * 0 or -errno (DIR can't be read).
+ */
+int scratch_dead(const char *dir,
+		void (*found)(void *ctx, struct scratch *s,
+				const struct scratch_state *st),
+		void *ctx);
+
+/* Whether PATH is a socket that scratch_make names, in whatever folder. */
+bool scratch_is_socket(const char *path);
+/* Such a one, in DIR, whose folder is no more (and that is certain: what we see
+ * of DIR is what the host sees). */
+bool scratch_is_orphan(const char *path, const char *dir);
+
+#endif

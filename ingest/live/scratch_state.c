@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The file `state`: JSON, written in place, since its lock goes with it. One
+ * that a crash has cut is read as the little that is safe to assume. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "../../repo/base/cleanup.h"
+#include "scratch_state.h"
+
+#define STATE_MAX 65536
+
+static const char *const phases[] = {
+	[SCRATCH_PREPARED] = "prepared",
+	[SCRATCH_FROZEN] = "frozen",
+	[SCRATCH_RUNNING] = "running",
+};
+
+void scratch_state_clear(struct scratch_state *st)
+{
+	free(st->repository);
+	free(st->uri);
+	free(st->uuid);
+	free(st->name);
+	free(st->checkpoint);
+	memset(st, 0, sizeof(*st));
+}
+
+/* "" if it can't be told. */
+static void read_boot_id(char out[40])
+{
+	CLEANUP_FD int fd = open("/proc/sys/kernel/random/boot_id",
+			O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, out, 36);
+
+	out[n == 36 ? 36 : 0] = '\0';
+}
+
+static int write_whole(int fd, const char *text, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = pwrite(fd, text + done, len - done, (off_t)done);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		done += n < 0 ? 0 : (size_t)n;
+	}
+	if (ftruncate(fd, (off_t)len) < 0 || fsync(fd) < 0)
+		return -errno;
+	return 0;
+}
+
+int scratch_state_write(int fd, const struct scratch_state *st)
+{
+	char boot[40];
+	CLEANUP_FREE char *text = NULL;
+	json_t *json;
+
+	read_boot_id(boot);
+	json = json_pack("{s:i, s:s, s:s, s:s*, s:s*, s:s*, s:s*, s:i, s:s*, "
+			 "s:I}", "version", 1, "phase", phases[st->phase],
+			"boot", boot, "repository", st->repository, "uri",
+			st->uri, "domain_uuid", st->uuid, "domain_name",
+			st->name, "domain_id", st->domain_id, "checkpoint",
+			st->checkpoint, "pid", (json_int_t)getpid());
+	text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
+	json_decref(json);
+	if (!text)
+		return -ENOMEM;
+	return write_whole(fd, text, strlen(text));
+}
+
+static char *text_of(const json_t *json, const char *key)
+{
+	const char *text = json_string_value(json_object_get(json, key));
+
+	return text ? strdup(text) : NULL;
+}
+
+/* Behind it may be the rest of a longer one. */
+static void parse_state(struct scratch_state *st, const char *text, size_t len)
+{
+	json_t *json = json_loadb(text, len, JSON_DISABLE_EOF_CHECK, NULL);
+	const char *phase = json_string_value(json_object_get(json, "phase"));
+	const char *boot = json_string_value(json_object_get(json, "boot"));
+	char now[40];
+
+	memset(st, 0, sizeof(*st));
+	st->phase = SCRATCH_RUNNING;
+	for (int i = 0; phase && i <= SCRATCH_RUNNING; i++)
+		if (strcmp(phase, phases[i]) == 0)
+			st->phase = (enum scratch_phase)i;
+	read_boot_id(now);
+	st->this_boot = boot && strcmp(boot, now) == 0;
+	st->repository = text_of(json, "repository");
+	st->uri = text_of(json, "uri");
+	st->uuid = text_of(json, "domain_uuid");
+	st->name = text_of(json, "domain_name");
+	st->checkpoint = text_of(json, "checkpoint");
+	st->domain_id = (int)json_integer_value(
+			json_object_get(json, "domain_id"));
+	json_decref(json);
+}
+
+void scratch_state_read(int fd, struct scratch_state *st)
+{
+	CLEANUP_FREE char *text = malloc(STATE_MAX);
+	ssize_t n = text && fd >= 0 ? pread(fd, text, STATE_MAX, 0) : -1;
+
+	parse_state(st, text ? text : "", n > 0 ? (size_t)n : 0);
+}

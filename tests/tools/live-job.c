@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * live-job URI DOMAIN SCRATCH-DIR WORD...: ingest/live/job.h by hand, for the
+ * scenarios. WORDs are done one after the other; each says on stdout what came
+ * of it; the first that fails ends it, with status 1.
+ *
+ *	auto, require, never	the policy for the prepare that follows
+ *	disk NAME[:SINCE][:track]	a disk of the job
+ *	prepare			"prepared"
+ *	begin NAME|-		"begun frozen|not SECONDS: WHY"
+ *	read NAME FILE		the export into FILE, whole
+ *	dirty NAME		"dirty BYTES"
+ *	wait			for a line on stdin
+ *	stop, end
+ *	holder			"holder WHO" or "holder nobody"
+ *	leftovers
+ *
+ * Environment: LIVE_JOB_DIE=before-freeze|frozen|begin|begun kills it by
+ * SIGKILL there, "begin" while libvirt is at BackupBegin; LIVE_JOB_PAUSE (the
+ * same words) stops it there by SIGSTOP. LIVE_JOB_DIE_ALL: its guard dies too.
+ */
+#include "../../ingest/live/guard.h"
+#include "../../ingest/live/job.h"
+#include "../../ingest/nbd_client.h"
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/interrupt.h"
+#include "../../repo/base/report.h"
+#include "../../repo/base/units.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libvirt/libvirt.h>
+
+#define DISKS_MAX 8
+#define PIECE MIB
+
+/* --- where it dies --- */
+
+static void die_with_guard(void)
+{
+	char path[64], line[64] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children",
+			(int)getpid());
+	f = fopen(path, "r");
+	if (f && getenv("LIVE_JOB_DIE_ALL") && fgets(line, sizeof(line), f))
+		kill((pid_t)strtol(line, NULL, 10), SIGKILL);
+	kill(getpid(), SIGKILL);
+}
+
+static bool named(const char *variable, const char *where)
+{
+	const char *value = getenv(variable);
+
+	return value && strcmp(value, where) == 0;
+}
+
+static void pass(const char *where)
+{
+	if (named("LIVE_JOB_DIE", where))
+		die_with_guard();
+	if (named("LIVE_JOB_PAUSE", where))
+		raise(SIGSTOP);
+}
+
+static void *die_soon(void *ctx)
+{
+	struct timespec t = { .tv_nsec = 15000000 };
+
+	(void)ctx;
+	nanosleep(&t, NULL);
+	die_with_guard();
+	return NULL;
+}
+
+/* libvirt's calls on their way. */
+int virDomainFSFreeze(virDomainPtr d, const char **mountpoints, unsigned n,
+		unsigned flags)
+{
+	__typeof__(&virDomainFSFreeze) next =
+			(__typeof__(next))dlsym(RTLD_NEXT, __func__);
+	int r;
+
+	pass("before-freeze");
+	r = next(d, mountpoints, n, flags);
+	pass("frozen");
+	return r;
+}
+
+int virDomainBackupBegin(virDomainPtr d, const char *job, const char *point,
+		unsigned flags)
+{
+	__typeof__(&virDomainBackupBegin) next =
+			(__typeof__(next))dlsym(RTLD_NEXT, __func__);
+	pthread_t thread;
+	int r;
+
+	if (named("LIVE_JOB_DIE", "begin"))
+		pthread_create(&thread, NULL, die_soon, NULL);
+	r = next(d, job, point, flags);
+	pass("begun");
+	return r;
+}
+
+/* --- what it does --- */
+
+struct hand {
+	struct connection *connection;
+	struct domain *domain;
+	const char *scratch_dir;
+	enum quiesce quiesce;
+	struct live_disk disks[DISKS_MAX];
+	unsigned count;
+	struct live_job *job;
+};
+
+static int add_disk(struct hand *h, char *text)
+{
+	struct live_disk *d = &h->disks[h->count++ % DISKS_MAX];
+	char *save = NULL;
+	const char *word;
+
+	memset(d, 0, sizeof(*d));
+	d->target = strtok_r(text, ":", &save);
+	while ((word = strtok_r(NULL, ":", &save)) != NULL)
+		if (strcmp(word, "track") == 0)
+			d->track = true;
+		else
+			d->since = word;
+	return domain_disk_size(h->domain, d->target, &d->size, &d->allocated);
+}
+
+static int prepare(struct hand *h)
+{
+	struct live_job_options o = { .connection = h->connection,
+		.domain = h->domain, .repository_id = "00",
+		.scratch_dir = h->scratch_dir, .quiesce = h->quiesce };
+
+	return live_job_prepare(&h->job, &o, h->disks, h->count);
+}
+
+static int begin(struct hand *h, const char *checkpoint)
+{
+	int err = live_job_begin(h->job, h->disks, h->count,
+			strcmp(checkpoint, "-") == 0 ? NULL : checkpoint);
+	const char *why;
+
+	if (err)
+		return err;
+	why = live_job_why_not_frozen(h->job);
+	printf("begun %s %.3f: %s\n",
+			live_job_frozen(h->job) ? "frozen" : "not",
+			live_job_frozen_seconds(h->job), why ? why : "");
+	return 0;
+}
+
+static int open_export(struct hand *h, struct nbd_client **c,
+		const char *target, bool dirty)
+{
+	char bitmap[64];
+	struct nbd_client_options o = { .socket = live_job_socket(h->job),
+		.export = target, .workers = 1 };
+
+	snprintf(bitmap, sizeof(bitmap), "backup-%s", target);
+	o.bitmap = dirty ? bitmap : NULL;
+	return nbd_client_open(c, &o);
+}
+
+static int read_export(struct hand *h, const char *target, const char *file)
+{
+	CLEANUP_FD int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	CLEANUP_FREE char *buf = malloc(PIECE);
+	struct nbd_client *c = NULL;
+	struct image_source s = { 0 };
+	int err = buf && fd >= 0 ? open_export(h, &c, target, false) : -EIO;
+
+	if (!err)
+		nbd_client_fill(c, &s);
+	for (uint64_t pos = 0; !err && pos < s.size; pos += PIECE) {
+		size_t n = s.size - pos < PIECE ? (size_t)(s.size - pos)
+						: PIECE;
+
+		err = s.read(s.ctx, 0, buf, n, pos);
+		if (!err && pwrite(fd, buf, n, (off_t)pos) != (ssize_t)n)
+			err = -errno;
+	}
+	nbd_client_close(c);
+	return err;
+}
+
+static int count_dirty(struct hand *h, const char *target)
+{
+	struct nbd_client *c = NULL;
+	uint64_t sum = 0, end = 0;
+	int err = open_export(h, &c, target, true);
+
+	for (uint64_t pos = 0; !err && pos < nbd_client_size(c); pos = end) {
+		bool dirty = false;
+
+		err = nbd_client_dirty(c, 0, pos, nbd_client_size(c), &dirty,
+				&end);
+		sum += dirty ? end - pos : 0;
+	}
+	nbd_client_close(c);
+	if (!err)
+		printf("dirty %llu\n", (unsigned long long)sum);
+	return err;
+}
+
+static int holder(struct hand *h)
+{
+	CLEANUP_FREE char *who = NULL;
+	int err = live_job_holder(h->connection, h->domain, &who);
+
+	if (!err)
+		printf("holder %s\n", who ? who : "nobody");
+	return err;
+}
+
+static int end(struct hand *h)
+{
+	live_job_end(take_ptr(h->job));
+	return 0;
+}
+
+static int wait_for_line(void)
+{
+	int c;
+
+	do {
+		c = getchar();
+	} while (c != '\n' && c != EOF);
+	return 0;
+}
+
+/* One word and what belongs to it. */
+static int act(struct hand *h, char ***argv)
+{
+	char **a = *argv;
+	const char *word = *a++;
+	int err = -EINVAL;
+
+	if (strcmp(word, "auto") == 0 || strcmp(word, "require") == 0 ||
+			strcmp(word, "never") == 0) {
+		h->quiesce = *word == 'a' ? QUIESCE_AUTO
+				: *word == 'r' ? QUIESCE_REQUIRE
+					       : QUIESCE_NEVER;
+		err = 0;
+	} else if (strcmp(word, "disk") == 0 && *a) {
+		err = add_disk(h, *a++);
+	} else if (strcmp(word, "prepare") == 0) {
+		err = prepare(h);
+	} else if (strcmp(word, "begin") == 0 && *a) {
+		err = begin(h, *a++);
+	} else if (strcmp(word, "read") == 0 && *a && a[1]) {
+		err = read_export(h, a[0], a[1]);
+		a += 2;
+	} else if (strcmp(word, "dirty") == 0 && *a) {
+		err = count_dirty(h, *a++);
+	} else if (strcmp(word, "wait") == 0) {
+		puts("waiting");
+		err = wait_for_line();
+	} else if (strcmp(word, "stop") == 0) {
+		err = live_job_stop(h->job);
+	} else if (strcmp(word, "end") == 0) {
+		err = end(h);
+	} else if (strcmp(word, "holder") == 0) {
+		err = holder(h);
+	} else if (strcmp(word, "leftovers") == 0) {
+		err = live_leftovers(h->connection, h->scratch_dir);
+	}
+	*argv = a;
+	if (err)
+		fprintf(stderr, "%s: %d: %s\n", word, err, error_text(err));
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	struct report_options quiet = { .quiet = true };
+	struct hand h = { 0 };
+	int err;
+
+	if (argc > 1 && strcmp(argv[1], GUARD_COMMAND) == 0)
+		return guard_main(argc - 1, argv + 1);
+	if (argc < 4)
+		return 2;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	interrupt_setup();
+	report_setup("live-job", &quiet);
+	h.scratch_dir = argv[3];
+	err = connection_open(&h.connection, argv[1], CONNECTION_SECRETS);
+	if (!err)
+		err = domain_find(&h.domain, h.connection, argv[2]);
+	if (err)
+		fprintf(stderr, "%s\n", error_text(err));
+	argv += 4;
+	while (!err && *argv)
+		err = act(&h, &argv);
+	live_job_end(h.job);
+	domain_free(h.domain);
+	connection_close(h.connection);
+	return err ? 1 : 0;
+}
