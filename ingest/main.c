@@ -11,8 +11,9 @@
 #include "../repo/secret_env.h"
 #include "backup.h"
 #include "domains.h"
-#include "recovery/boot.h"
 #include "live/guard.h"
+#include "recovery/boot.h"
+#include "recovery/restore_domain.h"
 
 static const struct {
 	const char *name;
@@ -22,6 +23,7 @@ static const struct {
 	{ "boot", boot_main },
 	{ "domains", domains_main },
 	{ GUARD_COMMAND, guard_main }, /* for ourselves */
+	{ "restore", restore_domain_main }, /* with --domain */
 };
 
 int main(int argc, char **argv)

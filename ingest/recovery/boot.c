@@ -178,8 +178,7 @@ int boot_main(int argc, char **argv)
 		report_option_table(&o->report), NULL };
 	const struct command_line cl = {
 		.program = "amberfs boot",
-		.operands = "REPO SNAPSHOT | --finish NAME | --resume NAME | "
-			    "--discard NAME | --list",
+		.operands = "[REPO SNAPSHOT]",
 		.purpose = "Define a domain whose disks are those of a snapshot, "
 			   "with overlays for what the\nguest writes; later pull "
 			   "the rest over while it runs.",

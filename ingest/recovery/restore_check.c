@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Whether a domain's files may go where the plan has them (restore_plan.h).
+ * Files are compared by device and inode, so that a link or another way to
+ * write a path does not hide one.
+ */
+#include "restore_plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/printable.h"
+#include "domain_paths.h"
+
+/* --- is something there --- */
+
+/* qemu locks the images that it has open, whoever started it. */
+static int check_lock(const struct restore_item *item)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	CLEANUP_FD int fd = open(item->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return 0; /* writing will say why */
+	if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+		return fail(-EBUSY, "%s is in use (a process, such as a qemu, "
+				"has locked it); end that first", item->path);
+	return 0;
+}
+
+static int check_item(const struct restore_item *item, bool force)
+{
+	if (!item->exists || item->if_missing)
+		return 0;
+	if (!force && !item->optional)
+		return fail(-EEXIST, "%s %s; --force %s", item->path,
+				item->block_device ? "is a block device"
+						   : "exists",
+				item->block_device ? "overwrites it"
+						   : "replaces it");
+	return check_lock(item);
+}
+
+/* --- domains --- */
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
+		return a->st_rdev == b->st_rdev;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+struct search {
+	const struct restore_plan *plan;
+	const struct restore_item *found;
+};
+
+static int is_target(void *ctx, const char *path)
+{
+	struct search *s = ctx;
+	struct stat a, b;
+	if (stat(path, &a) < 0)
+		return 0;
+	for (unsigned i = 0; i < s->plan->count; i++) {
+		const struct restore_item *item = &s->plan->items[i];
+		if (!item->exists || item->if_missing
+				|| stat(item->path, &b) < 0
+				|| !same_file(&a, &b))
+			continue;
+		s->found = item;
+		return 1;
+	}
+	return 0;
+}
+
+/* 1: what D starts with, or if ACTIVE runs with, names a target. */
+static int names_target(struct search *s, struct domain *d, bool active)
+{
+	CLEANUP_FREE char *xml = NULL;
+	int e = domain_xml(d, active ? DOMAIN_XML_CURRENT
+				     : DOMAIN_XML_INACTIVE, &xml);
+	return e < 0 ? e : domain_paths_each(xml, is_target, s);
+}
+
+/* The one that is restored: it is replaced, so it must be off. */
+static int check_replaced(const struct domain_facts *f, bool force)
+{
+	char shown[256];
+	printable(shown, sizeof(shown), f->name);
+	if (!f->shut_off)
+		return fail(-EBUSY, "domain %s is %s: shut it off first", shown,
+				f->state);
+	if (f->managed_save)
+		return fail(-EBUSY, "domain %s has a saved state, which would not "
+				"fit its restored disks: remove that first "
+				"(virsh managedsave-remove)", shown);
+	return force ? 0
+		     : fail(-EEXIST, "domain %s is defined; --force replaces it "
+				     "and its disks, --name makes another", shown);
+}
+
+static int check_other(struct search *s, struct domain *d,
+		const struct domain_facts *f)
+{
+	char shown[256];
+	int r = 0;
+	if (f->id >= 0)
+		r = names_target(s, d, true);
+	if (r == 0)
+		r = names_target(s, d, false);
+	if (r == 1)
+		r = fail(-EBUSY, "%s belongs to the domain %s%s: give --disk "
+				"TARGET=PATH", s->found->path,
+				printable(shown, sizeof(shown), f->name),
+				f->id >= 0 ? ", which runs" : "");
+	return r == -ENOENT ? 0 : r;
+}
+
+static int clash(const struct domain_facts *f, const struct restore_plan *p)
+{
+	char shown[256];
+	printable(shown, sizeof(shown), f->name);
+	if (strcmp(f->name, p->name) == 0)
+		return fail(-EEXIST, "libvirt has another domain of the name %s: "
+				"undefine it, or give another --name", shown);
+	return fail(-EEXIST, "libvirt has the same domain under the name %s: "
+			"undefine that, or leave out --same-identity", shown);
+}
+
+static int check_domain(struct search *s, struct domain *d, bool force)
+{
+	const struct restore_plan *p = s->plan;
+	struct domain_facts f;
+	int e = domain_facts(d, &f);
+	if (e < 0)
+		return e == -ENOENT ? 0 : e;
+	bool name = strcmp(f.name, p->name) == 0;
+	bool uuid = p->same_identity && p->snap->uuid != NULL
+			&& strcasecmp(f.uuid, p->snap->uuid) == 0;
+	/* A definition replaces one of the same name and UUID only. */
+	if (name && uuid)
+		e = check_replaced(&f, force);
+	else if (name || uuid)
+		e = clash(&f, p);
+	else
+		e = check_other(s, d, &f);
+	domain_facts_clear(&f);
+	return e;
+}
+
+static int check_domains(const struct restore_plan *p, struct connection *c,
+		bool force)
+{
+	struct search s = { .plan = p };
+	struct domain **list = NULL;
+	unsigned count = 0;
+	int e = domain_list(c, &list, &count);
+	for (unsigned i = 0; e == 0 && i < count; i++)
+		e = check_domain(&s, list[i], force);
+	domain_list_free(list, count);
+	return e;
+}
+
+int restore_plan_check(struct restore_plan *p, struct connection *c, bool force)
+{
+	int e = c ? check_domains(p, c, force) : 0;
+	for (unsigned i = 0; e == 0 && i < p->count; i++)
+		e = check_item(&p->items[i], force);
+	return e;
+}

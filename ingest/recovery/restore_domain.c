@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * amberfs restore --domain:
+ *
+ *	1 everything is checked, and nothing is changed
+ *	2 each file is written under a temporary name, fsynced, named
+ *	3 the domain is defined, or its XML is written beside the first disk
+ *
+ * libvirt is needed for 3 only. A run that ends in 2 leaves whole files, and a
+ * domain that is what it was but for its disks: run it again.
+ */
+#include "restore_domain.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/interrupt.h"
+#include "../../repo/base/printable.h"
+#include "../../repo/base/report.h"
+#include "../../repo/format/name.h"
+#include "../domain_doc.h"
+#include "qemu_user.h"
+#include "restore_plan.h"
+
+#define FRAME_CACHE ((uint64_t)64 << 20)
+#define DEFINITION "domain.xml"
+
+struct command {
+	struct report_options report;
+	struct repository_options repository;
+	struct restore_wishes wishes;
+	const char *connect, *damaged;
+	bool domain, no_define;
+	struct option_number jobs;
+	struct repository *repo;
+	struct snapshot *snap;
+	struct connection *connection; /* NULL: there is no libvirt */
+	struct restore restore;
+	struct restore_plan plan;
+	char *xml;		/* as stored */
+	char *adapted, *notes;
+	char *xml_path;		/* where the XML was written; NULL: defined */
+	bool partly;
+};
+
+/* --- what is restored --- */
+
+static int no_memory(void)
+{
+	return fail_errno(-ENOMEM, "restoring");
+}
+
+static int read_definition(struct command *c, struct domain_xml **parsed)
+{
+	const struct snapshot_file *f = snapshot_find_file(c->snap, DEFINITION);
+	struct image *image = NULL;
+	if (f == NULL || c->snap->kind != SNAPSHOT_DOMAIN)
+		return fail(-EINVAL, "%s is not of a domain; leave out --domain "
+				"and name a folder",
+				c->snap->object + strlen("snapshots/"));
+	if (f->size > DOMAIN_DOC_MAX)
+		return fail(-EBADMSG, "%s is too large", f->name);
+	c->xml = malloc(f->size + 1);
+	if (c->xml == NULL)
+		return no_memory();
+	int e = image_open(&image, c->restore.reader, &f->root, f->size);
+	ssize_t n = e < 0 ? e : image_pread(image, c->xml, f->size, 0);
+	image_close(image);
+	if (n < 0)
+		return fail_within((int)n, "reading %s", f->name);
+	c->xml[n] = '\0';
+	return disk_xml_parse(parsed, c->xml, (size_t)n);
+}
+
+/* Without --no-define it matters that libvirt is not there. */
+static int connect(struct command *c)
+{
+	int e = connection_open(&c->connection, c->connect, CONNECTION_SECRETS);
+	if (e == 0 && !c->no_define && !connection_writable(c->connection)) {
+		report_warning("%s lets this user only look, so the domain is "
+			       "not defined", connection_uri(c->connection));
+		c->no_define = c->partly = true;
+	}
+	if (e == 0 || e == -EREMOTE)
+		return e;
+	c->connection = NULL;
+	if (c->no_define)
+		return 0;
+	report_warning("%s; so the files are restored, and the domain is not "
+		       "defined", error_text(e));
+	c->no_define = c->partly = true;
+	return 0;
+}
+
+static int find_xml_path(struct command *c)
+{
+	char component[NAME_COMPONENT_MAX + 1];
+	const struct restore_item *item = c->plan.items;
+	CLEANUP_FREE char *escaped = name_escape(c->plan.name,
+			strlen(c->plan.name));
+	if (escaped == NULL)
+		return no_memory();
+	name_component(component, escaped);
+	for (unsigned i = 1; i < c->plan.count && item->file->kind != FILE_DISK;
+			i++)
+		item = &c->plan.items[i];
+	/* Beside a device there is no good place. */
+	const char *slash = item->block_device ? NULL
+					       : strrchr(item->path, '/');
+	int n = slash ? asprintf(&c->xml_path, "%.*s/%s.xml",
+					(int)(slash - item->path), item->path,
+					component)
+		      : asprintf(&c->xml_path, "%s.xml", component);
+	if (n < 0) {
+		c->xml_path = NULL;
+		return no_memory();
+	}
+	if (!c->restore.force && access(c->xml_path, F_OK) == 0)
+		return fail(-EEXIST, "%s exists; --force replaces it",
+				c->xml_path);
+	return 0;
+}
+
+static int make_plan(struct command *c)
+{
+	struct domain_xml *parsed = NULL;
+	int e = read_definition(c, &parsed);
+	if (e == 0)
+		e = restore_plan_make(&c->plan, c->snap, parsed, &c->wishes);
+	disk_xml_free(parsed);
+	if (e == 0 && c->plan.count == 0)
+		e = fail(-EINVAL, "%s has no disk (a backup made with --exact is "
+				"restored into a folder)",
+				c->snap->object + strlen("snapshots/"));
+	if (e == 0)
+		e = connect(c);
+	if (e == 0)
+		e = restore_plan_check(&c->plan, c->connection,
+				c->restore.force);
+	return e == 0 && c->no_define ? find_xml_path(c) : e;
+}
+
+/* --- files --- */
+
+static int set_owner(struct command *c, const struct restore_item *item)
+{
+	struct restore *r = &c->restore;
+	r->own = geteuid() == 0 && (item->exists || c->connection);
+	r->uid = item->uid;
+	r->gid = item->gid;
+	return r->own && !item->exists ? qemu_user(c->connection, &r->uid,
+							 &r->gid)
+				       : 0;
+}
+
+/* UUID/tpm2 in swtpm's folder, which must be there. */
+static void make_tpm_folders(const char *path)
+{
+	CLEANUP_FREE char *folder = strdup(path);
+	for (int up = 2; folder && up > 0; up--) {
+		strcpy(folder, path);
+		char *end = NULL;
+		for (int i = 0; i < up; i++) {
+			end = strrchr(folder, '/');
+			if (end == NULL || end == folder)
+				return;
+			*end = '\0';
+		}
+		mkdir(folder, 0700);
+	}
+}
+
+static int restore_item(struct command *c, const struct restore_item *item)
+{
+	if (item->if_missing && item->exists)
+		return 0;
+	if (item->optional)
+		make_tpm_folders(item->path);
+	int e = set_owner(c, item);
+	if (e == 0)
+		e = restore_to_path(&c->restore, item->file, item->path,
+				item->format);
+	if (e < 0 && e != -ECANCELED && item->optional) {
+		report_warning("%s is not restored: %s", item->file->name,
+				error_text(e));
+		c->partly = true;
+		return 0;
+	}
+	return e;
+}
+
+static int restore_items(struct command *c)
+{
+	int e = 0;
+	for (unsigned i = 0; i < c->plan.count; i++)
+		c->restore.all_total += c->plan.items[i].file->size;
+	for (unsigned i = 0; e == 0 && i < c->plan.count; i++)
+		e = restore_item(c, &c->plan.items[i]);
+	return e;
+}
+
+/* --- the definition --- */
+
+static int adapt(struct command *c)
+{
+	const struct restore_plan *p = &c->plan;
+	CLEANUP_FREE struct adapt_disk *disks = calloc(p->count + 1u,
+			sizeof(*disks));
+	struct adapt_options o = { .name = p->name,
+		.same_identity = p->same_identity, .nvram = p->nvram,
+		.kernel = p->kernel, .initrd = p->initrd,
+		.disks = disks };
+	if (disks == NULL)
+		return no_memory();
+	for (unsigned i = 0; i < p->count; i++) {
+		const struct restore_item *item = &p->items[i];
+		if (item->file->kind != FILE_DISK)
+			continue;
+		disks[o.disk_count++] = (struct adapt_disk){
+			.target = item->file->target, .path = item->path,
+			.block_device = item->block_device,
+			.format = item->format == RESTORE_RAW ? "raw"
+							      : "qcow2" };
+	}
+	return domain_adapt(c->xml, strlen(c->xml), &o, &c->adapted, &c->notes);
+}
+
+static int define(struct command *c)
+{
+	int e = adapt(c);
+	if (e < 0 || !c->no_define)
+		return e < 0 ? e : domain_define(c->connection, c->adapted,
+						   NULL);
+	c->restore.own = false;
+	return restore_text(&c->restore, c->adapted, strlen(c->adapted), 0600,
+			c->xml_path);
+}
+
+/* --- the command --- */
+
+static int run(struct command *c, char **argv)
+{
+	CLEANUP_FREE char *file = NULL;
+	struct session *session = NULL;
+	struct restore *r = &c->restore;
+	struct image_reader_options ro = { .cache_size = FRAME_CACHE,
+		.threads = (unsigned)c->jobs.value };
+	r->threads = (unsigned)c->jobs.value;
+	r->zero_damaged = c->damaged != NULL;
+	int e = repository_open(&c->repo, argv[1], &c->repository);
+	if (e == 0)
+		e = repository_attach(c->repo, &c->repository);
+	if (e == 0)
+		e = snapshot_resolve(c->repo, argv[2], &c->snap, &file);
+	if (e == 0 && file != NULL)
+		e = fail(-EINVAL, "a whole snapshot is restored with --domain; "
+				"leave out the file %s", file);
+	if (e == 0)
+		e = restore_stand_on(c->repo, c->snap, "restore", &session);
+	if (e == 0)
+		e = image_reader_new(&r->reader, c->repo->packs, &ro);
+	if (e == 0)
+		e = make_plan(c);
+	if (e == 0)
+		e = restore_items(c);
+	if (e == 0)
+		e = define(c);
+	image_reader_free(r->reader);
+	session_end(session);
+	return e;
+}
+
+static json_t *disks_json(const struct command *c)
+{
+	json_t *list = json_array();
+	for (unsigned i = 0; i < c->plan.count; i++) {
+		const struct restore_item *item = &c->plan.items[i];
+		if (item->file->kind == FILE_DISK)
+			json_array_append_new(list, json_pack("{s:s,s:o,s:s}",
+					"target", item->file->target, "path",
+					report_json_text(item->path), "format",
+					item->format == RESTORE_RAW ? "raw"
+								    : "qcow2"));
+	}
+	return list;
+}
+
+static void print_json(const struct command *c, double seconds)
+{
+	json_t *xml = c->xml_path ? report_json_text(c->xml_path) : json_null();
+	report_print_json(json_pack(
+			"{s:s,s:s,s:b,s:o,s:o,s:i,s:I,s:I,s:f,s:o,s:s}",
+			"snapshot", c->snap->object + strlen("snapshots/"),
+			"domain", c->plan.name, "defined", c->xml_path == NULL,
+			"xml", xml, "disks", disks_json(c), "files",
+			(int)c->restore.files, "bytes",
+			(json_int_t)c->restore.all_done, "written",
+			(json_int_t)c->restore.written, "seconds", seconds,
+			"damaged", restore_damaged_json(&c->restore), "notes",
+			c->notes ? c->notes : ""));
+}
+
+static void print_text(const struct command *c, double seconds)
+{
+	char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX], took[SIZE_TEXT_MAX],
+			shown[256];
+	printable(shown, sizeof(shown), c->plan.name);
+	printf("Restored %u files, %s (%s written, the rest holes), in %s.\n",
+			c->restore.files,
+			size_format(size, c->restore.all_done),
+			size_format(data, c->restore.written),
+			duration_format(took, seconds));
+	for (unsigned i = 0; i < c->plan.count; i++)
+		if (c->plan.items[i].file->kind == FILE_DISK)
+			printf("  %-8s %s\n", c->plan.items[i].file->target,
+					c->plan.items[i].path);
+	for (const char *at = c->notes; at && *at != '\0';) {
+		size_t len = strcspn(at, "\n");
+		printf("  %.*s\n", (int)len, at);
+		at += len + (at[len] == '\n');
+	}
+	if (c->xml_path == NULL)
+		printf("%s is defined; start it: virsh start %s\n", shown,
+				shown);
+}
+
+static void report(const struct command *c, double seconds)
+{
+	if (report_json())
+		print_json(c, seconds);
+	else if (report_wants_text())
+		print_text(c, seconds);
+	/* Who has no domain must hear how to get it, whatever is quiet. */
+	if (!report_json() && c->xml_path != NULL
+			&& (c->partly || report_wants_text()))
+		fprintf(report_wants_text() ? stdout : stderr,
+				"Define the domain with: virsh define %s\n",
+				c->xml_path);
+	if (c->restore.range_count != 0)
+		report_warning("what can't be read was written as zeros; "
+			       "'amberfs repair' may bring it back");
+}
+
+static void check_usage(const struct command_line *cl, const struct command *c)
+{
+	const struct restore_wishes *w = &c->wishes;
+	if (!c->domain)
+		usage_error(cl, "--domain is missing");
+	if (c->damaged != NULL && strcmp(c->damaged, "zero") != 0)
+		usage_error(cl, "--damaged takes the word zero");
+	if (w->format != NULL && strcmp(w->format, "raw") != 0
+			&& strcmp(w->format, "qcow2") != 0)
+		usage_error(cl, "--format takes raw or qcow2");
+	if (w->name != NULL && (*w->name == '\0' || strchr(w->name, '/')
+					 || strlen(w->name) > 200))
+		usage_error(cl, "--name must have 1 to 200 bytes and no '/'");
+	if (w->same_identity && w->name == NULL)
+		usage_error(cl, "--same-identity goes with --name; without that "
+				"the identity stays anyway");
+}
+
+int restore_domain_main(int argc, char **argv)
+{
+	struct command c = { .jobs = { .value = processors_usable(), .min = 1,
+				     .max = 256 } };
+	struct restore_wishes *w = &c.wishes;
+	const struct option own[] = {
+		{ "domain", 0, OPTION_FLAG, &c.domain, NULL,
+			"put disks where they belong and define the domain" },
+		{ "name", 'n', OPTION_TEXT, &w->name, "NEW",
+			"another name, with a new UUID and MAC addresses" },
+		{ "same-identity", 0, OPTION_FLAG, &w->same_identity, NULL,
+			"with --name: keep UUID and MAC addresses" },
+		{ "disk", 0, OPTION_LIST, &w->disks, "VDA=PATH[,FORMAT]",
+			"put this disk there; may be repeated" },
+		{ "format", 0, OPTION_TEXT, &w->format, "raw|qcow2",
+			"of the disks (default: what each was)" },
+		{ "connect", 'c', OPTION_TEXT, &c.connect, "URI",
+			"libvirt to ask (default LIBVIRT_DEFAULT_URI)" },
+		{ "no-define", 0, OPTION_FLAG, &c.no_define, NULL,
+			"write the definition to a file instead" },
+		{ "force", 0, OPTION_FLAG, &c.restore.force, NULL,
+			"replace files, and the domain if it is shut off" },
+		{ "damaged", 0, OPTION_TEXT, &c.damaged, "zero",
+			"write what can't be read as zeros, and name it" },
+		{ "jobs", 'j', OPTION_NUMBER, &c.jobs, "N",
+			"threads (default: one per processor)" },
+		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	const struct option *tables[] = { own,
+		repository_option_table(&c.repository),
+		report_option_table(&c.report), NULL };
+	const struct command_line cl = {
+		.program = "amberfs restore",
+		.operands = "REPO SNAPSHOT --domain",
+		.purpose = "Bring a domain back: its disks to where they were, or "
+			   "where --disk says, and its\ndefinition. Without libvirt "
+			   "the files are restored, too.",
+		.tables = tables,
+		.min_operands = 2, .max_operands = 2,
+	};
+	options_parse(&cl, argc, argv);
+	report_setup(cl.program, &c.report);
+	check_usage(&cl, &c);
+	interrupt_setup();
+	double begin = monotonic_now();
+	int e = run(&c, argv);
+	if (e < 0)
+		report_error("%s", error_text(e));
+	else
+		report(&c, monotonic_now() - begin);
+	bool partly = c.partly || c.restore.range_count != 0;
+	restore_clear(&c.restore);
+	restore_plan_clear(&c.plan);
+	connection_close(c.connection);
+	snapshot_free(c.snap);
+	repository_close(c.repo);
+	free(c.xml);
+	free(c.adapted);
+	free(c.notes);
+	free(c.xml_path);
+	return report_finish(e < 0 ? EXIT_FAILED
+			     : partly ? EXIT_PARTLY : EXIT_DONE);
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Where a domain's files go; see restore_plan.h. The checks are in
+ * restore_check.c. */
+#include "restore_plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/printable.h"
+#include "../../repo/format/name.h"
+
+static int no_memory(void)
+{
+	return fail_errno(-ENOMEM, "restoring");
+}
+
+void restore_plan_clear(struct restore_plan *p)
+{
+	for (unsigned i = 0; i < p->count; i++)
+		free(p->items[i].path);
+	free(p->items);
+	free(p->name);
+	*p = (struct restore_plan){ .name = NULL };
+}
+
+/* --- what was wished for --- */
+
+/* "vda=/path,qcow2": the wish for TARGET; *PATH to free; *FORMAT stays where
+ * nothing is said. */
+static int find_wish(const struct restore_wishes *w, const char *target,
+		char **path, const char **format)
+{
+	static const char *const formats[] = { "raw", "qcow2" };
+	size_t len = strlen(target);
+	for (int i = 0; i < w->disks.count; i++) {
+		const char *text = w->disks.items[i];
+		if (strncmp(text, target, len) != 0 || text[len] != '=')
+			continue;
+		text += len + 1;
+		const char *comma = strrchr(text, ',');
+		size_t end = strlen(text);
+		for (size_t f = 0; comma && f < 2; f++)
+			if (strcmp(comma + 1, formats[f]) == 0) {
+				*format = formats[f];
+				end = (size_t)(comma - text);
+			}
+		*path = strndup(text, end);
+		return *path ? 0 : no_memory();
+	}
+	return 0;
+}
+
+/* Each --disk names a disk of the snapshot. */
+static int check_wishes(const struct restore_plan *p,
+		const struct restore_wishes *w)
+{
+	for (int i = 0; i < w->disks.count; i++) {
+		const char *text = w->disks.items[i];
+		size_t len = strcspn(text, "=");
+		bool known = false;
+		for (unsigned k = 0; k < p->count; k++) {
+			const char *target = p->items[k].file->target;
+			known |= target != NULL && strlen(target) == len
+					&& strncmp(text, target, len) == 0;
+		}
+		if (text[len] != '=' || text[len + 1] == '\0')
+			return fail(-EINVAL, "--disk %s: TARGET=PATH was "
+					"expected, as in vda=/srv/web.qcow2",
+					text);
+		if (!known)
+			return fail(-EINVAL, "--disk %s: the snapshot has no disk "
+					"%.*s", text, (int)len, text);
+	}
+	return 0;
+}
+
+/* --- items --- */
+
+static int make_absolute(char **path)
+{
+	char *whole = NULL;
+	if ((*path)[0] == '/')
+		return 0;
+	CLEANUP_FREE char *here = getcwd(NULL, 0);
+	if (here == NULL || asprintf(&whole, "%s/%s", here, *path) < 0)
+		return no_memory();
+	free(*path);
+	*path = whole;
+	return 0;
+}
+
+/* PATH becomes the plan's; NULL: no memory. */
+static struct restore_item *add(struct restore_plan *p,
+		const struct snapshot_file *f, char *path)
+{
+	if (path == NULL)
+		return NULL;
+	struct restore_item *more = reallocarray(p->items, p->count + 1,
+			sizeof(*more));
+	if (more == NULL) {
+		free(path);
+		return NULL;
+	}
+	p->items = more;
+	more += p->count++;
+	*more = (struct restore_item){ .file = f, .path = path,
+		.format = RESTORE_RAW };
+	return more;
+}
+
+static char *source_of(const struct snapshot_file *f)
+{
+	return f->source_path ? name_unescape(f->source_path, NULL) : NULL;
+}
+
+static int choose_format(enum restore_format *out, const char *format,
+		const char *target)
+{
+	if (format == NULL || strcmp(format, "raw") == 0)
+		*out = RESTORE_RAW;
+	else if (strcmp(format, "qcow2") == 0)
+		*out = RESTORE_QCOW2;
+	else
+		return fail(-EINVAL, "disk %s was in the format %s, which amberfs "
+				"can't write: give --format raw or qcow2",
+				target, format);
+	return 0;
+}
+
+static int add_disk(struct restore_plan *p, const struct snapshot_file *f,
+		const struct restore_wishes *w)
+{
+	char *path = NULL;
+	const char *format = w->format ? w->format : f->format;
+	int e = find_wish(w, f->target, &path, &format);
+	if (e < 0)
+		return e;
+	if (path == NULL && f->source_path == NULL)
+		return fail(-EINVAL, "where disk %s was is not known: give --disk "
+				"%s=PATH", f->target, f->target);
+	struct restore_item *item = add(p, f, path ? path : source_of(f));
+	if (item == NULL)
+		return no_memory();
+	e = choose_format(&item->format, format, f->target);
+	return e < 0 ? e : make_absolute(&item->path);
+}
+
+/* A domain of another name gets one beside the original's. */
+static int add_nvram(struct restore_plan *p, const struct snapshot_file *f)
+{
+	char component[NAME_COMPONENT_MAX + 1];
+	char *path = source_of(f), *slash = path ? strrchr(path, '/') : NULL;
+	if (path != NULL && slash != NULL && !p->same_identity) {
+		char *beside = NULL;
+		CLEANUP_FREE char *escaped = name_escape(p->name,
+				strlen(p->name));
+		if (escaped != NULL)
+			name_component(component, escaped);
+		if (escaped == NULL || asprintf(&beside, "%.*s/%s_VARS.fd",
+						       (int)(slash - path), path,
+						       component) < 0)
+			beside = NULL;
+		free(path);
+		path = beside;
+	}
+	struct restore_item *item = add(p, f, path);
+	if (item == NULL)
+		return no_memory();
+	return 0;
+}
+
+static int add_file(struct restore_plan *p, const struct snapshot_file *f,
+		const struct restore_wishes *w)
+{
+	struct restore_item *item = NULL;
+	if (f->kind == FILE_DISK && f->target != NULL)
+		return add_disk(p, f, w);
+	if (f->kind == FILE_NVRAM && f->source_path != NULL)
+		return add_nvram(p, f);
+	if (f->source_path == NULL
+			|| (f->kind != FILE_BOOT && f->kind != FILE_TPM))
+		return 0;
+	/* The state of a TPM lies in a folder named after the UUID. */
+	if (f->kind == FILE_TPM && !p->same_identity)
+		return 0;
+	item = add(p, f, source_of(f));
+	if (item == NULL)
+		return no_memory();
+	item->if_missing = f->kind == FILE_BOOT;
+	item->optional = f->kind == FILE_TPM;
+	return 0;
+}
+
+static int check_distinct(const struct restore_plan *p)
+{
+	for (unsigned i = 0; i < p->count; i++)
+		for (unsigned k = 0; k < i; k++)
+			if (strcmp(p->items[i].path, p->items[k].path) == 0)
+				return fail(-EINVAL, "both %s and %s would go to "
+						"%s: give --disk TARGET=PATH",
+						p->items[k].file->name,
+						p->items[i].file->name,
+						p->items[i].path);
+	return 0;
+}
+
+static bool folder_exists(const char *path)
+{
+	struct stat st;
+	CLEANUP_FREE char *folder = strdup(path);
+	char *slash = folder ? strrchr(folder, '/') : NULL;
+	if (slash == NULL)
+		return false;
+	slash[slash == folder ? 1 : 0] = '\0';
+	return stat(folder, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static const char *first_disk(const struct restore_plan *p)
+{
+	for (unsigned i = 0; i < p->count; i++)
+		if (p->items[i].file->kind == FILE_DISK)
+			return p->items[i].path;
+	return NULL;
+}
+
+/* On another host the folders of NVRAM and kernels may be missing; then they go
+ * where the first disk goes. */
+static int settle(struct restore_plan *p, struct restore_item *item,
+		const struct domain_xml *xml)
+{
+	CLEANUP_FREE char *was = take_ptr(item->path);
+	const char *disk = first_disk(p), *leaf = strrchr(was, '/');
+	bool stays = folder_exists(was) || disk == NULL || leaf == NULL;
+	if (stays)
+		item->path = strdup(was);
+	else if (asprintf(&item->path, "%.*s%s",
+				 (int)(strrchr(disk, '/') - disk), disk, leaf)
+			< 0)
+		item->path = NULL;
+	if (item->path == NULL)
+		return no_memory();
+	if (item->file->kind == FILE_NVRAM)
+		p->nvram = item->path;
+	else if (!stays && xml->kernel && strcmp(was, xml->kernel) == 0)
+		p->kernel = item->path;
+	else if (!stays && xml->initrd && strcmp(was, xml->initrd) == 0)
+		p->initrd = item->path;
+	return 0;
+}
+
+static int settle_all(struct restore_plan *p, const struct domain_xml *xml)
+{
+	int e = 0;
+	for (unsigned i = 0; e == 0 && i < p->count; i++) {
+		struct restore_item *item = &p->items[i];
+		if (item->file->kind == FILE_NVRAM
+				|| item->file->kind == FILE_BOOT)
+			e = settle(p, item, xml);
+		else if (!item->optional && !folder_exists(item->path))
+			e = fail(-ENOENT, "the folder of %s does not exist: make "
+					"it, or give --disk %s=PATH",
+					item->path, item->file->target);
+	}
+	return e;
+}
+
+static int look(struct restore_plan *p)
+{
+	for (unsigned i = 0; i < p->count; i++) {
+		struct restore_item *item = &p->items[i];
+		struct stat st;
+		if (stat(item->path, &st) < 0) {
+			if (errno != ENOENT && errno != ENOTDIR)
+				return fail_errno(-errno, "looking at %s",
+						item->path);
+			continue;
+		}
+		item->exists = true;
+		item->uid = st.st_uid;
+		item->gid = st.st_gid;
+		item->block_device = S_ISBLK(st.st_mode);
+		if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+			return fail(-EINVAL, "%s is neither a file nor a block "
+					"device", item->path);
+	}
+	return 0;
+}
+
+int restore_plan_make(struct restore_plan *p, const struct snapshot *snap,
+		const struct domain_xml *xml, const struct restore_wishes *w)
+{
+	*p = (struct restore_plan){ .snap = snap };
+	p->name = strdup(w->name ? w->name : xml->name);
+	p->same_identity = w->name == NULL || w->same_identity;
+	int e = p->name ? 0 : no_memory();
+	for (uint32_t i = 0; e == 0 && i < snap->file_count; i++)
+		e = add_file(p, &snap->files[i], w);
+	if (e == 0)
+		e = check_wishes(p, w);
+	if (e == 0)
+		e = settle_all(p, xml);
+	if (e == 0)
+		e = check_distinct(p);
+	return e < 0 ? e : look(p);
+}

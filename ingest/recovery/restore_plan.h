@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Where each file of a domain's snapshot goes when it is restored, and whether
+ * it may go there: never over the disk of a domain that runs, nor of another
+ * domain than the one restored, nor over what some process has locked.
+ */
+#ifndef AMBERFS_INGEST_RECOVERY_RESTORE_PLAN_H
+#define AMBERFS_INGEST_RECOVERY_RESTORE_PLAN_H
+
+#include "../../repo/restore_file.h"
+#include "../disk_xml.h"
+#include "domain_adapt.h"
+#include "domain_control.h"
+
+struct restore_item {
+	const struct snapshot_file *file;
+	char *path;		/* absolute */
+	enum restore_format format;
+	bool if_missing;	/* what is there stays (kernel, initrd) */
+	bool optional;		/* a failure is told, not fatal (TPM) */
+	bool exists, block_device;
+	uid_t uid;		/* of what is there */
+	gid_t gid;
+};
+
+struct restore_plan {
+	const struct snapshot *snap;	/* borrowed */
+	char *name;		/* of the domain, raw */
+	bool same_identity;
+	struct restore_item *items;
+	unsigned count;
+	/* Where they go, borrowed; NULL: there is none, or (the last two) the
+	 * path stays. */
+	const char *nvram, *kernel, *initrd;
+};
+
+struct restore_wishes {
+	const char *name;	/* --name; NULL: as it was */
+	bool same_identity;
+	const char *format;	/* --format: "raw", "qcow2"; NULL: as it was */
+	struct option_list disks; /* "vda=/path[,raw|qcow2]" */
+};
+
+/* XML: as stored. 0; -EINVAL: a wish that can't be met; -ENOMEM; … */
+int restore_plan_make(struct restore_plan *p, const struct snapshot *snap,
+		const struct domain_xml *xml, const struct restore_wishes *w);
+void restore_plan_clear(struct restore_plan *p);
+
+/* C NULL: libvirt can't be asked. -EEXIST: something is there that only FORCE
+ * replaces; -EBUSY: that nothing replaces. */
+int restore_plan_check(struct restore_plan *p, struct connection *c,
+		bool force);
+
+#endif

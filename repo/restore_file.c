@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Writing files of a snapshot out; see restore_file.h. */
+#include "restore_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/device.h"
+#include "base/error.h"
+#include "base/hex.h"
+#include "base/interrupt.h"
+#include "base/report.h"
+#include "image/image_copy.h"
+#include "image/qcow2_copy.h"
+
+/* A range of a file that was written as zeros because it can't be read. */
+struct restore_range {
+	const char *file;	/* of the snapshot */
+	uint64_t from, to;
+	char *cause;
+};
+
+/* --- damage --- */
+
+/* An image_copy's DAMAGED: one call at a time. */
+static void note_damaged(void *ctx, uint64_t offset, uint64_t len, int err)
+{
+	struct restore *r = ctx;
+	if (r->range_count == r->range_room) {
+		size_t room = r->range_room ? 2 * r->range_room : 64;
+		struct restore_range *more = reallocarray(r->ranges, room,
+				sizeof(*more));
+		if (more == NULL) {
+			r->range_lost = true;
+			return;
+		}
+		r->ranges = more;
+		r->range_room = room;
+	}
+	r->ranges[r->range_count++] = (struct restore_range){
+		.file = r->file->name, .from = offset, .to = offset + len,
+		.cause = strdup(error_text(err)) };
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct restore_range *x = a, *y = b;
+	if (x->from != y->from)
+		return x->from < y->from ? -1 : 1;
+	return x->to < y->to ? -1 : x->to > y->to;
+}
+
+/* Puts the last file's ranges in order, joins those that touch, and names
+ * them. */
+static int tell_damaged(struct restore *r)
+{
+	struct restore_range *all = r->ranges + r->told;
+	size_t count = r->range_count - r->told, kept = 0;
+	if (r->range_lost)
+		return fail_errno(-ENOMEM, "noting damaged ranges");
+	if (count > 1)
+		qsort(all, count, sizeof(*all), compare_ranges);
+	for (size_t i = 0; i < count; i++) {
+		struct restore_range *last = kept ? &all[kept - 1] : NULL;
+		if (last == NULL || all[i].from > last->to) {
+			all[kept++] = all[i];
+			continue;
+		}
+		if (all[i].to > last->to)
+			last->to = all[i].to;
+		free(all[i].cause);
+	}
+	for (size_t i = 0; i < kept; i++)
+		report_error("%s: bytes %llu to %llu can't be read and were written "
+			     "as zeros: %s",
+				all[i].file, (unsigned long long)all[i].from,
+				(unsigned long long)all[i].to - 1,
+				all[i].cause ? all[i].cause : "");
+	r->range_count = r->told += kept;
+	return 0;
+}
+
+json_t *restore_damaged_json(const struct restore *r)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < r->range_count; i++) {
+		const struct restore_range *d = &r->ranges[i];
+		json_array_append_new(list, json_pack("{s:s,s:I,s:I,s:s}",
+				"file", d->file, "offset", (json_int_t)d->from,
+				"length", (json_int_t)(d->to - d->from), "cause",
+				d->cause ? d->cause : ""));
+	}
+	return list;
+}
+
+uint64_t restore_damaged_bytes(const struct restore *r)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < r->range_count; i++)
+		sum += r->ranges[i].to - r->ranges[i].from;
+	return sum;
+}
+
+void restore_clear(struct restore *r)
+{
+	for (size_t i = 0; i < r->range_count; i++)
+		free(r->ranges[i].cause);
+	free(r->ranges);
+	r->ranges = NULL;
+	r->range_count = r->range_room = r->told = 0;
+}
+
+/* --- one file --- */
+
+static void progress(void *ctx, struct progress_numbers *now)
+{
+	struct restore *r = ctx;
+	now->done = *r->done_now;
+	now->total = r->size;
+	now->all_done = r->all_done + now->done;
+	now->all_total = r->all_total > r->size ? r->all_total : 0;
+	now->fresh = UINT64_MAX;
+}
+
+static void begin_image(struct restore *r, const struct snapshot_file *f,
+		uint64_t size, const _Atomic uint64_t *done,
+		const _Atomic uint64_t *written)
+{
+	r->file = f;
+	r->size = size;
+	r->done_now = done;
+	r->written_now = written;
+	progress_begin(f->name, progress, r);
+}
+
+static int end_image(struct restore *r, int e)
+{
+	progress_end();
+	r->all_done += *r->done_now;
+	r->written += *r->written_now;
+	r->files++;
+	if (e == 0)
+		e = tell_damaged(r);
+	return e < 0 ? fail_within(e, "restoring %s", r->file->name) : 0;
+}
+
+enum target {
+	TARGET_FILE,	/* new and empty, with its size */
+	TARGET_DEVICE,
+	TARGET_STREAM,
+};
+
+/* Copies F's image to FD. */
+static int copy_image(struct restore *r, const struct snapshot_file *f, int fd,
+		const char *to, enum target target)
+{
+	struct image_copy copy = { .fd = fd, .to = to,
+		.fresh = target != TARGET_DEVICE, .threads = r->threads,
+		.cancel = &interrupt_flag,
+		.damaged = r->zero_damaged ? note_damaged : NULL, .ctx = r };
+	int e = image_open(&copy.image, r->reader, &f->root, f->size);
+	if (e < 0)
+		return fail_within(e, "%s", f->name);
+	begin_image(r, f, f->size, &copy.done, &copy.written);
+	e = target == TARGET_STREAM ? image_copy_stream(&copy)
+				    : image_copy_parallel(&copy);
+	e = end_image(r, e);
+	image_close(copy.image);
+	return e;
+}
+
+/* As a qcow2 file; a device gets its bytes, which end where they end. */
+static int copy_qcow2(struct restore *r, const struct snapshot_file *f, int fd,
+		const char *to)
+{
+	struct qcow2_copy copy = { .fd = fd, .to = to,
+		.cancel = &interrupt_flag };
+	struct image *image = NULL;
+	int e = image_open(&image, r->reader, &f->root, f->size);
+	if (e == 0)
+		e = qcow2_open(&copy.view, image);
+	if (e < 0) {
+		image_close(image);
+		return fail_within(e, "%s", f->name);
+	}
+	begin_image(r, f, qcow2_size(copy.view), &copy.done, &copy.written);
+	e = end_image(r, qcow2_copy(&copy));
+	qcow2_close(copy.view);
+	image_close(image);
+	return e;
+}
+
+uint64_t restore_qcow2_size(const struct snapshot_file *f)
+{
+	uint64_t size = 0, stored = 0;
+	qcow2_measure(f->size, &f->root, &size, &stored);
+	return size;
+}
+
+/* --- to a file --- */
+
+/* A file on its way to its name. */
+struct growing {
+	const char *path, *leaf;
+	int folder, fd;
+	char temporary[64];
+};
+
+static void growing_clear(struct growing *g)
+{
+	if (g->fd >= 0 && g->temporary[0] != '\0')
+		unlinkat(g->folder, g->temporary, 0);
+	cleanup_fd(&g->fd);
+	cleanup_fd(&g->folder);
+}
+
+/* Splits PATH into its folder, opened, and the last component. */
+static int open_folder_of(const char *path, const char **leaf)
+{
+	CLEANUP_FREE char *folder = strdup(path);
+	if (folder == NULL)
+		return fail_errno(-ENOMEM, "restoring");
+	char *slash = strrchr(folder, '/');
+	*leaf = slash ? path + (slash - folder) + 1 : path;
+	if (slash != NULL)
+		slash[slash == folder ? 1 : 0] = '\0';
+	int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? fail_errno(-errno, "opening the folder of %s", path)
+		      : fd;
+}
+
+static int growing_begin(struct growing *g, const struct restore *r,
+		const char *path)
+{
+	uint8_t random[8];
+	char digits[17];
+	struct stat st;
+	*g = (struct growing){ .path = path, .folder = -1, .fd = -1 };
+	g->folder = open_folder_of(path, &g->leaf);
+	if (g->folder < 0)
+		return g->folder;
+	if (!r->force && fstatat(g->folder, g->leaf, &st,
+					 AT_SYMLINK_NOFOLLOW) == 0)
+		return fail(-EEXIST, "%s exists; --force replaces it", path);
+	seal_random(random, sizeof(random));
+	hex_encode(digits, random, sizeof(random));
+	snprintf(g->temporary, sizeof(g->temporary), ".amberfs-restore.%s",
+			digits);
+	g->fd = openat(g->folder, g->temporary,
+			O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+			0600);
+	return g->fd < 0 ? fail_errno(-errno, "making %s", path) : 0;
+}
+
+static int growing_name(struct growing *g, const struct restore *r)
+{
+	int n = renameat2(g->folder, g->temporary, g->folder, g->leaf,
+			r->force ? 0 : RENAME_NOREPLACE);
+	if (n < 0 && !r->force && (errno == EINVAL || errno == ENOSYS)) {
+		/* A filesystem without it: link(2) doesn't replace either. */
+		n = linkat(g->folder, g->temporary, g->folder, g->leaf, 0);
+		if (n == 0)
+			unlinkat(g->folder, g->temporary, 0);
+	}
+	if (n < 0 && errno == EEXIST)
+		return fail(-EEXIST, "%s exists; --force replaces it", g->path);
+	if (n == 0)
+		g->temporary[0] = '\0';
+	if (n < 0 || fsync(g->folder) < 0)
+		return fail_errno(-errno, "naming %s", g->path);
+	return 0;
+}
+
+/* MTIME_NS 0: now. */
+static int growing_finish(struct growing *g, const struct restore *r,
+		mode_t mode, int64_t mtime_ns)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_NOW },
+		{ .tv_sec = mtime_ns / 1000000000,
+			.tv_nsec = mtime_ns % 1000000000 } };
+	if (times[1].tv_nsec < 0) {
+		times[1].tv_nsec += 1000000000;
+		times[1].tv_sec--;
+	}
+	if (mtime_ns == 0)
+		times[1] = times[0];
+	if (r->own && fchown(g->fd, r->uid, r->gid) < 0)
+		return fail_errno(-errno, "giving %s to user %u", g->path,
+				(unsigned)r->uid);
+	if (fchmod(g->fd, mode & 0777) < 0 || futimens(g->fd, times) < 0
+			|| fsync(g->fd) < 0)
+		return fail_errno(-errno, "finishing %s", g->path);
+	return growing_name(g, r);
+}
+
+static int to_file(struct restore *r, const struct snapshot_file *f,
+		const char *path, enum restore_format format)
+{
+	CLEANUP(growing_clear) struct growing g;
+	int e = growing_begin(&g, r, path);
+	if (e < 0)
+		return e;
+	if (format == RESTORE_RAW && ftruncate(g.fd, (off_t)f->size) < 0)
+		return fail_errno(-errno, "making %s %llu bytes large", path,
+				(unsigned long long)f->size);
+	e = format == RESTORE_RAW ? copy_image(r, f, g.fd, path, TARGET_FILE)
+				  : copy_qcow2(r, f, g.fd, path);
+	return e < 0 ? e : growing_finish(&g, r, f->mode, f->mtime_ns);
+}
+
+int restore_text(struct restore *r, const char *text, size_t len, mode_t mode,
+		const char *path)
+{
+	CLEANUP(growing_clear) struct growing g;
+	int e = growing_begin(&g, r, path);
+	if (e < 0)
+		return e;
+	ssize_t n = write(g.fd, text, len);
+	if (n != (ssize_t)len)
+		return fail_errno(n < 0 ? -errno : -ENOSPC, "writing %s", path);
+	return growing_finish(&g, r, mode, 0);
+}
+
+/* --- to a device or a stream --- */
+
+static int to_device(struct restore *r, const struct snapshot_file *f,
+		const char *path, enum restore_format format)
+{
+	uint64_t size = 0;
+	if (!r->force)
+		return fail(-EEXIST,
+				"%s is a block device; --force overwrites it", path);
+	if (format != RESTORE_RAW)
+		return fail(-EINVAL, "%s is a block device, which gets the bytes "
+				"of a disk as they are: --format raw", path);
+	CLEANUP_FD int fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
+	if (fd < 0)
+		return fail_errno(-errno, "opening %s", path);
+	int e = device_size(fd, &size);
+	if (e < 0)
+		return fail_errno(e, "asking %s for its size", path);
+	if (size < f->size)
+		return fail(-ENOSPC,
+				"%s has %llu bytes, %s needs %llu: use a larger device",
+				path, (unsigned long long)size, f->name,
+				(unsigned long long)f->size);
+	e = copy_image(r, f, fd, path, TARGET_DEVICE);
+	if (e == 0 && fsync(fd) < 0)
+		e = fail_errno(-errno, "writing %s", path);
+	return e;
+}
+
+int restore_to_path(struct restore *r, const struct snapshot_file *f,
+		const char *path, enum restore_format format)
+{
+	struct stat st;
+	bool device = stat(path, &st) == 0 && S_ISBLK(st.st_mode);
+	if (format == RESTORE_QCOW2 && r->zero_damaged)
+		return fail(-EINVAL, "--damaged=zero needs raw files "
+				"(--format raw)");
+	return device ? to_device(r, f, path, format)
+		      : to_file(r, f, path, format);
+}
+
+int restore_to_stdout(struct restore *r, const struct snapshot_file *f)
+{
+	if (isatty(STDOUT_FILENO))
+		return fail(-EINVAL, "will not write an image to the terminal; "
+				     "send it into a file or a pipe");
+	return copy_image(r, f, STDOUT_FILENO, "standard output",
+			TARGET_STREAM);
+}
+
+/* --- the session: prune must not take the chunks from under us --- */
+
+int restore_stand_on(struct repository *repo, const struct snapshot *snap,
+		const char *activity, struct session **out)
+{
+	int e = session_begin(out, repo, SESSION_READ, activity);
+	for (uint32_t i = 0; e == 0 && i < snap->file_count; i++)
+		e = session_stand_on(*out, &snap->files[i].root.id);
+	if (session_unwritable(e)) {
+		session_end(take_ptr(*out));
+		report_warning("%s can't be written, so nobody sees this restore: a "
+			       "prune meanwhile may break it",
+				store_path(repo->store));
+		return 0;
+	}
+	/* Only now does it count that the snapshot is there. */
+	return e < 0 ? e : snapshot_is_there(repo, snap);
+}

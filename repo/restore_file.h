@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Files of a snapshot, written out. A file grows under a temporary name beside
+ * its final one and gets that name when it is whole and fsynced; a block device
+ * is written in place. Holes stay holes.
+ *
+ * Damage ends it, unless ZERO_DAMAGED: then what can't be read becomes zeros,
+ * and each such range is reported (report_error) and noted.
+ *
+ * Threading: one thread calls; its progress bar has its own.
+ */
+#ifndef AMBERFS_RESTORE_FILE_H
+#define AMBERFS_RESTORE_FILE_H
+
+#include <sys/types.h>
+
+#include "repository.h"
+#include "session.h"
+
+struct restore_range;
+
+enum restore_format {
+	RESTORE_RAW,	/* the bytes */
+	RESTORE_QCOW2,	/* a compact qcow2 file of them */
+};
+
+struct restore {
+	/* The caller's. */
+	struct image_reader *reader;
+	unsigned threads;
+	bool force;		/* replace files, overwrite block devices */
+	bool zero_damaged;
+	bool own;		/* give files to: */
+	uid_t uid;
+	gid_t gid;
+	uint64_t all_total;	/* bytes of all images, for progress; 0: one */
+	/* Sums. */
+	uint64_t all_done, written;
+	unsigned files;
+	/* Ranges written as zeros. */
+	struct restore_range *ranges;
+	size_t range_count, range_room, told;
+	bool range_lost;	/* one could not even be noted */
+	/* The one under way. */
+	const struct snapshot_file *file;
+	const _Atomic uint64_t *done_now, *written_now;
+	uint64_t size;
+};
+
+/* Frees what the ranges take. */
+void restore_clear(struct restore *r);
+
+/*
+ * To PATH: a new file, or a block device that is there. 0; -EEXIST it is there
+ * (or a device) and FORCE is not set; -ENOSPC the device is too small;
+ * -ECANCELED; -EBADMSG …; with a text.
+ */
+int restore_to_path(struct restore *r, const struct snapshot_file *f,
+		const char *path, enum restore_format format);
+/* To the standard output, raw. */
+int restore_to_stdout(struct restore *r, const struct snapshot_file *f);
+
+/* The LEN bytes of TEXT as a new file of MODE, by the same rules. */
+int restore_text(struct restore *r, const char *text, size_t len, mode_t mode,
+		const char *path);
+
+/* Bytes of the file that RESTORE_QCOW2 makes. */
+uint64_t restore_qcow2_size(const struct snapshot_file *f);
+
+/*
+ * A session that stands on all files of SNAP, so that no prune takes what is
+ * being read; SNAP is looked at again after that. *OUT is NULL, and a warning
+ * was given, where nothing can be written. ACTIVITY: escaped.
+ */
+int restore_stand_on(struct repository *repo, const struct snapshot *snap,
+		const char *activity, struct session **out);
+
+uint64_t restore_damaged_bytes(const struct restore *r);
+/* [{file, offset, length, cause}], a new reference. */
+json_t *restore_damaged_json(const struct restore *r);
+
+#endif

@@ -1,0 +1,169 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Goal of this test: a whole domain comes back, raw and qcow2, thin, to where it
+# was or elsewhere, under its own or another name, with and without libvirt; no
+# disk of another domain, or of one that runs, is ever overwritten.
+. "$(dirname "$0")/../functions.sh"
+. "$TESTS/functions-libvirt.sh"
+need_program jq python3
+libvirt_start
+new_repo
+images=$L/images
+
+# Some data at the ends of large disks; a qcow2 and a raw one.
+make_noise "$T/noise" 3
+truncate -s 1G "$T/a"
+dd if="$T/noise" of="$T/a" bs=1M seek=1000 conv=notrunc status=none
+truncate -s 64M "$images/b.raw"
+dd if="$T/noise" of="$images/b.raw" bs=1M seek=40 conv=notrunc status=none
+qemu-img convert -f raw -O qcow2 "$T/a" "$images/a.qcow2"
+cp --sparse=always "$images/b.raw" "$T/b"
+head -c 4096 /dev/urandom >"$images/nvram.fd"
+cp "$images/nvram.fd" "$T/nvram"
+disks="$(domain_disk "$images/a.qcow2" qcow2 vda)
+$(domain_disk "$images/b.raw" raw vdb)"
+domain_xml web "$disks" >"$L/web.xml"
+sed -i "s|</os>|<loader readonly='yes' type='pflash'>/usr/share/none</loader><nvram>$images/nvram.fd</nvram></os><features><acpi/></features>|" \
+  "$L/web.xml"
+libvirt_own
+libvirt_do virsh -q define "$L/web.xml" >&2
+uuid=$(libvirt_do virsh domuuid web | xargs)
+amberfs backup "$R" --connect "$LIBVIRT_URI" --domain web
+back() {
+  amberfs restore "$R" web/latest --domain --connect "$LIBVIRT_URI" "$@"
+}
+defined() {
+  libvirt_do virsh -q dumpxml --inactive "$1" >"$T/xml"
+}
+holds() { # FILE FORMAT ORIGINAL
+  equal "$(qemu-img info --output=json -f "$2" "$1" |
+    jq -r '.format, ."backing-filename"')" "$2"$'\nnull' "format of $1"
+  qemu-img compare -q -f "$2" -F raw "$1" "$3" || die "$1 is not $3"
+  [ "$(allocated "$1")" -lt $((6 << 20)) ] || die "$1: holes were filled"
+}
+
+# It is there: nothing happens without --force.
+before=$(stat -c %i:%Z "$images"/*)
+expect 1 back
+said 'domain web is defined; --force'
+equal "$(stat -c %i:%Z "$images"/*)" "$before" "files"
+
+# Running, it stays, --force or not; and so does any disk of another domain,
+# under whatever path.
+libvirt_do virsh -q undefine web --keep-nvram
+domain_define other "$disks"
+expect 1 back --force
+said 'belongs to the domain other'
+libvirt_do virsh -q start other >&2
+expect 1 back --force
+said 'domain other, which runs'
+ln -s "$images/b.raw" "$T/link"
+expect 1 back --force --name new --disk "vda=$T/x" --disk "vdb=$T/link" \
+  --connect "$LIBVIRT_URI"
+said 'domain other, which runs'
+# Where libvirt can't be asked, qemu's locks tell.
+expect 1 amberfs restore "$R" web/latest --domain --force --no-define \
+  --connect 'qemu:///session?socket=/nowhere'
+said 'is in use'
+equal "$(stat -c %i "$images"/*)" "$(cut -d: -f1 <<<"$before")" "files"
+libvirt_do virsh -q destroy other
+libvirt_do virsh -q undefine other
+
+# Back to where it was: disks, NVRAM, UUID.
+expect 1 back
+said 'exists; --force'
+rm "$images"/*
+back --json >"$T/json"
+equal "$(jq -r '.domain, .defined, .disks[1].path' "$T/json")" \
+  web$'\n'true$'\n'"$images/b.raw" "the report"
+holds "$images/a.qcow2" qcow2 "$T/a"
+holds "$images/b.raw" raw "$T/b"
+same "$images/nvram.fd" "$T/nvram"
+same "$images/b.raw" "$T/b"
+equal "$(libvirt_do virsh domuuid web | xargs)" "$uuid" "UUID"
+[ "$(id -u)" != 0 ] || equal "$(stat -c %u:%a "$images/a.qcow2")" 65534:600 owner
+
+# Over what is there, with --force: the domain is off, its disks are its own.
+echo spoilt | dd of="$images/b.raw" conv=notrunc status=none
+back --force
+same "$images/b.raw" "$T/b"
+# Without the firmware (which this machine need not have) it starts.
+defined web
+sed -i '/<loader/d; /<nvram/d' "$T/xml"
+cp "$T/xml" "$L/plain.xml"
+libvirt_own
+libvirt_do virsh -q define "$L/plain.xml" >&2
+libvirt_do virsh -q start web >&2
+expect 1 back --force
+said 'domain web is running'
+libvirt_do virsh -q managedsave web >&2
+expect 1 back --force
+said 'saved state'
+libvirt_do virsh -q managedsave-remove web
+
+# Beside it: another name and UUID, other paths and formats.
+expect 1 back --name copy --force
+said 'belongs to the domain web'
+back --name copy --disk "vda=$images/copy-a,raw" --disk "vdb=$images/copy-b" \
+  --format qcow2
+holds "$images/copy-a" raw "$T/a"
+holds "$images/copy-b" qcow2 "$T/b"
+defined copy
+found "<nvram>$images/copy_VARS.fd" <"$T/xml" || die "NVRAM"
+same "$images/copy_VARS.fd" "$T/nvram"
+not found "$uuid" <"$T/xml" || die "the copy has the UUID of the original"
+found "type='raw'" <"$T/xml" || die "format"
+libvirt_do virsh -q undefine copy --keep-nvram
+expect 1 back --name copy --disk "vdc=$images/c"
+said 'no disk vdc'
+expect 1 back --name copy --disk "vda=$T/same" --disk "vdb=$T/same"
+said 'both'
+
+# Killed on the way: nothing partial has a name, and it can be run again.
+rm "$images"/copy*
+set -- --name copy --disk "vda=$images/copy-a,raw" --disk "vdb=$images/copy-b"
+for delay in 0.02 0.05 0.1; do
+  rm -f "$images"/copy*
+  amberfs restore "$R" web/latest --domain --connect "$LIBVIRT_URI" "$@" &
+  sleep $delay
+  kill -9 $! 2>/dev/null || :
+  wait $! 2>/dev/null || :
+  [ ! -e "$images/copy-a" ] || holds "$images/copy-a" raw "$T/a"
+  libvirt_do virsh -q domstate copy >/dev/null 2>&1 || continue
+  libvirt_do virsh -q undefine copy --keep-nvram
+done
+back "$@" --force
+libvirt_do virsh -q undefine copy --keep-nvram
+rm -f "$images"/copy* "$images"/.amberfs-restore.*
+
+# Without libvirt the bytes come, and the XML, and what to do with it.
+mkdir "$T/rescue"
+expect 3 amberfs restore "$R" web/latest --domain --name copy \
+  --connect 'qemu:///session?socket=/nowhere' --disk "vda=$T/rescue/a" \
+  --disk "vdb=$T/rescue/b"
+said "virsh define $T/rescue/copy.xml"
+holds "$T/rescue/a" qcow2 "$T/a"
+same "$T/rescue/b" "$T/b"
+# There, on a host that has nothing of what was, not even the folders.
+rm -r "$T/rescue"
+mkdir "$T/rescue"
+mv "$images" "$images.away"
+expect 1 amberfs restore "$R" web/latest --domain --no-define
+said 'give --disk vda='
+expect 0 amberfs restore "$R" web/latest --domain --no-define --name copy \
+  --connect 'qemu:///session?socket=/nowhere' --disk "vda=$T/rescue/a" \
+  --disk "vdb=$T/rescue/b"
+silent
+same "$T/rescue/copy_VARS.fd" "$T/nvram"
+found "<nvram.*>$T/rescue/copy_VARS.fd" <"$T/rescue/copy.xml" || die "NVRAM"
+mv "$images.away" "$images"
+cp "$T/rescue/copy.xml" "$L/copy.xml"
+libvirt_own
+libvirt_do virsh -q define "$L/copy.xml" >&2
+
+# Not a domain, not a file, not both.
+amberfs backup "$R" --name file "$T/noise"
+expect 1 amberfs restore "$R" file/latest --domain --no-define
+said 'not of a domain'
+expect 2 amberfs restore "$R" web/latest "$T/x" --domain
+expect 2 amberfs restore "$R" web/latest --domain --format vmdk
