@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Backing up one domain that is shut off. */
+/* Backing up one domain. */
 #ifndef AMBERFS_INGEST_BACKUP_DOMAIN_H
 #define AMBERFS_INGEST_BACKUP_DOMAIN_H
 

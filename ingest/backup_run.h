@@ -102,6 +102,9 @@ struct backup_snapshot {
 int backup_snapshot_begin(struct backup_snapshot *b, struct backup_lane *lane,
 		const char *source, enum snapshot_kind kind);
 
+/* Forgets what has been put into it so far, for another try. */
+void backup_snapshot_restart(struct backup_snapshot *b);
+
 /* What is to be stored as a file of the snapshot. */
 struct backup_file {
 	const char *name;	/* raw, wanted */

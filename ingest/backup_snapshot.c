@@ -183,6 +183,23 @@ static void free_outcomes(struct backup_snapshot *b)
 	b->disk_count = 0;
 }
 
+void backup_snapshot_restart(struct backup_snapshot *b)
+{
+	struct snapshot *s = b->snap;
+	while (s->file_count > 0)
+		snapshot_clear_file(&s->files[--s->file_count]);
+	while (s->skipped_count > 0) {
+		struct snapshot_skipped *k = &s->skipped[--s->skipped_count];
+		free(k->target);
+		free(k->reason);
+	}
+	free(take_ptr(s->uuid));
+	free(take_ptr(s->consistency));
+	free_outcomes(b);
+	b->partly = false;
+	b->frozen_seconds = -1;
+}
+
 /* --- files --- */
 
 static bool same_text(const char *a, const char *b)
@@ -433,6 +450,22 @@ int backup_snapshot_commit(struct backup_snapshot *b)
 	return storing_commit(to, b->snap, snapshot_commit);
 }
 
+static json_t *disk_rows(const struct backup_snapshot *b)
+{
+	static const char *const modes[] = { [DISK_FULL] = "full",
+		[DISK_INCREMENTAL] = "incremental",
+		[DISK_UNCHANGED] = "unchanged", [DISK_SKIPPED] = "skipped" };
+	json_t *list = json_array();
+	for (unsigned i = 0; i < b->disk_count; i++) {
+		const struct disk_outcome *o = &b->disks[i];
+		json_array_append_new(list, json_pack("{s:o,s:s,s:s?,s:I}",
+				"target", report_json_text(o->target), "mode",
+				modes[o->mode], "why", o->why, "read",
+				(json_int_t)o->read));
+	}
+	return list;
+}
+
 static json_t *report_row(const struct backup_snapshot *b, const char *source,
 		int err)
 {
@@ -443,6 +476,10 @@ static json_t *report_row(const struct backup_snapshot *b, const char *source,
 		return json_pack("{s:s,s:s,s:s}", "source", name, "status",
 				"failed", "error", error_text(err));
 	row = snapshot_to_json(b->snap, true);
+	json_object_set_new(row, "disks", disk_rows(b));
+	if (b->frozen_seconds >= 0)
+		json_object_set_new(row, "frozen_seconds",
+				json_real(b->frozen_seconds));
 	json_object_set_new(row, "status",
 			json_string(b->partly ? "partly" : "done"));
 	json_object_set_new(row, "time",

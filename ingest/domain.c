@@ -13,6 +13,7 @@
 
 struct domain {
 	virDomainPtr handle;
+	char *name;	/* asking for it would forget libvirt's last error */
 };
 
 /* Indexed by libvirt's numbers, in the words of virsh (which says "idle" for
@@ -147,6 +148,23 @@ static int by_name(const void *a, const void *b)
 	return strcmp(domain_name(*x), domain_name(*y));
 }
 
+/* Takes the handle. NULL without memory. */
+static struct domain *domain_make(virDomainPtr handle)
+{
+	struct domain *d = calloc(1, sizeof(*d));
+	const char *name = virDomainGetName(handle);
+
+	if (d)
+		d->name = strdup(name ? name : "");
+	if (!d || !d->name) {
+		free(d);
+		virDomainFree(handle);
+		return NULL;
+	}
+	d->handle = handle;
+	return d;
+}
+
 int domain_list(struct connection *c, struct domain ***out, unsigned *count)
 {
 	virDomainPtr *handles = NULL;
@@ -157,15 +175,14 @@ int domain_list(struct connection *c, struct domain ***out, unsigned *count)
 	if (n < 0)
 		return connection_fail(-EIO, "libvirt can't list its domains");
 	list = calloc((size_t)n + 1, sizeof(struct domain *));
-	while (list && made < n) {
-		list[made] = calloc(1, sizeof(*list[made]));
-		if (!list[made])
-			break;
-		list[made]->handle = handles[made];
-		made++;
+	for (int i = 0; i < n; i++) {
+		struct domain *d = list ? domain_make(handles[i]) : NULL;
+
+		if (d)
+			list[made++] = d;
+		else if (!list)
+			virDomainFree(handles[i]);
 	}
-	for (int i = made; i < n; i++)
-		virDomainFree(handles[i]);
 	free(handles);
 	if (!list || made < n) {
 		domain_list_free(list, (unsigned)made);
@@ -203,13 +220,8 @@ int domain_find(struct domain **out, struct connection *c, const char *name)
 				"them",
 				shown, connection_uri(c));
 	}
-	*out = calloc(1, sizeof(**out));
-	if (!*out) {
-		virDomainFree(handle);
-		return -ENOMEM;
-	}
-	(*out)->handle = handle;
-	return 0;
+	*out = domain_make(handle);
+	return *out ? 0 : -ENOMEM;
 }
 
 void domain_free(struct domain *d)
@@ -217,14 +229,13 @@ void domain_free(struct domain *d)
 	if (!d)
 		return;
 	virDomainFree(d->handle);
+	free(d->name);
 	free(d);
 }
 
 const char *domain_name(const struct domain *d)
 {
-	const char *name = virDomainGetName(d->handle);
-
-	return name ? name : "";
+	return d->name;
 }
 
 struct _virDomain *domain_handle(const struct domain *d)

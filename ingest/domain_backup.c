@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The plan of a shut-off domain's backup. Reading and storing is the caller's;
+ * The plan of a domain's backup. Reading and storing is the caller's;
  * here is only what libvirt and the files' headers say.
  */
 #include <errno.h>
@@ -45,18 +45,6 @@ void domain_backup_list_free(char **names, unsigned count)
 	free(names);
 }
 
-static int require_shut_off(const struct domain_facts *f, const char *since)
-{
-	char shown[256];
-
-	if (f->shut_off)
-		return 0;
-	name_display(shown, sizeof(shown), f->name);
-	return fail(-EBUSY, "domain %s %s %s (%s); only a domain that is shut "
-			"off can be backed up", shown, since, f->state,
-			f->reason);
-}
-
 /* The definition with secrets, where there are any and we may see them. */
 static int read_secrets(struct domain_backup *b, struct connection *c)
 {
@@ -85,8 +73,13 @@ static int read_definition(struct domain_backup *b, struct connection *c)
 
 	if (!err)
 		err = read_secrets(b, c);
-	if (!err)
-		err = disk_xml_parse(&b->parsed, b->xml, strlen(b->xml));
+	if (!err && b->live)
+		err = domain_xml(b->domain, DOMAIN_XML_CURRENT, &b->xml_live);
+	if (!err) {
+		const char *xml = b->live ? b->xml_live : b->xml;
+
+		err = disk_xml_parse(&b->parsed, xml, strlen(xml));
+	}
 	if (err == -EBADMSG) {
 		name_display(shown, sizeof(shown), b->facts.name);
 		return fail_within(err, "domain %s", shown);
@@ -133,8 +126,7 @@ int domain_backup_open(struct domain_backup **out, struct connection *c,
 	err = domain_find(&b->domain, c, name);
 	if (!err)
 		err = domain_facts(b->domain, &b->facts);
-	if (!err)
-		err = require_shut_off(&b->facts, "is");
+	b->live = !b->facts.shut_off;
 	if (!err)
 		err = read_definition(b, c);
 	if (!err)
@@ -159,6 +151,7 @@ void domain_backup_close(struct domain_backup *b)
 	disk_xml_free(b->parsed);
 	free(b->nvram);
 	free(b->xml);
+	free(b->xml_live);
 	free(b->xml_secure);
 	domain_facts_clear(&b->facts);
 	domain_free(b->domain);
@@ -190,21 +183,16 @@ static int recheck_chain(struct domain_backup *b, const struct disk_plan *plan)
 			"read; back it up again", shown);
 }
 
-int domain_backup_recheck(struct domain_backup *b)
+static int recheck_shut_off(struct domain_backup *b, const char *shown,
+		const struct domain_facts *now)
 {
-	CLEANUP(domain_facts_clear) struct domain_facts now = { 0 };
 	CLEANUP_FREE char *xml = NULL;
-	char shown[256];
-	int err = domain_facts(b->domain, &now);
+	int err = 0;
 
-	name_display(shown, sizeof(shown), b->facts.name);
-	if (err == -ENOENT)
-		return fail(-EBUSY, "domain %s was undefined while it was "
-				"read", shown);
-	if (!err)
-		err = require_shut_off(&now, "was started meanwhile and is");
-	if (!err)
-		err = domain_xml(b->domain, DOMAIN_XML_INACTIVE, &xml);
+	if (!now->shut_off)
+		return fail(-EBUSY, "domain %s was started while it was read",
+				shown);
+	err = domain_xml(b->domain, DOMAIN_XML_INACTIVE, &xml);
 	if (err)
 		return err;
 	if (strcmp(xml, b->xml) != 0)
@@ -213,4 +201,84 @@ int domain_backup_recheck(struct domain_backup *b)
 	for (unsigned i = 0; i < b->disk_count && !err; i++)
 		err = recheck_chain(b, &b->disks[i]);
 	return err;
+}
+
+static bool same_text(const char *x, const char *y)
+{
+	return x == y || (x && y && strcmp(x, y) == 0);
+}
+
+static bool is_removable(const struct domain_disk *d)
+{
+	return d->device == DEVICE_CDROM || d->device == DEVICE_FLOPPY;
+}
+
+/* Media come and go, and are not backed up. */
+static bool same_disk(const struct domain_disk *x, const struct domain_disk *y)
+{
+	if (strcmp(x->target, y->target) != 0 || x->device != y->device)
+		return false;
+	return is_removable(x) || (x->source.type == y->source.type &&
+			same_text(x->source.path, y->source.path) &&
+			same_text(x->source.pool, y->source.pool) &&
+			same_text(x->source.volume, y->source.volume) &&
+			same_text(x->source.name, y->source.name) &&
+			same_text(x->source.format, y->source.format));
+}
+
+static bool same_disks(const struct domain_xml *x, const struct domain_xml *y)
+{
+	if (x->disk_count != y->disk_count)
+		return false;
+	for (unsigned i = 0; i < x->disk_count; i++)
+		if (!same_disk(&x->disks[i], &y->disks[i]))
+			return false;
+	return true;
+}
+
+static int recheck_live(struct domain_backup *b, const char *shown,
+		const struct domain_facts *now)
+{
+	CLEANUP_FREE char *xml = NULL;
+	struct domain_xml *parsed = NULL;
+	bool same;
+	int err;
+
+	if (now->id != b->facts.id)
+		return fail(-EBUSY, "domain %s was shut off or started anew "
+				"while it was read", shown);
+	err = domain_xml(b->domain, DOMAIN_XML_CURRENT, &xml);
+	if (!err)
+		err = disk_xml_parse(&parsed, xml, strlen(xml));
+	if (err)
+		return err;
+	same = same_disks(b->parsed, parsed);
+	disk_xml_free(parsed);
+	return same ? 0 : fail(-EBUSY, "the disks of domain %s were changed "
+			"while its backup began; back it up again", shown);
+}
+
+int domain_backup_recheck(struct domain_backup *b)
+{
+	CLEANUP(domain_facts_clear) struct domain_facts now = { 0 };
+	char shown[256];
+	int err = domain_facts(b->domain, &now);
+
+	name_display(shown, sizeof(shown), b->facts.name);
+	if (err == -ENOENT)
+		return fail(-EBUSY, "domain %s was undefined while it was "
+				"read", shown);
+	if (err)
+		return err;
+	return b->live ? recheck_live(b, shown, &now)
+		       : recheck_shut_off(b, shown, &now);
+}
+
+bool domain_backup_changed_state(struct domain_backup *b)
+{
+	CLEANUP(domain_facts_clear) struct domain_facts now = { 0 };
+
+	if (domain_facts(b->domain, &now))
+		return false;
+	return now.id != b->facts.id || now.shut_off != b->facts.shut_off;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a backup of a shut-off domain stores: its definition, its NVRAM and a
- * plan per disk. To be used in this order:
+ * What a backup of a domain stores: its definition, its NVRAM and a plan per
+ * disk. To be used in this order:
  *
  *	connection_open(&c, uri, CONNECTION_SECRETS);
  *	domain_backup_list(c, &names, &count)	or names from the command line
  *	domain_backup_open(&b, c, name);
- *	… identities of all files, then their bytes, then identities again …
+ *	… if it is shut off: identities of all files, then their bytes, then
+ *	identities again; if it is live: a backup job …
  *	domain_backup_recheck(b);
  *	domain_backup_close(b);
  */
@@ -20,15 +21,18 @@ struct domain_backup {
 	struct connection *connection;	/* borrowed */
 	struct domain *domain;
 	struct domain_facts facts;	/* name, UUID, … when it was opened */
+	bool live;		/* it runs, or is paused: its disks are in use,
+				   and the plans are of the running one's */
 	char *xml;		/* the inactive definition, without secrets */
+	char *xml_live;		/* of the running one, without; or NULL */
 	char *xml_secure;	/* with them; NULL: it has none, or the
 				   connection doesn't permit to see them */
 	bool secrets_hidden;	/* the connection is read-only or was refused
 				   them: if there are any, they are not in xml*/
-	struct domain_xml *parsed;
+	struct domain_xml *parsed; /* of xml_live if it is live, else of xml */
 	char *nvram;		/* path of the file if it exists, else NULL */
 	unsigned disk_count;
-	struct disk_plan *disks; /* in the definition's order */
+	struct disk_plan *disks; /* in that definition's order */
 };
 
 /* The names of all domains, sorted, to be freed with domain_backup_list_free.
@@ -38,16 +42,24 @@ void domain_backup_list_free(char **names, unsigned count);
 
 /*
  * NAME is a name or a UUID. C must outlive it.
- * 0, -ENOENT (no such domain), -EBUSY (it is not shut off; the text says what
- * it is instead), -EBADMSG (its XML can't be understood), -EIO, -ENOMEM.
+ * 0, -ENOENT (no such domain), -EBADMSG (its XML can't be understood), -EIO,
+ * -ENOMEM.
  */
 int domain_backup_open(struct domain_backup **out, struct connection *c,
 		const char *name);
 void domain_backup_close(struct domain_backup *b); /* NULL allowed */
 
-/* After reading: 0 if the domain is still shut off and defined as before, and
- * its chains still lead to the same files, else -EBUSY with a text. (It may
- * have run in between: the files' identities tell.) */
+/*
+ * 0 if it still is what it was when it was opened, else -EBUSY with a text.
+ * Shut off, after reading: still shut off and defined as before, and its chains
+ * lead to the same files. (It may have run in between: the files' identities
+ * tell.) Live, after the job began: the same run of it, with the same disks.
+ */
 int domain_backup_recheck(struct domain_backup *b);
+
+/* True if it was started, shut off or started anew since it was opened: what
+ * fails then may go well with another domain_backup_open. (The thread's error
+ * text may be another afterwards.) */
+bool domain_backup_changed_state(struct domain_backup *b);
 
 #endif

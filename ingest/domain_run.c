@@ -98,11 +98,10 @@ int domain_run_store_info(struct domain_run *d, const struct disk_plan *plan)
 	return backup_snapshot_store_text(d->b, &f, text);
 }
 
-int domain_run_say_full(struct domain_run *d, const char *target,
+void domain_run_say_full(struct domain_run *d, const char *target,
 		const char *why)
 {
 	char shown[256];
 	report_warning("domain %s: disk %s is read in full: %s", d->display,
 			name_display(shown, sizeof(shown), target), why);
-	return 0;
 }

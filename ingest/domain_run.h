@@ -33,8 +33,8 @@ char *domain_run_disk_name(char out[DISK_FILE_NAME_MAX],
 /* What qemu-img info says of the disk's images. */
 int domain_run_store_info(struct domain_run *d, const struct disk_plan *plan);
 
-/* One line: the disk is read in full, and why; the report has it too. */
-int domain_run_say_full(struct domain_run *d, const char *target,
+/* One line: the disk is read in full, and why. */
+void domain_run_say_full(struct domain_run *d, const char *target,
 		const char *why);
 
 #endif

@@ -8,6 +8,7 @@
 #include "../repo/base/cleanup.h"
 #include "../repo/base/error.h"
 #include "listing.h"
+#include "live/tracking.h"
 
 /* Libvirt may look into files that this user may not. Files that are not there
  * are not asked for: some drivers make figures up. */
@@ -31,7 +32,8 @@ static void find_sizes(struct listed_disk *out, struct domain *d)
 }
 
 static int add_disk(struct listed_disk *out, const struct domain_disk *disk,
-		struct domain *d, bool shut_off, struct connection *c)
+		struct domain *d, const struct domain_facts *facts,
+		struct connection *c)
 {
 	int err = disk_plan_make(&out->plan, disk, c, CHAIN_NO_RAW_INFO);
 
@@ -41,8 +43,10 @@ static int add_disk(struct listed_disk *out, const struct domain_disk *disk,
 	if (!out->why_not && out->plan.removable)
 		out->why_not = "media of CD-ROM and floppy drives are left "
 			       "out; back the file up by name";
-	if (!out->why_not && !shut_off)
-		out->why_not = "its domain is not shut off";
+	if (!out->why_not)
+		out->why_full = tracking_cannot(&out->plan);
+	if (!out->why_not && !out->why_full && !facts->persistent)
+		out->why_full = "a transient domain has no checkpoints";
 	find_sizes(out, d);
 	return 0;
 }
@@ -63,7 +67,7 @@ static int add_disks(struct listed_domain *out, struct domain *d,
 		return -ENOMEM;
 	for (unsigned i = 0; i < out->xml->disk_count && !err; i++) {
 		err = add_disk(&out->disks[i], &out->xml->disks[i], d,
-				out->facts.shut_off, c);
+				&out->facts, c);
 		if (!err)
 			out->disk_count++;
 	}

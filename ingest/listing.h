@@ -8,9 +8,11 @@
 
 struct listed_disk {
 	struct disk_plan plan;
-	const char *why_not;	/* as shown: of the disk, that it is a medium,
-				   or that its domain is not shut off; NULL:
-				   it can be backed up */
+	const char *why_not;	/* as shown: of the disk, or that it is a
+				   medium; NULL: it can be backed up */
+	const char *why_full;	/* why a backup of its domain while that runs
+				   reads all of it each time; NULL: only what
+				   changed */
 	bool sizes_known;
 	uint64_t virtual_size, allocated;
 };

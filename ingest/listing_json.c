@@ -85,7 +85,7 @@ static json_t *disk_json(const struct listed_disk *d)
 	const char *format = disk->source.format;
 
 	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:b, s:b, s:b, s:b, "
-			"s:o, s:o, s:o, s:b, s:o}",
+			"s:o, s:o, s:o, s:b, s:o, s:b, s:o}",
 			"target", text(disk->target), "bus", text(disk->bus),
 			"device", disk_xml_device_name(disk->device),
 			"source", source_json(d),
@@ -99,7 +99,9 @@ static json_t *disk_json(const struct listed_disk *d)
 			"allocated", size(d->allocated, d->sizes_known),
 			"chain", chain_json(&d->plan.chain),
 			"can_back_up", !d->why_not, "reason",
-			text(d->why_not));
+			text(d->why_not), "incremental",
+			!d->why_not && !d->why_full, "full_reason",
+			text(d->why_full));
 }
 
 static json_t *disks_json(const struct listed_domain *d)

@@ -49,7 +49,9 @@ static const char *verdict(const struct listed_disk *d)
 {
 	if (d->plan.empty)
 		return "-";
-	return d->why_not ? "no" : "yes";
+	if (d->why_not)
+		return "no";
+	return d->why_full ? "full" : "incremental";
 }
 
 static void make_row(struct row *r, const struct listed_disk *d)
@@ -126,6 +128,9 @@ static void print_more(const struct listed_disk *d, int indent)
 		printf("%*sno backup: %s\n", indent, "",
 				name_display(shown, sizeof(shown),
 						d->why_not));
+	if (d->why_full)
+		printf("%*sread in full each time: %s\n", indent, "",
+				d->why_full);
 }
 
 static void print_disks(const struct listed_domain *d, struct row *rows)

@@ -18,7 +18,7 @@ static int checkpoint_fail(int err, struct domain *d, const char *name,
 	char domain[256], shown[256];
 	name_display(domain, sizeof(domain), domain_name(d));
 	name_display(shown, sizeof(shown), name);
-	return connection_fail(err, "domain %s: checkpoint %s can't be %s",
+	return connection_fail(err, "domain %s: its checkpoint %s can't be %s",
 			domain, shown, what);
 }
 
@@ -64,7 +64,7 @@ int checkpoints_list(struct domain *d, struct checkpoint_names *out)
 
 void checkpoints_clear(struct checkpoint_names *names)
 {
-	for (unsigned i = 0; i < names->count; i++)
+	for (unsigned i = 0; names->items && i < names->count; i++)
 		free(names->items[i]);
 	free(names->items);
 	*names = (struct checkpoint_names){ .count = 0 };
@@ -109,7 +109,7 @@ int checkpoint_redefine(struct domain *d, const char *xml)
 			VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE
 					| VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE_VALIDATE);
 	if (c == NULL)
-		return checkpoint_fail(-EIO, d, "of the last backup",
+		return checkpoint_fail(-EIO, d, "of the last snapshot",
 				"given back to libvirt");
 	virDomainCheckpointFree(c);
 	return 0;

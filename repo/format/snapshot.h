@@ -58,8 +58,8 @@ struct snapshot_file {
 	/* What else the reading depended on (e.g. the chain's formats), an
 	 * opaque text compared as it is; or NULL. */
 	char *reading;
-	/* The libvirt checkpoint whose dirty bitmap, in the disk's image, tells
-	 * what changed since this snapshot (or since before it); or NULL. */
+	/* The libvirt checkpoint that was made with this snapshot: the bitmap of
+	 * that name, in the disk's image, tells what changed since; or NULL. */
 	char *checkpoint;
 	json_t *extra;		/* members this version doesn't know; or NULL */
 };

@@ -123,7 +123,8 @@ check '.domains[0] | .state == "shut off" and .id == null and
 disk() {
   check ".domains[0].disks[] | select(.target == \"$1\") | $2"
 }
-disk vda '.can_back_up and .virtual_size == 67108864 and
+disk vda '.can_back_up and .incremental and .full_reason == null and
+  .virtual_size == 67108864 and
   [.chain[].format] == ["qcow2", "qcow2", "raw"] and
   .chain[2].allocated >= 8388608 and .allocated < 8388608'
 H=$hard jq -e '.domains[0].disks[0].chain[0].path | endswith("/" + env.H)' \
@@ -131,9 +132,10 @@ H=$hard jq -e '.domains[0].disks[0].chain[0].path | endswith("/" + env.H)' \
 disk vdb '.can_back_up and .format == "raw" and .virtual_size == 67108864 and
   .allocated >= 8388608 and (.chain | length) == 1'
 disk vdc '.can_back_up and (.chain | length) == 1 and .virtual_size < 1048576'
-disk vdd '.encrypted and (.can_back_up | not) and (.reason | contains("encrypted"))'
+disk vdd '.encrypted and (.can_back_up | not) and (.incremental | not) and (.reason | contains("encrypted"))'
 disk vde '.can_back_up and .virtual_size == 33554432'
-disk vdf '.can_back_up and .source.pool == "p" and .source.volume == "v 1" and
+disk vdf '.can_back_up and (.incremental | not) and
+  (.full_reason | contains("version 2")) and .source.pool == "p" and .source.volume == "v 1" and
   (.source.path | endswith("/pool/v 1")) and .virtual_size == 25165824'
 [ "$device" = /nonexistent/device ] ||
   disk vdg '.can_back_up and .virtual_size == 67108864'
@@ -154,6 +156,8 @@ libvirt_do virsh -q start --paused runner
 expect 0 amberfs domains --json --connect "$LIBVIRT_URI"
 check '.domains[1] | .state == "paused" and .id == 1 and
   (.reason == "starting up" or .reason == "user")'
-check '.domains[1].disks[0] | (.can_back_up | not) and
-  (.reason | contains("not shut off"))'
+check '.domains[1].disks[0] | .can_back_up and (.incremental | not) and
+  (.full_reason | contains("raw"))'
+expect 0 amberfs domains --connect "$LIBVIRT_URI"
+grep -q "read in full each time: it is a raw image" "$T/out" || die "the text"
 libvirt_do virsh -q destroy runner

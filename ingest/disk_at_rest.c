@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A disk of a domain that is shut off, as its guest sees it. What the files of
+ * its chain are is noted before the reading and compared after it. Taken over
+ * unread if they are unchanged; else, where the image carries the bitmap of an
+ * earlier live backup, only what that calls dirty is read, and the rest is that
+ * backup's; else all.
+ */
+#include "disk_at_rest.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../repo/base/cleanup.h"
+#include "../repo/base/error.h"
+#include "../repo/base/units.h"
+#include "backup_files.h"
+#include "live/live_disk.h"
+#include "nbd_source.h"
+
+/* Identities of all files of the chain, in order. To be freed. */
+static int chain_identities(const struct chain *c, struct file_identity **out,
+		uint32_t *count)
+{
+	uint32_t n = 0;
+	for (unsigned i = 0; i < c->count; i++) {
+		n++;
+		for (char **p = c->files[i].parts; p && *p; p++)
+			n++;
+	}
+	CLEANUP_FREE struct file_identity *ids = calloc(n + 1, sizeof(*ids));
+	if (ids == NULL)
+		return fail_errno(-ENOMEM, "reading a disk");
+	int e = 0;
+	n = 0;
+	for (unsigned i = 0; e == 0 && i < c->count; i++) {
+		e = file_identity_of(c->files[i].path, &ids[n++]);
+		for (char **p = c->files[i].parts; e == 0 && p && *p; p++)
+			e = file_identity_of(*p, &ids[n++]);
+	}
+	if (e < 0)
+		return e;
+	*out = take_ptr(ids);
+	*count = n;
+	return 0;
+}
+
+static int recheck_chain(const struct chain *c,
+		const struct file_identity *before, uint32_t count)
+{
+	CLEANUP_FREE struct file_identity *after = NULL;
+	uint32_t n;
+	int e = chain_identities(c, &after, &n);
+	for (uint32_t i = 0; e == 0 && i < count; i++)
+		if (n != count || !file_identity_equal(&before[i], &after[i]))
+			return fail(-EBUSY,
+					"%s, or a file below it, changed while it was "
+					"read: is something using it?",
+					c->files[0].path);
+	return e;
+}
+
+/* --- incremental or not --- */
+
+/* A line only where an earlier live backup would have let one expect more. */
+static void decide(struct domain_run *d, struct disk_state *s,
+		const struct tracking_base *base)
+{
+	const struct chain_file *top = &s->plan->chain.files[0];
+	const struct tracking_disk now = { .target = s->plan->disk->target,
+		.path = top->path, .reading = s->reading,
+		.size = top->virtual_size, .identities = s->identities,
+		.identity_count = s->identity_count, .cannot = s->cannot };
+	const char *why = NULL;
+	s->verdict = (struct tracking_verdict){ .record = NULL };
+	if (base->snap == NULL || s->cannot != NULL)
+		return;
+	tracking_decide(&s->verdict, base, d->domain->facts.uuid, &now);
+	if (s->verdict.record == NULL)
+		return;
+	if (d->b->run->options->force_read)
+		live_disk_demote(s, "--force-read wants it");
+	else if (!tracking_image_has(top, base->token, &why))
+		live_disk_demote(s, why);
+}
+
+/* With the bitmap if it can be trusted, else without. */
+static int open_image(struct domain_run *d, struct disk_state *s,
+		const char *token, struct nbd_source **nbd,
+		struct image_source *source)
+{
+	const struct chain *chain = &s->plan->chain;
+	unsigned workers = d->b->lane->workers;
+	*nbd = NULL;
+	if (s->verdict.record != NULL) {
+		int e = nbd_source_open(nbd, chain, token, workers);
+		if (e == 0) {
+			nbd_source_fill(*nbd, source);
+			e = live_disk_check(d, s, source);
+		} else if (e == -EIO || e == -ENOTSUP) {
+			live_disk_demote(s, "qemu-nbd can't use its bitmap");
+			e = 0;
+		}
+		if (e < 0 || s->verdict.record != NULL)
+			return e;
+		nbd_source_close(take_ptr(*nbd));
+	}
+	if (s->verdict.why[0])
+		domain_run_say_full(d, s->plan->disk->target, s->verdict.why);
+	int e = nbd_source_open(nbd, chain, NULL, workers);
+	if (e == 0)
+		nbd_source_fill(*nbd, source);
+	return e;
+}
+
+static int read_image(struct domain_run *d, struct disk_state *s,
+		const char *token, struct backup_file *f)
+{
+	struct nbd_source *nbd;
+	struct image_source source;
+	int e = open_image(d, s, token, &nbd, &source);
+	f->base = s->verdict.record;
+	if (e == 0)
+		e = backup_snapshot_store(d->b, f, &source);
+	nbd_source_close(nbd);
+	if (e == 0)
+		e = backup_snapshot_note_disk(d->b, f->target,
+				f->base ? DISK_INCREMENTAL : DISK_FULL,
+				s->verdict.why[0] ? s->verdict.why : NULL);
+	return e;
+}
+
+/* --- the disk --- */
+
+static int store_chain(struct domain_run *d, const struct disk_plan *plan,
+		const struct tracking_base *base, struct backup_file *f)
+{
+	CLEANUP_FREE struct file_identity *before = NULL;
+	CLEANUP_FREE char *reading = chain_reading(&plan->chain);
+	bool taken;
+	if (reading == NULL)
+		return fail_errno(-ENOMEM, "reading a disk");
+	int e = chain_identities(&plan->chain, &before, &f->identity_count);
+	if (e < 0)
+		return e;
+	f->identities = before;
+	f->reading = reading;
+	f->mtime_ns = realtime_ns();
+	for (uint32_t i = 0; i < f->identity_count; i++)
+		if (i == 0 || before[i].mtime_ns > f->mtime_ns)
+			f->mtime_ns = before[i].mtime_ns;
+	e = backup_snapshot_take_over(d->b, f, &taken);
+	if (e < 0 || taken)
+		return e;
+	struct disk_state s = { .plan = plan, .identities = before,
+		.identity_count = f->identity_count, .reading = reading,
+		.cannot = tracking_cannot(plan) };
+	decide(d, &s, base);
+	e = read_image(d, &s, base->token, f);
+	return e < 0 ? e : recheck_chain(&plan->chain, before,
+					   f->identity_count);
+}
+
+int disk_at_rest_store(struct domain_run *d, const struct disk_plan *plan,
+		const struct tracking_base *base)
+{
+	char name[DISK_FILE_NAME_MAX];
+	const struct chain_file *top = &plan->chain.files[0];
+	struct backup_file f = { .name = domain_run_disk_name(name, plan),
+		.kind = FILE_DISK, .mode = DOMAIN_FILE_MODE,
+		.mtime_ns = INT64_MIN, .source_path = top->path,
+		.format = top->format, .target = plan->disk->target };
+	int e = plan->plain ? backup_path(d->b, top->path, &f)
+			    : store_chain(d, plan, base, &f);
+	return e < 0 ? e : domain_run_store_info(d, plan);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Backing up a disk whose domain is shut off. */
+#ifndef AMBERFS_INGEST_DISK_AT_REST_H
+#define AMBERFS_INGEST_DISK_AT_REST_H
+
+#include "domain_run.h"
+#include "live/tracking.h"
+
+/* The disk and what qemu-img says of it. BASE: what the domain's bitmaps belong
+ * to. 0; -EBUSY it changed while it was read; -errno. */
+int disk_at_rest_store(struct domain_run *d, const struct disk_plan *plan,
+		const struct tracking_base *base);
+
+#endif

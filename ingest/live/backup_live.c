@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One running domain to one snapshot:
+ *
+ *	1 what dead runs left is removed; nobody else has the domain
+ *	2 per disk: incremental, or why not (tracking.c); checkpoints of attempts
+ *	  that failed are deleted
+ *	3 the job begins, with a new checkpoint (begin.c); from here on what is
+ *	  read is of that moment
+ *	4 the disks are still those that were looked at
+ *	5 each disk is read and stored, then the rest; the job ends
+ *	6 the snapshot is committed
+ *	7 older checkpoints of ours are deleted
+ *
+ * Until 6 the last snapshot's checkpoint stays, and a failure deletes the new
+ * one. If we die before that, the next run finds a checkpoint that no snapshot
+ * records (2), or one that the newest records and an older one (7).
+ */
+#include "backup_live.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/hex.h"
+#include "../../repo/base/units.h"
+#include "../backup_hooks.h"
+#include "begin.h"
+#include "checkpoints.h"
+#include "tracked_base.h"
+
+#define CHECKPOINT_FILE "checkpoint.xml"
+#define CHECKPOINT_XML_MAX ((size_t)16 << 20)
+
+struct live_run {
+	struct domain_run *d;
+	struct tracked_base base;
+	struct disk_state *disks; /* those to be read */
+	unsigned count;
+	struct live_begin begun;
+};
+
+/* --- 2: what is incremental --- */
+
+static int note_disks(struct live_run *r)
+{
+	struct domain_backup *k = r->d->domain;
+	r->disks = calloc(k->disk_count + 1, sizeof(*r->disks));
+	if (r->disks == NULL)
+		return fail_errno(-ENOMEM, "looking at disks");
+	int e = 0;
+	for (unsigned i = 0; e == 0 && i < k->disk_count; i++) {
+		bool left_out;
+		e = domain_run_leave_out(r->d, &k->disks[i], &left_out);
+		if (e < 0 || left_out)
+			continue;
+		e = live_disk_note(&r->disks[r->count++], &k->disks[i]);
+		if (!k->facts.persistent && r->disks[r->count - 1].cannot == NULL)
+			r->disks[r->count - 1].cannot =
+					"a transient domain has no checkpoints";
+	}
+	return e;
+}
+
+/* Traces of checkpoints of ours, which belong to some snapshot. */
+static bool has_traces(const struct live_run *r,
+		const struct checkpoint_names *names)
+{
+	const uint8_t *id = r->d->b->run->repo->config.repo_id;
+	for (unsigned i = 0; i < names->count; i++)
+		if (tracking_is_ours(names->items[i], id))
+			return true;
+	for (unsigned i = 0; i < r->count; i++)
+		if (tracking_image_lists_ours(&r->disks[i].plan->chain.files[0],
+				    id))
+			return true;
+	return false;
+}
+
+static void decide_disk(struct live_run *r, struct disk_state *s)
+{
+	const struct chain_file *top = &s->plan->chain.files[0];
+	const struct tracking_disk now = { .target = s->plan->disk->target,
+		.path = top->path, .reading = s->reading,
+		.size = top->virtual_size, .identities = s->identities,
+		.identity_count = s->identity_count, .cannot = s->cannot };
+	tracking_decide(&s->verdict, &r->base.base, r->d->domain->facts.uuid,
+			&now);
+	if (s->verdict.record != NULL && r->d->b->run->options->force_read)
+		live_disk_demote(s, "--force-read wants it");
+}
+
+static bool any_incremental(const struct live_run *r)
+{
+	for (unsigned i = 0; i < r->count; i++)
+		if (r->disks[i].verdict.record != NULL)
+			return true;
+	return false;
+}
+
+/* libvirt may have lost what it knew of the checkpoint (the domain was defined
+ * anew, or on another host), while the images still hold its bitmaps. */
+static void redefine(struct live_run *r)
+{
+	struct domain *domain = r->d->domain->domain;
+	CLEANUP_FREE char *xml = NULL;
+	int e = tracked_base_read(&r->base, r->d->b, CHECKPOINT_FILE,
+			CHECKPOINT_XML_MAX, &xml);
+	if (e == 0)
+		e = checkpoint_redefine(domain, xml);
+	if (e == 0) {
+		report_verbose("domain %s: libvirt had forgotten checkpoint %s "
+			       "and was told again", r->d->display,
+				r->base.base.token);
+		return;
+	}
+	report_verbose("%s", error_text(e));
+	for (unsigned i = 0; i < r->count; i++)
+		if (r->disks[i].verdict.record != NULL)
+			live_disk_demote(&r->disks[i],
+					"its checkpoint is gone");
+}
+
+/* Ours that belong to no snapshot: of attempts that failed. */
+static void delete_leftovers(struct live_run *r,
+		const struct checkpoint_names *names)
+{
+	const uint8_t *id = r->d->b->run->repo->config.repo_id;
+	const char *token = r->base.base.token;
+	for (unsigned i = 0; i < names->count && !r->base.unread; i++) {
+		const char *name = names->items[i];
+		if (!tracking_is_ours(name, id)
+				|| (token && strcmp(name, token) == 0))
+			continue;
+		report_verbose("domain %s: checkpoint %s belongs to no snapshot "
+			       "and is deleted", r->d->display, name);
+		int e = checkpoint_delete(r->d->domain->domain, name);
+		if (e < 0)
+			report_verbose("%s", error_text(e));
+	}
+}
+
+static int decide(struct live_run *r)
+{
+	CLEANUP(checkpoints_clear) struct checkpoint_names names = { 0 };
+	int e = checkpoints_list(r->d->domain->domain, &names);
+	if (e < 0)
+		return e;
+	e = tracked_base_find(&r->base, r->d->b, has_traces(r, &names));
+	if (e < 0)
+		return e;
+	for (unsigned i = 0; i < r->count; i++)
+		decide_disk(r, &r->disks[i]);
+	if (any_incremental(r) && !checkpoints_have(&names, r->base.base.token))
+		redefine(r);
+	delete_leftovers(r, &names);
+	return 0;
+}
+
+/* --- 3, 4: the job --- */
+
+static void call_hook(struct live_run *r)
+{
+	size_t size = 1;
+	for (unsigned i = 0; i < r->count; i++)
+		size += strlen(r->disks[i].plan->disk->target) + 1;
+	CLEANUP_FREE char *exports = calloc(1, size);
+	if (exports == NULL)
+		return;
+	for (unsigned i = 0; i < r->count; i++) {
+		strcat(exports, i ? " " : "");
+		strcat(exports, r->disks[i].plan->disk->target);
+	}
+	backup_hooks_after_thaw(r->d->b, &r->d->domain->facts,
+			live_job_socket(r->begun.job), exports);
+}
+
+static int note_moment(struct live_run *r)
+{
+	struct backup_snapshot *b = r->d->b;
+	bool frozen = live_job_frozen(r->begun.job);
+	b->snap->consistency = strdup(frozen ? "filesystem" : "crash");
+	if (frozen)
+		b->frozen_seconds = live_job_frozen_seconds(r->begun.job);
+	else
+		report_verbose("domain %s: its filesystems were not frozen: %s",
+				r->d->display,
+				live_job_why_not_frozen(r->begun.job));
+	return b->snap->consistency ? 0
+				    : fail_errno(-ENOMEM, "making a snapshot");
+}
+
+/* What the disks are read in full for, now that it is settled. */
+static void say_reasons(struct live_run *r)
+{
+	for (unsigned i = 0; i < r->count; i++) {
+		const struct disk_state *s = &r->disks[i];
+		if (s->verdict.record == NULL && s->verdict.why[0])
+			domain_run_say_full(r->d, s->plan->disk->target,
+					s->verdict.why);
+	}
+}
+
+/* --- 5: storing --- */
+
+/* What libvirt needs to be told again if it forgets the checkpoint. Without it
+ * the next backup can still go well. */
+static int store_checkpoint(struct live_run *r)
+{
+	CLEANUP_FREE char *xml = NULL;
+	struct domain_run *d = r->d;
+	if (r->begun.checkpoint[0] == '\0')
+		return 0;
+	int e = checkpoint_xml(d->domain->domain, r->begun.checkpoint,
+			connection_writable(d->domain->connection)
+					&& seal_encrypts(d->b->run->repo->seal),
+			&xml);
+	if (e < 0) {
+		report_verbose("%s", error_text(e));
+		return 0;
+	}
+	struct backup_file f = { .name = CHECKPOINT_FILE, .kind = FILE_XML,
+		.mode = DOMAIN_FILE_MODE, .mtime_ns = realtime_ns() };
+	return backup_snapshot_store_text(d->b, &f, xml);
+}
+
+static int store_disks(struct live_run *r)
+{
+	const char *socket = live_job_socket(r->begun.job);
+	const char *checkpoint = r->begun.checkpoint[0] ? r->begun.checkpoint
+							: NULL;
+	int e = 0;
+	for (unsigned i = 0; e == 0 && i < r->count; i++) {
+		e = live_disk_store(r->d, &r->disks[i], socket, checkpoint);
+		if (e == 0)
+			e = domain_run_store_info(r->d, r->disks[i].plan);
+	}
+	return e;
+}
+
+/* None of its disks can be backed up; the definition is worth keeping. */
+static int store_without_disks(struct live_run *r)
+{
+	struct snapshot *s = r->d->b->snap;
+	s->consistency = strdup("crash");
+	return s->consistency ? domain_run_store_definition(r->d)
+			      : fail_errno(-ENOMEM, "making a snapshot");
+}
+
+static int store_all(struct live_run *r)
+{
+	if (r->count == 0)
+		return store_without_disks(r);
+	int e = domain_backup_recheck(r->d->domain);
+	if (e == 0)
+		e = note_moment(r);
+	if (e < 0)
+		return e;
+	say_reasons(r);
+	call_hook(r);
+	e = domain_run_store_definition(r->d);
+	if (e == 0)
+		e = store_checkpoint(r);
+	return e < 0 ? e : store_disks(r);
+}
+
+/* --- 7: checkpoints that are of no use any more --- */
+
+static void delete_older(struct live_run *r)
+{
+	CLEANUP(checkpoints_clear) struct checkpoint_names names = { 0 };
+	const uint8_t *id = r->d->b->run->repo->config.repo_id;
+	struct domain *domain = r->d->domain->domain;
+	/* Without a new one the last one's snapshot is still the base. */
+	if (r->begun.checkpoint[0] == '\0')
+		return;
+	int e = checkpoints_list(domain, &names);
+	for (unsigned i = 0; i < names.count; i++) {
+		const char *name = names.items[i];
+		if (!tracking_is_ours(name, id)
+				|| strcmp(name, r->begun.checkpoint) == 0)
+			continue;
+		int failed = checkpoint_delete(domain, name);
+		e = e < 0 ? e : failed;
+	}
+	if (e < 0)
+		report_verbose("%s; the next backup tries again",
+				error_text(e));
+}
+
+/* Keeps the thread's error text. */
+static void undo(struct live_run *r, int err)
+{
+	struct error_copy why;
+	if (r->begun.checkpoint[0] == '\0')
+		return;
+	error_save(&why, err);
+	int e = checkpoint_delete(r->d->domain->domain, r->begun.checkpoint);
+	if (e < 0)
+		report_verbose("%s; the next backup tries again",
+				error_text(e));
+	error_load(&why);
+}
+
+/* --- all of it --- */
+
+static int run(struct live_run *r)
+{
+	int e = note_disks(r);
+	if (e == 0)
+		e = decide(r);
+	if (e == 0 && r->count > 0)
+		e = live_begin(&r->begun, r->d, r->disks, r->count,
+				r->base.base.token);
+	if (e == 0)
+		e = store_all(r);
+	struct error_copy why;
+	error_save(&why, e);
+	live_job_end(take_ptr(r->begun.job));
+	if (e < 0)
+		error_load(&why);
+	if (e == 0)
+		e = backup_snapshot_commit(r->d->b);
+	if (e == 0)
+		delete_older(r);
+	else
+		undo(r, e);
+	return e;
+}
+
+int backup_live(struct domain_run *d)
+{
+	struct live_run r = { .d = d };
+	const struct backup_options *o = d->b->run->options;
+	if (o->exact)
+		return fail(-EBUSY, "it is %s, and --exact needs image files at "
+				    "rest; leave --exact out, or shut it off",
+				d->domain->facts.state);
+	if (!connection_writable(d->domain->connection))
+		return fail(-EPERM, "it is %s, and this user may only look at "
+				    "libvirt, not start a backup job; run amberfs "
+				    "as root", d->domain->facts.state);
+	int e = live_leftovers(d->domain->connection, o->scratch_dir);
+	if (e < 0)
+		report_warning("%s", error_text(e));
+	e = run(&r);
+	for (unsigned i = 0; i < r.count; i++)
+		live_disk_clear(&r.disks[i]);
+	free(r.disks);
+	tracked_base_clear(&r.base, d->b);
+	return e;
+}

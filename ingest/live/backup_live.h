@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Backing up one domain that runs or is paused. */
+#ifndef AMBERFS_INGEST_LIVE_BACKUP_LIVE_H
+#define AMBERFS_INGEST_LIVE_BACKUP_LIVE_H
+
+#include "../domain_run.h"
+
+/*
+ * Into D's snapshot under way, and commits it. Afterwards no job, no scratch
+ * file and no checkpoint of ours is left but the snapshot's (or, after a
+ * failure, the last one's). 0; -EBUSY somebody else has the domain; -errno.
+ */
+int backup_live(struct domain_run *d);
+
+#endif

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * From the best job to the plainest. Each step down is taken for what libvirt
+ * said, so none is taken twice:
+ *
+ *	incremental where wanted, with a checkpoint
+ *	a base bitmap is broken: the disks whose it is are read in full. Which
+ *	  they are is found by trial: a job for each by itself, without freeze
+ *	  and checkpoint
+ *	no checkpoint can be made: without, so the next backup reads all
+ *	anything else: all in full; then without a checkpoint as well
+ */
+#include "begin.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/hex.h"
+#include "../../repo/base/interrupt.h"
+#include "../../repo/base/units.h"
+
+#define POLL_NS 500000000L
+#define STEPS_MAX 8
+
+struct ladder {
+	struct live_begin *begun;
+	struct domain_run *d;
+	struct disk_state *disks;
+	unsigned count;
+	const char *token;
+	double give_up;		/* waiting, on the monotonic clock */
+	bool track;
+	char repository_id[2 * REPO_ID_SIZE + 1];
+};
+
+static const struct backup_options *options(const struct ladder *l)
+{
+	return l->d->b->run->options;
+}
+
+/* --- others at work --- */
+
+/* An error that says who it is, if it is to be known. */
+static int busy(struct ladder *l)
+{
+	CLEANUP_FREE char *who = NULL;
+	int e = live_job_holder(l->d->domain->connection, l->d->domain->domain,
+			&who);
+	if (e < 0)
+		return e;
+	return who == NULL ? 0
+			   : fail(-EBUSY, "it is busy with %s; --wait DURATION "
+					  "waits for the end of that", who);
+}
+
+static int pause_a_little(struct ladder *l, int why)
+{
+	struct timespec t = { .tv_nsec = POLL_NS };
+	if (monotonic_now() >= l->give_up)
+		return why;
+	nanosleep(&t, NULL);
+	return interrupt_flag ? fail(-ECANCELED, "interrupted") : 0;
+}
+
+static int wait_until_free(struct ladder *l)
+{
+	int e = busy(l);
+	if (e == -EBUSY && l->give_up > monotonic_now())
+		report_verbose("domain %s: %s", l->d->display, error_text(e));
+	while (e == -EBUSY) {
+		struct error_copy who;
+		error_save(&who, e);
+		e = pause_a_little(l, e);
+		if (e == -EBUSY)
+			return error_load(&who);
+		if (e == 0)
+			e = busy(l);
+	}
+	return e;
+}
+
+/* --- the job's disks --- */
+
+static void fill_disk(const struct ladder *l, const struct disk_state *s,
+		bool track, struct live_disk *to)
+{
+	const struct chain_file *top = &s->plan->chain.files[0];
+	*to = (struct live_disk){ .target = s->plan->disk->target,
+		.size = top->virtual_size, .allocated = top->allocated,
+		.since = s->verdict.record ? l->token : NULL,
+		.track = track && s->cannot == NULL };
+}
+
+static int fill_disks(const struct ladder *l, struct live_disk **out)
+{
+	*out = calloc(l->count + 1, sizeof(**out));
+	for (unsigned i = 0; *out && i < l->count; i++)
+		fill_disk(l, &l->disks[i], l->track, &(*out)[i]);
+	return *out ? 0 : fail_errno(-ENOMEM, "beginning a backup job");
+}
+
+static unsigned incremental_count(const struct ladder *l)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < l->count; i++)
+		n += l->disks[i].verdict.record != NULL;
+	return n;
+}
+
+static bool any_tracked(const struct ladder *l)
+{
+	for (unsigned i = 0; l->track && i < l->count; i++)
+		if (l->disks[i].cannot == NULL)
+			return true;
+	return false;
+}
+
+static int prepare(const struct ladder *l, enum quiesce quiesce,
+		const struct live_disk *disks, unsigned count,
+		struct live_job **out)
+{
+	const struct live_job_options o = {
+		.connection = l->d->domain->connection,
+		.domain = l->d->domain->domain,
+		.repository_id = l->repository_id,
+		.scratch_dir = options(l)->scratch_dir, .quiesce = quiesce
+	};
+	return live_job_prepare(out, &o, disks, count);
+}
+
+/* --- steps down --- */
+
+static void demote_all(struct ladder *l, const char *why)
+{
+	for (unsigned i = 0; i < l->count; i++)
+		if (l->disks[i].verdict.record != NULL)
+			live_disk_demote(&l->disks[i], why);
+}
+
+/* 1: libvirt begins an incremental job of the disk alone; 0: it does not. */
+static int try_alone(struct ladder *l, const struct disk_state *s)
+{
+	struct live_job *job = NULL;
+	struct live_disk disk;
+	fill_disk(l, s, false, &disk);
+	int e = prepare(l, QUIESCE_NEVER, &disk, 1, &job);
+	if (e == 0)
+		e = live_job_begin(job, &disk, 1, NULL);
+	live_job_end(job);
+	if (e == 0)
+		return 1;
+	return e == -EBUSY || e == -ENOENT || e == -ECANCELED || e == -ENOMEM
+			|| e == -ENOSPC ? e : 0;
+}
+
+#define BROKEN "its bitmap is missing or broken"
+
+static int find_broken(struct ladder *l)
+{
+	unsigned left = incremental_count(l), broken = 0;
+	/* The job in hand is ready to begin again, but not beside another. */
+	for (unsigned i = 0; left > 1 && i < l->count; i++) {
+		struct disk_state *s = &l->disks[i];
+		if (s->verdict.record == NULL)
+			continue;
+		int sound = try_alone(l, s);
+		if (sound < 0)
+			return sound;
+		if (sound == 0) {
+			live_disk_demote(s, BROKEN);
+			broken++;
+		}
+	}
+	if (broken == 0)
+		demote_all(l, BROKEN);
+	return 0;
+}
+
+static void do_without_checkpoint(struct ladder *l, const char *why)
+{
+	report_warning("domain %s: no checkpoint can be made, so its next "
+		       "backup reads all again: %s", l->d->display, why);
+	l->track = false;
+}
+
+/* After a refusal ERR: 0, and something is different now; else ERR. */
+static int step_down(struct ladder *l, int err)
+{
+	struct error_copy why;
+	error_save(&why, err);
+	if (interrupt_flag || domain_backup_changed_state(l->d->domain))
+		return error_load(&why);
+	bool incremental = incremental_count(l) > 0, track = any_tracked(l);
+	if (err == -ESTALE && incremental)
+		return find_broken(l);
+	if (err == -ENOTSUP && track)
+		do_without_checkpoint(l, why.text);
+	else if ((err == -EIO || err == -ESTALE || err == -ENOTSUP)
+			&& incremental)
+		demote_all(l, why.text);
+	else if ((err == -EIO || err == -ESTALE) && track)
+		do_without_checkpoint(l, why.text);
+	else
+		return error_load(&why);
+	return 0;
+}
+
+/* One try. The checkpoint's name is noted before it can exist. */
+static int begin_once(struct ladder *l)
+{
+	CLEANUP_FREE struct live_disk *disks = NULL;
+	struct live_begin *b = l->begun;
+	bool track = any_tracked(l);
+	int e = fill_disks(l, &disks);
+	if (e == 0 && b->job == NULL)
+		e = prepare(l, options(l)->quiesce, disks, l->count, &b->job);
+	if (e < 0)
+		return e;
+	b->checkpoint[0] = '\0';
+	if (track)
+		tracking_fresh_name(b->checkpoint,
+				l->d->b->run->repo->config.repo_id);
+	e = live_job_begin(b->job, disks, l->count,
+			track ? b->checkpoint : NULL);
+	if (e < 0)
+		b->checkpoint[0] = '\0';
+	return e;
+}
+
+int live_begin(struct live_begin *b, struct domain_run *d,
+		struct disk_state *disks, unsigned count, const char *token)
+{
+	struct ladder l = { .begun = b, .d = d, .disks = disks, .count = count,
+		.token = token, .track = true,
+		.give_up = monotonic_now()
+				+ (double)d->b->run->options->wait_seconds };
+	*b = (struct live_begin){ .job = NULL };
+	hex_encode(l.repository_id, d->b->run->repo->config.repo_id,
+			REPO_ID_SIZE);
+	int e = wait_until_free(&l);
+	for (int step = 0; e == 0 && step < STEPS_MAX; step++) {
+		e = begin_once(&l);
+		if (e == 0)
+			return 0;
+		if (e == -EBUSY) {
+			e = pause_a_little(&l, e);
+			step--;
+		} else {
+			e = step_down(&l, e);
+		}
+	}
+	return e < 0 ? e : fail(-EIO, "libvirt begins no backup job of it");
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Random places are looked at, most of them where the base has data: what a
+ * bitmap missed was mostly data before. From each, the next range that is said
+ * to be clean is compared.
+ */
+#include "clean_check.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../repo/base/bytes.h"
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/units.h"
+#include "../../repo/crypto/seal.h"
+
+#define RANGES 8u
+#define RANGES_ANYWHERE 2u	/* of them: holes count as well */
+#define RANGE_MAX (64 * KIB)
+/* How far from a place to look for clean bytes, and for data among them. */
+#define LOOK_MAX (256 * MIB)
+#define EXTENTS_MAX 256u
+
+static uint64_t random_place(uint64_t size)
+{
+	uint64_t r;
+	seal_random(&r, sizeof(r));
+	return r % size;
+}
+
+/* Data of the base at or after AT, else the first; if it has none, AT. */
+static uint64_t next_data(struct image *base, uint64_t at)
+{
+	off_t data = image_seek(base, (off_t)at, SEEK_DATA);
+	if (data < 0)
+		data = image_seek(base, 0, SEEK_DATA);
+	return data < 0 ? at : (uint64_t)data;
+}
+
+/* The first clean range at or after AT: 1, or 0 if there is none near. */
+static int find_clean(const struct image_source *s, uint64_t at,
+		uint64_t *from, uint64_t *to)
+{
+	uint64_t limit = min_u64(s->size, at + LOOK_MAX);
+	for (unsigned i = 0; i < EXTENTS_MAX && at < limit; i++) {
+		bool same = false;
+		uint64_t end = limit;
+		int e = s->same(s->ctx, 0, at, limit, &same, &end);
+		if (e < 0)
+			return e;
+		if (end <= at || end > limit)
+			return fail(-EIO, "the map of changes makes no sense");
+		if (same) {
+			*from = at;
+			*to = end;
+			return 1;
+		}
+		at = end;
+	}
+	return 0;
+}
+
+/* Moves to data in the range, if the base has some there. */
+static void prefer_data(struct image *base, uint64_t *from, uint64_t to)
+{
+	off_t data = image_seek(base, (off_t)*from, SEEK_DATA);
+	if (data >= 0 && (uint64_t)data < to)
+		*from = (uint64_t)data;
+}
+
+static int compare(const struct image_source *s, struct image *base,
+		uint64_t from, uint64_t to, uint64_t *where)
+{
+	size_t len = (size_t)min_u64(RANGE_MAX, to - from);
+	CLEANUP_FREE uint8_t *now = malloc(len), *then = malloc(len);
+	if (now == NULL || then == NULL)
+		return fail_errno(-ENOMEM, "comparing with the last snapshot");
+	ssize_t n = image_pread(base, then, len, from);
+	if (n < 0)
+		return (int)n;
+	if ((size_t)n != len)
+		return fail(-EBADMSG, "the last snapshot is too short");
+	int e = s->read(s->ctx, 0, now, len, from);
+	if (e < 0 || memcmp(now, then, len) == 0)
+		return e;
+	size_t i = 0;
+	while (now[i] == then[i])
+		i++;
+	*where = from + i;
+	return 1;
+}
+
+int clean_check(const struct image_source *source, struct image *base,
+		uint64_t *where)
+{
+	int e = 0;
+	*where = 0;
+	for (unsigned i = 0; i < RANGES && e == 0 && source->size > 0; i++) {
+		uint64_t from = 0, to = 0, at = random_place(source->size);
+		if (i >= RANGES_ANYWHERE)
+			at = next_data(base, at);
+		e = find_clean(source, at, &from, &to);
+		if (e <= 0)
+			continue;
+		prefer_data(base, &from, to);
+		e = compare(source, base, from, to, where);
+	}
+	return e;
+}

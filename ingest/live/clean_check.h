@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The last net under incremental backups; see tracking.c. */
+#ifndef AMBERFS_INGEST_LIVE_CLEAN_CHECK_H
+#define AMBERFS_INGEST_LIVE_CLEAN_CHECK_H
+
+#include "../../repo/image/image_writer.h"
+
+/*
+ * Compares a few random ranges that SOURCE says are the same as in BASE (of the
+ * same size) with BASE's bytes. 0: so they are; 1: they are not, at *WHERE;
+ * -EBADMSG, -ENOENT: BASE can't be read; -errno.
+ */
+int clean_check(const struct image_source *source, struct image *base,
+		uint64_t *where);
+
+#endif

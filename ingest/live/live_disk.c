@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What is recorded of a running disk's files: its image is written to while we
+ * look, so of that only device and inode; the files below it are at rest and
+ * are recorded as such, fsynced, before the job begins.
+ */
+#include "live_disk.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/units.h"
+#include "../../repo/format/name.h"
+#include "../nbd_client.h"
+#include "clean_check.h"
+
+/* --- what it is --- */
+
+static uint32_t count_files(const struct chain *c)
+{
+	uint32_t n = 0;
+	for (unsigned i = 0; i < c->count; i++) {
+		n++;
+		for (char **p = c->files[i].parts; p && *p; p++)
+			n++;
+	}
+	return n;
+}
+
+/* In the order of a chain at rest, so that the two can be compared. */
+static int note_identities(struct disk_state *s, const struct chain *c)
+{
+	uint32_t n = 0;
+	int e = 0;
+	s->identities = calloc(count_files(c) + 1, sizeof(*s->identities));
+	if (s->identities == NULL)
+		return fail_errno(-ENOMEM, "noting a disk's files");
+	for (unsigned i = 0; e == 0 && i < c->count; i++) {
+		const struct chain_file *f = &c->files[i];
+		struct file_identity *to = &s->identities[n++];
+		if (i == 0)
+			*to = (struct file_identity){ .device = f->device,
+				.inode = f->inode };
+		else
+			e = file_identity_of(f->path, to);
+		for (char **p = f->parts; e == 0 && p && *p; p++, n++)
+			if (i > 0)
+				e = file_identity_of(*p, &s->identities[n]);
+	}
+	s->identity_count = n;
+	return e;
+}
+
+int live_disk_note(struct disk_state *s, const struct disk_plan *plan)
+{
+	*s = (struct disk_state){ .plan = plan,
+		.cannot = tracking_cannot(plan) };
+	s->reading = chain_reading(&plan->chain);
+	if (s->reading == NULL)
+		return fail_errno(-ENOMEM, "noting a disk's files");
+	return note_identities(s, &plan->chain);
+}
+
+void live_disk_clear(struct disk_state *s)
+{
+	free(s->identities);
+	free(s->reading);
+	*s = (struct disk_state){ .plan = NULL };
+}
+
+void live_disk_demote(struct disk_state *s, const char *why)
+{
+	s->verdict.record = NULL;
+	snprintf(s->verdict.why, sizeof(s->verdict.why), "%s", why);
+}
+
+/* --- the net --- */
+
+static void say_lie(struct domain_run *d, struct disk_state *s, uint64_t where)
+{
+	char shown[256], why[TRACKING_WHY_MAX];
+	report_error("domain %s: disk %s: ITS BITMAP DOES NOT TELL THE TRUTH: "
+		     "byte %llu changed and it says unchanged; did something "
+		     "other than qemu write to its image?",
+			d->display,
+			name_display(shown, sizeof(shown),
+					s->plan->disk->target),
+			(unsigned long long)where);
+	snprintf(why, sizeof(why), "its bitmap calls byte %llu unchanged, which "
+				   "is not so", (unsigned long long)where);
+	live_disk_demote(s, why);
+}
+
+int live_disk_check(struct domain_run *d, struct disk_state *s,
+		const struct image_source *source)
+{
+	const struct snapshot_file *record = s->verdict.record;
+	struct image *base;
+	uint64_t where = 0;
+	if (source->size != record->size) {
+		live_disk_demote(s, "its size changed");
+		return 0;
+	}
+	int e = image_open(&base, d->b->run->storing.reader, &record->root,
+			record->size);
+	if (e == 0) {
+		e = clean_check(source, base, &where);
+		image_close(base);
+	}
+	if (e == 1)
+		say_lie(d, s, where);
+	else if (e == -EBADMSG || e == -ENOENT)
+		live_disk_demote(s, "the last snapshot's data can't be read");
+	else if (e < 0)
+		return e;
+	return 0;
+}
+
+/* --- reading --- */
+
+static int dial(struct domain_run *d, struct disk_state *s, const char *socket,
+		struct nbd_client **nbd, struct image_source *source)
+{
+	char bitmap[300];
+	snprintf(bitmap, sizeof(bitmap), "backup-%.200s",
+			s->plan->disk->target);
+	const struct nbd_client_options o = { .socket = socket,
+		.export = s->plan->disk->target,
+		.bitmap = s->verdict.record ? bitmap : NULL,
+		.workers = d->b->lane->workers };
+	int e = nbd_client_open(nbd, &o);
+	if (e == 0)
+		nbd_client_fill(*nbd, source);
+	return e;
+}
+
+/* With the bitmap if it can be trusted, else without. */
+static int connect_disk(struct domain_run *d, struct disk_state *s,
+		const char *socket, struct nbd_client **nbd,
+		struct image_source *source)
+{
+	bool wanted = s->verdict.record != NULL;
+	*nbd = NULL;
+	int e = dial(d, s, socket, nbd, source);
+	if (!wanted)
+		return e;
+	if (e == -ENOTSUP)
+		live_disk_demote(s, "qemu does not serve its bitmap");
+	else if (e == 0)
+		e = live_disk_check(d, s, source);
+	else
+		return e;
+	if (s->verdict.record != NULL || (e < 0 && e != -ENOTSUP))
+		return e;
+	nbd_client_close(take_ptr(*nbd));
+	domain_run_say_full(d, s->plan->disk->target, s->verdict.why);
+	return dial(d, s, socket, nbd, source);
+}
+
+static int store(struct domain_run *d, struct disk_state *s,
+		const struct image_source *source, const char *checkpoint)
+{
+	char name[DISK_FILE_NAME_MAX];
+	const struct chain_file *top = &s->plan->chain.files[0];
+	const struct backup_file f = {
+		.name = domain_run_disk_name(name, s->plan),
+		.kind = FILE_DISK, .mode = DOMAIN_FILE_MODE,
+		.mtime_ns = realtime_ns(), .source_path = top->path,
+		.format = top->format, .target = s->plan->disk->target,
+		.reading = s->reading, .identities = s->identities,
+		.identity_count = s->identity_count,
+		.checkpoint = s->cannot ? NULL : checkpoint,
+		.base = s->verdict.record
+	};
+	return backup_snapshot_store(d->b, &f, source);
+}
+
+int live_disk_store(struct domain_run *d, struct disk_state *s,
+		const char *socket, const char *checkpoint)
+{
+	struct nbd_client *nbd;
+	struct image_source source;
+	int e = connect_disk(d, s, socket, &nbd, &source);
+	if (e == 0)
+		e = store(d, s, &source, checkpoint);
+	nbd_client_close(nbd);
+	if (e == 0)
+		e = backup_snapshot_note_disk(d->b, s->plan->disk->target,
+				s->verdict.record ? DISK_INCREMENTAL
+						  : DISK_FULL,
+				s->verdict.why[0] ? s->verdict.why : NULL);
+	return e < 0 ? fail_within(e, "disk %s", s->plan->disk->target) : 0;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Finding the snapshot that a checkpoint belongs to. Mostly it is the last one,
+ * which backup_snapshot_begin has loaded and published. Behind snapshots of the
+ * domain shut off, which record no checkpoint, it is an older one: then that
+ * one's roots are published too, and it is looked at again, as there.
+ */
+#include "tracked_base.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+
+static void note_unread(void *ctx, const char *object, int err)
+{
+	struct tracked_base *t = ctx;
+	(void)object;
+	(void)err;
+	t->unread = true;
+}
+
+/* Takes the newest one with a token out of the list. */
+static struct snapshot *take_newest(struct snapshot_list *list,
+		const uint8_t *repo_id)
+{
+	for (size_t i = list->count; i-- > 0;)
+		if (tracking_token(list->items[i], repo_id) != NULL)
+			return take_ptr(list->items[i]);
+	return NULL;
+}
+
+/* If it is gone by then, there is none. */
+static int publish(struct tracked_base *t, struct backup_snapshot *b)
+{
+	struct session *session = b->run->storing.session;
+	uint32_t n = t->own->file_count;
+	struct id *roots = calloc(n + 1, sizeof(*roots));
+	if (roots == NULL)
+		return fail_errno(-ENOMEM, "looking for an earlier snapshot");
+	for (uint32_t i = 0; i < n; i++)
+		roots[i] = t->own->files[i].root.id;
+	int e = session_stand_on_all(session, roots, n);
+	if (e < 0) {
+		free(roots);
+		return e;
+	}
+	if (snapshot_is_there(b->run->repo, t->own) == 0) {
+		t->roots = roots;
+		t->root_count = n;
+		return 0;
+	}
+	snapshot_free(take_ptr(t->own));
+	e = session_leave_all(session, roots, n);
+	free(roots);
+	return e;
+}
+
+static int search_back(struct tracked_base *t, struct backup_snapshot *b)
+{
+	struct repository *r = b->run->repo;
+	struct snapshot_list list = { .count = 0 };
+	int e = snapshot_list_load(r, b->snap->source, &list, note_unread, t);
+	if (e < 0)
+		return e;
+	t->own = take_newest(&list, r->config.repo_id);
+	snapshot_list_clear(&list);
+	if (t->own != NULL)
+		e = publish(t, b);
+	if (e == 0 && t->own == NULL)
+		t->base.none = t->unread
+				? "the snapshot of its last checkpoint can't be "
+				  "read"
+				: "the snapshot that its last checkpoint belongs "
+				  "to was forgotten";
+	return e;
+}
+
+int tracked_base_find(struct tracked_base *t, struct backup_snapshot *b,
+		bool search)
+{
+	const uint8_t *repo_id = b->run->repo->config.repo_id;
+	const struct snapshot *snap = b->base;
+	*t = (struct tracked_base){ .own = NULL };
+	if (snap != NULL)
+		t->base.none = "no earlier backup left a checkpoint";
+	if (snap == NULL || tracking_token(snap, repo_id) == NULL) {
+		int e = search ? search_back(t, b) : 0;
+		if (e < 0)
+			return e;
+		snap = t->own;
+	}
+	if (snap != NULL) {
+		t->base.snap = snap;
+		t->base.token = tracking_token(snap, repo_id);
+	}
+	return 0;
+}
+
+void tracked_base_clear(struct tracked_base *t, struct backup_snapshot *b)
+{
+	if (t->roots != NULL)
+		session_leave_later(b->run->storing.session, t->roots,
+				t->root_count);
+	free(t->roots);
+	snapshot_free(t->own);
+	*t = (struct tracked_base){ .own = NULL };
+}
+
+int tracked_base_read(struct tracked_base *t, struct backup_snapshot *b,
+		const char *name, size_t max, char **text)
+{
+	const struct snapshot_file *f = NULL;
+	struct image *image;
+	if (t->base.snap != NULL)
+		f = snapshot_find_file(t->base.snap, name);
+	if (f == NULL)
+		return fail(-ENOENT, "the snapshot has no %s", name);
+	if (f->size > max)
+		return fail(-EFBIG, "%s is too large", name);
+	CLEANUP_FREE char *bytes = malloc((size_t)f->size + 1);
+	if (bytes == NULL)
+		return fail_errno(-ENOMEM, "reading %s", name);
+	int e = image_open(&image, b->run->storing.reader, &f->root, f->size);
+	if (e < 0)
+		return e;
+	ssize_t n = image_pread(image, bytes, (size_t)f->size, 0);
+	image_close(image);
+	if (n < 0)
+		return (int)n;
+	bytes[n] = '\0';
+	*text = take_ptr(bytes);
+	return 0;
+}

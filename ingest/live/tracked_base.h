@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The snapshot that an incremental backup stands on. */
+#ifndef AMBERFS_INGEST_LIVE_TRACKED_BASE_H
+#define AMBERFS_INGEST_LIVE_TRACKED_BASE_H
+
+#include "../backup_run.h"
+#include "tracking.h"
+
+struct tracked_base {
+	struct tracking_base base;
+	/* Some snapshot of the source could not be read: it may be what a
+	 * checkpoint belongs to. */
+	bool unread;
+	/* If it is not the last snapshot. */
+	struct snapshot *own;
+	struct id *roots;
+	uint32_t root_count;
+};
+
+/*
+ * The newest snapshot of B's source with a checkpoint of ours; its roots are
+ * published. SEARCH: there are traces of such checkpoints, so look further back
+ * than the last snapshot. T->base.none is set as far as this can be told here.
+ * 0 (also if there is none) or -errno.
+ */
+int tracked_base_find(struct tracked_base *t, struct backup_snapshot *b,
+		bool search);
+void tracked_base_clear(struct tracked_base *t, struct backup_snapshot *b);
+
+/* Reads the snapshot's file NAME, at most MAX bytes, as text. To free. 0;
+ * -ENOENT it has none; -EFBIG; -EBADMSG; -errno. */
+int tracked_base_read(struct tracked_base *t, struct backup_snapshot *b,
+		const char *name, size_t max, char **text);
+
+#endif
