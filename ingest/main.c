@@ -14,6 +14,7 @@
 #include "live/guard.h"
 #include "recovery/boot.h"
 #include "recovery/restore_domain.h"
+#include "recovery/prove.h"
 
 static const struct {
 	const char *name;
@@ -24,6 +25,7 @@ static const struct {
 	{ "domains", domains_main },
 	{ GUARD_COMMAND, guard_main }, /* for ourselves */
 	{ "restore", restore_domain_main }, /* with --domain */
+	{ "prove", prove_main },
 };
 
 int main(int argc, char **argv)

@@ -37,6 +37,8 @@ static const struct command commands[] = {
 		"run a snapshot as a guest, at once" },
 	{ "restore", command_restore, NULL, NULL,
 		"copy a snapshot or one of its files out" },
+	{ "prove", NULL, "amberfs-ingest", "ingest",
+		"boot snapshots, to see that they come up" },
 	{ "verify", command_verify, NULL, NULL,
 		"check that everything stored can be read" },
 	{ "repair", command_repair, NULL, NULL,

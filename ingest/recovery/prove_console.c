@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Terminal escapes are taken out as they pass (what colours a prompt must not
+ * hide it), carriage returns and NULs too. The file is cut short from time to
+ * time; its writer appends, so goes on at the new end.
+ */
+#include "prove_console.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../repo/base/error.h"
+#include "../../repo/base/printable.h"
+
+#define FILE_MAX ((off_t)16 << 20)
+#define ESCAPE '\033'
+
+int prove_console_pattern(regex_t *out, const char *pattern)
+{
+	char why[256];
+	int err = regcomp(out, pattern, REG_EXTENDED | REG_NEWLINE | REG_NOSUB);
+
+	if (err == 0)
+		return 0;
+	regerror(err, out, why, sizeof(why));
+	return fail(-EINVAL, "%s is no regular expression: %s", pattern, why);
+}
+
+int prove_console_open(struct prove_console *c, const char *path)
+{
+	memset(c, 0, sizeof(*c));
+	c->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	return c->fd < 0 ? fail_errno(-errno, "opening %s", path) : 0;
+}
+
+void prove_console_close(struct prove_console *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+}
+
+/* The second half of a full buffer is enough to go on with. */
+static void put(struct prove_console *c, char byte)
+{
+	if (c->len == CONSOLE_TEXT_MAX) {
+		c->len = CONSOLE_TEXT_MAX / 2;
+		memmove(c->text, c->text + CONSOLE_TEXT_MAX - c->len, c->len);
+	}
+	c->text[c->len++] = byte;
+}
+
+/* "ESC [ … letter" and "ESC letter": all that firmware and systems send to a
+ * serial line. */
+static void take(struct prove_console *c, char byte)
+{
+	if (byte == ESCAPE) {
+		c->in_escape = true;
+	} else if (c->in_escape) {
+		if (!strchr("[]()?;=>#0123456789", byte) || byte == '\0')
+			c->in_escape = false;
+	} else if (byte != '\r' && byte != '\0') {
+		put(c, byte);
+	}
+}
+
+int prove_console_read(struct prove_console *c)
+{
+	char buf[16384];
+	ssize_t n = 0;
+
+	while ((n = pread(c->fd, buf, sizeof(buf), c->at)) > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			take(c, buf[i]);
+		c->at += n;
+		if (c->at >= FILE_MAX) {
+			if (ftruncate(c->fd, 0) < 0)
+				break;
+			c->at = 0;
+		}
+	}
+	c->text[c->len] = '\0';
+	return n < 0 ? fail_errno(-errno, "reading the guest's console") : 0;
+}
+
+bool prove_console_has(const struct prove_console *c, const regex_t *pattern)
+{
+	return regexec(pattern, c->text, 0, NULL, 0) == 0;
+}
+
+/* The start of the line that ends before END. */
+static const char *line_start(const struct prove_console *c, const char *end)
+{
+	while (end > c->text && end[-1] != '\n')
+		end--;
+	return end;
+}
+
+static bool is_blank(const char *line, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (line[i] != ' ' && line[i] != '\t')
+			return false;
+	return true;
+}
+
+json_t *prove_console_tail(const struct prove_console *c, unsigned lines)
+{
+	json_t *list = json_array();
+	const char *end = c->text + c->len;
+
+	while (list && json_array_size(list) < lines) {
+		const char *start = line_start(c, end);
+		size_t len = (size_t)(end - start);
+		char line[512];
+		char shown[512];
+
+		if (!is_blank(start, len)) {
+			len = len < sizeof(line) ? len : sizeof(line) - 1;
+			memcpy(line, start, len);
+			line[len] = '\0';
+			json_array_insert_new(list, 0, json_string(printable(
+					shown, sizeof(shown), line)));
+		}
+		if (start == c->text)
+			break;
+		end = start - 1;
+	}
+	return list;
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Made:	1 the folder and its lock  2 the console's file
+ * Removed:	1 the guest, by who started it  2 the mount  3 the files, the folder
+ * A kill between any two leaves what the sweep removes in the same order.
+ */
+#include "prove_folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/report.h"
+#include "../../repo/base/units.h"
+#include "domain_control.h"
+#include "qemu_user.h"
+
+#define PREFIX "amberfs-prove-"
+#define DIGITS 8u
+/* The guest's name is short: the paths of libvirt's sockets hold it, and these
+ * must not have over 107 bytes. */
+#define GUEST_DIGITS 4
+#define CONSOLE "console.log"
+/* The mount's process is gone a moment after the guest. */
+#define UNMOUNT_SECONDS 10.0
+#define TRY_EVERY_US 100000
+
+static int unmount(struct boot_place *p)
+{
+	double end = monotonic_now() + UNMOUNT_SECONDS;
+	int err = 0;
+
+	while ((err = boot_place_unmount(p)) == -EBUSY &&
+			monotonic_now() < end)
+		usleep(TRY_EVERY_US);
+	return err;
+}
+
+static int take_down(struct boot_place *p)
+{
+	int err = unmount(p);
+
+	return err ? err : boot_place_remove(p);
+}
+
+/* --- one of our own --- */
+
+static int lock_folder(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return fail_errno(-errno, "opening %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		int err = -errno;
+
+		close(fd);
+		return fail_errno(err, "locking %s", path);
+	}
+	return fd;
+}
+
+static int make_console(struct prove_folder *f, char **console)
+{
+	CLEANUP_FREE char *path = NULL;
+	CLEANUP_FD int fd = -1;
+	int err = 0;
+
+	if (asprintf(&path, "%s/" CONSOLE, f->place.folder) < 0) {
+		path = NULL;
+		return fail_errno(-ENOMEM, "proving");
+	}
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return fail_errno(-errno, "making %s", path);
+	err = qemu_user_own(fd, path, f->place.uid, f->place.gid);
+	if (!err)
+		*console = take_ptr(path);
+	return err;
+}
+
+static int name_folder(char **path, const char *dir)
+{
+	uint32_t random = 0;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return fail_errno(-errno, "getrandom");
+	if (asprintf(path, "%s/" PREFIX "%08" PRIx32, dir, random) < 0) {
+		*path = NULL;
+		return fail_errno(-ENOMEM, "proving");
+	}
+	return 0;
+}
+
+int prove_folder_make(struct prove_folder *f, const char *dir,
+		struct connection *c, char **console)
+{
+	CLEANUP_FREE char *path = NULL;
+	int err = name_folder(&path, dir);
+
+	*f = (struct prove_folder){ .lock = -1 };
+	if (!err)
+		err = boot_place_open(&f->place, path, c);
+	if (err)
+		return err;
+	snprintf(f->name, sizeof(f->name), "prove-%.*s", GUEST_DIGITS,
+			strrchr(f->place.folder, '-') + 1);
+	err = boot_place_create(&f->place);
+	if (!err)
+		err = f->lock = lock_folder(f->place.folder);
+	if (err >= 0)
+		err = make_console(f, console);
+	if (err) {
+		struct error_copy why;
+
+		error_save(&why, err);
+		prove_folder_remove(f);
+		return error_load(&why);
+	}
+	return 0;
+}
+
+int prove_folder_remove(struct prove_folder *f)
+{
+	int err = take_down(&f->place);
+
+	boot_place_close(&f->place);
+	if (f->lock >= 0)
+		close(f->lock);
+	f->lock = -1;
+	return err;
+}
+
+/* --- those of the dead --- */
+
+static bool is_ours(const char *name)
+{
+	const char *digits = name + strlen(PREFIX);
+
+	return strncmp(name, PREFIX, strlen(PREFIX)) == 0 &&
+			strlen(digits) == DIGITS &&
+			strspn(digits, "0123456789abcdef") == DIGITS;
+}
+
+/* The lock of a dead run's folder, or -1: it lives, or isn't this user's (in
+ * /var/tmp anybody may make one). */
+static int lock_dead(const char *path)
+{
+	struct stat st;
+	CLEANUP_FD int fd = lock_folder(path);
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() ||
+			st.st_nlink == 0)
+		return -1;
+	return take_fd(&fd);
+}
+
+/* Those that run from there, whatever their name. */
+static int end_guests(struct connection *c, const char *folder)
+{
+	struct domain **list = NULL;
+	unsigned count = 0;
+	int err = domain_users(c, folder, &list, &count);
+
+	for (unsigned i = 0; err == 0 && i < count; i++)
+		err = domain_destroy(list[i]);
+	domain_list_free(list, count);
+	return err;
+}
+
+static int sweep_one(const char *dir, const char *name, struct connection *c)
+{
+	CLEANUP_FREE char *path = NULL;
+	CLEANUP_FD int lock = -1;
+	struct boot_place place;
+	int err = 0;
+
+	if (asprintf(&path, "%s/%s", dir, name) < 0) {
+		path = NULL;
+		return fail_errno(-ENOMEM, "looking for leftovers");
+	}
+	lock = lock_dead(path);
+	if (lock < 0)
+		return 0;
+	err = boot_place_open(&place, path, c);
+	if (err)
+		return err;
+	err = end_guests(c, place.folder);
+	if (!err)
+		err = take_down(&place);
+	boot_place_close(&place);
+	return err;
+}
+
+void prove_folder_sweep(const char *dir, struct connection *c)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry = NULL;
+
+	while (d && (entry = readdir(d))) {
+		int err = is_ours(entry->d_name)
+				? sweep_one(dir, entry->d_name, c)
+				: 0;
+
+		if (err)
+			report_warning("what an earlier proof left in %s/%s "
+				       "can't be removed: %s",
+					dir, entry->d_name, error_text(err));
+	}
+	if (d)
+		closedir(d);
+}

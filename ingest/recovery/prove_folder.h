@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The folder of one proof, DIR/amberfs-prove-<8 hex digits>; its guest is called
+ * prove-<the first 4>. Who works in it holds its lock; where nobody does, whoever comes
+ * next ends what is left there.
+ */
+#ifndef AMBERFS_INGEST_RECOVERY_PROVE_FOLDER_H
+#define AMBERFS_INGEST_RECOVERY_PROVE_FOLDER_H
+
+#include "boot_place.h"
+
+#define PROVE_FOLDER_DEFAULT "/var/tmp"
+
+struct prove_folder {
+	struct boot_place place;
+	char name[16];		/* of the guest */
+	int lock;
+};
+
+/* Makes one in DIR, with an empty console.log in it whose path is *CONSOLE (to
+ * free). 0 or -errno; then nothing is left. */
+int prove_folder_make(struct prove_folder *f, const char *dir,
+		struct connection *c, char **console);
+
+/* Unmounts and removes all of it. 0 or -errno with a text that says what is
+ * left; F is closed either way. */
+int prove_folder_remove(struct prove_folder *f);
+
+/* Removes what dead runs of this user have left in DIR, and their guests. What
+ * can't be removed is a warning. */
+void prove_folder_sweep(const char *dir, struct connection *c);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* libvirt's calls on the guest under proof. */
+#include "prove_guest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/units.h"
+
+#define AGENT_SECONDS 3
+#define SCREEN_MAX (64 * MIB)
+#define READ_SIZE ((size_t)256 << 10)
+
+struct prove_guest {
+	virConnectPtr connection;
+	virDomainPtr domain;
+};
+
+int prove_guest_start(struct prove_guest **out, struct connection *c,
+		const char *xml)
+{
+	struct prove_guest *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return -ENOMEM;
+	g->connection = connection_handle(c);
+	g->domain = virDomainCreateXML(g->connection, xml,
+			VIR_DOMAIN_START_AUTODESTROY);
+	if (!g->domain) {
+		free(g);
+		return connection_fail(-EIO, "libvirt can't start it");
+	}
+	/* An agent that hangs must not hang us. Older ones can't be told. */
+	virDomainAgentSetResponseTimeout(g->domain, AGENT_SECONDS, 0);
+	*out = g;
+	return 0;
+}
+
+static int destroy(virDomainPtr d)
+{
+	if (virDomainDestroy(d) == 0)
+		return 0;
+	switch (virGetLastErrorCode()) {
+	case VIR_ERR_NO_DOMAIN:
+	case VIR_ERR_OPERATION_INVALID: /* it is off */
+		return 0;
+	default:
+		return connection_fail(-EIO, "libvirt can't end the guest %s",
+				virDomainGetName(d));
+	}
+}
+
+int prove_guest_end(struct prove_guest *g)
+{
+	int err = 0;
+
+	if (!g)
+		return 0;
+	err = destroy(g->domain);
+	virDomainFree(g->domain);
+	free(g);
+	return err;
+}
+
+static const char *stuck(int state, int reason)
+{
+	if (state == VIR_DOMAIN_CRASHED)
+		return "it crashed";
+	if (state != VIR_DOMAIN_PAUSED)
+		return NULL;
+	switch (reason) {
+	case VIR_DOMAIN_PAUSED_IOERROR:
+		return "it was stopped by an I/O error of a disk (is the "
+		       "repository damaged, or the room for its overlay used "
+		       "up?)";
+	case VIR_DOMAIN_PAUSED_CRASHED:
+		return "it crashed";
+	case VIR_DOMAIN_PAUSED_WATCHDOG:
+		return "its watchdog stopped it";
+	case VIR_DOMAIN_PAUSED_USER:
+		return "somebody paused it";
+	default:
+		return NULL;
+	}
+}
+
+int prove_guest_state(struct prove_guest *g, const char **why)
+{
+	int state = 0;
+	int reason = 0;
+
+	if (virDomainGetState(g->domain, &state, &reason, 0) < 0) {
+		if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
+			return GUEST_ENDED;
+		return connection_fail(-EIO, "libvirt doesn't say whether the "
+				"guest runs");
+	}
+	if (state == VIR_DOMAIN_SHUTOFF)
+		return GUEST_ENDED;
+	*why = stuck(state, reason);
+	return *why ? GUEST_STUCK : GUEST_RUNS;
+}
+
+int prove_guest_agent(struct prove_guest *g)
+{
+	long long seconds = 0;
+	unsigned nseconds = 0;
+
+	if (virDomainGetTime(g->domain, &seconds, &nseconds, 0) == 0)
+		return 1;
+	switch (virGetLastErrorCode()) {
+	case VIR_ERR_ARGUMENT_UNSUPPORTED: /* not configured */
+	case VIR_ERR_CONFIG_UNSUPPORTED:
+	case VIR_ERR_NO_SUPPORT:
+		return -ENOTSUP;
+	default:
+		return 0;
+	}
+}
+
+/* --- the screen --- */
+
+struct growing {
+	uint8_t *data;
+	size_t len, room;
+};
+
+static int grow(struct growing *g)
+{
+	uint8_t *more = NULL;
+
+	if (g->room - g->len >= READ_SIZE)
+		return 0;
+	if (g->room >= SCREEN_MAX)
+		return -ENODATA;
+	more = realloc(g->data, g->room * 2 + READ_SIZE);
+	if (!more)
+		return -ENOMEM;
+	g->data = more;
+	g->room = g->room * 2 + READ_SIZE;
+	return 0;
+}
+
+static int receive(virStreamPtr stream, struct growing *g)
+{
+	for (;;) {
+		int n = grow(g);
+
+		if (n < 0)
+			return n;
+		n = virStreamRecv(stream, (char *)g->data + g->len, READ_SIZE);
+		if (n == 0)
+			return virStreamFinish(stream) == 0 ? 0 : -ENODATA;
+		if (n < 0) {
+			virStreamAbort(stream);
+			return -ENODATA;
+		}
+		g->len += (size_t)n;
+	}
+}
+
+int prove_guest_screen(struct prove_guest *g, uint8_t **file, size_t *len)
+{
+	struct growing got = { .data = NULL };
+	virStreamPtr stream = virStreamNew(g->connection, 0);
+	char *type = NULL;
+	int err = -ENODATA;
+
+	if (!stream)
+		return -ENODATA;
+	type = virDomainScreenshot(g->domain, stream, 0, 0);
+	if (type)
+		err = receive(stream, &got);
+	free(type);
+	virStreamFree(stream);
+	if (err) {
+		free(got.data);
+		return err;
+	}
+	*file = got.data;
+	*len = got.len;
+	return 0;
+}
+
+/* --- reading --- */
+
+uint64_t prove_guest_read(struct prove_guest *g)
+{
+	virDomainBlockStatsStruct st;
+
+	/* The empty name: all disks together. */
+	if (virDomainBlockStats(g->domain, "", &st, sizeof(st)) < 0 ||
+			st.rd_bytes < 0)
+		return 0;
+	return (uint64_t)st.rd_bytes;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The proof of one snapshot: does a guest come up from it? */
+#ifndef AMBERFS_INGEST_RECOVERY_PROVE_ONE_H
+#define AMBERFS_INGEST_RECOVERY_PROVE_ONE_H
+
+#include <jansson.h>
+#include <regex.h>
+
+#include "../../repo/repository.h"
+#include "../connection.h"
+
+/* What counts as having come up; in the order in which they are asked. */
+enum prove_sign {
+	SIGN_AGENT,
+	SIGN_CONSOLE,
+	SIGN_SCREEN,
+};
+#define SIGNS 3
+#define SIGN_BIT(s) (1u << (s))
+
+extern const char *const prove_sign_names[SIGNS];
+
+struct prove_options {
+	const char *repository;
+	struct repository_options unlock;
+	const char *scratch_dir;
+	const char *picture_dir;	/* NULL: no pictures */
+	unsigned accept;		/* SIGN_BIT()s */
+	const regex_t *pattern;		/* for the console */
+	double timeout;			/* seconds */
+	uint64_t memory;		/* bytes; 0: as it was */
+};
+
+struct prove_result {
+	bool up;
+	enum prove_sign by;		/* if so */
+	double seconds;			/* since it was started */
+	uint64_t read;			/* bytes that it read from its disks */
+	char *why;			/* if not up */
+	char *picture;			/* the path, or NULL */
+	char *notes;			/* what was changed for it, or NULL */
+	json_t *console;		/* its last lines, or NULL */
+};
+
+/*
+ * Boots SNAP and waits for a sign; then nothing is left of it. 0: *OUT tells
+ * (why it could not even be started, too); -ECANCELED: interrupted.
+ */
+int prove_one(struct prove_result *out, const struct prove_options *o,
+		const struct snapshot *snap, struct connection *c);
+void prove_result_clear(struct prove_result *r);
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Pictures of a guest's screen: PNG from today's qemu, PPM from older ones. */
+#include "prove_screen.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <png.h>
+
+#include "../../repo/base/error.h"
+
+#define SIDE_MAX 16384u
+#define PIXEL 3u
+/* A cursor of a console with large letters is 16 by 32. */
+#define CURSOR_PIXELS 512u
+/* Fewer than this beside the background: no text, not even a line. */
+#define CONTENT_PIXELS 256u
+
+/* --- PPM --- */
+
+struct reader {
+	const uint8_t *at, *end;
+};
+
+static int next_byte(struct reader *r)
+{
+	return r->at < r->end ? *r->at++ : -1;
+}
+
+static bool is_space(int c)
+{
+	return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+/* A number, and the one space that follows; comments may stand before it. */
+static uint32_t number(struct reader *r)
+{
+	int c = next_byte(r);
+	uint32_t n = 0;
+
+	while (is_space(c) || c == '#') {
+		if (c == '#')
+			while (c >= 0 && c != '\n')
+				c = next_byte(r);
+		c = next_byte(r);
+	}
+	for (; c >= '0' && c <= '9' && n <= SIDE_MAX; c = next_byte(r))
+		n = n * 10 + (uint32_t)(c - '0');
+	return is_space(c) ? n : 0;
+}
+
+static int check_size(uint32_t width, uint32_t height)
+{
+	if (width > 0 && width <= SIDE_MAX && height > 0 && height <= SIDE_MAX)
+		return 0;
+	return fail(-EBADMSG, "the screen's picture is out of bounds");
+}
+
+static int read_ppm(struct prove_picture *p, const uint8_t *data, size_t len)
+{
+	struct reader r = { data + 2, data + len };
+	size_t size = 0;
+	int err = 0;
+
+	p->width = number(&r);
+	p->height = number(&r);
+	err = check_size(p->width, p->height);
+	if (err)
+		return err;
+	size = (size_t)p->width * p->height * PIXEL;
+	if (number(&r) != 255 || (size_t)(r.end - r.at) < size)
+		return fail(-EBADMSG, "the screen's picture is cut short");
+	p->pixels = malloc(size);
+	if (!p->pixels)
+		return -ENOMEM;
+	memcpy(p->pixels, r.at, size);
+	return 0;
+}
+
+/* --- PNG --- */
+
+static int read_pixels(struct prove_picture *p, png_image *png)
+{
+	int err = check_size(png->width, png->height);
+
+	if (err)
+		return err;
+	png->format = PNG_FORMAT_RGB;
+	p->width = png->width;
+	p->height = png->height;
+	p->pixels = malloc(PNG_IMAGE_SIZE(*png));
+	if (!p->pixels)
+		return -ENOMEM;
+	if (png_image_finish_read(png, NULL, p->pixels, 0, NULL))
+		return 0;
+	return fail(-EBADMSG, "the screen's picture: %s", png->message);
+}
+
+static int read_png(struct prove_picture *p, const uint8_t *data, size_t len)
+{
+	png_image png = { .version = PNG_IMAGE_VERSION };
+	int err = 0;
+
+	if (!png_image_begin_read_from_memory(&png, data, len))
+		return fail(-EBADMSG, "the screen's picture: %s", png.message);
+	err = read_pixels(p, &png);
+	png_image_free(&png);
+	return err;
+}
+
+int prove_picture_read(struct prove_picture *out, const uint8_t *data,
+		size_t len)
+{
+	struct prove_picture p = { .pixels = NULL };
+	bool ppm = len > 2 && memcmp(data, "P6", 2) == 0;
+	int err = ppm ? read_ppm(&p, data, len) : read_png(&p, data, len);
+
+	if (err)
+		prove_picture_clear(&p);
+	else
+		*out = p;
+	return err;
+}
+
+void prove_picture_clear(struct prove_picture *p)
+{
+	free(p->pixels);
+	*p = (struct prove_picture){ .pixels = NULL };
+}
+
+/* --- comparing --- */
+
+static size_t pixel_count(const struct prove_picture *p)
+{
+	return (size_t)p->width * p->height;
+}
+
+bool prove_picture_blank(const struct prove_picture *p)
+{
+	size_t other = 0;
+
+	for (size_t i = 0; p->pixels && i < pixel_count(p); i++)
+		other += memcmp(p->pixels, p->pixels + i * PIXEL, PIXEL) != 0;
+	return other < CONTENT_PIXELS;
+}
+
+bool prove_picture_same(const struct prove_picture *a,
+		const struct prove_picture *b)
+{
+	size_t differ = 0;
+
+	if (!a->pixels || !b->pixels || a->width != b->width ||
+			a->height != b->height)
+		return false;
+	for (size_t i = 0; i < pixel_count(a) && differ <= CURSOR_PIXELS; i++)
+		differ += memcmp(a->pixels + i * PIXEL, b->pixels + i * PIXEL,
+					  PIXEL) != 0;
+	return differ <= CURSOR_PIXELS;
+}
+
+/* --- saving --- */
+
+int prove_picture_save(const struct prove_picture *p, const char *path)
+{
+	png_image png = { .version = PNG_IMAGE_VERSION, .width = p->width,
+		.height = p->height, .format = PNG_FORMAT_RGB };
+
+	if (png_image_write_to_file(&png, path, 0, p->pixels, 0, NULL))
+		return 0;
+	return fail(-EIO, "writing %s: %s", path, png.message);
+}
