@@ -175,9 +175,9 @@ static int copy_image(struct restore *r, const struct snapshot_file *f, int fd,
 	return e;
 }
 
-/* As a qcow2 file; a device gets its bytes, which end where they end. */
+/* As a qcow2 file. TARGET is no device. */
 static int copy_qcow2(struct restore *r, const struct snapshot_file *f, int fd,
-		const char *to)
+		const char *to, enum target target)
 {
 	struct qcow2_copy copy = { .fd = fd, .to = to,
 		.cancel = &interrupt_flag };
@@ -190,7 +190,9 @@ static int copy_qcow2(struct restore *r, const struct snapshot_file *f, int fd,
 		return fail_within(e, "%s", f->name);
 	}
 	begin_image(r, f, qcow2_size(copy.view), &copy.done, &copy.written);
-	e = end_image(r, qcow2_copy(&copy));
+	e = target == TARGET_STREAM ? qcow2_copy_stream(&copy)
+				    : qcow2_copy(&copy);
+	e = end_image(r, e);
 	qcow2_close(copy.view);
 	image_close(image);
 	return e;
@@ -310,7 +312,7 @@ static int to_file(struct restore *r, const struct snapshot_file *f,
 		return fail_errno(-errno, "making %s %llu bytes large", path,
 				(unsigned long long)f->size);
 	e = format == RESTORE_RAW ? copy_image(r, f, g.fd, path, TARGET_FILE)
-				  : copy_qcow2(r, f, g.fd, path);
+				  : copy_qcow2(r, f, g.fd, path, TARGET_FILE);
 	return e < 0 ? e : growing_finish(&g, r, f->mode, f->mtime_ns);
 }
 
@@ -356,23 +358,39 @@ static int to_device(struct restore *r, const struct snapshot_file *f,
 	return e;
 }
 
+/* What is lost with a tree node can be zeros, but no table of a qcow2 file. */
+static int check_format(const struct restore *r, enum restore_format format)
+{
+	if (format == RESTORE_QCOW2 && r->zero_damaged)
+		return fail(-EINVAL, "--damaged=zero needs raw files "
+				"(--format raw, or the file X.raw)");
+	return 0;
+}
+
 int restore_to_path(struct restore *r, const struct snapshot_file *f,
 		const char *path, enum restore_format format)
 {
 	struct stat st;
 	bool device = stat(path, &st) == 0 && S_ISBLK(st.st_mode);
-	if (format == RESTORE_QCOW2 && r->zero_damaged)
-		return fail(-EINVAL, "--damaged=zero needs raw files "
-				"(--format raw)");
+	int e = check_format(r, format);
+	if (e < 0)
+		return e;
 	return device ? to_device(r, f, path, format)
 		      : to_file(r, f, path, format);
 }
 
-int restore_to_stdout(struct restore *r, const struct snapshot_file *f)
+int restore_to_stdout(struct restore *r, const struct snapshot_file *f,
+		enum restore_format format)
 {
+	int e = check_format(r, format);
+	if (e < 0)
+		return e;
 	if (isatty(STDOUT_FILENO))
 		return fail(-EINVAL, "will not write an image to the terminal; "
 				     "send it into a file or a pipe");
+	if (format == RESTORE_QCOW2)
+		return copy_qcow2(r, f, STDOUT_FILENO, "standard output",
+				TARGET_STREAM);
 	return copy_image(r, f, STDOUT_FILENO, "standard output",
 			TARGET_STREAM);
 }

@@ -57,8 +57,9 @@ void restore_clear(struct restore *r);
  */
 int restore_to_path(struct restore *r, const struct snapshot_file *f,
 		const char *path, enum restore_format format);
-/* To the standard output, raw. */
-int restore_to_stdout(struct restore *r, const struct snapshot_file *f);
+/* To the standard output. */
+int restore_to_stdout(struct restore *r, const struct snapshot_file *f,
+		enum restore_format format);
 
 /* The LEN bytes of TEXT as a new file of MODE, by the same rules. */
 int restore_text(struct restore *r, const char *text, size_t len, mode_t mode,

@@ -280,7 +280,8 @@ static bool is_id_prefix(const char *text, size_t len)
 
 static int check_file(struct snapshot **snap, const char *name)
 {
-	if (name == NULL || snapshot_find_file(*snap, name) != NULL)
+	if (name == NULL || snapshot_find_file(*snap, name) != NULL ||
+			snapshot_find_qcow2(*snap, name) != NULL)
 		return 0;
 	int e = fail(-ENOENT,
 			"snapshot %s has no file %s; 'amberfs show' lists its files",

@@ -27,49 +27,65 @@ struct command {
 
 /* --- where to --- */
 
-static int into_folder(struct command *c, const char *dest, const char *file)
+static int one_into_folder(struct command *c, const char *dest,
+		const struct snapshot_file *f, const char *name,
+		enum restore_format format)
 {
-	for (uint32_t i = 0; i < c->snap->file_count; i++) {
-		const struct snapshot_file *f = &c->snap->files[i];
-		CLEANUP_FREE char *path = NULL;
-		struct stat st;
-		if (file != NULL && strcmp(f->name, file) != 0)
-			continue;
-		if (asprintf(&path, "%s/%s", dest, f->name) < 0) {
-			path = NULL;
-			return fail_errno(-ENOMEM, "restoring");
-		}
-		/* A device is meant only where it is named. */
-		if (stat(path, &st) == 0 && S_ISBLK(st.st_mode))
-			return fail(-EEXIST, "%s is a block device; name it to "
-					"write to it", path);
-		int e = restore_to_path(&c->restore, f, path, RESTORE_RAW);
-		if (e < 0)
-			return e;
+	CLEANUP_FREE char *path = NULL;
+	struct stat st;
+	if (asprintf(&path, "%s/%s", dest, name) < 0) {
+		path = NULL;
+		return fail_errno(-ENOMEM, "restoring");
 	}
-	return 0;
+	/* A device is meant only where it is named. */
+	if (stat(path, &st) == 0 && S_ISBLK(st.st_mode))
+		return fail(-EEXIST, "%s is a block device; name it to "
+				"write to it", path);
+	return restore_to_path(&c->restore, f, path, format);
 }
 
-static int restore_to(struct command *c, const char *file, const char *dest)
+/* All that is stored. */
+static int all_into_folder(struct command *c, const char *dest)
+{
+	int e = 0;
+	for (uint32_t i = 0; e == 0 && i < c->snap->file_count; i++) {
+		const struct snapshot_file *f = &c->snap->files[i];
+		e = one_into_folder(c, dest, f, f->name, RESTORE_RAW);
+	}
+	return e;
+}
+
+static int restore_one(struct command *c, const char *name, const char *dest)
+{
+	struct stat st;
+	enum restore_format format = RESTORE_RAW;
+	const struct snapshot_file *f = snapshot_find_file(c->snap, name);
+	if (f == NULL) { /* a disk's other form, as snapshot_resolve saw */
+		f = snapshot_find_qcow2(c->snap, name);
+		format = RESTORE_QCOW2;
+	}
+	if (strcmp(dest, "-") == 0)
+		return restore_to_stdout(&c->restore, f, format);
+	if (stat(dest, &st) == 0 && S_ISDIR(st.st_mode))
+		return one_into_folder(c, dest, f, name, format);
+	return restore_to_path(&c->restore, f, dest, format);
+}
+
+static int restore_all(struct command *c, const char *dest)
 {
 	struct stat st;
 	bool exists = stat(dest, &st) == 0;
-	const struct snapshot_file *f =
-			file ? snapshot_find_file(c->snap, file) : NULL;
 	if (strcmp(dest, "-") == 0)
-		return f ? restore_to_stdout(&c->restore, f)
-			 : fail(-EINVAL, "to standard output goes one file: name it "
-					 "(SNAPSHOT/FILE)");
+		return fail(-EINVAL, "to standard output goes one file: name it "
+				"(SNAPSHOT/FILE)");
 	if (exists && S_ISDIR(st.st_mode))
-		return into_folder(c, dest, file);
-	if (f != NULL)
-		return restore_to_path(&c->restore, f, dest, RESTORE_RAW);
+		return all_into_folder(c, dest);
 	if (exists)
 		return fail(-ENOTDIR, "%s is no folder; a whole snapshot goes "
 				"into a folder", dest);
 	if (mkdir(dest, 0700) < 0)
 		return fail_errno(-errno, "making folder %s", dest);
-	return into_folder(c, dest, NULL);
+	return all_into_folder(c, dest);
 }
 
 static int run(struct command *c, const char *spec, const char *dest)
@@ -90,7 +106,7 @@ static int run(struct command *c, const char *spec, const char *dest)
 		if (!file || strcmp(file, c->snap->files[i].name) == 0)
 			r->all_total += c->snap->files[i].size;
 	if (e == 0)
-		e = restore_to(c, file, dest);
+		e = file ? restore_one(c, file, dest) : restore_all(c, dest);
 	image_reader_free(r->reader);
 	session_end(session);
 	return e;

@@ -17,11 +17,13 @@ static int read_failed(int err, uint64_t at)
 	return fail_within(err, "at byte %llu", (unsigned long long)at);
 }
 
+/* STREAM: at the file's own position. */
 static int write_all(const struct qcow2_copy *c, const uint8_t *buf, size_t len,
-		uint64_t at)
+		uint64_t at, bool stream)
 {
 	while (len > 0) {
-		ssize_t n = pwrite(c->fd, buf, len, (off_t)at);
+		ssize_t n = stream ? write(c->fd, buf, len)
+				   : pwrite(c->fd, buf, len, (off_t)at);
 		if (n < 0 && errno == EINTR && !(c->cancel && *c->cancel))
 			continue;
 		if (n < 0)
@@ -35,7 +37,7 @@ static int write_all(const struct qcow2_copy *c, const uint8_t *buf, size_t len,
 }
 
 static int copy_data(struct qcow2_copy *c, struct image_sequence *ahead,
-		uint8_t *buf, uint64_t at, uint64_t end)
+		uint8_t *buf, uint64_t at, uint64_t end, bool stream)
 {
 	while (at < end) {
 		size_t n = min_u64(COPY_SIZE, end - at);
@@ -45,7 +47,7 @@ static int copy_data(struct qcow2_copy *c, struct image_sequence *ahead,
 		ssize_t got = qcow2_pread(c->view, buf, n, at);
 		if (got < 0)
 			return read_failed((int)got, at);
-		int r = write_all(c, buf, n, at);
+		int r = write_all(c, buf, n, at, stream);
 		if (r < 0)
 			return r;
 		at += n;
@@ -74,10 +76,19 @@ int qcow2_copy(struct qcow2_copy *c)
 		if (end < 0)
 			return read_failed((int)end, (uint64_t)at);
 		int r = copy_data(c, &ahead, buf, (uint64_t)data,
-				(uint64_t)end);
+				(uint64_t)end, false);
 		if (r < 0)
 			return r;
 	}
 	c->done = (uint64_t)size;
 	return 0;
+}
+
+int qcow2_copy_stream(struct qcow2_copy *c)
+{
+	struct image_sequence ahead = { 0 };
+	CLEANUP_FREE uint8_t *buf = malloc(COPY_SIZE);
+	if (buf == NULL)
+		return fail_errno(-ENOMEM, "copying");
+	return copy_data(c, &ahead, buf, 0, qcow2_size(c->view), true);
 }

@@ -9,7 +9,7 @@
 
 struct qcow2_copy {
 	struct qcow2_view *view;
-	int fd;			/* a file that is new and empty */
+	int fd;			/* a file that is new and empty; or a stream */
 	const char *to;		/* its name, for messages */
 	const _Atomic sig_atomic_t *cancel; /* may be NULL */
 	_Atomic uint64_t done;	/* bytes dealt with, holes included */
@@ -20,5 +20,7 @@ struct qcow2_copy {
  * the reader's threads decode ahead. Not fsynced. 0; -ECANCELED; -errno with a
  * text that names the byte (of the qcow2 file). */
 int qcow2_copy(struct qcow2_copy *c);
+/* Writes all of it, holes as zeros, in order. */
+int qcow2_copy_stream(struct qcow2_copy *c);
 
 #endif

@@ -59,6 +59,7 @@ amberfs restore "$R" busy/latest/vda.raw - | cmp - busy.img
 
 amberfs restore "$R" web/latest "$T/web"
 same root.img "$T/web/vda.raw"
+[ ! -e "$T/web/vda.qcow2" ] || die "restore wrote what is not stored"
 qemu-img compare -q -f qcow2 -F raw "$chained" "$T/web/vdb.raw" ||
   die "vdb is not what the guest sees"
 equal "$(stat -c %s "$T/web/vdb.raw")" $((48 << 20)) "size of vdb"

@@ -121,6 +121,24 @@ for file in "$snap/vdf.qcow2" "$T/copy"; do
 done
 rm "$T/copy"
 
+# --- restore writes the same file
+amberfs restore "$R" web/latest/vde.qcow2 "$T/restored"
+same "$snap/vde.qcow2" "$T/restored"
+compact "$T/restored" "$snap/vde.raw"
+equal "$(stat -c '%a %y' "$T/restored")" "600 $(stat -c %y "$snap/vde.raw")" \
+  "mode and time"
+mkdir "$T/folder"
+amberfs restore "$R" web/latest/vda.qcow2 "$T/folder"
+same "$snap/vda.qcow2" "$T/folder/vda.qcow2"
+amberfs restore "$R" web/latest/vda.qcow2 - | cmp - "$snap/vda.qcow2" ||
+  die "restore to a stream"
+expect 1 amberfs restore "$R" web/latest/vda.qcow2 "$T/folder"
+said --force
+expect 1 amberfs restore "$R" web/latest/vda.qcow2 "$T/x" --damaged=zero
+said raw
+expect 1 amberfs restore "$R" files/latest/vda.qcow2 "$T/x"
+said 'no file vda.qcow2'
+
 # --- an overlay
 qemu-img create -q -f qcow2 -F qcow2 -b "$snap/vda.qcow2" "$T/overlay"
 cp vda "$T/written"

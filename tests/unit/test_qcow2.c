@@ -554,6 +554,13 @@ static void test_copy(void **state)
 	assert_int_equal(c.done, o.size);
 	assert_in_range(c.written, root.data_bytes,
 			root.data_bytes + 5 * CLUSTER_SIZE);
+	/* In order, holes too. */
+	memset(copy, 0, o.size);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(qcow2_copy_stream(&c), 0);
+	assert_int_equal(pread(fd, copy, o.size + 1, 0), o.size);
+	assert_int_equal(memcmp(copy, o.bytes, o.size), 0);
+	assert_int_equal(c.done, o.size);
 	/* Hints from anywhere, past the end too. */
 	for (int k = 0; k < 2000; k++) {
 		struct image_sequence s = { 0 };
