@@ -100,16 +100,28 @@ static bool any_incremental(const struct live_run *r)
 	return false;
 }
 
-/* libvirt may have lost what it knew of the checkpoint (the domain was defined
- * anew, or on another host), while the images still hold its bitmaps. */
-static void redefine(struct live_run *r)
+static int redefine(struct live_run *r)
 {
-	struct domain *domain = r->d->domain->domain;
 	CLEANUP_FREE char *xml = NULL;
+	CLEANUP_FREE const char **targets =
+			calloc(r->count + 1, sizeof(*targets));
+	unsigned count = 0;
+	if (targets == NULL)
+		return fail_errno(-ENOMEM, "describing a checkpoint");
+	for (unsigned i = 0; i < r->count; i++)
+		if (r->disks[i].verdict.record != NULL)
+			targets[count++] = r->disks[i].plan->disk->target;
 	int e = tracked_base_read(&r->base, r->d->b, CHECKPOINT_FILE,
 			CHECKPOINT_XML_MAX, &xml);
-	if (e == 0)
-		e = checkpoint_redefine(domain, xml);
+	return e < 0 ? e : checkpoint_redefine(r->d->domain->domain, xml,
+					   targets, count);
+}
+
+/* libvirt may have lost what it knew of the checkpoint (the domain was defined
+ * anew, or on another host), while the images still hold its bitmaps. */
+static void tell_again(struct live_run *r)
+{
+	int e = redefine(r);
 	if (e == 0) {
 		report_verbose("domain %s: libvirt had forgotten checkpoint %s "
 			       "and was told again", r->d->display,
@@ -154,7 +166,7 @@ static int decide(struct live_run *r)
 	for (unsigned i = 0; i < r->count; i++)
 		decide_disk(r, &r->disks[i]);
 	if (any_incremental(r) && !checkpoints_have(&names, r->base.base.token))
-		redefine(r);
+		tell_again(r);
 	delete_leftovers(r, &names);
 	return 0;
 }

@@ -11,6 +11,11 @@
 
 #include "../../repo/base/error.h"
 #include "../../repo/format/name.h"
+#include "../domain_doc.h"
+
+#define REDEFINE                                                               \
+	(VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE |                               \
+			VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE_VALIDATE)
 
 static int checkpoint_fail(int err, struct domain *d, const char *name,
 		const char *what)
@@ -102,12 +107,56 @@ int checkpoint_xml(struct domain *d, const char *name, bool secrets, char **out)
 	return e;
 }
 
-int checkpoint_redefine(struct domain *d, const char *xml)
+static bool is_one_of(xmlNode *disk, const char *const *targets,
+		unsigned count)
 {
+	for (unsigned i = 0; i < count; i++)
+		if (domain_doc_attribute_is(disk, "name", targets[i]))
+			return true;
+	return false;
+}
+
+static void remove_node(xmlNode *n)
+{
+	if (n == NULL)
+		return;
+	xmlUnlinkNode(n);
+	xmlFreeNode(n);
+}
+
+/* The checkpoint before it, which that backup deleted, and disks that are not
+ * wanted, which may be gone. */
+static void remove_gone(xmlDoc *doc, const char *const *targets,
+		unsigned count)
+{
+	xmlNode *root = xmlDocGetRootElement(doc), *next;
+	remove_node(domain_doc_child(root, "parent"));
+	xmlNode *n = domain_doc_child(root, "disks");
+	for (n = n ? n->children : NULL; n != NULL; n = next) {
+		next = n->next;
+		if (domain_doc_is(n, "disk") && !is_one_of(n, targets, count))
+			remove_node(n);
+	}
+}
+
+int checkpoint_redefine(struct domain *d, const char *xml,
+		const char *const *targets, unsigned count)
+{
+	xmlDoc *doc = NULL;
+	xmlChar *text = NULL;
+	int len = 0;
+	int e = domain_doc_parse_root(&doc, xml, strlen(xml),
+			"domaincheckpoint");
+	if (e < 0)
+		return e;
+	remove_gone(doc, targets, count);
+	xmlDocDumpMemoryEnc(doc, &text, &len, "UTF-8");
+	xmlFreeDoc(doc);
+	if (text == NULL)
+		return fail_errno(-ENOMEM, "describing a checkpoint");
 	virDomainCheckpointPtr c = virDomainCheckpointCreateXML(
-			domain_handle(d), xml,
-			VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE
-					| VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE_VALIDATE);
+			domain_handle(d), (const char *)text, REDEFINE);
+	xmlFree(text);
 	if (c == NULL)
 		return checkpoint_fail(-EIO, d, "of the last snapshot",
 				"given back to libvirt");

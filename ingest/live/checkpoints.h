@@ -21,9 +21,13 @@ bool checkpoints_have(const struct checkpoint_names *names, const char *name);
 int checkpoint_xml(struct domain *d, const char *name, bool secrets,
 		char **out);
 
-/* Gives a running domain's libvirt back what it knew, from checkpoint_xml's
- * text; refused unless the images hold sound bitmaps. 0 or -EIO. */
-int checkpoint_redefine(struct domain *d, const char *xml);
+/*
+ * Gives a running domain's libvirt back what it knew of these disks, from
+ * checkpoint_xml's text; refused unless their images hold sound bitmaps.
+ * 0, -EBADMSG, -EIO, -ENOMEM.
+ */
+int checkpoint_redefine(struct domain *d, const char *xml,
+		const char *const *targets, unsigned count);
 
 /*
  * Deletes NAME with its bitmap; where that can't be done (the bitmap is broken
