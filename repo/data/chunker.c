@@ -44,31 +44,41 @@ static uint32_t hole_blocks(const uint8_t *marks, uint32_t count)
 	return n;
 }
 
-/* Blocks of the chunk that starts at MARKS[0]. */
+/* Blocks of the chunk that starts at MARKS[0]; as chunker_next. */
 static uint32_t chunk_blocks(const struct chunker *c, const uint8_t *marks,
-		uint32_t count)
+		uint32_t count, uint32_t *unread)
 {
 	uint32_t min = c->min / BLOCK_SIZE, max = c->max / BLOCK_SIZE;
-	uint32_t n = 1;
+	uint32_t n = 0;
 
-	while (n < count && n < max && marks[n] != BLOCK_ZERO &&
-			!(n >= min && marks[n - 1] == BLOCK_CUT))
+	do {
+		if (marks[n] == BLOCK_UNREAD) {
+			*unread = n;
+			return 0;
+		}
 		n++;
+	} while (n < count && n < max && marks[n] != BLOCK_ZERO &&
+			!(n >= min && marks[n - 1] == BLOCK_CUT));
 	return n;
+}
+
+uint32_t chunker_next(const struct chunker *c, const uint8_t *marks,
+		uint32_t count, uint32_t *unread)
+{
+	return marks[0] == BLOCK_ZERO ? hole_blocks(marks, count) :
+			chunk_blocks(c, marks, count, unread);
 }
 
 uint32_t chunker_cut(const struct chunker *c, const uint8_t *marks,
 		uint32_t span_len, struct piece *pieces)
 {
 	uint32_t count = (uint32_t)(round_up(span_len, BLOCK_SIZE) / BLOCK_SIZE);
-	uint32_t at = 0, made = 0;
+	uint32_t at = 0, made = 0, unread;
 
 	while (at < count) {
 		bool hole = marks[at] == BLOCK_ZERO;
-		uint32_t n = hole ? hole_blocks(marks + at, count - at) :
-				    chunk_blocks(c, marks + at, count - at);
 		uint32_t start = at * BLOCK_SIZE;
-		at += n;
+		at += chunker_next(c, marks + at, count - at, &unread);
 		/* Only the span's last block may be short. */
 		uint32_t end = at == count ? span_len : at * BLOCK_SIZE;
 		pieces[made++] = (struct piece){

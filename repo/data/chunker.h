@@ -7,7 +7,8 @@
  * The state does not outlive the span, so spans may be chunked in any order.
  *
  * Two steps: chunker_scan marks blocks as the data passes by (in pieces of
- * whole blocks), chunker_cut turns the marks of a whole span into pieces.
+ * whole blocks), chunker_cut turns the marks of a whole span into pieces, or
+ * chunker_next those of a span that is known in part into one piece.
  */
 #ifndef AMBERFS_DATA_CHUNKER_H
 #define AMBERFS_DATA_CHUNKER_H
@@ -26,6 +27,7 @@ enum block_mark {
 	BLOCK_PLAIN = 0,
 	BLOCK_CUT = 1,	/* a chunk may end after this block */
 	BLOCK_ZERO = 2,
+	BLOCK_UNREAD = 3, /* not all zero; nothing else is known */
 };
 
 struct piece {
@@ -38,8 +40,14 @@ struct piece {
 void chunker_scan(const struct chunker *c, uint8_t *marks, const void *data,
 		uint32_t len);
 
+/* Blocks of the piece that begins at MARKS[0], of COUNT that are left of the
+ * span. 0: that can't be told before block *UNREAD of them is read. */
+uint32_t chunker_next(const struct chunker *c, const uint8_t *marks,
+		uint32_t count, uint32_t *unread);
+
 /* Pieces of a span of SPAN_LEN bytes, in order, covering it; adjacent holes
- * are one. PIECES has room for SPAN_BLOCKS. Returns their number. */
+ * are one. All blocks are read. PIECES has room for SPAN_BLOCKS. Returns their
+ * number. */
 uint32_t chunker_cut(const struct chunker *c, const uint8_t *marks,
 		uint32_t span_len, struct piece *pieces);
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Worker threads that turn spans into leaves. A worker takes the next span
- * under the job's mutex (passing over all-hole spans in bulk there), reads it
- * into its own buffer, and marks blocks as zero or as cut points while they are
- * in the processor's cache. A span that the source says is the base's is not
- * even read. If an earlier image's leaf has a proof that equals
- * this span's, the leaf is taken over; else the span is cut, its chunks
- * go to the sink, and a new leaf is made.
+ * under the job's mutex, passing over spans there that are the base's or all
+ * hole in bulk (take_over.c). A span that the source says is the base's in part
+ * is made from the base's leaf (span_update.c); any other is read and marked
+ * (span_read.c), cut, and its chunks and leaf stored (span_store.c).
  *
  * A stream has no offsets to go to: its workers take turns at reading the next
  * span from it, and store in parallel what they read.
@@ -14,7 +12,7 @@
  * One image at a time per writer; the threads and their open frames stay from
  * one image to the next.
  */
-#include "image_writer.h"
+#include "image_writer_internal.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -25,371 +23,17 @@
 #include "../data/chunker.h"
 #include "tree_builder.h"
 
-/* Read and scanned at once: stays in the second-level cache. */
+/* Read from a stream at once: see span_read.c. */
 #define READ_SIZE (256u << 10)
-/* Waited for at once under a bandwidth limit: an interruption is seen then. */
-#define WAIT_SIZE (4u << 10)
-
-struct job {
-	const struct image_source *source;
-	struct image *base;
-	struct image_counts *counts;
-	const _Atomic sig_atomic_t *cancel;
-	struct tree_builder *builder;
-	pthread_mutex_t mutex;
-	/* protected by mutex */
-	uint64_t next_span, spans;
-	uint64_t size;		/* of a stream: so far */
-	bool ended;		/* of a stream */
-	struct error_copy error;
-};
-
-struct worker {
-	struct image_writer *writer;
-	unsigned number;
-	pthread_t thread;
-	bool started;
-	struct chunk_stream *stream;
-	uint8_t *span;		/* SPAN_SIZE bytes */
-	uint8_t *marks;		/* SPAN_BLOCKS */
-	struct piece *pieces;	/* SPAN_BLOCKS */
-	struct leaf *leaf;	/* room for LEAF_ENTRIES_MAX */
-	uint8_t *node;		/* LEAF_SIZE_MAX */
-};
-
-struct image_writer {
-	const struct seal *seal;
-	const struct config *config;
-	struct image_reader *reader;
-	struct chunker chunker;
-	struct throttle *throttle;
-	unsigned worker_count;
-	struct worker *workers;
-
-	pthread_mutex_t mutex;
-	pthread_cond_t wake, idle;
-	/* protected by mutex */
-	struct job *job;
-	uint64_t generation;	/* of the job */
-	unsigned busy;
-	bool stop;
-};
-
-/* --- one span --- */
-
-struct span_work {
-	struct worker *w;
-	struct job *job;
-	uint64_t span;
-	uint32_t len;
-	uint32_t scanned;	/* bytes marked so far */
-	struct seal_proof proof;
-	bool proving;
-};
-
-/* Feeds the runs of non-zero blocks in [from, to) to the proof. */
-static void prove(struct span_work *s, uint32_t from, uint32_t to)
-{
-	const uint8_t *marks = s->w->marks;
-	uint32_t run = from;
-	for (uint32_t at = from; at < to; at += BLOCK_SIZE) {
-		if (marks[at / BLOCK_SIZE] != BLOCK_ZERO)
-			continue;
-		if (at > run)
-			seal_proof_update(&s->proof, s->w->span + run, at - run);
-		run = at + BLOCK_SIZE;
-	}
-	if (to > run)
-		seal_proof_update(&s->proof, s->w->span + run, to - run);
-}
-
-/* Marks the blocks that are complete below UPTO. */
-static void scan(struct span_work *s, uint32_t upto)
-{
-	uint32_t to = upto == s->len ? upto : upto / BLOCK_SIZE * BLOCK_SIZE;
-	if (to <= s->scanned)
-		return;
-	chunker_scan(&s->w->writer->chunker,
-			s->w->marks + s->scanned / BLOCK_SIZE,
-			s->w->span + s->scanned, to - s->scanned);
-	if (s->proving)
-		prove(s, s->scanned, to);
-	s->scanned = to;
-}
-
-/* [from, to) of the span is hole: whole blocks are marked unseen, the rest
- * becomes zeros in the buffer. */
-static void fill_hole(struct span_work *s, uint32_t from, uint32_t to)
-{
-	uint32_t first = (uint32_t)round_up(from, BLOCK_SIZE);
-	uint32_t last = to == s->len ? to : to / BLOCK_SIZE * BLOCK_SIZE;
-	if (first >= last || s->scanned != from / BLOCK_SIZE * BLOCK_SIZE) {
-		memset(s->w->span + from, 0, to - from);
-		scan(s, to);
-		return;
-	}
-	if (first > from) {
-		memset(s->w->span + from, 0, first - from);
-		scan(s, first);
-	}
-	memset(s->w->marks + first / BLOCK_SIZE, BLOCK_ZERO,
-			(last - first + BLOCK_SIZE - 1) / BLOCK_SIZE);
-	s->scanned = last;
-	if (to > last)
-		memset(s->w->span + last, 0, to - last);
-}
-
-static bool cancelled(const struct job *job)
-{
-	return job->cancel && *job->cancel;
-}
-
-/* Until BYTES may be read. 0 or -ECANCELED. */
-static int wait_for_turn(const struct worker *w, const struct job *job,
-		uint32_t bytes)
-{
-	struct throttle *t = w->writer->throttle;
-	for (uint32_t done = 0; t && done < bytes && !cancelled(job);
-			done += WAIT_SIZE)
-		throttle_wait(t, min_u64(WAIT_SIZE, bytes - done));
-	return cancelled(job) ? fail(-ECANCELED, "interrupted") : 0;
-}
-
-static int read_data(struct span_work *s, uint32_t from, uint32_t to)
-{
-	struct job *job = s->job;
-	const struct image_source *source = job->source;
-	uint64_t base = s->span * SPAN_SIZE;
-	while (from < to) {
-		uint32_t n = (uint32_t)min_u64(READ_SIZE, to - from);
-		int r = wait_for_turn(s->w, job, n);
-		if (r < 0)
-			return r;
-		r = source->read(source->ctx, s->w->number,
-				s->w->span + from, n, base + from);
-		if (r < 0)
-			return r;
-		from += n;
-		job->counts->read += n;
-		job->counts->done += n;
-		scan(s, from);
-	}
-	return 0;
-}
-
-static int read_span(struct span_work *s)
-{
-	const struct image_source *source = s->job->source;
-	uint64_t base = s->span * SPAN_SIZE;
-	for (uint32_t at = 0; at < s->len;) {
-		bool hole = false;
-		uint64_t end = base + s->len;
-		int r = 0;
-		if (source->extent != NULL)
-			r = source->extent(source->ctx, s->w->number,
-					base + at, end, &hole, &end);
-		if (r < 0)
-			return r;
-		if (end <= base + at || end > base + s->len)
-			return fail(-EIO,
-					"the source's map of holes makes no sense");
-		uint32_t to = (uint32_t)(end - base);
-		if (hole) {
-			fill_hole(s, at, to);
-			s->job->counts->holes += to - at;
-			s->job->counts->done += to - at;
-		} else {
-			r = read_data(s, at, to);
-		}
-		if (r < 0)
-			return r;
-		at = to;
-	}
-	return 0;
-}
-
-/* The proof over the whole span: the non-zero blocks, then which they were,
- * then the length. */
-static void end_proof(struct span_work *s, uint8_t out[PROOF_SIZE])
-{
-	uint8_t map[SPAN_BLOCKS / 8] = { 0 }, len[8];
-	for (uint32_t b = 0; b < (s->len + BLOCK_SIZE - 1) / BLOCK_SIZE; b++)
-		if (s->w->marks[b] != BLOCK_ZERO)
-			map[b / 8] |= (uint8_t)(1u << b % 8);
-	seal_proof_update(&s->proof, map, sizeof(map));
-	put_le64(len, s->len);
-	seal_proof_update(&s->proof, len, sizeof(len));
-	seal_proof_end(&s->proof, out);
-}
-
-/* False if a chunk of LEAF is missing, condemned or damaged as far as writers
- * know: then it must be stored anew. The span's bytes are at hand and the
- * trailers near, so this is asked each time: a pack that was lost is healed
- * though nobody has noticed the loss. */
-static bool leaf_is_whole(struct image_writer *w, const struct leaf *leaf)
-{
-	for (uint32_t k = 0; k < leaf->count; k++)
-		if (!leaf->entries[k].hole
-				&& !image_reader_chunk_stored(w->reader,
-						&leaf->entries[k].id))
-			return false;
-	return true;
-}
-
-static bool in_base(const struct span_work *s)
-{
-	const struct image *base = s->job->base;
-	return base != NULL && s->span < span_count(image_size(base));
-}
-
-/* 1 if the base's leaf has this proof; CHILD is its entry. */
-static int same_as_base(struct span_work *s, const uint8_t *proof,
-		struct node_child *child)
-{
-	struct cached_node *n;
-	if (!in_base(s))
-		return 0;
-	/* A base that can't be read costs a full store, nothing else. */
-	if (image_leaf(s->job->base, s->span, &n, child) < 0 || n == NULL)
-		return 0;
-	const struct leaf *leaf = n->leaf;
-	bool same = leaf->has_proof && leaf->span_len == s->len
-			&& seal_equal(leaf->proof, proof, PROOF_SIZE)
-			&& leaf_is_whole(s->w->writer, leaf);
-	node_cache_release(n);
-	return same;
-}
-
-/* 1 if the source says that all of the span is the base's. */
-static int said_to_be_same(const struct span_work *s)
-{
-	const struct image_source *source = s->job->source;
-	uint64_t at = s->span * SPAN_SIZE, limit = at + s->len;
-	bool same = source->same != NULL;
-	while (same && at < limit) {
-		uint64_t end = limit;
-		int r = source->same(source->ctx, s->w->number, at, limit,
-				&same, &end);
-		if (r < 0)
-			return r;
-		if (end <= at || end > limit)
-			return fail(-EIO,
-					"the source's map of changes makes no sense");
-		at = end;
-	}
-	return same;
-}
-
-/* 1 if the source says that the span is the base's, and that is whole: then it
- * is taken over without being read. */
-static int take_over(struct span_work *s)
-{
-	struct image_counts *counts = s->job->counts;
-	struct cached_node *n;
-	struct node_child child;
-	int r = in_base(s) ? said_to_be_same(s) : 0;
-	if (r <= 0)
-		return r;
-	if (image_leaf(s->job->base, s->span, &n, &child) < 0)
-		return 0;
-	bool whole = n == NULL || (n->leaf->span_len == s->len
-			&& leaf_is_whole(s->w->writer, n->leaf));
-	node_cache_release(n);
-	if (!whole)
-		return 0;
-	counts->same += child.data_bytes;
-	counts->done += s->len;
-	r = tree_builder_add(s->job->builder, s->w->stream, s->span, &child);
-	return r < 0 ? r : 1;
-}
-
-static int store_pieces(struct span_work *s, uint32_t count)
-{
-	struct worker *w = s->w;
-	struct leaf *leaf = w->leaf;
-	leaf->count = 0;
-	for (uint32_t k = 0; k < count; k++) {
-		const struct piece *p = &w->pieces[k];
-		struct leaf_entry *e = &leaf->entries[leaf->count++];
-		*e = (struct leaf_entry){ .offset = p->offset, .len = p->len,
-			.hole = p->hole };
-		if (p->hole)
-			continue;
-		const uint8_t *data = w->span + p->offset;
-		seal_id(w->writer->seal, ID_CHUNK, &e->id, data, p->len);
-		int r = chunk_stream_put(
-				w->stream, PACK_DATA, &e->id, data, p->len);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int store_leaf(struct span_work *s, const uint8_t *proof,
-		struct node_child *child)
-{
-	struct worker *w = s->w;
-	struct leaf *leaf = w->leaf;
-	leaf->span_len = s->len;
-	leaf->has_proof = proof != NULL;
-	memset(leaf->proof, 0, PROOF_SIZE);
-	if (proof != NULL)
-		memcpy(leaf->proof, proof, PROOF_SIZE);
-	leaf_sum(leaf);
-	*child = (struct node_child){ .data_bytes = leaf->data_bytes,
-		.clusters = leaf->clusters };
-	if (leaf->data_bytes == 0)
-		return 0;
-	size_t len = leaf_encode(w->node, leaf);
-	seal_id(w->writer->seal, ID_NODE, &child->id, w->node, len);
-	return chunk_stream_put(w->stream, PACK_TREE, &child->id, w->node,
-			(uint32_t)len);
-}
-
-/* The span's bytes are in the buffer, its marks made. */
-static int finish_span(struct span_work *s)
-{
-	struct worker *w = s->w;
-	struct image_counts *counts = s->job->counts;
-	uint8_t proof[PROOF_SIZE];
-	struct node_child child;
-	uint32_t count = chunker_cut(
-			&w->writer->chunker, w->marks, s->len, w->pieces);
-	if (s->proving)
-		end_proof(s, proof);
-	if (s->proving && same_as_base(s, proof, &child)) {
-		counts->same += child.data_bytes;
-	} else {
-		int r = store_pieces(s, count);
-		if (r == 0)
-			r = store_leaf(s, s->proving ? proof : NULL, &child);
-		if (r < 0)
-			return r;
-	}
-	return tree_builder_add(s->job->builder, w->stream, s->span, &child);
-}
-
-static void span_work_begin(struct span_work *s, struct worker *w,
-		struct job *job)
-{
-	*s = (struct span_work){ .w = w, .job = job,
-		.proving = seal_encrypts(w->writer->seal) };
-	if (s->proving)
-		seal_proof_begin(w->writer->seal, &s->proof);
-}
 
 /* --- taking spans --- */
 
 /* Passes over all-hole spans in one go; mutex held. */
 static int skip_holes(struct worker *w, struct job *job)
 {
-	const struct image_source *source = job->source;
-	uint64_t at = job->next_span * SPAN_SIZE, end = at;
-	bool hole = false;
-	int r = source->extent(source->ctx, w->number, at, job->size, &hole,
-			&end);
-	if (r == 0 && (end <= at || end > job->size))
-		r = fail(-EIO, "the source's map of holes makes no sense");
+	uint64_t at = job->next_span * SPAN_SIZE, end;
+	bool hole;
+	int r = job_extent(w, job, at, job->size, &hole, &end);
 	if (r < 0 || !hole)
 		return r;
 	uint64_t skipped = end >= job->size ? job->spans - job->next_span
@@ -404,16 +48,31 @@ static int skip_holes(struct worker *w, struct job *job)
 	return r;
 }
 
+/* Passes over what needs no worker; mutex held. */
+static int pass_over(struct worker *w, struct job *job)
+{
+	uint64_t before;
+	do {
+		before = job->next_span;
+		int r = take_over_spans(w, job);
+		if (r == 0 && job->next_span < job->spans)
+			r = skip_holes(w, job);
+		if (r < 0)
+			return r;
+	} while (job->next_span != before && job->next_span < job->spans);
+	return 0;
+}
+
 /* 1: S->span is to be done; 0: none is left. */
 static int take_span(struct worker *w, struct job *job, struct span_work *s)
 {
 	LOCK_SCOPE(&job->mutex);
 	if (job->error.err != 0)
 		return 0;
-	if (cancelled(job))
+	if (job_cancelled(job))
 		return fail(-ECANCELED, "interrupted");
-	if (job->next_span < job->spans && job->source->extent != NULL) {
-		int r = skip_holes(w, job);
+	if (job->next_span < job->spans) {
+		int r = pass_over(w, job);
 		if (r < 0)
 			return r;
 	}
@@ -435,7 +94,7 @@ static int take_streamed(struct worker *w, struct job *job, struct span_work *s)
 	uint32_t len = 0;
 	while (len < SPAN_SIZE && !job->ended) {
 		uint32_t n = (uint32_t)min_u64(READ_SIZE, SPAN_SIZE - len);
-		int r = wait_for_turn(w, job, n);
+		int r = job_wait(w, job, n);
 		if (r < 0)
 			return r;
 		ssize_t got = source->next(source->ctx, w->span + len, n);
@@ -460,24 +119,25 @@ static int take_streamed(struct worker *w, struct job *job, struct span_work *s)
 static int do_span(struct worker *w, struct job *job)
 {
 	struct span_work s;
-	span_work_begin(&s, w, job);
+	span_begin(&s, w, job);
 	if (job->source->next != NULL) {
 		int r = take_streamed(w, job, &s);
 		if (r <= 0)
 			return r;
-		scan(&s, s.len);
-		r = finish_span(&s);
+		s.done = s.len;
+		span_scan(&s, s.len);
+		r = span_finish(&s);
 		return r < 0 ? r : 1;
 	}
 	int r = take_span(w, job, &s);
 	if (r <= 0)
 		return r;
-	r = take_over(&s);
+	r = span_update(&s);
 	if (r != 0)
 		return r;
-	r = read_span(&s);
+	r = span_read(&s, 0, s.len);
 	if (r == 0)
-		r = finish_span(&s);
+		r = span_finish(&s);
 	return r < 0 ? r : 1;
 }
 

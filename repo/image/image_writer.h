@@ -31,6 +31,9 @@ struct image_source {
 	 * 0 or -errno. */
 	int (*same)(void *ctx, unsigned worker, uint64_t offset,
 			uint64_t limit, bool *same, uint64_t *end);
+	/* Chunks of what is the same may be lost: each is looked up, and read
+	 * if it is not stored. */
+	bool doubt;
 	/* For a stream instead of READ: the next bytes, up to LEN; 0: the end,
 	 * -errno. Called by one thread. */
 	ssize_t (*next)(void *ctx, void *buf, size_t len);
@@ -42,8 +45,9 @@ struct image_counts {	/* bytes, updated while it runs; read at any time */
 	_Atomic uint64_t read;		/* read from the source */
 	_Atomic uint64_t holes;		/* not read: the source says hole */
 	_Atomic uint64_t zeros;		/* read and found zero */
-	_Atomic uint64_t same;		/* recognised by span proof, or said
-					   to be the base's */
+	_Atomic uint64_t same;		/* data taken over from the base: said
+					   to be the same, and then not read,
+					   or recognised by a span's proof */
 };
 
 struct image_writer;
@@ -58,8 +62,11 @@ void image_writer_free(struct image_writer *w); /* NULL allowed */
 
 /*
  * Stores one image. BASE may be NULL, or an image of an earlier snapshot whose
- * root the session has published: its spans are taken over where the proof
- * or SAME says that they are equal. *CANCEL (may be NULL) is looked at often:
+ * root the session has published: what SAME says is equal is taken over unread,
+ * but for the chunks that a change touches and those after them until a cut
+ * meets one of the base's; so are spans with an equal proof, when read. The
+ * leaves are those of a full read, but that a span that was read in part has no
+ * proof. *CANCEL (may be NULL) is looked at often:
  * true ends with -ECANCELED. On success ROOT and *SIZE are set; nothing is
  * durable before chunk_sink_barrier. 0 or -errno.
  */

@@ -127,7 +127,7 @@ static int write_anew(struct mend *m, const struct snapshot_file *file,
 	struct remains s = { .other = other };
 	const struct image_source source = { .size = file->size,
 		.read = read_other, .extent = extent_of_other,
-		.same = remains_same, .ctx = &s };
+		.same = remains_same, .doubt = true, .ctx = &s };
 	struct image_counts counts = { .done = 0 };
 	struct image *own;
 	struct tree_root root;

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the files of the image writer share:
+ *
+ *	image_writer.c	the worker threads, and who does which span
+ *	take_over.c	spans that are the base's, many at once, unread
+ *	span_update.c	a span of which parts are the base's
+ *	span_read.c	the bytes of a span, or of a part of it
+ *	span_store.c	a span's chunks and leaf
+ */
+#ifndef AMBERFS_IMAGE_IMAGE_WRITER_INTERNAL_H
+#define AMBERFS_IMAGE_IMAGE_WRITER_INTERNAL_H
+
+#include <pthread.h>
+
+#include "../base/error.h"
+#include "../data/chunker.h"
+#include "image_internal.h"
+#include "image_writer.h"
+#include "tree_builder.h"
+
+/* One image that is being written. */
+struct job {
+	const struct image_source *source;
+	struct image *base;
+	struct image_counts *counts;
+	const _Atomic sig_atomic_t *cancel;
+	struct tree_builder *builder;
+	pthread_mutex_t mutex;
+	/* protected by mutex */
+	uint64_t next_span, spans;
+	uint64_t size;		/* of a stream: so far; else fixed */
+	bool ended;		/* of a stream */
+	struct error_copy error;
+};
+
+struct worker {
+	struct image_writer *writer;
+	unsigned number;
+	pthread_t thread;
+	bool started;
+	struct chunk_stream *stream;
+	uint8_t *span;		/* SPAN_SIZE bytes */
+	uint8_t *marks;		/* SPAN_BLOCKS */
+	struct piece *pieces;	/* SPAN_BLOCKS */
+	struct leaf *leaf;	/* room for LEAF_ENTRIES_MAX */
+	uint8_t *node;		/* LEAF_SIZE_MAX */
+};
+
+struct image_writer {
+	const struct seal *seal;
+	const struct config *config;
+	struct image_reader *reader;
+	struct chunker chunker;
+	struct throttle *throttle;
+	unsigned worker_count;
+	struct worker *workers;
+
+	pthread_mutex_t mutex;
+	pthread_cond_t wake, idle;
+	/* protected by mutex */
+	struct job *job;
+	uint64_t generation;	/* of the job */
+	unsigned busy;
+	bool stop;
+};
+
+/* One span in one worker's hands. */
+struct span_work {
+	struct worker *w;
+	struct job *job;
+	uint64_t span;
+	uint32_t len;
+	uint32_t scanned;	/* where the next block to be marked is */
+	uint32_t done;		/* bytes counted as done */
+	struct seal_proof proof;
+	bool proving;		/* what is scanned goes into the proof */
+	struct id lost;		/* the base's leaf, which can't be read */
+};
+
+/* --- span_read.c --- */
+
+bool job_cancelled(const struct job *job);
+/* Until BYTES may be read. 0 or -ECANCELED. */
+int job_wait(const struct worker *w, const struct job *job, uint32_t bytes);
+/* What the source's EXTENT says of the image at AT, and to where, at most to
+ * LIMIT. Data, where it has none. */
+int job_extent(const struct worker *w, const struct job *job, uint64_t at,
+		uint64_t limit, bool *hole, uint64_t *end);
+/* What the source's SAME says of the image at AT, and to where, at most to
+ * LIMIT. Not the same, where there is no base or nothing is known. */
+int job_same(const struct worker *w, const struct job *job, uint64_t at,
+		uint64_t limit, bool *same, uint64_t *end);
+
+void span_begin(struct span_work *s, struct worker *w, struct job *job);
+/* Marks the blocks that are complete below UPTO. */
+void span_scan(struct span_work *s, uint32_t upto);
+/* Reads and marks [from, to) of the span: whole blocks. */
+int span_read(struct span_work *s, uint32_t from, uint32_t to);
+/* Puts [from, to), which was marked, into the proof. */
+void span_prove(struct span_work *s, uint32_t from, uint32_t to);
+
+/* --- span_update.c --- */
+
+/* Makes the span from the base's, reading what the source does not say is
+ * the same. 1; 0: the base has nothing to go by, and nothing was read; -errno. */
+int span_update(struct span_work *s);
+
+/* --- span_store.c --- */
+
+/* All of the span is in the buffer and marked: stores it. */
+int span_finish(struct span_work *s);
+/* Stores a piece of the buffer as one more entry of the worker's leaf. */
+int span_store_piece(struct span_work *s, uint32_t offset, uint32_t len,
+		bool hole);
+/* Stores the worker's leaf, whose entries are complete. */
+int span_store_leaf(struct span_work *s, const uint8_t *proof,
+		struct node_child *child);
+/* The span is CHILD's. */
+int span_end(struct span_work *s, const struct node_child *child);
+
+/* --- take_over.c --- */
+
+/* True if what is said to be the base's must be looked up, chunk by chunk. */
+bool take_over_in_doubt(const struct worker *w, const struct job *job);
+/* Passes over the spans from the next one on that are the base's; job->mutex is
+ * held. */
+int take_over_spans(struct worker *w, struct job *job);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Runs of spans that are the base's, unread: whole nodes of its tree are taken
+ * over, and at the edges of a run the entries of nodes. So a change costs the
+ * nodes on the way to it, and what lies between two changes next to nothing,
+ * be it data or hole.
+ *
+ * Neither leaves nor chunks are looked at. That is safe as long as the base's
+ * tree is: the session stands on its root, so prune takes nothing that it needs
+ * until this image's snapshot, which needs it too, exists or was given up. What
+ * is condemned meanwhile prune copies out first, so for what is held by a root,
+ * other than for a chunk that was found by its id, a condemned pack is as good
+ * as any. What was lost or damaged remains: as for an unchanged file, each chunk
+ * is looked up where anything is recorded as damaged or missing, by
+ * span_update, which reads what is not whole; and where the source asks for it.
+ */
+#include "../base/bytes.h"
+#include "image_writer_internal.h"
+
+struct run {
+	struct worker *w;
+	struct job *job;
+	uint64_t to;		/* the first span behind it */
+	uint64_t base_spans;
+};
+
+bool take_over_in_doubt(const struct worker *w, const struct job *job)
+{
+	return job->source->doubt
+			|| image_reader_any_damaged(w->writer->reader);
+}
+
+static uint64_t bytes_below(const struct job *job, uint64_t span)
+{
+	return min_u64(span * SPAN_SIZE, job->size);
+}
+
+/* The next spans, up to UPTO, are what CHILD (of LEVEL) says; no id: hole. */
+static int add(struct run *t, const struct node_child *child, uint8_t level,
+		uint64_t upto, bool whole)
+{
+	struct job *job = t->job;
+	uint64_t from = job->next_span;
+	int r = whole ? tree_builder_add_node(job->builder, t->w->stream, level,
+			       from, child)
+		      : tree_builder_skip(job->builder, t->w->stream, from,
+			       upto - from);
+	job->next_span = upto;
+	job->counts->same += child->data_bytes;
+	job->counts->done += bytes_below(job, upto) - bytes_below(job, from);
+	return r;
+}
+
+/* Depth at most NODE_LEVEL_MAX. What of the subtree, which begins at span
+ * FIRST, belongs to the run: 0, 1: the base can't be read there, -errno. */
+static int take_below(struct run *t, const struct node_child *at, uint8_t level,
+		uint64_t first)
+{
+	uint64_t covers = level == 0 ? 1 : slot_spans(level) * NODE_FANOUT;
+	uint64_t end = min_u64(first + covers, t->base_spans);
+	uint64_t from = t->job->next_span, upto = min_u64(end, t->to);
+	if (upto <= from)
+		return 0;
+	/* One that is not full, the last, must be the last here as well. */
+	bool whole = from == first && upto == end
+			&& (end == first + covers
+					|| t->base_spans == t->job->spans);
+	if (whole || id_is_zero(&at->id))
+		return add(t, at, level, upto, whole);
+	struct cached_node *n;
+	uint64_t step = slot_spans(level);
+	if (image_node(t->job->base, &at->id, level, from, &n) < 0)
+		return 1;
+	int r = 0;
+	for (uint64_t slot = (from - first) / step;
+			r == 0 && first + slot * step < upto; slot++)
+		r = take_below(t, &n->node->children[slot],
+				(uint8_t)(level - 1), first + slot * step);
+	node_cache_release(n);
+	return r;
+}
+
+/* How far the image is the base's from AT on. */
+static int same_upto(const struct worker *w, const struct job *job, uint64_t at,
+		uint64_t *out)
+{
+	uint64_t limit = min_u64(job->size, image_size(job->base));
+	bool same = true;
+	*out = at;
+	while (same && *out < limit) {
+		uint64_t end;
+		int r = job_same(w, job, *out, limit, &same, &end);
+		if (r < 0)
+			return r;
+		*out = same ? end : *out;
+	}
+	return 0;
+}
+
+int take_over_spans(struct worker *w, struct job *job)
+{
+	struct run t = { .w = w, .job = job };
+	if (job->source->same == NULL || job->base == NULL
+			|| take_over_in_doubt(w, job))
+		return 0;
+	uint64_t at = job->next_span * SPAN_SIZE, end;
+	int r = same_upto(w, job, at, &end);
+	if (r < 0)
+		return r;
+	/* A last span that is not full counts if it is as long in both. */
+	t.to = end == job->size && image_size(job->base) == end
+			? job->spans : end / SPAN_SIZE;
+	t.base_spans = span_count(image_size(job->base));
+	if (t.to <= job->next_span)
+		return 0;
+	const struct tree_root *root = &job->base->root;
+	const struct node_child top = { .id = root->id,
+		.data_bytes = root->data_bytes, .clusters = root->clusters };
+	r = take_below(&t, &top, root->level, 0);
+	return r < 0 ? r : 0;
+}

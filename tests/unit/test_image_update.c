@@ -1,0 +1,835 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Goal of this test: an image written over an earlier one, with a map of what
+ * is the same, has the bytes and the very leaves of one that was read in full,
+ * and no more is read than the changes' chunks and those after them until a new
+ * cut meets an old one. */
+#include "../../repo/base/bytes.h"
+#include "../../repo/base/cleanup.h"
+#include "../../repo/data/chunker.h"
+#include "../../repo/image/image_writer.h"
+#include "../../repo/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "image_fixture.h" /* cmocka has a fail() of its own */
+
+static int setup_sizes(void **state, bool encrypted, uint32_t least,
+		uint32_t average, uint32_t largest)
+{
+	struct config c;
+	assert_int_equal(seal_global_init(), 0);
+	config_defaults(&c, encrypted);
+	c.chunk_min = least;
+	c.chunk_average = average;
+	c.chunk_max = largest;
+	return setup_config(state, &c);
+}
+
+static int setup_small(void **state)
+{
+	return setup_sizes(state, true, 4 * KIB, 8 * KIB, 16 * KIB);
+}
+
+static int setup_plain_small(void **state)
+{
+	return setup_sizes(state, false, 8 * KIB, 16 * KIB, 32 * KIB);
+}
+
+/* What was written can be read, though the index does not know it. */
+static void flush(struct fixture *f)
+{
+	assert_int_equal(image_writer_flush(f->writer), 0);
+	assert_int_equal(chunk_sink_barrier(f->sink, false), 0);
+}
+
+static uint64_t below(uint64_t n)
+{
+	return (((uint64_t)rand() << 31) ^ (uint64_t)rand()) % n;
+}
+
+/* UPDATE_CASES and UPDATE_SEED: for long runs. */
+static int number_from(const char *variable, int usual)
+{
+	const char *text = getenv(variable);
+	return text ? (int)strtol(text, NULL, 10) : usual;
+}
+
+static int case_count(int usual)
+{
+	srand((unsigned)number_from("UPDATE_SEED", 1));
+	return number_from("UPDATE_CASES", usual);
+}
+
+/* --- a source in memory with a map of what may have changed --- */
+
+struct version {
+	uint8_t *bytes;
+	uint64_t size;
+	uint32_t granule;	/* of the map of changes, bytes */
+	uint8_t *dirty;		/* by granule */
+	uint8_t *seen;		/* by block: was read */
+	bool hide_holes;
+	bool watched;		/* for what is read */
+	_Atomic uint64_t read;
+	struct image_counts counts;
+	struct tree_root full, updated;
+};
+
+static uint64_t units(uint64_t size, uint64_t unit)
+{
+	return (size + unit - 1) / unit;
+}
+
+static int version_read(void *ctx, unsigned worker, void *buf, size_t len,
+		uint64_t offset)
+{
+	struct version *v = ctx;
+	assert_true(worker < WORKERS);
+	assert_true(len > 0 && offset + len <= v->size);
+	memcpy(buf, v->bytes + offset, len);
+	if (!v->watched)
+		return 0;
+	memset(v->seen + offset / BLOCK_SIZE, 1,
+			units(offset + len, BLOCK_SIZE) - offset / BLOCK_SIZE);
+	v->read += len;
+	return 0;
+}
+
+static bool is_hole(const struct version *v, uint64_t at)
+{
+	return !v->hide_holes
+			&& bytes_are_zero(v->bytes + at,
+					min_u64(512, v->size - at));
+}
+
+static int version_extent(void *ctx, unsigned worker, uint64_t offset,
+		uint64_t limit, bool *hole, uint64_t *end)
+{
+	const struct version *v = ctx;
+	uint64_t at = offset / 512 * 512;
+	assert_true(worker < WORKERS && offset < limit && limit <= v->size);
+	*hole = is_hole(v, at);
+	while (at < limit && is_hole(v, at) == *hole)
+		at += 512;
+	*end = min_u64(at, limit);
+	return 0;
+}
+
+static int version_same(void *ctx, unsigned worker, uint64_t offset,
+		uint64_t limit, bool *same, uint64_t *end)
+{
+	const struct version *v = ctx;
+	uint64_t g = offset / v->granule;
+	assert_true(worker < WORKERS && offset < limit && limit <= v->size);
+	*same = !v->dirty[g];
+	while (g * v->granule < limit && !v->dirty[g] == *same)
+		g++;
+	*end = min_u64(g * v->granule, limit);
+	return 0;
+}
+
+static void version_make(struct version *v, uint64_t size, uint32_t granule)
+{
+	*v = (struct version){ .size = size, .granule = granule };
+	v->bytes = calloc(1, size + 1);
+	v->dirty = calloc(1, units(size, granule) + 1);
+	v->seen = calloc(1, units(size, BLOCK_SIZE) + 1);
+	assert_true(v->bytes && v->dirty && v->seen);
+}
+
+static void version_clear(struct version *v)
+{
+	free(v->bytes);
+	free(v->dirty);
+	free(v->seen);
+}
+
+/* --- random contents --- */
+
+static void fill_random(uint8_t *to, uint64_t len)
+{
+	for (uint64_t i = 0; i < len; i++)
+		to[i] = (uint8_t)(rand() >> 7);
+}
+
+/* Something in [from, to): noise, zeros, one byte over and over, or bytes from
+ * elsewhere. */
+static void scribble(struct version *v, uint64_t from, uint64_t to)
+{
+	uint8_t *at = v->bytes + from;
+	switch (rand() % 5) {
+	case 0:
+		memset(at, 0, to - from);
+		break;
+	case 1:
+		memset(at, rand() % 255 + 1, to - from);
+		break;
+	case 2:
+		memmove(at, v->bytes + below(v->size - (to - from) + 1),
+				to - from);
+		break;
+	default:
+		fill_random(at, to - from);
+	}
+}
+
+/* A random range of up to MAX bytes, mostly of whole blocks. */
+static void choose_range(const struct version *v, uint64_t max, uint64_t *from,
+		uint64_t *to)
+{
+	*from = below(v->size);
+	*to = *from + 1 + below(max);
+	if (rand() % 4) {
+		*from = *from / BLOCK_SIZE * BLOCK_SIZE;
+		*to = round_up(*to, BLOCK_SIZE);
+	}
+	*to = min_u64(*to, v->size);
+}
+
+/* Data in a window of it, with holes; the rest is hole. */
+static void make_base(struct version *v, uint64_t data)
+{
+	uint64_t from = below(v->size);
+	uint64_t to = min_u64(from + data, v->size);
+	bool dense = rand() % 3 == 0;
+	for (uint64_t at = from; at < to;) {
+		uint64_t end = min_u64(at + 1 + below(300 * KIB), to);
+		if (rand() % 3)
+			end = min_u64(round_up(end, BLOCK_SIZE), to);
+		if (dense)
+			fill_random(v->bytes + at, end - at);
+		else
+			scribble(v, at, end);
+		at = end;
+	}
+}
+
+static void soil(struct version *v, uint64_t from, uint64_t to)
+{
+	for (uint64_t g = from / v->granule; g * v->granule < to; g++)
+		v->dirty[g] = 1;
+}
+
+/* BASE with some changes; its map has them, and a little more. */
+static void make_version(struct version *v, const struct version *base)
+{
+	static const uint32_t granules[] = { 4096, 65536, 65536, 512, 10000,
+		12288, 1 << 20 };
+	uint64_t size = base->size;
+	if (rand() % 8 == 0)
+		size = max_u64(1, size - size / 4 + below(size / 2 + 1));
+	version_make(v, size, granules[rand() % 7]);
+	memcpy(v->bytes, base->bytes, min_u64(size, base->size));
+	v->hide_holes = rand() % 3 == 0;
+	for (int n = rand() % 6; n > 0; n--) {
+		uint64_t from, to;
+		choose_range(v, rand() % 5 ? 20 * KIB : 1 << 20, &from, &to);
+		scribble(v, from, to);
+		soil(v, from, to);
+		if (rand() % 4 == 0) { /* dirty, but not changed */
+			choose_range(v, 100 * KIB, &from, &to);
+			soil(v, from, to);
+		}
+	}
+	if (rand() % 4 == 0) { /* back to the base's bytes */
+		uint64_t from, to;
+		choose_range(v, 100 * KIB, &from, &to);
+		to = min_u64(to, base->size);
+		if (from < to)
+			memcpy(v->bytes + from, base->bytes + from, to - from);
+	}
+}
+
+/* --- writing --- */
+
+static void write_full(struct fixture *f, struct version *v)
+{
+	struct image_source s = { .size = v->size, .read = version_read,
+		.extent = version_extent, .ctx = v };
+	uint64_t size;
+	struct image_counts counts = { .done = 0 };
+	v->watched = false;
+	assert_int_equal(image_write(f->writer, &s, NULL, &counts, NULL,
+					 &v->full, &size),
+			0);
+}
+
+static void write_update(struct fixture *f, struct version *v,
+		struct image *base)
+{
+	struct image_source s = { .size = v->size, .read = version_read,
+		.extent = version_extent, .same = version_same, .ctx = v };
+	uint64_t size;
+	v->watched = true;
+	assert_int_equal(image_write(f->writer, &s, base, &v->counts, NULL,
+					 &v->updated, &size),
+			0);
+	assert_int_equal(size, v->size);
+	assert_int_equal(v->counts.done, v->size);
+	assert_int_equal(v->counts.read, v->read);
+}
+
+/* --- what must come out of it --- */
+
+static const struct leaf_entry all_hole = { .len = SPAN_SIZE, .hole = true };
+
+struct entries {
+	struct cached_node *node;
+	const struct leaf_entry *e;
+	uint32_t count;
+};
+
+static void entries_get(struct image *i, uint64_t span, struct entries *out,
+		struct node_child *child)
+{
+	assert_int_equal(image_leaf(i, span, &out->node, child), 0);
+	out->e = out->node ? out->node->leaf->entries : &all_hole;
+	out->count = out->node ? out->node->leaf->count : 1;
+}
+
+static bool same_entry(const struct leaf_entry *a, const struct leaf_entry *b)
+{
+	return a->offset == b->offset && a->len == b->len && a->hole == b->hole
+			&& id_equal(&a->id, &b->id);
+}
+
+static void check_leaf(struct image *full, struct image *updated, uint64_t span)
+{
+	struct entries a, b;
+	struct node_child says_a, says_b;
+	entries_get(full, span, &a, &says_a);
+	entries_get(updated, span, &b, &says_b);
+	assert_int_equal(a.count, b.count);
+	for (uint32_t k = 0; k < a.count; k++)
+		assert_true(same_entry(&a.e[k], &b.e[k]));
+	assert_int_equal(says_a.data_bytes, says_b.data_bytes);
+	assert_int_equal(says_a.clusters, says_b.clusters);
+	if (b.node != NULL && b.node->leaf->has_proof)
+		assert_memory_equal(&says_a.id, &says_b.id, ID_SIZE);
+	node_cache_release(a.node);
+	node_cache_release(b.node);
+}
+
+static void check_bytes(struct image *i, const struct version *v)
+{
+	CLEANUP_FREE uint8_t *buf = malloc(v->size);
+	assert_int_equal(image_pread(i, buf, v->size, 0), v->size);
+	assert_memory_equal(buf, v->bytes, v->size);
+}
+
+/* --- what may be read for it --- */
+
+enum { KEEP, MAY, MUST };	/* read a block */
+
+static void allow(uint8_t *allowed, const struct leaf_entry *e, uint8_t how)
+{
+	memset(allowed + e->offset / BLOCK_SIZE, how,
+			units(e->len, BLOCK_SIZE));
+}
+
+static bool entry_has(const uint8_t *allowed, const struct leaf_entry *e,
+		uint8_t how)
+{
+	return memchr(allowed + e->offset / BLOCK_SIZE, how,
+			units(e->len, BLOCK_SIZE));
+}
+
+static void allow_dirty(uint8_t *allowed, const struct version *v,
+		uint64_t from, uint64_t len)
+{
+	for (uint64_t g = from / v->granule; g * v->granule < from + len; g++) {
+		if (!v->dirty[g])
+			continue;
+		uint64_t a = max_u64(g * v->granule, from) - from;
+		uint64_t b = min_u64((g + 1) * v->granule, from + len) - from;
+		memset(allowed + a / BLOCK_SIZE, MUST,
+				units(b, BLOCK_SIZE) - a / BLOCK_SIZE);
+	}
+}
+
+/* A chunk that ended before a hole that is dirty, and those that are cut
+ * otherwise now. */
+static void allow_neighbours(uint8_t *allowed, const struct entries *old,
+		const struct entries *new)
+{
+	for (uint32_t k = 0; k + 1 < old->count; k++) {
+		const struct leaf_entry *e = &old->e[k];
+		if (!e->hole && e[1].hole && !entry_has(allowed, e, MUST)
+				&& allowed[e[1].offset / BLOCK_SIZE] == MUST)
+			allow(allowed, e, MAY);
+	}
+	uint32_t n = 0;
+	for (uint32_t k = 0; k < old->count; k++) {
+		const struct leaf_entry *e = &old->e[k];
+		while (new->e[n].offset + new->e[n].len <= e->offset)
+			n++;
+		if (!e->hole && !same_entry(e, &new->e[n])
+				&& !entry_has(allowed, e, MUST))
+			allow(allowed, e, MAY);
+	}
+}
+
+/* Little that is missing from a whole may be read as well. */
+static void allow_rest(uint8_t *allowed, const struct entries *old,
+		uint32_t blocks)
+{
+	uint32_t wanted = 0, rest = 0;
+	for (uint32_t b = 0; b < blocks; b++)
+		wanted += allowed[b] == MUST;
+	for (uint32_t k = 0; k < old->count; k++)
+		if (!old->e[k].hole && !entry_has(allowed, &old->e[k], MUST))
+			rest += (uint32_t)units(old->e[k].len, BLOCK_SIZE);
+	for (uint32_t k = 0; wanted && rest <= wanted / 7 && k < old->count; k++)
+		if (!old->e[k].hole && !entry_has(allowed, &old->e[k], MUST))
+			allow(allowed, &old->e[k], MAY);
+}
+
+/* Returns the data bytes of the span that were not read. */
+static uint64_t check_span_reads(const struct version *v, struct image *base,
+		struct image *full, uint64_t span)
+{
+	uint8_t allowed[SPAN_BLOCKS] = { KEEP };
+	struct entries old = { .node = NULL }, new;
+	uint64_t from = span * SPAN_SIZE, unread = 0;
+	uint64_t len = min_u64(SPAN_SIZE, v->size - from);
+	uint64_t base_size = image_size(base);
+	uint32_t blocks = (uint32_t)units(len, BLOCK_SIZE);
+	const uint8_t *seen = v->seen + from / BLOCK_SIZE;
+	entries_get(full, span, &new, NULL);
+	if (from < base_size && min_u64(SPAN_SIZE, base_size - from) == len) {
+		entries_get(base, span, &old, NULL);
+		allow_dirty(allowed, v, from, len);
+		for (uint32_t k = 0; k < old.count; k++)
+			if (!old.e[k].hole && entry_has(allowed, &old.e[k],
+							      MUST))
+				allow(allowed, &old.e[k], MUST);
+		allow_rest(allowed, &old, blocks);
+		allow_neighbours(allowed, &old, &new);
+	} else {
+		memset(allowed, MAY, sizeof(allowed));
+	}
+	for (uint32_t b = 0; b < blocks; b++)
+		assert_true(!seen[b] || allowed[b] != KEEP);
+	for (uint32_t k = 0; k < new.count; k++)
+		if (!new.e[k].hole && !entry_has(seen, &new.e[k], 1))
+			unread += new.e[k].len;
+	node_cache_release(old.node);
+	node_cache_release(new.node);
+	return unread;
+}
+
+static void check_version(struct fixture *f, struct version *v,
+		struct image *base)
+{
+	struct image *full, *updated;
+	uint64_t unread = 0;
+	assert_int_equal(image_open(&full, f->reader, &v->full, v->size), 0);
+	assert_int_equal(image_open(&updated, f->reader, &v->updated, v->size),
+			0);
+	if (!seal_encrypts(f->repo->seal))
+		assert_memory_equal(&v->full.id, &v->updated.id, ID_SIZE);
+	for (uint64_t span = 0; span < span_count(v->size); span++) {
+		check_leaf(full, updated, span);
+		unread += check_span_reads(v, base, full, span);
+	}
+	/* No block is read twice. */
+	uint64_t seen = 0;
+	for (uint64_t b = 0; b < units(v->size, BLOCK_SIZE); b++)
+		seen += v->seen[b];
+	assert_true(v->read <= seen * BLOCK_SIZE);
+	if (seal_encrypts(f->repo->seal))
+		assert_true(v->counts.same >= unread);
+	else
+		assert_int_equal(v->counts.same, unread);
+	check_bytes(updated, v);
+	image_close(full);
+	image_close(updated);
+}
+
+/* --- the tests --- */
+
+#define VERSIONS 12
+
+static void check_all_bytes(struct fixture *f, const struct version *v,
+		int count)
+{
+	for (int k = 0; k < count; k++) {
+		struct image *i;
+		assert_int_equal(image_open(&i, f->reader, &v[k].updated,
+						 v[k].size),
+				0);
+		check_bytes(i, &v[k]);
+		image_close(i);
+	}
+}
+
+/* Versions over BASE, whose root is ROOT. One of them becomes BASE. */
+static void try_versions(struct fixture *f, struct version *base)
+{
+	struct version next[VERSIONS];
+	struct image *image;
+	int chosen = rand() % VERSIONS;
+	assert_int_equal(image_open(&image, f->reader, &base->updated,
+					 base->size),
+			0);
+	for (int k = 0; k < VERSIONS; k++) {
+		make_version(&next[k], base);
+		write_update(f, &next[k], image);
+	}
+	flush(f);
+	check_all_bytes(f, next, VERSIONS);
+	/* Only now, or it would store what the updates lack. */
+	for (int k = 0; k < VERSIONS; k++)
+		write_full(f, &next[k]);
+	flush(f);
+	for (int k = 0; k < VERSIONS; k++)
+		check_version(f, &next[k], image);
+	image_close(image);
+	version_clear(base);
+	*base = next[chosen];
+	for (int k = 0; k < VERSIONS; k++)
+		if (k != chosen)
+			version_clear(&next[k]);
+}
+
+static void test_random(void **state)
+{
+	struct fixture *f = *state;
+	for (int n = case_count(6); n > 0; n--) {
+		struct version base;
+		bool large = rand() % 5 == 0;
+		uint64_t size = 1 + below(2 << 20) + (large ? SPAN_SIZE : 0);
+		if (rand() % 8 == 0)
+			size = round_up(size, SPAN_SIZE);
+		version_make(&base, size, 4096);
+		make_base(&base, 3 << 20);
+		write_full(f, &base);
+		flush(f);
+		base.updated = base.full;
+		for (int k = 0; k < 3; k++)
+			try_versions(f, &base);
+		version_clear(&base);
+	}
+}
+
+/* A block of new data here and there in a span without holes costs a few
+ * chunks: the one it is in, seldom the next ones. */
+static void test_single_blocks(void **state)
+{
+	enum { CHANGES = 60 };
+	struct fixture *f = *state;
+	const struct config *c = &f->repo->config;
+	struct version base, v;
+	struct image *image;
+	uint64_t all = 0;
+	version_make(&base, SPAN_SIZE, 4096);
+	version_make(&v, SPAN_SIZE, 4096);
+	fill_random(base.bytes, base.size);
+	write_full(f, &base);
+	flush(f);
+	assert_int_equal(image_open(&image, f->reader, &base.full, base.size),
+			0);
+	for (int k = 0; k < CHANGES; k++) {
+		uint64_t at = below(SPAN_BLOCKS) * BLOCK_SIZE;
+		memcpy(v.bytes, base.bytes, base.size);
+		memset(v.dirty, 0, SPAN_BLOCKS);
+		fill_random(v.bytes + at, BLOCK_SIZE);
+		soil(&v, at, at + BLOCK_SIZE);
+		v.read = 0;
+		v.counts = (struct image_counts){ .done = 0 };
+		write_update(f, &v, image);
+		assert_in_range(v.read, BLOCK_SIZE, 8 * c->chunk_max);
+		assert_in_range(v.counts.same + v.read, SPAN_SIZE, SPAN_SIZE);
+		all += v.read;
+	}
+	assert_in_range(all / CHANGES, BLOCK_SIZE, 3 * c->chunk_average);
+	image_close(image);
+	version_clear(&v);
+	version_clear(&base);
+}
+
+/* --- large images with little in them: whole nodes are taken over --- */
+
+#define PLACES 40
+
+struct place {
+	uint64_t block;
+	uint32_t version;	/* 0: hole */
+	bool dirty;
+};
+
+struct sparse {
+	uint64_t size;
+	struct place at[PLACES];	/* ascending */
+	_Atomic unsigned asked;
+	_Atomic uint64_t read;
+};
+
+static const struct place *next_place(const struct sparse *s, uint64_t offset)
+{
+	uint64_t block = offset / BLOCK_SIZE;
+	int k = 0;
+	while (k < PLACES && s->at[k].block < block)
+		k++;
+	return k < PLACES ? &s->at[k] : NULL;
+}
+
+static int sparse_read(void *ctx, unsigned worker, void *buf, size_t len,
+		uint64_t offset)
+{
+	struct sparse *s = ctx;
+	uint8_t *to = buf;
+	(void)worker;
+	assert_int_equal(offset % BLOCK_SIZE, 0);
+	s->read += len;
+	for (uint64_t at = 0; at < len; at += BLOCK_SIZE) {
+		const struct place *p = next_place(s, offset + at);
+		uint64_t n = min_u64(BLOCK_SIZE, len - at);
+		bool here = p && p->block == (offset + at) / BLOCK_SIZE;
+		memset(to + at, here ? (int)p->version : 0, n);
+	}
+	return 0;
+}
+
+/* The block at OFFSET, or all up to the next place. */
+static void sparse_run(const struct sparse *s, uint64_t offset, uint64_t limit,
+		const struct place **at, uint64_t *end)
+{
+	const struct place *p = next_place(s, offset);
+	bool here = p && p->block == offset / BLOCK_SIZE;
+	*at = here ? p : NULL;
+	*end = here ? (p->block + 1) * BLOCK_SIZE
+		    : p ? p->block * BLOCK_SIZE : limit;
+	*end = min_u64(*end, limit);
+}
+
+static int sparse_extent(void *ctx, unsigned worker, uint64_t offset,
+		uint64_t limit, bool *hole, uint64_t *end)
+{
+	const struct place *p;
+	(void)worker;
+	sparse_run(ctx, offset, limit, &p, end);
+	*hole = p == NULL || p->version == 0;
+	return 0;
+}
+
+static int sparse_same(void *ctx, unsigned worker, uint64_t offset,
+		uint64_t limit, bool *same, uint64_t *end)
+{
+	struct sparse *s = ctx;
+	const struct place *p;
+	(void)worker;
+	s->asked++;
+	sparse_run(s, offset, limit, &p, end);
+	*same = p == NULL || !p->dirty;
+	return 0;
+}
+
+static int by_block(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+	return x->block < y->block ? -1 : x->block > y->block;
+}
+
+/* Where nodes begin and end, and anywhere. */
+static uint64_t sparse_size(void)
+{
+	static const uint64_t spans[] = { 1, 2, 200, 255, 256, 257, 511, 513,
+		5000, 65535, 65536, 65537, 65792, 70000 };
+	uint64_t size = spans[rand() % 14] * SPAN_SIZE;
+	return rand() % 2 ? size : size - below(SPAN_SIZE);
+}
+
+static struct sparse make_sparse(void)
+{
+	struct sparse s = { .size = sparse_size() };
+	uint64_t centre = below(s.size / BLOCK_SIZE + 1);
+	for (int k = 0; k < PLACES; k++) {
+		uint64_t room = rand() % 2 ? 10 * SPAN_BLOCKS : 1 << 24;
+		s.at[k] = (struct place){ .block = centre + below(room),
+			.version = rand() % 5 ? 1 : 0 };
+	}
+	qsort(s.at, PLACES, sizeof(s.at[0]), by_block);
+	return s;
+}
+
+/* Some places differ, and the size may. */
+static struct sparse change_sparse(const struct sparse *base)
+{
+	struct sparse s = { .size = rand() % 2 ? base->size : sparse_size() };
+	memcpy(s.at, base->at, sizeof(s.at));
+	for (int k = rand() % 8 - 3; k > 0; k--) {
+		struct place *p = &s.at[rand() % PLACES];
+		p->version = (uint32_t)rand() % 4;
+		p->dirty = true;
+	}
+	for (int k = 1; k < PLACES; k++) /* places may be one */
+		if (s.at[k].block == s.at[k - 1].block) {
+			s.at[k].version = s.at[k - 1].version;
+			s.at[k].dirty = s.at[k - 1].dirty = s.at[k].dirty
+					|| s.at[k - 1].dirty;
+		}
+	return s;
+}
+
+static void write_sparse(struct fixture *f, struct sparse *s,
+		struct image *base, struct image_counts *counts,
+		struct tree_root *root)
+{
+	struct image_source source = { .size = s->size, .read = sparse_read,
+		.extent = sparse_extent, .ctx = s };
+	uint64_t size;
+	if (base != NULL)
+		source.same = sparse_same;
+	*counts = (struct image_counts){ .done = 0 };
+	assert_int_equal(image_write(f->writer, &source, base, counts, NULL,
+					 root, &size),
+			0);
+	assert_int_equal(counts->done, s->size);
+	flush(f);
+}
+
+static void test_whole_nodes(void **state)
+{
+	struct fixture *f = *state;
+	for (int n = case_count(120); n > 0; n--) {
+		struct sparse first = make_sparse(), next;
+		struct image_counts counts;
+		struct tree_root root, full, updated;
+		struct image *base;
+		write_sparse(f, &first, NULL, &counts, &root);
+		assert_int_equal(image_open(&base, f->reader, &root,
+						 first.size),
+				0);
+		next = change_sparse(&first);
+		write_sparse(f, &next, base, &counts, &updated);
+		/* Neither spans nor nodes without changes are asked about. */
+		assert_true(next.asked < 12 * PLACES);
+		if (next.size == first.size)
+			assert_true(next.read <= 4 * 3 * BLOCK_SIZE);
+		write_sparse(f, &next, NULL, &counts, &full);
+		assert_int_equal(full.level, updated.level);
+		assert_int_equal(full.data_bytes, updated.data_bytes);
+		assert_int_equal(full.clusters, updated.clusters);
+		assert_memory_equal(&full.id, &updated.id, ID_SIZE);
+		image_close(base);
+	}
+}
+
+/* --- what is damaged is read, though it is the same --- */
+
+/* Records the frame of a chunk of the span as damaged. */
+static void damage_chunk(struct fixture *f, struct image *i)
+{
+	struct chunk_place place;
+	struct cached_node *n;
+	assert_int_equal(image_leaf(i, 1, &n, NULL), 0);
+	assert_int_equal(packs_find(f->repo->packs, PACK_DATA,
+					 &n->leaf->entries[20].id, &place),
+			1);
+	packs_mark_damaged(f->repo->packs, place.pack,
+			place.pack->trailer->chunks[place.chunk].frame);
+	packs_release(place.pack);
+	node_cache_release(n);
+}
+
+/* Bytes of the image's chunks that are not stored whole. */
+static uint64_t lacking(struct fixture *f, struct image *i)
+{
+	uint64_t sum = 0;
+	for (uint64_t span = 0; span < span_count(image_size(i)); span++) {
+		struct cached_node *n;
+		assert_int_equal(image_leaf(i, span, &n, NULL), 0);
+		for (uint32_t k = 0; n && k < n->leaf->count; k++)
+			if (!n->leaf->entries[k].hole
+					&& !image_reader_chunk_stored(f->reader,
+							&n->leaf->entries[k].id))
+				sum += n->leaf->entries[k].len;
+		node_cache_release(n);
+	}
+	return sum;
+}
+
+static void test_damaged(void **state)
+{
+	struct fixture *f = *state;
+	struct version v;
+	struct image *base;
+	version_make(&v, 3 * (uint64_t)SPAN_SIZE + 5000, 4096);
+	fill_random(v.bytes + SPAN_SIZE, 3 << 20);
+	fill_random(v.bytes + 3 * (uint64_t)SPAN_SIZE, 5000);
+	write_full(f, &v);
+	fixture_flush(f);
+	assert_int_equal(image_open(&base, f->reader, &v.full, v.size), 0);
+	write_update(f, &v, base);
+	assert_int_equal(v.read, 0);
+	assert_int_equal(v.counts.same, v.full.data_bytes);
+	damage_chunk(f, base);
+	uint64_t lost = lacking(f, base);
+	assert_in_range(lost, 1, 1 << 20);
+	v.counts = (struct image_counts){ .done = 0 };
+	write_update(f, &v, base);
+	fixture_flush(f);
+	assert_int_equal(v.read, lost);
+	assert_int_equal(v.counts.same, v.full.data_bytes - lost);
+	assert_memory_equal(&v.full.id, &v.updated.id, ID_SIZE);
+	assert_int_equal(lacking(f, base), 0);
+	image_close(base);
+	version_clear(&v);
+}
+
+/* --- maps that can't be --- */
+
+static int same_before(void *ctx, unsigned worker, uint64_t offset,
+		uint64_t limit, bool *same, uint64_t *end)
+{
+	(void)ctx;
+	(void)worker;
+	*same = true;
+	*end = offset < SPAN_SIZE ? min_u64(4096, limit) : offset;
+	return 0;
+}
+
+static void test_senseless_map(void **state)
+{
+	struct fixture *f = *state;
+	struct version v;
+	struct image *base;
+	struct image_counts counts = { .done = 0 };
+	struct tree_root root;
+	uint64_t size;
+	version_make(&v, 2 * (uint64_t)SPAN_SIZE, 4096);
+	fill_random(v.bytes, 100000);
+	write_full(f, &v);
+	flush(f);
+	assert_int_equal(image_open(&base, f->reader, &v.full, v.size), 0);
+	struct image_source s = { .size = v.size, .read = version_read,
+		.same = same_before, .ctx = &v };
+	assert_int_equal(image_write(f->writer, &s, base, &counts, NULL, &root,
+					 &size),
+			-EIO);
+	image_close(base);
+	version_clear(&v);
+}
+
+#define WITH(function, begin) \
+	cmocka_unit_test_setup_teardown(function, begin, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH(test_random, setup),
+		WITH(test_random, setup_small),
+		WITH(test_random, setup_plain),
+		WITH(test_random, setup_plain_small),
+		WITH(test_single_blocks, setup),
+		WITH(test_single_blocks, setup_plain),
+		WITH(test_whole_nodes, setup_plain),
+		WITH(test_damaged, setup),
+		WITH(test_damaged, setup_plain),
+		WITH(test_senseless_map, setup),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
