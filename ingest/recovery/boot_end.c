@@ -15,6 +15,7 @@
 
 #define UNMOUNT_SECONDS 15.0
 #define UNMOUNT_PAUSE_NS 100000000L
+#define TRIES 3
 
 /* --- the mount --- */
 
@@ -103,9 +104,17 @@ int boot_take_down(struct boot *b)
 	int e = b->connection ? end_users(b) : 0;
 	if (e == 0)
 		e = boot_unmount(b);
-	if (e == 0)
-		boot_unpin(b);
-	return e < 0 ? e : boot_place_remove(&b->place);
+	if (e < 0)
+		return e;
+	boot_unpin(b);
+	e = boot_place_remove(&b->place);
+	/* The mount of a killed run may have come up just now. */
+	for (int i = 0; e == -EBUSY && i < TRIES; i++) {
+		e = boot_unmount(b);
+		if (e == 0)
+			e = boot_place_remove(&b->place);
+	}
+	return e;
 }
 
 static int check_off(struct boot *b)
