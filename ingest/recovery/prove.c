@@ -329,19 +329,19 @@ int prove_main(int argc, char **argv)
 	struct prove_command p = { .o.unlock.credentials.keep = true };
 	const struct option own[] = {
 		{ "accept", 0, OPTION_TEXT, &p.accept, "LIST",
-			"signs that count, of agent,console,screen (agent,console)" },
+			"signs that count (default agent,console)" },
 		{ "console-pattern", 0, OPTION_TEXT, &p.pattern, "REGEX",
-			"the console's sign (" PATTERN_DEFAULT ")" },
-		{ "timeout", 0, OPTION_TEXT, &p.timeout, "AGE",
-			"how long to wait for a sign (5min)" },
+			"sign on the console ('" PATTERN_DEFAULT "')" },
+		{ "timeout", 0, OPTION_TEXT, &p.timeout, "DURATION",
+			"how long to wait for a sign (default 5min)" },
 		{ "memory", 0, OPTION_SIZE, &p.o.memory, "SIZE",
-			"give the guest this much instead of its own size" },
+			"the guest's memory (default: what it had)" },
 		{ "picture-dir", 0, OPTION_TEXT, &p.o.picture_dir, "DIR",
 			"keep a picture of each guest's screen here" },
 		{ "scratch-dir", 0, OPTION_TEXT, &p.o.scratch_dir, "DIR",
-			"what the guests write, until they end (/var/tmp)" },
+			"what guests write lies here (default /var/tmp)" },
 		{ "connect", 'c', OPTION_TEXT, &p.connect, "URI",
-			"the libvirt (LIBVIRT_DEFAULT_URI, qemu:///system)" },
+			"libvirt to ask (default LIBVIRT_DEFAULT_URI)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -350,12 +350,11 @@ int prove_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs prove",
 		.operands = "REPO [SNAPSHOT...]",
-		.purpose = "Boot snapshots of domains, isolated and for nothing "
-			   "but this, to see that they\ncome up. Without "
+		.purpose = "Boot snapshots of domains to see that they come up: "
+			   "isolated, on overlays that\nare thrown away. Without "
 			   "SNAPSHOT, the newest of every domain.",
-		.notes = "Nothing that a guest writes is kept, and it has no "
-			 "network. The exit status is 0 if\nall came up, 3 if "
-			 "some did, 1 if none did.\n",
+		.notes = "It came up if one of the signs that count is seen in "
+			 "time. Exit status: 0 all came\nup, 3 some, 1 none.\n",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = -1,
