@@ -75,16 +75,17 @@ static void set_driver(struct adapt *a, xmlNode *disk,
 	adapt_unset(driver, "io");
 }
 
-/* Ways of sharing or dropping writes that an overlay does not have. */
+/* Ways of sharing or dropping writes that libvirt has for some disks only, and
+ * that an overlay, whose writes are to stay, must not have. */
 static void drop_modes(struct adapt *a, xmlNode *disk,
 		const struct adapt_disk *d)
 {
-	if (!d->backing_path && strcmp(d->format, "raw") == 0)
-		return;
-	if (adapt_drop(disk, "shareable"))
+	bool raw = !d->backing_path && strcmp(d->format, "raw") == 0;
+	bool file = !d->backing_path && !d->block_device;
+
+	if (!raw && adapt_drop(disk, "shareable"))
 		adapt_note(a, "%s was shareable: now it is not", d->target);
-	if (d->backing_path && adapt_drop(disk, "transient") &&
-			!a->o->throw_away)
+	if (!file && adapt_drop(disk, "transient") && !a->o->throw_away)
 		adapt_note(a, "%s was transient: now what is written to it "
 			      "stays", d->target);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Is a guest's screen still? Two pictures are the same if no more differs than
- * what a blinking cursor covers. A screen of one colour shows nothing.
+ * what a blinking cursor covers. A screen of one colour, but for a cursor, shows
+ * nothing.
  */
 #ifndef AMBERFS_INGEST_RECOVERY_PROVE_SCREEN_H
 #define AMBERFS_INGEST_RECOVERY_PROVE_SCREEN_H

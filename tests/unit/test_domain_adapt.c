@@ -111,7 +111,7 @@ static void test_disk_gets_the_whole_chain(void **state)
 /* Nothing below: said, so that nobody looks into the image. */
 static void test_restored_disk_ends(void **state)
 {
-	const struct adapt_disk d = { .target = "vda", .path = "/dev/vg/web",
+	struct adapt_disk d = { .target = "vda", .path = "/dev/vg/web",
 		.block_device = true, .format = "raw" };
 	struct adapt_options o = { .same_identity = true, .disks = &d,
 		.disk_count = 1 };
@@ -124,8 +124,16 @@ static void test_restored_disk_ends(void **state)
 	has("<backingStore/>");
 	has("<driver name=\"qemu\" type=\"raw\"/>");
 	has("<shareable/>");
-	has("<transient/>");
+	/* libvirt has that for files only. */
+	hasnt("<transient/>");
+	noted("vda was transient");
 	has("<uuid>u-1</uuid>");
+	d.block_device = false;
+	d.path = "/images/web.img";
+	adapt_devices("<disk type='block'><source dev='/x'/>"
+		      "<target dev='vda'/><transient/></disk>", &o);
+	has("<source file=\"/images/web.img\"/>");
+	has("<transient/>");
 	assert_string_equal(notes, "");
 }
 
