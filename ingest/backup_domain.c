@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One domain to one snapshot: its definition, NVRAM, what qemu-img says of the
+ * One domain to one snapshot: what belongs to it, what qemu-img says of the
  * images, and its disks, each as the guest sees it or (--exact) as the files of
  * its chain. A domain that runs goes to live/; of one that is shut off libvirt
  * is asked again after the reading whether it still is. One that changed from
@@ -17,7 +17,7 @@
 #include "backup_files.h"
 #include "backup_hooks.h"
 #include "disk_at_rest.h"
-#include "domain_run.h"
+#include "domain_files.h"
 #include "live/backup_live.h"
 #include "live/tracked_base.h"
 
@@ -92,7 +92,7 @@ static int backup_shut_off(struct domain_run *d)
 				d->display);
 	if (s->consistency == NULL)
 		return fail_errno(-ENOMEM, "making a snapshot");
-	int e = domain_run_store_definition(d);
+	int e = domain_files_store(d, NULL);
 	if (e == 0)
 		e = store_disks(d);
 	if (e == 0)

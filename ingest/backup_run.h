@@ -128,10 +128,14 @@ int backup_snapshot_take_over(struct backup_snapshot *b,
 /* Reads and stores. */
 int backup_snapshot_store(struct backup_snapshot *b,
 		const struct backup_file *f, const struct image_source *source);
-/* A small text or JSON file from memory. */
+/* A small file from memory. */
+int backup_snapshot_store_bytes(struct backup_snapshot *b,
+		const struct backup_file *f, const void *bytes, size_t len);
 int backup_snapshot_store_text(struct backup_snapshot *b,
 		const struct backup_file *f, const char *text);
-/* Notes what is not in the snapshot, and why. */
+/* Notes what is not in the snapshot, and why: WHAT, or the disk TARGET. */
+int backup_snapshot_lacks(struct backup_snapshot *b, const char *what,
+		const char *reason);
 int backup_snapshot_skip(struct backup_snapshot *b, const char *target,
 		const char *reason);
 

@@ -354,7 +354,8 @@ static int write_image(struct backup_snapshot *b, const struct backup_file *f,
 	struct backup_lane *lane = b->lane;
 	bool alone = b->run->lane_count == 1;
 	CLEANUP_FREE char *path = escape(f->source_path);
-	const struct snapshot_file *k = base_file(b, path, f);
+	const struct snapshot_file *k = f->base ? f->base
+						: base_file(b, path, f);
 	struct image *base = NULL;
 	char what[256];
 	if (k != NULL && image_open(&base, b->run->storing.reader, &k->root,
@@ -397,16 +398,22 @@ static int read_memory(void *ctx, unsigned worker, void *buf, size_t len,
 	return 0;
 }
 
-int backup_snapshot_store_text(struct backup_snapshot *b,
-		const struct backup_file *f, const char *text)
+int backup_snapshot_store_bytes(struct backup_snapshot *b,
+		const struct backup_file *f, const void *bytes, size_t len)
 {
-	struct memory m = { .bytes = text };
-	struct image_source source = { .size = strlen(text),
-		.read = read_memory, .ctx = &m };
+	struct memory m = { .bytes = bytes };
+	struct image_source source = { .size = len, .read = read_memory,
+		.ctx = &m };
 	return backup_snapshot_store(b, f, &source);
 }
 
-int backup_snapshot_skip(struct backup_snapshot *b, const char *target,
+int backup_snapshot_store_text(struct backup_snapshot *b,
+		const struct backup_file *f, const char *text)
+{
+	return backup_snapshot_store_bytes(b, f, text, strlen(text));
+}
+
+int backup_snapshot_lacks(struct backup_snapshot *b, const char *what,
 		const char *reason)
 {
 	struct snapshot *s = b->snap;
@@ -416,11 +423,17 @@ int backup_snapshot_skip(struct backup_snapshot *b, const char *target,
 		return no_memory();
 	s->skipped = more;
 	struct snapshot_skipped *k = &s->skipped[s->skipped_count++];
-	k->target = escape(target);
+	k->target = escape(what);
 	k->reason = strdup(reason);
-	if (k->target == NULL || k->reason == NULL)
-		return no_memory();
-	return backup_snapshot_note_disk(b, target, DISK_SKIPPED, reason);
+	return k->target && k->reason ? 0 : no_memory();
+}
+
+int backup_snapshot_skip(struct backup_snapshot *b, const char *target,
+		const char *reason)
+{
+	int e = backup_snapshot_lacks(b, target, reason);
+	return e < 0 ? e : backup_snapshot_note_disk(b, target, DISK_SKIPPED,
+					   reason);
 }
 
 /* --- the commit --- */

@@ -300,6 +300,18 @@ static int read_nvram(const xmlNode *os, struct domain_xml *d)
 	return err;
 }
 
+static int read_tpm(const xmlNode *devices, struct domain_xml *d)
+{
+	const xmlNode *tpm = domain_doc_child(devices, "tpm");
+	const xmlNode *backend = domain_doc_child(tpm, "backend");
+
+	d->tpm_emulated = domain_doc_attribute_is(backend, "type", "emulator");
+	if (!d->tpm_emulated)
+		return 0;
+	return attribute(domain_doc_child(backend, "source"), "path",
+			&d->tpm_path);
+}
+
 static int read_domain(const xmlNode *root, struct domain_xml *d)
 {
 	const xmlNode *os = domain_doc_child(root, "os");
@@ -317,6 +329,8 @@ static int read_domain(const xmlNode *root, struct domain_xml *d)
 		err = content(domain_doc_child(os, "initrd"), &d->initrd);
 	if (!err)
 		err = read_nvram(os, d);
+	if (!err)
+		err = read_tpm(domain_doc_child(root, "devices"), d);
 	return err ? err : read_disks(domain_doc_child(root, "devices"), d);
 }
 
@@ -378,5 +392,6 @@ void disk_xml_free(struct domain_xml *d)
 	free(d->loader);
 	free(d->kernel);
 	free(d->initrd);
+	free(d->tpm_path);
 	free(d);
 }

@@ -60,6 +60,8 @@ struct domain_xml {
 	char *name, *uuid;	/* uuid may be NULL */
 	char *nvram;		/* the path, or NULL */
 	char *nvram_template, *loader, *kernel, *initrd; /* or NULL */
+	bool tpm_emulated;	/* by swtpm, whose state is on the host */
+	char *tpm_path;		/* of that state; NULL: where libvirt keeps it */
 	unsigned disk_count;
 	struct domain_disk *disks;
 };

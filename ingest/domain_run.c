@@ -8,43 +8,6 @@
 #include "../repo/base/cleanup.h"
 #include "../repo/base/units.h"
 #include "../repo/format/name.h"
-#include "backup_files.h"
-
-/* --- definition, NVRAM --- */
-
-/* The definition with its secrets, unless the repository would show them. */
-static const char *choose_xml(struct domain_run *d)
-{
-	const struct domain_backup *k = d->domain;
-	if (k->xml_secure == NULL) {
-		if (k->secrets_hidden)
-			report_warning("domain %s: this connection does not show "
-				       "passwords, so the definition is stored "
-				       "without any",
-					d->display);
-		return k->xml;
-	}
-	if (seal_encrypts(d->b->run->repo->seal))
-		return k->xml_secure;
-	report_warning("domain %s: its definition holds passwords; they are left "
-		       "out, as this repository is not encrypted",
-			d->display);
-	return k->xml;
-}
-
-int domain_run_store_definition(struct domain_run *d)
-{
-	struct backup_file f = { .name = "domain.xml", .kind = FILE_XML,
-		.mode = DOMAIN_FILE_MODE, .mtime_ns = realtime_ns() };
-	int e = backup_snapshot_store_text(d->b, &f, choose_xml(d));
-	if (e < 0 || d->domain->nvram == NULL)
-		return e;
-	struct backup_file nvram = { .name = "nvram.fd", .kind = FILE_NVRAM,
-		.mtime_ns = INT64_MIN, .source_path = d->domain->nvram };
-	return backup_path(d->b, d->domain->nvram, &nvram);
-}
-
-/* --- disks --- */
 
 int domain_run_leave_out(struct domain_run *d, const struct disk_plan *plan,
 		bool *out)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What the backups of running domains and of those that are shut off share:
- * which disks are left out, and what is stored beside a disk's bytes.
+ * which disks are left out, and what is stored beside a disk's bytes. (What
+ * belongs to the whole domain: domain_files.h.)
  */
 #ifndef AMBERFS_INGEST_DOMAIN_RUN_H
 #define AMBERFS_INGEST_DOMAIN_RUN_H
@@ -16,9 +17,6 @@ struct domain_run {
 	struct domain_backup *domain;
 	const char *display; /* the name, for messages */
 };
-
-/* Definition and NVRAM. */
-int domain_run_store_definition(struct domain_run *d);
 
 /* True if the disk is left out; the snapshot then records why, and if that is
  * somebody's to put right, there is a line. 0 or -errno. */

@@ -27,6 +27,7 @@
 #include "../../repo/base/hex.h"
 #include "../../repo/base/units.h"
 #include "../backup_hooks.h"
+#include "../domain_files.h"
 #include "begin.h"
 #include "checkpoints.h"
 #include "tracked_base.h"
@@ -257,8 +258,9 @@ static int store_without_disks(struct live_run *r)
 {
 	struct snapshot *s = r->d->b->snap;
 	s->consistency = strdup("crash");
-	return s->consistency ? domain_run_store_definition(r->d)
-			      : fail_errno(-ENOMEM, "making a snapshot");
+	if (s->consistency == NULL)
+		return fail_errno(-ENOMEM, "making a snapshot");
+	return domain_files_store(r->d, r->d->domain->xml_live);
 }
 
 static int store_all(struct live_run *r)
@@ -272,7 +274,7 @@ static int store_all(struct live_run *r)
 		return e;
 	say_reasons(r);
 	call_hook(r);
-	e = domain_run_store_definition(r->d);
+	e = domain_files_store(r->d, r->d->domain->xml_live);
 	if (e == 0)
 		e = store_checkpoint(r);
 	return e < 0 ? e : store_disks(r);

@@ -240,6 +240,31 @@ static void test_firmware(void **state)
 	d = parse(HEAD "<os><nvram type='file'><source file='/m.fd'/></nvram>"
 		"</os></domain>");
 	assert_string_equal(d->nvram, "/m.fd");
+	assert_false(d->tpm_emulated);
+	disk_xml_free(d);
+}
+
+static void test_tpm(void **state)
+{
+	struct domain_xml *d = parse(HEAD "<devices><tpm model='tpm-tis'>"
+		"<backend type='emulator' version='2.0'/></tpm></devices>"
+		"</domain>");
+
+	(void)state;
+	assert_true(d->tpm_emulated);
+	assert_null(d->tpm_path);
+	disk_xml_free(d);
+	d = parse(HEAD "<devices><tpm><backend type='emulator'>"
+		"<source type='dir' path='/t p'/></backend></tpm></devices>"
+		"</domain>");
+	assert_true(d->tpm_emulated);
+	assert_string_equal(d->tpm_path, "/t p");
+	disk_xml_free(d);
+	d = parse(HEAD "<devices><tpm><backend type='passthrough'>"
+		"<device path='/dev/tpm0'/></backend></tpm></devices>"
+		"</domain>");
+	assert_false(d->tpm_emulated);
+	assert_null(d->tpm_path);
 	disk_xml_free(d);
 }
 
@@ -309,6 +334,7 @@ int main(void)
 		cmocka_unit_test(test_drives),
 		cmocka_unit_test(test_slice_transient_encrypted),
 		cmocka_unit_test(test_firmware),
+		cmocka_unit_test(test_tpm),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_deep_chain),
 		cmocka_unit_test(test_too_large),

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Secrets (passwords of the definition, what a TPM has sealed) go only into
+ * repositories that encrypt.
+ *
+ * libvirt does not say where it keeps the state of an emulated TPM, but that
+ * has not changed: a folder of all domains, below that the domain's UUID, below
+ * that tpm1.2 or tpm2. It is there from the domain's first start on.
+ */
+#include "domain_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../repo/base/cleanup.h"
+#include "../repo/base/units.h"
+#include "../repo/format/name.h"
+#include "backup_files.h"
+
+#define TPM_SYSTEM "/var/lib/libvirt/swtpm"
+#define TPM_SESSION "libvirt/qemu/swtpm" /* below the user's config folder */
+/* Of one domain. */
+#define TPM_FILES_MAX 64u
+/* What is read twice is held in memory. The NVRAM of ARM has 64 MiB. */
+#define SMALL_MAX ((off_t)128 << 20)
+#define READINGS 6
+#define PAUSE_NS 20000000L
+
+static int no_memory(void)
+{
+	return fail_errno(-ENOMEM, "storing what belongs to a domain");
+}
+
+/* --- the definition --- */
+
+/* The definition with its secrets, unless the repository would show them. */
+static const char *choose_xml(struct domain_run *d)
+{
+	const struct domain_backup *k = d->domain;
+	if (k->xml_secure == NULL) {
+		if (k->secrets_hidden)
+			report_warning("domain %s: this connection does not show "
+				       "passwords, so the definition is stored "
+				       "without any",
+					d->display);
+		return k->xml;
+	}
+	if (seal_encrypts(d->b->run->repo->seal))
+		return k->xml_secure;
+	report_warning("domain %s: its definition holds passwords; they are left "
+		       "out, as this repository is not encrypted",
+			d->display);
+	return k->xml;
+}
+
+static int store_xml(struct domain_run *d, const char *name, const char *xml)
+{
+	struct backup_file f = { .name = name, .kind = FILE_XML,
+		.mode = DOMAIN_FILE_MODE, .mtime_ns = realtime_ns() };
+	return backup_snapshot_store_text(d->b, &f, xml);
+}
+
+/* --- one file --- */
+
+struct bytes {
+	void *data;
+	size_t len;
+	int64_t mtime_ns;
+};
+
+static int read_all(int fd, const char *path, struct bytes *out)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return fail_errno(-errno, "reading %s", path);
+	free(out->data);
+	*out = (struct bytes){ .len = (size_t)st.st_size,
+		.mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000
+				+ st.st_mtim.tv_nsec };
+	out->data = malloc(out->len + 1);
+	if (out->data == NULL)
+		return no_memory();
+	for (size_t at = 0; at < out->len;) {
+		ssize_t n = pread(fd, (char *)out->data + at, out->len - at,
+				(off_t)at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail_errno(-errno, "reading %s", path);
+		if (n == 0)
+			out->len = at;
+		at += (size_t)n;
+	}
+	return 0;
+}
+
+static bool bytes_equal(const struct bytes *a, const struct bytes *b)
+{
+	return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
+}
+
+/* Opened anew each time: swtpm replaces its file. 0; -EFBIG, -EINVAL: not a
+ * small regular file. */
+static int read_small(const char *path, struct bytes *out)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return fail_errno(-errno, "opening %s", path);
+	if (!S_ISREG(st.st_mode) || st.st_size > SMALL_MAX)
+		return -EFBIG;
+	return read_all(fd, path, out);
+}
+
+/* Reads until two readings in a row are the same. */
+static int read_stable(struct domain_run *d, const char *path,
+		struct bytes *out)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	struct bytes before = { .len = 0 };
+	int e = read_small(path, out);
+	for (int i = 1; e == 0 && i < READINGS; i++) {
+		free(before.data);
+		before = *out;
+		*out = (struct bytes){ .len = 0 };
+		nanosleep(&pause, NULL);
+		e = read_small(path, out);
+		if (e == 0 && bytes_equal(&before, out)) {
+			free(before.data);
+			return 0;
+		}
+	}
+	free(before.data);
+	if (e == 0)
+		report_warning("domain %s: the guest writes to %s all the time; "
+			       "what is stored of it may be half written",
+				d->display, path);
+	return e;
+}
+
+/* F has name and kind. LIVE: somebody may be writing. */
+static int store_file(struct domain_run *d, struct backup_file *f,
+		const char *path, bool live)
+{
+	struct bytes bytes = { .len = 0 };
+	int e = live ? read_stable(d, path, &bytes) : -EFBIG;
+	f->mode = DOMAIN_FILE_MODE;
+	f->source_path = path;
+	f->mtime_ns = INT64_MIN;
+	if (e == -EFBIG) {
+		e = backup_path(d->b, path, f);
+	} else if (e == 0) {
+		f->mtime_ns = bytes.mtime_ns;
+		e = backup_snapshot_store_bytes(d->b, f, bytes.data, bytes.len);
+	}
+	free(bytes.data);
+	return e;
+}
+
+/* --- what can't be had --- */
+
+static bool is_out_of_reach(int err)
+{
+	return err == -EACCES || err == -EPERM || err == -ENOENT
+			|| err == -ENOTDIR;
+}
+
+/* WHAT is not in the snapshot because of ERR and the thread's text. */
+static int lack(struct domain_run *d, const char *what, int err)
+{
+	CLEANUP_FREE char *why = strdup(error_text(err));
+	if (!is_out_of_reach(err))
+		return err;
+	report_warning("domain %s: its %s is not in the backup: %s", d->display,
+			what, error_text(err));
+	return why ? backup_snapshot_lacks(d->b, what, why) : no_memory();
+}
+
+static int store_needed(struct domain_run *d, struct backup_file *f,
+		const char *what, const char *path, bool live)
+{
+	int e = store_file(d, f, path, live);
+	if (is_out_of_reach(e))
+		d->b->partly = true;
+	return e < 0 ? lack(d, what, e) : 0;
+}
+
+/* --- NVRAM, kernel, initrd --- */
+
+/* One that never ran has a path for its NVRAM but not yet the file. */
+static int store_nvram(struct domain_run *d, bool live)
+{
+	const char *path = d->domain->parsed->nvram;
+	struct backup_file f = { .name = "nvram.fd", .kind = FILE_NVRAM };
+	if (path == NULL || (!live && access(path, F_OK) < 0
+					      && errno == ENOENT))
+		return 0;
+	return store_needed(d, &f, "NVRAM", path, live);
+}
+
+static int store_boot(struct domain_run *d, const char *what, const char *path)
+{
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	struct backup_file f = { .name = slash ? slash + 1 : path,
+		.kind = FILE_BOOT };
+	return path ? store_needed(d, &f, what, path, false) : 0;
+}
+
+/* --- the TPM --- */
+
+/* The folder of all domains; NULL: not known, or no memory. */
+static char *tpm_root(const char *uri)
+{
+	const char *path = strstr(uri, "://");
+	const char *config = getenv("XDG_CONFIG_HOME");
+	const char *home = getenv("HOME");
+	char *out = NULL;
+	path = path ? strchr(path + 3, '/') : NULL;
+	if (path && strncmp(path, "/system", 7) == 0)
+		return strdup(TPM_SYSTEM);
+	if (path == NULL || strncmp(path, "/session", 8) != 0)
+		return NULL;
+	if (config && *config)
+		return asprintf(&out, "%s/" TPM_SESSION, config) < 0 ? NULL
+								     : out;
+	if (home == NULL || asprintf(&out, "%s/.config/" TPM_SESSION, home) < 0)
+		return NULL;
+	return out;
+}
+
+static int store_tpm_file(struct domain_run *d, const char *folder,
+		const char *name, bool live)
+{
+	CLEANUP_FREE char *path = NULL;
+	struct backup_file f = { .name = name, .kind = FILE_TPM };
+	struct stat st;
+	if (asprintf(&path, "%s/%s", folder, name) < 0) {
+		path = NULL;
+		return no_memory();
+	}
+	/* Beside the state there are a lock and sockets. */
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return 0;
+	int e = store_file(d, &f, path, live);
+	return e == -ENOENT ? 0 : e;
+}
+
+/* *FOUND: the folder is there. */
+static int store_tpm_folder(struct domain_run *d, const char *folder, bool live,
+		bool *found)
+{
+	DIR *dir = opendir(folder);
+	const struct dirent *entry;
+	unsigned count = 0;
+	int e = 0;
+	if (dir == NULL && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	if (dir == NULL)
+		return fail_errno(-errno, "reading %s", folder);
+	*found = true;
+	while (e == 0 && (entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] == '.')
+			continue;
+		if (++count > TPM_FILES_MAX)
+			e = fail(-EPERM, "%s holds more than the files of a TPM",
+					folder);
+		else
+			e = store_tpm_file(d, folder, entry->d_name, live);
+	}
+	closedir(dir);
+	return e;
+}
+
+/* PATH: where the definition has it, a folder or a file. */
+static int store_tpm_at(struct domain_run *d, const char *path, bool live,
+		bool *found)
+{
+	const char *slash = strrchr(path, '/');
+	struct stat st;
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return store_tpm_folder(d, path, live, found);
+	struct backup_file f = { .name = slash ? slash + 1 : path,
+		.kind = FILE_TPM };
+	*found = true;
+	return store_file(d, &f, path, live);
+}
+
+static int find_tpm(struct domain_run *d, bool live, bool *found)
+{
+	static const char *const versions[] = { "tpm1.2", "tpm2" };
+	const struct domain_backup *k = d->domain;
+	CLEANUP_FREE char *root = tpm_root(connection_uri(k->connection));
+	int e = 0;
+	if (k->parsed->tpm_path != NULL)
+		return store_tpm_at(d, k->parsed->tpm_path, live, found);
+	for (size_t i = 0; root && e == 0 && i < 2; i++) {
+		CLEANUP_FREE char *folder = NULL;
+		if (asprintf(&folder, "%s/%s/%s", root, k->facts.uuid,
+				    versions[i]) < 0) {
+			folder = NULL;
+			return no_memory();
+		}
+		e = store_tpm_folder(d, folder, live, found);
+	}
+	return e;
+}
+
+static int store_tpm(struct domain_run *d, bool live)
+{
+	const struct domain_backup *k = d->domain;
+	bool found = false;
+	int e;
+	if (!k->parsed->tpm_emulated)
+		return 0;
+	if (seal_encrypts(d->b->run->repo->seal))
+		e = find_tpm(d, live, &found);
+	else
+		e = fail(-EPERM, "it holds keys, and this repository is not "
+				 "encrypted");
+	/* Before its first start there is none. But another user's libvirt
+	 * keeps it elsewhere than ours would. */
+	if (e == 0 && !found && (live || strstr(connection_uri(k->connection),
+						"socket=")))
+		e = fail(-ENOENT, "where this libvirt keeps it is not known");
+	return e < 0 ? lack(d, "TPM", e) : 0;
+}
+
+/* --- all --- */
+
+int domain_files_store(struct domain_run *d, const char *live_xml)
+{
+	const struct domain_xml *x = d->domain->parsed;
+	bool live = live_xml != NULL;
+	int e = store_xml(d, "domain.xml", choose_xml(d));
+	if (e == 0 && live)
+		e = store_xml(d, "domain-live.xml", live_xml);
+	if (e == 0)
+		e = store_nvram(d, live);
+	if (e == 0)
+		e = store_tpm(d, live);
+	if (e == 0)
+		e = store_boot(d, "kernel", x->kernel);
+	return e < 0 ? e : store_boot(d, "initrd", x->initrd);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a domain needs beside its disks to run again: definition, NVRAM, TPM
+ * state, kernel and initrd. All of it is 0600 in the snapshot.
+ */
+#ifndef AMBERFS_INGEST_DOMAIN_FILES_H
+#define AMBERFS_INGEST_DOMAIN_FILES_H
+
+#include "domain_run.h"
+
+/*
+ * Stores domain.xml; domain-live.xml, if the domain runs: LIVE_XML (without
+ * secrets), else NULL; NVRAM; the state of an emulated TPM; a kernel and initrd
+ * that it boots directly. Files that are unchanged are taken over unread; what
+ * a running guest may write meanwhile is read until two readings agree. What
+ * can't be read costs a line and a note in the snapshot. 0 or -errno.
+ */
+int domain_files_store(struct domain_run *d, const char *live_xml);
+
+#endif

@@ -1,0 +1,122 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Goal of this test: a snapshot has what its domain needs beside the disks (the
+# definition with its passwords, NVRAM, TPM state, kernel and initrd), for its
+# owner's eyes only; what can't be had is told; no secret is printed.
+. "$(dirname "$0")/../functions.sh"
+. "$TESTS/functions-libvirt.sh"
+need_program jq
+libvirt_start
+cd "$L/images"
+I=$L/images
+word=hunter22
+
+qemu-img create -q -f raw root.img 1M
+qemu-io -f raw -c 'write -q -P 3 0 256k' root.img
+head -c 300K /dev/urandom >vars.fd
+head -c 4M /dev/zero >code.fd
+head -c 700K /dev/urandom >vmlinuz-6
+head -c 900K /dev/urandom >initrd.img-6
+chmod 644 vars.fd vmlinuz-6 initrd.img-6
+domain_xml web "$(domain_disk "$I/root.img" raw vda)
+    <tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>
+    <graphics type='vnc' port='-1' passwd='$word'/>" \
+  "<loader readonly='yes' type='pflash'>$I/code.fd</loader>
+   <nvram>$I/vars.fd</nvram>
+   <kernel>$I/vmlinuz-6</kernel><initrd>$I/initrd.img-6</initrd>" |
+  sed 's|</os>|</os><features><acpi/></features>|; s/machine=.pc./machine="q35"/' \
+    >"$L/web.xml"
+libvirt_own
+libvirt_do virsh -q define "$L/web.xml"
+uuid=$(libvirt_do virsh domuuid web | tr -d '[:space:]')
+
+# Where a session's libvirt keeps the state; as swtpm leaves it.
+export XDG_CONFIG_HOME=$L/home/.config
+tpm=$XDG_CONFIG_HOME/libvirt/qemu/swtpm/$uuid/tpm2
+mkdir -p "$tpm"
+head -c 6K /dev/urandom >"$tpm/tpm2-00.permall"
+head -c 1K /dev/urandom >"$tpm/tpm2-00.volatilestate"
+touch "$tpm/.lock"
+libvirt_own
+backup() {
+  amberfs backup "$R" --connect "$LIBVIRT_URI" --domain web "$@"
+}
+
+new_repo
+expect 0 backup -v --json
+cat "$T/out" "$T/err" >"$T/all"
+amberfs show --json "$R" web/latest >"$T/json"
+equal "$(jq -r '[.files[] | .kind + " " + .name] | sort | join(", ")' "$T/json")" \
+  "boot initrd.img-6, boot vmlinuz-6, disk vda.raw, info vda.info.json, nvram \
+nvram.fd, tpm tpm2-00.permall, tpm tpm2-00.volatilestate, xml domain.xml" "files"
+equal "$(jq -r '[.files[].mode] | unique | join(" ")' "$T/json")" 384 "modes"
+equal "$(jq -r '.skipped | length' "$T/json")" 0 "what is missing"
+amberfs show "$R" web/latest >>"$T/all"
+amberfs restore "$R" web/latest "$T/web"
+same vars.fd "$T/web/nvram.fd"
+same vmlinuz-6 "$T/web/vmlinuz-6"
+same initrd.img-6 "$T/web/initrd.img-6"
+same "$tpm/tpm2-00.permall" "$T/web/tpm2-00.permall"
+found "passwd='$word'" <"$T/web/domain.xml" || die "the password is lost"
+! found "$word" <"$T/all" || die "the password was printed"
+amber_mount "$R" "$T/mnt"
+find "$T/mnt/web/latest/" -type f \( -name '*.fd' -o -name '*.xml' -o \
+  -name 'tpm*' -o -name '*-6' \) -perm /077 >"$T/open"
+[ ! -s "$T/open" ] || die "open to others: $(cat "$T/open")"
+amber_umount "$T/mnt"
+
+# Unchanged: nothing of it is read again; a changed one is.
+age vars.fd vmlinuz-6 initrd.img-6 "$tpm/tpm2-00.permall" \
+  "$tpm/tpm2-00.volatilestate" root.img
+backup
+expect 0 backup --json
+jq -e '.read < 8192 and .unchanged > 2900000' "$T/out" >/dev/null ||
+  die "$(jq '{read, unchanged}' "$T/out")"
+head -c 6K /dev/urandom >"$tpm/tpm2-00.permall"
+expect 0 backup --json
+jq -e '.read > 6000 and .read < 20000' "$T/out" >/dev/null ||
+  die "$(jq '{read, unchanged}' "$T/out")"
+amberfs restore "$R" web/latest/tpm2-00.permall - | cmp - "$tpm/tpm2-00.permall"
+
+# Missing: told, recorded, partly done; the disks are there.
+mv initrd.img-6 away
+expect 3 backup
+said 'web: its initrd is not in the backup: .*initrd.img-6'
+amberfs show --json "$R" web/latest | jq -e '[.skipped[].target] == ["initrd"]
+  and any(.files[]; .name == "vda.raw")' >/dev/null || die "the record"
+mv away initrd.img-6
+# Before its first start a domain has neither TPM state nor NVRAM.
+mv "$XDG_CONFIG_HOME/libvirt/qemu/swtpm" "$T/swtpm"
+mv vars.fd away
+expect 0 amberfs backup "$R" --connect qemu:///session?socket="$L/run/libvirt/libvirt-sock" \
+  --domain web
+said 'its TPM is not in the backup: where this libvirt keeps it is not known'
+mv away vars.fd
+mv "$T/swtpm" "$XDG_CONFIG_HOME/libvirt/qemu/swtpm"
+
+# What this user may not read.
+if [ "$(id -u)" = 0 ]; then
+  cp -r "$R" "$L/repo"
+  cp "$T/key" "$L/key"
+  libvirt_own
+  chown root "$tpm"
+  chmod 700 "$tpm"
+  chown root vars.fd
+  chmod 600 vars.fd
+  expect 3 libvirt_do env PATH="$PATH" AMBERFS_KEY_FILE="$L/key" \
+    AMBERFS_STATE_DIR="$L/state" amberfs backup "$L/repo" \
+    --connect "$LIBVIRT_URI" --domain web
+  said 'its NVRAM is not in the backup: .*Permission denied'
+  said 'its TPM is not in the backup: .*Permission denied'
+  libvirt_own
+fi
+
+# A repository that does not encrypt gets no passwords and no keys.
+unset AMBERFS_KEY_FILE
+amberfs init "$T/plain" --no-encryption >/dev/null
+expect 0 amberfs backup "$T/plain" --connect "$LIBVIRT_URI" --domain web
+said 'passwords; they are left'
+said 'its TPM is not in the backup: it holds keys'
+amberfs restore "$T/plain" web/latest "$T/web2"
+! grep -rq "$word" "$T/web2" || die "the password is in the open"
+[ ! -e "$T/web2/tpm2-00.permall" ] || die "TPM state in the open"
