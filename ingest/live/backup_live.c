@@ -8,7 +8,8 @@
  *	3 the job begins, with a new checkpoint (begin.c); from here on what is
  *	  read is of that moment
  *	4 the disks are still those that were looked at
- *	5 each disk is read and stored, then the rest; the job ends
+ *	5 each disk is read and stored; the job ends, and was ours and sound
+ *	  until then
  *	6 the snapshot is committed
  *	7 older checkpoints of ours are deleted
  *
@@ -318,6 +319,24 @@ static void undo(struct live_run *r, int err)
 	error_load(&why);
 }
 
+/*
+ * Ends the job before anything counts on what was read. If it was not ours and
+ * sound to the end, its exports may have gone on with bytes of another moment,
+ * or failed, and that is the reason then: nothing may be committed. ERR: what
+ * happened so far. Returns that, or the job's failure.
+ */
+static int end_job(struct live_run *r, int err)
+{
+	struct error_copy why = { .err = 0 };
+	if (err < 0)
+		error_save(&why, err);
+	int e = r->begun.job ? live_job_stop(r->begun.job) : 0;
+	if (e < 0 && (err == 0 || err == -EIO))
+		error_save(&why, e);
+	live_job_end(take_ptr(r->begun.job));
+	return why.err < 0 ? error_load(&why) : 0;
+}
+
 /* --- all of it --- */
 
 static int run(struct live_run *r)
@@ -330,11 +349,7 @@ static int run(struct live_run *r)
 				r->base.base.token);
 	if (e == 0)
 		e = store_all(r);
-	struct error_copy why;
-	error_save(&why, e);
-	live_job_end(take_ptr(r->begun.job));
-	if (e < 0)
-		error_load(&why);
+	e = end_job(r, e);
 	if (e == 0)
 		e = backup_snapshot_commit(r->d->b);
 	if (e == 0)

@@ -10,12 +10,14 @@ libvirt_start
 cd "$L/images"
 
 # No guest: what it would write is written through its qemu, which says only
-# what went wrong.
+# what went wrong, and flushed, so that the image can be looked at.
 write_live() {
-  local said
-  said=$(libvirt_do virsh qemu-monitor-command vm --hmp \
-    "qemu-io -d /machine/peripheral/virtio-disk0/virtio-backend \"$1\"")
-  [ -z "$said" ] || die "qemu-io: $said"
+  local said command
+  for command in "$1" flush; do
+    said=$(libvirt_do virsh qemu-monitor-command vm --hmp \
+      "qemu-io -d /machine/peripheral/virtio-disk0/virtio-backend \"$command\"")
+    [ -z "$said" ] || die "qemu-io: $said"
+  done
 }
 
 write_at_rest() {
@@ -91,6 +93,26 @@ equal "$(libvirt_do virsh checkpoint-list vm --name | grep -c amberfs)" 1 \
   "checkpoints"
 # libvirt forgets the checkpoint, the image has not.
 libvirt_do virsh -q checkpoint-delete vm "$(checkpoint)" --metadata
+backup incremental
+
+# Somebody ends the job while it is read: what the exports say from then on is
+# not to be trusted, so there is no snapshot; the next backup goes well.
+mkdir "$T/hooks"
+cat >"$T/hooks/abort" <<END
+#!/bin/bash
+L=$L nobody=65534
+$(declare -f libvirt_do)
+[ "\$AMBERFS_PHASE" != after-thaw ] || libvirt_do virsh -q domjobabort vm
+END
+chmod +x "$T/hooks/abort"
+before=$(snapshot_count vm)
+write_live 'write -P 211 33M 64k'
+expect 1 amberfs backup "$R" --connect "$LIBVIRT_URI" --domain vm \
+  --hook "$T/hooks"
+said 'ended by somebody else'
+equal "$(snapshot_count vm)" "$before" "snapshots"
+equal "$(libvirt_do virsh checkpoint-list vm --name | grep -c amberfs)" 1 \
+  "checkpoints after a failure"
 backup incremental
 turn_off
 
