@@ -6,6 +6,7 @@
 #
 #	libvirt_start		sets $LIBVIRT_URI for amberfs (also as root)
 #	libvirt_do virsh ...	runs a command as the user of the daemon
+#	libvirt_restart		ends the daemon, not its guests, and starts it anew
 #	domain_define NAME DISKS [OS]	XML of the disks, and inside <os>
 #	domain_disk FILE FORMAT TARGET	writes one <disk> of a file
 : "${T:?source functions.sh first}"
@@ -18,6 +19,7 @@ libvirt_do() {
     as=(setpriv --reuid="$nobody" --regid="$nobody" --clear-groups)
   "${as[@]}" env -i -C "$L" PATH=/usr/bin:/bin:/usr/sbin:/sbin \
     HOME="$L/home" TERM=dumb LC_ALL=C.UTF-8 XDG_RUNTIME_DIR="$L/run" \
+    LIBVIRT_AUTOSTART=0 \
     XDG_CONFIG_HOME="$L/home/.config" XDG_CACHE_HOME="$L/home/.cache" \
     LIBVIRT_DEFAULT_URI=qemu:///session "$@"
 }
@@ -29,8 +31,27 @@ libvirt_stop() {
   done
   file=$L/run/libvirt/virtlogd.pid
   [ ! -s "$file" ] || kill "$(cat "$file")"
-  kill "$libvirtd_pid"
-  wait "$libvirtd_pid"
+  libvirtd_stop
+}
+
+# Its own process id is in its file; $libvirtd_job is the shell's that waits.
+libvirtd_stop() {
+  kill "$(cat "$L/run/libvirt/libvirtd.pid")"
+  wait "$libvirtd_job" || :
+}
+
+libvirtd_start() {
+  libvirt_do libvirtd --timeout 300 >>"$T/libvirtd.log" 2>&1 &
+  libvirtd_job=$!
+  wait_for 60 libvirt_do virsh version || {
+    cat "$T/libvirtd.log" >&2
+    die "the session libvirtd does not answer"
+  }
+}
+
+libvirt_restart() {
+  libvirtd_stop
+  libvirtd_start
 }
 
 libvirt_start() {
@@ -40,13 +61,8 @@ libvirt_start() {
   chmod 711 "$T"
   chmod 700 "$L/run"
   libvirt_own
-  libvirt_do libvirtd --timeout 300 >"$T/libvirtd.log" 2>&1 &
-  libvirtd_pid=$!
   at_exit libvirt_stop
-  wait_for 60 libvirt_do virsh version || {
-    cat "$T/libvirtd.log" >&2
-    die "the session libvirtd does not answer"
-  }
+  libvirtd_start
   export LIBVIRT_URI="qemu:///session?socket=$socket"
 }
 

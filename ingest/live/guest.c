@@ -7,9 +7,9 @@
  * - AbortJob returns before the job is gone.
  * - An agent that has answered once is not asked again whether it is there
  *   before a command is sent; and by default libvirt waits for the answer
- *   without end. So the wait is bounded, and a freeze that was not answered in
- *   time may still come about. The bound is the domain's, kept by libvirt: it
- *   is put back to libvirt's default.
+ *   without end. So the wait is bounded, something harmless is asked first, and
+ *   a freeze that was not answered in time may still come about. The bound is
+ *   the domain's, kept by libvirt: it is put back to libvirt's default.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -28,6 +28,12 @@
 #include "job_xml.h"
 
 #define POLL_NS 20000000
+#define THAW_AGAIN_NS 250000000
+#define AGENT_SECONDS 10	/* for a word from the agent */
+
+/* Errors that libvirt 9.0's headers do not have. */
+#define AGENT_COMMAND_TIMEOUT 112
+#define AGENT_COMMAND_FAILED 113
 
 struct live_guest {
 	char *uri, uuid[DOMAIN_UUID_MAX];
@@ -35,9 +41,9 @@ struct live_guest {
 	struct domain *domain;
 };
 
-static void nap(void)
+static void nap(long ns)
 {
-	struct timespec t = { .tv_nsec = POLL_NS };
+	struct timespec t = { .tv_nsec = ns };
 
 	nanosleep(&t, NULL);
 }
@@ -134,22 +140,46 @@ static bool last_error_has(const char *words)
 	return text && strstr(text, words) != NULL;
 }
 
-/* TOOK: seconds. Why a freeze failed, and whether it may come about yet. */
-static enum freeze judge_freeze(int limit, double took)
+static void forget_timeout(virDomainPtr d)
+{
+	virDomainAgentSetResponseTimeout(d,
+			VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);
+}
+
+static bool agent_is_silent(void)
+{
+	int code = virGetLastErrorCode();
+
+	return code == VIR_ERR_AGENT_UNRESPONSIVE ||
+			code == VIR_ERR_AGENT_UNSYNCED ||
+			code == AGENT_COMMAND_TIMEOUT;
+}
+
+/* Any answer will do, also that it does not know the command. */
+static bool agent_answers(virDomainPtr d)
+{
+	long long seconds = 0;
+	unsigned ns = 0;
+
+	if (virDomainAgentSetResponseTimeout(d, AGENT_SECONDS, 0) == 0 &&
+			(virDomainGetTime(d, &seconds, &ns, 0) == 0 ||
+					!agent_is_silent()))
+		return true;
+	connection_fail(-EIO, "the guest agent does not answer");
+	return false;
+}
+
+/* Why a freeze failed, and whether it may come about yet. */
+static enum freeze judge_freeze(void)
 {
 	connection_fail(-EIO, "the guest agent can't freeze it");
-	switch (virGetLastErrorCode()) {
-	case VIR_ERR_AGENT_UNRESPONSIVE:
-		/* Earlier: it did not even say that it is there, and was not
-		 * told to freeze. */
-		if (took < limit && !last_error_has("disappeared"))
-			return FREEZE_NOT;
-		return FREEZE_MAYBE;
+	switch ((int)virGetLastErrorCode()) {
 	case VIR_ERR_INTERNAL_ERROR:
+	case AGENT_COMMAND_FAILED:
 		/* It may not, or can't, or is frozen by somebody else, whose
 		 * affair it is to thaw it. */
-		if (last_error_has("disabled") || last_error_has("not been found") ||
-				last_error_has("not found"))
+		if (last_error_has("disabled") || last_error_has("not found") ||
+				last_error_has("not been found"))
 			return FREEZE_NOT;
 		return FREEZE_MAYBE;
 	case VIR_ERR_OPERATION_INVALID:
@@ -169,16 +199,15 @@ static enum freeze judge_freeze(int limit, double took)
 enum freeze live_guest_freeze(struct live_guest *g, int seconds)
 {
 	virDomainPtr d = handle(g);
-	double start;
-	int n;
+	int n = -1;
 
 	if (!d)
 		return FREEZE_NOT;
-	if (virDomainAgentSetResponseTimeout(d, seconds, 0) < 0) {
-		connection_fail(-EIO, "the guest agent can't be asked");
+	if (!agent_answers(d) ||
+			virDomainAgentSetResponseTimeout(d, seconds, 0) < 0) {
+		forget_timeout(d);
 		return FREEZE_NOT;
 	}
-	start = monotonic_now();
 	n = virDomainFSFreeze(d, NULL, 0, 0);
 	if (n > 0)
 		return FREEZE_DONE;
@@ -186,7 +215,7 @@ enum freeze live_guest_freeze(struct live_guest *g, int seconds)
 		fail(-EIO, "the guest agent has frozen no filesystem");
 		return FREEZE_MAYBE;
 	}
-	return judge_freeze(seconds, monotonic_now() - start);
+	return judge_freeze();
 }
 
 /* 0; -EAGAIN: may succeed later; text set. */
@@ -212,12 +241,11 @@ int live_guest_thaw(struct live_guest *g, double seconds)
 	do {
 		err = try_thaw(g);
 		if (err)
-			nap();
+			nap(THAW_AGAIN_NS);
 	} while (err && monotonic_now() < end);
 	d = err ? NULL : handle(g);
 	if (d)
-		virDomainAgentSetResponseTimeout(d,
-				VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);
+		forget_timeout(d);
 	return err ? -EIO : 0;
 }
 
@@ -352,7 +380,7 @@ int live_guest_end_job(struct live_guest *g, const char *folder,
 			asked = ask_to_end(g, folder);
 		if (asked == 0 || (asked > 0 && is_free(g)))
 			return 0;
-		nap();
+		nap(POLL_NS);
 	} while (monotonic_now() < end);
 	if (asked < 0)
 		return asked;

@@ -108,6 +108,8 @@ int virDomainBackupBegin(virDomainPtr d, const char *job, const char *point,
 
 	if (named("LIVE_JOB_DIE", "begin"))
 		pthread_create(&thread, NULL, die_soon, NULL);
+	if (named("LIVE_JOB_PAUSE", "begin"))
+		raise(SIGSTOP);
 	r = next(d, job, point, flags);
 	pass("begun");
 	return r;
