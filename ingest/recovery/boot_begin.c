@@ -122,8 +122,11 @@ static int open_all(struct begin *g, const char *repository, const char *spec)
 	if (e < 0)
 		return e;
 	folder = boot_dir_place(b->dir, b->state.name);
-	return folder ? boot_place_open(&b->place, folder, b->connection)
-		      : no_memory();
+	e = folder ? boot_place_open(&b->place, folder, b->connection)
+		   : no_memory();
+	if (e == 0)
+		boot_dir_check_way(b->dir, b->place.uid, b->place.gid);
+	return e;
 }
 
 /* --- 6 and 8: the domain --- */

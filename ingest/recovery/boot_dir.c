@@ -16,9 +16,11 @@
 
 #include "../../repo/base/cleanup.h"
 #include "../../repo/base/error.h"
+#include "../../repo/base/report.h"
 #include "../../repo/format/name.h"
 
-#define USUAL "/var/lib/amberfs/boot"
+#define USUAL_PARENT "/var/lib/amberfs"
+#define USUAL USUAL_PARENT "/boot"
 #define USUAL_AT_HOME "/.local/share/amberfs/boot"
 #define MODE 0711
 
@@ -27,19 +29,18 @@ static int no_memory(void)
 	return fail_errno(-ENOMEM, "booting");
 }
 
-int boot_dir_find(const char *path, char **out)
+static char *usual_dir(void)
 {
 	const char *home = getenv("HOME");
-	char *usual = NULL;
-	if (path == NULL && geteuid() != 0 && home != NULL) {
-		if (asprintf(&usual, "%s" USUAL_AT_HOME, home) < 0)
-			return no_memory();
-	} else if (path == NULL) {
-		usual = strdup(USUAL);
-		if (usual == NULL)
-			return no_memory();
-	}
-	CLEANUP_FREE char *wanted = usual ? usual : strdup(path);
+	char *path = NULL;
+	if (geteuid() == 0 || home == NULL)
+		return strdup(USUAL);
+	return asprintf(&path, "%s" USUAL_AT_HOME, home) < 0 ? NULL : path;
+}
+
+int boot_dir_find(const char *path, char **out)
+{
+	CLEANUP_FREE char *wanted = path ? strdup(path) : usual_dir();
 	if (wanted == NULL)
 		return no_memory();
 	*out = realpath(wanted, NULL);
@@ -66,6 +67,43 @@ static int make_folders(char *path)
 	}
 }
 
+/* What else is in amberfs' own folder is private by itself. */
+static void open_parent(const char *dir)
+{
+	struct stat st;
+	if (strcmp(dir, USUAL) == 0 && stat(USUAL_PARENT, &st) == 0)
+		(void)chmod(USUAL_PARENT, (st.st_mode & 07777) | 0011);
+}
+
+/* True if USER may pass, as far as plain permissions tell. */
+static bool may_pass(const struct stat *st, uid_t uid, gid_t gid)
+{
+	if (uid == 0)
+		return true;
+	if (st->st_uid == uid)
+		return (st->st_mode & S_IXUSR) != 0;
+	return (st->st_mode & (st->st_gid == gid ? S_IXGRP : S_IXOTH)) != 0;
+}
+
+void boot_dir_check_way(const char *dir, uid_t uid, gid_t gid)
+{
+	CLEANUP_FREE char *path = strdup(dir);
+	struct stat st;
+	for (char *end = path; end != NULL && *end != '\0';) {
+		end = strchr(end + 1, '/');
+		if (end != NULL)
+			*end = '\0';
+		if (stat(path, &st) == 0 && !may_pass(&st, uid, gid))
+			report_warning("the user that qemu runs as (%u) may not "
+				       "be able to pass through %s to the disks: "
+				       "'chmod o+x' lets it, --overlay-dir takes "
+				       "another way",
+					(unsigned)uid, path);
+		if (end != NULL)
+			*end = '/';
+	}
+}
+
 int boot_dir_prepare(const char *dir)
 {
 	struct statfs fs;
@@ -75,6 +113,7 @@ int boot_dir_prepare(const char *dir)
 	int e = make_folders(path);
 	if (e < 0)
 		return e;
+	open_parent(dir);
 	if (statfs(dir, &fs) < 0)
 		return fail_errno(-errno, "looking at %s", dir);
 	if (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC)

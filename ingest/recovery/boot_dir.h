@@ -6,6 +6,8 @@
 #ifndef AMBERFS_INGEST_RECOVERY_BOOT_DIR_H
 #define AMBERFS_INGEST_RECOVERY_BOOT_DIR_H
 
+#include <sys/types.h>
+
 #include "boot_state.h"
 
 /* PATH (--overlay-dir), or NULL: /var/lib/amberfs/boot, of a user who is not
@@ -15,6 +17,9 @@ int boot_dir_find(const char *path, char **out);
 /* Makes it, passable for all, with the folders that it is in if it is the
  * usual one; refuses one that is in memory only (a guest's writes must stay). */
 int boot_dir_prepare(const char *dir);
+
+/* Warns of folders on the way to DIR through which that user can't pass. */
+void boot_dir_check_way(const char *dir, uid_t uid, gid_t gid);
 
 /* DIR/NAME, for a raw name. To free; NULL without memory. */
 char *boot_dir_place(const char *dir, const char *name);

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -86,13 +86,13 @@ static void progress(void *ctx, struct progress_numbers *now)
 	now->fresh = UINT64_MAX;
 }
 
-/* "    (12.34/100%)\r": the last number before a slash. */
+/* "    (12.34/100%)\r": the last number after a parenthesis. */
 static void note_percent(struct flatten *f, const char *text)
 {
 	for (const char *at = strchr(text, '('); at; at = strchr(at + 1, '(')) {
-		unsigned n = 0;
-		if (sscanf(at, "(%3u", &n) == 1 && n <= PERCENT)
-			f->percent = n;
+		unsigned long n = strtoul(at + 1, NULL, 10);
+		if (n <= PERCENT)
+			f->percent = (unsigned)n;
 	}
 }
 

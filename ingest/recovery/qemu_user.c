@@ -6,8 +6,8 @@
 #include "qemu_user.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,12 +23,27 @@
 static const char label_path[] = "string(/capabilities/host/"
 	"secmodel[model='dac']/baselabel[1])";
 
+/* "+64055". Returns what follows, or NULL. */
+static const char *parse_id(const char *text, unsigned *id)
+{
+	char *end = NULL;
+	if (text == NULL || text[0] != '+' || text[1] < '0' || text[1] > '9')
+		return NULL;
+	errno = 0;
+	unsigned long n = strtoul(text + 1, &end, 10);
+	*id = (unsigned)n;
+	return errno != 0 || n >= UINT_MAX ? NULL : end;
+}
+
 /* "+64055:+109". False if TEXT is none. */
 static bool parse_label(const char *text, uid_t *uid, gid_t *gid)
 {
 	unsigned u = 0, g = 0;
-	int end = 0;
-	if (sscanf(text, "+%u:+%u%n", &u, &g, &end) != 2 || text[end] != '\0')
+	const char *at = parse_id(text, &u);
+	if (at == NULL || *at != ':')
+		return false;
+	at = parse_id(at + 1, &g);
+	if (at == NULL || *at != '\0')
 		return false;
 	*uid = u;
 	*gid = g;
