@@ -60,10 +60,12 @@ static int compare_ranges(const void *a, const void *b)
  * them. */
 static int tell_damaged(struct restore *r)
 {
-	struct restore_range *all = r->ranges + r->told;
 	size_t count = r->range_count - r->told, kept = 0;
 	if (r->range_lost)
 		return fail_errno(-ENOMEM, "noting damaged ranges");
+	if (count == 0)
+		return 0;
+	struct restore_range *all = r->ranges + r->told;
 	if (count > 1)
 		qsort(all, count, sizeof(*all), compare_ranges);
 	for (size_t i = 0; i < count; i++) {
