@@ -151,12 +151,12 @@ int boot_main(int argc, char **argv)
 	struct boot_options *o = &c.o;
 	const struct option own[] = {
 		{ "name", 'n', OPTION_TEXT, &o->name, "NEW",
-			"the new domain's name (default: source and time)" },
+			"its name (default: SOURCE-TIME)" },
 		{ "connect", 'c', OPTION_TEXT, &o->connect, "URI",
 			"libvirt to ask (default LIBVIRT_DEFAULT_URI)" },
 		{ "start", 0, OPTION_FLAG, &o->start, NULL, "start it, too" },
 		{ "overlay-dir", 0, OPTION_TEXT, &o->overlay_dir, "DIR",
-			"where its disks come to lie (/var/lib/amberfs/boot)" },
+			"its folder comes here (/var/lib/amberfs/boot)" },
 		{ "isolated", 0, OPTION_FLAG, &o->isolated, NULL,
 			"without network and devices of the host" },
 		{ "same-identity", 0, OPTION_FLAG, &o->same_identity, NULL,

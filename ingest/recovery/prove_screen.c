@@ -3,9 +3,11 @@
 #include "prove_screen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <png.h>
 
@@ -169,12 +171,27 @@ bool prove_picture_same(const struct prove_picture *a,
 
 /* --- saving --- */
 
+/* What a screen shows may be private. */
+#define FILE_MODE 0600
+
 int prove_picture_save(const struct prove_picture *p, const char *path)
 {
 	png_image png = { .version = PNG_IMAGE_VERSION, .width = p->width,
 		.height = p->height, .format = PNG_FORMAT_RGB };
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW |
+						O_CLOEXEC, FILE_MODE);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+	int written = 0;
 
-	if (png_image_write_to_file(&png, path, 0, p->pixels, 0, NULL))
-		return 0;
-	return fail(-EIO, "writing %s: %s", path, png.message);
+	if (!file) {
+		int err = fail_errno(-errno, "writing %s", path);
+
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
+	written = png_image_write_to_stdio(&png, file, 0, p->pixels, 0, NULL);
+	if (fclose(file) != 0 && written)
+		return fail_errno(-errno, "writing %s", path);
+	return written ? 0 : fail(-EIO, "writing %s: %s", path, png.message);
 }

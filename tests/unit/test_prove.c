@@ -182,6 +182,7 @@ static void test_png(void **state)
 	struct prove_picture p = picture(320, 200, 300, 5000);
 	struct prove_picture again = { .pixels = NULL };
 	static uint8_t file[65536];
+	char link[80];
 	size_t len = 0;
 
 	(void)state;
@@ -200,6 +201,11 @@ static void test_png(void **state)
 			prove_picture_clear(&again);
 		file[i] ^= 0x41;
 	}
+	/* Not through a link that somebody has laid there. */
+	snprintf(link, sizeof(link), "%s.link", path);
+	assert_int_equal(symlink(path, link), 0);
+	assert_int_equal(prove_picture_save(&p, link), -ELOOP);
+	unlink(link);
 	assert_true(prove_picture_save(&p, "/nonexistent/x.png") < 0);
 	prove_picture_clear(&p);
 }
