@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* amberfs backup: options, what to back up, and the summary. */
+/* amberfs backup: options, and what to back up. */
 #include "backup.h"
 
 #include <errno.h>
 #include <fnmatch.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "../repo/base/cleanup.h"
@@ -12,6 +11,7 @@
 #include "../repo/base/interrupt.h"
 #include "backup_domains.h"
 #include "backup_files.h"
+#include "backup_report.h"
 #include "domain_backup.h"
 #include "hooks.h"
 
@@ -24,102 +24,13 @@ struct backup_command {
 	double begin;
 };
 
-/* --- the summary --- */
-
-static uint64_t deduplicated(const struct backup_run *run,
-		const struct chunk_sink_stats *st)
-{
-	return st->known_bytes + run->same;
-}
-
-static void print_json(struct backup_run *run,
-		const struct chunk_sink_stats *st, double seconds)
-{
-	report_print_json(json_pack("{s:O,s:I,s:I,s:I,s:I,s:I,s:I,s:f}",
-			"snapshots", run->snapshots, "read",
-			(json_int_t)run->read, "holes", (json_int_t)run->holes,
-			"unchanged", (json_int_t)run->unchanged,
-			"deduplicated", (json_int_t)deduplicated(run, st), "new",
-			(json_int_t)st->new_bytes, "stored",
-			(json_int_t)st->stored_bytes, "seconds", seconds));
-}
-
-static void print_text(struct backup_run *run,
-		const struct chunk_sink_stats *st, double seconds)
-{
-	char read[SIZE_TEXT_MAX], holes[SIZE_TEXT_MAX],
-			unchanged[SIZE_TEXT_MAX], known[SIZE_TEXT_MAX],
-			fresh[SIZE_TEXT_MAX], stored[SIZE_TEXT_MAX],
-			took[SIZE_TEXT_MAX];
-	printf("Read %s in %s; skipped as holes %s, as unchanged %s.\n",
-			size_format(read, run->read),
-			duration_format(took, seconds),
-			size_format(holes, run->holes),
-			size_format(unchanged, run->unchanged));
-	printf("Deduplicated %s, new %s, stored %s.\n",
-			size_format(known, deduplicated(run, st)),
-			size_format(fresh, st->new_bytes),
-			size_format(stored, st->stored_bytes));
-	size_t i;
-	json_t *row;
-	json_array_foreach(run->snapshots, i, row)
-	{
-		const char *source = "", *status = "", *time = "";
-		json_unpack(row, "{s:s,s:s,s?s}", "source", &source, "status",
-				&status, "time", &time);
-		if (strcmp(status, "failed") == 0)
-			printf("FAILED    %s\n", source);
-		else
-			printf("%-9s %s/%s\n", status, source, time);
-	}
-}
-
-/* The failures once more, together, for who reads only the end. */
-static void print_failures(struct backup_run *run)
-{
-	size_t i;
-	json_t *row;
-	json_array_foreach(run->snapshots, i, row)
-	{
-		const char *source = "", *error = NULL;
-		json_unpack(row, "{s:s,s?s}", "source", &source, "error",
-				&error);
-		if (error != NULL)
-			report_error("failed: %s: %s", source, error);
-	}
-}
+/* --- the end --- */
 
 static int exit_status(const struct backup_run *run)
 {
 	if (run->failed == 0 && run->partly == 0)
 		return run->done ? EXIT_DONE : EXIT_FAILED;
 	return run->done || run->partly ? EXIT_PARTLY : EXIT_FAILED;
-}
-
-/* The sources that were not reached have no row. */
-static void drop_unreached(json_t *rows)
-{
-	for (size_t i = json_array_size(rows); i-- > 0;)
-		if (json_is_null(json_array_get(rows, i)))
-			json_array_remove(rows, i);
-}
-
-static int finish(struct backup_command *c, struct backup_run *run)
-{
-	struct chunk_sink_stats st;
-	int status = exit_status(run);
-	drop_unreached(run->snapshots);
-	chunk_sink_stats(run->storing.sink, &st);
-	double seconds = monotonic_now() - c->begin;
-	if (report_json())
-		print_json(run, &st, seconds);
-	else if (report_wants_text())
-		print_text(run, &st, seconds);
-	if (run->broken.err != 0)
-		report_error("%s", run->broken.text);
-	else
-		print_failures(run);
-	return status;
 }
 
 /* --- domains --- */
@@ -230,10 +141,12 @@ static int run_backup(struct backup_command *c, int operands, char **argv)
 		e = run_domains(c, &run);
 	else if (e == 0)
 		e = run_files(c, &run, operands - 1, argv + 2);
-	if (e < 0)
+	if (e < 0) {
 		report_error("%s", error_text(e));
-	else
-		status = finish(c, &run);
+	} else {
+		status = exit_status(&run);
+		backup_report_print(&run, monotonic_now() - c->begin);
+	}
 	backup_run_end(&run);
 	return status;
 }

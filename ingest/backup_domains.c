@@ -169,6 +169,7 @@ int backup_domains(struct backup_run *run, struct connection *c,
 {
 	struct domains_job j = { .run = run, .connection = c };
 	unsigned lanes = (unsigned)run->options->jobs_domains.value;
+	run->of_domains = true;
 	int e = take_names(&j, names, count);
 	if (e == 0)
 		e = backup_run_add_lanes(run, lanes < j.count ? lanes : j.count,

@@ -37,6 +37,7 @@ struct backup_run {
 	struct storing storing;
 	struct backup_lane *lanes;
 	unsigned lane_count;
+	bool of_domains;	/* the rows, else of one set of files */
 
 	/* Held from the barrier to the commit. Before mutex. */
 	pthread_mutex_t commit_mutex;

@@ -10,7 +10,7 @@
  *	5 the snapshot object: the one commit point
  *	6 our own session is still there, else the snapshot is withdrawn
  */
-#include "backup_run.h"
+#include "backup_report.h"
 
 #include <errno.h>
 #include <string.h>
@@ -463,48 +463,11 @@ int backup_snapshot_commit(struct backup_snapshot *b)
 	return storing_commit(to, b->snap, snapshot_commit);
 }
 
-static json_t *disk_rows(const struct backup_snapshot *b)
-{
-	static const char *const modes[] = { [DISK_FULL] = "full",
-		[DISK_INCREMENTAL] = "incremental",
-		[DISK_UNCHANGED] = "unchanged", [DISK_SKIPPED] = "skipped" };
-	json_t *list = json_array();
-	for (unsigned i = 0; i < b->disk_count; i++) {
-		const struct disk_outcome *o = &b->disks[i];
-		json_array_append_new(list, json_pack("{s:o,s:s,s:s?,s:I}",
-				"target", report_json_text(o->target), "mode",
-				modes[o->mode], "why", o->why, "read",
-				(json_int_t)o->read));
-	}
-	return list;
-}
-
-static json_t *report_row(const struct backup_snapshot *b, const char *source,
-		int err)
-{
-	char time[UTC_TEXT_MAX];
-	CLEANUP_FREE char *name = name_escape(source, strlen(source));
-	json_t *row;
-	if (err < 0)
-		return json_pack("{s:s,s:s,s:s}", "source", name, "status",
-				"failed", "error", error_text(err));
-	row = snapshot_to_json(b->snap, true);
-	json_object_set_new(row, "disks", disk_rows(b));
-	if (b->frozen_seconds >= 0)
-		json_object_set_new(row, "frozen_seconds",
-				json_real(b->frozen_seconds));
-	json_object_set_new(row, "status",
-			json_string(b->partly ? "partly" : "done"));
-	json_object_set_new(row, "time",
-			json_string(utc_format(time, b->snap->time)));
-	return row;
-}
-
 static void add_to_report(struct backup_snapshot *b, const char *source,
 		int err)
 {
 	struct backup_run *run = b->run;
-	json_t *row = report_row(b, source, err);
+	json_t *row = backup_report_row(b, source, err);
 	LOCK_SCOPE(&run->mutex);
 	json_array_set_new(run->snapshots, b->lane->row, row);
 	if (err < 0)

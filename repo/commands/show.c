@@ -25,6 +25,12 @@ static void print_file(const struct snapshot_file *f)
 		printf(", from %s", name_display(shown, sizeof(shown),
 						    raw ? raw : f->source_path));
 	}
+	if (f->checkpoint != NULL) {
+		char shown[256];
+		printf(", tracked since by %s",
+				name_display(shown, sizeof(shown),
+						f->checkpoint));
+	}
 	printf("\n");
 }
 

@@ -94,12 +94,30 @@ expect 3 backup --domain nobody --domain same --domain own1 --jobs-domains 2 \
 equal "$(jq -r '[.snapshots[] | .source + " " + .status] | join(", ")' \
   "$T/out")" "nobody failed, same done, own1 done" "what became of each"
 said nobody
+
+# The night's mail names what failed, and only that.
+printf '%s\n' "REPOSITORY=$R" "KEY_FILE=$T/key" "CONNECT=$LIBVIRT_URI" \
+  JOBS_DOMAINS=3 EXCLUDE_DISK=own1:vdz QUIESCE=auto "LOCK=$T/lock" >"$T/conf"
+chmod 600 "$T/conf"
+expect 3 "$SOURCE_TREE/scripts/amberfs-cron" "$T/conf"
+said 'PARTLY FAILED'
+said 'own2: disk vda is not backed up: .*own2.qcow2'
+! grep -Eq 'chain|same|own1|two' "$T/err" || die "$(cat "$T/err")"
 mv gone.qcow2 own2.qcow2
+expect 0 "$SOURCE_TREE/scripts/amberfs-cron" "$T/conf"
+silent
 
 # On a terminal: one bar for all, and the table.
 on_terminal '' env TERM=xterm amberfs backup "$R" --connect "$LIBVIRT_URI" \
   --all-domains --jobs-domains 3 --force-read --bwlimit 60M >"$T/screen"
-tr '\r' '\n' <"$T/screen" | found '6 domains *[0-9]*%' || die "$(cat "$T/screen")"
+tr '\r' '\n' <"$T/screen" | sed 's/\x1b\[K//g' >"$T/lines"
+found '6 domains *[0-9]*%' <"$T/lines" || die "$(cat "$T/lines")"
+sed -n '/^DOMAIN/,$p' "$T/lines" | grep . >"$T/table"
+[ "$(wc -L <"$T/table")" -le 80 ] || die "too wide: $(cat "$T/table")"
+equal "$(awk '{ print $1 }' "$T/table" | tr '\n' ' ')" \
+  "DOMAIN $all two%20%26%20%27more%27 done " "the table's first column"
+found -E '^same  * done   full        offline          - +24.0 MiB +0 B$' \
+  <"$T/table" || die "$(cat "$T/table")"
 
 # Interrupted in the middle: those that were done stay, the rest is found again.
 before=$(snapshot_count)

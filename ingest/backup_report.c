@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The rows are JSON from the beginning; the text is made of them. Domains get a
+ * table of 80 columns (a name that is too long stands on a line of its own),
+ * and below each what there is to explain.
+ */
+#include "backup_report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "../repo/base/cleanup.h"
+#include "../repo/base/printable.h"
+#include "../repo/base/units.h"
+#include "../repo/format/name.h"
+
+#define NAME_COLUMNS 21
+
+/* --- a row --- */
+
+static const char *const mode_names[] = {
+	[DISK_FULL] = "full", [DISK_INCREMENTAL] = "incremental",
+	[DISK_UNCHANGED] = "unchanged", [DISK_SKIPPED] = "skipped",
+};
+
+static json_t *optional_text(const char *text)
+{
+	return text ? report_json_text(text) : json_null();
+}
+
+static json_t *disk_rows(const struct backup_snapshot *b)
+{
+	json_t *list = json_array();
+	for (unsigned i = 0; i < b->disk_count; i++) {
+		const struct disk_outcome *o = &b->disks[i];
+		json_array_append_new(list, json_pack("{s:o,s:s,s:o,s:I}",
+				"target", report_json_text(o->target), "mode",
+				mode_names[o->mode], "why",
+				optional_text(o->why), "read",
+				(json_int_t)o->read));
+	}
+	return list;
+}
+
+/* The disk that cost the most says what the whole backup was; NULL: none. */
+static const struct disk_outcome *costliest(const struct backup_snapshot *b)
+{
+	const struct disk_outcome *worst = NULL;
+	for (unsigned i = 0; i < b->disk_count; i++) {
+		const struct disk_outcome *o = &b->disks[i];
+		if (o->mode != DISK_SKIPPED
+				&& (worst == NULL || o->mode < worst->mode))
+			worst = o;
+	}
+	return worst;
+}
+
+static json_t *failed_row(const char *source, int err)
+{
+	CLEANUP_FREE char *name = name_escape(source, strlen(source));
+	return json_pack("{s:s,s:s,s:o}", "source", name ? name : "%", "status",
+			"failed", "error", report_json_text(error_text(err)));
+}
+
+json_t *backup_report_row(const struct backup_snapshot *b, const char *source,
+		int err)
+{
+	char time[UTC_TEXT_MAX];
+	if (err < 0)
+		return failed_row(source, err);
+	const struct disk_outcome *o = costliest(b);
+	json_t *row = snapshot_to_json(b->snap, true);
+	json_object_set_new(row, "status",
+			json_string(b->partly ? "partly" : "done"));
+	json_object_set_new(row, "time",
+			json_string(utc_format(time, b->snap->time)));
+	if (b->snap->kind != SNAPSHOT_DOMAIN)
+		return row;
+	json_object_set_new(row, "disks", disk_rows(b));
+	json_object_set_new(row, "mode",
+			o ? json_string(mode_names[o->mode]) : json_null());
+	json_object_set_new(row, "why", optional_text(o ? o->why : NULL));
+	if (b->frozen_seconds >= 0)
+		json_object_set_new(row, "frozen_seconds",
+				json_real(b->frozen_seconds));
+	return row;
+}
+
+/* --- all as JSON --- */
+
+static uint64_t deduplicated(const struct backup_run *run,
+		const struct chunk_sink_stats *st)
+{
+	return st->known_bytes + run->same;
+}
+
+static void print_json(struct backup_run *run,
+		const struct chunk_sink_stats *st, double seconds)
+{
+	report_print_json(json_pack("{s:O,s:I,s:I,s:I,s:I,s:I,s:I,s:f}",
+			"snapshots", run->snapshots, "read",
+			(json_int_t)run->read, "holes", (json_int_t)run->holes,
+			"unchanged", (json_int_t)run->unchanged,
+			"deduplicated", (json_int_t)deduplicated(run, st), "new",
+			(json_int_t)st->new_bytes, "stored",
+			(json_int_t)st->stored_bytes, "seconds", seconds));
+}
+
+/* --- all as text --- */
+
+/* Hostile text in OBJECT's member NAME, made harmless; "" if absent. */
+static char *shown(char out[256], const json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+	return printable(out, 256, text ? text : "");
+}
+
+static uint64_t number(const json_t *object, const char *name)
+{
+	return (uint64_t)json_integer_value(json_object_get(object, name));
+}
+
+/* Lines below a domain's: each disk, where they differ or one must be
+ * explained. */
+static void print_disks(const json_t *row)
+{
+	const json_t *disks = json_object_get(row, "disks"), *disk;
+	const char *mode = json_string_value(json_object_get(row, "mode"));
+	bool telling = false;
+	size_t i;
+	json_array_foreach(disks, i, disk)
+	{
+		const char *own = json_string_value(json_object_get(disk,
+				"mode"));
+		telling = telling || json_is_string(json_object_get(disk,
+				"why")) || (mode && own && strcmp(mode, own));
+	}
+	json_array_foreach(disks, i, disk)
+	{
+		char target[256], own[256], why[256], read[SIZE_TEXT_MAX];
+		if (!telling)
+			break;
+		shown(why, disk, "why");
+		printf("  %-8s %-11s %9s%s%s\n", shown(target, disk, "target"),
+				shown(own, disk, "mode"),
+				size_format(read, number(disk, "read")),
+				*why ? "  " : "", why);
+	}
+}
+
+static void print_domain(const json_t *row, const char *source,
+		const char *status)
+{
+	char mode[256], consistency[256], frozen[32] = "-",
+			read[SIZE_TEXT_MAX], fresh[SIZE_TEXT_MAX];
+	const json_t *seconds = json_object_get(row, "frozen_seconds");
+	bool failed = strcmp(status, "failed") == 0;
+	if (strlen(source) > NAME_COLUMNS) {
+		printf("%s\n", source);
+		source = "";
+	}
+	if (failed) {
+		printf("%-*s FAILED\n", NAME_COLUMNS, source);
+		return;
+	}
+	if (json_is_real(seconds))
+		snprintf(frozen, sizeof(frozen), "%.2f s",
+				json_real_value(seconds));
+	shown(mode, row, "mode");
+	printf("%-*s %-6s %-11s %-10s %7s %9s %9s\n", NAME_COLUMNS, source,
+			status, *mode ? mode : "-",
+			shown(consistency, row, "consistency"), frozen,
+			size_format(read, number(row, "read_bytes")),
+			size_format(fresh, number(row, "new_bytes")));
+	print_disks(row);
+}
+
+static void print_row(const json_t *row, bool domains)
+{
+	char source[3 * NAME_MAX_BYTES + 1], status[256], time[256];
+	const char *text = json_string_value(json_object_get(row, "source"));
+	/* Escaped: its bytes are its columns. */
+	snprintf(source, sizeof(source), "%s", text ? text : "");
+	shown(status, row, "status");
+	if (domains)
+		print_domain(row, source, status);
+	else if (strcmp(status, "failed") == 0)
+		printf("FAILED    %s\n", source);
+	else
+		printf("%-9s %s/%s\n", status, source, shown(time, row, "time"));
+}
+
+static void print_sums(struct backup_run *run,
+		const struct chunk_sink_stats *st, double seconds)
+{
+	char read[SIZE_TEXT_MAX], holes[SIZE_TEXT_MAX],
+			unchanged[SIZE_TEXT_MAX], known[SIZE_TEXT_MAX],
+			fresh[SIZE_TEXT_MAX], stored[SIZE_TEXT_MAX],
+			took[SIZE_TEXT_MAX];
+	printf("Read %s in %s; skipped as holes %s, as unchanged %s.\n",
+			size_format(read, run->read),
+			duration_format(took, seconds),
+			size_format(holes, run->holes),
+			size_format(unchanged, run->unchanged));
+	printf("Deduplicated %s, new %s, stored %s.\n",
+			size_format(known, deduplicated(run, st)),
+			size_format(fresh, st->new_bytes),
+			size_format(stored, st->stored_bytes));
+}
+
+static void print_text(struct backup_run *run,
+		const struct chunk_sink_stats *st, double seconds)
+{
+	size_t i;
+	json_t *row;
+	print_sums(run, st, seconds);
+	if (run->of_domains && json_array_size(run->snapshots) != 0)
+		printf("%-*s %-6s %-11s %-10s %7s %9s %9s\n", NAME_COLUMNS,
+				"DOMAIN", "STATUS", "BACKUP", "CONSISTENT",
+				"FROZEN", "READ", "NEW");
+	json_array_foreach(run->snapshots, i, row)
+		print_row(row, run->of_domains);
+}
+
+/* --- the end --- */
+
+/* The failures once more, together, for who reads only the end. */
+static void print_failures(struct backup_run *run)
+{
+	size_t i;
+	json_t *row;
+	json_array_foreach(run->snapshots, i, row)
+	{
+		const char *source = "", *error = NULL;
+		json_unpack(row, "{s:s,s?s}", "source", &source, "error",
+				&error);
+		if (error != NULL)
+			report_error("failed: %s: %s", source, error);
+	}
+}
+
+/* The sources that were not reached have no row. */
+static void drop_unreached(json_t *rows)
+{
+	for (size_t i = json_array_size(rows); i-- > 0;)
+		if (json_is_null(json_array_get(rows, i)))
+			json_array_remove(rows, i);
+}
+
+void backup_report_print(struct backup_run *run, double seconds)
+{
+	struct chunk_sink_stats st;
+	chunk_sink_stats(run->storing.sink, &st);
+	drop_unreached(run->snapshots);
+	if (report_json())
+		print_json(run, &st, seconds);
+	else if (report_wants_text())
+		print_text(run, &st, seconds);
+	if (run->broken.err != 0)
+		report_error("%s", run->broken.text);
+	else
+		print_failures(run);
+}
