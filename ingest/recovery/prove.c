@@ -353,8 +353,8 @@ int prove_main(int argc, char **argv)
 		.purpose = "Boot snapshots of domains to see that they come up: "
 			   "isolated, on overlays that\nare thrown away. Without "
 			   "SNAPSHOT, the newest of every domain.",
-		.notes = "It came up if one of the signs that count is seen in "
-			 "time. Exit status: 0 all came\nup, 3 some, 1 none.\n",
+		.notes = "It came up if a sign that counts is seen in time. Exit "
+			 "status: 0 all came up,\n3 some, 1 none.\n",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = -1,
