@@ -22,6 +22,7 @@
 
 #include "../../repo/base/cleanup.h"
 #include "../../repo/base/error.h"
+#include "../../repo/base/printable.h"
 #include "../../repo/base/units.h"
 #include "../domain.h"
 #include "guest.h"
@@ -386,6 +387,47 @@ int live_guest_end_job(struct live_guest *g, const char *folder,
 		return asked;
 	return fail(-ETIMEDOUT, "the backup job does not end; `virsh domjobabort` "
 			"may help");
+}
+
+uint64_t live_guest_job_total(struct live_guest *g)
+{
+	virDomainPtr d = handle(g);
+	virTypedParameterPtr params = NULL;
+	int type = VIR_DOMAIN_JOB_NONE, count = 0;
+	unsigned long long total = 0;
+
+	if (!d || virDomainGetJobStats(d, &type, &params, &count, 0) < 0)
+		return 0;
+	virTypedParamsGetULLong(params, count, VIR_DOMAIN_JOB_DISK_TEMP_TOTAL,
+			&total);
+	virTypedParamsFree(params, count);
+	return total;
+}
+
+bool live_guest_job_failed(struct live_guest *g)
+{
+	virDomainPtr d = handle(g);
+	virTypedParameterPtr params = NULL;
+	int type = VIR_DOMAIN_JOB_NONE, count = 0, success = 1;
+	const char *why = NULL;
+	char shown[512];
+
+	if (!d || virDomainGetJobStats(d, &type, &params, &count,
+				  VIR_DOMAIN_JOB_STATS_COMPLETED |
+						  VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED) <
+					0)
+		return false;
+	virTypedParamsGetBoolean(params, count, VIR_DOMAIN_JOB_SUCCESS,
+			&success);
+	virTypedParamsGetString(params, count, VIR_DOMAIN_JOB_ERRMSG, &why);
+	if (type == VIR_DOMAIN_JOB_FAILED)
+		success = 0;
+	if (!success)
+		fail(-EIO, "the backup job failed: %s",
+				printable(shown, sizeof(shown),
+						why ? why : "no reason given"));
+	virTypedParamsFree(params, count);
+	return !success;
 }
 
 void live_guest_resume_io(struct live_guest *g)

@@ -10,6 +10,7 @@
 #define AMBERFS_INGEST_LIVE_GUEST_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct live_guest;
 
@@ -60,6 +61,16 @@ enum job_owner live_guest_job(struct live_guest *g, const char *folder);
  * seconds. 0, or -ETIMEDOUT, -EIO with a text. */
 int live_guest_end_job(struct live_guest *g, const char *folder,
 		double seconds);
+
+/*
+ * What all disks of the running job may take up at most, bytes; 0: no job, or
+ * not told. It falls when the job is being ended, which counts from the moment
+ * that qemu is told: from then on, and for as long as it takes libvirt to end
+ * the NBD server, what is read may be the disk as it is now.
+ */
+uint64_t live_guest_job_total(struct live_guest *g);
+/* Whether libvirt holds the last job for failed; then a text says why. */
+bool live_guest_job_failed(struct live_guest *g);
 
 /* Lets it go on if it was paused by a failing write. */
 void live_guest_resume_io(struct live_guest *g);

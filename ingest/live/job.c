@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <libxml/uri.h>
@@ -51,6 +52,7 @@ struct live_job {
 	struct live_guest *guest;
 	unsigned attempts;
 	bool running;		/* as far as we know */
+	uint64_t total;		/* live_guest_job_total when it was begun */
 
 	bool frozen;
 	double frozen_seconds;
@@ -400,8 +402,10 @@ int live_job_begin(struct live_job *j, const struct live_disk *disks,
 	err = freeze_begin_thaw(j, job, point);
 	if (!err)
 		err = check_begun(j);
-	if (!err)
+	if (!err) {
+		j->total = live_guest_job_total(j->guest);
 		return 0;
+	}
 	err = undo_begin(j, err);
 	if (err == -EPIPE)
 		err = -EIO;
@@ -443,23 +447,44 @@ static int gone_before(struct live_job *j)
 	return fail(-EIO, "its backup job was ended by somebody else");
 }
 
+/*
+ * Whether the job is as it was begun, so that all that was read until now is
+ * right. If it is just being ended by somebody else, that takes a moment to
+ * show.
+ */
+static bool still_runs(struct live_job *j)
+{
+	const char *folder = scratch_folder(j->scratch);
+	struct timespec moment = { .tv_nsec = 300000000 };
+
+	if (live_guest_job_total(j->guest) < j->total)
+		nanosleep(&moment, NULL);
+	switch (live_guest_job(j->guest, folder)) {
+	case JOB_OURS:
+	case JOB_UNKNOWN: /* libvirtd is gone for now; qemu goes on */
+		return true;
+	default:
+		return false;
+	}
+}
+
 int live_job_stop(struct live_job *j)
 {
 	const char *folder = scratch_folder(j->scratch);
-	enum job_owner owner;
+	bool ran;
 	int err;
 
 	if (!j->running)
 		return 0;
-	owner = live_guest_job(j->guest, folder);
+	ran = still_runs(j);
 	err = live_guest_end_job(j->guest, folder, JOB_SECONDS);
 	guard_stopped(j->guard);
 	j->running = false;
 	if (err)
 		return fail_within(-EIO, "domain %s", j->shown);
-	if (owner == JOB_NONE || owner == JOB_FOREIGN)
+	if (!ran || guard_was_full(j->guard))
 		return gone_before(j);
-	return 0;
+	return live_guest_job_failed(j->guest) ? -EIO : 0;
 }
 
 void live_job_end(struct live_job *j)

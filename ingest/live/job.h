@@ -68,9 +68,13 @@ double live_job_frozen_seconds(const struct live_job *j); /* 0: was not */
 /* Why it was not frozen, for people; NULL: it was. */
 const char *live_job_why_not_frozen(const struct live_job *j);
 
-/* Ends the job if it runs and waits until it is gone; may be followed by another
- * live_job_begin. 0 or -EIO (it was gone before: the guest was shut off, or
- * somebody ended it). */
+/*
+ * Ends the job if it runs and waits until it is gone; may be followed by another
+ * live_job_begin. -EIO: it was gone or failing before (the guest was shut off,
+ * somebody ended it, the scratch folder ran full; the text says which). What
+ * was read then must not be used, even if every read succeeded: qemu's exports
+ * may show the disks as they are now for a moment before they end.
+ */
 int live_job_stop(struct live_job *j);
 
 /* Stops, removes all files, dismisses the guard. NULL allowed. */

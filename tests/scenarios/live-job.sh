@@ -121,6 +121,18 @@ equal "$(sort -u "$T/out")" "holder a backup job that amberfs did not start"
 virsh_do domjobabort web
 undone "foreign jobs"
 
+# Somebody ends ours: what was read meanwhile does not count.
+hand_on never disk vda disk vdb prepare begin - wait read vda "$T/vda"
+virsh_do domjobabort web
+hand_off
+equal $status 1 "reading what is no more"
+hand_on never disk vda disk vdb prepare begin - read vda "$T/vda" wait stop
+virsh_do domjobabort web
+hand_off
+equal $status 1 "ending a job that somebody else has ended"
+said 'was ended by somebody else'
+undone "a job that somebody else ended"
+
 # It dies at every point; its guard puts things right.
 for where in before-freeze frozen begin begun; do
   guest_mark
