@@ -74,7 +74,8 @@ static bool any_bitmap_of_ours(const struct domain_run *d)
 static int store_disks(struct domain_run *d)
 {
 	struct tracked_base base;
-	int e = tracked_base_find(&base, d->b, any_bitmap_of_ours(d));
+	int e = tracked_base_find(&base, d->b, d->domain->facts.uuid,
+			any_bitmap_of_ours(d));
 	for (unsigned i = 0; e == 0 && i < d->domain->disk_count; i++)
 		e = store_disk(d, &d->domain->disks[i], &base.base);
 	tracked_base_clear(&base, d->b);

@@ -162,7 +162,8 @@ static int decide(struct live_run *r)
 	int e = checkpoints_list(r->d->domain->domain, &names);
 	if (e < 0)
 		return e;
-	e = tracked_base_find(&r->base, r->d->b, has_traces(r, &names));
+	e = tracked_base_find(&r->base, r->d->b, r->d->domain->facts.uuid,
+			has_traces(r, &names));
 	if (e < 0)
 		return e;
 	for (unsigned i = 0; i < r->count; i++)

@@ -6,8 +6,8 @@
 #include "../../repo/image/image_writer.h"
 
 /*
- * Compares a few random ranges that SOURCE says are the same as in BASE (of the
- * same size) with BASE's bytes. 0: so they are; 1: they are not, at *WHERE;
+ * Compares a few ranges that SOURCE says are the same as in BASE (of the same
+ * size), the last data and random ones, with BASE's bytes. 0: so they are; 1: they are not, at *WHERE;
  * -EBADMSG, -ENOENT: BASE can't be read; -errno.
  */
 int clean_check(const struct image_source *source, struct image *base,

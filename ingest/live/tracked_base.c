@@ -2,8 +2,9 @@
 /*
  * Finding the snapshot that a checkpoint belongs to. Mostly it is the last one,
  * which backup_snapshot_begin has loaded and published. Behind snapshots of the
- * domain shut off, which record no checkpoint, it is an older one: then that
- * one's roots are published too, and it is looked at again, as there.
+ * domain shut off, which record no checkpoint, or of another host's domain of
+ * this name, it is an older one: then that one's roots are published too, and
+ * it is looked at again, as there.
  */
 #include "tracked_base.h"
 
@@ -21,12 +22,18 @@ static void note_unread(void *ctx, const char *object, int err)
 	t->unread = true;
 }
 
-/* Takes the newest one with a token out of the list. */
+static bool is_of(const struct snapshot *s, const char *uuid)
+{
+	return s->uuid != NULL && strcmp(s->uuid, uuid) == 0;
+}
+
+/* Takes the domain's newest one with a token out of the list. */
 static struct snapshot *take_newest(struct snapshot_list *list,
-		const uint8_t *repo_id)
+		const char *uuid, const uint8_t *repo_id)
 {
 	for (size_t i = list->count; i-- > 0;)
-		if (tracking_token(list->items[i], repo_id) != NULL)
+		if (is_of(list->items[i], uuid)
+				&& tracking_token(list->items[i], repo_id))
 			return take_ptr(list->items[i]);
 	return NULL;
 }
@@ -57,14 +64,15 @@ static int publish(struct tracked_base *t, struct backup_snapshot *b)
 	return e;
 }
 
-static int search_back(struct tracked_base *t, struct backup_snapshot *b)
+static int search_back(struct tracked_base *t, struct backup_snapshot *b,
+		const char *uuid)
 {
 	struct repository *r = b->run->repo;
 	struct snapshot_list list = { .count = 0 };
 	int e = snapshot_list_load(r, b->snap->source, &list, note_unread, t);
 	if (e < 0)
 		return e;
-	t->own = take_newest(&list, r->config.repo_id);
+	t->own = take_newest(&list, uuid, r->config.repo_id);
 	snapshot_list_clear(&list);
 	if (t->own != NULL)
 		e = publish(t, b);
@@ -72,21 +80,25 @@ static int search_back(struct tracked_base *t, struct backup_snapshot *b)
 		t->base.none = t->unread
 				? "the snapshot of its last checkpoint can't be "
 				  "read"
-				: "the snapshot that its last checkpoint belongs "
-				  "to was forgotten";
+				: "no snapshot has its last checkpoint (it was "
+				  "forgotten, or the domain renamed)";
 	return e;
 }
 
 int tracked_base_find(struct tracked_base *t, struct backup_snapshot *b,
-		bool search)
+		const char *uuid, bool search)
 {
 	const uint8_t *repo_id = b->run->repo->config.repo_id;
 	const struct snapshot *snap = b->base;
 	*t = (struct tracked_base){ .own = NULL };
 	if (snap != NULL)
-		t->base.none = "no earlier backup left a checkpoint";
-	if (snap == NULL || tracking_token(snap, repo_id) == NULL) {
-		int e = search ? search_back(t, b) : 0;
+		t->base.none = is_of(snap, uuid)
+				? "no earlier backup left a checkpoint"
+				: "the last snapshot is of another domain of "
+				  "this name";
+	if (snap == NULL || !is_of(snap, uuid)
+			|| tracking_token(snap, repo_id) == NULL) {
+		int e = search ? search_back(t, b, uuid) : 0;
 		if (e < 0)
 			return e;
 		snap = t->own;

@@ -42,10 +42,13 @@
  *   image must have it; qemu-nbd by itself would search below. The chain must
  *   be the same, path by path and format by format.
  * - Another disk under this target, another file under this path, another size:
- *   compared with S's record, although (1) would hold for most of that. Offsets
- *   of a disk that was resized are not worth a thought.
+ *   compared with S's record, although (1) would hold for most of that. Made
+ *   smaller and as large again, a disk has lost its end, and qemu's bitmap calls
+ *   that clean: so the last clean data of S are always compared (clean_check.c),
+ *   which are zeros now if any were lost in that way.
  * - Another domain under this name: the UUID.
- * - Bytes changed in the image behind qemu's back: nothing tells of that.
+ * - Bytes changed in the image behind qemu's back, or a file below it replaced
+ *   by another while qemu had the old one open: nothing tells of that.
  *   Therefore each incremental compares a few ranges that the bitmap calls
  *   clean with S's bytes, and where they differ reads all. That is a net, not a
  *   proof.
