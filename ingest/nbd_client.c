@@ -27,7 +27,9 @@
  * fragmented image a long one costs qemu many small reads. */
 #define LOOK_MIN (64 * MIB)
 #define LOOK_MAX (2 * GIB)
-#define LOOK_DIRTY MIB /* least, for holes among what is dirty */
+/* Least and most, for holes among what is dirty. */
+#define LOOK_DIRTY MIB
+#define LOOK_DIRTY_MAX (64 * MIB)
 #define EXTENTS_FEW 64u
 #define STATE_DIRTY 1u /* of qemu's context, which libnbd doesn't name */
 #define DIRTY_PREFIX "qemu:dirty-bitmap:"
@@ -176,6 +178,12 @@ static int ask(struct nbd_client *c, struct nbd_handle *nbd, struct map *m,
 
 /* --- holes and dirt --- */
 
+/* A caller may be looking for the end of a hole in all that is left. */
+static uint64_t look_among_dirt(uint64_t wanted)
+{
+	return min_u64(max_u64(wanted, LOOK_DIRTY), LOOK_DIRTY_MAX);
+}
+
 /*
  * Only "reads as zero" is a hole; "not allocated" alone promises nothing of
  * what is read there. Among few dirty places nobody looks far ahead for holes.
@@ -193,9 +201,8 @@ static int client_extent(void *ctx, unsigned worker, uint64_t offset,
 		return fail(-EIO, FAILED_BEFORE);
 	if (!e) {
 		err = ask(c, w->nbd, m, offset,
-				!c->dirty_context ? m->look
-						  : max_u64(limit - offset,
-							LOOK_DIRTY));
+				c->dirty_context ? look_among_dirt(limit - offset)
+						 : m->look);
 		if (err)
 			return err;
 		choose_look(m);

@@ -448,6 +448,38 @@ static void test_bitmap(void **state)
 	chain_clear(&chain);
 }
 
+/* More is left of a large image than one question can ask about. */
+static void test_large_bitmap(void **state)
+{
+	struct image_source source;
+	struct nbd_source *s;
+	struct chain chain;
+	bool same = true, hole = true;
+	uint64_t at = 0, end = 0;
+
+	(void)state;
+	run("qemu-img|create|-q|-f|qcow2|large.qcow2|9G");
+	run("qemu-img|bitmap|--add|-f|qcow2|large.qcow2|b 1");
+	run("qemu-io|-f|qcow2|-c|write -q 0 64k|-c|discard -q 64k 1G"
+	    "|large.qcow2");
+	resolve_fine(&chain, "large.qcow2", "qcow2");
+	assert_int_equal(nbd_source_open(&s, &chain, "b 1", 1), 0);
+	nbd_source_fill(s, &source);
+	assert_int_equal(source.same(source.ctx, 0, 0, source.size, &same,
+					 &end), 0);
+	assert_false(same);
+	assert_int_equal(source.extent(source.ctx, 0, 0, source.size, &hole,
+					 &end), 0);
+	assert_true(!hole && end == 65536);
+	for (at = end; at < source.size; at = end) {
+		assert_int_equal(source.extent(source.ctx, 0, at, source.size,
+						 &hole, &end), 0);
+		assert_true(hole && end > at && end <= source.size);
+	}
+	nbd_source_close(s);
+	chain_clear(&chain);
+}
+
 /* A server that somebody else runs: its exports have names, and one that does
  * not know the bitmap is told from one that can't be reached. */
 static void test_foreign_server(void **state)
@@ -573,6 +605,7 @@ int main(void)
 		cmocka_unit_test(test_refused_chains),
 		cmocka_unit_test(test_reading),
 		cmocka_unit_test(test_bitmap),
+		cmocka_unit_test(test_large_bitmap),
 		cmocka_unit_test(test_foreign_server),
 		cmocka_unit_test(test_slice),
 		cmocka_unit_test(test_server_that_fails),
