@@ -2,9 +2,10 @@
 /*
  * Copying snapshots into a repository with other keys. Ids differ there, so
  * bytes are read through the one repository's images and cut, hashed and
- * stored by the other's writer; but only those of spans that the snapshot
- * copied before (the base) does not have already, which the ids of the first
- * repository tell.
+ * stored by the other's writer; but only those that the snapshot copied before
+ * (the base) does not have already, which the ids of the first repository tell:
+ * chunk by chunk, or by spans where these have proofs, which the copy's then
+ * have as well.
  *
  * A copy has the same source, time, number and metadata, and names its origin;
  * by that a later run recognises it.

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * One file: an image of the first repository as the source of one in the
- * second. A span whose leaf in the first repository is also the base's there
- * is taken over from the second's base; equal roots take over the whole file.
+ * second. What equals the base in the first repository, as the trees tell, is
+ * taken over from the second's base; equal roots take over the whole file.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "../base/bytes.h"
 #include "../base/error.h"
 #include "../base/interrupt.h"
 #include "copy.h"
@@ -40,25 +39,29 @@ static int extent(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 		     : 0;
 }
 
-/* The rest of OFFSET's span, whose leaves are compared: equal ids mean equal
- * bytes. A base that can't be read only costs reading. */
+/* A base that can't be read only costs reading. */
 static int same(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 		bool *same, uint64_t *end)
 {
 	struct source *s = ctx;
-	struct node_child here, before;
-	uint64_t span = offset / SPAN_SIZE;
 	(void)worker;
-	*same = false;
-	*end = min_u64((span + 1) * SPAN_SIZE, limit);
-	if (s->base == NULL || *end > image_size(s->base))
-		return 0;
-	int e = image_child(s->image, span, &here);
-	if (e < 0)
-		return e;
-	*same = image_child(s->base, span, &before) == 0
-			&& id_equal(&here.id, &before.id);
+	if (s->base == NULL
+			|| image_same(s->image, s->base, offset, limit, same,
+					   end)
+					< 0) {
+		*same = false;
+		*end = limit;
+	}
 	return 0;
+}
+
+/* The copy's leaves have proofs where the original's have: so each tree can be
+ * made again from the other. */
+static int proven(void *ctx, unsigned worker, uint64_t offset)
+{
+	struct source *s = ctx;
+	(void)worker;
+	return image_proven(s->image, offset);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -101,7 +104,8 @@ static int write_image(struct copy *c, const struct snapshot_file *f,
 		struct source *s, struct image *base, struct tree_root *root)
 {
 	const struct image_source source = { .size = f->size,
-		.read = read_image, .extent = extent, .same = same, .ctx = s };
+		.read = read_image, .extent = extent, .same = same,
+		.proven = proven, .ctx = s };
 	uint64_t size;
 	c->counts = (struct image_counts){ .done = 0 };
 	c->file_size = f->size;

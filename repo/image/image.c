@@ -133,6 +133,17 @@ int image_leaf(struct image *i, uint64_t span, struct cached_node **out,
 			image_span_len(i, span), out);
 }
 
+int image_proven(struct image *i, uint64_t offset)
+{
+	struct cached_node *n;
+	int r = image_leaf(i, offset / SPAN_SIZE, &n, NULL);
+	if (r < 0 || n == NULL)
+		return r;
+	r = n->leaf->has_proof;
+	node_cache_release(n);
+	return r;
+}
+
 uint32_t image_entry_at(const struct leaf *leaf, uint32_t at)
 {
 	uint32_t lo = 0, hi = leaf->count - 1;

@@ -107,6 +107,16 @@ int image_child(struct image *i, uint64_t span, struct node_child *child);
 int image_extent(struct image *i, uint64_t offset, uint64_t limit, bool *hole,
 		uint64_t *end);
 
+/* An image_source's SAME: what of I, at OFFSET and up to LIMIT, is known from the
+ * trees to equal BASE, an image of the same repository. Of a span that differs
+ * and whose leaf in I has a proof, nothing is: so who copies I reads all of it
+ * and can make a proof as well. */
+int image_same(struct image *i, struct image *base, uint64_t offset,
+		uint64_t limit, bool *same, uint64_t *end);
+
+/* Whether the leaf over OFFSET has a proof: 1, 0 (or no leaf), -errno. */
+int image_proven(struct image *i, uint64_t offset);
+
 /* The range around OFFSET (below the size) that can be read as a whole: a chunk
  * or a hole. Or, with the error, the one that is lost with a leaf or node that
  * can't be read, and NODE (may be NULL), the id of that. */

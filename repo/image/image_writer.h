@@ -31,6 +31,10 @@ struct image_source {
 	 * 0 or -errno. */
 	int (*same)(void *ctx, unsigned worker, uint64_t offset,
 			uint64_t limit, bool *same, uint64_t *end);
+	/* Whether the leaf over OFFSET may have a proof: 1, 0, -errno. Asked once
+	 * all of its span was read. May be NULL: it may. For copies: leaves
+	 * made from the same bytes as others are then the same. */
+	int (*proven)(void *ctx, unsigned worker, uint64_t offset);
 	/* Chunks of what is the same may be lost: each is looked up, and read
 	 * if it is not stored. */
 	bool doubt;

@@ -99,14 +99,6 @@ int span_store_leaf(struct span_work *s, const uint8_t *proof,
 	if (leaf->data_bytes == 0)
 		return 0;
 	size_t len = name_leaf(w, proof, &child->id);
-	if (proof != NULL && !id_is_zero(&s->lost)
-			&& !id_equal(&child->id, &s->lost)) {
-		/* The same bytes may have had a leaf without proof: then that
-		 * is the one whose loss is healed. */
-		len = name_leaf(w, NULL, &child->id);
-		if (!id_equal(&child->id, &s->lost))
-			len = name_leaf(w, proof, &child->id);
-	}
 	return chunk_stream_put(w->stream, PACK_TREE, &child->id, w->node,
 			(uint32_t)len);
 }
@@ -116,6 +108,33 @@ int span_end(struct span_work *s, const struct node_child *child)
 	s->job->counts->done += s->len - s->done;
 	s->done = s->len;
 	return tree_builder_add(s->job->builder, s->w->stream, s->span, child);
+}
+
+/* True if with this proof (NULL: without) the leaf is the one that is lost. */
+static bool is_lost_leaf(struct span_work *s, const uint8_t *proof)
+{
+	struct leaf *leaf = s->w->leaf;
+	struct id id;
+	if (id_is_zero(&s->lost))
+		return false;
+	leaf->span_len = s->len;
+	leaf_sum(leaf);
+	if (leaf->data_bytes == 0)
+		return false;
+	name_leaf(s->w, proof, &id);
+	return id_equal(&id, &s->lost);
+}
+
+/* 1 if the leaf, all of which was read, gets its PROOF; 0, -errno. The base's
+ * leaf, if it was lost and the bytes are the same, is healed. */
+static int gets_proof(struct span_work *s, const uint8_t *proof)
+{
+	const struct image_source *source = s->job->source;
+	if (!s->proving || is_lost_leaf(s, NULL))
+		return 0;
+	if (source->proven == NULL || is_lost_leaf(s, proof))
+		return 1;
+	return source->proven(source->ctx, s->w->number, s->span * SPAN_SIZE);
 }
 
 int span_finish(struct span_work *s)
@@ -137,6 +156,8 @@ int span_finish(struct span_work *s)
 		r = span_store_piece(s, w->pieces[k].offset, w->pieces[k].len,
 				w->pieces[k].hole);
 	if (r == 0)
-		r = span_store_leaf(s, s->proving ? proof : NULL, &child);
+		r = gets_proof(s, proof);
+	if (r >= 0)
+		r = span_store_leaf(s, r == 1 ? proof : NULL, &child);
 	return r < 0 ? r : span_end(s, &child);
 }

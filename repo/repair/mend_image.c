@@ -120,14 +120,24 @@ static int remains_same(void *ctx, unsigned worker, uint64_t offset,
 	return 0;
 }
 
-/* 1 if the tree is the same again, and durable; 0, -errno. */
+/* What is copied has proofs where its original has. */
+static int proven_there(void *ctx, unsigned worker, uint64_t offset)
+{
+	const struct remains *s = ctx;
+	(void)worker;
+	return image_proven(s->other, offset);
+}
+
+/* 1 if the tree is the same again, and durable; 0, -errno. ALIKE: leaves that
+ * are lost had proofs where the other repository's have, else all had. */
 static int write_anew(struct mend *m, const struct snapshot_file *file,
-		struct image *other)
+		struct image *other, bool alike)
 {
 	struct remains s = { .other = other };
 	const struct image_source source = { .size = file->size,
 		.read = read_other, .extent = extent_of_other,
-		.same = remains_same, .doubt = true, .ctx = &s };
+		.same = remains_same, .doubt = true,
+		.proven = alike ? proven_there : NULL, .ctx = &s };
 	struct image_counts counts = { .done = 0 };
 	struct image *own;
 	struct tree_root root;
@@ -180,7 +190,9 @@ ssize_t mend_from_image(struct mend *m, const struct snapshot *snap,
 	for (size_t i = 0; i < count; i++)
 		nodes = nodes || faults[i].node;
 	if (nodes)
-		e = write_anew(m, file, other);
+		e = write_anew(m, file, other, true);
+	if (nodes && e == 0)
+		e = write_anew(m, file, other, false);
 	if (e == 1)
 		mended = (ssize_t)count;
 	for (size_t i = 0; e == 0 && i < count; i++) {

@@ -263,6 +263,8 @@ static void write_update(struct fixture *f, struct version *v,
 		.extent = version_extent, .same = version_same, .ctx = v };
 	uint64_t size;
 	v->watched = true;
+	v->read = 0;
+	v->counts = (struct image_counts){ .done = 0 };
 	assert_int_equal(image_write(f->writer, &s, base, &v->counts, NULL,
 					 &v->updated, &size),
 			0);
@@ -448,6 +450,66 @@ static void check_version(struct fixture *f, struct version *v,
 	image_close(updated);
 }
 
+/* --- the same, as two trees tell --- */
+
+static bool entry_in(struct image *i, const struct leaf_entry *e, uint64_t span)
+{
+	struct entries all;
+	bool found = false;
+	entries_get(i, span, &all, NULL);
+	for (uint32_t k = 0; k < all.count; k++)
+		found = found || same_entry(e, &all.e[k])
+				|| (e->hole && all.e[k].hole);
+	node_cache_release(all.node);
+	return found;
+}
+
+/* Each chunk of I that BASE has there too is the same, but where the leaf has a
+ * proof or is of another length. */
+static void check_same_chunks(struct image *i, struct image *base,
+		uint64_t span)
+{
+	struct entries all;
+	uint64_t from = span * SPAN_SIZE;
+	entries_get(i, span, &all, NULL);
+	for (uint32_t k = 0; k < all.count; k++) {
+		const struct leaf_entry *e = &all.e[k];
+		uint64_t at = from + e->offset, end = 0;
+		bool same = false;
+		assert_int_equal(image_same(i, base, at, at + e->len, &same,
+						 &end),
+				0);
+		if (!e->hole)
+			assert_int_equal(same, entry_in(base, e, span));
+	}
+	node_cache_release(all.node);
+}
+
+static void check_same(struct fixture *f, const struct version *v,
+		struct image *base, const struct version *before)
+{
+	struct image *i;
+	assert_int_equal(image_open(&i, f->reader, &v->updated, v->size), 0);
+	for (uint64_t at = 0; at < v->size;) {
+		uint64_t limit = at + 1 + below(v->size - at), end = 0;
+		bool same = false;
+		assert_int_equal(image_same(i, base, at, limit, &same, &end),
+				0);
+		assert_true(end > at && end <= limit);
+		if (same) {
+			assert_true(end <= before->size);
+			assert_memory_equal(v->bytes + at, before->bytes + at,
+					end - at);
+		}
+		at = end;
+	}
+	for (uint64_t span = 0; v->size == before->size
+			&& span < span_count(v->size); span++)
+		if (image_proven(i, span * SPAN_SIZE) == 0)
+			check_same_chunks(i, base, span);
+	image_close(i);
+}
+
 /* --- the tests --- */
 
 #define VERSIONS 12
@@ -486,6 +548,8 @@ static void try_versions(struct fixture *f, struct version *base)
 	flush(f);
 	for (int k = 0; k < VERSIONS; k++)
 		check_version(f, &next[k], image);
+	for (int k = 0; k < VERSIONS; k++)
+		check_same(f, &next[k], image, base);
 	image_close(image);
 	version_clear(base);
 	*base = next[chosen];
@@ -537,8 +601,6 @@ static void test_single_blocks(void **state)
 		memset(v.dirty, 0, SPAN_BLOCKS);
 		fill_random(v.bytes + at, BLOCK_SIZE);
 		soil(&v, at, at + BLOCK_SIZE);
-		v.read = 0;
-		v.counts = (struct image_counts){ .done = 0 };
 		write_update(f, &v, image);
 		assert_in_range(v.read, BLOCK_SIZE, 8 * c->chunk_max);
 		assert_in_range(v.counts.same + v.read, SPAN_SIZE, SPAN_SIZE);
@@ -691,6 +753,29 @@ static void write_sparse(struct fixture *f, struct sparse *s,
 	flush(f);
 }
 
+/* Of two images, where places differ: all else is the same, in few answers. */
+static void check_same_places(struct fixture *f, const struct sparse *s,
+		const struct tree_root *root, const struct sparse *before,
+		struct image *base)
+{
+	struct image *i;
+	int answers = 0;
+	assert_int_equal(image_open(&i, f->reader, root, s->size), 0);
+	for (uint64_t at = 0, end = 0; at < s->size; at = end, answers++) {
+		bool same = false, differs = false;
+		assert_int_equal(image_same(i, base, at, s->size, &same, &end),
+				0);
+		for (int k = 0; k < PLACES; k++)
+			differs = differs || (s->at[k].block >= at / BLOCK_SIZE
+					&& s->at[k].block * BLOCK_SIZE < end
+					&& s->at[k].version
+							!= before->at[k].version);
+		assert_int_equal(same, !differs);
+	}
+	assert_true(answers < 3000);
+	image_close(i);
+}
+
 static void test_whole_nodes(void **state)
 {
 	struct fixture *f = *state;
@@ -714,6 +799,8 @@ static void test_whole_nodes(void **state)
 		assert_int_equal(full.data_bytes, updated.data_bytes);
 		assert_int_equal(full.clusters, updated.clusters);
 		assert_memory_equal(&full.id, &updated.id, ID_SIZE);
+		if (next.size == first.size)
+			check_same_places(f, &next, &full, &first, base);
 		image_close(base);
 	}
 }
@@ -769,7 +856,6 @@ static void test_damaged(void **state)
 	damage_chunk(f, base);
 	uint64_t lost = lacking(f, base);
 	assert_in_range(lost, 1, 1 << 20);
-	v.counts = (struct image_counts){ .done = 0 };
 	write_update(f, &v, base);
 	fixture_flush(f);
 	assert_int_equal(v.read, lost);
@@ -777,6 +863,67 @@ static void test_damaged(void **state)
 	assert_memory_equal(&v.full.id, &v.updated.id, ID_SIZE);
 	assert_int_equal(lacking(f, base), 0);
 	image_close(base);
+	version_clear(&v);
+}
+
+/* --- a lost leaf comes back as it was --- */
+
+static void lose_node(struct fixture *f, const struct id *id)
+{
+	struct chunk_place place;
+	char name[PACK_NAME_SIZE];
+	assert_int_equal(packs_find(f->repo->packs, PACK_TREE, id, &place), 1);
+	struct pack_id pack = place.pack->trailer->pack;
+	packs_release(place.pack);
+	pack_name(name, &pack);
+	assert_int_equal(store_delete(f->repo->store, name), 0);
+	packs_drop(f->repo->packs, &pack);
+	packs_note_missing(f->repo->packs); /* else nobody looks */
+}
+
+/* V is the base's bytes: its leaf, which can't be read, is made again. */
+static void check_lost_leaf(struct fixture *f, struct version *v,
+		const struct tree_root *root)
+{
+	struct image_reader_options ro = { .cache_size = 1 << 20 };
+	struct image_reader *reader; /* one that has not seen the leaf */
+	struct image *base;
+	fixture_flush(f);
+	lose_node(f, &root->id);
+	assert_int_equal(image_reader_new(&reader, f->repo->packs, &ro), 0);
+	assert_int_equal(image_open(&base, reader, root, v->size), 0);
+	write_update(f, v, base);
+	fixture_flush(f);
+	assert_int_equal(v->read, v->size);
+	assert_memory_equal(&v->updated.id, &root->id, ID_SIZE);
+	image_close(base);
+	image_reader_free(reader);
+	assert_int_equal(image_open(&base, f->reader, root, v->size), 0);
+	check_bytes(base, v);
+	image_close(base);
+}
+
+static void test_lost_leaf(void **state)
+{
+	struct fixture *f = *state;
+	struct version v;
+	struct image *base;
+	version_make(&v, 5 << 20, 4096);
+	fill_random(v.bytes, v.size);
+	write_full(f, &v);
+	struct tree_root with_proof = v.full;
+	check_lost_leaf(f, &v, &with_proof);
+	/* One that was read in part has none. */
+	assert_int_equal(image_open(&base, f->reader, &with_proof, v.size), 0);
+	fill_random(v.bytes + 70000, 100);
+	soil(&v, 70000, 70100);
+	write_update(f, &v, base);
+	image_close(base);
+	memset(v.dirty, 0, units(v.size, v.granule));
+	struct tree_root without = v.updated;
+	check_lost_leaf(f, &v, &without);
+	write_full(f, &v);
+	assert_memory_not_equal(&without.id, &v.full.id, ID_SIZE);
 	version_clear(&v);
 }
 
@@ -829,6 +976,7 @@ int main(void)
 		WITH(test_whole_nodes, setup_plain),
 		WITH(test_damaged, setup),
 		WITH(test_damaged, setup_plain),
+		WITH(test_lost_leaf, setup),
 		WITH(test_senseless_map, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

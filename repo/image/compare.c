@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What two images of one repository have in common, by their trees alone: equal
+ * ids at one place mean equal bytes, whole subtrees at once.
+ */
+#include <errno.h>
+
+#include "image_internal.h"
+
+/* Two children at the same place of two trees. */
+struct pair {
+	struct image *a, *b;
+	struct node_child at_a, at_b;
+	uint64_t end;		/* of the spans that they cover, bytes */
+};
+
+static void cover(struct pair *p, uint64_t span, uint64_t spans)
+{
+	p->end = (span / spans + 1) * spans * SPAN_SIZE;
+}
+
+/* Down both trees at once to SPAN's leaves, or to where they are equal. */
+static int descend(struct pair *p, uint64_t span)
+{
+	uint8_t level = p->a->root.level;
+	p->at_a.id = p->a->root.id;
+	p->at_b.id = p->b->root.id;
+	if (p->b->root.level != level) { /* their nodes cover other spans */
+		cover(p, span, 1);
+		int r = image_child(p->a, span, &p->at_a);
+		return r < 0 ? r : image_child(p->b, span, &p->at_b);
+	}
+	for (;; level--) {
+		cover(p, span, level ? slot_spans(level) * NODE_FANOUT : 1);
+		if (level == 0 || id_equal(&p->at_a.id, &p->at_b.id))
+			return 0;
+		struct cached_node *n;
+		uint64_t slot = span / slot_spans(level) % NODE_FANOUT;
+		if (!id_is_zero(&p->at_a.id)) {
+			int r = image_node(p->a, &p->at_a.id, level, span, &n);
+			if (r < 0)
+				return r;
+			p->at_a = n->node->children[slot];
+			node_cache_release(n);
+		}
+		if (!id_is_zero(&p->at_b.id)) {
+			int r = image_node(p->b, &p->at_b.id, level, span, &n);
+			if (r < 0)
+				return r;
+			p->at_b = n->node->children[slot];
+			node_cache_release(n);
+		}
+	}
+}
+
+static const struct leaf_entry *entry_at(const struct cached_node *n,
+		const struct leaf_entry *hole, uint32_t at)
+{
+	return n ? &n->leaf->entries[image_entry_at(n->leaf, at)] : hole;
+}
+
+/* Both are hole, or the same chunk at the same place. */
+static bool alike(const struct leaf_entry *a, const struct leaf_entry *b)
+{
+	return a->hole && b->hole ? true
+		: a->offset == b->offset && a->len == b->len
+			&& a->hole == b->hole && id_equal(&a->id, &b->id);
+}
+
+/* The run of chunks from byte AT of the span on that are alike, or of those
+ * that are not. */
+static bool compare_leaves(const struct cached_node *a,
+		const struct cached_node *b, uint32_t at, uint32_t *end)
+{
+	static const struct leaf_entry hole = { .len = SPAN_SIZE,
+		.hole = true };
+	bool same = false;
+	uint32_t from = at;
+	while (at < *end) {
+		const struct leaf_entry *x = entry_at(a, &hole, at);
+		const struct leaf_entry *y = entry_at(b, &hole, at);
+		if (at == from)
+			same = alike(x, y);
+		else if (alike(x, y) != same)
+			break;
+		at = (uint32_t)min_u64(x->offset + x->len, y->offset + y->len);
+	}
+	*end = (uint32_t)min_u64(at, *end);
+	return same;
+}
+
+static int compare_span(struct pair *p, uint64_t offset, bool *same,
+		uint64_t *end)
+{
+	struct cached_node *a = NULL, *b = NULL;
+	uint64_t span = offset / SPAN_SIZE;
+	uint32_t to = (uint32_t)(*end - span * SPAN_SIZE);
+	*same = false;
+	if (image_span_len(p->a, span) != image_span_len(p->b, span))
+		return 0;
+	int r = image_leaf(p->a, span, &a, NULL);
+	if (r == 0 && !(a != NULL && a->leaf->has_proof))
+		r = image_leaf(p->b, span, &b, NULL);
+	if (r == 0 && !(a != NULL && a->leaf->has_proof)) {
+		*same = compare_leaves(a, b, (uint32_t)(offset % SPAN_SIZE),
+				&to);
+		*end = span * SPAN_SIZE + to;
+	}
+	node_cache_release(a);
+	node_cache_release(b);
+	return r;
+}
+
+int image_same(struct image *i, struct image *base, uint64_t offset,
+		uint64_t limit, bool *same, uint64_t *end)
+{
+	struct pair p = { .a = i, .b = base };
+	*same = false;
+	*end = limit;
+	if (offset >= image_size(base))
+		return 0;
+	limit = min_u64(limit, image_size(base));
+	int r = descend(&p, offset / SPAN_SIZE);
+	if (r < 0)
+		return r;
+	*end = min_u64(p.end, limit);
+	*same = id_equal(&p.at_a.id, &p.at_b.id);
+	return *same ? 0 : compare_span(&p, offset, same, end);
+}
