@@ -93,10 +93,11 @@ static void *lane_main(void *arg)
 static void run_lanes(struct domains_job *j)
 {
 	struct backup_run *run = j->run;
-	struct lane_thread threads[BACKUP_LANES_MAX];
+	struct lane_thread threads[BACKUP_LANES_MAX] = { { .job = j } };
 	char what[64];
 	unsigned started = 1;
-	for (unsigned i = 0; i < run->lane_count; i++)
+	threads[0].lane = &run->lanes[0];
+	for (unsigned i = 1; i < run->lane_count; i++)
 		threads[i] = (struct lane_thread){ .job = j,
 			.lane = &run->lanes[i] };
 	snprintf(what, sizeof(what), "%u domains", j->count);

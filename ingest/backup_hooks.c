@@ -66,7 +66,7 @@ void backup_hooks_end(struct backup_snapshot *b, const struct domain_facts *f,
 {
 	struct error_copy why;
 	struct hook_event e = event(b, f, HOOK_FAILURE);
-	if (err == 0) {
+	if (err == 0 && b->snap != NULL) {
 		after_commit(b, f);
 		return;
 	}

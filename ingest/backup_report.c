@@ -133,7 +133,7 @@ static void print_disks(const json_t *row)
 		const char *own = json_string_value(json_object_get(disk,
 				"mode"));
 		telling = telling || json_is_string(json_object_get(disk,
-				"why")) || (mode && own && strcmp(mode, own));
+				"why")) || (mode && own && strcmp(mode, own) != 0);
 	}
 	json_array_foreach(disks, i, disk)
 	{

@@ -55,8 +55,8 @@ struct backup_run {
  * still called. */
 int backup_run_begin(struct backup_run *run, const char *repository,
 		const struct backup_options *o);
-/* Starts COUNT (1 to BACKUP_LANES_MAX) lanes for ROWS sources. The threads that were asked for are
- * divided among them; each has at least one. */
+/* Starts COUNT (1 to BACKUP_LANES_MAX) lanes for ROWS sources. The threads that
+ * were asked for are divided among them; each has at least one. */
 int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows);
 /* Gives the index what is left and ends the session. Half-built: allowed. */
 void backup_run_end(struct backup_run *run);
@@ -151,8 +151,8 @@ int backup_snapshot_note_disk(struct backup_snapshot *b, const char *target,
 
 /* Everything durable, then the snapshot object. */
 int backup_snapshot_commit(struct backup_snapshot *b);
-/* Frees; sets the lane's row of the report: ERR 0 done (or partly), else failed with
- * the thread's error text. */
+/* Frees; sets the lane's row of the report: ERR 0 done (or partly), else failed
+ * with the thread's error text. */
 void backup_snapshot_end(struct backup_snapshot *b, const char *source,
 		int err);
 

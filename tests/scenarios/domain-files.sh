@@ -111,6 +111,40 @@ if [ "$(id -u)" = 0 ]; then
   libvirt_own
 fi
 
+# Of a domain that runs the same, and what runs now; its TPM is a real one.
+domain_xml live "$(domain_disk "$I/live.qcow2" qcow2 vda)
+    <tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>
+    <graphics type='vnc' socket='$L/run/vnc' passwd='$word'/>" \
+  "<loader readonly='yes' type='pflash'>$I/code.fd</loader>
+   <nvram>$I/live.fd</nvram>" |
+  sed 's|</os>|</os><features><acpi/></features>|; s/machine=.pc./machine="q35"/' \
+    >"$L/live.xml"
+qemu-img create -q -f qcow2 live.qcow2 8M
+qemu-io -f qcow2 -c 'write -q -P 4 1M 1M' live.qcow2
+head -c 4M /dev/urandom >live.fd
+libvirt_own
+libvirt_do virsh -q define "$L/live.xml"
+uuid=$(libvirt_do virsh domuuid live | tr -d '[:space:]')
+# Where the folder is there, libvirt does not manufacture one with certificates.
+tpm=$XDG_CONFIG_HOME/libvirt/qemu/swtpm/$uuid/tpm2/tpm2-00.permall
+libvirt_do mkdir -p "${tpm%/*}"
+libvirt_do virsh -q start --paused live
+expect 0 amberfs backup "$R" --connect "$LIBVIRT_URI" --domain live -v
+! grep -q "$word" "$T/out" "$T/err" || die "the password was printed"
+amberfs show --json "$R" live/latest >"$T/json"
+jq -e '.consistency == "crash" and .skipped == [] and
+  ([.files[] | select(.kind == "xml") | .name] | contains(["domain.xml",
+    "domain-live.xml"])) and all(.files[]; .mode == 384)' "$T/json" >/dev/null ||
+  die "$(cat "$T/json")"
+amberfs restore "$R" live/latest "$T/live"
+same live.fd "$T/live/nvram.fd"
+[ -s "$tpm" ] || die "where is the TPM's state?"
+same "$tpm" "$T/live/tpm2-00.permall"
+found "passwd='$word'" <"$T/live/domain.xml" || die "the password is lost"
+found 'alias name=' <"$T/live/domain-live.xml" || die "domain-live.xml"
+! found "$word" <"$T/live/domain-live.xml" || die "a password more than once"
+libvirt_do virsh -q destroy live
+
 # A repository that does not encrypt gets no passwords and no keys.
 unset AMBERFS_KEY_FILE
 amberfs init "$T/plain" --no-encryption >/dev/null

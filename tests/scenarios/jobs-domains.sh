@@ -41,7 +41,7 @@ backup() {
 # check SPEC FILE FORMAT: the snapshot's disk is what the guest would see.
 check() {
   amberfs restore "$R" "$1" "$T/restored" --force
-  qemu-img compare -q -f "$3" -F raw "$2" "$T/restored" || die "$1 is not $2"
+  qemu-img compare -q -U -f "$3" -F raw "$2" "$T/restored" || die "$1 is not $2"
 }
 check_all() {
   check same/latest/vda.raw same.raw raw
@@ -137,6 +137,28 @@ done
 truncate -s 30M same.raw
 expect 0 backup --all-domains --jobs-domains 3
 check_all
+
+# Running ones (their guests stand still, so what they see is known), beside one
+# that is shut off: in full, then by what changed since.
+libvirt_own
+libvirt_do mkdir "$L/scratch"
+for name in same own1 own2 chain; do
+  libvirt_do virsh -q start --paused "$name"
+done
+for mode in full incremental; do
+  expect 0 backup --domain same --domain own1 --domain chain --domain copy \
+    --domain own2 --jobs-domains 4 --json --scratch-dir "$L/scratch"
+  equal "$(jq -r '[.snapshots[] | select(.source != "copy") |
+    "\(.source) \(.status) \(.consistency) \(.mode)"] | join(", ")' "$T/out")" \
+    "same done crash full, own1 done crash $mode, chain done crash $mode, \
+own2 done crash $mode" "what became of each"
+  check_all
+done
+[ -z "$(ls -A "$L/scratch")" ] || die "scratch files are left"
+for name in same own1 own2 chain; do
+  libvirt_do virsh -q destroy "$name"
+done
+
 equal "$(amberfs sessions --json "$R" | jq '.sessions | length')" 0 "sessions"
 expect 0 amberfs prune "$R"
 amberfs verify "$R" --read-data
