@@ -211,11 +211,15 @@ static void tpm(struct adapt *a, xmlNode *n)
 		return;
 	}
 	adapt_drop(backend, "source");
+	if (a->o->throw_away)
+		adapt_unset(backend, "persistent_state");
+	if (a->o->tpm_placed)
+		return;
 	if (a->o->isolated)
 		adapt_drop(backend, "encryption");
 	adapt_note(a, "the TPM is new and empty: what the guest sealed in the "
-		      "original's (disk keys) has to be unlocked in another "
-		      "way");
+		      "original's (keys of its disks) must be unlocked in "
+		      "another way");
 }
 
 static void rng(struct adapt *a, xmlNode *n)

@@ -148,6 +148,7 @@ static int make_files(struct begin *g)
 	g->files.adapt.name = g->boot->state.name;
 	g->files.adapt.same_identity = o->same_identity;
 	g->files.adapt.isolated = o->isolated;
+	g->files.adapt.tpm_placed = boot_tpm_stored(g->snap);
 	return boot_files_make(&g->files);
 }
 

@@ -124,3 +124,11 @@ int boot_tpm_place(struct domain *d, const struct boot_place *p,
 	domain_facts_clear(&facts);
 	return e;
 }
+
+bool boot_tpm_stored(const struct snapshot *snap)
+{
+	bool stored = false;
+	for (uint32_t i = 0; i < snap->file_count; i++)
+		stored |= snap->files[i].kind == FILE_TPM;
+	return stored;
+}

@@ -16,4 +16,7 @@
 int boot_tpm_place(struct domain *d, const struct boot_place *p,
 		const struct snapshot *snap, char **notes);
 
+/* Does SNAP have any of it? */
+bool boot_tpm_stored(const struct snapshot *snap);
+
 #endif

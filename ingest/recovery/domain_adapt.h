@@ -32,6 +32,9 @@ struct adapt_options {
 	bool isolated;
 	bool throw_away;	/* what is written need not last: fast, not safe*/
 	uint64_t memory;	/* bytes; 0: as it was */
+	/* The caller puts the state of an emulated TPM where libvirt looks for
+	 * it; else it starts empty, with a note. */
+	bool tpm_placed;
 	/* The first serial port (else console, else a new port) appends to this
 	 * file, the others go nowhere. NULL: those that use files or sockets of
 	 * the host become ptys, but for same_identity. */

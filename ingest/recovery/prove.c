@@ -184,6 +184,19 @@ static int add_row(struct prove_command *p, const struct snapshot *s,
 	return 0;
 }
 
+static void each_note(const char *notes, bool verbose_only)
+{
+	while (notes && *notes) {
+		int len = (int)strcspn(notes, "\n");
+
+		if (verbose_only)
+			report_verbose("  changed: %.*s", len, notes);
+		else
+			report_error("  changed: %.*s", len, notes);
+		notes += len + (notes[len] == '\n');
+	}
+}
+
 /* All but its good news goes to stderr: cron sends it. */
 static void say_failure(const struct snapshot *s, const struct prove_result *r)
 {
@@ -191,6 +204,7 @@ static void say_failure(const struct snapshot *s, const struct prove_result *r)
 	size_t i = 0;
 
 	report_error("%s did not come up: %s", name_of(s), r->why);
+	each_note(r->notes, false);
 	if (r->picture)
 		report_error("  its screen: %s", r->picture);
 	if (json_array_size(r->console) > 0)
@@ -212,10 +226,8 @@ static void say(const struct snapshot *s, const struct prove_result *r)
 				size_format(read, r->read),
 				r->picture ? "; its screen: " : "",
 				r->picture ? r->picture : "");
-	for (const char *n = r->notes; n && *n; n += strcspn(n, "\n"),
-			n += *n == '\n')
-		report_verbose("%s: %.*s", name_of(s), (int)strcspn(n, "\n"),
-				n);
+	if (r->up)
+		each_note(r->notes, true);
 	fflush(stdout);
 }
 

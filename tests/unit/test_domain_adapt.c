@@ -328,6 +328,24 @@ static void test_firmware(void **state)
 	noted("NVRAM");
 }
 
+static void test_tpm(void **state)
+{
+	const char *xml = "<tpm><backend type='emulator' persistent_state='yes'>"
+			  "<encryption secret='s'/></backend></tpm>";
+	struct adapt_options o = { .isolated = true, .throw_away = true };
+
+	(void)state;
+	adapt_devices(xml, &o);
+	noted("TPM is new and empty");
+	hasnt("encryption");
+	hasnt("persistent_state");
+	o = (struct adapt_options){ .isolated = true, .tpm_placed = true };
+	adapt_devices(xml, &o);
+	has("encryption");
+	has("persistent_state");
+	assert_string_equal(notes, "");
+}
+
 static void refused(const char *xml, const struct adapt_options *o, int err)
 {
 	assert_int_equal(adapt(xml, o), err);
@@ -385,6 +403,7 @@ int main(void)
 		cmocka_unit_test(test_one_console),
 		cmocka_unit_test(test_ports_and_channels),
 		cmocka_unit_test(test_firmware),
+		cmocka_unit_test(test_tpm),
 		cmocka_unit_test(test_hostile),
 	};
 	int r = cmocka_run_group_tests(tests, NULL, NULL);
