@@ -51,7 +51,7 @@ static int exit_failed(const struct program *p)
 static const char notes[] =
 	"Mount options: ro, allow_other, allow_root, uid=, gid=, umask=,\n"
 	"noexec, cache_size=, readahead=, key_file=, passphrase_file=,\n"
-	"passphrase_command=, index_dir=, and those of mount(8), which are\n"
+	"passphrase_command=, index_dir=, snapshot=, and those of mount(8), which are\n"
 	"accepted: nodev, nosuid, noatime, auto, user, nofail, _netdev, x-*\n"
 	"\n"
 	"Unmount with: umount MNT, or fusermount3 -u MNT as an ordinary user.\n"

@@ -41,6 +41,7 @@ static const struct known_option known[] = {
 	{ "uid", MEANS_USER, FIELD(uid) },
 	{ "gid", MEANS_GROUP, FIELD(gid) },
 	{ "umask", MEANS_MODE, FIELD(umask) },
+	{ "snapshot", MEANS_TEXT, FIELD(snapshot) },
 	{ "cache_size", MEANS_SIZE, FIELD(cache_size) },
 	{ "readahead", MEANS_SIZE, FIELD(readahead) },
 	{ "key_file", MEANS_TEXT, CREDENTIAL(key_file) },

@@ -24,6 +24,7 @@ struct mount_options {
 	uid_t uid;		/* owner of everything shown */
 	gid_t gid;
 	uint32_t umask;		/* permission bits taken away */
+	const char *snapshot;	/* the only one shown, "source/time"; or NULL */
 	uint64_t cache_size;	/* bytes of decoded frames */
 	uint64_t readahead;	/* bytes that the kernel reads ahead */
 	struct repository_options repository;

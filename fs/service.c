@@ -90,7 +90,7 @@ static int open_filesystem(struct service *s, const char *path)
 		r = image_reader_new(&s->fs.reader, s->fs.repo->packs,
 				&reading);
 	if (r == 0)
-		r = tree_new(&s->fs.tree, s->fs.repo);
+		r = tree_new(&s->fs.tree, s->fs.repo, s->options->snapshot);
 	if (r == 0)
 		r = tree_refresh(s->fs.tree, nobody_to_tell, NULL);
 	if (r != 0)

@@ -15,7 +15,7 @@
 #define READ_BITS 0444u
 #define NS_PER_SECOND INT64_C(1000000000)
 
-int tree_new(struct tree **out, struct repository *r)
+int tree_new(struct tree **out, struct repository *r, const char *only)
 {
 	struct timespec now;
 	struct tree *t = calloc(1, sizeof(*t));
@@ -25,6 +25,7 @@ int tree_new(struct tree **out, struct repository *r)
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	t->repo = r;
+	t->only = only;
 	t->started_ns = now.tv_sec * NS_PER_SECOND;
 	pthread_mutex_init(&t->mutex, NULL);
 	pthread_mutex_init(&t->load_mutex, NULL);

@@ -44,7 +44,8 @@ struct tree_attr {
 	int64_t time_ns;
 };
 
-int tree_new(struct tree **out, struct repository *r);
+/* ONLY: the one snapshot, "source/time", that there is; NULL: all. Borrowed. */
+int tree_new(struct tree **out, struct repository *r, const char *only);
 void tree_free(struct tree *t); /* NULL allowed */
 
 /* Looks which snapshots there are now. Calls FN, with no lock held, for each

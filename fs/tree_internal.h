@@ -73,6 +73,7 @@ struct tree_listing {
 /* Locks are taken in this order. */
 struct tree {
 	struct repository *repo;
+	const char *only;	/* shown, "source/time"; NULL: all */
 	pthread_mutex_t load_mutex; /* one record is read at a time */
 	pthread_mutex_t mutex;
 	/* protected by mutex: */

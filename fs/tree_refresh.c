@@ -21,6 +21,7 @@ struct found {
 };
 
 struct found_list {
+	const char *only;	/* taken; NULL: all */
 	struct found *items;
 	size_t count, room;
 };
@@ -50,7 +51,9 @@ static int found_add(void *ctx, const char *name)
 	static const char kind[] = "snapshots/";
 	struct found_list *l = ctx;
 	struct found f;
-	if (strncmp(name, kind, sizeof(kind) - 1) != 0)
+	if (strncmp(name, kind, sizeof(kind) - 1) != 0 ||
+			(l->only != NULL &&
+			strcmp(name + sizeof(kind) - 1, l->only) != 0))
 		return 0;
 	if (l->count == l->room) {
 		size_t room = l->room == 0 ? 64 : 2 * l->room;
@@ -280,7 +283,7 @@ static int take_over(struct tree *t, const struct found_list *found,
 
 int tree_refresh(struct tree *t, tree_change_fn *fn, void *ctx)
 {
-	struct found_list found = { 0 };
+	struct found_list found = { .only = t->only };
 	struct changes changes = { 0 };
 	int r = store_list(t->repo->store, "snapshots/", found_add, &found);
 	if (r == 0) {

@@ -170,6 +170,7 @@ static int build(struct begin *g, struct domain **domain)
 {
 	struct boot *b = g->boot;
 	int e = boot_pin(b, g->repo, g->snap->object);
+	b->place.only = b->state.snapshot;
 	if (e == 0)
 		e = boot_place_mount(&b->place, b->state.repository,
 				&b->options->repository);

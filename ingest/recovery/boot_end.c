@@ -68,6 +68,7 @@ int boot_mount_again(struct boot *b)
 				b->place.mount, b->state.name);
 	if (e == 0)
 		e = check_snapshot(b);
+	b->place.only = b->state.snapshot;
 	if (e == 0)
 		e = boot_place_mount(&b->place, b->state.repository,
 				&b->options->repository);

@@ -224,7 +224,7 @@ static int some_guest_has(struct finish *f, const char *path)
 }
 
 static int make_whole(struct finish *f, const struct boot_disk *disk,
-		const char *path)
+		const struct overlay *o)
 {
 	struct boot *b = f->boot;
 	CLEANUP_FREE char *backing = NULL;
@@ -238,12 +238,12 @@ static int make_whole(struct finish *f, const struct boot_disk *disk,
 		return fail(e < 0 ? e : -ENOTCONN, "%s is not mounted (was the "
 				"host restarted?), and %s needs it: amberfs boot "
 				"--resume %s",
-				b->state.snapshot, path, b->state.name);
-	e = overlay_has_backing(path);
+				b->state.snapshot, o->path, b->state.name);
+	e = overlay_has_backing(o);
 	if (e == 0)
-		e = overlay_attach(path, backing);
+		e = overlay_attach(o, backing);
 	if (e >= 0)
-		e = overlay_flatten(path, disk->target);
+		e = overlay_flatten(o, disk->target);
 	return e;
 }
 
@@ -251,6 +251,8 @@ static int finish_overlay(struct finish *f, const struct boot_disk *disk)
 {
 	CLEANUP_FREE char *path = boot_place_overlay_path(&f->boot->place,
 			disk->target);
+	const struct overlay o = { .path = path, .uid = f->boot->place.uid,
+		.gid = f->boot->place.gid };
 	if (path == NULL)
 		return fail_errno(-ENOMEM, "finishing");
 	if (access(path, F_OK) < 0 && errno == ENOENT) {
@@ -261,12 +263,12 @@ static int finish_overlay(struct finish *f, const struct boot_disk *disk)
 	if (used < 0)
 		return used;
 	if (used == 0)
-		return make_whole(f, disk, path);
-	int backed = overlay_has_backing(path);
+		return make_whole(f, disk, &o);
+	int backed = overlay_has_backing(&o);
 	if (backed == 1)
 		return fail(-EBUSY, "%s still needs the backup; run it again",
 				path);
-	return backed < 0 ? backed : overlay_sync(path);
+	return backed < 0 ? backed : overlay_sync(&o);
 }
 
 /* --- 5 and 6: nobody names the mount --- */

@@ -21,10 +21,11 @@
 #include "../../repo/base/cleanup.h"
 #include "../../repo/base/error.h"
 #include "../../repo/credentials.h"
+#include "../../repo/store/store.h"
 
 #define PASSPHRASE_FD 3
 #define ARGUMENTS_MAX 20
-#define OPTIONS_TEXT_MAX 96
+#define OPTIONS_TEXT_MAX (96 + 2 * OBJECT_NAME_MAX)
 
 extern char **environ;
 
@@ -85,6 +86,24 @@ static void add(struct command *c, const char *option, const char *value)
 
 /* A user who isn't root may let others in only if fuse.conf says so; there
  * qemu runs as the same user. */
+static void fill_options(struct command *c, const struct boot_place *p)
+{
+	int n = snprintf(c->options, sizeof(c->options),
+			"%suid=%u,gid=%u,noexec%s",
+			p->uid != geteuid() ? "allow_other," : "",
+			(unsigned)p->uid, (unsigned)p->gid,
+			p->only ? ",snapshot=" : "");
+	char *to = c->options + n;
+	for (const char *at = p->only; at && *at != '\0'; at++) {
+		if (to > c->options + sizeof(c->options) - 3)
+			break;
+		if (*at == ',')
+			*to++ = '\\';
+		*to++ = *at;
+	}
+	*to = '\0';
+}
+
 static int fill_command(struct command *c, const struct boot_place *p,
 		const char *repository, const struct repository_options *o,
 		bool piped)
@@ -92,9 +111,7 @@ static int fill_command(struct command *c, const struct boot_place *p,
 	int e = find_program(c->program);
 	if (e < 0)
 		return e;
-	snprintf(c->options, sizeof(c->options), "%suid=%u,gid=%u,noexec",
-			p->uid != geteuid() ? "allow_other," : "",
-			(unsigned)p->uid, (unsigned)p->gid);
+	fill_options(c, p);
 	snprintf(c->from_pipe, sizeof(c->from_pipe), "/dev/fd/%d",
 			PASSPHRASE_FD);
 	c->argc = 0;

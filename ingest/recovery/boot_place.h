@@ -36,6 +36,9 @@ struct boot_place {
 	char *folder, *mount;	/* absolute */
 	uid_t uid;		/* who qemu runs as */
 	gid_t gid;
+	/* Set before it is mounted: all that is to be seen there, "source/time",
+	 * since a guest that breaks out of its qemu can read it. NULL: all. */
+	const char *only;
 };
 
 /* FOLDER need not exist yet, but the folder that it is in must. C NULL: qemu

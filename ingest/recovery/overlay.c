@@ -5,9 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -23,51 +26,115 @@
 #define POLL_MS 200
 #define PERCENT 100u
 
+#define ARGUMENTS_MAX 24
+#define LOCK_SECONDS 30.0
+#define LOCK_PAUSE_NS 200000000L
+
 static int no_memory(void)
 {
 	return fail_errno(-ENOMEM, "running qemu-img");
 }
 
-int overlay_has_backing(const char *path)
+/* --- qemu-img, as the right user --- */
+
+struct command {
+	char uid[24], gid[24];
+	char *argv[ARGUMENTS_MAX];
+	int argc;
+};
+
+static void command_clear(struct command *c)
 {
-	CLEANUP_FREE char *file = strdup(path);
+	for (int i = 0; i < c->argc; i++)
+		free(c->argv[i]);
+}
+
+static void add(struct command *c, const char *const *words)
+{
+	for (; *words != NULL; words++)
+		c->argv[c->argc++] = strdup(*words);
+}
+
+/* WORDS, NULL-ended, come after "qemu-img". */
+static int command_make(struct command *c, const struct overlay *o,
+		const char *const *words)
+{
+	static const char *const program[] = { "qemu-img", NULL };
+	const char *const as[] = { "setpriv", "--reuid", c->uid, "--regid",
+		c->gid, "--clear-groups", "--no-new-privs", "--", NULL };
+	*c = (struct command){ .argc = 0 };
+	snprintf(c->uid, sizeof(c->uid), "%u", (unsigned)o->uid);
+	snprintf(c->gid, sizeof(c->gid), "%u", (unsigned)o->gid);
+	if (geteuid() == 0 && o->uid != 0)
+		add(c, as);
+	add(c, program);
+	add(c, words);
+	for (int i = 0; i < c->argc; i++)
+		if (c->argv[i] == NULL)
+			return no_memory();
+	return 0;
+}
+
+static int qemu_img(const struct overlay *o, const char *const *words,
+		char **out)
+{
+	CLEANUP(command_clear) struct command c;
+	int e = command_make(&c, o, words);
+	if (e == 0)
+		e = child_run(c.argv, INFO_MAX, out);
+	if (e == -EIO && strstr(error_text(e), " lock") != NULL)
+		e = fail_within(-EBUSY, "%s", o->path);
+	return e < 0 && e != -EBUSY ? fail_within(e, "%s", o->path) : e;
+}
+
+/* A qemu-img of a killed run, or a qemu that has just ended, lets go soon. */
+static bool wait_for_lock(int e, double end)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
+	if (e != -EBUSY || interrupt_flag || monotonic_now() > end)
+		return false;
+	nanosleep(&pause, NULL);
+	return true;
+}
+
+/* --- short ones --- */
+
+int overlay_has_backing(const struct overlay *o)
+{
+	const char *const words[] = { "info", "-U", "-f", "qcow2",
+		"--output=json", o->path, NULL };
 	CLEANUP_FREE char *out = NULL;
-	char program[] = "qemu-img", verb[] = "info", share[] = "-U",
-	     f[] = "-f", format[] = "qcow2", json_option[] = "--output=json";
-	char *argv[] = { program, verb, share, f, format, json_option, file,
-		NULL };
-	int e = file ? child_run(argv, INFO_MAX, &out) : no_memory();
+	int e = qemu_img(o, words, &out);
 	if (e < 0)
-		return fail_within(e, "%s", path);
+		return e;
 	json_t *info = json_loads(out, 0, NULL);
 	bool has = json_object_get(info, "backing-filename") != NULL;
 	bool understood = json_is_object(info);
 	json_decref(info);
 	if (!understood)
 		return fail(-EIO, "%s: qemu-img describes it in a way that "
-				"amberfs does not understand", path);
+				"amberfs does not understand", o->path);
 	return has;
 }
 
-int overlay_attach(const char *path, const char *backing)
+int overlay_attach(const struct overlay *o, const char *backing)
 {
-	CLEANUP_FREE char *file = strdup(path);
-	CLEANUP_FREE char *below = strdup(backing);
-	CLEANUP_FREE char *out = NULL;
-	char program[] = "qemu-img", verb[] = "rebase", unsafe[] = "-u",
-	     f[] = "-f", format[] = "qcow2", F[] = "-F", raw[] = "raw",
-	     b[] = "-b";
-	char *argv[] = { program, verb, unsafe, f, format, F, raw, b, below,
-		file, NULL };
-	int e = file && below ? child_run(argv, INFO_MAX, &out) : no_memory();
-	return e < 0 ? fail_within(e, "%s", path) : overlay_sync(path);
+	const char *const words[] = { "rebase", "-u", "-f", "qcow2", "-F", "raw",
+		"-b", backing, o->path, NULL };
+	double end = monotonic_now() + LOCK_SECONDS;
+	int e;
+	do {
+		CLEANUP_FREE char *out = NULL;
+		e = qemu_img(o, words, &out);
+	} while (wait_for_lock(e, end));
+	return e < 0 ? e : overlay_sync(o);
 }
 
-int overlay_sync(const char *path)
+int overlay_sync(const struct overlay *o)
 {
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	CLEANUP_FD int fd = open(o->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 || fsync(fd) < 0)
-		return fail_errno(-errno, "fsync of %s", path);
+		return fail_errno(-errno, "fsync of %s", o->path);
 	return 0;
 }
 
@@ -133,22 +200,32 @@ static int finish(struct child *c, const char *path)
 			*why ? why : "qemu-img failed");
 }
 
-int overlay_flatten(const char *path, const char *what)
+static int flatten_once(const struct overlay *o, const char *what)
 {
+	const char *const words[] = { "rebase", "-p", "-f", "qcow2", "-b", "",
+		o->path, NULL };
+	CLEANUP(command_clear) struct command c;
 	struct flatten f = { .percent = 0 };
-	CLEANUP_FREE char *file = strdup(path);
-	char program[] = "qemu-img", verb[] = "rebase", show[] = "-p",
-	     option_f[] = "-f", format[] = "qcow2", b[] = "-b", none[] = "";
-	char *argv[] = { program, verb, show, option_f, format, b, none, file,
-		NULL };
-	int e = file ? child_start(&f.child, argv, -1, true) : no_memory();
+	int e = command_make(&c, o, words);
+	if (e == 0)
+		e = child_start(&f.child, c.argv, -1, true);
 	if (e < 0)
 		return e;
 	progress_begin(what, progress, &f);
 	e = follow(&f);
 	if (e == 0)
-		e = finish(&f.child, path);
+		e = finish(&f.child, o->path);
 	progress_end();
 	child_end(&f.child);
-	return e < 0 ? e : overlay_sync(path);
+	return e;
+}
+
+int overlay_flatten(const struct overlay *o, const char *what)
+{
+	double end = monotonic_now() + LOCK_SECONDS;
+	int e;
+	do
+		e = flatten_once(o, what);
+	while (wait_for_lock(e, end));
+	return e < 0 ? e : overlay_sync(o);
 }

@@ -227,7 +227,10 @@ static int boot(struct proof *p, char *console)
 				.throw_away = true, .memory = p->o->memory,
 				.console_file = console } };
 	CLEANUP_FREE char *xml = NULL;
-	int err = boot_place_mount(f.place, p->o->repository, &p->o->unlock);
+	int err = 0;
+
+	f.place->only = p->snap->object + strlen("snapshots/");
+	err = boot_place_mount(f.place, p->o->repository, &p->o->unlock);
 
 	if (!err)
 		err = boot_files_make(&f);

@@ -100,8 +100,12 @@ PATH=$PATH_BEFORE
 said 'making the overlay'
 nothing_left k
 
-# Two of one snapshot: the pin goes with the last.
+# Two of one snapshot: the pin goes with the last. What else is backed up is not
+# to be seen there.
+echo private >"$T/private"
+amberfs backup "$R" --name 'another, one' "$T/private"
 boot "$R" "$S" --name one
+equal "$(cd "$dir/one/mnt" && echo */2*)" "$S" "what the guest's user may see"
 boot "$R" "$S" --name two --start
 amberfs boot --list --overlay-dir "$dir" >"$T/list"
 found -E '^one .* shut off +mounted$' <"$T/list" || die "$(cat "$T/list")"
@@ -160,6 +164,14 @@ boot "$R" "$S" --name lost --start
 write_running lost 0x61 65536
 libvirt_do virsh -q destroy lost
 qemu-img rebase -u -f qcow2 -b '' "$dir/lost/vda.qcow2"
+# A guest that has broken out names a file that only root may read.
+cp "$dir/lost/vda.qcow2" "$T/honest"
+echo secret >"$T/secret"
+chmod 600 "$T/secret"
+qemu-img rebase -u -f qcow2 -F raw -b "$T/secret" "$dir/lost/vda.qcow2"
+expect 1 boot --finish lost
+said 'permission denied'
+cat "$T/honest" >"$dir/lost/vda.qcow2"
 boot --finish lost
 right "$dir/lost/vda.qcow2"
 not found backingStore.*mnt <<<"$(libvirt_do virsh dumpxml lost)" || die "XML"
