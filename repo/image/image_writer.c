@@ -48,7 +48,9 @@ static int skip_holes(struct worker *w, struct job *job)
 	return r;
 }
 
-/* Passes over what needs no worker; mutex held. */
+/* Passes over what needs no worker; mutex held. Where a span begins with the
+ * base's bytes nothing is asked about holes: the base's tree knows them. -errno
+ * on failure. */
 static int pass_over(struct worker *w, struct job *job)
 {
 	uint64_t before;
@@ -57,7 +59,7 @@ static int pass_over(struct worker *w, struct job *job)
 		int r = take_over_spans(w, job);
 		if (r == 0 && job->next_span < job->spans)
 			r = skip_holes(w, job);
-		if (r < 0)
+		if (r != 0)
 			return r;
 	} while (job->next_span != before && job->next_span < job->spans);
 	return 0;

@@ -124,7 +124,8 @@ int span_end(struct span_work *s, const struct node_child *child);
 /* True if what is said to be the base's must be looked up, chunk by chunk. */
 bool take_over_in_doubt(const struct worker *w, const struct job *job);
 /* Passes over the spans from the next one on that are the base's; job->mutex is
- * held. */
+ * held. 1 if the span that is the next then begins with bytes that are; 0,
+ * -errno. */
 int take_over_spans(struct worker *w, struct job *job);
 
 #endif

@@ -112,10 +112,10 @@ int take_over_spans(struct worker *w, struct job *job)
 			? job->spans : end / SPAN_SIZE;
 	t.base_spans = span_count(image_size(job->base));
 	if (t.to <= job->next_span)
-		return 0;
+		return end > at;
 	const struct tree_root *root = &job->base->root;
 	const struct node_child top = { .id = root->id,
 		.data_bytes = root->data_bytes, .clusters = root->clusters };
 	r = take_below(&t, &top, root->level, 0);
-	return r < 0 ? r : 0;
+	return r < 0 ? r : end > bytes_below(job, job->next_span);
 }
