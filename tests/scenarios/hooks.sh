@@ -5,7 +5,7 @@
 # promised and no more, and no name is ever a command.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
-need_program jq
+need_program jq nbdcopy
 libvirt_start
 cd "$L/images"
 for name in one two; do
@@ -20,6 +20,7 @@ domain_define two "$(domain_disk "$L/images/two.img" raw vda)"
 export AMBERFS_PASSPHRASE="it's not for hooks"
 R=$T/repo
 amberfs init "$R" >/dev/null
+amberfs key add "$R" --new-key-file "$T/key" 2>/dev/null
 H=$T/hooks
 mkdir "$H"
 options=("$R" --connect "$LIBVIRT_URI" --hook "$H")
@@ -81,6 +82,8 @@ equal "$(told 002 AMBERFS_CONSISTENCY)" offline "consistency"
 ! grep -aqE "PASSPHRASE|not for hooks|stale" "$T"/told/*.env ||
   die "hooks see what they must not"
 equal "$(cat "$T/told/stdin")" /dev/null "standard input"
+unset AMBERFS_PASSPHRASE
+export AMBERFS_KEY_FILE=$T/key
 ! grep -vE '^([012] |[0-9]+ (/proc|.*/hooks/))' "$T/told/files" ||
   die "open files: $(cat "$T/told/files")"
 
@@ -157,6 +160,36 @@ fresh
 expect 0 backup --domain "$evil"
 equal "$(told 000 AMBERFS_DOMAIN)" "$evil" "the hostile name"
 [ ! -e x ] && [ ! -e "$L/images/x" ] || die "a name was run"
+
+# A running one: after the thaw its disks can be read, as they were then.
+qemu-img create -q -f qcow2 run.qcow2 4M
+qemu-io -f qcow2 -c 'write -q -P 9 1M 1M' run.qcow2
+domain_define run "$(domain_disk "$L/images/run.qcow2" qcow2 vda)
+$(domain_disk "$L/images/two.img" raw vdb)"
+libvirt_do virsh -q start --paused run
+cat >"$H/50-read" <<END
+#!/bin/sh
+[ "\$AMBERFS_PHASE" = after-thaw ] || exit 0
+for disk in \$AMBERFS_NBD_EXPORTS; do
+  nbdcopy "nbd+unix:///\$disk?socket=\$AMBERFS_NBD_SOCKET" "$T/told/\$disk.copy"
+done
+END
+chmod 755 "$H/50-read"
+fresh
+expect 0 backup --domain run
+equal "$(order)" "before-freeze 10-a,before-freeze 20-b,after-thaw 10-a,\
+after-thaw 20-b,after-commit 10-a,after-commit 20-b," "the order"
+equal "$(told 002 AMBERFS_NBD_EXPORTS)" "vda vdb" "exports"
+equal "$(told 002 AMBERFS_CONSISTENCY)" crash "consistency"
+qemu-img compare -q -U -f qcow2 -F raw run.qcow2 "$T/told/vda.copy" ||
+  die "the hook read another vda"
+qemu-img compare -q -U -f raw -F raw two.img "$T/told/vdb.copy" ||
+  die "the hook read another vdb"
+echo after-thaw >"$T/fail"
+expect 3 backup --domain run
+said 'warning: domain run: hook .*10-a .after-thaw. ended with status 7'
+libvirt_do virsh -q destroy run
+rm "$H/50-read"
 
 # Hooks that can't be run, or that anybody may write.
 fresh
