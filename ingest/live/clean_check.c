@@ -27,6 +27,14 @@
 #define LOOK_MAX (256 * MIB)
 #define EXTENTS_MAX 256u
 
+/* What went wrong with the base, whatever it is, is no reason to fail: all can
+ * be read instead. */
+static int base_failed(int err)
+{
+	return err == -ENOMEM ? err
+			      : fail_within(-EBADMSG, "the last snapshot");
+}
+
 static uint64_t random_place(uint64_t size)
 {
 	uint64_t r;
@@ -83,7 +91,7 @@ static int compare(const struct image_source *s, struct image *base,
 		return fail_errno(-ENOMEM, "comparing with the last snapshot");
 	ssize_t n = image_pread(base, then, len, from);
 	if (n < 0)
-		return (int)n;
+		return base_failed((int)n);
 	if ((size_t)n != len)
 		return fail(-EBADMSG, "the last snapshot is too short");
 	int e = s->read(s->ctx, 0, now, len, from);
@@ -102,12 +110,12 @@ static int last_data_span(struct image *base, uint64_t below, uint64_t *span)
 	uint64_t low = 0, high = below;
 	int e = image_next_data_span(base, 0, &low);
 	if (e < 0 || low >= below)
-		return e < 0 ? e : 0;
+		return e < 0 ? base_failed(e) : 0;
 	while (high - low > 1) {
 		uint64_t middle = low + (high - low) / 2, next = 0;
 		e = image_next_data_span(base, middle, &next);
 		if (e < 0)
-			return e;
+			return base_failed(e);
 		if (next < below)
 			low = next;
 		else
@@ -148,7 +156,9 @@ static int last_in_span(const struct image_source *s, struct image *base,
 		bool hole = false;
 		uint64_t next = end;
 		int e = image_extent(base, at, end, &hole, &next);
-		if (e == 0 && !hole)
+		if (e < 0)
+			return base_failed(e);
+		if (!hole)
 			e = last_clean(s, at, next, from, to);
 		if (e < 0)
 			return e;

@@ -8,7 +8,7 @@
 /*
  * Compares a few ranges that SOURCE says are the same as in BASE (of the same
  * size), the last data and random ones, with BASE's bytes. 0: so they are; 1: they are not, at *WHERE;
- * -EBADMSG, -ENOENT: BASE can't be read; -errno.
+ * -EBADMSG: BASE can't be read; -errno: SOURCE can't.
  */
 int clean_check(const struct image_source *source, struct image *base,
 		uint64_t *where);

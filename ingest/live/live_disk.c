@@ -112,7 +112,7 @@ int live_disk_check(struct domain_run *d, struct disk_state *s,
 	}
 	if (e == 1)
 		say_lie(d, s, where);
-	else if (e == -EBADMSG || e == -ENOENT)
+	else if (e == -EBADMSG)
 		live_disk_demote(s, "the last snapshot's data can't be read");
 	else if (e < 0)
 		return e;

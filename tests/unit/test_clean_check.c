@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: a map of changes that does not tell the truth is found out
- * where it lies, and one that does is never accused. */
+ * where it lies, one that does is never accused, and a base that can't be read
+ * is told from a source that can't. */
 #include "../../ingest/live/clean_check.h"
 #include "../../repo/base/bytes.h"
 #include "../../repo/base/cleanup.h"
 #include "../../repo/base/units.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "image_fixture.h"
 
@@ -127,12 +131,35 @@ static void test_lost_end(void **state)
 	clear(&w);
 }
 
+/* The disk that the repository is on fails. */
+static _Atomic bool disk_fails;
+
+ssize_t pread(int fd, void *buf, size_t len, off_t offset)
+{
+	if (!disk_fails)
+		return syscall(SYS_pread64, fd, buf, len, offset);
+	errno = EIO;
+	return -1;
+}
+
+static void test_unreadable(void **state)
+{
+	struct world w;
+	uint64_t where = 0;
+	store(&w, *state);
+	disk_fails = true;
+	assert_int_equal(clean_check(&w.source, w.base, &where), -EBADMSG);
+	disk_fails = false;
+	clear(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_truth, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lie, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
