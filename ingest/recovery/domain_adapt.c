@@ -91,8 +91,23 @@ static void nvram(struct adapt *a, xmlNode *os)
 		adapt_remove(n);
 }
 
+/* Where nothing else is said a guest may write to its firmware, settings and
+ * all: the original's file. */
+static void loader(struct adapt *a, xmlNode *os)
+{
+	xmlNode *n = domain_doc_child(os, "loader");
+
+	if (!a->beside || !domain_doc_attribute_is(n, "type", "pflash") ||
+			domain_doc_attribute_is(n, "readonly", "yes"))
+		return;
+	adapt_set(a, n, "readonly", "yes");
+	adapt_note(a, "its firmware is the original's file, which it can't "
+		      "write to");
+}
+
 static void firmware(struct adapt *a, xmlNode *os)
 {
+	loader(a, os);
 	nvram(a, os);
 	if (a->o->kernel)
 		adapt_text(a, adapt_child(a, os, "kernel"), a->o->kernel);

@@ -391,9 +391,38 @@ static void test_hostile(void **state)
 	noted("a\\x0A\\xC2\\x9Bb is not");
 }
 
+/* The firmware's file belongs to the original, or to all. */
+static void test_firmware_is_not_written(void **state)
+{
+	struct adapt_options o = { .name = "new" };
+	const char *const loaders[] = { "<loader type='pflash'>/fw</loader>",
+		"<loader type='pflash' readonly='no'>/fw</loader>",
+		"<loader type='pflash' readonly='yes'>/fw</loader>" };
+	char *xml = NULL;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		assert_true(asprintf(&xml, HEAD "<os>%s</os></domain>",
+					    loaders[i]) > 0);
+		assert_int_equal(adapt(xml, &o), 0);
+		has("readonly=\"yes\"");
+		assert_true((strstr(notes, "firmware") != NULL) == (i < 2));
+		o.isolated = true;
+		assert_int_equal(adapt(xml, &o), 0);
+		has("readonly=\"yes\"");
+		o.isolated = false;
+		free(xml);
+	}
+	o.same_identity = true;
+	assert_int_equal(adapt(HEAD "<os><loader type='pflash'>/fw</loader>"
+			       "</os></domain>", &o), 0);
+	hasnt("readonly");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_firmware_is_not_written),
 		cmocka_unit_test(test_disk_gets_the_whole_chain),
 		cmocka_unit_test(test_restored_disk_ends),
 		cmocka_unit_test(test_other_disks),
