@@ -3,6 +3,7 @@
 #include "prove_guest.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,22 +23,76 @@ struct prove_guest {
 	virDomainPtr domain;
 };
 
+/* What the host can give without taking it from anyone, by the kernel's own
+ * estimate; UINT64_MAX: it doesn't say. */
+static uint64_t memory_to_spare(void)
+{
+	static const char label[] = "MemAvailable:";
+	FILE *f = fopen("/proc/meminfo", "re");
+	uint64_t bytes = UINT64_MAX;
+	char line[128];
+
+	while (f && bytes == UINT64_MAX && fgets(line, sizeof(line), f))
+		if (strncmp(line, label, sizeof(label) - 1) == 0)
+			bytes = strtoull(line + sizeof(label) - 1, NULL, 10) *
+					KIB;
+	if (f)
+		fclose(f);
+	return bytes;
+}
+
+/* As it is paused, it has not taken its memory yet. */
+static int check_memory(struct prove_guest *g)
+{
+	uint64_t spare = memory_to_spare();
+	char want[SIZE_TEXT_MAX];
+	char have[SIZE_TEXT_MAX];
+	virDomainInfo info;
+
+	if (virDomainGetInfo(g->domain, &info) < 0)
+		return connection_fail(-EIO, "libvirt doesn't say how much "
+				"memory the guest has");
+	if ((uint64_t)info.maxMem * KIB <= spare)
+		return 0;
+	return fail(-ENOMEM, "it wants %s of memory, this host has %s to spare: "
+			"give it less with --memory, or prove it elsewhere",
+			size_format(want, (uint64_t)info.maxMem * KIB),
+			size_format(have, spare));
+}
+
+static int let_run(struct prove_guest *g)
+{
+	int err = check_memory(g);
+
+	if (!err && virDomainResume(g->domain) < 0)
+		err = connection_fail(-EIO, "libvirt can't start it");
+	/* An agent that hangs must not hang us. Older ones can't be told. */
+	virDomainAgentSetResponseTimeout(g->domain, AGENT_SECONDS, 0);
+	return err;
+}
+
 int prove_guest_start(struct prove_guest **out, struct connection *c,
 		const char *xml)
 {
 	struct prove_guest *g = calloc(1, sizeof(*g));
+	struct error_copy why;
+	int err = 0;
 
 	if (!g)
 		return -ENOMEM;
 	g->connection = connection_handle(c);
 	g->domain = virDomainCreateXML(g->connection, xml,
-			VIR_DOMAIN_START_AUTODESTROY);
+			VIR_DOMAIN_START_AUTODESTROY | VIR_DOMAIN_START_PAUSED);
 	if (!g->domain) {
 		free(g);
 		return connection_fail(-EIO, "libvirt can't start it");
 	}
-	/* An agent that hangs must not hang us. Older ones can't be told. */
-	virDomainAgentSetResponseTimeout(g->domain, AGENT_SECONDS, 0);
+	err = let_run(g);
+	if (err) {
+		error_save(&why, err);
+		prove_guest_end(g);
+		return error_load(&why);
+	}
 	*out = g;
 	return 0;
 }

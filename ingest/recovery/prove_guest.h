@@ -20,7 +20,8 @@ enum guest_state {
 	GUEST_STUCK,		/* it can't go on: paused or crashed */
 };
 
-/* C is writable. 0 or -EIO with libvirt's reason. */
+/* C is writable. 0; -EIO with libvirt's reason; -ENOMEM with a text: it wants
+ * more memory than this host has to spare. */
 int prove_guest_start(struct prove_guest **out, struct connection *c,
 		const char *xml);
 /* Pulls the plug, if it still runs. 0: it is gone; -EIO. Frees G (NULL

@@ -112,7 +112,12 @@ expect 1 "${prove[@]}" broken/latest
 said 'no sign by agent or console'
 nothing_left
 
-# What can't be proved.
+# What can't be proved. More memory than can be had is not taken from others.
+memory=$(awk '/^Mem(Total|Available):/ { sum += $2 } END { printf "%dK", sum / 2 }' \
+  /proc/meminfo)
+expect 1 "${prove[@]}" web/latest --memory "$memory"
+said 'to spare'
+nothing_left
 amberfs backup "$R" --name files "$T/pictures"/*.png
 expect 1 "${prove[@]}" files/latest
 said 'not of a domain'
