@@ -61,7 +61,8 @@ read_less_than() {
   [ "$(jq -r .read <<<"$disk")" -lt "$1" ] || die "read too much: $disk"
 }
 
-qemu-img create -q -f qcow2 vda.qcow2 160M
+# More than one question to an NBD server can be about.
+qemu-img create -q -f qcow2 vda.qcow2 6G
 for at in 0 16 32 48 64 80 96 112; do
   write_at_rest "write -P $((at + 1)) ${at}M 6M"
 done
@@ -119,7 +120,7 @@ turn_off
 # Made smaller and as large again: its end is zeros, which its bitmap does not
 # know.
 qemu-img resize -q --shrink -f qcow2 vda.qcow2 114M
-qemu-img resize -q -f qcow2 vda.qcow2 160M
+qemu-img resize -q -f qcow2 vda.qcow2 6G
 libvirt_do virsh -q start vm
 backup full 'its bitmap calls byte'
 said 'DOES NOT TELL THE TRUTH'
