@@ -18,6 +18,8 @@
 #		with the chunks around them, and all data of disks without one
 : "${guest:?source functions-guest.sh first}"
 M=$T/mnt
+# What may be read to see whether clean ranges are clean.
+CLEAN=$((1 << 20))
 
 # The truth, from the export itself while amberfs waits for the hook: the bytes,
 # the map of what is zero, and the dirty map if there is one.
@@ -108,13 +110,22 @@ live_right() {
   live_clean
 }
 
+# live_disk TARGET FILTER: of what the report says of that disk.
+live_disk() {
+  jq -r --arg disk "$1" \
+    ".snapshots[].disks[] | select(.target == \$disk) | $2" "$T/out"
+}
+
 live_full() {
+  equal "$(live_disk "$1" .mode)" full "what was read of $1"
+  live_disk "$1" .why | found -E "$2" || die "why: $(live_disk "$1" .why)"
   equal "$(grep -Ec -e "\\b$1\\b.*($2)" "$T/err" || :)" 1 \
     "lines that say '$2' of $1 in: $(cat "$T/err")"
 }
 
 live_changes() {
-  ! grep -E "\\b$1\\b" "$T/err" >&2 || die "$1 was to be incremental"
+  equal "$(live_disk "$1" .mode)" incremental "what was read of $1"
+  ! grep -E "\\b$1\\b" "$T/err" >&2 || die "a line of $1, which is incremental"
 }
 
 live_consistency() {
@@ -153,13 +164,14 @@ END
 }
 
 live_read_bounded() {
-  local truth least=0 most=$((4 << 20)) low high read
-  read=$(jq .read "$T/out")
+  local truth disk least most read
   for truth in "$T"/truth/vd?; do
-    read -r low high < <(live_dirty "${truth##*/}")
-    least=$((least + low)) most=$((most + high))
+    disk=${truth##*/}
+    read -r least most < <(live_dirty "$disk")
+    read=$(live_disk "$disk" .read)
+    echo "$disk: read $read; dirty $least, with chunks at most $most" >&2
+    [ "$read" -ge "$least" ] || die "$disk: $read read, $least are dirty"
+    [ "$read" -le "$((most + CLEAN))" ] ||
+      die "$disk: $read read, not at most $most"
   done
-  echo "read $read bytes; dirty $least, with chunks at most $most" >&2
-  [ "$read" -ge "$least" ] || die "$read bytes read, $least are dirty"
-  [ "$read" -le "$most" ] || die "$read bytes read, not at most $most"
 }
