@@ -121,9 +121,12 @@ static void video(struct adapt *a, xmlNode *n)
 	adapt_drop(n, "driver"); /* a process of its own, by vhost-user */
 }
 
+/* What is played may go into a file. */
 static void audio(struct adapt *a, xmlNode *n)
 {
-	if (!a->o->isolated)
+	bool file = a->beside && domain_doc_attribute_is(n, "type", "file");
+
+	if (!a->o->isolated && !file)
 		return;
 	while (n->children)
 		adapt_remove(n->children);

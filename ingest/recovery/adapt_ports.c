@@ -113,6 +113,8 @@ static void channel(struct adapt *a, xmlNode *n)
 	CLEANUP_XML_TEXT xmlChar *name = adapt_get(target, "name");
 	const char *shown = name ? (const char *)name : "without a name";
 
+	if (a->beside)
+		adapt_drop(n, "log");
 	/* The agent's socket is libvirt's: it makes one for each domain. */
 	if ((!a->beside && !agent) || adapt_one_of(n, "type", own_ends))
 		return;

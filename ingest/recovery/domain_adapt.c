@@ -191,24 +191,45 @@ static void labels(struct adapt *a, xmlNode *root)
 
 /* --- settings that go past libvirt --- */
 
+/* A drive, a log, a socket: whatever it is, the original has it. */
+static bool names_a_file(const xmlNode *n)
+{
+	for (const xmlNode *i = n->children; i; i = i->next) {
+		CLEANUP_XML_TEXT xmlChar *value = i->type == XML_ELEMENT_NODE
+				? adapt_get(i, "value") : NULL;
+
+		if (value && strchr((const char *)value, '/'))
+			return true;
+	}
+	return false;
+}
+
+static void foreign_one(struct adapt *a, xmlNode *n)
+{
+	const char *name = (const char *)n->name;
+
+	if (a->o->isolated) {
+		adapt_note(a, "%s left out: it can give the guest anything of "
+			      "the host", name);
+		adapt_remove(n);
+	} else if (a->beside && names_a_file(n)) {
+		adapt_note(a, "%s left out: it names files of the host, which "
+			      "the original may have open", name);
+		adapt_remove(n);
+	} else if (a->beside) {
+		adapt_note(a, "%s is kept as it is: look whether two domains "
+			      "can have it", name);
+	}
+}
+
 static void foreign(struct adapt *a, xmlNode *root)
 {
 	xmlNode *next = NULL;
 
 	for (xmlNode *n = root->children; n; n = next) {
 		next = n->next;
-		if (n->type != XML_ELEMENT_NODE || !n->ns)
-			continue;
-		if (a->o->isolated) {
-			adapt_note(a, "%s left out: it can give the guest "
-				      "anything of the host",
-					(const char *)n->name);
-			adapt_remove(n);
-		} else if (a->beside) {
-			adapt_note(a, "%s is kept as it is: look whether two "
-				      "domains can have it",
-					(const char *)n->name);
-		}
+		if (n->type == XML_ELEMENT_NODE && n->ns)
+			foreign_one(a, n);
 	}
 }
 

@@ -346,6 +346,35 @@ static void test_tpm(void **state)
 	assert_string_equal(notes, "");
 }
 
+/* Beside the original nothing may write where that does. */
+static void test_what_goes_past_libvirt(void **state)
+{
+	const char *drive = "<domain xmlns:q='q'><name>n</name><q:commandline>"
+			    "<q:arg value='-drive'/>"
+			    "<q:arg value='file=/images/x,if=virtio'/>"
+			    "</q:commandline></domain>";
+	const char *cpu = "<domain xmlns:q='q'><name>n</name><q:commandline>"
+			  "<q:arg value='-cpu'/></q:commandline></domain>";
+	struct adapt_options o = { .same_identity = false };
+
+	(void)state;
+	assert_int_equal(adapt(drive, &o), 0);
+	hasnt("/images/x");
+	noted("commandline left out");
+	assert_int_equal(adapt(cpu, &o), 0);
+	has("-cpu");
+	noted("commandline is kept");
+	adapt_devices("<audio id='1' type='file' path='/tmp/a.wav'/>"
+		      "<channel type='spicevmc'><log file='/log'/>"
+		      "<target type='virtio'/></channel>", &o);
+	hasnt("a.wav");
+	hasnt("/log");
+	o.same_identity = true;
+	assert_int_equal(adapt(drive, &o), 0);
+	has("/images/x");
+	assert_string_equal(notes, "");
+}
+
 static void refused(const char *xml, const struct adapt_options *o, int err)
 {
 	assert_int_equal(adapt(xml, o), err);
@@ -433,6 +462,7 @@ int main(void)
 		cmocka_unit_test(test_ports_and_channels),
 		cmocka_unit_test(test_firmware),
 		cmocka_unit_test(test_tpm),
+		cmocka_unit_test(test_what_goes_past_libvirt),
 		cmocka_unit_test(test_hostile),
 	};
 	int r = cmocka_run_group_tests(tests, NULL, NULL);
