@@ -95,7 +95,7 @@ mv away vars.fd
 mv "$T/swtpm" "$XDG_CONFIG_HOME/libvirt/qemu/swtpm"
 
 # What this user may not read.
-if [ "$(id -u)" = 0 ]; then
+if [ "$(id -u)" = 0 ] && ! sanitized; then
   cp -r "$R" "$L/repo"
   cp "$T/key" "$L/key"
   libvirt_own
