@@ -561,7 +561,7 @@ static void try_versions(struct fixture *f, struct version *base)
 static void test_random(void **state)
 {
 	struct fixture *f = *state;
-	for (int n = case_count(6); n > 0; n--) {
+	for (int n = case_count(4); n > 0; n--) {
 		struct version base;
 		bool large = rand() % 5 == 0;
 		uint64_t size = 1 + below(2 << 20) + (large ? SPAN_SIZE : 0);
@@ -610,199 +610,6 @@ static void test_single_blocks(void **state)
 	image_close(image);
 	version_clear(&v);
 	version_clear(&base);
-}
-
-/* --- large images with little in them: whole nodes are taken over --- */
-
-#define PLACES 40
-
-struct place {
-	uint64_t block;
-	uint32_t version;	/* 0: hole */
-	bool dirty;
-};
-
-struct sparse {
-	uint64_t size;
-	struct place at[PLACES];	/* ascending */
-	_Atomic unsigned asked;
-	_Atomic uint64_t read;
-};
-
-static const struct place *next_place(const struct sparse *s, uint64_t offset)
-{
-	uint64_t block = offset / BLOCK_SIZE;
-	int k = 0;
-	while (k < PLACES && s->at[k].block < block)
-		k++;
-	return k < PLACES ? &s->at[k] : NULL;
-}
-
-static int sparse_read(void *ctx, unsigned worker, void *buf, size_t len,
-		uint64_t offset)
-{
-	struct sparse *s = ctx;
-	uint8_t *to = buf;
-	(void)worker;
-	assert_int_equal(offset % BLOCK_SIZE, 0);
-	s->read += len;
-	for (uint64_t at = 0; at < len; at += BLOCK_SIZE) {
-		const struct place *p = next_place(s, offset + at);
-		uint64_t n = min_u64(BLOCK_SIZE, len - at);
-		bool here = p && p->block == (offset + at) / BLOCK_SIZE;
-		memset(to + at, here ? (int)p->version : 0, n);
-	}
-	return 0;
-}
-
-/* The block at OFFSET, or all up to the next place. */
-static void sparse_run(const struct sparse *s, uint64_t offset, uint64_t limit,
-		const struct place **at, uint64_t *end)
-{
-	const struct place *p = next_place(s, offset);
-	bool here = p && p->block == offset / BLOCK_SIZE;
-	*at = here ? p : NULL;
-	*end = here ? (p->block + 1) * BLOCK_SIZE
-		    : p ? p->block * BLOCK_SIZE : limit;
-	*end = min_u64(*end, limit);
-}
-
-static int sparse_extent(void *ctx, unsigned worker, uint64_t offset,
-		uint64_t limit, bool *hole, uint64_t *end)
-{
-	const struct place *p;
-	(void)worker;
-	sparse_run(ctx, offset, limit, &p, end);
-	*hole = p == NULL || p->version == 0;
-	return 0;
-}
-
-static int sparse_same(void *ctx, unsigned worker, uint64_t offset,
-		uint64_t limit, bool *same, uint64_t *end)
-{
-	struct sparse *s = ctx;
-	const struct place *p;
-	(void)worker;
-	s->asked++;
-	sparse_run(s, offset, limit, &p, end);
-	*same = p == NULL || !p->dirty;
-	return 0;
-}
-
-static int by_block(const void *a, const void *b)
-{
-	const struct place *x = a, *y = b;
-	return x->block < y->block ? -1 : x->block > y->block;
-}
-
-/* Where nodes begin and end, and anywhere. */
-static uint64_t sparse_size(void)
-{
-	static const uint64_t spans[] = { 1, 2, 200, 255, 256, 257, 511, 513,
-		5000, 65535, 65536, 65537, 65792, 70000 };
-	uint64_t size = spans[rand() % 14] * SPAN_SIZE;
-	return rand() % 2 ? size : size - below(SPAN_SIZE);
-}
-
-static struct sparse make_sparse(void)
-{
-	struct sparse s = { .size = sparse_size() };
-	uint64_t centre = below(s.size / BLOCK_SIZE + 1);
-	for (int k = 0; k < PLACES; k++) {
-		uint64_t room = rand() % 2 ? 10 * SPAN_BLOCKS : 1 << 24;
-		s.at[k] = (struct place){ .block = centre + below(room),
-			.version = rand() % 5 ? 1 : 0 };
-	}
-	qsort(s.at, PLACES, sizeof(s.at[0]), by_block);
-	return s;
-}
-
-/* Some places differ, and the size may. */
-static struct sparse change_sparse(const struct sparse *base)
-{
-	struct sparse s = { .size = rand() % 2 ? base->size : sparse_size() };
-	memcpy(s.at, base->at, sizeof(s.at));
-	for (int k = rand() % 8 - 3; k > 0; k--) {
-		struct place *p = &s.at[rand() % PLACES];
-		p->version = (uint32_t)rand() % 4;
-		p->dirty = true;
-	}
-	for (int k = 1; k < PLACES; k++) /* places may be one */
-		if (s.at[k].block == s.at[k - 1].block) {
-			s.at[k].version = s.at[k - 1].version;
-			s.at[k].dirty = s.at[k - 1].dirty = s.at[k].dirty
-					|| s.at[k - 1].dirty;
-		}
-	return s;
-}
-
-static void write_sparse(struct fixture *f, struct sparse *s,
-		struct image *base, struct image_counts *counts,
-		struct tree_root *root)
-{
-	struct image_source source = { .size = s->size, .read = sparse_read,
-		.extent = sparse_extent, .ctx = s };
-	uint64_t size;
-	if (base != NULL)
-		source.same = sparse_same;
-	*counts = (struct image_counts){ .done = 0 };
-	assert_int_equal(image_write(f->writer, &source, base, counts, NULL,
-					 root, &size),
-			0);
-	assert_int_equal(counts->done, s->size);
-	flush(f);
-}
-
-/* Of two images, where places differ: all else is the same, in few answers. */
-static void check_same_places(struct fixture *f, const struct sparse *s,
-		const struct tree_root *root, const struct sparse *before,
-		struct image *base)
-{
-	struct image *i;
-	int answers = 0;
-	assert_int_equal(image_open(&i, f->reader, root, s->size), 0);
-	for (uint64_t at = 0, end = 0; at < s->size; at = end, answers++) {
-		bool same = false, differs = false;
-		assert_int_equal(image_same(i, base, at, s->size, &same, &end),
-				0);
-		for (int k = 0; k < PLACES; k++)
-			differs = differs || (s->at[k].block >= at / BLOCK_SIZE
-					&& s->at[k].block * BLOCK_SIZE < end
-					&& s->at[k].version
-							!= before->at[k].version);
-		assert_int_equal(same, !differs);
-	}
-	assert_true(answers < 3000);
-	image_close(i);
-}
-
-static void test_whole_nodes(void **state)
-{
-	struct fixture *f = *state;
-	for (int n = case_count(120); n > 0; n--) {
-		struct sparse first = make_sparse(), next;
-		struct image_counts counts;
-		struct tree_root root, full, updated;
-		struct image *base;
-		write_sparse(f, &first, NULL, &counts, &root);
-		assert_int_equal(image_open(&base, f->reader, &root,
-						 first.size),
-				0);
-		next = change_sparse(&first);
-		write_sparse(f, &next, base, &counts, &updated);
-		/* Neither spans nor nodes without changes are asked about. */
-		assert_true(next.asked < 12 * PLACES);
-		if (next.size == first.size)
-			assert_true(next.read <= 4 * 3 * BLOCK_SIZE);
-		write_sparse(f, &next, NULL, &counts, &full);
-		assert_int_equal(full.level, updated.level);
-		assert_int_equal(full.data_bytes, updated.data_bytes);
-		assert_int_equal(full.clusters, updated.clusters);
-		assert_memory_equal(&full.id, &updated.id, ID_SIZE);
-		if (next.size == first.size)
-			check_same_places(f, &next, &full, &first, base);
-		image_close(base);
-	}
 }
 
 /* --- what is damaged is read, though it is the same --- */
@@ -973,7 +780,6 @@ int main(void)
 		WITH(test_random, setup_plain_small),
 		WITH(test_single_blocks, setup),
 		WITH(test_single_blocks, setup_plain),
-		WITH(test_whole_nodes, setup_plain),
 		WITH(test_damaged, setup),
 		WITH(test_damaged, setup_plain),
 		WITH(test_lost_leaf, setup),
