@@ -19,6 +19,7 @@
 #include "disk_at_rest.h"
 #include "domain_files.h"
 #include "live/backup_live.h"
+#include "live/settle.h"
 #include "live/tracked_base.h"
 
 /* --- a domain that is shut off --- */
@@ -117,13 +118,14 @@ static int try_again(struct domain_run *d, int err)
 	struct error_copy why;
 	struct domain_backup *again, *before = d->domain;
 	error_save(&why, err);
-	if (!domain_backup_changed_state(before)
+	if (domain_backup_recheck(before) != -EBUSY
 			|| domain_backup_open(&again, before->connection,
 					   before->facts.uuid) < 0)
 		return error_load(&why);
-	report_warning("domain %s was %s and is %s now, so it is backed up once "
-		       "more: %s", d->display, before->facts.state,
-			again->facts.state, why.text);
+	report_warning("domain %s is not what it was when its backup began (it "
+		       "was %s, it is %s), so it is backed up once more: %s",
+			d->display, before->facts.state, again->facts.state,
+			why.text);
 	backup_snapshot_restart(d->b);
 	d->domain = again;
 	err = back_up(d);
@@ -132,25 +134,51 @@ static int try_again(struct domain_run *d, int err)
 	return err;
 }
 
+static int take_snapshot(struct domain_run *d, struct backup_lane *lane)
+{
+	int e = backup_snapshot_begin(d->b, lane, d->domain->facts.name,
+			SNAPSHOT_DOMAIN);
+	if (e == 0)
+		e = backup_hooks_before(d->b, &d->domain->facts);
+	if (e < 0)
+		return e;
+	e = back_up(d);
+	if (e < 0 && !backup_run_broken(lane->run, e))
+		e = try_again(d, e);
+	return e;
+}
+
+/* Waits for others at work on a running domain. What was known of it before is
+ * out of date then: *FRESH (to close) is what it is now. */
+static int settle(struct domain_run *d, const struct backup_options *o,
+		struct domain_backup **fresh)
+{
+	bool waited = false;
+	int e = d->domain->live ? live_settle(d->domain, o, &waited) : 0;
+	if (e == 0 && waited)
+		e = domain_backup_open(fresh, d->domain->connection,
+				d->domain->facts.uuid);
+	if (*fresh != NULL)
+		d->domain = *fresh;
+	return e;
+}
+
 void backup_domain(struct backup_lane *lane, struct domain_backup *domain)
 {
-	struct backup_snapshot b;
+	struct backup_snapshot b = { .lane = lane, .run = lane->run,
+		.frozen_seconds = -1 };
+	struct domain_backup *fresh = NULL;
 	char display[256];
 	struct domain_run d = { .b = &b, .domain = domain,
 		.display = name_display(display, sizeof(display),
 				domain->facts.name) };
-	int e = backup_snapshot_begin(
-			&b, lane, domain->facts.name, SNAPSHOT_DOMAIN);
+	int e = settle(&d, lane->run->options, &fresh);
 	if (e == 0)
-		e = backup_hooks_before(&b, &domain->facts);
-	if (e == 0) {
-		e = back_up(&d);
-		if (e < 0 && !backup_run_broken(lane->run, e))
-			e = try_again(&d, e);
-	}
+		e = take_snapshot(&d, lane);
 	if (e < 0 && !backup_run_broken(lane->run, e))
 		report_error("domain %s: not backed up: %s", display,
 				error_text(e));
 	backup_hooks_end(&b, &domain->facts, e);
 	backup_snapshot_end(&b, domain->facts.name, e);
+	domain_backup_close(fresh);
 }

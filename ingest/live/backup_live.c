@@ -2,7 +2,8 @@
 /*
  * One running domain to one snapshot:
  *
- *	1 what dead runs left is removed; nobody else has the domain
+ *	1 before that (settle.c): what dead runs left is removed; nobody else has
+ *	  the domain
  *	2 per disk: incremental, or why not (tracking.c); checkpoints of attempts
  *	  that failed are deleted
  *	3 the job begins, with a new checkpoint (begin.c); from here on what is
@@ -372,10 +373,7 @@ int backup_live(struct domain_run *d)
 		return fail(-EPERM, "it is %s, and this user may only look at "
 				    "libvirt, not start a backup job; run amberfs "
 				    "as root", d->domain->facts.state);
-	int e = live_leftovers(d->domain->connection, o->scratch_dir);
-	if (e < 0)
-		report_warning("%s", error_text(e));
-	e = run(&r);
+	int e = run(&r);
 	for (unsigned i = 0; i < r.count; i++)
 		live_disk_clear(&r.disks[i]);
 	free(r.disks);

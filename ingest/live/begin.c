@@ -22,6 +22,7 @@
 #include "../../repo/base/hex.h"
 #include "../../repo/base/interrupt.h"
 #include "../../repo/base/units.h"
+#include "settle.h"
 
 #define POLL_NS 500000000L
 #define STEPS_MAX 8
@@ -42,45 +43,14 @@ static const struct backup_options *options(const struct ladder *l)
 	return l->d->b->run->options;
 }
 
-/* --- others at work --- */
-
-/* An error that says who it is, if it is to be known. */
-static int busy(struct ladder *l)
-{
-	CLEANUP_FREE char *who = NULL;
-	int e = live_job_holder(l->d->domain->connection, l->d->domain->domain,
-			&who);
-	if (e < 0)
-		return e;
-	return who == NULL ? 0
-			   : fail(-EBUSY, "it is busy with %s; --wait DURATION "
-					  "waits for the end of that", who);
-}
-
-static int pause_a_little(struct ladder *l, int why)
+/* Somebody came between the look at who has the domain and the job. */
+static int wait_a_little(struct ladder *l, int err)
 {
 	struct timespec t = { .tv_nsec = POLL_NS };
 	if (monotonic_now() >= l->give_up)
-		return why;
+		return live_busy(options(l), err);
 	nanosleep(&t, NULL);
 	return interrupt_flag ? fail(-ECANCELED, "interrupted") : 0;
-}
-
-static int wait_until_free(struct ladder *l)
-{
-	int e = busy(l);
-	if (e == -EBUSY && l->give_up > monotonic_now())
-		report_verbose("domain %s: %s", l->d->display, error_text(e));
-	while (e == -EBUSY) {
-		struct error_copy who;
-		error_save(&who, e);
-		e = pause_a_little(l, e);
-		if (e == -EBUSY)
-			return error_load(&who);
-		if (e == 0)
-			e = busy(l);
-	}
-	return e;
 }
 
 /* --- the job's disks --- */
@@ -241,13 +211,13 @@ int live_begin(struct live_begin *b, struct domain_run *d,
 	*b = (struct live_begin){ .job = NULL };
 	hex_encode(l.repository_id, d->b->run->repo->config.repo_id,
 			REPO_ID_SIZE);
-	int e = wait_until_free(&l);
+	int e = 0;
 	for (int step = 0; e == 0 && step < STEPS_MAX; step++) {
 		e = begin_once(&l);
 		if (e == 0)
 			return 0;
 		if (e == -EBUSY) {
-			e = pause_a_little(&l, e);
+			e = wait_a_little(&l, e);
 			step--;
 		} else {
 			e = step_down(&l, e);

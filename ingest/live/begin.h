@@ -17,7 +17,7 @@ struct live_begin {
  * Begins the job over DISKS, those with a verdict.record from the checkpoint
  * TOKEN on. What libvirt refuses costs full reads (then the verdicts say so) or
  * the new checkpoint (then there is a line), and fails only if nothing goes.
- * Somebody else's job is waited for, up to --wait.
+ * Somebody else who came between is waited for, up to --wait.
  * 0; -EBUSY with who has it; -ENOENT it is not running any more; -errno.
  */
 int live_begin(struct live_begin *b, struct domain_run *d,

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "settle.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "../../repo/base/cleanup.h"
+#include "../../repo/base/error.h"
+#include "../../repo/base/interrupt.h"
+#include "../../repo/base/report.h"
+#include "../../repo/base/units.h"
+#include "../../repo/format/name.h"
+#include "job.h"
+
+#define POLL_NS 500000000L
+
+static int ask(struct domain_backup *k)
+{
+	CLEANUP_FREE char *who = NULL;
+	int e = live_job_holder(k->connection, k->domain, &who);
+	if (e < 0 || who == NULL)
+		return e;
+	return fail(-EBUSY, "it is busy with %s", who);
+}
+
+static void say_waiting(const struct domain_backup *k, int err)
+{
+	char shown[256];
+	report_verbose("domain %s: %s, which is waited for",
+			name_display(shown, sizeof(shown), k->facts.name),
+			error_text(err));
+}
+
+int live_busy(const struct backup_options *o, int err)
+{
+	char text[SIZE_TEXT_MAX];
+	struct error_copy who;
+	error_save(&who, err);
+	if (o->wait_seconds == 0)
+		return fail(err, "%s; --wait DURATION waits for the end of that",
+				who.text);
+	return fail(err, "%s, still after %s", who.text,
+			age_format(text, o->wait_seconds));
+}
+
+static int wait_for_others(struct domain_backup *k,
+		const struct backup_options *o, bool *waited)
+{
+	double end = monotonic_now() + (double)o->wait_seconds;
+	struct timespec nap = { .tv_nsec = POLL_NS };
+	int e = ask(k);
+	if (e == -EBUSY && o->wait_seconds > 0)
+		say_waiting(k, e);
+	while (e == -EBUSY && monotonic_now() < end) {
+		*waited = true;
+		nanosleep(&nap, NULL);
+		e = interrupt_flag ? fail(-ECANCELED, "interrupted") : ask(k);
+	}
+	return e == -EBUSY ? live_busy(o, e) : e;
+}
+
+int live_settle(struct domain_backup *k, const struct backup_options *o,
+		bool *waited)
+{
+	*waited = false;
+	int e = live_leftovers(k->connection, o->scratch_dir);
+	if (e < 0)
+		report_warning("%s", error_text(e));
+	return wait_for_others(k, o, waited);
+}
