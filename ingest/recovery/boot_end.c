@@ -77,18 +77,28 @@ int boot_mount_again(struct boot *b)
 
 /* --- discard --- */
 
+/* One that somebody made over the overlays, or gave another name, is not ours
+ * to remove. */
+static int check_ours(struct boot *b, struct domain **users, unsigned count)
+{
+	char shown[256];
+	for (unsigned i = 0; i < count; i++)
+		if (strcmp(domain_name(users[i]), b->state.name) != 0)
+			return fail(-EBUSY, "the domain %s uses files in %s, too: "
+					"undefine it first",
+					printable(shown, sizeof(shown),
+							domain_name(users[i])),
+					b->place.folder);
+	return 0;
+}
+
 static int end_users(struct boot *b)
 {
 	struct domain **users = NULL;
 	unsigned count = 0;
-	char shown[256];
 	int e = domain_users(b->connection, b->place.folder, &users, &count);
-	if (e == 0 && count > 1)
-		e = fail(-EBUSY, "%u domains use files in %s (%s is one): "
-				"undefine those that should not",
-				count, b->place.folder,
-				printable(shown, sizeof(shown),
-						domain_name(users[0])));
+	if (e == 0)
+		e = check_ours(b, users, count);
 	for (unsigned i = 0; e == 0 && i < count; i++) {
 		e = domain_destroy(users[i]);
 		if (e == 0)

@@ -110,6 +110,13 @@ boot "$R" "$S" --name two --start
 amberfs boot --list --overlay-dir "$dir" >"$T/list"
 found -E '^one .* shut off +mounted$' <"$T/list" || die "$(cat "$T/list")"
 found -E '^two .* running +mounted$' <"$T/list" || die "$(cat "$T/list")"
+# Another domain that stands on an overlay is nobody's to remove.
+libvirt_do virsh -q undefine one
+domain_define other "$(domain_disk "$dir/one/vda.qcow2" qcow2 vda)"
+expect 1 boot --discard one --force
+said 'domain other uses files'
+libvirt_do virsh -q undefine other
+[ -e "$dir/one/vda.qcow2" ] || die "the overlay is gone"
 boot --discard one
 pinned || die "the other one still needs it"
 
