@@ -33,6 +33,7 @@
 /* The mount's process is gone a moment after the guest. */
 #define UNMOUNT_SECONDS 10.0
 #define TRY_EVERY_US 100000
+#define TRIES 4
 
 static int unmount(struct boot_place *p)
 {
@@ -101,7 +102,7 @@ static int name_folder(char **path, const char *dir)
 	return 0;
 }
 
-int prove_folder_make(struct prove_folder *f, const char *dir,
+static int make_once(struct prove_folder *f, const char *dir,
 		struct connection *c, char **console)
 {
 	CLEANUP_FREE char *path = NULL;
@@ -115,6 +116,10 @@ int prove_folder_make(struct prove_folder *f, const char *dir,
 	snprintf(f->name, sizeof(f->name), "prove-%.*s", GUEST_DIGITS,
 			strrchr(f->place.folder, '-') + 1);
 	err = boot_place_create(&f->place);
+	if (err == -EEXIST) { /* somebody else's: not to be removed */
+		boot_place_close(&f->place);
+		return err;
+	}
 	if (!err)
 		err = f->lock = lock_folder(f->place.folder);
 	if (err >= 0)
@@ -127,6 +132,18 @@ int prove_folder_make(struct prove_folder *f, const char *dir,
 		return error_load(&why);
 	}
 	return 0;
+}
+
+/* A sweep that comes between folder and lock takes it for a dead one's. */
+int prove_folder_make(struct prove_folder *f, const char *dir,
+		struct connection *c, char **console)
+{
+	int err = make_once(f, dir, c, console);
+
+	for (int i = 0; i < TRIES && (err == -EAGAIN || err == -ENOENT ||
+						err == -EEXIST); i++)
+		err = make_once(f, dir, c, console);
+	return err;
 }
 
 int prove_folder_remove(struct prove_folder *f)
