@@ -16,6 +16,7 @@
 #include "../../repo/base/cleanup.h"
 #include "../../repo/base/error.h"
 #include "../../repo/format/name.h"
+#include "qemu_user.h"
 
 #define STATE_MAX (4u << 20)
 
@@ -49,7 +50,8 @@ static char *with_uuid(const char *path, const char *old, const char *new)
 }
 
 /* The folders of libvirt's that end in UUID/tpm2; the one above must exist. */
-static int make_folders(const char *path, const char *uuid)
+static int make_folders(const char *path, const char *uuid,
+		const struct boot_place *p)
 {
 	CLEANUP_FREE char *folder = strdup(path);
 	if (folder == NULL)
@@ -59,13 +61,17 @@ static int make_folders(const char *path, const char *uuid)
 		if (at == NULL)
 			return 0;
 		*at = '\0';
-		if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+		if (mkdir(folder, 0700) == 0)
+			/* A session's libvirt can't take what is root's. */
+			(void)!chown(folder, p->uid, p->gid);
+		else if (errno != EEXIST)
 			return -errno;
 		*at = '/';
 	}
 }
 
-static int write_file(const char *from, const char *path)
+static int write_file(const char *from, const char *path,
+		const struct boot_place *p)
 {
 	CLEANUP_FREE char *temporary = NULL;
 	CLEANUP_FREE char *buf = malloc(STATE_MAX);
@@ -84,6 +90,8 @@ static int write_file(const char *from, const char *path)
 		return -errno;
 	ssize_t w = write(out, buf, (size_t)n);
 	int e = w != n ? (w < 0 ? -errno : -ENOSPC) : 0;
+	if (e == 0)
+		e = qemu_user_own(out, path, p->uid, p->gid);
 	if (e == 0 && (fsync(out) < 0
 			      || renameat2(AT_FDCWD, temporary, AT_FDCWD, path,
 					      RENAME_NOREPLACE) < 0))
@@ -107,9 +115,9 @@ static int place_one(struct domain_facts *facts, const struct boot_place *p,
 	if (to == NULL || f->size >= STATE_MAX)
 		return add_note(notes, f->name, "where libvirt keeps the state "
 						"of its TPM is not known");
-	int e = make_folders(to, facts->uuid);
+	int e = make_folders(to, facts->uuid, p);
 	if (e == 0)
-		e = write_file(from, to);
+		e = write_file(from, to, p);
 	return e < 0 ? add_note(notes, to, strerror(-e)) : 0;
 }
 

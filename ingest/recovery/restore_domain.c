@@ -24,6 +24,7 @@
 #include "../../repo/base/report.h"
 #include "../../repo/format/name.h"
 #include "../domain_doc.h"
+#include "boot_tpm.h"
 #include "qemu_user.h"
 #include "restore_plan.h"
 
@@ -159,7 +160,7 @@ static int set_owner(struct command *c, const struct restore_item *item)
 }
 
 /* UUID/tpm2 in swtpm's folder, which must be there. */
-static void make_tpm_folders(const char *path)
+static void make_tpm_folders(const struct command *c, const char *path)
 {
 	CLEANUP_FREE char *folder = strdup(path);
 	for (int up = 2; folder && up > 0; up--) {
@@ -171,7 +172,11 @@ static void make_tpm_folders(const char *path)
 				return;
 			*end = '\0';
 		}
-		mkdir(folder, 0700);
+		uid_t uid = 0;
+		gid_t gid = 0;
+		if (mkdir(folder, 0700) == 0 && geteuid() == 0
+				&& qemu_user(c->connection, &uid, &gid) == 0)
+			(void)!chown(folder, uid, gid);
 	}
 }
 
@@ -179,8 +184,13 @@ static int restore_item(struct command *c, const struct restore_item *item)
 {
 	if (item->if_missing && item->exists)
 		return 0;
+	if (item->optional && item->exists && !c->restore.force) {
+		report_warning("%s stays as it is; --force replaces it",
+				item->path);
+		return 0;
+	}
 	if (item->optional)
-		make_tpm_folders(item->path);
+		make_tpm_folders(c, item->path);
 	int e = set_owner(c, item);
 	if (e == 0)
 		e = restore_to_path(&c->restore, item->file, item->path,
@@ -214,6 +224,7 @@ static int adapt(struct command *c)
 	struct adapt_options o = { .name = p->name,
 		.same_identity = p->same_identity, .nvram = p->nvram,
 		.kernel = p->kernel, .initrd = p->initrd,
+		.tpm_placed = p->same_identity && boot_tpm_stored(c->snap),
 		.disks = disks };
 	if (disks == NULL)
 		return no_memory();

@@ -5,6 +5,7 @@
 # disk of another domain, or of one that runs, is ever overwritten.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
+need_root "to give files to another user's guests"
 need_program jq python3
 libvirt_start
 new_repo
@@ -22,12 +23,24 @@ head -c 4096 /dev/urandom >"$images/nvram.fd"
 cp "$images/nvram.fd" "$T/nvram"
 disks="$(domain_disk "$images/a.qcow2" qcow2 vda)
 $(domain_disk "$images/b.raw" raw vdb)"
-domain_xml web "$disks" >"$L/web.xml"
-sed -i "s|</os>|<loader readonly='yes' type='pflash'>/usr/share/none</loader><nvram>$images/nvram.fd</nvram></os><features><acpi/></features>|" \
-  "$L/web.xml"
+head -c 70K /dev/urandom >"$images/vmlinuz"
+cp "$images/vmlinuz" "$T/vmlinuz"
+domain_xml web "$disks
+    <tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>" \
+  "<loader readonly='yes' type='pflash'>/usr/share/none</loader>
+   <nvram>$images/nvram.fd</nvram><kernel>$images/vmlinuz</kernel>" |
+  sed "s|</os>|</os><features><acpi/></features>|; s/machine=.pc./machine='q35'/" \
+    >"$L/web.xml"
 libvirt_own
 libvirt_do virsh -q define "$L/web.xml" >&2
 uuid=$(libvirt_do virsh domuuid web | xargs)
+# Where a session's libvirt keeps the state of TPMs.
+export XDG_CONFIG_HOME=$L/home/.config
+tpms=$XDG_CONFIG_HOME/libvirt/qemu/swtpm
+mkdir -p "$tpms/$uuid/tpm2"
+head -c 6K /dev/urandom >"$tpms/$uuid/tpm2/tpm2-00.permall"
+cp "$tpms/$uuid/tpm2/tpm2-00.permall" "$T/tpm"
+libvirt_own
 amberfs backup "$R" --connect "$LIBVIRT_URI" --domain web
 back() {
   amberfs restore "$R" web/latest --domain --connect "$LIBVIRT_URI" "$@"
@@ -72,7 +85,7 @@ libvirt_do virsh -q undefine other
 # Back to where it was: disks, NVRAM, UUID.
 expect 1 back
 said 'exists; --force'
-rm "$images"/*
+rm -rf "$images"/* "${tpms:?}/$uuid"
 back --json >"$T/json"
 equal "$(jq -r '.domain, .defined, .disks[1].path' "$T/json")" \
   web$'\n'true$'\n'"$images/b.raw" "the report"
@@ -80,8 +93,23 @@ holds "$images/a.qcow2" qcow2 "$T/a"
 holds "$images/b.raw" raw "$T/b"
 same "$images/nvram.fd" "$T/nvram"
 same "$images/b.raw" "$T/b"
+same "$images/vmlinuz" "$T/vmlinuz"
+same "$tpms/$uuid/tpm2/tpm2-00.permall" "$T/tpm"
 equal "$(libvirt_do virsh domuuid web | xargs)" "$uuid" "UUID"
-[ "$(id -u)" != 0 ] || equal "$(stat -c %u:%a "$images/a.qcow2")" 65534:600 owner
+equal "$(stat -c %u:%a "$images/a.qcow2")" 65534:600 owner
+equal "$(stat -c %u:%a "$tpms/$uuid/tpm2")" 65534:700 "owner of the TPM"
+
+# Booted beside it all of that is a copy, the TPM's under the new UUID.
+amberfs boot --connect "$LIBVIRT_URI" --overlay-dir "$T/boots" "$R" web/latest \
+  --name booted
+same "$T/boots/booted/nvram.fd" "$T/nvram"
+same "$T/boots/booted/kernel" "$T/vmlinuz"
+new=$(libvirt_do virsh domuuid booted | xargs)
+same "$tpms/$new/tpm2/tpm2-00.permall" "$T/tpm"
+defined booted
+found "<nvram.*>$T/boots/booted/nvram.fd" <"$T/xml" || die "NVRAM"
+found "<kernel>$T/boots/booted/kernel" <"$T/xml" || die "kernel"
+amberfs boot --overlay-dir "$T/boots" --discard booted
 
 # Over what is there, with --force: the domain is off, its disks are its own.
 echo spoilt | dd of="$images/b.raw" conv=notrunc status=none
@@ -89,7 +117,7 @@ back --force
 same "$images/b.raw" "$T/b"
 # Without the firmware (which this machine need not have) it starts.
 defined web
-sed -i '/<loader/d; /<nvram/d' "$T/xml"
+sed -i '/<loader/d; /<nvram/d; /<kernel/d; /<tpm /,/<\/tpm>/d' "$T/xml"
 cp "$T/xml" "$L/plain.xml"
 libvirt_own
 libvirt_do virsh -q define "$L/plain.xml" >&2
