@@ -59,7 +59,8 @@ found 'web/.* came up after .* by its console' <"$T/out" || die "$(cat "$T/out")
 nothing_left
 
 # Too slow; all domains.
-expect 1 "${prove[@]}" --accept console --timeout 3s --picture-dir "$T/pictures"
+expect 1 "${prove[@]}" --accept console --console-pattern "no such sign" \
+  --timeout 3s --picture-dir "$T/pictures"
 said 'quiet/.* did not come up: .*still runs, after 3 s'
 said "its screen: $T/pictures/quiet-.*png"
 said 'web/.* did not come up'
