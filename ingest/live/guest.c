@@ -40,6 +40,7 @@ struct live_guest {
 	char *uri, uuid[DOMAIN_UUID_MAX];
 	struct connection *connection;
 	struct domain *domain;
+	bool found_thawed;
 };
 
 static void nap(long ns)
@@ -219,15 +220,17 @@ enum freeze live_guest_freeze(struct live_guest *g, int seconds)
 	return judge_freeze();
 }
 
-/* 0; -EAGAIN: may succeed later; text set. */
+/* The number of filesystems; -EAGAIN: may succeed later; text set. */
 static int try_thaw(struct live_guest *g)
 {
 	virDomainPtr d = handle(g);
+	int n;
 
 	if (!d)
 		return -EAGAIN;
-	if (virDomainFSThaw(d, NULL, 0, 0) >= 0)
-		return 0;
+	n = virDomainFSThaw(d, NULL, 0, 0);
+	if (n >= 0)
+		return n;
 	connection_fail(-EIO, "the guest can't be thawed");
 	/* Without a running domain there is nothing that is frozen. */
 	return virDomainIsActive(d) == 0 ? 0 : -EAGAIN;
@@ -237,17 +240,23 @@ int live_guest_thaw(struct live_guest *g, double seconds)
 {
 	double end = monotonic_now() + seconds;
 	virDomainPtr d;
-	int err;
+	int n = try_thaw(g);
 
-	do {
-		err = try_thaw(g);
-		if (err)
-			nap(THAW_AGAIN_NS);
-	} while (err && monotonic_now() < end);
-	d = err ? NULL : handle(g);
+	/* One that failed may have thawed it all the same. */
+	g->found_thawed = n == 0;
+	while (n < 0 && monotonic_now() < end) {
+		nap(THAW_AGAIN_NS);
+		n = try_thaw(g);
+	}
+	d = n < 0 ? NULL : handle(g);
 	if (d)
 		forget_timeout(d);
-	return err ? -EIO : 0;
+	return n < 0 ? -EIO : 0;
+}
+
+bool live_guest_found_thawed(const struct live_guest *g)
+{
+	return g->found_thawed;
 }
 
 /* --- the backup job --- */

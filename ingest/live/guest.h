@@ -40,6 +40,8 @@ enum freeze live_guest_freeze(struct live_guest *g, int seconds);
 /* Tries for so many seconds. 0 (also if nothing was frozen, or it does not run
  * any more), -EIO. */
 int live_guest_thaw(struct live_guest *g, double seconds);
+/* Whether the last of these found nothing frozen, for certain. */
+bool live_guest_found_thawed(const struct live_guest *g);
 
 /* --- the backup job --- */
 

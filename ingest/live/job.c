@@ -234,6 +234,9 @@ static void thaw(struct live_job *j, double start)
 	if (guard_thawed(j->guard, &late) == 0 && late && j->frozen)
 		not_frozen(j, "it took too long to start the job, so the guest "
 			      "was thawed before");
+	else if (j->frozen && live_guest_found_thawed(j->guest))
+		not_frozen(j, "somebody else thawed it before the job had "
+			      "begun");
 }
 
 /* Afterwards it is frozen, and to be thawed, or is not. *START: when it began.

@@ -180,6 +180,16 @@ kill -CONT $pid
 wait $pid || die "it fails because it was stopped"
 grep -q '^begun not .* thawed before' "$T/out" || die "it passes for frozen"
 undone "a pause"
+# Or by somebody else.
+LIVE_JOB_PAUSE=begin live-job "$LIVE_URI" web "$SCRATCH" auto disk vda prepare \
+  begin - >"$T/out" 2>"$T/err" </dev/null &
+pid=$!
+wait_for 60 grep -q '^State:.*stopped' "/proc/$pid/status"
+virsh_do domfsthaw web
+kill -CONT $pid
+wait $pid || die "it fails because somebody thawed the guest"
+grep -q '^begun not .* thawed' "$T/out" || die "it passes for frozen"
+undone "somebody else's thaw"
 
 # Without an agent that answers.
 guest_tell agent hang
