@@ -28,7 +28,7 @@ struct backup_command {
 
 static int exit_status(const struct backup_run *run)
 {
-	if (run->failed == 0 && run->partly == 0)
+	if (run->failed == 0 && run->partly == 0 && run->broken.err == 0)
 		return run->done ? EXIT_DONE : EXIT_FAILED;
 	return run->done || run->partly ? EXIT_PARTLY : EXIT_FAILED;
 }

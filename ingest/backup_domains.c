@@ -14,6 +14,7 @@
 
 #include "../repo/base/cleanup.h"
 #include "../repo/base/error.h"
+#include "../repo/base/interrupt.h"
 #include "../repo/format/name.h"
 #include "backup_domain.h"
 #include "backup_hooks.h"
@@ -75,13 +76,18 @@ struct lane_thread {
 	pthread_t thread;
 };
 
+static int interruption(void)
+{
+	return interrupt_flag ? fail(-ECANCELED, "interrupted") : 0;
+}
+
 static void *lane_main(void *arg)
 {
 	struct lane_thread *t = arg;
 	struct domains_job *j = t->job;
-	while (!backup_run_broken(j->run, 0)) {
-		unsigned i = j->next++;
-		if (i >= j->count)
+	unsigned i;
+	while ((i = j->next++) < j->count) {
+		if (backup_run_broken(j->run, interruption()))
 			break;
 		t->lane->row = i;
 		back_up(j, t->lane, j->names[i]);

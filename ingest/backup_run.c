@@ -58,7 +58,8 @@ void backup_run_end(struct backup_run *run)
 bool backup_run_broken(struct backup_run *run, int err)
 {
 	LOCK_SCOPE(&run->mutex);
-	if (run->broken.err == 0 && storing_broken(&run->storing, err))
+	if (run->broken.err == 0 && err < 0
+			&& storing_broken(&run->storing, err))
 		error_save(&run->broken, err);
 	return run->broken.err != 0;
 }

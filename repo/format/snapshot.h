@@ -83,7 +83,8 @@ struct snapshot {
 	char *uuid;		/* of the domain, or NULL */
 	char *consistency;	/* "offline", "crash", "filesystem", or NULL */
 	uint64_t read_bytes, new_bytes, stored_bytes;
-	uint32_t skipped_count;	/* disks not in it, with reasons */
+	uint32_t skipped_count;	/* disks, and what else of a
+				   domain, that are not in it */
 	struct snapshot_skipped {
 		char *target, *reason; /* escaped / plain text */
 	} *skipped;

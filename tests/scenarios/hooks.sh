@@ -141,7 +141,23 @@ said interrupted
 wait_for 5 not kill -0 "$(cat "$T/sleeper")" || die "the hook's child is alive"
 equal "$(tail -n 1 "$T/told/order")" "failure 20-b" "the end"
 
+# Interrupted between two domains: the rest is not begun, and not called done.
+rm "$T/fail" "$T/hang"
+cat >"$H/60-stop" <<'END'
+#!/bin/sh
+[ "$AMBERFS_PHASE" != after-commit ] || kill -TERM "$PPID"
+END
+chmod 755 "$H/60-stop"
+expect 3 backup --all-domains --json
+said interrupted
+equal "$(jq -r '[.snapshots[] | .source + " " + .status] | join(", ")' \
+  "$T/out")" "one done" "what became of each"
+rm "$H/60-stop"
+
 # Killed: the hook goes as well.
+fresh
+echo before-freeze >"$T/fail"
+touch "$T/hang"
 rm "$T/sleeper"
 (exec amberfs backup "${options[@]}" --domain two 2>"$T/err") &
 backup=$!
@@ -150,6 +166,7 @@ hook=$(ps -o ppid= -p "$(cat "$T/sleeper")" | tr -d ' ')
 kill -KILL "$backup"
 wait "$backup" 2>/dev/null || :
 wait_for 10 not kill -0 "$hook" || die "the hook outlives amberfs"
+kill "$(cat "$T/sleeper")"
 
 # A name that would be a command is only a name.
 domain_define "$evil" "$(domain_disk "$L/images/two.img" raw vda)" 2>/dev/null ||
