@@ -40,6 +40,7 @@
 struct live_run {
 	struct domain_run *d;
 	struct tracked_base base;
+	struct checkpoint_names names; /* that were there before the job */
 	struct disk_state *disks; /* those to be read */
 	unsigned count;
 	struct live_begin begun;
@@ -68,12 +69,11 @@ static int note_disks(struct live_run *r)
 }
 
 /* Traces of checkpoints of ours, which belong to some snapshot. */
-static bool has_traces(const struct live_run *r,
-		const struct checkpoint_names *names)
+static bool has_traces(const struct live_run *r)
 {
 	const uint8_t *id = r->d->b->run->repo->config.repo_id;
-	for (unsigned i = 0; i < names->count; i++)
-		if (tracking_is_ours(names->items[i], id))
+	for (unsigned i = 0; i < r->names.count; i++)
+		if (tracking_is_ours(r->names.items[i], id))
 			return true;
 	for (unsigned i = 0; i < r->count; i++)
 		if (tracking_image_lists_ours(&r->disks[i].plan->chain.files[0],
@@ -139,13 +139,12 @@ static void tell_again(struct live_run *r)
 }
 
 /* Ours that belong to no snapshot: of attempts that failed. */
-static void delete_leftovers(struct live_run *r,
-		const struct checkpoint_names *names)
+static void delete_leftovers(struct live_run *r)
 {
 	const uint8_t *id = r->d->b->run->repo->config.repo_id;
 	const char *token = r->base.base.token;
-	for (unsigned i = 0; i < names->count && !r->base.unread; i++) {
-		const char *name = names->items[i];
+	for (unsigned i = 0; i < r->names.count && !r->base.unread; i++) {
+		const char *name = r->names.items[i];
 		if (!tracking_is_ours(name, id)
 				|| (token && strcmp(name, token) == 0))
 			continue;
@@ -159,19 +158,18 @@ static void delete_leftovers(struct live_run *r,
 
 static int decide(struct live_run *r)
 {
-	CLEANUP(checkpoints_clear) struct checkpoint_names names = { 0 };
-	int e = checkpoints_list(r->d->domain->domain, &names);
+	int e = checkpoints_list(r->d->domain->domain, &r->names);
 	if (e < 0)
 		return e;
 	e = tracked_base_find(&r->base, r->d->b, r->d->domain->facts.uuid,
-			has_traces(r, &names));
+			has_traces(r));
 	if (e < 0)
 		return e;
 	for (unsigned i = 0; i < r->count; i++)
 		decide_disk(r, &r->disks[i]);
-	if (any_incremental(r) && !checkpoints_have(&names, r->base.base.token))
+	if (any_incremental(r) && !checkpoints_have(&r->names, r->base.base.token))
 		tell_again(r);
-	delete_leftovers(r, &names);
+	delete_leftovers(r);
 	return 0;
 }
 
@@ -208,14 +206,33 @@ static int note_moment(struct live_run *r)
 				    : fail_errno(-ENOMEM, "making a snapshot");
 }
 
-/* What the disks are read in full for, now that it is settled. */
+/* The last snapshot has the disk, and no checkpoint of it either. */
+static bool was_untracked(const struct live_run *r, const char *target)
+{
+	const struct snapshot *last = r->d->b->base;
+	for (uint32_t i = 0; last && i < last->file_count; i++) {
+		const struct snapshot_file *f = &last->files[i];
+		if (f->kind == FILE_DISK && f->target != NULL
+				&& strcmp(f->target, target) == 0)
+			return f->checkpoint == NULL;
+	}
+	return false;
+}
+
+/* What the disks are read in full for, now that it is settled. That a disk can't
+ * be tracked is no news every night. */
 static void say_reasons(struct live_run *r)
 {
 	for (unsigned i = 0; i < r->count; i++) {
 		const struct disk_state *s = &r->disks[i];
-		if (s->verdict.record == NULL && s->verdict.why[0])
-			domain_run_say_full(r->d, s->plan->disk->target,
-					s->verdict.why);
+		const char *target = s->plan->disk->target;
+		if (s->verdict.record != NULL || s->verdict.why[0] == '\0')
+			continue;
+		if (s->cannot == NULL || !was_untracked(r, target))
+			domain_run_say_full(r->d, target, s->verdict.why);
+		else
+			report_verbose("domain %s: disk %s is read in full: %s",
+					r->d->display, target, s->verdict.why);
 	}
 }
 
@@ -285,21 +302,23 @@ static int store_all(struct live_run *r)
 
 /* --- 7: checkpoints that are of no use any more --- */
 
+static int delete_if_ours(struct live_run *r, const char *name)
+{
+	return tracking_is_ours(name, r->d->b->run->repo->config.repo_id)
+			? checkpoint_delete(r->d->domain->domain, name) : 0;
+}
+
+/* Only those that were there before: the job is gone by now, and another run
+ * may have begun one with a checkpoint that it needs. */
 static void delete_older(struct live_run *r)
 {
-	CLEANUP(checkpoints_clear) struct checkpoint_names names = { 0 };
-	const uint8_t *id = r->d->b->run->repo->config.repo_id;
-	struct domain *domain = r->d->domain->domain;
 	/* Without a new one the last one's snapshot is still the base. */
 	if (r->begun.checkpoint[0] == '\0')
 		return;
-	int e = checkpoints_list(domain, &names);
-	for (unsigned i = 0; i < names.count; i++) {
-		const char *name = names.items[i];
-		if (!tracking_is_ours(name, id)
-				|| strcmp(name, r->begun.checkpoint) == 0)
-			continue;
-		int failed = checkpoint_delete(domain, name);
+	/* It may have been given back to libvirt since they were listed. */
+	int e = r->base.base.token ? delete_if_ours(r, r->base.base.token) : 0;
+	for (unsigned i = 0; i < r->names.count; i++) {
+		int failed = delete_if_ours(r, r->names.items[i]);
 		e = e < 0 ? e : failed;
 	}
 	if (e < 0)
@@ -377,6 +396,7 @@ int backup_live(struct domain_run *d)
 	for (unsigned i = 0; i < r.count; i++)
 		live_disk_clear(&r.disks[i]);
 	free(r.disks);
+	checkpoints_clear(&r.names);
 	tracked_base_clear(&r.base, d->b);
 	return e;
 }

@@ -223,5 +223,8 @@ int live_begin(struct live_begin *b, struct domain_run *d,
 			e = step_down(&l, e);
 		}
 	}
-	return e < 0 ? e : fail(-EIO, "libvirt begins no backup job of it");
+	if (e == 0)
+		e = fail(-EIO, "libvirt begins no backup job of it");
+	/* To the run that means that its session was taken away. */
+	return e == -ESTALE ? fail(-EIO, "%s", error_text(e)) : e;
 }

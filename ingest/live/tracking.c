@@ -300,14 +300,12 @@ void tracking_decide(struct tracking_verdict *v,
 		const struct tracking_disk *disk)
 {
 	*v = (struct tracking_verdict){ .record = NULL };
-	if (base->snap == NULL && base->none == NULL)
-		return;
 	if (disk->cannot != NULL) {
 		say(v, disk->cannot);
 		return;
 	}
 	if (base->snap == NULL) {
-		say(v, base->none);
+		say(v, base->none ? base->none : "");
 		return;
 	}
 	if (base->snap->uuid == NULL || strcmp(base->snap->uuid, uuid) != 0) {

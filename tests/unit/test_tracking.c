@@ -122,11 +122,12 @@ static void test_no_base(void **state)
 	w->base.snap = NULL;
 	w->base.none = "the last snapshot was forgotten";
 	full(w, "was forgotten");
-	/* The first backup needs no words, whatever the disk is. */
+	/* The first backup needs no words, but for what will be so always. */
 	w->base.none = NULL;
-	w->disk.cannot = "it is a raw image";
 	full(w, "");
 	assert_string_equal(w->v.why, "");
+	w->disk.cannot = "it is a raw image";
+	full(w, "raw");
 }
 
 static void test_another_domain(void **state)
