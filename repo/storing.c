@@ -158,8 +158,20 @@ bool storing_is_whole(struct storing *s, const struct tree_root *root,
 	return r == 0;
 }
 
+/* A source may be stale, too: a file of a server that forgot it. */
+static bool is_fenced(struct storing *s, int err)
+{
+	struct error_copy why;
+	if (err != -ESTALE || s->session == NULL)
+		return err == -ESTALE;
+	error_save(&why, err);
+	bool fenced = session_check(s->session) < 0;
+	error_load(&why);
+	return fenced;
+}
+
 bool storing_broken(struct storing *s, int err)
 {
-	return interrupt_flag || err == -ESTALE || err == -ECANCELED
+	return interrupt_flag || is_fenced(s, err) || err == -ECANCELED
 			|| (s->sink != NULL && chunk_sink_failed(s->sink));
 }

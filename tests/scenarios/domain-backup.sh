@@ -111,6 +111,13 @@ libvirt_do virsh -q destroy busy
 amberfs backup "$R" "${connect[@]}" --domain busy
 equal "$(snapshot_count busy)" 2 "snapshots of a domain that ran"
 
+# A file that its server has forgotten fails its own domain only.
+expect 3 env SHIM_DIR="$L/images" SHIM_STATE="$T/shim" SHIM_READ=evil.raw \
+  SHIM_READ_ERRNO=116 LD_PRELOAD="$AMBERFS_BUILD/tests/shim/killshim.so" \
+  amberfs backup "$R" "${connect[@]}" --domain evil --domain busy --force-read
+said 'domain evil: not backed up: .*removed'
+equal "$(snapshot_count busy)" 3 "snapshots beside one that failed"
+
 # In use by something else meanwhile: written to while it is read.
 (
   for _ in $(seq 100); do

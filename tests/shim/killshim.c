@@ -23,7 +23,8 @@
  *			short: a write writes half
  *	SHIM_ERRNO	a number (default ENOSPC; for dead EIO)
  *	SHIM_READ	reads of files whose path below SHIM_DIR matches this
- *			shell pattern fail with EIO
+ *			shell pattern fail
+ *	SHIM_READ_ERRNO	with this (default EIO)
  *	SHIM_READ_BYTE	only those that contain this byte
  *
  * SIGKILL goes to the whole process group: start the program with setsid.

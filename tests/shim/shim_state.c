@@ -29,6 +29,7 @@ static enum act act;
 static int act_errno;
 static const char *log_path, *read_pattern;
 static off_t read_byte = -1;
+static int read_errno = EIO;
 
 void fatal(const char *what)
 {
@@ -110,6 +111,7 @@ __attribute__((constructor)) static void setup(void)
 		act == ACT_DEAD ? EIO : ENOSPC);
 	read_pattern = getenv("SHIM_READ");
 	read_byte = (off_t)number_from("SHIM_READ_BYTE", (unsigned long)-1);
+	read_errno = (int)number_from("SHIM_READ_ERRNO", EIO);
 	strcpy(dir, d);
 	dir_len = strlen(dir); /* last: from here on calls count */
 	lose_at_once();
@@ -186,7 +188,7 @@ bool read_fails(int fd, off_t at, size_t len)
 		fnmatch(read_pattern, path + dir_len + 1, 0) == 0 &&
 		(read_byte < 0 || (read_byte >= at &&
 			read_byte - at < (off_t)len)));
-	errno = fails ? EIO : e;
+	errno = !fails ? e : state->dead ? EIO : read_errno;
 	return fails;
 }
 
