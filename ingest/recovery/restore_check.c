@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../../repo/base/cleanup.h"
+#include "../../repo/base/device.h"
 #include "../../repo/base/error.h"
 #include "../../repo/base/printable.h"
 #include "domain_paths.h"
@@ -33,6 +34,26 @@ static int check_lock(const struct restore_item *item)
 	return 0;
 }
 
+/* What restore_to_path would find out too, but after other files. */
+static int check_device(const struct restore_item *item)
+{
+	uint64_t size = 0;
+	if (item->format != RESTORE_RAW)
+		return fail(-EINVAL, "%s is a block device, which gets the bytes "
+				"of a disk as they are: give --disk %s=%s,raw",
+				item->path, item->file->target, item->path);
+	CLEANUP_FD int fd = open(item->path, O_RDONLY | O_CLOEXEC);
+	int e = fd < 0 ? -errno : device_size(fd, &size);
+	if (e < 0)
+		return fail_errno(e, "asking %s for its size", item->path);
+	if (size < item->file->size)
+		return fail(-ENOSPC, "%s has %llu bytes, %s needs %llu: use a "
+				"larger device", item->path,
+				(unsigned long long)size, item->file->name,
+				(unsigned long long)item->file->size);
+	return 0;
+}
+
 static int check_item(const struct restore_item *item, bool force)
 {
 	if (!item->exists || item->if_missing)
@@ -43,7 +64,8 @@ static int check_item(const struct restore_item *item, bool force)
 						   : "exists",
 				item->block_device ? "overwrites it"
 						   : "replaces it");
-	return check_lock(item);
+	int e = item->block_device ? check_device(item) : 0;
+	return e < 0 ? e : check_lock(item);
 }
 
 /* --- domains --- */

@@ -66,6 +66,15 @@ for delay in 0.03 0.07 0.12 0.2 0.3 0.45; do
 done
 [ "$complete" -lt 6 ] || die "none was killed on its way"
 
+# Interrupted, it takes down itself what it had begun.
+for delay in 0.1 0.2 0.3; do
+  timeout --foreground -s INT "$delay" amberfs boot --connect "$LIBVIRT_URI" \
+    --overlay-dir "$dir" "$R" "$S" --name k 2>/dev/null || :
+  ! jq -e '.ready' "$dir/k/boot.json" >/dev/null 2>&1 ||
+    amberfs boot --overlay-dir "$dir" --discard k
+  nothing_left k
+done
+
 # Discarding may be killed, too.
 boot "$R" "$S" --name k --start
 for delay in 0.01 0.03 0.06 0.1; do

@@ -85,7 +85,7 @@ libvirt_do virsh -q undefine other
 # Back to where it was: disks, NVRAM, UUID.
 expect 1 back
 said 'exists; --force'
-rm -rf "$images"/* "${tpms:?}/$uuid"
+rm -rf "${images:?}"/* "${tpms:?}/$uuid"
 back --json >"$T/json"
 equal "$(jq -r '.domain, .defined, .disks[1].path' "$T/json")" \
   web$'\n'true$'\n'"$images/b.raw" "the report"
@@ -147,8 +147,24 @@ said 'no disk vdc'
 expect 1 back --name copy --disk "vda=$T/same" --disk "vdb=$T/same"
 said 'both'
 
+# Onto a block device, raw only.
+truncate -s 1100M "$T/device"
+loop=$(losetup -f --show "$T/device")
+at_exit losetup -d "$loop"
+rm -f "$images"/copy*
+expect 1 back --name copy --disk "vda=$loop,raw" --disk "vdb=$images/copy-b"
+said 'block device; --force'
+expect 1 back --name copy --disk "vda=$loop" --disk "vdb=$images/copy-b" --force
+said 'give --disk vda=/dev/loop[0-9]*,raw'
+[ ! -e "$images/copy_VARS.fd" ] || die "written before all was checked"
+back --name copy --disk "vda=$loop,raw" --disk "vdb=$images/copy-b" --force
+cmp -n $((1 << 30)) "$loop" "$T/a" || die "the device's bytes"
+defined copy
+found "<source dev='$loop'/>" <"$T/xml" || die "the device is not defined as one"
+libvirt_do virsh -q undefine copy --keep-nvram
+losetup -d "$loop"
+
 # Killed on the way: nothing partial has a name, and it can be run again.
-rm "$images"/copy*
 set -- --name copy --disk "vda=$images/copy-a,raw" --disk "vdb=$images/copy-b"
 for delay in 0.02 0.05 0.1; do
   rm -f "$images"/copy*
