@@ -86,7 +86,9 @@ static int store_disks(struct domain_run *d)
 static int backup_shut_off(struct domain_run *d)
 {
 	struct snapshot *s = d->b->snap;
-	bool saved = d->domain->facts.managed_save;
+	/* By libvirt itself, or into a file of somebody's. */
+	bool saved = d->domain->facts.managed_save
+			|| strcmp(d->domain->facts.reason, "saved") == 0;
 	s->consistency = strdup(saved ? "crash" : "offline");
 	if (saved)
 		report_warning("domain %s is saved in mid-run: its memory is not "

@@ -164,9 +164,13 @@ backup full 'another'
 
 # A domain that waits in a saved state: its memory is not in the backup.
 libvirt_do virsh -q start vm
-libvirt_do virsh -q managedsave vm
+libvirt_do virsh -q save vm "$L/memory" >"$T/save"
 expect 0 amberfs backup "$R" --connect "$LIBVIRT_URI" --domain vm --json
 said 'memory is not'
 jq -e '.snapshots[0].consistency == "crash"' "$T/out" >/dev/null ||
   die "$(cat "$T/out")"
+libvirt_do virsh -q restore "$L/memory" >"$T/save"
+libvirt_do virsh -q managedsave vm >"$T/save"
+expect 0 amberfs backup "$R" --connect "$LIBVIRT_URI" --domain vm
+said 'memory is not'
 amberfs verify "$R" --read-data
