@@ -136,6 +136,10 @@ jq -e '.consistency == "crash" and .skipped == [] and
   ([.files[] | select(.kind == "xml") | .name] | contains(["domain.xml",
     "domain-live.xml"])) and all(.files[]; .mode == 384)' "$T/json" >/dev/null ||
   die "$(cat "$T/json")"
+amberfs show "$R" live/latest >"$T/text"
+found -E '^Consistency +crash$' <"$T/text" || die "$(cat "$T/text")"
+found -E '^  vda.raw .* tracked since by amberfs-' <"$T/text" ||
+  die "$(cat "$T/text")"
 amberfs restore "$R" live/latest "$T/live"
 same live.fd "$T/live/nvram.fd"
 [ -s "$tpm" ] || die "where is the TPM's state?"
