@@ -194,6 +194,22 @@ not found backingStore.*mnt <<<"$(libvirt_do virsh dumpxml lost)" || die "XML"
 libvirt_do virsh -q undefine lost
 rm -r "$dir/lost"
 
+# A guest that somebody paused is left alone; one that --finish had paused, when
+# it was killed in that instant, goes on.
+cp --sparse=always "$L/images/a.raw" "$T/want"
+boot "$R" "$S" --name still --start
+write_running still 0x71 1048576
+libvirt_do virsh -q suspend still
+expect 1 boot --finish still
+said 'is paused .*virsh resume'
+jq '.pausing = true' "$dir/still/boot.json" >"$T/json"
+cat "$T/json" >"$dir/still/boot.json"
+boot --finish still
+equal "$(libvirt_do virsh domstate still | xargs)" running "the guest"
+libvirt_do virsh -q destroy still
+right "$dir/still/vda.qcow2"
+libvirt_do virsh -q undefine still
+
 # A passphrase goes from the terminal, or the environment, to the mount, and is
 # asked for once.
 word='correct horse battery staple'
