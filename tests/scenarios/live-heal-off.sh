@@ -100,7 +100,7 @@ virsh_do define "$L/heal-swapped.xml"
 guest_start
 live_backup 0
 live_right 0
-live_full vda 'UUID|another domain'
+live_full vda 'another domain|last checkpoint'
 backup
 
 echo "paused: consistent as after a crash; and it stays paused" >&2
