@@ -50,6 +50,7 @@ echo "shut off in good order: the image carries the bitmap" >&2
 guest_ticks 1
 guest_tell poweroff
 wait_for 60 guest_is_off || die "it does not power off"
+age "$(guest_file vda)" "$(guest_file vdb)" "$(guest_file vdc)"
 live_backup 0
 equal "$(live_consistency)" offline "consistency of a guest that is off"
 off_right() {
@@ -67,7 +68,6 @@ for disk in vda vdb vdc; do
   [ "$(live_disk $disk .read)" -lt $((3 << 20)) ] || die "$(cat "$T/out")"
 done
 echo "nothing changed: nothing is read" >&2
-age "$(guest_file vda)" "$(guest_file vdb)" "$(guest_file vdc)"
 live_backup 0
 off_right
 for disk in vda vdb vdc; do
