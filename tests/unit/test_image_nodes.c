@@ -130,6 +130,9 @@ static struct sparse make_sparse(void)
 			.version = rand() % 5 ? 1 : 0 };
 	}
 	qsort(s.at, PLACES, sizeof(s.at[0]), by_block);
+	for (int k = 1; k < PLACES; k++) /* places may be one */
+		if (s.at[k].block == s.at[k - 1].block)
+			s.at[k].version = s.at[k - 1].version;
 	return s;
 }
 
@@ -143,7 +146,7 @@ static struct sparse change_sparse(const struct sparse *base)
 		p->version = (uint32_t)rand() % 4;
 		p->dirty = true;
 	}
-	for (int k = 1; k < PLACES; k++) /* places may be one */
+	for (int k = 1; k < PLACES; k++)
 		if (s.at[k].block == s.at[k - 1].block) {
 			s.at[k].version = s.at[k - 1].version;
 			s.at[k].dirty = s.at[k - 1].dirty = s.at[k].dirty
