@@ -43,7 +43,8 @@ libvirtd_stop() {
 libvirtd_start() {
   libvirt_do libvirtd --timeout 300 >>"$T/libvirtd.log" 2>&1 &
   libvirtd_job=$!
-  wait_for 60 libvirt_do virsh version || {
+  # Once in a while its probe of qemu never answers.
+  wait_for 60 libvirt_do timeout 20 virsh version || {
     cat "$T/libvirtd.log" >&2
     die "the session libvirtd does not answer"
   }
