@@ -264,7 +264,11 @@ static int growing_begin(struct growing *g, const struct restore *r,
 
 static int growing_name(struct growing *g, const struct restore *r)
 {
-	int n = renameat2(g->folder, g->temporary, g->folder, g->leaf,
+	int n = r->force && r->may_replace ? r->may_replace(r->ctx, g->path)
+					   : 0;
+	if (n < 0)
+		return n;
+	n = renameat2(g->folder, g->temporary, g->folder, g->leaf,
 			r->force ? 0 : RENAME_NOREPLACE);
 	if (n < 0 && !r->force && (errno == EINVAL || errno == ENOSYS)) {
 		/* A filesystem without it: link(2) doesn't replace either. */

@@ -29,6 +29,11 @@ struct restore {
 	struct image_reader *reader;
 	unsigned threads;
 	bool force;		/* replace files, overwrite block devices */
+	/* With FORCE: asked right before a new file gets the name PATH, so that
+	 * nothing is replaced that was taken into use while it was written. 0
+	 * or -errno with a text. May be NULL. */
+	int (*may_replace)(void *ctx, const char *path);
+	void *ctx;
 	bool zero_damaged;
 	bool own;		/* give files to: */
 	uid_t uid;

@@ -195,3 +195,13 @@ int restore_plan_check(struct restore_plan *p, struct connection *c, bool force)
 		e = check_item(&p->items[i], force);
 	return e;
 }
+
+int restore_plan_recheck(const struct restore_plan *p, struct connection *c,
+		const char *path)
+{
+	int e = c ? check_domains(p, c, true) : 0;
+	for (unsigned i = 0; e == 0 && i < p->count; i++)
+		if (strcmp(p->items[i].path, path) == 0)
+			e = check_lock(&p->items[i]);
+	return e;
+}

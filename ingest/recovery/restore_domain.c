@@ -204,9 +204,18 @@ static int restore_item(struct command *c, const struct restore_item *item)
 	return e;
 }
 
+/* The domain may have been started while its disk was written. */
+static int may_replace(void *ctx, const char *path)
+{
+	const struct command *c = ctx;
+	return restore_plan_recheck(&c->plan, c->connection, path);
+}
+
 static int restore_items(struct command *c)
 {
 	int e = 0;
+	c->restore.may_replace = may_replace;
+	c->restore.ctx = c;
 	for (unsigned i = 0; i < c->plan.count; i++)
 		c->restore.all_total += c->plan.items[i].file->size;
 	for (unsigned i = 0; e == 0 && i < c->plan.count; i++)

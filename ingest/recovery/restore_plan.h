@@ -50,5 +50,8 @@ void restore_plan_clear(struct restore_plan *p);
  * replaces; -EBUSY: that nothing replaces. */
 int restore_plan_check(struct restore_plan *p, struct connection *c,
 		bool force);
+/* Again, right before PATH is replaced: hours may have passed. 0, -EBUSY … */
+int restore_plan_recheck(const struct restore_plan *p, struct connection *c,
+		const char *path);
 
 #endif

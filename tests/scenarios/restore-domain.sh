@@ -129,6 +129,34 @@ expect 1 back --force
 said 'saved state'
 libvirt_do virsh -q managedsave-remove web
 
+# Started while its disks are written, it keeps them.
+caught=no
+growing() {
+  local files=("$images"/.amberfs-restore.*)
+  [ -e "${files[0]}" ]
+}
+for _ in $(seq 50); do
+  libvirt_do virsh -q define "$L/plain.xml" >&2
+  inode=$(stat -c %i "$images/a.qcow2")
+  amberfs restore "$R" web/latest --domain --connect "$LIBVIRT_URI" --force \
+    >"$T/out" 2>"$T/err" &
+  pid=$!
+  until growing || not kill -0 $pid 2>/dev/null; do :; done
+  kill -STOP $pid 2>/dev/null || :
+  growing && [ "$(stat -c %i "$images/a.qcow2")" = "$inode" ] && caught=yes
+  [ $caught = no ] || libvirt_do virsh -q start web >&2
+  kill -CONT $pid 2>/dev/null || :
+  status=0
+  wait $pid || status=$?
+  [ $caught = no ] || break
+done
+equal $caught yes "caught while it writes"
+equal "$status" 1 "a restore below a domain that was started meanwhile"
+said 'domain web is running'
+equal "$(stat -c %i "$images/a.qcow2")" "$inode" "the disk of a running domain"
+not growing || die "half a file is left"
+libvirt_do virsh -q destroy web
+
 # Beside it: another name and UUID, other paths and formats.
 expect 1 back --name copy --force
 said 'belongs to the domain web'
