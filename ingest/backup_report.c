@@ -42,7 +42,7 @@ static json_t *disk_rows(const struct backup_snapshot *b)
 	return list;
 }
 
-/* The disk that cost the most says what the whole backup was; NULL: none. */
+/* The disk that cost the most; NULL: none. */
 static const struct disk_outcome *costliest(const struct backup_snapshot *b)
 {
 	const struct disk_outcome *worst = NULL;
@@ -53,6 +53,20 @@ static const struct disk_outcome *costliest(const struct backup_snapshot *b)
 			worst = o;
 	}
 	return worst;
+}
+
+/* What the whole backup was: as its disks, but a full one beside others makes
+ * it mixed. NULL: it has none. */
+static const char *mode_of_all(const struct backup_snapshot *b,
+		const struct disk_outcome *worst)
+{
+	if (worst == NULL)
+		return NULL;
+	for (unsigned i = 0; worst->mode == DISK_FULL && i < b->disk_count; i++)
+		if (b->disks[i].mode == DISK_INCREMENTAL
+				|| b->disks[i].mode == DISK_UNCHANGED)
+			return "mixed";
+	return mode_names[worst->mode];
 }
 
 static json_t *failed_row(const char *source, int err)
@@ -77,8 +91,7 @@ json_t *backup_report_row(const struct backup_snapshot *b, const char *source,
 	if (b->snap->kind != SNAPSHOT_DOMAIN)
 		return row;
 	json_object_set_new(row, "disks", disk_rows(b));
-	json_object_set_new(row, "mode",
-			o ? json_string(mode_names[o->mode]) : json_null());
+	json_object_set_new(row, "mode", optional_text(mode_of_all(b, o)));
 	json_object_set_new(row, "why", optional_text(o ? o->why : NULL));
 	if (b->frozen_seconds >= 0)
 		json_object_set_new(row, "frozen_seconds",

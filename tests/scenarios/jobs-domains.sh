@@ -76,6 +76,12 @@ a=$(tree_size "$T/alone/packs") b=$(tree_size "$R/packs")
 # is named twice, by name and by UUID, is backed up once.
 age ./*.raw ./*.qcow2
 backup --all-domains --jobs-domains 6
+make_noise first.raw 6 42
+expect 0 backup --domain "two & 'more'" -v
+found -E "^ +done +mixed +offline +- +6(\.0)? MiB +6(\.0)? MiB$" <"$T/out" ||
+  die "$(cat "$T/out")"
+found -E "^  vda +full +6(\.0)? MiB$" <"$T/out" || die "$(cat "$T/out")"
+found -E "^  vdb +unchanged +0 B$" <"$T/out" || die "$(cat "$T/out")"
 uuid=$(libvirt_do virsh domuuid same | tr -d '[:space:]')
 expect 0 backup --domain same --domain "$uuid" --domain copy --domain same \
   --jobs-domains 4 --json
