@@ -239,7 +239,9 @@ static int make_whole(struct finish *f, const struct boot_disk *disk,
 				"host restarted?), and %s needs it: amberfs boot "
 				"--resume %s",
 				b->state.snapshot, o->path, b->state.name);
-	e = overlay_has_backing(o);
+	e = overlay_own(o);
+	if (e == 0)
+		e = overlay_has_backing(o);
 	if (e == 0)
 		e = overlay_attach(o, backing);
 	if (e >= 0)

@@ -21,6 +21,7 @@
 #include "../../repo/base/report.h"
 #include "../../repo/base/units.h"
 #include "../child.h"
+#include "qemu_user.h"
 
 #define INFO_MAX (1u << 20)
 #define POLL_MS 200
@@ -128,6 +129,14 @@ int overlay_attach(const struct overlay *o, const char *backing)
 		e = qemu_img(o, words, &out);
 	} while (wait_for_lock(e, end));
 	return e < 0 ? e : overlay_sync(o);
+}
+
+int overlay_own(const struct overlay *o)
+{
+	CLEANUP_FD int fd = open(o->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return fail_errno(-errno, "opening %s", o->path);
+	return qemu_user_own(fd, o->path, o->uid, o->gid);
 }
 
 int overlay_sync(const struct overlay *o)

@@ -18,6 +18,10 @@ struct overlay {
 	gid_t gid;
 };
 
+/* Gives it to that user, if we may. Where libvirt can't note whose a file was it
+ * leaves it to root when the guest ends. */
+int overlay_own(const struct overlay *o);
+
 /* 1: its header names an image below it; 0: it doesn't; -errno. A guest may
  * have it open. */
 int overlay_has_backing(const struct overlay *o);

@@ -155,6 +155,8 @@ libvirt_do virsh -q managedsave two >&2
 expect 1 boot --finish two
 said 'saved in mid-run'
 libvirt_do virsh -q managedsave-remove two
+# Where libvirt can't note whose it was, it is root's now.
+chown 0:0 "$dir/two/vda.qcow2"
 for delay in 0.05 0.1; do
   amberfs boot --overlay-dir "$dir" --finish two &
   sleep "$delay"
