@@ -168,6 +168,18 @@ hand leftovers
 hand_off
 equal $status 0 "a job that somebody took for a leftover"
 
+# The guard is out of a terminal's reach, holds nothing, and its death is not
+# that of the backup.
+hand_on auto disk vda prepare begin - wait stop end holder
+read -r guard _ <"/proc/$pid/task/$pid/children"
+[ "$(ps -o sid= -p "$guard")" != "$(ps -o sid= -p $pid)" ] || die "one session"
+[ "$(find "/proc/$guard/fd" -lname "$S/*/state" | wc -l)" = 0 ] ||
+  die "the guard holds the lock of the backup"
+kill -9 "$guard"
+hand_off
+equal $status 0 "a backup without its guard"
+undone "a guard that was killed"
+
 # Stopped while the guest is frozen: it is thawed in time, and what is read
 # then does not pass for frozen.
 LIVE_JOB_PAUSE=begin live-job "$LIVE_URI" web "$SCRATCH" auto disk vda prepare \

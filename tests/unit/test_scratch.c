@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Goal of this test: the folder of a live backup tells the living from the
+ * dead, is removed whole and without following what qemu's user may have put
+ * there; and the XML of the job says what it should, whatever the names. */
+#include "../../ingest/live/job_xml.h"
+#include "../../ingest/live/scratch.h"
+#include "../../repo/base/error.h"
+#include "folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utime.h>
+
+#include <cmocka.h>
+
+static char folder[FOLDER_MAX];
+
+static int set_up(void **state)
+{
+	(void)state;
+	return folder_make(folder, NULL, "s");
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	return folder_remove(folder);
+}
+
+static struct scratch *make(void)
+{
+	struct scratch *s = NULL;
+	int err = scratch_make(&s, folder, geteuid(), getegid());
+
+	if (err)
+		fail_msg("%s", error_text(err));
+	return s;
+}
+
+static void write_state(struct scratch *s, enum scratch_phase phase)
+{
+	struct scratch_state st = { .phase = phase, .domain_id = 7,
+		.repository = (char *)"ab", .uri = (char *)"test:///default",
+		.uuid = (char *)"u", .name = (char *)"a \"name\"",
+		.checkpoint = phase == SCRATCH_FROZEN ? (char *)"point" : NULL };
+
+	assert_int_equal(scratch_write_state(s, &st), 0);
+}
+
+struct seen {
+	int count;
+	enum scratch_phase phase;
+	bool whole;
+};
+
+static void on_dead(void *ctx, struct scratch *s,
+		const struct scratch_state *st)
+{
+	struct seen *seen = ctx;
+
+	seen->count++;
+	seen->phase = st->phase;
+	seen->whole = st->this_boot && st->domain_id == 7 && st->uri &&
+			strcmp(st->uri, "test:///default") == 0 && st->name &&
+			strcmp(st->name, "a \"name\"") == 0;
+	assert_int_equal(scratch_remove(s), 0);
+}
+
+static bool exists(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0;
+}
+
+static void put(const char *dir, const char *name, const char *text)
+{
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+}
+
+static void test_living_and_dead(void **state)
+{
+	struct scratch *s = make();
+	struct seen seen = { 0 };
+	struct stat st;
+	char inner[256];
+
+	(void)state;
+	write_state(s, SCRATCH_PREPARED);
+	snprintf(inner, sizeof(inner), "%s/q", scratch_folder(s));
+	assert_int_equal(stat(inner, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	assert_true(scratch_is_socket(scratch_socket(s)));
+	assert_false(scratch_is_orphan(scratch_socket(s), folder));
+	assert_int_equal(scratch_dead(folder, on_dead, &seen), 0);
+	assert_int_equal(seen.count, 0);
+	write_state(s, SCRATCH_FROZEN);
+	scratch_close(s); /* as its death would */
+	assert_int_equal(scratch_dead(folder, on_dead, &seen), 0);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.phase, SCRATCH_FROZEN);
+	assert_true(seen.whole);
+	assert_int_equal(rmdir(folder), 0); /* nothing is left */
+	assert_int_equal(mkdir(folder, 0700), 0);
+}
+
+/* A later, shorter state with the rest of an earlier one behind it, and one
+ * that says nothing. */
+static void test_states_cut_short(void **state)
+{
+	struct seen seen = { 0 };
+	struct scratch *s = make();
+	char where[256];
+
+	(void)state;
+	snprintf(where, sizeof(where), "%s", scratch_folder(s));
+	scratch_close(s);
+	put(where, "state", "{\"phase\": \"frozen\"} \"x\"}");
+	assert_int_equal(scratch_dead(folder, on_dead, &seen), 0);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.phase, SCRATCH_FROZEN);
+	assert_false(seen.whole);
+	s = make();
+	snprintf(where, sizeof(where), "%s", scratch_folder(s));
+	scratch_close(s);
+	put(where, "state", "{\"phase\": \"fro");
+	assert_int_equal(scratch_dead(folder, on_dead, &seen), 0);
+	assert_int_equal(seen.count, 2);
+	assert_int_equal(seen.phase, SCRATCH_RUNNING);
+}
+
+/* One that is just being made is nobody's leftover; an old one is. */
+static void test_without_state(void **state)
+{
+	struct utimbuf old = { 1000000000, 1000000000 };
+	struct seen seen = { 0 };
+	char where[256];
+
+	(void)state;
+	snprintf(where, sizeof(where), "%s/amberfs-0123456789abcdef", folder);
+	assert_int_equal(mkdir(where, 0700), 0);
+	assert_int_equal(scratch_dead(folder, on_dead, &seen), 0);
+	assert_int_equal(seen.count, 0);
+	assert_int_equal(utime(where, &old), 0);
+	assert_int_equal(scratch_dead(folder, on_dead, &seen), 0);
+	assert_int_equal(seen.count, 1);
+	assert_false(exists(where));
+	/* Other names are not looked at. */
+	snprintf(where, sizeof(where), "%s/amberfs-0123456789abcdeF", folder);
+	assert_int_equal(mkdir(where, 0700), 0);
+	assert_int_equal(utime(where, &old), 0);
+	assert_int_equal(scratch_dead(folder, on_dead, &seen), 0);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(rmdir(where), 0);
+}
+
+/* The other process: a guard that opens the folder, and removes it. */
+static void test_guard(void **state)
+{
+	struct scratch *s = make(), *guard = NULL, *again = NULL;
+	char where[256];
+
+	(void)state;
+	write_state(s, SCRATCH_RUNNING);
+	snprintf(where, sizeof(where), "%s", scratch_folder(s));
+	assert_int_equal(scratch_open(&guard, where), 0);
+	assert_int_equal(scratch_lock_guard(guard), 0);
+	assert_int_equal(scratch_open(&again, where), 0);
+	assert_int_equal(scratch_lock_guard(again), -EWOULDBLOCK);
+	scratch_close(again);
+	assert_string_equal(scratch_socket(guard), scratch_socket(s));
+	assert_true(scratch_free(guard) > 0);
+	assert_int_equal(scratch_remove(guard), 0);
+	assert_false(exists(where));
+	assert_true(scratch_is_orphan(scratch_socket(s), folder));
+	assert_false(scratch_is_orphan(scratch_socket(s), "/"));
+	assert_int_equal(scratch_remove(s), 0); /* gone before */
+	scratch_close(guard);
+	scratch_close(s);
+	assert_int_equal(scratch_open(&guard, where), -ENOENT);
+}
+
+/* What qemu's user can put there leads nowhere. */
+static void test_hostile(void **state)
+{
+	struct scratch *s = make();
+	char outside[256], inner[256], link[300];
+
+	(void)state;
+	snprintf(outside, sizeof(outside), "%s/outside", folder);
+	assert_int_equal(mkdir(outside, 0700), 0);
+	put(outside, "keep", "x");
+	snprintf(inner, sizeof(inner), "%s/q", scratch_folder(s));
+	put(inner, "1-1", "scratch");
+	snprintf(link, sizeof(link), "%s/nbd", inner);
+	assert_int_equal(symlink(outside, link), 0);
+	assert_int_equal(scratch_remove(s), 0);
+	scratch_close(s);
+	s = make();
+	snprintf(inner, sizeof(inner), "%s/q", scratch_folder(s));
+	assert_int_equal(rmdir(inner), 0);
+	assert_int_equal(symlink(outside, inner), 0);
+	assert_int_not_equal(scratch_remove(s), 0);
+	unlink(inner);
+	assert_int_equal(scratch_remove(s), 0);
+	scratch_close(s);
+	snprintf(link, sizeof(link), "%s/keep", outside);
+	assert_true(exists(link));
+	assert_int_equal(folder_remove(outside), 0);
+}
+
+static void test_places(void **state)
+{
+	struct scratch *s = NULL;
+	char long_dir[256];
+
+	(void)state;
+	assert_int_equal(scratch_make(&s, "/nowhere/at/all", geteuid(),
+					 getegid()), -ENOENT);
+	snprintf(long_dir, sizeof(long_dir), "%s/%060d%020d", folder, 0, 0);
+	assert_int_equal(mkdir(long_dir, 0700), 0);
+	assert_int_equal(scratch_make(&s, long_dir, geteuid(), getegid()),
+			-ENAMETOOLONG);
+	assert_non_null(strstr(error_text(-ENAMETOOLONG), "--scratch-dir"));
+	assert_int_equal(rmdir(long_dir), 0);
+	assert_false(scratch_is_socket("/var/tmp/amberfs-0123456789abcdef/nbd"));
+	assert_false(scratch_is_socket("amberfs-0123456789abcdef/q/nbd"));
+	assert_true(scratch_is_socket("/amberfs-0123456789abcdef/q/nbd"));
+}
+
+static void test_job_xml(void **state)
+{
+	struct live_disk disks[] = { { .target = "vd<a>", .since = "old",
+					     .track = true },
+		{ .target = "v\"d'b" } };
+	char *files[] = { (char *)"/s/a&b", (char *)"/s/2" };
+	char *xml = job_xml_backup("/a \"b\"/nbd", disks, files, 2);
+	char *socket = NULL;
+
+	(void)state;
+	assert_int_equal(job_xml_socket(&socket, xml), 0);
+	assert_string_equal(socket, "/a \"b\"/nbd");
+	free(socket);
+	assert_non_null(strstr(xml, "incremental=\"old\""));
+	assert_non_null(strstr(xml, "backupmode=\"full\""));
+	assert_non_null(strstr(xml, "&lt;a&gt;"));
+	assert_non_null(strstr(xml, "/s/a&amp;b"));
+	assert_null(strstr(xml, "v\"d"));
+	free(xml);
+	xml = job_xml_checkpoint("p<", disks, 2);
+	assert_non_null(strstr(xml, "<name>p&lt;</name>"));
+	assert_non_null(strstr(xml, "checkpoint=\"bitmap\" name=\"vd&lt;"));
+	assert_non_null(strstr(xml, "checkpoint=\"no\" name=\"v&quot;"));
+	free(xml);
+	assert_int_equal(job_xml_socket(&socket, "<domain/>"), -EBADMSG);
+	assert_int_equal(job_xml_socket(&socket, "<domainbackup>"
+						 "<server transport='tcp'/>"
+						 "</domainbackup>"), 0);
+	assert_null(socket);
+}
+
+static struct guest_facts facts_of(const char *inside)
+{
+	struct guest_facts f = { 0 };
+	char xml[1024];
+
+	snprintf(xml, sizeof(xml), "<domain><name>x</name>%s</domain>", inside);
+	assert_int_equal(job_xml_guest(&f, xml), 0);
+	return f;
+}
+
+#define CHANNEL(name, state)                                                   \
+	"<devices><channel type='unix'><target type='virtio' name='" name      \
+	"' " state "/></channel></devices>"
+#define LABEL(model, text)                                                     \
+	"<seclabel model='" model "'><label>" text "</label></seclabel>"
+#define AGENT "org.qemu.guest_agent.0"
+
+static void test_guest_xml(void **state)
+{
+	struct guest_facts f = facts_of(LABEL("dac", "+64055:+107")
+			LABEL("apparmor", "libvirt-1"));
+
+	(void)state;
+	assert_true(f.has_owner && f.owner == 64055 && f.group == 107);
+	assert_true(f.apparmor && f.agent == AGENT_NONE);
+	f = facts_of(LABEL("dac", "root:root"));
+	assert_true(f.has_owner && f.owner == 0 && f.group == 0);
+	assert_false(facts_of(LABEL("dac", "nobody-has-this:+1")).has_owner);
+	assert_false(facts_of(LABEL("dac", "+1")).has_owner);
+	assert_false(facts_of(LABEL("dac", "+4294967295:+1")).has_owner);
+	assert_false(facts_of(LABEL("selinux", "+1:+1")).has_owner);
+	assert_int_equal(facts_of(CHANNEL(AGENT, "")).agent, AGENT_CONNECTED);
+	assert_int_equal(facts_of(CHANNEL(AGENT, "state='connected'")).agent,
+			AGENT_CONNECTED);
+	assert_int_equal(facts_of(CHANNEL(AGENT, "state='disconnected'")).agent,
+			AGENT_AWAY);
+	assert_int_equal(facts_of(CHANNEL("com.redhat.spice.0", "")).agent,
+			AGENT_NONE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_living_and_dead),
+		cmocka_unit_test(test_states_cut_short),
+		cmocka_unit_test(test_without_state),
+		cmocka_unit_test(test_guard),
+		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_job_xml),
+		cmocka_unit_test(test_guest_xml),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
