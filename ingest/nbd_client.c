@@ -17,6 +17,7 @@
 #include "../repo/base/bytes.h"
 #include "../repo/base/cleanup.h"
 #include "../repo/base/error.h"
+#include "../repo/base/interrupt.h"
 #include "../repo/base/units.h"
 #include "../repo/format/name.h"
 #include "nbd_client.h"
@@ -31,6 +32,8 @@
 #define LOOK_DIRTY MIB
 #define LOOK_DIRTY_MAX (64 * MIB)
 #define EXTENTS_FEW 64u
+#define ANSWER_SECONDS 600.0
+#define CONNECT_SECONDS 60.0
 #define STATE_DIRTY 1u /* of qemu's context, which libnbd doesn't name */
 #define DIRTY_PREFIX "qemu:dirty-bitmap:"
 #define CONTEXT_NAME_MAX 4096 /* of the protocol */
@@ -86,6 +89,30 @@ static int client_fail(struct nbd_client *c, const char *what)
 		return fail(-EIO, "%s: %s", what, own);
 	name_display(shown, sizeof(shown), theirs ? theirs : "no reason given");
 	return fail(-EIO, "%s: %s", what, shown);
+}
+
+/* --- waiting --- */
+
+/*
+ * For anything to happen on the connection. A server that says nothing does not
+ * hold us for ever, and an operator who has had enough not at all. SINCE: when
+ * something was asked for.
+ */
+static int await(struct nbd_client *c, struct nbd_handle *nbd, double since,
+		double patience, const char *what)
+{
+	int n = nbd_poll(nbd, 1000);
+
+	if (n < 0)
+		return client_fail(c, what);
+	if (n > 0)
+		return 0;
+	if (interrupt_flag)
+		return fail(-ECANCELED, "interrupted");
+	if (monotonic_now() - since > patience)
+		return fail(-EIO, "%s: the NBD server has not answered for "
+				"%.0f s", what, patience);
+	return 0;
 }
 
 /* --- maps --- */
@@ -314,6 +341,8 @@ static int client_read(void *ctx, unsigned worker, void *buf, size_t len,
 	struct transfer t = { .client = c, .nbd = w->nbd, .buf = buf,
 		.offset = offset, .len = len };
 
+	double since = monotonic_now();
+
 	if (!w->nbd)
 		return fail(-EIO, FAILED_BEFORE);
 	while (t.sent < t.len || t.in_flight > 0) {
@@ -322,8 +351,10 @@ static int client_read(void *ctx, unsigned worker, void *buf, size_t len,
 
 		if (!err)
 			err = take_finished(&t);
-		if (!err && t.in_flight == sent && nbd_poll(t.nbd, -1) < 0)
-			err = client_fail(c, "reading");
+		if (t.in_flight != sent)
+			since = monotonic_now();
+		else if (!err)
+			err = await(c, t.nbd, since, ANSWER_SECONDS, "reading");
 		if (err)
 			return give_up(w, err);
 	}
@@ -347,7 +378,10 @@ void nbd_client_fill(struct nbd_client *c, struct image_source *source)
 static int connect_one(struct nbd_client *c, struct nbd_handle **out,
 		const struct nbd_client_options *o, const char *context)
 {
+	static const char what[] = "the image can't be opened";
 	struct nbd_handle *nbd = nbd_create();
+	double since;
+	int err = 0;
 
 	*out = nbd;
 	if (!nbd)
@@ -358,9 +392,14 @@ static int connect_one(struct nbd_client *c, struct nbd_handle **out,
 			nbd_set_export_name(nbd, o->export ? o->export : "") <
 					0 ||
 			nbd_add_meta_context(nbd, context) < 0 ||
-			nbd_connect_unix(nbd, o->socket) < 0)
-		return client_fail(c, "the image can't be opened");
-	return 0;
+			nbd_aio_connect_unix(nbd, o->socket) < 0)
+		return client_fail(c, what);
+	since = monotonic_now();
+	while (!err && nbd_aio_is_connecting(nbd))
+		err = await(c, nbd, since, CONNECT_SECONDS, what);
+	if (!err && !nbd_aio_is_ready(nbd))
+		err = client_fail(c, what);
+	return err;
 }
 
 static int connect_worker(struct nbd_client *c, struct worker *w,

@@ -42,6 +42,9 @@
 #define BEGIN_SECONDS 1.0
 #define BEGIN_REST_SECONDS 3.0
 #define LOOK_MS 50		/* at the free space */
+/* For qemu to see that the dead one's connections are gone: 7.2 hangs for ever
+ * if its NBD server is ended while somebody connects. */
+#define DISCONNECT_NS 200000000
 #define ROOM_MAX (512 * MIB)	/* left to the guest and others */
 
 struct watch {
@@ -130,10 +133,12 @@ static int end_job(struct watch *w)
 
 static int clean_up(struct watch *w)
 {
+	struct timespec moment = { .tv_nsec = DISCONNECT_NS };
 	int job, folder, err = 0;
 
 	if (w->may_be_frozen && live_guest_thaw(w->guest, 0) == 0)
 		w->may_be_frozen = false;
+	nanosleep(&moment, NULL);
 	job = end_job(w);
 	if (w->may_be_frozen)
 		err = thaw(w, THAW_SECONDS);

@@ -18,6 +18,7 @@
  * Environment: LIVE_JOB_DIE=before-freeze|frozen|begin|begun kills it by
  * SIGKILL there, "begin" while libvirt is at BackupBegin; LIVE_JOB_PAUSE (the
  * same words) stops it there by SIGSTOP. LIVE_JOB_DIE_ALL: its guard dies too.
+ * LIVE_JOB_WORKERS: connections that read and dirty make.
  */
 #include "../../ingest/live/guard.h"
 #include "../../ingest/live/job.h"
@@ -167,12 +168,19 @@ static int begin(struct hand *h, const char *checkpoint)
 	return 0;
 }
 
+static unsigned workers(void)
+{
+	const char *n = getenv("LIVE_JOB_WORKERS");
+
+	return n ? (unsigned)strtoul(n, NULL, 10) : 1;
+}
+
 static int open_export(struct hand *h, struct nbd_client **c,
 		const char *target, bool dirty)
 {
 	char bitmap[64];
 	struct nbd_client_options o = { .socket = live_job_socket(h->job),
-		.export = target, .workers = 1 };
+		.export = target, .workers = workers() };
 
 	snprintf(bitmap, sizeof(bitmap), "backup-%s", target);
 	o.bitmap = dirty ? bitmap : NULL;
