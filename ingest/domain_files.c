@@ -144,23 +144,30 @@ static int read_stable(struct domain_run *d, const char *path,
 	return e;
 }
 
-/* F has name and kind. LIVE: somebody may be writing. */
-static int store_file(struct domain_run *d, struct backup_file *f,
-		const char *path, bool live)
+/* F has name and kind. BY: the path to open it by. LIVE: somebody may be
+ * writing. */
+static int store_opened(struct domain_run *d, struct backup_file *f,
+		const char *path, const char *by, bool live)
 {
 	struct bytes bytes = { .len = 0 };
-	int e = live ? read_stable(d, path, &bytes) : -EFBIG;
+	int e = live ? read_stable(d, by, &bytes) : -EFBIG;
 	f->mode = DOMAIN_FILE_MODE;
 	f->source_path = path;
 	f->mtime_ns = INT64_MIN;
 	if (e == -EFBIG) {
-		e = backup_path(d->b, path, f);
+		e = backup_path(d->b, by, f);
 	} else if (e == 0) {
 		f->mtime_ns = bytes.mtime_ns;
 		e = backup_snapshot_store_bytes(d->b, f, bytes.data, bytes.len);
 	}
 	free(bytes.data);
 	return e;
+}
+
+static int store_file(struct domain_run *d, struct backup_file *f,
+		const char *path, bool live)
+{
+	return store_opened(d, f, path, path, live);
 }
 
 /* --- what can't be had --- */
@@ -234,21 +241,30 @@ static char *tpm_root(const char *uri)
 	return out;
 }
 
+/* The folder is another user's, who must not make us read what only we may: no
+ * link is followed, and what was looked at is what is read. */
 static int store_tpm_file(struct domain_run *d, const char *folder,
 		const char *name, bool live)
 {
 	CLEANUP_FREE char *path = NULL;
+	char by[32];
 	struct backup_file f = { .name = name, .kind = FILE_TPM };
 	struct stat st;
 	if (asprintf(&path, "%s/%s", folder, name) < 0) {
 		path = NULL;
 		return no_memory();
 	}
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK
+					| O_NOCTTY | O_CLOEXEC);
 	/* Beside the state there are a lock and sockets. */
-	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+	if (fd < 0 && (errno == ENOENT || errno == ELOOP || errno == ENXIO))
 		return 0;
-	int e = store_file(d, &f, path, live);
-	return e == -ENOENT ? 0 : e;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return fail_errno(-errno, "opening %s", path);
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	snprintf(by, sizeof(by), "/proc/self/fd/%d", fd);
+	return store_opened(d, &f, path, by, live);
 }
 
 /* *FOUND: the folder is there. */
