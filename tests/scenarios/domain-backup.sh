@@ -111,12 +111,15 @@ libvirt_do virsh -q destroy busy
 amberfs backup "$R" "${connect[@]}" --domain busy
 equal "$(snapshot_count busy)" 2 "snapshots of a domain that ran"
 
-# A file that its server has forgotten fails its own domain only.
-expect 3 env SHIM_DIR="$L/images" SHIM_STATE="$T/shim" SHIM_READ=evil.raw \
-  SHIM_READ_ERRNO=116 LD_PRELOAD="$AMBERFS_BUILD/tests/shim/killshim.so" \
-  amberfs backup "$R" "${connect[@]}" --domain evil --domain busy --force-read
-said 'domain evil: not backed up: .*removed'
-equal "$(snapshot_count busy)" 3 "snapshots beside one that failed"
+# A file that its server has forgotten fails its own domain only. (The shim is
+# preloaded into the plain program only.)
+if ! sanitized; then
+  expect 3 env SHIM_DIR="$L/images" SHIM_STATE="$T/shim" SHIM_READ=evil.raw \
+    SHIM_READ_ERRNO=116 LD_PRELOAD="$AMBERFS_BUILD/tests/shim/killshim.so" \
+    amberfs backup "$R" "${connect[@]}" --domain evil --domain busy --force-read
+  said 'domain evil: not backed up: .*removed'
+  equal "$(snapshot_count busy)" 3 "snapshots beside one that failed"
+fi
 
 # In use by something else meanwhile: written to while it is read.
 (
