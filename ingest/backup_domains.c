@@ -40,18 +40,69 @@ static void note_unopened(struct backup_lane *lane, const char *name, int err)
 	backup_snapshot_end(&b, name, err);
 }
 
-/* A snapshot without any disk would pass for a backup. */
-static int check_choice(const struct backup_run *run,
+/* "vda, vdb", or as many as fit. */
+static const char *disk_names(char out[static 256],
 		const struct domain_backup *domain)
 {
-	const struct domain_facts *f = &domain->facts;
+	char shown[64];
+	size_t len = 0;
+	out[0] = '\0';
+	for (unsigned i = 0; i < domain->disk_count && len < 256; i++)
+		len += (size_t)snprintf(out + len, 256 - len, "%s%s",
+				len ? ", " : "", name_display(shown,
+					sizeof(shown),
+					domain->disks[i].disk->target));
+	return out;
+}
+
+static bool has_disk(const struct domain_backup *domain, const char *target)
+{
 	for (unsigned i = 0; i < domain->disk_count; i++)
-		if (backup_options_want_disk(run->options, f->name, f->uuid,
+		if (strcmp(domain->disks[i].disk->target, target) == 0)
+			return true;
+	return false;
+}
+
+/* A slip of the pen must not pass in silence. A target without a domain may
+ * be meant for others, if there are any. */
+static void warn_of_absent(const struct domains_job *j,
+		const struct domain_backup *domain,
+		const struct option_list *list, const char *option)
+{
+	const struct domain_facts *f = &domain->facts;
+	char name[256], item[256], names[256];
+	for (int i = 0; i < list->count; i++) {
+		const char *colon = strrchr(list->items[i], ':');
+		const char *target = colon ? colon + 1 : list->items[i];
+		if (!backup_options_disk_concerns(list->items[i], f->name,
+				    f->uuid) || (!colon && j->count > 1)
+				|| has_disk(domain, target))
+			continue;
+		report_warning("domain %s has no disk for %s %s; it has %s",
+				name_display(name, sizeof(name), f->name),
+				option, name_display(item, sizeof(item),
+						list->items[i]),
+				disk_names(names, domain));
+	}
+}
+
+/* A snapshot without any disk would pass for a backup. */
+static int check_choice(const struct domains_job *j,
+		const struct domain_backup *domain)
+{
+	const struct backup_options *o = j->run->options;
+	const struct domain_facts *f = &domain->facts;
+	char names[256];
+	warn_of_absent(j, domain, &o->disks, "--disk");
+	warn_of_absent(j, domain, &o->exclude_disks, "--exclude-disk");
+	for (unsigned i = 0; i < domain->disk_count; i++)
+		if (backup_options_want_disk(o, f->name, f->uuid,
 				    domain->disks[i].disk->target))
 			return 0;
 	return domain->disk_count == 0 ? 0
 			: fail(-ENOENT, "--disk and --exclude-disk leave none "
-					"of its disks");
+					"of its disks (%s)",
+					disk_names(names, domain));
 }
 
 static void back_up(struct domains_job *j, struct backup_lane *lane,
@@ -60,7 +111,7 @@ static void back_up(struct domains_job *j, struct backup_lane *lane,
 	struct domain_backup *domain = NULL;
 	int e = domain_backup_open(&domain, j->connection, name);
 	if (e == 0)
-		e = check_choice(lane->run, domain);
+		e = check_choice(j, domain);
 	if (e == 0)
 		backup_domain(lane, domain);
 	else

@@ -65,8 +65,8 @@ int backup_options_check(struct backup_options *o,
 	return e;
 }
 
-/* Whether ITEM speaks of this domain at all. */
-static bool concerns(const char *item, const char *name, const char *uuid)
+bool backup_options_disk_concerns(const char *item, const char *name,
+		const char *uuid)
 {
 	const char *colon = strrchr(item, ':');
 	size_t len = colon ? (size_t)(colon - item) : 0;
@@ -85,7 +85,7 @@ static bool listed(const struct option_list *list, const char *name,
 	for (int i = 0; i < list->count; i++) {
 		const char *item = list->items[i];
 		const char *colon = strrchr(item, ':');
-		if (!concerns(item, name, uuid))
+		if (!backup_options_disk_concerns(item, name, uuid))
 			continue;
 		*any = true;
 		if (strcmp(colon ? colon + 1 : item, target) == 0)

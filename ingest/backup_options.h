@@ -38,6 +38,11 @@ struct backup_words {
 int backup_options_check(struct backup_options *o,
 		const struct backup_words *words);
 
+/* Whether ITEM, of one of the two lists of disks, speaks of this domain at all
+ * (raw name, UUID). */
+bool backup_options_disk_concerns(const char *item, const char *name,
+		const char *uuid);
+
 /* Whether the disk TARGET of a domain (raw name, UUID) is to be backed up. */
 bool backup_options_want_disk(const struct backup_options *o, const char *name,
 		const char *uuid, const char *target);

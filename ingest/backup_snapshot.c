@@ -303,7 +303,7 @@ int backup_snapshot_take_over(struct backup_snapshot *b,
 					k->size);
 	if (!*taken)
 		return 0;
-	report_verbose("%s: unchanged", k->name);
+	report_verbose("%s/%s: unchanged", b->snap->source, k->name);
 	count_unchanged(b->run, k->size);
 	/* The old identity, judged then, is what counts from now on too. */
 	struct backup_file same = *f;

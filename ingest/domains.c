@@ -45,11 +45,10 @@ int domains_main(int argc, char **argv)
 		{ "connect", 'c', OPTION_TEXT, &uri, "URI",
 			"the libvirt to ask (default: LIBVIRT_DEFAULT_URI, "
 			"else qemu:///system)" },
-		{ "json", 0, OPTION_FLAG, &report.json, NULL,
-			"one JSON object on stdout" },
 		{ 0 },
 	};
-	const struct option *const tables[] = { options, NULL };
+	const struct option *const tables[] = { options,
+		report_option_table(&report), NULL };
 	const struct command_line cl = {
 		.program = PROGRAM,
 		.operands = "",

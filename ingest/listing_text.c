@@ -108,8 +108,9 @@ static void print_source(const struct listed_disk *d)
 	putchar('\n');
 }
 
-/* What is below the disk's own image, and why it can't be backed up. */
-static void print_more(const struct listed_disk *d, int indent)
+/* What is below the disk's own image, under it, and why it can't be backed up:
+ * whole sentences, so further left. */
+static void print_more(const struct listed_disk *d, int indent, int note)
 {
 	const struct chain *chain = &d->plan.chain;
 	char shown[TEXT_MAX], sizes[SIZE_TEXT_MAX];
@@ -125,11 +126,11 @@ static void print_more(const struct listed_disk *d, int indent)
 		puts(")");
 	}
 	if (d->why_not && !d->plan.empty)
-		printf("%*sno backup: %s\n", indent, "",
+		printf("%*sno backup: %s\n", note, "",
 				name_display(shown, sizeof(shown),
 						d->why_not));
 	if (d->why_full)
-		printf("%*sread in full each time: %s\n", indent, "",
+		printf("%*sread in full each time: %s\n", note, "",
 				d->why_full);
 }
 
@@ -154,7 +155,8 @@ static void print_disks(const struct listed_domain *d, struct row *rows)
 			print_cell(rows[i].cells[c], width[c],
 					c == VIRTUAL || c == ALLOCATED);
 		print_source(&d->disks[i]);
-		print_more(&d->disks[i], indent);
+		print_more(&d->disks[i], indent,
+				(int)strlen(INDENT) + width[TARGET] + 2);
 	}
 }
 

@@ -195,11 +195,16 @@ static int note_moment(struct live_run *r)
 {
 	struct backup_snapshot *b = r->d->b;
 	bool frozen = live_job_frozen(r->begun.job);
+	/* Of a guest that never was, it is no news. */
+	bool news = b->base != NULL && b->base->consistency != NULL &&
+			strcmp(b->base->consistency, "filesystem") == 0 &&
+			b->run->options->quiesce != QUIESCE_NEVER;
 	b->snap->consistency = strdup(frozen ? "filesystem" : "crash");
 	if (frozen)
 		b->frozen_seconds = live_job_frozen_seconds(r->begun.job);
 	else
-		report_verbose("domain %s: its filesystems were not frozen: %s",
+		(news ? report_warning : report_verbose)("domain %s: its "
+				"filesystems were not frozen: %s",
 				r->d->display,
 				live_job_why_not_frozen(r->begun.job));
 	return b->snap->consistency ? 0

@@ -158,12 +158,12 @@ static int open_base(char **path, int *fd, const char *dir)
 		dir = SCRATCH_DIR_DEFAULT;
 	printable(buf, sizeof(buf), dir);
 	*path = realpath(dir, NULL);
-	if (!*path)
-		return fail_errno(-errno, "the scratch folder's place %s", buf);
-	*fd = open(*path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (*fd < 0)
-		return fail_errno(-errno, "the scratch folder's place %s", buf);
-	return 0;
+	if (*path)
+		*fd = open(*path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*path && *fd >= 0)
+		return 0;
+	return fail_errno(-errno, "the scratch folder's place %s (give one that "
+			"is there with --scratch-dir)", buf);
 }
 
 static int make_in(struct scratch **out, const char *base)

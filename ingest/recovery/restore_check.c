@@ -115,8 +115,8 @@ static int check_replaced(const struct domain_facts *f, bool force)
 	char shown[256];
 	printable(shown, sizeof(shown), f->name);
 	if (!f->shut_off)
-		return fail(-EBUSY, "domain %s is %s: shut it off first", shown,
-				f->state);
+		return fail(-EBUSY, "domain %s is %s: shut it off first, "
+				"or make another with --name", shown, f->state);
 	if (f->managed_save)
 		return fail(-EBUSY, "domain %s has a saved state, which would not "
 				"fit its restored disks: remove that first "

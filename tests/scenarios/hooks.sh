@@ -239,5 +239,10 @@ expect 2 amberfs backup "$R" --name x --disk vda "$L/images/one.img"
 expect 0 amberfs backup "$R" --connect "$LIBVIRT_URI" --domain one --domain two \
   --exclude-disk two:vdb --disk one:vda
 expect 1 amberfs backup "$R" --connect "$LIBVIRT_URI" --domain one --disk vdb
-said 'none of its disks'
+said 'none of its disks \(vda\)'
+said 'domain one has no disk for --disk vdb; it has vda$'
+expect 0 amberfs backup "$R" --connect "$LIBVIRT_URI" --domain one --domain two \
+  --exclude-disk one:vdz --exclude-disk vdy
+said 'domain one has no disk for --exclude-disk one:vdz; it has vda$'
+one_line "$T/err"
 amberfs verify "$R"

@@ -64,5 +64,6 @@ now=$(allocated "$(live_folder)/vda.raw")
 guest_tell agent off
 live_backup 0
 equal "$(live_consistency)" crash "consistency without an agent"
+said 'warning: .*not frozen: its guest agent is not connected'
 live_right 0 1
 guest_ticks 1
