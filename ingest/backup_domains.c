@@ -63,12 +63,12 @@ static bool has_disk(const struct domain_backup *domain, const char *target)
 	return false;
 }
 
-/* A slip of the pen must not pass in silence. A target without a domain may
- * be meant for others, if there are any. */
+/* A slip of the pen must not leave a disk out in silence. A target without a
+ * domain may be meant for others, if there are any. */
 static void warn_of_absent(const struct domains_job *j,
-		const struct domain_backup *domain,
-		const struct option_list *list, const char *option)
+		const struct domain_backup *domain)
 {
+	const struct option_list *list = &j->run->options->disks;
 	const struct domain_facts *f = &domain->facts;
 	char name[256], item[256], names[256];
 	for (int i = 0; i < list->count; i++) {
@@ -78,9 +78,9 @@ static void warn_of_absent(const struct domains_job *j,
 				    f->uuid) || (!colon && j->count > 1)
 				|| has_disk(domain, target))
 			continue;
-		report_warning("domain %s has no disk for %s %s; it has %s",
+		report_warning("domain %s has no disk for --disk %s; it has %s",
 				name_display(name, sizeof(name), f->name),
-				option, name_display(item, sizeof(item),
+				name_display(item, sizeof(item),
 						list->items[i]),
 				disk_names(names, domain));
 	}
@@ -93,8 +93,7 @@ static int check_choice(const struct domains_job *j,
 	const struct backup_options *o = j->run->options;
 	const struct domain_facts *f = &domain->facts;
 	char names[256];
-	warn_of_absent(j, domain, &o->disks, "--disk");
-	warn_of_absent(j, domain, &o->exclude_disks, "--exclude-disk");
+	warn_of_absent(j, domain);
 	for (unsigned i = 0; i < domain->disk_count; i++)
 		if (backup_options_want_disk(o, f->name, f->uuid,
 				    domain->disks[i].disk->target))

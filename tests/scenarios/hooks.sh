@@ -242,7 +242,7 @@ expect 1 amberfs backup "$R" --connect "$LIBVIRT_URI" --domain one --disk vdb
 said 'none of its disks \(vda\)'
 said 'domain one has no disk for --disk vdb; it has vda$'
 expect 0 amberfs backup "$R" --connect "$LIBVIRT_URI" --domain one --domain two \
-  --exclude-disk one:vdz --exclude-disk vdy
-said 'domain one has no disk for --exclude-disk one:vdz; it has vda$'
+  --disk one:vda --disk one:vdz --disk two:vda
+said 'domain one has no disk for --disk one:vdz; it has vda$'
 one_line "$T/err"
 amberfs verify "$R"
