@@ -211,9 +211,11 @@ int boot_resume(struct boot *b)
 				b->state.name, "mount", b->place.mount,
 				"running", runs));
 	if (report_wants_text())
-		printf("%s is mounted again%s%s.\n", b->state.snapshot,
+		printf("%s is mounted again%s%s%s%s.\n", b->state.snapshot,
 				runs ? "; the guest runs"
-				     : "; start it with: virsh start ",
+				     : "; start it with: virsh -c '",
+				runs ? "" : b->state.uri,
+				runs ? "" : "' start ",
 				runs ? "" : b->state.name);
 	return 0;
 }

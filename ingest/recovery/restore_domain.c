@@ -345,8 +345,8 @@ static void print_text(const struct command *c, double seconds)
 		at += len + (at[len] == '\n');
 	}
 	if (c->xml_path == NULL)
-		printf("%s is defined; start it: virsh start %s\n", shown,
-				shown);
+		printf("%s is defined; start it: virsh -c '%s' start %s\n",
+				shown, connection_uri(c->connection), shown);
 }
 
 static void report(const struct command *c, double seconds)

@@ -125,7 +125,7 @@ int size_parse(uint64_t *bytes, const char *text)
 static int bad_age(const char *text)
 {
 	return fail(-EINVAL,
-			"\"%.40s\" is not an age: write for example 30d, 12h or "
+			"\"%.40s\" is no length of time: write for example 30d, 12h or "
 			"1y6m (s, min, h, d, w, m for months, y)",
 			text);
 }
