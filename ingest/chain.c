@@ -527,6 +527,18 @@ void chain_clear(struct chain *chain)
 	memset(chain, 0, sizeof(*chain));
 }
 
+uint32_t chain_file_count(const struct chain *chain)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < chain->count; i++) {
+		n++;
+		for (char **p = chain->files[i].parts; p && *p; p++)
+			n++;
+	}
+	return n;
+}
+
 bool chain_is_plain(const struct chain *chain)
 {
 	return chain->count == 1 && is_raw(&chain->files[0]) &&

@@ -54,6 +54,9 @@ int chain_resolve(struct chain *chain, const struct disk_source *source,
 		struct connection *c, unsigned flags);
 void chain_clear(struct chain *chain);
 
+/* Files of the chain, the parts of its images included. */
+uint32_t chain_file_count(const struct chain *chain);
+
 /* True if the disk's bytes are the bytes of files[0]: read it directly. */
 bool chain_is_plain(const struct chain *chain);
 

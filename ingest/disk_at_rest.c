@@ -23,17 +23,12 @@
 static int chain_identities(const struct chain *c, struct file_identity **out,
 		uint32_t *count)
 {
-	uint32_t n = 0;
-	for (unsigned i = 0; i < c->count; i++) {
-		n++;
-		for (char **p = c->files[i].parts; p && *p; p++)
-			n++;
-	}
-	CLEANUP_FREE struct file_identity *ids = calloc(n + 1, sizeof(*ids));
+	CLEANUP_FREE struct file_identity *ids =
+			calloc(chain_file_count(c) + 1, sizeof(*ids));
 	if (ids == NULL)
 		return fail_errno(-ENOMEM, "reading a disk");
+	uint32_t n = 0;
 	int e = 0;
-	n = 0;
 	for (unsigned i = 0; e == 0 && i < c->count; i++) {
 		e = file_identity_of(c->files[i].path, &ids[n++]);
 		for (char **p = c->files[i].parts; e == 0 && p && *p; p++)

@@ -19,23 +19,12 @@
 
 /* --- what it is --- */
 
-static uint32_t count_files(const struct chain *c)
-{
-	uint32_t n = 0;
-	for (unsigned i = 0; i < c->count; i++) {
-		n++;
-		for (char **p = c->files[i].parts; p && *p; p++)
-			n++;
-	}
-	return n;
-}
-
 /* In the order of a chain at rest, so that the two can be compared. */
 static int note_identities(struct disk_state *s, const struct chain *c)
 {
 	uint32_t n = 0;
 	int e = 0;
-	s->identities = calloc(count_files(c) + 1, sizeof(*s->identities));
+	s->identities = calloc(chain_file_count(c) + 1, sizeof(*s->identities));
 	if (s->identities == NULL)
 		return fail_errno(-ENOMEM, "noting a disk's files");
 	for (unsigned i = 0; e == 0 && i < c->count; i++) {
