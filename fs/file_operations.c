@@ -7,10 +7,10 @@
 #include "operations_internal.h"
 
 #include "log.h"
-#include "../repo/base/cleanup.h"
-#include "../repo/base/bytes.h"
-#include "../repo/base/error.h"
-#include "../repo/image/qcow2.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/bytes.h"
+#include "repo/base/error.h"
+#include "repo/image/qcow2.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
 /* Chained hash table; the numbers are hashes already. */
 #include "inodes.h"
 
-#include "../repo/base/bytes.h"
-#include "../repo/crypto/seal.h"
+#include "repo/base/bytes.h"
+#include "repo/crypto/seal.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -12,9 +12,9 @@
 #include "keeper.h"
 
 #include "log.h"
-#include "../repo/base/bytes.h"
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -7,10 +7,10 @@
 #include "log.h"
 
 #include "fuse_api.h"
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
-#include "../repo/base/report.h"
-#include "../repo/base/units.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/report.h"
+#include "repo/base/units.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -11,11 +11,11 @@
 #include "keeper.h"
 #include "log.h"
 #include "service.h"
-#include "../repo/base/bytes.h"
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
-#include "../repo/base/report.h"
-#include "../repo/secret_env.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/report.h"
+#include "repo/secret_env.h"
 
 #include <fcntl.h>
 #include <malloc.h>

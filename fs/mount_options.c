@@ -6,7 +6,7 @@
  */
 #include "mount_options.h"
 
-#include "../repo/base/error.h"
+#include "repo/base/error.h"
 
 #include <stddef.h>
 #include <string.h>

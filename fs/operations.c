@@ -7,8 +7,8 @@
 
 #include "log.h"
 #include "tags.h"
-#include "../repo/base/bytes.h"
-#include "../repo/base/error.h"
+#include "repo/base/bytes.h"
+#include "repo/base/error.h"
 
 #include <string.h>
 #include <sys/statvfs.h>

@@ -4,12 +4,12 @@
 
 #include "keeper.h"
 #include "log.h"
-#include "../repo/base/bytes.h"
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
-#include "../repo/base/report.h"
-#include "../repo/format/name.h"
-#include "../repo/secret_env.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/report.h"
+#include "repo/format/name.h"
+#include "repo/secret_env.h"
 
 #include <limits.h>
 #include <signal.h>

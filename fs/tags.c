@@ -2,7 +2,7 @@
 /* A table of names and of how each value is found. */
 #include "tags.h"
 
-#include "../repo/base/hex.h"
+#include "repo/base/hex.h"
 
 #include <errno.h>
 #include <string.h>

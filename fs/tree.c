@@ -5,9 +5,9 @@
  */
 #include "tree_internal.h"
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
-#include "../repo/image/qcow2.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/image/qcow2.h"
 
 #include <string.h>
 #include <time.h>

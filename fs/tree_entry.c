@@ -6,9 +6,9 @@
  */
 #include "tree_internal.h"
 
-#include "../repo/base/bytes.h"
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef AMBERFS_FS_TREE_INTERNAL_H
 #define AMBERFS_FS_TREE_INTERNAL_H
 
-#include "../repo/format/name.h"
+#include "repo/format/name.h"
 #include "tree.h"
 
 #include <pthread.h>

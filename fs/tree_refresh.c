@@ -7,8 +7,8 @@
  */
 #include "tree_internal.h"
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 #include <string.h>
 

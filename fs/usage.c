@@ -2,8 +2,8 @@
 /* One sum for each of the store's 256 shards of packs. */
 #include "usage.h"
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/units.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/units.h"
 
 #include <stdio.h>
 

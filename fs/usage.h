@@ -7,7 +7,7 @@
 #ifndef AMBERFS_FS_USAGE_H
 #define AMBERFS_FS_USAGE_H
 
-#include "../repo/store/store.h"
+#include "repo/store/store.h"
 
 struct usage;
 

@@ -6,9 +6,9 @@
 #include <fnmatch.h>
 #include <string.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
-#include "../repo/base/interrupt.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
 #include "backup_domains.h"
 #include "backup_files.h"
 #include "backup_report.h"

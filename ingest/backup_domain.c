@@ -12,15 +12,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/format/name.h"
+#include "repo/base/cleanup.h"
+#include "repo/format/name.h"
 #include "backup_files.h"
 #include "backup_hooks.h"
 #include "disk_at_rest.h"
 #include "domain_files.h"
-#include "live/backup_live.h"
-#include "live/settle.h"
-#include "live/tracked_base.h"
+#include "ingest/live/backup_live.h"
+#include "ingest/live/settle.h"
+#include "ingest/live/tracked_base.h"
 
 /* --- a domain that is shut off --- */
 

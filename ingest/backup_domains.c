@@ -12,10 +12,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
-#include "../repo/base/interrupt.h"
-#include "../repo/format/name.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/format/name.h"
 #include "backup_domain.h"
 #include "backup_hooks.h"
 

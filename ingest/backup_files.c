@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/units.h"
-#include "../repo/base/device.h"
-#include "../repo/base/interrupt.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/units.h"
+#include "repo/base/device.h"
+#include "repo/base/interrupt.h"
 
 #define MODE_DEVICE 0600u
 #define POLL_MS 200

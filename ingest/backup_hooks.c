@@ -4,9 +4,9 @@
 
 #include <stdio.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/units.h"
-#include "../repo/format/name.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/units.h"
+#include "repo/format/name.h"
 #include "hooks.h"
 
 static struct hook_event event(const struct backup_snapshot *b,

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../repo/base/error.h"
-#include "../repo/base/units.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
 #include "hooks.h"
 
 static int parse_quiesce(enum quiesce *out, const char *text)

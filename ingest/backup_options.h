@@ -6,10 +6,10 @@
 #ifndef AMBERFS_INGEST_BACKUP_OPTIONS_H
 #define AMBERFS_INGEST_BACKUP_OPTIONS_H
 
-#include "../repo/base/options.h"
-#include "../repo/base/report.h"
-#include "../repo/repository.h"
-#include "live/job.h"
+#include "repo/base/options.h"
+#include "repo/base/report.h"
+#include "repo/repository.h"
+#include "ingest/live/job.h"
 
 struct backup_options {
 	struct report_options report;

@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/printable.h"
-#include "../repo/base/units.h"
-#include "../repo/format/name.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/printable.h"
+#include "repo/base/units.h"
+#include "repo/format/name.h"
 
 #define NAME_COLUMNS 21
 

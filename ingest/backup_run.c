@@ -7,8 +7,8 @@
 
 #include <errno.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 int backup_run_begin(struct backup_run *run, const char *repository,
 		const struct backup_options *o)

@@ -10,9 +10,9 @@
 #ifndef AMBERFS_INGEST_BACKUP_RUN_H
 #define AMBERFS_INGEST_BACKUP_RUN_H
 
-#include "../repo/base/error.h"
-#include "../repo/base/report.h"
-#include "../repo/storing.h"
+#include "repo/base/error.h"
+#include "repo/base/report.h"
+#include "repo/storing.h"
 #include "backup_options.h"
 #include "file_source.h"
 

@@ -16,11 +16,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
-#include "../repo/base/units.h"
-#include "../repo/base/interrupt.h"
-#include "../repo/format/name.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
+#include "repo/base/interrupt.h"
+#include "repo/format/name.h"
 
 #define CLOCK_BEHIND_S 300
 

@@ -17,10 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
-#include "../repo/base/units.h"
-#include "../repo/format/name.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
+#include "repo/format/name.h"
 #include "child.h"
 
 #define LISTEN_FD_OF_CHILD 3 /* where systemd's protocol has it */

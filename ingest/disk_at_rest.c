@@ -12,11 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
-#include "../repo/base/units.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
 #include "backup_files.h"
-#include "live/live_disk.h"
+#include "ingest/live/live_disk.h"
 #include "nbd_source.h"
 
 /* Identities of all files of the chain, in order. To be freed. */

@@ -4,7 +4,7 @@
 #define AMBERFS_INGEST_DISK_AT_REST_H
 
 #include "domain_run.h"
-#include "live/tracking.h"
+#include "ingest/live/tracking.h"
 
 /* The disk and what qemu-img says of it. BASE: what the domain's bitmaps belong
  * to. 0; -EBUSY it changed while it was read; -errno. */

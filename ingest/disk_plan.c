@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../repo/base/error.h"
-#include "../repo/format/name.h"
+#include "repo/base/error.h"
+#include "repo/format/name.h"
 #include "disk_plan.h"
 
 static int refuse(struct disk_plan *plan, const char *reason, bool exact_too)

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 #include "disk_xml.h"
 #include "domain_doc.h"
 

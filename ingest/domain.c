@@ -7,8 +7,8 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
-#include "../repo/base/error.h"
-#include "../repo/format/name.h"
+#include "repo/base/error.h"
+#include "repo/format/name.h"
 #include "domain.h"
 
 struct domain {

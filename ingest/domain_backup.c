@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
-#include "../repo/format/name.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/format/name.h"
 #include "domain_backup.h"
 
 int domain_backup_list(struct connection *c, char ***names, unsigned *count)

@@ -7,7 +7,7 @@
 
 #include <libxml/parser.h>
 
-#include "../repo/base/error.h"
+#include "repo/base/error.h"
 
 bool domain_doc_is(const xmlNode *n, const char *name)
 {

@@ -18,9 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/units.h"
-#include "../repo/format/name.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/units.h"
+#include "repo/format/name.h"
 #include "backup_files.h"
 
 #define TPM_SYSTEM "/var/lib/libvirt/swtpm"

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/units.h"
-#include "../repo/format/name.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/units.h"
+#include "repo/format/name.h"
 
 int domain_run_leave_out(struct domain_run *d, const struct disk_plan *plan,
 		bool *out)

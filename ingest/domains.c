@@ -2,10 +2,10 @@
 /* The command `amberfs domains`. */
 #include <stdio.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
-#include "../repo/base/options.h"
-#include "../repo/base/report.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/options.h"
+#include "repo/base/report.h"
 #include "domains.h"
 #include "listing.h"
 

@@ -16,11 +16,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../repo/base/bytes.h"
-#include "../repo/base/cleanup.h"
-#include "../repo/base/device.h"
-#include "../repo/base/error.h"
-#include "../repo/base/units.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/device.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
 
 #define PAGE 4096u
 #define WINDOW (16u << 20)

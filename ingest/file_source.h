@@ -11,7 +11,7 @@
 
 #include <sys/stat.h>
 
-#include "../repo/image/image_writer.h"
+#include "repo/image/image_writer.h"
 
 struct file_source;
 

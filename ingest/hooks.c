@@ -23,12 +23,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
-#include "../repo/base/interrupt.h"
-#include "../repo/base/report.h"
-#include "../repo/base/units.h"
-#include "../repo/format/name.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/report.h"
+#include "repo/base/units.h"
+#include "repo/format/name.h"
 
 /* Between SIGTERM and SIGKILL. */
 #define GRACE_SECONDS 3.0

@@ -5,10 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 #include "listing.h"
-#include "live/tracking.h"
+#include "ingest/live/tracking.h"
 
 /* Libvirt may look into files that this user may not. Files that are not there
  * are not asked for: some drivers make figures up. */

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../repo/base/error.h"
-#include "../repo/base/units.h"
-#include "../repo/format/name.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
+#include "repo/format/name.h"
 #include "listing.h"
 
 #define TEXT_MAX 1024

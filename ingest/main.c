@@ -6,15 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../repo/base/error.h"
-#include "../repo/base/options.h"
-#include "../repo/secret_env.h"
+#include "repo/base/error.h"
+#include "repo/base/options.h"
+#include "repo/secret_env.h"
 #include "backup.h"
 #include "domains.h"
-#include "live/guard.h"
-#include "recovery/boot.h"
-#include "recovery/restore_domain.h"
-#include "recovery/prove.h"
+#include "ingest/live/guard.h"
+#include "ingest/recovery/boot.h"
+#include "ingest/recovery/restore_domain.h"
+#include "ingest/recovery/prove.h"
 
 static const struct {
 	const char *name;

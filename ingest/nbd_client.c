@@ -14,12 +14,12 @@
 
 #include <libnbd.h>
 
-#include "../repo/base/bytes.h"
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
-#include "../repo/base/interrupt.h"
-#include "../repo/base/units.h"
-#include "../repo/format/name.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/units.h"
+#include "repo/format/name.h"
 #include "nbd_client.h"
 
 #define REQUEST_MAX MIB

@@ -14,7 +14,7 @@
 #ifndef AMBERFS_INGEST_NBD_CLIENT_H
 #define AMBERFS_INGEST_NBD_CLIENT_H
 
-#include "../repo/image/image_writer.h"
+#include "repo/image/image_writer.h"
 
 #define NBD_CLIENT_WORKERS_MAX 64u
 /* A server must allow so many connections. (qemu's own limit is 100.) */

@@ -15,8 +15,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../repo/base/cleanup.h"
-#include "../repo/base/error.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 #include "child.h"
 #include "nbd_client.h"
 #include "nbd_source.h"

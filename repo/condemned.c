@@ -14,11 +14,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/cleanup.h"
-#include "base/error.h"
-#include "base/hex.h"
-#include "format/envelope.h"
-#include "format/session_record.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/format/envelope.h"
+#include "repo/format/session_record.h"
 
 #define FOLDER "condemned/"
 #define EPOCH_PREFIX FOLDER "epoch."

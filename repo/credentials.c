@@ -17,10 +17,10 @@
 #include <sys/wait.h>
 #include <termios.h>
 
-#include "base/cleanup.h"
-#include "base/error.h"
-#include "base/hex.h"
-#include "format/recovery.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/format/recovery.h"
 #include "secret_env.h"
 
 #define SECRET_MAX 4096u

@@ -8,7 +8,7 @@
 #ifndef AMBERFS_CREDENTIALS_H
 #define AMBERFS_CREDENTIALS_H
 
-#include "format/keyslot.h"
+#include "repo/format/keyslot.h"
 #include "repository.h"
 
 struct secret {

@@ -26,12 +26,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/cleanup.h"
-#include "base/error.h"
-#include "base/hex.h"
-#include "base/units.h"
-#include "format/envelope.h"
-#include "format/members.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/base/units.h"
+#include "repo/format/envelope.h"
+#include "repo/format/members.h"
 #include "session.h"
 
 #define ID_TEXT (2 * SESSION_ID_SIZE + 1)

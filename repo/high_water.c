@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/cleanup.h"
-#include "base/hex.h"
-#include "format/name.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/hex.h"
+#include "repo/format/name.h"
 
 #define STATE_PATH_MAX 4096
 

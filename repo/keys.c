@@ -13,11 +13,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/cleanup.h"
-#include "base/error.h"
-#include "base/hex.h"
-#include "format/name.h"
-#include "format/recovery.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/format/name.h"
+#include "repo/format/recovery.h"
 
 #define PREFIX_MIN 4
 #define LISTINGS 5

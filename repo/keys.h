@@ -8,8 +8,8 @@
 #define AMBERFS_KEYS_H
 
 #include "credentials.h"
-#include "format/keyslot.h"
-#include "store/store.h"
+#include "repo/format/keyslot.h"
+#include "repo/store/store.h"
 
 #define KEYS_MAX 64 /* slots of a repository */
 

@@ -11,11 +11,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/cleanup.h"
-#include "base/error.h"
-#include "base/interrupt.h"
-#include "base/units.h"
-#include "format/envelope.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/units.h"
+#include "repo/format/envelope.h"
 
 #define SUFFIX ".marking"
 #define ID_DIGITS (2 * SESSION_ID_SIZE)

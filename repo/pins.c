@@ -7,11 +7,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/cleanup.h"
-#include "base/error.h"
-#include "base/units.h"
-#include "format/envelope.h"
-#include "format/members.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
+#include "repo/format/envelope.h"
+#include "repo/format/members.h"
 
 #define SNAPSHOTS "snapshots/"
 #define PINS "pins/"

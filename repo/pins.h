@@ -16,7 +16,7 @@
 #define AMBERFS_PINS_H
 
 #include "repository.h"
-#include "store/names.h"
+#include "repo/store/names.h"
 
 struct pins {
 	struct names names;	/* of the objects, sorted */

@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/cleanup.h"
-#include "base/error.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 #include "credentials.h"
 #include "keys.h"
 #include "retention.h"

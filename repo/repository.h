@@ -7,11 +7,11 @@
 #ifndef AMBERFS_REPOSITORY_H
 #define AMBERFS_REPOSITORY_H
 
-#include "base/options.h"
-#include "data/packs.h"
-#include "format/config.h"
-#include "format/snapshot.h"
-#include "image/image.h"
+#include "repo/base/options.h"
+#include "repo/data/packs.h"
+#include "repo/format/config.h"
+#include "repo/format/snapshot.h"
+#include "repo/image/image.h"
 
 #define KEY_SLOT_DIGITS 16
 

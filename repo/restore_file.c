@@ -10,14 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
-#include "base/device.h"
-#include "base/error.h"
-#include "base/hex.h"
-#include "base/interrupt.h"
-#include "base/report.h"
-#include "image/image_copy.h"
-#include "image/qcow2_copy.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/device.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/report.h"
+#include "repo/image/image_copy.h"
+#include "repo/image/qcow2_copy.h"
 
 /* A range of a file that was written as zeros because it can't be read. */
 struct restore_range {

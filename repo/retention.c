@@ -14,12 +14,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/cleanup.h"
-#include "base/error.h"
-#include "base/report.h"
-#include "base/units.h"
-#include "format/envelope.h"
-#include "format/members.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/report.h"
+#include "repo/base/units.h"
+#include "repo/format/envelope.h"
+#include "repo/format/members.h"
 
 #define PREFIX "retention/"
 #define OBJECT_MAX (64u << 10) /* such an object has some 100 bytes */

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
-#include "crypto/seal.h"
+#include "repo/base/error.h"
+#include "repo/crypto/seal.h"
 
 #define TAKEN_MAX 4
 #define PREFIX "AMBERFS_"

@@ -25,13 +25,13 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-#include "base/cleanup.h"
-#include "base/error.h"
-#include "base/hex.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
 #include "condemned.h"
-#include "format/envelope.h"
-#include "format/members.h"
-#include "format/name.h"
+#include "repo/format/envelope.h"
+#include "repo/format/members.h"
+#include "repo/format/name.h"
 
 #define SESSION_RECORD_MAX (8u << 20)
 #define LOOK_EVERY_MS 1000

@@ -9,7 +9,7 @@
 #ifndef AMBERFS_SESSION_H
 #define AMBERFS_SESSION_H
 
-#include "format/session_record.h"
+#include "repo/format/session_record.h"
 #include "repository.h"
 
 struct session;

@@ -7,17 +7,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/cleanup.h"
-#include "base/error.h"
-#include "base/hex.h"
-#include "base/report.h"
-#include "format/envelope.h"
-#include "format/members.h"
-#include "format/name.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/base/report.h"
+#include "repo/format/envelope.h"
+#include "repo/format/members.h"
+#include "repo/format/name.h"
 #include "high_water.h"
 #include "marking.h"
 #include "repository.h"
-#include "store/names.h"
+#include "repo/store/names.h"
 
 #define SNAPSHOT_OBJECT_MAX (ENVELOPE_PAYLOAD_MAX + 4096)
 #define ID_PREFIX_MIN 4u

@@ -15,9 +15,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/error.h"
-#include "base/interrupt.h"
-#include "base/report.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/report.h"
 
 /* Base leaves are looked at in order: little is needed. */
 #define FRAME_CACHE ((uint64_t)16 << 20)

@@ -9,8 +9,8 @@
 #ifndef AMBERFS_STORING_H
 #define AMBERFS_STORING_H
 
-#include "base/throttle.h"
-#include "image/image_writer.h"
+#include "repo/base/throttle.h"
+#include "repo/image/image_writer.h"
 #include "session.h"
 
 struct storing_options {

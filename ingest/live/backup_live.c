@@ -24,12 +24,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/hex.h"
-#include "../../repo/base/units.h"
-#include "../backup_hooks.h"
-#include "../domain_files.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/base/units.h"
+#include "ingest/backup_hooks.h"
+#include "ingest/domain_files.h"
 #include "begin.h"
 #include "checkpoints.h"
 #include "tracked_base.h"

@@ -3,7 +3,7 @@
 #ifndef AMBERFS_INGEST_LIVE_BACKUP_LIVE_H
 #define AMBERFS_INGEST_LIVE_BACKUP_LIVE_H
 
-#include "../domain_run.h"
+#include "ingest/domain_run.h"
 
 /*
  * Into D's snapshot under way, and commits it. Afterwards no job, no scratch

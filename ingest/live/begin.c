@@ -17,11 +17,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/hex.h"
-#include "../../repo/base/interrupt.h"
-#include "../../repo/base/units.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/units.h"
 #include "settle.h"
 
 #define POLL_NS 500000000L

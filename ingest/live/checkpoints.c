@@ -9,9 +9,9 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
-#include "../../repo/base/error.h"
-#include "../../repo/format/name.h"
-#include "../domain_doc.h"
+#include "repo/base/error.h"
+#include "repo/format/name.h"
+#include "ingest/domain_doc.h"
 
 #define REDEFINE                                                               \
 	(VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE |                               \

@@ -3,7 +3,7 @@
 #ifndef AMBERFS_INGEST_LIVE_CHECKPOINTS_H
 #define AMBERFS_INGEST_LIVE_CHECKPOINTS_H
 
-#include "../domain.h"
+#include "ingest/domain.h"
 
 struct checkpoint_names {
 	unsigned count;

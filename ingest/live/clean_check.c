@@ -14,11 +14,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../repo/base/bytes.h"
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/units.h"
-#include "../../repo/crypto/seal.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
+#include "repo/crypto/seal.h"
 
 #define RANGES 8u
 #define RANGES_ANYWHERE 2u	/* of them: holes count as well */

@@ -3,7 +3,7 @@
 #ifndef AMBERFS_INGEST_LIVE_CLEAN_CHECK_H
 #define AMBERFS_INGEST_LIVE_CLEAN_CHECK_H
 
-#include "../../repo/image/image_writer.h"
+#include "repo/image/image_writer.h"
 
 /*
  * Compares a few ranges that SOURCE says are the same as in BASE (of the same

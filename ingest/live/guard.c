@@ -12,10 +12,10 @@
 
 #include <jansson.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/units.h"
-#include "../child.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
+#include "ingest/child.h"
 #include "guard.h"
 #include "guard_words.h"
 

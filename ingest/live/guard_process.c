@@ -25,13 +25,13 @@
 
 #include <jansson.h>
 
-#include "../../repo/base/bytes.h"
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/options.h"
-#include "../../repo/base/printable.h"
-#include "../../repo/base/report.h"
-#include "../../repo/base/units.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/options.h"
+#include "repo/base/printable.h"
+#include "repo/base/report.h"
+#include "repo/base/units.h"
 #include "guard.h"
 #include "guard_words.h"
 #include "guest.h"

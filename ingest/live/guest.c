@@ -20,11 +20,11 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/printable.h"
-#include "../../repo/base/units.h"
-#include "../domain.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/printable.h"
+#include "repo/base/units.h"
+#include "ingest/domain.h"
 #include "guest.h"
 #include "job_xml.h"
 

@@ -12,10 +12,10 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/printable.h"
-#include "../disk_xml.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/printable.h"
+#include "ingest/disk_xml.h"
 #include "job.h"
 #include "job_xml.h"
 #include "scratch.h"

@@ -24,12 +24,12 @@
 
 #include <libxml/uri.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/interrupt.h"
-#include "../../repo/base/printable.h"
-#include "../../repo/base/report.h"
-#include "../../repo/base/units.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/printable.h"
+#include "repo/base/report.h"
+#include "repo/base/units.h"
 #include "guard.h"
 #include "guest.h"
 #include "job.h"

@@ -18,7 +18,7 @@
 #ifndef AMBERFS_INGEST_LIVE_JOB_H
 #define AMBERFS_INGEST_LIVE_JOB_H
 
-#include "../domain.h"
+#include "ingest/domain.h"
 
 enum quiesce { QUIESCE_AUTO, QUIESCE_REQUIRE, QUIESCE_NEVER };
 

@@ -8,9 +8,9 @@
 
 #include <libxml/tree.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../domain_doc.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "ingest/domain_doc.h"
 #include "job_xml.h"
 
 #define AGENT_NAME "org.qemu.guest_agent.0"

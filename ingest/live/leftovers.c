@@ -10,10 +10,10 @@
 
 #include <libvirt/libvirt.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/printable.h"
-#include "../../repo/base/report.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/printable.h"
+#include "repo/base/report.h"
 #include "guest.h"
 #include "job.h"
 #include "job_xml.h"

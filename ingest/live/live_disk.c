@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/units.h"
-#include "../../repo/format/name.h"
-#include "../nbd_client.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
+#include "repo/format/name.h"
+#include "ingest/nbd_client.h"
 #include "clean_check.h"
 
 /* --- what it is --- */

@@ -3,7 +3,7 @@
 #ifndef AMBERFS_INGEST_LIVE_LIVE_DISK_H
 #define AMBERFS_INGEST_LIVE_LIVE_DISK_H
 
-#include "../domain_run.h"
+#include "ingest/domain_run.h"
 #include "tracking.h"
 
 struct disk_state {

@@ -24,14 +24,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../repo/base/bytes.h"
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/hex.h"
-#include "../../repo/base/printable.h"
-#include "../../repo/base/report.h"
-#include "../../repo/base/units.h"
-#include "../../repo/crypto/seal.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/base/printable.h"
+#include "repo/base/report.h"
+#include "repo/base/units.h"
+#include "repo/crypto/seal.h"
 #include "scratch.h"
 
 #define NAME_PREFIX "amberfs-"

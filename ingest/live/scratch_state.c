@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-#include "../../repo/base/cleanup.h"
+#include "repo/base/cleanup.h"
 #include "scratch_state.h"
 
 #define STATE_MAX 65536

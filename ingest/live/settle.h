@@ -3,8 +3,8 @@
 #ifndef AMBERFS_INGEST_LIVE_SETTLE_H
 #define AMBERFS_INGEST_LIVE_SETTLE_H
 
-#include "../backup_options.h"
-#include "../domain_backup.h"
+#include "ingest/backup_options.h"
+#include "ingest/domain_backup.h"
 
 /*
  * Ends what dead runs of ours left on this host, then waits, up to --wait, for

@@ -11,8 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 static void note_unread(void *ctx, const char *object, int err)
 {

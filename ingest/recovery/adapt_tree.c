@@ -7,8 +7,8 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "../../repo/base/error.h"
-#include "../../repo/base/printable.h"
+#include "repo/base/error.h"
+#include "repo/base/printable.h"
 
 #define X(text) ((const xmlChar *)(text))
 #define NOTE_MAX 1024

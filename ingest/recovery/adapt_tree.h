@@ -9,8 +9,8 @@
 
 #include <stdio.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../domain_doc.h"
+#include "repo/base/cleanup.h"
+#include "ingest/domain_doc.h"
 #include "domain_adapt.h"
 
 struct adapt {

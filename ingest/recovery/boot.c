@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/interrupt.h"
-#include "../../repo/base/printable.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/printable.h"
 #include "boot_internal.h"
 
 struct boot_command {

@@ -22,11 +22,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/hex.h"
-#include "../../repo/base/interrupt.h"
-#include "../../repo/base/printable.h"
-#include "../../repo/format/name.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/hex.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/printable.h"
+#include "repo/format/name.h"
 #include "boot_files.h"
 #include "boot_tpm.h"
 

@@ -14,10 +14,10 @@
 
 #include <linux/magic.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/report.h"
-#include "../../repo/format/name.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/report.h"
+#include "repo/format/name.h"
 
 #define USUAL_PARENT "/var/lib/amberfs"
 #define USUAL USUAL_PARENT "/boot"

@@ -8,10 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/hex.h"
-#include "../../repo/base/interrupt.h"
-#include "../../repo/base/printable.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/hex.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/printable.h"
 
 #define UNMOUNT_SECONDS 15.0
 #define UNMOUNT_PAUSE_NS 100000000L

@@ -8,12 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/interrupt.h"
-#include "../../repo/format/name.h"
-#include "../disk_xml.h"
-#include "../domain_doc.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/format/name.h"
+#include "ingest/disk_xml.h"
+#include "ingest/domain_doc.h"
 
 #define DEFINITION "domain.xml"
 

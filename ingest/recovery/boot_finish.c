@@ -25,9 +25,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/interrupt.h"
-#include "../../repo/base/printable.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/printable.h"
 #include "domain_paths.h"
 #include "overlay.h"
 

@@ -7,8 +7,8 @@
 #ifndef AMBERFS_INGEST_RECOVERY_BOOT_INTERNAL_H
 #define AMBERFS_INGEST_RECOVERY_BOOT_INTERNAL_H
 
-#include "../../repo/base/error.h"
-#include "../../repo/base/report.h"
+#include "repo/base/error.h"
+#include "repo/base/report.h"
 #include "boot_dir.h"
 #include "boot_place.h"
 #include "domain_control.h"

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/printable.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/printable.h"
 
 struct listing {
 	const struct boot_options *options;

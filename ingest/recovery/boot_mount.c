@@ -18,10 +18,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/credentials.h"
-#include "../../repo/store/store.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/credentials.h"
+#include "repo/store/store.h"
 
 #define PASSPHRASE_FD 3
 #define ARGUMENTS_MAX 20

@@ -11,11 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/hex.h"
-#include "../../repo/base/printable.h"
-#include "../../repo/pins.h"
-#include "../../repo/session.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/hex.h"
+#include "repo/base/printable.h"
+#include "repo/pins.h"
+#include "repo/session.h"
 
 #define NOTE "booted as "
 

@@ -26,8 +26,8 @@
 
 #include <sys/types.h>
 
-#include "../../repo/repository.h"
-#include "../connection.h"
+#include "repo/repository.h"
+#include "ingest/connection.h"
 
 #define BOOT_PLACE_MOUNT "mnt"
 #define BOOT_PLACE_STATE "boot.json" /* boot_state.h; removed last */

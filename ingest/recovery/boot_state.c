@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/report.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/report.h"
 
 #define STATE_MAX (1u << 20)
 #define SECOND_MAX INT64_C(253402300799)

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../../repo/format/snapshot.h"
+#include "repo/format/snapshot.h"
 
 #define BOOT_STATE_NAME "boot.json" /* BOOT_PLACE_STATE */
 

@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/format/name.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/format/name.h"
 #include "qemu_user.h"
 
 #define STATE_MAX (4u << 20)

@@ -10,8 +10,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "../../repo/base/error.h"
-#include "../../repo/base/printable.h"
+#include "repo/base/error.h"
+#include "repo/base/printable.h"
 #include "adapt_tree.h"
 
 /* --- identity --- */

@@ -10,9 +10,9 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/printable.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/printable.h"
 #include "domain_paths.h"
 
 #define SHOWN 256

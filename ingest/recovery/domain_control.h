@@ -7,7 +7,7 @@
 #ifndef AMBERFS_INGEST_RECOVERY_DOMAIN_CONTROL_H
 #define AMBERFS_INGEST_RECOVERY_DOMAIN_CONTROL_H
 
-#include "../domain.h"
+#include "ingest/domain.h"
 
 /* The domain of NAME, or the one with UUID (may be NULL): -EEXIST with a text;
  * 0: there is none. */

@@ -15,12 +15,12 @@
 
 #include <jansson.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/interrupt.h"
-#include "../../repo/base/report.h"
-#include "../../repo/base/units.h"
-#include "../child.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/report.h"
+#include "repo/base/units.h"
+#include "ingest/child.h"
 #include "qemu_user.h"
 
 #define INFO_MAX (1u << 20)

@@ -9,11 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/interrupt.h"
-#include "../../repo/base/report.h"
-#include "../../repo/base/units.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/report.h"
+#include "repo/base/units.h"
 #include "boot_files.h"
 #include "prove_console.h"
 #include "prove_folder.h"

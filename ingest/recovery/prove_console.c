@@ -12,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../repo/base/error.h"
-#include "../../repo/base/printable.h"
+#include "repo/base/error.h"
+#include "repo/base/printable.h"
 
 #define FILE_MAX ((off_t)16 << 20)
 #define ESCAPE '\033'

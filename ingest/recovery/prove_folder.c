@@ -17,10 +17,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/report.h"
-#include "../../repo/base/units.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/report.h"
+#include "repo/base/units.h"
 #include "domain_control.h"
 #include "qemu_user.h"
 

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../connection.h"
+#include "ingest/connection.h"
 
 struct prove_guest;
 

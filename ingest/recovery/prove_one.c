@@ -12,11 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/interrupt.h"
-#include "../../repo/base/report.h"
-#include "../../repo/base/units.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/report.h"
+#include "repo/base/units.h"
 #include "boot_files.h"
 #include "prove_console.h"
 #include "prove_folder.h"

@@ -11,7 +11,7 @@
 
 #include <png.h>
 
-#include "../../repo/base/error.h"
+#include "repo/base/error.h"
 
 #define SIDE_MAX 16384u
 #define PIXEL 3u

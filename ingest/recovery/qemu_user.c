@@ -17,8 +17,8 @@
 #include <libxml/parser.h>
 #include <libxml/xpath.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 static const char label_path[] = "string(/capabilities/host/"
 	"secmodel[model='dac']/baselabel[1])";

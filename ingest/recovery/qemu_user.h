@@ -6,7 +6,7 @@
 
 #include <sys/types.h>
 
-#include "../connection.h"
+#include "ingest/connection.h"
 
 /* What libvirt's capabilities say of it; a session daemon, which says nothing,
  * starts them as itself: the owner of its socket. C NULL: this process's user.

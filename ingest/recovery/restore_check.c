@@ -13,10 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/device.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/printable.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/device.h"
+#include "repo/base/error.h"
+#include "repo/base/printable.h"
 #include "domain_paths.h"
 
 /* --- is something there --- */

@@ -17,13 +17,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/interrupt.h"
-#include "../../repo/base/printable.h"
-#include "../../repo/base/report.h"
-#include "../../repo/format/name.h"
-#include "../domain_doc.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/printable.h"
+#include "repo/base/report.h"
+#include "repo/format/name.h"
+#include "ingest/domain_doc.h"
 #include "boot_tpm.h"
 #include "qemu_user.h"
 #include "restore_plan.h"

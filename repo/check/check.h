@@ -3,9 +3,9 @@
 #ifndef AMBERFS_CHECK_CHECK_H
 #define AMBERFS_CHECK_CHECK_H
 
-#include "../base/report.h"
-#include "../data/id_set.h"
-#include "../repository.h"
+#include "repo/base/report.h"
+#include "repo/data/id_set.h"
+#include "repo/repository.h"
 
 struct check_counts {
 	_Atomic uint64_t snapshots, files, leaves, chunks;

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../data/frame.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/data/frame.h"
 #include "check.h"
 
 int frame_bench_init(struct frame_bench *b)

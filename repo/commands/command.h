@@ -6,10 +6,10 @@
 #ifndef AMBERFS_COMMANDS_COMMAND_H
 #define AMBERFS_COMMANDS_COMMAND_H
 
-#include "../base/options.h"
-#include "../base/report.h"
-#include "../repository.h"
-#include "../session.h"
+#include "repo/base/options.h"
+#include "repo/base/report.h"
+#include "repo/repository.h"
+#include "repo/session.h"
 
 int command_copy(int argc, char **argv);
 int command_forget(int argc, char **argv);

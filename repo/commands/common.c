@@ -2,7 +2,7 @@
 /* What the commands share; see command.h. */
 #include <errno.h>
 
-#include "../base/error.h"
+#include "repo/base/error.h"
 #include "command.h"
 
 struct repository *command_open(const char *path,

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/hex.h"
-#include "../base/interrupt.h"
-#include "../base/pool.h"
-#include "../copy/copy.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/pool.h"
+#include "repo/copy/copy.h"
 #include "command.h"
 
 #define JOBS_MAX 64

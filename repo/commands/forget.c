@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../base/error.h"
-#include "../base/units.h"
-#include "../marking.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
+#include "repo/marking.h"
 
 struct forget_options {
 	struct common_options common;

@@ -7,9 +7,9 @@
 #ifndef AMBERFS_COMMANDS_FORGET_H
 #define AMBERFS_COMMANDS_FORGET_H
 
-#include "../keep_policy.h"
-#include "../pins.h"
-#include "../retention.h"
+#include "repo/keep_policy.h"
+#include "repo/pins.h"
+#include "repo/retention.h"
 #include "command.h"
 
 struct forget_entry {

@@ -8,9 +8,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/units.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
 #include "forget.h"
 
 const char *forget_shown(const struct forget_entry *e)

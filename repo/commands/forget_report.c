@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../base/units.h"
+#include "repo/base/units.h"
 #include "forget.h"
 
 #define RULES_MAX 512

@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "../base/error.h"
-#include "../format/name.h"
+#include "repo/base/error.h"
+#include "repo/format/name.h"
 #include "command.h"
 
 static int print_stats(struct repository *r)

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "../base/error.h"
-#include "../base/hex.h"
-#include "../base/units.h"
-#include "../credentials.h"
-#include "../format/name.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/base/units.h"
+#include "repo/credentials.h"
+#include "repo/format/name.h"
 #include "command.h"
 
 struct init_options {

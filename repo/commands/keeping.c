@@ -4,8 +4,8 @@
 
 #include <time.h>
 
-#include "../base/error.h"
-#include "../base/units.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
 
 void keeping_load(struct keeping *k, struct repository *r)
 {

@@ -4,8 +4,8 @@
 #ifndef AMBERFS_COMMANDS_KEEPING_H
 #define AMBERFS_COMMANDS_KEEPING_H
 
-#include "../pins.h"
-#include "../retention.h"
+#include "repo/pins.h"
+#include "repo/retention.h"
 #include "command.h"
 
 struct keeping {

@@ -3,9 +3,9 @@
 #ifndef AMBERFS_COMMANDS_KEY_H
 #define AMBERFS_COMMANDS_KEY_H
 
-#include "../exclusive.h"
-#include "../keys.h"
-#include "../session.h"
+#include "repo/exclusive.h"
+#include "repo/keys.h"
+#include "repo/session.h"
 #include "command.h"
 
 int key_add_main(int argc, char **argv);

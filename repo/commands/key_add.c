@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../format/name.h"
-#include "../format/recovery.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/format/name.h"
+#include "repo/format/recovery.h"
 #include "key.h"
 
 struct add_options {

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../base/error.h"
+#include "repo/base/error.h"
 #include "key.h"
 
 /* On the terminal: yes or no. */

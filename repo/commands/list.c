@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/error.h"
-#include "../base/hex.h"
-#include "../format/name.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/format/name.h"
 #include "keeping.h"
 
 struct listing {

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../base/error.h"
-#include "../base/printable.h"
-#include "../secret_env.h"
+#include "repo/base/error.h"
+#include "repo/base/printable.h"
+#include "repo/secret_env.h"
 #include "command.h"
 
 struct command {

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../pins.h"
-#include "../session.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/pins.h"
+#include "repo/session.h"
 #include "command.h"
 
 struct pin_options {

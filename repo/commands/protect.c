@@ -5,10 +5,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "../base/error.h"
-#include "../base/units.h"
-#include "../retention.h"
-#include "../session.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
+#include "repo/retention.h"
+#include "repo/session.h"
 #include "command.h"
 
 struct protect_options {

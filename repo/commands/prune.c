@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* amberfs prune: options and report. */
-#include "../prune/prune.h"
+#include "repo/prune/prune.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/error.h"
-#include "../base/interrupt.h"
-#include "../base/pool.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/pool.h"
 #include "command.h"
 
 #define MEMORY_MIN (64 * KIB)

@@ -10,13 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/hex.h"
-#include "../base/interrupt.h"
-#include "../base/pool.h"
-#include "../credentials.h"
-#include "../repair/repair.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/pool.h"
+#include "repo/credentials.h"
+#include "repo/repair/repair.h"
 #include "command.h"
 
 #define JOBS_MAX 64

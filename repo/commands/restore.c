@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/interrupt.h"
-#include "../restore_file.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/restore_file.h"
 #include "command.h"
 
 #define FRAME_CACHE ((uint64_t)64 << 20)

@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "../base/error.h"
-#include "../session.h"
+#include "repo/base/error.h"
+#include "repo/session.h"
 #include "command.h"
 
 static int add(void *ctx, const char *id, bool alive,

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/hex.h"
-#include "../format/name.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/format/name.h"
 #include "keeping.h"
 
 static void print_file(const struct snapshot_file *f)

@@ -3,8 +3,8 @@
 #ifndef AMBERFS_COMMANDS_VERIFY_H
 #define AMBERFS_COMMANDS_VERIFY_H
 
-#include "../check/check.h"
-#include "../session.h"
+#include "repo/check/check.h"
+#include "repo/session.h"
 #include "command.h"
 
 struct verify {

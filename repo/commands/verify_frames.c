@@ -6,7 +6,7 @@
  */
 #include <errno.h>
 
-#include "../base/error.h"
+#include "repo/base/error.h"
 #include "verify.h"
 
 static void check_all(struct verify *v, struct pack *pack, const char *name,

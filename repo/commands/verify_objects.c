@@ -10,11 +10,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../format/keyslot.h"
-#include "../pins.h"
-#include "../retention.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/format/keyslot.h"
+#include "repo/pins.h"
+#include "repo/retention.h"
 #include "verify.h"
 
 static int check_slot(void *ctx, const char *name)

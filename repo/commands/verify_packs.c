@@ -5,8 +5,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 #include "verify.h"
 
 #define READ_SIZE (1u << 20)

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 #include "verify.h"
 
 /* A run of bad bytes, reported as one. */

@@ -16,9 +16,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/hex.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
 
 #define FRAME_CACHE ((uint64_t)64 << 20)
 

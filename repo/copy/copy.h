@@ -15,8 +15,8 @@
 #ifndef AMBERFS_COPY_COPY_H
 #define AMBERFS_COPY_COPY_H
 
-#include "../base/report.h"
-#include "../storing.h"
+#include "repo/base/report.h"
+#include "repo/storing.h"
 
 struct copy_options {
 	unsigned workers;

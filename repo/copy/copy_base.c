@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 #include "copy.h"
 
 static int no_memory(void)

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../base/error.h"
-#include "../base/interrupt.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
 #include "copy.h"
 
 struct source {

@@ -21,8 +21,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "../base/bytes.h"
-#include "../base/error.h"
+#include "repo/base/bytes.h"
+#include "repo/base/error.h"
 
 #define KEY_SIZE 32
 /* More than what handles secrets takes. */

@@ -8,9 +8,9 @@
 
 #include <sys/mman.h>
 
-#include "../base/bytes.h"
-#include "../base/cleanup.h"
-#include "../format/trailer.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/format/trailer.h"
 
 #define CLASS_STEP ((size_t)16 << 10)
 #define CLASSES (FRAME_PLAIN_MAX / CLASS_STEP)

@@ -9,7 +9,7 @@
 
 #include <errno.h>
 
-#include "../base/error.h"
+#include "repo/base/error.h"
 
 static int read_place(struct frames *frames, const struct chunk_place *at,
 		uint32_t len, uint32_t upto, struct frame **frame,

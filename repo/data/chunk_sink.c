@@ -32,8 +32,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 #include "frame.h"
 #include "id_set.h"
 

@@ -16,8 +16,8 @@
 #define AMBERFS_DATA_CHUNK_SINK_H
 
 #include "packs.h"
-#include "../format/config.h"
-#include "../format/node.h"
+#include "repo/format/config.h"
+#include "repo/format/node.h"
 
 struct chunk_sink;
 struct chunk_stream;

@@ -7,7 +7,7 @@
 
 #include <xxhash.h>
 
-#include "../base/bytes.h"
+#include "repo/base/bytes.h"
 
 /* The zero test comes first: most blocks of data fail it within their first
  * bytes, and a zero block must never count as a place to cut. */

@@ -13,7 +13,7 @@
 #ifndef AMBERFS_DATA_CHUNKER_H
 #define AMBERFS_DATA_CHUNKER_H
 
-#include "../format/node.h"
+#include "repo/format/node.h"
 
 #define SPAN_BLOCKS (SPAN_SIZE / BLOCK_SIZE)
 

@@ -16,10 +16,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/hex.h"
-#include "../format/envelope.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/format/envelope.h"
 #include "id_set.h"
 
 struct excluded {

@@ -11,8 +11,8 @@
 #ifndef AMBERFS_DATA_EXCLUSIONS_H
 #define AMBERFS_DATA_EXCLUSIONS_H
 
-#include "../format/trailer.h"
-#include "../store/store.h"
+#include "repo/format/trailer.h"
+#include "repo/store/store.h"
 
 struct exclusions;
 

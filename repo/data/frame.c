@@ -12,7 +12,7 @@
 #include <string.h>
 #include <zstd.h>
 
-#include "../base/bytes.h"
+#include "repo/base/bytes.h"
 
 /* A window is at most a frame. */
 #define WINDOW_LOG_MAX __builtin_ctz(FRAME_PLAIN_MAX)

@@ -11,7 +11,7 @@
 
 #include <sys/types.h>
 
-#include "../format/trailer.h"
+#include "repo/format/trailer.h"
 
 /* Plain bytes after which a block ends; settled by tests/tables. */
 #define FRAME_BLOCK (32u << 10)

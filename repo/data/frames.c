@@ -16,9 +16,9 @@
 
 #include <stdlib.h>
 
-#include "../base/bytes.h"
-#include "../base/cleanup.h"
-#include "../base/error.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 #include "buffers.h"
 #include "frame.h"
 

@@ -7,7 +7,7 @@
 #ifndef AMBERFS_DATA_ID_HASH_H
 #define AMBERFS_DATA_ID_HASH_H
 
-#include "../crypto/seal.h"
+#include "repo/crypto/seal.h"
 
 /* Any thread. seal_global_init must have been called. */
 uint64_t id_hash(const struct id *id);

@@ -4,7 +4,7 @@
 #ifndef AMBERFS_DATA_ID_SET_H
 #define AMBERFS_DATA_ID_SET_H
 
-#include "../crypto/seal.h"
+#include "repo/crypto/seal.h"
 
 struct id_set;
 

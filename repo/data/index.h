@@ -23,8 +23,8 @@
 #ifndef AMBERFS_DATA_INDEX_H
 #define AMBERFS_DATA_INDEX_H
 
-#include "../format/trailer.h"
-#include "../store/store.h"
+#include "repo/format/trailer.h"
+#include "repo/store/store.h"
 
 struct index;
 

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../base/cleanup.h"
+#include "repo/base/cleanup.h"
 #include "index_internal.h"
 
 /* Longer pauses between two looks at the clock are not counted: this process

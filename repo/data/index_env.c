@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "../base/cleanup.h"
+#include "repo/base/cleanup.h"
 #include "index_internal.h"
 
 /* Look-ups that may be inside LMDB at once; more wait for microseconds. */

@@ -23,7 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../base/cleanup.h"
+#include "repo/base/cleanup.h"
 #include "index_internal.h"
 
 #define HEADER_SIZE 64u

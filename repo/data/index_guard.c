@@ -15,7 +15,7 @@
 #include <signal.h>
 #include <ucontext.h>
 
-#include "../base/cleanup.h"
+#include "repo/base/cleanup.h"
 #include "index_internal.h"
 
 static _Thread_local sigjmp_buf *volatile landing;

@@ -21,7 +21,7 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-#include "../base/bytes.h"
+#include "repo/base/bytes.h"
 #include "index.h"
 
 /* Limits; changed by tests alone. */

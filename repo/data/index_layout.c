@@ -29,7 +29,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../base/cleanup.h"
+#include "repo/base/cleanup.h"
 #include "index_internal.h"
 
 const char *const index_db_names[INDEX_DBS] = {

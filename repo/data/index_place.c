@@ -18,9 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/hex.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
 #include "index_internal.h"
 
 #define POLL_MS 10

@@ -13,8 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 #include "index_internal.h"
 
 struct id_list {

@@ -23,7 +23,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "../base/cleanup.h"
+#include "repo/base/cleanup.h"
 #include "index_internal.h"
 
 #define READERS_MAX 1022

@@ -15,11 +15,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "../base/bytes.h"
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/hex.h"
-#include "../base/interrupt.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/base/interrupt.h"
 #include "exclusions.h"
 #include "id_hash.h"
 

@@ -28,9 +28,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "../base/bytes.h"
-#include "../base/error.h"
-#include "../base/units.h"
+#include "repo/base/bytes.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
 #include "node.h"
 #include "trailer.h"
 

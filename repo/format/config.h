@@ -6,7 +6,7 @@
 #ifndef AMBERFS_FORMAT_CONFIG_H
 #define AMBERFS_FORMAT_CONFIG_H
 
-#include "../crypto/seal.h"
+#include "repo/crypto/seal.h"
 
 #define CONFIG_SIZE 160
 #define CONFIG_NAME "config"

@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/bytes.h"
-#include "../base/cleanup.h"
-#include "../base/error.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 static const uint8_t magic[4] = { 'A', 'M', 'B', '1' };
 

@@ -15,7 +15,7 @@
 #ifndef AMBERFS_FORMAT_ENVELOPE_H
 #define AMBERFS_FORMAT_ENVELOPE_H
 
-#include "../crypto/seal.h"
+#include "repo/crypto/seal.h"
 
 enum envelope_kind {
 	ENVELOPE_SNAPSHOT = 1,

@@ -28,8 +28,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/bytes.h"
-#include "../base/error.h"
+#include "repo/base/bytes.h"
+#include "repo/base/error.h"
 #include "name.h"
 
 #define SLOT_VERSION 1

@@ -8,7 +8,7 @@
 #ifndef AMBERFS_FORMAT_KEYSLOT_H
 #define AMBERFS_FORMAT_KEYSLOT_H
 
-#include "../crypto/seal.h"
+#include "repo/crypto/seal.h"
 
 #define KEYSLOT_SIZE 256
 #define KEYSLOT_LABEL_MAX 48

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/error.h"
-#include "../base/hex.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
 #include "name.h"
 
 static_assert(MEMBERS_CONTAINERS_MAX == 65536, "values of stored JSON");

@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../base/cleanup.h"
+#include "repo/base/cleanup.h"
 
 /* How stored JSON is written: one form for equal content, and nothing in it
  * that a terminal could obey. */

@@ -3,9 +3,9 @@
  * both directions ask it, so that they can't disagree. */
 #include "name.h"
 
-#include "../base/hex.h"
-#include "../base/printable.h"
-#include "../crypto/seal.h"
+#include "repo/base/hex.h"
+#include "repo/base/printable.h"
+#include "repo/crypto/seal.h"
 
 #include <errno.h>
 #include <stdio.h>

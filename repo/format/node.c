@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/bytes.h"
-#include "../base/error.h"
+#include "repo/base/bytes.h"
+#include "repo/base/error.h"
 
 #define LEAF_HEAD 32
 #define NODE_HEAD 16

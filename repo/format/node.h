@@ -24,7 +24,7 @@
 #ifndef AMBERFS_FORMAT_NODE_H
 #define AMBERFS_FORMAT_NODE_H
 
-#include "../crypto/seal.h"
+#include "repo/crypto/seal.h"
 
 #define BLOCK_SIZE 4096u
 #define SPAN_SIZE (16u << 20)

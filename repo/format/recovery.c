@@ -16,8 +16,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../base/error.h"
-#include "../crypto/seal.h"
+#include "repo/base/error.h"
+#include "repo/crypto/seal.h"
 
 #define GROUPS 8
 #define VALUES 4	/* of a group, 5 bits each, before its check */

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/cleanup.h"
+#include "repo/base/cleanup.h"
 
 struct snapshot *snapshot_new(void)
 {

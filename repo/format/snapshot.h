@@ -11,7 +11,7 @@
 
 #include <jansson.h>
 
-#include "../base/units.h"
+#include "repo/base/units.h"
 #include "members.h"
 #include "name.h"
 #include "node.h"

@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/hex.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
 #include "name.h"
 
 #define HEX_ID_SIZE (2 * ID_SIZE + 1)

@@ -17,9 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/bytes.h"
-#include "../base/error.h"
-#include "../base/hex.h"
+#include "repo/base/bytes.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
 
 #define PACK_VERSION 1
 #define TRAILER_HEAD 8

@@ -13,7 +13,7 @@
 #ifndef AMBERFS_FORMAT_TRAILER_H
 #define AMBERFS_FORMAT_TRAILER_H
 
-#include "../crypto/seal.h"
+#include "repo/crypto/seal.h"
 
 #define PACK_HEADER_SIZE 32
 #define PACK_FOOTER_SIZE 32

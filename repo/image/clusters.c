@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-#include "../base/error.h"
+#include "repo/base/error.h"
 #include "image_internal.h"
 
 /* A descent to a span, which is given or is found by a cluster's number. */

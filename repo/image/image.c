@@ -7,8 +7,8 @@
 
 #include <stdlib.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 /* Room for decoded nodes: some 1000 leaves of 16 MiB each. */
 #define NODE_CACHE_SIZE ((size_t)12 << 20)

@@ -3,7 +3,7 @@
 #ifndef AMBERFS_IMAGE_IMAGE_INTERNAL_H
 #define AMBERFS_IMAGE_IMAGE_INTERNAL_H
 
-#include "../base/bytes.h"
+#include "repo/base/bytes.h"
 #include "image.h"
 
 struct image_reader {

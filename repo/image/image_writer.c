@@ -17,10 +17,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "../base/bytes.h"
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../data/chunker.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/data/chunker.h"
 #include "tree_builder.h"
 
 /* Read from a stream at once: see span_read.c. */

@@ -8,8 +8,8 @@
 
 #include <signal.h>
 
-#include "../data/chunk_sink.h"
-#include "../base/throttle.h"
+#include "repo/data/chunk_sink.h"
+#include "repo/base/throttle.h"
 #include "image.h"
 
 /*

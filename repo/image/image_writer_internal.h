@@ -13,8 +13,8 @@
 
 #include <pthread.h>
 
-#include "../base/error.h"
-#include "../data/chunker.h"
+#include "repo/base/error.h"
+#include "repo/data/chunker.h"
 #include "image_internal.h"
 #include "image_writer.h"
 #include "tree_builder.h"

@@ -9,10 +9,10 @@
 
 #include <stdlib.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/hex.h"
-#include "../data/id_hash.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/data/id_hash.h"
 
 #define BUCKETS 1024u
 

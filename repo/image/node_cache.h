@@ -7,8 +7,8 @@
 #ifndef AMBERFS_IMAGE_NODE_CACHE_H
 #define AMBERFS_IMAGE_NODE_CACHE_H
 
-#include "../data/chunk_read.h"
-#include "../format/node.h"
+#include "repo/data/chunk_read.h"
+#include "repo/format/node.h"
 
 struct node_cache;
 

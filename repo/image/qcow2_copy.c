@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "../base/bytes.h"
-#include "../base/cleanup.h"
-#include "../base/error.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 #define COPY_SIZE (1u << 20)
 

@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "../base/bytes.h"
+#include "repo/base/bytes.h"
 #include "qcow2_internal.h"
 
 #define SECTOR 512u

@@ -23,7 +23,7 @@
 
 #include <stdint.h>
 
-#include "../format/node.h"
+#include "repo/format/node.h"
 
 #define QCOW2_L1_ENTRY ((uint64_t)512 << 20)	/* bytes of the disk */
 #define QCOW2_TABLE_ENTRIES (CLUSTER_SIZE / 8u)	/* of a cluster of a table */

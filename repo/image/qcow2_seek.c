@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-#include "../base/bytes.h"
+#include "repo/base/bytes.h"
 
 /* The area from FIRST to END (clusters), of which USED bytes are data. */
 static bool in_table(uint64_t offset, uint64_t first, uint64_t end,

@@ -7,7 +7,7 @@
  */
 #include "qcow2_internal.h"
 
-#include "../base/bytes.h"
+#include "repo/base/bytes.h"
 #include "image_internal.h"
 
 #define BLOCK_TABLE_ENTRIES (BLOCK_SIZE / 8u)

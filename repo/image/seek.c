@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#include "../base/error.h"
+#include "repo/base/error.h"
 
 /* The first slot at or after the one of SPAN in the node of LEVEL that is not
  * all hole; sets *SPAN to its first span (or beyond, when none). */

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../base/bytes.h"
+#include "repo/base/bytes.h"
 
 /* Read and scanned at once: stays in the second-level cache. */
 #define READ_SIZE (256u << 10)

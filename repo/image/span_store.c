@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "../base/bytes.h"
+#include "repo/base/bytes.h"
 
 /* The proof over the whole span: the non-zero blocks, then which they were,
  * then the length. */

@@ -23,7 +23,7 @@
  */
 #include <string.h>
 
-#include "../base/bytes.h"
+#include "repo/base/bytes.h"
 #include "image_writer_internal.h"
 
 /* A mark of this file's: must be read. */

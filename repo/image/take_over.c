@@ -14,7 +14,7 @@
  * is looked up where anything is recorded as damaged or missing, by
  * span_update, which reads what is not whole; and where the source asks for it.
  */
-#include "../base/bytes.h"
+#include "repo/base/bytes.h"
 #include "image_writer_internal.h"
 
 struct run {

@@ -7,7 +7,7 @@
 #ifndef AMBERFS_IMAGE_TREE_BUILDER_H
 #define AMBERFS_IMAGE_TREE_BUILDER_H
 
-#include "../data/chunk_sink.h"
+#include "repo/data/chunk_sink.h"
 
 struct tree_builder;
 

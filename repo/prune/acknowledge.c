@@ -6,9 +6,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "../base/error.h"
-#include "../base/interrupt.h"
-#include "../condemned.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/condemned.h"
 
 #define POLL_NS 50000000L
 

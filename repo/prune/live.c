@@ -16,7 +16,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "../base/bytes.h"
+#include "repo/base/bytes.h"
 
 #define FLAG_BIT ((uint64_t)1 << 63)
 #define PLACES_MIN 1024u

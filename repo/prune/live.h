@@ -13,7 +13,7 @@
 #ifndef AMBERFS_PRUNE_LIVE_H
 #define AMBERFS_PRUNE_LIVE_H
 
-#include "../crypto/seal.h"
+#include "repo/crypto/seal.h"
 
 #define LIVE_ENTRY_SIZE 16u
 

@@ -21,13 +21,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "../base/bytes.h"
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/interrupt.h"
-#include "../base/report.h"
-#include "../base/units.h"
-#include "../store/names.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/report.h"
+#include "repo/base/units.h"
+#include "repo/store/names.h"
 
 #define FRAME_CACHE ((uint64_t)32 << 20)
 #define SLICES_MAX 65536u

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "../base/error.h"
-#include "../base/interrupt.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
 
 #define LOOK_AGAIN_NS 100000000L
 

@@ -15,13 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/bytes.h"
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/interrupt.h"
-#include "../base/report.h"
-#include "../data/chunk_read.h"
-#include "../data/id_hash.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/report.h"
+#include "repo/data/chunk_read.h"
+#include "repo/data/id_hash.h"
 
 #define BATCH_CHUNKS 128u
 #define THREADS_MAX 256u

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../condemned.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/condemned.h"
 
 struct listing {
 	struct stored *to;

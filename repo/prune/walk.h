@@ -6,8 +6,8 @@
 #ifndef AMBERFS_PRUNE_WALK_H
 #define AMBERFS_PRUNE_WALK_H
 
-#include "../data/frames.h"
-#include "../format/node.h"
+#include "repo/data/frames.h"
+#include "repo/format/node.h"
 
 /* Each function may be NULL; non-zero from node or chunk ends the walk with
  * it. */

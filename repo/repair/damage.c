@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/error.h"
+#include "repo/base/error.h"
 
 static int no_memory(void)
 {

@@ -8,7 +8,7 @@
 #ifndef AMBERFS_REPAIR_DAMAGE_H
 #define AMBERFS_REPAIR_DAMAGE_H
 
-#include "../check/check.h"
+#include "repo/check/check.h"
 
 enum damage_kind { DAMAGE_FRAME, DAMAGE_TRAILER, DAMAGE_CHUNKS, DAMAGE_NODE };
 

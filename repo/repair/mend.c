@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/interrupt.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
 
 #define FRAME_CACHE ((uint64_t)32 << 20)
 

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../data/exclusions.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/data/exclusions.h"
 #include "mend_internal.h"
 
 static int check_all(struct repository *r, const struct pack_id *pack)

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/interrupt.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
 #include "mend_internal.h"
 
 /* --- the same snapshot there --- */

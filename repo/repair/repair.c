@@ -23,10 +23,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/interrupt.h"
-#include "../data/exclusions.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/data/exclusions.h"
 #include "mend.h"
 
 /* A mended node shows what else is lost: at most once per level, and data. */

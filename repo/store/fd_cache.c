@@ -7,7 +7,7 @@
  */
 #include "fd_cache.h"
 
-#include "../base/cleanup.h"
+#include "repo/base/cleanup.h"
 
 #include <string.h>
 #include <sys/stat.h>

@@ -9,8 +9,8 @@
  */
 #include "local_internal.h"
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 #include <dirent.h>
 #include <fcntl.h>

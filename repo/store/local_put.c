@@ -13,10 +13,10 @@
  */
 #include "local_internal.h"
 
-#include "../base/bytes.h"
-#include "../base/cleanup.h"
-#include "../base/error.h"
-#include "../base/units.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
 
 #include <fcntl.h>
 #include <stdio.h>

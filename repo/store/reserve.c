@@ -2,8 +2,8 @@
 /* The reserve file: space that prune may spend where the disk is full. */
 #include <fcntl.h>
 
-#include "../base/cleanup.h"
-#include "../base/error.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 #include "local_internal.h"
 
 static int allocate(struct store *s, int fd, uint64_t bytes)

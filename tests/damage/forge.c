@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../repo/base/bytes.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/hex.h"
+#include "repo/base/bytes.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
 #include "forge.h"
 
 void forge_check(int err, const char *what)

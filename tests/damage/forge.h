@@ -6,8 +6,8 @@
 #ifndef AMBERFS_TESTS_DAMAGE_FORGE_H
 #define AMBERFS_TESTS_DAMAGE_FORGE_H
 
-#include "../../repo/format/envelope.h"
-#include "../../repo/repository.h"
+#include "repo/format/envelope.h"
+#include "repo/repository.h"
 
 #define FORGED_OBJECT "snapshots/forged/20300101T000000Z"
 #define FORGED_HEAD                                                            \

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../repo/base/bytes.h"
+#include "repo/base/bytes.h"
 #include "forgeries.h"
 
 #define PAYLOAD_MAX ENVELOPE_PAYLOAD_MAX

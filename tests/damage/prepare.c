@@ -14,15 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../repo/base/error.h"
-#include "../../repo/base/hex.h"
-#include "../../repo/condemned.h"
-#include "../../repo/exclusive.h"
-#include "../../repo/format/envelope.h"
-#include "../../repo/format/keyslot.h"
-#include "../../repo/pins.h"
-#include "../../repo/retention.h"
-#include "../../repo/session.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/condemned.h"
+#include "repo/exclusive.h"
+#include "repo/format/envelope.h"
+#include "repo/format/keyslot.h"
+#include "repo/pins.h"
+#include "repo/retention.h"
+#include "repo/session.h"
 
 static void check(int err, const char *what)
 {

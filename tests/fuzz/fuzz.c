@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../repo/base/bytes.h"
+#include "repo/base/bytes.h"
 
 const uint8_t fuzz_repo_id[REPO_ID_SIZE] = "a repository id";
 

@@ -11,7 +11,7 @@
 #ifndef AMBERFS_TESTS_FUZZ_H
 #define AMBERFS_TESTS_FUZZ_H
 
-#include "../../repo/crypto/seal.h"
+#include "repo/crypto/seal.h"
 
 /* Called by libFuzzer and run_files.c. Returns 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

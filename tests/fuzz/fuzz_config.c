@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../../repo/format/config.h"
+#include "repo/format/config.h"
 #include "fuzz.h"
 
 static void check_bounds(const struct config *c)

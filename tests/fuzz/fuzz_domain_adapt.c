@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../ingest/disk_xml.h"
-#include "../../ingest/recovery/domain_adapt.h"
+#include "ingest/disk_xml.h"
+#include "ingest/recovery/domain_adapt.h"
 #include "fuzz.h"
 
 static void check_disk(const struct domain_disk *d)

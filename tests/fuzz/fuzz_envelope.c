@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../repo/format/envelope.h"
+#include "repo/format/envelope.h"
 #include "fuzz.h"
 
 struct place {

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../../repo/base/bytes.h"
-#include "../../repo/format/keyslot.h"
+#include "repo/base/bytes.h"
+#include "repo/format/keyslot.h"
 #include "fuzz.h"
 
 #define SUM_AT 240

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../repo/format/name.h"
+#include "repo/format/name.h"
 #include "fuzz.h"
 
 static void check_component(const char *escaped)

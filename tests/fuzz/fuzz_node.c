@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../repo/format/node.h"
+#include "repo/format/node.h"
 #include "fuzz.h"
 
 static void check_leaf(const struct leaf *leaf, uint32_t span_len)

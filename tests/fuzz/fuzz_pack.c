@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../repo/format/trailer.h"
+#include "repo/format/trailer.h"
 #include "fuzz.h"
 
 static void try_header(const uint8_t *header)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../repo/format/session_record.h"
+#include "repo/format/session_record.h"
 #include "fuzz.h"
 
 static void check(const struct session_record *r)

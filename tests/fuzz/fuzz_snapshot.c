@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../repo/format/snapshot.h"
+#include "repo/format/snapshot.h"
 #include "fuzz.h"
 
 static void check_file(const struct snapshot_file *f)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../repo/format/trailer.h"
+#include "repo/format/trailer.h"
 #include "fuzz.h"
 
 static void check_frame(const struct trailer *t, uint32_t number,

@@ -10,13 +10,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../../repo/base/bytes.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/hex.h"
-#include "../../repo/data/frame.h"
-#include "../../repo/format/envelope.h"
-#include "../../repo/format/keyslot.h"
-#include "../../repo/session.h"
+#include "repo/base/bytes.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/data/frame.h"
+#include "repo/format/envelope.h"
+#include "repo/format/keyslot.h"
+#include "repo/session.h"
 
 #define EACH 16			/* seeds of one kind from one repository */
 #define OBJECT_MAX ((size_t)PACK_SIZE_MAX)

@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../repo/base/bytes.h"
-#include "../../repo/base/units.h"
-#include "../../repo/crypto/seal.h"
-#include "../../repo/data/frame.h"
+#include "repo/base/bytes.h"
+#include "repo/base/units.h"
+#include "repo/crypto/seal.h"
+#include "repo/data/frame.h"
 #include "corpus.h"
 #include "trials.h"
 

@@ -14,10 +14,10 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "../../repo/base/bytes.h"
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/units.h"
-#include "../../repo/data/chunker.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/units.h"
+#include "repo/data/chunker.h"
 
 struct extent {
 	uint64_t start, end;

@@ -8,9 +8,9 @@
 #include <zdict.h>
 #include <zstd.h>
 
-#include "../../repo/base/bytes.h"
-#include "../../repo/base/units.h"
-#include "../../repo/crypto/seal.h"
+#include "repo/base/bytes.h"
+#include "repo/base/units.h"
+#include "repo/crypto/seal.h"
 
 #define READS 5000u
 #define PAGE 4096u

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../ingest/recovery/domain_adapt.h"
-#include "../../repo/base/error.h"
+#include "ingest/recovery/domain_adapt.h"
+#include "repo/base/error.h"
 
 #define DISKS_MAX 64
 

@@ -20,14 +20,14 @@
  * same words) stops it there by SIGSTOP. LIVE_JOB_DIE_ALL: its guard dies too.
  * LIVE_JOB_WORKERS: connections that read and dirty make.
  */
-#include "../../ingest/live/guard.h"
-#include "../../ingest/live/job.h"
-#include "../../ingest/nbd_client.h"
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/interrupt.h"
-#include "../../repo/base/report.h"
-#include "../../repo/base/units.h"
+#include "ingest/live/guard.h"
+#include "ingest/live/job.h"
+#include "ingest/nbd_client.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/report.h"
+#include "repo/base/units.h"
 
 #include <dlfcn.h>
 #include <errno.h>

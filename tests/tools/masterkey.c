@@ -4,9 +4,9 @@
  * come from it, as hexadecimal digits, one a line after its name. For tests
  * that look for them where they must not be. The key comes from AMBERFS_*.
  */
-#include "../../repo/base/error.h"
-#include "../../repo/base/hex.h"
-#include "../../repo/repository.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/repository.h"
 
 #include <sodium.h>
 #include <stdio.h>

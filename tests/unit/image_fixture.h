@@ -4,9 +4,9 @@
 #ifndef AMBERFS_TESTS_IMAGE_FIXTURE_H
 #define AMBERFS_TESTS_IMAGE_FIXTURE_H
 
-#include "../../repo/data/chunk_sink.h"
-#include "../../repo/image/image_writer.h"
-#include "../../repo/session.h"
+#include "repo/data/chunk_sink.h"
+#include "repo/image/image_writer.h"
+#include "repo/session.h"
 
 #include "folder.h"
 

@@ -2,9 +2,9 @@
 /* Goal of this test: after a barrier everything that was put before is durable,
  * also what another thread's stream had claimed and not yet stored, while the
  * others go on putting; and no chunk is stored twice. */
-#include "../../repo/base/error.h"
-#include "../../repo/data/chunk_sink.h"
-#include "../../repo/session.h"
+#include "repo/base/error.h"
+#include "repo/data/chunk_sink.h"
+#include "repo/session.h"
 
 #include "folder.h"
 

@@ -2,10 +2,10 @@
 /* Goal of this test: a map of changes that does not tell the truth is found out
  * where it lies, one that does is never accused, and a base that can't be read
  * is told from a source that can't. */
-#include "../../ingest/live/clean_check.h"
-#include "../../repo/base/bytes.h"
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/units.h"
+#include "ingest/live/clean_check.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/units.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,10 +3,10 @@
  * condemned packs listed that it has found chunks in, finds none there from
  * then on (also when the condemned object is gone), and one that was taken for
  * dead stays fenced. */
-#include "../../repo/base/error.h"
-#include "../../repo/condemned.h"
-#include "../../repo/data/chunk_sink.h"
-#include "../../repo/session.h"
+#include "repo/base/error.h"
+#include "repo/condemned.h"
+#include "repo/data/chunk_sink.h"
+#include "repo/session.h"
 
 #include "folder.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: config comes back as it was; damage, forgery, a newer
  * version and values out of bounds are told apart and refused. */
-#include "../../repo/base/bytes.h"
-#include "../../repo/base/error.h"
-#include "../../repo/format/config.h"
+#include "repo/base/bytes.h"
+#include "repo/base/error.h"
+#include "repo/format/config.h"
 
 #include <errno.h>
 #include <setjmp.h>

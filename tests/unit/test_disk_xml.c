@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: every form of a disk in a domain's XML is understood as
  * libvirt means it, and hostile XML is refused. */
-#include "../../repo/base/error.h" /* before cmocka.h, which has a fail() */
-#include "../../ingest/disk_xml.h"
-#include "../../ingest/domain_doc.h"
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
+#include "ingest/disk_xml.h"
+#include "ingest/domain_doc.h"
 
 #include <errno.h>
 #include <setjmp.h>

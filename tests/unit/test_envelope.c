@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: an envelope opens only as the kind, under the name and in
  * the repository that it was sealed for, and only unchanged. */
-#include "../../repo/base/error.h"
-#include "../../repo/format/envelope.h"
+#include "repo/base/error.h"
+#include "repo/format/envelope.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: exclusive work has one worker at any time, whoever races,
  * ends or dies, and a worker that was passed over is told. */
-#include "../../repo/base/error.h"
-#include "../../repo/exclusive.h"
-#include "../../repo/session.h"
+#include "repo/base/error.h"
+#include "repo/exclusive.h"
+#include "repo/session.h"
 
 #include "folder.h"
 

@@ -3,11 +3,11 @@
  * image_seek and image_copy give back: bytes, size, holes and counts, for
  * random patterns of data and holes, for files and streams, encrypted or not,
  * new or over an earlier image. */
-#include "../../repo/base/bytes.h"
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/base/interrupt.h"
-#include "../../repo/image/image_copy.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/image/image_copy.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -3,11 +3,11 @@
  * is the same, has the bytes and the very leaves of one that was read in full,
  * and no more is read than the changes' chunks and those after them until a new
  * cut meets an old one. */
-#include "../../repo/base/bytes.h"
-#include "../../repo/base/cleanup.h"
-#include "../../repo/data/chunker.h"
-#include "../../repo/image/image_writer.h"
-#include "../../repo/session.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/data/chunker.h"
+#include "repo/image/image_writer.h"
+#include "repo/session.h"
 
 #include <errno.h>
 #include <stdlib.h>

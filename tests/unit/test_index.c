@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: the index finds what was added, and every kind of damage
  * to it, every foreign owner and every stuck process costs time alone. */
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h" /* before cmocka.h, which has a fail() */
-#include "../../repo/data/index_internal.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
+#include "repo/data/index_internal.h"
 #include "folder.h"
 
 #include <dirent.h>

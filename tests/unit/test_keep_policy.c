@@ -2,8 +2,8 @@
 /* Goal of this test: a rotation keeps exactly the snapshots that were worked
  * out by hand, each by the rules worked out, also where clocks change and years
  * end. */
-#include "../../repo/base/units.h"
-#include "../../repo/keep_policy.h"
+#include "repo/base/units.h"
+#include "repo/keep_policy.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

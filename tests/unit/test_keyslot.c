@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: a slot gives the master key back to its secret alone, and
  * neither damage nor forgery gets past its checksum and its bounds. */
-#include "../../repo/base/bytes.h"
-#include "../../repo/format/keyslot.h"
+#include "repo/base/bytes.h"
+#include "repo/format/keyslot.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: whoever is to delete a snapshot waits while a living
  * session marks, and for no dead one. */
-#include "../../repo/base/error.h"
-#include "../../repo/marking.h"
+#include "repo/base/error.h"
+#include "repo/marking.h"
 
 #include "folder.h"
 

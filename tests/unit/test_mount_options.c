@@ -3,7 +3,7 @@
  * generic ones accepted, ours taken over, wrong ones refused with a hint. */
 /* The program's file itself: it belongs to no library. Before cmocka, whose
  * macro fail() is not ours. */
-#include "../../fs/mount_options.c"
+#include "fs/mount_options.c"
 
 #include <setjmp.h>
 #include <stdarg.h>

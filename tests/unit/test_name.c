@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: every name has exactly one escaped form, which comes back
  * as it was; components are cut safely; display shows nothing dangerous. */
-#include "../../repo/crypto/seal.h"
-#include "../../repo/format/name.h"
+#include "repo/crypto/seal.h"
+#include "repo/format/name.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -2,10 +2,10 @@
 /* Goal of this test: chains are followed only by formats that were given, and
  * what qemu-nbd shows of them is read right, holes and dirty bitmaps
  * included. */
-#include "../../repo/base/error.h" /* before cmocka.h, which has a fail() */
-#include "../../ingest/child.h"
-#include "../../ingest/nbd_source.h"
-#include "../../repo/base/units.h"
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
+#include "ingest/child.h"
+#include "ingest/nbd_source.h"
+#include "repo/base/units.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: command lines are read as promised in every spelling, and
  * each mistake ends with status 2 and a line that says what was meant. */
-#include "../../repo/base/options.h"
+#include "repo/base/options.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: prune chooses the packs that must, should and may go, in
  * that order, within its limits, and never one that is to be left alone. */
-#include "../../repo/prune/plan.h"
+#include "repo/prune/plan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

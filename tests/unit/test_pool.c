@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: a pool runs every job once, several at a time, within its
  * bound, and drains; the number of processors is sane. */
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/pool.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/pool.h"
 
 #include <sched.h>
 #include <setjmp.h>

@@ -4,11 +4,11 @@
  * whatever the size and wherever the data is; each part of it read by itself is
  * that part of the whole; its map of holes is right; opening it reads nothing;
  * and a tree whose counts are false gives an error, never a wrong table. */
-#include "../../repo/base/bytes.h"
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h"
-#include "../../repo/image/qcow2_copy.h"
-#include "../../repo/image/qcow2_layout.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/image/qcow2_copy.h"
+#include "repo/image/qcow2_layout.h"
 
 #include <endian.h>
 #include <string.h>

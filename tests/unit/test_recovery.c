@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: a recovery key survives being printed and typed, and each
  * typing error is found, in the group where it is. */
-#include "../../repo/base/error.h"
-#include "../../repo/crypto/seal.h"
-#include "../../repo/format/recovery.h"
+#include "repo/base/error.h"
+#include "repo/crypto/seal.h"
+#include "repo/format/recovery.h"
 
 #include <ctype.h>
 #include <errno.h>

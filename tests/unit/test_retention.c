@@ -2,8 +2,8 @@
 /* Goal of this test: until when a snapshot is protected follows from all
  * settings that were ever made, and a setting that is missing or can't be
  * read is never passed over. */
-#include "../../repo/base/error.h" /* before cmocka.h, which has a fail() */
-#include "../../repo/retention.h"
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
+#include "repo/retention.h"
 
 #include "folder.h"
 

@@ -2,9 +2,9 @@
 /* Goal of this test: the folder of a live backup tells the living from the
  * dead, is removed whole and without following what qemu's user may have put
  * there; and the XML of the job says what it should, whatever the names. */
-#include "../../ingest/live/job_xml.h"
-#include "../../ingest/live/scratch.h"
-#include "../../repo/base/error.h"
+#include "ingest/live/job_xml.h"
+#include "ingest/live/scratch.h"
+#include "repo/base/error.h"
 #include "folder.h"
 
 #include <errno.h>

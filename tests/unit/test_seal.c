@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: boxes open only unchanged, at their place and with their
  * key, with and without encryption; ids, proofs and wrapped keys are right. */
-#include "../../repo/base/hex.h"
-#include "../../repo/crypto/seal.h"
+#include "repo/base/hex.h"
+#include "repo/crypto/seal.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: a session's record comes back as it was, and what is not
  * one is refused. */
-#include "../../repo/format/session_record.h"
+#include "repo/format/session_record.h"
 
 #include <errno.h>
 #include <setjmp.h>

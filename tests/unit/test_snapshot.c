@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: a snapshot's JSON comes back as it was, unknown members
  * included; every bound is enforced with a text that names the member. */
-#include "../../repo/base/error.h"
-#include "../../repo/format/name.h"
-#include "../../repo/format/snapshot.h"
+#include "repo/base/error.h"
+#include "repo/format/name.h"
+#include "repo/format/snapshot.h"
 
 #include <errno.h>
 #include <setjmp.h>

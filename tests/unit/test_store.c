@@ -2,9 +2,9 @@
 /* Goal of this test: the local store puts durably and exclusively, reads,
  * lists and deletes objects, cleans up after the dead, and tells them from the
  * living. */
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/error.h" /* before cmocka.h, which has a fail() */
-#include "../../repo/store/store.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
+#include "repo/store/store.h"
 
 #include "folder.h"
 

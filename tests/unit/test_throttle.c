@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: a throttle never lets bytes through absurdly early, for
  * one thread or several, and does not hold up what is below its burst. */
-#include "../../repo/base/cleanup.h"
-#include "../../repo/base/throttle.h"
-#include "../../repo/base/units.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/throttle.h"
+#include "repo/base/units.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

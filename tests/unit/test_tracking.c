@@ -2,8 +2,8 @@
 /* Goal of this test: a disk is read incrementally only against the record that
  * its bitmap belongs to; whatever else it may be, it is read in full and the
  * reason is said. */
-#include "../../ingest/live/tracking.h"
-#include "../../repo/format/snapshot.h"
+#include "ingest/live/tracking.h"
+#include "repo/format/snapshot.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

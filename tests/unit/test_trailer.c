@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: trailers come back as they were, and whatever bytes are
  * given to the decoders, they refuse them or yield tables that hold together.*/
-#include "../../repo/base/bytes.h"
-#include "../../repo/format/trailer.h"
+#include "repo/base/bytes.h"
+#include "repo/format/trailer.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: sizes, durations and times are written as promised, and
  * reading them accepts all of that and nothing that overflows. */
-#include "../../repo/base/error.h" /* before cmocka.h, which has a fail() */
-#include "../../repo/base/units.h"
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
+#include "repo/base/units.h"
 
 #include <errno.h>
 #include <math.h>
