@@ -11,7 +11,7 @@
 #ifndef AMBERFS_DATA_PACKS_H
 #define AMBERFS_DATA_PACKS_H
 
-#include "index.h"
+#include "repo/index/index.h"
 
 struct packs;
 struct damaged_frame;

@@ -3,7 +3,7 @@
  * to it, every foreign owner and every stuck process costs time alone. */
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
-#include "repo/data/index_internal.h"
+#include "repo/index/index_internal.h"
 #include "folder.h"
 
 #include <dirent.h>

@@ -20,8 +20,8 @@
  * Threading: index_find and index_maybe may run in many threads at once; the
  * rest is serialised inside. The loader must not call the index.
  */
-#ifndef AMBERFS_DATA_INDEX_H
-#define AMBERFS_DATA_INDEX_H
+#ifndef AMBERFS_INDEX_INDEX_H
+#define AMBERFS_INDEX_INDEX_H
 
 #include "repo/format/trailer.h"
 #include "repo/store/store.h"

@@ -15,8 +15,8 @@
  *
  * lmdb.h is included by index_env.c and index_write.c alone.
  */
-#ifndef AMBERFS_DATA_INDEX_INTERNAL_H
-#define AMBERFS_DATA_INDEX_INTERNAL_H
+#ifndef AMBERFS_INDEX_INDEX_INTERNAL_H
+#define AMBERFS_INDEX_INDEX_INTERNAL_H
 
 #include <pthread.h>
 #include <sys/types.h>
