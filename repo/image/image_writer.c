@@ -20,7 +20,7 @@
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "repo/data/chunker.h"
+#include "chunker.h"
 #include "tree_builder.h"
 
 /* Read from a stream at once: see span_read.c. */

@@ -14,7 +14,7 @@
 #include <pthread.h>
 
 #include "repo/base/error.h"
-#include "repo/data/chunker.h"
+#include "chunker.h"
 #include "image_internal.h"
 #include "image_writer.h"
 #include "tree_builder.h"

@@ -6,7 +6,7 @@
 #include <endian.h>
 #include <string.h>
 
-#include "clusters.h"
+#include "image_clusters.h"
 #include "qcow2.h"
 #include "qcow2_layout.h"
 

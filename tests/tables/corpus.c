@@ -17,7 +17,7 @@
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/units.h"
-#include "repo/data/chunker.h"
+#include "repo/image/chunker.h"
 
 struct extent {
 	uint64_t start, end;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/data/chunker.h"
+#include "repo/image/chunker.h"
 
 static const struct chunker usual = {
 	.seed = 0x1234567, .min = 16384, .average = 65536, .max = 262144

@@ -3,7 +3,7 @@
  * takes over whole nodes of its tree, unread and hardly asked about, and has
  * the very tree of one that was read in full, whatever the sizes of the two. */
 #include "repo/base/bytes.h"
-#include "repo/data/chunker.h"
+#include "repo/image/chunker.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  * cut meets an old one. */
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
-#include "repo/data/chunker.h"
+#include "repo/image/chunker.h"
 #include "repo/image/image_writer.h"
 #include "repo/session.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Counting clusters on the way down the tree, and in a leaf. */
-#include "clusters.h"
+#include "image_clusters.h"
 
 #include <assert.h>
 

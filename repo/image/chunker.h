@@ -10,8 +10,8 @@
  * whole blocks), chunker_cut turns the marks of a whole span into pieces, or
  * chunker_next those of a span that is known in part into one piece.
  */
-#ifndef AMBERFS_DATA_CHUNKER_H
-#define AMBERFS_DATA_CHUNKER_H
+#ifndef AMBERFS_IMAGE_CHUNKER_H
+#define AMBERFS_IMAGE_CHUNKER_H
 
 #include "repo/format/node.h"
 

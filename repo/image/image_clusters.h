@@ -8,8 +8,8 @@
  * a count that is not the sum of what is below is -EBADMSG.
  * Errors otherwise: as image_pread. Threading: as all calls on an image.
  */
-#ifndef AMBERFS_IMAGE_CLUSTERS_H
-#define AMBERFS_IMAGE_CLUSTERS_H
+#ifndef AMBERFS_IMAGE_IMAGE_CLUSTERS_H
+#define AMBERFS_IMAGE_IMAGE_CLUSTERS_H
 
 #include "image.h"
 
