@@ -8,7 +8,7 @@
 #define AMBERFS_REPOSITORY_H
 
 #include "repo/base/options.h"
-#include "repo/data/packs.h"
+#include "repo/pack/pack_cache.h"
 #include "repo/format/config.h"
 #include "repo/format/snapshot.h"
 #include "repo/image/image.h"

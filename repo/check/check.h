@@ -4,7 +4,7 @@
 #define AMBERFS_CHECK_CHECK_H
 
 #include "repo/base/report.h"
-#include "repo/data/id_set.h"
+#include "repo/pack/id_set.h"
 #include "repo/repository.h"
 
 struct check_counts {

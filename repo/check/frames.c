@@ -6,7 +6,7 @@
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "repo/data/frame.h"
+#include "repo/pack/frame_codec.h"
 #include "check.h"
 
 int frame_bench_init(struct frame_bench *b)

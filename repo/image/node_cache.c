@@ -12,7 +12,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
-#include "repo/data/id_hash.h"
+#include "repo/pack/id_hash.h"
 
 #define BUCKETS 1024u
 

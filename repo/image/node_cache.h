@@ -7,7 +7,7 @@
 #ifndef AMBERFS_IMAGE_NODE_CACHE_H
 #define AMBERFS_IMAGE_NODE_CACHE_H
 
-#include "repo/data/chunk_read.h"
+#include "repo/pack/chunk_read.h"
 #include "repo/format/node.h"
 
 struct node_cache;

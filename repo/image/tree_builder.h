@@ -7,7 +7,7 @@
 #ifndef AMBERFS_IMAGE_TREE_BUILDER_H
 #define AMBERFS_IMAGE_TREE_BUILDER_H
 
-#include "repo/data/chunk_sink.h"
+#include "repo/pack/pack_writer.h"
 
 struct tree_builder;
 

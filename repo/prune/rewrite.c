@@ -20,8 +20,8 @@
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/report.h"
-#include "repo/data/chunk_read.h"
-#include "repo/data/id_hash.h"
+#include "repo/pack/chunk_read.h"
+#include "repo/pack/id_hash.h"
 
 #define BATCH_CHUNKS 128u
 #define THREADS_MAX 256u

@@ -13,7 +13,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
-#include "repo/data/chunk_read.h"
+#include "repo/pack/chunk_read.h"
 
 #define ANY_LEVEL (-1)
 #define LEAF_HEAD 16

@@ -6,7 +6,7 @@
 #ifndef AMBERFS_PRUNE_WALK_H
 #define AMBERFS_PRUNE_WALK_H
 
-#include "repo/data/frames.h"
+#include "repo/pack/frame_cache.h"
 #include "repo/format/node.h"
 
 /* Each function may be NULL; non-zero from node or chunk ends the walk with

@@ -10,7 +10,7 @@
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "repo/data/exclusions.h"
+#include "repo/pack/exclusions.h"
 #include "mend_internal.h"
 
 static int check_all(struct repository *r, const struct pack_id *pack)

@@ -26,7 +26,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
-#include "repo/data/exclusions.h"
+#include "repo/pack/exclusions.h"
 #include "mend.h"
 
 /* A mended node shows what else is lost: at most once per level, and data. */

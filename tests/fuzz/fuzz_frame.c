@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/data/frame.h"
+#include "repo/pack/frame_codec.h"
 #include "fuzz.h"
 
 static struct frame_decoder *decoder(void)

@@ -13,7 +13,7 @@
 #include "repo/base/bytes.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
-#include "repo/data/frame.h"
+#include "repo/pack/frame_codec.h"
 #include "repo/format/envelope.h"
 #include "repo/format/keyslot.h"
 #include "repo/session.h"

@@ -15,7 +15,7 @@
 #include "repo/base/bytes.h"
 #include "repo/base/units.h"
 #include "repo/crypto/seal.h"
-#include "repo/data/frame.h"
+#include "repo/pack/frame_codec.h"
 #include "corpus.h"
 #include "trials.h"
 

@@ -4,7 +4,7 @@
 #ifndef AMBERFS_TESTS_IMAGE_FIXTURE_H
 #define AMBERFS_TESTS_IMAGE_FIXTURE_H
 
-#include "repo/data/chunk_sink.h"
+#include "repo/pack/pack_writer.h"
 #include "repo/image/image_writer.h"
 #include "repo/session.h"
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "repo/data/buffers.h"
+#include "repo/pack/buffer_pool.h"
 
 #define KIB_SIZE ((size_t)1024)
 

@@ -3,7 +3,7 @@
  * also what another thread's stream had claimed and not yet stored, while the
  * others go on putting; and no chunk is stored twice. */
 #include "repo/base/error.h"
-#include "repo/data/chunk_sink.h"
+#include "repo/pack/pack_writer.h"
 #include "repo/session.h"
 
 #include "folder.h"

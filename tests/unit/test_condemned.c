@@ -5,7 +5,7 @@
  * dead stays fenced. */
 #include "repo/base/error.h"
 #include "repo/condemned.h"
-#include "repo/data/chunk_sink.h"
+#include "repo/pack/pack_writer.h"
 #include "repo/session.h"
 
 #include "folder.h"

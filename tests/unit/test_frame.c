@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/data/frame.h"
+#include "repo/pack/frame_codec.h"
 
 /* One frame of each kind of content in all its forms. */
 struct sample {

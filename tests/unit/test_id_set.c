@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: the id set holds exactly what was added and not removed,
  * through growth and through runs that removal shifts. */
-#include "repo/data/id_set.h"
+#include "repo/pack/id_set.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

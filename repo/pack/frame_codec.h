@@ -6,8 +6,8 @@
  *
  * Threading: a codec belongs to one thread at a time.
  */
-#ifndef AMBERFS_DATA_FRAME_H
-#define AMBERFS_DATA_FRAME_H
+#ifndef AMBERFS_PACK_FRAME_CODEC_H
+#define AMBERFS_PACK_FRAME_CODEC_H
 
 #include <sys/types.h>
 

@@ -12,10 +12,10 @@
  * Errors are sticky: after a failed write every later call on the sink fails
  * with the same error and text.
  */
-#ifndef AMBERFS_DATA_CHUNK_SINK_H
-#define AMBERFS_DATA_CHUNK_SINK_H
+#ifndef AMBERFS_PACK_PACK_WRITER_H
+#define AMBERFS_PACK_PACK_WRITER_H
 
-#include "packs.h"
+#include "pack_cache.h"
 #include "repo/format/config.h"
 #include "repo/format/node.h"
 

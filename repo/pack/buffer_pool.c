@@ -4,7 +4,7 @@
  * class with the most of them gives one up: so the lists come to hold what is
  * asked for often.
  */
-#include "buffers.h"
+#include "buffer_pool.h"
 
 #include <sys/mman.h>
 

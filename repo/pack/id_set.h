@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A set of ids in memory (open addressing, at most 3/4 full, 32 bytes an id).
  * Not thread-safe. */
-#ifndef AMBERFS_DATA_ID_SET_H
-#define AMBERFS_DATA_ID_SET_H
+#ifndef AMBERFS_PACK_ID_SET_H
+#define AMBERFS_PACK_ID_SET_H
 
 #include "repo/crypto/seal.h"
 

@@ -8,8 +8,8 @@
  *
  * Threading: all calls may run at once.
  */
-#ifndef AMBERFS_DATA_PACKS_H
-#define AMBERFS_DATA_PACKS_H
+#ifndef AMBERFS_PACK_PACK_CACHE_H
+#define AMBERFS_PACK_PACK_CACHE_H
 
 #include "repo/index/index.h"
 

@@ -4,10 +4,10 @@
  * is missing or damaged.
  * Threading: all calls may run at once.
  */
-#ifndef AMBERFS_DATA_CHUNK_READ_H
-#define AMBERFS_DATA_CHUNK_READ_H
+#ifndef AMBERFS_PACK_CHUNK_READ_H
+#define AMBERFS_PACK_CHUNK_READ_H
 
-#include "frames.h"
+#include "frame_cache.h"
 
 /*
  * Pins the frame that holds the chunk; *DATA are its bytes, of which at least

@@ -5,7 +5,7 @@
  * nothing written past the room that the caller's trailer promises. No
  * checksum of zstd's own: the seal around a frame already answers for it.
  */
-#include "frame.h"
+#include "frame_codec.h"
 
 #include <errno.h>
 #include <stdlib.h>

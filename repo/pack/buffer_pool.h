@@ -6,8 +6,8 @@
  * unused ones are kept for the next frame of their class.
  * Thread-safe.
  */
-#ifndef AMBERFS_DATA_BUFFERS_H
-#define AMBERFS_DATA_BUFFERS_H
+#ifndef AMBERFS_PACK_BUFFER_POOL_H
+#define AMBERFS_PACK_BUFFER_POOL_H
 
 #include <stddef.h>
 #include <stdint.h>

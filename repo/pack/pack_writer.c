@@ -26,7 +26,7 @@
  * writer takes a node's chunks for granted because the node exists, and a
  * snapshot is written only after chunk_sink_barrier.
  */
-#include "chunk_sink.h"
+#include "pack_writer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,7 @@
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "frame.h"
+#include "frame_codec.h"
 #include "id_set.h"
 
 /* Packs waiting for the sealer before workers wait too. */

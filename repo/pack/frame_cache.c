@@ -12,15 +12,15 @@
  * it until unpinned. A failed load leaves nothing behind, its waiters try by
  * themselves.
  */
-#include "frames.h"
+#include "frame_cache.h"
 
 #include <stdlib.h>
 
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "buffers.h"
-#include "frame.h"
+#include "buffer_pool.h"
+#include "frame_codec.h"
 
 #define SHARDS 16u
 #define BUCKETS 256u

@@ -8,8 +8,8 @@
  * is gone: the pack then is too, but its trailer may still be in memory.
  * Threading: all calls may run at once.
  */
-#ifndef AMBERFS_DATA_EXCLUSIONS_H
-#define AMBERFS_DATA_EXCLUSIONS_H
+#ifndef AMBERFS_PACK_EXCLUSIONS_H
+#define AMBERFS_PACK_EXCLUSIONS_H
 
 #include "repo/format/trailer.h"
 #include "repo/store/store.h"

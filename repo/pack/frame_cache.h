@@ -7,10 +7,10 @@
  *
  * Threading: all calls may run at once.
  */
-#ifndef AMBERFS_DATA_FRAMES_H
-#define AMBERFS_DATA_FRAMES_H
+#ifndef AMBERFS_PACK_FRAME_CACHE_H
+#define AMBERFS_PACK_FRAME_CACHE_H
 
-#include "packs.h"
+#include "pack_cache.h"
 
 struct frames;
 

@@ -10,7 +10,7 @@
  *
  * Nothing here believes the index: it only says which trailers to load.
  */
-#include "packs.h"
+#include "pack_cache.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -4,8 +4,8 @@
  * what ids a trailer lists, and would choose them so that they all meet in one
  * place; so the hash depends on a number that each process draws anew.
  */
-#ifndef AMBERFS_DATA_ID_HASH_H
-#define AMBERFS_DATA_ID_HASH_H
+#ifndef AMBERFS_PACK_ID_HASH_H
+#define AMBERFS_PACK_ID_HASH_H
 
 #include "repo/crypto/seal.h"
 
