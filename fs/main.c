@@ -15,7 +15,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/report.h"
-#include "repo/secret_env.h"
+#include "repo/repository/secret_env.h"
 
 #include <fcntl.h>
 #include <malloc.h>

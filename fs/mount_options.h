@@ -6,7 +6,7 @@
 #ifndef AMBERFS_FS_MOUNT_OPTIONS_H
 #define AMBERFS_FS_MOUNT_OPTIONS_H
 
-#include "repo/repository.h"
+#include "repo/repository/repository.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,7 +8,7 @@
 #ifndef AMBERFS_FS_ROOTS_H
 #define AMBERFS_FS_ROOTS_H
 
-#include "repo/repository.h"
+#include "repo/repository/repository.h"
 
 struct roots;
 

@@ -9,7 +9,7 @@
 #include "repo/base/error.h"
 #include "repo/base/report.h"
 #include "repo/format/name.h"
-#include "repo/secret_env.h"
+#include "repo/repository/secret_env.h"
 
 #include <limits.h>
 #include <signal.h>

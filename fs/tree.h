@@ -19,7 +19,7 @@
 #ifndef AMBERFS_FS_TREE_H
 #define AMBERFS_FS_TREE_H
 
-#include "repo/repository.h"
+#include "repo/repository/repository.h"
 #include "inodes.h"
 
 struct tree;

@@ -8,7 +8,7 @@
 
 #include "repo/base/error.h"
 #include "repo/base/options.h"
-#include "repo/secret_env.h"
+#include "repo/repository/secret_env.h"
 #include "backup.h"
 #include "domains.h"
 #include "ingest/live/guard.h"

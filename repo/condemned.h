@@ -8,7 +8,7 @@
 #ifndef AMBERFS_CONDEMNED_H
 #define AMBERFS_CONDEMNED_H
 
-#include "repository.h"
+#include "repo/repository/repository.h"
 
 /* Puts condemned/PACK, durably; nothing to do where it is there. It is never
  * taken back: the pack only ever gets deleted. */

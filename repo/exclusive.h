@@ -8,7 +8,7 @@
 #ifndef AMBERFS_EXCLUSIVE_H
 #define AMBERFS_EXCLUSIVE_H
 
-#include "repository.h"
+#include "repo/repository/repository.h"
 
 struct exclusive;
 

@@ -9,7 +9,7 @@
 #ifndef AMBERFS_HIGH_WATER_H
 #define AMBERFS_HIGH_WATER_H
 
-#include "repository.h"
+#include "repo/repository/repository.h"
 
 /* 0: none known. SOURCE is escaped. */
 uint64_t high_water_get(struct repository *r, const char *source);

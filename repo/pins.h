@@ -15,7 +15,7 @@
 #ifndef AMBERFS_PINS_H
 #define AMBERFS_PINS_H
 
-#include "repository.h"
+#include "repo/repository/repository.h"
 #include "repo/store/names.h"
 
 struct pins {

@@ -14,7 +14,7 @@
 
 #include <sys/types.h>
 
-#include "repository.h"
+#include "repo/repository/repository.h"
 #include "session.h"
 
 struct restore_range;

@@ -10,7 +10,7 @@
 #define AMBERFS_SESSION_H
 
 #include "repo/format/session_record.h"
-#include "repository.h"
+#include "repo/repository/repository.h"
 
 struct session;
 

@@ -16,7 +16,7 @@
 #include "repo/format/name.h"
 #include "high_water.h"
 #include "marking.h"
-#include "repository.h"
+#include "repo/repository/repository.h"
 #include "repo/store/names.h"
 
 #define SNAPSHOT_OBJECT_MAX (ENVELOPE_PAYLOAD_MAX + 4096)

@@ -20,7 +20,7 @@
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "repo/credentials.h"
+#include "repo/repository/credentials.h"
 #include "repo/store/store.h"
 
 #define PASSPHRASE_FD 3

@@ -26,7 +26,7 @@
 
 #include <sys/types.h>
 
-#include "repo/repository.h"
+#include "repo/repository/repository.h"
 #include "ingest/connection.h"
 
 #define BOOT_PLACE_MOUNT "mnt"

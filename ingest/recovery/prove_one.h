@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <regex.h>
 
-#include "repo/repository.h"
+#include "repo/repository/repository.h"
 #include "ingest/connection.h"
 
 /* What counts as having come up; in the order in which they are asked. */

@@ -5,7 +5,7 @@
 
 #include "repo/base/report.h"
 #include "repo/pack/id_set.h"
-#include "repo/repository.h"
+#include "repo/repository/repository.h"
 
 struct check_counts {
 	_Atomic uint64_t snapshots, files, leaves, chunks;

@@ -8,7 +8,7 @@
 
 #include "repo/base/options.h"
 #include "repo/base/report.h"
-#include "repo/repository.h"
+#include "repo/repository/repository.h"
 #include "repo/session.h"
 
 int command_copy(int argc, char **argv);

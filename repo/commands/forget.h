@@ -9,7 +9,7 @@
 
 #include "repo/keep_policy.h"
 #include "repo/pins.h"
-#include "repo/retention.h"
+#include "repo/repository/min_age.h"
 #include "command.h"
 
 struct forget_entry {

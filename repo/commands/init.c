@@ -7,7 +7,7 @@
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/base/units.h"
-#include "repo/credentials.h"
+#include "repo/repository/credentials.h"
 #include "repo/format/name.h"
 #include "command.h"
 

@@ -5,7 +5,7 @@
 #define AMBERFS_COMMANDS_KEEPING_H
 
 #include "repo/pins.h"
-#include "repo/retention.h"
+#include "repo/repository/min_age.h"
 #include "command.h"
 
 struct keeping {

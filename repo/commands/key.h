@@ -4,7 +4,7 @@
 #define AMBERFS_COMMANDS_KEY_H
 
 #include "repo/exclusive.h"
-#include "repo/keys.h"
+#include "repo/repository/keys.h"
 #include "repo/session.h"
 #include "command.h"
 

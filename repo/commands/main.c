@@ -12,7 +12,7 @@
 
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
-#include "repo/secret_env.h"
+#include "repo/repository/secret_env.h"
 #include "command.h"
 
 struct command {

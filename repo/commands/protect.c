@@ -7,7 +7,7 @@
 
 #include "repo/base/error.h"
 #include "repo/base/units.h"
-#include "repo/retention.h"
+#include "repo/repository/min_age.h"
 #include "repo/session.h"
 #include "command.h"
 

@@ -15,7 +15,7 @@
 #include "repo/base/hex.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/pool.h"
-#include "repo/credentials.h"
+#include "repo/repository/credentials.h"
 #include "repo/repair/repair.h"
 #include "command.h"
 

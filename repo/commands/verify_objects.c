@@ -14,7 +14,7 @@
 #include "repo/base/error.h"
 #include "repo/format/keyslot.h"
 #include "repo/pins.h"
-#include "repo/retention.h"
+#include "repo/repository/min_age.h"
 #include "verify.h"
 
 static int check_slot(void *ctx, const char *name)

@@ -37,7 +37,7 @@
 #include "repo/condemned.h"
 #include "repo/exclusive.h"
 #include "repo/marking.h"
-#include "repo/retention.h"
+#include "repo/repository/min_age.h"
 #include "acknowledge.h"
 #include "plan.h"
 #include "rewrite.h"

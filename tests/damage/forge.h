@@ -7,7 +7,7 @@
 #define AMBERFS_TESTS_DAMAGE_FORGE_H
 
 #include "repo/format/envelope.h"
-#include "repo/repository.h"
+#include "repo/repository/repository.h"
 
 #define FORGED_OBJECT "snapshots/forged/20300101T000000Z"
 #define FORGED_HEAD                                                            \

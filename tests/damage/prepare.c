@@ -21,7 +21,7 @@
 #include "repo/format/envelope.h"
 #include "repo/format/keyslot.h"
 #include "repo/pins.h"
-#include "repo/retention.h"
+#include "repo/repository/min_age.h"
 #include "repo/session.h"
 
 static void check(int err, const char *what)

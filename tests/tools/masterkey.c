@@ -6,7 +6,7 @@
  */
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
-#include "repo/repository.h"
+#include "repo/repository/repository.h"
 
 #include <sodium.h>
 #include <stdio.h>

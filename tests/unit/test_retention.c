@@ -3,7 +3,7 @@
  * settings that were ever made, and a setting that is missing or can't be
  * read is never passed over. */
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
-#include "repo/retention.h"
+#include "repo/repository/min_age.h"
 
 #include "folder.h"
 

@@ -4,8 +4,8 @@
  * Threading: one thread at a time. Whoever changes slots must hold the
  * exclusive work "keys" (exclusive.h), but init, which makes the first.
  */
-#ifndef AMBERFS_KEYS_H
-#define AMBERFS_KEYS_H
+#ifndef AMBERFS_REPOSITORY_KEYS_H
+#define AMBERFS_REPOSITORY_KEYS_H
 
 #include "credentials.h"
 #include "repo/format/keyslot.h"

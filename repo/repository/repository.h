@@ -4,8 +4,8 @@
  * unlocks the key; the index and the packs are set up by repository_attach,
  * which must come after a daemon's last fork.
  */
-#ifndef AMBERFS_REPOSITORY_H
-#define AMBERFS_REPOSITORY_H
+#ifndef AMBERFS_REPOSITORY_REPOSITORY_H
+#define AMBERFS_REPOSITORY_REPOSITORY_H
 
 #include "repo/base/options.h"
 #include "repo/pack/pack_cache.h"

@@ -5,8 +5,8 @@
  * AMBERFS_PASSPHRASE_COMMAND; of a second repository AMBERFS_TO_KEY_FILE …),
  * else a prompt on the terminal.
  */
-#ifndef AMBERFS_CREDENTIALS_H
-#define AMBERFS_CREDENTIALS_H
+#ifndef AMBERFS_REPOSITORY_CREDENTIALS_H
+#define AMBERFS_REPOSITORY_CREDENTIALS_H
 
 #include "repo/format/keyslot.h"
 #include "repository.h"

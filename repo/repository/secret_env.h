@@ -5,8 +5,8 @@
  * /proc/PID/environ nor a core dump nor a child process shows them.
  * Threading: secret_env_take, _put and _forget while there is one thread.
  */
-#ifndef AMBERFS_SECRET_ENV_H
-#define AMBERFS_SECRET_ENV_H
+#ifndef AMBERFS_REPOSITORY_SECRET_ENV_H
+#define AMBERFS_REPOSITORY_SECRET_ENV_H
 
 #include <stddef.h>
 

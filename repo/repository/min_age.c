@@ -6,7 +6,7 @@
  * name. So a setting that is made meanwhile never looks like a gap, and one
  * that somebody removed always does, unless it was the last.
  */
-#include "retention.h"
+#include "min_age.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -15,8 +15,8 @@
  *
  * Threading: a loaded struct retention may be read by all threads.
  */
-#ifndef AMBERFS_RETENTION_H
-#define AMBERFS_RETENTION_H
+#ifndef AMBERFS_REPOSITORY_MIN_AGE_H
+#define AMBERFS_REPOSITORY_MIN_AGE_H
 
 #include "repository.h"
 

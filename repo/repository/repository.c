@@ -16,7 +16,7 @@
 #include "repo/base/error.h"
 #include "credentials.h"
 #include "keys.h"
-#include "retention.h"
+#include "min_age.h"
 
 #define CHUNKS_DEFAULT (512u << 10)
 #define RESERVE_SIZE ((uint64_t)80 << 20)
