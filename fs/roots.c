@@ -9,7 +9,7 @@
 #include "log.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "repo/session.h"
+#include "repo/session/session.h"
 
 #include <string.h>
 

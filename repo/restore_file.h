@@ -15,7 +15,7 @@
 #include <sys/types.h>
 
 #include "repo/repository/repository.h"
-#include "session.h"
+#include "repo/session/session.h"
 
 struct restore_range;
 

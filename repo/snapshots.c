@@ -15,7 +15,7 @@
 #include "repo/format/members.h"
 #include "repo/format/name.h"
 #include "high_water.h"
-#include "marking.h"
+#include "repo/session/marking.h"
 #include "repo/repository/repository.h"
 #include "repo/store/names.h"
 

@@ -11,7 +11,7 @@
 
 #include "repo/base/throttle.h"
 #include "repo/image/image_writer.h"
-#include "session.h"
+#include "repo/session/session.h"
 
 struct storing_options {
 	const char *activity;	/* of the session; may be NULL */

@@ -15,7 +15,7 @@
 #include "repo/base/hex.h"
 #include "repo/base/printable.h"
 #include "repo/pins.h"
-#include "repo/session.h"
+#include "repo/session/session.h"
 
 #define NOTE "booted as "
 

@@ -9,7 +9,7 @@
 #include "repo/base/options.h"
 #include "repo/base/report.h"
 #include "repo/repository/repository.h"
-#include "repo/session.h"
+#include "repo/session/session.h"
 
 int command_copy(int argc, char **argv);
 int command_forget(int argc, char **argv);

@@ -15,7 +15,7 @@
 
 #include "repo/base/error.h"
 #include "repo/base/units.h"
-#include "repo/marking.h"
+#include "repo/session/marking.h"
 
 struct forget_options {
 	struct common_options common;

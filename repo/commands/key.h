@@ -3,9 +3,9 @@
 #ifndef AMBERFS_COMMANDS_KEY_H
 #define AMBERFS_COMMANDS_KEY_H
 
-#include "repo/exclusive.h"
+#include "repo/session/exclusive.h"
 #include "repo/repository/keys.h"
-#include "repo/session.h"
+#include "repo/session/session.h"
 #include "command.h"
 
 int key_add_main(int argc, char **argv);

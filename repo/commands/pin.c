@@ -7,7 +7,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/pins.h"
-#include "repo/session.h"
+#include "repo/session/session.h"
 #include "command.h"
 
 struct pin_options {

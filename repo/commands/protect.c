@@ -8,7 +8,7 @@
 #include "repo/base/error.h"
 #include "repo/base/units.h"
 #include "repo/repository/min_age.h"
-#include "repo/session.h"
+#include "repo/session/session.h"
 #include "command.h"
 
 struct protect_options {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "repo/base/error.h"
-#include "repo/session.h"
+#include "repo/session/session.h"
 #include "command.h"
 
 static int add(void *ctx, const char *id, bool alive,

@@ -12,7 +12,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
-#include "repo/session.h"
+#include "repo/session/session.h"
 
 #define PROBLEMS_LISTED 1000u
 

@@ -4,7 +4,7 @@
 #define AMBERFS_COMMANDS_VERIFY_H
 
 #include "repo/check/check.h"
-#include "repo/session.h"
+#include "repo/session/session.h"
 #include "command.h"
 
 struct verify {

@@ -8,7 +8,7 @@
 
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
-#include "repo/condemned.h"
+#include "repo/session/condemned.h"
 
 #define POLL_NS 50000000L
 

@@ -6,7 +6,7 @@
 #ifndef AMBERFS_PRUNE_PEERS_H
 #define AMBERFS_PRUNE_PEERS_H
 
-#include "repo/session.h"
+#include "repo/session/session.h"
 
 #define PEER_TEXT_MAX 640
 

@@ -9,7 +9,7 @@
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "repo/condemned.h"
+#include "repo/session/condemned.h"
 
 struct listing {
 	struct stored *to;

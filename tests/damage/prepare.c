@@ -16,13 +16,13 @@
 
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
-#include "repo/condemned.h"
-#include "repo/exclusive.h"
+#include "repo/session/condemned.h"
+#include "repo/session/exclusive.h"
 #include "repo/format/envelope.h"
 #include "repo/format/keyslot.h"
 #include "repo/pins.h"
 #include "repo/repository/min_age.h"
-#include "repo/session.h"
+#include "repo/session/session.h"
 
 static void check(int err, const char *what)
 {

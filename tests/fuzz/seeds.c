@@ -16,7 +16,7 @@
 #include "repo/pack/frame_codec.h"
 #include "repo/format/envelope.h"
 #include "repo/format/keyslot.h"
-#include "repo/session.h"
+#include "repo/session/session.h"
 
 #define EACH 16			/* seeds of one kind from one repository */
 #define OBJECT_MAX ((size_t)PACK_SIZE_MAX)

@@ -6,7 +6,7 @@
 
 #include "repo/pack/pack_writer.h"
 #include "repo/image/image_writer.h"
-#include "repo/session.h"
+#include "repo/session/session.h"
 
 #include "folder.h"
 

@@ -4,7 +4,7 @@
  * others go on putting; and no chunk is stored twice. */
 #include "repo/base/error.h"
 #include "repo/pack/pack_writer.h"
-#include "repo/session.h"
+#include "repo/session/session.h"
 
 #include "folder.h"
 

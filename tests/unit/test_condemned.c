@@ -4,9 +4,9 @@
  * then on (also when the condemned object is gone), and one that was taken for
  * dead stays fenced. */
 #include "repo/base/error.h"
-#include "repo/condemned.h"
+#include "repo/session/condemned.h"
 #include "repo/pack/pack_writer.h"
-#include "repo/session.h"
+#include "repo/session/session.h"
 
 #include "folder.h"
 

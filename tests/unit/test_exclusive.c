@@ -2,8 +2,8 @@
 /* Goal of this test: exclusive work has one worker at any time, whoever races,
  * ends or dies, and a worker that was passed over is told. */
 #include "repo/base/error.h"
-#include "repo/exclusive.h"
-#include "repo/session.h"
+#include "repo/session/exclusive.h"
+#include "repo/session/session.h"
 
 #include "folder.h"
 

@@ -7,7 +7,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/image/chunker.h"
 #include "repo/image/image_writer.h"
-#include "repo/session.h"
+#include "repo/session/session.h"
 
 #include <errno.h>
 #include <stdlib.h>

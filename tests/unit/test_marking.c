@@ -2,7 +2,7 @@
 /* Goal of this test: whoever is to delete a snapshot waits while a living
  * session marks, and for no dead one. */
 #include "repo/base/error.h"
-#include "repo/marking.h"
+#include "repo/session/marking.h"
 
 #include "folder.h"
 

@@ -2,7 +2,7 @@
 /* Goal of this test: who lists the sessions sees a living one with its record
  * at any instant, also while it publishes new records as fast as it can. */
 #include "repo/base/error.h"
-#include "repo/session.h"
+#include "repo/session/session.h"
 
 #include "folder.h"
 

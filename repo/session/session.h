@@ -6,8 +6,8 @@
  * second for newly condemned packs, and acknowledges them.
  * Threading: calls are serialised inside.
  */
-#ifndef AMBERFS_SESSION_H
-#define AMBERFS_SESSION_H
+#ifndef AMBERFS_SESSION_SESSION_H
+#define AMBERFS_SESSION_SESSION_H
 
 #include "repo/format/session_record.h"
 #include "repo/repository/repository.h"

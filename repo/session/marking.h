@@ -7,8 +7,8 @@
  * neither place when the mark looks there. So no snapshot that appears during
  * the mark may be deleted before it ends.
  */
-#ifndef AMBERFS_MARKING_H
-#define AMBERFS_MARKING_H
+#ifndef AMBERFS_SESSION_MARKING_H
+#define AMBERFS_SESSION_MARKING_H
 
 #include "session.h"
 

@@ -5,8 +5,8 @@
  * session that it names must be alive. FORMAT.md section 11 has the rules.
  * Threading: one thread at a time per object.
  */
-#ifndef AMBERFS_EXCLUSIVE_H
-#define AMBERFS_EXCLUSIVE_H
+#ifndef AMBERFS_SESSION_EXCLUSIVE_H
+#define AMBERFS_SESSION_EXCLUSIVE_H
 
 #include "repo/repository/repository.h"
 

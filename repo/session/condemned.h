@@ -5,8 +5,8 @@
  * writing session that sees a new epoch lists the condemned anew and
  * acknowledges it in its record.
  */
-#ifndef AMBERFS_CONDEMNED_H
-#define AMBERFS_CONDEMNED_H
+#ifndef AMBERFS_SESSION_CONDEMNED_H
+#define AMBERFS_SESSION_CONDEMNED_H
 
 #include "repo/repository/repository.h"
 
