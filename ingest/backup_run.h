@@ -12,7 +12,7 @@
 
 #include "repo/base/error.h"
 #include "repo/base/report.h"
-#include "repo/storing.h"
+#include "repo/snapshot/snapshot_writer.h"
 #include "backup_options.h"
 #include "file_source.h"
 

@@ -14,7 +14,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/hex.h"
 #include "repo/base/printable.h"
-#include "repo/pins.h"
+#include "repo/snapshot/pins.h"
 #include "repo/session/session.h"
 
 #define NOTE "booted as "

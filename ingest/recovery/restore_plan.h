@@ -7,7 +7,7 @@
 #ifndef AMBERFS_INGEST_RECOVERY_RESTORE_PLAN_H
 #define AMBERFS_INGEST_RECOVERY_RESTORE_PLAN_H
 
-#include "repo/restore_file.h"
+#include "repo/snapshot/restore_file.h"
 #include "ingest/disk_xml.h"
 #include "domain_adapt.h"
 #include "domain_control.h"

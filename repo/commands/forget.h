@@ -7,8 +7,8 @@
 #ifndef AMBERFS_COMMANDS_FORGET_H
 #define AMBERFS_COMMANDS_FORGET_H
 
-#include "repo/keep_policy.h"
-#include "repo/pins.h"
+#include "repo/snapshot/keep_policy.h"
+#include "repo/snapshot/pins.h"
 #include "repo/repository/min_age.h"
 #include "command.h"
 

@@ -4,7 +4,7 @@
 #ifndef AMBERFS_COMMANDS_KEEPING_H
 #define AMBERFS_COMMANDS_KEEPING_H
 
-#include "repo/pins.h"
+#include "repo/snapshot/pins.h"
 #include "repo/repository/min_age.h"
 #include "command.h"
 

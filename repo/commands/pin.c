@@ -6,7 +6,7 @@
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "repo/pins.h"
+#include "repo/snapshot/pins.h"
 #include "repo/session/session.h"
 #include "command.h"
 

@@ -11,7 +11,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
-#include "repo/restore_file.h"
+#include "repo/snapshot/restore_file.h"
 #include "command.h"
 
 #define FRAME_CACHE ((uint64_t)64 << 20)

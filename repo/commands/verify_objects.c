@@ -13,7 +13,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/format/keyslot.h"
-#include "repo/pins.h"
+#include "repo/snapshot/pins.h"
 #include "repo/repository/min_age.h"
 #include "verify.h"
 

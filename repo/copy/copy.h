@@ -16,7 +16,7 @@
 #define AMBERFS_COPY_COPY_H
 
 #include "repo/base/report.h"
-#include "repo/storing.h"
+#include "repo/snapshot/snapshot_writer.h"
 
 struct copy_options {
 	unsigned workers;

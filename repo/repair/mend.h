@@ -14,7 +14,7 @@
 #ifndef AMBERFS_REPAIR_MEND_H
 #define AMBERFS_REPAIR_MEND_H
 
-#include "repo/storing.h"
+#include "repo/snapshot/snapshot_writer.h"
 #include "damage.h"
 
 /* What of one file is lost: a chunk, or a leaf or node with all below. */

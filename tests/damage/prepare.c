@@ -20,7 +20,7 @@
 #include "repo/session/exclusive.h"
 #include "repo/format/envelope.h"
 #include "repo/format/keyslot.h"
-#include "repo/pins.h"
+#include "repo/snapshot/pins.h"
 #include "repo/repository/min_age.h"
 #include "repo/session/session.h"
 

@@ -3,7 +3,7 @@
  * out by hand, each by the rules worked out, also where clocks change and years
  * end. */
 #include "repo/base/units.h"
-#include "repo/keep_policy.h"
+#include "repo/snapshot/keep_policy.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,8 +6,8 @@
  * $XDG_STATE_HOME/amberfs (~/.local/state/amberfs). Advice only: losing it
  * loses a warning.
  */
-#ifndef AMBERFS_HIGH_WATER_H
-#define AMBERFS_HIGH_WATER_H
+#ifndef AMBERFS_SNAPSHOT_HIGH_WATER_H
+#define AMBERFS_SNAPSHOT_HIGH_WATER_H
 
 #include "repo/repository/repository.h"
 

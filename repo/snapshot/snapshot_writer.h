@@ -6,8 +6,8 @@
  * between each writer belongs to the thread that uses it, and these may
  * call the rest; a barrier and the commit after it by one thread at a time.
  */
-#ifndef AMBERFS_STORING_H
-#define AMBERFS_STORING_H
+#ifndef AMBERFS_SNAPSHOT_SNAPSHOT_WRITER_H
+#define AMBERFS_SNAPSHOT_SNAPSHOT_WRITER_H
 
 #include "repo/base/throttle.h"
 #include "repo/image/image_writer.h"

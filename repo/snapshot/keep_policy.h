@@ -28,8 +28,8 @@
  * Ties: two snapshots of one source never have the same second. If two times are
  * equal nevertheless, the later one in the list is the newer.
  */
-#ifndef AMBERFS_KEEP_POLICY_H
-#define AMBERFS_KEEP_POLICY_H
+#ifndef AMBERFS_SNAPSHOT_KEEP_POLICY_H
+#define AMBERFS_SNAPSHOT_KEEP_POLICY_H
 
 #include <stdbool.h>
 #include <stddef.h>

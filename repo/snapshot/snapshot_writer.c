@@ -10,7 +10,7 @@
  *	3 the snapshot object: the one commit point
  *	4 our own session is still there, else the snapshot is withdrawn
  */
-#include "storing.h"
+#include "snapshot_writer.h"
 
 #include <errno.h>
 #include <string.h>

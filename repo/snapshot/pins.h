@@ -12,8 +12,8 @@
  * Snapshots are named by their objects, "snapshots/…/…".
  * Threading: loaded pins may be read by all threads.
  */
-#ifndef AMBERFS_PINS_H
-#define AMBERFS_PINS_H
+#ifndef AMBERFS_SNAPSHOT_PINS_H
+#define AMBERFS_SNAPSHOT_PINS_H
 
 #include "repo/repository/repository.h"
 #include "repo/store/names.h"

@@ -9,8 +9,8 @@
  *
  * Threading: one thread calls; its progress bar has its own.
  */
-#ifndef AMBERFS_RESTORE_FILE_H
-#define AMBERFS_RESTORE_FILE_H
+#ifndef AMBERFS_SNAPSHOT_RESTORE_FILE_H
+#define AMBERFS_SNAPSHOT_RESTORE_FILE_H
 
 #include <sys/types.h>
 
