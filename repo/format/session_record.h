@@ -6,7 +6,7 @@
 #ifndef AMBERFS_FORMAT_SESSION_RECORD_H
 #define AMBERFS_FORMAT_SESSION_RECORD_H
 
-#include "members.h"
+#include "json_fields.h"
 #include "trailer.h"
 
 #define SESSION_ID_SIZE 16

@@ -12,7 +12,7 @@
 #include <jansson.h>
 
 #include "repo/base/units.h"
-#include "members.h"
+#include "json_fields.h"
 #include "name.h"
 #include "node.h"
 

@@ -19,7 +19,7 @@
 #include "repo/base/report.h"
 #include "repo/base/units.h"
 #include "repo/format/envelope.h"
-#include "repo/format/members.h"
+#include "repo/format/json_fields.h"
 
 #define PREFIX "retention/"
 #define OBJECT_MAX (64u << 10) /* such an object has some 100 bytes */

@@ -31,7 +31,7 @@
 #include "repo/base/hex.h"
 #include "repo/base/units.h"
 #include "repo/format/envelope.h"
-#include "repo/format/members.h"
+#include "repo/format/json_fields.h"
 #include "session.h"
 
 #define ID_TEXT (2 * SESSION_ID_SIZE + 1)

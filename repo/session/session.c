@@ -30,7 +30,7 @@
 #include "repo/base/hex.h"
 #include "condemned.h"
 #include "repo/format/envelope.h"
-#include "repo/format/members.h"
+#include "repo/format/json_fields.h"
 #include "repo/format/name.h"
 
 #define SESSION_RECORD_MAX (8u << 20)

@@ -11,7 +11,7 @@
 #include "repo/base/error.h"
 #include "repo/base/units.h"
 #include "repo/format/envelope.h"
-#include "repo/format/members.h"
+#include "repo/format/json_fields.h"
 
 #define SNAPSHOTS "snapshots/"
 #define PINS "pins/"

@@ -12,7 +12,7 @@
 #include "repo/base/hex.h"
 #include "repo/base/report.h"
 #include "repo/format/envelope.h"
-#include "repo/format/members.h"
+#include "repo/format/json_fields.h"
 #include "repo/format/name.h"
 #include "high_water.h"
 #include "repo/session/marking.h"

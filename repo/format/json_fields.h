@@ -13,8 +13,8 @@
  * The first failure stays in m.err, with a text that names the object and the
  * member; later calls on the same M do nothing and return 0 or NULL.
  */
-#ifndef AMBERFS_FORMAT_MEMBERS_H
-#define AMBERFS_FORMAT_MEMBERS_H
+#ifndef AMBERFS_FORMAT_JSON_FIELDS_H
+#define AMBERFS_FORMAT_JSON_FIELDS_H
 
 #include <jansson.h>
 #include <stdbool.h>

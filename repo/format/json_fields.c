@@ -4,7 +4,7 @@
  *
  * What this file does not do: it knows no member by name.
  */
-#include "members.h"
+#include "json_fields.h"
 
 #include <assert.h>
 #include <errno.h>
