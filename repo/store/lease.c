@@ -13,7 +13,7 @@
  * releases it would take it from the child. So a daemon must acquire its lease
  * after its last fork; children that exec lose it by O_CLOEXEC.
  */
-#include "local_internal.h"
+#include "store_internal.h"
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"

@@ -4,7 +4,7 @@
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "local_internal.h"
+#include "store_internal.h"
 
 static int allocate(struct store *s, int fd, uint64_t bytes)
 {

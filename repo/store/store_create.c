@@ -10,7 +10,7 @@
  *	4 fsync the folder that holds the repository
  * An error before the end takes back what was made.
  */
-#include "local_internal.h"
+#include "store_internal.h"
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"

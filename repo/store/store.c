@@ -7,7 +7,7 @@
  * renamed or mounted over meanwhile changes nothing. Descriptors of packs stay
  * open in a small cache; others are opened for each call.
  */
-#include "local_internal.h"
+#include "store_internal.h"
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"

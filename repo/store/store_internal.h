@@ -4,8 +4,8 @@
  * read, list, delete), local_create.c (a new folder), local_put.c (durable
  * writing), lease.c (liveness). Nobody else includes this.
  */
-#ifndef AMBERFS_STORE_LOCAL_INTERNAL_H
-#define AMBERFS_STORE_LOCAL_INTERNAL_H
+#ifndef AMBERFS_STORE_STORE_INTERNAL_H
+#define AMBERFS_STORE_STORE_INTERNAL_H
 
 #include "fd_cache.h"
 #include "store.h"

@@ -11,7 +11,7 @@
  * fsync is never tried again: the kernel may have dropped the pages and would
  * then report success over lost data.
  */
-#include "local_internal.h"
+#include "store_internal.h"
 
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
