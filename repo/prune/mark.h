@@ -15,9 +15,9 @@
 #ifndef AMBERFS_PRUNE_MARK_H
 #define AMBERFS_PRUNE_MARK_H
 
-#include "live.h"
+#include "live_set.h"
 #include "stored.h"
-#include "walk.h"
+#include "tree_walk.h"
 
 
 /* To be zeroed, then filled where it says so, then mark_live. */

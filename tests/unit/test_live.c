@@ -2,7 +2,7 @@
 /* Goal of this test: the table of live ids holds exactly the ids that were
  * added, each with its own flag, through growth, and never takes more memory
  * than it was given. */
-#include "repo/prune/live.h"
+#include "repo/prune/live_set.h"
 
 #include <errno.h>
 #include <setjmp.h>

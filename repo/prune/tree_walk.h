@@ -3,8 +3,8 @@
  * A walk over trees that needs no more than a root's id: each node's own
  * header says its level and what it covers.
  */
-#ifndef AMBERFS_PRUNE_WALK_H
-#define AMBERFS_PRUNE_WALK_H
+#ifndef AMBERFS_PRUNE_TREE_WALK_H
+#define AMBERFS_PRUNE_TREE_WALK_H
 
 #include "repo/pack/frame_cache.h"
 #include "repo/format/node.h"

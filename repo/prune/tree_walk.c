@@ -3,7 +3,7 @@
  * Depth first, in the order of the image. A child must be one level below its
  * parent, so the walk ends whatever it is given.
  */
-#include "walk.h"
+#include "tree_walk.h"
 
 #include <errno.h>
 #include <stdlib.h>

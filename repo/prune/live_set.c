@@ -9,7 +9,7 @@
  * must be. Scaling keeps the order of hashes, so growing copies from front to
  * back.
  */
-#include "live.h"
+#include "live_set.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -10,8 +10,8 @@
  *
  * Not thread-safe.
  */
-#ifndef AMBERFS_PRUNE_LIVE_H
-#define AMBERFS_PRUNE_LIVE_H
+#ifndef AMBERFS_PRUNE_LIVE_SET_H
+#define AMBERFS_PRUNE_LIVE_SET_H
 
 #include "repo/crypto/seal.h"
 
