@@ -27,7 +27,7 @@
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/pack/exclusions.h"
-#include "mend.h"
+#include "repair_snapshot.h"
 
 /* A mended node shows what else is lost: at most once per level, and data. */
 #define ROUNDS_MAX 8

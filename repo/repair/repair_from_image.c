@@ -13,7 +13,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
-#include "mend_internal.h"
+#include "repair_internal.h"
 
 /* --- the same snapshot there --- */
 

@@ -11,7 +11,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/pack/exclusions.h"
-#include "mend_internal.h"
+#include "repair_internal.h"
 
 static int check_all(struct repository *r, const struct pack_id *pack)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the files that mend share. */
-#ifndef AMBERFS_REPAIR_MEND_INTERNAL_H
-#define AMBERFS_REPAIR_MEND_INTERNAL_H
+#ifndef AMBERFS_REPAIR_REPAIR_INTERNAL_H
+#define AMBERFS_REPAIR_REPAIR_INTERNAL_H
 
-#include "mend.h"
+#include "repair_snapshot.h"
 
 /* Stores the bytes if they are what WANTED names. 1, 0, -errno. */
 int mend_put(struct mend *m, enum pack_kind kind, const struct id *wanted,

@@ -11,8 +11,8 @@
  *
  * Not thread-safe. What the other repository can't give is no error.
  */
-#ifndef AMBERFS_REPAIR_MEND_H
-#define AMBERFS_REPAIR_MEND_H
+#ifndef AMBERFS_REPAIR_REPAIR_SNAPSHOT_H
+#define AMBERFS_REPAIR_REPAIR_SNAPSHOT_H
 
 #include "repo/snapshot/snapshot_writer.h"
 #include "damage.h"

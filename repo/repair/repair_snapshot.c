@@ -3,7 +3,7 @@
  * Beginning, ending, and what both ways of mending share; mend_copy.c takes
  * from a byte copy, mend_image.c from a repository with other keys.
  */
-#include "mend_internal.h"
+#include "repair_internal.h"
 
 #include <errno.h>
 #include <string.h>
