@@ -8,7 +8,7 @@
  * own), mounts, waits until the kernel has answered, and only then leaves the
  * terminal and tells its parent, which the shell waits for, that all is well.
  */
-#include "keeper.h"
+#include "housekeeping.h"
 #include "log.h"
 #include "service.h"
 #include "repo/base/bytes.h"

@@ -6,7 +6,7 @@
 #include "operations_internal.h"
 
 #include "log.h"
-#include "tags.h"
+#include "xattr.h"
 #include "repo/base/bytes.h"
 #include "repo/base/error.h"
 

@@ -11,7 +11,7 @@
 #include "mount_options.h"
 #include "roots.h"
 #include "tree.h"
-#include "usage.h"
+#include "statfs.h"
 
 struct filesystem {
 	const struct mount_options *options;

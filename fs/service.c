@@ -2,7 +2,7 @@
 /* The parts of a mount in the order in which they need each other. */
 #include "service.h"
 
-#include "keeper.h"
+#include "housekeeping.h"
 #include "log.h"
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A table of names and of how each value is found. */
-#include "tags.h"
+#include "xattr.h"
 
 #include "repo/base/hex.h"
 

@@ -4,8 +4,8 @@
  * has answered, brings new names in and takes forgotten ones away, tends the
  * published roots, and ends the mount on SIGTERM, SIGINT or SIGHUP.
  */
-#ifndef AMBERFS_FS_KEEPER_H
-#define AMBERFS_FS_KEEPER_H
+#ifndef AMBERFS_FS_HOUSEKEEPING_H
+#define AMBERFS_FS_HOUSEKEEPING_H
 
 #include "operations.h"
 

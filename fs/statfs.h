@@ -4,8 +4,8 @@
  * look at every pack; later ones only at the folders that changed since.
  * Thread-safe.
  */
-#ifndef AMBERFS_FS_USAGE_H
-#define AMBERFS_FS_USAGE_H
+#ifndef AMBERFS_FS_STATFS_H
+#define AMBERFS_FS_STATFS_H
 
 #include "repo/store/store.h"
 

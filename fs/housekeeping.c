@@ -9,7 +9,7 @@
  * answering until this thread is out of its last notification; only then is
  * the loop told to end.
  */
-#include "keeper.h"
+#include "housekeeping.h"
 
 #include "log.h"
 #include "repo/base/bytes.h"

@@ -3,8 +3,8 @@
  * Extended attributes of what a mount shows: user.amberfs.snapshot, .source,
  * .source_path, .format, .target and .root. Knows nothing of FUSE.
  */
-#ifndef AMBERFS_FS_TAGS_H
-#define AMBERFS_FS_TAGS_H
+#ifndef AMBERFS_FS_XATTR_H
+#define AMBERFS_FS_XATTR_H
 
 #include "tree.h"
 

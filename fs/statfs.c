@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One sum for each of the store's 256 shards of packs. */
-#include "usage.h"
+#include "statfs.h"
 
 #include "repo/base/cleanup.h"
 #include "repo/base/units.h"
