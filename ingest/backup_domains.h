@@ -4,7 +4,7 @@
 #define AMBERFS_INGEST_BACKUP_DOMAINS_H
 
 #include "backup_run.h"
-#include "connection.h"
+#include "ingest/libvirt/connection.h"
 
 /* Each of the COUNT domains gets its own snapshot and row in the report; one
  * that fails leaves the others alone. NAMES are names or UUIDs; one that is

@@ -7,7 +7,7 @@
 #define AMBERFS_INGEST_BACKUP_HOOKS_H
 
 #include "backup_run.h"
-#include "domain.h"
+#include "ingest/libvirt/domain.h"
 
 /* Before anything of the guest is touched. An error: it must not be. */
 int backup_hooks_before(struct backup_snapshot *b,

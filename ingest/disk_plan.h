@@ -6,7 +6,7 @@
 #ifndef AMBERFS_INGEST_DISK_PLAN_H
 #define AMBERFS_INGEST_DISK_PLAN_H
 
-#include "chain.h"
+#include "ingest/libvirt/chain.h"
 
 struct disk_plan {
 	const struct domain_disk *disk; /* of the parsed XML, borrowed */

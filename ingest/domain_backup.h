@@ -15,7 +15,7 @@
 #define AMBERFS_INGEST_DOMAIN_BACKUP_H
 
 #include "disk_plan.h"
-#include "domain.h"
+#include "ingest/libvirt/domain.h"
 
 struct domain_backup {
 	struct connection *connection;	/* borrowed */

@@ -4,7 +4,7 @@
 #define AMBERFS_INGEST_LISTING_H
 
 #include "disk_plan.h"
-#include "domain.h"
+#include "ingest/libvirt/domain.h"
 
 struct listed_disk {
 	struct disk_plan plan;

@@ -17,7 +17,7 @@
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "child.h"
+#include "ingest/libvirt/child.h"
 #include "nbd_client.h"
 #include "nbd_source.h"
 

@@ -12,7 +12,7 @@
 #ifndef AMBERFS_INGEST_NBD_SOURCE_H
 #define AMBERFS_INGEST_NBD_SOURCE_H
 
-#include "chain.h"
+#include "ingest/libvirt/chain.h"
 #include "nbd_client.h"
 
 struct nbd_source;

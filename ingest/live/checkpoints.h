@@ -3,7 +3,7 @@
 #ifndef AMBERFS_INGEST_LIVE_CHECKPOINTS_H
 #define AMBERFS_INGEST_LIVE_CHECKPOINTS_H
 
-#include "ingest/domain.h"
+#include "ingest/libvirt/domain.h"
 
 struct checkpoint_names {
 	unsigned count;

@@ -15,7 +15,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/units.h"
-#include "ingest/child.h"
+#include "ingest/libvirt/child.h"
 #include "guard.h"
 #include "guard_words.h"
 

@@ -24,7 +24,7 @@
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
 #include "repo/base/units.h"
-#include "ingest/domain.h"
+#include "ingest/libvirt/domain.h"
 #include "guest.h"
 #include "job_xml.h"
 

@@ -15,7 +15,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
-#include "ingest/disk_xml.h"
+#include "ingest/libvirt/domain_xml.h"
 #include "job.h"
 #include "job_xml.h"
 #include "scratch.h"

@@ -18,7 +18,7 @@
 #ifndef AMBERFS_INGEST_LIVE_JOB_H
 #define AMBERFS_INGEST_LIVE_JOB_H
 
-#include "ingest/domain.h"
+#include "ingest/libvirt/domain.h"
 
 enum quiesce { QUIESCE_AUTO, QUIESCE_REQUIRE, QUIESCE_NEVER };
 

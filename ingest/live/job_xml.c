@@ -10,7 +10,7 @@
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "ingest/domain_doc.h"
+#include "ingest/libvirt/domain_doc.h"
 #include "job_xml.h"
 
 #define AGENT_NAME "org.qemu.guest_agent.0"

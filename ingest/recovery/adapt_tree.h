@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "repo/base/cleanup.h"
-#include "ingest/domain_doc.h"
+#include "ingest/libvirt/domain_doc.h"
 #include "domain_adapt.h"
 
 struct adapt {

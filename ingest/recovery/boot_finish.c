@@ -28,7 +28,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/printable.h"
-#include "domain_paths.h"
+#include "ingest/libvirt/domain_paths.h"
 #include "overlay.h"
 
 #define POLL_NS 200000000L

@@ -11,7 +11,7 @@
 #include "repo/base/report.h"
 #include "boot_dir.h"
 #include "boot_place.h"
-#include "domain_control.h"
+#include "ingest/libvirt/domain_control.h"
 
 struct boot_options {
 	struct report_options report;

@@ -17,8 +17,8 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
-#include "ingest/child.h"
-#include "qemu_user.h"
+#include "ingest/libvirt/child.h"
+#include "ingest/libvirt/qemu_user.h"
 
 #define FOLDER_MODE 0711
 #define MOUNT_MODE 0755

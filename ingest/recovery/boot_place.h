@@ -27,7 +27,7 @@
 #include <sys/types.h>
 
 #include "repo/repository/repository.h"
-#include "ingest/connection.h"
+#include "ingest/libvirt/connection.h"
 
 #define BOOT_PLACE_MOUNT "mnt"
 #define BOOT_PLACE_STATE "boot.json" /* boot_state.h; removed last */

@@ -16,7 +16,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
-#include "qemu_user.h"
+#include "ingest/libvirt/qemu_user.h"
 
 #define STATE_MAX (4u << 20)
 

@@ -3,7 +3,7 @@
 #ifndef AMBERFS_INGEST_RECOVERY_BOOT_TPM_H
 #define AMBERFS_INGEST_RECOVERY_BOOT_TPM_H
 
-#include "ingest/domain.h"
+#include "ingest/libvirt/domain.h"
 #include "boot_place.h"
 
 /*

@@ -20,8 +20,8 @@
 #include "repo/base/interrupt.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
-#include "ingest/child.h"
-#include "qemu_user.h"
+#include "ingest/libvirt/child.h"
+#include "ingest/libvirt/qemu_user.h"
 
 #define INFO_MAX (1u << 20)
 #define POLL_MS 200

@@ -21,8 +21,8 @@
 #include "repo/base/error.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
-#include "domain_control.h"
-#include "qemu_user.h"
+#include "ingest/libvirt/domain_control.h"
+#include "ingest/libvirt/qemu_user.h"
 
 #define PREFIX "amberfs-prove-"
 #define DIGITS 8u

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ingest/connection.h"
+#include "ingest/libvirt/connection.h"
 
 struct prove_guest;
 

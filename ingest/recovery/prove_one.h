@@ -7,7 +7,7 @@
 #include <regex.h>
 
 #include "repo/repository/repository.h"
-#include "ingest/connection.h"
+#include "ingest/libvirt/connection.h"
 
 /* What counts as having come up; in the order in which they are asked. */
 enum prove_sign {

@@ -17,7 +17,7 @@
 #include "repo/base/device.h"
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
-#include "domain_paths.h"
+#include "ingest/libvirt/domain_paths.h"
 
 /* --- is something there --- */
 

@@ -23,9 +23,9 @@
 #include "repo/base/printable.h"
 #include "repo/base/report.h"
 #include "repo/format/name.h"
-#include "ingest/domain_doc.h"
+#include "ingest/libvirt/domain_doc.h"
 #include "boot_tpm.h"
-#include "qemu_user.h"
+#include "ingest/libvirt/qemu_user.h"
 #include "restore_plan.h"
 
 #define FRAME_CACHE ((uint64_t)64 << 20)

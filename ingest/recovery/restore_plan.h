@@ -8,9 +8,9 @@
 #define AMBERFS_INGEST_RECOVERY_RESTORE_PLAN_H
 
 #include "repo/snapshot/restore_file.h"
-#include "ingest/disk_xml.h"
+#include "ingest/libvirt/domain_xml.h"
 #include "domain_adapt.h"
-#include "domain_control.h"
+#include "ingest/libvirt/domain_control.h"
 
 struct restore_item {
 	const struct snapshot_file *file;

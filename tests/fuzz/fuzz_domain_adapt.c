@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ingest/disk_xml.h"
+#include "ingest/libvirt/domain_xml.h"
 #include "ingest/recovery/domain_adapt.h"
 #include "fuzz.h"
 

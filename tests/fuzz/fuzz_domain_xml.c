@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ingest/disk_xml.h"
+#include "ingest/libvirt/domain_xml.h"
 #include "fuzz.h"
 
 #define CHAIN_MAX 200

@@ -2,8 +2,8 @@
 /* Goal of this test: every form of a disk in a domain's XML is understood as
  * libvirt means it, and hostile XML is refused. */
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
-#include "ingest/disk_xml.h"
-#include "ingest/domain_doc.h"
+#include "ingest/libvirt/domain_xml.h"
+#include "ingest/libvirt/domain_doc.h"
 
 #include <errno.h>
 #include <setjmp.h>

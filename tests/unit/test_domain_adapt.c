@@ -4,8 +4,8 @@
  * rewritten into XML that says the same. (tests/scenarios/domain-adapt.sh asks
  * libvirt's own schema.) */
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
-#include "ingest/disk_xml.h"
-#include "ingest/domain_doc.h"
+#include "ingest/libvirt/domain_xml.h"
+#include "ingest/libvirt/domain_doc.h"
 #include "ingest/recovery/domain_adapt.h"
 
 #include <errno.h>

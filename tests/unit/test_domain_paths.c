@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: paths are found wherever a definition names them, and a
  * chain is cut off at the right disks and nowhere else. */
-#include "ingest/recovery/domain_paths.h"
+#include "ingest/libvirt/domain_paths.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
  * what qemu-nbd shows of them is read right, holes and dirty bitmaps
  * included. */
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
-#include "ingest/child.h"
+#include "ingest/libvirt/child.h"
 #include "ingest/nbd_source.h"
 #include "repo/base/units.h"
 

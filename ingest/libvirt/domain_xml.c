@@ -6,7 +6,7 @@
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "disk_xml.h"
+#include "domain_xml.h"
 #include "domain_doc.h"
 
 /* libvirt's chains are at most 200 long. */

@@ -4,8 +4,8 @@
  * its size is bounded, a DOCTYPE is refused, nothing is ever fetched.
  * Only what the XML says: no file is looked at here.
  */
-#ifndef AMBERFS_INGEST_DISK_XML_H
-#define AMBERFS_INGEST_DISK_XML_H
+#ifndef AMBERFS_INGEST_LIBVIRT_DOMAIN_XML_H
+#define AMBERFS_INGEST_LIBVIRT_DOMAIN_XML_H
 
 #include <stdbool.h>
 #include <stddef.h>

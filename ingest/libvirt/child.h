@@ -4,8 +4,8 @@
  * open file but what is given here, and (but a guard) end when the thread that
  * started them ends. Their messages are English (LC_ALL=C).
  */
-#ifndef AMBERFS_INGEST_CHILD_H
-#define AMBERFS_INGEST_CHILD_H
+#ifndef AMBERFS_INGEST_LIBVIRT_CHILD_H
+#define AMBERFS_INGEST_LIBVIRT_CHILD_H
 
 #include <stdbool.h>
 #include <stddef.h>

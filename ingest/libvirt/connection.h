@@ -5,8 +5,8 @@
  *
  * Threading: calls on one connection may run at once.
  */
-#ifndef AMBERFS_INGEST_CONNECTION_H
-#define AMBERFS_INGEST_CONNECTION_H
+#ifndef AMBERFS_INGEST_LIBVIRT_CONNECTION_H
+#define AMBERFS_INGEST_LIBVIRT_CONNECTION_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Who the qemu processes of a libvirt run as, and so who must be able to read
  * and write what a guest boots from. */
-#ifndef AMBERFS_INGEST_RECOVERY_QEMU_USER_H
-#define AMBERFS_INGEST_RECOVERY_QEMU_USER_H
+#ifndef AMBERFS_INGEST_LIBVIRT_QEMU_USER_H
+#define AMBERFS_INGEST_LIBVIRT_QEMU_USER_H
 
 #include <sys/types.h>
 
-#include "ingest/connection.h"
+#include "connection.h"
 
 /* What libvirt's capabilities say of it; a session daemon, which says nothing,
  * starts them as itself: the owner of its socket. C NULL: this process's user.

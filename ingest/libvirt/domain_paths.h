@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Which files a domain's XML names, wherever in it: disks, the images below
  * them, mirrors, firmware, kernels. Paths are compared as texts. */
-#ifndef AMBERFS_INGEST_RECOVERY_DOMAIN_PATHS_H
-#define AMBERFS_INGEST_RECOVERY_DOMAIN_PATHS_H
+#ifndef AMBERFS_INGEST_LIBVIRT_DOMAIN_PATHS_H
+#define AMBERFS_INGEST_LIBVIRT_DOMAIN_PATHS_H
 
 #include <stdbool.h>
 

@@ -8,7 +8,7 @@
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "ingest/domain_doc.h"
+#include "domain_doc.h"
 
 static inline void cleanup_doc(xmlDoc **doc)
 {

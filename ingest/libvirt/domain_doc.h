@@ -6,8 +6,8 @@
  * children only: a search for any <source> below a <disk> would also find those
  * of its <backingStore> and of the <mirror> that a copy job writes to.
  */
-#ifndef AMBERFS_INGEST_DOMAIN_DOC_H
-#define AMBERFS_INGEST_DOMAIN_DOC_H
+#ifndef AMBERFS_INGEST_LIBVIRT_DOMAIN_DOC_H
+#define AMBERFS_INGEST_LIBVIRT_DOMAIN_DOC_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,13 +6,13 @@
  * comes from the domain, a lower one's from the domain or from the header of
  * the image above it, which no guest can write.
  */
-#ifndef AMBERFS_INGEST_CHAIN_H
-#define AMBERFS_INGEST_CHAIN_H
+#ifndef AMBERFS_INGEST_LIBVIRT_CHAIN_H
+#define AMBERFS_INGEST_LIBVIRT_CHAIN_H
 
 #include <jansson.h>
 
 #include "connection.h"
-#include "disk_xml.h"
+#include "domain_xml.h"
 
 #define CHAIN_FILES_MAX 200u
 

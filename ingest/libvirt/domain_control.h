@@ -4,10 +4,10 @@
  * what lies below their disks into these, and find out who uses a file.
  * (backup only reads; see domain.h.)
  */
-#ifndef AMBERFS_INGEST_RECOVERY_DOMAIN_CONTROL_H
-#define AMBERFS_INGEST_RECOVERY_DOMAIN_CONTROL_H
+#ifndef AMBERFS_INGEST_LIBVIRT_DOMAIN_CONTROL_H
+#define AMBERFS_INGEST_LIBVIRT_DOMAIN_CONTROL_H
 
-#include "ingest/domain.h"
+#include "domain.h"
 
 /* The domain of NAME, or the one with UUID (may be NULL): -EEXIST with a text;
  * 0: there is none. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Domains of a connection and what libvirt knows of them. */
-#ifndef AMBERFS_INGEST_DOMAIN_H
-#define AMBERFS_INGEST_DOMAIN_H
+#ifndef AMBERFS_INGEST_LIBVIRT_DOMAIN_H
+#define AMBERFS_INGEST_LIBVIRT_DOMAIN_H
 
 #include "connection.h"
 
