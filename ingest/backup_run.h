@@ -14,7 +14,7 @@
 #include "repo/base/report.h"
 #include "repo/snapshot/snapshot_writer.h"
 #include "backup_options.h"
-#include "file_source.h"
+#include "ingest/source/file_source.h"
 
 enum backup_status { BACKUP_DONE, BACKUP_PARTLY, BACKUP_FAILED };
 

@@ -17,7 +17,7 @@
 #include "repo/base/units.h"
 #include "backup_files.h"
 #include "ingest/live/live_disk.h"
-#include "nbd_source.h"
+#include "ingest/source/nbd_source.h"
 
 /* Identities of all files of the chain, in order. To be freed. */
 static int chain_identities(const struct chain *c, struct file_identity **out,

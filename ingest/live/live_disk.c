@@ -14,7 +14,7 @@
 #include "repo/base/error.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
-#include "ingest/nbd_client.h"
+#include "ingest/source/nbd_client.h"
 #include "clean_check.h"
 
 /* --- what it is --- */

@@ -67,7 +67,7 @@
 #include "repo/base/units.h"
 #include "repo/crypto/seal.h"
 #include "repo/format/name.h"
-#include "ingest/file_source.h"
+#include "ingest/source/file_source.h"
 
 #define PREFIX "amberfs-"
 #define ID_DIGITS 8

@@ -22,7 +22,7 @@
  */
 #include "ingest/live/guard.h"
 #include "ingest/live/job.h"
-#include "ingest/nbd_client.h"
+#include "ingest/source/nbd_client.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"

@@ -4,7 +4,7 @@
  * included. */
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "ingest/libvirt/child.h"
-#include "ingest/nbd_source.h"
+#include "ingest/source/nbd_source.h"
 #include "repo/base/units.h"
 
 #include <dirent.h>

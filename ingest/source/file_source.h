@@ -6,8 +6,8 @@
  *
  * Threading: read and extent may run at once for different workers.
  */
-#ifndef AMBERFS_INGEST_FILE_SOURCE_H
-#define AMBERFS_INGEST_FILE_SOURCE_H
+#ifndef AMBERFS_INGEST_SOURCE_FILE_SOURCE_H
+#define AMBERFS_INGEST_SOURCE_FILE_SOURCE_H
 
 #include <sys/stat.h>
 

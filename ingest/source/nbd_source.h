@@ -9,8 +9,8 @@
  * run at once for different workers. The thread that opens the source must live
  * until it is closed (the kernel ties qemu-nbd's life to that thread's).
  */
-#ifndef AMBERFS_INGEST_NBD_SOURCE_H
-#define AMBERFS_INGEST_NBD_SOURCE_H
+#ifndef AMBERFS_INGEST_SOURCE_NBD_SOURCE_H
+#define AMBERFS_INGEST_SOURCE_NBD_SOURCE_H
 
 #include "ingest/libvirt/chain.h"
 #include "nbd_client.h"

@@ -11,8 +11,8 @@
  * Threading: read, extent, same and nbd_client_dirty may run at once for
  * different workers.
  */
-#ifndef AMBERFS_INGEST_NBD_CLIENT_H
-#define AMBERFS_INGEST_NBD_CLIENT_H
+#ifndef AMBERFS_INGEST_SOURCE_NBD_CLIENT_H
+#define AMBERFS_INGEST_SOURCE_NBD_CLIENT_H
 
 #include "repo/image/image_writer.h"
 
