@@ -11,9 +11,9 @@
 #include "repo/base/interrupt.h"
 #include "backup_domains.h"
 #include "backup_files.h"
-#include "backup_report.h"
-#include "domain_backup.h"
-#include "hooks.h"
+#include "ingest/backup/backup_report.h"
+#include "ingest/backup/domain_state.h"
+#include "ingest/backup/hooks.h"
 
 struct backup_command {
 	struct backup_options o;

@@ -3,8 +3,8 @@
 #ifndef AMBERFS_INGEST_BACKUP_DOMAIN_H
 #define AMBERFS_INGEST_BACKUP_DOMAIN_H
 
-#include "backup_run.h"
-#include "domain_backup.h"
+#include "ingest/backup/backup_run.h"
+#include "ingest/backup/domain_state.h"
 
 /* One snapshot, and its row in the report; a failure is reported there too. */
 void backup_domain(struct backup_lane *lane, struct domain_backup *domain);

@@ -17,7 +17,7 @@
 #include "repo/base/interrupt.h"
 #include "repo/format/name.h"
 #include "backup_domain.h"
-#include "backup_hooks.h"
+#include "ingest/backup/backup_hooks.h"
 
 struct domains_job {
 	struct backup_run *run;

@@ -3,7 +3,7 @@
 #ifndef AMBERFS_INGEST_BACKUP_DOMAINS_H
 #define AMBERFS_INGEST_BACKUP_DOMAINS_H
 
-#include "backup_run.h"
+#include "ingest/backup/backup_run.h"
 #include "ingest/libvirt/connection.h"
 
 /* Each of the COUNT domains gets its own snapshot and row in the report; one

@@ -3,7 +3,7 @@
 #ifndef AMBERFS_INGEST_BACKUP_FILES_H
 #define AMBERFS_INGEST_BACKUP_FILES_H
 
-#include "backup_run.h"
+#include "ingest/backup/backup_run.h"
 
 /* One snapshot of source NAME with all PATHS ("-": standard input, as a file
  * named STDIN_NAME). A path that can't be read fails the snapshot. Sets the

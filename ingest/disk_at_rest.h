@@ -3,7 +3,7 @@
 #ifndef AMBERFS_INGEST_DISK_AT_REST_H
 #define AMBERFS_INGEST_DISK_AT_REST_H
 
-#include "domain_run.h"
+#include "ingest/backup/disk_record.h"
 #include "ingest/live/tracking.h"
 
 /* The disk and what qemu-img says of it. BASE: what the domain's bitmaps belong

@@ -3,7 +3,7 @@
 #ifndef AMBERFS_INGEST_LISTING_H
 #define AMBERFS_INGEST_LISTING_H
 
-#include "disk_plan.h"
+#include "ingest/backup/disk_plan.h"
 #include "ingest/libvirt/domain.h"
 
 struct listed_disk {

@@ -3,7 +3,7 @@
 #ifndef AMBERFS_INGEST_LIVE_BACKUP_LIVE_H
 #define AMBERFS_INGEST_LIVE_BACKUP_LIVE_H
 
-#include "ingest/domain_run.h"
+#include "ingest/backup/disk_record.h"
 
 /*
  * Into D's snapshot under way, and commits it. Afterwards no job, no scratch

@@ -3,7 +3,7 @@
 #ifndef AMBERFS_INGEST_LIVE_LIVE_DISK_H
 #define AMBERFS_INGEST_LIVE_LIVE_DISK_H
 
-#include "ingest/domain_run.h"
+#include "ingest/backup/disk_record.h"
 #include "tracking.h"
 
 struct disk_state {

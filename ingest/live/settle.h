@@ -3,8 +3,8 @@
 #ifndef AMBERFS_INGEST_LIVE_SETTLE_H
 #define AMBERFS_INGEST_LIVE_SETTLE_H
 
-#include "ingest/backup_options.h"
-#include "ingest/domain_backup.h"
+#include "ingest/backup/backup_options.h"
+#include "ingest/backup/domain_state.h"
 
 /*
  * Ends what dead runs of ours left on this host, then waits, up to --wait, for

@@ -3,7 +3,7 @@
 #ifndef AMBERFS_INGEST_LIVE_TRACKED_BASE_H
 #define AMBERFS_INGEST_LIVE_TRACKED_BASE_H
 
-#include "ingest/backup_run.h"
+#include "ingest/backup/backup_run.h"
 #include "tracking.h"
 
 struct tracked_base {

@@ -9,7 +9,7 @@
 #define AMBERFS_INGEST_LIVE_TRACKING_H
 
 #include "repo/format/snapshot.h"
-#include "ingest/disk_plan.h"
+#include "ingest/backup/disk_plan.h"
 
 #define TRACKING_NAME_MAX 40
 #define TRACKING_WHY_MAX 512

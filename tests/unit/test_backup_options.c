@@ -2,7 +2,7 @@
 /* Goal of this test: --disk and --exclude-disk choose exactly the disks they
  * name, of exactly the domains they name, whatever those are called; and words
  * that make no sense are refused. */
-#include "ingest/backup_options.h"
+#include "ingest/backup/backup_options.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -3,8 +3,8 @@
  * What `amberfs backup` was asked to do. Filled in and checked by backup.c;
  * constant afterwards, so any thread may read it.
  */
-#ifndef AMBERFS_INGEST_BACKUP_OPTIONS_H
-#define AMBERFS_INGEST_BACKUP_OPTIONS_H
+#ifndef AMBERFS_INGEST_BACKUP_BACKUP_OPTIONS_H
+#define AMBERFS_INGEST_BACKUP_BACKUP_OPTIONS_H
 
 #include "repo/base/options.h"
 #include "repo/base/report.h"

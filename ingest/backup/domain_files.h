@@ -3,10 +3,10 @@
  * What a domain needs beside its disks to run again: definition, NVRAM, TPM
  * state, kernel and initrd. All of it is 0600 in the snapshot.
  */
-#ifndef AMBERFS_INGEST_DOMAIN_FILES_H
-#define AMBERFS_INGEST_DOMAIN_FILES_H
+#ifndef AMBERFS_INGEST_BACKUP_DOMAIN_FILES_H
+#define AMBERFS_INGEST_BACKUP_DOMAIN_FILES_H
 
-#include "domain_run.h"
+#include "disk_record.h"
 
 /*
  * Stores domain.xml; domain-live.xml, if the domain runs: LIVE_XML (without

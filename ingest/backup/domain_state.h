@@ -11,8 +11,8 @@
  *	domain_backup_recheck(b);
  *	domain_backup_close(b);
  */
-#ifndef AMBERFS_INGEST_DOMAIN_BACKUP_H
-#define AMBERFS_INGEST_DOMAIN_BACKUP_H
+#ifndef AMBERFS_INGEST_BACKUP_DOMAIN_STATE_H
+#define AMBERFS_INGEST_BACKUP_DOMAIN_STATE_H
 
 #include "disk_plan.h"
 #include "ingest/libvirt/domain.h"

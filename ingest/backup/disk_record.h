@@ -4,11 +4,11 @@
  * which disks are left out, and what is stored beside a disk's bytes. (What
  * belongs to the whole domain: domain_files.h.)
  */
-#ifndef AMBERFS_INGEST_DOMAIN_RUN_H
-#define AMBERFS_INGEST_DOMAIN_RUN_H
+#ifndef AMBERFS_INGEST_BACKUP_DISK_RECORD_H
+#define AMBERFS_INGEST_BACKUP_DISK_RECORD_H
 
 #include "backup_run.h"
-#include "domain_backup.h"
+#include "domain_state.h"
 
 #define DOMAIN_FILE_MODE 0600u	/* of what may hold secrets */
 

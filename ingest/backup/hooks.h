@@ -6,8 +6,8 @@
  * Threading: hooks of different domains may run at once; a hook ends when the
  * thread that runs it ends.
  */
-#ifndef AMBERFS_INGEST_HOOKS_H
-#define AMBERFS_INGEST_HOOKS_H
+#ifndef AMBERFS_INGEST_BACKUP_HOOKS_H
+#define AMBERFS_INGEST_BACKUP_HOOKS_H
 
 #include <stddef.h>
 #include <stdint.h>

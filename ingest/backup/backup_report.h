@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What a backup says at its end: a row for each source, and the sums. */
-#ifndef AMBERFS_INGEST_BACKUP_REPORT_H
-#define AMBERFS_INGEST_BACKUP_REPORT_H
+#ifndef AMBERFS_INGEST_BACKUP_BACKUP_REPORT_H
+#define AMBERFS_INGEST_BACKUP_BACKUP_REPORT_H
 
 #include "backup_run.h"
 

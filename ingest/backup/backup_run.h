@@ -7,8 +7,8 @@
  * Threading: a run begins and ends in one thread. A lane, with the snapshot it
  * is at, belongs to one thread at a time; different lanes work at once.
  */
-#ifndef AMBERFS_INGEST_BACKUP_RUN_H
-#define AMBERFS_INGEST_BACKUP_RUN_H
+#ifndef AMBERFS_INGEST_BACKUP_BACKUP_RUN_H
+#define AMBERFS_INGEST_BACKUP_BACKUP_RUN_H
 
 #include "repo/base/error.h"
 #include "repo/base/report.h"

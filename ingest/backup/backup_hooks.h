@@ -3,8 +3,8 @@
  * The hooks of one domain's backup at the right moments; see hooks.h. Nothing
  * happens without --hook.
  */
-#ifndef AMBERFS_INGEST_BACKUP_HOOKS_H
-#define AMBERFS_INGEST_BACKUP_HOOKS_H
+#ifndef AMBERFS_INGEST_BACKUP_BACKUP_HOOKS_H
+#define AMBERFS_INGEST_BACKUP_BACKUP_HOOKS_H
 
 #include "backup_run.h"
 #include "ingest/libvirt/domain.h"

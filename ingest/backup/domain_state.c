@@ -11,7 +11,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
-#include "domain_backup.h"
+#include "domain_state.h"
 
 int domain_backup_list(struct connection *c, char ***names, unsigned *count)
 {

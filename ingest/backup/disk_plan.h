@@ -3,8 +3,8 @@
  * Whether and how one disk of a domain can be backed up. Says nothing of the
  * domain's state: the files must be at rest for what is read to be right.
  */
-#ifndef AMBERFS_INGEST_DISK_PLAN_H
-#define AMBERFS_INGEST_DISK_PLAN_H
+#ifndef AMBERFS_INGEST_BACKUP_DISK_PLAN_H
+#define AMBERFS_INGEST_BACKUP_DISK_PLAN_H
 
 #include "ingest/libvirt/chain.h"
 

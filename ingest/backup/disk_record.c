@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "domain_run.h"
+#include "disk_record.h"
 
 #include <errno.h>
 #include <stdio.h>
