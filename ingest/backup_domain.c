@@ -18,7 +18,7 @@
 #include "ingest/backup/backup_hooks.h"
 #include "disk_at_rest.h"
 #include "ingest/backup/domain_files.h"
-#include "ingest/live/backup_live.h"
+#include "ingest/live/live_backup.h"
 #include "ingest/live/settle.h"
 #include "ingest/live/tracked_base.h"
 

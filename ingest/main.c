@@ -11,7 +11,7 @@
 #include "repo/repository/secret_env.h"
 #include "backup.h"
 #include "domains.h"
-#include "ingest/live/guard.h"
+#include "ingest/live/watchdog.h"
 #include "ingest/recovery/boot.h"
 #include "ingest/recovery/restore_domain.h"
 #include "ingest/recovery/prove.h"

@@ -9,7 +9,7 @@
 #include "repo/base/options.h"
 #include "repo/base/report.h"
 #include "repo/repository/repository.h"
-#include "ingest/live/job.h"
+#include "ingest/live/live_job.h"
 
 struct backup_options {
 	struct report_options report;

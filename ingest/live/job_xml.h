@@ -6,7 +6,7 @@
 
 #include <sys/types.h>
 
-#include "job.h"
+#include "live_job.h"
 
 /* A job over DISKS, served at SOCKET; SCRATCH[i] is the file of DISKS[i].
  * To free; NULL without memory. */

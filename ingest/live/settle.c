@@ -10,7 +10,7 @@
 #include "repo/base/report.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
-#include "job.h"
+#include "live_job.h"
 
 #define POLL_NS 500000000L
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * live-job URI DOMAIN SCRATCH-DIR WORD...: ingest/live/job.h by hand, for the
+ * live-job URI DOMAIN SCRATCH-DIR WORD...: ingest/live/live_job.h by hand, for the
  * scenarios. WORDs are done one after the other; each says on stdout what came
  * of it; the first that fails ends it, with status 1.
  *
@@ -20,8 +20,8 @@
  * same words) stops it there by SIGSTOP. LIVE_JOB_DIE_ALL: its guard dies too.
  * LIVE_JOB_WORKERS: connections that read and dirty make.
  */
-#include "ingest/live/guard.h"
-#include "ingest/live/job.h"
+#include "ingest/live/watchdog.h"
+#include "ingest/live/live_job.h"
 #include "ingest/source/nbd_client.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"

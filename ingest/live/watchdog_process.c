@@ -32,9 +32,9 @@
 #include "repo/base/printable.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
-#include "guard.h"
-#include "guard_words.h"
-#include "guest.h"
+#include "watchdog.h"
+#include "watchdog_protocol.h"
+#include "live_guest.h"
 
 #define THAW_SECONDS 600.0	/* on the backup's death: for how long to try */
 #define LATE_THAW_SECONDS 60.0

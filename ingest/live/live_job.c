@@ -30,9 +30,9 @@
 #include "repo/base/printable.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
-#include "guard.h"
-#include "guest.h"
-#include "job.h"
+#include "watchdog.h"
+#include "live_guest.h"
+#include "live_job.h"
 #include "job_xml.h"
 #include "scratch.h"
 

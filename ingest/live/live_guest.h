@@ -6,8 +6,8 @@
  *
  * Threading: one thread per guest.
  */
-#ifndef AMBERFS_INGEST_LIVE_GUEST_H
-#define AMBERFS_INGEST_LIVE_GUEST_H
+#ifndef AMBERFS_INGEST_LIVE_LIVE_GUEST_H
+#define AMBERFS_INGEST_LIVE_LIVE_GUEST_H
 
 #include <stdbool.h>
 #include <stdint.h>

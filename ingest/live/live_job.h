@@ -15,8 +15,8 @@
  *
  * Threading: one thread per job; several jobs may run at once.
  */
-#ifndef AMBERFS_INGEST_LIVE_JOB_H
-#define AMBERFS_INGEST_LIVE_JOB_H
+#ifndef AMBERFS_INGEST_LIVE_LIVE_JOB_H
+#define AMBERFS_INGEST_LIVE_LIVE_JOB_H
 
 #include "ingest/libvirt/domain.h"
 

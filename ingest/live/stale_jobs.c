@@ -14,8 +14,8 @@
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
 #include "repo/base/report.h"
-#include "guest.h"
-#include "job.h"
+#include "live_guest.h"
+#include "live_job.h"
 #include "job_xml.h"
 #include "scratch.h"
 

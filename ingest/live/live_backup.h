@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Backing up one domain that runs or is paused. */
-#ifndef AMBERFS_INGEST_LIVE_BACKUP_LIVE_H
-#define AMBERFS_INGEST_LIVE_BACKUP_LIVE_H
+#ifndef AMBERFS_INGEST_LIVE_LIVE_BACKUP_H
+#define AMBERFS_INGEST_LIVE_LIVE_BACKUP_H
 
 #include "ingest/backup/disk_record.h"
 

@@ -18,7 +18,7 @@
  * one. If we die before that, the next run finds a checkpoint that no snapshot
  * records (2), or one that the newest records and an older one (7).
  */
-#include "backup_live.h"
+#include "live_backup.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@
 #include "repo/base/units.h"
 #include "ingest/backup/backup_hooks.h"
 #include "ingest/backup/domain_files.h"
-#include "begin.h"
+#include "live_begin.h"
 #include "checkpoints.h"
 #include "tracked_base.h"
 

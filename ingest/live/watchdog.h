@@ -14,8 +14,8 @@
  *
  * Threading: one thread per guard.
  */
-#ifndef AMBERFS_INGEST_LIVE_GUARD_H
-#define AMBERFS_INGEST_LIVE_GUARD_H
+#ifndef AMBERFS_INGEST_LIVE_WATCHDOG_H
+#define AMBERFS_INGEST_LIVE_WATCHDOG_H
 
 #include "scratch.h"
 

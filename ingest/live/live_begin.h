@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Getting a backup job to begin, with as little to read as possible. */
-#ifndef AMBERFS_INGEST_LIVE_BEGIN_H
-#define AMBERFS_INGEST_LIVE_BEGIN_H
+#ifndef AMBERFS_INGEST_LIVE_LIVE_BEGIN_H
+#define AMBERFS_INGEST_LIVE_LIVE_BEGIN_H
 
-#include "job.h"
+#include "live_job.h"
 #include "live_disk.h"
 #include "tracking.h"
 

@@ -16,7 +16,7 @@
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
 #include "ingest/libvirt/domain_xml.h"
-#include "job.h"
+#include "live_job.h"
 #include "job_xml.h"
 #include "scratch.h"
 

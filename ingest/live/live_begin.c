@@ -10,7 +10,7 @@
  *	no checkpoint can be made: without, so the next backup reads all
  *	anything else: all in full; then without a checkpoint as well
  */
-#include "begin.h"
+#include "live_begin.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -16,8 +16,8 @@
 #include "repo/base/error.h"
 #include "repo/base/units.h"
 #include "ingest/libvirt/child.h"
-#include "guard.h"
-#include "guard_words.h"
+#include "watchdog.h"
+#include "watchdog_protocol.h"
 
 #define ANSWER_SECONDS 60.0
 #define END_SECONDS 5.0

@@ -25,7 +25,7 @@
 #include "repo/base/printable.h"
 #include "repo/base/units.h"
 #include "ingest/libvirt/domain.h"
-#include "guest.h"
+#include "live_guest.h"
 #include "job_xml.h"
 
 #define POLL_NS 20000000

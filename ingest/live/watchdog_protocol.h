@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the two ends of a guard's socket (SOCK_SEQPACKET) say: one byte each,
  * but the first, which is JSON, and GUARD_BROKEN, which a text follows. */
-#ifndef AMBERFS_INGEST_LIVE_GUARD_WORDS_H
-#define AMBERFS_INGEST_LIVE_GUARD_WORDS_H
+#ifndef AMBERFS_INGEST_LIVE_WATCHDOG_PROTOCOL_H
+#define AMBERFS_INGEST_LIVE_WATCHDOG_PROTOCOL_H
 
 #define GUARD_FD 3
 #define GUARD_MESSAGE_MAX 16384
