@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Backing up one domain. */
-#ifndef AMBERFS_INGEST_BACKUP_DOMAIN_H
-#define AMBERFS_INGEST_BACKUP_DOMAIN_H
+#ifndef AMBERFS_INGEST_COMMANDS_BACKUP_DOMAIN_H
+#define AMBERFS_INGEST_COMMANDS_BACKUP_DOMAIN_H
 
 #include "ingest/backup/backup_run.h"
 #include "ingest/backup/domain_state.h"

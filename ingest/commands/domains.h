@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The command `amberfs domains`: what libvirt has here and what of it can be
  * backed up. */
-#ifndef AMBERFS_INGEST_DOMAINS_H
-#define AMBERFS_INGEST_DOMAINS_H
+#ifndef AMBERFS_INGEST_COMMANDS_DOMAINS_H
+#define AMBERFS_INGEST_COMMANDS_DOMAINS_H
 
 /* ARGV[0] is the command. Returns the exit status. */
 int domains_main(int argc, char **argv);

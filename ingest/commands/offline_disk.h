@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Backing up a disk whose domain is shut off. */
-#ifndef AMBERFS_INGEST_DISK_AT_REST_H
-#define AMBERFS_INGEST_DISK_AT_REST_H
+#ifndef AMBERFS_INGEST_COMMANDS_OFFLINE_DISK_H
+#define AMBERFS_INGEST_COMMANDS_OFFLINE_DISK_H
 
 #include "ingest/backup/disk_record.h"
 #include "ingest/live/tracking.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Backing up files and block devices by path, and a stream. */
-#ifndef AMBERFS_INGEST_BACKUP_FILES_H
-#define AMBERFS_INGEST_BACKUP_FILES_H
+#ifndef AMBERFS_INGEST_COMMANDS_BACKUP_FILES_H
+#define AMBERFS_INGEST_COMMANDS_BACKUP_FILES_H
 
 #include "ingest/backup/backup_run.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What `amberfs domains` shows: gathered once, written as text or as JSON. */
-#ifndef AMBERFS_INGEST_LISTING_H
-#define AMBERFS_INGEST_LISTING_H
+#ifndef AMBERFS_INGEST_COMMANDS_LISTING_H
+#define AMBERFS_INGEST_COMMANDS_LISTING_H
 
 #include "ingest/backup/disk_plan.h"
 #include "ingest/libvirt/domain.h"

@@ -6,7 +6,7 @@
  * earlier live backup, only what that calls dirty is read, and the rest is that
  * backup's; else all.
  */
-#include "disk_at_rest.h"
+#include "offline_disk.h"
 
 #include <errno.h>
 #include <stdio.h>

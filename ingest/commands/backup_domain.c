@@ -16,7 +16,7 @@
 #include "repo/format/name.h"
 #include "backup_files.h"
 #include "ingest/backup/backup_hooks.h"
-#include "disk_at_rest.h"
+#include "offline_disk.h"
 #include "ingest/backup/domain_files.h"
 #include "ingest/live/live_backup.h"
 #include "ingest/live/settle.h"

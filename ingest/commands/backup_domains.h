@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Backing up several domains in one run. */
-#ifndef AMBERFS_INGEST_BACKUP_DOMAINS_H
-#define AMBERFS_INGEST_BACKUP_DOMAINS_H
+#ifndef AMBERFS_INGEST_COMMANDS_BACKUP_DOMAINS_H
+#define AMBERFS_INGEST_COMMANDS_BACKUP_DOMAINS_H
 
 #include "ingest/backup/backup_run.h"
 #include "ingest/libvirt/connection.h"
