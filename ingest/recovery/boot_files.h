@@ -15,7 +15,7 @@
 #define AMBERFS_INGEST_RECOVERY_BOOT_FILES_H
 
 #include "boot_place.h"
-#include "domain_adapt.h"
+#include "ingest/recovery/adapt/domain_adapt.h"
 
 struct boot_files {
 	struct boot_place *place;	/* borrowed */

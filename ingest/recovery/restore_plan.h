@@ -9,7 +9,7 @@
 
 #include "repo/snapshot/restore_file.h"
 #include "ingest/libvirt/domain_xml.h"
-#include "domain_adapt.h"
+#include "ingest/recovery/adapt/domain_adapt.h"
 #include "ingest/libvirt/domain_control.h"
 
 struct restore_item {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "ingest/libvirt/domain_xml.h"
-#include "ingest/recovery/domain_adapt.h"
+#include "ingest/recovery/adapt/domain_adapt.h"
 #include "fuzz.h"
 
 static void check_disk(const struct domain_disk *d)

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ingest/recovery/domain_adapt.h"
+#include "ingest/recovery/adapt/domain_adapt.h"
 #include "repo/base/error.h"
 
 #define DISKS_MAX 64

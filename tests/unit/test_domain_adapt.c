@@ -6,7 +6,7 @@
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "ingest/libvirt/domain_xml.h"
 #include "ingest/libvirt/domain_doc.h"
-#include "ingest/recovery/domain_adapt.h"
+#include "ingest/recovery/adapt/domain_adapt.h"
 
 #include <errno.h>
 #include <setjmp.h>

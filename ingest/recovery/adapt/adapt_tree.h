@@ -4,8 +4,8 @@
  * out of memory is remembered in the context and told at the end, so the
  * functions return nothing and accept NULL nodes.
  */
-#ifndef AMBERFS_INGEST_RECOVERY_ADAPT_TREE_H
-#define AMBERFS_INGEST_RECOVERY_ADAPT_TREE_H
+#ifndef AMBERFS_INGEST_RECOVERY_ADAPT_ADAPT_TREE_H
+#define AMBERFS_INGEST_RECOVERY_ADAPT_ADAPT_TREE_H
 
 #include <stdio.h>
 

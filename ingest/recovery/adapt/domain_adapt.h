@@ -4,8 +4,8 @@
  * (or instead of) the original: other name, identity and disks. Works on XML
  * only, and needs no libvirt.
  */
-#ifndef AMBERFS_INGEST_RECOVERY_DOMAIN_ADAPT_H
-#define AMBERFS_INGEST_RECOVERY_DOMAIN_ADAPT_H
+#ifndef AMBERFS_INGEST_RECOVERY_ADAPT_DOMAIN_ADAPT_H
+#define AMBERFS_INGEST_RECOVERY_ADAPT_DOMAIN_ADAPT_H
 
 #include <stdbool.h>
 #include <stddef.h>
