@@ -12,7 +12,7 @@
 #include "ingest/commands/backup.h"
 #include "ingest/commands/domains.h"
 #include "ingest/live/watchdog.h"
-#include "ingest/recovery/boot.h"
+#include "ingest/recovery/boot/boot.h"
 #include "ingest/recovery/restore_domain.h"
 #include "ingest/recovery/prove.h"
 

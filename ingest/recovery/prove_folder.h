@@ -7,7 +7,7 @@
 #ifndef AMBERFS_INGEST_RECOVERY_PROVE_FOLDER_H
 #define AMBERFS_INGEST_RECOVERY_PROVE_FOLDER_H
 
-#include "boot_place.h"
+#include "ingest/recovery/boot/boot_directory.h"
 
 #define PROVE_FOLDER_DEFAULT "/var/tmp"
 

@@ -17,7 +17,7 @@
 #include "repo/base/interrupt.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
-#include "boot_files.h"
+#include "ingest/recovery/boot/boot_files.h"
 #include "prove_console.h"
 #include "prove_folder.h"
 #include "prove_guest.h"

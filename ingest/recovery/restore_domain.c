@@ -24,7 +24,7 @@
 #include "repo/base/report.h"
 #include "repo/format/name.h"
 #include "ingest/libvirt/domain_doc.h"
-#include "boot_tpm.h"
+#include "ingest/recovery/boot/boot_tpm.h"
 #include "ingest/libvirt/qemu_user.h"
 #include "restore_plan.h"
 

@@ -4,8 +4,8 @@
  * --discard must know. It is there from before the first other file until after
  * the last, so whatever a killed run left can be found and removed.
  */
-#ifndef AMBERFS_INGEST_RECOVERY_BOOT_STATE_H
-#define AMBERFS_INGEST_RECOVERY_BOOT_STATE_H
+#ifndef AMBERFS_INGEST_RECOVERY_BOOT_BOOT_STATE_H
+#define AMBERFS_INGEST_RECOVERY_BOOT_BOOT_STATE_H
 
 #include <stdbool.h>
 #include <stdint.h>

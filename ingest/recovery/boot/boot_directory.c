@@ -4,7 +4,7 @@
  * given to the user of qemu, fsynced, renamed (never over another), and its
  * folder fsynced. The mount is in boot_mount.c.
  */
-#include "boot_place.h"
+#include "boot_directory.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The state of an emulated TPM, for a domain that was defined anew. */
-#ifndef AMBERFS_INGEST_RECOVERY_BOOT_TPM_H
-#define AMBERFS_INGEST_RECOVERY_BOOT_TPM_H
+#ifndef AMBERFS_INGEST_RECOVERY_BOOT_BOOT_TPM_H
+#define AMBERFS_INGEST_RECOVERY_BOOT_BOOT_TPM_H
 
 #include "ingest/libvirt/domain.h"
-#include "boot_place.h"
+#include "boot_directory.h"
 
 /*
  * libvirt keeps it in a folder named after the domain's UUID: what SNAP has of

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Where booted snapshots are; see boot_dir.h. */
-#include "boot_dir.h"
+#include "boot_root.h"
 
 #include <dirent.h>
 #include <errno.h>

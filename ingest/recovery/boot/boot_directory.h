@@ -21,8 +21,8 @@
  * disk.
  * Threading: one thread per place.
  */
-#ifndef AMBERFS_INGEST_RECOVERY_BOOT_PLACE_H
-#define AMBERFS_INGEST_RECOVERY_BOOT_PLACE_H
+#ifndef AMBERFS_INGEST_RECOVERY_BOOT_BOOT_DIRECTORY_H
+#define AMBERFS_INGEST_RECOVERY_BOOT_BOOT_DIRECTORY_H
 
 #include <sys/types.h>
 

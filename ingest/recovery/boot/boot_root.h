@@ -3,8 +3,8 @@
  * The folder that holds the folders of booted snapshots, one of the name of
  * each domain. Whoever works on one of these holds its lock.
  */
-#ifndef AMBERFS_INGEST_RECOVERY_BOOT_DIR_H
-#define AMBERFS_INGEST_RECOVERY_BOOT_DIR_H
+#ifndef AMBERFS_INGEST_RECOVERY_BOOT_BOOT_ROOT_H
+#define AMBERFS_INGEST_RECOVERY_BOOT_BOOT_ROOT_H
 
 #include <sys/types.h>
 

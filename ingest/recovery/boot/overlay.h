@@ -7,8 +7,8 @@
  * with names of other files in it. So where we are root, qemu-img runs as the
  * user that qemu runs as, and gets at nothing that qemu doesn't.
  */
-#ifndef AMBERFS_INGEST_RECOVERY_OVERLAY_H
-#define AMBERFS_INGEST_RECOVERY_OVERLAY_H
+#ifndef AMBERFS_INGEST_RECOVERY_BOOT_OVERLAY_H
+#define AMBERFS_INGEST_RECOVERY_BOOT_OVERLAY_H
 
 #include <sys/types.h>
 

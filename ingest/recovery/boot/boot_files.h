@@ -11,10 +11,10 @@
  *	boot_files_definition(&f, &xml, &notes)
  *	boot_files_clear(&f)		forgets; nothing is removed
  */
-#ifndef AMBERFS_INGEST_RECOVERY_BOOT_FILES_H
-#define AMBERFS_INGEST_RECOVERY_BOOT_FILES_H
+#ifndef AMBERFS_INGEST_RECOVERY_BOOT_BOOT_FILES_H
+#define AMBERFS_INGEST_RECOVERY_BOOT_BOOT_FILES_H
 
-#include "boot_place.h"
+#include "boot_directory.h"
 #include "ingest/recovery/adapt/domain_adapt.h"
 
 struct boot_files {

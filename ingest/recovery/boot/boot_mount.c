@@ -5,7 +5,7 @@
  * from. A passphrase that this process was given goes to it through a pipe, so
  * it stands in no command line and no environment.
  */
-#include "boot_place.h"
+#include "boot_directory.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,13 +4,13 @@
  * holds, and may be killed at any moment: run again, or with --discard, it
  * finds what is there and goes on from that.
  */
-#ifndef AMBERFS_INGEST_RECOVERY_BOOT_INTERNAL_H
-#define AMBERFS_INGEST_RECOVERY_BOOT_INTERNAL_H
+#ifndef AMBERFS_INGEST_RECOVERY_BOOT_BOOT_INTERNAL_H
+#define AMBERFS_INGEST_RECOVERY_BOOT_BOOT_INTERNAL_H
 
 #include "repo/base/error.h"
 #include "repo/base/report.h"
-#include "boot_dir.h"
-#include "boot_place.h"
+#include "boot_root.h"
+#include "boot_directory.h"
 #include "ingest/libvirt/domain_control.h"
 
 struct boot_options {
