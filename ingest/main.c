@@ -14,7 +14,7 @@
 #include "ingest/live/watchdog.h"
 #include "ingest/recovery/boot/boot.h"
 #include "ingest/recovery/restore_domain.h"
-#include "ingest/recovery/prove.h"
+#include "ingest/recovery/prove/prove.h"
 
 static const struct {
 	const char *name;

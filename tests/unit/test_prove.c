@@ -2,8 +2,8 @@
 /* Goal of this test: what a guest under proof shows, on its console or its
  * screen, is understood whatever it is, and bounded. */
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
-#include "ingest/recovery/prove_console.h"
-#include "ingest/recovery/prove_screen.h"
+#include "ingest/recovery/prove/prove_console.h"
+#include "ingest/recovery/prove/prove_screen.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -19,7 +19,7 @@
 #include "repo/base/units.h"
 #include "ingest/recovery/boot/boot_files.h"
 #include "prove_console.h"
-#include "prove_folder.h"
+#include "prove_directory.h"
 #include "prove_guest.h"
 #include "prove_screen.h"
 

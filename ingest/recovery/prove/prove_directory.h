@@ -4,8 +4,8 @@
  * prove-<the first 4>. Who works in it holds its lock; where nobody does, whoever comes
  * next ends what is left there.
  */
-#ifndef AMBERFS_INGEST_RECOVERY_PROVE_FOLDER_H
-#define AMBERFS_INGEST_RECOVERY_PROVE_FOLDER_H
+#ifndef AMBERFS_INGEST_RECOVERY_PROVE_PROVE_DIRECTORY_H
+#define AMBERFS_INGEST_RECOVERY_PROVE_PROVE_DIRECTORY_H
 
 #include "ingest/recovery/boot/boot_directory.h"
 

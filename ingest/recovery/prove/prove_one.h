@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The proof of one snapshot: does a guest come up from it? */
-#ifndef AMBERFS_INGEST_RECOVERY_PROVE_ONE_H
-#define AMBERFS_INGEST_RECOVERY_PROVE_ONE_H
+#ifndef AMBERFS_INGEST_RECOVERY_PROVE_PROVE_ONE_H
+#define AMBERFS_INGEST_RECOVERY_PROVE_PROVE_ONE_H
 
 #include <jansson.h>
 #include <regex.h>

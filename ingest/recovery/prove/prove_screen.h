@@ -4,8 +4,8 @@
  * what a blinking cursor covers. A screen of one colour, but for a cursor, shows
  * nothing.
  */
-#ifndef AMBERFS_INGEST_RECOVERY_PROVE_SCREEN_H
-#define AMBERFS_INGEST_RECOVERY_PROVE_SCREEN_H
+#ifndef AMBERFS_INGEST_RECOVERY_PROVE_PROVE_SCREEN_H
+#define AMBERFS_INGEST_RECOVERY_PROVE_PROVE_SCREEN_H
 
 #include <stdbool.h>
 #include <stddef.h>

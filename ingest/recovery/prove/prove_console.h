@@ -3,8 +3,8 @@
  * What a guest writes to its serial console, as it comes. The guest is not
  * trusted: what is kept is bounded, in memory and on disk.
  */
-#ifndef AMBERFS_INGEST_RECOVERY_PROVE_CONSOLE_H
-#define AMBERFS_INGEST_RECOVERY_PROVE_CONSOLE_H
+#ifndef AMBERFS_INGEST_RECOVERY_PROVE_PROVE_CONSOLE_H
+#define AMBERFS_INGEST_RECOVERY_PROVE_PROVE_CONSOLE_H
 
 #include <jansson.h>
 #include <regex.h>

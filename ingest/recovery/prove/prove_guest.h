@@ -4,8 +4,8 @@
  * libvirt pulls its plug when this process ends, however it ends.
  * Threading: one thread per guest.
  */
-#ifndef AMBERFS_INGEST_RECOVERY_PROVE_GUEST_H
-#define AMBERFS_INGEST_RECOVERY_PROVE_GUEST_H
+#ifndef AMBERFS_INGEST_RECOVERY_PROVE_PROVE_GUEST_H
+#define AMBERFS_INGEST_RECOVERY_PROVE_PROVE_GUEST_H
 
 #include <stddef.h>
 #include <stdint.h>

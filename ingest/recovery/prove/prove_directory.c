@@ -4,7 +4,7 @@
  * Removed:	1 the guest, by who started it  2 the mount  3 the files, the folder
  * A kill between any two leaves what the sweep removes in the same order.
  */
-#include "prove_folder.h"
+#include "prove_directory.h"
 
 #include <dirent.h>
 #include <errno.h>
