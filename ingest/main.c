@@ -13,7 +13,7 @@
 #include "ingest/commands/domains.h"
 #include "ingest/live/watchdog.h"
 #include "ingest/recovery/boot/boot.h"
-#include "ingest/recovery/restore_domain.h"
+#include "ingest/recovery/restore/restore_domain.h"
 #include "ingest/recovery/prove/prove.h"
 
 static const struct {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* amberfs restore --domain: a whole domain, where it belongs. */
-#ifndef AMBERFS_INGEST_RECOVERY_RESTORE_DOMAIN_H
-#define AMBERFS_INGEST_RECOVERY_RESTORE_DOMAIN_H
+#ifndef AMBERFS_INGEST_RECOVERY_RESTORE_RESTORE_DOMAIN_H
+#define AMBERFS_INGEST_RECOVERY_RESTORE_RESTORE_DOMAIN_H
 
 int restore_domain_main(int argc, char **argv);
 

@@ -4,8 +4,8 @@
  * it may go there: never over the disk of a domain that runs, nor of another
  * domain than the one restored, nor over what some process has locked.
  */
-#ifndef AMBERFS_INGEST_RECOVERY_RESTORE_PLAN_H
-#define AMBERFS_INGEST_RECOVERY_RESTORE_PLAN_H
+#ifndef AMBERFS_INGEST_RECOVERY_RESTORE_RESTORE_PLAN_H
+#define AMBERFS_INGEST_RECOVERY_RESTORE_RESTORE_PLAN_H
 
 #include "repo/snapshot/restore_file.h"
 #include "ingest/libvirt/domain_xml.h"
