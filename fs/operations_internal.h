@@ -59,7 +59,7 @@ double attr_timeout(enum tree_kind kind);
 void fill_entry(const struct filesystem *fs, const struct tree_attr *a,
 		struct fuse_entry_param *e);
 
-/* --- file_operations.c: open, read, lseek, release --- */
+/* --- file.c: open, read, lseek, release --- */
 
 void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void operation_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
@@ -69,7 +69,7 @@ void operation_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 void operation_release(fuse_req_t req, fuse_ino_t ino,
 		struct fuse_file_info *fi);
 
-/* --- folder_operations.c: opendir, readdir, releasedir --- */
+/* --- directory.c: opendir, readdir, releasedir --- */
 
 void operation_opendir(fuse_req_t req, fuse_ino_t ino,
 		struct fuse_file_info *fi);
@@ -80,7 +80,7 @@ void operation_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
 void operation_releasedir(fuse_req_t req, fuse_ino_t ino,
 		struct fuse_file_info *fi);
 
-/* --- refusals.c: everything that writes --- */
+/* --- readonly.c: everything that writes --- */
 
 void refusals_fill(struct fuse_lowlevel_ops *ops);
 

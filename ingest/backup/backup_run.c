@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Setting up and ending a run. What stores is shared with copy and repair: see
- * storing.h.
+ * snapshot_writer.h.
  */
 #include "backup_run.h"
 

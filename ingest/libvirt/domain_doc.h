@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A domain's XML as a tree, for those who read it (disk_xml.h) and those who
+ * A domain's XML as a tree, for those who read it (domain_xml.h) and those who
  * rewrite it (recovery/). It is not trusted: its size is bounded, a DOCTYPE is
  * refused, nothing is ever fetched. Elements are looked up among direct
  * children only: a search for any <source> below a <disk> would also find those

@@ -6,7 +6,7 @@
  *	  the domain
  *	2 per disk: incremental, or why not (tracking.c); checkpoints of attempts
  *	  that failed are deleted
- *	3 the job begins, with a new checkpoint (begin.c); from here on what is
+ *	3 the job begins, with a new checkpoint (live_begin.c); from here on what is
  *	  read is of that moment
  *	4 the disks are still those that were looked at
  *	5 each disk is read and stored; the job ends, and was ours and sound

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The backup's end of its guard's socket. What the guard does is in
- * guard_process.c. */
+ * watchdog_process.c. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>

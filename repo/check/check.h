@@ -61,7 +61,7 @@ struct tree_check {
 	 * file is to be looked at again in each snapshot. May be NULL. */
 	bool (*chunk)(void *ctx, const struct tree_fault *at, bool whole);
 	void *ctx;
-	/* The rest belongs to trees.c. */
+	/* The rest belongs to check_trees.c. */
 	struct image_reader *reader;
 	struct id_set *sound;		/* subtrees found sound */
 	struct id_set *bad;		/* subtrees of this file that are not */

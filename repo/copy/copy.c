@@ -6,7 +6,7 @@
  *	  again: from here on no prune takes its chunks
  *	2 in TO: the same with the base's roots
  *	3 each file is taken over, or read where it differs, and stored
- *	4 durable packs, our session, the snapshot, our session (storing.c)
+ *	4 durable packs, our session, the snapshot, our session (snapshot_writer.c)
  *
  * What a killed run has stored is found again by the next one; the snapshots
  * that it finished are recognised by their origin.

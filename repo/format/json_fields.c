@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Strict reading of stored JSON; see members.h. The JSON itself is jansson's.
+ * Strict reading of stored JSON; see json_fields.h. The JSON itself is jansson's.
  *
  * What this file does not do: it knows no member by name.
  */

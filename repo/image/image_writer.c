@@ -2,7 +2,7 @@
 /*
  * Worker threads that turn spans into leaves. A worker takes the next span
  * under the job's mutex, passing over spans there that are the base's or all
- * hole in bulk (take_over.c). A span that the source says is the base's in part
+ * hole in bulk (span_reuse.c). A span that the source says is the base's in part
  * is made from the base's leaf (span_update.c); any other is read and marked
  * (span_read.c), cut, and its chunks and leaf stored (span_store.c).
  *

@@ -3,7 +3,7 @@
  * What the files of the image writer share:
  *
  *	image_writer.c	the worker threads, and who does which span
- *	take_over.c	spans that are the base's, many at once, unread
+ *	span_reuse.c	spans that are the base's, many at once, unread
  *	span_update.c	a span of which parts are the base's
  *	span_read.c	the bytes of a span, or of a part of it
  *	span_store.c	a span's chunks and leaf
@@ -119,7 +119,7 @@ int span_store_leaf(struct span_work *s, const uint8_t *proof,
 /* The span is CHILD's. */
 int span_end(struct span_work *s, const struct node_child *child);
 
-/* --- take_over.c --- */
+/* --- span_reuse.c --- */
 
 /* True if what is said to be the base's must be looked up, chunk by chunk. */
 bool take_over_in_doubt(const struct worker *w, const struct job *job);

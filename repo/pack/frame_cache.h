@@ -17,7 +17,7 @@ struct frames;
 struct frame {
 	const uint8_t *data;	/* plain bytes; valid while pinned */
 	uint32_t valid;		/* how many of them */
-	/* the rest of the object belongs to frames.c */
+	/* the rest of the object belongs to frame_cache.c */
 };
 
 /* SIZE: bytes of plain data kept, pinned ones included as far as possible. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The frame codec: zstd in and out. zstd.h is included by frame.c alone.
+ * The frame codec: zstd in and out. zstd.h is included by frame_codec.c alone.
  * A frame is one zstd frame whose blocks end at least every
  * FRAME_BLOCK plain bytes (flushed), so that decoding may stop early.
  *

@@ -19,7 +19,7 @@ struct damaged_frame;
 /* A loaded trailer, counted; immutable. */
 struct pack {
 	struct trailer *trailer;
-	/* The rest belongs to packs.c; protected by packs->mutex. */
+	/* The rest belongs to pack_cache.c; protected by packs->mutex. */
 	struct packs *owner;
 	unsigned refs;
 	bool cached;

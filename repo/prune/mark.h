@@ -5,7 +5,7 @@
  * And which copy of it counts: one per chunk, by an order of packs that
  * favours those that stay.
  *
- * Memory: 20 bytes per live chunk or node (live.h), within a bound: beyond it
+ * Memory: 20 bytes per live chunk or node (live_set.h), within a bound: beyond it
  * the ids are dealt with in 2, 4, 8 … slices, each with a walk over the trees
  * and a pass over the trailers of its own. On top of it 20 bytes per tree node,
  * which is remembered until the end; 1 bit per stored chunk; 36 bytes per

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Beginning, ending, and what both ways of mending share; mend_copy.c takes
- * from a byte copy, mend_image.c from a repository with other keys.
+ * Beginning, ending, and what both ways of mending share; repair_from_copy.c takes
+ * from a byte copy, repair_from_image.c from a repository with other keys.
  */
 #include "repair_internal.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The settings of the least age; see retention.h.
+ * The settings of the least age; see min_age.h.
  *
  * Listing only tells the highest number; all from 1 to that are then read by
  * name. So a setting that is made meanwhile never looks like a gap, and one

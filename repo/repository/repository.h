@@ -42,7 +42,7 @@ struct repository_options {
 	struct credentials credentials;
 	const char *index_dir;		/* --index-dir; NULL: default */
 	uint32_t chunks_max;		/* locality cache; 0: default */
-	int64_t min_age;		/* seconds, for init; see retention.h */
+	int64_t min_age;		/* seconds, for init; see min_age.h */
 };
 
 /* The option rows that every command with a REPO has: --key-file,

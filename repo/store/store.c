@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The store as a local folder: opening, reading, listing, deleting. Writing is
- * in local_put.c, making a new one in local_create.c.
+ * in store_put.c, making a new one in store_create.c.
  *
  * Everything is reached from a descriptor of the folder, so a folder that is
  * renamed or mounted over meanwhile changes nothing. Descriptors of packs stay

@@ -2,7 +2,7 @@
 /*
  * Object access: everything above reads and writes a repository through these
  * calls, so nothing above assumes rename, mmap, append or folders. The local
- * folder (local.c) is the first implementation.
+ * folder (store.c) is the first implementation.
  *
  * An object's name is "kind/rest", e.g. "packs/3f/3f…", of bytes that
  * name_escape leaves alone and '/', '%' and '~'. Objects are immutable: put

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the files of the local folder's implementation share: local.c (open,
- * read, list, delete), local_create.c (a new folder), local_put.c (durable
+ * What the files of the local folder's implementation share: store.c (open,
+ * read, list, delete), store_create.c (a new folder), store_put.c (durable
  * writing), lease.c (liveness). Nobody else includes this.
  */
 #ifndef AMBERFS_STORE_STORE_INTERNAL_H

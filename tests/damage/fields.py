@@ -45,7 +45,7 @@ def envelope(size):
     ] + box("box", 12, size - 12)
 
 
-# LMDB's two meta pages (see data/index_layout.c) and the head of other pages.
+# LMDB's two meta pages (see repo/index/index_layout.c) and the head of other pages.
 INDEX_META = [
     ("page head", 0, 16), ("magic", 16, 4), ("version", 20, 4),
     ("address", 24, 8), ("map size", 32, 8), ("free list", 40, 48),

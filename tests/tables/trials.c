@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* See trials.h. Talks to zstd itself, since it tries what frame.c fixes. */
+/* See trials.h. Talks to zstd itself, since it tries what frame_codec.c fixes. */
 #include "trials.h"
 
 #include <err.h>

@@ -48,7 +48,7 @@ struct adapt_options {
 };
 
 /*
- * XML of LEN bytes, not trusted (bounds and no DOCTYPE, as disk_xml.h). *OUT:
+ * XML of LEN bytes, not trusted (bounds and no DOCTYPE, as domain_xml.h). *OUT:
  * the new definition, to free. *NOTES: lines for the person about what was
  * taken away or must be known, "" if there is nothing, to free. Disks that are
  * not in O->disks: removable drives are emptied, others removed with a note.

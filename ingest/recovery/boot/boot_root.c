@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Where booted snapshots are; see boot_dir.h. */
+/* Where booted snapshots are; see boot_root.h. */
 #include "boot_root.h"
 
 #include <dirent.h>
