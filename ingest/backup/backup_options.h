@@ -9,7 +9,10 @@
 #include "repo/base/options.h"
 #include "repo/base/report.h"
 #include "repo/repository/repository.h"
-#include "ingest/live/live_job.h"
+
+/* Whether a running guest's filesystems are frozen: if its agent answers, else
+ * no backup, or never. */
+enum quiesce { QUIESCE_AUTO, QUIESCE_REQUIRE, QUIESCE_NEVER };
 
 struct backup_options {
 	struct report_options report;
@@ -23,7 +26,7 @@ struct backup_options {
 	/* Domains. */
 	struct option_number jobs_domains; /* at most so many at once */
 	enum quiesce quiesce;
-	const char *scratch_dir; /* NULL: the default of live/job.h */
+	const char *scratch_dir; /* NULL: /var/tmp */
 	int64_t wait_seconds;	/* at most, for a busy domain; 0: don't */
 	const char *hook_dir;	/* for hooks_run; NULL: none */
 	struct option_list disks, exclude_disks; /* TARGET, DOMAIN:TARGET */

@@ -21,7 +21,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
-#include "ingest/commands/backup_files.h"
+#include "backup_path.h"
 
 #define TPM_SYSTEM "/var/lib/libvirt/swtpm"
 #define TPM_SESSION "libvirt/qemu/swtpm" /* below the user's config folder */

@@ -14,7 +14,7 @@
 
 #include "repo/base/cleanup.h"
 #include "repo/format/name.h"
-#include "backup_files.h"
+#include "ingest/backup/backup_path.h"
 #include "ingest/backup/backup_hooks.h"
 #include "offline_disk.h"
 #include "ingest/backup/domain_files.h"

@@ -2,73 +2,21 @@
 #include "backup_files.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "ingest/backup/backup_path.h"
 #include "repo/base/cleanup.h"
-#include "repo/base/units.h"
-#include "repo/base/device.h"
 #include "repo/base/interrupt.h"
+#include "repo/base/units.h"
 
-#define MODE_DEVICE 0600u
 #define POLL_MS 200
 
 static const char *base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	return slash ? slash + 1 : path;
-}
-
-uint64_t backup_path_size(const char *path)
-{
-	struct stat st;
-	uint64_t size = 0;
-	if (stat(path, &st) < 0)
-		return 0;
-	if (!S_ISBLK(st.st_mode))
-		return (uint64_t)st.st_size;
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd >= 0 && device_size(fd, &size) == 0 ? size : 0;
-}
-
-static void take_attributes(struct backup_file *f, const struct stat *st)
-{
-	bool device = S_ISBLK(st->st_mode);
-	if (f->mode == 0)
-		f->mode = device ? MODE_DEVICE : st->st_mode & 0777;
-	f->mtime_ns = device ? realtime_ns()
-			     : (int64_t)st->st_mtim.tv_sec * 1000000000
-					       + st->st_mtim.tv_nsec;
-}
-
-int backup_path(struct backup_snapshot *b, const char *path,
-		struct backup_file *f)
-{
-	struct file_source *file;
-	struct file_identity identity;
-	struct image_source source;
-	bool taken;
-	int e = file_source_open(&file, path, b->lane->workers);
-	if (e < 0)
-		return e;
-	file_source_identity(file, &identity);
-	f->identities = &identity;
-	f->identity_count = 1;
-	if (f->mtime_ns == INT64_MIN)
-		take_attributes(f, file_source_stat(file));
-	e = backup_snapshot_take_over(b, f, &taken);
-	if (e == 0 && !taken) {
-		file_source_fill(file, &source);
-		e = backup_snapshot_store(b, f, &source);
-		if (e == 0)
-			e = file_source_recheck(file);
-	}
-	file_source_close(file);
-	f->identities = NULL; /* they were this function's */
-	f->identity_count = 0;
-	return e;
 }
 
 /* --- a stream --- */

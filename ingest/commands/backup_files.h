@@ -11,13 +11,4 @@
 void backup_files(struct backup_lane *lane, const char *name,
 		const char *const *paths, int count, const char *stdin_name);
 
-/* One file byte for byte into a snapshot under way: unread if unchanged. F's
- * identities are filled in here; its mtime, if INT64_MIN, and then its mode,
- * if 0, are the file's. */
-int backup_path(struct backup_snapshot *b, const char *path,
-		struct backup_file *f);
-
-/* What PATH measures in bytes, for the progress bar; 0: unknown. */
-uint64_t backup_path_size(const char *path);
-
 #endif

@@ -15,7 +15,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/units.h"
-#include "backup_files.h"
+#include "ingest/backup/backup_path.h"
 #include "ingest/live/live_disk.h"
 #include "ingest/source/nbd_source.h"
 

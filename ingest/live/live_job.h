@@ -18,9 +18,8 @@
 #ifndef AMBERFS_INGEST_LIVE_LIVE_JOB_H
 #define AMBERFS_INGEST_LIVE_LIVE_JOB_H
 
+#include "ingest/backup/backup_options.h"
 #include "ingest/libvirt/domain.h"
-
-enum quiesce { QUIESCE_AUTO, QUIESCE_REQUIRE, QUIESCE_NEVER };
 
 struct live_job_options {
 	struct connection *connection;	/* writable */

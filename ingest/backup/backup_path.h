@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Backing up one file or block device by its path. */
+#ifndef AMBERFS_INGEST_BACKUP_BACKUP_PATH_H
+#define AMBERFS_INGEST_BACKUP_BACKUP_PATH_H
+
+#include "backup_run.h"
+
+/* One file byte for byte into a snapshot under way: unread if unchanged. F's
+ * identities are filled in here; its mtime, if INT64_MIN, and then its mode,
+ * if 0, are the file's. */
+int backup_path(struct backup_snapshot *b, const char *path,
+		struct backup_file *f);
+
+/* What PATH measures in bytes, for the progress bar; 0: unknown. */
+uint64_t backup_path_size(const char *path);
+
+#endif
