@@ -9,12 +9,11 @@
 #include <string.h>
 #include <time.h>
 
-#include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
-
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
+#include "ingest/libvirt/domain_control.h"
+#include "ingest/libvirt/domain_job.h"
 #include "ingest/libvirt/domain_xml.h"
 #include "live_job.h"
 #include "job_xml.h"
@@ -24,15 +23,16 @@
 #define MOMENT_TRIES 50
 #define MOMENT_NS 20000000
 
+/* TEXT may be NULL: nobody. */
 static int answer(char **who, const char *text)
 {
-	*who = strdup(text);
-	return *who ? 0 : -ENOMEM;
+	*who = text != NULL ? strdup(text) : NULL;
+	return text == NULL || *who != NULL ? 0 : -ENOMEM;
 }
 
-static int backup_job(virDomainPtr d, char **who)
+static int backup_job(struct domain *d, char **who)
 {
-	CLEANUP_FREE char *xml = virDomainBackupGetXMLDesc(d, 0);
+	CLEANUP_FREE char *xml = domain_job_backup_xml(d);
 	CLEANUP_FREE char *socket = NULL;
 	char shown[256];
 
@@ -49,96 +49,14 @@ static int backup_job(virDomainPtr d, char **who)
 	return 0;
 }
 
-static const char *operation_name(int operation)
+static int block_job(struct domain *d, const char *target, char **who)
 {
-	switch (operation) {
-	case VIR_DOMAIN_JOB_OPERATION_START:
-		return "its start";
-	case VIR_DOMAIN_JOB_OPERATION_SAVE:
-		return "the saving of its memory";
-	case VIR_DOMAIN_JOB_OPERATION_RESTORE:
-		return "the restoring of its memory";
-	case VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN:
-	case VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT:
-		return "a migration";
-	case VIR_DOMAIN_JOB_OPERATION_SNAPSHOT:
-	case VIR_DOMAIN_JOB_OPERATION_SNAPSHOT_REVERT:
-	case VIR_DOMAIN_JOB_OPERATION_SNAPSHOT_DELETE:
-		return "a snapshot of libvirt's";
-	case VIR_DOMAIN_JOB_OPERATION_DUMP:
-		return "a dump of its memory";
-	case VIR_DOMAIN_JOB_OPERATION_BACKUP:
-		return "a backup job";
-	default:
-		return "a job of libvirt's";
-	}
-}
-
-static int background_job(virDomainPtr d, char **who)
-{
-	virTypedParameterPtr params = NULL;
-	int type = VIR_DOMAIN_JOB_NONE, count = 0, operation = 0;
-
-	if (virDomainGetJobStats(d, &type, &params, &count, 0) < 0)
-		return 0;
-	virTypedParamsGetInt(params, count, VIR_DOMAIN_JOB_OPERATION,
-			&operation);
-	virTypedParamsFree(params, count);
-	if (type == VIR_DOMAIN_JOB_NONE)
-		return 0;
-	return answer(who, operation_name(operation));
-}
-
-/* The host that a migration comes to has no job to show. */
-static int state_of(virDomainPtr d, char **who)
-{
-	int state = 0, reason = 0;
-
-	if (virDomainGetState(d, &state, &reason, 0) < 0 ||
-			state != VIR_DOMAIN_PAUSED)
-		return 0;
-	switch (reason) {
-	case VIR_DOMAIN_PAUSED_MIGRATION:
-	case VIR_DOMAIN_PAUSED_POSTCOPY:
-	case VIR_DOMAIN_PAUSED_POSTCOPY_FAILED:
-		return answer(who, "a migration");
-	case VIR_DOMAIN_PAUSED_SAVE:
-		return answer(who, "the saving of its memory");
-	case VIR_DOMAIN_PAUSED_DUMP:
-		return answer(who, "a dump of its memory");
-	case VIR_DOMAIN_PAUSED_STARTING_UP:
-		return answer(who, "its start");
-	default:
-		return 0;
-	}
-}
-
-static const char *block_job_name(int type)
-{
-	switch (type) {
-	case VIR_DOMAIN_BLOCK_JOB_TYPE_PULL:
-		return "a block pull";
-	case VIR_DOMAIN_BLOCK_JOB_TYPE_COPY:
-		return "a block copy";
-	case VIR_DOMAIN_BLOCK_JOB_TYPE_COMMIT:
-	case VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT:
-		return "a block commit";
-	case VIR_DOMAIN_BLOCK_JOB_TYPE_BACKUP:
-		return "a backup job";
-	default:
-		return "a block job";
-	}
-}
-
-static int block_job(virDomainPtr d, const char *target, char **who)
-{
-	virDomainBlockJobInfo info;
+	const char *job = domain_job_block(d, target);
 	char shown[64];
 
-	memset(&info, 0, sizeof(info));
-	if (virDomainGetBlockJobInfo(d, target, &info, 0) != 1)
+	if (job == NULL)
 		return 0;
-	if (asprintf(who, "%s of the disk %s", block_job_name(info.type),
+	if (asprintf(who, "%s of the disk %s", job,
 			    printable(shown, sizeof(shown), target)) < 0) {
 		*who = NULL;
 		return -ENOMEM;
@@ -156,63 +74,53 @@ static int block_jobs(struct domain *domain, char **who)
 		err = disk_xml_parse(&parsed, xml, strlen(xml));
 	for (unsigned i = 0; !err && !*who && i < parsed->disk_count; i++)
 		if (parsed->disks[i].source.present)
-			err = block_job(domain_handle(domain),
-					parsed->disks[i].target, who);
+			err = block_job(domain, parsed->disks[i].target, who);
 	disk_xml_free(parsed);
 	return err;
 }
 
-/* Unlike the other questions it does not wait for whoever is at work. */
-static int control(virDomainPtr d, bool *is_free, char **who)
+/* *IS_FREE: whoever had the domain has let it go. */
+static int wait_a_moment(struct domain *d, bool *is_free, char **who)
 {
-	virDomainControlInfo info;
+	struct timespec nap = { .tv_nsec = MOMENT_NS };
 
-	*is_free = true;
-	memset(&info, 0, sizeof(info));
-	if (virDomainGetControlInfo(d, &info, 0) < 0)
-		return 0;
-	if (info.state == VIR_DOMAIN_CONTROL_ERROR)
-		return answer(who, "a qemu that does not answer libvirt (virsh "
-				"domcontrol)");
-	*is_free = info.state == VIR_DOMAIN_CONTROL_OK;
+	*is_free = false;
+	for (int i = 0; i < MOMENT_TRIES; i++) {
+		if (i > 0)
+			nanosleep(&nap, NULL);
+		switch (domain_job_control(d)) {
+		case DOMAIN_CONTROL_FREE:
+			*is_free = true;
+			return 0;
+		case DOMAIN_CONTROL_ERROR:
+			return answer(who, "a qemu that does not answer "
+					"libvirt (virsh domcontrol)");
+		default:
+			break;
+		}
+	}
 	return 0;
 }
 
-static int wait_a_moment(virDomainPtr d, bool *is_free, char **who)
+int live_job_holder(struct domain *d, char **who)
 {
-	struct timespec nap = { .tv_nsec = MOMENT_NS };
-	int err = 0;
-
-	*is_free = false;
-	for (int i = 0; i < MOMENT_TRIES && !err && !*who && !*is_free; i++) {
-		if (i > 0)
-			nanosleep(&nap, NULL);
-		err = control(d, is_free, who);
-	}
-	return err;
-}
-
-int live_job_holder(struct connection *c, struct domain *domain, char **who)
-{
-	virDomainPtr d = domain_handle(domain);
 	bool is_free = true;
 	int err;
 
-	(void)c;
 	*who = NULL;
-	if (virDomainIsActive(d) != 1)
+	if (!domain_is_active(d))
 		return 0;
 	err = backup_job(d, who);
 	if (!err && !*who)
 		err = wait_a_moment(d, &is_free, who);
 	if (!err && !*who)
-		err = background_job(d, who);
+		err = answer(who, domain_job_operation(d));
 	if (!err && !*who)
-		err = state_of(d, who);
+		err = answer(who, domain_job_pause(d));
 	if (!err && !*who && !is_free)
 		err = answer(who, "an operation of libvirt's that does not end "
 				"(virsh domcontrol)");
 	if (!err && !*who)
-		err = block_jobs(domain, who);
+		err = block_jobs(d, who);
 	return err;
 }

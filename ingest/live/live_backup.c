@@ -30,8 +30,8 @@
 #include "repo/base/units.h"
 #include "ingest/backup/backup_hooks.h"
 #include "ingest/backup/domain_files.h"
+#include "ingest/libvirt/checkpoints.h"
 #include "live_begin.h"
-#include "checkpoints.h"
 #include "tracked_base.h"
 
 #define CHECKPOINT_FILE "checkpoint.xml"

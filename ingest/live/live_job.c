@@ -299,7 +299,7 @@ static int make_job_xml(struct live_job *j, const struct live_disk *disks,
 static int check_holder(struct live_job *j)
 {
 	CLEANUP_FREE char *who = NULL;
-	int err = live_job_holder(j->connection, j->domain, &who);
+	int err = live_job_holder(j->domain, &who);
 
 	if (!err && who)
 		return fail(-EBUSY, "it is busy with %s", who);

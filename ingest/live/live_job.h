@@ -82,7 +82,7 @@ void live_job_end(struct live_job *j);
 /* Who has the domain: a text such as "a block copy of disk vda", "a backup job
  * that amberfs did not start", "a migration"; to free; NULL: nobody. 0, -EIO,
  * -ENOMEM. */
-int live_job_holder(struct connection *c, struct domain *d, char **who);
+int live_job_holder(struct domain *d, char **who);
 
 /*
  * Ends what dead runs of ours left: guests that may be frozen, jobs, files in

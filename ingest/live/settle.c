@@ -17,7 +17,7 @@
 static int ask(struct domain_backup *k)
 {
 	CLEANUP_FREE char *who = NULL;
-	int e = live_job_holder(k->connection, k->domain, &who);
+	int e = live_job_holder(k->domain, &who);
 	if (e < 0 || who == NULL)
 		return e;
 	return fail(-EBUSY, "it is busy with %s", who);

@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <libvirt/libvirt.h>
-
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
 #include "repo/base/report.h"
+#include "ingest/libvirt/domain_control.h"
+#include "ingest/libvirt/domain_job.h"
 #include "live_guest.h"
 #include "live_job.h"
 #include "job_xml.h"
@@ -100,9 +100,9 @@ static int look_for_orphan(struct connection *c, struct domain *d,
 	CLEANUP_FREE char *xml = NULL;
 	CLEANUP_FREE char *socket = NULL;
 
-	if (virDomainIsActive(domain_handle(d)) != 1)
+	if (!domain_is_active(d))
 		return 0;
-	xml = virDomainBackupGetXMLDesc(domain_handle(d), 0);
+	xml = domain_job_backup_xml(d);
 	if (!xml || job_xml_socket(&socket, xml) != 0 || !socket ||
 			!scratch_is_orphan(socket, scratch_dir))
 		return 0;

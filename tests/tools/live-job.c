@@ -231,7 +231,7 @@ static int count_dirty(struct hand *h, const char *target)
 static int holder(struct hand *h)
 {
 	CLEANUP_FREE char *who = NULL;
-	int err = live_job_holder(h->connection, h->domain, &who);
+	int err = live_job_holder(h->domain, &who);
 
 	if (!err)
 		printf("holder %s\n", who ? who : "nobody");

@@ -17,10 +17,10 @@
 #include "repo/base/interrupt.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
+#include "ingest/libvirt/transient_guest.h"
 #include "ingest/recovery/boot/boot_files.h"
 #include "prove_console.h"
 #include "prove_directory.h"
-#include "prove_guest.h"
 #include "prove_screen.h"
 
 #define LOOK_EVERY_US 250000
@@ -37,7 +37,7 @@ struct proof {
 	struct connection *connection;
 	struct prove_result *out;
 	struct prove_folder folder;
-	struct prove_guest *guest;
+	struct transient_guest *guest;
 	struct prove_console *console;
 	struct prove_picture picture; /* the last one */
 	double begin, still_since, next_picture;
@@ -53,7 +53,7 @@ static int out_of_memory(void)
 
 static bool agent_answers(struct proof *p)
 {
-	int r = prove_guest_agent(p->guest);
+	int r = transient_guest_agent(p->guest);
 
 	if (r == -ENOTSUP)
 		p->waiting &= ~SIGN_BIT(SIGN_AGENT);
@@ -72,7 +72,7 @@ static void take_picture(struct proof *p, double now)
 	size_t len = 0;
 
 	p->next_picture = now + SCREEN_EVERY;
-	if (prove_guest_screen(p->guest, &data, &len) < 0 ||
+	if (transient_guest_screen(p->guest, &data, &len) < 0 ||
 			prove_picture_read(&new, data, len) < 0)
 		return;
 	if (!prove_picture_same(&p->picture, &new))
@@ -131,7 +131,7 @@ static int not_up(struct proof *p, const char *why)
 static int look(struct proof *p)
 {
 	const char *why = NULL;
-	int state = prove_guest_state(p->guest, &why);
+	int state = transient_guest_state(p->guest, &why);
 	int err = prove_console_read(p->console);
 
 	if (err)
@@ -204,7 +204,7 @@ static void keep_picture(struct proof *p)
 static int run(struct proof *p, const char *xml)
 {
 	struct error_copy why;
-	int err = prove_guest_start(&p->guest, p->connection, xml);
+	int err = transient_guest_start(&p->guest, p->connection, xml);
 
 	if (err)
 		return err;
@@ -212,7 +212,7 @@ static int run(struct proof *p, const char *xml)
 	err = watch(p);
 	error_save(&why, err);
 	if (err != -ECANCELED) {
-		p->out->read = prove_guest_read(p->guest);
+		p->out->read = transient_guest_read(p->guest);
 		keep_picture(p);
 	}
 	return error_load(&why);
@@ -246,7 +246,7 @@ static int take_down(struct proof *p, int err)
 	struct error_copy why;
 
 	error_save(&why, err);
-	err = prove_guest_end(p->guest);
+	err = transient_guest_end(p->guest);
 	if (err < 0)
 		report_warning("%s", error_text(err));
 	err = prove_folder_remove(&p->folder);

@@ -11,7 +11,7 @@
 
 #include "repo/base/error.h"
 #include "repo/format/name.h"
-#include "ingest/libvirt/domain_doc.h"
+#include "domain_doc.h"
 
 #define REDEFINE                                                               \
 	(VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE |                               \

@@ -4,15 +4,15 @@
  * libvirt pulls its plug when this process ends, however it ends.
  * Threading: one thread per guest.
  */
-#ifndef AMBERFS_INGEST_RECOVERY_PROVE_PROVE_GUEST_H
-#define AMBERFS_INGEST_RECOVERY_PROVE_PROVE_GUEST_H
+#ifndef AMBERFS_INGEST_LIBVIRT_TRANSIENT_GUEST_H
+#define AMBERFS_INGEST_LIBVIRT_TRANSIENT_GUEST_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ingest/libvirt/connection.h"
+#include "connection.h"
 
-struct prove_guest;
+struct transient_guest;
 
 enum guest_state {
 	GUEST_RUNS,
@@ -22,25 +22,25 @@ enum guest_state {
 
 /* C is writable. 0; -EIO with libvirt's reason; -ENOMEM with a text: it wants
  * more memory than this host has to spare. */
-int prove_guest_start(struct prove_guest **out, struct connection *c,
+int transient_guest_start(struct transient_guest **out, struct connection *c,
 		const char *xml);
 /* Pulls the plug, if it still runs. 0: it is gone; -EIO. Frees G (NULL
  * allowed). */
-int prove_guest_end(struct prove_guest *g);
+int transient_guest_end(struct transient_guest *g);
 
 /* *WHY: what kept it from going on, static, for GUEST_STUCK. -EIO: libvirt
  * doesn't say. */
-int prove_guest_state(struct prove_guest *g, const char **why);
+int transient_guest_state(struct transient_guest *g, const char **why);
 
 /* 1: the guest agent answered; 0: it did not, yet; -ENOTSUP: this guest has no
  * channel for it. Takes a few seconds if the agent hangs. */
-int prove_guest_agent(struct prove_guest *g);
+int transient_guest_agent(struct transient_guest *g);
 
 /* What the first screen shows, as a PNG or PPM file. To free. -ENODATA: it has no
  * screen, or not now. */
-int prove_guest_screen(struct prove_guest *g, uint8_t **file, size_t *len);
+int transient_guest_screen(struct transient_guest *g, uint8_t **file, size_t *len);
 
 /* Bytes that it has read from its disks, 0 if libvirt doesn't say. */
-uint64_t prove_guest_read(struct prove_guest *g);
+uint64_t transient_guest_read(struct transient_guest *g);
 
 #endif

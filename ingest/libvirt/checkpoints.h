@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* libvirt's checkpoints of a domain. */
-#ifndef AMBERFS_INGEST_LIVE_CHECKPOINTS_H
-#define AMBERFS_INGEST_LIVE_CHECKPOINTS_H
+#ifndef AMBERFS_INGEST_LIBVIRT_CHECKPOINTS_H
+#define AMBERFS_INGEST_LIBVIRT_CHECKPOINTS_H
 
-#include "ingest/libvirt/domain.h"
+#include "domain.h"
 
 struct checkpoint_names {
 	unsigned count;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* libvirt's calls on the guest under proof. */
-#include "prove_guest.h"
+/* Starting, watching and ending a guest that is ours alone. */
+#include "transient_guest.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
 #define SCREEN_MAX (64 * MIB)
 #define READ_SIZE ((size_t)256 << 10)
 
-struct prove_guest {
+struct transient_guest {
 	virConnectPtr connection;
 	virDomainPtr domain;
 };
@@ -42,7 +42,7 @@ static uint64_t memory_to_spare(void)
 }
 
 /* As it is paused, it has not taken its memory yet. */
-static int check_memory(struct prove_guest *g)
+static int check_memory(struct transient_guest *g)
 {
 	uint64_t spare = memory_to_spare();
 	char want[SIZE_TEXT_MAX];
@@ -60,7 +60,7 @@ static int check_memory(struct prove_guest *g)
 			size_format(have, spare));
 }
 
-static int let_run(struct prove_guest *g)
+static int let_run(struct transient_guest *g)
 {
 	int err = check_memory(g);
 
@@ -71,10 +71,10 @@ static int let_run(struct prove_guest *g)
 	return err;
 }
 
-int prove_guest_start(struct prove_guest **out, struct connection *c,
+int transient_guest_start(struct transient_guest **out, struct connection *c,
 		const char *xml)
 {
-	struct prove_guest *g = calloc(1, sizeof(*g));
+	struct transient_guest *g = calloc(1, sizeof(*g));
 	struct error_copy why;
 	int err = 0;
 
@@ -90,7 +90,7 @@ int prove_guest_start(struct prove_guest **out, struct connection *c,
 	err = let_run(g);
 	if (err) {
 		error_save(&why, err);
-		prove_guest_end(g);
+		transient_guest_end(g);
 		return error_load(&why);
 	}
 	*out = g;
@@ -111,7 +111,7 @@ static int destroy(virDomainPtr d)
 	}
 }
 
-int prove_guest_end(struct prove_guest *g)
+int transient_guest_end(struct transient_guest *g)
 {
 	int err = 0;
 
@@ -145,7 +145,7 @@ static const char *stuck(int state, int reason)
 	}
 }
 
-int prove_guest_state(struct prove_guest *g, const char **why)
+int transient_guest_state(struct transient_guest *g, const char **why)
 {
 	int state = 0;
 	int reason = 0;
@@ -162,7 +162,7 @@ int prove_guest_state(struct prove_guest *g, const char **why)
 	return *why ? GUEST_STUCK : GUEST_RUNS;
 }
 
-int prove_guest_agent(struct prove_guest *g)
+int transient_guest_agent(struct transient_guest *g)
 {
 	long long seconds = 0;
 	unsigned nseconds = 0;
@@ -220,7 +220,7 @@ static int receive(virStreamPtr stream, struct growing *g)
 	}
 }
 
-int prove_guest_screen(struct prove_guest *g, uint8_t **file, size_t *len)
+int transient_guest_screen(struct transient_guest *g, uint8_t **file, size_t *len)
 {
 	struct growing got = { .data = NULL };
 	virStreamPtr stream = virStreamNew(g->connection, 0);
@@ -245,7 +245,7 @@ int prove_guest_screen(struct prove_guest *g, uint8_t **file, size_t *len)
 
 /* --- reading --- */
 
-uint64_t prove_guest_read(struct prove_guest *g)
+uint64_t transient_guest_read(struct transient_guest *g)
 {
 	virDomainBlockStatsStruct st;
 
