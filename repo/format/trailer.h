@@ -31,6 +31,7 @@
 #define TRAILER_BOX_MIN (8 + 12 + 36 + SEAL_OVERHEAD)
 
 enum pack_kind { PACK_DATA = 1, PACK_TREE = 2 };
+#define PACK_KINDS 3u	/* size of an array by kind; 0 is none */
 
 struct pack_id {
 	uint8_t b[PACK_ID_SIZE];

@@ -8,7 +8,7 @@
 
 #include <signal.h>
 
-#include "repo/pack/pack_writer.h"
+#include "repo/pack/chunk_stream.h"
 #include "repo/base/throttle.h"
 #include "image.h"
 

@@ -7,7 +7,8 @@
 #ifndef AMBERFS_IMAGE_TREE_BUILDER_H
 #define AMBERFS_IMAGE_TREE_BUILDER_H
 
-#include "repo/pack/pack_writer.h"
+#include "repo/format/node.h"
+#include "repo/pack/chunk_stream.h"
 
 struct tree_builder;
 

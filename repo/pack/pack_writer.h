@@ -1,67 +1,50 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Where a backup puts chunks: looks an id up, and if nobody has it appends the
- * chunk to a frame, frames to a pack, packs to the store. One sink per session,
- * one stream per worker thread.
+ * Packs under way: one open pack of each kind takes the frames of all threads,
+ * and a thread of the writer's own finishes the full ones while the others go
+ * on.
  *
- * Order of what becomes durable: the data packs, then the tree packs, both by
- * chunk_sink_barrier, which a caller needs before writing a snapshot object.
- * It covers every stream: a chunk that this caller's streams found known may
- * wait in the open frame of another thread's.
+ *	open → closed (takes no more frames) → complete (all are written)
+ *	     → finished (durable)
  *
- * Errors are sticky: after a failed write every later call on the sink fails
- * with the same error and text.
+ * Errors are sticky: after a failed write every later call fails with the same
+ * error and text.
+ *
+ * Threading: all calls may run at once, but pack_writer_free.
  */
 #ifndef AMBERFS_PACK_PACK_WRITER_H
 #define AMBERFS_PACK_PACK_WRITER_H
 
+#include "index_feed.h"
+#include "open_pack.h"
 #include "pack_cache.h"
-#include "repo/format/config.h"
-#include "repo/format/node.h"
 
-struct chunk_sink;
-struct chunk_stream;
+struct pack_writer;
 
-struct chunk_sink_stats {
-	uint64_t new_chunks, new_bytes;	/* plain, data chunks not known before */
-	uint64_t known_bytes;		/* plain, deduplicated */
-	uint64_t stored_bytes;		/* bytes written into packs */
-};
+/* Finished packs go into PACKS and FEED; both outlive the writer. TARGET is
+ * copied. 0 or -ENOMEM. */
+int pack_writer_new(struct pack_writer **out, const struct pack_target *target,
+		struct packs *packs, struct index_feed *feed);
+/* Gives up what is not finished. NULL allowed. */
+void pack_writer_free(struct pack_writer *writer);
 
-/* SESSION: the writer's session id, which names its packs. */
-int chunk_sink_new(struct chunk_sink **out, struct store *store,
-		const struct seal *seal, const struct config *config,
-		struct packs *packs, struct index *index, int zstd_level,
-		const char *session);
-void chunk_sink_free(struct chunk_sink *s); /* aborts open packs; NULL ok */
+/* Encrypts FRAME, in its own box, and writes it into the open pack of KIND.
+ * Waits while too many packs are unfinished. 0 or -errno. */
+int pack_writer_put(struct pack_writer *writer, enum pack_kind kind,
+		const struct packed_frame *frame);
 
-/* A stream is used by one thread at a time (chunk_sink_barrier apart). Its
- * sink outlives it. What is in its open frames when it is freed is lost, so
- * none is freed between another's put and the barrier after that, but by those
- * who flushed it or gave all up. */
-int chunk_stream_new(struct chunk_sink *s, struct chunk_stream **out);
-void chunk_stream_free(struct chunk_stream *st); /* NULL allowed */
+/* Finishes all packs, data before tree: all frames put before are durable then.
+ * 0 or -errno. */
+int pack_writer_finish(struct pack_writer *writer);
 
-/* Stores the chunk under its id unless it is known. 0 or -errno. */
-int chunk_stream_put(struct chunk_stream *st, enum pack_kind kind,
-		const struct id *id, const void *data, uint32_t len);
-/* Ends the open frames of this stream. */
-int chunk_stream_flush(struct chunk_stream *st);
-/* What came through this stream. Stored bytes: of its frames alone. */
-void chunk_stream_stats(struct chunk_stream *st, struct chunk_sink_stats *out);
+/* 0, or the first error, with its text. */
+int pack_writer_error(struct pack_writer *writer);
 
-/* Makes everything durable that was put into any stream of the sink before
- * this call, data before tree, and gives the new ids to the index when there
- * are many, or with LAST. Other threads may go on putting meanwhile. */
-int chunk_sink_barrier(struct chunk_sink *s, bool last);
+/* Makes ERR (and the thread's text) the writer's error unless it has one;
+ * returns ERR. */
+int pack_writer_fail(struct pack_writer *writer, int err);
 
-/* True once a write failed: nothing can be stored any more. */
-bool chunk_sink_failed(struct chunk_sink *s);
-
-/* 0, or why the index could not be given the new packs (it lags; the next
- * session makes up for it), with a text: worth a warning, no failure. */
-int chunk_sink_index_error(struct chunk_sink *s);
-
-void chunk_sink_stats(struct chunk_sink *s, struct chunk_sink_stats *out);
+/* Bytes of all finished packs. */
+uint64_t pack_writer_stored_bytes(struct pack_writer *writer);
 
 #endif

@@ -308,8 +308,10 @@ static int open_sink(struct rewrite *w)
 	struct repository *r = w->repo;
 	if (w->sink != NULL)
 		return 0;
-	return chunk_sink_new(&w->sink, r->store, r->seal, &r->config, r->packs,
-			r->index, r->config.zstd_level, w->own_id);
+	const struct pack_target target = { .store = r->store, .seal = r->seal,
+		.config = &r->config, .session = w->own_id };
+	return chunk_sink_new(&w->sink, &target, r->packs, r->index,
+			r->config.zstd_level);
 }
 
 static void close_sink(struct rewrite *w)

@@ -11,7 +11,7 @@
 #ifndef AMBERFS_PRUNE_REWRITE_H
 #define AMBERFS_PRUNE_REWRITE_H
 
-#include "repo/pack/pack_writer.h"
+#include "repo/pack/chunk_stream.h"
 #include "mark.h"
 
 #define REWRITE_CHUNK_COST 36u

@@ -30,6 +30,14 @@ static int new_writer(struct storing *s, unsigned workers,
 			workers, s->throttle);
 }
 
+static int new_sink(struct storing *s, int level)
+{
+	const struct repository *r = s->repo;
+	const struct pack_target target = { .store = r->store, .seal = r->seal,
+		.config = &r->config, .session = session_id(s->session) };
+	return chunk_sink_new(&s->sink, &target, r->packs, r->index, level);
+}
+
 int storing_begin(struct storing *s, struct repository *r,
 		const struct storing_options *o)
 {
@@ -38,9 +46,7 @@ int storing_begin(struct storing *s, struct repository *r,
 	*s = (struct storing){ .repo = r };
 	int e = session_begin(&s->session, r, SESSION_BACKUP, o->activity);
 	if (e == 0)
-		e = chunk_sink_new(&s->sink, r->store, r->seal, &r->config,
-				r->packs, r->index, level,
-				session_id(s->session));
+		e = new_sink(s, level);
 	if (e == 0)
 		e = image_reader_new(&s->reader, r->packs, &ro);
 	if (e == 0 && o->bwlimit != 0) {

@@ -4,7 +4,7 @@
 #ifndef AMBERFS_TESTS_IMAGE_FIXTURE_H
 #define AMBERFS_TESTS_IMAGE_FIXTURE_H
 
-#include "repo/pack/pack_writer.h"
+#include "repo/pack/chunk_sink.h"
 #include "repo/image/image_writer.h"
 #include "repo/session/session.h"
 
@@ -45,10 +45,11 @@ static inline int begin(struct fixture *f, const struct config *c)
 	assert_int_equal(session_begin(&f->session, f->repo, SESSION_BACKUP,
 					 NULL),
 			0);
-	assert_int_equal(chunk_sink_new(&f->sink, f->repo->store,
-					 f->repo->seal, &f->repo->config,
-					 f->repo->packs, f->repo->index, 1,
-					 session_id(f->session)),
+	const struct pack_target target = { .store = f->repo->store,
+		.seal = f->repo->seal, .config = &f->repo->config,
+		.session = session_id(f->session) };
+	assert_int_equal(chunk_sink_new(&f->sink, &target, f->repo->packs,
+					 f->repo->index, 1),
 			0);
 	assert_int_equal(image_reader_new(&f->reader, f->repo->packs, &ro), 0);
 	assert_int_equal(image_writer_new(&f->writer, f->repo->seal,

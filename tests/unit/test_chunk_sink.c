@@ -3,7 +3,7 @@
  * also what another thread's stream had claimed and not yet stored, while the
  * others go on putting; and no chunk is stored twice. */
 #include "repo/base/error.h"
-#include "repo/pack/pack_writer.h"
+#include "repo/pack/chunk_stream.h"
 #include "repo/session/session.h"
 
 #include "folder.h"
@@ -57,10 +57,11 @@ static int setup(void **state)
 	assert_int_equal(session_begin(&f->session, f->repo, SESSION_BACKUP,
 					 NULL),
 			0);
-	assert_int_equal(chunk_sink_new(&f->sink, f->repo->store,
-					 f->repo->seal, &f->repo->config,
-					 f->repo->packs, f->repo->index, 1,
-					 session_id(f->session)),
+	const struct pack_target target = { .store = f->repo->store,
+		.seal = f->repo->seal, .config = &f->repo->config,
+		.session = session_id(f->session) };
+	assert_int_equal(chunk_sink_new(&f->sink, &target, f->repo->packs,
+					 f->repo->index, 1),
 			0);
 	*state = f;
 	return 0;

@@ -5,7 +5,7 @@
  * dead stays fenced. */
 #include "repo/base/error.h"
 #include "repo/session/condemned.h"
-#include "repo/pack/pack_writer.h"
+#include "repo/pack/chunk_stream.h"
 #include "repo/session/session.h"
 
 #include "folder.h"
@@ -40,10 +40,11 @@ static void store_chunk(struct fixture *f)
 	seal_id(f->repo->seal, ID_CHUNK, &f->chunk, data, sizeof(data));
 	assert_int_equal(session_begin(&writer, f->repo, SESSION_BACKUP, NULL),
 			0);
-	assert_int_equal(chunk_sink_new(&sink, f->repo->store, f->repo->seal,
-					 &f->repo->config, f->repo->packs,
-					 f->repo->index, 1,
-					 session_id(writer)),
+	const struct pack_target target = { .store = f->repo->store,
+		.seal = f->repo->seal, .config = &f->repo->config,
+		.session = session_id(writer) };
+	assert_int_equal(chunk_sink_new(&sink, &target, f->repo->packs,
+					 f->repo->index, 1),
 			0);
 	assert_int_equal(chunk_stream_new(sink, &stream), 0);
 	assert_int_equal(chunk_stream_put(stream, PACK_DATA, &f->chunk, data,

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What chunk_sink.c and chunk_stream.c share. */
+#ifndef AMBERFS_PACK_CHUNK_SINK_INTERNAL_H
+#define AMBERFS_PACK_CHUNK_SINK_INTERNAL_H
+
+#include <pthread.h>
+
+#include "chunk_sink.h"
+#include "index_feed.h"
+#include "pack_writer.h"
+
+/* Order of locks: streams_mutex, a stream's mutex, stats_mutex. Those of the
+ * writer, the feed and the cache are taken inside of a stream's. */
+struct chunk_sink {
+	const struct config *config;
+	struct packs *packs;
+	struct index_feed *feed;
+	struct pack_writer *writer;
+	int zstd_level;
+
+	pthread_mutex_t streams_mutex;
+	struct chunk_stream *streams;	/* protected by streams_mutex */
+
+	pthread_mutex_t stats_mutex;
+	struct chunk_sink_stats stats;	/* protected by stats_mutex; its
+					   stored_bytes are the writer's */
+};
+
+#endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A new id is claimed (index_feed.h) before its chunk is stored, and stays
+ * claimed until the index knows its pack: two streams never store the same
+ * chunk twice. From the claim to the end of the put the stream's mutex is held,
+ * so the barrier, which takes each stream's in turn to end its frames, finds
+ * every claimed chunk in a frame.
+ */
+#include "chunk_stream.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chunk_sink_internal.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/format/node.h"
+
+/* A frame under construction. */
+struct open_frame {
+	uint8_t *plain;
+	uint32_t len;
+	struct chunk_entry *chunks;	/* room: FRAME_CHUNKS_MAX */
+	uint32_t count;
+};
+
+struct chunk_stream {
+	struct chunk_sink *sink;
+	struct chunk_stream *next;	/* protected by sink->streams_mutex */
+	struct chunk_sink_stats stats;	/* protected by sink->stats_mutex */
+	pthread_mutex_t mutex;
+	/* all below protected by mutex */
+	struct frame_encoder *encoder;
+	struct open_frame frames[PACK_KINDS];
+	uint8_t *box;			/* nonce, compressed, tag */
+};
+
+static void enlist(struct chunk_stream *stream)
+{
+	LOCK_SCOPE(&stream->sink->streams_mutex);
+	stream->next = stream->sink->streams;
+	stream->sink->streams = stream;
+}
+
+static void unlist(struct chunk_stream *stream)
+{
+	LOCK_SCOPE(&stream->sink->streams_mutex);
+	struct chunk_stream **at = &stream->sink->streams;
+	while (*at != stream)
+		at = &(*at)->next;
+	*at = stream->next;
+}
+
+struct chunk_stream *chunk_stream_next(const struct chunk_stream *stream)
+{
+	return stream->next;
+}
+
+/* False without memory. */
+static bool alloc_buffers(struct chunk_stream *stream)
+{
+	const struct config *config = stream->sink->config;
+	uint32_t room = config->frame_size + config->chunk_max;
+	if (room < LEAF_SIZE_MAX + config->frame_size)
+		room = LEAF_SIZE_MAX + config->frame_size;
+	stream->box = malloc(frame_encode_bound(room) + SEAL_OVERHEAD);
+	stream->encoder = frame_encoder_new(stream->sink->zstd_level);
+	if (stream->box == NULL || stream->encoder == NULL)
+		return false;
+	for (enum pack_kind kind = PACK_DATA; kind <= PACK_TREE; kind++) {
+		struct open_frame *frame = &stream->frames[kind];
+		frame->plain = malloc(room);
+		frame->chunks = malloc(
+				FRAME_CHUNKS_MAX * sizeof(*frame->chunks));
+		if (frame->plain == NULL || frame->chunks == NULL)
+			return false;
+	}
+	return true;
+}
+
+int chunk_stream_new(struct chunk_sink *sink, struct chunk_stream **out)
+{
+	struct chunk_stream *stream = calloc(1, sizeof(*stream));
+	if (stream == NULL)
+		return fail_errno(-ENOMEM, "starting to write");
+	stream->sink = sink;
+	pthread_mutex_init(&stream->mutex, NULL);
+	enlist(stream);
+	if (!alloc_buffers(stream)) {
+		chunk_stream_free(stream);
+		return fail_errno(-ENOMEM, "starting to write");
+	}
+	*out = stream;
+	return 0;
+}
+
+void chunk_stream_free(struct chunk_stream *stream)
+{
+	if (stream == NULL)
+		return;
+	unlist(stream);
+	pthread_mutex_destroy(&stream->mutex);
+	frame_encoder_free(stream->encoder);
+	free(stream->box);
+	for (enum pack_kind kind = PACK_DATA; kind <= PACK_TREE; kind++) {
+		free(stream->frames[kind].plain);
+		free(stream->frames[kind].chunks);
+	}
+	free(stream);
+}
+
+/* Compresses and writes the open frame of KIND; mutex held. */
+static int flush_frame(struct chunk_stream *stream, enum pack_kind kind)
+{
+	struct open_frame *frame = &stream->frames[kind];
+	struct packed_frame packed = {
+		.box = stream->box,
+		.plain_len = frame->len,
+		.chunks = frame->chunks,
+		.chunk_count = frame->count,
+	};
+	if (frame->count == 0)
+		return 0;
+	packed.len = frame_encode(stream->encoder,
+			packed.box + SEAL_NONCE_SIZE, frame->plain, frame->len,
+			&packed.compression);
+	frame->len = frame->count = 0;
+	int err = pack_writer_put(stream->sink->writer, kind, &packed);
+	if (err < 0)
+		return err;
+	LOCK_SCOPE(&stream->sink->stats_mutex);
+	stream->stats.stored_bytes += packed.len + SEAL_OVERHEAD;
+	return 0;
+}
+
+/* 1: stored, or another stream is about to; 0: not known; -errno. */
+static int is_known(struct chunk_sink *sink, enum pack_kind kind,
+		const struct id *id)
+{
+	struct chunk_place place;
+	int err = pack_writer_error(sink->writer);
+	if (err < 0)
+		return err;
+	if (index_feed_knows(sink->feed, id))
+		return 1;
+	err = packs_find(sink->packs, kind, id, &place);
+	if (err == 1)
+		packs_release(place.pack);
+	return err;
+}
+
+static void count_chunk(struct chunk_sink_stats *stats, bool known,
+		uint32_t len)
+{
+	if (known) {
+		stats->known_bytes += len;
+		return;
+	}
+	stats->new_bytes += len;
+	stats->new_chunks++;
+}
+
+/* 1: this stream is the first to have the id and must store it; 0; -errno. */
+static int claim(struct chunk_stream *stream, enum pack_kind kind,
+		const struct id *id, uint32_t len)
+{
+	struct chunk_sink *sink = stream->sink;
+	int known = is_known(sink, kind, id);
+	if (known < 0)
+		return known;
+	if (known == 0) {
+		int claimed = index_feed_claim(sink->feed, id);
+		if (claimed < 0)
+			return pack_writer_fail(sink->writer, claimed);
+		known = claimed == 0;
+	}
+	if (kind == PACK_DATA) {
+		LOCK_SCOPE(&sink->stats_mutex);
+		count_chunk(&sink->stats, known, len);
+		count_chunk(&stream->stats, known, len);
+	}
+	return known ? 0 : 1;
+}
+
+int chunk_stream_put(struct chunk_stream *stream, enum pack_kind kind,
+		const struct id *id, const void *data, uint32_t len)
+{
+	const uint32_t frame_size = stream->sink->config->frame_size;
+	struct open_frame *frame = &stream->frames[kind];
+	assert(kind == PACK_DATA || kind == PACK_TREE);
+	assert(len != 0);
+	LOCK_SCOPE(&stream->mutex);
+	int err = claim(stream, kind, id, len);
+	if (err <= 0)
+		return err;
+	if (frame->count != 0 && frame->len + len > frame_size) {
+		err = flush_frame(stream, kind);
+		if (err < 0)
+			return err;
+	}
+	memcpy(frame->plain + frame->len, data, len);
+	frame->chunks[frame->count++] = (struct chunk_entry){
+		.id = *id, .offset = frame->len, .len = len
+	};
+	frame->len += len;
+	if (frame->len >= frame_size || frame->count == FRAME_CHUNKS_MAX)
+		return flush_frame(stream, kind);
+	return 0;
+}
+
+int chunk_stream_flush(struct chunk_stream *stream)
+{
+	LOCK_SCOPE(&stream->mutex);
+	int err = flush_frame(stream, PACK_DATA);
+	return err < 0 ? err : flush_frame(stream, PACK_TREE);
+}
+
+void chunk_stream_stats(struct chunk_stream *stream,
+		struct chunk_sink_stats *out)
+{
+	LOCK_SCOPE(&stream->sink->stats_mutex);
+	*out = stream->stats;
+}

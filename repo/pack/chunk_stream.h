@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One thread's way into a sink: new chunks gather in a frame of their kind,
+ * which is compressed and given to the pack writer when it is full.
+ *
+ * Threading: a stream is used by one thread at a time (chunk_sink_barrier
+ * apart, which may run at any time).
+ */
+#ifndef AMBERFS_PACK_CHUNK_STREAM_H
+#define AMBERFS_PACK_CHUNK_STREAM_H
+
+#include "chunk_sink.h"
+
+struct chunk_stream;
+
+/* SINK outlives the stream. What is in its open frames when it is freed is
+ * lost, so none is freed between another's put and the barrier after that, but
+ * by those who flushed it or gave all up. 0 or -ENOMEM. */
+int chunk_stream_new(struct chunk_sink *sink, struct chunk_stream **out);
+void chunk_stream_free(struct chunk_stream *stream); /* NULL allowed */
+/* For the sink, which holds its streams_mutex. NULL: the last one. */
+struct chunk_stream *chunk_stream_next(const struct chunk_stream *stream);
+
+/* Stores the chunk of LEN plain bytes under its id unless it is known. 0 or
+ * -errno. */
+int chunk_stream_put(struct chunk_stream *stream, enum pack_kind kind,
+		const struct id *id, const void *data, uint32_t len);
+/* Ends the open frames of this stream. 0 or -errno. */
+int chunk_stream_flush(struct chunk_stream *stream);
+/* What came through this stream. Stored bytes: of its frames alone. */
+void chunk_stream_stats(struct chunk_stream *stream,
+		struct chunk_sink_stats *out);
+
+#endif
