@@ -49,13 +49,15 @@ static int bad_node(void *ctx, uint64_t offset, uint64_t len, int err)
 }
 
 /* A copy of the chunk that can be read as far as is known. */
-static int check_chunk(struct packs *packs, const struct leaf_entry *e)
+static int check_chunk(const struct repository *repo,
+		const struct leaf_entry *e)
 {
 	struct packs_tried tried = { .count = 0 };
 	int damaged = 0;
 	for (;;) {
 		struct chunk_place at;
-		int r = packs_locate(packs, PACK_DATA, &e->id, &tried, &at);
+		int r = packs_locate(repo->packs, PACK_DATA, &e->id, &tried,
+				&at);
 		if (r < 0)
 			return damaged ? fail(damaged, "a chunk is in a damaged frame")
 				       : r;
@@ -63,7 +65,8 @@ static int check_chunk(struct packs *packs, const struct leaf_entry *e)
 		const struct chunk_entry *chunk = &t->chunks[at.chunk];
 		if (chunk->len != e->len)
 			damaged = -EBADMSG;
-		else if (packs_is_damaged(packs, &t->pack, chunk->frame))
+		else if (exclusions_damaged(repo->exclusions, &t->pack,
+					 chunk->frame))
 			damaged = -EBADMSG;
 		else
 			damaged = 0;
@@ -96,7 +99,7 @@ static int check_leaf(void *ctx, uint64_t offset, const struct leaf *leaf)
 		if (e->hole)
 			continue;
 		c->counts->chunks++;
-		int r = check_chunk(c->repo->packs, e);
+		int r = check_chunk(c->repo, e);
 		tell_chunk(c, offset, e, r);
 		if (r < 0)
 			r = found(c, offset + e->offset, e->len, e, r);

@@ -73,7 +73,7 @@ static int check_with_key(struct verify *v, const char *snapshot,
 		report_warning("%s can't be written, so nobody sees this check: a "
 			       "prune meanwhile may look like damage",
 				store_path(v->store));
-		e = packs_load_exclusions(v->repo->packs);
+		e = exclusions_load(v->repo->exclusions);
 	}
 	if (e == 0)
 		e = index_reconcile(v->repo->index);

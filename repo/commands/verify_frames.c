@@ -22,7 +22,8 @@ static void check_all(struct verify *v, struct pack *pack, const char *name,
 			return;
 		verify_problem(v, "%s, frame %u: %s", name, i, error_text(e));
 		if (e == -EBADMSG || e == -EIO)
-			packs_mark_damaged(v->repo->packs, pack, i);
+			exclusions_add_damaged(v->repo->exclusions,
+					&pack->trailer->pack, i);
 	}
 }
 

@@ -51,7 +51,7 @@ void image_reader_free(struct image_reader *r)
 
 bool image_reader_any_damaged(const struct image_reader *r)
 {
-	return packs_any_damaged(r->packs);
+	return exclusions_any_damaged(packs_exclusions(r->packs));
 }
 
 bool image_reader_chunk_stored(struct image_reader *r, const struct id *id)

@@ -224,40 +224,32 @@ static int find_call(struct index_env *e, void *arg)
 	return index_env_find(e, f->key, f->packs, f->count, f->max);
 }
 
-static int find_waiting(struct index *ix, uint64_t key, struct pack_id *packs,
-		int max)
+/* What the runs that wait to be merged have; *ASK: whether the environment is
+ * worth asking. */
+static int find_waiting(struct index *ix, const struct find *f, bool for_writer,
+		bool *ask)
 {
 	int n = 0;
 	pthread_rwlock_rdlock(&ix->lock);
 	for (struct index_run *r = ix->waiting; r != NULL; r = r->next)
-		n = index_run_find(r, key, packs, n, max);
+		n = index_run_find(r, f->key, f->packs, n, f->max);
+	*ask = ix->env != NULL && (!for_writer || ix->filter == NULL
+			|| index_filter_maybe(ix->filter, f->key));
 	pthread_rwlock_unlock(&ix->lock);
 	return n;
 }
 
-int index_find(struct index *ix, uint64_t prefix, struct pack_id *packs,
-		int max)
+int index_candidates(struct index *ix, uint64_t prefix, bool for_writer,
+		struct pack_id *packs, int max)
 {
 	struct find f = { .key = index_key(prefix), .packs = packs,
 		.max = max };
-	f.count = find_waiting(ix, f.key, packs, max);
+	bool ask;
+	f.count = find_waiting(ix, &f, for_writer, &ask);
+	if (!ask)
+		return f.count;
 	int r = index_with_env(ix, find_call, &f);
 	return r < 0 ? f.count : r;
-}
-
-bool index_maybe(struct index *ix, uint64_t prefix)
-{
-	uint64_t key = index_key(prefix);
-	struct pack_id pack;
-	pthread_rwlock_rdlock(&ix->lock);
-	bool maybe = ix->env != NULL &&
-			(ix->filter == NULL ||
-					index_filter_maybe(ix->filter, key));
-	for (struct index_run *r = ix->waiting; r != NULL && !maybe;
-			r = r->next)
-		maybe = index_run_find(r, key, &pack, 0, 1) > 0;
-	pthread_rwlock_unlock(&ix->lock);
-	return maybe;
 }
 
 uint64_t index_unreadable(const struct index *ix)

@@ -17,8 +17,7 @@
  *   within a look-up is caught: the index is given up until the next
  *   index_add or index_reconcile, which makes a new one).
  *
- * Threading: index_find and index_maybe may run in many threads at once; the
- * rest is serialised inside. The loader must not call the index.
+ * Threading: index_candidates may run in many threads at once; the rest is serialised inside. The loader must not call the index.
  */
 #ifndef AMBERFS_INDEX_INDEX_H
 #define AMBERFS_INDEX_INDEX_H
@@ -60,13 +59,11 @@ void index_close(struct index *ix); /* NULL allowed */
 const char *index_dir(const struct index *ix);
 
 /* Packs that may hold a chunk with this prefix, at most MAX, newest first.
- * Returns their number; 0 also when the index can't be read. */
-int index_find(struct index *ix, uint64_t prefix, struct pack_id *packs,
-		int max);
-
-/* For writers: false if no pack holds such a chunk as far as the filter in
- * front of the index knows (a wrong "false" costs a duplicate). */
-bool index_maybe(struct index *ix, uint64_t prefix);
+ * Returns their number; 0 also when the index can't be read. With FOR_WRITER
+ * the filter in front of the index is believed when it knows of none (a wrong
+ * answer costs a duplicate). */
+int index_candidates(struct index *ix, uint64_t prefix, bool for_writer,
+		struct pack_id *packs, int max);
 
 /* Adds packs (durable ones, each at most once) in a few large transactions.
  * Returns 0; -EAGAIN: another process holds the lock; or -errno (a full disk).

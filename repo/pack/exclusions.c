@@ -359,3 +359,10 @@ int exclusions_clear_damaged(struct exclusions *x,
 	x->any_damaged = set->count != 0;
 	return 0;
 }
+
+void exclusions_clear_missing(struct exclusions *x)
+{
+	const struct damaged_frame lost = { .frame = TRAILER_AD };
+	if (exclusions_damaged(x, &lost.pack, lost.frame))
+		exclusions_clear_damaged(x, &lost, true);
+}

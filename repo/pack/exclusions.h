@@ -60,6 +60,9 @@ struct damaged_frame {
 };
 int exclusions_list_damaged(struct exclusions *x, struct damaged_frame **out,
 		size_t *count);
+/* Takes back exclusions_add_missing, here and (best effort) on disk. */
+void exclusions_clear_missing(struct exclusions *x);
+
 /* For repair, once it is known better: forgets it here and, with DURABLY,
  * deletes the record. 0 or -errno. */
 int exclusions_clear_damaged(struct exclusions *x,

@@ -259,7 +259,8 @@ static int decode(struct frames *f, struct pack *pack, uint32_t number,
 	}
 	workbench_give(f, w);
 	if (r == -EBADMSG || r == -EIO)
-		packs_mark_damaged(f->packs, pack, number);
+		exclusions_add_damaged(packs_exclusions(f->packs),
+				&pack->trailer->pack, number);
 	return r;
 }
 

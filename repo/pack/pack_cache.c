@@ -12,6 +12,7 @@
  */
 #include "pack_cache.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -20,7 +21,6 @@
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/base/interrupt.h"
-#include "exclusions.h"
 #include "id_hash.h"
 
 #define NONE UINT32_MAX
@@ -34,6 +34,19 @@ struct chunk_node {
 	uint32_t next, slot, chunk, tag;
 };
 
+/* What the cache knows of a pack beside what its users see, which is all that
+ * they are given. */
+struct cached_pack {
+	struct pack pack;
+	struct packs *owner;
+	/* all below protected by owner->mutex */
+	unsigned refs;
+	bool cached;
+	uint32_t slot;
+	struct cached_pack *newer, *older;	/* by last use */
+	struct cached_pack *next_by_id;
+};
+
 struct packs {
 	struct store *store;
 	const struct seal *seal;
@@ -44,11 +57,11 @@ struct packs {
 
 	pthread_mutex_t mutex;
 	/* all below protected by mutex */
-	struct pack *by_id[PACK_HASH_SIZE];
-	struct pack **slots;
+	struct cached_pack *by_id[PACK_HASH_SIZE];
+	struct cached_pack **slots;
 	uint32_t slots_used;		/* high-water mark */
 	uint32_t *free_slots, free_slot_count;
-	struct pack *newest, *oldest;
+	struct cached_pack *newest, *oldest;
 	uint32_t *heads, head_mask;
 	struct chunk_node *nodes;
 	uint32_t free_node, chunks, chunks_max;
@@ -70,7 +83,7 @@ static int cache_alloc(struct packs *p, uint32_t chunks_max)
 	p->head_mask = heads - 1;
 	p->heads = malloc(heads * sizeof(*p->heads));
 	p->nodes = malloc(p->chunks_max * sizeof(*p->nodes));
-	p->slots = calloc(PACKS_CACHED_MAX, sizeof(struct pack *));
+	p->slots = calloc(PACKS_CACHED_MAX, sizeof(struct cached_pack *));
 	p->free_slots = malloc(PACKS_CACHED_MAX * sizeof(*p->free_slots));
 	if (!p->heads || !p->nodes || !p->slots || !p->free_slots)
 		return -ENOMEM;
@@ -80,7 +93,8 @@ static int cache_alloc(struct packs *p, uint32_t chunks_max)
 }
 
 struct packs *packs_new(struct store *store, const struct seal *seal,
-		const uint8_t *repo_id, uint32_t chunks_max)
+		const uint8_t *repo_id, struct exclusions *exclusions,
+		uint32_t chunks_max)
 {
 	struct packs *p = calloc(1, sizeof(*p));
 	if (p == NULL)
@@ -90,8 +104,8 @@ struct packs *packs_new(struct store *store, const struct seal *seal,
 	p->store = store;
 	p->seal = seal;
 	p->repo_id = repo_id;
-	p->exclusions = exclusions_new(store, seal, repo_id);
-	if (p->exclusions == NULL || cache_alloc(p, chunks_max) < 0) {
+	p->exclusions = exclusions;
+	if (cache_alloc(p, chunks_max) < 0) {
 		packs_free(p);
 		return NULL;
 	}
@@ -103,9 +117,9 @@ void packs_set_index(struct packs *p, struct index *index)
 	p->index = index;
 }
 
-static void pack_free(struct pack *pack)
+static void pack_free(struct cached_pack *pack)
 {
-	trailer_free(pack->trailer);
+	trailer_free(pack->pack.trailer);
 	free(pack);
 }
 
@@ -113,12 +127,11 @@ void packs_free(struct packs *p)
 {
 	if (p == NULL)
 		return;
-	for (struct pack *k = p->newest; k != NULL;) {
-		struct pack *older = k->older;
+	for (struct cached_pack *k = p->newest; k != NULL;) {
+		struct cached_pack *older = k->older;
 		pack_free(k);
 		k = older;
 	}
-	exclusions_free(p->exclusions);
 	free(p->slots);
 	free(p->free_slots);
 	free(p->heads);
@@ -135,22 +148,22 @@ static uint32_t pack_hash(const struct pack_id *id)
 	return get_le32(id->b) % PACK_HASH_SIZE;
 }
 
-static struct pack *cache_get(struct packs *p, const struct pack_id *id)
+static struct cached_pack *cache_get(struct packs *p, const struct pack_id *id)
 {
-	struct pack *k = p->by_id[pack_hash(id)];
-	while (k && memcmp(k->trailer->pack.b, id->b, PACK_ID_SIZE) != 0)
+	struct cached_pack *k = p->by_id[pack_hash(id)];
+	while (k && memcmp(k->pack.trailer->pack.b, id->b, PACK_ID_SIZE) != 0)
 		k = k->next_by_id;
 	return k;
 }
 
-static void list_remove(struct packs *p, struct pack *k)
+static void list_remove(struct packs *p, struct cached_pack *k)
 {
 	*(k->newer ? &k->newer->older : &p->newest) = k->older;
 	*(k->older ? &k->older->newer : &p->oldest) = k->newer;
 	k->newer = k->older = NULL;
 }
 
-static void list_push(struct packs *p, struct pack *k)
+static void list_push(struct packs *p, struct cached_pack *k)
 {
 	k->older = p->newest;
 	k->newer = NULL;
@@ -158,7 +171,7 @@ static void list_push(struct packs *p, struct pack *k)
 	p->newest = k;
 }
 
-static void touch(struct packs *p, struct pack *k)
+static void touch(struct packs *p, struct cached_pack *k)
 {
 	if (p->newest != k) {
 		list_remove(p, k);
@@ -188,13 +201,13 @@ static void unlink_chunk(struct packs *p, uint32_t slot, const struct id *id,
 	}
 }
 
-static void cache_remove(struct packs *p, struct pack *k)
+static void cache_remove(struct packs *p, struct cached_pack *k)
 {
-	const struct trailer *t = k->trailer;
+	const struct trailer *t = k->pack.trailer;
 	for (uint32_t i = 0; i < t->chunk_count; i++)
 		unlink_chunk(p, k->slot, &t->chunks[i].id, i);
 	p->chunks -= t->chunk_count;
-	struct pack **at = &p->by_id[pack_hash(&t->pack)];
+	struct cached_pack **at = &p->by_id[pack_hash(&t->pack)];
 	while (*at != k)
 		at = &(*at)->next_by_id;
 	*at = k->next_by_id;
@@ -229,9 +242,9 @@ static uint32_t take_node(struct packs *p)
 	return nodes_fresh(p);
 }
 
-static void cache_insert(struct packs *p, struct pack *k)
+static void cache_insert(struct packs *p, struct cached_pack *k)
 {
-	const struct trailer *t = k->trailer;
+	const struct trailer *t = k->pack.trailer;
 	while (p->oldest && (p->chunks + t->chunk_count > p->chunks_max
 			|| (p->free_slot_count == 0
 					&& p->slots_used == PACKS_CACHED_MAX)))
@@ -248,7 +261,7 @@ static void cache_insert(struct packs *p, struct pack *k)
 		*head = n;
 		p->chunks++;
 	}
-	struct pack **bucket = &p->by_id[pack_hash(&t->pack)];
+	struct cached_pack **bucket = &p->by_id[pack_hash(&t->pack)];
 	k->next_by_id = *bucket;
 	*bucket = k;
 	k->cached = true;
@@ -273,10 +286,10 @@ struct wanted {
 	struct error_copy *unread;
 };
 
-static bool acceptable(struct packs *p, const struct pack *k, uint32_t chunk,
+static bool acceptable(struct packs *p, const struct cached_pack *k, uint32_t chunk,
 		const struct wanted *w)
 {
-	const struct trailer *t = k->trailer;
+	const struct trailer *t = k->pack.trailer;
 	if (t->kind != w->kind || !id_equal(&t->chunks[chunk].id, w->id)
 			|| was_tried(w->tried, &t->pack))
 		return false;
@@ -296,12 +309,12 @@ static bool cache_find(struct packs *p, const struct wanted *w,
 			n = p->nodes[n].next) {
 		if (p->nodes[n].tag != tag)
 			continue;
-		struct pack *k = p->slots[p->nodes[n].slot];
+		struct cached_pack *k = p->slots[p->nodes[n].slot];
 		if (!acceptable(p, k, p->nodes[n].chunk, w))
 			continue;
 		k->refs++;
 		touch(p, k);
-		place->pack = k;
+		place->pack = &k->pack;
 		place->chunk = p->nodes[n].chunk;
 		return true;
 	}
@@ -423,17 +436,17 @@ int packs_load_for_index(void *ctx, const struct pack_id *id,
 
 /* Puts T into the cache unless somebody was faster; takes T. With HOLD the
  * result carries a reference. NULL: no memory. */
-static struct pack *adopt(struct packs *p, struct trailer *t, bool hold)
+static struct cached_pack *adopt(struct packs *p, struct trailer *t, bool hold)
 {
-	struct pack *fresh = calloc(1, sizeof(*fresh));
+	struct cached_pack *fresh = calloc(1, sizeof(*fresh));
 	if (fresh == NULL) {
 		trailer_free(t);
 		return NULL;
 	}
-	fresh->trailer = t;
+	fresh->pack.trailer = t;
 	fresh->owner = p;
 	LOCK_SCOPE(&p->mutex);
-	struct pack *k = cache_get(p, &t->pack);
+	struct cached_pack *k = cache_get(p, &t->pack);
 	if (k == NULL) {
 		k = fresh;
 		cache_insert(p, k);
@@ -459,11 +472,13 @@ static void note_unreadable(struct packs *p, const struct pack_id *id, int err)
 		exclusions_distrust(p->exclusions, id);
 }
 
-int packs_load(struct packs *p, const struct pack_id *id, struct pack **out)
+/* packs_load, as the cache knows it. */
+static int load(struct packs *p, const struct pack_id *id,
+		struct cached_pack **out)
 {
 	{
 		LOCK_SCOPE(&p->mutex);
-		struct pack *k = cache_get(p, id);
+		struct cached_pack *k = cache_get(p, id);
 		if (k != NULL) {
 			k->refs++;
 			touch(p, k);
@@ -480,6 +495,15 @@ int packs_load(struct packs *p, const struct pack_id *id, struct pack **out)
 	return *out ? 0 : fail_errno(-ENOMEM, "loading a pack's trailer");
 }
 
+int packs_load(struct packs *p, const struct pack_id *id, struct pack **out)
+{
+	struct cached_pack *k;
+	int err = load(p, id, &k);
+	if (err == 0)
+		*out = &k->pack;
+	return err;
+}
+
 int packs_peek(struct packs *p, const struct pack_id *id, struct trailer **out)
 {
 	int r = read_trailer(p, id, out);
@@ -487,20 +511,32 @@ int packs_peek(struct packs *p, const struct pack_id *id, struct trailer **out)
 	return r;
 }
 
+/* PACK is the first member of what the cache made. */
+static struct cached_pack *cached_of(struct pack *pack)
+{
+	return (struct cached_pack *)pack;
+}
+
+static void release(struct cached_pack *k)
+{
+	LOCK_SCOPE(&k->owner->mutex);
+	assert(k->refs != 0);
+	if (--k->refs == 0 && !k->cached)
+		pack_free(k);
+}
+
 void packs_release(struct pack *pack)
 {
-	if (pack == NULL)
-		return;
-	struct packs *p = pack->owner;
-	LOCK_SCOPE(&p->mutex);
-	if (--pack->refs == 0 && !pack->cached)
-		pack_free(pack);
+	if (pack != NULL)
+		release(cached_of(pack));
 }
 
 struct pack *packs_hold(struct pack *pack)
 {
-	LOCK_SCOPE(&pack->owner->mutex);
-	pack->refs++;
+	struct cached_pack *k = cached_of(pack);
+	LOCK_SCOPE(&k->owner->mutex);
+	assert(k->refs != 0);
+	k->refs++;
 	return pack;
 }
 
@@ -510,17 +546,17 @@ void packs_drop(struct packs *p, const struct pack_id *id)
 	pack_name(name, id);
 	store_forget(p->store, name);
 	LOCK_SCOPE(&p->mutex);
-	struct pack *k = cache_get(p, id);
+	struct cached_pack *k = cache_get(p, id);
 	if (k != NULL)
 		cache_remove(p, k);
 }
 
 /* --- finding --- */
 
-static bool trailer_find(struct packs *p, struct pack *k,
+static bool trailer_find(struct packs *p, struct cached_pack *k,
 		const struct wanted *w, uint32_t *chunk)
 {
-	for (uint32_t i = 0; i < k->trailer->chunk_count; i++)
+	for (uint32_t i = 0; i < k->pack.trailer->chunk_count; i++)
 		if (acceptable(p, k, i, w)) {
 			*chunk = i;
 			return true;
@@ -533,17 +569,17 @@ static int find_through_index(struct packs *p, const struct wanted *w,
 		struct chunk_place *place)
 {
 	struct pack_id candidates[CANDIDATES_MAX];
-	int n = index_find(p->index, id_prefix(w->id), candidates,
-			CANDIDATES_MAX);
+	int n = index_candidates(p->index, id_prefix(w->id), w->for_writer,
+			candidates, CANDIDATES_MAX);
 	for (int i = 0; i < n; i++) {
-		struct pack *k;
+		struct cached_pack *k;
 		if (was_tried(w->tried, &candidates[i])
 				|| (w->for_writer
 						&& exclusions_condemned(
 								p->exclusions,
 								&candidates[i])))
 			continue;
-		int r = packs_load(p, &candidates[i], &k);
+		int r = load(p, &candidates[i], &k);
 		if (r == -ENOMEM)
 			return r;
 		if (r != -ENOENT && r < 0 && w->unread && !w->unread->err)
@@ -551,29 +587,26 @@ static int find_through_index(struct packs *p, const struct wanted *w,
 		if (r < 0)	/* gone or unreadable: as if not listed */
 			continue;
 		if (trailer_find(p, k, w, &place->chunk)) {
-			place->pack = k;
+			place->pack = &k->pack;
 			return 1;
 		}
-		packs_release(k);
+		release(k);
 	}
 	return 0;
+}
+
+/* 1 found, 0 not, -ENOMEM. */
+static int find_anywhere(struct packs *p, const struct wanted *w,
+		struct chunk_place *place)
+{
+	return cache_find(p, w, place) ? 1 : find_through_index(p, w, place);
 }
 
 int packs_find(struct packs *p, enum pack_kind kind, const struct id *id,
 		struct chunk_place *place)
 {
 	struct wanted w = { .kind = kind, .id = id, .for_writer = true };
-	if (cache_find(p, &w, place))
-		return 1;
-	if (!index_maybe(p->index, id_prefix(id)))
-		return 0;
-	return find_through_index(p, &w, place);
-}
-
-static int find_anywhere(struct packs *p, const struct wanted *w,
-		struct chunk_place *place)
-{
-	return cache_find(p, w, place) ? 1 : find_through_index(p, w, place);
+	return find_anywhere(p, &w, place);
 }
 
 void packs_tried_add(struct packs_tried *t, const struct pack_id *id)
@@ -666,70 +699,14 @@ int packs_read_frame(struct packs *p, const struct pack *pack, uint32_t frame,
 	return 0;
 }
 
-/* --- exclusions --- */
+/* --- what is asked of others --- */
 
-int packs_load_exclusions(struct packs *p)
+struct exclusions *packs_exclusions(const struct packs *p)
 {
-	return exclusions_load(p->exclusions);
-}
-
-int packs_look(struct packs *p, struct pack_id **held, size_t *count)
-{
-	return exclusions_look(p->exclusions, held, count);
-}
-
-int packs_set_aside(struct packs *p, const struct pack_id *packs, size_t count)
-{
-	return exclusions_set_aside(p->exclusions, packs, count);
-}
-
-bool packs_is_condemned(const struct packs *p, const struct pack_id *pack)
-{
-	return exclusions_condemned(p->exclusions, pack);
-}
-
-void packs_mark_damaged(struct packs *p, const struct pack *pack,
-		uint32_t frame)
-{
-	exclusions_add_damaged(p->exclusions, &pack->trailer->pack, frame);
-}
-
-int packs_list_damaged(struct packs *p, struct damaged_frame **out,
-		size_t *count)
-{
-	return exclusions_list_damaged(p->exclusions, out, count);
-}
-
-int packs_clear_damaged(struct packs *p, const struct damaged_frame *frame,
-		bool durably)
-{
-	return exclusions_clear_damaged(p->exclusions, frame, durably);
+	return p->exclusions;
 }
 
 void packs_keep_quiet_of_missing(struct packs *p)
 {
 	p->quiet = true;
-}
-
-void packs_note_missing(struct packs *p)
-{
-	exclusions_add_missing(p->exclusions);
-}
-
-void packs_clear_missing(struct packs *p)
-{
-	const struct damaged_frame lost = { .frame = TRAILER_AD };
-	if (exclusions_damaged(p->exclusions, &lost.pack, lost.frame))
-		exclusions_clear_damaged(p->exclusions, &lost, true);
-}
-
-bool packs_any_damaged(const struct packs *p)
-{
-	return exclusions_any_damaged(p->exclusions);
-}
-
-bool packs_is_damaged(const struct packs *p, const struct pack_id *pack,
-		uint32_t frame)
-{
-	return exclusions_damaged(p->exclusions, pack, frame);
 }

@@ -11,21 +11,14 @@
 #ifndef AMBERFS_PACK_PACK_CACHE_H
 #define AMBERFS_PACK_PACK_CACHE_H
 
+#include "exclusions.h"
 #include "repo/index/index.h"
 
 struct packs;
-struct damaged_frame;
 
 /* A loaded trailer, counted; immutable. */
 struct pack {
 	struct trailer *trailer;
-	/* The rest belongs to pack_cache.c; protected by packs->mutex. */
-	struct packs *owner;
-	unsigned refs;
-	bool cached;
-	uint32_t slot;
-	struct pack *newer, *older;	/* by last use */
-	struct pack *next_by_id;
 };
 
 struct chunk_place {
@@ -33,12 +26,15 @@ struct chunk_place {
 	uint32_t chunk;		/* index in the trailer */
 };
 
-/* CHUNKS_MAX: the most chunk entries kept (about 64 bytes each). INDEX may be
- * set later with packs_set_index (the two need each other). */
+/* CHUNKS_MAX: the most chunk entries kept (about 64 bytes each). All that is
+ * given outlives the cache; its index is set later, with packs_set_index (the
+ * two need each other). NULL without memory. */
 struct packs *packs_new(struct store *store, const struct seal *seal,
-		const uint8_t *repo_id, uint32_t chunks_max);
+		const uint8_t *repo_id, struct exclusions *exclusions,
+		uint32_t chunks_max);
 void packs_set_index(struct packs *p, struct index *index);
 void packs_free(struct packs *p);
+struct exclusions *packs_exclusions(const struct packs *p);
 
 /* Loads and authenticates one pack's trailer: from memory, else from the
  * store. 0 and a reference; -ENOENT, -EBADMSG (with a text), -EIO, -ENOMEM. */
@@ -85,32 +81,10 @@ int packs_read_frame(struct packs *p, const struct pack *pack, uint32_t frame,
 /* A pack is missing (deleted by prune): forget it everywhere. */
 void packs_drop(struct packs *p, const struct pack_id *id);
 
-/* Reads condemned/ and damaged/: what writers must not find chunks in. */
-int packs_load_exclusions(struct packs *p);
-/* The same; *HELD (malloc'ed) are the *COUNT condemned packs that packs_find
- * has found chunks in. It will find none there from then on. */
-int packs_look(struct packs *p, struct pack_id **held, size_t *count);
-/* For the process that is about to condemn PACKS: packs_find finds nothing
- * there from now on. 0 or -ENOMEM. */
-int packs_set_aside(struct packs *p, const struct pack_id *packs,
-		size_t count);
-bool packs_is_condemned(const struct packs *p, const struct pack_id *pack);
-/* Records an unreadable frame in damaged/ (best effort, once per frame). */
-void packs_mark_damaged(struct packs *p, const struct pack *pack,
-		uint32_t frame);
-/* What is recorded, for repair: see exclusions.h. */
-int packs_list_damaged(struct packs *p, struct damaged_frame **out,
-		size_t *count);
-int packs_clear_damaged(struct packs *p, const struct damaged_frame *frame,
-		bool durably);
-/* packs_locate records that something is lost when it finds a chunk nowhere.
- * Who asks for what may have been forgotten and pruned meanwhile turns that
- * off, before other threads use P, and records or clears it when it knows. */
+/* packs_locate records in the exclusions that something is lost when it finds a
+ * chunk nowhere. Who asks for what may have been forgotten and pruned meanwhile
+ * turns that off, before other threads use P, and records or clears it when it
+ * knows. */
 void packs_keep_quiet_of_missing(struct packs *p);
-void packs_note_missing(struct packs *p);
-void packs_clear_missing(struct packs *p); /* best effort */
-bool packs_any_damaged(const struct packs *p);
-bool packs_is_damaged(const struct packs *p, const struct pack_id *pack,
-		uint32_t frame);
 
 #endif

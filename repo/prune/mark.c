@@ -176,7 +176,7 @@ static int refuse(struct mark *m, const char *object, const char *file,
 	if (is_gone(m, object))
 		return -EAGAIN;
 	if (err == -ENOENT)
-		packs_note_missing(m->repo->packs);
+		exclusions_add_missing(m->repo->exclusions);
 	/* What it needs can't be known, so nothing can be known to be unused. */
 	return fail(err, "snapshot %s%s%s can't be read: %.1000s; nothing is "
 			 "deleted until 'amberfs repair' mends it or 'amberfs "
@@ -325,7 +325,7 @@ static int measure(struct mark *m, struct stored_pack *p,
 	for (uint32_t i = 0; i < t->chunk_count; i++)
 		p->shares += share_of(t, &t->chunks[i]);
 	for (uint32_t i = 0; !p->damaged && i < t->frame_count; i++)
-		p->damaged = packs_is_damaged(m->repo->packs, &p->id, i);
+		p->damaged = exclusions_damaged(m->repo->exclusions, &p->id, i);
 	return 0;
 }
 
@@ -365,7 +365,7 @@ static int claim(struct mark *m, struct stored_pack *p,
 		if (!in_slice(slice, &c->id)
 				|| live_table_flag(table, &c->id) != 0)
 			continue;
-		if (p->damaged && packs_is_damaged(m->repo->packs, &p->id,
+		if (p->damaged && exclusions_damaged(m->repo->exclusions, &p->id,
 						  c->frame))
 			continue; /* no copy to count on */
 		live_table_turn(table, &c->id, true);
@@ -388,7 +388,7 @@ static int look_for_irreplaceable(struct mark *m, struct stored_pack *p,
 		const struct chunk_entry *c = &t->chunks[i];
 		if (in_slice(slice, &c->id)
 				&& live_table_flag(table, &c->id) == 0
-				&& packs_is_damaged(m->repo->packs, &p->id,
+				&& exclusions_damaged(m->repo->exclusions, &p->id,
 						c->frame))
 			p->irreplaceable = true;
 	}

@@ -214,7 +214,7 @@ static int set_aside(struct prune *p)
 	for (size_t i = 0; i < p->stored.count; i++)
 		if (p->stored.packs[i].doomed)
 			ids[n++] = p->stored.packs[i].id;
-	return packs_set_aside(p->repo->packs, ids, n);
+	return exclusions_set_aside(p->repo->exclusions, ids, n);
 }
 
 static void count_rewritten(struct prune *p)
@@ -647,9 +647,9 @@ static void tidy_index(struct prune *p)
 static void tell_of_missing(struct prune *p)
 {
 	if (p->result->missing_chunks != 0)
-		packs_note_missing(p->repo->packs);
+		exclusions_add_missing(p->repo->exclusions);
 	else if (!p->blind)
-		packs_clear_missing(p->repo->packs);
+		exclusions_clear_missing(p->repo->exclusions);
 }
 
 static int tidy(struct prune *p)

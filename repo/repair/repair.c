@@ -66,7 +66,7 @@ static bool unreadable(int err)
 static int clear(struct repair *k, const struct damaged_frame *d)
 {
 	k->res->records_removed++;
-	return packs_clear_damaged(k->repo->packs, d, !k->options->dry_run);
+	return exclusions_clear_damaged(k->repo->exclusions, d, !k->options->dry_run);
 }
 
 static int look_at_record(struct repair *k, const struct damaged_frame *d,
@@ -101,7 +101,7 @@ static int look_at_records(struct repair *k)
 	size_t count = 0;
 	int e = frame_bench_init(&b);
 	if (e == 0)
-		e = packs_list_damaged(k->repo->packs, &all, &count);
+		e = exclusions_list_damaged(k->repo->exclusions, &all, &count);
 	for (size_t i = 0; e == 0 && i < count; i++)
 		e = interrupt_flag ? fail(-ECANCELED, "interrupted")
 				   : look_at_record(k, &all[i], &b);
@@ -120,7 +120,6 @@ static void keep_error(struct repair *k, int e)
 
 static void look_at_frames(struct repair *k, struct trailer *t)
 {
-	const struct pack pack = { .trailer = t };
 	struct frame_bench b;
 	int e = frame_bench_init(&b);
 	for (uint32_t i = 0; e == 0 && i < t->frame_count; i++) {
@@ -132,7 +131,7 @@ static void look_at_frames(struct repair *k, struct trailer *t)
 		if (r == -ENOENT || r == -ENOMEM)
 			e = r;
 		if (unreadable(r))
-			packs_mark_damaged(k->repo->packs, &pack, i);
+			exclusions_add_damaged(k->repo->exclusions, &t->pack, i);
 		LOCK_SCOPE(&k->mutex);
 		if (e == 0)
 			e = damages_add_frame(&k->res->damages, t, i, r);
@@ -390,7 +389,7 @@ static int tidy_records(struct repair *k)
 {
 	CLEANUP_FREE struct damaged_frame *all = NULL;
 	size_t count = 0;
-	int e = packs_list_damaged(k->repo->packs, &all, &count);
+	int e = exclusions_list_damaged(k->repo->exclusions, &all, &count);
 	for (size_t i = 0; e == 0 && i < count; i++)
 		e = tidy_record(k, &all[i]);
 	return e;
@@ -406,7 +405,7 @@ static int begin(struct repair *k)
 		return storing_begin(&k->storing, k->repo, &so);
 	int e = session_begin(&k->session, k->repo, SESSION_READ, "repair");
 	if (session_unwritable(e))
-		e = packs_load_exclusions(k->repo->packs);
+		e = exclusions_load(k->repo->exclusions);
 	if (e == 0)
 		e = index_reconcile(k->repo->index);
 	return e == -EAGAIN ? 0 : e;

@@ -34,13 +34,13 @@ static int recorded(struct repository *r, const struct pack_id *pack,
 	CLEANUP_FREE struct damaged_frame *all = NULL;
 	size_t count = 0;
 	int found = 0;
-	int e = packs_list_damaged(r->packs, &all, &count);
+	int e = exclusions_list_damaged(r->exclusions, &all, &count);
 	for (size_t i = 0; e == 0 && i < count; i++) {
 		if (memcmp(all[i].pack.b, pack->b, PACK_ID_SIZE) != 0)
 			continue;
 		found = 1;
 		if (clear)
-			e = packs_clear_damaged(r->packs, &all[i], true);
+			e = exclusions_clear_damaged(r->exclusions, &all[i], true);
 	}
 	return e < 0 ? e : found;
 }

@@ -34,7 +34,7 @@ static int begin_reading(struct mend *m)
 	struct image_reader_options ro = { .cache_size = FRAME_CACHE };
 	int e = session_begin(&m->reading, m->from, SESSION_READ, "repair");
 	if (session_unwritable(e)) /* what a prune takes is not mended */
-		e = packs_load_exclusions(m->from->packs);
+		e = exclusions_load(m->from->exclusions);
 	if (e == 0)
 		e = index_reconcile(m->from->index);
 	if (e == -EAGAIN)

@@ -173,8 +173,13 @@ int repository_peek_id(const char *path, uint8_t id[REPO_ID_SIZE])
 
 int repository_attach(struct repository *r, const struct repository_options *o)
 {
-	r->packs = packs_new(r->store, r->seal, r->config.repo_id,
-			o->chunks_max ? o->chunks_max : CHUNKS_DEFAULT);
+	r->exclusions = exclusions_new(r->store, r->seal, r->config.repo_id);
+	r->packs = r->exclusions == NULL
+			? NULL
+			: packs_new(r->store, r->seal, r->config.repo_id,
+					  r->exclusions,
+					  o->chunks_max ? o->chunks_max
+							: CHUNKS_DEFAULT);
 	if (r->packs == NULL)
 		return fail_errno(-ENOMEM, "opening %s", store_path(r->store));
 	int e = index_open(&r->index, r->store, r->config.repo_id, o->index_dir,
@@ -191,6 +196,7 @@ void repository_close(struct repository *r)
 		return;
 	index_close(r->index);
 	packs_free(r->packs);
+	exclusions_free(r->exclusions);
 	seal_free(r->seal);
 	store_close(r->store);
 	free(r);

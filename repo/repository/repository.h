@@ -20,8 +20,10 @@ struct repository {
 	struct config config;
 	struct seal *seal;
 	char key_slot[KEY_SLOT_DIGITS + 1]; /* that opened it; "": none */
-	struct packs *packs;	/* after repository_attach */
-	struct index *index;	/* after repository_attach */
+	/* After repository_attach: */
+	struct exclusions *exclusions;
+	struct packs *packs;
+	struct index *index;
 };
 
 /* How to unlock; filled from options and environment by the option table. */

@@ -260,7 +260,7 @@ static int look(struct session *s)
 	if (r < 0 || epoch <= s->record.acknowledged)
 		return r;
 	/* Only now: all that this epoch condemns is listed. */
-	r = packs_look(s->repo->packs, &held, &count);
+	r = exclusions_look(s->repo->exclusions, &held, &count);
 	if (r == 0 && count > SESSION_HELD_MAX)
 		r = fail(-E2BIG, "too many condemned packs are in use");
 	if (r < 0) {
@@ -531,7 +531,7 @@ static int first_look(struct session *s)
 {
 	LOCK_SCOPE(&s->mutex);
 	int r = look(s);
-	return r < 0 ? r : packs_load_exclusions(s->repo->packs);
+	return r < 0 ? r : exclusions_load(s->repo->exclusions);
 }
 
 static int register_session(struct session *s)
@@ -570,7 +570,7 @@ int session_begin(struct session **out, struct repository *r,
 	if (e == 0)
 		e = session_kind_writes(kind)
 				? first_look(s)
-				: packs_load_exclusions(r->packs);
+				: exclusions_load(r->exclusions);
 	if (e == 0 && session_kind_writes(kind)) {
 		e = index_reconcile(r->index);
 		if (e == -EAGAIN) /* a stale index costs duplicates, no more */

@@ -623,7 +623,7 @@ static void damage_chunk(struct fixture *f, struct image *i)
 	assert_int_equal(packs_find(f->repo->packs, PACK_DATA,
 					 &n->leaf->entries[20].id, &place),
 			1);
-	packs_mark_damaged(f->repo->packs, place.pack,
+	exclusions_add_damaged(f->repo->exclusions, &place.pack->trailer->pack,
 			place.pack->trailer->chunks[place.chunk].frame);
 	packs_release(place.pack);
 	node_cache_release(n);
@@ -685,7 +685,7 @@ static void lose_node(struct fixture *f, const struct id *id)
 	pack_name(name, &pack);
 	assert_int_equal(store_delete(f->repo->store, name), 0);
 	packs_drop(f->repo->packs, &pack);
-	packs_note_missing(f->repo->packs); /* else nobody looks */
+	exclusions_add_missing(f->repo->exclusions); /* else nobody looks */
 }
 
 /* V is the base's bytes: its leaf, which can't be read, is made again. */

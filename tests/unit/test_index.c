@@ -161,10 +161,16 @@ static void reconcile(struct index *ix)
 	assert_int_equal(r, 0);
 }
 
+static bool writer_finds(struct index *ix, uint64_t prefix)
+{
+	struct pack_id got;
+	return index_candidates(ix, prefix, true, &got, 1) > 0;
+}
+
 static bool found(struct index *ix, unsigned pack, unsigned chunk)
 {
 	struct pack_id want = id_of(pack), got[8];
-	int n = index_find(ix, prefix_of(pack, chunk), got, 8);
+	int n = index_candidates(ix, prefix_of(pack, chunk), false, got, 8);
 	for (int i = 0; i < n; i++)
 		if (memcmp(&got[i], &want, sizeof(want)) == 0)
 			return true;
@@ -237,17 +243,17 @@ static void test_find_after_add(void **state)
 	(void)state;
 	struct index *ix = open_index();
 	struct pack_id got[4];
-	assert_int_equal(index_find(ix, prefix_of(0, 0), got, 4), 0);
+	assert_int_equal(index_candidates(ix, prefix_of(0, 0), false, got, 4), 0);
 	for (unsigned p = 0; p < 12; p++)
 		assert_int_equal(add_pack(ix, p), 0);
 	assert_int_equal(count_found(ix, 0, 12), ALL(0, 12));
-	assert_int_equal(index_find(ix, prefix_of(12, 0), got, 4), 0);
+	assert_int_equal(index_candidates(ix, prefix_of(12, 0), false, got, 4), 0);
 
 	/* Packs 0 and 1 hold the same chunks: the newest comes first. */
 	struct pack_id newest = id_of(1);
-	assert_int_equal(index_find(ix, prefix_of(0, 7), got, 4), 2);
+	assert_int_equal(index_candidates(ix, prefix_of(0, 7), false, got, 4), 2);
 	assert_memory_equal(&got[0], &newest, sizeof(newest));
-	assert_int_equal(index_find(ix, prefix_of(0, 7), got, 1), 1);
+	assert_int_equal(index_candidates(ix, prefix_of(0, 7), false, got, 1), 1);
 	assert_memory_equal(&got[0], &newest, sizeof(newest));
 
 	struct index_stats st;
@@ -293,7 +299,7 @@ static void test_many_copies(void **state)
 			.count = 1, .prefixes = &prefix };
 		assert_int_equal(index_add(ix, &k, 1), 0);
 	}
-	assert_int_equal(index_find(ix, 42, got, 64), INDEX_COPIES_MAX);
+	assert_int_equal(index_candidates(ix, 42, false, got, 64), INDEX_COPIES_MAX);
 	for (unsigned i = 0; i < INDEX_COPIES_MAX; i++) {
 		struct pack_id want = id_of(19 - i);
 		assert_memory_equal(&got[i], &want, sizeof(want));
@@ -809,7 +815,7 @@ static void test_lock_is_held(void **state)
 	store_packs(5, 9);
 	reconcile(ix);
 	assert_int_equal(count_found(ix, 5, 9), ALL(5, 9));
-	assert_true(index_maybe(ix, prefix_of(5, 0)));
+	assert_true(writer_finds(ix, prefix_of(5, 0)));
 	delete_pack(6);
 	loads = 0;
 	reconcile(ix);
@@ -844,7 +850,7 @@ static void test_lock_is_held_at_first(void **state)
 	index_tuning.lock_ms = 100;
 	store_packs(0, 4);
 	struct index *ix = open_index();
-	assert_false(index_maybe(ix, prefix_of(0, 0)));
+	assert_false(writer_finds(ix, prefix_of(0, 0)));
 	reconcile(ix);
 	assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
 	end_holder(holder);
@@ -952,7 +958,7 @@ static void *seek(void *arg)
 	struct seeker *s = arg;
 	while (!atomic_load(s->stop)) {
 		s->misses += ALL(0, 2) - count_found(s->ix, 0, 2);
-		index_maybe(s->ix, prefix_of(30, 1));
+		writer_finds(s->ix, prefix_of(30, 1));
 	}
 	return NULL;
 }
@@ -1100,12 +1106,19 @@ static void test_writer_is_killed(void **state)
 
 /* --- the filter --- */
 
+/* What the filter alone says. */
+static bool filter_maybe(const struct index *ix, uint64_t prefix)
+{
+	return ix->filter == NULL
+			|| index_filter_maybe(ix->filter, index_key(prefix));
+}
+
 static unsigned count_maybe(struct index *ix, unsigned from, unsigned to)
 {
 	unsigned n = 0;
 	for (unsigned p = from; p < to; p++)
 		for (unsigned i = 0; i < CHUNKS; i++)
-			n += index_maybe(ix, prefix_of(p, i));
+			n += filter_maybe(ix, prefix_of(p, i));
 	return n;
 }
 
@@ -1180,8 +1193,8 @@ static void test_filter_outgrown(void **state)
 	assert_true(after.st_size > before.st_size);
 	assert_int_equal(count_maybe(ix, 0, 1), CHUNKS);
 	for (unsigned i = 0; i < MANY; i++)
-		if (!index_maybe(ix, prefix_of(1002, i)) ||
-				!index_maybe(ix, prefix_of(1005, i)))
+		if (!filter_maybe(ix, prefix_of(1002, i)) ||
+				!filter_maybe(ix, prefix_of(1005, i)))
 			fail_msg("chunk %u is not in the filter", i);
 	assert_true(count_maybe(ix, 2001, 2101) < ALL(0, 100) / 30);
 	index_close(ix);
