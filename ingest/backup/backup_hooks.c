@@ -30,11 +30,17 @@ static void note_failure(struct backup_snapshot *b, const char *name, int err)
 			error_text(err));
 }
 
+static int call(const struct backup_snapshot *b, const struct hook_event *e)
+{
+	const struct backup_options *options = b->run->options;
+	return hooks_run(options->hook_dir, e);
+}
+
 int backup_hooks_before(struct backup_snapshot *b,
 		const struct domain_facts *f)
 {
 	const struct hook_event e = event(b, f, HOOK_BEFORE_FREEZE);
-	return hooks_run(b->run->options->hook_dir, &e);
+	return call(b, &e);
 }
 
 void backup_hooks_after_thaw(struct backup_snapshot *b,
@@ -44,7 +50,7 @@ void backup_hooks_after_thaw(struct backup_snapshot *b,
 	struct hook_event e = event(b, f, HOOK_AFTER_THAW);
 	e.nbd_socket = socket;
 	e.nbd_exports = exports;
-	note_failure(b, f->name, hooks_run(b->run->options->hook_dir, &e));
+	note_failure(b, f->name, call(b, &e));
 }
 
 static void after_commit(struct backup_snapshot *b,
@@ -58,7 +64,7 @@ static void after_commit(struct backup_snapshot *b,
 		snapshot = NULL;
 	e.snapshot = snapshot;
 	e.result = b->partly ? "partly" : "done";
-	note_failure(b, f->name, hooks_run(b->run->options->hook_dir, &e));
+	note_failure(b, f->name, call(b, &e));
 }
 
 void backup_hooks_end(struct backup_snapshot *b, const struct domain_facts *f,
@@ -73,7 +79,7 @@ void backup_hooks_end(struct backup_snapshot *b, const struct domain_facts *f,
 	error_save(&why, err);
 	e.result = "failed";
 	e.error = why.text;
-	note_failure(b, f->name, hooks_run(b->run->options->hook_dir, &e));
+	note_failure(b, f->name, call(b, &e));
 	error_load(&why);
 }
 

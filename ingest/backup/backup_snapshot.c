@@ -295,9 +295,10 @@ static void count_unchanged(struct backup_run *run, uint64_t size)
 int backup_snapshot_take_over(struct backup_snapshot *b,
 		const struct backup_file *f, bool *taken)
 {
+	const struct backup_options *options = b->run->options;
 	CLEANUP_FREE char *path = escape(f->source_path);
 	const struct snapshot_file *k = base_file(b, path, f);
-	*taken = k != NULL && !b->run->options->force_read && unchanged(k, f)
+	*taken = k != NULL && !options->force_read && unchanged(k, f)
 			/* Else what the source still has is stored anew. */
 			&& storing_is_whole(&b->run->storing, &k->root,
 					k->size);

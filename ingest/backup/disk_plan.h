@@ -10,6 +10,7 @@
 
 struct disk_plan {
 	const struct domain_disk *disk; /* of the parsed XML, borrowed */
+	const char *target;	/* the disk's */
 	bool empty;		/* a drive without a medium: nothing to store */
 	bool removable;		/* cdrom or floppy: its medium is not the
 				   domain's own and is left out */

@@ -12,11 +12,11 @@
 int domain_run_leave_out(struct domain_run *d, const struct disk_plan *plan,
 		bool *out)
 {
-	const char *why_not = d->b->run->options->exact ? plan->why_not_exact
+	const char *why_not = d->options->exact ? plan->why_not_exact
 							 : plan->why_not;
-	const char *target = plan->disk->target;
+	const char *target = plan->target;
 	*out = true;
-	if (!backup_options_want_disk(d->b->run->options, d->domain->facts.name,
+	if (!backup_options_want_disk(d->options, d->domain->facts.name,
 				d->domain->facts.uuid, target))
 		return backup_snapshot_skip(d->b, target, BACKUP_DISK_UNWANTED);
 	if (plan->empty)
@@ -37,7 +37,7 @@ int domain_run_leave_out(struct domain_run *d, const struct disk_plan *plan,
 char *domain_run_disk_name(char out[DISK_FILE_NAME_MAX],
 		const struct disk_plan *plan)
 {
-	snprintf(out, DISK_FILE_NAME_MAX, "%.200s.raw", plan->disk->target);
+	snprintf(out, DISK_FILE_NAME_MAX, "%.200s.raw", plan->target);
 	return out;
 }
 
@@ -54,10 +54,10 @@ int domain_run_store_info(struct domain_run *d, const struct disk_plan *plan)
 	json_decref(list);
 	if (text == NULL)
 		return fail_errno(-ENOMEM, "describing a disk");
-	snprintf(name, sizeof(name), "%.200s.info.json", plan->disk->target);
+	snprintf(name, sizeof(name), "%.200s.info.json", plan->target);
 	struct backup_file f = { .name = name, .kind = FILE_INFO,
 		.mode = DOMAIN_FILE_MODE, .mtime_ns = realtime_ns(),
-		.target = plan->disk->target };
+		.target = plan->target };
 	return backup_snapshot_store_text(d->b, &f, text);
 }
 

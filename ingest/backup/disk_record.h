@@ -13,6 +13,9 @@
 #define DOMAIN_FILE_MODE 0600u	/* of what may hold secrets */
 
 struct domain_run {
+	const struct backup_options *options;
+	const struct repository *repo;
+	const struct backup_lane *lane;
 	struct backup_snapshot *b;
 	struct domain_backup *domain;
 	const char *display; /* the name, for messages */

@@ -51,7 +51,7 @@ static const char *choose_xml(struct domain_run *d)
 					d->display);
 		return k->xml;
 	}
-	if (seal_encrypts(d->b->run->repo->seal))
+	if (seal_encrypts(d->repo->seal))
 		return k->xml_secure;
 	report_warning("domain %s: its definition holds passwords; they are left "
 		       "out, as this repository is not encrypted",
@@ -203,7 +203,8 @@ static int store_needed(struct domain_run *d, struct backup_file *f,
 /* One that never ran has a path for its NVRAM but not yet the file. */
 static int store_nvram(struct domain_run *d, bool live)
 {
-	const char *path = d->domain->parsed->nvram;
+	const struct domain_xml *x = d->domain->parsed;
+	const char *path = x->nvram;
 	struct backup_file f = { .name = "nvram.fd", .kind = FILE_NVRAM };
 	if (path == NULL || (!live && access(path, F_OK) < 0
 					      && errno == ENOENT))
@@ -334,7 +335,7 @@ static int store_tpm(struct domain_run *d, bool live)
 	int e;
 	if (!k->parsed->tpm_emulated)
 		return 0;
-	if (seal_encrypts(d->b->run->repo->seal))
+	if (seal_encrypts(d->repo->seal))
 		e = find_tpm(d, live, &found);
 	else
 		e = fail(-EPERM, "it holds keys, and this repository is not "

@@ -178,7 +178,7 @@ static int recheck_chain(struct domain_backup *b, const struct disk_plan *plan)
 		if (strcmp(before, after) == 0)
 			return 0;
 	}
-	name_display(shown, sizeof(shown), plan->disk->target);
+	name_display(shown, sizeof(shown), plan->target);
 	return fail(-EBUSY, "the backing chain of disk %s changed while it was "
 			"read; back it up again", shown);
 }

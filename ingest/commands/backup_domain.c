@@ -40,7 +40,7 @@ static int store_exactly(struct domain_run *d, const struct disk_plan *plan)
 				.name = slash ? slash + 1 : *p,
 				.kind = FILE_IMAGE, .mtime_ns = INT64_MIN,
 				.source_path = *p, .format = file->format,
-				.target = plan->disk->target
+				.target = plan->target
 			};
 			e = backup_path(d->b, *p, &f);
 		}
@@ -55,9 +55,9 @@ static int store_disk(struct domain_run *d, const struct disk_plan *plan,
 	int e = domain_run_leave_out(d, plan, &left_out);
 	if (e < 0 || left_out)
 		return e;
-	e = d->b->run->options->exact ? store_exactly(d, plan)
+	e = d->options->exact ? store_exactly(d, plan)
 				      : disk_at_rest_store(d, plan, base);
-	return e < 0 ? fail_within(e, "disk %s", plan->disk->target) : 0;
+	return e < 0 ? fail_within(e, "disk %s", plan->target) : 0;
 }
 
 static bool any_bitmap_of_ours(const struct domain_run *d)
@@ -67,7 +67,7 @@ static bool any_bitmap_of_ours(const struct domain_run *d)
 		if (k->disks[i].chain.count > 0
 				&& tracking_image_lists_ours(
 						&k->disks[i].chain.files[0],
-						d->b->run->repo->config.repo_id))
+						d->repo->config.repo_id))
 			return true;
 	return false;
 }
@@ -108,8 +108,9 @@ static int backup_shut_off(struct domain_run *d)
 
 static int back_up(struct domain_run *d)
 {
-	d->b->snap->uuid = strdup(d->domain->facts.uuid);
-	if (d->b->snap->uuid == NULL)
+	struct snapshot *s = d->b->snap;
+	s->uuid = strdup(d->domain->facts.uuid);
+	if (s->uuid == NULL)
 		return fail_errno(-ENOMEM, "making a snapshot");
 	return d->domain->live ? backup_live(d) : backup_shut_off(d);
 }
@@ -152,11 +153,10 @@ static int take_snapshot(struct domain_run *d, struct backup_lane *lane)
 
 /* Waits for others at work on a running domain. What was known of it before is
  * out of date then: *FRESH (to close) is what it is now. */
-static int settle(struct domain_run *d, const struct backup_options *o,
-		struct domain_backup **fresh)
+static int settle(struct domain_run *d, struct domain_backup **fresh)
 {
 	bool waited = false;
-	int e = d->domain->live ? live_settle(d->domain, o, &waited) : 0;
+	int e = d->domain->live ? live_settle(d->domain, d->options, &waited) : 0;
 	if (e == 0 && waited)
 		e = domain_backup_open(fresh, d->domain->connection,
 				d->domain->facts.uuid);
@@ -171,10 +171,12 @@ void backup_domain(struct backup_lane *lane, struct domain_backup *domain)
 		.frozen_seconds = -1 };
 	struct domain_backup *fresh = NULL;
 	char display[256];
-	struct domain_run d = { .b = &b, .domain = domain,
+	struct domain_run d = { .options = lane->run->options,
+		.repo = lane->run->repo, .lane = lane,
+		.b = &b, .domain = domain,
 		.display = name_display(display, sizeof(display),
 				domain->facts.name) };
-	int e = settle(&d, lane->run->options, &fresh);
+	int e = settle(&d, &fresh);
 	if (e == 0)
 		e = take_snapshot(&d, lane);
 	if (e < 0 && !backup_run_broken(lane->run, e))

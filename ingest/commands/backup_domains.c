@@ -51,14 +51,14 @@ static const char *disk_names(char out[static 256],
 		len += (size_t)snprintf(out + len, 256 - len, "%s%s",
 				len ? ", " : "", name_display(shown,
 					sizeof(shown),
-					domain->disks[i].disk->target));
+					domain->disks[i].target));
 	return out;
 }
 
 static bool has_disk(const struct domain_backup *domain, const char *target)
 {
 	for (unsigned i = 0; i < domain->disk_count; i++)
-		if (strcmp(domain->disks[i].disk->target, target) == 0)
+		if (strcmp(domain->disks[i].target, target) == 0)
 			return true;
 	return false;
 }
@@ -68,7 +68,8 @@ static bool has_disk(const struct domain_backup *domain, const char *target)
 static void warn_of_absent(const struct domains_job *j,
 		const struct domain_backup *domain)
 {
-	const struct option_list *list = &j->run->options->disks;
+	const struct backup_options *options = j->run->options;
+	const struct option_list *list = &options->disks;
 	const struct domain_facts *f = &domain->facts;
 	char name[256], item[256], names[256];
 	for (int i = 0; i < list->count; i++) {
@@ -96,7 +97,7 @@ static int check_choice(const struct domains_job *j,
 	warn_of_absent(j, domain);
 	for (unsigned i = 0; i < domain->disk_count; i++)
 		if (backup_options_want_disk(o, f->name, f->uuid,
-				    domain->disks[i].disk->target))
+				    domain->disks[i].target))
 			return 0;
 	return domain->disk_count == 0 ? 0
 			: fail(-ENOENT, "--disk and --exclude-disk leave none "

@@ -27,7 +27,7 @@ static void find_sizes(struct listed_disk *out, struct domain *d)
 		return;
 	if (access(top->path, R_OK) == 0)
 		return; /* readable, yet not understood: no figure is right */
-	out->sizes_known = domain_disk_size(d, out->plan.disk->target,
+	out->sizes_known = domain_disk_size(d, out->plan.target,
 			&out->virtual_size, &out->allocated) == 0;
 }
 

@@ -63,7 +63,7 @@ static void decide(struct domain_run *d, struct disk_state *s,
 		const struct tracking_base *base)
 {
 	const struct chain_file *top = &s->plan->chain.files[0];
-	const struct tracking_disk now = { .target = s->plan->disk->target,
+	const struct tracking_disk now = { .target = s->plan->target,
 		.path = top->path, .reading = s->reading,
 		.size = top->virtual_size, .identities = s->identities,
 		.identity_count = s->identity_count, .cannot = s->cannot };
@@ -74,7 +74,7 @@ static void decide(struct domain_run *d, struct disk_state *s,
 	tracking_decide(&s->verdict, base, d->domain->facts.uuid, &now);
 	if (s->verdict.record == NULL)
 		return;
-	if (d->b->run->options->force_read)
+	if (d->options->force_read)
 		live_disk_demote(s, "--force-read wants it");
 	else if (!tracking_image_has(top, base->token, &why))
 		live_disk_demote(s, why);
@@ -86,7 +86,7 @@ static int open_image(struct domain_run *d, struct disk_state *s,
 		struct image_source *source)
 {
 	const struct chain *chain = &s->plan->chain;
-	unsigned workers = d->b->lane->workers;
+	unsigned workers = d->lane->workers;
 	*nbd = NULL;
 	if (s->verdict.record != NULL) {
 		int e = nbd_source_open(nbd, chain, token, workers);
@@ -102,7 +102,7 @@ static int open_image(struct domain_run *d, struct disk_state *s,
 		nbd_source_close(take_ptr(*nbd));
 	}
 	if (s->verdict.why[0])
-		domain_run_say_full(d, s->plan->disk->target, s->verdict.why);
+		domain_run_say_full(d, s->plan->target, s->verdict.why);
 	int e = nbd_source_open(nbd, chain, NULL, workers);
 	if (e == 0)
 		nbd_source_fill(*nbd, source);
@@ -165,7 +165,7 @@ int disk_at_rest_store(struct domain_run *d, const struct disk_plan *plan,
 	struct backup_file f = { .name = domain_run_disk_name(name, plan),
 		.kind = FILE_DISK, .mode = DOMAIN_FILE_MODE,
 		.mtime_ns = INT64_MIN, .source_path = top->path,
-		.format = top->format, .target = plan->disk->target };
+		.format = top->format, .target = plan->target };
 	int e = plan->plain ? backup_path(d->b, top->path, &f)
 			    : store_chain(d, plan, base, &f);
 	return e < 0 ? e : domain_run_store_info(d, plan);

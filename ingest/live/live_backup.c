@@ -39,6 +39,7 @@
 
 struct live_run {
 	struct domain_run *d;
+	struct domain_backup *domain; /* d's */
 	struct tracked_base base;
 	struct checkpoint_names names; /* that were there before the job */
 	struct disk_state *disks; /* those to be read */
@@ -46,11 +47,17 @@ struct live_run {
 	struct live_begin begun;
 };
 
+static const uint8_t *repo_id(const struct live_run *r)
+{
+	const struct repository *repo = r->d->repo;
+	return repo->config.repo_id;
+}
+
 /* --- 2: what is incremental --- */
 
 static int note_disks(struct live_run *r)
 {
-	struct domain_backup *k = r->d->domain;
+	struct domain_backup *k = r->domain;
 	r->disks = calloc(k->disk_count + 1, sizeof(*r->disks));
 	if (r->disks == NULL)
 		return fail_errno(-ENOMEM, "looking at disks");
@@ -71,7 +78,7 @@ static int note_disks(struct live_run *r)
 /* Traces of checkpoints of ours, which belong to some snapshot. */
 static bool has_traces(const struct live_run *r)
 {
-	const uint8_t *id = r->d->b->run->repo->config.repo_id;
+	const uint8_t *id = repo_id(r);
 	for (unsigned i = 0; i < r->names.count; i++)
 		if (tracking_is_ours(r->names.items[i], id))
 			return true;
@@ -84,14 +91,15 @@ static bool has_traces(const struct live_run *r)
 
 static void decide_disk(struct live_run *r, struct disk_state *s)
 {
+	const struct backup_options *options = r->d->options;
 	const struct chain_file *top = &s->plan->chain.files[0];
-	const struct tracking_disk now = { .target = s->plan->disk->target,
+	const struct tracking_disk now = { .target = s->plan->target,
 		.path = top->path, .reading = s->reading,
 		.size = top->virtual_size, .identities = s->identities,
 		.identity_count = s->identity_count, .cannot = s->cannot };
-	tracking_decide(&s->verdict, &r->base.base, r->d->domain->facts.uuid,
+	tracking_decide(&s->verdict, &r->base.base, r->domain->facts.uuid,
 			&now);
-	if (s->verdict.record != NULL && r->d->b->run->options->force_read)
+	if (s->verdict.record != NULL && options->force_read)
 		live_disk_demote(s, "--force-read wants it");
 }
 
@@ -113,10 +121,10 @@ static int redefine(struct live_run *r)
 		return fail_errno(-ENOMEM, "describing a checkpoint");
 	for (unsigned i = 0; i < r->count; i++)
 		if (r->disks[i].verdict.record != NULL)
-			targets[count++] = r->disks[i].plan->disk->target;
+			targets[count++] = r->disks[i].plan->target;
 	int e = tracked_base_read(&r->base, r->d->b, CHECKPOINT_FILE,
 			CHECKPOINT_XML_MAX, &xml);
-	return e < 0 ? e : checkpoint_redefine(r->d->domain->domain, xml,
+	return e < 0 ? e : checkpoint_redefine(r->domain->domain, xml,
 					   targets, count);
 }
 
@@ -141,7 +149,7 @@ static void tell_again(struct live_run *r)
 /* Ours that belong to no snapshot: of attempts that failed. */
 static void delete_leftovers(struct live_run *r)
 {
-	const uint8_t *id = r->d->b->run->repo->config.repo_id;
+	const uint8_t *id = repo_id(r);
 	const char *token = r->base.base.token;
 	for (unsigned i = 0; i < r->names.count && !r->base.unread; i++) {
 		const char *name = r->names.items[i];
@@ -150,7 +158,7 @@ static void delete_leftovers(struct live_run *r)
 			continue;
 		report_verbose("domain %s: checkpoint %s belongs to no snapshot "
 			       "and is deleted", r->d->display, name);
-		int e = checkpoint_delete(r->d->domain->domain, name);
+		int e = checkpoint_delete(r->domain->domain, name);
 		if (e < 0)
 			report_verbose("%s", error_text(e));
 	}
@@ -158,10 +166,10 @@ static void delete_leftovers(struct live_run *r)
 
 static int decide(struct live_run *r)
 {
-	int e = checkpoints_list(r->d->domain->domain, &r->names);
+	int e = checkpoints_list(r->domain->domain, &r->names);
 	if (e < 0)
 		return e;
-	e = tracked_base_find(&r->base, r->d->b, r->d->domain->facts.uuid,
+	e = tracked_base_find(&r->base, r->d->b, r->domain->facts.uuid,
 			has_traces(r));
 	if (e < 0)
 		return e;
@@ -179,26 +187,27 @@ static void call_hook(struct live_run *r)
 {
 	size_t size = 1;
 	for (unsigned i = 0; i < r->count; i++)
-		size += strlen(r->disks[i].plan->disk->target) + 1;
+		size += strlen(r->disks[i].plan->target) + 1;
 	CLEANUP_FREE char *exports = calloc(1, size);
 	if (exports == NULL)
 		return;
 	for (unsigned i = 0; i < r->count; i++) {
 		strcat(exports, i ? " " : "");
-		strcat(exports, r->disks[i].plan->disk->target);
+		strcat(exports, r->disks[i].plan->target);
 	}
-	backup_hooks_after_thaw(r->d->b, &r->d->domain->facts,
+	backup_hooks_after_thaw(r->d->b, &r->domain->facts,
 			live_job_socket(r->begun.job), exports);
 }
 
 static int note_moment(struct live_run *r)
 {
+	const struct backup_options *options = r->d->options;
 	struct backup_snapshot *b = r->d->b;
 	bool frozen = live_job_frozen(r->begun.job);
 	/* Of a guest that never was, it is no news. */
 	bool news = b->base != NULL && b->base->consistency != NULL &&
 			strcmp(b->base->consistency, "filesystem") == 0 &&
-			b->run->options->quiesce != QUIESCE_NEVER;
+			options->quiesce != QUIESCE_NEVER;
 	b->snap->consistency = strdup(frozen ? "filesystem" : "crash");
 	if (frozen)
 		b->frozen_seconds = live_job_frozen_seconds(r->begun.job);
@@ -214,7 +223,8 @@ static int note_moment(struct live_run *r)
 /* The last snapshot has the disk, and no checkpoint of it either. */
 static bool was_untracked(const struct live_run *r, const char *target)
 {
-	const struct snapshot *last = r->d->b->base;
+	const struct backup_snapshot *b = r->d->b;
+	const struct snapshot *last = b->base;
 	for (uint32_t i = 0; last && i < last->file_count; i++) {
 		const struct snapshot_file *f = &last->files[i];
 		if (f->kind == FILE_DISK && f->target != NULL
@@ -230,7 +240,7 @@ static void say_reasons(struct live_run *r)
 {
 	for (unsigned i = 0; i < r->count; i++) {
 		const struct disk_state *s = &r->disks[i];
-		const char *target = s->plan->disk->target;
+		const char *target = s->plan->target;
 		if (s->verdict.record != NULL || s->verdict.why[0] == '\0')
 			continue;
 		if (s->cannot == NULL || !was_untracked(r, target))
@@ -253,7 +263,7 @@ static int store_checkpoint(struct live_run *r)
 		return 0;
 	int e = checkpoint_xml(d->domain->domain, r->begun.checkpoint,
 			connection_writable(d->domain->connection)
-					&& seal_encrypts(d->b->run->repo->seal),
+					&& seal_encrypts(d->repo->seal),
 			&xml);
 	if (e < 0) {
 		report_verbose("%s", error_text(e));
@@ -281,25 +291,26 @@ static int store_disks(struct live_run *r)
 /* None of its disks can be backed up; the definition is worth keeping. */
 static int store_without_disks(struct live_run *r)
 {
-	struct snapshot *s = r->d->b->snap;
+	const struct backup_snapshot *b = r->d->b;
+	struct snapshot *s = b->snap;
 	s->consistency = strdup("crash");
 	if (s->consistency == NULL)
 		return fail_errno(-ENOMEM, "making a snapshot");
-	return domain_files_store(r->d, r->d->domain->xml_live);
+	return domain_files_store(r->d, r->domain->xml_live);
 }
 
 static int store_all(struct live_run *r)
 {
 	if (r->count == 0)
 		return store_without_disks(r);
-	int e = domain_backup_recheck(r->d->domain);
+	int e = domain_backup_recheck(r->domain);
 	if (e == 0)
 		e = note_moment(r);
 	if (e < 0)
 		return e;
 	say_reasons(r);
 	call_hook(r);
-	e = domain_files_store(r->d, r->d->domain->xml_live);
+	e = domain_files_store(r->d, r->domain->xml_live);
 	if (e == 0)
 		e = store_checkpoint(r);
 	return e < 0 ? e : store_disks(r);
@@ -309,8 +320,8 @@ static int store_all(struct live_run *r)
 
 static int delete_if_ours(struct live_run *r, const char *name)
 {
-	return tracking_is_ours(name, r->d->b->run->repo->config.repo_id)
-			? checkpoint_delete(r->d->domain->domain, name) : 0;
+	return tracking_is_ours(name, repo_id(r))
+			? checkpoint_delete(r->domain->domain, name) : 0;
 }
 
 /* Only those that were there before: the job is gone by now, and another run
@@ -338,7 +349,7 @@ static void undo(struct live_run *r, int err)
 	if (r->begun.checkpoint[0] == '\0')
 		return;
 	error_save(&why, err);
-	int e = checkpoint_delete(r->d->domain->domain, r->begun.checkpoint);
+	int e = checkpoint_delete(r->domain->domain, r->begun.checkpoint);
 	if (e < 0)
 		report_verbose("%s; the next backup tries again",
 				error_text(e));
@@ -387,8 +398,8 @@ static int run(struct live_run *r)
 
 int backup_live(struct domain_run *d)
 {
-	struct live_run r = { .d = d };
-	const struct backup_options *o = d->b->run->options;
+	struct live_run r = { .d = d, .domain = d->domain };
+	const struct backup_options *o = d->options;
 	if (o->exact)
 		return fail(-EBUSY, "it is %s, and --exact needs image files at "
 				    "rest; leave --exact out, or shut it off",

@@ -40,7 +40,7 @@ struct ladder {
 
 static const struct backup_options *options(const struct ladder *l)
 {
-	return l->d->b->run->options;
+	return l->d->options;
 }
 
 /* Somebody came between the look at who has the domain and the job. */
@@ -59,7 +59,7 @@ static void fill_disk(const struct ladder *l, const struct disk_state *s,
 		bool track, struct live_disk *to)
 {
 	const struct chain_file *top = &s->plan->chain.files[0];
-	*to = (struct live_disk){ .target = s->plan->disk->target,
+	*to = (struct live_disk){ .target = s->plan->target,
 		.size = top->virtual_size, .allocated = top->allocated,
 		.since = s->verdict.record ? l->token : NULL,
 		.track = track && s->cannot == NULL };
@@ -93,9 +93,10 @@ static int prepare(const struct ladder *l, enum quiesce quiesce,
 		const struct live_disk *disks, unsigned count,
 		struct live_job **out)
 {
+	const struct domain_backup *domain = l->d->domain;
 	const struct live_job_options o = {
-		.connection = l->d->domain->connection,
-		.domain = l->d->domain->domain,
+		.connection = domain->connection,
+		.domain = domain->domain,
 		.repository_id = l->repository_id,
 		.scratch_dir = options(l)->scratch_dir, .quiesce = quiesce
 	};
@@ -183,6 +184,7 @@ static int step_down(struct ladder *l, int err)
 static int begin_once(struct ladder *l)
 {
 	CLEANUP_FREE struct live_disk *disks = NULL;
+	const struct repository *repo = l->d->repo;
 	struct live_begin *b = l->begun;
 	bool track = any_tracked(l);
 	int e = fill_disks(l, &disks);
@@ -193,7 +195,7 @@ static int begin_once(struct ladder *l)
 	b->checkpoint[0] = '\0';
 	if (track)
 		tracking_fresh_name(b->checkpoint,
-				l->d->b->run->repo->config.repo_id);
+				repo->config.repo_id);
 	e = live_job_begin(b->job, disks, l->count,
 			track ? b->checkpoint : NULL);
 	if (e < 0)
@@ -207,9 +209,9 @@ int live_begin(struct live_begin *b, struct domain_run *d,
 	struct ladder l = { .begun = b, .d = d, .disks = disks, .count = count,
 		.token = token, .track = true,
 		.give_up = monotonic_now()
-				+ (double)d->b->run->options->wait_seconds };
+				+ (double)d->options->wait_seconds };
 	*b = (struct live_begin){ .job = NULL };
-	hex_encode(l.repository_id, d->b->run->repo->config.repo_id,
+	hex_encode(l.repository_id, d->repo->config.repo_id,
 			REPO_ID_SIZE);
 	int e = 0;
 	for (int step = 0; e == 0 && step < STEPS_MAX; step++) {

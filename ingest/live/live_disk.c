@@ -76,7 +76,7 @@ static void say_lie(struct domain_run *d, struct disk_state *s, uint64_t where)
 		     "other than qemu write to its image?",
 			d->display,
 			name_display(shown, sizeof(shown),
-					s->plan->disk->target),
+					s->plan->target),
 			(unsigned long long)where);
 	snprintf(why, sizeof(why), "its bitmap calls byte %llu unchanged, which "
 				   "is not so", (unsigned long long)where);
@@ -87,13 +87,14 @@ int live_disk_check(struct domain_run *d, struct disk_state *s,
 		const struct image_source *source)
 {
 	const struct snapshot_file *record = s->verdict.record;
+	const struct backup_run *run = d->lane->run;
 	struct image *base;
 	uint64_t where = 0;
 	if (source->size != record->size) {
 		live_disk_demote(s, "its size changed");
 		return 0;
 	}
-	int e = image_open(&base, d->b->run->storing.reader, &record->root,
+	int e = image_open(&base, run->storing.reader, &record->root,
 			record->size);
 	if (e == 0) {
 		e = clean_check(source, base, &where);
@@ -115,11 +116,11 @@ static int dial(struct domain_run *d, struct disk_state *s, const char *socket,
 {
 	char bitmap[300];
 	snprintf(bitmap, sizeof(bitmap), "backup-%.200s",
-			s->plan->disk->target);
+			s->plan->target);
 	const struct nbd_client_options o = { .socket = socket,
-		.export = s->plan->disk->target,
+		.export = s->plan->target,
 		.bitmap = s->verdict.record ? bitmap : NULL,
-		.workers = d->b->lane->workers };
+		.workers = d->lane->workers };
 	int e = nbd_client_open(nbd, &o);
 	if (e == 0)
 		nbd_client_fill(*nbd, source);
@@ -145,7 +146,7 @@ static int connect_disk(struct domain_run *d, struct disk_state *s,
 	if (s->verdict.record != NULL || (e < 0 && e != -ENOTSUP))
 		return e;
 	nbd_client_close(take_ptr(*nbd));
-	domain_run_say_full(d, s->plan->disk->target, s->verdict.why);
+	domain_run_say_full(d, s->plan->target, s->verdict.why);
 	return dial(d, s, socket, nbd, source);
 }
 
@@ -158,7 +159,7 @@ static int store(struct domain_run *d, struct disk_state *s,
 		.name = domain_run_disk_name(name, s->plan),
 		.kind = FILE_DISK, .mode = DOMAIN_FILE_MODE,
 		.mtime_ns = realtime_ns(), .source_path = top->path,
-		.format = top->format, .target = s->plan->disk->target,
+		.format = top->format, .target = s->plan->target,
 		.reading = s->reading, .identities = s->identities,
 		.identity_count = s->identity_count,
 		.checkpoint = s->cannot ? NULL : checkpoint,
@@ -177,9 +178,9 @@ int live_disk_store(struct domain_run *d, struct disk_state *s,
 		e = store(d, s, &source, checkpoint);
 	nbd_client_close(nbd);
 	if (e == 0)
-		e = backup_snapshot_note_disk(d->b, s->plan->disk->target,
+		e = backup_snapshot_note_disk(d->b, s->plan->target,
 				s->verdict.record ? DISK_INCREMENTAL
 						  : DISK_FULL,
 				s->verdict.why[0] ? s->verdict.why : NULL);
-	return e < 0 ? fail_within(e, "disk %s", s->plan->disk->target) : 0;
+	return e < 0 ? fail_within(e, "disk %s", s->plan->target) : 0;
 }

@@ -88,7 +88,8 @@ static int search_back(struct tracked_base *t, struct backup_snapshot *b,
 int tracked_base_find(struct tracked_base *t, struct backup_snapshot *b,
 		const char *uuid, bool search)
 {
-	const uint8_t *repo_id = b->run->repo->config.repo_id;
+	const struct repository *repo = b->run->repo;
+	const uint8_t *repo_id = repo->config.repo_id;
 	const struct snapshot *snap = b->base;
 	*t = (struct tracked_base){ .own = NULL };
 	if (snap != NULL)

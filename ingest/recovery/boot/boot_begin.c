@@ -197,7 +197,8 @@ static int create(struct begin *g)
 
 static int start(struct begin *g, struct domain *d)
 {
-	if (!g->boot->options->start)
+	const struct boot_options *o = g->boot->options;
+	if (!o->start)
 		return 0;
 	int e = domain_start(d);
 	g->started = e == 0;
@@ -222,7 +223,8 @@ static void print_notes(const char *notes)
 static void print_text(const struct begin *g)
 {
 	const struct boot_state *s = &g->boot->state;
-	const char *dir = g->boot->options->overlay_dir;
+	const struct boot_options *o = g->boot->options;
+	const char *dir = o->overlay_dir;
 	char shown[256];
 	printable(shown, sizeof(shown), s->name);
 	printf("%s is defined%s; its disks are overlays in %s over %s, which is "
