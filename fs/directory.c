@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Reading folders. opendir takes the list of names as it is then; the offsets
+ * Reading directories. opendir takes the list of names as it is then; the offsets
  * of readdir count in that list, so they stay right whatever comes or goes.
  */
 #include "operations_internal.h"
@@ -10,7 +10,7 @@
 #define DOT_NAMES 2		/* "." and ".." come first */
 #define UNKNOWN_INODE 0xffffffffu	/* a number that readers distrust */
 
-void operation_opendir(fuse_req_t req, fuse_ino_t ino,
+void directory_open(fuse_req_t req, fuse_ino_t ino,
 		struct fuse_file_info *fi)
 {
 	struct filesystem *fs = filesystem_of(req);
@@ -20,7 +20,7 @@ void operation_opendir(fuse_req_t req, fuse_ino_t ino,
 	if (r == 0)
 		r = tree_list(fs->tree, ino, &names);
 	if (r != 0) {
-		reply_failure(req, r, NULL);
+		operations_reply_failure(req, r, NULL);
 		return;
 	}
 	set_opened(fi, names);
@@ -32,7 +32,7 @@ void operation_opendir(fuse_req_t req, fuse_ino_t ino,
 		tree_names_free(names);
 }
 
-void operation_releasedir(fuse_req_t req,
+void directory_release(fuse_req_t req,
 		fuse_ino_t ino __attribute__((unused)),
 		struct fuse_file_info *fi)
 {
@@ -56,13 +56,13 @@ static const char *entry_at(struct filesystem *fs, const struct tree_names *n,
 {
 	struct tree_attr a;
 	if (at < DOT_NAMES) {
-		plain_entry(e, at == 0 ? n->folder : n->parent, TREE_ROOT);
+		plain_entry(e, at == 0 ? n->directory : n->parent, TREE_ROOT);
 		return at == 0 ? "." : "..";
 	}
 	const struct tree_name *name = &n->items[at - DOT_NAMES];
 	if (plus && name->inode != 0 &&
 			tree_attr(fs->tree, name->inode, &a) == 0)
-		fill_entry(fs, &a, e);
+		operations_fill_entry(fs, &a, e);
 	else
 		plain_entry(e, name->inode, name->kind);
 	return name->name;
@@ -97,13 +97,13 @@ static void reply_names(fuse_req_t req, const struct tree_names *n, size_t size,
 	free(buf);
 }
 
-void operation_readdir(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
+void directory_read(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		size_t size, off_t off, struct fuse_file_info *fi)
 {
 	reply_names(req, opened(fi), size, off, false);
 }
 
-void operation_readdirplus(fuse_req_t req,
+void directory_read_plus(fuse_req_t req,
 		fuse_ino_t ino __attribute__((unused)), size_t size, off_t off,
 		struct fuse_file_info *fi)
 {

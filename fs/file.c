@@ -96,7 +96,7 @@ static int handle_fill(struct filesystem *fs, struct handle *h, uint64_t ino)
 	case TREE_QCOW2:
 		return open_image(fs, h);
 	case TREE_RECORD:
-		return tree_record_text(fs->tree, &h->held, &h->text,
+		return tree_entry_record_text(fs->tree, &h->held, &h->text,
 				&h->text_len);
 	default:
 		return -EISDIR;
@@ -119,7 +119,7 @@ static int handle_new(struct filesystem *fs, uint64_t ino, struct handle **out)
 	return 0;
 }
 
-void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct filesystem *fs = filesystem_of(req);
 	struct handle *h = NULL;
@@ -129,7 +129,7 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	int r = handle_new(fs, ino, &h);
 	if (r != 0) {
-		reply_failure(req, r, "opening a file");
+		operations_reply_failure(req, r, "opening a file");
 		return;
 	}
 	set_opened(fi, h);
@@ -142,7 +142,7 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 }
 
-void operation_release(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
+void file_release(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		struct fuse_file_info *fi)
 {
 	struct filesystem *fs = filesystem_of(req);
@@ -152,7 +152,7 @@ void operation_release(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 	fuse_reply_err(req, 0);
 }
 
-void operations_close_all(struct filesystem *fs)
+void file_close_all(struct filesystem *fs)
 {
 	while (fs->handles != NULL) {
 		struct handle *h = fs->handles;
@@ -193,7 +193,7 @@ static void note_read(struct handle *h, size_t size, off_t off)
 	if (h->view != NULL)
 		qcow2_note_read(h->view, &h->sequence, (uint64_t)off, size);
 	else
-		image_note_read(h->image, &h->sequence, (uint64_t)off, size);
+		image_prefetch_note_read(h->image, &h->sequence, (uint64_t)off, size);
 }
 
 /* --- reading --- */
@@ -260,7 +260,7 @@ static void reply_text(fuse_req_t req, const struct handle *h, size_t size,
 	free(copy);
 }
 
-void operation_read(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
+void file_read(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct handle *h = opened(fi);
@@ -282,7 +282,7 @@ static off_t text_seek(const struct handle *h, off_t off, int whence)
 }
 
 /* Never ENOSYS: the kernel would not ask again, for any file. */
-void operation_lseek(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
+void file_lseek(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		off_t off, int whence, struct fuse_file_info *fi)
 {
 	struct handle *h = opened(fi);

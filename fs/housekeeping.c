@@ -2,7 +2,7 @@
 /*
  * One thread, woken by signals (signalfd), by the rest of the program (a pipe)
  * and by time. It holds no lock while it tells the kernel of changed names:
- * the kernel then waits for look-ups in that folder, which other threads
+ * the kernel then waits for look-ups in that directory, which other threads
  * answer.
  *
  * A signal is obeyed here and not in a handler, because the loop must go on
@@ -33,8 +33,8 @@
 #define WORD_STARTED 's'
 #define WORD_ENDED 'e'
 
-struct keeper {
-	struct keeper_job job;
+struct housekeeping {
+	struct housekeeping_job job;
 	pthread_t thread, loop_thread;
 	int signals, words, speak; /* signalfd, pipe's two ends */
 	bool ended;		/* atomic: the loop has returned */
@@ -48,7 +48,7 @@ static void ending_signals(sigset_t *set)
 	sigaddset(set, SIGHUP);
 }
 
-void keeper_block_signals(void)
+void housekeeping_block_signals(void)
 {
 	sigset_t set;
 	ending_signals(&set);
@@ -59,7 +59,7 @@ void keeper_block_signals(void)
 
 /* The kernel reads 128 KiB ahead unless told otherwise, which halves the speed
  * of one reader. An ordinary user may not tell it: no harm done. */
-static void set_readahead(const struct keeper *k)
+static void set_readahead(const struct housekeeping *k)
 {
 	char path[80], text[32];
 	struct stat st;
@@ -81,14 +81,14 @@ static void set_readahead(const struct keeper *k)
 
 static void tell_kernel(void *ctx, uint64_t parent, const char *name)
 {
-	struct keeper *k = ctx;
+	struct housekeeping *k = ctx;
 	/* It fails with ENOENT where the kernel never heard of the name. */
 	fuse_lowlevel_notify_inval_entry(k->job.session, parent, name,
 			strlen(name));
 }
 
 /* Returns how long to wait until the next time, in seconds. */
-static double refresh(struct keeper *k)
+static double refresh(struct housekeeping *k)
 {
 	double started = monotonic_now();
 	int r = tree_refresh(k->job.fs->tree, tell_kernel, k);
@@ -105,7 +105,7 @@ static double refresh(struct keeper *k)
 /* --- the thread --- */
 
 /* Wakes the loop, again and again in case it was just about to sleep. */
-static void end_loop(struct keeper *k)
+static void end_loop(struct housekeeping *k)
 {
 	fuse_session_exit(k->job.session);
 	while (!__atomic_load_n(&k->ended, __ATOMIC_ACQUIRE)) {
@@ -117,7 +117,7 @@ static void end_loop(struct keeper *k)
 
 /* Waits for up to SECONDS. Returns a word of the program's, 0 for nothing, or
  * -1: a signal came. */
-static int wait_for_word(struct keeper *k, double seconds)
+static int wait_for_word(struct housekeeping *k, double seconds)
 {
 	struct pollfd fds[2] = {
 		{ .fd = k->signals, .events = POLLIN },
@@ -133,7 +133,7 @@ static int wait_for_word(struct keeper *k, double seconds)
 
 static void *keeper_main(void *arg)
 {
-	struct keeper *k = arg;
+	struct housekeeping *k = arg;
 	double pause = REFRESH_SECONDS;
 	bool started = false;
 	for (;;) {
@@ -160,7 +160,7 @@ static void wake_up(int sig __attribute__((unused)))
 {
 }
 
-static int open_ears(struct keeper *k)
+static int open_ears(struct housekeeping *k)
 {
 	struct sigaction wake = { .sa_handler = wake_up }; /* no SA_RESTART */
 	sigset_t set;
@@ -174,7 +174,7 @@ static int open_ears(struct keeper *k)
 	return sigaction(SIGUSR1, &wake, NULL) == 0 ? 0 : -errno;
 }
 
-static void keeper_free(struct keeper *k)
+static void keeper_free(struct housekeeping *k)
 {
 	cleanup_fd(&k->signals);
 	cleanup_fd(&k->words);
@@ -182,9 +182,9 @@ static void keeper_free(struct keeper *k)
 	free(k);
 }
 
-int keeper_start(struct keeper **out, const struct keeper_job *job)
+int housekeeping_start(struct housekeeping **out, const struct housekeeping_job *job)
 {
-	struct keeper *k = calloc(1, sizeof(*k));
+	struct housekeeping *k = calloc(1, sizeof(*k));
 	if (k == NULL)
 		return fail_errno(-ENOMEM, "starting the mount");
 	k->job = *job;
@@ -201,7 +201,7 @@ int keeper_start(struct keeper **out, const struct keeper_job *job)
 	return 0;
 }
 
-static void say(struct keeper *k, char word)
+static void say(struct housekeeping *k, char word)
 {
 	ssize_t n;
 	do
@@ -209,12 +209,12 @@ static void say(struct keeper *k, char word)
 	while (n < 0 && errno == EINTR);
 }
 
-void keeper_started(struct keeper *k)
+void housekeeping_started(struct housekeeping *k)
 {
 	say(k, WORD_STARTED);
 }
 
-void keeper_stop(struct keeper *k)
+void housekeeping_stop(struct housekeeping *k)
 {
 	if (k == NULL)
 		return;

@@ -9,9 +9,9 @@
 
 #include "operations.h"
 
-struct keeper;
+struct housekeeping;
 
-struct keeper_job {
+struct housekeeping_job {
 	struct fuse_session *session;
 	struct filesystem *fs;
 	const char *mountpoint;
@@ -22,16 +22,16 @@ struct keeper_job {
 
 /* Blocks the signals that end a mount, in this thread and in those it makes
  * from now on, so that only the keeper gets them. */
-void keeper_block_signals(void);
+void housekeeping_block_signals(void);
 
 /* To be called by the thread that will run fuse_session_loop_mt, after the
  * mount. 0 or -errno. */
-int keeper_start(struct keeper **out, const struct keeper_job *job);
+int housekeeping_start(struct housekeeping **out, const struct housekeeping_job *job);
 
 /* The kernel's first request is being answered. Any thread. */
-void keeper_started(struct keeper *k);
+void housekeeping_started(struct housekeeping *k);
 
 /* After the loop has ended: waits for the thread. NULL allowed. */
-void keeper_stop(struct keeper *k);
+void housekeeping_stop(struct housekeeping *k);
 
 #endif

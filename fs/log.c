@@ -121,7 +121,7 @@ static void from_libfuse(enum fuse_log_level level, const char *fmt, va_list ap)
 		log_problem("libfuse: %s", text);
 }
 
-void log_take_over_libfuse(void)
+void log_capture_libfuse(void)
 {
 	fuse_set_log_func(from_libfuse);
 }

@@ -18,6 +18,6 @@ void log_to_syslog(void);
 void log_problem(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Turns what libfuse says into lines of ours. */
-void log_take_over_libfuse(void);
+void log_capture_libfuse(void);
 
 #endif

@@ -61,7 +61,7 @@ static void check_operands(const struct command_line *cl, struct program *p,
 		char **argv)
 {
 	if (argv[1][0] == '\0' || argv[2][0] == '\0')
-		usage_error(cl, "REPO and MNT can't be empty");
+		options_error(cl, "REPO and MNT can't be empty");
 	p->repo = argv[1];
 }
 
@@ -69,9 +69,9 @@ static void take_options(const struct command_line *cl, struct program *p)
 {
 	for (int i = 0; i < p->lists.count; i++)
 		if (mount_options_parse(&p->options, p->lists.items[i]) != 0)
-			usage_error(cl, "%s", error_text(-EINVAL));
+			options_error(cl, "%s", error_text(-EINVAL));
 	if (mount_options_check(&p->options) != 0)
-		usage_error(cl, "%s", error_text(-EINVAL));
+		options_error(cl, "%s", error_text(-EINVAL));
 }
 
 static void parse_direct(struct program *p, int argc, char **argv)
@@ -143,7 +143,7 @@ static void parse_helper(struct program *p, int argc, char **argv)
 	options_parse(&cl, argc, argv);
 	check_operands(&cl, p, argv);
 	if (p->read_write)
-		usage_error(&cl, "a mounted repository can't be written: "
+		options_error(&cl, "a mounted repository can't be written: "
 				"leave out -w");
 	take_options(&cl, p);
 }
@@ -154,7 +154,7 @@ static bool called_as(const char *argv0, const char *name)
 	return strcmp(slash == NULL ? argv0 : slash + 1, name) == 0;
 }
 
-/* --- the folder to mount on --- */
+/* --- the directory to mount on --- */
 
 static int fail_mountpoint(int err, const char *path)
 {

@@ -204,7 +204,7 @@ static int unknown(const struct mount_options *o, const char *name)
 	for (size_t i = 0; i < KNOWN_COUNT; i++)
 		words[i] = known[i].name;
 	words[KNOWN_COUNT] = NULL;
-	const char *near = nearest_word(name, words);
+	const char *near = options_nearest_word(name, words);
 	if (near != NULL)
 		return fail(-EINVAL, "unknown mount option %s; was %s meant?",
 				name, near);

@@ -19,7 +19,7 @@
 
 /* --- answers --- */
 
-void reply_failure(fuse_req_t req, int err, const char *doing)
+void operations_reply_failure(fuse_req_t req, int err, const char *doing)
 {
 	switch (err) {
 	case -EBADMSG:
@@ -58,7 +58,7 @@ static mode_t type_bits(enum tree_kind kind)
 	}
 }
 
-void fill_stat(const struct filesystem *fs, const struct tree_attr *a,
+void operations_fill_stat(const struct filesystem *fs, const struct tree_attr *a,
 		struct stat *st)
 {
 	mode_t umask = a->kind == TREE_LATEST ? 0 : fs->options->umask;
@@ -77,27 +77,27 @@ void fill_stat(const struct filesystem *fs, const struct tree_attr *a,
 	st->st_atim = st->st_ctim = st->st_mtim;
 }
 
-double attr_timeout(enum tree_kind kind)
+double operations_attr_timeout(enum tree_kind kind)
 {
-	return kind >= TREE_SNAPSHOT ? TRUE_FOR_LONG : TRUE_FOR_SHORT;
+	return kind >= TREE_SNAPSHOT ? TIMEOUT_IMMUTABLE : TIMEOUT_LISTING;
 }
 
-/* A name in a source's folder, or the root, may vanish; one below not before
- * the folder that it is in. */
+/* A name in a source's directory, or the root, may vanish; one below not before
+ * the directory that it is in. */
 static double name_timeout(enum tree_kind kind)
 {
-	return kind > TREE_SNAPSHOT ? TRUE_FOR_LONG : TRUE_FOR_SHORT;
+	return kind > TREE_SNAPSHOT ? TIMEOUT_IMMUTABLE : TIMEOUT_LISTING;
 }
 
-void fill_entry(const struct filesystem *fs, const struct tree_attr *a,
+void operations_fill_entry(const struct filesystem *fs, const struct tree_attr *a,
 		struct fuse_entry_param *e)
 {
 	*e = (struct fuse_entry_param){
 		.ino = a->inode,
-		.attr_timeout = attr_timeout(a->kind),
+		.attr_timeout = operations_attr_timeout(a->kind),
 		.entry_timeout = name_timeout(a->kind),
 	};
-	fill_stat(fs, a, &e->attr);
+	operations_fill_stat(fs, a, &e->attr);
 }
 
 /* --- names and attributes --- */
@@ -109,10 +109,10 @@ static void lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct tree_attr a;
 	int r = tree_lookup(fs->tree, parent, name, &a);
 	if (r != 0) {
-		reply_failure(req, r, "looking at a snapshot");
+		operations_reply_failure(req, r, "looking at a snapshot");
 		return;
 	}
-	fill_entry(fs, &a, &e);
+	operations_fill_entry(fs, &a, &e);
 	fuse_reply_entry(req, &e);
 }
 
@@ -138,11 +138,11 @@ static void getattr(fuse_req_t req, fuse_ino_t ino,
 	struct stat st;
 	int r = tree_attr(fs->tree, ino, &a);
 	if (r != 0) {
-		reply_failure(req, r, NULL);
+		operations_reply_failure(req, r, NULL);
 		return;
 	}
-	fill_stat(fs, &a, &st);
-	fuse_reply_attr(req, &st, attr_timeout(a.kind));
+	operations_fill_stat(fs, &a, &st);
+	fuse_reply_attr(req, &st, operations_attr_timeout(a.kind));
 }
 
 static void read_link(fuse_req_t req, fuse_ino_t ino)
@@ -150,7 +150,7 @@ static void read_link(fuse_req_t req, fuse_ino_t ino)
 	char text[UTC_TEXT_MAX];
 	int r = tree_read_link(filesystem_of(req)->tree, ino, text);
 	if (r != 0)
-		reply_failure(req, r, NULL);
+		operations_reply_failure(req, r, NULL);
 	else
 		fuse_reply_readlink(req, text);
 }
@@ -173,18 +173,18 @@ static void getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 		size_t size)
 {
 	struct filesystem *fs = filesystem_of(req);
-	char value[TAG_VALUE_MAX];
+	char value[XATTR_VALUE_MAX];
 	struct tree_held h;
 	ssize_t len = -ENODATA;
 	int r = tree_hold(fs->tree, ino, &h);
 	if (r == 0) {
-		len = tags_get(&h, name, value);
+		len = xattr_get(&h, name, value);
 		tree_release(fs->tree, &h);
 	} else if (r != -EISDIR) {
 		len = r;
 	}
 	if (len < 0)
-		reply_failure(req, (int)len, NULL);
+		operations_reply_failure(req, (int)len, NULL);
 	else
 		reply_sized(req, value, (size_t)len, size);
 }
@@ -192,15 +192,15 @@ static void getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 static void listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	struct filesystem *fs = filesystem_of(req);
-	char names[TAG_NAMES_MAX];
+	char names[XATTR_NAMES_MAX];
 	struct tree_held h;
 	size_t len = 0;
 	int r = tree_hold(fs->tree, ino, &h);
 	if (r == 0) {
-		len = tags_list(&h, names);
+		len = xattr_list(&h, names);
 		tree_release(fs->tree, &h);
 	} else if (r != -EISDIR) {
-		reply_failure(req, r, NULL);
+		operations_reply_failure(req, r, NULL);
 		return;
 	}
 	reply_sized(req, names, len, size);
@@ -216,9 +216,9 @@ static void statfs(fuse_req_t req, fuse_ino_t ino __attribute__((unused)))
 	uint64_t packs = 0;
 	int r = store_space(fs->repo->store, &space);
 	if (r == 0)
-		r = usage_packs(fs->usage, &packs);
+		r = statfs_packs(fs->usage, &packs);
 	if (r != 0) {
-		reply_failure(req, r, "measuring the repository");
+		operations_reply_failure(req, r, "measuring the repository");
 		return;
 	}
 	struct statvfs st = {
@@ -274,18 +274,18 @@ const struct fuse_lowlevel_ops *operations_table(void)
 		.forget_multi = forget_multi,
 		.getattr = getattr,
 		.readlink = read_link,
-		.open = operation_open,
-		.read = operation_read,
-		.lseek = operation_lseek,
-		.release = operation_release,
-		.opendir = operation_opendir,
-		.readdir = operation_readdir,
-		.readdirplus = operation_readdirplus,
-		.releasedir = operation_releasedir,
+		.open = file_open,
+		.read = file_read,
+		.lseek = file_lseek,
+		.release = file_release,
+		.opendir = directory_open,
+		.readdir = directory_read,
+		.readdirplus = directory_read_plus,
+		.releasedir = directory_release,
 		.statfs = statfs,
 		.getxattr = getxattr,
 		.listxattr = listxattr,
 	};
-	refusals_fill(&ops);
+	readonly_fill(&ops);
 	return &ops;
 }

@@ -19,7 +19,7 @@ struct filesystem {
 	struct image_reader *reader;
 	struct tree *tree;
 	struct roots *roots;
-	struct usage *usage;
+	struct statfs_cache *usage;
 	/* Called once, when the kernel and we have agreed on terms. */
 	void (*started)(void *ctx);
 	void *started_ctx;
@@ -30,6 +30,6 @@ struct filesystem {
 const struct fuse_lowlevel_ops *operations_table(void);
 
 /* Closes the files that were open when the mount was torn down. */
-void operations_close_all(struct filesystem *fs);
+void file_close_all(struct filesystem *fs);
 
 #endif

@@ -7,15 +7,15 @@
 
 /* How long the kernel may believe what we said, in seconds: contents of
  * snapshots never change, which snapshots there are does. */
-#define TRUE_FOR_LONG 86400.0
-#define TRUE_FOR_SHORT 1.0
+#define TIMEOUT_IMMUTABLE 86400.0
+#define TIMEOUT_LISTING 1.0
 
 static inline struct filesystem *filesystem_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
 }
 
-/* The kernel keeps a number for each open file or folder; ours is a pointer. */
+/* The kernel keeps a number for each open file or directory; ours is a pointer. */
 union open_number {
 	uint64_t number;
 	void *pointer;
@@ -52,36 +52,36 @@ static inline void *opened(const struct fuse_file_info *fi)
 
 /* The answer to a failure, which is logged if it means damage. DOING may be
  * NULL: never logged. */
-void reply_failure(fuse_req_t req, int err, const char *doing);
-void fill_stat(const struct filesystem *fs, const struct tree_attr *a,
+void operations_reply_failure(fuse_req_t req, int err, const char *doing);
+void operations_fill_stat(const struct filesystem *fs, const struct tree_attr *a,
 		struct stat *st);
-double attr_timeout(enum tree_kind kind);
-void fill_entry(const struct filesystem *fs, const struct tree_attr *a,
+double operations_attr_timeout(enum tree_kind kind);
+void operations_fill_entry(const struct filesystem *fs, const struct tree_attr *a,
 		struct fuse_entry_param *e);
 
 /* --- file.c: open, read, lseek, release --- */
 
-void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void operation_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		struct fuse_file_info *fi);
-void operation_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+void file_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 		struct fuse_file_info *fi);
-void operation_release(fuse_req_t req, fuse_ino_t ino,
+void file_release(fuse_req_t req, fuse_ino_t ino,
 		struct fuse_file_info *fi);
 
 /* --- directory.c: opendir, readdir, releasedir --- */
 
-void operation_opendir(fuse_req_t req, fuse_ino_t ino,
+void directory_open(fuse_req_t req, fuse_ino_t ino,
 		struct fuse_file_info *fi);
-void operation_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+void directory_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		struct fuse_file_info *fi);
-void operation_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
+void directory_read_plus(fuse_req_t req, fuse_ino_t ino, size_t size,
 		off_t off, struct fuse_file_info *fi);
-void operation_releasedir(fuse_req_t req, fuse_ino_t ino,
+void directory_release(fuse_req_t req, fuse_ino_t ino,
 		struct fuse_file_info *fi);
 
 /* --- readonly.c: everything that writes --- */
 
-void refusals_fill(struct fuse_lowlevel_ops *ops);
+void readonly_fill(struct fuse_lowlevel_ops *ops);
 
 #endif

@@ -81,7 +81,7 @@ static void refuse_fallocate(fuse_req_t req, fuse_ino_t ino UNUSED,
 	fuse_reply_err(req, EROFS);
 }
 
-void refusals_fill(struct fuse_lowlevel_ops *ops)
+void readonly_fill(struct fuse_lowlevel_ops *ops)
 {
 	ops->setattr = refuse_setattr;
 	ops->mknod = refuse_mknod;

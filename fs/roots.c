@@ -90,7 +90,7 @@ static int register_again(struct roots *r)
 	free(why_not);
 	for (size_t i = 0; err == 0 && r->session != NULL && i < r->count;
 			i++) {
-		err = session_stand_on(r->session, &r->items[i].id);
+		err = session_add_root(r->session, &r->items[i].id);
 		r->items[i].published = err == 0;
 	}
 	if (err != 0)
@@ -129,13 +129,13 @@ static void take_out(struct roots *r, struct root *root)
 
 static int publish(struct roots *r, struct root *root)
 {
-	int err = session_stand_on(r->session, &root->id);
+	int err = session_add_root(r->session, &root->id);
 	if (err == -ESTALE) {
 		/* Publishes the new one too, it is in the list already. */
 		err = register_again(r);
 		if (err != 0 || root->published || r->session == NULL)
 			return err;
-		err = session_stand_on(r->session, &root->id);
+		err = session_add_root(r->session, &root->id);
 	}
 	if (session_unwritable(err)) {
 		/* Restoring from a full disk must be possible. */

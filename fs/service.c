@@ -25,7 +25,7 @@ struct service {
 	const char *mountpoint;
 	struct mount_options *options;
 	struct fuse_session *session;
-	struct keeper *keeper;
+	struct housekeeping *keeper;
 	bool mounted;
 };
 
@@ -34,7 +34,7 @@ struct service {
 static void started(void *ctx)
 {
 	struct service *s = ctx;
-	keeper_started(s->keeper);
+	housekeeping_started(s->keeper);
 }
 
 static void nobody_to_tell(void *ctx __attribute__((unused)),
@@ -79,11 +79,11 @@ static int open_filesystem(struct service *s, const char *path)
 {
 	const struct image_reader_options reading = {
 		.cache_size = s->options->cache_size,
-		.threads = processors_usable(),
+		.threads = pool_processors(),
 	};
 	int r = open_repository(s, path);
 	/* Before the first thread is made and the first trace is left. */
-	keeper_block_signals();
+	housekeeping_block_signals();
 	if (r == 0)
 		r = register_mount(s);
 	if (r == 0)
@@ -95,7 +95,7 @@ static int open_filesystem(struct service *s, const char *path)
 		r = tree_refresh(s->fs.tree, nobody_to_tell, NULL);
 	if (r != 0)
 		return r;
-	s->fs.usage = usage_new(s->fs.repo->store);
+	s->fs.usage = statfs_new(s->fs.repo->store);
 	return s->fs.usage == NULL ? fail_errno(-ENOMEM, "mounting") : 0;
 }
 
@@ -175,14 +175,14 @@ static int mount_session(struct service *s, void (*ready)(void *ctx),
 	if (fuse_session_mount(s->session, s->mountpoint) != 0)
 		return fail(-EIO, "mounting on %s failed", s->mountpoint);
 	s->mounted = true;
-	const struct keeper_job job = {
+	const struct housekeeping_job job = {
 		.session = s->session,
 		.fs = &s->fs,
 		.mountpoint = s->mountpoint,
 		.ready = ready,
 		.ready_ctx = ready_ctx,
 	};
-	return keeper_start(&s->keeper, &job);
+	return housekeeping_start(&s->keeper, &job);
 }
 
 /* --- */
@@ -212,7 +212,7 @@ int service_start(struct service **out, const char *repo,
 		service_stop(s);
 		return error_load(&why);
 	}
-	log_take_over_libfuse();
+	log_capture_libfuse();
 	*out = s;
 	return 0;
 }
@@ -220,7 +220,7 @@ int service_start(struct service **out, const char *repo,
 int service_run(struct service *s)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	unsigned servers = 2 * processors_usable();
+	unsigned servers = 2 * pool_processors();
 	if (config == NULL)
 		return fail_errno(-ENOMEM, "serving the mount");
 	servers = (unsigned)max_u64(SERVERS_MIN, min_u64(servers, SERVERS_MAX));
@@ -237,14 +237,14 @@ void service_stop(struct service *s)
 	if (s == NULL)
 		return;
 	/* The keeper first: it uses the session's descriptor. */
-	keeper_stop(s->keeper);
+	housekeeping_stop(s->keeper);
 	if (s->mounted)
 		fuse_session_unmount(s->session);
 	if (s->session != NULL)
 		fuse_session_destroy(s->session);
-	operations_close_all(&s->fs);
+	file_close_all(&s->fs);
 	tree_free(s->fs.tree);
-	usage_free(s->fs.usage);
+	statfs_free(s->fs.usage);
 	image_reader_free(s->fs.reader);
 	roots_free(s->fs.roots);
 	repository_close(s->fs.repo);

@@ -10,7 +10,7 @@
 #define SHARDS 256
 #define GOOD_FOR_SECONDS 5.0
 
-struct usage {
+struct statfs_cache {
 	struct store *store;
 	pthread_mutex_t mutex;
 	/* protected by mutex: */
@@ -21,9 +21,9 @@ struct usage {
 	} shards[SHARDS];
 };
 
-struct usage *usage_new(struct store *s)
+struct statfs_cache *statfs_new(struct store *s)
 {
-	struct usage *u = calloc(1, sizeof(*u));
+	struct statfs_cache *u = calloc(1, sizeof(*u));
 	if (u != NULL) {
 		u->store = s;
 		pthread_mutex_init(&u->mutex, NULL);
@@ -31,7 +31,7 @@ struct usage *usage_new(struct store *s)
 	return u;
 }
 
-void usage_free(struct usage *u)
+void statfs_free(struct statfs_cache *u)
 {
 	if (u != NULL)
 		pthread_mutex_destroy(&u->mutex);
@@ -53,7 +53,7 @@ static int add_object(void *ctx, const char *name)
 	return r == -ENOENT ? 0 : r;
 }
 
-static int sum_shard(struct usage *u, unsigned shard)
+static int sum_shard(struct statfs_cache *u, unsigned shard)
 {
 	char prefix[16];
 	struct sum sum = { u->store, 0 };
@@ -69,7 +69,7 @@ static int sum_shard(struct usage *u, unsigned shard)
 	return r;
 }
 
-int usage_packs(struct usage *u, uint64_t *bytes)
+int statfs_packs(struct statfs_cache *u, uint64_t *bytes)
 {
 	LOCK_SCOPE(&u->mutex);
 	double now = monotonic_now();

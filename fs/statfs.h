@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * How many bytes a repository's packs take, for df. The first answer costs a
- * look at every pack; later ones only at the folders that changed since.
+ * look at every pack; later ones only at the directories that changed since.
  * Thread-safe.
  */
 #ifndef AMBERFS_FS_STATFS_H
@@ -9,11 +9,11 @@
 
 #include "repo/store/store.h"
 
-struct usage;
+struct statfs_cache;
 
-struct usage *usage_new(struct store *s); /* NULL without memory */
-void usage_free(struct usage *u); /* NULL allowed */
+struct statfs_cache *statfs_new(struct store *s); /* NULL without memory */
+void statfs_free(struct statfs_cache *u); /* NULL allowed */
 /* At most a few seconds old. 0 or -errno. */
-int usage_packs(struct usage *u, uint64_t *bytes);
+int statfs_packs(struct statfs_cache *u, uint64_t *bytes);
 
 #endif

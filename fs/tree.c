@@ -39,7 +39,7 @@ void tree_free(struct tree *t)
 {
 	if (t == NULL)
 		return;
-	tree_listing_clear(t, &t->names);
+	tree_refresh_clear_listing(t, &t->names);
 	inodes_clear(&t->inodes);
 	pthread_mutex_destroy(&t->mutex);
 	pthread_mutex_destroy(&t->load_mutex);
@@ -74,10 +74,10 @@ static int64_t root_time_ns(const struct tree *t)
 	return newest;
 }
 
-static void folder_attr(struct tree_attr *out, uint64_t folders, int64_t ns)
+static void directory_attr(struct tree_attr *out, uint64_t directories, int64_t ns)
 {
 	out->mode = 0555;
-	out->links = folders < UINT32_MAX - 2 ? (uint32_t)folders + 2 : 1;
+	out->links = directories < UINT32_MAX - 2 ? (uint32_t)directories + 2 : 1;
 	out->time_ns = ns;
 }
 
@@ -100,10 +100,10 @@ static void fill_attr(const struct tree *t, const struct tree_inode *ti,
 		.inode = ti->inode.number };
 	switch (ti->kind) {
 	case TREE_ROOT:
-		folder_attr(out, t->names.source_count, root_time_ns(t));
+		directory_attr(out, t->names.source_count, root_time_ns(t));
 		break;
 	case TREE_SOURCE:
-		folder_attr(out, ti->source->count,
+		directory_attr(out, ti->source->count,
 				source_time_ns(t, ti->source));
 		break;
 	case TREE_LATEST:
@@ -112,7 +112,7 @@ static void fill_attr(const struct tree *t, const struct tree_inode *ti,
 		out->time_ns = source_time_ns(t, ti->source);
 		break;
 	case TREE_SNAPSHOT:
-		folder_attr(out, 0, entry_time_ns(ti->entry));
+		directory_attr(out, 0, entry_time_ns(ti->entry));
 		break;
 	case TREE_FILE:
 	case TREE_QCOW2:
@@ -178,7 +178,7 @@ static ssize_t source_find(const struct tree *t, const struct tree_source *s,
 	return -1;
 }
 
-/* What NAME in the folder TI is, if that is known without reading a record:
+/* What NAME in the directory TI is, if that is known without reading a record:
  * 0 and *OUT; 1 and *OUT NULL: a snapshot (by its name). */
 static int find_child(const struct tree *t, struct tree_inode *ti,
 		const char *name, struct tree_inode **out)
@@ -189,7 +189,7 @@ static int find_child(const struct tree *t, struct tree_inode *ti,
 	switch (ti->kind) {
 	case TREE_ROOT:
 		s = root_find(t, name);
-		*out = s == NULL ? NULL : &s->folder;
+		*out = s == NULL ? NULL : &s->directory;
 		break;
 	case TREE_SOURCE:
 		if (strcmp(name, "latest") != 0)
@@ -216,11 +216,11 @@ static struct tree_inode *parent_of(struct tree *t, struct tree_inode *ti)
 	case TREE_SOURCE:
 		return &t->root;
 	case TREE_LATEST:
-		return &ti->source->folder;
+		return &ti->source->directory;
 	case TREE_SNAPSHOT:
-		return &ti->entry->source->folder;
+		return &ti->entry->source->directory;
 	default:
-		return entry_folder(ti->entry);
+		return entry_directory(ti->entry);
 	}
 }
 
@@ -250,7 +250,7 @@ static void release_entry(struct tree *t, struct tree_entry *e)
 static int check_mark(struct tree *t, const struct tree_entry *e)
 {
 	struct tree_mark now;
-	int r = tree_mark_read(t, e->object, &now);
+	int r = tree_entry_read_mark(t, e->object, &now);
 	if (r == -ENOENT)
 		return -ESTALE;
 	if (r != 0)
@@ -313,7 +313,7 @@ static int lookup_snapshot(struct tree *t, uint64_t parent, const char *name,
 	if (r != 0)
 		return r;
 	LOCK_SCOPE(&t->mutex);
-	fill_attr(t, entry_folder(e), out);
+	fill_attr(t, entry_directory(e), out);
 	tree_entry_put(t, e);
 	return 0;
 }
@@ -360,7 +360,7 @@ int tree_read_link(struct tree *t, uint64_t inode, char out[UTC_TEXT_MAX])
 	return 0;
 }
 
-/* --- listing a folder --- */
+/* --- listing a directory --- */
 
 void tree_names_free(struct tree_names *n)
 {
@@ -387,7 +387,7 @@ static int list_root(const struct tree *t, struct tree_names *n)
 	for (size_t i = 0; r == 0 && i < t->names.source_count; i++) {
 		const struct tree_source *s = t->names.sources[i];
 		r = names_add(n, s->component, TREE_SOURCE,
-				s->folder.inode.number);
+				s->directory.inode.number);
 	}
 	return r;
 }
@@ -400,7 +400,7 @@ static int list_source(const struct tree *t, const struct tree_source *s,
 		const struct tree_entry *e = t->names.entries[s->first + i];
 		uint64_t inode = 0;
 		if (e->record != NULL)
-			inode = entry_folder(e)->inode.number;
+			inode = entry_directory(e)->inode.number;
 		r = names_add(n, e->time_text, TREE_SNAPSHOT, inode);
 	}
 	if (r == 0 && s->count > 0)
@@ -448,7 +448,7 @@ int tree_list(struct tree *t, uint64_t inode, struct tree_names **out)
 			names_most(t, ti) * sizeof(n->items[0]));
 	if (n == NULL)
 		return -ENOMEM;
-	n->folder = inode;
+	n->directory = inode;
 	n->parent = parent_of(t, ti)->inode.number;
 	int r = ti->kind == TREE_ROOT       ? list_root(t, n)
 		: ti->kind == TREE_SOURCE   ? list_source(t, ti->source, n)

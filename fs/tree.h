@@ -49,7 +49,7 @@ int tree_new(struct tree **out, struct repository *r, const char *only);
 void tree_free(struct tree *t); /* NULL allowed */
 
 /* Looks which snapshots there are now. Calls FN, with no lock held, for each
- * NAME in the folder PARENT that came or went. */
+ * NAME in the directory PARENT that came or went. */
 typedef void tree_change_fn(void *ctx, uint64_t parent, const char *name);
 int tree_refresh(struct tree *t, tree_change_fn *fn, void *ctx);
 
@@ -59,14 +59,14 @@ int tree_lookup(struct tree *t, uint64_t parent, const char *name,
 		struct tree_attr *out);
 int tree_read_link(struct tree *t, uint64_t inode, char out[UTC_TEXT_MAX]);
 
-/* A folder's names at one moment, without "." and "..". */
+/* A directory's names at one moment, without "." and "..". */
 struct tree_name {
 	char *name;
 	enum tree_kind kind;
 	uint64_t inode;		/* 0: a snapshot nobody has looked at yet */
 };
 struct tree_names {
-	uint64_t folder, parent; /* inodes */
+	uint64_t directory, parent; /* inodes */
 	size_t count;
 	struct tree_name items[];
 };
@@ -80,7 +80,7 @@ struct tree_held {
 	enum tree_kind kind;	/* TREE_SNAPSHOT or one below */
 	const struct snapshot *snapshot;
 	const struct snapshot_file *file; /* of TREE_FILE, TREE_QCOW2, or NULL */
-	const char *name;	/* of the same, in the snapshot's folder */
+	const char *name;	/* of the same, in the snapshot's directory */
 	struct tree_entry *entry;
 };
 int tree_hold(struct tree *t, uint64_t inode, struct tree_held *out);
@@ -90,7 +90,7 @@ void tree_release(struct tree *t, struct tree_held *h);
 int tree_check(struct tree *t, const struct tree_held *h);
 
 /* The text of snapshot.json, to be freed, and its length. */
-int tree_record_text(struct tree *t, const struct tree_held *h, char **text,
+int tree_entry_record_text(struct tree *t, const struct tree_held *h, char **text,
 		size_t *len);
 
 #endif

@@ -40,9 +40,9 @@ static struct tree_source *source_find(struct tree *t, const char *component)
 static void source_add_inodes(struct tree *t, struct tree_source *s)
 {
 	char key[NAME_COMPONENT_MAX + 2];
-	s->folder.kind = TREE_SOURCE;
-	s->folder.source = s;
-	inodes_add(&t->inodes, &s->folder.inode, key,
+	s->directory.kind = TREE_SOURCE;
+	s->directory.source = s;
+	inodes_add(&t->inodes, &s->directory.inode, key,
 			source_key(key, 'S', s->component));
 	s->latest.kind = TREE_LATEST;
 	s->latest.source = s;
@@ -50,7 +50,7 @@ static void source_add_inodes(struct tree *t, struct tree_source *s)
 			source_key(key, 'L', s->component));
 }
 
-struct tree_source *tree_source_get(struct tree *t, const char *component)
+struct tree_source *tree_entry_get_source(struct tree *t, const char *component)
 {
 	struct tree_source *s = source_find(t, component);
 	if (s != NULL) {
@@ -71,11 +71,11 @@ struct tree_source *tree_source_get(struct tree *t, const char *component)
 	return s;
 }
 
-void tree_source_put(struct tree *t, struct tree_source *s)
+void tree_entry_put_source(struct tree *t, struct tree_source *s)
 {
 	if (s == NULL || --s->refs > 0)
 		return;
-	inodes_remove(&t->inodes, &s->folder.inode);
+	inodes_remove(&t->inodes, &s->directory.inode);
 	inodes_remove(&t->inodes, &s->latest.inode);
 	free(s->component);
 	free(s);
@@ -117,13 +117,13 @@ void tree_entry_put(struct tree *t, struct tree_entry *e)
 		free(e->by_name);
 		free(e->views);
 	}
-	tree_source_put(t, e->source);
+	tree_entry_put_source(t, e->source);
 	free(e);
 }
 
 /* --- loading --- */
 
-int tree_mark_read(struct tree *t, const char *object, struct tree_mark *out)
+int tree_entry_read_mark(struct tree *t, const char *object, struct tree_mark *out)
 {
 	struct store *s = t->repo->store;
 	size_t end = sizeof(out->bytes) - MARK_BEGINNING;
@@ -148,12 +148,12 @@ static int load_marked(struct tree *t, const char *object,
 {
 	for (int i = 0; i < LOAD_ATTEMPTS; i++) {
 		struct tree_mark after;
-		int r = tree_mark_read(t, object, mark);
+		int r = tree_entry_read_mark(t, object, mark);
 		if (r == 0)
-			r = snapshot_load(t->repo, object, record);
+			r = snapshot_object_load(t->repo, object, record);
 		if (r != 0)
 			return r;
-		r = tree_mark_read(t, object, &after);
+		r = tree_entry_read_mark(t, object, &after);
 		if (r == 0 && memcmp(mark, &after, sizeof(after)) == 0)
 			return 0;
 		snapshot_free(take_ptr(*record));
@@ -166,7 +166,7 @@ static int load_marked(struct tree *t, const char *object,
 
 static char *record_text(const struct snapshot *record)
 {
-	json_t *json = snapshot_to_json(record, true);
+	json_t *json = snapshot_json_encode(record, true);
 	if (json == NULL)
 		return NULL;
 	char *text = json_dumps(json, JSON_INDENT(2) | JSON_ENSURE_ASCII);
@@ -343,7 +343,7 @@ int tree_entry_load(struct tree *t, struct tree_entry *e)
 	return r;
 }
 
-int tree_record_text(struct tree *t, const struct tree_held *h, char **text,
+int tree_entry_record_text(struct tree *t, const struct tree_held *h, char **text,
 		size_t *len)
 {
 	/* Making JSON counts references in the record's unknown members. */

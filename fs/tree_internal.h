@@ -22,7 +22,7 @@ struct tree_inode {
 struct tree_source {
 	unsigned refs;		/* protected by tree->mutex */
 	char *component;
-	struct tree_inode folder, latest;
+	struct tree_inode directory, latest;
 	/* Its snapshots in tree->names.entries; protected by tree->mutex. */
 	size_t first, count;
 };
@@ -56,7 +56,7 @@ struct tree_entry {
 	/* The rest is valid and constant once record is set. */
 	struct tree_mark mark;
 	size_t record_size;
-	/* Files, then folder, then record, then views. */
+	/* Files, then directory, then record, then views. */
 	struct tree_inode *inodes;
 	struct tree_view *views;
 	uint32_t view_count;
@@ -83,7 +83,7 @@ struct tree {
 	int64_t started_ns;	/* the root's time while it is empty */
 };
 
-static inline struct tree_inode *entry_folder(const struct tree_entry *e)
+static inline struct tree_inode *entry_directory(const struct tree_entry *e)
 {
 	return &e->inodes[e->record->file_count];
 }
@@ -103,8 +103,8 @@ static inline struct tree_inode *entry_view(const struct tree_entry *e,
 
 /* The source of that name, or a new one; counted. NULL without memory. Both
  * are called with mutex; NULL allowed to put. */
-struct tree_source *tree_source_get(struct tree *t, const char *component);
-void tree_source_put(struct tree *t, struct tree_source *s);
+struct tree_source *tree_entry_get_source(struct tree *t, const char *component);
+void tree_entry_put_source(struct tree *t, struct tree_source *s);
 
 /* A new one with one reference; NULL without memory. Called with mutex. */
 struct tree_entry *tree_entry_new(struct tree_source *s, const char *time_text,
@@ -117,7 +117,7 @@ void tree_entry_put(struct tree *t, struct tree_entry *e);
 int tree_entry_load(struct tree *t, struct tree_entry *e);
 
 /* The object as it is now. 0, -ENOENT, -EIO … */
-int tree_mark_read(struct tree *t, const char *object, struct tree_mark *out);
+int tree_entry_read_mark(struct tree *t, const char *object, struct tree_mark *out);
 
 /* Place of the file or view in the inodes, or -1. */
 int64_t tree_entry_find_file(const struct tree_entry *e, const char *name);
@@ -125,6 +125,6 @@ int64_t tree_entry_find_file(const struct tree_entry *e, const char *name);
 /* --- tree_refresh.c --- */
 
 /* Drops all names. Called with mutex. */
-void tree_listing_clear(struct tree *t, struct tree_listing *l);
+void tree_refresh_clear_listing(struct tree *t, struct tree_listing *l);
 
 #endif

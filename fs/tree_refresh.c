@@ -83,12 +83,12 @@ static int found_compare(const void *a, const void *b)
 
 /* --- building the new listing; all with tree->mutex --- */
 
-void tree_listing_clear(struct tree *t, struct tree_listing *l)
+void tree_refresh_clear_listing(struct tree *t, struct tree_listing *l)
 {
 	for (size_t i = 0; i < l->entry_count; i++)
 		tree_entry_put(t, l->entries[i]);
 	for (size_t i = 0; i < l->source_count; i++)
-		tree_source_put(t, l->sources[i]);
+		tree_entry_put_source(t, l->sources[i]);
 	free(l->entries);
 	free(l->sources);
 	*l = (struct tree_listing){ 0 };
@@ -109,7 +109,7 @@ static struct tree_source *add_source(struct tree *t, struct tree_listing *l,
 					     : l->sources[l->source_count - 1];
 	if (last != NULL && strcmp(last->component, f->component) == 0)
 		return last;
-	struct tree_source *s = tree_source_get(t, f->component);
+	struct tree_source *s = tree_entry_get_source(t, f->component);
 	if (s != NULL)
 		l->sources[l->source_count++] = s;
 	return s;
@@ -203,7 +203,7 @@ static int entry_order(const struct tree_entry *x, const struct tree_entry *y)
 
 static void tell_entry(struct changes *c, const struct tree_entry *e)
 {
-	changes_add(c, e->source->folder.inode.number, e->time_text);
+	changes_add(c, e->source->directory.inode.number, e->time_text);
 }
 
 static void compare_entries(struct changes *c, const struct tree_listing *a,
@@ -270,14 +270,14 @@ static int take_over(struct tree *t, const struct found_list *found,
 	LOCK_SCOPE(&t->mutex);
 	int r = build(t, found, &l);
 	if (r != 0) {
-		tree_listing_clear(t, &l);
+		tree_refresh_clear_listing(t, &l);
 		return fail_errno(r, "listing the snapshots");
 	}
 	compare(changes, &t->names, &l);
 	struct tree_listing old = t->names;
 	t->names = l;
 	place_sources(&t->names);
-	tree_listing_clear(t, &old);
+	tree_refresh_clear_listing(t, &old);
 	return 0;
 }
 

@@ -66,8 +66,8 @@ static const struct {
 };
 #define TAG_COUNT (sizeof(tags) / sizeof(tags[0]))
 
-ssize_t tags_get(const struct tree_held *h, const char *name,
-		char out[TAG_VALUE_MAX])
+ssize_t xattr_get(const struct tree_held *h, const char *name,
+		char out[XATTR_VALUE_MAX])
 {
 	char buf[ID_TEXT_SIZE];
 	for (size_t i = 0; i < TAG_COUNT; i++) {
@@ -77,7 +77,7 @@ ssize_t tags_get(const struct tree_held *h, const char *name,
 		if (text == NULL)
 			break;
 		size_t len = strlen(text);
-		if (len >= TAG_VALUE_MAX)
+		if (len >= XATTR_VALUE_MAX)
 			return -E2BIG;
 		memcpy(out, text, len + 1);
 		return (ssize_t)len;
@@ -85,13 +85,13 @@ ssize_t tags_get(const struct tree_held *h, const char *name,
 	return -ENODATA;
 }
 
-size_t tags_list(const struct tree_held *h, char out[TAG_NAMES_MAX])
+size_t xattr_list(const struct tree_held *h, char out[XATTR_NAMES_MAX])
 {
 	char buf[ID_TEXT_SIZE];
 	size_t at = 0;
 	for (size_t i = 0; i < TAG_COUNT; i++) {
 		size_t size = strlen(tags[i].name) + 1;
-		if (tags[i].fn(h, buf) == NULL || at + size > TAG_NAMES_MAX)
+		if (tags[i].fn(h, buf) == NULL || at + size > XATTR_NAMES_MAX)
 			continue;
 		memcpy(out + at, tags[i].name, size);
 		at += size;

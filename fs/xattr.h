@@ -8,14 +8,14 @@
 
 #include "tree.h"
 
-#define TAG_VALUE_MAX 16384
+#define XATTR_VALUE_MAX 16384
 
 /* Writes the value to OUT. Its length (without the NUL), -ENODATA, -E2BIG. */
-ssize_t tags_get(const struct tree_held *h, const char *name,
-		char out[TAG_VALUE_MAX]);
+ssize_t xattr_get(const struct tree_held *h, const char *name,
+		char out[XATTR_VALUE_MAX]);
 
 /* The names that H has, each with its NUL. Returns the length. */
-#define TAG_NAMES_MAX 512
-size_t tags_list(const struct tree_held *h, char out[TAG_NAMES_MAX]);
+#define XATTR_NAMES_MAX 512
+size_t xattr_list(const struct tree_held *h, char out[XATTR_NAMES_MAX]);
 
 #endif

@@ -23,7 +23,7 @@ static const struct {
 	{ "backup", backup_main },
 	{ "boot", boot_main },
 	{ "domains", domains_main },
-	{ GUARD_COMMAND, guard_main }, /* for ourselves */
+	{ WATCHDOG_COMMAND, watchdog_process_main }, /* for ourselves */
 	{ "restore", restore_domain_main }, /* with --domain */
 	{ "prove", prove_main },
 };

@@ -47,7 +47,7 @@ int backup_path(struct backup_snapshot *b, const char *path,
 	f->identity_count = 1;
 	if (f->mtime_ns == INT64_MIN)
 		take_attributes(f, file_source_stat(file));
-	e = backup_snapshot_take_over(b, f, &taken);
+	e = backup_snapshot_reuse(b, f, &taken);
 	if (e == 0 && !taken) {
 		file_source_fill(file, &source);
 		e = backup_snapshot_store(b, f, &source);

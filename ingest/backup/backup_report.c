@@ -83,7 +83,7 @@ json_t *backup_report_row(const struct backup_snapshot *b, const char *source,
 	if (err < 0)
 		return failed_row(source, err);
 	const struct disk_outcome *o = costliest(b);
-	json_t *row = snapshot_to_json(b->snap, true);
+	json_t *row = snapshot_json_encode(b->snap, true);
 	json_object_set_new(row, "status",
 			json_string(b->partly ? "partly" : "done"));
 	json_object_set_new(row, "time",

@@ -16,12 +16,12 @@ int backup_run_begin(struct backup_run *run, const char *repository,
 	*run = (struct backup_run){ .options = o, .snapshots = json_array() };
 	pthread_mutex_init(&run->mutex, NULL);
 	pthread_mutex_init(&run->commit_mutex, NULL);
-	const struct storing_options so = { .level = (int)o->level.value,
+	const struct snapshot_writer_options so = { .level = (int)o->level.value,
 		.bwlimit = o->bwlimit };
 	int e = repository_open(&run->repo, repository, &o->repository);
 	if (e == 0)
 		e = repository_attach(run->repo, &o->repository);
-	return e < 0 ? e : storing_begin(&run->storing, run->repo, &so);
+	return e < 0 ? e : snapshot_writer_begin(&run->storing, run->repo, &so);
 }
 
 int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows)
@@ -36,7 +36,7 @@ int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows)
 		struct backup_lane *lane = &run->lanes[run->lane_count++];
 		lane->run = run;
 		lane->workers = workers;
-		e = storing_add_writer(&run->storing, workers, &lane->writer);
+		e = snapshot_writer_add_writer(&run->storing, workers, &lane->writer);
 	}
 	for (unsigned i = 0; e == 0 && i < rows; i++)
 		if (json_array_append_new(run->snapshots, json_null()) < 0)
@@ -47,7 +47,7 @@ int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows)
 void backup_run_end(struct backup_run *run)
 {
 	run->storing.given_up = run->broken.err != 0;
-	storing_end(&run->storing);
+	snapshot_writer_end(&run->storing);
 	repository_close(run->repo);
 	free(take_ptr(run->lanes));
 	json_decref(take_ptr(run->snapshots));
@@ -59,7 +59,7 @@ bool backup_run_broken(struct backup_run *run, int err)
 {
 	LOCK_SCOPE(&run->mutex);
 	if (run->broken.err == 0 && err < 0
-			&& storing_broken(&run->storing, err))
+			&& snapshot_writer_broken(&run->storing, err))
 		error_save(&run->broken, err);
 	return run->broken.err != 0;
 }

@@ -34,7 +34,7 @@ struct backup_lane {
 struct backup_run {
 	const struct backup_options *options;
 	struct repository *repo;
-	struct storing storing;
+	struct snapshot_writer storing;
 	struct backup_lane *lanes;
 	unsigned lane_count;
 	bool of_domains;	/* the rows, else of one set of files */
@@ -124,7 +124,7 @@ struct backup_file {
 
 /* True, and the file is in the snapshot, if the base has it and all of its
  * identities are valid and unchanged. */
-int backup_snapshot_take_over(struct backup_snapshot *b,
+int backup_snapshot_reuse(struct backup_snapshot *b,
 		const struct backup_file *f, bool *taken);
 /* Reads and stores. */
 int backup_snapshot_store(struct backup_snapshot *b,

@@ -40,12 +40,12 @@ static int publish_base(struct backup_snapshot *b)
 		return no_memory();
 	for (uint32_t i = 0; i < count; i++)
 		roots[i] = b->base->files[i].root.id;
-	int e = session_stand_on_all(b->run->storing.session, roots, count);
+	int e = session_add_roots(b->run->storing.session, roots, count);
 	if (e < 0) {
 		free(roots);
 		return e;
 	}
-	if (snapshot_is_there(r, b->base) == 0) {
+	if (snapshot_object_exists(r, b->base) == 0) {
 		b->roots = roots;
 		b->root_count = count;
 		return 0;
@@ -74,7 +74,7 @@ static void follow_in_time(struct backup_snapshot *b)
 /* A last snapshot that can't be read costs a full read, not the night. */
 static int find_base(struct backup_snapshot *b)
 {
-	int e = snapshot_latest(b->run->repo, b->snap->source, &b->base);
+	int e = snapshot_list_latest(b->run->repo, b->snap->source, &b->base);
 	if (e == -ENOMEM)
 		return e;
 	if (e < 0) {
@@ -279,7 +279,7 @@ static bool unchanged(const struct snapshot_file *k,
 		return false;
 	for (uint32_t i = 0; i < f->identity_count; i++)
 		if (!k->identities[i].valid
-				|| !file_identity_equal(&k->identities[i],
+				|| !file_source_same_identity(&k->identities[i],
 						&f->identities[i]))
 			return false;
 	return true;
@@ -292,7 +292,7 @@ static void count_unchanged(struct backup_run *run, uint64_t size)
 	run->all_done += size;
 }
 
-int backup_snapshot_take_over(struct backup_snapshot *b,
+int backup_snapshot_reuse(struct backup_snapshot *b,
 		const struct backup_file *f, bool *taken)
 {
 	const struct backup_options *options = b->run->options;
@@ -300,7 +300,7 @@ int backup_snapshot_take_over(struct backup_snapshot *b,
 	const struct snapshot_file *k = base_file(b, path, f);
 	*taken = k != NULL && !options->force_read && unchanged(k, f)
 			/* Else what the source still has is stored anew. */
-			&& storing_is_whole(&b->run->storing, &k->root,
+			&& snapshot_writer_is_whole(&b->run->storing, &k->root,
 					k->size);
 	if (!*taken)
 		return 0;
@@ -365,11 +365,11 @@ static int write_image(struct backup_snapshot *b, const struct backup_file *f,
 	begin_counting(lane, source->next ? 0 : source->size);
 	name_display(what, sizeof(what), f->name);
 	if (alone)
-		progress_begin(what, image_progress, lane);
-	int e = image_write(lane->writer, source, base, &lane->counts,
+		report_progress_begin(what, image_progress, lane);
+	int e = image_writer_write(lane->writer, source, base, &lane->counts,
 			&interrupt_flag, root, size);
 	if (alone)
-		progress_end();
+		report_progress_end();
 	*read = end_counting(lane);
 	image_close(base);
 	return e == -EFBIG ? fail_within(e, "%s", what) : e;
@@ -445,7 +445,7 @@ static void finish_snapshot(struct backup_snapshot *b)
 	struct snapshot *s = b->snap;
 	image_writer_stats(b->lane->writer, &st);
 	s->finished_ns = realtime_ns();
-	s->sequence = snapshot_next_sequence(b->run->repo, s->source, b->base);
+	s->sequence = snapshot_list_next_sequence(b->run->repo, s->source, b->base);
 	if (b->base != NULL)
 		s->predecessor = b->base->id;
 	s->read_bytes = b->lane->read - b->read_before;
@@ -455,13 +455,13 @@ static void finish_snapshot(struct backup_snapshot *b)
 
 int backup_snapshot_commit(struct backup_snapshot *b)
 {
-	struct storing *to = &b->run->storing;
+	struct snapshot_writer *to = &b->run->storing;
 	LOCK_SCOPE(&b->run->commit_mutex);
-	int e = storing_barrier(to);
+	int e = snapshot_writer_barrier(to);
 	if (e < 0)
 		return e;
 	finish_snapshot(b);
-	return storing_commit(to, b->snap, snapshot_commit);
+	return snapshot_writer_commit(to, b->snap, snapshot_object_commit);
 }
 
 static void add_to_report(struct backup_snapshot *b, const char *source,

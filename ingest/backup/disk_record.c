@@ -9,7 +9,7 @@
 #include "repo/base/units.h"
 #include "repo/format/name.h"
 
-int domain_run_leave_out(struct domain_run *d, const struct disk_plan *plan,
+int disk_record_leave_out(struct domain_run *d, const struct disk_plan *plan,
 		bool *out)
 {
 	const char *why_not = d->options->exact ? plan->why_not_exact
@@ -34,14 +34,14 @@ int domain_run_leave_out(struct domain_run *d, const struct disk_plan *plan,
 	return 0;
 }
 
-char *domain_run_disk_name(char out[DISK_FILE_NAME_MAX],
+char *disk_record_name(char out[DISK_FILE_NAME_MAX],
 		const struct disk_plan *plan)
 {
 	snprintf(out, DISK_FILE_NAME_MAX, "%.200s.raw", plan->target);
 	return out;
 }
 
-int domain_run_store_info(struct domain_run *d, const struct disk_plan *plan)
+int disk_record_store_info(struct domain_run *d, const struct disk_plan *plan)
 {
 	char name[256];
 	json_t *list = json_array();
@@ -61,7 +61,7 @@ int domain_run_store_info(struct domain_run *d, const struct disk_plan *plan)
 	return backup_snapshot_store_text(d->b, &f, text);
 }
 
-void domain_run_say_full(struct domain_run *d, const char *target,
+void disk_record_say_full(struct domain_run *d, const char *target,
 		const char *why)
 {
 	char shown[256];

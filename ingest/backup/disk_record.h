@@ -17,25 +17,25 @@ struct domain_run {
 	const struct repository *repo;
 	const struct backup_lane *lane;
 	struct backup_snapshot *b;
-	struct domain_backup *domain;
+	struct domain_state *domain;
 	const char *display; /* the name, for messages */
 };
 
 /* True if the disk is left out; the snapshot then records why, and if that is
  * somebody's to put right, there is a line. 0 or -errno. */
-int domain_run_leave_out(struct domain_run *d, const struct disk_plan *plan,
+int disk_record_leave_out(struct domain_run *d, const struct disk_plan *plan,
 		bool *out);
 
 /* What the disk's file is called in the snapshot: "vda.raw". */
 #define DISK_FILE_NAME_MAX 256
-char *domain_run_disk_name(char out[DISK_FILE_NAME_MAX],
+char *disk_record_name(char out[DISK_FILE_NAME_MAX],
 		const struct disk_plan *plan);
 
 /* What qemu-img info says of the disk's images. */
-int domain_run_store_info(struct domain_run *d, const struct disk_plan *plan);
+int disk_record_store_info(struct domain_run *d, const struct disk_plan *plan);
 
 /* One line: the disk is read in full, and why. */
-void domain_run_say_full(struct domain_run *d, const char *target,
+void disk_record_say_full(struct domain_run *d, const char *target,
 		const char *why);
 
 #endif

@@ -4,7 +4,7 @@
  * repositories that encrypt.
  *
  * libvirt does not say where it keeps the state of an emulated TPM, but that
- * has not changed: a folder of all domains, below that the domain's UUID, below
+ * has not changed: a directory of all domains, below that the domain's UUID, below
  * that tpm1.2 or tpm2. It is there from the domain's first start on.
  */
 #include "domain_files.h"
@@ -24,7 +24,7 @@
 #include "backup_path.h"
 
 #define TPM_SYSTEM "/var/lib/libvirt/swtpm"
-#define TPM_SESSION "libvirt/qemu/swtpm" /* below the user's config folder */
+#define TPM_SESSION "libvirt/qemu/swtpm" /* below the user's config directory */
 /* Of one domain. */
 #define TPM_FILES_MAX 64u
 /* What is read twice is held in memory. The NVRAM of ARM has 64 MiB. */
@@ -42,7 +42,7 @@ static int no_memory(void)
 /* The definition with its secrets, unless the repository would show them. */
 static const char *choose_xml(struct domain_run *d)
 {
-	const struct domain_backup *k = d->domain;
+	const struct domain_state *k = d->domain;
 	if (k->xml_secure == NULL) {
 		if (k->secrets_hidden)
 			report_warning("domain %s: this connection does not show "
@@ -222,7 +222,7 @@ static int store_boot(struct domain_run *d, const char *what, const char *path)
 
 /* --- the TPM --- */
 
-/* The folder of all domains; NULL: not known, or no memory. */
+/* The directory of all domains; NULL: not known, or no memory. */
 static char *tpm_root(const char *uri)
 {
 	const char *path = strstr(uri, "://");
@@ -242,16 +242,16 @@ static char *tpm_root(const char *uri)
 	return out;
 }
 
-/* The folder is another user's, who must not make us read what only we may: no
+/* The directory is another user's, who must not make us read what only we may: no
  * link is followed, and what was looked at is what is read. */
-static int store_tpm_file(struct domain_run *d, const char *folder,
+static int store_tpm_file(struct domain_run *d, const char *directory,
 		const char *name, bool live)
 {
 	CLEANUP_FREE char *path = NULL;
 	char by[32];
 	struct backup_file f = { .name = name, .kind = FILE_TPM };
 	struct stat st;
-	if (asprintf(&path, "%s/%s", folder, name) < 0) {
+	if (asprintf(&path, "%s/%s", directory, name) < 0) {
 		path = NULL;
 		return no_memory();
 	}
@@ -268,40 +268,40 @@ static int store_tpm_file(struct domain_run *d, const char *folder,
 	return store_opened(d, &f, path, by, live);
 }
 
-/* *FOUND: the folder is there. */
-static int store_tpm_folder(struct domain_run *d, const char *folder, bool live,
+/* *FOUND: the directory is there. */
+static int store_tpm_directory(struct domain_run *d, const char *directory, bool live,
 		bool *found)
 {
-	DIR *dir = opendir(folder);
+	DIR *dir = opendir(directory);
 	const struct dirent *entry;
 	unsigned count = 0;
 	int e = 0;
 	if (dir == NULL && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
 	if (dir == NULL)
-		return fail_errno(-errno, "reading %s", folder);
+		return fail_errno(-errno, "reading %s", directory);
 	*found = true;
 	while (e == 0 && (entry = readdir(dir)) != NULL) {
 		if (entry->d_name[0] == '.')
 			continue;
 		if (++count > TPM_FILES_MAX)
 			e = fail(-EPERM, "%s holds more than the files of a TPM",
-					folder);
+					directory);
 		else
-			e = store_tpm_file(d, folder, entry->d_name, live);
+			e = store_tpm_file(d, directory, entry->d_name, live);
 	}
 	closedir(dir);
 	return e;
 }
 
-/* PATH: where the definition has it, a folder or a file. */
+/* PATH: where the definition has it, a directory or a file. */
 static int store_tpm_at(struct domain_run *d, const char *path, bool live,
 		bool *found)
 {
 	const char *slash = strrchr(path, '/');
 	struct stat st;
 	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
-		return store_tpm_folder(d, path, live, found);
+		return store_tpm_directory(d, path, live, found);
 	struct backup_file f = { .name = slash ? slash + 1 : path,
 		.kind = FILE_TPM };
 	*found = true;
@@ -311,26 +311,26 @@ static int store_tpm_at(struct domain_run *d, const char *path, bool live,
 static int find_tpm(struct domain_run *d, bool live, bool *found)
 {
 	static const char *const versions[] = { "tpm1.2", "tpm2" };
-	const struct domain_backup *k = d->domain;
+	const struct domain_state *k = d->domain;
 	CLEANUP_FREE char *root = tpm_root(connection_uri(k->connection));
 	int e = 0;
 	if (k->parsed->tpm_path != NULL)
 		return store_tpm_at(d, k->parsed->tpm_path, live, found);
 	for (size_t i = 0; root && e == 0 && i < 2; i++) {
-		CLEANUP_FREE char *folder = NULL;
-		if (asprintf(&folder, "%s/%s/%s", root, k->facts.uuid,
+		CLEANUP_FREE char *directory = NULL;
+		if (asprintf(&directory, "%s/%s/%s", root, k->facts.uuid,
 				    versions[i]) < 0) {
-			folder = NULL;
+			directory = NULL;
 			return no_memory();
 		}
-		e = store_tpm_folder(d, folder, live, found);
+		e = store_tpm_directory(d, directory, live, found);
 	}
 	return e;
 }
 
 static int store_tpm(struct domain_run *d, bool live)
 {
-	const struct domain_backup *k = d->domain;
+	const struct domain_state *k = d->domain;
 	bool found = false;
 	int e;
 	if (!k->parsed->tpm_emulated)

@@ -13,7 +13,7 @@
 #include "repo/format/name.h"
 #include "domain_state.h"
 
-int domain_backup_list(struct connection *c, char ***names, unsigned *count)
+int domain_state_list(struct connection *c, char ***names, unsigned *count)
 {
 	struct domain **list;
 	unsigned n;
@@ -30,7 +30,7 @@ int domain_backup_list(struct connection *c, char ***names, unsigned *count)
 	}
 	domain_list_free(list, n);
 	if (!out || err) {
-		domain_backup_list_free(out, n);
+		domain_state_list_free(out, n);
 		return -ENOMEM;
 	}
 	*names = out;
@@ -38,7 +38,7 @@ int domain_backup_list(struct connection *c, char ***names, unsigned *count)
 	return 0;
 }
 
-void domain_backup_list_free(char **names, unsigned count)
+void domain_state_list_free(char **names, unsigned count)
 {
 	for (unsigned i = 0; names && i < count; i++)
 		free(names[i]);
@@ -46,14 +46,14 @@ void domain_backup_list_free(char **names, unsigned count)
 }
 
 /* The definition with secrets, where there are any and we may see them. */
-static int read_secrets(struct domain_backup *b, struct connection *c)
+static int read_secrets(struct domain_state *b, struct connection *c)
 {
 	int err;
 
 	b->secrets_hidden = !connection_writable(c);
 	if (b->secrets_hidden)
 		return 0;
-	err = domain_xml(b->domain, DOMAIN_XML_SECURE, &b->xml_secure);
+	err = domain_get_xml(b->domain, DOMAIN_XML_SECURE, &b->xml_secure);
 	if (err == -EPERM) {
 		b->secrets_hidden = true;
 		error_clear();
@@ -66,19 +66,19 @@ static int read_secrets(struct domain_backup *b, struct connection *c)
 	return err;
 }
 
-static int read_definition(struct domain_backup *b, struct connection *c)
+static int read_definition(struct domain_state *b, struct connection *c)
 {
 	char shown[256];
-	int err = domain_xml(b->domain, DOMAIN_XML_INACTIVE, &b->xml);
+	int err = domain_get_xml(b->domain, DOMAIN_XML_INACTIVE, &b->xml);
 
 	if (!err)
 		err = read_secrets(b, c);
 	if (!err && b->live)
-		err = domain_xml(b->domain, DOMAIN_XML_CURRENT, &b->xml_live);
+		err = domain_get_xml(b->domain, DOMAIN_XML_CURRENT, &b->xml_live);
 	if (!err) {
 		const char *xml = b->live ? b->xml_live : b->xml;
 
-		err = disk_xml_parse(&b->parsed, xml, strlen(xml));
+		err = domain_xml_parse(&b->parsed, xml, strlen(xml));
 	}
 	if (err == -EBADMSG) {
 		name_display(shown, sizeof(shown), b->facts.name);
@@ -88,7 +88,7 @@ static int read_definition(struct domain_backup *b, struct connection *c)
 }
 
 /* A domain that never ran has a path for its NVRAM but not yet the file. */
-static int find_nvram(struct domain_backup *b)
+static int find_nvram(struct domain_state *b)
 {
 	const char *path = b->parsed->nvram;
 
@@ -98,7 +98,7 @@ static int find_nvram(struct domain_backup *b)
 	return b->nvram ? 0 : -ENOMEM;
 }
 
-static int plan_disks(struct domain_backup *b, struct connection *c)
+static int plan_disks(struct domain_state *b, struct connection *c)
 {
 	const struct domain_xml *d = b->parsed;
 	int err = 0;
@@ -114,10 +114,10 @@ static int plan_disks(struct domain_backup *b, struct connection *c)
 	return err;
 }
 
-int domain_backup_open(struct domain_backup **out, struct connection *c,
+int domain_state_open(struct domain_state **out, struct connection *c,
 		const char *name)
 {
-	struct domain_backup *b = calloc(1, sizeof(*b));
+	struct domain_state *b = calloc(1, sizeof(*b));
 	int err;
 
 	if (!b)
@@ -134,21 +134,21 @@ int domain_backup_open(struct domain_backup **out, struct connection *c,
 	if (!err)
 		err = plan_disks(b, c);
 	if (err) {
-		domain_backup_close(b);
+		domain_state_close(b);
 		return err;
 	}
 	*out = b;
 	return 0;
 }
 
-void domain_backup_close(struct domain_backup *b)
+void domain_state_close(struct domain_state *b)
 {
 	if (!b)
 		return;
 	for (unsigned i = 0; i < b->disk_count; i++)
 		disk_plan_clear(&b->disks[i]);
 	free(b->disks);
-	disk_xml_free(b->parsed);
+	domain_xml_free(b->parsed);
 	free(b->nvram);
 	free(b->xml);
 	free(b->xml_live);
@@ -160,7 +160,7 @@ void domain_backup_close(struct domain_backup *b)
 
 /* A header that was written between our look at it and the caller's first look
  * at its file would go unnoticed otherwise. */
-static int recheck_chain(struct domain_backup *b, const struct disk_plan *plan)
+static int recheck_chain(struct domain_state *b, const struct disk_plan *plan)
 {
 	CLEANUP(chain_clear) struct chain chain = { 0 };
 	CLEANUP_FREE char *before = NULL;
@@ -183,7 +183,7 @@ static int recheck_chain(struct domain_backup *b, const struct disk_plan *plan)
 			"read; back it up again", shown);
 }
 
-static int recheck_shut_off(struct domain_backup *b, const char *shown,
+static int recheck_shut_off(struct domain_state *b, const char *shown,
 		const struct domain_facts *now)
 {
 	CLEANUP_FREE char *xml = NULL;
@@ -192,7 +192,7 @@ static int recheck_shut_off(struct domain_backup *b, const char *shown,
 	if (!now->shut_off)
 		return fail(-EBUSY, "domain %s was started while it was read",
 				shown);
-	err = domain_xml(b->domain, DOMAIN_XML_INACTIVE, &xml);
+	err = domain_get_xml(b->domain, DOMAIN_XML_INACTIVE, &xml);
 	if (err)
 		return err;
 	if (strcmp(xml, b->xml) != 0)
@@ -236,7 +236,7 @@ static bool same_disks(const struct domain_xml *x, const struct domain_xml *y)
 	return true;
 }
 
-static int recheck_live(struct domain_backup *b, const char *shown,
+static int recheck_live(struct domain_state *b, const char *shown,
 		const struct domain_facts *now)
 {
 	CLEANUP_FREE char *xml = NULL;
@@ -247,18 +247,18 @@ static int recheck_live(struct domain_backup *b, const char *shown,
 	if (now->id != b->facts.id)
 		return fail(-EBUSY, "domain %s was shut off or started anew "
 				"while it was read", shown);
-	err = domain_xml(b->domain, DOMAIN_XML_CURRENT, &xml);
+	err = domain_get_xml(b->domain, DOMAIN_XML_CURRENT, &xml);
 	if (!err)
-		err = disk_xml_parse(&parsed, xml, strlen(xml));
+		err = domain_xml_parse(&parsed, xml, strlen(xml));
 	if (err)
 		return err;
 	same = same_disks(b->parsed, parsed);
-	disk_xml_free(parsed);
+	domain_xml_free(parsed);
 	return same ? 0 : fail(-EBUSY, "the disks of domain %s were changed "
 			"while its backup began; back it up again", shown);
 }
 
-int domain_backup_recheck(struct domain_backup *b)
+int domain_state_recheck(struct domain_state *b)
 {
 	CLEANUP(domain_facts_clear) struct domain_facts now = { 0 };
 	char shown[256];
@@ -274,7 +274,7 @@ int domain_backup_recheck(struct domain_backup *b)
 		       : recheck_shut_off(b, shown, &now);
 }
 
-bool domain_backup_changed_state(struct domain_backup *b)
+bool domain_state_changed_state(struct domain_state *b)
 {
 	CLEANUP(domain_facts_clear) struct domain_facts now = { 0 };
 

@@ -4,12 +4,12 @@
  * disk. To be used in this order:
  *
  *	connection_open(&c, uri, CONNECTION_SECRETS);
- *	domain_backup_list(c, &names, &count)	or names from the command line
- *	domain_backup_open(&b, c, name);
+ *	domain_state_list(c, &names, &count)	or names from the command line
+ *	domain_state_open(&b, c, name);
  *	… if it is shut off: identities of all files, then their bytes, then
  *	identities again; if it is live: a backup job …
- *	domain_backup_recheck(b);
- *	domain_backup_close(b);
+ *	domain_state_recheck(b);
+ *	domain_state_close(b);
  */
 #ifndef AMBERFS_INGEST_BACKUP_DOMAIN_STATE_H
 #define AMBERFS_INGEST_BACKUP_DOMAIN_STATE_H
@@ -17,7 +17,7 @@
 #include "disk_plan.h"
 #include "ingest/libvirt/domain.h"
 
-struct domain_backup {
+struct domain_state {
 	struct connection *connection;	/* borrowed */
 	struct domain *domain;
 	struct domain_facts facts;	/* name, UUID, … when it was opened */
@@ -35,19 +35,19 @@ struct domain_backup {
 	struct disk_plan *disks; /* in that definition's order */
 };
 
-/* The names of all domains, sorted, to be freed with domain_backup_list_free.
+/* The names of all domains, sorted, to be freed with domain_state_list_free.
  * 0 or -errno. */
-int domain_backup_list(struct connection *c, char ***names, unsigned *count);
-void domain_backup_list_free(char **names, unsigned count);
+int domain_state_list(struct connection *c, char ***names, unsigned *count);
+void domain_state_list_free(char **names, unsigned count);
 
 /*
  * NAME is a name or a UUID. C must outlive it.
  * 0, -ENOENT (no such domain), -EBADMSG (its XML can't be understood), -EIO,
  * -ENOMEM.
  */
-int domain_backup_open(struct domain_backup **out, struct connection *c,
+int domain_state_open(struct domain_state **out, struct connection *c,
 		const char *name);
-void domain_backup_close(struct domain_backup *b); /* NULL allowed */
+void domain_state_close(struct domain_state *b); /* NULL allowed */
 
 /*
  * 0 if it still is what it was when it was opened, else -EBUSY with a text.
@@ -55,11 +55,11 @@ void domain_backup_close(struct domain_backup *b); /* NULL allowed */
  * lead to the same files. (It may have run in between: the files' identities
  * tell.) Live, after the job began: the same run of it, with the same disks.
  */
-int domain_backup_recheck(struct domain_backup *b);
+int domain_state_recheck(struct domain_state *b);
 
 /* True if it was started, shut off or started anew since it was opened: what
- * fails then may go well with another domain_backup_open. (The thread's error
+ * fails then may go well with another domain_state_open. (The thread's error
  * text may be another afterwards.) */
-bool domain_backup_changed_state(struct domain_backup *b);
+bool domain_state_changed_state(struct domain_state *b);
 
 #endif

@@ -6,7 +6,7 @@
  * no file of ours and no passphrase.
  *
  * Whoever may write a hook's file does as he likes with our rights, so files
- * and folders that others may write are refused.
+ * and directories that others may write are refused.
  */
 #include "hooks.h"
 
@@ -274,7 +274,7 @@ static int run_program(const char *path, enum hook_phase phase, char **vars)
 	return judge(&p, err, status);
 }
 
-/* --- the folder --- */
+/* --- the directory --- */
 
 static int is_candidate(const struct dirent *d)
 {

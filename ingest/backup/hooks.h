@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The operator's own programs around each domain's backup: every executable of
- * a folder, in the order of their names, with what happens in the environment.
+ * a directory, in the order of their names, with what happens in the environment.
  * Their output goes to our stderr, their stdin is empty.
  * Threading: hooks of different domains may run at once; a hook ends when the
  * thread that runs it ends.

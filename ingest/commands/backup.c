@@ -48,7 +48,7 @@ static int run_all_domains(struct backup_command *c, struct backup_run *run,
 {
 	char **names = NULL;
 	unsigned count = 0, kept = 0;
-	int e = domain_backup_list(conn, &names, &count);
+	int e = domain_state_list(conn, &names, &count);
 	if (e < 0)
 		return e;
 	CLEANUP_FREE char **wanted = calloc(count + 1, sizeof(*wanted));
@@ -62,7 +62,7 @@ static int run_all_domains(struct backup_command *c, struct backup_run *run,
 				connection_uri(conn));
 	else
 		e = backup_domains(run, conn, wanted, kept);
-	domain_backup_list_free(names, count);
+	domain_state_list_free(names, count);
 	return e;
 }
 
@@ -102,34 +102,34 @@ static void check_usage(const struct command_line *cl, struct backup_command *c,
 	for (int i = 2; i <= operands; i++)
 		streams += strcmp(argv[i], "-") == 0;
 	if (c->all_domains && c->domains.count)
-		usage_error(cl, "--domain and --all-domains contradict each other");
+		options_error(cl, "--domain and --all-domains contradict each other");
 	if (c->excludes.count && !c->all_domains)
-		usage_error(cl, "--exclude goes with --all-domains");
+		options_error(cl, "--exclude goes with --all-domains");
 	if (domains && (c->name || operands > 1))
-		usage_error(cl, "files and domains can't go into one backup; run it "
+		options_error(cl, "files and domains can't go into one backup; run it "
 				"twice");
 	if (!domains && operands < 2)
-		usage_error(cl, "nothing to back up: give --all-domains, --domain "
+		options_error(cl, "nothing to back up: give --all-domains, --domain "
 				"NAME, or --name NAME FILE...");
 	if (!domains && !c->name)
-		usage_error(cl, "files need --name NAME, the name of their snapshots");
+		options_error(cl, "files need --name NAME, the name of their snapshots");
 	if (!domains && (*c->name == '\0' || strlen(c->name) > 4096))
-		usage_error(cl, "--name must have 1 to 4096 bytes");
+		options_error(cl, "--name must have 1 to 4096 bytes");
 	if (streams > 1)
-		usage_error(cl, "standard input (-) can be read only once");
+		options_error(cl, "standard input (-) can be read only once");
 	if (streams && !c->stdin_name)
-		usage_error(cl, "- needs --stdin-name NAME, the file's name");
+		options_error(cl, "- needs --stdin-name NAME, the file's name");
 	if (!streams && c->stdin_name)
-		usage_error(cl, "--stdin-name goes with -");
+		options_error(cl, "--stdin-name goes with -");
 	if (c->o.exact && !domains)
-		usage_error(cl, "--exact goes with domains; files are always stored "
+		options_error(cl, "--exact goes with domains; files are always stored "
 				"byte for byte");
 	if (!domains && (c->o.disks.count || c->o.exclude_disks.count
 				|| c->o.hook_dir))
-		usage_error(cl, "--disk, --exclude-disk and --hook go with "
+		options_error(cl, "--disk, --exclude-disk and --hook go with "
 				"domains");
 	if (backup_options_check(&c->o, &c->words) < 0)
-		usage_error(cl, "%s", error_text(-EINVAL));
+		options_error(cl, "%s", error_text(-EINVAL));
 }
 
 static int run_backup(struct backup_command *c, int operands, char **argv)
@@ -165,7 +165,7 @@ static int check_and_run(struct backup_command *c, int operands, char **argv)
 int backup_main(int argc, char **argv)
 {
 	struct backup_command c = {
-		.o.jobs = { .value = processors_usable(), .min = 1, .max = 64 },
+		.o.jobs = { .value = pool_processors(), .min = 1, .max = 64 },
 		.o.jobs_domains = { .value = 1, .min = 1,
 			.max = BACKUP_LANES_MAX },
 		.o.level = { .value = 0, .min = 1, .max = 19 },

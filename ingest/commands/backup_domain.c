@@ -19,14 +19,14 @@
 #include "offline_disk.h"
 #include "ingest/backup/domain_files.h"
 #include "ingest/live/live_backup.h"
-#include "ingest/live/settle.h"
+#include "ingest/live/live_settle.h"
 #include "ingest/live/tracked_base.h"
 
 /* --- a domain that is shut off --- */
 
 static int store_exactly(struct domain_run *d, const struct disk_plan *plan)
 {
-	int e = domain_run_store_info(d, plan);
+	int e = disk_record_store_info(d, plan);
 	for (unsigned i = 0; e == 0 && i < plan->chain.count; i++) {
 		const struct chain_file *file = &plan->chain.files[i];
 		const char *paths[] = { file->path, NULL };
@@ -52,17 +52,17 @@ static int store_disk(struct domain_run *d, const struct disk_plan *plan,
 		const struct tracking_base *base)
 {
 	bool left_out;
-	int e = domain_run_leave_out(d, plan, &left_out);
+	int e = disk_record_leave_out(d, plan, &left_out);
 	if (e < 0 || left_out)
 		return e;
 	e = d->options->exact ? store_exactly(d, plan)
-				      : disk_at_rest_store(d, plan, base);
+				      : offline_disk_store(d, plan, base);
 	return e < 0 ? fail_within(e, "disk %s", plan->target) : 0;
 }
 
 static bool any_bitmap_of_ours(const struct domain_run *d)
 {
-	const struct domain_backup *k = d->domain;
+	const struct domain_state *k = d->domain;
 	for (unsigned i = 0; i < k->disk_count; i++)
 		if (k->disks[i].chain.count > 0
 				&& tracking_image_lists_ours(
@@ -100,7 +100,7 @@ static int backup_shut_off(struct domain_run *d)
 	if (e == 0)
 		e = store_disks(d);
 	if (e == 0)
-		e = domain_backup_recheck(d->domain);
+		e = domain_state_recheck(d->domain);
 	return e < 0 ? e : backup_snapshot_commit(d->b);
 }
 
@@ -112,17 +112,17 @@ static int back_up(struct domain_run *d)
 	s->uuid = strdup(d->domain->facts.uuid);
 	if (s->uuid == NULL)
 		return fail_errno(-ENOMEM, "making a snapshot");
-	return d->domain->live ? backup_live(d) : backup_shut_off(d);
+	return d->domain->live ? live_backup(d) : backup_shut_off(d);
 }
 
 /* After a failure ERR: if the domain is not what it was then, once more. */
 static int try_again(struct domain_run *d, int err)
 {
 	struct error_copy why;
-	struct domain_backup *again, *before = d->domain;
+	struct domain_state *again, *before = d->domain;
 	error_save(&why, err);
-	if (domain_backup_recheck(before) != -EBUSY
-			|| domain_backup_open(&again, before->connection,
+	if (domain_state_recheck(before) != -EBUSY
+			|| domain_state_open(&again, before->connection,
 					   before->facts.uuid) < 0)
 		return error_load(&why);
 	report_warning("domain %s is not what it was when its backup began (it "
@@ -133,7 +133,7 @@ static int try_again(struct domain_run *d, int err)
 	d->domain = again;
 	err = back_up(d);
 	d->domain = before;
-	domain_backup_close(again);
+	domain_state_close(again);
 	return err;
 }
 
@@ -153,23 +153,23 @@ static int take_snapshot(struct domain_run *d, struct backup_lane *lane)
 
 /* Waits for others at work on a running domain. What was known of it before is
  * out of date then: *FRESH (to close) is what it is now. */
-static int settle(struct domain_run *d, struct domain_backup **fresh)
+static int settle(struct domain_run *d, struct domain_state **fresh)
 {
 	bool waited = false;
-	int e = d->domain->live ? live_settle(d->domain, d->options, &waited) : 0;
+	int e = d->domain->live ? live_settle_wait(d->domain, d->options, &waited) : 0;
 	if (e == 0 && waited)
-		e = domain_backup_open(fresh, d->domain->connection,
+		e = domain_state_open(fresh, d->domain->connection,
 				d->domain->facts.uuid);
 	if (*fresh != NULL)
 		d->domain = *fresh;
 	return e;
 }
 
-void backup_domain(struct backup_lane *lane, struct domain_backup *domain)
+void backup_domain(struct backup_lane *lane, struct domain_state *domain)
 {
 	struct backup_snapshot b = { .lane = lane, .run = lane->run,
 		.frozen_seconds = -1 };
-	struct domain_backup *fresh = NULL;
+	struct domain_state *fresh = NULL;
 	char display[256];
 	struct domain_run d = { .options = lane->run->options,
 		.repo = lane->run->repo, .lane = lane,
@@ -184,5 +184,5 @@ void backup_domain(struct backup_lane *lane, struct domain_backup *domain)
 				error_text(e));
 	backup_hooks_end(&b, &domain->facts, e);
 	backup_snapshot_end(&b, domain->facts.name, e);
-	domain_backup_close(fresh);
+	domain_state_close(fresh);
 }

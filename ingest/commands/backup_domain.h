@@ -7,6 +7,6 @@
 #include "ingest/backup/domain_state.h"
 
 /* One snapshot, and its row in the report; a failure is reported there too. */
-void backup_domain(struct backup_lane *lane, struct domain_backup *domain);
+void backup_domain(struct backup_lane *lane, struct domain_state *domain);
 
 #endif

@@ -42,7 +42,7 @@ static void note_unopened(struct backup_lane *lane, const char *name, int err)
 
 /* "vda, vdb", or as many as fit. */
 static const char *disk_names(char out[static 256],
-		const struct domain_backup *domain)
+		const struct domain_state *domain)
 {
 	char shown[64];
 	size_t len = 0;
@@ -55,7 +55,7 @@ static const char *disk_names(char out[static 256],
 	return out;
 }
 
-static bool has_disk(const struct domain_backup *domain, const char *target)
+static bool has_disk(const struct domain_state *domain, const char *target)
 {
 	for (unsigned i = 0; i < domain->disk_count; i++)
 		if (strcmp(domain->disks[i].target, target) == 0)
@@ -66,7 +66,7 @@ static bool has_disk(const struct domain_backup *domain, const char *target)
 /* A slip of the pen must not leave a disk out in silence. A target without a
  * domain may be meant for others, if there are any. */
 static void warn_of_absent(const struct domains_job *j,
-		const struct domain_backup *domain)
+		const struct domain_state *domain)
 {
 	const struct backup_options *options = j->run->options;
 	const struct option_list *list = &options->disks;
@@ -89,7 +89,7 @@ static void warn_of_absent(const struct domains_job *j,
 
 /* A snapshot without any disk would pass for a backup. */
 static int check_choice(const struct domains_job *j,
-		const struct domain_backup *domain)
+		const struct domain_state *domain)
 {
 	const struct backup_options *o = j->run->options;
 	const struct domain_facts *f = &domain->facts;
@@ -108,15 +108,15 @@ static int check_choice(const struct domains_job *j,
 static void back_up(struct domains_job *j, struct backup_lane *lane,
 		const char *name)
 {
-	struct domain_backup *domain = NULL;
-	int e = domain_backup_open(&domain, j->connection, name);
+	struct domain_state *domain = NULL;
+	int e = domain_state_open(&domain, j->connection, name);
 	if (e == 0)
 		e = check_choice(j, domain);
 	if (e == 0)
 		backup_domain(lane, domain);
 	else
 		note_unopened(lane, name, e);
-	domain_backup_close(domain);
+	domain_state_close(domain);
 }
 
 /* --- the lanes --- */
@@ -159,7 +159,7 @@ static void run_lanes(struct domains_job *j)
 			.lane = &run->lanes[i] };
 	snprintf(what, sizeof(what), "%u domains", j->count);
 	if (run->lane_count > 1)
-		progress_begin(what, backup_run_progress, run);
+		report_progress_begin(what, backup_run_progress, run);
 	while (started < run->lane_count
 			&& pthread_create(&threads[started].thread, NULL,
 					   lane_main, &threads[started]) == 0)
@@ -167,7 +167,7 @@ static void run_lanes(struct domains_job *j)
 	lane_main(&threads[0]);
 	while (started > 1)
 		pthread_join(threads[--started].thread, NULL);
-	progress_end();
+	report_progress_end();
 }
 
 /* --- the list --- */
@@ -176,9 +176,9 @@ static void run_lanes(struct domains_job *j)
  * at is reported when its turn comes. */
 static uint64_t domain_size(struct connection *c, const char *name)
 {
-	struct domain_backup *domain = NULL;
+	struct domain_state *domain = NULL;
 	uint64_t sum = 0;
-	if (domain_backup_open(&domain, c, name) < 0)
+	if (domain_state_open(&domain, c, name) < 0)
 		error_clear();
 	for (unsigned i = 0; domain && i < domain->disk_count; i++) {
 		const struct disk_plan *p = &domain->disks[i];
@@ -187,7 +187,7 @@ static uint64_t domain_size(struct connection *c, const char *name)
 			sum += p->plain ? p->chain.files[0].size
 					: p->chain.files[0].virtual_size;
 	}
-	domain_backup_close(domain);
+	domain_state_close(domain);
 	return sum;
 }
 

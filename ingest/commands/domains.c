@@ -24,8 +24,8 @@ static int list(const char *uri, bool json)
 	}
 	err = listing_make(&l, c);
 	if (!err)
-		err = json ? listing_print_json(&l, connection_uri(c))
-			   : listing_print_text(&l);
+		err = json ? listing_json_print(&l, connection_uri(c))
+			   : listing_text_print(&l);
 	if (err) {
 		report_error("%s", error_text(err));
 		status = EXIT_FAILED;

@@ -55,10 +55,10 @@ static int add_disks(struct listed_domain *out, struct domain *d,
 		struct connection *c)
 {
 	CLEANUP_FREE char *xml = NULL;
-	int err = domain_xml(d, DOMAIN_XML_CURRENT, &xml);
+	int err = domain_get_xml(d, DOMAIN_XML_CURRENT, &xml);
 
 	if (!err)
-		err = disk_xml_parse(&out->xml, xml, strlen(xml));
+		err = domain_xml_parse(&out->xml, xml, strlen(xml));
 	if (err)
 		return err;
 	out->disks = calloc((size_t)out->xml->disk_count + 1,
@@ -129,7 +129,7 @@ void listing_clear(struct listing *l)
 			disk_plan_clear(&d->disks[j].plan);
 		free(d->disks);
 		free(d->problem);
-		disk_xml_free(d->xml);
+		domain_xml_free(d->xml);
 		domain_facts_clear(&d->facts);
 	}
 	free(l->domains);

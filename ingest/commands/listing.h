@@ -38,7 +38,7 @@ void listing_clear(struct listing *l);
 bool listing_has_problems(const struct listing *l);
 
 /* Both write to stdout. 0 or -errno. */
-int listing_print_text(const struct listing *l);
-int listing_print_json(const struct listing *l, const char *uri);
+int listing_text_print(const struct listing *l);
+int listing_json_print(const struct listing *l, const char *uri);
 
 #endif

@@ -40,7 +40,7 @@ static json_t *source_json(const struct listed_disk *d)
 	if (!s->present)
 		return json_null();
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "type",
-			disk_xml_source_name(s->type), "path", text(path),
+			domain_xml_source_name(s->type), "path", text(path),
 			"pool", text(s->pool), "volume", text(s->volume),
 			"protocol", text(s->protocol), "name", text(s->name),
 			"host", text(s->host));
@@ -87,7 +87,7 @@ static json_t *disk_json(const struct listed_disk *d)
 	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:b, s:b, s:b, s:b, "
 			"s:o, s:o, s:o, s:b, s:o, s:b, s:o}",
 			"target", text(disk->target), "bus", text(disk->bus),
-			"device", disk_xml_device_name(disk->device),
+			"device", domain_xml_device_name(disk->device),
 			"source", source_json(d),
 			"format", text(format), "slice",
 			slice_json(&disk->source),
@@ -133,7 +133,7 @@ static json_t *domain_json(const struct listed_domain *d)
 			"problem", text(d->problem), "disks", disks_json(d));
 }
 
-int listing_print_json(const struct listing *l, const char *uri)
+int listing_json_print(const struct listing *l, const char *uri)
 {
 	json_t *domains = json_array();
 	json_t *root;

@@ -60,7 +60,7 @@ static void make_row(struct row *r, const struct listed_disk *d)
 	const char *format = disk->source.format;
 
 	name_display(r->cells[TARGET], SIZE_TEXT_MAX, disk->target);
-	strcpy(r->cells[DEVICE], disk_xml_device_name(disk->device));
+	strcpy(r->cells[DEVICE], domain_xml_device_name(disk->device));
 	name_display(r->cells[FORMAT], SIZE_TEXT_MAX,
 			d->plan.empty || !format ? "-" : format);
 	strcpy(r->cells[VIRTUAL], "-");
@@ -99,7 +99,7 @@ static void print_source(const struct listed_disk *d)
 	} else if (s->path) {
 		print_path("", s->path);
 	} else {
-		fputs(disk_xml_source_name(s->type), stdout);
+		fputs(domain_xml_source_name(s->type), stdout);
 	}
 	if (s->sliced)
 		printf(" (%llu bytes at %llu)",
@@ -206,7 +206,7 @@ static int print_domain(const struct listed_domain *d)
 	return 0;
 }
 
-int listing_print_text(const struct listing *l)
+int listing_text_print(const struct listing *l)
 {
 	int err = 0;
 

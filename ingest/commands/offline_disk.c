@@ -30,9 +30,9 @@ static int chain_identities(const struct chain *c, struct file_identity **out,
 	uint32_t n = 0;
 	int e = 0;
 	for (unsigned i = 0; e == 0 && i < c->count; i++) {
-		e = file_identity_of(c->files[i].path, &ids[n++]);
+		e = file_source_identify(c->files[i].path, &ids[n++]);
 		for (char **p = c->files[i].parts; e == 0 && p && *p; p++)
-			e = file_identity_of(*p, &ids[n++]);
+			e = file_source_identify(*p, &ids[n++]);
 	}
 	if (e < 0)
 		return e;
@@ -48,7 +48,7 @@ static int recheck_chain(const struct chain *c,
 	uint32_t n;
 	int e = chain_identities(c, &after, &n);
 	for (uint32_t i = 0; e == 0 && i < count; i++)
-		if (n != count || !file_identity_equal(&before[i], &after[i]))
+		if (n != count || !file_source_same_identity(&before[i], &after[i]))
 			return fail(-EBUSY,
 					"%s, or a file below it, changed while it was "
 					"read: is something using it?",
@@ -102,7 +102,7 @@ static int open_image(struct domain_run *d, struct disk_state *s,
 		nbd_source_close(take_ptr(*nbd));
 	}
 	if (s->verdict.why[0])
-		domain_run_say_full(d, s->plan->target, s->verdict.why);
+		disk_record_say_full(d, s->plan->target, s->verdict.why);
 	int e = nbd_source_open(nbd, chain, NULL, workers);
 	if (e == 0)
 		nbd_source_fill(*nbd, source);
@@ -145,7 +145,7 @@ static int store_chain(struct domain_run *d, const struct disk_plan *plan,
 	for (uint32_t i = 0; i < f->identity_count; i++)
 		if (i == 0 || before[i].mtime_ns > f->mtime_ns)
 			f->mtime_ns = before[i].mtime_ns;
-	e = backup_snapshot_take_over(d->b, f, &taken);
+	e = backup_snapshot_reuse(d->b, f, &taken);
 	if (e < 0 || taken)
 		return e;
 	struct disk_state s = { .plan = plan, .identities = before,
@@ -157,16 +157,16 @@ static int store_chain(struct domain_run *d, const struct disk_plan *plan,
 					   f->identity_count);
 }
 
-int disk_at_rest_store(struct domain_run *d, const struct disk_plan *plan,
+int offline_disk_store(struct domain_run *d, const struct disk_plan *plan,
 		const struct tracking_base *base)
 {
 	char name[DISK_FILE_NAME_MAX];
 	const struct chain_file *top = &plan->chain.files[0];
-	struct backup_file f = { .name = domain_run_disk_name(name, plan),
+	struct backup_file f = { .name = disk_record_name(name, plan),
 		.kind = FILE_DISK, .mode = DOMAIN_FILE_MODE,
 		.mtime_ns = INT64_MIN, .source_path = top->path,
 		.format = top->format, .target = plan->target };
 	int e = plan->plain ? backup_path(d->b, top->path, &f)
 			    : store_chain(d, plan, base, &f);
-	return e < 0 ? e : domain_run_store_info(d, plan);
+	return e < 0 ? e : disk_record_store_info(d, plan);
 }

@@ -338,7 +338,7 @@ static int source_path(const struct disk_source *s, struct connection *c,
 		return fail(-ENOTSUP,
 				"its source (type %s) is not a file or block "
 				"device of this host",
-				disk_xml_source_name(s->type));
+				domain_xml_source_name(s->type));
 	if (!c)
 		return fail(-ENOTSUP, "its storage pool is unknown");
 	err = connection_volume(c, s->pool, s->volume, &v);

@@ -93,7 +93,7 @@ static int look_up(struct domain *d, const char *name,
 			    : checkpoint_fail(-EIO, d, name, "looked up");
 }
 
-int checkpoint_xml(struct domain *d, const char *name, bool secrets, char **out)
+int checkpoints_xml(struct domain *d, const char *name, bool secrets, char **out)
 {
 	virDomainCheckpointPtr c;
 	int e = look_up(d, name, &c);
@@ -139,7 +139,7 @@ static void remove_gone(xmlDoc *doc, const char *const *targets,
 	}
 }
 
-int checkpoint_redefine(struct domain *d, const char *xml,
+int checkpoints_redefine(struct domain *d, const char *xml,
 		const char *const *targets, unsigned count)
 {
 	xmlDoc *doc = NULL;
@@ -164,7 +164,7 @@ int checkpoint_redefine(struct domain *d, const char *xml,
 	return 0;
 }
 
-int checkpoint_delete(struct domain *d, const char *name)
+int checkpoints_delete(struct domain *d, const char *name)
 {
 	virDomainCheckpointPtr c;
 	int e = look_up(d, name, &c);

@@ -18,15 +18,15 @@ bool checkpoints_have(const struct checkpoint_names *names, const char *name);
 
 /* What libvirt knows of NAME, with the domain's definition then; SECRETS: the
  * passwords too. To free. 0, -ENOENT, -EIO. */
-int checkpoint_xml(struct domain *d, const char *name, bool secrets,
+int checkpoints_xml(struct domain *d, const char *name, bool secrets,
 		char **out);
 
 /*
  * Gives a running domain's libvirt back what it knew of these disks, from
- * checkpoint_xml's text; refused unless their images hold sound bitmaps.
+ * checkpoints_xml's text; refused unless their images hold sound bitmaps.
  * 0, -EBADMSG, -EIO, -ENOMEM.
  */
-int checkpoint_redefine(struct domain *d, const char *xml,
+int checkpoints_redefine(struct domain *d, const char *xml,
 		const char *const *targets, unsigned count);
 
 /*
@@ -34,6 +34,6 @@ int checkpoint_redefine(struct domain *d, const char *xml,
  * or gone) only libvirt's knowledge of it. One that is not there is none.
  * Needs a running domain, else -EBUSY and it stays. 0, -EBUSY, -EIO.
  */
-int checkpoint_delete(struct domain *d, const char *name);
+int checkpoints_delete(struct domain *d, const char *name);
 
 #endif

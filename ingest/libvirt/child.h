@@ -27,7 +27,7 @@ int child_start(struct child *c, char *const argv[], int listen_fd,
 		bool want_out);
 
 /*
- * Starts a program that outlives us: in a session of its own, in the folder /,
+ * Starts a program that outlives us: in a session of its own, in the directory /,
  * with our stderr, and CONTROL as its file 3. C has its process id only.
  */
 int child_start_guard(struct child *c, char *const argv[], int control);

@@ -297,7 +297,7 @@ void domain_facts_clear(struct domain_facts *f)
 	memset(f, 0, sizeof(*f));
 }
 
-int domain_xml(struct domain *d, enum domain_xml_kind kind, char **out)
+int domain_get_xml(struct domain *d, enum domain_xml_kind kind, char **out)
 {
 	unsigned flags = 0;
 

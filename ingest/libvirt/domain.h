@@ -45,7 +45,7 @@ enum domain_xml_kind {
 				   connection */
 };
 /* A string to free. 0, -ENOENT, -EPERM (no secrets for this user), -EIO. */
-int domain_xml(struct domain *d, enum domain_xml_kind kind, char **out);
+int domain_get_xml(struct domain *d, enum domain_xml_kind kind, char **out);
 
 /* What libvirt, who may see files that we may not, says of the disk TARGET.
  * 0 or -errno. */

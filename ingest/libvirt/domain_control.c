@@ -40,7 +40,7 @@ static int found(virDomainPtr handle, const char *what)
 	return connection_fail(-EIO, "libvirt can't say what domains it has");
 }
 
-int domain_absent(struct connection *c, const char *name, const char *uuid)
+int domain_control_absent(struct connection *c, const char *name, const char *uuid)
 {
 	int e = found(virDomainLookupByName(connection_handle(c), name), "name");
 	if (e == 0 && uuid != NULL)
@@ -52,7 +52,7 @@ int domain_absent(struct connection *c, const char *name, const char *uuid)
 
 /* --- define, start, end --- */
 
-int domain_define(struct connection *c, const char *xml, struct domain **out)
+int domain_control_define(struct connection *c, const char *xml, struct domain **out)
 {
 	char uuid[VIR_UUID_STRING_BUFLEN] = "";
 	virDomainPtr handle = virDomainDefineXML(connection_handle(c), xml);
@@ -66,26 +66,26 @@ int domain_define(struct connection *c, const char *xml, struct domain **out)
 		     : domain_find(out, c, uuid);
 }
 
-int domain_start(struct domain *d)
+int domain_control_start(struct domain *d)
 {
 	if (virDomainCreate(domain_handle(d)) < 0)
 		return control_fail(d, "it can't be started");
 	return 0;
 }
 
-bool domain_is_active(struct domain *d)
+bool domain_control_is_active(struct domain *d)
 {
 	return virDomainIsActive(domain_handle(d)) == 1;
 }
 
-int domain_destroy(struct domain *d)
+int domain_control_destroy(struct domain *d)
 {
-	if (virDomainDestroy(domain_handle(d)) < 0 && domain_is_active(d))
+	if (virDomainDestroy(domain_handle(d)) < 0 && domain_control_is_active(d))
 		return control_fail(d, "it can't be ended");
 	return 0;
 }
 
-int domain_undefine(struct domain *d)
+int domain_control_undefine(struct domain *d)
 {
 	const unsigned flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
 			| VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
@@ -99,25 +99,25 @@ int domain_undefine(struct domain *d)
 	return 0;
 }
 
-/* --- who uses a folder --- */
+/* --- who uses a directory --- */
 
-int domain_uses(struct domain *d, const char *folder)
+int domain_control_uses(struct domain *d, const char *directory)
 {
 	static const enum domain_xml_kind kinds[] = { DOMAIN_XML_CURRENT,
 		DOMAIN_XML_INACTIVE };
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < 2; i++) {
 		CLEANUP_FREE char *xml = NULL;
-		r = domain_xml(d, kinds[i], &xml);
+		r = domain_get_xml(d, kinds[i], &xml);
 		if (r == -ENOENT)
 			return 0; /* undefined meanwhile */
 		if (r == 0)
-			r = domain_paths_below(xml, folder);
+			r = domain_paths_below(xml, directory);
 	}
 	return r;
 }
 
-int domain_users(struct connection *c, const char *folder,
+int domain_control_users(struct connection *c, const char *directory,
 		struct domain ***out, unsigned *count)
 {
 	struct domain **list = NULL;
@@ -127,7 +127,7 @@ int domain_users(struct connection *c, const char *folder,
 		return e;
 	for (unsigned i = 0; i < n; i++) {
 		struct domain *d = list[i];
-		int r = e < 0 ? 0 : domain_uses(d, folder);
+		int r = e < 0 ? 0 : domain_control_uses(d, directory);
 		list[i] = NULL;
 		if (r < 0)
 			e = r;
@@ -147,7 +147,7 @@ int domain_users(struct connection *c, const char *folder,
 
 /* --- pulling --- */
 
-int domain_pull(struct domain *d, const char *target)
+int domain_control_pull(struct domain *d, const char *target)
 {
 	if (virDomainBlockPull(domain_handle(d), target, 0, 0) < 0) {
 		char what[SHOWN], shown[64];
@@ -158,7 +158,7 @@ int domain_pull(struct domain *d, const char *target)
 	return 0;
 }
 
-int domain_pull_progress(struct domain *d, const char *target, uint64_t *done,
+int domain_control_pull_progress(struct domain *d, const char *target, uint64_t *done,
 		uint64_t *total)
 {
 	virDomainBlockJobInfo info = { .cur = 0 };
@@ -170,14 +170,14 @@ int domain_pull_progress(struct domain *d, const char *target, uint64_t *done,
 	return r;
 }
 
-int domain_pause(struct domain *d)
+int domain_control_pause(struct domain *d)
 {
 	if (virDomainSuspend(domain_handle(d)) < 0)
 		return control_fail(d, "it can't be paused");
 	return 0;
 }
 
-int domain_resume(struct domain *d)
+int domain_control_resume(struct domain *d)
 {
 	if (virDomainResume(domain_handle(d)) < 0)
 		return control_fail(d, "it is paused and can't go on; let it, "

@@ -65,18 +65,18 @@ int domain_paths_each(const char *xml, domain_path_fn *fn, void *ctx)
 	return e < 0 ? e : visit_below(xmlDocGetRootElement(doc), fn, ctx);
 }
 
-/* --- below a folder --- */
+/* --- below a directory --- */
 
 static int is_below(void *ctx, const char *path)
 {
-	const char *folder = ctx;
-	size_t len = strlen(folder);
-	return strncmp(path, folder, len) == 0 && path[len] == '/';
+	const char *directory = ctx;
+	size_t len = strlen(directory);
+	return strncmp(path, directory, len) == 0 && path[len] == '/';
 }
 
-int domain_paths_below(const char *xml, const char *folder)
+int domain_paths_below(const char *xml, const char *directory)
 {
-	return domain_paths_each(xml, is_below, (void *)folder);
+	return domain_paths_each(xml, is_below, (void *)directory);
 }
 
 static int is_the_same(void *ctx, const char *path)
@@ -89,13 +89,13 @@ int domain_paths_name(const char *xml, const char *path)
 	return domain_paths_each(xml, is_the_same, (void *)path);
 }
 
-/* The disk's <backingStore> if something below FOLDER is named in it. */
-static xmlNode *backing_below(const xmlNode *disk, const char *folder)
+/* The disk's <backingStore> if something below DIRECTORY is named in it. */
+static xmlNode *backing_below(const xmlNode *disk, const char *directory)
 {
 	xmlNode *backing = NULL;
 	if (domain_doc_is(disk, "disk"))
 		backing = domain_doc_child(disk, "backingStore");
-	return backing && visit_below(backing, is_below, (void *)folder) == 1
+	return backing && visit_below(backing, is_below, (void *)directory) == 1
 			? backing : NULL;
 }
 
@@ -120,7 +120,7 @@ static int add_target(char ***list, size_t *count, const xmlNode *disk)
 	return more[(*count)++] ? 0 : -ENOMEM;
 }
 
-int domain_paths_backed(const char *xml, const char *folder, char ***targets)
+int domain_paths_backed(const char *xml, const char *directory, char ***targets)
 {
 	CLEANUP_DOC xmlDoc *doc = NULL;
 	size_t count = 0;
@@ -132,7 +132,7 @@ int domain_paths_backed(const char *xml, const char *folder, char ***targets)
 			: domain_doc_child(xmlDocGetRootElement(doc), "devices");
 	for (xmlNode *n = devices ? devices->children : NULL; e == 0 && n;
 			n = n->next)
-		if (backing_below(n, folder) != NULL)
+		if (backing_below(n, directory) != NULL)
 			e = add_target(&list, &count, n);
 	if (e < 0) {
 		domain_paths_free(list);
@@ -142,7 +142,7 @@ int domain_paths_backed(const char *xml, const char *folder, char ***targets)
 	return 0;
 }
 
-int domain_paths_unback(const char *xml, const char *folder, char **out)
+int domain_paths_unback(const char *xml, const char *directory, char **out)
 {
 	CLEANUP_DOC xmlDoc *doc = NULL;
 	xmlChar *text = NULL;
@@ -151,7 +151,7 @@ int domain_paths_unback(const char *xml, const char *folder, char **out)
 		return e;
 	const xmlNode *devices = domain_doc_child(xmlDocGetRootElement(doc), "devices");
 	for (xmlNode *n = devices ? devices->children : NULL; n; n = n->next) {
-		xmlNode *old = backing_below(n, folder);
+		xmlNode *old = backing_below(n, directory);
 		xmlNode *none = old ? xmlNewNode(NULL,
 				(const xmlChar *)"backingStore") : NULL;
 		if (old == NULL)

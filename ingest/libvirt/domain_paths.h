@@ -11,22 +11,22 @@
 typedef int domain_path_fn(void *ctx, const char *path);
 int domain_paths_each(const char *xml, domain_path_fn *fn, void *ctx);
 
-/* 1: XML names something below FOLDER; 0; -errno. */
-int domain_paths_below(const char *xml, const char *folder);
+/* 1: XML names something below DIRECTORY; 0; -errno. */
+int domain_paths_below(const char *xml, const char *directory);
 
 /* 1: XML names PATH; 0; -errno. */
 int domain_paths_name(const char *xml, const char *path);
 
 /*
  * The disks (by target) whose chain, but not whose own image, has something
- * below FOLDER. *TARGETS: NULL-ended, to be freed with domain_paths_free.
+ * below DIRECTORY. *TARGETS: NULL-ended, to be freed with domain_paths_free.
  * 0 or -errno.
  */
-int domain_paths_backed(const char *xml, const char *folder, char ***targets);
+int domain_paths_backed(const char *xml, const char *directory, char ***targets);
 void domain_paths_free(char **targets); /* NULL allowed */
 
 /* XML without the chains of those disks: their own images are all there is.
  * *OUT to free. 0 or -errno. */
-int domain_paths_unback(const char *xml, const char *folder, char **out);
+int domain_paths_unback(const char *xml, const char *directory, char **out);
 
 #endif

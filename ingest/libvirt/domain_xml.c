@@ -25,12 +25,12 @@ static const char *const source_names[] = {
 	[SOURCE_VHOSTUSER] = "vhostuser", [SOURCE_OTHER] = "other",
 };
 
-const char *disk_xml_device_name(enum disk_device d)
+const char *domain_xml_device_name(enum disk_device d)
 {
 	return device_names[d];
 }
 
-const char *disk_xml_source_name(enum source_type t)
+const char *domain_xml_source_name(enum source_type t)
 {
 	return source_names[t];
 }
@@ -267,9 +267,9 @@ static int read_disks(const xmlNode *devices, struct domain_xml *d)
 
 	for (const xmlNode *i = n; i; i = i->next)
 		count += domain_doc_is(i, "disk");
-	if (count > DISK_XML_DISKS_MAX)
+	if (count > DOMAIN_XML_DISKS_MAX)
 		return fail(-EBADMSG, "%u disks, more than %u", count,
-				DISK_XML_DISKS_MAX);
+				DOMAIN_XML_DISKS_MAX);
 	d->disks = calloc(count + 1, sizeof(*d->disks));
 	if (!d->disks)
 		return -ENOMEM;
@@ -334,7 +334,7 @@ static int read_domain(const xmlNode *root, struct domain_xml *d)
 	return err ? err : read_disks(domain_doc_child(root, "devices"), d);
 }
 
-int disk_xml_parse(struct domain_xml **out, const char *xml, size_t len)
+int domain_xml_parse(struct domain_xml **out, const char *xml, size_t len)
 {
 	struct domain_xml *d;
 	xmlDoc *doc = NULL;
@@ -346,7 +346,7 @@ int disk_xml_parse(struct domain_xml **out, const char *xml, size_t len)
 	err = d ? read_domain(xmlDocGetRootElement(doc), d) : -ENOMEM;
 	xmlFreeDoc(doc);
 	if (err) {
-		disk_xml_free(d);
+		domain_xml_free(d);
 		return err;
 	}
 	*out = d;
@@ -365,7 +365,7 @@ static void clear_source(struct disk_source *s)
 	free(s->startup_policy);
 }
 
-void disk_xml_free(struct domain_xml *d)
+void domain_xml_free(struct domain_xml *d)
 {
 	if (!d)
 		return;

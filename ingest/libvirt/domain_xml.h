@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DISK_XML_DISKS_MAX 4096u
+#define DOMAIN_XML_DISKS_MAX 4096u
 
 enum disk_device {
 	DEVICE_DISK,	/* also when it is not said */
@@ -36,7 +36,7 @@ enum source_type {
 struct disk_source {
 	enum source_type type;
 	bool present;		/* false: no <source>, i.e. no medium */
-	char *path;		/* file, block device, folder, socket; or NULL */
+	char *path;		/* file, block device, directory, socket; or NULL */
 	char *pool, *volume;	/* of a volume */
 	char *protocol, *name, *host; /* of a network disk; host may be NULL */
 	char *format;		/* NULL: not said */
@@ -67,10 +67,10 @@ struct domain_xml {
 };
 
 /* 0, -EBADMSG with a text, -ENOMEM. */
-int disk_xml_parse(struct domain_xml **out, const char *xml, size_t len);
-void disk_xml_free(struct domain_xml *d); /* NULL allowed */
+int domain_xml_parse(struct domain_xml **out, const char *xml, size_t len);
+void domain_xml_free(struct domain_xml *d); /* NULL allowed */
 
-const char *disk_xml_device_name(enum disk_device d);
-const char *disk_xml_source_name(enum source_type t);
+const char *domain_xml_device_name(enum disk_device d);
+const char *domain_xml_source_name(enum source_type t);
 
 #endif

@@ -103,7 +103,7 @@ int qemu_user(struct connection *c, uid_t *uid, gid_t *gid)
 	return 0;
 }
 
-int qemu_user_own(int fd, const char *path, uid_t uid, gid_t gid)
+int qemu_user_chown(int fd, const char *path, uid_t uid, gid_t gid)
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0)

@@ -15,6 +15,6 @@ int qemu_user(struct connection *c, uid_t *uid, gid_t *gid);
 
 /* Hands the file open as FD, at PATH, to that user, if this process may (root);
  * another's files stay as they are. 0 or -errno with a text. */
-int qemu_user_own(int fd, const char *path, uid_t uid, gid_t gid);
+int qemu_user_chown(int fd, const char *path, uid_t uid, gid_t gid);
 
 #endif

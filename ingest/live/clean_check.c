@@ -108,12 +108,12 @@ static int compare(const struct image_source *s, struct image *base,
 static int last_data_span(struct image *base, uint64_t below, uint64_t *span)
 {
 	uint64_t low = 0, high = below;
-	int e = image_next_data_span(base, 0, &low);
+	int e = image_seek_data_span(base, 0, &low);
 	if (e < 0 || low >= below)
 		return e < 0 ? base_failed(e) : 0;
 	while (high - low > 1) {
 		uint64_t middle = low + (high - low) / 2, next = 0;
-		e = image_next_data_span(base, middle, &next);
+		e = image_seek_data_span(base, middle, &next);
 		if (e < 0)
 			return base_failed(e);
 		if (next < below)
@@ -155,7 +155,7 @@ static int last_in_span(const struct image_source *s, struct image *base,
 	while (at < end) {
 		bool hole = false;
 		uint64_t next = end;
-		int e = image_extent(base, at, end, &hole, &next);
+		int e = image_seek_extent(base, at, end, &hole, &next);
 		if (e < 0)
 			return base_failed(e);
 		if (!hole)

@@ -68,14 +68,14 @@ static int block_jobs(struct domain *domain, char **who)
 {
 	CLEANUP_FREE char *xml = NULL;
 	struct domain_xml *parsed = NULL;
-	int err = domain_xml(domain, DOMAIN_XML_CURRENT, &xml);
+	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
 
 	if (!err)
-		err = disk_xml_parse(&parsed, xml, strlen(xml));
+		err = domain_xml_parse(&parsed, xml, strlen(xml));
 	for (unsigned i = 0; !err && !*who && i < parsed->disk_count; i++)
 		if (parsed->disks[i].source.present)
 			err = block_job(domain, parsed->disks[i].target, who);
-	disk_xml_free(parsed);
+	domain_xml_free(parsed);
 	return err;
 }
 
@@ -102,13 +102,13 @@ static int wait_a_moment(struct domain *d, bool *is_free, char **who)
 	return 0;
 }
 
-int live_job_holder(struct domain *d, char **who)
+int job_owner_find(struct domain *d, char **who)
 {
 	bool is_free = true;
 	int err;
 
 	*who = NULL;
-	if (!domain_is_active(d))
+	if (!domain_control_is_active(d))
 		return 0;
 	err = backup_job(d, who);
 	if (!err && !*who)

@@ -2,7 +2,7 @@
 /*
  * One running domain to one snapshot:
  *
- *	1 before that (settle.c): what dead runs left is removed; nobody else has
+ *	1 before that (live_settle.c): what dead runs left is removed; nobody else has
  *	  the domain
  *	2 per disk: incremental, or why not (tracking.c); checkpoints of attempts
  *	  that failed are deleted
@@ -39,7 +39,7 @@
 
 struct live_run {
 	struct domain_run *d;
-	struct domain_backup *domain; /* d's */
+	struct domain_state *domain; /* d's */
 	struct tracked_base base;
 	struct checkpoint_names names; /* that were there before the job */
 	struct disk_state *disks; /* those to be read */
@@ -57,14 +57,14 @@ static const uint8_t *repo_id(const struct live_run *r)
 
 static int note_disks(struct live_run *r)
 {
-	struct domain_backup *k = r->domain;
+	struct domain_state *k = r->domain;
 	r->disks = calloc(k->disk_count + 1, sizeof(*r->disks));
 	if (r->disks == NULL)
 		return fail_errno(-ENOMEM, "looking at disks");
 	int e = 0;
 	for (unsigned i = 0; e == 0 && i < k->disk_count; i++) {
 		bool left_out;
-		e = domain_run_leave_out(r->d, &k->disks[i], &left_out);
+		e = disk_record_leave_out(r->d, &k->disks[i], &left_out);
 		if (e < 0 || left_out)
 			continue;
 		e = live_disk_note(&r->disks[r->count++], &k->disks[i]);
@@ -124,7 +124,7 @@ static int redefine(struct live_run *r)
 			targets[count++] = r->disks[i].plan->target;
 	int e = tracked_base_read(&r->base, r->d->b, CHECKPOINT_FILE,
 			CHECKPOINT_XML_MAX, &xml);
-	return e < 0 ? e : checkpoint_redefine(r->domain->domain, xml,
+	return e < 0 ? e : checkpoints_redefine(r->domain->domain, xml,
 					   targets, count);
 }
 
@@ -158,7 +158,7 @@ static void delete_leftovers(struct live_run *r)
 			continue;
 		report_verbose("domain %s: checkpoint %s belongs to no snapshot "
 			       "and is deleted", r->d->display, name);
-		int e = checkpoint_delete(r->domain->domain, name);
+		int e = checkpoints_delete(r->domain->domain, name);
 		if (e < 0)
 			report_verbose("%s", error_text(e));
 	}
@@ -244,7 +244,7 @@ static void say_reasons(struct live_run *r)
 		if (s->verdict.record != NULL || s->verdict.why[0] == '\0')
 			continue;
 		if (s->cannot == NULL || !was_untracked(r, target))
-			domain_run_say_full(r->d, target, s->verdict.why);
+			disk_record_say_full(r->d, target, s->verdict.why);
 		else
 			report_verbose("domain %s: disk %s is read in full: %s",
 					r->d->display, target, s->verdict.why);
@@ -261,7 +261,7 @@ static int store_checkpoint(struct live_run *r)
 	struct domain_run *d = r->d;
 	if (r->begun.checkpoint[0] == '\0')
 		return 0;
-	int e = checkpoint_xml(d->domain->domain, r->begun.checkpoint,
+	int e = checkpoints_xml(d->domain->domain, r->begun.checkpoint,
 			connection_writable(d->domain->connection)
 					&& seal_encrypts(d->repo->seal),
 			&xml);
@@ -283,7 +283,7 @@ static int store_disks(struct live_run *r)
 	for (unsigned i = 0; e == 0 && i < r->count; i++) {
 		e = live_disk_store(r->d, &r->disks[i], socket, checkpoint);
 		if (e == 0)
-			e = domain_run_store_info(r->d, r->disks[i].plan);
+			e = disk_record_store_info(r->d, r->disks[i].plan);
 	}
 	return e;
 }
@@ -303,7 +303,7 @@ static int store_all(struct live_run *r)
 {
 	if (r->count == 0)
 		return store_without_disks(r);
-	int e = domain_backup_recheck(r->domain);
+	int e = domain_state_recheck(r->domain);
 	if (e == 0)
 		e = note_moment(r);
 	if (e < 0)
@@ -321,7 +321,7 @@ static int store_all(struct live_run *r)
 static int delete_if_ours(struct live_run *r, const char *name)
 {
 	return tracking_is_ours(name, repo_id(r))
-			? checkpoint_delete(r->domain->domain, name) : 0;
+			? checkpoints_delete(r->domain->domain, name) : 0;
 }
 
 /* Only those that were there before: the job is gone by now, and another run
@@ -349,7 +349,7 @@ static void undo(struct live_run *r, int err)
 	if (r->begun.checkpoint[0] == '\0')
 		return;
 	error_save(&why, err);
-	int e = checkpoint_delete(r->domain->domain, r->begun.checkpoint);
+	int e = checkpoints_delete(r->domain->domain, r->begun.checkpoint);
 	if (e < 0)
 		report_verbose("%s; the next backup tries again",
 				error_text(e));
@@ -396,7 +396,7 @@ static int run(struct live_run *r)
 	return e;
 }
 
-int backup_live(struct domain_run *d)
+int live_backup(struct domain_run *d)
 {
 	struct live_run r = { .d = d, .domain = d->domain };
 	const struct backup_options *o = d->options;

@@ -10,6 +10,6 @@
  * file and no checkpoint of ours is left but the snapshot's (or, after a
  * failure, the last one's). 0; -EBUSY somebody else has the domain; -errno.
  */
-int backup_live(struct domain_run *d);
+int live_backup(struct domain_run *d);
 
 #endif

@@ -22,7 +22,7 @@
 #include "repo/base/hex.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/units.h"
-#include "settle.h"
+#include "live_settle.h"
 
 #define POLL_NS 500000000L
 #define STEPS_MAX 8
@@ -48,7 +48,7 @@ static int wait_a_little(struct ladder *l, int err)
 {
 	struct timespec t = { .tv_nsec = POLL_NS };
 	if (monotonic_now() >= l->give_up)
-		return live_busy(options(l), err);
+		return live_settle_busy(options(l), err);
 	nanosleep(&t, NULL);
 	return interrupt_flag ? fail(-ECANCELED, "interrupted") : 0;
 }
@@ -93,7 +93,7 @@ static int prepare(const struct ladder *l, enum quiesce quiesce,
 		const struct live_disk *disks, unsigned count,
 		struct live_job **out)
 {
-	const struct domain_backup *domain = l->d->domain;
+	const struct domain_state *domain = l->d->domain;
 	const struct live_job_options o = {
 		.connection = domain->connection,
 		.domain = domain->domain,
@@ -163,7 +163,7 @@ static int step_down(struct ladder *l, int err)
 {
 	struct error_copy why;
 	error_save(&why, err);
-	if (interrupt_flag || domain_backup_changed_state(l->d->domain))
+	if (interrupt_flag || domain_state_changed_state(l->d->domain))
 		return error_load(&why);
 	bool incremental = incremental_count(l) > 0, track = any_tracked(l);
 	if (err == -ESTALE && incremental)

@@ -34,10 +34,10 @@ static int note_identities(struct disk_state *s, const struct chain *c)
 			*to = (struct file_identity){ .device = f->device,
 				.inode = f->inode };
 		else
-			e = file_identity_of(f->path, to);
+			e = file_source_identify(f->path, to);
 		for (char **p = f->parts; e == 0 && p && *p; p++, n++)
 			if (i > 0)
-				e = file_identity_of(*p, &s->identities[n]);
+				e = file_source_identify(*p, &s->identities[n]);
 	}
 	s->identity_count = n;
 	return e;
@@ -146,7 +146,7 @@ static int connect_disk(struct domain_run *d, struct disk_state *s,
 	if (s->verdict.record != NULL || (e < 0 && e != -ENOTSUP))
 		return e;
 	nbd_client_close(take_ptr(*nbd));
-	domain_run_say_full(d, s->plan->target, s->verdict.why);
+	disk_record_say_full(d, s->plan->target, s->verdict.why);
 	return dial(d, s, socket, nbd, source);
 }
 
@@ -156,7 +156,7 @@ static int store(struct domain_run *d, struct disk_state *s,
 	char name[DISK_FILE_NAME_MAX];
 	const struct chain_file *top = &s->plan->chain.files[0];
 	const struct backup_file f = {
-		.name = domain_run_disk_name(name, s->plan),
+		.name = disk_record_name(name, s->plan),
 		.kind = FILE_DISK, .mode = DOMAIN_FILE_MODE,
 		.mtime_ns = realtime_ns(), .source_path = top->path,
 		.format = top->format, .target = s->plan->target,

@@ -309,30 +309,30 @@ int live_guest_begin(struct live_guest *g, const char *job,
 	return err;
 }
 
-/* Whether PATH lies in FOLDER. */
-static bool is_below(const char *path, const char *folder)
+/* Whether PATH lies in DIRECTORY. */
+static bool is_below(const char *path, const char *directory)
 {
-	size_t len = strlen(folder);
+	size_t len = strlen(directory);
 
-	return path && strncmp(path, folder, len) == 0 && path[len] == '/';
+	return path && strncmp(path, directory, len) == 0 && path[len] == '/';
 }
 
-static enum job_owner whose(const char *xml, const char *folder)
+static enum job_owner whose(const char *xml, const char *directory)
 {
 	CLEANUP_FREE char *socket = NULL;
 
 	if (job_xml_socket(&socket, xml) != 0)
 		return JOB_FOREIGN;
-	return is_below(socket, folder) ? JOB_OURS : JOB_FOREIGN;
+	return is_below(socket, directory) ? JOB_OURS : JOB_FOREIGN;
 }
 
-enum job_owner live_guest_job(struct live_guest *g, const char *folder)
+enum job_owner live_guest_job(struct live_guest *g, const char *directory)
 {
 	virDomainPtr d = handle(g);
 	CLEANUP_FREE char *xml = d ? virDomainBackupGetXMLDesc(d, 0) : NULL;
 
 	if (xml)
-		return whose(xml, folder);
+		return whose(xml, directory);
 	if (!d)
 		return JOB_UNKNOWN;
 	switch (virGetLastErrorCode()) {
@@ -360,11 +360,11 @@ static bool is_free(struct live_guest *g)
 }
 
 /* Asks for the end of a job of ours. 1: asked; 0: there is none (any more). */
-static int ask_to_end(struct live_guest *g, const char *folder)
+static int ask_to_end(struct live_guest *g, const char *directory)
 {
 	virDomainPtr d;
 
-	switch (live_guest_job(g, folder)) {
+	switch (live_guest_job(g, directory)) {
 	case JOB_NONE:
 	case JOB_FOREIGN:
 		return 0;
@@ -379,7 +379,7 @@ static int ask_to_end(struct live_guest *g, const char *folder)
 	return d ? connection_fail(-EIO, "the backup job can't be ended") : -EIO;
 }
 
-int live_guest_end_job(struct live_guest *g, const char *folder,
+int live_guest_end_job(struct live_guest *g, const char *directory,
 		double seconds)
 {
 	double end = monotonic_now() + seconds;
@@ -387,7 +387,7 @@ int live_guest_end_job(struct live_guest *g, const char *folder,
 
 	do {
 		if (asked <= 0)
-			asked = ask_to_end(g, folder);
+			asked = ask_to_end(g, directory);
 		if (asked == 0 || (asked > 0 && is_free(g)))
 			return 0;
 		nap(POLL_NS);

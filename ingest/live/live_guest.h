@@ -56,12 +56,12 @@ enum job_owner {
 	JOB_UNKNOWN,		/* libvirt does not say */
 };
 /* Whose backup job it has; ours is the one that is served at a socket within
- * FOLDER. */
-enum job_owner live_guest_job(struct live_guest *g, const char *folder);
+ * DIRECTORY. */
+enum job_owner live_guest_job(struct live_guest *g, const char *directory);
 
 /* Ends our job, if there is one, and waits until it is gone, for so many
  * seconds. 0, or -ETIMEDOUT, -EIO with a text. */
-int live_guest_end_job(struct live_guest *g, const char *folder,
+int live_guest_end_job(struct live_guest *g, const char *directory,
 		double seconds);
 
 /*

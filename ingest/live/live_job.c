@@ -3,15 +3,15 @@
  * The order of things, so that whatever dies when, the guest is not left frozen
  * and nothing is left behind:
  *
- *	1. the folder with its state file, durable; the guard, ready
+ *	1. the directory with its state file, durable; the guard, ready
  *	2. nobody else is at work on the domain: BackupBegin would wait for them
  *	3. the state says "frozen", durable; the guard is told; freeze
  *	4. the guard is told; BackupBegin
  *	5. thaw, whatever came of 4; the guard is told
  *	6. the state says "running"; the guard watches the free space
  *
- * How long it may take: the agent's freeze GUARD_FREEZE_SECONDS, else it counts
- * as not frozen; from then to the thaw GUARD_FROZEN_SECONDS, else the guard
+ * How long it may take: the agent's freeze WATCHDOG_FREEZE_SECONDS, else it counts
+ * as not frozen; from then to the thaw WATCHDOG_FROZEN_SECONDS, else the guard
  * thaws and the backup is consistent as after a crash.
  */
 #include <errno.h>
@@ -48,7 +48,7 @@ struct live_job {
 
 	struct scratch *scratch;
 	struct scratch_state state;
-	struct guard *guard;
+	struct watchdog *guard;
 	struct live_guest *guest;
 	unsigned attempts;
 	bool running;		/* as far as we know */
@@ -119,13 +119,13 @@ static int fill_state(struct live_job *j, const struct live_job_options *o)
 	return 0;
 }
 
-static int make_folder(struct live_job *j, const struct live_job_options *o,
+static int make_directory(struct live_job *j, const struct live_job_options *o,
 		const struct live_disk *disks, unsigned count)
 {
 	CLEANUP_FREE char *xml = NULL;
 	struct guest_facts facts;
 	uint64_t allocated = 0;
-	int err = domain_xml(o->domain, DOMAIN_XML_CURRENT, &xml);
+	int err = domain_get_xml(o->domain, DOMAIN_XML_CURRENT, &xml);
 
 	if (!err)
 		err = job_xml_guest(&facts, xml);
@@ -156,11 +156,11 @@ int live_job_prepare(struct live_job **out, const struct live_job_options *o,
 	j->quiesce = o->quiesce;
 	err = fill_state(j, o);
 	if (!err)
-		err = make_folder(j, o, disks, count);
+		err = make_directory(j, o, disks, count);
 	if (!err)
 		err = live_guest_open(&j->guest, j->state.uri, j->state.uuid);
 	if (!err)
-		err = guard_start(&j->guard, j->scratch, &j->state);
+		err = watchdog_start(&j->guard, j->scratch, &j->state);
 	if (!err) {
 		*out = j;
 		return 0;
@@ -201,7 +201,7 @@ static const char *cannot_freeze(struct live_job *j)
 	if (j->quiesce == QUIESCE_NEVER)
 		return "--quiesce=never";
 	if (domain_facts(j->domain, &now) != 0 ||
-			domain_xml(j->domain, DOMAIN_XML_CURRENT, &xml) != 0 ||
+			domain_get_xml(j->domain, DOMAIN_XML_CURRENT, &xml) != 0 ||
 			job_xml_guest(&facts, xml) != 0)
 		return "libvirt does not say whether it has a guest agent";
 	if (strcmp(now.state, "paused") == 0)
@@ -231,7 +231,7 @@ static void thaw(struct live_job *j, double start)
 		return; /* the guard goes on trying */
 	}
 	set_phase(j, SCRATCH_RUNNING);
-	if (guard_thawed(j->guard, &late) == 0 && late && j->frozen)
+	if (watchdog_thawed(j->guard, &late) == 0 && late && j->frozen)
 		not_frozen(j, "it took too long to start the job, so the guest "
 			      "was thawed before");
 	else if (j->frozen && live_guest_found_thawed(j->guest))
@@ -253,11 +253,11 @@ static int freeze(struct live_job *j, double *start)
 	err = set_phase(j, cannot ? SCRATCH_RUNNING : SCRATCH_FROZEN);
 	if (err || cannot)
 		return err;
-	err = guard_freezing(j->guard);
+	err = watchdog_freezing(j->guard);
 	if (err)
 		return err;
 	*start = monotonic_now();
-	result = live_guest_freeze(j->guest, GUARD_FREEZE_SECONDS);
+	result = live_guest_freeze(j->guest, WATCHDOG_FREEZE_SECONDS);
 	j->frozen = result == FREEZE_DONE;
 	if (j->frozen)
 		return 0;
@@ -265,7 +265,7 @@ static int freeze(struct live_job *j, double *start)
 	if (result == FREEZE_MAYBE)
 		thaw(j, *start);
 	else
-		guard_thawed(j->guard, &late);
+		watchdog_thawed(j->guard, &late);
 	return 0;
 }
 
@@ -299,23 +299,23 @@ static int make_job_xml(struct live_job *j, const struct live_disk *disks,
 static int check_holder(struct live_job *j)
 {
 	CLEANUP_FREE char *who = NULL;
-	int err = live_job_holder(j->domain, &who);
+	int err = job_owner_find(j->domain, &who);
 
 	if (!err && who)
 		return fail(-EBUSY, "it is busy with %s", who);
 	return err;
 }
 
-/* What to do where qemu may not work in the folder. */
+/* What to do where qemu may not work in the directory. */
 static int add_remedy(const struct live_job *j, int err)
 {
 	const char *text = error_text(err);
-	const char *folder = scratch_folder(j->scratch);
+	const char *directory = scratch_directory(j->scratch);
 	char shown[512];
 
 	if (err != -EIO || !strstr(text, "ermission denied"))
 		return err;
-	printable(shown, sizeof(shown), folder);
+	printable(shown, sizeof(shown), directory);
 	if (strrchr(shown, '-'))
 		*strrchr(shown, '-') = '\0';
 	if (j->apparmor)
@@ -340,7 +340,7 @@ static int begin(struct live_job *j, const char *job, const char *checkpoint)
 				"--quiesce=require wants: %.1500s", j->why_not);
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
-	err = guard_beginning(j->guard);
+	err = watchdog_beginning(j->guard);
 	return err ? err : live_guest_begin(j->guest, job, checkpoint);
 }
 
@@ -368,7 +368,7 @@ static int check_begun(struct live_job *j)
 				"--quiesce=require wants: %.1500s", j->why_not);
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
-	return guard_running(j->guard);
+	return watchdog_running(j->guard);
 }
 
 /* A failed BackupBegin may have got far, or come through to libvirt only. */
@@ -377,10 +377,10 @@ static int undo_begin(struct live_job *j, int err)
 	struct error_copy why;
 
 	error_save(&why, err);
-	if (live_guest_end_job(j->guest, scratch_folder(j->scratch),
+	if (live_guest_end_job(j->guest, scratch_directory(j->scratch),
 			    JOB_SECONDS) != 0)
 		report_warning("domain %s: %s", j->shown, error_text(-EIO));
-	guard_stopped(j->guard);
+	watchdog_stopped(j->guard);
 	j->running = false;
 	return error_load(&why);
 }
@@ -439,12 +439,12 @@ const char *live_job_why_not_frozen(const struct live_job *j)
 
 static int gone_before(struct live_job *j)
 {
-	if (guard_was_full(j->guard))
+	if (watchdog_was_full(j->guard))
 		return fail(-EIO,
 				"its backup job was ended, for %s had no more "
 				"room for what the guest overwrites meanwhile; "
 				"give a larger folder with --scratch-dir",
-				scratch_folder(j->scratch));
+				scratch_directory(j->scratch));
 	if (!live_guest_active(j->guest))
 		return fail(-EIO, "it was shut off meanwhile");
 	return fail(-EIO, "its backup job was ended by somebody else");
@@ -457,12 +457,12 @@ static int gone_before(struct live_job *j)
  */
 static bool still_runs(struct live_job *j)
 {
-	const char *folder = scratch_folder(j->scratch);
+	const char *directory = scratch_directory(j->scratch);
 	struct timespec moment = { .tv_nsec = 300000000 };
 
 	if (live_guest_job_total(j->guest) < j->total)
 		nanosleep(&moment, NULL);
-	switch (live_guest_job(j->guest, folder)) {
+	switch (live_guest_job(j->guest, directory)) {
 	case JOB_OURS:
 	case JOB_UNKNOWN: /* libvirtd is gone for now; qemu goes on */
 		return true;
@@ -473,19 +473,19 @@ static bool still_runs(struct live_job *j)
 
 int live_job_stop(struct live_job *j)
 {
-	const char *folder = scratch_folder(j->scratch);
+	const char *directory = scratch_directory(j->scratch);
 	bool ran;
 	int err;
 
 	if (!j->running)
 		return 0;
 	ran = still_runs(j);
-	err = live_guest_end_job(j->guest, folder, JOB_SECONDS);
-	guard_stopped(j->guard);
+	err = live_guest_end_job(j->guest, directory, JOB_SECONDS);
+	watchdog_stopped(j->guard);
 	j->running = false;
 	if (err)
 		return fail_within(-EIO, "domain %s", j->shown);
-	if (!ran || guard_was_full(j->guard))
+	if (!ran || watchdog_was_full(j->guard))
 		return gone_before(j);
 	return live_guest_job_failed(j->guest) ? -EIO : 0;
 }
@@ -498,7 +498,7 @@ void live_job_end(struct live_job *j)
 		report_warning("%s", error_text(-EIO));
 	if (j->scratch && scratch_remove(j->scratch) != 0)
 		report_warning("%s", error_text(-EIO));
-	guard_dismiss(j->guard);
+	watchdog_dismiss(j->guard);
 	live_guest_close(j->guest);
 	scratch_close(j->scratch);
 	scratch_state_clear(&j->state);

@@ -3,7 +3,7 @@
  * libvirt's pull-mode backup job of one running domain: all of its disks at one
  * moment, served over NBD while the guest goes on.
  *
- *	live_job_prepare	the folder with socket and scratch files, its
+ *	live_job_prepare	the directory with socket and scratch files, its
  *				state file, the guard
  *	live_job_begin		freeze, BackupBegin, thaw on every path
  *	… read the exports …
@@ -11,7 +11,7 @@
  *
  * The guard is a process of its own that outlives us: when we die it thaws the
  * guest, ends the job and removes the files, within two seconds. What even that
- * can't do, live_leftovers of the next run does.
+ * can't do, stale_jobs_end of the next run does.
  *
  * Threading: one thread per job; several jobs may run at once.
  */
@@ -41,7 +41,7 @@ struct live_disk {
 
 struct live_job;
 
-/* 0; -ENOSPC the scratch folder lacks room (the text says how much is needed);
+/* 0; -ENOSPC the scratch directory lacks room (the text says how much is needed);
  * -EIO; -ENOMEM. */
 int live_job_prepare(struct live_job **out, const struct live_job_options *o,
 		const struct live_disk *disks, unsigned count);
@@ -70,7 +70,7 @@ const char *live_job_why_not_frozen(const struct live_job *j);
 /*
  * Ends the job if it runs and waits until it is gone; may be followed by another
  * live_job_begin. -EIO: it was gone or failing before (the guest was shut off,
- * somebody ended it, the scratch folder ran full; the text says which). What
+ * somebody ended it, the scratch directory ran full; the text says which). What
  * was read then must not be used, even if every read succeeded: qemu's exports
  * may show the disks as they are now for a moment before they end.
  */
@@ -82,13 +82,13 @@ void live_job_end(struct live_job *j);
 /* Who has the domain: a text such as "a block copy of disk vda", "a backup job
  * that amberfs did not start", "a migration"; to free; NULL: nobody. 0, -EIO,
  * -ENOMEM. */
-int live_job_holder(struct domain *d, char **who);
+int job_owner_find(struct domain *d, char **who);
 
 /*
  * Ends what dead runs of ours left: guests that may be frozen, jobs, files in
  * SCRATCH_DIR. One line (report) for each. Those of other users and of living
  * runs are left alone. 0; a failure concerns only what is left over.
  */
-int live_leftovers(struct connection *c, const char *scratch_dir);
+int stale_jobs_end(struct connection *c, const char *scratch_dir);
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Making, order of what is durable:
- *	1. the folder			a death here leaves it without `state`:
+ *	1. the directory			a death here leaves it without `state`:
  *					removed once it is a minute old
  *	2. `state`, locked, fsynced	from here on it tells what to undo
- *	3. the folder and DIR fsynced
+ *	3. the directory and DIR fsynced
  *	4. q/
  * Removing goes the other way, `state` last. Everything is done relative to
- * open folders and follows no link: q/ belongs to the user of a process that a
+ * open directories and follows no link: q/ belongs to the user of a process that a
  * guest may have taken over.
  */
 #include <dirent.h>
@@ -40,13 +40,13 @@
 #define QEMU_DIR "q"
 #define SOCKET_IN "/" QEMU_DIR "/nbd"
 #define SOCKET_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
-#define YOUNG_SECONDS 60	/* a folder that may be in the making */
+#define YOUNG_SECONDS 60	/* a directory that may be in the making */
 #define GUARD_SECONDS 10.0	/* that a guard may need to clean up */
 
 struct scratch {
-	char *folder, *socket;
+	char *directory, *socket;
 	char name[NAME_LEN + 1];
-	int base, dir;		/* folders */
+	int base, dir;		/* directories */
 	int state, guard;	/* locked files, or -1 */
 };
 
@@ -60,10 +60,10 @@ static struct scratch *scratch_new(const char *base, const char *name)
 		return NULL;
 	s->base = s->dir = s->state = s->guard = -1;
 	snprintf(s->name, sizeof(s->name), "%s", name);
-	if (asprintf(&s->folder, "%s/%s", strcmp(base, "/") == 0 ? "" : base,
+	if (asprintf(&s->directory, "%s/%s", strcmp(base, "/") == 0 ? "" : base,
 			    name) < 0)
-		s->folder = NULL;
-	if (!s->folder || asprintf(&s->socket, "%s" SOCKET_IN, s->folder) < 0)
+		s->directory = NULL;
+	if (!s->directory || asprintf(&s->socket, "%s" SOCKET_IN, s->directory) < 0)
 		s->socket = NULL;
 	if (!s->socket) {
 		scratch_close(s);
@@ -80,14 +80,14 @@ void scratch_close(struct scratch *s)
 	cleanup_fd(&s->dir);
 	cleanup_fd(&s->state);
 	cleanup_fd(&s->guard);
-	free(s->folder);
+	free(s->directory);
 	free(s->socket);
 	free(s);
 }
 
 static const char *shown(const struct scratch *s, char buf[512])
 {
-	return printable(buf, 512, s->folder);
+	return printable(buf, 512, s->directory);
 }
 
 static const char *user_name(uid_t uid, char buf[64])
@@ -136,7 +136,7 @@ static int make_inner(struct scratch *s, uid_t uid, gid_t gid)
 	return 0;
 }
 
-/* Of all that a user may try, only root and qemu's own user can make a folder
+/* Of all that a user may try, only root and qemu's own user can make a directory
  * that both qemu and we can work in. */
 static int check_user(uid_t qemu)
 {
@@ -222,8 +222,8 @@ int scratch_make(struct scratch **out, const char *dir, uid_t qemu,
 	return 0;
 }
 
-/* Opens the folder NAME in BASE, if it is one and ours. */
-static int open_folder(struct scratch *s)
+/* Opens the directory NAME in BASE, if it is one and ours. */
+static int open_directory(struct scratch *s)
 {
 	struct stat st;
 
@@ -234,9 +234,9 @@ static int open_folder(struct scratch *s)
 	return st.st_uid == geteuid() ? 0 : -EPERM;
 }
 
-int scratch_open(struct scratch **out, const char *folder)
+int scratch_open(struct scratch **out, const char *directory)
 {
-	CLEANUP_FREE char *base = strdup(folder);
+	CLEANUP_FREE char *base = strdup(directory);
 	char *slash = base ? strrchr(base, '/') : NULL;
 	struct scratch *s;
 	int err;
@@ -248,10 +248,10 @@ int scratch_open(struct scratch **out, const char *folder)
 	if (!s)
 		return -ENOMEM;
 	s->base = open(*base ? base : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	err = s->base < 0 ? -errno : open_folder(s);
+	err = s->base < 0 ? -errno : open_directory(s);
 	if (err) {
 		scratch_close(s);
-		return fail_errno(err, "%s", folder);
+		return fail_errno(err, "%s", directory);
 	}
 	*out = s;
 	return 0;
@@ -261,7 +261,7 @@ int scratch_write_state(struct scratch *s, const struct scratch_state *st)
 {
 	int err = scratch_state_write(s->state, st);
 
-	return err ? fail_errno(err, "%s/state", s->folder) : 0;
+	return err ? fail_errno(err, "%s/state", s->directory) : 0;
 }
 
 int scratch_lock_guard(struct scratch *s)
@@ -311,9 +311,9 @@ int scratch_remove(struct scratch *s)
 	return err ? fail_errno(err, "%s can't be removed", shown(s, buf)) : 0;
 }
 
-const char *scratch_folder(const struct scratch *s)
+const char *scratch_directory(const struct scratch *s)
 {
-	return s->folder;
+	return s->directory;
 }
 
 const char *scratch_socket(const struct scratch *s)
@@ -325,7 +325,7 @@ char *scratch_file(const struct scratch *s, unsigned attempt, unsigned disk)
 {
 	char *path;
 
-	if (asprintf(&path, "%s/" QEMU_DIR "/%u-%u", s->folder, attempt,
+	if (asprintf(&path, "%s/" QEMU_DIR "/%u-%u", s->directory, attempt,
 			    disk) < 0)
 		return NULL;
 	return path;
@@ -433,7 +433,7 @@ static void look_at(struct scratch *s,
 {
 	struct scratch_state state;
 
-	if (open_folder(s) < 0 || lock_dead(s, &state) < 0)
+	if (open_directory(s) < 0 || lock_dead(s, &state) < 0)
 		return;
 	wait_for_guard(s);
 	if (still_there(s))
@@ -495,7 +495,7 @@ bool scratch_is_socket(const char *path)
 }
 
 /* False only where both can be looked at and differ: a service with its own
- * /var/tmp sees neither the host's folders nor does qemu see its. */
+ * /var/tmp sees neither the host's directories nor does qemu see its. */
 static bool same_for_host(const char *path)
 {
 	char host[4096];

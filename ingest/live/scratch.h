@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The private folder of one backup of one running domain:
+ * The private directory of one backup of one running domain:
  *
  *	DIR/amberfs-<16 hex>/	ours
  *		state		who we are and what we do; locked while we live
@@ -9,10 +9,10 @@
  *			nbd	the socket
  *			1-1 …	scratch files, made and removed by libvirt
  *
- * So what qemu's user may write is in one folder, and nothing there is trusted.
+ * So what qemu's user may write is in one directory, and nothing there is trusted.
  * Whoever finds `state` unlocked has found what a dead run has left.
  *
- * Threading: one thread per folder.
+ * Threading: one thread per directory.
  */
 #ifndef AMBERFS_INGEST_LIVE_SCRATCH_H
 #define AMBERFS_INGEST_LIVE_SCRATCH_H
@@ -28,14 +28,14 @@
 struct scratch;
 
 /*
- * Makes a folder in DIR (NULL: the default) that QEMU can work in, and locks
+ * Makes a directory in DIR (NULL: the default) that QEMU can work in, and locks
  * it. -EPERM: we may not make one for that user; -ENAMETOOLONG: a socket's path
  * has at most 107 bytes; else -errno. Text set.
  */
 int scratch_make(struct scratch **out, const char *dir, uid_t qemu,
 		gid_t qemu_group);
-/* An existing folder of ours, not locked: for the guard. */
-int scratch_open(struct scratch **out, const char *folder);
+/* An existing directory of ours, not locked: for the guard. */
+int scratch_open(struct scratch **out, const char *directory);
 /* Closes, and so unlocks. NULL allowed. */
 void scratch_close(struct scratch *s);
 
@@ -43,7 +43,7 @@ void scratch_close(struct scratch *s);
  * no error. */
 int scratch_remove(struct scratch *s);
 
-const char *scratch_folder(const struct scratch *s);
+const char *scratch_directory(const struct scratch *s);
 const char *scratch_socket(const struct scratch *s);
 /* A path for a scratch file; to free, NULL without memory. */
 char *scratch_file(const struct scratch *s, unsigned attempt, unsigned disk);
@@ -65,7 +65,7 @@ uint64_t scratch_free(const struct scratch *s);
 int scratch_check_space(const struct scratch *s, uint64_t allocated);
 
 /*
- * Every folder in DIR that is ours and whose owner is dead: FOUND gets it
+ * Every directory in DIR that is ours and whose owner is dead: FOUND gets it
  * locked, with its state (phase SCRATCH_RUNNING and NULL texts where that can't be
  * read), and may remove it; it is closed afterwards. Waits some seconds for a
  * guard that is still at work there.
@@ -76,9 +76,9 @@ int scratch_dead(const char *dir,
 				const struct scratch_state *st),
 		void *ctx);
 
-/* Whether PATH is a socket that scratch_make names, in whatever folder. */
+/* Whether PATH is a socket that scratch_make names, in whatever directory. */
 bool scratch_is_socket(const char *path);
-/* Such a one, in DIR, whose folder is no more (and that is certain: what we see
+/* Such a one, in DIR, whose directory is no more (and that is certain: what we see
  * of DIR is what the host sees). */
 bool scratch_is_orphan(const char *path, const char *dir);
 

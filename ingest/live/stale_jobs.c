@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What a dead run has left, when its guard died with it (a killed cgroup, a
- * host that lost power): found by its folder; and, where even that is gone, by
- * a job whose socket was in such a folder.
+ * host that lost power): found by its directory; and, where even that is gone, by
+ * a job whose socket was in such a directory.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -35,7 +35,7 @@ static int undo(const struct scratch *s, const struct scratch_state *st)
 			live_guest_id(g) == st->domain_id)
 		err = live_guest_thaw(g, THAW_SECONDS);
 	if (!err)
-		err = live_guest_end_job(g, scratch_folder(s), JOB_SECONDS);
+		err = live_guest_end_job(g, scratch_directory(s), JOB_SECONDS);
 	live_guest_close(g);
 	return err;
 }
@@ -48,11 +48,11 @@ static void on_dead(void *ctx, struct scratch *s,
 		const struct scratch_state *st)
 {
 	struct work *w = ctx;
-	char name[256], folder[512];
+	char name[256], directory[512];
 	int err = 0;
 
 	printable(name, sizeof(name), st->name ? st->name : "?");
-	printable(folder, sizeof(folder), scratch_folder(s));
+	printable(directory, sizeof(directory), scratch_directory(s));
 	/* No job and no frozen guest survives the host. */
 	if (st->this_boot && st->uri && st->uuid)
 		err = undo(s, st);
@@ -61,14 +61,14 @@ static void on_dead(void *ctx, struct scratch *s,
 	if (err) {
 		w->err = err;
 		report_warning("a backup of the domain %s that died has left "
-				"%s: %s", name, folder, error_text(err));
+				"%s: %s", name, directory, error_text(err));
 		return;
 	}
 	report_warning("a backup of the domain %s had died: its job is ended, "
-			"%s is removed", name, folder);
+			"%s is removed", name, directory);
 }
 
-/* --- jobs without a folder --- */
+/* --- jobs without a directory --- */
 
 static int end_orphan(struct connection *c, struct domain *d, char *socket)
 {
@@ -100,7 +100,7 @@ static int look_for_orphan(struct connection *c, struct domain *d,
 	CLEANUP_FREE char *xml = NULL;
 	CLEANUP_FREE char *socket = NULL;
 
-	if (!domain_is_active(d))
+	if (!domain_control_is_active(d))
 		return 0;
 	xml = domain_job_backup_xml(d);
 	if (!xml || job_xml_socket(&socket, xml) != 0 || !socket ||
@@ -124,7 +124,7 @@ static int end_orphans(struct connection *c, const char *scratch_dir)
 	return first;
 }
 
-int live_leftovers(struct connection *c, const char *scratch_dir)
+int stale_jobs_end(struct connection *c, const char *scratch_dir)
 {
 	struct work w = { 0 };
 	int err = scratch_dead(scratch_dir, on_dead, &w);

@@ -48,12 +48,12 @@ static int publish(struct tracked_base *t, struct backup_snapshot *b)
 		return fail_errno(-ENOMEM, "looking for an earlier snapshot");
 	for (uint32_t i = 0; i < n; i++)
 		roots[i] = t->own->files[i].root.id;
-	int e = session_stand_on_all(session, roots, n);
+	int e = session_add_roots(session, roots, n);
 	if (e < 0) {
 		free(roots);
 		return e;
 	}
-	if (snapshot_is_there(b->run->repo, t->own) == 0) {
+	if (snapshot_object_exists(b->run->repo, t->own) == 0) {
 		t->roots = roots;
 		t->root_count = n;
 		return 0;

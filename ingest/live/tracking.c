@@ -228,7 +228,7 @@ static const char *compare_below(const struct snapshot_file *record,
 		if (!record->identities[i].valid)
 			return "nothing proves that the images below it are "
 			       "unchanged";
-		if (!file_identity_equal(&record->identities[i],
+		if (!file_source_same_identity(&record->identities[i],
 				    &disk->identities[i]))
 			return "an image below it changed";
 	}

@@ -22,21 +22,21 @@
 #define ANSWER_SECONDS 60.0
 #define END_SECONDS 5.0
 
-struct guard {
+struct watchdog {
 	struct child child;
 	int socket;		/* -1: it is gone */
 	bool full;
 	bool may_be_frozen;
 };
 
-static int gone(struct guard *g)
+static int gone(struct watchdog *g)
 {
 	cleanup_fd(&g->socket);
 	g->socket = -1;
 	return fail(-EPIPE, "the guard process of this backup has ended");
 }
 
-static int say(struct guard *g, const char *text, size_t len)
+static int say(struct watchdog *g, const char *text, size_t len)
 {
 	ssize_t n;
 
@@ -48,16 +48,16 @@ static int say(struct guard *g, const char *text, size_t len)
 	return n == (ssize_t)len ? 0 : gone(g);
 }
 
-static int say_word(struct guard *g, enum guard_word word)
+static int say_word(struct watchdog *g, enum watchdog_message word)
 {
 	char byte = (char)word;
 
 	return say(g, &byte, 1);
 }
 
-/* Its next message, NUL-ended, but GUARD_FULL, which is noted. 0, -EPIPE,
+/* Its next message, NUL-ended, but WATCHDOG_FULL, which is noted. 0, -EPIPE,
  * -EAGAIN (none by then). */
-static int hear(struct guard *g, char text[ERROR_TEXT_MAX], double seconds)
+static int hear(struct watchdog *g, char text[ERROR_TEXT_MAX], double seconds)
 {
 	double end = monotonic_now() + seconds;
 
@@ -79,18 +79,18 @@ static int hear(struct guard *g, char text[ERROR_TEXT_MAX], double seconds)
 		if (n <= 0)
 			return gone(g);
 		text[n] = '\0';
-		if (text[0] != GUARD_FULL)
+		if (text[0] != WATCHDOG_FULL)
 			return 0;
 		g->full = true;
 	}
 }
 
-static int introduce(struct guard *g, const struct scratch *scratch,
+static int introduce(struct watchdog *g, const struct scratch *scratch,
 		const struct scratch_state *state)
 {
 	json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "uri", state->uri,
 			"uuid", state->uuid, "name", state->name, "folder",
-			scratch_folder(scratch));
+			scratch_directory(scratch));
 	CLEANUP_FREE char *text = json ? json_dumps(json, 0) : NULL;
 
 	json_decref(json);
@@ -99,14 +99,14 @@ static int introduce(struct guard *g, const struct scratch *scratch,
 	return say(g, text, strlen(text));
 }
 
-static int wait_until_ready(struct guard *g)
+static int wait_until_ready(struct watchdog *g)
 {
 	char text[ERROR_TEXT_MAX];
 	int err = hear(g, text, ANSWER_SECONDS);
 
 	if (err == -EAGAIN)
 		return fail(-EIO, "the guard process does not answer");
-	if (!err && text[0] == GUARD_BROKEN)
+	if (!err && text[0] == WATCHDOG_BROKEN)
 		return fail(-EIO, "%s", text + 1);
 	return err ? -EIO : 0;
 }
@@ -129,11 +129,11 @@ static const char *own_program(char *buf, size_t size)
 	return buf;
 }
 
-static int spawn(struct guard *g)
+static int spawn(struct watchdog *g)
 {
 	char path[4096];
 	char *argv[] = { (char *)own_program(path, sizeof(path)),
-		(char *)GUARD_COMMAND, NULL };
+		(char *)WATCHDOG_COMMAND, NULL };
 	int pair[2], err;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -144,10 +144,10 @@ static int spawn(struct guard *g)
 	return err;
 }
 
-int guard_start(struct guard **out, const struct scratch *scratch,
+int watchdog_start(struct watchdog **out, const struct scratch *scratch,
 		const struct scratch_state *state)
 {
-	struct guard *g = calloc(1, sizeof(*g));
+	struct watchdog *g = calloc(1, sizeof(*g));
 	struct error_copy why;
 	int err;
 
@@ -165,27 +165,27 @@ int guard_start(struct guard **out, const struct scratch *scratch,
 	}
 	fail_within(err, "no guard process, without which no guest is frozen");
 	error_save(&why, err == -ENOMEM ? err : -EIO);
-	guard_dismiss(g);
+	watchdog_dismiss(g);
 	return error_load(&why);
 }
 
-int guard_freezing(struct guard *g)
+int watchdog_freezing(struct watchdog *g)
 {
-	int err = say_word(g, GUARD_FREEZING);
+	int err = say_word(g, WATCHDOG_FREEZING);
 
 	g->may_be_frozen = !err;
 	return err;
 }
 
-int guard_beginning(struct guard *g)
+int watchdog_beginning(struct watchdog *g)
 {
-	return say_word(g, GUARD_BEGINNING);
+	return say_word(g, WATCHDOG_BEGINNING);
 }
 
-int guard_thawed(struct guard *g, bool *late)
+int watchdog_thawed(struct watchdog *g, bool *late)
 {
 	char text[ERROR_TEXT_MAX];
-	int err = say_word(g, GUARD_THAWED);
+	int err = say_word(g, WATCHDOG_THAWED);
 
 	*late = false;
 	if (!err)
@@ -193,21 +193,21 @@ int guard_thawed(struct guard *g, bool *late)
 	if (err)
 		return -EPIPE;
 	g->may_be_frozen = false;
-	*late = text[0] == GUARD_LATE;
+	*late = text[0] == WATCHDOG_LATE;
 	return 0;
 }
 
-int guard_running(struct guard *g)
+int watchdog_running(struct watchdog *g)
 {
-	return say_word(g, GUARD_RUNNING);
+	return say_word(g, WATCHDOG_RUNNING);
 }
 
-int guard_stopped(struct guard *g)
+int watchdog_stopped(struct watchdog *g)
 {
-	return say_word(g, GUARD_STOPPED);
+	return say_word(g, WATCHDOG_STOPPED);
 }
 
-bool guard_was_full(struct guard *g)
+bool watchdog_was_full(struct watchdog *g)
 {
 	char text[ERROR_TEXT_MAX];
 
@@ -216,12 +216,12 @@ bool guard_was_full(struct guard *g)
 	return g->full;
 }
 
-void guard_dismiss(struct guard *g)
+void watchdog_dismiss(struct watchdog *g)
 {
 	if (!g)
 		return;
 	if (g->socket >= 0)
-		say_word(g, GUARD_DISMISSED);
+		say_word(g, WATCHDOG_DISMISSED);
 	cleanup_fd(&g->socket);
 	/* One that still tries to thaw the guest goes on. */
 	if (!g->may_be_frozen) {

@@ -10,7 +10,7 @@
  *	   (once; if the agent does not answer, again after the job's end)
  *	2. end the job. libvirt goes on with a BackupBegin too: if that was under
  *	   way, the job is waited for a second
- *	3. remove the folder, without which no job can start; one that got in is
+ *	3. remove the directory, without which no job can start; one that got in is
  *	   waited for
  */
 #include <errno.h>
@@ -59,7 +59,7 @@ struct watch {
 	uint64_t room;		/* bytes: with less free the job ends */
 };
 
-static void answer(struct watch *w, enum guard_word word)
+static void answer(struct watch *w, enum watchdog_message word)
 {
 	char byte = (char)word;
 
@@ -91,15 +91,15 @@ static void thaw_late(struct watch *w)
 
 static void end_job_of_full(struct watch *w)
 {
-	const char *folder = scratch_folder(w->scratch);
+	const char *directory = scratch_directory(w->scratch);
 	int err;
 
 	/* First, so that whoever reads knows by the time the reading fails. */
-	answer(w, GUARD_FULL);
+	answer(w, WATCHDOG_FULL);
 	w->running = false;
-	err = live_guest_end_job(w->guest, folder, JOB_SECONDS);
+	err = live_guest_end_job(w->guest, directory, JOB_SECONDS);
 	if (err)
-		report_error("domain %s: %s runs full, and %s", w->name, folder,
+		report_error("domain %s: %s runs full, and %s", w->name, directory,
 				error_text(err));
 	/* If it came too late, the guest was stopped at a write, which can
 	 * succeed now. */
@@ -112,7 +112,7 @@ static void wait_for_job(struct watch *w, double seconds)
 	double end = monotonic_now() + seconds;
 	struct timespec nap = { .tv_nsec = 50000000 };
 
-	while (live_guest_job(w->guest, scratch_folder(w->scratch)) !=
+	while (live_guest_job(w->guest, scratch_directory(w->scratch)) !=
 					JOB_OURS &&
 			monotonic_now() < end)
 		nanosleep(&nap, NULL);
@@ -120,12 +120,12 @@ static void wait_for_job(struct watch *w, double seconds)
 
 static int end_job(struct watch *w)
 {
-	const char *folder = scratch_folder(w->scratch);
+	const char *directory = scratch_directory(w->scratch);
 	int err;
 
 	if (w->beginning)
 		wait_for_job(w, BEGIN_SECONDS);
-	err = live_guest_end_job(w->guest, folder, JOB_SECONDS);
+	err = live_guest_end_job(w->guest, directory, JOB_SECONDS);
 	if (err)
 		report_error("domain %s: %s", w->name, error_text(err));
 	return err;
@@ -134,7 +134,7 @@ static int end_job(struct watch *w)
 static int clean_up(struct watch *w)
 {
 	struct timespec moment = { .tv_nsec = DISCONNECT_NS };
-	int job, folder, err = 0;
+	int job, directory, err = 0;
 
 	if (w->may_be_frozen && live_guest_thaw(w->guest, 0) == 0)
 		w->may_be_frozen = false;
@@ -142,14 +142,14 @@ static int clean_up(struct watch *w)
 	job = end_job(w);
 	if (w->may_be_frozen)
 		err = thaw(w, THAW_SECONDS);
-	folder = scratch_remove(w->scratch);
-	if (folder)
-		report_error("%s", error_text(folder));
+	directory = scratch_remove(w->scratch);
+	if (directory)
+		report_error("%s", error_text(directory));
 	if (w->beginning) {
 		wait_for_job(w, BEGIN_REST_SECONDS);
 		job = end_job(w);
 	}
-	if (err || job || folder)
+	if (err || job || directory)
 		return EXIT_FAILED;
 	report_warning("the backup of the domain %s has died: its job is ended, "
 			"its files are removed", w->name);
@@ -177,27 +177,27 @@ static void begin_watching_room(struct watch *w)
 static void obey(struct watch *w, char word)
 {
 	switch (word) {
-	case GUARD_FREEZING:
+	case WATCHDOG_FREEZING:
 		w->may_be_frozen = true;
 		w->thawed_late = false;
 		/* libvirt and we need some time beyond the agent's. */
-		w->thaw_at = monotonic_now() + GUARD_FREEZE_SECONDS + 5;
+		w->thaw_at = monotonic_now() + WATCHDOG_FREEZE_SECONDS + 5;
 		break;
-	case GUARD_BEGINNING:
+	case WATCHDOG_BEGINNING:
 		w->beginning = true;
 		if (w->may_be_frozen)
-			w->thaw_at = monotonic_now() + GUARD_FROZEN_SECONDS;
+			w->thaw_at = monotonic_now() + WATCHDOG_FROZEN_SECONDS;
 		break;
-	case GUARD_THAWED:
+	case WATCHDOG_THAWED:
 		w->may_be_frozen = false;
 		w->thaw_at = -1;
-		answer(w, w->thawed_late ? GUARD_LATE : GUARD_IN_TIME);
+		answer(w, w->thawed_late ? WATCHDOG_LATE : WATCHDOG_IN_TIME);
 		w->thawed_late = false;
 		break;
-	case GUARD_RUNNING:
+	case WATCHDOG_RUNNING:
 		begin_watching_room(w);
 		break;
-	case GUARD_STOPPED:
+	case WATCHDOG_STOPPED:
 		w->beginning = w->running = false;
 		break;
 	default:
@@ -231,7 +231,7 @@ static int watch(struct watch *w)
 				continue;
 			if (n <= 0)
 				return clean_up(w);
-			if (word == GUARD_DISMISSED)
+			if (word == WATCHDOG_DISMISSED)
 				return let_go(w);
 			obey(w, word);
 		}
@@ -271,14 +271,14 @@ static void say_broken(struct watch *w, int err)
 {
 	char text[ERROR_TEXT_MAX + 1];
 
-	snprintf(text, sizeof(text), "%c%s", GUARD_BROKEN, error_text(err));
+	snprintf(text, sizeof(text), "%c%s", WATCHDOG_BROKEN, error_text(err));
 	send(w->socket, text, strnlen(text, ERROR_TEXT_MAX - 1), MSG_NOSIGNAL);
 }
 
-int guard_main(int argc, char **argv)
+int watchdog_process_main(int argc, char **argv)
 {
-	struct watch w = { .socket = GUARD_FD, .thaw_at = -1 };
-	static char message[GUARD_MESSAGE_MAX];
+	struct watch w = { .socket = WATCHDOG_FD, .thaw_at = -1 };
+	static char message[WATCHDOG_MESSAGE_MAX];
 	struct report_options quiet = { .quiet = true };
 	ssize_t n;
 	int status = EXIT_FAILED, err;
@@ -299,7 +299,7 @@ int guard_main(int argc, char **argv)
 	if (err) {
 		say_broken(&w, err);
 	} else {
-		answer(&w, GUARD_READY);
+		answer(&w, WATCHDOG_READY);
 		status = watch(&w);
 	}
 	live_guest_close(w.guest);

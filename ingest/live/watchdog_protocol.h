@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the two ends of a guard's socket (SOCK_SEQPACKET) say: one byte each,
- * but the first, which is JSON, and GUARD_BROKEN, which a text follows. */
+ * but the first, which is JSON, and WATCHDOG_BROKEN, which a text follows. */
 #ifndef AMBERFS_INGEST_LIVE_WATCHDOG_PROTOCOL_H
 #define AMBERFS_INGEST_LIVE_WATCHDOG_PROTOCOL_H
 
-#define GUARD_FD 3
-#define GUARD_MESSAGE_MAX 16384
+#define WATCHDOG_FD 3
+#define WATCHDOG_MESSAGE_MAX 16384
 
-enum guard_word {
+enum watchdog_message {
 	/* to the guard */
-	GUARD_FREEZING = 'f',
-	GUARD_BEGINNING = 'b',
-	GUARD_THAWED = 't',	/* answered by one of the next two */
-	GUARD_RUNNING = 'r',
-	GUARD_STOPPED = 's',
-	GUARD_DISMISSED = 'd',
+	WATCHDOG_FREEZING = 'f',
+	WATCHDOG_BEGINNING = 'b',
+	WATCHDOG_THAWED = 't',	/* answered by one of the next two */
+	WATCHDOG_RUNNING = 'r',
+	WATCHDOG_STOPPED = 's',
+	WATCHDOG_DISMISSED = 'd',
 	/* from it */
-	GUARD_IN_TIME = 'i',
-	GUARD_LATE = 'l',
-	GUARD_READY = 'y',
-	GUARD_BROKEN = 'e',
-	GUARD_FULL = 'n',	/* at any time */
+	WATCHDOG_IN_TIME = 'i',
+	WATCHDOG_LATE = 'l',
+	WATCHDOG_READY = 'y',
+	WATCHDOG_BROKEN = 'e',
+	WATCHDOG_FULL = 'n',	/* at any time */
 };
 
 #endif

@@ -68,7 +68,7 @@ static void identity_from_stat(const struct stat *st, int64_t at_ns,
 	};
 }
 
-bool file_identity_equal(const struct file_identity *a,
+bool file_source_same_identity(const struct file_identity *a,
 		const struct file_identity *b)
 {
 	return a->device == b->device && a->inode == b->inode
@@ -99,7 +99,7 @@ static int open_settled(const char *path, struct stat *st, int64_t *at_ns)
 	return take_fd(&fd);
 }
 
-int file_identity_of(const char *path, struct file_identity *out)
+int file_source_identify(const char *path, struct file_identity *out)
 {
 	struct stat st = { .st_mode = 0 };
 	int64_t at_ns = 0;
@@ -191,7 +191,7 @@ int file_source_recheck(struct file_source *s)
 					s->path);
 		return 0;
 	}
-	if (!file_identity_equal(&before, &after))
+	if (!file_source_same_identity(&before, &after))
 		return fail(-EBUSY,
 				"%s changed while it was read: is something using it?",
 				s->path);

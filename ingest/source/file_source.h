@@ -35,8 +35,8 @@ int file_source_recheck(struct file_source *s);
 
 /* The identity of PATH by itself (fsynced first), for files that somebody else
  * reads for us. */
-int file_identity_of(const char *path, struct file_identity *out);
-bool file_identity_equal(const struct file_identity *a,
+int file_source_identify(const char *path, struct file_identity *out);
+bool file_source_same_identity(const struct file_identity *a,
 		const struct file_identity *b);
 
 #endif

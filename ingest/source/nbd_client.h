@@ -43,7 +43,7 @@ void nbd_client_close(struct nbd_client *c); /* NULL allowed */
 
 uint64_t nbd_client_size(const struct nbd_client *c); /* bytes */
 
-/* Fills SOURCE for image_write, SAME only with a bitmap; valid until the
+/* Fills SOURCE for image_writer_write, SAME only with a bitmap; valid until the
  * close. */
 void nbd_client_fill(struct nbd_client *c, struct image_source *source);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Reading a chain through qemu-nbd. The socket is made here, in a folder of
+ * Reading a chain through qemu-nbd. The socket is made here, in a directory of
  * our own, and handed to qemu-nbd already listening: so nothing waits for it
- * to appear. Once all workers are connected, socket and folder are removed;
+ * to appear. Once all workers are connected, socket and directory are removed;
  * qemu-nbd is not told to persist, so it ends with its last client, and the
  * kernel kills it if this process dies even before that.
  */

@@ -30,7 +30,7 @@ int nbd_source_open(struct nbd_source **out, const struct chain *chain,
 /* Ends qemu-nbd and waits for it. NULL allowed. */
 void nbd_source_close(struct nbd_source *s);
 
-/* Fills SOURCE for image_write; valid until the close. */
+/* Fills SOURCE for image_writer_write; valid until the close. */
 void nbd_source_fill(struct nbd_source *s, struct image_source *source);
 
 #endif

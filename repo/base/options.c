@@ -136,7 +136,7 @@ static struct nearest nearest_begin(const char *word)
 	return (struct nearest){ word, NULL, allowed + 1 };
 }
 
-const char *nearest_word(const char *word, const char *const *words)
+const char *options_nearest_word(const char *word, const char *const *words)
 {
 	struct nearest n = nearest_begin(word);
 	for (; *words != NULL; words++)
@@ -159,7 +159,7 @@ static _Noreturn void say_mistake(const struct command_line *cl)
 	exit(EXIT_USAGE);
 }
 
-void usage_error(const struct command_line *cl, const char *fmt, ...)
+void options_error(const struct command_line *cl, const char *fmt, ...)
 {
 	char text[MISTAKE_MAX], shown[4 * MISTAKE_MAX];
 	va_list ap;
@@ -181,8 +181,8 @@ static _Noreturn void unknown_option(const struct command_line *cl,
 	n = nearest_begin(copy);
 	each_option(cl, consider_option, &n);
 	if (n.best == NULL)
-		usage_error(cl, "unknown option %s", shown);
-	usage_error(cl, "unknown option %s; did you mean --%s?", shown,
+		options_error(cl, "unknown option %s", shown);
+	options_error(cl, "unknown option %s; did you mean --%s?", shown,
 			n.best);
 }
 
@@ -283,7 +283,7 @@ static void set_number(const struct command_line *cl, const struct option *o,
 	long v = strtol(text, &end, 10);
 	if (end == text || *end != '\0' || errno != 0 || v < n->min ||
 			v > n->max || strchr(" \t\n\v\f\r", *text) != NULL)
-		usage_error(cl,
+		options_error(cl,
 				"--%s: \"%s\" is not a whole number from %ld "
 				"to %ld",
 				o->name, text, n->min, n->max);
@@ -297,7 +297,7 @@ static void add_to_list(const struct command_line *cl, const struct option *o,
 	const char **items = reallocarray(l->items, (size_t)l->count + 1,
 			sizeof(*items));
 	if (items == NULL)
-		usage_error(cl, "out of memory");
+		options_error(cl, "out of memory");
 	items[l->count++] = text;
 	l->items = items;
 }
@@ -318,7 +318,7 @@ static void set_value(const struct command_line *cl, const struct option *o,
 	case OPTION_SIZE:
 		r = size_parse(o->value, text);
 		if (r < 0)
-			usage_error(cl, "--%s: %s", o->name, error_text(r));
+			options_error(cl, "--%s: %s", o->name, error_text(r));
 		break;
 	case OPTION_NUMBER:
 		set_number(cl, o, text);
@@ -341,7 +341,7 @@ struct words {
 static const char *next_value(struct words *w, const struct option *o)
 {
 	if (w->at + 1 >= w->argc)
-		usage_error(w->cl, "--%s needs a value (%s)", o->name,
+		options_error(w->cl, "--%s needs a value (%s)", o->name,
 				o->arg == NULL ? "see the help" : o->arg);
 	return w->argv[++w->at];
 }
@@ -357,7 +357,7 @@ static void parse_long(struct words *w, const char *word)
 		unknown_option(w->cl, shown, word + 2, len);
 	}
 	if (o->type == OPTION_FLAG && value != NULL)
-		usage_error(w->cl, "--%s takes no value", o->name);
+		options_error(w->cl, "--%s takes no value", o->name);
 	if (o->type != OPTION_FLAG && value == NULL)
 		value = next_value(w, o);
 	set_value(w->cl, o, value);
@@ -374,7 +374,7 @@ static void parse_letters(struct words *w, const char *word)
 		if (o == NULL && len > 1)
 			unknown_option(w->cl, word, word + 1, len);
 		if (o == NULL)
-			usage_error(w->cl, "unknown option -%c", *p);
+			options_error(w->cl, "unknown option -%c", *p);
 		if (o->type == OPTION_FLAG) {
 			set_value(w->cl, o, NULL);
 			continue;
@@ -416,10 +416,10 @@ static void check_operands(const struct command_line *cl, int n, char **argv)
 	char name[64];
 	if (n < cl->min_operands) {
 		operand_name(cl, n, name, sizeof(name));
-		usage_error(cl, "%s is missing", name);
+		options_error(cl, "%s is missing", name);
 	}
 	if (cl->max_operands >= 0 && n > cl->max_operands)
-		usage_error(cl, "one operand too many: \"%s\"",
+		options_error(cl, "one operand too many: \"%s\"",
 				argv[cl->max_operands + 1]);
 }
 

@@ -60,10 +60,10 @@ struct command_line {
 int options_parse(const struct command_line *cl, int argc, char **argv);
 
 /* Prints "PROGRAM: message" and where the help is, exits 2. */
-void usage_error(const struct command_line *cl, const char *fmt, ...)
+void options_error(const struct command_line *cl, const char *fmt, ...)
 		__attribute__((format(printf, 2, 3), noreturn, cold));
 
 /* The nearest of WORDS (NULL-ended) to WORD, or NULL if none is near. */
-const char *nearest_word(const char *word, const char *const *words);
+const char *options_nearest_word(const char *word, const char *const *words);
 
 #endif

@@ -191,11 +191,11 @@ static unsigned quota_processors(long long quota, long long period)
 
 /* The number that a file starts with, and after it perhaps a second one;
  * false for anything else ("max 100000" in version 2). */
-static bool read_numbers(const char *folder, const char *file, long long *first,
+static bool read_numbers(const char *directory, const char *file, long long *first,
 		long long *second)
 {
 	char path[4352], line[128], *end;
-	snprintf(path, sizeof(path), "%s/%s", folder, file);
+	snprintf(path, sizeof(path), "%s/%s", directory, file);
 	if (!read_line(path, line, sizeof(line)))
 		return false;
 	*first = strtoll(line, &end, 10);
@@ -206,34 +206,34 @@ static bool read_numbers(const char *folder, const char *file, long long *first,
 	return true;
 }
 
-static unsigned quota_at(const char *folder, bool v2)
+static unsigned quota_at(const char *directory, bool v2)
 {
 	long long quota = -1, period = -1;
-	bool found = v2 ? read_numbers(folder, "cpu.max", &quota, &period)
-			: read_numbers(folder, "cpu.cfs_quota_us", &quota,
+	bool found = v2 ? read_numbers(directory, "cpu.max", &quota, &period)
+			: read_numbers(directory, "cpu.cfs_quota_us", &quota,
 					  NULL) &&
-					read_numbers(folder,
+					read_numbers(directory,
 							"cpu.cfs_period_us",
 							&period, NULL);
 	return found ? quota_processors(quota, period) : 0;
 }
 
 /* The least quota of GROUP and those above it, 0 without any. In a container
- * GROUP may name a folder that only the host sees; the walk upwards then still
+ * GROUP may name a directory that only the host sees; the walk upwards then still
  * ends at the container's own. */
 static unsigned quota_of_group(const char *root, const char *group, bool v2)
 {
-	char folder[4224];
+	char directory[4224];
 	unsigned least = 0;
-	int len = snprintf(folder, sizeof(folder), "%s%s", root, group);
-	if (len < 0 || (size_t)len >= sizeof(folder))
+	int len = snprintf(directory, sizeof(directory), "%s%s", root, group);
+	if (len < 0 || (size_t)len >= sizeof(directory))
 		return 0;
 	for (;;) {
-		unsigned n = quota_at(folder, v2);
+		unsigned n = quota_at(directory, v2);
 		if (n > 0 && (least == 0 || n < least))
 			least = n;
-		char *slash = strrchr(folder, '/');
-		if (slash == NULL || slash < folder + strlen(root))
+		char *slash = strrchr(directory, '/');
+		if (slash == NULL || slash < directory + strlen(root))
 			return least;
 		*slash = '\0';
 	}
@@ -283,7 +283,7 @@ static unsigned processors_quota(void)
 	return least;
 }
 
-unsigned processors_usable(void)
+unsigned pool_processors(void)
 {
 	unsigned n = processors_affine();
 	unsigned quota = processors_quota();

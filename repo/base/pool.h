@@ -20,6 +20,6 @@ void pool_submit(struct pool *p, pool_job *job, void *arg);
 void pool_drain(struct pool *p);
 
 /* Processors this process may use (affinity and cgroup quota), at least 1. */
-unsigned processors_usable(void);
+unsigned pool_processors(void);
 
 #endif

@@ -377,7 +377,7 @@ static void bar_end(void)
 	erase_bar();
 }
 
-void progress_begin(const char *what, progress_source *source, void *ctx)
+void report_progress_begin(const char *what, progress_source *source, void *ctx)
 {
 	if (!setup.bars)
 		return;
@@ -386,7 +386,7 @@ void progress_begin(const char *what, progress_source *source, void *ctx)
 	bar_start(what, source, ctx);
 }
 
-void progress_end(void)
+void report_progress_end(void)
 {
 	LOCK_SCOPE(&life);
 	bar_end();

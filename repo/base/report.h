@@ -36,21 +36,21 @@ void report_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* On stderr, only with -v. */
 void report_verbose(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* True if progress_begin shows anything. */
+/* True if report_progress_begin shows anything. */
 bool report_shows_progress(void);
 
 /* A progress bar on stderr, drawn at most 5 times a second by a thread of its
  * own, only if stderr is a terminal and neither -q nor --json: what, percent,
  * bytes done of TOTAL, rate (over the last seconds), ETA, and EXTRA's text.
- * TOTAL 0: unknown. progress_begin starts a new bar for the next item. */
+ * TOTAL 0: unknown. report_progress_begin starts a new bar for the next item. */
 struct progress_numbers {
 	uint64_t done, total;	/* bytes, of the item under way */
 	uint64_t all_done, all_total; /* bytes, of everything; 0: one item */
 	uint64_t fresh;		/* new bytes so far; UINT64_MAX: don't show */
 };
 typedef void progress_source(void *ctx, struct progress_numbers *now);
-void progress_begin(const char *what, progress_source *source, void *ctx);
-void progress_end(void); /* erases the bar and waits for its thread */
+void report_progress_begin(const char *what, progress_source *source, void *ctx);
+void report_progress_end(void); /* erases the bar and waits for its thread */
 
 /* A path, or other bytes, for JSON: as they are if that is UTF-8, else as
  * printable() shows them. A new reference; NULL without memory. */

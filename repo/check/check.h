@@ -14,31 +14,31 @@ struct check_counts {
 };
 
 /* A progress_source; CTX is a struct check_counts. */
-void check_progress(void *ctx, struct progress_numbers *now);
+void check_packs_progress(void *ctx, struct progress_numbers *now);
 
 /* --- packs --- */
 
 /* Calls FN for each pack that is listed, on JOBS threads. 0, -ECANCELED, or
  * -errno of the listing. */
 typedef void check_pack_fn(void *ctx, const char *name);
-int check_each_pack(struct store *s, unsigned jobs, struct check_counts *counts,
+int check_packs_each(struct store *s, unsigned jobs, struct check_counts *counts,
 		check_pack_fn *fn, void *ctx);
 
 /* --- frames --- */
 
 /* What checking frames needs; of one thread at a time. */
-struct frame_bench {
+struct check_frames_buffers {
 	struct frame_decoder *decoder;
 	uint8_t *plain, *box;
 	size_t plain_room, box_room;
 };
-int frame_bench_init(struct frame_bench *b);
-void frame_bench_clear(struct frame_bench *b);
+int check_frames_init(struct check_frames_buffers *b);
+void check_frames_clear(struct check_frames_buffers *b);
 
 /* Reads, opens and decodes frame NUMBER, and hashes its chunks to the ids that
  * the trailer T gives them. 0, -EBADMSG, -ENOENT (the pack is gone), -EIO. */
-int check_frame(struct repository *r, const struct trailer *t, uint32_t number,
-		struct frame_bench *b);
+int check_frames_one(struct repository *r, const struct trailer *t, uint32_t number,
+		struct check_frames_buffers *b);
 
 /* --- trees --- */
 
@@ -52,7 +52,7 @@ struct tree_fault {
 	int err;			/* the text is the thread's */
 };
 
-struct tree_check {
+struct check_trees {
 	struct repository *repo;
 	struct check_counts *counts;
 	/* Non-zero ends the check with it. */
@@ -79,10 +79,10 @@ struct tree_check {
  * it once more, and CHUNK is NULL, its whole range is one fault. FAULT, CHUNK,
  * REPO and COUNTS are set before.
  */
-int tree_check_begin(struct tree_check *c);
-void tree_check_end(struct tree_check *c);
-int tree_check_file(struct tree_check *c, const struct snapshot *snap,
+int check_trees_begin(struct check_trees *c);
+void check_trees_end(struct check_trees *c);
+int check_trees_file(struct check_trees *c, const struct snapshot *snap,
 		const struct snapshot_file *file);
-int tree_check_snapshot(struct tree_check *c, const struct snapshot *snap);
+int check_trees_snapshot(struct check_trees *c, const struct snapshot *snap);
 
 #endif

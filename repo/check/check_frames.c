@@ -9,18 +9,18 @@
 #include "repo/pack/frame_codec.h"
 #include "check.h"
 
-int frame_bench_init(struct frame_bench *b)
+int check_frames_init(struct check_frames_buffers *b)
 {
-	*b = (struct frame_bench){ .decoder = frame_decoder_new() };
+	*b = (struct check_frames_buffers){ .decoder = frame_codec_decoder_new() };
 	return b->decoder ? 0 : fail_errno(-ENOMEM, "checking frames");
 }
 
-void frame_bench_clear(struct frame_bench *b)
+void check_frames_clear(struct check_frames_buffers *b)
 {
-	frame_decoder_free(b->decoder);
+	frame_codec_decoder_free(b->decoder);
 	free(b->plain);
 	free(b->box);
-	*b = (struct frame_bench){ 0 };
+	*b = (struct check_frames_buffers){ 0 };
 }
 
 static int make_room(uint8_t **buf, size_t *room, size_t need)
@@ -47,11 +47,11 @@ static int check_chunks(struct repository *r, const struct trailer *t,
 	return 0;
 }
 
-int check_frame(struct repository *r, const struct trailer *t, uint32_t number,
-		struct frame_bench *b)
+int check_frames_one(struct repository *r, const struct trailer *t, uint32_t number,
+		struct check_frames_buffers *b)
 {
 	const struct frame_entry *f = &t->frames[number];
-	/* packs_read_frame looks at the trailer alone. */
+	/* pack_cache_read_frame looks at the trailer alone. */
 	const struct pack pack = { .trailer = (struct trailer *)t };
 	uint8_t *in;
 	size_t len;
@@ -59,10 +59,10 @@ int check_frame(struct repository *r, const struct trailer *t, uint32_t number,
 	if (e == 0)
 		e = make_room(&b->plain, &b->plain_room, f->plain_len);
 	if (e == 0)
-		e = packs_read_frame(r->packs, &pack, number, b->box, &in, &len);
+		e = pack_cache_read_frame(r->packs, &pack, number, b->box, &in, &len);
 	if (e < 0)
 		return e;
-	ssize_t n = frame_decode(b->decoder, f->compression, b->plain,
+	ssize_t n = frame_codec_decode(b->decoder, f->compression, b->plain,
 			f->plain_len, f->plain_len, in, len);
 	if (n != (ssize_t)f->plain_len)
 		return fail(-EBADMSG, "it does not decode");

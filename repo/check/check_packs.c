@@ -12,7 +12,7 @@
 
 #define THREADS_MAX 256u
 
-void check_progress(void *ctx, struct progress_numbers *now)
+void check_packs_progress(void *ctx, struct progress_numbers *now)
 {
 	const struct check_counts *c = ctx;
 	now->done = c->done;
@@ -50,7 +50,7 @@ static void *pack_thread(void *arg)
 	return NULL;
 }
 
-int check_each_pack(struct store *s, unsigned jobs, struct check_counts *counts,
+int check_packs_each(struct store *s, unsigned jobs, struct check_counts *counts,
 		check_pack_fn *fn, void *ctx)
 {
 	struct pack_list l = { .store = s, .counts = counts, .fn = fn,

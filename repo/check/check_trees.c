@@ -15,7 +15,7 @@
 
 #define FRAME_CACHE ((uint64_t)32 << 20)
 
-int tree_check_begin(struct tree_check *c)
+int check_trees_begin(struct check_trees *c)
 {
 	struct image_reader_options o = { .cache_size = FRAME_CACHE };
 	c->sound = id_set_new();
@@ -24,7 +24,7 @@ int tree_check_begin(struct tree_check *c)
 			: fail_errno(-ENOMEM, "checking trees");
 }
 
-void tree_check_end(struct tree_check *c)
+void check_trees_end(struct check_trees *c)
 {
 	image_reader_free(c->reader);
 	id_set_free(c->sound);
@@ -32,7 +32,7 @@ void tree_check_end(struct tree_check *c)
 	c->sound = NULL;
 }
 
-static int found(struct tree_check *c, uint64_t offset, uint64_t len,
+static int found(struct check_trees *c, uint64_t offset, uint64_t len,
 		const struct leaf_entry *chunk, int err)
 {
 	const struct tree_fault f = { .snap = c->snap, .file = c->file,
@@ -52,11 +52,11 @@ static int bad_node(void *ctx, uint64_t offset, uint64_t len, int err)
 static int check_chunk(const struct repository *repo,
 		const struct leaf_entry *e)
 {
-	struct packs_tried tried = { .count = 0 };
+	struct pack_cache_tried tried = { .count = 0 };
 	int damaged = 0;
 	for (;;) {
 		struct chunk_place at;
-		int r = packs_locate(repo->packs, PACK_DATA, &e->id, &tried,
+		int r = pack_cache_locate(repo->packs, PACK_DATA, &e->id, &tried,
 				&at);
 		if (r < 0)
 			return damaged ? fail(damaged, "a chunk is in a damaged frame")
@@ -70,14 +70,14 @@ static int check_chunk(const struct repository *repo,
 			damaged = -EBADMSG;
 		else
 			damaged = 0;
-		packs_tried_add(&tried, &t->pack);
-		packs_release(at.pack);
-		if (damaged == 0 || tried.count == PACKS_TRIED_MAX)
+		pack_cache_tried_add(&tried, &t->pack);
+		pack_cache_release(at.pack);
+		if (damaged == 0 || tried.count == PACK_CACHE_TRIED_MAX)
 			return damaged;
 	}
 }
 
-static void tell_chunk(struct tree_check *c, uint64_t offset,
+static void tell_chunk(struct check_trees *c, uint64_t offset,
 		const struct leaf_entry *e, int err)
 {
 	const struct tree_fault at = { .snap = c->snap, .file = c->file,
@@ -89,7 +89,7 @@ static void tell_chunk(struct tree_check *c, uint64_t offset,
 
 static int check_leaf(void *ctx, uint64_t offset, const struct leaf *leaf)
 {
-	struct tree_check *c = ctx;
+	struct check_trees *c = ctx;
 	c->counts->leaves++;
 	c->counts->done = offset;
 	if (interrupt_flag)
@@ -127,7 +127,7 @@ static struct id place_key(const struct node_child *at, uint8_t level,
 static int enter(void *ctx, const struct node_child *at, uint8_t level,
 		uint64_t offset, uint64_t len)
 {
-	struct tree_check *c = ctx;
+	struct check_trees *c = ctx;
 	struct id key = place_key(at, level, len);
 	if (id_set_contains(c->sound, &key))
 		return 1;
@@ -144,12 +144,12 @@ static int enter(void *ctx, const struct node_child *at, uint8_t level,
 static void leave(void *ctx, const struct node_child *at, uint8_t level,
 		uint64_t len)
 {
-	struct tree_check *c = ctx;
+	struct check_trees *c = ctx;
 	struct id key = place_key(at, level, len);
 	id_set_add(c->faults == c->before[level] ? c->sound : c->bad, &key);
 }
 
-static int walk_file(struct tree_check *c)
+static int walk_file(struct check_trees *c)
 {
 	const struct image_walker walker = { .leaf = check_leaf,
 		.error = bad_node, .enter = enter, .leave = leave, .ctx = c };
@@ -158,14 +158,14 @@ static int walk_file(struct tree_check *c)
 	int e = image_open(&image, c->reader, &file->root, file->size);
 	if (e < 0)
 		return found(c, 0, file->size, NULL, e);
-	progress_begin(file->name, check_progress, c->counts);
-	e = image_walk(image, &walker);
-	progress_end();
+	report_progress_begin(file->name, check_packs_progress, c->counts);
+	e = image_seek_walk(image, &walker);
+	report_progress_end();
 	image_close(image);
 	return e;
 }
 
-int tree_check_file(struct tree_check *c, const struct snapshot *snap,
+int check_trees_file(struct check_trees *c, const struct snapshot *snap,
 		const struct snapshot_file *file)
 {
 	c->snap = snap;
@@ -182,11 +182,11 @@ int tree_check_file(struct tree_check *c, const struct snapshot *snap,
 	return e;
 }
 
-int tree_check_snapshot(struct tree_check *c, const struct snapshot *snap)
+int check_trees_snapshot(struct check_trees *c, const struct snapshot *snap)
 {
 	int e = 0;
 	c->counts->snapshots++;
 	for (uint32_t i = 0; e == 0 && i < snap->file_count; i++)
-		e = tree_check_file(c, snap, &snap->files[i]);
+		e = check_trees_file(c, snap, &snap->files[i]);
 	return e;
 }

@@ -64,7 +64,7 @@ static int add_wanted(struct copy_command *c, struct snapshot_list *l)
 /* A whole source, if there is one of that name, else one snapshot. */
 static int add_operand(struct copy_command *c, const char *text)
 {
-	CLEANUP_FREE char *source = snapshot_source(text);
+	CLEANUP_FREE char *source = snapshot_resolve_source(text);
 	CLEANUP_FREE char *file = NULL;
 	struct snapshot_list l = { 0 };
 	struct snapshot *one;
@@ -185,7 +185,7 @@ static int copy_all(struct copy_command *c, struct copy *copy)
 		c->stored_bytes += r.stored_bytes;
 		if (e == 0)
 			note_result(c, s, &r);
-		else if (storing_broken(&copy->to, e))
+		else if (snapshot_writer_broken(&copy->to, e))
 			return e;
 		else
 			note_failed(c, s->object + strlen("snapshots/"), e);
@@ -255,7 +255,7 @@ static struct repository *open_second(const char *path,
 
 int command_copy(int argc, char **argv)
 {
-	struct copy_command c = { .jobs = { .value = processors_usable(),
+	struct copy_command c = { .jobs = { .value = pool_processors(),
 					  .min = 1, .max = JOBS_MAX },
 		.rows = json_array(), .begin = monotonic_now() };
 	if (c.jobs.value > JOBS_MAX)

@@ -35,8 +35,8 @@ static long parse_count(const struct command_line *cl, enum keep_rule rule,
 	errno = 0;
 	long n = strtol(text, &end, 10);
 	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0)
-		usage_error(cl, "--keep-%s: \"%s\" is neither a number nor 'all'",
-				keep_rule_name(rule), text);
+		options_error(cl, "--keep-%s: \"%s\" is neither a number nor 'all'",
+				keep_policy_rule_name(rule), text);
 	return n;
 }
 
@@ -54,9 +54,9 @@ static bool parse_policy(const struct command_line *cl,
 		p->counts[rule] = parse_count(cl, rule, o->counts[rule]);
 	}
 	if (o->within != NULL && age_parse(&p->within, o->within) < 0)
-		usage_error(cl, "--keep-within: %s", error_text(-EINVAL));
+		options_error(cl, "--keep-within: %s", error_text(-EINVAL));
 	if (given && !keep_policy_keeps(p))
-		usage_error(cl, "these rules keep nothing at all: at least one "
+		options_error(cl, "these rules keep nothing at all: at least one "
 				"--keep-... must be above 0");
 	return given;
 }
@@ -71,16 +71,16 @@ static int forget_entry(struct forget_plan *p, struct forget_entry *e)
 	int err = marking_wait(r);
 	if (err < 0)
 		return err;
-	int pinned = pin_exists(r, e->object);
+	int pinned = pins_exists(r, e->object);
 	if (pinned < 0)
 		return pinned;
 	if (pinned > 0) {
 		e->pinned = true;
 		e->remove = false;
 		return fail(-EEXIST, "%s was pinned just now, so it stays",
-				forget_shown(e));
+				forget_plan_shown(e));
 	}
-	return e->snap != NULL ? snapshot_forget(r, e->snap)
+	return e->snap != NULL ? snapshot_object_delete(r, e->snap)
 			       : store_delete(r->store, e->object);
 }
 
@@ -109,7 +109,7 @@ static void carry_out(struct forget_plan *p)
 		}
 		e->forgotten = true;
 		if (!report_json() && report_wants_text())
-			printf("Forgot %s.\n", forget_shown(e));
+			printf("Forgot %s.\n", forget_plan_shown(e));
 	}
 	int err = pins_tidy(p->repo, &p->pins);
 	if (err < 0)
@@ -166,9 +166,9 @@ static void say_result(const struct forget_plan *p)
 	if (report_json())
 		return;
 	if (p->dry_run)
-		forget_print(p);
+		forget_report_print(p);
 	if (p->dry_run || report_wants_text())
-		forget_print_sum(p);
+		forget_report_print_sum(p);
 }
 
 static int run(const char *path, const struct forget_options *o,
@@ -183,7 +183,7 @@ static int run(const char *path, const struct forget_options *o,
 	json_t *report = NULL;
 	if (e == 0) {
 		say_result(p);
-		report = report_json() ? forget_json(p) : NULL;
+		report = report_json() ? forget_report_json(p) : NULL;
 	}
 	forget_plan_clear(p);
 	if (o->prune && !o->dry_run && status != EXIT_FAILED)
@@ -237,7 +237,7 @@ int command_forget(int argc, char **argv)
 	report_setup(cl.program, &o.common.report);
 	p.by_policy = parse_policy(&cl, &o, &p.policy);
 	if (!p.by_policy && n == 1)
-		usage_error(&cl, "name the snapshots to remove, or say with "
+		options_error(&cl, "name the snapshots to remove, or say with "
 				 "--keep-... what stays");
 	return run(argv[1], &o, &p, argv + 2, n - 1);
 }

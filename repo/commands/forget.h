@@ -30,7 +30,7 @@ struct forget_plan {
 	bool by_policy, dry_run;
 	/* Found: */
 	struct pins pins;
-	struct retention retention;
+	struct min_age retention;
 	int64_t now;
 	struct forget_entry *items;	/* by name: as given; else sorted */
 	size_t count, room;
@@ -49,13 +49,13 @@ int forget_plan_names(struct forget_plan *p, char **names, int count);
 int forget_plan_sources(struct forget_plan *p, char **names, int count);
 
 /* "web/20261123T040000Z" */
-const char *forget_shown(const struct forget_entry *e);
+const char *forget_plan_shown(const struct forget_entry *e);
 
 /* A table of what stays, by which rules, and what goes. */
-void forget_print(const struct forget_plan *p);
+void forget_report_print(const struct forget_plan *p);
 /* "Kept 12 snapshots, forgot 3." */
-void forget_print_sum(const struct forget_plan *p);
+void forget_report_print_sum(const struct forget_plan *p);
 /* A new object. */
-json_t *forget_json(const struct forget_plan *p);
+json_t *forget_report_json(const struct forget_plan *p);
 
 #endif

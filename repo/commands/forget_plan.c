@@ -13,7 +13,7 @@
 #include "repo/base/units.h"
 #include "forget.h"
 
-const char *forget_shown(const struct forget_entry *e)
+const char *forget_plan_shown(const struct forget_entry *e)
 {
 	return e->object + strlen("snapshots/");
 }
@@ -21,11 +21,11 @@ const char *forget_shown(const struct forget_entry *e)
 int forget_plan_begin(struct forget_plan *p)
 {
 	p->now = time(NULL);
-	int e = retention_load(p->repo, &p->retention);
+	int e = min_age_load(p->repo, &p->retention);
 	if (e == 0)
 		e = pins_load(p->repo, &p->pins);
 	if (e == 0)
-		retention_check_clock(p->repo);
+		min_age_check_clock(p->repo);
 	return e;
 }
 
@@ -37,7 +37,7 @@ void forget_plan_clear(struct forget_plan *p)
 	}
 	free(p->items);
 	pins_clear(&p->pins);
-	retention_clear(&p->retention);
+	min_age_clear(&p->retention);
 	p->items = NULL;
 	p->count = p->room = 0;
 }
@@ -59,8 +59,8 @@ static int add(struct forget_plan *p, struct snapshot *snap,
 	}
 	struct forget_entry e = { .snap = snap, .object = strdup(object),
 		.time = time, .pinned = pins_have(&p->pins, object),
-		.protected = retention_protects(&p->retention, time, p->now),
-		.until = retention_until(&p->retention, time) };
+		.protected = min_age_protects(&p->retention, time, p->now),
+		.until = min_age_until(&p->retention, time) };
 	if (e.object == NULL) {
 		snapshot_free(snap);
 		return fail_errno(-ENOMEM, "listing snapshots");
@@ -77,12 +77,12 @@ static int check_free(const struct forget_plan *p, const struct forget_entry *e)
 	char until[UTC_TEXT_MAX], rest[SIZE_TEXT_MAX];
 	if (e->pinned)
 		return fail(-EPERM, "%s is pinned; to let it go: amberfs unpin "
-				"%s %s", forget_shown(e),
-				store_path(p->repo->store), forget_shown(e));
+				"%s %s", forget_plan_shown(e),
+				store_path(p->repo->store), forget_plan_shown(e));
 	if (e->protected)
 		return fail(-EPERM, "%s is protected until %s (for another %s) "
 				"by this repository's least age; 'amberfs "
-				"protect' shows it", forget_shown(e),
+				"protect' shows it", forget_plan_shown(e),
 				utc_format(until, e->until),
 				age_format(rest, e->until - p->now));
 	return 0;
@@ -106,7 +106,7 @@ static int add_named(struct forget_plan *p, const char *name)
 	if (e == -EBADMSG) {
 		/* What can't be read any more is no use to anybody. */
 		report_warning("%s", error_text(e));
-		e = snapshot_name_unread(name, object, &time);
+		e = snapshot_resolve_unread(name, object, &time);
 	} else if (e == 0 && file != NULL) {
 		e = fail(-EINVAL, "%s names a file; only whole snapshots can be "
 				  "forgotten", name);
@@ -212,7 +212,7 @@ int forget_plan_sources(struct forget_plan *p, char **names, int count)
 	if (count == 0)
 		return add_sources(p, NULL);
 	for (int i = 0; i < count; i++) {
-		CLEANUP_FREE char *source = snapshot_source(names[i]);
+		CLEANUP_FREE char *source = snapshot_resolve_source(names[i]);
 		if (source == NULL)
 			return fail_errno(-ENOMEM, "listing snapshots");
 		if (planned_before(p, source))

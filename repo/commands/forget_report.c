@@ -27,8 +27,8 @@ static char *rules_text(char out[RULES_MAX], const struct forget_plan *p,
 	out[0] = '\0';
 	for (enum keep_rule r = 0; r < KEEP_RULES; r++)
 		if (e->verdict.rules >> r & 1)
-			add_rule(out, keep_rule_name(r),
-					keep_period(period, r, e->time,
+			add_rule(out, keep_policy_rule_name(r),
+					keep_policy_period(period, r, e->time,
 							p->policy.utc),
 					e->verdict.oldest >> r & 1);
 	if (e->pinned)
@@ -50,8 +50,8 @@ static json_t *rules_json(const struct forget_plan *p,
 	for (enum keep_rule r = 0; r < KEEP_RULES; r++) {
 		if ((e->verdict.rules >> r & 1) == 0)
 			continue;
-		json_t *rule = json_pack("{s:s}", "rule", keep_rule_name(r));
-		keep_period(text, r, e->time, p->policy.utc);
+		json_t *rule = json_pack("{s:s}", "rule", keep_policy_rule_name(r));
+		keep_policy_period(text, r, e->time, p->policy.utc);
 		if (text[0] != '\0')
 			json_object_set_new(rule, "period", json_string(text));
 		if (e->verdict.oldest >> r & 1)
@@ -74,7 +74,7 @@ static int width_of_names(const struct forget_plan *p)
 {
 	size_t w = strlen("SOURCE/TIME");
 	for (size_t i = 0; i < p->count; i++) {
-		size_t n = strlen(forget_shown(&p->items[i]));
+		size_t n = strlen(forget_plan_shown(&p->items[i]));
 		if (n > w)
 			w = n;
 	}
@@ -94,7 +94,7 @@ static void print_zone(const struct forget_plan *p)
 		       "in UTC.\n", zone);
 }
 
-void forget_print(const struct forget_plan *p)
+void forget_report_print(const struct forget_plan *p)
 {
 	int w = width_of_names(p);
 	if (p->count == 0) {
@@ -107,14 +107,14 @@ void forget_print(const struct forget_plan *p)
 		const struct forget_entry *e = &p->items[i];
 		char rules[RULES_MAX];
 		rules_text(rules, p, e);
-		printf("%-*s  %s%s%s\n", w, forget_shown(e),
+		printf("%-*s  %s%s%s\n", w, forget_plan_shown(e),
 				e->remove ? "remove" : "keep",
 				rules[0] == '\0' ? "" : "    ", rules);
 	}
 	print_zone(p);
 }
 
-void forget_print_sum(const struct forget_plan *p)
+void forget_report_print_sum(const struct forget_plan *p)
 {
 	size_t removed = 0;
 	for (size_t i = 0; i < p->count; i++)
@@ -134,7 +134,7 @@ static json_t *entry_json(const struct forget_plan *p,
 {
 	char time[UTC_TEXT_MAX];
 	json_t *j = json_pack("{s:s,s:s,s:s,s:b,s:b,s:o}", "name",
-			forget_shown(e), "time", utc_format(time, e->time),
+			forget_plan_shown(e), "time", utc_format(time, e->time),
 			"action", e->remove ? "remove" : "keep", "forgotten",
 			(int)e->forgotten, "pinned", (int)e->pinned, "rules",
 			rules_json(p, e));
@@ -146,14 +146,14 @@ static json_t *entry_json(const struct forget_plan *p,
 	return j;
 }
 
-json_t *forget_json(const struct forget_plan *p)
+json_t *forget_report_json(const struct forget_plan *p)
 {
 	json_t *all = json_array(), *gone = json_array();
 	for (size_t i = 0; i < p->count; i++) {
 		json_array_append_new(all, entry_json(p, &p->items[i]));
 		if (p->items[i].forgotten)
 			json_array_append_new(gone, json_string(
-					forget_shown(&p->items[i])));
+					forget_plan_shown(&p->items[i])));
 	}
 	return json_pack("{s:b,s:o,s:o,s:i,s:i}", "dry_run", (int)p->dry_run,
 			"snapshots", all, "forgotten", gone, "failed",

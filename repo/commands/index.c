@@ -23,9 +23,9 @@ static int print_stats(struct repository *r)
 				(json_int_t)st.unreadable_packs));
 		return 0;
 	}
-	char size[SIZE_TEXT_MAX], folder[1024];
+	char size[SIZE_TEXT_MAX], directory[1024];
 	printf("Index in %s: %" PRIu64 " chunks in %" PRIu64 " packs, %s.\n",
-			name_display(folder, sizeof(folder),
+			name_display(directory, sizeof(directory),
 					index_dir(r->index)),
 			st.chunks, st.packs,
 			size_format(size, st.file_bytes));

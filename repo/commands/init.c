@@ -24,7 +24,7 @@ static void check_sizes(const struct command_line *cl,
 	if (o->chunk_average) {
 		uint64_t a = o->chunk_average;
 		if (a < 16 * KIB || a > 256 * KIB || (a & (a - 1)))
-			usage_error(cl, "--chunk-average must be 16K, 32K, 64K, "
+			options_error(cl, "--chunk-average must be 16K, 32K, 64K, "
 					"128K or 256K");
 		c->chunk_average = (uint32_t)a;
 		c->chunk_min = (uint32_t)(a / 4);
@@ -33,7 +33,7 @@ static void check_sizes(const struct command_line *cl,
 	if (o->frame_size) {
 		if (o->frame_size < 16 * KIB || o->frame_size > 512 * KIB
 				|| o->frame_size % 4096)
-			usage_error(cl, "--frame-size must be from 16K to 512K, "
+			options_error(cl, "--frame-size must be from 16K to 512K, "
 					"in steps of 4K");
 		c->frame_size = (uint32_t)o->frame_size;
 	}
@@ -94,11 +94,11 @@ int command_init(int argc, char **argv)
 	report_setup(cl.program, &o.common.report);
 	const struct credentials *c = &o.common.repository.credentials;
 	if (c->no_encryption && credentials_given(c))
-		usage_error(&cl, "--no-encryption and a key contradict each other "
+		options_error(&cl, "--no-encryption and a key contradict each other "
 				 "(AMBERFS_* variables count)");
 	if (o.min_age != NULL && age_parse(&o.common.repository.min_age,
 						o.min_age) < 0)
-		usage_error(&cl, "--min-age: %s", error_text(-EINVAL));
+		options_error(&cl, "--min-age: %s", error_text(-EINVAL));
 	config_defaults(&config, !c->no_encryption);
 	check_sizes(&cl, &o, &config);
 	int e = make_repository(argv[1], &o, &config);

@@ -162,6 +162,6 @@ int command_key(int argc, char **argv)
 			return subcommands[i].run(argc - 1, argv + 1);
 	if (argc > 1 && argv[1][0] == '-')
 		options_parse(&cl, argc, argv);
-	usage_error(&cl, argc > 1 ? "unknown: %s" : "list, add or remove%s",
+	options_error(&cl, argc > 1 ? "unknown: %s" : "list, add or remove%s",
 			argc > 1 ? argv[1] : "?");
 }

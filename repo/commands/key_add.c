@@ -31,11 +31,11 @@ static void check_add(const struct command_line *cl,
 			(o->fresh.passphrase_command != NULL) + o->ask +
 			o->recovery;
 	if (ways != 1)
-		usage_error(cl, "give one of --new-key-file, "
+		options_error(cl, "give one of --new-key-file, "
 				"--new-passphrase, --new-passphrase-file, "
 				"--new-passphrase-command and --recovery");
 	if (o->recovery && o->common.report.json)
-		usage_error(cl, "a recovery key is never put into JSON");
+		options_error(cl, "a recovery key is never put into JSON");
 }
 
 /* Escaped, or NULL after an error. */
@@ -180,7 +180,7 @@ static int add_to(struct repository *r, const struct add_options *o,
 	else if (new_file)
 		report_warning("made the key file %s: keep a copy in a safe "
 			       "place", o->fresh.key_file);
-	secret_clear(&secret);
+	credentials_clear_secret(&secret);
 	key_change_end(&c);
 	return status;
 }

@@ -8,7 +8,7 @@
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/format/name.h"
-#include "keeping.h"
+#include "snapshot_protection.h"
 
 struct listing {
 	int bad;
@@ -49,7 +49,7 @@ static int width_of_sources(const struct snapshot_list *l)
 }
 
 static void print_text(const struct snapshot_list *l,
-		const struct keeping *k)
+		const struct snapshot_protection *k)
 {
 	int w = width_of_sources(l);
 	if (l->count == 0) {
@@ -76,12 +76,12 @@ static void print_text(const struct snapshot_list *l,
 }
 
 static void print_json(const struct snapshot_list *l,
-		const struct keeping *k)
+		const struct snapshot_protection *k)
 {
 	json_t *array = json_array();
 	for (size_t i = 0; i < l->count; i++) {
-		json_t *one = snapshot_to_json(l->items[i], true);
-		keeping_to_json(k, l->items[i], one);
+		json_t *one = snapshot_json_encode(l->items[i], true);
+		snapshot_protection_to_json(k, l->items[i], one);
 		json_array_append_new(array, one);
 	}
 	report_print_json(json_pack("{s:o}", "snapshots", array));
@@ -111,17 +111,17 @@ int command_list(int argc, char **argv)
 		return EXIT_FAILED;
 	char *source = NULL;
 	if (n == 2)
-		source = snapshot_source(argv[2]);
+		source = snapshot_resolve_source(argv[2]);
 	int e = snapshot_list_load(r, source, &l, note_bad, &bad);
 	free(source);
 	if (e == 0) {
-		struct keeping k;
-		keeping_load(&k, r);
+		struct snapshot_protection k;
+		snapshot_protection_load(&k, r);
 		if (report_json())
 			print_json(&l, &k);
 		else
 			print_text(&l, &k);
-		keeping_clear(&k);
+		snapshot_protection_clear(&k);
 		snapshot_list_clear(&l);
 	}
 	repository_close(r);

@@ -19,7 +19,7 @@ struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 	const char *program;	/* for those of other programs */
-	const char *folder;	/* of that in the build tree */
+	const char *directory;	/* of that in the build tree */
 	const char *purpose;	/* NULL: named beside another */
 };
 
@@ -85,7 +85,7 @@ static int unknown(const char *name)
 	for (const struct command *c = commands; c->name != NULL; c++)
 		words[n++] = c->name;
 	words[n] = NULL;
-	const char *near = nearest_word(name, words);
+	const char *near = options_nearest_word(name, words);
 	char shown[256];
 	fprintf(stderr, "amberfs: unknown command '%s'",
 			printable(shown, sizeof(shown), name));
@@ -95,7 +95,7 @@ static int unknown(const char *name)
 	return EXIT_USAGE;
 }
 
-/* Installed: in libexec. In the build tree: in a sibling folder of ours. */
+/* Installed: in libexec. In the build tree: in a sibling directory of ours. */
 static void find_program(char out[PATH_MAX], const struct command *c)
 {
 	static const char here[] = "/repo/commands/amberfs";
@@ -108,7 +108,7 @@ static void find_program(char out[PATH_MAX], const struct command *c)
 		if (strcmp(end, here) == 0) {
 			*end = '\0';
 			int len = snprintf(out, PATH_MAX, "%.3000s/%s/%s", self,
-					c->folder, c->program);
+					c->directory, c->program);
 			if (len < PATH_MAX && access(out, X_OK) == 0)
 				return;
 		}

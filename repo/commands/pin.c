@@ -50,8 +50,8 @@ static int resolve(struct repository *r, const char *spec, bool find_lost,
 	if (!find_lost || (e != -ENOENT && e != -EBADMSG))
 		return e;
 	error_save(&first, e);
-	if (snapshot_name_unread(spec, object, &time) == 0 &&
-			pin_exists(r, object) == 1)
+	if (snapshot_resolve_unread(spec, object, &time) == 0 &&
+			pins_exists(r, object) == 1)
 		return 0;
 	return error_load(&first);
 }
@@ -62,7 +62,7 @@ static int pin_one(struct pin_run *run, const char *spec)
 	int e = resolve(run->repo, spec, false, object);
 	if (e < 0)
 		return e;
-	e = pin_set(run->repo, object, run->note);
+	e = pins_set(run->repo, object, run->note);
 	if (e == -EEXIST && run->note != NULL)
 		return fail(-EEXIST, "%s is pinned already; to give it another "
 				"note, unpin it first",
@@ -77,7 +77,7 @@ static int unpin_one(struct pin_run *run, const char *spec)
 	char object[OBJECT_NAME_MAX] = "";
 	int e = resolve(run->repo, spec, true, object);
 	if (e == 0)
-		e = pin_remove(run->repo, object);
+		e = pins_remove(run->repo, object);
 	if (e == -ENOENT && object[0] != '\0')
 		return fail(-ENOENT, "%s is not pinned",
 				object + strlen("snapshots/"));

@@ -17,7 +17,7 @@ struct protect_options {
 };
 
 struct protection {
-	struct retention retention;
+	struct min_age retention;
 	int64_t now;
 	size_t snapshots, protected; /* that exist, and of these */
 	int64_t last;		     /* until when the last one is */
@@ -33,9 +33,9 @@ static int note_snapshot(void *ctx, const char *name)
 	if (slash == NULL || utc_parse(&second, slash + 1) < 0)
 		return 0;
 	p->snapshots++;
-	if (!retention_protects(&p->retention, second, p->now))
+	if (!min_age_protects(&p->retention, second, p->now))
 		return 0;
-	int64_t until = retention_until(&p->retention, second);
+	int64_t until = min_age_until(&p->retention, second);
 	p->protected++;
 	if (until > p->last)
 		p->last = until;
@@ -46,10 +46,10 @@ static int note_snapshot(void *ctx, const char *name)
 
 static void print_settings(const struct protection *p)
 {
-	const struct retention *r = &p->retention;
+	const struct min_age *r = &p->retention;
 	char age[SIZE_TEXT_MAX], time[UTC_TEXT_MAX];
-	int64_t now = retention_in_force(r);
-	int64_t longest = retention_longest(r, p->now);
+	int64_t now = min_age_in_force(r);
+	int64_t longest = min_age_longest(r, p->now);
 	if (r->count == 0)
 		printf("No least age is set: any snapshot may be forgotten. Set "
 		       "one with\n--min-age 30d, for example.\n");
@@ -94,9 +94,9 @@ static void print_json(const struct protection *p)
 				"min_age", (json_int_t)p->retention.items[i]
 						.min_age));
 	json_t *all = json_pack("{s:I,s:I,s:o,s:I,s:I,s:b}", "min_age",
-			(json_int_t)retention_in_force(&p->retention),
+			(json_int_t)min_age_in_force(&p->retention),
 			"longest",
-			(json_int_t)retention_longest(&p->retention, p->now),
+			(json_int_t)min_age_longest(&p->retention, p->now),
 			"settings", settings, "snapshots",
 			(json_int_t)p->snapshots, "protected",
 			(json_int_t)p->protected, "changed", (int)p->changed);
@@ -112,13 +112,13 @@ static int set(struct repository *r, struct protection *p, int64_t min_age)
 {
 	struct session *session = NULL;
 	if (p->retention.count == 0 ? min_age == 0
-				    : min_age == retention_in_force(
+				    : min_age == min_age_in_force(
 							 &p->retention))
 		return 0;
 	int e = session_begin(&session, r, SESSION_WRITE, "protect");
 	if (e < 0)
 		return e;
-	e = retention_set(r, &p->retention, min_age);
+	e = min_age_set(r, &p->retention, min_age);
 	p->changed = e == 0;
 	session_end(session);
 	return e;
@@ -128,10 +128,10 @@ static int show_or_set(struct repository *r, struct protection *p,
 		const int64_t *min_age)
 {
 	p->now = time(NULL);
-	int e = retention_load(r, &p->retention);
+	int e = min_age_load(r, &p->retention);
 	if (e < 0)
 		return e;
-	retention_check_clock(r);
+	min_age_check_clock(r);
 	e = min_age == NULL ? 0 : set(r, p, *min_age);
 	return e < 0 ? e : store_list(r->store, "snapshots/", note_snapshot, p);
 }
@@ -161,7 +161,7 @@ int command_protect(int argc, char **argv)
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.common.report);
 	if (o.min_age != NULL && age_parse(&min_age, o.min_age) < 0)
-		usage_error(&cl, "--min-age: %s", error_text(-EINVAL));
+		options_error(&cl, "--min-age: %s", error_text(-EINVAL));
 	struct repository *r = command_open(argv[1], &o.common);
 	if (r == NULL)
 		return EXIT_FAILED;
@@ -170,7 +170,7 @@ int command_protect(int argc, char **argv)
 		print_json(&p);
 	else if (e == 0 && (o.min_age == NULL || report_wants_text()))
 		print_text(&p);
-	retention_clear(&p.retention);
+	min_age_clear(&p.retention);
 	repository_close(r);
 	return e < 0 ? command_failed(e) : report_finish(EXIT_DONE);
 }

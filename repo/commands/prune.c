@@ -29,13 +29,13 @@ static void parse_unused(const struct command_line *cl, const char *text,
 	if (n == 0 || text[n - 1] != '%') {
 		o->unused_is_share = false;
 		if (size_parse(&o->unused_bytes, text) < 0)
-			usage_error(cl, "--max-unused: %s is neither a size nor a "
+			options_error(cl, "--max-unused: %s is neither a size nor a "
 					"percentage", text);
 		return;
 	}
 	double percent = strtod(text, &end);
 	if (end != text + n - 1 || !(percent >= 0 && percent <= 100))
-		usage_error(cl, "--max-unused: %s is not from 0%% to 100%%",
+		options_error(cl, "--max-unused: %s is not from 0%% to 100%%",
 				text);
 	o->unused_is_share = true;
 	o->unused_share = percent / 100;
@@ -46,7 +46,7 @@ static void parse_wait(const struct command_line *cl, const char *text,
 {
 	int64_t seconds;
 	if (age_parse(&seconds, text) < 0)
-		usage_error(cl, "--wait: %s", error_text(-EINVAL));
+		options_error(cl, "--wait: %s", error_text(-EINVAL));
 	o->wait = (double)seconds;
 }
 
@@ -59,7 +59,7 @@ static void fill_options(const struct command_line *cl, const struct texts *t,
 	o->memory = t->memory;
 	o->jobs = (unsigned)t->jobs.value;
 	if (o->memory < MEMORY_MIN)
-		usage_error(cl, "--memory must be at least 64K");
+		options_error(cl, "--memory must be at least 64K");
 }
 
 /* --- the report --- */
@@ -86,7 +86,7 @@ static json_t *waiting_to_json(const struct prune_waiting *w)
 			"bytes", (json_int_t)w->bytes);
 	if (j != NULL && w->peer.readable)
 		json_object_update_new(j, json_pack("{s:s,s:s,s:I,s:I,s:s*}",
-				"kind", session_kind_name(k->kind), "host",
+				"kind", session_record_kind_name(k->kind), "host",
 				k->host, "pid", (json_int_t)k->pid, "started",
 				(json_int_t)k->started, "activity",
 				k->activity));
@@ -143,7 +143,7 @@ static void print_waiting(const struct prune_result *res)
 		const struct prune_waiting *w = &res->waiting[i];
 		printf("  %" PRIu64 " (%s) because of %s: %s\n", w->packs,
 				size_format(size, w->bytes),
-				peer_text(who, &w->peer), reason_of(w));
+				peers_text(who, &w->peer), reason_of(w));
 	}
 }
 
@@ -218,7 +218,7 @@ static struct texts default_texts(void)
 {
 	return (struct texts){ .max_unused = "5%", .wait = "10s",
 		.max_rewrite = UINT64_MAX, .memory = 256 * MIB,
-		.jobs = { .value = processors_usable(), .min = 1,
+		.jobs = { .value = pool_processors(), .min = 1,
 			.max = 256 } };
 }
 

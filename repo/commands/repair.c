@@ -29,14 +29,14 @@ struct repair_command {
 	struct option_number jobs;
 	struct repair_options o;
 	struct repository *repo, *from_repo;
-	char *own_index;	/* a folder to remove */
+	char *own_index;	/* a directory to remove */
 	struct repair_result res;
 	unsigned lines;
 };
 
 /* --- the second repository --- */
 
-static int same_folder(const char *a, const char *b)
+static int same_directory(const char *a, const char *b)
 {
 	struct stat x, y;
 	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev
@@ -80,7 +80,7 @@ static void remove_own_index(struct repair_command *c)
 static int open_from(struct repair_command *c)
 {
 	uint8_t id[REPO_ID_SIZE];
-	if (same_folder(store_path(c->repo->store), c->from))
+	if (same_directory(store_path(c->repo->store), c->from))
 		return fail(-EINVAL, "%s can't be mended from itself", c->from);
 	int e = repository_peek_id(c->from, id);
 	if (e < 0)
@@ -279,7 +279,7 @@ static int run(struct repair_command *c, const char *path)
 
 int command_repair(int argc, char **argv)
 {
-	struct repair_command c = { .jobs = { .value = processors_usable(),
+	struct repair_command c = { .jobs = { .value = pool_processors(),
 					    .min = 1, .max = JOBS_MAX } };
 	if (c.jobs.value > JOBS_MAX)
 		c.jobs.value = JOBS_MAX;

@@ -22,12 +22,12 @@ struct command {
 	struct option_number jobs;
 	struct repository *repo;
 	struct snapshot *snap;
-	struct restore restore;
+	struct restore_file restore;
 };
 
 /* --- where to --- */
 
-static int one_into_folder(struct command *c, const char *dest,
+static int one_into_directory(struct command *c, const char *dest,
 		const struct snapshot_file *f, const char *name,
 		enum restore_format format)
 {
@@ -41,16 +41,16 @@ static int one_into_folder(struct command *c, const char *dest,
 	if (stat(path, &st) == 0 && S_ISBLK(st.st_mode))
 		return fail(-EEXIST, "%s is a block device; name it to "
 				"write to it", path);
-	return restore_to_path(&c->restore, f, path, format);
+	return restore_file_to_path(&c->restore, f, path, format);
 }
 
 /* All that is stored. */
-static int all_into_folder(struct command *c, const char *dest)
+static int all_into_directory(struct command *c, const char *dest)
 {
 	int e = 0;
 	for (uint32_t i = 0; e == 0 && i < c->snap->file_count; i++) {
 		const struct snapshot_file *f = &c->snap->files[i];
-		e = one_into_folder(c, dest, f, f->name, RESTORE_RAW);
+		e = one_into_directory(c, dest, f, f->name, RESTORE_RAW);
 	}
 	return e;
 }
@@ -65,10 +65,10 @@ static int restore_one(struct command *c, const char *name, const char *dest)
 		format = RESTORE_QCOW2;
 	}
 	if (strcmp(dest, "-") == 0)
-		return restore_to_stdout(&c->restore, f, format);
+		return restore_file_to_stdout(&c->restore, f, format);
 	if (stat(dest, &st) == 0 && S_ISDIR(st.st_mode))
-		return one_into_folder(c, dest, f, name, format);
-	return restore_to_path(&c->restore, f, dest, format);
+		return one_into_directory(c, dest, f, name, format);
+	return restore_file_to_path(&c->restore, f, dest, format);
 }
 
 static int restore_all(struct command *c, const char *dest)
@@ -79,27 +79,27 @@ static int restore_all(struct command *c, const char *dest)
 		return fail(-EINVAL, "to standard output goes one file: name it "
 				"(SNAPSHOT/FILE)");
 	if (exists && S_ISDIR(st.st_mode))
-		return all_into_folder(c, dest);
+		return all_into_directory(c, dest);
 	if (exists)
 		return fail(-ENOTDIR, "%s is no folder; a whole snapshot goes "
 				"into a folder", dest);
 	if (mkdir(dest, 0700) < 0)
 		return fail_errno(-errno, "making folder %s", dest);
-	return all_into_folder(c, dest);
+	return all_into_directory(c, dest);
 }
 
 static int run(struct command *c, const char *spec, const char *dest)
 {
 	CLEANUP_FREE char *file = NULL;
 	struct session *session = NULL;
-	struct restore *r = &c->restore;
+	struct restore_file *r = &c->restore;
 	struct image_reader_options ro = { .cache_size = FRAME_CACHE,
 		.threads = (unsigned)c->jobs.value };
 	r->threads = (unsigned)c->jobs.value;
 	r->zero_damaged = c->damaged != NULL;
 	int e = snapshot_resolve(c->repo, spec, &c->snap, &file);
 	if (e == 0)
-		e = restore_stand_on(c->repo, c->snap, "restore", &session);
+		e = restore_file_add_roots(c->repo, c->snap, "restore", &session);
 	if (e == 0)
 		e = image_reader_new(&r->reader, c->repo->packs, &ro);
 	for (uint32_t i = 0; e == 0 && i < c->snap->file_count; i++)
@@ -115,12 +115,12 @@ static int run(struct command *c, const char *spec, const char *dest)
 static void print_summary(const struct command *c, const char *dest,
 		double seconds)
 {
-	const struct restore *r = &c->restore;
+	const struct restore_file *r = &c->restore;
 	char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX], took[SIZE_TEXT_MAX];
 	if (r->range_count != 0)
 		report_warning("%s in %zu range%s can't be read and were written as "
 			       "zeros; 'amberfs repair' may bring them back",
-				size_format(size, restore_damaged_bytes(r)),
+				size_format(size, restore_file_damaged_bytes(r)),
 				r->range_count, r->range_count == 1 ? "" : "s");
 	if (report_json())
 		report_print_json(json_pack("{s:s,s:i,s:I,s:I,s:f,s:o}", "snapshot",
@@ -128,7 +128,7 @@ static void print_summary(const struct command *c, const char *dest,
 				(int)r->files, "bytes",
 				(json_int_t)r->all_done, "written",
 				(json_int_t)r->written, "seconds", seconds,
-				"damaged", restore_damaged_json(r)));
+				"damaged", restore_file_damaged_json(r)));
 	else if (report_wants_text() && strcmp(dest, "-") != 0)
 		printf("Restored %u file%s, %s (%s written, the rest holes), in "
 		       "%s.\n",
@@ -140,7 +140,7 @@ static void print_summary(const struct command *c, const char *dest,
 
 int command_restore(int argc, char **argv)
 {
-	struct command c = { .jobs = { .value = processors_usable(), .min = 1,
+	struct command c = { .jobs = { .value = pool_processors(), .min = 1,
 				     .max = 256 } };
 	const struct option own[] = {
 		{ "force", 0, OPTION_FLAG, &c.restore.force, NULL,
@@ -167,10 +167,10 @@ int command_restore(int argc, char **argv)
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &c.common.report);
 	if (c.common.report.json && strcmp(argv[3], "-") == 0)
-		usage_error(&cl, "--json and standard output as DEST contradict "
+		options_error(&cl, "--json and standard output as DEST contradict "
 				 "each other");
 	if (c.damaged != NULL && strcmp(c.damaged, "zero") != 0)
-		usage_error(&cl, "--damaged takes the word zero");
+		options_error(&cl, "--damaged takes the word zero");
 	interrupt_setup();
 	double begin = monotonic_now();
 	c.repo = command_open(argv[1], &c.common);
@@ -180,7 +180,7 @@ int command_restore(int argc, char **argv)
 	if (e == 0)
 		print_summary(&c, argv[3], monotonic_now() - begin);
 	bool partly = c.restore.range_count != 0;
-	restore_clear(&c.restore);
+	restore_file_clear(&c.restore);
 	snapshot_free(c.snap);
 	repository_close(c.repo);
 	if (e < 0)

@@ -9,14 +9,14 @@
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/format/name.h"
-#include "keeping.h"
+#include "snapshot_protection.h"
 
 static void print_file(const struct snapshot_file *f)
 {
 	char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX];
 	printf("  %-20s %10s %10s  %s", f->name, size_format(size, f->size),
 			size_format(data, f->root.data_bytes),
-			file_kind_name(f->kind));
+			snapshot_file_kind_name(f->kind));
 	if (f->format != NULL)
 		printf(", was %s", f->format);
 	if (f->source_path != NULL) {
@@ -38,7 +38,7 @@ static void print_pin(struct repository *r, const struct snapshot *s)
 {
 	struct pin pin;
 	char since[UTC_TEXT_MAX], note[1024];
-	int e = pin_load(r, s->object, &pin);
+	int e = pins_load_one(r, s->object, &pin);
 	if (e == 0)
 		printf("Pinned       since %s%s%s\n",
 				utc_format(since, pin.since),
@@ -48,36 +48,36 @@ static void print_pin(struct repository *r, const struct snapshot *s)
 					 : "");
 	else if (e != -ENOENT)
 		printf("Pinned       (%s)\n", error_text(e));
-	pin_clear(&pin);
+	pins_clear_one(&pin);
 }
 
 static void print_keeping(struct repository *r, const struct snapshot *s)
 {
-	struct keeping k;
+	struct snapshot_protection k;
 	char until[UTC_TEXT_MAX], rest[SIZE_TEXT_MAX];
-	keeping_load(&k, r);
-	int64_t end = keeping_until(&k, s);
+	snapshot_protection_load(&k, r);
+	int64_t end = snapshot_protection_until(&k, s);
 	print_pin(r, s);
 	if (end > 0)
 		printf("Protected    until %s, for another %s\n",
 				utc_format(until, end),
 				age_format(rest, end - k.now));
-	keeping_clear(&k);
+	snapshot_protection_clear(&k);
 }
 
 static void print_json(struct repository *r, const struct snapshot *s)
 {
-	json_t *json = snapshot_to_json(s, true);
-	struct keeping k;
+	json_t *json = snapshot_json_encode(s, true);
+	struct snapshot_protection k;
 	struct pin pin;
-	keeping_load(&k, r);
-	keeping_to_json(&k, s, json);
-	keeping_clear(&k);
-	if (json != NULL && pin_load(r, s->object, &pin) == 0) {
+	snapshot_protection_load(&k, r);
+	snapshot_protection_to_json(&k, s, json);
+	snapshot_protection_clear(&k);
+	if (json != NULL && pins_load_one(r, s->object, &pin) == 0) {
 		if (pin.note != NULL)
 			json_object_set_new(json, "pin_note",
 					json_string(pin.note));
-		pin_clear(&pin);
+		pins_clear_one(&pin);
 	}
 	report_print_json(json);
 }

@@ -121,7 +121,7 @@ static int run(struct verify *v, const char *path, const char *snapshot,
 int command_verify(int argc, char **argv)
 {
 	struct common_options o = { 0 };
-	struct option_number jobs = { .value = processors_usable(), .min = 1,
+	struct option_number jobs = { .value = pool_processors(), .min = 1,
 		.max = 256 };
 	bool read_data = false, packs = false;
 	const struct option own[] = {

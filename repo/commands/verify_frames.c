@@ -10,10 +10,10 @@
 #include "verify.h"
 
 static void check_all(struct verify *v, struct pack *pack, const char *name,
-		struct frame_bench *b)
+		struct check_frames_buffers *b)
 {
 	for (uint32_t i = 0; i < pack->trailer->frame_count; i++) {
-		int e = check_frame(v->repo, pack->trailer, i, b);
+		int e = check_frames_one(v->repo, pack->trailer, i, b);
 		v->counts.frames++;
 		v->counts.done += pack->trailer->frames[i].stored_len;
 		if (e == 0)
@@ -32,27 +32,27 @@ static void verify_pack(void *ctx, const char *name)
 	struct verify *v = ctx;
 	struct pack_id id;
 	struct pack *pack;
-	struct frame_bench b;
-	int e = frame_bench_init(&b);
+	struct check_frames_buffers b;
+	int e = check_frames_init(&b);
 	if (e == 0 && pack_name_parse(&id, name) < 0)
 		e = -ENOENT; /* a foreign file; nobody reads it */
 	if (e == 0)
-		e = packs_load(v->repo->packs, &id, &pack);
+		e = pack_cache_load(v->repo->packs, &id, &pack);
 	if (e == 0) {
 		check_all(v, pack, name, &b);
-		packs_release(pack);
+		pack_cache_release(pack);
 	} else if (e != -ENOENT) {
 		verify_problem(v, "%s", error_text(e));
 	}
 	v->counts.packs++;
-	frame_bench_clear(&b);
+	check_frames_clear(&b);
 }
 
 int verify_frames(struct verify *v)
 {
 	v->counts.packs = 0;
-	progress_begin("frames", check_progress, &v->counts);
-	int e = check_each_pack(v->store, v->jobs, &v->counts, verify_pack, v);
-	progress_end();
+	report_progress_begin("frames", check_packs_progress, &v->counts);
+	int e = check_packs_each(v->store, v->jobs, &v->counts, verify_pack, v);
+	report_progress_end();
 	return e;
 }

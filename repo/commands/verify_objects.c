@@ -43,14 +43,14 @@ static int check_pins(struct verify *v)
 		struct pin pin;
 		snprintf(snapshot, sizeof(snapshot), "snapshots/%s",
 				pins.names.items[i] + strlen("pins/"));
-		int r = pin_load(v->repo, snapshot, &pin);
+		int r = pins_load_one(v->repo, snapshot, &pin);
 		if (r == -ENOMEM)
 			e = r;
 		else if (r < 0 && r != -ENOENT)
 			verify_problem(v, "%s holds, but its note can't be "
 					"read: %s", pins.names.items[i],
 					error_text(r));
-		pin_clear(&pin);
+		pins_clear_one(&pin);
 	}
 	pins_clear(&pins);
 	return e;
@@ -58,14 +58,14 @@ static int check_pins(struct verify *v)
 
 static int check_retention(struct verify *v)
 {
-	struct retention retention;
-	int e = retention_load(v->repo, &retention);
+	struct min_age retention;
+	int e = min_age_load(v->repo, &retention);
 	if (e == -ENOMEM)
 		return e;
 	if (e < 0)
 		verify_problem(v, "%s", error_text(e));
 	else
-		retention_clear(&retention);
+		min_age_clear(&retention);
 	return 0;
 }
 

@@ -70,9 +70,9 @@ static void verify_pack(void *ctx, const char *name)
 
 int verify_packs(struct verify *v)
 {
-	progress_begin("pack checksums", check_progress, &v->counts);
-	int e = check_each_pack(v->store, v->jobs, &v->counts, verify_pack,
+	report_progress_begin("pack checksums", check_packs_progress, &v->counts);
+	int e = check_packs_each(v->store, v->jobs, &v->counts, verify_pack,
 			v);
-	progress_end();
+	report_progress_end();
 	return e;
 }

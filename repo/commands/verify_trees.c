@@ -63,7 +63,7 @@ static void bad_snapshot(void *ctx, const char *object, int err)
 }
 
 /* The roots of S that are still to be walked; *COUNT of them, malloc'ed. */
-static struct id *roots_to_walk(const struct tree_check *c,
+static struct id *roots_to_walk(const struct check_trees *c,
 		const struct snapshot *s, size_t *count)
 {
 	struct id *roots = calloc(s->file_count + 1, sizeof(*roots));
@@ -81,7 +81,7 @@ static int stand_on(struct verify *v, const struct id *roots, size_t *count)
 		*count = 0;
 		return 0;
 	}
-	int e = session_stand_on_all(v->session, roots, *count);
+	int e = session_add_roots(v->session, roots, *count);
 	if (!session_unwritable(e))
 		return e;
 	/* A full disk: as for one who can't write there. */
@@ -93,7 +93,7 @@ static int stand_on(struct verify *v, const struct id *roots, size_t *count)
 
 /* One snapshot; its runs must be reported before it is freed. One that was
  * forgotten meanwhile is passed over. */
-static int check_one(struct tree_check *c, struct verify *v,
+static int check_one(struct check_trees *c, struct verify *v,
 		const struct snapshot *s)
 {
 	size_t count;
@@ -103,14 +103,14 @@ static int check_one(struct tree_check *c, struct verify *v,
 	int e = stand_on(v, roots, &count);
 	/* Only now does it count that the snapshot is there. */
 	if (e == 0 && !is_forgotten(v, s))
-		e = tree_check_snapshot(c, s);
+		e = check_trees_snapshot(c, s);
 	report_run(c->ctx);
 	if (count != 0)
 		session_leave_later(v->session, roots, count);
 	return e;
 }
 
-static int check_list(struct tree_check *c, struct verify *v, const char *spec)
+static int check_list(struct check_trees *c, struct verify *v, const char *spec)
 {
 	struct snapshot_list all;
 	struct snapshot *one;
@@ -139,11 +139,11 @@ static int check_list(struct tree_check *c, struct verify *v, const char *spec)
 int verify_trees(struct verify *v, const char *snapshot)
 {
 	struct bad_run run = { .verify = v };
-	struct tree_check c = { .repo = v->repo, .counts = &v->counts,
+	struct check_trees c = { .repo = v->repo, .counts = &v->counts,
 		.fault = note_fault, .ctx = &run };
-	int e = tree_check_begin(&c);
+	int e = check_trees_begin(&c);
 	if (e == 0)
 		e = check_list(&c, v, snapshot);
-	tree_check_end(&c);
+	check_trees_end(&c);
 	return e;
 }

@@ -38,7 +38,7 @@ static int begin_reading(struct copy *c)
 int copy_begin(struct copy *c, struct repository *from, struct repository *to,
 		const struct copy_options *o)
 {
-	const struct storing_options so = { .activity = "copy",
+	const struct snapshot_writer_options so = { .activity = "copy",
 		.workers = o->workers, .bwlimit = o->bwlimit };
 	*c = (struct copy){ .from = from };
 	if (memcmp(from->config.repo_id, to->config.repo_id, REPO_ID_SIZE) == 0)
@@ -47,12 +47,12 @@ int copy_begin(struct copy *c, struct repository *from, struct repository *to,
 				"made by 'amberfs init'",
 				store_path(from->store), store_path(to->store));
 	int e = begin_reading(c);
-	return e < 0 ? e : storing_begin(&c->to, to, &so);
+	return e < 0 ? e : snapshot_writer_begin(&c->to, to, &so);
 }
 
 void copy_end(struct copy *c)
 {
-	storing_end(&c->to);
+	snapshot_writer_end(&c->to);
 	image_reader_free(c->reader);
 	session_end(c->reading);
 	snapshot_list_clear(&c->there);
@@ -89,14 +89,14 @@ static int stand_on(struct copy *c, const struct snapshot *snap,
 		return no_memory();
 	for (uint32_t i = 0; i < snap->file_count; i++)
 		(*roots)[i] = snap->files[i].root.id;
-	int e = c->reading ? session_stand_on_all(c->reading, *roots,
+	int e = c->reading ? session_add_roots(c->reading, *roots,
 						 snap->file_count)
 			   : 0;
 	if (e < 0) {
 		free(take_ptr(*roots));
 		return e;
 	}
-	return snapshot_is_there(c->from, snap);
+	return snapshot_object_exists(c->from, snap);
 }
 
 /* What is stored of SNAP: the same, but its origin and its place there. */
@@ -104,14 +104,14 @@ static int make_record(struct copy *c, const struct snapshot *snap,
 		const struct tree_root *roots, struct snapshot **out)
 {
 	struct snapshot *s;
-	int e = snapshot_load(c->from, snap->object, &s);
+	int e = snapshot_object_load(c->from, snap->object, &s);
 	if (e < 0)
 		return e;
 	if (!id_equal(&s->id, &snap->id)) {
 		snapshot_free(s);
 		return fail(-ESTALE, "another snapshot took its place meanwhile");
 	}
-	s->predecessor = copy_predecessor(c, snap);
+	s->predecessor = copy_base_predecessor(c, snap);
 	s->has_origin = true;
 	memcpy(s->origin_repository, c->from->config.repo_id, REPO_ID_SIZE);
 	s->origin_snapshot = snap->id;
@@ -148,7 +148,7 @@ static int copy_files(struct copy *c, const struct snapshot *snap,
 			calloc(snap->file_count + 1, sizeof(*roots));
 	if (roots == NULL)
 		return no_memory();
-	int e = copy_find_base(c, snap, &base);
+	int e = copy_base_find(c, snap, &base);
 	for (uint32_t i = 0; e == 0 && i < snap->file_count; i++) {
 		e = copy_file(c, &snap->files[i], &base, &roots[i]);
 		if (e < 0)
@@ -157,10 +157,10 @@ static int copy_files(struct copy *c, const struct snapshot *snap,
 	if (e == 0)
 		e = make_record(c, snap, roots, &made);
 	if (e == 0)
-		e = storing_barrier(&c->to);
+		e = snapshot_writer_barrier(&c->to);
 	if (e == 0)
-		e = storing_commit(&c->to, made, snapshot_commit_at);
-	copy_leave_base(c, &base);
+		e = snapshot_writer_commit(&c->to, made, snapshot_object_commit_at);
+	copy_base_leave(c, &base);
 	if (e < 0 || made == NULL) {
 		snapshot_free(made);
 		return e;
@@ -174,7 +174,7 @@ static int compare_there(const struct copy *c, const struct snapshot *snap,
 		const struct snapshot *there, struct copy_result *out)
 {
 	char time[UTC_TEXT_MAX];
-	if (!snapshot_is_copy(c->from, snap, c->to.repo, there))
+	if (!snapshot_object_is_copy(c->from, snap, c->to.repo, there))
 		return fail(-EEXIST,
 				"%s has a snapshot %s/%s that is not a copy of this "
 				"one; if that is the one to go, forget it there",
@@ -190,7 +190,7 @@ static int taken_meanwhile(struct copy *c, const struct snapshot *snap,
 		struct copy_result *out)
 {
 	struct snapshot *there;
-	int e = snapshot_load(c->to.repo, snap->object, &there);
+	int e = snapshot_object_load(c->to.repo, snap->object, &there);
 	if (e < 0)
 		return e;
 	e = compare_there(c, snap, there, out);
@@ -222,8 +222,8 @@ int copy_snapshot(struct copy *c, const struct snapshot *snap,
 {
 	*out = (struct copy_result){ .status = COPY_DONE };
 	uint64_t size;
-	int e = copy_load_source(c, snap->source);
-	const struct snapshot *there = e == 0 ? copy_find_there(c, snap) : NULL;
+	int e = copy_base_load_source(c, snap->source);
+	const struct snapshot *there = e == 0 ? copy_base_counterpart(c, snap) : NULL;
 	if (there != NULL)
 		e = compare_there(c, snap, there, out);
 	else if (e == 0 && store_size(c->to.repo->store, snap->object, &size)

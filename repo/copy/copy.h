@@ -23,12 +23,12 @@ struct copy_options {
 	uint64_t bwlimit;	/* bytes read a second; 0: none */
 };
 
-/* One run. The fields are for the files of this folder. */
+/* One run. The fields are for the files of this directory. */
 struct copy {
 	struct repository *from;
 	struct session *reading;	/* in FROM; NULL: it can't be written */
 	struct image_reader *reader;	/* of FROM */
-	struct storing to;
+	struct snapshot_writer to;
 	/* The source under way, and its snapshots in both. */
 	char *source;
 	struct snapshot_list there, here;
@@ -62,7 +62,7 @@ int copy_snapshot(struct copy *c, const struct snapshot *snap,
 /* A progress_source; CTX is the struct copy. */
 void copy_progress(void *ctx, struct progress_numbers *now);
 
-/* --- what the files of this folder share --- */
+/* --- what the files of this directory share --- */
 
 /* The snapshots of the base in both repositories, both published; NULL both:
  * none. Borrowed from the lists. */
@@ -72,15 +72,15 @@ struct copy_base {
 	uint32_t from_count, to_count;
 };
 /* Loads the lists of SOURCE unless they are there. */
-int copy_load_source(struct copy *c, const char *source);
+int copy_base_load_source(struct copy *c, const char *source);
 /* The snapshot of TO in SNAP's place, or NULL. */
-const struct snapshot *copy_find_there(const struct copy *c,
+const struct snapshot *copy_base_counterpart(const struct copy *c,
 		const struct snapshot *snap);
-int copy_find_base(struct copy *c, const struct snapshot *snap,
+int copy_base_find(struct copy *c, const struct snapshot *snap,
 		struct copy_base *out);
-void copy_leave_base(struct copy *c, struct copy_base *b);
+void copy_base_leave(struct copy *c, struct copy_base *b);
 /* The newest snapshot in TO before SNAP's time: its id, or zero. */
-struct id copy_predecessor(const struct copy *c, const struct snapshot *snap);
+struct id copy_base_predecessor(const struct copy *c, const struct snapshot *snap);
 
 /* Stores file F in TO. */
 int copy_file(struct copy *c, const struct snapshot_file *f,

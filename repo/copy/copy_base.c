@@ -26,7 +26,7 @@ static void pass_over(void *ctx, const char *object, int err)
 	report_verbose("%s: %s", object, error_text(err));
 }
 
-int copy_load_source(struct copy *c, const char *source)
+int copy_base_load_source(struct copy *c, const char *source)
 {
 	if (c->source != NULL && strcmp(c->source, source) == 0)
 		return 0;
@@ -43,7 +43,7 @@ int copy_load_source(struct copy *c, const char *source)
 	return c->source ? 0 : no_memory();
 }
 
-const struct snapshot *copy_find_there(const struct copy *c,
+const struct snapshot *copy_base_counterpart(const struct copy *c,
 		const struct snapshot *snap)
 {
 	for (size_t i = 0; i < c->there.count; i++)
@@ -52,7 +52,7 @@ const struct snapshot *copy_find_there(const struct copy *c,
 	return NULL;
 }
 
-struct id copy_predecessor(const struct copy *c, const struct snapshot *snap)
+struct id copy_base_predecessor(const struct copy *c, const struct snapshot *snap)
 {
 	struct id found = { { 0 } };
 	for (size_t i = 0; i < c->there.count; i++)
@@ -66,7 +66,7 @@ static const struct snapshot *original_of(const struct copy *c,
 		const struct snapshot *there)
 {
 	for (size_t i = 0; i < c->here.count; i++)
-		if (snapshot_is_copy(c->from, c->here.items[i], c->to.repo,
+		if (snapshot_object_is_copy(c->from, c->here.items[i], c->to.repo,
 				    there))
 			return c->here.items[i];
 	return NULL;
@@ -99,12 +99,12 @@ static int publish(struct repository *r, struct session *session,
 	for (uint32_t i = 0; i < s->file_count; i++)
 		(*roots)[i] = s->files[i].root.id;
 	if (session != NULL) {
-		int e = session_stand_on_all(session, *roots, s->file_count);
+		int e = session_add_roots(session, *roots, s->file_count);
 		if (e < 0)
 			return e;
 		*count = s->file_count;
 	}
-	if (snapshot_is_there(r, s) == 0)
+	if (snapshot_object_exists(r, s) == 0)
 		return 1;
 	/* Nobody may take what is gone for something in use. */
 	if (session != NULL)
@@ -113,7 +113,7 @@ static int publish(struct repository *r, struct session *session,
 	return 0;
 }
 
-int copy_find_base(struct copy *c, const struct snapshot *snap,
+int copy_base_find(struct copy *c, const struct snapshot *snap,
 		struct copy_base *out)
 {
 	*out = (struct copy_base){ 0 };
@@ -130,7 +130,7 @@ int copy_find_base(struct copy *c, const struct snapshot *snap,
 	return e < 0 ? e : 0;
 }
 
-void copy_leave_base(struct copy *c, struct copy_base *b)
+void copy_base_leave(struct copy *c, struct copy_base *b)
 {
 	if (b->to_count != 0)
 		session_leave_later(c->to.session, b->to_roots, b->to_count);

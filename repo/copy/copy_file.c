@@ -33,7 +33,7 @@ static int extent(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 {
 	struct source *s = ctx;
 	(void)worker;
-	int e = image_extent(s->image, offset, limit, hole, end);
+	int e = image_seek_extent(s->image, offset, limit, hole, end);
 	return e < 0 ? fail_within(e, "at byte %llu",
 				       (unsigned long long)offset)
 		     : 0;
@@ -46,7 +46,7 @@ static int same(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 	struct source *s = ctx;
 	(void)worker;
 	if (s->base == NULL
-			|| image_same(s->image, s->base, offset, limit, same,
+			|| image_compare(s->image, s->base, offset, limit, same,
 					   end)
 					< 0) {
 		*same = false;
@@ -109,10 +109,10 @@ static int write_image(struct copy *c, const struct snapshot_file *f,
 	uint64_t size;
 	c->counts = (struct image_counts){ .done = 0 };
 	c->file_size = f->size;
-	progress_begin(f->name, copy_progress, c);
-	int e = image_write(c->to.writer, &source, base, &c->counts,
+	report_progress_begin(f->name, copy_progress, c);
+	int e = image_writer_write(c->to.writer, &source, base, &c->counts,
 			&interrupt_flag, root, &size);
-	progress_end();
+	report_progress_end();
 	c->read += c->counts.read;
 	c->all_done += c->counts.done;
 	c->counts.done = 0;
@@ -128,7 +128,7 @@ int copy_file(struct copy *c, const struct snapshot_file *f,
 	bool based = find_base_files(base, f, &from, &to);
 	if (based && id_equal(&from->root.id, &f->root.id)
 			&& from->size == f->size
-			&& storing_is_whole(&c->to, &to->root, to->size)) {
+			&& snapshot_writer_is_whole(&c->to, &to->root, to->size)) {
 		report_verbose("%s: unchanged", f->name);
 		c->all_done += f->size;
 		*root = to->root;

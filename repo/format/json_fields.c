@@ -17,8 +17,8 @@
 #include "repo/base/hex.h"
 #include "name.h"
 
-static_assert(MEMBERS_CONTAINERS_MAX == 65536, "values of stored JSON");
-static_assert(MEMBERS_COMMAS_MAX == 196608, "values of stored JSON");
+static_assert(JSON_FIELDS_CONTAINERS_MAX == 65536, "values of stored JSON");
+static_assert(JSON_FIELDS_COMMAS_MAX == 196608, "values of stored JSON");
 
 static bool few_values(const char *text, size_t len)
 {
@@ -27,11 +27,11 @@ static bool few_values(const char *text, size_t len)
 		containers += text[i] == '[' || text[i] == '{';
 		commas += text[i] == ',';
 	}
-	return containers <= MEMBERS_CONTAINERS_MAX &&
-			commas <= MEMBERS_COMMAS_MAX;
+	return containers <= JSON_FIELDS_CONTAINERS_MAX &&
+			commas <= JSON_FIELDS_COMMAS_MAX;
 }
 
-int members_load(json_t **out, const char *object, const char *text,
+int json_fields_load(json_t **out, const char *object, const char *text,
 		size_t len)
 {
 	json_error_t error;
@@ -51,7 +51,7 @@ int members_load(json_t **out, const char *object, const char *text,
 	return 0;
 }
 
-void members_begin(struct members *m, json_t *json, const char *object,
+void json_fields_begin(struct json_fields *m, json_t *json, const char *object,
 		const char *path, ...)
 {
 	va_list ap;
@@ -67,10 +67,10 @@ void members_begin(struct members *m, json_t *json, const char *object,
 	size_t len = strlen(m->path);
 	if (len > 0 && m->path[len - 1] == '.')
 		m->path[len - 1] = '\0';
-	members_refuse(m, "", "not an object");
+	json_fields_refuse(m, "", "not an object");
 }
 
-void members_refuse(struct members *m, const char *key, const char *why, ...)
+void json_fields_refuse(struct json_fields *m, const char *key, const char *why, ...)
 {
 	char reason[256];
 	va_list ap;
@@ -82,14 +82,14 @@ void members_refuse(struct members *m, const char *key, const char *why, ...)
 				m->path, key, reason);
 }
 
-static void out_of_memory(struct members *m)
+static void out_of_memory(struct json_fields *m)
 {
 	if (m->err == 0)
 		m->err = fail_errno(-ENOMEM, "reading %s", m->object);
 }
 
 /* Takes the member out: a new reference, or NULL if it isn't there. */
-static json_t *take(struct members *m, const char *key)
+static json_t *take(struct json_fields *m, const char *key)
 {
 	if (m->err < 0)
 		return NULL;
@@ -99,7 +99,7 @@ static json_t *take(struct members *m, const char *key)
 	return value;
 }
 
-int64_t members_number(struct members *m, const char *key, int64_t min,
+int64_t json_fields_number(struct json_fields *m, const char *key, int64_t min,
 		int64_t max)
 {
 	CLEANUP_JSON json_t *value = take(m, key);
@@ -107,20 +107,20 @@ int64_t members_number(struct members *m, const char *key, int64_t min,
 	if (m->err < 0)
 		return 0;
 	if (!json_is_integer(value) || number < min || number > max) {
-		members_refuse(m, key, "not a whole number from %lld to %lld",
+		json_fields_refuse(m, key, "not a whole number from %lld to %lld",
 				(long long)min, (long long)max);
 		return 0;
 	}
 	return number;
 }
 
-char *members_text(struct members *m, const char *key, bool required)
+char *json_fields_text(struct json_fields *m, const char *key, bool required)
 {
 	CLEANUP_JSON json_t *value = take(m, key);
 	if (m->err < 0 || (value == NULL && !required))
 		return NULL;
 	if (!json_is_string(value)) {
-		members_refuse(m, key, "not a text");
+		json_fields_refuse(m, key, "not a text");
 		return NULL;
 	}
 	char *copy = strdup(json_string_value(value));
@@ -129,16 +129,16 @@ char *members_text(struct members *m, const char *key, bool required)
 	return copy;
 }
 
-char *members_name(struct members *m, const char *key, bool required)
+char *json_fields_name(struct json_fields *m, const char *key, bool required)
 {
-	char *text = members_text(m, key, required);
+	char *text = json_fields_text(m, key, required);
 	if (text == NULL)
 		return NULL;
 	char *raw = name_unescape(text, NULL);
 	if (raw == NULL && errno == ENOMEM)
 		out_of_memory(m);
 	else if (raw == NULL)
-		members_refuse(m, key, "not an escaped name");
+		json_fields_refuse(m, key, "not an escaped name");
 	free(raw);
 	if (m->err == 0)
 		return text;
@@ -146,7 +146,7 @@ char *members_name(struct members *m, const char *key, bool required)
 	return NULL;
 }
 
-void members_hex(struct members *m, const char *key, void *out, size_t len)
+void json_fields_hex(struct json_fields *m, const char *key, void *out, size_t len)
 {
 	CLEANUP_JSON json_t *value = take(m, key);
 	memset(out, 0, len);
@@ -155,34 +155,34 @@ void members_hex(struct members *m, const char *key, void *out, size_t len)
 	if (!json_is_string(value) ||
 			json_string_length(value) != 2 * len ||
 			hex_decode(out, len, json_string_value(value)) < 0)
-		members_refuse(m, key, "not %zu hexadecimal digits", 2 * len);
+		json_fields_refuse(m, key, "not %zu hexadecimal digits", 2 * len);
 }
 
-json_t *members_array(struct members *m, const char *key, size_t max)
+json_t *json_fields_array(struct json_fields *m, const char *key, size_t max)
 {
 	CLEANUP_JSON json_t *value = take(m, key);
 	if (value == NULL)
 		return NULL;
 	if (!json_is_array(value) || json_array_size(value) > max) {
-		members_refuse(m, key, "not a list of at most %zu", max);
+		json_fields_refuse(m, key, "not a list of at most %zu", max);
 		return NULL;
 	}
 	return json_incref(value);
 }
 
-json_t *members_object(struct members *m, const char *key)
+json_t *json_fields_object(struct json_fields *m, const char *key)
 {
 	CLEANUP_JSON json_t *value = take(m, key);
 	if (value == NULL)
 		return NULL;
 	if (!json_is_object(value)) {
-		members_refuse(m, key, "not an object");
+		json_fields_refuse(m, key, "not an object");
 		return NULL;
 	}
 	return json_incref(value);
 }
 
-json_t *members_rest(struct members *m)
+json_t *json_fields_rest(struct json_fields *m)
 {
 	if (m->err < 0 || json_object_size(m->json) == 0)
 		return NULL;

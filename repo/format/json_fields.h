@@ -4,10 +4,10 @@
  * out of the object, so what is left at the end are the members that this
  * version doesn't know.
  *
- *	struct members m;
- *	members_begin(&m, json, "snapshots/vm/…", "files[%zu].", i);
- *	size = members_number(&m, "size", 0, IMAGE_SIZE_MAX);
- *	name = members_name(&m, "name", true);
+ *	struct json_fields m;
+ *	json_fields_begin(&m, json, "snapshots/vm/…", "files[%zu].", i);
+ *	size = json_fields_number(&m, "size", 0, IMAGE_SIZE_MAX);
+ *	name = json_fields_name(&m, "name", true);
  *	if (m.err < 0) …
  *
  * The first failure stays in m.err, with a text that names the object and the
@@ -25,15 +25,15 @@
 
 /* How stored JSON is written: one form for equal content, and nothing in it
  * that a terminal could obey. */
-#define MEMBERS_DUMP_FLAGS (JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII)
+#define JSON_FIELDS_DUMP_FLAGS (JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII)
 
 /* The most "[" and "{" and the most "," that JSON from outside may have: they
  * bound the memory that parsing takes, which the length alone does not. An
  * empty object takes some 240 bytes, a member of one 160. */
-#define MEMBERS_CONTAINERS_MAX (64u << 10)
-#define MEMBERS_COMMAS_MAX (192u << 10)
+#define JSON_FIELDS_CONTAINERS_MAX (64u << 10)
+#define JSON_FIELDS_COMMAS_MAX (192u << 10)
 
-struct members {
+struct json_fields {
 	json_t *json;		/* borrowed */
 	const char *object;	/* borrowed; the object's name, for texts */
 	char path[64];		/* of the members here, for texts */
@@ -48,34 +48,34 @@ static inline void cleanup_json(json_t **json)
 
 /* Parses LEN bytes that must be one JSON object without duplicate members.
  * 0 and a new reference, -EBADMSG, -ENOMEM. */
-int members_load(json_t **out, const char *object, const char *text,
+int json_fields_load(json_t **out, const char *object, const char *text,
 		size_t len);
 
 /* PATH is printf's, e.g. "files[3].". JSON may be any value: what is not an
  * object fails. */
-void members_begin(struct members *m, json_t *json, const char *object,
+void json_fields_begin(struct json_fields *m, json_t *json, const char *object,
 		const char *path, ...) __attribute__((format(printf, 4, 5)));
 
 /* A whole number from MIN to MAX; must be there. */
-int64_t members_number(struct members *m, const char *key, int64_t min,
+int64_t json_fields_number(struct json_fields *m, const char *key, int64_t min,
 		int64_t max);
 /* A string, malloc'ed; NULL where it is absent and not REQUIRED. */
-char *members_text(struct members *m, const char *key, bool required);
+char *json_fields_text(struct json_fields *m, const char *key, bool required);
 /* A string that name_escape writes. */
-char *members_name(struct members *m, const char *key, bool required);
+char *json_fields_name(struct json_fields *m, const char *key, bool required);
 /* LEN bytes as lower-case hexadecimal. Zeros where absent. */
-void members_hex(struct members *m, const char *key, void *out, size_t len);
+void json_fields_hex(struct json_fields *m, const char *key, void *out, size_t len);
 /* An array of at most MAX values, a new reference; NULL where absent. */
-json_t *members_array(struct members *m, const char *key, size_t max);
+json_t *json_fields_array(struct json_fields *m, const char *key, size_t max);
 
 /* An object, a new reference; NULL where absent. */
-json_t *members_object(struct members *m, const char *key);
+json_t *json_fields_object(struct json_fields *m, const char *key);
 
 /* What wasn't taken: a new reference, or NULL if that is nothing. */
-json_t *members_rest(struct members *m);
+json_t *json_fields_rest(struct json_fields *m);
 
 /* Marks KEY as not valid; WHY is a short clause: "not below 9". */
-void members_refuse(struct members *m, const char *key, const char *why, ...)
+void json_fields_refuse(struct json_fields *m, const char *key, const char *why, ...)
 		__attribute__((format(printf, 3, 4), cold));
 
 #endif

@@ -38,12 +38,12 @@ static_assert(IMAGE_SIZE_MAX / CLUSTER_SIZE <= UINT32_MAX, "cluster counts");
 
 /* --- shape --- */
 
-uint64_t span_count(uint64_t image_size)
+uint64_t node_span_count(uint64_t image_size)
 {
 	return image_size / SPAN_SIZE + (image_size % SPAN_SIZE != 0);
 }
 
-uint8_t tree_level(uint64_t spans)
+uint8_t node_tree_level(uint64_t spans)
 {
 	uint8_t level = 0;
 	for (uint64_t room = 1; room < spans && level < NODE_LEVEL_MAX;
@@ -52,7 +52,7 @@ uint8_t tree_level(uint64_t spans)
 	return level;
 }
 
-uint64_t slot_spans(uint8_t level)
+uint64_t node_slot_spans(uint8_t level)
 {
 	assert(level >= 1 && level <= NODE_LEVEL_MAX);
 	return (uint64_t)1 << (8 * (level - 1));
@@ -226,7 +226,7 @@ static bool child_fits(const struct node_child *c, uint64_t spans)
 
 static int decode_child(struct node *node, const uint8_t *p, int *last_slot)
 {
-	uint64_t per_slot = slot_spans(node->level);
+	uint64_t per_slot = node_slot_spans(node->level);
 	uint64_t before = p[0] * per_slot;
 	struct node_child *c = &node->children[p[0]];
 	if (p[0] <= *last_slot || !bytes_are_zero(p + 1, 3) ||
@@ -244,7 +244,7 @@ static bool node_head_fits(const uint8_t *p, size_t len, uint8_t level,
 		uint64_t spans)
 {
 	if (len < NODE_HEAD || level < 1 || level > NODE_LEVEL_MAX ||
-			spans == 0 || spans > slot_spans(level) * NODE_FANOUT)
+			spans == 0 || spans > node_slot_spans(level) * NODE_FANOUT)
 		return false;
 	uint16_t count = get_le16(p + 2);
 	return p[0] == level && p[1] == 0 && bytes_are_zero(p + 4, 4) &&

@@ -77,10 +77,10 @@ struct tree_root {
 };
 
 /* Spans of an image; levels above the leaves that so many spans need. */
-uint64_t span_count(uint64_t image_size);
-uint8_t tree_level(uint64_t spans);
+uint64_t node_span_count(uint64_t image_size);
+uint8_t node_tree_level(uint64_t spans);
 /* Spans below one slot of a node of LEVEL 1 … 3: 256^(level-1). */
-uint64_t slot_spans(uint8_t level);
+uint64_t node_slot_spans(uint8_t level);
 
 /* Bytes written (at most LEAF_SIZE_MAX, NODE_SIZE_MAX). The leaf's or node's
  * sums must be right and at least one entry or child must hold data: what is

@@ -22,7 +22,7 @@
 
 static_assert(SESSION_ROOTS_MAX == 65536 && SESSION_ID_SIZE == 16, "session");
 
-const char *session_kind_name(enum session_kind k)
+const char *session_record_kind_name(enum session_kind k)
 {
 	static const char *const names[KINDS] = {
 		[SESSION_BACKUP] = "backup",
@@ -72,7 +72,7 @@ json_t *session_record_to_json(const struct session_record *r)
 		return NULL;
 	}
 	json_t *json = json_pack("{s:s,s:I,s:s,s:I,s:s*,s:o,s:o*}",
-			"kind", session_kind_name(r->kind),
+			"kind", session_record_kind_name(r->kind),
 			"started", (json_int_t)r->started,
 			"host", r->host,
 			"pid", (json_int_t)r->pid,
@@ -84,18 +84,18 @@ json_t *session_record_to_json(const struct session_record *r)
 	return json;
 }
 
-static void read_kind(struct session_record *r, struct members *m)
+static void read_kind(struct session_record *r, struct json_fields *m)
 {
-	CLEANUP_FREE char *kind = members_text(m, "kind", true);
+	CLEANUP_FREE char *kind = json_fields_text(m, "kind", true);
 	if (kind == NULL)
 		return;
 	for (unsigned k = 0; k < KINDS; k++) {
-		if (strcmp(kind, session_kind_name(k)) == 0) {
+		if (strcmp(kind, session_record_kind_name(k)) == 0) {
 			r->kind = k;
 			return;
 		}
 	}
-	members_refuse(m, "kind", "not known to this version");
+	json_fields_refuse(m, "kind", "not known to this version");
 }
 
 static bool root_from_json(struct id *out, json_t *json)
@@ -107,12 +107,12 @@ static bool root_from_json(struct id *out, json_t *json)
 			!id_is_zero(out);
 }
 
-static void read_roots(struct session_record *r, struct members *m)
+static void read_roots(struct session_record *r, struct json_fields *m)
 {
-	CLEANUP_JSON json_t *list = members_array(m, "roots",
+	CLEANUP_JSON json_t *list = json_fields_array(m, "roots",
 			SESSION_ROOTS_MAX);
 	if (list == NULL && m->err == 0)
-		members_refuse(m, "roots", "missing");
+		json_fields_refuse(m, "roots", "missing");
 	size_t count = json_array_size(list);
 	if (count == 0)
 		return;
@@ -124,13 +124,13 @@ static void read_roots(struct session_record *r, struct members *m)
 	r->root_count = (uint32_t)count;
 	for (uint32_t i = 0; i < count; i++)
 		if (!root_from_json(&r->roots[i], json_array_get(list, i)))
-			members_refuse(m, "roots", "number %u is not an id",
+			json_fields_refuse(m, "roots", "number %u is not an id",
 					i);
 }
 
-static void read_held(struct session_record *r, struct members *m)
+static void read_held(struct session_record *r, struct json_fields *m)
 {
-	CLEANUP_JSON json_t *list = members_array(m, "held", SESSION_HELD_MAX);
+	CLEANUP_JSON json_t *list = json_fields_array(m, "held", SESSION_HELD_MAX);
 	size_t count = json_array_size(list);
 	if (count == 0)
 		return;
@@ -144,14 +144,14 @@ static void read_held(struct session_record *r, struct members *m)
 		const char *text = json_string_value(json_array_get(list, i));
 		if (text == NULL || hex_decode(r->held[i].b, PACK_ID_SIZE,
 						    text) < 0)
-			members_refuse(m, "held", "number %u is not a pack", i);
+			json_fields_refuse(m, "held", "number %u is not a pack", i);
 	}
 }
 
-static void read_acknowledged(struct session_record *r, struct members *m)
+static void read_acknowledged(struct session_record *r, struct json_fields *m)
 {
 	if (json_object_get(m->json, "acknowledged") != NULL)
-		r->acknowledged = (uint64_t)members_number(
+		r->acknowledged = (uint64_t)json_fields_number(
 				m, "acknowledged", 1, EPOCH_MAX);
 }
 
@@ -159,17 +159,17 @@ int session_record_from_json(struct session_record *r, const char *text,
 		size_t len)
 {
 	CLEANUP_JSON json_t *json = NULL;
-	struct members m;
+	struct json_fields m;
 	memset(r, 0, sizeof(*r));
-	int err = members_load(&json, WHAT, text, len);
+	int err = json_fields_load(&json, WHAT, text, len);
 	if (err < 0)
 		return err;
-	members_begin(&m, json, WHAT, "%s", "");
+	json_fields_begin(&m, json, WHAT, "%s", "");
 	read_kind(r, &m);
-	r->started = members_number(&m, "started", 0, YEAR_10000 - 1);
-	r->host = members_name(&m, "host", true);
-	r->pid = members_number(&m, "pid", 0, INT64_MAX);
-	r->activity = members_name(&m, "activity", false);
+	r->started = json_fields_number(&m, "started", 0, YEAR_10000 - 1);
+	r->host = json_fields_name(&m, "host", true);
+	r->pid = json_fields_number(&m, "pid", 0, INT64_MAX);
+	r->activity = json_fields_name(&m, "activity", false);
 	read_roots(r, &m);
 	read_acknowledged(r, &m);
 	read_held(r, &m);

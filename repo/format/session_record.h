@@ -31,8 +31,8 @@ struct session_record {
 	struct pack_id *held;	/* condemned packs it has found chunks in */
 };
 
-const char *session_kind_name(enum session_kind k);
-/* A new object, stored dumped with MEMBERS_DUMP_FLAGS. NULL without memory. */
+const char *session_record_kind_name(enum session_kind k);
+/* A new object, stored dumped with JSON_FIELDS_DUMP_FLAGS. NULL without memory. */
 json_t *session_record_to_json(const struct session_record *r);
 /* 0, -EBADMSG, -ENOMEM, with a text. Fills R, freed by session_record_clear;
  * on an error R is cleared. */

@@ -198,7 +198,7 @@ void snapshot_object_name(char *out, size_t size, const char *source,
 			utc_format(utc, time));
 }
 
-const char *file_kind_name(enum file_kind k)
+const char *snapshot_file_kind_name(enum file_kind k)
 {
 	static const char *const names[] = {
 		[FILE_DISK] = "disk",

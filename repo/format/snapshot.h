@@ -122,28 +122,28 @@ struct snapshot_file *snapshot_find_qcow2(const struct snapshot *s,
  * Returns a string to free, or NULL. */
 char *snapshot_unique_name(const struct snapshot *s, const char *wanted);
 
-/* A new JSON object (what is stored, dumped with MEMBERS_DUMP_FLAGS, and shown
+/* A new JSON object (what is stored, dumped with JSON_FIELDS_DUMP_FLAGS, and shown
  * as snapshot.json and by --json with DERIVED: id and object name added).
  * NULL, with a text, without memory or for what JSON can't hold (a number
  * from 2^63 on, text that is not UTF-8). It does not check S: a writer must
- * see snapshot_from_json accept the bytes before it stores them. */
-json_t *snapshot_to_json(const struct snapshot *s, bool derived);
+ * see snapshot_json_decode accept the bytes before it stores them. */
+json_t *snapshot_json_encode(const struct snapshot *s, bool derived);
 
 /* The id of the snapshot that is stored as OBJECT with these JSON bytes.
  * 0 or -ENOMEM. */
-int snapshot_derive_id(struct id *out, const struct seal *seal,
+int snapshot_json_derive_id(struct id *out, const struct seal *seal,
 		const char *object, const char *json, size_t len);
 
 /* From the payload of the object OBJECT; checks bounds, names, that source and
  * time match OBJECT; sets object and id. 0, -EBADMSG with a text, -ENOMEM. */
-int snapshot_from_json(struct snapshot **out, const struct seal *seal,
+int snapshot_json_decode(struct snapshot **out, const struct seal *seal,
 		const char *object, const char *json, size_t len);
 
 /* "snapshots/SOURCE-COMPONENT/20261123T040000Z". */
 void snapshot_object_name(char *out, size_t size, const char *source,
 		int64_t time);
 
-const char *file_kind_name(enum file_kind k);
+const char *snapshot_file_kind_name(enum file_kind k);
 const char *snapshot_kind_name(enum snapshot_kind k);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * The stored form of a snapshot; its members are listed in FORMAT.md.
  *
- * A snapshot that snapshot_from_json accepts can be used without further
+ * A snapshot that snapshot_json_decode accepts can be used without further
  * checks: its names are safe in paths and on terminals, its files differ in
  * name, and its sizes and roots agree with each other.
  */
@@ -90,7 +90,7 @@ static json_t *file_to_json(const struct snapshot_file *f)
 	json_t *json = json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o,"
 			"s:s*,s:s*,s:s*,s:s*,s:s*,s:s*}",
 			"name", f->name,
-			"kind", file_kind_name(f->kind),
+			"kind", snapshot_file_kind_name(f->kind),
 			"size", (json_int_t)f->size,
 			"mode", (json_int_t)f->mode,
 			"mtime_ns", (json_int_t)f->mtime_ns,
@@ -195,7 +195,7 @@ static int add_derived(json_t *json, const struct snapshot *s)
 	return r;
 }
 
-json_t *snapshot_to_json(const struct snapshot *s, bool derived)
+json_t *snapshot_json_encode(const struct snapshot *s, bool derived)
 {
 	json_t *json = numbers_fit(s) ? head_to_json(s) : NULL;
 	/* The setters fail, and take the value, where one of both is NULL. */
@@ -218,7 +218,7 @@ json_t *snapshot_to_json(const struct snapshot *s, bool derived)
 	return NULL;
 }
 
-int snapshot_derive_id(struct id *out, const struct seal *seal,
+int snapshot_json_derive_id(struct id *out, const struct seal *seal,
 		const char *object, const char *json, size_t len)
 {
 	/* The zero byte keeps name and JSON apart. */
@@ -257,25 +257,25 @@ static bool file_name_fits(const char *name)
 	return raw != NULL;
 }
 
-static void read_file_name(struct snapshot_file *f, struct members *m)
+static void read_file_name(struct snapshot_file *f, struct json_fields *m)
 {
-	f->name = members_text(m, "name", true);
+	f->name = json_fields_text(m, "name", true);
 	if (m->err == 0 && !file_name_fits(f->name))
-		members_refuse(m, "name", "not a file's name");
+		json_fields_refuse(m, "name", "not a file's name");
 }
 
-static void read_file_kind(struct snapshot_file *f, struct members *m)
+static void read_file_kind(struct snapshot_file *f, struct json_fields *m)
 {
-	CLEANUP_FREE char *kind = members_text(m, "kind", true);
+	CLEANUP_FREE char *kind = json_fields_text(m, "kind", true);
 	if (kind == NULL)
 		return;
 	for (unsigned k = 0; k < FILE_KINDS; k++) {
-		if (strcmp(kind, file_kind_name(k)) == 0) {
+		if (strcmp(kind, snapshot_file_kind_name(k)) == 0) {
 			f->kind = k;
 			return;
 		}
 	}
-	members_refuse(m, "kind", "not known to this version");
+	json_fields_refuse(m, "kind", "not known to this version");
 }
 
 /* The counts must be possible for the size: data comes in whole blocks, but
@@ -292,43 +292,43 @@ static bool root_fits(const struct tree_root *r, uint64_t size)
 					BLOCK_SIZE;
 }
 
-static void read_root(struct snapshot_file *f, struct members *m)
+static void read_root(struct snapshot_file *f, struct json_fields *m)
 {
 	struct tree_root *r = &f->root;
-	members_hex(m, "root", r->id.b, ID_SIZE);
-	r->level = tree_level(span_count(f->size));
-	r->data_bytes = (uint64_t)members_number(m, "data_bytes", 0,
+	json_fields_hex(m, "root", r->id.b, ID_SIZE);
+	r->level = node_tree_level(node_span_count(f->size));
+	r->data_bytes = (uint64_t)json_fields_number(m, "data_bytes", 0,
 			IMAGE_SIZE_MAX);
-	r->clusters = (uint32_t)members_number(m, "clusters", 0, UINT32_MAX);
+	r->clusters = (uint32_t)json_fields_number(m, "clusters", 0, UINT32_MAX);
 	if (m->err == 0 && !root_fits(r, f->size))
-		members_refuse(m, "root", "it does not agree with the sizes");
+		json_fields_refuse(m, "root", "it does not agree with the sizes");
 }
 
 static int read_identity(struct file_identity *i, json_t *json,
-		const struct members *file, uint32_t number)
+		const struct json_fields *file, uint32_t number)
 {
-	struct members m;
+	struct json_fields m;
 	if (json_is_null(json))
 		return 0;
-	members_begin(&m, json, file->object, "%sidentities[%u].", file->path,
+	json_fields_begin(&m, json, file->object, "%sidentities[%u].", file->path,
 			number);
-	i->device = (uint64_t)members_number(&m, "device", INT64_MIN,
+	i->device = (uint64_t)json_fields_number(&m, "device", INT64_MIN,
 			INT64_MAX);
-	i->inode = (uint64_t)members_number(&m, "inode", INT64_MIN, INT64_MAX);
+	i->inode = (uint64_t)json_fields_number(&m, "inode", INT64_MIN, INT64_MAX);
 	if (json_object_get(json, "size") == NULL &&
 			json_object_get(json, "mtime_ns") == NULL &&
 			json_object_get(json, "ctime_ns") == NULL)
 		return m.err;
-	i->size = (uint64_t)members_number(&m, "size", 0, INT64_MAX);
-	i->mtime_ns = members_number(&m, "mtime_ns", INT64_MIN, INT64_MAX);
-	i->ctime_ns = members_number(&m, "ctime_ns", INT64_MIN, INT64_MAX);
+	i->size = (uint64_t)json_fields_number(&m, "size", 0, INT64_MAX);
+	i->mtime_ns = json_fields_number(&m, "mtime_ns", INT64_MIN, INT64_MAX);
+	i->ctime_ns = json_fields_number(&m, "ctime_ns", INT64_MIN, INT64_MAX);
 	i->valid = m.err == 0;
 	return m.err;
 }
 
-static void read_identities(struct snapshot_file *f, struct members *m)
+static void read_identities(struct snapshot_file *f, struct json_fields *m)
 {
-	CLEANUP_JSON json_t *list = members_array(m, "identities",
+	CLEANUP_JSON json_t *list = json_fields_array(m, "identities",
 			SNAPSHOT_CHAIN_MAX);
 	size_t count = json_array_size(list);
 	if (count == 0)
@@ -347,30 +347,30 @@ static void read_identities(struct snapshot_file *f, struct members *m)
 static int read_file(struct snapshot_file *f, json_t *json,
 		const char *object, uint32_t number)
 {
-	struct members m;
-	members_begin(&m, json, object, "files[%u].", number);
+	struct json_fields m;
+	json_fields_begin(&m, json, object, "files[%u].", number);
 	read_file_name(f, &m);
 	read_file_kind(f, &m);
-	f->size = (uint64_t)members_number(&m, "size", 0, IMAGE_SIZE_MAX);
-	f->mode = (uint32_t)members_number(&m, "mode", 0, MODE_MAX);
-	f->mtime_ns = members_number(&m, "mtime_ns", INT64_MIN, INT64_MAX);
+	f->size = (uint64_t)json_fields_number(&m, "size", 0, IMAGE_SIZE_MAX);
+	f->mode = (uint32_t)json_fields_number(&m, "mode", 0, MODE_MAX);
+	f->mtime_ns = json_fields_number(&m, "mtime_ns", INT64_MIN, INT64_MAX);
 	read_root(f, &m);
-	f->source_path = members_name(&m, "source_path", false);
-	f->format = members_name(&m, "format", false);
-	f->target = members_name(&m, "target", false);
-	f->reading = members_text(&m, "reading", false);
-	f->checkpoint = members_name(&m, "checkpoint", false);
+	f->source_path = json_fields_name(&m, "source_path", false);
+	f->format = json_fields_name(&m, "format", false);
+	f->target = json_fields_name(&m, "target", false);
+	f->reading = json_fields_text(&m, "reading", false);
+	f->checkpoint = json_fields_name(&m, "checkpoint", false);
 	read_identities(f, &m);
-	f->extra = members_rest(&m);
+	f->extra = json_fields_rest(&m);
 	return m.err;
 }
 
-static void read_files(struct snapshot *s, struct members *m)
+static void read_files(struct snapshot *s, struct json_fields *m)
 {
-	CLEANUP_JSON json_t *list = members_array(m, "files",
+	CLEANUP_JSON json_t *list = json_fields_array(m, "files",
 			SNAPSHOT_FILES_MAX);
 	if (list == NULL && m->err == 0)
-		members_refuse(m, "files", "missing");
+		json_fields_refuse(m, "files", "missing");
 	size_t count = json_array_size(list);
 	for (uint32_t i = 0; i < count && m->err == 0; i++) {
 		struct snapshot_file *f = snapshot_add_file(s);
@@ -384,16 +384,16 @@ static void read_files(struct snapshot *s, struct members *m)
 static int read_skipped_one(struct snapshot_skipped *k, json_t *json,
 		const char *object, uint32_t number)
 {
-	struct members m;
-	members_begin(&m, json, object, "skipped[%u].", number);
-	k->target = members_name(&m, "target", true);
-	k->reason = members_text(&m, "reason", true);
+	struct json_fields m;
+	json_fields_begin(&m, json, object, "skipped[%u].", number);
+	k->target = json_fields_name(&m, "target", true);
+	k->reason = json_fields_text(&m, "reason", true);
 	return m.err;
 }
 
-static void read_skipped(struct snapshot *s, struct members *m)
+static void read_skipped(struct snapshot *s, struct json_fields *m)
 {
-	CLEANUP_JSON json_t *list = members_array(m, "skipped",
+	CLEANUP_JSON json_t *list = json_fields_array(m, "skipped",
 			SNAPSHOT_SKIPPED_MAX);
 	size_t count = json_array_size(list);
 	if (count == 0)
@@ -409,9 +409,9 @@ static void read_skipped(struct snapshot *s, struct members *m)
 				json_array_get(list, i), m->object, i);
 }
 
-static void read_kind(struct snapshot *s, struct members *m)
+static void read_kind(struct snapshot *s, struct json_fields *m)
 {
-	CLEANUP_FREE char *kind = members_text(m, "kind", true);
+	CLEANUP_FREE char *kind = json_fields_text(m, "kind", true);
 	if (kind == NULL)
 		return;
 	if (strcmp(kind, snapshot_kind_name(SNAPSHOT_DOMAIN)) == 0)
@@ -419,63 +419,63 @@ static void read_kind(struct snapshot *s, struct members *m)
 	else if (strcmp(kind, snapshot_kind_name(SNAPSHOT_FILES)) == 0)
 		s->kind = SNAPSHOT_FILES;
 	else
-		members_refuse(m, "kind", "not known to this version");
+		json_fields_refuse(m, "kind", "not known to this version");
 }
 
 /* Source and time, which must be those of the object's name: else a snapshot
  * could be shown as another one. */
-static void read_place(struct snapshot *s, struct members *m)
+static void read_place(struct snapshot *s, struct json_fields *m)
 {
 	char object[OBJECT_SIZE];
-	s->source = members_name(m, "source", true);
-	CLEANUP_FREE char *time = members_text(m, "time", true);
+	s->source = json_fields_name(m, "source", true);
+	CLEANUP_FREE char *time = json_fields_text(m, "time", true);
 	if (m->err < 0)
 		return;
 	if (utc_parse(&s->time, time) < 0) {
-		members_refuse(m, "time", "not a time");
+		json_fields_refuse(m, "time", "not a time");
 		return;
 	}
 	snapshot_object_name(object, sizeof(object), s->source, s->time);
 	if (strcmp(object, m->object) != 0)
-		members_refuse(m, "source", "with time it does not give the "
+		json_fields_refuse(m, "source", "with time it does not give the "
 				"object's name");
 }
 
-static void read_origin(struct snapshot *s, struct members *m)
+static void read_origin(struct snapshot *s, struct json_fields *m)
 {
-	CLEANUP_JSON json_t *json = members_object(m, "origin");
-	struct members o;
+	CLEANUP_JSON json_t *json = json_fields_object(m, "origin");
+	struct json_fields o;
 	if (json == NULL)
 		return;
-	members_begin(&o, json, m->object, "%sorigin.", m->path);
-	members_hex(&o, "repository", s->origin_repository, REPO_ID_SIZE);
-	members_hex(&o, "snapshot", s->origin_snapshot.b, ID_SIZE);
+	json_fields_begin(&o, json, m->object, "%sorigin.", m->path);
+	json_fields_hex(&o, "repository", s->origin_repository, REPO_ID_SIZE);
+	json_fields_hex(&o, "snapshot", s->origin_snapshot.b, ID_SIZE);
 	static const uint8_t none[REPO_ID_SIZE];
 	if (o.err == 0 && memcmp(s->origin_repository, none, REPO_ID_SIZE) == 0)
-		members_refuse(&o, "repository", "missing");
+		json_fields_refuse(&o, "repository", "missing");
 	if (o.err == 0 && id_is_zero(&s->origin_snapshot))
-		members_refuse(&o, "snapshot", "missing");
+		json_fields_refuse(&o, "snapshot", "missing");
 	m->err = o.err;
 	s->has_origin = o.err == 0;
 }
 
-static void read_head(struct snapshot *s, struct members *m)
+static void read_head(struct snapshot *s, struct json_fields *m)
 {
 	read_place(s, m);
 	read_kind(s, m);
-	s->started_ns = members_number(m, "started_ns", INT64_MIN, INT64_MAX);
-	s->finished_ns = members_number(m, "finished_ns", INT64_MIN,
+	s->started_ns = json_fields_number(m, "started_ns", INT64_MIN, INT64_MAX);
+	s->finished_ns = json_fields_number(m, "finished_ns", INT64_MIN,
 			INT64_MAX);
-	s->sequence = (uint64_t)members_number(m, "sequence", 1, INT64_MAX);
-	members_hex(m, "predecessor", s->predecessor.b, ID_SIZE);
+	s->sequence = (uint64_t)json_fields_number(m, "sequence", 1, INT64_MAX);
+	json_fields_hex(m, "predecessor", s->predecessor.b, ID_SIZE);
 	read_origin(s, m);
-	s->host = members_name(m, "host", true);
-	s->uuid = members_name(m, "uuid", false);
-	s->consistency = members_name(m, "consistency", false);
-	s->read_bytes = (uint64_t)members_number(m, "read_bytes", 0,
+	s->host = json_fields_name(m, "host", true);
+	s->uuid = json_fields_name(m, "uuid", false);
+	s->consistency = json_fields_name(m, "consistency", false);
+	s->read_bytes = (uint64_t)json_fields_number(m, "read_bytes", 0,
 			INT64_MAX);
-	s->new_bytes = (uint64_t)members_number(m, "new_bytes", 0, INT64_MAX);
-	s->stored_bytes = (uint64_t)members_number(m, "stored_bytes", 0,
+	s->new_bytes = (uint64_t)json_fields_number(m, "new_bytes", 0, INT64_MAX);
+	s->stored_bytes = (uint64_t)json_fields_number(m, "stored_bytes", 0,
 			INT64_MAX);
 }
 
@@ -484,7 +484,7 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void check_unique(const struct snapshot *s, struct members *m)
+static void check_unique(const struct snapshot *s, struct json_fields *m)
 {
 	if (m->err < 0 || s->file_count < 2)
 		return;
@@ -499,19 +499,19 @@ static void check_unique(const struct snapshot *s, struct members *m)
 	qsort(names, s->file_count, sizeof(*names), compare_names);
 	for (uint32_t i = 1; i < s->file_count && m->err == 0; i++)
 		if (strcmp(names[i - 1], names[i]) == 0)
-			members_refuse(m, "files", "two are named \"%s\"",
+			json_fields_refuse(m, "files", "two are named \"%s\"",
 					names[i]);
 }
 
 static int fill(struct snapshot *s, const char *object, json_t *json)
 {
-	struct members m;
-	members_begin(&m, json, object, "%s", "");
+	struct json_fields m;
+	json_fields_begin(&m, json, object, "%s", "");
 	read_head(s, &m);
 	read_skipped(s, &m);
 	read_files(s, &m);
 	check_unique(s, &m);
-	s->extra = members_rest(&m);
+	s->extra = json_fields_rest(&m);
 	if (m.err < 0)
 		return m.err;
 	s->object = strdup(object);
@@ -520,12 +520,12 @@ static int fill(struct snapshot *s, const char *object, json_t *json)
 	return 0;
 }
 
-int snapshot_from_json(struct snapshot **out, const struct seal *seal,
+int snapshot_json_decode(struct snapshot **out, const struct seal *seal,
 		const char *object, const char *text, size_t len)
 {
 	CLEANUP_JSON json_t *json = NULL;
 	*out = NULL;
-	int err = members_load(&json, object, text, len);
+	int err = json_fields_load(&json, object, text, len);
 	if (err < 0)
 		return err;
 	struct snapshot *s = snapshot_new();
@@ -533,7 +533,7 @@ int snapshot_from_json(struct snapshot **out, const struct seal *seal,
 		return fail_errno(-ENOMEM, "reading %s", object);
 	err = fill(s, object, json);
 	if (err == 0)
-		err = snapshot_derive_id(&s->id, seal, object, text, len);
+		err = snapshot_json_derive_id(&s->id, seal, object, text, len);
 	if (err < 0) {
 		snapshot_free(s);
 		return err;

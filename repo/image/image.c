@@ -18,14 +18,14 @@
 
 static const uint8_t zeros[ZEROS_SIZE];
 
-int image_reader_new(struct image_reader **out, struct packs *packs,
+int image_reader_new(struct image_reader **out, struct pack_cache *packs,
 		const struct image_reader_options *o)
 {
 	struct image_reader *r = calloc(1, sizeof(*r));
 	if (r == NULL)
 		return fail_errno(-ENOMEM, "starting to read");
 	r->packs = packs;
-	r->frames = frames_new(packs, o->cache_size);
+	r->frames = frame_cache_new(packs, o->cache_size);
 	r->nodes = r->frames ? node_cache_new(packs, r->frames,
 						 NODE_CACHE_SIZE)
 			     : NULL;
@@ -45,7 +45,7 @@ void image_reader_free(struct image_reader *r)
 		return;
 	pool_free(r->pool);
 	node_cache_free(r->nodes);
-	frames_free(r->frames);
+	frame_cache_free(r->frames);
 	free(r);
 }
 
@@ -57,22 +57,22 @@ bool image_reader_any_damaged(const struct image_reader *r)
 bool image_reader_chunk_stored(struct image_reader *r, const struct id *id)
 {
 	struct chunk_place place;
-	if (packs_find(r->packs, PACK_DATA, id, &place) != 1)
+	if (pack_cache_find(r->packs, PACK_DATA, id, &place) != 1)
 		return false;
-	packs_release(place.pack);
+	pack_cache_release(place.pack);
 	return true;
 }
 
 int image_open(struct image **out, struct image_reader *r,
 		const struct tree_root *root, uint64_t size)
 {
-	if (size > IMAGE_SIZE_MAX || root->level != tree_level(span_count(size)))
+	if (size > IMAGE_SIZE_MAX || root->level != node_tree_level(node_span_count(size)))
 		return fail(-EBADMSG, "an image's size and tree do not match");
 	struct image *i = malloc(sizeof(*i));
 	if (i == NULL)
 		return fail_errno(-ENOMEM, "opening an image");
 	*i = (struct image){ .reader = r, .root = *root, .size = size,
-		.spans = span_count(size) };
+		.spans = node_span_count(size) };
 	*out = i;
 	return 0;
 }
@@ -92,7 +92,7 @@ uint64_t image_size(const struct image *i)
 int image_node(struct image *i, const struct id *id, uint8_t level,
 		uint64_t span, struct cached_node **out)
 {
-	uint64_t covers = slot_spans(level) * NODE_FANOUT;
+	uint64_t covers = node_slot_spans(level) * NODE_FANOUT;
 	uint64_t first = span / covers * covers;
 	return node_cache_node(i->reader->nodes, id, level,
 			min_u64(covers, i->spans - first), out);
@@ -110,7 +110,7 @@ int image_child(struct image *i, uint64_t span, struct node_child *child)
 		int r = image_node(i, &at.id, level, span, &n);
 		if (r < 0)
 			return r;
-		at = n->node->children[span / slot_spans(level) % NODE_FANOUT];
+		at = n->node->children[span / node_slot_spans(level) % NODE_FANOUT];
 		node_cache_release(n);
 	}
 	*child = at;
@@ -232,7 +232,7 @@ static int copy_part(void *ctx, const uint8_t *data, size_t len,
 	else
 		memset(*to, 0, len);
 	*to += len;
-	frames_unpin(frame);
+	frame_cache_unpin(frame);
 	return 0;
 }
 
@@ -277,11 +277,11 @@ static int pin_part(void *ctx, const uint8_t *data, size_t len,
 		return 0;
 	int r = add_iov(v, data, len);
 	if (r == 0 && v->pinned > 0 && v->pins[v->pinned - 1] == frame) {
-		frames_unpin(frame); /* pinned once is enough */
+		frame_cache_unpin(frame); /* pinned once is enough */
 		return 0;
 	}
 	if (r < 0 || v->pinned == v->room) {
-		frames_unpin(frame);
+		frame_cache_unpin(frame);
 		return -E2BIG;
 	}
 	v->pins[v->pinned++] = frame;
@@ -301,6 +301,6 @@ ssize_t image_read_iov(struct image *i, struct image_iov *v, size_t len,
 void image_unpin(struct image_iov *v)
 {
 	for (int k = 0; k < v->pinned; k++)
-		frames_unpin(v->pins[k]);
+		frame_cache_unpin(v->pins[k]);
 	v->count = v->pinned = 0;
 }

@@ -25,7 +25,7 @@ struct image_reader_options {
 	uint64_t cache_size;	/* decoded frames, bytes */
 	unsigned threads;	/* that decode ahead; 0: none */
 };
-int image_reader_new(struct image_reader **out, struct packs *packs,
+int image_reader_new(struct image_reader **out, struct pack_cache *packs,
 		const struct image_reader_options *o);
 void image_reader_free(struct image_reader *r);
 /* For writers: is anything recorded as damaged; is an undamaged, uncondemned
@@ -76,12 +76,12 @@ uint64_t image_prefetch(struct image *i, uint64_t offset, uint64_t len);
 struct image_sequence {
 	_Atomic uint64_t next, window, ahead;
 };
-void image_note_read(struct image *i, struct image_sequence *s,
+void image_prefetch_note_read(struct image *i, struct image_sequence *s,
 		uint64_t offset, uint64_t len);
 
 /* Visiting all leaves that are not all hole, in order (verify, repair). Each
  * function but enter, which does so with a negative value, returns non-zero to
- * stop; image_walk returns that value. */
+ * stop; image_seek_walk returns that value. */
 struct image_walker {
 	int (*leaf)(void *ctx, uint64_t offset, const struct leaf *leaf);
 	/* A node that can't be read and the range it covers. NULL: stop. */
@@ -95,7 +95,7 @@ struct image_walker {
 			uint64_t len);
 	void *ctx;
 };
-int image_walk(struct image *i, const struct image_walker *w);
+int image_seek_walk(struct image *i, const struct image_walker *w);
 
 /* What the tree says of span SPAN (a zero id: all hole), without reading its
  * leaf. */
@@ -104,14 +104,14 @@ int image_child(struct image *i, uint64_t span, struct node_child *child);
 /* An image_source's EXTENT: what is at OFFSET and how far that goes, at most
  * to LIMIT. Looks at one leaf at most; asked at the start of a span about more
  * than that span, at none: it then may call data what has holes. */
-int image_extent(struct image *i, uint64_t offset, uint64_t limit, bool *hole,
+int image_seek_extent(struct image *i, uint64_t offset, uint64_t limit, bool *hole,
 		uint64_t *end);
 
 /* An image_source's SAME: what of I, at OFFSET and up to LIMIT, is known from the
  * trees to equal BASE, an image of the same repository. Of a span that differs
  * and whose leaf in I has a proof, nothing is: so who copies I reads all of it
  * and can make a proof as well. */
-int image_same(struct image *i, struct image *base, uint64_t offset,
+int image_compare(struct image *i, struct image *base, uint64_t offset,
 		uint64_t limit, bool *same, uint64_t *end);
 
 /* Whether the leaf over OFFSET has a proof: 1, 0 (or no leaf), -errno. */
@@ -120,7 +120,7 @@ int image_proven(struct image *i, uint64_t offset);
 /* The range around OFFSET (below the size) that can be read as a whole: a chunk
  * or a hole. Or, with the error, the one that is lost with a leaf or node that
  * can't be read, and NODE (may be NULL), the id of that. */
-int image_piece(struct image *i, uint64_t offset, uint64_t *from, uint64_t *to,
+int image_seek_piece(struct image *i, uint64_t offset, uint64_t *from, uint64_t *to,
 		struct id *node);
 
 /* The leaf over span SPAN, counted, or NULL for an all-hole span; CHILD (may be
@@ -130,6 +130,6 @@ int image_leaf(struct image *i, uint64_t span, struct cached_node **out,
 
 /* The first span at or after SPAN that is not all hole, or the number of
  * spans. */
-int image_next_data_span(struct image *i, uint64_t span, uint64_t *out);
+int image_seek_data_span(struct image *i, uint64_t span, uint64_t *out);
 
 #endif

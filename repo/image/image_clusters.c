@@ -21,7 +21,7 @@ static int counts_differ(void)
 			      "parent says");
 }
 
-uint64_t image_cluster_count(const struct image *i)
+uint64_t image_clusters_count(const struct image *i)
 {
 	return id_is_zero(&i->root.id) ? 0 : i->root.clusters;
 }
@@ -32,7 +32,7 @@ static bool leads_to(const struct way *w, const struct node *node,
 		unsigned slot, uint64_t before)
 {
 	if (!w->by_number)
-		return slot == w->span / slot_spans(node->level) % NODE_FANOUT;
+		return slot == w->span / node_slot_spans(node->level) % NODE_FANOUT;
 	uint64_t first = w->before + before;
 	return w->nth >= first &&
 			w->nth - first < node->children[slot].clusters;
@@ -56,7 +56,7 @@ static int step_down(struct way *w, const struct node *node,
 		return counts_differ();
 	w->before += before;
 	if (w->by_number)
-		w->span += into * slot_spans(node->level);
+		w->span += into * node_slot_spans(node->level);
 	*at = node->children[into];
 	return 0;
 }
@@ -90,7 +90,7 @@ static int map_leaf(struct image *i, const struct node_child *at,
 static int go(struct image *i, struct way *w, struct span_clusters *out)
 {
 	struct node_child at = { .id = i->root.id,
-		.clusters = (uint32_t)image_cluster_count(i) };
+		.clusters = (uint32_t)image_clusters_count(i) };
 	for (uint8_t level = i->root.level;
 			level > 0 && !id_is_zero(&at.id); level--) {
 		struct cached_node *n;
@@ -117,7 +117,7 @@ int image_clusters_with(struct image *i, uint64_t nth,
 		struct span_clusters *out)
 {
 	struct way w = { .by_number = true, .nth = nth };
-	assert(nth < image_cluster_count(i));
+	assert(nth < image_clusters_count(i));
 	return go(i, &w, out);
 }
 
@@ -126,7 +126,7 @@ static bool is_set(const struct span_clusters *s, uint32_t n)
 	return (s->map[n / 64] >> n % 64 & 1) != 0;
 }
 
-uint64_t span_clusters_run(const struct span_clusters *s, uint64_t nth,
+uint64_t image_clusters_run(const struct span_clusters *s, uint64_t nth,
 		uint32_t *run)
 {
 	uint32_t skip = (uint32_t)(nth - s->before), n = 0;

@@ -22,7 +22,7 @@ struct span_clusters {
 };
 
 /* Of the whole image, as its root says. */
-uint64_t image_cluster_count(const struct image *i);
+uint64_t image_clusters_count(const struct image *i);
 
 /* Those of span SPAN (below the number of spans). */
 int image_clusters_at(struct image *i, uint64_t span,
@@ -34,7 +34,7 @@ int image_clusters_with(struct image *i, uint64_t nth,
 
 /* The cluster of the image that is number NTH, which must be one of S, and how
  * many follow each other from there on within the span, at least 1. */
-uint64_t span_clusters_run(const struct span_clusters *s, uint64_t nth,
+uint64_t image_clusters_run(const struct span_clusters *s, uint64_t nth,
 		uint32_t *run);
 
 #endif

@@ -31,11 +31,11 @@ static int descend(struct pair *p, uint64_t span)
 		return r < 0 ? r : image_child(p->b, span, &p->at_b);
 	}
 	for (;; level--) {
-		cover(p, span, level ? slot_spans(level) * NODE_FANOUT : 1);
+		cover(p, span, level ? node_slot_spans(level) * NODE_FANOUT : 1);
 		if (level == 0 || id_equal(&p->at_a.id, &p->at_b.id))
 			return 0;
 		struct cached_node *n;
-		uint64_t slot = span / slot_spans(level) % NODE_FANOUT;
+		uint64_t slot = span / node_slot_spans(level) % NODE_FANOUT;
 		if (!id_is_zero(&p->at_a.id)) {
 			int r = image_node(p->a, &p->at_a.id, level, span, &n);
 			if (r < 0)
@@ -111,7 +111,7 @@ static int compare_span(struct pair *p, uint64_t offset, bool *same,
 	return r;
 }
 
-int image_same(struct image *i, struct image *base, uint64_t offset,
+int image_compare(struct image *i, struct image *base, uint64_t offset,
 		uint64_t limit, bool *same, uint64_t *end)
 {
 	struct pair p = { .a = i, .b = base };

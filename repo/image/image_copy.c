@@ -201,7 +201,7 @@ static int write_remains(struct image_copy *c, uint64_t at, uint64_t end,
 		bool unreadable = to != 0;
 		int r = 0;
 		if (!unreadable) {
-			r = image_piece(c->image, at, &from, &to, NULL);
+			r = image_seek_piece(c->image, at, &from, &to, NULL);
 			unreadable = is_damage(c, r);
 			if (unreadable)
 				r = lose(c, from, to, r);
@@ -257,7 +257,7 @@ static int lose_span(struct image_copy *c, uint64_t at, uint64_t end, int err)
 	uint64_t from = at, to = end;
 	if (!is_damage(c, err))
 		return fail_within(err, "at byte %llu", (unsigned long long)at);
-	int r = image_piece(c->image, at, &from, &to, NULL);
+	int r = image_seek_piece(c->image, at, &from, &to, NULL);
 	if (r == 0) /* it can be read now: a passing failure of the disk */
 		return copy_data(c, at, end, false);
 	r = is_damage(c, r) ? lose(c, from, to, r) : r;
@@ -277,7 +277,7 @@ static int copy_span(struct image_copy *c, uint64_t span)
 	}
 	for (; at < end; at = to) {
 		bool hole = false;
-		int r = image_extent(c->image, at, end, &hole, &to);
+		int r = image_seek_extent(c->image, at, end, &hole, &to);
 		if (r < 0)
 			return lose_span(c, at, end, r);
 		r = hole ? zero_range(c, at, to, false)
@@ -311,7 +311,7 @@ static void *copy_thread(void *arg)
 static int copy_parallel(struct image_copy *c)
 {
 	struct copy_job job = { .copy = c,
-		.spans = span_count(image_size(c->image)) };
+		.spans = node_span_count(image_size(c->image)) };
 	unsigned started = 0;
 	pthread_t *threads = calloc(c->threads, sizeof(*threads));
 	if (threads == NULL)
@@ -337,7 +337,7 @@ static int copy_stream(struct image_copy *c)
 	uint64_t size = image_size(c->image);
 	for (uint64_t at = 0; at < size; at += COPY_SIZE) {
 		uint64_t end = min_u64(at + COPY_SIZE, size);
-		image_note_read(c->image, &ahead, at, end - at);
+		image_prefetch_note_read(c->image, &ahead, at, end - at);
 		int r = copy_data(c, at, end, true);
 		if (r < 0)
 			return r;

@@ -7,8 +7,8 @@
 #include "image.h"
 
 struct image_reader {
-	struct packs *packs;
-	struct frames *frames;
+	struct pack_cache *packs;
+	struct frame_cache *frames;
 	struct node_cache *nodes;
 	struct pool *pool;	/* decodes ahead; NULL: none */
 };
@@ -32,10 +32,10 @@ uint32_t image_entry_at(const struct leaf *leaf, uint32_t at);
 int image_node(struct image *i, const struct id *id, uint8_t level,
 		uint64_t span, struct cached_node **out);
 
-/* image_note_read for whatever PREFETCH, with the terms of image_prefetch, asks
+/* image_prefetch_note_read for whatever PREFETCH, with the terms of image_prefetch, asks
  * ahead for. */
 typedef uint64_t image_prefetch_fn(void *ctx, uint64_t offset, uint64_t len);
-void image_note_sequence(struct image_sequence *s, uint64_t offset,
+void image_prefetch_note_sequence(struct image_sequence *s, uint64_t offset,
 		uint64_t len, image_prefetch_fn *prefetch, void *ctx);
 
 #endif

@@ -20,7 +20,7 @@
 #define LARGE_READ (32u << 10)
 
 struct ahead {
-	struct frames *frames;
+	struct frame_cache *frames;
 	struct pack *pack;
 	uint32_t frame;
 };
@@ -31,9 +31,9 @@ static void decode_ahead(void *arg)
 	struct frame *frame;
 	const struct frame_entry *e = &a->pack->trailer->frames[a->frame];
 	/* A failure is for the read that comes to it. */
-	if (frames_get(a->frames, a->pack, a->frame, e->plain_len, &frame) == 0)
-		frames_unpin(frame);
-	packs_release(a->pack);
+	if (frame_cache_get(a->frames, a->pack, a->frame, e->plain_len, &frame) == 0)
+		frame_cache_unpin(frame);
+	pack_cache_release(a->pack);
 	free(a);
 }
 
@@ -43,11 +43,11 @@ static bool queue_frame(struct image_reader *r, struct chunk_place *at)
 	struct ahead *a = malloc(sizeof(*a));
 	if (a == NULL)
 		return false;
-	*a = (struct ahead){ .frames = r->frames, .pack = packs_hold(at->pack),
+	*a = (struct ahead){ .frames = r->frames, .pack = pack_cache_hold(at->pack),
 		.frame = at->pack->trailer->chunks[at->chunk].frame };
 	if (pool_try(r->pool, decode_ahead, a))
 		return true;
-	packs_release(a->pack);
+	pack_cache_release(a->pack);
 	free(a);
 	return false;
 }
@@ -67,7 +67,7 @@ static uint32_t prefetch_leaf(struct image *i, const struct leaf *leaf, uint32_t
 		struct chunk_place place;
 		if (e->hole)
 			continue;
-		if (packs_locate(r->packs, PACK_DATA, &e->id, NULL, &place) < 0)
+		if (pack_cache_locate(r->packs, PACK_DATA, &e->id, NULL, &place) < 0)
 			continue;
 		const struct trailer *t = place.pack->trailer;
 		uint32_t frame = t->chunks[place.chunk].frame;
@@ -75,11 +75,11 @@ static uint32_t prefetch_leaf(struct image *i, const struct leaf *leaf, uint32_t
 				&& memcmp(&last_pack, &t->pack,
 						   sizeof(last_pack))
 						== 0;
-		if (!same && !frames_has(r->frames, place.pack, frame))
+		if (!same && !frame_cache_has(r->frames, place.pack, frame))
 			room = queue_frame(r, &place);
 		last_pack = t->pack;
 		last_frame = frame;
-		packs_release(place.pack);
+		pack_cache_release(place.pack);
 		if (!room)
 			return e->offset;
 	}
@@ -93,24 +93,24 @@ uint64_t image_prefetch(struct image *i, uint64_t offset, uint64_t len)
 	uint64_t end = offset + min_u64(len, i->size - offset);
 	while (offset < end) {
 		uint64_t span = offset / SPAN_SIZE, start = span * SPAN_SIZE;
-		uint64_t span_end = min_u64(start + SPAN_SIZE, end);
+		uint64_t span_store_end = min_u64(start + SPAN_SIZE, end);
 		struct cached_node *n;
 		if (image_leaf(i, span, &n, NULL) < 0)
 			return end; /* for the read that comes to it */
-		uint64_t reached = span_end;
+		uint64_t reached = span_store_end;
 		if (n != NULL)
 			reached = start + prefetch_leaf(i, n->leaf,
 							  (uint32_t)(offset - start),
-							  (uint32_t)(span_end - start));
+							  (uint32_t)(span_store_end - start));
 		node_cache_release(n);
 		offset = max_u64(offset, reached);
-		if (offset < span_end)
+		if (offset < span_store_end)
 			break;
 	}
 	return offset;
 }
 
-void image_note_sequence(struct image_sequence *s, uint64_t offset,
+void image_prefetch_note_sequence(struct image_sequence *s, uint64_t offset,
 		uint64_t len, image_prefetch_fn *prefetch, void *ctx)
 {
 	uint64_t next = s->next, window = s->window, ahead = s->ahead;
@@ -144,8 +144,8 @@ static uint64_t prefetch_image(void *ctx, uint64_t offset, uint64_t len)
 	return image_prefetch(ctx, offset, len);
 }
 
-void image_note_read(struct image *i, struct image_sequence *s,
+void image_prefetch_note_read(struct image *i, struct image_sequence *s,
 		uint64_t offset, uint64_t len)
 {
-	image_note_sequence(s, offset, len, prefetch_image, i);
+	image_prefetch_note_sequence(s, offset, len, prefetch_image, i);
 }

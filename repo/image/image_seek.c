@@ -13,7 +13,7 @@
  * all hole; sets *SPAN to its first span (or beyond, when none). */
 static struct node_child next_child(const struct node *node, uint64_t *span)
 {
-	uint64_t step = slot_spans(node->level);
+	uint64_t step = node_slot_spans(node->level);
 	uint64_t slot = *span / step % NODE_FANOUT;
 	for (; slot < NODE_FANOUT; slot++) {
 		if (!id_is_zero(&node->children[slot].id))
@@ -42,7 +42,7 @@ static int descend(struct image *i, uint64_t *span, bool *found)
 	return 0;
 }
 
-int image_next_data_span(struct image *i, uint64_t span, uint64_t *out)
+int image_seek_data_span(struct image *i, uint64_t span, uint64_t *out)
 {
 	bool found = false;
 	if (id_is_zero(&i->root.id))
@@ -73,7 +73,7 @@ static int seek_data(struct image *i, uint64_t *at)
 	while (*at < i->size) {
 		uint64_t span = *at / SPAN_SIZE, next;
 		struct cached_node *n;
-		int r = image_next_data_span(i, span, &next);
+		int r = image_seek_data_span(i, span, &next);
 		if (r < 0)
 			return r;
 		if (next >= i->spans)
@@ -141,30 +141,30 @@ static int extent_of_hole(struct image *i, uint64_t span, uint64_t limit,
 		uint64_t *end)
 {
 	uint64_t next;
-	int r = image_next_data_span(i, span, &next);
+	int r = image_seek_data_span(i, span, &next);
 	if (r == 0)
 		*end = next >= i->spans ? limit
 					: min_u64(next * SPAN_SIZE, limit);
 	return r;
 }
 
-int image_extent(struct image *i, uint64_t offset, uint64_t limit, bool *hole,
+int image_seek_extent(struct image *i, uint64_t offset, uint64_t limit, bool *hole,
 		uint64_t *end)
 {
 	uint64_t span = offset / SPAN_SIZE;
 	uint32_t at = (uint32_t)(offset % SPAN_SIZE);
-	uint64_t span_end = span * SPAN_SIZE + image_span_len(i, span);
+	uint64_t span_store_end = span * SPAN_SIZE + image_span_len(i, span);
 	struct node_child child;
 	struct cached_node *n;
 	int r = image_child(i, span, &child);
 	if (r < 0)
 		return r;
 	*hole = id_is_zero(&child.id);
-	*end = min_u64(span_end, limit);
+	*end = min_u64(span_store_end, limit);
 	if (*hole)
-		return limit > span_end ? extent_of_hole(i, span, limit, end)
+		return limit > span_store_end ? extent_of_hole(i, span, limit, end)
 					: 0;
-	if (at == 0 && limit > span_end)
+	if (at == 0 && limit > span_store_end)
 		return 0;
 	r = image_leaf(i, span, &n, NULL);
 	if (r < 0)
@@ -185,7 +185,7 @@ static void covered(const struct image *i, uint64_t span, uint64_t spans,
 	*to = min_u64((first + spans) * SPAN_SIZE, i->size);
 }
 
-int image_piece(struct image *i, uint64_t offset, uint64_t *from, uint64_t *to,
+int image_seek_piece(struct image *i, uint64_t offset, uint64_t *from, uint64_t *to,
 		struct id *node)
 {
 	struct cached_node *n;
@@ -193,7 +193,7 @@ int image_piece(struct image *i, uint64_t offset, uint64_t *from, uint64_t *to,
 	node = node ? node : &none;
 	uint64_t span = offset / SPAN_SIZE;
 	for (uint8_t level = i->root.level; level > 0; level--) {
-		uint64_t step = slot_spans(level);
+		uint64_t step = node_slot_spans(level);
 		covered(i, span, step * NODE_FANOUT, from, to);
 		if (id_is_zero(&id))
 			return 0;
@@ -282,7 +282,7 @@ static int walk_node(struct walk *k, const struct node_child *at,
 		uint8_t level, uint64_t span)
 {
 	struct cached_node *n;
-	uint64_t step = slot_spans(level);
+	uint64_t step = node_slot_spans(level);
 	int r = image_node(k->image, &at->id, level, span, &n);
 	if (r < 0)
 		return walk_error(k, span, step * NODE_FANOUT, r);
@@ -304,7 +304,7 @@ static int walk_tree(struct walk *k, const struct node_child *at, uint8_t level,
 	int r = 0;
 	if (id_is_zero(&at->id))
 		return 0;
-	uint64_t spans = level == 0 ? 1 : slot_spans(level) * NODE_FANOUT;
+	uint64_t spans = level == 0 ? 1 : node_slot_spans(level) * NODE_FANOUT;
 	uint64_t len = walk_len(k, span, spans);
 	if (w->enter != NULL)
 		r = w->enter(w->ctx, at, level, span * SPAN_SIZE, len);
@@ -316,7 +316,7 @@ static int walk_tree(struct walk *k, const struct node_child *at, uint8_t level,
 	return r;
 }
 
-int image_walk(struct image *i, const struct image_walker *w)
+int image_seek_walk(struct image *i, const struct image_walker *w)
 {
 	struct walk k = { .image = i, .w = w };
 	struct node_child top = { .id = i->root.id,

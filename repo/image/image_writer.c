@@ -33,7 +33,7 @@ static int skip_holes(struct worker *w, struct job *job)
 {
 	uint64_t at = job->next_span * SPAN_SIZE, end;
 	bool hole;
-	int r = job_extent(w, job, at, job->size, &hole, &end);
+	int r = span_read_extent(w, job, at, job->size, &hole, &end);
 	if (r < 0 || !hole)
 		return r;
 	uint64_t skipped = end >= job->size ? job->spans - job->next_span
@@ -56,7 +56,7 @@ static int pass_over(struct worker *w, struct job *job)
 	uint64_t before;
 	do {
 		before = job->next_span;
-		int r = take_over_spans(w, job);
+		int r = span_reuse_pass(w, job);
 		if (r == 0 && job->next_span < job->spans)
 			r = skip_holes(w, job);
 		if (r != 0)
@@ -71,7 +71,7 @@ static int take_span(struct worker *w, struct job *job, struct span_work *s)
 	LOCK_SCOPE(&job->mutex);
 	if (job->error.err != 0)
 		return 0;
-	if (job_cancelled(job))
+	if (span_read_cancelled(job))
 		return fail(-ECANCELED, "interrupted");
 	if (job->next_span < job->spans) {
 		int r = pass_over(w, job);
@@ -96,7 +96,7 @@ static int take_streamed(struct worker *w, struct job *job, struct span_work *s)
 	uint32_t len = 0;
 	while (len < SPAN_SIZE && !job->ended) {
 		uint32_t n = (uint32_t)min_u64(READ_SIZE, SPAN_SIZE - len);
-		int r = job_wait(w, job, n);
+		int r = span_read_wait(w, job, n);
 		if (r < 0)
 			return r;
 		ssize_t got = source->next(source->ctx, w->span + len, n);
@@ -121,14 +121,14 @@ static int take_streamed(struct worker *w, struct job *job, struct span_work *s)
 static int do_span(struct worker *w, struct job *job)
 {
 	struct span_work s;
-	span_begin(&s, w, job);
+	span_read_begin(&s, w, job);
 	if (job->source->next != NULL) {
 		int r = take_streamed(w, job, &s);
 		if (r <= 0)
 			return r;
 		s.done = s.len;
-		span_scan(&s, s.len);
-		r = span_finish(&s);
+		span_read_scan(&s, s.len);
+		r = span_store_finish(&s);
 		return r < 0 ? r : 1;
 	}
 	int r = take_span(w, job, &s);
@@ -139,7 +139,7 @@ static int do_span(struct worker *w, struct job *job)
 		return r;
 	r = span_read(&s, 0, s.len);
 	if (r == 0)
-		r = span_finish(&s);
+		r = span_store_finish(&s);
 	return r < 0 ? r : 1;
 }
 
@@ -279,7 +279,7 @@ static void run_job(struct image_writer *w, struct job *job)
 	w->job = NULL;
 }
 
-int image_write(struct image_writer *w, const struct image_source *source,
+int image_writer_write(struct image_writer *w, const struct image_source *source,
 		struct image *base, struct image_counts *counts,
 		const _Atomic sig_atomic_t *cancel, struct tree_root *root,
 		uint64_t *size)
@@ -290,7 +290,7 @@ int image_write(struct image_writer *w, const struct image_source *source,
 		return fail(-EFBIG, "it is larger than an image may be");
 	if (source->next == NULL) {
 		job.size = source->size;
-		job.spans = span_count(source->size);
+		job.spans = node_span_count(source->size);
 	}
 	job.builder = tree_builder_new(w->seal, job.spans);
 	if (job.builder == NULL)

@@ -74,7 +74,7 @@ void image_writer_free(struct image_writer *w); /* NULL allowed */
  * true ends with -ECANCELED. On success ROOT and *SIZE are set; nothing is
  * durable before chunk_sink_barrier. 0 or -errno.
  */
-int image_write(struct image_writer *w, const struct image_source *source,
+int image_writer_write(struct image_writer *w, const struct image_source *source,
 		struct image *base, struct image_counts *counts,
 		const _Atomic sig_atomic_t *cancel, struct tree_root *root,
 		uint64_t *size);

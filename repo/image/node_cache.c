@@ -17,8 +17,8 @@
 #define BUCKETS 1024u
 
 struct node_cache {
-	struct packs *packs;
-	struct frames *frames;
+	struct pack_cache *packs;
+	struct frame_cache *frames;
 	size_t bytes_max;
 	pthread_mutex_t mutex;
 	/* protected by mutex */
@@ -27,7 +27,7 @@ struct node_cache {
 	size_t bytes;
 };
 
-struct node_cache *node_cache_new(struct packs *packs, struct frames *frames,
+struct node_cache *node_cache_new(struct pack_cache *packs, struct frame_cache *frames,
 		size_t bytes_max)
 {
 	struct node_cache *c = calloc(1, sizeof(*c));
@@ -161,7 +161,7 @@ static int load(struct node_cache *c, const struct id *id, uint8_t level,
 		return r;
 	struct cached_node *n = calloc(1, sizeof(*n));
 	if (n == NULL) {
-		frames_unpin(frame);
+		frame_cache_unpin(frame);
 		return fail_errno(-ENOMEM, "reading a tree");
 	}
 	n->owner = c;
@@ -170,7 +170,7 @@ static int load(struct node_cache *c, const struct id *id, uint8_t level,
 		r = leaf_decode(&n->leaf, data, len, (uint32_t)spans);
 	else
 		r = node_decode(&n->node, data, len, level, spans);
-	frames_unpin(frame);
+	frame_cache_unpin(frame);
 	if (r < 0) {
 		node_destroy(n);
 		return r == -EBADMSG ? misplaced(id) : r;

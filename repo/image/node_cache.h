@@ -25,7 +25,7 @@ struct cached_node {
 	struct cached_node *next, *newer, *older;
 };
 
-struct node_cache *node_cache_new(struct packs *packs, struct frames *frames,
+struct node_cache *node_cache_new(struct pack_cache *packs, struct frame_cache *frames,
 		size_t bytes_max);
 void node_cache_free(struct node_cache *c); /* NULL allowed */
 

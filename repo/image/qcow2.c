@@ -14,14 +14,14 @@
 
 int qcow2_open(struct qcow2_view **out, struct image *image)
 {
-	uint64_t size = image_size(image), count = image_cluster_count(image);
+	uint64_t size = image_size(image), count = image_clusters_count(image);
 	if (count > round_up(size, CLUSTER_SIZE) / CLUSTER_SIZE)
 		return fail(-EBADMSG, "an image's tree counts more clusters "
 				      "than its size has");
 	struct qcow2_view *v = malloc(sizeof(*v));
 	if (v == NULL)
 		return fail_errno(-ENOMEM, "opening an image as qcow2");
-	*v = (struct qcow2_view){ .image = image, .spans = span_count(size),
+	*v = (struct qcow2_view){ .image = image, .spans = node_span_count(size),
 		.layout = qcow2_layout(size, count) };
 	*out = v;
 	return 0;
@@ -60,7 +60,7 @@ static ssize_t read_tables(const struct qcow2_view *v, uint8_t *buf, size_t len,
 		uint8_t block[BLOCK_SIZE];
 		uint64_t at = offset + done, within = at % BLOCK_SIZE;
 		size_t n = min_u64(BLOCK_SIZE - within, len - done);
-		int r = qcow2_table_block(v, at / BLOCK_SIZE, block);
+		int r = qcow2_tables_block(v, at / BLOCK_SIZE, block);
 		if (r < 0)
 			return r;
 		memcpy(buf + done, block + within, n);
@@ -79,7 +79,7 @@ int qcow2_data_run(const struct qcow2_view *v, uint64_t offset, uint64_t *at,
 	int r = image_clusters_with(v->image, nth, &s);
 	if (r < 0)
 		return r;
-	*at = span_clusters_run(&s, nth, &run) * CLUSTER_SIZE + within;
+	*at = image_clusters_run(&s, nth, &run) * CLUSTER_SIZE + within;
 	*len = (uint64_t)run * CLUSTER_SIZE - within;
 	return 0;
 }
@@ -188,5 +188,5 @@ static uint64_t prefetch(void *ctx, uint64_t offset, uint64_t len)
 void qcow2_note_read(struct qcow2_view *v, struct image_sequence *s,
 		uint64_t offset, uint64_t len)
 {
-	image_note_sequence(s, offset, len, prefetch, v);
+	image_prefetch_note_sequence(s, offset, len, prefetch, v);
 }

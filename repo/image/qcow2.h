@@ -41,7 +41,7 @@ ssize_t qcow2_read_iov(struct qcow2_view *v, struct image_iov *iov, size_t len,
  * within a cluster. */
 off_t qcow2_seek(struct qcow2_view *v, off_t offset, int whence);
 
-/* As image_note_read, with a state of the view's own. */
+/* As image_prefetch_note_read, with a state of the view's own. */
 void qcow2_note_read(struct qcow2_view *v, struct image_sequence *s,
 		uint64_t offset, uint64_t len);
 

@@ -43,10 +43,10 @@ static inline void put_be64(void *p, uint64_t v)
 /* --- qcow2_tables.c --- */
 
 /* The BLOCK_SIZE bytes number BLOCK of the file, before its data. */
-int qcow2_table_block(const struct qcow2_view *v, uint64_t block, uint8_t *out);
+int qcow2_tables_block(const struct qcow2_view *v, uint64_t block, uint8_t *out);
 
 /* The first slot at or after SLOT that is used, or the number of slots. */
-int qcow2_used_slot(const struct qcow2_view *v, uint64_t slot, uint64_t *out);
+int qcow2_tables_used_slot(const struct qcow2_view *v, uint64_t slot, uint64_t *out);
 
 /* --- qcow2.c --- */
 

@@ -40,7 +40,7 @@ struct qcow2_layout qcow2_layout(uint64_t size, uint64_t clusters)
 	return l;
 }
 
-void qcow2_header(const struct qcow2_layout *l, uint8_t *out)
+void qcow2_layout_header(const struct qcow2_layout *l, uint8_t *out)
 {
 	memset(out, 0, QCOW2_HEADER_SIZE);
 	put_be32(out, 0x514649fb);		/* "QFI", 0xfb */

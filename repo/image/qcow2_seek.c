@@ -27,7 +27,7 @@ static int extent_in_slots(const struct qcow2_view *v, uint64_t offset,
 {
 	const struct qcow2_layout *l = &v->layout;
 	uint64_t slot = offset / CLUSTER_SIZE - l->l2, used = 0;
-	int r = qcow2_used_slot(v, slot, &used);
+	int r = qcow2_tables_used_slot(v, slot, &used);
 	*hole = used != slot;
 	*to = (l->l2 + (*hole ? used : slot + 1)) * CLUSTER_SIZE;
 	return r;
@@ -46,7 +46,7 @@ static int extent_in_data(const struct qcow2_view *v, uint64_t offset,
 		return 0;
 	}
 	uint64_t end = min_u64(at + run, size);
-	r = image_extent(v->image, at, end, hole, &end);
+	r = image_seek_extent(v->image, at, end, hole, &end);
 	*to = offset + (end - at);
 	return r;
 }

@@ -15,13 +15,13 @@
 #define BLOCKS_OF(clusters) ((clusters) * (CLUSTER_SIZE / BLOCK_SIZE))
 #define SLOT_SPANS (QCOW2_L1_ENTRY / SPAN_SIZE)
 
-int qcow2_used_slot(const struct qcow2_view *v, uint64_t slot, uint64_t *out)
+int qcow2_tables_used_slot(const struct qcow2_view *v, uint64_t slot, uint64_t *out)
 {
 	uint64_t span = v->spans;
 	int r = 0;
 	*out = v->layout.l1_entries;
 	if (slot < *out)
-		r = image_next_data_span(v->image, slot * SLOT_SPANS, &span);
+		r = image_seek_data_span(v->image, slot * SLOT_SPANS, &span);
 	if (r == 0 && span < v->spans)
 		*out = span / SLOT_SPANS;
 	return r;
@@ -48,7 +48,7 @@ static int fill_refcounts(const struct qcow2_view *v, uint64_t block,
 		if (k < l->l2 || k >= l->data)
 			put_be16(out + 2 * (k - first), 1);
 	while (l->l2 + slot < min_u64(end, l->data)) {
-		int r = qcow2_used_slot(v, slot, &slot);
+		int r = qcow2_tables_used_slot(v, slot, &slot);
 		if (r < 0)
 			return r;
 		if (l->l2 + slot < min_u64(end, l->data))
@@ -64,7 +64,7 @@ static int fill_l1(const struct qcow2_view *v, uint64_t block, uint8_t *out)
 	uint64_t first = block * BLOCK_TABLE_ENTRIES, slot = first;
 	uint64_t end = min_u64(first + BLOCK_TABLE_ENTRIES, l->l1_entries);
 	while (slot < end) {
-		int r = qcow2_used_slot(v, slot, &slot);
+		int r = qcow2_tables_used_slot(v, slot, &slot);
 		if (r < 0)
 			return r;
 		if (slot < end)
@@ -101,7 +101,7 @@ static int fill_l2(const struct qcow2_view *v, uint64_t block, uint8_t *out)
 	return 0;
 }
 
-int qcow2_table_block(const struct qcow2_view *v, uint64_t block, uint8_t *out)
+int qcow2_tables_block(const struct qcow2_view *v, uint64_t block, uint8_t *out)
 {
 	const struct qcow2_layout *l = &v->layout;
 	memset(out, 0, BLOCK_SIZE);
@@ -114,6 +114,6 @@ int qcow2_table_block(const struct qcow2_view *v, uint64_t block, uint8_t *out)
 	if (block >= BLOCKS_OF(1))
 		fill_refcount_table(l, block - BLOCKS_OF(1), out);
 	else if (block == 0)
-		qcow2_header(l, out);
+		qcow2_layout_header(l, out);
 	return 0;
 }

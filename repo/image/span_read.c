@@ -19,18 +19,18 @@
 
 /* --- asking the source --- */
 
-bool job_cancelled(const struct job *job)
+bool span_read_cancelled(const struct job *job)
 {
 	return job->cancel && *job->cancel;
 }
 
-int job_wait(const struct worker *w, const struct job *job, uint32_t bytes)
+int span_read_wait(const struct worker *w, const struct job *job, uint32_t bytes)
 {
 	struct throttle *t = w->writer->throttle;
-	for (uint32_t done = 0; t && done < bytes && !job_cancelled(job);
+	for (uint32_t done = 0; t && done < bytes && !span_read_cancelled(job);
 			done += WAIT_SIZE)
 		throttle_wait(t, min_u64(WAIT_SIZE, bytes - done));
-	return job_cancelled(job) ? fail(-ECANCELED, "interrupted") : 0;
+	return span_read_cancelled(job) ? fail(-ECANCELED, "interrupted") : 0;
 }
 
 /* A range that was answered for. */
@@ -43,7 +43,7 @@ static int check_answer(uint64_t at, uint64_t end, uint64_t limit,
 					  map);
 }
 
-int job_extent(const struct worker *w, const struct job *job, uint64_t at,
+int span_read_extent(const struct worker *w, const struct job *job, uint64_t at,
 		uint64_t limit, bool *hole, uint64_t *end)
 {
 	const struct image_source *source = job->source;
@@ -55,7 +55,7 @@ int job_extent(const struct worker *w, const struct job *job, uint64_t at,
 	return r < 0 ? r : check_answer(at, *end, limit, "holes");
 }
 
-int job_same(const struct worker *w, const struct job *job, uint64_t at,
+int span_read_same(const struct worker *w, const struct job *job, uint64_t at,
 		uint64_t limit, bool *same, uint64_t *end)
 {
 	const struct image_source *source = job->source;
@@ -69,7 +69,7 @@ int job_same(const struct worker *w, const struct job *job, uint64_t at,
 
 /* --- marking --- */
 
-void span_begin(struct span_work *s, struct worker *w, struct job *job)
+void span_read_begin(struct span_work *s, struct worker *w, struct job *job)
 {
 	*s = (struct span_work){ .w = w, .job = job,
 		.proving = seal_encrypts(w->writer->seal) };
@@ -77,7 +77,7 @@ void span_begin(struct span_work *s, struct worker *w, struct job *job)
 		seal_proof_begin(w->writer->seal, &s->proof);
 }
 
-void span_prove(struct span_work *s, uint32_t from, uint32_t to)
+void span_read_prove(struct span_work *s, uint32_t from, uint32_t to)
 {
 	const uint8_t *marks = s->w->marks;
 	uint32_t run = from;
@@ -92,7 +92,7 @@ void span_prove(struct span_work *s, uint32_t from, uint32_t to)
 		seal_proof_update(&s->proof, s->w->span + run, to - run);
 }
 
-void span_scan(struct span_work *s, uint32_t upto)
+void span_read_scan(struct span_work *s, uint32_t upto)
 {
 	uint32_t to = upto == s->len ? upto : upto / BLOCK_SIZE * BLOCK_SIZE;
 	if (to <= s->scanned)
@@ -101,7 +101,7 @@ void span_scan(struct span_work *s, uint32_t upto)
 			s->w->marks + s->scanned / BLOCK_SIZE,
 			s->w->span + s->scanned, to - s->scanned);
 	if (s->proving)
-		span_prove(s, s->scanned, to);
+		span_read_prove(s, s->scanned, to);
 	s->scanned = to;
 }
 
@@ -113,12 +113,12 @@ static void fill_hole(struct span_work *s, uint32_t from, uint32_t to)
 	uint32_t last = to == s->len ? to : to / BLOCK_SIZE * BLOCK_SIZE;
 	if (first >= last || s->scanned != from / BLOCK_SIZE * BLOCK_SIZE) {
 		memset(s->w->span + from, 0, to - from);
-		span_scan(s, to);
+		span_read_scan(s, to);
 		return;
 	}
 	if (first > from) {
 		memset(s->w->span + from, 0, first - from);
-		span_scan(s, first);
+		span_read_scan(s, first);
 	}
 	memset(s->w->marks + first / BLOCK_SIZE, BLOCK_ZERO,
 			(last - first + BLOCK_SIZE - 1) / BLOCK_SIZE);
@@ -136,7 +136,7 @@ static int read_data(struct span_work *s, uint32_t from, uint32_t to)
 	uint64_t base = s->span * SPAN_SIZE;
 	while (from < to) {
 		uint32_t n = (uint32_t)min_u64(READ_SIZE, to - from);
-		int r = job_wait(s->w, job, n);
+		int r = span_read_wait(s->w, job, n);
 		if (r < 0)
 			return r;
 		r = source->read(source->ctx, s->w->number,
@@ -146,7 +146,7 @@ static int read_data(struct span_work *s, uint32_t from, uint32_t to)
 		from += n;
 		job->counts->read += n;
 		job->counts->done += n;
-		span_scan(s, from);
+		span_read_scan(s, from);
 	}
 	return 0;
 }
@@ -159,7 +159,7 @@ int span_read(struct span_work *s, uint32_t from, uint32_t to)
 	while (from < to) {
 		bool hole;
 		uint64_t end;
-		int r = job_extent(s->w, s->job, base + from, base + to, &hole,
+		int r = span_read_extent(s->w, s->job, base + from, base + to, &hole,
 				&end);
 		if (r < 0)
 			return r;

@@ -24,7 +24,7 @@ struct run {
 	uint64_t base_spans;
 };
 
-bool take_over_in_doubt(const struct worker *w, const struct job *job)
+bool span_reuse_in_doubt(const struct worker *w, const struct job *job)
 {
 	return job->source->doubt
 			|| image_reader_any_damaged(w->writer->reader);
@@ -56,7 +56,7 @@ static int add(struct run *t, const struct node_child *child, uint8_t level,
 static int take_below(struct run *t, const struct node_child *at, uint8_t level,
 		uint64_t first)
 {
-	uint64_t covers = level == 0 ? 1 : slot_spans(level) * NODE_FANOUT;
+	uint64_t covers = level == 0 ? 1 : node_slot_spans(level) * NODE_FANOUT;
 	uint64_t end = min_u64(first + covers, t->base_spans);
 	uint64_t from = t->job->next_span, upto = min_u64(end, t->to);
 	if (upto <= from)
@@ -68,7 +68,7 @@ static int take_below(struct run *t, const struct node_child *at, uint8_t level,
 	if (whole || id_is_zero(&at->id))
 		return add(t, at, level, upto, whole);
 	struct cached_node *n;
-	uint64_t step = slot_spans(level);
+	uint64_t step = node_slot_spans(level);
 	if (image_node(t->job->base, &at->id, level, from, &n) < 0)
 		return 1;
 	int r = 0;
@@ -89,7 +89,7 @@ static int same_upto(const struct worker *w, const struct job *job, uint64_t at,
 	*out = at;
 	while (same && *out < limit) {
 		uint64_t end;
-		int r = job_same(w, job, *out, limit, &same, &end);
+		int r = span_read_same(w, job, *out, limit, &same, &end);
 		if (r < 0)
 			return r;
 		*out = same ? end : *out;
@@ -97,11 +97,11 @@ static int same_upto(const struct worker *w, const struct job *job, uint64_t at,
 	return 0;
 }
 
-int take_over_spans(struct worker *w, struct job *job)
+int span_reuse_pass(struct worker *w, struct job *job)
 {
 	struct run t = { .w = w, .job = job };
 	if (job->source->same == NULL || job->base == NULL
-			|| take_over_in_doubt(w, job))
+			|| span_reuse_in_doubt(w, job))
 		return 0;
 	uint64_t at = job->next_span * SPAN_SIZE, end;
 	int r = same_upto(w, job, at, &end);
@@ -110,7 +110,7 @@ int take_over_spans(struct worker *w, struct job *job)
 	/* A last span that is not full counts if it is as long in both. */
 	t.to = end == job->size && image_size(job->base) == end
 			? job->spans : end / SPAN_SIZE;
-	t.base_spans = span_count(image_size(job->base));
+	t.base_spans = node_span_count(image_size(job->base));
 	if (t.to <= job->next_span)
 		return end > at;
 	const struct tree_root *root = &job->base->root;

@@ -45,7 +45,7 @@ static int same_as_base(struct span_work *s, const uint8_t *proof,
 	struct image *base = s->job->base;
 	struct cached_node *n;
 	*child = (struct node_child){ .clusters = 0 };
-	if (base == NULL || s->span >= span_count(image_size(base)))
+	if (base == NULL || s->span >= node_span_count(image_size(base)))
 		return 0;
 	/* A base that can't be read costs a full store, nothing else. */
 	int r = image_leaf(base, s->span, &n, child);
@@ -103,7 +103,7 @@ int span_store_leaf(struct span_work *s, const uint8_t *proof,
 			(uint32_t)len);
 }
 
-int span_end(struct span_work *s, const struct node_child *child)
+int span_store_end(struct span_work *s, const struct node_child *child)
 {
 	s->job->counts->done += s->len - s->done;
 	s->done = s->len;
@@ -137,7 +137,7 @@ static int gets_proof(struct span_work *s, const uint8_t *proof)
 	return source->proven(source->ctx, s->w->number, s->span * SPAN_SIZE);
 }
 
-int span_finish(struct span_work *s)
+int span_store_finish(struct span_work *s)
 {
 	struct worker *w = s->w;
 	uint8_t proof[PROOF_SIZE];
@@ -148,7 +148,7 @@ int span_finish(struct span_work *s)
 		end_proof(s, proof);
 	if (s->proving && same_as_base(s, proof, &child)) {
 		s->job->counts->same += child.data_bytes;
-		return span_end(s, &child);
+		return span_store_end(s, &child);
 	}
 	int r = 0;
 	w->leaf->count = 0;
@@ -159,5 +159,5 @@ int span_finish(struct span_work *s)
 		r = gets_proof(s, proof);
 	if (r >= 0)
 		r = span_store_leaf(s, r == 1 ? proof : NULL, &child);
-	return r < 0 ? r : span_end(s, &child);
+	return r < 0 ? r : span_store_end(s, &child);
 }

@@ -85,7 +85,7 @@ static int want_changes(struct update *u)
 	for (uint32_t at = 0; at < s->len;) {
 		bool same;
 		uint64_t end;
-		int r = job_same(s->w, s->job, base + at, base + s->len, &same,
+		int r = span_read_same(s->w, s->job, base + at, base + s->len, &same,
 				&end);
 		if (r < 0)
 			return r;
@@ -104,7 +104,7 @@ static int want_changes(struct update *u)
 static void want_chunks(struct update *u)
 {
 	const struct worker *w = u->s->w;
-	bool doubt = take_over_in_doubt(w, u->s->job);
+	bool doubt = span_reuse_in_doubt(w, u->s->job);
 	for (uint32_t k = 0; k < u->old_count; k++) {
 		const struct leaf_entry *e = &u->old[k];
 		uint32_t from = first_block(e), to = end_block(e);
@@ -250,7 +250,7 @@ static int finish_partly(struct update *u)
 		return r;
 	if (!same_entries(u, s->w->leaf))
 		r = span_store_leaf(s, NULL, &u->child);
-	return r < 0 ? r : span_end(s, &u->child);
+	return r < 0 ? r : span_store_end(s, &u->child);
 }
 
 static int update(struct update *u)
@@ -263,7 +263,7 @@ static int update(struct update *u)
 	want_chunks(u);
 	if (want_rest(u, &complete) == 0) {
 		s->job->counts->same += u->child.data_bytes;
-		return span_end(s, &u->child);
+		return span_store_end(s, &u->child);
 	}
 	s->proving = false; /* which goes in order */
 	r = read_wanted(u);
@@ -273,8 +273,8 @@ static int update(struct update *u)
 		return finish_partly(u);
 	s->proving = proving;
 	if (proving)
-		span_prove(s, 0, s->len);
-	return span_finish(s);
+		span_read_prove(s, 0, s->len);
+	return span_store_finish(s);
 }
 
 int span_update(struct span_work *s)

@@ -83,7 +83,7 @@ static void take_out(struct tree_builder *b, struct open_node *o)
 static uint64_t spans_below(const struct tree_builder *b,
 		const struct open_node *o)
 {
-	uint64_t covers = slot_spans(o->node.level) * NODE_FANOUT;
+	uint64_t covers = node_slot_spans(o->node.level) * NODE_FANOUT;
 	return b->spans == 0 ? covers
 			     : min_u64(covers, b->spans - o->position * covers);
 }
@@ -153,7 +153,7 @@ int tree_builder_add(struct tree_builder *b, struct chunk_stream *stream,
 int tree_builder_add_node(struct tree_builder *b, struct chunk_stream *stream,
 		uint8_t level, uint64_t span, const struct node_child *child)
 {
-	uint64_t spans = level == 0 ? 1 : slot_spans(level) * NODE_FANOUT;
+	uint64_t spans = level == 0 ? 1 : node_slot_spans(level) * NODE_FANOUT;
 	return report(b, stream, level, span / spans, 1, child);
 }
 
@@ -176,7 +176,7 @@ int tree_builder_skip(struct tree_builder *b, struct chunk_stream *stream,
 int tree_builder_finish(struct tree_builder *b, struct chunk_stream *stream,
 		uint64_t spans, struct tree_root *root)
 {
-	uint8_t top = tree_level(spans);
+	uint8_t top = node_tree_level(spans);
 	b->spans = spans;
 	for (uint8_t level = 1; level <= top; level++) {
 		/* At most one node of each level is not full: the last. */

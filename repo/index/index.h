@@ -41,16 +41,16 @@ typedef int index_load_fn(void *ctx, const struct pack_id *pack,
 		struct index_pack *out);
 
 /*
- * Opens the index of the repository STORE. DIR: folder to use, or NULL for the
+ * Opens the index of the repository STORE. DIR: directory to use, or NULL for the
  * default: REPO/index if the repository is this user's own, writable and on a
  * local filesystem, else $XDG_CACHE_HOME/amberfs/<repo id> or
  * ~/.cache/amberfs/<repo id> (for root /var/cache/amberfs/<repo id>). It is
- * made if missing. A folder on a network filesystem (-EOPNOTSUPP) or of
+ * made if missing. A directory on a network filesystem (-EOPNOTSUPP) or of
  * another user (-EPERM) is refused. Does not read the packs: see
  * index_reconcile. A lock held by others or a full disk is no error: look-ups
  * find nothing until there is an index.
  *
- * Must be called after the last fork of a daemon. Never open one folder twice
+ * Must be called after the last fork of a daemon. Never open one directory twice
  * in a process: closing either takes LMDB's locks from the other.
  */
 int index_open(struct index **out, struct store *store, const uint8_t *repo_id,

@@ -32,14 +32,14 @@
  * its copy of the lock until it is gone. */
 #define DEATH_MS 2000
 
-uint64_t index_clock_ms(void)
+uint64_t index_child_clock_ms(void)
 {
 	struct timespec ts;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-void index_child_alive(const struct child_voice *v)
+void index_child_alive(const struct child_channel *v)
 {
 	/* Nobody listens: the parent is dead, and so is the lock's owner. */
 	if (write(v->fd, "a", 1) < 0 && errno == EPIPE)
@@ -111,7 +111,7 @@ static _Noreturn void child_main(int lock_fd, int pipe_fd, pid_t parent,
 	child_files(lock_fd, pipe_fd);
 	child_limits(cpu_seconds);
 
-	struct child_voice voice = { .fd = pipe_fd };
+	struct child_channel voice = { .fd = pipe_fd };
 	uint8_t answer[5] = { 'r' };
 	put_le32(answer + 1, (uint32_t)-fn(ctx, &voice));
 	ssize_t n = write(pipe_fd, answer, sizeof(answer));
@@ -146,14 +146,14 @@ static int listen_to(struct child *c)
 /* Until the pipe closes or nothing was heard for too long. True: closed. */
 static bool hear_out(struct child *c)
 {
-	uint64_t silent = 0, last = index_clock_ms();
+	uint64_t silent = 0, last = index_child_clock_ms();
 	while (silent < index_tuning.silence_ms) {
 		struct pollfd p = { .fd = c->fd, .events = POLLIN };
 		int ready = poll(&p, 1, TICK_MS);
 		int heard = ready > 0 ? listen_to(c) : 0;
 		if (heard < 0)
 			return true;
-		uint64_t now = index_clock_ms();
+		uint64_t now = index_child_clock_ms();
 		silent += min_u64(now - last, TICK_MAX_MS);
 		last = now;
 		if (heard > 0)

@@ -83,7 +83,7 @@ static int check_identity(const struct opening *o, MDB_txn *txn)
 	int rc = mdb_get(txn, e->dbi[DB_META], &key, &value);
 	if (rc != 0)
 		return -EBADMSG;
-	return index_record_check(value.mv_data, value.mv_size, o->identity,
+	return index_layout_check_record(value.mv_data, value.mv_size, o->identity,
 			e->device, e->inode, e->nonce);
 }
 
@@ -356,7 +356,7 @@ static int find_in(struct index_env *e, MDB_txn *txn, void *arg)
 		if (r < 0)
 			return r;
 		if (r > 0)
-			f->count = index_packs_join(f->packs, f->count, f->max,
+			f->count = index_run_join_packs(f->packs, f->count, f->max,
 					&id);
 	}
 	return f->count;

@@ -11,7 +11,7 @@
  *	index_filter.c	the filter in front
  *	index_child.c	running a function in a child, within limits
  *	index_guard.c	surviving a fault inside LMDB
- *	index_place.c	which folder, its lock, whose machine
+ *	index_place.c	which directory, its lock, whose machine
  *
  * lmdb.h is included by index_env.c and index_write.c alone.
  */
@@ -37,7 +37,7 @@ struct index_tuning {
 extern struct index_tuning index_tuning;
 
 /* Milliseconds of a clock that never goes back. */
-uint64_t index_clock_ms(void);
+uint64_t index_child_clock_ms(void);
 
 /* --- index_run.c: packs and their chunks, in memory --- */
 
@@ -77,7 +77,7 @@ void index_run_sort(struct index_run *run);
 int index_run_find(const struct index_run *run, uint64_t key,
 		struct pack_id *packs, int count, int max);
 /* Appends ID unless it is there or all MAX are taken; the new count. */
-int index_packs_join(struct pack_id *packs, int count, int max,
+int index_run_join_packs(struct pack_id *packs, int count, int max,
 		const struct pack_id *id);
 
 /* --- index_layout.c: records --- */
@@ -111,10 +111,10 @@ struct index_record {
 	uint8_t nonce[INDEX_NONCE_SIZE]; /* differs for each index ever made */
 };
 
-void index_record_encode(uint8_t out[INDEX_RECORD_SIZE],
+void index_layout_encode_record(uint8_t out[INDEX_RECORD_SIZE],
 		const struct index_record *r);
 /* 0; -EBADMSG: damaged, another version, another owner or file. */
-int index_record_check(const void *data, size_t len,
+int index_layout_check_record(const void *data, size_t len,
 		const struct index_identity *identity, uint64_t device,
 		uint64_t inode, uint8_t nonce[INDEX_NONCE_SIZE]);
 
@@ -141,7 +141,7 @@ int index_env_open(struct index_env **out, const char *dir,
 void index_env_close(struct index_env *e);
 /* A look-up met damage: nothing more is answered from here. */
 bool index_env_broken(const struct index_env *e);
-/* The folder still has the file that this environment was opened on. */
+/* The directory still has the file that this environment was opened on. */
 bool index_env_current(const struct index_env *e);
 const uint8_t *index_env_nonce(const struct index_env *e);
 
@@ -251,16 +251,16 @@ int index_reconcile_held(struct index *ix);
 /* --- index_child.c --- */
 
 /* Says that the child is at work. */
-struct child_voice {
+struct child_channel {
 	int fd;
 };
-void index_child_alive(const struct child_voice *v);
+void index_child_alive(const struct child_channel *v);
 
 /* Runs FN in a child that holds LOCK_FD beside its own files and nothing else
  * of this process. Returns what FN returns (0 or negative errno); -EBADMSG:
  * the child crashed or used more than CPU_SECONDS; -EAGAIN: it said nothing
  * for too long or somebody killed it. */
-typedef int child_fn(void *ctx, const struct child_voice *voice);
+typedef int child_fn(void *ctx, const struct child_channel *voice);
 int index_child_run(int lock_fd, child_fn *fn, void *ctx, uint64_t cpu_seconds);
 
 /* --- index_guard.c --- */
@@ -275,7 +275,7 @@ void index_guard_escape(void);
 
 /* --- index_place.c --- */
 
-/* The absolute folder, malloc'ed and made; 0 or -errno with a text. */
+/* The absolute directory, malloc'ed and made; 0 or -errno with a text. */
 int index_place_choose(char **dir, struct store *store, const uint8_t *repo_id,
 		const char *wanted);
 /* Takes the writers' lock of DIR; close the descriptor to let go. -EAGAIN:

@@ -56,7 +56,7 @@ uint64_t index_get_be64(const uint8_t in[8])
 	return be64toh(v);
 }
 
-void index_record_encode(uint8_t out[INDEX_RECORD_SIZE],
+void index_layout_encode_record(uint8_t out[INDEX_RECORD_SIZE],
 		const struct index_record *r)
 {
 	put_le32(out, INDEX_VERSION);
@@ -68,7 +68,7 @@ void index_record_encode(uint8_t out[INDEX_RECORD_SIZE],
 }
 _Static_assert(52 + INDEX_NONCE_SIZE == INDEX_RECORD_SIZE, "record size");
 
-int index_record_check(const void *data, size_t len,
+int index_layout_check_record(const void *data, size_t len,
 		const struct index_identity *identity, uint64_t device,
 		uint64_t inode, uint8_t nonce[INDEX_NONCE_SIZE])
 {
@@ -76,7 +76,7 @@ int index_record_check(const void *data, size_t len,
 		.identity = *identity, .device = device, .inode = inode,
 	};
 	uint8_t want[INDEX_RECORD_SIZE];
-	index_record_encode(want, &r);
+	index_layout_encode_record(want, &r);
 	if (len != INDEX_RECORD_SIZE || memcmp(data, want, 52) != 0)
 		return -EBADMSG;
 	memcpy(nonce, (const uint8_t *)data + 52, INDEX_NONCE_SIZE);

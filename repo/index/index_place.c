@@ -50,9 +50,9 @@ int index_place_lock(int *fd, const char *dir, unsigned ms)
 	if (snprintf(path, sizeof(path), "%s/" WRITERS_LOCK_FILE, dir) >=
 			(int)sizeof(path))
 		return -ENAMETOOLONG;
-	uint64_t start = index_clock_ms();
+	uint64_t start = index_child_clock_ms();
 	for (;;) {
-		/* Somebody may have deleted the whole folder. */
+		/* Somebody may have deleted the whole directory. */
 		CLEANUP_FD int lock = open_lock(path);
 		if (lock == -ENOENT && mkdir(dir, 0700) == 0)
 			lock = open_lock(path);
@@ -66,7 +66,7 @@ int index_place_lock(int *fd, const char *dir, unsigned ms)
 		} else if (errno != EWOULDBLOCK && errno != EINTR) {
 			return -errno;
 		}
-		if (index_clock_ms() - start >= ms)
+		if (index_child_clock_ms() - start >= ms)
 			return -EAGAIN;
 		nanosleep(&pause, NULL);
 	}
@@ -102,7 +102,7 @@ void index_place_machine(uint8_t out[INDEX_MACHINE_SIZE])
 	seal_hash(out, INDEX_MACHINE_SIZE, text, n > 0 ? (size_t)n : 0);
 }
 
-/* --- the folder --- */
+/* --- the directory --- */
 
 static const struct {
 	uint32_t magic;
@@ -142,7 +142,7 @@ static const char *network_name(const char *path)
 }
 
 /* Makes PATH and what is missing above it. */
-static int make_folders(char *path)
+static int make_directories(char *path)
 {
 	for (char *p = path + 1;; p++) {
 		if (*p != '/' && *p != '\0')
@@ -194,7 +194,7 @@ static int resolve(char **dir, const char *path)
 /* PATH is changed on the way and put back. */
 static int choose_path(char **dir, char *path)
 {
-	int r = make_folders(path);
+	int r = make_directories(path);
 	if (r < 0 && access(path, F_OK) < 0)
 		return fail_errno(r, "can't make the index folder %s", path);
 	const char *net = network_name(path);
@@ -245,7 +245,7 @@ static bool choose_in_repository(char **dir, struct store *store)
 	return *dir != NULL;
 }
 
-static int cache_folder(char **out, const uint8_t *repo_id)
+static int cache_directory(char **out, const uint8_t *repo_id)
 {
 	char id[2 * REPO_ID_SIZE + 1];
 	hex_encode(id, repo_id, REPO_ID_SIZE);
@@ -281,7 +281,7 @@ int index_place_choose(char **dir, struct store *store, const uint8_t *repo_id,
 	if (choose_in_repository(dir, store))
 		return 0;
 	char *cache = NULL;
-	int r = cache_folder(&cache, repo_id);
+	int r = cache_directory(&cache, repo_id);
 	if (r < 0 || cache == NULL)
 		return r;
 	r = choose_path(dir, cache);

@@ -79,7 +79,7 @@ void index_run_sort(struct index_run *run)
 				compare);
 }
 
-int index_packs_join(struct pack_id *packs, int count, int max,
+int index_run_join_packs(struct pack_id *packs, int count, int max,
 		const struct pack_id *id)
 {
 	for (int i = 0; i < count; i++)
@@ -104,7 +104,7 @@ int index_run_find(const struct index_run *run, uint64_t key,
 	for (; low < run->entry_count && run->entries[low].key == key; low++) {
 		const struct run_pack *p = &run->packs[run->entries[low].pack];
 		if (!p->gone)
-			count = index_packs_join(packs, count, max, &p->id);
+			count = index_run_join_packs(packs, count, max, &p->id);
 	}
 	return count;
 }

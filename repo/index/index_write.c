@@ -37,7 +37,7 @@
 #define ENTRIES_PER_SECOND 20000u
 
 struct writer {
-	const struct child_voice *voice;
+	const struct child_channel *voice;
 	const char *dir;
 	const struct index_identity *identity;
 	const uint8_t *nonce;	/* the index meant; NULL: make one */
@@ -122,7 +122,7 @@ static int put_record(struct writer *w)
 	if (getrandom(record.nonce, sizeof(record.nonce), 0) !=
 			sizeof(record.nonce))
 		return EIO;
-	index_record_encode(bytes, &record);
+	index_layout_encode_record(bytes, &record);
 	put_le32(one, 1);
 	MDB_val key = text_key(INDEX_KEY_RECORD);
 	MDB_val value = { sizeof(bytes), bytes };
@@ -151,7 +151,7 @@ static int check_record(struct writer *w)
 	int rc = mdb_get(w->txn, w->dbi[DB_META], &key, &value);
 	if (rc != 0)
 		return MDB_CORRUPTED;
-	if (index_record_check(value.mv_data, value.mv_size, w->identity,
+	if (index_layout_check_record(value.mv_data, value.mv_size, w->identity,
 			st.st_dev, st.st_ino, nonce) < 0)
 		return MDB_CORRUPTED;
 	if (memcmp(nonce, w->nonce, sizeof(nonce)) != 0)
@@ -571,7 +571,7 @@ static int begin_filter(struct writer *w)
 
 /* --- the child's main functions --- */
 
-static int create_main(void *ctx, const struct child_voice *voice)
+static int create_main(void *ctx, const struct child_channel *voice)
 {
 	struct writer *w = ctx;
 	w->voice = voice;
@@ -583,7 +583,7 @@ static int create_main(void *ctx, const struct child_voice *voice)
 	return final_result(w, rc);
 }
 
-static int merge_main(void *ctx, const struct child_voice *voice)
+static int merge_main(void *ctx, const struct child_channel *voice)
 {
 	struct writer *w = ctx;
 	const struct index_run *run = w->merge->run;

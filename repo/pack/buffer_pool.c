@@ -20,7 +20,7 @@ struct spare {
 	struct spare *next;
 };
 
-struct buffers {
+struct buffer_pool {
 	size_t spare_max;
 	pthread_mutex_t mutex;
 	/* protected by mutex */
@@ -29,9 +29,9 @@ struct buffers {
 	size_t spare_bytes;
 };
 
-struct buffers *buffers_new(size_t spare_max)
+struct buffer_pool *buffer_pool_new(size_t spare_max)
 {
-	struct buffers *b = calloc(1, sizeof(*b));
+	struct buffer_pool *b = calloc(1, sizeof(*b));
 	if (b == NULL)
 		return NULL;
 	b->spare_max = spare_max;
@@ -39,14 +39,14 @@ struct buffers *buffers_new(size_t spare_max)
 	return b;
 }
 
-size_t buffers_capacity(size_t len)
+size_t buffer_pool_capacity(size_t len)
 {
 	return len == 0 ? CLASS_STEP : round_up(len, CLASS_STEP);
 }
 
 /* --- with mutex --- */
 
-static struct spare *pop(struct buffers *b, size_t capacity)
+static struct spare *pop(struct buffer_pool *b, size_t capacity)
 {
 	size_t class = capacity / CLASS_STEP - 1;
 	struct spare *s = b->spares[class];
@@ -58,7 +58,7 @@ static struct spare *pop(struct buffers *b, size_t capacity)
 	return s;
 }
 
-static void push(struct buffers *b, struct spare *s, size_t capacity)
+static void push(struct buffer_pool *b, struct spare *s, size_t capacity)
 {
 	size_t class = capacity / CLASS_STEP - 1;
 	s->next = b->spares[class];
@@ -67,7 +67,7 @@ static void push(struct buffers *b, struct spare *s, size_t capacity)
 	b->spare_bytes += capacity;
 }
 
-static size_t fullest_class(const struct buffers *b)
+static size_t fullest_class(const struct buffer_pool *b)
 {
 	size_t fullest = 0;
 	for (size_t i = 1; i < CLASSES; i++)
@@ -78,9 +78,9 @@ static size_t fullest_class(const struct buffers *b)
 
 /* --- */
 
-uint8_t *buffers_take(struct buffers *b, size_t len)
+uint8_t *buffer_pool_take(struct buffer_pool *b, size_t len)
 {
-	size_t capacity = buffers_capacity(len);
+	size_t capacity = buffer_pool_capacity(len);
 	pthread_mutex_lock(&b->mutex);
 	void *p = pop(b, capacity);
 	pthread_mutex_unlock(&b->mutex);
@@ -91,9 +91,9 @@ uint8_t *buffers_take(struct buffers *b, size_t len)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-void buffers_give(struct buffers *b, uint8_t *p, size_t len)
+void buffer_pool_give(struct buffer_pool *b, uint8_t *p, size_t len)
 {
-	size_t capacity = buffers_capacity(len), excess = 0;
+	size_t capacity = buffer_pool_capacity(len), excess = 0;
 	void *drop = NULL;
 	if (p == NULL)
 		return;
@@ -108,7 +108,7 @@ void buffers_give(struct buffers *b, uint8_t *p, size_t len)
 		munmap(drop, excess);
 }
 
-void buffers_free(struct buffers *b)
+void buffer_pool_free(struct buffer_pool *b)
 {
 	if (b == NULL)
 		return;

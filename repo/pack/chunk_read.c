@@ -11,7 +11,7 @@
 
 #include "repo/base/error.h"
 
-static int read_place(struct frames *frames, const struct chunk_place *at,
+static int read_place(struct frame_cache *frames, const struct chunk_place *at,
 		uint32_t len, uint32_t upto, struct frame **frame,
 		const uint8_t **data, uint32_t *got)
 {
@@ -23,7 +23,7 @@ static int read_place(struct frames *frames, const struct chunk_place *at,
 				c->len, len);
 	if (upto > c->len)
 		upto = c->len;
-	int r = frames_get(frames, at->pack, c->frame, c->offset + upto, frame);
+	int r = frame_cache_get(frames, at->pack, c->frame, c->offset + upto, frame);
 	if (r < 0)
 		return r;
 	*data = (*frame)->data + c->offset;
@@ -31,29 +31,29 @@ static int read_place(struct frames *frames, const struct chunk_place *at,
 	return 0;
 }
 
-int chunk_read(struct packs *packs, struct frames *frames, enum pack_kind kind,
+int chunk_read(struct pack_cache *packs, struct frame_cache *frames, enum pack_kind kind,
 		const struct id *id, uint32_t len, uint32_t upto,
 		struct frame **frame, const uint8_t **data, uint32_t *got)
 {
-	struct packs_tried tried = { .count = 0 };
+	struct pack_cache_tried tried = { .count = 0 };
 	struct error_copy first = { .err = 0 };
 	for (;;) {
 		struct chunk_place at;
-		int r = packs_locate(packs, kind, id, &tried, &at);
+		int r = pack_cache_locate(packs, kind, id, &tried, &at);
 		if (r < 0)
 			return first.err && r == -ENOENT ? error_load(&first)
 							 : r;
 		r = read_place(frames, &at, len, upto, frame, data, got);
 		struct pack_id id_of_pack = at.pack->trailer->pack;
-		packs_release(at.pack);
+		pack_cache_release(at.pack);
 		if (r == 0 || r == -ENOMEM)
 			return r;
 		if (r == -ENOENT)
-			packs_drop(packs, &id_of_pack);
+			pack_cache_drop(packs, &id_of_pack);
 		if (r != -ENOENT && first.err == 0)
 			error_save(&first, r);
-		if (tried.count == PACKS_TRIED_MAX)
+		if (tried.count == PACK_CACHE_TRIED_MAX)
 			return first.err ? error_load(&first) : r;
-		packs_tried_add(&tried, &id_of_pack);
+		pack_cache_tried_add(&tried, &id_of_pack);
 	}
 }

@@ -9,7 +9,7 @@
 #include "repo/base/error.h"
 
 int chunk_sink_new(struct chunk_sink **out, const struct pack_target *target,
-		struct packs *packs, struct index *index, int zstd_level)
+		struct pack_cache *packs, struct index *index, int zstd_level)
 {
 	struct chunk_sink *sink = calloc(1, sizeof(*sink));
 	if (sink == NULL)

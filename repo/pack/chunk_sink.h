@@ -30,7 +30,7 @@ struct chunk_sink_stats {
 
 /* All that is given outlives the sink; TARGET is copied. 0 or -ENOMEM. */
 int chunk_sink_new(struct chunk_sink **out, const struct pack_target *target,
-		struct packs *packs, struct index *index, int zstd_level);
+		struct pack_cache *packs, struct index *index, int zstd_level);
 /* Gives up open packs. Its streams are freed before. NULL allowed. */
 void chunk_sink_free(struct chunk_sink *sink);
 

@@ -13,7 +13,7 @@
  * writer, the feed and the cache are taken inside of a stream's. */
 struct chunk_sink {
 	const struct config *config;
-	struct packs *packs;
+	struct pack_cache *packs;
 	struct index_feed *feed;
 	struct pack_writer *writer;
 	int zstd_level;

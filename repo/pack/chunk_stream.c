@@ -64,8 +64,8 @@ static bool alloc_buffers(struct chunk_stream *stream)
 	uint32_t room = config->frame_size + config->chunk_max;
 	if (room < LEAF_SIZE_MAX + config->frame_size)
 		room = LEAF_SIZE_MAX + config->frame_size;
-	stream->box = malloc(frame_encode_bound(room) + SEAL_OVERHEAD);
-	stream->encoder = frame_encoder_new(stream->sink->zstd_level);
+	stream->box = malloc(frame_codec_encode_bound(room) + SEAL_OVERHEAD);
+	stream->encoder = frame_codec_encoder_new(stream->sink->zstd_level);
 	if (stream->box == NULL || stream->encoder == NULL)
 		return false;
 	for (enum pack_kind kind = PACK_DATA; kind <= PACK_TREE; kind++) {
@@ -101,7 +101,7 @@ void chunk_stream_free(struct chunk_stream *stream)
 		return;
 	unlist(stream);
 	pthread_mutex_destroy(&stream->mutex);
-	frame_encoder_free(stream->encoder);
+	frame_codec_encoder_free(stream->encoder);
 	free(stream->box);
 	for (enum pack_kind kind = PACK_DATA; kind <= PACK_TREE; kind++) {
 		free(stream->frames[kind].plain);
@@ -122,7 +122,7 @@ static int flush_frame(struct chunk_stream *stream, enum pack_kind kind)
 	};
 	if (frame->count == 0)
 		return 0;
-	packed.len = frame_encode(stream->encoder,
+	packed.len = frame_codec_encode(stream->encoder,
 			packed.box + SEAL_NONCE_SIZE, frame->plain, frame->len,
 			&packed.compression);
 	frame->len = frame->count = 0;
@@ -144,9 +144,9 @@ static int is_known(struct chunk_sink *sink, enum pack_kind kind,
 		return err;
 	if (index_feed_knows(sink->feed, id))
 		return 1;
-	err = packs_find(sink->packs, kind, id, &place);
+	err = pack_cache_find(sink->packs, kind, id, &place);
 	if (err == 1)
-		packs_release(place.pack);
+		pack_cache_release(place.pack);
 	return err;
 }
 

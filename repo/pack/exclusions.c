@@ -187,7 +187,7 @@ static int collect_held(struct exclusions *x, struct pack_id **held,
 	return 0;
 }
 
-int exclusions_look(struct exclusions *x, struct pack_id **held, size_t *count)
+int exclusions_refresh(struct exclusions *x, struct pack_id **held, size_t *count)
 {
 	struct excluded_set condemned = { 0 }, damaged = { 0 };
 	int r = store_list(x->store, "condemned/", note_condemned, &condemned);
@@ -210,7 +210,7 @@ int exclusions_look(struct exclusions *x, struct pack_id **held, size_t *count)
 
 int exclusions_load(struct exclusions *x)
 {
-	return exclusions_look(x, NULL, NULL);
+	return exclusions_refresh(x, NULL, NULL);
 }
 
 int exclusions_set_aside(struct exclusions *x, const struct pack_id *packs,
@@ -342,7 +342,7 @@ int exclusions_clear_damaged(struct exclusions *x,
 	const struct excluded e = { .pack = frame->pack,
 		.frame = frame->frame };
 	damaged_name(name, hex, &frame->pack, frame->frame);
-	/* The record first: who looks at the folder meanwhile must not bring
+	/* The record first: who looks at the directory meanwhile must not bring
 	 * it back into memory. */
 	int r = durably ? store_delete(x->store, name) : 0;
 	if (r < 0 && r != -ENOENT)

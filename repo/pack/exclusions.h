@@ -25,7 +25,7 @@ int exclusions_load(struct exclusions *x);
 /* The same; *HELD (malloc'ed, *COUNT of them) are the condemned packs that
  * exclusions_use has counted on. From then on it counts on no pack that was
  * listed, so that no other will come to be held. */
-int exclusions_look(struct exclusions *x, struct pack_id **held,
+int exclusions_refresh(struct exclusions *x, struct pack_id **held,
 		size_t *count);
 /* As if these were condemned: by the process that is about to do it. */
 int exclusions_set_aside(struct exclusions *x, const struct pack_id *packs,

@@ -27,7 +27,7 @@
 #define SPARE_BUFFERS ((size_t)8 << 20)
 
 struct cached_frame {
-	struct frame public;	/* first: frames_unpin gets its address */
+	struct frame public;	/* first: frame_cache_unpin gets its address */
 	struct shard *shard;
 	struct pack_id pack;
 	uint32_t number, plain_len;
@@ -46,37 +46,37 @@ struct shard {
 	struct cached_frame *buckets[BUCKETS];
 	struct cached_frame *newest, *oldest;
 	uint64_t bytes, bytes_max;	/* of buffers */
-	struct buffers *buffers;	/* constant */
+	struct buffer_pool *buffers;	/* constant */
 };
 
 /* What a decoding thread needs; a few are kept for the next one. */
-struct workbench {
+struct decode_buffers {
 	struct frame_decoder *decoder;
 	uint8_t *box;
 	size_t box_size;
-	struct workbench *next;
+	struct decode_buffers *next;
 };
 
-struct frames {
-	struct packs *packs;
-	struct buffers *buffers;
+struct frame_cache {
+	struct pack_cache *packs;
+	struct buffer_pool *buffers;
 	struct shard shards[SHARDS];
-	pthread_mutex_t bench_mutex;
-	struct workbench *benches;	/* protected by bench_mutex */
+	pthread_mutex_t idle_buffers_mutex;
+	struct decode_buffers *idle_buffers;	/* protected by idle_buffers_mutex */
 };
 
-struct frames *frames_new(struct packs *packs, uint64_t size)
+struct frame_cache *frame_cache_new(struct pack_cache *packs, uint64_t size)
 {
-	struct frames *f = calloc(1, sizeof(*f));
+	struct frame_cache *f = calloc(1, sizeof(*f));
 	if (f == NULL)
 		return NULL;
-	f->buffers = buffers_new(SPARE_BUFFERS);
+	f->buffers = buffer_pool_new(SPARE_BUFFERS);
 	if (f->buffers == NULL) {
 		free(f);
 		return NULL;
 	}
 	f->packs = packs;
-	pthread_mutex_init(&f->bench_mutex, NULL);
+	pthread_mutex_init(&f->idle_buffers_mutex, NULL);
 	for (unsigned i = 0; i < SHARDS; i++) {
 		pthread_mutex_init(&f->shards[i].mutex, NULL);
 		pthread_cond_init(&f->shards[i].loaded, NULL);
@@ -88,20 +88,20 @@ struct frames *frames_new(struct packs *packs, uint64_t size)
 
 static void frame_destroy(struct cached_frame *c)
 {
-	buffers_give(c->shard->buffers, c->buffer, c->plain_len);
+	buffer_pool_give(c->shard->buffers, c->buffer, c->plain_len);
 	free(c);
 }
 
-static void workbench_free(struct workbench *w)
+static void decode_buffers_free(struct decode_buffers *w)
 {
 	if (w == NULL)
 		return;
-	frame_decoder_free(w->decoder);
+	frame_codec_decoder_free(w->decoder);
 	free(w->box);
 	free(w);
 }
 
-void frames_free(struct frames *f)
+void frame_cache_free(struct frame_cache *f)
 {
 	if (f == NULL)
 		return;
@@ -115,13 +115,13 @@ void frames_free(struct frames *f)
 		pthread_mutex_destroy(&s->mutex);
 		pthread_cond_destroy(&s->loaded);
 	}
-	while (f->benches != NULL) {
-		struct workbench *w = f->benches;
-		f->benches = w->next;
-		workbench_free(w);
+	while (f->idle_buffers != NULL) {
+		struct decode_buffers *w = f->idle_buffers;
+		f->idle_buffers = w->next;
+		decode_buffers_free(w);
 	}
-	pthread_mutex_destroy(&f->bench_mutex);
-	buffers_free(f->buffers);
+	pthread_mutex_destroy(&f->idle_buffers_mutex);
+	buffer_pool_free(f->buffers);
 	free(f);
 }
 
@@ -133,7 +133,7 @@ static uint32_t key_hash(const struct pack_id *pack, uint32_t number)
 }
 
 static struct shard *shard_of(
-		struct frames *f, const struct pack_id *pack, uint32_t number)
+		struct frame_cache *f, const struct pack_id *pack, uint32_t number)
 {
 	return &f->shards[(key_hash(pack, number) >> 16) % SHARDS];
 }
@@ -183,7 +183,7 @@ static void evict(struct shard *s, struct cached_frame *c)
 {
 	unhash(s, c);
 	list_remove(s, c);
-	s->bytes -= buffers_capacity(c->plain_len);
+	s->bytes -= buffer_pool_capacity(c->plain_len);
 	if (c->pins == 0)
 		frame_destroy(c);
 }
@@ -191,7 +191,7 @@ static void evict(struct shard *s, struct cached_frame *c)
 static void make_room(struct shard *s, uint32_t len)
 {
 	struct cached_frame *c = s->oldest;
-	size_t need = buffers_capacity(len);
+	size_t need = buffer_pool_capacity(len);
 	while (c != NULL && s->bytes + need > s->bytes_max) {
 		struct cached_frame *newer = c->newer;
 		if (c->pins == 0)
@@ -202,19 +202,19 @@ static void make_room(struct shard *s, uint32_t len)
 
 /* --- decoding --- */
 
-static struct workbench *workbench_take(struct frames *f, size_t box_size)
+static struct decode_buffers *decode_buffers_take(struct frame_cache *f, size_t box_size)
 {
-	struct workbench *w;
-	pthread_mutex_lock(&f->bench_mutex);
-	w = f->benches;
+	struct decode_buffers *w;
+	pthread_mutex_lock(&f->idle_buffers_mutex);
+	w = f->idle_buffers;
 	if (w != NULL)
-		f->benches = w->next;
-	pthread_mutex_unlock(&f->bench_mutex);
+		f->idle_buffers = w->next;
+	pthread_mutex_unlock(&f->idle_buffers_mutex);
 	if (w == NULL) {
 		w = calloc(1, sizeof(*w));
 		if (w == NULL)
 			return NULL;
-		w->decoder = frame_decoder_new();
+		w->decoder = frame_codec_decoder_new();
 	}
 	if (w->box_size < box_size) {
 		free(w->box);
@@ -222,31 +222,31 @@ static struct workbench *workbench_take(struct frames *f, size_t box_size)
 		w->box_size = w->box ? box_size : 0;
 	}
 	if (w->decoder == NULL || w->box == NULL) {
-		workbench_free(w);
+		decode_buffers_free(w);
 		return NULL;
 	}
 	return w;
 }
 
-static void workbench_give(struct frames *f, struct workbench *w)
+static void decode_buffers_give(struct frame_cache *f, struct decode_buffers *w)
 {
-	LOCK_SCOPE(&f->bench_mutex);
-	w->next = f->benches;
-	f->benches = w;
+	LOCK_SCOPE(&f->idle_buffers_mutex);
+	w->next = f->idle_buffers;
+	f->idle_buffers = w;
 }
 
-static int decode(struct frames *f, struct pack *pack, uint32_t number,
+static int decode(struct frame_cache *f, struct pack *pack, uint32_t number,
 		uint32_t upto, struct cached_frame *c)
 {
 	const struct frame_entry *e = &pack->trailer->frames[number];
-	struct workbench *w = workbench_take(f, e->stored_len);
+	struct decode_buffers *w = decode_buffers_take(f, e->stored_len);
 	uint8_t *in;
 	size_t in_len;
 	if (w == NULL)
 		return fail_errno(-ENOMEM, "decoding a frame");
-	int r = packs_read_frame(f->packs, pack, number, w->box, &in, &in_len);
+	int r = pack_cache_read_frame(f->packs, pack, number, w->box, &in, &in_len);
 	if (r == 0) {
-		ssize_t valid = frame_decode(w->decoder, e->compression,
+		ssize_t valid = frame_codec_decode(w->decoder, e->compression,
 				c->buffer, e->plain_len, upto, in, in_len);
 		if (valid < 0) {
 			char name[PACK_NAME_SIZE];
@@ -257,7 +257,7 @@ static int decode(struct frames *f, struct pack *pack, uint32_t number,
 			c->public.valid = (uint32_t)valid;
 		}
 	}
-	workbench_give(f, w);
+	decode_buffers_give(f, w);
 	if (r == -EBADMSG || r == -EIO)
 		exclusions_add_damaged(packs_exclusions(f->packs),
 				&pack->trailer->pack, number);
@@ -271,7 +271,7 @@ static struct cached_frame *frame_make(struct shard *s, const struct pack *pack,
 	if (c == NULL)
 		return NULL;
 	c->plain_len = pack->trailer->frames[number].plain_len;
-	c->buffer = buffers_take(s->buffers, c->plain_len);
+	c->buffer = buffer_pool_take(s->buffers, c->plain_len);
 	if (c->buffer == NULL) {
 		free(c);
 		return NULL;
@@ -284,7 +284,7 @@ static struct cached_frame *frame_make(struct shard *s, const struct pack *pack,
 }
 
 /* Decodes a new object that is already in the hash as "loading". */
-static int load(struct frames *f, struct pack *pack, struct cached_frame *c,
+static int load(struct frame_cache *f, struct pack *pack, struct cached_frame *c,
 		uint32_t upto)
 {
 	struct shard *s = c->shard;
@@ -297,14 +297,14 @@ static int load(struct frames *f, struct pack *pack, struct cached_frame *c,
 		frame_destroy(c);
 		return r;
 	}
-	s->bytes += buffers_capacity(c->plain_len);
+	s->bytes += buffer_pool_capacity(c->plain_len);
 	list_push(s, c);
 	return 0;
 }
 
 /* A frame that can be used at once, pinned; or a new one for the caller to
  * load (*MINE), pinned; or NULL without memory. */
-static struct cached_frame *find_or_claim(struct frames *f, struct pack *pack,
+static struct cached_frame *find_or_claim(struct frame_cache *f, struct pack *pack,
 		uint32_t number, uint32_t *upto, bool *mine)
 {
 	const struct trailer *t = pack->trailer;
@@ -338,7 +338,7 @@ static struct cached_frame *find_or_claim(struct frames *f, struct pack *pack,
 	return c;
 }
 
-int frames_get(struct frames *f, struct pack *pack, uint32_t frame,
+int frame_cache_get(struct frame_cache *f, struct pack *pack, uint32_t frame,
 		uint32_t upto, struct frame **out)
 {
 	bool mine;
@@ -354,7 +354,7 @@ int frames_get(struct frames *f, struct pack *pack, uint32_t frame,
 	return 0;
 }
 
-void frames_unpin(struct frame *frame)
+void frame_cache_unpin(struct frame *frame)
 {
 	if (frame == NULL)
 		return;
@@ -365,7 +365,7 @@ void frames_unpin(struct frame *frame)
 		frame_destroy(c);
 }
 
-bool frames_has(struct frames *f, const struct pack *pack, uint32_t frame)
+bool frame_cache_has(struct frame_cache *f, const struct pack *pack, uint32_t frame)
 {
 	struct shard *s = shard_of(f, &pack->trailer->pack, frame);
 	LOCK_SCOPE(&s->mutex);

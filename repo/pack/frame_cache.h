@@ -12,7 +12,7 @@
 
 #include "pack_cache.h"
 
-struct frames;
+struct frame_cache;
 
 struct frame {
 	const uint8_t *data;	/* plain bytes; valid while pinned */
@@ -21,16 +21,16 @@ struct frame {
 };
 
 /* SIZE: bytes of plain data kept, pinned ones included as far as possible. */
-struct frames *frames_new(struct packs *packs, uint64_t size);
-void frames_free(struct frames *f);
+struct frame_cache *frame_cache_new(struct pack_cache *packs, uint64_t size);
+void frame_cache_free(struct frame_cache *f);
 
 /* Pins the frame with at least UPTO plain bytes valid. 0; -EBADMSG, -ENOENT,
  * -EIO, -ENOMEM (with a text). */
-int frames_get(struct frames *f, struct pack *pack, uint32_t frame,
+int frame_cache_get(struct frame_cache *f, struct pack *pack, uint32_t frame,
 		uint32_t upto, struct frame **out);
-void frames_unpin(struct frame *frame); /* NULL allowed */
+void frame_cache_unpin(struct frame *frame); /* NULL allowed */
 
 /* True if it is there, or being decoded, whole. */
-bool frames_has(struct frames *f, const struct pack *pack, uint32_t frame);
+bool frame_cache_has(struct frame_cache *f, const struct pack *pack, uint32_t frame);
 
 #endif

@@ -25,7 +25,7 @@ struct frame_decoder {
 	ZSTD_DCtx *dctx;
 };
 
-struct frame_encoder *frame_encoder_new(int level)
+struct frame_encoder *frame_codec_encoder_new(int level)
 {
 	struct frame_encoder *e = calloc(1, sizeof(*e));
 	if (e == NULL)
@@ -38,13 +38,13 @@ struct frame_encoder *frame_encoder_new(int level)
 					e->cctx, ZSTD_c_contentSizeFlag, 0)) ||
 			ZSTD_isError(ZSTD_CCtx_setParameter(
 					e->cctx, ZSTD_c_checksumFlag, 0))) {
-		frame_encoder_free(e);
+		frame_codec_encoder_free(e);
 		return NULL;
 	}
 	return e;
 }
 
-void frame_encoder_free(struct frame_encoder *e)
+void frame_codec_encoder_free(struct frame_encoder *e)
 {
 	if (e == NULL)
 		return;
@@ -52,7 +52,7 @@ void frame_encoder_free(struct frame_encoder *e)
 	free(e);
 }
 
-size_t frame_encode_bound(size_t len)
+size_t frame_codec_encode_bound(size_t len)
 {
 	return len; /* what would not get smaller is stored as it is */
 }
@@ -78,7 +78,7 @@ static size_t compress(ZSTD_CCtx *cctx, uint8_t *out, size_t room,
 	return to.pos;
 }
 
-size_t frame_encode(struct frame_encoder *e, uint8_t *out, const void *plain,
+size_t frame_codec_encode(struct frame_encoder *e, uint8_t *out, const void *plain,
 		size_t len, enum frame_compression *compression)
 {
 	/* A gain below a sixty-fourth is not worth decoding it for. */
@@ -92,7 +92,7 @@ size_t frame_encode(struct frame_encoder *e, uint8_t *out, const void *plain,
 	return len;
 }
 
-struct frame_decoder *frame_decoder_new(void)
+struct frame_decoder *frame_codec_decoder_new(void)
 {
 	struct frame_decoder *d = calloc(1, sizeof(*d));
 	if (d == NULL)
@@ -101,13 +101,13 @@ struct frame_decoder *frame_decoder_new(void)
 	if (d->dctx == NULL ||
 			ZSTD_isError(ZSTD_DCtx_setParameter(d->dctx,
 					ZSTD_d_windowLogMax, WINDOW_LOG_MAX))) {
-		frame_decoder_free(d);
+		frame_codec_decoder_free(d);
 		return NULL;
 	}
 	return d;
 }
 
-void frame_decoder_free(struct frame_decoder *d)
+void frame_codec_decoder_free(struct frame_decoder *d)
 {
 	if (d == NULL)
 		return;
@@ -161,7 +161,7 @@ static ssize_t decompress_part(ZSTD_DCtx *dctx, uint8_t *out, size_t upto,
 	return (ssize_t)to.pos;
 }
 
-ssize_t frame_decode(struct frame_decoder *d,
+ssize_t frame_codec_decode(struct frame_decoder *d,
 		enum frame_compression compression, uint8_t *out,
 		size_t plain_len, size_t upto, const uint8_t *in, size_t len)
 {

@@ -38,7 +38,7 @@ struct chunk_node {
  * they are given. */
 struct cached_pack {
 	struct pack pack;
-	struct packs *owner;
+	struct pack_cache *owner;
 	/* all below protected by owner->mutex */
 	unsigned refs;
 	bool cached;
@@ -47,7 +47,7 @@ struct cached_pack {
 	struct cached_pack *next_by_id;
 };
 
-struct packs {
+struct pack_cache {
 	struct store *store;
 	const struct seal *seal;
 	const uint8_t *repo_id;
@@ -72,7 +72,7 @@ struct packs {
 
 /* --- making and freeing --- */
 
-static int cache_alloc(struct packs *p, uint32_t chunks_max)
+static int cache_alloc(struct pack_cache *p, uint32_t chunks_max)
 {
 	/* A single pack must fit with room for another. */
 	p->chunks_max = chunks_max < 2 * PACK_CHUNKS_MAX ? 2 * PACK_CHUNKS_MAX
@@ -92,11 +92,11 @@ static int cache_alloc(struct packs *p, uint32_t chunks_max)
 	return 0;
 }
 
-struct packs *packs_new(struct store *store, const struct seal *seal,
+struct pack_cache *pack_cache_new(struct store *store, const struct seal *seal,
 		const uint8_t *repo_id, struct exclusions *exclusions,
 		uint32_t chunks_max)
 {
-	struct packs *p = calloc(1, sizeof(*p));
+	struct pack_cache *p = calloc(1, sizeof(*p));
 	if (p == NULL)
 		return NULL;
 	pthread_mutex_init(&p->mutex, NULL);
@@ -106,13 +106,13 @@ struct packs *packs_new(struct store *store, const struct seal *seal,
 	p->repo_id = repo_id;
 	p->exclusions = exclusions;
 	if (cache_alloc(p, chunks_max) < 0) {
-		packs_free(p);
+		pack_cache_free(p);
 		return NULL;
 	}
 	return p;
 }
 
-void packs_set_index(struct packs *p, struct index *index)
+void pack_cache_set_index(struct pack_cache *p, struct index *index)
 {
 	p->index = index;
 }
@@ -123,7 +123,7 @@ static void pack_free(struct cached_pack *pack)
 	free(pack);
 }
 
-void packs_free(struct packs *p)
+void pack_cache_free(struct pack_cache *p)
 {
 	if (p == NULL)
 		return;
@@ -148,7 +148,7 @@ static uint32_t pack_hash(const struct pack_id *id)
 	return get_le32(id->b) % PACK_HASH_SIZE;
 }
 
-static struct cached_pack *cache_get(struct packs *p, const struct pack_id *id)
+static struct cached_pack *cache_get(struct pack_cache *p, const struct pack_id *id)
 {
 	struct cached_pack *k = p->by_id[pack_hash(id)];
 	while (k && memcmp(k->pack.trailer->pack.b, id->b, PACK_ID_SIZE) != 0)
@@ -156,14 +156,14 @@ static struct cached_pack *cache_get(struct packs *p, const struct pack_id *id)
 	return k;
 }
 
-static void list_remove(struct packs *p, struct cached_pack *k)
+static void list_remove(struct pack_cache *p, struct cached_pack *k)
 {
 	*(k->newer ? &k->newer->older : &p->newest) = k->older;
 	*(k->older ? &k->older->newer : &p->oldest) = k->newer;
 	k->newer = k->older = NULL;
 }
 
-static void list_push(struct packs *p, struct cached_pack *k)
+static void list_push(struct pack_cache *p, struct cached_pack *k)
 {
 	k->older = p->newest;
 	k->newer = NULL;
@@ -171,7 +171,7 @@ static void list_push(struct packs *p, struct cached_pack *k)
 	p->newest = k;
 }
 
-static void touch(struct packs *p, struct cached_pack *k)
+static void touch(struct pack_cache *p, struct cached_pack *k)
 {
 	if (p->newest != k) {
 		list_remove(p, k);
@@ -179,12 +179,12 @@ static void touch(struct packs *p, struct cached_pack *k)
 	}
 }
 
-static uint32_t *chunk_head(struct packs *p, const struct id *id)
+static uint32_t *chunk_head(struct pack_cache *p, const struct id *id)
 {
 	return &p->heads[id_hash(id) & p->head_mask];
 }
 
-static void unlink_chunk(struct packs *p, uint32_t slot, const struct id *id,
+static void unlink_chunk(struct pack_cache *p, uint32_t slot, const struct id *id,
 		uint32_t chunk)
 {
 	uint32_t *at = chunk_head(p, id);
@@ -201,7 +201,7 @@ static void unlink_chunk(struct packs *p, uint32_t slot, const struct id *id,
 	}
 }
 
-static void cache_remove(struct packs *p, struct cached_pack *k)
+static void cache_remove(struct pack_cache *p, struct cached_pack *k)
 {
 	const struct trailer *t = k->pack.trailer;
 	for (uint32_t i = 0; i < t->chunk_count; i++)
@@ -219,20 +219,20 @@ static void cache_remove(struct packs *p, struct cached_pack *k)
 		pack_free(k);
 }
 
-static uint32_t take_slot(struct packs *p)
+static uint32_t take_slot(struct pack_cache *p)
 {
 	if (p->free_slot_count != 0)
 		return p->free_slots[--p->free_slot_count];
 	return p->slots_used++;
 }
 
-static uint32_t nodes_fresh(const struct packs *p)
+static uint32_t nodes_fresh(const struct pack_cache *p)
 {
 	return p->chunks; /* nodes 0 … chunks-1 were handed out at some time,
 			     unless some are on the free list */
 }
 
-static uint32_t take_node(struct packs *p)
+static uint32_t take_node(struct pack_cache *p)
 {
 	if (p->free_node != NONE) {
 		uint32_t n = p->free_node;
@@ -242,7 +242,7 @@ static uint32_t take_node(struct packs *p)
 	return nodes_fresh(p);
 }
 
-static void cache_insert(struct packs *p, struct cached_pack *k)
+static void cache_insert(struct pack_cache *p, struct cached_pack *k)
 {
 	const struct trailer *t = k->pack.trailer;
 	while (p->oldest && (p->chunks + t->chunk_count > p->chunks_max
@@ -268,7 +268,7 @@ static void cache_insert(struct packs *p, struct cached_pack *k)
 	list_push(p, k);
 }
 
-static bool was_tried(const struct packs_tried *tried, const struct pack_id *id)
+static bool was_tried(const struct pack_cache_tried *tried, const struct pack_id *id)
 {
 	for (unsigned i = 0; tried && i < tried->count; i++)
 		if (memcmp(tried->packs[i].b, id->b, PACK_ID_SIZE) == 0)
@@ -280,13 +280,13 @@ static bool was_tried(const struct packs_tried *tried, const struct pack_id *id)
 struct wanted {
 	enum pack_kind kind;
 	const struct id *id;
-	const struct packs_tried *tried;
+	const struct pack_cache_tried *tried;
 	bool for_writer;	/* neither condemned nor damaged */
 	/* Why the first pack that might have it can't be read; NULL: unasked. */
 	struct error_copy *unread;
 };
 
-static bool acceptable(struct packs *p, const struct cached_pack *k, uint32_t chunk,
+static bool acceptable(struct pack_cache *p, const struct cached_pack *k, uint32_t chunk,
 		const struct wanted *w)
 {
 	const struct trailer *t = k->pack.trailer;
@@ -300,7 +300,7 @@ static bool acceptable(struct packs *p, const struct cached_pack *k, uint32_t ch
 							&t->pack));
 }
 
-static bool cache_find(struct packs *p, const struct wanted *w,
+static bool cache_find(struct pack_cache *p, const struct wanted *w,
 		struct chunk_place *place)
 {
 	LOCK_SCOPE(&p->mutex);
@@ -331,7 +331,7 @@ static int damaged_pack(const char *name, const char *what)
 }
 
 /* Reads the footer and the trailer's box; the box is malloc'ed. */
-static int read_tail(struct packs *p, const char *name, uint64_t size,
+static int read_tail(struct pack_cache *p, const char *name, uint64_t size,
 		uint8_t **box, size_t *box_len)
 {
 	size_t guess = min_u64(size, TAIL_GUESS);
@@ -366,7 +366,7 @@ static int read_tail(struct packs *p, const char *name, uint64_t size,
 	return 0;
 }
 
-static int read_trailer(struct packs *p, const struct pack_id *id,
+static int read_trailer(struct pack_cache *p, const struct pack_id *id,
 		struct trailer **out)
 {
 	char name[PACK_NAME_SIZE];
@@ -412,10 +412,10 @@ static int read_trailer(struct packs *p, const struct pack_id *id,
 	return r;
 }
 
-int packs_load_for_index(void *ctx, const struct pack_id *id,
+int pack_cache_load_for_index(void *ctx, const struct pack_id *id,
 		struct index_pack *out)
 {
-	struct packs *p = ctx;
+	struct pack_cache *p = ctx;
 	struct trailer *t;
 	/* Bringing an index up to date may take minutes. */
 	if (interrupt_flag)
@@ -436,7 +436,7 @@ int packs_load_for_index(void *ctx, const struct pack_id *id,
 
 /* Puts T into the cache unless somebody was faster; takes T. With HOLD the
  * result carries a reference. NULL: no memory. */
-static struct cached_pack *adopt(struct packs *p, struct trailer *t, bool hold)
+static struct cached_pack *adopt(struct pack_cache *p, struct trailer *t, bool hold)
 {
 	struct cached_pack *fresh = calloc(1, sizeof(*fresh));
 	if (fresh == NULL) {
@@ -458,13 +458,13 @@ static struct cached_pack *adopt(struct packs *p, struct trailer *t, bool hold)
 	return k;
 }
 
-void packs_adopt(struct packs *p, struct trailer *t)
+void pack_cache_adopt(struct pack_cache *p, struct trailer *t)
 {
 	adopt(p, t, false);
 }
 
 /* The pack's trailer could not be had. */
-static void note_unreadable(struct packs *p, const struct pack_id *id, int err)
+static void note_unreadable(struct pack_cache *p, const struct pack_id *id, int err)
 {
 	if (err == -EBADMSG)
 		exclusions_add_damaged(p->exclusions, id, TRAILER_AD);
@@ -472,8 +472,8 @@ static void note_unreadable(struct packs *p, const struct pack_id *id, int err)
 		exclusions_distrust(p->exclusions, id);
 }
 
-/* packs_load, as the cache knows it. */
-static int load(struct packs *p, const struct pack_id *id,
+/* pack_cache_load, as the cache knows it. */
+static int load(struct pack_cache *p, const struct pack_id *id,
 		struct cached_pack **out)
 {
 	{
@@ -495,7 +495,7 @@ static int load(struct packs *p, const struct pack_id *id,
 	return *out ? 0 : fail_errno(-ENOMEM, "loading a pack's trailer");
 }
 
-int packs_load(struct packs *p, const struct pack_id *id, struct pack **out)
+int pack_cache_load(struct pack_cache *p, const struct pack_id *id, struct pack **out)
 {
 	struct cached_pack *k;
 	int err = load(p, id, &k);
@@ -504,7 +504,7 @@ int packs_load(struct packs *p, const struct pack_id *id, struct pack **out)
 	return err;
 }
 
-int packs_peek(struct packs *p, const struct pack_id *id, struct trailer **out)
+int pack_cache_peek(struct pack_cache *p, const struct pack_id *id, struct trailer **out)
 {
 	int r = read_trailer(p, id, out);
 	note_unreadable(p, id, r);
@@ -525,13 +525,13 @@ static void release(struct cached_pack *k)
 		pack_free(k);
 }
 
-void packs_release(struct pack *pack)
+void pack_cache_release(struct pack *pack)
 {
 	if (pack != NULL)
 		release(cached_of(pack));
 }
 
-struct pack *packs_hold(struct pack *pack)
+struct pack *pack_cache_hold(struct pack *pack)
 {
 	struct cached_pack *k = cached_of(pack);
 	LOCK_SCOPE(&k->owner->mutex);
@@ -540,7 +540,7 @@ struct pack *packs_hold(struct pack *pack)
 	return pack;
 }
 
-void packs_drop(struct packs *p, const struct pack_id *id)
+void pack_cache_drop(struct pack_cache *p, const struct pack_id *id)
 {
 	char name[PACK_NAME_SIZE];
 	pack_name(name, id);
@@ -553,7 +553,7 @@ void packs_drop(struct packs *p, const struct pack_id *id)
 
 /* --- finding --- */
 
-static bool trailer_find(struct packs *p, struct cached_pack *k,
+static bool trailer_find(struct pack_cache *p, struct cached_pack *k,
 		const struct wanted *w, uint32_t *chunk)
 {
 	for (uint32_t i = 0; i < k->pack.trailer->chunk_count; i++)
@@ -565,7 +565,7 @@ static bool trailer_find(struct packs *p, struct cached_pack *k,
 }
 
 /* Loads what the index proposes. 1 found, 0 not, -ENOMEM. */
-static int find_through_index(struct packs *p, const struct wanted *w,
+static int find_through_index(struct pack_cache *p, const struct wanted *w,
 		struct chunk_place *place)
 {
 	struct pack_id candidates[CANDIDATES_MAX];
@@ -596,28 +596,28 @@ static int find_through_index(struct packs *p, const struct wanted *w,
 }
 
 /* 1 found, 0 not, -ENOMEM. */
-static int find_anywhere(struct packs *p, const struct wanted *w,
+static int find_anywhere(struct pack_cache *p, const struct wanted *w,
 		struct chunk_place *place)
 {
 	return cache_find(p, w, place) ? 1 : find_through_index(p, w, place);
 }
 
-int packs_find(struct packs *p, enum pack_kind kind, const struct id *id,
+int pack_cache_find(struct pack_cache *p, enum pack_kind kind, const struct id *id,
 		struct chunk_place *place)
 {
 	struct wanted w = { .kind = kind, .id = id, .for_writer = true };
 	return find_anywhere(p, &w, place);
 }
 
-void packs_tried_add(struct packs_tried *t, const struct pack_id *id)
+void pack_cache_tried_add(struct pack_cache_tried *t, const struct pack_id *id)
 {
-	if (t->count < PACKS_TRIED_MAX)
+	if (t->count < PACK_CACHE_TRIED_MAX)
 		t->packs[t->count++] = *id;
 }
 
 /* A miss is believed only of an index that knows the packs that exist: one
  * thread brings it up to date while others wait, then all look again. */
-static int find_after_healing(struct packs *p, const struct wanted *w,
+static int find_after_healing(struct pack_cache *p, const struct wanted *w,
 		struct chunk_place *place)
 {
 	LOCK_SCOPE(&p->heal_mutex);
@@ -635,7 +635,7 @@ static int find_after_healing(struct packs *p, const struct wanted *w,
 	return r < 0 ? r : find_anywhere(p, w, place);
 }
 
-static int not_found(struct packs *p, const struct wanted *w)
+static int not_found(struct pack_cache *p, const struct wanted *w)
 {
 	const char *what = w->kind == PACK_TREE ? "tree node" : "chunk";
 	const char *other = w->tried && w->tried->count ? "other " : "";
@@ -653,8 +653,8 @@ static int not_found(struct packs *p, const struct wanted *w)
 			what, hex, other);
 }
 
-int packs_locate(struct packs *p, enum pack_kind kind, const struct id *id,
-		const struct packs_tried *tried, struct chunk_place *place)
+int pack_cache_locate(struct pack_cache *p, enum pack_kind kind, const struct id *id,
+		const struct pack_cache_tried *tried, struct chunk_place *place)
 {
 	struct error_copy unread = { .err = 0 };
 	struct wanted w = { .kind = kind, .id = id, .tried = tried,
@@ -670,7 +670,7 @@ int packs_locate(struct packs *p, enum pack_kind kind, const struct id *id,
 	return r;
 }
 
-int packs_read_frame(struct packs *p, const struct pack *pack, uint32_t frame,
+int pack_cache_read_frame(struct pack_cache *p, const struct pack *pack, uint32_t frame,
 		uint8_t *buf, uint8_t **plain, size_t *len)
 {
 	const struct trailer *t = pack->trailer;
@@ -701,12 +701,12 @@ int packs_read_frame(struct packs *p, const struct pack *pack, uint32_t frame,
 
 /* --- what is asked of others --- */
 
-struct exclusions *packs_exclusions(const struct packs *p)
+struct exclusions *packs_exclusions(const struct pack_cache *p)
 {
 	return p->exclusions;
 }
 
-void packs_keep_quiet_of_missing(struct packs *p)
+void pack_cache_silence_missing(struct pack_cache *p)
 {
 	p->quiet = true;
 }

@@ -14,7 +14,7 @@
 #include "exclusions.h"
 #include "repo/index/index.h"
 
-struct packs;
+struct pack_cache;
 
 /* A loaded trailer, counted; immutable. */
 struct pack {
@@ -22,69 +22,69 @@ struct pack {
 };
 
 struct chunk_place {
-	struct pack *pack;	/* a reference: packs_release */
+	struct pack *pack;	/* a reference: pack_cache_release */
 	uint32_t chunk;		/* index in the trailer */
 };
 
 /* CHUNKS_MAX: the most chunk entries kept (about 64 bytes each). All that is
- * given outlives the cache; its index is set later, with packs_set_index (the
+ * given outlives the cache; its index is set later, with pack_cache_set_index (the
  * two need each other). NULL without memory. */
-struct packs *packs_new(struct store *store, const struct seal *seal,
+struct pack_cache *pack_cache_new(struct store *store, const struct seal *seal,
 		const uint8_t *repo_id, struct exclusions *exclusions,
 		uint32_t chunks_max);
-void packs_set_index(struct packs *p, struct index *index);
-void packs_free(struct packs *p);
-struct exclusions *packs_exclusions(const struct packs *p);
+void pack_cache_set_index(struct pack_cache *p, struct index *index);
+void pack_cache_free(struct pack_cache *p);
+struct exclusions *packs_exclusions(const struct pack_cache *p);
 
 /* Loads and authenticates one pack's trailer: from memory, else from the
  * store. 0 and a reference; -ENOENT, -EBADMSG (with a text), -EIO, -ENOMEM. */
-int packs_load(struct packs *p, const struct pack_id *id, struct pack **out);
+int pack_cache_load(struct pack_cache *p, const struct pack_id *id, struct pack **out);
 /* The same read anew, neither from the cache nor into it; trailer_free. */
-int packs_peek(struct packs *p, const struct pack_id *id,
+int pack_cache_peek(struct pack_cache *p, const struct pack_id *id,
 		struct trailer **out);
-void packs_release(struct pack *pack); /* NULL allowed */
+void pack_cache_release(struct pack *pack); /* NULL allowed */
 /* Another reference to PACK. */
-struct pack *packs_hold(struct pack *pack);
+struct pack *pack_cache_hold(struct pack *pack);
 
-/* An index_load_fn; CTX is the struct packs. Does not fill the cache. */
-int packs_load_for_index(void *ctx, const struct pack_id *id,
+/* An index_load_fn; CTX is the struct pack_cache. Does not fill the cache. */
+int pack_cache_load_for_index(void *ctx, const struct pack_id *id,
 		struct index_pack *out);
 
 /* Puts a trailer that this process just wrote into the cache (takes it). */
-void packs_adopt(struct packs *p, struct trailer *t);
+void pack_cache_adopt(struct pack_cache *p, struct trailer *t);
 
 /* For writers: a stored, uncondemned, undamaged copy of the chunk. 1 found
  * (place filled; the pack counts as used from then on), 0 not known, -errno.
  * Never reconciles: a miss costs a duplicate. */
-int packs_find(struct packs *p, enum pack_kind kind, const struct id *id,
+int pack_cache_find(struct pack_cache *p, enum pack_kind kind, const struct id *id,
 		struct chunk_place *place);
 
 /* Packs whose copy of a chunk turned out unreadable. */
-#define PACKS_TRIED_MAX 8
-struct packs_tried {
+#define PACK_CACHE_TRIED_MAX 8
+struct pack_cache_tried {
 	unsigned count;
-	struct pack_id packs[PACKS_TRIED_MAX];
+	struct pack_id packs[PACK_CACHE_TRIED_MAX];
 };
-void packs_tried_add(struct packs_tried *t, const struct pack_id *id);
+void pack_cache_tried_add(struct pack_cache_tried *t, const struct pack_id *id);
 
 /* For readers: a copy of the chunk outside TRIED (may be NULL). A miss
  * reconciles the index with the packs that exist, then rebuilds it once,
  * before it is believed. 0 or -ENOENT (with a text), -errno. */
-int packs_locate(struct packs *p, enum pack_kind kind, const struct id *id,
-		const struct packs_tried *tried, struct chunk_place *place);
+int pack_cache_locate(struct pack_cache *p, enum pack_kind kind, const struct id *id,
+		const struct pack_cache_tried *tried, struct chunk_place *place);
 
 /* Reads and opens frame FRAME's box into BUF (room: stored_len). *PLAIN points
  * into BUF at *LEN bytes of compressed form. 0, -EBADMSG, -ENOENT, -EIO. */
-int packs_read_frame(struct packs *p, const struct pack *pack, uint32_t frame,
+int pack_cache_read_frame(struct pack_cache *p, const struct pack *pack, uint32_t frame,
 		uint8_t *buf, uint8_t **plain, size_t *len);
 
 /* A pack is missing (deleted by prune): forget it everywhere. */
-void packs_drop(struct packs *p, const struct pack_id *id);
+void pack_cache_drop(struct pack_cache *p, const struct pack_id *id);
 
-/* packs_locate records in the exclusions that something is lost when it finds a
+/* pack_cache_locate records in the exclusions that something is lost when it finds a
  * chunk nowhere. Who asks for what may have been forgotten and pruned meanwhile
  * turns that off, before other threads use P, and records or clears it when it
  * knows. */
-void packs_keep_quiet_of_missing(struct packs *p);
+void pack_cache_silence_missing(struct pack_cache *p);
 
 #endif

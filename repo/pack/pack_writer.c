@@ -36,7 +36,7 @@ struct job {
 
 struct pack_writer {
 	struct pack_target target;
-	struct packs *packs;
+	struct pack_cache *packs;
 	struct index_feed *feed;
 
 	pthread_mutex_t mutex;
@@ -146,7 +146,7 @@ static int finish_pack(struct pack_writer *writer, struct open_pack *pack)
 	*trailer = pack->trailer;
 	pack->trailer.frames = NULL;
 	pack->trailer.chunks = NULL;
-	packs_adopt(writer->packs, trailer);
+	pack_cache_adopt(writer->packs, trailer);
 	return 0;
 }
 
@@ -313,7 +313,7 @@ int pack_writer_finish(struct pack_writer *writer)
 /* --- the writer --- */
 
 int pack_writer_new(struct pack_writer **out, const struct pack_target *target,
-		struct packs *packs, struct index_feed *feed)
+		struct pack_cache *packs, struct index_feed *feed)
 {
 	struct pack_writer *writer = calloc(1, sizeof(*writer));
 	if (writer == NULL)

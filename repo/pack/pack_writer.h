@@ -24,7 +24,7 @@ struct pack_writer;
 /* Finished packs go into PACKS and FEED; both outlive the writer. TARGET is
  * copied. 0 or -ENOMEM. */
 int pack_writer_new(struct pack_writer **out, const struct pack_target *target,
-		struct packs *packs, struct index_feed *feed);
+		struct pack_cache *packs, struct index_feed *feed);
 /* Gives up what is not finished. NULL allowed. */
 void pack_writer_free(struct pack_writer *writer);
 

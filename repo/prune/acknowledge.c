@@ -24,12 +24,12 @@ int acknowledge_announce(struct repository *r, const char *own_id,
 		if (now.items[i].record.acknowledged > least)
 			least = now.items[i].record.acknowledged;
 	peers_clear(&now);
-	return epoch_announce(r, least, epoch);
+	return condemned_announce_epoch(r, least, epoch);
 }
 
 bool acknowledge_answered(const struct peer *p, uint64_t epoch)
 {
-	return !peer_writes(p)
+	return !peers_writes(p)
 			|| (p->readable && p->record.acknowledged >= epoch);
 }
 

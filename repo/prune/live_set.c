@@ -25,7 +25,7 @@ struct entry {
 	uint64_t low, high;
 };
 
-struct live_table {
+struct live_set {
 	struct entry *places;
 	uint64_t size, count, flagged, bytes_max;
 	uint64_t seed;		/* as in id_hash.h */
@@ -53,7 +53,7 @@ static bool is_same(const struct entry *a, const struct entry *b)
 }
 
 /* Where E is, or the empty place where it would be. */
-static struct entry *find(const struct live_table *t, const struct entry *e)
+static struct entry *find(const struct live_set *t, const struct entry *e)
 {
 	const struct entry key = { e->low, e->high & ~FLAG_BIT };
 	uint64_t hash = XXH3_64bits_withSeed(&key, sizeof(key), t->seed);
@@ -69,14 +69,14 @@ static uint64_t places_for(uint64_t count)
 	return max_u64(count + count / 4 + 1, PLACES_MIN);
 }
 
-uint64_t live_table_capacity(uint64_t bytes)
+uint64_t live_set_capacity(uint64_t bytes)
 {
 	return bytes / LIVE_ENTRY_SIZE / 5 * 4;
 }
 
-struct live_table *live_table_new(uint64_t count, uint64_t bytes_max)
+struct live_set *live_set_new(uint64_t count, uint64_t bytes_max)
 {
-	struct live_table *t = calloc(1, sizeof(*t));
+	struct live_set *t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return NULL;
 	t->bytes_max = bytes_max;
@@ -92,7 +92,7 @@ struct live_table *live_table_new(uint64_t count, uint64_t bytes_max)
 	return t;
 }
 
-void live_table_free(struct live_table *t)
+void live_set_free(struct live_set *t)
 {
 	if (t == NULL)
 		return;
@@ -100,9 +100,9 @@ void live_table_free(struct live_table *t)
 	free(t);
 }
 
-static int grow(struct live_table *t)
+static int grow(struct live_set *t)
 {
-	struct live_table bigger = { .size = t->size + t->size / 2,
+	struct live_set bigger = { .size = t->size + t->size / 2,
 		.seed = t->seed };
 	if ((t->size + bigger.size) * LIVE_ENTRY_SIZE > t->bytes_max)
 		return -E2BIG;
@@ -118,7 +118,7 @@ static int grow(struct live_table *t)
 	return 0;
 }
 
-int live_table_add(struct live_table *t, const struct id *id)
+int live_set_add(struct live_set *t, const struct id *id)
 {
 	struct entry e = entry_of(id);
 	struct entry *at = find(t, &e);
@@ -135,7 +135,7 @@ int live_table_add(struct live_table *t, const struct id *id)
 	return 1;
 }
 
-int live_table_flag(const struct live_table *t, const struct id *id)
+int live_set_flag(const struct live_set *t, const struct id *id)
 {
 	struct entry e = entry_of(id);
 	const struct entry *at = find(t, &e);
@@ -144,7 +144,7 @@ int live_table_flag(const struct live_table *t, const struct id *id)
 	return (at->high & FLAG_BIT) != 0;
 }
 
-bool live_table_turn(struct live_table *t, const struct id *id, bool flag)
+bool live_set_turn(struct live_set *t, const struct id *id, bool flag)
 {
 	struct entry e = entry_of(id);
 	struct entry *at = find(t, &e);
@@ -158,23 +158,23 @@ bool live_table_turn(struct live_table *t, const struct id *id, bool flag)
 	return true;
 }
 
-void live_table_clear(struct live_table *t)
+void live_set_clear(struct live_set *t)
 {
 	memset(t->places, 0, t->size * LIVE_ENTRY_SIZE);
 	t->count = t->flagged = 0;
 }
 
-uint64_t live_table_count(const struct live_table *t)
+uint64_t live_set_count(const struct live_set *t)
 {
 	return t->count;
 }
 
-uint64_t live_table_flagged(const struct live_table *t)
+uint64_t live_set_flagged(const struct live_set *t)
 {
 	return t->flagged;
 }
 
-uint64_t live_table_bytes(const struct live_table *t)
+uint64_t live_set_bytes(const struct live_set *t)
 {
 	return t->size * LIVE_ENTRY_SIZE;
 }

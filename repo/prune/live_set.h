@@ -17,29 +17,29 @@
 
 #define LIVE_ENTRY_SIZE 16u
 
-struct live_table;
+struct live_set;
 
 /* Room for COUNT ids at first; it grows as long as it takes at most BYTES_MAX,
  * the moment of growing included. NULL without memory. */
-struct live_table *live_table_new(uint64_t count, uint64_t bytes_max);
-void live_table_free(struct live_table *t); /* NULL allowed */
+struct live_set *live_set_new(uint64_t count, uint64_t bytes_max);
+void live_set_free(struct live_set *t); /* NULL allowed */
 
 /* The most ids that BYTES hold, without growing. */
-uint64_t live_table_capacity(uint64_t bytes);
+uint64_t live_set_capacity(uint64_t bytes);
 
 /* 1 added, with the flag off; 0 was there; -E2BIG beyond the bound; -ENOMEM.
  * Without a text. */
-int live_table_add(struct live_table *t, const struct id *id);
+int live_set_add(struct live_set *t, const struct id *id);
 /* The flag, or -1: not there. */
-int live_table_flag(const struct live_table *t, const struct id *id);
+int live_set_flag(const struct live_set *t, const struct id *id);
 /* True if ID is there and its flag was not FLAG; it is then. */
-bool live_table_turn(struct live_table *t, const struct id *id, bool flag);
+bool live_set_turn(struct live_set *t, const struct id *id, bool flag);
 /* Empties it. */
-void live_table_clear(struct live_table *t);
+void live_set_clear(struct live_set *t);
 
-uint64_t live_table_count(const struct live_table *t);
+uint64_t live_set_count(const struct live_set *t);
 /* Those whose flag is on. */
-uint64_t live_table_flagged(const struct live_table *t);
-uint64_t live_table_bytes(const struct live_table *t);
+uint64_t live_set_flagged(const struct live_set *t);
+uint64_t live_set_bytes(const struct live_set *t);
 
 #endif

@@ -62,7 +62,7 @@ struct walk {
 static bool pass_over(void *ctx, const struct id *id)
 {
 	const struct walk *w = ctx;
-	int flag = live_table_flag(w->mark->nodes, id);
+	int flag = live_set_flag(w->mark->nodes, id);
 	if (!w->again)
 		return flag >= 0;
 	return flag == w->mark->turned;
@@ -73,10 +73,10 @@ static int enter_node(void *ctx, const struct id *id)
 	struct walk *w = ctx;
 	struct mark *m = w->mark;
 	if (w->again) {
-		if (!live_table_turn(m->nodes, id, m->turned))
+		if (!live_set_turn(m->nodes, id, m->turned))
 			return fail(-ESTALE, "a tree has other nodes than a "
 					     "moment ago");
-	} else if (live_table_add(m->nodes, id) < 0) {
+	} else if (live_set_add(m->nodes, id) < 0) {
 		return no_memory();
 	}
 	return w->visitor->node(w->visitor->ctx, id);
@@ -113,7 +113,7 @@ int mark_revisit(struct mark *m, const struct mark_visitor *v)
 
 static bool is_seen(const struct mark *m, const struct id *root)
 {
-	return id_is_zero(root) || live_table_flag(m->nodes, root) >= 0;
+	return id_is_zero(root) || live_set_flag(m->nodes, root) >= 0;
 }
 
 static int remember_root(struct mark *m, const struct id *root)
@@ -189,7 +189,7 @@ static int walk_snapshot(struct mark *m, const char *object,
 		const struct mark_visitor *v)
 {
 	struct snapshot *snap = NULL;
-	int e = snapshot_load(m->repo, object, &snap);
+	int e = snapshot_object_load(m->repo, object, &snap);
 	if (e == -ENOENT)
 		return 0; /* forgotten meanwhile */
 	if (e < 0)
@@ -230,7 +230,7 @@ static int is_stood_on(struct mark *m, const struct id *root)
 	if (e < 0)
 		return e;
 	for (size_t i = 0; e == 0 && i < now.count; i++)
-		if (!now.items[i].readable || peer_stands_on(&now.items[i], root))
+		if (!now.items[i].readable || peers_has_root(&now.items[i], root))
 			e = 1;
 	peers_clear(&now);
 	return e;
@@ -259,7 +259,7 @@ static int refuse_session(struct mark *m, const struct peer *who,
 	error_load(&kept);
 	return fail(err, "%s uses an image that can't be read: %.1000s; nothing "
 			 "is deleted until it has ended",
-			peer_text(text, who), error_text(err));
+			peers_text(text, who), error_text(err));
 }
 
 static int walk_sessions(struct mark *m, const struct mark_visitor *v)
@@ -271,7 +271,7 @@ static int walk_sessions(struct mark *m, const struct mark_visitor *v)
 	for (size_t i = 0; e == 0 && i < peers.count; i++) {
 		const struct peer *p = &peers.items[i];
 		if (!p->readable)
-			peer_text(m->blind, p);
+			peers_text(m->blind, p);
 		for (uint32_t k = 0; e == 0 && k < p->record.root_count; k++) {
 			const struct id *root = &p->record.roots[k];
 			if (is_seen(m, root))
@@ -338,7 +338,7 @@ static int load_trailer(struct mark *m, struct stored_pack *p,
 		return 0;
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
-	int e = packs_peek(m->repo->packs, &p->id, t);
+	int e = pack_cache_peek(m->repo->packs, &p->id, t);
 	if (e == -ENOMEM)
 		return e;
 	if (e == -ENOENT)
@@ -356,19 +356,19 @@ static int load_trailer(struct mark *m, struct stored_pack *p,
 }
 
 static int claim(struct mark *m, struct stored_pack *p,
-		struct live_table *table, const struct slice *slice)
+		struct live_set *table, const struct slice *slice)
 {
 	struct trailer *t;
 	int e = load_trailer(m, p, &t);
 	for (uint32_t i = 0; e == 1 && i < t->chunk_count; i++) {
 		const struct chunk_entry *c = &t->chunks[i];
 		if (!in_slice(slice, &c->id)
-				|| live_table_flag(table, &c->id) != 0)
+				|| live_set_flag(table, &c->id) != 0)
 			continue;
 		if (p->damaged && exclusions_damaged(m->repo->exclusions, &p->id,
 						  c->frame))
 			continue; /* no copy to count on */
-		live_table_turn(table, &c->id, true);
+		live_set_turn(table, &c->id, true);
 		p->live_bits[i / 64] |= (uint64_t)1 << i % 64;
 		p->live++;
 		p->live_shares += share_of(t, c);
@@ -380,14 +380,14 @@ static int claim(struct mark *m, struct stored_pack *p,
 
 /* After all have claimed: does a damaged frame hold what nobody has? */
 static int look_for_irreplaceable(struct mark *m, struct stored_pack *p,
-		const struct live_table *table, const struct slice *slice)
+		const struct live_set *table, const struct slice *slice)
 {
 	struct trailer *t;
 	int e = load_trailer(m, p, &t);
 	for (uint32_t i = 0; e == 1 && i < t->chunk_count; i++) {
 		const struct chunk_entry *c = &t->chunks[i];
 		if (in_slice(slice, &c->id)
-				&& live_table_flag(table, &c->id) == 0
+				&& live_set_flag(table, &c->id) == 0
 				&& exclusions_damaged(m->repo->exclusions, &p->id,
 						c->frame))
 			p->irreplaceable = true;
@@ -416,7 +416,7 @@ static int compare_claims(const void *a, const void *b)
 	return memcmp(x->id.b, y->id.b, PACK_ID_SIZE);
 }
 
-static int claim_all(struct mark *m, struct live_table *table,
+static int claim_all(struct mark *m, struct live_set *table,
 		const struct slice *slice)
 {
 	struct stored *s = m->stored;
@@ -441,15 +441,15 @@ static int claim_all(struct mark *m, struct live_table *table,
 		if (s->packs[i].damaged)
 			e = look_for_irreplaceable(m, &s->packs[i], table,
 					slice);
-	m->live += live_table_count(table);
-	m->missing += live_table_count(table) - live_table_flagged(table);
+	m->live += live_set_count(table);
+	m->missing += live_set_count(table) - live_set_flagged(table);
 	return e;
 }
 
 /* --- the mark --- */
 
 struct collector {
-	struct live_table *table;
+	struct live_set *table;
 	struct slice slice;
 };
 
@@ -458,7 +458,7 @@ static int collect(void *ctx, const struct id *id)
 	struct collector *c = ctx;
 	if (!in_slice(&c->slice, id))
 		return 0;
-	int r = live_table_add(c->table, id);
+	int r = live_set_add(c->table, id);
 	return r == -ENOMEM ? no_memory() : r < 0 ? r : 0;
 }
 
@@ -474,8 +474,8 @@ static int begin_anew(struct mark *m)
 		p->shares = p->live_shares = 0;
 		p->irreplaceable = false;
 	}
-	live_table_free(m->nodes);
-	m->nodes = live_table_new(0, UINT64_MAX);
+	live_set_free(m->nodes);
+	m->nodes = live_set_new(0, UINT64_MAX);
 	m->root_count = 0;
 	m->live = m->missing = 0;
 	m->turned = false;
@@ -493,10 +493,10 @@ static uint64_t guess_ids(struct mark *m)
 	return min_u64(st.chunks, m->stored->count * PACK_CHUNKS_MAX) + 1024;
 }
 
-static void note_memory(struct mark *m, const struct live_table *table)
+static void note_memory(struct mark *m, const struct live_set *table)
 {
 	m->memory_used = max_u64(m->memory_used,
-			live_table_bytes(table) + live_table_bytes(m->nodes)
+			live_set_bytes(table) + live_set_bytes(m->nodes)
 					+ m->root_room * sizeof(struct id));
 }
 
@@ -518,25 +518,25 @@ static int mark_slice(struct mark *m, struct collector *c)
 static int mark_once(struct mark *m)
 {
 	uint64_t per_slice = guess_ids(m) / m->slices;
-	struct collector c = { .table = live_table_new(per_slice, m->memory),
+	struct collector c = { .table = live_set_new(per_slice, m->memory),
 		.slice = { .count = m->slices } };
 	int e = c.table ? begin_anew(m) : no_memory();
 	for (; e == 0 && c.slice.number < m->slices; c.slice.number++) {
-		live_table_clear(c.table);
+		live_set_clear(c.table);
 		e = mark_slice(m, &c);
 	}
-	live_table_free(c.table);
+	live_set_free(c.table);
 	return e;
 }
 
 static int start_slices(struct mark *m)
 {
-	uint64_t ids = guess_ids(m), room = live_table_capacity(m->memory);
+	uint64_t ids = guess_ids(m), room = live_set_capacity(m->memory);
 	m->slices = 1;
 	while (m->slices < SLICES_MAX && ids / m->slices > room)
 		m->slices *= 2;
 	if (m->frames == NULL)
-		m->frames = frames_new(m->repo->packs, FRAME_CACHE);
+		m->frames = frame_cache_new(m->repo->packs, FRAME_CACHE);
 	return m->frames ? 0 : no_memory();
 }
 
@@ -562,8 +562,8 @@ int mark_live(struct mark *m)
 
 void mark_clear(struct mark *m)
 {
-	live_table_free(take_ptr(m->nodes));
+	live_set_free(take_ptr(m->nodes));
 	free(take_ptr(m->roots));
-	frames_free(take_ptr(m->frames));
+	frame_cache_free(take_ptr(m->frames));
 	m->root_count = m->root_room = 0;
 }

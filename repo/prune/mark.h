@@ -28,7 +28,7 @@ struct mark {
 	uint64_t memory;		/* given: for the live ids, bytes */
 	double wait;			/* given: for unreadable records, s */
 	/* Found: */
-	struct live_table *nodes;	/* seen so far */
+	struct live_set *nodes;	/* seen so far */
 	struct id *roots;		/* in the order of their walks */
 	size_t root_count, root_room;
 	uint64_t snapshots, live, missing, unreadable_packs;
@@ -39,7 +39,7 @@ struct mark {
 	/* For a progress bar: bytes. */
 	_Atomic uint64_t done, total;
 	/* Own: */
-	struct frames *frames;
+	struct frame_cache *frames;
 	uint64_t tree_bytes;		/* of all nodes */
 	bool turned;			/* the nodes' flag that means visited */
 };

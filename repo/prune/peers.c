@@ -114,12 +114,12 @@ void peers_clear(struct peers *p)
 	*p = (struct peers){ .items = NULL };
 }
 
-bool peer_writes(const struct peer *p)
+bool peers_writes(const struct peer *p)
 {
 	return !p->readable || session_kind_writes(p->record.kind);
 }
 
-bool peer_stands_on(const struct peer *p, const struct id *root)
+bool peers_has_root(const struct peer *p, const struct id *root)
 {
 	for (uint32_t i = 0; i < p->record.root_count; i++)
 		if (id_equal(&p->record.roots[i], root))
@@ -127,7 +127,7 @@ bool peer_stands_on(const struct peer *p, const struct id *root)
 	return false;
 }
 
-char *peer_text(char out[PEER_TEXT_MAX], const struct peer *p)
+char *peers_text(char out[PEER_TEXT_MAX], const struct peer *p)
 {
 	char since[UTC_TEXT_MAX];
 	const struct session_record *k = &p->record;
@@ -140,7 +140,7 @@ char *peer_text(char out[PEER_TEXT_MAX], const struct peer *p)
 			"the %s%s%.200s (process %" PRId64 " on %.200s since %s)",
 			k->kind == SESSION_READ	   ? "reader"
 			: k->kind == SESSION_WRITE ? "command"
-						   : session_kind_name(k->kind),
+						   : session_record_kind_name(k->kind),
 			k->activity ? " " : "", k->activity ? k->activity : "",
 			k->pid, k->host, utc_format(since, k->started));
 	return out;

@@ -30,9 +30,9 @@ int peers_list_readable(struct repository *r, const char *own_id,
 void peers_clear(struct peers *p);
 
 /* True if it may write packs, and so must acknowledge epochs. */
-bool peer_writes(const struct peer *p);
-bool peer_stands_on(const struct peer *p, const struct id *root);
+bool peers_writes(const struct peer *p);
+bool peers_has_root(const struct peer *p, const struct id *root);
 /* "the backup of web (process 12 on host since …)". Returns OUT. */
-char *peer_text(char out[PEER_TEXT_MAX], const struct peer *p);
+char *peers_text(char out[PEER_TEXT_MAX], const struct peer *p);
 
 #endif

@@ -90,10 +90,10 @@ static void rewrite_progress(void *ctx, struct progress_numbers *now)
 
 static int least_age(struct repository *r, int64_t *seconds)
 {
-	struct retention all = { .items = NULL };
-	int e = retention_load(r, &all);
-	*seconds = e == 0 ? retention_longest(&all, time(NULL)) : 0;
-	retention_clear(&all);
+	struct min_age all = { .items = NULL };
+	int e = min_age_load(r, &all);
+	*seconds = e == 0 ? min_age_longest(&all, time(NULL)) : 0;
+	min_age_clear(&all);
 	return e;
 }
 
@@ -145,9 +145,9 @@ static int mark(struct prune *p)
 	p->mark = (struct mark){ .repo = p->repo, .own_id = p->own_id,
 		.stored = &p->stored, .memory = p->options->memory,
 		.wait = p->blind ? 0 : p->options->wait };
-	progress_begin("looking for what is in use", mark_progress, p);
+	report_progress_begin("looking for what is in use", mark_progress, p);
 	int e = mark_live(&p->mark);
-	progress_end();
+	report_progress_end();
 	if (p->mark.blind[0] != '\0')
 		p->blind = true;
 	res->snapshots = p->mark.snapshots;
@@ -238,9 +238,9 @@ static int rewrite(struct prune *p)
 	int e = set_aside(p);
 	if (e < 0)
 		return e;
-	progress_begin("copying", rewrite_progress, p);
+	report_progress_begin("copying", rewrite_progress, p);
 	e = rewrite_doomed(&p->rewrite);
-	progress_end();
+	report_progress_end();
 	if (e == -ENOSPC || e == -EDQUOT) {
 		/* Others took the room. What needs no copying can still go. */
 		report_warning("%s; what can be freed without copying is",
@@ -270,7 +270,7 @@ static int condemn_all(struct prune *p)
 			continue;
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");
-		e = condemn(p->repo, &k->id);
+		e = condemned_add(p->repo, &k->id);
 	}
 	return e;
 }
@@ -319,7 +319,7 @@ static int delete_pack(struct prune *p, struct stored_pack *k)
 	e = store_delete(p->repo->store, name);
 	if (e < 0 && e != -ENOENT)
 		return e;
-	packs_drop(p->repo->packs, &k->id);
+	pack_cache_drop(p->repo->packs, &k->id);
 	if (!k->gone) {
 		p->result->deleted.packs++;
 		p->result->deleted.bytes += k->size;
@@ -362,9 +362,9 @@ static int mark_what_is_new(struct prune *p)
 	if (e < 0)
 		return e;
 	p->mark.blind[0] = '\0';
-	progress_begin("looking for what is new", mark_progress, p);
+	report_progress_begin("looking for what is new", mark_progress, p);
 	e = rewrite_unseen(&p->rewrite);
-	progress_end();
+	report_progress_end();
 	struct error_copy why;
 	error_save(&why, e);
 	int ended = marking_end(p->session);
@@ -697,7 +697,7 @@ static int begin(struct prune *p)
 		return e;
 	if (e == -ENOSPC || e == -EDQUOT) {
 		p->tight = true;
-		e = store_release_reserve(store);
+		e = store_reserve_release(store);
 		if (e == 0)
 			e = begin_session(p);
 	}
@@ -705,7 +705,7 @@ static int begin(struct prune *p)
 		e = store_space(store, &space);
 	if (e == 0 && !p->tight && space.available < RESERVE_SIZE) {
 		p->tight = true;
-		e = store_release_reserve(store);
+		e = store_reserve_release(store);
 	}
 	return e;
 }
@@ -713,7 +713,7 @@ static int begin(struct prune *p)
 /* Also where it was missing before: an earlier prune had no room for it. */
 static void restore_reserve(struct prune *p)
 {
-	int e = store_make_reserve(p->repo->store, RESERVE_SIZE);
+	int e = store_reserve_make(p->repo->store, RESERVE_SIZE);
 	if (e < 0)
 		report_warning("%s; the next prune tries again",
 				error_text(e));
@@ -726,7 +726,7 @@ int prune_run(struct repository *r, const struct prune_options *o,
 		.own_id = NOBODY };
 	struct error_copy why;
 	*out = (struct prune_result){ .rounds = 0 };
-	packs_keep_quiet_of_missing(r->packs);
+	pack_cache_silence_missing(r->packs);
 	int e = begin(&p);
 	if (e == 0)
 		e = run_rounds(&p);

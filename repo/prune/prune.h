@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Freeing what nothing needs any more, beside backups, mounts and readers:
- * FORMAT.md, section 12, has the rules; the files of this folder the parts.
+ * FORMAT.md, section 12, has the rules; the files of this directory the parts.
  * Memory: see mark.h and rewrite.h.
  */
 #ifndef AMBERFS_PRUNE_PRUNE_H

@@ -85,7 +85,7 @@ static int want_pack(struct copying *c, uint32_t number)
 	struct rewrite *w = c->w;
 	const struct stored_pack *p = &w->mark->stored->packs[number];
 	struct trailer *t;
-	int e = packs_peek(w->repo->packs, &p->id, &t);
+	int e = pack_cache_peek(w->repo->packs, &p->id, &t);
 	if (e < 0)
 		return e;
 	for (uint32_t i = 0; i < t->chunk_count && i < p->chunks; i++) {
@@ -162,7 +162,7 @@ static int copy_chunk(struct rewrite *w, struct chunk_stream *stream,
 		return 0;
 	}
 	e = chunk_stream_put(stream, kind, id, data, len);
-	frames_unpin(frame);
+	frame_cache_unpin(frame);
 	w->done += len;
 	return e < 0 ? e : 1;
 }
@@ -380,9 +380,9 @@ int rewrite_doomed(struct rewrite *w)
 static int ensure(struct rewrite *w, enum pack_kind kind, const struct id *id)
 {
 	struct chunk_place place;
-	int e = packs_find(w->repo->packs, kind, id, &place);
+	int e = pack_cache_find(w->repo->packs, kind, id, &place);
 	if (e == 1)
-		packs_release(place.pack);
+		pack_cache_release(place.pack);
 	if (e != 0)
 		return e < 0 ? e : 0;
 	e = open_sink(w);

@@ -63,7 +63,7 @@ static int note(void *ctx, const char *name)
 			|| find_among(l->to, l->known, &id) != NULL)
 		return 0;
 	int e = store_size(l->store, name, &size);
-	if (e < 0) /* nobody's folder, or gone: nothing to prune there */
+	if (e < 0) /* nobody's directory, or gone: nothing to prune there */
 		return e == -ENOENT || e == -EBADMSG ? 0 : e;
 	struct stored_pack *p = append(l->to, &id);
 	if (p == NULL)

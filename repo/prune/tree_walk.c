@@ -34,7 +34,7 @@ static int read_node(const struct tree_walk *w, const struct id *id,
 	*out = malloc(*len);
 	if (*out != NULL)
 		memcpy(*out, data, *len);
-	frames_unpin(frame);
+	frame_cache_unpin(frame);
 	return *out ? 0 : fail_errno(-ENOMEM, "walking a tree");
 }
 

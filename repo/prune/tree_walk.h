@@ -12,8 +12,8 @@
 /* Each function may be NULL; non-zero from node or chunk ends the walk with
  * it. */
 struct tree_walk {
-	struct packs *packs;
-	struct frames *frames;
+	struct pack_cache *packs;
+	struct frame_cache *frames;
 	/* True: pass over the node and all below it, unread. */
 	bool (*skip)(void *ctx, const struct id *id);
 	/* A node or leaf that could be read, before what is below it. */

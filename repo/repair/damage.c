@@ -121,7 +121,7 @@ static int compare_marks(const void *a, const void *b)
 	return memcmp(x->id.b, y->id.b, ID_SIZE);
 }
 
-int damages_look_up(struct damages *d, struct packs *packs)
+int damages_find(struct damages *d, struct pack_cache *packs)
 {
 	if (d->mark_count > 1)
 		qsort(d->marks, d->mark_count, sizeof(*d->marks),
@@ -131,12 +131,12 @@ int damages_look_up(struct damages *d, struct packs *packs)
 	for (size_t i = 0; i < d->mark_count; i++) {
 		struct damage *k = &d->items[d->marks[i].item];
 		struct chunk_place place;
-		int r = packs_find(packs, k->holds, &d->marks[i].id, &place);
+		int r = pack_cache_find(packs, k->holds, &d->marks[i].id, &place);
 		if (r < 0)
 			return r;
 		if (r == 1) {
 			k->elsewhere++;
-			packs_release(place.pack);
+			pack_cache_release(place.pack);
 		}
 	}
 	return 0;

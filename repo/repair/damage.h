@@ -39,7 +39,7 @@ struct damage {
 struct damages {
 	struct damage *items;
 	size_t count, room;
-	/* The ids of chunks in damaged frames, sorted by damages_look_up. */
+	/* The ids of chunks in damaged frames, sorted by damages_find. */
 	struct damage_mark {
 		struct id id;
 		size_t item;
@@ -56,7 +56,7 @@ int damages_add_frame(struct damages *d, const struct trailer *t,
 int damages_add_trailer(struct damages *d, const struct pack_id *pack, int err);
 
 /* Asks for each marked chunk whether a good copy is stored. */
-int damages_look_up(struct damages *d, struct packs *packs);
+int damages_find(struct damages *d, struct pack_cache *packs);
 
 /* A chunk of a file, which can be read (WHOLE) or not. 1 if it is in a damaged
  * frame (the range is noted there), 0, -ENOMEM. */

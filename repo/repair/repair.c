@@ -37,13 +37,13 @@ struct repair {
 	const struct repair_options *options;
 	struct repair_result *res;
 	struct session *session;	/* of a dry run; or NULL */
-	struct storing storing;
-	struct mend *mend;		/* NULL: nothing to take from */
-	struct tree_check check;
+	struct snapshot_writer storing;
+	struct repair_snapshot *mend;		/* NULL: nothing to take from */
+	struct check_trees check;
 	pthread_mutex_t mutex;		/* protects res->damages and error */
 	int error;
 	/* Of the file under way. */
-	struct mend_fault *faults;
+	struct repair_fault *faults;
 	size_t fault_count, fault_room;
 	bool mending;			/* no longer only looking */
 	bool mended;			/* something, in this run */
@@ -70,13 +70,13 @@ static int clear(struct repair *k, const struct damaged_frame *d)
 }
 
 static int look_at_record(struct repair *k, const struct damaged_frame *d,
-		struct frame_bench *b)
+		struct check_frames_buffers *b)
 {
 	static const struct pack_id none;
 	struct trailer *t = NULL;
 	if (memcmp(d->pack.b, none.b, PACK_ID_SIZE) == 0)
 		return 0; /* something is missing: shown by the trees */
-	int e = packs_peek(k->repo->packs, &d->pack, &t);
+	int e = pack_cache_peek(k->repo->packs, &d->pack, &t);
 	if (e == -ENOENT)
 		return clear(k, d);
 	if (unreadable(e))
@@ -85,7 +85,7 @@ static int look_at_record(struct repair *k, const struct damaged_frame *d,
 		return e;
 	bool frame = d->frame != TRAILER_AD && d->frame < t->frame_count;
 	if (frame)
-		e = check_frame(k->repo, t, d->frame, b);
+		e = check_frames_one(k->repo, t, d->frame, b);
 	if (e == 0 || e == -ENOENT)
 		e = clear(k, d);
 	else if (e != -ENOMEM)
@@ -97,15 +97,15 @@ static int look_at_record(struct repair *k, const struct damaged_frame *d,
 static int look_at_records(struct repair *k)
 {
 	CLEANUP_FREE struct damaged_frame *all = NULL;
-	struct frame_bench b;
+	struct check_frames_buffers b;
 	size_t count = 0;
-	int e = frame_bench_init(&b);
+	int e = check_frames_init(&b);
 	if (e == 0)
 		e = exclusions_list_damaged(k->repo->exclusions, &all, &count);
 	for (size_t i = 0; e == 0 && i < count; i++)
 		e = interrupt_flag ? fail(-ECANCELED, "interrupted")
 				   : look_at_record(k, &all[i], &b);
-	frame_bench_clear(&b);
+	check_frames_clear(&b);
 	return e;
 }
 
@@ -120,10 +120,10 @@ static void keep_error(struct repair *k, int e)
 
 static void look_at_frames(struct repair *k, struct trailer *t)
 {
-	struct frame_bench b;
-	int e = frame_bench_init(&b);
+	struct check_frames_buffers b;
+	int e = check_frames_init(&b);
 	for (uint32_t i = 0; e == 0 && i < t->frame_count; i++) {
-		int r = check_frame(k->repo, t, i, &b);
+		int r = check_frames_one(k->repo, t, i, &b);
 		k->res->counts.frames++;
 		k->res->counts.done += t->frames[i].stored_len;
 		if (r == 0)
@@ -136,7 +136,7 @@ static void look_at_frames(struct repair *k, struct trailer *t)
 		if (e == 0)
 			e = damages_add_frame(&k->res->damages, t, i, r);
 	}
-	frame_bench_clear(&b);
+	check_frames_clear(&b);
 	keep_error(k, e == -ENOENT ? 0 : e);
 }
 
@@ -147,7 +147,7 @@ static void look_at_pack(void *ctx, const char *name)
 	struct pack_id id;
 	if (pack_name_parse(&id, name) < 0)
 		return;
-	int e = packs_peek(k->repo->packs, &id, &t);
+	int e = pack_cache_peek(k->repo->packs, &id, &t);
 	k->res->counts.packs++;
 	if (unreadable(e)) {
 		LOCK_SCOPE(&k->mutex);
@@ -161,14 +161,14 @@ static void look_at_pack(void *ctx, const char *name)
 
 static int look_at_packs(struct repair *k)
 {
-	progress_begin(k->options->read_data ? "frames" : "packs",
-			check_progress, &k->res->counts);
-	int e = check_each_pack(k->repo->store, k->options->jobs,
+	report_progress_begin(k->options->read_data ? "frames" : "packs",
+			check_packs_progress, &k->res->counts);
+	int e = check_packs_each(k->repo->store, k->options->jobs,
 			&k->res->counts, look_at_pack, k);
-	progress_end();
+	report_progress_end();
 	if (e == 0 && k->error != 0)
 		e = fail_errno(k->error, "looking at the packs");
-	return e < 0 ? e : damages_look_up(&k->res->damages, k->repo->packs);
+	return e < 0 ? e : damages_find(&k->res->damages, k->repo->packs);
 }
 
 /* --- 3 the trees --- */
@@ -193,7 +193,7 @@ static struct id lost_node(struct repair *k, const struct tree_fault *f)
 	if (image_open(&image, k->check.reader, &f->file->root, f->file->size)
 			< 0)
 		return id;
-	if (image_piece(image, f->offset, &from, &to, &id) == 0)
+	if (image_seek_piece(image, f->offset, &from, &to, &id) == 0)
 		id = (struct id){ .b = { 0 } };
 	image_close(image);
 	return id;
@@ -204,14 +204,14 @@ static int collect(struct repair *k, const struct tree_fault *f)
 {
 	if (k->fault_count == k->fault_room) {
 		size_t room = k->fault_room ? 2 * k->fault_room : 256;
-		struct mend_fault *more = reallocarray(
+		struct repair_fault *more = reallocarray(
 				k->faults, room, sizeof(*more));
 		if (more == NULL)
 			return no_memory();
 		k->faults = more;
 		k->fault_room = room;
 	}
-	k->faults[k->fault_count++] = (struct mend_fault){
+	k->faults[k->fault_count++] = (struct repair_fault){
 		.offset = f->offset, .len = f->len, .node = f->chunk == NULL,
 		.id = f->chunk ? f->chunk->id : lost_node(k, f) };
 	return 0;
@@ -242,16 +242,16 @@ static int look_at_file(struct repair *k, const struct snapshot *s,
 	for (int i = 0; e == 0 && again && i < ROUNDS_MAX; i++) {
 		k->fault_count = 0;
 		again = false;
-		e = tree_check_file(&k->check, s, f);
+		e = check_trees_file(&k->check, s, f);
 		if (e < 0 || !k->mending || k->mend_done
 				|| k->fault_count == 0)
 			break;
-		ssize_t n = mend_file(k->mend, s, f, k->faults, k->fault_count,
+		ssize_t n = repair_snapshot_file(k->mend, s, f, k->faults, k->fault_count,
 				&again);
 		k->mended = k->mended || n > 0;
 		e = n < 0 ? (int)n : 0;
 		if (e == 0 && again)
-			e = mend_barrier(k->mend);
+			e = repair_snapshot_barrier(k->mend);
 	}
 	return e;
 }
@@ -263,17 +263,17 @@ static int look_at_trees(struct repair *k)
 	const struct snapshot_list *all = &k->res->snapshots;
 	k->res->lost.count = 0;
 	k->res->counts.snapshots = k->res->counts.files = 0;
-	k->check = (struct tree_check){ .repo = k->repo,
+	k->check = (struct check_trees){ .repo = k->repo,
 		.counts = &k->res->counts, .fault = note_fault,
 		.chunk = note_chunk, .ctx = k };
-	int e = tree_check_begin(&k->check);
+	int e = check_trees_begin(&k->check);
 	for (size_t i = all->count; e == 0 && i-- > 0;) {
 		const struct snapshot *s = all->items[i];
 		k->res->counts.snapshots++;
 		for (uint32_t n = 0; e == 0 && n < s->file_count; n++)
 			e = look_at_file(k, s, &s->files[n]);
 	}
-	tree_check_end(&k->check);
+	check_trees_end(&k->check);
 	return e < 0 ? e : k->error;
 }
 
@@ -307,7 +307,7 @@ static int load_snapshots(struct repair *k)
 		e = k->error;
 	for (size_t i = 0; e >= 0 && k->mend && i < res->unreadable_count;
 			i++) {
-		e = mend_snapshot(k->mend, res->unreadable[i].object);
+		e = repair_from_copy_snapshot(k->mend, res->unreadable[i].object);
 		res->unreadable[i].mended = e == 1;
 		some = some || e == 1;
 	}
@@ -348,7 +348,7 @@ static int remove_pack(struct repair *k, const struct damaged_frame *d)
 {
 	char name[PACK_NAME_SIZE];
 	struct trailer *t = NULL;
-	int e = packs_peek(k->repo->packs, &d->pack, &t);
+	int e = pack_cache_peek(k->repo->packs, &d->pack, &t);
 	trailer_free(t);
 	if (e != -EBADMSG) /* a disk that fails now may do it later */
 		return e == -ENOENT || e == -EIO ? 0 : e;
@@ -362,7 +362,7 @@ static int remove_pack(struct repair *k, const struct damaged_frame *d)
 	e = store_delete(k->repo->store, name);
 	if (e < 0 && e != -ENOENT)
 		return e;
-	packs_drop(k->repo->packs, &d->pack);
+	pack_cache_drop(k->repo->packs, &d->pack);
 	k->res->packs_removed++;
 	return clear(k, d);
 }
@@ -399,10 +399,10 @@ static int tidy_records(struct repair *k)
 
 static int begin(struct repair *k)
 {
-	const struct storing_options so = { .activity = "repair",
+	const struct snapshot_writer_options so = { .activity = "repair",
 		.workers = k->options->jobs };
 	if (!k->options->dry_run)
-		return storing_begin(&k->storing, k->repo, &so);
+		return snapshot_writer_begin(&k->storing, k->repo, &so);
 	int e = session_begin(&k->session, k->repo, SESSION_READ, "repair");
 	if (session_unwritable(e))
 		e = exclusions_load(k->repo->exclusions);
@@ -421,7 +421,7 @@ static int mend_packs(struct repair *k)
 				&& d->items[i].kind != DAMAGE_TRAILER)
 			continue;
 		e = interrupt_flag ? fail(-ECANCELED, "interrupted")
-				   : mend_pack(k->mend, &d->items[i].pack);
+				   : repair_from_copy_pack(k->mend, &d->items[i].pack);
 		k->mended = k->mended || e == 1;
 	}
 	return e < 0 ? e : 0;
@@ -435,7 +435,7 @@ static int mend_all(struct repair *k)
 		e = look_at_trees(k);
 	if (e < 0 || !k->mended)
 		return e;
-	e = mend_barrier(k->mend);
+	e = repair_snapshot_barrier(k->mend);
 	if (e < 0)
 		return e;
 	/* What was mended last may have been met before: the truth now. */
@@ -476,13 +476,13 @@ int repair_run(struct repository *r, struct repository *from,
 		const struct repair_options *o, struct repair_result *res)
 {
 	struct repair k = { .repo = r, .from = from, .options = o, .res = res };
-	struct mend mend;
+	struct repair_snapshot mend;
 	memset(res, 0, sizeof(*res));
 	pthread_mutex_init(&k.mutex, NULL);
 	int e = begin(&k);
 	if (e == 0 && from != NULL && !o->dry_run) {
 		k.mend = &mend;
-		e = mend_begin(&mend, &k.storing, from);
+		e = repair_snapshot_begin(&mend, &k.storing, from);
 	}
 	if (e == 0)
 		e = look_and_mend(&k);
@@ -490,8 +490,8 @@ int repair_run(struct repository *r, struct repository *from,
 	if (e == 0 && !o->dry_run)
 		e = tidy_records(&k);
 	if (k.mend != NULL)
-		mend_end(k.mend);
-	storing_end(&k.storing);
+		repair_snapshot_end(k.mend);
+	snapshot_writer_end(&k.storing);
 	session_end(k.session);
 	free(k.faults);
 	pthread_mutex_destroy(&k.mutex);

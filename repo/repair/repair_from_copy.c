@@ -16,14 +16,14 @@
 static int check_all(struct repository *r, const struct pack_id *pack)
 {
 	struct trailer *t = NULL;
-	struct frame_bench b;
-	int e = frame_bench_init(&b);
+	struct check_frames_buffers b;
+	int e = check_frames_init(&b);
 	if (e == 0)
-		e = packs_peek(r->packs, pack, &t);
+		e = pack_cache_peek(r->packs, pack, &t);
 	for (uint32_t i = 0; e == 0 && i < t->frame_count; i++)
-		e = check_frame(r, t, i, &b);
+		e = check_frames_one(r, t, i, &b);
 	trailer_free(t);
-	frame_bench_clear(&b);
+	check_frames_clear(&b);
 	return e;
 }
 
@@ -45,7 +45,7 @@ static int recorded(struct repository *r, const struct pack_id *pack,
 	return e < 0 ? e : found;
 }
 
-static int replace(struct mend *m, const char *name, const struct pack_id *pack)
+static int replace(struct repair_snapshot *m, const char *name, const struct pack_id *pack)
 {
 	struct repository *r = m->to->repo;
 	CLEANUP_FREE void *data = NULL;
@@ -53,22 +53,22 @@ static int replace(struct mend *m, const char *name, const struct pack_id *pack)
 	size_t len = 0;
 	int e = store_get(m->from->store, name, &data, &len, PACK_SIZE_MAX);
 	if (e < 0)
-		return mend_stopped(m) ? e : 0;
+		return repair_snapshot_stopped(m) ? e : 0;
 	e = store_put(r->store, name, data, len, false);
 	if (e < 0)
 		return e;
-	packs_drop(r->packs, pack);
+	pack_cache_drop(r->packs, pack);
 	e = check_all(r, pack);
 	if (e < 0) /* it does not come back as it went */
 		return fail_within(e, "after %s was written anew", name);
 	e = recorded(r, pack, true);
-	if (e >= 0 && packs_load(r->packs, pack, &loaded) == 0)
-		packs_release(loaded);
+	if (e >= 0 && pack_cache_load(r->packs, pack, &loaded) == 0)
+		pack_cache_release(loaded);
 	m->packs++;
 	return e < 0 ? e : 1;
 }
 
-int mend_pack(struct mend *m, const struct pack_id *pack)
+int repair_from_copy_pack(struct repair_snapshot *m, const struct pack_id *pack)
 {
 	char name[PACK_NAME_SIZE];
 	struct id key = { .b = { 0 } };
@@ -87,13 +87,13 @@ int mend_pack(struct mend *m, const struct pack_id *pack)
 	return replace(m, name, pack);
 }
 
-int mend_snapshot(struct mend *m, const char *object)
+int repair_from_copy_snapshot(struct repair_snapshot *m, const char *object)
 {
 	struct repository *r = m->to->repo;
 	CLEANUP_FREE void *data = NULL;
 	struct snapshot *s;
 	size_t len = 0;
-	if (!m->byte_copy || snapshot_load(m->from, object, &s) < 0)
+	if (!m->byte_copy || snapshot_object_load(m->from, object, &s) < 0)
 		return 0;
 	snapshot_free(s);
 	int e = store_get(m->from->store, object, &data, &len,
@@ -107,52 +107,52 @@ int mend_snapshot(struct mend *m, const char *object)
 	return 1;
 }
 
-static int take_chunk(struct mend *m, enum pack_kind kind, const struct id *id,
+static int take_chunk(struct repair_snapshot *m, enum pack_kind kind, const struct id *id,
 		const struct chunk_place *at)
 {
 	const struct trailer *t = at->pack->trailer;
 	const struct chunk_entry *c = &t->chunks[at->chunk];
 	struct frame *frame;
-	if (frames_get(m->frames, at->pack, c->frame, c->offset + c->len,
+	if (frame_cache_get(m->frames, at->pack, c->frame, c->offset + c->len,
 			    &frame)
 			< 0)
 		return 0;
-	int e = mend_put(m, kind, id, frame->data + c->offset, c->len);
-	frames_unpin(frame);
+	int e = repair_snapshot_put(m, kind, id, frame->data + c->offset, c->len);
+	frame_cache_unpin(frame);
 	return e;
 }
 
 /* 1 mended, 0 not, -errno. */
-static int mend_by_id(struct mend *m, enum pack_kind kind, const struct id *id)
+static int mend_by_id(struct repair_snapshot *m, enum pack_kind kind, const struct id *id)
 {
 	struct chunk_place at;
-	if (mend_has(m, id))
+	if (repair_snapshot_has(m, id))
 		return 1;
-	/* Not packs_locate: that it is not there is nothing to record there. */
-	int e = packs_find(m->from->packs, kind, id, &at);
+	/* Not pack_cache_locate: that it is not there is nothing to record there. */
+	int e = pack_cache_find(m->from->packs, kind, id, &at);
 	if (e != 1)
-		return mend_stopped(m) ? e : 0;
+		return repair_snapshot_stopped(m) ? e : 0;
 	const struct pack_id pack = at.pack->trailer->pack;
-	e = mend_pack(m, &pack);
+	e = repair_from_copy_pack(m, &pack);
 	if (e == 0) {
 		struct chunk_place now;
 		/* Or it came back with its pack, for an earlier fault. */
-		if (packs_find(m->to->repo->packs, kind, id, &now) == 1) {
-			packs_release(now.pack);
+		if (pack_cache_find(m->to->repo->packs, kind, id, &now) == 1) {
+			pack_cache_release(now.pack);
 			e = 1;
 		} else {
 			e = take_chunk(m, kind, id, &at);
 		}
 	}
-	packs_release(at.pack);
+	pack_cache_release(at.pack);
 	return e;
 }
 
-ssize_t mend_from_copy(struct mend *m, const struct mend_fault *faults,
+ssize_t repair_from_copy(struct repair_snapshot *m, const struct repair_fault *faults,
 		size_t count)
 {
 	ssize_t mended = 0;
-	for (size_t i = 0; i < count && !mend_stopped(m); i++) {
+	for (size_t i = 0; i < count && !repair_snapshot_stopped(m); i++) {
 		int e = id_is_zero(&faults[i].id)
 				? 0
 				: mend_by_id(m, faults[i].node ? PACK_TREE

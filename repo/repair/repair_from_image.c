@@ -27,11 +27,11 @@ static void pass_over(void *ctx, const char *object, int err)
 
 /* The one of the same name, else the one that is a copy of SNAP, or that SNAP
  * is a copy of. NULL: none. */
-static struct snapshot *find_other(struct mend *m, const struct snapshot *snap)
+static struct snapshot *find_other(struct repair_snapshot *m, const struct snapshot *snap)
 {
 	struct snapshot *found = NULL;
 	struct snapshot_list all;
-	if (snapshot_load(m->from, snap->object, &found) == 0)
+	if (snapshot_object_load(m->from, snap->object, &found) == 0)
 		return found;
 	found = NULL;
 	if (snapshot_list_load(m->from, snap->source, &all, pass_over,
@@ -39,14 +39,14 @@ static struct snapshot *find_other(struct mend *m, const struct snapshot *snap)
 			< 0)
 		return NULL;
 	for (size_t i = 0; found == NULL && i < all.count; i++)
-		if (snapshot_is_copy(m->to->repo, snap, m->from, all.items[i]))
+		if (snapshot_object_is_copy(m->to->repo, snap, m->from, all.items[i]))
 			found = take_ptr(all.items[i]);
 	snapshot_list_clear(&all);
 	return found;
 }
 
 /* Publishes its roots, so that no prune there takes it from under us. */
-static int stand_on_other(struct mend *m)
+static int stand_on_other(struct repair_snapshot *m)
 {
 	uint32_t count = m->other->file_count;
 	struct id *roots = calloc(count + 1, sizeof(*roots));
@@ -54,7 +54,7 @@ static int stand_on_other(struct mend *m)
 		return fail_errno(-ENOMEM, "mending");
 	for (uint32_t i = 0; i < count; i++)
 		roots[i] = m->other->files[i].root.id;
-	int e = m->reading ? session_stand_on_all(m->reading, roots, count) : 0;
+	int e = m->reading ? session_add_roots(m->reading, roots, count) : 0;
 	if (e < 0)
 		free(roots);
 	else
@@ -63,12 +63,12 @@ static int stand_on_other(struct mend *m)
 }
 
 /* The file's image there, or NULL. */
-static int open_other(struct mend *m, const struct snapshot *snap,
+static int open_other(struct repair_snapshot *m, const struct snapshot *snap,
 		const struct snapshot_file *file, struct image **out)
 {
 	*out = NULL;
 	if (m->snap != snap) {
-		mend_forget_other(m);
+		repair_snapshot_forget_other(m);
 		m->snap = snap;
 		m->other = find_other(m, snap);
 		int e = m->other ? stand_on_other(m) : 0;
@@ -105,7 +105,7 @@ static int extent_of_other(void *ctx, unsigned worker, uint64_t offset,
 {
 	const struct remains *s = ctx;
 	(void)worker;
-	return image_extent(s->other, offset, limit, hole, end);
+	return image_seek_extent(s->other, offset, limit, hole, end);
 }
 
 /* A span whose leaf can still be read is what that says. */
@@ -130,7 +130,7 @@ static int proven_there(void *ctx, unsigned worker, uint64_t offset)
 
 /* 1 if the tree is the same again, and durable; 0, -errno. ALIKE: leaves that
  * are lost had proofs where the other repository's have, else all had. */
-static int write_anew(struct mend *m, const struct snapshot_file *file,
+static int write_anew(struct repair_snapshot *m, const struct snapshot_file *file,
 		struct image *other, bool alike)
 {
 	struct remains s = { .other = other };
@@ -145,12 +145,12 @@ static int write_anew(struct mend *m, const struct snapshot_file *file,
 	int e = image_open(&own, m->to->reader, &file->root, file->size);
 	if (e < 0)
 		return 0;
-	e = image_write(m->to->writer, &source, own, &counts, &interrupt_flag,
+	e = image_writer_write(m->to->writer, &source, own, &counts, &interrupt_flag,
 			&root, &size);
 	image_close(own);
 	if (e < 0)
-		return mend_stopped(m) ? e : 0;
-	e = mend_barrier(m);
+		return repair_snapshot_stopped(m) ? e : 0;
+	e = repair_snapshot_barrier(m);
 	if (e < 0)
 		return e;
 	m->bytes += counts.read;
@@ -162,22 +162,22 @@ static int write_anew(struct mend *m, const struct snapshot_file *file,
 
 /* --- chunks --- */
 
-static int take_chunk(struct mend *m, struct image *other,
-		const struct mend_fault *f, uint8_t *buf)
+static int take_chunk(struct repair_snapshot *m, struct image *other,
+		const struct repair_fault *f, uint8_t *buf)
 {
-	if (mend_has(m, &f->id))
+	if (repair_snapshot_has(m, &f->id))
 		return 1;
 	if (f->len > FRAME_PLAIN_MAX)
 		return 0;
 	ssize_t n = image_pread(other, buf, f->len, f->offset);
 	if (n != (ssize_t)f->len)
 		return 0;
-	return mend_put(m, PACK_DATA, &f->id, buf, (uint32_t)f->len);
+	return repair_snapshot_put(m, PACK_DATA, &f->id, buf, (uint32_t)f->len);
 }
 
-ssize_t mend_from_image(struct mend *m, const struct snapshot *snap,
+ssize_t repair_from_image(struct repair_snapshot *m, const struct snapshot *snap,
 		const struct snapshot_file *file,
-		const struct mend_fault *faults, size_t count)
+		const struct repair_fault *faults, size_t count)
 {
 	CLEANUP_FREE uint8_t *buf = malloc(FRAME_PLAIN_MAX);
 	struct image *other = NULL;

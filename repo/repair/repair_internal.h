@@ -6,17 +6,17 @@
 #include "repair_snapshot.h"
 
 /* Stores the bytes if they are what WANTED names. 1, 0, -errno. */
-int mend_put(struct mend *m, enum pack_kind kind, const struct id *wanted,
+int repair_snapshot_put(struct repair_snapshot *m, enum pack_kind kind, const struct id *wanted,
 		const void *data, uint32_t len);
 /* Nothing more can be stored, or somebody interrupted. */
-bool mend_stopped(const struct mend *m);
-void mend_forget_other(struct mend *m);
+bool repair_snapshot_stopped(const struct repair_snapshot *m);
+void repair_snapshot_forget_other(struct repair_snapshot *m);
 
-/* The two ways; as mend_file. */
-ssize_t mend_from_copy(struct mend *m, const struct mend_fault *faults,
+/* The two ways; as repair_snapshot_file. */
+ssize_t repair_from_copy(struct repair_snapshot *m, const struct repair_fault *faults,
 		size_t count);
-ssize_t mend_from_image(struct mend *m, const struct snapshot *snap,
+ssize_t repair_from_image(struct repair_snapshot *m, const struct snapshot *snap,
 		const struct snapshot_file *file,
-		const struct mend_fault *faults, size_t count);
+		const struct repair_fault *faults, size_t count);
 
 #endif

@@ -29,7 +29,7 @@ static bool same_keys(const struct seal *a, const struct seal *b)
 	return id_equal(&x, &y);
 }
 
-static int begin_reading(struct mend *m)
+static int begin_reading(struct repair_snapshot *m)
 {
 	struct image_reader_options ro = { .cache_size = FRAME_CACHE };
 	int e = session_begin(&m->reading, m->from, SESSION_READ, "repair");
@@ -41,14 +41,14 @@ static int begin_reading(struct mend *m)
 		e = 0;
 	if (e == 0)
 		e = image_reader_new(&m->reader, m->from->packs, &ro);
-	m->frames = frames_new(m->from->packs, FRAME_CACHE);
+	m->frames = frame_cache_new(m->from->packs, FRAME_CACHE);
 	return e == 0 && m->frames == NULL ? no_memory() : e;
 }
 
-int mend_begin(struct mend *m, struct storing *to, struct repository *from)
+int repair_snapshot_begin(struct repair_snapshot *m, struct snapshot_writer *to, struct repository *from)
 {
 	const struct repository *repo = to->repo;
-	*m = (struct mend){ .to = to, .from = from,
+	*m = (struct repair_snapshot){ .to = to, .from = from,
 		.stored = id_set_new(), .tried = id_set_new() };
 	if (m->stored == NULL || m->tried == NULL)
 		return no_memory();
@@ -63,7 +63,7 @@ int mend_begin(struct mend *m, struct storing *to, struct repository *from)
 	return e < 0 ? e : chunk_stream_new(to->sink, &m->stream);
 }
 
-void mend_forget_other(struct mend *m)
+void repair_snapshot_forget_other(struct repair_snapshot *m)
 {
 	if (m->other != NULL && m->reading != NULL && m->roots != NULL)
 		session_leave_later(m->reading, m->roots, m->other->file_count);
@@ -72,23 +72,23 @@ void mend_forget_other(struct mend *m)
 	m->snap = NULL;
 }
 
-void mend_end(struct mend *m)
+void repair_snapshot_end(struct repair_snapshot *m)
 {
-	mend_forget_other(m);
+	repair_snapshot_forget_other(m);
 	chunk_stream_free(m->stream);
-	frames_free(m->frames);
+	frame_cache_free(m->frames);
 	image_reader_free(m->reader);
 	session_end(m->reading);
 	id_set_free(m->stored);
 	id_set_free(m->tried);
 }
 
-bool mend_has(const struct mend *m, const struct id *id)
+bool repair_snapshot_has(const struct repair_snapshot *m, const struct id *id)
 {
 	return id_set_contains(m->stored, id);
 }
 
-int mend_put(struct mend *m, enum pack_kind kind, const struct id *wanted,
+int repair_snapshot_put(struct repair_snapshot *m, enum pack_kind kind, const struct id *wanted,
 		const void *data, uint32_t len)
 {
 	struct id id;
@@ -106,23 +106,23 @@ int mend_put(struct mend *m, enum pack_kind kind, const struct id *wanted,
 	return 1;
 }
 
-bool mend_stopped(const struct mend *m)
+bool repair_snapshot_stopped(const struct repair_snapshot *m)
 {
 	return interrupt_flag || chunk_sink_failed(m->to->sink);
 }
 
-int mend_barrier(struct mend *m)
+int repair_snapshot_barrier(struct repair_snapshot *m)
 {
 	int e = chunk_stream_flush(m->stream);
-	return e < 0 ? e : storing_barrier(m->to);
+	return e < 0 ? e : snapshot_writer_barrier(m->to);
 }
 
-ssize_t mend_file(struct mend *m, const struct snapshot *snap,
+ssize_t repair_snapshot_file(struct repair_snapshot *m, const struct snapshot *snap,
 		const struct snapshot_file *file,
-		const struct mend_fault *faults, size_t count, bool *again)
+		const struct repair_fault *faults, size_t count, bool *again)
 {
-	ssize_t n = m->byte_copy ? mend_from_copy(m, faults, count)
-				 : mend_from_image(m, snap, file, faults, count);
+	ssize_t n = m->byte_copy ? repair_from_copy(m, faults, count)
+				 : repair_from_image(m, snap, file, faults, count);
 	*again = false;
 	for (size_t i = 0; n > 0 && i < count; i++)
 		*again = *again || faults[i].node;

@@ -18,18 +18,18 @@
 #include "damage.h"
 
 /* What of one file is lost: a chunk, or a leaf or node with all below. */
-struct mend_fault {
+struct repair_fault {
 	uint64_t offset, len;
 	bool node;
 	struct id id;
 };
 
-struct mend {
-	struct storing *to;
+struct repair_snapshot {
+	struct snapshot_writer *to;
 	struct repository *from;
 	struct session *reading;	/* in FROM; NULL: it can't be written */
 	struct image_reader *reader;	/* of FROM */
-	struct frames *frames;		/* of FROM */
+	struct frame_cache *frames;		/* of FROM */
 	struct chunk_stream *stream;
 	bool byte_copy;
 	struct id_set *stored;		/* ids mended in this run */
@@ -42,26 +42,26 @@ struct mend {
 	uint64_t packs, chunks, bytes, trees, snapshots;
 };
 
-/* TO and FROM outlive it. On an error mend_end is still called. */
-int mend_begin(struct mend *m, struct storing *to, struct repository *from);
-void mend_end(struct mend *m);
+/* TO and FROM outlive it. On an error repair_snapshot_end is still called. */
+int repair_snapshot_begin(struct repair_snapshot *m, struct snapshot_writer *to, struct repository *from);
+void repair_snapshot_end(struct repair_snapshot *m);
 
 /* True if this run has stored the chunk, though maybe not yet durably. */
-bool mend_has(const struct mend *m, const struct id *id);
+bool repair_snapshot_has(const struct repair_snapshot *m, const struct id *id);
 
 /* Of a byte copy: puts the pack's bytes in the place of the damaged or missing
  * one, if all of its frames are good there. 1 done, 0 not, -errno. */
-int mend_pack(struct mend *m, const struct pack_id *pack);
+int repair_from_copy_pack(struct repair_snapshot *m, const struct pack_id *pack);
 /* Of a byte copy: the same for a snapshot's object. */
-int mend_snapshot(struct mend *m, const char *object);
+int repair_from_copy_snapshot(struct repair_snapshot *m, const char *object);
 
 /* Returns how many of the COUNT faults of FILE were mended, or -errno: nothing
  * more can be stored. *AGAIN: below a mended node there may be more. */
-ssize_t mend_file(struct mend *m, const struct snapshot *snap,
+ssize_t repair_snapshot_file(struct repair_snapshot *m, const struct snapshot *snap,
 		const struct snapshot_file *file,
-		const struct mend_fault *faults, size_t count, bool *again);
+		const struct repair_fault *faults, size_t count, bool *again);
 
 /* What was stored is durable and can be found. */
-int mend_barrier(struct mend *m);
+int repair_snapshot_barrier(struct repair_snapshot *m);
 
 #endif

@@ -95,7 +95,7 @@ static int secret_alloc(struct secret *s, enum keyslot_kind kind)
 	return s->bytes ? 0 : fail_errno(-ENOMEM, "reading the key");
 }
 
-void secret_clear(struct secret *s)
+void credentials_clear_secret(struct secret *s)
 {
 	seal_secret_free(s->bytes);
 	s->bytes = NULL;
@@ -254,7 +254,7 @@ static int from_prompt(struct secret *s, const struct credentials *c,
 				       || !seal_equal(again.bytes, s->bytes,
 						       s->len)))
 		r = fail(-EINVAL, "the two passphrases differ");
-	secret_clear(&again);
+	credentials_clear_secret(&again);
 	return r;
 }
 
@@ -290,7 +290,7 @@ static int read_chosen(const struct credentials *c, struct chosen ch,
 			r = keep_prompted(c, out);
 	}
 	if (r < 0)
-		secret_clear(out);
+		credentials_clear_secret(out);
 	return r;
 }
 

@@ -38,7 +38,7 @@ int credentials_new_secret(const struct credentials *c, const char *repository,
 		struct secret *out);
 /* A new recovery key (format/recovery.h prints it). */
 int credentials_recovery_key(struct secret *out);
-void secret_clear(struct secret *s);
+void credentials_clear_secret(struct secret *s);
 
 /* Writes a new random key file (0600, never over an existing one). */
 int credentials_make_key_file(const char *path);

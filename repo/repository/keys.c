@@ -220,7 +220,7 @@ int keys_open(struct store *s, const uint8_t *repo_id,
 		r = load_for_opening(&o, s, repo_id, slots);
 	if (r == 0)
 		r = try_slots(&o, s, repo_id, slots, master, opened);
-	secret_clear(&o.recovery);
+	credentials_clear_secret(&o.recovery);
 	return r;
 }
 

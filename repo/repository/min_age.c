@@ -33,22 +33,22 @@ static void object_name(char out[32], uint64_t number)
 	snprintf(out, 32, PREFIX "%" PRIu64, number);
 }
 
-static int decode(struct retention_setting *out, const char *name,
+static int decode(struct min_age_setting *out, const char *name,
 		const char *text, size_t len)
 {
 	CLEANUP_JSON json_t *json = NULL;
-	struct members m;
-	int e = members_load(&json, name, text, len);
+	struct json_fields m;
+	int e = json_fields_load(&json, name, text, len);
 	if (e < 0)
 		return e;
-	members_begin(&m, json, name, "%s", "");
-	out->since = members_number(&m, "since", 0, SECOND_MAX);
-	out->min_age = members_number(&m, "min_age", 0, RETENTION_AGE_MAX);
+	json_fields_begin(&m, json, name, "%s", "");
+	out->since = json_fields_number(&m, "since", 0, SECOND_MAX);
+	out->min_age = json_fields_number(&m, "min_age", 0, MIN_AGE_AGE_MAX);
 	return m.err;
 }
 
 static int load_one(struct repository *r, uint64_t number,
-		struct retention_setting *out)
+		struct min_age_setting *out)
 {
 	CLEANUP_FREE void *data = NULL;
 	CLEANUP_FREE char *text = NULL;
@@ -68,7 +68,7 @@ static int load_one(struct repository *r, uint64_t number,
 
 static int put_one(struct store *store, const struct seal *seal,
 		const uint8_t *repo_id, uint64_t number,
-		const struct retention_setting *setting)
+		const struct min_age_setting *setting)
 {
 	CLEANUP_FREE char *text = NULL;
 	CLEANUP_FREE uint8_t *object = NULL;
@@ -78,7 +78,7 @@ static int put_one(struct store *store, const struct seal *seal,
 	size_t len = 0;
 	char name[32];
 	object_name(name, number);
-	text = json ? json_dumps(json, MEMBERS_DUMP_FLAGS) : NULL;
+	text = json ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
 	if (text == NULL)
 		return fail_errno(-ENOMEM, "writing %s", name);
 	int e = envelope_seal(seal, repo_id, ENVELOPE_RETENTION, name, text,
@@ -86,8 +86,8 @@ static int put_one(struct store *store, const struct seal *seal,
 	return e < 0 ? e : store_put(store, name, object, len, true);
 }
 
-int retention_put_first(struct store *store, const struct seal *seal,
-		const uint8_t *repo_id, const struct retention_setting *first)
+int min_age_put_first(struct store *store, const struct seal *seal,
+		const uint8_t *repo_id, const struct min_age_setting *first)
 {
 	return put_one(store, seal, repo_id, 1, first);
 }
@@ -108,20 +108,20 @@ static int note_number(void *ctx, const char *name)
 	return 0;
 }
 
-static int load_all(struct repository *r, struct retention *out)
+static int load_all(struct repository *r, struct min_age *out)
 {
 	uint64_t highest = 0;
 	int e = store_list(r->store, PREFIX, note_number, &highest);
-	if (e == 0 && highest > RETENTION_COUNT_MAX)
+	if (e == 0 && highest > MIN_AGE_COUNT_MAX)
 		e = fail(-EBADMSG, "there are more than %u settings in " PREFIX,
-				RETENTION_COUNT_MAX);
+				MIN_AGE_COUNT_MAX);
 	if (e < 0 || highest == 0)
 		return e;
 	out->items = calloc(highest, sizeof(*out->items));
 	if (out->items == NULL)
 		return fail_errno(-ENOMEM, "reading " PREFIX);
 	for (uint64_t n = 1; e == 0 && n <= highest; n++) {
-		struct retention_setting *now = &out->items[n - 1];
+		struct min_age_setting *now = &out->items[n - 1];
 		e = load_one(r, n, now);
 		if (e == 0 && n > 1 && now->since < now[-1].since)
 			now->since = now[-1].since;
@@ -130,12 +130,12 @@ static int load_all(struct repository *r, struct retention *out)
 	return e;
 }
 
-int retention_load(struct repository *r, struct retention *out)
+int min_age_load(struct repository *r, struct min_age *out)
 {
-	*out = (struct retention){ 0 };
+	*out = (struct min_age){ 0 };
 	int e = load_all(r, out);
 	if (e < 0)
-		retention_clear(out);
+		min_age_clear(out);
 	if (e == -EBADMSG)
 		return fail_within(e, "how long snapshots are protected can't "
 				"be told, so nothing is removed: put a copy of "
@@ -143,27 +143,27 @@ int retention_load(struct repository *r, struct retention *out)
 	return e;
 }
 
-void retention_clear(struct retention *r)
+void min_age_clear(struct min_age *r)
 {
 	free(r->items);
-	*r = (struct retention){ 0 };
+	*r = (struct min_age){ 0 };
 }
 
 /* --- what follows from them --- */
 
-int64_t retention_in_force(const struct retention *r)
+int64_t min_age_in_force(const struct min_age *r)
 {
 	return r->count == 0 ? 0 : r->items[r->count - 1].min_age;
 }
 
 /* Whether setting I was in force at TIME or later. Of the second in which it
  * was replaced nobody knows what came first: it counts. */
-static bool in_force_from(const struct retention *r, size_t i, int64_t time)
+static bool in_force_from(const struct min_age *r, size_t i, int64_t time)
 {
 	return i + 1 == r->count || r->items[i + 1].since >= time;
 }
 
-int64_t retention_until(const struct retention *r, int64_t time)
+int64_t min_age_until(const struct min_age *r, int64_t time)
 {
 	int64_t longest = 0;
 	for (size_t i = 0; i < r->count; i++)
@@ -172,15 +172,15 @@ int64_t retention_until(const struct retention *r, int64_t time)
 	return time + longest;
 }
 
-bool retention_protects(const struct retention *r, int64_t time, int64_t now)
+bool min_age_protects(const struct min_age *r, int64_t time, int64_t now)
 {
-	int64_t until = retention_until(r, time);
+	int64_t until = min_age_until(r, time);
 	return until > time && until > now;
 }
 
-int64_t retention_longest(const struct retention *r, int64_t now)
+int64_t min_age_longest(const struct min_age *r, int64_t now)
 {
-	int64_t longest = retention_in_force(r);
+	int64_t longest = min_age_in_force(r);
 	for (size_t i = 0; i + 1 < r->count; i++) {
 		/* The last moment for which it counts, and how long it does. */
 		int64_t end = r->items[i + 1].since, age = r->items[i].min_age;
@@ -202,7 +202,7 @@ static int note_newest(void *ctx, const char *name)
 	return 0;
 }
 
-void retention_check_clock(struct repository *repo)
+void min_age_check_clock(struct repository *repo)
 {
 	int64_t now = time(NULL), newest = 0;
 	char newest_text[UTC_TEXT_MAX], now_text[UTC_TEXT_MAX];
@@ -217,9 +217,9 @@ void retention_check_clock(struct repository *repo)
 			utc_format(now_text, now));
 }
 
-static int append(struct retention *r, const struct retention_setting *one)
+static int append(struct min_age *r, const struct min_age_setting *one)
 {
-	struct retention_setting *more = reallocarray(r->items, r->count + 1,
+	struct min_age_setting *more = reallocarray(r->items, r->count + 1,
 			sizeof(*more));
 	if (more == NULL)
 		return fail_errno(-ENOMEM, "setting the least age");
@@ -228,17 +228,17 @@ static int append(struct retention *r, const struct retention_setting *one)
 	return 0;
 }
 
-int retention_set(struct repository *repo, struct retention *r,
+int min_age_set(struct repository *repo, struct min_age *r,
 		int64_t min_age)
 {
-	struct retention_setting next = { .since = time(NULL),
+	struct min_age_setting next = { .since = time(NULL),
 		.min_age = min_age };
 	int e = store_list(repo->store, "snapshots/", note_newest, &next.since);
 	while (e == 0) {
-		if (r->count >= RETENTION_COUNT_MAX)
+		if (r->count >= MIN_AGE_COUNT_MAX)
 			return fail(-EMLINK, "the least age was set %u times: "
 					"it can't be set again",
-					RETENTION_COUNT_MAX);
+					MIN_AGE_COUNT_MAX);
 		if (r->count > 0 && r->items[r->count - 1].since > next.since)
 			next.since = r->items[r->count - 1].since;
 		e = put_one(repo->store, repo->seal, repo->config.repo_id,
@@ -248,8 +248,8 @@ int retention_set(struct repository *repo, struct retention *r,
 		if (e != -EEXIST)
 			return e;
 		/* Somebody else has set one meanwhile: ours comes after. */
-		retention_clear(r);
-		e = retention_load(repo, r);
+		min_age_clear(r);
+		e = min_age_load(repo, r);
 	}
 	return e;
 }

@@ -13,58 +13,58 @@
  * Whoever removes snapshots or packs loads them first and removes nothing if
  * that fails: -EBADMSG with a text says that one can't be read or is missing.
  *
- * Threading: a loaded struct retention may be read by all threads.
+ * Threading: a loaded struct min_age may be read by all threads.
  */
 #ifndef AMBERFS_REPOSITORY_MIN_AGE_H
 #define AMBERFS_REPOSITORY_MIN_AGE_H
 
 #include "repository.h"
 
-#define RETENTION_COUNT_MAX 65536u
-#define RETENTION_AGE_MAX INT64_C(3162240000) /* 100 years of 366 days */
+#define MIN_AGE_COUNT_MAX 65536u
+#define MIN_AGE_AGE_MAX INT64_C(3162240000) /* 100 years of 366 days */
 
-struct retention_setting {
+struct min_age_setting {
 	int64_t since;		/* UTC second */
-	int64_t min_age;	/* seconds, 0 … RETENTION_AGE_MAX */
+	int64_t min_age;	/* seconds, 0 … MIN_AGE_AGE_MAX */
 };
 
 /* In the order of their numbers; SINCE never falls (what a wrong clock wrote
  * counts as made right after the one before). */
-struct retention {
-	struct retention_setting *items;
+struct min_age {
+	struct min_age_setting *items;
 	size_t count;
 };
 
 /* 0, -EBADMSG, -ENOMEM, or why it can't be read. */
-int retention_load(struct repository *r, struct retention *out);
-void retention_clear(struct retention *r);
+int min_age_load(struct repository *r, struct min_age *out);
+void min_age_clear(struct min_age *r);
 
 /* What a snapshot made from now on gets, in seconds; 0: no protection. */
-int64_t retention_in_force(const struct retention *r);
+int64_t min_age_in_force(const struct min_age *r);
 
 /* The UTC second from which on a snapshot of TIME may be removed; TIME itself
  * if no setting protects it. */
-int64_t retention_until(const struct retention *r, int64_t time);
+int64_t min_age_until(const struct min_age *r, int64_t time);
 /* True if it may not be removed at NOW. (TIME may lie after NOW: several
  * snapshots of one second get the following ones.) */
-bool retention_protects(const struct retention *r, int64_t time, int64_t now);
+bool min_age_protects(const struct min_age *r, int64_t time, int64_t now);
 
 /* The largest min_age that can still protect something at NOW: of the setting
  * in force and of older ones under which snapshots were made that are still
  * protected. What prune finds younger than that, it leaves alone. */
-int64_t retention_longest(const struct retention *r, int64_t now);
+int64_t min_age_longest(const struct min_age *r, int64_t now);
 
 /* Warns (report) if the newest snapshot is more than a day ahead of the clock:
  * what is young enough to be protected can't be told well then. */
-void retention_check_clock(struct repository *repo);
+void min_age_check_clock(struct repository *repo);
 
 /* Makes MIN_AGE the setting from now on, durably, and adds it to R's. Its
  * SINCE is never before the newest snapshot, whatever the clock says. */
-int retention_set(struct repository *repo, struct retention *r,
+int min_age_set(struct repository *repo, struct min_age *r,
 		int64_t min_age);
 
 /* For repository_init: the first setting of a repository being made. */
-int retention_put_first(struct store *store, const struct seal *seal,
-		const uint8_t *repo_id, const struct retention_setting *first);
+int min_age_put_first(struct store *store, const struct seal *seal,
+		const uint8_t *repo_id, const struct min_age_setting *first);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * Opening and making a repository.
  *
- * Making one, durable in this order: folders, reserve, key slot, retention,
- * config. A folder without config is not a repository, so a crash on the way
+ * Making one, durable in this order: directories, reserve, key slot, retention,
+ * config. A directory without config is not a repository, so a crash on the way
  * leaves nothing that anyone would trust.
  */
 #include "repository.h"
@@ -103,7 +103,7 @@ static int unlock(struct repository *r, const struct credentials *c)
 			e = fail_errno(-ENOMEM, "opening");
 	}
 	seal_secret_free(master);
-	secret_clear(&secret);
+	credentials_clear_secret(&secret);
 	return e;
 }
 
@@ -176,17 +176,17 @@ int repository_attach(struct repository *r, const struct repository_options *o)
 	r->exclusions = exclusions_new(r->store, r->seal, r->config.repo_id);
 	r->packs = r->exclusions == NULL
 			? NULL
-			: packs_new(r->store, r->seal, r->config.repo_id,
+			: pack_cache_new(r->store, r->seal, r->config.repo_id,
 					  r->exclusions,
 					  o->chunks_max ? o->chunks_max
 							: CHUNKS_DEFAULT);
 	if (r->packs == NULL)
 		return fail_errno(-ENOMEM, "opening %s", store_path(r->store));
 	int e = index_open(&r->index, r->store, r->config.repo_id, o->index_dir,
-			packs_load_for_index, r->packs);
+			pack_cache_load_for_index, r->packs);
 	if (e < 0)
 		return e;
-	packs_set_index(r->packs, r->index);
+	pack_cache_set_index(r->packs, r->index);
 	return 0;
 }
 
@@ -195,7 +195,7 @@ void repository_close(struct repository *r)
 	if (r == NULL)
 		return;
 	index_close(r->index);
-	packs_free(r->packs);
+	pack_cache_free(r->packs);
 	exclusions_free(r->exclusions);
 	seal_free(r->seal);
 	store_close(r->store);
@@ -207,10 +207,10 @@ void repository_close(struct repository *r)
 static int put_retention(struct store *store, const struct config *config,
 		const struct seal *seal, int64_t min_age)
 {
-	struct retention_setting first = { .since = config->created,
+	struct min_age_setting first = { .since = config->created,
 		.min_age = min_age };
 	return min_age == 0 ? 0
-			    : retention_put_first(store, seal, config->repo_id,
+			    : min_age_put_first(store, seal, config->repo_id,
 						&first);
 }
 
@@ -223,7 +223,7 @@ static int fill_new(struct store *store, const struct config *config,
 	struct seal *seal = seal_new(master, config->encrypted);
 	if (seal == NULL)
 		return fail_errno(-ENOMEM, "making a repository");
-	int e = store_make_reserve(store, RESERVE_SIZE);
+	int e = store_reserve_make(store, RESERVE_SIZE);
 	if (e == 0 && config->encrypted)
 		e = keys_add(store, config->repo_id, secret, "", master,
 				digits);
@@ -253,7 +253,7 @@ static int init_encrypted(const char *path, const struct repository_options *o,
 	}
 	store_close(store);
 	seal_secret_free(master);
-	secret_clear(&secret);
+	credentials_clear_secret(&secret);
 	return e;
 }
 

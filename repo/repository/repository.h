@@ -22,7 +22,7 @@ struct repository {
 	char key_slot[KEY_SLOT_DIGITS + 1]; /* that opened it; "": none */
 	/* After repository_attach: */
 	struct exclusions *exclusions;
-	struct packs *packs;
+	struct pack_cache *packs;
 	struct index *index;
 };
 
@@ -65,7 +65,7 @@ int repository_attach(struct repository *r, const struct repository_options *o);
 int repository_peek_id(const char *path, uint8_t id[REPO_ID_SIZE]);
 void repository_close(struct repository *r); /* NULL allowed */
 
-/* Makes a new one: folders, reserve file, key slot, the first setting of
+/* Makes a new one: directories, reserve file, key slot, the first setting of
  * retention if O has a min_age, config last. */
 int repository_init(const char *path, const struct repository_options *o,
 		const struct config *config);
@@ -84,12 +84,12 @@ int snapshot_list_load(struct repository *r, const char *source,
 		struct snapshot_list *out, snapshot_bad_fn *on_bad, void *ctx);
 void snapshot_list_clear(struct snapshot_list *l);
 
-int snapshot_load(struct repository *r, const char *object,
+int snapshot_object_load(struct repository *r, const char *object,
 		struct snapshot **out);
 /* 0: SNAP is still there, the very same; -ENOENT: it was forgotten (maybe
  * another has its name); or why that can't be told. What a session publishes
  * counts only if this says 0 afterwards. */
-int snapshot_is_there(struct repository *r, const struct snapshot *snap);
+int snapshot_object_exists(struct repository *r, const struct snapshot *snap);
 
 /* SPEC: "source/time", "source/latest", a unique prefix (4+ digits) of an id;
  * each may be followed by "/file". *FILE (malloc'ed, may be NULL result) gets
@@ -99,33 +99,33 @@ int snapshot_resolve(struct repository *r, const char *spec,
 
 /* The escaped name of a source that is given escaped, as shown, or as it is.
  * NULL without memory. */
-char *snapshot_source(const char *text);
+char *snapshot_resolve_source(const char *text);
 
 /* Newest of SOURCE, or NULL in *OUT. Warns (report) of a rollback if this
  * machine has seen a newer sequence number (remembered beside the index). */
-int snapshot_latest(struct repository *r, const char *source,
+int snapshot_list_latest(struct repository *r, const char *source,
 		struct snapshot **out);
 
 /* The number of the next snapshot of SOURCE whose last one is BASE (or NULL):
  * higher than any that this machine has seen. */
-uint64_t snapshot_next_sequence(struct repository *r, const char *source,
+uint64_t snapshot_list_next_sequence(struct repository *r, const char *source,
 		const struct snapshot *base);
 
 /* THE commit point. Takes the next free second at or after SNAP->time, sets
  * object and id. */
-int snapshot_commit(struct repository *r, struct snapshot *snap);
+int snapshot_object_commit(struct repository *r, struct snapshot *snap);
 /* The same at exactly SNAP->time, for a copy; -EEXIST if that is taken. */
-int snapshot_commit_at(struct repository *r, struct snapshot *snap);
+int snapshot_object_commit_at(struct repository *r, struct snapshot *snap);
 
 /* True if A (of RA) and B (of RB) are one snapshot: one was copied from the
  * other, or both from one. */
-bool snapshot_is_copy(const struct repository *ra, const struct snapshot *a,
+bool snapshot_object_is_copy(const struct repository *ra, const struct snapshot *a,
 		const struct repository *rb, const struct snapshot *b);
 
-int snapshot_forget(struct repository *r, const struct snapshot *snap);
+int snapshot_object_delete(struct repository *r, const struct snapshot *snap);
 /* The object's name and time of a snapshot that can't be read: SPEC must be
  * source/time. */
-int snapshot_name_unread(const char *spec, char object[OBJECT_NAME_MAX],
+int snapshot_resolve_unread(const char *spec, char object[OBJECT_NAME_MAX],
 		int64_t *time);
 
 #endif

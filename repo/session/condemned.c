@@ -20,8 +20,8 @@
 #include "repo/format/envelope.h"
 #include "repo/format/session_record.h"
 
-#define FOLDER "condemned/"
-#define EPOCH_PREFIX FOLDER "epoch."
+#define DIRECTORY "condemned/"
+#define EPOCH_PREFIX DIRECTORY "epoch."
 #define EPOCH_DIGITS 18
 #define NAME_SIZE 64
 #define ANNOUNCE_TRIES 1000
@@ -41,15 +41,15 @@ static void condemned_name(char out[NAME_SIZE], const struct pack_id *pack)
 {
 	char hex[2 * PACK_ID_SIZE + 1];
 	hex_encode(hex, pack->b, PACK_ID_SIZE);
-	snprintf(out, NAME_SIZE, FOLDER "%s", hex);
+	snprintf(out, NAME_SIZE, DIRECTORY "%s", hex);
 }
 
-int condemn(struct repository *r, const struct pack_id *pack)
+int condemned_add(struct repository *r, const struct pack_id *pack)
 {
 	char name[NAME_SIZE], text[128];
 	condemned_name(name, pack);
 	snprintf(text, sizeof(text), "{\"pack\":\"%s\",\"since\":%lld}",
-			name + strlen(FOLDER), (long long)time(NULL));
+			name + strlen(DIRECTORY), (long long)time(NULL));
 	int e = put(r, name, text);
 	return e == -EEXIST ? 0 : e;
 }
@@ -71,7 +71,7 @@ static int note_pack(void *ctx, const char *name)
 {
 	struct pack_array *a = ctx;
 	struct pack_id pack;
-	if (hex_decode(pack.b, PACK_ID_SIZE, name + strlen(FOLDER)) < 0)
+	if (hex_decode(pack.b, PACK_ID_SIZE, name + strlen(DIRECTORY)) < 0)
 		return 0;
 	if (a->count == a->room) {
 		size_t room = a->room ? 2 * a->room : 64;
@@ -93,7 +93,7 @@ static int compare_packs(const void *a, const void *b)
 int condemned_list(struct repository *r, struct pack_id **out, size_t *count)
 {
 	struct pack_array a = { .items = NULL };
-	int e = store_list(r->store, FOLDER, note_pack, &a);
+	int e = store_list(r->store, DIRECTORY, note_pack, &a);
 	if (e < 0) {
 		free(a.items);
 		return e;
@@ -128,10 +128,10 @@ static int note_epoch(void *ctx, const char *name)
 	return 0;
 }
 
-int epoch_latest(struct repository *r, uint64_t *epoch)
+int condemned_latest_epoch(struct repository *r, uint64_t *epoch)
 {
 	*epoch = 0;
-	return store_list(r->store, FOLDER, note_epoch, epoch);
+	return store_list(r->store, DIRECTORY, note_epoch, epoch);
 }
 
 struct older {
@@ -158,17 +158,17 @@ static int put_epoch(struct repository *r, uint64_t n)
 	return put(r, name, text);
 }
 
-int epoch_announce(struct repository *r, uint64_t least, uint64_t *epoch)
+int condemned_announce_epoch(struct repository *r, uint64_t least, uint64_t *epoch)
 {
 	int e = -EEXIST;
 	for (int i = 0; e == -EEXIST && i < ANNOUNCE_TRIES; i++) {
 		uint64_t n;
-		e = epoch_latest(r, &n);
+		e = condemned_latest_epoch(r, &n);
 		if (e < 0)
 			return e;
 		n = (n > least ? n : least) + 1;
 		if (n > (uint64_t)EPOCH_MAX)
-			return fail(-EOVERFLOW, "the epochs in %s/" FOLDER
+			return fail(-EOVERFLOW, "the epochs in %s/" DIRECTORY
 					" are used up: somebody forged one",
 					store_path(r->store));
 		e = put_epoch(r, n);
@@ -176,7 +176,7 @@ int epoch_announce(struct repository *r, uint64_t least, uint64_t *epoch)
 	}
 	if (e == 0) {
 		struct older o = { .store = r->store, .than = *epoch };
-		store_list(r->store, FOLDER, delete_older, &o);
+		store_list(r->store, DIRECTORY, delete_older, &o);
 	}
 	return e;
 }

@@ -169,7 +169,7 @@ static int load_holder(struct holder *h, int64_t number)
 	struct repository *r = h->e->repo;
 	uint8_t bytes[SESSION_ID_SIZE];
 	size_t len = 0, json_len = 0;
-	struct members m;
+	struct json_fields m;
 	char name[80];
 	object_name(name, h->e, number);
 	int e = store_get(r->store, name, &data, &len, OBJECT_MAX);
@@ -179,13 +179,13 @@ static int load_holder(struct holder *h, int64_t number)
 		e = envelope_open(r->seal, r->config.repo_id, ENVELOPE_SESSION,
 				name, data, len, &json, &json_len);
 	if (e == 0)
-		e = members_load(&object, name, json, json_len);
+		e = json_fields_load(&object, name, json, json_len);
 	if (e == -ENOMEM)
 		return e;
 	if (e < 0)
 		return 0;
-	members_begin(&m, object, name, "%s", "");
-	members_hex(&m, "session", bytes, sizeof(bytes));
+	json_fields_begin(&m, object, name, "%s", "");
+	json_fields_hex(&m, "session", bytes, sizeof(bytes));
 	if (m.err == 0)
 		hex_encode(h->id, bytes, sizeof(bytes));
 	return m.err == -ENOMEM ? m.err : 0;

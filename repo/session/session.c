@@ -4,7 +4,7 @@
  * durably and then deletes ID.N. The lease (a kernel lock) tells whether ID
  * lives.
  *
- * Listing a folder while that happens may show neither record, or one that is
+ * Listing a directory while that happens may show neither record, or one that is
  * gone when it is read. The lease's name, which stays, then still shows the
  * session, and its record is looked for again.
  *
@@ -102,7 +102,7 @@ static int put_record(struct session *s, const char *name)
 	json_t *json = session_record_to_json(&s->record);
 	free(take_ptr(s->record.roots));
 	s->record.root_count = 0;
-	text = json ? json_dumps(json, MEMBERS_DUMP_FLAGS) : NULL;
+	text = json ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
 	json_decref(json);
 	if (text == NULL)
 		return fail_errno(-ENOMEM, "publishing the session");
@@ -168,7 +168,7 @@ static int add_standing(struct session *s, const struct id *root)
 	return 0;
 }
 
-int session_stand_on_all(struct session *s, const struct id *roots,
+int session_add_roots(struct session *s, const struct id *roots,
 		size_t count)
 {
 	LOCK_SCOPE(&s->mutex);
@@ -190,9 +190,9 @@ int session_stand_on_all(struct session *s, const struct id *roots,
 	return r;
 }
 
-int session_stand_on(struct session *s, const struct id *root)
+int session_add_root(struct session *s, const struct id *root)
 {
-	return session_stand_on_all(s, root, 1);
+	return session_add_roots(s, root, 1);
 }
 
 /* True if ROOT is no longer stood on; mutex held. */
@@ -256,11 +256,11 @@ static int look(struct session *s)
 	uint64_t epoch = 0;
 	struct pack_id *held = NULL;
 	size_t count = 0;
-	int r = epoch_latest(s->repo, &epoch);
+	int r = condemned_latest_epoch(s->repo, &epoch);
 	if (r < 0 || epoch <= s->record.acknowledged)
 		return r;
 	/* Only now: all that this epoch condemns is listed. */
-	r = exclusions_look(s->repo->exclusions, &held, &count);
+	r = exclusions_refresh(s->repo->exclusions, &held, &count);
 	if (r == 0 && count > SESSION_HELD_MAX)
 		r = fail(-E2BIG, "too many condemned packs are in use");
 	if (r < 0) {
@@ -491,7 +491,7 @@ static int bury(void *ctx, const char *id, bool alive,
 	/* It may have died before the names of its packs were durable, and they
 	 * are about to be counted on. */
 	if (record == NULL || session_kind_writes(record->kind)) {
-		int e = store_sync_packs(r->store);
+		int e = store_put_sync_packs(r->store);
 		if (e < 0)
 			return e;
 	}

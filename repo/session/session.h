@@ -20,7 +20,7 @@ struct session;
  * and must say what that means. */
 int session_begin(struct session **out, struct repository *r,
 		enum session_kind kind, const char *activity);
-/* True if ERR of session_begin or session_stand_on says that nothing can be
+/* True if ERR of session_begin or session_add_root says that nothing can be
  * written there (permissions, a full disk), which need not stop a reader. */
 bool session_unwritable(int err);
 void session_end(struct session *s); /* removes the traces; NULL allowed */
@@ -33,9 +33,9 @@ void session_set_activity(struct session *s, const char *activity);
 
 /* Publishes that the session stands on ROOT (durable before it returns) until
  * session_leave. Counted per root. Zero ids are ignored. */
-int session_stand_on(struct session *s, const struct id *root);
+int session_add_root(struct session *s, const struct id *root);
 /* The same for COUNT roots, published at once. */
-int session_stand_on_all(struct session *s, const struct id *roots,
+int session_add_roots(struct session *s, const struct id *roots,
 		size_t count);
 int session_leave(struct session *s, const struct id *root);
 int session_leave_all(struct session *s, const struct id *roots,

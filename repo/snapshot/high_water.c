@@ -34,7 +34,7 @@ static bool state_path(char out[STATE_PATH_MAX])
 	return n < STATE_PATH_MAX;
 }
 
-static void make_folders(char *path)
+static void make_directories(char *path)
 {
 	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
 		*p = '\0';
@@ -44,13 +44,13 @@ static void make_folders(char *path)
 	mkdir(path, 0700);
 }
 
-static int open_folder(struct repository *r, bool make)
+static int open_directory(struct repository *r, bool make)
 {
 	char path[STATE_PATH_MAX], id[2 * REPO_ID_SIZE + 1];
 	if (!state_path(path))
 		return -1;
 	if (make)
-		make_folders(path);
+		make_directories(path);
 	CLEANUP_FD int top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (top < 0)
 		return -1;
@@ -64,10 +64,10 @@ static int open_folder(struct repository *r, bool make)
 uint64_t high_water_get(struct repository *r, const char *source)
 {
 	char name[NAME_COMPONENT_MAX + 1], text[32];
-	CLEANUP_FD int folder = open_folder(r, false);
+	CLEANUP_FD int directory = open_directory(r, false);
 	name_component(name, source);
-	CLEANUP_FD int fd = folder < 0 ? -1
-				       : openat(folder, name,
+	CLEANUP_FD int fd = directory < 0 ? -1
+				       : openat(directory, name,
 							 O_RDONLY | O_CLOEXEC
 							 | O_NOFOLLOW);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
@@ -80,17 +80,17 @@ uint64_t high_water_get(struct repository *r, const char *source)
 void high_water_set(struct repository *r, const char *source, uint64_t sequence)
 {
 	char name[NAME_COMPONENT_MAX + 1], text[32], temporary[64];
-	CLEANUP_FD int folder = open_folder(r, true);
-	if (folder < 0)
+	CLEANUP_FD int directory = open_directory(r, true);
+	if (directory < 0)
 		return;
 	name_component(name, source);
 	snprintf(temporary, sizeof(temporary), ".new.%ld", (long)getpid());
-	CLEANUP_FD int fd = openat(folder, temporary,
+	CLEANUP_FD int fd = openat(directory, temporary,
 			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
 			0600);
 	int len = snprintf(text, sizeof(text), "%llu\n",
 			(unsigned long long)sequence);
 	if (fd < 0 || write(fd, text, (size_t)len) != len
-			|| renameat(folder, temporary, folder, name) < 0)
-		unlinkat(folder, temporary, 0);
+			|| renameat(directory, temporary, directory, name) < 0)
+		unlinkat(directory, temporary, 0);
 }

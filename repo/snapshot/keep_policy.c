@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-const char *keep_rule_name(enum keep_rule rule)
+const char *keep_policy_rule_name(enum keep_rule rule)
 {
 	static const char *const names[KEEP_RULES] = {
 		[KEEP_LAST] = "last",
@@ -44,7 +44,7 @@ static size_t format_period(char out[KEEP_PERIOD_MAX], enum keep_rule rule,
 	}
 }
 
-char *keep_period(char out[KEEP_PERIOD_MAX], enum keep_rule rule, int64_t time,
+char *keep_policy_period(char out[KEEP_PERIOD_MAX], enum keep_rule rule, int64_t time,
 		bool utc)
 {
 	time_t second = (time_t)time;
@@ -71,7 +71,7 @@ static void apply_periods(const struct keep_policy *p, enum keep_rule rule,
 	char last[KEEP_PERIOD_MAX] = "", now[KEEP_PERIOD_MAX];
 	long left = p->counts[rule];
 	for (size_t i = count; left != 0 && i-- > 0;) {
-		keep_period(now, rule, times[i], p->utc);
+		keep_policy_period(now, rule, times[i], p->utc);
 		bool first = i == count - 1 || strcmp(now, last) != 0;
 		if (!first && i > 0)
 			continue;

@@ -70,13 +70,13 @@ void keep_policy_apply(const struct keep_policy *p, const int64_t *times,
 		size_t count, struct keep_verdict *out);
 
 /* "last", "hourly", … "within". */
-const char *keep_rule_name(enum keep_rule rule);
+const char *keep_policy_rule_name(enum keep_rule rule);
 
 #define KEEP_PERIOD_MAX 40
 /* The period of RULE that TIME lies in, empty for KEEP_LAST and KEEP_WITHIN:
  * 2026-11-23T04+0100, 2026-11-23, 2026-W48, 2026-11, 2026. Two times lie in the
  * same period if these are equal. Returns OUT. */
-char *keep_period(char out[KEEP_PERIOD_MAX], enum keep_rule rule, int64_t time,
+char *keep_policy_period(char out[KEEP_PERIOD_MAX], enum keep_rule rule, int64_t time,
 		bool utc);
 
 #endif

@@ -82,7 +82,7 @@ int pins_tidy(struct repository *r, const struct pins *p)
 
 /* --- one --- */
 
-int pin_exists(struct repository *r, const char *snapshot)
+int pins_exists(struct repository *r, const char *snapshot)
 {
 	char name[OBJECT_NAME_MAX];
 	uint64_t size;
@@ -92,7 +92,7 @@ int pin_exists(struct repository *r, const char *snapshot)
 	return e == 0 || e == -EBADMSG ? 1 : e == -ENOENT ? 0 : e;
 }
 
-void pin_clear(struct pin *p)
+void pins_clear_one(struct pin *p)
 {
 	free(p->note);
 	*p = (struct pin){ 0 };
@@ -102,19 +102,19 @@ static int decode(struct pin *out, const char *name, const char *text,
 		size_t len)
 {
 	CLEANUP_JSON json_t *json = NULL;
-	struct members m;
-	int e = members_load(&json, name, text, len);
+	struct json_fields m;
+	int e = json_fields_load(&json, name, text, len);
 	if (e < 0)
 		return e;
-	members_begin(&m, json, name, "%s", "");
-	out->since = members_number(&m, "since", 0, SECOND_MAX);
-	out->note = members_text(&m, "note", false);
+	json_fields_begin(&m, json, name, "%s", "");
+	out->since = json_fields_number(&m, "since", 0, SECOND_MAX);
+	out->note = json_fields_text(&m, "note", false);
 	if (m.err < 0)
-		pin_clear(out);
+		pins_clear_one(out);
 	return m.err;
 }
 
-int pin_load(struct repository *r, const char *snapshot, struct pin *out)
+int pins_load_one(struct repository *r, const char *snapshot, struct pin *out)
 {
 	CLEANUP_FREE void *data = NULL;
 	CLEANUP_FREE char *text = NULL;
@@ -136,7 +136,7 @@ static int put_pin(struct repository *r, const char *name, const char *note)
 	CLEANUP_JSON json_t *json = json_pack("{s:I,s:s*}", "since",
 			(json_int_t)time(NULL), "note", note);
 	size_t len = 0;
-	text = json ? json_dumps(json, MEMBERS_DUMP_FLAGS) : NULL;
+	text = json ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
 	if (text == NULL)
 		return fail(-EINVAL, "the note for %s is not valid UTF-8", name);
 	int e = envelope_seal(r->seal, r->config.repo_id, ENVELOPE_PIN, name,
@@ -144,7 +144,7 @@ static int put_pin(struct repository *r, const char *name, const char *note)
 	return e < 0 ? e : store_put(r->store, name, object, len, true);
 }
 
-int pin_set(struct repository *r, const char *snapshot, const char *note)
+int pins_set(struct repository *r, const char *snapshot, const char *note)
 {
 	char name[OBJECT_NAME_MAX];
 	uint64_t size;
@@ -161,7 +161,7 @@ int pin_set(struct repository *r, const char *snapshot, const char *note)
 	return e;
 }
 
-int pin_remove(struct repository *r, const char *snapshot)
+int pins_remove(struct repository *r, const char *snapshot)
 {
 	char name[OBJECT_NAME_MAX];
 	pin_name(name, snapshot);

@@ -7,7 +7,7 @@
  *
  * A pin is put while its snapshot exists, and forget looks for it right before
  * it deletes. Only a pin that is set in the instant between those two comes
- * too late; pin_set then fails, as it looks for the snapshot once more.
+ * too late; pins_set then fails, as it looks for the snapshot once more.
  *
  * Snapshots are named by their objects, "snapshots/…/…".
  * Threading: loaded pins may be read by all threads.
@@ -28,21 +28,21 @@ void pins_clear(struct pins *p);
 bool pins_have(const struct pins *p, const char *snapshot);
 
 /* Looks in the repository, now. 1, 0 or -errno. */
-int pin_exists(struct repository *r, const char *snapshot);
+int pins_exists(struct repository *r, const char *snapshot);
 
 struct pin {
 	int64_t since;	/* UTC second */
 	char *note;	/* plain text, not safe to print; or NULL */
 };
-void pin_clear(struct pin *p);
+void pins_clear_one(struct pin *p);
 /* -ENOENT: not pinned; -EBADMSG: pinned, but nobody knows why. */
-int pin_load(struct repository *r, const char *snapshot, struct pin *out);
+int pins_load_one(struct repository *r, const char *snapshot, struct pin *out);
 
 /* NOTE (UTF-8) may be NULL. -EEXIST: it was pinned already, and the old note
  * stays; -ENOENT: the snapshot is gone. */
-int pin_set(struct repository *r, const char *snapshot, const char *note);
+int pins_set(struct repository *r, const char *snapshot, const char *note);
 /* -ENOENT: it was not pinned. */
-int pin_remove(struct repository *r, const char *snapshot);
+int pins_remove(struct repository *r, const char *snapshot);
 
 /* Deletes those of P whose snapshots are gone. */
 int pins_tidy(struct repository *r, const struct pins *p);

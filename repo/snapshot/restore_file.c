@@ -31,7 +31,7 @@ struct restore_range {
 /* An image_copy's DAMAGED: one call at a time. */
 static void note_damaged(void *ctx, uint64_t offset, uint64_t len, int err)
 {
-	struct restore *r = ctx;
+	struct restore_file *r = ctx;
 	if (r->range_count == r->range_room) {
 		size_t room = r->range_room ? 2 * r->range_room : 64;
 		struct restore_range *more = reallocarray(r->ranges, room,
@@ -58,7 +58,7 @@ static int compare_ranges(const void *a, const void *b)
 
 /* Puts the last file's ranges in order, joins those that touch, and names
  * them. */
-static int tell_damaged(struct restore *r)
+static int tell_damaged(struct restore_file *r)
 {
 	size_t count = r->range_count - r->told, kept = 0;
 	if (r->range_lost)
@@ -88,7 +88,7 @@ static int tell_damaged(struct restore *r)
 	return 0;
 }
 
-json_t *restore_damaged_json(const struct restore *r)
+json_t *restore_file_damaged_json(const struct restore_file *r)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; i < r->range_count; i++) {
@@ -101,7 +101,7 @@ json_t *restore_damaged_json(const struct restore *r)
 	return list;
 }
 
-uint64_t restore_damaged_bytes(const struct restore *r)
+uint64_t restore_file_damaged_bytes(const struct restore_file *r)
 {
 	uint64_t sum = 0;
 	for (size_t i = 0; i < r->range_count; i++)
@@ -109,7 +109,7 @@ uint64_t restore_damaged_bytes(const struct restore *r)
 	return sum;
 }
 
-void restore_clear(struct restore *r)
+void restore_file_clear(struct restore_file *r)
 {
 	for (size_t i = 0; i < r->range_count; i++)
 		free(r->ranges[i].cause);
@@ -122,7 +122,7 @@ void restore_clear(struct restore *r)
 
 static void progress(void *ctx, struct progress_numbers *now)
 {
-	struct restore *r = ctx;
+	struct restore_file *r = ctx;
 	now->done = *r->done_now;
 	now->total = r->size;
 	now->all_done = r->all_done + now->done;
@@ -130,7 +130,7 @@ static void progress(void *ctx, struct progress_numbers *now)
 	now->fresh = UINT64_MAX;
 }
 
-static void begin_image(struct restore *r, const struct snapshot_file *f,
+static void begin_image(struct restore_file *r, const struct snapshot_file *f,
 		uint64_t size, const _Atomic uint64_t *done,
 		const _Atomic uint64_t *written)
 {
@@ -138,12 +138,12 @@ static void begin_image(struct restore *r, const struct snapshot_file *f,
 	r->size = size;
 	r->done_now = done;
 	r->written_now = written;
-	progress_begin(f->name, progress, r);
+	report_progress_begin(f->name, progress, r);
 }
 
-static int end_image(struct restore *r, int e)
+static int end_image(struct restore_file *r, int e)
 {
-	progress_end();
+	report_progress_end();
 	r->all_done += *r->done_now;
 	r->written += *r->written_now;
 	r->files++;
@@ -159,7 +159,7 @@ enum target {
 };
 
 /* Copies F's image to FD. */
-static int copy_image(struct restore *r, const struct snapshot_file *f, int fd,
+static int copy_image(struct restore_file *r, const struct snapshot_file *f, int fd,
 		const char *to, enum target target)
 {
 	struct image_copy copy = { .fd = fd, .to = to,
@@ -178,7 +178,7 @@ static int copy_image(struct restore *r, const struct snapshot_file *f, int fd,
 }
 
 /* As a qcow2 file. TARGET is no device. */
-static int copy_qcow2(struct restore *r, const struct snapshot_file *f, int fd,
+static int copy_qcow2(struct restore_file *r, const struct snapshot_file *f, int fd,
 		const char *to, enum target target)
 {
 	struct qcow2_copy copy = { .fd = fd, .to = to,
@@ -200,7 +200,7 @@ static int copy_qcow2(struct restore *r, const struct snapshot_file *f, int fd,
 	return e;
 }
 
-uint64_t restore_qcow2_size(const struct snapshot_file *f)
+uint64_t restore_file_qcow2_size(const struct snapshot_file *f)
 {
 	uint64_t size = 0, stored = 0;
 	qcow2_measure(f->size, &f->root, &size, &stored);
@@ -212,81 +212,81 @@ uint64_t restore_qcow2_size(const struct snapshot_file *f)
 /* A file on its way to its name. */
 struct growing {
 	const char *path, *leaf;
-	int folder, fd;
+	int directory, fd;
 	char temporary[64];
 };
 
 static void growing_clear(struct growing *g)
 {
 	if (g->fd >= 0 && g->temporary[0] != '\0')
-		unlinkat(g->folder, g->temporary, 0);
+		unlinkat(g->directory, g->temporary, 0);
 	cleanup_fd(&g->fd);
-	cleanup_fd(&g->folder);
+	cleanup_fd(&g->directory);
 }
 
-/* Splits PATH into its folder, opened, and the last component. */
-static int open_folder_of(const char *path, const char **leaf)
+/* Splits PATH into its directory, opened, and the last component. */
+static int open_directory_of(const char *path, const char **leaf)
 {
-	CLEANUP_FREE char *folder = strdup(path);
-	if (folder == NULL)
+	CLEANUP_FREE char *directory = strdup(path);
+	if (directory == NULL)
 		return fail_errno(-ENOMEM, "restoring");
-	char *slash = strrchr(folder, '/');
-	*leaf = slash ? path + (slash - folder) + 1 : path;
+	char *slash = strrchr(directory, '/');
+	*leaf = slash ? path + (slash - directory) + 1 : path;
 	if (slash != NULL)
-		slash[slash == folder ? 1 : 0] = '\0';
-	int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		slash[slash == directory ? 1 : 0] = '\0';
+	int fd = open(slash ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? fail_errno(-errno, "opening the folder of %s", path)
 		      : fd;
 }
 
-static int growing_begin(struct growing *g, const struct restore *r,
+static int growing_begin(struct growing *g, const struct restore_file *r,
 		const char *path)
 {
 	uint8_t random[8];
 	char digits[17];
 	struct stat st;
-	*g = (struct growing){ .path = path, .folder = -1, .fd = -1 };
-	g->folder = open_folder_of(path, &g->leaf);
-	if (g->folder < 0)
-		return g->folder;
-	if (!r->force && fstatat(g->folder, g->leaf, &st,
+	*g = (struct growing){ .path = path, .directory = -1, .fd = -1 };
+	g->directory = open_directory_of(path, &g->leaf);
+	if (g->directory < 0)
+		return g->directory;
+	if (!r->force && fstatat(g->directory, g->leaf, &st,
 					 AT_SYMLINK_NOFOLLOW) == 0)
 		return fail(-EEXIST, "%s exists; --force replaces it", path);
 	seal_random(random, sizeof(random));
 	hex_encode(digits, random, sizeof(random));
 	snprintf(g->temporary, sizeof(g->temporary), ".amberfs-restore.%s",
 			digits);
-	g->fd = openat(g->folder, g->temporary,
+	g->fd = openat(g->directory, g->temporary,
 			O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
 			0600);
 	return g->fd < 0 ? fail_errno(-errno, "making %s", path) : 0;
 }
 
-static int growing_name(struct growing *g, const struct restore *r)
+static int growing_name(struct growing *g, const struct restore_file *r)
 {
 	int n = r->force && r->may_replace ? r->may_replace(r->ctx, g->path)
 					   : 0;
 	if (n < 0)
 		return n;
-	n = renameat2(g->folder, g->temporary, g->folder, g->leaf,
+	n = renameat2(g->directory, g->temporary, g->directory, g->leaf,
 			r->force ? 0 : RENAME_NOREPLACE);
 	if (n < 0 && !r->force && (errno == EINVAL || errno == ENOSYS)) {
 		/* A filesystem without it: link(2) doesn't replace either. */
-		n = linkat(g->folder, g->temporary, g->folder, g->leaf, 0);
+		n = linkat(g->directory, g->temporary, g->directory, g->leaf, 0);
 		if (n == 0)
-			unlinkat(g->folder, g->temporary, 0);
+			unlinkat(g->directory, g->temporary, 0);
 	}
 	if (n < 0 && errno == EEXIST)
 		return fail(-EEXIST, "%s exists; --force replaces it", g->path);
 	if (n == 0)
 		g->temporary[0] = '\0';
-	if (n < 0 || fsync(g->folder) < 0)
+	if (n < 0 || fsync(g->directory) < 0)
 		return fail_errno(-errno, "naming %s", g->path);
 	return 0;
 }
 
 /* MTIME_NS 0: now. */
-static int growing_finish(struct growing *g, const struct restore *r,
+static int growing_finish(struct growing *g, const struct restore_file *r,
 		mode_t mode, int64_t mtime_ns)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_NOW },
@@ -307,7 +307,7 @@ static int growing_finish(struct growing *g, const struct restore *r,
 	return growing_name(g, r);
 }
 
-static int to_file(struct restore *r, const struct snapshot_file *f,
+static int to_file(struct restore_file *r, const struct snapshot_file *f,
 		const char *path, enum restore_format format)
 {
 	CLEANUP(growing_clear) struct growing g;
@@ -322,7 +322,7 @@ static int to_file(struct restore *r, const struct snapshot_file *f,
 	return e < 0 ? e : growing_finish(&g, r, f->mode, f->mtime_ns);
 }
 
-int restore_text(struct restore *r, const char *text, size_t len, mode_t mode,
+int restore_file_text(struct restore_file *r, const char *text, size_t len, mode_t mode,
 		const char *path)
 {
 	CLEANUP(growing_clear) struct growing g;
@@ -337,7 +337,7 @@ int restore_text(struct restore *r, const char *text, size_t len, mode_t mode,
 
 /* --- to a device or a stream --- */
 
-static int to_device(struct restore *r, const struct snapshot_file *f,
+static int to_device(struct restore_file *r, const struct snapshot_file *f,
 		const char *path, enum restore_format format)
 {
 	uint64_t size = 0;
@@ -365,7 +365,7 @@ static int to_device(struct restore *r, const struct snapshot_file *f,
 }
 
 /* What is lost with a tree node can be zeros, but no table of a qcow2 file. */
-static int check_format(const struct restore *r, enum restore_format format)
+static int check_format(const struct restore_file *r, enum restore_format format)
 {
 	if (format == RESTORE_QCOW2 && r->zero_damaged)
 		return fail(-EINVAL, "--damaged=zero needs raw files "
@@ -373,7 +373,7 @@ static int check_format(const struct restore *r, enum restore_format format)
 	return 0;
 }
 
-int restore_to_path(struct restore *r, const struct snapshot_file *f,
+int restore_file_to_path(struct restore_file *r, const struct snapshot_file *f,
 		const char *path, enum restore_format format)
 {
 	struct stat st;
@@ -385,7 +385,7 @@ int restore_to_path(struct restore *r, const struct snapshot_file *f,
 		      : to_file(r, f, path, format);
 }
 
-int restore_to_stdout(struct restore *r, const struct snapshot_file *f,
+int restore_file_to_stdout(struct restore_file *r, const struct snapshot_file *f,
 		enum restore_format format)
 {
 	int e = check_format(r, format);
@@ -403,12 +403,12 @@ int restore_to_stdout(struct restore *r, const struct snapshot_file *f,
 
 /* --- the session: prune must not take the chunks from under us --- */
 
-int restore_stand_on(struct repository *repo, const struct snapshot *snap,
+int restore_file_add_roots(struct repository *repo, const struct snapshot *snap,
 		const char *activity, struct session **out)
 {
 	int e = session_begin(out, repo, SESSION_READ, activity);
 	for (uint32_t i = 0; e == 0 && i < snap->file_count; i++)
-		e = session_stand_on(*out, &snap->files[i].root.id);
+		e = session_add_root(*out, &snap->files[i].root.id);
 	if (session_unwritable(e)) {
 		session_end(take_ptr(*out));
 		report_warning("%s can't be written, so nobody sees this restore: a "
@@ -417,5 +417,5 @@ int restore_stand_on(struct repository *repo, const struct snapshot *snap,
 		return 0;
 	}
 	/* Only now does it count that the snapshot is there. */
-	return e < 0 ? e : snapshot_is_there(repo, snap);
+	return e < 0 ? e : snapshot_object_exists(repo, snap);
 }

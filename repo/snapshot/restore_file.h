@@ -24,7 +24,7 @@ enum restore_format {
 	RESTORE_QCOW2,	/* a compact qcow2 file of them */
 };
 
-struct restore {
+struct restore_file {
 	/* The caller's. */
 	struct image_reader *reader;
 	unsigned threads;
@@ -53,36 +53,36 @@ struct restore {
 };
 
 /* Frees what the ranges take. */
-void restore_clear(struct restore *r);
+void restore_file_clear(struct restore_file *r);
 
 /*
  * To PATH: a new file, or a block device that is there. 0; -EEXIST it is there
  * (or a device) and FORCE is not set; -ENOSPC the device is too small;
  * -ECANCELED; -EBADMSG …; with a text.
  */
-int restore_to_path(struct restore *r, const struct snapshot_file *f,
+int restore_file_to_path(struct restore_file *r, const struct snapshot_file *f,
 		const char *path, enum restore_format format);
 /* To the standard output. */
-int restore_to_stdout(struct restore *r, const struct snapshot_file *f,
+int restore_file_to_stdout(struct restore_file *r, const struct snapshot_file *f,
 		enum restore_format format);
 
 /* The LEN bytes of TEXT as a new file of MODE, by the same rules. */
-int restore_text(struct restore *r, const char *text, size_t len, mode_t mode,
+int restore_file_text(struct restore_file *r, const char *text, size_t len, mode_t mode,
 		const char *path);
 
 /* Bytes of the file that RESTORE_QCOW2 makes. */
-uint64_t restore_qcow2_size(const struct snapshot_file *f);
+uint64_t restore_file_qcow2_size(const struct snapshot_file *f);
 
 /*
  * A session that stands on all files of SNAP, so that no prune takes what is
  * being read; SNAP is looked at again after that. *OUT is NULL, and a warning
  * was given, where nothing can be written. ACTIVITY: escaped.
  */
-int restore_stand_on(struct repository *repo, const struct snapshot *snap,
+int restore_file_add_roots(struct repository *repo, const struct snapshot *snap,
 		const char *activity, struct session **out);
 
-uint64_t restore_damaged_bytes(const struct restore *r);
+uint64_t restore_file_damaged_bytes(const struct restore_file *r);
 /* [{file, offset, length, cause}], a new reference. */
-json_t *restore_damaged_json(const struct restore *r);
+json_t *restore_file_damaged_json(const struct restore_file *r);
 
 #endif

@@ -22,7 +22,7 @@
 /* Base leaves are looked at in order: little is needed. */
 #define FRAME_CACHE ((uint64_t)16 << 20)
 
-static int new_writer(struct storing *s, unsigned workers,
+static int new_writer(struct snapshot_writer *s, unsigned workers,
 		struct image_writer **out)
 {
 	const struct repository *r = s->repo;
@@ -30,7 +30,7 @@ static int new_writer(struct storing *s, unsigned workers,
 			workers, s->throttle);
 }
 
-static int new_sink(struct storing *s, int level)
+static int new_sink(struct snapshot_writer *s, int level)
 {
 	const struct repository *r = s->repo;
 	const struct pack_target target = { .store = r->store, .seal = r->seal,
@@ -38,12 +38,12 @@ static int new_sink(struct storing *s, int level)
 	return chunk_sink_new(&s->sink, &target, r->packs, r->index, level);
 }
 
-int storing_begin(struct storing *s, struct repository *r,
-		const struct storing_options *o)
+int snapshot_writer_begin(struct snapshot_writer *s, struct repository *r,
+		const struct snapshot_writer_options *o)
 {
 	struct image_reader_options ro = { .cache_size = FRAME_CACHE };
 	int level = o->level ? o->level : r->config.zstd_level;
-	*s = (struct storing){ .repo = r };
+	*s = (struct snapshot_writer){ .repo = r };
 	int e = session_begin(&s->session, r, SESSION_BACKUP, o->activity);
 	if (e == 0)
 		e = new_sink(s, level);
@@ -59,7 +59,7 @@ int storing_begin(struct storing *s, struct repository *r,
 	return e;
 }
 
-int storing_add_writer(struct storing *s, unsigned workers,
+int snapshot_writer_add_writer(struct snapshot_writer *s, unsigned workers,
 		struct image_writer **out)
 {
 	void *more = realloc(s->more, (s->more_count + 1) * sizeof(*s->more));
@@ -72,7 +72,7 @@ int storing_add_writer(struct storing *s, unsigned workers,
 	return e;
 }
 
-static void feed_index(struct storing *s)
+static void feed_index(struct snapshot_writer *s)
 {
 	/* After a failure too: what was sealed is found again. */
 	if (chunk_sink_barrier(s->sink, true) < 0)
@@ -84,7 +84,7 @@ static void feed_index(struct storing *s)
 				error_text(e));
 }
 
-void storing_end(struct storing *s)
+void snapshot_writer_end(struct snapshot_writer *s)
 {
 	if (s->sink != NULL && !s->given_up && !chunk_sink_failed(s->sink))
 		chunk_sink_barrier(s->sink, false);
@@ -98,10 +98,10 @@ void storing_end(struct storing *s)
 	image_reader_free(s->reader);
 	throttle_free(s->throttle);
 	session_end(s->session);
-	*s = (struct storing){ 0 };
+	*s = (struct snapshot_writer){ 0 };
 }
 
-int storing_barrier(struct storing *s)
+int snapshot_writer_barrier(struct snapshot_writer *s)
 {
 	int e = chunk_sink_barrier(s->sink, false);
 	if (e == 0)
@@ -112,11 +112,11 @@ int storing_barrier(struct storing *s)
 }
 
 /* Takes the snapshot back because of ERR. */
-static int withdraw(struct storing *s, const struct snapshot *snap, int err)
+static int withdraw(struct snapshot_writer *s, const struct snapshot *snap, int err)
 {
 	struct error_copy why;
 	error_save(&why, err);
-	int e = snapshot_forget(s->repo, snap);
+	int e = snapshot_object_delete(s->repo, snap);
 	error_load(&why);
 	if (e < 0 && e != -ENOENT)
 		return fail_within(err, "snapshot %s may lack data and could not "
@@ -125,8 +125,8 @@ static int withdraw(struct storing *s, const struct snapshot *snap, int err)
 	return err;
 }
 
-int storing_commit(struct storing *s, struct snapshot *snap,
-		storing_commit_fn *commit)
+int snapshot_writer_commit(struct snapshot_writer *s, struct snapshot *snap,
+		snapshot_writer_commit_fn *commit)
 {
 	int e = commit(s->repo, snap);
 	if (e < 0)
@@ -138,7 +138,7 @@ int storing_commit(struct storing *s, struct snapshot *snap,
 static int note_damaged_leaf(void *ctx, uint64_t offset,
 		const struct leaf *leaf)
 {
-	struct storing *s = ctx;
+	struct snapshot_writer *s = ctx;
 	(void)offset;
 	if (interrupt_flag) /* reading it will find that out as well */
 		return 1;
@@ -150,7 +150,7 @@ static int note_damaged_leaf(void *ctx, uint64_t offset,
 	return 0;
 }
 
-bool storing_is_whole(struct storing *s, const struct tree_root *root,
+bool snapshot_writer_is_whole(struct snapshot_writer *s, const struct tree_root *root,
 		uint64_t size)
 {
 	const struct image_walker w = { .leaf = note_damaged_leaf, .ctx = s };
@@ -159,13 +159,13 @@ bool storing_is_whole(struct storing *s, const struct tree_root *root,
 		return true;
 	if (image_open(&image, s->reader, root, size) < 0)
 		return false;
-	int r = image_walk(image, &w);
+	int r = image_seek_walk(image, &w);
 	image_close(image);
 	return r == 0;
 }
 
 /* A source may be stale, too: a file of a server that forgot it. */
-static bool is_fenced(struct storing *s, int err)
+static bool is_fenced(struct snapshot_writer *s, int err)
 {
 	struct error_copy why;
 	if (err != -ESTALE || s->session == NULL)
@@ -176,7 +176,7 @@ static bool is_fenced(struct storing *s, int err)
 	return fenced;
 }
 
-bool storing_broken(struct storing *s, int err)
+bool snapshot_writer_broken(struct snapshot_writer *s, int err)
 {
 	return interrupt_flag || is_fenced(s, err) || err == -ECANCELED
 			|| (s->sink != NULL && chunk_sink_failed(s->sink));

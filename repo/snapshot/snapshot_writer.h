@@ -13,56 +13,56 @@
 #include "repo/image/image_writer.h"
 #include "repo/session/session.h"
 
-struct storing_options {
+struct snapshot_writer_options {
 	const char *activity;	/* of the session; may be NULL */
 	unsigned workers;	/* of the first writer; 0: it is not made */
 	int level;		/* zstd's; 0: the repository's */
 	uint64_t bwlimit;	/* bytes read a second; 0: none */
 };
 
-struct storing {
+struct snapshot_writer {
 	struct repository *repo;
 	struct session *session;
 	struct chunk_sink *sink;
 	struct image_reader *reader;	/* of the repository written to */
 	struct image_writer *writer;	/* the first */
-	struct image_writer **more;	/* those of storing_add_writer */
+	struct image_writer **more;	/* those of snapshot_writer_add_writer */
 	unsigned more_count;
 	struct throttle *throttle;
 	bool given_up;		/* open frames are not worth storing */
 };
 
 /* Registers a session of kind backup, then starts the workers. On an error
- * storing_end is still called. R is attached and outlives S. */
-int storing_begin(struct storing *s, struct repository *r,
-		const struct storing_options *o);
+ * snapshot_writer_end is still called. R is attached and outlives S. */
+int snapshot_writer_begin(struct snapshot_writer *s, struct repository *r,
+		const struct snapshot_writer_options *o);
 /* Gives the index what is left and ends the session. Half-built: allowed. */
-void storing_end(struct storing *s);
+void snapshot_writer_end(struct snapshot_writer *s);
 
 /* Another writer with so many WORKERS, so that another thread can store images
  * at the same time; ends with S. */
-int storing_add_writer(struct storing *s, unsigned workers,
+int snapshot_writer_add_writer(struct snapshot_writer *s, unsigned workers,
 		struct image_writer **out);
 
 /* All that was put, by whomever, is durable, and the session is still there. 0; -ECANCELED
  * when interrupted; -ESTALE; -errno. */
-int storing_barrier(struct storing *s);
+int snapshot_writer_barrier(struct snapshot_writer *s);
 
-/* snapshot_commit or snapshot_commit_at. */
-typedef int storing_commit_fn(struct repository *r, struct snapshot *snap);
+/* snapshot_object_commit or snapshot_object_commit_at. */
+typedef int snapshot_writer_commit_fn(struct repository *r, struct snapshot *snap);
 
 /* After the barrier: the snapshot (the one commit point), and the session once
  * more, else the snapshot is withdrawn. Errors as COMMIT's, and -ESTALE. */
-int storing_commit(struct storing *s, struct snapshot *snap,
-		storing_commit_fn *commit);
+int snapshot_writer_commit(struct snapshot_writer *s, struct snapshot *snap,
+		snapshot_writer_commit_fn *commit);
 
 /* True if nothing is known to be damaged, or every chunk of the image is
  * stored undamaged: then it may be taken over unread. */
-bool storing_is_whole(struct storing *s, const struct tree_root *root,
+bool snapshot_writer_is_whole(struct snapshot_writer *s, const struct tree_root *root,
 		uint64_t size);
 
 /* True if ERR is no single snapshot's failure: nothing more can be stored, or
  * somebody interrupted. */
-bool storing_broken(struct storing *s, int err);
+bool snapshot_writer_broken(struct snapshot_writer *s, int err);
 
 #endif

@@ -27,7 +27,7 @@
 
 /* --- loading --- */
 
-int snapshot_load(struct repository *r, const char *object,
+int snapshot_object_load(struct repository *r, const char *object,
 		struct snapshot **out)
 {
 	CLEANUP_FREE void *data = NULL;
@@ -39,14 +39,14 @@ int snapshot_load(struct repository *r, const char *object,
 				ENVELOPE_SNAPSHOT, object, data, len, &json,
 				&json_len);
 	if (e == 0)
-		e = snapshot_from_json(out, r->seal, object, json, json_len);
+		e = snapshot_json_decode(out, r->seal, object, json, json_len);
 	return e;
 }
 
-int snapshot_is_there(struct repository *r, const struct snapshot *snap)
+int snapshot_object_exists(struct repository *r, const struct snapshot *snap)
 {
 	struct snapshot *now = NULL;
-	int e = snapshot_load(r, snap->object, &now);
+	int e = snapshot_object_load(r, snap->object, &now);
 	if (e == 0 && !id_equal(&now->id, &snap->id))
 		e = -ENOENT;
 	snapshot_free(now);
@@ -87,7 +87,7 @@ int snapshot_list_load(struct repository *r, const char *source,
 	if (out->items == NULL)
 		e = fail_errno(-ENOMEM, "listing snapshots");
 	for (size_t i = 0; e == 0 && i < names.count; i++) {
-		e = snapshot_load(r, names.items[i], &out->items[out->count]);
+		e = snapshot_object_load(r, names.items[i], &out->items[out->count]);
 		if (e == 0) {
 			out->count++;
 		} else if (e == -ENOENT) {
@@ -120,7 +120,7 @@ static int load_newest(struct repository *r, const char *source,
 	*out = NULL;
 	int e = snapshot_names(r, source, &names);
 	for (size_t i = names.count; e == 0 && i-- > 0 && *out == NULL;) {
-		e = snapshot_load(r, names.items[i], out);
+		e = snapshot_object_load(r, names.items[i], out);
 		if (e == -ENOENT)
 			e = 0;
 	}
@@ -128,7 +128,7 @@ static int load_newest(struct repository *r, const char *source,
 	return e;
 }
 
-int snapshot_latest(struct repository *r, const char *source,
+int snapshot_list_latest(struct repository *r, const char *source,
 		struct snapshot **out)
 {
 	int e = load_newest(r, source, out);
@@ -174,7 +174,7 @@ static char *escaped_source(const char *text, size_t len)
 	return escaped;
 }
 
-char *snapshot_source(const char *text)
+char *snapshot_resolve_source(const char *text)
 {
 	return escaped_source(text, strlen(text));
 }
@@ -227,7 +227,7 @@ static int find_by_name(struct repository *r, const struct spec *s,
 	}
 	utc_parse(&second, s->when);
 	snapshot_object_name(object, sizeof(object), s->source, second);
-	e = snapshot_load(r, object, out);
+	e = snapshot_object_load(r, object, out);
 	if (e == -ENOENT)
 		e = fail(-ENOENT,
 				"there is no snapshot %s/%s; 'amberfs list' shows what "
@@ -324,7 +324,7 @@ int snapshot_resolve(struct repository *r, const char *text,
 
 /* --- committing and forgetting --- */
 
-uint64_t snapshot_next_sequence(struct repository *r, const char *source,
+uint64_t snapshot_list_next_sequence(struct repository *r, const char *source,
 		const struct snapshot *base)
 {
 	uint64_t last = base ? base->sequence : 0;
@@ -338,13 +338,13 @@ static int encode_snapshot(struct repository *r, struct snapshot *snap,
 		const char *name, char **text)
 {
 	struct snapshot *again;
-	json_t *json = snapshot_to_json(snap, false);
+	json_t *json = snapshot_json_encode(snap, false);
 	CLEANUP_FREE char *made =
-			json ? json_dumps(json, MEMBERS_DUMP_FLAGS) : NULL;
+			json ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
 	json_decref(json);
 	if (made == NULL)
 		return fail_errno(-ENOMEM, "writing snapshot %s", name);
-	int e = snapshot_from_json(&again, r->seal, name, made, strlen(made));
+	int e = snapshot_json_decode(&again, r->seal, name, made, strlen(made));
 	if (e < 0)
 		return e;
 	snap->id = again->id;
@@ -370,7 +370,7 @@ static int put_snapshot(struct repository *r, struct snapshot *snap)
 	return e < 0 ? e : store_put(r->store, name, object, len, true);
 }
 
-int snapshot_commit(struct repository *r, struct snapshot *snap)
+int snapshot_object_commit(struct repository *r, struct snapshot *snap)
 {
 	for (int i = 0; i < COMMIT_TRIES; i++, snap->time++) {
 		int e = put_snapshot(r, snap);
@@ -385,7 +385,7 @@ int snapshot_commit(struct repository *r, struct snapshot *snap)
 			snap->source);
 }
 
-int snapshot_commit_at(struct repository *r, struct snapshot *snap)
+int snapshot_object_commit_at(struct repository *r, struct snapshot *snap)
 {
 	int e = put_snapshot(r, snap);
 	if (e == 0 && snap->sequence > high_water_get(r, snap->source))
@@ -403,7 +403,7 @@ static bool comes_from(const struct snapshot *copy, const struct repository *r,
 			&& id_equal(&copy->origin_snapshot, &s->id);
 }
 
-bool snapshot_is_copy(const struct repository *ra, const struct snapshot *a,
+bool snapshot_object_is_copy(const struct repository *ra, const struct snapshot *a,
 		const struct repository *rb, const struct snapshot *b)
 {
 	if (comes_from(b, ra, a) || comes_from(a, rb, b))
@@ -415,7 +415,7 @@ bool snapshot_is_copy(const struct repository *ra, const struct snapshot *a,
 			&& id_equal(&a->origin_snapshot, &b->origin_snapshot);
 }
 
-int snapshot_name_unread(const char *text, char object[OBJECT_NAME_MAX],
+int snapshot_resolve_unread(const char *text, char object[OBJECT_NAME_MAX],
 		int64_t *time)
 {
 	struct spec s;
@@ -431,7 +431,7 @@ int snapshot_name_unread(const char *text, char object[OBJECT_NAME_MAX],
 	return e;
 }
 
-int snapshot_forget(struct repository *r, const struct snapshot *snap)
+int snapshot_object_delete(struct repository *r, const struct snapshot *snap)
 {
 	struct snapshot *left = NULL;
 	int e = marking_wait(r);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Leases of the local folder: a kernel lock (flock) on "sessions/ID.lock".
+ * Leases of the local directory: a kernel lock (flock) on "sessions/ID.lock".
  * The kernel frees it when the last process that has the descriptor open ends,
  * however it ends, so a dead session is known at once and for certain.
  *
@@ -31,14 +31,14 @@
 #define MAKING_SECONDS 3600
 
 struct lease {
-	int folder, fd;
+	int directory, fd;
 	char leaf[LEASE_NAME_MAX];
 };
 
 static int lease_name(char out[LEASE_NAME_MAX], const char *id)
 {
 	size_t len = strlen(id);
-	if (len >= LOCAL_OWNER_MAX || !local_component_ok(id, len))
+	if (len >= STORE_OWNER_MAX || !store_component_ok(id, len))
 		return fail(-EINVAL, "not a possible session id");
 	snprintf(out, LEASE_NAME_MAX, "sessions/%s.lock", id);
 	return 0;
@@ -59,20 +59,20 @@ static int lock_failed(const struct store *s, int err)
 static int take(struct store *s, struct lease *l, const char *id,
 		const char *name)
 {
-	char tmp[LOCAL_TEMPORARY_MAX];
-	l->fd = local_open_temporary(s, l->folder, id, tmp);
+	char tmp[STORE_TEMPORARY_MAX];
+	l->fd = store_open_temporary(s, l->directory, id, tmp);
 	if (l->fd < 0)
-		return local_fail(s, l->fd, "make", name);
+		return store_fail(s, l->fd, "make", name);
 	int r = 0;
 	if (flock(l->fd, LOCK_EX | LOCK_NB) < 0)
 		r = lock_failed(s, -errno);
 	if (r == 0) {
-		r = local_rename_new(l->folder, l->fd, tmp, l->leaf);
+		r = store_rename_new(l->directory, l->fd, tmp, l->leaf);
 		if (r < 0)
-			local_fail(s, r, "make", name);
+			store_fail(s, r, "make", name);
 	}
 	if (r < 0)
-		unlinkat(l->folder, tmp, 0);
+		unlinkat(l->directory, tmp, 0);
 	return r;
 }
 
@@ -80,8 +80,8 @@ static void lease_free(struct lease *l)
 {
 	if (l->fd >= 0)
 		close(l->fd);
-	if (l->folder >= 0)
-		close(l->folder);
+	if (l->directory >= 0)
+		close(l->directory);
 	free(l);
 }
 
@@ -95,10 +95,10 @@ int lease_acquire(struct store *s, const char *id, struct lease **out)
 	if (l == NULL)
 		return fail_errno(-ENOMEM, "making a session");
 	l->fd = -1;
-	memcpy(l->leaf, local_leaf(name), strlen(local_leaf(name)) + 1);
-	l->folder = local_open_folder(s, name);
-	if (l->folder < 0)
-		r = local_fail(s, l->folder, "open the folder of", name);
+	memcpy(l->leaf, store_last_component(name), strlen(store_last_component(name)) + 1);
+	l->directory = store_open_directory(s, name);
+	if (l->directory < 0)
+		r = store_fail(s, l->directory, "open the folder of", name);
 	else
 		r = take(s, l, id, name);
 	if (r < 0) {
@@ -114,7 +114,7 @@ void lease_release(struct lease *l)
 	if (l == NULL)
 		return;
 	/* The name first: a name without a lock means a death. */
-	unlinkat(l->folder, l->leaf, 0);
+	unlinkat(l->directory, l->leaf, 0);
 	lease_free(l);
 }
 
@@ -127,7 +127,7 @@ static int probe(struct store *s, const char *name)
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	if (fd < 0)
-		return local_fail(s, -errno, "look at", name);
+		return store_fail(s, -errno, "look at", name);
 	if (flock(fd, LOCK_SH | LOCK_NB) == 0)
 		return 0;
 	return errno == EWOULDBLOCK ? 1 : lock_failed(s, -errno);
@@ -151,7 +151,7 @@ int lease_remove_dead(struct store *s, const char *id)
 	if (r > 0)
 		return fail(-EBUSY, "the session %s is alive", id);
 	if (unlinkat(s->root, name, 0) < 0 && errno != ENOENT)
-		return local_fail(s, -errno, "delete", name);
+		return store_fail(s, -errno, "delete", name);
 	return store_remove_temporaries(s, id);
 }
 
@@ -164,12 +164,12 @@ static void close_dir(DIR **d)
 }
 
 /* "ID.lock". */
-static bool id_of_lease(char id[LOCAL_OWNER_MAX], const char *leaf)
+static bool id_of_lease(char id[STORE_OWNER_MAX], const char *leaf)
 {
 	const char *dot = strrchr(leaf, '.');
 	size_t len = dot != NULL ? (size_t)(dot - leaf) : 0;
-	if (len == 0 || len >= LOCAL_OWNER_MAX || strcmp(dot, ".lock") != 0 ||
-			!local_component_ok(leaf, len))
+	if (len == 0 || len >= STORE_OWNER_MAX || strcmp(dot, ".lock") != 0 ||
+			!store_component_ok(leaf, len))
 		return false;
 	memcpy(id, leaf, len);
 	id[len] = '\0';
@@ -177,7 +177,7 @@ static bool id_of_lease(char id[LOCAL_OWNER_MAX], const char *leaf)
 }
 
 /* ".tmp.ID.N" that nobody has touched for long. */
-static bool id_of_unfinished(char id[LOCAL_OWNER_MAX], int folder,
+static bool id_of_unfinished(char id[STORE_OWNER_MAX], int directory,
 		const char *leaf)
 {
 	const size_t skip = strlen(TEMPORARY_PREFIX);
@@ -186,8 +186,8 @@ static bool id_of_unfinished(char id[LOCAL_OWNER_MAX], int folder,
 	if (strncmp(leaf, TEMPORARY_PREFIX, skip) != 0 || dot < leaf + skip)
 		return false;
 	size_t len = (size_t)(dot - leaf) - skip;
-	if (len >= LOCAL_OWNER_MAX || !local_component_ok(leaf + skip, len) ||
-			fstatat(folder, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	if (len >= STORE_OWNER_MAX || !store_component_ok(leaf + skip, len) ||
+			fstatat(directory, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 			time(NULL) - st.st_mtime < MAKING_SECONDS)
 		return false;
 	memcpy(id, leaf + skip, len);
@@ -197,25 +197,25 @@ static bool id_of_unfinished(char id[LOCAL_OWNER_MAX], int folder,
 
 int lease_list(struct store *s, lease_list_fn *fn, void *ctx)
 {
-	int folder = openat(s->root, "sessions",
+	int directory = openat(s->root, "sessions",
 			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CLEANUP(close_dir) DIR *d = folder < 0 ? NULL : fdopendir(folder);
-	char id[LOCAL_OWNER_MAX];
+	CLEANUP(close_dir) DIR *d = directory < 0 ? NULL : fdopendir(directory);
+	char id[STORE_OWNER_MAX];
 	int r = 0;
-	if (folder < 0)
-		return local_fail(s, -errno, "list", "sessions");
+	if (directory < 0)
+		return store_fail(s, -errno, "list", "sessions");
 	if (d == NULL) {
-		close(folder);
+		close(directory);
 		return fail_errno(-ENOMEM, "listing the sessions");
 	}
 	while (r == 0) {
 		errno = 0;
 		struct dirent *e = readdir(d);
 		if (e == NULL)
-			return errno == 0 ? 0 : local_fail(s, -errno, "list",
+			return errno == 0 ? 0 : store_fail(s, -errno, "list",
 								"sessions");
 		if (id_of_lease(id, e->d_name) ||
-				id_of_unfinished(id, folder, e->d_name))
+				id_of_unfinished(id, directory, e->d_name))
 			r = fn(ctx, id);
 	}
 	return r;

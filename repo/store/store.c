@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The store as a local folder: opening, reading, listing, deleting. Writing is
+ * The store as a local directory: opening, reading, listing, deleting. Writing is
  * in store_put.c, making a new one in store_create.c.
  *
- * Everything is reached from a descriptor of the folder, so a folder that is
+ * Everything is reached from a descriptor of the directory, so a directory that is
  * renamed or mounted over meanwhile changes nothing. Descriptors of packs stay
  * open in a small cache; others are opened for each call.
  */
@@ -22,7 +22,7 @@
 #include <time.h>
 
 #define COMPONENTS_MAX 4
-#define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+#define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
 /* --- names and errors --- */
 
@@ -33,7 +33,7 @@ static bool byte_ok(unsigned char c)
 	       (c != '\0' && strchr("._+=,@-%~", c) != NULL);
 }
 
-bool local_component_ok(const char *name, size_t len)
+bool store_component_ok(const char *name, size_t len)
 {
 	if (len == 0 || len > NAME_MAX || name[0] == '.')
 		return false;
@@ -57,14 +57,14 @@ static bool name_ok(const char *name)
 		return false;
 	do {
 		end = strchrnul(name, '/');
-		if (!local_component_ok(name, (size_t)(end - name)))
+		if (!store_component_ok(name, (size_t)(end - name)))
 			return false;
 		name = end + 1;
 	} while (*end != '\0' && ++components < COMPONENTS_MAX);
 	return *end == '\0';
 }
 
-int local_check_name(const char *name)
+int store_check_name(const char *name)
 {
 	if (name_ok(name))
 		return 0;
@@ -94,7 +94,7 @@ static const char *remedy(int err)
 	}
 }
 
-int local_fail(const struct store *s, int err, const char *doing,
+int store_fail(const struct store *s, int err, const char *doing,
 		const char *name)
 {
 	/* ESTALE is kept for removed sessions; here NFS says by it that the
@@ -107,7 +107,7 @@ int local_fail(const struct store *s, int err, const char *doing,
 			strerror(-err), remedy(err));
 }
 
-const char *local_leaf(const char *name)
+const char *store_last_component(const char *name)
 {
 	const char *slash = strrchr(name, '/');
 	return slash == NULL ? name : slash + 1;
@@ -138,7 +138,7 @@ static struct store *store_new(int root, const char *path)
 
 int store_open_local(struct store **out, const char *path)
 {
-	CLEANUP_FD int root = open(path, FOLDER_FLAGS);
+	CLEANUP_FD int root = open(path, DIRECTORY_FLAGS);
 	if (root < 0 && errno == ENOENT)
 		return fail(-ENOENT, "there is no folder %s", path);
 	if (root < 0 && errno == ENOTDIR)
@@ -183,42 +183,42 @@ void store_set_owner(struct store *s, const char *owner)
 	snprintf(s->owner, sizeof(s->owner), "%s", owner);
 }
 
-/* --- folders and temporary files --- */
+/* --- directories and temporary files --- */
 
-int local_open_folder(const struct store *s, const char *name)
+int store_open_directory(const struct store *s, const char *name)
 {
 	char path[OBJECT_NAME_MAX];
-	size_t len = (size_t)(local_leaf(name) - name);
+	size_t len = (size_t)(store_last_component(name) - name);
 	snprintf(path, sizeof(path), "%.*s", (int)len, name);
 	/* The slash at the end follows a symlink there: an administrator may
 	 * have put a kind on another disk that way. */
-	int fd = openat(s->root, len == 0 ? "." : path, FOLDER_FLAGS);
+	int fd = openat(s->root, len == 0 ? "." : path, DIRECTORY_FLAGS);
 	return fd < 0 ? -errno : fd;
 }
 
-int local_sync_folder(const struct store *s, int folder, const char *name)
+int store_sync_directory(const struct store *s, int directory, const char *name)
 {
-	if (fsync(folder) == 0)
+	if (fsync(directory) == 0)
 		return 0;
-	return local_fail(s, -errno, "fsync the folder of", name);
+	return store_fail(s, -errno, "fsync the folder of", name);
 }
 
 static void next_temporary(struct store *s, const char *owner, char *tmp)
 {
 	LOCK_SCOPE(&s->mutex);
-	snprintf(tmp, LOCAL_TEMPORARY_MAX, TEMPORARY_PREFIX "%s.%llu",
+	snprintf(tmp, STORE_TEMPORARY_MAX, TEMPORARY_PREFIX "%s.%llu",
 			owner != NULL ? owner : s->owner,
 			(unsigned long long)s->counter++);
 }
 
-int local_open_temporary(struct store *s, int folder, const char *owner,
-		char tmp[LOCAL_TEMPORARY_MAX])
+int store_open_temporary(struct store *s, int directory, const char *owner,
+		char tmp[STORE_TEMPORARY_MAX])
 {
 	int fd;
 	/* Processes without a session share the owner "none". */
 	do {
 		next_temporary(s, owner, tmp);
-		fd = openat(folder, tmp,
+		fd = openat(directory, tmp,
 				O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC |
 						O_NOFOLLOW,
 				0600);
@@ -226,21 +226,21 @@ int local_open_temporary(struct store *s, int folder, const char *owner,
 	return fd < 0 ? -errno : fd;
 }
 
-int local_rename_new(int folder, int fd, const char *tmp, const char *to)
+int store_rename_new(int directory, int fd, const char *tmp, const char *to)
 {
 	struct stat st;
-	if (renameat2(folder, tmp, folder, to, RENAME_NOREPLACE) == 0)
+	if (renameat2(directory, tmp, directory, to, RENAME_NOREPLACE) == 0)
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return -errno;
 	/* A filesystem without it, such as NFS: there a link is as exclusive,
 	 * but a repeated request may say EEXIST of its own success. */
-	if (linkat(folder, tmp, folder, to, 0) < 0) {
+	if (linkat(directory, tmp, directory, to, 0) < 0) {
 		int r = -errno;
 		if (fstat(fd, &st) < 0 || st.st_nlink != 2)
 			return r;
 	}
-	unlinkat(folder, tmp, 0);
+	unlinkat(directory, tmp, 0);
 	return 0;
 }
 
@@ -265,9 +265,9 @@ static int open_plain(const struct store *s, const char *name)
 	CLEANUP_FD int fd = openat(s->root, name,
 			O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 && errno != ELOOP)
-		return local_fail(s, -errno, "open", name);
+		return store_fail(s, -errno, "open", name);
 	if (fd >= 0 && fstat(fd, &st) < 0)
-		return local_fail(s, -errno, "open", name);
+		return store_fail(s, -errno, "open", name);
 	if (fd < 0 || !S_ISREG(st.st_mode))
 		return fail(-EBADMSG, "%s/%s is not a plain file", s->path,
 				name);
@@ -310,7 +310,7 @@ ssize_t store_get_range(struct store *s, const char *name, void *buf,
 		size_t len, uint64_t offset)
 {
 	struct fd_entry *e;
-	int r = local_check_name(name);
+	int r = store_check_name(name);
 	if (r < 0)
 		return r;
 	if (offset > INT64_MAX || len > (uint64_t)INT64_MAX - offset)
@@ -323,21 +323,21 @@ ssize_t store_get_range(struct store *s, const char *name, void *buf,
 	fd_cache_release(s->readers, e);
 	if (n == -ESTALE)
 		store_forget(s, name);
-	return n < 0 ? local_fail(s, (int)n, "read", name) : n;
+	return n < 0 ? store_fail(s, (int)n, "read", name) : n;
 }
 
 int store_get(struct store *s, const char *name, void **data, size_t *len,
 		size_t max)
 {
 	struct stat st;
-	int r = local_check_name(name);
+	int r = store_check_name(name);
 	if (r < 0)
 		return r;
 	CLEANUP_FD int fd = open_plain(s, name);
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) < 0)
-		return local_fail(s, -errno, "read", name);
+		return store_fail(s, -errno, "read", name);
 	if ((uint64_t)st.st_size > max)
 		return fail(-EFBIG, "%s/%s has %lld bytes, more than %zu",
 				s->path, name, (long long)st.st_size, max);
@@ -346,7 +346,7 @@ int store_get(struct store *s, const char *name, void **data, size_t *len,
 		return fail_errno(-ENOMEM, "reading %s", name);
 	ssize_t n = read_fully(fd, buf, (size_t)st.st_size, 0);
 	if (n < 0)
-		return local_fail(s, (int)n, "read", name);
+		return store_fail(s, (int)n, "read", name);
 	*len = (size_t)n;
 	*data = take_ptr(buf);
 	return 0;
@@ -354,11 +354,11 @@ int store_get(struct store *s, const char *name, void **data, size_t *len,
 
 static int look_at(struct store *s, const char *name, struct stat *st)
 {
-	int r = local_check_name(name);
+	int r = store_check_name(name);
 	if (r < 0)
 		return r;
 	if (fstatat(s->root, name, st, AT_SYMLINK_NOFOLLOW) < 0)
-		return local_fail(s, -errno, "look at", name);
+		return store_fail(s, -errno, "look at", name);
 	if (!S_ISREG(st->st_mode))
 		return fail(-EBADMSG, "%s/%s is not a plain file", s->path,
 				name);
@@ -397,25 +397,25 @@ void store_tidy(struct store *s)
 
 int store_delete(struct store *s, const char *name)
 {
-	int r = local_check_name(name);
+	int r = store_check_name(name);
 	if (r < 0)
 		return r;
-	CLEANUP_FD int folder = local_open_folder(s, name);
-	if (folder < 0)
-		return local_fail(s, folder, "open the folder of", name);
+	CLEANUP_FD int directory = store_open_directory(s, name);
+	if (directory < 0)
+		return store_fail(s, directory, "open the folder of", name);
 	store_forget(s, name);
-	if (unlinkat(folder, local_leaf(name), 0) < 0)
-		return local_fail(s, -errno, "delete", name);
+	if (unlinkat(directory, store_last_component(name), 0) < 0)
+		return store_fail(s, -errno, "delete", name);
 	/* A reader may have opened it between the two. */
 	store_forget(s, name);
-	return local_sync_folder(s, folder, name);
+	return store_sync_directory(s, directory, name);
 }
 
 /* --- walking --- */
 
-/* Called for each entry but "." and ".."; FOLDER is the entry's. Non-zero
+/* Called for each entry but "." and ".."; DIRECTORY is the entry's. Non-zero
  * stops the walk. */
-typedef int visit_fn(void *ctx, int folder, const char *path);
+typedef int visit_fn(void *ctx, int directory, const char *path);
 
 struct walk {
 	const struct store *s;
@@ -423,32 +423,32 @@ struct walk {
 	void *ctx;
 };
 
-static bool is_folder(int folder, const struct dirent *e)
+static bool is_directory(int directory, const struct dirent *e)
 {
 	struct stat st;
 	if (e->d_type != DT_UNKNOWN)
 		return e->d_type == DT_DIR;
-	return fstatat(folder, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	return fstatat(directory, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       S_ISDIR(st.st_mode);
 }
 
-static int walk_folder(const struct walk *w, const char *prefix, int depth);
+static int walk_directory(const struct walk *w, const char *prefix, int depth);
 
-static int walk_entry(const struct walk *w, int folder, const char *prefix,
+static int walk_entry(const struct walk *w, int directory, const char *prefix,
 		const struct dirent *e, int depth)
 {
 	char path[OBJECT_NAME_MAX];
 	int len = snprintf(path, sizeof(path), "%s%s", prefix, e->d_name);
 	if (len < 0 || (size_t)len + 2 > sizeof(path))
 		return 0;
-	if (!is_folder(folder, e))
-		return w->visit(w->ctx, folder, path);
+	if (!is_directory(directory, e))
+		return w->visit(w->ctx, directory, path);
 	if (depth >= COMPONENTS_MAX ||
-			!local_component_ok(e->d_name, strlen(e->d_name)))
+			!store_component_ok(e->d_name, strlen(e->d_name)))
 		return 0;
 	path[len] = '/';
 	path[len + 1] = '\0';
-	return walk_folder(w, path, depth + 1);
+	return walk_directory(w, path, depth + 1);
 }
 
 static void close_dir(DIR **d)
@@ -458,19 +458,19 @@ static void close_dir(DIR **d)
 }
 
 /* PREFIX is "" or ends in '/'. What vanishes meanwhile is passed over. */
-static int walk_folder(const struct walk *w, const char *prefix, int depth)
+static int walk_directory(const struct walk *w, const char *prefix, int depth)
 {
 	int fd = openat(w->s->root, prefix[0] == '\0' ? "." : prefix,
-			FOLDER_FLAGS);
+			DIRECTORY_FLAGS);
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	if (fd < 0)
-		return local_fail(w->s, -errno, "open", prefix);
+		return store_fail(w->s, -errno, "open", prefix);
 	CLEANUP(close_dir) DIR *d = fdopendir(fd);
 	if (d == NULL) {
 		int r = -errno;
 		close(fd);
-		return local_fail(w->s, r, "list", prefix);
+		return store_fail(w->s, r, "list", prefix);
 	}
 	for (;;) {
 		errno = 0;
@@ -479,7 +479,7 @@ static int walk_folder(const struct walk *w, const char *prefix, int depth)
 			return 0;
 		if (e == NULL)
 			return errno == 0 ? 0
-					  : local_fail(w->s, -errno, "list",
+					  : store_fail(w->s, -errno, "list",
 							    prefix);
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
@@ -494,14 +494,14 @@ struct list_visit {
 	void *ctx;
 };
 
-static int visit_object(void *ctx, int folder, const char *path)
+static int visit_object(void *ctx, int directory, const char *path)
 {
 	const struct list_visit *v = ctx;
-	(void)folder;
+	(void)directory;
 	return name_ok(path) ? v->fn(v->ctx, path) : 0;
 }
 
-/* The folders of the kinds were made with the repository. One that is not
+/* The directories of the kinds were made with the repository. One that is not
  * there must not pass for one without objects: to prune that would mean that
  * nothing is needed any more. */
 static int check_kind(const struct store *s, const char *prefix)
@@ -512,7 +512,7 @@ static int check_kind(const struct store *s, const char *prefix)
 	if (kind[0] == '\0' || fstatat(s->root, kind, &st, 0) == 0)
 		return 0;
 	if (errno != ENOENT)
-		return local_fail(s, -errno, "look at", kind);
+		return store_fail(s, -errno, "look at", kind);
 	return fail(-EIO, "the folder %s/%s is missing: is it on a disk that is "
 			  "not mounted? Put it back",
 			s->path, kind);
@@ -534,7 +534,7 @@ int store_list(struct store *s, const char *prefix, store_list_fn *fn,
 	for (size_t i = 0; i < len; i++)
 		depth += prefix[i] == '/';
 	int r = check_kind(s, prefix);
-	return r < 0 ? r : walk_folder(&w, prefix, depth);
+	return r < 0 ? r : walk_directory(&w, prefix, depth);
 }
 
 struct temporary_visit {
@@ -542,13 +542,13 @@ struct temporary_visit {
 	const char *owner;
 };
 
-static int visit_temporary(void *ctx, int folder, const char *path)
+static int visit_temporary(void *ctx, int directory, const char *path)
 {
 	const struct temporary_visit *v = ctx;
-	if (!is_temporary_of(local_leaf(path), v->owner))
+	if (!is_temporary_of(store_last_component(path), v->owner))
 		return 0;
-	if (unlinkat(folder, local_leaf(path), 0) < 0 && errno != ENOENT)
-		return local_fail(v->s, -errno, "delete", path);
+	if (unlinkat(directory, store_last_component(path), 0) < 0 && errno != ENOENT)
+		return store_fail(v->s, -errno, "delete", path);
 	return 0;
 }
 
@@ -562,10 +562,10 @@ int store_remove_temporaries(struct store *s, const char *owner)
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < sizeof(prefixes) / sizeof(*prefixes);
 			i++)
-		r = walk_folder(&w, prefixes[i], 2);
-	/* The repository's folder itself, not what is below it: the index is
+		r = walk_directory(&w, prefixes[i], 2);
+	/* The repository's directory itself, not what is below it: the index is
 	 * not the store's. */
-	return r != 0 ? r : walk_folder(&w, "", COMPONENTS_MAX);
+	return r != 0 ? r : walk_directory(&w, "", COMPONENTS_MAX);
 }
 
 /* --- the rest --- */

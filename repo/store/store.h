@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Object access: everything above reads and writes a repository through these
- * calls, so nothing above assumes rename, mmap, append or folders. The local
- * folder (store.c) is the first implementation.
+ * calls, so nothing above assumes rename, mmap, append or directories. The local
+ * directory (store.c) is the first implementation.
  *
  * An object's name is "kind/rest", e.g. "packs/3f/3f…", of bytes that
  * name_escape leaves alone and '/', '%' and '~'. Objects are immutable: put
@@ -27,21 +27,21 @@
 struct store;
 struct store_put;
 
-/* Makes PATH (which must not exist, or be an empty folder) and the given
- * kinds' folders, all fsynced. SHARDED kinds get folders 00 to ff. */
+/* Makes PATH (which must not exist, or be an empty directory) and the given
+ * kinds' directories, all fsynced. SHARDED kinds get directories 00 to ff. */
 int store_create_local(struct store **out, const char *path);
 
 /* Sets BYTES aside in the object "reserve", durably; nothing to do where it
  * has them. */
-int store_make_reserve(struct store *s, uint64_t bytes);
+int store_reserve_make(struct store *s, uint64_t bytes);
 /* Gives that space back to the filesystem. 0 also where there was none. */
-int store_release_reserve(struct store *s);
+int store_reserve_release(struct store *s);
 
-/* Opens the folder; it need not be writable. -ENOENT: no such folder. */
+/* Opens the directory; it need not be writable. -ENOENT: no such directory. */
 int store_open_local(struct store **out, const char *path);
 void store_close(struct store *s);
 
-/* False if the folder can't be written (permissions, read-only mount). */
+/* False if the directory can't be written (permissions, read-only mount). */
 bool store_writable(const struct store *s);
 const char *store_path(const struct store *s); /* absolute, for messages */
 
@@ -63,7 +63,7 @@ int store_modified(struct store *s, const char *name, int64_t *second);
 
 /* Writes the whole object durably under its final name in one step:
  * 1 temporary file, 2 fsync, 3 rename (EXCLUSIVE: -EEXIST if the name is
- * taken), 4 fsync of the folder. On an error nothing is under the name, or,
+ * taken), 4 fsync of the directory. On an error nothing is under the name, or,
  * if an object there was to be replaced, the old or the new one. (A pack whose
  * step 4 failed stays, whole: others may count on it already.) */
 int store_put(struct store *s, const char *name, const void *data, size_t len,
@@ -82,22 +82,22 @@ int store_put_read(struct store_put *p, void *buf, size_t len,
 
 /* Makes the names of all packs durable that others have given: of one that
  * died between steps 3 and 4 of a put. */
-int store_sync_packs(struct store *s);
+int store_put_sync_packs(struct store *s);
 
-/* Deletes durably (folder fsynced). -ENOENT if it is not there. */
+/* Deletes durably (directory fsynced). -ENOENT if it is not there. */
 int store_delete(struct store *s, const char *name);
 
 /* Calls FN with each object's name below PREFIX ("packs/3f/", "snapshots/"),
  * in no order; temporary and foreign files are passed over. FN returns
  * non-zero to stop; that value is returned. A missing prefix is empty, but for
- * a kind itself ("snapshots/"), whose folder is there from the start: -EIO. */
+ * a kind itself ("snapshots/"), whose directory is there from the start: -EIO. */
 typedef int store_list_fn(void *ctx, const char *name);
 int store_list(struct store *s, const char *prefix, store_list_fn *fn,
 		void *ctx);
 
 /* A number that differs whenever objects were added to or deleted from
  * "packs/XX/" since it was last asked for; 0: unknown, list it. The local
- * folder's is its mtime in ns, or 0 while that is younger than 2 s. */
+ * directory's is its mtime in ns, or 0 while that is younger than 2 s. */
 uint64_t store_shard_state(struct store *s, unsigned shard);
 
 /* Removes temporary objects that carry OWNER (a dead session's id). */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Makes the folders of a new repository. It does not write any object: a
- * folder without config is not yet a repository.
+ * Makes the directories of a new repository. It does not write any object: a
+ * directory without config is not yet a repository.
  *
  * Durable order, so that whatever exists after a crash is reachable:
- *	1 make the repository's folder, if it isn't there
- *	2 make the kinds' folders and the shards in it
- *	3 fsync every shard, then every kind, then the repository's folder
- *	4 fsync the folder that holds the repository
+ *	1 make the repository's directory, if it isn't there
+ *	2 make the kinds' directories and the shards in it
+ *	3 fsync every shard, then every kind, then the repository's directory
+ *	4 fsync the directory that holds the repository
  * An error before the end takes back what was made.
  */
 #include "store_internal.h"
@@ -22,14 +22,14 @@
 #include <sys/stat.h>
 
 #define SHARDS 256
-#define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+#define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
 /* The shards come first in the order of making, and last of removing. */
 static const char *const kinds[] = { "packs", "keys", "snapshots", "sessions",
 	"condemned", "damaged", "pins", "retention" };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
-static void folder_name(char out[16], size_t n)
+static void directory_name(char out[16], size_t n)
 {
 	if (n < KINDS)
 		snprintf(out, 16, "%s", kinds[n]);
@@ -39,22 +39,22 @@ static void folder_name(char out[16], size_t n)
 
 static int sync_path(int root, const char *name)
 {
-	CLEANUP_FD int fd = openat(root, name, FOLDER_FLAGS | O_NOFOLLOW);
+	CLEANUP_FD int fd = openat(root, name, DIRECTORY_FLAGS | O_NOFOLLOW);
 	if (fd < 0 || fsync(fd) < 0)
 		return -errno;
 	return 0;
 }
 
-static int make_folders(int root, size_t *made, char failed[16])
+static int make_directories(int root, size_t *made, char failed[16])
 {
 	for (size_t n = 0; n < KINDS + SHARDS; n++) {
-		folder_name(failed, n);
+		directory_name(failed, n);
 		if (mkdirat(root, failed, 0700) < 0)
 			return -errno;
 		*made = n + 1;
 	}
 	for (size_t n = KINDS + SHARDS; n-- > 0;) {
-		folder_name(failed, n);
+		directory_name(failed, n);
 		int r = sync_path(root, failed);
 		if (r < 0)
 			return r;
@@ -63,11 +63,11 @@ static int make_folders(int root, size_t *made, char failed[16])
 	return fsync(root) < 0 ? -errno : 0;
 }
 
-static void remove_folders(int root, size_t made)
+static void remove_directories(int root, size_t made)
 {
 	char name[16];
 	while (made-- > 0) {
-		folder_name(name, made);
+		directory_name(name, made);
 		unlinkat(root, name, AT_REMOVEDIR);
 	}
 }
@@ -92,7 +92,7 @@ static int not_empty(int root, const char *path, const char *what)
 /* A fresh filesystem's root holds lost+found: still empty for us. */
 static int check_empty(int root, const char *path)
 {
-	int fd = openat(root, ".", FOLDER_FLAGS);
+	int fd = openat(root, ".", DIRECTORY_FLAGS);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	if (d == NULL) {
 		int r = -errno;
@@ -116,7 +116,7 @@ static int check_empty(int root, const char *path)
 
 static int sync_parent(int root, const char *path)
 {
-	CLEANUP_FD int fd = openat(root, "..", FOLDER_FLAGS);
+	CLEANUP_FD int fd = openat(root, "..", DIRECTORY_FLAGS);
 	if (fd < 0 && errno == EACCES)
 		return 0; /* not ours to open, so not made by us either */
 	if (fd < 0 || fsync(fd) < 0)
@@ -131,13 +131,13 @@ static int fill(int root, const char *path)
 	int r = check_empty(root, path);
 	if (r < 0)
 		return r;
-	r = make_folders(root, &made, failed);
+	r = make_directories(root, &made, failed);
 	if (r < 0)
 		fail_errno(r, "can't make the folder %s/%s", path, failed);
 	else
 		r = sync_parent(root, path);
 	if (r < 0)
-		remove_folders(root, made);
+		remove_directories(root, made);
 	return r;
 }
 
@@ -151,7 +151,7 @@ int store_create_local(struct store **out, const char *path)
 				path);
 	if (!fresh && errno != EEXIST)
 		return fail_errno(-errno, "can't make the folder %s", path);
-	CLEANUP_FD int root = open(path, FOLDER_FLAGS);
+	CLEANUP_FD int root = open(path, DIRECTORY_FLAGS);
 	int r = root < 0 ? fail_errno(-errno, "can't open %s", path)
 			 : fill(root, path);
 	if (r == 0)

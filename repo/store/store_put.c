@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Durable writing into the local folder. Order of the steps:
- *	1 the object's folder is made if it is missing, and its parent fsynced
- *	2 a temporary file in that folder is written
+ * Durable writing into the local directory. Order of the steps:
+ *	1 the object's directory is made if it is missing, and its parent fsynced
+ *	2 a temporary file in that directory is written
  *	3 fdatasync of the temporary file
  *	4 rename to the final name
- *	5 fsync of the folder
+ *	5 fsync of the directory
  * A crash before 4 leaves a temporary file, which store_remove_temporaries
  * finds by its owner; between 4 and 5 the whole object or nothing. A failed
  * fsync is never tried again: the kernel may have dropped the pages and would
@@ -28,11 +28,11 @@
 
 struct store_put {
 	struct store *s;
-	int folder, fd;
+	int directory, fd;
 	uint64_t size;	  /* bytes written */
 	uint64_t started; /* of these, bytes whose writeback was started */
 	char name[OBJECT_NAME_MAX];
-	char tmp[LOCAL_TEMPORARY_MAX];
+	char tmp[STORE_TEMPORARY_MAX];
 };
 
 static int sync_path(struct store *s, const char *path, const char *name)
@@ -40,21 +40,21 @@ static int sync_path(struct store *s, const char *path, const char *name)
 	CLEANUP_FD int fd = openat(s->root, path,
 			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return local_fail(s, -errno, "open the folder of", name);
-	return local_sync_folder(s, fd, name);
+		return store_fail(s, -errno, "open the folder of", name);
+	return store_sync_directory(s, fd, name);
 }
 
-/* Makes the folders above NAME's last component and fsyncs the parent of
+/* Makes the directories above NAME's last component and fsyncs the parent of
  * each, also of those that are there: another process may have made them just
  * now and not have come to its own fsync. */
-static int make_folders(struct store *s, const char *name)
+static int make_directories(struct store *s, const char *name)
 {
 	char path[OBJECT_NAME_MAX], parent[OBJECT_NAME_MAX] = ".";
 	for (const char *p = strchr(name, '/'); p != NULL;
 			p = strchr(p + 1, '/')) {
 		snprintf(path, sizeof(path), "%.*s", (int)(p - name), name);
 		if (mkdirat(s->root, path, 0700) < 0 && errno != EEXIST)
-			return local_fail(s, -errno, "make the folder of",
+			return store_fail(s, -errno, "make the folder of",
 					name);
 		int r = sync_path(s, parent, name);
 		if (r < 0)
@@ -66,33 +66,33 @@ static int make_folders(struct store *s, const char *name)
 
 /* Shards were made and fsynced with the repository, the kinds too; only what
  * is below another kind comes later. */
-static bool has_late_folder(const char *name)
+static bool has_late_directory(const char *name)
 {
 	const char *first = strchr(name, '/');
 	return first != NULL && strchr(first + 1, '/') != NULL &&
 	       strncmp(name, "packs/", 6) != 0;
 }
 
-static int open_folder(struct store *s, const char *name)
+static int open_directory(struct store *s, const char *name)
 {
-	if (has_late_folder(name)) {
-		int r = make_folders(s, name);
+	if (has_late_directory(name)) {
+		int r = make_directories(s, name);
 		if (r < 0)
 			return r;
 	}
-	int fd = local_open_folder(s, name);
+	int fd = store_open_directory(s, name);
 	if (fd == -ENOENT) {
-		int r = make_folders(s, name);
+		int r = make_directories(s, name);
 		if (r < 0)
 			return r;
-		fd = local_open_folder(s, name);
+		fd = store_open_directory(s, name);
 	}
-	return fd < 0 ? local_fail(s, fd, "open the folder of", name) : fd;
+	return fd < 0 ? store_fail(s, fd, "open the folder of", name) : fd;
 }
 
 int store_put_begin(struct store *s, struct store_put **out, const char *name)
 {
-	int r = local_check_name(name);
+	int r = store_check_name(name);
 	if (r < 0)
 		return r;
 	struct store_put *p = calloc(1, sizeof(*p));
@@ -103,11 +103,11 @@ int store_put_begin(struct store *s, struct store_put **out, const char *name)
 	p->s = s;
 	p->fd = -1;
 	snprintf(p->name, sizeof(p->name), "%s", name);
-	r = p->folder = open_folder(s, name);
+	r = p->directory = open_directory(s, name);
 	if (r >= 0) {
-		r = p->fd = local_open_temporary(s, p->folder, NULL, p->tmp);
+		r = p->fd = store_open_temporary(s, p->directory, NULL, p->tmp);
 		if (r < 0)
-			local_fail(s, r, "write", name);
+			store_fail(s, r, "write", name);
 	}
 	if (r < 0) {
 		store_put_abort(p);
@@ -124,7 +124,7 @@ static int start_writeback(struct store_put *p)
 				    (off_t)WRITEBACK_STEP,
 				    SYNC_FILE_RANGE_WRITE) < 0 &&
 				errno != ENOSYS && errno != EINVAL)
-			return local_fail(p->s, -errno, "write", p->name);
+			return store_fail(p->s, -errno, "write", p->name);
 		p->started += WRITEBACK_STEP;
 	}
 	return 0;
@@ -138,7 +138,7 @@ int store_put_write(struct store_put *p, const void *data, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return local_fail(p->s, n == 0 ? -EIO : -errno, "write",
+			return store_fail(p->s, n == 0 ? -EIO : -errno, "write",
 					p->name);
 		from += n;
 		len -= (size_t)n;
@@ -159,7 +159,7 @@ int store_put_read(struct store_put *p, void *buf, size_t len, uint64_t offset)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return local_fail(p->s, n == 0 ? -EIO : -errno,
+			return store_fail(p->s, n == 0 ? -EIO : -errno,
 					"read back", p->name);
 		to += n;
 		len -= (size_t)n;
@@ -173,7 +173,7 @@ int store_put_read(struct store_put *p, void *buf, size_t len, uint64_t offset)
 static int sync_data(struct store_put *p)
 {
 	if (fdatasync(p->fd) < 0)
-		return local_fail(p->s, -errno, "fsync", p->name);
+		return store_fail(p->s, -errno, "fsync", p->name);
 	if (p->size >= MIB)
 		posix_fadvise(p->fd, 0, 0, POSIX_FADV_DONTNEED);
 	return 0;
@@ -182,17 +182,17 @@ static int sync_data(struct store_put *p)
 /* Step 4. *REPLACED: an older object was under the name. */
 static int set_name(struct store_put *p, bool exclusive, bool *replaced)
 {
-	const char *leaf = local_leaf(p->name);
-	int r = local_rename_new(p->folder, p->fd, p->tmp, leaf);
+	const char *leaf = store_last_component(p->name);
+	int r = store_rename_new(p->directory, p->fd, p->tmp, leaf);
 	if (r == -EEXIST && !exclusive) {
 		*replaced = true;
-		r = renameat(p->folder, p->tmp, p->folder, leaf) < 0 ? -errno
+		r = renameat(p->directory, p->tmp, p->directory, leaf) < 0 ? -errno
 								     : 0;
 	}
 	if (r == -EEXIST)
 		return fail(r, "%s/%s is there already", p->s->path, p->name);
 	if (r < 0)
-		return local_fail(p->s, r, "rename a temporary file to",
+		return store_fail(p->s, r, "rename a temporary file to",
 				p->name);
 	p->tmp[0] = '\0';
 	return 0;
@@ -205,11 +205,11 @@ int store_put_commit(struct store_put *p, bool exclusive)
 	if (r == 0)
 		r = set_name(p, exclusive, &replaced);
 	if (r == 0) {
-		r = local_sync_folder(p->s, p->folder, p->name);
+		r = store_sync_directory(p->s, p->directory, p->name);
 		/* Not known to be durable, so it must not be found either; but
 		 * in a pack another session may have found chunks by now. */
 		if (r < 0 && !replaced && strncmp(p->name, "packs/", 6) != 0)
-			unlinkat(p->folder, local_leaf(p->name), 0);
+			unlinkat(p->directory, store_last_component(p->name), 0);
 		/* A replaced object's descriptor would show the old bytes. */
 		if (replaced)
 			store_forget(p->s, p->name);
@@ -224,11 +224,11 @@ void store_put_abort(struct store_put *p)
 		return;
 	if (p->fd >= 0) {
 		if (p->tmp[0] != '\0')
-			unlinkat(p->folder, p->tmp, 0);
+			unlinkat(p->directory, p->tmp, 0);
 		close(p->fd);
 	}
-	if (p->folder >= 0)
-		close(p->folder);
+	if (p->directory >= 0)
+		close(p->directory);
 	free(p);
 }
 
@@ -247,7 +247,7 @@ int store_put(struct store *s, const char *name, const void *data, size_t len,
 	return store_put_commit(p, exclusive);
 }
 
-int store_sync_packs(struct store *s)
+int store_put_sync_packs(struct store *s)
 {
 	char path[16];
 	int r = 0;

@@ -10,31 +10,31 @@ static int allocate(struct store *s, int fd, uint64_t bytes)
 {
 	int r = posix_fallocate(fd, 0, (off_t)bytes);
 	if (r != 0)
-		return local_fail(s, -r, "set aside space in", "reserve");
+		return store_fail(s, -r, "set aside space in", "reserve");
 	if (fsync(fd) < 0)
-		return local_fail(s, -errno, "fsync", "reserve");
-	return local_sync_folder(s, s->root, "reserve");
+		return store_fail(s, -errno, "fsync", "reserve");
+	return store_sync_directory(s, s->root, "reserve");
 }
 
-int store_make_reserve(struct store *s, uint64_t bytes)
+int store_reserve_make(struct store *s, uint64_t bytes)
 {
 	/* Allocated, not written: filesystems that compress would store
 	 * zeros in no space at all. */
 	CLEANUP_FD int fd = openat(s->root, "reserve",
 			O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return local_fail(s, -errno, "make", "reserve");
+		return store_fail(s, -errno, "make", "reserve");
 	int r = allocate(s, fd, bytes);
 	if (r < 0) /* half a reserve would only look like one */
 		unlinkat(s->root, "reserve", 0);
 	return r;
 }
 
-int store_release_reserve(struct store *s)
+int store_reserve_release(struct store *s)
 {
 	if (unlinkat(s->root, "reserve", 0) < 0)
 		return errno == ENOENT ? 0
-				       : local_fail(s, -errno, "delete",
+				       : store_fail(s, -errno, "delete",
 							"reserve");
-	return local_sync_folder(s, s->root, "reserve");
+	return store_sync_directory(s, s->root, "reserve");
 }

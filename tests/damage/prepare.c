@@ -57,8 +57,8 @@ static void add_condemned(struct repository *r)
 	uint64_t epoch;
 
 	seal_random(gone.b, sizeof(gone.b));
-	check(condemn(r, &gone), "condemned");
-	check(epoch_announce(r, 0, &epoch), "an epoch");
+	check(condemned_add(r, &gone), "condemned");
+	check(condemned_announce_epoch(r, 0, &epoch), "an epoch");
 }
 
 /* A frame of a pack that is not there. */
@@ -78,13 +78,13 @@ static void add_damaged(struct repository *r)
 
 static void add_keeping(struct repository *r, const struct snapshot_list *all)
 {
-	struct retention retention;
+	struct min_age retention;
 
-	check(pin_set(r, all->items[0]->object, "kept"), "a pin");
-	check(retention_load(r, &retention), "retention");
-	check(retention_set(r, &retention, 0), "retention");
-	check(retention_set(r, &retention, 0), "retention");
-	retention_clear(&retention);
+	check(pins_set(r, all->items[0]->object, "kept"), "a pin");
+	check(min_age_load(r, &retention), "retention");
+	check(min_age_set(r, &retention, 0), "retention");
+	check(min_age_set(r, &retention, 0), "retention");
+	min_age_clear(&retention);
 }
 
 /* --- where the boxes are --- */
@@ -95,7 +95,7 @@ static void print_pack(struct repository *r, const char *name)
 	struct pack *pack;
 
 	check(pack_name_parse(&id, name), name);
-	check(packs_load(r->packs, &id, &pack), name);
+	check(pack_cache_load(r->packs, &id, &pack), name);
 	const struct trailer *t = pack->trailer;
 	const char *kind = t->kind == PACK_DATA ? "data" : "tree";
 	uint64_t end = 0, size;
@@ -109,7 +109,7 @@ static void print_pack(struct repository *r, const char *name)
 	check(store_size(r->store, name, &size), name);
 	printf("%s %s trailer %" PRIu64 " %" PRIu64 "\n", name, kind, end,
 			size - PACK_FOOTER_SIZE - end);
-	packs_release(pack);
+	pack_cache_release(pack);
 }
 
 static int note_pack(void *ctx, const char *name)
@@ -139,7 +139,7 @@ int main(int argc, char **argv)
 	add_damaged(r);
 	add_keeping(r, &all);
 	check(session_begin(&session, r, SESSION_READ, "damage"), "a session");
-	check(session_stand_on(session, &all.items[0]->files[0].root.id),
+	check(session_add_root(session, &all.items[0]->files[0].root.id),
 			"a session");
 	check(exclusive_begin(&claim, r, session_id(session), "keys"), "keys");
 	check(store_list(r->store, "packs/", note_pack, r), "packs");

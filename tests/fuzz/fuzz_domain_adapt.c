@@ -36,13 +36,13 @@ static void adapt(const uint8_t *data, size_t size, bool isolated)
 			    &notes)))
 		return;
 	/* A removable drive may have no target; libvirt will say so. */
-	if (disk_xml_parse(&d, out, strlen(out)) == 0) {
+	if (domain_xml_parse(&d, out, strlen(out)) == 0) {
 		must(strcmp(d->name, "new") == 0);
 		must(d->uuid == NULL);
 		for (unsigned i = 0; i < d->disk_count; i++)
 			check_disk(&d->disks[i]);
 	}
-	disk_xml_free(d);
+	domain_xml_free(d);
 	free(out);
 	free(notes);
 }

@@ -12,7 +12,7 @@
 static void check_source(const struct disk_source *s)
 {
 	must(s->type <= SOURCE_OTHER);
-	must(disk_xml_source_name(s->type) != NULL);
+	must(domain_xml_source_name(s->type) != NULL);
 	if (s->present && s->type == SOURCE_FILE)
 		must(s->path != NULL && s->path[0] != '\0');
 	if (s->present && s->type == SOURCE_VOLUME)
@@ -30,7 +30,7 @@ static void check_disk(const struct domain_disk *d)
 
 	must(d->target != NULL && d->target[0] != '\0');
 	must(d->device <= DEVICE_OTHER);
-	must(disk_xml_device_name(d->device) != NULL);
+	must(domain_xml_device_name(d->device) != NULL);
 	check_source(&d->source);
 	for (const struct disk_source *s = d->source.backing; s;
 			s = s->backing, depth++)
@@ -42,12 +42,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct domain_xml *d = NULL;
 
-	if (!fuzz_accepted(disk_xml_parse(&d, (const char *)data, size)))
+	if (!fuzz_accepted(domain_xml_parse(&d, (const char *)data, size)))
 		return 0;
 	must(d->name != NULL && d->name[0] != '\0');
-	must(d->disk_count <= DISK_XML_DISKS_MAX);
+	must(d->disk_count <= DOMAIN_XML_DISKS_MAX);
 	for (unsigned i = 0; i < d->disk_count; i++)
 		check_disk(&d->disks[i]);
-	disk_xml_free(d);
+	domain_xml_free(d);
 	return 0;
 }

@@ -17,7 +17,7 @@ static struct frame_decoder *decoder(void)
 	static struct frame_decoder *d;
 
 	if (!d)
-		d = frame_decoder_new();
+		d = frame_codec_decoder_new();
 	must(d != NULL);
 	return d;
 }
@@ -26,16 +26,16 @@ static struct frame_decoder *decoder(void)
 static void round_trip(const uint8_t *plain, size_t len)
 {
 	static struct frame_encoder *e;
-	uint8_t *form = malloc(frame_encode_bound(len));
+	uint8_t *form = malloc(frame_codec_encode_bound(len));
 	uint8_t *back = malloc(len);
 	enum frame_compression compression;
 
 	if (!e)
-		e = frame_encoder_new(3);
+		e = frame_codec_encoder_new(3);
 	must(e != NULL && form != NULL && back != NULL);
-	size_t n = frame_encode(e, form, plain, len, &compression);
+	size_t n = frame_codec_encode(e, form, plain, len, &compression);
 	must(n >= 1 && n <= len);
-	must(frame_decode(decoder(), compression, back, len, len, form, n) ==
+	must(frame_codec_decode(decoder(), compression, back, len, len, form, n) ==
 			(ssize_t)len);
 	must(memcmp(back, plain, len) == 0);
 	free(form);
@@ -52,10 +52,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t *whole = malloc(plain_len), *part = malloc(plain_len);
 
 	must(whole != NULL && part != NULL);
-	ssize_t got = frame_decode(decoder(), compression, part, plain_len,
+	ssize_t got = frame_codec_decode(decoder(), compression, part, plain_len,
 			upto, in.at, in.left);
 	must(got < 0 || ((size_t)got >= upto && (size_t)got <= plain_len));
-	ssize_t all = frame_decode(decoder(), compression, whole, plain_len,
+	ssize_t all = frame_codec_decode(decoder(), compression, whole, plain_len,
 			plain_len, in.at, in.left);
 	must(all < 0 || (size_t)all == plain_len);
 	/* What is good as a whole is good in parts. */

@@ -52,7 +52,7 @@ static void try_leaf(struct input *in, uint32_t span_len)
 
 static void check_node(const struct node *node, uint8_t level, uint64_t spans)
 {
-	uint64_t per_slot = slot_spans(level);
+	uint64_t per_slot = node_slot_spans(level);
 
 	must(node->level == level && node->spans == spans);
 	for (uint64_t slot = 0; slot < NODE_FANOUT; slot++) {

@@ -8,7 +8,7 @@
 
 static void check(const struct session_record *r)
 {
-	must(session_kind_name(r->kind) != NULL);
+	must(session_record_kind_name(r->kind) != NULL);
 	must(r->started >= 0 && r->pid >= 0);
 	must(fuzz_is_escaped(r->host));
 	must(!r->activity || fuzz_is_escaped(r->activity));
@@ -24,7 +24,7 @@ static char *dump(const struct session_record *r)
 {
 	json_t *json = session_record_to_json(r);
 	must(json != NULL);
-	char *text = json_dumps(json, MEMBERS_DUMP_FLAGS);
+	char *text = json_dumps(json, JSON_FIELDS_DUMP_FLAGS);
 
 	must(text != NULL);
 	json_decref(json);

@@ -16,7 +16,7 @@ static void check_file(const struct snapshot_file *f)
 	must(strchr(f->name, '/') == NULL);
 	must(strcmp(f->name, SNAPSHOT_JSON_NAME) != 0);
 	must(f->size <= IMAGE_SIZE_MAX && f->mode <= 07777);
-	must(f->root.level == tree_level(span_count(f->size)));
+	must(f->root.level == node_tree_level(node_span_count(f->size)));
 	must(f->root.clusters <= clusters);
 	must(f->root.data_bytes <= f->size);
 	must((f->root.clusters == 0) == id_is_zero(&f->root.id));
@@ -48,9 +48,9 @@ static void check(const struct snapshot *s, const char *object)
 
 static char *dump(const struct snapshot *s)
 {
-	json_t *json = snapshot_to_json(s, false);
+	json_t *json = snapshot_json_encode(s, false);
 	must(json != NULL);
-	char *text = json_dumps(json, MEMBERS_DUMP_FLAGS);
+	char *text = json_dumps(json, JSON_FIELDS_DUMP_FLAGS);
 
 	must(text != NULL);
 	json_decref(json);
@@ -65,11 +65,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *object = input_line(&in);
 	struct snapshot *s, *again;
 
-	if (fuzz_accepted(snapshot_from_json(&s, seal, object,
+	if (fuzz_accepted(snapshot_json_decode(&s, seal, object,
 			    (const char *)in.at, in.left))) {
 		check(s, object);
 		char *first = dump(s);
-		must(fuzz_accepted(snapshot_from_json(&again, seal, object,
+		must(fuzz_accepted(snapshot_json_decode(&again, seal, object,
 				first, strlen(first))));
 		check(again, object);
 		char *second = dump(again);

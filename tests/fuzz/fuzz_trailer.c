@@ -7,7 +7,7 @@
 #include "repo/format/trailer.h"
 #include "fuzz.h"
 
-static void check_frame(const struct trailer *t, uint32_t number,
+static void check_frames_one(const struct trailer *t, uint32_t number,
 		uint64_t *offset, uint32_t *chunk)
 {
 	const struct frame_entry *f = &t->frames[number];
@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	must(t->kind == kind && memcmp(&t->pack, &id, sizeof(id)) == 0);
 	for (uint32_t i = 0; i < t->frame_count; i++)
-		check_frame(t, i, &offset, &chunk);
+		check_frames_one(t, i, &offset, &chunk);
 	must(offset == frames_end && chunk == t->chunk_count);
 	must(trailer_encode(t, &again, &len) == 0);
 	must(len == in.left && memcmp(again, in.at, len) == 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * fuzz_X FILE|FOLDER…: runs a fuzz entry on the files, in builds without
+ * fuzz_X FILE|DIRECTORY…: runs a fuzz entry on the files, in builds without
  * libFuzzer. Prints how many there were; an entry that finds something aborts,
  * after the file's name was told.
  *
@@ -91,7 +91,7 @@ static uint8_t *load(const char *path, off_t size)
 
 static unsigned run_path(const char *path);
 
-static unsigned run_folder(const char *path)
+static unsigned run_directory(const char *path)
 {
 	struct dirent **list;
 	unsigned count = 0;
@@ -122,7 +122,7 @@ static unsigned run_path(const char *path)
 	if (stat(path, &st) < 0)
 		die(path);
 	if (S_ISDIR(st.st_mode))
-		return run_folder(path);
+		return run_directory(path);
 	if (st.st_size > INPUT_MAX) {
 		errno = EFBIG;
 		die(path);

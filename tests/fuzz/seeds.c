@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * fuzz-seeds REPO FOLDER: opens what a real repository holds and writes it, in
- * the form that each fuzz entry takes, to FOLDER/<entry>/. The key comes from
+ * fuzz-seeds REPO DIRECTORY: opens what a real repository holds and writes it, in
+ * the form that each fuzz entry takes, to DIRECTORY/<entry>/. The key comes from
  * the environment. A few of each kind are enough.
  */
 #include <errno.h>
@@ -24,7 +24,7 @@
 
 struct seeds {
 	struct repository *repo;
-	const char *folder;
+	const char *directory;
 	char *names[4096];	/* of the objects */
 	size_t count;
 	unsigned written;
@@ -45,16 +45,16 @@ static void die_errno(const char *what)
 static void write_seed(struct seeds *s, const char *entry, const void *head,
 		size_t head_len, const void *body, size_t body_len)
 {
-	char folder[4096], path[4200], id[2 * 8 + 1];
+	char directory[4096], path[4200], id[2 * 8 + 1];
 	uint8_t hash[16];
 
 	/* The name is the content's: the same twice is one. */
 	seal_hash(hash, sizeof(hash), body, body_len);
 	hex_encode(id, hash, 8);
-	snprintf(folder, sizeof(folder), "%s/%s", s->folder, entry);
-	if (mkdir(folder, 0777) < 0 && errno != EEXIST)
-		die_errno(folder);
-	snprintf(path, sizeof(path), "%s/%s", folder, id);
+	snprintf(directory, sizeof(directory), "%s/%s", s->directory, entry);
+	if (mkdir(directory, 0777) < 0 && errno != EEXIST)
+		die_errno(directory);
+	snprintf(path, sizeof(path), "%s/%s", directory, id);
 	FILE *f = fopen(path, "we");
 	if (!f || fwrite(head, 1, head_len, f) != head_len ||
 			fwrite(body, 1, body_len, f) != body_len ||
@@ -134,10 +134,10 @@ static void seed_node(struct seeds *s, const uint8_t *plain, size_t len)
 static void seed_nodes(struct seeds *s, const struct pack_bytes *p,
 		const struct frame_entry *f, const uint8_t *form)
 {
-	struct frame_decoder *d = frame_decoder_new();
+	struct frame_decoder *d = frame_codec_decoder_new();
 	uint8_t *plain = malloc(f->plain_len);
 
-	if (!d || !plain || frame_decode(d, f->compression, plain,
+	if (!d || !plain || frame_codec_decode(d, f->compression, plain,
 			f->plain_len, f->plain_len, form,
 			f->stored_len - SEAL_OVERHEAD) < 0)
 		die(-EBADMSG, "a frame");
@@ -147,7 +147,7 @@ static void seed_nodes(struct seeds *s, const struct pack_bytes *p,
 		seed_node(s, plain + c->offset, c->len);
 	}
 	free(plain);
-	frame_decoder_free(d);
+	frame_codec_decoder_free(d);
 }
 
 static void seed_frame(struct seeds *s, const struct pack_bytes *p,
@@ -206,7 +206,7 @@ static void seed_names(struct seeds *s, const char *object, const char *json,
 		size_t len)
 {
 	struct snapshot *snap;
-	int err = snapshot_from_json(&snap, s->repo->seal, object, json, len);
+	int err = snapshot_json_decode(&snap, s->repo->seal, object, json, len);
 
 	if (err < 0)
 		die(err, object);
@@ -295,7 +295,7 @@ static void seed_session(struct seeds *s)
 		err = snapshot_list_load(s->repo, NULL, &all, NULL, NULL);
 	for (size_t i = 0; err == 0 && i < all.count; i++)
 		for (uint32_t f = 0; f < all.items[i]->file_count; f++)
-			session_stand_on(session,
+			session_add_root(session,
 					&all.items[i]->files[f].root.id);
 	if (err < 0)
 		die(err, "a session");
@@ -313,7 +313,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: fuzz-seeds REPO FOLDER\n");
 		return 2;
 	}
-	s.folder = argv[2];
+	s.directory = argv[2];
 	int err = repository_open(&s.repo, argv[1], &o);
 	if (err == 0)
 		err = repository_attach(s.repo, &o);

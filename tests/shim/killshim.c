@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Preloaded into a program: counts its durable system calls below a folder,
+ * Preloaded into a program: counts its durable system calls below a directory,
  * and at a given one ends the program, or makes the call fail. So a test can
  * try every instant at which a machine may die.
  *
- *	SHIM_DIR	count calls on files below this folder (absolute)
+ *	SHIM_DIR	count calls on files below this directory (absolute)
  *	SHIM_STATE	a file that keeps the count, shared by all processes;
  *			SHIM_STATE.kept and .undo belong to it. Outside of
  *			SHIM_DIR, fresh each time; on the same filesystem, or
@@ -410,7 +410,7 @@ int unlinkat(int at, const char *name, int flags)
 	if (c.fail)
 		return -1;
 	struct name *n = will_name(
-		flags & AT_REMOVEDIR ? DELETED_FOLDER : DELETED, NULL, path);
+		flags & AT_REMOVEDIR ? DELETED_DIRECTORY : DELETED, NULL, path);
 	int r = REAL(unlinkat)(at, name, flags);
 	did_name(n, r == 0);
 	leave(&c);
@@ -436,7 +436,7 @@ int mkdirat(int at, const char *name, mode_t mode)
 	struct call c = enter("mkdir", path, NULL, true);
 	if (c.fail)
 		return -1;
-	struct name *n = will_name(MADE_FOLDER, NULL, path);
+	struct name *n = will_name(MADE_DIRECTORY, NULL, path);
 	int r = REAL(mkdirat)(at, name, mode);
 	did_name(n, r == 0);
 	leave(&c);

@@ -31,14 +31,14 @@ struct undo {		/* bytes that were overwritten and not fsynced */
 	size_t len;
 };
 
-enum change { MADE, MADE_FOLDER, RENAMED, DELETED, DELETED_FOLDER };
+enum change { MADE, MADE_DIRECTORY, RENAMED, DELETED, DELETED_DIRECTORY };
 
-struct name {		/* a change of a folder that is not fsynced */
+struct name {		/* a change of a directory that is not fsynced */
 	enum change change;
 	char from[PATH_ROOM];	/* RENAMED */
 	char path[PATH_ROOM];
 	unsigned long kept;	/* number of the link to what went; 0: none */
-	struct timespec mtime;	/* of the folder before */
+	struct timespec mtime;	/* of the directory before */
 };
 
 /* In SHIM_STATE, so that forked and executed programs share it. */
@@ -61,7 +61,7 @@ extern __thread bool inside;
 
 _Noreturn void fatal(const char *what);
 
-/* Of an open file, or of NAME in the folder AT: true if it is below SHIM_DIR
+/* Of an open file, or of NAME in the directory AT: true if it is below SHIM_DIR
  * and the call is not the shim's own. */
 bool path_of_fd(char out[PATH_ROOM], int fd);
 bool path_at(char out[PATH_ROOM], int at, const char *name);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What a power failure may take: everything of a file since its last fsync,
- * every change of a folder since the folder's. Appended bytes are cut off,
+ * every change of a directory since the directory's. Appended bytes are cut off,
  * overwritten ones come back from SHIM_STATE.undo; a name that was made goes,
  * one that was changed changes back, and what was deleted or replaced comes
- * back from a hard link in SHIM_STATE.kept. Folders get their old mtimes too:
- * that is what a reader of the folder would go by.
+ * back from a hard link in SHIM_STATE.kept. Directories get their old mtimes too:
+ * that is what a reader of the directory would go by.
  *
  * A torn loss takes back some changes and not others, page by page: POSIX
  * promises no order between those that nothing was fsynced after.
@@ -187,7 +187,7 @@ void did_name(struct name *n, bool done)
 		drop_kept(n);
 }
 
-static void folder_is_durable(const char *path)
+static void directory_is_durable(const char *path)
 {
 	char parent[PATH_ROOM];
 	unsigned left = 0;
@@ -209,7 +209,7 @@ void did_sync(int fd, const char *path)
 	if (fstat(fd, &st) < 0)
 		return;
 	if (S_ISDIR(st.st_mode))
-		folder_is_durable(path);
+		directory_is_durable(path);
 	else
 		file_is_durable(st.st_ino);
 }
@@ -290,10 +290,10 @@ static void lose_name(const struct name *n)
 	case MADE:
 		unlink(n->path);
 		break;
-	case MADE_FOLDER:
+	case MADE_DIRECTORY:
 		rmdir(n->path);
 		break;
-	case DELETED_FOLDER:
+	case DELETED_DIRECTORY:
 		mkdir(n->path, 0700);
 		break;
 	case RENAMED:

@@ -62,10 +62,10 @@ struct share {
 static void *compress_share(void *arg)
 {
 	struct share *s = arg;
-	struct frame_encoder *e = frame_encoder_new(LEVEL);
+	struct frame_encoder *e = frame_codec_encoder_new(LEVEL);
 	size_t room = 8 * MI;
 	uint8_t *plain = malloc(room);
-	uint8_t *out = malloc(frame_encode_bound(room));
+	uint8_t *out = malloc(frame_codec_encode_bound(room));
 	if (e == NULL || plain == NULL || out == NULL)
 		err(1, "memory");
 	for (size_t at = 0; at < s->count;) {
@@ -74,9 +74,9 @@ static void *compress_share(void *arg)
 		at += parts_gather(s->parts + at, s->count - at, s->frame_size,
 				plain, &len);
 		s->stored += SEAL_OVERHEAD +
-			frame_encode(e, out, plain, len, &kind);
+			frame_codec_encode(e, out, plain, len, &kind);
 	}
-	frame_encoder_free(e);
+	frame_codec_encoder_free(e);
 	free(plain);
 	free(out);
 	return NULL;

@@ -231,7 +231,7 @@ static int count_dirty(struct hand *h, const char *target)
 static int holder(struct hand *h)
 {
 	CLEANUP_FREE char *who = NULL;
-	int err = live_job_holder(h->domain, &who);
+	int err = job_owner_find(h->domain, &who);
 
 	if (!err)
 		printf("holder %s\n", who ? who : "nobody");
@@ -288,7 +288,7 @@ static int act(struct hand *h, char ***argv)
 	} else if (strcmp(word, "holder") == 0) {
 		err = holder(h);
 	} else if (strcmp(word, "leftovers") == 0) {
-		err = live_leftovers(h->connection, h->scratch_dir);
+		err = stale_jobs_end(h->connection, h->scratch_dir);
 	}
 	*argv = a;
 	if (err)
@@ -302,8 +302,8 @@ int main(int argc, char **argv)
 	struct hand h = { 0 };
 	int err;
 
-	if (argc > 1 && strcmp(argv[1], GUARD_COMMAND) == 0)
-		return guard_main(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], WATCHDOG_COMMAND) == 0)
+		return watchdog_process_main(argc - 1, argv + 1);
 	if (argc < 4)
 		return 2;
 	setvbuf(stdout, NULL, _IOLBF, 0);

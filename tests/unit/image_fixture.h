@@ -8,7 +8,7 @@
 #include "repo/image/image_writer.h"
 #include "repo/session/session.h"
 
-#include "folder.h"
+#include "directory.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -21,7 +21,7 @@
 #define WORKERS 3u
 
 struct fixture {
-	char folder[FOLDER_MAX], path[96], key[96];
+	char directory[DIRECTORY_MAX], path[96], key[96];
 	struct repository *repo;
 	struct session *session;
 	struct chunk_sink *sink;
@@ -65,10 +65,10 @@ static inline int setup_config(void **state, const struct config *c)
 	struct fixture *f = calloc(1, sizeof(*f));
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	assert_int_equal(folder_make(f->folder, NULL, "image_fixture"), 0);
-	setenv("AMBERFS_STATE_DIR", f->folder, 1);
-	snprintf(f->path, sizeof(f->path), "%s/repo", f->folder);
-	snprintf(f->key, sizeof(f->key), "%s/key", f->folder);
+	assert_int_equal(directory_make(f->directory, NULL, "image_fixture"), 0);
+	setenv("AMBERFS_STATE_DIR", f->directory, 1);
+	snprintf(f->path, sizeof(f->path), "%s/repo", f->directory);
+	snprintf(f->key, sizeof(f->key), "%s/key", f->directory);
 	*state = f;
 	return begin(f, c);
 }
@@ -99,7 +99,7 @@ static inline int teardown(void **state)
 	image_reader_free(f->reader);
 	session_end(f->session);
 	repository_close(f->repo);
-	int r = folder_remove(f->folder);
+	int r = directory_remove(f->directory);
 	free(f);
 	return r;
 }

@@ -6,7 +6,7 @@
 #include "repo/pack/chunk_stream.h"
 #include "repo/session/session.h"
 
-#include "folder.h"
+#include "directory.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -25,7 +25,7 @@
 #define BARRIER_EVERY 60u
 
 struct fixture {
-	char folder[FOLDER_MAX], path[96];
+	char directory[DIRECTORY_MAX], path[96];
 	struct repository *repo;
 	struct session *session;
 	struct chunk_sink *sink;
@@ -49,8 +49,8 @@ static int setup(void **state)
 	assert_int_equal(seal_global_init(), 0);
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	assert_int_equal(folder_make(f->folder, NULL, "test_sink"), 0);
-	snprintf(f->path, sizeof(f->path), "%s/repo", f->folder);
+	assert_int_equal(directory_make(f->directory, NULL, "test_sink"), 0);
+	snprintf(f->path, sizeof(f->path), "%s/repo", f->directory);
 	config_defaults(&c, false);
 	assert_int_equal(repository_init(f->path, &o, &c), 0);
 	f->repo = open_repo(f);
@@ -73,7 +73,7 @@ static int teardown(void **state)
 	chunk_sink_free(f->sink);
 	session_end(f->session);
 	repository_close(f->repo);
-	folder_remove(f->folder);
+	directory_remove(f->directory);
 	free(f);
 	return 0;
 }
@@ -101,9 +101,9 @@ static unsigned found(const struct fixture *f, const struct id *ids,
 	assert_int_equal(index_reconcile(r->index), 0);
 	for (unsigned i = 0; i < count; i++) {
 		struct chunk_place place;
-		if (packs_find(r->packs, PACK_DATA, &ids[i], &place) != 1)
+		if (pack_cache_find(r->packs, PACK_DATA, &ids[i], &place) != 1)
 			continue;
-		packs_release(place.pack);
+		pack_cache_release(place.pack);
 		n++;
 	}
 	repository_close(r);

@@ -72,7 +72,7 @@ static void store(struct world *w, struct fixture *f)
 	fill(w->disk.bytes, DATA, DATA_END, 1);
 	w->source = (struct image_source){ .size = SIZE, .read = read_disk,
 		.ctx = &w->disk };
-	assert_int_equal(image_write(f->writer, &w->source, NULL, &counts, NULL,
+	assert_int_equal(image_writer_write(f->writer, &w->source, NULL, &counts, NULL,
 					 &root, &size),
 			0);
 	fixture_flush(f);

@@ -8,7 +8,7 @@
 #include "repo/pack/chunk_stream.h"
 #include "repo/session/session.h"
 
-#include "folder.h"
+#include "directory.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -21,7 +21,7 @@
 #include <cmocka.h>
 
 struct fixture {
-	char folder[FOLDER_MAX], path[96];
+	char directory[DIRECTORY_MAX], path[96];
 	struct repository *repo;
 	struct session *session;
 	struct id chunk;
@@ -54,11 +54,11 @@ static void store_chunk(struct fixture *f)
 	assert_int_equal(chunk_sink_barrier(sink, true), 0);
 	chunk_stream_free(stream);
 	chunk_sink_free(sink);
-	assert_int_equal(packs_locate(f->repo->packs, PACK_DATA, &f->chunk,
+	assert_int_equal(pack_cache_locate(f->repo->packs, PACK_DATA, &f->chunk,
 					 NULL, &place),
 			0);
 	f->pack = place.pack->trailer->pack;
-	packs_release(place.pack);
+	pack_cache_release(place.pack);
 	assert_true(pack_id_is_of(&f->pack, session_id(writer)));
 	session_end(writer);
 }
@@ -79,8 +79,8 @@ static int setup(void **state)
 	assert_int_equal(seal_global_init(), 0);
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	assert_int_equal(folder_make(f->folder, NULL, "test_condemned"), 0);
-	snprintf(f->path, sizeof(f->path), "%s/repo", f->folder);
+	assert_int_equal(directory_make(f->directory, NULL, "test_condemned"), 0);
+	snprintf(f->path, sizeof(f->path), "%s/repo", f->directory);
 	config_defaults(&c, false);
 	assert_int_equal(repository_init(f->path, &o, &c), 0);
 	open_again(f);
@@ -99,7 +99,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 	session_end(f->session);
 	repository_close(f->repo);
-	int r = folder_remove(f->folder);
+	int r = directory_remove(f->directory);
 	free(f);
 	return r;
 }
@@ -107,9 +107,9 @@ static int teardown(void **state)
 static int find(struct fixture *f)
 {
 	struct chunk_place place;
-	int r = packs_find(f->repo->packs, PACK_DATA, &f->chunk, &place);
+	int r = pack_cache_find(f->repo->packs, PACK_DATA, &f->chunk, &place);
 	if (r == 1)
-		packs_release(place.pack);
+		pack_cache_release(place.pack);
 	return r;
 }
 
@@ -143,9 +143,9 @@ static struct answer answer_of(struct fixture *f)
 static uint64_t condemn_it(struct fixture *f)
 {
 	uint64_t epoch = 0;
-	assert_int_equal(condemn(f->repo, &f->pack), 0);
-	assert_int_equal(condemn(f->repo, &f->pack), 0);
-	assert_int_equal(epoch_announce(f->repo, 0, &epoch), 0);
+	assert_int_equal(condemned_add(f->repo, &f->pack), 0);
+	assert_int_equal(condemned_add(f->repo, &f->pack), 0);
+	assert_int_equal(condemned_announce_epoch(f->repo, 0, &epoch), 0);
 	return epoch;
 }
 
@@ -191,7 +191,7 @@ static void test_stays_condemned(void **state)
 	assert_int_equal(session_acknowledge(f->session), 0);
 	assert_int_equal(condemned_clear(f->repo, &f->pack), 0);
 	uint64_t epoch;
-	assert_int_equal(epoch_announce(f->repo, 0, &epoch), 0);
+	assert_int_equal(condemned_announce_epoch(f->repo, 0, &epoch), 0);
 	assert_int_equal(epoch, 2);
 	assert_int_equal(session_acknowledge(f->session), 0);
 	assert_int_equal(find(f), 0);
@@ -201,11 +201,11 @@ static void test_epochs_grow(void **state)
 {
 	struct fixture *f = *state;
 	uint64_t epoch = 0;
-	assert_int_equal(epoch_announce(f->repo, 41, &epoch), 0);
+	assert_int_equal(condemned_announce_epoch(f->repo, 41, &epoch), 0);
 	assert_int_equal(epoch, 42);
-	assert_int_equal(epoch_announce(f->repo, 0, &epoch), 0);
+	assert_int_equal(condemned_announce_epoch(f->repo, 0, &epoch), 0);
 	assert_int_equal(epoch, 43);
-	assert_int_equal(epoch_latest(f->repo, &epoch), 0);
+	assert_int_equal(condemned_latest_epoch(f->repo, &epoch), 0);
 	assert_int_equal(epoch, 43);
 }
 
@@ -225,9 +225,9 @@ static void test_fenced_for_good(void **state)
 	assert_int_equal(store_list(f->repo->store, "sessions/", delete_record,
 					 f),
 			0);
-	assert_int_equal(session_stand_on(f->session, &root), -ESTALE);
+	assert_int_equal(session_add_root(f->session, &root), -ESTALE);
 	assert_int_equal(session_check(f->session), -ESTALE);
-	assert_int_equal(session_stand_on(f->session, &root), -ESTALE);
+	assert_int_equal(session_add_root(f->session, &root), -ESTALE);
 }
 
 int main(void)

@@ -84,7 +84,7 @@ static void test_disk_gets_the_whole_chain(void **state)
 		      "<target dev='vda' bus='virtio'/><serial>S</serial>"
 		      "<alias name='virtio-disk0'/>"
 		      "<address type='pci' slot='0x07'/></disk>", &o);
-	assert_int_equal(disk_xml_parse(&d, out, strlen(out)), 0);
+	assert_int_equal(domain_xml_parse(&d, out, strlen(out)), 0);
 	assert_int_equal(d->disk_count, 1);
 	assert_int_equal(d->disks[0].device, DEVICE_DISK);
 	assert_int_equal(d->disks[0].source.type, SOURCE_FILE);
@@ -96,7 +96,7 @@ static void test_disk_gets_the_whole_chain(void **state)
 			"/mnt/web/latest/vda.raw");
 	assert_string_equal(d->disks[0].source.backing->format, "raw");
 	assert_true(d->disks[0].source.backing->ends);
-	disk_xml_free(d);
+	domain_xml_free(d);
 	hasnt("mirror");
 	hasnt("secret");
 	hasnt("old-base");

@@ -5,7 +5,7 @@
 #include "repo/session/exclusive.h"
 #include "repo/session/session.h"
 
-#include "folder.h"
+#include "directory.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -25,7 +25,7 @@
 #define TURNS 40
 
 struct fixture {
-	char folder[FOLDER_MAX], path[96], witness[112];
+	char directory[DIRECTORY_MAX], path[96], witness[112];
 	struct repository_options options;
 };
 
@@ -39,9 +39,9 @@ static int setup(void **state)
 	assert_int_equal(seal_global_init(), 0);
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	assert_int_equal(folder_make(f->folder, below, "test_exclusive"), 0);
-	snprintf(f->path, sizeof(f->path), "%s/repo", f->folder);
-	snprintf(f->witness, sizeof(f->witness), "%s/witness", f->folder);
+	assert_int_equal(directory_make(f->directory, below, "test_exclusive"), 0);
+	snprintf(f->path, sizeof(f->path), "%s/repo", f->directory);
+	snprintf(f->witness, sizeof(f->witness), "%s/witness", f->directory);
 	config_defaults(&c, false);
 	assert_int_equal(repository_init(f->path, &f->options, &c), 0);
 	*state = f;
@@ -51,7 +51,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
-	int r = folder_remove(f->folder);
+	int r = directory_remove(f->directory);
 	free(f);
 	return r;
 }

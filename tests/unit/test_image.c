@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Goal of this test: what image_write stores, image_pread, image_read_iov,
+/* Goal of this test: what image_writer_write stores, image_pread, image_read_iov,
  * image_seek and image_copy give back: bytes, size, holes and counts, for
  * random patterns of data and holes, for files and streams, encrypted or not,
  * new or over an earlier image. */
@@ -105,7 +105,7 @@ static void store(struct fixture *f, struct memory *m, bool stream,
 	if (stream)
 		s = (struct image_source){ .next = memory_next, .ctx = m };
 	*counts = (struct image_counts){ .done = 0 };
-	assert_int_equal(image_write(f->writer, &s, base, counts, NULL, root,
+	assert_int_equal(image_writer_write(f->writer, &s, base, counts, NULL, root,
 					 &size),
 			0);
 	assert_int_equal(size, m->size);
@@ -274,7 +274,7 @@ static void test_same(void **state)
 	assert_int_equal(image_open(&base, f->reader, &first, m.size), 0);
 	fill_random(&m, SPAN_SIZE + 40960, SPAN_SIZE + 45056);
 	counts = (struct image_counts){ .done = 0 };
-	assert_int_equal(image_write(f->writer, &s, base, &counts, NULL,
+	assert_int_equal(image_writer_write(f->writer, &s, base, &counts, NULL,
 					 &second, &size),
 			0);
 	assert_int_equal(counts.read, SPAN_SIZE);
@@ -282,7 +282,7 @@ static void test_same(void **state)
 	fixture_flush(f);
 	check_image(f, &m, &second);
 	counts = (struct image_counts){ .done = 0 };
-	assert_int_equal(image_write(f->writer, &s, NULL, &counts, NULL, &plain,
+	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL, &plain,
 					 &size),
 			0);
 	assert_int_equal(counts.read, m.size);
@@ -307,7 +307,7 @@ static void test_extent(void **state)
 		uint64_t at = (uint64_t)rand() % m.size, end = 0;
 		uint64_t limit = at + 1 + (uint64_t)rand() % (m.size - at);
 		bool hole = false;
-		assert_int_equal(image_extent(i, at, limit, &hole, &end), 0);
+		assert_int_equal(image_seek_extent(i, at, limit, &hole, &end), 0);
 		assert_true(end > at && end <= limit);
 		assert_true(!hole || bytes_are_zero(m.bytes + at, end - at));
 		if (hole || at % SPAN_SIZE == 0)
@@ -372,7 +372,7 @@ static void test_huge_sparse(void **state)
 	struct image_counts counts = { .done = 0 };
 	struct tree_root root;
 	struct image *i;
-	assert_int_equal(image_write(f->writer, &s, NULL, &counts, NULL, &root,
+	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL, &root,
 					 &got),
 			0);
 	assert_int_equal(image_writer_flush(f->writer), 0);
@@ -414,7 +414,7 @@ static void test_full_nodes(void **state)
 		struct tree_root root;
 		struct image *i;
 		uint8_t b = 0;
-		assert_int_equal(image_write(f->writer, &s, NULL, &counts, NULL,
+		assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL,
 						 &root, &got),
 				0);
 		fixture_flush(f);
@@ -446,7 +446,7 @@ static void test_source_error(void **state)
 	struct image_counts counts = { .done = 0 };
 	struct tree_root root;
 	uint64_t size;
-	assert_int_equal(image_write(f->writer, &s, NULL, &counts, NULL, &root,
+	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL, &root,
 					 &size),
 			-EIO);
 	assert_string_equal(error_text(-EIO), "sector 42");
@@ -477,7 +477,7 @@ static void test_senseless_map(void **state)
 	struct image_counts counts = { .done = 0 };
 	struct tree_root root;
 	uint64_t size;
-	assert_int_equal(image_write(f->writer, &s, NULL, &counts, NULL, &root,
+	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL, &root,
 					 &size),
 			-EIO);
 	free(m.bytes);
@@ -507,7 +507,7 @@ static void test_copy(void **state)
 	struct tree_root root;
 	char path[128];
 	store(f, &m, false, NULL, &counts, &root);
-	snprintf(path, sizeof(path), "%s/copy", f->folder);
+	snprintf(path, sizeof(path), "%s/copy", f->directory);
 	CLEANUP_FD int fd = open(path, O_RDWR | O_CREAT, 0600);
 	struct image_copy c = { .fd = fd, .to = path, .fresh = true,
 		.threads = 3 };

@@ -165,7 +165,7 @@ static void write_sparse(struct fixture *f, struct sparse *s,
 	if (base != NULL)
 		source.same = sparse_same;
 	*counts = (struct image_counts){ .done = 0 };
-	assert_int_equal(image_write(f->writer, &source, base, counts, NULL,
+	assert_int_equal(image_writer_write(f->writer, &source, base, counts, NULL,
 					 root, &size),
 			0);
 	assert_int_equal(counts->done, s->size);
@@ -182,7 +182,7 @@ static void check_same_places(struct fixture *f, const struct sparse *s,
 	assert_int_equal(image_open(&i, f->reader, root, s->size), 0);
 	for (uint64_t at = 0, end = 0; at < s->size; at = end, answers++) {
 		bool same = false, differs = false;
-		assert_int_equal(image_same(i, base, at, s->size, &same, &end),
+		assert_int_equal(image_compare(i, base, at, s->size, &same, &end),
 				0);
 		for (int k = 0; k < PLACES; k++)
 			differs = differs || (s->at[k].block >= at / BLOCK_SIZE

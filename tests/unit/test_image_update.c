@@ -251,7 +251,7 @@ static void write_full(struct fixture *f, struct version *v)
 	uint64_t size;
 	struct image_counts counts = { .done = 0 };
 	v->watched = false;
-	assert_int_equal(image_write(f->writer, &s, NULL, &counts, NULL,
+	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL,
 					 &v->full, &size),
 			0);
 }
@@ -265,7 +265,7 @@ static void write_update(struct fixture *f, struct version *v,
 	v->watched = true;
 	v->read = 0;
 	v->counts = (struct image_counts){ .done = 0 };
-	assert_int_equal(image_write(f->writer, &s, base, &v->counts, NULL,
+	assert_int_equal(image_writer_write(f->writer, &s, base, &v->counts, NULL,
 					 &v->updated, &size),
 			0);
 	assert_int_equal(size, v->size);
@@ -432,7 +432,7 @@ static void check_version(struct fixture *f, struct version *v,
 			0);
 	if (!seal_encrypts(f->repo->seal))
 		assert_memory_equal(&v->full.id, &v->updated.id, ID_SIZE);
-	for (uint64_t span = 0; span < span_count(v->size); span++) {
+	for (uint64_t span = 0; span < node_span_count(v->size); span++) {
 		check_leaf(full, updated, span);
 		unread += check_span_reads(v, base, full, span);
 	}
@@ -476,7 +476,7 @@ static void check_same_chunks(struct image *i, struct image *base,
 		const struct leaf_entry *e = &all.e[k];
 		uint64_t at = from + e->offset, end = 0;
 		bool same = false;
-		assert_int_equal(image_same(i, base, at, at + e->len, &same,
+		assert_int_equal(image_compare(i, base, at, at + e->len, &same,
 						 &end),
 				0);
 		if (!e->hole)
@@ -493,7 +493,7 @@ static void check_same(struct fixture *f, const struct version *v,
 	for (uint64_t at = 0; at < v->size;) {
 		uint64_t limit = at + 1 + below(v->size - at), end = 0;
 		bool same = false;
-		assert_int_equal(image_same(i, base, at, limit, &same, &end),
+		assert_int_equal(image_compare(i, base, at, limit, &same, &end),
 				0);
 		assert_true(end > at && end <= limit);
 		if (same) {
@@ -504,7 +504,7 @@ static void check_same(struct fixture *f, const struct version *v,
 		at = end;
 	}
 	for (uint64_t span = 0; v->size == before->size
-			&& span < span_count(v->size); span++)
+			&& span < node_span_count(v->size); span++)
 		if (image_proven(i, span * SPAN_SIZE) == 0)
 			check_same_chunks(i, base, span);
 	image_close(i);
@@ -620,12 +620,12 @@ static void damage_chunk(struct fixture *f, struct image *i)
 	struct chunk_place place;
 	struct cached_node *n;
 	assert_int_equal(image_leaf(i, 1, &n, NULL), 0);
-	assert_int_equal(packs_find(f->repo->packs, PACK_DATA,
+	assert_int_equal(pack_cache_find(f->repo->packs, PACK_DATA,
 					 &n->leaf->entries[20].id, &place),
 			1);
 	exclusions_add_damaged(f->repo->exclusions, &place.pack->trailer->pack,
 			place.pack->trailer->chunks[place.chunk].frame);
-	packs_release(place.pack);
+	pack_cache_release(place.pack);
 	node_cache_release(n);
 }
 
@@ -633,7 +633,7 @@ static void damage_chunk(struct fixture *f, struct image *i)
 static uint64_t lacking(struct fixture *f, struct image *i)
 {
 	uint64_t sum = 0;
-	for (uint64_t span = 0; span < span_count(image_size(i)); span++) {
+	for (uint64_t span = 0; span < node_span_count(image_size(i)); span++) {
 		struct cached_node *n;
 		assert_int_equal(image_leaf(i, span, &n, NULL), 0);
 		for (uint32_t k = 0; n && k < n->leaf->count; k++)
@@ -679,12 +679,12 @@ static void lose_node(struct fixture *f, const struct id *id)
 {
 	struct chunk_place place;
 	char name[PACK_NAME_SIZE];
-	assert_int_equal(packs_find(f->repo->packs, PACK_TREE, id, &place), 1);
+	assert_int_equal(pack_cache_find(f->repo->packs, PACK_TREE, id, &place), 1);
 	struct pack_id pack = place.pack->trailer->pack;
-	packs_release(place.pack);
+	pack_cache_release(place.pack);
 	pack_name(name, &pack);
 	assert_int_equal(store_delete(f->repo->store, name), 0);
-	packs_drop(f->repo->packs, &pack);
+	pack_cache_drop(f->repo->packs, &pack);
 	exclusions_add_missing(f->repo->exclusions); /* else nobody looks */
 }
 
@@ -761,7 +761,7 @@ static void test_senseless_map(void **state)
 	assert_int_equal(image_open(&base, f->reader, &v.full, v.size), 0);
 	struct image_source s = { .size = v.size, .read = version_read,
 		.same = same_before, .ctx = &v };
-	assert_int_equal(image_write(f->writer, &s, base, &counts, NULL, &root,
+	assert_int_equal(image_writer_write(f->writer, &s, base, &counts, NULL, &root,
 					 &size),
 			-EIO);
 	image_close(base);

@@ -4,7 +4,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "repo/index/index_internal.h"
-#include "folder.h"
+#include "directory.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -31,7 +31,7 @@
 #define TRIALS 150	/* with flipped bits; INDEX_TRIALS overrides it */
 
 static const uint8_t repo_id[REPO_ID_SIZE] = "0123456789abcde";
-static char folder[FOLDER_MAX];	/* holds the repository "r" and the index "i" */
+static char directory[DIRECTORY_MAX];	/* holds the repository "r" and the index "i" */
 static char dir[96];
 static struct store *store;
 static atomic_uint loads;
@@ -120,9 +120,9 @@ static int setup(void **state)
 {
 	char path[96];
 	(void)state;
-	assert_int_equal(folder_make(folder, NULL, "test_index"), 0);
-	snprintf(path, sizeof(path), "%s/r", folder);
-	snprintf(dir, sizeof(dir), "%s/i", folder);
+	assert_int_equal(directory_make(directory, NULL, "test_index"), 0);
+	snprintf(path, sizeof(path), "%s/r", directory);
+	snprintf(dir, sizeof(dir), "%s/i", directory);
 	index_tuning = (struct index_tuning){
 		.lock_ms = 10000, .silence_ms = 20000, .cpu_seconds = 20,
 		.map_size = 1 << 24, .run_entries = 4000, .txn_entries = 1500,
@@ -139,7 +139,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	store_close(store);
-	folder_remove(folder);
+	directory_remove(directory);
 	return 0;
 }
 
@@ -345,7 +345,7 @@ static void age_shards(time_t by)
 		clock_gettime(CLOCK_REALTIME, &t[0]);
 		t[0].tv_sec -= by;
 		t[1] = t[0];
-		snprintf(path, sizeof(path), "%s/r/packs/%02x", folder, i);
+		snprintf(path, sizeof(path), "%s/r/packs/%02x", directory, i);
 		assert_int_equal(utimensat(AT_FDCWD, path, t, 0), 0);
 	}
 }
@@ -445,20 +445,20 @@ static void test_deleted(void **state)
 	store_packs(0, PACKS);
 	struct index *ix = open_index();
 	reconcile(ix);
-	/* While it is open, folder and all. */
-	folder_remove(dir);
+	/* While it is open, directory and all. */
+	directory_remove(dir);
 	count_found(ix, 0, PACKS);
 	reconcile(ix);
 	assert_int_equal(count_found(ix, 0, PACKS), ALL(0, PACKS));
 	assert_true(data_size() > 0);
-	folder_remove(dir);
+	directory_remove(dir);
 	assert_int_equal(add_pack(ix, PACKS), 0);
 	assert_int_equal(count_found(ix, PACKS, PACKS + 1), CHUNKS);
 	store_pack(PACKS);
 	reconcile(ix);
 	assert_int_equal(count_found(ix, 0, PACKS + 1), ALL(0, PACKS + 1));
 	index_close(ix);
-	folder_remove(dir);
+	directory_remove(dir);
 	ix = open_index();
 	reconcile(ix);
 	assert_int_equal(count_found(ix, 0, PACKS + 1), ALL(0, PACKS + 1));
@@ -806,7 +806,7 @@ static void test_lock_is_held(void **state)
 	pid_t holder = start_holder();
 	index_tuning.lock_ms = 300;
 
-	uint64_t start = index_clock_ms();
+	uint64_t start = index_child_clock_ms();
 	ix = open_index();
 	assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
 	assert_int_equal(add_pack(ix, 4), -EAGAIN);
@@ -826,7 +826,7 @@ static void test_lock_is_held(void **state)
 	index_tuning.memory_entries = 10;
 	store_pack(10);
 	assert_int_equal(index_reconcile(ix), -EAGAIN);
-	assert_true(index_clock_ms() - start < 10000);
+	assert_true(index_child_clock_ms() - start < 10000);
 
 	end_holder(holder);
 	reconcile(ix);
@@ -993,7 +993,7 @@ static void test_threads(void **state)
 
 /* --- the child and its limits --- */
 
-static int child_sleeps(void *ctx, const struct child_voice *v)
+static int child_sleeps(void *ctx, const struct child_channel *v)
 {
 	(void)ctx;
 	index_child_alive(v);
@@ -1002,7 +1002,7 @@ static int child_sleeps(void *ctx, const struct child_voice *v)
 	return 0;
 }
 
-static int child_spins(void *ctx, const struct child_voice *v)
+static int child_spins(void *ctx, const struct child_channel *v)
 {
 	volatile uint64_t *n = ctx;
 	(void)v;
@@ -1011,7 +1011,7 @@ static int child_spins(void *ctx, const struct child_voice *v)
 	return 0;
 }
 
-static int child_crashes(void *ctx, const struct child_voice *v)
+static int child_crashes(void *ctx, const struct child_channel *v)
 {
 	(void)ctx;
 	(void)v;
@@ -1019,14 +1019,14 @@ static int child_crashes(void *ctx, const struct child_voice *v)
 	return 0;
 }
 
-static int child_full(void *ctx, const struct child_voice *v)
+static int child_full(void *ctx, const struct child_channel *v)
 {
 	(void)ctx;
 	index_child_alive(v);
 	return -ENOSPC;
 }
 
-static int child_is_killed(void *ctx, const struct child_voice *v)
+static int child_is_killed(void *ctx, const struct child_channel *v)
 {
 	(void)ctx;
 	(void)v;
@@ -1039,7 +1039,7 @@ static int child_is_killed(void *ctx, const struct child_voice *v)
 }
 
 /* Only the lock, the pipe and /dev/null are open. */
-static int child_counts_files(void *ctx, const struct child_voice *v)
+static int child_counts_files(void *ctx, const struct child_channel *v)
 {
 	int lock = *(int *)ctx, n = 0;
 	for (int fd = 0; fd < 1024; fd++)
@@ -1094,12 +1094,12 @@ static void test_writer_is_killed(void **state)
 		nanosleep(&t, NULL);
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
-		uint64_t start = index_clock_ms();
+		uint64_t start = index_child_clock_ms();
 		struct index *ix = open_index();
 		assert_int_equal(add_pack(ix, 1000), 0);
 		reconcile(ix);
 		assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
-		assert_true(index_clock_ms() - start < 8000);
+		assert_true(index_child_clock_ms() - start < 8000);
 		index_close(ix);
 	}
 }
@@ -1201,14 +1201,14 @@ static void test_filter_outgrown(void **state)
 	free(prefixes);
 }
 
-/* --- the folder --- */
+/* --- the directory --- */
 
-static void test_folder(void **state)
+static void test_directory(void **state)
 {
 	(void)state;
 	char deep[128];
 	struct index *ix;
-	snprintf(deep, sizeof(deep), "%s/a/b/c", folder);
+	snprintf(deep, sizeof(deep), "%s/a/b/c", directory);
 	assert_int_equal(index_open(&ix, store, repo_id, deep, load, NULL), 0);
 	assert_string_equal(index_dir(ix), deep);
 	index_close(ix);
@@ -1230,7 +1230,7 @@ static int open_as_nobody(void *arg)
 	struct index *ix;
 	char cache[128];
 	(void)arg;
-	snprintf(cache, sizeof(cache), "%s/cache", folder);
+	snprintf(cache, sizeof(cache), "%s/cache", directory);
 	if (setgid(65534) < 0 || setuid(65534) < 0 ||
 			setenv("XDG_CACHE_HOME", cache, 1) < 0)
 		return 1;
@@ -1252,15 +1252,15 @@ static int let_read(const char *path, const struct stat *st, int type,
 	return chmod(path, st->st_mode | (type == FTW_D ? 0555 : 0444));
 }
 
-static void test_cache_folder(void **state)
+static void test_cache_directory(void **state)
 {
 	(void)state;
 	char cache[128];
 	if (geteuid() != 0)
 		skip();
 	store_packs(0, 4);
-	nftw(folder, let_read, 16, FTW_PHYS);
-	snprintf(cache, sizeof(cache), "%s/cache", folder);
+	nftw(directory, let_read, 16, FTW_PHYS);
+	snprintf(cache, sizeof(cache), "%s/cache", directory);
 	assert_int_equal(mkdir(cache, 0777), 0);
 	assert_int_equal(chmod(cache, 0777), 0);
 	assert_int_equal(run_apart(open_as_nobody, NULL, 60), 0);
@@ -1295,8 +1295,8 @@ int main(void)
 		TEST(test_filter),
 		TEST(test_filter_is_shared),
 		TEST(test_filter_outgrown),
-		TEST(test_folder),
-		TEST(test_cache_folder),
+		TEST(test_directory),
+		TEST(test_cache_directory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ static void describe(char out[256], const struct keep_verdict *v)
 	for (enum keep_rule r = 0; r < KEEP_RULES; r++)
 		if (v->rules >> r & 1)
 			n += (size_t)snprintf(out + n, 256 - n, "%s%s%s",
-					n == 0 ? "" : " ", keep_rule_name(r),
+					n == 0 ? "" : " ", keep_policy_rule_name(r),
 					v->oldest >> r & 1 ? "*" : "");
 	assert_int_equal(v->oldest & ~v->rules, 0);
 }
@@ -306,9 +306,9 @@ static void test_periods(void **state)
 	tzset();
 	assert_int_equal(utc_parse(&time, "20261231T233000Z"), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_string_equal(keep_period(out, cases[i].rule, time, false),
+		assert_string_equal(keep_policy_period(out, cases[i].rule, time, false),
 				cases[i].berlin);
-		assert_string_equal(keep_period(out, cases[i].rule, time, true),
+		assert_string_equal(keep_policy_period(out, cases[i].rule, time, true),
 				cases[i].utc);
 	}
 }

@@ -4,7 +4,7 @@
 #include "repo/base/error.h"
 #include "repo/session/marking.h"
 
-#include "folder.h"
+#include "directory.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 struct fixture {
-	char folder[FOLDER_MAX], path[96];
+	char directory[DIRECTORY_MAX], path[96];
 	struct repository *repo;
 	struct session *session;
 	_Atomic int waited; /* 1: marking_wait has returned 0 */
@@ -39,8 +39,8 @@ static int setup(void **state)
 	assert_int_equal(seal_global_init(), 0);
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	assert_int_equal(folder_make(f->folder, NULL, "test_marking"), 0);
-	snprintf(f->path, sizeof(f->path), "%s/repo", f->folder);
+	assert_int_equal(directory_make(f->directory, NULL, "test_marking"), 0);
+	snprintf(f->path, sizeof(f->path), "%s/repo", f->directory);
 	config_defaults(&c, false);
 	assert_int_equal(repository_init(f->path, &o, &c), 0);
 	*state = f;
@@ -52,7 +52,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 	session_end(f->session);
 	repository_close(f->repo);
-	int r = folder_remove(f->folder);
+	int r = directory_remove(f->directory);
 	free(f);
 	return r;
 }

@@ -26,17 +26,17 @@
 #define SPAN ((size_t)16 << 20)
 #define WORKERS 3
 
-static char folder[64];
+static char directory[64];
 
-static char *in_folder(const char *name)
+static char *in_directory(const char *name)
 {
 	char *path;
 
-	assert_true(asprintf(&path, "%s/%s", folder, name) > 0);
+	assert_true(asprintf(&path, "%s/%s", directory, name) > 0);
 	return path;
 }
 
-/* Runs a command in the folder; words are separated by '|'. */
+/* Runs a command in the directory; words are separated by '|'. */
 static void run(const char *words)
 {
 	char *copy = strdup(words), *save = NULL, *out = NULL;
@@ -71,11 +71,11 @@ static void *slurp(const char *path, size_t *len)
 static int set_up(void **state)
 {
 	(void)state;
-	strcpy(folder, "/var/tmp/amb.XXXXXX");
-	if (!mkdtemp(folder) || chdir(folder) < 0)
+	strcpy(directory, "/var/tmp/amb.XXXXXX");
+	if (!mkdtemp(directory) || chdir(directory) < 0)
 		return -1;
 	if (access("/usr/bin/qemu-nbd", X_OK) < 0) {
-		rmdir(folder);
+		rmdir(directory);
 		exit(77);
 	}
 	run("qemu-img|create|-q|-f|raw|base.raw|48M");
@@ -109,7 +109,7 @@ static void forget_backing_format(const char *name)
 
 static int tear_down(void **state)
 {
-	DIR *d = opendir(folder);
+	DIR *d = opendir(directory);
 	struct dirent *e;
 
 	(void)state;
@@ -117,12 +117,12 @@ static int tear_down(void **state)
 		unlink(e->d_name);
 	if (d)
 		closedir(d);
-	return rmdir(folder);
+	return rmdir(directory);
 }
 
 static int resolve(struct chain *chain, const char *name, const char *format)
 {
-	char *path = in_folder(name);
+	char *path = in_directory(name);
 	struct disk_source s = { .type = SOURCE_FILE, .present = true,
 		.path = path, .format = (char *)format };
 	int err = chain_resolve(chain, &s, NULL, 0);
@@ -492,7 +492,7 @@ static void test_foreign_server(void **state)
 	bool dirty = false;
 	uint64_t end = 0;
 	size_t len;
-	char *pid, *command, *path = in_folder("sock");
+	char *pid, *command, *path = in_directory("sock");
 
 	(void)state;
 	assert_true(asprintf(&command,
@@ -534,7 +534,7 @@ static void test_foreign_server(void **state)
 
 static void test_slice(void **state)
 {
-	char *path = in_folder("base.raw");
+	char *path = in_directory("base.raw");
 	struct disk_source d = { .type = SOURCE_FILE, .present = true,
 		.path = path, .sliced = true,
 		.slice_offset = (20 << 20) - 512, .slice_size = 4096 };

@@ -245,7 +245,7 @@ static void test_clusters_are_counted_once(void **state)
 static struct node *random_node(uint8_t level, uint64_t spans)
 {
 	struct node *n = calloc(1, sizeof(*n));
-	uint64_t per_slot = slot_spans(level);
+	uint64_t per_slot = node_slot_spans(level);
 	bool any = false;
 	n->level = level;
 	n->spans = spans;
@@ -268,7 +268,7 @@ static void test_node_round_trip(void **state)
 	(void)state;
 	for (int round = 0; round < 300; round++) {
 		uint8_t level = (uint8_t)(1 + round % 3);
-		uint64_t room = slot_spans(level) * NODE_FANOUT;
+		uint64_t room = node_slot_spans(level) * NODE_FANOUT;
 		uint64_t spans = 1 + number() % room;
 		struct node *n = random_node(level, spans), *back;
 		size_t len = node_encode(bytes, n);
@@ -375,22 +375,22 @@ static void test_node_rules(void **state)
 static void test_shape(void **state)
 {
 	(void)state;
-	assert_int_equal(span_count(0), 0);
-	assert_int_equal(span_count(1), 1);
-	assert_int_equal(span_count(SPAN_SIZE), 1);
-	assert_int_equal(span_count(SPAN_SIZE + 1), 2);
-	assert_int_equal(span_count(UINT64_MAX), (uint64_t)1 << 40);
-	assert_int_equal(tree_level(0), 0);
-	assert_int_equal(tree_level(1), 0);
-	assert_int_equal(tree_level(2), 1);
-	assert_int_equal(tree_level(256), 1);
-	assert_int_equal(tree_level(257), 2);
-	assert_int_equal(tree_level(65536), 2);
-	assert_int_equal(tree_level(65537), 3);
-	assert_int_equal(tree_level(span_count(IMAGE_SIZE_MAX)), 3);
-	assert_int_equal(slot_spans(1), 1);
-	assert_int_equal(slot_spans(2), 256);
-	assert_int_equal(slot_spans(3), 65536);
+	assert_int_equal(node_span_count(0), 0);
+	assert_int_equal(node_span_count(1), 1);
+	assert_int_equal(node_span_count(SPAN_SIZE), 1);
+	assert_int_equal(node_span_count(SPAN_SIZE + 1), 2);
+	assert_int_equal(node_span_count(UINT64_MAX), (uint64_t)1 << 40);
+	assert_int_equal(node_tree_level(0), 0);
+	assert_int_equal(node_tree_level(1), 0);
+	assert_int_equal(node_tree_level(2), 1);
+	assert_int_equal(node_tree_level(256), 1);
+	assert_int_equal(node_tree_level(257), 2);
+	assert_int_equal(node_tree_level(65536), 2);
+	assert_int_equal(node_tree_level(65537), 3);
+	assert_int_equal(node_tree_level(node_span_count(IMAGE_SIZE_MAX)), 3);
+	assert_int_equal(node_slot_spans(1), 1);
+	assert_int_equal(node_slot_spans(2), 256);
+	assert_int_equal(node_slot_spans(3), 65536);
 }
 
 int main(void)

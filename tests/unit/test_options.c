@@ -211,15 +211,15 @@ static void test_nearest_word(void **state)
 		"restore", "verify", NULL };
 	char long_word[200];
 	(void)state;
-	assert_string_equal(nearest_word("bakcup", words), "backup");
-	assert_string_equal(nearest_word("restor", words), "restore");
-	assert_string_equal(nearest_word("ver", words), "verify");
-	assert_string_equal(nearest_word("lsit", words), "list");
-	assert_null(nearest_word("frobnicate", words));
-	assert_null(nearest_word("", words));
+	assert_string_equal(options_nearest_word("bakcup", words), "backup");
+	assert_string_equal(options_nearest_word("restor", words), "restore");
+	assert_string_equal(options_nearest_word("ver", words), "verify");
+	assert_string_equal(options_nearest_word("lsit", words), "list");
+	assert_null(options_nearest_word("frobnicate", words));
+	assert_null(options_nearest_word("", words));
 	memset(long_word, 'a', sizeof(long_word) - 1);
 	long_word[sizeof(long_word) - 1] = '\0';
-	assert_null(nearest_word(long_word, words));
+	assert_null(options_nearest_word(long_word, words));
 }
 
 int main(void)

@@ -119,10 +119,10 @@ static void test_pattern(void **state)
 /* --- screen --- */
 
 /* All of one colour, but for DOTS pixels from AT on. */
-static struct prove_picture picture(uint32_t width, uint32_t height, size_t at,
+static struct prove_screen picture(uint32_t width, uint32_t height, size_t at,
 		size_t dots)
 {
-	struct prove_picture p = { .pixels = NULL };
+	struct prove_screen p = { .pixels = NULL };
 	size_t size = 3 * (size_t)width * height;
 	char *ppm = malloc(size + 64);
 	size_t head = (size_t)sprintf(ppm, "P6\n# a comment\n%u %u\n255\n",
@@ -130,12 +130,12 @@ static struct prove_picture picture(uint32_t width, uint32_t height, size_t at,
 
 	memset(ppm + head, 7, size);
 	memset(ppm + head + 3 * at, 200, 3 * dots);
-	assert_int_equal(prove_picture_read(&p, (uint8_t *)ppm, head + size),
+	assert_int_equal(prove_screen_read(&p, (uint8_t *)ppm, head + size),
 			0);
 	assert_int_equal(p.width, width);
 	assert_int_equal(p.height, height);
 	/* One byte less. */
-	assert_int_equal(prove_picture_read(&(struct prove_picture){ 0 },
+	assert_int_equal(prove_screen_read(&(struct prove_screen){ 0 },
 			(uint8_t *)ppm, head + size - 1), -EBADMSG);
 	free(ppm);
 	return p;
@@ -143,26 +143,26 @@ static struct prove_picture picture(uint32_t width, uint32_t height, size_t at,
 
 static void test_pictures(void **state)
 {
-	struct prove_picture empty = { .pixels = NULL };
-	struct prove_picture blank = picture(720, 400, 0, 100);
-	struct prove_picture text = picture(720, 400, 9000, 3000);
-	struct prove_picture cursor = picture(720, 400, 9000, 3144);
-	struct prove_picture more = picture(720, 400, 9000, 4000);
-	struct prove_picture wide = picture(800, 360, 9000, 3000);
+	struct prove_screen empty = { .pixels = NULL };
+	struct prove_screen blank = picture(720, 400, 0, 100);
+	struct prove_screen text = picture(720, 400, 9000, 3000);
+	struct prove_screen cursor = picture(720, 400, 9000, 3144);
+	struct prove_screen more = picture(720, 400, 9000, 4000);
+	struct prove_screen wide = picture(800, 360, 9000, 3000);
 
 	(void)state;
-	assert_true(prove_picture_blank(&empty));
-	assert_true(prove_picture_blank(&blank));
-	assert_false(prove_picture_blank(&text));
-	assert_true(prove_picture_same(&text, &cursor));
-	assert_false(prove_picture_same(&text, &more));
-	assert_false(prove_picture_same(&text, &wide));
-	assert_false(prove_picture_same(&text, &empty));
-	prove_picture_clear(&blank);
-	prove_picture_clear(&text);
-	prove_picture_clear(&cursor);
-	prove_picture_clear(&more);
-	prove_picture_clear(&wide);
+	assert_true(prove_screen_blank(&empty));
+	assert_true(prove_screen_blank(&blank));
+	assert_false(prove_screen_blank(&text));
+	assert_true(prove_screen_same(&text, &cursor));
+	assert_false(prove_screen_same(&text, &more));
+	assert_false(prove_screen_same(&text, &wide));
+	assert_false(prove_screen_same(&text, &empty));
+	prove_screen_clear(&blank);
+	prove_screen_clear(&text);
+	prove_screen_clear(&cursor);
+	prove_screen_clear(&more);
+	prove_screen_clear(&wide);
 }
 
 static size_t slurp(const char *file, uint8_t *buf, size_t size)
@@ -179,35 +179,35 @@ static size_t slurp(const char *file, uint8_t *buf, size_t size)
 /* What is saved can be read, and no cut or changed file does harm. */
 static void test_png(void **state)
 {
-	struct prove_picture p = picture(320, 200, 300, 5000);
-	struct prove_picture again = { .pixels = NULL };
+	struct prove_screen p = picture(320, 200, 300, 5000);
+	struct prove_screen again = { .pixels = NULL };
 	static uint8_t file[65536];
 	char link[80];
 	size_t len = 0;
 
 	(void)state;
-	assert_int_equal(prove_picture_save(&p, path), 0);
+	assert_int_equal(prove_screen_save(&p, path), 0);
 	len = slurp(path, file, sizeof(file));
-	assert_int_equal(prove_picture_read(&again, file, len), 0);
+	assert_int_equal(prove_screen_read(&again, file, len), 0);
 	assert_int_equal(again.width, 320);
 	assert_memory_equal(again.pixels, p.pixels, 3 * 320 * 200);
-	prove_picture_clear(&again);
+	prove_screen_clear(&again);
 	for (size_t cut = 0; cut < len; cut += 7)
-		if (prove_picture_read(&again, file, cut) == 0)
-			prove_picture_clear(&again);
+		if (prove_screen_read(&again, file, cut) == 0)
+			prove_screen_clear(&again);
 	for (size_t i = 0; i < len; i++) {
 		file[i] ^= 0x41;
-		if (prove_picture_read(&again, file, len) == 0)
-			prove_picture_clear(&again);
+		if (prove_screen_read(&again, file, len) == 0)
+			prove_screen_clear(&again);
 		file[i] ^= 0x41;
 	}
 	/* Not through a link that somebody has laid there. */
 	snprintf(link, sizeof(link), "%s.link", path);
 	assert_int_equal(symlink(path, link), 0);
-	assert_int_equal(prove_picture_save(&p, link), -ELOOP);
+	assert_int_equal(prove_screen_save(&p, link), -ELOOP);
 	unlink(link);
-	assert_true(prove_picture_save(&p, "/nonexistent/x.png") < 0);
-	prove_picture_clear(&p);
+	assert_true(prove_screen_save(&p, "/nonexistent/x.png") < 0);
+	prove_screen_clear(&p);
 }
 
 static void test_hostile_pictures(void **state)
@@ -216,11 +216,11 @@ static void test_hostile_pictures(void **state)
 		"P6 99999999999 1 255 x", "P6 1 0 255 xxx", "P6 0 1 255 xxx",
 		"P6 1 1 65535 xxxxxx", "P6 -1 1 255 xxx", "P6 16385 1 255 xxx",
 		"P6 16384 16384 255 xxx", "P6 # ", "P5 1 1 255 x", NULL };
-	struct prove_picture p = { .pixels = NULL };
+	struct prove_screen p = { .pixels = NULL };
 
 	(void)state;
 	for (const char *const *s = bad; *s; s++) {
-		assert_int_equal(prove_picture_read(&p, (const uint8_t *)*s,
+		assert_int_equal(prove_screen_read(&p, (const uint8_t *)*s,
 				strlen(*s)), -EBADMSG);
 		assert_null(p.pixels);
 	}

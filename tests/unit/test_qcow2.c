@@ -87,7 +87,7 @@ static void store(struct fixture *f, struct disk *d, struct tree_root *root)
 		.extent = disk_extent, .ctx = d };
 	struct image_counts counts = { .done = 0 };
 	uint64_t size;
-	assert_int_equal(image_write(f->writer, &s, NULL, &counts, NULL, root,
+	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL, root,
 					 &size),
 			0);
 	assert_int_equal(image_writer_flush(f->writer), 0);
@@ -544,7 +544,7 @@ static void test_copy(void **state)
 	store(f, &d, &root);
 	open_view(f, &root, d.size, &o);
 	read_whole(&o);
-	snprintf(path, sizeof(path), "%s/copy", f->folder);
+	snprintf(path, sizeof(path), "%s/copy", f->directory);
 	CLEANUP_FD int fd = open(path, O_RDWR | O_CREAT, 0600);
 	struct qcow2_copy c = { .view = o.view, .fd = fd, .to = path };
 	assert_int_equal(qcow2_copy(&c), 0);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Goal of this test: the folder of a live backup tells the living from the
+/* Goal of this test: the directory of a live backup tells the living from the
  * dead, is removed whole and without following what qemu's user may have put
  * there; and the XML of the job says what it should, whatever the names. */
 #include "ingest/live/job_xml.h"
 #include "ingest/live/scratch.h"
 #include "repo/base/error.h"
-#include "folder.h"
+#include "directory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,24 +20,24 @@
 
 #include <cmocka.h>
 
-static char folder[FOLDER_MAX];
+static char directory[DIRECTORY_MAX];
 
 static int set_up(void **state)
 {
 	(void)state;
-	return folder_make(folder, NULL, "s");
+	return directory_make(directory, NULL, "s");
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	return folder_remove(folder);
+	return directory_remove(directory);
 }
 
 static struct scratch *make(void)
 {
 	struct scratch *s = NULL;
-	int err = scratch_make(&s, folder, geteuid(), getegid());
+	int err = scratch_make(&s, directory, geteuid(), getegid());
 
 	if (err)
 		fail_msg("%s", error_text(err));
@@ -101,21 +101,21 @@ static void test_living_and_dead(void **state)
 
 	(void)state;
 	write_state(s, SCRATCH_PREPARED);
-	snprintf(inner, sizeof(inner), "%s/q", scratch_folder(s));
+	snprintf(inner, sizeof(inner), "%s/q", scratch_directory(s));
 	assert_int_equal(stat(inner, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700);
 	assert_true(scratch_is_socket(scratch_socket(s)));
-	assert_false(scratch_is_orphan(scratch_socket(s), folder));
-	assert_int_equal(scratch_dead(folder, on_dead, &seen), 0);
+	assert_false(scratch_is_orphan(scratch_socket(s), directory));
+	assert_int_equal(scratch_dead(directory, on_dead, &seen), 0);
 	assert_int_equal(seen.count, 0);
 	write_state(s, SCRATCH_FROZEN);
 	scratch_close(s); /* as its death would */
-	assert_int_equal(scratch_dead(folder, on_dead, &seen), 0);
+	assert_int_equal(scratch_dead(directory, on_dead, &seen), 0);
 	assert_int_equal(seen.count, 1);
 	assert_int_equal(seen.phase, SCRATCH_FROZEN);
 	assert_true(seen.whole);
-	assert_int_equal(rmdir(folder), 0); /* nothing is left */
-	assert_int_equal(mkdir(folder, 0700), 0);
+	assert_int_equal(rmdir(directory), 0); /* nothing is left */
+	assert_int_equal(mkdir(directory, 0700), 0);
 }
 
 /* A later, shorter state with the rest of an earlier one behind it, and one
@@ -127,18 +127,18 @@ static void test_states_cut_short(void **state)
 	char where[256];
 
 	(void)state;
-	snprintf(where, sizeof(where), "%s", scratch_folder(s));
+	snprintf(where, sizeof(where), "%s", scratch_directory(s));
 	scratch_close(s);
 	put(where, "state", "{\"phase\": \"frozen\"} \"x\"}");
-	assert_int_equal(scratch_dead(folder, on_dead, &seen), 0);
+	assert_int_equal(scratch_dead(directory, on_dead, &seen), 0);
 	assert_int_equal(seen.count, 1);
 	assert_int_equal(seen.phase, SCRATCH_FROZEN);
 	assert_false(seen.whole);
 	s = make();
-	snprintf(where, sizeof(where), "%s", scratch_folder(s));
+	snprintf(where, sizeof(where), "%s", scratch_directory(s));
 	scratch_close(s);
 	put(where, "state", "{\"phase\": \"fro");
-	assert_int_equal(scratch_dead(folder, on_dead, &seen), 0);
+	assert_int_equal(scratch_dead(directory, on_dead, &seen), 0);
 	assert_int_equal(seen.count, 2);
 	assert_int_equal(seen.phase, SCRATCH_RUNNING);
 }
@@ -151,24 +151,24 @@ static void test_without_state(void **state)
 	char where[256];
 
 	(void)state;
-	snprintf(where, sizeof(where), "%s/amberfs-0123456789abcdef", folder);
+	snprintf(where, sizeof(where), "%s/amberfs-0123456789abcdef", directory);
 	assert_int_equal(mkdir(where, 0700), 0);
-	assert_int_equal(scratch_dead(folder, on_dead, &seen), 0);
+	assert_int_equal(scratch_dead(directory, on_dead, &seen), 0);
 	assert_int_equal(seen.count, 0);
 	assert_int_equal(utime(where, &old), 0);
-	assert_int_equal(scratch_dead(folder, on_dead, &seen), 0);
+	assert_int_equal(scratch_dead(directory, on_dead, &seen), 0);
 	assert_int_equal(seen.count, 1);
 	assert_false(exists(where));
 	/* Other names are not looked at. */
-	snprintf(where, sizeof(where), "%s/amberfs-0123456789abcdeF", folder);
+	snprintf(where, sizeof(where), "%s/amberfs-0123456789abcdeF", directory);
 	assert_int_equal(mkdir(where, 0700), 0);
 	assert_int_equal(utime(where, &old), 0);
-	assert_int_equal(scratch_dead(folder, on_dead, &seen), 0);
+	assert_int_equal(scratch_dead(directory, on_dead, &seen), 0);
 	assert_int_equal(seen.count, 1);
 	assert_int_equal(rmdir(where), 0);
 }
 
-/* The other process: a guard that opens the folder, and removes it. */
+/* The other process: a guard that opens the directory, and removes it. */
 static void test_guard(void **state)
 {
 	struct scratch *s = make(), *guard = NULL, *again = NULL;
@@ -176,7 +176,7 @@ static void test_guard(void **state)
 
 	(void)state;
 	write_state(s, SCRATCH_RUNNING);
-	snprintf(where, sizeof(where), "%s", scratch_folder(s));
+	snprintf(where, sizeof(where), "%s", scratch_directory(s));
 	assert_int_equal(scratch_open(&guard, where), 0);
 	assert_int_equal(scratch_lock_guard(guard), 0);
 	assert_int_equal(scratch_open(&again, where), 0);
@@ -186,7 +186,7 @@ static void test_guard(void **state)
 	assert_true(scratch_free(guard) > 0);
 	assert_int_equal(scratch_remove(guard), 0);
 	assert_false(exists(where));
-	assert_true(scratch_is_orphan(scratch_socket(s), folder));
+	assert_true(scratch_is_orphan(scratch_socket(s), directory));
 	assert_false(scratch_is_orphan(scratch_socket(s), "/"));
 	assert_int_equal(scratch_remove(s), 0); /* gone before */
 	scratch_close(guard);
@@ -201,17 +201,17 @@ static void test_hostile(void **state)
 	char outside[256], inner[256], link[300];
 
 	(void)state;
-	snprintf(outside, sizeof(outside), "%s/outside", folder);
+	snprintf(outside, sizeof(outside), "%s/outside", directory);
 	assert_int_equal(mkdir(outside, 0700), 0);
 	put(outside, "keep", "x");
-	snprintf(inner, sizeof(inner), "%s/q", scratch_folder(s));
+	snprintf(inner, sizeof(inner), "%s/q", scratch_directory(s));
 	put(inner, "1-1", "scratch");
 	snprintf(link, sizeof(link), "%s/nbd", inner);
 	assert_int_equal(symlink(outside, link), 0);
 	assert_int_equal(scratch_remove(s), 0);
 	scratch_close(s);
 	s = make();
-	snprintf(inner, sizeof(inner), "%s/q", scratch_folder(s));
+	snprintf(inner, sizeof(inner), "%s/q", scratch_directory(s));
 	assert_int_equal(rmdir(inner), 0);
 	assert_int_equal(symlink(outside, inner), 0);
 	assert_int_not_equal(scratch_remove(s), 0);
@@ -220,7 +220,7 @@ static void test_hostile(void **state)
 	scratch_close(s);
 	snprintf(link, sizeof(link), "%s/keep", outside);
 	assert_true(exists(link));
-	assert_int_equal(folder_remove(outside), 0);
+	assert_int_equal(directory_remove(outside), 0);
 }
 
 static void test_places(void **state)
@@ -231,7 +231,7 @@ static void test_places(void **state)
 	(void)state;
 	assert_int_equal(scratch_make(&s, "/nowhere/at/all", geteuid(),
 					 getegid()), -ENOENT);
-	snprintf(long_dir, sizeof(long_dir), "%s/%060d%020d", folder, 0, 0);
+	snprintf(long_dir, sizeof(long_dir), "%s/%060d%020d", directory, 0, 0);
 	assert_int_equal(mkdir(long_dir, 0700), 0);
 	assert_int_equal(scratch_make(&s, long_dir, geteuid(), getegid()),
 			-ENAMETOOLONG);

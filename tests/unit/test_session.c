@@ -4,7 +4,7 @@
 #include "repo/base/error.h"
 #include "repo/session/session.h"
 
-#include "folder.h"
+#include "directory.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -20,7 +20,7 @@
 #define LISTINGS 3000
 
 struct fixture {
-	char folder[FOLDER_MAX], path[96];
+	char directory[DIRECTORY_MAX], path[96];
 	struct repository *repo, *other;
 	struct session *session;
 	_Atomic bool stop;
@@ -37,8 +37,8 @@ static int setup(void **state)
 	assert_int_equal(seal_global_init(), 0);
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	assert_int_equal(folder_make(f->folder, below, "test_session"), 0);
-	snprintf(f->path, sizeof(f->path), "%s/repo", f->folder);
+	assert_int_equal(directory_make(f->directory, below, "test_session"), 0);
+	snprintf(f->path, sizeof(f->path), "%s/repo", f->directory);
 	config_defaults(&c, false);
 	assert_int_equal(repository_init(f->path, &o, &c), 0);
 	assert_int_equal(repository_open(&f->repo, f->path, &o), 0);
@@ -57,7 +57,7 @@ static int teardown(void **state)
 	session_end(f->session);
 	repository_close(f->other);
 	repository_close(f->repo);
-	int r = folder_remove(f->folder);
+	int r = directory_remove(f->directory);
 	free(f);
 	return r;
 }
@@ -67,7 +67,7 @@ static void *publish_often(void *arg)
 	struct fixture *f = arg;
 	struct id root = { { 1 } };
 	while (!f->stop && f->failed == 0) {
-		if (session_stand_on(f->session, &root) < 0
+		if (session_add_root(f->session, &root) < 0
 				|| session_leave(f->session, &root) < 0)
 			f->failed = 1;
 	}

@@ -30,7 +30,7 @@ static void check_round_trip(enum session_kind kind, const char *activity)
 	r.activity = activity == NULL ? NULL : strdup(activity);
 	json_t *json = session_record_to_json(&r);
 	assert_non_null(json);
-	char *text = json_dumps(json, MEMBERS_DUMP_FLAGS);
+	char *text = json_dumps(json, JSON_FIELDS_DUMP_FLAGS);
 	assert_int_equal(parse(&back, text), 0);
 	assert_int_equal(back.kind, kind);
 	assert_int_equal(back.started, r.started);

@@ -76,9 +76,9 @@ static struct snapshot *make(void)
 
 static char *dump(const struct snapshot *s)
 {
-	json_t *json = snapshot_to_json(s, false);
+	json_t *json = snapshot_json_encode(s, false);
 	assert_non_null(json);
-	char *text = json_dumps(json, MEMBERS_DUMP_FLAGS);
+	char *text = json_dumps(json, JSON_FIELDS_DUMP_FLAGS);
 	json_decref(json);
 	return text;
 }
@@ -86,7 +86,7 @@ static char *dump(const struct snapshot *s)
 static struct snapshot *parse(const char *text)
 {
 	struct snapshot *s;
-	int r = snapshot_from_json(&s, seal, OBJECT, text, strlen(text));
+	int r = snapshot_json_decode(&s, seal, OBJECT, text, strlen(text));
 	if (r < 0)
 		print_message("%s\n", error_text(r));
 	assert_int_equal(r, 0);
@@ -179,13 +179,13 @@ static void test_id_covers_name_and_bytes(void **state)
 	struct snapshot *s = parse(text);
 	struct id id;
 	(void)state;
-	assert_int_equal(snapshot_derive_id(&id, seal, OBJECT, text,
+	assert_int_equal(snapshot_json_derive_id(&id, seal, OBJECT, text,
 			strlen(text)), 0);
 	assert_true(id_equal(&id, &s->id));
-	assert_int_equal(snapshot_derive_id(&id, seal, OBJECT "x", text,
+	assert_int_equal(snapshot_json_derive_id(&id, seal, OBJECT "x", text,
 			strlen(text)), 0);
 	assert_false(id_equal(&id, &s->id));
-	assert_int_equal(snapshot_derive_id(&id, seal, OBJECT, text,
+	assert_int_equal(snapshot_json_derive_id(&id, seal, OBJECT, text,
 			strlen(text) - 1), 0);
 	assert_false(id_equal(&id, &s->id));
 	free(text);
@@ -196,7 +196,7 @@ static void test_derived_members(void **state)
 {
 	char *text = valid_text();
 	struct snapshot *s = parse(text);
-	json_t *json = snapshot_to_json(s, true);
+	json_t *json = snapshot_json_encode(s, true);
 	(void)state;
 	assert_string_equal(json_string_value(json_object_get(json, "object")),
 			OBJECT);
@@ -214,7 +214,7 @@ static void test_unknown_members_survive(void **state)
 	json_object_set_new(json, "tags", json_pack("[s]", "weekly"));
 	json_object_set_new(json_array_get(json_object_get(json, "files"), 0),
 			"sha", json_integer(7));
-	char *more = json_dumps(json, MEMBERS_DUMP_FLAGS);
+	char *more = json_dumps(json, JSON_FIELDS_DUMP_FLAGS);
 	struct snapshot *s = parse(more);
 	assert_int_equal(json_object_size(s->extra), 1);
 	assert_int_equal(json_object_size(s->files[0].extra), 1);
@@ -232,7 +232,7 @@ static void test_unknown_members_survive(void **state)
 static void assert_bad(const char *text, const char *member)
 {
 	struct snapshot *s;
-	assert_int_equal(snapshot_from_json(&s, seal, OBJECT, text,
+	assert_int_equal(snapshot_json_decode(&s, seal, OBJECT, text,
 			strlen(text)), -EBADMSG);
 	assert_null(s);
 	const char *why = error_text(-EBADMSG);
@@ -254,7 +254,7 @@ static char *changed(bool in_file, const char *key, const char *value)
 	else
 		json_object_del(at, key);
 	free(text);
-	text = json_dumps(json, MEMBERS_DUMP_FLAGS);
+	text = json_dumps(json, JSON_FIELDS_DUMP_FLAGS);
 	json_decref(json);
 	return text;
 }
@@ -323,7 +323,7 @@ static void test_bad_files(void **state)
 		const char *key = bad[i][0];
 		char *text = changed(true, key, bad[i][1]);
 		struct snapshot *s;
-		int r = snapshot_from_json(&s, seal, OBJECT, text,
+		int r = snapshot_json_decode(&s, seal, OBJECT, text,
 				strlen(text));
 		if (r != -EBADMSG)
 			fail_msg("%s: %s was accepted", key,
@@ -375,14 +375,14 @@ static void test_damaged_bytes(void **state)
 		for (const char *t = tries; *t != '\0'; t++) {
 			struct snapshot *s;
 			text[i] = *t;
-			int r = snapshot_from_json(&s, seal, OBJECT, text,
+			int r = snapshot_json_decode(&s, seal, OBJECT, text,
 					len);
 			assert_true(r == 0 || r == -EBADMSG);
 			snapshot_free(s);
 		}
 		text[i] = old;
 		struct snapshot *s;
-		assert_int_equal(snapshot_from_json(&s, seal, OBJECT, text, i),
+		assert_int_equal(snapshot_json_decode(&s, seal, OBJECT, text, i),
 				-EBADMSG);
 	}
 	free(text);
@@ -393,17 +393,17 @@ static void test_unwritable(void **state)
 	struct snapshot *s = make();
 	(void)state;
 	s->read_bytes = UINT64_MAX;
-	assert_null(snapshot_to_json(s, false));
+	assert_null(snapshot_json_encode(s, false));
 	s->read_bytes = 0;
 	s->files[0].size = UINT64_MAX;
-	assert_null(snapshot_to_json(s, false));
+	assert_null(snapshot_json_encode(s, false));
 	s->files[0].size = 0;
 	free(s->files[0].reading);
 	s->files[0].reading = strdup("\xff");
-	assert_null(snapshot_to_json(s, false));
+	assert_null(snapshot_json_encode(s, false));
 	snapshot_free(s);
 	s = snapshot_new();
-	assert_null(snapshot_to_json(s, true));
+	assert_null(snapshot_json_encode(s, true));
 	snapshot_free(s);
 }
 

@@ -6,7 +6,7 @@
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "repo/store/store.h"
 
-#include "folder.h"
+#include "directory.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -25,16 +25,16 @@
 #define PACK "packs/3f/3f00aa"
 
 struct fixture {
-	char folder[FOLDER_MAX], repo[96];
+	char directory[DIRECTORY_MAX], repo[96];
 	struct store *s;
 };
 
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	if (folder_make(f->folder, NULL, "test_store") < 0)
+	if (directory_make(f->directory, NULL, "test_store") < 0)
 		return -1;
-	snprintf(f->repo, sizeof(f->repo), "%s/repo", f->folder);
+	snprintf(f->repo, sizeof(f->repo), "%s/repo", f->directory);
 	*state = f;
 	return store_create_local(&f->s, f->repo);
 }
@@ -43,7 +43,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 	store_close(f->s);
-	int r = folder_remove(f->folder);
+	int r = directory_remove(f->directory);
 	free(f);
 	return r;
 }
@@ -127,10 +127,10 @@ static void test_create(void **state)
 	touch(f, "config");
 	assert_int_equal(store_create_local(&other, f->repo), -ENOTEMPTY);
 	assert_non_null(strstr(error_text(-ENOTEMPTY), "not empty"));
-	snprintf(path, sizeof(path), "%s/no/repo", f->folder);
+	snprintf(path, sizeof(path), "%s/no/repo", f->directory);
 	assert_int_equal(store_create_local(&other, path), -ENOENT);
 	assert_int_equal(store_open_local(&other, path), -ENOENT);
-	snprintf(path, sizeof(path), "%s/fresh", f->folder);
+	snprintf(path, sizeof(path), "%s/fresh", f->directory);
 	assert_int_equal(mkdir(path, 0700), 0);
 	assert_int_equal(strlen(path) < 100, 1);
 	strcat(path, "/lost+found");

@@ -14,11 +14,11 @@ typedef void handler(struct adapt *a, xmlNode *n);
 /* Taken out, with a note that says what it was. */
 static void leave_out(struct adapt *a, xmlNode *n, const char *why)
 {
-	CLEANUP_XML_TEXT xmlChar *type = adapt_get(n, "type");
+	CLEANUP_XML_TEXT xmlChar *type = adapt_tree_get(n, "type");
 
-	adapt_note(a, "%s%s%s left out: %s", (const char *)n->name,
+	adapt_tree_note(a, "%s%s%s left out: %s", (const char *)n->name,
 			type ? " " : "", type ? (const char *)type : "", why);
-	adapt_remove(n);
+	adapt_tree_remove(n);
 }
 
 /* --- network --- */
@@ -32,17 +32,17 @@ static void new_port(xmlNode *n)
 	xmlNode *source = domain_doc_child(n, "source");
 	xmlNode *port = domain_doc_child(n, "virtualport");
 
-	adapt_drop(n, "mac");
-	adapt_drop(n, "portForward");
-	adapt_drop(n, "target"); /* the name of its device on the host */
-	adapt_unset(source, "portid");
-	adapt_unset(domain_doc_child(port, "parameters"), "interfaceid");
-	adapt_unset(domain_doc_child(port, "parameters"), "instanceid");
+	adapt_tree_drop(n, "mac");
+	adapt_tree_drop(n, "portForward");
+	adapt_tree_drop(n, "target"); /* the name of its device on the host */
+	adapt_tree_unset(source, "portid");
+	adapt_tree_unset(domain_doc_child(port, "parameters"), "interfaceid");
+	adapt_tree_unset(domain_doc_child(port, "parameters"), "instanceid");
 }
 
 static void interface(struct adapt *a, xmlNode *n)
 {
-	CLEANUP_XML_TEXT xmlChar *type = adapt_get(n, "type");
+	CLEANUP_XML_TEXT xmlChar *type = adapt_tree_get(n, "type");
 
 	if (a->o->isolated) {
 		leave_out(a, n, "no network");
@@ -51,8 +51,8 @@ static void interface(struct adapt *a, xmlNode *n)
 	if (!a->beside)
 		return;
 	new_port(n);
-	if (adapt_one_of(n, "type", exclusive_nets))
-		adapt_note(a, "interface %s: only one domain at a time can have "
+	if (adapt_tree_one_of(n, "type", exclusive_nets))
+		adapt_tree_note(a, "interface %s: only one domain at a time can have "
 			      "it", type ? (const char *)type : "");
 }
 
@@ -68,14 +68,14 @@ static bool without_port(struct adapt *a, xmlNode *graphics)
 
 	if (xmlHasProp(graphics, (const xmlChar *)"socket") &&
 			!domain_doc_child(graphics, "listen"))
-		adapt_set(a, adapt_add(a, graphics, "listen"), "type",
+		adapt_tree_set(a, adapt_tree_add(a, graphics, "listen"), "type",
 				"socket");
-	adapt_unset(graphics, "socket");
+	adapt_tree_unset(graphics, "socket");
 	for (xmlNode *n = graphics->children; n; n = n->next) {
 		if (!domain_doc_is(n, "listen"))
 			continue;
-		adapt_unset(n, "socket");
-		found |= adapt_one_of(n, "type", no_port);
+		adapt_tree_unset(n, "socket");
+		found |= adapt_tree_one_of(n, "type", no_port);
 	}
 	return found;
 }
@@ -84,31 +84,31 @@ static void listen_locally(struct adapt *a, xmlNode *graphics)
 {
 	xmlNode *n = NULL;
 
-	adapt_unset(graphics, "listen");
-	adapt_drop(graphics, "listen");
-	n = adapt_add(a, graphics, "listen");
-	adapt_set(a, n, "type", "address");
-	adapt_set(a, n, "address", "127.0.0.1");
+	adapt_tree_unset(graphics, "listen");
+	adapt_tree_drop(graphics, "listen");
+	n = adapt_tree_add(a, graphics, "listen");
+	adapt_tree_set(a, n, "type", "address");
+	adapt_tree_set(a, n, "address", "127.0.0.1");
 }
 
 static void graphics(struct adapt *a, xmlNode *n)
 {
-	if (a->o->isolated && !adapt_one_of(n, "type", screens)) {
+	if (a->o->isolated && !adapt_tree_one_of(n, "type", screens)) {
 		leave_out(a, n, "it belongs to the desktop of the host");
 		return;
 	}
 	if (!a->beside)
 		return;
-	adapt_unset(n, "port");
-	adapt_unset(n, "tlsPort");
-	adapt_unset(n, "websocket");
-	adapt_unset(n, "autoport");
+	adapt_tree_unset(n, "port");
+	adapt_tree_unset(n, "tlsPort");
+	adapt_tree_unset(n, "websocket");
+	adapt_tree_unset(n, "autoport");
 	if (a->o->isolated)
-		adapt_drop(n, "gl");
+		adapt_tree_drop(n, "gl");
 	if (without_port(a, n))
 		return;
-	adapt_set(a, n, "port", "-1");
-	adapt_set(a, n, "autoport", "yes");
+	adapt_tree_set(a, n, "port", "-1");
+	adapt_tree_set(a, n, "autoport", "yes");
 	if (a->o->isolated)
 		listen_locally(a, n);
 }
@@ -117,8 +117,8 @@ static void video(struct adapt *a, xmlNode *n)
 {
 	if (!a->o->isolated)
 		return;
-	adapt_drop(domain_doc_child(n, "model"), "acceleration");
-	adapt_drop(n, "driver"); /* a process of its own, by vhost-user */
+	adapt_tree_drop(domain_doc_child(n, "model"), "acceleration");
+	adapt_tree_drop(n, "driver"); /* a process of its own, by vhost-user */
 }
 
 /* What is played may go into a file. */
@@ -129,12 +129,12 @@ static void audio(struct adapt *a, xmlNode *n)
 	if (!a->o->isolated && !file)
 		return;
 	while (n->children)
-		adapt_remove(n->children);
-	adapt_set(a, n, "type", "none");
+		adapt_tree_remove(n->children);
+	adapt_tree_set(a, n, "type", "none");
 	for (const char *const *p = (const char *const[]){ "serverName",
 			"runtimeDir", "device", "dev", "driver", "path", NULL };
 			*p; p++)
-		adapt_unset(n, *p);
+		adapt_tree_unset(n, *p);
 }
 
 /* --- the rest --- */
@@ -144,7 +144,7 @@ static void hostdev(struct adapt *a, xmlNode *n)
 	if (a->o->isolated)
 		leave_out(a, n, "it is a device of the host");
 	else if (a->beside)
-		adapt_note(a, "%s: only one domain at a time can have it",
+		adapt_tree_note(a, "%s: only one domain at a time can have it",
 				(const char *)n->name);
 }
 
@@ -158,7 +158,7 @@ static void redirected(struct adapt *a, xmlNode *n)
 static void filter(struct adapt *a, xmlNode *n)
 {
 	if (a->o->isolated)
-		adapt_remove(n); /* with the devices it is for */
+		adapt_tree_remove(n); /* with the devices it is for */
 }
 
 static void shared(struct adapt *a, xmlNode *n)
@@ -166,7 +166,7 @@ static void shared(struct adapt *a, xmlNode *n)
 	if (a->o->isolated)
 		leave_out(a, n, "it is shared with the host");
 	else if (a->beside)
-		adapt_note(a, "%s: shared with the original, and not as it was "
+		adapt_tree_note(a, "%s: shared with the original, and not as it was "
 			      "in the snapshot", (const char *)n->name);
 }
 
@@ -183,9 +183,9 @@ static void vsock(struct adapt *a, xmlNode *n)
 	if (a->o->isolated) {
 		leave_out(a, n, "no sockets of the host");
 	} else if (a->beside && cid) {
-		adapt_unset(cid, "address");
-		adapt_set(a, cid, "auto", "yes");
-		adapt_note(a, "vsock: another address, chosen by libvirt");
+		adapt_tree_unset(cid, "address");
+		adapt_tree_set(a, cid, "auto", "yes");
+		adapt_tree_note(a, "vsock: another address, chosen by libvirt");
 	}
 }
 
@@ -213,14 +213,14 @@ static void tpm(struct adapt *a, xmlNode *n)
 		hostdev(a, n);
 		return;
 	}
-	adapt_drop(backend, "source");
+	adapt_tree_drop(backend, "source");
 	if (a->o->throw_away)
-		adapt_unset(backend, "persistent_state");
+		adapt_tree_unset(backend, "persistent_state");
 	if (a->o->tpm_placed)
 		return;
 	if (a->o->isolated)
-		adapt_drop(backend, "encryption");
-	adapt_note(a, "the TPM is new and empty: what the guest sealed in the "
+		adapt_tree_drop(backend, "encryption");
+	adapt_tree_note(a, "the TPM is new and empty: what the guest sealed in the "
 		      "original's (keys of its disks) must be unlocked in "
 		      "another way");
 }
@@ -232,10 +232,10 @@ static void rng(struct adapt *a, xmlNode *n)
 	if (!a->o->isolated ||
 			!domain_doc_attribute_is(backend, "model", "egd"))
 		return;
-	adapt_remove(backend);
-	backend = adapt_add(a, n, "backend");
-	adapt_set(a, backend, "model", "random");
-	adapt_text(a, backend, "/dev/urandom");
+	adapt_tree_remove(backend);
+	backend = adapt_tree_add(a, n, "backend");
+	adapt_tree_set(a, backend, "model", "random");
+	adapt_tree_text(a, backend, "/dev/urandom");
 }
 
 static const char *const virtual_inputs[] = { "mouse", "tablet", "keyboard",
@@ -243,7 +243,7 @@ static const char *const virtual_inputs[] = { "mouse", "tablet", "keyboard",
 
 static void input(struct adapt *a, xmlNode *n)
 {
-	if (!adapt_one_of(n, "type", virtual_inputs))
+	if (!adapt_tree_one_of(n, "type", virtual_inputs))
 		hostdev(a, n);
 }
 
@@ -251,13 +251,13 @@ static void watchdog(struct adapt *a, xmlNode *n)
 {
 	/* Dumps the memory into a file of the host. */
 	if (a->o->isolated && domain_doc_attribute_is(n, "action", "dump"))
-		adapt_set(a, n, "action", "reset");
+		adapt_tree_set(a, n, "action", "reset");
 }
 
 static void pstore(struct adapt *a, xmlNode *n)
 {
 	if (a->beside)
-		adapt_drop(n, "path");
+		adapt_tree_drop(n, "path");
 }
 
 /* Programs that a distribution puts elsewhere: libvirt knows this host's. */
@@ -271,7 +271,7 @@ static void emulator(struct adapt *a, xmlNode *n)
 	(void)a;
 	for (const char *const *p = usual_emulators; path && *p; p++)
 		if (strncmp((const char *)path, *p, strlen(*p)) == 0) {
-			adapt_remove(n);
+			adapt_tree_remove(n);
 			return;
 		}
 }
@@ -337,11 +337,11 @@ static handler *find(const xmlNode *n)
 static void drop_alias(xmlNode *n)
 {
 	xmlNode *alias = domain_doc_child(n, "alias");
-	CLEANUP_XML_TEXT xmlChar *name = adapt_get(alias, "name");
+	CLEANUP_XML_TEXT xmlChar *name = adapt_tree_get(alias, "name");
 
 	/* Those chosen by a person, "ua-…", may be referred to elsewhere. */
 	if (name && strncmp((const char *)name, "ua-", 3) != 0)
-		adapt_remove(alias);
+		adapt_tree_remove(alias);
 }
 
 void adapt_devices(struct adapt *a, xmlNode *devices)
@@ -357,7 +357,7 @@ void adapt_devices(struct adapt *a, xmlNode *devices)
 		find(n)(a, n);
 	}
 	if (had_network && a->beside && !a->o->isolated)
-		adapt_note(a, "it is on the original's networks: an address "
+		adapt_tree_note(a, "it is on the original's networks: an address "
 			      "that is set inside the guest would be there "
 			      "twice");
 }

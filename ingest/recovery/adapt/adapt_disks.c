@@ -29,12 +29,12 @@ static const struct adapt_disk *find(const struct adapt *a, const xmlNode *disk)
 static void drop_whereabouts(xmlNode *disk)
 {
 	xmlNode *alias = domain_doc_child(disk, "alias");
-	CLEANUP_XML_TEXT xmlChar *name = adapt_get(alias, "name");
+	CLEANUP_XML_TEXT xmlChar *name = adapt_tree_get(alias, "name");
 	bool chosen = name && strncmp((const char *)name, "ua-", 3) == 0;
 
 	if (chosen)
 		xmlUnlinkNode(alias);
-	adapt_drop_all(disk, whereabouts);
+	adapt_tree_drop_all(disk, whereabouts);
 	if (chosen)
 		xmlAddChild(disk, alias);
 }
@@ -42,37 +42,37 @@ static void drop_whereabouts(xmlNode *disk)
 static void set_source(struct adapt *a, xmlNode *parent, bool block,
 		const char *path)
 {
-	adapt_set(a, parent, "type", block ? "block" : "file");
-	adapt_set(a, adapt_add(a, parent, "source"), block ? "dev" : "file",
+	adapt_tree_set(a, parent, "type", block ? "block" : "file");
+	adapt_tree_set(a, adapt_tree_add(a, parent, "source"), block ? "dev" : "file",
 			path);
 }
 
 static void set_backing(struct adapt *a, xmlNode *disk,
 		const struct adapt_disk *d)
 {
-	xmlNode *below = adapt_add(a, disk, "backingStore");
+	xmlNode *below = adapt_tree_add(a, disk, "backingStore");
 
 	if (!d->backing_path)
 		return;
-	adapt_set(a, adapt_add(a, below, "format"), "type", d->backing_format);
+	adapt_tree_set(a, adapt_tree_add(a, below, "format"), "type", d->backing_format);
 	set_source(a, below, false, d->backing_path);
-	adapt_add(a, below, "backingStore");
+	adapt_tree_add(a, below, "backingStore");
 }
 
 static void set_driver(struct adapt *a, xmlNode *disk,
 		const struct adapt_disk *d)
 {
-	xmlNode *driver = adapt_child(a, disk, "driver");
+	xmlNode *driver = adapt_tree_child(a, disk, "driver");
 
-	adapt_set(a, driver, "name", "qemu");
-	adapt_set(a, driver, "type", d->format);
+	adapt_tree_set(a, driver, "name", "qemu");
+	adapt_tree_set(a, driver, "type", d->format);
 	if (a->o->isolated)
-		adapt_drop(disk, "iotune");
+		adapt_tree_drop(disk, "iotune");
 	if (!a->o->throw_away)
 		return;
 	/* None need wait for a disk; native I/O goes with no such mode. */
-	adapt_set(a, driver, "cache", "unsafe");
-	adapt_unset(driver, "io");
+	adapt_tree_set(a, driver, "cache", "unsafe");
+	adapt_tree_unset(driver, "io");
 }
 
 /* Ways of sharing or dropping writes that libvirt has for some disks only, and
@@ -83,10 +83,10 @@ static void drop_modes(struct adapt *a, xmlNode *disk,
 	bool raw = !d->backing_path && strcmp(d->format, "raw") == 0;
 	bool file = !d->backing_path && !d->block_device;
 
-	if (!raw && adapt_drop(disk, "shareable"))
-		adapt_note(a, "%s was shareable: now it is not", d->target);
-	if (!file && adapt_drop(disk, "transient") && !a->o->throw_away)
-		adapt_note(a, "%s was transient: now what is written to it "
+	if (!raw && adapt_tree_drop(disk, "shareable"))
+		adapt_tree_note(a, "%s was shareable: now it is not", d->target);
+	if (!file && adapt_tree_drop(disk, "transient") && !a->o->throw_away)
+		adapt_tree_note(a, "%s was transient: now what is written to it "
 			      "stays", d->target);
 }
 
@@ -99,35 +99,35 @@ static void place(struct adapt *a, xmlNode *disk, const struct adapt_disk *d)
 	drop_modes(a, disk, d);
 	/* A lun passes commands on to a device of the host. */
 	if (domain_doc_attribute_is(disk, "device", "lun"))
-		adapt_set(a, disk, "device", "disk");
-	adapt_unset(disk, "rawio");
-	adapt_unset(disk, "sgio");
+		adapt_tree_set(a, disk, "device", "disk");
+	adapt_tree_unset(disk, "rawio");
+	adapt_tree_unset(disk, "sgio");
 }
 
 static void empty(struct adapt *a, xmlNode *disk)
 {
 	CLEANUP_XML_TEXT xmlChar *target =
-			adapt_get(domain_doc_child(disk, "target"), "dev");
+			adapt_tree_get(domain_doc_child(disk, "target"), "dev");
 
 	if (domain_doc_child(disk, "source"))
-		adapt_note(a, "%s: its medium is not in the snapshot, the drive "
+		adapt_tree_note(a, "%s: its medium is not in the snapshot, the drive "
 			      "is empty", target ? (const char *)target : "?");
 	drop_whereabouts(disk);
-	adapt_drop(disk, "transient");
-	adapt_set(a, disk, "type", "file");
+	adapt_tree_drop(disk, "transient");
+	adapt_tree_set(a, disk, "type", "file");
 	/* Also the format of what was in it. */
 	if (domain_doc_child(disk, "driver"))
-		adapt_set(a, domain_doc_child(disk, "driver"), "type", "raw");
+		adapt_tree_set(a, domain_doc_child(disk, "driver"), "type", "raw");
 }
 
 static void leave_out(struct adapt *a, xmlNode *disk)
 {
 	CLEANUP_XML_TEXT xmlChar *target =
-			adapt_get(domain_doc_child(disk, "target"), "dev");
+			adapt_tree_get(domain_doc_child(disk, "target"), "dev");
 
-	adapt_note(a, "%s is not in the snapshot: left out",
+	adapt_tree_note(a, "%s is not in the snapshot: left out",
 			target ? (const char *)target : "a disk without target");
-	adapt_remove(disk);
+	adapt_tree_remove(disk);
 }
 
 /* Plugged in while the domain ran, and not part of what it starts with. */
@@ -142,7 +142,7 @@ static void note_unused(struct adapt *a, const xmlNode *devices)
 						n, "target"), "dev", target)))
 			n = n->next;
 		if (!n)
-			adapt_note(a, "%s is in the snapshot but not in the "
+			adapt_tree_note(a, "%s is in the snapshot but not in the "
 				      "definition: not attached", target);
 	}
 }
@@ -161,7 +161,7 @@ void adapt_disks(struct adapt *a, xmlNode *devices)
 		d = find(a, n);
 		if (d)
 			place(a, n, d);
-		else if (adapt_one_of(n, "device", removable))
+		else if (adapt_tree_one_of(n, "device", removable))
 			empty(a, n);
 		else
 			leave_out(a, n);

@@ -15,10 +15,10 @@ static const char *const ends[] = { "source", "protocol", "log", "alias",
 
 static void set_end(struct adapt *a, xmlNode *port, const char *type)
 {
-	adapt_drop_all(port, ends);
-	adapt_set(a, port, "type", type);
+	adapt_tree_drop_all(port, ends);
+	adapt_tree_set(a, port, "type", type);
 	/* Of a live pty. */
-	adapt_unset(port, "tty");
+	adapt_tree_unset(port, "tty");
 }
 
 static bool is_port(const xmlNode *n)
@@ -47,7 +47,7 @@ static void drop_doubles(xmlNode *devices)
 	for (xmlNode *n = devices->children; n; n = next) {
 		next = n->next;
 		if (is_double(n))
-			adapt_remove(n);
+			adapt_tree_remove(n);
 	}
 }
 
@@ -66,30 +66,30 @@ static void to_file(struct adapt *a, xmlNode *devices)
 	if (!chosen && !had_double)
 		chosen = domain_doc_child(devices, "console");
 	if (!chosen)
-		chosen = adapt_add(a, devices, "serial");
+		chosen = adapt_tree_add(a, devices, "serial");
 	for (xmlNode *n = devices->children; n; n = n->next)
 		if (is_port(n))
 			set_end(a, n, n == chosen ? "file" : "null");
-	source = adapt_add(a, chosen, "source");
-	adapt_set(a, source, "path", a->o->console_file);
-	adapt_set(a, source, "append", "on");
+	source = adapt_tree_add(a, chosen, "source");
+	adapt_tree_set(a, source, "path", a->o->console_file);
+	adapt_tree_set(a, source, "append", "on");
 }
 
 /* --- ptys --- */
 
 static void to_pty(struct adapt *a, xmlNode *port)
 {
-	CLEANUP_XML_TEXT xmlChar *type = adapt_get(port, "type");
+	CLEANUP_XML_TEXT xmlChar *type = adapt_tree_get(port, "type");
 	const char *kind = (const char *)port->name;
 
 	/* A copy of all that passes, in a file of the host. */
-	if (adapt_drop(port, "log"))
-		adapt_note(a, "the %s port keeps no log file", kind);
+	if (adapt_tree_drop(port, "log"))
+		adapt_tree_note(a, "the %s port keeps no log file", kind);
 	if (type && domain_doc_attribute_is(port, "type", "pty"))
 		set_end(a, port, "pty"); /* live, it has a name */
-	if (type && adapt_one_of(port, "type", own_ends))
+	if (type && adapt_tree_one_of(port, "type", own_ends))
 		return;
-	adapt_note(a, "the %s port, which was a %s of the host, is a pty now",
+	adapt_tree_note(a, "the %s port, which was a %s of the host, is a pty now",
 			kind, type ? (const char *)type : "thing");
 	set_end(a, port, "pty");
 }
@@ -110,25 +110,25 @@ static void channel(struct adapt *a, xmlNode *n)
 	const xmlNode *target = domain_doc_child(n, "target");
 	bool agent = domain_doc_attribute_is(target, "name",
 			"org.qemu.guest_agent.0");
-	CLEANUP_XML_TEXT xmlChar *name = adapt_get(target, "name");
+	CLEANUP_XML_TEXT xmlChar *name = adapt_tree_get(target, "name");
 	const char *shown = name ? (const char *)name : "without a name";
 
 	if (a->beside)
-		adapt_drop(n, "log");
+		adapt_tree_drop(n, "log");
 	/* The agent's socket is libvirt's: it makes one for each domain. */
-	if ((!a->beside && !agent) || adapt_one_of(n, "type", own_ends))
+	if ((!a->beside && !agent) || adapt_tree_one_of(n, "type", own_ends))
 		return;
 	if (!domain_doc_attribute_is(target, "type", "virtio")) {
-		adapt_note(a, "the channel %s goes to the host: left out",
+		adapt_tree_note(a, "the channel %s goes to the host: left out",
 				shown);
-		adapt_remove(n);
+		adapt_tree_remove(n);
 		return;
 	}
 	if (!agent)
-		adapt_note(a, "the channel %s has a socket of its own, made by "
+		adapt_tree_note(a, "the channel %s has a socket of its own, made by "
 			      "libvirt", shown);
 	set_end(a, n, "unix");
-	adapt_set(a, adapt_add(a, n, "source"), "mode", "bind");
+	adapt_tree_set(a, adapt_tree_add(a, n, "source"), "mode", "bind");
 }
 
 void adapt_ports(struct adapt *a, xmlNode *devices)

@@ -13,7 +13,7 @@
 #define X(text) ((const xmlChar *)(text))
 #define NOTE_MAX 1024
 
-void adapt_note(struct adapt *a, const char *fmt, ...)
+void adapt_tree_note(struct adapt *a, const char *fmt, ...)
 {
 	char line[NOTE_MAX];
 	char shown[NOTE_MAX];
@@ -32,25 +32,25 @@ static void need(struct adapt *a, const void *made)
 		a->err = -ENOMEM;
 }
 
-xmlChar *adapt_get(const xmlNode *n, const char *attribute)
+xmlChar *adapt_tree_get(const xmlNode *n, const char *attribute)
 {
 	return n ? xmlGetNoNsProp(n, X(attribute)) : NULL;
 }
 
-void adapt_set(struct adapt *a, xmlNode *n, const char *attribute,
+void adapt_tree_set(struct adapt *a, xmlNode *n, const char *attribute,
 		const char *value)
 {
 	if (n)
 		need(a, xmlSetProp(n, X(attribute), X(value)));
 }
 
-void adapt_unset(xmlNode *n, const char *attribute)
+void adapt_tree_unset(xmlNode *n, const char *attribute)
 {
 	if (n)
 		xmlUnsetProp(n, X(attribute));
 }
 
-bool adapt_one_of(const xmlNode *n, const char *attribute,
+bool adapt_tree_one_of(const xmlNode *n, const char *attribute,
 		const char *const *words)
 {
 	for (; *words; words++)
@@ -59,7 +59,7 @@ bool adapt_one_of(const xmlNode *n, const char *attribute,
 	return false;
 }
 
-xmlNode *adapt_add(struct adapt *a, xmlNode *parent, const char *name)
+xmlNode *adapt_tree_add(struct adapt *a, xmlNode *parent, const char *name)
 {
 	xmlNode *n = NULL;
 
@@ -73,28 +73,28 @@ xmlNode *adapt_add(struct adapt *a, xmlNode *parent, const char *name)
 	return n;
 }
 
-xmlNode *adapt_child(struct adapt *a, xmlNode *parent, const char *name)
+xmlNode *adapt_tree_child(struct adapt *a, xmlNode *parent, const char *name)
 {
 	xmlNode *n = domain_doc_child(parent, name);
 
-	return n ? n : adapt_add(a, parent, name);
+	return n ? n : adapt_tree_add(a, parent, name);
 }
 
-void adapt_text(struct adapt *a, xmlNode *n, const char *text)
+void adapt_tree_text(struct adapt *a, xmlNode *n, const char *text)
 {
 	xmlNode *t = NULL;
 
 	if (!n)
 		return;
 	while (n->children)
-		adapt_remove(n->children);
+		adapt_tree_remove(n->children);
 	t = xmlNewDocText(n->doc, X(text));
 	need(a, t);
 	if (t)
 		xmlAddChild(n, t);
 }
 
-void adapt_remove(xmlNode *n)
+void adapt_tree_remove(xmlNode *n)
 {
 	if (!n)
 		return;
@@ -102,18 +102,18 @@ void adapt_remove(xmlNode *n)
 	xmlFreeNode(n);
 }
 
-unsigned adapt_drop(xmlNode *parent, const char *name)
+unsigned adapt_tree_drop(xmlNode *parent, const char *name)
 {
 	xmlNode *n = NULL;
 	unsigned count = 0;
 
 	for (; (n = domain_doc_child(parent, name)); count++)
-		adapt_remove(n);
+		adapt_tree_remove(n);
 	return count;
 }
 
-void adapt_drop_all(xmlNode *parent, const char *const *names)
+void adapt_tree_drop_all(xmlNode *parent, const char *const *names)
 {
 	for (; *names; names++)
-		adapt_drop(parent, *names);
+		adapt_tree_drop(parent, *names);
 }

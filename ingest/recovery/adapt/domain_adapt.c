@@ -30,7 +30,7 @@ static void drop_smbios_uuid(xmlNode *root)
 				n = next) {
 			next = n->next;
 			if (domain_doc_attribute_is(n, "name", "uuid"))
-				adapt_remove(n);
+				adapt_tree_remove(n);
 		}
 	}
 }
@@ -39,18 +39,18 @@ static void identity(struct adapt *a, xmlNode *root)
 {
 	xmlNode *name = domain_doc_child(root, "name");
 
-	adapt_unset(root, "id");
+	adapt_tree_unset(root, "id");
 	if (a->o->name)
-		adapt_text(a, name ? name : adapt_add(a, root, "name"),
+		adapt_tree_text(a, name ? name : adapt_tree_add(a, root, "name"),
 				a->o->name);
 	if (a->beside) {
-		adapt_drop(root, "uuid");
+		adapt_tree_drop(root, "uuid");
 		drop_smbios_uuid(root);
 	}
 	/* It tells the guest that its disks are of another time: databases and
 	 * directory servers rely on it to change then, whoever it is. */
-	if (adapt_drop(root, "genid"))
-		adapt_add(a, root, "genid");
+	if (adapt_tree_drop(root, "genid"))
+		adapt_tree_add(a, root, "genid");
 }
 
 /* --- firmware --- */
@@ -74,21 +74,21 @@ static void nvram(struct adapt *a, xmlNode *os)
 	if (!has_nvram(os))
 		return;
 	if (!n)
-		n = adapt_add(a, os, "nvram");
+		n = adapt_tree_add(a, os, "nvram");
 	if (!n)
 		return;
-	adapt_unset(n, "type");
+	adapt_tree_unset(n, "type");
 	while (n->children)
-		adapt_remove(n->children);
+		adapt_tree_remove(n->children);
 	if (a->o->nvram) {
-		adapt_text(a, n, a->o->nvram);
+		adapt_tree_text(a, n, a->o->nvram);
 		return;
 	}
 	if (said)
-		adapt_note(a, "the firmware's settings (NVRAM) are not in the "
+		adapt_tree_note(a, "the firmware's settings (NVRAM) are not in the "
 			      "snapshot: they start afresh");
 	if (!n->properties)
-		adapt_remove(n);
+		adapt_tree_remove(n);
 }
 
 /* Where nothing else is said a guest may write to its firmware, settings and
@@ -100,8 +100,8 @@ static void loader(struct adapt *a, xmlNode *os)
 	if (!a->beside || !domain_doc_attribute_is(n, "type", "pflash") ||
 			domain_doc_attribute_is(n, "readonly", "yes"))
 		return;
-	adapt_set(a, n, "readonly", "yes");
-	adapt_note(a, "its firmware is the original's file, which it can't "
+	adapt_tree_set(a, n, "readonly", "yes");
+	adapt_tree_note(a, "its firmware is the original's file, which it can't "
 		      "write to");
 }
 
@@ -110,9 +110,9 @@ static void firmware(struct adapt *a, xmlNode *os)
 	loader(a, os);
 	nvram(a, os);
 	if (a->o->kernel)
-		adapt_text(a, adapt_child(a, os, "kernel"), a->o->kernel);
+		adapt_tree_text(a, adapt_tree_child(a, os, "kernel"), a->o->kernel);
 	if (a->o->initrd)
-		adapt_text(a, adapt_child(a, os, "initrd"), a->o->initrd);
+		adapt_tree_text(a, adapt_tree_child(a, os, "initrd"), a->o->initrd);
 }
 
 /* --- claims on the host --- */
@@ -127,20 +127,20 @@ static void set_memory(struct adapt *a, xmlNode *root)
 
 	if (!a->o->memory)
 		return;
-	n = adapt_child(a, root, "memory");
+	n = adapt_tree_child(a, root, "memory");
 	/* Cells and slots would add up to the old size. */
-	adapt_drop_all(root, (const char *const[]){ "maxMemory",
+	adapt_tree_drop_all(root, (const char *const[]){ "maxMemory",
 			"currentMemory", "numatune", NULL });
-	adapt_drop(domain_doc_child(root, "cpu"), "numa");
+	adapt_tree_drop(domain_doc_child(root, "cpu"), "numa");
 	snprintf(kib, sizeof(kib), "%" PRIu64, a->o->memory / 1024);
-	adapt_set(a, n, "unit", "KiB");
-	adapt_text(a, n, kib);
+	adapt_tree_set(a, n, "unit", "KiB");
+	adapt_tree_text(a, n, kib);
 }
 
 static void end_with(struct adapt *a, xmlNode *root, const char *event)
 {
 	if (domain_doc_child(root, event))
-		adapt_text(a, domain_doc_child(root, event), "destroy");
+		adapt_tree_text(a, domain_doc_child(root, event), "destroy");
 }
 
 static void let_go(struct adapt *a, xmlNode *root)
@@ -149,10 +149,10 @@ static void let_go(struct adapt *a, xmlNode *root)
 
 	if (!a->o->isolated)
 		return;
-	adapt_drop_all(root, claims);
-	adapt_unset(vcpu, "cpuset");
+	adapt_tree_drop_all(root, claims);
+	adapt_tree_unset(vcpu, "cpuset");
 	if (domain_doc_attribute_is(vcpu, "placement", "auto"))
-		adapt_set(a, vcpu, "placement", "static");
+		adapt_tree_set(a, vcpu, "placement", "static");
 	/* Else it could dump its memory, or start again for ever. */
 	end_with(a, root, "on_poweroff");
 	end_with(a, root, "on_crash");
@@ -175,16 +175,16 @@ static void labels(struct adapt *a, xmlNode *root)
 		next = n->next;
 		if (!domain_doc_is(n, "seclabel"))
 			continue;
-		model = adapt_get(n, "model");
+		model = adapt_tree_get(n, "model");
 		if (is_made_at_start(n)) {
-			adapt_remove(n);
+			adapt_tree_remove(n);
 		} else if (a->o->isolated ||
 				(a->beside && !domain_doc_attribute_is(n,
 						"type", "none"))) {
-			adapt_note(a, "its security label%s%s is left out: the "
+			adapt_tree_note(a, "its security label%s%s is left out: the "
 				      "host's rule applies", model ? " " : "",
 					model ? (const char *)model : "");
-			adapt_remove(n);
+			adapt_tree_remove(n);
 		}
 	}
 }
@@ -196,7 +196,7 @@ static bool names_a_file(const xmlNode *n)
 {
 	for (const xmlNode *i = n->children; i; i = i->next) {
 		CLEANUP_XML_TEXT xmlChar *value = i->type == XML_ELEMENT_NODE
-				? adapt_get(i, "value") : NULL;
+				? adapt_tree_get(i, "value") : NULL;
 
 		if (value && strchr((const char *)value, '/'))
 			return true;
@@ -209,15 +209,15 @@ static void foreign_one(struct adapt *a, xmlNode *n)
 	const char *name = (const char *)n->name;
 
 	if (a->o->isolated) {
-		adapt_note(a, "%s left out: it can give the guest anything of "
+		adapt_tree_note(a, "%s left out: it can give the guest anything of "
 			      "the host", name);
-		adapt_remove(n);
+		adapt_tree_remove(n);
 	} else if (a->beside && names_a_file(n)) {
-		adapt_note(a, "%s left out: it names files of the host, which "
+		adapt_tree_note(a, "%s left out: it names files of the host, which "
 			      "the original may have open", name);
-		adapt_remove(n);
+		adapt_tree_remove(n);
 	} else if (a->beside) {
-		adapt_note(a, "%s is kept as it is: look whether two domains "
+		adapt_tree_note(a, "%s is kept as it is: look whether two domains "
 			      "can have it", name);
 	}
 }
@@ -238,7 +238,7 @@ static void adapt(struct adapt *a, xmlNode *root)
 	xmlNode *devices = domain_doc_child(root, "devices");
 
 	if (!devices)
-		devices = adapt_add(a, root, "devices");
+		devices = adapt_tree_add(a, root, "devices");
 	identity(a, root);
 	firmware(a, domain_doc_child(root, "os"));
 	set_memory(a, root);

@@ -27,7 +27,7 @@ struct adapt_options {
 	 * of its ports stay. Default: it may run beside the original, so libvirt
 	 * makes new ones, and what both would write to is left out. */
 	bool same_identity;
-	/* No network, no host devices, no folders or sockets shared with the
+	/* No network, no host devices, no directories or sockets shared with the
 	 * host, no claims on its CPUs and memory. Wins over same_identity. */
 	bool isolated;
 	bool throw_away;	/* what is written need not last: fast, not safe*/

@@ -23,7 +23,7 @@ struct boot_command {
 int boot_setup(struct boot *b, const struct boot_options *o)
 {
 	*b = (struct boot){ .options = o, .lock = -1 };
-	return boot_dir_find(o->overlay_dir, &b->dir);
+	return boot_root_find(o->overlay_dir, &b->dir);
 }
 
 static int no_place(const struct boot *b, const char *name)
@@ -35,37 +35,37 @@ static int no_place(const struct boot *b, const char *name)
 			printable(shown, sizeof(shown), name), b->dir);
 }
 
-/* Killed right after its folder was made: nothing but that, and maybe the
- * folder for the mount, is there. Anything else is not ours. */
+/* Killed right after its directory was made: nothing but that, and maybe the
+ * directory for the mount, is there. Anything else is not ours. */
 static int open_newborn(struct boot *b, const char *name)
 {
 	CLEANUP_FREE char *begun = NULL;
-	if (asprintf(&begun, "%s/." BOOT_STATE_NAME ".new", b->place.folder)
+	if (asprintf(&begun, "%s/." BOOT_STATE_NAME ".new", b->place.directory)
 			< 0) {
 		begun = NULL;
 		return fail_errno(-ENOMEM, "booting");
 	}
 	unlink(begun);
 	rmdir(b->place.mount);
-	if (rmdir(b->place.folder) < 0)
+	if (rmdir(b->place.directory) < 0)
 		return no_place(b, name);
 	return 0;
 }
 
 int boot_open(struct boot *b, const char *name)
 {
-	CLEANUP_FREE char *folder = boot_dir_place(b->dir, name);
-	if (folder == NULL)
+	CLEANUP_FREE char *directory = boot_root_directory(b->dir, name);
+	if (directory == NULL)
 		return fail_errno(-ENOMEM, "booting");
-	if (access(folder, F_OK) < 0)
+	if (access(directory, F_OK) < 0)
 		return no_place(b, name);
-	int e = boot_place_open(&b->place, folder, NULL);
+	int e = boot_directory_open(&b->place, directory, NULL);
 	if (e < 0)
 		return e;
-	b->lock = boot_dir_lock(folder, false);
+	b->lock = boot_root_lock(directory, false);
 	if (b->lock < 0)
 		return b->lock;
-	e = boot_state_load(&b->state, folder);
+	e = boot_state_load(&b->state, directory);
 	if (e == -ENOENT)
 		return open_newborn(b, name);
 	if (e == 0)
@@ -74,8 +74,8 @@ int boot_open(struct boot *b, const char *name)
 						    : b->state.uri,
 				CONNECTION_SECRETS);
 	if (e == 0) {
-		boot_place_close(&b->place);
-		e = boot_place_open(&b->place, folder, b->connection);
+		boot_directory_close(&b->place);
+		e = boot_directory_open(&b->place, directory, b->connection);
 	}
 	return e;
 }
@@ -85,7 +85,7 @@ void boot_close(struct boot *b)
 	if (b->lock >= 0)
 		close(b->lock);
 	boot_state_clear(&b->state);
-	boot_place_close(&b->place);
+	boot_directory_close(&b->place);
 	connection_close(b->connection);
 	free(b->dir);
 }
@@ -99,7 +99,7 @@ static int with_place(struct boot *b, const char *name,
 	if (e < 0 || b->state.name != NULL)
 		return e < 0 ? e : verb(b);
 	/* There was hardly anything, and that is gone now. */
-	return verb == boot_discard ? 0 : no_place(b, name);
+	return verb == boot_end_discard ? 0 : no_place(b, name);
 }
 
 static int run(const struct boot_command *c, struct boot *b, char **argv)
@@ -112,9 +112,9 @@ static int run(const struct boot_command *c, struct boot *b, char **argv)
 	if (c->finish != NULL)
 		return with_place(b, c->finish, boot_finish);
 	if (c->resume != NULL)
-		return with_place(b, c->resume, boot_resume);
+		return with_place(b, c->resume, boot_end_resume);
 	if (c->discard != NULL)
-		return with_place(b, c->discard, boot_discard);
+		return with_place(b, c->discard, boot_end_discard);
 	return boot_begin(b, argv[1], argv[2]);
 }
 
@@ -125,24 +125,24 @@ static void check_usage(const struct command_line *cl,
 			+ (c->discard != NULL) + c->list;
 	bool begins = c->o.name || c->o.isolated || c->o.same_identity;
 	if (verbs > 1)
-		usage_error(cl, "--finish, --resume, --discard and --list "
+		options_error(cl, "--finish, --resume, --discard and --list "
 				"exclude each other");
 	if (verbs == 0 && operands != 2)
-		usage_error(cl, "REPO and SNAPSHOT are needed");
+		options_error(cl, "REPO and SNAPSHOT are needed");
 	if (verbs == 1 && operands != 0)
-		usage_error(cl, "REPO and SNAPSHOT are known already: leave them "
+		options_error(cl, "REPO and SNAPSHOT are known already: leave them "
 				"out");
 	if (verbs == 1 && begins)
-		usage_error(cl, "--name, --isolated and --same-identity are for "
+		options_error(cl, "--name, --isolated and --same-identity are for "
 				"booting");
 	if (c->o.force && c->discard == NULL)
-		usage_error(cl, "--force goes with --discard");
+		options_error(cl, "--force goes with --discard");
 	if (c->o.start && verbs == 1 && c->resume == NULL)
-		usage_error(cl, "--start goes with booting and --resume");
+		options_error(cl, "--start goes with booting and --resume");
 	if (c->o.name != NULL && (*c->o.name == '\0'
 					 || strchr(c->o.name, '/') != NULL
 					 || strlen(c->o.name) > 200))
-		usage_error(cl, "--name must have 1 to 200 bytes and no '/'");
+		options_error(cl, "--name must have 1 to 200 bytes and no '/'");
 }
 
 int boot_main(int argc, char **argv)

@@ -3,7 +3,7 @@
  * Booting a snapshot:
  *
  *	1 all that can be checked is checked, and nothing is changed
- *	2 the folder, and in it the state (durable): from here --discard
+ *	2 the directory, and in it the state (durable): from here --discard
  *	  removes whatever a kill leaves
  *	3 the snapshot is pinned
  *	4 the repository is mounted
@@ -88,7 +88,7 @@ static int check_libvirt(struct begin *g)
 	if (!connection_writable(b->connection))
 		return fail(-EPERM, "%s lets this user only look; booting needs "
 				"more", connection_uri(b->connection));
-	int e = domain_absent(b->connection, b->state.name,
+	int e = domain_control_absent(b->connection, b->state.name,
 			o->same_identity ? g->snap->uuid : NULL);
 	return e == -EEXIST ? fail(e, "%s; choose another with --name%s",
 					      error_text(e),
@@ -102,7 +102,7 @@ static int open_all(struct begin *g, const char *repository, const char *spec)
 {
 	struct boot *b = g->boot;
 	CLEANUP_FREE char *file = NULL;
-	CLEANUP_FREE char *folder = NULL;
+	CLEANUP_FREE char *directory = NULL;
 	int e = repository_open(&g->repo, repository, &b->options->repository);
 	if (e == 0)
 		e = repository_attach(g->repo, &b->options->repository);
@@ -118,14 +118,14 @@ static int open_all(struct begin *g, const char *repository, const char *spec)
 	if (e == 0)
 		e = check_libvirt(g);
 	if (e == 0)
-		e = boot_dir_prepare(b->dir);
+		e = boot_root_prepare(b->dir);
 	if (e < 0)
 		return e;
-	folder = boot_dir_place(b->dir, b->state.name);
-	e = folder ? boot_place_open(&b->place, folder, b->connection)
+	directory = boot_root_directory(b->dir, b->state.name);
+	e = directory ? boot_directory_open(&b->place, directory, b->connection)
 		   : no_memory();
 	if (e == 0)
-		boot_dir_check_way(b->dir, b->place.uid, b->place.gid);
+		boot_root_check_way(b->dir, b->place.uid, b->place.gid);
 	return e;
 }
 
@@ -137,7 +137,7 @@ static int define(struct begin *g, struct domain **out)
 	int e = boot_files_definition(&g->files, &xml, &g->notes);
 	if (e == 0 && interrupt_flag)
 		e = fail(-ECANCELED, "interrupted");
-	return e < 0 ? e : domain_define(g->boot->connection, xml, out);
+	return e < 0 ? e : domain_control_define(g->boot->connection, xml, out);
 }
 
 static int make_files(struct begin *g)
@@ -156,7 +156,7 @@ static int take_down(struct begin *g, int err)
 {
 	struct error_copy why, other;
 	error_save(&why, err);
-	int e = boot_take_down(g->boot);
+	int e = boot_end_take_down(g->boot);
 	if (e < 0) {
 		error_save(&other, e);
 		report_warning("what was begun can't be removed: %s; amberfs "
@@ -172,7 +172,7 @@ static int build(struct begin *g, struct domain **domain)
 	int e = boot_pin(b, g->repo, g->snap->object);
 	b->place.only = b->state.snapshot;
 	if (e == 0)
-		e = boot_place_mount(&b->place, b->state.repository,
+		e = boot_mount_start(&b->place, b->state.repository,
 				&b->options->repository);
 	if (e == 0)
 		e = make_files(g);
@@ -187,12 +187,12 @@ static int build(struct begin *g, struct domain **domain)
 static int create(struct begin *g)
 {
 	struct boot *b = g->boot;
-	int e = boot_place_create(&b->place);
+	int e = boot_directory_create(&b->place);
 	if (e < 0)
 		return e;
-	b->lock = boot_dir_lock(b->place.folder, false);
+	b->lock = boot_root_lock(b->place.directory, false);
 	return b->lock < 0 ? b->lock : boot_state_save(&b->state,
-						       b->place.folder);
+						       b->place.directory);
 }
 
 static int start(struct begin *g, struct domain *d)
@@ -200,7 +200,7 @@ static int start(struct begin *g, struct domain *d)
 	const struct boot_options *o = g->boot->options;
 	if (!o->start)
 		return 0;
-	int e = domain_start(d);
+	int e = domain_control_start(d);
 	g->started = e == 0;
 	return e == 0 ? 0
 		      : fail(e, "%s. It is defined, and may be started with "
@@ -229,7 +229,7 @@ static void print_text(const struct begin *g)
 	printable(shown, sizeof(shown), s->name);
 	printf("%s is defined%s; its disks are overlays in %s over %s, which is "
 	       "pinned and mounted there.\n", shown,
-			g->started ? " and runs" : "", g->boot->place.folder,
+			g->started ? " and runs" : "", g->boot->place.directory,
 			s->snapshot);
 	print_notes(g->notes);
 	if (!g->started)
@@ -261,7 +261,7 @@ static void report(const struct begin *g)
 				report_json_text(g->files.disks[i].backing_path)));
 	report_print_json(json_pack("{s:s,s:s,s:o,s:b,s:o,s:s}", "name", s->name,
 			"snapshot", s->snapshot, "folder",
-			report_json_text(g->boot->place.folder), "started",
+			report_json_text(g->boot->place.directory), "started",
 			g->started, "disks", disks, "notes",
 			g->notes ? g->notes : ""));
 }
@@ -285,7 +285,7 @@ int boot_begin(struct boot *b, const char *repository, const char *spec)
 		e = build(&g, &domain);
 		b->state.ready = e == 0;
 		if (e == 0)
-			e = boot_state_save(&b->state, b->place.folder);
+			e = boot_state_save(&b->state, b->place.directory);
 		if (e < 0)
 			e = take_down(&g, e);
 		if (e == 0)

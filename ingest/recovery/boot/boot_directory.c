@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The folder of a booted snapshot. A file grows under a temporary name, is
+ * The directory of a booted snapshot. A file grows under a temporary name, is
  * given to the user of qemu, fsynced, renamed (never over another), and its
- * folder fsynced. The mount is in boot_mount.c.
+ * directory fsynced. The mount is in boot_mount.c.
  */
 #include "boot_directory.h"
 
@@ -20,7 +20,7 @@
 #include "ingest/libvirt/child.h"
 #include "ingest/libvirt/qemu_user.h"
 
-#define FOLDER_MODE 0711
+#define DIRECTORY_MODE 0711
 #define MOUNT_MODE 0755
 #define FILE_MODE 0600
 #define COPY_BUFFER (256 * KIB)
@@ -29,17 +29,17 @@
 
 /* --- names --- */
 
-int boot_place_open(struct boot_place *p, const char *folder,
+int boot_directory_open(struct boot_directory *p, const char *directory,
 		struct connection *c)
 {
-	*p = (struct boot_place){ .folder = NULL };
-	CLEANUP_FREE char *above = strdup(folder);
+	*p = (struct boot_directory){ .directory = NULL };
+	CLEANUP_FREE char *above = strdup(directory);
 	if (above == NULL)
 		return fail_errno(-ENOMEM, "booting");
 	size_t len = strlen(above);
 	while (len > 1 && above[len - 1] == '/')
 		above[--len] = '\0';
-	const char *leaf = folder;
+	const char *leaf = directory;
 	char *slash = strrchr(above, '/');
 	CLEANUP_FREE char *name = strdup(slash ? slash + 1 : above);
 	if (slash != NULL)
@@ -48,28 +48,28 @@ int boot_place_open(struct boot_place *p, const char *folder,
 	if (real == NULL)
 		return fail_errno(-errno, "the folder of %s", leaf);
 	if (name == NULL
-			|| asprintf(&p->folder, "%s/%s",
+			|| asprintf(&p->directory, "%s/%s",
 					   strcmp(real, "/") == 0 ? "" : real,
 					   name) < 0
-			|| asprintf(&p->mount, "%s/" BOOT_PLACE_MOUNT,
-					   p->folder) < 0) {
-		boot_place_close(p);
+			|| asprintf(&p->mount, "%s/" BOOT_DIRECTORY_MOUNT,
+					   p->directory) < 0) {
+		boot_directory_close(p);
 		return fail_errno(-ENOMEM, "booting");
 	}
 	int e = qemu_user(c, &p->uid, &p->gid);
 	if (e < 0)
-		boot_place_close(p);
+		boot_directory_close(p);
 	return e;
 }
 
-void boot_place_close(struct boot_place *p)
+void boot_directory_close(struct boot_directory *p)
 {
-	free(p->folder);
+	free(p->directory);
 	free(p->mount);
-	*p = (struct boot_place){ .folder = NULL };
+	*p = (struct boot_directory){ .directory = NULL };
 }
 
-char *boot_place_file(const struct boot_place *p, const struct snapshot *snap,
+char *boot_directory_file(const struct boot_directory *p, const struct snapshot *snap,
 		const struct snapshot_file *file)
 {
 	char *path = NULL;
@@ -79,7 +79,7 @@ char *boot_place_file(const struct boot_place *p, const struct snapshot *snap,
 	return path;
 }
 
-char *boot_place_overlay_path(const struct boot_place *p, const char *target)
+char *boot_directory_overlay_path(const struct boot_directory *p, const char *target)
 {
 	char component[NAME_COMPONENT_MAX + 1];
 	char *path = NULL;
@@ -87,13 +87,13 @@ char *boot_place_overlay_path(const struct boot_place *p, const char *target)
 	if (escaped == NULL)
 		return NULL;
 	name_component(component, escaped);
-	return asprintf(&path, "%s/%s.qcow2", p->folder, component) < 0 ? NULL
+	return asprintf(&path, "%s/%s.qcow2", p->directory, component) < 0 ? NULL
 								     : path;
 }
 
-/* --- the folder --- */
+/* --- the directory --- */
 
-static int sync_folder(const char *path)
+static int sync_directory(const char *path)
 {
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fsync(fd) < 0)
@@ -101,43 +101,43 @@ static int sync_folder(const char *path)
 	return 0;
 }
 
-static int sync_folder_above(const char *path)
+static int sync_directory_above(const char *path)
 {
 	CLEANUP_FREE char *above = strdup(path);
 	if (above == NULL)
 		return fail_errno(-ENOMEM, "booting");
 	char *slash = strrchr(above, '/');
 	slash[slash == above ? 1 : 0] = '\0';
-	return sync_folder(above);
+	return sync_directory(above);
 }
 
-int boot_place_create(struct boot_place *p)
+int boot_directory_create(struct boot_directory *p)
 {
-	if (mkdir(p->folder, FOLDER_MODE) < 0) {
+	if (mkdir(p->directory, DIRECTORY_MODE) < 0) {
 		if (errno == EEXIST)
 			return fail(-EEXIST, "%s exists already; choose another "
-					"name", p->folder);
-		return fail_errno(-errno, "making the folder %s", p->folder);
+					"name", p->directory);
+		return fail_errno(-errno, "making the folder %s", p->directory);
 	}
 	/* Whatever the umask said. */
-	if (chmod(p->folder, FOLDER_MODE) < 0
+	if (chmod(p->directory, DIRECTORY_MODE) < 0
 			|| mkdir(p->mount, MOUNT_MODE) < 0)
 		return fail_errno(-errno, "making the folder %s", p->mount);
-	int e = sync_folder(p->folder);
-	return e < 0 ? e : sync_folder_above(p->folder);
+	int e = sync_directory(p->directory);
+	return e < 0 ? e : sync_directory_above(p->directory);
 }
 
-static int remove_file(int folder, const char *name)
+static int remove_file(int directory, const char *name)
 {
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0
-			|| strcmp(name, BOOT_PLACE_STATE) == 0)
+			|| strcmp(name, BOOT_DIRECTORY_STATE) == 0)
 		return 0;
-	if (unlinkat(folder, name, 0) < 0 && errno != ENOENT)
+	if (unlinkat(directory, name, 0) < 0 && errno != ENOENT)
 		return -errno;
 	return 0;
 }
 
-int boot_place_remove(struct boot_place *p)
+int boot_directory_remove(struct boot_directory *p)
 {
 	/* First: it fails where something is mounted. */
 	if (rmdir(p->mount) < 0 && errno != ENOENT) {
@@ -145,27 +145,27 @@ int boot_place_remove(struct boot_place *p)
 			return fail(-EBUSY, "%s is still mounted", p->mount);
 		return fail_errno(-errno, "removing %s", p->mount);
 	}
-	DIR *d = opendir(p->folder);
+	DIR *d = opendir(p->directory);
 	if (d == NULL)
 		return errno == ENOENT ? 0
 				       : fail_errno(-errno, "opening %s",
-						       p->folder);
+						       p->directory);
 	int e = 0;
 	for (struct dirent *entry = readdir(d); e == 0 && entry != NULL;
 			entry = readdir(d)) {
 		e = remove_file(dirfd(d), entry->d_name);
 		if (e < 0)
-			e = fail_errno(e, "removing %s/%s", p->folder,
+			e = fail_errno(e, "removing %s/%s", p->directory,
 					entry->d_name);
 	}
-	if (e == 0 && unlinkat(dirfd(d), BOOT_PLACE_STATE, 0) < 0
+	if (e == 0 && unlinkat(dirfd(d), BOOT_DIRECTORY_STATE, 0) < 0
 			&& errno != ENOENT)
-		e = fail_errno(-errno, "removing %s/" BOOT_PLACE_STATE,
-				p->folder);
+		e = fail_errno(-errno, "removing %s/" BOOT_DIRECTORY_STATE,
+				p->directory);
 	closedir(d);
-	if (e == 0 && rmdir(p->folder) < 0)
-		e = fail_errno(-errno, "removing %s", p->folder);
-	return e < 0 ? e : sync_folder_above(p->folder);
+	if (e == 0 && rmdir(p->directory) < 0)
+		e = fail_errno(-errno, "removing %s", p->directory);
+	return e < 0 ? e : sync_directory_above(p->directory);
 }
 
 /* --- a new file in it --- */
@@ -185,14 +185,14 @@ static void new_file_clear(struct new_file *f)
 #define CLEANUP_NEW_FILE CLEANUP(new_file_clear)
 
 /* What an interrupted run left under the temporary name is in nobody's use. */
-static int new_file_begin(struct new_file *f, const struct boot_place *p,
+static int new_file_begin(struct new_file *f, const struct boot_directory *p,
 		const char *name)
 {
-	if (asprintf(&f->path, "%s/%s", p->folder, name) < 0) {
+	if (asprintf(&f->path, "%s/%s", p->directory, name) < 0) {
 		f->path = NULL;
 		return fail_errno(-ENOMEM, "booting");
 	}
-	if (asprintf(&f->temporary, "%s/.%s.new", p->folder, name) < 0) {
+	if (asprintf(&f->temporary, "%s/.%s.new", p->directory, name) < 0) {
 		f->temporary = NULL;
 		return fail_errno(-ENOMEM, "booting");
 	}
@@ -201,10 +201,10 @@ static int new_file_begin(struct new_file *f, const struct boot_place *p,
 	return 0;
 }
 
-static int new_file_finish(struct new_file *f, const struct boot_place *p,
+static int new_file_finish(struct new_file *f, const struct boot_directory *p,
 		int fd, char **path)
 {
-	int e = qemu_user_own(fd, f->path, p->uid, p->gid);
+	int e = qemu_user_chown(fd, f->path, p->uid, p->gid);
 	if (e < 0)
 		return e;
 	if (fchmod(fd, FILE_MODE) < 0 || fsync(fd) < 0)
@@ -213,7 +213,7 @@ static int new_file_finish(struct new_file *f, const struct boot_place *p,
 			    RENAME_NOREPLACE) < 0)
 		return fail_errno(-errno, "naming %s", f->path);
 	free(take_ptr(f->temporary));
-	e = sync_folder(p->folder);
+	e = sync_directory(p->directory);
 	if (e == 0)
 		*path = take_ptr(f->path);
 	return e;
@@ -236,12 +236,12 @@ static int create_overlay(char *to, char *backing, uint64_t size)
 	return child_run(argv, OUTPUT_MAX, &out);
 }
 
-int boot_place_overlay(struct boot_place *p, const struct snapshot *snap,
+int boot_directory_overlay(struct boot_directory *p, const struct snapshot *snap,
 		const struct snapshot_file *file, char **path)
 {
 	CLEANUP_NEW_FILE struct new_file f = { .path = NULL };
-	CLEANUP_FREE char *backing = boot_place_file(p, snap, file);
-	CLEANUP_FREE char *wanted = boot_place_overlay_path(p,
+	CLEANUP_FREE char *backing = boot_directory_file(p, snap, file);
+	CLEANUP_FREE char *wanted = boot_directory_overlay_path(p,
 			file->target ? file->target : file->name);
 	/* qemu sees whole sectors. */
 	uint64_t size = (file->size + SECTOR - 1) / SECTOR * SECTOR;
@@ -283,12 +283,12 @@ static int copy_bytes(int from, int to, const char *name)
 	}
 }
 
-int boot_place_copy(struct boot_place *p, const struct snapshot *snap,
+int boot_directory_copy(struct boot_directory *p, const struct snapshot *snap,
 		const struct snapshot_file *file, const char *name,
 		char **path)
 {
 	CLEANUP_NEW_FILE struct new_file f = { .path = NULL };
-	CLEANUP_FREE char *source = boot_place_file(p, snap, file);
+	CLEANUP_FREE char *source = boot_directory_file(p, snap, file);
 	if (source == NULL)
 		return fail_errno(-ENOMEM, "copying %s", name);
 	int e = new_file_begin(&f, p, name);

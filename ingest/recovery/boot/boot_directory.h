@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A folder in which one snapshot is booted:
+ * A directory in which one snapshot is booted:
  *
- *	FOLDER/mnt/		the repository, mounted by a process of its own
+ *	DIRECTORY/mnt/		the repository, mounted by a process of its own
  *				(amberfs-mount), which outlives us
- *	FOLDER/vda.qcow2 …	overlays, which take what the guest writes
- *	FOLDER/nvram.fd …	copies of what is not a disk
+ *	DIRECTORY/vda.qcow2 …	overlays, which take what the guest writes
+ *	DIRECTORY/nvram.fd …	copies of what is not a disk
  *
- *	boot_place_open		names it and learns who qemu runs as
- *	boot_place_create	makes it
- *	boot_place_mount
- *	boot_place_overlay	one per disk; boot_place_copy
+ *	boot_directory_open		names it and learns who qemu runs as
+ *	boot_directory_create	makes it
+ *	boot_mount_start
+ *	boot_directory_overlay	one per disk; boot_directory_copy
  *	… the guest runs …
- *	boot_place_unmount	refused as long as anything reads from there
- *	boot_place_remove
- *	boot_place_close	forgets the names, leaves all as it is
+ *	boot_mount_end	refused as long as anything reads from there
+ *	boot_directory_remove
+ *	boot_directory_close	forgets the names, leaves all as it is
  *
  * Every file made is durable, belongs to the user that qemu runs as, and is
  * never replaced. Nothing is ever unmounted lazily: a guest would lose its
@@ -29,11 +29,11 @@
 #include "repo/repository/repository.h"
 #include "ingest/libvirt/connection.h"
 
-#define BOOT_PLACE_MOUNT "mnt"
-#define BOOT_PLACE_STATE "boot.json" /* boot_state.h; removed last */
+#define BOOT_DIRECTORY_MOUNT "mnt"
+#define BOOT_DIRECTORY_STATE "boot.json" /* boot_state.h; removed last */
 
-struct boot_place {
-	char *folder, *mount;	/* absolute */
+struct boot_directory {
+	char *directory, *mount;	/* absolute */
 	uid_t uid;		/* who qemu runs as */
 	gid_t gid;
 	/* Set before it is mounted: all that is to be seen there, "source/time",
@@ -41,15 +41,15 @@ struct boot_place {
 	const char *only;
 };
 
-/* FOLDER need not exist yet, but the folder that it is in must. C NULL: qemu
+/* DIRECTORY need not exist yet, but the directory that it is in must. C NULL: qemu
  * runs as this process does. 0 or -errno; then P is empty. */
-int boot_place_open(struct boot_place *p, const char *folder,
+int boot_directory_open(struct boot_directory *p, const char *directory,
 		struct connection *c);
-void boot_place_close(struct boot_place *p);
+void boot_directory_close(struct boot_directory *p);
 
-/* Makes the folder, passable for all (a private one could not be reached by
+/* Makes the directory, passable for all (a private one could not be reached by
  * qemu), and the mount's in it. -EEXIST with a text. */
-int boot_place_create(struct boot_place *p);
+int boot_directory_create(struct boot_directory *p);
 
 /*
  * Mounts REPOSITORY, unlocked as O and the environment say (secret_env.h), for
@@ -57,33 +57,33 @@ int boot_place_create(struct boot_place *p);
  * process opened it, else what was typed at a prompt is asked for again.
  * Returns when files can be read. Does nothing where it is mounted already.
  */
-int boot_place_mount(struct boot_place *p, const char *repository,
+int boot_mount_start(struct boot_directory *p, const char *repository,
 		const struct repository_options *o);
 /* 1, 0, or -errno (-ENOTCONN: the mount's process died; unmount it). */
-int boot_place_mounted(const struct boot_place *p);
+int boot_mount_active(const struct boot_directory *p);
 /* -EBUSY: somebody has a file open in there, and nothing happened. Where
  * nothing is mounted: 0. */
-int boot_place_unmount(struct boot_place *p);
+int boot_mount_end(struct boot_directory *p);
 
 /* Where FILE of SNAP is in the mount; to free. NULL without memory. */
-char *boot_place_file(const struct boot_place *p, const struct snapshot *snap,
+char *boot_directory_file(const struct boot_directory *p, const struct snapshot *snap,
 		const struct snapshot_file *file);
 
-/* FOLDER/TARGET.qcow2, to free. NULL without memory. */
-char *boot_place_overlay_path(const struct boot_place *p, const char *target);
+/* DIRECTORY/TARGET.qcow2, to free. NULL without memory. */
+char *boot_directory_overlay_path(const struct boot_directory *p, const char *target);
 
 /* Makes that over the disk FILE (kind disk), whose format is
  * always raw and always said. *PATH: its name, to free. Needs no mount. */
-int boot_place_overlay(struct boot_place *p, const struct snapshot *snap,
+int boot_directory_overlay(struct boot_directory *p, const struct snapshot *snap,
 		const struct snapshot_file *file, char **path);
 
-/* Copies FILE out of the mount to FOLDER/NAME. */
-int boot_place_copy(struct boot_place *p, const struct snapshot *snap,
+/* Copies FILE out of the mount to DIRECTORY/NAME. */
+int boot_directory_copy(struct boot_directory *p, const struct snapshot *snap,
 		const struct snapshot_file *file, const char *name,
 		char **path);
 
-/* Deletes the files in the folder, and it. Never goes into the mount: where
+/* Deletes the files in the directory, and it. Never goes into the mount: where
  * that is still there, -EBUSY and nothing is deleted. 0 if it is gone. */
-int boot_place_remove(struct boot_place *p);
+int boot_directory_remove(struct boot_directory *p);
 
 #endif

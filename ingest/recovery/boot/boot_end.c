@@ -19,13 +19,13 @@
 
 /* --- the mount --- */
 
-int boot_unmount(struct boot *b)
+int boot_end_unmount(struct boot *b)
 {
 	const struct timespec pause = { .tv_nsec = UNMOUNT_PAUSE_NS };
 	double end = monotonic_now() + UNMOUNT_SECONDS;
 	int e;
 	/* A qemu that has just ended, or closed a file, may not be through. */
-	while ((e = boot_place_unmount(&b->place)) == -EBUSY
+	while ((e = boot_mount_end(&b->place)) == -EBUSY
 			&& monotonic_now() < end && !interrupt_flag)
 		nanosleep(&pause, NULL);
 	return e;
@@ -54,13 +54,13 @@ static int check_snapshot(struct boot *b)
 	return e;
 }
 
-int boot_mount_again(struct boot *b)
+int boot_end_remount(struct boot *b)
 {
-	int e = boot_place_mounted(&b->place);
+	int e = boot_mount_active(&b->place);
 	if (e == 1)
 		return 0;
 	if (e == -ENOTCONN)
-		e = boot_place_unmount(&b->place);
+		e = boot_mount_end(&b->place);
 	if (e == -EBUSY)
 		return fail(-EBUSY, "the mount %s is dead, but something still "
 				"has files of it open: shut the guest down first "
@@ -70,7 +70,7 @@ int boot_mount_again(struct boot *b)
 		e = check_snapshot(b);
 	b->place.only = b->state.snapshot;
 	if (e == 0)
-		e = boot_place_mount(&b->place, b->state.repository,
+		e = boot_mount_start(&b->place, b->state.repository,
 				&b->options->repository);
 	return e;
 }
@@ -88,7 +88,7 @@ static int check_ours(struct boot *b, struct domain **users, unsigned count)
 					"undefine it first",
 					printable(shown, sizeof(shown),
 							domain_name(users[i])),
-					b->place.folder);
+					b->place.directory);
 	return 0;
 }
 
@@ -96,34 +96,34 @@ static int end_users(struct boot *b)
 {
 	struct domain **users = NULL;
 	unsigned count = 0;
-	int e = domain_users(b->connection, b->place.folder, &users, &count);
+	int e = domain_control_users(b->connection, b->place.directory, &users, &count);
 	if (e == 0)
 		e = check_ours(b, users, count);
 	for (unsigned i = 0; e == 0 && i < count; i++) {
-		e = domain_destroy(users[i]);
+		e = domain_control_destroy(users[i]);
 		if (e == 0)
-			e = domain_undefine(users[i]);
+			e = domain_control_undefine(users[i]);
 	}
 	domain_list_free(users, count);
 	return e;
 }
 
-int boot_take_down(struct boot *b)
+int boot_end_take_down(struct boot *b)
 {
 	/* In this order a kill at any moment leaves what can be discarded: the
-	 * folder's last file is the state. */
+	 * directory's last file is the state. */
 	int e = b->connection ? end_users(b) : 0;
 	if (e == 0)
-		e = boot_unmount(b);
+		e = boot_end_unmount(b);
 	if (e < 0)
 		return e;
-	boot_unpin(b);
-	e = boot_place_remove(&b->place);
+	boot_pin_remove(b);
+	e = boot_directory_remove(&b->place);
 	/* The mount of a killed run may have come up just now. */
 	for (int i = 0; e == -EBUSY && i < TRIES; i++) {
-		e = boot_unmount(b);
+		e = boot_end_unmount(b);
 		if (e == 0)
-			e = boot_place_remove(&b->place);
+			e = boot_directory_remove(&b->place);
 	}
 	return e;
 }
@@ -133,9 +133,9 @@ static int check_off(struct boot *b)
 	struct domain **users = NULL;
 	unsigned count = 0;
 	char shown[256];
-	int e = domain_users(b->connection, b->place.folder, &users, &count);
+	int e = domain_control_users(b->connection, b->place.directory, &users, &count);
 	for (unsigned i = 0; e == 0 && i < count; i++)
-		if (domain_is_active(users[i]))
+		if (domain_control_is_active(users[i]))
 			e = fail(-EBUSY, "domain %s runs; --force pulls its plug "
 					"and removes it with all it wrote",
 					printable(shown, sizeof(shown),
@@ -144,11 +144,11 @@ static int check_off(struct boot *b)
 	return e;
 }
 
-int boot_discard(struct boot *b)
+int boot_end_discard(struct boot *b)
 {
 	int e = b->options->force ? 0 : check_off(b);
 	if (e == 0)
-		e = boot_take_down(b);
+		e = boot_end_take_down(b);
 	if (e < 0)
 		return e;
 	if (report_json())
@@ -170,7 +170,7 @@ static int let_go_on(struct boot *b, struct domain *d)
 	if (e < 0)
 		return e;
 	if (b->state.pausing && strcmp(facts.state, "paused") == 0)
-		e = domain_resume(d);
+		e = domain_control_resume(d);
 	domain_facts_clear(&facts);
 	return e;
 }
@@ -179,21 +179,21 @@ static int start_if_wanted(struct boot *b, bool *runs)
 {
 	struct domain **users = NULL;
 	unsigned count = 0;
-	int e = domain_users(b->connection, b->place.folder, &users, &count);
+	int e = domain_control_users(b->connection, b->place.directory, &users, &count);
 	if (e == 0 && count == 0)
 		e = fail(-ENOENT, "no domain uses %s any more; its disks are "
 				"there, and mounted what they need",
-				b->place.folder);
-	if (e == 0 && domain_is_active(users[0]))
+				b->place.directory);
+	if (e == 0 && domain_control_is_active(users[0]))
 		e = let_go_on(b, users[0]);
 	else if (e == 0 && b->options->start)
-		e = domain_start(users[0]);
-	*runs = e == 0 && domain_is_active(users[0]);
+		e = domain_control_start(users[0]);
+	*runs = e == 0 && domain_control_is_active(users[0]);
 	domain_list_free(users, count);
 	return e;
 }
 
-int boot_resume(struct boot *b)
+int boot_end_resume(struct boot *b)
 {
 	bool runs = false;
 	if (!b->state.ready)
@@ -201,7 +201,7 @@ int boot_resume(struct boot *b)
 				"was complete: amberfs boot --discard %s, then "
 				"boot it again",
 				b->state.name, b->state.name);
-	int e = boot_mount_again(b);
+	int e = boot_end_remount(b);
 	if (e == 0)
 		e = start_if_wanted(b, &runs);
 	if (e < 0)

@@ -69,12 +69,12 @@ static int make_overlay(struct boot_files *f, const struct snapshot_file *file)
 {
 	struct adapt_disk *d = &f->disks[f->adapt.disk_count];
 	char *path = NULL;
-	int e = boot_place_overlay(f->place, f->snap, file, &path);
+	int e = boot_directory_overlay(f->place, f->snap, file, &path);
 	if (e < 0)
 		return e;
 	*d = (struct adapt_disk){ .target = file->target, .format = "qcow2",
 		.path = keep(f, path), .backing_format = "raw",
-		.backing_path = keep(f, boot_place_file(f->place, f->snap,
+		.backing_path = keep(f, boot_directory_file(f->place, f->snap,
 				file)) };
 	f->adapt.disk_count++;
 	return d->path && d->backing_path ? 0 : no_memory();
@@ -84,7 +84,7 @@ static int copy_file(struct boot_files *f, const struct snapshot_file *file,
 		const char *name, const char **path)
 {
 	char *made = NULL;
-	int e = boot_place_copy(f->place, f->snap, file, name, &made);
+	int e = boot_directory_copy(f->place, f->snap, file, name, &made);
 	if (e < 0)
 		return e;
 	*path = keep(f, made);
@@ -123,7 +123,7 @@ static int read_definition(struct boot_files *f)
 {
 	const struct snapshot_file *file =
 			snapshot_find_file(f->snap, DEFINITION);
-	CLEANUP_FREE char *path = boot_place_file(f->place, f->snap, file);
+	CLEANUP_FREE char *path = boot_directory_file(f->place, f->snap, file);
 	if (path == NULL)
 		return no_memory();
 	if (file->size > DOMAIN_DOC_MAX)
@@ -150,14 +150,14 @@ int boot_files_make(struct boot_files *f)
 	struct domain_xml *parsed = NULL;
 	int e = read_definition(f);
 	if (e == 0)
-		e = disk_xml_parse(&parsed, f->xml, strlen(f->xml));
+		e = domain_xml_parse(&parsed, f->xml, strlen(f->xml));
 	f->disks = calloc(count_disks(f->snap) + 1u, sizeof(*f->disks));
 	f->adapt.disks = f->disks;
 	if (e == 0 && f->disks == NULL)
 		e = no_memory();
 	for (uint32_t i = 0; e == 0 && i < f->snap->file_count; i++)
 		e = make_file(f, parsed, &f->snap->files[i]);
-	disk_xml_free(parsed);
+	domain_xml_free(parsed);
 	return e;
 }
 

@@ -6,7 +6,7 @@
  *
  *	struct boot_files f = { .place = p, .snap = s, .adapt.name = "x", … };
  *	boot_files_check(s, NULL)
- *	boot_place_create, boot_place_mount
+ *	boot_directory_create, boot_mount_start
  *	boot_files_make(&f)
  *	boot_files_definition(&f, &xml, &notes)
  *	boot_files_clear(&f)		forgets; nothing is removed
@@ -18,7 +18,7 @@
 #include "ingest/recovery/adapt/domain_adapt.h"
 
 struct boot_files {
-	struct boot_place *place;	/* borrowed */
+	struct boot_directory *place;	/* borrowed */
 	const struct snapshot *snap;	/* borrowed */
 	/* The caller's: name, identity, isolated …; disks, nvram, kernel and
 	 * initrd are filled in by boot_files_make. */

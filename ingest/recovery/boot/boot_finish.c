@@ -36,7 +36,7 @@
 
 struct finish {
 	struct boot *boot;
-	struct domain **users;	/* who names something in the folder */
+	struct domain **users;	/* who names something in the directory */
 	unsigned count;
 	_Atomic uint64_t done, total; /* bytes of the pull under way */
 	unsigned pulled;	/* disks */
@@ -63,7 +63,7 @@ static int wait_for_job(struct finish *f, struct domain *d, const char *target)
 {
 	for (;;) {
 		uint64_t done = 0, total = 0;
-		int r = domain_pull_progress(d, target, &done, &total);
+		int r = domain_control_pull_progress(d, target, &done, &total);
 		if (r <= 0)
 			return r;
 		f->done = done;
@@ -81,7 +81,7 @@ static int is_backed(struct finish *f, struct domain *d, const char *target)
 {
 	CLEANUP_FREE char *xml = NULL;
 	char **targets = NULL;
-	int r = domain_xml(d, DOMAIN_XML_CURRENT, &xml);
+	int r = domain_get_xml(d, DOMAIN_XML_CURRENT, &xml);
 	if (r == 0)
 		r = domain_paths_backed(xml, f->boot->place.mount, &targets);
 	for (char **t = targets; r == 0 && t && *t; t++)
@@ -96,12 +96,12 @@ static int check_pulled(struct finish *f, struct domain *d, const char *target)
 	double end = monotonic_now() + SETTLE_SECONDS;
 	int r;
 	while ((r = is_backed(f, d, target)) == 1 && monotonic_now() < end
-			&& domain_is_active(d) && !interrupt_flag)
+			&& domain_control_is_active(d) && !interrupt_flag)
 		pause_a_little();
 	if (r == 1)
 		r = fail(-EIO, "disk %s: pulling ended, but not all is there: is "
 				"the disk of %s full? The guest runs as before; "
-				"run it again", target, f->boot->place.folder);
+				"run it again", target, f->boot->place.directory);
 	return r;
 }
 
@@ -110,16 +110,16 @@ static int pull_disk(struct finish *f, struct domain *d, const char *target)
 	uint64_t done = 0, total = 0;
 	char what[64];
 	/* A killed run's job may still be at it. */
-	int r = domain_pull_progress(d, target, &done, &total);
+	int r = domain_control_pull_progress(d, target, &done, &total);
 	if (r == 0)
-		r = domain_pull(d, target);
+		r = domain_control_pull(d, target);
 	if (r < 0)
 		return r;
 	f->done = done;
 	f->total = total;
-	progress_begin(printable(what, sizeof(what), target), progress, f);
+	report_progress_begin(printable(what, sizeof(what), target), progress, f);
 	r = wait_for_job(f, d, target);
-	progress_end();
+	report_progress_end();
 	if (r == 0)
 		r = check_pulled(f, d, target);
 	f->pulled += r == 0;
@@ -130,7 +130,7 @@ static int pull_all(struct finish *f, struct domain *d)
 {
 	CLEANUP_FREE char *xml = NULL;
 	char **targets = NULL;
-	int e = domain_xml(d, DOMAIN_XML_CURRENT, &xml);
+	int e = domain_get_xml(d, DOMAIN_XML_CURRENT, &xml);
 	if (e == 0)
 		e = domain_paths_backed(xml, f->boot->place.mount, &targets);
 	for (char **t = targets; e == 0 && t && *t; t++)
@@ -144,7 +144,7 @@ static int pull_all(struct finish *f, struct domain *d)
 static int save_pausing(struct finish *f, bool pausing)
 {
 	f->boot->state.pausing = pausing;
-	return boot_state_save(&f->boot->state, f->boot->place.folder);
+	return boot_state_save(&f->boot->state, f->boot->place.directory);
 }
 
 static int flush(struct finish *f, struct domain *d)
@@ -153,9 +153,9 @@ static int flush(struct finish *f, struct domain *d)
 	int e = save_pausing(f, true);
 	if (e < 0)
 		return e;
-	e = domain_pause(d);
+	e = domain_control_pause(d);
 	error_save(&first, e);
-	int r = domain_resume(d);
+	int r = domain_control_resume(d);
 	if (e == 0 && r < 0)
 		error_save(&first, r);
 	e = save_pausing(f, false);
@@ -186,7 +186,7 @@ static int runs(struct finish *f, struct domain *d)
 		return e;
 	if (f->boot->state.pausing && strcmp(facts.state, "paused") == 0) {
 		/* Our own pause, which nobody was left to end. */
-		e = domain_resume(d);
+		e = domain_control_resume(d);
 		domain_facts_clear(&facts);
 		return e < 0 ? e : 1;
 	}
@@ -212,9 +212,9 @@ static int some_guest_has(struct finish *f, const char *path)
 {
 	for (unsigned i = 0; i < f->count; i++) {
 		CLEANUP_FREE char *xml = NULL;
-		if (!domain_is_active(f->users[i]))
+		if (!domain_control_is_active(f->users[i]))
 			continue;
-		int r = domain_xml(f->users[i], DOMAIN_XML_CURRENT, &xml);
+		int r = domain_get_xml(f->users[i], DOMAIN_XML_CURRENT, &xml);
 		if (r == 0)
 			r = domain_paths_name(xml, path);
 		if (r != 0)
@@ -233,13 +233,13 @@ static int make_whole(struct finish *f, const struct boot_disk *disk,
 		backing = NULL;
 		return fail_errno(-ENOMEM, "finishing");
 	}
-	int e = boot_place_mounted(&b->place);
+	int e = boot_mount_active(&b->place);
 	if (e <= 0)
 		return fail(e < 0 ? e : -ENOTCONN, "%s is not mounted (was the "
 				"host restarted?), and %s needs it: amberfs boot "
 				"--resume %s",
 				b->state.snapshot, o->path, b->state.name);
-	e = overlay_own(o);
+	e = overlay_chown(o);
 	if (e == 0)
 		e = overlay_has_backing(o);
 	if (e == 0)
@@ -251,7 +251,7 @@ static int make_whole(struct finish *f, const struct boot_disk *disk,
 
 static int finish_overlay(struct finish *f, const struct boot_disk *disk)
 {
-	CLEANUP_FREE char *path = boot_place_overlay_path(&f->boot->place,
+	CLEANUP_FREE char *path = boot_directory_overlay_path(&f->boot->place,
 			disk->target);
 	const struct overlay o = { .path = path, .uid = f->boot->place.uid,
 		.gid = f->boot->place.gid };
@@ -285,14 +285,14 @@ static int correct_definition(struct finish *f, struct domain *d)
 	domain_facts_clear(&facts);
 	if (e < 0 || !persistent)
 		return e;
-	e = domain_xml(d, DOMAIN_XML_SECURE, &xml);
+	e = domain_get_xml(d, DOMAIN_XML_SECURE, &xml);
 	if (e == -EPERM)
-		e = domain_xml(d, DOMAIN_XML_INACTIVE, &xml);
+		e = domain_get_xml(d, DOMAIN_XML_INACTIVE, &xml);
 	int names = e < 0 ? e : domain_paths_below(xml, f->boot->place.mount);
 	if (names <= 0)
 		return names;
 	e = domain_paths_unback(xml, f->boot->place.mount, &better);
-	return e < 0 ? e : domain_define(f->boot->connection, better, NULL);
+	return e < 0 ? e : domain_control_define(f->boot->connection, better, NULL);
 }
 
 static int check_unused(struct finish *f)
@@ -300,7 +300,7 @@ static int check_unused(struct finish *f)
 	struct domain **left = NULL;
 	unsigned count = 0;
 	char shown[256];
-	int e = domain_users(f->boot->connection, f->boot->place.mount, &left,
+	int e = domain_control_users(f->boot->connection, f->boot->place.mount, &left,
 			&count);
 	if (e == 0 && count > 0)
 		e = fail(-EBUSY, "domain %s still names files in %s; it stays "
@@ -325,14 +325,14 @@ static int become_whole(struct finish *f)
 	if (e < 0)
 		return e;
 	b->state.whole = true;
-	return boot_state_save(&b->state, b->place.folder);
+	return boot_state_save(&b->state, b->place.directory);
 }
 
-/* The mount's folder first: it can't go while something is mounted. */
+/* The mount's directory first: it can't go while something is mounted. */
 static int remove_state(struct boot *b)
 {
 	CLEANUP_FREE char *state = NULL;
-	if (asprintf(&state, "%s/" BOOT_STATE_NAME, b->place.folder) < 0) {
+	if (asprintf(&state, "%s/" BOOT_STATE_NAME, b->place.directory) < 0) {
 		state = NULL;
 		return fail_errno(-ENOMEM, "finishing");
 	}
@@ -352,10 +352,10 @@ static int let_go(struct finish *f)
 	if (e == 0)
 		e = check_unused(f);
 	if (e == 0)
-		e = boot_unmount(b);
+		e = boot_end_unmount(b);
 	if (e < 0)
 		return e;
-	boot_unpin(b);
+	boot_pin_remove(b);
 	return remove_state(b);
 }
 
@@ -365,13 +365,13 @@ static void report(const struct finish *f)
 	if (report_json())
 		report_print_json(json_pack("{s:s,s:s,s:o,s:i,s:i}", "finished",
 				b->state.name, "snapshot", b->state.snapshot,
-				"folder", report_json_text(b->place.folder),
+				"folder", report_json_text(b->place.directory),
 				"disks", (int)b->state.disk_count, "pulled",
 				(int)f->pulled));
 	else if (report_wants_text())
 		printf("%s stands on its own disks now, in %s; the backup is "
 		       "unmounted%s.\n",
-				b->state.name, b->place.folder,
+				b->state.name, b->place.directory,
 				b->partly ? "" : " and unpinned");
 }
 
@@ -382,7 +382,7 @@ int boot_finish(struct boot *b)
 		return fail(-EINVAL, "the boot of %s was interrupted before it "
 				"was complete: amberfs boot --discard %s",
 				b->state.name, b->state.name);
-	int e = domain_users(b->connection, b->place.folder, &f.users, &f.count);
+	int e = domain_control_users(b->connection, b->place.directory, &f.users, &f.count);
 	if (e == 0 && !b->state.whole)
 		e = become_whole(&f);
 	if (e == 0)

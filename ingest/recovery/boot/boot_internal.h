@@ -23,7 +23,7 @@ struct boot_options {
 struct boot {
 	const struct boot_options *options;
 	char *dir;
-	struct boot_place place;
+	struct boot_directory place;
 	struct boot_state state;
 	struct connection *connection;
 	int lock;		/* of the place; -1: none */
@@ -42,26 +42,26 @@ void boot_close(struct boot *b);
 
 int boot_begin(struct boot *b, const char *repository, const char *spec);
 int boot_finish(struct boot *b);
-int boot_resume(struct boot *b);
-int boot_discard(struct boot *b);
+int boot_end_resume(struct boot *b);
+int boot_end_discard(struct boot *b);
 int boot_list(struct boot *b);
 
 /* --- what several need --- */
 
 /* Mounts, if it is not, and looks that the snapshot there is the very one that
  * was booted. */
-int boot_mount_again(struct boot *b);
+int boot_end_remount(struct boot *b);
 
-/* Domains and mount gone, snapshot unpinned, folder removed. */
-int boot_take_down(struct boot *b);
+/* Domains and mount gone, snapshot unpinned, directory removed. */
+int boot_end_take_down(struct boot *b);
 
 /* Unmounts; what has just let go of it is waited for a little. */
-int boot_unmount(struct boot *b);
+int boot_end_unmount(struct boot *b);
 
 /* Keeps the snapshot from forget. */
 int boot_pin(struct boot *b, struct repository *r, const char *object);
 /* Lets it go, unless it was pinned for other reasons or another place needs it.
  * A repository that can't be opened is told, and sets b->partly. */
-void boot_unpin(struct boot *b);
+void boot_pin_remove(struct boot *b);
 
 #endif

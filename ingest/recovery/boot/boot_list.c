@@ -16,7 +16,7 @@ struct listing {
 
 /* libvirt's word for it, "not defined", or "unknown". */
 static void domain_word(char *out, size_t size, const struct listing *l,
-		const struct boot_state *s, const char *folder)
+		const struct boot_state *s, const char *directory)
 {
 	struct connection *c = NULL;
 	struct domain **users = NULL;
@@ -26,7 +26,7 @@ static void domain_word(char *out, size_t size, const struct listing *l,
 	if (connection_open(&c, l->options->connect ? l->options->connect
 						    : s->uri,
 			    CONNECTION_SECRETS) == 0
-			&& domain_users(c, folder, &users, &count) == 0) {
+			&& domain_control_users(c, directory, &users, &count) == 0) {
 		word = "not defined";
 		if (count > 0 && domain_facts(users[0], &facts) == 0)
 			word = facts.state;
@@ -37,34 +37,34 @@ static void domain_word(char *out, size_t size, const struct listing *l,
 	connection_close(c);
 }
 
-static const char *mount_word(const char *folder)
+static const char *mount_word(const char *directory)
 {
-	struct boot_place p;
-	if (boot_place_open(&p, folder, NULL) < 0)
+	struct boot_directory p;
+	if (boot_directory_open(&p, directory, NULL) < 0)
 		return "unknown";
-	int mounted = boot_place_mounted(&p);
-	boot_place_close(&p);
+	int mounted = boot_mount_active(&p);
+	boot_directory_close(&p);
 	return mounted == 1   ? "mounted"
 	       : mounted == 0 ? "not mounted" : "dead";
 }
 
-static int add_row(void *ctx, const char *folder, const struct boot_state *s,
+static int add_row(void *ctx, const char *directory, const struct boot_state *s,
 		int err)
 {
 	struct listing *l = ctx;
 	char domain[64], since[UTC_TEXT_MAX];
 	if (s == NULL) {
 		json_array_append_new(l->rows, json_pack("{s:o,s:s}", "folder",
-				report_json_text(folder), "error",
+				report_json_text(directory), "error",
 				error_text(err)));
 		return 0;
 	}
-	domain_word(domain, sizeof(domain), l, s, folder);
+	domain_word(domain, sizeof(domain), l, s, directory);
 	json_array_append_new(l->rows, json_pack(
 			"{s:s,s:s,s:s,s:o,s:s,s:s,s:s,s:b,s:s}", "name",
 			s->name, "snapshot", s->snapshot, "repository",
-			s->repository, "folder", report_json_text(folder),
-			"domain", domain, "mount", mount_word(folder), "since",
+			s->repository, "folder", report_json_text(directory),
+			"domain", domain, "mount", mount_word(directory), "since",
 			utc_format(since, s->since), "complete", s->ready,
 			"uri", s->uri));
 	return 0;
@@ -73,15 +73,15 @@ static int add_row(void *ctx, const char *folder, const struct boot_state *s,
 static void print_row(json_t *row)
 {
 	const char *name = "", *snapshot = "", *domain = "", *mount = "",
-		   *folder = "", *error = NULL;
+		   *directory = "", *error = NULL;
 	char a[256], b[256];
 	int complete = 1;
 	json_unpack(row, "{s?s,s?s,s?s,s?s,s?s,s?s,s?b}", "name", &name,
 			"snapshot", &snapshot, "domain", &domain, "mount",
-			&mount, "folder", &folder, "error", &error, "complete",
+			&mount, "folder", &directory, "error", &error, "complete",
 			&complete);
 	if (error != NULL)
-		printf("%s: %s\n", printable(a, sizeof(a), folder), error);
+		printf("%s: %s\n", printable(a, sizeof(a), directory), error);
 	else
 		printf("%-24s %-32s %-12s %s%s\n",
 				printable(a, sizeof(a), name),
@@ -94,7 +94,7 @@ int boot_list(struct boot *b)
 	struct listing l = { .options = b->options, .rows = json_array() };
 	size_t i;
 	json_t *row;
-	int e = boot_dir_each(b->dir, add_row, &l);
+	int e = boot_root_each(b->dir, add_row, &l);
 	if (e == 0 && report_json())
 		return report_print_json(json_pack("{s:o}", "boots", l.rows));
 	if (e == 0 && json_array_size(l.rows) > 0)

@@ -31,7 +31,7 @@ extern char **environ;
 
 /* --- starting it --- */
 
-/* Installed beside us; in the build tree in a sibling folder. */
+/* Installed beside us; in the build tree in a sibling directory. */
 static int find_program(char out[PATH_MAX])
 {
 	static const char *const places[] = { "amberfs-mount",
@@ -86,7 +86,7 @@ static void add(struct command *c, const char *option, const char *value)
 
 /* A user who isn't root may let others in only if fuse.conf says so; there
  * qemu runs as the same user. */
-static void fill_options(struct command *c, const struct boot_place *p)
+static void fill_options(struct command *c, const struct boot_directory *p)
 {
 	int n = snprintf(c->options, sizeof(c->options),
 			"%suid=%u,gid=%u,noexec%s",
@@ -104,7 +104,7 @@ static void fill_options(struct command *c, const struct boot_place *p)
 	*to = '\0';
 }
 
-static int fill_command(struct command *c, const struct boot_place *p,
+static int fill_command(struct command *c, const struct boot_directory *p,
 		const char *repository, const struct repository_options *o,
 		bool piped)
 {
@@ -147,7 +147,7 @@ static int spawn(struct command *c, int passphrase, pid_t *pid)
 	return e == 0 ? 0 : fail_errno(-e, "starting %s", c->program);
 }
 
-static int wait_for(pid_t pid, const struct boot_place *p)
+static int wait_for(pid_t pid, const struct boot_directory *p)
 {
 	int status = 0;
 	while (waitpid(pid, &status, 0) < 0)
@@ -159,14 +159,14 @@ static int wait_for(pid_t pid, const struct boot_place *p)
 			"said why)", p->mount);
 }
 
-int boot_place_mount(struct boot_place *p, const char *repository,
+int boot_mount_start(struct boot_directory *p, const char *repository,
 		const struct repository_options *o)
 {
 	struct command c;
 	CLEANUP_FD int passphrase = -1;
 	const char *text = credentials_text(&o->credentials);
 	pid_t pid = 0;
-	int e = boot_place_mounted(p);
+	int e = boot_mount_active(p);
 	if (e != 0)
 		return e < 0 ? e : 0;
 	if (text != NULL) {
@@ -182,7 +182,7 @@ int boot_place_mount(struct boot_place *p, const char *repository,
 
 /* --- is it there --- */
 
-int boot_place_mounted(const struct boot_place *p)
+int boot_mount_active(const struct boot_directory *p)
 {
 	struct statx st;
 	if (statx(AT_FDCWD, p->mount, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
@@ -218,9 +218,9 @@ static int unmount_as_user(const char *path)
 	return status == 0 ? 0 : -EBUSY;
 }
 
-int boot_place_unmount(struct boot_place *p)
+int boot_mount_end(struct boot_directory *p)
 {
-	int e = boot_place_mounted(p);
+	int e = boot_mount_active(p);
 	if (e == 0 || (e < 0 && e != -ENOTCONN))
 		return e;
 	if (geteuid() != 0)

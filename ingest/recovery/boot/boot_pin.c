@@ -2,7 +2,7 @@
 /*
  * A booted snapshot is pinned, so that no forget takes it, mounted or not. A
  * pin that was there before, with a note of its own, stays when we leave; so
- * does ours, as long as another place of the same folder needs it.
+ * does ours, as long as another place of the same directory needs it.
  */
 #include "boot_internal.h"
 
@@ -28,12 +28,12 @@ int boot_pin(struct boot *b, struct repository *r, const char *object)
 		return fail_errno(-ENOMEM, "pinning the snapshot");
 	}
 	/* Nobody leaves meanwhile, who would take the pin along. */
-	CLEANUP_FD int lock = boot_dir_lock(b->dir, true);
+	CLEANUP_FD int lock = boot_root_lock(b->dir, true);
 	if (lock < 0)
 		return lock;
 	int e = session_begin(&session, r, SESSION_WRITE, "boot");
 	if (e == 0)
-		e = pin_set(r, object, note);
+		e = pins_set(r, object, note);
 	session_end(session);
 	if (e == -EEXIST)
 		return 0;
@@ -47,13 +47,13 @@ int boot_pin(struct boot *b, struct repository *r, const char *object)
 	return e < 0 ? fail_within(e, "pinning the snapshot") : 0;
 }
 
-static int needs_it(void *ctx, const char *folder, const struct boot_state *s,
+static int needs_it(void *ctx, const char *directory, const struct boot_state *s,
 		int err)
 {
 	const struct boot *b = ctx;
 	(void)err;
 	/* One that can't be read may be one that needs it. */
-	return strcmp(folder, b->place.folder) != 0
+	return strcmp(directory, b->place.directory) != 0
 			&& (s == NULL || strcmp(s->id, b->state.id) == 0);
 }
 
@@ -69,24 +69,24 @@ static int unpin(const struct boot *b, struct repository *r)
 	if (e < 0)
 		return e == -ENOENT ? 0 : e;
 	hex_encode(id, snap->id.b, ID_SIZE);
-	e = strcmp(id, b->state.id) == 0 ? pin_load(r, snap->object, &pin)
+	e = strcmp(id, b->state.id) == 0 ? pins_load_one(r, snap->object, &pin)
 					 : -ENOENT;
 	bool ours = e == 0 && pin.note != NULL
 			&& strncmp(pin.note, NOTE, strlen(NOTE)) == 0;
-	pin_clear(&pin);
+	pins_clear_one(&pin);
 	if (ours)
 		e = session_begin(&session, r, SESSION_WRITE, "boot");
 	if (ours && e == 0)
-		e = pin_remove(r, snap->object);
+		e = pins_remove(r, snap->object);
 	session_end(session);
 	snapshot_free(snap);
 	return e == -ENOENT || e == -EBADMSG ? 0 : e;
 }
 
-void boot_unpin(struct boot *b)
+void boot_pin_remove(struct boot *b)
 {
 	struct repository *r = NULL;
-	int others = boot_dir_each(b->dir, needs_it, b);
+	int others = boot_root_each(b->dir, needs_it, b);
 	if (others == 1) {
 		report_verbose("%s stays pinned: another boot needs it",
 				b->state.snapshot);

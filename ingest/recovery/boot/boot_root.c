@@ -38,7 +38,7 @@ static char *usual_dir(void)
 	return asprintf(&path, "%s" USUAL_AT_HOME, home) < 0 ? NULL : path;
 }
 
-int boot_dir_find(const char *path, char **out)
+int boot_root_find(const char *path, char **out)
 {
 	CLEANUP_FREE char *wanted = path ? strdup(path) : usual_dir();
 	if (wanted == NULL)
@@ -50,7 +50,7 @@ int boot_dir_find(const char *path, char **out)
 }
 
 /* mkdir -p; those that are made can be passed by all. */
-static int make_folders(char *path)
+static int make_directories(char *path)
 {
 	for (char *at = path + 1;; at++) {
 		char was = *at;
@@ -67,7 +67,7 @@ static int make_folders(char *path)
 	}
 }
 
-/* What else is in amberfs' own folder is private by itself. */
+/* What else is in amberfs' own directory is private by itself. */
 static void open_parent(const char *dir)
 {
 	struct stat st;
@@ -85,7 +85,7 @@ static bool may_pass(const struct stat *st, uid_t uid, gid_t gid)
 	return (st->st_mode & (st->st_gid == gid ? S_IXGRP : S_IXOTH)) != 0;
 }
 
-void boot_dir_check_way(const char *dir, uid_t uid, gid_t gid)
+void boot_root_check_way(const char *dir, uid_t uid, gid_t gid)
 {
 	CLEANUP_FREE char *path = strdup(dir);
 	struct stat st;
@@ -104,13 +104,13 @@ void boot_dir_check_way(const char *dir, uid_t uid, gid_t gid)
 	}
 }
 
-int boot_dir_prepare(const char *dir)
+int boot_root_prepare(const char *dir)
 {
 	struct statfs fs;
 	CLEANUP_FREE char *path = strdup(dir);
 	if (path == NULL)
 		return no_memory();
-	int e = make_folders(path);
+	int e = make_directories(path);
 	if (e < 0)
 		return e;
 	open_parent(dir);
@@ -123,7 +123,7 @@ int boot_dir_prepare(const char *dir)
 	return 0;
 }
 
-char *boot_dir_place(const char *dir, const char *name)
+char *boot_root_directory(const char *dir, const char *name)
 {
 	char component[NAME_COMPONENT_MAX + 1];
 	char *path = NULL;
@@ -134,17 +134,17 @@ char *boot_dir_place(const char *dir, const char *name)
 	return asprintf(&path, "%s/%s", dir, component) < 0 ? NULL : path;
 }
 
-int boot_dir_lock(const char *folder, bool wait)
+int boot_root_lock(const char *directory, bool wait)
 {
-	CLEANUP_FD int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP_FD int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return fail_errno(-errno, "opening %s", folder);
+		return fail_errno(-errno, "opening %s", directory);
 	while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0) {
 		if (errno == EWOULDBLOCK)
 			return fail(-EBUSY, "another amberfs boot is at work on "
-					"%s; wait for it", folder);
+					"%s; wait for it", directory);
 		if (errno != EINTR)
-			return fail_errno(-errno, "locking %s", folder);
+			return fail_errno(-errno, "locking %s", directory);
 	}
 	return take_fd(&fd);
 }
@@ -154,18 +154,18 @@ static int visible(const struct dirent *d)
 	return d->d_name[0] != '.';
 }
 
-static int visit(const char *folder, boot_dir_fn *fn, void *ctx)
+static int visit(const char *directory, boot_root_fn *fn, void *ctx)
 {
 	struct boot_state s;
-	int e = boot_state_load(&s, folder);
+	int e = boot_state_load(&s, directory);
 	if (e == -ENOENT)
 		return 0;
-	int r = fn(ctx, folder, e < 0 ? NULL : &s, e);
+	int r = fn(ctx, directory, e < 0 ? NULL : &s, e);
 	boot_state_clear(&s);
 	return r;
 }
 
-int boot_dir_each(const char *dir, boot_dir_fn *fn, void *ctx)
+int boot_root_each(const char *dir, boot_root_fn *fn, void *ctx)
 {
 	struct dirent **list = NULL;
 	int n = scandir(dir, &list, visible, alphasort), r = 0;
@@ -173,14 +173,14 @@ int boot_dir_each(const char *dir, boot_dir_fn *fn, void *ctx)
 		return errno == ENOENT ? 0 : fail_errno(-errno, "reading %s",
 						       dir);
 	for (int i = 0; i < n; i++) {
-		CLEANUP_FREE char *folder = NULL;
-		if (r == 0 && asprintf(&folder, "%s/%s", dir,
+		CLEANUP_FREE char *directory = NULL;
+		if (r == 0 && asprintf(&directory, "%s/%s", dir,
 					    list[i]->d_name) < 0) {
-			folder = NULL;
+			directory = NULL;
 			r = no_memory();
 		}
 		if (r == 0)
-			r = visit(folder, fn, ctx);
+			r = visit(directory, fn, ctx);
 		free(list[i]);
 	}
 	free(list);

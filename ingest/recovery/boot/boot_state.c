@@ -68,14 +68,14 @@ static json_t *to_json(const struct boot_state *s)
 
 static int from_json(struct boot_state *s, json_t *json, const char *path)
 {
-	struct members m;
-	members_begin(&m, json, path, "%s", "");
-	s->name = members_text(&m, "name", true);
-	s->repository = members_text(&m, "repository", true);
-	s->snapshot = members_text(&m, "snapshot", true);
-	s->id = members_text(&m, "id", true);
-	s->uri = members_text(&m, "uri", true);
-	s->since = members_number(&m, "since", 0, SECOND_MAX);
+	struct json_fields m;
+	json_fields_begin(&m, json, path, "%s", "");
+	s->name = json_fields_text(&m, "name", true);
+	s->repository = json_fields_text(&m, "repository", true);
+	s->snapshot = json_fields_text(&m, "snapshot", true);
+	s->id = json_fields_text(&m, "id", true);
+	s->uri = json_fields_text(&m, "uri", true);
+	s->since = json_fields_number(&m, "since", 0, SECOND_MAX);
 	if (m.err < 0)
 		return m.err;
 	s->ready = json_is_true(json_object_get(json, "ready"));
@@ -120,20 +120,20 @@ static int read_text(const char *path, char **text, size_t *len)
 	return 0;
 }
 
-int boot_state_load(struct boot_state *out, const char *folder)
+int boot_state_load(struct boot_state *out, const char *directory)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *text = NULL;
 	CLEANUP_JSON json_t *json = NULL;
 	size_t len = 0;
 	*out = (struct boot_state){ .name = NULL };
-	if (asprintf(&path, "%s/" BOOT_STATE_NAME, folder) < 0) {
+	if (asprintf(&path, "%s/" BOOT_STATE_NAME, directory) < 0) {
 		path = NULL;
 		return fail_errno(-ENOMEM, "booting");
 	}
 	int e = read_text(path, &text, &len);
 	if (e == 0)
-		e = members_load(&json, path, text, len);
+		e = json_fields_load(&json, path, text, len);
 	if (e == 0)
 		e = from_json(out, json, path);
 	if (e < 0)
@@ -155,7 +155,7 @@ static int write_text(const char *path, const char *text)
 	return 0;
 }
 
-int boot_state_save(const struct boot_state *s, const char *folder)
+int boot_state_save(const struct boot_state *s, const char *directory)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *temporary = NULL;
@@ -164,16 +164,16 @@ int boot_state_save(const struct boot_state *s, const char *folder)
 			JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
 	if (text == NULL)
 		return fail(-EINVAL, "names and paths must be valid UTF-8 here");
-	if (asprintf(&path, "%s/" BOOT_STATE_NAME, folder) < 0)
+	if (asprintf(&path, "%s/" BOOT_STATE_NAME, directory) < 0)
 		path = NULL;
-	if (asprintf(&temporary, "%s/.%s.new", folder, BOOT_STATE_NAME) < 0)
+	if (asprintf(&temporary, "%s/.%s.new", directory, BOOT_STATE_NAME) < 0)
 		temporary = NULL;
 	if (path == NULL || temporary == NULL)
 		return fail_errno(-ENOMEM, "booting");
 	int e = write_text(temporary, text);
 	if (e < 0)
 		return e;
-	CLEANUP_FD int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP_FD int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || rename(temporary, path) < 0 || fsync(fd) < 0)
 		return fail_errno(-errno, "naming %s", path);
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * boot.json in the folder of a booted snapshot: all that --finish, --resume and
+ * boot.json in the directory of a booted snapshot: all that --finish, --resume and
  * --discard must know. It is there from before the first other file until after
  * the last, so whatever a killed run left can be found and removed.
  */
@@ -12,7 +12,7 @@
 
 #include "repo/format/snapshot.h"
 
-#define BOOT_STATE_NAME "boot.json" /* BOOT_PLACE_STATE */
+#define BOOT_STATE_NAME "boot.json" /* BOOT_DIRECTORY_STATE */
 
 struct boot_disk {
 	char *target;		/* "vda" */
@@ -36,10 +36,10 @@ struct boot_state {
 	struct boot_disk *disks;
 };
 
-/* 0; -ENOENT (no text) FOLDER has none; -EBADMSG; … */
-int boot_state_load(struct boot_state *out, const char *folder);
+/* 0; -ENOENT (no text) DIRECTORY has none; -EBADMSG; … */
+int boot_state_load(struct boot_state *out, const char *directory);
 /* Durable when it returns. */
-int boot_state_save(const struct boot_state *s, const char *folder);
+int boot_state_save(const struct boot_state *s, const char *directory);
 void boot_state_clear(struct boot_state *s);
 
 /* 0 or -ENOMEM. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * …/swtpm/UUID/tpm2/tpm2-00.permall is where libvirt's swtpm keeps it; libvirt
- * gives the folder and its files to swtpm's user when it starts one. A file
+ * gives the directory and its files to swtpm's user when it starts one. A file
  * grows under a temporary name; nothing is replaced.
  */
 #include "boot_tpm.h"
@@ -49,21 +49,21 @@ static char *with_uuid(const char *path, const char *old, const char *new)
 	return out;
 }
 
-/* The folders of libvirt's that end in UUID/tpm2; the one above must exist. */
-static int make_folders(const char *path, const char *uuid,
-		const struct boot_place *p)
+/* The directories of libvirt's that end in UUID/tpm2; the one above must exist. */
+static int make_directories(const char *path, const char *uuid,
+		const struct boot_directory *p)
 {
-	CLEANUP_FREE char *folder = strdup(path);
-	if (folder == NULL)
+	CLEANUP_FREE char *directory = strdup(path);
+	if (directory == NULL)
 		return -ENOMEM;
-	char *at = strstr(folder, uuid) + strlen(uuid);
+	char *at = strstr(directory, uuid) + strlen(uuid);
 	for (;; at = strchr(at + 1, '/')) {
 		if (at == NULL)
 			return 0;
 		*at = '\0';
-		if (mkdir(folder, 0700) == 0)
+		if (mkdir(directory, 0700) == 0)
 			/* A session's libvirt can't take what is root's. */
-			(void)!chown(folder, p->uid, p->gid);
+			(void)!chown(directory, p->uid, p->gid);
 		else if (errno != EEXIST)
 			return -errno;
 		*at = '/';
@@ -71,7 +71,7 @@ static int make_folders(const char *path, const char *uuid,
 }
 
 static int write_file(const char *from, const char *path,
-		const struct boot_place *p)
+		const struct boot_directory *p)
 {
 	CLEANUP_FREE char *temporary = NULL;
 	CLEANUP_FREE char *buf = malloc(STATE_MAX);
@@ -91,7 +91,7 @@ static int write_file(const char *from, const char *path,
 	ssize_t w = write(out, buf, (size_t)n);
 	int e = w != n ? (w < 0 ? -errno : -ENOSPC) : 0;
 	if (e == 0)
-		e = qemu_user_own(out, path, p->uid, p->gid);
+		e = qemu_user_chown(out, path, p->uid, p->gid);
 	if (e == 0 && (fsync(out) < 0
 			      || renameat2(AT_FDCWD, temporary, AT_FDCWD, path,
 					      RENAME_NOREPLACE) < 0))
@@ -101,11 +101,11 @@ static int write_file(const char *from, const char *path,
 	return e;
 }
 
-static int place_one(struct domain_facts *facts, const struct boot_place *p,
+static int place_one(struct domain_facts *facts, const struct boot_directory *p,
 		const struct snapshot *snap, const struct snapshot_file *f,
 		char **notes)
 {
-	CLEANUP_FREE char *from = boot_place_file(p, snap, f);
+	CLEANUP_FREE char *from = boot_directory_file(p, snap, f);
 	CLEANUP_FREE char *was = f->source_path
 			? name_unescape(f->source_path, NULL) : NULL;
 	CLEANUP_FREE char *to = was ? with_uuid(was, snap->uuid, facts->uuid)
@@ -115,13 +115,13 @@ static int place_one(struct domain_facts *facts, const struct boot_place *p,
 	if (to == NULL || f->size >= STATE_MAX)
 		return add_note(notes, f->name, "where libvirt keeps the state "
 						"of its TPM is not known");
-	int e = make_folders(to, facts->uuid, p);
+	int e = make_directories(to, facts->uuid, p);
 	if (e == 0)
 		e = write_file(from, to, p);
 	return e < 0 ? add_note(notes, to, strerror(-e)) : 0;
 }
 
-int boot_tpm_place(struct domain *d, const struct boot_place *p,
+int boot_tpm_place(struct domain *d, const struct boot_directory *p,
 		const struct snapshot *snap, char **notes)
 {
 	struct domain_facts facts;

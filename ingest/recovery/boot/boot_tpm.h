@@ -7,13 +7,13 @@
 #include "boot_directory.h"
 
 /*
- * libvirt keeps it in a folder named after the domain's UUID: what SNAP has of
- * it goes beside where it came from, into the folder of D's UUID. Where that
+ * libvirt keeps it in a directory named after the domain's UUID: what SNAP has of
+ * it goes beside where it came from, into the directory of D's UUID. Where that
  * can't be (another kind of libvirt, no permission), or if something is there
  * already, a line is added to *NOTES instead: the guest then begins with an
  * empty TPM. 0 or -ENOMEM.
  */
-int boot_tpm_place(struct domain *d, const struct boot_place *p,
+int boot_tpm_place(struct domain *d, const struct boot_directory *p,
 		const struct snapshot *snap, char **notes);
 
 /* Does SNAP have any of it? */

@@ -131,12 +131,12 @@ int overlay_attach(const struct overlay *o, const char *backing)
 	return e < 0 ? e : overlay_sync(o);
 }
 
-int overlay_own(const struct overlay *o)
+int overlay_chown(const struct overlay *o)
 {
 	CLEANUP_FD int fd = open(o->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", o->path);
-	return qemu_user_own(fd, o->path, o->uid, o->gid);
+	return qemu_user_chown(fd, o->path, o->uid, o->gid);
 }
 
 int overlay_sync(const struct overlay *o)
@@ -220,11 +220,11 @@ static int flatten_once(const struct overlay *o, const char *what)
 		e = child_start(&f.child, c.argv, -1, true);
 	if (e < 0)
 		return e;
-	progress_begin(what, progress, &f);
+	report_progress_begin(what, progress, &f);
 	e = follow(&f);
 	if (e == 0)
 		e = finish(&f.child, o->path);
-	progress_end();
+	report_progress_end();
 	child_end(&f.child);
 	return e;
 }

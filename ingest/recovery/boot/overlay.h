@@ -20,7 +20,7 @@ struct overlay {
 
 /* Gives it to that user, if we may. Where libvirt can't note whose a file was it
  * leaves it to root when the guest ends. */
-int overlay_own(const struct overlay *o);
+int overlay_chown(const struct overlay *o);
 
 /* 1: its header names an image below it; 0: it doesn't; -errno. A guest may
  * have it open. */

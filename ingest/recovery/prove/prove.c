@@ -56,10 +56,10 @@ static void parse_accept(struct prove_command *p, const struct command_line *cl)
 	for (char *w = words ? strtok_r(words, SEPARATORS, &next) : NULL; w;
 			w = strtok_r(NULL, SEPARATORS, &next))
 		if (add_sign(p, w) < 0)
-			usage_error(cl, "--accept is a list of agent, console "
+			options_error(cl, "--accept is a list of agent, console "
 					"and screen, not %s", w);
 	if (!p->o.accept)
-		usage_error(cl, "--accept names no sign");
+		options_error(cl, "--accept names no sign");
 }
 
 static void parse_words(struct prove_command *p, const struct command_line *cl,
@@ -68,19 +68,19 @@ static void parse_words(struct prove_command *p, const struct command_line *cl,
 	int64_t seconds = TIMEOUT_DEFAULT;
 
 	if (p->timeout && age_parse(&seconds, p->timeout) < 0)
-		usage_error(cl, "--timeout: %s", error_text(-EINVAL));
+		options_error(cl, "--timeout: %s", error_text(-EINVAL));
 	if (seconds < 1)
-		usage_error(cl, "--timeout: it takes a moment");
+		options_error(cl, "--timeout: it takes a moment");
 	p->o.timeout = (double)seconds;
 	parse_accept(p, cl);
 	if (prove_console_pattern(pattern, p->pattern ? p->pattern
 						       : PATTERN_DEFAULT) < 0)
-		usage_error(cl, "--console-pattern: %s", error_text(-EINVAL));
+		options_error(cl, "--console-pattern: %s", error_text(-EINVAL));
 	p->o.pattern = pattern;
 	if (p->o.memory && p->o.memory < MIB)
-		usage_error(cl, "--memory: less than 1M runs nothing");
+		options_error(cl, "--memory: less than 1M runs nothing");
 	if (!p->o.scratch_dir)
-		p->o.scratch_dir = PROVE_FOLDER_DEFAULT;
+		p->o.scratch_dir = PROVE_DIRECTORY_DEFAULT;
 }
 
 /* --- which snapshots --- */
@@ -263,7 +263,7 @@ static int prove_all(struct prove_command *p, struct connection *c)
 			say(p->snaps[i], &r);
 			err = add_row(p, p->snaps[i], &r);
 		}
-		prove_result_clear(&r);
+		prove_one_result_clear(&r);
 	}
 	return err;
 }
@@ -276,7 +276,7 @@ static int connect_and_prove(struct prove_command *p)
 	if (err)
 		return err;
 	if (connection_writable(c)) {
-		prove_folder_sweep(p->o.scratch_dir, c);
+		prove_directory_sweep(p->o.scratch_dir, c);
 		err = prove_all(p, c);
 	} else {
 		err = fail(-EPERM, "%s lets this user only look; starting a "
@@ -286,7 +286,7 @@ static int connect_and_prove(struct prove_command *p)
 	return err;
 }
 
-static int check_folder(const char *path)
+static int check_directory(const char *path)
 {
 	struct stat st;
 
@@ -300,10 +300,10 @@ static int check_folder(const char *path)
 
 static int work(struct prove_command *p, char **specs, int count)
 {
-	int err = check_folder(p->o.picture_dir);
+	int err = check_directory(p->o.picture_dir);
 
 	if (!err)
-		err = check_folder(p->o.scratch_dir);
+		err = check_directory(p->o.scratch_dir);
 	if (!err)
 		err = repository_open(&p->repo, p->o.repository, &p->o.unlock);
 	if (!err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Made:	1 the folder and its lock  2 the console's file
- * Removed:	1 the guest, by who started it  2 the mount  3 the files, the folder
+ * Made:	1 the directory and its lock  2 the console's file
+ * Removed:	1 the guest, by who started it  2 the mount  3 the files, the directory
  * A kill between any two leaves what the sweep removes in the same order.
  */
 #include "prove_directory.h"
@@ -35,27 +35,27 @@
 #define TRY_EVERY_US 100000
 #define TRIES 4
 
-static int unmount(struct boot_place *p)
+static int unmount(struct boot_directory *p)
 {
 	double end = monotonic_now() + UNMOUNT_SECONDS;
 	int err = 0;
 
-	while ((err = boot_place_unmount(p)) == -EBUSY &&
+	while ((err = boot_mount_end(p)) == -EBUSY &&
 			monotonic_now() < end)
 		usleep(TRY_EVERY_US);
 	return err;
 }
 
-static int take_down(struct boot_place *p)
+static int take_down(struct boot_directory *p)
 {
 	int err = unmount(p);
 
-	return err ? err : boot_place_remove(p);
+	return err ? err : boot_directory_remove(p);
 }
 
 /* --- one of our own --- */
 
-static int lock_folder(const char *path)
+static int lock_directory(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
@@ -70,26 +70,26 @@ static int lock_folder(const char *path)
 	return fd;
 }
 
-static int make_console(struct prove_folder *f, char **console)
+static int make_console(struct prove_directory *f, char **console)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FD int fd = -1;
 	int err = 0;
 
-	if (asprintf(&path, "%s/" CONSOLE, f->place.folder) < 0) {
+	if (asprintf(&path, "%s/" CONSOLE, f->place.directory) < 0) {
 		path = NULL;
 		return fail_errno(-ENOMEM, "proving");
 	}
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fail_errno(-errno, "making %s", path);
-	err = qemu_user_own(fd, path, f->place.uid, f->place.gid);
+	err = qemu_user_chown(fd, path, f->place.uid, f->place.gid);
 	if (!err)
 		*console = take_ptr(path);
 	return err;
 }
 
-static int name_folder(char **path, const char *dir)
+static int name_directory(char **path, const char *dir)
 {
 	uint32_t random = 0;
 
@@ -102,40 +102,40 @@ static int name_folder(char **path, const char *dir)
 	return 0;
 }
 
-static int make_once(struct prove_folder *f, const char *dir,
+static int make_once(struct prove_directory *f, const char *dir,
 		struct connection *c, char **console)
 {
 	CLEANUP_FREE char *path = NULL;
-	int err = name_folder(&path, dir);
+	int err = name_directory(&path, dir);
 
-	*f = (struct prove_folder){ .lock = -1 };
+	*f = (struct prove_directory){ .lock = -1 };
 	if (!err)
-		err = boot_place_open(&f->place, path, c);
+		err = boot_directory_open(&f->place, path, c);
 	if (err)
 		return err;
 	snprintf(f->name, sizeof(f->name), "prove-%.*s", GUEST_DIGITS,
-			strrchr(f->place.folder, '-') + 1);
-	err = boot_place_create(&f->place);
+			strrchr(f->place.directory, '-') + 1);
+	err = boot_directory_create(&f->place);
 	if (err == -EEXIST) { /* somebody else's: not to be removed */
-		boot_place_close(&f->place);
+		boot_directory_close(&f->place);
 		return err;
 	}
 	if (!err)
-		err = f->lock = lock_folder(f->place.folder);
+		err = f->lock = lock_directory(f->place.directory);
 	if (err >= 0)
 		err = make_console(f, console);
 	if (err) {
 		struct error_copy why;
 
 		error_save(&why, err);
-		prove_folder_remove(f);
+		prove_directory_remove(f);
 		return error_load(&why);
 	}
 	return 0;
 }
 
-/* A sweep that comes between folder and lock takes it for a dead one's. */
-int prove_folder_make(struct prove_folder *f, const char *dir,
+/* A sweep that comes between directory and lock takes it for a dead one's. */
+int prove_directory_make(struct prove_directory *f, const char *dir,
 		struct connection *c, char **console)
 {
 	int err = make_once(f, dir, c, console);
@@ -146,11 +146,11 @@ int prove_folder_make(struct prove_folder *f, const char *dir,
 	return err;
 }
 
-int prove_folder_remove(struct prove_folder *f)
+int prove_directory_remove(struct prove_directory *f)
 {
 	int err = take_down(&f->place);
 
-	boot_place_close(&f->place);
+	boot_directory_close(&f->place);
 	if (f->lock >= 0)
 		close(f->lock);
 	f->lock = -1;
@@ -168,12 +168,12 @@ static bool is_ours(const char *name)
 			strspn(digits, "0123456789abcdef") == DIGITS;
 }
 
-/* The lock of a dead run's folder, or -1: it lives, or isn't this user's (in
+/* The lock of a dead run's directory, or -1: it lives, or isn't this user's (in
  * /var/tmp anybody may make one). */
 static int lock_dead(const char *path)
 {
 	struct stat st;
-	CLEANUP_FD int fd = lock_folder(path);
+	CLEANUP_FD int fd = lock_directory(path);
 
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() ||
 			st.st_nlink == 0)
@@ -182,14 +182,14 @@ static int lock_dead(const char *path)
 }
 
 /* Those that run from there, whatever their name. */
-static int end_guests(struct connection *c, const char *folder)
+static int end_guests(struct connection *c, const char *directory)
 {
 	struct domain **list = NULL;
 	unsigned count = 0;
-	int err = domain_users(c, folder, &list, &count);
+	int err = domain_control_users(c, directory, &list, &count);
 
 	for (unsigned i = 0; err == 0 && i < count; i++)
-		err = domain_destroy(list[i]);
+		err = domain_control_destroy(list[i]);
 	domain_list_free(list, count);
 	return err;
 }
@@ -198,7 +198,7 @@ static int sweep_one(const char *dir, const char *name, struct connection *c)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FD int lock = -1;
-	struct boot_place place;
+	struct boot_directory place;
 	int err = 0;
 
 	if (asprintf(&path, "%s/%s", dir, name) < 0) {
@@ -208,17 +208,17 @@ static int sweep_one(const char *dir, const char *name, struct connection *c)
 	lock = lock_dead(path);
 	if (lock < 0)
 		return 0;
-	err = boot_place_open(&place, path, c);
+	err = boot_directory_open(&place, path, c);
 	if (err)
 		return err;
-	err = end_guests(c, place.folder);
+	err = end_guests(c, place.directory);
 	if (!err)
 		err = take_down(&place);
-	boot_place_close(&place);
+	boot_directory_close(&place);
 	return err;
 }
 
-void prove_folder_sweep(const char *dir, struct connection *c)
+void prove_directory_sweep(const char *dir, struct connection *c)
 {
 	DIR *d = opendir(dir);
 	struct dirent *entry = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The folder of one proof, DIR/amberfs-prove-<8 hex digits>; its guest is called
+ * The directory of one proof, DIR/amberfs-prove-<8 hex digits>; its guest is called
  * prove-<the first 4>. Who works in it holds its lock; where nobody does, whoever comes
  * next ends what is left there.
  */
@@ -9,25 +9,25 @@
 
 #include "ingest/recovery/boot/boot_directory.h"
 
-#define PROVE_FOLDER_DEFAULT "/var/tmp"
+#define PROVE_DIRECTORY_DEFAULT "/var/tmp"
 
-struct prove_folder {
-	struct boot_place place;
+struct prove_directory {
+	struct boot_directory place;
 	char name[16];		/* of the guest */
 	int lock;
 };
 
 /* Makes one in DIR, with an empty console.log in it whose path is *CONSOLE (to
  * free). 0 or -errno; then nothing is left. */
-int prove_folder_make(struct prove_folder *f, const char *dir,
+int prove_directory_make(struct prove_directory *f, const char *dir,
 		struct connection *c, char **console);
 
 /* Unmounts and removes all of it. 0 or -errno with a text that says what is
  * left; F is closed either way. */
-int prove_folder_remove(struct prove_folder *f);
+int prove_directory_remove(struct prove_directory *f);
 
 /* Removes what dead runs of this user have left in DIR, and their guests. What
  * can't be removed is a warning. */
-void prove_folder_sweep(const char *dir, struct connection *c);
+void prove_directory_sweep(const char *dir, struct connection *c);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * 1 a folder, the mount and the overlays in it  2 the guest  3 watching: is it
+ * 1 a directory, the mount and the overlays in it  2 the guest  3 watching: is it
  * still there, what does it say  4 a picture  5 all of it away.
  * The guest has no network and none of the original's devices, files or sockets
  * (domain_adapt, isolated); the mount under its disks can't be written to.
@@ -36,10 +36,10 @@ struct proof {
 	const struct snapshot *snap;
 	struct connection *connection;
 	struct prove_result *out;
-	struct prove_folder folder;
+	struct prove_directory directory;
 	struct transient_guest *guest;
 	struct prove_console *console;
-	struct prove_picture picture; /* the last one */
+	struct prove_screen picture; /* the last one */
 	double begin, still_since, next_picture;
 	unsigned waiting;	/* SIGN_BIT()s that may still come */
 };
@@ -68,16 +68,16 @@ static bool console_shows(struct proof *p)
 static void take_picture(struct proof *p, double now)
 {
 	CLEANUP_FREE uint8_t *data = NULL;
-	struct prove_picture new = { .pixels = NULL };
+	struct prove_screen new = { .pixels = NULL };
 	size_t len = 0;
 
 	p->next_picture = now + SCREEN_EVERY;
 	if (transient_guest_screen(p->guest, &data, &len) < 0 ||
-			prove_picture_read(&new, data, len) < 0)
+			prove_screen_read(&new, data, len) < 0)
 		return;
-	if (!prove_picture_same(&p->picture, &new))
+	if (!prove_screen_same(&p->picture, &new))
 		p->still_since = now;
-	prove_picture_clear(&p->picture);
+	prove_screen_clear(&p->picture);
 	p->picture = new;
 }
 
@@ -88,7 +88,7 @@ static bool screen_is_still(struct proof *p)
 	if (now >= p->next_picture)
 		take_picture(p, now);
 	return p->picture.pixels && now - p->still_since >= STILL_SECONDS &&
-			!prove_picture_blank(&p->picture);
+			!prove_screen_blank(&p->picture);
 }
 
 static bool has_sign(struct proof *p)
@@ -183,10 +183,10 @@ static int save_picture(struct proof *p)
 
 	if (asprintf(&path, "%s/%s.png", p->o->picture_dir, name) < 0)
 		return out_of_memory();
-	/* SOURCE/TIME: one folder holds all. */
+	/* SOURCE/TIME: one directory holds all. */
 	*strrchr(path, '/') = '-';
 	p->out->picture = path;
-	return prove_picture_save(&p->picture, path);
+	return prove_screen_save(&p->picture, path);
 }
 
 /* It is for people: whether there is one decides nothing. */
@@ -222,15 +222,15 @@ static int run(struct proof *p, const char *xml)
 
 static int boot(struct proof *p, char *console)
 {
-	struct boot_files f = { .place = &p->folder.place, .snap = p->snap,
-		.adapt = { .name = p->folder.name, .isolated = true,
+	struct boot_files f = { .place = &p->directory.place, .snap = p->snap,
+		.adapt = { .name = p->directory.name, .isolated = true,
 				.throw_away = true, .memory = p->o->memory,
 				.console_file = console } };
 	CLEANUP_FREE char *xml = NULL;
 	int err = 0;
 
 	f.place->only = p->snap->object + strlen("snapshots/");
-	err = boot_place_mount(f.place, p->o->repository, &p->o->unlock);
+	err = boot_mount_start(f.place, p->o->repository, &p->o->unlock);
 
 	if (!err)
 		err = boot_files_make(&f);
@@ -249,7 +249,7 @@ static int take_down(struct proof *p, int err)
 	err = transient_guest_end(p->guest);
 	if (err < 0)
 		report_warning("%s", error_text(err));
-	err = prove_folder_remove(&p->folder);
+	err = prove_directory_remove(&p->directory);
 	if (err < 0)
 		report_warning("the next proof will remove what is left: %s",
 				error_text(err));
@@ -262,7 +262,7 @@ static int prove(struct proof *p)
 	int err = boot_files_check(p->snap, NULL);
 
 	if (!err)
-		err = prove_folder_make(&p->folder, p->o->scratch_dir,
+		err = prove_directory_make(&p->directory, p->o->scratch_dir,
 				p->connection, &console);
 	if (err)
 		return err;
@@ -290,7 +290,7 @@ int prove_one(struct prove_result *out, const struct prove_options *o,
 		return out_of_memory();
 	console->fd = -1;
 	err = prove(&p);
-	prove_picture_clear(&p.picture);
+	prove_screen_clear(&p.picture);
 	if (err == 0 || err == -ECANCELED)
 		return err;
 	out->up = false;
@@ -298,7 +298,7 @@ int prove_one(struct prove_result *out, const struct prove_options *o,
 	return out->why ? 0 : out_of_memory();
 }
 
-void prove_result_clear(struct prove_result *r)
+void prove_one_result_clear(struct prove_result *r)
 {
 	free(r->why);
 	free(r->picture);

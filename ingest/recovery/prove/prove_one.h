@@ -48,6 +48,6 @@ struct prove_result {
  */
 int prove_one(struct prove_result *out, const struct prove_options *o,
 		const struct snapshot *snap, struct connection *c);
-void prove_result_clear(struct prove_result *r);
+void prove_one_result_clear(struct prove_result *r);
 
 #endif

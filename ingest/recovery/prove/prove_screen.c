@@ -58,7 +58,7 @@ static int check_size(uint32_t width, uint32_t height)
 	return fail(-EBADMSG, "the screen's picture is out of bounds");
 }
 
-static int read_ppm(struct prove_picture *p, const uint8_t *data, size_t len)
+static int read_ppm(struct prove_screen *p, const uint8_t *data, size_t len)
 {
 	struct reader r = { data + 2, data + len };
 	size_t size = 0;
@@ -81,7 +81,7 @@ static int read_ppm(struct prove_picture *p, const uint8_t *data, size_t len)
 
 /* --- PNG --- */
 
-static int read_pixels(struct prove_picture *p, png_image *png)
+static int read_pixels(struct prove_screen *p, png_image *png)
 {
 	int err = check_size(png->width, png->height);
 
@@ -98,7 +98,7 @@ static int read_pixels(struct prove_picture *p, png_image *png)
 	return fail(-EBADMSG, "the screen's picture: %s", png->message);
 }
 
-static int read_png(struct prove_picture *p, const uint8_t *data, size_t len)
+static int read_png(struct prove_screen *p, const uint8_t *data, size_t len)
 {
 	png_image png = { .version = PNG_IMAGE_VERSION };
 	int err = 0;
@@ -110,35 +110,35 @@ static int read_png(struct prove_picture *p, const uint8_t *data, size_t len)
 	return err;
 }
 
-int prove_picture_read(struct prove_picture *out, const uint8_t *data,
+int prove_screen_read(struct prove_screen *out, const uint8_t *data,
 		size_t len)
 {
-	struct prove_picture p = { .pixels = NULL };
+	struct prove_screen p = { .pixels = NULL };
 	bool ppm = len > 2 && memcmp(data, "P6", 2) == 0;
 	int err = ppm ? read_ppm(&p, data, len) : read_png(&p, data, len);
 
 	if (err)
-		prove_picture_clear(&p);
+		prove_screen_clear(&p);
 	else
 		*out = p;
 	return err;
 }
 
-void prove_picture_clear(struct prove_picture *p)
+void prove_screen_clear(struct prove_screen *p)
 {
 	free(p->pixels);
-	*p = (struct prove_picture){ .pixels = NULL };
+	*p = (struct prove_screen){ .pixels = NULL };
 }
 
 /* --- comparing --- */
 
-static size_t pixel_count(const struct prove_picture *p)
+static size_t pixel_count(const struct prove_screen *p)
 {
 	return (size_t)p->width * p->height;
 }
 
 /* Pixels unlike the one at AT. */
-static size_t unlike(const struct prove_picture *p, size_t at)
+static size_t unlike(const struct prove_screen *p, size_t at)
 {
 	const uint8_t *colour = p->pixels + at * PIXEL;
 	size_t count = 0;
@@ -149,14 +149,14 @@ static size_t unlike(const struct prove_picture *p, size_t at)
 }
 
 /* The background is at one end at least: the other may be the cursor. */
-bool prove_picture_blank(const struct prove_picture *p)
+bool prove_screen_blank(const struct prove_screen *p)
 {
 	return !p->pixels || unlike(p, 0) <= CURSOR_PIXELS ||
 			unlike(p, pixel_count(p) - 1) <= CURSOR_PIXELS;
 }
 
-bool prove_picture_same(const struct prove_picture *a,
-		const struct prove_picture *b)
+bool prove_screen_same(const struct prove_screen *a,
+		const struct prove_screen *b)
 {
 	size_t differ = 0;
 
@@ -174,7 +174,7 @@ bool prove_picture_same(const struct prove_picture *a,
 /* What a screen shows may be private. */
 #define FILE_MODE 0600
 
-int prove_picture_save(const struct prove_picture *p, const char *path)
+int prove_screen_save(const struct prove_screen *p, const char *path)
 {
 	png_image png = { .version = PNG_IMAGE_VERSION, .width = p->width,
 		.height = p->height, .format = PNG_FORMAT_RGB };

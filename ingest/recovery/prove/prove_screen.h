@@ -11,22 +11,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct prove_picture {
+struct prove_screen {
 	uint32_t width, height;
 	uint8_t *pixels;	/* 3 bytes each, red green blue; NULL: none */
 };
 
 /* A PNG file, or a binary PPM file of 8 bits; not trusted. 0 or -EBADMSG,
  * -ENOMEM. */
-int prove_picture_read(struct prove_picture *out, const uint8_t *data,
+int prove_screen_read(struct prove_screen *out, const uint8_t *data,
 		size_t len);
-void prove_picture_clear(struct prove_picture *p);
+void prove_screen_clear(struct prove_screen *p);
 
-bool prove_picture_blank(const struct prove_picture *p);
-bool prove_picture_same(const struct prove_picture *a,
-		const struct prove_picture *b);
+bool prove_screen_blank(const struct prove_screen *p);
+bool prove_screen_same(const struct prove_screen *a,
+		const struct prove_screen *b);
 
 /* Writes it as a PNG file, in place of what is there. 0 or -errno. */
-int prove_picture_save(const struct prove_picture *p, const char *path);
+int prove_screen_save(const struct prove_screen *p, const char *path);
 
 #endif

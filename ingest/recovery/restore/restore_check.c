@@ -34,7 +34,7 @@ static int check_lock(const struct restore_item *item)
 	return 0;
 }
 
-/* What restore_to_path would find out too, but after other files. */
+/* What restore_file_to_path would find out too, but after other files. */
 static int check_device(const struct restore_item *item)
 {
 	uint64_t size = 0;
@@ -104,7 +104,7 @@ static int is_target(void *ctx, const char *path)
 static int names_target(struct search *s, struct domain *d, bool active)
 {
 	CLEANUP_FREE char *xml = NULL;
-	int e = domain_xml(d, active ? DOMAIN_XML_CURRENT
+	int e = domain_get_xml(d, active ? DOMAIN_XML_CURRENT
 				     : DOMAIN_XML_INACTIVE, &xml);
 	return e < 0 ? e : domain_paths_each(xml, is_target, s);
 }
@@ -188,7 +188,7 @@ static int check_domains(const struct restore_plan *p, struct connection *c,
 	return e;
 }
 
-int restore_plan_check(struct restore_plan *p, struct connection *c, bool force)
+int restore_check_plan(struct restore_plan *p, struct connection *c, bool force)
 {
 	int e = c ? check_domains(p, c, force) : 0;
 	for (unsigned i = 0; e == 0 && i < p->count; i++)
@@ -196,7 +196,7 @@ int restore_plan_check(struct restore_plan *p, struct connection *c, bool force)
 	return e;
 }
 
-int restore_plan_recheck(const struct restore_plan *p, struct connection *c,
+int restore_check_plan_again(const struct restore_plan *p, struct connection *c,
 		const char *path)
 {
 	int e = c ? check_domains(p, c, true) : 0;

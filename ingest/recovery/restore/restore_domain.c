@@ -34,14 +34,14 @@
 struct command {
 	struct report_options report;
 	struct repository_options repository;
-	struct restore_wishes wishes;
+	struct restore_plan_options wishes;
 	const char *connect, *damaged;
 	bool domain, no_define;
 	struct option_number jobs;
 	struct repository *repo;
 	struct snapshot *snap;
 	struct connection *connection; /* NULL: there is no libvirt */
-	struct restore restore;
+	struct restore_file restore;
 	struct restore_plan plan;
 	char *xml;		/* as stored */
 	char *adapted, *notes;
@@ -75,7 +75,7 @@ static int read_definition(struct command *c, struct domain_xml **parsed)
 	if (n < 0)
 		return fail_within((int)n, "reading %s", f->name);
 	c->xml[n] = '\0';
-	return disk_xml_parse(parsed, c->xml, (size_t)n);
+	return domain_xml_parse(parsed, c->xml, (size_t)n);
 }
 
 /* Without --no-define it matters that libvirt is not there. */
@@ -133,7 +133,7 @@ static int make_plan(struct command *c)
 	int e = read_definition(c, &parsed);
 	if (e == 0)
 		e = restore_plan_make(&c->plan, c->snap, parsed, &c->wishes);
-	disk_xml_free(parsed);
+	domain_xml_free(parsed);
 	if (e == 0 && c->plan.count == 0)
 		e = fail(-EINVAL, "%s has no disk (a backup made with --exact is "
 				"restored into a folder)",
@@ -141,7 +141,7 @@ static int make_plan(struct command *c)
 	if (e == 0)
 		e = connect(c);
 	if (e == 0)
-		e = restore_plan_check(&c->plan, c->connection,
+		e = restore_check_plan(&c->plan, c->connection,
 				c->restore.force);
 	return e == 0 && c->no_define ? find_xml_path(c) : e;
 }
@@ -150,7 +150,7 @@ static int make_plan(struct command *c)
 
 static int set_owner(struct command *c, const struct restore_item *item)
 {
-	struct restore *r = &c->restore;
+	struct restore_file *r = &c->restore;
 	r->own = geteuid() == 0 && (item->exists || c->connection);
 	r->uid = item->uid;
 	r->gid = item->gid;
@@ -159,24 +159,24 @@ static int set_owner(struct command *c, const struct restore_item *item)
 				       : 0;
 }
 
-/* UUID/tpm2 in swtpm's folder, which must be there. */
-static void make_tpm_folders(const struct command *c, const char *path)
+/* UUID/tpm2 in swtpm's directory, which must be there. */
+static void make_tpm_directories(const struct command *c, const char *path)
 {
-	CLEANUP_FREE char *folder = strdup(path);
-	for (int up = 2; folder && up > 0; up--) {
-		strcpy(folder, path);
+	CLEANUP_FREE char *directory = strdup(path);
+	for (int up = 2; directory && up > 0; up--) {
+		strcpy(directory, path);
 		char *end = NULL;
 		for (int i = 0; i < up; i++) {
-			end = strrchr(folder, '/');
-			if (end == NULL || end == folder)
+			end = strrchr(directory, '/');
+			if (end == NULL || end == directory)
 				return;
 			*end = '\0';
 		}
 		uid_t uid = 0;
 		gid_t gid = 0;
-		if (mkdir(folder, 0700) == 0 && geteuid() == 0
+		if (mkdir(directory, 0700) == 0 && geteuid() == 0
 				&& qemu_user(c->connection, &uid, &gid) == 0)
-			(void)!chown(folder, uid, gid);
+			(void)!chown(directory, uid, gid);
 	}
 }
 
@@ -190,10 +190,10 @@ static int restore_item(struct command *c, const struct restore_item *item)
 		return 0;
 	}
 	if (item->optional)
-		make_tpm_folders(c, item->path);
+		make_tpm_directories(c, item->path);
 	int e = set_owner(c, item);
 	if (e == 0)
-		e = restore_to_path(&c->restore, item->file, item->path,
+		e = restore_file_to_path(&c->restore, item->file, item->path,
 				item->format);
 	if (e < 0 && e != -ECANCELED && item->optional) {
 		report_warning("%s is not restored: %s", item->file->name,
@@ -208,7 +208,7 @@ static int restore_item(struct command *c, const struct restore_item *item)
 static int may_replace(void *ctx, const char *path)
 {
 	const struct command *c = ctx;
-	return restore_plan_recheck(&c->plan, c->connection, path);
+	return restore_check_plan_again(&c->plan, c->connection, path);
 }
 
 static int restore_items(struct command *c)
@@ -254,10 +254,10 @@ static int define(struct command *c)
 {
 	int e = adapt(c);
 	if (e < 0 || !c->no_define)
-		return e < 0 ? e : domain_define(c->connection, c->adapted,
+		return e < 0 ? e : domain_control_define(c->connection, c->adapted,
 						   NULL);
 	c->restore.own = false;
-	return restore_text(&c->restore, c->adapted, strlen(c->adapted), 0600,
+	return restore_file_text(&c->restore, c->adapted, strlen(c->adapted), 0600,
 			c->xml_path);
 }
 
@@ -267,7 +267,7 @@ static int run(struct command *c, char **argv)
 {
 	CLEANUP_FREE char *file = NULL;
 	struct session *session = NULL;
-	struct restore *r = &c->restore;
+	struct restore_file *r = &c->restore;
 	struct image_reader_options ro = { .cache_size = FRAME_CACHE,
 		.threads = (unsigned)c->jobs.value };
 	r->threads = (unsigned)c->jobs.value;
@@ -281,7 +281,7 @@ static int run(struct command *c, char **argv)
 		e = fail(-EINVAL, "a whole snapshot is restored with --domain; "
 				"leave out the file %s", file);
 	if (e == 0)
-		e = restore_stand_on(c->repo, c->snap, "restore", &session);
+		e = restore_file_add_roots(c->repo, c->snap, "restore", &session);
 	if (e == 0)
 		e = image_reader_new(&r->reader, c->repo->packs, &ro);
 	if (e == 0)
@@ -321,7 +321,7 @@ static void print_json(const struct command *c, double seconds)
 			(int)c->restore.files, "bytes",
 			(json_int_t)c->restore.all_done, "written",
 			(json_int_t)c->restore.written, "seconds", seconds,
-			"damaged", restore_damaged_json(&c->restore), "notes",
+			"damaged", restore_file_damaged_json(&c->restore), "notes",
 			c->notes ? c->notes : ""));
 }
 
@@ -368,27 +368,27 @@ static void report(const struct command *c, double seconds)
 
 static void check_usage(const struct command_line *cl, const struct command *c)
 {
-	const struct restore_wishes *w = &c->wishes;
+	const struct restore_plan_options *w = &c->wishes;
 	if (!c->domain)
-		usage_error(cl, "--domain is missing");
+		options_error(cl, "--domain is missing");
 	if (c->damaged != NULL && strcmp(c->damaged, "zero") != 0)
-		usage_error(cl, "--damaged takes the word zero");
+		options_error(cl, "--damaged takes the word zero");
 	if (w->format != NULL && strcmp(w->format, "raw") != 0
 			&& strcmp(w->format, "qcow2") != 0)
-		usage_error(cl, "--format takes raw or qcow2");
+		options_error(cl, "--format takes raw or qcow2");
 	if (w->name != NULL && (*w->name == '\0' || strchr(w->name, '/')
 					 || strlen(w->name) > 200))
-		usage_error(cl, "--name must have 1 to 200 bytes and no '/'");
+		options_error(cl, "--name must have 1 to 200 bytes and no '/'");
 	if (w->same_identity && w->name == NULL)
-		usage_error(cl, "--same-identity goes with --name; without that "
+		options_error(cl, "--same-identity goes with --name; without that "
 				"the identity stays anyway");
 }
 
 int restore_domain_main(int argc, char **argv)
 {
-	struct command c = { .jobs = { .value = processors_usable(), .min = 1,
+	struct command c = { .jobs = { .value = pool_processors(), .min = 1,
 				     .max = 256 } };
-	struct restore_wishes *w = &c.wishes;
+	struct restore_plan_options *w = &c.wishes;
 	const struct option own[] = {
 		{ "domain", 0, OPTION_FLAG, &c.domain, NULL,
 			"put disks where they belong and define the domain" },
@@ -435,7 +435,7 @@ int restore_domain_main(int argc, char **argv)
 	else
 		report(&c, monotonic_now() - begin);
 	bool partly = c.partly || c.restore.range_count != 0;
-	restore_clear(&c.restore);
+	restore_file_clear(&c.restore);
 	restore_plan_clear(&c.plan);
 	connection_close(c.connection);
 	snapshot_free(c.snap);

@@ -32,7 +32,7 @@ void restore_plan_clear(struct restore_plan *p)
 
 /* "vda=/path,qcow2": the wish for TARGET; *PATH to free; *FORMAT stays where
  * nothing is said. */
-static int find_wish(const struct restore_wishes *w, const char *target,
+static int find_wish(const struct restore_plan_options *w, const char *target,
 		char **path, const char **format)
 {
 	static const char *const formats[] = { "raw", "qcow2" };
@@ -57,7 +57,7 @@ static int find_wish(const struct restore_wishes *w, const char *target,
 
 /* Each --disk names a disk of the snapshot. */
 static int check_wishes(const struct restore_plan *p,
-		const struct restore_wishes *w)
+		const struct restore_plan_options *w)
 {
 	for (int i = 0; i < w->disks.count; i++) {
 		const char *text = w->disks.items[i];
@@ -133,7 +133,7 @@ static int choose_format(enum restore_format *out, const char *format,
 }
 
 static int add_disk(struct restore_plan *p, const struct snapshot_file *f,
-		const struct restore_wishes *w)
+		const struct restore_plan_options *w)
 {
 	char *path = NULL;
 	const char *format = w->format ? w->format : f->format;
@@ -175,7 +175,7 @@ static int add_nvram(struct restore_plan *p, const struct snapshot_file *f)
 }
 
 static int add_file(struct restore_plan *p, const struct snapshot_file *f,
-		const struct restore_wishes *w)
+		const struct restore_plan_options *w)
 {
 	struct restore_item *item = NULL;
 	if (f->kind == FILE_DISK && f->target != NULL)
@@ -185,7 +185,7 @@ static int add_file(struct restore_plan *p, const struct snapshot_file *f,
 	if (f->source_path == NULL
 			|| (f->kind != FILE_BOOT && f->kind != FILE_TPM))
 		return 0;
-	/* The state of a TPM lies in a folder named after the UUID. */
+	/* The state of a TPM lies in a directory named after the UUID. */
 	if (f->kind == FILE_TPM && !p->same_identity)
 		return 0;
 	item = add(p, f, source_of(f));
@@ -209,15 +209,15 @@ static int check_distinct(const struct restore_plan *p)
 	return 0;
 }
 
-static bool folder_exists(const char *path)
+static bool directory_exists(const char *path)
 {
 	struct stat st;
-	CLEANUP_FREE char *folder = strdup(path);
-	char *slash = folder ? strrchr(folder, '/') : NULL;
+	CLEANUP_FREE char *directory = strdup(path);
+	char *slash = directory ? strrchr(directory, '/') : NULL;
 	if (slash == NULL)
 		return false;
-	slash[slash == folder ? 1 : 0] = '\0';
-	return stat(folder, &st) == 0 && S_ISDIR(st.st_mode);
+	slash[slash == directory ? 1 : 0] = '\0';
+	return stat(directory, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 static const char *first_disk(const struct restore_plan *p)
@@ -228,14 +228,14 @@ static const char *first_disk(const struct restore_plan *p)
 	return NULL;
 }
 
-/* On another host the folders of NVRAM and kernels may be missing; then they go
+/* On another host the directories of NVRAM and kernels may be missing; then they go
  * where the first disk goes. */
 static int settle(struct restore_plan *p, struct restore_item *item,
 		const struct domain_xml *xml)
 {
 	CLEANUP_FREE char *was = take_ptr(item->path);
 	const char *disk = first_disk(p), *leaf = strrchr(was, '/');
-	bool stays = folder_exists(was) || disk == NULL || leaf == NULL;
+	bool stays = directory_exists(was) || disk == NULL || leaf == NULL;
 	if (stays)
 		item->path = strdup(was);
 	else if (asprintf(&item->path, "%.*s%s",
@@ -261,7 +261,7 @@ static int settle_all(struct restore_plan *p, const struct domain_xml *xml)
 		if (item->file->kind == FILE_NVRAM
 				|| item->file->kind == FILE_BOOT)
 			e = settle(p, item, xml);
-		else if (!item->optional && !folder_exists(item->path))
+		else if (!item->optional && !directory_exists(item->path))
 			e = fail(-ENOENT, "the folder of %s does not exist: make "
 					"it, or give --disk %s=PATH",
 					item->path, item->file->target);
@@ -292,7 +292,7 @@ static int look(struct restore_plan *p)
 }
 
 int restore_plan_make(struct restore_plan *p, const struct snapshot *snap,
-		const struct domain_xml *xml, const struct restore_wishes *w)
+		const struct domain_xml *xml, const struct restore_plan_options *w)
 {
 	*p = (struct restore_plan){ .snap = snap };
 	p->name = strdup(w->name ? w->name : xml->name);

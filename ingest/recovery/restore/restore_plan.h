@@ -34,7 +34,7 @@ struct restore_plan {
 	const char *nvram, *kernel, *initrd;
 };
 
-struct restore_wishes {
+struct restore_plan_options {
 	const char *name;	/* --name; NULL: as it was */
 	bool same_identity;
 	const char *format;	/* --format: "raw", "qcow2"; NULL: as it was */
@@ -43,15 +43,15 @@ struct restore_wishes {
 
 /* XML: as stored. 0; -EINVAL: a wish that can't be met; -ENOMEM; … */
 int restore_plan_make(struct restore_plan *p, const struct snapshot *snap,
-		const struct domain_xml *xml, const struct restore_wishes *w);
+		const struct domain_xml *xml, const struct restore_plan_options *w);
 void restore_plan_clear(struct restore_plan *p);
 
 /* C NULL: libvirt can't be asked. -EEXIST: something is there that only FORCE
  * replaces; -EBUSY: that nothing replaces. */
-int restore_plan_check(struct restore_plan *p, struct connection *c,
+int restore_check_plan(struct restore_plan *p, struct connection *c,
 		bool force);
 /* Again, right before PATH is replaced: hours may have passed. 0, -EBUSY … */
-int restore_plan_recheck(const struct restore_plan *p, struct connection *c,
+int restore_check_plan_again(const struct restore_plan *p, struct connection *c,
 		const char *path);
 
 #endif

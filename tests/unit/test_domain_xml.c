@@ -19,7 +19,7 @@
 static struct domain_xml *parse(const char *xml)
 {
 	struct domain_xml *d = NULL;
-	int err = disk_xml_parse(&d, xml, strlen(xml));
+	int err = domain_xml_parse(&d, xml, strlen(xml));
 
 	if (err)
 		fail_msg("%s", error_text(err));
@@ -44,7 +44,7 @@ static void refused(const char *xml)
 {
 	struct domain_xml *d = NULL;
 
-	assert_int_equal(disk_xml_parse(&d, xml, strlen(xml)), -EBADMSG);
+	assert_int_equal(domain_xml_parse(&d, xml, strlen(xml)), -EBADMSG);
 	assert_null(d);
 }
 
@@ -85,7 +85,7 @@ static void test_file_with_chain(void **state)
 	assert_string_equal(b->format, "raw");
 	assert_true(b->ends);
 	assert_null(b->backing);
-	disk_xml_free(d);
+	domain_xml_free(d);
 }
 
 /* The mirror's <source> stands where a search would find it first. */
@@ -102,7 +102,7 @@ static void test_mirror_is_ignored(void **state)
 	assert_int_equal(d->disks[0].device, DEVICE_DISK);
 	assert_null(d->disks[0].bus);
 	assert_null(d->disks[0].source.format);
-	disk_xml_free(d);
+	domain_xml_free(d);
 }
 
 static void test_block_lun(void **state)
@@ -117,7 +117,7 @@ static void test_block_lun(void **state)
 	assert_int_equal(d->disks[0].source.type, SOURCE_BLOCK);
 	assert_string_equal(d->disks[0].source.path, "/dev/sda");
 	assert_true(d->disks[0].shareable);
-	disk_xml_free(d);
+	domain_xml_free(d);
 }
 
 static void test_volume(void **state)
@@ -131,7 +131,7 @@ static void test_volume(void **state)
 	assert_true(d->disks[0].source.present);
 	assert_string_equal(d->disks[0].source.pool, "p");
 	assert_string_equal(d->disks[0].source.volume, "v 1");
-	disk_xml_free(d);
+	domain_xml_free(d);
 }
 
 static void test_network(void **state)
@@ -146,12 +146,12 @@ static void test_network(void **state)
 	assert_string_equal(d->disks[0].source.protocol, "rbd");
 	assert_string_equal(d->disks[0].source.name, "p/i");
 	assert_string_equal(d->disks[0].source.host, "m1:6789");
-	disk_xml_free(d);
+	domain_xml_free(d);
 	d = parse_disk("<disk type='network'><source protocol='nbd'>"
 		"<host transport='unix' socket='/s'/></source>"
 		"<target dev='vda'/></disk>");
 	assert_string_equal(d->disks[0].source.host, "/s");
-	disk_xml_free(d);
+	domain_xml_free(d);
 }
 
 static void test_dir_nvme_vhostuser(void **state)
@@ -176,7 +176,7 @@ static void test_dir_nvme_vhostuser(void **state)
 	assert_int_equal(d->disks[2].source.type, SOURCE_VHOSTUSER);
 	assert_string_equal(d->disks[2].source.path, "/s");
 	assert_int_equal(d->disks[3].source.type, SOURCE_OTHER);
-	disk_xml_free(d);
+	domain_xml_free(d);
 }
 
 static void test_drives(void **state)
@@ -196,7 +196,7 @@ static void test_drives(void **state)
 	assert_string_equal(d->disks[1].source.startup_policy, "optional");
 	assert_int_equal(d->disks[2].device, DEVICE_FLOPPY);
 	assert_false(d->disks[2].source.present);
-	disk_xml_free(d);
+	domain_xml_free(d);
 }
 
 static void test_slice_transient_encrypted(void **state)
@@ -219,7 +219,7 @@ static void test_slice_transient_encrypted(void **state)
 	assert_false(d->disks[0].source.encrypted);
 	assert_true(d->disks[1].source.encrypted);
 	assert_true(d->disks[2].source.encrypted);
-	disk_xml_free(d);
+	domain_xml_free(d);
 }
 
 static void test_firmware(void **state)
@@ -236,12 +236,12 @@ static void test_firmware(void **state)
 	assert_string_equal(d->kernel, "/k");
 	assert_string_equal(d->initrd, "/i");
 	assert_int_equal(d->disk_count, 0);
-	disk_xml_free(d);
+	domain_xml_free(d);
 	d = parse(HEAD "<os><nvram type='file'><source file='/m.fd'/></nvram>"
 		"</os></domain>");
 	assert_string_equal(d->nvram, "/m.fd");
 	assert_false(d->tpm_emulated);
-	disk_xml_free(d);
+	domain_xml_free(d);
 }
 
 static void test_tpm(void **state)
@@ -253,19 +253,19 @@ static void test_tpm(void **state)
 	(void)state;
 	assert_true(d->tpm_emulated);
 	assert_null(d->tpm_path);
-	disk_xml_free(d);
+	domain_xml_free(d);
 	d = parse(HEAD "<devices><tpm><backend type='emulator'>"
 		"<source type='dir' path='/t p'/></backend></tpm></devices>"
 		"</domain>");
 	assert_true(d->tpm_emulated);
 	assert_string_equal(d->tpm_path, "/t p");
-	disk_xml_free(d);
+	domain_xml_free(d);
 	d = parse(HEAD "<devices><tpm><backend type='passthrough'>"
 		"<device path='/dev/tpm0'/></backend></tpm></devices>"
 		"</domain>");
 	assert_false(d->tpm_emulated);
 	assert_null(d->tpm_path);
-	disk_xml_free(d);
+	domain_xml_free(d);
 }
 
 static void test_refusals(void **state)
@@ -306,7 +306,7 @@ static void test_deep_chain(void **state)
 		fputs("</backingStore>", f);
 	fputs("</disk></devices></domain>", f);
 	fclose(f);
-	assert_int_equal(disk_xml_parse(&d, xml, len), -EBADMSG);
+	assert_int_equal(domain_xml_parse(&d, xml, len), -EBADMSG);
 	free(xml);
 }
 
@@ -318,7 +318,7 @@ static void test_too_large(void **state)
 	(void)state;
 	assert_non_null(xml);
 	memset(xml, ' ', DOMAIN_DOC_MAX + 1);
-	assert_int_equal(disk_xml_parse(&d, xml, DOMAIN_DOC_MAX + 1), -EBADMSG);
+	assert_int_equal(domain_xml_parse(&d, xml, DOMAIN_DOC_MAX + 1), -EBADMSG);
 	free(xml);
 }
 

@@ -29,7 +29,7 @@ static struct id make_id(unsigned n)
 static void test_model(void **state)
 {
 	(void)state;
-	struct live_table *t = live_table_new(0, SIZE_MAX);
+	struct live_set *t = live_set_new(0, SIZE_MAX);
 	int *flags = malloc(COUNT * sizeof(*flags));
 	uint64_t count = 0, flagged = 0;
 	assert_non_null(t);
@@ -40,47 +40,47 @@ static void test_model(void **state)
 		unsigned n = (unsigned)rand() % COUNT;
 		bool on = rand() % 2;
 		struct id id = make_id(n);
-		assert_int_equal(live_table_flag(t, &id), flags[n]);
+		assert_int_equal(live_set_flag(t, &id), flags[n]);
 		if (rand() % 3 == 0) {
-			assert_int_equal(live_table_add(t, &id),
+			assert_int_equal(live_set_add(t, &id),
 					flags[n] < 0);
 			count += flags[n] < 0;
 			flags[n] = flags[n] < 0 ? 0 : flags[n];
 		} else {
-			assert_int_equal(live_table_turn(t, &id, on),
+			assert_int_equal(live_set_turn(t, &id, on),
 					flags[n] >= 0 && flags[n] != on);
 			if (flags[n] >= 0) {
 				flagged += (uint64_t)(on - flags[n]);
 				flags[n] = on;
 			}
 		}
-		assert_int_equal(live_table_count(t), count);
-		assert_int_equal(live_table_flagged(t), flagged);
+		assert_int_equal(live_set_count(t), count);
+		assert_int_equal(live_set_flagged(t), flagged);
 	}
 	for (unsigned n = 0; n < COUNT; n++) {
 		struct id id = make_id(n);
-		assert_int_equal(live_table_flag(t, &id), flags[n]);
+		assert_int_equal(live_set_flag(t, &id), flags[n]);
 	}
-	live_table_clear(t);
+	live_set_clear(t);
 	struct id id = make_id(1);
-	assert_int_equal(live_table_flag(t, &id), -1);
-	assert_int_equal(live_table_count(t), 0);
+	assert_int_equal(live_set_flag(t, &id), -1);
+	assert_int_equal(live_set_count(t), 0);
 	free(flags);
-	live_table_free(t);
+	live_set_free(t);
 }
 
 static void test_zero(void **state)
 {
 	(void)state;
-	struct live_table *t = live_table_new(10, 1 << 20);
+	struct live_set *t = live_set_new(10, 1 << 20);
 	struct id zero = { { 0 } };
 	assert_non_null(t);
-	assert_int_equal(live_table_flag(t, &zero), -1);
-	assert_int_equal(live_table_add(t, &zero), 1);
-	assert_int_equal(live_table_add(t, &zero), 0);
-	assert_true(live_table_turn(t, &zero, true));
-	assert_int_equal(live_table_flag(t, &zero), 1);
-	live_table_free(t);
+	assert_int_equal(live_set_flag(t, &zero), -1);
+	assert_int_equal(live_set_add(t, &zero), 1);
+	assert_int_equal(live_set_add(t, &zero), 0);
+	assert_true(live_set_turn(t, &zero, true));
+	assert_int_equal(live_set_flag(t, &zero), 1);
+	live_set_free(t);
 }
 
 /* One that was made large enough takes what it was made for. */
@@ -88,30 +88,30 @@ static void test_bound(void **state)
 {
 	(void)state;
 	const uint64_t bytes = 256 << 10;
-	uint64_t room = live_table_capacity(bytes);
-	struct live_table *t = live_table_new(room, bytes);
+	uint64_t room = live_set_capacity(bytes);
+	struct live_set *t = live_set_new(room, bytes);
 	int r = 1;
 	uint64_t n = 0;
 	assert_non_null(t);
 	while (r == 1) {
 		struct id id = make_id((unsigned)n);
-		r = live_table_add(t, &id);
+		r = live_set_add(t, &id);
 		n += r == 1;
-		assert_true(live_table_bytes(t) <= bytes);
+		assert_true(live_set_bytes(t) <= bytes);
 	}
 	assert_int_equal(r, -E2BIG);
 	assert_true(n + 8 > room && n <= room + 8);
-	live_table_free(t);
+	live_set_free(t);
 	/* One that must grow stops where the old and the new would not fit. */
-	t = live_table_new(0, bytes);
+	t = live_set_new(0, bytes);
 	assert_non_null(t);
 	for (n = 0, r = 1; r == 1; n++) {
 		struct id id = make_id((unsigned)n);
-		r = live_table_add(t, &id);
+		r = live_set_add(t, &id);
 	}
 	assert_int_equal(r, -E2BIG);
-	assert_true(live_table_bytes(t) <= bytes && n > room / 3);
-	live_table_free(t);
+	assert_true(live_set_bytes(t) <= bytes && n > room / 3);
+	live_set_free(t);
 }
 
 int main(void)

@@ -56,14 +56,14 @@ static struct sample sample_new(size_t len, int level,
 	struct sample s = { .len = len };
 	s.plain = malloc(len);
 	s.out = malloc(len);
-	s.coded = malloc(frame_encode_bound(len));
+	s.coded = malloc(frame_codec_encode_bound(len));
 	assert_true(len == 0 || (s.plain && s.out && s.coded));
 	fill(s.plain, len);
-	struct frame_encoder *e = frame_encoder_new(level);
+	struct frame_encoder *e = frame_codec_encoder_new(level);
 	assert_non_null(e);
-	s.coded_len = frame_encode(e, s.coded, s.plain, len, &s.compression);
-	assert_true(s.coded_len <= frame_encode_bound(len));
-	frame_encoder_free(e);
+	s.coded_len = frame_codec_encode(e, s.coded, s.plain, len, &s.compression);
+	assert_true(s.coded_len <= frame_codec_encode_bound(len));
+	frame_codec_encoder_free(e);
 	return s;
 }
 
@@ -77,7 +77,7 @@ static void sample_free(struct sample *s)
 static void expect_part(struct frame_decoder *d, struct sample *s, size_t upto)
 {
 	memset(s->out, 0xa5, s->len);
-	ssize_t n = frame_decode(d, s->compression, s->out, s->len, upto,
+	ssize_t n = frame_codec_decode(d, s->compression, s->out, s->len, upto,
 			s->coded, s->coded_len);
 	assert_true(n >= (ssize_t)upto && n <= (ssize_t)s->len);
 	assert_memory_equal(s->out, s->plain, (size_t)n);
@@ -89,7 +89,7 @@ static void test_round_trip(void **state)
 	static const size_t lens[] = { 1, 2, 100, 4096, FRAME_BLOCK - 1,
 		FRAME_BLOCK, FRAME_BLOCK + 1, 131072, 131073, 262144, 300001,
 		FRAME_PLAIN_MAX };
-	struct frame_decoder *d = frame_decoder_new();
+	struct frame_decoder *d = frame_codec_decoder_new();
 	assert_non_null(d);
 	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
 		for (int level = 1; level <= 19; level += 6) {
@@ -104,13 +104,13 @@ static void test_round_trip(void **state)
 		expect_part(d, &s, lens[i]);
 		sample_free(&s);
 	}
-	frame_decoder_free(d);
+	frame_codec_decoder_free(d);
 }
 
 static void test_parts(void **state)
 {
 	(void)state;
-	struct frame_decoder *d = frame_decoder_new();
+	struct frame_decoder *d = frame_codec_decoder_new();
 	struct sample text = sample_new(200001, 3, fill_text);
 	struct sample noise = sample_new(200001, 3, fill_noise);
 	for (int i = 0; i < 300; i++) {
@@ -119,31 +119,31 @@ static void test_parts(void **state)
 	}
 	expect_part(d, &text, 0);
 	/* And the point of it: a part at the start leaves the rest alone. */
-	assert_true(frame_decode(d, text.compression, text.out, text.len, 1,
+	assert_true(frame_codec_decode(d, text.compression, text.out, text.len, 1,
 			text.coded, text.coded_len) <= FRAME_BLOCK);
 	sample_free(&text);
 	sample_free(&noise);
-	frame_decoder_free(d);
+	frame_codec_decoder_free(d);
 }
 
 /* One encoder serves frames of many sizes, none leaking into the next. */
 static void test_encoder_reuse(void **state)
 {
 	(void)state;
-	struct frame_encoder *e = frame_encoder_new(3);
-	struct frame_decoder *d = frame_decoder_new();
+	struct frame_encoder *e = frame_codec_encoder_new(3);
+	struct frame_decoder *d = frame_codec_decoder_new();
 	for (int i = 0; i < 200; i++) {
 		struct sample s = sample_new(next_random() % 200000 + 1, 3,
 				i % 5 == 0 ? fill_noise : fill_text);
-		size_t n = frame_encode(e, s.coded, s.plain, s.len,
+		size_t n = frame_codec_encode(e, s.coded, s.plain, s.len,
 				&s.compression);
 		/* A fresh encoder made the same of it. */
 		assert_int_equal(n, s.coded_len);
 		expect_part(d, &s, s.len);
 		sample_free(&s);
 	}
-	frame_encoder_free(e);
-	frame_decoder_free(d);
+	frame_codec_encoder_free(e);
+	frame_codec_decoder_free(d);
 }
 
 static int decode(struct frame_decoder *d, const struct sample *s,
@@ -153,7 +153,7 @@ static int decode(struct frame_decoder *d, const struct sample *s,
 	uint8_t *copy = malloc(len);
 	assert_true(out != NULL && (copy != NULL || len == 0));
 	memcpy(copy, in, len);
-	ssize_t n = frame_decode(d, s->compression, out, plain_len, upto, copy,
+	ssize_t n = frame_codec_decode(d, s->compression, out, plain_len, upto, copy,
 			len);
 	assert_true(n == -EBADMSG || (n >= (ssize_t)upto &&
 			n <= (ssize_t)plain_len));
@@ -165,7 +165,7 @@ static int decode(struct frame_decoder *d, const struct sample *s,
 static void test_wrong_lengths(void **state)
 {
 	(void)state;
-	struct frame_decoder *d = frame_decoder_new();
+	struct frame_decoder *d = frame_codec_decoder_new();
 	struct sample kinds[2] = { sample_new(100000, 3, fill_text),
 		sample_new(100000, 3, fill_noise) };
 	for (int i = 0; i < 2; i++) {
@@ -185,7 +185,7 @@ static void test_wrong_lengths(void **state)
 	}
 	sample_free(&kinds[0]);
 	sample_free(&kinds[1]);
-	frame_decoder_free(d);
+	frame_codec_decoder_free(d);
 }
 
 /* Bytes after the frame, a second frame, a skippable one, an old format. */
@@ -194,7 +194,7 @@ static void test_only_one_frame(void **state)
 	(void)state;
 	static const uint8_t skippable[] = { 0x50, 0x2a, 0x4d, 0x18, 0, 0, 0,
 		0 };
-	struct frame_decoder *d = frame_decoder_new();
+	struct frame_decoder *d = frame_codec_decoder_new();
 	struct sample s = sample_new(50000, 3, fill_text);
 	size_t len = s.coded_len;
 	uint8_t *in = calloc(1, 2 * len + sizeof(skippable));
@@ -213,7 +213,7 @@ static void test_only_one_frame(void **state)
 	assert_int_equal(decode(d, &s, s.len, s.len, in, len), -EBADMSG);
 	free(in);
 	sample_free(&s);
-	frame_decoder_free(d);
+	frame_codec_decoder_free(d);
 }
 
 /* A header that asks for a window beyond any frame of ours is refused before
@@ -226,7 +226,7 @@ static void test_huge_window(void **state)
 		0x09, 0, 0, 'a' };
 	static const uint8_t fair[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x00, 10 << 3,
 		0x09, 0, 0, 'a' };
-	struct frame_decoder *d = frame_decoder_new();
+	struct frame_decoder *d = frame_codec_decoder_new();
 	struct sample s = { .compression = FRAME_ZSTD };
 	assert_int_equal(decode(d, &s, FRAME_PLAIN_MAX, 1, huge, sizeof(huge)),
 			-EBADMSG);
@@ -235,7 +235,7 @@ static void test_huge_window(void **state)
 	assert_int_equal(decode(d, &s, 1, 1, fair, sizeof(fair)), 0);
 	/* Nor is it good as a whole, where the window would not matter. */
 	assert_int_equal(decode(d, &s, 1, 1, huge, sizeof(huge)), -EBADMSG);
-	frame_decoder_free(d);
+	frame_codec_decoder_free(d);
 }
 
 /* A block that is larger than the header's window permits is good or bad, but
@@ -246,12 +246,12 @@ static void test_large_block(void **state)
 	/* Magic; a window of 1 KiB; 40000 times "a" in one block. */
 	static const uint8_t in[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x00, 0x03,
 		0xe2, 0x04, 'a' };
-	struct frame_decoder *d = frame_decoder_new();
+	struct frame_decoder *d = frame_codec_decoder_new();
 	struct sample s = { .compression = FRAME_ZSTD };
 	int whole = decode(d, &s, 40000, 40000, in, sizeof(in));
 	assert_int_equal(decode(d, &s, 40000, 1, in, sizeof(in)), whole);
 	assert_int_equal(decode(d, &s, 40000, 40000, in, sizeof(in)), whole);
-	frame_decoder_free(d);
+	frame_codec_decoder_free(d);
 }
 
 /* Flipped bits are answered by an error or by other bytes (the seal tells),
@@ -259,7 +259,7 @@ static void test_large_block(void **state)
 static void test_flipped_bits(void **state)
 {
 	(void)state;
-	struct frame_decoder *d = frame_decoder_new();
+	struct frame_decoder *d = frame_codec_decoder_new();
 	struct sample s = sample_new(70000, 3, fill_text);
 	for (int i = 0; i < 3000; i++) {
 		size_t at = i < 300 ? (size_t)i / 8 :
@@ -272,19 +272,19 @@ static void test_flipped_bits(void **state)
 	}
 	expect_part(d, &s, s.len);
 	sample_free(&s);
-	frame_decoder_free(d);
+	frame_codec_decoder_free(d);
 }
 
 static void test_unknown_compression(void **state)
 {
 	(void)state;
-	struct frame_decoder *d = frame_decoder_new();
+	struct frame_decoder *d = frame_codec_decoder_new();
 	struct sample s = sample_new(1000, 3, fill_text);
 	s.compression = (enum frame_compression)2;
 	assert_int_equal(decode(d, &s, s.len, s.len, s.coded, s.coded_len),
 			-EBADMSG);
 	sample_free(&s);
-	frame_decoder_free(d);
+	frame_codec_decoder_free(d);
 }
 
 int main(void)
@@ -300,7 +300,7 @@ int main(void)
 		cmocka_unit_test(test_flipped_bits),
 		cmocka_unit_test(test_unknown_compression),
 	};
-	frame_encoder_free(NULL);
-	frame_decoder_free(NULL);
+	frame_codec_encoder_free(NULL);
+	frame_codec_decoder_free(NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,40 +17,40 @@ static void test_sizes(void **state)
 {
 	static const size_t sizes[] = { 0, 1, 4096, 16384, 16385, 200000,
 		1048575, 1048576 };
-	struct buffers *b = buffers_new(64 * KIB_SIZE);
+	struct buffer_pool *b = buffer_pool_new(64 * KIB_SIZE);
 	(void)state;
 	assert_non_null(b);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		uint8_t *p = buffers_take(b, sizes[i]);
+		uint8_t *p = buffer_pool_take(b, sizes[i]);
 		assert_non_null(p);
-		assert_true(buffers_capacity(sizes[i]) >= sizes[i]);
-		assert_true(buffers_capacity(sizes[i]) < sizes[i] + 16385);
+		assert_true(buffer_pool_capacity(sizes[i]) >= sizes[i]);
+		assert_true(buffer_pool_capacity(sizes[i]) < sizes[i] + 16385);
 		memset(p, 0xa5, sizes[i]);
-		buffers_give(b, p, sizes[i]);
+		buffer_pool_give(b, p, sizes[i]);
 	}
-	buffers_give(b, NULL, 5);
-	buffers_free(b);
-	buffers_free(NULL);
+	buffer_pool_give(b, NULL, 5);
+	buffer_pool_free(b);
+	buffer_pool_free(NULL);
 }
 
 static void test_reuse(void **state)
 {
-	struct buffers *b = buffers_new(1024 * KIB_SIZE);
+	struct buffer_pool *b = buffer_pool_new(1024 * KIB_SIZE);
 	uint8_t *p[40], *q;
 	(void)state;
-	q = buffers_take(b, 100000);
-	buffers_give(b, q, 100000);
+	q = buffer_pool_take(b, 100000);
+	buffer_pool_give(b, q, 100000);
 	/* Another length of the same class. */
-	assert_ptr_equal(q, buffers_take(b, 100001));
-	buffers_give(b, q, 100001);
+	assert_ptr_equal(q, buffer_pool_take(b, 100001));
+	buffer_pool_give(b, q, 100001);
 	/* More than may be kept: the rarer class stays. */
 	for (int i = 0; i < 40; i++)
-		assert_non_null(p[i] = buffers_take(b, 200000));
+		assert_non_null(p[i] = buffer_pool_take(b, 200000));
 	for (int i = 0; i < 40; i++)
-		buffers_give(b, p[i], 200000);
-	assert_ptr_equal(q, buffers_take(b, 100000));
-	buffers_give(b, q, 100000);
-	buffers_free(b);
+		buffer_pool_give(b, p[i], 200000);
+	assert_ptr_equal(q, buffer_pool_take(b, 100000));
+	buffer_pool_give(b, q, 100000);
+	buffer_pool_free(b);
 }
 
 int main(void)

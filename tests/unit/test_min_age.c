@@ -5,7 +5,7 @@
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "repo/repository/min_age.h"
 
-#include "folder.h"
+#include "directory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,17 +25,17 @@
 
 static void test_none(void **state)
 {
-	const struct retention none = { 0 };
+	const struct min_age none = { 0 };
 	(void)state;
-	assert_int_equal(retention_in_force(&none), 0);
-	assert_int_equal(retention_until(&none, 1000), 1000);
-	assert_false(retention_protects(&none, 1000, 1000));
-	assert_false(retention_protects(&none, 1005, 1000));
-	assert_int_equal(retention_longest(&none, 1000), 0);
+	assert_int_equal(min_age_in_force(&none), 0);
+	assert_int_equal(min_age_until(&none, 1000), 1000);
+	assert_false(min_age_protects(&none, 1000, 1000));
+	assert_false(min_age_protects(&none, 1005, 1000));
+	assert_int_equal(min_age_longest(&none, 1000), 0);
 }
 
 /* 30 days from day 100 on, 60 from day 200, 7 from day 300, none from 400. */
-static struct retention_setting made[] = {
+static struct min_age_setting made[] = {
 	{ 100 * DAY, 30 * DAY },
 	{ 200 * DAY, 60 * DAY },
 	{ 300 * DAY, 7 * DAY },
@@ -44,21 +44,21 @@ static struct retention_setting made[] = {
 
 static void check_until(size_t count, int day, int expected)
 {
-	const struct retention r = { made, count };
-	assert_int_equal(retention_until(&r, (int64_t)day * DAY),
+	const struct min_age r = { made, count };
+	assert_int_equal(min_age_until(&r, (int64_t)day * DAY),
 			(int64_t)expected * DAY);
 }
 
 static void test_until(void **state)
 {
-	const struct retention first = { made, 1 };
+	const struct min_age first = { made, 1 };
 	(void)state;
 	/* The first setting holds for older snapshots, too. */
 	check_until(1, 50, 80);
 	check_until(1, 100, 130);
 	check_until(1, 250, 280);
-	assert_true(retention_protects(&first, 50 * DAY, 80 * DAY - 1));
-	assert_false(retention_protects(&first, 50 * DAY, 80 * DAY));
+	assert_true(min_age_protects(&first, 50 * DAY, 80 * DAY - 1));
+	assert_false(min_age_protects(&first, 50 * DAY, 80 * DAY));
 	/* Raised: at once for all. */
 	check_until(2, 50, 110);
 	check_until(2, 150, 210);
@@ -77,8 +77,8 @@ static void test_until(void **state)
 
 static void check_longest(size_t count, int day, int expected)
 {
-	const struct retention r = { made, count };
-	assert_int_equal(retention_longest(&r, (int64_t)day * DAY),
+	const struct min_age r = { made, count };
+	assert_int_equal(min_age_longest(&r, (int64_t)day * DAY),
 			(int64_t)expected * DAY);
 }
 
@@ -98,7 +98,7 @@ static void test_longest(void **state)
 /* --- what is stored --- */
 
 struct fixture {
-	char folder[FOLDER_MAX], path[96];
+	char directory[DIRECTORY_MAX], path[96];
 	struct repository *repo;
 };
 
@@ -107,7 +107,7 @@ static void make_repository(struct fixture *f, int64_t min_age)
 	struct repository_options o = { .min_age = min_age };
 	struct config c;
 	config_defaults(&c, false);
-	snprintf(f->path, sizeof(f->path), "%s/repo", f->folder);
+	snprintf(f->path, sizeof(f->path), "%s/repo", f->directory);
 	assert_int_equal(repository_init(f->path, &o, &c), 0);
 	assert_int_equal(repository_open(&f->repo, f->path, &o), 0);
 }
@@ -118,7 +118,7 @@ static int setup(void **state)
 	assert_int_equal(seal_global_init(), 0);
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	assert_int_equal(folder_make(f->folder, NULL, "test_retention"), 0);
+	assert_int_equal(directory_make(f->directory, NULL, "test_retention"), 0);
 	*state = f;
 	return 0;
 }
@@ -127,7 +127,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 	repository_close(f->repo);
-	int r = folder_remove(f->folder);
+	int r = directory_remove(f->directory);
 	free(f);
 	return r;
 }
@@ -152,66 +152,66 @@ static void put_bytes(const struct fixture *f, const char *name,
 static void test_init(void **state)
 {
 	struct fixture *f = *state;
-	struct retention r;
+	struct min_age r;
 	int64_t before = time(NULL);
 	make_repository(f, 30 * DAY);
-	assert_int_equal(retention_load(f->repo, &r), 0);
+	assert_int_equal(min_age_load(f->repo, &r), 0);
 	assert_int_equal(r.count, 1);
-	assert_int_equal(retention_in_force(&r), 30 * DAY);
+	assert_int_equal(min_age_in_force(&r), 30 * DAY);
 	assert_true(r.items[0].since >= before);
-	retention_clear(&r);
+	min_age_clear(&r);
 }
 
 static void test_set(void **state)
 {
 	struct fixture *f = *state;
-	struct retention mine, other, r;
+	struct min_age mine, other, r;
 	make_repository(f, 0);
-	assert_int_equal(retention_load(f->repo, &mine), 0);
+	assert_int_equal(min_age_load(f->repo, &mine), 0);
 	assert_int_equal(mine.count, 0);
-	assert_int_equal(retention_load(f->repo, &other), 0);
+	assert_int_equal(min_age_load(f->repo, &other), 0);
 	/* Two that don't know of each other: both count. */
-	assert_int_equal(retention_set(f->repo, &mine, 5), 0);
-	assert_int_equal(retention_set(f->repo, &other, 7), 0);
+	assert_int_equal(min_age_set(f->repo, &mine, 5), 0);
+	assert_int_equal(min_age_set(f->repo, &other, 7), 0);
 	assert_int_equal(other.count, 2);
-	assert_int_equal(retention_load(f->repo, &r), 0);
+	assert_int_equal(min_age_load(f->repo, &r), 0);
 	assert_int_equal(r.count, 2);
 	assert_int_equal(r.items[0].min_age, 5);
 	assert_int_equal(r.items[1].min_age, 7);
-	retention_clear(&mine);
-	retention_clear(&other);
-	retention_clear(&r);
+	min_age_clear(&mine);
+	min_age_clear(&other);
+	min_age_clear(&r);
 	/* Names that fit no pattern are nobody's. */
 	put_bytes(f, "retention/03", "x");
 	put_bytes(f, "retention/0", "x");
 	put_bytes(f, "retention/3x", "x");
-	assert_int_equal(retention_load(f->repo, &r), 0);
-	retention_clear(&r);
+	assert_int_equal(min_age_load(f->repo, &r), 0);
+	min_age_clear(&r);
 }
 
 /* A clock that is set back must not make a lowering reach further back. */
 static void test_newest_counts(void **state)
 {
 	struct fixture *f = *state;
-	struct retention r;
+	struct min_age r;
 	char path[200];
 	make_repository(f, 30 * DAY);
 	object_path(f, path, "snapshots/vm");
 	assert_int_equal(mkdir(path, 0700), 0);
 	put_bytes(f, "snapshots/vm/21000101T000000Z", "x");
-	assert_int_equal(retention_load(f->repo, &r), 0);
-	assert_int_equal(retention_set(f->repo, &r, 0), 0);
+	assert_int_equal(min_age_load(f->repo, &r), 0);
+	assert_int_equal(min_age_set(f->repo, &r, 0), 0);
 	int64_t newest = INT64_C(4102444800);
 	assert_int_equal(r.items[1].since, newest);
-	assert_int_equal(retention_until(&r, newest), newest + 30 * DAY);
-	assert_int_equal(retention_until(&r, newest + 1), newest + 1);
-	retention_clear(&r);
+	assert_int_equal(min_age_until(&r, newest), newest + 30 * DAY);
+	assert_int_equal(min_age_until(&r, newest + 1), newest + 1);
+	min_age_clear(&r);
 }
 
 static void check_refused(struct fixture *f, const char *word)
 {
-	struct retention r;
-	assert_int_equal(retention_load(f->repo, &r), -EBADMSG);
+	struct min_age r;
+	assert_int_equal(min_age_load(f->repo, &r), -EBADMSG);
 	assert_null(r.items);
 	assert_non_null(strstr(error_text(-EBADMSG), word));
 }
@@ -219,12 +219,12 @@ static void check_refused(struct fixture *f, const char *word)
 static void test_unreadable(void **state)
 {
 	struct fixture *f = *state;
-	struct retention r;
+	struct min_age r;
 	char path[200], aside[200];
 	make_repository(f, 30 * DAY);
-	assert_int_equal(retention_load(f->repo, &r), 0);
-	assert_int_equal(retention_set(f->repo, &r, 5), 0);
-	retention_clear(&r);
+	assert_int_equal(min_age_load(f->repo, &r), 0);
+	assert_int_equal(min_age_set(f->repo, &r, 5), 0);
+	min_age_clear(&r);
 	object_path(f, path, "retention/1");
 	object_path(f, aside, "aside");
 	assert_int_equal(rename(path, aside), 0);
@@ -236,8 +236,8 @@ static void test_unreadable(void **state)
 	assert_int_equal(unlink(path), 0);
 	object_path(f, aside, "aside");
 	assert_int_equal(rename(aside, path), 0);
-	assert_int_equal(retention_load(f->repo, &r), 0);
-	retention_clear(&r);
+	assert_int_equal(min_age_load(f->repo, &r), 0);
+	min_age_clear(&r);
 	put_bytes(f, "retention/2", "damage");
 	check_refused(f, "retention/2");
 	/* A number that nobody can have reached. */

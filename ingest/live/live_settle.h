@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Before a running domain is looked at: nobody else is at work on it. */
-#ifndef AMBERFS_INGEST_LIVE_SETTLE_H
-#define AMBERFS_INGEST_LIVE_SETTLE_H
+#ifndef AMBERFS_INGEST_LIVE_LIVE_SETTLE_H
+#define AMBERFS_INGEST_LIVE_LIVE_SETTLE_H
 
 #include "ingest/backup/backup_options.h"
 #include "ingest/backup/domain_state.h"
@@ -11,10 +11,10 @@
  * whoever has the domain. *WAITED: so long that all that was known of the
  * domain may be out of date. 0; -EBUSY with who has it; -ECANCELED; -EIO.
  */
-int live_settle(struct domain_backup *k, const struct backup_options *o,
+int live_settle_wait(struct domain_state *k, const struct backup_options *o,
 		bool *waited);
 
 /* ERR, with how --wait would have helped, or did not. */
-int live_busy(const struct backup_options *o, int err);
+int live_settle_busy(const struct backup_options *o, int err);
 
 #endif

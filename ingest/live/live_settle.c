@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "settle.h"
+#include "live_settle.h"
 
 #include <errno.h>
 #include <time.h>
@@ -14,16 +14,16 @@
 
 #define POLL_NS 500000000L
 
-static int ask(struct domain_backup *k)
+static int ask(struct domain_state *k)
 {
 	CLEANUP_FREE char *who = NULL;
-	int e = live_job_holder(k->domain, &who);
+	int e = job_owner_find(k->domain, &who);
 	if (e < 0 || who == NULL)
 		return e;
 	return fail(-EBUSY, "it is busy with %s", who);
 }
 
-static void say_waiting(const struct domain_backup *k, int err)
+static void say_waiting(const struct domain_state *k, int err)
 {
 	char shown[256];
 	report_verbose("domain %s: %s, which is waited for",
@@ -31,7 +31,7 @@ static void say_waiting(const struct domain_backup *k, int err)
 			error_text(err));
 }
 
-int live_busy(const struct backup_options *o, int err)
+int live_settle_busy(const struct backup_options *o, int err)
 {
 	char text[SIZE_TEXT_MAX];
 	struct error_copy who;
@@ -43,7 +43,7 @@ int live_busy(const struct backup_options *o, int err)
 			age_format(text, o->wait_seconds));
 }
 
-static int wait_for_others(struct domain_backup *k,
+static int wait_for_others(struct domain_state *k,
 		const struct backup_options *o, bool *waited)
 {
 	double end = monotonic_now() + (double)o->wait_seconds;
@@ -56,14 +56,14 @@ static int wait_for_others(struct domain_backup *k,
 		nanosleep(&nap, NULL);
 		e = interrupt_flag ? fail(-ECANCELED, "interrupted") : ask(k);
 	}
-	return e == -EBUSY ? live_busy(o, e) : e;
+	return e == -EBUSY ? live_settle_busy(o, e) : e;
 }
 
-int live_settle(struct domain_backup *k, const struct backup_options *o,
+int live_settle_wait(struct domain_state *k, const struct backup_options *o,
 		bool *waited)
 {
 	*waited = false;
-	int e = live_leftovers(k->connection, o->scratch_dir);
+	int e = stale_jobs_end(k->connection, o->scratch_dir);
 	if (e < 0)
 		report_warning("%s", error_text(e));
 	return wait_for_others(k, o, waited);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What keeps snapshots from forget, for commands that show them: pins and the
+ * least age. */
+#ifndef AMBERFS_COMMANDS_SNAPSHOT_PROTECTION_H
+#define AMBERFS_COMMANDS_SNAPSHOT_PROTECTION_H
+
+#include "repo/snapshot/pins.h"
+#include "repo/repository/min_age.h"
+#include "command.h"
+
+struct snapshot_protection {
+	struct pins pins;
+	struct min_age retention;
+	int64_t now;
+};
+
+/* Warns about what can't be loaded; that is empty then. */
+void snapshot_protection_load(struct snapshot_protection *k, struct repository *r);
+void snapshot_protection_clear(struct snapshot_protection *k);
+
+/* 0: not protected; else until when. */
+int64_t snapshot_protection_until(const struct snapshot_protection *k, const struct snapshot *s);
+
+/* Adds "pinned", and "protected_until" if it is, to the JSON of S. */
+void snapshot_protection_to_json(const struct snapshot_protection *k, const struct snapshot *s,
+		json_t *json);
+
+#endif
