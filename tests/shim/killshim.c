@@ -550,3 +550,34 @@ struct dirent *readdir(DIR *d)
 	return read_fails(dirfd(d), 0, 0) ? NULL : REAL(readdir)(d);
 }
 extern struct dirent64 *readdir64(DIR *d) __attribute__((alias("readdir")));
+
+/* --- what _FORTIFY_SOURCE makes of some of these calls --- */
+
+int __open64_2(const char *name, int flags);
+int __openat64_2(int at, const char *name, int flags);
+ssize_t __read_chk(int fd, void *buf, size_t n, size_t room);
+ssize_t __pread64_chk(int fd, void *buf, size_t n, off_t at, size_t room);
+
+int __open64_2(const char *name, int flags)
+{
+	return open(name, flags);
+}
+
+int __openat64_2(int at, const char *name, int flags)
+{
+	return openat(at, name, flags);
+}
+
+ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
+{
+	if (n > room)
+		fatal("read");
+	return read(fd, buf, n);
+}
+
+ssize_t __pread64_chk(int fd, void *buf, size_t n, off_t at, size_t room)
+{
+	if (n > room)
+		fatal("pread");
+	return pread(fd, buf, n, at);
+}
