@@ -17,6 +17,8 @@
 #include <unistd.h>
 #include <errno.h>
 
+#include "thread_safety.h"
+
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 
 static inline void cleanup_free(void *p)
@@ -33,9 +35,18 @@ static inline void cleanup_fd(int *fd)
 	}
 }
 
-static inline void cleanup_unlock(pthread_mutex_t **m)
+/* The two ends of LOCK_SCOPE, of which the checker sees the first only. */
+static inline pthread_mutex_t *lock_scope_begin(pthread_mutex_t *mutex)
+	ASSERT_HELD(mutex) NO_THREAD_SAFETY_ANALYSIS
 {
-	pthread_mutex_unlock(*m);
+	pthread_mutex_lock(mutex);
+	return mutex;
+}
+
+static inline void lock_scope_end(pthread_mutex_t **mutex)
+	NO_THREAD_SAFETY_ANALYSIS
+{
+	pthread_mutex_unlock(*mutex);
 }
 
 static inline int take_fd(int *fd)
@@ -62,11 +73,8 @@ static inline int take_fd(int *fd)
 
 /* Holds *MUTEX from here to the end of the enclosing block. */
 #define LOCK_SCOPE(mutex)                                                      \
-	CLEANUP(cleanup_unlock)                                                \
+	CLEANUP(lock_scope_end)                                                \
 	__attribute__((unused)) pthread_mutex_t *LOCK_SCOPE_NAME(__LINE__) =   \
-			({                                                     \
-				pthread_mutex_lock(mutex);                     \
-				(mutex);                                       \
-			})
+		lock_scope_begin(mutex)
 
 #endif
