@@ -16,11 +16,11 @@ void directory_open(fuse_req_t req, fuse_ino_t ino,
 	struct filesystem *fs = filesystem_of(req);
 	struct tree_names *names = NULL;
 	struct tree_attr a;
-	int r = tree_attr(fs->tree, ino, &a);
-	if (r == 0)
-		r = tree_list(fs->tree, ino, &names);
-	if (r != 0) {
-		operations_reply_failure(req, r, NULL);
+	int err = tree_attr(fs->tree, ino, &a);
+	if (err == 0)
+		err = tree_list(fs->tree, ino, &names);
+	if (err != 0) {
+		operations_reply_failure(req, err, NULL);
 		return;
 	}
 	set_opened(fi, names);

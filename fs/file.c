@@ -70,27 +70,27 @@ static void handle_unlink(struct filesystem *fs, struct handle *h)
 static int open_image(struct filesystem *fs, struct handle *h)
 {
 	const struct snapshot_file *f = h->held.file;
-	int r = roots_hold(fs->roots, &f->root.id);
-	if (r != 0)
-		return r;
+	int err = roots_hold(fs->roots, &f->root.id);
+	if (err != 0)
+		return err;
 	h->standing = true;
-	r = tree_check(fs->tree, &h->held);
-	if (r != 0) {
+	err = tree_check(fs->tree, &h->held);
+	if (err != 0) {
 		h->standing = false;
 		roots_drop_now(fs->roots, &f->root.id);
-		return r;
+		return err;
 	}
-	r = image_open(&h->image, fs->reader, &f->root, f->size);
-	if (r == 0 && h->held.kind == TREE_QCOW2)
-		r = qcow2_open(&h->view, h->image);
-	return r;
+	err = image_open(&h->image, fs->reader, &f->root, f->size);
+	if (err == 0 && h->held.kind == TREE_QCOW2)
+		err = qcow2_open(&h->view, h->image);
+	return err;
 }
 
 static int handle_fill(struct filesystem *fs, struct handle *h, uint64_t ino)
 {
-	int r = tree_hold(fs->tree, ino, &h->held);
-	if (r != 0)
-		return r;
+	int err = tree_hold(fs->tree, ino, &h->held);
+	if (err != 0)
+		return err;
 	switch (h->held.kind) {
 	case TREE_FILE:
 	case TREE_QCOW2:
@@ -109,10 +109,10 @@ static int handle_new(struct filesystem *fs, uint64_t ino, struct handle **out)
 	if (h == NULL)
 		return -ENOMEM;
 	pthread_mutex_init(&h->mutex, NULL);
-	int r = handle_fill(fs, h, ino);
-	if (r != 0) {
+	int err = handle_fill(fs, h, ino);
+	if (err != 0) {
 		handle_free(fs, h);
-		return r;
+		return err;
 	}
 	handle_link(fs, h);
 	*out = h;
@@ -127,9 +127,9 @@ void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, EROFS);
 		return;
 	}
-	int r = handle_new(fs, ino, &h);
-	if (r != 0) {
-		operations_reply_failure(req, r, "opening a file");
+	int err = handle_new(fs, ino, &h);
+	if (err != 0) {
+		operations_reply_failure(req, err, "opening a file");
 		return;
 	}
 	set_opened(fi, h);

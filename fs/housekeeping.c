@@ -91,9 +91,9 @@ static void tell_kernel(void *ctx, uint64_t parent, const char *name)
 static double refresh(struct housekeeping *k)
 {
 	double started = monotonic_now();
-	int r = tree_refresh(k->job.fs->tree, tell_kernel, k);
-	if (r != 0)
-		log_problem("looking for snapshots: %s", error_text(r));
+	int err = tree_refresh(k->job.fs->tree, tell_kernel, k);
+	if (err != 0)
+		log_problem("looking for snapshots: %s", error_text(err));
 	error_clear();
 	roots_tick(k->job.fs->roots);
 	store_tidy(k->job.fs->repo->store);
@@ -190,12 +190,12 @@ int housekeeping_start(struct housekeeping **out, const struct housekeeping_job 
 	k->job = *job;
 	k->signals = k->words = k->speak = -1;
 	k->loop_thread = pthread_self();
-	int r = open_ears(k);
-	if (r == 0)
-		r = -pthread_create(&k->thread, NULL, keeper_main, k);
-	if (r != 0) {
+	int err = open_ears(k);
+	if (err == 0)
+		err = -pthread_create(&k->thread, NULL, keeper_main, k);
+	if (err != 0) {
 		keeper_free(k);
-		return fail_errno(r, "starting the mount");
+		return fail_errno(err, "starting the mount");
 	}
 	*out = k;
 	return 0;

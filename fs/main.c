@@ -248,17 +248,17 @@ static int run(struct program *p)
 {
 	struct service *s = NULL;
 	struct error_copy why;
-	int r = service_start(&s, p->repo, p->mountpoint, &p->options,
+	int err = service_start(&s, p->repo, p->mountpoint, &p->options,
 			tell_parent, p);
-	if (r == 0)
-		r = service_run(s);
-	error_save(&why, r);
+	if (err == 0)
+		err = service_run(s);
+	error_save(&why, err);
 	service_stop(s);
-	if (r != 0 && p->detached)
+	if (err != 0 && p->detached)
 		log_problem("%s", why.text);
-	else if (r != 0)
+	else if (err != 0)
 		report_error("%s", why.text);
-	return r == 0 ? EXIT_DONE : exit_failed(p);
+	return err == 0 ? EXIT_DONE : exit_failed(p);
 }
 
 static int run_in_background(struct program *p)
@@ -312,14 +312,14 @@ int main(int argc, char **argv)
 		parse_helper(&p, argc, argv);
 	else
 		parse_direct(&p, argc, argv);
-	int r = secret_env_take();
-	if (r == 0)
-		r = find_mountpoint(&p, argv[2]);
-	if (r == 0)
-		r = check_not_inside(&p);
+	int err = secret_env_take();
+	if (err == 0)
+		err = find_mountpoint(&p, argv[2]);
+	if (err == 0)
+		err = check_not_inside(&p);
 	int status = EXIT_DONE;
-	if (r != 0) {
-		report_error("%s", error_text(r));
+	if (err != 0) {
+		report_error("%s", error_text(err));
 		status = exit_failed(&p);
 	} else if (!p.fake) {
 		status = p.foreground ? run(&p) : run_in_background(&p);

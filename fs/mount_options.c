@@ -131,11 +131,11 @@ static int set_number(const struct known_option *k, void *field,
 		const char *value)
 {
 	unsigned long v = 0;
-	int r = parse_number(&v, k->name, value,
+	int err = parse_number(&v, k->name, value,
 			k->meaning == MEANS_MODE ? 8 : 10,
 			k->meaning == MEANS_MODE ? 0777 : UINT32_MAX - 1);
-	if (r != 0)
-		return r;
+	if (err != 0)
+		return err;
 	if (k->meaning == MEANS_USER)
 		*(uid_t *)field = (uid_t)v;
 	else if (k->meaning == MEANS_GROUP)
@@ -259,9 +259,9 @@ int mount_options_parse(struct mount_options *o, const char *list)
 		return fail_errno(-ENOMEM, "reading mount options");
 	texts[o->text_count++] = rest;
 	while ((option = next_option(&rest)) != NULL) {
-		int r = apply_text(o, option);
-		if (r != 0)
-			return r;
+		int err = apply_text(o, option);
+		if (err != 0)
+			return err;
 	}
 	return 0;
 }

@@ -107,9 +107,9 @@ static void lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct filesystem *fs = filesystem_of(req);
 	struct fuse_entry_param e;
 	struct tree_attr a;
-	int r = tree_lookup(fs->tree, parent, name, &a);
-	if (r != 0) {
-		operations_reply_failure(req, r, "looking at a snapshot");
+	int err = tree_lookup(fs->tree, parent, name, &a);
+	if (err != 0) {
+		operations_reply_failure(req, err, "looking at a snapshot");
 		return;
 	}
 	operations_fill_entry(fs, &a, &e);
@@ -136,9 +136,9 @@ static void getattr(fuse_req_t req, fuse_ino_t ino,
 	struct filesystem *fs = filesystem_of(req);
 	struct tree_attr a;
 	struct stat st;
-	int r = tree_attr(fs->tree, ino, &a);
-	if (r != 0) {
-		operations_reply_failure(req, r, NULL);
+	int err = tree_attr(fs->tree, ino, &a);
+	if (err != 0) {
+		operations_reply_failure(req, err, NULL);
 		return;
 	}
 	operations_fill_stat(fs, &a, &st);
@@ -148,9 +148,9 @@ static void getattr(fuse_req_t req, fuse_ino_t ino,
 static void read_link(fuse_req_t req, fuse_ino_t ino)
 {
 	char text[UTC_TEXT_MAX];
-	int r = tree_read_link(filesystem_of(req)->tree, ino, text);
-	if (r != 0)
-		operations_reply_failure(req, r, NULL);
+	int err = tree_read_link(filesystem_of(req)->tree, ino, text);
+	if (err != 0)
+		operations_reply_failure(req, err, NULL);
 	else
 		fuse_reply_readlink(req, text);
 }
@@ -176,12 +176,12 @@ static void getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	char value[XATTR_VALUE_MAX];
 	struct tree_held h;
 	ssize_t len = -ENODATA;
-	int r = tree_hold(fs->tree, ino, &h);
-	if (r == 0) {
+	int err = tree_hold(fs->tree, ino, &h);
+	if (err == 0) {
 		len = xattr_get(&h, name, value);
 		tree_release(fs->tree, &h);
-	} else if (r != -EISDIR) {
-		len = r;
+	} else if (err != -EISDIR) {
+		len = err;
 	}
 	if (len < 0)
 		operations_reply_failure(req, (int)len, NULL);
@@ -195,12 +195,12 @@ static void listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	char names[XATTR_NAMES_MAX];
 	struct tree_held h;
 	size_t len = 0;
-	int r = tree_hold(fs->tree, ino, &h);
-	if (r == 0) {
+	int err = tree_hold(fs->tree, ino, &h);
+	if (err == 0) {
 		len = xattr_list(&h, names);
 		tree_release(fs->tree, &h);
-	} else if (r != -EISDIR) {
-		operations_reply_failure(req, r, NULL);
+	} else if (err != -EISDIR) {
+		operations_reply_failure(req, err, NULL);
 		return;
 	}
 	reply_sized(req, names, len, size);
@@ -214,11 +214,11 @@ static void statfs(fuse_req_t req, fuse_ino_t ino __attribute__((unused)))
 	struct filesystem *fs = filesystem_of(req);
 	struct store_space space;
 	uint64_t packs = 0;
-	int r = store_space(fs->repo->store, &space);
-	if (r == 0)
-		r = statfs_packs(fs->usage, &packs);
-	if (r != 0) {
-		operations_reply_failure(req, r, "measuring the repository");
+	int err = store_space(fs->repo->store, &space);
+	if (err == 0)
+		err = statfs_packs(fs->usage, &packs);
+	if (err != 0) {
+		operations_reply_failure(req, err, "measuring the repository");
 		return;
 	}
 	struct statvfs st = {

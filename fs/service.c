@@ -47,10 +47,10 @@ static int open_repository(struct service *s, const char *path)
 {
 	struct repository_options *o = &s->options->repository;
 	o->chunks_max = CHUNKS_IN_MEMORY;
-	int r = repository_open(&s->fs.repo, path, o);
+	int err = repository_open(&s->fs.repo, path, o);
 	secret_env_forget();
-	if (r != 0)
-		return r;
+	if (err != 0)
+		return err;
 	/* A mount lives long: its keys must not come to the swap. */
 	int locked = seal_lock(s->fs.repo->seal);
 	if (locked < 0)
@@ -65,14 +65,14 @@ static int register_mount(struct service *s)
 			strlen(s->mountpoint));
 	if (activity == NULL)
 		return fail_errno(-ENOMEM, "registering the mount");
-	int r = roots_new(&s->fs.roots, s->fs.repo, activity, &why_not);
+	int err = roots_new(&s->fs.roots, s->fs.repo, activity, &why_not);
 	if (why_not != NULL)
 		report_warning("%s; as the mount can't register itself there, "
 			       "prune may take old snapshots from under it "
 			       "while they are being read",
 				why_not);
 	free(why_not);
-	return r;
+	return err;
 }
 
 static int open_filesystem(struct service *s, const char *path)
@@ -81,20 +81,20 @@ static int open_filesystem(struct service *s, const char *path)
 		.cache_size = s->options->cache_size,
 		.threads = pool_processors(),
 	};
-	int r = open_repository(s, path);
+	int err = open_repository(s, path);
 	/* Before the first thread is made and the first trace is left. */
 	housekeeping_block_signals();
-	if (r == 0)
-		r = register_mount(s);
-	if (r == 0)
-		r = image_reader_new(&s->fs.reader, s->fs.repo->packs,
+	if (err == 0)
+		err = register_mount(s);
+	if (err == 0)
+		err = image_reader_new(&s->fs.reader, s->fs.repo->packs,
 				&reading);
-	if (r == 0)
-		r = tree_new(&s->fs.tree, s->fs.repo, s->options->snapshot);
-	if (r == 0)
-		r = tree_refresh(s->fs.tree, nobody_to_tell, NULL);
-	if (r != 0)
-		return r;
+	if (err == 0)
+		err = tree_new(&s->fs.tree, s->fs.repo, s->options->snapshot);
+	if (err == 0)
+		err = tree_refresh(s->fs.tree, nobody_to_tell, NULL);
+	if (err != 0)
+		return err;
 	s->fs.usage = statfs_new(s->fs.repo->store);
 	return s->fs.usage == NULL ? fail_errno(-ENOMEM, "mounting") : 0;
 }
@@ -131,9 +131,9 @@ static int add_fsname(struct fuse_args *args, const char *path)
 	char *option = fsname_option(path);
 	if (option == NULL)
 		return fail_errno(-ENOMEM, "mounting");
-	int r = add_option(args, option);
+	int err = add_option(args, option);
 	free(option);
-	return r;
+	return err;
 }
 
 static int fill_arguments(const struct service *s, struct fuse_args *args)
@@ -141,31 +141,31 @@ static int fill_arguments(const struct service *s, struct fuse_args *args)
 	const struct mount_options *o = s->options;
 	if (fuse_opt_add_arg(args, "amberfs") != 0)
 		return fail_errno(-ENOMEM, "mounting");
-	int r = add_option(args, "ro,nosuid,nodev,default_permissions,"
+	int err = add_option(args, "ro,nosuid,nodev,default_permissions,"
 			"subtype=amberfs");
-	if (r == 0)
-		r = add_fsname(args, store_path(s->fs.repo->store));
-	if (r == 0 && o->noexec)
-		r = add_option(args, "noexec");
-	if (r == 0 && o->allow_other)
-		r = add_option(args, "allow_other");
-	if (r == 0 && o->allow_root)
-		r = add_option(args, "allow_root");
-	return r;
+	if (err == 0)
+		err = add_fsname(args, store_path(s->fs.repo->store));
+	if (err == 0 && o->noexec)
+		err = add_option(args, "noexec");
+	if (err == 0 && o->allow_other)
+		err = add_option(args, "allow_other");
+	if (err == 0 && o->allow_root)
+		err = add_option(args, "allow_root");
+	return err;
 }
 
 static int make_session(struct service *s)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-	int r = fill_arguments(s, &args);
-	if (r == 0) {
+	int err = fill_arguments(s, &args);
+	if (err == 0) {
 		s->session = fuse_session_new(&args, operations_table(),
 				sizeof(struct fuse_lowlevel_ops), &s->fs);
 		if (s->session == NULL)
-			r = fail(-EIO, "libfuse refused the mount options");
+			err = fail(-EIO, "libfuse refused the mount options");
 	}
 	fuse_opt_free_args(&args);
-	return r;
+	return err;
 }
 
 static int mount_session(struct service *s, void (*ready)(void *ctx),
@@ -201,14 +201,14 @@ int service_start(struct service **out, const char *repo,
 	s->fs.started_ctx = s;
 	pthread_mutex_init(&s->fs.mutex, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	int r = open_filesystem(s, repo);
-	if (r == 0)
-		r = make_session(s);
-	if (r == 0)
-		r = mount_session(s, ready, ready_ctx);
-	if (r != 0) {
+	int err = open_filesystem(s, repo);
+	if (err == 0)
+		err = make_session(s);
+	if (err == 0)
+		err = mount_session(s, ready, ready_ctx);
+	if (err != 0) {
 		struct error_copy why;
-		error_save(&why, r);
+		error_save(&why, err);
 		service_stop(s);
 		return error_load(&why);
 	}
@@ -226,10 +226,10 @@ int service_run(struct service *s)
 	servers = (unsigned)max_u64(SERVERS_MIN, min_u64(servers, SERVERS_MAX));
 	fuse_loop_cfg_set_max_threads(config, servers);
 	fuse_loop_cfg_set_clone_fd(config, 0);
-	int r = fuse_session_loop_mt(s->session, config);
+	int err = fuse_session_loop_mt(s->session, config);
 	fuse_loop_cfg_destroy(config);
 	/* Positive: the number of a signal, which is not a failure. */
-	return r < 0 ? fail_errno(r, "serving the mount") : 0;
+	return err < 0 ? fail_errno(err, "serving the mount") : 0;
 }
 
 void service_stop(struct service *s)

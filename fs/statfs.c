@@ -47,10 +47,10 @@ static int add_object(void *ctx, const char *name)
 {
 	struct sum *sum = ctx;
 	uint64_t size;
-	int r = store_size(sum->store, name, &size);
-	if (r == 0)
+	int err = store_size(sum->store, name, &size);
+	if (err == 0)
 		sum->bytes += size;
-	return r == -ENOENT ? 0 : r;
+	return err == -ENOENT ? 0 : err;
 }
 
 static int sum_shard(struct statfs_cache *u, unsigned shard)
@@ -61,12 +61,12 @@ static int sum_shard(struct statfs_cache *u, unsigned shard)
 	if (state != 0 && state == u->shards[shard].state)
 		return 0;
 	snprintf(prefix, sizeof(prefix), "packs/%02x/", shard);
-	int r = store_list(u->store, prefix, add_object, &sum);
-	if (r == 0) {
+	int err = store_list(u->store, prefix, add_object, &sum);
+	if (err == 0) {
 		u->shards[shard].state = state;
 		u->shards[shard].bytes = sum.bytes;
 	}
-	return r;
+	return err;
 }
 
 int statfs_packs(struct statfs_cache *u, uint64_t *bytes)
@@ -76,9 +76,9 @@ int statfs_packs(struct statfs_cache *u, uint64_t *bytes)
 	if (u->at == 0 || now - u->at > GOOD_FOR_SECONDS) {
 		uint64_t total = 0;
 		for (unsigned i = 0; i < SHARDS; i++) {
-			int r = sum_shard(u, i);
-			if (r != 0)
-				return r;
+			int err = sum_shard(u, i);
+			if (err != 0)
+				return err;
 			total += u->shards[i].bytes;
 		}
 		u->bytes = total;

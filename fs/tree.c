@@ -250,11 +250,11 @@ static void release_entry(struct tree *t, struct tree_entry *e)
 static int check_mark(struct tree *t, const struct tree_entry *e)
 {
 	struct tree_mark now;
-	int r = tree_entry_read_mark(t, e->object, &now);
-	if (r == -ENOENT)
+	int err = tree_entry_read_mark(t, e->object, &now);
+	if (err == -ENOENT)
 		return -ESTALE;
-	if (r != 0)
-		return r;
+	if (err != 0)
+		return err;
 	return memcmp(&now, &e->mark, sizeof(now)) == 0 ? 0 : -ESTALE;
 }
 
@@ -285,21 +285,21 @@ static int hold_current(struct tree *t, uint64_t parent, const char *name,
 		struct tree_entry **out)
 {
 	struct tree_entry *e = NULL;
-	int r = hold_named(t, parent, name, &e);
-	if (r != 0)
-		return r;
+	int err = hold_named(t, parent, name, &e);
+	if (err != 0)
+		return err;
 	if (known_before(t, e) && check_mark(t, e) == -ESTALE) {
-		r = replace(t, e);
+		err = replace(t, e);
 		release_entry(t, e);
-		if (r == 0)
-			r = hold_named(t, parent, name, &e);
-		if (r != 0)
-			return r;
+		if (err == 0)
+			err = hold_named(t, parent, name, &e);
+		if (err != 0)
+			return err;
 	}
-	r = tree_entry_load(t, e);
-	if (r != 0) {
+	err = tree_entry_load(t, e);
+	if (err != 0) {
 		release_entry(t, e);
-		return r;
+		return err;
 	}
 	*out = e;
 	return 0;
@@ -309,9 +309,9 @@ static int lookup_snapshot(struct tree *t, uint64_t parent, const char *name,
 		struct tree_attr *out)
 {
 	struct tree_entry *e = NULL;
-	int r = hold_current(t, parent, name, &e);
-	if (r != 0)
-		return r;
+	int err = hold_current(t, parent, name, &e);
+	if (err != 0)
+		return err;
 	LOCK_SCOPE(&t->mutex);
 	fill_attr(t, entry_directory(e), out);
 	tree_entry_put(t, e);
@@ -325,23 +325,23 @@ static int lookup_known(struct tree *t, uint64_t parent, const char *name,
 	struct tree_inode *ti = find_inode(t, parent), *child = NULL;
 	if (ti == NULL)
 		return -ESTALE;
-	int r = 0;
+	int err = 0;
 	if (strcmp(name, ".") == 0)
 		child = ti;
 	else if (strcmp(name, "..") == 0)
 		child = parent_of(t, ti);
 	else
-		r = find_child(t, ti, name, &child);
-	if (r == 0)
+		err = find_child(t, ti, name, &child);
+	if (err == 0)
 		fill_attr(t, child, out);
-	return r;
+	return err;
 }
 
 int tree_lookup(struct tree *t, uint64_t parent, const char *name,
 		struct tree_attr *out)
 {
-	int r = lookup_known(t, parent, name, out);
-	return r == 1 ? lookup_snapshot(t, parent, name, out) : r;
+	int err = lookup_known(t, parent, name, out);
+	return err == 1 ? lookup_snapshot(t, parent, name, out) : err;
 }
 
 int tree_read_link(struct tree *t, uint64_t inode, char out[UTC_TEXT_MAX])
@@ -383,44 +383,44 @@ static int names_add(struct tree_names *n, const char *name,
 
 static int list_root(const struct tree *t, struct tree_names *n)
 {
-	int r = 0;
-	for (size_t i = 0; r == 0 && i < t->names.source_count; i++) {
+	int err = 0;
+	for (size_t i = 0; err == 0 && i < t->names.source_count; i++) {
 		const struct tree_source *s = t->names.sources[i];
-		r = names_add(n, s->component, TREE_SOURCE,
+		err = names_add(n, s->component, TREE_SOURCE,
 				s->directory.inode.number);
 	}
-	return r;
+	return err;
 }
 
 static int list_source(const struct tree *t, const struct tree_source *s,
 		struct tree_names *n)
 {
-	int r = 0;
-	for (size_t i = 0; r == 0 && i < s->count; i++) {
+	int err = 0;
+	for (size_t i = 0; err == 0 && i < s->count; i++) {
 		const struct tree_entry *e = t->names.entries[s->first + i];
 		uint64_t inode = 0;
 		if (e->record != NULL)
 			inode = entry_directory(e)->inode.number;
-		r = names_add(n, e->time_text, TREE_SNAPSHOT, inode);
+		err = names_add(n, e->time_text, TREE_SNAPSHOT, inode);
 	}
-	if (r == 0 && s->count > 0)
-		r = names_add(n, "latest", TREE_LATEST, s->latest.inode.number);
-	return r;
+	if (err == 0 && s->count > 0)
+		err = names_add(n, "latest", TREE_LATEST, s->latest.inode.number);
+	return err;
 }
 
 static int list_snapshot(const struct tree_entry *e, struct tree_names *n)
 {
-	int r = 0;
-	for (uint32_t i = 0; r == 0 && i < e->record->file_count; i++)
-		r = names_add(n, e->record->files[i].name, TREE_FILE,
+	int err = 0;
+	for (uint32_t i = 0; err == 0 && i < e->record->file_count; i++)
+		err = names_add(n, e->record->files[i].name, TREE_FILE,
 				e->inodes[i].inode.number);
-	for (uint32_t i = 0; r == 0 && i < e->view_count; i++)
-		r = names_add(n, e->views[i].name, TREE_QCOW2,
+	for (uint32_t i = 0; err == 0 && i < e->view_count; i++)
+		err = names_add(n, e->views[i].name, TREE_QCOW2,
 				entry_view(e, i)->inode.number);
-	if (r == 0)
-		r = names_add(n, SNAPSHOT_JSON_NAME, TREE_RECORD,
+	if (err == 0)
+		err = names_add(n, SNAPSHOT_JSON_NAME, TREE_RECORD,
 				entry_record(e)->inode.number);
-	return r;
+	return err;
 }
 
 static size_t names_most(const struct tree *t, const struct tree_inode *ti)
@@ -450,13 +450,13 @@ int tree_list(struct tree *t, uint64_t inode, struct tree_names **out)
 		return -ENOMEM;
 	n->directory = inode;
 	n->parent = parent_of(t, ti)->inode.number;
-	int r = ti->kind == TREE_ROOT       ? list_root(t, n)
+	int err = ti->kind == TREE_ROOT       ? list_root(t, n)
 		: ti->kind == TREE_SOURCE   ? list_source(t, ti->source, n)
 		: ti->kind == TREE_SNAPSHOT ? list_snapshot(ti->entry, n)
 					    : -ENOTDIR;
-	if (r != 0) {
+	if (err != 0) {
 		tree_names_free(n);
-		return r;
+		return err;
 	}
 	*out = n;
 	return 0;

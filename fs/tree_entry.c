@@ -129,9 +129,9 @@ int tree_entry_read_mark(struct tree *t, const char *object, struct tree_mark *o
 	size_t end = sizeof(out->bytes) - MARK_BEGINNING;
 	memset(out, 0, sizeof(*out));
 	store_forget(s, object);
-	int r = store_size(s, object, &out->size);
-	if (r != 0)
-		return r;
+	int err = store_size(s, object, &out->size);
+	if (err != 0)
+		return err;
 	ssize_t n = store_get_range(s, object, out->bytes, MARK_BEGINNING, 0);
 	if (n < 0)
 		return (int)n;
@@ -148,17 +148,17 @@ static int load_marked(struct tree *t, const char *object,
 {
 	for (int i = 0; i < LOAD_ATTEMPTS; i++) {
 		struct tree_mark after;
-		int r = tree_entry_read_mark(t, object, mark);
-		if (r == 0)
-			r = snapshot_object_load(t->repo, object, record);
-		if (r != 0)
-			return r;
-		r = tree_entry_read_mark(t, object, &after);
-		if (r == 0 && memcmp(mark, &after, sizeof(after)) == 0)
+		int err = tree_entry_read_mark(t, object, mark);
+		if (err == 0)
+			err = snapshot_object_load(t->repo, object, record);
+		if (err != 0)
+			return err;
+		err = tree_entry_read_mark(t, object, &after);
+		if (err == 0 && memcmp(mark, &after, sizeof(after)) == 0)
 			return 0;
 		snapshot_free(take_ptr(*record));
-		if (r != 0)
-			return r;
+		if (err != 0)
+			return err;
 	}
 	fail(-EIO, "%s changes all the time; snapshots never should", object);
 	return -EIO;
@@ -330,17 +330,17 @@ int tree_entry_load(struct tree *t, struct tree_entry *e)
 	LOCK_SCOPE(&t->load_mutex);
 	if (is_loaded(t, e))
 		return 0;
-	int r = load_marked(t, e->object, &record, &e->mark);
-	if (r != 0)
-		return r;
-	r = derive(e, record);
-	if (r == 0)
-		r = publish(t, e, record);
-	if (r != 0) {
+	int err = load_marked(t, e->object, &record, &e->mark);
+	if (err != 0)
+		return err;
+	err = derive(e, record);
+	if (err == 0)
+		err = publish(t, e, record);
+	if (err != 0) {
 		snapshot_free(record);
 		forget_derived(e);
 	}
-	return r;
+	return err;
 }
 
 int tree_entry_record_text(struct tree *t, const struct tree_held *h, char **text,

@@ -149,9 +149,9 @@ static int build(struct tree *t, const struct found_list *found,
 			at++;
 		bool known = at < old->entry_count &&
 			     entry_compare(old->entries[at], f) == 0;
-		int r = add_entry(t, l, f, known ? old->entries[at] : NULL);
-		if (r != 0)
-			return r;
+		int err = add_entry(t, l, f, known ? old->entries[at] : NULL);
+		if (err != 0)
+			return err;
 	}
 	return 0;
 }
@@ -268,10 +268,10 @@ static int take_over(struct tree *t, const struct found_list *found,
 {
 	struct tree_listing l = { 0 };
 	LOCK_SCOPE(&t->mutex);
-	int r = build(t, found, &l);
-	if (r != 0) {
+	int err = build(t, found, &l);
+	if (err != 0) {
 		tree_refresh_clear_listing(t, &l);
-		return fail_errno(r, "listing the snapshots");
+		return fail_errno(err, "listing the snapshots");
 	}
 	compare(changes, &t->names, &l);
 	struct tree_listing old = t->names;
@@ -285,16 +285,16 @@ int tree_refresh(struct tree *t, tree_change_fn *fn, void *ctx)
 {
 	struct found_list found = { .only = t->only };
 	struct changes changes = { 0 };
-	int r = store_list(t->repo->store, "snapshots/", found_add, &found);
-	if (r == 0) {
+	int err = store_list(t->repo->store, "snapshots/", found_add, &found);
+	if (err == 0) {
 		if (found.count > 0)
 			qsort(found.items, found.count, sizeof(*found.items),
 					found_compare);
-		r = take_over(t, &found, &changes);
+		err = take_over(t, &found, &changes);
 	}
 	found_clear(&found);
 	for (size_t i = 0; i < changes.count; i++)
 		fn(ctx, changes.items[i].parent, changes.items[i].name);
 	changes_clear(&changes);
-	return r;
+	return err;
 }

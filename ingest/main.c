@@ -31,9 +31,9 @@ static const struct {
 int main(int argc, char **argv)
 {
 	/* Before any child: libvirt and qemu-nbd need no passphrase. */
-	int r = secret_env_take();
-	if (r < 0) {
-		fprintf(stderr, "amberfs: %s\n", error_text(r));
+	int err = secret_env_take();
+	if (err < 0) {
+		fprintf(stderr, "amberfs: %s\n", error_text(err));
 		return EXIT_FAILED;
 	}
 	for (size_t i = 0; argc > 1 &&

@@ -48,21 +48,21 @@ int backup_options_check(struct backup_options *o,
 		const struct backup_words *words)
 {
 	int64_t limit;
-	int e = check_targets(&o->disks, "--disk");
-	if (e == 0)
-		e = check_targets(&o->exclude_disks, "--exclude-disk");
-	if (e == 0 && words->quiesce != NULL)
-		e = parse_quiesce(&o->quiesce, words->quiesce);
-	if (e == 0 && words->wait != NULL)
-		e = parse_age(&o->wait_seconds, "--wait", words->wait);
-	if (e < 0 || words->hook_timeout == NULL)
-		return e;
-	e = parse_age(&limit, "--hook-timeout", words->hook_timeout);
-	if (e == 0 && limit < 1)
-		e = fail(-EINVAL, "--hook-timeout must be at least 1s");
-	if (e == 0)
+	int err = check_targets(&o->disks, "--disk");
+	if (err == 0)
+		err = check_targets(&o->exclude_disks, "--exclude-disk");
+	if (err == 0 && words->quiesce != NULL)
+		err = parse_quiesce(&o->quiesce, words->quiesce);
+	if (err == 0 && words->wait != NULL)
+		err = parse_age(&o->wait_seconds, "--wait", words->wait);
+	if (err < 0 || words->hook_timeout == NULL)
+		return err;
+	err = parse_age(&limit, "--hook-timeout", words->hook_timeout);
+	if (err == 0 && limit < 1)
+		err = fail(-EINVAL, "--hook-timeout must be at least 1s");
+	if (err == 0)
 		hooks_limit(limit);
-	return e;
+	return err;
 }
 
 bool backup_options_disk_concerns(const char *item, const char *name,

@@ -39,23 +39,23 @@ int backup_path(struct backup_snapshot *b, const char *path,
 	struct file_identity identity;
 	struct image_source source;
 	bool taken;
-	int e = file_source_open(&file, path, b->lane->workers);
-	if (e < 0)
-		return e;
+	int err = file_source_open(&file, path, b->lane->workers);
+	if (err < 0)
+		return err;
 	file_source_identity(file, &identity);
 	f->identities = &identity;
 	f->identity_count = 1;
 	if (f->mtime_ns == INT64_MIN)
 		take_attributes(f, file_source_stat(file));
-	e = backup_snapshot_reuse(b, f, &taken);
-	if (e == 0 && !taken) {
+	err = backup_snapshot_reuse(b, f, &taken);
+	if (err == 0 && !taken) {
 		file_source_fill(file, &source);
-		e = backup_snapshot_store(b, f, &source);
-		if (e == 0)
-			e = file_source_recheck(file);
+		err = backup_snapshot_store(b, f, &source);
+		if (err == 0)
+			err = file_source_recheck(file);
 	}
 	file_source_close(file);
 	f->identities = NULL; /* they were this function's */
 	f->identity_count = 0;
-	return e;
+	return err;
 }

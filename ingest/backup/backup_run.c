@@ -18,30 +18,30 @@ int backup_run_begin(struct backup_run *run, const char *repository,
 	pthread_mutex_init(&run->commit_mutex, NULL);
 	const struct snapshot_writer_options so = { .level = (int)o->level.value,
 		.bwlimit = o->bwlimit };
-	int e = repository_open(&run->repo, repository, &o->repository);
-	if (e == 0)
-		e = repository_attach(run->repo, &o->repository);
-	return e < 0 ? e : snapshot_writer_begin(&run->storing, run->repo, &so);
+	int err = repository_open(&run->repo, repository, &o->repository);
+	if (err == 0)
+		err = repository_attach(run->repo, &o->repository);
+	return err < 0 ? err : snapshot_writer_begin(&run->storing, run->repo, &so);
 }
 
 int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows)
 {
 	unsigned jobs = (unsigned)run->options->jobs.value;
 	unsigned workers = jobs > count ? jobs / count : 1;
-	int e = 0;
+	int err = 0;
 	run->lanes = calloc(count, sizeof(*run->lanes));
 	if (run->lanes == NULL)
 		return fail_errno(-ENOMEM, "starting");
-	while (e == 0 && run->lane_count < count) {
+	while (err == 0 && run->lane_count < count) {
 		struct backup_lane *lane = &run->lanes[run->lane_count++];
 		lane->run = run;
 		lane->workers = workers;
-		e = snapshot_writer_add_writer(&run->storing, workers, &lane->writer);
+		err = snapshot_writer_add_writer(&run->storing, workers, &lane->writer);
 	}
-	for (unsigned i = 0; e == 0 && i < rows; i++)
+	for (unsigned i = 0; err == 0 && i < rows; i++)
 		if (json_array_append_new(run->snapshots, json_null()) < 0)
-			e = fail_errno(-ENOMEM, "starting");
-	return e;
+			err = fail_errno(-ENOMEM, "starting");
+	return err;
 }
 
 void backup_run_end(struct backup_run *run)

@@ -40,10 +40,10 @@ static int publish_base(struct backup_snapshot *b)
 		return no_memory();
 	for (uint32_t i = 0; i < count; i++)
 		roots[i] = b->base->files[i].root.id;
-	int e = session_add_roots(b->run->storing.session, roots, count);
-	if (e < 0) {
+	int err = session_add_roots(b->run->storing.session, roots, count);
+	if (err < 0) {
 		free(roots);
-		return e;
+		return err;
 	}
 	if (snapshot_object_exists(r, b->base) == 0) {
 		b->roots = roots;
@@ -53,9 +53,9 @@ static int publish_base(struct backup_snapshot *b)
 	/* Forgotten just before we published: no base then, and nobody may take
 	 * what is gone for something in use. */
 	snapshot_free(take_ptr(b->base));
-	e = session_leave_all(b->run->storing.session, roots, count);
+	err = session_leave_all(b->run->storing.session, roots, count);
 	free(roots);
-	return e;
+	return err;
 }
 
 /* The names must sort as the snapshots were made, whatever the clock says. (It
@@ -74,13 +74,13 @@ static void follow_in_time(struct backup_snapshot *b)
 /* A last snapshot that can't be read costs a full read, not the night. */
 static int find_base(struct backup_snapshot *b)
 {
-	int e = snapshot_list_latest(b->run->repo, b->snap->source, &b->base);
-	if (e == -ENOMEM)
-		return e;
-	if (e < 0) {
+	int err = snapshot_list_latest(b->run->repo, b->snap->source, &b->base);
+	if (err == -ENOMEM)
+		return err;
+	if (err < 0) {
 		report_warning("the last snapshot of %s can't be read, so all is "
 			       "read again: %s",
-				b->snap->source, error_text(e));
+				b->snap->source, error_text(err));
 		return 0;
 	}
 	if (b->base == NULL)
@@ -112,9 +112,9 @@ int backup_snapshot_begin(struct backup_snapshot *b, struct backup_lane *lane,
 	*b = (struct backup_snapshot){ .lane = lane, .run = run,
 		.read_before = lane->read, .frozen_seconds = -1 };
 	image_writer_stats(lane->writer, &b->before);
-	int e = fill_snapshot(b, source, kind);
-	if (e < 0)
-		return e;
+	int err = fill_snapshot(b, source, kind);
+	if (err < 0)
+		return err;
 	session_set_activity(run->storing.session, b->snap->source);
 	return find_base(b);
 }
@@ -262,12 +262,12 @@ static int add_file(struct backup_snapshot *b, const struct backup_file *f,
 		const struct tree_root *root, uint64_t size)
 {
 	struct snapshot_file made = { .size = size, .root = *root };
-	int e = fill_file(&made, b, f);
+	int err = fill_file(&made, b, f);
 	struct snapshot_file *to = snapshot_add_file(b->snap);
 	if (to == NULL)
 		return no_memory();
 	*to = made; /* also when half-made: freed with the snapshot */
-	return e;
+	return err;
 }
 
 static bool unchanged(const struct snapshot_file *k,
@@ -309,8 +309,8 @@ int backup_snapshot_reuse(struct backup_snapshot *b,
 	/* The old identity, judged then, is what counts from now on too. */
 	struct backup_file same = *f;
 	same.identities = k->identities;
-	int e = note_read(b, f, true, 0);
-	return e < 0 ? e : add_file(b, &same, &k->root, k->size);
+	int err = note_read(b, f, true, 0);
+	return err < 0 ? err : add_file(b, &same, &k->root, k->size);
 }
 
 /* The bar of the only lane shows the image under way. */
@@ -366,13 +366,13 @@ static int write_image(struct backup_snapshot *b, const struct backup_file *f,
 	name_display(what, sizeof(what), f->name);
 	if (alone)
 		report_progress_begin(what, image_progress, lane);
-	int e = image_writer_write(lane->writer, source, base, &lane->counts,
+	int err = image_writer_write(lane->writer, source, base, &lane->counts,
 			&interrupt_flag, root, size);
 	if (alone)
 		report_progress_end();
 	*read = end_counting(lane);
 	image_close(base);
-	return e == -EFBIG ? fail_within(e, "%s", what) : e;
+	return err == -EFBIG ? fail_within(err, "%s", what) : err;
 }
 
 int backup_snapshot_store(struct backup_snapshot *b,
@@ -380,10 +380,10 @@ int backup_snapshot_store(struct backup_snapshot *b,
 {
 	struct tree_root root;
 	uint64_t size, read;
-	int e = write_image(b, f, source, &root, &size, &read);
-	if (e == 0)
-		e = note_read(b, f, false, read);
-	return e < 0 ? e : add_file(b, f, &root, size);
+	int err = write_image(b, f, source, &root, &size, &read);
+	if (err == 0)
+		err = note_read(b, f, false, read);
+	return err < 0 ? err : add_file(b, f, &root, size);
 }
 
 struct memory {
@@ -432,8 +432,8 @@ int backup_snapshot_lacks(struct backup_snapshot *b, const char *what,
 int backup_snapshot_skip(struct backup_snapshot *b, const char *target,
 		const char *reason)
 {
-	int e = backup_snapshot_lacks(b, target, reason);
-	return e < 0 ? e : backup_snapshot_note_disk(b, target, DISK_SKIPPED,
+	int err = backup_snapshot_lacks(b, target, reason);
+	return err < 0 ? err : backup_snapshot_note_disk(b, target, DISK_SKIPPED,
 					   reason);
 }
 
@@ -457,9 +457,9 @@ int backup_snapshot_commit(struct backup_snapshot *b)
 {
 	struct snapshot_writer *to = &b->run->storing;
 	LOCK_SCOPE(&b->run->commit_mutex);
-	int e = snapshot_writer_barrier(to);
-	if (e < 0)
-		return e;
+	int err = snapshot_writer_barrier(to);
+	if (err < 0)
+		return err;
 	finish_snapshot(b);
 	return snapshot_writer_commit(to, b->snap, snapshot_object_commit);
 }

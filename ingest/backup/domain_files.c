@@ -124,24 +124,24 @@ static int read_stable(struct domain_run *d, const char *path,
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_NS };
 	struct bytes before = { .len = 0 };
-	int e = read_small(path, out);
-	for (int i = 1; e == 0 && i < READINGS; i++) {
+	int err = read_small(path, out);
+	for (int i = 1; err == 0 && i < READINGS; i++) {
 		free(before.data);
 		before = *out;
 		*out = (struct bytes){ .len = 0 };
 		nanosleep(&pause, NULL);
-		e = read_small(path, out);
-		if (e == 0 && bytes_equal(&before, out)) {
+		err = read_small(path, out);
+		if (err == 0 && bytes_equal(&before, out)) {
 			free(before.data);
 			return 0;
 		}
 	}
 	free(before.data);
-	if (e == 0)
+	if (err == 0)
 		report_warning("domain %s: the guest writes to %s all the time; "
 			       "what is stored of it may be half written",
 				d->display, path);
-	return e;
+	return err;
 }
 
 /* F has name and kind. BY: the path to open it by. LIVE: somebody may be
@@ -150,18 +150,18 @@ static int store_opened(struct domain_run *d, struct backup_file *f,
 		const char *path, const char *by, bool live)
 {
 	struct bytes bytes = { .len = 0 };
-	int e = live ? read_stable(d, by, &bytes) : -EFBIG;
+	int err = live ? read_stable(d, by, &bytes) : -EFBIG;
 	f->mode = DOMAIN_FILE_MODE;
 	f->source_path = path;
 	f->mtime_ns = INT64_MIN;
-	if (e == -EFBIG) {
-		e = backup_path(d->b, by, f);
-	} else if (e == 0) {
+	if (err == -EFBIG) {
+		err = backup_path(d->b, by, f);
+	} else if (err == 0) {
 		f->mtime_ns = bytes.mtime_ns;
-		e = backup_snapshot_store_bytes(d->b, f, bytes.data, bytes.len);
+		err = backup_snapshot_store_bytes(d->b, f, bytes.data, bytes.len);
 	}
 	free(bytes.data);
-	return e;
+	return err;
 }
 
 static int store_file(struct domain_run *d, struct backup_file *f,
@@ -192,10 +192,10 @@ static int lack(struct domain_run *d, const char *what, int err)
 static int store_needed(struct domain_run *d, struct backup_file *f,
 		const char *what, const char *path, bool live)
 {
-	int e = store_file(d, f, path, live);
-	if (is_out_of_reach(e))
+	int err = store_file(d, f, path, live);
+	if (is_out_of_reach(err))
 		d->b->partly = true;
-	return e < 0 ? lack(d, what, e) : 0;
+	return err < 0 ? lack(d, what, err) : 0;
 }
 
 /* --- NVRAM, kernel, initrd --- */
@@ -275,23 +275,23 @@ static int store_tpm_directory(struct domain_run *d, const char *directory, bool
 	DIR *dir = opendir(directory);
 	const struct dirent *entry;
 	unsigned count = 0;
-	int e = 0;
+	int err = 0;
 	if (dir == NULL && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
 	if (dir == NULL)
 		return fail_errno(-errno, "reading %s", directory);
 	*found = true;
-	while (e == 0 && (entry = readdir(dir)) != NULL) {
+	while (err == 0 && (entry = readdir(dir)) != NULL) {
 		if (entry->d_name[0] == '.')
 			continue;
 		if (++count > TPM_FILES_MAX)
-			e = fail(-EPERM, "%s holds more than the files of a TPM",
+			err = fail(-EPERM, "%s holds more than the files of a TPM",
 					directory);
 		else
-			e = store_tpm_file(d, directory, entry->d_name, live);
+			err = store_tpm_file(d, directory, entry->d_name, live);
 	}
 	closedir(dir);
-	return e;
+	return err;
 }
 
 /* PATH: where the definition has it, a directory or a file. */
@@ -313,39 +313,39 @@ static int find_tpm(struct domain_run *d, bool live, bool *found)
 	static const char *const versions[] = { "tpm1.2", "tpm2" };
 	const struct domain_state *k = d->domain;
 	CLEANUP_FREE char *root = tpm_root(connection_uri(k->connection));
-	int e = 0;
+	int err = 0;
 	if (k->parsed->tpm_path != NULL)
 		return store_tpm_at(d, k->parsed->tpm_path, live, found);
-	for (size_t i = 0; root && e == 0 && i < 2; i++) {
+	for (size_t i = 0; root && err == 0 && i < 2; i++) {
 		CLEANUP_FREE char *directory = NULL;
 		if (asprintf(&directory, "%s/%s/%s", root, k->facts.uuid,
 				    versions[i]) < 0) {
 			directory = NULL;
 			return no_memory();
 		}
-		e = store_tpm_directory(d, directory, live, found);
+		err = store_tpm_directory(d, directory, live, found);
 	}
-	return e;
+	return err;
 }
 
 static int store_tpm(struct domain_run *d, bool live)
 {
 	const struct domain_state *k = d->domain;
 	bool found = false;
-	int e;
+	int err;
 	if (!k->parsed->tpm_emulated)
 		return 0;
 	if (seal_encrypts(d->repo->seal))
-		e = find_tpm(d, live, &found);
+		err = find_tpm(d, live, &found);
 	else
-		e = fail(-EPERM, "it holds keys, and this repository is not "
+		err = fail(-EPERM, "it holds keys, and this repository is not "
 				 "encrypted");
 	/* Before its first start there is none. But another user's libvirt
 	 * keeps it elsewhere than ours would. */
-	if (e == 0 && !found && (live || strstr(connection_uri(k->connection),
+	if (err == 0 && !found && (live || strstr(connection_uri(k->connection),
 						"socket=")))
-		e = fail(-ENOENT, "where this libvirt keeps it is not known");
-	return e < 0 ? lack(d, "TPM", e) : 0;
+		err = fail(-ENOENT, "where this libvirt keeps it is not known");
+	return err < 0 ? lack(d, "TPM", err) : 0;
 }
 
 /* --- all --- */
@@ -354,14 +354,14 @@ int domain_files_store(struct domain_run *d, const char *live_xml)
 {
 	const struct domain_xml *x = d->domain->parsed;
 	bool live = live_xml != NULL;
-	int e = store_xml(d, "domain.xml", choose_xml(d));
-	if (e == 0 && live)
-		e = store_xml(d, "domain-live.xml", live_xml);
-	if (e == 0)
-		e = store_nvram(d, live);
-	if (e == 0)
-		e = store_tpm(d, live);
-	if (e == 0)
-		e = store_boot(d, "kernel", x->kernel);
-	return e < 0 ? e : store_boot(d, "initrd", x->initrd);
+	int err = store_xml(d, "domain.xml", choose_xml(d));
+	if (err == 0 && live)
+		err = store_xml(d, "domain-live.xml", live_xml);
+	if (err == 0)
+		err = store_nvram(d, live);
+	if (err == 0)
+		err = store_tpm(d, live);
+	if (err == 0)
+		err = store_boot(d, "kernel", x->kernel);
+	return err < 0 ? err : store_boot(d, "initrd", x->initrd);
 }

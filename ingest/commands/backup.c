@@ -48,48 +48,48 @@ static int run_all_domains(struct backup_command *c, struct backup_run *run,
 {
 	char **names = NULL;
 	unsigned count = 0, kept = 0;
-	int e = domain_state_list(conn, &names, &count);
-	if (e < 0)
-		return e;
+	int err = domain_state_list(conn, &names, &count);
+	if (err < 0)
+		return err;
 	CLEANUP_FREE char **wanted = calloc(count + 1, sizeof(*wanted));
 	for (unsigned i = 0; wanted && i < count; i++)
 		if (!excluded(c, names[i]))
 			wanted[kept++] = names[i];
 	if (wanted == NULL)
-		e = fail_errno(-ENOMEM, "listing domains");
+		err = fail_errno(-ENOMEM, "listing domains");
 	else if (kept == 0)
-		e = fail(-ENOENT, "%s has no domains to back up",
+		err = fail(-ENOENT, "%s has no domains to back up",
 				connection_uri(conn));
 	else
-		e = backup_domains(run, conn, wanted, kept);
+		err = backup_domains(run, conn, wanted, kept);
 	domain_state_list_free(names, count);
-	return e;
+	return err;
 }
 
 static int run_domains(struct backup_command *c, struct backup_run *run)
 {
 	struct connection *conn;
-	int e = connection_open(&conn, c->connect, CONNECTION_SECRETS);
-	if (e < 0)
-		return e;
+	int err = connection_open(&conn, c->connect, CONNECTION_SECRETS);
+	if (err < 0)
+		return err;
 	if (c->all_domains)
-		e = run_all_domains(c, run, conn);
+		err = run_all_domains(c, run, conn);
 	else
-		e = backup_domains(run, conn, (char *const *)c->domains.items,
+		err = backup_domains(run, conn, (char *const *)c->domains.items,
 				(unsigned)c->domains.count);
 	connection_close(conn);
-	return e;
+	return err;
 }
 
 static int run_files(struct backup_command *c, struct backup_run *run,
 		int count, char **paths)
 {
-	int e = backup_run_add_lanes(run, 1, 1);
-	if (e == 0)
+	int err = backup_run_add_lanes(run, 1, 1);
+	if (err == 0)
 		backup_files(&run->lanes[0], c->name,
 				(const char *const *)paths, count,
 				c->stdin_name);
-	return e;
+	return err;
 }
 
 /* --- the command --- */
@@ -136,13 +136,13 @@ static int run_backup(struct backup_command *c, int operands, char **argv)
 {
 	struct backup_run run;
 	int status = EXIT_FAILED;
-	int e = backup_run_begin(&run, argv[1], &c->o);
-	if (e == 0 && (c->all_domains || c->domains.count))
-		e = run_domains(c, &run);
-	else if (e == 0)
-		e = run_files(c, &run, operands - 1, argv + 2);
-	if (e < 0) {
-		report_error("%s", error_text(e));
+	int err = backup_run_begin(&run, argv[1], &c->o);
+	if (err == 0 && (c->all_domains || c->domains.count))
+		err = run_domains(c, &run);
+	else if (err == 0)
+		err = run_files(c, &run, operands - 1, argv + 2);
+	if (err < 0) {
+		report_error("%s", error_text(err));
 	} else {
 		status = exit_status(&run);
 		backup_report_print(&run, monotonic_now() - c->begin);

@@ -26,14 +26,14 @@
 
 static int store_exactly(struct domain_run *d, const struct disk_plan *plan)
 {
-	int e = disk_record_store_info(d, plan);
-	for (unsigned i = 0; e == 0 && i < plan->chain.count; i++) {
+	int err = disk_record_store_info(d, plan);
+	for (unsigned i = 0; err == 0 && i < plan->chain.count; i++) {
 		const struct chain_file *file = &plan->chain.files[i];
 		const char *paths[] = { file->path, NULL };
 		const char *const *next =
 				file->parts ? (const char *const *)file->parts
 					    : NULL;
-		for (const char *const *p = paths; e == 0 && *p;
+		for (const char *const *p = paths; err == 0 && *p;
 				p = p == paths && next ? next : p + 1) {
 			const char *slash = strrchr(*p, '/');
 			struct backup_file f = {
@@ -42,22 +42,22 @@ static int store_exactly(struct domain_run *d, const struct disk_plan *plan)
 				.source_path = *p, .format = file->format,
 				.target = plan->target
 			};
-			e = backup_path(d->b, *p, &f);
+			err = backup_path(d->b, *p, &f);
 		}
 	}
-	return e;
+	return err;
 }
 
 static int store_disk(struct domain_run *d, const struct disk_plan *plan,
 		const struct tracking_base *base)
 {
 	bool left_out;
-	int e = disk_record_leave_out(d, plan, &left_out);
-	if (e < 0 || left_out)
-		return e;
-	e = d->options->exact ? store_exactly(d, plan)
+	int err = disk_record_leave_out(d, plan, &left_out);
+	if (err < 0 || left_out)
+		return err;
+	err = d->options->exact ? store_exactly(d, plan)
 				      : offline_disk_store(d, plan, base);
-	return e < 0 ? fail_within(e, "disk %s", plan->target) : 0;
+	return err < 0 ? fail_within(err, "disk %s", plan->target) : 0;
 }
 
 static bool any_bitmap_of_ours(const struct domain_run *d)
@@ -75,12 +75,12 @@ static bool any_bitmap_of_ours(const struct domain_run *d)
 static int store_disks(struct domain_run *d)
 {
 	struct tracked_base base;
-	int e = tracked_base_find(&base, d->b, d->domain->facts.uuid,
+	int err = tracked_base_find(&base, d->b, d->domain->facts.uuid,
 			any_bitmap_of_ours(d));
-	for (unsigned i = 0; e == 0 && i < d->domain->disk_count; i++)
-		e = store_disk(d, &d->domain->disks[i], &base.base);
+	for (unsigned i = 0; err == 0 && i < d->domain->disk_count; i++)
+		err = store_disk(d, &d->domain->disks[i], &base.base);
 	tracked_base_clear(&base, d->b);
-	return e;
+	return err;
 }
 
 static int backup_shut_off(struct domain_run *d)
@@ -96,12 +96,12 @@ static int backup_shut_off(struct domain_run *d)
 				d->display);
 	if (s->consistency == NULL)
 		return fail_errno(-ENOMEM, "making a snapshot");
-	int e = domain_files_store(d, NULL);
-	if (e == 0)
-		e = store_disks(d);
-	if (e == 0)
-		e = domain_state_recheck(d->domain);
-	return e < 0 ? e : backup_snapshot_commit(d->b);
+	int err = domain_files_store(d, NULL);
+	if (err == 0)
+		err = store_disks(d);
+	if (err == 0)
+		err = domain_state_recheck(d->domain);
+	return err < 0 ? err : backup_snapshot_commit(d->b);
 }
 
 /* --- a domain --- */
@@ -139,16 +139,16 @@ static int try_again(struct domain_run *d, int err)
 
 static int take_snapshot(struct domain_run *d, struct backup_lane *lane)
 {
-	int e = backup_snapshot_begin(d->b, lane, d->domain->facts.name,
+	int err = backup_snapshot_begin(d->b, lane, d->domain->facts.name,
 			SNAPSHOT_DOMAIN);
-	if (e == 0)
-		e = backup_hooks_before(d->b, &d->domain->facts);
-	if (e < 0)
-		return e;
-	e = back_up(d);
-	if (e < 0 && !backup_run_broken(lane->run, e))
-		e = try_again(d, e);
-	return e;
+	if (err == 0)
+		err = backup_hooks_before(d->b, &d->domain->facts);
+	if (err < 0)
+		return err;
+	err = back_up(d);
+	if (err < 0 && !backup_run_broken(lane->run, err))
+		err = try_again(d, err);
+	return err;
 }
 
 /* Waits for others at work on a running domain. What was known of it before is
@@ -156,13 +156,13 @@ static int take_snapshot(struct domain_run *d, struct backup_lane *lane)
 static int settle(struct domain_run *d, struct domain_state **fresh)
 {
 	bool waited = false;
-	int e = d->domain->live ? live_settle_wait(d->domain, d->options, &waited) : 0;
-	if (e == 0 && waited)
-		e = domain_state_open(fresh, d->domain->connection,
+	int err = d->domain->live ? live_settle_wait(d->domain, d->options, &waited) : 0;
+	if (err == 0 && waited)
+		err = domain_state_open(fresh, d->domain->connection,
 				d->domain->facts.uuid);
 	if (*fresh != NULL)
 		d->domain = *fresh;
-	return e;
+	return err;
 }
 
 void backup_domain(struct backup_lane *lane, struct domain_state *domain)
@@ -176,13 +176,13 @@ void backup_domain(struct backup_lane *lane, struct domain_state *domain)
 		.b = &b, .domain = domain,
 		.display = name_display(display, sizeof(display),
 				domain->facts.name) };
-	int e = settle(&d, &fresh);
-	if (e == 0)
-		e = take_snapshot(&d, lane);
-	if (e < 0 && !backup_run_broken(lane->run, e))
+	int err = settle(&d, &fresh);
+	if (err == 0)
+		err = take_snapshot(&d, lane);
+	if (err < 0 && !backup_run_broken(lane->run, err))
 		report_error("domain %s: not backed up: %s", display,
-				error_text(e));
-	backup_hooks_end(&b, &domain->facts, e);
-	backup_snapshot_end(&b, domain->facts.name, e);
+				error_text(err));
+	backup_hooks_end(&b, &domain->facts, err);
+	backup_snapshot_end(&b, domain->facts.name, err);
 	domain_state_close(fresh);
 }

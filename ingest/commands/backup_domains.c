@@ -109,13 +109,13 @@ static void back_up(struct domains_job *j, struct backup_lane *lane,
 		const char *name)
 {
 	struct domain_state *domain = NULL;
-	int e = domain_state_open(&domain, j->connection, name);
-	if (e == 0)
-		e = check_choice(j, domain);
-	if (e == 0)
+	int err = domain_state_open(&domain, j->connection, name);
+	if (err == 0)
+		err = check_choice(j, domain);
+	if (err == 0)
 		backup_domain(lane, domain);
 	else
-		note_unopened(lane, name, e);
+		note_unopened(lane, name, err);
 	domain_state_close(domain);
 }
 
@@ -228,17 +228,17 @@ int backup_domains(struct backup_run *run, struct connection *c,
 	struct domains_job j = { .run = run, .connection = c };
 	unsigned lanes = (unsigned)run->options->jobs_domains.value;
 	run->of_domains = true;
-	int e = take_names(&j, names, count);
-	if (e == 0)
-		e = backup_run_add_lanes(run, lanes < j.count ? lanes : j.count,
+	int err = take_names(&j, names, count);
+	if (err == 0)
+		err = backup_run_add_lanes(run, lanes < j.count ? lanes : j.count,
 				j.count);
-	for (unsigned i = 0; e == 0 && report_shows_progress() && i < j.count;
+	for (unsigned i = 0; err == 0 && report_shows_progress() && i < j.count;
 			i++)
 		run->all_total += domain_size(c, j.names[i]);
-	if (e == 0)
+	if (err == 0)
 		run_lanes(&j);
 	for (unsigned i = 0; i < j.count; i++)
 		free(j.names[i]);
 	free(j.names);
-	return e;
+	return err;
 }

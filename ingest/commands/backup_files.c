@@ -70,16 +70,16 @@ void backup_files(struct backup_lane *lane, const char *name,
 	struct backup_snapshot b;
 	for (int i = 0; i < count; i++)
 		lane->run->all_total += backup_path_size(paths[i]);
-	int e = backup_snapshot_begin(&b, lane, name, SNAPSHOT_FILES);
-	if (e == 0 && count > (int)SNAPSHOT_FILES_MAX)
-		e = fail(-E2BIG, "%d files are more than the %u of a snapshot: "
+	int err = backup_snapshot_begin(&b, lane, name, SNAPSHOT_FILES);
+	if (err == 0 && count > (int)SNAPSHOT_FILES_MAX)
+		err = fail(-E2BIG, "%d files are more than the %u of a snapshot: "
 				"give them several names", count,
 				SNAPSHOT_FILES_MAX);
-	for (int i = 0; e == 0 && i < count; i++)
-		e = backup_one(&b, paths[i], stdin_name);
-	if (e == 0)
-		e = backup_snapshot_commit(&b);
-	if (e < 0)
-		backup_run_broken(lane->run, e);
-	backup_snapshot_end(&b, name, e);
+	for (int i = 0; err == 0 && i < count; i++)
+		err = backup_one(&b, paths[i], stdin_name);
+	if (err == 0)
+		err = backup_snapshot_commit(&b);
+	if (err < 0)
+		backup_run_broken(lane->run, err);
+	backup_snapshot_end(&b, name, err);
 }

@@ -28,14 +28,14 @@ static int chain_identities(const struct chain *c, struct file_identity **out,
 	if (ids == NULL)
 		return fail_errno(-ENOMEM, "reading a disk");
 	uint32_t n = 0;
-	int e = 0;
-	for (unsigned i = 0; e == 0 && i < c->count; i++) {
-		e = file_source_identify(c->files[i].path, &ids[n++]);
-		for (char **p = c->files[i].parts; e == 0 && p && *p; p++)
-			e = file_source_identify(*p, &ids[n++]);
+	int err = 0;
+	for (unsigned i = 0; err == 0 && i < c->count; i++) {
+		err = file_source_identify(c->files[i].path, &ids[n++]);
+		for (char **p = c->files[i].parts; err == 0 && p && *p; p++)
+			err = file_source_identify(*p, &ids[n++]);
 	}
-	if (e < 0)
-		return e;
+	if (err < 0)
+		return err;
 	*out = take_ptr(ids);
 	*count = n;
 	return 0;
@@ -46,14 +46,14 @@ static int recheck_chain(const struct chain *c,
 {
 	CLEANUP_FREE struct file_identity *after = NULL;
 	uint32_t n;
-	int e = chain_identities(c, &after, &n);
-	for (uint32_t i = 0; e == 0 && i < count; i++)
+	int err = chain_identities(c, &after, &n);
+	for (uint32_t i = 0; err == 0 && i < count; i++)
 		if (n != count || !file_source_same_identity(&before[i], &after[i]))
 			return fail(-EBUSY,
 					"%s, or a file below it, changed while it was "
 					"read: is something using it?",
 					c->files[0].path);
-	return e;
+	return err;
 }
 
 /* --- incremental or not --- */
@@ -89,24 +89,24 @@ static int open_image(struct domain_run *d, struct disk_state *s,
 	unsigned workers = d->lane->workers;
 	*nbd = NULL;
 	if (s->verdict.record != NULL) {
-		int e = nbd_source_open(nbd, chain, token, workers);
-		if (e == 0) {
+		int err = nbd_source_open(nbd, chain, token, workers);
+		if (err == 0) {
 			nbd_source_fill(*nbd, source);
-			e = live_disk_check(d, s, source);
-		} else if (e == -EIO || e == -ENOTSUP) {
+			err = live_disk_check(d, s, source);
+		} else if (err == -EIO || err == -ENOTSUP) {
 			live_disk_demote(s, "qemu-nbd can't use its bitmap");
-			e = 0;
+			err = 0;
 		}
-		if (e < 0 || s->verdict.record != NULL)
-			return e;
+		if (err < 0 || s->verdict.record != NULL)
+			return err;
 		nbd_source_close(take_ptr(*nbd));
 	}
 	if (s->verdict.why[0])
 		disk_record_say_full(d, s->plan->target, s->verdict.why);
-	int e = nbd_source_open(nbd, chain, NULL, workers);
-	if (e == 0)
+	int err = nbd_source_open(nbd, chain, NULL, workers);
+	if (err == 0)
 		nbd_source_fill(*nbd, source);
-	return e;
+	return err;
 }
 
 static int read_image(struct domain_run *d, struct disk_state *s,
@@ -114,16 +114,16 @@ static int read_image(struct domain_run *d, struct disk_state *s,
 {
 	struct nbd_source *nbd;
 	struct image_source source;
-	int e = open_image(d, s, token, &nbd, &source);
+	int err = open_image(d, s, token, &nbd, &source);
 	f->base = s->verdict.record;
-	if (e == 0)
-		e = backup_snapshot_store(d->b, f, &source);
+	if (err == 0)
+		err = backup_snapshot_store(d->b, f, &source);
 	nbd_source_close(nbd);
-	if (e == 0)
-		e = backup_snapshot_note_disk(d->b, f->target,
+	if (err == 0)
+		err = backup_snapshot_note_disk(d->b, f->target,
 				f->base ? DISK_INCREMENTAL : DISK_FULL,
 				s->verdict.why[0] ? s->verdict.why : NULL);
-	return e;
+	return err;
 }
 
 /* --- the disk --- */
@@ -136,24 +136,24 @@ static int store_chain(struct domain_run *d, const struct disk_plan *plan,
 	bool taken;
 	if (reading == NULL)
 		return fail_errno(-ENOMEM, "reading a disk");
-	int e = chain_identities(&plan->chain, &before, &f->identity_count);
-	if (e < 0)
-		return e;
+	int err = chain_identities(&plan->chain, &before, &f->identity_count);
+	if (err < 0)
+		return err;
 	f->identities = before;
 	f->reading = reading;
 	f->mtime_ns = realtime_ns();
 	for (uint32_t i = 0; i < f->identity_count; i++)
 		if (i == 0 || before[i].mtime_ns > f->mtime_ns)
 			f->mtime_ns = before[i].mtime_ns;
-	e = backup_snapshot_reuse(d->b, f, &taken);
-	if (e < 0 || taken)
-		return e;
+	err = backup_snapshot_reuse(d->b, f, &taken);
+	if (err < 0 || taken)
+		return err;
 	struct disk_state s = { .plan = plan, .identities = before,
 		.identity_count = f->identity_count, .reading = reading,
 		.cannot = tracking_cannot(plan) };
 	decide(d, &s, base);
-	e = read_image(d, &s, base->token, f);
-	return e < 0 ? e : recheck_chain(&plan->chain, before,
+	err = read_image(d, &s, base->token, f);
+	return err < 0 ? err : recheck_chain(&plan->chain, before,
 					   f->identity_count);
 }
 
@@ -166,7 +166,7 @@ int offline_disk_store(struct domain_run *d, const struct disk_plan *plan,
 		.kind = FILE_DISK, .mode = DOMAIN_FILE_MODE,
 		.mtime_ns = INT64_MIN, .source_path = top->path,
 		.format = top->format, .target = plan->target };
-	int e = plan->plain ? backup_path(d->b, top->path, &f)
+	int err = plan->plain ? backup_path(d->b, top->path, &f)
 			    : store_chain(d, plan, base, &f);
-	return e < 0 ? e : disk_record_store_info(d, plan);
+	return err < 0 ? err : disk_record_store_info(d, plan);
 }

@@ -47,7 +47,7 @@ static int take_name(struct checkpoint_names *out, virDomainCheckpointPtr c)
 int checkpoints_list(struct domain *d, struct checkpoint_names *out)
 {
 	virDomainCheckpointPtr *list = NULL;
-	int e = 0;
+	int err = 0;
 	*out = (struct checkpoint_names){ .count = 0 };
 	int n = virDomainListAllCheckpoints(domain_handle(d), &list, 0);
 	if (n < 0)
@@ -55,16 +55,16 @@ int checkpoints_list(struct domain *d, struct checkpoint_names *out)
 				    : checkpoint_fail(-EIO, d, "list", "read");
 	out->items = calloc((size_t)n + 1, sizeof(*out->items));
 	if (out->items == NULL)
-		e = fail_errno(-ENOMEM, "listing checkpoints");
+		err = fail_errno(-ENOMEM, "listing checkpoints");
 	for (int i = 0; i < n; i++) {
-		if (e == 0)
-			e = take_name(out, list[i]);
+		if (err == 0)
+			err = take_name(out, list[i]);
 		virDomainCheckpointFree(list[i]);
 	}
 	free(list);
-	if (e < 0)
+	if (err < 0)
 		checkpoints_clear(out);
-	return e;
+	return err;
 }
 
 void checkpoints_clear(struct checkpoint_names *names)
@@ -96,15 +96,15 @@ static int look_up(struct domain *d, const char *name,
 int checkpoints_xml(struct domain *d, const char *name, bool secrets, char **out)
 {
 	virDomainCheckpointPtr c;
-	int e = look_up(d, name, &c);
-	if (e < 0)
-		return e;
+	int err = look_up(d, name, &c);
+	if (err < 0)
+		return err;
 	*out = virDomainCheckpointGetXMLDesc(c,
 			secrets ? VIR_DOMAIN_CHECKPOINT_XML_SECURE : 0);
 	if (*out == NULL)
-		e = checkpoint_fail(-EIO, d, name, "described");
+		err = checkpoint_fail(-EIO, d, name, "described");
 	virDomainCheckpointFree(c);
-	return e;
+	return err;
 }
 
 static bool is_one_of(xmlNode *disk, const char *const *targets,
@@ -145,10 +145,10 @@ int checkpoints_redefine(struct domain *d, const char *xml,
 	xmlDoc *doc = NULL;
 	xmlChar *text = NULL;
 	int len = 0;
-	int e = domain_doc_parse_root(&doc, xml, strlen(xml),
+	int err = domain_doc_parse_root(&doc, xml, strlen(xml),
 			"domaincheckpoint");
-	if (e < 0)
-		return e;
+	if (err < 0)
+		return err;
 	remove_gone(doc, targets, count);
 	xmlDocDumpMemoryEnc(doc, &text, &len, "UTF-8");
 	xmlFreeDoc(doc);
@@ -167,17 +167,17 @@ int checkpoints_redefine(struct domain *d, const char *xml,
 int checkpoints_delete(struct domain *d, const char *name)
 {
 	virDomainCheckpointPtr c;
-	int e = look_up(d, name, &c);
-	if (e < 0)
-		return e == -ENOENT ? 0 : e;
+	int err = look_up(d, name, &c);
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
 	if (virDomainIsActive(domain_handle(d)) != 1)
-		e = fail(-EBUSY, "checkpoints of a domain that is shut off "
+		err = fail(-EBUSY, "checkpoints of a domain that is shut off "
 				"can't be deleted");
 	else if (virDomainCheckpointDelete(c, 0) < 0
 			&& virDomainCheckpointDelete(c,
 					   VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY)
 					< 0)
-		e = checkpoint_fail(-EIO, d, name, "deleted");
+		err = checkpoint_fail(-EIO, d, name, "deleted");
 	virDomainCheckpointFree(c);
-	return e;
+	return err;
 }

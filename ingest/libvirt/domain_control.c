@@ -42,12 +42,12 @@ static int found(virDomainPtr handle, const char *what)
 
 int domain_control_absent(struct connection *c, const char *name, const char *uuid)
 {
-	int e = found(virDomainLookupByName(connection_handle(c), name), "name");
-	if (e == 0 && uuid != NULL)
-		e = found(virDomainLookupByUUIDString(connection_handle(c),
+	int err = found(virDomainLookupByName(connection_handle(c), name), "name");
+	if (err == 0 && uuid != NULL)
+		err = found(virDomainLookupByUUIDString(connection_handle(c),
 					  uuid),
 				"UUID");
-	return e;
+	return err;
 }
 
 /* --- define, start, end --- */
@@ -58,11 +58,11 @@ int domain_control_define(struct connection *c, const char *xml, struct domain *
 	virDomainPtr handle = virDomainDefineXML(connection_handle(c), xml);
 	if (handle == NULL)
 		return connection_fail(-EIO, "libvirt refuses the definition");
-	int e = virDomainGetUUIDString(handle, uuid);
+	int err = virDomainGetUUIDString(handle, uuid);
 	virDomainFree(handle);
 	if (out == NULL)
 		return 0;
-	return e < 0 ? connection_fail(-EIO, "the domain just defined")
+	return err < 0 ? connection_fail(-EIO, "the domain just defined")
 		     : domain_find(out, c, uuid);
 }
 
@@ -105,16 +105,16 @@ int domain_control_uses(struct domain *d, const char *directory)
 {
 	static const enum domain_xml_kind kinds[] = { DOMAIN_XML_CURRENT,
 		DOMAIN_XML_INACTIVE };
-	int r = 0;
-	for (size_t i = 0; r == 0 && i < 2; i++) {
+	int err = 0;
+	for (size_t i = 0; err == 0 && i < 2; i++) {
 		CLEANUP_FREE char *xml = NULL;
-		r = domain_get_xml(d, kinds[i], &xml);
-		if (r == -ENOENT)
+		err = domain_get_xml(d, kinds[i], &xml);
+		if (err == -ENOENT)
 			return 0; /* undefined meanwhile */
-		if (r == 0)
-			r = domain_paths_below(xml, directory);
+		if (err == 0)
+			err = domain_paths_below(xml, directory);
 	}
-	return r;
+	return err;
 }
 
 int domain_control_users(struct connection *c, const char *directory,
@@ -162,12 +162,12 @@ int domain_control_pull_progress(struct domain *d, const char *target, uint64_t 
 		uint64_t *total)
 {
 	virDomainBlockJobInfo info = { .cur = 0 };
-	int r = virDomainGetBlockJobInfo(domain_handle(d), target, &info, 0);
-	if (r < 0)
+	int err = virDomainGetBlockJobInfo(domain_handle(d), target, &info, 0);
+	if (err < 0)
 		return control_fail(d, "libvirt can't say how far it is");
 	*done = info.cur;
 	*total = info.end;
-	return r;
+	return err;
 }
 
 int domain_control_pause(struct domain *d)

@@ -20,22 +20,22 @@ static inline void cleanup_doc(xmlDoc **doc)
 
 static int visit_text(xmlChar *text, domain_path_fn *fn, void *ctx)
 {
-	int r = text && text[0] == '/' ? fn(ctx, (const char *)text) : 0;
+	int err = text && text[0] == '/' ? fn(ctx, (const char *)text) : 0;
 	xmlFree(text);
-	return r;
+	return err;
 }
 
 static int visit_node(const xmlNode *n, domain_path_fn *fn, void *ctx)
 {
-	int r = 0;
-	for (const xmlAttr *a = n->properties; r == 0 && a; a = a->next)
-		r = visit_text(xmlNodeListGetString(n->doc, a->children, 1), fn,
+	int err = 0;
+	for (const xmlAttr *a = n->properties; err == 0 && a; a = a->next)
+		err = visit_text(xmlNodeListGetString(n->doc, a->children, 1), fn,
 				ctx);
 	/* <nvram>/path</nvram>, <kernel>…: text and nothing else. */
-	if (r == 0 && n->children && n->children->type == XML_TEXT_NODE
+	if (err == 0 && n->children && n->children->type == XML_TEXT_NODE
 			&& n->children->next == NULL)
-		r = visit_text(xmlNodeGetContent(n), fn, ctx);
-	return r;
+		err = visit_text(xmlNodeGetContent(n), fn, ctx);
+	return err;
 }
 
 /* The next element after N in the order of the text, within ROOT. Libxml2
@@ -51,18 +51,18 @@ static xmlNode *next_node(xmlNode *n, const xmlNode *root)
 
 static int visit_below(xmlNode *root, domain_path_fn *fn, void *ctx)
 {
-	int r = 0;
-	for (xmlNode *n = root; r == 0 && n; n = next_node(n, root))
+	int err = 0;
+	for (xmlNode *n = root; err == 0 && n; n = next_node(n, root))
 		if (n->type == XML_ELEMENT_NODE)
-			r = visit_node(n, fn, ctx);
-	return r;
+			err = visit_node(n, fn, ctx);
+	return err;
 }
 
 int domain_paths_each(const char *xml, domain_path_fn *fn, void *ctx)
 {
 	CLEANUP_DOC xmlDoc *doc = NULL;
-	int e = domain_doc_parse(&doc, xml, strlen(xml));
-	return e < 0 ? e : visit_below(xmlDocGetRootElement(doc), fn, ctx);
+	int err = domain_doc_parse(&doc, xml, strlen(xml));
+	return err < 0 ? err : visit_below(xmlDocGetRootElement(doc), fn, ctx);
 }
 
 /* --- below a directory --- */
@@ -124,19 +124,19 @@ int domain_paths_backed(const char *xml, const char *directory, char ***targets)
 {
 	CLEANUP_DOC xmlDoc *doc = NULL;
 	size_t count = 0;
-	int e = domain_doc_parse(&doc, xml, strlen(xml));
+	int err = domain_doc_parse(&doc, xml, strlen(xml));
 	char **list = calloc(1, sizeof(*list));
-	if (e == 0 && list == NULL)
-		e = -ENOMEM;
-	const xmlNode *devices = e < 0 ? NULL
+	if (err == 0 && list == NULL)
+		err = -ENOMEM;
+	const xmlNode *devices = err < 0 ? NULL
 			: domain_doc_child(xmlDocGetRootElement(doc), "devices");
-	for (xmlNode *n = devices ? devices->children : NULL; e == 0 && n;
+	for (xmlNode *n = devices ? devices->children : NULL; err == 0 && n;
 			n = n->next)
 		if (backing_below(n, directory) != NULL)
-			e = add_target(&list, &count, n);
-	if (e < 0) {
+			err = add_target(&list, &count, n);
+	if (err < 0) {
 		domain_paths_free(list);
-		return e;
+		return err;
 	}
 	*targets = list;
 	return 0;
@@ -146,9 +146,9 @@ int domain_paths_unback(const char *xml, const char *directory, char **out)
 {
 	CLEANUP_DOC xmlDoc *doc = NULL;
 	xmlChar *text = NULL;
-	int len = 0, e = domain_doc_parse(&doc, xml, strlen(xml));
-	if (e < 0)
-		return e;
+	int len = 0, err = domain_doc_parse(&doc, xml, strlen(xml));
+	if (err < 0)
+		return err;
 	const xmlNode *devices = domain_doc_child(xmlDocGetRootElement(doc), "devices");
 	for (xmlNode *n = devices ? devices->children : NULL; n; n = n->next) {
 		xmlNode *old = backing_below(n, directory);

@@ -59,9 +59,9 @@ static int find_clean(const struct image_source *s, uint64_t at,
 	for (unsigned i = 0; i < EXTENTS_MAX && at < limit; i++) {
 		bool same = false;
 		uint64_t end = limit;
-		int e = s->same(s->ctx, 0, at, limit, &same, &end);
-		if (e < 0)
-			return e;
+		int err = s->same(s->ctx, 0, at, limit, &same, &end);
+		if (err < 0)
+			return err;
 		if (end <= at || end > limit)
 			return fail(-EIO, "the map of changes makes no sense");
 		if (same) {
@@ -94,9 +94,9 @@ static int compare(const struct image_source *s, struct image *base,
 		return base_failed((int)n);
 	if ((size_t)n != len)
 		return fail(-EBADMSG, "the last snapshot is too short");
-	int e = s->read(s->ctx, 0, now, len, from);
-	if (e < 0 || memcmp(now, then, len) == 0)
-		return e;
+	int err = s->read(s->ctx, 0, now, len, from);
+	if (err < 0 || memcmp(now, then, len) == 0)
+		return err;
 	size_t i = 0;
 	while (now[i] == then[i])
 		i++;
@@ -108,14 +108,14 @@ static int compare(const struct image_source *s, struct image *base,
 static int last_data_span(struct image *base, uint64_t below, uint64_t *span)
 {
 	uint64_t low = 0, high = below;
-	int e = image_seek_data_span(base, 0, &low);
-	if (e < 0 || low >= below)
-		return e < 0 ? base_failed(e) : 0;
+	int err = image_seek_data_span(base, 0, &low);
+	if (err < 0 || low >= below)
+		return err < 0 ? base_failed(err) : 0;
 	while (high - low > 1) {
 		uint64_t middle = low + (high - low) / 2, next = 0;
-		e = image_seek_data_span(base, middle, &next);
-		if (e < 0)
-			return base_failed(e);
+		err = image_seek_data_span(base, middle, &next);
+		if (err < 0)
+			return base_failed(err);
 		if (next < below)
 			low = next;
 		else
@@ -132,9 +132,9 @@ static int last_clean(const struct image_source *s, uint64_t at, uint64_t end,
 	while (at < end) {
 		bool same = false;
 		uint64_t next = end;
-		int e = s->same(s->ctx, 0, at, end, &same, &next);
-		if (e < 0)
-			return e;
+		int err = s->same(s->ctx, 0, at, end, &same, &next);
+		if (err < 0)
+			return err;
 		if (next <= at || next > end)
 			return fail(-EIO, "the map of changes makes no sense");
 		if (same) {
@@ -155,13 +155,13 @@ static int last_in_span(const struct image_source *s, struct image *base,
 	while (at < end) {
 		bool hole = false;
 		uint64_t next = end;
-		int e = image_seek_extent(base, at, end, &hole, &next);
-		if (e < 0)
-			return base_failed(e);
+		int err = image_seek_extent(base, at, end, &hole, &next);
+		if (err < 0)
+			return base_failed(err);
 		if (!hole)
-			e = last_clean(s, at, next, from, to);
-		if (e < 0)
-			return e;
+			err = last_clean(s, at, next, from, to);
+		if (err < 0)
+			return err;
 		at = next;
 	}
 	return 0;
@@ -171,34 +171,34 @@ static int compare_end(const struct image_source *s, struct image *base,
 		uint64_t *where)
 {
 	uint64_t span = (s->size + SPAN_SIZE - 1) / SPAN_SIZE;
-	int e;
-	while ((e = last_data_span(base, span, &span)) == 1) {
+	int err;
+	while ((err = last_data_span(base, span, &span)) == 1) {
 		uint64_t from = 0, to = 0;
-		e = last_in_span(s, base, span, &from, &to);
-		if (e < 0)
-			return e;
+		err = last_in_span(s, base, span, &from, &to);
+		if (err < 0)
+			return err;
 		if (to > from)
 			return compare(s, base,
 					to - min_u64(to - from, RANGE_MAX), to,
 					where);
 	}
-	return e;
+	return err;
 }
 
 int clean_check(const struct image_source *source, struct image *base,
 		uint64_t *where)
 {
 	*where = 0;
-	int e = compare_end(source, base, where);
-	for (unsigned i = 0; i < RANGES && e == 0 && source->size > 0; i++) {
+	int err = compare_end(source, base, where);
+	for (unsigned i = 0; i < RANGES && err == 0 && source->size > 0; i++) {
 		uint64_t from = 0, to = 0, at = random_place(source->size);
 		if (i >= RANGES_ANYWHERE)
 			at = next_data(base, at);
-		e = find_clean(source, at, &from, &to);
-		if (e <= 0)
+		err = find_clean(source, at, &from, &to);
+		if (err <= 0)
 			continue;
 		prefer_data(base, &from, to);
-		e = compare(source, base, from, to, where);
+		err = compare(source, base, from, to, where);
 	}
-	return e;
+	return err;
 }

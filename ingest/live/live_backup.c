@@ -61,18 +61,18 @@ static int note_disks(struct live_run *r)
 	r->disks = calloc(k->disk_count + 1, sizeof(*r->disks));
 	if (r->disks == NULL)
 		return fail_errno(-ENOMEM, "looking at disks");
-	int e = 0;
-	for (unsigned i = 0; e == 0 && i < k->disk_count; i++) {
+	int err = 0;
+	for (unsigned i = 0; err == 0 && i < k->disk_count; i++) {
 		bool left_out;
-		e = disk_record_leave_out(r->d, &k->disks[i], &left_out);
-		if (e < 0 || left_out)
+		err = disk_record_leave_out(r->d, &k->disks[i], &left_out);
+		if (err < 0 || left_out)
 			continue;
-		e = live_disk_note(&r->disks[r->count++], &k->disks[i]);
+		err = live_disk_note(&r->disks[r->count++], &k->disks[i]);
 		if (!k->facts.persistent && r->disks[r->count - 1].cannot == NULL)
 			r->disks[r->count - 1].cannot =
 					"a transient domain has no checkpoints";
 	}
-	return e;
+	return err;
 }
 
 /* Traces of checkpoints of ours, which belong to some snapshot. */
@@ -122,9 +122,9 @@ static int redefine(struct live_run *r)
 	for (unsigned i = 0; i < r->count; i++)
 		if (r->disks[i].verdict.record != NULL)
 			targets[count++] = r->disks[i].plan->target;
-	int e = tracked_base_read(&r->base, r->d->b, CHECKPOINT_FILE,
+	int err = tracked_base_read(&r->base, r->d->b, CHECKPOINT_FILE,
 			CHECKPOINT_XML_MAX, &xml);
-	return e < 0 ? e : checkpoints_redefine(r->domain->domain, xml,
+	return err < 0 ? err : checkpoints_redefine(r->domain->domain, xml,
 					   targets, count);
 }
 
@@ -132,14 +132,14 @@ static int redefine(struct live_run *r)
  * anew, or on another host), while the images still hold its bitmaps. */
 static void tell_again(struct live_run *r)
 {
-	int e = redefine(r);
-	if (e == 0) {
+	int err = redefine(r);
+	if (err == 0) {
 		report_verbose("domain %s: libvirt had forgotten checkpoint %s "
 			       "and was told again", r->d->display,
 				r->base.base.token);
 		return;
 	}
-	report_verbose("%s", error_text(e));
+	report_verbose("%s", error_text(err));
 	for (unsigned i = 0; i < r->count; i++)
 		if (r->disks[i].verdict.record != NULL)
 			live_disk_demote(&r->disks[i],
@@ -158,21 +158,21 @@ static void delete_leftovers(struct live_run *r)
 			continue;
 		report_verbose("domain %s: checkpoint %s belongs to no snapshot "
 			       "and is deleted", r->d->display, name);
-		int e = checkpoints_delete(r->domain->domain, name);
-		if (e < 0)
-			report_verbose("%s", error_text(e));
+		int err = checkpoints_delete(r->domain->domain, name);
+		if (err < 0)
+			report_verbose("%s", error_text(err));
 	}
 }
 
 static int decide(struct live_run *r)
 {
-	int e = checkpoints_list(r->domain->domain, &r->names);
-	if (e < 0)
-		return e;
-	e = tracked_base_find(&r->base, r->d->b, r->domain->facts.uuid,
+	int err = checkpoints_list(r->domain->domain, &r->names);
+	if (err < 0)
+		return err;
+	err = tracked_base_find(&r->base, r->d->b, r->domain->facts.uuid,
 			has_traces(r));
-	if (e < 0)
-		return e;
+	if (err < 0)
+		return err;
 	for (unsigned i = 0; i < r->count; i++)
 		decide_disk(r, &r->disks[i]);
 	if (any_incremental(r) && !checkpoints_have(&r->names, r->base.base.token))
@@ -261,12 +261,12 @@ static int store_checkpoint(struct live_run *r)
 	struct domain_run *d = r->d;
 	if (r->begun.checkpoint[0] == '\0')
 		return 0;
-	int e = checkpoints_xml(d->domain->domain, r->begun.checkpoint,
+	int err = checkpoints_xml(d->domain->domain, r->begun.checkpoint,
 			connection_writable(d->domain->connection)
 					&& seal_encrypts(d->repo->seal),
 			&xml);
-	if (e < 0) {
-		report_verbose("%s", error_text(e));
+	if (err < 0) {
+		report_verbose("%s", error_text(err));
 		return 0;
 	}
 	struct backup_file f = { .name = CHECKPOINT_FILE, .kind = FILE_XML,
@@ -279,13 +279,13 @@ static int store_disks(struct live_run *r)
 	const char *socket = live_job_socket(r->begun.job);
 	const char *checkpoint = r->begun.checkpoint[0] ? r->begun.checkpoint
 							: NULL;
-	int e = 0;
-	for (unsigned i = 0; e == 0 && i < r->count; i++) {
-		e = live_disk_store(r->d, &r->disks[i], socket, checkpoint);
-		if (e == 0)
-			e = disk_record_store_info(r->d, r->disks[i].plan);
+	int err = 0;
+	for (unsigned i = 0; err == 0 && i < r->count; i++) {
+		err = live_disk_store(r->d, &r->disks[i], socket, checkpoint);
+		if (err == 0)
+			err = disk_record_store_info(r->d, r->disks[i].plan);
 	}
-	return e;
+	return err;
 }
 
 /* None of its disks can be backed up; the definition is worth keeping. */
@@ -303,17 +303,17 @@ static int store_all(struct live_run *r)
 {
 	if (r->count == 0)
 		return store_without_disks(r);
-	int e = domain_state_recheck(r->domain);
-	if (e == 0)
-		e = note_moment(r);
-	if (e < 0)
-		return e;
+	int err = domain_state_recheck(r->domain);
+	if (err == 0)
+		err = note_moment(r);
+	if (err < 0)
+		return err;
 	say_reasons(r);
 	call_hook(r);
-	e = domain_files_store(r->d, r->domain->xml_live);
-	if (e == 0)
-		e = store_checkpoint(r);
-	return e < 0 ? e : store_disks(r);
+	err = domain_files_store(r->d, r->domain->xml_live);
+	if (err == 0)
+		err = store_checkpoint(r);
+	return err < 0 ? err : store_disks(r);
 }
 
 /* --- 7: checkpoints that are of no use any more --- */
@@ -332,14 +332,14 @@ static void delete_older(struct live_run *r)
 	if (r->begun.checkpoint[0] == '\0')
 		return;
 	/* It may have been given back to libvirt since they were listed. */
-	int e = r->base.base.token ? delete_if_ours(r, r->base.base.token) : 0;
+	int err = r->base.base.token ? delete_if_ours(r, r->base.base.token) : 0;
 	for (unsigned i = 0; i < r->names.count; i++) {
 		int failed = delete_if_ours(r, r->names.items[i]);
-		e = e < 0 ? e : failed;
+		err = err < 0 ? err : failed;
 	}
-	if (e < 0)
+	if (err < 0)
 		report_verbose("%s; the next backup tries again",
-				error_text(e));
+				error_text(err));
 }
 
 /* Keeps the thread's error text. */
@@ -378,22 +378,22 @@ static int end_job(struct live_run *r, int err)
 
 static int run(struct live_run *r)
 {
-	int e = note_disks(r);
-	if (e == 0)
-		e = decide(r);
-	if (e == 0 && r->count > 0)
-		e = live_begin(&r->begun, r->d, r->disks, r->count,
+	int err = note_disks(r);
+	if (err == 0)
+		err = decide(r);
+	if (err == 0 && r->count > 0)
+		err = live_begin(&r->begun, r->d, r->disks, r->count,
 				r->base.base.token);
-	if (e == 0)
-		e = store_all(r);
-	e = end_job(r, e);
-	if (e == 0)
-		e = backup_snapshot_commit(r->d->b);
-	if (e == 0)
+	if (err == 0)
+		err = store_all(r);
+	err = end_job(r, err);
+	if (err == 0)
+		err = backup_snapshot_commit(r->d->b);
+	if (err == 0)
 		delete_older(r);
 	else
-		undo(r, e);
-	return e;
+		undo(r, err);
+	return err;
 }
 
 int live_backup(struct domain_run *d)
@@ -408,11 +408,11 @@ int live_backup(struct domain_run *d)
 		return fail(-EPERM, "it is %s, and this user may only look at "
 				    "libvirt, not start a backup job; run amberfs "
 				    "as root", d->domain->facts.state);
-	int e = run(&r);
+	int err = run(&r);
 	for (unsigned i = 0; i < r.count; i++)
 		live_disk_clear(&r.disks[i]);
 	free(r.disks);
 	checkpoints_clear(&r.names);
 	tracked_base_clear(&r.base, d->b);
-	return e;
+	return err;
 }

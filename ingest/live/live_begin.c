@@ -118,14 +118,14 @@ static int try_alone(struct ladder *l, const struct disk_state *s)
 	struct live_job *job = NULL;
 	struct live_disk disk;
 	fill_disk(l, s, false, &disk);
-	int e = prepare(l, QUIESCE_NEVER, &disk, 1, &job);
-	if (e == 0)
-		e = live_job_begin(job, &disk, 1, NULL);
+	int err = prepare(l, QUIESCE_NEVER, &disk, 1, &job);
+	if (err == 0)
+		err = live_job_begin(job, &disk, 1, NULL);
 	live_job_end(job);
-	if (e == 0)
+	if (err == 0)
 		return 1;
-	return e == -EBUSY || e == -ENOENT || e == -ECANCELED || e == -ENOMEM
-			|| e == -ENOSPC ? e : 0;
+	return err == -EBUSY || err == -ENOENT || err == -ECANCELED || err == -ENOMEM
+			|| err == -ENOSPC ? err : 0;
 }
 
 #define BROKEN "its bitmap is missing or broken"
@@ -187,20 +187,20 @@ static int begin_once(struct ladder *l)
 	const struct repository *repo = l->d->repo;
 	struct live_begin *b = l->begun;
 	bool track = any_tracked(l);
-	int e = fill_disks(l, &disks);
-	if (e == 0 && b->job == NULL)
-		e = prepare(l, options(l)->quiesce, disks, l->count, &b->job);
-	if (e < 0)
-		return e;
+	int err = fill_disks(l, &disks);
+	if (err == 0 && b->job == NULL)
+		err = prepare(l, options(l)->quiesce, disks, l->count, &b->job);
+	if (err < 0)
+		return err;
 	b->checkpoint[0] = '\0';
 	if (track)
 		tracking_fresh_name(b->checkpoint,
 				repo->config.repo_id);
-	e = live_job_begin(b->job, disks, l->count,
+	err = live_job_begin(b->job, disks, l->count,
 			track ? b->checkpoint : NULL);
-	if (e < 0)
+	if (err < 0)
 		b->checkpoint[0] = '\0';
-	return e;
+	return err;
 }
 
 int live_begin(struct live_begin *b, struct domain_run *d,
@@ -213,20 +213,20 @@ int live_begin(struct live_begin *b, struct domain_run *d,
 	*b = (struct live_begin){ .job = NULL };
 	hex_encode(l.repository_id, d->repo->config.repo_id,
 			REPO_ID_SIZE);
-	int e = 0;
-	for (int step = 0; e == 0 && step < STEPS_MAX; step++) {
-		e = begin_once(&l);
-		if (e == 0)
+	int err = 0;
+	for (int step = 0; err == 0 && step < STEPS_MAX; step++) {
+		err = begin_once(&l);
+		if (err == 0)
 			return 0;
-		if (e == -EBUSY) {
-			e = wait_a_little(&l, e);
+		if (err == -EBUSY) {
+			err = wait_a_little(&l, err);
 			step--;
 		} else {
-			e = step_down(&l, e);
+			err = step_down(&l, err);
 		}
 	}
-	if (e == 0)
-		e = fail(-EIO, "libvirt begins no backup job of it");
+	if (err == 0)
+		err = fail(-EIO, "libvirt begins no backup job of it");
 	/* To the run that means that its session was taken away. */
-	return e == -ESTALE ? fail(-EIO, "%s", error_text(e)) : e;
+	return err == -ESTALE ? fail(-EIO, "%s", error_text(err)) : err;
 }

@@ -23,24 +23,24 @@
 static int note_identities(struct disk_state *s, const struct chain *c)
 {
 	uint32_t n = 0;
-	int e = 0;
+	int err = 0;
 	s->identities = calloc(chain_file_count(c) + 1, sizeof(*s->identities));
 	if (s->identities == NULL)
 		return fail_errno(-ENOMEM, "noting a disk's files");
-	for (unsigned i = 0; e == 0 && i < c->count; i++) {
+	for (unsigned i = 0; err == 0 && i < c->count; i++) {
 		const struct chain_file *f = &c->files[i];
 		struct file_identity *to = &s->identities[n++];
 		if (i == 0)
 			*to = (struct file_identity){ .device = f->device,
 				.inode = f->inode };
 		else
-			e = file_source_identify(f->path, to);
-		for (char **p = f->parts; e == 0 && p && *p; p++, n++)
+			err = file_source_identify(f->path, to);
+		for (char **p = f->parts; err == 0 && p && *p; p++, n++)
 			if (i > 0)
-				e = file_source_identify(*p, &s->identities[n]);
+				err = file_source_identify(*p, &s->identities[n]);
 	}
 	s->identity_count = n;
-	return e;
+	return err;
 }
 
 int live_disk_note(struct disk_state *s, const struct disk_plan *plan)
@@ -94,18 +94,18 @@ int live_disk_check(struct domain_run *d, struct disk_state *s,
 		live_disk_demote(s, "its size changed");
 		return 0;
 	}
-	int e = image_open(&base, run->storing.reader, &record->root,
+	int err = image_open(&base, run->storing.reader, &record->root,
 			record->size);
-	if (e == 0) {
-		e = clean_check(source, base, &where);
+	if (err == 0) {
+		err = clean_check(source, base, &where);
 		image_close(base);
 	}
-	if (e == 1)
+	if (err == 1)
 		say_lie(d, s, where);
-	else if (e == -EBADMSG)
+	else if (err == -EBADMSG)
 		live_disk_demote(s, "the last snapshot's data can't be read");
-	else if (e < 0)
-		return e;
+	else if (err < 0)
+		return err;
 	return 0;
 }
 
@@ -121,10 +121,10 @@ static int dial(struct domain_run *d, struct disk_state *s, const char *socket,
 		.export = s->plan->target,
 		.bitmap = s->verdict.record ? bitmap : NULL,
 		.workers = d->lane->workers };
-	int e = nbd_client_open(nbd, &o);
-	if (e == 0)
+	int err = nbd_client_open(nbd, &o);
+	if (err == 0)
 		nbd_client_fill(*nbd, source);
-	return e;
+	return err;
 }
 
 /* With the bitmap if it can be trusted, else without. */
@@ -134,17 +134,17 @@ static int connect_disk(struct domain_run *d, struct disk_state *s,
 {
 	bool wanted = s->verdict.record != NULL;
 	*nbd = NULL;
-	int e = dial(d, s, socket, nbd, source);
+	int err = dial(d, s, socket, nbd, source);
 	if (!wanted)
-		return e;
-	if (e == -ENOTSUP)
+		return err;
+	if (err == -ENOTSUP)
 		live_disk_demote(s, "qemu does not serve its bitmap");
-	else if (e == 0)
-		e = live_disk_check(d, s, source);
+	else if (err == 0)
+		err = live_disk_check(d, s, source);
 	else
-		return e;
-	if (s->verdict.record != NULL || (e < 0 && e != -ENOTSUP))
-		return e;
+		return err;
+	if (s->verdict.record != NULL || (err < 0 && err != -ENOTSUP))
+		return err;
 	nbd_client_close(take_ptr(*nbd));
 	disk_record_say_full(d, s->plan->target, s->verdict.why);
 	return dial(d, s, socket, nbd, source);
@@ -173,14 +173,14 @@ int live_disk_store(struct domain_run *d, struct disk_state *s,
 {
 	struct nbd_client *nbd;
 	struct image_source source;
-	int e = connect_disk(d, s, socket, &nbd, &source);
-	if (e == 0)
-		e = store(d, s, &source, checkpoint);
+	int err = connect_disk(d, s, socket, &nbd, &source);
+	if (err == 0)
+		err = store(d, s, &source, checkpoint);
 	nbd_client_close(nbd);
-	if (e == 0)
-		e = backup_snapshot_note_disk(d->b, s->plan->target,
+	if (err == 0)
+		err = backup_snapshot_note_disk(d->b, s->plan->target,
 				s->verdict.record ? DISK_INCREMENTAL
 						  : DISK_FULL,
 				s->verdict.why[0] ? s->verdict.why : NULL);
-	return e < 0 ? fail_within(e, "disk %s", s->plan->target) : 0;
+	return err < 0 ? fail_within(err, "disk %s", s->plan->target) : 0;
 }

@@ -17,9 +17,9 @@
 static int ask(struct domain_state *k)
 {
 	CLEANUP_FREE char *who = NULL;
-	int e = job_owner_find(k->domain, &who);
-	if (e < 0 || who == NULL)
-		return e;
+	int err = job_owner_find(k->domain, &who);
+	if (err < 0 || who == NULL)
+		return err;
 	return fail(-EBUSY, "it is busy with %s", who);
 }
 
@@ -48,23 +48,23 @@ static int wait_for_others(struct domain_state *k,
 {
 	double end = monotonic_now() + (double)o->wait_seconds;
 	struct timespec nap = { .tv_nsec = POLL_NS };
-	int e = ask(k);
-	if (e == -EBUSY && o->wait_seconds > 0)
-		say_waiting(k, e);
-	while (e == -EBUSY && monotonic_now() < end) {
+	int err = ask(k);
+	if (err == -EBUSY && o->wait_seconds > 0)
+		say_waiting(k, err);
+	while (err == -EBUSY && monotonic_now() < end) {
 		*waited = true;
 		nanosleep(&nap, NULL);
-		e = interrupt_flag ? fail(-ECANCELED, "interrupted") : ask(k);
+		err = interrupt_flag ? fail(-ECANCELED, "interrupted") : ask(k);
 	}
-	return e == -EBUSY ? live_settle_busy(o, e) : e;
+	return err == -EBUSY ? live_settle_busy(o, err) : err;
 }
 
 int live_settle_wait(struct domain_state *k, const struct backup_options *o,
 		bool *waited)
 {
 	*waited = false;
-	int e = stale_jobs_end(k->connection, o->scratch_dir);
-	if (e < 0)
-		report_warning("%s", error_text(e));
+	int err = stale_jobs_end(k->connection, o->scratch_dir);
+	if (err < 0)
+		report_warning("%s", error_text(err));
 	return wait_for_others(k, o, waited);
 }

@@ -48,10 +48,10 @@ static int publish(struct tracked_base *t, struct backup_snapshot *b)
 		return fail_errno(-ENOMEM, "looking for an earlier snapshot");
 	for (uint32_t i = 0; i < n; i++)
 		roots[i] = t->own->files[i].root.id;
-	int e = session_add_roots(session, roots, n);
-	if (e < 0) {
+	int err = session_add_roots(session, roots, n);
+	if (err < 0) {
 		free(roots);
-		return e;
+		return err;
 	}
 	if (snapshot_object_exists(b->run->repo, t->own) == 0) {
 		t->roots = roots;
@@ -59,9 +59,9 @@ static int publish(struct tracked_base *t, struct backup_snapshot *b)
 		return 0;
 	}
 	snapshot_free(take_ptr(t->own));
-	e = session_leave_all(session, roots, n);
+	err = session_leave_all(session, roots, n);
 	free(roots);
-	return e;
+	return err;
 }
 
 static int search_back(struct tracked_base *t, struct backup_snapshot *b,
@@ -69,20 +69,20 @@ static int search_back(struct tracked_base *t, struct backup_snapshot *b,
 {
 	struct repository *r = b->run->repo;
 	struct snapshot_list list = { .count = 0 };
-	int e = snapshot_list_load(r, b->snap->source, &list, note_unread, t);
-	if (e < 0)
-		return e;
+	int err = snapshot_list_load(r, b->snap->source, &list, note_unread, t);
+	if (err < 0)
+		return err;
 	t->own = take_newest(&list, uuid, r->config.repo_id);
 	snapshot_list_clear(&list);
 	if (t->own != NULL)
-		e = publish(t, b);
-	if (e == 0 && t->own == NULL)
+		err = publish(t, b);
+	if (err == 0 && t->own == NULL)
 		t->base.none = t->unread
 				? "the snapshot of its last checkpoint can't be "
 				  "read"
 				: "no snapshot has its last checkpoint (it was "
 				  "forgotten, or the domain renamed)";
-	return e;
+	return err;
 }
 
 int tracked_base_find(struct tracked_base *t, struct backup_snapshot *b,
@@ -99,9 +99,9 @@ int tracked_base_find(struct tracked_base *t, struct backup_snapshot *b,
 				  "this name";
 	if (snap == NULL || !is_of(snap, uuid)
 			|| tracking_token(snap, repo_id) == NULL) {
-		int e = search ? search_back(t, b, uuid) : 0;
-		if (e < 0)
-			return e;
+		int err = search ? search_back(t, b, uuid) : 0;
+		if (err < 0)
+			return err;
 		snap = t->own;
 	}
 	if (snap != NULL) {
@@ -135,9 +135,9 @@ int tracked_base_read(struct tracked_base *t, struct backup_snapshot *b,
 	CLEANUP_FREE char *bytes = malloc((size_t)f->size + 1);
 	if (bytes == NULL)
 		return fail_errno(-ENOMEM, "reading %s", name);
-	int e = image_open(&image, b->run->storing.reader, &f->root, f->size);
-	if (e < 0)
-		return e;
+	int err = image_open(&image, b->run->storing.reader, &f->root, f->size);
+	if (err < 0)
+		return err;
 	ssize_t n = image_pread(image, bytes, (size_t)f->size, 0);
 	image_close(image);
 	if (n < 0)

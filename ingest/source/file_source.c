@@ -128,8 +128,8 @@ static int set_size(struct file_source *s)
 	s->size = (uint64_t)s->st.st_size;
 	if (!S_ISBLK(s->st.st_mode))
 		return 0;
-	int r = device_size(s->fd, &s->size);
-	return r < 0 ? fail_errno(r, "asking %s for its size", s->path) : 0;
+	int err = device_size(s->fd, &s->size);
+	return err < 0 ? fail_errno(err, "asking %s for its size", s->path) : 0;
 }
 
 int file_source_open(struct file_source **out, const char *path,
@@ -142,15 +142,15 @@ int file_source_open(struct file_source **out, const char *path,
 	s->workers = workers;
 	s->path = strdup(path);
 	s->windows = calloc(workers, sizeof(*s->windows));
-	int r = s->path && s->windows ? 0
+	int err = s->path && s->windows ? 0
 				      : fail_errno(-ENOMEM, "opening %s", path);
-	if (r == 0)
-		r = s->fd = open_settled(path, &s->st, &s->opened_ns);
-	if (r >= 0)
-		r = set_size(s);
-	if (r < 0) {
+	if (err == 0)
+		err = s->fd = open_settled(path, &s->st, &s->opened_ns);
+	if (err >= 0)
+		err = set_size(s);
+	if (err < 0) {
 		file_source_close(s);
-		return r;
+		return err;
 	}
 	for (unsigned i = 0; i < workers; i++)
 		s->windows[i].start = UINT64_MAX;
@@ -278,9 +278,9 @@ static int read_in_window(struct file_source *s, struct window *w, void *buf,
 		advise_missing(s, w, from, ahead, POSIX_FADV_WILLNEED);
 		w->asked = ahead;
 	}
-	int r = read_exactly(s, buf, len, offset);
+	int err = read_exactly(s, buf, len, offset);
 	advise_missing(s, w, offset, offset + len, POSIX_FADV_DONTNEED);
-	return r;
+	return err;
 }
 
 static int read_file(void *ctx, unsigned worker, void *buf, size_t len,
@@ -290,10 +290,10 @@ static int read_file(void *ctx, unsigned worker, void *buf, size_t len,
 	uint8_t *to = buf;
 	while (len > 0) {
 		size_t n = min_u64(len, WINDOW - offset % WINDOW);
-		int r = read_in_window(
+		int err = read_in_window(
 				s, &s->windows[worker], to, n, offset);
-		if (r < 0)
-			return r;
+		if (err < 0)
+			return err;
 		to += n;
 		offset += n;
 		len -= n;

@@ -51,9 +51,9 @@ static inline void lock_scope_end(pthread_mutex_t **mutex)
 
 static inline int take_fd(int *fd)
 {
-	int r = *fd;
+	int err = *fd;
 	*fd = -1;
-	return r;
+	return err;
 }
 
 #define CLEANUP_FREE CLEANUP(cleanup_free)

@@ -305,7 +305,7 @@ static void add_to_list(const struct command_line *cl, const struct option *o,
 static void set_value(const struct command_line *cl, const struct option *o,
 		const char *text)
 {
-	int r;
+	int err;
 	if (o == &help_option)
 		print_page(cl);
 	switch (o->type) {
@@ -316,9 +316,9 @@ static void set_value(const struct command_line *cl, const struct option *o,
 		*(const char **)o->value = text;
 		break;
 	case OPTION_SIZE:
-		r = size_parse(o->value, text);
-		if (r < 0)
-			options_error(cl, "--%s: %s", o->name, error_text(r));
+		err = size_parse(o->value, text);
+		if (err < 0)
+			options_error(cl, "--%s: %s", o->name, error_text(err));
 		break;
 	case OPTION_NUMBER:
 		set_number(cl, o, text);

@@ -160,8 +160,8 @@ static unsigned processors_affine(void)
 		size_t size = CPU_ALLOC_SIZE((size_t)cpus);
 		if (set == NULL)
 			break;
-		int r = sched_getaffinity(0, size, set);
-		int n = r == 0 ? CPU_COUNT_S(size, set) : 0;
+		int err = sched_getaffinity(0, size, set);
+		int n = err == 0 ? CPU_COUNT_S(size, set) : 0;
 		CPU_FREE(set);
 		if (n > 0)
 			return (unsigned)n;

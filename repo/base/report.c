@@ -400,12 +400,12 @@ static _Atomic int stdout_error;
 int report_print_json(json_t *object)
 {
 	errno = 0;
-	int r = json_dumpf(object, stdout,
+	int err = json_dumpf(object, stdout,
 			JSON_INDENT(2) | JSON_ENSURE_ASCII);
 	json_decref(object);
-	if (r == 0 && (putchar('\n') == EOF || fflush(stdout) != 0))
-		r = -1;
-	if (r == 0)
+	if (err == 0 && (putchar('\n') == EOF || fflush(stdout) != 0))
+		err = -1;
+	if (err == 0)
 		return 0;
 	stdout_error = errno != 0 ? errno : object == NULL ? ENOMEM : EIO;
 	return -stdout_error;

@@ -55,13 +55,13 @@ int check_frames_one(struct repository *r, const struct trailer *t, uint32_t num
 	const struct pack pack = { .trailer = (struct trailer *)t };
 	uint8_t *in;
 	size_t len;
-	int e = make_room(&b->box, &b->box_room, f->stored_len);
-	if (e == 0)
-		e = make_room(&b->plain, &b->plain_room, f->plain_len);
-	if (e == 0)
-		e = pack_cache_read_frame(r->packs, &pack, number, b->box, &in, &len);
-	if (e < 0)
-		return e;
+	int err = make_room(&b->box, &b->box_room, f->stored_len);
+	if (err == 0)
+		err = make_room(&b->plain, &b->plain_room, f->plain_len);
+	if (err == 0)
+		err = pack_cache_read_frame(r->packs, &pack, number, b->box, &in, &len);
+	if (err < 0)
+		return err;
 	ssize_t n = frame_codec_decode(b->decoder, f->compression, b->plain,
 			f->plain_len, f->plain_len, in, len);
 	if (n != (ssize_t)f->plain_len)

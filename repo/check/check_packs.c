@@ -33,9 +33,9 @@ static int note_pack(void *ctx, const char *name)
 {
 	struct pack_list *l = ctx;
 	uint64_t size;
-	int e = names_add(&l->names, name);
-	if (e < 0)
-		return e;
+	int err = names_add(&l->names, name);
+	if (err < 0)
+		return err;
 	if (store_size(l->store, name, &size) == 0)
 		l->counts->total += size;
 	return 0;
@@ -58,18 +58,18 @@ int check_packs_each(struct store *s, unsigned jobs, struct check_counts *counts
 	pthread_t threads[THREADS_MAX];
 	unsigned started = 0;
 	counts->done = counts->total = 0;
-	int e = store_list(s, "packs/", note_pack, &l);
-	while (e == 0 && started + 1 < jobs && started < THREADS_MAX
+	int err = store_list(s, "packs/", note_pack, &l);
+	while (err == 0 && started + 1 < jobs && started < THREADS_MAX
 			&& pthread_create(&threads[started], NULL, pack_thread,
 					   &l)
 					== 0)
 		started++;
-	if (e == 0)
+	if (err == 0)
 		pack_thread(&l);
 	while (started > 0)
 		pthread_join(threads[--started], NULL);
 	names_clear(&l.names);
-	if (e == 0 && interrupt_flag)
-		e = fail(-ECANCELED, "interrupted");
-	return e;
+	if (err == 0 && interrupt_flag)
+		err = fail(-ECANCELED, "interrupted");
+	return err;
 }

@@ -56,11 +56,11 @@ static int check_chunk(const struct repository *repo,
 	int damaged = 0;
 	for (;;) {
 		struct chunk_place at;
-		int r = pack_cache_locate(repo->packs, PACK_DATA, &e->id, &tried,
+		int err = pack_cache_locate(repo->packs, PACK_DATA, &e->id, &tried,
 				&at);
-		if (r < 0)
+		if (err < 0)
 			return damaged ? fail(damaged, "a chunk is in a damaged frame")
-				       : r;
+				       : err;
 		const struct trailer *t = at.pack->trailer;
 		const struct chunk_entry *chunk = &t->chunks[at.chunk];
 		if (chunk->len != e->len)
@@ -99,12 +99,12 @@ static int check_leaf(void *ctx, uint64_t offset, const struct leaf *leaf)
 		if (e->hole)
 			continue;
 		c->counts->chunks++;
-		int r = check_chunk(c->repo, e);
-		tell_chunk(c, offset, e, r);
-		if (r < 0)
-			r = found(c, offset + e->offset, e->len, e, r);
-		if (r < 0)
-			return r;
+		int err = check_chunk(c->repo, e);
+		tell_chunk(c, offset, e, err);
+		if (err < 0)
+			err = found(c, offset + e->offset, e->len, e, err);
+		if (err < 0)
+			return err;
 	}
 	return 0;
 }
@@ -136,8 +136,8 @@ static int enter(void *ctx, const struct node_child *at, uint8_t level,
 	if (c->chunk != NULL || !id_set_contains(c->bad, &key))
 		return 0;
 	fail(-EBADMSG, "damaged like an equal part of the file before it");
-	int r = found(c, offset, len, NULL, -EBADMSG);
-	return r != 0 ? r : 1;
+	int err = found(c, offset, len, NULL, -EBADMSG);
+	return err != 0 ? err : 1;
 }
 
 /* Without memory it will be walked again: slower only. */
@@ -155,14 +155,14 @@ static int walk_file(struct check_trees *c)
 		.error = bad_node, .enter = enter, .leave = leave, .ctx = c };
 	const struct snapshot_file *file = c->file;
 	struct image *image;
-	int e = image_open(&image, c->reader, &file->root, file->size);
-	if (e < 0)
-		return found(c, 0, file->size, NULL, e);
+	int err = image_open(&image, c->reader, &file->root, file->size);
+	if (err < 0)
+		return found(c, 0, file->size, NULL, err);
 	report_progress_begin(file->name, check_packs_progress, c->counts);
-	e = image_seek_walk(image, &walker);
+	err = image_seek_walk(image, &walker);
 	report_progress_end();
 	image_close(image);
-	return e;
+	return err;
 }
 
 int check_trees_file(struct check_trees *c, const struct snapshot *snap,
@@ -176,17 +176,17 @@ int check_trees_file(struct check_trees *c, const struct snapshot *snap,
 	c->bad = id_set_new();
 	if (c->bad == NULL)
 		return fail_errno(-ENOMEM, "checking trees");
-	int e = walk_file(c);
+	int err = walk_file(c);
 	id_set_free(c->bad);
 	c->bad = NULL;
-	return e;
+	return err;
 }
 
 int check_trees_snapshot(struct check_trees *c, const struct snapshot *snap)
 {
-	int e = 0;
+	int err = 0;
 	c->counts->snapshots++;
-	for (uint32_t i = 0; e == 0 && i < snap->file_count; i++)
-		e = check_trees_file(c, snap, &snap->files[i]);
-	return e;
+	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++)
+		err = check_trees_file(c, snap, &snap->files[i]);
+	return err;
 }

@@ -9,11 +9,11 @@ struct repository *command_open(const char *path,
 		const struct common_options *o)
 {
 	struct repository *r = NULL;
-	int e = repository_open(&r, path, &o->repository);
-	if (e == 0)
-		e = repository_attach(r, &o->repository);
-	if (e < 0) {
-		command_failed(e);
+	int err = repository_open(&r, path, &o->repository);
+	if (err == 0)
+		err = repository_attach(r, &o->repository);
+	if (err < 0) {
+		command_failed(err);
 		repository_close(r);
 		return NULL;
 	}
@@ -23,9 +23,9 @@ struct repository *command_open(const char *path,
 int command_session_to_delete(struct session **out, struct repository *r,
 		const char *activity)
 {
-	int e = session_begin(out, r, SESSION_WRITE, activity);
-	if (e != -ENOSPC && e != -EDQUOT)
-		return e;
+	int err = session_begin(out, r, SESSION_WRITE, activity);
+	if (err != -ENOSPC && err != -EDQUOT)
+		return err;
 	report_verbose("no room to register a session; going on without one");
 	error_clear();
 	*out = NULL;

@@ -71,31 +71,31 @@ static int add_operand(struct copy_command *c, const char *text)
 	unsigned failed = c->failed;
 	if (source == NULL)
 		return fail_errno(-ENOMEM, "listing snapshots");
-	int e = snapshot_list_load(c->from_repo, source, &l, note_bad, c);
-	if (e < 0)
-		return e;
+	int err = snapshot_list_load(c->from_repo, source, &l, note_bad, c);
+	if (err < 0)
+		return err;
 	if (l.count != 0 || c->failed != failed)
 		return add_wanted(c, &l);
 	free(l.items);
-	e = snapshot_resolve(c->from_repo, text, &one, &file);
-	if (e == -EINVAL)
+	err = snapshot_resolve(c->from_repo, text, &one, &file);
+	if (err == -EINVAL)
 		return fail(-ENOENT,
 				"%s is neither a source nor a snapshot; 'amberfs list' "
 				"shows what there is",
 				text);
-	if (e < 0)
-		return e;
+	if (err < 0)
+		return err;
 	l = (struct snapshot_list){ .items = malloc(sizeof(struct snapshot *)),
 		.count = 1 };
 	if (file != NULL)
-		e = fail(-EINVAL, "%s names a file; only whole snapshots can be "
+		err = fail(-EINVAL, "%s names a file; only whole snapshots can be "
 				  "copied", text);
 	else if (l.items == NULL)
-		e = fail_errno(-ENOMEM, "listing snapshots");
-	if (e < 0) {
+		err = fail_errno(-ENOMEM, "listing snapshots");
+	if (err < 0) {
 		free(l.items);
 		snapshot_free(one);
-		return e;
+		return err;
 	}
 	l.items[0] = one;
 	return add_wanted(c, &l);
@@ -126,18 +126,18 @@ static void sort_wanted(struct copy_command *c)
 static int find_wanted(struct copy_command *c, int count, char **operands)
 {
 	struct snapshot_list all;
-	int e = 0;
+	int err = 0;
 	if (count == 0) {
-		e = snapshot_list_load(c->from_repo, NULL, &all, note_bad, c);
-		return e < 0 ? e : add_wanted(c, &all);
+		err = snapshot_list_load(c->from_repo, NULL, &all, note_bad, c);
+		return err < 0 ? err : add_wanted(c, &all);
 	}
-	for (int i = 0; e != -ENOMEM && i < count; i++) {
-		e = add_operand(c, operands[i]);
-		if (e < 0)
-			note_failed(c, operands[i], e);
+	for (int i = 0; err != -ENOMEM && i < count; i++) {
+		err = add_operand(c, operands[i]);
+		if (err < 0)
+			note_failed(c, operands[i], err);
 	}
 	sort_wanted(c);
-	return e == -ENOMEM ? e : 0;
+	return err == -ENOMEM ? err : 0;
 }
 
 /* --- one after the other --- */
@@ -179,16 +179,16 @@ static int copy_all(struct copy_command *c, struct copy *copy)
 		struct copy_result r;
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");
-		int e = copy_snapshot(copy, s, &r);
+		int err = copy_snapshot(copy, s, &r);
 		c->read += r.read;
 		c->new_bytes += r.new_bytes;
 		c->stored_bytes += r.stored_bytes;
-		if (e == 0)
+		if (err == 0)
 			note_result(c, s, &r);
-		else if (snapshot_writer_broken(&copy->to, e))
-			return e;
+		else if (snapshot_writer_broken(&copy->to, err))
+			return err;
 		else
-			note_failed(c, s->object + strlen("snapshots/"), e);
+			note_failed(c, s->object + strlen("snapshots/"), err);
 		if (r.status == COPY_THERE)
 			for (uint32_t k = 0; k < s->file_count; k++)
 				copy->all_done += s->files[k].size;
@@ -227,14 +227,14 @@ static int run(struct copy_command *c, int count, char **operands)
 	const struct copy_options co = { .workers = (unsigned)c->jobs.value,
 		.bwlimit = c->bwlimit };
 	struct copy copy;
-	int e = find_wanted(c, count, operands);
-	if (e < 0)
-		return command_failed(e);
-	e = copy_begin(&copy, c->from_repo, c->to_repo, &co);
-	if (e == 0)
-		e = copy_all(c, &copy);
-	if (e < 0) {
-		command_failed(e);
+	int err = find_wanted(c, count, operands);
+	if (err < 0)
+		return command_failed(err);
+	err = copy_begin(&copy, c->from_repo, c->to_repo, &co);
+	if (err == 0)
+		err = copy_all(c, &copy);
+	if (err < 0) {
+		command_failed(err);
 		c->failed++;
 	}
 	copy_end(&copy);

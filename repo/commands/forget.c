@@ -119,17 +119,17 @@ static void carry_out(struct forget_plan *p)
 static int make_and_carry_out(struct forget_plan *p, char **operands, int count)
 {
 	struct session *session = NULL;
-	int e = p->dry_run ? 0 : command_session_to_delete(&session, p->repo,
+	int err = p->dry_run ? 0 : command_session_to_delete(&session, p->repo,
 						"forget");
-	if (e == 0)
-		e = forget_plan_begin(p);
-	if (e == 0)
-		e = p->by_policy ? forget_plan_sources(p, operands, count)
+	if (err == 0)
+		err = forget_plan_begin(p);
+	if (err == 0)
+		err = p->by_policy ? forget_plan_sources(p, operands, count)
 				 : forget_plan_names(p, operands, count);
-	if (e == 0 && !p->dry_run)
+	if (err == 0 && !p->dry_run)
 		carry_out(p);
 	session_end(session);
-	return e;
+	return err;
 }
 
 /* --- the end --- */
@@ -178,10 +178,10 @@ static int run(const char *path, const struct forget_options *o,
 	if (p->repo == NULL)
 		return EXIT_FAILED;
 	p->dry_run = o->dry_run;
-	int e = make_and_carry_out(p, operands, count);
-	int status = e < 0 ? command_failed(e) : status_of(p);
+	int err = make_and_carry_out(p, operands, count);
+	int status = err < 0 ? command_failed(err) : status_of(p);
 	json_t *report = NULL;
-	if (e == 0) {
+	if (err == 0) {
 		say_result(p);
 		report = report_json() ? forget_report_json(p) : NULL;
 	}

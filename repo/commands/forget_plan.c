@@ -21,12 +21,12 @@ const char *forget_plan_shown(const struct forget_entry *e)
 int forget_plan_begin(struct forget_plan *p)
 {
 	p->now = time(NULL);
-	int e = min_age_load(p->repo, &p->retention);
-	if (e == 0)
-		e = pins_load(p->repo, &p->pins);
-	if (e == 0)
+	int err = min_age_load(p->repo, &p->retention);
+	if (err == 0)
+		err = pins_load(p->repo, &p->pins);
+	if (err == 0)
 		min_age_check_clock(p->repo);
-	return e;
+	return err;
 }
 
 void forget_plan_clear(struct forget_plan *p)
@@ -102,39 +102,39 @@ static int add_named(struct forget_plan *p, const char *name)
 	struct snapshot *s = NULL;
 	CLEANUP_FREE char *file = NULL;
 	int64_t time = 0;
-	int e = snapshot_resolve(p->repo, name, &s, &file);
-	if (e == -EBADMSG) {
+	int err = snapshot_resolve(p->repo, name, &s, &file);
+	if (err == -EBADMSG) {
 		/* What can't be read any more is no use to anybody. */
-		report_warning("%s", error_text(e));
-		e = snapshot_resolve_unread(name, object, &time);
-	} else if (e == 0 && file != NULL) {
-		e = fail(-EINVAL, "%s names a file; only whole snapshots can be "
+		report_warning("%s", error_text(err));
+		err = snapshot_resolve_unread(name, object, &time);
+	} else if (err == 0 && file != NULL) {
+		err = fail(-EINVAL, "%s names a file; only whole snapshots can be "
 				  "forgotten", name);
-	} else if (e == 0) {
+	} else if (err == 0) {
 		snprintf(object, sizeof(object), "%s", s->object);
 		time = s->time;
 	}
-	if (e < 0 || named_before(p, object)) {
+	if (err < 0 || named_before(p, object)) {
 		snapshot_free(s);
-		return e;
+		return err;
 	}
-	e = add(p, s, object, time);
-	if (e < 0)
-		return e;
+	err = add(p, s, object, time);
+	if (err < 0)
+		return err;
 	struct forget_entry *last = &p->items[p->count - 1];
-	e = check_free(p, last);
-	last->remove = e == 0;
-	return e;
+	err = check_free(p, last);
+	last->remove = err == 0;
+	return err;
 }
 
 int forget_plan_names(struct forget_plan *p, char **names, int count)
 {
 	for (int i = 0; i < count; i++) {
-		int e = add_named(p, names[i]);
-		if (e == -ENOMEM)
-			return e;
-		if (e < 0) {
-			report_error("%s", error_text(e));
+		int err = add_named(p, names[i]);
+		if (err == -ENOMEM)
+			return err;
+		if (err < 0) {
+			report_error("%s", error_text(err));
 			p->failed++;
 		}
 	}
@@ -180,23 +180,23 @@ static int add_sources(struct forget_plan *p, const char *source)
 	struct snapshot_list l = { 0 };
 	unsigned damaged = p->damaged;
 	size_t from = p->count;
-	int e = snapshot_list_load(p->repo, source, &l, leave_damaged, p);
-	if (e == 0 && source != NULL && l.count == 0 && p->damaged == damaged)
-		e = fail(-ENOENT, "there is no snapshot of a source %s; with "
+	int err = snapshot_list_load(p->repo, source, &l, leave_damaged, p);
+	if (err == 0 && source != NULL && l.count == 0 && p->damaged == damaged)
+		err = fail(-ENOENT, "there is no snapshot of a source %s; with "
 				"--keep-... rules, name sources, as 'amberfs "
 				"list' shows them", source);
-	for (size_t i = 0; e == 0 && i < l.count; i++) {
+	for (size_t i = 0; err == 0 && i < l.count; i++) {
 		struct snapshot *s = take_ptr(l.items[i]);
 		bool last = i + 1 == l.count ||
 			    strcmp(s->source, l.items[i + 1]->source) != 0;
-		e = add(p, s, s->object, s->time);
-		if (e == 0 && last) {
-			e = decide(p, from);
+		err = add(p, s, s->object, s->time);
+		if (err == 0 && last) {
+			err = decide(p, from);
 			from = p->count;
 		}
 	}
 	snapshot_list_clear(&l);
-	return e;
+	return err;
 }
 
 static bool planned_before(const struct forget_plan *p, const char *source)
@@ -217,11 +217,11 @@ int forget_plan_sources(struct forget_plan *p, char **names, int count)
 			return fail_errno(-ENOMEM, "listing snapshots");
 		if (planned_before(p, source))
 			continue;
-		int e = add_sources(p, source);
-		if (e < 0 && e != -ENOENT)
-			return e;
-		if (e < 0) {
-			report_error("%s", error_text(e));
+		int err = add_sources(p, source);
+		if (err < 0 && err != -ENOENT)
+			return err;
+		if (err < 0) {
+			report_error("%s", error_text(err));
 			p->failed++;
 		}
 	}

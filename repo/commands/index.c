@@ -10,9 +10,9 @@
 static int print_stats(struct repository *r)
 {
 	struct index_stats st;
-	int e = index_stats(r->index, &st);
-	if (e < 0)
-		return e;
+	int err = index_stats(r->index, &st);
+	if (err < 0)
+		return err;
 	if (report_json()) {
 		report_print_json(json_pack("{s:o,s:I,s:I,s:I,s:I}",
 				"folder",
@@ -61,9 +61,9 @@ int command_index(int argc, char **argv)
 	struct repository *r = command_open(argv[1], &o);
 	if (r == NULL)
 		return EXIT_FAILED;
-	int e = rebuild ? index_rebuild(r->index) : index_reconcile(r->index);
-	if (e == 0)
-		e = print_stats(r);
+	int err = rebuild ? index_rebuild(r->index) : index_reconcile(r->index);
+	if (err == 0)
+		err = print_stats(r);
 	repository_close(r);
-	return e < 0 ? command_failed(e) : report_finish(EXIT_DONE);
+	return err < 0 ? command_failed(err) : report_finish(EXIT_DONE);
 }

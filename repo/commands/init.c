@@ -47,17 +47,17 @@ static int make_repository(const char *path, const struct init_options *o,
 			? credentials_key_file(&o->common.repository.credentials)
 			: NULL;
 	bool new_key = key_file && access(key_file, F_OK) < 0;
-	int e = new_key ? credentials_make_key_file(key_file) : 0;
-	if (e < 0)
-		return e;
-	e = repository_init(path, &o->common.repository, config);
-	if (e < 0 && new_key)
+	int err = new_key ? credentials_make_key_file(key_file) : 0;
+	if (err < 0)
+		return err;
+	err = repository_init(path, &o->common.repository, config);
+	if (err < 0 && new_key)
 		unlink(key_file); /* it opens nothing */
-	if (e == 0 && new_key)
+	if (err == 0 && new_key)
 		report_warning("made the key file %s: keep a copy in a safe place; "
 			       "without it nobody can read the repository",
 				key_file);
-	return e;
+	return err;
 }
 
 int command_init(int argc, char **argv)
@@ -101,9 +101,9 @@ int command_init(int argc, char **argv)
 		options_error(&cl, "--min-age: %s", error_text(-EINVAL));
 	config_defaults(&config, !c->no_encryption);
 	check_sizes(&cl, &o, &config);
-	int e = make_repository(argv[1], &o, &config);
-	if (e < 0)
-		return command_failed(e);
+	int err = make_repository(argv[1], &o, &config);
+	if (err < 0)
+		return command_failed(err);
 	char id[2 * REPO_ID_SIZE + 1], shown[1024];
 	hex_encode(id, config.repo_id, REPO_ID_SIZE);
 	if (report_json())

@@ -17,10 +17,10 @@ int key_load_slots(struct repository *r, struct key_slots **out)
 	*out = malloc(sizeof(**out));
 	if (*out == NULL)
 		return fail_errno(-ENOMEM, "reading the key slots");
-	int e = keys_load(*out, r->store, r->config.repo_id);
-	if (e < 0)
+	int err = keys_load(*out, r->store, r->config.repo_id);
+	if (err < 0)
 		free(take_ptr(*out));
-	return e;
+	return err;
 }
 
 json_t *key_slot_to_json(const struct key_slot *s, const char *opened)
@@ -59,11 +59,11 @@ void key_change_end(struct key_change *c)
 int key_change_begin(struct key_change *c, const char *activity)
 {
 	struct repository *r = c->repo;
-	int e = session_begin(&c->session, r, SESSION_WRITE, activity);
-	if (e == 0)
-		e = exclusive_begin(&c->work, r, session_id(c->session),
+	int err = session_begin(&c->session, r, SESSION_WRITE, activity);
+	if (err == 0)
+		err = exclusive_begin(&c->work, r, session_id(c->session),
 				"keys");
-	return e < 0 ? e : key_load_slots(r, &c->slots);
+	return err < 0 ? err : key_load_slots(r, &c->slots);
 }
 
 /* --- list --- */
@@ -117,21 +117,21 @@ static int list_main(int argc, char **argv)
 	struct repository *r = NULL;
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.report);
-	int e = repository_open(&r, argv[1], &o.repository);
-	if (e < 0)
-		return command_failed(e);
+	int err = repository_open(&r, argv[1], &o.repository);
+	if (err < 0)
+		return command_failed(err);
 	CLEANUP_FREE struct key_slots *slots = NULL;
 	if (r->config.encrypted)
-		e = key_load_slots(r, &slots);
-	if (e == 0 && report_json())
+		err = key_load_slots(r, &slots);
+	if (err == 0 && report_json())
 		print_json(slots, r->key_slot);
-	else if (e == 0 && slots != NULL)
+	else if (err == 0 && slots != NULL)
 		print_text(slots, r->key_slot);
-	else if (e == 0)
+	else if (err == 0)
 		printf("%s is not encrypted: it has no keys.\n",
 				store_path(r->store));
 	repository_close(r);
-	return e < 0 ? command_failed(e) : report_finish(EXIT_DONE);
+	return err < 0 ? command_failed(err) : report_finish(EXIT_DONE);
 }
 
 /* --- */

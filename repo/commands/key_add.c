@@ -73,18 +73,18 @@ static int put_slot(struct key_change *c, const struct secret *secret,
 {
 	struct repository *r = c->repo;
 	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
-	int e = master ? 0 : fail_errno(-ENOMEM, "making a key slot");
-	if (e == 0)
-		e = check_room(c->slots, label);
-	if (e == 0)
-		e = exclusive_check(c->work);
-	if (e == 0) {
+	int err = master ? 0 : fail_errno(-ENOMEM, "making a key slot");
+	if (err == 0)
+		err = check_room(c->slots, label);
+	if (err == 0)
+		err = exclusive_check(c->work);
+	if (err == 0) {
 		seal_master(r->seal, master);
-		e = keys_add(r->store, r->config.repo_id, secret, label, master,
+		err = keys_add(r->store, r->config.repo_id, secret, label, master,
 				digits);
 	}
 	seal_secret_free(master);
-	return e;
+	return err;
 }
 
 /* The one time that a secret is shown. If that fails nobody has it, so the
@@ -98,19 +98,19 @@ static int show_recovery(struct key_change *c, const struct secret *secret,
 	/* Not through a buffer that nobody wipes. */
 	struct { const char *p; size_t n; } parts[] = {
 		{ text, strlen(text) }, { "\n", 1 } };
-	int e = 0;
-	for (size_t i = 0; e == 0 && i < 2; i++) {
+	int err = 0;
+	for (size_t i = 0; err == 0 && i < 2; i++) {
 		ssize_t n = write(STDOUT_FILENO, parts[i].p, parts[i].n);
 		if (n != (ssize_t)parts[i].n)
-			e = fail_errno(n < 0 ? -errno : -EIO, "printing the "
+			err = fail_errno(n < 0 ? -errno : -EIO, "printing the "
 					"recovery key");
 	}
 	seal_wipe(text, sizeof(text));
-	if (e == 0)
+	if (err == 0)
 		return 0;
 	memcpy(slot.digits, digits, sizeof(slot.digits));
 	struct error_copy why;
-	error_save(&why, e);
+	error_save(&why, err);
 	keys_remove(c->repo->store, &slot);
 	return error_load(&why);
 }
@@ -139,13 +139,13 @@ static int add_slot(struct key_change *c, const struct add_options *o,
 		const struct secret *secret, const char *label)
 {
 	char digits[KEY_SLOT_DIGITS + 1] = "";
-	int e = key_change_begin(c, "key%20add");
-	if (e == 0)
-		e = put_slot(c, secret, label, digits);
-	if (e == 0 && o->recovery)
-		e = show_recovery(c, secret, digits);
-	if (e < 0)
-		return command_failed(e);
+	int err = key_change_begin(c, "key%20add");
+	if (err == 0)
+		err = put_slot(c, secret, label, digits);
+	if (err == 0 && o->recovery)
+		err = show_recovery(c, secret, digits);
+	if (err < 0)
+		return command_failed(err);
 	report_added(o, secret, label, digits);
 	return EXIT_DONE;
 }
@@ -157,10 +157,10 @@ static int take_new_secret(const struct add_options *o, const char *repository,
 	if (o->recovery)
 		return credentials_recovery_key(out);
 	*new_file = file && access(file, F_OK) < 0;
-	int e = *new_file ? credentials_make_key_file(file) : 0;
-	if (e < 0)
+	int err = *new_file ? credentials_make_key_file(file) : 0;
+	if (err < 0)
 		*new_file = false;
-	return e < 0 ? e : credentials_new_secret(&o->fresh, repository, out);
+	return err < 0 ? err : credentials_new_secret(&o->fresh, repository, out);
 }
 
 static int add_to(struct repository *r, const struct add_options *o,
@@ -169,11 +169,11 @@ static int add_to(struct repository *r, const struct add_options *o,
 	struct key_change c = { .repo = r };
 	struct secret secret = { .bytes = NULL };
 	bool new_file = false;
-	int e = key_check_encrypted(r);
-	if (e == 0)
-		e = take_new_secret(o, store_path(r->store), &new_file,
+	int err = key_check_encrypted(r);
+	if (err == 0)
+		err = take_new_secret(o, store_path(r->store), &new_file,
 				&secret);
-	int status = e < 0 ? command_failed(e)
+	int status = err < 0 ? command_failed(err)
 			   : add_slot(&c, o, &secret, label);
 	if (new_file && status != EXIT_DONE)
 		unlink(o->fresh.key_file); /* it opens nothing */

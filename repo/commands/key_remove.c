@@ -63,23 +63,23 @@ static int remove_from(struct repository *r, const char *spec, bool force)
 {
 	struct key_change c = { .repo = r };
 	const struct key_slot *slot = NULL;
-	int e = key_check_encrypted(r);
-	if (e == 0)
-		e = key_change_begin(&c, "key%20remove");
-	if (e == 0)
-		e = keys_find(c.slots, spec, &slot);
-	if (e == 0)
-		e = check_removal(&c, slot, force);
-	if (e == 0)
-		e = exclusive_check(c.work);
-	if (e == 0)
-		e = keys_remove(r->store, slot);
-	if (e == 0)
+	int err = key_check_encrypted(r);
+	if (err == 0)
+		err = key_change_begin(&c, "key%20remove");
+	if (err == 0)
+		err = keys_find(c.slots, spec, &slot);
+	if (err == 0)
+		err = check_removal(&c, slot, force);
+	if (err == 0)
+		err = exclusive_check(c.work);
+	if (err == 0)
+		err = keys_remove(r->store, slot);
+	if (err == 0)
 		report_removed(slot, r->key_slot);
 	else
-		command_failed(e);
+		command_failed(err);
 	key_change_end(&c);
-	return e < 0 ? EXIT_FAILED : EXIT_DONE;
+	return err < 0 ? EXIT_FAILED : EXIT_DONE;
 }
 
 int key_remove_main(int argc, char **argv)

@@ -112,9 +112,9 @@ int command_list(int argc, char **argv)
 	char *source = NULL;
 	if (n == 2)
 		source = snapshot_resolve_source(argv[2]);
-	int e = snapshot_list_load(r, source, &l, note_bad, &bad);
+	int err = snapshot_list_load(r, source, &l, note_bad, &bad);
 	free(source);
-	if (e == 0) {
+	if (err == 0) {
 		struct snapshot_protection k;
 		snapshot_protection_load(&k, r);
 		if (report_json())
@@ -125,7 +125,7 @@ int command_list(int argc, char **argv)
 		snapshot_list_clear(&l);
 	}
 	repository_close(r);
-	if (e < 0)
-		return command_failed(e);
+	if (err < 0)
+		return command_failed(err);
 	return report_finish(bad.bad ? EXIT_PARTLY : EXIT_DONE);
 }

@@ -160,9 +160,9 @@ int main(int argc, char **argv)
 			return start_program(c, argv);
 		if (is_restore_of_domain(name, argv))
 			return start_program(&restore_of_domain, argv);
-		int e = secret_env_take();
-		if (e < 0) {
-			fprintf(stderr, "amberfs: %s\n", error_text(e));
+		int err = secret_env_take();
+		if (err < 0) {
+			fprintf(stderr, "amberfs: %s\n", error_text(err));
 			return EXIT_FAILED;
 		}
 		return c->run(argc - 1, argv + 1);

@@ -40,16 +40,16 @@ static int resolve(struct repository *r, const char *spec, bool find_lost,
 	struct error_copy first;
 	CLEANUP_FREE char *file = NULL;
 	int64_t time = 0;
-	int e = snapshot_resolve(r, spec, &s, &file);
-	if (e == 0 && file != NULL)
-		e = fail(-EINVAL, "%s names a file; only whole snapshots can be "
+	int err = snapshot_resolve(r, spec, &s, &file);
+	if (err == 0 && file != NULL)
+		err = fail(-EINVAL, "%s names a file; only whole snapshots can be "
 				  "pinned", spec);
-	else if (e == 0)
+	else if (err == 0)
 		snprintf(object, OBJECT_NAME_MAX, "%s", s->object);
 	snapshot_free(s);
-	if (!find_lost || (e != -ENOENT && e != -EBADMSG))
-		return e;
-	error_save(&first, e);
+	if (!find_lost || (err != -ENOENT && err != -EBADMSG))
+		return err;
+	error_save(&first, err);
 	if (snapshot_resolve_unread(spec, object, &time) == 0 &&
 			pins_exists(r, object) == 1)
 		return 0;
@@ -59,31 +59,31 @@ static int resolve(struct repository *r, const char *spec, bool find_lost,
 static int pin_one(struct pin_run *run, const char *spec)
 {
 	char object[OBJECT_NAME_MAX] = "";
-	int e = resolve(run->repo, spec, false, object);
-	if (e < 0)
-		return e;
-	e = pins_set(run->repo, object, run->note);
-	if (e == -EEXIST && run->note != NULL)
+	int err = resolve(run->repo, spec, false, object);
+	if (err < 0)
+		return err;
+	err = pins_set(run->repo, object, run->note);
+	if (err == -EEXIST && run->note != NULL)
 		return fail(-EEXIST, "%s is pinned already; to give it another "
 				"note, unpin it first",
 				object + strlen("snapshots/"));
-	if (e == 0 || e == -EEXIST)
-		note_done(run, object, e == 0 ? "Pinned" : "Already pinned:");
-	return e == -EEXIST ? 0 : e;
+	if (err == 0 || err == -EEXIST)
+		note_done(run, object, err == 0 ? "Pinned" : "Already pinned:");
+	return err == -EEXIST ? 0 : err;
 }
 
 static int unpin_one(struct pin_run *run, const char *spec)
 {
 	char object[OBJECT_NAME_MAX] = "";
-	int e = resolve(run->repo, spec, true, object);
-	if (e == 0)
-		e = pins_remove(run->repo, object);
-	if (e == -ENOENT && object[0] != '\0')
+	int err = resolve(run->repo, spec, true, object);
+	if (err == 0)
+		err = pins_remove(run->repo, object);
+	if (err == -ENOENT && object[0] != '\0')
 		return fail(-ENOENT, "%s is not pinned",
 				object + strlen("snapshots/"));
-	if (e == 0)
+	if (err == 0)
 		note_done(run, object, "Unpinned");
-	return e;
+	return err;
 }
 
 typedef int pin_fn(struct pin_run *run, const char *spec);
@@ -96,18 +96,18 @@ static int work(const char *path, const struct pin_options *o, pin_fn *one,
 	run.repo = command_open(path, &o->common);
 	if (run.repo == NULL)
 		return EXIT_FAILED;
-	int e = one == unpin_one
+	int err = one == unpin_one
 			? command_session_to_delete(&session, run.repo, verb)
 			: session_begin(&session, run.repo, SESSION_WRITE, verb);
-	if (e < 0) {
+	if (err < 0) {
 		repository_close(run.repo);
-		return command_failed(e);
+		return command_failed(err);
 	}
 	run.done = json_array();
 	for (int i = 0; i < count; i++) {
-		e = one(&run, specs[i]);
-		if (e < 0) {
-			report_error("%s", error_text(e));
+		err = one(&run, specs[i]);
+		if (err < 0) {
+			report_error("%s", error_text(err));
 			run.failed++;
 		}
 	}

@@ -115,25 +115,25 @@ static int set(struct repository *r, struct protection *p, int64_t min_age)
 				    : min_age == min_age_in_force(
 							 &p->retention))
 		return 0;
-	int e = session_begin(&session, r, SESSION_WRITE, "protect");
-	if (e < 0)
-		return e;
-	e = min_age_set(r, &p->retention, min_age);
-	p->changed = e == 0;
+	int err = session_begin(&session, r, SESSION_WRITE, "protect");
+	if (err < 0)
+		return err;
+	err = min_age_set(r, &p->retention, min_age);
+	p->changed = err == 0;
 	session_end(session);
-	return e;
+	return err;
 }
 
 static int show_or_set(struct repository *r, struct protection *p,
 		const int64_t *min_age)
 {
 	p->now = time(NULL);
-	int e = min_age_load(r, &p->retention);
-	if (e < 0)
-		return e;
+	int err = min_age_load(r, &p->retention);
+	if (err < 0)
+		return err;
 	min_age_check_clock(r);
-	e = min_age == NULL ? 0 : set(r, p, *min_age);
-	return e < 0 ? e : store_list(r->store, "snapshots/", note_snapshot, p);
+	err = min_age == NULL ? 0 : set(r, p, *min_age);
+	return err < 0 ? err : store_list(r->store, "snapshots/", note_snapshot, p);
 }
 
 int command_protect(int argc, char **argv)
@@ -165,12 +165,12 @@ int command_protect(int argc, char **argv)
 	struct repository *r = command_open(argv[1], &o.common);
 	if (r == NULL)
 		return EXIT_FAILED;
-	int e = show_or_set(r, &p, o.min_age ? &min_age : NULL);
-	if (e == 0 && report_json())
+	int err = show_or_set(r, &p, o.min_age ? &min_age : NULL);
+	if (err == 0 && report_json())
 		print_json(&p);
-	else if (e == 0 && (o.min_age == NULL || report_wants_text()))
+	else if (err == 0 && (o.min_age == NULL || report_wants_text()))
 		print_text(&p);
 	min_age_clear(&p.retention);
 	repository_close(r);
-	return e < 0 ? command_failed(e) : report_finish(EXIT_DONE);
+	return err < 0 ? command_failed(err) : report_finish(EXIT_DONE);
 }

@@ -193,11 +193,11 @@ static int prune_and_report(struct repository *r, const struct prune_options *o,
 	struct prune_result res = { .rounds = 0 };
 	double begin = monotonic_now();
 	*json = NULL;
-	int e = prune_run(r, o, &res);
-	if (e == 0)
+	int err = prune_run(r, o, &res);
+	if (err == 0)
 		make_report(&res, o->dry_run, monotonic_now() - begin, json);
 	prune_result_clear(&res);
-	return e < 0 ? command_failed(e) : EXIT_DONE;
+	return err < 0 ? command_failed(err) : EXIT_DONE;
 }
 
 static int run(const char *path, const struct common_options *common,

@@ -53,10 +53,10 @@ static int make_own_index(struct repair_command *c)
 			< 0)
 		return fail_errno(-ENOMEM, "opening %s", c->from);
 	if (mkdtemp(c->own_index) == NULL) {
-		int e = -errno;
-		fail_errno(e, "making folder %s", c->own_index);
+		int err = -errno;
+		fail_errno(err, "making folder %s", c->own_index);
 		free(take_ptr(c->own_index));
-		return e;
+		return err;
 	}
 	c->from_options.index_dir = c->own_index;
 	return 0;
@@ -82,19 +82,19 @@ static int open_from(struct repair_command *c)
 	uint8_t id[REPO_ID_SIZE];
 	if (same_directory(store_path(c->repo->store), c->from))
 		return fail(-EINVAL, "%s can't be mended from itself", c->from);
-	int e = repository_peek_id(c->from, id);
-	if (e < 0)
-		return e;
+	int err = repository_peek_id(c->from, id);
+	if (err < 0)
+		return err;
 	if (memcmp(id, c->repo->config.repo_id, REPO_ID_SIZE) == 0) {
 		/* A byte copy opens with the same key. */
 		if (!credentials_given(&c->from_options.credentials))
 			c->from_options.credentials =
 					c->common.repository.credentials;
-		e = c->from_options.index_dir ? 0 : make_own_index(c);
+		err = c->from_options.index_dir ? 0 : make_own_index(c);
 	}
-	if (e == 0)
-		e = repository_open(&c->from_repo, c->from, &c->from_options);
-	return e < 0 ? e : repository_attach(c->from_repo, &c->from_options);
+	if (err == 0)
+		err = repository_open(&c->from_repo, c->from, &c->from_options);
+	return err < 0 ? err : repository_attach(c->from_repo, &c->from_options);
 }
 
 /* --- as text --- */
@@ -265,11 +265,11 @@ static int run(struct repair_command *c, const char *path)
 	c->repo = command_open(path, &c->common);
 	if (c->repo == NULL)
 		return EXIT_FAILED;
-	int e = c->from && !c->o.dry_run ? open_from(c) : 0;
-	if (e == 0)
-		e = repair_run(c->repo, c->from_repo, &c->o, &c->res);
-	if (e < 0)
-		return command_failed(e);
+	int err = c->from && !c->o.dry_run ? open_from(c) : 0;
+	if (err == 0)
+		err = repair_run(c->repo, c->from_repo, &c->o, &c->res);
+	if (err < 0)
+		return command_failed(err);
 	if (report_json())
 		print_json(&c->res, monotonic_now() - begin);
 	else

@@ -47,12 +47,12 @@ static int one_into_directory(struct command *c, const char *dest,
 /* All that is stored. */
 static int all_into_directory(struct command *c, const char *dest)
 {
-	int e = 0;
-	for (uint32_t i = 0; e == 0 && i < c->snap->file_count; i++) {
+	int err = 0;
+	for (uint32_t i = 0; err == 0 && i < c->snap->file_count; i++) {
 		const struct snapshot_file *f = &c->snap->files[i];
-		e = one_into_directory(c, dest, f, f->name, RESTORE_RAW);
+		err = one_into_directory(c, dest, f, f->name, RESTORE_RAW);
 	}
-	return e;
+	return err;
 }
 
 static int restore_one(struct command *c, const char *name, const char *dest)
@@ -97,19 +97,19 @@ static int run(struct command *c, const char *spec, const char *dest)
 		.threads = (unsigned)c->jobs.value };
 	r->threads = (unsigned)c->jobs.value;
 	r->zero_damaged = c->damaged != NULL;
-	int e = snapshot_resolve(c->repo, spec, &c->snap, &file);
-	if (e == 0)
-		e = restore_file_add_roots(c->repo, c->snap, "restore", &session);
-	if (e == 0)
-		e = image_reader_new(&r->reader, c->repo->packs, &ro);
-	for (uint32_t i = 0; e == 0 && i < c->snap->file_count; i++)
+	int err = snapshot_resolve(c->repo, spec, &c->snap, &file);
+	if (err == 0)
+		err = restore_file_add_roots(c->repo, c->snap, "restore", &session);
+	if (err == 0)
+		err = image_reader_new(&r->reader, c->repo->packs, &ro);
+	for (uint32_t i = 0; err == 0 && i < c->snap->file_count; i++)
 		if (!file || strcmp(file, c->snap->files[i].name) == 0)
 			r->all_total += c->snap->files[i].size;
-	if (e == 0)
-		e = file ? restore_one(c, file, dest) : restore_all(c, dest);
+	if (err == 0)
+		err = file ? restore_one(c, file, dest) : restore_all(c, dest);
 	image_reader_free(r->reader);
 	session_end(session);
-	return e;
+	return err;
 }
 
 static void print_summary(const struct command *c, const char *dest,
@@ -176,14 +176,14 @@ int command_restore(int argc, char **argv)
 	c.repo = command_open(argv[1], &c.common);
 	if (c.repo == NULL)
 		return EXIT_FAILED;
-	int e = run(&c, argv[2], argv[3]);
-	if (e == 0)
+	int err = run(&c, argv[2], argv[3]);
+	if (err == 0)
 		print_summary(&c, argv[3], monotonic_now() - begin);
 	bool partly = c.restore.range_count != 0;
 	restore_file_clear(&c.restore);
 	snapshot_free(c.snap);
 	repository_close(c.repo);
-	if (e < 0)
-		return command_failed(e);
+	if (err < 0)
+		return command_failed(err);
 	return report_finish(partly ? EXIT_PARTLY : EXIT_DONE);
 }

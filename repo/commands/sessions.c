@@ -83,12 +83,12 @@ int command_sessions(int argc, char **argv)
 	if (r == NULL)
 		return EXIT_FAILED;
 	json_t *list = json_array();
-	int e = session_list(r, add, list);
-	if (e == 0 && report_json())
+	int err = session_list(r, add, list);
+	if (err == 0 && report_json())
 		report_print_json(json_pack("{s:O}", "sessions", list));
-	else if (e == 0)
+	else if (err == 0)
 		print_text(list);
 	json_decref(list);
 	repository_close(r);
-	return e < 0 ? command_failed(e) : report_finish(EXIT_DONE);
+	return err < 0 ? command_failed(err) : report_finish(EXIT_DONE);
 }

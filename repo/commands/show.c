@@ -38,16 +38,16 @@ static void print_pin(struct repository *r, const struct snapshot *s)
 {
 	struct pin pin;
 	char since[UTC_TEXT_MAX], note[1024];
-	int e = pins_load_one(r, s->object, &pin);
-	if (e == 0)
+	int err = pins_load_one(r, s->object, &pin);
+	if (err == 0)
 		printf("Pinned       since %s%s%s\n",
 				utc_format(since, pin.since),
 				pin.note ? ": " : "",
 				pin.note ? name_display(note, sizeof(note),
 							   pin.note)
 					 : "");
-	else if (e != -ENOENT)
-		printf("Pinned       (%s)\n", error_text(e));
+	else if (err != -ENOENT)
+		printf("Pinned       (%s)\n", error_text(err));
 	pins_clear_one(&pin);
 }
 
@@ -134,8 +134,8 @@ int command_show(int argc, char **argv)
 	struct repository *r = command_open(argv[1], &o);
 	if (r == NULL)
 		return EXIT_FAILED;
-	int e = snapshot_resolve(r, argv[2], &s, NULL);
-	if (e == 0) {
+	int err = snapshot_resolve(r, argv[2], &s, NULL);
+	if (err == 0) {
 		if (report_json())
 			print_json(r, s);
 		else
@@ -143,5 +143,5 @@ int command_show(int argc, char **argv)
 		snapshot_free(s);
 	}
 	repository_close(r);
-	return e < 0 ? command_failed(e) : report_finish(EXIT_DONE);
+	return err < 0 ? command_failed(err) : report_finish(EXIT_DONE);
 }

@@ -10,12 +10,12 @@
 void snapshot_protection_load(struct snapshot_protection *k, struct repository *r)
 {
 	*k = (struct snapshot_protection){ .now = time(NULL) };
-	int e = pins_load(r, &k->pins);
-	if (e < 0)
-		report_warning("%s", error_text(e));
-	e = min_age_load(r, &k->retention);
-	if (e < 0)
-		report_warning("%s", error_text(e));
+	int err = pins_load(r, &k->pins);
+	if (err < 0)
+		report_warning("%s", error_text(err));
+	err = min_age_load(r, &k->retention);
+	if (err < 0)
+		report_warning("%s", error_text(err));
 }
 
 void snapshot_protection_clear(struct snapshot_protection *k)

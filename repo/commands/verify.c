@@ -68,54 +68,54 @@ static void print_report(struct verify *v, double seconds)
 static int check_with_key(struct verify *v, const char *snapshot,
 		bool read_data, bool packs)
 {
-	int e = session_begin(&v->session, v->repo, SESSION_READ, "verify");
-	if (session_unwritable(e)) {
+	int err = session_begin(&v->session, v->repo, SESSION_READ, "verify");
+	if (session_unwritable(err)) {
 		report_warning("%s can't be written, so nobody sees this check: a "
 			       "prune meanwhile may look like damage",
 				store_path(v->store));
-		e = exclusions_load(v->repo->exclusions);
+		err = exclusions_load(v->repo->exclusions);
 	}
-	if (e == 0)
-		e = index_reconcile(v->repo->index);
-	if (e == 0 && packs)
-		e = verify_packs(v);
+	if (err == 0)
+		err = index_reconcile(v->repo->index);
+	if (err == 0 && packs)
+		err = verify_packs(v);
 	/* Damage first: the trees then tell what it touches. */
-	if (e == 0 && read_data)
-		e = verify_frames(v);
-	if (e == 0 && snapshot == NULL)
-		e = verify_objects(v);
-	if (e == 0)
-		e = verify_trees(v, snapshot);
+	if (err == 0 && read_data)
+		err = verify_frames(v);
+	if (err == 0 && snapshot == NULL)
+		err = verify_objects(v);
+	if (err == 0)
+		err = verify_trees(v, snapshot);
 	session_end(take_ptr(v->session));
-	return e;
+	return err;
 }
 
 static int check_without_key(struct verify *v, const char *path)
 {
 	uint64_t size;
-	int e = store_open_local(&v->store, path);
-	if (e < 0)
-		return e;
-	e = store_size(v->store, CONFIG_NAME, &size);
-	if (e == -ENOENT)
-		return fail(e, "%s is not an amberfs repository (it has no config)",
+	int err = store_open_local(&v->store, path);
+	if (err < 0)
+		return err;
+	err = store_size(v->store, CONFIG_NAME, &size);
+	if (err == -ENOENT)
+		return fail(err, "%s is not an amberfs repository (it has no config)",
 				store_path(v->store));
-	return e < 0 ? e : verify_packs(v);
+	return err < 0 ? err : verify_packs(v);
 }
 
 static int run(struct verify *v, const char *path, const char *snapshot,
 		const struct common_options *o, bool read_data, bool packs)
 {
 	if (packs && !read_data && snapshot == NULL) {
-		int e = check_without_key(v, path);
-		return e < 0 ? command_failed(e) : EXIT_DONE;
+		int err = check_without_key(v, path);
+		return err < 0 ? command_failed(err) : EXIT_DONE;
 	}
 	v->repo = command_open(path, o);
 	if (v->repo == NULL)
 		return EXIT_FAILED;
 	v->store = v->repo->store;
-	int e = check_with_key(v, snapshot, read_data, packs);
-	return e < 0 ? command_failed(e) : EXIT_DONE;
+	int err = check_with_key(v, snapshot, read_data, packs);
+	return err < 0 ? command_failed(err) : EXIT_DONE;
 }
 
 int command_verify(int argc, char **argv)

@@ -13,15 +13,15 @@ static void check_all(struct verify *v, struct pack *pack, const char *name,
 		struct check_frames_buffers *b)
 {
 	for (uint32_t i = 0; i < pack->trailer->frame_count; i++) {
-		int e = check_frames_one(v->repo, pack->trailer, i, b);
+		int err = check_frames_one(v->repo, pack->trailer, i, b);
 		v->counts.frames++;
 		v->counts.done += pack->trailer->frames[i].stored_len;
-		if (e == 0)
+		if (err == 0)
 			continue;
-		if (e == -ENOENT) /* pruned meanwhile */
+		if (err == -ENOENT) /* pruned meanwhile */
 			return;
-		verify_problem(v, "%s, frame %u: %s", name, i, error_text(e));
-		if (e == -EBADMSG || e == -EIO)
+		verify_problem(v, "%s, frame %u: %s", name, i, error_text(err));
+		if (err == -EBADMSG || err == -EIO)
 			exclusions_add_damaged(v->repo->exclusions,
 					&pack->trailer->pack, i);
 	}
@@ -33,16 +33,16 @@ static void verify_pack(void *ctx, const char *name)
 	struct pack_id id;
 	struct pack *pack;
 	struct check_frames_buffers b;
-	int e = check_frames_init(&b);
-	if (e == 0 && pack_name_parse(&id, name) < 0)
-		e = -ENOENT; /* a foreign file; nobody reads it */
-	if (e == 0)
-		e = pack_cache_load(v->repo->packs, &id, &pack);
-	if (e == 0) {
+	int err = check_frames_init(&b);
+	if (err == 0 && pack_name_parse(&id, name) < 0)
+		err = -ENOENT; /* a foreign file; nobody reads it */
+	if (err == 0)
+		err = pack_cache_load(v->repo->packs, &id, &pack);
+	if (err == 0) {
 		check_all(v, pack, name, &b);
 		pack_cache_release(pack);
-	} else if (e != -ENOENT) {
-		verify_problem(v, "%s", error_text(e));
+	} else if (err != -ENOENT) {
+		verify_problem(v, "%s", error_text(err));
 	}
 	v->counts.packs++;
 	check_frames_clear(&b);
@@ -52,7 +52,7 @@ int verify_frames(struct verify *v)
 {
 	v->counts.packs = 0;
 	report_progress_begin("frames", check_packs_progress, &v->counts);
-	int e = check_packs_each(v->store, v->jobs, &v->counts, verify_pack, v);
+	int err = check_packs_each(v->store, v->jobs, &v->counts, verify_pack, v);
 	report_progress_end();
-	return e;
+	return err;
 }

@@ -23,14 +23,14 @@ static int check_slot(void *ctx, const char *name)
 	CLEANUP_FREE void *data = NULL;
 	struct keyslot slot;
 	size_t len = 0;
-	int e = store_get(v->store, name, &data, &len, KEYSLOT_SIZE);
-	if (e == 0)
-		e = keyslot_decode(&slot, v->repo->config.repo_id, data, len);
-	if (e == -ENOMEM)
-		return e;
-	if (e < 0 && e != -ENOENT) /* removed meanwhile */
+	int err = store_get(v->store, name, &data, &len, KEYSLOT_SIZE);
+	if (err == 0)
+		err = keyslot_decode(&slot, v->repo->config.repo_id, data, len);
+	if (err == -ENOMEM)
+		return err;
+	if (err < 0 && err != -ENOENT) /* removed meanwhile */
 		verify_problem(v, "key slot %s can't be used: %s", name,
-				error_text(e));
+				error_text(err));
 	return 0;
 }
 
@@ -59,11 +59,11 @@ static int check_pins(struct verify *v)
 static int check_retention(struct verify *v)
 {
 	struct min_age retention;
-	int e = min_age_load(v->repo, &retention);
-	if (e == -ENOMEM)
-		return e;
-	if (e < 0)
-		verify_problem(v, "%s", error_text(e));
+	int err = min_age_load(v->repo, &retention);
+	if (err == -ENOMEM)
+		return err;
+	if (err < 0)
+		verify_problem(v, "%s", error_text(err));
 	else
 		min_age_clear(&retention);
 	return 0;
@@ -71,8 +71,8 @@ static int check_retention(struct verify *v)
 
 int verify_objects(struct verify *v)
 {
-	int e = store_list(v->store, "keys/", check_slot, v);
-	if (e == 0)
-		e = check_pins(v);
-	return e < 0 ? e : check_retention(v);
+	int err = store_list(v->store, "keys/", check_slot, v);
+	if (err == 0)
+		err = check_pins(v);
+	return err < 0 ? err : check_retention(v);
 }

@@ -34,15 +34,15 @@ static int check_pack(struct verify *v, const char *name, uint8_t *buf,
 {
 	XXH128_canonical_t sum, stored;
 	uint64_t size;
-	int e = store_size(v->store, name, &size);
-	if (e < 0)
-		return e;
+	int err = store_size(v->store, name, &size);
+	if (err < 0)
+		return err;
 	if (size < PACK_HEADER_SIZE + PACK_FOOTER_SIZE || size > PACK_SIZE_MAX)
 		return fail(-EBADMSG, "pack %s: its size is impossible", name);
 	XXH3_128bits_reset(state);
-	e = hash_range(v, name, buf, size - PACK_CHECKSUM_SIZE, state);
-	if (e < 0)
-		return e;
+	err = hash_range(v, name, buf, size - PACK_CHECKSUM_SIZE, state);
+	if (err < 0)
+		return err;
 	ssize_t n = store_get_range(v->store, name, &stored, sizeof(stored),
 			size - PACK_CHECKSUM_SIZE);
 	XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(state));
@@ -60,19 +60,19 @@ static void verify_pack(void *ctx, const char *name)
 	struct verify *v = ctx;
 	CLEANUP_FREE uint8_t *buf = malloc(READ_SIZE);
 	XXH3_state_t *state = XXH3_createState();
-	int e = buf && state ? check_pack(v, name, buf, state)
+	int err = buf && state ? check_pack(v, name, buf, state)
 			     : fail_errno(-ENOMEM, "checking %s", name);
 	XXH3_freeState(state);
 	v->counts.packs++;
-	if (e < 0 && e != -ENOENT) /* gone: pruned meanwhile */
-		verify_problem(v, "%s", error_text(e));
+	if (err < 0 && err != -ENOENT) /* gone: pruned meanwhile */
+		verify_problem(v, "%s", error_text(err));
 }
 
 int verify_packs(struct verify *v)
 {
 	report_progress_begin("pack checksums", check_packs_progress, &v->counts);
-	int e = check_packs_each(v->store, v->jobs, &v->counts, verify_pack,
+	int err = check_packs_each(v->store, v->jobs, &v->counts, verify_pack,
 			v);
 	report_progress_end();
-	return e;
+	return err;
 }

@@ -81,12 +81,12 @@ static int stand_on(struct verify *v, const struct id *roots, size_t *count)
 		*count = 0;
 		return 0;
 	}
-	int e = session_add_roots(v->session, roots, *count);
-	if (!session_unwritable(e))
-		return e;
+	int err = session_add_roots(v->session, roots, *count);
+	if (!session_unwritable(err))
+		return err;
 	/* A full disk: as for one who can't write there. */
 	report_warning("%s; a prune meanwhile may look like damage",
-			error_text(e));
+			error_text(err));
 	*count = 0;
 	return 0;
 }
@@ -100,40 +100,40 @@ static int check_one(struct check_trees *c, struct verify *v,
 	CLEANUP_FREE struct id *roots = roots_to_walk(c, s, &count);
 	if (roots == NULL)
 		return fail_errno(-ENOMEM, "checking trees");
-	int e = stand_on(v, roots, &count);
+	int err = stand_on(v, roots, &count);
 	/* Only now does it count that the snapshot is there. */
-	if (e == 0 && !is_forgotten(v, s))
-		e = check_trees_snapshot(c, s);
+	if (err == 0 && !is_forgotten(v, s))
+		err = check_trees_snapshot(c, s);
 	report_run(c->ctx);
 	if (count != 0)
 		session_leave_later(v->session, roots, count);
-	return e;
+	return err;
 }
 
 static int check_list(struct check_trees *c, struct verify *v, const char *spec)
 {
 	struct snapshot_list all;
 	struct snapshot *one;
-	int e;
+	int err;
 	if (spec != NULL) {
-		e = snapshot_resolve(v->repo, spec, &one, NULL);
-		if (e < 0)
-			return e;
-		e = check_one(c, v, one);
-		if (e == 0 && v->counts.snapshots == 0)
-			e = fail(-ENOENT, "snapshot %s was removed meanwhile",
+		err = snapshot_resolve(v->repo, spec, &one, NULL);
+		if (err < 0)
+			return err;
+		err = check_one(c, v, one);
+		if (err == 0 && v->counts.snapshots == 0)
+			err = fail(-ENOENT, "snapshot %s was removed meanwhile",
 					spec);
 		snapshot_free(one);
-		return e;
+		return err;
 	}
-	e = snapshot_list_load(v->repo, NULL, &all, bad_snapshot, v);
-	if (e < 0)
-		return e;
+	err = snapshot_list_load(v->repo, NULL, &all, bad_snapshot, v);
+	if (err < 0)
+		return err;
 	/* The newest first: their problems matter most. */
-	for (size_t i = all.count; e == 0 && i-- > 0;)
-		e = check_one(c, v, all.items[i]);
+	for (size_t i = all.count; err == 0 && i-- > 0;)
+		err = check_one(c, v, all.items[i]);
 	snapshot_list_clear(&all);
-	return e;
+	return err;
 }
 
 int verify_trees(struct verify *v, const char *snapshot)
@@ -141,9 +141,9 @@ int verify_trees(struct verify *v, const char *snapshot)
 	struct bad_run run = { .verify = v };
 	struct check_trees c = { .repo = v->repo, .counts = &v->counts,
 		.fault = note_fault, .ctx = &run };
-	int e = check_trees_begin(&c);
-	if (e == 0)
-		e = check_list(&c, v, snapshot);
+	int err = check_trees_begin(&c);
+	if (err == 0)
+		err = check_list(&c, v, snapshot);
 	check_trees_end(&c);
-	return e;
+	return err;
 }

@@ -25,14 +25,14 @@
 static int begin_reading(struct copy *c)
 {
 	struct image_reader_options ro = { .cache_size = FRAME_CACHE };
-	int e = session_begin(&c->reading, c->from, SESSION_READ, "copy");
-	if (session_unwritable(e)) {
+	int err = session_begin(&c->reading, c->from, SESSION_READ, "copy");
+	if (session_unwritable(err)) {
 		report_warning("%s can't be written, so nobody sees this copy: a "
 			       "prune there meanwhile may break it",
 				store_path(c->from->store));
-		e = 0;
+		err = 0;
 	}
-	return e < 0 ? e : image_reader_new(&c->reader, c->from->packs, &ro);
+	return err < 0 ? err : image_reader_new(&c->reader, c->from->packs, &ro);
 }
 
 int copy_begin(struct copy *c, struct repository *from, struct repository *to,
@@ -46,8 +46,8 @@ int copy_begin(struct copy *c, struct repository *from, struct repository *to,
 				"%s and %s are the same repository; a copy needs one "
 				"made by 'amberfs init'",
 				store_path(from->store), store_path(to->store));
-	int e = begin_reading(c);
-	return e < 0 ? e : snapshot_writer_begin(&c->to, to, &so);
+	int err = begin_reading(c);
+	return err < 0 ? err : snapshot_writer_begin(&c->to, to, &so);
 }
 
 void copy_end(struct copy *c)
@@ -89,12 +89,12 @@ static int stand_on(struct copy *c, const struct snapshot *snap,
 		return no_memory();
 	for (uint32_t i = 0; i < snap->file_count; i++)
 		(*roots)[i] = snap->files[i].root.id;
-	int e = c->reading ? session_add_roots(c->reading, *roots,
+	int err = c->reading ? session_add_roots(c->reading, *roots,
 						 snap->file_count)
 			   : 0;
-	if (e < 0) {
+	if (err < 0) {
 		free(take_ptr(*roots));
-		return e;
+		return err;
 	}
 	return snapshot_object_exists(c->from, snap);
 }
@@ -104,9 +104,9 @@ static int make_record(struct copy *c, const struct snapshot *snap,
 		const struct tree_root *roots, struct snapshot **out)
 {
 	struct snapshot *s;
-	int e = snapshot_object_load(c->from, snap->object, &s);
-	if (e < 0)
-		return e;
+	int err = snapshot_object_load(c->from, snap->object, &s);
+	if (err < 0)
+		return err;
 	if (!id_equal(&s->id, &snap->id)) {
 		snapshot_free(s);
 		return fail(-ESTALE, "another snapshot took its place meanwhile");
@@ -148,22 +148,22 @@ static int copy_files(struct copy *c, const struct snapshot *snap,
 			calloc(snap->file_count + 1, sizeof(*roots));
 	if (roots == NULL)
 		return no_memory();
-	int e = copy_base_find(c, snap, &base);
-	for (uint32_t i = 0; e == 0 && i < snap->file_count; i++) {
-		e = copy_file(c, &snap->files[i], &base, &roots[i]);
-		if (e < 0)
-			e = fail_within(e, "%s", snap->files[i].name);
+	int err = copy_base_find(c, snap, &base);
+	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++) {
+		err = copy_file(c, &snap->files[i], &base, &roots[i]);
+		if (err < 0)
+			err = fail_within(err, "%s", snap->files[i].name);
 	}
-	if (e == 0)
-		e = make_record(c, snap, roots, &made);
-	if (e == 0)
-		e = snapshot_writer_barrier(&c->to);
-	if (e == 0)
-		e = snapshot_writer_commit(&c->to, made, snapshot_object_commit_at);
+	if (err == 0)
+		err = make_record(c, snap, roots, &made);
+	if (err == 0)
+		err = snapshot_writer_barrier(&c->to);
+	if (err == 0)
+		err = snapshot_writer_commit(&c->to, made, snapshot_object_commit_at);
 	copy_base_leave(c, &base);
-	if (e < 0 || made == NULL) {
+	if (err < 0 || made == NULL) {
 		snapshot_free(made);
-		return e;
+		return err;
 	}
 	out->id = made->id;
 	return note_copied(c, made);
@@ -190,12 +190,12 @@ static int taken_meanwhile(struct copy *c, const struct snapshot *snap,
 		struct copy_result *out)
 {
 	struct snapshot *there;
-	int e = snapshot_object_load(c->to.repo, snap->object, &there);
-	if (e < 0)
-		return e;
-	e = compare_there(c, snap, there, out);
+	int err = snapshot_object_load(c->to.repo, snap->object, &there);
+	if (err < 0)
+		return err;
+	err = compare_there(c, snap, there, out);
 	snapshot_free(there);
-	return e;
+	return err;
 }
 
 static int copy_missing(struct copy *c, const struct snapshot *snap,
@@ -205,16 +205,16 @@ static int copy_missing(struct copy *c, const struct snapshot *snap,
 	CLEANUP_FREE struct id *roots = NULL;
 	uint64_t read_before = c->read;
 	chunk_sink_stats(c->to.sink, &before);
-	int e = stand_on(c, snap, &roots);
-	if (e == 0)
-		e = copy_files(c, snap, out);
+	int err = stand_on(c, snap, &roots);
+	if (err == 0)
+		err = copy_files(c, snap, out);
 	if (c->reading && roots)
 		session_leave_later(c->reading, roots, snap->file_count);
 	chunk_sink_stats(c->to.sink, &after);
 	out->read = c->read - read_before;
 	out->new_bytes = after.new_bytes - before.new_bytes;
 	out->stored_bytes = after.stored_bytes - before.stored_bytes;
-	return e == -EEXIST ? taken_meanwhile(c, snap, out) : e;
+	return err == -EEXIST ? taken_meanwhile(c, snap, out) : err;
 }
 
 int copy_snapshot(struct copy *c, const struct snapshot *snap,
@@ -222,16 +222,16 @@ int copy_snapshot(struct copy *c, const struct snapshot *snap,
 {
 	*out = (struct copy_result){ .status = COPY_DONE };
 	uint64_t size;
-	int e = copy_base_load_source(c, snap->source);
-	const struct snapshot *there = e == 0 ? copy_base_counterpart(c, snap) : NULL;
+	int err = copy_base_load_source(c, snap->source);
+	const struct snapshot *there = err == 0 ? copy_base_counterpart(c, snap) : NULL;
 	if (there != NULL)
-		e = compare_there(c, snap, there, out);
-	else if (e == 0 && store_size(c->to.repo->store, snap->object, &size)
+		err = compare_there(c, snap, there, out);
+	else if (err == 0 && store_size(c->to.repo->store, snap->object, &size)
 			== 0) /* it can't be read, or came just now */
-		e = taken_meanwhile(c, snap, out);
-	else if (e == 0)
-		e = copy_missing(c, snap, out);
-	if (e < 0)
+		err = taken_meanwhile(c, snap, out);
+	else if (err == 0)
+		err = copy_missing(c, snap, out);
+	if (err < 0)
 		out->status = COPY_FAILED;
-	return e;
+	return err;
 }

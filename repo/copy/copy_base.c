@@ -33,12 +33,12 @@ int copy_base_load_source(struct copy *c, const char *source)
 	snapshot_list_clear(&c->here);
 	snapshot_list_clear(&c->there);
 	free(take_ptr(c->source));
-	int e = snapshot_list_load(c->from, source, &c->here, pass_over, c);
-	if (e == 0)
-		e = snapshot_list_load(c->to.repo, source, &c->there,
+	int err = snapshot_list_load(c->from, source, &c->here, pass_over, c);
+	if (err == 0)
+		err = snapshot_list_load(c->to.repo, source, &c->there,
 				pass_over, c);
-	if (e < 0)
-		return e;
+	if (err < 0)
+		return err;
 	c->source = strdup(source);
 	return c->source ? 0 : no_memory();
 }
@@ -99,9 +99,9 @@ static int publish(struct repository *r, struct session *session,
 	for (uint32_t i = 0; i < s->file_count; i++)
 		(*roots)[i] = s->files[i].root.id;
 	if (session != NULL) {
-		int e = session_add_roots(session, *roots, s->file_count);
-		if (e < 0)
-			return e;
+		int err = session_add_roots(session, *roots, s->file_count);
+		if (err < 0)
+			return err;
 		*count = s->file_count;
 	}
 	if (snapshot_object_exists(r, s) == 0)
@@ -120,14 +120,14 @@ int copy_base_find(struct copy *c, const struct snapshot *snap,
 	choose(c, snap, out);
 	if (out->to == NULL)
 		return 0;
-	int e = publish(c->to.repo, c->to.session, out->to, &out->to_roots,
+	int err = publish(c->to.repo, c->to.session, out->to, &out->to_roots,
 			&out->to_count);
-	if (e == 1)
-		e = publish(c->from, c->reading, out->from, &out->from_roots,
+	if (err == 1)
+		err = publish(c->from, c->reading, out->from, &out->from_roots,
 				&out->from_count);
-	if (e != 1)
+	if (err != 1)
 		out->from = out->to = NULL;
-	return e < 0 ? e : 0;
+	return err < 0 ? err : 0;
 }
 
 void copy_base_leave(struct copy *c, struct copy_base *b)

@@ -33,8 +33,8 @@ static int extent(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 {
 	struct source *s = ctx;
 	(void)worker;
-	int e = image_seek_extent(s->image, offset, limit, hole, end);
-	return e < 0 ? fail_within(e, "at byte %llu",
+	int err = image_seek_extent(s->image, offset, limit, hole, end);
+	return err < 0 ? fail_within(err, "at byte %llu",
 				       (unsigned long long)offset)
 		     : 0;
 }
@@ -110,13 +110,13 @@ static int write_image(struct copy *c, const struct snapshot_file *f,
 	c->counts = (struct image_counts){ .done = 0 };
 	c->file_size = f->size;
 	report_progress_begin(f->name, copy_progress, c);
-	int e = image_writer_write(c->to.writer, &source, base, &c->counts,
+	int err = image_writer_write(c->to.writer, &source, base, &c->counts,
 			&interrupt_flag, root, &size);
 	report_progress_end();
 	c->read += c->counts.read;
 	c->all_done += c->counts.done;
 	c->counts.done = 0;
-	return e;
+	return err;
 }
 
 int copy_file(struct copy *c, const struct snapshot_file *f,
@@ -134,17 +134,17 @@ int copy_file(struct copy *c, const struct snapshot_file *f,
 		*root = to->root;
 		return 0;
 	}
-	int e = image_open(&s.image, c->reader, &f->root, f->size);
-	if (e < 0)
-		return e;
+	int err = image_open(&s.image, c->reader, &f->root, f->size);
+	if (err < 0)
+		return err;
 	if (based && image_open(&s.base, c->reader, &from->root, from->size) < 0)
 		s.base = NULL;
 	if (based && image_open(&base_there, c->to.reader, &to->root, to->size)
 			< 0)
 		base_there = NULL;
-	e = write_image(c, f, &s, base_there, root);
+	err = write_image(c, f, &s, base_there, root);
 	image_close(base_there);
 	image_close(s.base);
 	image_close(s.image);
-	return e;
+	return err;
 }

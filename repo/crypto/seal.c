@@ -275,11 +275,11 @@ int seal_derive_kek(uint8_t kek[32], const void *secret, size_t len,
 		seal_forget_stack();
 		return 0;
 	}
-	int r = crypto_pwhash(kek, KEY_SIZE, secret, len, salt, cost->ops,
+	int err = crypto_pwhash(kek, KEY_SIZE, secret, len, salt, cost->ops,
 			(size_t)cost->mem_kib * 1024,
 			crypto_pwhash_ALG_ARGON2ID13);
 	seal_forget_stack();
-	if (r != 0)
+	if (err != 0)
 		return fail(-ENOMEM, "deriving the key from the passphrase "
 				"takes %u MiB of memory, which can't be had",
 				(cost->mem_kib + 1023) / 1024);

@@ -118,15 +118,15 @@ int recovery_decode(uint8_t key[RECOVERY_SIZE], const char *text, size_t len)
 {
 	uint8_t values[SYMBOLS];
 	int count = read_values(values, text, len);
-	int r = -ENOENT;
+	int err = -ENOENT;
 	if (count == SYMBOLS)
-		r = join(key, values);
+		err = join(key, values);
 	else if (count >= SYMBOLS - NEAR && count <= SYMBOLS + NEAR)
-		r = fail(-EINVAL, "a recovery key has %d groups of %d characters, "
+		err = fail(-EINVAL, "a recovery key has %d groups of %d characters, "
 				"%d in all; here are %d", GROUPS, VALUES + 1,
 				SYMBOLS, count);
 	seal_wipe(values, sizeof(values));
-	if (r < 0)
+	if (err < 0)
 		seal_wipe(key, RECOVERY_SIZE);
-	return r;
+	return err;
 }

@@ -188,29 +188,29 @@ static int add_derived(json_t *json, const struct snapshot *s)
 {
 	char id[HEX_ID_SIZE];
 	hex_encode(id, s->id.b, ID_SIZE);
-	int r = json_object_set_new(json, "id", json_string(id));
-	if (r == 0 && s->object != NULL)
-		r = json_object_set_new(json, "object",
+	int err = json_object_set_new(json, "id", json_string(id));
+	if (err == 0 && s->object != NULL)
+		err = json_object_set_new(json, "object",
 				json_string(s->object));
-	return r;
+	return err;
 }
 
 json_t *snapshot_json_encode(const struct snapshot *s, bool derived)
 {
 	json_t *json = numbers_fit(s) ? head_to_json(s) : NULL;
 	/* The setters fail, and take the value, where one of both is NULL. */
-	int r = json_object_set_new(json, "skipped", skipped_to_json(s));
-	if (r == 0)
-		r = json_object_set_new(json, "files", files_to_json(s));
-	if (r == 0)
-		r = add_origin(json, s);
-	if (r == 0 && derived)
-		r = add_derived(json, s);
-	if (r == 0)
+	int err = json_object_set_new(json, "skipped", skipped_to_json(s));
+	if (err == 0)
+		err = json_object_set_new(json, "files", files_to_json(s));
+	if (err == 0)
+		err = add_origin(json, s);
+	if (err == 0 && derived)
+		err = add_derived(json, s);
+	if (err == 0)
 		json = with_extra(json, s->extra);
-	if (r == 0 && json != NULL)
+	if (err == 0 && json != NULL)
 		return json;
-	if (r != 0)
+	if (err != 0)
 		json_decref(json);
 	fail(-EINVAL, "the snapshot's record can't be written: there is no "
 			"memory for it, or it has text that is not UTF-8 or "

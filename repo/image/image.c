@@ -107,9 +107,9 @@ int image_child(struct image *i, uint64_t span, struct node_child *child)
 		struct cached_node *n;
 		if (id_is_zero(&at.id))
 			break;
-		int r = image_node(i, &at.id, level, span, &n);
-		if (r < 0)
-			return r;
+		int err = image_node(i, &at.id, level, span, &n);
+		if (err < 0)
+			return err;
 		at = n->node->children[span / node_slot_spans(level) % NODE_FANOUT];
 		node_cache_release(n);
 	}
@@ -122,9 +122,9 @@ int image_leaf(struct image *i, uint64_t span, struct cached_node **out,
 {
 	struct node_child at;
 	*out = NULL;
-	int r = image_child(i, span, &at);
-	if (r < 0)
-		return r;
+	int err = image_child(i, span, &at);
+	if (err < 0)
+		return err;
 	if (child != NULL)
 		*child = at;
 	if (id_is_zero(&at.id))
@@ -136,12 +136,12 @@ int image_leaf(struct image *i, uint64_t span, struct cached_node **out,
 int image_proven(struct image *i, uint64_t offset)
 {
 	struct cached_node *n;
-	int r = image_leaf(i, offset / SPAN_SIZE, &n, NULL);
-	if (r < 0 || n == NULL)
-		return r;
-	r = n->leaf->has_proof;
+	int err = image_leaf(i, offset / SPAN_SIZE, &n, NULL);
+	if (err < 0 || n == NULL)
+		return err;
+	err = n->leaf->has_proof;
 	node_cache_release(n);
-	return r;
+	return err;
 }
 
 uint32_t image_entry_at(const struct leaf *leaf, uint32_t at)
@@ -172,10 +172,10 @@ static int read_entry(struct image *i, const struct leaf_entry *e,
 	uint32_t got;
 	if (e->hole)
 		return fn(ctx, NULL, len, NULL);
-	int r = chunk_read(i->reader->packs, i->reader->frames, PACK_DATA,
+	int err = chunk_read(i->reader->packs, i->reader->frames, PACK_DATA,
 			&e->id, e->len, within + len, &frame, &data, &got);
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	return fn(ctx, data + within, len, frame);
 }
 
@@ -183,24 +183,24 @@ static int read_span(struct image *i, uint64_t span, uint32_t at, uint32_t len,
 		part_fn *fn, void *ctx)
 {
 	struct cached_node *n;
-	int r = image_leaf(i, span, &n, NULL);
-	if (r < 0)
-		return r;
+	int err = image_leaf(i, span, &n, NULL);
+	if (err < 0)
+		return err;
 	if (n == NULL)
 		return fn(ctx, NULL, len, NULL);
 	const struct leaf *leaf = n->leaf;
 	uint32_t k = image_entry_at(leaf, at), end = at + len;
-	while (r == 0 && at < end) {
+	while (err == 0 && at < end) {
 		const struct leaf_entry *e = &leaf->entries[k++];
 		uint32_t within = at - e->offset;
 		uint32_t n_bytes = e->len - within;
 		if (n_bytes > end - at)
 			n_bytes = end - at;
-		r = read_entry(i, e, within, n_bytes, fn, ctx);
+		err = read_entry(i, e, within, n_bytes, fn, ctx);
 		at += n_bytes;
 	}
 	node_cache_release(n);
-	return r;
+	return err;
 }
 
 /* Returns the bytes of the range, cut at the image's end, or -errno. */
@@ -215,9 +215,9 @@ static ssize_t read_parts(struct image *i, size_t len, uint64_t offset,
 		uint32_t within = (uint32_t)(at % SPAN_SIZE);
 		uint32_t n = (uint32_t)min_u64(
 				SPAN_SIZE - within, len - done);
-		int r = read_span(i, at / SPAN_SIZE, within, n, fn, ctx);
-		if (r < 0)
-			return r;
+		int err = read_span(i, at / SPAN_SIZE, within, n, fn, ctx);
+		if (err < 0)
+			return err;
 		done += n;
 	}
 	return (ssize_t)len;
@@ -268,19 +268,19 @@ static int pin_part(void *ctx, const uint8_t *data, size_t len,
 	struct image_iov *v = ctx;
 	while (data == NULL && len > 0) {
 		size_t n = min_u64(len, ZEROS_SIZE);
-		int r = add_iov(v, zeros, n);
-		if (r < 0)
-			return r;
+		int err = add_iov(v, zeros, n);
+		if (err < 0)
+			return err;
 		len -= n;
 	}
 	if (data == NULL)
 		return 0;
-	int r = add_iov(v, data, len);
-	if (r == 0 && v->pinned > 0 && v->pins[v->pinned - 1] == frame) {
+	int err = add_iov(v, data, len);
+	if (err == 0 && v->pinned > 0 && v->pins[v->pinned - 1] == frame) {
 		frame_cache_unpin(frame); /* pinned once is enough */
 		return 0;
 	}
-	if (r < 0 || v->pinned == v->room) {
+	if (err < 0 || v->pinned == v->room) {
 		frame_cache_unpin(frame);
 		return -E2BIG;
 	}

@@ -73,18 +73,18 @@ static int map_leaf(struct image *i, const struct node_child *at,
 		struct span_clusters *out)
 {
 	struct cached_node *n;
-	int r = node_cache_leaf(i->reader->nodes, &at->id,
+	int err = node_cache_leaf(i->reader->nodes, &at->id,
 			image_span_len(i, out->span), &n);
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (n->leaf->clusters != at->clusters)
-		r = counts_differ();
-	for (uint32_t k = 0; r == 0 && k < n->leaf->count; k++)
+		err = counts_differ();
+	for (uint32_t k = 0; err == 0 && k < n->leaf->count; k++)
 		if (!n->leaf->entries[k].hole)
 			map_entry(&n->leaf->entries[k], out->map);
 	node_cache_release(n);
 	out->count = at->clusters;
-	return r;
+	return err;
 }
 
 static int go(struct image *i, struct way *w, struct span_clusters *out)
@@ -94,13 +94,13 @@ static int go(struct image *i, struct way *w, struct span_clusters *out)
 	for (uint8_t level = i->root.level;
 			level > 0 && !id_is_zero(&at.id); level--) {
 		struct cached_node *n;
-		int r = image_node(i, &at.id, level, w->span, &n);
-		if (r < 0)
-			return r;
-		r = step_down(w, n->node, &at);
+		int err = image_node(i, &at.id, level, w->span, &n);
+		if (err < 0)
+			return err;
+		err = step_down(w, n->node, &at);
 		node_cache_release(n);
-		if (r < 0)
-			return r;
+		if (err < 0)
+			return err;
 	}
 	*out = (struct span_clusters){ .span = w->span, .before = w->before };
 	return id_is_zero(&at.id) ? 0 : map_leaf(i, &at, out);

@@ -27,8 +27,8 @@ static int descend(struct pair *p, uint64_t span)
 	p->at_b.id = p->b->root.id;
 	if (p->b->root.level != level) { /* their nodes cover other spans */
 		cover(p, span, 1);
-		int r = image_child(p->a, span, &p->at_a);
-		return r < 0 ? r : image_child(p->b, span, &p->at_b);
+		int err = image_child(p->a, span, &p->at_a);
+		return err < 0 ? err : image_child(p->b, span, &p->at_b);
 	}
 	for (;; level--) {
 		cover(p, span, level ? node_slot_spans(level) * NODE_FANOUT : 1);
@@ -37,16 +37,16 @@ static int descend(struct pair *p, uint64_t span)
 		struct cached_node *n;
 		uint64_t slot = span / node_slot_spans(level) % NODE_FANOUT;
 		if (!id_is_zero(&p->at_a.id)) {
-			int r = image_node(p->a, &p->at_a.id, level, span, &n);
-			if (r < 0)
-				return r;
+			int err = image_node(p->a, &p->at_a.id, level, span, &n);
+			if (err < 0)
+				return err;
 			p->at_a = n->node->children[slot];
 			node_cache_release(n);
 		}
 		if (!id_is_zero(&p->at_b.id)) {
-			int r = image_node(p->b, &p->at_b.id, level, span, &n);
-			if (r < 0)
-				return r;
+			int err = image_node(p->b, &p->at_b.id, level, span, &n);
+			if (err < 0)
+				return err;
 			p->at_b = n->node->children[slot];
 			node_cache_release(n);
 		}
@@ -98,17 +98,17 @@ static int compare_span(struct pair *p, uint64_t offset, bool *same,
 	*same = false;
 	if (image_span_len(p->a, span) != image_span_len(p->b, span))
 		return 0;
-	int r = image_leaf(p->a, span, &a, NULL);
-	if (r == 0 && !(a != NULL && a->leaf->has_proof))
-		r = image_leaf(p->b, span, &b, NULL);
-	if (r == 0 && !(a != NULL && a->leaf->has_proof)) {
+	int err = image_leaf(p->a, span, &a, NULL);
+	if (err == 0 && !(a != NULL && a->leaf->has_proof))
+		err = image_leaf(p->b, span, &b, NULL);
+	if (err == 0 && !(a != NULL && a->leaf->has_proof)) {
 		*same = compare_leaves(a, b, (uint32_t)(offset % SPAN_SIZE),
 				&to);
 		*end = span * SPAN_SIZE + to;
 	}
 	node_cache_release(a);
 	node_cache_release(b);
-	return r;
+	return err;
 }
 
 int image_compare(struct image *i, struct image *base, uint64_t offset,
@@ -120,9 +120,9 @@ int image_compare(struct image *i, struct image *base, uint64_t offset,
 	if (offset >= image_size(base))
 		return 0;
 	limit = min_u64(limit, image_size(base));
-	int r = descend(&p, offset / SPAN_SIZE);
-	if (r < 0)
-		return r;
+	int err = descend(&p, offset / SPAN_SIZE);
+	if (err < 0)
+		return err;
 	*end = min_u64(p.end, limit);
 	*same = id_equal(&p.at_a.id, &p.at_b.id);
 	return *same ? 0 : compare_span(&p, offset, same, end);

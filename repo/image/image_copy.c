@@ -149,9 +149,9 @@ static int write_zeros(struct image_copy *c, uint64_t at, uint64_t end,
 		if (cancelled(c))
 			return fail(-ECANCELED, "interrupted");
 		at += iov.iov_len;
-		int r = write_all(c, &iov, 1, at - iov.iov_len, stream);
-		if (r < 0)
-			return r;
+		int err = write_all(c, &iov, 1, at - iov.iov_len, stream);
+		if (err < 0)
+			return err;
 	}
 	return 0;
 }
@@ -186,10 +186,10 @@ static int write_piece(struct image_copy *c, uint64_t at, size_t len,
 	if (n < 0)
 		return fail_within((int)n, "at byte %llu",
 				(unsigned long long)at);
-	int r = write_all(c, iov, v.count, at, stream);
+	int err = write_all(c, iov, v.count, at, stream);
 	image_unpin(&v);
 	c->written += len;
-	return r;
+	return err;
 }
 
 /* A piece that could not be read: chunk by chunk, the lost ones as zeros. */
@@ -199,25 +199,25 @@ static int write_remains(struct image_copy *c, uint64_t at, uint64_t end,
 	while (at < end) {
 		uint64_t from = at, to = known_lost(c, at);
 		bool unreadable = to != 0;
-		int r = 0;
+		int err = 0;
 		if (!unreadable) {
-			r = image_seek_piece(c->image, at, &from, &to, NULL);
-			unreadable = is_damage(c, r);
+			err = image_seek_piece(c->image, at, &from, &to, NULL);
+			unreadable = is_damage(c, err);
 			if (unreadable)
-				r = lose(c, from, to, r);
+				err = lose(c, from, to, err);
 		}
 		uint64_t until = min_u64(to, end);
-		if (r == 0 && !unreadable) {
-			r = write_piece(c, at, (size_t)(until - at), stream,
+		if (err == 0 && !unreadable) {
+			err = write_piece(c, at, (size_t)(until - at), stream,
 					&unreadable);
-			unreadable = unreadable && is_damage(c, r);
+			unreadable = unreadable && is_damage(c, err);
 			if (unreadable)
-				r = tell(c, at, until, r);
+				err = tell(c, at, until, err);
 		}
-		if (r == 0 && unreadable)
-			r = zero_range(c, at, until, stream);
-		if (r < 0)
-			return r;
+		if (err == 0 && unreadable)
+			err = zero_range(c, at, until, stream);
+		if (err < 0)
+			return err;
 		at = until;
 	}
 	return 0;
@@ -227,10 +227,10 @@ static int copy_piece(struct image_copy *c, uint64_t at, size_t len,
 		bool stream)
 {
 	bool unreadable = known_lost(c, at) != 0;
-	int r = unreadable ? 0 : write_piece(c, at, len, stream, &unreadable);
-	if (unreadable && (r == 0 || is_damage(c, r)))
+	int err = unreadable ? 0 : write_piece(c, at, len, stream, &unreadable);
+	if (unreadable && (err == 0 || is_damage(c, err)))
 		return write_remains(c, at, at + len, stream);
-	return r;
+	return err;
 }
 
 static int copy_data(struct image_copy *c, uint64_t at, uint64_t end,
@@ -240,9 +240,9 @@ static int copy_data(struct image_copy *c, uint64_t at, uint64_t end,
 		size_t n = (size_t)min_u64(COPY_SIZE, end - at);
 		if (cancelled(c))
 			return fail(-ECANCELED, "interrupted");
-		int r = copy_piece(c, at, n, stream);
-		if (r < 0)
-			return r;
+		int err = copy_piece(c, at, n, stream);
+		if (err < 0)
+			return err;
 		at += n;
 		c->done += n;
 	}
@@ -277,13 +277,13 @@ static int copy_span(struct image_copy *c, uint64_t span)
 	}
 	for (; at < end; at = to) {
 		bool hole = false;
-		int r = image_seek_extent(c->image, at, end, &hole, &to);
-		if (r < 0)
-			return lose_span(c, at, end, r);
-		r = hole ? zero_range(c, at, to, false)
+		int err = image_seek_extent(c->image, at, end, &hole, &to);
+		if (err < 0)
+			return lose_span(c, at, end, err);
+		err = hole ? zero_range(c, at, to, false)
 			 : copy_data(c, at, to, false);
-		if (r < 0)
-			return r;
+		if (err < 0)
+			return err;
 		if (hole)
 			c->done += to - at;
 	}
@@ -297,12 +297,12 @@ static void *copy_thread(void *arg)
 		uint64_t span = job->next_span++;
 		if (span >= job->spans)
 			break;
-		int r = copy_span(job->copy, span);
-		if (r == 0)
+		int err = copy_span(job->copy, span);
+		if (err == 0)
 			continue;
 		LOCK_SCOPE(&job->mutex);
 		if (job->error.err == 0)
-			error_save(&job->error, r);
+			error_save(&job->error, err);
 		job->failed = true;
 	}
 	return NULL;
@@ -338,9 +338,9 @@ static int copy_stream(struct image_copy *c)
 	for (uint64_t at = 0; at < size; at += COPY_SIZE) {
 		uint64_t end = min_u64(at + COPY_SIZE, size);
 		image_prefetch_note_read(c->image, &ahead, at, end - at);
-		int r = copy_data(c, at, end, true);
-		if (r < 0)
-			return r;
+		int err = copy_data(c, at, end, true);
+		if (err < 0)
+			return err;
 	}
 	return 0;
 }
@@ -350,11 +350,11 @@ static int copy_with(struct image_copy *c, int (*copy)(struct image_copy *c))
 	struct lost lost = { .count = 0 };
 	pthread_mutex_init(&lost.mutex, NULL);
 	c->lost = &lost;
-	int r = copy(c);
+	int err = copy(c);
 	c->lost = NULL;
 	free(lost.ranges);
 	pthread_mutex_destroy(&lost.mutex);
-	return r;
+	return err;
 }
 
 int image_copy_parallel(struct image_copy *c)

@@ -30,9 +30,9 @@ static int descend(struct image *i, uint64_t *span, bool *found)
 	struct id id = i->root.id;
 	for (uint8_t level = i->root.level; level > 0; level--) {
 		struct cached_node *n;
-		int r = image_node(i, &id, level, *span, &n);
-		if (r < 0)
-			return r;
+		int err = image_node(i, &id, level, *span, &n);
+		if (err < 0)
+			return err;
 		id = next_child(n->node, span).id;
 		node_cache_release(n);
 		if (id_is_zero(&id))
@@ -48,9 +48,9 @@ int image_seek_data_span(struct image *i, uint64_t span, uint64_t *out)
 	if (id_is_zero(&i->root.id))
 		span = i->spans;
 	while (span < i->spans && !found) {
-		int r = descend(i, &span, &found);
-		if (r < 0)
-			return r;
+		int err = descend(i, &span, &found);
+		if (err < 0)
+			return err;
 	}
 	*out = min_u64(span, i->spans);
 	return 0;
@@ -73,16 +73,16 @@ static int seek_data(struct image *i, uint64_t *at)
 	while (*at < i->size) {
 		uint64_t span = *at / SPAN_SIZE, next;
 		struct cached_node *n;
-		int r = image_seek_data_span(i, span, &next);
-		if (r < 0)
-			return r;
+		int err = image_seek_data_span(i, span, &next);
+		if (err < 0)
+			return err;
 		if (next >= i->spans)
 			break;
 		if (next != span)
 			*at = next * SPAN_SIZE;
-		r = image_leaf(i, next, &n, NULL);
-		if (r < 0)
-			return r;
+		err = image_leaf(i, next, &n, NULL);
+		if (err < 0)
+			return err;
 		if (n == NULL) { /* can't be: next_data_span saw it */
 			*at = (next + 1) * SPAN_SIZE;
 			continue;
@@ -103,9 +103,9 @@ static int seek_hole(struct image *i, uint64_t *at)
 	while (*at < i->size) {
 		uint64_t span = *at / SPAN_SIZE;
 		struct cached_node *n;
-		int r = image_leaf(i, span, &n, NULL);
-		if (r < 0)
-			return r;
+		int err = image_leaf(i, span, &n, NULL);
+		if (err < 0)
+			return err;
 		if (n == NULL)
 			return 0;
 		uint32_t to = seek_in_leaf(
@@ -125,14 +125,14 @@ off_t image_seek(struct image *i, off_t offset, int whence)
 	if (offset < 0 || (uint64_t)offset >= i->size)
 		return -ENXIO;
 	uint64_t at = (uint64_t)offset;
-	int r;
+	int err;
 	if (whence == SEEK_DATA)
-		r = seek_data(i, &at);
+		err = seek_data(i, &at);
 	else if (whence == SEEK_HOLE)
-		r = seek_hole(i, &at);
+		err = seek_hole(i, &at);
 	else
-		r = -EINVAL;
-	return r < 0 ? r : (off_t)at;
+		err = -EINVAL;
+	return err < 0 ? err : (off_t)at;
 }
 
 /* --- as a source --- */
@@ -141,11 +141,11 @@ static int extent_of_hole(struct image *i, uint64_t span, uint64_t limit,
 		uint64_t *end)
 {
 	uint64_t next;
-	int r = image_seek_data_span(i, span, &next);
-	if (r == 0)
+	int err = image_seek_data_span(i, span, &next);
+	if (err == 0)
 		*end = next >= i->spans ? limit
 					: min_u64(next * SPAN_SIZE, limit);
-	return r;
+	return err;
 }
 
 int image_seek_extent(struct image *i, uint64_t offset, uint64_t limit, bool *hole,
@@ -156,9 +156,9 @@ int image_seek_extent(struct image *i, uint64_t offset, uint64_t limit, bool *ho
 	uint64_t span_store_end = span * SPAN_SIZE + image_span_len(i, span);
 	struct node_child child;
 	struct cached_node *n;
-	int r = image_child(i, span, &child);
-	if (r < 0)
-		return r;
+	int err = image_child(i, span, &child);
+	if (err < 0)
+		return err;
 	*hole = id_is_zero(&child.id);
 	*end = min_u64(span_store_end, limit);
 	if (*hole)
@@ -166,9 +166,9 @@ int image_seek_extent(struct image *i, uint64_t offset, uint64_t limit, bool *ho
 					: 0;
 	if (at == 0 && limit > span_store_end)
 		return 0;
-	r = image_leaf(i, span, &n, NULL);
-	if (r < 0)
-		return r;
+	err = image_leaf(i, span, &n, NULL);
+	if (err < 0)
+		return err;
 	*hole = n->leaf->entries[image_entry_at(n->leaf, at)].hole;
 	uint32_t to = seek_in_leaf(n->leaf, at, !*hole);
 	node_cache_release(n);
@@ -198,9 +198,9 @@ int image_seek_piece(struct image *i, uint64_t offset, uint64_t *from, uint64_t 
 		if (id_is_zero(&id))
 			return 0;
 		*node = id;
-		int r = image_node(i, &id, level, span, &n);
-		if (r < 0)
-			return r;
+		int err = image_node(i, &id, level, span, &n);
+		if (err < 0)
+			return err;
 		id = n->node->children[span / step % NODE_FANOUT].id;
 		node_cache_release(n);
 	}
@@ -208,10 +208,10 @@ int image_seek_piece(struct image *i, uint64_t offset, uint64_t *from, uint64_t 
 	*node = id;
 	if (id_is_zero(&id))
 		return 0;
-	int r = node_cache_leaf(i->reader->nodes, &id, image_span_len(i, span),
+	int err = node_cache_leaf(i->reader->nodes, &id, image_span_len(i, span),
 			&n);
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	const struct leaf_entry *e = &n->leaf->entries[image_entry_at(
 			n->leaf, (uint32_t)(offset % SPAN_SIZE))];
 	*from = span * SPAN_SIZE + e->offset;
@@ -252,17 +252,17 @@ static int sums_differ(const struct node_child *said, uint64_t data_bytes,
 static int walk_leaf(struct walk *k, const struct node_child *at, uint64_t span)
 {
 	struct cached_node *n;
-	int r = node_cache_leaf(k->image->reader->nodes, &at->id,
+	int err = node_cache_leaf(k->image->reader->nodes, &at->id,
 			image_span_len(k->image, span), &n);
-	if (r < 0)
-		return walk_error(k, span, 1, r);
-	r = sums_differ(at, n->leaf->data_bytes, n->leaf->clusters);
-	if (r < 0)
-		r = walk_error(k, span, 1, r);
-	if (r == 0)
-		r = k->w->leaf(k->w->ctx, span * SPAN_SIZE, n->leaf);
+	if (err < 0)
+		return walk_error(k, span, 1, err);
+	err = sums_differ(at, n->leaf->data_bytes, n->leaf->clusters);
+	if (err < 0)
+		err = walk_error(k, span, 1, err);
+	if (err == 0)
+		err = k->w->leaf(k->w->ctx, span * SPAN_SIZE, n->leaf);
 	node_cache_release(n);
-	return r;
+	return err;
 }
 
 static int check_node_sums(const struct node_child *at, const struct node *node)
@@ -283,17 +283,17 @@ static int walk_node(struct walk *k, const struct node_child *at,
 {
 	struct cached_node *n;
 	uint64_t step = node_slot_spans(level);
-	int r = image_node(k->image, &at->id, level, span, &n);
-	if (r < 0)
-		return walk_error(k, span, step * NODE_FANOUT, r);
-	r = check_node_sums(at, n->node);
-	if (r < 0)
-		r = walk_error(k, span, step * NODE_FANOUT, r);
-	for (unsigned slot = 0; r == 0 && slot < NODE_FANOUT; slot++)
-		r = walk_tree(k, &n->node->children[slot], (uint8_t)(level - 1),
+	int err = image_node(k->image, &at->id, level, span, &n);
+	if (err < 0)
+		return walk_error(k, span, step * NODE_FANOUT, err);
+	err = check_node_sums(at, n->node);
+	if (err < 0)
+		err = walk_error(k, span, step * NODE_FANOUT, err);
+	for (unsigned slot = 0; err == 0 && slot < NODE_FANOUT; slot++)
+		err = walk_tree(k, &n->node->children[slot], (uint8_t)(level - 1),
 				span + slot * step);
 	node_cache_release(n);
-	return r;
+	return err;
 }
 
 /* Depth at most NODE_LEVEL_MAX. */
@@ -301,19 +301,19 @@ static int walk_tree(struct walk *k, const struct node_child *at, uint8_t level,
 		uint64_t span)
 {
 	const struct image_walker *w = k->w;
-	int r = 0;
+	int err = 0;
 	if (id_is_zero(&at->id))
 		return 0;
 	uint64_t spans = level == 0 ? 1 : node_slot_spans(level) * NODE_FANOUT;
 	uint64_t len = walk_len(k, span, spans);
 	if (w->enter != NULL)
-		r = w->enter(w->ctx, at, level, span * SPAN_SIZE, len);
-	if (r != 0)
-		return r < 0 ? r : 0;
-	r = level == 0 ? walk_leaf(k, at, span) : walk_node(k, at, level, span);
-	if (r == 0 && w->leave != NULL)
+		err = w->enter(w->ctx, at, level, span * SPAN_SIZE, len);
+	if (err != 0)
+		return err < 0 ? err : 0;
+	err = level == 0 ? walk_leaf(k, at, span) : walk_node(k, at, level, span);
+	if (err == 0 && w->leave != NULL)
 		w->leave(w->ctx, at, level, len);
-	return r;
+	return err;
 }
 
 int image_seek_walk(struct image *i, const struct image_walker *w)

@@ -33,19 +33,19 @@ static int skip_holes(struct worker *w, struct job *job)
 {
 	uint64_t at = job->next_span * SPAN_SIZE, end;
 	bool hole;
-	int r = span_read_extent(w, job, at, job->size, &hole, &end);
-	if (r < 0 || !hole)
-		return r;
+	int err = span_read_extent(w, job, at, job->size, &hole, &end);
+	if (err < 0 || !hole)
+		return err;
 	uint64_t skipped = end >= job->size ? job->spans - job->next_span
 					    : end / SPAN_SIZE - job->next_span;
 	if (skipped == 0)
 		return 0;
-	r = tree_builder_skip(job->builder, w->stream, job->next_span, skipped);
+	err = tree_builder_skip(job->builder, w->stream, job->next_span, skipped);
 	job->next_span += skipped;
 	uint64_t bytes = min_u64(job->next_span * SPAN_SIZE, job->size) - at;
 	job->counts->holes += bytes;
 	job->counts->done += bytes;
-	return r;
+	return err;
 }
 
 /* Passes over what needs no worker; mutex held. Where a span begins with the
@@ -56,11 +56,11 @@ static int pass_over(struct worker *w, struct job *job)
 	uint64_t before;
 	do {
 		before = job->next_span;
-		int r = span_reuse_pass(w, job);
-		if (r == 0 && job->next_span < job->spans)
-			r = skip_holes(w, job);
-		if (r != 0)
-			return r;
+		int err = span_reuse_pass(w, job);
+		if (err == 0 && job->next_span < job->spans)
+			err = skip_holes(w, job);
+		if (err != 0)
+			return err;
 	} while (job->next_span != before && job->next_span < job->spans);
 	return 0;
 }
@@ -74,9 +74,9 @@ static int take_span(struct worker *w, struct job *job, struct span_work *s)
 	if (span_read_cancelled(job))
 		return fail(-ECANCELED, "interrupted");
 	if (job->next_span < job->spans) {
-		int r = pass_over(w, job);
-		if (r < 0)
-			return r;
+		int err = pass_over(w, job);
+		if (err < 0)
+			return err;
 	}
 	if (job->next_span >= job->spans)
 		return 0;
@@ -96,9 +96,9 @@ static int take_streamed(struct worker *w, struct job *job, struct span_work *s)
 	uint32_t len = 0;
 	while (len < SPAN_SIZE && !job->ended) {
 		uint32_t n = (uint32_t)min_u64(READ_SIZE, SPAN_SIZE - len);
-		int r = span_read_wait(w, job, n);
-		if (r < 0)
-			return r;
+		int err = span_read_wait(w, job, n);
+		if (err < 0)
+			return err;
 		ssize_t got = source->next(source->ctx, w->span + len, n);
 		if (got < 0)
 			return (int)got;
@@ -123,36 +123,36 @@ static int do_span(struct worker *w, struct job *job)
 	struct span_work s;
 	span_read_begin(&s, w, job);
 	if (job->source->next != NULL) {
-		int r = take_streamed(w, job, &s);
-		if (r <= 0)
-			return r;
+		int err = take_streamed(w, job, &s);
+		if (err <= 0)
+			return err;
 		s.done = s.len;
 		span_read_scan(&s, s.len);
-		r = span_store_finish(&s);
-		return r < 0 ? r : 1;
+		err = span_store_finish(&s);
+		return err < 0 ? err : 1;
 	}
-	int r = take_span(w, job, &s);
-	if (r <= 0)
-		return r;
-	r = span_update(&s);
-	if (r != 0)
-		return r;
-	r = span_read(&s, 0, s.len);
-	if (r == 0)
-		r = span_store_finish(&s);
-	return r < 0 ? r : 1;
+	int err = take_span(w, job, &s);
+	if (err <= 0)
+		return err;
+	err = span_update(&s);
+	if (err != 0)
+		return err;
+	err = span_read(&s, 0, s.len);
+	if (err == 0)
+		err = span_store_finish(&s);
+	return err < 0 ? err : 1;
 }
 
 static void do_job(struct worker *w, struct job *job)
 {
-	int r;
+	int err;
 	do
-		r = do_span(w, job);
-	while (r == 1);
-	if (r < 0) {
+		err = do_span(w, job);
+	while (err == 1);
+	if (err < 0) {
 		LOCK_SCOPE(&job->mutex);
 		if (job->error.err == 0)
-			error_save(&job->error, r);
+			error_save(&job->error, err);
 	}
 }
 
@@ -195,12 +195,12 @@ static int worker_start(struct worker *w, struct chunk_sink *sink)
 	w->node = malloc(LEAF_SIZE_MAX);
 	if (!w->span || !w->marks || !w->pieces || !w->leaf || !w->node)
 		return fail_errno(-ENOMEM, "starting to write");
-	int r = chunk_stream_new(sink, &w->stream);
-	if (r < 0)
-		return r;
-	r = pthread_create(&w->thread, NULL, worker_main, w);
-	w->started = r == 0;
-	return r ? fail_errno(-r, "starting a thread") : 0;
+	int err = chunk_stream_new(sink, &w->stream);
+	if (err < 0)
+		return err;
+	err = pthread_create(&w->thread, NULL, worker_main, w);
+	w->started = err == 0;
+	return err ? fail_errno(-err, "starting a thread") : 0;
 }
 
 int image_writer_new(struct image_writer **out, const struct seal *seal,
@@ -222,16 +222,16 @@ int image_writer_new(struct image_writer **out, const struct seal *seal,
 	pthread_cond_init(&w->wake, NULL);
 	pthread_cond_init(&w->idle, NULL);
 	w->workers = calloc(workers, sizeof(*w->workers));
-	int r = w->workers ? 0 : fail_errno(-ENOMEM, "starting to write");
-	for (unsigned i = 0; r == 0 && i < workers; i++) {
+	int err = w->workers ? 0 : fail_errno(-ENOMEM, "starting to write");
+	for (unsigned i = 0; err == 0 && i < workers; i++) {
 		w->workers[i].writer = w;
 		w->workers[i].number = i;
 		w->worker_count = i + 1;
-		r = worker_start(&w->workers[i], sink);
+		err = worker_start(&w->workers[i], sink);
 	}
-	if (r < 0) {
+	if (err < 0) {
 		image_writer_free(w);
-		return r;
+		return err;
 	}
 	*out = w;
 	return 0;
@@ -297,15 +297,15 @@ int image_writer_write(struct image_writer *w, const struct image_source *source
 		return fail_errno(-ENOMEM, "writing an image");
 	pthread_mutex_init(&job.mutex, NULL);
 	run_job(w, &job);
-	int r = job.error.err ? error_load(&job.error) : 0;
+	int err = job.error.err ? error_load(&job.error) : 0;
 	/* The workers rest: their streams may be used from here. */
-	if (r == 0)
-		r = tree_builder_finish(job.builder, w->workers[0].stream,
+	if (err == 0)
+		err = tree_builder_finish(job.builder, w->workers[0].stream,
 				job.spans, root);
 	*size = job.size;
 	tree_builder_free(job.builder);
 	pthread_mutex_destroy(&job.mutex);
-	return r;
+	return err;
 }
 
 void image_writer_stats(struct image_writer *w, struct chunk_sink_stats *out)
@@ -323,8 +323,8 @@ void image_writer_stats(struct image_writer *w, struct chunk_sink_stats *out)
 
 int image_writer_flush(struct image_writer *w)
 {
-	int r = 0;
-	for (unsigned i = 0; r == 0 && i < w->worker_count; i++)
-		r = chunk_stream_flush(w->workers[i].stream);
-	return r;
+	int err = 0;
+	for (unsigned i = 0; err == 0 && i < w->worker_count; i++)
+		err = chunk_stream_flush(w->workers[i].stream);
+	return err;
 }

@@ -155,10 +155,10 @@ static int load(struct node_cache *c, const struct id *id, uint8_t level,
 	struct frame *frame;
 	const uint8_t *data;
 	uint32_t len;
-	int r = chunk_read(c->packs, c->frames, PACK_TREE, id, 0, UINT32_MAX,
+	int err = chunk_read(c->packs, c->frames, PACK_TREE, id, 0, UINT32_MAX,
 			&frame, &data, &len);
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	struct cached_node *n = calloc(1, sizeof(*n));
 	if (n == NULL) {
 		frame_cache_unpin(frame);
@@ -167,13 +167,13 @@ static int load(struct node_cache *c, const struct id *id, uint8_t level,
 	n->owner = c;
 	n->id = *id;
 	if (level == 0)
-		r = leaf_decode(&n->leaf, data, len, (uint32_t)spans);
+		err = leaf_decode(&n->leaf, data, len, (uint32_t)spans);
 	else
-		r = node_decode(&n->node, data, len, level, spans);
+		err = node_decode(&n->node, data, len, level, spans);
 	frame_cache_unpin(frame);
-	if (r < 0) {
+	if (err < 0) {
 		node_destroy(n);
-		return r == -EBADMSG ? misplaced(id) : r;
+		return err == -EBADMSG ? misplaced(id) : err;
 	}
 	n->bytes = sizeof(*n)
 			+ (n->leaf ? sizeof(*n->leaf)

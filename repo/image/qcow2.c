@@ -60,9 +60,9 @@ static ssize_t read_tables(const struct qcow2_view *v, uint8_t *buf, size_t len,
 		uint8_t block[BLOCK_SIZE];
 		uint64_t at = offset + done, within = at % BLOCK_SIZE;
 		size_t n = min_u64(BLOCK_SIZE - within, len - done);
-		int r = qcow2_tables_block(v, at / BLOCK_SIZE, block);
-		if (r < 0)
-			return r;
+		int err = qcow2_tables_block(v, at / BLOCK_SIZE, block);
+		if (err < 0)
+			return err;
 		memcpy(buf + done, block + within, n);
 		done += n;
 	}
@@ -76,9 +76,9 @@ int qcow2_data_run(const struct qcow2_view *v, uint64_t offset, uint64_t *at,
 	uint64_t within = offset % CLUSTER_SIZE;
 	struct span_clusters s;
 	uint32_t run = 0;
-	int r = image_clusters_with(v->image, nth, &s);
-	if (r < 0)
-		return r;
+	int err = image_clusters_with(v->image, nth, &s);
+	if (err < 0)
+		return err;
 	*at = image_clusters_run(&s, nth, &run) * CLUSTER_SIZE + within;
 	*len = (uint64_t)run * CLUSTER_SIZE - within;
 	return 0;
@@ -89,9 +89,9 @@ static ssize_t read_data(const struct qcow2_view *v, uint8_t *buf, size_t len,
 {
 	for (size_t done = 0; done < len;) {
 		uint64_t at = 0, run = 0;
-		int r = qcow2_data_run(v, offset + done, &at, &run);
-		if (r < 0)
-			return r;
+		int err = qcow2_data_run(v, offset + done, &at, &run);
+		if (err < 0)
+			return err;
 		size_t want = min_u64(run, len - done);
 		ssize_t n = image_pread(v->image, buf + done, want, at);
 		if (n < 0)
@@ -148,13 +148,13 @@ ssize_t qcow2_read_iov(struct qcow2_view *v, struct image_iov *iov, size_t len,
 	len = min_u64(len, size - offset);
 	for (size_t done = 0; done < len;) {
 		uint64_t at = 0, run = 0;
-		int r = qcow2_data_run(v, offset + done, &at, &run);
+		int err = qcow2_data_run(v, offset + done, &at, &run);
 		size_t want = min_u64(run, len - done);
-		if (r == 0)
-			r = add_data(v, iov, want, at);
-		if (r < 0) {
+		if (err == 0)
+			err = add_data(v, iov, want, at);
+		if (err < 0) {
 			image_unpin(iov);
-			return r;
+			return err;
 		}
 		done += want;
 	}

@@ -47,9 +47,9 @@ static int copy_data(struct qcow2_copy *c, struct image_sequence *ahead,
 		ssize_t got = qcow2_pread(c->view, buf, n, at);
 		if (got < 0)
 			return read_failed((int)got, at);
-		int r = write_all(c, buf, n, at, stream);
-		if (r < 0)
-			return r;
+		int err = write_all(c, buf, n, at, stream);
+		if (err < 0)
+			return err;
 		at += n;
 		c->written += n;
 		c->done = at;
@@ -75,10 +75,10 @@ int qcow2_copy(struct qcow2_copy *c)
 			       : qcow2_seek(c->view, data, SEEK_HOLE);
 		if (end < 0)
 			return read_failed((int)end, (uint64_t)at);
-		int r = copy_data(c, &ahead, buf, (uint64_t)data,
+		int err = copy_data(c, &ahead, buf, (uint64_t)data,
 				(uint64_t)end, false);
-		if (r < 0)
-			return r;
+		if (err < 0)
+			return err;
 	}
 	c->done = (uint64_t)size;
 	return 0;

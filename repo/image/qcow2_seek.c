@@ -27,28 +27,28 @@ static int extent_in_slots(const struct qcow2_view *v, uint64_t offset,
 {
 	const struct qcow2_layout *l = &v->layout;
 	uint64_t slot = offset / CLUSTER_SIZE - l->l2, used = 0;
-	int r = qcow2_tables_used_slot(v, slot, &used);
+	int err = qcow2_tables_used_slot(v, slot, &used);
 	*hole = used != slot;
 	*to = (l->l2 + (*hole ? used : slot + 1)) * CLUSTER_SIZE;
-	return r;
+	return err;
 }
 
 static int extent_in_data(const struct qcow2_view *v, uint64_t offset,
 		bool *hole, uint64_t *to)
 {
 	uint64_t at = 0, run = 0, size = image_size(v->image);
-	int r = qcow2_data_run(v, offset, &at, &run);
-	if (r < 0)
-		return r;
+	int err = qcow2_data_run(v, offset, &at, &run);
+	if (err < 0)
+		return err;
 	*to = offset + run;
 	if (at >= size) {
 		*hole = true;
 		return 0;
 	}
 	uint64_t end = min_u64(at + run, size);
-	r = image_seek_extent(v->image, at, end, hole, &end);
+	err = image_seek_extent(v->image, at, end, hole, &end);
 	*to = offset + (end - at);
-	return r;
+	return err;
 }
 
 /* What is at OFFSET (below the size), and how far that goes at least. */
@@ -79,9 +79,9 @@ off_t qcow2_seek(struct qcow2_view *v, off_t offset, int whence)
 	while (at < size) {
 		bool hole = false;
 		uint64_t to = 0;
-		int r = extent(v, at, &hole, &to);
-		if (r < 0)
-			return r;
+		int err = extent(v, at, &hole, &to);
+		if (err < 0)
+			return err;
 		if (hole == (whence == SEEK_HOLE))
 			return (off_t)at;
 		at = to;

@@ -18,13 +18,13 @@
 int qcow2_tables_used_slot(const struct qcow2_view *v, uint64_t slot, uint64_t *out)
 {
 	uint64_t span = v->spans;
-	int r = 0;
+	int err = 0;
 	*out = v->layout.l1_entries;
 	if (slot < *out)
-		r = image_seek_data_span(v->image, slot * SLOT_SPANS, &span);
-	if (r == 0 && span < v->spans)
+		err = image_seek_data_span(v->image, slot * SLOT_SPANS, &span);
+	if (err == 0 && span < v->spans)
 		*out = span / SLOT_SPANS;
-	return r;
+	return err;
 }
 
 static void fill_refcount_table(const struct qcow2_layout *l, uint64_t block,
@@ -48,9 +48,9 @@ static int fill_refcounts(const struct qcow2_view *v, uint64_t block,
 		if (k < l->l2 || k >= l->data)
 			put_be16(out + 2 * (k - first), 1);
 	while (l->l2 + slot < min_u64(end, l->data)) {
-		int r = qcow2_tables_used_slot(v, slot, &slot);
-		if (r < 0)
-			return r;
+		int err = qcow2_tables_used_slot(v, slot, &slot);
+		if (err < 0)
+			return err;
 		if (l->l2 + slot < min_u64(end, l->data))
 			put_be16(out + 2 * (l->l2 + slot - first), 1);
 		slot++;
@@ -64,9 +64,9 @@ static int fill_l1(const struct qcow2_view *v, uint64_t block, uint8_t *out)
 	uint64_t first = block * BLOCK_TABLE_ENTRIES, slot = first;
 	uint64_t end = min_u64(first + BLOCK_TABLE_ENTRIES, l->l1_entries);
 	while (slot < end) {
-		int r = qcow2_tables_used_slot(v, slot, &slot);
-		if (r < 0)
-			return r;
+		int err = qcow2_tables_used_slot(v, slot, &slot);
+		if (err < 0)
+			return err;
 		if (slot < end)
 			put_be64(out + 8 * (slot - first), QCOW2_COPIED |
 					(l->l2 + slot) * CLUSTER_SIZE);
@@ -93,9 +93,9 @@ static int fill_l2(const struct qcow2_view *v, uint64_t block, uint8_t *out)
 		struct span_clusters s;
 		if (first + k >= v->spans)
 			break;
-		int r = image_clusters_at(v->image, first + k, &s);
-		if (r < 0)
-			return r;
+		int err = image_clusters_at(v->image, first + k, &s);
+		if (err < 0)
+			return err;
 		fill_span(&v->layout, &s, out + k * SPAN_CLUSTERS * 8);
 	}
 	return 0;

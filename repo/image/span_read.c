@@ -51,8 +51,8 @@ int span_read_extent(const struct worker *w, const struct job *job, uint64_t at,
 	*end = limit;
 	if (source->extent == NULL)
 		return 0;
-	int r = source->extent(source->ctx, w->number, at, limit, hole, end);
-	return r < 0 ? r : check_answer(at, *end, limit, "holes");
+	int err = source->extent(source->ctx, w->number, at, limit, hole, end);
+	return err < 0 ? err : check_answer(at, *end, limit, "holes");
 }
 
 int span_read_same(const struct worker *w, const struct job *job, uint64_t at,
@@ -63,8 +63,8 @@ int span_read_same(const struct worker *w, const struct job *job, uint64_t at,
 	*end = limit;
 	if (source->same == NULL || job->base == NULL)
 		return 0;
-	int r = source->same(source->ctx, w->number, at, limit, same, end);
-	return r < 0 ? r : check_answer(at, *end, limit, "changes");
+	int err = source->same(source->ctx, w->number, at, limit, same, end);
+	return err < 0 ? err : check_answer(at, *end, limit, "changes");
 }
 
 /* --- marking --- */
@@ -136,13 +136,13 @@ static int read_data(struct span_work *s, uint32_t from, uint32_t to)
 	uint64_t base = s->span * SPAN_SIZE;
 	while (from < to) {
 		uint32_t n = (uint32_t)min_u64(READ_SIZE, to - from);
-		int r = span_read_wait(s->w, job, n);
-		if (r < 0)
-			return r;
-		r = source->read(source->ctx, s->w->number,
+		int err = span_read_wait(s->w, job, n);
+		if (err < 0)
+			return err;
+		err = source->read(source->ctx, s->w->number,
 				s->w->span + from, n, base + from);
-		if (r < 0)
-			return r;
+		if (err < 0)
+			return err;
 		from += n;
 		job->counts->read += n;
 		job->counts->done += n;
@@ -159,20 +159,20 @@ int span_read(struct span_work *s, uint32_t from, uint32_t to)
 	while (from < to) {
 		bool hole;
 		uint64_t end;
-		int r = span_read_extent(s->w, s->job, base + from, base + to, &hole,
+		int err = span_read_extent(s->w, s->job, base + from, base + to, &hole,
 				&end);
-		if (r < 0)
-			return r;
+		if (err < 0)
+			return err;
 		uint32_t upto = (uint32_t)(end - base);
 		if (hole) {
 			fill_hole(s, from, upto);
 			s->job->counts->holes += upto - from;
 			s->job->counts->done += upto - from;
 		} else {
-			r = read_data(s, from, upto);
+			err = read_data(s, from, upto);
 		}
-		if (r < 0)
-			return r;
+		if (err < 0)
+			return err;
 		from = upto;
 	}
 	return 0;

@@ -41,14 +41,14 @@ static int add(struct run *t, const struct node_child *child, uint8_t level,
 {
 	struct job *job = t->job;
 	uint64_t from = job->next_span;
-	int r = whole ? tree_builder_add_node(job->builder, t->w->stream, level,
+	int err = whole ? tree_builder_add_node(job->builder, t->w->stream, level,
 			       from, child)
 		      : tree_builder_skip(job->builder, t->w->stream, from,
 			       upto - from);
 	job->next_span = upto;
 	job->counts->same += child->data_bytes;
 	job->counts->done += bytes_below(job, upto) - bytes_below(job, from);
-	return r;
+	return err;
 }
 
 /* Depth at most NODE_LEVEL_MAX. What of the subtree, which begins at span
@@ -71,13 +71,13 @@ static int take_below(struct run *t, const struct node_child *at, uint8_t level,
 	uint64_t step = node_slot_spans(level);
 	if (image_node(t->job->base, &at->id, level, from, &n) < 0)
 		return 1;
-	int r = 0;
+	int err = 0;
 	for (uint64_t slot = (from - first) / step;
-			r == 0 && first + slot * step < upto; slot++)
-		r = take_below(t, &n->node->children[slot],
+			err == 0 && first + slot * step < upto; slot++)
+		err = take_below(t, &n->node->children[slot],
 				(uint8_t)(level - 1), first + slot * step);
 	node_cache_release(n);
-	return r;
+	return err;
 }
 
 /* How far the image is the base's from AT on. */
@@ -89,9 +89,9 @@ static int same_upto(const struct worker *w, const struct job *job, uint64_t at,
 	*out = at;
 	while (same && *out < limit) {
 		uint64_t end;
-		int r = span_read_same(w, job, *out, limit, &same, &end);
-		if (r < 0)
-			return r;
+		int err = span_read_same(w, job, *out, limit, &same, &end);
+		if (err < 0)
+			return err;
 		*out = same ? end : *out;
 	}
 	return 0;
@@ -104,9 +104,9 @@ int span_reuse_pass(struct worker *w, struct job *job)
 			|| span_reuse_in_doubt(w, job))
 		return 0;
 	uint64_t at = job->next_span * SPAN_SIZE, end;
-	int r = same_upto(w, job, at, &end);
-	if (r < 0)
-		return r;
+	int err = same_upto(w, job, at, &end);
+	if (err < 0)
+		return err;
 	/* A last span that is not full counts if it is as long in both. */
 	t.to = end == job->size && image_size(job->base) == end
 			? job->spans : end / SPAN_SIZE;
@@ -116,6 +116,6 @@ int span_reuse_pass(struct worker *w, struct job *job)
 	const struct tree_root *root = &job->base->root;
 	const struct node_child top = { .id = root->id,
 		.data_bytes = root->data_bytes, .clusters = root->clusters };
-	r = take_below(&t, &top, root->level, 0);
-	return r < 0 ? r : end > bytes_below(job, job->next_span);
+	err = take_below(&t, &top, root->level, 0);
+	return err < 0 ? err : end > bytes_below(job, job->next_span);
 }

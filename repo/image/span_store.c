@@ -48,10 +48,10 @@ static int same_as_base(struct span_work *s, const uint8_t *proof,
 	if (base == NULL || s->span >= node_span_count(image_size(base)))
 		return 0;
 	/* A base that can't be read costs a full store, nothing else. */
-	int r = image_leaf(base, s->span, &n, child);
-	if (r < 0)
+	int err = image_leaf(base, s->span, &n, child);
+	if (err < 0)
 		s->lost = child->id;
-	if (r < 0 || n == NULL)
+	if (err < 0 || n == NULL)
 		return 0;
 	const struct leaf *leaf = n->leaf;
 	bool same = leaf->has_proof && leaf->span_len == s->len
@@ -150,14 +150,14 @@ int span_store_finish(struct span_work *s)
 		s->job->counts->same += child.data_bytes;
 		return span_store_end(s, &child);
 	}
-	int r = 0;
+	int err = 0;
 	w->leaf->count = 0;
-	for (uint32_t k = 0; r == 0 && k < count; k++)
-		r = span_store_piece(s, w->pieces[k].offset, w->pieces[k].len,
+	for (uint32_t k = 0; err == 0 && k < count; k++)
+		err = span_store_piece(s, w->pieces[k].offset, w->pieces[k].len,
 				w->pieces[k].hole);
-	if (r == 0)
-		r = gets_proof(s, proof);
-	if (r >= 0)
-		r = span_store_leaf(s, r == 1 ? proof : NULL, &child);
-	return r < 0 ? r : span_store_end(s, &child);
+	if (err == 0)
+		err = gets_proof(s, proof);
+	if (err >= 0)
+		err = span_store_leaf(s, err == 1 ? proof : NULL, &child);
+	return err < 0 ? err : span_store_end(s, &child);
 }

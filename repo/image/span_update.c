@@ -85,10 +85,10 @@ static int want_changes(struct update *u)
 	for (uint32_t at = 0; at < s->len;) {
 		bool same;
 		uint64_t end;
-		int r = span_read_same(s->w, s->job, base + at, base + s->len, &same,
+		int err = span_read_same(s->w, s->job, base + at, base + s->len, &same,
 				&end);
-		if (r < 0)
-			return r;
+		if (err < 0)
+			return err;
 		uint32_t to = (uint32_t)(end - base);
 		if (!same)
 			mark(u, at / BLOCK_SIZE,
@@ -147,10 +147,10 @@ static int read_wanted(struct update *u)
 			b++;
 			continue;
 		}
-		int r = span_read(s, from * BLOCK_SIZE,
+		int err = span_read(s, from * BLOCK_SIZE,
 				(uint32_t)min_u64(b * BLOCK_SIZE, s->len));
-		if (r < 0)
-			return r;
+		if (err < 0)
+			return err;
 	}
 	return 0;
 }
@@ -192,9 +192,9 @@ static int cut_piece(struct update *u, uint32_t k, uint32_t *at)
 	while ((n = chunker_next(&w->writer->chunker, w->marks + *at,
 				blocks - *at, &unread))
 			== 0) {
-		int r = read_chunk_at(u, k, *at + unread);
-		if (r < 0)
-			return r;
+		int err = read_chunk_at(u, k, *at + unread);
+		if (err < 0)
+			return err;
 	}
 	*at += n;
 	return span_store_piece(s, from,
@@ -219,9 +219,9 @@ static int cut(struct update *u)
 			at = end_block(e);
 			continue;
 		}
-		int r = cut_piece(u, k, &at);
-		if (r < 0)
-			return r;
+		int err = cut_piece(u, k, &at);
+		if (err < 0)
+			return err;
 	}
 	return 0;
 }
@@ -245,30 +245,30 @@ static bool same_entries(const struct update *u, const struct leaf *leaf)
 static int finish_partly(struct update *u)
 {
 	struct span_work *s = u->s;
-	int r = cut(u);
-	if (r < 0)
-		return r;
+	int err = cut(u);
+	if (err < 0)
+		return err;
 	if (!same_entries(u, s->w->leaf))
-		r = span_store_leaf(s, NULL, &u->child);
-	return r < 0 ? r : span_store_end(s, &u->child);
+		err = span_store_leaf(s, NULL, &u->child);
+	return err < 0 ? err : span_store_end(s, &u->child);
 }
 
 static int update(struct update *u)
 {
 	struct span_work *s = u->s;
 	bool complete, proving = s->proving;
-	int r = want_changes(u);
-	if (r < 0)
-		return r;
+	int err = want_changes(u);
+	if (err < 0)
+		return err;
 	want_chunks(u);
 	if (want_rest(u, &complete) == 0) {
 		s->job->counts->same += u->child.data_bytes;
 		return span_store_end(s, &u->child);
 	}
 	s->proving = false; /* which goes in order */
-	r = read_wanted(u);
-	if (r < 0)
-		return r;
+	err = read_wanted(u);
+	if (err < 0)
+		return err;
 	if (!complete)
 		return finish_partly(u);
 	s->proving = proving;
@@ -282,7 +282,7 @@ int span_update(struct span_work *s)
 	struct update u = { .s = s };
 	if (!find_base(&u))
 		return 0;
-	int r = update(&u);
+	int err = update(&u);
 	node_cache_release(u.node);
-	return r < 0 ? r : 1;
+	return err < 0 ? err : 1;
 }

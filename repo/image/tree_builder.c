@@ -134,11 +134,11 @@ static int report(struct tree_builder *b, struct chunk_stream *stream,
 		if (full == NULL)
 			return 0;
 		full->node.spans = spans_below(b, full);
-		int r = write_node(b, stream, &full->node, &child);
+		int err = write_node(b, stream, &full->node, &child);
 		position = full->position;
 		free(full);
-		if (r < 0)
-			return r;
+		if (err < 0)
+			return err;
 		count = 1;
 	}
 	return 0;
@@ -164,9 +164,9 @@ int tree_builder_skip(struct tree_builder *b, struct chunk_stream *stream,
 	while (count > 0) {
 		uint64_t room = NODE_FANOUT - span % NODE_FANOUT;
 		unsigned n = (unsigned)min_u64(room, count);
-		int r = report(b, stream, 0, span, n, &hole);
-		if (r < 0)
-			return r;
+		int err = report(b, stream, 0, span, n, &hole);
+		if (err < 0)
+			return err;
 		span += n;
 		count -= n;
 	}
@@ -187,12 +187,12 @@ int tree_builder_finish(struct tree_builder *b, struct chunk_stream *stream,
 		take_out(b, o);
 		o->node.spans = spans_below(b, o);
 		uint64_t position = o->position;
-		int r = write_node(b, stream, &o->node, &child);
+		int err = write_node(b, stream, &o->node, &child);
 		free(o);
-		if (r == 0)
-			r = report(b, stream, level, position, 1, &child);
-		if (r < 0)
-			return r;
+		if (err == 0)
+			err = report(b, stream, level, position, 1, &child);
+		if (err < 0)
+			return err;
 	}
 	*root = (struct tree_root){ .level = top };
 	struct open_node *above = b->levels[top + 1];

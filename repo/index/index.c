@@ -44,10 +44,10 @@ int index_with_env(struct index *ix, index_env_call *fn, void *arg)
 	for (int try = 0; try < GROW_TRIES; try++) {
 		pthread_rwlock_rdlock(&ix->lock);
 		struct index_env *e = ix->env;
-		int r = e != NULL ? fn(e, arg) : -EBADMSG;
+		int err = e != NULL ? fn(e, arg) : -EBADMSG;
 		pthread_rwlock_unlock(&ix->lock);
-		if (r != -EAGAIN)
-			return r;
+		if (err != -EAGAIN)
+			return err;
 		/* Another process has let the file grow beyond the map. */
 		pthread_rwlock_wrlock(&ix->lock);
 		if (ix->env == e)
@@ -96,9 +96,9 @@ static void load_filter(struct index *ix)
 static int open_env(struct index *ix)
 {
 	struct index_env *e;
-	int r = index_env_open(&e, ix->dir, &ix->identity);
-	if (r < 0)
-		return r;
+	int err = index_env_open(&e, ix->dir, &ix->identity);
+	if (err < 0)
+		return err;
 	swap_env(ix, e);
 	load_filter(ix);
 	return 0;
@@ -107,22 +107,22 @@ static int open_env(struct index *ix)
 /* The same with the lock: what is damaged, foreign or missing is made anew. */
 static int open_or_make_env(struct index *ix, int lock_fd)
 {
-	int r = ix->damaged ? -EBADMSG : open_env(ix);
-	if (r != -EBADMSG && r != -ENOENT)
-		return r;
-	r = index_place_remove(ix->dir);
-	if (r < 0)
-		return r;
+	int err = ix->damaged ? -EBADMSG : open_env(ix);
+	if (err != -EBADMSG && err != -ENOENT)
+		return err;
+	err = index_place_remove(ix->dir);
+	if (err < 0)
+		return err;
 	ix->damaged = false;
-	r = index_write_create(ix->dir, lock_fd, &ix->identity);
-	return r < 0 ? r : open_env(ix);
+	err = index_write_create(ix->dir, lock_fd, &ix->identity);
+	return err < 0 ? err : open_env(ix);
 }
 
 static int lock_and_open(struct index *ix, unsigned ms)
 {
 	CLEANUP_FD int lock = -1;
-	int r = index_place_lock(&lock, ix->dir, ms);
-	return r < 0 ? r : open_or_make_env(ix, lock);
+	int err = index_place_lock(&lock, ix->dir, ms);
+	return err < 0 ? err : open_or_make_env(ix, lock);
 }
 
 int index_make_ready(struct index *ix)
@@ -175,10 +175,10 @@ int index_open(struct index **out, struct store *store, const uint8_t *repo_id,
 	ix->load_ctx = load_ctx;
 	memcpy(ix->identity.repo, repo_id, REPO_ID_SIZE);
 	index_place_machine(ix->identity.machine);
-	int r = index_place_choose(&ix->dir, store, repo_id, dir);
-	if (r < 0) {
+	int err = index_place_choose(&ix->dir, store, repo_id, dir);
+	if (err < 0) {
 		index_close(ix);
-		return r;
+		return err;
 	}
 	open_first(ix);
 	*out = ix;
@@ -248,8 +248,8 @@ int index_candidates(struct index *ix, uint64_t prefix, bool for_writer,
 	f.count = find_waiting(ix, &f, for_writer, &ask);
 	if (!ask)
 		return f.count;
-	int r = index_with_env(ix, find_call, &f);
-	return r < 0 ? f.count : r;
+	int err = index_with_env(ix, find_call, &f);
+	return err < 0 ? f.count : err;
 }
 
 uint64_t index_unreadable(const struct index *ix)
@@ -292,33 +292,33 @@ int index_merge_now(struct index *ix, const struct index_merge *m)
 	CLEANUP_FD int lock = -1;
 	if (ix->env == NULL)
 		return -EAGAIN;
-	int r = index_place_lock(&lock, ix->dir, index_tuning.lock_ms);
-	if (r < 0)
-		return r;
-	r = index_write_merge(ix->dir, lock, &ix->identity,
+	int err = index_place_lock(&lock, ix->dir, index_tuning.lock_ms);
+	if (err < 0)
+		return err;
+	err = index_write_merge(ix->dir, lock, &ix->identity,
 			index_env_nonce(ix->env), m);
-	if (r == -EBADMSG) {
-		r = index_place_remove(ix->dir);
-		if (r < 0)
-			return r;
+	if (err == -EBADMSG) {
+		err = index_place_remove(ix->dir);
+		if (err < 0)
+			return err;
 	}
-	if (r == -EBADMSG || r == -ESTALE || !index_env_current(ix->env)) {
+	if (err == -EBADMSG || err == -ESTALE || !index_env_current(ix->env)) {
 		swap_filter(ix, NULL);
 		swap_env(ix, NULL);
 		return -ERESTART;
 	}
-	if (r == 0)
+	if (err == 0)
 		load_filter(ix);
-	return r;
+	return err;
 }
 
 int index_merge_waiting(struct index *ix)
 {
 	while (ix->waiting != NULL) {
 		struct index_merge m = { .run = ix->waiting };
-		int r = index_merge_now(ix, &m);
-		if (r < 0)
-			return r;
+		int err = index_merge_now(ix, &m);
+		if (err < 0)
+			return err;
 		pthread_rwlock_wrlock(&ix->lock);
 		struct index_run *run = ix->waiting;
 		ix->waiting = run->next;
@@ -332,46 +332,46 @@ int index_merge_waiting(struct index *ix)
 static int merge_run(struct index *ix, struct index_run *run)
 {
 	struct index_merge m = { .run = run };
-	int r = 0;
+	int err = 0;
 	index_run_sort(run);
 	for (int i = 0; i < INDEX_RESTARTS_MAX; i++) {
-		r = index_make_ready(ix);
-		if (r == 0)
-			r = index_merge_waiting(ix);
-		if (r == 0)
-			r = index_merge_now(ix, &m);
-		if (r != -ERESTART)
+		err = index_make_ready(ix);
+		if (err == 0)
+			err = index_merge_waiting(ix);
+		if (err == 0)
+			err = index_merge_now(ix, &m);
+		if (err != -ERESTART)
 			break;
 	}
-	return r;
+	return err;
 }
 
 int index_add(struct index *ix, const struct index_pack *packs, size_t count)
 {
 	LOCK_SCOPE(&ix->work);
 	size_t at = 0;
-	int r = 0;
-	while (at < count && r == 0) {
+	int err = 0;
+	while (at < count && err == 0) {
 		struct index_run *run = index_run_new();
 		if (run == NULL)
 			return fail_errno(-ENOMEM, "updating the index");
-		while (at < count && r == 0 &&
+		while (at < count && err == 0 &&
 				run->entry_count < index_tuning.run_entries)
-			r = index_run_add(run, &packs[at++]);
-		if (r == 0)
-			r = merge_run(ix, run);
+			err = index_run_add(run, &packs[at++]);
+		if (err == 0)
+			err = merge_run(ix, run);
 		index_run_free(run);
 	}
-	return r < 0 ? index_explain(ix, r == -ERESTART ? -EIO : r) : 0;
+	return err < 0 ? index_explain(ix, err == -ERESTART ? -EIO : err) : 0;
 }
 
 int index_rebuild(struct index *ix)
 {
 	LOCK_SCOPE(&ix->work);
 	CLEANUP_FD int lock = -1;
-	int r = index_place_lock(&lock, ix->dir, index_tuning.lock_ms);
-	if (r < 0)
-		return index_explain(ix, r);
+	int err = index_place_lock(&lock, ix->dir, index_tuning.lock_ms);
+	if (err < 0)
+		return index_explain(ix, err);
 	swap_filter(ix, NULL);
 	swap_env(ix, NULL);
 	drop_waiting(ix);

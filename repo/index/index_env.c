@@ -80,8 +80,8 @@ static int check_identity(const struct opening *o, MDB_txn *txn)
 	MDB_val key = { sizeof(INDEX_KEY_RECORD) - 1,
 		(char *)INDEX_KEY_RECORD };
 	MDB_val value;
-	int rc = mdb_get(txn, e->dbi[DB_META], &key, &value);
-	if (rc != 0)
+	int err = mdb_get(txn, e->dbi[DB_META], &key, &value);
+	if (err != 0)
 		return -EBADMSG;
 	return index_layout_check_record(value.mv_data, value.mv_size, o->identity,
 			e->device, e->inode, e->nonce);
@@ -104,11 +104,11 @@ static int make_readers(struct index_env *e)
 {
 	while (e->idle_count < READERS) {
 		MDB_txn *txn;
-		int rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, &txn);
-		if (rc == MDB_READERS_FULL && e->idle_count > 0)
+		int err = mdb_txn_begin(e->env, NULL, MDB_RDONLY, &txn);
+		if (err == MDB_READERS_FULL && e->idle_count > 0)
 			return 0;
-		if (rc != 0)
-			return result(rc);
+		if (err != 0)
+			return result(err);
 		mdb_txn_reset(txn);
 		e->idle[e->idle_count++] = txn;
 	}
@@ -118,17 +118,17 @@ static int make_readers(struct index_env *e)
 static int begin_first(struct index_env *e, MDB_txn **txn)
 {
 	int dead;
-	int rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, txn);
-	if (rc == MDB_READERS_FULL) {
+	int err = mdb_txn_begin(e->env, NULL, MDB_RDONLY, txn);
+	if (err == MDB_READERS_FULL) {
 		mdb_reader_check(e->env, &dead);
-		rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, txn);
+		err = mdb_txn_begin(e->env, NULL, MDB_RDONLY, txn);
 	}
-	if (rc == MDB_MAP_RESIZED) {
-		rc = mdb_env_set_mapsize(e->env, 0);
-		if (rc == 0)
-			rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, txn);
+	if (err == MDB_MAP_RESIZED) {
+		err = mdb_env_set_mapsize(e->env, 0);
+		if (err == 0)
+			err = mdb_txn_begin(e->env, NULL, MDB_RDONLY, txn);
 	}
-	return result(rc);
+	return result(err);
 }
 
 /* Guarded. */
@@ -147,13 +147,13 @@ static int open_guarded(void *arg)
 	if (mdb_env_get_fd(e->env, &fd) != 0 || fstat(fd, &st) < 0 ||
 			st.st_dev != e->device || st.st_ino != e->inode)
 		return -EBADMSG;
-	int r = begin_first(e, &txn);
-	if (r < 0)
-		return r;
-	r = open_databases(o, txn);
-	if (r < 0) {
+	int err = begin_first(e, &txn);
+	if (err < 0)
+		return err;
+	err = open_databases(o, txn);
+	if (err < 0) {
 		mdb_txn_abort(txn);
-		return r;
+		return err;
 	}
 	rc = mdb_txn_commit(txn); /* keeps the handles */
 	return rc != 0 ? result(rc) : make_readers(e);
@@ -162,16 +162,16 @@ static int open_guarded(void *arg)
 static int open_once(struct opening *o)
 {
 	struct index_env *e = o->e;
-	int r = index_layout_check(o->dir, &e->device, &e->inode);
-	if (r < 0)
-		return r;
+	int err = index_layout_check(o->dir, &e->device, &e->inode);
+	if (err < 0)
+		return err;
 	if (mdb_env_create(&e->env) != 0)
 		return -ENOMEM;
 	mdb_env_set_assert(e->env, on_assert);
 	mdb_env_set_maxdbs(e->env, INDEX_DBS);
 	mdb_env_set_maxreaders(e->env, READERS_MAX);
-	r = index_guard_run(open_guarded, o);
-	return r == -EFAULT ? -EBADMSG : r;
+	err = index_guard_run(open_guarded, o);
+	return err == -EFAULT ? -EBADMSG : err;
 }
 
 static struct index_env *env_new(const char *dir)
@@ -192,7 +192,7 @@ static struct index_env *env_new(const char *dir)
 int index_env_open(struct index_env **out, const char *dir,
 		const struct index_identity *identity)
 {
-	int r = 0;
+	int err = 0;
 	index_guard_arm();
 	/* Without the writers' lock a commit may be under way just now, which
 	 * looks like damage for a moment. */
@@ -201,14 +201,14 @@ int index_env_open(struct index_env **out, const char *dir,
 		if (e == NULL)
 			return -ENOMEM;
 		struct opening o = { e, dir, identity };
-		r = open_once(&o);
-		if (r == 0) {
+		err = open_once(&o);
+		if (err == 0) {
 			*out = e;
 			return 0;
 		}
 		index_env_close(e);
-		if (r != -EBADMSG && r != -EAGAIN)
-			return r;
+		if (err != -EBADMSG && err != -EAGAIN)
+			return err;
 	}
 	return -EBADMSG;
 }
@@ -269,9 +269,9 @@ static int read_guarded(void *arg)
 	int rc = mdb_txn_renew(g->txn);
 	if (rc != 0)
 		return result(rc);
-	int r = g->fn(g->e, g->txn, g->arg);
+	int err = g->fn(g->e, g->txn, g->arg);
 	mdb_txn_reset(g->txn);
-	return r;
+	return err;
 }
 
 static MDB_txn *borrow(struct index_env *e)
@@ -303,15 +303,15 @@ static int read_with(struct index_env *e, env_reading *fn, void *arg)
 	if (txn == NULL)
 		return -EBADMSG;
 	struct reading g = { e, txn, fn, arg };
-	int r = index_guard_run(read_guarded, &g);
+	int err = index_guard_run(read_guarded, &g);
 	/* One that a fault interrupted goes back as well: from now on it is
 	 * only good for being aborted. */
 	give_back(e, txn);
-	if (r < 0 && r != -EAGAIN && r != -ENOMEM) {
+	if (err < 0 && err != -EAGAIN && err != -ENOMEM) {
 		give_up(e);
 		return -EBADMSG;
 	}
-	return r;
+	return err;
 }
 
 struct find {
@@ -327,10 +327,10 @@ static int pack_of(struct index_env *e, MDB_txn *txn, uint32_t number,
 	uint8_t k[4];
 	MDB_val key = { sizeof(k), k }, value;
 	index_put_be32(k, number);
-	int rc = mdb_get(txn, e->dbi[DB_PACKS], &key, &value);
-	if (rc == MDB_NOTFOUND)
+	int err = mdb_get(txn, e->dbi[DB_PACKS], &key, &value);
+	if (err == MDB_NOTFOUND)
 		return 0;
-	if (rc != 0 || value.mv_size != INDEX_PACK_SIZE)
+	if (err != 0 || value.mv_size != INDEX_PACK_SIZE)
 		return -EBADMSG;
 	memcpy(id->b, value.mv_data, PACK_ID_SIZE);
 	return 1;
@@ -352,10 +352,10 @@ static int find_in(struct index_env *e, MDB_txn *txn, void *arg)
 	memcpy(numbers, value.mv_data, len);
 	for (size_t i = 0; i < len && f->count < f->max; i += 4) {
 		struct pack_id id;
-		int r = pack_of(e, txn, get_le32(numbers + i), &id);
-		if (r < 0)
-			return r;
-		if (r > 0)
+		int err = pack_of(e, txn, get_le32(numbers + i), &id);
+		if (err < 0)
+			return err;
+		if (err > 0)
 			f->count = index_run_join_packs(f->packs, f->count, f->max,
 					&id);
 	}
@@ -400,32 +400,32 @@ static int list_shard(struct index_env *e, MDB_txn *txn, void *arg)
 	uint8_t first[PACK_ID_SIZE] = { (uint8_t)l->shard };
 	MDB_val key = { sizeof(first), first }, value;
 	MDB_cursor *cursor;
-	int r = 0;
+	int err = 0;
 	int rc = mdb_cursor_open(txn, e->dbi[DB_NAMES], &cursor);
 	if (rc != 0)
 		return result(rc);
 	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-	while (rc == 0 && r == 0) {
+	while (rc == 0 && err == 0) {
 		if (key.mv_size > 0 &&
 				*(const uint8_t *)key.mv_data != l->shard)
 			break;
-		r = list_one(l, &key);
+		err = list_one(l, &key);
 		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
 	}
 	mdb_cursor_close(cursor);
-	if (r == 0 && rc != 0 && rc != MDB_NOTFOUND)
-		r = -EBADMSG;
-	return r;
+	if (err == 0 && rc != 0 && rc != MDB_NOTFOUND)
+		err = -EBADMSG;
+	return err;
 }
 
 int index_env_packs(struct index_env *e, unsigned shard, struct pack_id **ids,
 		size_t *count)
 {
 	struct listing l = { .shard = shard };
-	int r = read_with(e, list_shard, &l);
-	if (r < 0) {
+	int err = read_with(e, list_shard, &l);
+	if (err < 0) {
 		free(l.ids);
-		return r;
+		return err;
 	}
 	*ids = l.ids;
 	*count = l.count;
@@ -438,11 +438,11 @@ static int read_shards(struct index_env *e, MDB_txn *txn, void *arg)
 	for (unsigned i = 0; i < 256; i++) {
 		uint8_t k = (uint8_t)i;
 		MDB_val key = { 1, &k }, value;
-		int rc = mdb_get(txn, e->dbi[DB_SHARDS], &key, &value);
+		int err = mdb_get(txn, e->dbi[DB_SHARDS], &key, &value);
 		states[i] = 0;
-		if (rc == MDB_NOTFOUND)
+		if (err == MDB_NOTFOUND)
 			continue;
-		if (rc != 0 || value.mv_size != 8)
+		if (err != 0 || value.mv_size != 8)
 			return -EBADMSG;
 		states[i] = get_le64(value.mv_data);
 	}
@@ -464,8 +464,8 @@ static int read_numbers(struct index_env *e, MDB_txn *txn, void *arg)
 	if (mdb_stat(txn, e->dbi[DB_CHUNKS], &chunks) != 0 ||
 			mdb_stat(txn, e->dbi[DB_PACKS], &packs) != 0)
 		return -EBADMSG;
-	int rc = mdb_get(txn, e->dbi[DB_META], &key, &value);
-	if (rc != 0 || value.mv_size != 8)
+	int err = mdb_get(txn, e->dbi[DB_META], &key, &value);
+	if (err != 0 || value.mv_size != 8)
 		return -EBADMSG;
 	n->chunks = chunks.ms_entries;
 	n->packs = packs.ms_entries;
@@ -491,8 +491,8 @@ static int grow_guarded(void *arg)
 
 int index_env_grow(struct index_env *e)
 {
-	int r = index_guard_run(grow_guarded, e);
-	if (r < 0)
+	int err = index_guard_run(grow_guarded, e);
+	if (err < 0)
 		give_up(e);
-	return r < 0 ? -EBADMSG : 0;
+	return err < 0 ? -EBADMSG : 0;
 }

@@ -175,10 +175,10 @@ bool index_filter_maybe(struct index_filter *f, uint64_t key)
 	struct question q = { f, key };
 	if (atomic_load_explicit(&f->lost, memory_order_relaxed))
 		return true;
-	int r = index_guard_run(ask_guarded, &q);
-	if (r < 0)
+	int err = index_guard_run(ask_guarded, &q);
+	if (err < 0)
 		atomic_store(&f->lost, true);
-	return r != 0;
+	return err != 0;
 }
 
 /* --- writing --- */
@@ -189,9 +189,9 @@ int index_filter_begin(struct index_filter **out, const char *dir,
 	char path[PATH_MAX];
 	uint8_t h[HEADER_SIZE] = { 0 };
 	uint64_t blocks = blocks_for(2 * entries);
-	int r = path_of(path, dir, true);
-	if (r < 0)
-		return r;
+	int err = path_of(path, dir, true);
+	if (err < 0)
+		return err;
 	if (unlink(path) < 0 && errno != ENOENT)
 		return -errno;
 	CLEANUP_FD int fd = open(path,
@@ -199,18 +199,18 @@ int index_filter_begin(struct index_filter **out, const char *dir,
 	if (fd < 0)
 		return -errno;
 	/* With its blocks allocated: a hole in a full disk is a SIGBUS. */
-	r = posix_fallocate(fd, 0,
+	err = posix_fallocate(fd, 0,
 			(off_t)(HEADER_SIZE + blocks * BLOCK_BYTES));
 	memcpy(h, magic, sizeof(magic));
 	memcpy(h + 8, nonce, INDEX_NONCE_SIZE);
 	put_le64(h + 32, blocks);
-	if (r == 0 && pwrite(fd, h, sizeof(h), 0) != sizeof(h))
-		r = EIO;
-	if (r == 0)
+	if (err == 0 && pwrite(fd, h, sizeof(h), 0) != sizeof(h))
+		err = EIO;
+	if (err == 0)
 		*out = map_filter(fd, blocks, true);
-	if (r != 0 || *out == NULL) {
+	if (err != 0 || *out == NULL) {
 		unlink(path);
-		return r != 0 ? -r : -ENOMEM;
+		return err != 0 ? -err : -ENOMEM;
 	}
 	(*out)->temporary = true;
 	return 0;
@@ -237,15 +237,15 @@ int index_filter_finish(struct index_filter *f, const char *dir,
 		uint64_t generation)
 {
 	char from[PATH_MAX], to[PATH_MAX];
-	int r = 0;
+	int err = 0;
 	put_le64(f->map + 24, generation);
 	if (f->temporary) {
-		r = path_of(from, dir, true);
-		if (r == 0)
-			r = path_of(to, dir, false);
-		if (r == 0 && rename(from, to) < 0)
-			r = -errno;
+		err = path_of(from, dir, true);
+		if (err == 0)
+			err = path_of(to, dir, false);
+		if (err == 0 && rename(from, to) < 0)
+			err = -errno;
 	}
 	index_filter_close(f);
-	return r;
+	return err;
 }

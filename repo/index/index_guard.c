@@ -87,9 +87,9 @@ int index_guard_run(int (*fn)(void *arg), void *arg)
 		return -EFAULT;
 	}
 	landing = &here;
-	int r = fn(arg);
+	int err = fn(arg);
 	landing = outer;
-	return r;
+	return err;
 }
 
 void index_guard_escape(void)

@@ -158,9 +158,9 @@ static int check_metas(int fd, uint64_t size)
 	uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	struct meta_page m[2] = { 0 };
 	for (unsigned i = 0; i < 2; i++) {
-		int r = read_meta(fd, i, page_size, &m[i]);
-		if (r < 0)
-			return r;
+		int err = read_meta(fd, i, page_size, &m[i]);
+		if (err < 0)
+			return err;
 	}
 	const struct meta_page *now = m[1].txn > m[0].txn ? &m[1] : &m[0];
 	const struct meta_page *before = m[1].txn > m[0].txn ? &m[0] : &m[1];
@@ -189,9 +189,9 @@ int index_layout_check(const char *dir, uint64_t *device, uint64_t *inode)
 	if (!S_ISREG(st.st_mode) || st.st_nlink != 1 ||
 			st.st_uid != geteuid())
 		return -EBADMSG;
-	int r = check_metas(fd, (uint64_t)st.st_size);
-	if (r < 0)
-		return r;
+	int err = check_metas(fd, (uint64_t)st.st_size);
+	if (err < 0)
+		return err;
 	*device = st.st_dev;
 	*inode = st.st_ino;
 	return 0;

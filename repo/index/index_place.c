@@ -149,12 +149,12 @@ static int make_directories(char *path)
 			continue;
 		char c = *p;
 		*p = '\0';
-		int r = mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+		int err = mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
 		*p = c;
-		if (r < 0 && r != -EROFS && r != -EACCES)
-			return r;
+		if (err < 0 && err != -EROFS && err != -EACCES)
+			return err;
 		if (c == '\0')
-			return r;
+			return err;
 	}
 }
 
@@ -194,9 +194,9 @@ static int resolve(char **dir, const char *path)
 /* PATH is changed on the way and put back. */
 static int choose_path(char **dir, char *path)
 {
-	int r = make_directories(path);
-	if (r < 0 && access(path, F_OK) < 0)
-		return fail_errno(r, "can't make the index folder %s", path);
+	int err = make_directories(path);
+	if (err < 0 && access(path, F_OK) < 0)
+		return fail_errno(err, "can't make the index folder %s", path);
 	const char *net = network_name(path);
 	if (net != NULL)
 		return fail(-EOPNOTSUPP,
@@ -205,13 +205,13 @@ static int choose_path(char **dir, char *path)
 				"name a folder on a local disk with "
 				"--index-dir",
 				path, net);
-	r = usable(path);
-	if (r == -EPERM)
-		return fail(r, "the index folder %s belongs to another user; "
+	err = usable(path);
+	if (err == -EPERM)
+		return fail(err, "the index folder %s belongs to another user; "
 				"name one of your own with --index-dir",
 				path);
-	if (r < 0)
-		return fail_errno(r, "can't use the index folder %s", path);
+	if (err < 0)
+		return fail_errno(err, "can't use the index folder %s", path);
 	return resolve(dir, path);
 }
 
@@ -222,9 +222,9 @@ static int choose_wanted(char **dir, const char *wanted)
 	char *path = strdup(wanted);
 	if (path == NULL)
 		return fail_errno(-ENOMEM, "index folder %s", wanted);
-	int r = choose_path(dir, path);
+	int err = choose_path(dir, path);
 	free(path);
-	return r;
+	return err;
 }
 
 /* REPO/index, if the repository is ours and on a local disk. */
@@ -281,10 +281,10 @@ int index_place_choose(char **dir, struct store *store, const uint8_t *repo_id,
 	if (choose_in_repository(dir, store))
 		return 0;
 	char *cache = NULL;
-	int r = cache_directory(&cache, repo_id);
-	if (r < 0 || cache == NULL)
-		return r;
-	r = choose_path(dir, cache);
+	int err = cache_directory(&cache, repo_id);
+	if (err < 0 || cache == NULL)
+		return err;
+	err = choose_path(dir, cache);
 	free(cache);
-	return r;
+	return err;
 }

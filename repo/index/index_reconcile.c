@@ -85,10 +85,10 @@ static int flush_run(struct reconciliation *c, bool last)
 		memcpy(m.shards, c->recorded, sizeof(m.shards));
 	}
 	if (c->trouble == 0) {
-		int r = index_merge_now(c->ix, &m);
-		if (r == -ERESTART)
-			return r;
-		c->trouble = r;
+		int err = index_merge_now(c->ix, &m);
+		if (err == -ERESTART)
+			return err;
+		c->trouble = err;
 	}
 	if (c->trouble != 0 && c->run != NULL)
 		return keep_run(c);
@@ -112,10 +112,10 @@ static int take_in(struct reconciliation *c, const struct pack_id *id)
 	struct index_pack k = { .count = 0 };
 	if (waits(c->ix, id))
 		return 0;
-	int r = c->ix->load(c->ix->load_ctx, id, &k);
-	if (r == -ENOENT)
+	int err = c->ix->load(c->ix->load_ctx, id, &k);
+	if (err == -ENOENT)
 		return 0;
-	if (r == -EBADMSG || r == -EIO) {
+	if (err == -EBADMSG || err == -EIO) {
 		/* One pack must not keep all others from being found. The
 		 * shard stays unsettled, so that a repaired pack is found and
 		 * this one is counted each time. */
@@ -123,15 +123,15 @@ static int take_in(struct reconciliation *c, const struct pack_id *id)
 		c->found[id->b[0]] = 0;
 		return 0;
 	}
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	k.pack = *id;
 	if (c->run == NULL)
 		c->run = index_run_new();
-	r = c->run == NULL ? -ENOMEM : index_run_add(c->run, &k);
+	err = c->run == NULL ? -ENOMEM : index_run_add(c->run, &k);
 	free(k.prefixes);
-	if (r < 0)
-		return fail_errno(r, "reconciling the index");
+	if (err < 0)
+		return fail_errno(err, "reconciling the index");
 	if (c->run->entry_count >= index_tuning.run_entries)
 		return flush_run(c, false);
 	return 0;
@@ -162,19 +162,19 @@ static int compare_lists(struct reconciliation *c, const struct id_list *known,
 		const struct id_list *exist)
 {
 	size_t k = 0, e = 0;
-	int r = 0;
-	while (r == 0 && (k < known->count || e < exist->count)) {
+	int err = 0;
+	while (err == 0 && (k < known->count || e < exist->count)) {
 		int order = k == known->count ? 1
 				: e == exist->count ? -1
 				: compare_ids(&known->ids[k], &exist->ids[e]);
 		if (order > 0)
-			r = take_in(c, &exist->ids[e++]);
+			err = take_in(c, &exist->ids[e++]);
 		else if (order < 0)
-			r = push_id(&c->removed, &known->ids[k++]);
+			err = push_id(&c->removed, &known->ids[k++]);
 		else
 			k++, e++;
 	}
-	return r;
+	return err;
 }
 
 struct shard_listing {
@@ -196,9 +196,9 @@ static int list_existing(struct index *ix, unsigned shard, struct id_list *out)
 	char prefix[16];
 	struct shard_listing l = { shard, out };
 	snprintf(prefix, sizeof(prefix), "packs/%02x/", shard);
-	int r = store_list(ix->store, prefix, list_object, &l);
-	if (r < 0)
-		return r;
+	int err = store_list(ix->store, prefix, list_object, &l);
+	if (err < 0)
+		return err;
 	if (out->count > 1)
 		qsort(out->ids, out->count, sizeof(*out->ids), compare_ids);
 	return 0;
@@ -231,13 +231,13 @@ static int reconcile_lists(struct reconciliation *c, unsigned shard,
 	if (c->found[shard] != 0 && c->found[shard] == c->recorded[shard])
 		return 0;
 	if (ix->env != NULL) {
-		int r = index_with_env(ix, packs_call, &s);
-		if (r < 0)
-			return r == -ENOMEM ? r : -ERESTART;
+		int err = index_with_env(ix, packs_call, &s);
+		if (err < 0)
+			return err == -ENOMEM ? err : -ERESTART;
 	}
-	int r = list_existing(ix, shard, exist);
-	if (r < 0)
-		return r;
+	int err = list_existing(ix, shard, exist);
+	if (err < 0)
+		return err;
 	if (ix->waiting != NULL)
 		mark_gone(ix, shard, exist);
 	return compare_lists(c, known, exist);
@@ -246,10 +246,10 @@ static int reconcile_lists(struct reconciliation *c, unsigned shard,
 static int reconcile_shard(struct reconciliation *c, unsigned shard)
 {
 	struct id_list known = { 0 }, exist = { 0 };
-	int r = reconcile_lists(c, shard, &known, &exist);
+	int err = reconcile_lists(c, shard, &known, &exist);
 	clear_list(&known);
 	clear_list(&exist);
-	return r;
+	return err;
 }
 
 static int reconcile_shards(struct reconciliation *c)
@@ -263,9 +263,9 @@ static int reconcile_shards(struct reconciliation *c)
 	if (ix->env != NULL && index_with_env(ix, shards_call, c->recorded) < 0)
 		return -ERESTART;
 	for (unsigned i = 0; i < 256; i++) {
-		int r = reconcile_shard(c, i);
-		if (r < 0)
-			return r;
+		int err = reconcile_shard(c, i);
+		if (err < 0)
+			return err;
 	}
 	bool same = c->run == NULL && c->removed.count == 0;
 	for (unsigned i = 0; i < 256; i++) {
@@ -285,19 +285,19 @@ static int reconcile_once(struct index *ix)
 		return fail_errno(-ENOMEM, "reconciling the index");
 	c->ix = ix;
 	ix->unreadable = 0;
-	int r = reconcile_shards(c);
+	int err = reconcile_shards(c);
 	index_run_free(c->run);
 	clear_list(&c->removed);
 	free(c);
-	return r;
+	return err;
 }
 
 int index_reconcile_held(struct index *ix)
 {
 	for (int i = 0; i < INDEX_RESTARTS_MAX; i++) {
-		int r = reconcile_once(ix);
-		if (r != -ERESTART)
-			return r;
+		int err = reconcile_once(ix);
+		if (err != -ERESTART)
+			return err;
 	}
 	return fail(-EIO, "the index in %s is damaged again and again; check "
 			"the disk, or name another folder with --index-dir",

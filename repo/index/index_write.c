@@ -126,14 +126,14 @@ static int put_record(struct writer *w)
 	put_le32(one, 1);
 	MDB_val key = text_key(INDEX_KEY_RECORD);
 	MDB_val value = { sizeof(bytes), bytes };
-	int rc = mdb_put(w->txn, w->dbi[DB_META], &key, &value, 0);
-	if (rc != 0)
-		return rc;
+	int err = mdb_put(w->txn, w->dbi[DB_META], &key, &value, 0);
+	if (err != 0)
+		return err;
 	key = text_key(INDEX_KEY_NEXT);
 	value = (MDB_val){ sizeof(one), one };
-	rc = mdb_put(w->txn, w->dbi[DB_META], &key, &value, 0);
-	if (rc != 0)
-		return rc;
+	err = mdb_put(w->txn, w->dbi[DB_META], &key, &value, 0);
+	if (err != 0)
+		return err;
 	key = text_key(INDEX_KEY_GENERATION);
 	value = (MDB_val){ sizeof(zero), zero };
 	return mdb_put(w->txn, w->dbi[DB_META], &key, &value, 0);
@@ -148,8 +148,8 @@ static int check_record(struct writer *w)
 	MDB_val key = text_key(INDEX_KEY_RECORD), value;
 	if (mdb_env_get_fd(w->env, &fd) != 0 || fstat(fd, &st) < 0)
 		return EIO;
-	int rc = mdb_get(w->txn, w->dbi[DB_META], &key, &value);
-	if (rc != 0)
+	int err = mdb_get(w->txn, w->dbi[DB_META], &key, &value);
+	if (err != 0)
 		return MDB_CORRUPTED;
 	if (index_layout_check_record(value.mv_data, value.mv_size, w->identity,
 			st.st_dev, st.st_ino, nonce) < 0)
@@ -157,26 +157,26 @@ static int check_record(struct writer *w)
 	if (memcmp(nonce, w->nonce, sizeof(nonce)) != 0)
 		return ESTALE;
 	key = text_key(INDEX_KEY_GENERATION);
-	rc = mdb_get(w->txn, w->dbi[DB_META], &key, &value);
-	if (rc != 0 || value.mv_size != 8)
+	err = mdb_get(w->txn, w->dbi[DB_META], &key, &value);
+	if (err != 0 || value.mv_size != 8)
 		return MDB_CORRUPTED;
 	w->generation = get_le64(value.mv_data);
-	rc = mdb_stat(w->txn, w->dbi[DB_CHUNKS], &chunks);
+	err = mdb_stat(w->txn, w->dbi[DB_CHUNKS], &chunks);
 	w->present = chunks.ms_entries;
 	w->leaves = chunks.ms_leaf_pages;
-	return rc;
+	return err;
 }
 
 static int open_databases(struct writer *w)
 {
 	for (int i = 0; i < INDEX_DBS; i++) {
 		unsigned flags;
-		int rc = mdb_dbi_open(w->txn, index_db_names[i],
+		int err = mdb_dbi_open(w->txn, index_db_names[i],
 				w->nonce == NULL ? MDB_CREATE : 0, &w->dbi[i]);
-		if (rc != 0)
-			return rc;
-		rc = mdb_dbi_flags(w->txn, w->dbi[i], &flags);
-		if (rc != 0 || flags != 0)
+		if (err != 0)
+			return err;
+		err = mdb_dbi_flags(w->txn, w->dbi[i], &flags);
+		if (err != 0 || flags != 0)
 			return MDB_CORRUPTED;
 	}
 	return w->nonce == NULL ? put_record(w) : check_record(w);
@@ -201,26 +201,26 @@ static int cover_last_page(struct writer *w)
 
 static int open_env(struct writer *w)
 {
-	int rc = mdb_env_create(&w->env);
-	if (rc != 0)
-		return rc;
+	int err = mdb_env_create(&w->env);
+	if (err != 0)
+		return err;
 	mdb_env_set_maxdbs(w->env, INDEX_DBS);
 	mdb_env_set_maxreaders(w->env, READERS_MAX);
 	if (w->nonce == NULL)
 		mdb_env_set_mapsize(w->env, index_tuning.map_size);
-	rc = mdb_env_open(w->env, w->dir, MDB_NOTLS | MDB_NORDAHEAD, 0600);
-	if (rc != 0)
-		return rc;
+	err = mdb_env_open(w->env, w->dir, MDB_NOTLS | MDB_NORDAHEAD, 0600);
+	if (err != 0)
+		return err;
 	/* Slots of readers that died would keep pages from being used again. */
 	int dead;
 	mdb_reader_check(w->env, &dead);
-	rc = mdb_txn_begin(w->env, NULL, 0, &w->txn);
-	if (rc != 0)
-		return rc;
-	rc = open_databases(w);
-	if (rc != 0) {
+	err = mdb_txn_begin(w->env, NULL, 0, &w->txn);
+	if (err != 0)
+		return err;
+	err = open_databases(w);
+	if (err != 0) {
 		mdb_txn_abort(w->txn);
-		return rc;
+		return err;
 	}
 	return mdb_txn_commit(w->txn);
 }
@@ -231,9 +231,9 @@ static int get_number(struct writer *w, const struct pack_id *id,
 		uint32_t *number)
 {
 	MDB_val key = { sizeof(id->b), (uint8_t *)id->b }, value;
-	int rc = mdb_get(w->txn, w->dbi[DB_NAMES], &key, &value);
-	if (rc != 0)
-		return rc;
+	int err = mdb_get(w->txn, w->dbi[DB_NAMES], &key, &value);
+	if (err != 0)
+		return err;
 	if (value.mv_size != 4)
 		return MDB_CORRUPTED;
 	*number = get_le32(value.mv_data);
@@ -246,8 +246,8 @@ static int take_numbers(struct writer *w)
 	const struct index_run *run = w->merge->run;
 	MDB_val key = text_key(INDEX_KEY_NEXT), value;
 	uint8_t bytes[4];
-	int rc = mdb_get(w->txn, w->dbi[DB_META], &key, &value);
-	if (rc != 0 || value.mv_size != 4)
+	int err = mdb_get(w->txn, w->dbi[DB_META], &key, &value);
+	if (err != 0 || value.mv_size != 4)
 		return MDB_CORRUPTED;
 	uint32_t next = get_le32(value.mv_data), known;
 	/* Used up, which also ends in an index made anew. */
@@ -257,11 +257,11 @@ static int take_numbers(struct writer *w)
 		w->numbers[i] = 0;
 		if (run->packs[i].gone)
 			continue;
-		rc = get_number(w, &run->packs[i].id, &known);
-		if (rc == MDB_NOTFOUND)
+		err = get_number(w, &run->packs[i].id, &known);
+		if (err == MDB_NOTFOUND)
 			w->numbers[i] = next++;
-		else if (rc != 0)
-			return rc;
+		else if (err != 0)
+			return err;
 		tick(w);
 	}
 	put_le32(bytes, next);
@@ -276,10 +276,10 @@ static int put_pack(struct writer *w, const struct run_pack *pack,
 	put_le32(le, number);
 	MDB_val key = { sizeof(pack->id.b), (uint8_t *)pack->id.b };
 	MDB_val value = { sizeof(le), le };
-	int rc = mdb_put(w->txn, w->dbi[DB_NAMES], &key, &value,
+	int err = mdb_put(w->txn, w->dbi[DB_NAMES], &key, &value,
 			MDB_NOOVERWRITE);
-	if (rc != 0) /* listed twice in one run: the first one stands */
-		return rc == MDB_KEYEXIST ? 0 : rc;
+	if (err != 0) /* listed twice in one run: the first one stands */
+		return err == MDB_KEYEXIST ? 0 : err;
 	index_put_be32(be, number);
 	memcpy(value_bytes, pack->id.b, PACK_ID_SIZE);
 	value_bytes[PACK_ID_SIZE] = pack->kind;
@@ -292,17 +292,17 @@ static int remove_pack(struct writer *w, const struct pack_id *id)
 {
 	uint32_t number;
 	uint8_t be[4];
-	int rc = get_number(w, id, &number);
-	if (rc != 0)
-		return rc == MDB_NOTFOUND ? 0 : rc;
+	int err = get_number(w, id, &number);
+	if (err != 0)
+		return err == MDB_NOTFOUND ? 0 : err;
 	MDB_val key = { sizeof(id->b), (uint8_t *)id->b };
-	rc = mdb_del(w->txn, w->dbi[DB_NAMES], &key, NULL);
-	if (rc != 0)
-		return rc;
+	err = mdb_del(w->txn, w->dbi[DB_NAMES], &key, NULL);
+	if (err != 0)
+		return err;
 	index_put_be32(be, number);
 	key = (MDB_val){ sizeof(be), be };
-	rc = mdb_del(w->txn, w->dbi[DB_PACKS], &key, NULL);
-	return rc == MDB_NOTFOUND ? 0 : rc;
+	err = mdb_del(w->txn, w->dbi[DB_PACKS], &key, NULL);
+	return err == MDB_NOTFOUND ? 0 : err;
 }
 
 static int put_shards(struct writer *w)
@@ -311,9 +311,9 @@ static int put_shards(struct writer *w)
 		uint8_t k = (uint8_t)i, v[8];
 		MDB_val key = { 1, &k }, value = { sizeof(v), v };
 		put_le64(v, w->merge->shards[i]);
-		int rc = mdb_put(w->txn, w->dbi[DB_SHARDS], &key, &value, 0);
-		if (rc != 0)
-			return rc;
+		int err = mdb_put(w->txn, w->dbi[DB_SHARDS], &key, &value, 0);
+		if (err != 0)
+			return err;
 	}
 	return 0;
 }
@@ -329,23 +329,23 @@ static int put_generation(struct writer *w)
 static int finish(struct writer *w)
 {
 	const struct index_merge *m = w->merge;
-	int rc = 0;
+	int err = 0;
 	for (uint32_t i = 0; m->run != NULL && i < m->run->pack_count; i++) {
 		if (w->numbers[i] != 0)
-			rc = put_pack(w, &m->run->packs[i], w->numbers[i]);
-		if (rc != 0)
-			return rc;
+			err = put_pack(w, &m->run->packs[i], w->numbers[i]);
+		if (err != 0)
+			return err;
 		tick(w);
 	}
 	for (size_t i = 0; i < m->removed_count; i++) {
-		rc = remove_pack(w, &m->removed[i]);
-		if (rc != 0)
-			return rc;
+		err = remove_pack(w, &m->removed[i]);
+		if (err != 0)
+			return err;
 		tick(w);
 	}
 	if (m->set_shards)
-		rc = put_shards(w);
-	return rc == 0 ? put_generation(w) : rc;
+		err = put_shards(w);
+	return err == 0 ? put_generation(w) : err;
 }
 
 /* --- chunk entries --- */
@@ -378,9 +378,9 @@ static int add_older(struct writer *w, const MDB_val *key, struct copies *c)
 {
 	uint8_t old[4 * INDEX_COPIES_MAX];
 	MDB_val k = *key, value;
-	int rc = mdb_cursor_get(w->chunks, &k, &value, MDB_SET);
-	if (rc != 0)
-		return rc == MDB_NOTFOUND ? 0 : rc;
+	int err = mdb_cursor_get(w->chunks, &k, &value, MDB_SET);
+	if (err != 0)
+		return err == MDB_NOTFOUND ? 0 : err;
 	if (value.mv_size > sizeof(old) || value.mv_size % 4 != 0)
 		return MDB_CORRUPTED;
 	size_t len = value.mv_size;
@@ -400,42 +400,42 @@ static int put_chunk(struct writer *w, uint64_t key, struct copies *c)
 	if (w->filter != NULL)
 		index_filter_add(w->filter, key);
 	if (!append) {
-		int rc = add_older(w, &mkey, c);
-		if (rc != 0)
-			return rc;
+		int err = add_older(w, &mkey, c);
+		if (err != 0)
+			return err;
 	}
 	MDB_val value = { 4 * c->count, c->bytes };
-	int rc = mdb_cursor_put(w->chunks, &mkey, &value,
+	int err = mdb_cursor_put(w->chunks, &mkey, &value,
 			append ? MDB_APPEND : 0);
-	if (rc == 0 && append) {
+	if (err == 0 && append) {
 		w->has_last = true;
 		w->last_key = key;
 	}
-	return rc;
+	return err;
 }
 
 static int find_last_key(struct writer *w)
 {
 	MDB_val key, value;
-	int rc = mdb_cursor_get(w->chunks, &key, &value, MDB_LAST);
-	w->has_last = rc == 0;
-	if (rc == MDB_NOTFOUND)
+	int err = mdb_cursor_get(w->chunks, &key, &value, MDB_LAST);
+	w->has_last = err == 0;
+	if (err == MDB_NOTFOUND)
 		return 0;
-	if (rc == 0 && key.mv_size != 8)
+	if (err == 0 && key.mv_size != 8)
 		return MDB_CORRUPTED;
-	if (rc == 0)
+	if (err == 0)
 		w->last_key = index_get_be64(key.mv_data);
-	return rc;
+	return err;
 }
 
 /* Entries FROM to TO of the run; equal keys are never parted. */
 static int put_entries(struct writer *w, uint32_t from, uint32_t to)
 {
 	const struct run_entry *e = w->merge->run->entries;
-	int rc = mdb_cursor_open(w->txn, w->dbi[DB_CHUNKS], &w->chunks);
-	if (rc == 0)
-		rc = find_last_key(w);
-	while (rc == 0 && from < to) {
+	int err = mdb_cursor_open(w->txn, w->dbi[DB_CHUNKS], &w->chunks);
+	if (err == 0)
+		err = find_last_key(w);
+	while (err == 0 && from < to) {
 		struct copies c = { .count = 0 };
 		uint64_t key = e[from].key;
 		for (; from < to && e[from].key == key; from++) {
@@ -444,9 +444,9 @@ static int put_entries(struct writer *w, uint32_t from, uint32_t to)
 			tick(w);
 		}
 		if (c.count > 0)
-			rc = put_chunk(w, key, &c);
+			err = put_chunk(w, key, &c);
 	}
-	return rc;
+	return err;
 }
 
 /* --- transactions --- */
@@ -459,18 +459,18 @@ struct part {
 static int try_part(struct writer *w, const struct part *p)
 {
 	index_child_alive(w->voice);
-	int rc = mdb_txn_begin(w->env, NULL, 0, &w->txn);
-	if (rc != 0)
-		return rc;
+	int err = mdb_txn_begin(w->env, NULL, 0, &w->txn);
+	if (err != 0)
+		return err;
 	if (p->first && w->merge->run != NULL)
-		rc = take_numbers(w);
-	if (rc == 0 && w->merge->run != NULL && p->to > p->from)
-		rc = put_entries(w, p->from, p->to);
-	if (rc == 0 && p->last)
-		rc = finish(w);
-	if (rc != 0) {
+		err = take_numbers(w);
+	if (err == 0 && w->merge->run != NULL && p->to > p->from)
+		err = put_entries(w, p->from, p->to);
+	if (err == 0 && p->last)
+		err = finish(w);
+	if (err != 0) {
 		mdb_txn_abort(w->txn);
-		return rc;
+		return err;
 	}
 	index_child_alive(w->voice);
 	return mdb_txn_commit(w->txn);
@@ -479,8 +479,8 @@ static int try_part(struct writer *w, const struct part *p)
 static int enlarge_map(struct writer *w)
 {
 	MDB_envinfo info;
-	int rc = mdb_env_info(w->env, &info);
-	if (rc != 0 || info.me_mapsize > MAP_SIZE_LIMIT / 2)
+	int err = mdb_env_info(w->env, &info);
+	if (err != 0 || info.me_mapsize > MAP_SIZE_LIMIT / 2)
 		return ENOSPC;
 	return mdb_env_set_mapsize(w->env, info.me_mapsize * 2);
 }
@@ -488,14 +488,14 @@ static int enlarge_map(struct writer *w)
 static int write_part(struct writer *w, const struct part *p)
 {
 	for (;;) {
-		int rc = try_part(w, p);
-		if (rc == 0)
+		int err = try_part(w, p);
+		if (err == 0)
 			return cover_last_page(w);
-		if (rc != MDB_MAP_FULL)
-			return rc;
-		rc = enlarge_map(w);
-		if (rc != 0)
-			return rc;
+		if (err != MDB_MAP_FULL)
+			return err;
+		err = enlarge_map(w);
+		if (err != 0)
+			return err;
 	}
 }
 
@@ -521,9 +521,9 @@ static int write_parts(struct writer *w)
 				run->entries[p.to - 1].key)
 			p.to++;
 		p.last = p.to == count;
-		int rc = write_part(w, &p);
-		if (rc != 0)
-			return rc;
+		int err = write_part(w, &p);
+		if (err != 0)
+			return err;
 		p.from = p.to;
 		p.first = false;
 	} while (!p.last);
@@ -537,21 +537,21 @@ static int fill_filter(struct writer *w)
 	MDB_cursor *cursor;
 	MDB_val key, value;
 	uint64_t seen = 0;
-	int rc = mdb_txn_begin(w->env, NULL, MDB_RDONLY, &w->txn);
-	if (rc != 0)
-		return rc;
-	rc = mdb_cursor_open(w->txn, w->dbi[DB_CHUNKS], &cursor);
-	if (rc == 0)
-		rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
-	while (rc == 0) {
+	int err = mdb_txn_begin(w->env, NULL, MDB_RDONLY, &w->txn);
+	if (err != 0)
+		return err;
+	err = mdb_cursor_open(w->txn, w->dbi[DB_CHUNKS], &cursor);
+	if (err == 0)
+		err = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+	while (err == 0) {
 		if (key.mv_size != 8 || ++seen > w->present)
 			return MDB_CORRUPTED;
 		index_filter_add(w->filter, index_get_be64(key.mv_data));
 		tick(w);
-		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+		err = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
 	}
 	mdb_txn_abort(w->txn);
-	return rc == MDB_NOTFOUND ? 0 : rc;
+	return err == MDB_NOTFOUND ? 0 : err;
 }
 
 /* Without room for a filter the index does without one. */
@@ -575,12 +575,12 @@ static int create_main(void *ctx, const struct child_channel *voice)
 {
 	struct writer *w = ctx;
 	w->voice = voice;
-	int rc = open_env(w);
-	if (rc == 0)
-		rc = cover_last_page(w);
-	if (rc == 0)
+	int err = open_env(w);
+	if (err == 0)
+		err = cover_last_page(w);
+	if (err == 0)
 		mdb_env_close(w->env);
-	return final_result(w, rc);
+	return final_result(w, err);
 }
 
 static int merge_main(void *ctx, const struct child_channel *voice)
@@ -589,9 +589,9 @@ static int merge_main(void *ctx, const struct child_channel *voice)
 	const struct index_run *run = w->merge->run;
 	uint64_t device, inode;
 	w->voice = voice;
-	int r = index_layout_check(w->dir, &device, &inode);
-	if (r < 0)
-		return r == -ENOENT ? -ESTALE : r;
+	int err = index_layout_check(w->dir, &device, &inode);
+	if (err < 0)
+		return err == -ENOENT ? -ESTALE : err;
 	if (run != NULL) {
 		w->numbers = calloc(run->pack_count + 1, sizeof(*w->numbers));
 		if (w->numbers == NULL)

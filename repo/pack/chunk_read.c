@@ -23,9 +23,9 @@ static int read_place(struct frame_cache *frames, const struct chunk_place *at,
 				c->len, len);
 	if (upto > c->len)
 		upto = c->len;
-	int r = frame_cache_get(frames, at->pack, c->frame, c->offset + upto, frame);
-	if (r < 0)
-		return r;
+	int err = frame_cache_get(frames, at->pack, c->frame, c->offset + upto, frame);
+	if (err < 0)
+		return err;
 	*data = (*frame)->data + c->offset;
 	*got = c->len;
 	return 0;
@@ -39,21 +39,21 @@ int chunk_read(struct pack_cache *packs, struct frame_cache *frames, enum pack_k
 	struct error_copy first = { .err = 0 };
 	for (;;) {
 		struct chunk_place at;
-		int r = pack_cache_locate(packs, kind, id, &tried, &at);
-		if (r < 0)
-			return first.err && r == -ENOENT ? error_load(&first)
-							 : r;
-		r = read_place(frames, &at, len, upto, frame, data, got);
+		int err = pack_cache_locate(packs, kind, id, &tried, &at);
+		if (err < 0)
+			return first.err && err == -ENOENT ? error_load(&first)
+							 : err;
+		err = read_place(frames, &at, len, upto, frame, data, got);
 		struct pack_id id_of_pack = at.pack->trailer->pack;
 		pack_cache_release(at.pack);
-		if (r == 0 || r == -ENOMEM)
-			return r;
-		if (r == -ENOENT)
+		if (err == 0 || err == -ENOMEM)
+			return err;
+		if (err == -ENOENT)
 			pack_cache_drop(packs, &id_of_pack);
-		if (r != -ENOENT && first.err == 0)
-			error_save(&first, r);
+		if (err != -ENOENT && first.err == 0)
+			error_save(&first, err);
 		if (tried.count == PACK_CACHE_TRIED_MAX)
-			return first.err ? error_load(&first) : r;
+			return first.err ? error_load(&first) : err;
 		pack_cache_tried_add(&tried, &id_of_pack);
 	}
 }

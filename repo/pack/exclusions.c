@@ -151,10 +151,10 @@ static int join(struct excluded_set *set, const struct excluded_set *now)
 			.count = before };
 		if (contains(&known, &now->items[i]))
 			continue;
-		int r = add(set, &now->items[i]);
-		if (r < 0) {
+		int err = add(set, &now->items[i]);
+		if (err < 0) {
 			set->count = before;
-			return fail_errno(r, "listing condemned packs");
+			return fail_errno(err, "listing condemned packs");
 		}
 	}
 	sort(set);
@@ -163,9 +163,9 @@ static int join(struct excluded_set *set, const struct excluded_set *now)
 
 static int condemn_more(struct exclusions *x, const struct excluded_set *now)
 {
-	int r = join(&x->condemned, now);
+	int err = join(&x->condemned, now);
 	x->any_condemned = x->condemned.count != 0;
-	return r;
+	return err;
 }
 
 /* The condemned packs that are used; mutex held. */
@@ -190,22 +190,22 @@ static int collect_held(struct exclusions *x, struct pack_id **held,
 int exclusions_refresh(struct exclusions *x, struct pack_id **held, size_t *count)
 {
 	struct excluded_set condemned = { 0 }, damaged = { 0 };
-	int r = store_list(x->store, "condemned/", note_condemned, &condemned);
-	if (r == 0)
-		r = store_list(x->store, "damaged/", note_damaged, &damaged);
-	if (r == 0) {
+	int err = store_list(x->store, "condemned/", note_condemned, &condemned);
+	if (err == 0)
+		err = store_list(x->store, "damaged/", note_damaged, &damaged);
+	if (err == 0) {
 		LOCK_SCOPE(&x->mutex);
 		/* What this process found may not have been recorded. */
-		r = join(&x->damaged, &damaged);
+		err = join(&x->damaged, &damaged);
 		x->any_damaged = x->damaged.count != 0;
-		if (r == 0)
-			r = condemn_more(x, &condemned);
-		if (r == 0 && held != NULL)
-			r = collect_held(x, held, count);
+		if (err == 0)
+			err = condemn_more(x, &condemned);
+		if (err == 0 && held != NULL)
+			err = collect_held(x, held, count);
 	}
 	free(condemned.items);
 	free(damaged.items);
-	return r;
+	return err;
 }
 
 int exclusions_load(struct exclusions *x)
@@ -217,17 +217,17 @@ int exclusions_set_aside(struct exclusions *x, const struct pack_id *packs,
 		size_t count)
 {
 	struct excluded_set set = { 0 };
-	int r = 0;
-	for (size_t i = 0; r == 0 && i < count; i++) {
+	int err = 0;
+	for (size_t i = 0; err == 0 && i < count; i++) {
 		struct excluded e = { .pack = packs[i], .frame = 0 };
-		r = add(&set, &e);
+		err = add(&set, &e);
 	}
-	if (r == 0) {
+	if (err == 0) {
 		LOCK_SCOPE(&x->mutex);
-		r = condemn_more(x, &set);
+		err = condemn_more(x, &set);
 	}
 	free(set.items);
-	return r;
+	return err;
 }
 
 bool exclusions_use(struct exclusions *x, const struct pack_id *pack)
@@ -344,9 +344,9 @@ int exclusions_clear_damaged(struct exclusions *x,
 	damaged_name(name, hex, &frame->pack, frame->frame);
 	/* The record first: who looks at the directory meanwhile must not bring
 	 * it back into memory. */
-	int r = durably ? store_delete(x->store, name) : 0;
-	if (r < 0 && r != -ENOENT)
-		return r;
+	int err = durably ? store_delete(x->store, name) : 0;
+	if (err < 0 && err != -ENOENT)
+		return err;
 	LOCK_SCOPE(&x->mutex);
 	struct excluded_set *set = &x->damaged;
 	for (size_t i = 0; i < set->count; i++)

@@ -244,24 +244,24 @@ static int decode(struct frame_cache *f, struct pack *pack, uint32_t number,
 	size_t in_len;
 	if (w == NULL)
 		return fail_errno(-ENOMEM, "decoding a frame");
-	int r = pack_cache_read_frame(f->packs, pack, number, w->box, &in, &in_len);
-	if (r == 0) {
+	int err = pack_cache_read_frame(f->packs, pack, number, w->box, &in, &in_len);
+	if (err == 0) {
 		ssize_t valid = frame_codec_decode(w->decoder, e->compression,
 				c->buffer, e->plain_len, upto, in, in_len);
 		if (valid < 0) {
 			char name[PACK_NAME_SIZE];
 			pack_name(name, &pack->trailer->pack);
-			r = fail(-EBADMSG, "pack %s, frame %u does not decode",
+			err = fail(-EBADMSG, "pack %s, frame %u does not decode",
 					name, number);
 		} else {
 			c->public.valid = (uint32_t)valid;
 		}
 	}
 	decode_buffers_give(f, w);
-	if (r == -EBADMSG || r == -EIO)
+	if (err == -EBADMSG || err == -EIO)
 		exclusions_add_damaged(packs_exclusions(f->packs),
 				&pack->trailer->pack, number);
-	return r;
+	return err;
 }
 
 static struct cached_frame *frame_make(struct shard *s, const struct pack *pack,
@@ -288,14 +288,14 @@ static int load(struct frame_cache *f, struct pack *pack, struct cached_frame *c
 		uint32_t upto)
 {
 	struct shard *s = c->shard;
-	int r = decode(f, pack, c->number, upto, c);
+	int err = decode(f, pack, c->number, upto, c);
 	LOCK_SCOPE(&s->mutex);
 	c->loading = false;
 	pthread_cond_broadcast(&s->loaded);
-	if (r < 0) {
+	if (err < 0) {
 		unhash(s, c);
 		frame_destroy(c);
-		return r;
+		return err;
 	}
 	s->bytes += buffer_pool_capacity(c->plain_len);
 	list_push(s, c);
@@ -346,9 +346,9 @@ int frame_cache_get(struct frame_cache *f, struct pack *pack, uint32_t frame,
 	if (c == NULL)
 		return fail_errno(-ENOMEM, "reading a frame");
 	if (mine) {
-		int r = load(f, pack, c, upto);
-		if (r < 0)
-			return r;
+		int err = load(f, pack, c, upto);
+		if (err < 0)
+			return err;
 	}
 	*out = &c->public;
 	return 0;

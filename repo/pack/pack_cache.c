@@ -377,9 +377,9 @@ static int read_trailer(struct pack_cache *p, const struct pack_id *id,
 	enum pack_kind kind;
 	bool encrypted;
 	pack_name(name, id);
-	int r = store_size(p->store, name, &size);
-	if (r < 0)
-		return r;
+	int err = store_size(p->store, name, &size);
+	if (err < 0)
+		return err;
 	if (size < PACK_HEADER_SIZE + PACK_FOOTER_SIZE + SEAL_OVERHEAD
 			|| size > PACK_SIZE_MAX)
 		return damaged_pack(name, "its size is impossible");
@@ -392,9 +392,9 @@ static int read_trailer(struct pack_cache *p, const struct pack_id *id,
 					< 0
 			|| encrypted != seal_encrypts(p->seal))
 		return damaged_pack(name, "its header is damaged");
-	r = read_tail(p, name, size, &box, &box_len);
-	if (r < 0)
-		return r;
+	err = read_tail(p, name, size, &box, &box_len);
+	if (err < 0)
+		return err;
 	pack_ad(ad, p->repo_id, id, kind, TRAILER_AD);
 	if (box_len < SEAL_OVERHEAD
 			|| seal_open(p->seal,
@@ -404,12 +404,12 @@ static int read_trailer(struct pack_cache *p, const struct pack_id *id,
 					   ad, sizeof(ad))
 					< 0)
 		return damaged_pack(name, "its trailer is damaged or forged");
-	r = trailer_decode(out, id, kind, box + SEAL_NONCE_SIZE,
+	err = trailer_decode(out, id, kind, box + SEAL_NONCE_SIZE,
 			box_len - SEAL_OVERHEAD,
 			size - PACK_FOOTER_SIZE - box_len);
-	if (r == -EBADMSG)
+	if (err == -EBADMSG)
 		return damaged_pack(name, "its trailer makes no sense");
-	return r;
+	return err;
 }
 
 int pack_cache_load_for_index(void *ctx, const struct pack_id *id,
@@ -420,18 +420,18 @@ int pack_cache_load_for_index(void *ctx, const struct pack_id *id,
 	/* Bringing an index up to date may take minutes. */
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
-	int r = read_trailer(p, id, &t);
-	if (r < 0)
-		return r;
+	int err = read_trailer(p, id, &t);
+	if (err < 0)
+		return err;
 	*out = (struct index_pack){ .pack = *id, .kind = t->kind,
 		.count = t->chunk_count };
 	out->prefixes = malloc((t->chunk_count + 1) * sizeof(uint64_t));
 	if (out->prefixes == NULL)
-		r = -ENOMEM;
-	for (uint32_t i = 0; r == 0 && i < t->chunk_count; i++)
+		err = -ENOMEM;
+	for (uint32_t i = 0; err == 0 && i < t->chunk_count; i++)
 		out->prefixes[i] = id_prefix(&t->chunks[i].id);
 	trailer_free(t);
-	return r;
+	return err;
 }
 
 /* Puts T into the cache unless somebody was faster; takes T. With HOLD the
@@ -487,10 +487,10 @@ static int load(struct pack_cache *p, const struct pack_id *id,
 		}
 	}
 	struct trailer *t;
-	int r = read_trailer(p, id, &t);
-	note_unreadable(p, id, r);
-	if (r < 0)
-		return r;
+	int err = read_trailer(p, id, &t);
+	note_unreadable(p, id, err);
+	if (err < 0)
+		return err;
 	*out = adopt(p, t, true);
 	return *out ? 0 : fail_errno(-ENOMEM, "loading a pack's trailer");
 }
@@ -506,9 +506,9 @@ int pack_cache_load(struct pack_cache *p, const struct pack_id *id, struct pack 
 
 int pack_cache_peek(struct pack_cache *p, const struct pack_id *id, struct trailer **out)
 {
-	int r = read_trailer(p, id, out);
-	note_unreadable(p, id, r);
-	return r;
+	int err = read_trailer(p, id, out);
+	note_unreadable(p, id, err);
+	return err;
 }
 
 /* PACK is the first member of what the cache made. */
@@ -579,12 +579,12 @@ static int find_through_index(struct pack_cache *p, const struct wanted *w,
 								p->exclusions,
 								&candidates[i])))
 			continue;
-		int r = load(p, &candidates[i], &k);
-		if (r == -ENOMEM)
-			return r;
-		if (r != -ENOENT && r < 0 && w->unread && !w->unread->err)
-			error_save(w->unread, r);
-		if (r < 0)	/* gone or unreadable: as if not listed */
+		int err = load(p, &candidates[i], &k);
+		if (err == -ENOMEM)
+			return err;
+		if (err != -ENOENT && err < 0 && w->unread && !w->unread->err)
+			error_save(w->unread, err);
+		if (err < 0)	/* gone or unreadable: as if not listed */
 			continue;
 		if (trailer_find(p, k, w, &place->chunk)) {
 			place->pack = &k->pack;
@@ -621,18 +621,18 @@ static int find_after_healing(struct pack_cache *p, const struct wanted *w,
 		struct chunk_place *place)
 {
 	LOCK_SCOPE(&p->heal_mutex);
-	int r = find_anywhere(p, w, place);
-	if (r != 0)
-		return r;
-	r = index_reconcile(p->index);
-	if (r < 0)
-		return r;
-	r = find_anywhere(p, w, place);
-	if (r != 0 || p->rebuilt)
-		return r;
+	int err = find_anywhere(p, w, place);
+	if (err != 0)
+		return err;
+	err = index_reconcile(p->index);
+	if (err < 0)
+		return err;
+	err = find_anywhere(p, w, place);
+	if (err != 0 || p->rebuilt)
+		return err;
 	p->rebuilt = true;
-	r = index_rebuild(p->index);
-	return r < 0 ? r : find_anywhere(p, w, place);
+	err = index_rebuild(p->index);
+	return err < 0 ? err : find_anywhere(p, w, place);
 }
 
 static int not_found(struct pack_cache *p, const struct wanted *w)
@@ -659,15 +659,15 @@ int pack_cache_locate(struct pack_cache *p, enum pack_kind kind, const struct id
 	struct error_copy unread = { .err = 0 };
 	struct wanted w = { .kind = kind, .id = id, .tried = tried,
 		.unread = &unread };
-	int r = find_anywhere(p, &w, place);
-	if (r == 0)
-		r = find_after_healing(p, &w, place);
-	if (r != 0)
-		return r < 0 ? r : 0;
-	r = not_found(p, &w);
+	int err = find_anywhere(p, &w, place);
+	if (err == 0)
+		err = find_after_healing(p, &w, place);
+	if (err != 0)
+		return err < 0 ? err : 0;
+	err = not_found(p, &w);
 	if (!p->quiet && (tried == NULL || tried->count == 0))
 		exclusions_add_missing(p->exclusions);
-	return r;
+	return err;
 }
 
 int pack_cache_read_frame(struct pack_cache *p, const struct pack *pack, uint32_t frame,

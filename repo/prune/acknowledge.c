@@ -17,9 +17,9 @@ int acknowledge_announce(struct repository *r, const char *own_id,
 {
 	struct peers now;
 	uint64_t least = 0;
-	int e = peers_list(r, own_id, &now);
-	if (e < 0)
-		return e;
+	int err = peers_list(r, own_id, &now);
+	if (err < 0)
+		return err;
 	for (size_t i = 0; i < now.count; i++)
 		if (now.items[i].record.acknowledged > least)
 			least = now.items[i].record.acknowledged;
@@ -47,9 +47,9 @@ int acknowledge_wait(struct repository *r, const char *own_id, uint64_t epoch,
 	const struct timespec pause = { .tv_nsec = POLL_NS };
 	double end = monotonic_now() + seconds;
 	for (;;) {
-		int e = peers_list(r, own_id, out);
-		if (e < 0)
-			return e;
+		int err = peers_list(r, own_id, out);
+		if (err < 0)
+			return err;
 		*all = all_answered(out, epoch);
 		if (*all || monotonic_now() >= end)
 			return 0;

@@ -125,9 +125,9 @@ int live_set_add(struct live_set *t, const struct id *id)
 	if (!is_empty(at))
 		return 0;
 	if (t->count >= t->size / 5 * 4) {
-		int r = grow(t);
-		if (r < 0)
-			return r;
+		int err = grow(t);
+		if (err < 0)
+			return err;
 		at = find(t, &e);
 	}
 	*at = e;

@@ -100,13 +100,13 @@ static int walk_root(struct mark *m, const struct id *root,
 
 int mark_revisit(struct mark *m, const struct mark_visitor *v)
 {
-	int e = 0;
+	int err = 0;
 	m->turned = !m->turned;
 	m->done = 0;
 	m->total = m->tree_bytes;
-	for (size_t i = 0; e == 0 && i < m->root_count; i++)
-		e = walk_root(m, &m->roots[i], v, true);
-	return e;
+	for (size_t i = 0; err == 0 && i < m->root_count; i++)
+		err = walk_root(m, &m->roots[i], v, true);
+	return err;
 }
 
 /* --- roots --- */
@@ -133,11 +133,11 @@ static int remember_root(struct mark *m, const struct id *root)
 static int walk_new_root(struct mark *m, const struct id *root,
 		const struct mark_visitor *v)
 {
-	int e = remember_root(m, root);
-	if (e == 0)
-		e = walk_root(m, root, v, false);
+	int err = remember_root(m, root);
+	if (err == 0)
+		err = walk_root(m, root, v, false);
 	/* Here that means something else: see refuse. */
-	return e == -EAGAIN ? fail_within(-EBUSY, "the index") : e;
+	return err == -EAGAIN ? fail_within(-EBUSY, "the index") : err;
 }
 
 /* True if what a walk failed with says that stored bytes can't be had. */
@@ -152,8 +152,8 @@ static bool is_damage(int err)
 static int compare_times(const void *a, const void *b)
 {
 	const char *x = *(char *const *)a, *y = *(char *const *)b;
-	int r = strcmp(strrchr(y, '/'), strrchr(x, '/'));
-	return r ? r : strcmp(x, y);
+	int err = strcmp(strrchr(y, '/'), strrchr(x, '/'));
+	return err ? err : strcmp(x, y);
 }
 
 static bool is_gone(struct mark *m, const char *object)
@@ -189,35 +189,35 @@ static int walk_snapshot(struct mark *m, const char *object,
 		const struct mark_visitor *v)
 {
 	struct snapshot *snap = NULL;
-	int e = snapshot_object_load(m->repo, object, &snap);
-	if (e == -ENOENT)
+	int err = snapshot_object_load(m->repo, object, &snap);
+	if (err == -ENOENT)
 		return 0; /* forgotten meanwhile */
-	if (e < 0)
-		return refuse(m, object, NULL, e);
+	if (err < 0)
+		return refuse(m, object, NULL, err);
 	m->snapshots++;
-	for (uint32_t i = 0; e == 0 && i < snap->file_count; i++) {
+	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++) {
 		const struct snapshot_file *f = &snap->files[i];
 		if (is_seen(m, &f->root.id))
 			continue;
-		e = walk_new_root(m, &f->root.id, v);
-		if (e < 0)
-			e = refuse(m, object, f->name, e);
+		err = walk_new_root(m, &f->root.id, v);
+		if (err < 0)
+			err = refuse(m, object, f->name, err);
 	}
 	snapshot_free(snap);
-	return e;
+	return err;
 }
 
 static int walk_snapshots(struct mark *m, const struct mark_visitor *v)
 {
 	struct names names = { .items = NULL };
-	int e = store_list(m->repo->store, "snapshots/", names_add, &names);
+	int err = store_list(m->repo->store, "snapshots/", names_add, &names);
 	m->snapshots = 0;
-	if (e == 0 && names.count > 1)
+	if (err == 0 && names.count > 1)
 		qsort(names.items, names.count, sizeof(char *), compare_times);
-	for (size_t i = 0; e == 0 && i < names.count; i++)
-		e = walk_snapshot(m, names.items[i], v);
+	for (size_t i = 0; err == 0 && i < names.count; i++)
+		err = walk_snapshot(m, names.items[i], v);
 	names_clear(&names);
-	return e;
+	return err;
 }
 
 /* --- sessions --- */
@@ -226,14 +226,14 @@ static int walk_snapshots(struct mark *m, const struct mark_visitor *v)
 static int is_stood_on(struct mark *m, const struct id *root)
 {
 	struct peers now;
-	int e = peers_list(m->repo, m->own_id, &now);
-	if (e < 0)
-		return e;
-	for (size_t i = 0; e == 0 && i < now.count; i++)
+	int err = peers_list(m->repo, m->own_id, &now);
+	if (err < 0)
+		return err;
+	for (size_t i = 0; err == 0 && i < now.count; i++)
 		if (!now.items[i].readable || peers_has_root(&now.items[i], root))
-			e = 1;
+			err = 1;
 	peers_clear(&now);
-	return e;
+	return err;
 }
 
 /* As refuse: -EAGAIN if the session has left ROOT, which one does whose
@@ -265,44 +265,44 @@ static int refuse_session(struct mark *m, const struct peer *who,
 static int walk_sessions(struct mark *m, const struct mark_visitor *v)
 {
 	struct peers peers;
-	int e = peers_list_readable(m->repo, m->own_id, m->wait, &peers);
-	if (e < 0)
-		return e;
-	for (size_t i = 0; e == 0 && i < peers.count; i++) {
+	int err = peers_list_readable(m->repo, m->own_id, m->wait, &peers);
+	if (err < 0)
+		return err;
+	for (size_t i = 0; err == 0 && i < peers.count; i++) {
 		const struct peer *p = &peers.items[i];
 		if (!p->readable)
 			peers_text(m->blind, p);
-		for (uint32_t k = 0; e == 0 && k < p->record.root_count; k++) {
+		for (uint32_t k = 0; err == 0 && k < p->record.root_count; k++) {
 			const struct id *root = &p->record.roots[k];
 			if (is_seen(m, root))
 				continue;
-			e = walk_new_root(m, root, v);
-			if (e < 0)
-				e = refuse_session(m, p, root, e);
+			err = walk_new_root(m, root, v);
+			if (err < 0)
+				err = refuse_session(m, p, root, err);
 		}
 	}
 	peers_clear(&peers);
-	return e;
+	return err;
 }
 
 static int walk_all(struct mark *m, const struct mark_visitor *v)
 {
-	int e = walk_snapshots(m, v);
-	if (e == 0)
-		e = walk_sessions(m, v);
+	int err = walk_snapshots(m, v);
+	if (err == 0)
+		err = walk_sessions(m, v);
 	/* Once more, for what appeared before the roots were read. What appears
 	 * later is made of what is covered by then (see marking.h). */
-	if (e == 0)
-		e = walk_snapshots(m, v);
-	return e;
+	if (err == 0)
+		err = walk_snapshots(m, v);
+	return err;
 }
 
 int mark_unseen(struct mark *m, const struct mark_visitor *v)
 {
-	int e = walk_all(m, v);
-	return e == -EAGAIN ? fail(-ESTALE, "snapshots were forgotten while "
+	int err = walk_all(m, v);
+	return err == -EAGAIN ? fail(-ESTALE, "snapshots were forgotten while "
 					    "they were looked at; run it again")
-			    : e;
+			    : err;
 }
 
 /* --- claiming --- */
@@ -338,29 +338,29 @@ static int load_trailer(struct mark *m, struct stored_pack *p,
 		return 0;
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
-	int e = pack_cache_peek(m->repo->packs, &p->id, t);
-	if (e == -ENOMEM)
-		return e;
-	if (e == -ENOENT)
+	int err = pack_cache_peek(m->repo->packs, &p->id, t);
+	if (err == -ENOMEM)
+		return err;
+	if (err == -ENOENT)
 		p->gone = true;
-	if (e < 0) {
+	if (err < 0) {
 		p->unreadable = !p->gone;
 		if (p->unreadable && m->unreadable_packs++ < 10)
-			report_warning("%s; it is left alone", error_text(e));
+			report_warning("%s; it is left alone", error_text(err));
 		return 0;
 	}
-	e = p->kind ? 0 : measure(m, p, *t);
-	if (e < 0)
+	err = p->kind ? 0 : measure(m, p, *t);
+	if (err < 0)
 		trailer_free(take_ptr(*t));
-	return e < 0 ? e : 1;
+	return err < 0 ? err : 1;
 }
 
 static int claim(struct mark *m, struct stored_pack *p,
 		struct live_set *table, const struct slice *slice)
 {
 	struct trailer *t;
-	int e = load_trailer(m, p, &t);
-	for (uint32_t i = 0; e == 1 && i < t->chunk_count; i++) {
+	int err = load_trailer(m, p, &t);
+	for (uint32_t i = 0; err == 1 && i < t->chunk_count; i++) {
 		const struct chunk_entry *c = &t->chunks[i];
 		if (!in_slice(slice, &c->id)
 				|| live_set_flag(table, &c->id) != 0)
@@ -375,7 +375,7 @@ static int claim(struct mark *m, struct stored_pack *p,
 	}
 	trailer_free(t);
 	m->done += p->size;
-	return e < 0 ? e : 0;
+	return err < 0 ? err : 0;
 }
 
 /* After all have claimed: does a damaged frame hold what nobody has? */
@@ -383,8 +383,8 @@ static int look_for_irreplaceable(struct mark *m, struct stored_pack *p,
 		const struct live_set *table, const struct slice *slice)
 {
 	struct trailer *t;
-	int e = load_trailer(m, p, &t);
-	for (uint32_t i = 0; e == 1 && i < t->chunk_count; i++) {
+	int err = load_trailer(m, p, &t);
+	for (uint32_t i = 0; err == 1 && i < t->chunk_count; i++) {
 		const struct chunk_entry *c = &t->chunks[i];
 		if (in_slice(slice, &c->id)
 				&& live_set_flag(table, &c->id) == 0
@@ -393,7 +393,7 @@ static int look_for_irreplaceable(struct mark *m, struct stored_pack *p,
 			p->irreplaceable = true;
 	}
 	trailer_free(t);
-	return e < 0 ? e : 0;
+	return err < 0 ? err : 0;
 }
 
 /* Who claims first: those that stay anyhow, then large ones. What only
@@ -408,9 +408,9 @@ static int compare_claims(const void *a, const void *b)
 {
 	const struct stored_pack *x = *(struct stored_pack *const *)a;
 	const struct stored_pack *y = *(struct stored_pack *const *)b;
-	int r = claim_rank(x) - claim_rank(y);
-	if (r != 0)
-		return r;
+	int err = claim_rank(x) - claim_rank(y);
+	if (err != 0)
+		return err;
 	if (x->size != y->size)
 		return x->size > y->size ? -1 : 1;
 	return memcmp(x->id.b, y->id.b, PACK_ID_SIZE);
@@ -423,7 +423,7 @@ static int claim_all(struct mark *m, struct live_set *table,
 	CLEANUP_FREE struct stored_pack **order =
 			calloc(s->count + 1, sizeof(struct stored_pack *));
 	uint64_t bytes = 0;
-	int e = 0;
+	int err = 0;
 	if (order == NULL)
 		return no_memory();
 	for (size_t i = 0; i < s->count; i++) {
@@ -435,15 +435,15 @@ static int claim_all(struct mark *m, struct live_set *table,
 				compare_claims);
 	m->done = 0;
 	m->total = bytes;
-	for (size_t i = 0; e == 0 && i < s->count; i++)
-		e = claim(m, order[i], table, slice);
-	for (size_t i = 0; e == 0 && i < s->count; i++)
+	for (size_t i = 0; err == 0 && i < s->count; i++)
+		err = claim(m, order[i], table, slice);
+	for (size_t i = 0; err == 0 && i < s->count; i++)
 		if (s->packs[i].damaged)
-			e = look_for_irreplaceable(m, &s->packs[i], table,
+			err = look_for_irreplaceable(m, &s->packs[i], table,
 					slice);
 	m->live += live_set_count(table);
 	m->missing += live_set_count(table) - live_set_flagged(table);
-	return e;
+	return err;
 }
 
 /* --- the mark --- */
@@ -458,8 +458,8 @@ static int collect(void *ctx, const struct id *id)
 	struct collector *c = ctx;
 	if (!in_slice(&c->slice, id))
 		return 0;
-	int r = live_set_add(c->table, id);
-	return r == -ENOMEM ? no_memory() : r < 0 ? r : 0;
+	int err = live_set_add(c->table, id);
+	return err == -ENOMEM ? no_memory() : err < 0 ? err : 0;
 }
 
 /* Forgets what an earlier try found. */
@@ -505,14 +505,14 @@ static int mark_slice(struct mark *m, struct collector *c)
 	const struct mark_visitor v = { .node = collect, .chunk = collect,
 		.ctx = c };
 	m->done = m->total = 0;
-	int e = c->slice.number == 0 ? walk_all(m, &v) : mark_revisit(m, &v);
+	int err = c->slice.number == 0 ? walk_all(m, &v) : mark_revisit(m, &v);
 	if (c->slice.number == 0)
 		m->tree_bytes = m->done;
 	note_memory(m, c->table);
 	/* What was written since may hold chunks of the youngest snapshots. */
-	if (e == 0 && c->slice.number == 0)
-		e = stored_list(m->stored, m->repo, true);
-	return e < 0 ? e : claim_all(m, c->table, &c->slice);
+	if (err == 0 && c->slice.number == 0)
+		err = stored_list(m->stored, m->repo, true);
+	return err < 0 ? err : claim_all(m, c->table, &c->slice);
 }
 
 static int mark_once(struct mark *m)
@@ -520,13 +520,13 @@ static int mark_once(struct mark *m)
 	uint64_t per_slice = guess_ids(m) / m->slices;
 	struct collector c = { .table = live_set_new(per_slice, m->memory),
 		.slice = { .count = m->slices } };
-	int e = c.table ? begin_anew(m) : no_memory();
-	for (; e == 0 && c.slice.number < m->slices; c.slice.number++) {
+	int err = c.table ? begin_anew(m) : no_memory();
+	for (; err == 0 && c.slice.number < m->slices; c.slice.number++) {
 		live_set_clear(c.table);
-		e = mark_slice(m, &c);
+		err = mark_slice(m, &c);
 	}
 	live_set_free(c.table);
-	return e;
+	return err;
 }
 
 static int start_slices(struct mark *m)
@@ -542,22 +542,22 @@ static int start_slices(struct mark *m)
 
 int mark_live(struct mark *m)
 {
-	int e = start_slices(m);
-	for (int restarts = 0; e == 0;) {
-		e = mark_once(m);
-		if (e == -E2BIG && m->slices < SLICES_MAX)
+	int err = start_slices(m);
+	for (int restarts = 0; err == 0;) {
+		err = mark_once(m);
+		if (err == -E2BIG && m->slices < SLICES_MAX)
 			m->slices *= 2;
-		else if (e == -EAGAIN && ++restarts >= RESTARTS_MAX)
+		else if (err == -EAGAIN && ++restarts >= RESTARTS_MAX)
 			return fail(-ESTALE, "snapshots are forgotten faster "
 					     "than they can be looked at; run "
 					     "it again");
-		else if (e != -EAGAIN)
+		else if (err != -EAGAIN)
 			break;
-		e = 0;
+		err = 0;
 	}
-	return e == -E2BIG ? fail(e, "too little memory was allowed for so many "
+	return err == -E2BIG ? fail(err, "too little memory was allowed for so many "
 				     "chunks: raise --memory")
-			   : e;
+			   : err;
 }
 
 void mark_clear(struct mark *m)

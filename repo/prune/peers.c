@@ -76,10 +76,10 @@ int peers_list(struct repository *r, const char *own_id, struct peers *out)
 {
 	struct listing l = { .to = out, .own_id = own_id };
 	*out = (struct peers){ .items = NULL };
-	int e = session_list(r, note, &l);
-	if (e < 0)
+	int err = session_list(r, note, &l);
+	if (err < 0)
 		peers_clear(out);
-	return e;
+	return err;
 }
 
 static bool all_readable(const struct peers *p)
@@ -96,9 +96,9 @@ int peers_list_readable(struct repository *r, const char *own_id,
 	const struct timespec pause = { .tv_nsec = LOOK_AGAIN_NS };
 	double end = monotonic_now() + seconds;
 	for (;;) {
-		int e = peers_list(r, own_id, out);
-		if (e < 0 || all_readable(out) || monotonic_now() >= end)
-			return e;
+		int err = peers_list(r, own_id, out);
+		if (err < 0 || all_readable(out) || monotonic_now() >= end)
+			return err;
 		peers_clear(out);
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");

@@ -91,10 +91,10 @@ static void rewrite_progress(void *ctx, struct progress_numbers *now)
 static int least_age(struct repository *r, int64_t *seconds)
 {
 	struct min_age all = { .items = NULL };
-	int e = min_age_load(r, &all);
-	*seconds = e == 0 ? min_age_longest(&all, time(NULL)) : 0;
+	int err = min_age_load(r, &all);
+	*seconds = err == 0 ? min_age_longest(&all, time(NULL)) : 0;
 	min_age_clear(&all);
-	return e;
+	return err;
 }
 
 static bool some_unreadable(const struct peers *peers)
@@ -109,20 +109,20 @@ static int look_around(struct prune *p)
 {
 	struct peers peers = { .items = NULL };
 	int64_t young = 0;
-	int e = least_age(p->repo, &young);
-	if (e == 0)
-		e = stored_list(&p->stored, p->repo, false);
+	int err = least_age(p->repo, &young);
+	if (err == 0)
+		err = stored_list(&p->stored, p->repo, false);
 	/* Only after the packs: a writer that has ended by now has put its
 	 * snapshot before, and the mark will see that. */
-	if (e == 0)
-		e = peers_list_readable(p->repo, p->own_id, p->options->wait,
+	if (err == 0)
+		err = peers_list_readable(p->repo, p->own_id, p->options->wait,
 				&peers);
-	if (e < 0)
-		return e;
+	if (err < 0)
+		return err;
 	p->blind = some_unreadable(&peers);
-	e = stored_leave_alone(&p->stored, p->repo, &peers, p->own_id, young);
+	err = stored_leave_alone(&p->stored, p->repo, &peers, p->own_id, young);
 	peers_clear(&peers);
-	return e;
+	return err;
 }
 
 static struct prune_count count_packs(const struct stored *s)
@@ -146,7 +146,7 @@ static int mark(struct prune *p)
 		.stored = &p->stored, .memory = p->options->memory,
 		.wait = p->blind ? 0 : p->options->wait };
 	report_progress_begin("looking for what is in use", mark_progress, p);
-	int e = mark_live(&p->mark);
+	int err = mark_live(&p->mark);
 	report_progress_end();
 	if (p->mark.blind[0] != '\0')
 		p->blind = true;
@@ -157,7 +157,7 @@ static int mark(struct prune *p)
 	res->slices = p->mark.slices;
 	if (p->mark.memory_used > res->memory_bytes)
 		res->memory_bytes = p->mark.memory_used;
-	return e;
+	return err;
 }
 
 /* What may be copied before anything is deleted. On a full disk the first round
@@ -168,10 +168,10 @@ static int spare_space(struct prune *p, uint64_t *bytes)
 	*bytes = 0;
 	if (p->tight && p->result->rounds == 1)
 		return 0;
-	int e = store_space(p->repo->store, &space);
-	if (e == 0 && space.available > SPACE_MARGIN)
+	int err = store_space(p->repo->store, &space);
+	if (err == 0 && space.available > SPACE_MARGIN)
 		*bytes = space.available - SPACE_MARGIN;
-	return e;
+	return err;
 }
 
 static int plan(struct prune *p)
@@ -190,11 +190,11 @@ static int plan(struct prune *p)
 		.rewrite_chunks = max_u64(o->memory / REWRITE_CHUNK_COST,
 				PACK_CHUNKS_MAX),
 	};
-	int e = spare_space(p, &limits.space_bytes);
-	if (e == 0)
-		e = plan_make(&p->stored, &limits, &p->plan);
+	int err = spare_space(p, &limits.space_bytes);
+	if (err == 0)
+		err = plan_make(&p->stored, &limits, &p->plan);
 	p->result->unused_bytes = p->plan.unused_bytes;
-	return e;
+	return err;
 }
 
 /* --- step 4 --- */
@@ -235,44 +235,44 @@ static int rewrite(struct prune *p)
 {
 	p->rewrite = (struct rewrite){ .repo = p->repo, .mark = &p->mark,
 		.own_id = p->own_id, .jobs = p->options->jobs };
-	int e = set_aside(p);
-	if (e < 0)
-		return e;
+	int err = set_aside(p);
+	if (err < 0)
+		return err;
 	report_progress_begin("copying", rewrite_progress, p);
-	e = rewrite_doomed(&p->rewrite);
+	err = rewrite_doomed(&p->rewrite);
 	report_progress_end();
-	if (e == -ENOSPC || e == -EDQUOT) {
+	if (err == -ENOSPC || err == -EDQUOT) {
 		/* Others took the room. What needs no copying can still go. */
 		report_warning("%s; what can be freed without copying is",
-				error_text(e));
+				error_text(err));
 		p->plan.cut_short = true;
-		e = 0;
+		err = 0;
 	}
 	count_rewritten(p);
 	/* From here on the new copies are counted on as well. */
-	return e < 0 ? e : stored_list(&p->stored, p->repo, true);
+	return err < 0 ? err : stored_list(&p->stored, p->repo, true);
 }
 
 /* --- step 5 --- */
 
 static int check_claim(struct prune *p)
 {
-	int e = exclusive_check(p->claim);
-	return e < 0 ? e : session_check(p->session);
+	int err = exclusive_check(p->claim);
+	return err < 0 ? err : session_check(p->session);
 }
 
 static int condemn_all(struct prune *p)
 {
-	int e = check_claim(p);
-	for (size_t i = 0; e == 0 && i < p->stored.count; i++) {
+	int err = check_claim(p);
+	for (size_t i = 0; err == 0 && i < p->stored.count; i++) {
 		struct stored_pack *k = &p->stored.packs[i];
 		if (!goes(k) || k->condemned)
 			continue;
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");
-		e = condemned_add(p->repo, &k->id);
+		err = condemned_add(p->repo, &k->id);
 	}
-	return e;
+	return err;
 }
 
 /* --- step 6 --- */
@@ -289,8 +289,8 @@ static bool is_held(const struct peers *peers, const struct pack_id *id)
 static int check_counted_on(struct prune *p)
 {
 	struct stored now = { .packs = NULL };
-	int e = stored_list(&now, p->repo, false);
-	for (size_t i = 0; e == 0 && i < p->stored.count; i++) {
+	int err = stored_list(&now, p->repo, false);
+	for (size_t i = 0; err == 0 && i < p->stored.count; i++) {
 		const struct stored_pack *k = &p->stored.packs[i], *n;
 		/* Fresh ones may hold what was just copied. */
 		if (goes(k) || k->condemned || (k->live == 0 && !k->fresh))
@@ -300,25 +300,25 @@ static int check_counted_on(struct prune *p)
 			continue;
 		char hex[2 * PACK_ID_SIZE + 1];
 		hex_encode(hex, k->id.b, PACK_ID_SIZE);
-		e = fail(-ESTALE, "pack %s was %s by somebody else meanwhile; "
+		err = fail(-ESTALE, "pack %s was %s by somebody else meanwhile; "
 				  "nothing is deleted, run prune again",
 				hex, n && n->condemned ? "condemned" : "removed");
 	}
 	stored_clear(&now);
-	return e;
+	return err;
 }
 
 static int delete_pack(struct prune *p, struct stored_pack *k)
 {
 	char name[PACK_NAME_SIZE];
 	pack_name(name, &k->id);
-	int e = check_claim(p);
-	if (e < 0)
-		return e;
+	int err = check_claim(p);
+	if (err < 0)
+		return err;
 	/* 1 the pack, 2 its condemned object */
-	e = store_delete(p->repo->store, name);
-	if (e < 0 && e != -ENOENT)
-		return e;
+	err = store_delete(p->repo->store, name);
+	if (err < 0 && err != -ENOENT)
+		return err;
 	pack_cache_drop(p->repo->packs, &k->id);
 	if (!k->gone) {
 		p->result->deleted.packs++;
@@ -335,58 +335,58 @@ static int clear_left_over(struct prune *p, const struct stored_pack *k)
 	char name[PACK_NAME_SIZE];
 	uint64_t size;
 	pack_name(name, &k->id);
-	int e = store_size(p->repo->store, name, &size);
-	return e == -ENOENT ? condemned_clear(p->repo, &k->id) : e;
+	int err = store_size(p->repo->store, name, &size);
+	return err == -ENOENT ? condemned_clear(p->repo, &k->id) : err;
 }
 
 static int delete_all(struct prune *p, const struct peers *peers)
 {
-	int e = 0;
-	for (size_t i = 0; e == 0 && i < p->stored.count; i++) {
+	int err = 0;
+	for (size_t i = 0; err == 0 && i < p->stored.count; i++) {
 		struct stored_pack *k = &p->stored.packs[i];
 		bool left_over = k->condemned && k->gone;
 		if ((!goes(k) && !left_over) || is_held(peers, &k->id))
 			continue;
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");
-		e = left_over ? clear_left_over(p, k) : delete_pack(p, k);
+		err = left_over ? clear_left_over(p, k) : delete_pack(p, k);
 	}
-	return e;
+	return err;
 }
 
 /* No snapshot that appears while it looks may go before it has looked: see
  * marking.h. */
 static int mark_what_is_new(struct prune *p)
 {
-	int e = marking_begin(p->session);
-	if (e < 0)
-		return e;
+	int err = marking_begin(p->session);
+	if (err < 0)
+		return err;
 	p->mark.blind[0] = '\0';
 	report_progress_begin("looking for what is new", mark_progress, p);
-	e = rewrite_unseen(&p->rewrite);
+	err = rewrite_unseen(&p->rewrite);
 	report_progress_end();
 	struct error_copy why;
-	error_save(&why, e);
+	error_save(&why, err);
 	int ended = marking_end(p->session);
-	return e < 0 ? error_load(&why) : ended;
+	return err < 0 ? error_load(&why) : ended;
 }
 
 static int finish(struct prune *p, const struct peers *peers)
 {
 	/* Chunks that were stored meanwhile need not be copied. */
-	int e = index_reconcile(p->repo->index);
-	if (e < 0 && e != -EAGAIN)
+	int err = index_reconcile(p->repo->index);
+	if (err < 0 && err != -EAGAIN)
 		report_warning("%s; more may be copied than need be",
-				error_text(e));
-	e = mark_what_is_new(p);
+				error_text(err));
+	err = mark_what_is_new(p);
 	p->blind = p->mark.blind[0] != '\0';
-	if (e == 0 && p->blind)
+	if (err == 0 && p->blind)
 		return 0;
-	if (e == 0)
-		e = check_claim(p);
-	if (e == 0)
-		e = check_counted_on(p);
-	return e < 0 ? e : delete_all(p, peers);
+	if (err == 0)
+		err = check_claim(p);
+	if (err == 0)
+		err = check_counted_on(p);
+	return err < 0 ? err : delete_all(p, peers);
 }
 
 /* --- who is waited for --- */
@@ -434,31 +434,31 @@ static struct prune_count count_held(const struct prune *p,
 
 static int note_waiting(struct prune *p, struct peers *peers, uint64_t epoch)
 {
-	int e = 0;
+	int err = 0;
 	clear_waiting(p->result);
-	for (size_t i = 0; e == 0 && i < peers->count; i++) {
+	for (size_t i = 0; err == 0 && i < peers->count; i++) {
 		struct peer *k = &peers->items[i];
 		bool answered = acknowledge_answered(k, epoch);
 		struct prune_count c = count_held(p, answered ? k : NULL);
 		if (c.packs != 0)
-			e = add_waiting(p->result, k, answered, c);
+			err = add_waiting(p->result, k, answered, c);
 	}
-	return e;
+	return err;
 }
 
 /* A session that can't be read may need anything. */
 static int wait_for_blind(struct prune *p)
 {
 	struct peers peers;
-	int e = peers_list(p->repo, p->own_id, &peers);
-	if (e < 0)
-		return e;
-	for (size_t i = 0; e == 0 && i < peers.count; i++)
+	int err = peers_list(p->repo, p->own_id, &peers);
+	if (err < 0)
+		return err;
+	for (size_t i = 0; err == 0 && i < peers.count; i++)
 		if (!peers.items[i].readable)
-			e = add_waiting(p->result, &peers.items[i], false,
+			err = add_waiting(p->result, &peers.items[i], false,
 					count_held(p, NULL));
 	peers_clear(&peers);
-	return e;
+	return err;
 }
 
 /* Steps 5 and 6. */
@@ -467,20 +467,20 @@ static int condemn_and_delete(struct prune *p)
 	struct peers peers = { .items = NULL };
 	uint64_t epoch = 0;
 	bool all = false;
-	int e = condemn_all(p);
-	if (e == 0)
-		e = acknowledge_announce(p->repo, p->own_id, &epoch);
-	if (e == 0)
-		e = acknowledge_wait(p->repo, p->own_id, epoch,
+	int err = condemn_all(p);
+	if (err == 0)
+		err = acknowledge_announce(p->repo, p->own_id, &epoch);
+	if (err == 0)
+		err = acknowledge_wait(p->repo, p->own_id, epoch,
 				p->options->wait, &peers, &all);
-	if (e == 0 && all)
-		e = finish(p, &peers);
-	if (e == 0)
-		e = note_waiting(p, &peers, epoch);
+	if (err == 0 && all)
+		err = finish(p, &peers);
+	if (err == 0)
+		err = note_waiting(p, &peers, epoch);
 	peers_clear(&peers);
-	if (e == 0 && p->blind)
-		e = wait_for_blind(p);
-	return e;
+	if (err == 0 && p->blind)
+		err = wait_for_blind(p);
+	return err;
 }
 
 /* --- rounds --- */
@@ -532,17 +532,17 @@ static int check_not_empty(const struct prune *p)
 static int run_round(struct prune *p, bool *again)
 {
 	uint64_t before = p->result->deleted.packs;
-	int e = look_around(p);
-	if (e == 0 && p->result->rounds == 1)
+	int err = look_around(p);
+	if (err == 0 && p->result->rounds == 1)
 		p->result->before = count_packs(&p->stored);
-	if (e == 0)
-		e = mark(p);
-	if (e == 0)
-		e = plan(p);
-	if (e == 0)
-		e = check_not_empty(p);
-	if (e < 0)
-		return e;
+	if (err == 0)
+		err = mark(p);
+	if (err == 0)
+		err = plan(p);
+	if (err == 0)
+		err = check_not_empty(p);
+	if (err < 0)
+		return err;
 	if (p->options->dry_run)
 		foretell(p);
 	if (p->blind)
@@ -550,14 +550,14 @@ static int run_round(struct prune *p, bool *again)
 	if (p->options->dry_run)
 		return 0;
 	if (something_to_do(p)) {
-		e = rewrite(p);
-		if (e == 0)
-			e = condemn_and_delete(p);
+		err = rewrite(p);
+		if (err == 0)
+			err = condemn_and_delete(p);
 	}
 	*again = p->plan.cut_short
 			&& (p->result->deleted.packs != before
 					|| (p->tight && p->result->rounds == 1));
-	return e;
+	return err;
 }
 
 static void end_round(struct prune *p)
@@ -577,14 +577,14 @@ static void end_round(struct prune *p)
 static int run_rounds(struct prune *p)
 {
 	bool again = true;
-	int e = 0;
-	while (e == 0 && again && p->result->rounds < ROUNDS_MAX) {
+	int err = 0;
+	while (err == 0 && again && p->result->rounds < ROUNDS_MAX) {
 		again = false;
 		p->result->rounds++;
-		e = run_round(p, &again);
+		err = run_round(p, &again);
 		end_round(p);
 	}
-	return e;
+	return err;
 }
 
 /* --- afterwards --- */
@@ -614,9 +614,9 @@ static int drop_damaged(void *ctx, const char *name)
 static int count_after(struct prune *p)
 {
 	struct prune_result *res = p->result;
-	int e = stored_list(&p->stored, p->repo, false);
+	int err = stored_list(&p->stored, p->repo, false);
 	res->after = count_packs(&p->stored);
-	for (size_t i = 0; e == 0 && i < p->stored.count; i++) {
+	for (size_t i = 0; err == 0 && i < p->stored.count; i++) {
 		const struct stored_pack *k = &p->stored.packs[i];
 		if (!k->condemned || k->gone)
 			continue;
@@ -624,7 +624,7 @@ static int count_after(struct prune *p)
 		res->condemned.bytes += k->size;
 	}
 	stored_clear(&p->stored);
-	return e;
+	return err;
 }
 
 /* Entries of deleted packs stay in the index until it is made anew. */
@@ -633,13 +633,13 @@ static void tidy_index(struct prune *p)
 	struct index_stats st = { .chunks = 0 };
 	uint64_t bound = p->chunks_left + p->chunks_left / 2
 			+ p->result->rewritten_chunks + INDEX_SLACK;
-	int e = index_reconcile(p->repo->index);
-	if (e == 0)
-		e = index_stats(p->repo->index, &st);
-	if (e == 0 && st.chunks > bound)
-		e = index_rebuild(p->repo->index);
-	if (e < 0)
-		report_warning("the index: %s", error_text(e));
+	int err = index_reconcile(p->repo->index);
+	if (err == 0)
+		err = index_stats(p->repo->index, &st);
+	if (err == 0 && st.chunks > bound)
+		err = index_rebuild(p->repo->index);
+	if (err < 0)
+		report_warning("the index: %s", error_text(err));
 }
 
 /* The record of something lost makes backups look at all that they take over,
@@ -657,8 +657,8 @@ static int tidy(struct prune *p)
 	if (p->result->deleted.packs != 0)
 		tidy_index(p);
 	tell_of_missing(p);
-	int e = store_list(p->repo->store, "damaged/", drop_damaged, p->repo);
-	return e < 0 ? e : count_after(p);
+	int err = store_list(p->repo->store, "damaged/", drop_damaged, p->repo);
+	return err < 0 ? err : count_after(p);
 }
 
 /* --- beginning and end --- */
@@ -672,19 +672,19 @@ static void end_session(struct prune *p)
 
 static int begin_session(struct prune *p)
 {
-	int e = session_begin(&p->session, p->repo, SESSION_PRUNE, NULL);
-	if (e == 0)
+	int err = session_begin(&p->session, p->repo, SESSION_PRUNE, NULL);
+	if (err == 0)
 		p->own_id = session_id(p->session);
-	if (p->options->dry_run && session_unwritable(e)) {
+	if (p->options->dry_run && session_unwritable(err)) {
 		report_warning("%s; others don't see this dry run",
-				error_text(e));
+				error_text(err));
 		return 0;
 	}
-	if (e == 0 && !p->options->dry_run)
-		e = exclusive_begin(&p->claim, p->repo, p->own_id, "prune");
-	if (e < 0)
+	if (err == 0 && !p->options->dry_run)
+		err = exclusive_begin(&p->claim, p->repo, p->own_id, "prune");
+	if (err < 0)
 		end_session(p);
-	return e;
+	return err;
 }
 
 /* Step 0. */
@@ -692,31 +692,31 @@ static int begin(struct prune *p)
 {
 	struct store *store = p->repo->store;
 	struct store_space space = { .available = 0 };
-	int e = begin_session(p);
+	int err = begin_session(p);
 	if (p->options->dry_run)
-		return e;
-	if (e == -ENOSPC || e == -EDQUOT) {
+		return err;
+	if (err == -ENOSPC || err == -EDQUOT) {
 		p->tight = true;
-		e = store_reserve_release(store);
-		if (e == 0)
-			e = begin_session(p);
+		err = store_reserve_release(store);
+		if (err == 0)
+			err = begin_session(p);
 	}
-	if (e == 0 && !p->tight)
-		e = store_space(store, &space);
-	if (e == 0 && !p->tight && space.available < RESERVE_SIZE) {
+	if (err == 0 && !p->tight)
+		err = store_space(store, &space);
+	if (err == 0 && !p->tight && space.available < RESERVE_SIZE) {
 		p->tight = true;
-		e = store_reserve_release(store);
+		err = store_reserve_release(store);
 	}
-	return e;
+	return err;
 }
 
 /* Also where it was missing before: an earlier prune had no room for it. */
 static void restore_reserve(struct prune *p)
 {
-	int e = store_reserve_make(p->repo->store, RESERVE_SIZE);
-	if (e < 0)
+	int err = store_reserve_make(p->repo->store, RESERVE_SIZE);
+	if (err < 0)
 		report_warning("%s; the next prune tries again",
-				error_text(e));
+				error_text(err));
 }
 
 int prune_run(struct repository *r, const struct prune_options *o,
@@ -727,16 +727,16 @@ int prune_run(struct repository *r, const struct prune_options *o,
 	struct error_copy why;
 	*out = (struct prune_result){ .rounds = 0 };
 	pack_cache_silence_missing(r->packs);
-	int e = begin(&p);
-	if (e == 0)
-		e = run_rounds(&p);
-	if (e == 0 && !o->dry_run)
-		e = tidy(&p);
-	error_save(&why, e);
+	int err = begin(&p);
+	if (err == 0)
+		err = run_rounds(&p);
+	if (err == 0 && !o->dry_run)
+		err = tidy(&p);
+	error_save(&why, err);
 	if (p.claim != NULL || p.tight)
 		restore_reserve(&p);
 	end_session(&p);
-	return e < 0 ? error_load(&why) : 0;
+	return err < 0 ? error_load(&why) : 0;
 }
 
 void prune_result_clear(struct prune_result *res)

@@ -85,9 +85,9 @@ static int want_pack(struct copying *c, uint32_t number)
 	struct rewrite *w = c->w;
 	const struct stored_pack *p = &w->mark->stored->packs[number];
 	struct trailer *t;
-	int e = pack_cache_peek(w->repo->packs, &p->id, &t);
-	if (e < 0)
-		return e;
+	int err = pack_cache_peek(w->repo->packs, &p->id, &t);
+	if (err < 0)
+		return err;
 	for (uint32_t i = 0; i < t->chunk_count && i < p->chunks; i++) {
 		if (!stored_is_live(p, i))
 			continue;
@@ -109,7 +109,7 @@ static bool is_to_copy(const struct stored_pack *p)
 static int make_table(struct copying *c, uint64_t *count)
 {
 	struct stored *s = c->w->mark->stored;
-	int e = 0;
+	int err = 0;
 	*count = 0;
 	for (size_t i = 0; i < s->count; i++)
 		if (is_to_copy(&s->packs[i]))
@@ -118,10 +118,10 @@ static int make_table(struct copying *c, uint64_t *count)
 	c->places = calloc(c->size, sizeof(*c->places));
 	if (c->places == NULL)
 		return no_memory();
-	for (size_t i = 0; e == 0 && i < s->count; i++)
+	for (size_t i = 0; err == 0 && i < s->count; i++)
 		if (is_to_copy(&s->packs[i]))
-			e = want_pack(c, (uint32_t)i);
-	return e;
+			err = want_pack(c, (uint32_t)i);
+	return err;
 }
 
 /* --- the threads --- */
@@ -153,18 +153,18 @@ static int copy_chunk(struct rewrite *w, struct chunk_stream *stream,
 	struct frame *frame;
 	const uint8_t *data;
 	uint32_t len;
-	int e = chunk_read(w->repo->packs, w->mark->frames, kind, id, 0,
+	int err = chunk_read(w->repo->packs, w->mark->frames, kind, id, 0,
 			UINT32_MAX, &frame, &data, &len);
-	if (e == -ENOMEM || e == -ECANCELED)
-		return e;
-	if (e < 0) {
-		note_failed(w, e);
+	if (err == -ENOMEM || err == -ECANCELED)
+		return err;
+	if (err < 0) {
+		note_failed(w, err);
 		return 0;
 	}
-	e = chunk_stream_put(stream, kind, id, data, len);
+	err = chunk_stream_put(stream, kind, id, data, len);
 	frame_cache_unpin(frame);
 	w->done += len;
-	return e < 0 ? e : 1;
+	return err < 0 ? err : 1;
 }
 
 static int copy_batch(struct rewrite *w, struct chunk_stream *stream,
@@ -174,10 +174,10 @@ static int copy_batch(struct rewrite *w, struct chunk_stream *stream,
 		struct item *it = &b->items[i];
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");
-		int e = copy_chunk(w, stream, it->kind, &it->id);
-		if (e < 0)
-			return e;
-		it->wanted->copied = e == 1;
+		int err = copy_chunk(w, stream, it->kind, &it->id);
+		if (err < 0)
+			return err;
+		it->wanted->copied = err == 1;
 	}
 	return 0;
 }
@@ -204,15 +204,15 @@ static void *copier(void *arg)
 	struct copying *c = arg;
 	struct chunk_stream *stream = NULL;
 	struct batch *b;
-	int e = chunk_stream_new(c->w->sink, &stream);
-	while (e == 0 && (b = next_batch(c)) != NULL) {
-		e = copy_batch(c->w, stream, b);
+	int err = chunk_stream_new(c->w->sink, &stream);
+	while (err == 0 && (b = next_batch(c)) != NULL) {
+		err = copy_batch(c->w, stream, b);
 		free(b);
 	}
-	if (e == 0)
-		e = chunk_stream_flush(stream);
-	if (e < 0)
-		stop_with(c, e);
+	if (err == 0)
+		err = chunk_stream_flush(stream);
+	if (err < 0)
+		stop_with(c, err);
 	chunk_stream_free(stream);
 	return NULL;
 }
@@ -267,15 +267,15 @@ static int walk(struct copying *c)
 {
 	const struct mark_visitor v = { .node = visit_node,
 		.chunk = visit_chunk, .ctx = c };
-	int e = mark_revisit(c->w->mark, &v);
-	if (e == 0)
-		e = submit(c);
-	if (e < 0)
-		stop_with(c, e);
+	int err = mark_revisit(c->w->mark, &v);
+	if (err == 0)
+		err = submit(c);
+	if (err < 0)
+		stop_with(c, err);
 	LOCK_SCOPE(&c->mutex);
 	c->closed = true;
 	pthread_cond_broadcast(&c->changed);
-	return e;
+	return err;
 }
 
 static int run(struct copying *c)
@@ -357,22 +357,22 @@ int rewrite_doomed(struct rewrite *w)
 	struct copying c = { .w = w };
 	uint64_t count;
 	w->done = w->total = 0;
-	int e = make_table(&c, &count);
-	if (e == 0 && count != 0) {
-		e = open_sink(w);
-		if (e == 0)
-			e = run(&c);
-		if (e == 0)
-			e = chunk_sink_barrier(w->sink, false);
+	int err = make_table(&c, &count);
+	if (err == 0 && count != 0) {
+		err = open_sink(w);
+		if (err == 0)
+			err = run(&c);
+		if (err == 0)
+			err = chunk_sink_barrier(w->sink, false);
 	}
-	if (e == 0)
+	if (err == 0)
 		spare_uncopied(&c);
 	free_queue(&c);
-	if (e == -ENOSPC || e == -EDQUOT) {
+	if (err == -ENOSPC || err == -EDQUOT) {
 		close_sink(w);
 		spare_all(w->mark->stored);
 	}
-	return e;
+	return err;
 }
 
 /* --- what is new --- */
@@ -380,21 +380,21 @@ int rewrite_doomed(struct rewrite *w)
 static int ensure(struct rewrite *w, enum pack_kind kind, const struct id *id)
 {
 	struct chunk_place place;
-	int e = pack_cache_find(w->repo->packs, kind, id, &place);
-	if (e == 1)
+	int err = pack_cache_find(w->repo->packs, kind, id, &place);
+	if (err == 1)
 		pack_cache_release(place.pack);
-	if (e != 0)
-		return e < 0 ? e : 0;
-	e = open_sink(w);
-	if (e == 0 && w->stream == NULL)
-		e = chunk_stream_new(w->sink, &w->stream);
-	if (e < 0)
-		return e;
-	e = copy_chunk(w, w->stream, kind, id);
-	if (e == 0)
-		e = fail(-EBADMSG, "a chunk of a new snapshot can't be read; what "
+	if (err != 0)
+		return err < 0 ? err : 0;
+	err = open_sink(w);
+	if (err == 0 && w->stream == NULL)
+		err = chunk_stream_new(w->sink, &w->stream);
+	if (err < 0)
+		return err;
+	err = copy_chunk(w, w->stream, kind, id);
+	if (err == 0)
+		err = fail(-EBADMSG, "a chunk of a new snapshot can't be read; what "
 				   "is condemned stays for the next run");
-	return e < 0 ? e : 0;
+	return err < 0 ? err : 0;
 }
 
 static int ensure_node(void *ctx, const struct id *id)
@@ -411,12 +411,12 @@ int rewrite_unseen(struct rewrite *w)
 {
 	const struct mark_visitor v = { .node = ensure_node,
 		.chunk = ensure_chunk, .ctx = w };
-	int e = mark_unseen(w->mark, &v);
-	if (e == 0 && w->stream != NULL)
-		e = chunk_stream_flush(w->stream);
-	if (e == 0 && w->sink != NULL)
-		e = chunk_sink_barrier(w->sink, true);
-	return e;
+	int err = mark_unseen(w->mark, &v);
+	if (err == 0 && w->stream != NULL)
+		err = chunk_stream_flush(w->stream);
+	if (err == 0 && w->sink != NULL)
+		err = chunk_sink_barrier(w->sink, true);
+	return err;
 }
 
 void rewrite_clear(struct rewrite *w)

@@ -62,9 +62,9 @@ static int note(void *ctx, const char *name)
 	if (pack_name_parse(&id, name) < 0
 			|| find_among(l->to, l->known, &id) != NULL)
 		return 0;
-	int e = store_size(l->store, name, &size);
-	if (e < 0) /* nobody's directory, or gone: nothing to prune there */
-		return e == -ENOENT || e == -EBADMSG ? 0 : e;
+	int err = store_size(l->store, name, &size);
+	if (err < 0) /* nobody's directory, or gone: nothing to prune there */
+		return err == -ENOENT || err == -EBADMSG ? 0 : err;
 	struct stored_pack *p = append(l->to, &id);
 	if (p == NULL)
 		return fail_errno(-ENOMEM, "listing packs");
@@ -83,8 +83,8 @@ static int list_condemned(struct stored *s, struct repository *r)
 {
 	CLEANUP_FREE struct pack_id *ids = NULL;
 	size_t count = 0, known = s->count;
-	int e = condemned_list(r, &ids, &count);
-	for (size_t i = 0; e == 0 && i < count; i++) {
+	int err = condemned_list(r, &ids, &count);
+	for (size_t i = 0; err == 0 && i < count; i++) {
 		struct stored_pack *p = find_among(s, known, &ids[i]);
 		if (p == NULL) {
 			p = append(s, &ids[i]);
@@ -95,7 +95,7 @@ static int list_condemned(struct stored *s, struct repository *r)
 		p->condemned = true;
 	}
 	sort(s);
-	return e;
+	return err;
 }
 
 int stored_list(struct stored *s, struct repository *r, bool only_new)
@@ -104,9 +104,9 @@ int stored_list(struct stored *s, struct repository *r, bool only_new)
 		.known = only_new ? s->count : 0, .fresh = only_new };
 	if (!only_new)
 		stored_clear(s);
-	int e = store_list(r->store, "packs/", note, &l);
+	int err = store_list(r->store, "packs/", note, &l);
 	sort(s);
-	return e < 0 || only_new ? e : list_condemned(s, r);
+	return err < 0 || only_new ? err : list_condemned(s, r);
 }
 
 static bool writer_lives(const struct pack_id *id, const struct peers *peers,
@@ -134,10 +134,10 @@ int stored_leave_alone(struct stored *s, struct repository *r,
 		if (p->alone || young <= 0)
 			continue;
 		pack_name(name, &p->id);
-		int e = store_modified(r->store, name, &when);
-		if (e < 0 && e != -ENOENT)
-			return e;
-		p->alone = e == 0 && when > now - young;
+		int err = store_modified(r->store, name, &when);
+		if (err < 0 && err != -ENOENT)
+			return err;
+		p->alone = err == 0 && when > now - young;
 	}
 	return 0;
 }

@@ -25,10 +25,10 @@ static int read_node(const struct tree_walk *w, const struct id *id,
 {
 	struct frame *frame;
 	const uint8_t *data;
-	int e = chunk_read(w->packs, w->frames, PACK_TREE, id, 0, UINT32_MAX,
+	int err = chunk_read(w->packs, w->frames, PACK_TREE, id, 0, UINT32_MAX,
 			&frame, &data, len);
-	if (e < 0)
-		return e;
+	if (err < 0)
+		return err;
 	if (w->read)
 		*w->read += *len;
 	*out = malloc(*len);
@@ -42,15 +42,15 @@ static int walk_leaf(const struct tree_walk *w, const uint8_t *data,
 		uint32_t len, const struct id *id)
 {
 	CLEANUP_FREE struct leaf *leaf = NULL;
-	int e = len < LEAF_HEAD ? fail(-EBADMSG, "a leaf is cut short")
+	int err = len < LEAF_HEAD ? fail(-EBADMSG, "a leaf is cut short")
 				: leaf_decode(&leaf, data, len,
 						  get_le32(data + 4));
-	if (e == 0 && w->node)
-		e = w->node(w->ctx, id);
-	for (uint32_t i = 0; e == 0 && w->chunk && i < leaf->count; i++)
+	if (err == 0 && w->node)
+		err = w->node(w->ctx, id);
+	for (uint32_t i = 0; err == 0 && w->chunk && i < leaf->count; i++)
 		if (!leaf->entries[i].hole)
-			e = w->chunk(w->ctx, &leaf->entries[i].id);
-	return e;
+			err = w->chunk(w->ctx, &leaf->entries[i].id);
+	return err;
 }
 
 static int walk_id(const struct tree_walk *w, const struct id *id, int level);
@@ -58,10 +58,10 @@ static int walk_id(const struct tree_walk *w, const struct id *id, int level);
 static int walk_children(const struct tree_walk *w, const struct node *node,
 		const struct id *id)
 {
-	int e = w->node ? w->node(w->ctx, id) : 0;
-	for (unsigned i = 0; e == 0 && i < NODE_FANOUT; i++)
-		e = walk_id(w, &node->children[i].id, node->level - 1);
-	return e;
+	int err = w->node ? w->node(w->ctx, id) : 0;
+	for (unsigned i = 0; err == 0 && i < NODE_FANOUT; i++)
+		err = walk_id(w, &node->children[i].id, node->level - 1);
+	return err;
 }
 
 /* At most NODE_LEVEL_MAX deep. */
@@ -74,16 +74,16 @@ static int walk_id(const struct tree_walk *w, const struct id *id, int level)
 		return 0;
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
-	int e = read_node(w, id, &data, &len);
-	if (e < 0)
-		return e;
+	int err = read_node(w, id, &data, &len);
+	if (err < 0)
+		return err;
 	if (len < NODE_HEAD || (level != ANY_LEVEL && data[0] != level))
 		return fail(-EBADMSG, "a tree node is not of its level");
 	if (data[0] == 0)
 		return walk_leaf(w, data, len, id);
-	e = node_decode(&node, data, len, data[0], get_le64(data + 8));
+	err = node_decode(&node, data, len, data[0], get_le64(data + 8));
 	free(take_ptr(data)); /* the levels below need the memory */
-	return e < 0 ? e : walk_children(w, node, id);
+	return err < 0 ? err : walk_children(w, node, id);
 }
 
 int tree_walk(const struct tree_walk *w, const struct id *root)

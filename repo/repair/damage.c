@@ -131,10 +131,10 @@ int damages_find(struct damages *d, struct pack_cache *packs)
 	for (size_t i = 0; i < d->mark_count; i++) {
 		struct damage *k = &d->items[d->marks[i].item];
 		struct chunk_place place;
-		int r = pack_cache_find(packs, k->holds, &d->marks[i].id, &place);
-		if (r < 0)
-			return r;
-		if (r == 1) {
+		int err = pack_cache_find(packs, k->holds, &d->marks[i].id, &place);
+		if (err < 0)
+			return err;
+		if (err == 1) {
 			k->elsewhere++;
 			pack_cache_release(place.pack);
 		}
@@ -165,8 +165,8 @@ int damages_note_chunk(struct damages *d, const struct tree_fault *at,
 	const struct damage_mark *m = find_mark(d, &at->chunk->id);
 	if (m == NULL)
 		return 0;
-	int r = damage_ranges_add(&d->items[m->item].ranges, at, whole);
-	return r < 0 ? r : 1;
+	int err = damage_ranges_add(&d->items[m->item].ranges, at, whole);
+	return err < 0 ? err : 1;
 }
 
 int damages_note_fault(struct damages *d, const struct tree_fault *f)
@@ -214,14 +214,14 @@ int damage_ranges_add(struct damage_ranges *r, const struct tree_fault *f,
 static int compare_ranges(const void *a, const void *b)
 {
 	const struct damage_range *x = a, *y = b;
-	int r = strcmp(x->snap->object, y->snap->object);
-	if (r == 0)
-		r = strcmp(x->file->name, y->file->name);
-	if (r == 0)
-		r = x->readable - y->readable;
-	if (r == 0 && x->from != y->from)
-		r = x->from < y->from ? -1 : 1;
-	return r;
+	int err = strcmp(x->snap->object, y->snap->object);
+	if (err == 0)
+		err = strcmp(x->file->name, y->file->name);
+	if (err == 0)
+		err = x->readable - y->readable;
+	if (err == 0 && x->from != y->from)
+		err = x->from < y->from ? -1 : 1;
+	return err;
 }
 
 void damage_ranges_join(struct damage_ranges *r)

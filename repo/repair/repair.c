@@ -76,22 +76,22 @@ static int look_at_record(struct repair *k, const struct damaged_frame *d,
 	struct trailer *t = NULL;
 	if (memcmp(d->pack.b, none.b, PACK_ID_SIZE) == 0)
 		return 0; /* something is missing: shown by the trees */
-	int e = pack_cache_peek(k->repo->packs, &d->pack, &t);
-	if (e == -ENOENT)
+	int err = pack_cache_peek(k->repo->packs, &d->pack, &t);
+	if (err == -ENOENT)
 		return clear(k, d);
-	if (unreadable(e))
-		return damages_add_trailer(&k->res->damages, &d->pack, e);
-	if (e < 0)
-		return e;
+	if (unreadable(err))
+		return damages_add_trailer(&k->res->damages, &d->pack, err);
+	if (err < 0)
+		return err;
 	bool frame = d->frame != TRAILER_AD && d->frame < t->frame_count;
 	if (frame)
-		e = check_frames_one(k->repo, t, d->frame, b);
-	if (e == 0 || e == -ENOENT)
-		e = clear(k, d);
-	else if (e != -ENOMEM)
-		e = damages_add_frame(&k->res->damages, t, d->frame, e);
+		err = check_frames_one(k->repo, t, d->frame, b);
+	if (err == 0 || err == -ENOENT)
+		err = clear(k, d);
+	else if (err != -ENOMEM)
+		err = damages_add_frame(&k->res->damages, t, d->frame, err);
 	trailer_free(t);
-	return e;
+	return err;
 }
 
 static int look_at_records(struct repair *k)
@@ -99,14 +99,14 @@ static int look_at_records(struct repair *k)
 	CLEANUP_FREE struct damaged_frame *all = NULL;
 	struct check_frames_buffers b;
 	size_t count = 0;
-	int e = check_frames_init(&b);
-	if (e == 0)
-		e = exclusions_list_damaged(k->repo->exclusions, &all, &count);
-	for (size_t i = 0; e == 0 && i < count; i++)
-		e = interrupt_flag ? fail(-ECANCELED, "interrupted")
+	int err = check_frames_init(&b);
+	if (err == 0)
+		err = exclusions_list_damaged(k->repo->exclusions, &all, &count);
+	for (size_t i = 0; err == 0 && i < count; i++)
+		err = interrupt_flag ? fail(-ECANCELED, "interrupted")
 				   : look_at_record(k, &all[i], &b);
 	check_frames_clear(&b);
-	return e;
+	return err;
 }
 
 /* --- 2 the packs --- */
@@ -147,28 +147,28 @@ static void look_at_pack(void *ctx, const char *name)
 	struct pack_id id;
 	if (pack_name_parse(&id, name) < 0)
 		return;
-	int e = pack_cache_peek(k->repo->packs, &id, &t);
+	int err = pack_cache_peek(k->repo->packs, &id, &t);
 	k->res->counts.packs++;
-	if (unreadable(e)) {
+	if (unreadable(err)) {
 		LOCK_SCOPE(&k->mutex);
-		e = damages_add_trailer(&k->res->damages, &id, e);
+		err = damages_add_trailer(&k->res->damages, &id, err);
 	}
-	if (e == 0 && t != NULL && k->options->read_data)
+	if (err == 0 && t != NULL && k->options->read_data)
 		look_at_frames(k, t);
 	trailer_free(t);
-	keep_error(k, e == -ENOENT ? 0 : e);
+	keep_error(k, err == -ENOENT ? 0 : err);
 }
 
 static int look_at_packs(struct repair *k)
 {
 	report_progress_begin(k->options->read_data ? "frames" : "packs",
 			check_packs_progress, &k->res->counts);
-	int e = check_packs_each(k->repo->store, k->options->jobs,
+	int err = check_packs_each(k->repo->store, k->options->jobs,
 			&k->res->counts, look_at_pack, k);
 	report_progress_end();
-	if (e == 0 && k->error != 0)
-		e = fail_errno(k->error, "looking at the packs");
-	return e < 0 ? e : damages_find(&k->res->damages, k->repo->packs);
+	if (err == 0 && k->error != 0)
+		err = fail_errno(k->error, "looking at the packs");
+	return err < 0 ? err : damages_find(&k->res->damages, k->repo->packs);
 }
 
 /* --- 3 the trees --- */
@@ -179,9 +179,9 @@ static bool note_chunk(void *ctx, const struct tree_fault *at, bool whole)
 	struct repair *k = ctx;
 	if (whole && k->mending)
 		return false;
-	int r = damages_note_chunk(&k->res->damages, at, whole);
-	keep_error(k, r);
-	return r == 1;
+	int err = damages_note_chunk(&k->res->damages, at, whole);
+	keep_error(k, err);
+	return err == 1;
 }
 
 /* The id of the node that is lost at F. */
@@ -220,17 +220,17 @@ static int collect(struct repair *k, const struct tree_fault *f)
 static int note_fault(void *ctx, const struct tree_fault *f)
 {
 	struct repair *k = ctx;
-	int e = k->error;
+	int err = k->error;
 	/* A chunk of a damaged frame was noted there. */
-	if (e == 0 && !(f->chunk != NULL
+	if (err == 0 && !(f->chunk != NULL
 				    && damages_marked(&k->res->damages,
 						    &f->chunk->id)))
-		e = damages_note_fault(&k->res->damages, f);
-	if (e == 0)
-		e = damage_ranges_add(&k->res->lost, f, false);
-	if (e == 0 && k->mending)
-		e = collect(k, f);
-	return e;
+		err = damages_note_fault(&k->res->damages, f);
+	if (err == 0)
+		err = damage_ranges_add(&k->res->lost, f, false);
+	if (err == 0 && k->mending)
+		err = collect(k, f);
+	return err;
 }
 
 /* Walks one file, and mends while that gets on. */
@@ -238,22 +238,22 @@ static int look_at_file(struct repair *k, const struct snapshot *s,
 		const struct snapshot_file *f)
 {
 	bool again = true;
-	int e = 0;
-	for (int i = 0; e == 0 && again && i < ROUNDS_MAX; i++) {
+	int err = 0;
+	for (int i = 0; err == 0 && again && i < ROUNDS_MAX; i++) {
 		k->fault_count = 0;
 		again = false;
-		e = check_trees_file(&k->check, s, f);
-		if (e < 0 || !k->mending || k->mend_done
+		err = check_trees_file(&k->check, s, f);
+		if (err < 0 || !k->mending || k->mend_done
 				|| k->fault_count == 0)
 			break;
 		ssize_t n = repair_snapshot_file(k->mend, s, f, k->faults, k->fault_count,
 				&again);
 		k->mended = k->mended || n > 0;
-		e = n < 0 ? (int)n : 0;
-		if (e == 0 && again)
-			e = repair_snapshot_barrier(k->mend);
+		err = n < 0 ? (int)n : 0;
+		if (err == 0 && again)
+			err = repair_snapshot_barrier(k->mend);
 	}
-	return e;
+	return err;
 }
 
 /* All trees, the newest snapshots first; anew: from an empty list of what is
@@ -266,15 +266,15 @@ static int look_at_trees(struct repair *k)
 	k->check = (struct check_trees){ .repo = k->repo,
 		.counts = &k->res->counts, .fault = note_fault,
 		.chunk = note_chunk, .ctx = k };
-	int e = check_trees_begin(&k->check);
-	for (size_t i = all->count; e == 0 && i-- > 0;) {
+	int err = check_trees_begin(&k->check);
+	for (size_t i = all->count; err == 0 && i-- > 0;) {
 		const struct snapshot *s = all->items[i];
 		k->res->counts.snapshots++;
-		for (uint32_t n = 0; e == 0 && n < s->file_count; n++)
-			e = look_at_file(k, s, &s->files[n]);
+		for (uint32_t n = 0; err == 0 && n < s->file_count; n++)
+			err = look_at_file(k, s, &s->files[n]);
 	}
 	check_trees_end(&k->check);
-	return e < 0 ? e : k->error;
+	return err < 0 ? err : k->error;
 }
 
 /* --- snapshots --- */
@@ -301,18 +301,18 @@ static int load_snapshots(struct repair *k)
 {
 	struct repair_result *res = k->res;
 	bool some = false;
-	int e = snapshot_list_load(k->repo, NULL, &res->snapshots,
+	int err = snapshot_list_load(k->repo, NULL, &res->snapshots,
 			note_unreadable, k);
-	if (e == 0)
-		e = k->error;
-	for (size_t i = 0; e >= 0 && k->mend && i < res->unreadable_count;
+	if (err == 0)
+		err = k->error;
+	for (size_t i = 0; err >= 0 && k->mend && i < res->unreadable_count;
 			i++) {
-		e = repair_from_copy_snapshot(k->mend, res->unreadable[i].object);
-		res->unreadable[i].mended = e == 1;
-		some = some || e == 1;
+		err = repair_from_copy_snapshot(k->mend, res->unreadable[i].object);
+		res->unreadable[i].mended = err == 1;
+		some = some || err == 1;
 	}
-	if (e < 0 || !some)
-		return e;
+	if (err < 0 || !some)
+		return err;
 	snapshot_list_clear(&res->snapshots);
 	struct repair_unreadable *kept = res->unreadable;
 	size_t count = res->unreadable_count;
@@ -320,7 +320,7 @@ static int load_snapshots(struct repair *k)
 	 * kept. */
 	res->unreadable = NULL;
 	res->unreadable_count = 0;
-	e = snapshot_list_load(k->repo, NULL, &res->snapshots, note_unreadable,
+	err = snapshot_list_load(k->repo, NULL, &res->snapshots, note_unreadable,
 			k);
 	for (size_t i = 0; i < res->unreadable_count; i++) {
 		free(res->unreadable[i].object);
@@ -329,7 +329,7 @@ static int load_snapshots(struct repair *k)
 	free(res->unreadable);
 	res->unreadable = kept;
 	res->unreadable_count = count;
-	return e;
+	return err;
 }
 
 /* --- 5 the records, at the end --- */
@@ -348,20 +348,20 @@ static int remove_pack(struct repair *k, const struct damaged_frame *d)
 {
 	char name[PACK_NAME_SIZE];
 	struct trailer *t = NULL;
-	int e = pack_cache_peek(k->repo->packs, &d->pack, &t);
+	int err = pack_cache_peek(k->repo->packs, &d->pack, &t);
 	trailer_free(t);
-	if (e != -EBADMSG) /* a disk that fails now may do it later */
-		return e == -ENOENT || e == -EIO ? 0 : e;
-	e = session_list(k->repo, count_others, k);
-	if (e != 0)
-		return e < 0 ? e : 0;
-	e = session_check(k->storing.session);
-	if (e < 0)
-		return e;
+	if (err != -EBADMSG) /* a disk that fails now may do it later */
+		return err == -ENOENT || err == -EIO ? 0 : err;
+	err = session_list(k->repo, count_others, k);
+	if (err != 0)
+		return err < 0 ? err : 0;
+	err = session_check(k->storing.session);
+	if (err < 0)
+		return err;
 	pack_name(name, &d->pack);
-	e = store_delete(k->repo->store, name);
-	if (e < 0 && e != -ENOENT)
-		return e;
+	err = store_delete(k->repo->store, name);
+	if (err < 0 && err != -ENOENT)
+		return err;
 	pack_cache_drop(k->repo->packs, &d->pack);
 	k->res->packs_removed++;
 	return clear(k, d);
@@ -375,24 +375,24 @@ static int tidy_record(struct repair *k, const struct damaged_frame *d)
 	if (memcmp(d->pack.b, none.b, PACK_ID_SIZE) == 0)
 		return k->res->whole ? clear(k, d) : 0;
 	pack_name(name, &d->pack);
-	int e = store_size(k->repo->store, name, &size);
-	if (e == -ENOENT)
+	int err = store_size(k->repo->store, name, &size);
+	if (err == -ENOENT)
 		return clear(k, d);
-	if (e == 0 && d->frame == TRAILER_AD && k->res->whole)
+	if (err == 0 && d->frame == TRAILER_AD && k->res->whole)
 		return remove_pack(k, d);
-	if (e == 0 && d->frame != TRAILER_AD)
+	if (err == 0 && d->frame != TRAILER_AD)
 		k->res->frames_left++;
-	return e;
+	return err;
 }
 
 static int tidy_records(struct repair *k)
 {
 	CLEANUP_FREE struct damaged_frame *all = NULL;
 	size_t count = 0;
-	int e = exclusions_list_damaged(k->repo->exclusions, &all, &count);
-	for (size_t i = 0; e == 0 && i < count; i++)
-		e = tidy_record(k, &all[i]);
-	return e;
+	int err = exclusions_list_damaged(k->repo->exclusions, &all, &count);
+	for (size_t i = 0; err == 0 && i < count; i++)
+		err = tidy_record(k, &all[i]);
+	return err;
 }
 
 /* --- the run --- */
@@ -403,41 +403,41 @@ static int begin(struct repair *k)
 		.workers = k->options->jobs };
 	if (!k->options->dry_run)
 		return snapshot_writer_begin(&k->storing, k->repo, &so);
-	int e = session_begin(&k->session, k->repo, SESSION_READ, "repair");
-	if (session_unwritable(e))
-		e = exclusions_load(k->repo->exclusions);
-	if (e == 0)
-		e = index_reconcile(k->repo->index);
-	return e == -EAGAIN ? 0 : e;
+	int err = session_begin(&k->session, k->repo, SESSION_READ, "repair");
+	if (session_unwritable(err))
+		err = exclusions_load(k->repo->exclusions);
+	if (err == 0)
+		err = index_reconcile(k->repo->index);
+	return err == -EAGAIN ? 0 : err;
 }
 
 /* Damaged packs come back whole where a byte copy has them. */
 static int mend_packs(struct repair *k)
 {
 	struct damages *d = &k->res->damages;
-	int e = 0;
-	for (size_t i = 0; e >= 0 && i < d->count; i++) {
+	int err = 0;
+	for (size_t i = 0; err >= 0 && i < d->count; i++) {
 		if (d->items[i].kind != DAMAGE_FRAME
 				&& d->items[i].kind != DAMAGE_TRAILER)
 			continue;
-		e = interrupt_flag ? fail(-ECANCELED, "interrupted")
+		err = interrupt_flag ? fail(-ECANCELED, "interrupted")
 				   : repair_from_copy_pack(k->mend, &d->items[i].pack);
-		k->mended = k->mended || e == 1;
+		k->mended = k->mended || err == 1;
 	}
-	return e < 0 ? e : 0;
+	return err < 0 ? err : 0;
 }
 
 static int mend_all(struct repair *k)
 {
 	k->mending = true;
-	int e = mend_packs(k);
-	if (e == 0 && (k->res->lost.count != 0 || k->mended))
-		e = look_at_trees(k);
-	if (e < 0 || !k->mended)
-		return e;
-	e = repair_snapshot_barrier(k->mend);
-	if (e < 0)
-		return e;
+	int err = mend_packs(k);
+	if (err == 0 && (k->res->lost.count != 0 || k->mended))
+		err = look_at_trees(k);
+	if (err < 0 || !k->mended)
+		return err;
+	err = repair_snapshot_barrier(k->mend);
+	if (err < 0)
+		return err;
 	/* What was mended last may have been met before: the truth now. */
 	k->mend_done = true;
 	return look_at_trees(k);
@@ -445,14 +445,14 @@ static int mend_all(struct repair *k)
 
 static int look_and_mend(struct repair *k)
 {
-	int e = look_at_records(k);
-	if (e == 0)
-		e = look_at_packs(k);
-	if (e == 0)
-		e = load_snapshots(k);
-	if (e == 0)
-		e = look_at_trees(k);
-	return e < 0 || k->mend == NULL ? e : mend_all(k);
+	int err = look_at_records(k);
+	if (err == 0)
+		err = look_at_packs(k);
+	if (err == 0)
+		err = load_snapshots(k);
+	if (err == 0)
+		err = look_at_trees(k);
+	return err < 0 || k->mend == NULL ? err : mend_all(k);
 }
 
 static void finish(struct repair *k)
@@ -479,23 +479,23 @@ int repair_run(struct repository *r, struct repository *from,
 	struct repair_snapshot mend;
 	memset(res, 0, sizeof(*res));
 	pthread_mutex_init(&k.mutex, NULL);
-	int e = begin(&k);
-	if (e == 0 && from != NULL && !o->dry_run) {
+	int err = begin(&k);
+	if (err == 0 && from != NULL && !o->dry_run) {
 		k.mend = &mend;
-		e = repair_snapshot_begin(&mend, &k.storing, from);
+		err = repair_snapshot_begin(&mend, &k.storing, from);
 	}
-	if (e == 0)
-		e = look_and_mend(&k);
+	if (err == 0)
+		err = look_and_mend(&k);
 	finish(&k);
-	if (e == 0 && !o->dry_run)
-		e = tidy_records(&k);
+	if (err == 0 && !o->dry_run)
+		err = tidy_records(&k);
 	if (k.mend != NULL)
 		repair_snapshot_end(k.mend);
 	snapshot_writer_end(&k.storing);
 	session_end(k.session);
 	free(k.faults);
 	pthread_mutex_destroy(&k.mutex);
-	return e;
+	return err;
 }
 
 void repair_result_clear(struct repair_result *res)

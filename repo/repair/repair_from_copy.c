@@ -17,14 +17,14 @@ static int check_all(struct repository *r, const struct pack_id *pack)
 {
 	struct trailer *t = NULL;
 	struct check_frames_buffers b;
-	int e = check_frames_init(&b);
-	if (e == 0)
-		e = pack_cache_peek(r->packs, pack, &t);
-	for (uint32_t i = 0; e == 0 && i < t->frame_count; i++)
-		e = check_frames_one(r, t, i, &b);
+	int err = check_frames_init(&b);
+	if (err == 0)
+		err = pack_cache_peek(r->packs, pack, &t);
+	for (uint32_t i = 0; err == 0 && i < t->frame_count; i++)
+		err = check_frames_one(r, t, i, &b);
 	trailer_free(t);
 	check_frames_clear(&b);
-	return e;
+	return err;
 }
 
 /* 1 if something is recorded of PACK; with CLEAR that goes. */
@@ -34,15 +34,15 @@ static int recorded(struct repository *r, const struct pack_id *pack,
 	CLEANUP_FREE struct damaged_frame *all = NULL;
 	size_t count = 0;
 	int found = 0;
-	int e = exclusions_list_damaged(r->exclusions, &all, &count);
-	for (size_t i = 0; e == 0 && i < count; i++) {
+	int err = exclusions_list_damaged(r->exclusions, &all, &count);
+	for (size_t i = 0; err == 0 && i < count; i++) {
 		if (memcmp(all[i].pack.b, pack->b, PACK_ID_SIZE) != 0)
 			continue;
 		found = 1;
 		if (clear)
-			e = exclusions_clear_damaged(r->exclusions, &all[i], true);
+			err = exclusions_clear_damaged(r->exclusions, &all[i], true);
 	}
-	return e < 0 ? e : found;
+	return err < 0 ? err : found;
 }
 
 static int replace(struct repair_snapshot *m, const char *name, const struct pack_id *pack)
@@ -51,21 +51,21 @@ static int replace(struct repair_snapshot *m, const char *name, const struct pac
 	CLEANUP_FREE void *data = NULL;
 	struct pack *loaded;
 	size_t len = 0;
-	int e = store_get(m->from->store, name, &data, &len, PACK_SIZE_MAX);
-	if (e < 0)
-		return repair_snapshot_stopped(m) ? e : 0;
-	e = store_put(r->store, name, data, len, false);
-	if (e < 0)
-		return e;
+	int err = store_get(m->from->store, name, &data, &len, PACK_SIZE_MAX);
+	if (err < 0)
+		return repair_snapshot_stopped(m) ? err : 0;
+	err = store_put(r->store, name, data, len, false);
+	if (err < 0)
+		return err;
 	pack_cache_drop(r->packs, pack);
-	e = check_all(r, pack);
-	if (e < 0) /* it does not come back as it went */
-		return fail_within(e, "after %s was written anew", name);
-	e = recorded(r, pack, true);
-	if (e >= 0 && pack_cache_load(r->packs, pack, &loaded) == 0)
+	err = check_all(r, pack);
+	if (err < 0) /* it does not come back as it went */
+		return fail_within(err, "after %s was written anew", name);
+	err = recorded(r, pack, true);
+	if (err >= 0 && pack_cache_load(r->packs, pack, &loaded) == 0)
 		pack_cache_release(loaded);
 	m->packs++;
-	return e < 0 ? e : 1;
+	return err < 0 ? err : 1;
 }
 
 int repair_from_copy_pack(struct repair_snapshot *m, const struct pack_id *pack)
@@ -78,9 +78,9 @@ int repair_from_copy_pack(struct repair_snapshot *m, const struct pack_id *pack)
 		return 0;
 	pack_name(name, pack);
 	if (store_size(m->to->repo->store, name, &size) == 0) {
-		int e = recorded(m->to->repo, pack, false);
-		if (e <= 0)
-			return e;
+		int err = recorded(m->to->repo, pack, false);
+		if (err <= 0)
+			return err;
 	}
 	if (check_all(m->from, pack) < 0)
 		return 0;
@@ -96,13 +96,13 @@ int repair_from_copy_snapshot(struct repair_snapshot *m, const char *object)
 	if (!m->byte_copy || snapshot_object_load(m->from, object, &s) < 0)
 		return 0;
 	snapshot_free(s);
-	int e = store_get(m->from->store, object, &data, &len,
+	int err = store_get(m->from->store, object, &data, &len,
 			(size_t)32 << 20);
-	if (e < 0)
+	if (err < 0)
 		return 0;
-	e = store_put(r->store, object, data, len, false);
-	if (e < 0)
-		return e;
+	err = store_put(r->store, object, data, len, false);
+	if (err < 0)
+		return err;
 	m->snapshots++;
 	return 1;
 }
@@ -117,9 +117,9 @@ static int take_chunk(struct repair_snapshot *m, enum pack_kind kind, const stru
 			    &frame)
 			< 0)
 		return 0;
-	int e = repair_snapshot_put(m, kind, id, frame->data + c->offset, c->len);
+	int err = repair_snapshot_put(m, kind, id, frame->data + c->offset, c->len);
 	frame_cache_unpin(frame);
-	return e;
+	return err;
 }
 
 /* 1 mended, 0 not, -errno. */
@@ -129,23 +129,23 @@ static int mend_by_id(struct repair_snapshot *m, enum pack_kind kind, const stru
 	if (repair_snapshot_has(m, id))
 		return 1;
 	/* Not pack_cache_locate: that it is not there is nothing to record there. */
-	int e = pack_cache_find(m->from->packs, kind, id, &at);
-	if (e != 1)
-		return repair_snapshot_stopped(m) ? e : 0;
+	int err = pack_cache_find(m->from->packs, kind, id, &at);
+	if (err != 1)
+		return repair_snapshot_stopped(m) ? err : 0;
 	const struct pack_id pack = at.pack->trailer->pack;
-	e = repair_from_copy_pack(m, &pack);
-	if (e == 0) {
+	err = repair_from_copy_pack(m, &pack);
+	if (err == 0) {
 		struct chunk_place now;
 		/* Or it came back with its pack, for an earlier fault. */
 		if (pack_cache_find(m->to->repo->packs, kind, id, &now) == 1) {
 			pack_cache_release(now.pack);
-			e = 1;
+			err = 1;
 		} else {
-			e = take_chunk(m, kind, id, &at);
+			err = take_chunk(m, kind, id, &at);
 		}
 	}
 	pack_cache_release(at.pack);
-	return e;
+	return err;
 }
 
 ssize_t repair_from_copy(struct repair_snapshot *m, const struct repair_fault *faults,
@@ -153,14 +153,14 @@ ssize_t repair_from_copy(struct repair_snapshot *m, const struct repair_fault *f
 {
 	ssize_t mended = 0;
 	for (size_t i = 0; i < count && !repair_snapshot_stopped(m); i++) {
-		int e = id_is_zero(&faults[i].id)
+		int err = id_is_zero(&faults[i].id)
 				? 0
 				: mend_by_id(m, faults[i].node ? PACK_TREE
 							       : PACK_DATA,
 						  &faults[i].id);
-		if (e < 0)
-			return e;
-		mended += e;
+		if (err < 0)
+			return err;
+		mended += err;
 	}
 	return mended;
 }

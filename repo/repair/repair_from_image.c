@@ -54,12 +54,12 @@ static int stand_on_other(struct repair_snapshot *m)
 		return fail_errno(-ENOMEM, "mending");
 	for (uint32_t i = 0; i < count; i++)
 		roots[i] = m->other->files[i].root.id;
-	int e = m->reading ? session_add_roots(m->reading, roots, count) : 0;
-	if (e < 0)
+	int err = m->reading ? session_add_roots(m->reading, roots, count) : 0;
+	if (err < 0)
 		free(roots);
 	else
 		m->roots = roots;
-	return e < 0 && !session_unwritable(e) ? e : 0;
+	return err < 0 && !session_unwritable(err) ? err : 0;
 }
 
 /* The file's image there, or NULL. */
@@ -71,9 +71,9 @@ static int open_other(struct repair_snapshot *m, const struct snapshot *snap,
 		repair_snapshot_forget_other(m);
 		m->snap = snap;
 		m->other = find_other(m, snap);
-		int e = m->other ? stand_on_other(m) : 0;
-		if (e < 0)
-			return e;
+		int err = m->other ? stand_on_other(m) : 0;
+		if (err < 0)
+			return err;
 	}
 	const struct snapshot_file *f =
 			m->other ? snapshot_find_file(m->other, file->name)
@@ -142,17 +142,17 @@ static int write_anew(struct repair_snapshot *m, const struct snapshot_file *fil
 	struct image *own;
 	struct tree_root root;
 	uint64_t size;
-	int e = image_open(&own, m->to->reader, &file->root, file->size);
-	if (e < 0)
+	int err = image_open(&own, m->to->reader, &file->root, file->size);
+	if (err < 0)
 		return 0;
-	e = image_writer_write(m->to->writer, &source, own, &counts, &interrupt_flag,
+	err = image_writer_write(m->to->writer, &source, own, &counts, &interrupt_flag,
 			&root, &size);
 	image_close(own);
-	if (e < 0)
-		return repair_snapshot_stopped(m) ? e : 0;
-	e = repair_snapshot_barrier(m);
-	if (e < 0)
-		return e;
+	if (err < 0)
+		return repair_snapshot_stopped(m) ? err : 0;
+	err = repair_snapshot_barrier(m);
+	if (err < 0)
+		return err;
 	m->bytes += counts.read;
 	if (!id_equal(&root.id, &file->root.id))
 		return 0;
@@ -183,24 +183,24 @@ ssize_t repair_from_image(struct repair_snapshot *m, const struct snapshot *snap
 	struct image *other = NULL;
 	bool nodes = false;
 	ssize_t mended = 0;
-	int e = buf ? open_other(m, snap, file, &other)
+	int err = buf ? open_other(m, snap, file, &other)
 		    : fail_errno(-ENOMEM, "mending");
-	if (e < 0 || other == NULL)
-		return e;
+	if (err < 0 || other == NULL)
+		return err;
 	for (size_t i = 0; i < count; i++)
 		nodes = nodes || faults[i].node;
 	if (nodes)
-		e = write_anew(m, file, other, true);
-	if (nodes && e == 0)
-		e = write_anew(m, file, other, false);
-	if (e == 1)
+		err = write_anew(m, file, other, true);
+	if (nodes && err == 0)
+		err = write_anew(m, file, other, false);
+	if (err == 1)
 		mended = (ssize_t)count;
-	for (size_t i = 0; e == 0 && i < count; i++) {
+	for (size_t i = 0; err == 0 && i < count; i++) {
 		if (!faults[i].node)
-			e = take_chunk(m, other, &faults[i], buf);
-		mended += e > 0;
-		e = e < 0 ? e : 0;
+			err = take_chunk(m, other, &faults[i], buf);
+		mended += err > 0;
+		err = err < 0 ? err : 0;
 	}
 	image_close(other);
-	return e < 0 ? e : mended;
+	return err < 0 ? err : mended;
 }

@@ -32,17 +32,17 @@ static bool same_keys(const struct seal *a, const struct seal *b)
 static int begin_reading(struct repair_snapshot *m)
 {
 	struct image_reader_options ro = { .cache_size = FRAME_CACHE };
-	int e = session_begin(&m->reading, m->from, SESSION_READ, "repair");
-	if (session_unwritable(e)) /* what a prune takes is not mended */
-		e = exclusions_load(m->from->exclusions);
-	if (e == 0)
-		e = index_reconcile(m->from->index);
-	if (e == -EAGAIN)
-		e = 0;
-	if (e == 0)
-		e = image_reader_new(&m->reader, m->from->packs, &ro);
+	int err = session_begin(&m->reading, m->from, SESSION_READ, "repair");
+	if (session_unwritable(err)) /* what a prune takes is not mended */
+		err = exclusions_load(m->from->exclusions);
+	if (err == 0)
+		err = index_reconcile(m->from->index);
+	if (err == -EAGAIN)
+		err = 0;
+	if (err == 0)
+		err = image_reader_new(&m->reader, m->from->packs, &ro);
 	m->frames = frame_cache_new(m->from->packs, FRAME_CACHE);
-	return e == 0 && m->frames == NULL ? no_memory() : e;
+	return err == 0 && m->frames == NULL ? no_memory() : err;
 }
 
 int repair_snapshot_begin(struct repair_snapshot *m, struct snapshot_writer *to, struct repository *from)
@@ -59,8 +59,8 @@ int repair_snapshot_begin(struct repair_snapshot *m, struct snapshot_writer *to,
 		return fail(-EINVAL, "%s has the id of %s but other keys",
 				store_path(from->store),
 				store_path(repo->store));
-	int e = begin_reading(m);
-	return e < 0 ? e : chunk_stream_new(to->sink, &m->stream);
+	int err = begin_reading(m);
+	return err < 0 ? err : chunk_stream_new(to->sink, &m->stream);
 }
 
 void repair_snapshot_forget_other(struct repair_snapshot *m)
@@ -96,11 +96,11 @@ int repair_snapshot_put(struct repair_snapshot *m, enum pack_kind kind, const st
 			data, len);
 	if (!id_equal(&id, wanted))
 		return 0;
-	int e = chunk_stream_put(m->stream, kind, &id, data, len);
-	if (e == 0 && id_set_add(m->stored, &id) < 0)
-		e = no_memory();
-	if (e < 0)
-		return e;
+	int err = chunk_stream_put(m->stream, kind, &id, data, len);
+	if (err == 0 && id_set_add(m->stored, &id) < 0)
+		err = no_memory();
+	if (err < 0)
+		return err;
 	m->chunks++;
 	m->bytes += len;
 	return 1;
@@ -113,8 +113,8 @@ bool repair_snapshot_stopped(const struct repair_snapshot *m)
 
 int repair_snapshot_barrier(struct repair_snapshot *m)
 {
-	int e = chunk_stream_flush(m->stream);
-	return e < 0 ? e : snapshot_writer_barrier(m->to);
+	int err = chunk_stream_flush(m->stream);
+	return err < 0 ? err : snapshot_writer_barrier(m->to);
 }
 
 ssize_t repair_snapshot_file(struct repair_snapshot *m, const struct snapshot *snap,

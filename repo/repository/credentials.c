@@ -140,10 +140,10 @@ static int from_file(struct secret *s, const char *path, const char *kind)
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", what);
-	int r = read_secret(s, fd, what);
-	if (r == 0 && s->kind == KEYSLOT_PASSPHRASE)
+	int err = read_secret(s, fd, what);
+	if (err == 0 && s->kind == KEYSLOT_PASSPHRASE)
 		strip_newline(s);
-	return r < 0 ? r : not_empty(s, what);
+	return err < 0 ? err : not_empty(s, what);
 }
 
 static int from_command(struct secret *s, const char *command)
@@ -160,22 +160,22 @@ static int from_command(struct secret *s, const char *command)
 		return fail_errno(-errno, "running the passphrase command");
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, pipes[1], STDOUT_FILENO);
-	int r = posix_spawn(&pid, argv[0], &actions, NULL,
+	int err = posix_spawn(&pid, argv[0], &actions, NULL,
 			argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	close(pipes[1]);
 	CLEANUP_FD int fd = pipes[0];
-	if (r != 0)
-		return fail_errno(-r, "running the passphrase command");
-	r = read_secret(s, fd, "the passphrase command's output");
+	if (err != 0)
+		return fail_errno(-err, "running the passphrase command");
+	err = read_secret(s, fd, "the passphrase command's output");
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (r == 0 && status != 0)
-		r = fail(-EIO, "the passphrase command failed (status %d)",
+	if (err == 0 && status != 0)
+		err = fail(-EIO, "the passphrase command failed (status %d)",
 				WIFEXITED(status) ? WEXITSTATUS(status)
 						  : 128 + WTERMSIG(status));
 	strip_newline(s);
-	return r < 0 ? r : not_empty(s, "the passphrase command's output");
+	return err < 0 ? err : not_empty(s, "the passphrase command's output");
 }
 
 /* What a key typed at the prompt does. 1: the line is done. */
@@ -197,7 +197,7 @@ static int prompt_line(struct secret *s, int tty, const char *prompt)
 {
 	struct termios old, quiet;
 	bool echo_off = tcgetattr(tty, &old) == 0;
-	int r = 0;
+	int err = 0;
 	s->len = 0;
 	if (echo_off) {
 		quiet = old;
@@ -206,20 +206,20 @@ static int prompt_line(struct secret *s, int tty, const char *prompt)
 	}
 	/* Now: what is typed before is flushed. */
 	dprintf(tty, "%s", prompt);
-	while (r == 0) {
+	while (err == 0) {
 		char c;
 		ssize_t n = read(tty, &c, 1);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			r = fail_errno(-errno, "reading the passphrase");
+			err = fail_errno(-errno, "reading the passphrase");
 		else
-			r = n == 0 ? 1 : take_key(s, c);
+			err = n == 0 ? 1 : take_key(s, c);
 	}
 	if (echo_off)
 		tcsetattr(tty, TCSAFLUSH, &old);
 	dprintf(tty, "\n");
-	return r < 0 ? r : not_empty(s, "the passphrase");
+	return err < 0 ? err : not_empty(s, "the passphrase");
 }
 
 static int no_key(const struct credentials *c, const char *repository)
@@ -243,19 +243,19 @@ static int from_prompt(struct secret *s, const struct credentials *c,
 		return no_key(c, repository);
 	snprintf(prompt, sizeof(prompt), "%s for %s: ",
 			confirm ? "New passphrase" : "Passphrase", repository);
-	int r = prompt_line(s, tty, prompt);
-	if (r < 0 || !confirm)
-		return r;
+	int err = prompt_line(s, tty, prompt);
+	if (err < 0 || !confirm)
+		return err;
 	struct secret again;
-	r = secret_alloc(&again, KEYSLOT_PASSPHRASE);
-	if (r == 0)
-		r = prompt_line(&again, tty, "The same again: ");
-	if (r == 0 && (again.len != s->len
+	err = secret_alloc(&again, KEYSLOT_PASSPHRASE);
+	if (err == 0)
+		err = prompt_line(&again, tty, "The same again: ");
+	if (err == 0 && (again.len != s->len
 				       || !seal_equal(again.bytes, s->bytes,
 						       s->len)))
-		r = fail(-EINVAL, "the two passphrases differ");
+		err = fail(-EINVAL, "the two passphrases differ");
 	credentials_clear_secret(&again);
-	return r;
+	return err;
 }
 
 static int keep_prompted(const struct credentials *c, const struct secret *s)
@@ -268,30 +268,30 @@ static int keep_prompted(const struct credentials *c, const struct secret *s)
 static int read_chosen(const struct credentials *c, struct chosen ch,
 		const char *repository, bool confirm, struct secret *out)
 {
-	int r = secret_alloc(out, ch.key_file ? KEYSLOT_KEY_FILE
+	int err = secret_alloc(out, ch.key_file ? KEYSLOT_KEY_FILE
 					      : KEYSLOT_PASSPHRASE);
-	if (r < 0)
-		return r;
+	if (err < 0)
+		return err;
 	if (ch.key_file) {
-		r = from_file(out, ch.key_file, "key file");
+		err = from_file(out, ch.key_file, "key file");
 	} else if (ch.text) {
 		out->len = strlen(ch.text);
 		if (out->len > SECRET_MAX)
-			r = fail(-EINVAL, "the passphrase is too long");
+			err = fail(-EINVAL, "the passphrase is too long");
 		else
 			memcpy(out->bytes, ch.text, out->len);
 	} else if (ch.file) {
-		r = from_file(out, ch.file, "passphrase file");
+		err = from_file(out, ch.file, "passphrase file");
 	} else if (ch.command) {
-		r = from_command(out, ch.command);
+		err = from_command(out, ch.command);
 	} else {
-		r = from_prompt(out, c, repository, confirm);
-		if (r == 0 && c->keep)
-			r = keep_prompted(c, out);
+		err = from_prompt(out, c, repository, confirm);
+		if (err == 0 && c->keep)
+			err = keep_prompted(c, out);
 	}
-	if (r < 0)
+	if (err < 0)
 		credentials_clear_secret(out);
-	return r;
+	return err;
 }
 
 int credentials_secret(const struct credentials *c, const char *repository,
@@ -306,18 +306,18 @@ int credentials_new_secret(const struct credentials *c, const char *repository,
 	struct chosen ch = { .key_file = c->key_file,
 		.file = c->passphrase_file,
 		.command = c->passphrase_command };
-	int r = read_chosen(c, ch, repository, true, out);
-	return r != -ENOKEY ? r
-			    : fail(r, "there is no terminal to ask for a new "
+	int err = read_chosen(c, ch, repository, true, out);
+	return err != -ENOKEY ? err
+			    : fail(err, "there is no terminal to ask for a new "
 				      "passphrase on; give "
 				      "--new-passphrase-file or another key");
 }
 
 int credentials_recovery_key(struct secret *out)
 {
-	int r = secret_alloc(out, KEYSLOT_RECOVERY);
-	if (r < 0)
-		return r;
+	int err = secret_alloc(out, KEYSLOT_RECOVERY);
+	if (err < 0)
+		return err;
 	out->len = RECOVERY_SIZE;
 	seal_random(out->bytes, out->len);
 	return 0;
@@ -335,13 +335,13 @@ int credentials_make_key_file(const char *path)
 	hex_encode(text, key, sizeof(key));
 	text[sizeof(text) - 2] = '\n';
 	ssize_t n = write(fd, text, sizeof(text) - 1);
-	int r = n == (ssize_t)sizeof(text) - 1 && fsync(fd) == 0
+	int err = n == (ssize_t)sizeof(text) - 1 && fsync(fd) == 0
 			? 0
 			: fail_errno(n < 0 ? -errno : -EIO,
 					  "writing key file %s", path);
 	seal_wipe(key, sizeof(key));
 	seal_wipe(text, sizeof(text));
-	if (r < 0)
+	if (err < 0)
 		unlink(path);
-	return r;
+	return err;
 }

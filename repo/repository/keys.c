@@ -65,9 +65,9 @@ static int list_slots(struct key_slots *out, struct store *s)
 {
 	out->count = 0;
 	out->more = false;
-	int r = store_list(s, "keys/", note_slot, out);
-	if (r < 0)
-		return r;
+	int err = store_list(s, "keys/", note_slot, out);
+	if (err < 0)
+		return err;
 	qsort(out->items, (size_t)out->count, sizeof(out->items[0]), compare);
 	return 0;
 }
@@ -79,23 +79,23 @@ static int load_slot(struct key_slot *slot, struct store *s,
 	size_t len = 0;
 	char name[32];
 	object_name(name, slot->digits);
-	int r = store_get(s, name, &data, &len, KEYSLOT_SIZE);
-	if (r == 0)
-		r = keyslot_decode(&slot->slot, repo_id, data, len);
-	slot->readable = r == 0;
-	return r < 0 ? fail_within(r, "key slot %s", name) : 0;
+	int err = store_get(s, name, &data, &len, KEYSLOT_SIZE);
+	if (err == 0)
+		err = keyslot_decode(&slot->slot, repo_id, data, len);
+	slot->readable = err == 0;
+	return err < 0 ? fail_within(err, "key slot %s", name) : 0;
 }
 
 int keys_load(struct key_slots *out, struct store *s, const uint8_t *repo_id)
 {
-	int r = list_slots(out, s), kept = 0;
-	if (r < 0)
-		return r;
+	int err = list_slots(out, s), kept = 0;
+	if (err < 0)
+		return err;
 	for (int i = 0; i < out->count; i++) {
-		r = load_slot(&out->items[i], s, repo_id);
-		if (r == -ENOMEM)
-			return r;
-		if (r != -ENOENT) /* removed just now */
+		err = load_slot(&out->items[i], s, repo_id);
+		if (err == -ENOMEM)
+			return err;
+		if (err != -ENOENT) /* removed just now */
 			out->items[kept++] = out->items[i];
 	}
 	out->count = kept;
@@ -124,13 +124,13 @@ static int begin_opening(struct opening *o, const struct secret *secret)
 	while (len > 0 && (secret->bytes[len - 1] == '\n' ||
 					  secret->bytes[len - 1] == '\r'))
 		len--; /* of a key file */
-	int r = recovery_decode((uint8_t *)o->recovery.bytes, secret->bytes,
+	int err = recovery_decode((uint8_t *)o->recovery.bytes, secret->bytes,
 			len);
-	if (r == 0)
+	if (err == 0)
 		o->recovery.len = RECOVERY_SIZE;
-	if (r == -EINVAL) {
-		o->mistyped = r;
-		error_save(&o->why, r);
+	if (err == -EINVAL) {
+		o->mistyped = err;
+		error_save(&o->why, err);
 	}
 	return 0;
 }
@@ -192,14 +192,14 @@ static int try_slots(struct opening *o, struct store *s,
 			if (!slot->readable ||
 					(slot->slot.cost.ops > 0) != costly)
 				continue;
-			int e = try_slot(o, repo_id, slot, master);
-			if (e == 0)
+			int err = try_slot(o, repo_id, slot, master);
+			if (err == 0)
 				memcpy(opened, slot->digits,
 						sizeof(slot->digits));
-			if (e == 0)
+			if (err == 0)
 				return 0;
-			if (e != -EKEYREJECTED)
-				error_save(&o->bad, e);
+			if (err != -EKEYREJECTED)
+				error_save(&o->bad, err);
 		}
 	}
 	return o->bad.err < 0 ? error_load(&o->bad) : rejected(o, s);
@@ -213,15 +213,15 @@ int keys_open(struct store *s, const uint8_t *repo_id,
 	CLEANUP_FREE struct key_slots *slots = malloc(sizeof(*slots));
 	if (slots == NULL)
 		return fail_errno(-ENOMEM, "opening");
-	int r = begin_opening(&o, secret);
-	if (r == 0)
-		r = -ENOENT;
-	for (int i = 0; r == -ENOENT && i < LISTINGS; i++)
-		r = load_for_opening(&o, s, repo_id, slots);
-	if (r == 0)
-		r = try_slots(&o, s, repo_id, slots, master, opened);
+	int err = begin_opening(&o, secret);
+	if (err == 0)
+		err = -ENOENT;
+	for (int i = 0; err == -ENOENT && i < LISTINGS; i++)
+		err = load_for_opening(&o, s, repo_id, slots);
+	if (err == 0)
+		err = try_slots(&o, s, repo_id, slots, master, opened);
 	credentials_clear_secret(&o.recovery);
-	return r;
+	return err;
 }
 
 /* --- changing --- */
@@ -235,16 +235,16 @@ static int check_opens(const uint8_t bytes[KEYSLOT_SIZE],
 	uint8_t *again = seal_secret_alloc(MASTER_KEY_SIZE);
 	if (again == NULL)
 		return fail_errno(-ENOMEM, "making a key slot");
-	int r = keyslot_decode(&back, repo_id, bytes, KEYSLOT_SIZE);
-	if (r == 0)
-		r = keyslot_unwrap(&back, repo_id, secret->bytes, secret->len,
+	int err = keyslot_decode(&back, repo_id, bytes, KEYSLOT_SIZE);
+	if (err == 0)
+		err = keyslot_unwrap(&back, repo_id, secret->bytes, secret->len,
 				again);
-	bool right = r == 0 && seal_equal(again, master, MASTER_KEY_SIZE);
+	bool right = err == 0 && seal_equal(again, master, MASTER_KEY_SIZE);
 	seal_secret_free(again);
-	if (!right && r != -ENOMEM)
-		r = fail(-EIO, "the new key slot does not open and was not "
+	if (!right && err != -ENOMEM)
+		err = fail(-EIO, "the new key slot does not open and was not "
 				"written: is this machine's memory sound?");
-	return r;
+	return err;
 }
 
 int keys_add(struct store *s, const uint8_t *repo_id,
@@ -262,12 +262,12 @@ int keys_add(struct store *s, const uint8_t *repo_id,
 	if (secret->kind == KEYSLOT_PASSPHRASE)
 		slot.cost = (struct kdf_cost){ .ops = KDF_DEFAULT_OPS,
 			.mem_kib = KDF_DEFAULT_MEM_KIB };
-	int r = keyslot_make(bytes, &slot, repo_id, secret->bytes, secret->len,
+	int err = keyslot_make(bytes, &slot, repo_id, secret->bytes, secret->len,
 			master);
-	if (r == 0)
-		r = check_opens(bytes, repo_id, secret, master);
-	if (r < 0)
-		return fail_within(r, "making a key slot");
+	if (err == 0)
+		err = check_opens(bytes, repo_id, secret, master);
+	if (err < 0)
+		return fail_within(err, "making a key slot");
 	seal_random(random, sizeof(random));
 	hex_encode(digits, random, sizeof(random));
 	object_name(name, digits);

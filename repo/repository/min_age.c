@@ -38,9 +38,9 @@ static int decode(struct min_age_setting *out, const char *name,
 {
 	CLEANUP_JSON json_t *json = NULL;
 	struct json_fields m;
-	int e = json_fields_load(&json, name, text, len);
-	if (e < 0)
-		return e;
+	int err = json_fields_load(&json, name, text, len);
+	if (err < 0)
+		return err;
 	json_fields_begin(&m, json, name, "%s", "");
 	out->since = json_fields_number(&m, "since", 0, SECOND_MAX);
 	out->min_age = json_fields_number(&m, "min_age", 0, MIN_AGE_AGE_MAX);
@@ -55,15 +55,15 @@ static int load_one(struct repository *r, uint64_t number,
 	size_t len = 0, text_len = 0;
 	char name[32];
 	object_name(name, number);
-	int e = store_get(r->store, name, &data, &len, OBJECT_MAX);
-	if (e == -ENOENT)
-		e = fail(-EBADMSG, "%s is missing, though there is a later one",
+	int err = store_get(r->store, name, &data, &len, OBJECT_MAX);
+	if (err == -ENOENT)
+		err = fail(-EBADMSG, "%s is missing, though there is a later one",
 				name);
-	if (e == 0)
-		e = envelope_open(r->seal, r->config.repo_id,
+	if (err == 0)
+		err = envelope_open(r->seal, r->config.repo_id,
 				ENVELOPE_RETENTION, name, data, len, &text,
 				&text_len);
-	return e < 0 ? e : decode(out, name, text, text_len);
+	return err < 0 ? err : decode(out, name, text, text_len);
 }
 
 static int put_one(struct store *store, const struct seal *seal,
@@ -81,9 +81,9 @@ static int put_one(struct store *store, const struct seal *seal,
 	text = json ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
 	if (text == NULL)
 		return fail_errno(-ENOMEM, "writing %s", name);
-	int e = envelope_seal(seal, repo_id, ENVELOPE_RETENTION, name, text,
+	int err = envelope_seal(seal, repo_id, ENVELOPE_RETENTION, name, text,
 			strlen(text), &object, &len);
-	return e < 0 ? e : store_put(store, name, object, len, true);
+	return err < 0 ? err : store_put(store, name, object, len, true);
 }
 
 int min_age_put_first(struct store *store, const struct seal *seal,
@@ -111,36 +111,36 @@ static int note_number(void *ctx, const char *name)
 static int load_all(struct repository *r, struct min_age *out)
 {
 	uint64_t highest = 0;
-	int e = store_list(r->store, PREFIX, note_number, &highest);
-	if (e == 0 && highest > MIN_AGE_COUNT_MAX)
-		e = fail(-EBADMSG, "there are more than %u settings in " PREFIX,
+	int err = store_list(r->store, PREFIX, note_number, &highest);
+	if (err == 0 && highest > MIN_AGE_COUNT_MAX)
+		err = fail(-EBADMSG, "there are more than %u settings in " PREFIX,
 				MIN_AGE_COUNT_MAX);
-	if (e < 0 || highest == 0)
-		return e;
+	if (err < 0 || highest == 0)
+		return err;
 	out->items = calloc(highest, sizeof(*out->items));
 	if (out->items == NULL)
 		return fail_errno(-ENOMEM, "reading " PREFIX);
-	for (uint64_t n = 1; e == 0 && n <= highest; n++) {
+	for (uint64_t n = 1; err == 0 && n <= highest; n++) {
 		struct min_age_setting *now = &out->items[n - 1];
-		e = load_one(r, n, now);
-		if (e == 0 && n > 1 && now->since < now[-1].since)
+		err = load_one(r, n, now);
+		if (err == 0 && n > 1 && now->since < now[-1].since)
 			now->since = now[-1].since;
 	}
 	out->count = highest;
-	return e;
+	return err;
 }
 
 int min_age_load(struct repository *r, struct min_age *out)
 {
 	*out = (struct min_age){ 0 };
-	int e = load_all(r, out);
-	if (e < 0)
+	int err = load_all(r, out);
+	if (err < 0)
 		min_age_clear(out);
-	if (e == -EBADMSG)
-		return fail_within(e, "how long snapshots are protected can't "
+	if (err == -EBADMSG)
+		return fail_within(err, "how long snapshots are protected can't "
 				"be told, so nothing is removed: put a copy of "
 				"%s/" PREFIX " back", store_path(r->store));
-	return e;
+	return err;
 }
 
 void min_age_clear(struct min_age *r)
@@ -233,23 +233,23 @@ int min_age_set(struct repository *repo, struct min_age *r,
 {
 	struct min_age_setting next = { .since = time(NULL),
 		.min_age = min_age };
-	int e = store_list(repo->store, "snapshots/", note_newest, &next.since);
-	while (e == 0) {
+	int err = store_list(repo->store, "snapshots/", note_newest, &next.since);
+	while (err == 0) {
 		if (r->count >= MIN_AGE_COUNT_MAX)
 			return fail(-EMLINK, "the least age was set %u times: "
 					"it can't be set again",
 					MIN_AGE_COUNT_MAX);
 		if (r->count > 0 && r->items[r->count - 1].since > next.since)
 			next.since = r->items[r->count - 1].since;
-		e = put_one(repo->store, repo->seal, repo->config.repo_id,
+		err = put_one(repo->store, repo->seal, repo->config.repo_id,
 				r->count + 1, &next);
-		if (e == 0)
+		if (err == 0)
 			return append(r, &next);
-		if (e != -EEXIST)
-			return e;
+		if (err != -EEXIST)
+			return err;
 		/* Somebody else has set one meanwhile: ours comes after. */
 		min_age_clear(r);
-		e = min_age_load(repo, r);
+		err = min_age_load(repo, r);
 	}
-	return e;
+	return err;
 }

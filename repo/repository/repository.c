@@ -90,39 +90,39 @@ static int unlock(struct repository *r, const struct credentials *c)
 		r->seal = seal_new(r->config.public_key, false);
 		return r->seal ? 0 : fail_errno(-ENOMEM, "opening");
 	}
-	int e = credentials_secret(c, store_path(r->store), false, &secret);
-	if (e < 0)
-		return e;
+	int err = credentials_secret(c, store_path(r->store), false, &secret);
+	if (err < 0)
+		return err;
 	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
-	e = master ? keys_open(r->store, r->config.repo_id, &secret, master,
+	err = master ? keys_open(r->store, r->config.repo_id, &secret, master,
 				     r->key_slot)
 		   : fail_errno(-ENOMEM, "opening");
-	if (e == 0) {
+	if (err == 0) {
 		r->seal = seal_new(master, true);
 		if (r->seal == NULL)
-			e = fail_errno(-ENOMEM, "opening");
+			err = fail_errno(-ENOMEM, "opening");
 	}
 	seal_secret_free(master);
 	credentials_clear_secret(&secret);
-	return e;
+	return err;
 }
 
 static int open_config(struct repository *r, const struct credentials *c)
 {
 	CLEANUP_FREE void *data = NULL;
 	size_t len;
-	int e = store_get(r->store, CONFIG_NAME, &data, &len, CONFIG_READ_MAX);
-	if (e == -ENOENT)
+	int err = store_get(r->store, CONFIG_NAME, &data, &len, CONFIG_READ_MAX);
+	if (err == -ENOENT)
 		return fail(-ENOENT,
 				"%s is not an amberfs repository (it has no config); "
 				"make one with 'amberfs init'",
 				store_path(r->store));
-	if (e == 0)
-		e = config_decode(&r->config, data, len);
-	if (e == 0)
-		e = unlock(r, c);
-	if (e < 0)
-		return e;
+	if (err == 0)
+		err = config_decode(&r->config, data, len);
+	if (err == 0)
+		err = unlock(r, c);
+	if (err < 0)
+		return err;
 	if (config_authenticate(data, len, r->seal) < 0)
 		return fail(-EBADMSG,
 				"%s/config was changed by someone without the key: put "
@@ -134,21 +134,21 @@ static int open_config(struct repository *r, const struct credentials *c)
 int repository_open(struct repository **out, const char *path,
 		const struct repository_options *o)
 {
-	int e = seal_global_init();
-	if (e < 0)
-		return fail(e, "libsodium can't start");
+	int err = seal_global_init();
+	if (err < 0)
+		return fail(err, "libsodium can't start");
 	struct repository *r = calloc(1, sizeof(*r));
 	if (r == NULL)
 		return fail_errno(-ENOMEM, "opening %s", path);
-	e = store_open_local(&r->store, path);
-	if (e == -ENOENT)
-		e = fail(-ENOENT, "there is no repository at %s; make one with "
+	err = store_open_local(&r->store, path);
+	if (err == -ENOENT)
+		err = fail(-ENOENT, "there is no repository at %s; make one with "
 				"'amberfs init %s'", path, path);
-	if (e == 0)
-		e = open_config(r, &o->credentials);
-	if (e < 0) {
+	if (err == 0)
+		err = open_config(r, &o->credentials);
+	if (err < 0) {
 		repository_close(r);
-		return e;
+		return err;
 	}
 	*out = r;
 	return 0;
@@ -160,15 +160,15 @@ int repository_peek_id(const char *path, uint8_t id[REPO_ID_SIZE])
 	struct config config;
 	struct store *store = NULL;
 	size_t len = 0;
-	int e = store_open_local(&store, path);
-	if (e == 0)
-		e = store_get(store, CONFIG_NAME, &data, &len, CONFIG_READ_MAX);
-	if (e == 0)
-		e = config_decode(&config, data, len);
-	if (e == 0)
+	int err = store_open_local(&store, path);
+	if (err == 0)
+		err = store_get(store, CONFIG_NAME, &data, &len, CONFIG_READ_MAX);
+	if (err == 0)
+		err = config_decode(&config, data, len);
+	if (err == 0)
 		memcpy(id, config.repo_id, REPO_ID_SIZE);
 	store_close(store);
-	return e < 0 ? fail_within(e, "%s", path) : 0;
+	return err < 0 ? fail_within(err, "%s", path) : 0;
 }
 
 int repository_attach(struct repository *r, const struct repository_options *o)
@@ -182,10 +182,10 @@ int repository_attach(struct repository *r, const struct repository_options *o)
 							: CHUNKS_DEFAULT);
 	if (r->packs == NULL)
 		return fail_errno(-ENOMEM, "opening %s", store_path(r->store));
-	int e = index_open(&r->index, r->store, r->config.repo_id, o->index_dir,
+	int err = index_open(&r->index, r->store, r->config.repo_id, o->index_dir,
 			pack_cache_load_for_index, r->packs);
-	if (e < 0)
-		return e;
+	if (err < 0)
+		return err;
 	pack_cache_set_index(r->packs, r->index);
 	return 0;
 }
@@ -223,16 +223,16 @@ static int fill_new(struct store *store, const struct config *config,
 	struct seal *seal = seal_new(master, config->encrypted);
 	if (seal == NULL)
 		return fail_errno(-ENOMEM, "making a repository");
-	int e = store_reserve_make(store, RESERVE_SIZE);
-	if (e == 0 && config->encrypted)
-		e = keys_add(store, config->repo_id, secret, "", master,
+	int err = store_reserve_make(store, RESERVE_SIZE);
+	if (err == 0 && config->encrypted)
+		err = keys_add(store, config->repo_id, secret, "", master,
 				digits);
-	if (e == 0)
-		e = put_retention(store, config, seal, min_age);
+	if (err == 0)
+		err = put_retention(store, config, seal, min_age);
 	config_encode(bytes, config, seal);
 	seal_free(seal);
 	/* The last step: from here on it is a repository. */
-	return e < 0 ? e : store_put(store, CONFIG_NAME, bytes, sizeof(bytes),
+	return err < 0 ? err : store_put(store, CONFIG_NAME, bytes, sizeof(bytes),
 					   true);
 }
 
@@ -241,39 +241,39 @@ static int init_encrypted(const char *path, const struct repository_options *o,
 {
 	struct secret secret;
 	struct store *store = NULL;
-	int e = credentials_secret(&o->credentials, path, true, &secret);
-	if (e < 0)
-		return e;
+	int err = credentials_secret(&o->credentials, path, true, &secret);
+	if (err < 0)
+		return err;
 	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
-	e = master ? store_create_local(&store, path)
+	err = master ? store_create_local(&store, path)
 		   : fail_errno(-ENOMEM, "making a repository");
-	if (e == 0) {
+	if (err == 0) {
 		seal_random(master, MASTER_KEY_SIZE);
-		e = fill_new(store, config, &secret, master, o->min_age);
+		err = fill_new(store, config, &secret, master, o->min_age);
 	}
 	store_close(store);
 	seal_secret_free(master);
 	credentials_clear_secret(&secret);
-	return e;
+	return err;
 }
 
 int repository_init(const char *path, const struct repository_options *o,
 		const struct config *config)
 {
 	struct store *store;
-	int e = seal_global_init();
-	if (e < 0)
-		return fail(e, "libsodium can't start");
+	int err = seal_global_init();
+	if (err < 0)
+		return fail(err, "libsodium can't start");
 	if (config->encrypted)
 		return init_encrypted(path, o, config);
 	if (credentials_given(&o->credentials))
 		return fail(-EINVAL,
 				"--no-encryption and a key (option or AMBERFS_* "
 				"variable) contradict each other");
-	e = store_create_local(&store, path);
-	if (e < 0)
-		return e;
-	e = fill_new(store, config, NULL, config->public_key, o->min_age);
+	err = store_create_local(&store, path);
+	if (err < 0)
+		return err;
+	err = fill_new(store, config, NULL, config->public_key, o->min_age);
 	store_close(store);
-	return e;
+	return err;
 }

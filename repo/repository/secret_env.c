@@ -52,19 +52,19 @@ static int take(char *entry)
 
 int secret_env_take(void)
 {
-	int r = seal_global_init();
-	if (r < 0 || environ == NULL)
-		return r;
+	int err = seal_global_init();
+	if (err < 0 || environ == NULL)
+		return err;
 	char **to = environ;
 	for (char **from = environ; *from != NULL; from++) {
-		if (r == 0 && count < TAKEN_MAX && is_secret(*from))
-			r = take(*from);
+		if (err == 0 && count < TAKEN_MAX && is_secret(*from))
+			err = take(*from);
 		else
 			*to++ = *from;
 	}
 	*to = NULL;
 	seal_forget_stack();
-	return r;
+	return err;
 }
 
 int secret_env_put(const char *name, const char *value, size_t len)

@@ -30,9 +30,9 @@ static int put(struct repository *r, const char *name, const char *text)
 {
 	CLEANUP_FREE uint8_t *object = NULL;
 	size_t len;
-	int e = envelope_seal(r->seal, r->config.repo_id, ENVELOPE_CONDEMNED,
+	int err = envelope_seal(r->seal, r->config.repo_id, ENVELOPE_CONDEMNED,
 			name, text, strlen(text), &object, &len);
-	return e < 0 ? e : store_put(r->store, name, object, len, true);
+	return err < 0 ? err : store_put(r->store, name, object, len, true);
 }
 
 /* --- packs --- */
@@ -50,16 +50,16 @@ int condemned_add(struct repository *r, const struct pack_id *pack)
 	condemned_name(name, pack);
 	snprintf(text, sizeof(text), "{\"pack\":\"%s\",\"since\":%lld}",
 			name + strlen(DIRECTORY), (long long)time(NULL));
-	int e = put(r, name, text);
-	return e == -EEXIST ? 0 : e;
+	int err = put(r, name, text);
+	return err == -EEXIST ? 0 : err;
 }
 
 int condemned_clear(struct repository *r, const struct pack_id *pack)
 {
 	char name[NAME_SIZE];
 	condemned_name(name, pack);
-	int e = store_delete(r->store, name);
-	return e == -ENOENT ? 0 : e;
+	int err = store_delete(r->store, name);
+	return err == -ENOENT ? 0 : err;
 }
 
 struct pack_array {
@@ -93,10 +93,10 @@ static int compare_packs(const void *a, const void *b)
 int condemned_list(struct repository *r, struct pack_id **out, size_t *count)
 {
 	struct pack_array a = { .items = NULL };
-	int e = store_list(r->store, DIRECTORY, note_pack, &a);
-	if (e < 0) {
+	int err = store_list(r->store, DIRECTORY, note_pack, &a);
+	if (err < 0) {
 		free(a.items);
-		return e;
+		return err;
 	}
 	if (a.count > 1)
 		qsort(a.items, a.count, sizeof(*a.items), compare_packs);
@@ -160,23 +160,23 @@ static int put_epoch(struct repository *r, uint64_t n)
 
 int condemned_announce_epoch(struct repository *r, uint64_t least, uint64_t *epoch)
 {
-	int e = -EEXIST;
-	for (int i = 0; e == -EEXIST && i < ANNOUNCE_TRIES; i++) {
+	int err = -EEXIST;
+	for (int i = 0; err == -EEXIST && i < ANNOUNCE_TRIES; i++) {
 		uint64_t n;
-		e = condemned_latest_epoch(r, &n);
-		if (e < 0)
-			return e;
+		err = condemned_latest_epoch(r, &n);
+		if (err < 0)
+			return err;
 		n = (n > least ? n : least) + 1;
 		if (n > (uint64_t)EPOCH_MAX)
 			return fail(-EOVERFLOW, "the epochs in %s/" DIRECTORY
 					" are used up: somebody forged one",
 					store_path(r->store));
-		e = put_epoch(r, n);
+		err = put_epoch(r, n);
 		*epoch = n;
 	}
-	if (e == 0) {
+	if (err == 0) {
 		struct older o = { .store = r->store, .than = *epoch };
 		store_list(r->store, DIRECTORY, delete_older, &o);
 	}
-	return e;
+	return err;
 }

@@ -119,13 +119,13 @@ static int look_once(struct look *l, const struct exclusive *e)
 static int look(struct look *l, const struct exclusive *e)
 {
 	struct look before;
-	int r = look_once(l, e);
+	int err = look_once(l, e);
 	do {
 		before = *l;
-		if (r == 0)
-			r = look_once(l, e);
-	} while (r == 0 && l->highest != before.highest);
-	return r;
+		if (err == 0)
+			err = look_once(l, e);
+	} while (err == 0 && l->highest != before.highest);
+	return err;
 }
 
 /* --- the holder --- */
@@ -172,17 +172,17 @@ static int load_holder(struct holder *h, int64_t number)
 	struct json_fields m;
 	char name[80];
 	object_name(name, h->e, number);
-	int e = store_get(r->store, name, &data, &len, OBJECT_MAX);
-	if (e < 0 && e != -EFBIG)
-		return e;
-	if (e == 0)
-		e = envelope_open(r->seal, r->config.repo_id, ENVELOPE_SESSION,
+	int err = store_get(r->store, name, &data, &len, OBJECT_MAX);
+	if (err < 0 && err != -EFBIG)
+		return err;
+	if (err == 0)
+		err = envelope_open(r->seal, r->config.repo_id, ENVELOPE_SESSION,
 				name, data, len, &json, &json_len);
-	if (e == 0)
-		e = json_fields_load(&object, name, json, json_len);
-	if (e == -ENOMEM)
-		return e;
-	if (e < 0)
+	if (err == 0)
+		err = json_fields_load(&object, name, json, json_len);
+	if (err == -ENOMEM)
+		return err;
+	if (err < 0)
 		return 0;
 	json_fields_begin(&m, object, name, "%s", "");
 	json_fields_hex(&m, "session", bytes, sizeof(bytes));
@@ -202,20 +202,20 @@ static int busy(const struct exclusive *e, const char *who)
 static int check_holder(const struct exclusive *e, int64_t number)
 {
 	struct holder h = { .e = e };
-	int r = load_holder(&h, number);
-	if (r < 0)
-		return r;
+	int err = load_holder(&h, number);
+	if (err < 0)
+		return err;
 	if (h.id[0] != '\0') {
-		r = lease_alive(e->repo->store, h.id);
-		if (r <= 0) /* what can't be told is an error, not a death */
-			return r;
+		err = lease_alive(e->repo->store, h.id);
+		if (err <= 0) /* what can't be told is an error, not a death */
+			return err;
 		if (strcmp(h.id, e->id) == 0)
 			return busy(e, "this very process");
 		snprintf(h.text, sizeof(h.text), "session %s", h.id);
 	}
-	r = session_list(e->repo, describe, &h);
-	if (r < 0)
-		return r;
+	err = session_list(e->repo, describe, &h);
+	if (err < 0)
+		return err;
 	return h.found || h.id[0] != '\0' ? busy(e, h.text) : 0;
 }
 
@@ -229,31 +229,31 @@ static int put(const struct exclusive *e)
 	size_t len = 0;
 	object_name(name, e, e->number);
 	snprintf(json, sizeof(json), "{\"session\":\"%s\"}", e->id);
-	int r = envelope_seal(repo->seal, repo->config.repo_id,
+	int err = envelope_seal(repo->seal, repo->config.repo_id,
 			ENVELOPE_SESSION, name, json, strlen(json), &object,
 			&len);
-	return r < 0 ? r : store_put(repo->store, name, object, len, true);
+	return err < 0 ? err : store_put(repo->store, name, object, len, true);
 }
 
 /* 1: somebody was faster, look again. */
 static int take(struct exclusive *e)
 {
 	struct look l = { .highest = -1 };
-	int r = look(&l, e);
-	if (r == 0 && l.highest >= 0)
-		r = check_holder(e, l.highest);
-	if (r < 0)
-		return r == -ENOENT ? 1 : r;
+	int err = look(&l, e);
+	if (err == 0 && l.highest >= 0)
+		err = check_holder(e, l.highest);
+	if (err < 0)
+		return err == -ENOENT ? 1 : err;
 	if (l.highest == NUMBER_MAX)
 		return fail(-EBADMSG, "sessions/%s.%" PRId64 " in %s has a number "
 				"that nobody reaches; delete it",
 				e->name, l.highest, path_of(e));
 	e->number = l.highest + 1;
-	r = put(e);
-	if (r == 0)
-		r = look(&l, e);
-	if (r < 0)
-		return r == -EEXIST ? 1 : r;
+	err = put(e);
+	if (err == 0)
+		err = look(&l, e);
+	if (err < 0)
+		return err == -EEXIST ? 1 : err;
 	if (l.highest != e->number)
 		return 1; /* ours is deleted by the one that follows */
 	l.delete_lower = true;
@@ -306,20 +306,20 @@ int exclusive_check(struct exclusive *e)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_AGAIN_NS };
 	struct look l = { .highest = -1 };
-	int r = 0;
+	int err = 0;
 	/* Our record is out of sight for an instant while it changes. */
-	for (int i = 0; r == 0 && !l.recorded && i < LOOKS; i++) {
+	for (int i = 0; err == 0 && !l.recorded && i < LOOKS; i++) {
 		if (i > 0)
 			nanosleep(&pause, NULL);
-		r = look_once(&l, e);
-		if (r == 0 && l.highest > e->number)
+		err = look_once(&l, e);
+		if (err == 0 && l.highest > e->number)
 			return passed_over(e);
 	}
-	if (r == 0)
-		r = lease_alive(e->repo->store, e->id);
-	if (r < 0)
-		return r;
-	return r == 1 && l.recorded ? 0 : passed_over(e);
+	if (err == 0)
+		err = lease_alive(e->repo->store, e->id);
+	if (err < 0)
+		return err;
+	return err == 1 && l.recorded ? 0 : passed_over(e);
 }
 
 void exclusive_end(struct exclusive *e)

@@ -34,17 +34,17 @@ int marking_begin(struct session *s)
 	char name[80];
 	size_t len = 0;
 	marking_name(name, s);
-	int e = envelope_seal(r->seal, r->config.repo_id, ENVELOPE_SESSION,
+	int err = envelope_seal(r->seal, r->config.repo_id, ENVELOPE_SESSION,
 			name, "{}", 2, &object, &len);
-	return e < 0 ? e : store_put(r->store, name, object, len, false);
+	return err < 0 ? err : store_put(r->store, name, object, len, false);
 }
 
 int marking_end(struct session *s)
 {
 	char name[80];
 	marking_name(name, s);
-	int e = store_delete(session_repository(s)->store, name);
-	return e == -ENOENT ? 0 : e;
+	int err = store_delete(session_repository(s)->store, name);
+	return err == -ENOENT ? 0 : err;
 }
 
 struct marker {
@@ -72,8 +72,8 @@ static int note_marker(void *ctx, const char *name)
 static int find_marker(struct repository *r, struct marker *m)
 {
 	*m = (struct marker){ .store = r->store };
-	int e = store_list(r->store, "sessions/", note_marker, m);
-	return e < 0 ? e : 0;
+	int err = store_list(r->store, "sessions/", note_marker, m);
+	return err < 0 ? err : 0;
 }
 
 struct culprit {
@@ -111,9 +111,9 @@ int marking_wait(struct repository *r)
 	double begin = monotonic_now();
 	struct marker m;
 	for (;;) {
-		int e = find_marker(r, &m);
-		if (e < 0 || m.id[0] == '\0')
-			return e;
+		int err = find_marker(r, &m);
+		if (err < 0 || m.id[0] == '\0')
+			return err;
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");
 		if (monotonic_now() - begin > PATIENCE_SECONDS)

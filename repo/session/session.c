@@ -106,10 +106,10 @@ static int put_record(struct session *s, const char *name)
 	json_decref(json);
 	if (text == NULL)
 		return fail_errno(-ENOMEM, "publishing the session");
-	int r = envelope_seal(s->repo->seal, s->repo->config.repo_id,
+	int err = envelope_seal(s->repo->seal, s->repo->config.repo_id,
 			ENVELOPE_SESSION, name, text, strlen(text), &object,
 			&len);
-	return r < 0 ? r : store_put(s->repo->store, name, object, len, true);
+	return err < 0 ? err : store_put(s->repo->store, name, object, len, true);
 }
 
 static int stale(void)
@@ -126,9 +126,9 @@ static int publish(struct session *s)
 	if (s->fenced)
 		return stale();
 	record_name(name, s->id, next);
-	int r = put_record(s, name);
-	if (r < 0)
-		return fail_within(r, "publishing the session");
+	int err = put_record(s, name);
+	if (err < 0)
+		return fail_within(err, "publishing the session");
 	record_name(before, s->id, s->number);
 	if (s->published && store_delete(s->repo->store, before) == -ENOENT) {
 		/* The one that counted is gone: we were taken for dead. That
@@ -173,21 +173,21 @@ int session_add_roots(struct session *s, const struct id *roots,
 {
 	LOCK_SCOPE(&s->mutex);
 	uint32_t before = s->standing_count;
-	int r = 0;
-	for (size_t i = 0; r == 0 && i < count; i++) {
+	int err = 0;
+	for (size_t i = 0; err == 0 && i < count; i++) {
 		struct standing *there = find_standing(s, &roots[i]);
 		if (id_is_zero(&roots[i]))
 			continue;
 		if (there != NULL)
 			there->count++;
 		else
-			r = add_standing(s, &roots[i]);
+			err = add_standing(s, &roots[i]);
 	}
-	if (r == 0 && s->standing_count != before)
-		r = publish(s);
-	if (r < 0) /* counts of older ones stay raised: they are held longer */
+	if (err == 0 && s->standing_count != before)
+		err = publish(s);
+	if (err < 0) /* counts of older ones stay raised: they are held longer */
 		s->standing_count = before;
-	return r;
+	return err;
 }
 
 int session_add_root(struct session *s, const struct id *root)
@@ -236,9 +236,9 @@ int session_check(struct session *s)
 	record_name(name, s->id, s->number);
 	if (s->fenced)
 		return stale();
-	int r = store_size(s->repo->store, name, &size);
-	if (r != -ENOENT)
-		return r;
+	int err = store_size(s->repo->store, name, &size);
+	if (err != -ENOENT)
+		return err;
 	s->fenced = true;
 	return stale();
 }
@@ -256,16 +256,16 @@ static int look(struct session *s)
 	uint64_t epoch = 0;
 	struct pack_id *held = NULL;
 	size_t count = 0;
-	int r = condemned_latest_epoch(s->repo, &epoch);
-	if (r < 0 || epoch <= s->record.acknowledged)
-		return r;
+	int err = condemned_latest_epoch(s->repo, &epoch);
+	if (err < 0 || epoch <= s->record.acknowledged)
+		return err;
 	/* Only now: all that this epoch condemns is listed. */
-	r = exclusions_refresh(s->repo->exclusions, &held, &count);
-	if (r == 0 && count > SESSION_HELD_MAX)
-		r = fail(-E2BIG, "too many condemned packs are in use");
-	if (r < 0) {
+	err = exclusions_refresh(s->repo->exclusions, &held, &count);
+	if (err == 0 && count > SESSION_HELD_MAX)
+		err = fail(-E2BIG, "too many condemned packs are in use");
+	if (err < 0) {
 		free(held);
-		return r;
+		return err;
 	}
 	free(s->record.held);
 	s->record.held = held;
@@ -278,8 +278,8 @@ static int look(struct session *s)
 int session_acknowledge(struct session *s)
 {
 	LOCK_SCOPE(&s->mutex);
-	int r = look(s);
-	return r == 0 && !s->told ? publish(s) : r;
+	int err = look(s);
+	return err == 0 && !s->told ? publish(s) : err;
 }
 
 static void *watch(void *arg)
@@ -305,10 +305,10 @@ static int start_watching(struct session *s)
 		return fail_errno(-errno, "registering the session");
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int r = -pthread_create(&s->watcher, NULL, watch, s);
+	int err = -pthread_create(&s->watcher, NULL, watch, s);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	s->watched = r == 0;
-	return r < 0 ? fail_errno(r, "registering the session") : 0;
+	s->watched = err == 0;
+	return err < 0 ? fail_errno(err, "registering the session") : 0;
 }
 
 static void stop_watching(struct session *s)
@@ -397,17 +397,17 @@ static int load_record(struct repository *r, const struct seen *seen,
 	size_t len = 0, json_len = 0;
 	char name[80];
 	record_name(name, seen->id, seen->number);
-	int e = store_get(r->store, name, &data, &len, SESSION_RECORD_MAX);
-	if (e == 0)
-		e = envelope_open(r->seal, r->config.repo_id, ENVELOPE_SESSION,
+	int err = store_get(r->store, name, &data, &len, SESSION_RECORD_MAX);
+	if (err == 0)
+		err = envelope_open(r->seal, r->config.repo_id, ENVELOPE_SESSION,
 				name, data, len, &json, &json_len);
-	return e < 0 ? e : session_record_from_json(record, json, json_len);
+	return err < 0 ? err : session_record_from_json(record, json, json_len);
 }
 
 static int see(struct repository *r, struct seen_list *l)
 {
-	int e = store_list(r->store, "sessions/", note_record, l);
-	return e < 0 ? e : lease_list(r->store, note_lease, l);
+	int err = store_list(r->store, "sessions/", note_record, l);
+	return err < 0 ? err : lease_list(r->store, note_lease, l);
 }
 
 static int see_again(struct repository *r, struct seen *one)
@@ -415,13 +415,13 @@ static int see_again(struct repository *r, struct seen *one)
 	const struct timespec pause = { .tv_nsec = LOOK_AGAIN_NS };
 	struct seen_list l = { 0 };
 	nanosleep(&pause, NULL);
-	int e = see(r, &l);
+	int err = see(r, &l);
 	one->recorded = false;
-	for (size_t i = 0; e == 0 && i < l.count; i++)
+	for (size_t i = 0; err == 0 && i < l.count; i++)
 		if (strcmp(l.items[i].id, one->id) == 0)
 			*one = l.items[i];
 	free(l.items);
-	return e;
+	return err;
 }
 
 static int visit(struct repository *r, struct seen *one, session_fn *fn,
@@ -431,9 +431,9 @@ static int visit(struct repository *r, struct seen *one, session_fn *fn,
 	int loaded = -ENOENT;
 	bool alive = true, died_early = false;
 	for (int i = 0; alive && loaded == -ENOENT && i < LOOKS; i++) {
-		int e = i == 0 ? 0 : see_again(r, one);
-		if (e < 0)
-			return e;
+		int err = i == 0 ? 0 : see_again(r, one);
+		if (err < 0)
+			return err;
 		/* What can't be told counts as alive. */
 		alive = lease_alive(r->store, one->id) != 0;
 		if (one->recorded)
@@ -443,20 +443,20 @@ static int visit(struct repository *r, struct seen *one, session_fn *fn,
 	}
 	if (loaded == -ENOENT && !alive && !died_early)
 		return 0; /* ended meanwhile */
-	int e = fn(ctx, one->id, alive, loaded == 0 ? &record : NULL);
+	int err = fn(ctx, one->id, alive, loaded == 0 ? &record : NULL);
 	if (loaded == 0)
 		session_record_clear(&record);
-	return e;
+	return err;
 }
 
 int session_list(struct repository *r, session_fn *fn, void *ctx)
 {
 	struct seen_list l = { 0 };
-	int e = see(r, &l);
-	for (size_t i = 0; e == 0 && i < l.count; i++)
-		e = visit(r, &l.items[i], fn, ctx);
+	int err = see(r, &l);
+	for (size_t i = 0; err == 0 && i < l.count; i++)
+		err = visit(r, &l.items[i], fn, ctx);
 	free(l.items);
-	return e;
+	return err;
 }
 
 /* --- the dead --- */
@@ -491,9 +491,9 @@ static int bury(void *ctx, const char *id, bool alive,
 	/* It may have died before the names of its packs were durable, and they
 	 * are about to be counted on. */
 	if (record == NULL || session_kind_writes(record->kind)) {
-		int e = store_put_sync_packs(r->store);
-		if (e < 0)
-			return e;
+		int err = store_put_sync_packs(r->store);
+		if (err < 0)
+			return err;
 	}
 	if (store_remove_temporaries(r->store, id) == 0) {
 		lease_remove_dead(r->store, id);
@@ -530,16 +530,16 @@ static int fill_record(struct session *s, enum session_kind kind,
 static int first_look(struct session *s)
 {
 	LOCK_SCOPE(&s->mutex);
-	int r = look(s);
-	return r < 0 ? r : exclusions_load(s->repo->exclusions);
+	int err = look(s);
+	return err < 0 ? err : exclusions_load(s->repo->exclusions);
 }
 
 static int register_session(struct session *s)
 {
 	struct repository *r = s->repo;
-	int e = lease_acquire(r->store, s->id, &s->lease);
-	if (e < 0)
-		return e;
+	int err = lease_acquire(r->store, s->id, &s->lease);
+	if (err < 0)
+		return err;
 	store_set_owner(r->store, s->id);
 	LOCK_SCOPE(&s->mutex);
 	return publish(s);
@@ -562,25 +562,25 @@ int session_begin(struct session **out, struct repository *r,
 	pthread_mutex_init(&s->mutex, NULL);
 	seal_random(random, sizeof(random));
 	hex_encode(s->id, random, sizeof(random));
-	int e = fill_record(s, kind, activity);
-	if (e == 0)
-		e = register_session(s);
-	if (e == 0)
-		e = session_list(r, bury, r);
-	if (e == 0)
-		e = session_kind_writes(kind)
+	int err = fill_record(s, kind, activity);
+	if (err == 0)
+		err = register_session(s);
+	if (err == 0)
+		err = session_list(r, bury, r);
+	if (err == 0)
+		err = session_kind_writes(kind)
 				? first_look(s)
 				: exclusions_load(r->exclusions);
-	if (e == 0 && session_kind_writes(kind)) {
-		e = index_reconcile(r->index);
-		if (e == -EAGAIN) /* a stale index costs duplicates, no more */
-			e = 0;
-		if (e == 0)
-			e = start_watching(s);
+	if (err == 0 && session_kind_writes(kind)) {
+		err = index_reconcile(r->index);
+		if (err == -EAGAIN) /* a stale index costs duplicates, no more */
+			err = 0;
+		if (err == 0)
+			err = start_watching(s);
 	}
-	if (e < 0) {
+	if (err < 0) {
 		session_end(s);
-		return e;
+		return err;
 	}
 	*out = s;
 	return 0;

@@ -45,12 +45,12 @@ static int note_pin(void *ctx, const char *name)
 int pins_load(struct repository *r, struct pins *out)
 {
 	*out = (struct pins){ 0 };
-	int e = store_list(r->store, PINS, note_pin, out);
-	if (e < 0)
+	int err = store_list(r->store, PINS, note_pin, out);
+	if (err < 0)
 		pins_clear(out);
 	else
 		names_sort(&out->names);
-	return e;
+	return err;
 }
 
 void pins_clear(struct pins *p)
@@ -73,9 +73,9 @@ int pins_tidy(struct repository *r, const struct pins *p)
 		snapshot_of(snapshot, p->names.items[i]);
 		if (store_size(r->store, snapshot, &size) != -ENOENT)
 			continue;
-		int e = store_delete(r->store, p->names.items[i]);
-		if (e < 0 && e != -ENOENT)
-			return e;
+		int err = store_delete(r->store, p->names.items[i]);
+		if (err < 0 && err != -ENOENT)
+			return err;
 	}
 	return 0;
 }
@@ -87,9 +87,9 @@ int pins_exists(struct repository *r, const char *snapshot)
 	char name[OBJECT_NAME_MAX];
 	uint64_t size;
 	pin_name(name, snapshot);
-	int e = store_size(r->store, name, &size);
+	int err = store_size(r->store, name, &size);
 	/* What lies there and is no plain file has the name, too. */
-	return e == 0 || e == -EBADMSG ? 1 : e == -ENOENT ? 0 : e;
+	return err == 0 || err == -EBADMSG ? 1 : err == -ENOENT ? 0 : err;
 }
 
 void pins_clear_one(struct pin *p)
@@ -103,9 +103,9 @@ static int decode(struct pin *out, const char *name, const char *text,
 {
 	CLEANUP_JSON json_t *json = NULL;
 	struct json_fields m;
-	int e = json_fields_load(&json, name, text, len);
-	if (e < 0)
-		return e;
+	int err = json_fields_load(&json, name, text, len);
+	if (err < 0)
+		return err;
 	json_fields_begin(&m, json, name, "%s", "");
 	out->since = json_fields_number(&m, "since", 0, SECOND_MAX);
 	out->note = json_fields_text(&m, "note", false);
@@ -122,11 +122,11 @@ int pins_load_one(struct repository *r, const char *snapshot, struct pin *out)
 	char name[OBJECT_NAME_MAX];
 	*out = (struct pin){ 0 };
 	pin_name(name, snapshot);
-	int e = store_get(r->store, name, &data, &len, OBJECT_MAX);
-	if (e == 0)
-		e = envelope_open(r->seal, r->config.repo_id, ENVELOPE_PIN,
+	int err = store_get(r->store, name, &data, &len, OBJECT_MAX);
+	if (err == 0)
+		err = envelope_open(r->seal, r->config.repo_id, ENVELOPE_PIN,
 				name, data, len, &text, &text_len);
-	return e < 0 ? e : decode(out, name, text, text_len);
+	return err < 0 ? err : decode(out, name, text, text_len);
 }
 
 static int put_pin(struct repository *r, const char *name, const char *note)
@@ -139,9 +139,9 @@ static int put_pin(struct repository *r, const char *name, const char *note)
 	text = json ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
 	if (text == NULL)
 		return fail(-EINVAL, "the note for %s is not valid UTF-8", name);
-	int e = envelope_seal(r->seal, r->config.repo_id, ENVELOPE_PIN, name,
+	int err = envelope_seal(r->seal, r->config.repo_id, ENVELOPE_PIN, name,
 			text, strlen(text), &object, &len);
-	return e < 0 ? e : store_put(r->store, name, object, len, true);
+	return err < 0 ? err : store_put(r->store, name, object, len, true);
 }
 
 int pins_set(struct repository *r, const char *snapshot, const char *note)
@@ -149,16 +149,16 @@ int pins_set(struct repository *r, const char *snapshot, const char *note)
 	char name[OBJECT_NAME_MAX];
 	uint64_t size;
 	pin_name(name, snapshot);
-	int e = put_pin(r, name, note);
-	if (e < 0)
-		return e;
-	e = store_size(r->store, snapshot, &size);
-	if (e == -ENOENT) {
+	int err = put_pin(r, name, note);
+	if (err < 0)
+		return err;
+	err = store_size(r->store, snapshot, &size);
+	if (err == -ENOENT) {
 		store_delete(r->store, name);
 		return fail(-ENOENT, "%s was forgotten by somebody else just "
 				"now", snapshot + strlen(SNAPSHOTS));
 	}
-	return e;
+	return err;
 }
 
 int pins_remove(struct repository *r, const char *snapshot)

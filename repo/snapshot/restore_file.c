@@ -166,15 +166,15 @@ static int copy_image(struct restore_file *r, const struct snapshot_file *f, int
 		.fresh = target != TARGET_DEVICE, .threads = r->threads,
 		.cancel = &interrupt_flag,
 		.damaged = r->zero_damaged ? note_damaged : NULL, .ctx = r };
-	int e = image_open(&copy.image, r->reader, &f->root, f->size);
-	if (e < 0)
-		return fail_within(e, "%s", f->name);
+	int err = image_open(&copy.image, r->reader, &f->root, f->size);
+	if (err < 0)
+		return fail_within(err, "%s", f->name);
 	begin_image(r, f, f->size, &copy.done, &copy.written);
-	e = target == TARGET_STREAM ? image_copy_stream(&copy)
+	err = target == TARGET_STREAM ? image_copy_stream(&copy)
 				    : image_copy_parallel(&copy);
-	e = end_image(r, e);
+	err = end_image(r, err);
 	image_close(copy.image);
-	return e;
+	return err;
 }
 
 /* As a qcow2 file. TARGET is no device. */
@@ -184,20 +184,20 @@ static int copy_qcow2(struct restore_file *r, const struct snapshot_file *f, int
 	struct qcow2_copy copy = { .fd = fd, .to = to,
 		.cancel = &interrupt_flag };
 	struct image *image = NULL;
-	int e = image_open(&image, r->reader, &f->root, f->size);
-	if (e == 0)
-		e = qcow2_open(&copy.view, image);
-	if (e < 0) {
+	int err = image_open(&image, r->reader, &f->root, f->size);
+	if (err == 0)
+		err = qcow2_open(&copy.view, image);
+	if (err < 0) {
 		image_close(image);
-		return fail_within(e, "%s", f->name);
+		return fail_within(err, "%s", f->name);
 	}
 	begin_image(r, f, qcow2_size(copy.view), &copy.done, &copy.written);
-	e = target == TARGET_STREAM ? qcow2_copy_stream(&copy)
+	err = target == TARGET_STREAM ? qcow2_copy_stream(&copy)
 				    : qcow2_copy(&copy);
-	e = end_image(r, e);
+	err = end_image(r, err);
 	qcow2_close(copy.view);
 	image_close(image);
-	return e;
+	return err;
 }
 
 uint64_t restore_file_qcow2_size(const struct snapshot_file *f)
@@ -311,24 +311,24 @@ static int to_file(struct restore_file *r, const struct snapshot_file *f,
 		const char *path, enum restore_format format)
 {
 	CLEANUP(growing_clear) struct growing g;
-	int e = growing_begin(&g, r, path);
-	if (e < 0)
-		return e;
+	int err = growing_begin(&g, r, path);
+	if (err < 0)
+		return err;
 	if (format == RESTORE_RAW && ftruncate(g.fd, (off_t)f->size) < 0)
 		return fail_errno(-errno, "making %s %llu bytes large", path,
 				(unsigned long long)f->size);
-	e = format == RESTORE_RAW ? copy_image(r, f, g.fd, path, TARGET_FILE)
+	err = format == RESTORE_RAW ? copy_image(r, f, g.fd, path, TARGET_FILE)
 				  : copy_qcow2(r, f, g.fd, path, TARGET_FILE);
-	return e < 0 ? e : growing_finish(&g, r, f->mode, f->mtime_ns);
+	return err < 0 ? err : growing_finish(&g, r, f->mode, f->mtime_ns);
 }
 
 int restore_file_text(struct restore_file *r, const char *text, size_t len, mode_t mode,
 		const char *path)
 {
 	CLEANUP(growing_clear) struct growing g;
-	int e = growing_begin(&g, r, path);
-	if (e < 0)
-		return e;
+	int err = growing_begin(&g, r, path);
+	if (err < 0)
+		return err;
 	ssize_t n = write(g.fd, text, len);
 	if (n != (ssize_t)len)
 		return fail_errno(n < 0 ? -errno : -ENOSPC, "writing %s", path);
@@ -350,18 +350,18 @@ static int to_device(struct restore_file *r, const struct snapshot_file *f,
 	CLEANUP_FD int fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", path);
-	int e = device_size(fd, &size);
-	if (e < 0)
-		return fail_errno(e, "asking %s for its size", path);
+	int err = device_size(fd, &size);
+	if (err < 0)
+		return fail_errno(err, "asking %s for its size", path);
 	if (size < f->size)
 		return fail(-ENOSPC,
 				"%s has %llu bytes, %s needs %llu: use a larger device",
 				path, (unsigned long long)size, f->name,
 				(unsigned long long)f->size);
-	e = copy_image(r, f, fd, path, TARGET_DEVICE);
-	if (e == 0 && fsync(fd) < 0)
-		e = fail_errno(-errno, "writing %s", path);
-	return e;
+	err = copy_image(r, f, fd, path, TARGET_DEVICE);
+	if (err == 0 && fsync(fd) < 0)
+		err = fail_errno(-errno, "writing %s", path);
+	return err;
 }
 
 /* What is lost with a tree node can be zeros, but no table of a qcow2 file. */
@@ -378,9 +378,9 @@ int restore_file_to_path(struct restore_file *r, const struct snapshot_file *f,
 {
 	struct stat st;
 	bool device = stat(path, &st) == 0 && S_ISBLK(st.st_mode);
-	int e = check_format(r, format);
-	if (e < 0)
-		return e;
+	int err = check_format(r, format);
+	if (err < 0)
+		return err;
 	return device ? to_device(r, f, path, format)
 		      : to_file(r, f, path, format);
 }
@@ -388,9 +388,9 @@ int restore_file_to_path(struct restore_file *r, const struct snapshot_file *f,
 int restore_file_to_stdout(struct restore_file *r, const struct snapshot_file *f,
 		enum restore_format format)
 {
-	int e = check_format(r, format);
-	if (e < 0)
-		return e;
+	int err = check_format(r, format);
+	if (err < 0)
+		return err;
 	if (isatty(STDOUT_FILENO))
 		return fail(-EINVAL, "will not write an image to the terminal; "
 				     "send it into a file or a pipe");
@@ -406,10 +406,10 @@ int restore_file_to_stdout(struct restore_file *r, const struct snapshot_file *f
 int restore_file_add_roots(struct repository *repo, const struct snapshot *snap,
 		const char *activity, struct session **out)
 {
-	int e = session_begin(out, repo, SESSION_READ, activity);
-	for (uint32_t i = 0; e == 0 && i < snap->file_count; i++)
-		e = session_add_root(*out, &snap->files[i].root.id);
-	if (session_unwritable(e)) {
+	int err = session_begin(out, repo, SESSION_READ, activity);
+	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++)
+		err = session_add_root(*out, &snap->files[i].root.id);
+	if (session_unwritable(err)) {
 		session_end(take_ptr(*out));
 		report_warning("%s can't be written, so nobody sees this restore: a "
 			       "prune meanwhile may break it",
@@ -417,5 +417,5 @@ int restore_file_add_roots(struct repository *repo, const struct snapshot *snap,
 		return 0;
 	}
 	/* Only now does it count that the snapshot is there. */
-	return e < 0 ? e : snapshot_object_exists(repo, snap);
+	return err < 0 ? err : snapshot_object_exists(repo, snap);
 }

@@ -44,19 +44,19 @@ int snapshot_writer_begin(struct snapshot_writer *s, struct repository *r,
 	struct image_reader_options ro = { .cache_size = FRAME_CACHE };
 	int level = o->level ? o->level : r->config.zstd_level;
 	*s = (struct snapshot_writer){ .repo = r };
-	int e = session_begin(&s->session, r, SESSION_BACKUP, o->activity);
-	if (e == 0)
-		e = new_sink(s, level);
-	if (e == 0)
-		e = image_reader_new(&s->reader, r->packs, &ro);
-	if (e == 0 && o->bwlimit != 0) {
+	int err = session_begin(&s->session, r, SESSION_BACKUP, o->activity);
+	if (err == 0)
+		err = new_sink(s, level);
+	if (err == 0)
+		err = image_reader_new(&s->reader, r->packs, &ro);
+	if (err == 0 && o->bwlimit != 0) {
 		s->throttle = throttle_new(o->bwlimit);
 		if (s->throttle == NULL)
-			e = fail_errno(-ENOMEM, "starting");
+			err = fail_errno(-ENOMEM, "starting");
 	}
-	if (e == 0 && o->workers != 0)
-		e = new_writer(s, o->workers, &s->writer);
-	return e;
+	if (err == 0 && o->workers != 0)
+		err = new_writer(s, o->workers, &s->writer);
+	return err;
 }
 
 int snapshot_writer_add_writer(struct snapshot_writer *s, unsigned workers,
@@ -66,10 +66,10 @@ int snapshot_writer_add_writer(struct snapshot_writer *s, unsigned workers,
 	if (more == NULL)
 		return fail_errno(-ENOMEM, "starting");
 	s->more = more;
-	int e = new_writer(s, workers, out);
-	if (e == 0)
+	int err = new_writer(s, workers, out);
+	if (err == 0)
 		s->more[s->more_count++] = *out;
-	return e;
+	return err;
 }
 
 static void feed_index(struct snapshot_writer *s)
@@ -77,11 +77,11 @@ static void feed_index(struct snapshot_writer *s)
 	/* After a failure too: what was sealed is found again. */
 	if (chunk_sink_barrier(s->sink, true) < 0)
 		return;
-	int e = chunk_sink_index_error(s->sink);
-	if (e < 0 && e != -EAGAIN)
+	int err = chunk_sink_index_error(s->sink);
+	if (err < 0 && err != -EAGAIN)
 		report_warning("the index lags behind (the next run makes up for "
 			       "it): %s",
-				error_text(e));
+				error_text(err));
 }
 
 void snapshot_writer_end(struct snapshot_writer *s)
@@ -103,12 +103,12 @@ void snapshot_writer_end(struct snapshot_writer *s)
 
 int snapshot_writer_barrier(struct snapshot_writer *s)
 {
-	int e = chunk_sink_barrier(s->sink, false);
-	if (e == 0)
-		e = session_check(s->session);
-	if (e == 0 && interrupt_flag)
-		e = fail(-ECANCELED, "interrupted");
-	return e;
+	int err = chunk_sink_barrier(s->sink, false);
+	if (err == 0)
+		err = session_check(s->session);
+	if (err == 0 && interrupt_flag)
+		err = fail(-ECANCELED, "interrupted");
+	return err;
 }
 
 /* Takes the snapshot back because of ERR. */
@@ -128,11 +128,11 @@ static int withdraw(struct snapshot_writer *s, const struct snapshot *snap, int 
 int snapshot_writer_commit(struct snapshot_writer *s, struct snapshot *snap,
 		snapshot_writer_commit_fn *commit)
 {
-	int e = commit(s->repo, snap);
-	if (e < 0)
-		return e;
-	e = session_check(s->session);
-	return e < 0 ? withdraw(s, snap, e) : 0;
+	int err = commit(s->repo, snap);
+	if (err < 0)
+		return err;
+	err = session_check(s->session);
+	return err < 0 ? withdraw(s, snap, err) : 0;
 }
 
 static int note_damaged_leaf(void *ctx, uint64_t offset,
@@ -159,9 +159,9 @@ bool snapshot_writer_is_whole(struct snapshot_writer *s, const struct tree_root 
 		return true;
 	if (image_open(&image, s->reader, root, size) < 0)
 		return false;
-	int r = image_seek_walk(image, &w);
+	int err = image_seek_walk(image, &w);
 	image_close(image);
-	return r == 0;
+	return err == 0;
 }
 
 /* A source may be stale, too: a file of a server that forgot it. */

@@ -33,26 +33,26 @@ int snapshot_object_load(struct repository *r, const char *object,
 	CLEANUP_FREE void *data = NULL;
 	CLEANUP_FREE char *json = NULL;
 	size_t len, json_len;
-	int e = store_get(r->store, object, &data, &len, SNAPSHOT_OBJECT_MAX);
-	if (e == 0)
-		e = envelope_open(r->seal, r->config.repo_id,
+	int err = store_get(r->store, object, &data, &len, SNAPSHOT_OBJECT_MAX);
+	if (err == 0)
+		err = envelope_open(r->seal, r->config.repo_id,
 				ENVELOPE_SNAPSHOT, object, data, len, &json,
 				&json_len);
-	if (e == 0)
-		e = snapshot_json_decode(out, r->seal, object, json, json_len);
-	return e;
+	if (err == 0)
+		err = snapshot_json_decode(out, r->seal, object, json, json_len);
+	return err;
 }
 
 int snapshot_object_exists(struct repository *r, const struct snapshot *snap)
 {
 	struct snapshot *now = NULL;
-	int e = snapshot_object_load(r, snap->object, &now);
-	if (e == 0 && !id_equal(&now->id, &snap->id))
-		e = -ENOENT;
+	int err = snapshot_object_load(r, snap->object, &now);
+	if (err == 0 && !id_equal(&now->id, &snap->id))
+		err = -ENOENT;
 	snapshot_free(now);
-	return e == -ENOENT ? fail(e, "%s was forgotten meanwhile",
+	return err == -ENOENT ? fail(err, "%s was forgotten meanwhile",
 					 snap->object + strlen("snapshots/"))
-			    : e;
+			    : err;
 }
 
 /* The objects' names, sorted: by source, then by time. SOURCE NULL: all. */
@@ -66,10 +66,10 @@ static int snapshot_names(struct repository *r, const char *source,
 		name_component(component, source);
 		snprintf(prefix, sizeof(prefix), "snapshots/%s/", component);
 	}
-	int e = store_list(r->store, prefix, names_add, out);
-	if (e < 0) {
+	int err = store_list(r->store, prefix, names_add, out);
+	if (err < 0) {
 		names_clear(out);
-		return e;
+		return err;
 	}
 	names_sort(out);
 	return 0;
@@ -80,27 +80,27 @@ int snapshot_list_load(struct repository *r, const char *source,
 {
 	struct names names;
 	*out = (struct snapshot_list){ 0 };
-	int e = snapshot_names(r, source, &names);
-	if (e < 0)
-		return e;
+	int err = snapshot_names(r, source, &names);
+	if (err < 0)
+		return err;
 	out->items = calloc(names.count + 1, sizeof(*out->items));
 	if (out->items == NULL)
-		e = fail_errno(-ENOMEM, "listing snapshots");
-	for (size_t i = 0; e == 0 && i < names.count; i++) {
-		e = snapshot_object_load(r, names.items[i], &out->items[out->count]);
-		if (e == 0) {
+		err = fail_errno(-ENOMEM, "listing snapshots");
+	for (size_t i = 0; err == 0 && i < names.count; i++) {
+		err = snapshot_object_load(r, names.items[i], &out->items[out->count]);
+		if (err == 0) {
 			out->count++;
-		} else if (e == -ENOENT) {
-			e = 0; /* forgotten meanwhile */
+		} else if (err == -ENOENT) {
+			err = 0; /* forgotten meanwhile */
 		} else if (on_bad != NULL) {
-			on_bad(ctx, names.items[i], e);
-			e = 0;
+			on_bad(ctx, names.items[i], err);
+			err = 0;
 		}
 	}
 	names_clear(&names);
-	if (e < 0)
+	if (err < 0)
 		snapshot_list_clear(out);
-	return e;
+	return err;
 }
 
 void snapshot_list_clear(struct snapshot_list *l)
@@ -118,22 +118,22 @@ static int load_newest(struct repository *r, const char *source,
 {
 	struct names names;
 	*out = NULL;
-	int e = snapshot_names(r, source, &names);
-	for (size_t i = names.count; e == 0 && i-- > 0 && *out == NULL;) {
-		e = snapshot_object_load(r, names.items[i], out);
-		if (e == -ENOENT)
-			e = 0;
+	int err = snapshot_names(r, source, &names);
+	for (size_t i = names.count; err == 0 && i-- > 0 && *out == NULL;) {
+		err = snapshot_object_load(r, names.items[i], out);
+		if (err == -ENOENT)
+			err = 0;
 	}
 	names_clear(&names);
-	return e;
+	return err;
 }
 
 int snapshot_list_latest(struct repository *r, const char *source,
 		struct snapshot **out)
 {
-	int e = load_newest(r, source, out);
-	if (e < 0)
-		return e;
+	int err = load_newest(r, source, out);
+	if (err < 0)
+		return err;
 	uint64_t have = *out ? (*out)->sequence : 0;
 	uint64_t seen = high_water_get(r, source);
 	if (have < seen)
@@ -214,26 +214,26 @@ static int find_by_name(struct repository *r, const struct spec *s,
 {
 	char object[OBJECT_NAME_MAX];
 	int64_t second;
-	int e;
+	int err;
 	*out = NULL;
 	if (strcmp(s->when, "latest") == 0) {
-		e = load_newest(r, s->source, out);
-		if (e == 0 && *out == NULL)
-			e = fail(-ENOENT,
+		err = load_newest(r, s->source, out);
+		if (err == 0 && *out == NULL)
+			err = fail(-ENOENT,
 					"there is no snapshot of %s; 'amberfs list' "
 					"shows what there is",
 					s->source);
-		return e;
+		return err;
 	}
 	utc_parse(&second, s->when);
 	snapshot_object_name(object, sizeof(object), s->source, second);
-	e = snapshot_object_load(r, object, out);
-	if (e == -ENOENT)
-		e = fail(-ENOENT,
+	err = snapshot_object_load(r, object, out);
+	if (err == -ENOENT)
+		err = fail(-ENOENT,
 				"there is no snapshot %s/%s; 'amberfs list' shows what "
 				"there is",
 				s->source, s->when);
-	return e;
+	return err;
 }
 
 /* One that is damaged must not keep the others from being found. */
@@ -248,28 +248,28 @@ static int find_by_id(struct repository *r, const char *prefix, size_t len,
 {
 	struct snapshot_list all;
 	size_t found = SIZE_MAX;
-	int e = snapshot_list_load(r, NULL, &all, pass_over, NULL);
-	for (size_t i = 0; e == 0 && i < all.count; i++) {
+	int err = snapshot_list_load(r, NULL, &all, pass_over, NULL);
+	for (size_t i = 0; err == 0 && i < all.count; i++) {
 		char hex[2 * ID_SIZE + 1];
 		hex_encode(hex, all.items[i]->id.b, ID_SIZE);
 		if (strncmp(hex, prefix, len) != 0)
 			continue;
 		if (found != SIZE_MAX)
-			e = fail(-ENOTUNIQ,
+			err = fail(-ENOTUNIQ,
 					"several snapshots have ids that begin with "
 					"%.*s; give more digits",
 					(int)len, prefix);
 		found = i;
 	}
-	if (e == 0 && found == SIZE_MAX)
-		e = fail(-ENOENT,
+	if (err == 0 && found == SIZE_MAX)
+		err = fail(-ENOENT,
 				"there is no snapshot %.*s; 'amberfs list' shows "
 				"source/time and id of each",
 				(int)len, prefix);
-	if (e == 0)
+	if (err == 0)
 		*out = take_ptr(all.items[found]);
 	snapshot_list_clear(&all);
-	return e;
+	return err;
 }
 
 static bool is_id_prefix(const char *text, size_t len)
@@ -283,43 +283,43 @@ static int check_file(struct snapshot **snap, const char *name)
 	if (name == NULL || snapshot_find_file(*snap, name) != NULL ||
 			snapshot_find_qcow2(*snap, name) != NULL)
 		return 0;
-	int e = fail(-ENOENT,
+	int err = fail(-ENOENT,
 			"snapshot %s has no file %s; 'amberfs show' lists its files",
 			(*snap)->object + strlen("snapshots/"), name);
 	snapshot_free(take_ptr(*snap));
-	return e;
+	return err;
 }
 
 int snapshot_resolve(struct repository *r, const char *text,
 		struct snapshot **out, char **file)
 {
 	struct spec s;
-	int e = split_spec(text, &s);
+	int err = split_spec(text, &s);
 	*out = NULL;
-	if (e == 1) {
-		e = find_by_name(r, &s, out);
-	} else if (e == 0) {
+	if (err == 1) {
+		err = find_by_name(r, &s, out);
+	} else if (err == 0) {
 		size_t len = strcspn(text, "/");
 		if (is_id_prefix(text, len))
-			e = find_by_id(r, text, len, out);
+			err = find_by_id(r, text, len, out);
 		else
-			e = fail(-EINVAL,
+			err = fail(-EINVAL,
 					"%s names no snapshot: give source/time, "
 					"source/latest, or the beginning of an id",
 					text);
-		if (e == 0 && text[len] == '/' && text[len + 1] != '\0') {
+		if (err == 0 && text[len] == '/' && text[len + 1] != '\0') {
 			s.file = strdup(text + len + 1);
-			e = s.file ? 0 : -ENOMEM;
+			err = s.file ? 0 : -ENOMEM;
 		}
 	}
-	if (e == 0 && *out != NULL)
-		e = check_file(out, s.file);
-	if (e < 0)
+	if (err == 0 && *out != NULL)
+		err = check_file(out, s.file);
+	if (err < 0)
 		snapshot_free(take_ptr(*out));
 	if (file != NULL)
-		*file = e == 0 ? take_ptr(s.file) : NULL;
+		*file = err == 0 ? take_ptr(s.file) : NULL;
 	spec_clear(&s);
-	return e;
+	return err;
 }
 
 /* --- committing and forgetting --- */
@@ -344,9 +344,9 @@ static int encode_snapshot(struct repository *r, struct snapshot *snap,
 	json_decref(json);
 	if (made == NULL)
 		return fail_errno(-ENOMEM, "writing snapshot %s", name);
-	int e = snapshot_json_decode(&again, r->seal, name, made, strlen(made));
-	if (e < 0)
-		return e;
+	int err = snapshot_json_decode(&again, r->seal, name, made, strlen(made));
+	if (err < 0)
+		return err;
 	snap->id = again->id;
 	free(snap->object);
 	snap->object = take_ptr(again->object);
@@ -362,22 +362,22 @@ static int put_snapshot(struct repository *r, struct snapshot *snap)
 	char name[OBJECT_NAME_MAX];
 	size_t len;
 	snapshot_object_name(name, sizeof(name), snap->source, snap->time);
-	int e = encode_snapshot(r, snap, name, &text);
-	if (e == 0)
-		e = envelope_seal(r->seal, r->config.repo_id,
+	int err = encode_snapshot(r, snap, name, &text);
+	if (err == 0)
+		err = envelope_seal(r->seal, r->config.repo_id,
 				ENVELOPE_SNAPSHOT, name, text, strlen(text),
 				&object, &len);
-	return e < 0 ? e : store_put(r->store, name, object, len, true);
+	return err < 0 ? err : store_put(r->store, name, object, len, true);
 }
 
 int snapshot_object_commit(struct repository *r, struct snapshot *snap)
 {
 	for (int i = 0; i < COMMIT_TRIES; i++, snap->time++) {
-		int e = put_snapshot(r, snap);
-		if (e == 0)
+		int err = put_snapshot(r, snap);
+		if (err == 0)
 			high_water_set(r, snap->source, snap->sequence);
-		if (e != -EEXIST)
-			return e;
+		if (err != -EEXIST)
+			return err;
 	}
 	return fail(-EEXIST,
 			"every second of the next hour is taken by a snapshot of %s: "
@@ -387,10 +387,10 @@ int snapshot_object_commit(struct repository *r, struct snapshot *snap)
 
 int snapshot_object_commit_at(struct repository *r, struct snapshot *snap)
 {
-	int e = put_snapshot(r, snap);
-	if (e == 0 && snap->sequence > high_water_get(r, snap->source))
+	int err = put_snapshot(r, snap);
+	if (err == 0 && snap->sequence > high_water_get(r, snap->source))
 		high_water_set(r, snap->source, snap->sequence);
-	return e;
+	return err;
 }
 
 static bool comes_from(const struct snapshot *copy, const struct repository *r,
@@ -419,30 +419,30 @@ int snapshot_resolve_unread(const char *text, char object[OBJECT_NAME_MAX],
 		int64_t *time)
 {
 	struct spec s;
-	int e = split_spec(text, &s);
-	if (e == 1 && s.file == NULL && utc_parse(time, s.when) == 0) {
+	int err = split_spec(text, &s);
+	if (err == 1 && s.file == NULL && utc_parse(time, s.when) == 0) {
 		snapshot_object_name(object, OBJECT_NAME_MAX, s.source, *time);
-		e = 0;
-	} else if (e >= 0) {
-		e = fail(-EINVAL, "%s can't be read; to remove it, name it as "
+		err = 0;
+	} else if (err >= 0) {
+		err = fail(-EINVAL, "%s can't be read; to remove it, name it as "
 				  "source/time", text);
 	}
 	spec_clear(&s);
-	return e;
+	return err;
 }
 
 int snapshot_object_delete(struct repository *r, const struct snapshot *snap)
 {
 	struct snapshot *left = NULL;
-	int e = marking_wait(r);
-	if (e == 0)
-		e = store_delete(r->store, snap->object);
+	int err = marking_wait(r);
+	if (err == 0)
+		err = store_delete(r->store, snap->object);
 	/* What this machine forgot by itself is no rollback. Forgetting an older
 	 * one says nothing about the newest that was seen. */
-	if (e == 0 && snap->sequence >= high_water_get(r, snap->source)
+	if (err == 0 && snap->sequence >= high_water_get(r, snap->source)
 			&& load_newest(r, snap->source, &left) == 0) {
 		high_water_set(r, snap->source, left ? left->sequence : 0);
 		snapshot_free(left);
 	}
-	return e;
+	return err;
 }

@@ -63,17 +63,17 @@ static int take(struct store *s, struct lease *l, const char *id,
 	l->fd = store_open_temporary(s, l->directory, id, tmp);
 	if (l->fd < 0)
 		return store_fail(s, l->fd, "make", name);
-	int r = 0;
+	int err = 0;
 	if (flock(l->fd, LOCK_EX | LOCK_NB) < 0)
-		r = lock_failed(s, -errno);
-	if (r == 0) {
-		r = store_rename_new(l->directory, l->fd, tmp, l->leaf);
-		if (r < 0)
-			store_fail(s, r, "make", name);
+		err = lock_failed(s, -errno);
+	if (err == 0) {
+		err = store_rename_new(l->directory, l->fd, tmp, l->leaf);
+		if (err < 0)
+			store_fail(s, err, "make", name);
 	}
-	if (r < 0)
+	if (err < 0)
 		unlinkat(l->directory, tmp, 0);
-	return r;
+	return err;
 }
 
 static void lease_free(struct lease *l)
@@ -88,9 +88,9 @@ static void lease_free(struct lease *l)
 int lease_acquire(struct store *s, const char *id, struct lease **out)
 {
 	char name[LEASE_NAME_MAX];
-	int r = lease_name(name, id);
-	if (r < 0)
-		return r;
+	int err = lease_name(name, id);
+	if (err < 0)
+		return err;
 	struct lease *l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return fail_errno(-ENOMEM, "making a session");
@@ -98,12 +98,12 @@ int lease_acquire(struct store *s, const char *id, struct lease **out)
 	memcpy(l->leaf, store_last_component(name), strlen(store_last_component(name)) + 1);
 	l->directory = store_open_directory(s, name);
 	if (l->directory < 0)
-		r = store_fail(s, l->directory, "open the folder of", name);
+		err = store_fail(s, l->directory, "open the folder of", name);
 	else
-		r = take(s, l, id, name);
-	if (r < 0) {
+		err = take(s, l, id, name);
+	if (err < 0) {
 		lease_free(l);
-		return r;
+		return err;
 	}
 	*out = l;
 	return 0;
@@ -136,19 +136,19 @@ static int probe(struct store *s, const char *name)
 int lease_alive(struct store *s, const char *id)
 {
 	char name[LEASE_NAME_MAX];
-	int r = lease_name(name, id);
-	return r < 0 ? r : probe(s, name);
+	int err = lease_name(name, id);
+	return err < 0 ? err : probe(s, name);
 }
 
 int lease_remove_dead(struct store *s, const char *id)
 {
 	char name[LEASE_NAME_MAX];
-	int r = lease_name(name, id);
-	if (r == 0)
-		r = probe(s, name);
-	if (r < 0)
-		return r;
-	if (r > 0)
+	int err = lease_name(name, id);
+	if (err == 0)
+		err = probe(s, name);
+	if (err < 0)
+		return err;
+	if (err > 0)
 		return fail(-EBUSY, "the session %s is alive", id);
 	if (unlinkat(s->root, name, 0) < 0 && errno != ENOENT)
 		return store_fail(s, -errno, "delete", name);
@@ -201,14 +201,14 @@ int lease_list(struct store *s, lease_list_fn *fn, void *ctx)
 			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CLEANUP(close_dir) DIR *d = directory < 0 ? NULL : fdopendir(directory);
 	char id[STORE_OWNER_MAX];
-	int r = 0;
+	int err = 0;
 	if (directory < 0)
 		return store_fail(s, -errno, "list", "sessions");
 	if (d == NULL) {
 		close(directory);
 		return fail_errno(-ENOMEM, "listing the sessions");
 	}
-	while (r == 0) {
+	while (err == 0) {
 		errno = 0;
 		struct dirent *e = readdir(d);
 		if (e == NULL)
@@ -216,7 +216,7 @@ int lease_list(struct store *s, lease_list_fn *fn, void *ctx)
 								"sessions");
 		if (id_of_lease(id, e->d_name) ||
 				id_of_unfinished(id, directory, e->d_name))
-			r = fn(ctx, id);
+			err = fn(ctx, id);
 	}
-	return r;
+	return err;
 }

@@ -236,9 +236,9 @@ int store_rename_new(int directory, int fd, const char *tmp, const char *to)
 	/* A filesystem without it, such as NFS: there a link is as exclusive,
 	 * but a repeated request may say EEXIST of its own success. */
 	if (linkat(directory, tmp, directory, to, 0) < 0) {
-		int r = -errno;
+		int err = -errno;
 		if (fstat(fd, &st) < 0 || st.st_nlink != 2)
-			return r;
+			return err;
 	}
 	unlinkat(directory, tmp, 0);
 	return 0;
@@ -310,15 +310,15 @@ ssize_t store_get_range(struct store *s, const char *name, void *buf,
 		size_t len, uint64_t offset)
 {
 	struct fd_entry *e;
-	int r = store_check_name(name);
-	if (r < 0)
-		return r;
+	int err = store_check_name(name);
+	if (err < 0)
+		return err;
 	if (offset > INT64_MAX || len > (uint64_t)INT64_MAX - offset)
 		return fail(-EINVAL, "a range beyond all files of %s/%s",
 				s->path, name);
-	r = open_reader(s, name, &e);
-	if (r < 0)
-		return r;
+	err = open_reader(s, name, &e);
+	if (err < 0)
+		return err;
 	ssize_t n = read_fully(e->fd, buf, len, offset);
 	fd_cache_release(s->readers, e);
 	if (n == -ESTALE)
@@ -330,9 +330,9 @@ int store_get(struct store *s, const char *name, void **data, size_t *len,
 		size_t max)
 {
 	struct stat st;
-	int r = store_check_name(name);
-	if (r < 0)
-		return r;
+	int err = store_check_name(name);
+	if (err < 0)
+		return err;
 	CLEANUP_FD int fd = open_plain(s, name);
 	if (fd < 0)
 		return fd;
@@ -354,9 +354,9 @@ int store_get(struct store *s, const char *name, void **data, size_t *len,
 
 static int look_at(struct store *s, const char *name, struct stat *st)
 {
-	int r = store_check_name(name);
-	if (r < 0)
-		return r;
+	int err = store_check_name(name);
+	if (err < 0)
+		return err;
 	if (fstatat(s->root, name, st, AT_SYMLINK_NOFOLLOW) < 0)
 		return store_fail(s, -errno, "look at", name);
 	if (!S_ISREG(st->st_mode))
@@ -368,19 +368,19 @@ static int look_at(struct store *s, const char *name, struct stat *st)
 int store_size(struct store *s, const char *name, uint64_t *size)
 {
 	struct stat st;
-	int r = look_at(s, name, &st);
-	if (r == 0)
+	int err = look_at(s, name, &st);
+	if (err == 0)
 		*size = (uint64_t)st.st_size;
-	return r;
+	return err;
 }
 
 int store_modified(struct store *s, const char *name, int64_t *second)
 {
 	struct stat st;
-	int r = look_at(s, name, &st);
-	if (r == 0)
+	int err = look_at(s, name, &st);
+	if (err == 0)
 		*second = st.st_mtime;
-	return r;
+	return err;
 }
 
 void store_forget(struct store *s, const char *name)
@@ -397,9 +397,9 @@ void store_tidy(struct store *s)
 
 int store_delete(struct store *s, const char *name)
 {
-	int r = store_check_name(name);
-	if (r < 0)
-		return r;
+	int err = store_check_name(name);
+	if (err < 0)
+		return err;
 	CLEANUP_FD int directory = store_open_directory(s, name);
 	if (directory < 0)
 		return store_fail(s, directory, "open the folder of", name);
@@ -483,9 +483,9 @@ static int walk_directory(const struct walk *w, const char *prefix, int depth)
 							    prefix);
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
-		int r = walk_entry(w, dirfd(d), prefix, e, depth);
-		if (r != 0)
-			return r;
+		int err = walk_entry(w, dirfd(d), prefix, e, depth);
+		if (err != 0)
+			return err;
 	}
 }
 
@@ -533,8 +533,8 @@ int store_list(struct store *s, const char *prefix, store_list_fn *fn,
 		return fail(-EINVAL, "not a possible prefix (%zu bytes)", len);
 	for (size_t i = 0; i < len; i++)
 		depth += prefix[i] == '/';
-	int r = check_kind(s, prefix);
-	return r < 0 ? r : walk_directory(&w, prefix, depth);
+	int err = check_kind(s, prefix);
+	return err < 0 ? err : walk_directory(&w, prefix, depth);
 }
 
 struct temporary_visit {
@@ -559,13 +559,13 @@ int store_remove_temporaries(struct store *s, const char *owner)
 		"retention/" };
 	struct temporary_visit v = { s, owner };
 	struct walk w = { s, visit_temporary, &v };
-	int r = 0;
-	for (size_t i = 0; r == 0 && i < sizeof(prefixes) / sizeof(*prefixes);
+	int err = 0;
+	for (size_t i = 0; err == 0 && i < sizeof(prefixes) / sizeof(*prefixes);
 			i++)
-		r = walk_directory(&w, prefixes[i], 2);
+		err = walk_directory(&w, prefixes[i], 2);
 	/* The repository's directory itself, not what is below it: the index is
 	 * not the store's. */
-	return r != 0 ? r : walk_directory(&w, "", COMPONENTS_MAX);
+	return err != 0 ? err : walk_directory(&w, "", COMPONENTS_MAX);
 }
 
 /* --- the rest --- */

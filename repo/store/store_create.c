@@ -55,9 +55,9 @@ static int make_directories(int root, size_t *made, char failed[16])
 	}
 	for (size_t n = KINDS + SHARDS; n-- > 0;) {
 		directory_name(failed, n);
-		int r = sync_path(root, failed);
-		if (r < 0)
-			return r;
+		int err = sync_path(root, failed);
+		if (err < 0)
+			return err;
 	}
 	snprintf(failed, 16, ".");
 	return fsync(root) < 0 ? -errno : 0;
@@ -95,23 +95,23 @@ static int check_empty(int root, const char *path)
 	int fd = openat(root, ".", DIRECTORY_FLAGS);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	if (d == NULL) {
-		int r = -errno;
+		int err = -errno;
 		if (fd >= 0)
 			close(fd);
-		return fail_errno(r, "can't list %s", path);
+		return fail_errno(err, "can't list %s", path);
 	}
-	int r = 0;
+	int err = 0;
 	struct dirent *e;
 	while ((e = readdir(d)) != NULL) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
 		if (strcmp(e->d_name, "lost+found") == 0)
 			continue;
-		r = not_empty(root, path, e->d_name);
+		err = not_empty(root, path, e->d_name);
 		break;
 	}
 	closedir(d);
-	return r;
+	return err;
 }
 
 static int sync_parent(int root, const char *path)
@@ -128,17 +128,17 @@ static int fill(int root, const char *path)
 {
 	size_t made = 0;
 	char failed[16];
-	int r = check_empty(root, path);
-	if (r < 0)
-		return r;
-	r = make_directories(root, &made, failed);
-	if (r < 0)
-		fail_errno(r, "can't make the folder %s/%s", path, failed);
+	int err = check_empty(root, path);
+	if (err < 0)
+		return err;
+	err = make_directories(root, &made, failed);
+	if (err < 0)
+		fail_errno(err, "can't make the folder %s/%s", path, failed);
 	else
-		r = sync_parent(root, path);
-	if (r < 0)
+		err = sync_parent(root, path);
+	if (err < 0)
 		remove_directories(root, made);
-	return r;
+	return err;
 }
 
 int store_create_local(struct store **out, const char *path)
@@ -152,11 +152,11 @@ int store_create_local(struct store **out, const char *path)
 	if (!fresh && errno != EEXIST)
 		return fail_errno(-errno, "can't make the folder %s", path);
 	CLEANUP_FD int root = open(path, DIRECTORY_FLAGS);
-	int r = root < 0 ? fail_errno(-errno, "can't open %s", path)
+	int err = root < 0 ? fail_errno(-errno, "can't open %s", path)
 			 : fill(root, path);
-	if (r == 0)
-		r = store_open_local(out, path);
+	if (err == 0)
+		err = store_open_local(out, path);
 	else if (fresh)
 		rmdir(path);
-	return r;
+	return err;
 }

@@ -56,9 +56,9 @@ static int make_directories(struct store *s, const char *name)
 		if (mkdirat(s->root, path, 0700) < 0 && errno != EEXIST)
 			return store_fail(s, -errno, "make the folder of",
 					name);
-		int r = sync_path(s, parent, name);
-		if (r < 0)
-			return r;
+		int err = sync_path(s, parent, name);
+		if (err < 0)
+			return err;
 		memcpy(parent, path, sizeof(parent));
 	}
 	return 0;
@@ -76,15 +76,15 @@ static bool has_late_directory(const char *name)
 static int open_directory(struct store *s, const char *name)
 {
 	if (has_late_directory(name)) {
-		int r = make_directories(s, name);
-		if (r < 0)
-			return r;
+		int err = make_directories(s, name);
+		if (err < 0)
+			return err;
 	}
 	int fd = store_open_directory(s, name);
 	if (fd == -ENOENT) {
-		int r = make_directories(s, name);
-		if (r < 0)
-			return r;
+		int err = make_directories(s, name);
+		if (err < 0)
+			return err;
 		fd = store_open_directory(s, name);
 	}
 	return fd < 0 ? store_fail(s, fd, "open the folder of", name) : fd;
@@ -92,9 +92,9 @@ static int open_directory(struct store *s, const char *name)
 
 int store_put_begin(struct store *s, struct store_put **out, const char *name)
 {
-	int r = store_check_name(name);
-	if (r < 0)
-		return r;
+	int err = store_check_name(name);
+	if (err < 0)
+		return err;
 	struct store_put *p = calloc(1, sizeof(*p));
 	if (p == NULL) {
 		fail_errno(-ENOMEM, "writing %s", name);
@@ -103,15 +103,15 @@ int store_put_begin(struct store *s, struct store_put **out, const char *name)
 	p->s = s;
 	p->fd = -1;
 	snprintf(p->name, sizeof(p->name), "%s", name);
-	r = p->directory = open_directory(s, name);
-	if (r >= 0) {
-		r = p->fd = store_open_temporary(s, p->directory, NULL, p->tmp);
-		if (r < 0)
-			store_fail(s, r, "write", name);
+	err = p->directory = open_directory(s, name);
+	if (err >= 0) {
+		err = p->fd = store_open_temporary(s, p->directory, NULL, p->tmp);
+		if (err < 0)
+			store_fail(s, err, "write", name);
 	}
-	if (r < 0) {
+	if (err < 0) {
 		store_put_abort(p);
-		return r;
+		return err;
 	}
 	*out = p;
 	return 0;
@@ -183,16 +183,16 @@ static int sync_data(struct store_put *p)
 static int set_name(struct store_put *p, bool exclusive, bool *replaced)
 {
 	const char *leaf = store_last_component(p->name);
-	int r = store_rename_new(p->directory, p->fd, p->tmp, leaf);
-	if (r == -EEXIST && !exclusive) {
+	int err = store_rename_new(p->directory, p->fd, p->tmp, leaf);
+	if (err == -EEXIST && !exclusive) {
 		*replaced = true;
-		r = renameat(p->directory, p->tmp, p->directory, leaf) < 0 ? -errno
+		err = renameat(p->directory, p->tmp, p->directory, leaf) < 0 ? -errno
 								     : 0;
 	}
-	if (r == -EEXIST)
-		return fail(r, "%s/%s is there already", p->s->path, p->name);
-	if (r < 0)
-		return store_fail(p->s, r, "rename a temporary file to",
+	if (err == -EEXIST)
+		return fail(err, "%s/%s is there already", p->s->path, p->name);
+	if (err < 0)
+		return store_fail(p->s, err, "rename a temporary file to",
 				p->name);
 	p->tmp[0] = '\0';
 	return 0;
@@ -201,21 +201,21 @@ static int set_name(struct store_put *p, bool exclusive, bool *replaced)
 int store_put_commit(struct store_put *p, bool exclusive)
 {
 	bool replaced = false;
-	int r = sync_data(p);
-	if (r == 0)
-		r = set_name(p, exclusive, &replaced);
-	if (r == 0) {
-		r = store_sync_directory(p->s, p->directory, p->name);
+	int err = sync_data(p);
+	if (err == 0)
+		err = set_name(p, exclusive, &replaced);
+	if (err == 0) {
+		err = store_sync_directory(p->s, p->directory, p->name);
 		/* Not known to be durable, so it must not be found either; but
 		 * in a pack another session may have found chunks by now. */
-		if (r < 0 && !replaced && strncmp(p->name, "packs/", 6) != 0)
+		if (err < 0 && !replaced && strncmp(p->name, "packs/", 6) != 0)
 			unlinkat(p->directory, store_last_component(p->name), 0);
 		/* A replaced object's descriptor would show the old bytes. */
 		if (replaced)
 			store_forget(p->s, p->name);
 	}
 	store_put_abort(p);
-	return r;
+	return err;
 }
 
 void store_put_abort(struct store_put *p)
@@ -236,13 +236,13 @@ int store_put(struct store *s, const char *name, const void *data, size_t len,
 		bool exclusive)
 {
 	struct store_put *p;
-	int r = store_put_begin(s, &p, name);
-	if (r < 0)
-		return r;
-	r = store_put_write(p, data, len);
-	if (r < 0) {
+	int err = store_put_begin(s, &p, name);
+	if (err < 0)
+		return err;
+	err = store_put_write(p, data, len);
+	if (err < 0) {
 		store_put_abort(p);
-		return r;
+		return err;
 	}
 	return store_put_commit(p, exclusive);
 }
@@ -250,10 +250,10 @@ int store_put(struct store *s, const char *name, const void *data, size_t len,
 int store_put_sync_packs(struct store *s)
 {
 	char path[16];
-	int r = 0;
-	for (unsigned shard = 0; r == 0 && shard < 256; shard++) {
+	int err = 0;
+	for (unsigned shard = 0; err == 0 && shard < 256; shard++) {
 		snprintf(path, sizeof(path), "packs/%02x", shard);
-		r = sync_path(s, path, path);
+		err = sync_path(s, path, path);
 	}
-	return r;
+	return err;
 }

@@ -8,9 +8,9 @@
 
 static int allocate(struct store *s, int fd, uint64_t bytes)
 {
-	int r = posix_fallocate(fd, 0, (off_t)bytes);
-	if (r != 0)
-		return store_fail(s, -r, "set aside space in", "reserve");
+	int err = posix_fallocate(fd, 0, (off_t)bytes);
+	if (err != 0)
+		return store_fail(s, -err, "set aside space in", "reserve");
 	if (fsync(fd) < 0)
 		return store_fail(s, -errno, "fsync", "reserve");
 	return store_sync_directory(s, s->root, "reserve");
@@ -24,10 +24,10 @@ int store_reserve_make(struct store *s, uint64_t bytes)
 			O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return store_fail(s, -errno, "make", "reserve");
-	int r = allocate(s, fd, bytes);
-	if (r < 0) /* half a reserve would only look like one */
+	int err = allocate(s, fd, bytes);
+	if (err < 0) /* half a reserve would only look like one */
 		unlinkat(s->root, "reserve", 0);
-	return r;
+	return err;
 }
 
 int store_reserve_release(struct store *s)

@@ -266,11 +266,11 @@ static int sync_as(int (*real)(int), const char *name, int fd)
 	struct call c = enter(name, path, NULL, true);
 	if (c.fail)
 		return -1;
-	int r = real(fd);
-	if (r == 0)
+	int err = real(fd);
+	if (err == 0)
 		did_sync(fd, path);
 	leave(&c);
-	return r;
+	return err;
 }
 
 int fsync(int fd)
@@ -293,9 +293,9 @@ int sync_file_range(int fd, off_t at, off_t n, unsigned flags)
 	struct call c = enter("writeback", path, NULL, true);
 	if (c.fail)
 		return -1;
-	int r = REAL(sync_file_range)(fd, at, n, flags);
+	int err = REAL(sync_file_range)(fd, at, n, flags);
 	leave(&c);
-	return r;
+	return err;
 }
 
 /* --- sizes --- */
@@ -310,9 +310,9 @@ int ftruncate(int fd, off_t size)
 	if (c.fail)
 		return -1;
 	will_change(fd, size, (size_t)1 << 62);
-	int r = REAL(ftruncate)(fd, size);
+	int err = REAL(ftruncate)(fd, size);
 	leave(&c);
-	return r;
+	return err;
 }
 ALSO(ftruncate64, ftruncate);
 
@@ -327,9 +327,9 @@ int fallocate(int fd, int mode, off_t at, off_t len)
 		return -1;
 	/* Modes that punch and collapse change bytes. */
 	will_change(fd, mode ? 0 : at + len, (size_t)1 << 62);
-	int r = REAL(fallocate)(fd, mode, at, len);
+	int err = REAL(fallocate)(fd, mode, at, len);
 	leave(&c);
-	return r;
+	return err;
 }
 ALSO(fallocate64, fallocate);
 
@@ -343,9 +343,9 @@ int posix_fallocate(int fd, off_t at, off_t len)
 	if (c.fail)
 		return errno;
 	will_change(fd, at + len, 0);
-	int r = REAL(posix_fallocate)(fd, at, len);
+	int err = REAL(posix_fallocate)(fd, at, len);
 	leave(&c);
-	return r;
+	return err;
 }
 ALSO(posix_fallocate64, posix_fallocate);
 
@@ -361,10 +361,10 @@ int renameat2(int od, const char *old, int nd, const char *new, unsigned flags)
 	if (c.fail)
 		return -1;
 	struct name *n = will_name(RENAMED, from, to);
-	int r = REAL(renameat2)(od, old, nd, new, flags);
-	did_name(n, r == 0);
+	int err = REAL(renameat2)(od, old, nd, new, flags);
+	did_name(n, err == 0);
 	leave(&c);
-	return r;
+	return err;
 }
 
 int renameat(int od, const char *old, int nd, const char *new)
@@ -389,10 +389,10 @@ int linkat(int od, const char *old, int nd, const char *new, int flags)
 	if (c.fail)
 		return -1;
 	struct name *n = will_name(MADE, NULL, to);
-	int r = REAL(linkat)(od, old, nd, new, flags);
-	did_name(n, r == 0);
+	int err = REAL(linkat)(od, old, nd, new, flags);
+	did_name(n, err == 0);
 	leave(&c);
-	return r;
+	return err;
 }
 
 int link(const char *old, const char *new)
@@ -411,10 +411,10 @@ int unlinkat(int at, const char *name, int flags)
 		return -1;
 	struct name *n = will_name(
 		flags & AT_REMOVEDIR ? DELETED_DIRECTORY : DELETED, NULL, path);
-	int r = REAL(unlinkat)(at, name, flags);
-	did_name(n, r == 0);
+	int err = REAL(unlinkat)(at, name, flags);
+	did_name(n, err == 0);
 	leave(&c);
-	return r;
+	return err;
 }
 
 int unlink(const char *name)
@@ -437,10 +437,10 @@ int mkdirat(int at, const char *name, mode_t mode)
 	if (c.fail)
 		return -1;
 	struct name *n = will_name(MADE_DIRECTORY, NULL, path);
-	int r = REAL(mkdirat)(at, name, mode);
-	did_name(n, r == 0);
+	int err = REAL(mkdirat)(at, name, mode);
+	did_name(n, err == 0);
 	leave(&c);
-	return r;
+	return err;
 }
 
 int mkdir(const char *name, mode_t mode)
@@ -457,14 +457,14 @@ static int open_cutting(int at, const char *name, int flags, const char *path)
 
 	if (c.fail)
 		return -1;
-	int r = REAL(openat)(at, name, flags & ~O_TRUNC);
-	if (r >= 0) {
-		will_change(r, 0, (size_t)1 << 62);
-		if (REAL(ftruncate)(r, 0) < 0)
+	int err = REAL(openat)(at, name, flags & ~O_TRUNC);
+	if (err >= 0) {
+		will_change(err, 0, (size_t)1 << 62);
+		if (REAL(ftruncate)(err, 0) < 0)
 			fatal(path);
 	}
 	leave(&c);
-	return r;
+	return err;
 }
 
 int openat(int at, const char *name, int flags, ...)
@@ -487,10 +487,10 @@ int openat(int at, const char *name, int flags, ...)
 	if (c.fail)
 		return -1;
 	struct name *n = will_name(MADE, NULL, path);
-	int r = REAL(openat)(at, name, flags, mode);
-	did_name(n, r >= 0);
+	int err = REAL(openat)(at, name, flags, mode);
+	did_name(n, err >= 0);
 	leave(&c);
-	return r;
+	return err;
 }
 ALSO(openat64, openat);
 

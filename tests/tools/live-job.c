@@ -91,12 +91,12 @@ int virDomainFSFreeze(virDomainPtr d, const char **mountpoints, unsigned n,
 {
 	__typeof__(&virDomainFSFreeze) next =
 			(__typeof__(next))dlsym(RTLD_NEXT, __func__);
-	int r;
+	int err;
 
 	pass("before-freeze");
-	r = next(d, mountpoints, n, flags);
+	err = next(d, mountpoints, n, flags);
 	pass("frozen");
-	return r;
+	return err;
 }
 
 int virDomainBackupBegin(virDomainPtr d, const char *job, const char *point,
@@ -105,15 +105,15 @@ int virDomainBackupBegin(virDomainPtr d, const char *job, const char *point,
 	__typeof__(&virDomainBackupBegin) next =
 			(__typeof__(next))dlsym(RTLD_NEXT, __func__);
 	pthread_t thread;
-	int r;
+	int err;
 
 	if (named("LIVE_JOB_DIE", "begin"))
 		pthread_create(&thread, NULL, die_soon, NULL);
 	if (named("LIVE_JOB_PAUSE", "begin"))
 		raise(SIGSTOP);
-	r = next(d, job, point, flags);
+	err = next(d, job, point, flags);
 	pass("begun");
-	return r;
+	return err;
 }
 
 /* --- what it does --- */

@@ -31,9 +31,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "Usage: masterkey REPO\n");
 		return EXIT_USAGE;
 	}
-	int e = repository_open(&r, argv[1], &o);
-	if (e < 0) {
-		fprintf(stderr, "masterkey: %s\n", error_text(e));
+	int err = repository_open(&r, argv[1], &o);
+	if (err < 0) {
+		fprintf(stderr, "masterkey: %s\n", error_text(err));
 		return EXIT_FAILED;
 	}
 	seal_master(r->seal, master);

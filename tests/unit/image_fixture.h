@@ -99,9 +99,9 @@ static inline int teardown(void **state)
 	image_reader_free(f->reader);
 	session_end(f->session);
 	repository_close(f->repo);
-	int r = directory_remove(f->directory);
+	int err = directory_remove(f->directory);
 	free(f);
-	return r;
+	return err;
 }
 
 /* What was written can be read. */

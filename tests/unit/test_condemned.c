@@ -99,18 +99,18 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 	session_end(f->session);
 	repository_close(f->repo);
-	int r = directory_remove(f->directory);
+	int err = directory_remove(f->directory);
 	free(f);
-	return r;
+	return err;
 }
 
 static int find(struct fixture *f)
 {
 	struct chunk_place place;
-	int r = pack_cache_find(f->repo->packs, PACK_DATA, &f->chunk, &place);
-	if (r == 1)
+	int err = pack_cache_find(f->repo->packs, PACK_DATA, &f->chunk, &place);
+	if (err == 1)
 		pack_cache_release(place.pack);
-	return r;
+	return err;
 }
 
 struct answer {

@@ -79,8 +79,8 @@ static void test_every_bit_counts(void **state)
 	make(bytes, &c, true);
 	for (int i = 0; i < CONFIG_SIZE * 8; i++) {
 		bytes[i / 8] ^= (uint8_t)(1 << i % 8);
-		int r = config_decode(&back, bytes, CONFIG_SIZE);
-		assert_true(r == 0 || r == -EBADMSG || r == -EPROTONOSUPPORT);
+		int err = config_decode(&back, bytes, CONFIG_SIZE);
+		assert_true(err == 0 || err == -EBADMSG || err == -EPROTONOSUPPORT);
 		assert_int_equal(config_authenticate(bytes, CONFIG_SIZE, s),
 				-EBADMSG);
 		bytes[i / 8] ^= (uint8_t)(1 << i % 8);

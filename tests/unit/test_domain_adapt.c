@@ -465,9 +465,9 @@ int main(void)
 		cmocka_unit_test(test_what_goes_past_libvirt),
 		cmocka_unit_test(test_hostile),
 	};
-	int r = cmocka_run_group_tests(tests, NULL, NULL);
+	int err = cmocka_run_group_tests(tests, NULL, NULL);
 
 	free(out);
 	free(notes);
-	return r;
+	return err;
 }

@@ -26,15 +26,15 @@ static int open_it(const struct seal *s, const uint8_t *id,
 	char *payload;
 	size_t payload_len;
 	memcpy(copy, data, len);
-	int r = envelope_open(s, id, kind, name, copy, len, &payload,
+	int err = envelope_open(s, id, kind, name, copy, len, &payload,
 			&payload_len);
-	if (r < 0) {
+	if (err < 0) {
 		assert_null(payload);
-		assert_non_null(strstr(error_text(r), name));
+		assert_non_null(strstr(error_text(err), name));
 	}
 	free(payload);
 	free(copy);
-	return r;
+	return err;
 }
 
 static void check_round_trip(bool encrypted, const char *text, size_t len)

@@ -51,9 +51,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
-	int r = directory_remove(f->directory);
+	int err = directory_remove(f->directory);
 	free(f);
-	return r;
+	return err;
 }
 
 struct worker {
@@ -66,10 +66,10 @@ static int worker_start(struct worker *w, const struct fixture *f,
 		enum session_kind kind)
 {
 	*w = (struct worker){ .repo = NULL };
-	int r = repository_open(&w->repo, f->path, &f->options);
-	if (r == 0)
-		r = repository_attach(w->repo, &f->options);
-	return r < 0 ? r : session_begin(&w->session, w->repo, kind, "here");
+	int err = repository_open(&w->repo, f->path, &f->options);
+	if (err == 0)
+		err = repository_attach(w->repo, &f->options);
+	return err < 0 ? err : session_begin(&w->session, w->repo, kind, "here");
 }
 
 static int worker_take(struct worker *w, const char *name)
@@ -210,10 +210,10 @@ static void test_no_session(void **state)
 static void hold_until_killed(const struct fixture *f, int tell)
 {
 	struct worker w;
-	int r = worker_start(&w, f, SESSION_WRITE);
-	if (r == 0)
-		r = worker_take(&w, "keys");
-	if (write(tell, &r, sizeof(r)) == sizeof(r))
+	int err = worker_start(&w, f, SESSION_WRITE);
+	if (err == 0)
+		err = worker_take(&w, "keys");
+	if (write(tell, &err, sizeof(err)) == sizeof(err))
 		pause();
 	_exit(1);
 }
@@ -245,11 +245,11 @@ static void race_once(const struct fixture *f, int start, int tell, int end)
 {
 	struct worker w;
 	char c;
-	int r = worker_start(&w, f, SESSION_WRITE);
-	if (r < 0 || write(tell, "r", 1) != 1 || read(start, &c, 1) != 0)
+	int err = worker_start(&w, f, SESSION_WRITE);
+	if (err < 0 || write(tell, "r", 1) != 1 || read(start, &c, 1) != 0)
 		_exit(1);
-	r = worker_take(&w, "keys");
-	c = r == 0 ? 'w' : r == -EBUSY ? 'b' : '?';
+	err = worker_take(&w, "keys");
+	c = err == 0 ? 'w' : err == -EBUSY ? 'b' : '?';
 	if (write(tell, &c, 1) != 1 || read(end, &c, 1) != 0)
 		_exit(1);
 	worker_end(&w);
@@ -311,10 +311,10 @@ static void take_turns(const struct fixture *f)
 		struct worker w;
 		if (worker_start(&w, f, SESSION_WRITE) < 0)
 			_exit(1);
-		int r = worker_take(&w, "keys");
-		if (r < 0 && r != -EBUSY)
+		int err = worker_take(&w, "keys");
+		if (err < 0 && err != -EBUSY)
 			_exit(2);
-		if (r == 0) {
+		if (err == 0) {
 			int fd = open(f->witness, O_CREAT | O_EXCL | O_CLOEXEC,
 					0600);
 			if (fd < 0 || exclusive_check(w.work) < 0)

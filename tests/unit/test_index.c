@@ -104,9 +104,9 @@ static int load(void *ctx, const struct pack_id *id, struct index_pack *out)
 	(void)ctx;
 	loads++;
 	pack_name(name, id);
-	int r = store_get(store, name, &data, &len, 1 << 20);
-	if (r < 0)
-		return r;
+	int err = store_get(store, name, &data, &len, 1 << 20);
+	if (err < 0)
+		return err;
 	if (len % 8 != 0) {
 		free(data);
 		return -EBADMSG;
@@ -129,10 +129,10 @@ static int setup(void **state)
 		.memory_entries = 1 << 20,
 	};
 	loads = 0;
-	int r = store_create_local(&store, path);
-	if (r < 0)
-		print_error("%s\n", error_text(r));
-	return r;
+	int err = store_create_local(&store, path);
+	if (err < 0)
+		print_error("%s\n", error_text(err));
+	return err;
 }
 
 static int teardown(void **state)
@@ -146,19 +146,19 @@ static int teardown(void **state)
 static struct index *open_index(void)
 {
 	struct index *ix;
-	int r = index_open(&ix, store, repo_id, dir, load, NULL);
-	if (r < 0)
-		print_error("%s\n", error_text(r));
-	assert_int_equal(r, 0);
+	int err = index_open(&ix, store, repo_id, dir, load, NULL);
+	if (err < 0)
+		print_error("%s\n", error_text(err));
+	assert_int_equal(err, 0);
 	return ix;
 }
 
 static void reconcile(struct index *ix)
 {
-	int r = index_reconcile(ix);
-	if (r < 0)
-		print_error("%s\n", error_text(r));
-	assert_int_equal(r, 0);
+	int err = index_reconcile(ix);
+	if (err < 0)
+		print_error("%s\n", error_text(err));
+	assert_int_equal(err, 0);
 }
 
 static bool writer_finds(struct index *ix, uint64_t prefix)
@@ -710,15 +710,15 @@ static int run_trial(void *arg)
 		count_found(ix, 0, 2);
 	}
 	damage(buf, t->seed);
-	int r = write_over(buf);
+	int err = write_over(buf);
 	free(buf);
-	if (r < 0)
+	if (err < 0)
 		return 1;
 	if (ix == NULL)
 		ix = open_index();
 	count_found(ix, 0, PACKS);
-	r = add_pack(ix, PACKS + 1);
-	if (r < 0 && r != -EAGAIN)
+	err = add_pack(ix, PACKS + 1);
+	if (err < 0 && err != -EAGAIN)
 		return 2;
 	count_found(ix, 0, PACKS);
 	if (index_reconcile(ix) < 0)
@@ -752,10 +752,10 @@ static void test_flipped_bits(void **state)
 	index_tuning.run_entries = 1 << 20;
 	for (unsigned i = 0; i < trials; i++) {
 		struct trial t = { i, i / 6 % 2 == 1 };
-		int r = run_apart(run_trial, &t, 60);
-		if (r != 0)
-			print_error("trial %u: %d\n", i, r);
-		assert_int_equal(r, 0);
+		int err = run_apart(run_trial, &t, 60);
+		if (err != 0)
+			print_error("trial %u: %d\n", i, err);
+		assert_int_equal(err, 0);
 	}
 }
 
@@ -924,9 +924,9 @@ static int rebuild_apart(void *arg)
 {
 	(void)arg;
 	struct index *ix = open_index();
-	int r = index_rebuild(ix);
+	int err = index_rebuild(ix);
 	index_close(ix);
-	return r < 0;
+	return err < 0;
 }
 
 static void test_replaced_while_open(void **state)

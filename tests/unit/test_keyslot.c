@@ -87,10 +87,10 @@ static void test_forgery(void **state)
 	for (int i = 0; i < 240 * 8; i++) {
 		bytes[i / 8] ^= (uint8_t)(1 << i % 8);
 		fix_checksum(bytes);
-		int r = keyslot_decode(&slot, repo_id, bytes, KEYSLOT_SIZE);
-		if (r == 0)
-			r = keyslot_unwrap(&slot, repo_id, "secret", 6, back);
-		assert_true(r == -EBADMSG || r == -EKEYREJECTED);
+		int err = keyslot_decode(&slot, repo_id, bytes, KEYSLOT_SIZE);
+		if (err == 0)
+			err = keyslot_unwrap(&slot, repo_id, "secret", 6, back);
+		assert_true(err == -EBADMSG || err == -EKEYREJECTED);
 		bytes[i / 8] ^= (uint8_t)(1 << i % 8);
 	}
 }

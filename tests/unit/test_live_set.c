@@ -90,26 +90,26 @@ static void test_bound(void **state)
 	const uint64_t bytes = 256 << 10;
 	uint64_t room = live_set_capacity(bytes);
 	struct live_set *t = live_set_new(room, bytes);
-	int r = 1;
+	int err = 1;
 	uint64_t n = 0;
 	assert_non_null(t);
-	while (r == 1) {
+	while (err == 1) {
 		struct id id = make_id((unsigned)n);
-		r = live_set_add(t, &id);
-		n += r == 1;
+		err = live_set_add(t, &id);
+		n += err == 1;
 		assert_true(live_set_bytes(t) <= bytes);
 	}
-	assert_int_equal(r, -E2BIG);
+	assert_int_equal(err, -E2BIG);
 	assert_true(n + 8 > room && n <= room + 8);
 	live_set_free(t);
 	/* One that must grow stops where the old and the new would not fit. */
 	t = live_set_new(0, bytes);
 	assert_non_null(t);
-	for (n = 0, r = 1; r == 1; n++) {
+	for (n = 0, err = 1; err == 1; n++) {
 		struct id id = make_id((unsigned)n);
-		r = live_set_add(t, &id);
+		err = live_set_add(t, &id);
 	}
-	assert_int_equal(r, -E2BIG);
+	assert_int_equal(err, -E2BIG);
 	assert_true(live_set_bytes(t) <= bytes && n > room / 3);
 	live_set_free(t);
 }

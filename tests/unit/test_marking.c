@@ -52,9 +52,9 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 	session_end(f->session);
 	repository_close(f->repo);
-	int r = directory_remove(f->directory);
+	int err = directory_remove(f->directory);
 	free(f);
-	return r;
+	return err;
 }
 
 static void *wait_for_end(void *arg)

@@ -127,9 +127,9 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 	repository_close(f->repo);
-	int r = directory_remove(f->directory);
+	int err = directory_remove(f->directory);
 	free(f);
-	return r;
+	return err;
 }
 
 static void object_path(const struct fixture *f, char out[200],

@@ -140,9 +140,9 @@ static void try_leaf(const uint8_t *bytes, size_t len, uint32_t span_len)
 	uint8_t *copy = malloc(len > 0 ? len : 1);
 	struct leaf *l;
 	memcpy(copy, bytes, len);
-	int r = leaf_decode(&l, copy, len, span_len);
-	assert_true(r == 0 || r == -EBADMSG);
-	if (r == 0) {
+	int err = leaf_decode(&l, copy, len, span_len);
+	assert_true(err == 0 || err == -EBADMSG);
+	if (err == 0) {
 		assert_leaf_holds(l);
 		assert_int_equal(leaf_encode(again, l), len);
 		assert_memory_equal(again, copy, len);
@@ -199,9 +199,9 @@ static int decode_lengths(uint32_t span_len, uint32_t data_bytes,
 			p += ID_SIZE;
 		}
 	}
-	int r = leaf_decode(&l, bytes, (size_t)(p - bytes), span_len);
+	int err = leaf_decode(&l, bytes, (size_t)(p - bytes), span_len);
 	free(l);
-	return r;
+	return err;
 }
 
 static void test_leaf_rules(void **state)
@@ -300,9 +300,9 @@ static void try_node(const uint8_t *bytes, size_t len, uint8_t level,
 	uint8_t *copy = malloc(len > 0 ? len : 1);
 	struct node *n;
 	memcpy(copy, bytes, len);
-	int r = node_decode(&n, copy, len, level, spans);
-	assert_true(r == 0 || r == -EBADMSG);
-	if (r == 0) {
+	int err = node_decode(&n, copy, len, level, spans);
+	assert_true(err == 0 || err == -EBADMSG);
+	if (err == 0) {
 		assert_int_equal(node_encode(again, n), len);
 		assert_memory_equal(again, copy, len);
 	} else {
@@ -347,9 +347,9 @@ static int decode_one_child(uint8_t slot, uint32_t clusters, uint64_t data,
 	put_le32(bytes + 20, clusters);
 	put_le64(bytes + 24, data);
 	memset(bytes + 32, 0x22, ID_SIZE);
-	int r = node_decode(&n, bytes, sizeof(bytes), 1, spans);
+	int err = node_decode(&n, bytes, sizeof(bytes), 1, spans);
 	free(n);
-	return r;
+	return err;
 }
 
 static void test_node_rules(void **state)

@@ -57,9 +57,9 @@ static int teardown(void **state)
 	session_end(f->session);
 	repository_close(f->other);
 	repository_close(f->repo);
-	int r = directory_remove(f->directory);
+	int err = directory_remove(f->directory);
 	free(f);
-	return r;
+	return err;
 }
 
 static void *publish_often(void *arg)

@@ -114,8 +114,8 @@ static void test_damaged_bytes(void **state)
 	for (size_t i = 0; i < sizeof(valid) - 1; i++) {
 		for (const char *t = tries; *t != '\0'; t++) {
 			text[i] = *t;
-			int e = parse(&r, text);
-			assert_true(e == 0 || e == -EBADMSG);
+			int err = parse(&r, text);
+			assert_true(err == 0 || err == -EBADMSG);
 			session_record_clear(&r);
 		}
 		text[i] = valid[i];

@@ -86,10 +86,10 @@ static char *dump(const struct snapshot *s)
 static struct snapshot *parse(const char *text)
 {
 	struct snapshot *s;
-	int r = snapshot_json_decode(&s, seal, OBJECT, text, strlen(text));
-	if (r < 0)
-		print_message("%s\n", error_text(r));
-	assert_int_equal(r, 0);
+	int err = snapshot_json_decode(&s, seal, OBJECT, text, strlen(text));
+	if (err < 0)
+		print_message("%s\n", error_text(err));
+	assert_int_equal(err, 0);
 	return s;
 }
 
@@ -323,12 +323,12 @@ static void test_bad_files(void **state)
 		const char *key = bad[i][0];
 		char *text = changed(true, key, bad[i][1]);
 		struct snapshot *s;
-		int r = snapshot_json_decode(&s, seal, OBJECT, text,
+		int err = snapshot_json_decode(&s, seal, OBJECT, text,
 				strlen(text));
-		if (r != -EBADMSG)
+		if (err != -EBADMSG)
 			fail_msg("%s: %s was accepted", key,
 					bad[i][1] ? bad[i][1] : "absence");
-		assert_non_null(strstr(error_text(r), "files"));
+		assert_non_null(strstr(error_text(err), "files"));
 		free(text);
 	}
 }
@@ -375,9 +375,9 @@ static void test_damaged_bytes(void **state)
 		for (const char *t = tries; *t != '\0'; t++) {
 			struct snapshot *s;
 			text[i] = *t;
-			int r = snapshot_json_decode(&s, seal, OBJECT, text,
+			int err = snapshot_json_decode(&s, seal, OBJECT, text,
 					len);
-			assert_true(r == 0 || r == -EBADMSG);
+			assert_true(err == 0 || err == -EBADMSG);
 			snapshot_free(s);
 		}
 		text[i] = old;

@@ -120,9 +120,9 @@ static void try_decode(const uint8_t *bytes, size_t len, uint64_t end)
 	uint8_t *copy = malloc(len > 0 ? len : 1);
 	struct trailer *t;
 	memcpy(copy, bytes, len);
-	int r = trailer_decode(&t, &pack, PACK_DATA, copy, len, end);
-	assert_true(r == 0 || r == -EBADMSG);
-	if (r == 0)
+	int err = trailer_decode(&t, &pack, PACK_DATA, copy, len, end);
+	assert_true(err == 0 || err == -EBADMSG);
+	if (err == 0)
 		assert_holds_together(t, end);
 	else
 		assert_null(t);
@@ -178,9 +178,9 @@ static void make_one(uint8_t out[ONE_LEN])
 static int decode_one(const uint8_t *bytes, uint64_t end)
 {
 	struct trailer *t;
-	int r = trailer_decode(&t, &pack, PACK_DATA, bytes, ONE_LEN, end);
+	int err = trailer_decode(&t, &pack, PACK_DATA, bytes, ONE_LEN, end);
 	trailer_free(t);
-	return r;
+	return err;
 }
 
 static void test_each_rule(void **state)

@@ -59,25 +59,25 @@ int boot_open(struct boot *b, const char *name)
 		return fail_errno(-ENOMEM, "booting");
 	if (access(directory, F_OK) < 0)
 		return no_place(b, name);
-	int e = boot_directory_open(&b->place, directory, NULL);
-	if (e < 0)
-		return e;
+	int err = boot_directory_open(&b->place, directory, NULL);
+	if (err < 0)
+		return err;
 	b->lock = boot_root_lock(directory, false);
 	if (b->lock < 0)
 		return b->lock;
-	e = boot_state_load(&b->state, directory);
-	if (e == -ENOENT)
+	err = boot_state_load(&b->state, directory);
+	if (err == -ENOENT)
 		return open_newborn(b, name);
-	if (e == 0)
-		e = connection_open(&b->connection,
+	if (err == 0)
+		err = connection_open(&b->connection,
 				b->options->connect ? b->options->connect
 						    : b->state.uri,
 				CONNECTION_SECRETS);
-	if (e == 0) {
+	if (err == 0) {
 		boot_directory_close(&b->place);
-		e = boot_directory_open(&b->place, directory, b->connection);
+		err = boot_directory_open(&b->place, directory, b->connection);
 	}
-	return e;
+	return err;
 }
 
 void boot_close(struct boot *b)
@@ -95,18 +95,18 @@ void boot_close(struct boot *b)
 static int with_place(struct boot *b, const char *name,
 		int (*verb)(struct boot *b))
 {
-	int e = boot_open(b, name);
-	if (e < 0 || b->state.name != NULL)
-		return e < 0 ? e : verb(b);
+	int err = boot_open(b, name);
+	if (err < 0 || b->state.name != NULL)
+		return err < 0 ? err : verb(b);
 	/* There was hardly anything, and that is gone now. */
 	return verb == boot_end_discard ? 0 : no_place(b, name);
 }
 
 static int run(const struct boot_command *c, struct boot *b, char **argv)
 {
-	int e = boot_setup(b, &c->o);
-	if (e < 0)
-		return e;
+	int err = boot_setup(b, &c->o);
+	if (err < 0)
+		return err;
 	if (c->list)
 		return boot_list(b);
 	if (c->finish != NULL)
@@ -190,11 +190,11 @@ int boot_main(int argc, char **argv)
 	report_setup(cl.program, &o->report);
 	check_usage(&cl, &c, n);
 	interrupt_setup();
-	int e = run(&c, &b, argv);
-	if (e < 0)
-		report_error("%s", error_text(e));
+	int err = run(&c, &b, argv);
+	if (err < 0)
+		report_error("%s", error_text(err));
 	bool partly = b.partly;
 	boot_close(&b);
-	return report_finish(e < 0 ? EXIT_FAILED
+	return report_finish(err < 0 ? EXIT_FAILED
 			     : partly ? EXIT_PARTLY : EXIT_DONE);
 }

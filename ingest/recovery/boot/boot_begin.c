@@ -88,14 +88,14 @@ static int check_libvirt(struct begin *g)
 	if (!connection_writable(b->connection))
 		return fail(-EPERM, "%s lets this user only look; booting needs "
 				"more", connection_uri(b->connection));
-	int e = domain_control_absent(b->connection, b->state.name,
+	int err = domain_control_absent(b->connection, b->state.name,
 			o->same_identity ? g->snap->uuid : NULL);
-	return e == -EEXIST ? fail(e, "%s; choose another with --name%s",
-					      error_text(e),
+	return err == -EEXIST ? fail(err, "%s; choose another with --name%s",
+					      error_text(err),
 					      o->same_identity
 						? ", without --same-identity"
 						: "")
-			    : e;
+			    : err;
 }
 
 static int open_all(struct begin *g, const char *repository, const char *spec)
@@ -103,30 +103,30 @@ static int open_all(struct begin *g, const char *repository, const char *spec)
 	struct boot *b = g->boot;
 	CLEANUP_FREE char *file = NULL;
 	CLEANUP_FREE char *directory = NULL;
-	int e = repository_open(&g->repo, repository, &b->options->repository);
-	if (e == 0)
-		e = repository_attach(g->repo, &b->options->repository);
-	if (e == 0)
-		e = snapshot_resolve(g->repo, spec, &g->snap, &file);
-	if (e == 0)
-		e = boot_files_check(g->snap, file);
-	if (e == 0)
-		e = connection_open(&b->connection, b->options->connect,
+	int err = repository_open(&g->repo, repository, &b->options->repository);
+	if (err == 0)
+		err = repository_attach(g->repo, &b->options->repository);
+	if (err == 0)
+		err = snapshot_resolve(g->repo, spec, &g->snap, &file);
+	if (err == 0)
+		err = boot_files_check(g->snap, file);
+	if (err == 0)
+		err = connection_open(&b->connection, b->options->connect,
 				CONNECTION_SECRETS);
-	if (e == 0)
-		e = fill_state(g, repository);
-	if (e == 0)
-		e = check_libvirt(g);
-	if (e == 0)
-		e = boot_root_prepare(b->dir);
-	if (e < 0)
-		return e;
+	if (err == 0)
+		err = fill_state(g, repository);
+	if (err == 0)
+		err = check_libvirt(g);
+	if (err == 0)
+		err = boot_root_prepare(b->dir);
+	if (err < 0)
+		return err;
 	directory = boot_root_directory(b->dir, b->state.name);
-	e = directory ? boot_directory_open(&b->place, directory, b->connection)
+	err = directory ? boot_directory_open(&b->place, directory, b->connection)
 		   : no_memory();
-	if (e == 0)
+	if (err == 0)
 		boot_root_check_way(b->dir, b->place.uid, b->place.gid);
-	return e;
+	return err;
 }
 
 /* --- 6 and 8: the domain --- */
@@ -134,10 +134,10 @@ static int open_all(struct begin *g, const char *repository, const char *spec)
 static int define(struct begin *g, struct domain **out)
 {
 	CLEANUP_FREE char *xml = NULL;
-	int e = boot_files_definition(&g->files, &xml, &g->notes);
-	if (e == 0 && interrupt_flag)
-		e = fail(-ECANCELED, "interrupted");
-	return e < 0 ? e : domain_control_define(g->boot->connection, xml, out);
+	int err = boot_files_definition(&g->files, &xml, &g->notes);
+	if (err == 0 && interrupt_flag)
+		err = fail(-ECANCELED, "interrupted");
+	return err < 0 ? err : domain_control_define(g->boot->connection, xml, out);
 }
 
 static int make_files(struct begin *g)
@@ -169,27 +169,27 @@ static int take_down(struct begin *g, int err)
 static int build(struct begin *g, struct domain **domain)
 {
 	struct boot *b = g->boot;
-	int e = boot_pin(b, g->repo, g->snap->object);
+	int err = boot_pin(b, g->repo, g->snap->object);
 	b->place.only = b->state.snapshot;
-	if (e == 0)
-		e = boot_mount_start(&b->place, b->state.repository,
+	if (err == 0)
+		err = boot_mount_start(&b->place, b->state.repository,
 				&b->options->repository);
-	if (e == 0)
-		e = make_files(g);
-	if (e == 0)
-		e = define(g, domain);
-	if (e == 0)
-		e = boot_tpm_place(*domain, &b->place, g->snap,
+	if (err == 0)
+		err = make_files(g);
+	if (err == 0)
+		err = define(g, domain);
+	if (err == 0)
+		err = boot_tpm_place(*domain, &b->place, g->snap,
 				&g->notes);
-	return e;
+	return err;
 }
 
 static int create(struct begin *g)
 {
 	struct boot *b = g->boot;
-	int e = boot_directory_create(&b->place);
-	if (e < 0)
-		return e;
+	int err = boot_directory_create(&b->place);
+	if (err < 0)
+		return err;
 	b->lock = boot_root_lock(b->place.directory, false);
 	return b->lock < 0 ? b->lock : boot_state_save(&b->state,
 						       b->place.directory);
@@ -200,13 +200,13 @@ static int start(struct begin *g, struct domain *d)
 	const struct boot_options *o = g->boot->options;
 	if (!o->start)
 		return 0;
-	int e = domain_control_start(d);
-	g->started = e == 0;
-	return e == 0 ? 0
-		      : fail(e, "%s. It is defined, and may be started with "
+	int err = domain_control_start(d);
+	g->started = err == 0;
+	return err == 0 ? 0
+		      : fail(err, "%s. It is defined, and may be started with "
 				"virsh start, or removed with: amberfs boot "
 				"--discard %s",
-				     error_text(e), g->boot->state.name);
+				     error_text(err), g->boot->state.name);
 }
 
 /* --- the report --- */
@@ -278,22 +278,22 @@ int boot_begin(struct boot *b, const char *repository, const char *spec)
 {
 	struct begin g = { .boot = b };
 	struct domain *domain = NULL;
-	int e = open_all(&g, repository, spec);
-	if (e == 0)
-		e = create(&g);
-	if (e == 0) {
-		e = build(&g, &domain);
-		b->state.ready = e == 0;
-		if (e == 0)
-			e = boot_state_save(&b->state, b->place.directory);
-		if (e < 0)
-			e = take_down(&g, e);
-		if (e == 0)
-			e = start(&g, domain);
-		if (e == 0)
+	int err = open_all(&g, repository, spec);
+	if (err == 0)
+		err = create(&g);
+	if (err == 0) {
+		err = build(&g, &domain);
+		b->state.ready = err == 0;
+		if (err == 0)
+			err = boot_state_save(&b->state, b->place.directory);
+		if (err < 0)
+			err = take_down(&g, err);
+		if (err == 0)
+			err = start(&g, domain);
+		if (err == 0)
 			report(&g);
 	}
 	domain_free(domain);
 	clear(&g);
-	return e;
+	return err;
 }

@@ -56,10 +56,10 @@ int boot_directory_open(struct boot_directory *p, const char *directory,
 		boot_directory_close(p);
 		return fail_errno(-ENOMEM, "booting");
 	}
-	int e = qemu_user(c, &p->uid, &p->gid);
-	if (e < 0)
+	int err = qemu_user(c, &p->uid, &p->gid);
+	if (err < 0)
 		boot_directory_close(p);
-	return e;
+	return err;
 }
 
 void boot_directory_close(struct boot_directory *p)
@@ -123,8 +123,8 @@ int boot_directory_create(struct boot_directory *p)
 	if (chmod(p->directory, DIRECTORY_MODE) < 0
 			|| mkdir(p->mount, MOUNT_MODE) < 0)
 		return fail_errno(-errno, "making the folder %s", p->mount);
-	int e = sync_directory(p->directory);
-	return e < 0 ? e : sync_directory_above(p->directory);
+	int err = sync_directory(p->directory);
+	return err < 0 ? err : sync_directory_above(p->directory);
 }
 
 static int remove_file(int directory, const char *name)
@@ -150,22 +150,22 @@ int boot_directory_remove(struct boot_directory *p)
 		return errno == ENOENT ? 0
 				       : fail_errno(-errno, "opening %s",
 						       p->directory);
-	int e = 0;
-	for (struct dirent *entry = readdir(d); e == 0 && entry != NULL;
+	int err = 0;
+	for (struct dirent *entry = readdir(d); err == 0 && entry != NULL;
 			entry = readdir(d)) {
-		e = remove_file(dirfd(d), entry->d_name);
-		if (e < 0)
-			e = fail_errno(e, "removing %s/%s", p->directory,
+		err = remove_file(dirfd(d), entry->d_name);
+		if (err < 0)
+			err = fail_errno(err, "removing %s/%s", p->directory,
 					entry->d_name);
 	}
-	if (e == 0 && unlinkat(dirfd(d), BOOT_DIRECTORY_STATE, 0) < 0
+	if (err == 0 && unlinkat(dirfd(d), BOOT_DIRECTORY_STATE, 0) < 0
 			&& errno != ENOENT)
-		e = fail_errno(-errno, "removing %s/" BOOT_DIRECTORY_STATE,
+		err = fail_errno(-errno, "removing %s/" BOOT_DIRECTORY_STATE,
 				p->directory);
 	closedir(d);
-	if (e == 0 && rmdir(p->directory) < 0)
-		e = fail_errno(-errno, "removing %s", p->directory);
-	return e < 0 ? e : sync_directory_above(p->directory);
+	if (err == 0 && rmdir(p->directory) < 0)
+		err = fail_errno(-errno, "removing %s", p->directory);
+	return err < 0 ? err : sync_directory_above(p->directory);
 }
 
 /* --- a new file in it --- */
@@ -204,19 +204,19 @@ static int new_file_begin(struct new_file *f, const struct boot_directory *p,
 static int new_file_finish(struct new_file *f, const struct boot_directory *p,
 		int fd, char **path)
 {
-	int e = qemu_user_chown(fd, f->path, p->uid, p->gid);
-	if (e < 0)
-		return e;
+	int err = qemu_user_chown(fd, f->path, p->uid, p->gid);
+	if (err < 0)
+		return err;
 	if (fchmod(fd, FILE_MODE) < 0 || fsync(fd) < 0)
 		return fail_errno(-errno, "writing %s", f->path);
 	if (renameat2(AT_FDCWD, f->temporary, AT_FDCWD, f->path,
 			    RENAME_NOREPLACE) < 0)
 		return fail_errno(-errno, "naming %s", f->path);
 	free(take_ptr(f->temporary));
-	e = sync_directory(p->directory);
-	if (e == 0)
+	err = sync_directory(p->directory);
+	if (err == 0)
 		*path = take_ptr(f->path);
-	return e;
+	return err;
 }
 
 /* --- overlays --- */
@@ -247,11 +247,11 @@ int boot_directory_overlay(struct boot_directory *p, const struct snapshot *snap
 	uint64_t size = (file->size + SECTOR - 1) / SECTOR * SECTOR;
 	if (backing == NULL || wanted == NULL)
 		return fail_errno(-ENOMEM, "making an overlay");
-	int e = new_file_begin(&f, p, strrchr(wanted, '/') + 1);
-	if (e == 0)
-		e = create_overlay(f.temporary, backing, size);
-	if (e < 0)
-		return fail_within(e, "making the overlay %s", wanted);
+	int err = new_file_begin(&f, p, strrchr(wanted, '/') + 1);
+	if (err == 0)
+		err = create_overlay(f.temporary, backing, size);
+	if (err < 0)
+		return fail_within(err, "making the overlay %s", wanted);
 	CLEANUP_FD int fd = open(f.temporary,
 			O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
@@ -291,9 +291,9 @@ int boot_directory_copy(struct boot_directory *p, const struct snapshot *snap,
 	CLEANUP_FREE char *source = boot_directory_file(p, snap, file);
 	if (source == NULL)
 		return fail_errno(-ENOMEM, "copying %s", name);
-	int e = new_file_begin(&f, p, name);
-	if (e < 0)
-		return e;
+	int err = new_file_begin(&f, p, name);
+	if (err < 0)
+		return err;
 	CLEANUP_FD int from = open(source, O_RDONLY | O_CLOEXEC);
 	if (from < 0)
 		return fail_errno(-errno, "opening %s", source);
@@ -302,6 +302,6 @@ int boot_directory_copy(struct boot_directory *p, const struct snapshot *snap,
 			FILE_MODE);
 	if (to < 0)
 		return fail_errno(-errno, "making %s", f.temporary);
-	e = copy_bytes(from, to, f.path);
-	return e < 0 ? e : new_file_finish(&f, p, to, path);
+	err = copy_bytes(from, to, f.path);
+	return err < 0 ? err : new_file_finish(&f, p, to, path);
 }

@@ -23,12 +23,12 @@ int boot_end_unmount(struct boot *b)
 {
 	const struct timespec pause = { .tv_nsec = UNMOUNT_PAUSE_NS };
 	double end = monotonic_now() + UNMOUNT_SECONDS;
-	int e;
+	int err;
 	/* A qemu that has just ended, or closed a file, may not be through. */
-	while ((e = boot_mount_end(&b->place)) == -EBUSY
+	while ((err = boot_mount_end(&b->place)) == -EBUSY
 			&& monotonic_now() < end && !interrupt_flag)
 		nanosleep(&pause, NULL);
-	return e;
+	return err;
 }
 
 static int check_snapshot(struct boot *b)
@@ -37,42 +37,42 @@ static int check_snapshot(struct boot *b)
 	struct snapshot *snap = NULL;
 	CLEANUP_FREE char *file = NULL;
 	char id[2 * ID_SIZE + 1] = "";
-	int e = repository_open(&r, b->state.repository,
+	int err = repository_open(&r, b->state.repository,
 			&b->options->repository);
-	if (e == 0)
-		e = repository_attach(r, &b->options->repository);
-	if (e == 0)
-		e = snapshot_resolve(r, b->state.snapshot, &snap, &file);
-	if (e == 0)
+	if (err == 0)
+		err = repository_attach(r, &b->options->repository);
+	if (err == 0)
+		err = snapshot_resolve(r, b->state.snapshot, &snap, &file);
+	if (err == 0)
 		hex_encode(id, snap->id.b, ID_SIZE);
-	if (e == 0 && strcmp(id, b->state.id) != 0)
-		e = fail(-ESTALE, "%s is not the snapshot any more that %s was "
+	if (err == 0 && strcmp(id, b->state.id) != 0)
+		err = fail(-ESTALE, "%s is not the snapshot any more that %s was "
 				"booted from; its disks can't be read without "
 				"that", b->state.snapshot, b->state.name);
 	snapshot_free(snap);
 	repository_close(r);
-	return e;
+	return err;
 }
 
 int boot_end_remount(struct boot *b)
 {
-	int e = boot_mount_active(&b->place);
-	if (e == 1)
+	int err = boot_mount_active(&b->place);
+	if (err == 1)
 		return 0;
-	if (e == -ENOTCONN)
-		e = boot_mount_end(&b->place);
-	if (e == -EBUSY)
+	if (err == -ENOTCONN)
+		err = boot_mount_end(&b->place);
+	if (err == -EBUSY)
 		return fail(-EBUSY, "the mount %s is dead, but something still "
 				"has files of it open: shut the guest down first "
 				"(virsh destroy %s)",
 				b->place.mount, b->state.name);
-	if (e == 0)
-		e = check_snapshot(b);
+	if (err == 0)
+		err = check_snapshot(b);
 	b->place.only = b->state.snapshot;
-	if (e == 0)
-		e = boot_mount_start(&b->place, b->state.repository,
+	if (err == 0)
+		err = boot_mount_start(&b->place, b->state.repository,
 				&b->options->repository);
-	return e;
+	return err;
 }
 
 /* --- discard --- */
@@ -96,36 +96,36 @@ static int end_users(struct boot *b)
 {
 	struct domain **users = NULL;
 	unsigned count = 0;
-	int e = domain_control_users(b->connection, b->place.directory, &users, &count);
-	if (e == 0)
-		e = check_ours(b, users, count);
-	for (unsigned i = 0; e == 0 && i < count; i++) {
-		e = domain_control_destroy(users[i]);
-		if (e == 0)
-			e = domain_control_undefine(users[i]);
+	int err = domain_control_users(b->connection, b->place.directory, &users, &count);
+	if (err == 0)
+		err = check_ours(b, users, count);
+	for (unsigned i = 0; err == 0 && i < count; i++) {
+		err = domain_control_destroy(users[i]);
+		if (err == 0)
+			err = domain_control_undefine(users[i]);
 	}
 	domain_list_free(users, count);
-	return e;
+	return err;
 }
 
 int boot_end_take_down(struct boot *b)
 {
 	/* In this order a kill at any moment leaves what can be discarded: the
 	 * directory's last file is the state. */
-	int e = b->connection ? end_users(b) : 0;
-	if (e == 0)
-		e = boot_end_unmount(b);
-	if (e < 0)
-		return e;
+	int err = b->connection ? end_users(b) : 0;
+	if (err == 0)
+		err = boot_end_unmount(b);
+	if (err < 0)
+		return err;
 	boot_pin_remove(b);
-	e = boot_directory_remove(&b->place);
+	err = boot_directory_remove(&b->place);
 	/* The mount of a killed run may have come up just now. */
-	for (int i = 0; e == -EBUSY && i < TRIES; i++) {
-		e = boot_end_unmount(b);
-		if (e == 0)
-			e = boot_directory_remove(&b->place);
+	for (int i = 0; err == -EBUSY && i < TRIES; i++) {
+		err = boot_end_unmount(b);
+		if (err == 0)
+			err = boot_directory_remove(&b->place);
 	}
-	return e;
+	return err;
 }
 
 static int check_off(struct boot *b)
@@ -133,24 +133,24 @@ static int check_off(struct boot *b)
 	struct domain **users = NULL;
 	unsigned count = 0;
 	char shown[256];
-	int e = domain_control_users(b->connection, b->place.directory, &users, &count);
-	for (unsigned i = 0; e == 0 && i < count; i++)
+	int err = domain_control_users(b->connection, b->place.directory, &users, &count);
+	for (unsigned i = 0; err == 0 && i < count; i++)
 		if (domain_control_is_active(users[i]))
-			e = fail(-EBUSY, "domain %s runs; --force pulls its plug "
+			err = fail(-EBUSY, "domain %s runs; --force pulls its plug "
 					"and removes it with all it wrote",
 					printable(shown, sizeof(shown),
 							domain_name(users[i])));
 	domain_list_free(users, count);
-	return e;
+	return err;
 }
 
 int boot_end_discard(struct boot *b)
 {
-	int e = b->options->force ? 0 : check_off(b);
-	if (e == 0)
-		e = boot_end_take_down(b);
-	if (e < 0)
-		return e;
+	int err = b->options->force ? 0 : check_off(b);
+	if (err == 0)
+		err = boot_end_take_down(b);
+	if (err < 0)
+		return err;
 	if (report_json())
 		return report_print_json(json_pack("{s:s,s:s}", "discarded",
 				b->state.name, "snapshot", b->state.snapshot));
@@ -166,31 +166,31 @@ int boot_end_discard(struct boot *b)
 static int let_go_on(struct boot *b, struct domain *d)
 {
 	struct domain_facts facts;
-	int e = domain_facts(d, &facts);
-	if (e < 0)
-		return e;
+	int err = domain_facts(d, &facts);
+	if (err < 0)
+		return err;
 	if (b->state.pausing && strcmp(facts.state, "paused") == 0)
-		e = domain_control_resume(d);
+		err = domain_control_resume(d);
 	domain_facts_clear(&facts);
-	return e;
+	return err;
 }
 
 static int start_if_wanted(struct boot *b, bool *runs)
 {
 	struct domain **users = NULL;
 	unsigned count = 0;
-	int e = domain_control_users(b->connection, b->place.directory, &users, &count);
-	if (e == 0 && count == 0)
-		e = fail(-ENOENT, "no domain uses %s any more; its disks are "
+	int err = domain_control_users(b->connection, b->place.directory, &users, &count);
+	if (err == 0 && count == 0)
+		err = fail(-ENOENT, "no domain uses %s any more; its disks are "
 				"there, and mounted what they need",
 				b->place.directory);
-	if (e == 0 && domain_control_is_active(users[0]))
-		e = let_go_on(b, users[0]);
-	else if (e == 0 && b->options->start)
-		e = domain_control_start(users[0]);
-	*runs = e == 0 && domain_control_is_active(users[0]);
+	if (err == 0 && domain_control_is_active(users[0]))
+		err = let_go_on(b, users[0]);
+	else if (err == 0 && b->options->start)
+		err = domain_control_start(users[0]);
+	*runs = err == 0 && domain_control_is_active(users[0]);
 	domain_list_free(users, count);
-	return e;
+	return err;
 }
 
 int boot_end_resume(struct boot *b)
@@ -201,11 +201,11 @@ int boot_end_resume(struct boot *b)
 				"was complete: amberfs boot --discard %s, then "
 				"boot it again",
 				b->state.name, b->state.name);
-	int e = boot_end_remount(b);
-	if (e == 0)
-		e = start_if_wanted(b, &runs);
-	if (e < 0)
-		return e;
+	int err = boot_end_remount(b);
+	if (err == 0)
+		err = start_if_wanted(b, &runs);
+	if (err < 0)
+		return err;
 	if (report_json())
 		return report_print_json(json_pack("{s:s,s:s,s:b}", "resumed",
 				b->state.name, "mount", b->place.mount,

@@ -69,9 +69,9 @@ static int make_overlay(struct boot_files *f, const struct snapshot_file *file)
 {
 	struct adapt_disk *d = &f->disks[f->adapt.disk_count];
 	char *path = NULL;
-	int e = boot_directory_overlay(f->place, f->snap, file, &path);
-	if (e < 0)
-		return e;
+	int err = boot_directory_overlay(f->place, f->snap, file, &path);
+	if (err < 0)
+		return err;
 	*d = (struct adapt_disk){ .target = file->target, .format = "qcow2",
 		.path = keep(f, path), .backing_format = "raw",
 		.backing_path = keep(f, boot_directory_file(f->place, f->snap,
@@ -84,9 +84,9 @@ static int copy_file(struct boot_files *f, const struct snapshot_file *file,
 		const char *name, const char **path)
 {
 	char *made = NULL;
-	int e = boot_directory_copy(f->place, f->snap, file, name, &made);
-	if (e < 0)
-		return e;
+	int err = boot_directory_copy(f->place, f->snap, file, name, &made);
+	if (err < 0)
+		return err;
 	*path = keep(f, made);
 	return *path ? 0 : no_memory();
 }
@@ -148,17 +148,17 @@ static int read_definition(struct boot_files *f)
 int boot_files_make(struct boot_files *f)
 {
 	struct domain_xml *parsed = NULL;
-	int e = read_definition(f);
-	if (e == 0)
-		e = domain_xml_parse(&parsed, f->xml, strlen(f->xml));
+	int err = read_definition(f);
+	if (err == 0)
+		err = domain_xml_parse(&parsed, f->xml, strlen(f->xml));
 	f->disks = calloc(count_disks(f->snap) + 1u, sizeof(*f->disks));
 	f->adapt.disks = f->disks;
-	if (e == 0 && f->disks == NULL)
-		e = no_memory();
-	for (uint32_t i = 0; e == 0 && i < f->snap->file_count; i++)
-		e = make_file(f, parsed, &f->snap->files[i]);
+	if (err == 0 && f->disks == NULL)
+		err = no_memory();
+	for (uint32_t i = 0; err == 0 && i < f->snap->file_count; i++)
+		err = make_file(f, parsed, &f->snap->files[i]);
 	domain_xml_free(parsed);
-	return e;
+	return err;
 }
 
 int boot_files_definition(const struct boot_files *f, char **xml, char **notes)

@@ -63,9 +63,9 @@ static int wait_for_job(struct finish *f, struct domain *d, const char *target)
 {
 	for (;;) {
 		uint64_t done = 0, total = 0;
-		int r = domain_control_pull_progress(d, target, &done, &total);
-		if (r <= 0)
-			return r;
+		int err = domain_control_pull_progress(d, target, &done, &total);
+		if (err <= 0)
+			return err;
 		f->done = done;
 		f->total = total;
 		if (interrupt_flag)
@@ -81,28 +81,28 @@ static int is_backed(struct finish *f, struct domain *d, const char *target)
 {
 	CLEANUP_FREE char *xml = NULL;
 	char **targets = NULL;
-	int r = domain_get_xml(d, DOMAIN_XML_CURRENT, &xml);
-	if (r == 0)
-		r = domain_paths_backed(xml, f->boot->place.mount, &targets);
-	for (char **t = targets; r == 0 && t && *t; t++)
-		r = strcmp(*t, target) == 0;
+	int err = domain_get_xml(d, DOMAIN_XML_CURRENT, &xml);
+	if (err == 0)
+		err = domain_paths_backed(xml, f->boot->place.mount, &targets);
+	for (char **t = targets; err == 0 && t && *t; t++)
+		err = strcmp(*t, target) == 0;
 	domain_paths_free(targets);
-	return r;
+	return err;
 }
 
 /* libvirt hears of a job's end a moment after qemu tells that it is gone. */
 static int check_pulled(struct finish *f, struct domain *d, const char *target)
 {
 	double end = monotonic_now() + SETTLE_SECONDS;
-	int r;
-	while ((r = is_backed(f, d, target)) == 1 && monotonic_now() < end
+	int err;
+	while ((err = is_backed(f, d, target)) == 1 && monotonic_now() < end
 			&& domain_control_is_active(d) && !interrupt_flag)
 		pause_a_little();
-	if (r == 1)
-		r = fail(-EIO, "disk %s: pulling ended, but not all is there: is "
+	if (err == 1)
+		err = fail(-EIO, "disk %s: pulling ended, but not all is there: is "
 				"the disk of %s full? The guest runs as before; "
 				"run it again", target, f->boot->place.directory);
-	return r;
+	return err;
 }
 
 static int pull_disk(struct finish *f, struct domain *d, const char *target)
@@ -110,33 +110,33 @@ static int pull_disk(struct finish *f, struct domain *d, const char *target)
 	uint64_t done = 0, total = 0;
 	char what[64];
 	/* A killed run's job may still be at it. */
-	int r = domain_control_pull_progress(d, target, &done, &total);
-	if (r == 0)
-		r = domain_control_pull(d, target);
-	if (r < 0)
-		return r;
+	int err = domain_control_pull_progress(d, target, &done, &total);
+	if (err == 0)
+		err = domain_control_pull(d, target);
+	if (err < 0)
+		return err;
 	f->done = done;
 	f->total = total;
 	report_progress_begin(printable(what, sizeof(what), target), progress, f);
-	r = wait_for_job(f, d, target);
+	err = wait_for_job(f, d, target);
 	report_progress_end();
-	if (r == 0)
-		r = check_pulled(f, d, target);
-	f->pulled += r == 0;
-	return r;
+	if (err == 0)
+		err = check_pulled(f, d, target);
+	f->pulled += err == 0;
+	return err;
 }
 
 static int pull_all(struct finish *f, struct domain *d)
 {
 	CLEANUP_FREE char *xml = NULL;
 	char **targets = NULL;
-	int e = domain_get_xml(d, DOMAIN_XML_CURRENT, &xml);
-	if (e == 0)
-		e = domain_paths_backed(xml, f->boot->place.mount, &targets);
-	for (char **t = targets; e == 0 && t && *t; t++)
-		e = pull_disk(f, d, *t);
+	int err = domain_get_xml(d, DOMAIN_XML_CURRENT, &xml);
+	if (err == 0)
+		err = domain_paths_backed(xml, f->boot->place.mount, &targets);
+	for (char **t = targets; err == 0 && t && *t; t++)
+		err = pull_disk(f, d, *t);
 	domain_paths_free(targets);
-	return e;
+	return err;
 }
 
 /* --- 2: all is written out --- */
@@ -181,29 +181,29 @@ static int no_state_for_it(const struct domain_facts *facts)
 static int runs(struct finish *f, struct domain *d)
 {
 	struct domain_facts facts;
-	int e = domain_facts(d, &facts);
-	if (e < 0)
-		return e;
+	int err = domain_facts(d, &facts);
+	if (err < 0)
+		return err;
 	if (f->boot->state.pausing && strcmp(facts.state, "paused") == 0) {
 		/* Our own pause, which nobody was left to end. */
-		e = domain_control_resume(d);
+		err = domain_control_resume(d);
 		domain_facts_clear(&facts);
-		return e < 0 ? e : 1;
+		return err < 0 ? err : 1;
 	}
-	e = no_state_for_it(&facts);
-	if (e == 0)
-		e = facts.id >= 0;
+	err = no_state_for_it(&facts);
+	if (err == 0)
+		err = facts.id >= 0;
 	domain_facts_clear(&facts);
-	return e;
+	return err;
 }
 
 static int finish_guest(struct finish *f, struct domain *d)
 {
-	int r = runs(f, d);
-	if (r <= 0)
-		return r;
-	r = pull_all(f, d);
-	return r < 0 ? r : flush(f, d);
+	int err = runs(f, d);
+	if (err <= 0)
+		return err;
+	err = pull_all(f, d);
+	return err < 0 ? err : flush(f, d);
 }
 
 /* --- 3: overlays that nobody has open --- */
@@ -214,11 +214,11 @@ static int some_guest_has(struct finish *f, const char *path)
 		CLEANUP_FREE char *xml = NULL;
 		if (!domain_control_is_active(f->users[i]))
 			continue;
-		int r = domain_get_xml(f->users[i], DOMAIN_XML_CURRENT, &xml);
-		if (r == 0)
-			r = domain_paths_name(xml, path);
-		if (r != 0)
-			return r;
+		int err = domain_get_xml(f->users[i], DOMAIN_XML_CURRENT, &xml);
+		if (err == 0)
+			err = domain_paths_name(xml, path);
+		if (err != 0)
+			return err;
 	}
 	return 0;
 }
@@ -233,20 +233,20 @@ static int make_whole(struct finish *f, const struct boot_disk *disk,
 		backing = NULL;
 		return fail_errno(-ENOMEM, "finishing");
 	}
-	int e = boot_mount_active(&b->place);
-	if (e <= 0)
-		return fail(e < 0 ? e : -ENOTCONN, "%s is not mounted (was the "
+	int err = boot_mount_active(&b->place);
+	if (err <= 0)
+		return fail(err < 0 ? err : -ENOTCONN, "%s is not mounted (was the "
 				"host restarted?), and %s needs it: amberfs boot "
 				"--resume %s",
 				b->state.snapshot, o->path, b->state.name);
-	e = overlay_chown(o);
-	if (e == 0)
-		e = overlay_has_backing(o);
-	if (e == 0)
-		e = overlay_attach(o, backing);
-	if (e >= 0)
-		e = overlay_flatten(o, disk->target);
-	return e;
+	err = overlay_chown(o);
+	if (err == 0)
+		err = overlay_has_backing(o);
+	if (err == 0)
+		err = overlay_attach(o, backing);
+	if (err >= 0)
+		err = overlay_flatten(o, disk->target);
+	return err;
 }
 
 static int finish_overlay(struct finish *f, const struct boot_disk *disk)
@@ -280,19 +280,19 @@ static int correct_definition(struct finish *f, struct domain *d)
 	struct domain_facts facts;
 	CLEANUP_FREE char *xml = NULL;
 	CLEANUP_FREE char *better = NULL;
-	int e = domain_facts(d, &facts);
-	bool persistent = e == 0 && facts.persistent;
+	int err = domain_facts(d, &facts);
+	bool persistent = err == 0 && facts.persistent;
 	domain_facts_clear(&facts);
-	if (e < 0 || !persistent)
-		return e;
-	e = domain_get_xml(d, DOMAIN_XML_SECURE, &xml);
-	if (e == -EPERM)
-		e = domain_get_xml(d, DOMAIN_XML_INACTIVE, &xml);
-	int names = e < 0 ? e : domain_paths_below(xml, f->boot->place.mount);
+	if (err < 0 || !persistent)
+		return err;
+	err = domain_get_xml(d, DOMAIN_XML_SECURE, &xml);
+	if (err == -EPERM)
+		err = domain_get_xml(d, DOMAIN_XML_INACTIVE, &xml);
+	int names = err < 0 ? err : domain_paths_below(xml, f->boot->place.mount);
 	if (names <= 0)
 		return names;
-	e = domain_paths_unback(xml, f->boot->place.mount, &better);
-	return e < 0 ? e : domain_control_define(f->boot->connection, better, NULL);
+	err = domain_paths_unback(xml, f->boot->place.mount, &better);
+	return err < 0 ? err : domain_control_define(f->boot->connection, better, NULL);
 }
 
 static int check_unused(struct finish *f)
@@ -300,16 +300,16 @@ static int check_unused(struct finish *f)
 	struct domain **left = NULL;
 	unsigned count = 0;
 	char shown[256];
-	int e = domain_control_users(f->boot->connection, f->boot->place.mount, &left,
+	int err = domain_control_users(f->boot->connection, f->boot->place.mount, &left,
 			&count);
-	if (e == 0 && count > 0)
-		e = fail(-EBUSY, "domain %s still names files in %s; it stays "
+	if (err == 0 && count > 0)
+		err = fail(-EBUSY, "domain %s still names files in %s; it stays "
 				"mounted",
 				printable(shown, sizeof(shown),
 						domain_name(left[0])),
 				f->boot->place.mount);
 	domain_list_free(left, count);
-	return e;
+	return err;
 }
 
 /* --- */
@@ -317,13 +317,13 @@ static int check_unused(struct finish *f)
 static int become_whole(struct finish *f)
 {
 	struct boot *b = f->boot;
-	int e = 0;
-	for (unsigned i = 0; e == 0 && i < f->count; i++)
-		e = finish_guest(f, f->users[i]);
-	for (uint32_t i = 0; e == 0 && i < b->state.disk_count; i++)
-		e = finish_overlay(f, &b->state.disks[i]);
-	if (e < 0)
-		return e;
+	int err = 0;
+	for (unsigned i = 0; err == 0 && i < f->count; i++)
+		err = finish_guest(f, f->users[i]);
+	for (uint32_t i = 0; err == 0 && i < b->state.disk_count; i++)
+		err = finish_overlay(f, &b->state.disks[i]);
+	if (err < 0)
+		return err;
 	b->state.whole = true;
 	return boot_state_save(&b->state, b->place.directory);
 }
@@ -346,15 +346,15 @@ static int remove_state(struct boot *b)
 static int let_go(struct finish *f)
 {
 	struct boot *b = f->boot;
-	int e = 0;
-	for (unsigned i = 0; e == 0 && i < f->count; i++)
-		e = correct_definition(f, f->users[i]);
-	if (e == 0)
-		e = check_unused(f);
-	if (e == 0)
-		e = boot_end_unmount(b);
-	if (e < 0)
-		return e;
+	int err = 0;
+	for (unsigned i = 0; err == 0 && i < f->count; i++)
+		err = correct_definition(f, f->users[i]);
+	if (err == 0)
+		err = check_unused(f);
+	if (err == 0)
+		err = boot_end_unmount(b);
+	if (err < 0)
+		return err;
 	boot_pin_remove(b);
 	return remove_state(b);
 }
@@ -382,13 +382,13 @@ int boot_finish(struct boot *b)
 		return fail(-EINVAL, "the boot of %s was interrupted before it "
 				"was complete: amberfs boot --discard %s",
 				b->state.name, b->state.name);
-	int e = domain_control_users(b->connection, b->place.directory, &f.users, &f.count);
-	if (e == 0 && !b->state.whole)
-		e = become_whole(&f);
-	if (e == 0)
-		e = let_go(&f);
-	if (e == 0)
+	int err = domain_control_users(b->connection, b->place.directory, &f.users, &f.count);
+	if (err == 0 && !b->state.whole)
+		err = become_whole(&f);
+	if (err == 0)
+		err = let_go(&f);
+	if (err == 0)
 		report(&f);
 	domain_list_free(f.users, f.count);
-	return e;
+	return err;
 }

@@ -94,13 +94,13 @@ int boot_list(struct boot *b)
 	struct listing l = { .options = b->options, .rows = json_array() };
 	size_t i;
 	json_t *row;
-	int e = boot_root_each(b->dir, add_row, &l);
-	if (e == 0 && report_json())
+	int err = boot_root_each(b->dir, add_row, &l);
+	if (err == 0 && report_json())
 		return report_print_json(json_pack("{s:o}", "boots", l.rows));
-	if (e == 0 && json_array_size(l.rows) > 0)
+	if (err == 0 && json_array_size(l.rows) > 0)
 		printf("%-24s %-32s %-12s %s\n", "NAME", "SNAPSHOT", "DOMAIN",
 				"BACKUP");
-	json_array_foreach(l.rows, i, row) if (e == 0) print_row(row);
+	json_array_foreach(l.rows, i, row) if (err == 0) print_row(row);
 	json_decref(l.rows);
-	return e;
+	return err;
 }

@@ -108,9 +108,9 @@ static int fill_command(struct command *c, const struct boot_directory *p,
 		const char *repository, const struct repository_options *o,
 		bool piped)
 {
-	int e = find_program(c->program);
-	if (e < 0)
-		return e;
+	int err = find_program(c->program);
+	if (err < 0)
+		return err;
 	fill_options(c, p);
 	snprintf(c->from_pipe, sizeof(c->from_pipe), "/dev/fd/%d",
 			PASSPHRASE_FD);
@@ -135,16 +135,16 @@ static int spawn(struct command *c, int passphrase, pid_t *pid)
 	if (posix_spawn_file_actions_init(&files) != 0)
 		return fail_errno(-ENOMEM, "starting the mount");
 	/* Our output is for results. */
-	int e = posix_spawn_file_actions_addopen(&files, STDOUT_FILENO,
+	int err = posix_spawn_file_actions_addopen(&files, STDOUT_FILENO,
 			"/dev/null", O_WRONLY, 0);
-	if (e == 0 && passphrase >= 0)
-		e = posix_spawn_file_actions_adddup2(&files, passphrase,
+	if (err == 0 && passphrase >= 0)
+		err = posix_spawn_file_actions_adddup2(&files, passphrase,
 				PASSPHRASE_FD);
-	if (e == 0)
-		e = posix_spawn(pid, c->program, &files, NULL,
+	if (err == 0)
+		err = posix_spawn(pid, c->program, &files, NULL,
 				(char *const *)c->argv, environ);
 	posix_spawn_file_actions_destroy(&files);
-	return e == 0 ? 0 : fail_errno(-e, "starting %s", c->program);
+	return err == 0 ? 0 : fail_errno(-err, "starting %s", c->program);
 }
 
 static int wait_for(pid_t pid, const struct boot_directory *p)
@@ -166,18 +166,18 @@ int boot_mount_start(struct boot_directory *p, const char *repository,
 	CLEANUP_FD int passphrase = -1;
 	const char *text = credentials_text(&o->credentials);
 	pid_t pid = 0;
-	int e = boot_mount_active(p);
-	if (e != 0)
-		return e < 0 ? e : 0;
+	int err = boot_mount_active(p);
+	if (err != 0)
+		return err < 0 ? err : 0;
 	if (text != NULL) {
 		passphrase = pipe_with(text);
 		if (passphrase < 0)
 			return passphrase;
 	}
-	e = fill_command(&c, p, repository, o, text != NULL);
-	if (e == 0)
-		e = spawn(&c, passphrase, &pid);
-	return e < 0 ? e : wait_for(pid, p);
+	err = fill_command(&c, p, repository, o, text != NULL);
+	if (err == 0)
+		err = spawn(&c, passphrase, &pid);
+	return err < 0 ? err : wait_for(pid, p);
 }
 
 /* --- is it there --- */
@@ -210,9 +210,9 @@ static int unmount_as_user(const char *path)
 	int status = 0;
 	if (target == NULL)
 		return fail_errno(-ENOMEM, "unmounting");
-	int e = posix_spawnp(&pid, program, NULL, NULL, argv, environ);
-	if (e != 0)
-		return fail_errno(-e, "starting fusermount3");
+	int err = posix_spawnp(&pid, program, NULL, NULL, argv, environ);
+	if (err != 0)
+		return fail_errno(-err, "starting fusermount3");
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	return status == 0 ? 0 : -EBUSY;
@@ -220,16 +220,16 @@ static int unmount_as_user(const char *path)
 
 int boot_mount_end(struct boot_directory *p)
 {
-	int e = boot_mount_active(p);
-	if (e == 0 || (e < 0 && e != -ENOTCONN))
-		return e;
+	int err = boot_mount_active(p);
+	if (err == 0 || (err < 0 && err != -ENOTCONN))
+		return err;
 	if (geteuid() != 0)
-		e = unmount_as_user(p->mount);
+		err = unmount_as_user(p->mount);
 	else
-		e = umount2(p->mount, UMOUNT_NOFOLLOW) == 0 ? 0 : -errno;
-	if (e == -EBUSY)
+		err = umount2(p->mount, UMOUNT_NOFOLLOW) == 0 ? 0 : -errno;
+	if (err == -EBUSY)
 		return fail(-EBUSY, "%s is still in use, so it stays mounted "
 				"('fuser -vm %s' says by whom)",
 				p->mount, p->mount);
-	return e < 0 ? fail_errno(e, "unmounting %s", p->mount) : 0;
+	return err < 0 ? fail_errno(err, "unmounting %s", p->mount) : 0;
 }

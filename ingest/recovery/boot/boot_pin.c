@@ -31,20 +31,20 @@ int boot_pin(struct boot *b, struct repository *r, const char *object)
 	CLEANUP_FD int lock = boot_root_lock(b->dir, true);
 	if (lock < 0)
 		return lock;
-	int e = session_begin(&session, r, SESSION_WRITE, "boot");
-	if (e == 0)
-		e = pins_set(r, object, note);
+	int err = session_begin(&session, r, SESSION_WRITE, "boot");
+	if (err == 0)
+		err = pins_set(r, object, note);
 	session_end(session);
-	if (e == -EEXIST)
+	if (err == -EEXIST)
 		return 0;
-	if (session_unwritable(e)) {
+	if (session_unwritable(err)) {
 		report_warning("%s can't be written, so the snapshot is not "
 			       "pinned: see to it that nobody forgets it while "
 			       "%s runs from it",
 				store_path(r->store), b->state.name);
 		return 0;
 	}
-	return e < 0 ? fail_within(e, "pinning the snapshot") : 0;
+	return err < 0 ? fail_within(err, "pinning the snapshot") : 0;
 }
 
 static int needs_it(void *ctx, const char *directory, const struct boot_state *s,
@@ -65,22 +65,22 @@ static int unpin(const struct boot *b, struct repository *r)
 	struct pin pin = { .note = NULL };
 	CLEANUP_FREE char *file = NULL;
 	char id[2 * ID_SIZE + 1];
-	int e = snapshot_resolve(r, b->state.snapshot, &snap, &file);
-	if (e < 0)
-		return e == -ENOENT ? 0 : e;
+	int err = snapshot_resolve(r, b->state.snapshot, &snap, &file);
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
 	hex_encode(id, snap->id.b, ID_SIZE);
-	e = strcmp(id, b->state.id) == 0 ? pins_load_one(r, snap->object, &pin)
+	err = strcmp(id, b->state.id) == 0 ? pins_load_one(r, snap->object, &pin)
 					 : -ENOENT;
-	bool ours = e == 0 && pin.note != NULL
+	bool ours = err == 0 && pin.note != NULL
 			&& strncmp(pin.note, NOTE, strlen(NOTE)) == 0;
 	pins_clear_one(&pin);
 	if (ours)
-		e = session_begin(&session, r, SESSION_WRITE, "boot");
-	if (ours && e == 0)
-		e = pins_remove(r, snap->object);
+		err = session_begin(&session, r, SESSION_WRITE, "boot");
+	if (ours && err == 0)
+		err = pins_remove(r, snap->object);
 	session_end(session);
 	snapshot_free(snap);
-	return e == -ENOENT || e == -EBADMSG ? 0 : e;
+	return err == -ENOENT || err == -EBADMSG ? 0 : err;
 }
 
 void boot_pin_remove(struct boot *b)
@@ -92,18 +92,18 @@ void boot_pin_remove(struct boot *b)
 				b->state.snapshot);
 		return;
 	}
-	int e = others < 0 ? others
+	int err = others < 0 ? others
 			   : repository_open(&r, b->state.repository,
 					     &b->options->repository);
-	if (e == 0)
-		e = repository_attach(r, &b->options->repository);
-	if (e == 0)
-		e = unpin(b, r);
+	if (err == 0)
+		err = repository_attach(r, &b->options->repository);
+	if (err == 0)
+		err = unpin(b, r);
 	repository_close(r);
-	if (e == 0)
+	if (err == 0)
 		return;
 	b->partly = true;
 	report_warning("the snapshot could not be unpinned (%s); when it may go: "
 		       "amberfs unpin %s %s",
-			error_text(e), b->state.repository, b->state.snapshot);
+			error_text(err), b->state.repository, b->state.snapshot);
 }

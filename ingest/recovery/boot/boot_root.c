@@ -110,9 +110,9 @@ int boot_root_prepare(const char *dir)
 	CLEANUP_FREE char *path = strdup(dir);
 	if (path == NULL)
 		return no_memory();
-	int e = make_directories(path);
-	if (e < 0)
-		return e;
+	int err = make_directories(path);
+	if (err < 0)
+		return err;
 	open_parent(dir);
 	if (statfs(dir, &fs) < 0)
 		return fail_errno(-errno, "looking at %s", dir);
@@ -168,21 +168,21 @@ static int visit(const char *directory, boot_root_fn *fn, void *ctx)
 int boot_root_each(const char *dir, boot_root_fn *fn, void *ctx)
 {
 	struct dirent **list = NULL;
-	int n = scandir(dir, &list, visible, alphasort), r = 0;
+	int n = scandir(dir, &list, visible, alphasort), err = 0;
 	if (n < 0)
 		return errno == ENOENT ? 0 : fail_errno(-errno, "reading %s",
 						       dir);
 	for (int i = 0; i < n; i++) {
 		CLEANUP_FREE char *directory = NULL;
-		if (r == 0 && asprintf(&directory, "%s/%s", dir,
+		if (err == 0 && asprintf(&directory, "%s/%s", dir,
 					    list[i]->d_name) < 0) {
 			directory = NULL;
-			r = no_memory();
+			err = no_memory();
 		}
-		if (r == 0)
-			r = visit(directory, fn, ctx);
+		if (err == 0)
+			err = visit(directory, fn, ctx);
 		free(list[i]);
 	}
 	free(list);
-	return r;
+	return err;
 }

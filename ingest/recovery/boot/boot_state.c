@@ -131,14 +131,14 @@ int boot_state_load(struct boot_state *out, const char *directory)
 		path = NULL;
 		return fail_errno(-ENOMEM, "booting");
 	}
-	int e = read_text(path, &text, &len);
-	if (e == 0)
-		e = json_fields_load(&json, path, text, len);
-	if (e == 0)
-		e = from_json(out, json, path);
-	if (e < 0)
+	int err = read_text(path, &text, &len);
+	if (err == 0)
+		err = json_fields_load(&json, path, text, len);
+	if (err == 0)
+		err = from_json(out, json, path);
+	if (err < 0)
 		boot_state_clear(out);
-	return e;
+	return err;
 }
 
 static int write_text(const char *path, const char *text)
@@ -170,9 +170,9 @@ int boot_state_save(const struct boot_state *s, const char *directory)
 		temporary = NULL;
 	if (path == NULL || temporary == NULL)
 		return fail_errno(-ENOMEM, "booting");
-	int e = write_text(temporary, text);
-	if (e < 0)
-		return e;
+	int err = write_text(temporary, text);
+	if (err < 0)
+		return err;
 	CLEANUP_FD int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || rename(temporary, path) < 0 || fsync(fd) < 0)
 		return fail_errno(-errno, "naming %s", path);

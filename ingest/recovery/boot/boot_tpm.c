@@ -89,16 +89,16 @@ static int write_file(const char *from, const char *path,
 	if (out < 0)
 		return -errno;
 	ssize_t w = write(out, buf, (size_t)n);
-	int e = w != n ? (w < 0 ? -errno : -ENOSPC) : 0;
-	if (e == 0)
-		e = qemu_user_chown(out, path, p->uid, p->gid);
-	if (e == 0 && (fsync(out) < 0
+	int err = w != n ? (w < 0 ? -errno : -ENOSPC) : 0;
+	if (err == 0)
+		err = qemu_user_chown(out, path, p->uid, p->gid);
+	if (err == 0 && (fsync(out) < 0
 			      || renameat2(AT_FDCWD, temporary, AT_FDCWD, path,
 					      RENAME_NOREPLACE) < 0))
-		e = -errno;
-	if (e < 0)
+		err = -errno;
+	if (err < 0)
 		unlink(temporary);
-	return e;
+	return err;
 }
 
 static int place_one(struct domain_facts *facts, const struct boot_directory *p,
@@ -115,22 +115,22 @@ static int place_one(struct domain_facts *facts, const struct boot_directory *p,
 	if (to == NULL || f->size >= STATE_MAX)
 		return add_note(notes, f->name, "where libvirt keeps the state "
 						"of its TPM is not known");
-	int e = make_directories(to, facts->uuid, p);
-	if (e == 0)
-		e = write_file(from, to, p);
-	return e < 0 ? add_note(notes, to, strerror(-e)) : 0;
+	int err = make_directories(to, facts->uuid, p);
+	if (err == 0)
+		err = write_file(from, to, p);
+	return err < 0 ? add_note(notes, to, strerror(-err)) : 0;
 }
 
 int boot_tpm_place(struct domain *d, const struct boot_directory *p,
 		const struct snapshot *snap, char **notes)
 {
 	struct domain_facts facts;
-	int e = domain_facts(d, &facts);
-	for (uint32_t i = 0; e == 0 && i < snap->file_count; i++)
+	int err = domain_facts(d, &facts);
+	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++)
 		if (snap->files[i].kind == FILE_TPM)
-			e = place_one(&facts, p, snap, &snap->files[i], notes);
+			err = place_one(&facts, p, snap, &snap->files[i], notes);
 	domain_facts_clear(&facts);
-	return e;
+	return err;
 }
 
 bool boot_tpm_stored(const struct snapshot *snap)

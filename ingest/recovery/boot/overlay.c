@@ -80,12 +80,12 @@ static int qemu_img(const struct overlay *o, const char *const *words,
 		char **out)
 {
 	CLEANUP(command_clear) struct command c;
-	int e = command_make(&c, o, words);
-	if (e == 0)
-		e = child_run(c.argv, INFO_MAX, out);
-	if (e == -EIO && strstr(error_text(e), " lock") != NULL)
-		e = fail_within(-EBUSY, "%s", o->path);
-	return e < 0 && e != -EBUSY ? fail_within(e, "%s", o->path) : e;
+	int err = command_make(&c, o, words);
+	if (err == 0)
+		err = child_run(c.argv, INFO_MAX, out);
+	if (err == -EIO && strstr(error_text(err), " lock") != NULL)
+		err = fail_within(-EBUSY, "%s", o->path);
+	return err < 0 && err != -EBUSY ? fail_within(err, "%s", o->path) : err;
 }
 
 /* A qemu-img of a killed run, or a qemu that has just ended, lets go soon. */
@@ -105,9 +105,9 @@ int overlay_has_backing(const struct overlay *o)
 	const char *const words[] = { "info", "-U", "-f", "qcow2",
 		"--output=json", o->path, NULL };
 	CLEANUP_FREE char *out = NULL;
-	int e = qemu_img(o, words, &out);
-	if (e < 0)
-		return e;
+	int err = qemu_img(o, words, &out);
+	if (err < 0)
+		return err;
 	json_t *info = json_loads(out, 0, NULL);
 	bool has = json_object_get(info, "backing-filename") != NULL;
 	bool understood = json_is_object(info);
@@ -123,12 +123,12 @@ int overlay_attach(const struct overlay *o, const char *backing)
 	const char *const words[] = { "rebase", "-u", "-f", "qcow2", "-F", "raw",
 		"-b", backing, o->path, NULL };
 	double end = monotonic_now() + LOCK_SECONDS;
-	int e;
+	int err;
 	do {
 		CLEANUP_FREE char *out = NULL;
-		e = qemu_img(o, words, &out);
-	} while (wait_for_lock(e, end));
-	return e < 0 ? e : overlay_sync(o);
+		err = qemu_img(o, words, &out);
+	} while (wait_for_lock(err, end));
+	return err < 0 ? err : overlay_sync(o);
 }
 
 int overlay_chown(const struct overlay *o)
@@ -215,26 +215,26 @@ static int flatten_once(const struct overlay *o, const char *what)
 		o->path, NULL };
 	CLEANUP(command_clear) struct command c;
 	struct flatten f = { .percent = 0 };
-	int e = command_make(&c, o, words);
-	if (e == 0)
-		e = child_start(&f.child, c.argv, -1, true);
-	if (e < 0)
-		return e;
+	int err = command_make(&c, o, words);
+	if (err == 0)
+		err = child_start(&f.child, c.argv, -1, true);
+	if (err < 0)
+		return err;
 	report_progress_begin(what, progress, &f);
-	e = follow(&f);
-	if (e == 0)
-		e = finish(&f.child, o->path);
+	err = follow(&f);
+	if (err == 0)
+		err = finish(&f.child, o->path);
 	report_progress_end();
 	child_end(&f.child);
-	return e;
+	return err;
 }
 
 int overlay_flatten(const struct overlay *o, const char *what)
 {
 	double end = monotonic_now() + LOCK_SECONDS;
-	int e;
+	int err;
 	do
-		e = flatten_once(o, what);
-	while (wait_for_lock(e, end));
-	return e < 0 ? e : overlay_sync(o);
+		err = flatten_once(o, what);
+	while (wait_for_lock(err, end));
+	return err < 0 ? err : overlay_sync(o);
 }

@@ -53,11 +53,11 @@ static int out_of_memory(void)
 
 static bool agent_answers(struct proof *p)
 {
-	int r = transient_guest_agent(p->guest);
+	int err = transient_guest_agent(p->guest);
 
-	if (r == -ENOTSUP)
+	if (err == -ENOTSUP)
 		p->waiting &= ~SIGN_BIT(SIGN_AGENT);
-	return r == 1;
+	return err == 1;
 }
 
 static bool console_shows(struct proof *p)
@@ -158,11 +158,11 @@ static int watch(struct proof *p)
 	char why[96];
 
 	for (;;) {
-		int r = look(p);
+		int err = look(p);
 
 		p->out->seconds = monotonic_now() - p->begin;
-		if (r != 0)
-			return r < 0 ? r : 0;
+		if (err != 0)
+			return err < 0 ? err : 0;
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");
 		if (p->out->seconds >= p->o->timeout)

@@ -43,9 +43,9 @@ static int check_device(const struct restore_item *item)
 				"of a disk as they are: give --disk %s=%s,raw",
 				item->path, item->file->target, item->path);
 	CLEANUP_FD int fd = open(item->path, O_RDONLY | O_CLOEXEC);
-	int e = fd < 0 ? -errno : device_size(fd, &size);
-	if (e < 0)
-		return fail_errno(e, "asking %s for its size", item->path);
+	int err = fd < 0 ? -errno : device_size(fd, &size);
+	if (err < 0)
+		return fail_errno(err, "asking %s for its size", item->path);
 	if (size < item->file->size)
 		return fail(-ENOSPC, "%s has %llu bytes, %s needs %llu: use a "
 				"larger device", item->path,
@@ -64,8 +64,8 @@ static int check_item(const struct restore_item *item, bool force)
 						   : "exists",
 				item->block_device ? "overwrites it"
 						   : "replaces it");
-	int e = item->block_device ? check_device(item) : 0;
-	return e < 0 ? e : check_lock(item);
+	int err = item->block_device ? check_device(item) : 0;
+	return err < 0 ? err : check_lock(item);
 }
 
 /* --- domains --- */
@@ -104,9 +104,9 @@ static int is_target(void *ctx, const char *path)
 static int names_target(struct search *s, struct domain *d, bool active)
 {
 	CLEANUP_FREE char *xml = NULL;
-	int e = domain_get_xml(d, active ? DOMAIN_XML_CURRENT
+	int err = domain_get_xml(d, active ? DOMAIN_XML_CURRENT
 				     : DOMAIN_XML_INACTIVE, &xml);
-	return e < 0 ? e : domain_paths_each(xml, is_target, s);
+	return err < 0 ? err : domain_paths_each(xml, is_target, s);
 }
 
 /* The one that is restored: it is replaced, so it must be off. */
@@ -130,17 +130,17 @@ static int check_other(struct search *s, struct domain *d,
 		const struct domain_facts *f)
 {
 	char shown[256];
-	int r = 0;
+	int err = 0;
 	if (f->id >= 0)
-		r = names_target(s, d, true);
-	if (r == 0)
-		r = names_target(s, d, false);
-	if (r == 1)
-		r = fail(-EBUSY, "%s belongs to the domain %s%s: give --disk "
+		err = names_target(s, d, true);
+	if (err == 0)
+		err = names_target(s, d, false);
+	if (err == 1)
+		err = fail(-EBUSY, "%s belongs to the domain %s%s: give --disk "
 				"TARGET=PATH", s->found->path,
 				printable(shown, sizeof(shown), f->name),
 				f->id >= 0 ? ", which runs" : "");
-	return r == -ENOENT ? 0 : r;
+	return err == -ENOENT ? 0 : err;
 }
 
 static int clash(const struct domain_facts *f, const struct restore_plan *p)
@@ -158,21 +158,21 @@ static int check_domain(struct search *s, struct domain *d, bool force)
 {
 	const struct restore_plan *p = s->plan;
 	struct domain_facts f;
-	int e = domain_facts(d, &f);
-	if (e < 0)
-		return e == -ENOENT ? 0 : e;
+	int err = domain_facts(d, &f);
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
 	bool name = strcmp(f.name, p->name) == 0;
 	bool uuid = p->same_identity && p->snap->uuid != NULL
 			&& strcasecmp(f.uuid, p->snap->uuid) == 0;
 	/* A definition replaces one of the same name and UUID only. */
 	if (name && uuid)
-		e = check_replaced(&f, force);
+		err = check_replaced(&f, force);
 	else if (name || uuid)
-		e = clash(&f, p);
+		err = clash(&f, p);
 	else
-		e = check_other(s, d, &f);
+		err = check_other(s, d, &f);
 	domain_facts_clear(&f);
-	return e;
+	return err;
 }
 
 static int check_domains(const struct restore_plan *p, struct connection *c,
@@ -181,27 +181,27 @@ static int check_domains(const struct restore_plan *p, struct connection *c,
 	struct search s = { .plan = p };
 	struct domain **list = NULL;
 	unsigned count = 0;
-	int e = domain_list(c, &list, &count);
-	for (unsigned i = 0; e == 0 && i < count; i++)
-		e = check_domain(&s, list[i], force);
+	int err = domain_list(c, &list, &count);
+	for (unsigned i = 0; err == 0 && i < count; i++)
+		err = check_domain(&s, list[i], force);
 	domain_list_free(list, count);
-	return e;
+	return err;
 }
 
 int restore_check_plan(struct restore_plan *p, struct connection *c, bool force)
 {
-	int e = c ? check_domains(p, c, force) : 0;
-	for (unsigned i = 0; e == 0 && i < p->count; i++)
-		e = check_item(&p->items[i], force);
-	return e;
+	int err = c ? check_domains(p, c, force) : 0;
+	for (unsigned i = 0; err == 0 && i < p->count; i++)
+		err = check_item(&p->items[i], force);
+	return err;
 }
 
 int restore_check_plan_again(const struct restore_plan *p, struct connection *c,
 		const char *path)
 {
-	int e = c ? check_domains(p, c, true) : 0;
-	for (unsigned i = 0; e == 0 && i < p->count; i++)
+	int err = c ? check_domains(p, c, true) : 0;
+	for (unsigned i = 0; err == 0 && i < p->count; i++)
 		if (strcmp(p->items[i].path, path) == 0)
-			e = check_lock(&p->items[i]);
-	return e;
+			err = check_lock(&p->items[i]);
+	return err;
 }

@@ -69,8 +69,8 @@ static int read_definition(struct command *c, struct domain_xml **parsed)
 	c->xml = malloc(f->size + 1);
 	if (c->xml == NULL)
 		return no_memory();
-	int e = image_open(&image, c->restore.reader, &f->root, f->size);
-	ssize_t n = e < 0 ? e : image_pread(image, c->xml, f->size, 0);
+	int err = image_open(&image, c->restore.reader, &f->root, f->size);
+	ssize_t n = err < 0 ? err : image_pread(image, c->xml, f->size, 0);
 	image_close(image);
 	if (n < 0)
 		return fail_within((int)n, "reading %s", f->name);
@@ -81,19 +81,19 @@ static int read_definition(struct command *c, struct domain_xml **parsed)
 /* Without --no-define it matters that libvirt is not there. */
 static int connect(struct command *c)
 {
-	int e = connection_open(&c->connection, c->connect, CONNECTION_SECRETS);
-	if (e == 0 && !c->no_define && !connection_writable(c->connection)) {
+	int err = connection_open(&c->connection, c->connect, CONNECTION_SECRETS);
+	if (err == 0 && !c->no_define && !connection_writable(c->connection)) {
 		report_warning("%s lets this user only look, so the domain is "
 			       "not defined", connection_uri(c->connection));
 		c->no_define = c->partly = true;
 	}
-	if (e == 0 || e == -EREMOTE)
-		return e;
+	if (err == 0 || err == -EREMOTE)
+		return err;
 	c->connection = NULL;
 	if (c->no_define)
 		return 0;
 	report_warning("%s; so the files are restored, and the domain is not "
-		       "defined", error_text(e));
+		       "defined", error_text(err));
 	c->no_define = c->partly = true;
 	return 0;
 }
@@ -130,20 +130,20 @@ static int find_xml_path(struct command *c)
 static int make_plan(struct command *c)
 {
 	struct domain_xml *parsed = NULL;
-	int e = read_definition(c, &parsed);
-	if (e == 0)
-		e = restore_plan_make(&c->plan, c->snap, parsed, &c->wishes);
+	int err = read_definition(c, &parsed);
+	if (err == 0)
+		err = restore_plan_make(&c->plan, c->snap, parsed, &c->wishes);
 	domain_xml_free(parsed);
-	if (e == 0 && c->plan.count == 0)
-		e = fail(-EINVAL, "%s has no disk (a backup made with --exact is "
+	if (err == 0 && c->plan.count == 0)
+		err = fail(-EINVAL, "%s has no disk (a backup made with --exact is "
 				"restored into a folder)",
 				c->snap->object + strlen("snapshots/"));
-	if (e == 0)
-		e = connect(c);
-	if (e == 0)
-		e = restore_check_plan(&c->plan, c->connection,
+	if (err == 0)
+		err = connect(c);
+	if (err == 0)
+		err = restore_check_plan(&c->plan, c->connection,
 				c->restore.force);
-	return e == 0 && c->no_define ? find_xml_path(c) : e;
+	return err == 0 && c->no_define ? find_xml_path(c) : err;
 }
 
 /* --- files --- */
@@ -191,17 +191,17 @@ static int restore_item(struct command *c, const struct restore_item *item)
 	}
 	if (item->optional)
 		make_tpm_directories(c, item->path);
-	int e = set_owner(c, item);
-	if (e == 0)
-		e = restore_file_to_path(&c->restore, item->file, item->path,
+	int err = set_owner(c, item);
+	if (err == 0)
+		err = restore_file_to_path(&c->restore, item->file, item->path,
 				item->format);
-	if (e < 0 && e != -ECANCELED && item->optional) {
+	if (err < 0 && err != -ECANCELED && item->optional) {
 		report_warning("%s is not restored: %s", item->file->name,
-				error_text(e));
+				error_text(err));
 		c->partly = true;
 		return 0;
 	}
-	return e;
+	return err;
 }
 
 /* The domain may have been started while its disk was written. */
@@ -213,14 +213,14 @@ static int may_replace(void *ctx, const char *path)
 
 static int restore_items(struct command *c)
 {
-	int e = 0;
+	int err = 0;
 	c->restore.may_replace = may_replace;
 	c->restore.ctx = c;
 	for (unsigned i = 0; i < c->plan.count; i++)
 		c->restore.all_total += c->plan.items[i].file->size;
-	for (unsigned i = 0; e == 0 && i < c->plan.count; i++)
-		e = restore_item(c, &c->plan.items[i]);
-	return e;
+	for (unsigned i = 0; err == 0 && i < c->plan.count; i++)
+		err = restore_item(c, &c->plan.items[i]);
+	return err;
 }
 
 /* --- the definition --- */
@@ -252,9 +252,9 @@ static int adapt(struct command *c)
 
 static int define(struct command *c)
 {
-	int e = adapt(c);
-	if (e < 0 || !c->no_define)
-		return e < 0 ? e : domain_control_define(c->connection, c->adapted,
+	int err = adapt(c);
+	if (err < 0 || !c->no_define)
+		return err < 0 ? err : domain_control_define(c->connection, c->adapted,
 						   NULL);
 	c->restore.own = false;
 	return restore_file_text(&c->restore, c->adapted, strlen(c->adapted), 0600,
@@ -272,27 +272,27 @@ static int run(struct command *c, char **argv)
 		.threads = (unsigned)c->jobs.value };
 	r->threads = (unsigned)c->jobs.value;
 	r->zero_damaged = c->damaged != NULL;
-	int e = repository_open(&c->repo, argv[1], &c->repository);
-	if (e == 0)
-		e = repository_attach(c->repo, &c->repository);
-	if (e == 0)
-		e = snapshot_resolve(c->repo, argv[2], &c->snap, &file);
-	if (e == 0 && file != NULL)
-		e = fail(-EINVAL, "a whole snapshot is restored with --domain; "
+	int err = repository_open(&c->repo, argv[1], &c->repository);
+	if (err == 0)
+		err = repository_attach(c->repo, &c->repository);
+	if (err == 0)
+		err = snapshot_resolve(c->repo, argv[2], &c->snap, &file);
+	if (err == 0 && file != NULL)
+		err = fail(-EINVAL, "a whole snapshot is restored with --domain; "
 				"leave out the file %s", file);
-	if (e == 0)
-		e = restore_file_add_roots(c->repo, c->snap, "restore", &session);
-	if (e == 0)
-		e = image_reader_new(&r->reader, c->repo->packs, &ro);
-	if (e == 0)
-		e = make_plan(c);
-	if (e == 0)
-		e = restore_items(c);
-	if (e == 0)
-		e = define(c);
+	if (err == 0)
+		err = restore_file_add_roots(c->repo, c->snap, "restore", &session);
+	if (err == 0)
+		err = image_reader_new(&r->reader, c->repo->packs, &ro);
+	if (err == 0)
+		err = make_plan(c);
+	if (err == 0)
+		err = restore_items(c);
+	if (err == 0)
+		err = define(c);
 	image_reader_free(r->reader);
 	session_end(session);
-	return e;
+	return err;
 }
 
 static json_t *disks_json(const struct command *c)
@@ -429,9 +429,9 @@ int restore_domain_main(int argc, char **argv)
 	check_usage(&cl, &c);
 	interrupt_setup();
 	double begin = monotonic_now();
-	int e = run(&c, argv);
-	if (e < 0)
-		report_error("%s", error_text(e));
+	int err = run(&c, argv);
+	if (err < 0)
+		report_error("%s", error_text(err));
 	else
 		report(&c, monotonic_now() - begin);
 	bool partly = c.partly || c.restore.range_count != 0;
@@ -444,6 +444,6 @@ int restore_domain_main(int argc, char **argv)
 	free(c.adapted);
 	free(c.notes);
 	free(c.xml_path);
-	return report_finish(e < 0 ? EXIT_FAILED
+	return report_finish(err < 0 ? EXIT_FAILED
 			     : partly ? EXIT_PARTLY : EXIT_DONE);
 }

@@ -137,17 +137,17 @@ static int add_disk(struct restore_plan *p, const struct snapshot_file *f,
 {
 	char *path = NULL;
 	const char *format = w->format ? w->format : f->format;
-	int e = find_wish(w, f->target, &path, &format);
-	if (e < 0)
-		return e;
+	int err = find_wish(w, f->target, &path, &format);
+	if (err < 0)
+		return err;
 	if (path == NULL && f->source_path == NULL)
 		return fail(-EINVAL, "where disk %s was is not known: give --disk "
 				"%s=PATH", f->target, f->target);
 	struct restore_item *item = add(p, f, path ? path : source_of(f));
 	if (item == NULL)
 		return no_memory();
-	e = choose_format(&item->format, format, f->target);
-	return e < 0 ? e : make_absolute(&item->path);
+	err = choose_format(&item->format, format, f->target);
+	return err < 0 ? err : make_absolute(&item->path);
 }
 
 /* A domain of another name gets one beside the original's. */
@@ -255,18 +255,18 @@ static int settle(struct restore_plan *p, struct restore_item *item,
 
 static int settle_all(struct restore_plan *p, const struct domain_xml *xml)
 {
-	int e = 0;
-	for (unsigned i = 0; e == 0 && i < p->count; i++) {
+	int err = 0;
+	for (unsigned i = 0; err == 0 && i < p->count; i++) {
 		struct restore_item *item = &p->items[i];
 		if (item->file->kind == FILE_NVRAM
 				|| item->file->kind == FILE_BOOT)
-			e = settle(p, item, xml);
+			err = settle(p, item, xml);
 		else if (!item->optional && !directory_exists(item->path))
-			e = fail(-ENOENT, "the folder of %s does not exist: make "
+			err = fail(-ENOENT, "the folder of %s does not exist: make "
 					"it, or give --disk %s=PATH",
 					item->path, item->file->target);
 	}
-	return e;
+	return err;
 }
 
 static int look(struct restore_plan *p)
@@ -297,14 +297,14 @@ int restore_plan_make(struct restore_plan *p, const struct snapshot *snap,
 	*p = (struct restore_plan){ .snap = snap };
 	p->name = strdup(w->name ? w->name : xml->name);
 	p->same_identity = w->name == NULL || w->same_identity;
-	int e = p->name ? 0 : no_memory();
-	for (uint32_t i = 0; e == 0 && i < snap->file_count; i++)
-		e = add_file(p, &snap->files[i], w);
-	if (e == 0)
-		e = check_wishes(p, w);
-	if (e == 0)
-		e = settle_all(p, xml);
-	if (e == 0)
-		e = check_distinct(p);
-	return e < 0 ? e : look(p);
+	int err = p->name ? 0 : no_memory();
+	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++)
+		err = add_file(p, &snap->files[i], w);
+	if (err == 0)
+		err = check_wishes(p, w);
+	if (err == 0)
+		err = settle_all(p, xml);
+	if (err == 0)
+		err = check_distinct(p);
+	return err < 0 ? err : look(p);
 }
