@@ -40,35 +40,35 @@ void directory_release(fuse_req_t req,
 	fuse_reply_err(req, 0);
 }
 
-static void plain_entry(struct fuse_entry_param *e, uint64_t inode,
+static void plain_entry(struct fuse_entry_param *param, uint64_t inode,
 		enum tree_kind kind)
 {
-	*e = (struct fuse_entry_param){ 0 };
-	e->attr.st_ino = inode == 0 ? UNKNOWN_INODE : inode;
-	e->attr.st_mode = kind == TREE_LATEST ? S_IFLNK
+	*param = (struct fuse_entry_param){ 0 };
+	param->attr.st_ino = inode == 0 ? UNKNOWN_INODE : inode;
+	param->attr.st_mode = kind == TREE_LATEST ? S_IFLNK
 			  : kind > TREE_SNAPSHOT ? S_IFREG : S_IFDIR;
 }
 
 /* The entry at AT. An e.ino of 0 tells readdirplus that attributes are not
  * known (a snapshot whose record nobody needed yet) or not wanted (dots). */
-static const char *entry_at(struct filesystem *fs, const struct tree_names *n,
-		size_t at, bool plus, struct fuse_entry_param *e)
+static const char *entry_at(struct filesystem *fs, const struct tree_names *names,
+		size_t at, bool plus, struct fuse_entry_param *param)
 {
 	struct tree_attr a;
 	if (at < DOT_NAMES) {
-		plain_entry(e, at == 0 ? n->directory : n->parent, TREE_ROOT);
+		plain_entry(param, at == 0 ? names->directory : names->parent, TREE_ROOT);
 		return at == 0 ? "." : "..";
 	}
-	const struct tree_name *name = &n->items[at - DOT_NAMES];
+	const struct tree_name *name = &names->items[at - DOT_NAMES];
 	if (plus && name->inode != 0 &&
 			tree_attr(fs->tree, name->inode, &a) == 0)
-		operations_fill_entry(fs, &a, e);
+		operations_fill_entry(fs, &a, param);
 	else
-		plain_entry(e, name->inode, name->kind);
+		plain_entry(param, name->inode, name->kind);
 	return name->name;
 }
 
-static void reply_names(fuse_req_t req, const struct tree_names *n, size_t size,
+static void reply_names(fuse_req_t req, const struct tree_names *names, size_t size,
 		off_t off, bool plus)
 {
 	struct filesystem *fs = filesystem_of(req);
@@ -78,9 +78,9 @@ static void reply_names(fuse_req_t req, const struct tree_names *n, size_t size,
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	for (size_t at = (size_t)off; at < n->count + DOT_NAMES; at++) {
+	for (size_t at = (size_t)off; at < names->count + DOT_NAMES; at++) {
 		struct fuse_entry_param e;
-		const char *name = entry_at(fs, n, at, plus, &e);
+		const char *name = entry_at(fs, names, at, plus, &e);
 		size_t room = size - used, need;
 		off_t next = (off_t)at + 1;
 		if (plus)

@@ -35,69 +35,69 @@ struct handle {
 
 /* --- opening --- */
 
-static void handle_free(struct filesystem *fs, struct handle *h)
+static void handle_free(struct filesystem *fs, struct handle *handle)
 {
-	qcow2_close(h->view);
-	image_close(h->image);
-	if (h->standing)
-		roots_drop(fs->roots, &h->held.file->root.id);
-	if (h->held.entry != NULL)
-		tree_release(fs->tree, &h->held);
-	free(h->text);
-	pthread_mutex_destroy(&h->mutex);
-	free(h);
+	qcow2_close(handle->view);
+	image_close(handle->image);
+	if (handle->standing)
+		roots_drop(fs->roots, &handle->held.file->root.id);
+	if (handle->held.entry != NULL)
+		tree_release(fs->tree, &handle->held);
+	free(handle->text);
+	pthread_mutex_destroy(&handle->mutex);
+	free(handle);
 }
 
-static void handle_link(struct filesystem *fs, struct handle *h)
+static void handle_link(struct filesystem *fs, struct handle *handle)
 {
 	LOCK_SCOPE(&fs->mutex);
-	h->next = fs->handles;
-	h->at = &fs->handles;
-	if (h->next != NULL)
-		h->next->at = &h->next;
-	fs->handles = h;
+	handle->next = fs->handles;
+	handle->at = &fs->handles;
+	if (handle->next != NULL)
+		handle->next->at = &handle->next;
+	fs->handles = handle;
 }
 
-static void handle_unlink(struct filesystem *fs, struct handle *h)
+static void handle_unlink(struct filesystem *fs, struct handle *handle)
 {
 	LOCK_SCOPE(&fs->mutex);
-	*h->at = h->next;
-	if (h->next != NULL)
-		h->next->at = h->at;
+	*handle->at = handle->next;
+	if (handle->next != NULL)
+		handle->next->at = handle->at;
 }
 
 /* 1 publish, 2 check: in the other order prune could come between. */
-static int open_image(struct filesystem *fs, struct handle *h)
+static int open_image(struct filesystem *fs, struct handle *handle)
 {
-	const struct snapshot_file *f = h->held.file;
-	int err = roots_hold(fs->roots, &f->root.id);
+	const struct snapshot_file *file = handle->held.file;
+	int err = roots_hold(fs->roots, &file->root.id);
 	if (err != 0)
 		return err;
-	h->standing = true;
-	err = tree_check(fs->tree, &h->held);
+	handle->standing = true;
+	err = tree_check(fs->tree, &handle->held);
 	if (err != 0) {
-		h->standing = false;
-		roots_drop_now(fs->roots, &f->root.id);
+		handle->standing = false;
+		roots_drop_now(fs->roots, &file->root.id);
 		return err;
 	}
-	err = image_open(&h->image, fs->reader, &f->root, f->size);
-	if (err == 0 && h->held.kind == TREE_QCOW2)
-		err = qcow2_open(&h->view, h->image);
+	err = image_open(&handle->image, fs->reader, &file->root, file->size);
+	if (err == 0 && handle->held.kind == TREE_QCOW2)
+		err = qcow2_open(&handle->view, handle->image);
 	return err;
 }
 
-static int handle_fill(struct filesystem *fs, struct handle *h, uint64_t ino)
+static int handle_fill(struct filesystem *fs, struct handle *handle, uint64_t ino)
 {
-	int err = tree_hold(fs->tree, ino, &h->held);
+	int err = tree_hold(fs->tree, ino, &handle->held);
 	if (err != 0)
 		return err;
-	switch (h->held.kind) {
+	switch (handle->held.kind) {
 	case TREE_FILE:
 	case TREE_QCOW2:
-		return open_image(fs, h);
+		return open_image(fs, handle);
 	case TREE_RECORD:
-		return tree_entry_record_text(fs->tree, &h->held, &h->text,
-				&h->text_len);
+		return tree_entry_record_text(fs->tree, &handle->held, &handle->text,
+				&handle->text_len);
 	default:
 		return -EISDIR;
 	}
@@ -105,40 +105,40 @@ static int handle_fill(struct filesystem *fs, struct handle *h, uint64_t ino)
 
 static int handle_new(struct filesystem *fs, uint64_t ino, struct handle **out)
 {
-	struct handle *h = calloc(1, sizeof(*h));
-	if (h == NULL)
+	struct handle *handle = calloc(1, sizeof(*handle));
+	if (handle == NULL)
 		return -ENOMEM;
-	pthread_mutex_init(&h->mutex, NULL);
-	int err = handle_fill(fs, h, ino);
+	pthread_mutex_init(&handle->mutex, NULL);
+	int err = handle_fill(fs, handle, ino);
 	if (err != 0) {
-		handle_free(fs, h);
+		handle_free(fs, handle);
 		return err;
 	}
-	handle_link(fs, h);
-	*out = h;
+	handle_link(fs, handle);
+	*out = handle;
 	return 0;
 }
 
 void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct filesystem *fs = filesystem_of(req);
-	struct handle *h = NULL;
+	struct handle *handle = NULL;
 	if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0) {
 		fuse_reply_err(req, EROFS);
 		return;
 	}
-	int err = handle_new(fs, ino, &h);
+	int err = handle_new(fs, ino, &handle);
 	if (err != 0) {
 		operations_reply_failure(req, err, "opening a file");
 		return;
 	}
-	set_opened(fi, h);
+	set_opened(fi, handle);
 	fi->keep_cache = 1;
 	fi->noflush = 1;
 	if (fuse_reply_open(req, fi) != 0) {
 		/* Whoever wanted it was interrupted; no release will come. */
-		handle_unlink(fs, h);
-		handle_free(fs, h);
+		handle_unlink(fs, handle);
+		handle_free(fs, handle);
 	}
 }
 
@@ -146,73 +146,73 @@ void file_release(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		struct fuse_file_info *fi)
 {
 	struct filesystem *fs = filesystem_of(req);
-	struct handle *h = opened(fi);
-	handle_unlink(fs, h);
-	handle_free(fs, h);
+	struct handle *handle = opened(fi);
+	handle_unlink(fs, handle);
+	handle_free(fs, handle);
 	fuse_reply_err(req, 0);
 }
 
 void file_close_all(struct filesystem *fs)
 {
 	while (fs->handles != NULL) {
-		struct handle *h = fs->handles;
-		handle_unlink(fs, h);
-		handle_free(fs, h);
+		struct handle *handle = fs->handles;
+		handle_unlink(fs, handle);
+		handle_free(fs, handle);
 	}
 }
 
 /* --- a file of an image: its bytes, or what is computed from them --- */
 
-static ssize_t file_pread(struct handle *h, void *buf, size_t size, off_t off)
+static ssize_t file_pread(struct handle *handle, void *buf, size_t size, off_t off)
 {
-	if (h->view != NULL)
-		return qcow2_pread(h->view, buf, size, (uint64_t)off);
-	return image_pread(h->image, buf, size, (uint64_t)off);
+	if (handle->view != NULL)
+		return qcow2_pread(handle->view, buf, size, (uint64_t)off);
+	return image_pread(handle->image, buf, size, (uint64_t)off);
 }
 
-static ssize_t file_read_iov(struct handle *h, struct image_iov *v, size_t size,
+static ssize_t file_read_iov(struct handle *handle, struct image_iov *iov, size_t size,
 		off_t off)
 {
-	if (h->view != NULL)
-		return qcow2_read_iov(h->view, v, size, (uint64_t)off);
-	return image_read_iov(h->image, v, size, (uint64_t)off);
+	if (handle->view != NULL)
+		return qcow2_read_iov(handle->view, iov, size, (uint64_t)off);
+	return image_read_iov(handle->image, iov, size, (uint64_t)off);
 }
 
-static off_t file_seek(struct handle *h, off_t off, int whence)
+static off_t file_seek(struct handle *handle, off_t off, int whence)
 {
-	if (h->view != NULL)
-		return qcow2_seek(h->view, off, whence);
-	return image_seek(h->image, off, whence);
+	if (handle->view != NULL)
+		return qcow2_seek(handle->view, off, whence);
+	return image_seek(handle->image, off, whence);
 }
 
 /* Before the read itself, so that the threads that decode ahead start while
  * this one decodes what is asked for. */
-static void note_read(struct handle *h, size_t size, off_t off)
+static void note_read(struct handle *handle, size_t size, off_t off)
 {
-	LOCK_SCOPE(&h->mutex);
-	if (h->view != NULL)
-		qcow2_note_read(h->view, &h->sequence, (uint64_t)off, size);
+	LOCK_SCOPE(&handle->mutex);
+	if (handle->view != NULL)
+		qcow2_note_read(handle->view, &handle->sequence, (uint64_t)off, size);
 	else
-		image_prefetch_note_read(h->image, &h->sequence, (uint64_t)off, size);
+		image_prefetch_note_read(handle->image, &handle->sequence, (uint64_t)off, size);
 }
 
 /* --- reading --- */
 
 /* The bytes are damaged or missing: one line that says where, EIO. */
-static void reply_read_failure(fuse_req_t req, const struct handle *h, int err,
+static void reply_read_failure(fuse_req_t req, const struct handle *handle, int err,
 		off_t off)
 {
 	if (err == -ENOMEM || err == -EINTR) {
 		fuse_reply_err(req, -err);
 		return;
 	}
-	log_problem("%s/%s/%s at %jd: %s", h->held.snapshot->source,
-			strrchr(h->held.snapshot->object, '/') + 1,
-			h->held.name, (intmax_t)off, error_text(err));
+	log_problem("%s/%s/%s at %jd: %s", handle->held.snapshot->source,
+			strrchr(handle->held.snapshot->object, '/') + 1,
+			handle->held.name, (intmax_t)off, error_text(err));
 	fuse_reply_err(req, EIO);
 }
 
-static void reply_copied(fuse_req_t req, struct handle *h, size_t size,
+static void reply_copied(fuse_req_t req, struct handle *handle, size_t size,
 		off_t off)
 {
 	CLEANUP_FREE char *buf = malloc(size);
@@ -220,24 +220,24 @@ static void reply_copied(fuse_req_t req, struct handle *h, size_t size,
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	ssize_t n = file_pread(h, buf, size, off);
+	ssize_t n = file_pread(handle, buf, size, off);
 	if (n < 0)
-		reply_read_failure(req, h, (int)n, off);
+		reply_read_failure(req, handle, (int)n, off);
 	else
 		fuse_reply_buf(req, buf, (size_t)n);
 }
 
-static void reply_pinned(fuse_req_t req, struct handle *h, size_t size,
+static void reply_pinned(fuse_req_t req, struct handle *handle, size_t size,
 		off_t off)
 {
 	struct iovec iov[PIECES_MAX];
 	struct frame *pins[PIECES_MAX];
 	struct image_iov v = { .iov = iov, .pins = pins, .room = PIECES_MAX };
-	ssize_t n = file_read_iov(h, &v, size, off);
+	ssize_t n = file_read_iov(handle, &v, size, off);
 	if (n == -E2BIG) {
-		reply_copied(req, h, size, off);
+		reply_copied(req, handle, size, off);
 	} else if (n < 0) {
-		reply_read_failure(req, h, (int)n, off);
+		reply_read_failure(req, handle, (int)n, off);
 	} else {
 		fuse_reply_iov(req, v.iov, v.count);
 		image_unpin(&v);
@@ -245,17 +245,17 @@ static void reply_pinned(fuse_req_t req, struct handle *h, size_t size,
 }
 
 /* Of a copy, as another thread may close the file once it is answered. */
-static void reply_text(fuse_req_t req, const struct handle *h, size_t size,
+static void reply_text(fuse_req_t req, const struct handle *handle, size_t size,
 		off_t off)
 {
-	size_t at = min_u64((uint64_t)off, h->text_len);
-	size_t len = min_u64(size, h->text_len - at);
+	size_t at = min_u64((uint64_t)off, handle->text_len);
+	size_t len = min_u64(size, handle->text_len - at);
 	char *copy = malloc(len + 1);
 	if (copy == NULL) {
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	memcpy(copy, h->text + at, len);
+	memcpy(copy, handle->text + at, len);
 	fuse_reply_buf(req, copy, len);
 	free(copy);
 }
@@ -263,39 +263,39 @@ static void reply_text(fuse_req_t req, const struct handle *h, size_t size,
 void file_read(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		size_t size, off_t off, struct fuse_file_info *fi)
 {
-	struct handle *h = opened(fi);
-	if (h->image == NULL) {
-		reply_text(req, h, size, off);
+	struct handle *handle = opened(fi);
+	if (handle->image == NULL) {
+		reply_text(req, handle, size, off);
 		return;
 	}
-	note_read(h, size, off);
-	reply_pinned(req, h, size, off);
+	note_read(handle, size, off);
+	reply_pinned(req, handle, size, off);
 }
 
 /* --- data and holes --- */
 
-static off_t text_seek(const struct handle *h, off_t off, int whence)
+static off_t text_seek(const struct handle *handle, off_t off, int whence)
 {
-	if (off < 0 || (uint64_t)off >= h->text_len)
+	if (off < 0 || (uint64_t)off >= handle->text_len)
 		return -ENXIO;
-	return whence == SEEK_DATA ? off : (off_t)h->text_len;
+	return whence == SEEK_DATA ? off : (off_t)handle->text_len;
 }
 
 /* Never ENOSYS: the kernel would not ask again, for any file. */
 void file_lseek(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		off_t off, int whence, struct fuse_file_info *fi)
 {
-	struct handle *h = opened(fi);
+	struct handle *handle = opened(fi);
 	if (whence != SEEK_DATA && whence != SEEK_HOLE) {
 		fuse_reply_err(req, EINVAL);
 		return;
 	}
-	off_t r = h->image == NULL ? text_seek(h, off, whence)
-				   : file_seek(h, off, whence);
+	off_t r = handle->image == NULL ? text_seek(handle, off, whence)
+				   : file_seek(handle, off, whence);
 	if (r >= 0)
 		fuse_reply_lseek(req, r);
 	else if (r == -ENXIO)
 		fuse_reply_err(req, ENXIO);
 	else
-		reply_read_failure(req, h, (int)r, off);
+		reply_read_failure(req, handle, (int)r, off);
 }

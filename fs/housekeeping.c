@@ -59,16 +59,16 @@ void housekeeping_block_signals(void)
 
 /* The kernel reads 128 KiB ahead unless told otherwise, which halves the speed
  * of one reader. An ordinary user may not tell it: no harm done. */
-static void set_readahead(const struct housekeeping *k)
+static void set_readahead(const struct housekeeping *housekeeping)
 {
 	char path[80], text[32];
 	struct stat st;
-	if (stat(k->job.mountpoint, &st) != 0)
+	if (stat(housekeeping->job.mountpoint, &st) != 0)
 		return;
 	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
 			major(st.st_dev), minor(st.st_dev));
 	int len = snprintf(text, sizeof(text), "%ju",
-			(uintmax_t)(k->job.fs->options->readahead / KIB));
+			(uintmax_t)(housekeeping->job.fs->options->readahead / KIB));
 	CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
@@ -81,22 +81,22 @@ static void set_readahead(const struct housekeeping *k)
 
 static void tell_kernel(void *ctx, uint64_t parent, const char *name)
 {
-	struct housekeeping *k = ctx;
+	struct housekeeping *housekeeping = ctx;
 	/* It fails with ENOENT where the kernel never heard of the name. */
-	fuse_lowlevel_notify_inval_entry(k->job.session, parent, name,
+	fuse_lowlevel_notify_inval_entry(housekeeping->job.session, parent, name,
 			strlen(name));
 }
 
 /* Returns how long to wait until the next time, in seconds. */
-static double refresh(struct housekeeping *k)
+static double refresh(struct housekeeping *housekeeping)
 {
 	double started = monotonic_now();
-	int err = tree_refresh(k->job.fs->tree, tell_kernel, k);
+	int err = tree_refresh(housekeeping->job.fs->tree, tell_kernel, housekeeping);
 	if (err != 0)
 		log_problem("looking for snapshots: %s", error_text(err));
 	error_clear();
-	roots_tick(k->job.fs->roots);
-	store_tidy(k->job.fs->repo->store);
+	roots_tick(housekeeping->job.fs->roots);
+	store_tidy(housekeeping->job.fs->repo->store);
 	double took = monotonic_now() - started;
 	return took * REFRESH_SHARE > REFRESH_SECONDS ? took * REFRESH_SHARE
 						      : REFRESH_SECONDS;
@@ -105,52 +105,52 @@ static double refresh(struct housekeeping *k)
 /* --- the thread --- */
 
 /* Wakes the loop, again and again in case it was just about to sleep. */
-static void end_loop(struct housekeeping *k)
+static void end_loop(struct housekeeping *housekeeping)
 {
-	fuse_session_exit(k->job.session);
-	while (!__atomic_load_n(&k->ended, __ATOMIC_ACQUIRE)) {
+	fuse_session_exit(housekeeping->job.session);
+	while (!__atomic_load_n(&housekeeping->ended, __ATOMIC_ACQUIRE)) {
 		struct timespec pause = { .tv_nsec = 20000000 };
-		pthread_kill(k->loop_thread, SIGUSR1);
+		pthread_kill(housekeeping->loop_thread, SIGUSR1);
 		nanosleep(&pause, NULL);
 	}
 }
 
 /* Waits for up to SECONDS. Returns a word of the program's, 0 for nothing, or
  * -1: a signal came. */
-static int wait_for_word(struct housekeeping *k, double seconds)
+static int wait_for_word(struct housekeeping *housekeeping, double seconds)
 {
 	struct pollfd fds[2] = {
-		{ .fd = k->signals, .events = POLLIN },
-		{ .fd = k->words, .events = POLLIN },
+		{ .fd = housekeeping->signals, .events = POLLIN },
+		{ .fd = housekeeping->words, .events = POLLIN },
 	};
 	char word;
 	if (poll(fds, 2, (int)(seconds * 1000)) <= 0)
 		return 0;
-	if (fds[1].revents != 0 && read(k->words, &word, 1) == 1)
+	if (fds[1].revents != 0 && read(housekeeping->words, &word, 1) == 1)
 		return word;
 	return fds[0].revents != 0 ? -1 : 0;
 }
 
 static void *keeper_main(void *arg)
 {
-	struct housekeeping *k = arg;
+	struct housekeeping *housekeeping = arg;
 	double pause = REFRESH_SECONDS;
 	bool started = false;
 	for (;;) {
-		switch (wait_for_word(k, pause)) {
+		switch (wait_for_word(housekeeping, pause)) {
 		case WORD_STARTED:
 			started = true;
-			set_readahead(k);
-			k->job.ready(k->job.ready_ctx);
+			set_readahead(housekeeping);
+			housekeeping->job.ready(housekeeping->job.ready_ctx);
 			break;
 		case WORD_ENDED:
 			return NULL;
 		case -1:
-			end_loop(k);
+			end_loop(housekeeping);
 			return NULL;
 		default:
 			if (started)
-				pause = refresh(k);
+				pause = refresh(housekeeping);
 			break;
 		}
 	}
@@ -160,66 +160,66 @@ static void wake_up(int sig __attribute__((unused)))
 {
 }
 
-static int open_ears(struct housekeeping *k)
+static int open_ears(struct housekeeping *housekeeping)
 {
 	struct sigaction wake = { .sa_handler = wake_up }; /* no SA_RESTART */
 	sigset_t set;
 	int ends[2];
 	ending_signals(&set);
-	k->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (k->signals < 0 || pipe2(ends, O_CLOEXEC) != 0)
+	housekeeping->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (housekeeping->signals < 0 || pipe2(ends, O_CLOEXEC) != 0)
 		return -errno;
-	k->words = ends[0];
-	k->speak = ends[1];
+	housekeeping->words = ends[0];
+	housekeeping->speak = ends[1];
 	return sigaction(SIGUSR1, &wake, NULL) == 0 ? 0 : -errno;
 }
 
-static void keeper_free(struct housekeeping *k)
+static void keeper_free(struct housekeeping *housekeeping)
 {
-	cleanup_fd(&k->signals);
-	cleanup_fd(&k->words);
-	cleanup_fd(&k->speak);
-	free(k);
+	cleanup_fd(&housekeeping->signals);
+	cleanup_fd(&housekeeping->words);
+	cleanup_fd(&housekeeping->speak);
+	free(housekeeping);
 }
 
 int housekeeping_start(struct housekeeping **out, const struct housekeeping_job *job)
 {
-	struct housekeeping *k = calloc(1, sizeof(*k));
-	if (k == NULL)
+	struct housekeeping *housekeeping = calloc(1, sizeof(*housekeeping));
+	if (housekeeping == NULL)
 		return fail_errno(-ENOMEM, "starting the mount");
-	k->job = *job;
-	k->signals = k->words = k->speak = -1;
-	k->loop_thread = pthread_self();
-	int err = open_ears(k);
+	housekeeping->job = *job;
+	housekeeping->signals = housekeeping->words = housekeeping->speak = -1;
+	housekeeping->loop_thread = pthread_self();
+	int err = open_ears(housekeeping);
 	if (err == 0)
-		err = -pthread_create(&k->thread, NULL, keeper_main, k);
+		err = -pthread_create(&housekeeping->thread, NULL, keeper_main, housekeeping);
 	if (err != 0) {
-		keeper_free(k);
+		keeper_free(housekeeping);
 		return fail_errno(err, "starting the mount");
 	}
-	*out = k;
+	*out = housekeeping;
 	return 0;
 }
 
-static void say(struct housekeeping *k, char word)
+static void say(struct housekeeping *housekeeping, char word)
 {
 	ssize_t n;
 	do
-		n = write(k->speak, &word, 1);
+		n = write(housekeeping->speak, &word, 1);
 	while (n < 0 && errno == EINTR);
 }
 
-void housekeeping_started(struct housekeeping *k)
+void housekeeping_started(struct housekeeping *housekeeping)
 {
-	say(k, WORD_STARTED);
+	say(housekeeping, WORD_STARTED);
 }
 
-void housekeeping_stop(struct housekeeping *k)
+void housekeeping_stop(struct housekeeping *housekeeping)
 {
-	if (k == NULL)
+	if (housekeeping == NULL)
 		return;
-	__atomic_store_n(&k->ended, true, __ATOMIC_RELEASE);
-	say(k, WORD_ENDED);
-	pthread_join(k->thread, NULL);
-	keeper_free(k);
+	__atomic_store_n(&housekeeping->ended, true, __ATOMIC_RELEASE);
+	say(housekeeping, WORD_ENDED);
+	pthread_join(housekeeping->thread, NULL);
+	keeper_free(housekeeping);
 }

@@ -29,9 +29,9 @@ void housekeeping_block_signals(void);
 int housekeeping_start(struct housekeeping **out, const struct housekeeping_job *job);
 
 /* The kernel's first request is being answered. Any thread. */
-void housekeeping_started(struct housekeeping *k);
+void housekeeping_started(struct housekeeping *housekeeping);
 
 /* After the loop has ended: waits for the thread. NULL allowed. */
-void housekeeping_stop(struct housekeeping *k);
+void housekeeping_stop(struct housekeeping *housekeeping);
 
 #endif

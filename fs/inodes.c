@@ -11,39 +11,39 @@
 
 #define KEY_MAX 512
 
-void inodes_clear(struct inodes *t)
+void inodes_clear(struct inodes *inodes)
 {
-	free(t->buckets);
-	*t = (struct inodes){ 0 };
+	free(inodes->buckets);
+	*inodes = (struct inodes){ 0 };
 }
 
-static struct inode **bucket(const struct inodes *t, uint64_t number)
+static struct inode **bucket(const struct inodes *inodes, uint64_t number)
 {
-	return &t->buckets[number & (t->bucket_count - 1)];
+	return &inodes->buckets[number & (inodes->bucket_count - 1)];
 }
 
-int inodes_reserve(struct inodes *t, size_t more)
+int inodes_reserve(struct inodes *inodes, size_t more)
 {
-	size_t want = t->bucket_count == 0 ? 64 : t->bucket_count;
-	while (want < t->count + more)
+	size_t want = inodes->bucket_count == 0 ? 64 : inodes->bucket_count;
+	while (want < inodes->count + more)
 		want *= 2;
-	if (want == t->bucket_count)
+	if (want == inodes->bucket_count)
 		return 0;
 	struct inodes bigger = { calloc(want, sizeof(struct inode *)), want,
-		t->count };
+		inodes->count };
 	if (bigger.buckets == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < t->bucket_count; i++) {
+	for (size_t i = 0; i < inodes->bucket_count; i++) {
 		struct inode *next;
-		for (struct inode *e = t->buckets[i]; e != NULL; e = next) {
-			struct inode **to = bucket(&bigger, e->number);
-			next = e->next;
-			e->next = *to;
-			*to = e;
+		for (struct inode *inode = inodes->buckets[i]; inode != NULL; inode = next) {
+			struct inode **to = bucket(&bigger, inode->number);
+			next = inode->next;
+			inode->next = *to;
+			*to = inode;
 		}
 	}
-	free(t->buckets);
-	*t = bigger;
+	free(inodes->buckets);
+	*inodes = bigger;
 	return 0;
 }
 
@@ -64,40 +64,40 @@ uint64_t inodes_number(const void *key, size_t key_len)
 	return number_of(key, key_len, 0);
 }
 
-void inodes_add(struct inodes *t, struct inode *i, const void *key,
+void inodes_add(struct inodes *inodes, struct inode *inode, const void *key,
 		size_t key_len)
 {
 	uint64_t number = number_of(key, key_len, 0);
 	for (uint8_t attempt = 1; attempt != 0; attempt++) {
-		if (number > INODE_ROOT && inodes_find(t, number) == NULL)
+		if (number > INODE_ROOT && inodes_find(inodes, number) == NULL)
 			break;
 		number = number_of(key, key_len, attempt);
 	}
-	inodes_add_numbered(t, i, number);
+	inodes_add_numbered(inodes, inode, number);
 }
 
-void inodes_add_numbered(struct inodes *t, struct inode *i, uint64_t number)
+void inodes_add_numbered(struct inodes *inodes, struct inode *inode, uint64_t number)
 {
-	struct inode **to = bucket(t, number);
-	i->number = number;
-	i->next = *to;
-	*to = i;
-	t->count++;
+	struct inode **to = bucket(inodes, number);
+	inode->number = number;
+	inode->next = *to;
+	*to = inode;
+	inodes->count++;
 }
 
-void inodes_remove(struct inodes *t, struct inode *i)
+void inodes_remove(struct inodes *inodes, struct inode *inode)
 {
-	struct inode **at = bucket(t, i->number);
-	while (*at != i)
+	struct inode **at = bucket(inodes, inode->number);
+	while (*at != inode)
 		at = &(*at)->next;
-	*at = i->next;
-	t->count--;
+	*at = inode->next;
+	inodes->count--;
 }
 
-struct inode *inodes_find(const struct inodes *t, uint64_t number)
+struct inode *inodes_find(const struct inodes *inodes, uint64_t number)
 {
-	struct inode *i = t->bucket_count == 0 ? NULL : *bucket(t, number);
-	while (i != NULL && i->number != number)
-		i = i->next;
-	return i;
+	struct inode *inode = inodes->bucket_count == 0 ? NULL : *bucket(inodes, number);
+	while (inode != NULL && inode->number != number)
+		inode = inode->next;
+	return inode;
 }

@@ -25,20 +25,20 @@ struct inodes {
 	size_t count;
 };
 
-void inodes_clear(struct inodes *t); /* the table, not what is in it */
+void inodes_clear(struct inodes *inodes); /* the table, not what is in it */
 
 /* Makes room for MORE entries, so that inodes_add can't fail. 0 or -ENOMEM. */
-int inodes_reserve(struct inodes *t, size_t more);
+int inodes_reserve(struct inodes *inodes, size_t more);
 
 /* Gives I the number that KEY asks for, or, if another thing has that, the
  * next that KEY asks for. */
-void inodes_add(struct inodes *t, struct inode *i, const void *key,
+void inodes_add(struct inodes *inodes, struct inode *inode, const void *key,
 		size_t key_len);
 /* The same with a number given. */
-void inodes_add_numbered(struct inodes *t, struct inode *i, uint64_t number);
-void inodes_remove(struct inodes *t, struct inode *i);
+void inodes_add_numbered(struct inodes *inodes, struct inode *inode, uint64_t number);
+void inodes_remove(struct inodes *inodes, struct inode *inode);
 
-struct inode *inodes_find(const struct inodes *t, uint64_t number);
+struct inode *inodes_find(const struct inodes *inodes, uint64_t number);
 
 /* What inodes_add would try first. */
 uint64_t inodes_number(const void *key, size_t key_len);

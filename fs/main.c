@@ -41,9 +41,9 @@ struct program {
 	bool detached;		/* stderr is gone */
 };
 
-static int exit_failed(const struct program *p)
+static int exit_failed(const struct program *program)
 {
-	return p->helper ? STATUS_MOUNT_FAILED : EXIT_FAILED;
+	return program->helper ? STATUS_MOUNT_FAILED : EXIT_FAILED;
 }
 
 /* --- command line --- */
@@ -57,41 +57,41 @@ static const char notes[] =
 	"Unmount with: umount MNT, or fusermount3 -u MNT as an ordinary user.\n"
 	"In /etc/fstab: REPO MNT amberfs key_file=/root/amberfs.key,nofail 0 0";
 
-static void check_operands(const struct command_line *cl, struct program *p,
+static void check_operands(const struct command_line *line, struct program *program,
 		char **argv)
 {
 	if (argv[1][0] == '\0' || argv[2][0] == '\0')
-		options_error(cl, "REPO and MNT can't be empty");
-	p->repo = argv[1];
+		options_error(line, "REPO and MNT can't be empty");
+	program->repo = argv[1];
 }
 
-static void take_options(const struct command_line *cl, struct program *p)
+static void take_options(const struct command_line *line, struct program *program)
 {
-	for (int i = 0; i < p->lists.count; i++)
-		if (mount_options_parse(&p->options, p->lists.items[i]) != 0)
-			options_error(cl, "%s", error_text(-EINVAL));
-	if (mount_options_check(&p->options) != 0)
-		options_error(cl, "%s", error_text(-EINVAL));
+	for (int i = 0; i < program->lists.count; i++)
+		if (mount_options_parse(&program->options, program->lists.items[i]) != 0)
+			options_error(line, "%s", error_text(-EINVAL));
+	if (mount_options_check(&program->options) != 0)
+		options_error(line, "%s", error_text(-EINVAL));
 }
 
-static void parse_direct(struct program *p, int argc, char **argv)
+static void parse_direct(struct program *program, int argc, char **argv)
 {
-	struct mount_options *o = &p->options;
+	struct mount_options *options = &program->options;
 	const struct option own[] = {
-		{ "options", 'o', OPTION_LIST, &p->lists, "LIST",
+		{ "options", 'o', OPTION_LIST, &program->lists, "LIST",
 			"mount options, separated by commas" },
-		{ "foreground", 'f', OPTION_FLAG, &p->foreground, NULL,
+		{ "foreground", 'f', OPTION_FLAG, &program->foreground, NULL,
 			"stay in the foreground, messages to stderr" },
-		{ "allow-other", 0, OPTION_FLAG, &o->allow_other, NULL,
+		{ "allow-other", 0, OPTION_FLAG, &options->allow_other, NULL,
 			"let all users in (root, or see fuse.conf)" },
-		{ "cache-size", 0, OPTION_SIZE, &o->cache_size, "SIZE",
+		{ "cache-size", 0, OPTION_SIZE, &options->cache_size, "SIZE",
 			"memory for decoded data (default 256M)" },
-		{ "readahead", 0, OPTION_SIZE, &o->readahead, "SIZE",
+		{ "readahead", 0, OPTION_SIZE, &options->readahead, "SIZE",
 			"what the kernel reads ahead (default 1M)" },
 		{ 0 },
 	};
 	const struct option *const tables[] = { own,
-		repository_option_table(&o->repository), NULL };
+		repository_option_table(&options->repository), NULL };
 	const struct command_line cl = {
 		.program = "amberfs mount",
 		.operands = "REPO MNT",
@@ -103,26 +103,26 @@ static void parse_direct(struct program *p, int argc, char **argv)
 		.max_operands = 2,
 	};
 	options_parse(&cl, argc, argv);
-	check_operands(&cl, p, argv);
-	take_options(&cl, p);
+	check_operands(&cl, program, argv);
+	take_options(&cl, program);
 }
 
 /* As mount(8) calls it: REPO MNT [-sfnvrw] [-N space] [-o list] [-t type]. */
-static void parse_helper(struct program *p, int argc, char **argv)
+static void parse_helper(struct program *program, int argc, char **argv)
 {
 	static const char *ignored_text;
 	const struct option own[] = {
-		{ "options", 'o', OPTION_LIST, &p->lists, "LIST",
+		{ "options", 'o', OPTION_LIST, &program->lists, "LIST",
 			"mount options, separated by commas" },
-		{ "sloppy", 's', OPTION_FLAG, &p->options.sloppy, NULL,
+		{ "sloppy", 's', OPTION_FLAG, &program->options.sloppy, NULL,
 			"pass over unknown mount options" },
-		{ "fake", 'f', OPTION_FLAG, &p->fake, NULL,
+		{ "fake", 'f', OPTION_FLAG, &program->fake, NULL,
 			"all but mounting" },
-		{ "no-mtab", 'n', OPTION_FLAG, &p->ignored, NULL, "accepted" },
-		{ "verbose", 'v', OPTION_FLAG, &p->verbose, NULL, "accepted" },
-		{ "read-only", 'r', OPTION_FLAG, &p->ignored, NULL,
+		{ "no-mtab", 'n', OPTION_FLAG, &program->ignored, NULL, "accepted" },
+		{ "verbose", 'v', OPTION_FLAG, &program->verbose, NULL, "accepted" },
+		{ "read-only", 'r', OPTION_FLAG, &program->ignored, NULL,
 			"accepted: every mount is" },
-		{ "rw", 'w', OPTION_FLAG, &p->read_write, NULL,
+		{ "rw", 'w', OPTION_FLAG, &program->read_write, NULL,
 			"refused" },
 		{ "types", 't', OPTION_TEXT, &ignored_text, "TYPE",
 			"accepted" },
@@ -139,13 +139,13 @@ static void parse_helper(struct program *p, int argc, char **argv)
 		.min_operands = 2,
 		.max_operands = 2,
 	};
-	p->options.by_mount = true;
+	program->options.by_mount = true;
 	options_parse(&cl, argc, argv);
-	check_operands(&cl, p, argv);
-	if (p->read_write)
+	check_operands(&cl, program, argv);
+	if (program->read_write)
 		options_error(&cl, "a mounted repository can't be written: "
 				"leave out -w");
-	take_options(&cl, p);
+	take_options(&cl, program);
 }
 
 static bool called_as(const char *argv0, const char *name)
@@ -165,14 +165,14 @@ static int fail_mountpoint(int err, const char *path)
 	return fail_errno(err, "can't mount on %s", path);
 }
 
-static int find_mountpoint(struct program *p, const char *path)
+static int find_mountpoint(struct program *program, const char *path)
 {
 	struct stat st;
 	struct statfs fs;
-	p->mountpoint = realpath(path, NULL);
+	program->mountpoint = realpath(path, NULL);
 	/* statfs asks a dead mount where stat may still know the answer. */
-	if (p->mountpoint == NULL || stat(p->mountpoint, &st) != 0 ||
-			statfs(p->mountpoint, &fs) != 0)
+	if (program->mountpoint == NULL || stat(program->mountpoint, &st) != 0 ||
+			statfs(program->mountpoint, &fs) != 0)
 		return fail_mountpoint(-errno, path);
 	if (!S_ISDIR(st.st_mode))
 		return fail(-ENOTDIR, "can't mount on %s: it is not a folder",
@@ -184,25 +184,25 @@ static int find_mountpoint(struct program *p, const char *path)
 }
 
 /* The daemon would wait for itself. */
-static int check_not_inside(const struct program *p)
+static int check_not_inside(const struct program *program)
 {
-	CLEANUP_FREE char *repo = realpath(p->repo, NULL);
+	CLEANUP_FREE char *repo = realpath(program->repo, NULL);
 	size_t len = repo == NULL ? 0 : strlen(repo);
-	if (repo == NULL || strncmp(p->mountpoint, repo, len) != 0 ||
-			(p->mountpoint[len] != '/' &&
-					p->mountpoint[len] != '\0'))
+	if (repo == NULL || strncmp(program->mountpoint, repo, len) != 0 ||
+			(program->mountpoint[len] != '/' &&
+					program->mountpoint[len] != '\0'))
 		return 0;
 	return fail(-EINVAL, "can't mount on %s: it is inside the repository",
-			p->mountpoint);
+			program->mountpoint);
 }
 
 /* --- becoming a daemon --- */
 
 static void tell_parent(void *ctx)
 {
-	struct program *p = ctx;
+	struct program *program = ctx;
 	char done = EXIT_DONE;
-	if (p->status_fd < 0)
+	if (program->status_fd < 0)
 		return;
 	log_to_syslog();
 	setsid();
@@ -214,15 +214,15 @@ static void tell_parent(void *ctx)
 	if (null > 2)
 		close(null);
 	/* A parent that is gone needs no answer. */
-	ssize_t n = write(p->status_fd, &done, 1);
+	ssize_t n = write(program->status_fd, &done, 1);
 	(void)n;
-	close(p->status_fd);
-	p->status_fd = -1;
-	p->detached = true;
+	close(program->status_fd);
+	program->status_fd = -1;
+	program->detached = true;
 }
 
 /* The parent's part: the child's word, or how it ended. */
-static int wait_for_child(const struct program *p, pid_t child, int fd)
+static int wait_for_child(const struct program *program, pid_t child, int fd)
 {
 	char status = EXIT_FAILED;
 	int how = 0;
@@ -239,47 +239,47 @@ static int wait_for_child(const struct program *p, pid_t child, int fd)
 			     "signal %d (%s)",
 				WTERMSIG(how), strsignal(WTERMSIG(how)));
 	return WIFEXITED(how) && WEXITSTATUS(how) != 0 ? WEXITSTATUS(how)
-						       : exit_failed(p);
+						       : exit_failed(program);
 }
 
 /* --- */
 
-static int run(struct program *p)
+static int run(struct program *program)
 {
-	struct service *s = NULL;
+	struct service *service = NULL;
 	struct error_copy why;
-	int err = service_start(&s, p->repo, p->mountpoint, &p->options,
-			tell_parent, p);
+	int err = service_start(&service, program->repo, program->mountpoint, &program->options,
+			tell_parent, program);
 	if (err == 0)
-		err = service_run(s);
+		err = service_run(service);
 	error_save(&why, err);
-	service_stop(s);
-	if (err != 0 && p->detached)
+	service_stop(service);
+	if (err != 0 && program->detached)
 		log_problem("%s", why.text);
 	else if (err != 0)
 		report_error("%s", why.text);
-	return err == 0 ? EXIT_DONE : exit_failed(p);
+	return err == 0 ? EXIT_DONE : exit_failed(program);
 }
 
-static int run_in_background(struct program *p)
+static int run_in_background(struct program *program)
 {
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) != 0) {
 		report_error("can't make a pipe: %s", strerror(errno));
-		return exit_failed(p);
+		return exit_failed(program);
 	}
 	pid_t child = fork();
 	if (child < 0) {
 		report_error("can't start a process: %s", strerror(errno));
-		return exit_failed(p);
+		return exit_failed(program);
 	}
 	if (child > 0) {
 		close(ends[1]);
-		return wait_for_child(p, child, ends[0]);
+		return wait_for_child(program, child, ends[0]);
 	}
 	close(ends[0]);
-	p->status_fd = ends[1];
-	return run(p);
+	program->status_fd = ends[1];
+	return run(program);
 }
 
 /* Descriptors 0 to 2 must be taken, or files of ours would get them. */

@@ -92,9 +92,9 @@ static const struct known_option known[] = {
 };
 #define KNOWN_COUNT (sizeof(known) / sizeof(known[0]))
 
-void mount_options_init(struct mount_options *o)
+void mount_options_init(struct mount_options *options)
 {
-	*o = (struct mount_options){
+	*options = (struct mount_options){
 		.uid = geteuid(),
 		.gid = getegid(),
 		.cache_size = MOUNT_CACHE_DEFAULT,
@@ -102,13 +102,13 @@ void mount_options_init(struct mount_options *o)
 	};
 }
 
-void mount_options_clear(struct mount_options *o)
+void mount_options_clear(struct mount_options *options)
 {
-	for (int i = 0; i < o->text_count; i++)
-		free(o->texts[i]);
-	free(o->texts);
-	o->texts = NULL;
-	o->text_count = 0;
+	for (int i = 0; i < options->text_count; i++)
+		free(options->texts[i]);
+	free(options->texts);
+	options->texts = NULL;
+	options->text_count = 0;
 }
 
 static int parse_number(unsigned long *out, const char *name, const char *value,
@@ -127,60 +127,60 @@ static int parse_number(unsigned long *out, const char *name, const char *value,
 	return 0;
 }
 
-static int set_number(const struct known_option *k, void *field,
+static int set_number(const struct known_option *option, void *field,
 		const char *value)
 {
 	unsigned long v = 0;
-	int err = parse_number(&v, k->name, value,
-			k->meaning == MEANS_MODE ? 8 : 10,
-			k->meaning == MEANS_MODE ? 0777 : UINT32_MAX - 1);
+	int err = parse_number(&v, option->name, value,
+			option->meaning == MEANS_MODE ? 8 : 10,
+			option->meaning == MEANS_MODE ? 0777 : UINT32_MAX - 1);
 	if (err != 0)
 		return err;
-	if (k->meaning == MEANS_USER)
+	if (option->meaning == MEANS_USER)
 		*(uid_t *)field = (uid_t)v;
-	else if (k->meaning == MEANS_GROUP)
+	else if (option->meaning == MEANS_GROUP)
 		*(gid_t *)field = (gid_t)v;
 	else
 		*(uint32_t *)field = (uint32_t)v;
 	return 0;
 }
 
-static int set_value(const struct known_option *k, void *field,
+static int set_value(const struct known_option *option, void *field,
 		const char *value)
 {
 	if (value == NULL || value[0] == '\0')
 		return fail(-EINVAL, "mount option %s needs a value: %s=VALUE",
-				k->name, k->name);
-	switch (k->meaning) {
+				option->name, option->name);
+	switch (option->meaning) {
 	case MEANS_TEXT:
 		*(const char **)field = value;
 		return 0;
 	case MEANS_SIZE:
 		if (size_parse(field, value) != 0)
 			return fail_within(-EINVAL, "mount option %s=%s",
-					k->name, value);
+					option->name, value);
 		return 0;
 	default:
-		return set_number(k, field, value);
+		return set_number(option, field, value);
 	}
 }
 
-static int apply(struct mount_options *o, const struct known_option *k,
+static int apply(struct mount_options *options, const struct known_option *option,
 		const char *value)
 {
-	void *field = (char *)o + k->field;
-	switch (k->meaning) {
+	void *field = (char *)options + option->field;
+	switch (option->meaning) {
 	case MEANS_NOTHING:
 		return 0;
 	case MEANS_SET:
 	case MEANS_UNSET:
 		if (value != NULL)
 			return fail(-EINVAL, "mount option %s takes no value",
-					k->name);
-		*(bool *)field = k->meaning == MEANS_SET;
+					option->name);
+		*(bool *)field = option->meaning == MEANS_SET;
 		return 0;
 	case MEANS_WRITE:
-		if (o->by_mount)
+		if (options->by_mount)
 			return 0;
 		return fail(-EINVAL, "a mounted repository can't be written: "
 				"leave out the mount option rw");
@@ -189,16 +189,16 @@ static int apply(struct mount_options *o, const struct known_option *k,
 		return fail(-EINVAL, "mount option %s: everybody on this "
 				"machine can read a command line; use "
 				"passphrase_file=, passphrase_command= or "
-				"key_file=", k->name);
+				"key_file=", option->name);
 	default:
-		return set_value(k, field, value);
+		return set_value(option, field, value);
 	}
 }
 
-static int unknown(const struct mount_options *o, const char *name)
+static int unknown(const struct mount_options *options, const char *name)
 {
 	const char *words[KNOWN_COUNT + 1];
-	if (o->sloppy || strncmp(name, "x-", 2) == 0 ||
+	if (options->sloppy || strncmp(name, "x-", 2) == 0 ||
 			strncmp(name, "X-", 2) == 0)
 		return 0;
 	for (size_t i = 0; i < KNOWN_COUNT; i++)
@@ -211,7 +211,7 @@ static int unknown(const struct mount_options *o, const char *name)
 	return fail(-EINVAL, "unknown mount option %s", name);
 }
 
-static int apply_text(struct mount_options *o, char *text)
+static int apply_text(struct mount_options *options, char *text)
 {
 	char *value = strchr(text, '=');
 	if (text[0] == '\0')
@@ -220,8 +220,8 @@ static int apply_text(struct mount_options *o, char *text)
 		*value++ = '\0';
 	for (size_t i = 0; i < KNOWN_COUNT; i++)
 		if (strcmp(text, known[i].name) == 0)
-			return apply(o, &known[i], value);
-	return unknown(o, text);
+			return apply(options, &known[i], value);
+	return unknown(options, text);
 }
 
 /* Cuts the first option off *REST, in place, and takes its escapes away.
@@ -247,36 +247,36 @@ static char *next_option(char **rest)
 	return start;
 }
 
-int mount_options_parse(struct mount_options *o, const char *list)
+int mount_options_parse(struct mount_options *options, const char *list)
 {
-	char **texts = reallocarray(o->texts, (size_t)o->text_count + 1,
+	char **texts = reallocarray(options->texts, (size_t)options->text_count + 1,
 			sizeof(*texts));
 	if (texts == NULL)
 		return fail_errno(-ENOMEM, "reading mount options");
-	o->texts = texts;
+	options->texts = texts;
 	char *rest = strdup(list), *option;
 	if (rest == NULL)
 		return fail_errno(-ENOMEM, "reading mount options");
-	texts[o->text_count++] = rest;
+	texts[options->text_count++] = rest;
 	while ((option = next_option(&rest)) != NULL) {
-		int err = apply_text(o, option);
+		int err = apply_text(options, option);
 		if (err != 0)
 			return err;
 	}
 	return 0;
 }
 
-int mount_options_check(const struct mount_options *o)
+int mount_options_check(const struct mount_options *options)
 {
 	char least[SIZE_TEXT_MAX], most[SIZE_TEXT_MAX];
-	if (o->cache_size < MOUNT_CACHE_MIN)
+	if (options->cache_size < MOUNT_CACHE_MIN)
 		return fail(-EINVAL, "the cache size must be at least %s",
 				size_format(least, MOUNT_CACHE_MIN));
-	if (o->readahead < 4 * KIB || o->readahead > MOUNT_READAHEAD_MAX)
+	if (options->readahead < 4 * KIB || options->readahead > MOUNT_READAHEAD_MAX)
 		return fail(-EINVAL, "readahead must be between %s and %s",
 				size_format(least, 4 * KIB),
 				size_format(most, MOUNT_READAHEAD_MAX));
-	if (o->allow_other && o->allow_root)
+	if (options->allow_other && options->allow_root)
 		return fail(-EINVAL, "allow_other and allow_root exclude each "
 				"other");
 	return 0;

@@ -33,16 +33,16 @@ struct mount_options {
 };
 
 /* The defaults: owned by this process's user. */
-void mount_options_init(struct mount_options *o);
-void mount_options_clear(struct mount_options *o);
+void mount_options_init(struct mount_options *options);
+void mount_options_clear(struct mount_options *options);
 
 /* Takes over the options in LIST: separated by commas; "\," and "\\" stand for
  * the characters, "a,b" keeps commas together. Of two that contradict each
  * other the later counts. 0, -EINVAL with a text that says what was meant, or
  * -ENOMEM. */
-int mount_options_parse(struct mount_options *o, const char *list);
+int mount_options_parse(struct mount_options *options, const char *list);
 
 /* After the last one: bounds. 0 or -EINVAL with a text. */
-int mount_options_check(const struct mount_options *o);
+int mount_options_check(const struct mount_options *options);
 
 #endif

@@ -58,22 +58,22 @@ static mode_t type_bits(enum tree_kind kind)
 	}
 }
 
-void operations_fill_stat(const struct filesystem *fs, const struct tree_attr *a,
+void operations_fill_stat(const struct filesystem *fs, const struct tree_attr *attr,
 		struct stat *st)
 {
-	mode_t umask = a->kind == TREE_LATEST ? 0 : fs->options->umask;
+	mode_t umask = attr->kind == TREE_LATEST ? 0 : fs->options->umask;
 	*st = (struct stat){
-		.st_ino = a->inode,
-		.st_mode = type_bits(a->kind) | (a->mode & ~umask),
-		.st_nlink = a->links,
+		.st_ino = attr->inode,
+		.st_mode = type_bits(attr->kind) | (attr->mode & ~umask),
+		.st_nlink = attr->links,
 		.st_uid = fs->options->uid,
 		.st_gid = fs->options->gid,
-		.st_size = (off_t)a->size,
+		.st_size = (off_t)attr->size,
 		.st_blksize = IO_SIZE,
-		.st_blocks = (blkcnt_t)(round_up(a->data_bytes, BLOCK_SIZE) /
+		.st_blocks = (blkcnt_t)(round_up(attr->data_bytes, BLOCK_SIZE) /
 					512),
 	};
-	fill_time(&st->st_mtim, a->time_ns);
+	fill_time(&st->st_mtim, attr->time_ns);
 	st->st_atim = st->st_ctim = st->st_mtim;
 }
 
@@ -89,15 +89,15 @@ static double name_timeout(enum tree_kind kind)
 	return kind > TREE_SNAPSHOT ? TIMEOUT_IMMUTABLE : TIMEOUT_LISTING;
 }
 
-void operations_fill_entry(const struct filesystem *fs, const struct tree_attr *a,
-		struct fuse_entry_param *e)
+void operations_fill_entry(const struct filesystem *fs, const struct tree_attr *attr,
+		struct fuse_entry_param *param)
 {
-	*e = (struct fuse_entry_param){
-		.ino = a->inode,
-		.attr_timeout = operations_attr_timeout(a->kind),
-		.entry_timeout = name_timeout(a->kind),
+	*param = (struct fuse_entry_param){
+		.ino = attr->inode,
+		.attr_timeout = operations_attr_timeout(attr->kind),
+		.entry_timeout = name_timeout(attr->kind),
 	};
-	operations_fill_stat(fs, a, &e->attr);
+	operations_fill_stat(fs, attr, &param->attr);
 }
 
 /* --- names and attributes --- */

@@ -53,11 +53,11 @@ static inline void *opened(const struct fuse_file_info *fi)
 /* The answer to a failure, which is logged if it means damage. DOING may be
  * NULL: never logged. */
 void operations_reply_failure(fuse_req_t req, int err, const char *doing);
-void operations_fill_stat(const struct filesystem *fs, const struct tree_attr *a,
+void operations_fill_stat(const struct filesystem *fs, const struct tree_attr *attr,
 		struct stat *st);
 double operations_attr_timeout(enum tree_kind kind);
-void operations_fill_entry(const struct filesystem *fs, const struct tree_attr *a,
-		struct fuse_entry_param *e);
+void operations_fill_entry(const struct filesystem *fs, const struct tree_attr *attr,
+		struct fuse_entry_param *param);
 
 /* --- file.c: open, read, lseek, release --- */
 

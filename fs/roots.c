@@ -32,10 +32,10 @@ struct roots {
 	size_t count, room;
 };
 
-static int register_session(struct roots *r, char **why_not)
+static int register_session(struct roots *roots, char **why_not)
 {
-	int err = session_begin(&r->session, r->repo, SESSION_MOUNT,
-			r->activity);
+	int err = session_begin(&roots->session, roots->repo, SESSION_MOUNT,
+			roots->activity);
 	if (err == 0 || !session_unwritable(err))
 		return err;
 	*why_not = strdup(error_text(err));
@@ -43,7 +43,7 @@ static int register_session(struct roots *r, char **why_not)
 	return *why_not == NULL ? -ENOMEM : 0;
 }
 
-int roots_new(struct roots **out, struct repository *r, const char *activity,
+int roots_new(struct roots **out, struct repository *repo, const char *activity,
 		char **why_not)
 {
 	struct roots *new = calloc(1, sizeof(*new));
@@ -51,7 +51,7 @@ int roots_new(struct roots **out, struct repository *r, const char *activity,
 	if (new == NULL)
 		return fail_errno(-ENOMEM, "registering the mount");
 	pthread_mutex_init(&new->mutex, NULL);
-	new->repo = r;
+	new->repo = repo;
 	new->activity = strdup(activity);
 	int err = new->activity == NULL ? -ENOMEM
 					: register_session(new, why_not);
@@ -63,35 +63,35 @@ int roots_new(struct roots **out, struct repository *r, const char *activity,
 	return 0;
 }
 
-void roots_free(struct roots *r)
+void roots_free(struct roots *roots)
 {
-	if (r == NULL)
+	if (roots == NULL)
 		return;
-	session_end(r->session);
-	pthread_mutex_destroy(&r->mutex);
-	free(r->items);
-	free(r->activity);
-	free(r);
+	session_end(roots->session);
+	pthread_mutex_destroy(&roots->mutex);
+	free(roots->items);
+	free(roots->activity);
+	free(roots);
 }
 
 /* --- with mutex --- */
 
 /* Somebody removed our session: everything is published again in a new one.
  * Files opened before may have lost what they stand on; reading tells. */
-static int register_again(struct roots *r)
+static int register_again(struct roots *roots)
 {
 	char *why_not = NULL;
 	log_problem("another amberfs took this mount for dead; registering "
 		    "again");
-	session_end(take_ptr(r->session));
-	int err = register_session(r, &why_not);
+	session_end(take_ptr(roots->session));
+	int err = register_session(roots, &why_not);
 	if (why_not != NULL)
 		log_problem("%s: prune may take what open files need", why_not);
 	free(why_not);
-	for (size_t i = 0; err == 0 && r->session != NULL && i < r->count;
+	for (size_t i = 0; err == 0 && roots->session != NULL && i < roots->count;
 			i++) {
-		err = session_add_root(r->session, &r->items[i].id);
-		r->items[i].published = err == 0;
+		err = session_add_root(roots->session, &roots->items[i].id);
+		roots->items[i].published = err == 0;
 	}
 	if (err != 0)
 		log_problem("registering the mount again: %s",
@@ -99,43 +99,43 @@ static int register_again(struct roots *r)
 	return err;
 }
 
-static struct root *find(struct roots *r, const struct id *id)
+static struct root *find(struct roots *roots, const struct id *id)
 {
-	for (size_t i = 0; i < r->count; i++)
-		if (id_equal(&r->items[i].id, id))
-			return &r->items[i];
+	for (size_t i = 0; i < roots->count; i++)
+		if (id_equal(&roots->items[i].id, id))
+			return &roots->items[i];
 	return NULL;
 }
 
-static struct root *add(struct roots *r, const struct id *id)
+static struct root *add(struct roots *roots, const struct id *id)
 {
-	if (r->count == r->room) {
-		size_t room = r->room == 0 ? 16 : 2 * r->room;
-		struct root *items = reallocarray(r->items, room,
+	if (roots->count == roots->room) {
+		size_t room = roots->room == 0 ? 16 : 2 * roots->room;
+		struct root *items = reallocarray(roots->items, room,
 				sizeof(*items));
 		if (items == NULL)
 			return NULL;
-		r->items = items;
-		r->room = room;
+		roots->items = items;
+		roots->room = room;
 	}
-	r->items[r->count] = (struct root){ .id = *id };
-	return &r->items[r->count++];
+	roots->items[roots->count] = (struct root){ .id = *id };
+	return &roots->items[roots->count++];
 }
 
-static void take_out(struct roots *r, struct root *root)
+static void take_out(struct roots *roots, struct root *root)
 {
-	*root = r->items[--r->count];
+	*root = roots->items[--roots->count];
 }
 
-static int publish(struct roots *r, struct root *root)
+static int publish(struct roots *roots, struct root *root)
 {
-	int err = session_add_root(r->session, &root->id);
+	int err = session_add_root(roots->session, &root->id);
 	if (err == -ESTALE) {
 		/* Publishes the new one too, it is in the list already. */
-		err = register_again(r);
-		if (err != 0 || root->published || r->session == NULL)
+		err = register_again(roots);
+		if (err != 0 || root->published || roots->session == NULL)
 			return err;
-		err = session_add_root(r->session, &root->id);
+		err = session_add_root(roots->session, &root->id);
 	}
 	if (session_unwritable(err)) {
 		/* Restoring from a full disk must be possible. */
@@ -149,20 +149,20 @@ static int publish(struct roots *r, struct root *root)
 
 /* --- */
 
-int roots_hold(struct roots *r, const struct id *id)
+int roots_hold(struct roots *roots, const struct id *id)
 {
-	LOCK_SCOPE(&r->mutex);
-	if (r->session == NULL || id_is_zero(id))
+	LOCK_SCOPE(&roots->mutex);
+	if (roots->session == NULL || id_is_zero(id))
 		return 0;
-	struct root *root = find(r, id);
+	struct root *root = find(roots, id);
 	if (root == NULL)
-		root = add(r, id);
+		root = add(roots, id);
 	if (root == NULL)
 		return fail_errno(-ENOMEM, "opening a file");
 	if (!root->published) {
-		int err = publish(r, root);
+		int err = publish(roots, root);
 		if (err != 0 && root->held == 0)
-			take_out(r, root);
+			take_out(roots, root);
 		if (err != 0)
 			return err;
 	}
@@ -170,54 +170,54 @@ int roots_hold(struct roots *r, const struct id *id)
 	return 0;
 }
 
-void roots_drop(struct roots *r, const struct id *id)
+void roots_drop(struct roots *roots, const struct id *id)
 {
-	LOCK_SCOPE(&r->mutex);
-	struct root *root = find(r, id);
+	LOCK_SCOPE(&roots->mutex);
+	struct root *root = find(roots, id);
 	if (root == NULL || root->held == 0)
 		return;
 	if (--root->held == 0)
 		root->dropped = monotonic_now();
 }
 
-void roots_drop_now(struct roots *r, const struct id *id)
+void roots_drop_now(struct roots *roots, const struct id *id)
 {
-	LOCK_SCOPE(&r->mutex);
-	struct root *root = find(r, id);
+	LOCK_SCOPE(&roots->mutex);
+	struct root *root = find(roots, id);
 	if (root == NULL || root->held == 0 || --root->held > 0)
 		return;
 	/* Left standing when it fails, it goes with the next tick. */
 	root->dropped = 0;
-	if (root->published && r->session != NULL &&
-			session_leave(r->session, &root->id) == 0)
-		take_out(r, root);
+	if (root->published && roots->session != NULL &&
+			session_leave(roots->session, &root->id) == 0)
+		take_out(roots, root);
 }
 
-static void leave_unused(struct roots *r)
+static void leave_unused(struct roots *roots)
 {
 	double now = monotonic_now();
-	for (size_t i = 0; i < r->count;) {
-		struct root *root = &r->items[i];
+	for (size_t i = 0; i < roots->count;) {
+		struct root *root = &roots->items[i];
 		if (root->held > 0 || now - root->dropped < LINGER_SECONDS) {
 			i++;
 			continue;
 		}
 		/* Left standing when it fails, a root costs only space. */
-		if (root->published && r->session != NULL &&
-				session_leave(r->session, &root->id) != 0) {
+		if (root->published && roots->session != NULL &&
+				session_leave(roots->session, &root->id) != 0) {
 			i++;
 			continue;
 		}
-		take_out(r, root);
+		take_out(roots, root);
 	}
 }
 
-void roots_tick(struct roots *r)
+void roots_tick(struct roots *roots)
 {
-	LOCK_SCOPE(&r->mutex);
-	if (r->session == NULL)
+	LOCK_SCOPE(&roots->mutex);
+	if (roots->session == NULL)
 		return;
-	if (session_check(r->session) == -ESTALE)
-		register_again(r);
-	leave_unused(r);
+	if (session_check(roots->session) == -ESTALE)
+		register_again(roots);
+	leave_unused(roots);
 }

@@ -15,19 +15,19 @@ struct roots;
 /* Registers a session with ACTIVITY (escaped). Where the repository can't be
  * written there is none and *WHY_NOT, else NULL, says so (to be freed): then
  * nothing is published and roots_hold always succeeds. */
-int roots_new(struct roots **out, struct repository *r, const char *activity,
+int roots_new(struct roots **out, struct repository *repo, const char *activity,
 		char **why_not);
 /* Ends the session. NULL allowed. */
-void roots_free(struct roots *r);
+void roots_free(struct roots *roots);
 
 /* Durable when it returns. Counted. 0 or -errno with a text. */
-int roots_hold(struct roots *r, const struct id *root);
-void roots_drop(struct roots *r, const struct id *root);
+int roots_hold(struct roots *roots, const struct id *root);
+void roots_drop(struct roots *roots, const struct id *root);
 /* The same for one that turned out to be gone: not published any longer. */
-void roots_drop_now(struct roots *r, const struct id *root);
+void roots_drop_now(struct roots *roots, const struct id *root);
 
 /* To be called every few seconds: ends what nobody held for a while, and
  * registers anew if somebody took this session for dead. */
-void roots_tick(struct roots *r);
+void roots_tick(struct roots *roots);
 
 #endif

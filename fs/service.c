@@ -33,8 +33,8 @@ struct service {
 
 static void started(void *ctx)
 {
-	struct service *s = ctx;
-	housekeeping_started(s->keeper);
+	struct service *service = ctx;
+	housekeeping_started(service->keeper);
 }
 
 static void nobody_to_tell(void *ctx __attribute__((unused)),
@@ -43,29 +43,29 @@ static void nobody_to_tell(void *ctx __attribute__((unused)),
 {
 }
 
-static int open_repository(struct service *s, const char *path)
+static int open_repository(struct service *service, const char *path)
 {
-	struct repository_options *o = &s->options->repository;
-	o->chunks_max = CHUNKS_IN_MEMORY;
-	int err = repository_open(&s->fs.repo, path, o);
+	struct repository_options *options = &service->options->repository;
+	options->chunks_max = CHUNKS_IN_MEMORY;
+	int err = repository_open(&service->fs.repo, path, options);
 	secret_env_forget();
 	if (err != 0)
 		return err;
 	/* A mount lives long: its keys must not come to the swap. */
-	int locked = seal_lock(s->fs.repo->seal);
+	int locked = seal_lock(service->fs.repo->seal);
 	if (locked < 0)
 		report_warning("%s", error_text(locked));
-	return repository_attach(s->fs.repo, o);
+	return repository_attach(service->fs.repo, options);
 }
 
-static int register_mount(struct service *s)
+static int register_mount(struct service *service)
 {
 	char *why_not = NULL;
-	CLEANUP_FREE char *activity = name_escape(s->mountpoint,
-			strlen(s->mountpoint));
+	CLEANUP_FREE char *activity = name_escape(service->mountpoint,
+			strlen(service->mountpoint));
 	if (activity == NULL)
 		return fail_errno(-ENOMEM, "registering the mount");
-	int err = roots_new(&s->fs.roots, s->fs.repo, activity, &why_not);
+	int err = roots_new(&service->fs.roots, service->fs.repo, activity, &why_not);
 	if (why_not != NULL)
 		report_warning("%s; as the mount can't register itself there, "
 			       "prune may take old snapshots from under it "
@@ -75,28 +75,28 @@ static int register_mount(struct service *s)
 	return err;
 }
 
-static int open_filesystem(struct service *s, const char *path)
+static int open_filesystem(struct service *service, const char *path)
 {
 	const struct image_reader_options reading = {
-		.cache_size = s->options->cache_size,
+		.cache_size = service->options->cache_size,
 		.threads = pool_processors(),
 	};
-	int err = open_repository(s, path);
+	int err = open_repository(service, path);
 	/* Before the first thread is made and the first trace is left. */
 	housekeeping_block_signals();
 	if (err == 0)
-		err = register_mount(s);
+		err = register_mount(service);
 	if (err == 0)
-		err = image_reader_new(&s->fs.reader, s->fs.repo->packs,
+		err = image_reader_new(&service->fs.reader, service->fs.repo->packs,
 				&reading);
 	if (err == 0)
-		err = tree_new(&s->fs.tree, s->fs.repo, s->options->snapshot);
+		err = tree_new(&service->fs.tree, service->fs.repo, service->options->snapshot);
 	if (err == 0)
-		err = tree_refresh(s->fs.tree, nobody_to_tell, NULL);
+		err = tree_refresh(service->fs.tree, nobody_to_tell, NULL);
 	if (err != 0)
 		return err;
-	s->fs.usage = statfs_new(s->fs.repo->store);
-	return s->fs.usage == NULL ? fail_errno(-ENOMEM, "mounting") : 0;
+	service->fs.usage = statfs_new(service->fs.repo->store);
+	return service->fs.usage == NULL ? fail_errno(-ENOMEM, "mounting") : 0;
 }
 
 /* --- the kernel's side --- */
@@ -136,88 +136,88 @@ static int add_fsname(struct fuse_args *args, const char *path)
 	return err;
 }
 
-static int fill_arguments(const struct service *s, struct fuse_args *args)
+static int fill_arguments(const struct service *service, struct fuse_args *args)
 {
-	const struct mount_options *o = s->options;
+	const struct mount_options *options = service->options;
 	if (fuse_opt_add_arg(args, "amberfs") != 0)
 		return fail_errno(-ENOMEM, "mounting");
 	int err = add_option(args, "ro,nosuid,nodev,default_permissions,"
 			"subtype=amberfs");
 	if (err == 0)
-		err = add_fsname(args, store_path(s->fs.repo->store));
-	if (err == 0 && o->noexec)
+		err = add_fsname(args, store_path(service->fs.repo->store));
+	if (err == 0 && options->noexec)
 		err = add_option(args, "noexec");
-	if (err == 0 && o->allow_other)
+	if (err == 0 && options->allow_other)
 		err = add_option(args, "allow_other");
-	if (err == 0 && o->allow_root)
+	if (err == 0 && options->allow_root)
 		err = add_option(args, "allow_root");
 	return err;
 }
 
-static int make_session(struct service *s)
+static int make_session(struct service *service)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-	int err = fill_arguments(s, &args);
+	int err = fill_arguments(service, &args);
 	if (err == 0) {
-		s->session = fuse_session_new(&args, operations_table(),
-				sizeof(struct fuse_lowlevel_ops), &s->fs);
-		if (s->session == NULL)
+		service->session = fuse_session_new(&args, operations_table(),
+				sizeof(struct fuse_lowlevel_ops), &service->fs);
+		if (service->session == NULL)
 			err = fail(-EIO, "libfuse refused the mount options");
 	}
 	fuse_opt_free_args(&args);
 	return err;
 }
 
-static int mount_session(struct service *s, void (*ready)(void *ctx),
+static int mount_session(struct service *service, void (*ready)(void *ctx),
 		void *ready_ctx)
 {
 	/* libfuse and fusermount3 say the reason on stderr by themselves. */
-	if (fuse_session_mount(s->session, s->mountpoint) != 0)
-		return fail(-EIO, "mounting on %s failed", s->mountpoint);
-	s->mounted = true;
+	if (fuse_session_mount(service->session, service->mountpoint) != 0)
+		return fail(-EIO, "mounting on %s failed", service->mountpoint);
+	service->mounted = true;
 	const struct housekeeping_job job = {
-		.session = s->session,
-		.fs = &s->fs,
-		.mountpoint = s->mountpoint,
+		.session = service->session,
+		.fs = &service->fs,
+		.mountpoint = service->mountpoint,
 		.ready = ready,
 		.ready_ctx = ready_ctx,
 	};
-	return housekeeping_start(&s->keeper, &job);
+	return housekeeping_start(&service->keeper, &job);
 }
 
 /* --- */
 
 int service_start(struct service **out, const char *repo,
-		const char *mountpoint, struct mount_options *o,
+		const char *mountpoint, struct mount_options *options,
 		void (*ready)(void *ctx), void *ready_ctx)
 {
-	struct service *s = calloc(1, sizeof(*s));
-	if (s == NULL)
+	struct service *service = calloc(1, sizeof(*service));
+	if (service == NULL)
 		return fail_errno(-ENOMEM, "mounting");
-	s->mountpoint = mountpoint;
-	s->options = o;
-	s->fs.options = o;
-	s->fs.started = started;
-	s->fs.started_ctx = s;
-	pthread_mutex_init(&s->fs.mutex, NULL);
+	service->mountpoint = mountpoint;
+	service->options = options;
+	service->fs.options = options;
+	service->fs.started = started;
+	service->fs.started_ctx = service;
+	pthread_mutex_init(&service->fs.mutex, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	int err = open_filesystem(s, repo);
+	int err = open_filesystem(service, repo);
 	if (err == 0)
-		err = make_session(s);
+		err = make_session(service);
 	if (err == 0)
-		err = mount_session(s, ready, ready_ctx);
+		err = mount_session(service, ready, ready_ctx);
 	if (err != 0) {
 		struct error_copy why;
 		error_save(&why, err);
-		service_stop(s);
+		service_stop(service);
 		return error_load(&why);
 	}
 	log_capture_libfuse();
-	*out = s;
+	*out = service;
 	return 0;
 }
 
-int service_run(struct service *s)
+int service_run(struct service *service)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
 	unsigned servers = 2 * pool_processors();
@@ -226,28 +226,28 @@ int service_run(struct service *s)
 	servers = (unsigned)max_u64(SERVERS_MIN, min_u64(servers, SERVERS_MAX));
 	fuse_loop_cfg_set_max_threads(config, servers);
 	fuse_loop_cfg_set_clone_fd(config, 0);
-	int err = fuse_session_loop_mt(s->session, config);
+	int err = fuse_session_loop_mt(service->session, config);
 	fuse_loop_cfg_destroy(config);
 	/* Positive: the number of a signal, which is not a failure. */
 	return err < 0 ? fail_errno(err, "serving the mount") : 0;
 }
 
-void service_stop(struct service *s)
+void service_stop(struct service *service)
 {
-	if (s == NULL)
+	if (service == NULL)
 		return;
 	/* The keeper first: it uses the session's descriptor. */
-	housekeeping_stop(s->keeper);
-	if (s->mounted)
-		fuse_session_unmount(s->session);
-	if (s->session != NULL)
-		fuse_session_destroy(s->session);
-	file_close_all(&s->fs);
-	tree_free(s->fs.tree);
-	statfs_free(s->fs.usage);
-	image_reader_free(s->fs.reader);
-	roots_free(s->fs.roots);
-	repository_close(s->fs.repo);
-	pthread_mutex_destroy(&s->fs.mutex);
-	free(s);
+	housekeeping_stop(service->keeper);
+	if (service->mounted)
+		fuse_session_unmount(service->session);
+	if (service->session != NULL)
+		fuse_session_destroy(service->session);
+	file_close_all(&service->fs);
+	tree_free(service->fs.tree);
+	statfs_free(service->fs.usage);
+	image_reader_free(service->fs.reader);
+	roots_free(service->fs.roots);
+	repository_close(service->fs.repo);
+	pthread_mutex_destroy(&service->fs.mutex);
+	free(service);
 }

@@ -21,21 +21,21 @@ struct statfs_cache {
 	} shards[SHARDS];
 };
 
-struct statfs_cache *statfs_new(struct store *s)
+struct statfs_cache *statfs_new(struct store *store)
 {
-	struct statfs_cache *u = calloc(1, sizeof(*u));
-	if (u != NULL) {
-		u->store = s;
-		pthread_mutex_init(&u->mutex, NULL);
+	struct statfs_cache *cache = calloc(1, sizeof(*cache));
+	if (cache != NULL) {
+		cache->store = store;
+		pthread_mutex_init(&cache->mutex, NULL);
 	}
-	return u;
+	return cache;
 }
 
-void statfs_free(struct statfs_cache *u)
+void statfs_free(struct statfs_cache *cache)
 {
-	if (u != NULL)
-		pthread_mutex_destroy(&u->mutex);
-	free(u);
+	if (cache != NULL)
+		pthread_mutex_destroy(&cache->mutex);
+	free(cache);
 }
 
 struct sum {
@@ -53,37 +53,37 @@ static int add_object(void *ctx, const char *name)
 	return err == -ENOENT ? 0 : err;
 }
 
-static int sum_shard(struct statfs_cache *u, unsigned shard)
+static int sum_shard(struct statfs_cache *cache, unsigned shard)
 {
 	char prefix[16];
-	struct sum sum = { u->store, 0 };
-	uint64_t state = store_shard_state(u->store, shard);
-	if (state != 0 && state == u->shards[shard].state)
+	struct sum sum = { cache->store, 0 };
+	uint64_t state = store_shard_state(cache->store, shard);
+	if (state != 0 && state == cache->shards[shard].state)
 		return 0;
 	snprintf(prefix, sizeof(prefix), "packs/%02x/", shard);
-	int err = store_list(u->store, prefix, add_object, &sum);
+	int err = store_list(cache->store, prefix, add_object, &sum);
 	if (err == 0) {
-		u->shards[shard].state = state;
-		u->shards[shard].bytes = sum.bytes;
+		cache->shards[shard].state = state;
+		cache->shards[shard].bytes = sum.bytes;
 	}
 	return err;
 }
 
-int statfs_packs(struct statfs_cache *u, uint64_t *bytes)
+int statfs_packs(struct statfs_cache *cache, uint64_t *bytes)
 {
-	LOCK_SCOPE(&u->mutex);
+	LOCK_SCOPE(&cache->mutex);
 	double now = monotonic_now();
-	if (u->at == 0 || now - u->at > GOOD_FOR_SECONDS) {
+	if (cache->at == 0 || now - cache->at > GOOD_FOR_SECONDS) {
 		uint64_t total = 0;
 		for (unsigned i = 0; i < SHARDS; i++) {
-			int err = sum_shard(u, i);
+			int err = sum_shard(cache, i);
 			if (err != 0)
 				return err;
-			total += u->shards[i].bytes;
+			total += cache->shards[i].bytes;
 		}
-		u->bytes = total;
-		u->at = now;
+		cache->bytes = total;
+		cache->at = now;
 	}
-	*bytes = u->bytes;
+	*bytes = cache->bytes;
 	return 0;
 }

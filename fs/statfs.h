@@ -11,9 +11,9 @@
 
 struct statfs_cache;
 
-struct statfs_cache *statfs_new(struct store *s); /* NULL without memory */
-void statfs_free(struct statfs_cache *u); /* NULL allowed */
+struct statfs_cache *statfs_new(struct store *store); /* NULL without memory */
+void statfs_free(struct statfs_cache *cache); /* NULL allowed */
 /* At most a few seconds old. 0 or -errno. */
-int statfs_packs(struct statfs_cache *u, uint64_t *bytes);
+int statfs_packs(struct statfs_cache *cache, uint64_t *bytes);
 
 #endif

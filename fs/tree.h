@@ -45,19 +45,19 @@ struct tree_attr {
 };
 
 /* ONLY: the one snapshot, "source/time", that there is; NULL: all. Borrowed. */
-int tree_new(struct tree **out, struct repository *r, const char *only);
-void tree_free(struct tree *t); /* NULL allowed */
+int tree_new(struct tree **out, struct repository *repo, const char *only);
+void tree_free(struct tree *tree); /* NULL allowed */
 
 /* Looks which snapshots there are now. Calls FN, with no lock held, for each
  * NAME in the directory PARENT that came or went. */
 typedef void tree_change_fn(void *ctx, uint64_t parent, const char *name);
-int tree_refresh(struct tree *t, tree_change_fn *fn, void *ctx);
+int tree_refresh(struct tree *tree, tree_change_fn *fn, void *ctx);
 
-int tree_attr(struct tree *t, uint64_t inode, struct tree_attr *out);
+int tree_attr(struct tree *tree, uint64_t inode, struct tree_attr *out);
 /* "." and ".." are known too. */
-int tree_lookup(struct tree *t, uint64_t parent, const char *name,
+int tree_lookup(struct tree *tree, uint64_t parent, const char *name,
 		struct tree_attr *out);
-int tree_read_link(struct tree *t, uint64_t inode, char out[UTC_TEXT_MAX]);
+int tree_read_link(struct tree *tree, uint64_t inode, char out[UTC_TEXT_MAX]);
 
 /* A directory's names at one moment, without "." and "..". */
 struct tree_name {
@@ -70,8 +70,8 @@ struct tree_names {
 	size_t count;
 	struct tree_name items[];
 };
-int tree_list(struct tree *t, uint64_t inode, struct tree_names **out);
-void tree_names_free(struct tree_names *n); /* NULL allowed */
+int tree_list(struct tree *tree, uint64_t inode, struct tree_names **out);
+void tree_names_free(struct tree_names *names); /* NULL allowed */
 
 /* Holds on to a snapshot, or a file of one: what the pointers lead to stays,
  * and the inode stays known, until tree_release, even when the snapshot is
@@ -83,14 +83,14 @@ struct tree_held {
 	const char *name;	/* of the same, in the snapshot's directory */
 	struct tree_entry *entry;
 };
-int tree_hold(struct tree *t, uint64_t inode, struct tree_held *out);
-void tree_release(struct tree *t, struct tree_held *h);
+int tree_hold(struct tree *tree, uint64_t inode, struct tree_held *out);
+void tree_release(struct tree *tree, struct tree_held *held);
 
 /* 0 if the repository still has this very snapshot; else -ESTALE. */
-int tree_check(struct tree *t, const struct tree_held *h);
+int tree_check(struct tree *tree, const struct tree_held *held);
 
 /* The text of snapshot.json, to be freed, and its length. */
-int tree_entry_record_text(struct tree *t, const struct tree_held *h, char **text,
+int tree_entry_record_text(struct tree *tree, const struct tree_held *held, char **text,
 		size_t *len);
 
 #endif

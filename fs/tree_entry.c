@@ -25,11 +25,11 @@ static size_t source_key(char key[NAME_COMPONENT_MAX + 2], char what,
 			component);
 }
 
-static struct tree_source *source_find(struct tree *t, const char *component)
+static struct tree_source *source_find(struct tree *tree, const char *component)
 {
 	char key[NAME_COMPONENT_MAX + 2];
 	size_t len = source_key(key, 'S', component);
-	struct inode *i = inodes_find(&t->inodes, inodes_number(key, len));
+	struct inode *i = inodes_find(&tree->inodes, inodes_number(key, len));
 	struct tree_inode *ti = (struct tree_inode *)i;
 	if (ti == NULL || ti->kind != TREE_SOURCE ||
 			strcmp(ti->source->component, component) != 0)
@@ -37,123 +37,123 @@ static struct tree_source *source_find(struct tree *t, const char *component)
 	return ti->source;
 }
 
-static void source_add_inodes(struct tree *t, struct tree_source *s)
+static void source_add_inodes(struct tree *tree, struct tree_source *source)
 {
 	char key[NAME_COMPONENT_MAX + 2];
-	s->directory.kind = TREE_SOURCE;
-	s->directory.source = s;
-	inodes_add(&t->inodes, &s->directory.inode, key,
-			source_key(key, 'S', s->component));
-	s->latest.kind = TREE_LATEST;
-	s->latest.source = s;
-	inodes_add(&t->inodes, &s->latest.inode, key,
-			source_key(key, 'L', s->component));
+	source->directory.kind = TREE_SOURCE;
+	source->directory.source = source;
+	inodes_add(&tree->inodes, &source->directory.inode, key,
+			source_key(key, 'S', source->component));
+	source->latest.kind = TREE_LATEST;
+	source->latest.source = source;
+	inodes_add(&tree->inodes, &source->latest.inode, key,
+			source_key(key, 'L', source->component));
 }
 
-struct tree_source *tree_entry_get_source(struct tree *t, const char *component)
+struct tree_source *tree_entry_get_source(struct tree *tree, const char *component)
 {
-	struct tree_source *s = source_find(t, component);
-	if (s != NULL) {
-		s->refs++;
-		return s;
+	struct tree_source *source = source_find(tree, component);
+	if (source != NULL) {
+		source->refs++;
+		return source;
 	}
-	s = calloc(1, sizeof(*s));
-	if (s == NULL)
+	source = calloc(1, sizeof(*source));
+	if (source == NULL)
 		return NULL;
-	s->refs = 1;
-	s->component = strdup(component);
-	if (s->component == NULL || inodes_reserve(&t->inodes, 2) != 0) {
-		free(s->component);
-		free(s);
+	source->refs = 1;
+	source->component = strdup(component);
+	if (source->component == NULL || inodes_reserve(&tree->inodes, 2) != 0) {
+		free(source->component);
+		free(source);
 		return NULL;
 	}
-	source_add_inodes(t, s);
-	return s;
+	source_add_inodes(tree, source);
+	return source;
 }
 
-void tree_entry_put_source(struct tree *t, struct tree_source *s)
+void tree_entry_put_source(struct tree *tree, struct tree_source *source)
 {
-	if (s == NULL || --s->refs > 0)
+	if (source == NULL || --source->refs > 0)
 		return;
-	inodes_remove(&t->inodes, &s->directory.inode);
-	inodes_remove(&t->inodes, &s->latest.inode);
-	free(s->component);
-	free(s);
+	inodes_remove(&tree->inodes, &source->directory.inode);
+	inodes_remove(&tree->inodes, &source->latest.inode);
+	free(source->component);
+	free(source);
 }
 
 /* --- entries --- */
 
-struct tree_entry *tree_entry_new(struct tree_source *s, const char *time_text,
+struct tree_entry *tree_entry_new(struct tree_source *source, const char *time_text,
 		int64_t time)
 {
-	struct tree_entry *e = calloc(1, sizeof(*e));
-	if (e == NULL)
+	struct tree_entry *entry = calloc(1, sizeof(*entry));
+	if (entry == NULL)
 		return NULL;
-	e->refs = 1;
-	e->source = s;
-	s->refs++;
-	e->time = time;
-	snprintf(e->time_text, sizeof(e->time_text), "%s", time_text);
-	snprintf(e->object, sizeof(e->object), "snapshots/%s/%s", s->component,
+	entry->refs = 1;
+	entry->source = source;
+	source->refs++;
+	entry->time = time;
+	snprintf(entry->time_text, sizeof(entry->time_text), "%s", time_text);
+	snprintf(entry->object, sizeof(entry->object), "snapshots/%s/%s", source->component,
 			time_text);
-	return e;
+	return entry;
 }
 
-static uint32_t inode_count(const struct tree_entry *e,
+static uint32_t inode_count(const struct tree_entry *entry,
 		const struct snapshot *record)
 {
-	return record->file_count + 2 + e->view_count;
+	return record->file_count + 2 + entry->view_count;
 }
 
-void tree_entry_put(struct tree *t, struct tree_entry *e)
+void tree_entry_put(struct tree *tree, struct tree_entry *entry)
 {
-	if (e == NULL || --e->refs > 0)
+	if (entry == NULL || --entry->refs > 0)
 		return;
-	if (e->record != NULL) {
-		for (uint32_t i = 0; i < inode_count(e, e->record); i++)
-			inodes_remove(&t->inodes, &e->inodes[i].inode);
-		snapshot_free(e->record);
-		free(e->inodes);
-		free(e->by_name);
-		free(e->views);
+	if (entry->record != NULL) {
+		for (uint32_t i = 0; i < inode_count(entry, entry->record); i++)
+			inodes_remove(&tree->inodes, &entry->inodes[i].inode);
+		snapshot_free(entry->record);
+		free(entry->inodes);
+		free(entry->by_name);
+		free(entry->views);
 	}
-	tree_entry_put_source(t, e->source);
-	free(e);
+	tree_entry_put_source(tree, entry->source);
+	free(entry);
 }
 
 /* --- loading --- */
 
-int tree_entry_read_mark(struct tree *t, const char *object, struct tree_mark *out)
+int tree_entry_read_mark(struct tree *tree, const char *object, struct tree_mark *out)
 {
-	struct store *s = t->repo->store;
+	struct store *store = tree->repo->store;
 	size_t end = sizeof(out->bytes) - MARK_BEGINNING;
 	memset(out, 0, sizeof(*out));
-	store_forget(s, object);
-	int err = store_size(s, object, &out->size);
+	store_forget(store, object);
+	int err = store_size(store, object, &out->size);
 	if (err != 0)
 		return err;
-	ssize_t n = store_get_range(s, object, out->bytes, MARK_BEGINNING, 0);
+	ssize_t n = store_get_range(store, object, out->bytes, MARK_BEGINNING, 0);
 	if (n < 0)
 		return (int)n;
 	if (out->size < end)
 		return 0;
-	n = store_get_range(s, object, out->bytes + MARK_BEGINNING, end,
+	n = store_get_range(store, object, out->bytes + MARK_BEGINNING, end,
 			out->size - end);
 	return n < 0 ? (int)n : 0;
 }
 
 /* The record together with the mark of the object that it came from. */
-static int load_marked(struct tree *t, const char *object,
+static int load_marked(struct tree *tree, const char *object,
 		struct snapshot **record, struct tree_mark *mark)
 {
 	for (int i = 0; i < LOAD_ATTEMPTS; i++) {
 		struct tree_mark after;
-		int err = tree_entry_read_mark(t, object, mark);
+		int err = tree_entry_read_mark(tree, object, mark);
 		if (err == 0)
-			err = snapshot_object_load(t->repo, object, record);
+			err = snapshot_object_load(tree->repo, object, record);
 		if (err != 0)
 			return err;
-		err = tree_entry_read_mark(t, object, &after);
+		err = tree_entry_read_mark(tree, object, &after);
 		if (err == 0 && memcmp(mark, &after, sizeof(after)) == 0)
 			return 0;
 		snapshot_free(take_ptr(*record));
@@ -191,15 +191,15 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* Among the first COUNT names: a place, or -1. */
-static int64_t find_name(const struct tree_entry *e, uint32_t count,
+static int64_t find_name(const struct tree_entry *entry, uint32_t count,
 		const char *name)
 {
 	uint32_t low = 0, high = count;
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
-		int c = strcmp(name, e->by_name[middle].name);
+		int c = strcmp(name, entry->by_name[middle].name);
 		if (c == 0)
-			return e->by_name[middle].place;
+			return entry->by_name[middle].place;
 		if (c < 0)
 			high = middle;
 		else
@@ -208,21 +208,21 @@ static int64_t find_name(const struct tree_entry *e, uint32_t count,
 	return -1;
 }
 
-int64_t tree_entry_find_file(const struct tree_entry *e, const char *name)
+int64_t tree_entry_find_file(const struct tree_entry *entry, const char *name)
 {
-	return find_name(e, e->record->file_count + e->view_count, name);
+	return find_name(entry, entry->record->file_count + entry->view_count, name);
 }
 
 /* After the files were sorted: which of them are shown as qcow2 too. */
-static void derive_views(struct tree_entry *e, const struct snapshot *record)
+static void derive_views(struct tree_entry *entry, const struct snapshot *record)
 {
 	for (uint32_t i = 0; i < record->file_count; i++) {
-		struct tree_view *v = &e->views[e->view_count];
-		if (!snapshot_qcow2_name(v->name, &record->files[i]) ||
-				find_name(e, record->file_count, v->name) >= 0)
+		struct tree_view *view = &entry->views[entry->view_count];
+		if (!snapshot_qcow2_name(view->name, &record->files[i]) ||
+				find_name(entry, record->file_count, view->name) >= 0)
 			continue;
-		v->file = i;
-		e->view_count++;
+		view->file = i;
+		entry->view_count++;
 	}
 }
 
@@ -234,121 +234,121 @@ static uint32_t disk_count(const struct snapshot *record)
 	return disks;
 }
 
-static void derive_names(struct tree_entry *e, const struct snapshot *record)
+static void derive_names(struct tree_entry *entry, const struct snapshot *record)
 {
 	uint32_t count = record->file_count;
 	for (uint32_t i = 0; i < count; i++)
-		e->by_name[i] = (struct tree_named){ record->files[i].name, i };
-	qsort(e->by_name, count, sizeof(*e->by_name), compare_names);
-	derive_views(e, record);
-	for (uint32_t i = 0; i < e->view_count; i++)
-		e->by_name[count + i] = (struct tree_named){
-			e->views[i].name, count + 2 + i };
-	qsort(e->by_name, count + e->view_count, sizeof(*e->by_name),
+		entry->by_name[i] = (struct tree_named){ record->files[i].name, i };
+	qsort(entry->by_name, count, sizeof(*entry->by_name), compare_names);
+	derive_views(entry, record);
+	for (uint32_t i = 0; i < entry->view_count; i++)
+		entry->by_name[count + i] = (struct tree_named){
+			entry->views[i].name, count + 2 + i };
+	qsort(entry->by_name, count + entry->view_count, sizeof(*entry->by_name),
 			compare_names);
 }
 
-static int derive(struct tree_entry *e, const struct snapshot *record)
+static int derive(struct tree_entry *entry, const struct snapshot *record)
 {
 	uint32_t count = record->file_count, disks = disk_count(record);
 	char *text = record_text(record);
 	/* One more, because nothing is not asked for. */
-	e->inodes = calloc((size_t)count + disks + 2, sizeof(*e->inodes));
-	e->by_name = calloc((size_t)count + disks + 1, sizeof(*e->by_name));
-	e->views = calloc((size_t)disks + 1, sizeof(*e->views));
-	e->record_size = text == NULL ? 0 : strlen(text);
+	entry->inodes = calloc((size_t)count + disks + 2, sizeof(*entry->inodes));
+	entry->by_name = calloc((size_t)count + disks + 1, sizeof(*entry->by_name));
+	entry->views = calloc((size_t)disks + 1, sizeof(*entry->views));
+	entry->record_size = text == NULL ? 0 : strlen(text);
 	free(text);
 	/* A record is never empty. */
-	if (e->record_size == 0 || e->inodes == NULL || e->by_name == NULL ||
-			e->views == NULL)
-		return fail_errno(-ENOMEM, "reading %s", e->object);
-	derive_names(e, record);
+	if (entry->record_size == 0 || entry->inodes == NULL || entry->by_name == NULL ||
+			entry->views == NULL)
+		return fail_errno(-ENOMEM, "reading %s", entry->object);
+	derive_names(entry, record);
 	return 0;
 }
 
-static void forget_derived(struct tree_entry *e)
+static void forget_derived(struct tree_entry *entry)
 {
-	free(take_ptr(e->inodes));
-	free(take_ptr(e->by_name));
-	free(take_ptr(e->views));
-	e->view_count = 0;
+	free(take_ptr(entry->inodes));
+	free(take_ptr(entry->by_name));
+	free(take_ptr(entry->views));
+	entry->view_count = 0;
 }
 
 /* What the inode at PLACE is of, and the letter of its key. */
-static char set_inode(struct tree_inode *ti, const struct tree_entry *e,
+static char set_inode(struct tree_inode *inode, const struct tree_entry *entry,
 		uint32_t count, uint32_t place)
 {
-	ti->kind = TREE_FILE;
-	ti->file = place;
+	inode->kind = TREE_FILE;
+	inode->file = place;
 	if (place < count)
 		return 'f';
-	ti->file = 0;
-	ti->kind = place == count ? TREE_SNAPSHOT : TREE_RECORD;
+	inode->file = 0;
+	inode->kind = place == count ? TREE_SNAPSHOT : TREE_RECORD;
 	if (place < count + 2)
 		return place == count ? 'd' : 'r';
-	ti->kind = TREE_QCOW2;
-	ti->file = e->views[place - count - 2].file;
+	inode->kind = TREE_QCOW2;
+	inode->file = entry->views[place - count - 2].file;
 	return 'q';
 }
 
-static void add_inodes(struct tree *t, struct tree_entry *e,
+static void add_inodes(struct tree *tree, struct tree_entry *entry,
 		const struct snapshot *record)
 {
 	struct {
 		uint8_t what, id[ID_SIZE], file[4];
 	} key;
 	memcpy(key.id, record->id.b, ID_SIZE);
-	for (uint32_t i = 0; i < inode_count(e, record); i++) {
-		struct tree_inode *ti = &e->inodes[i];
-		ti->entry = e;
-		key.what = (uint8_t)set_inode(ti, e, record->file_count, i);
-		put_le32(key.file, ti->file);
-		inodes_add(&t->inodes, &ti->inode, &key, sizeof(key));
+	for (uint32_t i = 0; i < inode_count(entry, record); i++) {
+		struct tree_inode *inode = &entry->inodes[i];
+		inode->entry = entry;
+		key.what = (uint8_t)set_inode(inode, entry, record->file_count, i);
+		put_le32(key.file, inode->file);
+		inodes_add(&tree->inodes, &inode->inode, &key, sizeof(key));
 	}
 }
 
-static bool is_loaded(struct tree *t, const struct tree_entry *e)
+static bool is_loaded(struct tree *tree, const struct tree_entry *entry)
 {
-	LOCK_SCOPE(&t->mutex);
-	return e->record != NULL;
+	LOCK_SCOPE(&tree->mutex);
+	return entry->record != NULL;
 }
 
-static int publish(struct tree *t, struct tree_entry *e,
+static int publish(struct tree *tree, struct tree_entry *entry,
 		struct snapshot *record)
 {
-	LOCK_SCOPE(&t->mutex);
-	if (inodes_reserve(&t->inodes, inode_count(e, record)) != 0)
-		return fail_errno(-ENOMEM, "reading %s", e->object);
-	add_inodes(t, e, record);
-	e->record = record;
+	LOCK_SCOPE(&tree->mutex);
+	if (inodes_reserve(&tree->inodes, inode_count(entry, record)) != 0)
+		return fail_errno(-ENOMEM, "reading %s", entry->object);
+	add_inodes(tree, entry, record);
+	entry->record = record;
 	return 0;
 }
 
-int tree_entry_load(struct tree *t, struct tree_entry *e)
+int tree_entry_load(struct tree *tree, struct tree_entry *entry)
 {
 	struct snapshot *record = NULL;
-	LOCK_SCOPE(&t->load_mutex);
-	if (is_loaded(t, e))
+	LOCK_SCOPE(&tree->load_mutex);
+	if (is_loaded(tree, entry))
 		return 0;
-	int err = load_marked(t, e->object, &record, &e->mark);
+	int err = load_marked(tree, entry->object, &record, &entry->mark);
 	if (err != 0)
 		return err;
-	err = derive(e, record);
+	err = derive(entry, record);
 	if (err == 0)
-		err = publish(t, e, record);
+		err = publish(tree, entry, record);
 	if (err != 0) {
 		snapshot_free(record);
-		forget_derived(e);
+		forget_derived(entry);
 	}
 	return err;
 }
 
-int tree_entry_record_text(struct tree *t, const struct tree_held *h, char **text,
+int tree_entry_record_text(struct tree *tree, const struct tree_held *held, char **text,
 		size_t *len)
 {
 	/* Making JSON counts references in the record's unknown members. */
-	LOCK_SCOPE(&t->load_mutex);
-	*text = record_text(h->snapshot);
+	LOCK_SCOPE(&tree->load_mutex);
+	*text = record_text(held->snapshot);
 	if (*text == NULL)
 		return fail_errno(-ENOMEM, "making snapshot.json");
 	*len = strlen(*text);

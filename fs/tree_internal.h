@@ -83,48 +83,48 @@ struct tree {
 	int64_t started_ns;	/* the root's time while it is empty */
 };
 
-static inline struct tree_inode *entry_directory(const struct tree_entry *e)
+static inline struct tree_inode *entry_directory(const struct tree_entry *entry)
 {
-	return &e->inodes[e->record->file_count];
+	return &entry->inodes[entry->record->file_count];
 }
 
-static inline struct tree_inode *entry_record(const struct tree_entry *e)
+static inline struct tree_inode *entry_record(const struct tree_entry *entry)
 {
-	return &e->inodes[e->record->file_count + 1];
+	return &entry->inodes[entry->record->file_count + 1];
 }
 
-static inline struct tree_inode *entry_view(const struct tree_entry *e,
+static inline struct tree_inode *entry_view(const struct tree_entry *entry,
 		uint32_t view)
 {
-	return &e->inodes[e->record->file_count + 2 + view];
+	return &entry->inodes[entry->record->file_count + 2 + view];
 }
 
 /* --- tree_entry.c --- */
 
 /* The source of that name, or a new one; counted. NULL without memory. Both
  * are called with mutex; NULL allowed to put. */
-struct tree_source *tree_entry_get_source(struct tree *t, const char *component);
-void tree_entry_put_source(struct tree *t, struct tree_source *s);
+struct tree_source *tree_entry_get_source(struct tree *tree, const char *component);
+void tree_entry_put_source(struct tree *tree, struct tree_source *source);
 
 /* A new one with one reference; NULL without memory. Called with mutex. */
-struct tree_entry *tree_entry_new(struct tree_source *s, const char *time_text,
+struct tree_entry *tree_entry_new(struct tree_source *source, const char *time_text,
 		int64_t time);
 /* Called with mutex. NULL allowed. */
-void tree_entry_put(struct tree *t, struct tree_entry *e);
+void tree_entry_put(struct tree *tree, struct tree_entry *entry);
 
 /* Reads the record if that was not done yet. The caller has a reference and
  * no lock. 0, -ENOENT, -EBADMSG, … */
-int tree_entry_load(struct tree *t, struct tree_entry *e);
+int tree_entry_load(struct tree *tree, struct tree_entry *entry);
 
 /* The object as it is now. 0, -ENOENT, -EIO … */
-int tree_entry_read_mark(struct tree *t, const char *object, struct tree_mark *out);
+int tree_entry_read_mark(struct tree *tree, const char *object, struct tree_mark *out);
 
 /* Place of the file or view in the inodes, or -1. */
-int64_t tree_entry_find_file(const struct tree_entry *e, const char *name);
+int64_t tree_entry_find_file(const struct tree_entry *entry, const char *name);
 
 /* --- tree_refresh.c --- */
 
 /* Drops all names. Called with mutex. */
-void tree_refresh_clear_listing(struct tree *t, struct tree_listing *l);
+void tree_refresh_clear_listing(struct tree *tree, struct tree_listing *listing);
 
 #endif

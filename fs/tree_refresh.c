@@ -26,11 +26,11 @@ struct found_list {
 	size_t count, room;
 };
 
-static void found_clear(struct found_list *l)
+static void found_clear(struct found_list *list)
 {
-	for (size_t i = 0; i < l->count; i++)
-		free(l->items[i].component);
-	free(l->items);
+	for (size_t i = 0; i < list->count; i++)
+		free(list->items[i].component);
+	free(list->items);
 }
 
 /* Names of another form are not ours to show. */
@@ -49,26 +49,26 @@ static bool name_split(char *text, struct found *out)
 static int found_add(void *ctx, const char *name)
 {
 	static const char kind[] = "snapshots/";
-	struct found_list *l = ctx;
+	struct found_list *list = ctx;
 	struct found f;
 	if (strncmp(name, kind, sizeof(kind) - 1) != 0 ||
-			(l->only != NULL &&
-			strcmp(name + sizeof(kind) - 1, l->only) != 0))
+			(list->only != NULL &&
+			strcmp(name + sizeof(kind) - 1, list->only) != 0))
 		return 0;
-	if (l->count == l->room) {
-		size_t room = l->room == 0 ? 64 : 2 * l->room;
-		struct found *items = reallocarray(l->items, room,
+	if (list->count == list->room) {
+		size_t room = list->room == 0 ? 64 : 2 * list->room;
+		struct found *items = reallocarray(list->items, room,
 				sizeof(*items));
 		if (items == NULL)
 			return -ENOMEM;
-		l->items = items;
-		l->room = room;
+		list->items = items;
+		list->room = room;
 	}
 	char *text = strdup(name + sizeof(kind) - 1);
 	if (text == NULL)
 		return -ENOMEM;
 	if (name_split(text, &f))
-		l->items[l->count++] = f;
+		list->items[list->count++] = f;
 	else
 		free(text);
 	return 0;
@@ -83,64 +83,64 @@ static int found_compare(const void *a, const void *b)
 
 /* --- building the new listing; all with tree->mutex --- */
 
-void tree_refresh_clear_listing(struct tree *t, struct tree_listing *l)
+void tree_refresh_clear_listing(struct tree *tree, struct tree_listing *listing)
 {
-	for (size_t i = 0; i < l->entry_count; i++)
-		tree_entry_put(t, l->entries[i]);
-	for (size_t i = 0; i < l->source_count; i++)
-		tree_entry_put_source(t, l->sources[i]);
-	free(l->entries);
-	free(l->sources);
-	*l = (struct tree_listing){ 0 };
+	for (size_t i = 0; i < listing->entry_count; i++)
+		tree_entry_put(tree, listing->entries[i]);
+	for (size_t i = 0; i < listing->source_count; i++)
+		tree_entry_put_source(tree, listing->sources[i]);
+	free(listing->entries);
+	free(listing->sources);
+	*listing = (struct tree_listing){ 0 };
 }
 
-static int entry_compare(const struct tree_entry *e, const struct found *f)
+static int entry_compare(const struct tree_entry *entry, const struct found *found)
 {
-	int c = strcmp(e->source->component, f->component);
-	return c != 0 ? c : strcmp(e->time_text, f->time_text);
+	int c = strcmp(entry->source->component, found->component);
+	return c != 0 ? c : strcmp(entry->time_text, found->time_text);
 }
 
-/* The source of F: the one last added, or one more. */
-static struct tree_source *add_source(struct tree *t, struct tree_listing *l,
-		const struct found *f)
+/* The source of FOUND: the one last added, or one more. */
+static struct tree_source *add_source(struct tree *tree, struct tree_listing *listing,
+		const struct found *found)
 {
 	struct tree_source *last =
-			l->source_count == 0 ? NULL
-					     : l->sources[l->source_count - 1];
-	if (last != NULL && strcmp(last->component, f->component) == 0)
+			listing->source_count == 0 ? NULL
+					     : listing->sources[listing->source_count - 1];
+	if (last != NULL && strcmp(last->component, found->component) == 0)
 		return last;
-	struct tree_source *s = tree_entry_get_source(t, f->component);
-	if (s != NULL)
-		l->sources[l->source_count++] = s;
-	return s;
+	struct tree_source *source = tree_entry_get_source(tree, found->component);
+	if (source != NULL)
+		listing->sources[listing->source_count++] = source;
+	return source;
 }
 
-static int add_entry(struct tree *t, struct tree_listing *l,
-		const struct found *f, struct tree_entry *known)
+static int add_entry(struct tree *tree, struct tree_listing *listing,
+		const struct found *found, struct tree_entry *known)
 {
-	struct tree_source *s = add_source(t, l, f);
-	if (s == NULL)
+	struct tree_source *source = add_source(tree, listing, found);
+	if (source == NULL)
 		return -ENOMEM;
-	struct tree_entry *e = known;
-	if (e == NULL)
-		e = tree_entry_new(s, f->time_text, f->time);
+	struct tree_entry *entry = known;
+	if (entry == NULL)
+		entry = tree_entry_new(source, found->time_text, found->time);
 	else
-		e->refs++;
-	if (e == NULL)
+		entry->refs++;
+	if (entry == NULL)
 		return -ENOMEM;
-	l->entries[l->entry_count++] = e;
+	listing->entries[listing->entry_count++] = entry;
 	return 0;
 }
 
-static int build(struct tree *t, const struct found_list *found,
-		struct tree_listing *l)
+static int build(struct tree *tree, const struct found_list *found,
+		struct tree_listing *listing)
 {
-	const struct tree_listing *old = &t->names;
+	const struct tree_listing *old = &tree->names;
 	size_t at = 0;
 	/* One more, because nothing is not asked for. */
-	l->entries = calloc(found->count + 1, sizeof(struct tree_entry *));
-	l->sources = calloc(found->count + 1, sizeof(struct tree_source *));
-	if (l->entries == NULL || l->sources == NULL)
+	listing->entries = calloc(found->count + 1, sizeof(struct tree_entry *));
+	listing->sources = calloc(found->count + 1, sizeof(struct tree_source *));
+	if (listing->entries == NULL || listing->sources == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < found->count; i++) {
 		const struct found *f = &found->items[i];
@@ -149,22 +149,22 @@ static int build(struct tree *t, const struct found_list *found,
 			at++;
 		bool known = at < old->entry_count &&
 			     entry_compare(old->entries[at], f) == 0;
-		int err = add_entry(t, l, f, known ? old->entries[at] : NULL);
+		int err = add_entry(tree, listing, f, known ? old->entries[at] : NULL);
 		if (err != 0)
 			return err;
 	}
 	return 0;
 }
 
-static void place_sources(struct tree_listing *l)
+static void place_sources(struct tree_listing *listing)
 {
 	size_t at = 0;
-	for (size_t i = 0; i < l->source_count; i++) {
-		struct tree_source *s = l->sources[i];
-		s->first = at;
-		while (at < l->entry_count && l->entries[at]->source == s)
+	for (size_t i = 0; i < listing->source_count; i++) {
+		struct tree_source *source = listing->sources[i];
+		source->first = at;
+		while (at < listing->entry_count && listing->entries[at]->source == source)
 			at++;
-		s->count = at - s->first;
+		source->count = at - source->first;
 	}
 }
 
@@ -180,19 +180,19 @@ struct changes {
 	size_t count;
 };
 
-static void changes_clear(struct changes *c)
+static void changes_clear(struct changes *changes)
 {
-	for (size_t i = 0; i < c->count; i++)
-		free(c->items[i].name);
-	free(c->items);
+	for (size_t i = 0; i < changes->count; i++)
+		free(changes->items[i].name);
+	free(changes->items);
 }
 
 /* A change that isn't told for want of memory shows a second later. */
-static void changes_add(struct changes *c, uint64_t parent, const char *name)
+static void changes_add(struct changes *changes, uint64_t parent, const char *name)
 {
 	char *copy = strdup(name);
 	if (copy != NULL)
-		c->items[c->count++] = (struct change){ parent, copy };
+		changes->items[changes->count++] = (struct change){ parent, copy };
 }
 
 static int entry_order(const struct tree_entry *x, const struct tree_entry *y)
@@ -201,36 +201,36 @@ static int entry_order(const struct tree_entry *x, const struct tree_entry *y)
 	return c != 0 ? c : strcmp(x->time_text, y->time_text);
 }
 
-static void tell_entry(struct changes *c, const struct tree_entry *e)
+static void tell_entry(struct changes *changes, const struct tree_entry *entry)
 {
-	changes_add(c, e->source->directory.inode.number, e->time_text);
+	changes_add(changes, entry->source->directory.inode.number, entry->time_text);
 }
 
-static void compare_entries(struct changes *c, const struct tree_listing *a,
+static void compare_entries(struct changes *changes, const struct tree_listing *a,
 		const struct tree_listing *b)
 {
 	size_t i = 0, j = 0;
 	while (i < a->entry_count && j < b->entry_count) {
 		int d = entry_order(a->entries[i], b->entries[j]);
 		if (d < 0)
-			tell_entry(c, a->entries[i]);
+			tell_entry(changes, a->entries[i]);
 		else if (d > 0)
-			tell_entry(c, b->entries[j]);
+			tell_entry(changes, b->entries[j]);
 		i += d <= 0;
 		j += d >= 0;
 	}
 	while (i < a->entry_count)
-		tell_entry(c, a->entries[i++]);
+		tell_entry(changes, a->entries[i++]);
 	while (j < b->entry_count)
-		tell_entry(c, b->entries[j++]);
+		tell_entry(changes, b->entries[j++]);
 }
 
-static void tell_source(struct changes *c, const struct tree_source *s)
+static void tell_source(struct changes *changes, const struct tree_source *source)
 {
-	changes_add(c, INODE_ROOT, s->component);
+	changes_add(changes, INODE_ROOT, source->component);
 }
 
-static void compare_sources(struct changes *c, const struct tree_listing *a,
+static void compare_sources(struct changes *changes, const struct tree_listing *a,
 		const struct tree_listing *b)
 {
 	size_t i = 0, j = 0;
@@ -238,59 +238,59 @@ static void compare_sources(struct changes *c, const struct tree_listing *a,
 		int d = strcmp(a->sources[i]->component,
 				b->sources[j]->component);
 		if (d < 0)
-			tell_source(c, a->sources[i]);
+			tell_source(changes, a->sources[i]);
 		else if (d > 0)
-			tell_source(c, b->sources[j]);
+			tell_source(changes, b->sources[j]);
 		i += d <= 0;
 		j += d >= 0;
 	}
 	while (i < a->source_count)
-		tell_source(c, a->sources[i++]);
+		tell_source(changes, a->sources[i++]);
 	while (j < b->source_count)
-		tell_source(c, b->sources[j++]);
+		tell_source(changes, b->sources[j++]);
 }
 
 /* Before the old listing goes. */
-static void compare(struct changes *c, const struct tree_listing *a,
+static void compare(struct changes *changes, const struct tree_listing *a,
 		const struct tree_listing *b)
 {
-	c->items = calloc(a->entry_count + b->entry_count + a->source_count +
+	changes->items = calloc(a->entry_count + b->entry_count + a->source_count +
 					b->source_count + 1,
-			sizeof(*c->items));
-	if (c->items == NULL)
+			sizeof(*changes->items));
+	if (changes->items == NULL)
 		return;
-	compare_entries(c, a, b);
-	compare_sources(c, a, b);
+	compare_entries(changes, a, b);
+	compare_sources(changes, a, b);
 }
 
-static int take_over(struct tree *t, const struct found_list *found,
+static int take_over(struct tree *tree, const struct found_list *found,
 		struct changes *changes)
 {
 	struct tree_listing l = { 0 };
-	LOCK_SCOPE(&t->mutex);
-	int err = build(t, found, &l);
+	LOCK_SCOPE(&tree->mutex);
+	int err = build(tree, found, &l);
 	if (err != 0) {
-		tree_refresh_clear_listing(t, &l);
+		tree_refresh_clear_listing(tree, &l);
 		return fail_errno(err, "listing the snapshots");
 	}
-	compare(changes, &t->names, &l);
-	struct tree_listing old = t->names;
-	t->names = l;
-	place_sources(&t->names);
-	tree_refresh_clear_listing(t, &old);
+	compare(changes, &tree->names, &l);
+	struct tree_listing old = tree->names;
+	tree->names = l;
+	place_sources(&tree->names);
+	tree_refresh_clear_listing(tree, &old);
 	return 0;
 }
 
-int tree_refresh(struct tree *t, tree_change_fn *fn, void *ctx)
+int tree_refresh(struct tree *tree, tree_change_fn *fn, void *ctx)
 {
-	struct found_list found = { .only = t->only };
+	struct found_list found = { .only = tree->only };
 	struct changes changes = { 0 };
-	int err = store_list(t->repo->store, "snapshots/", found_add, &found);
+	int err = store_list(tree->repo->store, "snapshots/", found_add, &found);
 	if (err == 0) {
 		if (found.count > 0)
 			qsort(found.items, found.count, sizeof(*found.items),
 					found_compare);
-		err = take_over(t, &found, &changes);
+		err = take_over(tree, &found, &changes);
 	}
 	found_clear(&found);
 	for (size_t i = 0; i < changes.count; i++)

@@ -13,43 +13,43 @@
 /* Returns the text, which may be in BUF, or NULL if H has no such tag. */
 typedef const char *tag_fn(const struct tree_held *h, char buf[ID_TEXT_SIZE]);
 
-static const char *tag_snapshot(const struct tree_held *h,
+static const char *tag_snapshot(const struct tree_held *held,
 		char buf[ID_TEXT_SIZE])
 {
-	hex_encode(buf, h->snapshot->id.b, ID_SIZE);
+	hex_encode(buf, held->snapshot->id.b, ID_SIZE);
 	return buf;
 }
 
-static const char *tag_source(const struct tree_held *h,
+static const char *tag_source(const struct tree_held *held,
 		char buf[ID_TEXT_SIZE] __attribute__((unused)))
 {
-	return h->snapshot->source;
+	return held->snapshot->source;
 }
 
-static const char *tag_source_path(const struct tree_held *h,
+static const char *tag_source_path(const struct tree_held *held,
 		char buf[ID_TEXT_SIZE] __attribute__((unused)))
 {
-	return h->file == NULL ? NULL : h->file->source_path;
+	return held->file == NULL ? NULL : held->file->source_path;
 }
 
-static const char *tag_format(const struct tree_held *h,
+static const char *tag_format(const struct tree_held *held,
 		char buf[ID_TEXT_SIZE] __attribute__((unused)))
 {
-	return h->file == NULL ? NULL : h->file->format;
+	return held->file == NULL ? NULL : held->file->format;
 }
 
-static const char *tag_target(const struct tree_held *h,
+static const char *tag_target(const struct tree_held *held,
 		char buf[ID_TEXT_SIZE] __attribute__((unused)))
 {
-	return h->file == NULL ? NULL : h->file->target;
+	return held->file == NULL ? NULL : held->file->target;
 }
 
 /* Who has the same content has the same root: not what is computed. */
-static const char *tag_root(const struct tree_held *h, char buf[ID_TEXT_SIZE])
+static const char *tag_root(const struct tree_held *held, char buf[ID_TEXT_SIZE])
 {
-	if (h->kind != TREE_FILE)
+	if (held->kind != TREE_FILE)
 		return NULL;
-	hex_encode(buf, h->file->root.id.b, ID_SIZE);
+	hex_encode(buf, held->file->root.id.b, ID_SIZE);
 	return buf;
 }
 
@@ -66,14 +66,14 @@ static const struct {
 };
 #define TAG_COUNT (sizeof(tags) / sizeof(tags[0]))
 
-ssize_t xattr_get(const struct tree_held *h, const char *name,
+ssize_t xattr_get(const struct tree_held *held, const char *name,
 		char out[XATTR_VALUE_MAX])
 {
 	char buf[ID_TEXT_SIZE];
 	for (size_t i = 0; i < TAG_COUNT; i++) {
 		if (strcmp(name, tags[i].name) != 0)
 			continue;
-		const char *text = tags[i].fn(h, buf);
+		const char *text = tags[i].fn(held, buf);
 		if (text == NULL)
 			break;
 		size_t len = strlen(text);
@@ -85,13 +85,13 @@ ssize_t xattr_get(const struct tree_held *h, const char *name,
 	return -ENODATA;
 }
 
-size_t xattr_list(const struct tree_held *h, char out[XATTR_NAMES_MAX])
+size_t xattr_list(const struct tree_held *held, char out[XATTR_NAMES_MAX])
 {
 	char buf[ID_TEXT_SIZE];
 	size_t at = 0;
 	for (size_t i = 0; i < TAG_COUNT; i++) {
 		size_t size = strlen(tags[i].name) + 1;
-		if (tags[i].fn(h, buf) == NULL || at + size > XATTR_NAMES_MAX)
+		if (tags[i].fn(held, buf) == NULL || at + size > XATTR_NAMES_MAX)
 			continue;
 		memcpy(out + at, tags[i].name, size);
 		at += size;

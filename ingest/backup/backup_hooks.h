@@ -10,13 +10,13 @@
 #include "ingest/libvirt/domain.h"
 
 /* Before anything of the guest is touched. An error: it must not be. */
-int backup_hooks_before(struct backup_snapshot *b,
-		const struct domain_facts *f);
+int backup_hooks_before(struct backup_snapshot *snapshot,
+		const struct domain_facts *facts);
 
 /* A running guest goes on, its disks are served: SOCKET, and EXPORTS with
  * blanks between them. A failure is a warning and makes the backup partly. */
-void backup_hooks_after_thaw(struct backup_snapshot *b,
-		const struct domain_facts *f, const char *socket,
+void backup_hooks_after_thaw(struct backup_snapshot *snapshot,
+		const struct domain_facts *facts, const char *socket,
 		const char *exports);
 
 /*
@@ -24,11 +24,11 @@ void backup_hooks_after_thaw(struct backup_snapshot *b,
  * up, for the reason that is this thread's text (and stays that). Before
  * backup_snapshot_end. A failure as above.
  */
-void backup_hooks_end(struct backup_snapshot *b, const struct domain_facts *f,
+void backup_hooks_end(struct backup_snapshot *snapshot, const struct domain_facts *facts,
 		int err);
 
 /* The same for a domain of which nothing is known but NAME. */
-void backup_hooks_unopened(const struct backup_options *o, const char *name,
+void backup_hooks_unopened(const struct backup_options *options, const char *name,
 		int err);
 
 #endif

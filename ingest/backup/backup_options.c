@@ -44,17 +44,17 @@ static int check_targets(const struct option_list *list, const char *option)
 	return 0;
 }
 
-int backup_options_check(struct backup_options *o,
+int backup_options_check(struct backup_options *options,
 		const struct backup_words *words)
 {
 	int64_t limit;
-	int err = check_targets(&o->disks, "--disk");
+	int err = check_targets(&options->disks, "--disk");
 	if (err == 0)
-		err = check_targets(&o->exclude_disks, "--exclude-disk");
+		err = check_targets(&options->exclude_disks, "--exclude-disk");
 	if (err == 0 && words->quiesce != NULL)
-		err = parse_quiesce(&o->quiesce, words->quiesce);
+		err = parse_quiesce(&options->quiesce, words->quiesce);
 	if (err == 0 && words->wait != NULL)
-		err = parse_age(&o->wait_seconds, "--wait", words->wait);
+		err = parse_age(&options->wait_seconds, "--wait", words->wait);
 	if (err < 0 || words->hook_timeout == NULL)
 		return err;
 	err = parse_age(&limit, "--hook-timeout", words->hook_timeout);
@@ -94,11 +94,11 @@ static bool listed(const struct option_list *list, const char *name,
 	return found;
 }
 
-bool backup_options_want_disk(const struct backup_options *o, const char *name,
+bool backup_options_want_disk(const struct backup_options *options, const char *name,
 		const char *uuid, const char *target)
 {
 	bool any;
-	if (listed(&o->exclude_disks, name, uuid, target, &any))
+	if (listed(&options->exclude_disks, name, uuid, target, &any))
 		return false;
-	return listed(&o->disks, name, uuid, target, &any) || !any;
+	return listed(&options->disks, name, uuid, target, &any) || !any;
 }

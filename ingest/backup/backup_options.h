@@ -38,7 +38,7 @@ struct backup_words {
 };
 
 /* 0, or -EINVAL with a text. Also sets the hooks' limit. */
-int backup_options_check(struct backup_options *o,
+int backup_options_check(struct backup_options *options,
 		const struct backup_words *words);
 
 /* Whether ITEM, of one of the two lists of disks, speaks of this domain at all
@@ -47,7 +47,7 @@ bool backup_options_disk_concerns(const char *item, const char *name,
 		const char *uuid);
 
 /* Whether the disk TARGET of a domain (raw name, UUID) is to be backed up. */
-bool backup_options_want_disk(const struct backup_options *o, const char *name,
+bool backup_options_want_disk(const struct backup_options *options, const char *name,
 		const char *uuid, const char *target);
 
 /* Why not, for the snapshot's record, if backup_options_want_disk says so. */

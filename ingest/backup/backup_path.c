@@ -22,24 +22,24 @@ uint64_t backup_path_size(const char *path)
 	return fd >= 0 && device_size(fd, &size) == 0 ? size : 0;
 }
 
-static void take_attributes(struct backup_file *f, const struct stat *st)
+static void take_attributes(struct backup_file *file, const struct stat *st)
 {
 	bool device = S_ISBLK(st->st_mode);
-	if (f->mode == 0)
-		f->mode = device ? MODE_DEVICE : st->st_mode & 0777;
-	f->mtime_ns = device ? realtime_ns()
+	if (file->mode == 0)
+		file->mode = device ? MODE_DEVICE : st->st_mode & 0777;
+	file->mtime_ns = device ? realtime_ns()
 			     : (int64_t)st->st_mtim.tv_sec * 1000000000
 					       + st->st_mtim.tv_nsec;
 }
 
-int backup_path(struct backup_snapshot *b, const char *path,
+int backup_path(struct backup_snapshot *snapshot, const char *path,
 		struct backup_file *f)
 {
 	struct file_source *file;
 	struct file_identity identity;
 	struct image_source source;
 	bool taken;
-	int err = file_source_open(&file, path, b->lane->workers);
+	int err = file_source_open(&file, path, snapshot->lane->workers);
 	if (err < 0)
 		return err;
 	file_source_identity(file, &identity);
@@ -47,10 +47,10 @@ int backup_path(struct backup_snapshot *b, const char *path,
 	f->identity_count = 1;
 	if (f->mtime_ns == INT64_MIN)
 		take_attributes(f, file_source_stat(file));
-	err = backup_snapshot_reuse(b, f, &taken);
+	err = backup_snapshot_reuse(snapshot, f, &taken);
 	if (err == 0 && !taken) {
 		file_source_fill(file, &source);
-		err = backup_snapshot_store(b, f, &source);
+		err = backup_snapshot_store(snapshot, f, &source);
 		if (err == 0)
 			err = file_source_recheck(file);
 	}

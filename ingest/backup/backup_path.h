@@ -5,11 +5,11 @@
 
 #include "backup_run.h"
 
-/* One file byte for byte into a snapshot under way: unread if unchanged. F's
+/* One file byte for byte into a snapshot under way: unread if unchanged. FILE's
  * identities are filled in here; its mtime, if INT64_MIN, and then its mode,
  * if 0, are the file's. */
-int backup_path(struct backup_snapshot *b, const char *path,
-		struct backup_file *f);
+int backup_path(struct backup_snapshot *snapshot, const char *path,
+		struct backup_file *file);
 
 /* What PATH measures in bytes, for the progress bar; 0: unknown. */
 uint64_t backup_path_size(const char *path);

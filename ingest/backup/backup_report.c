@@ -28,43 +28,43 @@ static json_t *optional_text(const char *text)
 	return text ? report_json_text(text) : json_null();
 }
 
-static json_t *disk_rows(const struct backup_snapshot *b)
+static json_t *disk_rows(const struct backup_snapshot *snapshot)
 {
 	json_t *list = json_array();
-	for (unsigned i = 0; i < b->disk_count; i++) {
-		const struct disk_outcome *o = &b->disks[i];
+	for (unsigned i = 0; i < snapshot->disk_count; i++) {
+		const struct disk_outcome *outcome = &snapshot->disks[i];
 		json_array_append_new(list, json_pack("{s:o,s:s,s:o,s:I}",
-				"target", report_json_text(o->target), "mode",
-				mode_names[o->mode], "why",
-				optional_text(o->why), "read",
-				(json_int_t)o->read));
+				"target", report_json_text(outcome->target), "mode",
+				mode_names[outcome->mode], "why",
+				optional_text(outcome->why), "read",
+				(json_int_t)outcome->read));
 	}
 	return list;
 }
 
 /* The disk that cost the most; NULL: none. */
-static const struct disk_outcome *costliest(const struct backup_snapshot *b)
+static const struct disk_outcome *costliest(const struct backup_snapshot *snapshot)
 {
 	const struct disk_outcome *worst = NULL;
-	for (unsigned i = 0; i < b->disk_count; i++) {
-		const struct disk_outcome *o = &b->disks[i];
-		if (o->mode != DISK_SKIPPED
-				&& (worst == NULL || o->mode < worst->mode))
-			worst = o;
+	for (unsigned i = 0; i < snapshot->disk_count; i++) {
+		const struct disk_outcome *outcome = &snapshot->disks[i];
+		if (outcome->mode != DISK_SKIPPED
+				&& (worst == NULL || outcome->mode < worst->mode))
+			worst = outcome;
 	}
 	return worst;
 }
 
 /* What the whole backup was: as its disks, but a full one beside others makes
  * it mixed. NULL: it has none. */
-static const char *mode_of_all(const struct backup_snapshot *b,
+static const char *mode_of_all(const struct backup_snapshot *snapshot,
 		const struct disk_outcome *worst)
 {
 	if (worst == NULL)
 		return NULL;
-	for (unsigned i = 0; worst->mode == DISK_FULL && i < b->disk_count; i++)
-		if (b->disks[i].mode == DISK_INCREMENTAL
-				|| b->disks[i].mode == DISK_UNCHANGED)
+	for (unsigned i = 0; worst->mode == DISK_FULL && i < snapshot->disk_count; i++)
+		if (snapshot->disks[i].mode == DISK_INCREMENTAL
+				|| snapshot->disks[i].mode == DISK_UNCHANGED)
 			return "mixed";
 	return mode_names[worst->mode];
 }
@@ -76,47 +76,47 @@ static json_t *failed_row(const char *source, int err)
 			"failed", "error", report_json_text(error_text(err)));
 }
 
-json_t *backup_report_row(const struct backup_snapshot *b, const char *source,
+json_t *backup_report_row(const struct backup_snapshot *snapshot, const char *source,
 		int err)
 {
 	char time[UTC_TEXT_MAX];
 	if (err < 0)
 		return failed_row(source, err);
-	const struct disk_outcome *o = costliest(b);
-	json_t *row = snapshot_json_encode(b->snap, true);
+	const struct disk_outcome *outcome = costliest(snapshot);
+	json_t *row = snapshot_json_encode(snapshot->snap, true);
 	json_object_set_new(row, "status",
-			json_string(b->partly ? "partly" : "done"));
+			json_string(snapshot->partly ? "partly" : "done"));
 	json_object_set_new(row, "time",
-			json_string(utc_format(time, b->snap->time)));
-	if (b->snap->kind != SNAPSHOT_DOMAIN)
+			json_string(utc_format(time, snapshot->snap->time)));
+	if (snapshot->snap->kind != SNAPSHOT_DOMAIN)
 		return row;
-	json_object_set_new(row, "disks", disk_rows(b));
-	json_object_set_new(row, "mode", optional_text(mode_of_all(b, o)));
-	json_object_set_new(row, "why", optional_text(o ? o->why : NULL));
-	if (b->frozen_seconds >= 0)
+	json_object_set_new(row, "disks", disk_rows(snapshot));
+	json_object_set_new(row, "mode", optional_text(mode_of_all(snapshot, outcome)));
+	json_object_set_new(row, "why", optional_text(outcome ? outcome->why : NULL));
+	if (snapshot->frozen_seconds >= 0)
 		json_object_set_new(row, "frozen_seconds",
-				json_real(b->frozen_seconds));
+				json_real(snapshot->frozen_seconds));
 	return row;
 }
 
 /* --- all as JSON --- */
 
 static uint64_t deduplicated(const struct backup_run *run,
-		const struct chunk_sink_stats *st)
+		const struct chunk_sink_stats *stats)
 {
-	return st->known_bytes + run->same;
+	return stats->known_bytes + run->same;
 }
 
 static void print_json(struct backup_run *run,
-		const struct chunk_sink_stats *st, double seconds)
+		const struct chunk_sink_stats *stats, double seconds)
 {
 	report_print_json(json_pack("{s:O,s:I,s:I,s:I,s:I,s:I,s:I,s:f}",
 			"snapshots", run->snapshots, "read",
 			(json_int_t)run->read, "holes", (json_int_t)run->holes,
 			"unchanged", (json_int_t)run->unchanged,
-			"deduplicated", (json_int_t)deduplicated(run, st), "new",
-			(json_int_t)st->new_bytes, "stored",
-			(json_int_t)st->stored_bytes, "seconds", seconds));
+			"deduplicated", (json_int_t)deduplicated(run, stats), "new",
+			(json_int_t)stats->new_bytes, "stored",
+			(json_int_t)stats->stored_bytes, "seconds", seconds));
 }
 
 /* --- all as text --- */
@@ -204,7 +204,7 @@ static void print_row(const json_t *row, bool domains)
 }
 
 static void print_sums(struct backup_run *run,
-		const struct chunk_sink_stats *st, double seconds)
+		const struct chunk_sink_stats *stats, double seconds)
 {
 	char read[SIZE_TEXT_MAX], holes[SIZE_TEXT_MAX],
 			unchanged[SIZE_TEXT_MAX], known[SIZE_TEXT_MAX],
@@ -216,17 +216,17 @@ static void print_sums(struct backup_run *run,
 			size_format(holes, run->holes),
 			size_format(unchanged, run->unchanged));
 	printf("Deduplicated %s, new %s, stored %s.\n",
-			size_format(known, deduplicated(run, st)),
-			size_format(fresh, st->new_bytes),
-			size_format(stored, st->stored_bytes));
+			size_format(known, deduplicated(run, stats)),
+			size_format(fresh, stats->new_bytes),
+			size_format(stored, stats->stored_bytes));
 }
 
 static void print_text(struct backup_run *run,
-		const struct chunk_sink_stats *st, double seconds)
+		const struct chunk_sink_stats *stats, double seconds)
 {
 	size_t i;
 	json_t *row;
-	print_sums(run, st, seconds);
+	print_sums(run, stats, seconds);
 	if (run->of_domains && json_array_size(run->snapshots) != 0)
 		printf("%-*s %-6s %-11s %-10s %7s %9s %9s\n", NAME_COLUMNS,
 				"DOMAIN", "STATUS", "BACKUP", "CONSISTENT",

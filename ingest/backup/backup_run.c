@@ -11,16 +11,16 @@
 #include "repo/base/error.h"
 
 int backup_run_begin(struct backup_run *run, const char *repository,
-		const struct backup_options *o)
+		const struct backup_options *options)
 {
-	*run = (struct backup_run){ .options = o, .snapshots = json_array() };
+	*run = (struct backup_run){ .options = options, .snapshots = json_array() };
 	pthread_mutex_init(&run->mutex, NULL);
 	pthread_mutex_init(&run->commit_mutex, NULL);
-	const struct snapshot_writer_options so = { .level = (int)o->level.value,
-		.bwlimit = o->bwlimit };
-	int err = repository_open(&run->repo, repository, &o->repository);
+	const struct snapshot_writer_options so = { .level = (int)options->level.value,
+		.bwlimit = options->bwlimit };
+	int err = repository_open(&run->repo, repository, &options->repository);
 	if (err == 0)
-		err = repository_attach(run->repo, &o->repository);
+		err = repository_attach(run->repo, &options->repository);
 	return err < 0 ? err : snapshot_writer_begin(&run->storing, run->repo, &so);
 }
 

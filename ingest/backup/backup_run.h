@@ -54,7 +54,7 @@ struct backup_run {
 /* Opens the repository, registers the session. On an error backup_run_end is
  * still called. */
 int backup_run_begin(struct backup_run *run, const char *repository,
-		const struct backup_options *o);
+		const struct backup_options *options);
 /* Starts COUNT (1 to BACKUP_LANES_MAX) lanes for ROWS sources. The threads that
  * were asked for are divided among them; each has at least one. */
 int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows);
@@ -100,11 +100,11 @@ struct backup_snapshot {
 };
 
 /* SOURCE is the raw name. */
-int backup_snapshot_begin(struct backup_snapshot *b, struct backup_lane *lane,
+int backup_snapshot_begin(struct backup_snapshot *snapshot, struct backup_lane *lane,
 		const char *source, enum snapshot_kind kind);
 
 /* Forgets what has been put into it so far, for another try. */
-void backup_snapshot_restart(struct backup_snapshot *b);
+void backup_snapshot_restart(struct backup_snapshot *snapshot);
 
 /* What is to be stored as a file of the snapshot. */
 struct backup_file {
@@ -124,20 +124,20 @@ struct backup_file {
 
 /* True, and the file is in the snapshot, if the base has it and all of its
  * identities are valid and unchanged. */
-int backup_snapshot_reuse(struct backup_snapshot *b,
-		const struct backup_file *f, bool *taken);
+int backup_snapshot_reuse(struct backup_snapshot *snapshot,
+		const struct backup_file *file, bool *taken);
 /* Reads and stores. */
-int backup_snapshot_store(struct backup_snapshot *b,
-		const struct backup_file *f, const struct image_source *source);
+int backup_snapshot_store(struct backup_snapshot *snapshot,
+		const struct backup_file *file, const struct image_source *source);
 /* A small file from memory. */
-int backup_snapshot_store_bytes(struct backup_snapshot *b,
-		const struct backup_file *f, const void *bytes, size_t len);
-int backup_snapshot_store_text(struct backup_snapshot *b,
-		const struct backup_file *f, const char *text);
+int backup_snapshot_store_bytes(struct backup_snapshot *snapshot,
+		const struct backup_file *file, const void *bytes, size_t len);
+int backup_snapshot_store_text(struct backup_snapshot *snapshot,
+		const struct backup_file *file, const char *text);
 /* Notes what is not in the snapshot, and why: WHAT, or the disk TARGET. */
-int backup_snapshot_lacks(struct backup_snapshot *b, const char *what,
+int backup_snapshot_lacks(struct backup_snapshot *snapshot, const char *what,
 		const char *reason);
-int backup_snapshot_skip(struct backup_snapshot *b, const char *target,
+int backup_snapshot_skip(struct backup_snapshot *snapshot, const char *target,
 		const char *reason);
 
 /*
@@ -146,14 +146,14 @@ int backup_snapshot_skip(struct backup_snapshot *b, const char *target,
  * was taken over as unchanged, one that was skipped as skipped: which these
  * functions note by themselves, as what was read.
  */
-int backup_snapshot_note_disk(struct backup_snapshot *b, const char *target,
+int backup_snapshot_note_disk(struct backup_snapshot *snapshot, const char *target,
 		enum disk_mode mode, const char *why);
 
 /* Everything durable, then the snapshot object. */
-int backup_snapshot_commit(struct backup_snapshot *b);
+int backup_snapshot_commit(struct backup_snapshot *snapshot);
 /* Frees; sets the lane's row of the report: ERR 0 done (or partly), else failed
  * with the thread's error text. */
-void backup_snapshot_end(struct backup_snapshot *b, const char *source,
+void backup_snapshot_end(struct backup_snapshot *snapshot, const char *source,
 		int err);
 
 #endif

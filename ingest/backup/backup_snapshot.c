@@ -31,173 +31,173 @@ static int no_memory(void)
 
 /* --- the base --- */
 
-static int publish_base(struct backup_snapshot *b)
+static int publish_base(struct backup_snapshot *snapshot)
 {
-	struct repository *r = b->run->repo;
-	uint32_t count = b->base->file_count;
+	struct repository *repo = snapshot->run->repo;
+	uint32_t count = snapshot->base->file_count;
 	struct id *roots = calloc(count + 1, sizeof(*roots));
 	if (roots == NULL)
 		return no_memory();
 	for (uint32_t i = 0; i < count; i++)
-		roots[i] = b->base->files[i].root.id;
-	int err = session_add_roots(b->run->storing.session, roots, count);
+		roots[i] = snapshot->base->files[i].root.id;
+	int err = session_add_roots(snapshot->run->storing.session, roots, count);
 	if (err < 0) {
 		free(roots);
 		return err;
 	}
-	if (snapshot_object_exists(r, b->base) == 0) {
-		b->roots = roots;
-		b->root_count = count;
+	if (snapshot_object_exists(repo, snapshot->base) == 0) {
+		snapshot->roots = roots;
+		snapshot->root_count = count;
 		return 0;
 	}
 	/* Forgotten just before we published: no base then, and nobody may take
 	 * what is gone for something in use. */
-	snapshot_free(take_ptr(b->base));
-	err = session_leave_all(b->run->storing.session, roots, count);
+	snapshot_free(take_ptr(snapshot->base));
+	err = session_leave_all(snapshot->run->storing.session, roots, count);
 	free(roots);
 	return err;
 }
 
 /* The names must sort as the snapshots were made, whatever the clock says. (It
  * is behind a little where snapshots come faster than seconds.) */
-static void follow_in_time(struct backup_snapshot *b)
+static void follow_in_time(struct backup_snapshot *snapshot)
 {
-	int64_t behind = b->base->time - b->snap->time;
+	int64_t behind = snapshot->base->time - snapshot->snap->time;
 	if (behind > CLOCK_BEHIND_S)
 		report_warning("the clock is %lld s behind the last snapshot of %s; "
 			       "the new one is named a second after that",
-				(long long)behind, b->snap->source);
+				(long long)behind, snapshot->snap->source);
 	if (behind >= 0)
-		b->snap->time = b->base->time + 1;
+		snapshot->snap->time = snapshot->base->time + 1;
 }
 
 /* A last snapshot that can't be read costs a full read, not the night. */
-static int find_base(struct backup_snapshot *b)
+static int find_base(struct backup_snapshot *snapshot)
 {
-	int err = snapshot_list_latest(b->run->repo, b->snap->source, &b->base);
+	int err = snapshot_list_latest(snapshot->run->repo, snapshot->snap->source, &snapshot->base);
 	if (err == -ENOMEM)
 		return err;
 	if (err < 0) {
 		report_warning("the last snapshot of %s can't be read, so all is "
 			       "read again: %s",
-				b->snap->source, error_text(err));
+				snapshot->snap->source, error_text(err));
 		return 0;
 	}
-	if (b->base == NULL)
+	if (snapshot->base == NULL)
 		return 0;
-	follow_in_time(b);
-	return publish_base(b);
+	follow_in_time(snapshot);
+	return publish_base(snapshot);
 }
 
-static int fill_snapshot(struct backup_snapshot *b, const char *source,
+static int fill_snapshot(struct backup_snapshot *snapshot, const char *source,
 		enum snapshot_kind kind)
 {
 	char host[256] = "";
-	struct snapshot *s = b->snap = snapshot_new();
-	if (s == NULL)
+	struct snapshot *snap = snapshot->snap = snapshot_new();
+	if (snap == NULL)
 		return no_memory();
 	gethostname(host, sizeof(host) - 1);
-	s->source = name_escape(source, strlen(source));
-	s->host = name_escape(host, strlen(host));
-	s->kind = kind;
-	s->started_ns = realtime_ns();
-	s->time = s->started_ns / 1000000000;
-	return s->source && s->host ? 0 : no_memory();
+	snap->source = name_escape(source, strlen(source));
+	snap->host = name_escape(host, strlen(host));
+	snap->kind = kind;
+	snap->started_ns = realtime_ns();
+	snap->time = snap->started_ns / 1000000000;
+	return snap->source && snap->host ? 0 : no_memory();
 }
 
-int backup_snapshot_begin(struct backup_snapshot *b, struct backup_lane *lane,
+int backup_snapshot_begin(struct backup_snapshot *snapshot, struct backup_lane *lane,
 		const char *source, enum snapshot_kind kind)
 {
 	struct backup_run *run = lane->run;
-	*b = (struct backup_snapshot){ .lane = lane, .run = run,
+	*snapshot = (struct backup_snapshot){ .lane = lane, .run = run,
 		.read_before = lane->read, .frozen_seconds = -1 };
-	image_writer_stats(lane->writer, &b->before);
-	int err = fill_snapshot(b, source, kind);
+	image_writer_stats(lane->writer, &snapshot->before);
+	int err = fill_snapshot(snapshot, source, kind);
 	if (err < 0)
 		return err;
-	session_set_activity(run->storing.session, b->snap->source);
-	return find_base(b);
+	session_set_activity(run->storing.session, snapshot->snap->source);
+	return find_base(snapshot);
 }
 
 /* --- what became of the disks --- */
 
 /* The outcome of TARGET, made if there is none. NULL without memory. */
-static struct disk_outcome *outcome_of(struct backup_snapshot *b,
+static struct disk_outcome *outcome_of(struct backup_snapshot *snapshot,
 		const char *target)
 {
-	for (unsigned i = 0; i < b->disk_count; i++)
-		if (strcmp(b->disks[i].target, target) == 0)
-			return &b->disks[i];
-	void *more = realloc(b->disks,
-			(b->disk_count + 1) * sizeof(*b->disks));
+	for (unsigned i = 0; i < snapshot->disk_count; i++)
+		if (strcmp(snapshot->disks[i].target, target) == 0)
+			return &snapshot->disks[i];
+	void *more = realloc(snapshot->disks,
+			(snapshot->disk_count + 1) * sizeof(*snapshot->disks));
 	if (more == NULL)
 		return NULL;
-	b->disks = more;
-	struct disk_outcome *o = &b->disks[b->disk_count];
-	*o = (struct disk_outcome){ .target = strdup(target) };
-	if (o->target == NULL)
+	snapshot->disks = more;
+	struct disk_outcome *outcome = &snapshot->disks[snapshot->disk_count];
+	*outcome = (struct disk_outcome){ .target = strdup(target) };
+	if (outcome->target == NULL)
 		return NULL;
-	b->disk_count++;
-	return o;
+	snapshot->disk_count++;
+	return outcome;
 }
 
-int backup_snapshot_note_disk(struct backup_snapshot *b, const char *target,
+int backup_snapshot_note_disk(struct backup_snapshot *snapshot, const char *target,
 		enum disk_mode mode, const char *why)
 {
-	struct disk_outcome *o = outcome_of(b, target);
-	if (o == NULL)
+	struct disk_outcome *outcome = outcome_of(snapshot, target);
+	if (outcome == NULL)
 		return no_memory();
-	free(take_ptr(o->why));
-	o->mode = mode;
-	o->why = why ? strdup(why) : NULL;
-	return why == NULL || o->why ? 0 : no_memory();
+	free(take_ptr(outcome->why));
+	outcome->mode = mode;
+	outcome->why = why ? strdup(why) : NULL;
+	return why == NULL || outcome->why ? 0 : no_memory();
 }
 
-/* What READ bytes, or none (taken over), of F mean for its disk. */
-static int note_read(struct backup_snapshot *b, const struct backup_file *f,
+/* What READ bytes, or none (taken over), of FILE mean for its disk. */
+static int note_read(struct backup_snapshot *snapshot, const struct backup_file *file,
 		bool taken, uint64_t read)
 {
-	if (f->target == NULL
-			|| (f->kind != FILE_DISK && f->kind != FILE_IMAGE))
+	if (file->target == NULL
+			|| (file->kind != FILE_DISK && file->kind != FILE_IMAGE))
 		return 0;
-	unsigned before = b->disk_count;
-	struct disk_outcome *o = outcome_of(b, f->target);
-	if (o == NULL)
+	unsigned before = snapshot->disk_count;
+	struct disk_outcome *outcome = outcome_of(snapshot, file->target);
+	if (outcome == NULL)
 		return no_memory();
-	bool first = before != b->disk_count;
+	bool first = before != snapshot->disk_count;
 	if (first)
-		o->mode = taken ? DISK_UNCHANGED : DISK_FULL;
-	else if (!taken && o->mode == DISK_UNCHANGED)
-		o->mode = DISK_FULL;
-	o->read += read;
+		outcome->mode = taken ? DISK_UNCHANGED : DISK_FULL;
+	else if (!taken && outcome->mode == DISK_UNCHANGED)
+		outcome->mode = DISK_FULL;
+	outcome->read += read;
 	return 0;
 }
 
-static void free_outcomes(struct backup_snapshot *b)
+static void free_outcomes(struct backup_snapshot *snapshot)
 {
-	for (unsigned i = 0; i < b->disk_count; i++) {
-		free(b->disks[i].target);
-		free(b->disks[i].why);
+	for (unsigned i = 0; i < snapshot->disk_count; i++) {
+		free(snapshot->disks[i].target);
+		free(snapshot->disks[i].why);
 	}
-	free(take_ptr(b->disks));
-	b->disk_count = 0;
+	free(take_ptr(snapshot->disks));
+	snapshot->disk_count = 0;
 }
 
-void backup_snapshot_restart(struct backup_snapshot *b)
+void backup_snapshot_restart(struct backup_snapshot *snapshot)
 {
-	struct snapshot *s = b->snap;
-	while (s->file_count > 0)
-		snapshot_clear_file(&s->files[--s->file_count]);
-	while (s->skipped_count > 0) {
-		struct snapshot_skipped *k = &s->skipped[--s->skipped_count];
-		free(k->target);
-		free(k->reason);
+	struct snapshot *snap = snapshot->snap;
+	while (snap->file_count > 0)
+		snapshot_clear_file(&snap->files[--snap->file_count]);
+	while (snap->skipped_count > 0) {
+		struct snapshot_skipped *skipped = &snap->skipped[--snap->skipped_count];
+		free(skipped->target);
+		free(skipped->reason);
 	}
-	free(take_ptr(s->uuid));
-	free(take_ptr(s->consistency));
-	free_outcomes(b);
-	b->partly = false;
-	b->frozen_seconds = -1;
+	free(take_ptr(snap->uuid));
+	free(take_ptr(snap->consistency));
+	free_outcomes(snapshot);
+	snapshot->partly = false;
+	snapshot->frozen_seconds = -1;
 }
 
 /* --- files --- */
@@ -208,11 +208,11 @@ static bool same_text(const char *a, const char *b)
 }
 
 /* The base's record of the same thing: same kind, path and target. */
-static const struct snapshot_file *base_file(const struct backup_snapshot *b,
+static const struct snapshot_file *base_file(const struct backup_snapshot *snapshot,
 		const char *source_path, const struct backup_file *f)
 {
-	for (uint32_t i = 0; b->base && i < b->base->file_count; i++) {
-		const struct snapshot_file *k = &b->base->files[i];
+	for (uint32_t i = 0; snapshot->base && i < snapshot->base->file_count; i++) {
+		const struct snapshot_file *k = &snapshot->base->files[i];
 		if (k->kind == f->kind && same_text(k->target, f->target)
 				&& same_text(k->source_path, source_path))
 			return k;
@@ -225,7 +225,7 @@ static char *escape(const char *raw)
 	return raw ? name_escape(raw, strlen(raw)) : NULL;
 }
 
-static int fill_file(struct snapshot_file *to, const struct backup_snapshot *b,
+static int fill_file(struct snapshot_file *to, const struct backup_snapshot *snapshot,
 		const struct backup_file *f)
 {
 	char component[NAME_COMPONENT_MAX + 1];
@@ -236,7 +236,7 @@ static int fill_file(struct snapshot_file *to, const struct backup_snapshot *b,
 	to->kind = f->kind;
 	to->mode = f->mode;
 	to->mtime_ns = f->mtime_ns;
-	to->name = snapshot_unique_name(b->snap, component);
+	to->name = snapshot_unique_name(snapshot->snap, component);
 	to->source_path = escape(f->source_path);
 	to->format = f->format ? strdup(f->format) : NULL;
 	to->target = f->target ? strdup(f->target) : NULL;
@@ -258,12 +258,12 @@ static int fill_file(struct snapshot_file *to, const struct backup_snapshot *b,
 }
 
 /* Puts the record made of F with ROOT and SIZE into the snapshot. */
-static int add_file(struct backup_snapshot *b, const struct backup_file *f,
+static int add_file(struct backup_snapshot *snapshot, const struct backup_file *f,
 		const struct tree_root *root, uint64_t size)
 {
 	struct snapshot_file made = { .size = size, .root = *root };
-	int err = fill_file(&made, b, f);
-	struct snapshot_file *to = snapshot_add_file(b->snap);
+	int err = fill_file(&made, snapshot, f);
+	struct snapshot_file *to = snapshot_add_file(snapshot->snap);
 	if (to == NULL)
 		return no_memory();
 	*to = made; /* also when half-made: freed with the snapshot */
@@ -292,25 +292,25 @@ static void count_unchanged(struct backup_run *run, uint64_t size)
 	run->all_done += size;
 }
 
-int backup_snapshot_reuse(struct backup_snapshot *b,
+int backup_snapshot_reuse(struct backup_snapshot *snapshot,
 		const struct backup_file *f, bool *taken)
 {
-	const struct backup_options *options = b->run->options;
+	const struct backup_options *options = snapshot->run->options;
 	CLEANUP_FREE char *path = escape(f->source_path);
-	const struct snapshot_file *k = base_file(b, path, f);
+	const struct snapshot_file *k = base_file(snapshot, path, f);
 	*taken = k != NULL && !options->force_read && unchanged(k, f)
 			/* Else what the source still has is stored anew. */
-			&& snapshot_writer_is_whole(&b->run->storing, &k->root,
+			&& snapshot_writer_is_whole(&snapshot->run->storing, &k->root,
 					k->size);
 	if (!*taken)
 		return 0;
-	report_verbose("%s/%s: unchanged", b->snap->source, k->name);
-	count_unchanged(b->run, k->size);
+	report_verbose("%s/%s: unchanged", snapshot->snap->source, k->name);
+	count_unchanged(snapshot->run, k->size);
 	/* The old identity, judged then, is what counts from now on too. */
 	struct backup_file same = *f;
 	same.identities = k->identities;
-	int err = note_read(b, f, true, 0);
-	return err < 0 ? err : add_file(b, &same, &k->root, k->size);
+	int err = note_read(snapshot, f, true, 0);
+	return err < 0 ? err : add_file(snapshot, &same, &k->root, k->size);
 }
 
 /* The bar of the only lane shows the image under way. */
@@ -348,18 +348,18 @@ static uint64_t end_counting(struct backup_lane *lane)
 	return read;
 }
 
-static int write_image(struct backup_snapshot *b, const struct backup_file *f,
+static int write_image(struct backup_snapshot *snapshot, const struct backup_file *f,
 		const struct image_source *source, struct tree_root *root,
 		uint64_t *size, uint64_t *read)
 {
-	struct backup_lane *lane = b->lane;
-	bool alone = b->run->lane_count == 1;
+	struct backup_lane *lane = snapshot->lane;
+	bool alone = snapshot->run->lane_count == 1;
 	CLEANUP_FREE char *path = escape(f->source_path);
 	const struct snapshot_file *k = f->base ? f->base
-						: base_file(b, path, f);
+						: base_file(snapshot, path, f);
 	struct image *base = NULL;
 	char what[256];
-	if (k != NULL && image_open(&base, b->run->storing.reader, &k->root,
+	if (k != NULL && image_open(&base, snapshot->run->storing.reader, &k->root,
 				k->size) < 0)
 		base = NULL; /* nothing to compare with, then */
 	begin_counting(lane, source->next ? 0 : source->size);
@@ -375,15 +375,15 @@ static int write_image(struct backup_snapshot *b, const struct backup_file *f,
 	return err == -EFBIG ? fail_within(err, "%s", what) : err;
 }
 
-int backup_snapshot_store(struct backup_snapshot *b,
-		const struct backup_file *f, const struct image_source *source)
+int backup_snapshot_store(struct backup_snapshot *snapshot,
+		const struct backup_file *file, const struct image_source *source)
 {
 	struct tree_root root;
 	uint64_t size, read;
-	int err = write_image(b, f, source, &root, &size, &read);
+	int err = write_image(snapshot, file, source, &root, &size, &read);
 	if (err == 0)
-		err = note_read(b, f, false, read);
-	return err < 0 ? err : add_file(b, f, &root, size);
+		err = note_read(snapshot, file, false, read);
+	return err < 0 ? err : add_file(snapshot, file, &root, size);
 }
 
 struct memory {
@@ -393,102 +393,102 @@ struct memory {
 static int read_memory(void *ctx, unsigned worker, void *buf, size_t len,
 		uint64_t offset)
 {
-	const struct memory *m = ctx;
+	const struct memory *memory = ctx;
 	(void)worker;
-	memcpy(buf, m->bytes + offset, len);
+	memcpy(buf, memory->bytes + offset, len);
 	return 0;
 }
 
-int backup_snapshot_store_bytes(struct backup_snapshot *b,
-		const struct backup_file *f, const void *bytes, size_t len)
+int backup_snapshot_store_bytes(struct backup_snapshot *snapshot,
+		const struct backup_file *file, const void *bytes, size_t len)
 {
 	struct memory m = { .bytes = bytes };
 	struct image_source source = { .size = len, .read = read_memory,
 		.ctx = &m };
-	return backup_snapshot_store(b, f, &source);
+	return backup_snapshot_store(snapshot, file, &source);
 }
 
-int backup_snapshot_store_text(struct backup_snapshot *b,
-		const struct backup_file *f, const char *text)
+int backup_snapshot_store_text(struct backup_snapshot *snapshot,
+		const struct backup_file *file, const char *text)
 {
-	return backup_snapshot_store_bytes(b, f, text, strlen(text));
+	return backup_snapshot_store_bytes(snapshot, file, text, strlen(text));
 }
 
-int backup_snapshot_lacks(struct backup_snapshot *b, const char *what,
+int backup_snapshot_lacks(struct backup_snapshot *snapshot, const char *what,
 		const char *reason)
 {
-	struct snapshot *s = b->snap;
-	void *more = realloc(s->skipped,
-			(s->skipped_count + 1) * sizeof(*s->skipped));
+	struct snapshot *snap = snapshot->snap;
+	void *more = realloc(snap->skipped,
+			(snap->skipped_count + 1) * sizeof(*snap->skipped));
 	if (more == NULL)
 		return no_memory();
-	s->skipped = more;
-	struct snapshot_skipped *k = &s->skipped[s->skipped_count++];
-	k->target = escape(what);
-	k->reason = strdup(reason);
-	return k->target && k->reason ? 0 : no_memory();
+	snap->skipped = more;
+	struct snapshot_skipped *skipped = &snap->skipped[snap->skipped_count++];
+	skipped->target = escape(what);
+	skipped->reason = strdup(reason);
+	return skipped->target && skipped->reason ? 0 : no_memory();
 }
 
-int backup_snapshot_skip(struct backup_snapshot *b, const char *target,
+int backup_snapshot_skip(struct backup_snapshot *snapshot, const char *target,
 		const char *reason)
 {
-	int err = backup_snapshot_lacks(b, target, reason);
-	return err < 0 ? err : backup_snapshot_note_disk(b, target, DISK_SKIPPED,
+	int err = backup_snapshot_lacks(snapshot, target, reason);
+	return err < 0 ? err : backup_snapshot_note_disk(snapshot, target, DISK_SKIPPED,
 					   reason);
 }
 
 /* --- the commit --- */
 
-static void finish_snapshot(struct backup_snapshot *b)
+static void finish_snapshot(struct backup_snapshot *snapshot)
 {
 	struct chunk_sink_stats st;
-	struct snapshot *s = b->snap;
-	image_writer_stats(b->lane->writer, &st);
-	s->finished_ns = realtime_ns();
-	s->sequence = snapshot_list_next_sequence(b->run->repo, s->source, b->base);
-	if (b->base != NULL)
-		s->predecessor = b->base->id;
-	s->read_bytes = b->lane->read - b->read_before;
-	s->new_bytes = st.new_bytes - b->before.new_bytes;
-	s->stored_bytes = st.stored_bytes - b->before.stored_bytes;
+	struct snapshot *snap = snapshot->snap;
+	image_writer_stats(snapshot->lane->writer, &st);
+	snap->finished_ns = realtime_ns();
+	snap->sequence = snapshot_list_next_sequence(snapshot->run->repo, snap->source, snapshot->base);
+	if (snapshot->base != NULL)
+		snap->predecessor = snapshot->base->id;
+	snap->read_bytes = snapshot->lane->read - snapshot->read_before;
+	snap->new_bytes = st.new_bytes - snapshot->before.new_bytes;
+	snap->stored_bytes = st.stored_bytes - snapshot->before.stored_bytes;
 }
 
-int backup_snapshot_commit(struct backup_snapshot *b)
+int backup_snapshot_commit(struct backup_snapshot *snapshot)
 {
-	struct snapshot_writer *to = &b->run->storing;
-	LOCK_SCOPE(&b->run->commit_mutex);
-	int err = snapshot_writer_barrier(to);
+	struct snapshot_writer *writer = &snapshot->run->storing;
+	LOCK_SCOPE(&snapshot->run->commit_mutex);
+	int err = snapshot_writer_barrier(writer);
 	if (err < 0)
 		return err;
-	finish_snapshot(b);
-	return snapshot_writer_commit(to, b->snap, snapshot_object_commit);
+	finish_snapshot(snapshot);
+	return snapshot_writer_commit(writer, snapshot->snap, snapshot_object_commit);
 }
 
-static void add_to_report(struct backup_snapshot *b, const char *source,
+static void add_to_report(struct backup_snapshot *snapshot, const char *source,
 		int err)
 {
-	struct backup_run *run = b->run;
-	json_t *row = backup_report_row(b, source, err);
+	struct backup_run *run = snapshot->run;
+	json_t *row = backup_report_row(snapshot, source, err);
 	LOCK_SCOPE(&run->mutex);
-	json_array_set_new(run->snapshots, b->lane->row, row);
+	json_array_set_new(run->snapshots, snapshot->lane->row, row);
 	if (err < 0)
 		run->failed++;
-	else if (b->partly)
+	else if (snapshot->partly)
 		run->partly++;
 	else
 		run->done++;
 }
 
-void backup_snapshot_end(struct backup_snapshot *b, const char *source,
+void backup_snapshot_end(struct backup_snapshot *snapshot, const char *source,
 		int err)
 {
-	add_to_report(b, source, err);
-	free_outcomes(b);
-	if (b->roots != NULL)
-		session_leave_later(b->run->storing.session, b->roots,
-				b->root_count);
-	free(take_ptr(b->roots));
-	snapshot_free(b->snap);
-	snapshot_free(b->base);
-	b->snap = b->base = NULL;
+	add_to_report(snapshot, source, err);
+	free_outcomes(snapshot);
+	if (snapshot->roots != NULL)
+		session_leave_later(snapshot->run->storing.session, snapshot->roots,
+				snapshot->root_count);
+	free(take_ptr(snapshot->roots));
+	snapshot_free(snapshot->snap);
+	snapshot_free(snapshot->base);
+	snapshot->snap = snapshot->base = NULL;
 }

@@ -22,11 +22,11 @@ static int refuse(struct disk_plan *plan, const char *reason, bool exact_too)
 }
 
 /* Reasons that the XML alone gives. NULL: none. */
-static const char *refused_by_form(const struct domain_disk *d)
+static const char *refused_by_form(const struct domain_disk *disk)
 {
-	if (d->transient)
+	if (disk->transient)
 		return "it is transient: the domain throws its changes away";
-	switch (d->source.type) {
+	switch (disk->source.type) {
 	case SOURCE_FILE:
 	case SOURCE_BLOCK:
 	case SOURCE_VOLUME:
@@ -59,7 +59,7 @@ static int refuse_encrypted(struct disk_plan *plan)
 	return 0;
 }
 
-static int plan_present(struct disk_plan *plan, struct connection *c,
+static int plan_present(struct disk_plan *plan, struct connection *conn,
 		unsigned flags)
 {
 	const char *reason = refused_by_form(plan->disk);
@@ -67,7 +67,7 @@ static int plan_present(struct disk_plan *plan, struct connection *c,
 
 	if (reason)
 		return refuse(plan, reason, true);
-	err = chain_resolve(&plan->chain, &plan->disk->source, c, flags);
+	err = chain_resolve(&plan->chain, &plan->disk->source, conn, flags);
 	if (err == -ENOMEM)
 		return err;
 	if (err)
@@ -77,7 +77,7 @@ static int plan_present(struct disk_plan *plan, struct connection *c,
 }
 
 int disk_plan_make(struct disk_plan *plan, const struct domain_disk *disk,
-		struct connection *c, unsigned flags)
+		struct connection *conn, unsigned flags)
 {
 	int err;
 
@@ -90,7 +90,7 @@ int disk_plan_make(struct disk_plan *plan, const struct domain_disk *disk,
 	if (plan->empty)
 		err = refuse(plan, "there is no medium in it", true);
 	else
-		err = plan_present(plan, c, flags);
+		err = plan_present(plan, conn, flags);
 	if (err)
 		disk_plan_clear(plan);
 	return err;

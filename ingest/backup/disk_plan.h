@@ -24,7 +24,7 @@ struct disk_plan {
 
 /* 0 (also if it can't be backed up), or -ENOMEM. FLAGS: enum chain_flags. */
 int disk_plan_make(struct disk_plan *plan, const struct domain_disk *disk,
-		struct connection *c, unsigned flags);
+		struct connection *conn, unsigned flags);
 void disk_plan_clear(struct disk_plan *plan);
 
 #endif

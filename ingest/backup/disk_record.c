@@ -9,26 +9,26 @@
 #include "repo/base/units.h"
 #include "repo/format/name.h"
 
-int disk_record_leave_out(struct domain_run *d, const struct disk_plan *plan,
+int disk_record_leave_out(struct domain_run *run, const struct disk_plan *plan,
 		bool *out)
 {
-	const char *why_not = d->options->exact ? plan->why_not_exact
+	const char *why_not = run->options->exact ? plan->why_not_exact
 							 : plan->why_not;
 	const char *target = plan->target;
 	*out = true;
-	if (!backup_options_want_disk(d->options, d->domain->facts.name,
-				d->domain->facts.uuid, target))
-		return backup_snapshot_skip(d->b, target, BACKUP_DISK_UNWANTED);
+	if (!backup_options_want_disk(run->options, run->domain->facts.name,
+				run->domain->facts.uuid, target))
+		return backup_snapshot_skip(run->b, target, BACKUP_DISK_UNWANTED);
 	if (plan->empty)
-		return backup_snapshot_skip(d->b, target, "an empty drive");
+		return backup_snapshot_skip(run->b, target, "an empty drive");
 	if (plan->removable)
-		return backup_snapshot_skip(d->b, target,
+		return backup_snapshot_skip(run->b, target,
 				"a removable medium, which is not backed up");
 	if (why_not != NULL) {
-		d->b->partly = true;
+		run->b->partly = true;
 		report_warning("domain %s: disk %s is not backed up: %s",
-				d->display, target, why_not);
-		return backup_snapshot_skip(d->b, target, why_not);
+				run->display, target, why_not);
+		return backup_snapshot_skip(run->b, target, why_not);
 	}
 	*out = false;
 	return 0;
@@ -41,7 +41,7 @@ char *disk_record_name(char out[DISK_FILE_NAME_MAX],
 	return out;
 }
 
-int disk_record_store_info(struct domain_run *d, const struct disk_plan *plan)
+int disk_record_store_info(struct domain_run *run, const struct disk_plan *plan)
 {
 	char name[256];
 	json_t *list = json_array();
@@ -58,13 +58,13 @@ int disk_record_store_info(struct domain_run *d, const struct disk_plan *plan)
 	struct backup_file f = { .name = name, .kind = FILE_INFO,
 		.mode = DOMAIN_FILE_MODE, .mtime_ns = realtime_ns(),
 		.target = plan->target };
-	return backup_snapshot_store_text(d->b, &f, text);
+	return backup_snapshot_store_text(run->b, &f, text);
 }
 
-void disk_record_say_full(struct domain_run *d, const char *target,
+void disk_record_say_full(struct domain_run *run, const char *target,
 		const char *why)
 {
 	char shown[256];
-	report_warning("domain %s: disk %s is read in full: %s", d->display,
+	report_warning("domain %s: disk %s is read in full: %s", run->display,
 			name_display(shown, sizeof(shown), target), why);
 }

@@ -23,7 +23,7 @@ struct domain_run {
 
 /* True if the disk is left out; the snapshot then records why, and if that is
  * somebody's to put right, there is a line. 0 or -errno. */
-int disk_record_leave_out(struct domain_run *d, const struct disk_plan *plan,
+int disk_record_leave_out(struct domain_run *run, const struct disk_plan *plan,
 		bool *out);
 
 /* What the disk's file is called in the snapshot: "vda.raw". */
@@ -32,10 +32,10 @@ char *disk_record_name(char out[DISK_FILE_NAME_MAX],
 		const struct disk_plan *plan);
 
 /* What qemu-img info says of the disk's images. */
-int disk_record_store_info(struct domain_run *d, const struct disk_plan *plan);
+int disk_record_store_info(struct domain_run *run, const struct disk_plan *plan);
 
 /* One line: the disk is read in full, and why. */
-void disk_record_say_full(struct domain_run *d, const char *target,
+void disk_record_say_full(struct domain_run *run, const char *target,
 		const char *why);
 
 #endif

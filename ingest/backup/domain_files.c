@@ -40,30 +40,30 @@ static int no_memory(void)
 /* --- the definition --- */
 
 /* The definition with its secrets, unless the repository would show them. */
-static const char *choose_xml(struct domain_run *d)
+static const char *choose_xml(struct domain_run *run)
 {
-	const struct domain_state *k = d->domain;
-	if (k->xml_secure == NULL) {
-		if (k->secrets_hidden)
+	const struct domain_state *state = run->domain;
+	if (state->xml_secure == NULL) {
+		if (state->secrets_hidden)
 			report_warning("domain %s: this connection does not show "
 				       "passwords, so the definition is stored "
 				       "without any",
-					d->display);
-		return k->xml;
+					run->display);
+		return state->xml;
 	}
-	if (seal_encrypts(d->repo->seal))
-		return k->xml_secure;
+	if (seal_encrypts(run->repo->seal))
+		return state->xml_secure;
 	report_warning("domain %s: its definition holds passwords; they are left "
 		       "out, as this repository is not encrypted",
-			d->display);
-	return k->xml;
+			run->display);
+	return state->xml;
 }
 
-static int store_xml(struct domain_run *d, const char *name, const char *xml)
+static int store_xml(struct domain_run *run, const char *name, const char *xml)
 {
 	struct backup_file f = { .name = name, .kind = FILE_XML,
 		.mode = DOMAIN_FILE_MODE, .mtime_ns = realtime_ns() };
-	return backup_snapshot_store_text(d->b, &f, xml);
+	return backup_snapshot_store_text(run->b, &f, xml);
 }
 
 /* --- one file --- */
@@ -119,7 +119,7 @@ static int read_small(const char *path, struct bytes *out)
 }
 
 /* Reads until two readings in a row are the same. */
-static int read_stable(struct domain_run *d, const char *path,
+static int read_stable(struct domain_run *run, const char *path,
 		struct bytes *out)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_NS };
@@ -140,34 +140,34 @@ static int read_stable(struct domain_run *d, const char *path,
 	if (err == 0)
 		report_warning("domain %s: the guest writes to %s all the time; "
 			       "what is stored of it may be half written",
-				d->display, path);
+				run->display, path);
 	return err;
 }
 
-/* F has name and kind. BY: the path to open it by. LIVE: somebody may be
+/* FILE has name and kind. BY: the path to open it by. LIVE: somebody may be
  * writing. */
-static int store_opened(struct domain_run *d, struct backup_file *f,
+static int store_opened(struct domain_run *run, struct backup_file *file,
 		const char *path, const char *by, bool live)
 {
 	struct bytes bytes = { .len = 0 };
-	int err = live ? read_stable(d, by, &bytes) : -EFBIG;
-	f->mode = DOMAIN_FILE_MODE;
-	f->source_path = path;
-	f->mtime_ns = INT64_MIN;
+	int err = live ? read_stable(run, by, &bytes) : -EFBIG;
+	file->mode = DOMAIN_FILE_MODE;
+	file->source_path = path;
+	file->mtime_ns = INT64_MIN;
 	if (err == -EFBIG) {
-		err = backup_path(d->b, by, f);
+		err = backup_path(run->b, by, file);
 	} else if (err == 0) {
-		f->mtime_ns = bytes.mtime_ns;
-		err = backup_snapshot_store_bytes(d->b, f, bytes.data, bytes.len);
+		file->mtime_ns = bytes.mtime_ns;
+		err = backup_snapshot_store_bytes(run->b, file, bytes.data, bytes.len);
 	}
 	free(bytes.data);
 	return err;
 }
 
-static int store_file(struct domain_run *d, struct backup_file *f,
+static int store_file(struct domain_run *run, struct backup_file *file,
 		const char *path, bool live)
 {
-	return store_opened(d, f, path, path, live);
+	return store_opened(run, file, path, path, live);
 }
 
 /* --- what can't be had --- */
@@ -179,45 +179,45 @@ static bool is_out_of_reach(int err)
 }
 
 /* WHAT is not in the snapshot because of ERR and the thread's text. */
-static int lack(struct domain_run *d, const char *what, int err)
+static int lack(struct domain_run *run, const char *what, int err)
 {
 	CLEANUP_FREE char *why = strdup(error_text(err));
 	if (!is_out_of_reach(err))
 		return err;
-	report_warning("domain %s: its %s is not in the backup: %s", d->display,
+	report_warning("domain %s: its %s is not in the backup: %s", run->display,
 			what, error_text(err));
-	return why ? backup_snapshot_lacks(d->b, what, why) : no_memory();
+	return why ? backup_snapshot_lacks(run->b, what, why) : no_memory();
 }
 
-static int store_needed(struct domain_run *d, struct backup_file *f,
+static int store_needed(struct domain_run *run, struct backup_file *file,
 		const char *what, const char *path, bool live)
 {
-	int err = store_file(d, f, path, live);
+	int err = store_file(run, file, path, live);
 	if (is_out_of_reach(err))
-		d->b->partly = true;
-	return err < 0 ? lack(d, what, err) : 0;
+		run->b->partly = true;
+	return err < 0 ? lack(run, what, err) : 0;
 }
 
 /* --- NVRAM, kernel, initrd --- */
 
 /* One that never ran has a path for its NVRAM but not yet the file. */
-static int store_nvram(struct domain_run *d, bool live)
+static int store_nvram(struct domain_run *run, bool live)
 {
-	const struct domain_xml *x = d->domain->parsed;
-	const char *path = x->nvram;
+	const struct domain_xml *xml = run->domain->parsed;
+	const char *path = xml->nvram;
 	struct backup_file f = { .name = "nvram.fd", .kind = FILE_NVRAM };
 	if (path == NULL || (!live && access(path, F_OK) < 0
 					      && errno == ENOENT))
 		return 0;
-	return store_needed(d, &f, "NVRAM", path, live);
+	return store_needed(run, &f, "NVRAM", path, live);
 }
 
-static int store_boot(struct domain_run *d, const char *what, const char *path)
+static int store_boot(struct domain_run *run, const char *what, const char *path)
 {
 	const char *slash = path ? strrchr(path, '/') : NULL;
 	struct backup_file f = { .name = slash ? slash + 1 : path,
 		.kind = FILE_BOOT };
-	return path ? store_needed(d, &f, what, path, false) : 0;
+	return path ? store_needed(run, &f, what, path, false) : 0;
 }
 
 /* --- the TPM --- */
@@ -244,7 +244,7 @@ static char *tpm_root(const char *uri)
 
 /* The directory is another user's, who must not make us read what only we may: no
  * link is followed, and what was looked at is what is read. */
-static int store_tpm_file(struct domain_run *d, const char *directory,
+static int store_tpm_file(struct domain_run *run, const char *directory,
 		const char *name, bool live)
 {
 	CLEANUP_FREE char *path = NULL;
@@ -265,11 +265,11 @@ static int store_tpm_file(struct domain_run *d, const char *directory,
 	if (!S_ISREG(st.st_mode))
 		return 0;
 	snprintf(by, sizeof(by), "/proc/self/fd/%d", fd);
-	return store_opened(d, &f, path, by, live);
+	return store_opened(run, &f, path, by, live);
 }
 
 /* *FOUND: the directory is there. */
-static int store_tpm_directory(struct domain_run *d, const char *directory, bool live,
+static int store_tpm_directory(struct domain_run *run, const char *directory, bool live,
 		bool *found)
 {
 	DIR *dir = opendir(directory);
@@ -288,80 +288,80 @@ static int store_tpm_directory(struct domain_run *d, const char *directory, bool
 			err = fail(-EPERM, "%s holds more than the files of a TPM",
 					directory);
 		else
-			err = store_tpm_file(d, directory, entry->d_name, live);
+			err = store_tpm_file(run, directory, entry->d_name, live);
 	}
 	closedir(dir);
 	return err;
 }
 
 /* PATH: where the definition has it, a directory or a file. */
-static int store_tpm_at(struct domain_run *d, const char *path, bool live,
+static int store_tpm_at(struct domain_run *run, const char *path, bool live,
 		bool *found)
 {
 	const char *slash = strrchr(path, '/');
 	struct stat st;
 	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
-		return store_tpm_directory(d, path, live, found);
+		return store_tpm_directory(run, path, live, found);
 	struct backup_file f = { .name = slash ? slash + 1 : path,
 		.kind = FILE_TPM };
 	*found = true;
-	return store_file(d, &f, path, live);
+	return store_file(run, &f, path, live);
 }
 
-static int find_tpm(struct domain_run *d, bool live, bool *found)
+static int find_tpm(struct domain_run *run, bool live, bool *found)
 {
 	static const char *const versions[] = { "tpm1.2", "tpm2" };
-	const struct domain_state *k = d->domain;
-	CLEANUP_FREE char *root = tpm_root(connection_uri(k->connection));
+	const struct domain_state *state = run->domain;
+	CLEANUP_FREE char *root = tpm_root(connection_uri(state->connection));
 	int err = 0;
-	if (k->parsed->tpm_path != NULL)
-		return store_tpm_at(d, k->parsed->tpm_path, live, found);
+	if (state->parsed->tpm_path != NULL)
+		return store_tpm_at(run, state->parsed->tpm_path, live, found);
 	for (size_t i = 0; root && err == 0 && i < 2; i++) {
 		CLEANUP_FREE char *directory = NULL;
-		if (asprintf(&directory, "%s/%s/%s", root, k->facts.uuid,
+		if (asprintf(&directory, "%s/%s/%s", root, state->facts.uuid,
 				    versions[i]) < 0) {
 			directory = NULL;
 			return no_memory();
 		}
-		err = store_tpm_directory(d, directory, live, found);
+		err = store_tpm_directory(run, directory, live, found);
 	}
 	return err;
 }
 
-static int store_tpm(struct domain_run *d, bool live)
+static int store_tpm(struct domain_run *run, bool live)
 {
-	const struct domain_state *k = d->domain;
+	const struct domain_state *state = run->domain;
 	bool found = false;
 	int err;
-	if (!k->parsed->tpm_emulated)
+	if (!state->parsed->tpm_emulated)
 		return 0;
-	if (seal_encrypts(d->repo->seal))
-		err = find_tpm(d, live, &found);
+	if (seal_encrypts(run->repo->seal))
+		err = find_tpm(run, live, &found);
 	else
 		err = fail(-EPERM, "it holds keys, and this repository is not "
 				 "encrypted");
 	/* Before its first start there is none. But another user's libvirt
 	 * keeps it elsewhere than ours would. */
-	if (err == 0 && !found && (live || strstr(connection_uri(k->connection),
+	if (err == 0 && !found && (live || strstr(connection_uri(state->connection),
 						"socket=")))
 		err = fail(-ENOENT, "where this libvirt keeps it is not known");
-	return err < 0 ? lack(d, "TPM", err) : 0;
+	return err < 0 ? lack(run, "TPM", err) : 0;
 }
 
 /* --- all --- */
 
-int domain_files_store(struct domain_run *d, const char *live_xml)
+int domain_files_store(struct domain_run *run, const char *live_xml)
 {
-	const struct domain_xml *x = d->domain->parsed;
+	const struct domain_xml *xml = run->domain->parsed;
 	bool live = live_xml != NULL;
-	int err = store_xml(d, "domain.xml", choose_xml(d));
+	int err = store_xml(run, "domain.xml", choose_xml(run));
 	if (err == 0 && live)
-		err = store_xml(d, "domain-live.xml", live_xml);
+		err = store_xml(run, "domain-live.xml", live_xml);
 	if (err == 0)
-		err = store_nvram(d, live);
+		err = store_nvram(run, live);
 	if (err == 0)
-		err = store_tpm(d, live);
+		err = store_tpm(run, live);
 	if (err == 0)
-		err = store_boot(d, "kernel", x->kernel);
-	return err < 0 ? err : store_boot(d, "initrd", x->initrd);
+		err = store_boot(run, "kernel", xml->kernel);
+	return err < 0 ? err : store_boot(run, "initrd", xml->initrd);
 }

@@ -15,6 +15,6 @@
  * a running guest may write meanwhile is read until two readings agree. What
  * can't be read costs a line and a note in the snapshot. 0 or -errno.
  */
-int domain_files_store(struct domain_run *d, const char *live_xml);
+int domain_files_store(struct domain_run *run, const char *live_xml);
 
 #endif

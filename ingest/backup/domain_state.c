@@ -13,12 +13,12 @@
 #include "repo/format/name.h"
 #include "domain_state.h"
 
-int domain_state_list(struct connection *c, char ***names, unsigned *count)
+int domain_state_list(struct connection *conn, char ***names, unsigned *count)
 {
 	struct domain **list;
 	unsigned n;
 	char **out;
-	int err = domain_list(c, &list, &n);
+	int err = domain_list(conn, &list, &n);
 
 	if (err)
 		return err;
@@ -46,121 +46,121 @@ void domain_state_list_free(char **names, unsigned count)
 }
 
 /* The definition with secrets, where there are any and we may see them. */
-static int read_secrets(struct domain_state *b, struct connection *c)
+static int read_secrets(struct domain_state *state, struct connection *conn)
 {
 	int err;
 
-	b->secrets_hidden = !connection_writable(c);
-	if (b->secrets_hidden)
+	state->secrets_hidden = !connection_writable(conn);
+	if (state->secrets_hidden)
 		return 0;
-	err = domain_get_xml(b->domain, DOMAIN_XML_SECURE, &b->xml_secure);
+	err = domain_get_xml(state->domain, DOMAIN_XML_SECURE, &state->xml_secure);
 	if (err == -EPERM) {
-		b->secrets_hidden = true;
+		state->secrets_hidden = true;
 		error_clear();
 		return 0;
 	}
-	if (!err && strcmp(b->xml, b->xml_secure) == 0) {
-		free(b->xml_secure);
-		b->xml_secure = NULL;
+	if (!err && strcmp(state->xml, state->xml_secure) == 0) {
+		free(state->xml_secure);
+		state->xml_secure = NULL;
 	}
 	return err;
 }
 
-static int read_definition(struct domain_state *b, struct connection *c)
+static int read_definition(struct domain_state *state, struct connection *conn)
 {
 	char shown[256];
-	int err = domain_get_xml(b->domain, DOMAIN_XML_INACTIVE, &b->xml);
+	int err = domain_get_xml(state->domain, DOMAIN_XML_INACTIVE, &state->xml);
 
 	if (!err)
-		err = read_secrets(b, c);
-	if (!err && b->live)
-		err = domain_get_xml(b->domain, DOMAIN_XML_CURRENT, &b->xml_live);
+		err = read_secrets(state, conn);
+	if (!err && state->live)
+		err = domain_get_xml(state->domain, DOMAIN_XML_CURRENT, &state->xml_live);
 	if (!err) {
-		const char *xml = b->live ? b->xml_live : b->xml;
+		const char *xml = state->live ? state->xml_live : state->xml;
 
-		err = domain_xml_parse(&b->parsed, xml, strlen(xml));
+		err = domain_xml_parse(&state->parsed, xml, strlen(xml));
 	}
 	if (err == -EBADMSG) {
-		name_display(shown, sizeof(shown), b->facts.name);
+		name_display(shown, sizeof(shown), state->facts.name);
 		return fail_within(err, "domain %s", shown);
 	}
 	return err;
 }
 
 /* A domain that never ran has a path for its NVRAM but not yet the file. */
-static int find_nvram(struct domain_state *b)
+static int find_nvram(struct domain_state *state)
 {
-	const char *path = b->parsed->nvram;
+	const char *path = state->parsed->nvram;
 
 	if (!path || access(path, F_OK) < 0)
 		return 0;
-	b->nvram = strdup(path);
-	return b->nvram ? 0 : -ENOMEM;
+	state->nvram = strdup(path);
+	return state->nvram ? 0 : -ENOMEM;
 }
 
-static int plan_disks(struct domain_state *b, struct connection *c)
+static int plan_disks(struct domain_state *state, struct connection *conn)
 {
-	const struct domain_xml *d = b->parsed;
+	const struct domain_xml *xml = state->parsed;
 	int err = 0;
 
-	b->disks = calloc((size_t)d->disk_count + 1, sizeof(*b->disks));
-	if (!b->disks)
+	state->disks = calloc((size_t)xml->disk_count + 1, sizeof(*state->disks));
+	if (!state->disks)
 		return -ENOMEM;
-	for (unsigned i = 0; i < d->disk_count && !err; i++) {
-		err = disk_plan_make(&b->disks[i], &d->disks[i], c, 0);
+	for (unsigned i = 0; i < xml->disk_count && !err; i++) {
+		err = disk_plan_make(&state->disks[i], &xml->disks[i], conn, 0);
 		if (!err)
-			b->disk_count++;
+			state->disk_count++;
 	}
 	return err;
 }
 
-int domain_state_open(struct domain_state **out, struct connection *c,
+int domain_state_open(struct domain_state **out, struct connection *conn,
 		const char *name)
 {
-	struct domain_state *b = calloc(1, sizeof(*b));
+	struct domain_state *state = calloc(1, sizeof(*state));
 	int err;
 
-	if (!b)
+	if (!state)
 		return -ENOMEM;
-	b->connection = c;
-	err = domain_find(&b->domain, c, name);
+	state->connection = conn;
+	err = domain_find(&state->domain, conn, name);
 	if (!err)
-		err = domain_facts(b->domain, &b->facts);
-	b->live = !b->facts.shut_off;
+		err = domain_facts(state->domain, &state->facts);
+	state->live = !state->facts.shut_off;
 	if (!err)
-		err = read_definition(b, c);
+		err = read_definition(state, conn);
 	if (!err)
-		err = find_nvram(b);
+		err = find_nvram(state);
 	if (!err)
-		err = plan_disks(b, c);
+		err = plan_disks(state, conn);
 	if (err) {
-		domain_state_close(b);
+		domain_state_close(state);
 		return err;
 	}
-	*out = b;
+	*out = state;
 	return 0;
 }
 
-void domain_state_close(struct domain_state *b)
+void domain_state_close(struct domain_state *state)
 {
-	if (!b)
+	if (!state)
 		return;
-	for (unsigned i = 0; i < b->disk_count; i++)
-		disk_plan_clear(&b->disks[i]);
-	free(b->disks);
-	domain_xml_free(b->parsed);
-	free(b->nvram);
-	free(b->xml);
-	free(b->xml_live);
-	free(b->xml_secure);
-	domain_facts_clear(&b->facts);
-	domain_free(b->domain);
-	free(b);
+	for (unsigned i = 0; i < state->disk_count; i++)
+		disk_plan_clear(&state->disks[i]);
+	free(state->disks);
+	domain_xml_free(state->parsed);
+	free(state->nvram);
+	free(state->xml);
+	free(state->xml_live);
+	free(state->xml_secure);
+	domain_facts_clear(&state->facts);
+	domain_free(state->domain);
+	free(state);
 }
 
 /* A header that was written between our look at it and the caller's first look
  * at its file would go unnoticed otherwise. */
-static int recheck_chain(struct domain_state *b, const struct disk_plan *plan)
+static int recheck_chain(struct domain_state *state, const struct disk_plan *plan)
 {
 	CLEANUP(chain_clear) struct chain chain = { 0 };
 	CLEANUP_FREE char *before = NULL;
@@ -169,7 +169,7 @@ static int recheck_chain(struct domain_state *b, const struct disk_plan *plan)
 
 	if (plan->why_not_exact || plan->plain)
 		return 0;
-	if (chain_resolve(&chain, &plan->disk->source, b->connection,
+	if (chain_resolve(&chain, &plan->disk->source, state->connection,
 				CHAIN_NO_RAW_INFO) == 0) {
 		before = chain_reading(&plan->chain);
 		after = chain_reading(&chain);
@@ -183,7 +183,7 @@ static int recheck_chain(struct domain_state *b, const struct disk_plan *plan)
 			"read; back it up again", shown);
 }
 
-static int recheck_shut_off(struct domain_state *b, const char *shown,
+static int recheck_shut_off(struct domain_state *state, const char *shown,
 		const struct domain_facts *now)
 {
 	CLEANUP_FREE char *xml = NULL;
@@ -192,14 +192,14 @@ static int recheck_shut_off(struct domain_state *b, const char *shown,
 	if (!now->shut_off)
 		return fail(-EBUSY, "domain %s was started while it was read",
 				shown);
-	err = domain_get_xml(b->domain, DOMAIN_XML_INACTIVE, &xml);
+	err = domain_get_xml(state->domain, DOMAIN_XML_INACTIVE, &xml);
 	if (err)
 		return err;
-	if (strcmp(xml, b->xml) != 0)
+	if (strcmp(xml, state->xml) != 0)
 		return fail(-EBUSY, "the definition of domain %s changed while "
 				"it was read; back it up again", shown);
-	for (unsigned i = 0; i < b->disk_count && !err; i++)
-		err = recheck_chain(b, &b->disks[i]);
+	for (unsigned i = 0; i < state->disk_count && !err; i++)
+		err = recheck_chain(state, &state->disks[i]);
 	return err;
 }
 
@@ -208,9 +208,9 @@ static bool same_text(const char *x, const char *y)
 	return x == y || (x && y && strcmp(x, y) == 0);
 }
 
-static bool is_removable(const struct domain_disk *d)
+static bool is_removable(const struct domain_disk *disk)
 {
-	return d->device == DEVICE_CDROM || d->device == DEVICE_FLOPPY;
+	return disk->device == DEVICE_CDROM || disk->device == DEVICE_FLOPPY;
 }
 
 /* Media come and go, and are not backed up. */
@@ -236,7 +236,7 @@ static bool same_disks(const struct domain_xml *x, const struct domain_xml *y)
 	return true;
 }
 
-static int recheck_live(struct domain_state *b, const char *shown,
+static int recheck_live(struct domain_state *state, const char *shown,
 		const struct domain_facts *now)
 {
 	CLEANUP_FREE char *xml = NULL;
@@ -244,41 +244,41 @@ static int recheck_live(struct domain_state *b, const char *shown,
 	bool same;
 	int err;
 
-	if (now->id != b->facts.id)
+	if (now->id != state->facts.id)
 		return fail(-EBUSY, "domain %s was shut off or started anew "
 				"while it was read", shown);
-	err = domain_get_xml(b->domain, DOMAIN_XML_CURRENT, &xml);
+	err = domain_get_xml(state->domain, DOMAIN_XML_CURRENT, &xml);
 	if (!err)
 		err = domain_xml_parse(&parsed, xml, strlen(xml));
 	if (err)
 		return err;
-	same = same_disks(b->parsed, parsed);
+	same = same_disks(state->parsed, parsed);
 	domain_xml_free(parsed);
 	return same ? 0 : fail(-EBUSY, "the disks of domain %s were changed "
 			"while its backup began; back it up again", shown);
 }
 
-int domain_state_recheck(struct domain_state *b)
+int domain_state_recheck(struct domain_state *state)
 {
 	CLEANUP(domain_facts_clear) struct domain_facts now = { 0 };
 	char shown[256];
-	int err = domain_facts(b->domain, &now);
+	int err = domain_facts(state->domain, &now);
 
-	name_display(shown, sizeof(shown), b->facts.name);
+	name_display(shown, sizeof(shown), state->facts.name);
 	if (err == -ENOENT)
 		return fail(-EBUSY, "domain %s was undefined while it was "
 				"read", shown);
 	if (err)
 		return err;
-	return b->live ? recheck_live(b, shown, &now)
-		       : recheck_shut_off(b, shown, &now);
+	return state->live ? recheck_live(state, shown, &now)
+		       : recheck_shut_off(state, shown, &now);
 }
 
-bool domain_state_changed_state(struct domain_state *b)
+bool domain_state_changed_state(struct domain_state *state)
 {
 	CLEANUP(domain_facts_clear) struct domain_facts now = { 0 };
 
-	if (domain_facts(b->domain, &now))
+	if (domain_facts(state->domain, &now))
 		return false;
-	return now.id != b->facts.id || now.shut_off != b->facts.shut_off;
+	return now.id != state->facts.id || now.shut_off != state->facts.shut_off;
 }

@@ -37,17 +37,17 @@ struct domain_state {
 
 /* The names of all domains, sorted, to be freed with domain_state_list_free.
  * 0 or -errno. */
-int domain_state_list(struct connection *c, char ***names, unsigned *count);
+int domain_state_list(struct connection *conn, char ***names, unsigned *count);
 void domain_state_list_free(char **names, unsigned count);
 
 /*
- * NAME is a name or a UUID. C must outlive it.
+ * NAME is a name or a UUID. CONN must outlive it.
  * 0, -ENOENT (no such domain), -EBADMSG (its XML can't be understood), -EIO,
  * -ENOMEM.
  */
-int domain_state_open(struct domain_state **out, struct connection *c,
+int domain_state_open(struct domain_state **out, struct connection *conn,
 		const char *name);
-void domain_state_close(struct domain_state *b); /* NULL allowed */
+void domain_state_close(struct domain_state *state); /* NULL allowed */
 
 /*
  * 0 if it still is what it was when it was opened, else -EBUSY with a text.
@@ -55,11 +55,11 @@ void domain_state_close(struct domain_state *b); /* NULL allowed */
  * lead to the same files. (It may have run in between: the files' identities
  * tell.) Live, after the job began: the same run of it, with the same disks.
  */
-int domain_state_recheck(struct domain_state *b);
+int domain_state_recheck(struct domain_state *state);
 
 /* True if it was started, shut off or started anew since it was opened: what
  * fails then may go well with another domain_state_open. (The thread's error
  * text may be another afterwards.) */
-bool domain_state_changed_state(struct domain_state *b);
+bool domain_state_changed_state(struct domain_state *state);
 
 #endif

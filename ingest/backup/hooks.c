@@ -60,22 +60,22 @@ struct variables {
 	bool no_memory;
 };
 
-static void variables_clear(struct variables *v)
+static void variables_clear(struct variables *variables)
 {
-	for (unsigned i = 0; i < v->count; i++)
-		free(v->own[i]);
-	free(v->all);
+	for (unsigned i = 0; i < variables->count; i++)
+		free(variables->own[i]);
+	free(variables->all);
 }
 
-static void set_variable(struct variables *v, const char *name,
+static void set_variable(struct variables *variables, const char *name,
 		const char *value)
 {
 	if (value == NULL)
 		return;
-	if (asprintf(&v->own[v->count], "AMBERFS_%s=%s", name, value) < 0)
-		v->no_memory = true;
+	if (asprintf(&variables->own[variables->count], "AMBERFS_%s=%s", name, value) < 0)
+		variables->no_memory = true;
 	else
-		v->count++;
+		variables->count++;
 }
 
 /* Ours are set anew, and not even a command that prints a passphrase is a
@@ -95,30 +95,30 @@ static bool is_withheld(const char *entry)
 	return secret != NULL && (end == NULL || secret < end);
 }
 
-static int variables_make(struct variables *v, const struct hook_event *e)
+static int variables_make(struct variables *variables, const struct hook_event *event)
 {
 	size_t room = OWN_VARIABLES + 1, n = 0;
-	*v = (struct variables){ .count = 0 };
-	set_variable(v, "PHASE", phase_names[e->phase]);
-	set_variable(v, "DOMAIN", e->domain);
-	set_variable(v, "DOMAIN_UUID", e->uuid);
-	set_variable(v, "REPOSITORY", e->repository);
-	set_variable(v, "RESULT", e->result);
-	set_variable(v, "ERROR", e->error);
-	set_variable(v, "SNAPSHOT", e->snapshot);
-	set_variable(v, "CONSISTENCY", e->consistency);
-	set_variable(v, "NBD_SOCKET", e->nbd_socket);
-	set_variable(v, "NBD_EXPORTS", e->nbd_exports);
+	*variables = (struct variables){ .count = 0 };
+	set_variable(variables, "PHASE", phase_names[event->phase]);
+	set_variable(variables, "DOMAIN", event->domain);
+	set_variable(variables, "DOMAIN_UUID", event->uuid);
+	set_variable(variables, "REPOSITORY", event->repository);
+	set_variable(variables, "RESULT", event->result);
+	set_variable(variables, "ERROR", event->error);
+	set_variable(variables, "SNAPSHOT", event->snapshot);
+	set_variable(variables, "CONSISTENCY", event->consistency);
+	set_variable(variables, "NBD_SOCKET", event->nbd_socket);
+	set_variable(variables, "NBD_EXPORTS", event->nbd_exports);
 	while (environ != NULL && environ[n] != NULL)
 		n++;
-	v->all = calloc(n + room, sizeof(*v->all));
-	if (v->all == NULL || v->no_memory)
+	variables->all = calloc(n + room, sizeof(*variables->all));
+	if (variables->all == NULL || variables->no_memory)
 		return fail_errno(-ENOMEM, "running hooks");
-	char **to = v->all;
+	char **to = variables->all;
 	for (size_t i = 0; i < n; i++)
 		if (!is_withheld(environ[i]))
 			*to++ = environ[i];
-	memcpy(to, v->own, v->count * sizeof(*to));
+	memcpy(to, variables->own, variables->count * sizeof(*to));
 	return 0;
 }
 
@@ -162,13 +162,13 @@ __attribute__((noreturn)) static void child_main(const char *path,
 	_exit(127);
 }
 
-static int cant_start(const struct program *p, int err)
+static int cant_start(const struct program *program, int err)
 {
 	if (err == -ENOEXEC)
 		return fail(-EIO, "hook %s is neither a program nor a script "
 				"that begins with #!",
-				p->shown);
-	return fail(-EIO, "hook %s can't be started: %s", p->shown,
+				program->shown);
+	return fail(-EIO, "hook %s can't be started: %s", program->shown,
 			strerror(-err));
 }
 
@@ -183,45 +183,45 @@ static int read_status(int from)
 	return n == (ssize_t)sizeof(err) ? err : 0;
 }
 
-static int start(struct program *p, char **vars)
+static int start(struct program *program, char **vars)
 {
 	CLEANUP_FD int from = -1;
 	CLEANUP_FD int to = -1;
 	int fds[2];
 	pid_t parent = getpid();
 	if (pipe2(fds, O_CLOEXEC) < 0)
-		return cant_start(p, -errno);
+		return cant_start(program, -errno);
 	from = fds[0];
 	to = fds[1];
-	p->pid = fork();
-	if (p->pid == 0)
-		child_main(p->path, vars, parent, to);
-	if (p->pid < 0)
-		return cant_start(p, -errno);
-	setpgid(p->pid, p->pid); /* whoever comes first: before any kill */
+	program->pid = fork();
+	if (program->pid == 0)
+		child_main(program->path, vars, parent, to);
+	if (program->pid < 0)
+		return cant_start(program, -errno);
+	setpgid(program->pid, program->pid); /* whoever comes first: before any kill */
 	close(take_fd(&to));
 	int err = read_status(from);
 	if (err == 0)
 		return 0;
-	while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+	while (waitpid(program->pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	return cant_start(p, err);
+	return cant_start(program, err);
 }
 
 /* Not reaped: until then its number is nobody else's. */
-static bool has_ended(const struct program *p)
+static bool has_ended(const struct program *program)
 {
 	siginfo_t info = { .si_pid = 0 };
-	return waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT)
-			== 0 && info.si_pid == p->pid;
+	return waitid(P_PID, (id_t)program->pid, &info, WEXITED | WNOHANG | WNOWAIT)
+			== 0 && info.si_pid == program->pid;
 }
 
 /* 0, -ETIMEDOUT or -ECANCELED. */
-static int wait_for(const struct program *p, double seconds, bool heed)
+static int wait_for(const struct program *program, double seconds, bool heed)
 {
 	const struct timespec look = { .tv_nsec = LOOK_NS };
 	double deadline = monotonic_now() + seconds;
-	while (!has_ended(p)) {
+	while (!has_ended(program)) {
 		if (heed && interrupt_flag)
 			return -ECANCELED;
 		if (monotonic_now() >= deadline)
@@ -231,22 +231,22 @@ static int wait_for(const struct program *p, double seconds, bool heed)
 	return 0;
 }
 
-static int judge(const struct program *p, int err, int status)
+static int judge(const struct program *program, int err, int status)
 {
 	char took[SIZE_TEXT_MAX];
-	const char *phase = phase_names[p->phase];
+	const char *phase = phase_names[program->phase];
 	if (err == -ECANCELED)
-		return fail(err, "interrupted; hook %s was ended", p->shown);
+		return fail(err, "interrupted; hook %s was ended", program->shown);
 	if (err == -ETIMEDOUT)
 		return fail(err, "hook %s (%s) had not ended after %s and was "
 				"killed; --hook-timeout gives it longer",
-				p->shown, phase,
+				program->shown, phase,
 				age_format(took, limit_seconds));
 	if (WIFSIGNALED(status))
 		return fail(-EIO, "hook %s (%s) was ended by signal %d",
-				p->shown, phase, WTERMSIG(status));
+				program->shown, phase, WTERMSIG(status));
 	if (WEXITSTATUS(status) != 0)
-		return fail(-EIO, "hook %s (%s) ended with status %d", p->shown,
+		return fail(-EIO, "hook %s (%s) ended with status %d", program->shown,
 				phase, WEXITSTATUS(status));
 	return 0;
 }
@@ -329,10 +329,10 @@ int hooks_check(const char *dir)
 }
 
 static int run_all(const char *dir, struct dirent **list, int count,
-		const struct hook_event *e)
+		const struct hook_event *event)
 {
 	CLEANUP(variables_clear) struct variables vars = { .count = 0 };
-	int err = variables_make(&vars, e);
+	int err = variables_make(&vars, event);
 	for (int i = 0; err == 0 && i < count; i++) {
 		CLEANUP_FREE char *path = NULL;
 		if (asprintf(&path, "%s/%s", dir, list[i]->d_name) < 0) {
@@ -341,12 +341,12 @@ static int run_all(const char *dir, struct dirent **list, int count,
 		}
 		err = look_at(path);
 		if (err > 0)
-			err = run_program(path, e->phase, vars.all);
+			err = run_program(path, event->phase, vars.all);
 	}
 	return err;
 }
 
-int hooks_run(const char *dir, const struct hook_event *e)
+int hooks_run(const char *dir, const struct hook_event *event)
 {
 	struct dirent **list = NULL;
 	int err = hooks_check(dir);
@@ -355,7 +355,7 @@ int hooks_run(const char *dir, const struct hook_event *e)
 	int count = scandir(dir, &list, is_candidate, by_name);
 	if (count < 0)
 		return fail_errno(-errno, "reading the hooks of %s", dir);
-	err = run_all(dir, list, count, e);
+	err = run_all(dir, list, count, event);
 	for (int i = 0; i < count; i++)
 		free(list[i]);
 	free(list);

@@ -34,7 +34,7 @@ struct hook_event {
  * limit; -ECANCELED we were interrupted. Those of after-commit and failure,
  * which undo what before-freeze did, run in spite of an interruption.
  */
-int hooks_run(const char *dir, const struct hook_event *e);
+int hooks_run(const char *dir, const struct hook_event *event);
 
 /* 0 if DIR (NULL allowed) can be read and nobody else may write there; else
  * -errno with a text. To be asked before any work. */

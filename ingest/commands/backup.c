@@ -35,15 +35,15 @@ static int exit_status(const struct backup_run *run)
 
 /* --- domains --- */
 
-static bool excluded(const struct backup_command *c, const char *name)
+static bool excluded(const struct backup_command *command, const char *name)
 {
-	for (int i = 0; i < c->excludes.count; i++)
-		if (fnmatch(c->excludes.items[i], name, 0) == 0)
+	for (int i = 0; i < command->excludes.count; i++)
+		if (fnmatch(command->excludes.items[i], name, 0) == 0)
 			return true;
 	return false;
 }
 
-static int run_all_domains(struct backup_command *c, struct backup_run *run,
+static int run_all_domains(struct backup_command *command, struct backup_run *run,
 		struct connection *conn)
 {
 	char **names = NULL;
@@ -53,7 +53,7 @@ static int run_all_domains(struct backup_command *c, struct backup_run *run,
 		return err;
 	CLEANUP_FREE char **wanted = calloc(count + 1, sizeof(*wanted));
 	for (unsigned i = 0; wanted && i < count; i++)
-		if (!excluded(c, names[i]))
+		if (!excluded(command, names[i]))
 			wanted[kept++] = names[i];
 	if (wanted == NULL)
 		err = fail_errno(-ENOMEM, "listing domains");
@@ -66,100 +66,100 @@ static int run_all_domains(struct backup_command *c, struct backup_run *run,
 	return err;
 }
 
-static int run_domains(struct backup_command *c, struct backup_run *run)
+static int run_domains(struct backup_command *command, struct backup_run *run)
 {
 	struct connection *conn;
-	int err = connection_open(&conn, c->connect, CONNECTION_SECRETS);
+	int err = connection_open(&conn, command->connect, CONNECTION_SECRETS);
 	if (err < 0)
 		return err;
-	if (c->all_domains)
-		err = run_all_domains(c, run, conn);
+	if (command->all_domains)
+		err = run_all_domains(command, run, conn);
 	else
-		err = backup_domains(run, conn, (char *const *)c->domains.items,
-				(unsigned)c->domains.count);
+		err = backup_domains(run, conn, (char *const *)command->domains.items,
+				(unsigned)command->domains.count);
 	connection_close(conn);
 	return err;
 }
 
-static int run_files(struct backup_command *c, struct backup_run *run,
+static int run_files(struct backup_command *command, struct backup_run *run,
 		int count, char **paths)
 {
 	int err = backup_run_add_lanes(run, 1, 1);
 	if (err == 0)
-		backup_files(&run->lanes[0], c->name,
+		backup_files(&run->lanes[0], command->name,
 				(const char *const *)paths, count,
-				c->stdin_name);
+				command->stdin_name);
 	return err;
 }
 
 /* --- the command --- */
 
-static void check_usage(const struct command_line *cl, struct backup_command *c,
+static void check_usage(const struct command_line *line, struct backup_command *command,
 		int operands, char **argv)
 {
-	bool domains = c->all_domains || c->domains.count;
+	bool domains = command->all_domains || command->domains.count;
 	int streams = 0;
 	for (int i = 2; i <= operands; i++)
 		streams += strcmp(argv[i], "-") == 0;
-	if (c->all_domains && c->domains.count)
-		options_error(cl, "--domain and --all-domains contradict each other");
-	if (c->excludes.count && !c->all_domains)
-		options_error(cl, "--exclude goes with --all-domains");
-	if (domains && (c->name || operands > 1))
-		options_error(cl, "files and domains can't go into one backup; run it "
+	if (command->all_domains && command->domains.count)
+		options_error(line, "--domain and --all-domains contradict each other");
+	if (command->excludes.count && !command->all_domains)
+		options_error(line, "--exclude goes with --all-domains");
+	if (domains && (command->name || operands > 1))
+		options_error(line, "files and domains can't go into one backup; run it "
 				"twice");
 	if (!domains && operands < 2)
-		options_error(cl, "nothing to back up: give --all-domains, --domain "
+		options_error(line, "nothing to back up: give --all-domains, --domain "
 				"NAME, or --name NAME FILE...");
-	if (!domains && !c->name)
-		options_error(cl, "files need --name NAME, the name of their snapshots");
-	if (!domains && (*c->name == '\0' || strlen(c->name) > 4096))
-		options_error(cl, "--name must have 1 to 4096 bytes");
+	if (!domains && !command->name)
+		options_error(line, "files need --name NAME, the name of their snapshots");
+	if (!domains && (*command->name == '\0' || strlen(command->name) > 4096))
+		options_error(line, "--name must have 1 to 4096 bytes");
 	if (streams > 1)
-		options_error(cl, "standard input (-) can be read only once");
-	if (streams && !c->stdin_name)
-		options_error(cl, "- needs --stdin-name NAME, the file's name");
-	if (!streams && c->stdin_name)
-		options_error(cl, "--stdin-name goes with -");
-	if (c->o.exact && !domains)
-		options_error(cl, "--exact goes with domains; files are always stored "
+		options_error(line, "standard input (-) can be read only once");
+	if (streams && !command->stdin_name)
+		options_error(line, "- needs --stdin-name NAME, the file's name");
+	if (!streams && command->stdin_name)
+		options_error(line, "--stdin-name goes with -");
+	if (command->o.exact && !domains)
+		options_error(line, "--exact goes with domains; files are always stored "
 				"byte for byte");
-	if (!domains && (c->o.disks.count || c->o.exclude_disks.count
-				|| c->o.hook_dir))
-		options_error(cl, "--disk, --exclude-disk and --hook go with "
+	if (!domains && (command->o.disks.count || command->o.exclude_disks.count
+				|| command->o.hook_dir))
+		options_error(line, "--disk, --exclude-disk and --hook go with "
 				"domains");
-	if (backup_options_check(&c->o, &c->words) < 0)
-		options_error(cl, "%s", error_text(-EINVAL));
+	if (backup_options_check(&command->o, &command->words) < 0)
+		options_error(line, "%s", error_text(-EINVAL));
 }
 
-static int run_backup(struct backup_command *c, int operands, char **argv)
+static int run_backup(struct backup_command *command, int operands, char **argv)
 {
 	struct backup_run run;
 	int status = EXIT_FAILED;
-	int err = backup_run_begin(&run, argv[1], &c->o);
-	if (err == 0 && (c->all_domains || c->domains.count))
-		err = run_domains(c, &run);
+	int err = backup_run_begin(&run, argv[1], &command->o);
+	if (err == 0 && (command->all_domains || command->domains.count))
+		err = run_domains(command, &run);
 	else if (err == 0)
-		err = run_files(c, &run, operands - 1, argv + 2);
+		err = run_files(command, &run, operands - 1, argv + 2);
 	if (err < 0) {
 		report_error("%s", error_text(err));
 	} else {
 		status = exit_status(&run);
-		backup_report_print(&run, monotonic_now() - c->begin);
+		backup_report_print(&run, monotonic_now() - command->begin);
 	}
 	backup_run_end(&run);
 	return status;
 }
 
-static int check_and_run(struct backup_command *c, int operands, char **argv)
+static int check_and_run(struct backup_command *command, int operands, char **argv)
 {
 	CLEANUP_FREE char *path = realpath(argv[1], NULL);
-	c->o.repository_path = path ? path : argv[1];
-	if (hooks_check(c->o.hook_dir) < 0) {
+	command->o.repository_path = path ? path : argv[1];
+	if (hooks_check(command->o.hook_dir) < 0) {
 		report_error("%s", error_text(-EIO));
 		return EXIT_FAILED;
 	}
-	return run_backup(c, operands, argv);
+	return run_backup(command, operands, argv);
 }
 
 int backup_main(int argc, char **argv)

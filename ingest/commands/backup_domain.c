@@ -24,9 +24,9 @@
 
 /* --- a domain that is shut off --- */
 
-static int store_exactly(struct domain_run *d, const struct disk_plan *plan)
+static int store_exactly(struct domain_run *run, const struct disk_plan *plan)
 {
-	int err = disk_record_store_info(d, plan);
+	int err = disk_record_store_info(run, plan);
 	for (unsigned i = 0; err == 0 && i < plan->chain.count; i++) {
 		const struct chain_file *file = &plan->chain.files[i];
 		const char *paths[] = { file->path, NULL };
@@ -42,84 +42,84 @@ static int store_exactly(struct domain_run *d, const struct disk_plan *plan)
 				.source_path = *p, .format = file->format,
 				.target = plan->target
 			};
-			err = backup_path(d->b, *p, &f);
+			err = backup_path(run->b, *p, &f);
 		}
 	}
 	return err;
 }
 
-static int store_disk(struct domain_run *d, const struct disk_plan *plan,
+static int store_disk(struct domain_run *run, const struct disk_plan *plan,
 		const struct tracking_base *base)
 {
 	bool left_out;
-	int err = disk_record_leave_out(d, plan, &left_out);
+	int err = disk_record_leave_out(run, plan, &left_out);
 	if (err < 0 || left_out)
 		return err;
-	err = d->options->exact ? store_exactly(d, plan)
-				      : offline_disk_store(d, plan, base);
+	err = run->options->exact ? store_exactly(run, plan)
+				      : offline_disk_store(run, plan, base);
 	return err < 0 ? fail_within(err, "disk %s", plan->target) : 0;
 }
 
-static bool any_bitmap_of_ours(const struct domain_run *d)
+static bool any_bitmap_of_ours(const struct domain_run *run)
 {
-	const struct domain_state *k = d->domain;
-	for (unsigned i = 0; i < k->disk_count; i++)
-		if (k->disks[i].chain.count > 0
+	const struct domain_state *state = run->domain;
+	for (unsigned i = 0; i < state->disk_count; i++)
+		if (state->disks[i].chain.count > 0
 				&& tracking_image_lists_ours(
-						&k->disks[i].chain.files[0],
-						d->repo->config.repo_id))
+						&state->disks[i].chain.files[0],
+						run->repo->config.repo_id))
 			return true;
 	return false;
 }
 
-static int store_disks(struct domain_run *d)
+static int store_disks(struct domain_run *run)
 {
 	struct tracked_base base;
-	int err = tracked_base_find(&base, d->b, d->domain->facts.uuid,
-			any_bitmap_of_ours(d));
-	for (unsigned i = 0; err == 0 && i < d->domain->disk_count; i++)
-		err = store_disk(d, &d->domain->disks[i], &base.base);
-	tracked_base_clear(&base, d->b);
+	int err = tracked_base_find(&base, run->b, run->domain->facts.uuid,
+			any_bitmap_of_ours(run));
+	for (unsigned i = 0; err == 0 && i < run->domain->disk_count; i++)
+		err = store_disk(run, &run->domain->disks[i], &base.base);
+	tracked_base_clear(&base, run->b);
 	return err;
 }
 
-static int backup_shut_off(struct domain_run *d)
+static int backup_shut_off(struct domain_run *run)
 {
-	struct snapshot *s = d->b->snap;
+	struct snapshot *snap = run->b->snap;
 	/* By libvirt itself, or into a file of somebody's. */
-	bool saved = d->domain->facts.managed_save
-			|| strcmp(d->domain->facts.reason, "saved") == 0;
-	s->consistency = strdup(saved ? "crash" : "offline");
+	bool saved = run->domain->facts.managed_save
+			|| strcmp(run->domain->facts.reason, "saved") == 0;
+	snap->consistency = strdup(saved ? "crash" : "offline");
 	if (saved)
 		report_warning("domain %s is saved in mid-run: its memory is not "
 			       "backed up, so its disks are as after a power cut",
-				d->display);
-	if (s->consistency == NULL)
+				run->display);
+	if (snap->consistency == NULL)
 		return fail_errno(-ENOMEM, "making a snapshot");
-	int err = domain_files_store(d, NULL);
+	int err = domain_files_store(run, NULL);
 	if (err == 0)
-		err = store_disks(d);
+		err = store_disks(run);
 	if (err == 0)
-		err = domain_state_recheck(d->domain);
-	return err < 0 ? err : backup_snapshot_commit(d->b);
+		err = domain_state_recheck(run->domain);
+	return err < 0 ? err : backup_snapshot_commit(run->b);
 }
 
 /* --- a domain --- */
 
-static int back_up(struct domain_run *d)
+static int back_up(struct domain_run *run)
 {
-	struct snapshot *s = d->b->snap;
-	s->uuid = strdup(d->domain->facts.uuid);
-	if (s->uuid == NULL)
+	struct snapshot *snap = run->b->snap;
+	snap->uuid = strdup(run->domain->facts.uuid);
+	if (snap->uuid == NULL)
 		return fail_errno(-ENOMEM, "making a snapshot");
-	return d->domain->live ? live_backup(d) : backup_shut_off(d);
+	return run->domain->live ? live_backup(run) : backup_shut_off(run);
 }
 
 /* After a failure ERR: if the domain is not what it was then, once more. */
-static int try_again(struct domain_run *d, int err)
+static int try_again(struct domain_run *run, int err)
 {
 	struct error_copy why;
-	struct domain_state *again, *before = d->domain;
+	struct domain_state *again, *before = run->domain;
 	error_save(&why, err);
 	if (domain_state_recheck(before) != -EBUSY
 			|| domain_state_open(&again, before->connection,
@@ -127,41 +127,41 @@ static int try_again(struct domain_run *d, int err)
 		return error_load(&why);
 	report_warning("domain %s is not what it was when its backup began (it "
 		       "was %s, it is %s), so it is backed up once more: %s",
-			d->display, before->facts.state, again->facts.state,
+			run->display, before->facts.state, again->facts.state,
 			why.text);
-	backup_snapshot_restart(d->b);
-	d->domain = again;
-	err = back_up(d);
-	d->domain = before;
+	backup_snapshot_restart(run->b);
+	run->domain = again;
+	err = back_up(run);
+	run->domain = before;
 	domain_state_close(again);
 	return err;
 }
 
-static int take_snapshot(struct domain_run *d, struct backup_lane *lane)
+static int take_snapshot(struct domain_run *run, struct backup_lane *lane)
 {
-	int err = backup_snapshot_begin(d->b, lane, d->domain->facts.name,
+	int err = backup_snapshot_begin(run->b, lane, run->domain->facts.name,
 			SNAPSHOT_DOMAIN);
 	if (err == 0)
-		err = backup_hooks_before(d->b, &d->domain->facts);
+		err = backup_hooks_before(run->b, &run->domain->facts);
 	if (err < 0)
 		return err;
-	err = back_up(d);
+	err = back_up(run);
 	if (err < 0 && !backup_run_broken(lane->run, err))
-		err = try_again(d, err);
+		err = try_again(run, err);
 	return err;
 }
 
 /* Waits for others at work on a running domain. What was known of it before is
  * out of date then: *FRESH (to close) is what it is now. */
-static int settle(struct domain_run *d, struct domain_state **fresh)
+static int settle(struct domain_run *run, struct domain_state **fresh)
 {
 	bool waited = false;
-	int err = d->domain->live ? live_settle_wait(d->domain, d->options, &waited) : 0;
+	int err = run->domain->live ? live_settle_wait(run->domain, run->options, &waited) : 0;
 	if (err == 0 && waited)
-		err = domain_state_open(fresh, d->domain->connection,
-				d->domain->facts.uuid);
+		err = domain_state_open(fresh, run->domain->connection,
+				run->domain->facts.uuid);
 	if (*fresh != NULL)
-		d->domain = *fresh;
+		run->domain = *fresh;
 	return err;
 }
 

@@ -65,22 +65,22 @@ static bool has_disk(const struct domain_state *domain, const char *target)
 
 /* A slip of the pen must not leave a disk out in silence. A target without a
  * domain may be meant for others, if there are any. */
-static void warn_of_absent(const struct domains_job *j,
+static void warn_of_absent(const struct domains_job *job,
 		const struct domain_state *domain)
 {
-	const struct backup_options *options = j->run->options;
+	const struct backup_options *options = job->run->options;
 	const struct option_list *list = &options->disks;
-	const struct domain_facts *f = &domain->facts;
+	const struct domain_facts *facts = &domain->facts;
 	char name[256], item[256], names[256];
 	for (int i = 0; i < list->count; i++) {
 		const char *colon = strrchr(list->items[i], ':');
 		const char *target = colon ? colon + 1 : list->items[i];
-		if (!backup_options_disk_concerns(list->items[i], f->name,
-				    f->uuid) || (!colon && j->count > 1)
+		if (!backup_options_disk_concerns(list->items[i], facts->name,
+				    facts->uuid) || (!colon && job->count > 1)
 				|| has_disk(domain, target))
 			continue;
 		report_warning("domain %s has no disk for --disk %s; it has %s",
-				name_display(name, sizeof(name), f->name),
+				name_display(name, sizeof(name), facts->name),
 				name_display(item, sizeof(item),
 						list->items[i]),
 				disk_names(names, domain));
@@ -88,15 +88,15 @@ static void warn_of_absent(const struct domains_job *j,
 }
 
 /* A snapshot without any disk would pass for a backup. */
-static int check_choice(const struct domains_job *j,
+static int check_choice(const struct domains_job *job,
 		const struct domain_state *domain)
 {
-	const struct backup_options *o = j->run->options;
-	const struct domain_facts *f = &domain->facts;
+	const struct backup_options *options = job->run->options;
+	const struct domain_facts *facts = &domain->facts;
 	char names[256];
-	warn_of_absent(j, domain);
+	warn_of_absent(job, domain);
 	for (unsigned i = 0; i < domain->disk_count; i++)
-		if (backup_options_want_disk(o, f->name, f->uuid,
+		if (backup_options_want_disk(options, facts->name, facts->uuid,
 				    domain->disks[i].target))
 			return 0;
 	return domain->disk_count == 0 ? 0
@@ -105,13 +105,13 @@ static int check_choice(const struct domains_job *j,
 					disk_names(names, domain));
 }
 
-static void back_up(struct domains_job *j, struct backup_lane *lane,
+static void back_up(struct domains_job *job, struct backup_lane *lane,
 		const char *name)
 {
 	struct domain_state *domain = NULL;
-	int err = domain_state_open(&domain, j->connection, name);
+	int err = domain_state_open(&domain, job->connection, name);
 	if (err == 0)
-		err = check_choice(j, domain);
+		err = check_choice(job, domain);
 	if (err == 0)
 		backup_domain(lane, domain);
 	else
@@ -134,30 +134,30 @@ static int interruption(void)
 
 static void *lane_main(void *arg)
 {
-	struct lane_thread *t = arg;
-	struct domains_job *j = t->job;
+	struct lane_thread *thread = arg;
+	struct domains_job *job = thread->job;
 	unsigned i;
-	while ((i = j->next++) < j->count) {
-		if (backup_run_broken(j->run, interruption()))
+	while ((i = job->next++) < job->count) {
+		if (backup_run_broken(job->run, interruption()))
 			break;
-		t->lane->row = i;
-		back_up(j, t->lane, j->names[i]);
+		thread->lane->row = i;
+		back_up(job, thread->lane, job->names[i]);
 	}
 	return NULL;
 }
 
 /* A thread that can't be started leaves its share to the others. */
-static void run_lanes(struct domains_job *j)
+static void run_lanes(struct domains_job *job)
 {
-	struct backup_run *run = j->run;
-	struct lane_thread threads[BACKUP_LANES_MAX] = { { .job = j } };
+	struct backup_run *run = job->run;
+	struct lane_thread threads[BACKUP_LANES_MAX] = { { .job = job } };
 	char what[64];
 	unsigned started = 1;
 	threads[0].lane = &run->lanes[0];
 	for (unsigned i = 1; i < run->lane_count; i++)
-		threads[i] = (struct lane_thread){ .job = j,
+		threads[i] = (struct lane_thread){ .job = job,
 			.lane = &run->lanes[i] };
-	snprintf(what, sizeof(what), "%u domains", j->count);
+	snprintf(what, sizeof(what), "%u domains", job->count);
 	if (run->lane_count > 1)
 		report_progress_begin(what, backup_run_progress, run);
 	while (started < run->lane_count
@@ -174,18 +174,18 @@ static void run_lanes(struct domains_job *j)
 
 /* What the disks measure, so that the bar knows the end; what can't be looked
  * at is reported when its turn comes. */
-static uint64_t domain_size(struct connection *c, const char *name)
+static uint64_t domain_size(struct connection *conn, const char *name)
 {
 	struct domain_state *domain = NULL;
 	uint64_t sum = 0;
-	if (domain_state_open(&domain, c, name) < 0)
+	if (domain_state_open(&domain, conn, name) < 0)
 		error_clear();
 	for (unsigned i = 0; domain && i < domain->disk_count; i++) {
-		const struct disk_plan *p = &domain->disks[i];
-		if (!p->empty && !p->removable && p->why_not == NULL
-				&& p->chain.count != 0)
-			sum += p->plain ? p->chain.files[0].size
-					: p->chain.files[0].virtual_size;
+		const struct disk_plan *plan = &domain->disks[i];
+		if (!plan->empty && !plan->removable && plan->why_not == NULL
+				&& plan->chain.count != 0)
+			sum += plan->plain ? plan->chain.files[0].size
+					: plan->chain.files[0].virtual_size;
 	}
 	domain_state_close(domain);
 	return sum;
@@ -193,39 +193,39 @@ static uint64_t domain_size(struct connection *c, const char *name)
 
 /* The domain's name for NAME, which may be its UUID; if there is none, NAME. To
  * be freed. */
-static char *own_name(struct connection *c, const char *name)
+static char *own_name(struct connection *conn, const char *name)
 {
-	struct domain *d = NULL;
-	if (domain_find(&d, c, name) < 0)
+	struct domain *domain = NULL;
+	if (domain_find(&domain, conn, name) < 0)
 		error_clear();
-	char *own = strdup(d ? domain_name(d) : name);
-	domain_free(d);
+	char *own = strdup(domain ? domain_name(domain) : name);
+	domain_free(domain);
 	return own;
 }
 
 /* Two lanes must never meet at the same domain. */
-static int take_names(struct domains_job *j, char *const *names, unsigned count)
+static int take_names(struct domains_job *job, char *const *names, unsigned count)
 {
-	j->names = calloc(count + 1, sizeof(*j->names));
-	for (unsigned i = 0; j->names && i < count; i++) {
-		char *name = own_name(j->connection, names[i]);
+	job->names = calloc(count + 1, sizeof(*job->names));
+	for (unsigned i = 0; job->names && i < count; i++) {
+		char *name = own_name(job->connection, names[i]);
 		unsigned k = 0;
 		if (name == NULL)
 			return fail_errno(-ENOMEM, "listing domains");
-		while (k < j->count && strcmp(j->names[k], name) != 0)
+		while (k < job->count && strcmp(job->names[k], name) != 0)
 			k++;
-		if (k == j->count)
-			j->names[j->count++] = name;
+		if (k == job->count)
+			job->names[job->count++] = name;
 		else
 			free(name);
 	}
-	return j->names ? 0 : fail_errno(-ENOMEM, "listing domains");
+	return job->names ? 0 : fail_errno(-ENOMEM, "listing domains");
 }
 
-int backup_domains(struct backup_run *run, struct connection *c,
+int backup_domains(struct backup_run *run, struct connection *conn,
 		char *const *names, unsigned count)
 {
-	struct domains_job j = { .run = run, .connection = c };
+	struct domains_job j = { .run = run, .connection = conn };
 	unsigned lanes = (unsigned)run->options->jobs_domains.value;
 	run->of_domains = true;
 	int err = take_names(&j, names, count);
@@ -234,7 +234,7 @@ int backup_domains(struct backup_run *run, struct connection *c,
 				j.count);
 	for (unsigned i = 0; err == 0 && report_shows_progress() && i < j.count;
 			i++)
-		run->all_total += domain_size(c, j.names[i]);
+		run->all_total += domain_size(conn, j.names[i]);
 	if (err == 0)
 		run_lanes(&j);
 	for (unsigned i = 0; i < j.count; i++)

@@ -10,7 +10,7 @@
  * that fails leaves the others alone. NAMES are names or UUIDs; one that is
  * named twice is backed up once. Adds the lanes. 0, or -errno: nothing was
  * begun. */
-int backup_domains(struct backup_run *run, struct connection *c,
+int backup_domains(struct backup_run *run, struct connection *conn,
 		char *const *names, unsigned count);
 
 #endif

@@ -40,28 +40,28 @@ static ssize_t next_bytes(void *ctx, void *buf, size_t len)
 	return fail(-ECANCELED, "interrupted");
 }
 
-static int backup_stdin(struct backup_snapshot *b, const char *stdin_name)
+static int backup_stdin(struct backup_snapshot *snapshot, const char *stdin_name)
 {
 	struct backup_file f = { .name = stdin_name, .kind = FILE_IMAGE,
 		.mode = 0600, .mtime_ns = realtime_ns() };
 	struct image_source source = { .next = next_bytes };
-	return backup_snapshot_store(b, &f, &source);
+	return backup_snapshot_store(snapshot, &f, &source);
 }
 
 /* --- the source --- */
 
-static int backup_one(struct backup_snapshot *b, const char *path,
+static int backup_one(struct backup_snapshot *snapshot, const char *path,
 		const char *stdin_name)
 {
 	CLEANUP_FREE char *real = NULL;
 	if (strcmp(path, "-") == 0)
-		return backup_stdin(b, stdin_name);
+		return backup_stdin(snapshot, stdin_name);
 	real = realpath(path, NULL);
 	if (real == NULL)
 		return fail_errno(-errno, "opening %s", path);
 	struct backup_file f = { .name = base_name(path), .kind = FILE_IMAGE,
 		.mtime_ns = INT64_MIN, .source_path = real };
-	return backup_path(b, path, &f);
+	return backup_path(snapshot, path, &f);
 }
 
 void backup_files(struct backup_lane *lane, const char *name,

@@ -14,17 +14,17 @@
 static int list(const char *uri, bool json)
 {
 	struct listing l = { 0 };
-	struct connection *c;
+	struct connection *conn;
 	int status = EXIT_DONE;
-	int err = connection_open(&c, uri, CONNECTION_READ);
+	int err = connection_open(&conn, uri, CONNECTION_READ);
 
 	if (err) {
 		report_error("%s", error_text(err));
 		return EXIT_FAILED;
 	}
-	err = listing_make(&l, c);
+	err = listing_make(&l, conn);
 	if (!err)
-		err = json ? listing_json_print(&l, connection_uri(c))
+		err = json ? listing_json_print(&l, connection_uri(conn))
 			   : listing_text_print(&l);
 	if (err) {
 		report_error("%s", error_text(err));
@@ -33,7 +33,7 @@ static int list(const char *uri, bool json)
 		status = EXIT_PARTLY;
 	}
 	listing_clear(&l);
-	connection_close(c);
+	connection_close(conn);
 	return report_finish(status);
 }
 

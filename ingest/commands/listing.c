@@ -12,7 +12,7 @@
 
 /* Libvirt may look into files that this user may not. Files that are not there
  * are not asked for: some drivers make figures up. */
-static void find_sizes(struct listed_disk *out, struct domain *d)
+static void find_sizes(struct listed_disk *out, struct domain *domain)
 {
 	const struct chain *chain = &out->plan.chain;
 	const struct chain_file *top = chain->count ? &chain->files[0] : NULL;
@@ -27,15 +27,15 @@ static void find_sizes(struct listed_disk *out, struct domain *d)
 		return;
 	if (access(top->path, R_OK) == 0)
 		return; /* readable, yet not understood: no figure is right */
-	out->sizes_known = domain_disk_size(d, out->plan.target,
+	out->sizes_known = domain_disk_size(domain, out->plan.target,
 			&out->virtual_size, &out->allocated) == 0;
 }
 
 static int add_disk(struct listed_disk *out, const struct domain_disk *disk,
-		struct domain *d, const struct domain_facts *facts,
-		struct connection *c)
+		struct domain *domain, const struct domain_facts *facts,
+		struct connection *conn)
 {
-	int err = disk_plan_make(&out->plan, disk, c, CHAIN_NO_RAW_INFO);
+	int err = disk_plan_make(&out->plan, disk, conn, CHAIN_NO_RAW_INFO);
 
 	if (err)
 		return err;
@@ -47,15 +47,15 @@ static int add_disk(struct listed_disk *out, const struct domain_disk *disk,
 		out->why_full = tracking_cannot(&out->plan);
 	if (!out->why_not && !out->why_full && !facts->persistent)
 		out->why_full = "a transient domain has no checkpoints";
-	find_sizes(out, d);
+	find_sizes(out, domain);
 	return 0;
 }
 
-static int add_disks(struct listed_domain *out, struct domain *d,
-		struct connection *c)
+static int add_disks(struct listed_domain *out, struct domain *domain,
+		struct connection *conn)
 {
 	CLEANUP_FREE char *xml = NULL;
-	int err = domain_get_xml(d, DOMAIN_XML_CURRENT, &xml);
+	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
 
 	if (!err)
 		err = domain_xml_parse(&out->xml, xml, strlen(xml));
@@ -66,72 +66,72 @@ static int add_disks(struct listed_domain *out, struct domain *d,
 	if (!out->disks)
 		return -ENOMEM;
 	for (unsigned i = 0; i < out->xml->disk_count && !err; i++) {
-		err = add_disk(&out->disks[i], &out->xml->disks[i], d,
-				&out->facts, c);
+		err = add_disk(&out->disks[i], &out->xml->disks[i], domain,
+				&out->facts, conn);
 		if (!err)
 			out->disk_count++;
 	}
 	return err;
 }
 
-static int add_domain(struct listing *l, struct domain *d,
-		struct connection *c)
+static int add_domain(struct listing *listing, struct domain *domain,
+		struct connection *conn)
 {
-	struct listed_domain *out = &l->domains[l->count];
-	int err = domain_facts(d, &out->facts);
+	struct listed_domain *out = &listing->domains[listing->count];
+	int err = domain_facts(domain, &out->facts);
 
 	if (err == -ENOENT)
 		return 0;
 	if (err)
 		return err;
-	l->count++;
-	err = add_disks(out, d, c);
+	listing->count++;
+	err = add_disks(out, domain, conn);
 	if (!err || err == -ENOMEM)
 		return err;
 	out->problem = strdup(error_text(err));
 	return out->problem ? 0 : -ENOMEM;
 }
 
-int listing_make(struct listing *l, struct connection *c)
+int listing_make(struct listing *listing, struct connection *conn)
 {
 	struct domain **list;
 	unsigned n;
-	int err = domain_list(c, &list, &n);
+	int err = domain_list(conn, &list, &n);
 
-	memset(l, 0, sizeof(*l));
+	memset(listing, 0, sizeof(*listing));
 	if (err)
 		return err;
-	l->domains = calloc((size_t)n + 1, sizeof(*l->domains));
-	if (!l->domains)
+	listing->domains = calloc((size_t)n + 1, sizeof(*listing->domains));
+	if (!listing->domains)
 		err = -ENOMEM;
 	for (unsigned i = 0; i < n && !err; i++)
-		err = add_domain(l, list[i], c);
+		err = add_domain(listing, list[i], conn);
 	domain_list_free(list, n);
 	if (err)
-		listing_clear(l);
+		listing_clear(listing);
 	return err;
 }
 
-bool listing_has_problems(const struct listing *l)
+bool listing_has_problems(const struct listing *listing)
 {
-	for (unsigned i = 0; i < l->count; i++)
-		if (l->domains[i].problem)
+	for (unsigned i = 0; i < listing->count; i++)
+		if (listing->domains[i].problem)
 			return true;
 	return false;
 }
 
-void listing_clear(struct listing *l)
+void listing_clear(struct listing *listing)
 {
-	for (unsigned i = 0; l->domains && i < l->count; i++) {
-		struct listed_domain *d = &l->domains[i];
+	for (unsigned i = 0; listing->domains && i < listing->count; i++) {
+		struct listed_domain *domain = &listing->domains[i];
 
-		for (unsigned j = 0; j < d->disk_count; j++)
-			disk_plan_clear(&d->disks[j].plan);
-		free(d->disks);
-		free(d->problem);
-		domain_xml_free(d->xml);
-		domain_facts_clear(&d->facts);
+		for (unsigned j = 0; j < domain->disk_count; j++)
+			disk_plan_clear(&domain->disks[j].plan);
+		free(domain->disks);
+		free(domain->problem);
+		domain_xml_free(domain->xml);
+		domain_facts_clear(&domain->facts);
 	}
-	free(l->domains);
-	memset(l, 0, sizeof(*l));
+	free(listing->domains);
+	memset(listing, 0, sizeof(*listing));
 }

@@ -31,14 +31,14 @@ struct listing {
 };
 
 /* A domain that vanishes meanwhile is left out. 0 or -errno. */
-int listing_make(struct listing *l, struct connection *c);
-void listing_clear(struct listing *l);
+int listing_make(struct listing *listing, struct connection *conn);
+void listing_clear(struct listing *listing);
 
 /* True if the disks of some domain could not be listed. */
-bool listing_has_problems(const struct listing *l);
+bool listing_has_problems(const struct listing *listing);
 
 /* Both write to stdout. 0 or -errno. */
-int listing_text_print(const struct listing *l);
-int listing_json_print(const struct listing *l, const char *uri);
+int listing_text_print(const struct listing *listing);
+int listing_json_print(const struct listing *listing, const char *uri);
 
 #endif

@@ -30,20 +30,20 @@ static json_t *size(uint64_t bytes, bool known)
 	return known ? json_integer((json_int_t)bytes) : json_null();
 }
 
-static json_t *source_json(const struct listed_disk *d)
+static json_t *source_json(const struct listed_disk *disk)
 {
-	const struct disk_source *s = &d->plan.disk->source;
-	const struct chain *chain = &d->plan.chain;
-	const char *path = s->type == SOURCE_VOLUME && chain->count
-			? chain->files[0].path : s->path;
+	const struct disk_source *source = &disk->plan.disk->source;
+	const struct chain *chain = &disk->plan.chain;
+	const char *path = source->type == SOURCE_VOLUME && chain->count
+			? chain->files[0].path : source->path;
 
-	if (!s->present)
+	if (!source->present)
 		return json_null();
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "type",
-			domain_xml_source_name(s->type), "path", text(path),
-			"pool", text(s->pool), "volume", text(s->volume),
-			"protocol", text(s->protocol), "name", text(s->name),
-			"host", text(s->host));
+			domain_xml_source_name(source->type), "path", text(path),
+			"pool", text(source->pool), "volume", text(source->volume),
+			"protocol", text(source->protocol), "name", text(source->name),
+			"host", text(source->host));
 }
 
 static json_t *chain_json(const struct chain *chain)
@@ -51,32 +51,32 @@ static json_t *chain_json(const struct chain *chain)
 	json_t *array = json_array();
 
 	for (unsigned i = 0; i < chain->count; i++) {
-		const struct chain_file *f = &chain->files[i];
+		const struct chain_file *file = &chain->files[i];
 
 		json_array_append_new(array, json_pack("{s:o, s:o, s:o, s:o}",
-				"path", text(f->path), "format",
-				text(f->format), "virtual_size",
-				size(f->virtual_size, f->understood),
+				"path", text(file->path), "format",
+				text(file->format), "virtual_size",
+				size(file->virtual_size, file->understood),
 				"allocated",
-				size(f->allocated, f->seen)));
+				size(file->allocated, file->seen)));
 	}
 	return array;
 }
 
-static json_t *slice_json(const struct disk_source *s)
+static json_t *slice_json(const struct disk_source *source)
 {
-	if (!s->sliced)
+	if (!source->sliced)
 		return json_null();
-	return json_pack("{s:I, s:I}", "offset", (json_int_t)s->slice_offset,
-			"size", (json_int_t)s->slice_size);
+	return json_pack("{s:I, s:I}", "offset", (json_int_t)source->slice_offset,
+			"size", (json_int_t)source->slice_size);
 }
 
-static bool is_encrypted(const struct listed_disk *d)
+static bool is_encrypted(const struct listed_disk *disk)
 {
-	for (unsigned i = 0; i < d->plan.chain.count; i++)
-		if (d->plan.chain.files[i].encrypted)
+	for (unsigned i = 0; i < disk->plan.chain.count; i++)
+		if (disk->plan.chain.files[i].encrypted)
 			return true;
-	return d->plan.disk->source.encrypted;
+	return disk->plan.disk->source.encrypted;
 }
 
 static json_t *disk_json(const struct listed_disk *d)
@@ -104,44 +104,44 @@ static json_t *disk_json(const struct listed_disk *d)
 			text(d->why_full));
 }
 
-static json_t *disks_json(const struct listed_domain *d)
+static json_t *disks_json(const struct listed_domain *domain)
 {
 	json_t *array = json_array();
 
-	for (unsigned i = 0; i < d->disk_count; i++)
-		json_array_append_new(array, disk_json(&d->disks[i]));
+	for (unsigned i = 0; i < domain->disk_count; i++)
+		json_array_append_new(array, disk_json(&domain->disks[i]));
 	return array;
 }
 
-static json_t *domain_json(const struct listed_domain *d)
+static json_t *domain_json(const struct listed_domain *domain)
 {
-	const struct domain_facts *f = &d->facts;
+	const struct domain_facts *facts = &domain->facts;
 
 	return json_pack("{s:o, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:i, s:f, "
 			"s:b, s:b, s:b, s:o, s:o}",
-			"id", f->id < 0 ? json_null() : json_integer(f->id),
-			"name", text(f->name), "uuid", f->uuid,
-			"state", f->state, "reason", f->reason,
-			"os_type", text(f->os_type),
-			"max_memory", (json_int_t)f->max_memory,
-			"memory", (json_int_t)f->memory,
-			"vcpus", (int)f->vcpus,
-			"cpu_seconds", (double)f->cpu_ns / 1e9,
-			"persistent", f->persistent,
-			"autostart", f->autostart,
-			"managed_save", f->managed_save,
-			"problem", text(d->problem), "disks", disks_json(d));
+			"id", facts->id < 0 ? json_null() : json_integer(facts->id),
+			"name", text(facts->name), "uuid", facts->uuid,
+			"state", facts->state, "reason", facts->reason,
+			"os_type", text(facts->os_type),
+			"max_memory", (json_int_t)facts->max_memory,
+			"memory", (json_int_t)facts->memory,
+			"vcpus", (int)facts->vcpus,
+			"cpu_seconds", (double)facts->cpu_ns / 1e9,
+			"persistent", facts->persistent,
+			"autostart", facts->autostart,
+			"managed_save", facts->managed_save,
+			"problem", text(domain->problem), "disks", disks_json(domain));
 }
 
-int listing_json_print(const struct listing *l, const char *uri)
+int listing_json_print(const struct listing *listing, const char *uri)
 {
 	json_t *domains = json_array();
 	json_t *root;
 	int bad = 0;
 
-	for (unsigned i = 0; i < l->count; i++)
+	for (unsigned i = 0; i < listing->count; i++)
 		bad |= json_array_append_new(domains,
-				domain_json(&l->domains[i]));
+				domain_json(&listing->domains[i]));
 	root = json_pack("{s:o, s:o}", "uri", text(uri), "domains", domains);
 	if (!root || bad) {
 		json_decref(root);

@@ -45,31 +45,31 @@ static void print_cell(const char *s, int width, bool right)
 		printf("%s%*s  ", s, pad, "");
 }
 
-static const char *verdict(const struct listed_disk *d)
+static const char *verdict(const struct listed_disk *disk)
 {
-	if (d->plan.empty)
+	if (disk->plan.empty)
 		return "-";
-	if (d->why_not)
+	if (disk->why_not)
 		return "no";
-	return d->why_full ? "full" : "incremental";
+	return disk->why_full ? "full" : "incremental";
 }
 
-static void make_row(struct row *r, const struct listed_disk *d)
+static void make_row(struct row *row, const struct listed_disk *d)
 {
 	const struct domain_disk *disk = d->plan.disk;
 	const char *format = disk->source.format;
 
-	name_display(r->cells[TARGET], SIZE_TEXT_MAX, disk->target);
-	strcpy(r->cells[DEVICE], domain_xml_device_name(disk->device));
-	name_display(r->cells[FORMAT], SIZE_TEXT_MAX,
+	name_display(row->cells[TARGET], SIZE_TEXT_MAX, disk->target);
+	strcpy(row->cells[DEVICE], domain_xml_device_name(disk->device));
+	name_display(row->cells[FORMAT], SIZE_TEXT_MAX,
 			d->plan.empty || !format ? "-" : format);
-	strcpy(r->cells[VIRTUAL], "-");
-	strcpy(r->cells[ALLOCATED], "-");
+	strcpy(row->cells[VIRTUAL], "-");
+	strcpy(row->cells[ALLOCATED], "-");
 	if (d->sizes_known) {
-		size_format(r->cells[VIRTUAL], d->virtual_size);
-		size_format(r->cells[ALLOCATED], d->allocated);
+		size_format(row->cells[VIRTUAL], d->virtual_size);
+		size_format(row->cells[ALLOCATED], d->allocated);
 	}
-	strcpy(r->cells[BACKUP], verdict(d));
+	strcpy(row->cells[BACKUP], verdict(d));
 }
 
 static void print_path(const char *before, const char *path)
@@ -79,68 +79,68 @@ static void print_path(const char *before, const char *path)
 	printf("%s%s", before, name_display(shown, sizeof(shown), path));
 }
 
-static void print_source(const struct listed_disk *d)
+static void print_source(const struct listed_disk *disk)
 {
-	const struct disk_source *s = &d->plan.disk->source;
-	const struct chain *chain = &d->plan.chain;
+	const struct disk_source *source = &disk->plan.disk->source;
+	const struct chain *chain = &disk->plan.chain;
 
-	if (!s->present) {
+	if (!source->present) {
 		fputs("no medium", stdout);
-	} else if (s->type == SOURCE_VOLUME) {
-		print_path("volume ", s->volume);
-		print_path(" of pool ", s->pool);
+	} else if (source->type == SOURCE_VOLUME) {
+		print_path("volume ", source->volume);
+		print_path(" of pool ", source->pool);
 		if (chain->count)
 			print_path(": ", chain->files[0].path);
-	} else if (s->type == SOURCE_NETWORK) {
-		print_path("", s->protocol ? s->protocol : "network");
-		print_path(":", s->name ? s->name : "");
-		if (s->host)
-			print_path(" at ", s->host);
-	} else if (s->path) {
-		print_path("", s->path);
+	} else if (source->type == SOURCE_NETWORK) {
+		print_path("", source->protocol ? source->protocol : "network");
+		print_path(":", source->name ? source->name : "");
+		if (source->host)
+			print_path(" at ", source->host);
+	} else if (source->path) {
+		print_path("", source->path);
 	} else {
-		fputs(domain_xml_source_name(s->type), stdout);
+		fputs(domain_xml_source_name(source->type), stdout);
 	}
-	if (s->sliced)
+	if (source->sliced)
 		printf(" (%llu bytes at %llu)",
-				(unsigned long long)s->slice_size,
-				(unsigned long long)s->slice_offset);
+				(unsigned long long)source->slice_size,
+				(unsigned long long)source->slice_offset);
 	putchar('\n');
 }
 
 /* What is below the disk's own image, under it, and why it can't be backed up:
  * whole sentences, so further left. */
-static void print_more(const struct listed_disk *d, int indent, int note)
+static void print_more(const struct listed_disk *disk, int indent, int note)
 {
-	const struct chain *chain = &d->plan.chain;
+	const struct chain *chain = &disk->plan.chain;
 	char shown[TEXT_MAX], sizes[SIZE_TEXT_MAX];
 
 	for (unsigned i = 1; i < chain->count; i++) {
-		const struct chain_file *f = &chain->files[i];
+		const struct chain_file *file = &chain->files[i];
 
 		printf("%*son %s (%s", indent, "",
-				name_display(shown, sizeof(shown), f->path),
-				f->format);
-		if (f->seen)
-			printf(", %s", size_format(sizes, f->allocated));
+				name_display(shown, sizeof(shown), file->path),
+				file->format);
+		if (file->seen)
+			printf(", %s", size_format(sizes, file->allocated));
 		puts(")");
 	}
-	if (d->why_not && !d->plan.empty)
+	if (disk->why_not && !disk->plan.empty)
 		printf("%*sno backup: %s\n", note, "",
 				name_display(shown, sizeof(shown),
-						d->why_not));
-	if (d->why_full)
+						disk->why_not));
+	if (disk->why_full)
 		printf("%*sread in full each time: %s\n", note, "",
-				d->why_full);
+				disk->why_full);
 }
 
-static void print_disks(const struct listed_domain *d, struct row *rows)
+static void print_disks(const struct listed_domain *domain, struct row *rows)
 {
 	int width[COLUMNS], indent = (int)strlen(INDENT);
 
 	for (int c = 0; c < COLUMNS; c++) {
 		width[c] = (int)strlen(titles[c]);
-		for (unsigned i = 0; i < d->disk_count; i++)
+		for (unsigned i = 0; i < domain->disk_count; i++)
 			if (width_of(rows[i].cells[c]) > width[c])
 				width[c] = width_of(rows[i].cells[c]);
 		indent += width[c] + 2;
@@ -149,73 +149,73 @@ static void print_disks(const struct listed_domain *d, struct row *rows)
 	for (int c = 0; c < COLUMNS; c++)
 		print_cell(titles[c], width[c], c == VIRTUAL || c == ALLOCATED);
 	puts("SOURCE");
-	for (unsigned i = 0; i < d->disk_count; i++) {
+	for (unsigned i = 0; i < domain->disk_count; i++) {
 		fputs(INDENT, stdout);
 		for (int c = 0; c < COLUMNS; c++)
 			print_cell(rows[i].cells[c], width[c],
 					c == VIRTUAL || c == ALLOCATED);
-		print_source(&d->disks[i]);
-		print_more(&d->disks[i], indent,
+		print_source(&domain->disks[i]);
+		print_more(&domain->disks[i], indent,
 				(int)strlen(INDENT) + width[TARGET] + 2);
 	}
 }
 
-static void print_head(const struct domain_facts *f)
+static void print_head(const struct domain_facts *facts)
 {
 	char shown[TEXT_MAX], a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX];
 
-	printf("%s: %s (%s)\n", name_display(shown, sizeof(shown), f->name),
-			f->state, f->reason);
-	printf(INDENT "UUID %s, ", f->uuid);
-	if (f->id >= 0)
-		printf("id %d, ", f->id);
-	printf("%s%s%s%s\n", f->persistent ? "persistent" : "transient",
-			f->autostart ? ", autostart" : "",
-			f->managed_save ? ", has a saved state" : "",
-			f->shut_off ? "" : ", active");
-	size_format(a, f->memory);
-	size_format(b, f->max_memory);
+	printf("%s: %s (%s)\n", name_display(shown, sizeof(shown), facts->name),
+			facts->state, facts->reason);
+	printf(INDENT "UUID %s, ", facts->uuid);
+	if (facts->id >= 0)
+		printf("id %d, ", facts->id);
+	printf("%s%s%s%s\n", facts->persistent ? "persistent" : "transient",
+			facts->autostart ? ", autostart" : "",
+			facts->managed_save ? ", has a saved state" : "",
+			facts->shut_off ? "" : ", active");
+	size_format(a, facts->memory);
+	size_format(b, facts->max_memory);
 	printf(INDENT "OS type %s, memory %s of %s, %u vCPU%s, ",
-			f->os_type ? f->os_type : "unknown", a, b, f->vcpus,
-			f->vcpus == 1 ? "" : "s");
+			facts->os_type ? facts->os_type : "unknown", a, b, facts->vcpus,
+			facts->vcpus == 1 ? "" : "s");
 	printf("CPU time %s\n",
-			duration_format(a, (double)f->cpu_ns / 1e9));
+			duration_format(a, (double)facts->cpu_ns / 1e9));
 }
 
-static int print_domain(const struct listed_domain *d)
+static int print_domain(const struct listed_domain *domain)
 {
 	char shown[TEXT_MAX];
 	struct row *rows;
 
-	print_head(&d->facts);
-	if (d->problem)
+	print_head(&domain->facts);
+	if (domain->problem)
 		printf(INDENT "%s\n",
 				name_display(shown, sizeof(shown),
-						d->problem));
-	else if (d->disk_count == 0)
+						domain->problem));
+	else if (domain->disk_count == 0)
 		puts(INDENT "no disks");
-	if (d->disk_count == 0)
+	if (domain->disk_count == 0)
 		return 0;
-	rows = calloc(d->disk_count, sizeof(*rows));
+	rows = calloc(domain->disk_count, sizeof(*rows));
 	if (!rows)
 		return -ENOMEM;
-	for (unsigned i = 0; i < d->disk_count; i++)
-		make_row(&rows[i], &d->disks[i]);
-	print_disks(d, rows);
+	for (unsigned i = 0; i < domain->disk_count; i++)
+		make_row(&rows[i], &domain->disks[i]);
+	print_disks(domain, rows);
 	free(rows);
 	return 0;
 }
 
-int listing_text_print(const struct listing *l)
+int listing_text_print(const struct listing *listing)
 {
 	int err = 0;
 
-	if (l->count == 0)
+	if (listing->count == 0)
 		puts("no domains");
-	for (unsigned i = 0; i < l->count && !err; i++) {
+	for (unsigned i = 0; i < listing->count && !err; i++) {
 		if (i > 0)
 			putchar('\n');
-		err = print_domain(&l->domains[i]);
+		err = print_domain(&listing->domains[i]);
 	}
 	if (!err && ferror(stdout))
 		err = fail_errno(-EIO, "writing the list");

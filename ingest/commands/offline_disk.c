@@ -20,18 +20,18 @@
 #include "ingest/source/nbd_source.h"
 
 /* Identities of all files of the chain, in order. To be freed. */
-static int chain_identities(const struct chain *c, struct file_identity **out,
+static int chain_identities(const struct chain *chain, struct file_identity **out,
 		uint32_t *count)
 {
 	CLEANUP_FREE struct file_identity *ids =
-			calloc(chain_file_count(c) + 1, sizeof(*ids));
+			calloc(chain_file_count(chain) + 1, sizeof(*ids));
 	if (ids == NULL)
 		return fail_errno(-ENOMEM, "reading a disk");
 	uint32_t n = 0;
 	int err = 0;
-	for (unsigned i = 0; err == 0 && i < c->count; i++) {
-		err = file_source_identify(c->files[i].path, &ids[n++]);
-		for (char **p = c->files[i].parts; err == 0 && p && *p; p++)
+	for (unsigned i = 0; err == 0 && i < chain->count; i++) {
+		err = file_source_identify(chain->files[i].path, &ids[n++]);
+		for (char **p = chain->files[i].parts; err == 0 && p && *p; p++)
 			err = file_source_identify(*p, &ids[n++]);
 	}
 	if (err < 0)
@@ -41,123 +41,123 @@ static int chain_identities(const struct chain *c, struct file_identity **out,
 	return 0;
 }
 
-static int recheck_chain(const struct chain *c,
+static int recheck_chain(const struct chain *chain,
 		const struct file_identity *before, uint32_t count)
 {
 	CLEANUP_FREE struct file_identity *after = NULL;
 	uint32_t n;
-	int err = chain_identities(c, &after, &n);
+	int err = chain_identities(chain, &after, &n);
 	for (uint32_t i = 0; err == 0 && i < count; i++)
 		if (n != count || !file_source_same_identity(&before[i], &after[i]))
 			return fail(-EBUSY,
 					"%s, or a file below it, changed while it was "
 					"read: is something using it?",
-					c->files[0].path);
+					chain->files[0].path);
 	return err;
 }
 
 /* --- incremental or not --- */
 
 /* A line only where an earlier live backup would have let one expect more. */
-static void decide(struct domain_run *d, struct disk_state *s,
+static void decide(struct domain_run *run, struct disk_state *disk,
 		const struct tracking_base *base)
 {
-	const struct chain_file *top = &s->plan->chain.files[0];
-	const struct tracking_disk now = { .target = s->plan->target,
-		.path = top->path, .reading = s->reading,
-		.size = top->virtual_size, .identities = s->identities,
-		.identity_count = s->identity_count, .cannot = s->cannot };
+	const struct chain_file *top = &disk->plan->chain.files[0];
+	const struct tracking_disk now = { .target = disk->plan->target,
+		.path = top->path, .reading = disk->reading,
+		.size = top->virtual_size, .identities = disk->identities,
+		.identity_count = disk->identity_count, .cannot = disk->cannot };
 	const char *why = NULL;
-	s->verdict = (struct tracking_verdict){ .record = NULL };
-	if (base->snap == NULL || s->cannot != NULL)
+	disk->verdict = (struct tracking_verdict){ .record = NULL };
+	if (base->snap == NULL || disk->cannot != NULL)
 		return;
-	tracking_decide(&s->verdict, base, d->domain->facts.uuid, &now);
-	if (s->verdict.record == NULL)
+	tracking_decide(&disk->verdict, base, run->domain->facts.uuid, &now);
+	if (disk->verdict.record == NULL)
 		return;
-	if (d->options->force_read)
-		live_disk_demote(s, "--force-read wants it");
+	if (run->options->force_read)
+		live_disk_demote(disk, "--force-read wants it");
 	else if (!tracking_image_has(top, base->token, &why))
-		live_disk_demote(s, why);
+		live_disk_demote(disk, why);
 }
 
 /* With the bitmap if it can be trusted, else without. */
-static int open_image(struct domain_run *d, struct disk_state *s,
+static int open_image(struct domain_run *run, struct disk_state *disk,
 		const char *token, struct nbd_source **nbd,
 		struct image_source *source)
 {
-	const struct chain *chain = &s->plan->chain;
-	unsigned workers = d->lane->workers;
+	const struct chain *chain = &disk->plan->chain;
+	unsigned workers = run->lane->workers;
 	*nbd = NULL;
-	if (s->verdict.record != NULL) {
+	if (disk->verdict.record != NULL) {
 		int err = nbd_source_open(nbd, chain, token, workers);
 		if (err == 0) {
 			nbd_source_fill(*nbd, source);
-			err = live_disk_check(d, s, source);
+			err = live_disk_check(run, disk, source);
 		} else if (err == -EIO || err == -ENOTSUP) {
-			live_disk_demote(s, "qemu-nbd can't use its bitmap");
+			live_disk_demote(disk, "qemu-nbd can't use its bitmap");
 			err = 0;
 		}
-		if (err < 0 || s->verdict.record != NULL)
+		if (err < 0 || disk->verdict.record != NULL)
 			return err;
 		nbd_source_close(take_ptr(*nbd));
 	}
-	if (s->verdict.why[0])
-		disk_record_say_full(d, s->plan->target, s->verdict.why);
+	if (disk->verdict.why[0])
+		disk_record_say_full(run, disk->plan->target, disk->verdict.why);
 	int err = nbd_source_open(nbd, chain, NULL, workers);
 	if (err == 0)
 		nbd_source_fill(*nbd, source);
 	return err;
 }
 
-static int read_image(struct domain_run *d, struct disk_state *s,
-		const char *token, struct backup_file *f)
+static int read_image(struct domain_run *run, struct disk_state *disk,
+		const char *token, struct backup_file *file)
 {
 	struct nbd_source *nbd;
 	struct image_source source;
-	int err = open_image(d, s, token, &nbd, &source);
-	f->base = s->verdict.record;
+	int err = open_image(run, disk, token, &nbd, &source);
+	file->base = disk->verdict.record;
 	if (err == 0)
-		err = backup_snapshot_store(d->b, f, &source);
+		err = backup_snapshot_store(run->b, file, &source);
 	nbd_source_close(nbd);
 	if (err == 0)
-		err = backup_snapshot_note_disk(d->b, f->target,
-				f->base ? DISK_INCREMENTAL : DISK_FULL,
-				s->verdict.why[0] ? s->verdict.why : NULL);
+		err = backup_snapshot_note_disk(run->b, file->target,
+				file->base ? DISK_INCREMENTAL : DISK_FULL,
+				disk->verdict.why[0] ? disk->verdict.why : NULL);
 	return err;
 }
 
 /* --- the disk --- */
 
-static int store_chain(struct domain_run *d, const struct disk_plan *plan,
-		const struct tracking_base *base, struct backup_file *f)
+static int store_chain(struct domain_run *run, const struct disk_plan *plan,
+		const struct tracking_base *base, struct backup_file *file)
 {
 	CLEANUP_FREE struct file_identity *before = NULL;
 	CLEANUP_FREE char *reading = chain_reading(&plan->chain);
 	bool taken;
 	if (reading == NULL)
 		return fail_errno(-ENOMEM, "reading a disk");
-	int err = chain_identities(&plan->chain, &before, &f->identity_count);
+	int err = chain_identities(&plan->chain, &before, &file->identity_count);
 	if (err < 0)
 		return err;
-	f->identities = before;
-	f->reading = reading;
-	f->mtime_ns = realtime_ns();
-	for (uint32_t i = 0; i < f->identity_count; i++)
-		if (i == 0 || before[i].mtime_ns > f->mtime_ns)
-			f->mtime_ns = before[i].mtime_ns;
-	err = backup_snapshot_reuse(d->b, f, &taken);
+	file->identities = before;
+	file->reading = reading;
+	file->mtime_ns = realtime_ns();
+	for (uint32_t i = 0; i < file->identity_count; i++)
+		if (i == 0 || before[i].mtime_ns > file->mtime_ns)
+			file->mtime_ns = before[i].mtime_ns;
+	err = backup_snapshot_reuse(run->b, file, &taken);
 	if (err < 0 || taken)
 		return err;
 	struct disk_state s = { .plan = plan, .identities = before,
-		.identity_count = f->identity_count, .reading = reading,
+		.identity_count = file->identity_count, .reading = reading,
 		.cannot = tracking_cannot(plan) };
-	decide(d, &s, base);
-	err = read_image(d, &s, base->token, f);
+	decide(run, &s, base);
+	err = read_image(run, &s, base->token, file);
 	return err < 0 ? err : recheck_chain(&plan->chain, before,
-					   f->identity_count);
+					   file->identity_count);
 }
 
-int offline_disk_store(struct domain_run *d, const struct disk_plan *plan,
+int offline_disk_store(struct domain_run *run, const struct disk_plan *plan,
 		const struct tracking_base *base)
 {
 	char name[DISK_FILE_NAME_MAX];
@@ -166,7 +166,7 @@ int offline_disk_store(struct domain_run *d, const struct disk_plan *plan,
 		.kind = FILE_DISK, .mode = DOMAIN_FILE_MODE,
 		.mtime_ns = INT64_MIN, .source_path = top->path,
 		.format = top->format, .target = plan->target };
-	int err = plan->plain ? backup_path(d->b, top->path, &f)
-			    : store_chain(d, plan, base, &f);
-	return err < 0 ? err : disk_record_store_info(d, plan);
+	int err = plan->plain ? backup_path(run->b, top->path, &f)
+			    : store_chain(run, plan, base, &f);
+	return err < 0 ? err : disk_record_store_info(run, plan);
 }

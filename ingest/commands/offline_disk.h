@@ -8,7 +8,7 @@
 
 /* The disk and what qemu-img says of it. BASE: what the domain's bitmaps belong
  * to. 0; -EBUSY it changed while it was read; -errno. */
-int offline_disk_store(struct domain_run *d, const struct disk_plan *plan,
+int offline_disk_store(struct domain_run *run, const struct disk_plan *plan,
 		const struct tracking_base *base);
 
 #endif

@@ -48,9 +48,9 @@ static const struct format *find_format(const char *name)
 	return NULL;
 }
 
-static bool is_raw(const struct chain_file *f)
+static bool is_raw(const struct chain_file *file)
 {
-	return strcmp(f->format, "raw") == 0;
+	return strcmp(file->format, "raw") == 0;
 }
 
 /* --- block nodes --- */
@@ -68,13 +68,13 @@ static int node_common(json_t *node, const char *driver, bool direct)
 	return bad;
 }
 
-static json_t *file_node(const struct chain_file *f, bool direct)
+static json_t *file_node(const struct chain_file *file, bool direct)
 {
 	json_t *node = json_object();
-	int bad = node_common(node, f->block_device ? "host_device" : "file",
+	int bad = node_common(node, file->block_device ? "host_device" : "file",
 			direct);
 
-	bad |= json_object_set_new(node, "filename", json_string(f->path));
+	bad |= json_object_set_new(node, "filename", json_string(file->path));
 	if (!bad)
 		return node;
 	json_decref(node);
@@ -82,18 +82,18 @@ static json_t *file_node(const struct chain_file *f, bool direct)
 }
 
 /* The slice of a file is a raw node over it; a raw image can be that node. */
-static json_t *slice_node(const struct chain_file *f, bool direct)
+static json_t *slice_node(const struct chain_file *file, bool direct)
 {
 	json_t *node = json_object();
 	int bad = node_common(node, "raw", direct);
 
-	if (f->sliced) {
+	if (file->sliced) {
 		bad |= json_object_set_new(node, "offset",
-				json_integer((json_int_t)f->slice_offset));
+				json_integer((json_int_t)file->slice_offset));
 		bad |= json_object_set_new(node, "size",
-				json_integer((json_int_t)f->slice_size));
+				json_integer((json_int_t)file->slice_size));
 	}
-	bad |= json_object_set_new(node, "file", file_node(f, direct));
+	bad |= json_object_set_new(node, "file", file_node(file, direct));
 	if (!bad)
 		return node;
 	json_decref(node);
@@ -101,18 +101,18 @@ static json_t *slice_node(const struct chain_file *f, bool direct)
 }
 
 /* One level, without what is below it. */
-static json_t *image_node(const struct chain_file *f, bool direct)
+static json_t *image_node(const struct chain_file *file, bool direct)
 {
 	json_t *node;
 	int bad;
 
-	if (is_raw(f))
-		return slice_node(f, direct);
+	if (is_raw(file))
+		return slice_node(file, direct);
 	node = json_object();
-	bad = node_common(node, f->format, direct);
+	bad = node_common(node, file->format, direct);
 	bad |= json_object_set_new(node, "file",
-			f->sliced ? slice_node(f, direct)
-				  : file_node(f, direct));
+			file->sliced ? slice_node(file, direct)
+				  : file_node(file, direct));
 	if (!bad)
 		return node;
 	json_decref(node);
@@ -125,9 +125,9 @@ char *chain_blockdev(const struct chain *chain, bool direct)
 	char *text;
 
 	for (unsigned i = chain->count; i-- > 0;) {
-		const struct chain_file *f = &chain->files[i];
-		const struct format *format = find_format(f->format);
-		json_t *node = image_node(f, direct);
+		const struct chain_file *file = &chain->files[i];
+		const struct format *format = find_format(file->format);
+		json_t *node = image_node(file, direct);
 		int bad = !node;
 
 		/* null: whatever the header may come to name is not opened */
@@ -174,38 +174,38 @@ static uint64_t device_size(dev_t device)
 	return strtoull(text, NULL, 10) * 512;
 }
 
-static int look_at(struct chain_file *f)
+static int look_at(struct chain_file *file)
 {
 	char shown[SHOWN_MAX];
 	struct stat st;
 
-	name_display(shown, sizeof(shown), f->path);
-	if (f->path[0] != '/')
+	name_display(shown, sizeof(shown), file->path);
+	if (file->path[0] != '/')
 		return fail(-ENOTSUP, "%s is not an absolute path", shown);
-	if (stat(f->path, &st) < 0)
+	if (stat(file->path, &st) < 0)
 		return errno == ENOENT ? fail(-ENOENT, "%s is missing", shown)
 				       : fail_errno(-errno, "%s", shown);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return fail(-ENOTSUP,
 				"%s is neither a file nor a block device",
 				shown);
-	f->seen = true;
-	f->block_device = S_ISBLK(st.st_mode);
-	f->device = st.st_dev;
-	f->inode = st.st_ino;
-	f->size = f->block_device ? device_size(st.st_rdev)
+	file->seen = true;
+	file->block_device = S_ISBLK(st.st_mode);
+	file->device = st.st_dev;
+	file->inode = st.st_ino;
+	file->size = file->block_device ? device_size(st.st_rdev)
 				  : (uint64_t)st.st_size;
-	f->allocated = f->block_device ? f->size
+	file->allocated = file->block_device ? file->size
 				       : (uint64_t)st.st_blocks * 512;
-	f->virtual_size = f->sliced ? f->slice_size : f->size;
-	if (f->block_device && f->size == 0)
+	file->virtual_size = file->sliced ? file->slice_size : file->size;
+	if (file->block_device && file->size == 0)
 		return fail(-ENXIO, "%s is a block device with nothing behind "
 				"it: its size is 0", shown);
-	if (f->sliced && (f->slice_offset > f->size ||
-				f->slice_size > f->size - f->slice_offset))
+	if (file->sliced && (file->slice_offset > file->size ||
+				file->slice_size > file->size - file->slice_offset))
 		return fail(-EINVAL, "%s is shorter than the slice of it that "
 				"is the disk", shown);
-	if (faccessat(AT_FDCWD, f->path, R_OK, AT_EACCESS) < 0)
+	if (faccessat(AT_FDCWD, file->path, R_OK, AT_EACCESS) < 0)
 		return fail(-EACCES, "%s may not be read by this user; run "
 				"amberfs as root", shown);
 	return 0;
@@ -224,12 +224,12 @@ static char *beside(const char *base, const char *name)
 	return path;
 }
 
-static int ask_qemu_img(struct chain_file *f)
+static int ask_qemu_img(struct chain_file *file)
 {
 	CLEANUP_FREE char *node = NULL;
 	CLEANUP_FREE char *name = NULL;
 	CLEANUP_FREE char *text = NULL;
-	json_t *image = image_node(f, false);
+	json_t *image = image_node(file, false);
 	char *argv[] = { (char *)"qemu-img", (char *)"info",
 		(char *)"--output=json", (char *)"--force-share", NULL, NULL };
 	int err;
@@ -245,20 +245,20 @@ static int ask_qemu_img(struct chain_file *f)
 	err = child_run(argv, INFO_MAX, &text);
 	if (err)
 		return err;
-	f->info = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-	if (!json_is_object(f->info))
+	file->info = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	if (!json_is_object(file->info))
 		return fail(-EIO, "qemu-img's answer can't be understood");
 	return 0;
 }
 
-static const char *info_text(const struct chain_file *f, const char *key)
+static const char *info_text(const struct chain_file *file, const char *key)
 {
-	return json_string_value(json_object_get(f->info, key));
+	return json_string_value(json_object_get(file->info, key));
 }
 
-static json_t *info_specific(const struct chain_file *f, const char *key)
+static json_t *info_specific(const struct chain_file *file, const char *key)
 {
-	json_t *specific = json_object_get(f->info, "format-specific");
+	json_t *specific = json_object_get(file->info, "format-specific");
 
 	return json_object_get(json_object_get(specific, "data"), key);
 }
@@ -271,77 +271,77 @@ static uint64_t allocated_of(const char *path)
 }
 
 /* A VMDK may be a list of further files. */
-static int read_parts(struct chain_file *f)
+static int read_parts(struct chain_file *file)
 {
-	json_t *extents = info_specific(f, "extents");
+	json_t *extents = info_specific(file, "extents");
 	size_t n = json_array_size(extents), parts = 0;
 
 	if (n == 0)
 		return 0;
 	if (n > PARTS_MAX)
 		return fail(-ENOTSUP, "an image of over %u files", PARTS_MAX);
-	f->parts = calloc(n + 1, sizeof(*f->parts));
-	if (!f->parts)
+	file->parts = calloc(n + 1, sizeof(*file->parts));
+	if (!file->parts)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		const char *name = json_string_value(json_object_get(
 				json_array_get(extents, i), "filename"));
 
-		if (!name || strcmp(name, f->path) == 0)
+		if (!name || strcmp(name, file->path) == 0)
 			continue;
-		f->parts[parts] = beside(f->path, name);
-		if (!f->parts[parts])
+		file->parts[parts] = beside(file->path, name);
+		if (!file->parts[parts])
 			return -ENOMEM;
-		f->allocated += allocated_of(f->parts[parts++]);
+		file->allocated += allocated_of(file->parts[parts++]);
 	}
 	return 0;
 }
 
-static int read_info(struct chain_file *f)
+static int read_info(struct chain_file *file)
 {
 	char shown[SHOWN_MAX];
-	int err = ask_qemu_img(f);
+	int err = ask_qemu_img(file);
 
-	name_display(shown, sizeof(shown), f->path);
+	name_display(shown, sizeof(shown), file->path);
 	if (err)
 		return err == -ENOMEM ? err
 				      : fail_within(err, "%s", shown);
-	if (is_raw(f))
+	if (is_raw(file))
 		return 0; /* the size of it is known exactly */
-	f->virtual_size = (uint64_t)json_integer_value(
-			json_object_get(f->info, "virtual-size"));
-	if (json_is_true(json_object_get(f->info, "encrypted")))
-		f->encrypted = true;
-	if (info_specific(f, "data-file"))
+	file->virtual_size = (uint64_t)json_integer_value(
+			json_object_get(file->info, "virtual-size"));
+	if (json_is_true(json_object_get(file->info, "encrypted")))
+		file->encrypted = true;
+	if (info_specific(file, "data-file"))
 		return fail(-ENOTSUP,
 				"%s keeps its data in another file "
 				"(data_file), which amberfs does not follow; "
 				"qemu-img convert makes one file of it",
 				shown);
-	return read_parts(f);
+	return read_parts(file);
 }
 
 /* --- from one level to the next --- */
 
 /* Where a source's bytes are on this host. */
-static int source_path(const struct disk_source *s, struct connection *c,
+static int source_path(const struct disk_source *source, struct connection *conn,
 		char **path)
 {
 	struct volume_facts v;
 	int err;
 
-	if (s->type == SOURCE_FILE || s->type == SOURCE_BLOCK) {
-		*path = strdup(s->path ? s->path : "");
+	if (source->type == SOURCE_FILE || source->type == SOURCE_BLOCK) {
+		*path = strdup(source->path ? source->path : "");
 		return *path ? 0 : -ENOMEM;
 	}
-	if (s->type != SOURCE_VOLUME || !s->pool || !s->volume)
+	if (source->type != SOURCE_VOLUME || !source->pool || !source->volume)
 		return fail(-ENOTSUP,
 				"its source (type %s) is not a file or block "
 				"device of this host",
-				domain_xml_source_name(s->type));
-	if (!c)
+				domain_xml_source_name(source->type));
+	if (!conn)
 		return fail(-ENOTSUP, "its storage pool is unknown");
-	err = connection_volume(c, s->pool, s->volume, &v);
+	err = connection_volume(conn, source->pool, source->volume, &v);
 	if (err)
 		return err;
 	if (!v.local) {
@@ -359,17 +359,17 @@ static bool has_protocol(const char *name)
 	return name[strcspn(name, ":/")] == ':';
 }
 
-/* The path below F as its header has it; NULL: none. */
-static int header_backing(const struct chain_file *f, char **path)
+/* The path below FILE as its header has it; NULL: none. */
+static int header_backing(const struct chain_file *file, char **path)
 {
-	const char *name = info_text(f, "backing-filename");
+	const char *name = info_text(file, "backing-filename");
 	char shown[SHOWN_MAX], below[SHOWN_MAX];
 
 	*path = NULL;
 	if (!name || !*name)
 		return 0;
 	if (has_protocol(name)) {
-		name_display(shown, sizeof(shown), f->path);
+		name_display(shown, sizeof(shown), file->path);
 		name_display(below, sizeof(below), name);
 		return fail(-ENOTSUP,
 				"the image below %s is given as %s, not as a "
@@ -377,55 +377,55 @@ static int header_backing(const struct chain_file *f, char **path)
 				"record a plain path",
 				shown, below);
 	}
-	*path = beside(f->path, name);
+	*path = beside(file->path, name);
 	return *path ? 0 : -ENOMEM;
 }
 
-static int no_format(const struct chain_file *f, const char *path)
+static int no_format(const struct chain_file *file, const char *path)
 {
 	char shown[SHOWN_MAX], below[SHOWN_MAX];
 
-	name_display(shown, sizeof(shown), f->path);
+	name_display(shown, sizeof(shown), file->path);
 	name_display(below, sizeof(below), path);
 	return fail(-ENOTSUP,
 			"%s does not say which format its backing file %s "
 			"has, and guessing is not safe; record it with "
 			"qemu-img rebase -u -f %s -F FORMAT -b BACKING IMAGE",
-			shown, below, f->format);
+			shown, below, file->format);
 }
 
 /*
- * What is below F: *PATH (NULL: nothing) and *FORMAT. The domain's word goes
+ * What is below FILE: *PATH (NULL: nothing) and *FORMAT. The domain's word goes
  * before the header's, as libvirt has it.
  */
-static int find_below(const struct chain_file *f, const struct disk_source *s,
-		struct connection *c, char **path, const char **format)
+static int find_below(const struct chain_file *file, const struct disk_source *source,
+		struct connection *conn, char **path, const char **format)
 {
-	const struct disk_source *below = s ? s->backing : NULL;
+	const struct disk_source *below = source ? source->backing : NULL;
 	int err;
 
 	*path = NULL;
 	*format = NULL;
-	if ((s && s->ends) || !find_format(f->format)->has_backing)
+	if ((source && source->ends) || !find_format(file->format)->has_backing)
 		return 0;
 	if (below)
 		*format = below->format;
-	err = below ? source_path(below, c, path) : header_backing(f, path);
+	err = below ? source_path(below, conn, path) : header_backing(file, path);
 	if (err || !*path)
 		return err;
 	if (!*format)
-		*format = info_text(f, "backing-filename-format");
-	return *format ? 0 : no_format(f, *path);
+		*format = info_text(file, "backing-filename-format");
+	return *format ? 0 : no_format(file, *path);
 }
 
-static int check_loop(const struct chain *chain, const struct chain_file *f)
+static int check_loop(const struct chain *chain, const struct chain_file *file)
 {
 	char shown[SHOWN_MAX];
 
 	for (unsigned i = 0; i + 1 < chain->count; i++)
-		if (chain->files[i].device == f->device &&
-				chain->files[i].inode == f->inode) {
-			name_display(shown, sizeof(shown), f->path);
+		if (chain->files[i].device == file->device &&
+				chain->files[i].inode == file->inode) {
+			name_display(shown, sizeof(shown), file->path);
 			return fail(-ELOOP, "the backing chain leads to %s "
 					"twice", shown);
 		}
@@ -439,7 +439,7 @@ static struct chain_file *add_file(struct chain *chain, char *path,
 	size_t room = (chain->count + (size_t)1) * sizeof(struct chain_file);
 	struct chain_file *files = realloc(chain->files, room);
 	char *own_format = strdup(format);
-	struct chain_file *f;
+	struct chain_file *file;
 
 	if (files)
 		chain->files = files;
@@ -448,46 +448,46 @@ static struct chain_file *add_file(struct chain *chain, char *path,
 		free(own_format);
 		return NULL;
 	}
-	f = &files[chain->count++];
-	memset(f, 0, sizeof(*f));
-	f->path = path;
-	f->format = own_format;
-	return f;
+	file = &files[chain->count++];
+	memset(file, 0, sizeof(*file));
+	file->path = path;
+	file->format = own_format;
+	return file;
 }
 
-static int inspect(struct chain *chain, struct chain_file *f,
-		const struct disk_source *s, unsigned flags)
+static int inspect(struct chain *chain, struct chain_file *file,
+		const struct disk_source *source, unsigned flags)
 {
 	char shown[SHOWN_MAX];
 	int err;
 
-	if (s) {
-		f->encrypted = s->encrypted;
-		f->sliced = s->sliced;
-		f->slice_offset = s->slice_offset;
-		f->slice_size = s->slice_size;
+	if (source) {
+		file->encrypted = source->encrypted;
+		file->sliced = source->sliced;
+		file->slice_offset = source->slice_offset;
+		file->slice_size = source->slice_size;
 	}
-	err = look_at(f);
+	err = look_at(file);
 	if (err)
 		return err;
-	if (!find_format(f->format)) {
-		name_display(shown, sizeof(shown), f->format);
+	if (!find_format(file->format)) {
+		name_display(shown, sizeof(shown), file->format);
 		return fail(-ENOTSUP, "images of the format %s can't be read",
 				shown);
 	}
-	if (find_format(f->format)->needs_key)
-		f->encrypted = true;
-	err = check_loop(chain, f);
+	if (find_format(file->format)->needs_key)
+		file->encrypted = true;
+	err = check_loop(chain, file);
 	if (err)
 		return err;
-	if (!is_raw(f) || !(flags & CHAIN_NO_RAW_INFO))
-		err = read_info(f);
-	f->understood = !err;
+	if (!is_raw(file) || !(flags & CHAIN_NO_RAW_INFO))
+		err = read_info(file);
+	file->understood = !err;
 	return err;
 }
 
 int chain_resolve(struct chain *chain, const struct disk_source *source,
-		struct connection *c, unsigned flags)
+		struct connection *conn, unsigned flags)
 {
 	const struct disk_source *s = source;
 	const char *format = source->format ? source->format : "raw";
@@ -495,13 +495,13 @@ int chain_resolve(struct chain *chain, const struct disk_source *source,
 	int err;
 
 	memset(chain, 0, sizeof(*chain));
-	err = source_path(source, c, &path);
+	err = source_path(source, conn, &path);
 	while (!err && path && chain->count < CHAIN_FILES_MAX) {
-		struct chain_file *f = add_file(chain, take_ptr(path), format);
+		struct chain_file *file = add_file(chain, take_ptr(path), format);
 
-		err = f ? inspect(chain, f, s, flags) : -ENOMEM;
+		err = file ? inspect(chain, file, s, flags) : -ENOMEM;
 		if (!err)
-			err = find_below(f, s, c, &path, &format);
+			err = find_below(file, s, conn, &path, &format);
 		s = s ? s->backing : NULL;
 	}
 	if (!err && path)
@@ -514,14 +514,14 @@ int chain_resolve(struct chain *chain, const struct disk_source *source,
 void chain_clear(struct chain *chain)
 {
 	for (unsigned i = 0; i < chain->count; i++) {
-		struct chain_file *f = &chain->files[i];
+		struct chain_file *file = &chain->files[i];
 
-		free(f->path);
-		free(f->format);
-		json_decref(f->info);
-		for (char **p = f->parts; p && *p; p++)
+		free(file->path);
+		free(file->format);
+		json_decref(file->info);
+		for (char **p = file->parts; p && *p; p++)
 			free(*p);
-		free(f->parts);
+		free(file->parts);
 	}
 	free(chain->files);
 	memset(chain, 0, sizeof(*chain));
@@ -555,11 +555,11 @@ static bool allows_direct(const char *path)
 bool chain_allows_direct(const struct chain *chain)
 {
 	for (unsigned i = 0; i < chain->count; i++) {
-		const struct chain_file *f = &chain->files[i];
+		const struct chain_file *file = &chain->files[i];
 
-		if (!allows_direct(f->path))
+		if (!allows_direct(file->path))
 			return false;
-		for (char **p = f->parts; p && *p; p++)
+		for (char **p = file->parts; p && *p; p++)
 			if (!allows_direct(*p))
 				return false;
 	}

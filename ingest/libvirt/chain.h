@@ -45,13 +45,13 @@ enum chain_flags {
 };
 
 /*
- * Follows the chain that starts with SOURCE; volumes are looked up in C, which
+ * Follows the chain that starts with SOURCE; volumes are looked up in CONN, which
  * may be NULL. On failure the text is the reason for which the disk can't be
  * backed up, and CHAIN holds the files found so far.
  * 0, -ENOENT (a file is missing), -EACCES, -ENOTSUP, -ELOOP, -ENOMEM, -EIO …
  */
 int chain_resolve(struct chain *chain, const struct disk_source *source,
-		struct connection *c, unsigned flags);
+		struct connection *conn, unsigned flags);
 void chain_clear(struct chain *chain);
 
 /* Files of the chain, the parts of its images included. */

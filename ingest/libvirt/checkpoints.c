@@ -44,15 +44,15 @@ static int take_name(struct checkpoint_names *out, virDomainCheckpointPtr c)
 	return 0;
 }
 
-int checkpoints_list(struct domain *d, struct checkpoint_names *out)
+int checkpoints_list(struct domain *domain, struct checkpoint_names *out)
 {
 	virDomainCheckpointPtr *list = NULL;
 	int err = 0;
 	*out = (struct checkpoint_names){ .count = 0 };
-	int n = virDomainListAllCheckpoints(domain_handle(d), &list, 0);
+	int n = virDomainListAllCheckpoints(domain_handle(domain), &list, 0);
 	if (n < 0)
 		return is_missing() ? 0
-				    : checkpoint_fail(-EIO, d, "list", "read");
+				    : checkpoint_fail(-EIO, domain, "list", "read");
 	out->items = calloc((size_t)n + 1, sizeof(*out->items));
 	if (out->items == NULL)
 		err = fail_errno(-ENOMEM, "listing checkpoints");
@@ -83,26 +83,26 @@ bool checkpoints_have(const struct checkpoint_names *names, const char *name)
 	return false;
 }
 
-static int look_up(struct domain *d, const char *name,
+static int look_up(struct domain *domain, const char *name,
 		virDomainCheckpointPtr *out)
 {
-	*out = virDomainCheckpointLookupByName(domain_handle(d), name, 0);
+	*out = virDomainCheckpointLookupByName(domain_handle(domain), name, 0);
 	if (*out != NULL)
 		return 0;
-	return is_missing() ? checkpoint_fail(-ENOENT, d, name, "found")
-			    : checkpoint_fail(-EIO, d, name, "looked up");
+	return is_missing() ? checkpoint_fail(-ENOENT, domain, name, "found")
+			    : checkpoint_fail(-EIO, domain, name, "looked up");
 }
 
-int checkpoints_xml(struct domain *d, const char *name, bool secrets, char **out)
+int checkpoints_xml(struct domain *domain, const char *name, bool secrets, char **out)
 {
 	virDomainCheckpointPtr c;
-	int err = look_up(d, name, &c);
+	int err = look_up(domain, name, &c);
 	if (err < 0)
 		return err;
 	*out = virDomainCheckpointGetXMLDesc(c,
 			secrets ? VIR_DOMAIN_CHECKPOINT_XML_SECURE : 0);
 	if (*out == NULL)
-		err = checkpoint_fail(-EIO, d, name, "described");
+		err = checkpoint_fail(-EIO, domain, name, "described");
 	virDomainCheckpointFree(c);
 	return err;
 }
@@ -139,7 +139,7 @@ static void remove_gone(xmlDoc *doc, const char *const *targets,
 	}
 }
 
-int checkpoints_redefine(struct domain *d, const char *xml,
+int checkpoints_redefine(struct domain *domain, const char *xml,
 		const char *const *targets, unsigned count)
 {
 	xmlDoc *doc = NULL;
@@ -155,29 +155,29 @@ int checkpoints_redefine(struct domain *d, const char *xml,
 	if (text == NULL)
 		return fail_errno(-ENOMEM, "describing a checkpoint");
 	virDomainCheckpointPtr c = virDomainCheckpointCreateXML(
-			domain_handle(d), (const char *)text, REDEFINE);
+			domain_handle(domain), (const char *)text, REDEFINE);
 	xmlFree(text);
 	if (c == NULL)
-		return checkpoint_fail(-EIO, d, "of the last snapshot",
+		return checkpoint_fail(-EIO, domain, "of the last snapshot",
 				"given back to libvirt");
 	virDomainCheckpointFree(c);
 	return 0;
 }
 
-int checkpoints_delete(struct domain *d, const char *name)
+int checkpoints_delete(struct domain *domain, const char *name)
 {
 	virDomainCheckpointPtr c;
-	int err = look_up(d, name, &c);
+	int err = look_up(domain, name, &c);
 	if (err < 0)
 		return err == -ENOENT ? 0 : err;
-	if (virDomainIsActive(domain_handle(d)) != 1)
+	if (virDomainIsActive(domain_handle(domain)) != 1)
 		err = fail(-EBUSY, "checkpoints of a domain that is shut off "
 				"can't be deleted");
 	else if (virDomainCheckpointDelete(c, 0) < 0
 			&& virDomainCheckpointDelete(c,
 					   VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY)
 					< 0)
-		err = checkpoint_fail(-EIO, d, name, "deleted");
+		err = checkpoint_fail(-EIO, domain, name, "deleted");
 	virDomainCheckpointFree(c);
 	return err;
 }

@@ -12,13 +12,13 @@ struct checkpoint_names {
 
 /* The names of all, whoever made them. A libvirt without checkpoints: none.
  * 0, -EIO, -ENOMEM. */
-int checkpoints_list(struct domain *d, struct checkpoint_names *out);
+int checkpoints_list(struct domain *domain, struct checkpoint_names *out);
 void checkpoints_clear(struct checkpoint_names *names);
 bool checkpoints_have(const struct checkpoint_names *names, const char *name);
 
 /* What libvirt knows of NAME, with the domain's definition then; SECRETS: the
  * passwords too. To free. 0, -ENOENT, -EIO. */
-int checkpoints_xml(struct domain *d, const char *name, bool secrets,
+int checkpoints_xml(struct domain *domain, const char *name, bool secrets,
 		char **out);
 
 /*
@@ -26,7 +26,7 @@ int checkpoints_xml(struct domain *d, const char *name, bool secrets,
  * checkpoints_xml's text; refused unless their images hold sound bitmaps.
  * 0, -EBADMSG, -EIO, -ENOMEM.
  */
-int checkpoints_redefine(struct domain *d, const char *xml,
+int checkpoints_redefine(struct domain *domain, const char *xml,
 		const char *const *targets, unsigned count);
 
 /*
@@ -34,6 +34,6 @@ int checkpoints_redefine(struct domain *d, const char *xml,
  * or gone) only libvirt's knowledge of it. One that is not there is none.
  * Needs a running domain, else -EBUSY and it stays. 0, -EBUSY, -EIO.
  */
-int checkpoints_delete(struct domain *d, const char *name);
+int checkpoints_delete(struct domain *domain, const char *name);
 
 #endif

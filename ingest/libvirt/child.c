@@ -53,8 +53,8 @@ static bool is_replaced(const char *var)
 			strncmp(var, "LISTEN_", 7) == 0;
 }
 
-/* Its strings are the process's own and E's. NULL without memory. */
-static char **environment_make(struct environment *e, bool listens)
+/* Its strings are the process's own and ENVIRONMENT's. NULL without memory. */
+static char **environment_make(struct environment *environment, bool listens)
 {
 	size_t count = 0, n = 0;
 	char **vars;
@@ -67,13 +67,13 @@ static char **environment_make(struct environment *e, bool listens)
 	for (size_t i = 0; i < count; i++)
 		if (!is_replaced(environ[i]))
 			vars[n++] = environ[i];
-	strcpy(e->locale, "LC_ALL=C");
-	strcpy(e->listen_fds, "LISTEN_FDS=1");
-	strcpy(e->listen_pid, LISTEN_PID_ENV);
-	vars[n++] = e->locale;
+	strcpy(environment->locale, "LC_ALL=C");
+	strcpy(environment->listen_fds, "LISTEN_FDS=1");
+	strcpy(environment->listen_pid, LISTEN_PID_ENV);
+	vars[n++] = environment->locale;
 	if (listens) {
-		vars[n++] = e->listen_fds;
-		vars[n++] = e->listen_pid;
+		vars[n++] = environment->listen_fds;
+		vars[n++] = environment->listen_pid;
 	}
 	return vars;
 }
@@ -108,12 +108,12 @@ static void child_signals(void)
  * Puts the descriptors where they belong: 0 to 2 and the socket. They may lie
  * where others must go, so all move out of the way first. *STATUS follows.
  */
-static int child_files(const struct plan *p, int *status)
+static int child_files(const struct plan *plan, int *status)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int from[4] = { null, p->out < 0 ? null : p->out,
-		p->err < 0 ? null : p->err, p->listen_fd };
-	int high = fcntl(p->status, F_DUPFD_CLOEXEC, 10);
+	int from[4] = { null, plan->out < 0 ? null : plan->out,
+		plan->err < 0 ? null : plan->err, plan->listen_fd };
+	int high = fcntl(plan->status, F_DUPFD_CLOEXEC, 10);
 
 	if (null < 0 || high < 0)
 		return -errno;
@@ -130,33 +130,33 @@ static int child_files(const struct plan *p, int *status)
 			return -errno;
 	/* Nothing else is handed down; HIGH closes itself at the exec. An old
 	 * kernel without the call: all of ours are close-on-exec anyway. */
-	close_range(p->listen_fd < 0 ? 3 : 4, (unsigned)high - 1, 0);
+	close_range(plan->listen_fd < 0 ? 3 : 4, (unsigned)high - 1, 0);
 	close_range((unsigned)high + 1, ~0U, 0);
 	return 0;
 }
 
 /* In a group of its own: a terminal's Ctrl-C is for us, and we end the child.
  */
-__attribute__((noreturn)) static void child_main(struct plan *p)
+__attribute__((noreturn)) static void child_main(struct plan *plan)
 {
-	int status = p->status;
+	int status = plan->status;
 	int err = 0;
 
 	child_signals();
-	if (p->outlives) {
+	if (plan->outlives) {
 		setsid();
 		if (chdir("/") < 0)
 			_exit(127);
 	} else {
 		setpgid(0, 0);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != p->parent)
+		if (getppid() != plan->parent)
 			_exit(127); /* orphaned before the line above */
 	}
-	append_number(p->env.listen_pid, (unsigned long)getpid());
-	err = child_files(p, &status);
+	append_number(plan->env.listen_pid, (unsigned long)getpid());
+	err = child_files(plan, &status);
 	if (!err) {
-		execvpe(p->argv[0], p->argv, p->vars);
+		execvpe(plan->argv[0], plan->argv, plan->vars);
 		err = -errno;
 	}
 	if (status >= 0 && write(status, &err, sizeof(err)) < 0)
@@ -190,54 +190,54 @@ struct pipe {
 	int read, write;
 };
 
-static void pipe_clear(struct pipe *p)
+static void pipe_clear(struct pipe *pipe)
 {
-	cleanup_fd(&p->read);
-	cleanup_fd(&p->write);
+	cleanup_fd(&pipe->read);
+	cleanup_fd(&pipe->write);
 }
 
-static int pipe_make(struct pipe *p)
+static int pipe_make(struct pipe *pipe)
 {
 	int fds[2];
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return fail_errno(-errno, "no pipe to a helper program");
-	*p = (struct pipe){ fds[0], fds[1] };
+	*pipe = (struct pipe){ fds[0], fds[1] };
 	return 0;
 }
 
 /* Neither end may block: a child that complains without end must not wait for
  * us, nor we for one that says nothing. What doesn't fit is lost. */
-static int pipe_unblock(struct pipe *p)
+static int pipe_unblock(struct pipe *pipe)
 {
-	if (fcntl(p->read, F_SETFL, O_NONBLOCK) < 0 ||
-			fcntl(p->write, F_SETFL, O_NONBLOCK) < 0)
+	if (fcntl(pipe->read, F_SETFL, O_NONBLOCK) < 0 ||
+			fcntl(pipe->write, F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
 	return 0;
 }
 
-static int fork_child(struct child *c, struct plan *p, struct pipe *status)
+static int fork_child(struct child *child, struct plan *plan, struct pipe *status)
 {
 	int err;
 
-	p->status = status->write;
-	c->pid = fork();
-	if (c->pid == 0)
-		child_main(p);
-	if (c->pid < 0) {
-		c->pid = 0;
-		return start_failed(p->argv[0], -errno);
+	plan->status = status->write;
+	child->pid = fork();
+	if (child->pid == 0)
+		child_main(plan);
+	if (child->pid < 0) {
+		child->pid = 0;
+		return start_failed(plan->argv[0], -errno);
 	}
 	close(take_fd(&status->write));
 	err = wait_for_exec(status->read);
 	if (!err)
 		return 0;
-	waitpid(c->pid, NULL, 0);
-	c->pid = 0;
-	return start_failed(p->argv[0], err);
+	waitpid(child->pid, NULL, 0);
+	child->pid = 0;
+	return start_failed(plan->argv[0], err);
 }
 
-int child_start(struct child *c, char *const argv[], int listen_fd,
+int child_start(struct child *child, char *const argv[], int listen_fd,
 		bool want_out)
 {
 	CLEANUP(pipe_clear) struct pipe out = { -1, -1 };
@@ -249,7 +249,7 @@ int child_start(struct child *c, char *const argv[], int listen_fd,
 	int err = vars ? 0 : -ENOMEM;
 
 	p.vars = vars;
-	*c = (struct child){ .out = -1, .err = -1 };
+	*child = (struct child){ .out = -1, .err = -1 };
 	if (!err && want_out)
 		err = pipe_make(&out);
 	if (!err)
@@ -261,17 +261,17 @@ int child_start(struct child *c, char *const argv[], int listen_fd,
 	if (!err) {
 		p.out = out.write;
 		p.err = errors.write;
-		err = fork_child(c, &p, &status);
+		err = fork_child(child, &p, &status);
 	}
 	free(vars);
 	if (err)
 		return err;
-	c->out = take_fd(&out.read);
-	c->err = take_fd(&errors.read);
+	child->out = take_fd(&out.read);
+	child->err = take_fd(&errors.read);
 	return 0;
 }
 
-int child_start_guard(struct child *c, char *const argv[], int control)
+int child_start_guard(struct child *child, char *const argv[], int control)
 {
 	CLEANUP(pipe_clear) struct pipe status = { -1, -1 };
 	struct plan p = { .argv = argv, .parent = getpid(), .out = -1,
@@ -281,43 +281,43 @@ int child_start_guard(struct child *c, char *const argv[], int control)
 	int err = vars ? pipe_make(&status) : -ENOMEM;
 
 	p.vars = vars;
-	*c = (struct child){ .out = -1, .err = -1 };
+	*child = (struct child){ .out = -1, .err = -1 };
 	if (!err)
-		err = fork_child(c, &p, &status);
+		err = fork_child(child, &p, &status);
 	free(vars);
 	return err;
 }
 
-int child_wait(struct child *c, double seconds)
+int child_wait(struct child *child, double seconds)
 {
 	double end = monotonic_now() + seconds;
 	struct timespec nap = { .tv_nsec = 2000000 };
 	int status = 0;
 	pid_t r = 0;
 
-	while (c->pid > 0 && monotonic_now() < end) {
-		r = waitpid(c->pid, &status, WNOHANG);
+	while (child->pid > 0 && monotonic_now() < end) {
+		r = waitpid(child->pid, &status, WNOHANG);
 		if (r != 0 && (r > 0 || errno != EINTR))
 			break;
 		nanosleep(&nap, NULL);
 	}
 	if (r > 0)
-		c->pid = 0;
-	return c->pid > 0 ? child_end(c) : status;
+		child->pid = 0;
+	return child->pid > 0 ? child_end(child) : status;
 }
 
-int child_end(struct child *c)
+int child_end(struct child *child)
 {
 	int status = 0;
 
-	if (c->pid > 0) {
-		kill(c->pid, SIGKILL);
-		while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+	if (child->pid > 0) {
+		kill(child->pid, SIGKILL);
+		while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
 			;
 	}
-	cleanup_fd(&c->out);
-	cleanup_fd(&c->err);
-	*c = (struct child){ .out = -1, .err = -1 };
+	cleanup_fd(&child->out);
+	cleanup_fd(&child->err);
+	*child = (struct child){ .out = -1, .err = -1 };
 	return status;
 }
 
@@ -341,14 +341,14 @@ static const char *error_line(char *text)
 	return found ? found : last;
 }
 
-char *child_message(const struct child *c, char *buf, size_t size)
+char *child_message(const struct child *child, char *buf, size_t size)
 {
 	char text[MESSAGE_MAX + 1];
 	size_t len = 0;
 	ssize_t n;
 
-	while (len < MESSAGE_MAX && c->err >= 0) {
-		n = read(c->err, text + len, MESSAGE_MAX - len);
+	while (len < MESSAGE_MAX && child->err >= 0) {
+		n = read(child->err, text + len, MESSAGE_MAX - len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -368,45 +368,45 @@ struct output {
 };
 
 /* Room for N more bytes and a NUL. */
-static int output_grow(struct output *o, size_t n)
+static int output_grow(struct output *output, size_t n)
 {
-	size_t want = o->len + n + 1;
+	size_t want = output->len + n + 1;
 	char *bytes;
 
-	if (want <= o->room)
+	if (want <= output->room)
 		return 0;
-	want = want < 2 * o->room ? 2 * o->room : want;
-	bytes = realloc(o->bytes, want);
+	want = want < 2 * output->room ? 2 * output->room : want;
+	bytes = realloc(output->bytes, want);
 	if (!bytes)
 		return -ENOMEM;
-	o->bytes = bytes;
-	o->room = want;
+	output->bytes = bytes;
+	output->room = want;
 	return 0;
 }
 
-static int output_add(struct output *o, const char *program, const char *p,
+static int output_add(struct output *output, const char *program, const char *p,
 		size_t n)
 {
-	if (n > o->max - o->len)
+	if (n > output->max - output->len)
 		return fail(-EIO, "%s says more than %zu bytes", program,
-				o->max);
-	if (output_grow(o, n))
+				output->max);
+	if (output_grow(output, n))
 		return -ENOMEM;
-	memcpy(o->bytes + o->len, p, n);
-	o->len += n;
-	o->bytes[o->len] = '\0';
+	memcpy(output->bytes + output->len, p, n);
+	output->len += n;
+	output->bytes[output->len] = '\0';
 	return 0;
 }
 
 /* Reads the child's stdout to its end. */
-static int collect(struct child *c, const char *program, struct output *o)
+static int collect(struct child *child, const char *program, struct output *output)
 {
 	double deadline = monotonic_now() + RUN_SECONDS;
 	char buf[16384];
-	int err = output_grow(o, 0);
+	int err = output_grow(output, 0);
 
 	while (!err) {
-		struct pollfd p = { .fd = c->out, .events = POLLIN };
+		struct pollfd p = { .fd = child->out, .events = POLLIN };
 		double left = deadline - monotonic_now();
 		ssize_t n;
 		int ready = left <= 0 ? 0
@@ -418,31 +418,31 @@ static int collect(struct child *c, const char *program, struct output *o)
 					program);
 		if (ready < 0)
 			continue; /* a signal; reading could block */
-		n = read(c->out, buf, sizeof(buf));
+		n = read(child->out, buf, sizeof(buf));
 		if (n == 0)
 			break;
 		if (n < 0 && errno != EINTR)
 			return fail_errno(-errno, "%s: reading its output",
 					program);
 		if (n > 0)
-			err = output_add(o, program, buf, (size_t)n);
+			err = output_add(output, program, buf, (size_t)n);
 	}
 	return err;
 }
 
 /* A child that has closed its stdout is about to end by itself. */
-static int wait_for_end(struct child *c, const char *program)
+static int wait_for_end(struct child *child, const char *program)
 {
 	char why[MESSAGE_MAX];
 	int status;
 
-	while (waitpid(c->pid, &status, 0) < 0)
+	while (waitpid(child->pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
-	c->pid = 0;
+	child->pid = 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	child_message(c, why, sizeof(why));
+	child_message(child, why, sizeof(why));
 	if (WIFSIGNALED(status))
 		return fail(-EIO, "%s was ended by signal %d", program,
 				WTERMSIG(status));

@@ -23,21 +23,21 @@ struct child {
  * false stdout is /dev/null.
  * 0, or -errno with a text (-ENOENT: not installed).
  */
-int child_start(struct child *c, char *const argv[], int listen_fd,
+int child_start(struct child *child, char *const argv[], int listen_fd,
 		bool want_out);
 
 /*
  * Starts a program that outlives us: in a session of its own, in the directory /,
- * with our stderr, and CONTROL as its file 3. C has its process id only.
+ * with our stderr, and CONTROL as its file 3. CHILD has its process id only.
  */
-int child_start_guard(struct child *c, char *const argv[], int control);
+int child_start_guard(struct child *child, char *const argv[], int control);
 
 /* Waits at most so many seconds for its end, then ends it. Returns its wait
  * status. */
-int child_wait(struct child *c, double seconds);
+int child_wait(struct child *child, double seconds);
 
 /* Ends it if it still runs, and reaps it. Returns its wait status. */
-int child_end(struct child *c);
+int child_end(struct child *child);
 
 /*
  * Runs ARGV to its end; *OUT is its stdout (at most MAX bytes, NUL-ended, to
@@ -48,6 +48,6 @@ int child_run(char *const argv[], size_t max, char **out);
 
 /* The last error that the child has written to stderr since the last call,
  * made printable, without its "program: " prefix; "" if none. Returns BUF. */
-char *child_message(const struct child *c, char *buf, size_t size);
+char *child_message(const struct child *child, char *buf, size_t size);
 
 #endif

@@ -112,30 +112,30 @@ static bool refused_writing(void)
 	}
 }
 
-static int dial(struct connection *c, enum connection_access access)
+static int dial(struct connection *conn, enum connection_access access)
 {
 	char shown[512];
 
 	if (access == CONNECTION_SECRETS) {
-		c->handle = virConnectOpen(c->uri);
-		c->writable = c->handle != NULL;
-		if (!c->handle && !refused_writing())
+		conn->handle = virConnectOpen(conn->uri);
+		conn->writable = conn->handle != NULL;
+		if (!conn->handle && !refused_writing())
 			goto failed;
 	}
-	if (!c->handle)
-		c->handle = virConnectOpenReadOnly(c->uri);
-	if (c->handle)
+	if (!conn->handle)
+		conn->handle = virConnectOpenReadOnly(conn->uri);
+	if (conn->handle)
 		return 0;
 failed:
-	name_display(shown, sizeof(shown), c->uri);
+	name_display(shown, sizeof(shown), conn->uri);
 	connection_fail(-ENOTCONN, "No libvirt at %s", shown);
 	return fail(-ENOTCONN, "%s; " REMEDY, error_text(-ENOTCONN));
 }
 
 /* An alias in libvirt.conf may have led to another host. */
-static int check_dialled(struct connection *c)
+static int check_dialled(struct connection *conn)
 {
-	char *real = virConnectGetURI(c->handle);
+	char *real = virConnectGetURI(conn->handle);
 	int err = real ? connection_check_uri(real) : 0;
 
 	free(real);
@@ -145,7 +145,7 @@ static int check_dialled(struct connection *c)
 int connection_open(struct connection **out, const char *uri,
 		enum connection_access access)
 {
-	struct connection *c;
+	struct connection *conn;
 	int err;
 
 	if (!uri || !*uri)
@@ -155,49 +155,49 @@ int connection_open(struct connection **out, const char *uri,
 	err = connection_check_uri(uri);
 	if (err)
 		return err;
-	c = calloc(1, sizeof(*c));
-	if (!c)
+	conn = calloc(1, sizeof(*conn));
+	if (!conn)
 		return -ENOMEM;
 	virSetErrorFunc(NULL, silent);
-	c->uri = strdup(uri);
-	err = c->uri ? virInitialize() : -ENOMEM;
-	if (err && c->uri)
+	conn->uri = strdup(uri);
+	err = conn->uri ? virInitialize() : -ENOMEM;
+	if (err && conn->uri)
 		err = connection_fail(-ENOTCONN, "libvirt can't start");
 	if (!err)
-		err = dial(c, access);
+		err = dial(conn, access);
 	if (!err)
-		err = check_dialled(c);
+		err = check_dialled(conn);
 	if (err) {
-		connection_close(c);
+		connection_close(conn);
 		return err;
 	}
-	*out = c;
+	*out = conn;
 	return 0;
 }
 
-void connection_close(struct connection *c)
+void connection_close(struct connection *conn)
 {
-	if (!c)
+	if (!conn)
 		return;
-	if (c->handle)
-		virConnectClose(c->handle);
-	free(c->uri);
-	free(c);
+	if (conn->handle)
+		virConnectClose(conn->handle);
+	free(conn->uri);
+	free(conn);
 }
 
-const char *connection_uri(const struct connection *c)
+const char *connection_uri(const struct connection *conn)
 {
-	return c->uri;
+	return conn->uri;
 }
 
-bool connection_writable(const struct connection *c)
+bool connection_writable(const struct connection *conn)
 {
-	return c->writable;
+	return conn->writable;
 }
 
-struct _virConnect *connection_handle(const struct connection *c)
+struct _virConnect *connection_handle(const struct connection *conn)
 {
-	return c->handle;
+	return conn->handle;
 }
 
 static int lookup_error(void)
@@ -229,7 +229,7 @@ static int read_volume(virStorageVolPtr vol, struct volume_facts *out)
 	return 0;
 }
 
-int connection_volume(struct connection *c, const char *pool,
+int connection_volume(struct connection *conn, const char *pool,
 		const char *volume, struct volume_facts *out)
 {
 	char a[256], b[256];
@@ -239,7 +239,7 @@ int connection_volume(struct connection *c, const char *pool,
 
 	name_display(a, sizeof(a), pool);
 	name_display(b, sizeof(b), volume);
-	p = virStoragePoolLookupByName(c->handle, pool);
+	p = virStoragePoolLookupByName(conn->handle, pool);
 	if (!p)
 		return connection_fail(lookup_error(), "storage pool %s", a);
 	v = virStorageVolLookupByName(p, volume);

@@ -26,10 +26,10 @@ enum connection_access {
  */
 int connection_open(struct connection **out, const char *uri,
 		enum connection_access access);
-void connection_close(struct connection *c); /* NULL allowed */
+void connection_close(struct connection *conn); /* NULL allowed */
 
-const char *connection_uri(const struct connection *c);
-bool connection_writable(const struct connection *c);
+const char *connection_uri(const struct connection *conn);
+bool connection_writable(const struct connection *conn);
 
 /* 0, or -EREMOTE with a text if URI names another host. */
 int connection_check_uri(const char *uri);
@@ -44,10 +44,10 @@ struct volume_facts {
 	bool local;		/* a file or block device of this host */
 };
 /* The volume VOLUME of the pool POOL. 0, -ENOENT, -EIO, -ENOMEM. */
-int connection_volume(struct connection *c, const char *pool,
+int connection_volume(struct connection *conn, const char *pool,
 		const char *volume, struct volume_facts *out);
 
 struct _virConnect; /* libvirt's, for domain.c */
-struct _virConnect *connection_handle(const struct connection *c);
+struct _virConnect *connection_handle(const struct connection *conn);
 
 #endif

@@ -132,11 +132,11 @@ static int domain_error(void)
 	}
 }
 
-static int domain_fail(const struct domain *d, const char *what)
+static int domain_fail(const struct domain *domain, const char *what)
 {
 	char shown[256];
 
-	name_display(shown, sizeof(shown), domain_name(d));
+	name_display(shown, sizeof(shown), domain_name(domain));
 	return connection_fail(domain_error(), "domain %s: %s", shown, what);
 }
 
@@ -151,35 +151,35 @@ static int by_name(const void *a, const void *b)
 /* Takes the handle. NULL without memory. */
 static struct domain *domain_make(virDomainPtr handle)
 {
-	struct domain *d = calloc(1, sizeof(*d));
+	struct domain *domain = calloc(1, sizeof(*domain));
 	const char *name = virDomainGetName(handle);
 
-	if (d)
-		d->name = strdup(name ? name : "");
-	if (!d || !d->name) {
-		free(d);
+	if (domain)
+		domain->name = strdup(name ? name : "");
+	if (!domain || !domain->name) {
+		free(domain);
 		virDomainFree(handle);
 		return NULL;
 	}
-	d->handle = handle;
-	return d;
+	domain->handle = handle;
+	return domain;
 }
 
-int domain_list(struct connection *c, struct domain ***out, unsigned *count)
+int domain_list(struct connection *conn, struct domain ***out, unsigned *count)
 {
 	virDomainPtr *handles = NULL;
 	struct domain **list;
-	int n = virConnectListAllDomains(connection_handle(c), &handles, 0);
+	int n = virConnectListAllDomains(connection_handle(conn), &handles, 0);
 	int made = 0;
 
 	if (n < 0)
 		return connection_fail(-EIO, "libvirt can't list its domains");
 	list = calloc((size_t)n + 1, sizeof(struct domain *));
 	for (int i = 0; i < n; i++) {
-		struct domain *d = list ? domain_make(handles[i]) : NULL;
+		struct domain *domain = list ? domain_make(handles[i]) : NULL;
 
-		if (d)
-			list[made++] = d;
+		if (domain)
+			list[made++] = domain;
 		else if (!list)
 			virDomainFree(handles[i]);
 	}
@@ -201,15 +201,15 @@ void domain_list_free(struct domain **list, unsigned count)
 	free(list);
 }
 
-int domain_find(struct domain **out, struct connection *c, const char *name)
+int domain_find(struct domain **out, struct connection *conn, const char *name)
 {
 	virDomainPtr handle =
-			virDomainLookupByName(connection_handle(c), name);
+			virDomainLookupByName(connection_handle(conn), name);
 	char shown[256];
 
 	if (!handle && strlen(name) == DOMAIN_UUID_MAX - 1)
 		handle = virDomainLookupByUUIDString(
-				connection_handle(c), name);
+				connection_handle(conn), name);
 	if (!handle) {
 		name_display(shown, sizeof(shown), name);
 		if (virGetLastErrorCode() != VIR_ERR_NO_DOMAIN &&
@@ -218,86 +218,86 @@ int domain_find(struct domain **out, struct connection *c, const char *name)
 		return fail(-ENOENT,
 				"no domain %s at %s; `amberfs domains` lists "
 				"them",
-				shown, connection_uri(c));
+				shown, connection_uri(conn));
 	}
 	*out = domain_make(handle);
 	return *out ? 0 : -ENOMEM;
 }
 
-void domain_free(struct domain *d)
+void domain_free(struct domain *domain)
 {
-	if (!d)
+	if (!domain)
 		return;
-	virDomainFree(d->handle);
-	free(d->name);
-	free(d);
+	virDomainFree(domain->handle);
+	free(domain->name);
+	free(domain);
 }
 
-const char *domain_name(const struct domain *d)
+const char *domain_name(const struct domain *domain)
 {
-	return d->name;
+	return domain->name;
 }
 
-struct _virDomain *domain_handle(const struct domain *d)
+struct _virDomain *domain_handle(const struct domain *domain)
 {
-	return d->handle;
+	return domain->handle;
 }
 
-static int read_state(struct domain *d, struct domain_facts *out)
+static int read_state(struct domain *domain, struct domain_facts *out)
 {
 	int state, reason;
 
-	if (virDomainGetState(d->handle, &state, &reason, 0) < 0)
-		return domain_fail(d, "its state is not to be had");
+	if (virDomainGetState(domain->handle, &state, &reason, 0) < 0)
+		return domain_fail(domain, "its state is not to be had");
 	out->state = domain_state_name(state);
 	out->reason = domain_reason_name(state, reason);
 	/* Anything else, crashed too, may have a process that holds the
 	 * disks open. */
 	out->shut_off = state == VIR_DOMAIN_SHUTOFF &&
-			virDomainIsActive(d->handle) == 0;
+			virDomainIsActive(domain->handle) == 0;
 	return 0;
 }
 
-int domain_facts(struct domain *d, struct domain_facts *out)
+int domain_facts(struct domain *domain, struct domain_facts *out)
 {
 	virDomainInfo info;
 	unsigned id;
 	int autostart = 0, err;
 
 	memset(out, 0, sizeof(*out));
-	err = read_state(d, out);
+	err = read_state(domain, out);
 	if (err)
 		return err;
-	if (virDomainGetInfo(d->handle, &info) < 0)
-		return domain_fail(d, "nothing about it is to be had");
-	out->name = strdup(domain_name(d));
+	if (virDomainGetInfo(domain->handle, &info) < 0)
+		return domain_fail(domain, "nothing about it is to be had");
+	out->name = strdup(domain_name(domain));
 	if (!out->name)
 		return -ENOMEM;
-	if (virDomainGetUUIDString(d->handle, out->uuid) < 0)
+	if (virDomainGetUUIDString(domain->handle, out->uuid) < 0)
 		out->uuid[0] = '\0';
-	id = virDomainGetID(d->handle);
+	id = virDomainGetID(domain->handle);
 	out->id = id == (unsigned)-1 ? -1 : (int)id;
-	out->os_type = virDomainGetOSType(d->handle);
+	out->os_type = virDomainGetOSType(domain->handle);
 	out->max_memory = (uint64_t)info.maxMem * 1024;
 	out->memory = (uint64_t)info.memory * 1024;
 	out->vcpus = info.nrVirtCpu;
 	out->cpu_ns = info.cpuTime;
-	out->persistent = virDomainIsPersistent(d->handle) == 1;
-	out->autostart = virDomainGetAutostart(d->handle, &autostart) == 0 &&
+	out->persistent = virDomainIsPersistent(domain->handle) == 1;
+	out->autostart = virDomainGetAutostart(domain->handle, &autostart) == 0 &&
 			autostart != 0;
 	out->managed_save =
-			virDomainHasManagedSaveImage(d->handle, 0) == 1;
+			virDomainHasManagedSaveImage(domain->handle, 0) == 1;
 	return 0;
 }
 
-void domain_facts_clear(struct domain_facts *f)
+void domain_facts_clear(struct domain_facts *facts)
 {
-	free(f->name);
-	free(f->os_type);
-	memset(f, 0, sizeof(*f));
+	free(facts->name);
+	free(facts->os_type);
+	memset(facts, 0, sizeof(*facts));
 }
 
-int domain_get_xml(struct domain *d, enum domain_xml_kind kind, char **out)
+int domain_get_xml(struct domain *domain, enum domain_xml_kind kind, char **out)
 {
 	unsigned flags = 0;
 
@@ -305,19 +305,19 @@ int domain_get_xml(struct domain *d, enum domain_xml_kind kind, char **out)
 		flags |= VIR_DOMAIN_XML_INACTIVE;
 	if (kind == DOMAIN_XML_SECURE)
 		flags |= VIR_DOMAIN_XML_SECURE;
-	*out = virDomainGetXMLDesc(d->handle, flags);
+	*out = virDomainGetXMLDesc(domain->handle, flags);
 	if (!*out)
-		return domain_fail(d, "its XML is not to be had");
+		return domain_fail(domain, "its XML is not to be had");
 	return 0;
 }
 
-int domain_disk_size(struct domain *d, const char *target, uint64_t *capacity,
+int domain_disk_size(struct domain *domain, const char *target, uint64_t *capacity,
 		uint64_t *allocation)
 {
 	virDomainBlockInfo info;
 
-	if (virDomainGetBlockInfo(d->handle, target, &info, 0) < 0)
-		return domain_fail(d, "the size of a disk is not to be had");
+	if (virDomainGetBlockInfo(domain->handle, target, &info, 0) < 0)
+		return domain_fail(domain, "the size of a disk is not to be had");
 	*capacity = info.capacity;
 	*allocation = info.allocation;
 	return 0;

@@ -24,19 +24,19 @@ struct domain_facts {
 };
 
 /* All domains, active or not, by name. 0 or -errno. */
-int domain_list(struct connection *c, struct domain ***out, unsigned *count);
+int domain_list(struct connection *conn, struct domain ***out, unsigned *count);
 void domain_list_free(struct domain **list, unsigned count);
 
 /* By name, else by UUID. 0, -ENOENT, -EIO. */
-int domain_find(struct domain **out, struct connection *c, const char *name);
-void domain_free(struct domain *d); /* NULL allowed */
+int domain_find(struct domain **out, struct connection *conn, const char *name);
+void domain_free(struct domain *domain); /* NULL allowed */
 
 /* Borrowed: as long as the domain. */
-const char *domain_name(const struct domain *d);
+const char *domain_name(const struct domain *domain);
 
 /* 0, -ENOENT (it is gone), -EIO, -ENOMEM. */
-int domain_facts(struct domain *d, struct domain_facts *out);
-void domain_facts_clear(struct domain_facts *f);
+int domain_facts(struct domain *domain, struct domain_facts *out);
+void domain_facts_clear(struct domain_facts *facts);
 
 enum domain_xml_kind {
 	DOMAIN_XML_CURRENT,	/* the running one if it runs */
@@ -45,15 +45,15 @@ enum domain_xml_kind {
 				   connection */
 };
 /* A string to free. 0, -ENOENT, -EPERM (no secrets for this user), -EIO. */
-int domain_get_xml(struct domain *d, enum domain_xml_kind kind, char **out);
+int domain_get_xml(struct domain *domain, enum domain_xml_kind kind, char **out);
 
 /* What libvirt, who may see files that we may not, says of the disk TARGET.
  * 0 or -errno. */
-int domain_disk_size(struct domain *d, const char *target, uint64_t *capacity,
+int domain_disk_size(struct domain *domain, const char *target, uint64_t *capacity,
 		uint64_t *allocation);
 
 struct _virDomain; /* libvirt's, for live/ */
-struct _virDomain *domain_handle(const struct domain *d);
+struct _virDomain *domain_handle(const struct domain *domain);
 
 /* Libvirt's words for the numbers of its API; never NULL. */
 const char *domain_state_name(int state);

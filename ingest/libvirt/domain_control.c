@@ -17,11 +17,11 @@
 
 #define SHOWN 256
 
-static int control_fail(const struct domain *d, const char *what)
+static int control_fail(const struct domain *domain, const char *what)
 {
 	char shown[SHOWN];
 	return connection_fail(-EIO, "domain %s: %s",
-			printable(shown, sizeof(shown), domain_name(d)), what);
+			printable(shown, sizeof(shown), domain_name(domain)), what);
 }
 
 /* --- is it there --- */
@@ -40,11 +40,11 @@ static int found(virDomainPtr handle, const char *what)
 	return connection_fail(-EIO, "libvirt can't say what domains it has");
 }
 
-int domain_control_absent(struct connection *c, const char *name, const char *uuid)
+int domain_control_absent(struct connection *conn, const char *name, const char *uuid)
 {
-	int err = found(virDomainLookupByName(connection_handle(c), name), "name");
+	int err = found(virDomainLookupByName(connection_handle(conn), name), "name");
 	if (err == 0 && uuid != NULL)
-		err = found(virDomainLookupByUUIDString(connection_handle(c),
+		err = found(virDomainLookupByUUIDString(connection_handle(conn),
 					  uuid),
 				"UUID");
 	return err;
@@ -52,10 +52,10 @@ int domain_control_absent(struct connection *c, const char *name, const char *uu
 
 /* --- define, start, end --- */
 
-int domain_control_define(struct connection *c, const char *xml, struct domain **out)
+int domain_control_define(struct connection *conn, const char *xml, struct domain **out)
 {
 	char uuid[VIR_UUID_STRING_BUFLEN] = "";
-	virDomainPtr handle = virDomainDefineXML(connection_handle(c), xml);
+	virDomainPtr handle = virDomainDefineXML(connection_handle(conn), xml);
 	if (handle == NULL)
 		return connection_fail(-EIO, "libvirt refuses the definition");
 	int err = virDomainGetUUIDString(handle, uuid);
@@ -63,52 +63,52 @@ int domain_control_define(struct connection *c, const char *xml, struct domain *
 	if (out == NULL)
 		return 0;
 	return err < 0 ? connection_fail(-EIO, "the domain just defined")
-		     : domain_find(out, c, uuid);
+		     : domain_find(out, conn, uuid);
 }
 
-int domain_control_start(struct domain *d)
+int domain_control_start(struct domain *domain)
 {
-	if (virDomainCreate(domain_handle(d)) < 0)
-		return control_fail(d, "it can't be started");
+	if (virDomainCreate(domain_handle(domain)) < 0)
+		return control_fail(domain, "it can't be started");
 	return 0;
 }
 
-bool domain_control_is_active(struct domain *d)
+bool domain_control_is_active(struct domain *domain)
 {
-	return virDomainIsActive(domain_handle(d)) == 1;
+	return virDomainIsActive(domain_handle(domain)) == 1;
 }
 
-int domain_control_destroy(struct domain *d)
+int domain_control_destroy(struct domain *domain)
 {
-	if (virDomainDestroy(domain_handle(d)) < 0 && domain_control_is_active(d))
-		return control_fail(d, "it can't be ended");
+	if (virDomainDestroy(domain_handle(domain)) < 0 && domain_control_is_active(domain))
+		return control_fail(domain, "it can't be ended");
 	return 0;
 }
 
-int domain_control_undefine(struct domain *d)
+int domain_control_undefine(struct domain *domain)
 {
 	const unsigned flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
 			| VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
 			| VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
 			| VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
 	/* A transient domain is gone when it has ended. */
-	if (virDomainIsPersistent(domain_handle(d)) != 1)
+	if (virDomainIsPersistent(domain_handle(domain)) != 1)
 		return 0;
-	if (virDomainUndefineFlags(domain_handle(d), flags) < 0)
-		return control_fail(d, "it can't be undefined");
+	if (virDomainUndefineFlags(domain_handle(domain), flags) < 0)
+		return control_fail(domain, "it can't be undefined");
 	return 0;
 }
 
 /* --- who uses a directory --- */
 
-int domain_control_uses(struct domain *d, const char *directory)
+int domain_control_uses(struct domain *domain, const char *directory)
 {
 	static const enum domain_xml_kind kinds[] = { DOMAIN_XML_CURRENT,
 		DOMAIN_XML_INACTIVE };
 	int err = 0;
 	for (size_t i = 0; err == 0 && i < 2; i++) {
 		CLEANUP_FREE char *xml = NULL;
-		err = domain_get_xml(d, kinds[i], &xml);
+		err = domain_get_xml(domain, kinds[i], &xml);
 		if (err == -ENOENT)
 			return 0; /* undefined meanwhile */
 		if (err == 0)
@@ -117,24 +117,24 @@ int domain_control_uses(struct domain *d, const char *directory)
 	return err;
 }
 
-int domain_control_users(struct connection *c, const char *directory,
+int domain_control_users(struct connection *conn, const char *directory,
 		struct domain ***out, unsigned *count)
 {
 	struct domain **list = NULL;
 	unsigned n = 0, kept = 0;
-	int e = domain_list(c, &list, &n);
+	int e = domain_list(conn, &list, &n);
 	if (e < 0)
 		return e;
 	for (unsigned i = 0; i < n; i++) {
-		struct domain *d = list[i];
-		int r = e < 0 ? 0 : domain_control_uses(d, directory);
+		struct domain *domain = list[i];
+		int r = e < 0 ? 0 : domain_control_uses(domain, directory);
 		list[i] = NULL;
 		if (r < 0)
 			e = r;
 		if (r == 1)
-			list[kept++] = d;
+			list[kept++] = domain;
 		else
-			domain_free(d);
+			domain_free(domain);
 	}
 	if (e < 0) {
 		domain_list_free(list, kept);
@@ -147,40 +147,40 @@ int domain_control_users(struct connection *c, const char *directory,
 
 /* --- pulling --- */
 
-int domain_control_pull(struct domain *d, const char *target)
+int domain_control_pull(struct domain *domain, const char *target)
 {
-	if (virDomainBlockPull(domain_handle(d), target, 0, 0) < 0) {
+	if (virDomainBlockPull(domain_handle(domain), target, 0, 0) < 0) {
 		char what[SHOWN], shown[64];
 		snprintf(what, sizeof(what), "disk %s can't be pulled",
 				printable(shown, sizeof(shown), target));
-		return control_fail(d, what);
+		return control_fail(domain, what);
 	}
 	return 0;
 }
 
-int domain_control_pull_progress(struct domain *d, const char *target, uint64_t *done,
+int domain_control_pull_progress(struct domain *domain, const char *target, uint64_t *done,
 		uint64_t *total)
 {
 	virDomainBlockJobInfo info = { .cur = 0 };
-	int err = virDomainGetBlockJobInfo(domain_handle(d), target, &info, 0);
+	int err = virDomainGetBlockJobInfo(domain_handle(domain), target, &info, 0);
 	if (err < 0)
-		return control_fail(d, "libvirt can't say how far it is");
+		return control_fail(domain, "libvirt can't say how far it is");
 	*done = info.cur;
 	*total = info.end;
 	return err;
 }
 
-int domain_control_pause(struct domain *d)
+int domain_control_pause(struct domain *domain)
 {
-	if (virDomainSuspend(domain_handle(d)) < 0)
-		return control_fail(d, "it can't be paused");
+	if (virDomainSuspend(domain_handle(domain)) < 0)
+		return control_fail(domain, "it can't be paused");
 	return 0;
 }
 
-int domain_control_resume(struct domain *d)
+int domain_control_resume(struct domain *domain)
 {
-	if (virDomainResume(domain_handle(d)) < 0)
-		return control_fail(d, "it is paused and can't go on; let it, "
+	if (virDomainResume(domain_handle(domain)) < 0)
+		return control_fail(domain, "it is paused and can't go on; let it, "
 				"with 'virsh resume'");
 	return 0;
 }

@@ -7,9 +7,9 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
-char *domain_job_backup_xml(struct domain *d)
+char *domain_job_backup_xml(struct domain *domain)
 {
-	return virDomainBackupGetXMLDesc(domain_handle(d), 0);
+	return virDomainBackupGetXMLDesc(domain_handle(domain), 0);
 }
 
 static const char *operation_name(int operation)
@@ -37,12 +37,12 @@ static const char *operation_name(int operation)
 	}
 }
 
-const char *domain_job_operation(struct domain *d)
+const char *domain_job_operation(struct domain *domain)
 {
 	virTypedParameterPtr params = NULL;
 	int type = VIR_DOMAIN_JOB_NONE, count = 0, operation = 0;
 
-	if (virDomainGetJobStats(domain_handle(d), &type, &params, &count, 0) <
+	if (virDomainGetJobStats(domain_handle(domain), &type, &params, &count, 0) <
 			0)
 		return NULL;
 	virTypedParamsGetInt(params, count, VIR_DOMAIN_JOB_OPERATION,
@@ -51,11 +51,11 @@ const char *domain_job_operation(struct domain *d)
 	return type == VIR_DOMAIN_JOB_NONE ? NULL : operation_name(operation);
 }
 
-const char *domain_job_pause(struct domain *d)
+const char *domain_job_pause(struct domain *domain)
 {
 	int state = 0, reason = 0;
 
-	if (virDomainGetState(domain_handle(d), &state, &reason, 0) < 0 ||
+	if (virDomainGetState(domain_handle(domain), &state, &reason, 0) < 0 ||
 			state != VIR_DOMAIN_PAUSED)
 		return NULL;
 	switch (reason) {
@@ -91,20 +91,20 @@ static const char *block_job_name(int type)
 	}
 }
 
-const char *domain_job_block(struct domain *d, const char *target)
+const char *domain_job_block(struct domain *domain, const char *target)
 {
 	virDomainBlockJobInfo info = { .type = 0 };
 
-	if (virDomainGetBlockJobInfo(domain_handle(d), target, &info, 0) != 1)
+	if (virDomainGetBlockJobInfo(domain_handle(domain), target, &info, 0) != 1)
 		return NULL;
 	return block_job_name(info.type);
 }
 
-enum domain_control domain_job_control(struct domain *d)
+enum domain_control domain_job_control(struct domain *domain)
 {
 	virDomainControlInfo info = { .state = 0 };
 
-	if (virDomainGetControlInfo(domain_handle(d), &info, 0) < 0)
+	if (virDomainGetControlInfo(domain_handle(domain), &info, 0) < 0)
 		return DOMAIN_CONTROL_FREE;
 	switch (info.state) {
 	case VIR_DOMAIN_CONTROL_OK:

@@ -151,51 +151,51 @@ static const char *path_attribute(enum source_type type)
 	}
 }
 
-static bool source_says_where(const struct disk_source *s)
+static bool source_says_where(const struct disk_source *source)
 {
-	switch (s->type) {
+	switch (source->type) {
 	case SOURCE_VOLUME:
-		return s->pool && s->volume;
+		return source->pool && source->volume;
 	case SOURCE_FILE:
 	case SOURCE_BLOCK:
 	case SOURCE_DIR:
-		return s->path != NULL;
+		return source->path != NULL;
 	default:
 		return true;
 	}
 }
 
-static int read_source(const xmlNode *n, struct disk_source *s)
+static int read_source(const xmlNode *n, struct disk_source *source)
 {
-	const char *path = path_attribute(s->type);
+	const char *path = path_attribute(source->type);
 	int err = 0;
 
 	if (path)
-		err = attribute(n, path, &s->path);
-	if (!err && s->type == SOURCE_VOLUME)
-		err = attribute(n, "pool", &s->pool);
-	if (!err && s->type == SOURCE_VOLUME)
-		err = attribute(n, "volume", &s->volume);
-	if (!err && s->type == SOURCE_NETWORK)
-		err = attribute(n, "protocol", &s->protocol);
-	if (!err && s->type == SOURCE_NETWORK)
-		err = attribute(n, "name", &s->name);
-	if (!err && s->type == SOURCE_NETWORK)
-		err = read_host(n, &s->host);
+		err = attribute(n, path, &source->path);
+	if (!err && source->type == SOURCE_VOLUME)
+		err = attribute(n, "pool", &source->pool);
+	if (!err && source->type == SOURCE_VOLUME)
+		err = attribute(n, "volume", &source->volume);
+	if (!err && source->type == SOURCE_NETWORK)
+		err = attribute(n, "protocol", &source->protocol);
+	if (!err && source->type == SOURCE_NETWORK)
+		err = attribute(n, "name", &source->name);
+	if (!err && source->type == SOURCE_NETWORK)
+		err = read_host(n, &source->host);
 	if (!err)
-		err = attribute(n, "startupPolicy", &s->startup_policy);
+		err = attribute(n, "startupPolicy", &source->startup_policy);
 	if (!err)
-		err = read_slice(n, s);
+		err = read_slice(n, source);
 	if (domain_doc_child(n, "encryption"))
-		s->encrypted = true;
-	s->present = source_says_where(s);
+		source->encrypted = true;
+	source->present = source_says_where(source);
 	return err;
 }
 
 /* What <disk> and <backingStore> have in common, but for the format. */
-static int read_level(const xmlNode *n, struct disk_source *s, int depth);
+static int read_level(const xmlNode *n, struct disk_source *source, int depth);
 
-static int read_backing(const xmlNode *parent, struct disk_source *s,
+static int read_backing(const xmlNode *parent, struct disk_source *source,
 		int depth)
 {
 	const xmlNode *n = domain_doc_child(parent, "backingStore");
@@ -205,13 +205,13 @@ static int read_backing(const xmlNode *parent, struct disk_source *s,
 	if (!n)
 		return 0;
 	if (!domain_doc_child(n, "source")) {
-		s->ends = true;
+		source->ends = true;
 		return 0;
 	}
 	if (depth >= DEPTH_MAX)
 		return fail(-EBADMSG, "a backing chain of over %d files",
 				DEPTH_MAX);
-	below = s->backing = calloc(1, sizeof(*below));
+	below = source->backing = calloc(1, sizeof(*below));
 	if (!below)
 		return -ENOMEM;
 	err = attribute(domain_doc_child(n, "format"), "type", &below->format);
@@ -259,7 +259,7 @@ static int read_disk(const xmlNode *n, struct domain_disk *disk)
 	return err ? err : read_level(n, &disk->source, 1);
 }
 
-static int read_disks(const xmlNode *devices, struct domain_xml *d)
+static int read_disks(const xmlNode *devices, struct domain_xml *xml)
 {
 	const xmlNode *n = devices ? devices->children : NULL;
 	unsigned count = 0;
@@ -270,13 +270,13 @@ static int read_disks(const xmlNode *devices, struct domain_xml *d)
 	if (count > DOMAIN_XML_DISKS_MAX)
 		return fail(-EBADMSG, "%u disks, more than %u", count,
 				DOMAIN_XML_DISKS_MAX);
-	d->disks = calloc(count + 1, sizeof(*d->disks));
-	if (!d->disks)
+	xml->disks = calloc(count + 1, sizeof(*xml->disks));
+	if (!xml->disks)
 		return -ENOMEM;
 	for (; n; n = n->next) {
 		if (!domain_doc_is(n, "disk"))
 			continue;
-		err = read_disk(n, &d->disks[d->disk_count++]);
+		err = read_disk(n, &xml->disks[xml->disk_count++]);
 		if (err)
 			return err;
 	}
@@ -284,54 +284,54 @@ static int read_disks(const xmlNode *devices, struct domain_xml *d)
 }
 
 /* <nvram>/path</nvram>, or <nvram type='file'><source file='/path'/></nvram>. */
-static int read_nvram(const xmlNode *os, struct domain_xml *d)
+static int read_nvram(const xmlNode *os, struct domain_xml *xml)
 {
 	const xmlNode *nvram = domain_doc_child(os, "nvram");
 	const xmlNode *source = domain_doc_child(nvram, "source");
-	int err = attribute(nvram, "template", &d->nvram_template);
+	int err = attribute(nvram, "template", &xml->nvram_template);
 
 	if (err)
 		return err;
 	if (!source)
-		return content(nvram, &d->nvram);
-	err = attribute(source, "file", &d->nvram);
-	if (!err && !d->nvram)
-		err = attribute(source, "dev", &d->nvram);
+		return content(nvram, &xml->nvram);
+	err = attribute(source, "file", &xml->nvram);
+	if (!err && !xml->nvram)
+		err = attribute(source, "dev", &xml->nvram);
 	return err;
 }
 
-static int read_tpm(const xmlNode *devices, struct domain_xml *d)
+static int read_tpm(const xmlNode *devices, struct domain_xml *xml)
 {
 	const xmlNode *tpm = domain_doc_child(devices, "tpm");
 	const xmlNode *backend = domain_doc_child(tpm, "backend");
 
-	d->tpm_emulated = domain_doc_attribute_is(backend, "type", "emulator");
-	if (!d->tpm_emulated)
+	xml->tpm_emulated = domain_doc_attribute_is(backend, "type", "emulator");
+	if (!xml->tpm_emulated)
 		return 0;
 	return attribute(domain_doc_child(backend, "source"), "path",
-			&d->tpm_path);
+			&xml->tpm_path);
 }
 
-static int read_domain(const xmlNode *root, struct domain_xml *d)
+static int read_domain(const xmlNode *root, struct domain_xml *xml)
 {
 	const xmlNode *os = domain_doc_child(root, "os");
-	int err = content(domain_doc_child(root, "name"), &d->name);
+	int err = content(domain_doc_child(root, "name"), &xml->name);
 
-	if (!err && !d->name)
+	if (!err && !xml->name)
 		return fail(-EBADMSG, "a domain without a name");
 	if (!err)
-		err = content(domain_doc_child(root, "uuid"), &d->uuid);
+		err = content(domain_doc_child(root, "uuid"), &xml->uuid);
 	if (!err)
-		err = content(domain_doc_child(os, "loader"), &d->loader);
+		err = content(domain_doc_child(os, "loader"), &xml->loader);
 	if (!err)
-		err = content(domain_doc_child(os, "kernel"), &d->kernel);
+		err = content(domain_doc_child(os, "kernel"), &xml->kernel);
 	if (!err)
-		err = content(domain_doc_child(os, "initrd"), &d->initrd);
+		err = content(domain_doc_child(os, "initrd"), &xml->initrd);
 	if (!err)
-		err = read_nvram(os, d);
+		err = read_nvram(os, xml);
 	if (!err)
-		err = read_tpm(domain_doc_child(root, "devices"), d);
-	return err ? err : read_disks(domain_doc_child(root, "devices"), d);
+		err = read_tpm(domain_doc_child(root, "devices"), xml);
+	return err ? err : read_disks(domain_doc_child(root, "devices"), xml);
 }
 
 int domain_xml_parse(struct domain_xml **out, const char *xml, size_t len)
@@ -353,24 +353,24 @@ int domain_xml_parse(struct domain_xml **out, const char *xml, size_t len)
 	return 0;
 }
 
-static void clear_source(struct disk_source *s)
+static void clear_source(struct disk_source *source)
 {
-	free(s->path);
-	free(s->pool);
-	free(s->volume);
-	free(s->protocol);
-	free(s->name);
-	free(s->host);
-	free(s->format);
-	free(s->startup_policy);
+	free(source->path);
+	free(source->pool);
+	free(source->volume);
+	free(source->protocol);
+	free(source->name);
+	free(source->host);
+	free(source->format);
+	free(source->startup_policy);
 }
 
-void domain_xml_free(struct domain_xml *d)
+void domain_xml_free(struct domain_xml *xml)
 {
-	if (!d)
+	if (!xml)
 		return;
-	for (unsigned i = 0; i < d->disk_count; i++) {
-		struct domain_disk *disk = &d->disks[i];
+	for (unsigned i = 0; i < xml->disk_count; i++) {
+		struct domain_disk *disk = &xml->disks[i];
 		struct disk_source *below = disk->source.backing;
 
 		free(disk->target);
@@ -384,14 +384,14 @@ void domain_xml_free(struct domain_xml *d)
 			below = next;
 		}
 	}
-	free(d->disks);
-	free(d->name);
-	free(d->uuid);
-	free(d->nvram);
-	free(d->nvram_template);
-	free(d->loader);
-	free(d->kernel);
-	free(d->initrd);
-	free(d->tpm_path);
-	free(d);
+	free(xml->disks);
+	free(xml->name);
+	free(xml->uuid);
+	free(xml->nvram);
+	free(xml->nvram_template);
+	free(xml->loader);
+	free(xml->kernel);
+	free(xml->initrd);
+	free(xml->tpm_path);
+	free(xml);
 }

@@ -68,7 +68,7 @@ struct domain_xml {
 
 /* 0, -EBADMSG with a text, -ENOMEM. */
 int domain_xml_parse(struct domain_xml **out, const char *xml, size_t len);
-void domain_xml_free(struct domain_xml *d); /* NULL allowed */
+void domain_xml_free(struct domain_xml *xml); /* NULL allowed */
 
 const char *domain_xml_device_name(enum disk_device d);
 const char *domain_xml_source_name(enum source_type t);

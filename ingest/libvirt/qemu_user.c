@@ -87,19 +87,19 @@ static bool socket_owner(const char *uri, uid_t *uid, gid_t *gid)
 	return true;
 }
 
-int qemu_user(struct connection *c, uid_t *uid, gid_t *gid)
+int qemu_user(struct connection *conn, uid_t *uid, gid_t *gid)
 {
 	*uid = geteuid();
 	*gid = getegid();
-	if (c == NULL)
+	if (conn == NULL)
 		return 0;
-	char *xml = virConnectGetCapabilities(connection_handle(c));
+	char *xml = virConnectGetCapabilities(connection_handle(conn));
 	if (xml == NULL)
 		return connection_fail(-EIO, "libvirt's capabilities");
 	bool found = find_label(xml, uid, gid);
 	free(xml);
 	if (!found)
-		socket_owner(connection_uri(c), uid, gid);
+		socket_owner(connection_uri(conn), uid, gid);
 	return 0;
 }
 

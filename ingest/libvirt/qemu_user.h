@@ -9,9 +9,9 @@
 #include "connection.h"
 
 /* What libvirt's capabilities say of it; a session daemon, which says nothing,
- * starts them as itself: the owner of its socket. C NULL: this process's user.
+ * starts them as itself: the owner of its socket. CONN NULL: this process's user.
  * 0, -EIO, -ENOMEM. */
-int qemu_user(struct connection *c, uid_t *uid, gid_t *gid);
+int qemu_user(struct connection *conn, uid_t *uid, gid_t *gid);
 
 /* Hands the file open as FD, at PATH, to that user, if this process may (root);
  * another's files stay as they are. 0 or -errno with a text. */

@@ -42,14 +42,14 @@ static uint64_t memory_to_spare(void)
 }
 
 /* As it is paused, it has not taken its memory yet. */
-static int check_memory(struct transient_guest *g)
+static int check_memory(struct transient_guest *guest)
 {
 	uint64_t spare = memory_to_spare();
 	char want[SIZE_TEXT_MAX];
 	char have[SIZE_TEXT_MAX];
 	virDomainInfo info;
 
-	if (virDomainGetInfo(g->domain, &info) < 0)
+	if (virDomainGetInfo(guest->domain, &info) < 0)
 		return connection_fail(-EIO, "libvirt doesn't say how much "
 				"memory the guest has");
 	if ((uint64_t)info.maxMem * KIB <= spare)
@@ -60,40 +60,40 @@ static int check_memory(struct transient_guest *g)
 			size_format(have, spare));
 }
 
-static int let_run(struct transient_guest *g)
+static int let_run(struct transient_guest *guest)
 {
-	int err = check_memory(g);
+	int err = check_memory(guest);
 
-	if (!err && virDomainResume(g->domain) < 0)
+	if (!err && virDomainResume(guest->domain) < 0)
 		err = connection_fail(-EIO, "libvirt can't start it");
 	/* An agent that hangs must not hang us. Older ones can't be told. */
-	virDomainAgentSetResponseTimeout(g->domain, AGENT_SECONDS, 0);
+	virDomainAgentSetResponseTimeout(guest->domain, AGENT_SECONDS, 0);
 	return err;
 }
 
-int transient_guest_start(struct transient_guest **out, struct connection *c,
+int transient_guest_start(struct transient_guest **out, struct connection *conn,
 		const char *xml)
 {
-	struct transient_guest *g = calloc(1, sizeof(*g));
+	struct transient_guest *guest = calloc(1, sizeof(*guest));
 	struct error_copy why;
 	int err = 0;
 
-	if (!g)
+	if (!guest)
 		return -ENOMEM;
-	g->connection = connection_handle(c);
-	g->domain = virDomainCreateXML(g->connection, xml,
+	guest->connection = connection_handle(conn);
+	guest->domain = virDomainCreateXML(guest->connection, xml,
 			VIR_DOMAIN_START_AUTODESTROY | VIR_DOMAIN_START_PAUSED);
-	if (!g->domain) {
-		free(g);
+	if (!guest->domain) {
+		free(guest);
 		return connection_fail(-EIO, "libvirt can't start it");
 	}
-	err = let_run(g);
+	err = let_run(guest);
 	if (err) {
 		error_save(&why, err);
-		transient_guest_end(g);
+		transient_guest_end(guest);
 		return error_load(&why);
 	}
-	*out = g;
+	*out = guest;
 	return 0;
 }
 
@@ -111,15 +111,15 @@ static int destroy(virDomainPtr d)
 	}
 }
 
-int transient_guest_end(struct transient_guest *g)
+int transient_guest_end(struct transient_guest *guest)
 {
 	int err = 0;
 
-	if (!g)
+	if (!guest)
 		return 0;
-	err = destroy(g->domain);
-	virDomainFree(g->domain);
-	free(g);
+	err = destroy(guest->domain);
+	virDomainFree(guest->domain);
+	free(guest);
 	return err;
 }
 
@@ -145,12 +145,12 @@ static const char *stuck(int state, int reason)
 	}
 }
 
-int transient_guest_state(struct transient_guest *g, const char **why)
+int transient_guest_state(struct transient_guest *guest, const char **why)
 {
 	int state = 0;
 	int reason = 0;
 
-	if (virDomainGetState(g->domain, &state, &reason, 0) < 0) {
+	if (virDomainGetState(guest->domain, &state, &reason, 0) < 0) {
 		if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
 			return GUEST_ENDED;
 		return connection_fail(-EIO, "libvirt doesn't say whether the "
@@ -162,12 +162,12 @@ int transient_guest_state(struct transient_guest *g, const char **why)
 	return *why ? GUEST_STUCK : GUEST_RUNS;
 }
 
-int transient_guest_agent(struct transient_guest *g)
+int transient_guest_agent(struct transient_guest *guest)
 {
 	long long seconds = 0;
 	unsigned nseconds = 0;
 
-	if (virDomainGetTime(g->domain, &seconds, &nseconds, 0) == 0)
+	if (virDomainGetTime(guest->domain, &seconds, &nseconds, 0) == 0)
 		return 1;
 	switch (virGetLastErrorCode()) {
 	case VIR_ERR_ARGUMENT_UNSUPPORTED: /* not configured */
@@ -186,50 +186,50 @@ struct growing {
 	size_t len, room;
 };
 
-static int grow(struct growing *g)
+static int grow(struct growing *growing)
 {
 	uint8_t *more = NULL;
 
-	if (g->room - g->len >= READ_SIZE)
+	if (growing->room - growing->len >= READ_SIZE)
 		return 0;
-	if (g->room >= SCREEN_MAX)
+	if (growing->room >= SCREEN_MAX)
 		return -ENODATA;
-	more = realloc(g->data, g->room * 2 + READ_SIZE);
+	more = realloc(growing->data, growing->room * 2 + READ_SIZE);
 	if (!more)
 		return -ENOMEM;
-	g->data = more;
-	g->room = g->room * 2 + READ_SIZE;
+	growing->data = more;
+	growing->room = growing->room * 2 + READ_SIZE;
 	return 0;
 }
 
-static int receive(virStreamPtr stream, struct growing *g)
+static int receive(virStreamPtr stream, struct growing *growing)
 {
 	for (;;) {
-		int n = grow(g);
+		int n = grow(growing);
 
 		if (n < 0)
 			return n;
-		n = virStreamRecv(stream, (char *)g->data + g->len, READ_SIZE);
+		n = virStreamRecv(stream, (char *)growing->data + growing->len, READ_SIZE);
 		if (n == 0)
 			return virStreamFinish(stream) == 0 ? 0 : -ENODATA;
 		if (n < 0) {
 			virStreamAbort(stream);
 			return -ENODATA;
 		}
-		g->len += (size_t)n;
+		growing->len += (size_t)n;
 	}
 }
 
-int transient_guest_screen(struct transient_guest *g, uint8_t **file, size_t *len)
+int transient_guest_screen(struct transient_guest *guest, uint8_t **file, size_t *len)
 {
 	struct growing got = { .data = NULL };
-	virStreamPtr stream = virStreamNew(g->connection, 0);
+	virStreamPtr stream = virStreamNew(guest->connection, 0);
 	char *type = NULL;
 	int err = -ENODATA;
 
 	if (!stream)
 		return -ENODATA;
-	type = virDomainScreenshot(g->domain, stream, 0, 0);
+	type = virDomainScreenshot(guest->domain, stream, 0, 0);
 	if (type)
 		err = receive(stream, &got);
 	free(type);
@@ -245,12 +245,12 @@ int transient_guest_screen(struct transient_guest *g, uint8_t **file, size_t *le
 
 /* --- reading --- */
 
-uint64_t transient_guest_read(struct transient_guest *g)
+uint64_t transient_guest_read(struct transient_guest *guest)
 {
 	virDomainBlockStatsStruct st;
 
 	/* The empty name: all disks together. */
-	if (virDomainBlockStats(g->domain, "", &st, sizeof(st)) < 0 ||
+	if (virDomainBlockStats(guest->domain, "", &st, sizeof(st)) < 0 ||
 			st.rd_bytes < 0)
 		return 0;
 	return (uint64_t)st.rd_bytes;

@@ -20,27 +20,27 @@ enum guest_state {
 	GUEST_STUCK,		/* it can't go on: paused or crashed */
 };
 
-/* C is writable. 0; -EIO with libvirt's reason; -ENOMEM with a text: it wants
+/* CONN is writable. 0; -EIO with libvirt's reason; -ENOMEM with a text: it wants
  * more memory than this host has to spare. */
-int transient_guest_start(struct transient_guest **out, struct connection *c,
+int transient_guest_start(struct transient_guest **out, struct connection *conn,
 		const char *xml);
-/* Pulls the plug, if it still runs. 0: it is gone; -EIO. Frees G (NULL
+/* Pulls the plug, if it still runs. 0: it is gone; -EIO. Frees GUEST (NULL
  * allowed). */
-int transient_guest_end(struct transient_guest *g);
+int transient_guest_end(struct transient_guest *guest);
 
 /* *WHY: what kept it from going on, static, for GUEST_STUCK. -EIO: libvirt
  * doesn't say. */
-int transient_guest_state(struct transient_guest *g, const char **why);
+int transient_guest_state(struct transient_guest *guest, const char **why);
 
 /* 1: the guest agent answered; 0: it did not, yet; -ENOTSUP: this guest has no
  * channel for it. Takes a few seconds if the agent hangs. */
-int transient_guest_agent(struct transient_guest *g);
+int transient_guest_agent(struct transient_guest *guest);
 
 /* What the first screen shows, as a PNG or PPM file. To free. -ENODATA: it has no
  * screen, or not now. */
-int transient_guest_screen(struct transient_guest *g, uint8_t **file, size_t *len);
+int transient_guest_screen(struct transient_guest *guest, uint8_t **file, size_t *len);
 
 /* Bytes that it has read from its disks, 0 if libvirt doesn't say. */
-uint64_t transient_guest_read(struct transient_guest *g);
+uint64_t transient_guest_read(struct transient_guest *guest);
 
 #endif

@@ -52,14 +52,14 @@ static uint64_t next_data(struct image *base, uint64_t at)
 }
 
 /* The first clean range at or after AT: 1, or 0 if there is none near. */
-static int find_clean(const struct image_source *s, uint64_t at,
+static int find_clean(const struct image_source *source, uint64_t at,
 		uint64_t *from, uint64_t *to)
 {
-	uint64_t limit = min_u64(s->size, at + LOOK_MAX);
+	uint64_t limit = min_u64(source->size, at + LOOK_MAX);
 	for (unsigned i = 0; i < EXTENTS_MAX && at < limit; i++) {
 		bool same = false;
 		uint64_t end = limit;
-		int err = s->same(s->ctx, 0, at, limit, &same, &end);
+		int err = source->same(source->ctx, 0, at, limit, &same, &end);
 		if (err < 0)
 			return err;
 		if (end <= at || end > limit)
@@ -82,7 +82,7 @@ static void prefer_data(struct image *base, uint64_t *from, uint64_t to)
 		*from = (uint64_t)data;
 }
 
-static int compare(const struct image_source *s, struct image *base,
+static int compare(const struct image_source *source, struct image *base,
 		uint64_t from, uint64_t to, uint64_t *where)
 {
 	size_t len = (size_t)min_u64(RANGE_MAX, to - from);
@@ -94,7 +94,7 @@ static int compare(const struct image_source *s, struct image *base,
 		return base_failed((int)n);
 	if ((size_t)n != len)
 		return fail(-EBADMSG, "the last snapshot is too short");
-	int err = s->read(s->ctx, 0, now, len, from);
+	int err = source->read(source->ctx, 0, now, len, from);
 	if (err < 0 || memcmp(now, then, len) == 0)
 		return err;
 	size_t i = 0;
@@ -126,13 +126,13 @@ static int last_data_span(struct image *base, uint64_t below, uint64_t *span)
 }
 
 /* The last clean part of the data at [at, end). */
-static int last_clean(const struct image_source *s, uint64_t at, uint64_t end,
+static int last_clean(const struct image_source *source, uint64_t at, uint64_t end,
 		uint64_t *from, uint64_t *to)
 {
 	while (at < end) {
 		bool same = false;
 		uint64_t next = end;
-		int err = s->same(s->ctx, 0, at, end, &same, &next);
+		int err = source->same(source->ctx, 0, at, end, &same, &next);
 		if (err < 0)
 			return err;
 		if (next <= at || next > end)
@@ -147,10 +147,10 @@ static int last_clean(const struct image_source *s, uint64_t at, uint64_t end,
 }
 
 /* The last clean data of a span: *FROM < *TO if there are any. */
-static int last_in_span(const struct image_source *s, struct image *base,
+static int last_in_span(const struct image_source *source, struct image *base,
 		uint64_t span, uint64_t *from, uint64_t *to)
 {
-	uint64_t at = span * SPAN_SIZE, end = min_u64(at + SPAN_SIZE, s->size);
+	uint64_t at = span * SPAN_SIZE, end = min_u64(at + SPAN_SIZE, source->size);
 	*from = *to = 0;
 	while (at < end) {
 		bool hole = false;
@@ -159,7 +159,7 @@ static int last_in_span(const struct image_source *s, struct image *base,
 		if (err < 0)
 			return base_failed(err);
 		if (!hole)
-			err = last_clean(s, at, next, from, to);
+			err = last_clean(source, at, next, from, to);
 		if (err < 0)
 			return err;
 		at = next;
@@ -167,18 +167,18 @@ static int last_in_span(const struct image_source *s, struct image *base,
 	return 0;
 }
 
-static int compare_end(const struct image_source *s, struct image *base,
+static int compare_end(const struct image_source *source, struct image *base,
 		uint64_t *where)
 {
-	uint64_t span = (s->size + SPAN_SIZE - 1) / SPAN_SIZE;
+	uint64_t span = (source->size + SPAN_SIZE - 1) / SPAN_SIZE;
 	int err;
 	while ((err = last_data_span(base, span, &span)) == 1) {
 		uint64_t from = 0, to = 0;
-		err = last_in_span(s, base, span, &from, &to);
+		err = last_in_span(source, base, span, &from, &to);
 		if (err < 0)
 			return err;
 		if (to > from)
-			return compare(s, base,
+			return compare(source, base,
 					to - min_u64(to - from, RANGE_MAX), to,
 					where);
 	}

@@ -30,9 +30,9 @@ static int answer(char **who, const char *text)
 	return text == NULL || *who != NULL ? 0 : -ENOMEM;
 }
 
-static int backup_job(struct domain *d, char **who)
+static int backup_job(struct domain *domain, char **who)
 {
-	CLEANUP_FREE char *xml = domain_job_backup_xml(d);
+	CLEANUP_FREE char *xml = domain_job_backup_xml(domain);
 	CLEANUP_FREE char *socket = NULL;
 	char shown[256];
 
@@ -49,9 +49,9 @@ static int backup_job(struct domain *d, char **who)
 	return 0;
 }
 
-static int block_job(struct domain *d, const char *target, char **who)
+static int block_job(struct domain *domain, const char *target, char **who)
 {
-	const char *job = domain_job_block(d, target);
+	const char *job = domain_job_block(domain, target);
 	char shown[64];
 
 	if (job == NULL)
@@ -80,7 +80,7 @@ static int block_jobs(struct domain *domain, char **who)
 }
 
 /* *IS_FREE: whoever had the domain has let it go. */
-static int wait_a_moment(struct domain *d, bool *is_free, char **who)
+static int wait_a_moment(struct domain *domain, bool *is_free, char **who)
 {
 	struct timespec nap = { .tv_nsec = MOMENT_NS };
 
@@ -88,7 +88,7 @@ static int wait_a_moment(struct domain *d, bool *is_free, char **who)
 	for (int i = 0; i < MOMENT_TRIES; i++) {
 		if (i > 0)
 			nanosleep(&nap, NULL);
-		switch (domain_job_control(d)) {
+		switch (domain_job_control(domain)) {
 		case DOMAIN_CONTROL_FREE:
 			*is_free = true;
 			return 0;
@@ -102,25 +102,25 @@ static int wait_a_moment(struct domain *d, bool *is_free, char **who)
 	return 0;
 }
 
-int job_owner_find(struct domain *d, char **who)
+int job_owner_find(struct domain *domain, char **who)
 {
 	bool is_free = true;
 	int err;
 
 	*who = NULL;
-	if (!domain_control_is_active(d))
+	if (!domain_control_is_active(domain))
 		return 0;
-	err = backup_job(d, who);
+	err = backup_job(domain, who);
 	if (!err && !*who)
-		err = wait_a_moment(d, &is_free, who);
+		err = wait_a_moment(domain, &is_free, who);
 	if (!err && !*who)
-		err = answer(who, domain_job_operation(d));
+		err = answer(who, domain_job_operation(domain));
 	if (!err && !*who)
-		err = answer(who, domain_job_pause(d));
+		err = answer(who, domain_job_pause(domain));
 	if (!err && !*who && !is_free)
 		err = answer(who, "an operation of libvirt's that does not end "
 				"(virsh domcontrol)");
 	if (!err && !*who)
-		err = block_jobs(d, who);
+		err = block_jobs(domain, who);
 	return err;
 }

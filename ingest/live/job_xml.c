@@ -24,15 +24,15 @@ static void put_value(FILE *f, const char *text)
 	xmlFree(safe);
 }
 
-static void put_disk(FILE *f, const struct live_disk *d, const char *scratch)
+static void put_disk(FILE *f, const struct live_disk *disk, const char *scratch)
 {
 	fputs("<disk backup=\"yes\" type=\"file\" name", f);
-	put_value(f, d->target);
+	put_value(f, disk->target);
 	fputs(" exportname", f);
-	put_value(f, d->target);
-	if (d->since) {
+	put_value(f, disk->target);
+	if (disk->since) {
 		fputs(" backupmode=\"incremental\" incremental", f);
-		put_value(f, d->since);
+		put_value(f, disk->since);
 	} else {
 		fputs(" backupmode=\"full\"", f);
 	}

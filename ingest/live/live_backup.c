@@ -47,207 +47,207 @@ struct live_run {
 	struct live_begin begun;
 };
 
-static const uint8_t *repo_id(const struct live_run *r)
+static const uint8_t *repo_id(const struct live_run *run)
 {
-	const struct repository *repo = r->d->repo;
+	const struct repository *repo = run->d->repo;
 	return repo->config.repo_id;
 }
 
 /* --- 2: what is incremental --- */
 
-static int note_disks(struct live_run *r)
+static int note_disks(struct live_run *run)
 {
-	struct domain_state *k = r->domain;
-	r->disks = calloc(k->disk_count + 1, sizeof(*r->disks));
-	if (r->disks == NULL)
+	struct domain_state *state = run->domain;
+	run->disks = calloc(state->disk_count + 1, sizeof(*run->disks));
+	if (run->disks == NULL)
 		return fail_errno(-ENOMEM, "looking at disks");
 	int err = 0;
-	for (unsigned i = 0; err == 0 && i < k->disk_count; i++) {
+	for (unsigned i = 0; err == 0 && i < state->disk_count; i++) {
 		bool left_out;
-		err = disk_record_leave_out(r->d, &k->disks[i], &left_out);
+		err = disk_record_leave_out(run->d, &state->disks[i], &left_out);
 		if (err < 0 || left_out)
 			continue;
-		err = live_disk_note(&r->disks[r->count++], &k->disks[i]);
-		if (!k->facts.persistent && r->disks[r->count - 1].cannot == NULL)
-			r->disks[r->count - 1].cannot =
+		err = live_disk_note(&run->disks[run->count++], &state->disks[i]);
+		if (!state->facts.persistent && run->disks[run->count - 1].cannot == NULL)
+			run->disks[run->count - 1].cannot =
 					"a transient domain has no checkpoints";
 	}
 	return err;
 }
 
 /* Traces of checkpoints of ours, which belong to some snapshot. */
-static bool has_traces(const struct live_run *r)
+static bool has_traces(const struct live_run *run)
 {
-	const uint8_t *id = repo_id(r);
-	for (unsigned i = 0; i < r->names.count; i++)
-		if (tracking_is_ours(r->names.items[i], id))
+	const uint8_t *id = repo_id(run);
+	for (unsigned i = 0; i < run->names.count; i++)
+		if (tracking_is_ours(run->names.items[i], id))
 			return true;
-	for (unsigned i = 0; i < r->count; i++)
-		if (tracking_image_lists_ours(&r->disks[i].plan->chain.files[0],
+	for (unsigned i = 0; i < run->count; i++)
+		if (tracking_image_lists_ours(&run->disks[i].plan->chain.files[0],
 				    id))
 			return true;
 	return false;
 }
 
-static void decide_disk(struct live_run *r, struct disk_state *s)
+static void decide_disk(struct live_run *run, struct disk_state *disk)
 {
-	const struct backup_options *options = r->d->options;
-	const struct chain_file *top = &s->plan->chain.files[0];
-	const struct tracking_disk now = { .target = s->plan->target,
-		.path = top->path, .reading = s->reading,
-		.size = top->virtual_size, .identities = s->identities,
-		.identity_count = s->identity_count, .cannot = s->cannot };
-	tracking_decide(&s->verdict, &r->base.base, r->domain->facts.uuid,
+	const struct backup_options *options = run->d->options;
+	const struct chain_file *top = &disk->plan->chain.files[0];
+	const struct tracking_disk now = { .target = disk->plan->target,
+		.path = top->path, .reading = disk->reading,
+		.size = top->virtual_size, .identities = disk->identities,
+		.identity_count = disk->identity_count, .cannot = disk->cannot };
+	tracking_decide(&disk->verdict, &run->base.base, run->domain->facts.uuid,
 			&now);
-	if (s->verdict.record != NULL && options->force_read)
-		live_disk_demote(s, "--force-read wants it");
+	if (disk->verdict.record != NULL && options->force_read)
+		live_disk_demote(disk, "--force-read wants it");
 }
 
-static bool any_incremental(const struct live_run *r)
+static bool any_incremental(const struct live_run *run)
 {
-	for (unsigned i = 0; i < r->count; i++)
-		if (r->disks[i].verdict.record != NULL)
+	for (unsigned i = 0; i < run->count; i++)
+		if (run->disks[i].verdict.record != NULL)
 			return true;
 	return false;
 }
 
-static int redefine(struct live_run *r)
+static int redefine(struct live_run *run)
 {
 	CLEANUP_FREE char *xml = NULL;
 	CLEANUP_FREE const char **targets =
-			calloc(r->count + 1, sizeof(*targets));
+			calloc(run->count + 1, sizeof(*targets));
 	unsigned count = 0;
 	if (targets == NULL)
 		return fail_errno(-ENOMEM, "describing a checkpoint");
-	for (unsigned i = 0; i < r->count; i++)
-		if (r->disks[i].verdict.record != NULL)
-			targets[count++] = r->disks[i].plan->target;
-	int err = tracked_base_read(&r->base, r->d->b, CHECKPOINT_FILE,
+	for (unsigned i = 0; i < run->count; i++)
+		if (run->disks[i].verdict.record != NULL)
+			targets[count++] = run->disks[i].plan->target;
+	int err = tracked_base_read(&run->base, run->d->b, CHECKPOINT_FILE,
 			CHECKPOINT_XML_MAX, &xml);
-	return err < 0 ? err : checkpoints_redefine(r->domain->domain, xml,
+	return err < 0 ? err : checkpoints_redefine(run->domain->domain, xml,
 					   targets, count);
 }
 
 /* libvirt may have lost what it knew of the checkpoint (the domain was defined
  * anew, or on another host), while the images still hold its bitmaps. */
-static void tell_again(struct live_run *r)
+static void tell_again(struct live_run *run)
 {
-	int err = redefine(r);
+	int err = redefine(run);
 	if (err == 0) {
 		report_verbose("domain %s: libvirt had forgotten checkpoint %s "
-			       "and was told again", r->d->display,
-				r->base.base.token);
+			       "and was told again", run->d->display,
+				run->base.base.token);
 		return;
 	}
 	report_verbose("%s", error_text(err));
-	for (unsigned i = 0; i < r->count; i++)
-		if (r->disks[i].verdict.record != NULL)
-			live_disk_demote(&r->disks[i],
+	for (unsigned i = 0; i < run->count; i++)
+		if (run->disks[i].verdict.record != NULL)
+			live_disk_demote(&run->disks[i],
 					"its checkpoint is gone");
 }
 
 /* Ours that belong to no snapshot: of attempts that failed. */
-static void delete_leftovers(struct live_run *r)
+static void delete_leftovers(struct live_run *run)
 {
-	const uint8_t *id = repo_id(r);
-	const char *token = r->base.base.token;
-	for (unsigned i = 0; i < r->names.count && !r->base.unread; i++) {
-		const char *name = r->names.items[i];
+	const uint8_t *id = repo_id(run);
+	const char *token = run->base.base.token;
+	for (unsigned i = 0; i < run->names.count && !run->base.unread; i++) {
+		const char *name = run->names.items[i];
 		if (!tracking_is_ours(name, id)
 				|| (token && strcmp(name, token) == 0))
 			continue;
 		report_verbose("domain %s: checkpoint %s belongs to no snapshot "
-			       "and is deleted", r->d->display, name);
-		int err = checkpoints_delete(r->domain->domain, name);
+			       "and is deleted", run->d->display, name);
+		int err = checkpoints_delete(run->domain->domain, name);
 		if (err < 0)
 			report_verbose("%s", error_text(err));
 	}
 }
 
-static int decide(struct live_run *r)
+static int decide(struct live_run *run)
 {
-	int err = checkpoints_list(r->domain->domain, &r->names);
+	int err = checkpoints_list(run->domain->domain, &run->names);
 	if (err < 0)
 		return err;
-	err = tracked_base_find(&r->base, r->d->b, r->domain->facts.uuid,
-			has_traces(r));
+	err = tracked_base_find(&run->base, run->d->b, run->domain->facts.uuid,
+			has_traces(run));
 	if (err < 0)
 		return err;
-	for (unsigned i = 0; i < r->count; i++)
-		decide_disk(r, &r->disks[i]);
-	if (any_incremental(r) && !checkpoints_have(&r->names, r->base.base.token))
-		tell_again(r);
-	delete_leftovers(r);
+	for (unsigned i = 0; i < run->count; i++)
+		decide_disk(run, &run->disks[i]);
+	if (any_incremental(run) && !checkpoints_have(&run->names, run->base.base.token))
+		tell_again(run);
+	delete_leftovers(run);
 	return 0;
 }
 
 /* --- 3, 4: the job --- */
 
-static void call_hook(struct live_run *r)
+static void call_hook(struct live_run *run)
 {
 	size_t size = 1;
-	for (unsigned i = 0; i < r->count; i++)
-		size += strlen(r->disks[i].plan->target) + 1;
+	for (unsigned i = 0; i < run->count; i++)
+		size += strlen(run->disks[i].plan->target) + 1;
 	CLEANUP_FREE char *exports = calloc(1, size);
 	if (exports == NULL)
 		return;
-	for (unsigned i = 0; i < r->count; i++) {
+	for (unsigned i = 0; i < run->count; i++) {
 		strcat(exports, i ? " " : "");
-		strcat(exports, r->disks[i].plan->target);
+		strcat(exports, run->disks[i].plan->target);
 	}
-	backup_hooks_after_thaw(r->d->b, &r->domain->facts,
-			live_job_socket(r->begun.job), exports);
+	backup_hooks_after_thaw(run->d->b, &run->domain->facts,
+			live_job_socket(run->begun.job), exports);
 }
 
-static int note_moment(struct live_run *r)
+static int note_moment(struct live_run *run)
 {
-	const struct backup_options *options = r->d->options;
-	struct backup_snapshot *b = r->d->b;
-	bool frozen = live_job_frozen(r->begun.job);
+	const struct backup_options *options = run->d->options;
+	struct backup_snapshot *snapshot = run->d->b;
+	bool frozen = live_job_frozen(run->begun.job);
 	/* Of a guest that never was, it is no news. */
-	bool news = b->base != NULL && b->base->consistency != NULL &&
-			strcmp(b->base->consistency, "filesystem") == 0 &&
+	bool news = snapshot->base != NULL && snapshot->base->consistency != NULL &&
+			strcmp(snapshot->base->consistency, "filesystem") == 0 &&
 			options->quiesce != QUIESCE_NEVER;
-	b->snap->consistency = strdup(frozen ? "filesystem" : "crash");
+	snapshot->snap->consistency = strdup(frozen ? "filesystem" : "crash");
 	if (frozen)
-		b->frozen_seconds = live_job_frozen_seconds(r->begun.job);
+		snapshot->frozen_seconds = live_job_frozen_seconds(run->begun.job);
 	else
 		(news ? report_warning : report_verbose)("domain %s: its "
 				"filesystems were not frozen: %s",
-				r->d->display,
-				live_job_why_not_frozen(r->begun.job));
-	return b->snap->consistency ? 0
+				run->d->display,
+				live_job_why_not_frozen(run->begun.job));
+	return snapshot->snap->consistency ? 0
 				    : fail_errno(-ENOMEM, "making a snapshot");
 }
 
 /* The last snapshot has the disk, and no checkpoint of it either. */
-static bool was_untracked(const struct live_run *r, const char *target)
+static bool was_untracked(const struct live_run *run, const char *target)
 {
-	const struct backup_snapshot *b = r->d->b;
-	const struct snapshot *last = b->base;
+	const struct backup_snapshot *snapshot = run->d->b;
+	const struct snapshot *last = snapshot->base;
 	for (uint32_t i = 0; last && i < last->file_count; i++) {
-		const struct snapshot_file *f = &last->files[i];
-		if (f->kind == FILE_DISK && f->target != NULL
-				&& strcmp(f->target, target) == 0)
-			return f->checkpoint == NULL;
+		const struct snapshot_file *file = &last->files[i];
+		if (file->kind == FILE_DISK && file->target != NULL
+				&& strcmp(file->target, target) == 0)
+			return file->checkpoint == NULL;
 	}
 	return false;
 }
 
 /* What the disks are read in full for, now that it is settled. That a disk can't
  * be tracked is no news every night. */
-static void say_reasons(struct live_run *r)
+static void say_reasons(struct live_run *run)
 {
-	for (unsigned i = 0; i < r->count; i++) {
-		const struct disk_state *s = &r->disks[i];
-		const char *target = s->plan->target;
-		if (s->verdict.record != NULL || s->verdict.why[0] == '\0')
+	for (unsigned i = 0; i < run->count; i++) {
+		const struct disk_state *disk = &run->disks[i];
+		const char *target = disk->plan->target;
+		if (disk->verdict.record != NULL || disk->verdict.why[0] == '\0')
 			continue;
-		if (s->cannot == NULL || !was_untracked(r, target))
-			disk_record_say_full(r->d, target, s->verdict.why);
+		if (disk->cannot == NULL || !was_untracked(run, target))
+			disk_record_say_full(run->d, target, disk->verdict.why);
 		else
 			report_verbose("domain %s: disk %s is read in full: %s",
-					r->d->display, target, s->verdict.why);
+					run->d->display, target, disk->verdict.why);
 	}
 }
 
@@ -274,67 +274,67 @@ static int store_checkpoint(struct live_run *r)
 	return backup_snapshot_store_text(d->b, &f, xml);
 }
 
-static int store_disks(struct live_run *r)
+static int store_disks(struct live_run *run)
 {
-	const char *socket = live_job_socket(r->begun.job);
-	const char *checkpoint = r->begun.checkpoint[0] ? r->begun.checkpoint
+	const char *socket = live_job_socket(run->begun.job);
+	const char *checkpoint = run->begun.checkpoint[0] ? run->begun.checkpoint
 							: NULL;
 	int err = 0;
-	for (unsigned i = 0; err == 0 && i < r->count; i++) {
-		err = live_disk_store(r->d, &r->disks[i], socket, checkpoint);
+	for (unsigned i = 0; err == 0 && i < run->count; i++) {
+		err = live_disk_store(run->d, &run->disks[i], socket, checkpoint);
 		if (err == 0)
-			err = disk_record_store_info(r->d, r->disks[i].plan);
+			err = disk_record_store_info(run->d, run->disks[i].plan);
 	}
 	return err;
 }
 
 /* None of its disks can be backed up; the definition is worth keeping. */
-static int store_without_disks(struct live_run *r)
+static int store_without_disks(struct live_run *run)
 {
-	const struct backup_snapshot *b = r->d->b;
-	struct snapshot *s = b->snap;
-	s->consistency = strdup("crash");
-	if (s->consistency == NULL)
+	const struct backup_snapshot *snapshot = run->d->b;
+	struct snapshot *snap = snapshot->snap;
+	snap->consistency = strdup("crash");
+	if (snap->consistency == NULL)
 		return fail_errno(-ENOMEM, "making a snapshot");
-	return domain_files_store(r->d, r->domain->xml_live);
+	return domain_files_store(run->d, run->domain->xml_live);
 }
 
-static int store_all(struct live_run *r)
+static int store_all(struct live_run *run)
 {
-	if (r->count == 0)
-		return store_without_disks(r);
-	int err = domain_state_recheck(r->domain);
+	if (run->count == 0)
+		return store_without_disks(run);
+	int err = domain_state_recheck(run->domain);
 	if (err == 0)
-		err = note_moment(r);
+		err = note_moment(run);
 	if (err < 0)
 		return err;
-	say_reasons(r);
-	call_hook(r);
-	err = domain_files_store(r->d, r->domain->xml_live);
+	say_reasons(run);
+	call_hook(run);
+	err = domain_files_store(run->d, run->domain->xml_live);
 	if (err == 0)
-		err = store_checkpoint(r);
-	return err < 0 ? err : store_disks(r);
+		err = store_checkpoint(run);
+	return err < 0 ? err : store_disks(run);
 }
 
 /* --- 7: checkpoints that are of no use any more --- */
 
-static int delete_if_ours(struct live_run *r, const char *name)
+static int delete_if_ours(struct live_run *run, const char *name)
 {
-	return tracking_is_ours(name, repo_id(r))
-			? checkpoints_delete(r->domain->domain, name) : 0;
+	return tracking_is_ours(name, repo_id(run))
+			? checkpoints_delete(run->domain->domain, name) : 0;
 }
 
 /* Only those that were there before: the job is gone by now, and another run
  * may have begun one with a checkpoint that it needs. */
-static void delete_older(struct live_run *r)
+static void delete_older(struct live_run *run)
 {
 	/* Without a new one the last one's snapshot is still the base. */
-	if (r->begun.checkpoint[0] == '\0')
+	if (run->begun.checkpoint[0] == '\0')
 		return;
 	/* It may have been given back to libvirt since they were listed. */
-	int err = r->base.base.token ? delete_if_ours(r, r->base.base.token) : 0;
-	for (unsigned i = 0; i < r->names.count; i++) {
-		int failed = delete_if_ours(r, r->names.items[i]);
+	int err = run->base.base.token ? delete_if_ours(run, run->base.base.token) : 0;
+	for (unsigned i = 0; i < run->names.count; i++) {
+		int failed = delete_if_ours(run, run->names.items[i]);
 		err = err < 0 ? err : failed;
 	}
 	if (err < 0)
@@ -343,13 +343,13 @@ static void delete_older(struct live_run *r)
 }
 
 /* Keeps the thread's error text. */
-static void undo(struct live_run *r, int err)
+static void undo(struct live_run *run, int err)
 {
 	struct error_copy why;
-	if (r->begun.checkpoint[0] == '\0')
+	if (run->begun.checkpoint[0] == '\0')
 		return;
 	error_save(&why, err);
-	int e = checkpoints_delete(r->domain->domain, r->begun.checkpoint);
+	int e = checkpoints_delete(run->domain->domain, run->begun.checkpoint);
 	if (e < 0)
 		report_verbose("%s; the next backup tries again",
 				error_text(e));
@@ -362,15 +362,15 @@ static void undo(struct live_run *r, int err)
  * or failed, and that is the reason then: nothing may be committed. ERR: what
  * happened so far. Returns that, or the job's failure.
  */
-static int end_job(struct live_run *r, int err)
+static int end_job(struct live_run *run, int err)
 {
 	struct error_copy why = { .err = 0 };
 	if (err < 0)
 		error_save(&why, err);
-	int e = r->begun.job ? live_job_stop(r->begun.job) : 0;
+	int e = run->begun.job ? live_job_stop(run->begun.job) : 0;
 	if (e < 0 && (err == 0 || err == -EIO))
 		error_save(&why, e);
-	live_job_end(take_ptr(r->begun.job));
+	live_job_end(take_ptr(run->begun.job));
 	return why.err < 0 ? error_load(&why) : 0;
 }
 
@@ -399,8 +399,8 @@ static int run(struct live_run *r)
 int live_backup(struct domain_run *d)
 {
 	struct live_run r = { .d = d, .domain = d->domain };
-	const struct backup_options *o = d->options;
-	if (o->exact)
+	const struct backup_options *options = d->options;
+	if (options->exact)
 		return fail(-EBUSY, "it is %s, and --exact needs image files at "
 				    "rest; leave --exact out, or shut it off",
 				d->domain->facts.state);

@@ -6,10 +6,10 @@
 #include "ingest/backup/disk_record.h"
 
 /*
- * Into D's snapshot under way, and commits it. Afterwards no job, no scratch
+ * Into RUN's snapshot under way, and commits it. Afterwards no job, no scratch
  * file and no checkpoint of ours is left but the snapshot's (or, after a
  * failure, the last one's). 0; -EBUSY somebody else has the domain; -errno.
  */
-int live_backup(struct domain_run *d);
+int live_backup(struct domain_run *run);
 
 #endif

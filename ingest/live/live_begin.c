@@ -38,87 +38,87 @@ struct ladder {
 	char repository_id[2 * REPO_ID_SIZE + 1];
 };
 
-static const struct backup_options *options(const struct ladder *l)
+static const struct backup_options *options(const struct ladder *ladder)
 {
-	return l->d->options;
+	return ladder->d->options;
 }
 
 /* Somebody came between the look at who has the domain and the job. */
-static int wait_a_little(struct ladder *l, int err)
+static int wait_a_little(struct ladder *ladder, int err)
 {
 	struct timespec t = { .tv_nsec = POLL_NS };
-	if (monotonic_now() >= l->give_up)
-		return live_settle_busy(options(l), err);
+	if (monotonic_now() >= ladder->give_up)
+		return live_settle_busy(options(ladder), err);
 	nanosleep(&t, NULL);
 	return interrupt_flag ? fail(-ECANCELED, "interrupted") : 0;
 }
 
 /* --- the job's disks --- */
 
-static void fill_disk(const struct ladder *l, const struct disk_state *s,
+static void fill_disk(const struct ladder *ladder, const struct disk_state *s,
 		bool track, struct live_disk *to)
 {
 	const struct chain_file *top = &s->plan->chain.files[0];
 	*to = (struct live_disk){ .target = s->plan->target,
 		.size = top->virtual_size, .allocated = top->allocated,
-		.since = s->verdict.record ? l->token : NULL,
+		.since = s->verdict.record ? ladder->token : NULL,
 		.track = track && s->cannot == NULL };
 }
 
-static int fill_disks(const struct ladder *l, struct live_disk **out)
+static int fill_disks(const struct ladder *ladder, struct live_disk **out)
 {
-	*out = calloc(l->count + 1, sizeof(**out));
-	for (unsigned i = 0; *out && i < l->count; i++)
-		fill_disk(l, &l->disks[i], l->track, &(*out)[i]);
+	*out = calloc(ladder->count + 1, sizeof(**out));
+	for (unsigned i = 0; *out && i < ladder->count; i++)
+		fill_disk(ladder, &ladder->disks[i], ladder->track, &(*out)[i]);
 	return *out ? 0 : fail_errno(-ENOMEM, "beginning a backup job");
 }
 
-static unsigned incremental_count(const struct ladder *l)
+static unsigned incremental_count(const struct ladder *ladder)
 {
 	unsigned n = 0;
-	for (unsigned i = 0; i < l->count; i++)
-		n += l->disks[i].verdict.record != NULL;
+	for (unsigned i = 0; i < ladder->count; i++)
+		n += ladder->disks[i].verdict.record != NULL;
 	return n;
 }
 
-static bool any_tracked(const struct ladder *l)
+static bool any_tracked(const struct ladder *ladder)
 {
-	for (unsigned i = 0; l->track && i < l->count; i++)
-		if (l->disks[i].cannot == NULL)
+	for (unsigned i = 0; ladder->track && i < ladder->count; i++)
+		if (ladder->disks[i].cannot == NULL)
 			return true;
 	return false;
 }
 
-static int prepare(const struct ladder *l, enum quiesce quiesce,
+static int prepare(const struct ladder *ladder, enum quiesce quiesce,
 		const struct live_disk *disks, unsigned count,
 		struct live_job **out)
 {
-	const struct domain_state *domain = l->d->domain;
+	const struct domain_state *domain = ladder->d->domain;
 	const struct live_job_options o = {
 		.connection = domain->connection,
 		.domain = domain->domain,
-		.repository_id = l->repository_id,
-		.scratch_dir = options(l)->scratch_dir, .quiesce = quiesce
+		.repository_id = ladder->repository_id,
+		.scratch_dir = options(ladder)->scratch_dir, .quiesce = quiesce
 	};
 	return live_job_prepare(out, &o, disks, count);
 }
 
 /* --- steps down --- */
 
-static void demote_all(struct ladder *l, const char *why)
+static void demote_all(struct ladder *ladder, const char *why)
 {
-	for (unsigned i = 0; i < l->count; i++)
-		if (l->disks[i].verdict.record != NULL)
-			live_disk_demote(&l->disks[i], why);
+	for (unsigned i = 0; i < ladder->count; i++)
+		if (ladder->disks[i].verdict.record != NULL)
+			live_disk_demote(&ladder->disks[i], why);
 }
 
 /* 1: libvirt begins an incremental job of the disk alone; 0: it does not. */
-static int try_alone(struct ladder *l, const struct disk_state *s)
+static int try_alone(struct ladder *ladder, const struct disk_state *s)
 {
 	struct live_job *job = NULL;
 	struct live_disk disk;
-	fill_disk(l, s, false, &disk);
-	int err = prepare(l, QUIESCE_NEVER, &disk, 1, &job);
+	fill_disk(ladder, s, false, &disk);
+	int err = prepare(ladder, QUIESCE_NEVER, &disk, 1, &job);
 	if (err == 0)
 		err = live_job_begin(job, &disk, 1, NULL);
 	live_job_end(job);
@@ -130,88 +130,88 @@ static int try_alone(struct ladder *l, const struct disk_state *s)
 
 #define BROKEN "its bitmap is missing or broken"
 
-static int find_broken(struct ladder *l)
+static int find_broken(struct ladder *ladder)
 {
-	unsigned left = incremental_count(l), broken = 0;
+	unsigned left = incremental_count(ladder), broken = 0;
 	/* The job in hand is ready to begin again, but not beside another. */
-	for (unsigned i = 0; left > 1 && i < l->count; i++) {
-		struct disk_state *s = &l->disks[i];
-		if (s->verdict.record == NULL)
+	for (unsigned i = 0; left > 1 && i < ladder->count; i++) {
+		struct disk_state *disk = &ladder->disks[i];
+		if (disk->verdict.record == NULL)
 			continue;
-		int sound = try_alone(l, s);
+		int sound = try_alone(ladder, disk);
 		if (sound < 0)
 			return sound;
 		if (sound == 0) {
-			live_disk_demote(s, BROKEN);
+			live_disk_demote(disk, BROKEN);
 			broken++;
 		}
 	}
 	if (broken == 0)
-		demote_all(l, BROKEN);
+		demote_all(ladder, BROKEN);
 	return 0;
 }
 
-static void do_without_checkpoint(struct ladder *l, const char *why)
+static void do_without_checkpoint(struct ladder *ladder, const char *why)
 {
 	report_warning("domain %s: no checkpoint can be made, so its next "
-		       "backup reads all again: %s", l->d->display, why);
-	l->track = false;
+		       "backup reads all again: %s", ladder->d->display, why);
+	ladder->track = false;
 }
 
 /* After a refusal ERR: 0, and something is different now; else ERR. */
-static int step_down(struct ladder *l, int err)
+static int step_down(struct ladder *ladder, int err)
 {
 	struct error_copy why;
 	error_save(&why, err);
-	if (interrupt_flag || domain_state_changed_state(l->d->domain))
+	if (interrupt_flag || domain_state_changed_state(ladder->d->domain))
 		return error_load(&why);
-	bool incremental = incremental_count(l) > 0, track = any_tracked(l);
+	bool incremental = incremental_count(ladder) > 0, track = any_tracked(ladder);
 	if (err == -ESTALE && incremental)
-		return find_broken(l);
+		return find_broken(ladder);
 	if (err == -ENOTSUP && track)
-		do_without_checkpoint(l, why.text);
+		do_without_checkpoint(ladder, why.text);
 	else if ((err == -EIO || err == -ESTALE || err == -ENOTSUP)
 			&& incremental)
-		demote_all(l, why.text);
+		demote_all(ladder, why.text);
 	else if ((err == -EIO || err == -ESTALE) && track)
-		do_without_checkpoint(l, why.text);
+		do_without_checkpoint(ladder, why.text);
 	else
 		return error_load(&why);
 	return 0;
 }
 
 /* One try. The checkpoint's name is noted before it can exist. */
-static int begin_once(struct ladder *l)
+static int begin_once(struct ladder *ladder)
 {
 	CLEANUP_FREE struct live_disk *disks = NULL;
-	const struct repository *repo = l->d->repo;
-	struct live_begin *b = l->begun;
-	bool track = any_tracked(l);
-	int err = fill_disks(l, &disks);
-	if (err == 0 && b->job == NULL)
-		err = prepare(l, options(l)->quiesce, disks, l->count, &b->job);
+	const struct repository *repo = ladder->d->repo;
+	struct live_begin *begin = ladder->begun;
+	bool track = any_tracked(ladder);
+	int err = fill_disks(ladder, &disks);
+	if (err == 0 && begin->job == NULL)
+		err = prepare(ladder, options(ladder)->quiesce, disks, ladder->count, &begin->job);
 	if (err < 0)
 		return err;
-	b->checkpoint[0] = '\0';
+	begin->checkpoint[0] = '\0';
 	if (track)
-		tracking_fresh_name(b->checkpoint,
+		tracking_fresh_name(begin->checkpoint,
 				repo->config.repo_id);
-	err = live_job_begin(b->job, disks, l->count,
-			track ? b->checkpoint : NULL);
+	err = live_job_begin(begin->job, disks, ladder->count,
+			track ? begin->checkpoint : NULL);
 	if (err < 0)
-		b->checkpoint[0] = '\0';
+		begin->checkpoint[0] = '\0';
 	return err;
 }
 
-int live_begin(struct live_begin *b, struct domain_run *d,
+int live_begin(struct live_begin *begin, struct domain_run *run,
 		struct disk_state *disks, unsigned count, const char *token)
 {
-	struct ladder l = { .begun = b, .d = d, .disks = disks, .count = count,
+	struct ladder l = { .begun = begin, .d = run, .disks = disks, .count = count,
 		.token = token, .track = true,
 		.give_up = monotonic_now()
-				+ (double)d->options->wait_seconds };
-	*b = (struct live_begin){ .job = NULL };
-	hex_encode(l.repository_id, d->repo->config.repo_id,
+				+ (double)run->options->wait_seconds };
+	*begin = (struct live_begin){ .job = NULL };
+	hex_encode(l.repository_id, run->repo->config.repo_id,
 			REPO_ID_SIZE);
 	int err = 0;
 	for (int step = 0; err == 0 && step < STEPS_MAX; step++) {

@@ -20,7 +20,7 @@ struct live_begin {
  * Somebody else who came between is waited for, up to --wait.
  * 0; -EBUSY with who has it; -ENOENT it is not running any more; -errno.
  */
-int live_begin(struct live_begin *b, struct domain_run *d,
+int live_begin(struct live_begin *begin, struct domain_run *run,
 		struct disk_state *disks, unsigned count, const char *token);
 
 #endif

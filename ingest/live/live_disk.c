@@ -20,78 +20,78 @@
 /* --- what it is --- */
 
 /* In the order of a chain at rest, so that the two can be compared. */
-static int note_identities(struct disk_state *s, const struct chain *c)
+static int note_identities(struct disk_state *disk, const struct chain *chain)
 {
 	uint32_t n = 0;
 	int err = 0;
-	s->identities = calloc(chain_file_count(c) + 1, sizeof(*s->identities));
-	if (s->identities == NULL)
+	disk->identities = calloc(chain_file_count(chain) + 1, sizeof(*disk->identities));
+	if (disk->identities == NULL)
 		return fail_errno(-ENOMEM, "noting a disk's files");
-	for (unsigned i = 0; err == 0 && i < c->count; i++) {
-		const struct chain_file *f = &c->files[i];
-		struct file_identity *to = &s->identities[n++];
+	for (unsigned i = 0; err == 0 && i < chain->count; i++) {
+		const struct chain_file *file = &chain->files[i];
+		struct file_identity *identity = &disk->identities[n++];
 		if (i == 0)
-			*to = (struct file_identity){ .device = f->device,
-				.inode = f->inode };
+			*identity = (struct file_identity){ .device = file->device,
+				.inode = file->inode };
 		else
-			err = file_source_identify(f->path, to);
-		for (char **p = f->parts; err == 0 && p && *p; p++, n++)
+			err = file_source_identify(file->path, identity);
+		for (char **p = file->parts; err == 0 && p && *p; p++, n++)
 			if (i > 0)
-				err = file_source_identify(*p, &s->identities[n]);
+				err = file_source_identify(*p, &disk->identities[n]);
 	}
-	s->identity_count = n;
+	disk->identity_count = n;
 	return err;
 }
 
-int live_disk_note(struct disk_state *s, const struct disk_plan *plan)
+int live_disk_note(struct disk_state *disk, const struct disk_plan *plan)
 {
-	*s = (struct disk_state){ .plan = plan,
+	*disk = (struct disk_state){ .plan = plan,
 		.cannot = tracking_cannot(plan) };
-	s->reading = chain_reading(&plan->chain);
-	if (s->reading == NULL)
+	disk->reading = chain_reading(&plan->chain);
+	if (disk->reading == NULL)
 		return fail_errno(-ENOMEM, "noting a disk's files");
-	return note_identities(s, &plan->chain);
+	return note_identities(disk, &plan->chain);
 }
 
-void live_disk_clear(struct disk_state *s)
+void live_disk_clear(struct disk_state *disk)
 {
-	free(s->identities);
-	free(s->reading);
-	*s = (struct disk_state){ .plan = NULL };
+	free(disk->identities);
+	free(disk->reading);
+	*disk = (struct disk_state){ .plan = NULL };
 }
 
-void live_disk_demote(struct disk_state *s, const char *why)
+void live_disk_demote(struct disk_state *disk, const char *why)
 {
-	s->verdict.record = NULL;
-	snprintf(s->verdict.why, sizeof(s->verdict.why), "%s", why);
+	disk->verdict.record = NULL;
+	snprintf(disk->verdict.why, sizeof(disk->verdict.why), "%s", why);
 }
 
 /* --- the net --- */
 
-static void say_lie(struct domain_run *d, struct disk_state *s, uint64_t where)
+static void say_lie(struct domain_run *run, struct disk_state *disk, uint64_t where)
 {
 	char shown[256], why[TRACKING_WHY_MAX];
 	report_error("domain %s: disk %s: ITS BITMAP DOES NOT TELL THE TRUTH: "
 		     "byte %llu changed and it says unchanged; did something "
 		     "other than qemu write to its image?",
-			d->display,
+			run->display,
 			name_display(shown, sizeof(shown),
-					s->plan->target),
+					disk->plan->target),
 			(unsigned long long)where);
 	snprintf(why, sizeof(why), "its bitmap calls byte %llu unchanged, which "
 				   "is not so", (unsigned long long)where);
-	live_disk_demote(s, why);
+	live_disk_demote(disk, why);
 }
 
-int live_disk_check(struct domain_run *d, struct disk_state *s,
+int live_disk_check(struct domain_run *d, struct disk_state *disk,
 		const struct image_source *source)
 {
-	const struct snapshot_file *record = s->verdict.record;
+	const struct snapshot_file *record = disk->verdict.record;
 	const struct backup_run *run = d->lane->run;
 	struct image *base;
 	uint64_t where = 0;
 	if (source->size != record->size) {
-		live_disk_demote(s, "its size changed");
+		live_disk_demote(disk, "its size changed");
 		return 0;
 	}
 	int err = image_open(&base, run->storing.reader, &record->root,
@@ -101,9 +101,9 @@ int live_disk_check(struct domain_run *d, struct disk_state *s,
 		image_close(base);
 	}
 	if (err == 1)
-		say_lie(d, s, where);
+		say_lie(d, disk, where);
 	else if (err == -EBADMSG)
-		live_disk_demote(s, "the last snapshot's data can't be read");
+		live_disk_demote(disk, "the last snapshot's data can't be read");
 	else if (err < 0)
 		return err;
 	return 0;
@@ -111,16 +111,16 @@ int live_disk_check(struct domain_run *d, struct disk_state *s,
 
 /* --- reading --- */
 
-static int dial(struct domain_run *d, struct disk_state *s, const char *socket,
+static int dial(struct domain_run *run, struct disk_state *disk, const char *socket,
 		struct nbd_client **nbd, struct image_source *source)
 {
 	char bitmap[300];
 	snprintf(bitmap, sizeof(bitmap), "backup-%.200s",
-			s->plan->target);
+			disk->plan->target);
 	const struct nbd_client_options o = { .socket = socket,
-		.export = s->plan->target,
-		.bitmap = s->verdict.record ? bitmap : NULL,
-		.workers = d->lane->workers };
+		.export = disk->plan->target,
+		.bitmap = disk->verdict.record ? bitmap : NULL,
+		.workers = run->lane->workers };
 	int err = nbd_client_open(nbd, &o);
 	if (err == 0)
 		nbd_client_fill(*nbd, source);
@@ -128,59 +128,59 @@ static int dial(struct domain_run *d, struct disk_state *s, const char *socket,
 }
 
 /* With the bitmap if it can be trusted, else without. */
-static int connect_disk(struct domain_run *d, struct disk_state *s,
+static int connect_disk(struct domain_run *run, struct disk_state *disk,
 		const char *socket, struct nbd_client **nbd,
 		struct image_source *source)
 {
-	bool wanted = s->verdict.record != NULL;
+	bool wanted = disk->verdict.record != NULL;
 	*nbd = NULL;
-	int err = dial(d, s, socket, nbd, source);
+	int err = dial(run, disk, socket, nbd, source);
 	if (!wanted)
 		return err;
 	if (err == -ENOTSUP)
-		live_disk_demote(s, "qemu does not serve its bitmap");
+		live_disk_demote(disk, "qemu does not serve its bitmap");
 	else if (err == 0)
-		err = live_disk_check(d, s, source);
+		err = live_disk_check(run, disk, source);
 	else
 		return err;
-	if (s->verdict.record != NULL || (err < 0 && err != -ENOTSUP))
+	if (disk->verdict.record != NULL || (err < 0 && err != -ENOTSUP))
 		return err;
 	nbd_client_close(take_ptr(*nbd));
-	disk_record_say_full(d, s->plan->target, s->verdict.why);
-	return dial(d, s, socket, nbd, source);
+	disk_record_say_full(run, disk->plan->target, disk->verdict.why);
+	return dial(run, disk, socket, nbd, source);
 }
 
-static int store(struct domain_run *d, struct disk_state *s,
+static int store(struct domain_run *run, struct disk_state *disk,
 		const struct image_source *source, const char *checkpoint)
 {
 	char name[DISK_FILE_NAME_MAX];
-	const struct chain_file *top = &s->plan->chain.files[0];
+	const struct chain_file *top = &disk->plan->chain.files[0];
 	const struct backup_file f = {
-		.name = disk_record_name(name, s->plan),
+		.name = disk_record_name(name, disk->plan),
 		.kind = FILE_DISK, .mode = DOMAIN_FILE_MODE,
 		.mtime_ns = realtime_ns(), .source_path = top->path,
-		.format = top->format, .target = s->plan->target,
-		.reading = s->reading, .identities = s->identities,
-		.identity_count = s->identity_count,
-		.checkpoint = s->cannot ? NULL : checkpoint,
-		.base = s->verdict.record
+		.format = top->format, .target = disk->plan->target,
+		.reading = disk->reading, .identities = disk->identities,
+		.identity_count = disk->identity_count,
+		.checkpoint = disk->cannot ? NULL : checkpoint,
+		.base = disk->verdict.record
 	};
-	return backup_snapshot_store(d->b, &f, source);
+	return backup_snapshot_store(run->b, &f, source);
 }
 
-int live_disk_store(struct domain_run *d, struct disk_state *s,
+int live_disk_store(struct domain_run *run, struct disk_state *disk,
 		const char *socket, const char *checkpoint)
 {
 	struct nbd_client *nbd;
 	struct image_source source;
-	int err = connect_disk(d, s, socket, &nbd, &source);
+	int err = connect_disk(run, disk, socket, &nbd, &source);
 	if (err == 0)
-		err = store(d, s, &source, checkpoint);
+		err = store(run, disk, &source, checkpoint);
 	nbd_client_close(nbd);
 	if (err == 0)
-		err = backup_snapshot_note_disk(d->b, s->plan->target,
-				s->verdict.record ? DISK_INCREMENTAL
+		err = backup_snapshot_note_disk(run->b, disk->plan->target,
+				disk->verdict.record ? DISK_INCREMENTAL
 						  : DISK_FULL,
-				s->verdict.why[0] ? s->verdict.why : NULL);
-	return err < 0 ? fail_within(err, "disk %s", s->plan->target) : 0;
+				disk->verdict.why[0] ? disk->verdict.why : NULL);
+	return err < 0 ? fail_within(err, "disk %s", disk->plan->target) : 0;
 }

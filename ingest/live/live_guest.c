@@ -50,81 +50,81 @@ static void nap(long ns)
 	nanosleep(&t, NULL);
 }
 
-static void hang_up(struct live_guest *g)
+static void hang_up(struct live_guest *guest)
 {
-	domain_free(g->domain);
-	connection_close(g->connection);
-	g->domain = NULL;
-	g->connection = NULL;
+	domain_free(guest->domain);
+	connection_close(guest->connection);
+	guest->domain = NULL;
+	guest->connection = NULL;
 }
 
-static int dial(struct live_guest *g)
+static int dial(struct live_guest *guest)
 {
-	int err = connection_open(&g->connection, g->uri, CONNECTION_SECRETS);
+	int err = connection_open(&guest->connection, guest->uri, CONNECTION_SECRETS);
 
-	if (!err && !connection_writable(g->connection))
+	if (!err && !connection_writable(guest->connection))
 		err = fail(-EPERM, "libvirt at %s lets this user only look",
-				g->uri);
+				guest->uri);
 	if (!err)
-		err = domain_find(&g->domain, g->connection, g->uuid);
+		err = domain_find(&guest->domain, guest->connection, guest->uuid);
 	if (err)
-		hang_up(g);
+		hang_up(guest);
 	return err;
 }
 
 int live_guest_open(struct live_guest **out, const char *uri,
 		const char *uuid)
 {
-	struct live_guest *g = calloc(1, sizeof(*g));
+	struct live_guest *guest = calloc(1, sizeof(*guest));
 	int err;
 
-	if (!g)
+	if (!guest)
 		return -ENOMEM;
-	g->uri = strdup(uri);
-	snprintf(g->uuid, sizeof(g->uuid), "%s", uuid);
-	err = g->uri ? dial(g) : -ENOMEM;
+	guest->uri = strdup(uri);
+	snprintf(guest->uuid, sizeof(guest->uuid), "%s", uuid);
+	err = guest->uri ? dial(guest) : -ENOMEM;
 	if (err) {
-		live_guest_close(g);
+		live_guest_close(guest);
 		return err;
 	}
-	*out = g;
+	*out = guest;
 	return 0;
 }
 
-void live_guest_close(struct live_guest *g)
+void live_guest_close(struct live_guest *guest)
 {
-	if (!g)
+	if (!guest)
 		return;
-	hang_up(g);
-	free(g->uri);
-	free(g);
+	hang_up(guest);
+	free(guest->uri);
+	free(guest);
 }
 
 /* libvirt's handle, through a new connection if the old one is dead. NULL with
  * a text: libvirtd is not there, or the domain is not. */
-static virDomainPtr handle(struct live_guest *g)
+static virDomainPtr handle(struct live_guest *guest)
 {
-	if (g->connection &&
-			virConnectIsAlive(connection_handle(g->connection)) !=
+	if (guest->connection &&
+			virConnectIsAlive(connection_handle(guest->connection)) !=
 					1)
-		hang_up(g);
-	if (!g->connection && dial(g) != 0)
+		hang_up(guest);
+	if (!guest->connection && dial(guest) != 0)
 		return NULL;
-	return domain_handle(g->domain);
+	return domain_handle(guest->domain);
 }
 
-bool live_guest_active(struct live_guest *g)
+bool live_guest_active(struct live_guest *guest)
 {
-	virDomainPtr d = handle(g);
+	virDomainPtr d = handle(guest);
 
 	return d && virDomainIsActive(d) == 1;
 }
 
-int live_guest_id(struct live_guest *g)
+int live_guest_id(struct live_guest *guest)
 {
-	virDomainPtr d = handle(g);
+	virDomainPtr d = handle(guest);
 	virDomainPtr now = d ? virDomainLookupByUUIDString(
-					connection_handle(g->connection), g->uuid)
+					connection_handle(guest->connection), guest->uuid)
 			     : NULL;
 	unsigned id = now ? virDomainGetID(now) : (unsigned)-1;
 
@@ -198,9 +198,9 @@ static enum freeze judge_freeze(void)
 	}
 }
 
-enum freeze live_guest_freeze(struct live_guest *g, int seconds)
+enum freeze live_guest_freeze(struct live_guest *guest, int seconds)
 {
-	virDomainPtr d = handle(g);
+	virDomainPtr d = handle(guest);
 	int n = -1;
 
 	if (!d)
@@ -221,9 +221,9 @@ enum freeze live_guest_freeze(struct live_guest *g, int seconds)
 }
 
 /* The number of filesystems; -EAGAIN: may succeed later; text set. */
-static int try_thaw(struct live_guest *g)
+static int try_thaw(struct live_guest *guest)
 {
-	virDomainPtr d = handle(g);
+	virDomainPtr d = handle(guest);
 	int n;
 
 	if (!d)
@@ -236,27 +236,27 @@ static int try_thaw(struct live_guest *g)
 	return virDomainIsActive(d) == 0 ? 0 : -EAGAIN;
 }
 
-int live_guest_thaw(struct live_guest *g, double seconds)
+int live_guest_thaw(struct live_guest *guest, double seconds)
 {
 	double end = monotonic_now() + seconds;
 	virDomainPtr d;
-	int n = try_thaw(g);
+	int n = try_thaw(guest);
 
 	/* One that failed may have thawed it all the same. */
-	g->found_thawed = n == 0;
+	guest->found_thawed = n == 0;
 	while (n < 0 && monotonic_now() < end) {
 		nap(THAW_AGAIN_NS);
-		n = try_thaw(g);
+		n = try_thaw(guest);
 	}
-	d = n < 0 ? NULL : handle(g);
+	d = n < 0 ? NULL : handle(guest);
 	if (d)
 		forget_timeout(d);
 	return n < 0 ? -EIO : 0;
 }
 
-bool live_guest_found_thawed(const struct live_guest *g)
+bool live_guest_found_thawed(const struct live_guest *guest)
 {
-	return g->found_thawed;
+	return guest->found_thawed;
 }
 
 /* --- the backup job --- */
@@ -292,10 +292,10 @@ static int begin_error(bool with_checkpoint)
 	return with_checkpoint && checkpoint_is_to_blame() ? -ENOTSUP : -EIO;
 }
 
-int live_guest_begin(struct live_guest *g, const char *job,
+int live_guest_begin(struct live_guest *guest, const char *job,
 		const char *checkpoint)
 {
-	virDomainPtr d = handle(g);
+	virDomainPtr d = handle(guest);
 	int err;
 
 	if (!d)
@@ -326,9 +326,9 @@ static enum job_owner whose(const char *xml, const char *directory)
 	return is_below(socket, directory) ? JOB_OURS : JOB_FOREIGN;
 }
 
-enum job_owner live_guest_job(struct live_guest *g, const char *directory)
+enum job_owner live_guest_job(struct live_guest *guest, const char *directory)
 {
-	virDomainPtr d = handle(g);
+	virDomainPtr d = handle(guest);
 	CLEANUP_FREE char *xml = d ? virDomainBackupGetXMLDesc(d, 0) : NULL;
 
 	if (xml)
@@ -347,9 +347,9 @@ enum job_owner live_guest_job(struct live_guest *g, const char *directory)
 }
 
 /* libvirt forgets what the job was before it lets go of the domain. */
-static bool is_free(struct live_guest *g)
+static bool is_free(struct live_guest *guest)
 {
-	virDomainPtr d = handle(g);
+	virDomainPtr d = handle(guest);
 	virDomainJobInfo info;
 
 	if (!d)
@@ -360,11 +360,11 @@ static bool is_free(struct live_guest *g)
 }
 
 /* Asks for the end of a job of ours. 1: asked; 0: there is none (any more). */
-static int ask_to_end(struct live_guest *g, const char *directory)
+static int ask_to_end(struct live_guest *guest, const char *directory)
 {
 	virDomainPtr d;
 
-	switch (live_guest_job(g, directory)) {
+	switch (live_guest_job(guest, directory)) {
 	case JOB_NONE:
 	case JOB_FOREIGN:
 		return 0;
@@ -373,13 +373,13 @@ static int ask_to_end(struct live_guest *g, const char *directory)
 	default:
 		break;
 	}
-	d = handle(g);
+	d = handle(guest);
 	if (d && virDomainAbortJob(d) == 0)
 		return 1;
 	return d ? connection_fail(-EIO, "the backup job can't be ended") : -EIO;
 }
 
-int live_guest_end_job(struct live_guest *g, const char *directory,
+int live_guest_end_job(struct live_guest *guest, const char *directory,
 		double seconds)
 {
 	double end = monotonic_now() + seconds;
@@ -387,8 +387,8 @@ int live_guest_end_job(struct live_guest *g, const char *directory,
 
 	do {
 		if (asked <= 0)
-			asked = ask_to_end(g, directory);
-		if (asked == 0 || (asked > 0 && is_free(g)))
+			asked = ask_to_end(guest, directory);
+		if (asked == 0 || (asked > 0 && is_free(guest)))
 			return 0;
 		nap(POLL_NS);
 	} while (monotonic_now() < end);
@@ -398,9 +398,9 @@ int live_guest_end_job(struct live_guest *g, const char *directory,
 			"may help");
 }
 
-uint64_t live_guest_job_total(struct live_guest *g)
+uint64_t live_guest_job_total(struct live_guest *guest)
 {
-	virDomainPtr d = handle(g);
+	virDomainPtr d = handle(guest);
 	virTypedParameterPtr params = NULL;
 	int type = VIR_DOMAIN_JOB_NONE, count = 0;
 	unsigned long long total = 0;
@@ -413,9 +413,9 @@ uint64_t live_guest_job_total(struct live_guest *g)
 	return total;
 }
 
-bool live_guest_job_failed(struct live_guest *g)
+bool live_guest_job_failed(struct live_guest *guest)
 {
-	virDomainPtr d = handle(g);
+	virDomainPtr d = handle(guest);
 	virTypedParameterPtr params = NULL;
 	int type = VIR_DOMAIN_JOB_NONE, count = 0, success = 1;
 	const char *why = NULL;
@@ -439,9 +439,9 @@ bool live_guest_job_failed(struct live_guest *g)
 	return !success;
 }
 
-void live_guest_resume_io(struct live_guest *g)
+void live_guest_resume_io(struct live_guest *guest)
 {
-	virDomainPtr d = handle(g);
+	virDomainPtr d = handle(guest);
 	int state = 0, reason = 0;
 
 	if (d && virDomainGetState(d, &state, &reason, 0) == 0 &&

@@ -18,13 +18,13 @@ struct live_guest;
  * -ENOTCONN, -ENOMEM. */
 int live_guest_open(struct live_guest **out, const char *uri,
 		const char *uuid);
-void live_guest_close(struct live_guest *g); /* NULL allowed */
+void live_guest_close(struct live_guest *guest); /* NULL allowed */
 
 /* Whether it runs, or is paused: a process of qemu has its disks. */
-bool live_guest_active(struct live_guest *g);
+bool live_guest_active(struct live_guest *guest);
 
 /* libvirt's number for it, another one after each start; -1: it is off. */
-int live_guest_id(struct live_guest *g);
+int live_guest_id(struct live_guest *guest);
 
 /* --- freezing --- */
 
@@ -36,17 +36,17 @@ enum freeze {
 
 /* Waits at most SECONDS for the guest (some more for libvirt). If the result is
  * not FREEZE_DONE, the text says why. */
-enum freeze live_guest_freeze(struct live_guest *g, int seconds);
+enum freeze live_guest_freeze(struct live_guest *guest, int seconds);
 /* Tries for so many seconds. 0 (also if nothing was frozen, or it does not run
  * any more), -EIO. */
-int live_guest_thaw(struct live_guest *g, double seconds);
+int live_guest_thaw(struct live_guest *guest, double seconds);
 /* Whether the last of these found nothing frozen, for certain. */
-bool live_guest_found_thawed(const struct live_guest *g);
+bool live_guest_found_thawed(const struct live_guest *guest);
 
 /* --- the backup job --- */
 
 /* As live_job_begin has them. */
-int live_guest_begin(struct live_guest *g, const char *job,
+int live_guest_begin(struct live_guest *guest, const char *job,
 		const char *checkpoint);
 
 enum job_owner {
@@ -57,11 +57,11 @@ enum job_owner {
 };
 /* Whose backup job it has; ours is the one that is served at a socket within
  * DIRECTORY. */
-enum job_owner live_guest_job(struct live_guest *g, const char *directory);
+enum job_owner live_guest_job(struct live_guest *guest, const char *directory);
 
 /* Ends our job, if there is one, and waits until it is gone, for so many
  * seconds. 0, or -ETIMEDOUT, -EIO with a text. */
-int live_guest_end_job(struct live_guest *g, const char *directory,
+int live_guest_end_job(struct live_guest *guest, const char *directory,
 		double seconds);
 
 /*
@@ -70,11 +70,11 @@ int live_guest_end_job(struct live_guest *g, const char *directory,
  * that qemu is told: from then on, and for as long as it takes libvirt to end
  * the NBD server, what is read may be the disk as it is now.
  */
-uint64_t live_guest_job_total(struct live_guest *g);
+uint64_t live_guest_job_total(struct live_guest *guest);
 /* Whether libvirt holds the last job for failed; then a text says why. */
-bool live_guest_job_failed(struct live_guest *g);
+bool live_guest_job_failed(struct live_guest *guest);
 
 /* Lets it go on if it was paused by a failing write. */
-void live_guest_resume_io(struct live_guest *g);
+void live_guest_resume_io(struct live_guest *guest);
 
 #endif

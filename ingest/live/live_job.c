@@ -100,108 +100,108 @@ static void find_owner(const char *uri, struct guest_facts *facts)
 	xmlFree(socket);
 }
 
-static int fill_state(struct live_job *j, const struct live_job_options *o)
+static int fill_state(struct live_job *job, const struct live_job_options *options)
 {
 	CLEANUP(domain_facts_clear) struct domain_facts facts = { 0 };
-	int err = domain_facts(o->domain, &facts);
+	int err = domain_facts(options->domain, &facts);
 
 	if (err)
 		return err;
-	printable(j->shown, sizeof(j->shown), domain_name(o->domain));
-	j->state = (struct scratch_state){ .phase = SCRATCH_PREPARED,
-		.repository = strdup(o->repository_id),
-		.uri = strdup(connection_uri(o->connection)),
-		.uuid = strdup(facts.uuid), .name = strdup(j->shown),
+	printable(job->shown, sizeof(job->shown), domain_name(options->domain));
+	job->state = (struct scratch_state){ .phase = SCRATCH_PREPARED,
+		.repository = strdup(options->repository_id),
+		.uri = strdup(connection_uri(options->connection)),
+		.uuid = strdup(facts.uuid), .name = strdup(job->shown),
 		.domain_id = facts.id };
-	if (!j->state.repository || !j->state.uri || !j->state.uuid ||
-			!j->state.name)
+	if (!job->state.repository || !job->state.uri || !job->state.uuid ||
+			!job->state.name)
 		return -ENOMEM;
 	return 0;
 }
 
-static int make_directory(struct live_job *j, const struct live_job_options *o,
+static int make_directory(struct live_job *job, const struct live_job_options *options,
 		const struct live_disk *disks, unsigned count)
 {
 	CLEANUP_FREE char *xml = NULL;
 	struct guest_facts facts;
 	uint64_t allocated = 0;
-	int err = domain_get_xml(o->domain, DOMAIN_XML_CURRENT, &xml);
+	int err = domain_get_xml(options->domain, DOMAIN_XML_CURRENT, &xml);
 
 	if (!err)
 		err = job_xml_guest(&facts, xml);
 	if (err)
 		return err;
-	j->apparmor = facts.apparmor;
-	find_owner(j->state.uri, &facts);
+	job->apparmor = facts.apparmor;
+	find_owner(job->state.uri, &facts);
 	for (unsigned i = 0; i < count; i++)
 		allocated += disks[i].allocated;
-	err = scratch_make(&j->scratch, o->scratch_dir, facts.owner,
+	err = scratch_make(&job->scratch, options->scratch_dir, facts.owner,
 			facts.group);
 	if (!err)
-		err = scratch_write_state(j->scratch, &j->state);
-	return err ? err : scratch_check_space(j->scratch, allocated);
+		err = scratch_write_state(job->scratch, &job->state);
+	return err ? err : scratch_check_space(job->scratch, allocated);
 }
 
-int live_job_prepare(struct live_job **out, const struct live_job_options *o,
+int live_job_prepare(struct live_job **out, const struct live_job_options *options,
 		const struct live_disk *disks, unsigned count)
 {
-	struct live_job *j = calloc(1, sizeof(*j));
+	struct live_job *job = calloc(1, sizeof(*job));
 	struct error_copy why;
 	int err;
 
-	if (!j)
+	if (!job)
 		return -ENOMEM;
-	j->connection = o->connection;
-	j->domain = o->domain;
-	j->quiesce = o->quiesce;
-	err = fill_state(j, o);
+	job->connection = options->connection;
+	job->domain = options->domain;
+	job->quiesce = options->quiesce;
+	err = fill_state(job, options);
 	if (!err)
-		err = make_directory(j, o, disks, count);
+		err = make_directory(job, options, disks, count);
 	if (!err)
-		err = live_guest_open(&j->guest, j->state.uri, j->state.uuid);
+		err = live_guest_open(&job->guest, job->state.uri, job->state.uuid);
 	if (!err)
-		err = watchdog_start(&j->guard, j->scratch, &j->state);
+		err = watchdog_start(&job->guard, job->scratch, &job->state);
 	if (!err) {
-		*out = j;
+		*out = job;
 		return 0;
 	}
 	error_save(&why, err);
-	live_job_end(j);
+	live_job_end(job);
 	return error_load(&why);
 }
 
 /* --- freezing and thawing --- */
 
-static int set_phase(struct live_job *j, enum scratch_phase phase)
+static int set_phase(struct live_job *job, enum scratch_phase phase)
 {
-	j->state.phase = phase;
-	return scratch_write_state(j->scratch, &j->state);
+	job->state.phase = phase;
+	return scratch_write_state(job->scratch, &job->state);
 }
 
-static int set_checkpoint(struct live_job *j, const char *name)
+static int set_checkpoint(struct live_job *job, const char *name)
 {
-	free(j->state.checkpoint);
-	j->state.checkpoint = name ? strdup(name) : NULL;
-	return name && !j->state.checkpoint ? -ENOMEM : 0;
+	free(job->state.checkpoint);
+	job->state.checkpoint = name ? strdup(name) : NULL;
+	return name && !job->state.checkpoint ? -ENOMEM : 0;
 }
 
-static void not_frozen(struct live_job *j, const char *why)
+static void not_frozen(struct live_job *job, const char *why)
 {
-	j->frozen = false;
-	snprintf(j->why_not, sizeof(j->why_not), "%s", why);
+	job->frozen = false;
+	snprintf(job->why_not, sizeof(job->why_not), "%s", why);
 }
 
 /* Why the guest is not even asked; NULL: ask it. */
-static const char *cannot_freeze(struct live_job *j)
+static const char *cannot_freeze(struct live_job *job)
 {
 	CLEANUP(domain_facts_clear) struct domain_facts now = { 0 };
 	CLEANUP_FREE char *xml = NULL;
 	struct guest_facts facts;
 
-	if (j->quiesce == QUIESCE_NEVER)
+	if (job->quiesce == QUIESCE_NEVER)
 		return "--quiesce=never";
-	if (domain_facts(j->domain, &now) != 0 ||
-			domain_get_xml(j->domain, DOMAIN_XML_CURRENT, &xml) != 0 ||
+	if (domain_facts(job->domain, &now) != 0 ||
+			domain_get_xml(job->domain, DOMAIN_XML_CURRENT, &xml) != 0 ||
 			job_xml_guest(&facts, xml) != 0)
 		return "libvirt does not say whether it has a guest agent";
 	if (strcmp(now.state, "paused") == 0)
@@ -218,54 +218,54 @@ static const char *cannot_freeze(struct live_job *j)
 }
 
 /* Also when nothing was frozen: the guard must know. START: of the freeze. */
-static void thaw(struct live_job *j, double start)
+static void thaw(struct live_job *job, double start)
 {
 	bool late = false;
-	int err = live_guest_thaw(j->guest, THAW_SECONDS);
+	int err = live_guest_thaw(job->guest, THAW_SECONDS);
 
-	j->frozen_seconds = j->frozen ? monotonic_now() - start : 0;
+	job->frozen_seconds = job->frozen ? monotonic_now() - start : 0;
 	if (err) {
 		report_error("domain %s MAY STILL BE FROZEN: %s; try: virsh "
-				"domfsthaw %s", j->shown, error_text(err),
-				j->shown);
+				"domfsthaw %s", job->shown, error_text(err),
+				job->shown);
 		return; /* the guard goes on trying */
 	}
-	set_phase(j, SCRATCH_RUNNING);
-	if (watchdog_thawed(j->guard, &late) == 0 && late && j->frozen)
-		not_frozen(j, "it took too long to start the job, so the guest "
+	set_phase(job, SCRATCH_RUNNING);
+	if (watchdog_thawed(job->guard, &late) == 0 && late && job->frozen)
+		not_frozen(job, "it took too long to start the job, so the guest "
 			      "was thawed before");
-	else if (j->frozen && live_guest_found_thawed(j->guest))
-		not_frozen(j, "somebody else thawed it before the job had "
+	else if (job->frozen && live_guest_found_thawed(job->guest))
+		not_frozen(job, "somebody else thawed it before the job had "
 			      "begun");
 }
 
 /* Afterwards it is frozen, and to be thawed, or is not. *START: when it began.
  */
-static int freeze(struct live_job *j, double *start)
+static int freeze(struct live_job *job, double *start)
 {
-	const char *cannot = cannot_freeze(j);
+	const char *cannot = cannot_freeze(job);
 	enum freeze result;
 	bool late;
 	int err;
 
 	*start = 0;
-	not_frozen(j, cannot ? cannot : "");
-	err = set_phase(j, cannot ? SCRATCH_RUNNING : SCRATCH_FROZEN);
+	not_frozen(job, cannot ? cannot : "");
+	err = set_phase(job, cannot ? SCRATCH_RUNNING : SCRATCH_FROZEN);
 	if (err || cannot)
 		return err;
-	err = watchdog_freezing(j->guard);
+	err = watchdog_freezing(job->guard);
 	if (err)
 		return err;
 	*start = monotonic_now();
-	result = live_guest_freeze(j->guest, WATCHDOG_FREEZE_SECONDS);
-	j->frozen = result == FREEZE_DONE;
-	if (j->frozen)
+	result = live_guest_freeze(job->guest, WATCHDOG_FREEZE_SECONDS);
+	job->frozen = result == FREEZE_DONE;
+	if (job->frozen)
 		return 0;
-	not_frozen(j, error_text(-EIO));
+	not_frozen(job, error_text(-EIO));
 	if (result == FREEZE_MAYBE)
-		thaw(j, *start);
+		thaw(job, *start);
 	else
-		watchdog_thawed(j->guard, &late);
+		watchdog_thawed(job->guard, &late);
 	return 0;
 }
 
@@ -278,28 +278,28 @@ static void free_strings(char **texts, unsigned count)
 	free(texts);
 }
 
-static int make_job_xml(struct live_job *j, const struct live_disk *disks,
+static int make_job_xml(struct live_job *job, const struct live_disk *disks,
 		unsigned count, char **out)
 {
 	char **files = calloc(count + 1, sizeof(char *));
 	bool complete = files != NULL;
 
-	j->attempts++;
+	job->attempts++;
 	for (unsigned i = 0; complete && i < count; i++) {
-		files[i] = scratch_file(j->scratch, j->attempts, i + 1);
+		files[i] = scratch_file(job->scratch, job->attempts, i + 1);
 		complete = files[i] != NULL;
 	}
-	*out = complete ? job_xml_backup(scratch_socket(j->scratch), disks,
+	*out = complete ? job_xml_backup(scratch_socket(job->scratch), disks,
 				files, count)
 			: NULL;
 	free_strings(files, count);
 	return *out ? 0 : -ENOMEM;
 }
 
-static int check_holder(struct live_job *j)
+static int check_holder(struct live_job *job)
 {
 	CLEANUP_FREE char *who = NULL;
-	int err = job_owner_find(j->domain, &who);
+	int err = job_owner_find(job->domain, &who);
 
 	if (!err && who)
 		return fail(-EBUSY, "it is busy with %s", who);
@@ -307,10 +307,10 @@ static int check_holder(struct live_job *j)
 }
 
 /* What to do where qemu may not work in the directory. */
-static int add_remedy(const struct live_job *j, int err)
+static int add_remedy(const struct live_job *job, int err)
 {
 	const char *text = error_text(err);
-	const char *directory = scratch_directory(j->scratch);
+	const char *directory = scratch_directory(job->scratch);
 	char shown[512];
 
 	if (err != -EIO || !strstr(text, "ermission denied"))
@@ -318,7 +318,7 @@ static int add_remedy(const struct live_job *j, int err)
 	printable(shown, sizeof(shown), directory);
 	if (strrchr(shown, '-'))
 		*strrchr(shown, '-') = '\0';
-	if (j->apparmor)
+	if (job->apparmor)
 		return fail(err,
 				"%.1000s; its qemu is confined by AppArmor: "
 				"write the line \"%s-*/** rwk,\" into "
@@ -361,27 +361,27 @@ static int freeze_begin_thaw(struct live_job *j, const char *job,
 	return err ? error_load(&why) : 0;
 }
 
-static int check_begun(struct live_job *j)
+static int check_begun(struct live_job *job)
 {
-	if (j->quiesce == QUIESCE_REQUIRE && !j->frozen)
+	if (job->quiesce == QUIESCE_REQUIRE && !job->frozen)
 		return fail(-EPERM, "it was not frozen, which "
-				"--quiesce=require wants: %.1500s", j->why_not);
+				"--quiesce=require wants: %.1500s", job->why_not);
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
-	return watchdog_running(j->guard);
+	return watchdog_running(job->guard);
 }
 
 /* A failed BackupBegin may have got far, or come through to libvirt only. */
-static int undo_begin(struct live_job *j, int err)
+static int undo_begin(struct live_job *job, int err)
 {
 	struct error_copy why;
 
 	error_save(&why, err);
-	if (live_guest_end_job(j->guest, scratch_directory(j->scratch),
+	if (live_guest_end_job(job->guest, scratch_directory(job->scratch),
 			    JOB_SECONDS) != 0)
-		report_warning("domain %s: %s", j->shown, error_text(-EIO));
-	watchdog_stopped(j->guard);
-	j->running = false;
+		report_warning("domain %s: %s", job->shown, error_text(-EIO));
+	watchdog_stopped(job->guard);
+	job->running = false;
 	return error_load(&why);
 }
 
@@ -415,37 +415,37 @@ int live_job_begin(struct live_job *j, const struct live_disk *disks,
 	return add_remedy(j, err);
 }
 
-const char *live_job_socket(const struct live_job *j)
+const char *live_job_socket(const struct live_job *job)
 {
-	return scratch_socket(j->scratch);
+	return scratch_socket(job->scratch);
 }
 
-bool live_job_frozen(const struct live_job *j)
+bool live_job_frozen(const struct live_job *job)
 {
-	return j->frozen;
+	return job->frozen;
 }
 
-double live_job_frozen_seconds(const struct live_job *j)
+double live_job_frozen_seconds(const struct live_job *job)
 {
-	return j->frozen_seconds;
+	return job->frozen_seconds;
 }
 
-const char *live_job_why_not_frozen(const struct live_job *j)
+const char *live_job_why_not_frozen(const struct live_job *job)
 {
-	return j->frozen ? NULL : j->why_not;
+	return job->frozen ? NULL : job->why_not;
 }
 
 /* --- ending --- */
 
-static int gone_before(struct live_job *j)
+static int gone_before(struct live_job *job)
 {
-	if (watchdog_was_full(j->guard))
+	if (watchdog_was_full(job->guard))
 		return fail(-EIO,
 				"its backup job was ended, for %s had no more "
 				"room for what the guest overwrites meanwhile; "
 				"give a larger folder with --scratch-dir",
-				scratch_directory(j->scratch));
-	if (!live_guest_active(j->guest))
+				scratch_directory(job->scratch));
+	if (!live_guest_active(job->guest))
 		return fail(-EIO, "it was shut off meanwhile");
 	return fail(-EIO, "its backup job was ended by somebody else");
 }
@@ -455,14 +455,14 @@ static int gone_before(struct live_job *j)
  * right. If it is just being ended by somebody else, that takes a moment to
  * show.
  */
-static bool still_runs(struct live_job *j)
+static bool still_runs(struct live_job *job)
 {
-	const char *directory = scratch_directory(j->scratch);
+	const char *directory = scratch_directory(job->scratch);
 	struct timespec moment = { .tv_nsec = 300000000 };
 
-	if (live_guest_job_total(j->guest) < j->total)
+	if (live_guest_job_total(job->guest) < job->total)
 		nanosleep(&moment, NULL);
-	switch (live_guest_job(j->guest, directory)) {
+	switch (live_guest_job(job->guest, directory)) {
 	case JOB_OURS:
 	case JOB_UNKNOWN: /* libvirtd is gone for now; qemu goes on */
 		return true;
@@ -471,36 +471,36 @@ static bool still_runs(struct live_job *j)
 	}
 }
 
-int live_job_stop(struct live_job *j)
+int live_job_stop(struct live_job *job)
 {
-	const char *directory = scratch_directory(j->scratch);
+	const char *directory = scratch_directory(job->scratch);
 	bool ran;
 	int err;
 
-	if (!j->running)
+	if (!job->running)
 		return 0;
-	ran = still_runs(j);
-	err = live_guest_end_job(j->guest, directory, JOB_SECONDS);
-	watchdog_stopped(j->guard);
-	j->running = false;
+	ran = still_runs(job);
+	err = live_guest_end_job(job->guest, directory, JOB_SECONDS);
+	watchdog_stopped(job->guard);
+	job->running = false;
 	if (err)
-		return fail_within(-EIO, "domain %s", j->shown);
-	if (!ran || watchdog_was_full(j->guard))
-		return gone_before(j);
-	return live_guest_job_failed(j->guest) ? -EIO : 0;
+		return fail_within(-EIO, "domain %s", job->shown);
+	if (!ran || watchdog_was_full(job->guard))
+		return gone_before(job);
+	return live_guest_job_failed(job->guest) ? -EIO : 0;
 }
 
-void live_job_end(struct live_job *j)
+void live_job_end(struct live_job *job)
 {
-	if (!j)
+	if (!job)
 		return;
-	if (j->running && live_job_stop(j) != 0)
+	if (job->running && live_job_stop(job) != 0)
 		report_warning("%s", error_text(-EIO));
-	if (j->scratch && scratch_remove(j->scratch) != 0)
+	if (job->scratch && scratch_remove(job->scratch) != 0)
 		report_warning("%s", error_text(-EIO));
-	watchdog_dismiss(j->guard);
-	live_guest_close(j->guest);
-	scratch_close(j->scratch);
-	scratch_state_clear(&j->state);
-	free(j);
+	watchdog_dismiss(job->guard);
+	live_guest_close(job->guest);
+	scratch_close(job->scratch);
+	scratch_state_clear(&job->state);
+	free(job);
 }

@@ -43,7 +43,7 @@ struct live_job;
 
 /* 0; -ENOSPC the scratch directory lacks room (the text says how much is needed);
  * -EIO; -ENOMEM. */
-int live_job_prepare(struct live_job **out, const struct live_job_options *o,
+int live_job_prepare(struct live_job **out, const struct live_job_options *options,
 		const struct live_disk *disks, unsigned count);
 
 /*
@@ -56,16 +56,16 @@ int live_job_prepare(struct live_job **out, const struct live_job_options *o,
  * -ENOENT the domain is not running any more; -EPERM --quiesce=require and not
  * frozen; -ECANCELED; -EIO. The text says what libvirt said.
  */
-int live_job_begin(struct live_job *j, const struct live_disk *disks,
+int live_job_begin(struct live_job *job, const struct live_disk *disks,
 		unsigned count, const char *checkpoint);
 
 /* After a success of live_job_begin. */
-const char *live_job_socket(const struct live_job *j); /* export: the target;
+const char *live_job_socket(const struct live_job *job); /* export: the target;
 		its bitmap: "backup-" and the target */
-bool live_job_frozen(const struct live_job *j); /* it was, at that moment */
-double live_job_frozen_seconds(const struct live_job *j); /* 0: was not */
+bool live_job_frozen(const struct live_job *job); /* it was, at that moment */
+double live_job_frozen_seconds(const struct live_job *job); /* 0: was not */
 /* Why it was not frozen, for people; NULL: it was. */
-const char *live_job_why_not_frozen(const struct live_job *j);
+const char *live_job_why_not_frozen(const struct live_job *job);
 
 /*
  * Ends the job if it runs and waits until it is gone; may be followed by another
@@ -74,21 +74,21 @@ const char *live_job_why_not_frozen(const struct live_job *j);
  * was read then must not be used, even if every read succeeded: qemu's exports
  * may show the disks as they are now for a moment before they end.
  */
-int live_job_stop(struct live_job *j);
+int live_job_stop(struct live_job *job);
 
 /* Stops, removes all files, dismisses the guard. NULL allowed. */
-void live_job_end(struct live_job *j);
+void live_job_end(struct live_job *job);
 
 /* Who has the domain: a text such as "a block copy of disk vda", "a backup job
  * that amberfs did not start", "a migration"; to free; NULL: nobody. 0, -EIO,
  * -ENOMEM. */
-int job_owner_find(struct domain *d, char **who);
+int job_owner_find(struct domain *domain, char **who);
 
 /*
  * Ends what dead runs of ours left: guests that may be frozen, jobs, files in
  * SCRATCH_DIR. One line (report) for each. Those of other users and of living
  * runs are left alone. 0; a failure concerns only what is left over.
  */
-int stale_jobs_end(struct connection *c, const char *scratch_dir);
+int stale_jobs_end(struct connection *conn, const char *scratch_dir);
 
 #endif

@@ -14,57 +14,57 @@
 
 #define POLL_NS 500000000L
 
-static int ask(struct domain_state *k)
+static int ask(struct domain_state *state)
 {
 	CLEANUP_FREE char *who = NULL;
-	int err = job_owner_find(k->domain, &who);
+	int err = job_owner_find(state->domain, &who);
 	if (err < 0 || who == NULL)
 		return err;
 	return fail(-EBUSY, "it is busy with %s", who);
 }
 
-static void say_waiting(const struct domain_state *k, int err)
+static void say_waiting(const struct domain_state *state, int err)
 {
 	char shown[256];
 	report_verbose("domain %s: %s, which is waited for",
-			name_display(shown, sizeof(shown), k->facts.name),
+			name_display(shown, sizeof(shown), state->facts.name),
 			error_text(err));
 }
 
-int live_settle_busy(const struct backup_options *o, int err)
+int live_settle_busy(const struct backup_options *options, int err)
 {
 	char text[SIZE_TEXT_MAX];
 	struct error_copy who;
 	error_save(&who, err);
-	if (o->wait_seconds == 0)
+	if (options->wait_seconds == 0)
 		return fail(err, "%s; --wait DURATION waits for the end of that",
 				who.text);
 	return fail(err, "%s, still after %s", who.text,
-			age_format(text, o->wait_seconds));
+			age_format(text, options->wait_seconds));
 }
 
-static int wait_for_others(struct domain_state *k,
-		const struct backup_options *o, bool *waited)
+static int wait_for_others(struct domain_state *state,
+		const struct backup_options *options, bool *waited)
 {
-	double end = monotonic_now() + (double)o->wait_seconds;
+	double end = monotonic_now() + (double)options->wait_seconds;
 	struct timespec nap = { .tv_nsec = POLL_NS };
-	int err = ask(k);
-	if (err == -EBUSY && o->wait_seconds > 0)
-		say_waiting(k, err);
+	int err = ask(state);
+	if (err == -EBUSY && options->wait_seconds > 0)
+		say_waiting(state, err);
 	while (err == -EBUSY && monotonic_now() < end) {
 		*waited = true;
 		nanosleep(&nap, NULL);
-		err = interrupt_flag ? fail(-ECANCELED, "interrupted") : ask(k);
+		err = interrupt_flag ? fail(-ECANCELED, "interrupted") : ask(state);
 	}
-	return err == -EBUSY ? live_settle_busy(o, err) : err;
+	return err == -EBUSY ? live_settle_busy(options, err) : err;
 }
 
-int live_settle_wait(struct domain_state *k, const struct backup_options *o,
+int live_settle_wait(struct domain_state *state, const struct backup_options *options,
 		bool *waited)
 {
 	*waited = false;
-	int err = stale_jobs_end(k->connection, o->scratch_dir);
+	int err = stale_jobs_end(state->connection, options->scratch_dir);
 	if (err < 0)
 		report_warning("%s", error_text(err));
-	return wait_for_others(k, o, waited);
+	return wait_for_others(state, options, waited);
 }

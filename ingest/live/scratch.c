@@ -54,40 +54,40 @@ struct scratch {
 
 static struct scratch *scratch_new(const char *base, const char *name)
 {
-	struct scratch *s = calloc(1, sizeof(*s));
+	struct scratch *scratch = calloc(1, sizeof(*scratch));
 
-	if (!s)
+	if (!scratch)
 		return NULL;
-	s->base = s->dir = s->state = s->guard = -1;
-	snprintf(s->name, sizeof(s->name), "%s", name);
-	if (asprintf(&s->directory, "%s/%s", strcmp(base, "/") == 0 ? "" : base,
+	scratch->base = scratch->dir = scratch->state = scratch->guard = -1;
+	snprintf(scratch->name, sizeof(scratch->name), "%s", name);
+	if (asprintf(&scratch->directory, "%s/%s", strcmp(base, "/") == 0 ? "" : base,
 			    name) < 0)
-		s->directory = NULL;
-	if (!s->directory || asprintf(&s->socket, "%s" SOCKET_IN, s->directory) < 0)
-		s->socket = NULL;
-	if (!s->socket) {
-		scratch_close(s);
+		scratch->directory = NULL;
+	if (!scratch->directory || asprintf(&scratch->socket, "%s" SOCKET_IN, scratch->directory) < 0)
+		scratch->socket = NULL;
+	if (!scratch->socket) {
+		scratch_close(scratch);
 		return NULL;
 	}
-	return s;
+	return scratch;
 }
 
-void scratch_close(struct scratch *s)
+void scratch_close(struct scratch *scratch)
 {
-	if (!s)
+	if (!scratch)
 		return;
-	cleanup_fd(&s->base);
-	cleanup_fd(&s->dir);
-	cleanup_fd(&s->state);
-	cleanup_fd(&s->guard);
-	free(s->directory);
-	free(s->socket);
-	free(s);
+	cleanup_fd(&scratch->base);
+	cleanup_fd(&scratch->dir);
+	cleanup_fd(&scratch->state);
+	cleanup_fd(&scratch->guard);
+	free(scratch->directory);
+	free(scratch->socket);
+	free(scratch);
 }
 
-static const char *shown(const struct scratch *s, char buf[512])
+static const char *shown(const struct scratch *scratch, char buf[512])
 {
-	return printable(buf, 512, s->directory);
+	return printable(buf, 512, scratch->directory);
 }
 
 static const char *user_name(uid_t uid, char buf[64])
@@ -103,36 +103,36 @@ static const char *user_name(uid_t uid, char buf[64])
 }
 
 /* 1 to 3 of the order above. */
-static int make_outer(struct scratch *s, bool shared)
+static int make_outer(struct scratch *scratch, bool shared)
 {
 	char buf[512];
 
-	if (mkdirat(s->base, s->name, 0700) < 0)
+	if (mkdirat(scratch->base, scratch->name, 0700) < 0)
 		return fail_errno(-errno, "no scratch folder %s",
-				shown(s, buf));
-	s->dir = openat(s->base, s->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+				shown(scratch, buf));
+	scratch->dir = openat(scratch->base, scratch->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
 			O_CLOEXEC);
-	if (s->dir >= 0)
-		s->state = openat(s->dir, "state", O_RDWR | O_CREAT | O_EXCL |
+	if (scratch->dir >= 0)
+		scratch->state = openat(scratch->dir, "state", O_RDWR | O_CREAT | O_EXCL |
 				O_CLOEXEC, 0600);
-	if (s->state < 0 || flock(s->state, LOCK_EX | LOCK_NB) < 0 ||
-			(shared && fchmod(s->dir, 0711) < 0))
-		return fail_errno(-errno, "%s", shown(s, buf));
+	if (scratch->state < 0 || flock(scratch->state, LOCK_EX | LOCK_NB) < 0 ||
+			(shared && fchmod(scratch->dir, 0711) < 0))
+		return fail_errno(-errno, "%s", shown(scratch, buf));
 	return 0;
 }
 
-static int make_inner(struct scratch *s, uid_t uid, gid_t gid)
+static int make_inner(struct scratch *scratch, uid_t uid, gid_t gid)
 {
 	CLEANUP_FD int q = -1;
 	char buf[512];
 
-	if (fsync(s->dir) < 0 || fsync(s->base) < 0 ||
-			mkdirat(s->dir, QEMU_DIR, 0700) < 0)
-		return fail_errno(-errno, "%s", shown(s, buf));
-	q = openat(s->dir, QEMU_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+	if (fsync(scratch->dir) < 0 || fsync(scratch->base) < 0 ||
+			mkdirat(scratch->dir, QEMU_DIR, 0700) < 0)
+		return fail_errno(-errno, "%s", shown(scratch, buf));
+	q = openat(scratch->dir, QEMU_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
 			O_CLOEXEC);
 	if (q < 0 || (uid != geteuid() && fchown(q, uid, gid) < 0))
-		return fail_errno(-errno, "%s", shown(s, buf));
+		return fail_errno(-errno, "%s", shown(scratch, buf));
 	return 0;
 }
 
@@ -170,24 +170,24 @@ static int make_in(struct scratch **out, const char *base)
 {
 	char name[NAME_LEN + 1] = NAME_PREFIX;
 	unsigned char token[NAME_DIGITS / 2];
-	struct scratch *s;
+	struct scratch *scratch;
 
 	seal_random(token, sizeof(token));
 	hex_encode(name + sizeof(NAME_PREFIX) - 1, token, sizeof(token));
-	s = scratch_new(base, name);
-	if (!s)
+	scratch = scratch_new(base, name);
+	if (!scratch)
 		return -ENOMEM;
-	if (strlen(s->socket) > SOCKET_MAX) {
-		int over = (int)(strlen(s->socket) - SOCKET_MAX);
+	if (strlen(scratch->socket) > SOCKET_MAX) {
+		int over = (int)(strlen(scratch->socket) - SOCKET_MAX);
 
-		scratch_close(s);
+		scratch_close(scratch);
 		return fail(-ENAMETOOLONG,
 				"the scratch folder's place has a path of %zu "
 				"bytes, %d too many for a socket in it; give a "
 				"shorter one with --scratch-dir",
 				strlen(base), over);
 	}
-	*out = s;
+	*out = scratch;
 	return 0;
 }
 
@@ -196,40 +196,40 @@ int scratch_make(struct scratch **out, const char *dir, uid_t qemu,
 {
 	CLEANUP_FREE char *base = NULL;
 	CLEANUP_FD int fd = -1;
-	struct scratch *s = NULL;
+	struct scratch *scratch = NULL;
 	int err = check_user(qemu);
 
 	if (!err)
 		err = open_base(&base, &fd, dir);
 	if (!err)
-		err = make_in(&s, base);
+		err = make_in(&scratch, base);
 	if (err)
 		return err;
-	s->base = take_fd(&fd);
-	err = make_outer(s, qemu != geteuid());
+	scratch->base = take_fd(&fd);
+	err = make_outer(scratch, qemu != geteuid());
 	if (!err)
-		err = make_inner(s, qemu, qemu_group);
+		err = make_inner(scratch, qemu, qemu_group);
 	if (err) {
 		struct error_copy why;
 
 		error_save(&why, err);
-		if (s->dir >= 0)
-			scratch_remove(s);
-		scratch_close(s);
+		if (scratch->dir >= 0)
+			scratch_remove(scratch);
+		scratch_close(scratch);
 		return error_load(&why);
 	}
-	*out = s;
+	*out = scratch;
 	return 0;
 }
 
 /* Opens the directory NAME in BASE, if it is one and ours. */
-static int open_directory(struct scratch *s)
+static int open_directory(struct scratch *scratch)
 {
 	struct stat st;
 
-	s->dir = openat(s->base, s->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+	scratch->dir = openat(scratch->base, scratch->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
 			O_CLOEXEC);
-	if (s->dir < 0 || fstat(s->dir, &st) < 0)
+	if (scratch->dir < 0 || fstat(scratch->dir, &st) < 0)
 		return -errno;
 	return st.st_uid == geteuid() ? 0 : -EPERM;
 }
@@ -238,38 +238,38 @@ int scratch_open(struct scratch **out, const char *directory)
 {
 	CLEANUP_FREE char *base = strdup(directory);
 	char *slash = base ? strrchr(base, '/') : NULL;
-	struct scratch *s;
+	struct scratch *scratch;
 	int err;
 
 	if (!slash)
 		return base ? -EINVAL : -ENOMEM;
 	*slash = '\0';
-	s = scratch_new(*base ? base : "/", slash + 1);
-	if (!s)
+	scratch = scratch_new(*base ? base : "/", slash + 1);
+	if (!scratch)
 		return -ENOMEM;
-	s->base = open(*base ? base : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	err = s->base < 0 ? -errno : open_directory(s);
+	scratch->base = open(*base ? base : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	err = scratch->base < 0 ? -errno : open_directory(scratch);
 	if (err) {
-		scratch_close(s);
+		scratch_close(scratch);
 		return fail_errno(err, "%s", directory);
 	}
-	*out = s;
+	*out = scratch;
 	return 0;
 }
 
-int scratch_write_state(struct scratch *s, const struct scratch_state *st)
+int scratch_write_state(struct scratch *scratch, const struct scratch_state *state)
 {
-	int err = scratch_state_write(s->state, st);
+	int err = scratch_state_write(scratch->state, state);
 
-	return err ? fail_errno(err, "%s/state", s->directory) : 0;
+	return err ? fail_errno(err, "%s/state", scratch->directory) : 0;
 }
 
-int scratch_lock_guard(struct scratch *s)
+int scratch_lock_guard(struct scratch *scratch)
 {
-	if (s->guard < 0)
-		s->guard = openat(s->dir, "guard", O_RDWR | O_CREAT |
+	if (scratch->guard < 0)
+		scratch->guard = openat(scratch->dir, "guard", O_RDWR | O_CREAT |
 				O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (s->guard < 0 || flock(s->guard, LOCK_EX | LOCK_NB) < 0)
+	if (scratch->guard < 0 || flock(scratch->guard, LOCK_EX | LOCK_NB) < 0)
 		return -errno;
 	return 0;
 }
@@ -296,36 +296,36 @@ static int remove_inner(int dir)
 	return unlinkat(dir, QEMU_DIR, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
-int scratch_remove(struct scratch *s)
+int scratch_remove(struct scratch *scratch)
 {
-	int err = remove_inner(s->dir);
+	int err = remove_inner(scratch->dir);
 	char buf[512];
 
-	if (!err && unlinkat(s->dir, "guard", 0) < 0 && errno != ENOENT)
+	if (!err && unlinkat(scratch->dir, "guard", 0) < 0 && errno != ENOENT)
 		err = -errno;
-	if (!err && unlinkat(s->dir, "state", 0) < 0 && errno != ENOENT)
+	if (!err && unlinkat(scratch->dir, "state", 0) < 0 && errno != ENOENT)
 		err = -errno;
-	if (!err && unlinkat(s->base, s->name, AT_REMOVEDIR) < 0 &&
+	if (!err && unlinkat(scratch->base, scratch->name, AT_REMOVEDIR) < 0 &&
 			errno != ENOENT)
 		err = -errno;
-	return err ? fail_errno(err, "%s can't be removed", shown(s, buf)) : 0;
+	return err ? fail_errno(err, "%s can't be removed", shown(scratch, buf)) : 0;
 }
 
-const char *scratch_directory(const struct scratch *s)
+const char *scratch_directory(const struct scratch *scratch)
 {
-	return s->directory;
+	return scratch->directory;
 }
 
-const char *scratch_socket(const struct scratch *s)
+const char *scratch_socket(const struct scratch *scratch)
 {
-	return s->socket;
+	return scratch->socket;
 }
 
-char *scratch_file(const struct scratch *s, unsigned attempt, unsigned disk)
+char *scratch_file(const struct scratch *scratch, unsigned attempt, unsigned disk)
 {
 	char *path;
 
-	if (asprintf(&path, "%s/" QEMU_DIR "/%u-%u", s->directory, attempt,
+	if (asprintf(&path, "%s/" QEMU_DIR "/%u-%u", scratch->directory, attempt,
 			    disk) < 0)
 		return NULL;
 	return path;
@@ -333,20 +333,20 @@ char *scratch_file(const struct scratch *s, unsigned attempt, unsigned disk)
 
 /* --- space --- */
 
-uint64_t scratch_free(const struct scratch *s)
+uint64_t scratch_free(const struct scratch *scratch)
 {
 	struct statvfs v;
 
-	if (fstatvfs(s->dir, &v) < 0)
+	if (fstatvfs(scratch->dir, &v) < 0)
 		return 0;
 	return (uint64_t)v.f_bavail * v.f_frsize;
 }
 
-int scratch_check_space(const struct scratch *s, uint64_t allocated)
+int scratch_check_space(const struct scratch *scratch, uint64_t allocated)
 {
 	uint64_t least = max_u64(16 * MIB, min_u64(GIB, allocated / 256));
 	uint64_t well = max_u64(least, allocated / 32);
-	uint64_t have = scratch_free(s);
+	uint64_t have = scratch_free(scratch);
 	char buf[512], has[SIZE_TEXT_MAX], needs[SIZE_TEXT_MAX];
 
 	size_format(has, have);
@@ -356,12 +356,12 @@ int scratch_check_space(const struct scratch *s, uint64_t allocated)
 				"overwrites during the backup goes there: at "
 				"least %s; give another folder with "
 				"--scratch-dir",
-				shown(s, buf), has, size_format(needs, least));
+				shown(scratch, buf), has, size_format(needs, least));
 	if (have < well)
 		report_warning("%s has room for %s only, and what the guest "
 				"overwrites during the backup goes there; "
 				"%s would be comfortable (--scratch-dir)",
-				shown(s, buf), has, size_format(needs, well));
+				shown(scratch, buf), has, size_format(needs, well));
 	return 0;
 }
 
@@ -386,58 +386,58 @@ static bool is_old(int dir)
 
 /* Takes the dead owner's lock. 0; -EWOULDBLOCK: it lives, or is just being
  * removed. */
-static int lock_dead(struct scratch *s, struct scratch_state *state)
+static int lock_dead(struct scratch *scratch, struct scratch_state *state)
 {
 	struct stat st;
 
-	s->state = openat(s->dir, "state", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	if (s->state < 0 && errno != ENOENT)
+	scratch->state = openat(scratch->dir, "state", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (scratch->state < 0 && errno != ENOENT)
 		return -errno;
-	if (s->state < 0) {
+	if (scratch->state < 0) {
 		scratch_state_read(-1, state);
-		return is_old(s->dir) ? 0 : -EWOULDBLOCK;
+		return is_old(scratch->dir) ? 0 : -EWOULDBLOCK;
 	}
-	if (flock(s->state, LOCK_EX | LOCK_NB) < 0)
+	if (flock(scratch->state, LOCK_EX | LOCK_NB) < 0)
 		return -errno;
-	if (fstat(s->state, &st) < 0 || !S_ISREG(st.st_mode) ||
+	if (fstat(scratch->state, &st) < 0 || !S_ISREG(st.st_mode) ||
 			st.st_nlink == 0)
 		return -EWOULDBLOCK;
-	scratch_state_read(s->state, state);
+	scratch_state_read(scratch->state, state);
 	return 0;
 }
 
 /* The guard of a run that has just died is about to do all of this. */
-static void wait_for_guard(struct scratch *s)
+static void wait_for_guard(struct scratch *scratch)
 {
 	double end = monotonic_now() + GUARD_SECONDS;
 	struct timespec nap = { .tv_nsec = 50000000 };
 
-	while (scratch_lock_guard(s) == -EWOULDBLOCK && monotonic_now() < end)
+	while (scratch_lock_guard(scratch) == -EWOULDBLOCK && monotonic_now() < end)
 		nanosleep(&nap, NULL);
 }
 
-static bool still_there(const struct scratch *s)
+static bool still_there(const struct scratch *scratch)
 {
 	struct stat st, now;
 
-	return fstat(s->dir, &st) == 0 &&
-			fstatat(s->base, s->name, &now, AT_SYMLINK_NOFOLLOW) ==
+	return fstat(scratch->dir, &st) == 0 &&
+			fstatat(scratch->base, scratch->name, &now, AT_SYMLINK_NOFOLLOW) ==
 					0 &&
 			st.st_ino == now.st_ino && st.st_dev == now.st_dev;
 }
 
-static void look_at(struct scratch *s,
-		void (*found)(void *ctx, struct scratch *s,
+static void look_at(struct scratch *scratch,
+		void (*found)(void *ctx, struct scratch *scratch,
 				const struct scratch_state *st),
 		void *ctx)
 {
 	struct scratch_state state;
 
-	if (open_directory(s) < 0 || lock_dead(s, &state) < 0)
+	if (open_directory(scratch) < 0 || lock_dead(scratch, &state) < 0)
 		return;
-	wait_for_guard(s);
-	if (still_there(s))
-		found(ctx, s, &state);
+	wait_for_guard(scratch);
+	if (still_there(scratch))
+		found(ctx, scratch, &state);
 	scratch_state_clear(&state);
 }
 
@@ -460,15 +460,15 @@ int scratch_dead(const char *dir,
 	if (!d)
 		return fail_errno(-errno, "%s", base);
 	while ((e = readdir(d)) != NULL) {
-		struct scratch *s = is_name(e->d_name)
+		struct scratch *scratch = is_name(e->d_name)
 				? scratch_new(base, e->d_name)
 				: NULL;
 
-		if (!s)
+		if (!scratch)
 			continue;
-		s->base = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-		look_at(s, found, ctx);
-		scratch_close(s);
+		scratch->base = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		look_at(scratch, found, ctx);
+		scratch_close(scratch);
 	}
 	closedir(d);
 	return 0;

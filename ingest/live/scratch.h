@@ -37,32 +37,32 @@ int scratch_make(struct scratch **out, const char *dir, uid_t qemu,
 /* An existing directory of ours, not locked: for the guard. */
 int scratch_open(struct scratch **out, const char *directory);
 /* Closes, and so unlocks. NULL allowed. */
-void scratch_close(struct scratch *s);
+void scratch_close(struct scratch *scratch);
 
 /* Removes all that is in it, and it. 0 or -errno with a text; gone before is
  * no error. */
-int scratch_remove(struct scratch *s);
+int scratch_remove(struct scratch *scratch);
 
-const char *scratch_directory(const struct scratch *s);
-const char *scratch_socket(const struct scratch *s);
+const char *scratch_directory(const struct scratch *scratch);
+const char *scratch_socket(const struct scratch *scratch);
 /* A path for a scratch file; to free, NULL without memory. */
-char *scratch_file(const struct scratch *s, unsigned attempt, unsigned disk);
+char *scratch_file(const struct scratch *scratch, unsigned attempt, unsigned disk);
 
 /* Durable when it returns. */
-int scratch_write_state(struct scratch *s, const struct scratch_state *st);
+int scratch_write_state(struct scratch *scratch, const struct scratch_state *state);
 
 /* Takes the guard's lock. 0, -EWOULDBLOCK, -errno. */
-int scratch_lock_guard(struct scratch *s);
+int scratch_lock_guard(struct scratch *scratch);
 
 /* Bytes that qemu's user can still write there; 0 if that can't be told. */
-uint64_t scratch_free(const struct scratch *s);
+uint64_t scratch_free(const struct scratch *scratch);
 
 /*
  * The guest's overwrites go there while its disks are read, so in the end as
  * much as ALLOCATED bytes may be needed, but hardly ever are. -ENOSPC where
  * less than a 256th is free (but 16 MiB to 1 GiB); a warning below a 32nd.
  */
-int scratch_check_space(const struct scratch *s, uint64_t allocated);
+int scratch_check_space(const struct scratch *scratch, uint64_t allocated);
 
 /*
  * Every directory in DIR that is ours and whose owner is dead: FOUND gets it

@@ -20,14 +20,14 @@ static const char *const phases[] = {
 	[SCRATCH_RUNNING] = "running",
 };
 
-void scratch_state_clear(struct scratch_state *st)
+void scratch_state_clear(struct scratch_state *state)
 {
-	free(st->repository);
-	free(st->uri);
-	free(st->uuid);
-	free(st->name);
-	free(st->checkpoint);
-	memset(st, 0, sizeof(*st));
+	free(state->repository);
+	free(state->uri);
+	free(state->uuid);
+	free(state->name);
+	free(state->checkpoint);
+	memset(state, 0, sizeof(*state));
 }
 
 /* "" if it can't be told. */
@@ -56,7 +56,7 @@ static int write_whole(int fd, const char *text, size_t len)
 	return 0;
 }
 
-int scratch_state_write(int fd, const struct scratch_state *st)
+int scratch_state_write(int fd, const struct scratch_state *state)
 {
 	char boot[40];
 	CLEANUP_FREE char *text = NULL;
@@ -64,11 +64,11 @@ int scratch_state_write(int fd, const struct scratch_state *st)
 
 	read_boot_id(boot);
 	json = json_pack("{s:i, s:s, s:s, s:s*, s:s*, s:s*, s:s*, s:i, s:s*, "
-			 "s:I}", "version", 1, "phase", phases[st->phase],
-			"boot", boot, "repository", st->repository, "uri",
-			st->uri, "domain_uuid", st->uuid, "domain_name",
-			st->name, "domain_id", st->domain_id, "checkpoint",
-			st->checkpoint, "pid", (json_int_t)getpid());
+			 "s:I}", "version", 1, "phase", phases[state->phase],
+			"boot", boot, "repository", state->repository, "uri",
+			state->uri, "domain_uuid", state->uuid, "domain_name",
+			state->name, "domain_id", state->domain_id, "checkpoint",
+			state->checkpoint, "pid", (json_int_t)getpid());
 	text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
 	json_decref(json);
 	if (!text)
@@ -84,34 +84,34 @@ static char *text_of(const json_t *json, const char *key)
 }
 
 /* Behind it may be the rest of a longer one. */
-static void parse_state(struct scratch_state *st, const char *text, size_t len)
+static void parse_state(struct scratch_state *state, const char *text, size_t len)
 {
 	json_t *json = json_loadb(text, len, JSON_DISABLE_EOF_CHECK, NULL);
 	const char *phase = json_string_value(json_object_get(json, "phase"));
 	const char *boot = json_string_value(json_object_get(json, "boot"));
 	char now[40];
 
-	memset(st, 0, sizeof(*st));
-	st->phase = SCRATCH_RUNNING;
+	memset(state, 0, sizeof(*state));
+	state->phase = SCRATCH_RUNNING;
 	for (int i = 0; phase && i <= SCRATCH_RUNNING; i++)
 		if (strcmp(phase, phases[i]) == 0)
-			st->phase = (enum scratch_phase)i;
+			state->phase = (enum scratch_phase)i;
 	read_boot_id(now);
-	st->this_boot = boot && strcmp(boot, now) == 0;
-	st->repository = text_of(json, "repository");
-	st->uri = text_of(json, "uri");
-	st->uuid = text_of(json, "domain_uuid");
-	st->name = text_of(json, "domain_name");
-	st->checkpoint = text_of(json, "checkpoint");
-	st->domain_id = (int)json_integer_value(
+	state->this_boot = boot && strcmp(boot, now) == 0;
+	state->repository = text_of(json, "repository");
+	state->uri = text_of(json, "uri");
+	state->uuid = text_of(json, "domain_uuid");
+	state->name = text_of(json, "domain_name");
+	state->checkpoint = text_of(json, "checkpoint");
+	state->domain_id = (int)json_integer_value(
 			json_object_get(json, "domain_id"));
 	json_decref(json);
 }
 
-void scratch_state_read(int fd, struct scratch_state *st)
+void scratch_state_read(int fd, struct scratch_state *state)
 {
 	CLEANUP_FREE char *text = malloc(STATE_MAX);
 	ssize_t n = text && fd >= 0 ? pread(fd, text, STATE_MAX, 0) : -1;
 
-	parse_state(st, text ? text : "", n > 0 ? (size_t)n : 0);
+	parse_state(state, text ? text : "", n > 0 ? (size_t)n : 0);
 }

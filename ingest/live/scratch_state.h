@@ -21,13 +21,13 @@ struct scratch_state {
 	char *checkpoint;	/* NULL: none */
 	bool this_boot;		/* read: of the host as it runs now */
 };
-void scratch_state_clear(struct scratch_state *st);
+void scratch_state_clear(struct scratch_state *state);
 
 /* Durable when it returns. 0 or -errno. */
-int scratch_state_write(int fd, const struct scratch_state *st);
+int scratch_state_write(int fd, const struct scratch_state *state);
 
 /* From a file that need not be sound: then (or FD -1) the phase is RUNNING and
  * the texts are NULL. To be cleared. */
-void scratch_state_read(int fd, struct scratch_state *st);
+void scratch_state_read(int fd, struct scratch_state *state);
 
 #endif

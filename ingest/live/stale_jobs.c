@@ -23,20 +23,20 @@
 #define JOB_SECONDS 60.0
 
 /* The domain as it was is undone. 0 or -errno with a text. */
-static int undo(const struct scratch *s, const struct scratch_state *st)
+static int undo(const struct scratch *scratch, const struct scratch_state *state)
 {
-	struct live_guest *g = NULL;
-	int err = live_guest_open(&g, st->uri, st->uuid);
+	struct live_guest *guest = NULL;
+	int err = live_guest_open(&guest, state->uri, state->uuid);
 
 	if (err == -ENOENT)
 		return 0; /* there is no such domain any more */
 	/* One that was started anew since then is not frozen. */
-	if (!err && st->phase == SCRATCH_FROZEN &&
-			live_guest_id(g) == st->domain_id)
-		err = live_guest_thaw(g, THAW_SECONDS);
+	if (!err && state->phase == SCRATCH_FROZEN &&
+			live_guest_id(guest) == state->domain_id)
+		err = live_guest_thaw(guest, THAW_SECONDS);
 	if (!err)
-		err = live_guest_end_job(g, scratch_directory(s), JOB_SECONDS);
-	live_guest_close(g);
+		err = live_guest_end_job(guest, scratch_directory(scratch), JOB_SECONDS);
+	live_guest_close(guest);
 	return err;
 }
 
@@ -44,22 +44,22 @@ struct work {
 	int err;		/* the last failure */
 };
 
-static void on_dead(void *ctx, struct scratch *s,
-		const struct scratch_state *st)
+static void on_dead(void *ctx, struct scratch *scratch,
+		const struct scratch_state *state)
 {
-	struct work *w = ctx;
+	struct work *work = ctx;
 	char name[256], directory[512];
 	int err = 0;
 
-	printable(name, sizeof(name), st->name ? st->name : "?");
-	printable(directory, sizeof(directory), scratch_directory(s));
+	printable(name, sizeof(name), state->name ? state->name : "?");
+	printable(directory, sizeof(directory), scratch_directory(scratch));
 	/* No job and no frozen guest survives the host. */
-	if (st->this_boot && st->uri && st->uuid)
-		err = undo(s, st);
+	if (state->this_boot && state->uri && state->uuid)
+		err = undo(scratch, state);
 	if (!err)
-		err = scratch_remove(s);
+		err = scratch_remove(scratch);
 	if (err) {
-		w->err = err;
+		work->err = err;
 		report_warning("a backup of the domain %s that died has left "
 				"%s: %s", name, directory, error_text(err));
 		return;
@@ -70,53 +70,53 @@ static void on_dead(void *ctx, struct scratch *s,
 
 /* --- jobs without a directory --- */
 
-static int end_orphan(struct connection *c, struct domain *d, char *socket)
+static int end_orphan(struct connection *conn, struct domain *domain, char *socket)
 {
 	struct domain_facts facts;
-	struct live_guest *g = NULL;
+	struct live_guest *guest = NULL;
 	char name[256];
-	int err = domain_facts(d, &facts);
+	int err = domain_facts(domain, &facts);
 
 	if (!err)
-		err = live_guest_open(&g, connection_uri(c), facts.uuid);
+		err = live_guest_open(&guest, connection_uri(conn), facts.uuid);
 	*strrchr(socket, '/') = '\0';
 	if (!err)
-		err = live_guest_end_job(g, socket, JOB_SECONDS);
-	printable(name, sizeof(name), domain_name(d));
+		err = live_guest_end_job(guest, socket, JOB_SECONDS);
+	printable(name, sizeof(name), domain_name(domain));
 	if (err)
 		report_warning("a backup of the domain %s had died, and its "
 				"job goes on: %s", name, error_text(err));
 	else
 		report_warning("a backup of the domain %s had died: its job "
 				"is ended", name);
-	live_guest_close(g);
+	live_guest_close(guest);
 	domain_facts_clear(&facts);
 	return err;
 }
 
-static int look_for_orphan(struct connection *c, struct domain *d,
+static int look_for_orphan(struct connection *conn, struct domain *domain,
 		const char *scratch_dir)
 {
 	CLEANUP_FREE char *xml = NULL;
 	CLEANUP_FREE char *socket = NULL;
 
-	if (!domain_control_is_active(d))
+	if (!domain_control_is_active(domain))
 		return 0;
-	xml = domain_job_backup_xml(d);
+	xml = domain_job_backup_xml(domain);
 	if (!xml || job_xml_socket(&socket, xml) != 0 || !socket ||
 			!scratch_is_orphan(socket, scratch_dir))
 		return 0;
-	return end_orphan(c, d, socket);
+	return end_orphan(conn, domain, socket);
 }
 
-static int end_orphans(struct connection *c, const char *scratch_dir)
+static int end_orphans(struct connection *conn, const char *scratch_dir)
 {
 	struct domain **list = NULL;
 	unsigned count = 0;
-	int first = domain_list(c, &list, &count);
+	int first = domain_list(conn, &list, &count);
 
 	for (unsigned i = 0; i < count; i++) {
-		int err = look_for_orphan(c, list[i], scratch_dir);
+		int err = look_for_orphan(conn, list[i], scratch_dir);
 
 		first = first ? first : err;
 	}
@@ -124,11 +124,11 @@ static int end_orphans(struct connection *c, const char *scratch_dir)
 	return first;
 }
 
-int stale_jobs_end(struct connection *c, const char *scratch_dir)
+int stale_jobs_end(struct connection *conn, const char *scratch_dir)
 {
 	struct work w = { 0 };
 	int err = scratch_dead(scratch_dir, on_dead, &w);
-	int orphans = end_orphans(c, scratch_dir);
+	int orphans = end_orphans(conn, scratch_dir);
 
 	if (err || w.err)
 		return err ? err : w.err;

@@ -16,15 +16,15 @@
 
 static void note_unread(void *ctx, const char *object, int err)
 {
-	struct tracked_base *t = ctx;
+	struct tracked_base *base = ctx;
 	(void)object;
 	(void)err;
-	t->unread = true;
+	base->unread = true;
 }
 
-static bool is_of(const struct snapshot *s, const char *uuid)
+static bool is_of(const struct snapshot *snap, const char *uuid)
 {
-	return s->uuid != NULL && strcmp(s->uuid, uuid) == 0;
+	return snap->uuid != NULL && strcmp(snap->uuid, uuid) == 0;
 }
 
 /* Takes the domain's newest one with a token out of the list. */
@@ -39,45 +39,45 @@ static struct snapshot *take_newest(struct snapshot_list *list,
 }
 
 /* If it is gone by then, there is none. */
-static int publish(struct tracked_base *t, struct backup_snapshot *b)
+static int publish(struct tracked_base *base, struct backup_snapshot *snapshot)
 {
-	struct session *session = b->run->storing.session;
-	uint32_t n = t->own->file_count;
+	struct session *session = snapshot->run->storing.session;
+	uint32_t n = base->own->file_count;
 	struct id *roots = calloc(n + 1, sizeof(*roots));
 	if (roots == NULL)
 		return fail_errno(-ENOMEM, "looking for an earlier snapshot");
 	for (uint32_t i = 0; i < n; i++)
-		roots[i] = t->own->files[i].root.id;
+		roots[i] = base->own->files[i].root.id;
 	int err = session_add_roots(session, roots, n);
 	if (err < 0) {
 		free(roots);
 		return err;
 	}
-	if (snapshot_object_exists(b->run->repo, t->own) == 0) {
-		t->roots = roots;
-		t->root_count = n;
+	if (snapshot_object_exists(snapshot->run->repo, base->own) == 0) {
+		base->roots = roots;
+		base->root_count = n;
 		return 0;
 	}
-	snapshot_free(take_ptr(t->own));
+	snapshot_free(take_ptr(base->own));
 	err = session_leave_all(session, roots, n);
 	free(roots);
 	return err;
 }
 
-static int search_back(struct tracked_base *t, struct backup_snapshot *b,
+static int search_back(struct tracked_base *base, struct backup_snapshot *snapshot,
 		const char *uuid)
 {
-	struct repository *r = b->run->repo;
+	struct repository *repo = snapshot->run->repo;
 	struct snapshot_list list = { .count = 0 };
-	int err = snapshot_list_load(r, b->snap->source, &list, note_unread, t);
+	int err = snapshot_list_load(repo, snapshot->snap->source, &list, note_unread, base);
 	if (err < 0)
 		return err;
-	t->own = take_newest(&list, uuid, r->config.repo_id);
+	base->own = take_newest(&list, uuid, repo->config.repo_id);
 	snapshot_list_clear(&list);
-	if (t->own != NULL)
-		err = publish(t, b);
-	if (err == 0 && t->own == NULL)
-		t->base.none = t->unread
+	if (base->own != NULL)
+		err = publish(base, snapshot);
+	if (err == 0 && base->own == NULL)
+		base->base.none = base->unread
 				? "the snapshot of its last checkpoint can't be "
 				  "read"
 				: "no snapshot has its last checkpoint (it was "
@@ -85,60 +85,60 @@ static int search_back(struct tracked_base *t, struct backup_snapshot *b,
 	return err;
 }
 
-int tracked_base_find(struct tracked_base *t, struct backup_snapshot *b,
+int tracked_base_find(struct tracked_base *base, struct backup_snapshot *snapshot,
 		const char *uuid, bool search)
 {
-	const struct repository *repo = b->run->repo;
+	const struct repository *repo = snapshot->run->repo;
 	const uint8_t *repo_id = repo->config.repo_id;
-	const struct snapshot *snap = b->base;
-	*t = (struct tracked_base){ .own = NULL };
+	const struct snapshot *snap = snapshot->base;
+	*base = (struct tracked_base){ .own = NULL };
 	if (snap != NULL)
-		t->base.none = is_of(snap, uuid)
+		base->base.none = is_of(snap, uuid)
 				? "no earlier backup left a checkpoint"
 				: "the last snapshot is of another domain of "
 				  "this name";
 	if (snap == NULL || !is_of(snap, uuid)
 			|| tracking_token(snap, repo_id) == NULL) {
-		int err = search ? search_back(t, b, uuid) : 0;
+		int err = search ? search_back(base, snapshot, uuid) : 0;
 		if (err < 0)
 			return err;
-		snap = t->own;
+		snap = base->own;
 	}
 	if (snap != NULL) {
-		t->base.snap = snap;
-		t->base.token = tracking_token(snap, repo_id);
+		base->base.snap = snap;
+		base->base.token = tracking_token(snap, repo_id);
 	}
 	return 0;
 }
 
-void tracked_base_clear(struct tracked_base *t, struct backup_snapshot *b)
+void tracked_base_clear(struct tracked_base *base, struct backup_snapshot *snapshot)
 {
-	if (t->roots != NULL)
-		session_leave_later(b->run->storing.session, t->roots,
-				t->root_count);
-	free(t->roots);
-	snapshot_free(t->own);
-	*t = (struct tracked_base){ .own = NULL };
+	if (base->roots != NULL)
+		session_leave_later(snapshot->run->storing.session, base->roots,
+				base->root_count);
+	free(base->roots);
+	snapshot_free(base->own);
+	*base = (struct tracked_base){ .own = NULL };
 }
 
-int tracked_base_read(struct tracked_base *t, struct backup_snapshot *b,
+int tracked_base_read(struct tracked_base *base, struct backup_snapshot *snapshot,
 		const char *name, size_t max, char **text)
 {
-	const struct snapshot_file *f = NULL;
+	const struct snapshot_file *file = NULL;
 	struct image *image;
-	if (t->base.snap != NULL)
-		f = snapshot_find_file(t->base.snap, name);
-	if (f == NULL)
+	if (base->base.snap != NULL)
+		file = snapshot_find_file(base->base.snap, name);
+	if (file == NULL)
 		return fail(-ENOENT, "the snapshot has no %s", name);
-	if (f->size > max)
+	if (file->size > max)
 		return fail(-EFBIG, "%s is too large", name);
-	CLEANUP_FREE char *bytes = malloc((size_t)f->size + 1);
+	CLEANUP_FREE char *bytes = malloc((size_t)file->size + 1);
 	if (bytes == NULL)
 		return fail_errno(-ENOMEM, "reading %s", name);
-	int err = image_open(&image, b->run->storing.reader, &f->root, f->size);
+	int err = image_open(&image, snapshot->run->storing.reader, &file->root, file->size);
 	if (err < 0)
 		return err;
-	ssize_t n = image_pread(image, bytes, (size_t)f->size, 0);
+	ssize_t n = image_pread(image, bytes, (size_t)file->size, 0);
 	image_close(image);
 	if (n < 0)
 		return (int)n;

@@ -18,18 +18,18 @@ struct tracked_base {
 };
 
 /*
- * The newest snapshot of B's source that is of the domain UUID and has a
+ * The newest snapshot of SNAPSHOT's source that is of the domain UUID and has a
  * checkpoint of ours; its roots are published. SEARCH: there are traces of such checkpoints, so look further back
- * than the last snapshot. T->base.none is set as far as this can be told here.
+ * than the last snapshot. BASE->base.none is set as far as this can be told here.
  * 0 (also if there is none) or -errno.
  */
-int tracked_base_find(struct tracked_base *t, struct backup_snapshot *b,
+int tracked_base_find(struct tracked_base *base, struct backup_snapshot *snapshot,
 		const char *uuid, bool search);
-void tracked_base_clear(struct tracked_base *t, struct backup_snapshot *b);
+void tracked_base_clear(struct tracked_base *base, struct backup_snapshot *snapshot);
 
 /* Reads the snapshot's file NAME, at most MAX bytes, as text. To free. 0;
  * -ENOENT it has none; -EFBIG; -EBADMSG; -errno. */
-int tracked_base_read(struct tracked_base *t, struct backup_snapshot *b,
+int tracked_base_read(struct tracked_base *base, struct backup_snapshot *snapshot,
 		const char *name, size_t max, char **text);
 
 #endif

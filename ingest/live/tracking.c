@@ -108,10 +108,10 @@ const char *tracking_token(const struct snapshot *snap,
 		const uint8_t repo_id[REPO_ID_SIZE])
 {
 	for (uint32_t i = 0; i < snap->file_count; i++) {
-		const struct snapshot_file *f = &snap->files[i];
-		if (f->kind == FILE_DISK && f->checkpoint != NULL
-				&& tracking_is_ours(f->checkpoint, repo_id))
-			return f->checkpoint;
+		const struct snapshot_file *file = &snap->files[i];
+		if (file->kind == FILE_DISK && file->checkpoint != NULL
+				&& tracking_is_ours(file->checkpoint, repo_id))
+			return file->checkpoint;
 	}
 	return NULL;
 }
@@ -200,10 +200,10 @@ static const struct snapshot_file *find_record(const struct snapshot *snap,
 		const char *target)
 {
 	for (uint32_t i = 0; i < snap->file_count; i++) {
-		const struct snapshot_file *f = &snap->files[i];
-		if (f->kind == FILE_DISK && f->target != NULL
-				&& strcmp(f->target, target) == 0)
-			return f;
+		const struct snapshot_file *file = &snap->files[i];
+		if (file->kind == FILE_DISK && file->target != NULL
+				&& strcmp(file->target, target) == 0)
+			return file;
 	}
 	return NULL;
 }
@@ -255,67 +255,67 @@ static const char *compare_disk(const struct snapshot_file *record,
 	return why;
 }
 
-static void say(struct tracking_verdict *v, const char *why)
+static void say(struct tracking_verdict *verdict, const char *why)
 {
-	snprintf(v->why, sizeof(v->why), "%s", why);
+	snprintf(verdict->why, sizeof(verdict->why), "%s", why);
 }
 
-static void say_resized(struct tracking_verdict *v, uint64_t from, uint64_t to)
+static void say_resized(struct tracking_verdict *verdict, uint64_t from, uint64_t to)
 {
 	char a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX];
 	size_format(a, from);
 	size_format(b, to);
 	uint64_t change = from > to ? from - to : to - from;
 	if (change < to / 100) /* not to be seen in figures of three digits */
-		snprintf(v->why, sizeof(v->why),
+		snprintf(verdict->why, sizeof(verdict->why),
 				"it was resized from %llu to %llu bytes",
 				(unsigned long long)from,
 				(unsigned long long)to);
 	else
-		snprintf(v->why, sizeof(v->why),
+		snprintf(verdict->why, sizeof(verdict->why),
 				"it was resized from %s to %s", a, b);
 }
 
-static void judge(struct tracking_verdict *v, const struct tracking_base *base,
+static void judge(struct tracking_verdict *verdict, const struct tracking_base *base,
 		const struct snapshot_file *record,
 		const struct tracking_disk *disk)
 {
 	const char *why;
 	if (record->checkpoint == NULL
 			|| strcmp(record->checkpoint, base->token) != 0) {
-		say(v, "no bitmap was kept in it at the last backup");
+		say(verdict, "no bitmap was kept in it at the last backup");
 		return;
 	}
 	why = compare_disk(record, disk);
 	if (why != NULL)
-		say(v, why);
+		say(verdict, why);
 	else if (record->size != disk->size)
-		say_resized(v, record->size, disk->size);
+		say_resized(verdict, record->size, disk->size);
 	else
-		v->record = record;
+		verdict->record = record;
 }
 
-void tracking_decide(struct tracking_verdict *v,
+void tracking_decide(struct tracking_verdict *verdict,
 		const struct tracking_base *base, const char *uuid,
 		const struct tracking_disk *disk)
 {
-	*v = (struct tracking_verdict){ .record = NULL };
+	*verdict = (struct tracking_verdict){ .record = NULL };
 	if (disk->cannot != NULL) {
-		say(v, disk->cannot);
+		say(verdict, disk->cannot);
 		return;
 	}
 	if (base->snap == NULL) {
-		say(v, base->none ? base->none : "");
+		say(verdict, base->none ? base->none : "");
 		return;
 	}
 	if (base->snap->uuid == NULL || strcmp(base->snap->uuid, uuid) != 0) {
-		say(v, "the last snapshot is of another domain of this name");
+		say(verdict, "the last snapshot is of another domain of this name");
 		return;
 	}
 	const struct snapshot_file *record =
 			find_record(base->snap, disk->target);
 	if (record == NULL)
-		say(v, "the disk is new since the last backup with a checkpoint");
+		say(verdict, "the disk is new since the last backup with a checkpoint");
 	else
-		judge(v, base, record, disk);
+		judge(verdict, base, record, disk);
 }

@@ -62,7 +62,7 @@ struct tracking_verdict {
 
 /* UUID: of the domain. That the bitmap itself is there and sound is not looked
  * at here. */
-void tracking_decide(struct tracking_verdict *v,
+void tracking_decide(struct tracking_verdict *verdict,
 		const struct tracking_base *base, const char *uuid,
 		const struct tracking_disk *disk);
 

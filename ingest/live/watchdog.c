@@ -29,63 +29,63 @@ struct watchdog {
 	bool may_be_frozen;
 };
 
-static int gone(struct watchdog *g)
+static int gone(struct watchdog *watchdog)
 {
-	cleanup_fd(&g->socket);
-	g->socket = -1;
+	cleanup_fd(&watchdog->socket);
+	watchdog->socket = -1;
 	return fail(-EPIPE, "the guard process of this backup has ended");
 }
 
-static int say(struct watchdog *g, const char *text, size_t len)
+static int say(struct watchdog *watchdog, const char *text, size_t len)
 {
 	ssize_t n;
 
-	if (g->socket < 0)
-		return gone(g);
+	if (watchdog->socket < 0)
+		return gone(watchdog);
 	do {
-		n = send(g->socket, text, len, MSG_NOSIGNAL);
+		n = send(watchdog->socket, text, len, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
-	return n == (ssize_t)len ? 0 : gone(g);
+	return n == (ssize_t)len ? 0 : gone(watchdog);
 }
 
-static int say_word(struct watchdog *g, enum watchdog_message word)
+static int say_word(struct watchdog *watchdog, enum watchdog_message word)
 {
 	char byte = (char)word;
 
-	return say(g, &byte, 1);
+	return say(watchdog, &byte, 1);
 }
 
 /* Its next message, NUL-ended, but WATCHDOG_FULL, which is noted. 0, -EPIPE,
  * -EAGAIN (none by then). */
-static int hear(struct watchdog *g, char text[ERROR_TEXT_MAX], double seconds)
+static int hear(struct watchdog *watchdog, char text[ERROR_TEXT_MAX], double seconds)
 {
 	double end = monotonic_now() + seconds;
 
 	for (;;) {
-		struct pollfd p = { .fd = g->socket, .events = POLLIN };
+		struct pollfd p = { .fd = watchdog->socket, .events = POLLIN };
 		double left = end - monotonic_now();
 		ssize_t n;
 
-		if (g->socket < 0)
-			return gone(g);
+		if (watchdog->socket < 0)
+			return gone(watchdog);
 		if (poll(&p, 1, left > 0 ? (int)(left * 1000) + 1 : 0) <= 0) {
 			if (left <= 0)
 				return -EAGAIN;
 			continue;
 		}
-		n = recv(g->socket, text, ERROR_TEXT_MAX - 1, MSG_DONTWAIT);
+		n = recv(watchdog->socket, text, ERROR_TEXT_MAX - 1, MSG_DONTWAIT);
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n <= 0)
-			return gone(g);
+			return gone(watchdog);
 		text[n] = '\0';
 		if (text[0] != WATCHDOG_FULL)
 			return 0;
-		g->full = true;
+		watchdog->full = true;
 	}
 }
 
-static int introduce(struct watchdog *g, const struct scratch *scratch,
+static int introduce(struct watchdog *watchdog, const struct scratch *scratch,
 		const struct scratch_state *state)
 {
 	json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "uri", state->uri,
@@ -96,13 +96,13 @@ static int introduce(struct watchdog *g, const struct scratch *scratch,
 	json_decref(json);
 	if (!text)
 		return fail(-EIO, "the scratch folder's path is not UTF-8");
-	return say(g, text, strlen(text));
+	return say(watchdog, text, strlen(text));
 }
 
-static int wait_until_ready(struct watchdog *g)
+static int wait_until_ready(struct watchdog *watchdog)
 {
 	char text[ERROR_TEXT_MAX];
-	int err = hear(g, text, ANSWER_SECONDS);
+	int err = hear(watchdog, text, ANSWER_SECONDS);
 
 	if (err == -EAGAIN)
 		return fail(-EIO, "the guard process does not answer");
@@ -129,7 +129,7 @@ static const char *own_program(char *buf, size_t size)
 	return buf;
 }
 
-static int spawn(struct watchdog *g)
+static int spawn(struct watchdog *watchdog)
 {
 	char path[4096];
 	char *argv[] = { (char *)own_program(path, sizeof(path)),
@@ -138,95 +138,95 @@ static int spawn(struct watchdog *g)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	err = child_start_guard(&g->child, argv, pair[1]);
+	err = child_start_guard(&watchdog->child, argv, pair[1]);
 	close(pair[1]);
-	g->socket = pair[0];
+	watchdog->socket = pair[0];
 	return err;
 }
 
 int watchdog_start(struct watchdog **out, const struct scratch *scratch,
 		const struct scratch_state *state)
 {
-	struct watchdog *g = calloc(1, sizeof(*g));
+	struct watchdog *watchdog = calloc(1, sizeof(*watchdog));
 	struct error_copy why;
 	int err;
 
-	if (!g)
+	if (!watchdog)
 		return -ENOMEM;
-	g->socket = -1;
-	err = spawn(g);
+	watchdog->socket = -1;
+	err = spawn(watchdog);
 	if (!err)
-		err = introduce(g, scratch, state);
+		err = introduce(watchdog, scratch, state);
 	if (!err)
-		err = wait_until_ready(g);
+		err = wait_until_ready(watchdog);
 	if (!err) {
-		*out = g;
+		*out = watchdog;
 		return 0;
 	}
 	fail_within(err, "no guard process, without which no guest is frozen");
 	error_save(&why, err == -ENOMEM ? err : -EIO);
-	watchdog_dismiss(g);
+	watchdog_dismiss(watchdog);
 	return error_load(&why);
 }
 
-int watchdog_freezing(struct watchdog *g)
+int watchdog_freezing(struct watchdog *watchdog)
 {
-	int err = say_word(g, WATCHDOG_FREEZING);
+	int err = say_word(watchdog, WATCHDOG_FREEZING);
 
-	g->may_be_frozen = !err;
+	watchdog->may_be_frozen = !err;
 	return err;
 }
 
-int watchdog_beginning(struct watchdog *g)
+int watchdog_beginning(struct watchdog *watchdog)
 {
-	return say_word(g, WATCHDOG_BEGINNING);
+	return say_word(watchdog, WATCHDOG_BEGINNING);
 }
 
-int watchdog_thawed(struct watchdog *g, bool *late)
+int watchdog_thawed(struct watchdog *watchdog, bool *late)
 {
 	char text[ERROR_TEXT_MAX];
-	int err = say_word(g, WATCHDOG_THAWED);
+	int err = say_word(watchdog, WATCHDOG_THAWED);
 
 	*late = false;
 	if (!err)
-		err = hear(g, text, ANSWER_SECONDS);
+		err = hear(watchdog, text, ANSWER_SECONDS);
 	if (err)
 		return -EPIPE;
-	g->may_be_frozen = false;
+	watchdog->may_be_frozen = false;
 	*late = text[0] == WATCHDOG_LATE;
 	return 0;
 }
 
-int watchdog_running(struct watchdog *g)
+int watchdog_running(struct watchdog *watchdog)
 {
-	return say_word(g, WATCHDOG_RUNNING);
+	return say_word(watchdog, WATCHDOG_RUNNING);
 }
 
-int watchdog_stopped(struct watchdog *g)
+int watchdog_stopped(struct watchdog *watchdog)
 {
-	return say_word(g, WATCHDOG_STOPPED);
+	return say_word(watchdog, WATCHDOG_STOPPED);
 }
 
-bool watchdog_was_full(struct watchdog *g)
+bool watchdog_was_full(struct watchdog *watchdog)
 {
 	char text[ERROR_TEXT_MAX];
 
-	while (g->socket >= 0 && hear(g, text, 0) == 0)
+	while (watchdog->socket >= 0 && hear(watchdog, text, 0) == 0)
 		;
-	return g->full;
+	return watchdog->full;
 }
 
-void watchdog_dismiss(struct watchdog *g)
+void watchdog_dismiss(struct watchdog *watchdog)
 {
-	if (!g)
+	if (!watchdog)
 		return;
-	if (g->socket >= 0)
-		say_word(g, WATCHDOG_DISMISSED);
-	cleanup_fd(&g->socket);
+	if (watchdog->socket >= 0)
+		say_word(watchdog, WATCHDOG_DISMISSED);
+	cleanup_fd(&watchdog->socket);
 	/* One that still tries to thaw the guest goes on. */
-	if (!g->may_be_frozen) {
-		child_wait(&g->child, END_SECONDS);
-		child_end(&g->child);
+	if (!watchdog->may_be_frozen) {
+		child_wait(&watchdog->child, END_SECONDS);
+		child_end(&watchdog->child);
 	}
-	free(g);
+	free(watchdog);
 }

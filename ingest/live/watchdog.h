@@ -31,19 +31,19 @@ int watchdog_start(struct watchdog **out, const struct scratch *scratch,
 		const struct scratch_state *state);
 
 /* What happens next. -EPIPE: there is no guard any more. */
-int watchdog_freezing(struct watchdog *g);	/* the guest is told to freeze */
-int watchdog_beginning(struct watchdog *g);	/* libvirt is told to begin */
+int watchdog_freezing(struct watchdog *watchdog);	/* the guest is told to freeze */
+int watchdog_beginning(struct watchdog *watchdog);	/* libvirt is told to begin */
 /* The guest has been thawed, or was not frozen. *LATE: the guard has done it
  * before. */
-int watchdog_thawed(struct watchdog *g, bool *late);
-int watchdog_running(struct watchdog *g);	/* the job runs */
-int watchdog_stopped(struct watchdog *g);	/* the job is gone */
+int watchdog_thawed(struct watchdog *watchdog, bool *late);
+int watchdog_running(struct watchdog *watchdog);	/* the job runs */
+int watchdog_stopped(struct watchdog *watchdog);	/* the job is gone */
 
 /* Whether it has ended the job for want of space. */
-bool watchdog_was_full(struct watchdog *g);
+bool watchdog_was_full(struct watchdog *watchdog);
 
 /* Lets it go, after all else is undone. NULL allowed. */
-void watchdog_dismiss(struct watchdog *g);
+void watchdog_dismiss(struct watchdog *watchdog);
 
 /* The hidden command that a guard is: `amberfs-ingest live-guard`. */
 int watchdog_process_main(int argc, char **argv);

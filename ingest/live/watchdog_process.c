@@ -59,161 +59,161 @@ struct watch {
 	uint64_t room;		/* bytes: with less free the job ends */
 };
 
-static void answer(struct watch *w, enum watchdog_message word)
+static void answer(struct watch *watch, enum watchdog_message word)
 {
 	char byte = (char)word;
 
-	send(w->socket, &byte, 1, MSG_NOSIGNAL);
+	send(watch->socket, &byte, 1, MSG_NOSIGNAL);
 }
 
 /* --- the parts of its work --- */
 
-static int thaw(struct watch *w, double seconds)
+static int thaw(struct watch *watch, double seconds)
 {
-	int err = live_guest_thaw(w->guest, seconds);
+	int err = live_guest_thaw(watch->guest, seconds);
 
-	w->thaw_at = -1;
+	watch->thaw_at = -1;
 	if (err)
 		report_error("domain %s MAY STILL BE FROZEN: %s; try: virsh "
-				"domfsthaw %s", w->name, error_text(err),
-				w->name);
+				"domfsthaw %s", watch->name, error_text(err),
+				watch->name);
 	return err;
 }
 
 /* It stays one that may be frozen: a freeze may come about after this. */
-static void thaw_late(struct watch *w)
+static void thaw_late(struct watch *watch)
 {
 	report_warning("domain %s was frozen for too long and is thawed now",
-			w->name);
-	w->thawed_late = true;
-	thaw(w, LATE_THAW_SECONDS);
+			watch->name);
+	watch->thawed_late = true;
+	thaw(watch, LATE_THAW_SECONDS);
 }
 
-static void end_job_of_full(struct watch *w)
+static void end_job_of_full(struct watch *watch)
 {
-	const char *directory = scratch_directory(w->scratch);
+	const char *directory = scratch_directory(watch->scratch);
 	int err;
 
 	/* First, so that whoever reads knows by the time the reading fails. */
-	answer(w, WATCHDOG_FULL);
-	w->running = false;
-	err = live_guest_end_job(w->guest, directory, JOB_SECONDS);
+	answer(watch, WATCHDOG_FULL);
+	watch->running = false;
+	err = live_guest_end_job(watch->guest, directory, JOB_SECONDS);
 	if (err)
-		report_error("domain %s: %s runs full, and %s", w->name, directory,
+		report_error("domain %s: %s runs full, and %s", watch->name, directory,
 				error_text(err));
 	/* If it came too late, the guest was stopped at a write, which can
 	 * succeed now. */
-	live_guest_resume_io(w->guest);
+	live_guest_resume_io(watch->guest);
 }
 
 /* After the words above: the job may not be there yet. */
-static void wait_for_job(struct watch *w, double seconds)
+static void wait_for_job(struct watch *watch, double seconds)
 {
 	double end = monotonic_now() + seconds;
 	struct timespec nap = { .tv_nsec = 50000000 };
 
-	while (live_guest_job(w->guest, scratch_directory(w->scratch)) !=
+	while (live_guest_job(watch->guest, scratch_directory(watch->scratch)) !=
 					JOB_OURS &&
 			monotonic_now() < end)
 		nanosleep(&nap, NULL);
 }
 
-static int end_job(struct watch *w)
+static int end_job(struct watch *watch)
 {
-	const char *directory = scratch_directory(w->scratch);
+	const char *directory = scratch_directory(watch->scratch);
 	int err;
 
-	if (w->beginning)
-		wait_for_job(w, BEGIN_SECONDS);
-	err = live_guest_end_job(w->guest, directory, JOB_SECONDS);
+	if (watch->beginning)
+		wait_for_job(watch, BEGIN_SECONDS);
+	err = live_guest_end_job(watch->guest, directory, JOB_SECONDS);
 	if (err)
-		report_error("domain %s: %s", w->name, error_text(err));
+		report_error("domain %s: %s", watch->name, error_text(err));
 	return err;
 }
 
-static int clean_up(struct watch *w)
+static int clean_up(struct watch *watch)
 {
 	struct timespec moment = { .tv_nsec = DISCONNECT_NS };
 	int job, directory, err = 0;
 
-	if (w->may_be_frozen && live_guest_thaw(w->guest, 0) == 0)
-		w->may_be_frozen = false;
+	if (watch->may_be_frozen && live_guest_thaw(watch->guest, 0) == 0)
+		watch->may_be_frozen = false;
 	nanosleep(&moment, NULL);
-	job = end_job(w);
-	if (w->may_be_frozen)
-		err = thaw(w, THAW_SECONDS);
-	directory = scratch_remove(w->scratch);
+	job = end_job(watch);
+	if (watch->may_be_frozen)
+		err = thaw(watch, THAW_SECONDS);
+	directory = scratch_remove(watch->scratch);
 	if (directory)
 		report_error("%s", error_text(directory));
-	if (w->beginning) {
-		wait_for_job(w, BEGIN_REST_SECONDS);
-		job = end_job(w);
+	if (watch->beginning) {
+		wait_for_job(watch, BEGIN_REST_SECONDS);
+		job = end_job(watch);
 	}
 	if (err || job || directory)
 		return EXIT_FAILED;
 	report_warning("the backup of the domain %s has died: its job is ended, "
-			"its files are removed", w->name);
+			"its files are removed", watch->name);
 	return EXIT_DONE;
 }
 
 /* Nobody else tries any more. */
-static int let_go(struct watch *w)
+static int let_go(struct watch *watch)
 {
-	return w->may_be_frozen && thaw(w, THAW_SECONDS) ? EXIT_FAILED
+	return watch->may_be_frozen && thaw(watch, THAW_SECONDS) ? EXIT_FAILED
 							  : EXIT_DONE;
 }
 
 /* --- words and clocks --- */
 
-static void begin_watching_room(struct watch *w)
+static void begin_watching_room(struct watch *watch)
 {
-	uint64_t have = scratch_free(w->scratch);
+	uint64_t have = scratch_free(watch->scratch);
 
-	w->beginning = false;
-	w->running = have > 0;
-	w->room = min_u64(ROOM_MAX, have / 4);
+	watch->beginning = false;
+	watch->running = have > 0;
+	watch->room = min_u64(ROOM_MAX, have / 4);
 }
 
-static void obey(struct watch *w, char word)
+static void obey(struct watch *watch, char word)
 {
 	switch (word) {
 	case WATCHDOG_FREEZING:
-		w->may_be_frozen = true;
-		w->thawed_late = false;
+		watch->may_be_frozen = true;
+		watch->thawed_late = false;
 		/* libvirt and we need some time beyond the agent's. */
-		w->thaw_at = monotonic_now() + WATCHDOG_FREEZE_SECONDS + 5;
+		watch->thaw_at = monotonic_now() + WATCHDOG_FREEZE_SECONDS + 5;
 		break;
 	case WATCHDOG_BEGINNING:
-		w->beginning = true;
-		if (w->may_be_frozen)
-			w->thaw_at = monotonic_now() + WATCHDOG_FROZEN_SECONDS;
+		watch->beginning = true;
+		if (watch->may_be_frozen)
+			watch->thaw_at = monotonic_now() + WATCHDOG_FROZEN_SECONDS;
 		break;
 	case WATCHDOG_THAWED:
-		w->may_be_frozen = false;
-		w->thaw_at = -1;
-		answer(w, w->thawed_late ? WATCHDOG_LATE : WATCHDOG_IN_TIME);
-		w->thawed_late = false;
+		watch->may_be_frozen = false;
+		watch->thaw_at = -1;
+		answer(watch, watch->thawed_late ? WATCHDOG_LATE : WATCHDOG_IN_TIME);
+		watch->thawed_late = false;
 		break;
 	case WATCHDOG_RUNNING:
-		begin_watching_room(w);
+		begin_watching_room(watch);
 		break;
 	case WATCHDOG_STOPPED:
-		w->beginning = w->running = false;
+		watch->beginning = watch->running = false;
 		break;
 	default:
 		break;
 	}
 }
 
-static int patience(const struct watch *w)
+static int patience(const struct watch *watch)
 {
 	double left;
 
-	if (w->running)
+	if (watch->running)
 		return LOOK_MS;
-	if (w->thaw_at < 0)
+	if (watch->thaw_at < 0)
 		return -1;
-	left = w->thaw_at - monotonic_now();
+	left = watch->thaw_at - monotonic_now();
 	return left > 0 ? (int)(left * 1000) + 1 : 0;
 }
 
@@ -251,28 +251,28 @@ static const char *text_of(const json_t *json, const char *key)
 	return text ? text : "";
 }
 
-static int prepare(struct watch *w, const char *message, size_t len)
+static int prepare(struct watch *watch, const char *message, size_t len)
 {
 	json_t *json = json_loadb(message, len, 0, NULL);
 	int err = 0;
 
-	printable(w->name, sizeof(w->name), text_of(json, "name"));
-	err = scratch_open(&w->scratch, text_of(json, "folder"));
+	printable(watch->name, sizeof(watch->name), text_of(json, "name"));
+	err = scratch_open(&watch->scratch, text_of(json, "folder"));
 	if (!err)
-		err = scratch_lock_guard(w->scratch);
+		err = scratch_lock_guard(watch->scratch);
 	if (!err)
-		err = live_guest_open(&w->guest, text_of(json, "uri"),
+		err = live_guest_open(&watch->guest, text_of(json, "uri"),
 				text_of(json, "uuid"));
 	json_decref(json);
 	return err;
 }
 
-static void say_broken(struct watch *w, int err)
+static void say_broken(struct watch *watch, int err)
 {
 	char text[ERROR_TEXT_MAX + 1];
 
 	snprintf(text, sizeof(text), "%c%s", WATCHDOG_BROKEN, error_text(err));
-	send(w->socket, text, strnlen(text, ERROR_TEXT_MAX - 1), MSG_NOSIGNAL);
+	send(watch->socket, text, strnlen(text, ERROR_TEXT_MAX - 1), MSG_NOSIGNAL);
 }
 
 int watchdog_process_main(int argc, char **argv)

@@ -112,128 +112,128 @@ int file_source_identify(const char *path, struct file_identity *out)
 
 /* --- opening --- */
 
-void file_source_close(struct file_source *s)
+void file_source_close(struct file_source *source)
 {
-	if (s == NULL)
+	if (source == NULL)
 		return;
-	if (s->fd >= 0)
-		close(s->fd);
-	free(s->path);
-	free(s->windows);
-	free(s);
+	if (source->fd >= 0)
+		close(source->fd);
+	free(source->path);
+	free(source->windows);
+	free(source);
 }
 
-static int set_size(struct file_source *s)
+static int set_size(struct file_source *source)
 {
-	s->size = (uint64_t)s->st.st_size;
-	if (!S_ISBLK(s->st.st_mode))
+	source->size = (uint64_t)source->st.st_size;
+	if (!S_ISBLK(source->st.st_mode))
 		return 0;
-	int err = device_size(s->fd, &s->size);
-	return err < 0 ? fail_errno(err, "asking %s for its size", s->path) : 0;
+	int err = device_size(source->fd, &source->size);
+	return err < 0 ? fail_errno(err, "asking %s for its size", source->path) : 0;
 }
 
 int file_source_open(struct file_source **out, const char *path,
 		unsigned workers)
 {
-	struct file_source *s = calloc(1, sizeof(*s));
-	if (s == NULL)
+	struct file_source *source = calloc(1, sizeof(*source));
+	if (source == NULL)
 		return fail_errno(-ENOMEM, "opening %s", path);
-	s->fd = -1;
-	s->workers = workers;
-	s->path = strdup(path);
-	s->windows = calloc(workers, sizeof(*s->windows));
-	int err = s->path && s->windows ? 0
+	source->fd = -1;
+	source->workers = workers;
+	source->path = strdup(path);
+	source->windows = calloc(workers, sizeof(*source->windows));
+	int err = source->path && source->windows ? 0
 				      : fail_errno(-ENOMEM, "opening %s", path);
 	if (err == 0)
-		err = s->fd = open_settled(path, &s->st, &s->opened_ns);
+		err = source->fd = open_settled(path, &source->st, &source->opened_ns);
 	if (err >= 0)
-		err = set_size(s);
+		err = set_size(source);
 	if (err < 0) {
-		file_source_close(s);
+		file_source_close(source);
 		return err;
 	}
 	for (unsigned i = 0; i < workers; i++)
-		s->windows[i].start = UINT64_MAX;
-	posix_fadvise(s->fd, 0, 0, POSIX_FADV_RANDOM);
-	*out = s;
+		source->windows[i].start = UINT64_MAX;
+	posix_fadvise(source->fd, 0, 0, POSIX_FADV_RANDOM);
+	*out = source;
 	return 0;
 }
 
-uint64_t file_source_size(const struct file_source *s)
+uint64_t file_source_size(const struct file_source *source)
 {
-	return s->size;
+	return source->size;
 }
 
-const struct stat *file_source_stat(const struct file_source *s)
+const struct stat *file_source_stat(const struct file_source *source)
 {
-	return &s->st;
+	return &source->st;
 }
 
-void file_source_identity(const struct file_source *s,
+void file_source_identity(const struct file_source *source,
 		struct file_identity *out)
 {
-	identity_from_stat(&s->st, s->opened_ns, out);
+	identity_from_stat(&source->st, source->opened_ns, out);
 }
 
-int file_source_recheck(struct file_source *s)
+int file_source_recheck(struct file_source *source)
 {
 	struct file_identity before, after;
 	struct stat st;
 	uint64_t size = 0;
-	if (fstat(s->fd, &st) < 0)
-		return fail_errno(-errno, "looking at %s again", s->path);
-	identity_from_stat(&s->st, 0, &before);
+	if (fstat(source->fd, &st) < 0)
+		return fail_errno(-errno, "looking at %s again", source->path);
+	identity_from_stat(&source->st, 0, &before);
 	identity_from_stat(&st, 0, &after);
 	if (S_ISBLK(st.st_mode)) {
-		if (device_size(s->fd, &size) < 0 || size != s->size)
+		if (device_size(source->fd, &size) < 0 || size != source->size)
 			return fail(-EBUSY,
 					"%s changed its size while it was read",
-					s->path);
+					source->path);
 		return 0;
 	}
 	if (!file_source_same_identity(&before, &after))
 		return fail(-EBUSY,
 				"%s changed while it was read: is something using it?",
-				s->path);
+				source->path);
 	return 0;
 }
 
 /* --- the page cache --- */
 
 /* Learns which pages of the window at START are cached. */
-static void enter_window(struct file_source *s, struct window *w,
+static void enter_window(struct file_source *source, struct window *window,
 		uint64_t start)
 {
-	size_t len = min_u64(WINDOW, s->size - start);
-	w->start = w->asked = start;
-	w->any_missing = false;
-	memset(w->resident, 1, sizeof(w->resident));
-	void *map = mmap(NULL, len, PROT_READ, MAP_SHARED, s->fd,
+	size_t len = min_u64(WINDOW, source->size - start);
+	window->start = window->asked = start;
+	window->any_missing = false;
+	memset(window->resident, 1, sizeof(window->resident));
+	void *map = mmap(NULL, len, PROT_READ, MAP_SHARED, source->fd,
 			(off_t)start);
 	if (map == MAP_FAILED)
 		return;
-	if (mincore(map, len, w->resident) < 0)
-		memset(w->resident, 1, sizeof(w->resident));
+	if (mincore(map, len, window->resident) < 0)
+		memset(window->resident, 1, sizeof(window->resident));
 	munmap(map, len);
 	for (size_t i = 0; i < (len + PAGE - 1) / PAGE; i++) {
-		w->resident[i] &= 1;
-		if (!w->resident[i])
-			w->any_missing = true;
+		window->resident[i] &= 1;
+		if (!window->resident[i])
+			window->any_missing = true;
 	}
 }
 
 /* ADVICE for each run of pages in [from, to) that were not cached. */
-static void advise_missing(struct file_source *s, struct window *w,
+static void advise_missing(struct file_source *source, struct window *window,
 		uint64_t from, uint64_t to, int advice)
 {
-	uint64_t first = (from - w->start) / PAGE;
-	uint64_t end = min_u64((to - w->start + PAGE - 1) / PAGE, WINDOW_PAGES);
+	uint64_t first = (from - window->start) / PAGE;
+	uint64_t end = min_u64((to - window->start + PAGE - 1) / PAGE, WINDOW_PAGES);
 	while (first < end) {
 		uint64_t last = first;
-		while (last < end && !w->resident[last])
+		while (last < end && !window->resident[last])
 			last++;
 		if (last > first)
-			posix_fadvise(s->fd, (off_t)(w->start + first * PAGE),
+			posix_fadvise(source->fd, (off_t)(window->start + first * PAGE),
 					(off_t)((last - first) * PAGE), advice);
 		first = last + 1;
 	}
@@ -241,20 +241,20 @@ static void advise_missing(struct file_source *s, struct window *w,
 
 /* --- reading --- */
 
-static int read_exactly(struct file_source *s, void *buf, size_t len,
+static int read_exactly(struct file_source *source, void *buf, size_t len,
 		uint64_t offset)
 {
 	uint8_t *to = buf;
 	while (len > 0) {
-		ssize_t n = pread(s->fd, to, len, (off_t)offset);
+		ssize_t n = pread(source->fd, to, len, (off_t)offset);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return fail_errno(-errno, "reading %s at byte %llu",
-					s->path, (unsigned long long)offset);
+					source->path, (unsigned long long)offset);
 		if (n == 0)
 			return fail(-EBUSY, "%s became shorter while it was read",
-					s->path);
+					source->path);
 		to += n;
 		offset += (uint64_t)n;
 		len -= (size_t)n;
@@ -263,35 +263,35 @@ static int read_exactly(struct file_source *s, void *buf, size_t len,
 }
 
 /* A piece that lies within one window. */
-static int read_in_window(struct file_source *s, struct window *w, void *buf,
+static int read_in_window(struct file_source *source, struct window *window, void *buf,
 		size_t len, uint64_t offset)
 {
 	uint64_t start = offset / WINDOW * WINDOW;
-	if (w->start != start)
-		enter_window(s, w, start);
-	if (!w->any_missing)
-		return read_exactly(s, buf, len, offset);
+	if (window->start != start)
+		enter_window(source, window, start);
+	if (!window->any_missing)
+		return read_exactly(source, buf, len, offset);
 	uint64_t ahead = min_u64(offset + len + AHEAD,
-			min_u64(start + WINDOW, s->size));
-	uint64_t from = max_u64(w->asked, offset);
+			min_u64(start + WINDOW, source->size));
+	uint64_t from = max_u64(window->asked, offset);
 	if (ahead > from) {
-		advise_missing(s, w, from, ahead, POSIX_FADV_WILLNEED);
-		w->asked = ahead;
+		advise_missing(source, window, from, ahead, POSIX_FADV_WILLNEED);
+		window->asked = ahead;
 	}
-	int err = read_exactly(s, buf, len, offset);
-	advise_missing(s, w, offset, offset + len, POSIX_FADV_DONTNEED);
+	int err = read_exactly(source, buf, len, offset);
+	advise_missing(source, window, offset, offset + len, POSIX_FADV_DONTNEED);
 	return err;
 }
 
 static int read_file(void *ctx, unsigned worker, void *buf, size_t len,
 		uint64_t offset)
 {
-	struct file_source *s = ctx;
+	struct file_source *source = ctx;
 	uint8_t *to = buf;
 	while (len > 0) {
 		size_t n = min_u64(len, WINDOW - offset % WINDOW);
 		int err = read_in_window(
-				s, &s->windows[worker], to, n, offset);
+				source, &source->windows[worker], to, n, offset);
 		if (err < 0)
 			return err;
 		to += n;
@@ -304,11 +304,11 @@ static int read_file(void *ctx, unsigned worker, void *buf, size_t len,
 static int extent(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 		bool *hole, uint64_t *end)
 {
-	struct file_source *s = ctx;
+	struct file_source *source = ctx;
 	(void)worker;
 	*hole = false;
 	*end = limit;
-	off_t data = lseek(s->fd, (off_t)offset, SEEK_DATA);
+	off_t data = lseek(source->fd, (off_t)offset, SEEK_DATA);
 	if (data < 0 && errno == ENXIO) {
 		*hole = true;
 		return 0;
@@ -320,7 +320,7 @@ static int extent(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 		*end = min_u64((uint64_t)data, limit);
 		return 0;
 	}
-	off_t next = lseek(s->fd, (off_t)offset, SEEK_HOLE);
+	off_t next = lseek(source->fd, (off_t)offset, SEEK_HOLE);
 	if (next > (off_t)offset)
 		*end = min_u64((uint64_t)next, limit);
 	return 0;

@@ -19,19 +19,19 @@ struct file_source;
  * WORKERS as the image writer's. -EINVAL: neither file nor block device. */
 int file_source_open(struct file_source **out, const char *path,
 		unsigned workers);
-void file_source_close(struct file_source *s); /* NULL allowed */
+void file_source_close(struct file_source *source); /* NULL allowed */
 void file_source_fill(struct file_source *s, struct image_source *source);
 
-uint64_t file_source_size(const struct file_source *s); /* bytes */
-const struct stat *file_source_stat(const struct file_source *s);
+uint64_t file_source_size(const struct file_source *source); /* bytes */
+const struct stat *file_source_stat(const struct file_source *source);
 
 /* Who the file was when it was opened. Valid only for a regular file whose
  * last change was over 2 s before that. */
-void file_source_identity(const struct file_source *s,
+void file_source_identity(const struct file_source *source,
 		struct file_identity *out);
 
 /* 0 if it is still what it was, -EBUSY with a text if it changed. */
-int file_source_recheck(struct file_source *s);
+int file_source_recheck(struct file_source *source);
 
 /* The identity of PATH by itself (fsynced first), for files that somebody else
  * reads for us. */

@@ -76,14 +76,14 @@ struct nbd_client {
 /* --- errors --- */
 
 /* The server's own words if it has any, else libnbd's. */
-static int client_fail(struct nbd_client *c, const char *what)
+static int client_fail(struct nbd_client *client, const char *what)
 {
 	const char *theirs = nbd_get_error();
 	char own[512] = "", shown[512];
 
-	if (c->message) {
-		LOCK_SCOPE(&c->message_mutex);
-		c->message(c->ctx, own, sizeof(own));
+	if (client->message) {
+		LOCK_SCOPE(&client->message_mutex);
+		client->message(client->ctx, own, sizeof(own));
 	}
 	if (own[0])
 		return fail(-EIO, "%s: %s", what, own);
@@ -98,13 +98,13 @@ static int client_fail(struct nbd_client *c, const char *what)
  * hold us for ever, and an operator who has had enough not at all. SINCE: when
  * something was asked for.
  */
-static int await(struct nbd_client *c, struct nbd_handle *nbd, double since,
+static int await(struct nbd_client *client, struct nbd_handle *nbd, double since,
 		double patience, const char *what)
 {
 	int n = nbd_poll(nbd, 1000);
 
 	if (n < 0)
-		return client_fail(c, what);
+		return client_fail(client, what);
 	if (n > 0)
 		return 0;
 	if (interrupt_flag)
@@ -117,87 +117,87 @@ static int await(struct nbd_client *c, struct nbd_handle *nbd, double since,
 
 /* --- maps --- */
 
-static int add_extent(struct map *m, uint64_t len, bool set)
+static int add_extent(struct map *map, uint64_t len, bool set)
 {
-	uint64_t start = m->count ? m->extents[m->count - 1].end : m->from;
+	uint64_t start = map->count ? map->extents[map->count - 1].end : map->from;
 
 	if (len == 0)
 		return 0;
-	if (m->count && m->extents[m->count - 1].set == set) {
-		m->extents[m->count - 1].end += len;
+	if (map->count && map->extents[map->count - 1].set == set) {
+		map->extents[map->count - 1].end += len;
 		return 0;
 	}
-	if (m->count == m->room) {
-		size_t room = m->room ? 2 * m->room : 64;
-		struct extent *e = realloc(m->extents, room * sizeof(*e));
+	if (map->count == map->room) {
+		size_t room = map->room ? 2 * map->room : 64;
+		struct extent *extent = realloc(map->extents, room * sizeof(*extent));
 
-		if (!e)
+		if (!extent)
 			return -ENOMEM;
-		m->extents = e;
-		m->room = room;
+		map->extents = extent;
+		map->room = room;
 	}
-	m->extents[m->count++] = (struct extent){ start + len, set };
+	map->extents[map->count++] = (struct extent){ start + len, set };
 	return 0;
 }
 
 static int on_extents(void *ctx, const char *context, uint64_t offset,
 		uint32_t *entries, size_t n, int *error)
 {
-	struct map *m = ctx;
+	struct map *map = ctx;
 
 	(void)error;
-	if (offset != m->from || strcmp(context, m->context) != 0)
+	if (offset != map->from || strcmp(context, map->context) != 0)
 		return 0;
 	for (size_t i = 0; i + 1 < n; i += 2)
-		if (add_extent(m, entries[i], (entries[i + 1] & m->flag) != 0))
-			m->nomem = true;
+		if (add_extent(map, entries[i], (entries[i + 1] & map->flag) != 0))
+			map->nomem = true;
 	return 0;
 }
 
-static void choose_look(struct map *m)
+static void choose_look(struct map *map)
 {
-	if (m->count <= EXTENTS_FEW && m->look < LOOK_MAX)
-		m->look *= 2;
-	else if (m->count > EXTENTS_FEW && m->look > LOOK_MIN)
-		m->look /= 2;
+	if (map->count <= EXTENTS_FEW && map->look < LOOK_MAX)
+		map->look *= 2;
+	else if (map->count > EXTENTS_FEW && map->look > LOOK_MIN)
+		map->look /= 2;
 }
 
 /* The extent at OFFSET, or NULL if it is not among those known. */
-static const struct extent *known_extent(struct map *m, uint64_t offset)
+static const struct extent *known_extent(struct map *map, uint64_t offset)
 {
-	size_t i = m->last;
+	size_t i = map->last;
 
-	if (m->count == 0 || offset < m->from ||
-			offset >= m->extents[m->count - 1].end)
+	if (map->count == 0 || offset < map->from ||
+			offset >= map->extents[map->count - 1].end)
 		return NULL;
-	if (i > 0 && offset < m->extents[i - 1].end)
+	if (i > 0 && offset < map->extents[i - 1].end)
 		i = 0; /* a step back */
-	while (m->extents[i].end <= offset)
+	while (map->extents[i].end <= offset)
 		i++;
-	m->last = i;
-	return &m->extents[i];
+	map->last = i;
+	return &map->extents[i];
 }
 
-/* Fills M anew with what NBD's server says of LEN bytes at OFFSET. */
-static int ask(struct nbd_client *c, struct nbd_handle *nbd, struct map *m,
+/* Fills MAP anew with what NBD's server says of LEN bytes at OFFSET. */
+static int ask(struct nbd_client *client, struct nbd_handle *nbd, struct map *map,
 		uint64_t offset, uint64_t len)
 {
 	nbd_extent_callback callback = { .callback = on_extents,
-		.user_data = m };
+		.user_data = map };
 
-	m->from = offset;
-	m->count = m->last = 0;
-	m->nomem = false;
-	if (nbd_block_status(nbd, min_u64(len, c->size - offset), offset,
+	map->from = offset;
+	map->count = map->last = 0;
+	map->nomem = false;
+	if (nbd_block_status(nbd, min_u64(len, client->size - offset), offset,
 			    callback, 0) < 0) {
-		m->count = 0;
-		return client_fail(c, "asking for block status");
+		map->count = 0;
+		return client_fail(client, "asking for block status");
 	}
-	if (m->nomem) {
-		m->count = 0;
+	if (map->nomem) {
+		map->count = 0;
 		return -ENOMEM;
 	}
-	if (!known_extent(m, offset))
+	if (!known_extent(map, offset))
 		return fail(-EIO, "the NBD server says nothing of what is at "
 				"%llu", (unsigned long long)offset);
 	return 0;
@@ -218,53 +218,53 @@ static uint64_t look_among_dirt(uint64_t wanted)
 static int client_extent(void *ctx, unsigned worker, uint64_t offset,
 		uint64_t limit, bool *hole, uint64_t *end)
 {
-	struct nbd_client *c = ctx;
-	struct worker *w = &c->workers[worker];
-	struct map *m = &w->holes;
-	const struct extent *e = known_extent(m, offset);
+	struct nbd_client *client = ctx;
+	struct worker *w = &client->workers[worker];
+	struct map *map = &w->holes;
+	const struct extent *extent = known_extent(map, offset);
 	int err;
 
 	if (!w->nbd)
 		return fail(-EIO, FAILED_BEFORE);
-	if (!e) {
-		err = ask(c, w->nbd, m, offset,
-				c->dirty_context ? look_among_dirt(limit - offset)
-						 : m->look);
+	if (!extent) {
+		err = ask(client, w->nbd, map, offset,
+				client->dirty_context ? look_among_dirt(limit - offset)
+						 : map->look);
 		if (err)
 			return err;
-		choose_look(m);
-		e = known_extent(m, offset);
+		choose_look(map);
+		extent = known_extent(map, offset);
 	}
-	*hole = e->set;
-	*end = min_u64(e->end, limit);
+	*hole = extent->set;
+	*end = min_u64(extent->end, limit);
 	return 0;
 }
 
-static int ask_dirt(struct nbd_client *c, struct map *m, uint64_t offset)
+static int ask_dirt(struct nbd_client *client, struct map *map, uint64_t offset)
 {
-	LOCK_SCOPE(&c->dirty_mutex);
-	int err = ask(c, c->dirty_nbd, m, offset, m->look);
+	LOCK_SCOPE(&client->dirty_mutex);
+	int err = ask(client, client->dirty_nbd, map, offset, map->look);
 
 	if (!err)
-		choose_look(m);
+		choose_look(map);
 	return err;
 }
 
-int nbd_client_dirty(struct nbd_client *c, unsigned worker, uint64_t offset,
+int nbd_client_dirty(struct nbd_client *client, unsigned worker, uint64_t offset,
 		uint64_t limit, bool *dirty, uint64_t *end)
 {
-	struct map *m = &c->workers[worker].dirt;
-	const struct extent *e = known_extent(m, offset);
+	struct map *map = &client->workers[worker].dirt;
+	const struct extent *extent = known_extent(map, offset);
 
-	if (!e) {
-		int err = ask_dirt(c, m, offset);
+	if (!extent) {
+		int err = ask_dirt(client, map, offset);
 
 		if (err)
 			return err;
-		e = known_extent(m, offset);
+		extent = known_extent(map, offset);
 	}
-	*dirty = e->set;
-	*end = min_u64(e->end, limit);
+	*dirty = extent->set;
+	*end = min_u64(extent->end, limit);
 	return 0;
 }
 
@@ -291,33 +291,33 @@ struct transfer {
 	unsigned in_flight;
 };
 
-static int send_requests(struct transfer *t)
+static int send_requests(struct transfer *transfer)
 {
-	while (t->sent < t->len && t->in_flight < IN_FLIGHT_MAX) {
-		size_t n = (size_t)min_u64(REQUEST_MAX, t->len - t->sent);
-		int64_t cookie = nbd_aio_pread(t->nbd, t->buf + t->sent, n,
-				t->offset + t->sent, NBD_NULL_COMPLETION, 0);
+	while (transfer->sent < transfer->len && transfer->in_flight < IN_FLIGHT_MAX) {
+		size_t n = (size_t)min_u64(REQUEST_MAX, transfer->len - transfer->sent);
+		int64_t cookie = nbd_aio_pread(transfer->nbd, transfer->buf + transfer->sent, n,
+				transfer->offset + transfer->sent, NBD_NULL_COMPLETION, 0);
 
 		if (cookie < 0)
-			return client_fail(t->client, "reading");
-		t->cookies[t->in_flight++] = cookie;
-		t->sent += n;
+			return client_fail(transfer->client, "reading");
+		transfer->cookies[transfer->in_flight++] = cookie;
+		transfer->sent += n;
 	}
 	return 0;
 }
 
 /* Takes finished requests out. */
-static int take_finished(struct transfer *t)
+static int take_finished(struct transfer *transfer)
 {
-	for (unsigned i = 0; i < t->in_flight;) {
-		int done = nbd_aio_command_completed(t->nbd, t->cookies[i]);
+	for (unsigned i = 0; i < transfer->in_flight;) {
+		int done = nbd_aio_command_completed(transfer->nbd, transfer->cookies[i]);
 
 		if (done < 0)
-			return client_fail(t->client, "reading");
+			return client_fail(transfer->client, "reading");
 		if (done == 0)
 			i++;
 		else
-			t->cookies[i] = t->cookies[--t->in_flight];
+			transfer->cookies[i] = transfer->cookies[--transfer->in_flight];
 	}
 	return 0;
 }
@@ -326,19 +326,19 @@ static int take_finished(struct transfer *t)
  * The requests write into the caller's buffer, so a failure must not leave
  * while some are under way: closing the connection ends them all.
  */
-static int give_up(struct worker *w, int err)
+static int give_up(struct worker *worker, int err)
 {
-	nbd_close(w->nbd);
-	w->nbd = NULL;
+	nbd_close(worker->nbd);
+	worker->nbd = NULL;
 	return err;
 }
 
 static int client_read(void *ctx, unsigned worker, void *buf, size_t len,
 		uint64_t offset)
 {
-	struct nbd_client *c = ctx;
-	struct worker *w = &c->workers[worker];
-	struct transfer t = { .client = c, .nbd = w->nbd, .buf = buf,
+	struct nbd_client *client = ctx;
+	struct worker *w = &client->workers[worker];
+	struct transfer t = { .client = client, .nbd = w->nbd, .buf = buf,
 		.offset = offset, .len = len };
 
 	double since = monotonic_now();
@@ -354,29 +354,29 @@ static int client_read(void *ctx, unsigned worker, void *buf, size_t len,
 		if (t.in_flight != sent)
 			since = monotonic_now();
 		else if (!err)
-			err = await(c, t.nbd, since, ANSWER_SECONDS, "reading");
+			err = await(client, t.nbd, since, ANSWER_SECONDS, "reading");
 		if (err)
 			return give_up(w, err);
 	}
 	return 0;
 }
 
-uint64_t nbd_client_size(const struct nbd_client *c)
+uint64_t nbd_client_size(const struct nbd_client *client)
 {
-	return c->size;
+	return client->size;
 }
 
-void nbd_client_fill(struct nbd_client *c, struct image_source *source)
+void nbd_client_fill(struct nbd_client *client, struct image_source *source)
 {
-	*source = (struct image_source){ .size = c->size,
+	*source = (struct image_source){ .size = client->size,
 		.read = client_read, .extent = client_extent,
-		.same = c->dirty_context ? client_same : NULL, .ctx = c };
+		.same = client->dirty_context ? client_same : NULL, .ctx = client };
 }
 
 /* --- opening --- */
 
-static int connect_one(struct nbd_client *c, struct nbd_handle **out,
-		const struct nbd_client_options *o, const char *context)
+static int connect_one(struct nbd_client *client, struct nbd_handle **out,
+		const struct nbd_client_options *options, const char *context)
 {
 	static const char what[] = "the image can't be opened";
 	struct nbd_handle *nbd = nbd_create();
@@ -385,129 +385,129 @@ static int connect_one(struct nbd_client *c, struct nbd_handle **out,
 
 	*out = nbd;
 	if (!nbd)
-		return client_fail(c, "libnbd");
+		return client_fail(client, "libnbd");
 	/* Without a request for block sizes qemu serves any range, be the
 	 * files read with O_DIRECT or not. */
 	if (nbd_set_request_block_size(nbd, false) < 0 ||
-			nbd_set_export_name(nbd, o->export ? o->export : "") <
+			nbd_set_export_name(nbd, options->export ? options->export : "") <
 					0 ||
 			nbd_add_meta_context(nbd, context) < 0 ||
-			nbd_aio_connect_unix(nbd, o->socket) < 0)
-		return client_fail(c, what);
+			nbd_aio_connect_unix(nbd, options->socket) < 0)
+		return client_fail(client, what);
 	since = monotonic_now();
 	while (!err && nbd_aio_is_connecting(nbd))
-		err = await(c, nbd, since, CONNECT_SECONDS, what);
+		err = await(client, nbd, since, CONNECT_SECONDS, what);
 	if (!err && !nbd_aio_is_ready(nbd))
-		err = client_fail(c, what);
+		err = client_fail(client, what);
 	return err;
 }
 
-static int connect_worker(struct nbd_client *c, struct worker *w,
-		const struct nbd_client_options *o)
+static int connect_worker(struct nbd_client *client, struct worker *worker,
+		const struct nbd_client_options *options)
 {
-	int err = connect_one(c, &w->nbd, o, LIBNBD_CONTEXT_BASE_ALLOCATION);
+	int err = connect_one(client, &worker->nbd, options, LIBNBD_CONTEXT_BASE_ALLOCATION);
 
-	w->holes = (struct map){ .context = LIBNBD_CONTEXT_BASE_ALLOCATION,
+	worker->holes = (struct map){ .context = LIBNBD_CONTEXT_BASE_ALLOCATION,
 		.flag = LIBNBD_STATE_ZERO, .look = LOOK_MIN };
-	w->dirt = (struct map){ .context = c->dirty_context,
+	worker->dirt = (struct map){ .context = client->dirty_context,
 		.flag = STATE_DIRTY, .look = LOOK_MIN };
-	if (!err && nbd_can_meta_context(w->nbd,
+	if (!err && nbd_can_meta_context(worker->nbd,
 				    LIBNBD_CONTEXT_BASE_ALLOCATION) != 1)
 		err = fail(-EIO, "the NBD server does not tell where holes "
 				"are");
 	return err;
 }
 
-static int read_size(struct nbd_client *c, struct nbd_handle *nbd)
+static int read_size(struct nbd_client *client, struct nbd_handle *nbd)
 {
 	int64_t size = nbd_get_size(nbd);
 
 	if (size < 0)
-		return client_fail(c, "the image's size");
-	if (c->size != UINT64_MAX && c->size != (uint64_t)size)
+		return client_fail(client, "the image's size");
+	if (client->size != UINT64_MAX && client->size != (uint64_t)size)
 		return fail(-EIO, "the NBD server gives an image two sizes");
-	c->size = (uint64_t)size;
+	client->size = (uint64_t)size;
 	return 0;
 }
 
-static int connect_bitmap(struct nbd_client *c,
-		const struct nbd_client_options *o)
+static int connect_bitmap(struct nbd_client *client,
+		const struct nbd_client_options *options)
 {
 	char shown[256];
-	int err = connect_one(c, &c->dirty_nbd, o, c->dirty_context);
+	int err = connect_one(client, &client->dirty_nbd, options, client->dirty_context);
 
-	if (!err && nbd_can_meta_context(c->dirty_nbd, c->dirty_context) != 1)
+	if (!err && nbd_can_meta_context(client->dirty_nbd, client->dirty_context) != 1)
 		return fail(-ENOTSUP, "the NBD server has no dirty bitmap %s",
-				name_display(shown, sizeof(shown), o->bitmap));
-	return err ? err : read_size(c, c->dirty_nbd);
+				name_display(shown, sizeof(shown), options->bitmap));
+	return err ? err : read_size(client, client->dirty_nbd);
 }
 
-static int connect_all(struct nbd_client *c,
-		const struct nbd_client_options *o)
+static int connect_all(struct nbd_client *client,
+		const struct nbd_client_options *options)
 {
 	int err = 0;
 
-	c->size = UINT64_MAX;
-	for (unsigned i = 0; !err && i < c->worker_count; i++) {
-		err = connect_worker(c, &c->workers[i], o);
+	client->size = UINT64_MAX;
+	for (unsigned i = 0; !err && i < client->worker_count; i++) {
+		err = connect_worker(client, &client->workers[i], options);
 		if (!err)
-			err = read_size(c, c->workers[i].nbd);
+			err = read_size(client, client->workers[i].nbd);
 	}
-	if (!err && c->dirty_context)
-		err = connect_bitmap(c, o);
+	if (!err && client->dirty_context)
+		err = connect_bitmap(client, options);
 	return err;
 }
 
 int nbd_client_open(struct nbd_client **out,
-		const struct nbd_client_options *o)
+		const struct nbd_client_options *options)
 {
-	unsigned workers = o->workers ? o->workers : 1;
-	struct nbd_client *c;
+	unsigned workers = options->workers ? options->workers : 1;
+	struct nbd_client *client;
 	int err = 0;
 
 	if (workers > NBD_CLIENT_WORKERS_MAX)
 		return fail(-EINVAL, "more than %u workers",
 				NBD_CLIENT_WORKERS_MAX);
-	if (o->bitmap && strlen(o->bitmap) + sizeof(DIRTY_PREFIX) >
+	if (options->bitmap && strlen(options->bitmap) + sizeof(DIRTY_PREFIX) >
 					CONTEXT_NAME_MAX)
 		return fail(-ENOTSUP, "the dirty bitmap's name is too long");
-	c = calloc(1, sizeof(*c) + workers * sizeof(c->workers[0]));
-	if (!c)
+	client = calloc(1, sizeof(*client) + workers * sizeof(client->workers[0]));
+	if (!client)
 		return -ENOMEM;
-	pthread_mutex_init(&c->dirty_mutex, NULL);
-	pthread_mutex_init(&c->message_mutex, NULL);
-	c->worker_count = workers;
-	c->message = o->message;
-	c->ctx = o->ctx;
-	if (o->bitmap && asprintf(&c->dirty_context, DIRTY_PREFIX "%s",
-					  o->bitmap) < 0) {
-		c->dirty_context = NULL;
+	pthread_mutex_init(&client->dirty_mutex, NULL);
+	pthread_mutex_init(&client->message_mutex, NULL);
+	client->worker_count = workers;
+	client->message = options->message;
+	client->ctx = options->ctx;
+	if (options->bitmap && asprintf(&client->dirty_context, DIRTY_PREFIX "%s",
+					  options->bitmap) < 0) {
+		client->dirty_context = NULL;
 		err = -ENOMEM;
 	}
 	if (!err)
-		err = connect_all(c, o);
+		err = connect_all(client, options);
 	if (err) {
-		nbd_client_close(c);
+		nbd_client_close(client);
 		return err;
 	}
-	*out = c;
+	*out = client;
 	return 0;
 }
 
-void nbd_client_close(struct nbd_client *c)
+void nbd_client_close(struct nbd_client *client)
 {
-	if (!c)
+	if (!client)
 		return;
-	for (unsigned i = 0; i < c->worker_count; i++) {
-		if (c->workers[i].nbd)
-			nbd_close(c->workers[i].nbd);
-		free(c->workers[i].holes.extents);
-		free(c->workers[i].dirt.extents);
+	for (unsigned i = 0; i < client->worker_count; i++) {
+		if (client->workers[i].nbd)
+			nbd_close(client->workers[i].nbd);
+		free(client->workers[i].holes.extents);
+		free(client->workers[i].dirt.extents);
 	}
-	if (c->dirty_nbd)
-		nbd_close(c->dirty_nbd);
-	free(c->dirty_context);
-	pthread_mutex_destroy(&c->dirty_mutex);
-	pthread_mutex_destroy(&c->message_mutex);
-	free(c);
+	if (client->dirty_nbd)
+		nbd_close(client->dirty_nbd);
+	free(client->dirty_context);
+	pthread_mutex_destroy(&client->dirty_mutex);
+	pthread_mutex_destroy(&client->message_mutex);
+	free(client);
 }

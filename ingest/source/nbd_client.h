@@ -38,18 +38,18 @@ struct nbd_client_options {
 /* 0; -ENOTSUP: the server does not know the bitmap; -EIO; -ENOMEM. The options
  * are not needed afterwards, but CTX is. */
 int nbd_client_open(struct nbd_client **out,
-		const struct nbd_client_options *o);
-void nbd_client_close(struct nbd_client *c); /* NULL allowed */
+		const struct nbd_client_options *options);
+void nbd_client_close(struct nbd_client *client); /* NULL allowed */
 
-uint64_t nbd_client_size(const struct nbd_client *c); /* bytes */
+uint64_t nbd_client_size(const struct nbd_client *client); /* bytes */
 
 /* Fills SOURCE for image_writer_write, SAME only with a bitmap; valid until the
  * close. */
-void nbd_client_fill(struct nbd_client *c, struct image_source *source);
+void nbd_client_fill(struct nbd_client *client, struct image_source *source);
 
 /* With a bitmap: whether OFFSET is dirty and how far that goes, at most to
  * LIMIT. 0 or -errno. */
-int nbd_client_dirty(struct nbd_client *c, unsigned worker, uint64_t offset,
+int nbd_client_dirty(struct nbd_client *client, unsigned worker, uint64_t offset,
 		uint64_t limit, bool *dirty, uint64_t *end);
 
 #endif

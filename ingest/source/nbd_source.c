@@ -33,39 +33,39 @@ struct socket_place {
 	int fd;
 };
 
-static void place_clear(struct socket_place *p)
+static void place_clear(struct socket_place *place)
 {
-	cleanup_fd(&p->fd);
-	if (p->path[0])
-		unlink(p->path);
-	if (p->dir[0])
-		rmdir(p->dir);
-	p->path[0] = p->dir[0] = '\0';
-	p->fd = -1;
+	cleanup_fd(&place->fd);
+	if (place->path[0])
+		unlink(place->path);
+	if (place->dir[0])
+		rmdir(place->dir);
+	place->path[0] = place->dir[0] = '\0';
+	place->fd = -1;
 }
 
 /* A socket's path ends at 107 bytes, so a long TMPDIR won't do. */
-static int place_make(struct socket_place *p, int backlog)
+static int place_make(struct socket_place *place, int backlog)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	const char *tmp = getenv("TMPDIR");
 
-	*p = (struct socket_place){ .fd = -1 };
-	if (!tmp || tmp[0] != '/' || strlen(tmp) > sizeof(p->dir) - 20)
+	*place = (struct socket_place){ .fd = -1 };
+	if (!tmp || tmp[0] != '/' || strlen(tmp) > sizeof(place->dir) - 20)
 		tmp = "/tmp";
-	snprintf(p->dir, sizeof(p->dir), "%s/amberfs-XXXXXX", tmp);
-	if (!mkdtemp(p->dir)) { /* 0700 */
+	snprintf(place->dir, sizeof(place->dir), "%s/amberfs-XXXXXX", tmp);
+	if (!mkdtemp(place->dir)) { /* 0700 */
 		int err = -errno;
 
-		p->dir[0] = '\0';
+		place->dir[0] = '\0';
 		return fail_errno(err, "no folder for a socket in %s", tmp);
 	}
-	snprintf(p->path, sizeof(p->path), "%s/nbd", p->dir);
-	strcpy(addr.sun_path, p->path);
-	p->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (p->fd < 0 || bind(p->fd, (struct sockaddr *)&addr, sizeof(addr)) ||
-			listen(p->fd, backlog))
-		return fail_errno(-errno, "no socket %s", p->path);
+	snprintf(place->path, sizeof(place->path), "%s/nbd", place->dir);
+	strcpy(addr.sun_path, place->path);
+	place->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (place->fd < 0 || bind(place->fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+			listen(place->fd, backlog))
+		return fail_errno(-errno, "no socket %s", place->path);
 	return 0;
 }
 
@@ -76,7 +76,7 @@ void nbd_source_fill(struct nbd_source *s, struct image_source *source)
 
 /* --- opening --- */
 
-static int start_server(struct nbd_source *s, const struct chain *chain,
+static int start_server(struct nbd_source *source, const struct chain *chain,
 		const char *bitmap, unsigned connections,
 		struct socket_place *place)
 {
@@ -99,7 +99,7 @@ static int start_server(struct nbd_source *s, const struct chain *chain,
 	if (bitmap)
 		argv[n++] = dirty;
 	argv[n] = image;
-	err = child_start(&s->server, argv, place->fd, false);
+	err = child_start(&source->server, argv, place->fd, false);
 	/* From here on only qemu-nbd has the socket: if it dies, connecting
 	 * fails and does not wait. */
 	close(take_fd(&place->fd));
@@ -109,10 +109,10 @@ static int start_server(struct nbd_source *s, const struct chain *chain,
 /* What qemu-nbd has said. */
 static void server_message(void *ctx, char *buf, size_t size)
 {
-	const struct nbd_source *s = ctx;
+	const struct nbd_source *source = ctx;
 	char own[512];
 
-	child_message(&s->server, own, sizeof(own));
+	child_message(&source->server, own, sizeof(own));
 	if (own[0])
 		snprintf(buf, size, "qemu-nbd: %s", own);
 }
@@ -124,33 +124,33 @@ int nbd_source_open(struct nbd_source **out, const struct chain *chain,
 	struct nbd_client_options o = { .bitmap = bitmap,
 		.workers = workers ? workers : 1, .message = server_message };
 	unsigned connections = NBD_CLIENT_CONNECTIONS(o.workers);
-	struct nbd_source *s = calloc(1, sizeof(*s));
+	struct nbd_source *source = calloc(1, sizeof(*source));
 	int err;
 
-	if (!s)
+	if (!source)
 		return -ENOMEM;
-	s->server = (struct child){ .out = -1, .err = -1 };
+	source->server = (struct child){ .out = -1, .err = -1 };
 	err = place_make(&place, (int)connections);
 	if (!err)
-		err = start_server(s, chain, bitmap, connections, &place);
+		err = start_server(source, chain, bitmap, connections, &place);
 	if (!err) {
 		o.socket = place.path;
-		o.ctx = s;
-		err = nbd_client_open(&s->client, &o);
+		o.ctx = source;
+		err = nbd_client_open(&source->client, &o);
 	}
 	if (err) {
-		nbd_source_close(s);
+		nbd_source_close(source);
 		return err;
 	}
-	*out = s;
+	*out = source;
 	return 0;
 }
 
-void nbd_source_close(struct nbd_source *s)
+void nbd_source_close(struct nbd_source *source)
 {
-	if (!s)
+	if (!source)
 		return;
-	nbd_client_close(s->client);
-	child_end(&s->server);
-	free(s);
+	nbd_client_close(source->client);
+	child_end(&source->server);
+	free(source);
 }

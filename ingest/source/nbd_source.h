@@ -28,7 +28,7 @@ struct nbd_source;
 int nbd_source_open(struct nbd_source **out, const struct chain *chain,
 		const char *bitmap, unsigned workers);
 /* Ends qemu-nbd and waits for it. NULL allowed. */
-void nbd_source_close(struct nbd_source *s);
+void nbd_source_close(struct nbd_source *source);
 
 /* Fills SOURCE for image_writer_write; valid until the close. */
 void nbd_source_fill(struct nbd_source *s, struct image_source *source);

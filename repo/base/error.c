@@ -76,10 +76,10 @@ void error_clear(void)
 	text[0] = '\0';
 }
 
-void error_save(struct error_copy *to, int err)
+void error_save(struct error_copy *error, int err)
 {
-	to->err = err;
-	snprintf(to->text, sizeof(to->text), "%s", error_text(err));
+	error->err = err;
+	snprintf(error->text, sizeof(error->text), "%s", error_text(err));
 }
 
 int error_load(const struct error_copy *from)

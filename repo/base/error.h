@@ -51,7 +51,7 @@ const char *error_text(int err);
 /* Forgets this thread's text. */
 void error_clear(void);
 
-void error_save(struct error_copy *to, int err);
+void error_save(struct error_copy *error, int err);
 int error_load(const struct error_copy *from);
 
 #endif

@@ -31,14 +31,14 @@ static const struct option help_option = {
 /* Calls FN for every option, --help last, until it returns non-NULL. */
 typedef const void *each_fn(void *ctx, const struct option *o);
 
-static const void *each_option(const struct command_line *cl, each_fn *fn,
+static const void *each_option(const struct command_line *line, each_fn *fn,
 		void *ctx)
 {
 	const void *found = NULL;
-	for (size_t t = 0; cl->tables != NULL && cl->tables[t] != NULL; t++)
-		for (const struct option *o = cl->tables[t]; o->name != NULL;
-				o++) {
-			found = fn(ctx, o);
+	for (size_t t = 0; line->tables != NULL && line->tables[t] != NULL; t++)
+		for (const struct option *option = line->tables[t]; option->name != NULL;
+				option++) {
+			found = fn(ctx, option);
 			if (found != NULL)
 				return found;
 		}
@@ -51,29 +51,29 @@ struct wanted {
 	char letter;
 };
 
-static const void *match(void *ctx, const struct option *o)
+static const void *match(void *ctx, const struct option *option)
 {
-	const struct wanted *w = ctx;
-	if (w->name == NULL)
-		return o->letter != 0 && o->letter == w->letter ? o : NULL;
-	return strncmp(o->name, w->name, w->len) == 0 &&
-				       o->name[w->len] == '\0'
-			? o
+	const struct wanted *wanted = ctx;
+	if (wanted->name == NULL)
+		return option->letter != 0 && option->letter == wanted->letter ? option : NULL;
+	return strncmp(option->name, wanted->name, wanted->len) == 0 &&
+				       option->name[wanted->len] == '\0'
+			? option
 			: NULL;
 }
 
-static const struct option *find_long(const struct command_line *cl,
+static const struct option *find_long(const struct command_line *line,
 		const char *name, size_t len)
 {
 	struct wanted w = { name, len, 0 };
-	return each_option(cl, match, &w);
+	return each_option(line, match, &w);
 }
 
-static const struct option *find_letter(const struct command_line *cl,
+static const struct option *find_letter(const struct command_line *line,
 		char letter)
 {
 	struct wanted w = { NULL, 0, letter };
-	return each_option(cl, match, &w);
+	return each_option(line, match, &w);
 }
 
 /* --- the nearest word --- */
@@ -117,16 +117,16 @@ struct nearest {
 	unsigned distance; /* of best; to be beaten */
 };
 
-static void consider(struct nearest *n, const char *candidate)
+static void consider(struct nearest *nearest, const char *candidate)
 {
-	size_t len = strlen(n->word);
-	unsigned d = edit_distance(n->word, candidate);
+	size_t len = strlen(nearest->word);
+	unsigned d = edit_distance(nearest->word, candidate);
 	/* An abbreviation is as near as a slip of the finger. */
-	if (len >= 2 && strncmp(n->word, candidate, len) == 0)
+	if (len >= 2 && strncmp(nearest->word, candidate, len) == 0)
 		d = least_of(d, 1);
-	if (d < n->distance) {
-		n->distance = d;
-		n->best = candidate;
+	if (d < nearest->distance) {
+		nearest->distance = d;
+		nearest->best = candidate;
 	}
 }
 
@@ -144,61 +144,61 @@ const char *options_nearest_word(const char *word, const char *const *words)
 	return n.best;
 }
 
-static const void *consider_option(void *ctx, const struct option *o)
+static const void *consider_option(void *ctx, const struct option *option)
 {
-	if (o->help != NULL)
-		consider(ctx, o->name);
+	if (option->help != NULL)
+		consider(ctx, option->name);
 	return NULL;
 }
 
 /* --- mistakes --- */
 
-static _Noreturn void say_mistake(const struct command_line *cl)
+static _Noreturn void say_mistake(const struct command_line *line)
 {
-	fprintf(stderr, "Try '%s --help'.\n", cl->program);
+	fprintf(stderr, "Try '%s --help'.\n", line->program);
 	exit(EXIT_USAGE);
 }
 
-void options_error(const struct command_line *cl, const char *fmt, ...)
+void options_error(const struct command_line *line, const char *fmt, ...)
 {
 	char text[MISTAKE_MAX], shown[4 * MISTAKE_MAX];
 	va_list ap;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "%s: %s\n", cl->program,
+	fprintf(stderr, "%s: %s\n", line->program,
 			printable(shown, sizeof(shown), text));
-	say_mistake(cl);
+	say_mistake(line);
 }
 
 /* WORD as written, without its dashes and value. */
-static _Noreturn void unknown_option(const struct command_line *cl,
+static _Noreturn void unknown_option(const struct command_line *line,
 		const char *shown, const char *word, size_t len)
 {
 	char copy[WORD_MAX + 1];
 	struct nearest n;
 	snprintf(copy, sizeof(copy), "%.*s", (int)len, word);
 	n = nearest_begin(copy);
-	each_option(cl, consider_option, &n);
+	each_option(line, consider_option, &n);
 	if (n.best == NULL)
-		options_error(cl, "unknown option %s", shown);
-	options_error(cl, "unknown option %s; did you mean --%s?", shown,
+		options_error(line, "unknown option %s", shown);
+	options_error(line, "unknown option %s; did you mean --%s?", shown,
 			n.best);
 }
 
 /* --- the page --- */
 
-static int left_width(const struct option *o)
+static int left_width(const struct option *option)
 {
-	int width = 6 + 2 + (int)strlen(o->name);
-	return o->arg == NULL ? width : width + 1 + (int)strlen(o->arg);
+	int width = 6 + 2 + (int)strlen(option->name);
+	return option->arg == NULL ? width : width + 1 + (int)strlen(option->arg);
 }
 
-static const void *widen(void *ctx, const struct option *o)
+static const void *widen(void *ctx, const struct option *option)
 {
 	int *column = ctx;
-	int width = left_width(o) + 2;
-	if (o->help != NULL && width <= HELP_COLUMN_MAX && width > *column)
+	int width = left_width(option) + 2;
+	if (option->help != NULL && width <= HELP_COLUMN_MAX && width > *column)
 		*column = width;
 	return NULL;
 }
@@ -225,22 +225,22 @@ static void print_wrapped(const char *text, int column, int at)
 	putchar('\n');
 }
 
-static const void *print_option(void *ctx, const struct option *o)
+static const void *print_option(void *ctx, const struct option *option)
 {
-	int column = *(const int *)ctx, at = left_width(o);
-	if (o->help == NULL)
+	int column = *(const int *)ctx, at = left_width(option);
+	if (option->help == NULL)
 		return NULL;
-	if (o->letter != 0)
-		printf("  -%c, --%s", o->letter, o->name);
+	if (option->letter != 0)
+		printf("  -%c, --%s", option->letter, option->name);
 	else
-		printf("      --%s", o->name);
-	if (o->arg != NULL)
-		printf(" %s", o->arg);
+		printf("      --%s", option->name);
+	if (option->arg != NULL)
+		printf(" %s", option->arg);
 	if (at + 2 > column) {
 		putchar('\n');
 		at = 0;
 	}
-	print_wrapped(o->help, column, at);
+	print_wrapped(option->help, column, at);
 	return NULL;
 }
 
@@ -253,19 +253,19 @@ static void print_block(const char *before, const char *text)
 				text[len - 1] == '\n' ? "" : "\n");
 }
 
-static _Noreturn void print_page(const struct command_line *cl)
+static _Noreturn void print_page(const struct command_line *line)
 {
 	int column = 0;
-	bool none = cl->operands == NULL || *cl->operands == '\0';
-	printf("Usage: %s [OPTION...]%s%s\n", cl->program, none ? "" : " ",
-			none ? "" : cl->operands);
-	print_block("", cl->purpose);
+	bool none = line->operands == NULL || *line->operands == '\0';
+	printf("Usage: %s [OPTION...]%s%s\n", line->program, none ? "" : " ",
+			none ? "" : line->operands);
+	print_block("", line->purpose);
 	putchar('\n');
-	each_option(cl, widen, &column);
-	each_option(cl, print_option, &column);
-	print_block("\n", cl->notes);
+	each_option(line, widen, &column);
+	each_option(line, print_option, &column);
+	print_block("\n", line->notes);
 	if (fflush(stdout) != 0) {
-		fprintf(stderr, "%s: can't write the help: %s\n", cl->program,
+		fprintf(stderr, "%s: can't write the help: %s\n", line->program,
 				strerror(errno));
 		exit(EXIT_FAILED);
 	}
@@ -274,57 +274,57 @@ static _Noreturn void print_page(const struct command_line *cl)
 
 /* --- values --- */
 
-static void set_number(const struct command_line *cl, const struct option *o,
+static void set_number(const struct command_line *line, const struct option *option,
 		const char *text)
 {
-	struct option_number *n = o->value;
+	struct option_number *number = option->value;
 	char *end;
 	errno = 0;
 	long v = strtol(text, &end, 10);
-	if (end == text || *end != '\0' || errno != 0 || v < n->min ||
-			v > n->max || strchr(" \t\n\v\f\r", *text) != NULL)
-		options_error(cl,
+	if (end == text || *end != '\0' || errno != 0 || v < number->min ||
+			v > number->max || strchr(" \t\n\v\f\r", *text) != NULL)
+		options_error(line,
 				"--%s: \"%s\" is not a whole number from %ld "
 				"to %ld",
-				o->name, text, n->min, n->max);
-	n->value = v;
+				option->name, text, number->min, number->max);
+	number->value = v;
 }
 
-static void add_to_list(const struct command_line *cl, const struct option *o,
+static void add_to_list(const struct command_line *line, const struct option *option,
 		const char *text)
 {
-	struct option_list *l = o->value;
-	const char **items = reallocarray(l->items, (size_t)l->count + 1,
+	struct option_list *list = option->value;
+	const char **items = reallocarray(list->items, (size_t)list->count + 1,
 			sizeof(*items));
 	if (items == NULL)
-		options_error(cl, "out of memory");
-	items[l->count++] = text;
-	l->items = items;
+		options_error(line, "out of memory");
+	items[list->count++] = text;
+	list->items = items;
 }
 
-static void set_value(const struct command_line *cl, const struct option *o,
+static void set_value(const struct command_line *line, const struct option *option,
 		const char *text)
 {
 	int err;
-	if (o == &help_option)
-		print_page(cl);
-	switch (o->type) {
+	if (option == &help_option)
+		print_page(line);
+	switch (option->type) {
 	case OPTION_FLAG:
-		*(bool *)o->value = true;
+		*(bool *)option->value = true;
 		break;
 	case OPTION_TEXT:
-		*(const char **)o->value = text;
+		*(const char **)option->value = text;
 		break;
 	case OPTION_SIZE:
-		err = size_parse(o->value, text);
+		err = size_parse(option->value, text);
 		if (err < 0)
-			options_error(cl, "--%s: %s", o->name, error_text(err));
+			options_error(line, "--%s: %s", option->name, error_text(err));
 		break;
 	case OPTION_NUMBER:
-		set_number(cl, o, text);
+		set_number(line, option, text);
 		break;
 	case OPTION_LIST:
-		add_to_list(cl, o, text);
+		add_to_list(line, option, text);
 		break;
 	}
 }
@@ -337,70 +337,70 @@ struct words {
 	char **argv;
 };
 
-/* The next word is taken as O's value, whatever it looks like. */
-static const char *next_value(struct words *w, const struct option *o)
+/* The next word is taken as OPTION's value, whatever it looks like. */
+static const char *next_value(struct words *words, const struct option *option)
 {
-	if (w->at + 1 >= w->argc)
-		options_error(w->cl, "--%s needs a value (%s)", o->name,
-				o->arg == NULL ? "see the help" : o->arg);
-	return w->argv[++w->at];
+	if (words->at + 1 >= words->argc)
+		options_error(words->cl, "--%s needs a value (%s)", option->name,
+				option->arg == NULL ? "see the help" : option->arg);
+	return words->argv[++words->at];
 }
 
-static void parse_long(struct words *w, const char *word)
+static void parse_long(struct words *words, const char *word)
 {
 	size_t len = strcspn(word + 2, "=");
 	const char *value = word[2 + len] == '=' ? word + 3 + len : NULL;
-	const struct option *o = find_long(w->cl, word + 2, len);
-	if (o == NULL) {
+	const struct option *option = find_long(words->cl, word + 2, len);
+	if (option == NULL) {
 		char shown[WORD_MAX + 3];
 		snprintf(shown, sizeof(shown), "%.*s", (int)len + 2, word);
-		unknown_option(w->cl, shown, word + 2, len);
+		unknown_option(words->cl, shown, word + 2, len);
 	}
-	if (o->type == OPTION_FLAG && value != NULL)
-		options_error(w->cl, "--%s takes no value", o->name);
-	if (o->type != OPTION_FLAG && value == NULL)
-		value = next_value(w, o);
-	set_value(w->cl, o, value);
+	if (option->type == OPTION_FLAG && value != NULL)
+		options_error(words->cl, "--%s takes no value", option->name);
+	if (option->type != OPTION_FLAG && value == NULL)
+		value = next_value(words, option);
+	set_value(words->cl, option, value);
 }
 
-static void parse_letters(struct words *w, const char *word)
+static void parse_letters(struct words *words, const char *word)
 {
 	size_t len = strcspn(word + 1, "=");
 	/* "-json" lacks a dash; nobody means -j with the value "son". */
-	if (len > 1 && find_long(w->cl, word + 1, len) != NULL)
-		unknown_option(w->cl, word, word + 1, len);
+	if (len > 1 && find_long(words->cl, word + 1, len) != NULL)
+		unknown_option(words->cl, word, word + 1, len);
 	for (const char *p = word + 1; *p != '\0'; p++) {
-		const struct option *o = find_letter(w->cl, *p);
-		if (o == NULL && len > 1)
-			unknown_option(w->cl, word, word + 1, len);
-		if (o == NULL)
-			options_error(w->cl, "unknown option -%c", *p);
-		if (o->type == OPTION_FLAG) {
-			set_value(w->cl, o, NULL);
+		const struct option *option = find_letter(words->cl, *p);
+		if (option == NULL && len > 1)
+			unknown_option(words->cl, word, word + 1, len);
+		if (option == NULL)
+			options_error(words->cl, "unknown option -%c", *p);
+		if (option->type == OPTION_FLAG) {
+			set_value(words->cl, option, NULL);
 			continue;
 		}
-		set_value(w->cl, o, p[1] != '\0' ? p + 1 : next_value(w, o));
+		set_value(words->cl, option, p[1] != '\0' ? p + 1 : next_value(words, option));
 		return;
 	}
 }
 
 /* --- operands --- */
 
-/* Copies the name of the operand that is number N (from 0) in CL's list,
+/* Copies the name of the operand that is number N (from 0) in LINE's list,
  * passing over the options that stand there for clearness. */
-static void operand_name(const struct command_line *cl, int n, char *out,
+static void operand_name(const struct command_line *line, int n, char *out,
 		size_t size)
 {
-	const char *p = cl->operands == NULL ? "" : cl->operands;
+	const char *p = line->operands == NULL ? "" : line->operands;
 	bool skip = false;
 	snprintf(out, size, "operand");
 	while (*(p += strspn(p, " ")) != '\0') {
 		const char *word = p + strspn(p, "[");
 		size_t len = strcspn(word, "[]. ");
 		if (strncmp(word, "--", 2) == 0) {
-			const struct option *o =
-					find_long(cl, word + 2, len - 2);
-			skip = o != NULL && o->type != OPTION_FLAG;
+			const struct option *option =
+					find_long(line, word + 2, len - 2);
+			skip = option != NULL && option->type != OPTION_FLAG;
 		} else if (skip) {
 			skip = false;
 		} else if (n-- == 0) {
@@ -411,21 +411,21 @@ static void operand_name(const struct command_line *cl, int n, char *out,
 	}
 }
 
-static void check_operands(const struct command_line *cl, int n, char **argv)
+static void check_operands(const struct command_line *line, int n, char **argv)
 {
 	char name[64];
-	if (n < cl->min_operands) {
-		operand_name(cl, n, name, sizeof(name));
-		options_error(cl, "%s is missing", name);
+	if (n < line->min_operands) {
+		operand_name(line, n, name, sizeof(name));
+		options_error(line, "%s is missing", name);
 	}
-	if (cl->max_operands >= 0 && n > cl->max_operands)
-		options_error(cl, "one operand too many: \"%s\"",
-				argv[cl->max_operands + 1]);
+	if (line->max_operands >= 0 && n > line->max_operands)
+		options_error(line, "one operand too many: \"%s\"",
+				argv[line->max_operands + 1]);
 }
 
-int options_parse(const struct command_line *cl, int argc, char **argv)
+int options_parse(const struct command_line *line, int argc, char **argv)
 {
-	struct words w = { cl, argc, 1, argv };
+	struct words w = { line, argc, 1, argv };
 	int operands = 0;
 	bool only_operands = false;
 	for (; w.at < argc; w.at++) {
@@ -439,7 +439,7 @@ int options_parse(const struct command_line *cl, int argc, char **argv)
 		else
 			parse_letters(&w, word);
 	}
-	check_operands(cl, operands, argv);
+	check_operands(line, operands, argv);
 	if (operands + 1 < argc)
 		argv[operands + 1] = NULL;
 	return operands;

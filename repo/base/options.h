@@ -57,10 +57,10 @@ struct command_line {
 
 /* Parses ARGV[1..]; moves the operands to ARGV[1..n] and returns n.
  * Exits by itself as said above. */
-int options_parse(const struct command_line *cl, int argc, char **argv);
+int options_parse(const struct command_line *line, int argc, char **argv);
 
 /* Prints "PROGRAM: message" and where the help is, exits 2. */
-void options_error(const struct command_line *cl, const char *fmt, ...)
+void options_error(const struct command_line *line, const char *fmt, ...)
 		__attribute__((format(printf, 2, 3), noreturn, cold));
 
 /* The nearest of WORDS (NULL-ended) to WORD, or NULL if none is near. */

@@ -38,29 +38,29 @@ struct pool {
 
 static void *worker(void *arg)
 {
-	struct pool *p = arg;
-	pthread_mutex_lock(&p->mutex);
+	struct pool *pool = arg;
+	pthread_mutex_lock(&pool->mutex);
 	for (;;) {
-		while (p->count == 0 && !p->ending)
-			pthread_cond_wait(&p->work, &p->mutex);
-		if (p->count == 0)
+		while (pool->count == 0 && !pool->ending)
+			pthread_cond_wait(&pool->work, &pool->mutex);
+		if (pool->count == 0)
 			break;
-		struct queued q = p->ring[p->first];
-		p->first = (p->first + 1) % p->size;
-		p->count--;
-		p->running++;
-		pthread_cond_signal(&p->room);
-		pthread_mutex_unlock(&p->mutex);
+		struct queued q = pool->ring[pool->first];
+		pool->first = (pool->first + 1) % pool->size;
+		pool->count--;
+		pool->running++;
+		pthread_cond_signal(&pool->room);
+		pthread_mutex_unlock(&pool->mutex);
 		q.job(q.arg);
-		pthread_mutex_lock(&p->mutex);
-		if (--p->running == 0 && p->count == 0)
-			pthread_cond_broadcast(&p->idle);
+		pthread_mutex_lock(&pool->mutex);
+		if (--pool->running == 0 && pool->count == 0)
+			pthread_cond_broadcast(&pool->idle);
 	}
-	pthread_mutex_unlock(&p->mutex);
+	pthread_mutex_unlock(&pool->mutex);
 	return NULL;
 }
 
-static bool start_threads(struct pool *p, unsigned threads)
+static bool start_threads(struct pool *pool, unsigned threads)
 {
 	sigset_t blocked, before;
 	sigfillset(&blocked);
@@ -69,85 +69,85 @@ static bool start_threads(struct pool *p, unsigned threads)
 	sigdelset(&blocked, SIGFPE);
 	sigdelset(&blocked, SIGILL);
 	pthread_sigmask(SIG_SETMASK, &blocked, &before);
-	while (p->thread_count < threads &&
-			pthread_create(&p->threads[p->thread_count], NULL,
-					worker, p) == 0)
-		p->thread_count++;
+	while (pool->thread_count < threads &&
+			pthread_create(&pool->threads[pool->thread_count], NULL,
+					worker, pool) == 0)
+		pool->thread_count++;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return p->thread_count == threads;
+	return pool->thread_count == threads;
 }
 
 struct pool *pool_new(unsigned threads, unsigned queue_max)
 {
-	struct pool *p = calloc(1, sizeof(*p));
-	if (p == NULL)
+	struct pool *pool = calloc(1, sizeof(*pool));
+	if (pool == NULL)
 		return NULL;
-	pthread_mutex_init(&p->mutex, NULL);
-	pthread_cond_init(&p->work, NULL);
-	pthread_cond_init(&p->room, NULL);
-	pthread_cond_init(&p->idle, NULL);
+	pthread_mutex_init(&pool->mutex, NULL);
+	pthread_cond_init(&pool->work, NULL);
+	pthread_cond_init(&pool->room, NULL);
+	pthread_cond_init(&pool->idle, NULL);
 	if (threads == 0)
 		threads = 1;
-	p->size = queue_max == 0 ? 1 : queue_max;
-	p->ring = calloc(p->size, sizeof(*p->ring));
-	p->threads = calloc(threads, sizeof(*p->threads));
-	if (p->ring == NULL || p->threads == NULL ||
-			!start_threads(p, threads)) {
-		pool_free(p);
+	pool->size = queue_max == 0 ? 1 : queue_max;
+	pool->ring = calloc(pool->size, sizeof(*pool->ring));
+	pool->threads = calloc(threads, sizeof(*pool->threads));
+	if (pool->ring == NULL || pool->threads == NULL ||
+			!start_threads(pool, threads)) {
+		pool_free(pool);
 		return NULL;
 	}
-	return p;
+	return pool;
 }
 
-void pool_free(struct pool *p)
+void pool_free(struct pool *pool)
 {
-	if (p == NULL)
+	if (pool == NULL)
 		return;
-	pthread_mutex_lock(&p->mutex);
-	p->ending = true;
-	pthread_cond_broadcast(&p->work);
-	pthread_mutex_unlock(&p->mutex);
-	for (unsigned i = 0; i < p->thread_count; i++)
-		pthread_join(p->threads[i], NULL);
-	pthread_cond_destroy(&p->idle);
-	pthread_cond_destroy(&p->room);
-	pthread_cond_destroy(&p->work);
-	pthread_mutex_destroy(&p->mutex);
-	free(p->threads);
-	free(p->ring);
-	free(p);
+	pthread_mutex_lock(&pool->mutex);
+	pool->ending = true;
+	pthread_cond_broadcast(&pool->work);
+	pthread_mutex_unlock(&pool->mutex);
+	for (unsigned i = 0; i < pool->thread_count; i++)
+		pthread_join(pool->threads[i], NULL);
+	pthread_cond_destroy(&pool->idle);
+	pthread_cond_destroy(&pool->room);
+	pthread_cond_destroy(&pool->work);
+	pthread_mutex_destroy(&pool->mutex);
+	free(pool->threads);
+	free(pool->ring);
+	free(pool);
 }
 
 /* The mutex is held and there is room. */
-static void enqueue(struct pool *p, pool_job *job, void *arg)
+static void enqueue(struct pool *pool, pool_job *job, void *arg)
 {
-	p->ring[(p->first + p->count) % p->size] = (struct queued){ job, arg };
-	p->count++;
-	pthread_cond_signal(&p->work);
+	pool->ring[(pool->first + pool->count) % pool->size] = (struct queued){ job, arg };
+	pool->count++;
+	pthread_cond_signal(&pool->work);
 }
 
-bool pool_try(struct pool *p, pool_job *job, void *arg)
+bool pool_try(struct pool *pool, pool_job *job, void *arg)
 {
-	LOCK_SCOPE(&p->mutex);
-	if (p->count == p->size)
+	LOCK_SCOPE(&pool->mutex);
+	if (pool->count == pool->size)
 		return false;
-	enqueue(p, job, arg);
+	enqueue(pool, job, arg);
 	return true;
 }
 
-void pool_submit(struct pool *p, pool_job *job, void *arg)
+void pool_submit(struct pool *pool, pool_job *job, void *arg)
 {
-	LOCK_SCOPE(&p->mutex);
-	while (p->count == p->size)
-		pthread_cond_wait(&p->room, &p->mutex);
-	enqueue(p, job, arg);
+	LOCK_SCOPE(&pool->mutex);
+	while (pool->count == pool->size)
+		pthread_cond_wait(&pool->room, &pool->mutex);
+	enqueue(pool, job, arg);
 }
 
-void pool_drain(struct pool *p)
+void pool_drain(struct pool *pool)
 {
-	LOCK_SCOPE(&p->mutex);
-	while (p->count > 0 || p->running > 0)
-		pthread_cond_wait(&p->idle, &p->mutex);
+	LOCK_SCOPE(&pool->mutex);
+	while (pool->count > 0 || pool->running > 0)
+		pthread_cond_wait(&pool->idle, &pool->mutex);
 }
 
 /* --- processors --- */

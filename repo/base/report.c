@@ -60,15 +60,15 @@ static struct {
 
 /* --- messages --- */
 
-const struct option *report_option_table(struct report_options *o)
+const struct option *report_option_table(struct report_options *options)
 {
 	static struct option table[4];
 	const struct option rows[] = {
-		{ "json", 0, OPTION_FLAG, &o->json, NULL,
+		{ "json", 0, OPTION_FLAG, &options->json, NULL,
 			"print the result as one JSON object" },
-		{ "verbose", 'v', OPTION_FLAG, &o->verbose, NULL,
+		{ "verbose", 'v', OPTION_FLAG, &options->verbose, NULL,
 			"say more" },
-		{ "quiet", 'q', OPTION_FLAG, &o->quiet, NULL,
+		{ "quiet", 'q', OPTION_FLAG, &options->quiet, NULL,
 			"show no progress" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
@@ -76,12 +76,12 @@ const struct option *report_option_table(struct report_options *o)
 	return table;
 }
 
-void report_setup(const char *program, const struct report_options *o)
+void report_setup(const char *program, const struct report_options *options)
 {
 	const char *term = getenv("TERM");
 	snprintf(setup.program, sizeof(setup.program), "%s", program);
-	setup.options = *o;
-	setup.bars = !o->json && !o->quiet && isatty(STDERR_FILENO) &&
+	setup.options = *options;
+	setup.bars = !options->json && !options->quiet && isatty(STDERR_FILENO) &&
 		     term != NULL && strcmp(term, "dumb") != 0;
 }
 
@@ -162,17 +162,17 @@ struct line {
 	size_t len;
 };
 
-__attribute__((format(printf, 2, 3))) static void add(struct line *l,
+__attribute__((format(printf, 2, 3))) static void add(struct line *line,
 		const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
-	int n = vsnprintf(l->text + l->len, sizeof(l->text) - l->len, fmt, ap);
+	int n = vsnprintf(line->text + line->len, sizeof(line->text) - line->len, fmt, ap);
 	va_end(ap);
 	if (n > 0)
-		l->len += (size_t)n;
-	if (l->len >= sizeof(l->text))
-		l->len = sizeof(l->text) - 1;
+		line->len += (size_t)n;
+	if (line->len >= sizeof(line->text))
+		line->len = sizeof(line->text) - 1;
 }
 
 /* Columns that TEXT takes, at most: every character beyond the alphabetic
@@ -211,19 +211,19 @@ static unsigned percent(uint64_t done, uint64_t total)
 	return (unsigned)((double)done * 100 / (double)total);
 }
 
-static void add_eta(struct line *l, const struct progress_numbers *n,
+static void add_eta(struct line *line, const struct progress_numbers *numbers,
 		double rate)
 {
-	if (rate < 1 || n->total <= n->done)
+	if (rate < 1 || numbers->total <= numbers->done)
 		return;
-	double left = (double)(n->total - n->done) / rate;
+	double left = (double)(numbers->total - numbers->done) / rate;
 	if (left >= 100 * 3600)
 		return;
 	unsigned s = (unsigned)(left + 0.5);
 	if (s < 3600)
-		add(l, "  ETA %u:%02u", s / 60, s % 60);
+		add(line, "  ETA %u:%02u", s / 60, s % 60);
 	else
-		add(l, "  ETA %u:%02u:%02u", s / 3600, s / 60 % 60, s % 60);
+		add(line, "  ETA %u:%02u:%02u", s / 3600, s / 60 % 60, s % 60);
 }
 
 /* The parts of the line from the one given up last to the one given up first
@@ -231,27 +231,27 @@ static void add_eta(struct line *l, const struct progress_numbers *n,
 enum part { PART_PERCENT, PART_RATE, PART_ETA, PART_BYTES, PART_ALL,
 	PART_FRESH, PARTS };
 
-static void compose(struct line *l, const struct progress_numbers *n,
+static void compose(struct line *line, const struct progress_numbers *numbers,
 		double rate, int parts)
 {
 	char a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX];
-	l->len = 0;
-	l->text[0] = '\0';
-	if (parts > PART_PERCENT && n->total > 0)
-		add(l, "  %u%%", percent(n->done, n->total));
-	if (parts > PART_BYTES && n->total > 0)
-		add(l, " %s/%s", size_format(a, n->done),
-				size_format(b, n->total));
+	line->len = 0;
+	line->text[0] = '\0';
+	if (parts > PART_PERCENT && numbers->total > 0)
+		add(line, "  %u%%", percent(numbers->done, numbers->total));
+	if (parts > PART_BYTES && numbers->total > 0)
+		add(line, " %s/%s", size_format(a, numbers->done),
+				size_format(b, numbers->total));
 	else if (parts > PART_BYTES)
-		add(l, "  %s", size_format(a, n->done));
+		add(line, "  %s", size_format(a, numbers->done));
 	if (parts > PART_RATE)
-		add(l, "  %s/s", size_format(a, (uint64_t)rate));
+		add(line, "  %s/s", size_format(a, (uint64_t)rate));
 	if (parts > PART_ETA)
-		add_eta(l, n, rate);
-	if (parts > PART_FRESH && n->fresh != UINT64_MAX)
-		add(l, "  new %s", size_format(a, n->fresh));
-	if (parts > PART_ALL && n->all_total > 0)
-		add(l, "  [all %u%%]", percent(n->all_done, n->all_total));
+		add_eta(line, numbers, rate);
+	if (parts > PART_FRESH && numbers->fresh != UINT64_MAX)
+		add(line, "  new %s", size_format(a, numbers->fresh));
+	if (parts > PART_ALL && numbers->all_total > 0)
+		add(line, "  [all %u%%]", percent(numbers->all_done, numbers->all_total));
 }
 
 static unsigned terminal_width(void)
@@ -263,14 +263,14 @@ static unsigned terminal_width(void)
 }
 
 /* Leaves the last column free: some terminals wrap there. */
-static void draw(const struct progress_numbers *n, double rate)
+static void draw(const struct progress_numbers *numbers, double rate)
 {
 	struct line l;
 	size_t width = terminal_width() - 1, what = columns_of(bar.what);
 	size_t wanted = what < width / 3 ? what : width / 3;
 	int parts = PARTS;
 	do
-		compose(&l, n, rate, parts);
+		compose(&l, numbers, rate, parts);
 	while (columns_of(l.text) + wanted > width && --parts >= 0);
 	size_t rest = columns_of(l.text);
 	size_t bytes = rest < width ? fitting_bytes(bar.what, width - rest) : 0;
@@ -284,15 +284,15 @@ static void draw(const struct progress_numbers *n, double rate)
 /* Adds a sample; returns the bytes per second since the oldest. */
 static double take_sample(uint64_t done)
 {
-	struct sample *s = bar.samples;
+	struct sample *sample = bar.samples;
 	if (bar.sample_count == SAMPLES) {
-		memmove(s, s + 1, (SAMPLES - 1) * sizeof(*s));
+		memmove(sample, sample + 1, (SAMPLES - 1) * sizeof(*sample));
 		bar.sample_count--;
 	}
-	s[bar.sample_count].when = monotonic_now();
-	s[bar.sample_count].done = done;
-	double seconds = s[bar.sample_count].when - s[0].when;
-	uint64_t before = s[0].done;
+	sample[bar.sample_count].when = monotonic_now();
+	sample[bar.sample_count].done = done;
+	double seconds = sample[bar.sample_count].when - sample[0].when;
+	uint64_t before = sample[0].done;
 	bar.sample_count++;
 	return seconds < 0.05 || done < before
 			? 0

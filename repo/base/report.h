@@ -19,11 +19,11 @@ struct report_options {
 	bool quiet;	/* -q: no progress even on a terminal */
 };
 
-/* The rows --json, --verbose and --quiet for options_parse. O is remembered. */
-const struct option *report_option_table(struct report_options *o);
+/* The rows --json, --verbose and --quiet for options_parse. OPTIONS is remembered. */
+const struct option *report_option_table(struct report_options *options);
 
 /* PROGRAM, e.g. "amberfs backup", goes before messages. */
-void report_setup(const char *program, const struct report_options *o);
+void report_setup(const char *program, const struct report_options *options);
 
 /* True if results are wanted as text: a terminal on stdout or -v, no --json.*/
 bool report_wants_text(void);

@@ -25,36 +25,36 @@ struct throttle {
 
 struct throttle *throttle_new(uint64_t rate)
 {
-	struct throttle *t = calloc(1, sizeof(*t));
-	if (t == NULL)
+	struct throttle *throttle = calloc(1, sizeof(*throttle));
+	if (throttle == NULL)
 		return NULL;
-	pthread_mutex_init(&t->mutex, NULL);
-	t->rate = rate == 0 ? 1 : (double)rate;
-	t->piece = (uint64_t)(t->rate * BURST_SECONDS);
-	if (t->piece < PIECE_MIN)
-		t->piece = PIECE_MIN;
-	t->reserved = monotonic_now();
-	return t;
+	pthread_mutex_init(&throttle->mutex, NULL);
+	throttle->rate = rate == 0 ? 1 : (double)rate;
+	throttle->piece = (uint64_t)(throttle->rate * BURST_SECONDS);
+	if (throttle->piece < PIECE_MIN)
+		throttle->piece = PIECE_MIN;
+	throttle->reserved = monotonic_now();
+	return throttle;
 }
 
-void throttle_free(struct throttle *t)
+void throttle_free(struct throttle *throttle)
 {
-	if (t == NULL)
+	if (throttle == NULL)
 		return;
-	pthread_mutex_destroy(&t->mutex);
-	free(t);
+	pthread_mutex_destroy(&throttle->mutex);
+	free(throttle);
 }
 
 /* Returns when BYTES, queued now, may pass. */
-static double reserve(struct throttle *t, uint64_t bytes)
+static double reserve(struct throttle *throttle, uint64_t bytes)
 {
-	LOCK_SCOPE(&t->mutex);
+	LOCK_SCOPE(&throttle->mutex);
 	double now = monotonic_now();
 	/* What was not used while idle is lost: no long burst later. */
-	if (t->reserved < now)
-		t->reserved = now;
-	t->reserved += (double)bytes / t->rate;
-	return t->reserved - BURST_SECONDS;
+	if (throttle->reserved < now)
+		throttle->reserved = now;
+	throttle->reserved += (double)bytes / throttle->rate;
+	return throttle->reserved - BURST_SECONDS;
 }
 
 static void sleep_until(double when)
@@ -68,11 +68,11 @@ static void sleep_until(double when)
 		;
 }
 
-void throttle_wait(struct throttle *t, uint64_t bytes)
+void throttle_wait(struct throttle *throttle, uint64_t bytes)
 {
-	while (t != NULL && bytes > 0) {
-		uint64_t piece = bytes < t->piece ? bytes : t->piece;
-		double when = reserve(t, piece);
+	while (throttle != NULL && bytes > 0) {
+		uint64_t piece = bytes < throttle->piece ? bytes : throttle->piece;
+		double when = reserve(throttle, piece);
 		if (when > monotonic_now())
 			sleep_until(when);
 		bytes -= piece;

@@ -9,8 +9,8 @@ struct throttle;
 
 /* RATE in bytes per second, > 0. NULL without memory. */
 struct throttle *throttle_new(uint64_t rate);
-void throttle_free(struct throttle *t); /* NULL allowed */
+void throttle_free(struct throttle *throttle); /* NULL allowed */
 /* Sleeps until BYTES may pass. NULL: at once. */
-void throttle_wait(struct throttle *t, uint64_t bytes);
+void throttle_wait(struct throttle *throttle, uint64_t bytes);
 
 #endif

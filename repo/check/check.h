@@ -21,7 +21,7 @@ void check_packs_progress(void *ctx, struct progress_numbers *now);
 /* Calls FN for each pack that is listed, on JOBS threads. 0, -ECANCELED, or
  * -errno of the listing. */
 typedef void check_pack_fn(void *ctx, const char *name);
-int check_packs_each(struct store *s, unsigned jobs, struct check_counts *counts,
+int check_packs_each(struct store *store, unsigned jobs, struct check_counts *counts,
 		check_pack_fn *fn, void *ctx);
 
 /* --- frames --- */
@@ -32,13 +32,13 @@ struct check_frames_buffers {
 	uint8_t *plain, *box;
 	size_t plain_room, box_room;
 };
-int check_frames_init(struct check_frames_buffers *b);
-void check_frames_clear(struct check_frames_buffers *b);
+int check_frames_init(struct check_frames_buffers *buffers);
+void check_frames_clear(struct check_frames_buffers *buffers);
 
 /* Reads, opens and decodes frame NUMBER, and hashes its chunks to the ids that
- * the trailer T gives them. 0, -EBADMSG, -ENOENT (the pack is gone), -EIO. */
-int check_frames_one(struct repository *r, const struct trailer *t, uint32_t number,
-		struct check_frames_buffers *b);
+ * the trailer TRAILER gives them. 0, -EBADMSG, -ENOENT (the pack is gone), -EIO. */
+int check_frames_one(struct repository *repo, const struct trailer *trailer, uint32_t number,
+		struct check_frames_buffers *buffers);
 
 /* --- trees --- */
 
@@ -79,10 +79,10 @@ struct check_trees {
  * it once more, and CHUNK is NULL, its whole range is one fault. FAULT, CHUNK,
  * REPO and COUNTS are set before.
  */
-int check_trees_begin(struct check_trees *c);
-void check_trees_end(struct check_trees *c);
-int check_trees_file(struct check_trees *c, const struct snapshot *snap,
+int check_trees_begin(struct check_trees *check);
+void check_trees_end(struct check_trees *check);
+int check_trees_file(struct check_trees *check, const struct snapshot *snap,
 		const struct snapshot_file *file);
-int check_trees_snapshot(struct check_trees *c, const struct snapshot *snap);
+int check_trees_snapshot(struct check_trees *check, const struct snapshot *snap);
 
 #endif

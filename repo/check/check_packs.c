@@ -14,9 +14,9 @@
 
 void check_packs_progress(void *ctx, struct progress_numbers *now)
 {
-	const struct check_counts *c = ctx;
-	now->done = c->done;
-	now->total = c->total;
+	const struct check_counts *counts = ctx;
+	now->done = counts->done;
+	now->total = counts->total;
 	now->fresh = UINT64_MAX;
 }
 
@@ -31,34 +31,34 @@ struct pack_list {
 
 static int note_pack(void *ctx, const char *name)
 {
-	struct pack_list *l = ctx;
+	struct pack_list *list = ctx;
 	uint64_t size;
-	int err = names_add(&l->names, name);
+	int err = names_add(&list->names, name);
 	if (err < 0)
 		return err;
-	if (store_size(l->store, name, &size) == 0)
-		l->counts->total += size;
+	if (store_size(list->store, name, &size) == 0)
+		list->counts->total += size;
 	return 0;
 }
 
 static void *pack_thread(void *arg)
 {
-	struct pack_list *l = arg;
-	for (size_t i = l->next++; i < l->names.count && !interrupt_flag;
-			i = l->next++)
-		l->fn(l->ctx, l->names.items[i]);
+	struct pack_list *list = arg;
+	for (size_t i = list->next++; i < list->names.count && !interrupt_flag;
+			i = list->next++)
+		list->fn(list->ctx, list->names.items[i]);
 	return NULL;
 }
 
-int check_packs_each(struct store *s, unsigned jobs, struct check_counts *counts,
+int check_packs_each(struct store *store, unsigned jobs, struct check_counts *counts,
 		check_pack_fn *fn, void *ctx)
 {
-	struct pack_list l = { .store = s, .counts = counts, .fn = fn,
+	struct pack_list l = { .store = store, .counts = counts, .fn = fn,
 		.ctx = ctx };
 	pthread_t threads[THREADS_MAX];
 	unsigned started = 0;
 	counts->done = counts->total = 0;
-	int err = store_list(s, "packs/", note_pack, &l);
+	int err = store_list(store, "packs/", note_pack, &l);
 	while (err == 0 && started + 1 < jobs && started < THREADS_MAX
 			&& pthread_create(&threads[started], NULL, pack_thread,
 					   &l)

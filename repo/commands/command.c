@@ -6,24 +6,24 @@
 #include "command.h"
 
 struct repository *command_open(const char *path,
-		const struct common_options *o)
+		const struct common_options *options)
 {
-	struct repository *r = NULL;
-	int err = repository_open(&r, path, &o->repository);
+	struct repository *repo = NULL;
+	int err = repository_open(&repo, path, &options->repository);
 	if (err == 0)
-		err = repository_attach(r, &o->repository);
+		err = repository_attach(repo, &options->repository);
 	if (err < 0) {
 		command_failed(err);
-		repository_close(r);
+		repository_close(repo);
 		return NULL;
 	}
-	return r;
+	return repo;
 }
 
-int command_session_to_delete(struct session **out, struct repository *r,
+int command_session_to_delete(struct session **out, struct repository *repo,
 		const char *activity)
 {
-	int err = session_begin(out, r, SESSION_WRITE, activity);
+	int err = session_begin(out, repo, SESSION_WRITE, activity);
 	if (err != -ENOSPC && err != -EDQUOT)
 		return err;
 	report_verbose("no room to register a session; going on without one");

@@ -35,17 +35,17 @@ struct common_options {
 
 /* Opens and attaches; prints the error. NULL on failure. */
 struct repository *command_open(const char *path,
-		const struct common_options *o);
+		const struct common_options *options);
 
 /* For what only deletes, which needs no room: on a full disk, where no session
  * can be registered, it goes on without one (*OUT is NULL). */
-int command_session_to_delete(struct session **out, struct repository *r,
+int command_session_to_delete(struct session **out, struct repository *repo,
 		const char *activity);
 
 /* amberfs prune as it is without options, on a repository that is open and in
  * which this process has no session. Prints its errors, and its result unless
  * that goes to *JSON (new, with --json; else NULL). Returns an exit status. */
-int command_prune_now(struct repository *r, json_t **json);
+int command_prune_now(struct repository *repo, json_t **json);
 
 /* Prints error_text(err) once and returns EXIT_FAILED. */
 int command_failed(int err);

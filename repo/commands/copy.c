@@ -31,11 +31,11 @@ struct copy_command {
 
 /* --- which --- */
 
-static void note_failed(struct copy_command *c, const char *name, int err)
+static void note_failed(struct copy_command *command, const char *name, int err)
 {
-	c->failed++;
+	command->failed++;
 	report_error("%s: %s", name, error_text(err));
-	json_array_append_new(c->rows, json_pack("{s:s,s:s,s:s}", "snapshot",
+	json_array_append_new(command->rows, json_pack("{s:s,s:s,s:s}", "snapshot",
 			name, "status", "failed", "error", error_text(err)));
 }
 
@@ -44,40 +44,40 @@ static void note_bad(void *ctx, const char *object, int err)
 	note_failed(ctx, object + strlen("snapshots/"), err);
 }
 
-/* Takes what L has; L is then empty. */
-static int add_wanted(struct copy_command *c, struct snapshot_list *l)
+/* Takes what LIST has; LIST is then empty. */
+static int add_wanted(struct copy_command *command, struct snapshot_list *list)
 {
-	struct snapshot **more = reallocarray(c->wanted.items,
-			c->wanted.count + l->count + 1, sizeof(*more));
+	struct snapshot **more = reallocarray(command->wanted.items,
+			command->wanted.count + list->count + 1, sizeof(*more));
 	if (more == NULL) {
-		snapshot_list_clear(l);
+		snapshot_list_clear(list);
 		return fail_errno(-ENOMEM, "listing snapshots");
 	}
-	c->wanted.items = more;
-	for (size_t i = 0; i < l->count; i++)
-		more[c->wanted.count++] = l->items[i];
-	free(l->items);
-	*l = (struct snapshot_list){ 0 };
+	command->wanted.items = more;
+	for (size_t i = 0; i < list->count; i++)
+		more[command->wanted.count++] = list->items[i];
+	free(list->items);
+	*list = (struct snapshot_list){ 0 };
 	return 0;
 }
 
 /* A whole source, if there is one of that name, else one snapshot. */
-static int add_operand(struct copy_command *c, const char *text)
+static int add_operand(struct copy_command *command, const char *text)
 {
 	CLEANUP_FREE char *source = snapshot_resolve_source(text);
 	CLEANUP_FREE char *file = NULL;
 	struct snapshot_list l = { 0 };
 	struct snapshot *one;
-	unsigned failed = c->failed;
+	unsigned failed = command->failed;
 	if (source == NULL)
 		return fail_errno(-ENOMEM, "listing snapshots");
-	int err = snapshot_list_load(c->from_repo, source, &l, note_bad, c);
+	int err = snapshot_list_load(command->from_repo, source, &l, note_bad, command);
 	if (err < 0)
 		return err;
-	if (l.count != 0 || c->failed != failed)
-		return add_wanted(c, &l);
+	if (l.count != 0 || command->failed != failed)
+		return add_wanted(command, &l);
 	free(l.items);
-	err = snapshot_resolve(c->from_repo, text, &one, &file);
+	err = snapshot_resolve(command->from_repo, text, &one, &file);
 	if (err == -EINVAL)
 		return fail(-ENOENT,
 				"%s is neither a source nor a snapshot; 'amberfs list' "
@@ -98,7 +98,7 @@ static int add_operand(struct copy_command *c, const char *text)
 		return err;
 	}
 	l.items[0] = one;
-	return add_wanted(c, &l);
+	return add_wanted(command, &l);
 }
 
 /* By source, then by time. */
@@ -108,148 +108,148 @@ static int compare(const void *a, const void *b)
 	return strcmp((*x)->object, (*y)->object);
 }
 
-static void sort_wanted(struct copy_command *c)
+static void sort_wanted(struct copy_command *command)
 {
-	struct snapshot_list *l = &c->wanted;
+	struct snapshot_list *list = &command->wanted;
 	size_t kept = 0;
-	if (l->count > 1)
-		qsort(l->items, l->count, sizeof(*l->items), compare);
-	for (size_t i = 0; i < l->count; i++) {
-		if (kept > 0 && compare(&l->items[kept - 1], &l->items[i]) == 0)
-			snapshot_free(l->items[i]);
+	if (list->count > 1)
+		qsort(list->items, list->count, sizeof(*list->items), compare);
+	for (size_t i = 0; i < list->count; i++) {
+		if (kept > 0 && compare(&list->items[kept - 1], &list->items[i]) == 0)
+			snapshot_free(list->items[i]);
 		else
-			l->items[kept++] = l->items[i];
+			list->items[kept++] = list->items[i];
 	}
-	l->count = kept;
+	list->count = kept;
 }
 
-static int find_wanted(struct copy_command *c, int count, char **operands)
+static int find_wanted(struct copy_command *command, int count, char **operands)
 {
 	struct snapshot_list all;
 	int err = 0;
 	if (count == 0) {
-		err = snapshot_list_load(c->from_repo, NULL, &all, note_bad, c);
-		return err < 0 ? err : add_wanted(c, &all);
+		err = snapshot_list_load(command->from_repo, NULL, &all, note_bad, command);
+		return err < 0 ? err : add_wanted(command, &all);
 	}
 	for (int i = 0; err != -ENOMEM && i < count; i++) {
-		err = add_operand(c, operands[i]);
+		err = add_operand(command, operands[i]);
 		if (err < 0)
-			note_failed(c, operands[i], err);
+			note_failed(command, operands[i], err);
 	}
-	sort_wanted(c);
+	sort_wanted(command);
 	return err == -ENOMEM ? err : 0;
 }
 
 /* --- one after the other --- */
 
-static void note_result(struct copy_command *c, const struct snapshot *s,
-		const struct copy_result *r)
+static void note_result(struct copy_command *command, const struct snapshot *snap,
+		const struct copy_result *result)
 {
 	static const char *const names[] = { [COPY_DONE] = "copied",
 		[COPY_THERE] = "there" };
-	const char *name = s->object + strlen("snapshots/");
+	const char *name = snap->object + strlen("snapshots/");
 	char id[2 * ID_SIZE + 1], time[UTC_TEXT_MAX];
-	hex_encode(id, r->id.b, ID_SIZE);
-	if (r->status == COPY_DONE)
-		c->done++;
+	hex_encode(id, result->id.b, ID_SIZE);
+	if (result->status == COPY_DONE)
+		command->done++;
 	else
-		c->there++;
-	json_array_append_new(c->rows, json_pack(
+		command->there++;
+	json_array_append_new(command->rows, json_pack(
 			"{s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I}",
-			"snapshot", name, "source", s->source, "time",
-			utc_format(time, s->time), "status", names[r->status],
-			"id", id, "read", (json_int_t)r->read, "new",
-			(json_int_t)r->new_bytes, "stored",
-			(json_int_t)r->stored_bytes));
+			"snapshot", name, "source", snap->source, "time",
+			utc_format(time, snap->time), "status", names[result->status],
+			"id", id, "read", (json_int_t)result->read, "new",
+			(json_int_t)result->new_bytes, "stored",
+			(json_int_t)result->stored_bytes));
 	if (report_json() || !report_wants_text())
 		return;
-	if (r->status == COPY_DONE)
+	if (result->status == COPY_DONE)
 		printf("copied    %s\n", name);
 	else
 		report_verbose("%s is there already", name);
 }
 
-static int copy_all(struct copy_command *c, struct copy *copy)
+static int copy_all(struct copy_command *command, struct copy *copy)
 {
-	for (size_t i = 0; i < c->wanted.count; i++)
-		for (uint32_t k = 0; k < c->wanted.items[i]->file_count; k++)
-			copy->all_total += c->wanted.items[i]->files[k].size;
-	for (size_t i = 0; i < c->wanted.count; i++) {
-		const struct snapshot *s = c->wanted.items[i];
+	for (size_t i = 0; i < command->wanted.count; i++)
+		for (uint32_t k = 0; k < command->wanted.items[i]->file_count; k++)
+			copy->all_total += command->wanted.items[i]->files[k].size;
+	for (size_t i = 0; i < command->wanted.count; i++) {
+		const struct snapshot *snap = command->wanted.items[i];
 		struct copy_result r;
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");
-		int err = copy_snapshot(copy, s, &r);
-		c->read += r.read;
-		c->new_bytes += r.new_bytes;
-		c->stored_bytes += r.stored_bytes;
+		int err = copy_snapshot(copy, snap, &r);
+		command->read += r.read;
+		command->new_bytes += r.new_bytes;
+		command->stored_bytes += r.stored_bytes;
 		if (err == 0)
-			note_result(c, s, &r);
+			note_result(command, snap, &r);
 		else if (snapshot_writer_broken(&copy->to, err))
 			return err;
 		else
-			note_failed(c, s->object + strlen("snapshots/"), err);
+			note_failed(command, snap->object + strlen("snapshots/"), err);
 		if (r.status == COPY_THERE)
-			for (uint32_t k = 0; k < s->file_count; k++)
-				copy->all_done += s->files[k].size;
+			for (uint32_t k = 0; k < snap->file_count; k++)
+				copy->all_done += snap->files[k].size;
 	}
 	return 0;
 }
 
 /* --- the report --- */
 
-static void print_report(struct copy_command *c)
+static void print_report(struct copy_command *command)
 {
 	char read[SIZE_TEXT_MAX], fresh[SIZE_TEXT_MAX], stored[SIZE_TEXT_MAX],
 			took[SIZE_TEXT_MAX];
-	double seconds = monotonic_now() - c->begin;
+	double seconds = monotonic_now() - command->begin;
 	if (report_json())
 		report_print_json(json_pack(
 				"{s:O,s:i,s:i,s:i,s:I,s:I,s:I,s:f}", "snapshots",
-				c->rows, "copied", (int)c->done, "there",
-				(int)c->there, "failed", (int)c->failed, "read",
-				(json_int_t)c->read, "new",
-				(json_int_t)c->new_bytes, "stored",
-				(json_int_t)c->stored_bytes, "seconds",
+				command->rows, "copied", (int)command->done, "there",
+				(int)command->there, "failed", (int)command->failed, "read",
+				(json_int_t)command->read, "new",
+				(json_int_t)command->new_bytes, "stored",
+				(json_int_t)command->stored_bytes, "seconds",
 				seconds));
 	else if (report_wants_text())
 		printf("Copied %u snapshot%s in %s (%u were there): read %s, new "
 		       "%s, stored %s.\n",
-				c->done, c->done == 1 ? "" : "s",
-				duration_format(took, seconds), c->there,
-				size_format(read, c->read),
-				size_format(fresh, c->new_bytes),
-				size_format(stored, c->stored_bytes));
+				command->done, command->done == 1 ? "" : "s",
+				duration_format(took, seconds), command->there,
+				size_format(read, command->read),
+				size_format(fresh, command->new_bytes),
+				size_format(stored, command->stored_bytes));
 }
 
-static int run(struct copy_command *c, int count, char **operands)
+static int run(struct copy_command *command, int count, char **operands)
 {
-	const struct copy_options co = { .workers = (unsigned)c->jobs.value,
-		.bwlimit = c->bwlimit };
+	const struct copy_options co = { .workers = (unsigned)command->jobs.value,
+		.bwlimit = command->bwlimit };
 	struct copy copy;
-	int err = find_wanted(c, count, operands);
+	int err = find_wanted(command, count, operands);
 	if (err < 0)
 		return command_failed(err);
-	err = copy_begin(&copy, c->from_repo, c->to_repo, &co);
+	err = copy_begin(&copy, command->from_repo, command->to_repo, &co);
 	if (err == 0)
-		err = copy_all(c, &copy);
+		err = copy_all(command, &copy);
 	if (err < 0) {
 		command_failed(err);
-		c->failed++;
+		command->failed++;
 	}
 	copy_end(&copy);
-	print_report(c);
-	if (c->failed == 0)
+	print_report(command);
+	if (command->failed == 0)
 		return EXIT_DONE;
-	return c->done || c->there ? EXIT_PARTLY : EXIT_FAILED;
+	return command->done || command->there ? EXIT_PARTLY : EXIT_FAILED;
 }
 
 static struct repository *open_second(const char *path,
 		const struct common_options *common,
-		const struct repository_options *o)
+		const struct repository_options *options)
 {
 	const struct common_options second = { .report = common->report,
-		.repository = *o };
+		.repository = *options };
 	return command_open(path, &second);
 }
 

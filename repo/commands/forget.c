@@ -26,7 +26,7 @@ struct forget_options {
 
 /* --- options --- */
 
-static long parse_count(const struct command_line *cl, enum keep_rule rule,
+static long parse_count(const struct command_line *line, enum keep_rule rule,
 		const char *text)
 {
 	char *end;
@@ -35,28 +35,28 @@ static long parse_count(const struct command_line *cl, enum keep_rule rule,
 	errno = 0;
 	long n = strtol(text, &end, 10);
 	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0)
-		options_error(cl, "--keep-%s: \"%s\" is neither a number nor 'all'",
+		options_error(line, "--keep-%s: \"%s\" is neither a number nor 'all'",
 				keep_policy_rule_name(rule), text);
 	return n;
 }
 
 /* True if any rule was given. */
-static bool parse_policy(const struct command_line *cl,
-		const struct forget_options *o, struct keep_policy *p)
+static bool parse_policy(const struct command_line *line,
+		const struct forget_options *options, struct keep_policy *policy)
 {
-	bool given = o->within != NULL;
-	*p = (struct keep_policy){ .utc = o->utc,
-		.has_within = o->within != NULL };
+	bool given = options->within != NULL;
+	*policy = (struct keep_policy){ .utc = options->utc,
+		.has_within = options->within != NULL };
 	for (enum keep_rule rule = 0; rule < KEEP_WITHIN; rule++) {
-		if (o->counts[rule] == NULL)
+		if (options->counts[rule] == NULL)
 			continue;
 		given = true;
-		p->counts[rule] = parse_count(cl, rule, o->counts[rule]);
+		policy->counts[rule] = parse_count(line, rule, options->counts[rule]);
 	}
-	if (o->within != NULL && age_parse(&p->within, o->within) < 0)
-		options_error(cl, "--keep-within: %s", error_text(-EINVAL));
-	if (given && !keep_policy_keeps(p))
-		options_error(cl, "these rules keep nothing at all: at least one "
+	if (options->within != NULL && age_parse(&policy->within, options->within) < 0)
+		options_error(line, "--keep-within: %s", error_text(-EINVAL));
+	if (given && !keep_policy_keeps(policy))
+		options_error(line, "these rules keep nothing at all: at least one "
 				"--keep-... must be above 0");
 	return given;
 }
@@ -64,96 +64,96 @@ static bool parse_policy(const struct command_line *cl,
 /* --- at work --- */
 
 /* -EEXIST: somebody has pinned it since the plan was made. */
-static int forget_entry(struct forget_plan *p, struct forget_entry *e)
+static int forget_entry(struct forget_plan *plan, struct forget_entry *entry)
 {
-	struct repository *r = p->repo;
+	struct repository *repo = plan->repo;
 	/* Before the look for a pin, as it may take long. */
-	int err = marking_wait(r);
+	int err = marking_wait(repo);
 	if (err < 0)
 		return err;
-	int pinned = pins_exists(r, e->object);
+	int pinned = pins_exists(repo, entry->object);
 	if (pinned < 0)
 		return pinned;
 	if (pinned > 0) {
-		e->pinned = true;
-		e->remove = false;
+		entry->pinned = true;
+		entry->remove = false;
 		return fail(-EEXIST, "%s was pinned just now, so it stays",
-				forget_plan_shown(e));
+				forget_plan_shown(entry));
 	}
-	return e->snap != NULL ? snapshot_object_delete(r, e->snap)
-			       : store_delete(r->store, e->object);
+	return entry->snap != NULL ? snapshot_object_delete(repo, entry->snap)
+			       : store_delete(repo->store, entry->object);
 }
 
 /* By rule, what stays or is gone through somebody else is no failure. */
-static bool no_failure(const struct forget_plan *p, int err)
+static bool no_failure(const struct forget_plan *plan, int err)
 {
-	return p->by_policy && (err == -ENOENT || err == -EEXIST);
+	return plan->by_policy && (err == -ENOENT || err == -EEXIST);
 }
 
-static void carry_out(struct forget_plan *p)
+static void carry_out(struct forget_plan *plan)
 {
-	for (size_t i = 0; i < p->count; i++) {
-		struct forget_entry *e = &p->items[i];
-		if (!e->remove)
+	for (size_t i = 0; i < plan->count; i++) {
+		struct forget_entry *entry = &plan->items[i];
+		if (!entry->remove)
 			continue;
-		int err = forget_entry(p, e);
-		if (no_failure(p, err))
+		int err = forget_entry(plan, entry);
+		if (no_failure(plan, err))
 			continue;
 		if (err < 0) {
 			report_error("%s", error_text(err));
-			p->failed++;
+			plan->failed++;
 			/* A prune is in the way, of the others, too. */
 			if (err == -EBUSY || err == -ECANCELED)
 				return;
 			continue;
 		}
-		e->forgotten = true;
+		entry->forgotten = true;
 		if (!report_json() && report_wants_text())
-			printf("Forgot %s.\n", forget_plan_shown(e));
+			printf("Forgot %s.\n", forget_plan_shown(entry));
 	}
-	int err = pins_tidy(p->repo, &p->pins);
+	int err = pins_tidy(plan->repo, &plan->pins);
 	if (err < 0)
 		report_warning("%s", error_text(err));
 }
 
-static int make_and_carry_out(struct forget_plan *p, char **operands, int count)
+static int make_and_carry_out(struct forget_plan *plan, char **operands, int count)
 {
 	struct session *session = NULL;
-	int err = p->dry_run ? 0 : command_session_to_delete(&session, p->repo,
+	int err = plan->dry_run ? 0 : command_session_to_delete(&session, plan->repo,
 						"forget");
 	if (err == 0)
-		err = forget_plan_begin(p);
+		err = forget_plan_begin(plan);
 	if (err == 0)
-		err = p->by_policy ? forget_plan_sources(p, operands, count)
-				 : forget_plan_names(p, operands, count);
-	if (err == 0 && !p->dry_run)
-		carry_out(p);
+		err = plan->by_policy ? forget_plan_sources(plan, operands, count)
+				 : forget_plan_names(plan, operands, count);
+	if (err == 0 && !plan->dry_run)
+		carry_out(plan);
 	session_end(session);
 	return err;
 }
 
 /* --- the end --- */
 
-static int status_of(const struct forget_plan *p)
+static int status_of(const struct forget_plan *plan)
 {
 	size_t wanted = 0, done = 0;
-	for (size_t i = 0; i < p->count; i++) {
-		const struct forget_entry *e = &p->items[i];
-		wanted += e->remove;
-		done += e->forgotten || (p->dry_run && e->remove);
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct forget_entry *entry = &plan->items[i];
+		wanted += entry->remove;
+		done += entry->forgotten || (plan->dry_run && entry->remove);
 	}
-	if (p->failed == 0 && p->damaged == 0)
+	if (plan->failed == 0 && plan->damaged == 0)
 		return EXIT_DONE;
-	bool nothing_to_do = p->by_policy && p->count > 0 && wanted == 0;
-	if (p->failed == 0 || done > 0 || nothing_to_do)
+	bool nothing_to_do = plan->by_policy && plan->count > 0 && wanted == 0;
+	if (plan->failed == 0 || done > 0 || nothing_to_do)
 		return EXIT_PARTLY;
 	return EXIT_FAILED;
 }
 
-static int prune_too(struct repository *r, json_t *report, int status)
+static int prune_too(struct repository *repo, json_t *report, int status)
 {
 	json_t *result = NULL;
-	int pruned = command_prune_now(r, &result);
+	int pruned = command_prune_now(repo, &result);
 	if (report != NULL && result != NULL)
 		json_object_set_new(report, "prune", result);
 	else
@@ -161,34 +161,34 @@ static int prune_too(struct repository *r, json_t *report, int status)
 	return pruned == EXIT_DONE ? status : EXIT_PARTLY;
 }
 
-static void say_result(const struct forget_plan *p)
+static void say_result(const struct forget_plan *plan)
 {
 	if (report_json())
 		return;
-	if (p->dry_run)
-		forget_report_print(p);
-	if (p->dry_run || report_wants_text())
-		forget_report_print_sum(p);
+	if (plan->dry_run)
+		forget_report_print(plan);
+	if (plan->dry_run || report_wants_text())
+		forget_report_print_sum(plan);
 }
 
-static int run(const char *path, const struct forget_options *o,
-		struct forget_plan *p, char **operands, int count)
+static int run(const char *path, const struct forget_options *options,
+		struct forget_plan *plan, char **operands, int count)
 {
-	p->repo = command_open(path, &o->common);
-	if (p->repo == NULL)
+	plan->repo = command_open(path, &options->common);
+	if (plan->repo == NULL)
 		return EXIT_FAILED;
-	p->dry_run = o->dry_run;
-	int err = make_and_carry_out(p, operands, count);
-	int status = err < 0 ? command_failed(err) : status_of(p);
+	plan->dry_run = options->dry_run;
+	int err = make_and_carry_out(plan, operands, count);
+	int status = err < 0 ? command_failed(err) : status_of(plan);
 	json_t *report = NULL;
 	if (err == 0) {
-		say_result(p);
-		report = report_json() ? forget_report_json(p) : NULL;
+		say_result(plan);
+		report = report_json() ? forget_report_json(plan) : NULL;
 	}
-	forget_plan_clear(p);
-	if (o->prune && !o->dry_run && status != EXIT_FAILED)
-		status = prune_too(p->repo, report, status);
-	repository_close(p->repo);
+	forget_plan_clear(plan);
+	if (options->prune && !options->dry_run && status != EXIT_FAILED)
+		status = prune_too(plan->repo, report, status);
+	repository_close(plan->repo);
 	if (report != NULL)
 		report_print_json(report);
 	return report_finish(status);

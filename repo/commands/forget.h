@@ -39,23 +39,23 @@ struct forget_plan {
 };
 
 /* Loads pins and settings. If it fails nothing may be removed. */
-int forget_plan_begin(struct forget_plan *p);
-void forget_plan_clear(struct forget_plan *p);
+int forget_plan_begin(struct forget_plan *plan);
+void forget_plan_clear(struct forget_plan *plan);
 
 /* Adds the snapshots named, to be removed; reports those that can't be. */
-int forget_plan_names(struct forget_plan *p, char **names, int count);
+int forget_plan_names(struct forget_plan *plan, char **names, int count);
 
 /* Adds all snapshots of the sources named (COUNT 0: of all) and decides. */
-int forget_plan_sources(struct forget_plan *p, char **names, int count);
+int forget_plan_sources(struct forget_plan *plan, char **names, int count);
 
 /* "web/20261123T040000Z" */
-const char *forget_plan_shown(const struct forget_entry *e);
+const char *forget_plan_shown(const struct forget_entry *entry);
 
 /* A table of what stays, by which rules, and what goes. */
-void forget_report_print(const struct forget_plan *p);
+void forget_report_print(const struct forget_plan *plan);
 /* "Kept 12 snapshots, forgot 3." */
-void forget_report_print_sum(const struct forget_plan *p);
+void forget_report_print_sum(const struct forget_plan *plan);
 /* A new object. */
-json_t *forget_report_json(const struct forget_plan *p);
+json_t *forget_report_json(const struct forget_plan *plan);
 
 #endif

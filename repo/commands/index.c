@@ -7,16 +7,16 @@
 #include "repo/format/name.h"
 #include "command.h"
 
-static int print_stats(struct repository *r)
+static int print_stats(struct repository *repo)
 {
 	struct index_stats st;
-	int err = index_stats(r->index, &st);
+	int err = index_stats(repo->index, &st);
 	if (err < 0)
 		return err;
 	if (report_json()) {
 		report_print_json(json_pack("{s:o,s:I,s:I,s:I,s:I}",
 				"folder",
-				report_json_text(index_dir(r->index)), "packs",
+				report_json_text(index_dir(repo->index)), "packs",
 				(json_int_t)st.packs, "chunks",
 				(json_int_t)st.chunks, "bytes",
 				(json_int_t)st.file_bytes, "unreadable_packs",
@@ -26,7 +26,7 @@ static int print_stats(struct repository *r)
 	char size[SIZE_TEXT_MAX], directory[1024];
 	printf("Index in %s: %" PRIu64 " chunks in %" PRIu64 " packs, %s.\n",
 			name_display(directory, sizeof(directory),
-					index_dir(r->index)),
+					index_dir(repo->index)),
 			st.chunks, st.packs,
 			size_format(size, st.file_bytes));
 	if (st.unreadable_packs)
@@ -58,12 +58,12 @@ int command_index(int argc, char **argv)
 	};
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.report);
-	struct repository *r = command_open(argv[1], &o);
-	if (r == NULL)
+	struct repository *repo = command_open(argv[1], &o);
+	if (repo == NULL)
 		return EXIT_FAILED;
-	int err = rebuild ? index_rebuild(r->index) : index_reconcile(r->index);
+	int err = rebuild ? index_rebuild(repo->index) : index_reconcile(repo->index);
 	if (err == 0)
-		err = print_stats(r);
-	repository_close(r);
+		err = print_stats(repo);
+	repository_close(repo);
 	return err < 0 ? command_failed(err) : report_finish(EXIT_DONE);
 }

@@ -18,39 +18,39 @@ struct init_options {
 	const char *min_age;
 };
 
-static void check_sizes(const struct command_line *cl,
-		const struct init_options *o, struct config *c)
+static void check_sizes(const struct command_line *line,
+		const struct init_options *options, struct config *config)
 {
-	if (o->chunk_average) {
-		uint64_t a = o->chunk_average;
+	if (options->chunk_average) {
+		uint64_t a = options->chunk_average;
 		if (a < 16 * KIB || a > 256 * KIB || (a & (a - 1)))
-			options_error(cl, "--chunk-average must be 16K, 32K, 64K, "
+			options_error(line, "--chunk-average must be 16K, 32K, 64K, "
 					"128K or 256K");
-		c->chunk_average = (uint32_t)a;
-		c->chunk_min = (uint32_t)(a / 4);
-		c->chunk_max = (uint32_t)(4 * a);
+		config->chunk_average = (uint32_t)a;
+		config->chunk_min = (uint32_t)(a / 4);
+		config->chunk_max = (uint32_t)(4 * a);
 	}
-	if (o->frame_size) {
-		if (o->frame_size < 16 * KIB || o->frame_size > 512 * KIB
-				|| o->frame_size % 4096)
-			options_error(cl, "--frame-size must be from 16K to 512K, "
+	if (options->frame_size) {
+		if (options->frame_size < 16 * KIB || options->frame_size > 512 * KIB
+				|| options->frame_size % 4096)
+			options_error(line, "--frame-size must be from 16K to 512K, "
 					"in steps of 4K");
-		c->frame_size = (uint32_t)o->frame_size;
+		config->frame_size = (uint32_t)options->frame_size;
 	}
-	c->zstd_level = (int32_t)o->level.value;
+	config->zstd_level = (int32_t)options->level.value;
 }
 
-static int make_repository(const char *path, const struct init_options *o,
+static int make_repository(const char *path, const struct init_options *options,
 		const struct config *config)
 {
 	const char *key_file = config->encrypted
-			? credentials_key_file(&o->common.repository.credentials)
+			? credentials_key_file(&options->common.repository.credentials)
 			: NULL;
 	bool new_key = key_file && access(key_file, F_OK) < 0;
 	int err = new_key ? credentials_make_key_file(key_file) : 0;
 	if (err < 0)
 		return err;
-	err = repository_init(path, &o->common.repository, config);
+	err = repository_init(path, &options->common.repository, config);
 	if (err < 0 && new_key)
 		unlink(key_file); /* it opens nothing */
 	if (err == 0 && new_key)
@@ -92,14 +92,14 @@ int command_init(int argc, char **argv)
 	struct config config;
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.common.report);
-	const struct credentials *c = &o.common.repository.credentials;
-	if (c->no_encryption && credentials_given(c))
+	const struct credentials *credentials = &o.common.repository.credentials;
+	if (credentials->no_encryption && credentials_given(credentials))
 		options_error(&cl, "--no-encryption and a key contradict each other "
 				 "(AMBERFS_* variables count)");
 	if (o.min_age != NULL && age_parse(&o.common.repository.min_age,
 						o.min_age) < 0)
 		options_error(&cl, "--min-age: %s", error_text(-EINVAL));
-	config_defaults(&config, !c->no_encryption);
+	config_defaults(&config, !credentials->no_encryption);
 	check_sizes(&cl, &o, &config);
 	int err = make_repository(argv[1], &o, &config);
 	if (err < 0)

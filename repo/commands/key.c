@@ -12,58 +12,58 @@
 
 /* --- shared --- */
 
-int key_load_slots(struct repository *r, struct key_slots **out)
+int key_load_slots(struct repository *repo, struct key_slots **out)
 {
 	*out = malloc(sizeof(**out));
 	if (*out == NULL)
 		return fail_errno(-ENOMEM, "reading the key slots");
-	int err = keys_load(*out, r->store, r->config.repo_id);
+	int err = keys_load(*out, repo->store, repo->config.repo_id);
 	if (err < 0)
 		free(take_ptr(*out));
 	return err;
 }
 
-json_t *key_slot_to_json(const struct key_slot *s, const char *opened)
+json_t *key_slot_to_json(const struct key_slot *slot, const char *opened)
 {
 	char made[UTC_TEXT_MAX];
-	json_t *j = json_pack("{s:s,s:b,s:b}", "slot", s->digits, "readable",
-			(int)s->readable, "opened",
-			strcmp(s->digits, opened) == 0);
-	if (!s->readable)
+	json_t *j = json_pack("{s:s,s:b,s:b}", "slot", slot->digits, "readable",
+			(int)slot->readable, "opened",
+			strcmp(slot->digits, opened) == 0);
+	if (!slot->readable)
 		return j;
 	json_object_set_new(j, "kind",
-			json_string(keys_kind_name(s->slot.kind)));
+			json_string(keys_kind_name(slot->slot.kind)));
 	json_object_set_new(j, "made",
-			json_string(utc_format(made, s->slot.created)));
-	if (s->slot.label[0] != '\0')
-		json_object_set_new(j, "label", json_string(s->slot.label));
+			json_string(utc_format(made, slot->slot.created)));
+	if (slot->slot.label[0] != '\0')
+		json_object_set_new(j, "label", json_string(slot->slot.label));
 	return j;
 }
 
-int key_check_encrypted(const struct repository *r)
+int key_check_encrypted(const struct repository *repo)
 {
-	if (r->config.encrypted)
+	if (repo->config.encrypted)
 		return 0;
 	return fail(-EINVAL, "%s is not encrypted: it has no keys",
-			store_path(r->store));
+			store_path(repo->store));
 }
 
-void key_change_end(struct key_change *c)
+void key_change_end(struct key_change *change)
 {
-	free(c->slots);
-	exclusive_end(c->work);
-	session_end(c->session);
-	repository_close(c->repo);
+	free(change->slots);
+	exclusive_end(change->work);
+	session_end(change->session);
+	repository_close(change->repo);
 }
 
-int key_change_begin(struct key_change *c, const char *activity)
+int key_change_begin(struct key_change *change, const char *activity)
 {
-	struct repository *r = c->repo;
-	int err = session_begin(&c->session, r, SESSION_WRITE, activity);
+	struct repository *repo = change->repo;
+	int err = session_begin(&change->session, repo, SESSION_WRITE, activity);
 	if (err == 0)
-		err = exclusive_begin(&c->work, r, session_id(c->session),
+		err = exclusive_begin(&change->work, repo, session_id(change->session),
 				"keys");
-	return err < 0 ? err : key_load_slots(r, &c->slots);
+	return err < 0 ? err : key_load_slots(repo, &change->slots);
 }
 
 /* --- list --- */
@@ -82,19 +82,19 @@ static void print_text(const struct key_slots *slots, const char *opened)
 	printf("%-*s  %-12s  %-16s  %s\n", KEY_SLOT_DIGITS, "SLOT", "KIND",
 			"MADE", "LABEL");
 	for (int i = 0; i < slots->count; i++) {
-		const struct key_slot *s = &slots->items[i];
-		bool now = strcmp(s->digits, opened) == 0;
+		const struct key_slot *slot = &slots->items[i];
+		bool now = strcmp(slot->digits, opened) == 0;
 		char made[UTC_TEXT_MAX];
-		if (!s->readable) {
-			printf("%s  damaged\n", s->digits);
+		if (!slot->readable) {
+			printf("%s  damaged\n", slot->digits);
 			continue;
 		}
-		printf("%s  %-12s  %s  %s%s\n", s->digits,
-				keys_kind_name(s->slot.kind),
-				utc_format(made, s->slot.created),
-				s->slot.label,
+		printf("%s  %-12s  %s  %s%s\n", slot->digits,
+				keys_kind_name(slot->slot.kind),
+				utc_format(made, slot->slot.created),
+				slot->slot.label,
 				!now			? ""
-				: *s->slot.label ? " (opened it now)"
+				: *slot->slot.label ? " (opened it now)"
 						  : "(opened it now)");
 	}
 	if (slots->more)
@@ -114,23 +114,23 @@ static int list_main(int argc, char **argv)
 		.tables = tables,
 		.min_operands = 1, .max_operands = 1,
 	};
-	struct repository *r = NULL;
+	struct repository *repo = NULL;
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.report);
-	int err = repository_open(&r, argv[1], &o.repository);
+	int err = repository_open(&repo, argv[1], &o.repository);
 	if (err < 0)
 		return command_failed(err);
 	CLEANUP_FREE struct key_slots *slots = NULL;
-	if (r->config.encrypted)
-		err = key_load_slots(r, &slots);
+	if (repo->config.encrypted)
+		err = key_load_slots(repo, &slots);
 	if (err == 0 && report_json())
-		print_json(slots, r->key_slot);
+		print_json(slots, repo->key_slot);
 	else if (err == 0 && slots != NULL)
-		print_text(slots, r->key_slot);
+		print_text(slots, repo->key_slot);
 	else if (err == 0)
 		printf("%s is not encrypted: it has no keys.\n",
-				store_path(r->store));
-	repository_close(r);
+				store_path(repo->store));
+	repository_close(repo);
 	return err < 0 ? command_failed(err) : report_finish(EXIT_DONE);
 }
 

@@ -12,10 +12,10 @@ int key_add_main(int argc, char **argv);
 int key_remove_main(int argc, char **argv);
 
 /* In *OUT, to be freed. */
-int key_load_slots(struct repository *r, struct key_slots **out);
+int key_load_slots(struct repository *repo, struct key_slots **out);
 
 /* A new reference. OPENED: digits of the slot that opened the repository. */
-json_t *key_slot_to_json(const struct key_slot *s, const char *opened);
+json_t *key_slot_to_json(const struct key_slot *slot, const char *opened);
 
 /* A change of the slots, which nobody else changes meanwhile. */
 struct key_change {
@@ -25,12 +25,12 @@ struct key_change {
 	struct key_slots *slots; /* as they are once nobody else changes them */
 };
 
-/* -EINVAL with a text if R is not encrypted. */
-int key_check_encrypted(const struct repository *r);
+/* -EINVAL with a text if REPO is not encrypted. */
+int key_check_encrypted(const struct repository *repo);
 
-/* C has its repository only. ACTIVITY: escaped. key_change_end follows whatever
+/* CHANGE has its repository only. ACTIVITY: escaped. key_change_end follows whatever
  * it returns, and closes all. */
-int key_change_begin(struct key_change *c, const char *activity);
-void key_change_end(struct key_change *c);
+int key_change_begin(struct key_change *change, const char *activity);
+void key_change_end(struct key_change *change);
 
 #endif

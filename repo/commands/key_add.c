@@ -23,19 +23,19 @@ struct add_options {
 	const char *label;
 };
 
-static void check_add(const struct command_line *cl,
-		const struct add_options *o)
+static void check_add(const struct command_line *line,
+		const struct add_options *options)
 {
-	int ways = (o->fresh.key_file != NULL) +
-			(o->fresh.passphrase_file != NULL) +
-			(o->fresh.passphrase_command != NULL) + o->ask +
-			o->recovery;
+	int ways = (options->fresh.key_file != NULL) +
+			(options->fresh.passphrase_file != NULL) +
+			(options->fresh.passphrase_command != NULL) + options->ask +
+			options->recovery;
 	if (ways != 1)
-		options_error(cl, "give one of --new-key-file, "
+		options_error(line, "give one of --new-key-file, "
 				"--new-passphrase, --new-passphrase-file, "
 				"--new-passphrase-command and --recovery");
-	if (o->recovery && o->common.report.json)
-		options_error(cl, "a recovery key is never put into JSON");
+	if (options->recovery && options->common.report.json)
+		options_error(line, "a recovery key is never put into JSON");
 }
 
 /* Escaped, or NULL after an error. */
@@ -60,27 +60,27 @@ static int check_room(const struct key_slots *slots, const char *label)
 		return fail(-EMFILE, "there are %d key slots, which is the most; "
 				"remove one first", KEYS_MAX);
 	for (int i = 0; i < slots->count; i++) {
-		const struct key_slot *s = &slots->items[i];
-		if (*label && s->readable && strcmp(s->slot.label, label) == 0)
+		const struct key_slot *slot = &slots->items[i];
+		if (*label && slot->readable && strcmp(slot->slot.label, label) == 0)
 			return fail(-EEXIST, "slot %s is called %s already",
-					s->digits, label);
+					slot->digits, label);
 	}
 	return 0;
 }
 
-static int put_slot(struct key_change *c, const struct secret *secret,
+static int put_slot(struct key_change *change, const struct secret *secret,
 		const char *label, char *digits)
 {
-	struct repository *r = c->repo;
+	struct repository *repo = change->repo;
 	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
 	int err = master ? 0 : fail_errno(-ENOMEM, "making a key slot");
 	if (err == 0)
-		err = check_room(c->slots, label);
+		err = check_room(change->slots, label);
 	if (err == 0)
-		err = exclusive_check(c->work);
+		err = exclusive_check(change->work);
 	if (err == 0) {
-		seal_master(r->seal, master);
-		err = keys_add(r->store, r->config.repo_id, secret, label, master,
+		seal_master(repo->seal, master);
+		err = keys_add(repo->store, repo->config.repo_id, secret, label, master,
 				digits);
 	}
 	seal_secret_free(master);
@@ -89,7 +89,7 @@ static int put_slot(struct key_change *c, const struct secret *secret,
 
 /* The one time that a secret is shown. If that fails nobody has it, so the
  * slot is taken back. */
-static int show_recovery(struct key_change *c, const struct secret *secret,
+static int show_recovery(struct key_change *change, const struct secret *secret,
 		const char *digits)
 {
 	char text[RECOVERY_TEXT_SIZE];
@@ -111,11 +111,11 @@ static int show_recovery(struct key_change *c, const struct secret *secret,
 	memcpy(slot.digits, digits, sizeof(slot.digits));
 	struct error_copy why;
 	error_save(&why, err);
-	keys_remove(c->repo->store, &slot);
+	keys_remove(change->repo->store, &slot);
 	return error_load(&why);
 }
 
-static void report_added(const struct add_options *o,
+static void report_added(const struct add_options *options,
 		const struct secret *secret, const char *label,
 		const char *digits)
 {
@@ -124,7 +124,7 @@ static void report_added(const struct add_options *o,
 				"slot", digits, "kind",
 				keys_kind_name(secret->kind), "label",
 				*label ? label : NULL));
-	} else if (o->recovery) {
+	} else if (options->recovery) {
 		fprintf(stderr, "That is a recovery key (slot %s). Write it down "
 				"or print it, and keep it\nin a safe place: it is not "
 				"shown again. It opens the repository wherever a\n"
@@ -135,51 +135,51 @@ static void report_added(const struct add_options *o,
 	}
 }
 
-static int add_slot(struct key_change *c, const struct add_options *o,
+static int add_slot(struct key_change *change, const struct add_options *options,
 		const struct secret *secret, const char *label)
 {
 	char digits[KEY_SLOT_DIGITS + 1] = "";
-	int err = key_change_begin(c, "key%20add");
+	int err = key_change_begin(change, "key%20add");
 	if (err == 0)
-		err = put_slot(c, secret, label, digits);
-	if (err == 0 && o->recovery)
-		err = show_recovery(c, secret, digits);
+		err = put_slot(change, secret, label, digits);
+	if (err == 0 && options->recovery)
+		err = show_recovery(change, secret, digits);
 	if (err < 0)
 		return command_failed(err);
-	report_added(o, secret, label, digits);
+	report_added(options, secret, label, digits);
 	return EXIT_DONE;
 }
 
-static int take_new_secret(const struct add_options *o, const char *repository,
+static int take_new_secret(const struct add_options *options, const char *repository,
 		bool *new_file, struct secret *out)
 {
-	const char *file = o->fresh.key_file;
-	if (o->recovery)
+	const char *file = options->fresh.key_file;
+	if (options->recovery)
 		return credentials_recovery_key(out);
 	*new_file = file && access(file, F_OK) < 0;
 	int err = *new_file ? credentials_make_key_file(file) : 0;
 	if (err < 0)
 		*new_file = false;
-	return err < 0 ? err : credentials_new_secret(&o->fresh, repository, out);
+	return err < 0 ? err : credentials_new_secret(&options->fresh, repository, out);
 }
 
-static int add_to(struct repository *r, const struct add_options *o,
+static int add_to(struct repository *repo, const struct add_options *options,
 		const char *label)
 {
-	struct key_change c = { .repo = r };
+	struct key_change c = { .repo = repo };
 	struct secret secret = { .bytes = NULL };
 	bool new_file = false;
-	int err = key_check_encrypted(r);
+	int err = key_check_encrypted(repo);
 	if (err == 0)
-		err = take_new_secret(o, store_path(r->store), &new_file,
+		err = take_new_secret(options, store_path(repo->store), &new_file,
 				&secret);
 	int status = err < 0 ? command_failed(err)
-			   : add_slot(&c, o, &secret, label);
+			   : add_slot(&c, options, &secret, label);
 	if (new_file && status != EXIT_DONE)
-		unlink(o->fresh.key_file); /* it opens nothing */
+		unlink(options->fresh.key_file); /* it opens nothing */
 	else if (new_file)
 		report_warning("made the key file %s: keep a copy in a safe "
-			       "place", o->fresh.key_file);
+			       "place", options->fresh.key_file);
 	credentials_clear_secret(&secret);
 	key_change_end(&c);
 	return status;
@@ -224,6 +224,6 @@ int key_add_main(int argc, char **argv)
 	CLEANUP_FREE char *label = take_label(o.label);
 	if (label == NULL)
 		return EXIT_FAILED;
-	struct repository *r = command_open(argv[1], &o.common);
-	return r ? report_finish(add_to(r, &o, label)) : EXIT_FAILED;
+	struct repository *repo = command_open(argv[1], &o.common);
+	return repo ? report_finish(add_to(repo, &o, label)) : EXIT_FAILED;
 }

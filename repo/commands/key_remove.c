@@ -32,14 +32,14 @@ static int others(const struct key_slots *slots, const struct key_slot *slot)
 
 /* Something must open the repository afterwards: surely a slot that is whole,
  * and unless the user says so, one that was seen to open it. */
-static int check_removal(const struct key_change *c, const struct key_slot *slot,
+static int check_removal(const struct key_change *change, const struct key_slot *slot,
 		bool force)
 {
-	if (others(c->slots, slot) == 0)
+	if (others(change->slots, slot) == 0)
 		return fail(-EBUSY, "slot %s is the last one that is whole: without "
 				"it nobody can read the repository; add another "
 				"key first", slot->digits);
-	if (force || strcmp(slot->digits, c->repo->key_slot) != 0)
+	if (force || strcmp(slot->digits, change->repo->key_slot) != 0)
 		return 0;
 	report_warning("slot %s is the one that opened the repository now, and no "
 		       "other key was shown to", slot->digits);
@@ -59,11 +59,11 @@ static void report_removed(const struct key_slot *slot, const char *opened)
 		       "secret can still open the\nrepository.\n", slot->digits);
 }
 
-static int remove_from(struct repository *r, const char *spec, bool force)
+static int remove_from(struct repository *repo, const char *spec, bool force)
 {
-	struct key_change c = { .repo = r };
+	struct key_change c = { .repo = repo };
 	const struct key_slot *slot = NULL;
-	int err = key_check_encrypted(r);
+	int err = key_check_encrypted(repo);
 	if (err == 0)
 		err = key_change_begin(&c, "key%20remove");
 	if (err == 0)
@@ -73,9 +73,9 @@ static int remove_from(struct repository *r, const char *spec, bool force)
 	if (err == 0)
 		err = exclusive_check(c.work);
 	if (err == 0)
-		err = keys_remove(r->store, slot);
+		err = keys_remove(repo->store, slot);
 	if (err == 0)
-		report_removed(slot, r->key_slot);
+		report_removed(slot, repo->key_slot);
 	else
 		command_failed(err);
 	key_change_end(&c);
@@ -105,6 +105,6 @@ int key_remove_main(int argc, char **argv)
 	};
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.report);
-	struct repository *r = command_open(argv[1], &o);
-	return r ? report_finish(remove_from(r, argv[2], force)) : EXIT_FAILED;
+	struct repository *repo = command_open(argv[1], &o);
+	return repo ? report_finish(remove_from(repo, argv[2], force)) : EXIT_FAILED;
 }

@@ -16,72 +16,72 @@ struct listing {
 
 static void note_bad(void *ctx, const char *object, int err)
 {
-	struct listing *l = ctx;
-	l->bad++;
+	struct listing *listing = ctx;
+	listing->bad++;
 	report_warning("%s: %s", object, error_text(err));
 }
 
-static uint64_t data_bytes(const struct snapshot *s)
+static uint64_t data_bytes(const struct snapshot *snap)
 {
 	uint64_t sum = 0;
-	for (uint32_t i = 0; i < s->file_count; i++)
-		sum += s->files[i].root.data_bytes;
+	for (uint32_t i = 0; i < snap->file_count; i++)
+		sum += snap->files[i].root.data_bytes;
 	return sum;
 }
 
-static uint64_t whole_size(const struct snapshot *s)
+static uint64_t whole_size(const struct snapshot *snap)
 {
 	uint64_t sum = 0;
-	for (uint32_t i = 0; i < s->file_count; i++)
-		sum += s->files[i].size;
+	for (uint32_t i = 0; i < snap->file_count; i++)
+		sum += snap->files[i].size;
 	return sum;
 }
 
-static int width_of_sources(const struct snapshot_list *l)
+static int width_of_sources(const struct snapshot_list *list)
 {
 	size_t w = strlen("SOURCE/TIME");
-	for (size_t i = 0; i < l->count; i++) {
-		size_t n = strlen(l->items[i]->source) + UTC_TEXT_MAX;
+	for (size_t i = 0; i < list->count; i++) {
+		size_t n = strlen(list->items[i]->source) + UTC_TEXT_MAX;
 		if (n > w)
 			w = n;
 	}
 	return w > 60 ? 60 : (int)w;
 }
 
-static void print_text(const struct snapshot_list *l,
-		const struct snapshot_protection *k)
+static void print_text(const struct snapshot_list *list,
+		const struct snapshot_protection *protection)
 {
-	int w = width_of_sources(l);
-	if (l->count == 0) {
+	int w = width_of_sources(list);
+	if (list->count == 0) {
 		printf("No snapshots.\n");
 		return;
 	}
 	printf("%-*s  %-8s %5s %10s %10s %10s\n", w, "SOURCE/TIME", "ID",
 			"FILES", "SIZE", "DATA", "NEW");
-	for (size_t i = 0; i < l->count; i++) {
-		const struct snapshot *s = l->items[i];
+	for (size_t i = 0; i < list->count; i++) {
+		const struct snapshot *snap = list->items[i];
 		char id[2 * ID_SIZE + 1], name[1024], time[UTC_TEXT_MAX];
 		char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX],
 				fresh[SIZE_TEXT_MAX];
-		hex_encode(id, s->id.b, ID_SIZE);
-		snprintf(name, sizeof(name), "%.900s/%s", s->source,
-				utc_format(time, s->time));
+		hex_encode(id, snap->id.b, ID_SIZE);
+		snprintf(name, sizeof(name), "%.900s/%s", snap->source,
+				utc_format(time, snap->time));
 		printf("%-*s  %.8s %5" PRIu32 " %10s %10s %10s%s\n", w, name, id,
-				s->file_count, size_format(size, whole_size(s)),
-				size_format(data, data_bytes(s)),
-				size_format(fresh, s->new_bytes),
-				pins_have(&k->pins, s->object) ? "  pinned"
+				snap->file_count, size_format(size, whole_size(snap)),
+				size_format(data, data_bytes(snap)),
+				size_format(fresh, snap->new_bytes),
+				pins_have(&protection->pins, snap->object) ? "  pinned"
 							       : "");
 	}
 }
 
-static void print_json(const struct snapshot_list *l,
-		const struct snapshot_protection *k)
+static void print_json(const struct snapshot_list *list,
+		const struct snapshot_protection *protection)
 {
 	json_t *array = json_array();
-	for (size_t i = 0; i < l->count; i++) {
-		json_t *one = snapshot_json_encode(l->items[i], true);
-		snapshot_protection_to_json(k, l->items[i], one);
+	for (size_t i = 0; i < list->count; i++) {
+		json_t *one = snapshot_json_encode(list->items[i], true);
+		snapshot_protection_to_json(protection, list->items[i], one);
 		json_array_append_new(array, one);
 	}
 	report_print_json(json_pack("{s:o}", "snapshots", array));
@@ -106,17 +106,17 @@ int command_list(int argc, char **argv)
 	struct snapshot_list l;
 	int n = options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.report);
-	struct repository *r = command_open(argv[1], &o);
-	if (r == NULL)
+	struct repository *repo = command_open(argv[1], &o);
+	if (repo == NULL)
 		return EXIT_FAILED;
 	char *source = NULL;
 	if (n == 2)
 		source = snapshot_resolve_source(argv[2]);
-	int err = snapshot_list_load(r, source, &l, note_bad, &bad);
+	int err = snapshot_list_load(repo, source, &l, note_bad, &bad);
 	free(source);
 	if (err == 0) {
 		struct snapshot_protection k;
-		snapshot_protection_load(&k, r);
+		snapshot_protection_load(&k, repo);
 		if (report_json())
 			print_json(&l, &k);
 		else
@@ -124,7 +124,7 @@ int command_list(int argc, char **argv)
 		snapshot_protection_clear(&k);
 		snapshot_list_clear(&l);
 	}
-	repository_close(r);
+	repository_close(repo);
 	if (err < 0)
 		return command_failed(err);
 	return report_finish(bad.bad ? EXIT_PARTLY : EXIT_DONE);

@@ -71,9 +71,9 @@ static void print_usage(FILE *to)
 	fprintf(to, "Usage: amberfs COMMAND [OPTION...] [ARGUMENT...]\n"
 		    "Backups of virtual disks that you can look into.\n\n"
 		    "Commands:\n");
-	for (const struct command *c = commands; c->name != NULL; c++)
-		if (c->purpose != NULL)
-			fprintf(to, "  %-10s %s\n", c->name, c->purpose);
+	for (const struct command *command = commands; command->name != NULL; command++)
+		if (command->purpose != NULL)
+			fprintf(to, "  %-10s %s\n", command->name, command->purpose);
 	fprintf(to, "\n'amberfs COMMAND --help' explains a command; "
 		    "'amberfs --version' tells the version.\n");
 }
@@ -82,8 +82,8 @@ static int unknown(const char *name)
 {
 	const char *words[sizeof(commands) / sizeof(commands[0])];
 	size_t n = 0;
-	for (const struct command *c = commands; c->name != NULL; c++)
-		words[n++] = c->name;
+	for (const struct command *command = commands; command->name != NULL; command++)
+		words[n++] = command->name;
 	words[n] = NULL;
 	const char *near = options_nearest_word(name, words);
 	char shown[256];
@@ -96,7 +96,7 @@ static int unknown(const char *name)
 }
 
 /* Installed: in libexec. In the build tree: in a sibling directory of ours. */
-static void find_program(char out[PATH_MAX], const struct command *c)
+static void find_program(char out[PATH_MAX], const struct command *command)
 {
 	static const char here[] = "/repo/commands/amberfs";
 	char self[PATH_MAX];
@@ -108,12 +108,12 @@ static void find_program(char out[PATH_MAX], const struct command *c)
 		if (strcmp(end, here) == 0) {
 			*end = '\0';
 			int len = snprintf(out, PATH_MAX, "%.3000s/%s/%s", self,
-					c->directory, c->program);
+					command->directory, command->program);
 			if (len < PATH_MAX && access(out, X_OK) == 0)
 				return;
 		}
 	}
-	snprintf(out, PATH_MAX, "%s/%s", AMBERFS_LIBEXECDIR, c->program);
+	snprintf(out, PATH_MAX, "%s/%s", AMBERFS_LIBEXECDIR, command->program);
 }
 
 /* restore --domain knows libvirt, so it is the other program's. */
@@ -127,10 +127,10 @@ static bool is_restore_of_domain(const char *name, char **argv)
 	return false;
 }
 
-static int start_program(const struct command *c, char **argv)
+static int start_program(const struct command *command, char **argv)
 {
 	char path[PATH_MAX];
-	find_program(path, c);
+	find_program(path, command);
 	execv(path, argv);
 	fprintf(stderr, "amberfs: can't start %s: %s; is amberfs installed whole?\n",
 			path, strerror(errno));
@@ -153,11 +153,11 @@ int main(int argc, char **argv)
 		printf("amberfs %s\n", AMBERFS_VERSION);
 		return report_finish(EXIT_DONE);
 	}
-	for (const struct command *c = commands; c->name != NULL; c++) {
-		if (strcmp(c->name, name) != 0)
+	for (const struct command *command = commands; command->name != NULL; command++) {
+		if (strcmp(command->name, name) != 0)
 			continue;
-		if (c->run == NULL)
-			return start_program(c, argv);
+		if (command->run == NULL)
+			return start_program(command, argv);
 		if (is_restore_of_domain(name, argv))
 			return start_program(&restore_of_domain, argv);
 		int err = secret_env_take();
@@ -165,7 +165,7 @@ int main(int argc, char **argv)
 			fprintf(stderr, "amberfs: %s\n", error_text(err));
 			return EXIT_FAILED;
 		}
-		return c->run(argc - 1, argv + 1);
+		return command->run(argc - 1, argv + 1);
 	}
 	return unknown(name);
 }

@@ -33,25 +33,25 @@ static void note_done(struct pin_run *run, const char *object,
 
 /* The object's name of the snapshot meant. FIND_LOST: also of one that is
  * gone or can't be read, if it is named as source/time. */
-static int resolve(struct repository *r, const char *spec, bool find_lost,
+static int resolve(struct repository *repo, const char *spec, bool find_lost,
 		char object[OBJECT_NAME_MAX])
 {
-	struct snapshot *s = NULL;
+	struct snapshot *snap = NULL;
 	struct error_copy first;
 	CLEANUP_FREE char *file = NULL;
 	int64_t time = 0;
-	int err = snapshot_resolve(r, spec, &s, &file);
+	int err = snapshot_resolve(repo, spec, &snap, &file);
 	if (err == 0 && file != NULL)
 		err = fail(-EINVAL, "%s names a file; only whole snapshots can be "
 				  "pinned", spec);
 	else if (err == 0)
-		snprintf(object, OBJECT_NAME_MAX, "%s", s->object);
-	snapshot_free(s);
+		snprintf(object, OBJECT_NAME_MAX, "%s", snap->object);
+	snapshot_free(snap);
 	if (!find_lost || (err != -ENOENT && err != -EBADMSG))
 		return err;
 	error_save(&first, err);
 	if (snapshot_resolve_unread(spec, object, &time) == 0 &&
-			pins_exists(r, object) == 1)
+			pins_exists(repo, object) == 1)
 		return 0;
 	return error_load(&first);
 }
@@ -88,12 +88,12 @@ static int unpin_one(struct pin_run *run, const char *spec)
 
 typedef int pin_fn(struct pin_run *run, const char *spec);
 
-static int work(const char *path, const struct pin_options *o, pin_fn *one,
+static int work(const char *path, const struct pin_options *options, pin_fn *one,
 		const char *verb, char **specs, int count)
 {
 	struct session *session = NULL;
-	struct pin_run run = { .note = o->note };
-	run.repo = command_open(path, &o->common);
+	struct pin_run run = { .note = options->note };
+	run.repo = command_open(path, &options->common);
 	if (run.repo == NULL)
 		return EXIT_FAILED;
 	int err = one == unpin_one

@@ -27,113 +27,113 @@ struct protection {
 /* By the names alone: also what can't be read is protected. */
 static int note_snapshot(void *ctx, const char *name)
 {
-	struct protection *p = ctx;
+	struct protection *protection = ctx;
 	int64_t second = 0;
 	const char *slash = strrchr(name, '/');
 	if (slash == NULL || utc_parse(&second, slash + 1) < 0)
 		return 0;
-	p->snapshots++;
-	if (!min_age_protects(&p->retention, second, p->now))
+	protection->snapshots++;
+	if (!min_age_protects(&protection->retention, second, protection->now))
 		return 0;
-	int64_t until = min_age_until(&p->retention, second);
-	p->protected++;
-	if (until > p->last)
-		p->last = until;
+	int64_t until = min_age_until(&protection->retention, second);
+	protection->protected++;
+	if (until > protection->last)
+		protection->last = until;
 	return 0;
 }
 
 /* --- what it says --- */
 
-static void print_settings(const struct protection *p)
+static void print_settings(const struct protection *protection)
 {
-	const struct min_age *r = &p->retention;
+	const struct min_age *min_age = &protection->retention;
 	char age[SIZE_TEXT_MAX], time[UTC_TEXT_MAX];
-	int64_t now = min_age_in_force(r);
-	int64_t longest = min_age_longest(r, p->now);
-	if (r->count == 0)
+	int64_t now = min_age_in_force(min_age);
+	int64_t longest = min_age_longest(min_age, protection->now);
+	if (min_age->count == 0)
 		printf("No least age is set: any snapshot may be forgotten. Set "
 		       "one with\n--min-age 30d, for example.\n");
 	else if (now == 0)
 		printf("Snapshots made since %s may be forgotten at any age.\n",
-				utc_format(time, r->items[r->count - 1].since));
+				utc_format(time, min_age->items[min_age->count - 1].since));
 	else
 		printf("No snapshot may be forgotten before it is %s old.\n",
 				age_format(age, now));
-	if (p->changed && now > 0 && now == longest)
+	if (protection->changed && now > 0 && now == longest)
 		printf("That can't be shortened later for the snapshots there "
 		       "are then.\n");
 	if (longest > now)
 		printf("For those made until %s an older, longer age holds: up "
 		       "to %s.\n",
-				utc_format(time, r->items[r->count - 1].since),
+				utc_format(time, min_age->items[min_age->count - 1].since),
 				age_format(age, longest));
 }
 
-static void print_text(const struct protection *p)
+static void print_text(const struct protection *protection)
 {
 	char last[UTC_TEXT_MAX];
-	print_settings(p);
-	if (p->retention.count == 0)
+	print_settings(protection);
+	if (protection->retention.count == 0)
 		return;
-	if (p->protected == 0)
+	if (protection->protected == 0)
 		printf("Of %zu snapshots none is protected now.\n",
-				p->snapshots);
+				protection->snapshots);
 	else
 		printf("Of %zu snapshots %zu are protected now, the last one "
-		       "until %s.\n", p->snapshots, p->protected,
-				utc_format(last, p->last));
+		       "until %s.\n", protection->snapshots, protection->protected,
+				utc_format(last, protection->last));
 }
 
-static void print_json(const struct protection *p)
+static void print_json(const struct protection *protection)
 {
 	json_t *settings = json_array();
 	char text[UTC_TEXT_MAX];
-	for (size_t i = 0; i < p->retention.count; i++)
+	for (size_t i = 0; i < protection->retention.count; i++)
 		json_array_append_new(settings, json_pack("{s:s,s:I}", "since",
-				utc_format(text, p->retention.items[i].since),
-				"min_age", (json_int_t)p->retention.items[i]
+				utc_format(text, protection->retention.items[i].since),
+				"min_age", (json_int_t)protection->retention.items[i]
 						.min_age));
 	json_t *all = json_pack("{s:I,s:I,s:o,s:I,s:I,s:b}", "min_age",
-			(json_int_t)min_age_in_force(&p->retention),
+			(json_int_t)min_age_in_force(&protection->retention),
 			"longest",
-			(json_int_t)min_age_longest(&p->retention, p->now),
+			(json_int_t)min_age_longest(&protection->retention, protection->now),
 			"settings", settings, "snapshots",
-			(json_int_t)p->snapshots, "protected",
-			(json_int_t)p->protected, "changed", (int)p->changed);
-	if (all != NULL && p->protected > 0)
+			(json_int_t)protection->snapshots, "protected",
+			(json_int_t)protection->protected, "changed", (int)protection->changed);
+	if (all != NULL && protection->protected > 0)
 		json_object_set_new(all, "protected_until",
-				json_string(utc_format(text, p->last)));
+				json_string(utc_format(text, protection->last)));
 	report_print_json(all);
 }
 
 /* --- at work --- */
 
-static int set(struct repository *r, struct protection *p, int64_t min_age)
+static int set(struct repository *repo, struct protection *protection, int64_t min_age)
 {
 	struct session *session = NULL;
-	if (p->retention.count == 0 ? min_age == 0
+	if (protection->retention.count == 0 ? min_age == 0
 				    : min_age == min_age_in_force(
-							 &p->retention))
+							 &protection->retention))
 		return 0;
-	int err = session_begin(&session, r, SESSION_WRITE, "protect");
+	int err = session_begin(&session, repo, SESSION_WRITE, "protect");
 	if (err < 0)
 		return err;
-	err = min_age_set(r, &p->retention, min_age);
-	p->changed = err == 0;
+	err = min_age_set(repo, &protection->retention, min_age);
+	protection->changed = err == 0;
 	session_end(session);
 	return err;
 }
 
-static int show_or_set(struct repository *r, struct protection *p,
+static int show_or_set(struct repository *repo, struct protection *protection,
 		const int64_t *min_age)
 {
-	p->now = time(NULL);
-	int err = min_age_load(r, &p->retention);
+	protection->now = time(NULL);
+	int err = min_age_load(repo, &protection->retention);
 	if (err < 0)
 		return err;
-	min_age_check_clock(r);
-	err = min_age == NULL ? 0 : set(r, p, *min_age);
-	return err < 0 ? err : store_list(r->store, "snapshots/", note_snapshot, p);
+	min_age_check_clock(repo);
+	err = min_age == NULL ? 0 : set(repo, protection, *min_age);
+	return err < 0 ? err : store_list(repo->store, "snapshots/", note_snapshot, protection);
 }
 
 int command_protect(int argc, char **argv)
@@ -162,15 +162,15 @@ int command_protect(int argc, char **argv)
 	report_setup(cl.program, &o.common.report);
 	if (o.min_age != NULL && age_parse(&min_age, o.min_age) < 0)
 		options_error(&cl, "--min-age: %s", error_text(-EINVAL));
-	struct repository *r = command_open(argv[1], &o.common);
-	if (r == NULL)
+	struct repository *repo = command_open(argv[1], &o.common);
+	if (repo == NULL)
 		return EXIT_FAILED;
-	int err = show_or_set(r, &p, o.min_age ? &min_age : NULL);
+	int err = show_or_set(repo, &p, o.min_age ? &min_age : NULL);
 	if (err == 0 && report_json())
 		print_json(&p);
 	else if (err == 0 && (o.min_age == NULL || report_wants_text()))
 		print_text(&p);
 	min_age_clear(&p.retention);
-	repository_close(r);
+	repository_close(repo);
 	return err < 0 ? command_failed(err) : report_finish(EXIT_DONE);
 }

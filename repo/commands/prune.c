@@ -21,45 +21,45 @@ struct texts {
 	struct option_number jobs;
 };
 
-static void parse_unused(const struct command_line *cl, const char *text,
-		struct prune_options *o)
+static void parse_unused(const struct command_line *line, const char *text,
+		struct prune_options *options)
 {
 	size_t n = strlen(text);
 	char *end = NULL;
 	if (n == 0 || text[n - 1] != '%') {
-		o->unused_is_share = false;
-		if (size_parse(&o->unused_bytes, text) < 0)
-			options_error(cl, "--max-unused: %s is neither a size nor a "
+		options->unused_is_share = false;
+		if (size_parse(&options->unused_bytes, text) < 0)
+			options_error(line, "--max-unused: %s is neither a size nor a "
 					"percentage", text);
 		return;
 	}
 	double percent = strtod(text, &end);
 	if (end != text + n - 1 || !(percent >= 0 && percent <= 100))
-		options_error(cl, "--max-unused: %s is not from 0%% to 100%%",
+		options_error(line, "--max-unused: %s is not from 0%% to 100%%",
 				text);
-	o->unused_is_share = true;
-	o->unused_share = percent / 100;
+	options->unused_is_share = true;
+	options->unused_share = percent / 100;
 }
 
-static void parse_wait(const struct command_line *cl, const char *text,
-		struct prune_options *o)
+static void parse_wait(const struct command_line *line, const char *text,
+		struct prune_options *options)
 {
 	int64_t seconds;
 	if (age_parse(&seconds, text) < 0)
-		options_error(cl, "--wait: %s", error_text(-EINVAL));
-	o->wait = (double)seconds;
+		options_error(line, "--wait: %s", error_text(-EINVAL));
+	options->wait = (double)seconds;
 }
 
-static void fill_options(const struct command_line *cl, const struct texts *t,
-		struct prune_options *o)
+static void fill_options(const struct command_line *line, const struct texts *texts,
+		struct prune_options *options)
 {
-	parse_unused(cl, t->max_unused, o);
-	parse_wait(cl, t->wait, o);
-	o->max_rewrite = t->max_rewrite;
-	o->memory = t->memory;
-	o->jobs = (unsigned)t->jobs.value;
-	if (o->memory < MEMORY_MIN)
-		options_error(cl, "--memory must be at least 64K");
+	parse_unused(line, texts->max_unused, options);
+	parse_wait(line, texts->wait, options);
+	options->max_rewrite = texts->max_rewrite;
+	options->memory = texts->memory;
+	options->jobs = (unsigned)texts->jobs.value;
+	if (options->memory < MEMORY_MIN)
+		options_error(line, "--memory must be at least 64K");
 }
 
 /* --- the report --- */
@@ -70,33 +70,33 @@ static int64_t freed_bytes(const struct prune_result *res, bool dry_run)
 	return (int64_t)(res->deleted.bytes - written);
 }
 
-static const char *reason_of(const struct prune_waiting *w)
+static const char *reason_of(const struct prune_waiting *waiting)
 {
-	if (!w->peer.readable)
+	if (!waiting->peer.readable)
 		return "its record can't be read";
-	return w->answered ? "it has found chunks there"
+	return waiting->answered ? "it has found chunks there"
 			   : "it has not answered yet";
 }
 
-static json_t *waiting_to_json(const struct prune_waiting *w)
+static json_t *waiting_to_json(const struct prune_waiting *waiting)
 {
-	const struct session_record *k = &w->peer.record;
-	json_t *j = json_pack("{s:s,s:s,s:I,s:I}", "session", w->peer.id,
-			"reason", reason_of(w), "packs", (json_int_t)w->packs,
-			"bytes", (json_int_t)w->bytes);
-	if (j != NULL && w->peer.readable)
+	const struct session_record *record = &waiting->peer.record;
+	json_t *j = json_pack("{s:s,s:s,s:I,s:I}", "session", waiting->peer.id,
+			"reason", reason_of(waiting), "packs", (json_int_t)waiting->packs,
+			"bytes", (json_int_t)waiting->bytes);
+	if (j != NULL && waiting->peer.readable)
 		json_object_update_new(j, json_pack("{s:s,s:s,s:I,s:I,s:s*}",
-				"kind", session_record_kind_name(k->kind), "host",
-				k->host, "pid", (json_int_t)k->pid, "started",
-				(json_int_t)k->started, "activity",
-				k->activity));
+				"kind", session_record_kind_name(record->kind), "host",
+				record->host, "pid", (json_int_t)record->pid, "started",
+				(json_int_t)record->started, "activity",
+				record->activity));
 	return j;
 }
 
-static json_t *count_to_json(const struct prune_count *c)
+static json_t *count_to_json(const struct prune_count *count)
 {
-	return json_pack("{s:I,s:I}", "packs", (json_int_t)c->packs, "bytes",
-			(json_int_t)c->bytes);
+	return json_pack("{s:I,s:I}", "packs", (json_int_t)count->packs, "bytes",
+			(json_int_t)count->bytes);
 }
 
 static json_t *result_to_json(const struct prune_result *res, bool dry_run,
@@ -140,10 +140,10 @@ static void print_waiting(const struct prune_result *res)
 {
 	char size[SIZE_TEXT_MAX], who[PEER_TEXT_MAX];
 	for (size_t i = 0; i < res->waiting_count; i++) {
-		const struct prune_waiting *w = &res->waiting[i];
-		printf("  %" PRIu64 " (%s) because of %s: %s\n", w->packs,
-				size_format(size, w->bytes),
-				peers_text(who, &w->peer), reason_of(w));
+		const struct prune_waiting *waiting = &res->waiting[i];
+		printf("  %" PRIu64 " (%s) because of %s: %s\n", waiting->packs,
+				size_format(size, waiting->bytes),
+				peers_text(who, &waiting->peer), reason_of(waiting));
 	}
 }
 
@@ -187,28 +187,28 @@ static void make_report(const struct prune_result *res, bool dry_run,
 }
 
 /* With --json the result goes to *JSON, otherwise it is printed. */
-static int prune_and_report(struct repository *r, const struct prune_options *o,
+static int prune_and_report(struct repository *repo, const struct prune_options *options,
 		json_t **json)
 {
 	struct prune_result res = { .rounds = 0 };
 	double begin = monotonic_now();
 	*json = NULL;
-	int err = prune_run(r, o, &res);
+	int err = prune_run(repo, options, &res);
 	if (err == 0)
-		make_report(&res, o->dry_run, monotonic_now() - begin, json);
+		make_report(&res, options->dry_run, monotonic_now() - begin, json);
 	prune_result_clear(&res);
 	return err < 0 ? command_failed(err) : EXIT_DONE;
 }
 
 static int run(const char *path, const struct common_options *common,
-		const struct prune_options *o)
+		const struct prune_options *options)
 {
 	json_t *json = NULL;
-	struct repository *r = command_open(path, common);
-	if (r == NULL)
+	struct repository *repo = command_open(path, common);
+	if (repo == NULL)
 		return EXIT_FAILED;
-	int status = prune_and_report(r, o, &json);
-	repository_close(r);
+	int status = prune_and_report(repo, options, &json);
+	repository_close(repo);
 	if (json != NULL)
 		report_print_json(json);
 	return report_finish(status);
@@ -222,14 +222,14 @@ static struct texts default_texts(void)
 			.max = 256 } };
 }
 
-int command_prune_now(struct repository *r, json_t **json)
+int command_prune_now(struct repository *repo, json_t **json)
 {
 	const struct command_line none = { .program = "amberfs prune" };
 	struct prune_options o = { .dry_run = false };
 	struct texts t = default_texts();
 	fill_options(&none, &t, &o);
 	interrupt_setup();
-	return prune_and_report(r, &o, json);
+	return prune_and_report(repo, &o, json);
 }
 
 int command_prune(int argc, char **argv)

@@ -45,91 +45,91 @@ static int same_directory(const char *a, const char *b)
 
 /* A byte copy would keep its index where the first has its own, if neither can
  * have it inside. A temporary one is made in no time beside the repair. */
-static int make_own_index(struct repair_command *c)
+static int make_own_index(struct repair_command *command)
 {
 	const char *tmp = getenv("TMPDIR");
-	if (asprintf(&c->own_index, "%s/amberfs-repair.XXXXXX",
+	if (asprintf(&command->own_index, "%s/amberfs-repair.XXXXXX",
 			    tmp && *tmp ? tmp : "/tmp")
 			< 0)
-		return fail_errno(-ENOMEM, "opening %s", c->from);
-	if (mkdtemp(c->own_index) == NULL) {
+		return fail_errno(-ENOMEM, "opening %s", command->from);
+	if (mkdtemp(command->own_index) == NULL) {
 		int err = -errno;
-		fail_errno(err, "making folder %s", c->own_index);
-		free(take_ptr(c->own_index));
+		fail_errno(err, "making folder %s", command->own_index);
+		free(take_ptr(command->own_index));
 		return err;
 	}
-	c->from_options.index_dir = c->own_index;
+	command->from_options.index_dir = command->own_index;
 	return 0;
 }
 
-static void remove_own_index(struct repair_command *c)
+static void remove_own_index(struct repair_command *command)
 {
-	if (c->own_index == NULL)
+	if (command->own_index == NULL)
 		return;
-	DIR *dir = opendir(c->own_index);
+	DIR *dir = opendir(command->own_index);
 	for (struct dirent *d = dir ? readdir(dir) : NULL; d != NULL;
 			d = readdir(dir))
 		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
 			unlinkat(dirfd(dir), d->d_name, 0);
 	if (dir != NULL)
 		closedir(dir);
-	rmdir(c->own_index);
-	free(take_ptr(c->own_index));
+	rmdir(command->own_index);
+	free(take_ptr(command->own_index));
 }
 
-static int open_from(struct repair_command *c)
+static int open_from(struct repair_command *command)
 {
 	uint8_t id[REPO_ID_SIZE];
-	if (same_directory(store_path(c->repo->store), c->from))
-		return fail(-EINVAL, "%s can't be mended from itself", c->from);
-	int err = repository_peek_id(c->from, id);
+	if (same_directory(store_path(command->repo->store), command->from))
+		return fail(-EINVAL, "%s can't be mended from itself", command->from);
+	int err = repository_peek_id(command->from, id);
 	if (err < 0)
 		return err;
-	if (memcmp(id, c->repo->config.repo_id, REPO_ID_SIZE) == 0) {
+	if (memcmp(id, command->repo->config.repo_id, REPO_ID_SIZE) == 0) {
 		/* A byte copy opens with the same key. */
-		if (!credentials_given(&c->from_options.credentials))
-			c->from_options.credentials =
-					c->common.repository.credentials;
-		err = c->from_options.index_dir ? 0 : make_own_index(c);
+		if (!credentials_given(&command->from_options.credentials))
+			command->from_options.credentials =
+					command->common.repository.credentials;
+		err = command->from_options.index_dir ? 0 : make_own_index(command);
 	}
 	if (err == 0)
-		err = repository_open(&c->from_repo, c->from, &c->from_options);
-	return err < 0 ? err : repository_attach(c->from_repo, &c->from_options);
+		err = repository_open(&command->from_repo, command->from, &command->from_options);
+	return err < 0 ? err : repository_attach(command->from_repo, &command->from_options);
 }
 
 /* --- as text --- */
 
-static bool more_lines(struct repair_command *c)
+static bool more_lines(struct repair_command *command)
 {
-	return !report_json() && c->lines++ < LINES_MAX;
+	return !report_json() && command->lines++ < LINES_MAX;
 }
 
-static void print_ranges(struct repair_command *c,
+static void print_ranges(struct repair_command *command,
 		const struct damage_ranges *ranges)
 {
-	for (size_t i = 0; i < ranges->count && more_lines(c); i++) {
-		const struct damage_range *r = &ranges->items[i];
+	for (size_t i = 0; i < ranges->count && more_lines(command); i++) {
+		const struct damage_range *range = &ranges->items[i];
 		report_error("  snapshot %s, %s, bytes %" PRIu64 " to %" PRIu64
 			     "%s",
-				r->snap->object + strlen("snapshots/"),
-				r->file->name, r->from, r->to - 1,
-				r->readable ? ": there is another copy" : "");
+				range->snap->object + strlen("snapshots/"),
+				range->file->name, range->from, range->to - 1,
+				range->readable ? ": there is another copy" : "");
 	}
 }
 
-static void print_damage(struct repair_command *c, const struct damage *d)
+static void print_damage(struct repair_command *command, const struct damage *damage)
 {
-	if (!more_lines(c))
+	if (!more_lines(command))
 		return;
-	if (d->kind == DAMAGE_FRAME)
+	if (damage->kind == DAMAGE_FRAME)
 		report_error("%s; %" PRIu32 " of its %" PRIu32
 			     " chunks have another copy%s",
-				d->cause, d->elsewhere, d->chunks,
-				d->ranges.count ? ""
+				damage->cause, damage->elsewhere, damage->chunks,
+				damage->ranges.count ? ""
 						: "; no snapshot needs it");
 	else
-		report_error("%s", d->cause);
-	print_ranges(c, &d->ranges);
+		report_error("%s", damage->cause);
+	print_ranges(command, &damage->ranges);
 }
 
 static void print_mended(const struct repair_result *res)
@@ -153,18 +153,18 @@ static void print_mended(const struct repair_result *res)
 				res->packs_removed);
 }
 
-static void print_text(struct repair_command *c)
+static void print_text(struct repair_command *command)
 {
-	const struct repair_result *res = &c->res;
+	const struct repair_result *res = &command->res;
 	char size[SIZE_TEXT_MAX];
 	for (size_t i = 0; i < res->damages.count; i++)
-		print_damage(c, &res->damages.items[i]);
-	for (size_t i = 0; i < res->unreadable_count && more_lines(c); i++)
+		print_damage(command, &res->damages.items[i]);
+	for (size_t i = 0; i < res->unreadable_count && more_lines(command); i++)
 		report_error("%s: %s%s", res->unreadable[i].object,
 				res->unreadable[i].cause,
 				res->unreadable[i].mended ? " (brought back)"
 							  : "");
-	if (c->lines > LINES_MAX)
+	if (command->lines > LINES_MAX)
 		report_error("… and more; --json has all of it");
 	if (report_wants_text())
 		print_mended(res);
@@ -181,10 +181,10 @@ static void print_text(struct repair_command *c)
 		     "of each source stores again what that still has%s.",
 			size_format(size, damage_ranges_bytes(&res->lost)),
 			unreadable ? " and some snapshots" : "",
-			c->from ? "" : "; --from REPO2 takes what a copy has");
-	if (c->from_repo != NULL && res->lost.count != 0) {
+			command->from ? "" : "; --from REPO2 takes what a copy has");
+	if (command->from_repo != NULL && res->lost.count != 0) {
 		report_error("still lost:");
-		print_ranges(c, &res->lost);
+		print_ranges(command, &res->lost);
 	}
 }
 
@@ -194,34 +194,34 @@ static json_t *ranges_to_json(const struct damage_ranges *ranges, bool copies)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; i < ranges->count; i++) {
-		const struct damage_range *r = &ranges->items[i];
+		const struct damage_range *range = &ranges->items[i];
 		json_t *row = json_pack("{s:s,s:s,s:I,s:I}", "snapshot",
-				r->snap->object + strlen("snapshots/"), "file",
-				r->file->name, "offset", (json_int_t)r->from,
-				"length", (json_int_t)(r->to - r->from));
+				range->snap->object + strlen("snapshots/"), "file",
+				range->file->name, "offset", (json_int_t)range->from,
+				"length", (json_int_t)(range->to - range->from));
 		if (copies)
 			json_object_set_new(row, "other_copy",
-					json_boolean(r->readable));
+					json_boolean(range->readable));
 		json_array_append_new(list, row);
 	}
 	return list;
 }
 
-static json_t *damage_to_json(const struct damage *d)
+static json_t *damage_to_json(const struct damage *damage)
 {
 	json_t *row = json_pack("{s:s,s:s,s:o}", "kind",
-			damage_kind_name(d->kind), "cause", d->cause, "ranges",
-			ranges_to_json(&d->ranges, true));
-	if (d->kind == DAMAGE_FRAME || d->kind == DAMAGE_TRAILER) {
+			damage_kind_name(damage->kind), "cause", damage->cause, "ranges",
+			ranges_to_json(&damage->ranges, true));
+	if (damage->kind == DAMAGE_FRAME || damage->kind == DAMAGE_TRAILER) {
 		char hex[2 * PACK_ID_SIZE + 1];
-		hex_encode(hex, d->pack.b, PACK_ID_SIZE);
+		hex_encode(hex, damage->pack.b, PACK_ID_SIZE);
 		json_object_set_new(row, "pack", json_string(hex));
 	}
-	if (d->kind == DAMAGE_FRAME) {
-		json_object_set_new(row, "frame", json_integer(d->frame));
-		json_object_set_new(row, "chunks", json_integer(d->chunks));
+	if (damage->kind == DAMAGE_FRAME) {
+		json_object_set_new(row, "frame", json_integer(damage->frame));
+		json_object_set_new(row, "chunks", json_integer(damage->chunks));
 		json_object_set_new(row, "elsewhere",
-				json_integer(d->elsewhere));
+				json_integer(damage->elsewhere));
 	}
 	return row;
 }
@@ -259,22 +259,22 @@ static void print_json(const struct repair_result *res, double seconds)
 
 /* --- the command --- */
 
-static int run(struct repair_command *c, const char *path)
+static int run(struct repair_command *command, const char *path)
 {
 	double begin = monotonic_now();
-	c->repo = command_open(path, &c->common);
-	if (c->repo == NULL)
+	command->repo = command_open(path, &command->common);
+	if (command->repo == NULL)
 		return EXIT_FAILED;
-	int err = c->from && !c->o.dry_run ? open_from(c) : 0;
+	int err = command->from && !command->o.dry_run ? open_from(command) : 0;
 	if (err == 0)
-		err = repair_run(c->repo, c->from_repo, &c->o, &c->res);
+		err = repair_run(command->repo, command->from_repo, &command->o, &command->res);
 	if (err < 0)
 		return command_failed(err);
 	if (report_json())
-		print_json(&c->res, monotonic_now() - begin);
+		print_json(&command->res, monotonic_now() - begin);
 	else
-		print_text(c);
-	return c->res.whole ? EXIT_DONE : EXIT_FAILED;
+		print_text(command);
+	return command->res.whole ? EXIT_DONE : EXIT_FAILED;
 }
 
 int command_repair(int argc, char **argv)

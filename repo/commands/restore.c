@@ -27,8 +27,8 @@ struct command {
 
 /* --- where to --- */
 
-static int one_into_directory(struct command *c, const char *dest,
-		const struct snapshot_file *f, const char *name,
+static int one_into_directory(struct command *command, const char *dest,
+		const struct snapshot_file *file, const char *name,
 		enum restore_format format)
 {
 	CLEANUP_FREE char *path = NULL;
@@ -41,37 +41,37 @@ static int one_into_directory(struct command *c, const char *dest,
 	if (stat(path, &st) == 0 && S_ISBLK(st.st_mode))
 		return fail(-EEXIST, "%s is a block device; name it to "
 				"write to it", path);
-	return restore_file_to_path(&c->restore, f, path, format);
+	return restore_file_to_path(&command->restore, file, path, format);
 }
 
 /* All that is stored. */
-static int all_into_directory(struct command *c, const char *dest)
+static int all_into_directory(struct command *command, const char *dest)
 {
 	int err = 0;
-	for (uint32_t i = 0; err == 0 && i < c->snap->file_count; i++) {
-		const struct snapshot_file *f = &c->snap->files[i];
-		err = one_into_directory(c, dest, f, f->name, RESTORE_RAW);
+	for (uint32_t i = 0; err == 0 && i < command->snap->file_count; i++) {
+		const struct snapshot_file *file = &command->snap->files[i];
+		err = one_into_directory(command, dest, file, file->name, RESTORE_RAW);
 	}
 	return err;
 }
 
-static int restore_one(struct command *c, const char *name, const char *dest)
+static int restore_one(struct command *command, const char *name, const char *dest)
 {
 	struct stat st;
 	enum restore_format format = RESTORE_RAW;
-	const struct snapshot_file *f = snapshot_find_file(c->snap, name);
-	if (f == NULL) { /* a disk's other form, as snapshot_resolve saw */
-		f = snapshot_find_qcow2(c->snap, name);
+	const struct snapshot_file *file = snapshot_find_file(command->snap, name);
+	if (file == NULL) { /* a disk's other form, as snapshot_resolve saw */
+		file = snapshot_find_qcow2(command->snap, name);
 		format = RESTORE_QCOW2;
 	}
 	if (strcmp(dest, "-") == 0)
-		return restore_file_to_stdout(&c->restore, f, format);
+		return restore_file_to_stdout(&command->restore, file, format);
 	if (stat(dest, &st) == 0 && S_ISDIR(st.st_mode))
-		return one_into_directory(c, dest, f, name, format);
-	return restore_file_to_path(&c->restore, f, dest, format);
+		return one_into_directory(command, dest, file, name, format);
+	return restore_file_to_path(&command->restore, file, dest, format);
 }
 
-static int restore_all(struct command *c, const char *dest)
+static int restore_all(struct command *command, const char *dest)
 {
 	struct stat st;
 	bool exists = stat(dest, &st) == 0;
@@ -79,62 +79,62 @@ static int restore_all(struct command *c, const char *dest)
 		return fail(-EINVAL, "to standard output goes one file: name it "
 				"(SNAPSHOT/FILE)");
 	if (exists && S_ISDIR(st.st_mode))
-		return all_into_directory(c, dest);
+		return all_into_directory(command, dest);
 	if (exists)
 		return fail(-ENOTDIR, "%s is no folder; a whole snapshot goes "
 				"into a folder", dest);
 	if (mkdir(dest, 0700) < 0)
 		return fail_errno(-errno, "making folder %s", dest);
-	return all_into_directory(c, dest);
+	return all_into_directory(command, dest);
 }
 
-static int run(struct command *c, const char *spec, const char *dest)
+static int run(struct command *command, const char *spec, const char *dest)
 {
 	CLEANUP_FREE char *file = NULL;
 	struct session *session = NULL;
-	struct restore_file *r = &c->restore;
+	struct restore_file *restore = &command->restore;
 	struct image_reader_options ro = { .cache_size = FRAME_CACHE,
-		.threads = (unsigned)c->jobs.value };
-	r->threads = (unsigned)c->jobs.value;
-	r->zero_damaged = c->damaged != NULL;
-	int err = snapshot_resolve(c->repo, spec, &c->snap, &file);
+		.threads = (unsigned)command->jobs.value };
+	restore->threads = (unsigned)command->jobs.value;
+	restore->zero_damaged = command->damaged != NULL;
+	int err = snapshot_resolve(command->repo, spec, &command->snap, &file);
 	if (err == 0)
-		err = restore_file_add_roots(c->repo, c->snap, "restore", &session);
+		err = restore_file_add_roots(command->repo, command->snap, "restore", &session);
 	if (err == 0)
-		err = image_reader_new(&r->reader, c->repo->packs, &ro);
-	for (uint32_t i = 0; err == 0 && i < c->snap->file_count; i++)
-		if (!file || strcmp(file, c->snap->files[i].name) == 0)
-			r->all_total += c->snap->files[i].size;
+		err = image_reader_new(&restore->reader, command->repo->packs, &ro);
+	for (uint32_t i = 0; err == 0 && i < command->snap->file_count; i++)
+		if (!file || strcmp(file, command->snap->files[i].name) == 0)
+			restore->all_total += command->snap->files[i].size;
 	if (err == 0)
-		err = file ? restore_one(c, file, dest) : restore_all(c, dest);
-	image_reader_free(r->reader);
+		err = file ? restore_one(command, file, dest) : restore_all(command, dest);
+	image_reader_free(restore->reader);
 	session_end(session);
 	return err;
 }
 
-static void print_summary(const struct command *c, const char *dest,
+static void print_summary(const struct command *command, const char *dest,
 		double seconds)
 {
-	const struct restore_file *r = &c->restore;
+	const struct restore_file *restore = &command->restore;
 	char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX], took[SIZE_TEXT_MAX];
-	if (r->range_count != 0)
+	if (restore->range_count != 0)
 		report_warning("%s in %zu range%s can't be read and were written as "
 			       "zeros; 'amberfs repair' may bring them back",
-				size_format(size, restore_file_damaged_bytes(r)),
-				r->range_count, r->range_count == 1 ? "" : "s");
+				size_format(size, restore_file_damaged_bytes(restore)),
+				restore->range_count, restore->range_count == 1 ? "" : "s");
 	if (report_json())
 		report_print_json(json_pack("{s:s,s:i,s:I,s:I,s:f,s:o}", "snapshot",
-				c->snap->object + strlen("snapshots/"), "files",
-				(int)r->files, "bytes",
-				(json_int_t)r->all_done, "written",
-				(json_int_t)r->written, "seconds", seconds,
-				"damaged", restore_file_damaged_json(r)));
+				command->snap->object + strlen("snapshots/"), "files",
+				(int)restore->files, "bytes",
+				(json_int_t)restore->all_done, "written",
+				(json_int_t)restore->written, "seconds", seconds,
+				"damaged", restore_file_damaged_json(restore)));
 	else if (report_wants_text() && strcmp(dest, "-") != 0)
 		printf("Restored %u file%s, %s (%s written, the rest holes), in "
 		       "%s.\n",
-				r->files, r->files == 1 ? "" : "s",
-				size_format(size, r->all_done),
-				size_format(data, r->written),
+				restore->files, restore->files == 1 ? "" : "s",
+				size_format(size, restore->all_done),
+				size_format(data, restore->written),
 				duration_format(took, seconds));
 }
 

@@ -79,16 +79,16 @@ int command_sessions(int argc, char **argv)
 	};
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.report);
-	struct repository *r = command_open(argv[1], &o);
-	if (r == NULL)
+	struct repository *repo = command_open(argv[1], &o);
+	if (repo == NULL)
 		return EXIT_FAILED;
 	json_t *list = json_array();
-	int err = session_list(r, add, list);
+	int err = session_list(repo, add, list);
 	if (err == 0 && report_json())
 		report_print_json(json_pack("{s:O}", "sessions", list));
 	else if (err == 0)
 		print_text(list);
 	json_decref(list);
-	repository_close(r);
+	repository_close(repo);
 	return err < 0 ? command_failed(err) : report_finish(EXIT_DONE);
 }

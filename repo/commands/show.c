@@ -11,34 +11,34 @@
 #include "repo/format/name.h"
 #include "snapshot_protection.h"
 
-static void print_file(const struct snapshot_file *f)
+static void print_file(const struct snapshot_file *file)
 {
 	char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX];
-	printf("  %-20s %10s %10s  %s", f->name, size_format(size, f->size),
-			size_format(data, f->root.data_bytes),
-			snapshot_file_kind_name(f->kind));
-	if (f->format != NULL)
-		printf(", was %s", f->format);
-	if (f->source_path != NULL) {
+	printf("  %-20s %10s %10s  %s", file->name, size_format(size, file->size),
+			size_format(data, file->root.data_bytes),
+			snapshot_file_kind_name(file->kind));
+	if (file->format != NULL)
+		printf(", was %s", file->format);
+	if (file->source_path != NULL) {
 		char shown[1024];
-		CLEANUP_FREE char *raw = name_unescape(f->source_path, NULL);
+		CLEANUP_FREE char *raw = name_unescape(file->source_path, NULL);
 		printf(", from %s", name_display(shown, sizeof(shown),
-						    raw ? raw : f->source_path));
+						    raw ? raw : file->source_path));
 	}
-	if (f->checkpoint != NULL) {
+	if (file->checkpoint != NULL) {
 		char shown[256];
 		printf(", tracked since by %s",
 				name_display(shown, sizeof(shown),
-						f->checkpoint));
+						file->checkpoint));
 	}
 	printf("\n");
 }
 
-static void print_pin(struct repository *r, const struct snapshot *s)
+static void print_pin(struct repository *repo, const struct snapshot *snap)
 {
 	struct pin pin;
 	char since[UTC_TEXT_MAX], note[1024];
-	int err = pins_load_one(r, s->object, &pin);
+	int err = pins_load_one(repo, snap->object, &pin);
 	if (err == 0)
 		printf("Pinned       since %s%s%s\n",
 				utc_format(since, pin.since),
@@ -51,13 +51,13 @@ static void print_pin(struct repository *r, const struct snapshot *s)
 	pins_clear_one(&pin);
 }
 
-static void print_keeping(struct repository *r, const struct snapshot *s)
+static void print_keeping(struct repository *repo, const struct snapshot *snap)
 {
 	struct snapshot_protection k;
 	char until[UTC_TEXT_MAX], rest[SIZE_TEXT_MAX];
-	snapshot_protection_load(&k, r);
-	int64_t end = snapshot_protection_until(&k, s);
-	print_pin(r, s);
+	snapshot_protection_load(&k, repo);
+	int64_t end = snapshot_protection_until(&k, snap);
+	print_pin(repo, snap);
 	if (end > 0)
 		printf("Protected    until %s, for another %s\n",
 				utc_format(until, end),
@@ -65,15 +65,15 @@ static void print_keeping(struct repository *r, const struct snapshot *s)
 	snapshot_protection_clear(&k);
 }
 
-static void print_json(struct repository *r, const struct snapshot *s)
+static void print_json(struct repository *repo, const struct snapshot *snap)
 {
-	json_t *json = snapshot_json_encode(s, true);
+	json_t *json = snapshot_json_encode(snap, true);
 	struct snapshot_protection k;
 	struct pin pin;
-	snapshot_protection_load(&k, r);
-	snapshot_protection_to_json(&k, s, json);
+	snapshot_protection_load(&k, repo);
+	snapshot_protection_to_json(&k, snap, json);
 	snapshot_protection_clear(&k);
-	if (json != NULL && pins_load_one(r, s->object, &pin) == 0) {
+	if (json != NULL && pins_load_one(repo, snap->object, &pin) == 0) {
 		if (pin.note != NULL)
 			json_object_set_new(json, "pin_note",
 					json_string(pin.note));
@@ -82,35 +82,35 @@ static void print_json(struct repository *r, const struct snapshot *s)
 	report_print_json(json);
 }
 
-static void print_text(struct repository *r, const struct snapshot *s)
+static void print_text(struct repository *repo, const struct snapshot *snap)
 {
 	char id[2 * ID_SIZE + 1], time[UTC_TEXT_MAX], fresh[SIZE_TEXT_MAX],
 			read[SIZE_TEXT_MAX];
-	hex_encode(id, s->id.b, ID_SIZE);
-	printf("Snapshot     %s/%s\n", s->source, utc_format(time, s->time));
+	hex_encode(id, snap->id.b, ID_SIZE);
+	printf("Snapshot     %s/%s\n", snap->source, utc_format(time, snap->time));
 	printf("Id           %s\n", id);
-	printf("Kind         %s\n", s->kind == SNAPSHOT_DOMAIN ? "domain"
+	printf("Kind         %s\n", snap->kind == SNAPSHOT_DOMAIN ? "domain"
 							       : "files");
-	if (s->uuid != NULL)
-		printf("UUID         %s\n", s->uuid);
-	if (s->consistency != NULL)
-		printf("Consistency  %s\n", s->consistency);
-	printf("Number       %" PRIu64 "\n", s->sequence);
-	if (s->host != NULL)
-		printf("Made on      %s\n", s->host);
+	if (snap->uuid != NULL)
+		printf("UUID         %s\n", snap->uuid);
+	if (snap->consistency != NULL)
+		printf("Consistency  %s\n", snap->consistency);
+	printf("Number       %" PRIu64 "\n", snap->sequence);
+	if (snap->host != NULL)
+		printf("Made on      %s\n", snap->host);
 	printf("Took         %.1f s, read %s, new %s\n",
-			(double)(s->finished_ns - s->started_ns) / 1e9,
-			size_format(read, s->read_bytes),
-			size_format(fresh, s->new_bytes));
-	print_keeping(r, s);
+			(double)(snap->finished_ns - snap->started_ns) / 1e9,
+			size_format(read, snap->read_bytes),
+			size_format(fresh, snap->new_bytes));
+	print_keeping(repo, snap);
 	printf("Files        %-12s %10s %10s\n", "", "SIZE", "DATA");
-	for (uint32_t i = 0; i < s->file_count; i++)
-		print_file(&s->files[i]);
-	for (uint32_t i = 0; i < s->skipped_count; i++) {
+	for (uint32_t i = 0; i < snap->file_count; i++)
+		print_file(&snap->files[i]);
+	for (uint32_t i = 0; i < snap->skipped_count; i++) {
 		char reason[1024];
-		printf("  %-20s not backed up: %s\n", s->skipped[i].target,
+		printf("  %-20s not backed up: %s\n", snap->skipped[i].target,
 				name_display(reason, sizeof(reason),
-						s->skipped[i].reason));
+						snap->skipped[i].reason));
 	}
 }
 
@@ -128,20 +128,20 @@ int command_show(int argc, char **argv)
 		.tables = tables,
 		.min_operands = 2, .max_operands = 2,
 	};
-	struct snapshot *s;
+	struct snapshot *snap;
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.report);
-	struct repository *r = command_open(argv[1], &o);
-	if (r == NULL)
+	struct repository *repo = command_open(argv[1], &o);
+	if (repo == NULL)
 		return EXIT_FAILED;
-	int err = snapshot_resolve(r, argv[2], &s, NULL);
+	int err = snapshot_resolve(repo, argv[2], &snap, NULL);
 	if (err == 0) {
 		if (report_json())
-			print_json(r, s);
+			print_json(repo, snap);
 		else
-			print_text(r, s);
-		snapshot_free(s);
+			print_text(repo, snap);
+		snapshot_free(snap);
 	}
-	repository_close(r);
+	repository_close(repo);
 	return err < 0 ? command_failed(err) : report_finish(EXIT_DONE);
 }

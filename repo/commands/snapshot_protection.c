@@ -7,39 +7,39 @@
 #include "repo/base/error.h"
 #include "repo/base/units.h"
 
-void snapshot_protection_load(struct snapshot_protection *k, struct repository *r)
+void snapshot_protection_load(struct snapshot_protection *protection, struct repository *repo)
 {
-	*k = (struct snapshot_protection){ .now = time(NULL) };
-	int err = pins_load(r, &k->pins);
+	*protection = (struct snapshot_protection){ .now = time(NULL) };
+	int err = pins_load(repo, &protection->pins);
 	if (err < 0)
 		report_warning("%s", error_text(err));
-	err = min_age_load(r, &k->retention);
+	err = min_age_load(repo, &protection->retention);
 	if (err < 0)
 		report_warning("%s", error_text(err));
 }
 
-void snapshot_protection_clear(struct snapshot_protection *k)
+void snapshot_protection_clear(struct snapshot_protection *protection)
 {
-	pins_clear(&k->pins);
-	min_age_clear(&k->retention);
+	pins_clear(&protection->pins);
+	min_age_clear(&protection->retention);
 }
 
-int64_t snapshot_protection_until(const struct snapshot_protection *k, const struct snapshot *s)
+int64_t snapshot_protection_until(const struct snapshot_protection *protection, const struct snapshot *snap)
 {
-	return min_age_protects(&k->retention, s->time, k->now)
-			? min_age_until(&k->retention, s->time)
+	return min_age_protects(&protection->retention, snap->time, protection->now)
+			? min_age_until(&protection->retention, snap->time)
 			: 0;
 }
 
-void snapshot_protection_to_json(const struct snapshot_protection *k, const struct snapshot *s,
+void snapshot_protection_to_json(const struct snapshot_protection *protection, const struct snapshot *snap,
 		json_t *json)
 {
 	char text[UTC_TEXT_MAX];
-	int64_t until = snapshot_protection_until(k, s);
+	int64_t until = snapshot_protection_until(protection, snap);
 	if (json == NULL)
 		return;
 	json_object_set_new(json, "pinned",
-			json_boolean(pins_have(&k->pins, s->object)));
+			json_boolean(pins_have(&protection->pins, snap->object)));
 	if (until > 0)
 		json_object_set_new(json, "protected_until",
 				json_string(utc_format(text, until)));

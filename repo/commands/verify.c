@@ -16,105 +16,105 @@
 
 #define PROBLEMS_LISTED 1000u
 
-void verify_problem(struct verify *v, const char *fmt, ...)
+void verify_problem(struct verify *verify, const char *fmt, ...)
 {
 	char text[ERROR_TEXT_MAX];
 	va_list ap;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	LOCK_SCOPE(&v->mutex);
-	if (v->problem_count++ < PROBLEMS_LISTED) {
-		json_array_append_new(v->problems, json_string(text));
+	LOCK_SCOPE(&verify->mutex);
+	if (verify->problem_count++ < PROBLEMS_LISTED) {
+		json_array_append_new(verify->problems, json_string(text));
 		report_error("%s", text);
 	}
 }
 
 /* --- the command --- */
 
-static void print_report(struct verify *v, double seconds)
+static void print_report(struct verify *verify, double seconds)
 {
 	char took[SIZE_TEXT_MAX];
 	if (report_json()) {
 		report_print_json(json_pack(
 				"{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O,s:f}",
-				"ok", (int)(v->problem_count == 0), "problems_found",
-				(json_int_t)v->problem_count, "snapshots",
-				(json_int_t)v->counts.snapshots, "files",
-				(json_int_t)v->counts.files, "leaves",
-				(json_int_t)v->counts.leaves, "chunks",
-				(json_int_t)v->counts.chunks, "packs",
-				(json_int_t)v->counts.packs, "frames",
-				(json_int_t)v->counts.frames, "problems", v->problems,
+				"ok", (int)(verify->problem_count == 0), "problems_found",
+				(json_int_t)verify->problem_count, "snapshots",
+				(json_int_t)verify->counts.snapshots, "files",
+				(json_int_t)verify->counts.files, "leaves",
+				(json_int_t)verify->counts.leaves, "chunks",
+				(json_int_t)verify->counts.chunks, "packs",
+				(json_int_t)verify->counts.packs, "frames",
+				(json_int_t)verify->counts.frames, "problems", verify->problems,
 				"seconds", seconds));
 		return;
 	}
-	if (!report_wants_text() && v->problem_count == 0)
+	if (!report_wants_text() && verify->problem_count == 0)
 		return;
-	FILE *to = v->problem_count ? stderr : stdout;
+	FILE *to = verify->problem_count ? stderr : stdout;
 	fprintf(to, "Checked in %s:", duration_format(took, seconds));
-	if (v->counts.snapshots || v->repo)
+	if (verify->counts.snapshots || verify->repo)
 		fprintf(to, " %" PRIu64 " snapshots, %" PRIu64 " files, %" PRIu64
 			    " chunks;",
-				v->counts.snapshots, v->counts.files, v->counts.chunks);
+				verify->counts.snapshots, verify->counts.files, verify->counts.chunks);
 	fprintf(to, " %" PRIu64 " packs, %" PRIu64 " frames read. ",
-			(uint64_t)v->counts.packs, (uint64_t)v->counts.frames);
-	if (v->problem_count)
-		fprintf(to, "%" PRIu64 " PROBLEMS FOUND.\n", v->problem_count);
+			(uint64_t)verify->counts.packs, (uint64_t)verify->counts.frames);
+	if (verify->problem_count)
+		fprintf(to, "%" PRIu64 " PROBLEMS FOUND.\n", verify->problem_count);
 	else
 		fprintf(to, "All is well.\n");
 }
 
-static int check_with_key(struct verify *v, const char *snapshot,
+static int check_with_key(struct verify *verify, const char *snapshot,
 		bool read_data, bool packs)
 {
-	int err = session_begin(&v->session, v->repo, SESSION_READ, "verify");
+	int err = session_begin(&verify->session, verify->repo, SESSION_READ, "verify");
 	if (session_unwritable(err)) {
 		report_warning("%s can't be written, so nobody sees this check: a "
 			       "prune meanwhile may look like damage",
-				store_path(v->store));
-		err = exclusions_load(v->repo->exclusions);
+				store_path(verify->store));
+		err = exclusions_load(verify->repo->exclusions);
 	}
 	if (err == 0)
-		err = index_reconcile(v->repo->index);
+		err = index_reconcile(verify->repo->index);
 	if (err == 0 && packs)
-		err = verify_packs(v);
+		err = verify_packs(verify);
 	/* Damage first: the trees then tell what it touches. */
 	if (err == 0 && read_data)
-		err = verify_frames(v);
+		err = verify_frames(verify);
 	if (err == 0 && snapshot == NULL)
-		err = verify_objects(v);
+		err = verify_objects(verify);
 	if (err == 0)
-		err = verify_trees(v, snapshot);
-	session_end(take_ptr(v->session));
+		err = verify_trees(verify, snapshot);
+	session_end(take_ptr(verify->session));
 	return err;
 }
 
-static int check_without_key(struct verify *v, const char *path)
+static int check_without_key(struct verify *verify, const char *path)
 {
 	uint64_t size;
-	int err = store_open_local(&v->store, path);
+	int err = store_open_local(&verify->store, path);
 	if (err < 0)
 		return err;
-	err = store_size(v->store, CONFIG_NAME, &size);
+	err = store_size(verify->store, CONFIG_NAME, &size);
 	if (err == -ENOENT)
 		return fail(err, "%s is not an amberfs repository (it has no config)",
-				store_path(v->store));
-	return err < 0 ? err : verify_packs(v);
+				store_path(verify->store));
+	return err < 0 ? err : verify_packs(verify);
 }
 
-static int run(struct verify *v, const char *path, const char *snapshot,
-		const struct common_options *o, bool read_data, bool packs)
+static int run(struct verify *verify, const char *path, const char *snapshot,
+		const struct common_options *options, bool read_data, bool packs)
 {
 	if (packs && !read_data && snapshot == NULL) {
-		int err = check_without_key(v, path);
+		int err = check_without_key(verify, path);
 		return err < 0 ? command_failed(err) : EXIT_DONE;
 	}
-	v->repo = command_open(path, o);
-	if (v->repo == NULL)
+	verify->repo = command_open(path, options);
+	if (verify->repo == NULL)
 		return EXIT_FAILED;
-	v->store = v->repo->store;
-	int err = check_with_key(v, snapshot, read_data, packs);
+	verify->store = verify->repo->store;
+	int err = check_with_key(verify, snapshot, read_data, packs);
 	return err < 0 ? command_failed(err) : EXIT_DONE;
 }
 

@@ -20,14 +20,14 @@ struct verify {
 };
 
 /* Notes and prints one problem. Thread-safe. */
-void verify_problem(struct verify *v, const char *fmt, ...)
+void verify_problem(struct verify *verify, const char *fmt, ...)
 		__attribute__((format(printf, 2, 3)));
 
 /* Each: 0 if it ran to its end (whatever it found), else -errno. */
-int verify_packs(struct verify *v);	/* checksums; no key needed */
-int verify_objects(struct verify *v);	/* key slots, pins, retention */
-int verify_frames(struct verify *v);	/* decodes and hashes every frame */
+int verify_packs(struct verify *verify);	/* checksums; no key needed */
+int verify_objects(struct verify *verify);	/* key slots, pins, retention */
+int verify_frames(struct verify *verify);	/* decodes and hashes every frame */
 /* Every tree of SNAPSHOT (NULL: of all) resolves to readable packs. */
-int verify_trees(struct verify *v, const char *snapshot);
+int verify_trees(struct verify *verify, const char *snapshot);
 
 #endif

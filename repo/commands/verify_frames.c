@@ -9,27 +9,27 @@
 #include "repo/base/error.h"
 #include "verify.h"
 
-static void check_all(struct verify *v, struct pack *pack, const char *name,
-		struct check_frames_buffers *b)
+static void check_all(struct verify *verify, struct pack *pack, const char *name,
+		struct check_frames_buffers *buffers)
 {
 	for (uint32_t i = 0; i < pack->trailer->frame_count; i++) {
-		int err = check_frames_one(v->repo, pack->trailer, i, b);
-		v->counts.frames++;
-		v->counts.done += pack->trailer->frames[i].stored_len;
+		int err = check_frames_one(verify->repo, pack->trailer, i, buffers);
+		verify->counts.frames++;
+		verify->counts.done += pack->trailer->frames[i].stored_len;
 		if (err == 0)
 			continue;
 		if (err == -ENOENT) /* pruned meanwhile */
 			return;
-		verify_problem(v, "%s, frame %u: %s", name, i, error_text(err));
+		verify_problem(verify, "%s, frame %u: %s", name, i, error_text(err));
 		if (err == -EBADMSG || err == -EIO)
-			exclusions_add_damaged(v->repo->exclusions,
+			exclusions_add_damaged(verify->repo->exclusions,
 					&pack->trailer->pack, i);
 	}
 }
 
 static void verify_pack(void *ctx, const char *name)
 {
-	struct verify *v = ctx;
+	struct verify *verify = ctx;
 	struct pack_id id;
 	struct pack *pack;
 	struct check_frames_buffers b;
@@ -37,22 +37,22 @@ static void verify_pack(void *ctx, const char *name)
 	if (err == 0 && pack_name_parse(&id, name) < 0)
 		err = -ENOENT; /* a foreign file; nobody reads it */
 	if (err == 0)
-		err = pack_cache_load(v->repo->packs, &id, &pack);
+		err = pack_cache_load(verify->repo->packs, &id, &pack);
 	if (err == 0) {
-		check_all(v, pack, name, &b);
+		check_all(verify, pack, name, &b);
 		pack_cache_release(pack);
 	} else if (err != -ENOENT) {
-		verify_problem(v, "%s", error_text(err));
+		verify_problem(verify, "%s", error_text(err));
 	}
-	v->counts.packs++;
+	verify->counts.packs++;
 	check_frames_clear(&b);
 }
 
-int verify_frames(struct verify *v)
+int verify_frames(struct verify *verify)
 {
-	v->counts.packs = 0;
-	report_progress_begin("frames", check_packs_progress, &v->counts);
-	int err = check_packs_each(v->store, v->jobs, &v->counts, verify_pack, v);
+	verify->counts.packs = 0;
+	report_progress_begin("frames", check_packs_progress, &verify->counts);
+	int err = check_packs_each(verify->store, verify->jobs, &verify->counts, verify_pack, verify);
 	report_progress_end();
 	return err;
 }

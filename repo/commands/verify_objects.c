@@ -19,35 +19,35 @@
 
 static int check_slot(void *ctx, const char *name)
 {
-	struct verify *v = ctx;
+	struct verify *verify = ctx;
 	CLEANUP_FREE void *data = NULL;
 	struct keyslot slot;
 	size_t len = 0;
-	int err = store_get(v->store, name, &data, &len, KEYSLOT_SIZE);
+	int err = store_get(verify->store, name, &data, &len, KEYSLOT_SIZE);
 	if (err == 0)
-		err = keyslot_decode(&slot, v->repo->config.repo_id, data, len);
+		err = keyslot_decode(&slot, verify->repo->config.repo_id, data, len);
 	if (err == -ENOMEM)
 		return err;
 	if (err < 0 && err != -ENOENT) /* removed meanwhile */
-		verify_problem(v, "key slot %s can't be used: %s", name,
+		verify_problem(verify, "key slot %s can't be used: %s", name,
 				error_text(err));
 	return 0;
 }
 
-static int check_pins(struct verify *v)
+static int check_pins(struct verify *verify)
 {
 	struct pins pins;
-	int e = pins_load(v->repo, &pins);
+	int e = pins_load(verify->repo, &pins);
 	for (size_t i = 0; e == 0 && i < pins.names.count; i++) {
 		char snapshot[OBJECT_NAME_MAX];
 		struct pin pin;
 		snprintf(snapshot, sizeof(snapshot), "snapshots/%s",
 				pins.names.items[i] + strlen("pins/"));
-		int r = pins_load_one(v->repo, snapshot, &pin);
+		int r = pins_load_one(verify->repo, snapshot, &pin);
 		if (r == -ENOMEM)
 			e = r;
 		else if (r < 0 && r != -ENOENT)
-			verify_problem(v, "%s holds, but its note can't be "
+			verify_problem(verify, "%s holds, but its note can't be "
 					"read: %s", pins.names.items[i],
 					error_text(r));
 		pins_clear_one(&pin);
@@ -56,23 +56,23 @@ static int check_pins(struct verify *v)
 	return e;
 }
 
-static int check_retention(struct verify *v)
+static int check_retention(struct verify *verify)
 {
 	struct min_age retention;
-	int err = min_age_load(v->repo, &retention);
+	int err = min_age_load(verify->repo, &retention);
 	if (err == -ENOMEM)
 		return err;
 	if (err < 0)
-		verify_problem(v, "%s", error_text(err));
+		verify_problem(verify, "%s", error_text(err));
 	else
 		min_age_clear(&retention);
 	return 0;
 }
 
-int verify_objects(struct verify *v)
+int verify_objects(struct verify *verify)
 {
-	int err = store_list(v->store, "keys/", check_slot, v);
+	int err = store_list(verify->store, "keys/", check_slot, verify);
 	if (err == 0)
-		err = check_pins(v);
-	return err < 0 ? err : check_retention(v);
+		err = check_pins(verify);
+	return err < 0 ? err : check_retention(verify);
 }

@@ -11,39 +11,39 @@
 
 #define READ_SIZE (1u << 20)
 
-static int hash_range(struct verify *v, const char *name, uint8_t *buf,
+static int hash_range(struct verify *verify, const char *name, uint8_t *buf,
 		uint64_t end, XXH3_state_t *state)
 {
 	for (uint64_t at = 0; at < end;) {
 		size_t len = end - at < READ_SIZE ? (size_t)(end - at)
 						  : READ_SIZE;
-		ssize_t n = store_get_range(v->store, name, buf, len, at);
+		ssize_t n = store_get_range(verify->store, name, buf, len, at);
 		if (n < 0)
 			return (int)n;
 		if ((size_t)n != len)
 			return fail(-EBADMSG, "pack %s is cut short", name);
 		XXH3_128bits_update(state, buf, len);
-		v->counts.done += len;
+		verify->counts.done += len;
 		at += len;
 	}
 	return 0;
 }
 
-static int check_pack(struct verify *v, const char *name, uint8_t *buf,
+static int check_pack(struct verify *verify, const char *name, uint8_t *buf,
 		XXH3_state_t *state)
 {
 	XXH128_canonical_t sum, stored;
 	uint64_t size;
-	int err = store_size(v->store, name, &size);
+	int err = store_size(verify->store, name, &size);
 	if (err < 0)
 		return err;
 	if (size < PACK_HEADER_SIZE + PACK_FOOTER_SIZE || size > PACK_SIZE_MAX)
 		return fail(-EBADMSG, "pack %s: its size is impossible", name);
 	XXH3_128bits_reset(state);
-	err = hash_range(v, name, buf, size - PACK_CHECKSUM_SIZE, state);
+	err = hash_range(verify, name, buf, size - PACK_CHECKSUM_SIZE, state);
 	if (err < 0)
 		return err;
-	ssize_t n = store_get_range(v->store, name, &stored, sizeof(stored),
+	ssize_t n = store_get_range(verify->store, name, &stored, sizeof(stored),
 			size - PACK_CHECKSUM_SIZE);
 	XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(state));
 	if (n < 0)
@@ -57,22 +57,22 @@ static int check_pack(struct verify *v, const char *name, uint8_t *buf,
 
 static void verify_pack(void *ctx, const char *name)
 {
-	struct verify *v = ctx;
+	struct verify *verify = ctx;
 	CLEANUP_FREE uint8_t *buf = malloc(READ_SIZE);
 	XXH3_state_t *state = XXH3_createState();
-	int err = buf && state ? check_pack(v, name, buf, state)
+	int err = buf && state ? check_pack(verify, name, buf, state)
 			     : fail_errno(-ENOMEM, "checking %s", name);
 	XXH3_freeState(state);
-	v->counts.packs++;
+	verify->counts.packs++;
 	if (err < 0 && err != -ENOENT) /* gone: pruned meanwhile */
-		verify_problem(v, "%s", error_text(err));
+		verify_problem(verify, "%s", error_text(err));
 }
 
-int verify_packs(struct verify *v)
+int verify_packs(struct verify *verify)
 {
-	report_progress_begin("pack checksums", check_packs_progress, &v->counts);
-	int err = check_packs_each(v->store, v->jobs, &v->counts, verify_pack,
-			v);
+	report_progress_begin("pack checksums", check_packs_progress, &verify->counts);
+	int err = check_packs_each(verify->store, verify->jobs, &verify->counts, verify_pack,
+			verify);
 	report_progress_end();
 	return err;
 }

@@ -50,13 +50,13 @@ struct copy_result {
 
 /* Both are attached and outlive the run. The same repository twice is
  * refused. On an error copy_end is still called. */
-int copy_begin(struct copy *c, struct repository *from, struct repository *to,
-		const struct copy_options *o);
-void copy_end(struct copy *c);
+int copy_begin(struct copy *copy, struct repository *from, struct repository *repo,
+		const struct copy_options *options);
+void copy_end(struct copy *copy);
 
 /* Copies SNAP of FROM, unless it is there. Snapshots of one source should come
  * together, the oldest first. 0, or -errno with a text: FAILED. */
-int copy_snapshot(struct copy *c, const struct snapshot *snap,
+int copy_snapshot(struct copy *copy, const struct snapshot *snap,
 		struct copy_result *out);
 
 /* A progress_source; CTX is the struct copy. */
@@ -72,18 +72,18 @@ struct copy_base {
 	uint32_t from_count, to_count;
 };
 /* Loads the lists of SOURCE unless they are there. */
-int copy_base_load_source(struct copy *c, const char *source);
+int copy_base_load_source(struct copy *copy, const char *source);
 /* The snapshot of TO in SNAP's place, or NULL. */
-const struct snapshot *copy_base_counterpart(const struct copy *c,
+const struct snapshot *copy_base_counterpart(const struct copy *copy,
 		const struct snapshot *snap);
-int copy_base_find(struct copy *c, const struct snapshot *snap,
+int copy_base_find(struct copy *copy, const struct snapshot *snap,
 		struct copy_base *out);
-void copy_base_leave(struct copy *c, struct copy_base *b);
+void copy_base_leave(struct copy *copy, struct copy_base *base);
 /* The newest snapshot in TO before SNAP's time: its id, or zero. */
-struct id copy_base_predecessor(const struct copy *c, const struct snapshot *snap);
+struct id copy_base_predecessor(const struct copy *copy, const struct snapshot *snap);
 
-/* Stores file F in TO. */
-int copy_file(struct copy *c, const struct snapshot_file *f,
+/* Stores file FILE in TO. */
+int copy_file(struct copy *copy, const struct snapshot_file *file,
 		const struct copy_base *base, struct tree_root *root);
 
 #endif

@@ -21,63 +21,63 @@ static int no_memory(void)
  * snapshot is to take its place. */
 static void pass_over(void *ctx, const char *object, int err)
 {
-	const struct copy *c = ctx;
-	(void)c;
+	const struct copy *copy = ctx;
+	(void)copy;
 	report_verbose("%s: %s", object, error_text(err));
 }
 
-int copy_base_load_source(struct copy *c, const char *source)
+int copy_base_load_source(struct copy *copy, const char *source)
 {
-	if (c->source != NULL && strcmp(c->source, source) == 0)
+	if (copy->source != NULL && strcmp(copy->source, source) == 0)
 		return 0;
-	snapshot_list_clear(&c->here);
-	snapshot_list_clear(&c->there);
-	free(take_ptr(c->source));
-	int err = snapshot_list_load(c->from, source, &c->here, pass_over, c);
+	snapshot_list_clear(&copy->here);
+	snapshot_list_clear(&copy->there);
+	free(take_ptr(copy->source));
+	int err = snapshot_list_load(copy->from, source, &copy->here, pass_over, copy);
 	if (err == 0)
-		err = snapshot_list_load(c->to.repo, source, &c->there,
-				pass_over, c);
+		err = snapshot_list_load(copy->to.repo, source, &copy->there,
+				pass_over, copy);
 	if (err < 0)
 		return err;
-	c->source = strdup(source);
-	return c->source ? 0 : no_memory();
+	copy->source = strdup(source);
+	return copy->source ? 0 : no_memory();
 }
 
-const struct snapshot *copy_base_counterpart(const struct copy *c,
+const struct snapshot *copy_base_counterpart(const struct copy *copy,
 		const struct snapshot *snap)
 {
-	for (size_t i = 0; i < c->there.count; i++)
-		if (c->there.items[i]->time == snap->time)
-			return c->there.items[i];
+	for (size_t i = 0; i < copy->there.count; i++)
+		if (copy->there.items[i]->time == snap->time)
+			return copy->there.items[i];
 	return NULL;
 }
 
-struct id copy_base_predecessor(const struct copy *c, const struct snapshot *snap)
+struct id copy_base_predecessor(const struct copy *copy, const struct snapshot *snap)
 {
 	struct id found = { { 0 } };
-	for (size_t i = 0; i < c->there.count; i++)
-		if (c->there.items[i]->time < snap->time)
-			found = c->there.items[i]->id;
+	for (size_t i = 0; i < copy->there.count; i++)
+		if (copy->there.items[i]->time < snap->time)
+			found = copy->there.items[i]->id;
 	return found;
 }
 
 /* The snapshot of FROM that THERE is a copy of, or NULL. */
-static const struct snapshot *original_of(const struct copy *c,
+static const struct snapshot *original_of(const struct copy *copy,
 		const struct snapshot *there)
 {
-	for (size_t i = 0; i < c->here.count; i++)
-		if (snapshot_object_is_copy(c->from, c->here.items[i], c->to.repo,
+	for (size_t i = 0; i < copy->here.count; i++)
+		if (snapshot_object_is_copy(copy->from, copy->here.items[i], copy->to.repo,
 				    there))
-			return c->here.items[i];
+			return copy->here.items[i];
 	return NULL;
 }
 
-static void choose(const struct copy *c, const struct snapshot *snap,
+static void choose(const struct copy *copy, const struct snapshot *snap,
 		struct copy_base *out)
 {
-	for (size_t i = 0; i < c->there.count; i++) {
-		const struct snapshot *to = c->there.items[i];
-		const struct snapshot *from = original_of(c, to);
+	for (size_t i = 0; i < copy->there.count; i++) {
+		const struct snapshot *to = copy->there.items[i];
+		const struct snapshot *from = original_of(copy, to);
 		if (from == NULL)
 			continue;
 		/* By time: the last before it, or the first after it. */
@@ -88,23 +88,23 @@ static void choose(const struct copy *c, const struct snapshot *snap,
 	}
 }
 
-/* Publishes S's roots in SESSION (NULL: not at all), then looks at it again.
+/* Publishes SNAP's roots in SESSION (NULL: not at all), then looks at it again.
  * 1 it is there, 0 it was forgotten just before. */
-static int publish(struct repository *r, struct session *session,
-		const struct snapshot *s, struct id **roots, uint32_t *count)
+static int publish(struct repository *repo, struct session *session,
+		const struct snapshot *snap, struct id **roots, uint32_t *count)
 {
-	*roots = calloc(s->file_count + 1, sizeof(**roots));
+	*roots = calloc(snap->file_count + 1, sizeof(**roots));
 	if (*roots == NULL)
 		return no_memory();
-	for (uint32_t i = 0; i < s->file_count; i++)
-		(*roots)[i] = s->files[i].root.id;
+	for (uint32_t i = 0; i < snap->file_count; i++)
+		(*roots)[i] = snap->files[i].root.id;
 	if (session != NULL) {
-		int err = session_add_roots(session, *roots, s->file_count);
+		int err = session_add_roots(session, *roots, snap->file_count);
 		if (err < 0)
 			return err;
-		*count = s->file_count;
+		*count = snap->file_count;
 	}
-	if (snapshot_object_exists(r, s) == 0)
+	if (snapshot_object_exists(repo, snap) == 0)
 		return 1;
 	/* Nobody may take what is gone for something in use. */
 	if (session != NULL)
@@ -113,30 +113,30 @@ static int publish(struct repository *r, struct session *session,
 	return 0;
 }
 
-int copy_base_find(struct copy *c, const struct snapshot *snap,
+int copy_base_find(struct copy *copy, const struct snapshot *snap,
 		struct copy_base *out)
 {
 	*out = (struct copy_base){ 0 };
-	choose(c, snap, out);
+	choose(copy, snap, out);
 	if (out->to == NULL)
 		return 0;
-	int err = publish(c->to.repo, c->to.session, out->to, &out->to_roots,
+	int err = publish(copy->to.repo, copy->to.session, out->to, &out->to_roots,
 			&out->to_count);
 	if (err == 1)
-		err = publish(c->from, c->reading, out->from, &out->from_roots,
+		err = publish(copy->from, copy->reading, out->from, &out->from_roots,
 				&out->from_count);
 	if (err != 1)
 		out->from = out->to = NULL;
 	return err < 0 ? err : 0;
 }
 
-void copy_base_leave(struct copy *c, struct copy_base *b)
+void copy_base_leave(struct copy *copy, struct copy_base *base)
 {
-	if (b->to_count != 0)
-		session_leave_later(c->to.session, b->to_roots, b->to_count);
-	if (b->from_count != 0)
-		session_leave_later(c->reading, b->from_roots, b->from_count);
-	free(b->to_roots);
-	free(b->from_roots);
-	*b = (struct copy_base){ 0 };
+	if (base->to_count != 0)
+		session_leave_later(copy->to.session, base->to_roots, base->to_count);
+	if (base->from_count != 0)
+		session_leave_later(copy->reading, base->from_roots, base->from_count);
+	free(base->to_roots);
+	free(base->from_roots);
+	*base = (struct copy_base){ 0 };
 }

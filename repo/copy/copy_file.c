@@ -19,9 +19,9 @@ struct source {
 static int read_image(void *ctx, unsigned worker, void *buf, size_t len,
 		uint64_t offset)
 {
-	struct source *s = ctx;
+	struct source *source = ctx;
 	(void)worker;
-	ssize_t n = image_pread(s->image, buf, len, offset);
+	ssize_t n = image_pread(source->image, buf, len, offset);
 	if (n < 0)
 		return fail_within((int)n, "at byte %llu",
 				(unsigned long long)offset);
@@ -31,9 +31,9 @@ static int read_image(void *ctx, unsigned worker, void *buf, size_t len,
 static int extent(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 		bool *hole, uint64_t *end)
 {
-	struct source *s = ctx;
+	struct source *source = ctx;
 	(void)worker;
-	int err = image_seek_extent(s->image, offset, limit, hole, end);
+	int err = image_seek_extent(source->image, offset, limit, hole, end);
 	return err < 0 ? fail_within(err, "at byte %llu",
 				       (unsigned long long)offset)
 		     : 0;
@@ -43,10 +43,10 @@ static int extent(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 static int same(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 		bool *same, uint64_t *end)
 {
-	struct source *s = ctx;
+	struct source *source = ctx;
 	(void)worker;
-	if (s->base == NULL
-			|| image_compare(s->image, s->base, offset, limit, same,
+	if (source->base == NULL
+			|| image_compare(source->image, source->base, offset, limit, same,
 					   end)
 					< 0) {
 		*same = false;
@@ -59,9 +59,9 @@ static int same(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
  * made again from the other. */
 static int proven(void *ctx, unsigned worker, uint64_t offset)
 {
-	struct source *s = ctx;
+	struct source *source = ctx;
 	(void)worker;
-	return image_proven(s->image, offset);
+	return image_proven(source->image, offset);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -87,39 +87,39 @@ static const struct snapshot_file *base_file(const struct snapshot *base,
 
 /* The base's file in both repositories, alike as far as can be seen. */
 static bool find_base_files(const struct copy_base *base,
-		const struct snapshot_file *f,
+		const struct snapshot_file *file,
 		const struct snapshot_file **from,
 		const struct snapshot_file **to)
 {
 	if (base->from == NULL)
 		return false;
-	*from = base_file(base->from, f);
+	*from = base_file(base->from, file);
 	*to = *from ? snapshot_find_file(base->to, (*from)->name) : NULL;
 	return *to != NULL && (*to)->size == (*from)->size
 			&& (*to)->root.data_bytes == (*from)->root.data_bytes
 			&& (*to)->root.clusters == (*from)->root.clusters;
 }
 
-static int write_image(struct copy *c, const struct snapshot_file *f,
+static int write_image(struct copy *copy, const struct snapshot_file *file,
 		struct source *s, struct image *base, struct tree_root *root)
 {
-	const struct image_source source = { .size = f->size,
+	const struct image_source source = { .size = file->size,
 		.read = read_image, .extent = extent, .same = same,
 		.proven = proven, .ctx = s };
 	uint64_t size;
-	c->counts = (struct image_counts){ .done = 0 };
-	c->file_size = f->size;
-	report_progress_begin(f->name, copy_progress, c);
-	int err = image_writer_write(c->to.writer, &source, base, &c->counts,
+	copy->counts = (struct image_counts){ .done = 0 };
+	copy->file_size = file->size;
+	report_progress_begin(file->name, copy_progress, copy);
+	int err = image_writer_write(copy->to.writer, &source, base, &copy->counts,
 			&interrupt_flag, root, &size);
 	report_progress_end();
-	c->read += c->counts.read;
-	c->all_done += c->counts.done;
-	c->counts.done = 0;
+	copy->read += copy->counts.read;
+	copy->all_done += copy->counts.done;
+	copy->counts.done = 0;
 	return err;
 }
 
-int copy_file(struct copy *c, const struct snapshot_file *f,
+int copy_file(struct copy *copy, const struct snapshot_file *f,
 		const struct copy_base *base, struct tree_root *root)
 {
 	const struct snapshot_file *from = NULL, *to = NULL;
@@ -128,21 +128,21 @@ int copy_file(struct copy *c, const struct snapshot_file *f,
 	bool based = find_base_files(base, f, &from, &to);
 	if (based && id_equal(&from->root.id, &f->root.id)
 			&& from->size == f->size
-			&& snapshot_writer_is_whole(&c->to, &to->root, to->size)) {
+			&& snapshot_writer_is_whole(&copy->to, &to->root, to->size)) {
 		report_verbose("%s: unchanged", f->name);
-		c->all_done += f->size;
+		copy->all_done += f->size;
 		*root = to->root;
 		return 0;
 	}
-	int err = image_open(&s.image, c->reader, &f->root, f->size);
+	int err = image_open(&s.image, copy->reader, &f->root, f->size);
 	if (err < 0)
 		return err;
-	if (based && image_open(&s.base, c->reader, &from->root, from->size) < 0)
+	if (based && image_open(&s.base, copy->reader, &from->root, from->size) < 0)
 		s.base = NULL;
-	if (based && image_open(&base_there, c->to.reader, &to->root, to->size)
+	if (based && image_open(&base_there, copy->to.reader, &to->root, to->size)
 			< 0)
 		base_there = NULL;
-	err = write_image(c, f, &s, base_there, root);
+	err = write_image(copy, f, &s, base_there, root);
 	image_close(base_there);
 	image_close(s.base);
 	image_close(s.image);

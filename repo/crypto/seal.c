@@ -90,71 +90,71 @@ static void derive(uint8_t *out, size_t len, enum subkey number,
 
 struct seal *seal_new(const uint8_t *master, bool encrypted)
 {
-	struct seal *s = seal_secret_alloc(sizeof(*s));
+	struct seal *seal = seal_secret_alloc(sizeof(*seal));
 	uint8_t seed[16];
-	if (s == NULL)
+	if (seal == NULL)
 		return NULL;
-	memcpy(s->master, master, KEY_SIZE);
-	derive(s->id_keys[ID_CHUNK], KEY_SIZE, SUBKEY_CHUNK_ID, master);
-	derive(s->id_keys[ID_NODE], KEY_SIZE, SUBKEY_NODE_ID, master);
-	derive(s->id_keys[ID_SNAPSHOT], KEY_SIZE, SUBKEY_SNAPSHOT_ID, master);
-	derive(s->proof_key, KEY_SIZE, SUBKEY_PROOF, master);
-	derive(s->box_keys[SEAL_DATA], KEY_SIZE, SUBKEY_DATA, master);
-	derive(s->box_keys[SEAL_TREE], KEY_SIZE, SUBKEY_TREE, master);
-	derive(s->box_keys[SEAL_SNAPSHOT], KEY_SIZE, SUBKEY_SNAPSHOT, master);
-	derive(s->box_keys[SEAL_META], KEY_SIZE, SUBKEY_META, master);
-	derive(s->config_key, KEY_SIZE, SUBKEY_CONFIG, master);
+	memcpy(seal->master, master, KEY_SIZE);
+	derive(seal->id_keys[ID_CHUNK], KEY_SIZE, SUBKEY_CHUNK_ID, master);
+	derive(seal->id_keys[ID_NODE], KEY_SIZE, SUBKEY_NODE_ID, master);
+	derive(seal->id_keys[ID_SNAPSHOT], KEY_SIZE, SUBKEY_SNAPSHOT_ID, master);
+	derive(seal->proof_key, KEY_SIZE, SUBKEY_PROOF, master);
+	derive(seal->box_keys[SEAL_DATA], KEY_SIZE, SUBKEY_DATA, master);
+	derive(seal->box_keys[SEAL_TREE], KEY_SIZE, SUBKEY_TREE, master);
+	derive(seal->box_keys[SEAL_SNAPSHOT], KEY_SIZE, SUBKEY_SNAPSHOT, master);
+	derive(seal->box_keys[SEAL_META], KEY_SIZE, SUBKEY_META, master);
+	derive(seal->config_key, KEY_SIZE, SUBKEY_CONFIG, master);
 	derive(seed, sizeof(seed), SUBKEY_CUT, master);
-	s->cut_seed = get_le64(seed);
+	seal->cut_seed = get_le64(seed);
 	sodium_memzero(seed, sizeof(seed));
-	s->encrypted = encrypted;
+	seal->encrypted = encrypted;
 	seal_forget_stack();
 	/* From now on a stray write faults instead of changing a key. */
-	sodium_mprotect_readonly(s);
-	return s;
+	sodium_mprotect_readonly(seal);
+	return seal;
 }
 
-void seal_free(struct seal *s)
+void seal_free(struct seal *seal)
 {
-	sodium_free(s);
+	sodium_free(seal);
 }
 
-int seal_lock(const struct seal *s)
+int seal_lock(const struct seal *seal)
 {
-	if (mlock(s, sizeof(*s)) != 0)
+	if (mlock(seal, sizeof(*seal)) != 0)
 		return fail_errno(-errno, "the keys can't be kept out of swap "
 				"(see ulimit -l)");
 	return 0;
 }
 
-bool seal_encrypts(const struct seal *s)
+bool seal_encrypts(const struct seal *seal)
 {
-	return s->encrypted;
+	return seal->encrypted;
 }
 
-void seal_master(const struct seal *s, uint8_t out[MASTER_KEY_SIZE])
+void seal_master(const struct seal *seal, uint8_t out[MASTER_KEY_SIZE])
 {
-	memcpy(out, s->master, MASTER_KEY_SIZE);
+	memcpy(out, seal->master, MASTER_KEY_SIZE);
 }
 
-uint64_t seal_cut_seed(const struct seal *s)
+uint64_t seal_cut_seed(const struct seal *seal)
 {
-	return s->cut_seed;
+	return seal->cut_seed;
 }
 
 /* --- hashes --- */
 
-void seal_id(const struct seal *s, enum id_kind kind, struct id *out,
+void seal_id(const struct seal *seal, enum id_kind kind, struct id *out,
 		const void *data, size_t len)
 {
-	crypto_generichash(out->b, ID_SIZE, data, len, s->id_keys[kind],
+	crypto_generichash(out->b, ID_SIZE, data, len, seal->id_keys[kind],
 			KEY_SIZE);
 }
 
-void seal_config_mac(const struct seal *s, uint8_t mac[MAC_SIZE],
+void seal_config_mac(const struct seal *seal, uint8_t mac[MAC_SIZE],
 		const void *data, size_t len)
 {
-	crypto_generichash(mac, MAC_SIZE, data, len, s->config_key, KEY_SIZE);
+	crypto_generichash(mac, MAC_SIZE, data, len, seal->config_key, KEY_SIZE);
 }
 
 void seal_hash(uint8_t *out, size_t out_len, const void *data, size_t len)
@@ -169,22 +169,22 @@ bool seal_equal(const void *a, const void *b, size_t len)
 	return sodium_memcmp(a, b, len) == 0;
 }
 
-void seal_proof_begin(const struct seal *s, struct seal_proof *p)
+void seal_proof_begin(const struct seal *seal, struct seal_proof *proof)
 {
-	crypto_onetimeauth_init((crypto_onetimeauth_state *)p->state,
-			s->proof_key);
+	crypto_onetimeauth_init((crypto_onetimeauth_state *)proof->state,
+			seal->proof_key);
 }
 
-void seal_proof_update(struct seal_proof *p, const void *data, size_t len)
+void seal_proof_update(struct seal_proof *proof, const void *data, size_t len)
 {
-	crypto_onetimeauth_update((crypto_onetimeauth_state *)p->state, data,
+	crypto_onetimeauth_update((crypto_onetimeauth_state *)proof->state, data,
 			len);
 }
 
-void seal_proof_end(struct seal_proof *p, uint8_t out[PROOF_SIZE])
+void seal_proof_end(struct seal_proof *proof, uint8_t out[PROOF_SIZE])
 {
-	crypto_onetimeauth_final((crypto_onetimeauth_state *)p->state, out);
-	sodium_memzero(p->state, sizeof(p->state));
+	crypto_onetimeauth_final((crypto_onetimeauth_state *)proof->state, out);
+	sodium_memzero(proof->state, sizeof(proof->state));
 }
 
 /* --- boxes --- */
@@ -211,11 +211,11 @@ static void copy_unless_there(void *to, const void *from, size_t len)
 		memcpy(to, from, len);
 }
 
-void seal_box(const struct seal *s, enum seal_kind kind, uint8_t *out,
+void seal_box(const struct seal *seal, enum seal_kind kind, uint8_t *out,
 		const void *plain, size_t len, const void *ad, size_t ad_len)
 {
 	uint8_t *body = out + SEAL_NONCE_SIZE;
-	if (!s->encrypted) {
+	if (!seal->encrypted) {
 		memset(out, 0, SEAL_NONCE_SIZE);
 		copy_unless_there(body, plain, len);
 		checksum(body + len, body, len, ad, ad_len);
@@ -224,7 +224,7 @@ void seal_box(const struct seal *s, enum seal_kind kind, uint8_t *out,
 	randombytes_buf(out, SEAL_NONCE_SIZE);
 	crypto_aead_xchacha20poly1305_ietf_encrypt_detached(body, body + len,
 			NULL, plain, len, ad, ad_len, NULL, out,
-			s->box_keys[kind]);
+			seal->box_keys[kind]);
 }
 
 static int open_plain(void *plain, const uint8_t *box, size_t len,
@@ -243,19 +243,19 @@ static int open_plain(void *plain, const uint8_t *box, size_t len,
 	return 0;
 }
 
-int seal_open(const struct seal *s, enum seal_kind kind, void *plain,
+int seal_open(const struct seal *seal, enum seal_kind kind, void *plain,
 		const uint8_t *box, size_t box_len, const void *ad,
 		size_t ad_len)
 {
 	if (box_len < SEAL_OVERHEAD)
 		return -EBADMSG;
 	size_t len = box_len - SEAL_OVERHEAD;
-	if (!s->encrypted)
+	if (!seal->encrypted)
 		return open_plain(plain, box, len, ad, ad_len);
 	const uint8_t *body = box + SEAL_NONCE_SIZE;
 	if (crypto_aead_xchacha20poly1305_ietf_decrypt_detached(plain, NULL,
 			body, len, body + len, ad, ad_len, box,
-			s->box_keys[kind]) != 0) {
+			seal->box_keys[kind]) != 0) {
 		/* libsodium promises nothing about PLAIN here; we do. */
 		if (len > 0)
 			memset(plain, 0, len);

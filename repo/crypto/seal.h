@@ -53,19 +53,19 @@ int seal_global_init(void);
  * dumped, is wiped by seal_free, and is locked where RLIMIT_MEMLOCK allows
  * (seal_lock tells). Returns NULL without memory. */
 struct seal *seal_new(const uint8_t *master, bool encrypted);
-void seal_free(struct seal *s); /* NULL allowed */
+void seal_free(struct seal *seal); /* NULL allowed */
 
 /* Keeps the keys out of swap. seal_new tries it too, but cannot say that it
  * failed, and a fork loses the lock: a daemon calls this after its last fork.
  * 0, or -errno with a text that is worth a warning; the keys work anyway. */
-int seal_lock(const struct seal *s);
+int seal_lock(const struct seal *seal);
 
-bool seal_encrypts(const struct seal *s);
+bool seal_encrypts(const struct seal *seal);
 
 /* Copies the master key out (to wrap it in another slot). */
-void seal_master(const struct seal *s, uint8_t out[MASTER_KEY_SIZE]);
+void seal_master(const struct seal *seal, uint8_t out[MASTER_KEY_SIZE]);
 
-void seal_id(const struct seal *s, enum id_kind kind, struct id *out,
+void seal_id(const struct seal *seal, enum id_kind kind, struct id *out,
 		const void *data, size_t len);
 static inline bool id_equal(const struct id *a, const struct id *b)
 {
@@ -85,24 +85,24 @@ static inline uint64_t id_prefix(const struct id *a)
 }
 
 /* The seed of the cutting hash (XXH3). */
-uint64_t seal_cut_seed(const struct seal *s);
+uint64_t seal_cut_seed(const struct seal *seal);
 
 /*
  * Seals LEN bytes at PLAIN into OUT = nonce || LEN bytes || tag.
  * AD (any length) is bound. OUT must not overlap PLAIN, except that PLAIN may
  * be OUT + SEAL_NONCE_SIZE.
  */
-void seal_box(const struct seal *s, enum seal_kind kind, uint8_t *out,
+void seal_box(const struct seal *seal, enum seal_kind kind, uint8_t *out,
 		const void *plain, size_t len, const void *ad, size_t ad_len);
 
 /* Opens a box of BOX_LEN bytes into PLAIN (BOX_LEN - SEAL_OVERHEAD bytes; may
  * be BOX + SEAL_NONCE_SIZE). Returns 0 or -EBADMSG, PLAIN then zeroed. */
-int seal_open(const struct seal *s, enum seal_kind kind, void *plain,
+int seal_open(const struct seal *seal, enum seal_kind kind, void *plain,
 		const uint8_t *box, size_t box_len, const void *ad,
 		size_t ad_len);
 
 /* MAC over config with a subkey (keyed BLAKE2b-256). */
-void seal_config_mac(const struct seal *s, uint8_t mac[MAC_SIZE],
+void seal_config_mac(const struct seal *seal, uint8_t mac[MAC_SIZE],
 		const void *data, size_t len);
 
 /* Constant-time comparison. */
@@ -118,9 +118,9 @@ bool seal_equal(const void *a, const void *b, size_t len);
 struct seal_proof {
 	_Alignas(16) uint8_t state[256];
 };
-void seal_proof_begin(const struct seal *s, struct seal_proof *p);
-void seal_proof_update(struct seal_proof *p, const void *data, size_t len);
-void seal_proof_end(struct seal_proof *p, uint8_t out[PROOF_SIZE]);
+void seal_proof_begin(const struct seal *seal, struct seal_proof *proof);
+void seal_proof_update(struct seal_proof *proof, const void *data, size_t len);
+void seal_proof_end(struct seal_proof *proof, uint8_t out[PROOF_SIZE]);
 
 /* Unkeyed BLAKE2b of OUT_LEN (16..64) bytes. */
 void seal_hash(uint8_t *out, size_t out_len, const void *data, size_t len);

@@ -51,9 +51,9 @@ static_assert(80 + MASTER_KEY_SIZE + 16 == BODY_SIZE, "config");
 static_assert(PACK_SIZE_MOST + TRAILER_SIZE_MAX + 4 * FRAME_PLAIN_MAX <=
 		PACK_SIZE_MAX, "a full pack stays below its limit");
 
-void config_defaults(struct config *c, bool encrypted)
+void config_defaults(struct config *config, bool encrypted)
 {
-	*c = (struct config){
+	*config = (struct config){
 		.encrypted = encrypted,
 		.chunk_min = 8u << 10,
 		.chunk_average = 32u << 10,
@@ -63,9 +63,9 @@ void config_defaults(struct config *c, bool encrypted)
 		.zstd_level = 3,
 		.created = time(NULL),
 	};
-	seal_random(c->repo_id, sizeof(c->repo_id));
+	seal_random(config->repo_id, sizeof(config->repo_id));
 	if (!encrypted)
-		seal_random(c->public_key, sizeof(c->public_key));
+		seal_random(config->public_key, sizeof(config->public_key));
 }
 
 static void make_mac(uint8_t mac[MAC_SIZE], const uint8_t *body,
@@ -77,24 +77,24 @@ static void make_mac(uint8_t mac[MAC_SIZE], const uint8_t *body,
 	seal_config_mac(seal, mac, input, sizeof(input));
 }
 
-void config_encode(uint8_t out[CONFIG_SIZE], const struct config *c,
+void config_encode(uint8_t out[CONFIG_SIZE], const struct config *config,
 		const struct seal *seal)
 {
 	memset(out, 0, CONFIG_SIZE);
 	memcpy(out, magic, 8);
 	put_le32(out + 8, FORMAT_VERSION);
-	put_le32(out + 12, c->encrypted ? FLAG_ENCRYPTED : 0);
-	memcpy(out + 16, c->repo_id, REPO_ID_SIZE);
-	put_le64(out + 32, c->required);
-	put_le64(out + 40, c->optional);
-	put_le32(out + 48, c->chunk_min);
-	put_le32(out + 52, c->chunk_average);
-	put_le32(out + 56, c->chunk_max);
-	put_le32(out + 60, c->frame_size);
-	put_le32(out + 64, c->pack_size);
-	put_le32(out + 68, (uint32_t)c->zstd_level);
-	put_le64(out + 72, (uint64_t)c->created);
-	memcpy(out + 80, c->public_key, MASTER_KEY_SIZE);
+	put_le32(out + 12, config->encrypted ? FLAG_ENCRYPTED : 0);
+	memcpy(out + 16, config->repo_id, REPO_ID_SIZE);
+	put_le64(out + 32, config->required);
+	put_le64(out + 40, config->optional);
+	put_le32(out + 48, config->chunk_min);
+	put_le32(out + 52, config->chunk_average);
+	put_le32(out + 56, config->chunk_max);
+	put_le32(out + 60, config->frame_size);
+	put_le32(out + 64, config->pack_size);
+	put_le32(out + 68, (uint32_t)config->zstd_level);
+	put_le64(out + 72, (uint64_t)config->created);
+	memcpy(out + 80, config->public_key, MASTER_KEY_SIZE);
 	make_mac(out + BODY_SIZE, out, seal);
 }
 
@@ -119,30 +119,30 @@ static int check_version(const uint8_t *p, size_t len)
 	return 0;
 }
 
-static bool sizes_fit(const struct config *c)
+static bool sizes_fit(const struct config *config)
 {
-	return c->chunk_min >= BLOCK_SIZE && c->chunk_min % BLOCK_SIZE == 0 &&
-			c->chunk_min <= c->chunk_average &&
-			(c->chunk_average & (c->chunk_average - 1)) == 0 &&
-			c->chunk_average <= c->chunk_max &&
-			c->chunk_max % BLOCK_SIZE == 0 &&
-			c->chunk_max <= CHUNK_MAX_BYTES &&
-			c->frame_size >= BLOCK_SIZE &&
-			c->frame_size % BLOCK_SIZE == 0 &&
-			c->frame_size <= FRAME_PLAIN_MAX &&
-			c->pack_size >= PACK_SIZE_LEAST &&
-			c->pack_size <= PACK_SIZE_MOST &&
-			c->zstd_level >= 1 && c->zstd_level <= LEVEL_MOST;
+	return config->chunk_min >= BLOCK_SIZE && config->chunk_min % BLOCK_SIZE == 0 &&
+			config->chunk_min <= config->chunk_average &&
+			(config->chunk_average & (config->chunk_average - 1)) == 0 &&
+			config->chunk_average <= config->chunk_max &&
+			config->chunk_max % BLOCK_SIZE == 0 &&
+			config->chunk_max <= CHUNK_MAX_BYTES &&
+			config->frame_size >= BLOCK_SIZE &&
+			config->frame_size % BLOCK_SIZE == 0 &&
+			config->frame_size <= FRAME_PLAIN_MAX &&
+			config->pack_size >= PACK_SIZE_LEAST &&
+			config->pack_size <= PACK_SIZE_MOST &&
+			config->zstd_level >= 1 && config->zstd_level <= LEVEL_MOST;
 }
 
-int config_decode(struct config *c, const void *data, size_t len)
+int config_decode(struct config *config, const void *data, size_t len)
 {
 	const uint8_t *p = data;
 	int err = check_version(p, len);
 	if (err < 0)
 		return err;
 	uint32_t flags = get_le32(p + 12);
-	*c = (struct config){
+	*config = (struct config){
 		.encrypted = (flags & FLAG_ENCRYPTED) != 0,
 		.required = get_le64(p + 32),
 		.optional = get_le64(p + 40),
@@ -154,14 +154,14 @@ int config_decode(struct config *c, const void *data, size_t len)
 		.zstd_level = (int32_t)get_le32(p + 68),
 		.created = (int64_t)get_le64(p + 72),
 	};
-	memcpy(c->repo_id, p + 16, REPO_ID_SIZE);
-	memcpy(c->public_key, p + 80, MASTER_KEY_SIZE);
+	memcpy(config->repo_id, p + 16, REPO_ID_SIZE);
+	memcpy(config->public_key, p + 80, MASTER_KEY_SIZE);
 	/* An encrypted repository has no public key, another must have one. */
-	if ((flags & ~FLAG_ENCRYPTED) != 0 || !sizes_fit(c) ||
-			c->created < 0 || c->created >= YEAR_10000 ||
-			bytes_are_zero(c->repo_id, REPO_ID_SIZE) ||
-			bytes_are_zero(c->public_key, MASTER_KEY_SIZE) !=
-					c->encrypted ||
+	if ((flags & ~FLAG_ENCRYPTED) != 0 || !sizes_fit(config) ||
+			config->created < 0 || config->created >= YEAR_10000 ||
+			bytes_are_zero(config->repo_id, REPO_ID_SIZE) ||
+			bytes_are_zero(config->public_key, MASTER_KEY_SIZE) !=
+					config->encrypted ||
 			!bytes_are_zero(p + 112, 16))
 		return fail(-EBADMSG, "config is damaged");
 	return 0;

@@ -27,15 +27,15 @@ struct config {
 };
 
 /* The defaults for a new repository, with a fresh id (and public key). */
-void config_defaults(struct config *c, bool encrypted);
+void config_defaults(struct config *config, bool encrypted);
 
-void config_encode(uint8_t out[CONFIG_SIZE], const struct config *c,
+void config_encode(uint8_t out[CONFIG_SIZE], const struct config *config,
 		const struct seal *seal);
 
 /* Checks magic, version, required features and bounds. The MAC can be checked
  * only once a seal exists: config_authenticate.
  * 0, -EBADMSG (damaged), -EPROTONOSUPPORT (newer version or feature). */
-int config_decode(struct config *c, const void *data, size_t len);
+int config_decode(struct config *config, const void *data, size_t len);
 /* 0 or -EBADMSG. */
 int config_authenticate(const void *data, size_t len, const struct seal *seal);
 

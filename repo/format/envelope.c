@@ -44,15 +44,15 @@ struct binding {
 	size_t len;
 };
 
-static void bind_to(struct binding *b, const uint8_t *repo_id,
+static void bind_to(struct binding *binding, const uint8_t *repo_id,
 		const uint8_t *header, const char *name)
 {
 	size_t name_len = strlen(name), at = REPO_ID_SIZE;
-	memcpy(b->ad, repo_id, REPO_ID_SIZE);
-	memcpy(b->ad + at, header, ENVELOPE_HEADER_SIZE);
+	memcpy(binding->ad, repo_id, REPO_ID_SIZE);
+	memcpy(binding->ad + at, header, ENVELOPE_HEADER_SIZE);
 	at += ENVELOPE_HEADER_SIZE;
-	memcpy(b->ad + at, name, name_len);
-	b->len = at + name_len;
+	memcpy(binding->ad + at, name, name_len);
+	binding->len = at + name_len;
 }
 
 int envelope_seal(const struct seal *seal, const uint8_t *repo_id,

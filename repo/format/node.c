@@ -66,14 +66,14 @@ void leaf_sum(struct leaf *leaf)
 	leaf->data_bytes = 0;
 	leaf->clusters = 0;
 	for (uint32_t i = 0; i < leaf->count; i++) {
-		const struct leaf_entry *e = &leaf->entries[i];
-		if (e->hole)
+		const struct leaf_entry *entry = &leaf->entries[i];
+		if (entry->hole)
 			continue;
-		uint32_t first = e->offset / CLUSTER_SIZE;
-		uint32_t end = (e->offset + e->len - 1) / CLUSTER_SIZE + 1;
+		uint32_t first = entry->offset / CLUSTER_SIZE;
+		uint32_t end = (entry->offset + entry->len - 1) / CLUSTER_SIZE + 1;
 		if (first < beyond)
 			first = beyond;
-		leaf->data_bytes += e->len;
+		leaf->data_bytes += entry->len;
 		leaf->clusters += end - first;
 		beyond = end;
 	}
@@ -90,57 +90,57 @@ size_t leaf_encode(uint8_t *out, const struct leaf *leaf)
 		memcpy(out + 16, leaf->proof, PROOF_SIZE);
 	uint8_t *p = out + LEAF_HEAD;
 	for (uint32_t i = 0; i < leaf->count; i++) {
-		const struct leaf_entry *e = &leaf->entries[i];
-		put_le32(p, e->hole ? e->len | HOLE_BIT : e->len);
+		const struct leaf_entry *entry = &leaf->entries[i];
+		put_le32(p, entry->hole ? entry->len | HOLE_BIT : entry->len);
 		p += 4;
-		if (e->hole)
+		if (entry->hole)
 			continue;
-		memcpy(p, e->id.b, ID_SIZE);
+		memcpy(p, entry->id.b, ID_SIZE);
 		p += ID_SIZE;
 	}
 	return (size_t)(p - out);
 }
 
 /* The entry at P, of at most LEFT bytes. Returns its encoded size or 0. */
-static size_t decode_entry(struct leaf_entry *e, const uint8_t *p, size_t left)
+static size_t decode_entry(struct leaf_entry *entry, const uint8_t *p, size_t left)
 {
 	if (left < 4)
 		return 0;
 	uint32_t word = get_le32(p);
-	e->hole = (word & HOLE_BIT) != 0;
-	e->len = word & ~HOLE_BIT;
-	if (e->hole)
+	entry->hole = (word & HOLE_BIT) != 0;
+	entry->len = word & ~HOLE_BIT;
+	if (entry->hole)
 		return 4;
 	if (left < 4 + ID_SIZE)
 		return 0;
-	memcpy(e->id.b, p + 4, ID_SIZE);
+	memcpy(entry->id.b, p + 4, ID_SIZE);
 	return 4 + ID_SIZE;
 }
 
 /* True if entry I may stand where it stands. */
 static bool entry_fits(const struct leaf *leaf, uint32_t i, uint32_t offset)
 {
-	const struct leaf_entry *e = &leaf->entries[i];
+	const struct leaf_entry *entry = &leaf->entries[i];
 	bool ends_span = i == leaf->count - 1;
-	if (e->len == 0 || e->len > leaf->span_len - offset)
+	if (entry->len == 0 || entry->len > leaf->span_len - offset)
 		return false;
-	if (e->len % BLOCK_SIZE != 0 && !ends_span)
+	if (entry->len % BLOCK_SIZE != 0 && !ends_span)
 		return false;
-	if (e->hole)
+	if (entry->hole)
 		return i == 0 || !leaf->entries[i - 1].hole;
-	return e->len <= ENTRY_DATA_MAX && !id_is_zero(&e->id);
+	return entry->len <= ENTRY_DATA_MAX && !id_is_zero(&entry->id);
 }
 
 static int decode_entries(struct leaf *leaf, const uint8_t *p, size_t left)
 {
 	uint32_t offset = 0;
 	for (uint32_t i = 0; i < leaf->count; i++) {
-		struct leaf_entry *e = &leaf->entries[i];
-		size_t used = decode_entry(e, p, left);
+		struct leaf_entry *entry = &leaf->entries[i];
+		size_t used = decode_entry(entry, p, left);
 		if (used == 0 || !entry_fits(leaf, i, offset))
 			return -EBADMSG;
-		e->offset = offset;
-		offset += e->len;
+		entry->offset = offset;
+		offset += entry->len;
 		p += used;
 		left -= used;
 	}
@@ -194,14 +194,14 @@ size_t node_encode(uint8_t *out, const struct node *node)
 	uint16_t count = 0;
 	assert(node->level >= 1 && node->level <= NODE_LEVEL_MAX);
 	for (uint32_t slot = 0; slot < NODE_FANOUT; slot++) {
-		const struct node_child *c = &node->children[slot];
-		if (id_is_zero(&c->id))
+		const struct node_child *child = &node->children[slot];
+		if (id_is_zero(&child->id))
 			continue;
 		memset(p, 0, 4);
 		p[0] = (uint8_t)slot;
-		put_le32(p + 4, c->clusters);
-		put_le64(p + 8, c->data_bytes);
-		memcpy(p + 16, c->id.b, ID_SIZE);
+		put_le32(p + 4, child->clusters);
+		put_le64(p + 8, child->data_bytes);
+		memcpy(p + 16, child->id.b, ID_SIZE);
 		p += CHILD_RECORD;
 		count++;
 	}
@@ -215,12 +215,12 @@ size_t node_encode(uint8_t *out, const struct node *node)
 
 /* True if so many spans can hold what the child claims. Data comes in whole
  * blocks, but for the image's last. */
-static bool child_fits(const struct node_child *c, uint64_t spans)
+static bool child_fits(const struct node_child *child, uint64_t spans)
 {
-	return !id_is_zero(&c->id) && c->clusters >= 1 &&
-			c->clusters <= spans * SPAN_CLUSTERS &&
-			c->data_bytes <= (uint64_t)c->clusters * CLUSTER_SIZE &&
-			c->data_bytes > (uint64_t)(c->clusters - 1) *
+	return !id_is_zero(&child->id) && child->clusters >= 1 &&
+			child->clusters <= spans * SPAN_CLUSTERS &&
+			child->data_bytes <= (uint64_t)child->clusters * CLUSTER_SIZE &&
+			child->data_bytes > (uint64_t)(child->clusters - 1) *
 							BLOCK_SIZE;
 }
 
@@ -228,15 +228,15 @@ static int decode_child(struct node *node, const uint8_t *p, int *last_slot)
 {
 	uint64_t per_slot = node_slot_spans(node->level);
 	uint64_t before = p[0] * per_slot;
-	struct node_child *c = &node->children[p[0]];
+	struct node_child *child = &node->children[p[0]];
 	if (p[0] <= *last_slot || !bytes_are_zero(p + 1, 3) ||
 			before >= node->spans)
 		return -EBADMSG;
 	*last_slot = p[0];
-	c->clusters = get_le32(p + 4);
-	c->data_bytes = get_le64(p + 8);
-	memcpy(c->id.b, p + 16, ID_SIZE);
-	return child_fits(c, min_u64(per_slot, node->spans - before)) ?
+	child->clusters = get_le32(p + 4);
+	child->data_bytes = get_le64(p + 8);
+	memcpy(child->id.b, p + 16, ID_SIZE);
+	return child_fits(child, min_u64(per_slot, node->spans - before)) ?
 			0 : -EBADMSG;
 }
 

@@ -35,12 +35,12 @@ const char *session_record_kind_name(enum session_kind k)
 	return names[k];
 }
 
-static json_t *roots_to_json(const struct session_record *r)
+static json_t *roots_to_json(const struct session_record *record)
 {
 	json_t *list = json_array();
-	for (uint32_t i = 0; i < r->root_count; i++) {
+	for (uint32_t i = 0; i < record->root_count; i++) {
 		char text[2 * ID_SIZE + 1];
-		hex_encode(text, r->roots[i].b, ID_SIZE);
+		hex_encode(text, record->roots[i].b, ID_SIZE);
 		if (json_array_append_new(list, json_string(text)) < 0) {
 			json_decref(list);
 			return NULL;
@@ -49,12 +49,12 @@ static json_t *roots_to_json(const struct session_record *r)
 	return list;
 }
 
-static json_t *held_to_json(const struct session_record *r)
+static json_t *held_to_json(const struct session_record *record)
 {
 	json_t *list = json_array();
-	for (uint32_t i = 0; i < r->held_count; i++) {
+	for (uint32_t i = 0; i < record->held_count; i++) {
 		char text[2 * PACK_ID_SIZE + 1];
-		hex_encode(text, r->held[i].b, PACK_ID_SIZE);
+		hex_encode(text, record->held[i].b, PACK_ID_SIZE);
 		if (json_array_append_new(list, json_string(text)) < 0) {
 			json_decref(list);
 			return NULL;
@@ -63,39 +63,39 @@ static json_t *held_to_json(const struct session_record *r)
 	return list;
 }
 
-json_t *session_record_to_json(const struct session_record *r)
+json_t *session_record_to_json(const struct session_record *record)
 {
-	json_t *roots = roots_to_json(r);
-	json_t *held = r->held_count ? held_to_json(r) : NULL;
-	if (roots == NULL || (r->held_count && held == NULL)) {
+	json_t *roots = roots_to_json(record);
+	json_t *held = record->held_count ? held_to_json(record) : NULL;
+	if (roots == NULL || (record->held_count && held == NULL)) {
 		json_decref(roots);
 		return NULL;
 	}
 	json_t *json = json_pack("{s:s,s:I,s:s,s:I,s:s*,s:o,s:o*}",
-			"kind", session_record_kind_name(r->kind),
-			"started", (json_int_t)r->started,
-			"host", r->host,
-			"pid", (json_int_t)r->pid,
-			"activity", r->activity,
+			"kind", session_record_kind_name(record->kind),
+			"started", (json_int_t)record->started,
+			"host", record->host,
+			"pid", (json_int_t)record->pid,
+			"activity", record->activity,
 			"roots", roots, "held", held);
-	if (r->acknowledged != 0)
+	if (record->acknowledged != 0)
 		json_object_set_new(json, "acknowledged",
-				json_integer((json_int_t)r->acknowledged));
+				json_integer((json_int_t)record->acknowledged));
 	return json;
 }
 
-static void read_kind(struct session_record *r, struct json_fields *m)
+static void read_kind(struct session_record *record, struct json_fields *fields)
 {
-	CLEANUP_FREE char *kind = json_fields_text(m, "kind", true);
+	CLEANUP_FREE char *kind = json_fields_text(fields, "kind", true);
 	if (kind == NULL)
 		return;
 	for (unsigned k = 0; k < KINDS; k++) {
 		if (strcmp(kind, session_record_kind_name(k)) == 0) {
-			r->kind = k;
+			record->kind = k;
 			return;
 		}
 	}
-	json_fields_refuse(m, "kind", "not known to this version");
+	json_fields_refuse(fields, "kind", "not known to this version");
 }
 
 static bool root_from_json(struct id *out, json_t *json)
@@ -107,82 +107,82 @@ static bool root_from_json(struct id *out, json_t *json)
 			!id_is_zero(out);
 }
 
-static void read_roots(struct session_record *r, struct json_fields *m)
+static void read_roots(struct session_record *record, struct json_fields *fields)
 {
-	CLEANUP_JSON json_t *list = json_fields_array(m, "roots",
+	CLEANUP_JSON json_t *list = json_fields_array(fields, "roots",
 			SESSION_ROOTS_MAX);
-	if (list == NULL && m->err == 0)
-		json_fields_refuse(m, "roots", "missing");
+	if (list == NULL && fields->err == 0)
+		json_fields_refuse(fields, "roots", "missing");
 	size_t count = json_array_size(list);
 	if (count == 0)
 		return;
-	r->roots = calloc(count, sizeof(*r->roots));
-	if (r->roots == NULL) {
-		m->err = fail_errno(-ENOMEM, "reading %s", m->object);
+	record->roots = calloc(count, sizeof(*record->roots));
+	if (record->roots == NULL) {
+		fields->err = fail_errno(-ENOMEM, "reading %s", fields->object);
 		return;
 	}
-	r->root_count = (uint32_t)count;
+	record->root_count = (uint32_t)count;
 	for (uint32_t i = 0; i < count; i++)
-		if (!root_from_json(&r->roots[i], json_array_get(list, i)))
-			json_fields_refuse(m, "roots", "number %u is not an id",
+		if (!root_from_json(&record->roots[i], json_array_get(list, i)))
+			json_fields_refuse(fields, "roots", "number %u is not an id",
 					i);
 }
 
-static void read_held(struct session_record *r, struct json_fields *m)
+static void read_held(struct session_record *record, struct json_fields *fields)
 {
-	CLEANUP_JSON json_t *list = json_fields_array(m, "held", SESSION_HELD_MAX);
+	CLEANUP_JSON json_t *list = json_fields_array(fields, "held", SESSION_HELD_MAX);
 	size_t count = json_array_size(list);
 	if (count == 0)
 		return;
-	r->held = calloc(count, sizeof(*r->held));
-	if (r->held == NULL) {
-		m->err = fail_errno(-ENOMEM, "reading %s", m->object);
+	record->held = calloc(count, sizeof(*record->held));
+	if (record->held == NULL) {
+		fields->err = fail_errno(-ENOMEM, "reading %s", fields->object);
 		return;
 	}
-	r->held_count = (uint32_t)count;
+	record->held_count = (uint32_t)count;
 	for (uint32_t i = 0; i < count; i++) {
 		const char *text = json_string_value(json_array_get(list, i));
-		if (text == NULL || hex_decode(r->held[i].b, PACK_ID_SIZE,
+		if (text == NULL || hex_decode(record->held[i].b, PACK_ID_SIZE,
 						    text) < 0)
-			json_fields_refuse(m, "held", "number %u is not a pack", i);
+			json_fields_refuse(fields, "held", "number %u is not a pack", i);
 	}
 }
 
-static void read_acknowledged(struct session_record *r, struct json_fields *m)
+static void read_acknowledged(struct session_record *record, struct json_fields *fields)
 {
-	if (json_object_get(m->json, "acknowledged") != NULL)
-		r->acknowledged = (uint64_t)json_fields_number(
-				m, "acknowledged", 1, EPOCH_MAX);
+	if (json_object_get(fields->json, "acknowledged") != NULL)
+		record->acknowledged = (uint64_t)json_fields_number(
+				fields, "acknowledged", 1, EPOCH_MAX);
 }
 
-int session_record_from_json(struct session_record *r, const char *text,
+int session_record_from_json(struct session_record *record, const char *text,
 		size_t len)
 {
 	CLEANUP_JSON json_t *json = NULL;
 	struct json_fields m;
-	memset(r, 0, sizeof(*r));
+	memset(record, 0, sizeof(*record));
 	int err = json_fields_load(&json, WHAT, text, len);
 	if (err < 0)
 		return err;
 	json_fields_begin(&m, json, WHAT, "%s", "");
-	read_kind(r, &m);
-	r->started = json_fields_number(&m, "started", 0, YEAR_10000 - 1);
-	r->host = json_fields_name(&m, "host", true);
-	r->pid = json_fields_number(&m, "pid", 0, INT64_MAX);
-	r->activity = json_fields_name(&m, "activity", false);
-	read_roots(r, &m);
-	read_acknowledged(r, &m);
-	read_held(r, &m);
+	read_kind(record, &m);
+	record->started = json_fields_number(&m, "started", 0, YEAR_10000 - 1);
+	record->host = json_fields_name(&m, "host", true);
+	record->pid = json_fields_number(&m, "pid", 0, INT64_MAX);
+	record->activity = json_fields_name(&m, "activity", false);
+	read_roots(record, &m);
+	read_acknowledged(record, &m);
+	read_held(record, &m);
 	if (m.err < 0)
-		session_record_clear(r);
+		session_record_clear(record);
 	return m.err;
 }
 
-void session_record_clear(struct session_record *r)
+void session_record_clear(struct session_record *record)
 {
-	free(r->host);
-	free(r->activity);
-	free(r->roots);
-	free(r->held);
-	memset(r, 0, sizeof(*r));
+	free(record->host);
+	free(record->activity);
+	free(record->roots);
+	free(record->held);
+	memset(record, 0, sizeof(*record));
 }

@@ -33,11 +33,11 @@ struct session_record {
 
 const char *session_record_kind_name(enum session_kind k);
 /* A new object, stored dumped with JSON_FIELDS_DUMP_FLAGS. NULL without memory. */
-json_t *session_record_to_json(const struct session_record *r);
-/* 0, -EBADMSG, -ENOMEM, with a text. Fills R, freed by session_record_clear;
- * on an error R is cleared. */
-int session_record_from_json(struct session_record *r, const char *json,
+json_t *session_record_to_json(const struct session_record *record);
+/* 0, -EBADMSG, -ENOMEM, with a text. Fills RECORD, freed by session_record_clear;
+ * on an error RECORD is cleared. */
+int session_record_from_json(struct session_record *record, const char *json,
 		size_t len);
-void session_record_clear(struct session_record *r);
+void session_record_clear(struct session_record *record);
 
 #endif

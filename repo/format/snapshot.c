@@ -20,68 +20,68 @@ struct snapshot *snapshot_new(void)
 	return calloc(1, sizeof(struct snapshot));
 }
 
-void snapshot_clear_file(struct snapshot_file *f)
+void snapshot_clear_file(struct snapshot_file *file)
 {
-	free(f->name);
-	free(f->source_path);
-	free(f->format);
-	free(f->target);
-	free(f->identities);
-	free(f->reading);
-	free(f->checkpoint);
-	json_decref(f->extra);
-	memset(f, 0, sizeof(*f));
+	free(file->name);
+	free(file->source_path);
+	free(file->format);
+	free(file->target);
+	free(file->identities);
+	free(file->reading);
+	free(file->checkpoint);
+	json_decref(file->extra);
+	memset(file, 0, sizeof(*file));
 }
 
-void snapshot_free(struct snapshot *s)
+void snapshot_free(struct snapshot *snap)
 {
-	if (s == NULL)
+	if (snap == NULL)
 		return;
-	for (uint32_t i = 0; i < s->file_count; i++)
-		snapshot_clear_file(&s->files[i]);
-	for (uint32_t i = 0; i < s->skipped_count; i++) {
-		free(s->skipped[i].target);
-		free(s->skipped[i].reason);
+	for (uint32_t i = 0; i < snap->file_count; i++)
+		snapshot_clear_file(&snap->files[i]);
+	for (uint32_t i = 0; i < snap->skipped_count; i++) {
+		free(snap->skipped[i].target);
+		free(snap->skipped[i].reason);
 	}
-	free(s->files);
-	free(s->skipped);
-	free(s->object);
-	free(s->source);
-	free(s->host);
-	free(s->uuid);
-	free(s->consistency);
-	json_decref(s->extra);
-	free(s);
+	free(snap->files);
+	free(snap->skipped);
+	free(snap->object);
+	free(snap->source);
+	free(snap->host);
+	free(snap->uuid);
+	free(snap->consistency);
+	json_decref(snap->extra);
+	free(snap);
 }
 
 /* --- files --- */
 
-struct snapshot_file *snapshot_add_file(struct snapshot *s)
+struct snapshot_file *snapshot_add_file(struct snapshot *snap)
 {
-	uint32_t n = s->file_count;
+	uint32_t n = snap->file_count;
 	if (n >= SNAPSHOT_FILES_MAX)
 		return NULL;
 	/* The array's room is the next power of two. */
 	if ((n & (n - 1)) == 0) {
 		size_t room = n == 0 ? 1 : 2 * (size_t)n;
-		struct snapshot_file *files = realloc(s->files,
+		struct snapshot_file *files = realloc(snap->files,
 				room * sizeof(*files));
 		if (files == NULL)
 			return NULL;
-		s->files = files;
+		snap->files = files;
 	}
-	memset(&s->files[n], 0, sizeof(s->files[n]));
-	s->file_count++;
-	return &s->files[n];
+	memset(&snap->files[n], 0, sizeof(snap->files[n]));
+	snap->file_count++;
+	return &snap->files[n];
 }
 
-struct snapshot_file *snapshot_find_file(const struct snapshot *s,
+struct snapshot_file *snapshot_find_file(const struct snapshot *snap,
 		const char *name)
 {
-	for (uint32_t i = 0; i < s->file_count; i++)
-		if (s->files[i].name != NULL &&
-				strcmp(s->files[i].name, name) == 0)
-			return &s->files[i];
+	for (uint32_t i = 0; i < snap->file_count; i++)
+		if (snap->files[i].name != NULL &&
+				strcmp(snap->files[i].name, name) == 0)
+			return &snap->files[i];
 	return NULL;
 }
 
@@ -92,40 +92,40 @@ static bool copy_text(char **to, const char *from)
 	return from == NULL || *to != NULL;
 }
 
-static bool copy_identities(struct snapshot_file *to,
+static bool copy_identities(struct snapshot_file *file,
 		const struct snapshot_file *from)
 {
-	size_t size = from->identity_count * sizeof(*to->identities);
+	size_t size = from->identity_count * sizeof(*file->identities);
 	if (size == 0)
 		return true;
-	to->identities = malloc(size);
-	if (to->identities == NULL)
+	file->identities = malloc(size);
+	if (file->identities == NULL)
 		return false;
-	memcpy(to->identities, from->identities, size);
-	to->identity_count = from->identity_count;
+	memcpy(file->identities, from->identities, size);
+	file->identity_count = from->identity_count;
 	return true;
 }
 
-int snapshot_copy_file(struct snapshot_file *to,
+int snapshot_copy_file(struct snapshot_file *file,
 		const struct snapshot_file *from)
 {
-	to->kind = from->kind;
-	to->size = from->size;
-	to->mode = from->mode;
-	to->mtime_ns = from->mtime_ns;
-	to->root = from->root;
-	if (copy_text(&to->name, from->name) &&
-			copy_text(&to->source_path, from->source_path) &&
-			copy_text(&to->format, from->format) &&
-			copy_text(&to->target, from->target) &&
-			copy_text(&to->reading, from->reading) &&
-			copy_text(&to->checkpoint, from->checkpoint) &&
-			copy_identities(to, from)) {
-		to->extra = json_deep_copy(from->extra);
-		if (to->extra != NULL || from->extra == NULL)
+	file->kind = from->kind;
+	file->size = from->size;
+	file->mode = from->mode;
+	file->mtime_ns = from->mtime_ns;
+	file->root = from->root;
+	if (copy_text(&file->name, from->name) &&
+			copy_text(&file->source_path, from->source_path) &&
+			copy_text(&file->format, from->format) &&
+			copy_text(&file->target, from->target) &&
+			copy_text(&file->reading, from->reading) &&
+			copy_text(&file->checkpoint, from->checkpoint) &&
+			copy_identities(file, from)) {
+		file->extra = json_deep_copy(from->extra);
+		if (file->extra != NULL || from->extra == NULL)
 			return 0;
 	}
-	snapshot_clear_file(to);
+	snapshot_clear_file(file);
 	return -ENOMEM;
 }
 
@@ -148,36 +148,36 @@ static char *numbered_name(const char *name, unsigned number)
 }
 
 bool snapshot_qcow2_name(char out[QCOW2_NAME_MAX + 1],
-		const struct snapshot_file *f)
+		const struct snapshot_file *file)
 {
-	size_t len = strlen(f->name);
-	if (f->kind != FILE_DISK || len <= strlen(".raw") ||
+	size_t len = strlen(file->name);
+	if (file->kind != FILE_DISK || len <= strlen(".raw") ||
 			len > NAME_COMPONENT_MAX ||
-			strcmp(f->name + len - strlen(".raw"), ".raw") != 0)
+			strcmp(file->name + len - strlen(".raw"), ".raw") != 0)
 		return false;
 	snprintf(out, QCOW2_NAME_MAX + 1, "%.*s.qcow2",
-			(int)(len - strlen(".raw")), f->name);
+			(int)(len - strlen(".raw")), file->name);
 	return true;
 }
 
-struct snapshot_file *snapshot_find_qcow2(const struct snapshot *s,
+struct snapshot_file *snapshot_find_qcow2(const struct snapshot *snap,
 		const char *name)
 {
 	char shown[QCOW2_NAME_MAX + 1];
-	if (snapshot_find_file(s, name) != NULL)
+	if (snapshot_find_file(snap, name) != NULL)
 		return NULL;
-	for (uint32_t i = 0; i < s->file_count; i++)
-		if (snapshot_qcow2_name(shown, &s->files[i]) &&
+	for (uint32_t i = 0; i < snap->file_count; i++)
+		if (snapshot_qcow2_name(shown, &snap->files[i]) &&
 				strcmp(shown, name) == 0)
-			return &s->files[i];
+			return &snap->files[i];
 	return NULL;
 }
 
-char *snapshot_unique_name(const struct snapshot *s, const char *wanted)
+char *snapshot_unique_name(const struct snapshot *snap, const char *wanted)
 {
 	char component[NAME_COMPONENT_MAX + 1];
 	name_component(component, wanted);
-	for (unsigned n = 2; snapshot_find_file(s, component) != NULL ||
+	for (unsigned n = 2; snapshot_find_file(snap, component) != NULL ||
 			strcmp(component, SNAPSHOT_JSON_NAME) == 0;
 			n++) {
 		CLEANUP_FREE char *name = numbered_name(wanted, n);

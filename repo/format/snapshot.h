@@ -95,39 +95,39 @@ struct snapshot {
 
 /* Zeroed; snapshot_free frees all that it points to. */
 struct snapshot *snapshot_new(void);
-void snapshot_free(struct snapshot *s); /* NULL allowed */
+void snapshot_free(struct snapshot *snap); /* NULL allowed */
 
 /* Appends a zeroed file and returns it (valid until the next call), or NULL:
  * no memory, or SNAPSHOT_FILES_MAX are there. */
-struct snapshot_file *snapshot_add_file(struct snapshot *s);
-/* Frees what F points to and zeroes it. */
-void snapshot_clear_file(struct snapshot_file *f);
-struct snapshot_file *snapshot_find_file(const struct snapshot *s,
+struct snapshot_file *snapshot_add_file(struct snapshot *snap);
+/* Frees what FILE points to and zeroes it. */
+void snapshot_clear_file(struct snapshot_file *file);
+struct snapshot_file *snapshot_find_file(const struct snapshot *snap,
 		const char *name);
 /* Deep copy of a file record into a zeroed one. 0 or -ENOMEM. */
-int snapshot_copy_file(struct snapshot_file *to,
+int snapshot_copy_file(struct snapshot_file *file,
 		const struct snapshot_file *from);
 
-/* The name under which the disk F, "vda.raw", is shown as a qcow2 file too:
- * "vda.qcow2". False: F is no disk or is named otherwise. A file of the
+/* The name under which the disk FILE, "vda.raw", is shown as a qcow2 file too:
+ * "vda.qcow2". False: FILE is no disk or is named otherwise. A file of the
  * snapshot that has this name goes before. */
 bool snapshot_qcow2_name(char out[QCOW2_NAME_MAX + 1],
-		const struct snapshot_file *f);
+		const struct snapshot_file *file);
 /* The disk that is shown as NAME, or NULL. */
-struct snapshot_file *snapshot_find_qcow2(const struct snapshot *s,
+struct snapshot_file *snapshot_find_qcow2(const struct snapshot *snap,
 		const char *name);
 
-/* WANTED (an escaped name of any length) as a file's name within S: at most
+/* WANTED (an escaped name of any length) as a file's name within SNAP: at most
  * NAME_COMPONENT_MAX bytes and unique: "disk.img", then "disk-2.img", … .
  * Returns a string to free, or NULL. */
-char *snapshot_unique_name(const struct snapshot *s, const char *wanted);
+char *snapshot_unique_name(const struct snapshot *snap, const char *wanted);
 
 /* A new JSON object (what is stored, dumped with JSON_FIELDS_DUMP_FLAGS, and shown
  * as snapshot.json and by --json with DERIVED: id and object name added).
  * NULL, with a text, without memory or for what JSON can't hold (a number
- * from 2^63 on, text that is not UTF-8). It does not check S: a writer must
+ * from 2^63 on, text that is not UTF-8). It does not check SNAP: a writer must
  * see snapshot_json_decode accept the bytes before it stores them. */
-json_t *snapshot_json_encode(const struct snapshot *s, bool derived);
+json_t *snapshot_json_encode(const struct snapshot *snap, bool derived);
 
 /* The id of the snapshot that is stored as OBJECT with these JSON bytes.
  * 0 or -ENOMEM. */

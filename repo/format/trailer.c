@@ -145,30 +145,30 @@ void pack_ad(uint8_t out[PACK_AD_SIZE], const uint8_t *repo_id,
 
 /* --- the trailer --- */
 
-int trailer_encode(const struct trailer *t, uint8_t **out, size_t *len)
+int trailer_encode(const struct trailer *trailer, uint8_t **out, size_t *len)
 {
-	assert(t->frame_count >= 1 && t->frame_count <= PACK_FRAMES_MAX);
-	assert(t->chunk_count >= 1 && t->chunk_count <= PACK_CHUNKS_MAX);
-	*len = TRAILER_HEAD + FRAME_RECORD * (size_t)t->frame_count +
-			CHUNK_RECORD * (size_t)t->chunk_count;
+	assert(trailer->frame_count >= 1 && trailer->frame_count <= PACK_FRAMES_MAX);
+	assert(trailer->chunk_count >= 1 && trailer->chunk_count <= PACK_CHUNKS_MAX);
+	*len = TRAILER_HEAD + FRAME_RECORD * (size_t)trailer->frame_count +
+			CHUNK_RECORD * (size_t)trailer->chunk_count;
 	uint8_t *p = *out = malloc(*len);
 	if (p == NULL)
 		return fail_errno(-ENOMEM, "writing a pack's trailer");
-	put_le32(p, t->frame_count);
-	put_le32(p + 4, t->chunk_count);
+	put_le32(p, trailer->frame_count);
+	put_le32(p + 4, trailer->chunk_count);
 	p += TRAILER_HEAD;
-	for (uint32_t i = 0; i < t->frame_count; i++, p += FRAME_RECORD) {
-		const struct frame_entry *f = &t->frames[i];
-		assert(f->chunk_count >= 1);
-		put_le32(p, f->stored_len);
-		put_le32(p + 4, f->plain_len);
-		put_le16(p + 8, (uint16_t)(f->chunk_count - 1));
-		p[10] = (uint8_t)f->compression;
+	for (uint32_t i = 0; i < trailer->frame_count; i++, p += FRAME_RECORD) {
+		const struct frame_entry *frame = &trailer->frames[i];
+		assert(frame->chunk_count >= 1);
+		put_le32(p, frame->stored_len);
+		put_le32(p + 4, frame->plain_len);
+		put_le16(p + 8, (uint16_t)(frame->chunk_count - 1));
+		p[10] = (uint8_t)frame->compression;
 		p[11] = 0;
 	}
-	for (uint32_t i = 0; i < t->chunk_count; i++, p += CHUNK_RECORD) {
-		memcpy(p, t->chunks[i].id.b, ID_SIZE);
-		put_le32(p + ID_SIZE, t->chunks[i].len);
+	for (uint32_t i = 0; i < trailer->chunk_count; i++, p += CHUNK_RECORD) {
+		memcpy(p, trailer->chunks[i].id.b, ID_SIZE);
+		put_le32(p + ID_SIZE, trailer->chunks[i].len);
 	}
 	return 0;
 }
@@ -179,90 +179,90 @@ struct position {
 	uint32_t chunk;
 };
 
-static int decode_frame(struct frame_entry *f, const uint8_t *p,
-		const struct trailer *t, struct position *at,
+static int decode_frame(struct frame_entry *frame, const uint8_t *p,
+		const struct trailer *trailer, struct position *position,
 		uint64_t frames_end)
 {
-	f->offset = at->offset;
-	f->stored_len = get_le32(p);
-	f->plain_len = get_le32(p + 4);
-	f->first_chunk = at->chunk;
-	f->chunk_count = (uint32_t)get_le16(p + 8) + 1;
-	f->compression = p[10];
+	frame->offset = position->offset;
+	frame->stored_len = get_le32(p);
+	frame->plain_len = get_le32(p + 4);
+	frame->first_chunk = position->chunk;
+	frame->chunk_count = (uint32_t)get_le16(p + 8) + 1;
+	frame->compression = p[10];
 	if (p[10] > FRAME_ZSTD || p[11] != 0)
 		return -EBADMSG;
-	if (f->plain_len == 0 || f->plain_len > FRAME_PLAIN_MAX)
+	if (frame->plain_len == 0 || frame->plain_len > FRAME_PLAIN_MAX)
 		return -EBADMSG;
 	/* Where zstd does not gain, a frame is stored as it is. */
-	if (f->stored_len <= SEAL_OVERHEAD ||
-			f->stored_len > SEAL_OVERHEAD + f->plain_len)
+	if (frame->stored_len <= SEAL_OVERHEAD ||
+			frame->stored_len > SEAL_OVERHEAD + frame->plain_len)
 		return -EBADMSG;
-	if (f->compression == FRAME_STORED &&
-			f->stored_len != SEAL_OVERHEAD + f->plain_len)
+	if (frame->compression == FRAME_STORED &&
+			frame->stored_len != SEAL_OVERHEAD + frame->plain_len)
 		return -EBADMSG;
-	if (f->stored_len > frames_end - at->offset)
+	if (frame->stored_len > frames_end - position->offset)
 		return -EBADMSG;
-	if (f->chunk_count > t->chunk_count - at->chunk)
+	if (frame->chunk_count > trailer->chunk_count - position->chunk)
 		return -EBADMSG;
-	at->offset += f->stored_len;
-	at->chunk += f->chunk_count;
+	position->offset += frame->stored_len;
+	position->chunk += frame->chunk_count;
 	return 0;
 }
 
 /* The chunks of frame F, which must fill its plain bytes. */
-static int decode_chunks(struct trailer *t, uint32_t frame, const uint8_t *p)
+static int decode_chunks(struct trailer *trailer, uint32_t frame, const uint8_t *p)
 {
-	const struct frame_entry *f = &t->frames[frame];
+	const struct frame_entry *f = &trailer->frames[frame];
 	uint32_t offset = 0;
 	for (uint32_t i = 0; i < f->chunk_count; i++, p += CHUNK_RECORD) {
-		struct chunk_entry *c = &t->chunks[f->first_chunk + i];
-		memcpy(c->id.b, p, ID_SIZE);
-		c->frame = frame;
-		c->offset = offset;
-		c->len = get_le32(p + ID_SIZE);
-		if (c->len == 0 || c->len > f->plain_len - offset ||
-				id_is_zero(&c->id))
+		struct chunk_entry *chunk = &trailer->chunks[f->first_chunk + i];
+		memcpy(chunk->id.b, p, ID_SIZE);
+		chunk->frame = frame;
+		chunk->offset = offset;
+		chunk->len = get_le32(p + ID_SIZE);
+		if (chunk->len == 0 || chunk->len > f->plain_len - offset ||
+				id_is_zero(&chunk->id))
 			return -EBADMSG;
-		offset += c->len;
+		offset += chunk->len;
 	}
 	return offset == f->plain_len ? 0 : -EBADMSG;
 }
 
-static int decode_tables(struct trailer *t, const uint8_t *frames,
+static int decode_tables(struct trailer *trailer, const uint8_t *frames,
 		uint64_t frames_end)
 {
 	struct position at = { .offset = PACK_HEADER_SIZE };
 	const uint8_t *p = frames;
-	for (uint32_t i = 0; i < t->frame_count; i++, p += FRAME_RECORD) {
-		int err = decode_frame(&t->frames[i], p, t, &at, frames_end);
+	for (uint32_t i = 0; i < trailer->frame_count; i++, p += FRAME_RECORD) {
+		int err = decode_frame(&trailer->frames[i], p, trailer, &at, frames_end);
 		if (err < 0)
 			return err;
 	}
-	if (at.offset != frames_end || at.chunk != t->chunk_count)
+	if (at.offset != frames_end || at.chunk != trailer->chunk_count)
 		return -EBADMSG;
-	for (uint32_t i = 0; i < t->frame_count; i++) {
-		int err = decode_chunks(t, i, p);
+	for (uint32_t i = 0; i < trailer->frame_count; i++) {
+		int err = decode_chunks(trailer, i, p);
 		if (err < 0)
 			return err;
-		p += CHUNK_RECORD * (size_t)t->frames[i].chunk_count;
+		p += CHUNK_RECORD * (size_t)trailer->frames[i].chunk_count;
 	}
 	return 0;
 }
 
 static struct trailer *trailer_new(uint32_t frames, uint32_t chunks)
 {
-	struct trailer *t = calloc(1, sizeof(*t));
-	if (t == NULL)
+	struct trailer *trailer = calloc(1, sizeof(*trailer));
+	if (trailer == NULL)
 		return NULL;
-	t->frame_count = frames;
-	t->chunk_count = chunks;
-	t->frames = calloc(frames, sizeof(*t->frames));
-	t->chunks = calloc(chunks, sizeof(*t->chunks));
-	if (t->frames == NULL || t->chunks == NULL) {
-		trailer_free(t);
+	trailer->frame_count = frames;
+	trailer->chunk_count = chunks;
+	trailer->frames = calloc(frames, sizeof(*trailer->frames));
+	trailer->chunks = calloc(chunks, sizeof(*trailer->chunks));
+	if (trailer->frames == NULL || trailer->chunks == NULL) {
+		trailer_free(trailer);
 		return NULL;
 	}
-	return t;
+	return trailer;
 }
 
 int trailer_decode(struct trailer **out, const struct pack_id *pack,
@@ -283,25 +283,25 @@ int trailer_decode(struct trailer **out, const struct pack_id *pack,
 			len != TRAILER_HEAD + FRAME_RECORD * (size_t)frames +
 					CHUNK_RECORD * (size_t)chunks)
 		return fail(-EBADMSG, damaged);
-	struct trailer *t = trailer_new(frames, chunks);
-	if (t == NULL)
+	struct trailer *trailer = trailer_new(frames, chunks);
+	if (trailer == NULL)
 		return fail_errno(-ENOMEM, "reading a pack's trailer");
-	t->pack = *pack;
-	t->kind = kind;
-	int err = decode_tables(t, p + TRAILER_HEAD, frames_end);
+	trailer->pack = *pack;
+	trailer->kind = kind;
+	int err = decode_tables(trailer, p + TRAILER_HEAD, frames_end);
 	if (err < 0) {
-		trailer_free(t);
+		trailer_free(trailer);
 		return fail(err, damaged);
 	}
-	*out = t;
+	*out = trailer;
 	return 0;
 }
 
-void trailer_free(struct trailer *t)
+void trailer_free(struct trailer *trailer)
 {
-	if (t == NULL)
+	if (trailer == NULL)
 		return;
-	free(t->frames);
-	free(t->chunks);
-	free(t);
+	free(trailer->frames);
+	free(trailer->chunks);
+	free(trailer);
 }

@@ -93,15 +93,15 @@ int64_t pack_footer_decode(const uint8_t in[PACK_FOOTER_SIZE]);
 void pack_ad(uint8_t out[PACK_AD_SIZE], const uint8_t *repo_id,
 		const struct pack_id *pack, enum pack_kind kind, uint32_t frame);
 
-/* Plain form, malloc'ed. T must keep the bounds that trailer_decode checks;
+/* Plain form, malloc'ed. TRAILER must keep the bounds that trailer_decode checks;
  * offsets and first chunks are not stored but follow from the order.
  * 0 or -ENOMEM. */
-int trailer_encode(const struct trailer *t, uint8_t **out, size_t *len);
+int trailer_encode(const struct trailer *trailer, uint8_t **out, size_t *len);
 /* From the plain form; FRAMES_END is the offset where the frames must end.
  * Checks every sum. 0, -EBADMSG, -ENOMEM. The result is to be freed. */
 int trailer_decode(struct trailer **out, const struct pack_id *pack,
 		enum pack_kind kind, const void *plain, size_t len,
 		uint64_t frames_end);
-void trailer_free(struct trailer *t); /* NULL allowed */
+void trailer_free(struct trailer *trailer); /* NULL allowed */
 
 #endif

@@ -11,25 +11,25 @@
 
 /* The zero test comes first: most blocks of data fail it within their first
  * bytes, and a zero block must never count as a place to cut. */
-static uint8_t mark(const struct chunker *c, const uint8_t *block, uint32_t len)
+static uint8_t mark(const struct chunker *chunker, const uint8_t *block, uint32_t len)
 {
-	uint64_t mask = c->average / BLOCK_SIZE - 1;
+	uint64_t mask = chunker->average / BLOCK_SIZE - 1;
 
 	if (bytes_are_zero(block, len))
 		return BLOCK_ZERO;
-	if ((XXH3_64bits_withSeed(block, len, c->seed) & mask) == 0)
+	if ((XXH3_64bits_withSeed(block, len, chunker->seed) & mask) == 0)
 		return BLOCK_CUT;
 	return BLOCK_PLAIN;
 }
 
-void chunker_scan(const struct chunker *c, uint8_t *marks, const void *data,
+void chunker_scan(const struct chunker *chunker, uint8_t *marks, const void *data,
 		uint32_t len)
 {
 	const uint8_t *block = data;
 
 	while (len > 0) {
 		uint32_t n = len < BLOCK_SIZE ? len : BLOCK_SIZE;
-		*marks++ = mark(c, block, n);
+		*marks++ = mark(chunker, block, n);
 		block += n;
 		len -= n;
 	}
@@ -45,10 +45,10 @@ static uint32_t hole_blocks(const uint8_t *marks, uint32_t count)
 }
 
 /* Blocks of the chunk that starts at MARKS[0]; as chunker_next. */
-static uint32_t chunk_blocks(const struct chunker *c, const uint8_t *marks,
+static uint32_t chunk_blocks(const struct chunker *chunker, const uint8_t *marks,
 		uint32_t count, uint32_t *unread)
 {
-	uint32_t min = c->min / BLOCK_SIZE, max = c->max / BLOCK_SIZE;
+	uint32_t min = chunker->min / BLOCK_SIZE, max = chunker->max / BLOCK_SIZE;
 	uint32_t n = 0;
 
 	do {
@@ -62,14 +62,14 @@ static uint32_t chunk_blocks(const struct chunker *c, const uint8_t *marks,
 	return n;
 }
 
-uint32_t chunker_next(const struct chunker *c, const uint8_t *marks,
+uint32_t chunker_next(const struct chunker *chunker, const uint8_t *marks,
 		uint32_t count, uint32_t *unread)
 {
 	return marks[0] == BLOCK_ZERO ? hole_blocks(marks, count) :
-			chunk_blocks(c, marks, count, unread);
+			chunk_blocks(chunker, marks, count, unread);
 }
 
-uint32_t chunker_cut(const struct chunker *c, const uint8_t *marks,
+uint32_t chunker_cut(const struct chunker *chunker, const uint8_t *marks,
 		uint32_t span_len, struct piece *pieces)
 {
 	uint32_t count = (uint32_t)(round_up(span_len, BLOCK_SIZE) / BLOCK_SIZE);
@@ -78,7 +78,7 @@ uint32_t chunker_cut(const struct chunker *c, const uint8_t *marks,
 	while (at < count) {
 		bool hole = marks[at] == BLOCK_ZERO;
 		uint32_t start = at * BLOCK_SIZE;
-		at += chunker_next(c, marks + at, count - at, &unread);
+		at += chunker_next(chunker, marks + at, count - at, &unread);
 		/* Only the span's last block may be short. */
 		uint32_t end = at == count ? span_len : at * BLOCK_SIZE;
 		pieces[made++] = (struct piece){

@@ -37,18 +37,18 @@ struct piece {
 
 /* Marks the blocks of DATA (LEN bytes; only a span's last block may be
  * short). */
-void chunker_scan(const struct chunker *c, uint8_t *marks, const void *data,
+void chunker_scan(const struct chunker *chunker, uint8_t *marks, const void *data,
 		uint32_t len);
 
 /* Blocks of the piece that begins at MARKS[0], of COUNT that are left of the
  * span. 0: that can't be told before block *UNREAD of them is read. */
-uint32_t chunker_next(const struct chunker *c, const uint8_t *marks,
+uint32_t chunker_next(const struct chunker *chunker, const uint8_t *marks,
 		uint32_t count, uint32_t *unread);
 
 /* Pieces of a span of SPAN_LEN bytes, in order, covering it; adjacent holes
  * are one. All blocks are read. PIECES has room for SPAN_BLOCKS. Returns their
  * number. */
-uint32_t chunker_cut(const struct chunker *c, const uint8_t *marks,
+uint32_t chunker_cut(const struct chunker *chunker, const uint8_t *marks,
 		uint32_t span_len, struct piece *pieces);
 
 #endif

@@ -26,23 +26,23 @@ struct image_reader_options {
 	unsigned threads;	/* that decode ahead; 0: none */
 };
 int image_reader_new(struct image_reader **out, struct pack_cache *packs,
-		const struct image_reader_options *o);
-void image_reader_free(struct image_reader *r);
+		const struct image_reader_options *options);
+void image_reader_free(struct image_reader *reader);
 /* For writers: is anything recorded as damaged; is an undamaged, uncondemned
  * copy of this data chunk stored. */
-bool image_reader_any_damaged(const struct image_reader *r);
-bool image_reader_chunk_stored(struct image_reader *r, const struct id *id);
+bool image_reader_any_damaged(const struct image_reader *reader);
+bool image_reader_chunk_stored(struct image_reader *reader, const struct id *id);
 
 struct image;
 
 /* Cheap: reads nothing. ROOT and SIZE come from a snapshot file. */
-int image_open(struct image **out, struct image_reader *r,
+int image_open(struct image **out, struct image_reader *reader,
 		const struct tree_root *root, uint64_t size);
-void image_close(struct image *i); /* NULL allowed */
-uint64_t image_size(const struct image *i);
+void image_close(struct image *image); /* NULL allowed */
+uint64_t image_size(const struct image *image);
 
 /* Like pread(2): short only at the end of the image. */
-ssize_t image_pread(struct image *i, void *buf, size_t len, uint64_t offset);
+ssize_t image_pread(struct image *image, void *buf, size_t len, uint64_t offset);
 
 /*
  * The same without copying: fills at most *COUNT iovecs that together hold
@@ -57,18 +57,18 @@ struct image_iov {
 	int count;		/* iovecs used */
 	int pinned;		/* pins used */
 };
-ssize_t image_read_iov(struct image *i, struct image_iov *v, size_t len,
+ssize_t image_read_iov(struct image *image, struct image_iov *iov, size_t len,
 		uint64_t offset);
-void image_unpin(struct image_iov *v);
+void image_unpin(struct image_iov *iov);
 
 /* Next data (or hole) at or after OFFSET as lseek(2) defines it: SEEK_HOLE's
  * answer is at most the size; -ENXIO where lseek says so. WHENCE is SEEK_DATA
  * or SEEK_HOLE. */
-off_t image_seek(struct image *i, off_t offset, int whence);
+off_t image_seek(struct image *image, off_t offset, int whence);
 
 /* Asks the threads to decode what [offset, offset+len) needs, until their queue
  * is full; returns at once with the end of what was asked for. */
-uint64_t image_prefetch(struct image *i, uint64_t offset, uint64_t len);
+uint64_t image_prefetch(struct image *image, uint64_t offset, uint64_t len);
 
 /* Sequential reading is recognised per handle: call for each read with the
  * handle's state (zeroed at first); prefetches by itself. Callers serialise
@@ -76,7 +76,7 @@ uint64_t image_prefetch(struct image *i, uint64_t offset, uint64_t len);
 struct image_sequence {
 	_Atomic uint64_t next, window, ahead;
 };
-void image_prefetch_note_read(struct image *i, struct image_sequence *s,
+void image_prefetch_note_read(struct image *image, struct image_sequence *sequence,
 		uint64_t offset, uint64_t len);
 
 /* Visiting all leaves that are not all hole, in order (verify, repair). Each
@@ -95,41 +95,41 @@ struct image_walker {
 			uint64_t len);
 	void *ctx;
 };
-int image_seek_walk(struct image *i, const struct image_walker *w);
+int image_seek_walk(struct image *image, const struct image_walker *walker);
 
 /* What the tree says of span SPAN (a zero id: all hole), without reading its
  * leaf. */
-int image_child(struct image *i, uint64_t span, struct node_child *child);
+int image_child(struct image *image, uint64_t span, struct node_child *child);
 
 /* An image_source's EXTENT: what is at OFFSET and how far that goes, at most
  * to LIMIT. Looks at one leaf at most; asked at the start of a span about more
  * than that span, at none: it then may call data what has holes. */
-int image_seek_extent(struct image *i, uint64_t offset, uint64_t limit, bool *hole,
+int image_seek_extent(struct image *image, uint64_t offset, uint64_t limit, bool *hole,
 		uint64_t *end);
 
 /* An image_source's SAME: what of I, at OFFSET and up to LIMIT, is known from the
  * trees to equal BASE, an image of the same repository. Of a span that differs
  * and whose leaf in I has a proof, nothing is: so who copies I reads all of it
  * and can make a proof as well. */
-int image_compare(struct image *i, struct image *base, uint64_t offset,
+int image_compare(struct image *image, struct image *base, uint64_t offset,
 		uint64_t limit, bool *same, uint64_t *end);
 
 /* Whether the leaf over OFFSET has a proof: 1, 0 (or no leaf), -errno. */
-int image_proven(struct image *i, uint64_t offset);
+int image_proven(struct image *image, uint64_t offset);
 
 /* The range around OFFSET (below the size) that can be read as a whole: a chunk
  * or a hole. Or, with the error, the one that is lost with a leaf or node that
  * can't be read, and NODE (may be NULL), the id of that. */
-int image_seek_piece(struct image *i, uint64_t offset, uint64_t *from, uint64_t *to,
+int image_seek_piece(struct image *image, uint64_t offset, uint64_t *from, uint64_t *to,
 		struct id *node);
 
 /* The leaf over span SPAN, counted, or NULL for an all-hole span; CHILD (may be
  * NULL) gets what the tree says of it. node_cache_release. */
-int image_leaf(struct image *i, uint64_t span, struct cached_node **out,
+int image_leaf(struct image *image, uint64_t span, struct cached_node **out,
 		struct node_child *child);
 
 /* The first span at or after SPAN that is not all hole, or the number of
  * spans. */
-int image_seek_data_span(struct image *i, uint64_t span, uint64_t *out);
+int image_seek_data_span(struct image *image, uint64_t span, uint64_t *out);
 
 #endif

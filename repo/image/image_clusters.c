@@ -21,122 +21,122 @@ static int counts_differ(void)
 			      "parent says");
 }
 
-uint64_t image_clusters_count(const struct image *i)
+uint64_t image_clusters_count(const struct image *image)
 {
-	return id_is_zero(&i->root.id) ? 0 : i->root.clusters;
+	return id_is_zero(&image->root.id) ? 0 : image->root.clusters;
 }
 
 /* Whether the way leads into the child of SLOT, which has its clusters after
  * the BEFORE first of the node. */
-static bool leads_to(const struct way *w, const struct node *node,
+static bool leads_to(const struct way *way, const struct node *node,
 		unsigned slot, uint64_t before)
 {
-	if (!w->by_number)
-		return slot == w->span / node_slot_spans(node->level) % NODE_FANOUT;
-	uint64_t first = w->before + before;
-	return w->nth >= first &&
-			w->nth - first < node->children[slot].clusters;
+	if (!way->by_number)
+		return slot == way->span / node_slot_spans(node->level) % NODE_FANOUT;
+	uint64_t first = way->before + before;
+	return way->nth >= first &&
+			way->nth - first < node->children[slot].clusters;
 }
 
-/* Goes on to the right child of NODE, which should have AT's clusters; AT
+/* Goes on to the right child of NODE, which should have CHILD's clusters; CHILD
  * becomes that child. */
-static int step_down(struct way *w, const struct node *node,
-		struct node_child *at)
+static int step_down(struct way *way, const struct node *node,
+		struct node_child *child)
 {
 	uint64_t sum = 0, before = 0;
 	unsigned into = NODE_FANOUT;
 	for (unsigned slot = 0; slot < NODE_FANOUT; slot++) {
-		if (into == NODE_FANOUT && leads_to(w, node, slot, sum)) {
+		if (into == NODE_FANOUT && leads_to(way, node, slot, sum)) {
 			into = slot;
 			before = sum;
 		}
 		sum += node->children[slot].clusters;
 	}
-	if (sum != at->clusters || into == NODE_FANOUT)
+	if (sum != child->clusters || into == NODE_FANOUT)
 		return counts_differ();
-	w->before += before;
-	if (w->by_number)
-		w->span += into * node_slot_spans(node->level);
-	*at = node->children[into];
+	way->before += before;
+	if (way->by_number)
+		way->span += into * node_slot_spans(node->level);
+	*child = node->children[into];
 	return 0;
 }
 
-static void map_entry(const struct leaf_entry *e, uint64_t *map)
+static void map_entry(const struct leaf_entry *entry, uint64_t *map)
 {
-	uint32_t last = (e->offset + e->len - 1) / CLUSTER_SIZE;
-	for (uint32_t n = e->offset / CLUSTER_SIZE; n <= last; n++)
+	uint32_t last = (entry->offset + entry->len - 1) / CLUSTER_SIZE;
+	for (uint32_t n = entry->offset / CLUSTER_SIZE; n <= last; n++)
 		map[n / 64] |= UINT64_C(1) << n % 64;
 }
 
-/* AT's leaf into OUT. */
-static int map_leaf(struct image *i, const struct node_child *at,
+/* CHILD's leaf into OUT. */
+static int map_leaf(struct image *image, const struct node_child *child,
 		struct span_clusters *out)
 {
-	struct cached_node *n;
-	int err = node_cache_leaf(i->reader->nodes, &at->id,
-			image_span_len(i, out->span), &n);
+	struct cached_node *node;
+	int err = node_cache_leaf(image->reader->nodes, &child->id,
+			image_span_len(image, out->span), &node);
 	if (err < 0)
 		return err;
-	if (n->leaf->clusters != at->clusters)
+	if (node->leaf->clusters != child->clusters)
 		err = counts_differ();
-	for (uint32_t k = 0; err == 0 && k < n->leaf->count; k++)
-		if (!n->leaf->entries[k].hole)
-			map_entry(&n->leaf->entries[k], out->map);
-	node_cache_release(n);
-	out->count = at->clusters;
+	for (uint32_t k = 0; err == 0 && k < node->leaf->count; k++)
+		if (!node->leaf->entries[k].hole)
+			map_entry(&node->leaf->entries[k], out->map);
+	node_cache_release(node);
+	out->count = child->clusters;
 	return err;
 }
 
-static int go(struct image *i, struct way *w, struct span_clusters *out)
+static int go(struct image *image, struct way *way, struct span_clusters *out)
 {
-	struct node_child at = { .id = i->root.id,
-		.clusters = (uint32_t)image_clusters_count(i) };
-	for (uint8_t level = i->root.level;
+	struct node_child at = { .id = image->root.id,
+		.clusters = (uint32_t)image_clusters_count(image) };
+	for (uint8_t level = image->root.level;
 			level > 0 && !id_is_zero(&at.id); level--) {
-		struct cached_node *n;
-		int err = image_node(i, &at.id, level, w->span, &n);
+		struct cached_node *node;
+		int err = image_node(image, &at.id, level, way->span, &node);
 		if (err < 0)
 			return err;
-		err = step_down(w, n->node, &at);
-		node_cache_release(n);
+		err = step_down(way, node->node, &at);
+		node_cache_release(node);
 		if (err < 0)
 			return err;
 	}
-	*out = (struct span_clusters){ .span = w->span, .before = w->before };
-	return id_is_zero(&at.id) ? 0 : map_leaf(i, &at, out);
+	*out = (struct span_clusters){ .span = way->span, .before = way->before };
+	return id_is_zero(&at.id) ? 0 : map_leaf(image, &at, out);
 }
 
-int image_clusters_at(struct image *i, uint64_t span, struct span_clusters *out)
+int image_clusters_at(struct image *image, uint64_t span, struct span_clusters *out)
 {
 	struct way w = { .span = span };
-	assert(span < i->spans);
-	return go(i, &w, out);
+	assert(span < image->spans);
+	return go(image, &w, out);
 }
 
-int image_clusters_with(struct image *i, uint64_t nth,
+int image_clusters_with(struct image *image, uint64_t nth,
 		struct span_clusters *out)
 {
 	struct way w = { .by_number = true, .nth = nth };
-	assert(nth < image_clusters_count(i));
-	return go(i, &w, out);
+	assert(nth < image_clusters_count(image));
+	return go(image, &w, out);
 }
 
-static bool is_set(const struct span_clusters *s, uint32_t n)
+static bool is_set(const struct span_clusters *clusters, uint32_t n)
 {
-	return (s->map[n / 64] >> n % 64 & 1) != 0;
+	return (clusters->map[n / 64] >> n % 64 & 1) != 0;
 }
 
-uint64_t image_clusters_run(const struct span_clusters *s, uint64_t nth,
+uint64_t image_clusters_run(const struct span_clusters *clusters, uint64_t nth,
 		uint32_t *run)
 {
-	uint32_t skip = (uint32_t)(nth - s->before), n = 0;
-	assert(nth >= s->before && nth - s->before < s->count);
-	while (n < SPAN_CLUSTERS - 1 && (!is_set(s, n) || skip > 0)) {
-		skip -= is_set(s, n);
+	uint32_t skip = (uint32_t)(nth - clusters->before), n = 0;
+	assert(nth >= clusters->before && nth - clusters->before < clusters->count);
+	while (n < SPAN_CLUSTERS - 1 && (!is_set(clusters, n) || skip > 0)) {
+		skip -= is_set(clusters, n);
 		n++;
 	}
 	*run = 1;
-	while (n + *run < SPAN_CLUSTERS && is_set(s, n + *run))
+	while (n + *run < SPAN_CLUSTERS && is_set(clusters, n + *run))
 		++*run;
-	return s->span * SPAN_CLUSTERS + n;
+	return clusters->span * SPAN_CLUSTERS + n;
 }

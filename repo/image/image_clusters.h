@@ -22,19 +22,19 @@ struct span_clusters {
 };
 
 /* Of the whole image, as its root says. */
-uint64_t image_clusters_count(const struct image *i);
+uint64_t image_clusters_count(const struct image *image);
 
 /* Those of span SPAN (below the number of spans). */
-int image_clusters_at(struct image *i, uint64_t span,
+int image_clusters_at(struct image *image, uint64_t span,
 		struct span_clusters *out);
 /* Those of the span that has the image's non-empty cluster number NTH (from 0,
  * below the count). */
-int image_clusters_with(struct image *i, uint64_t nth,
+int image_clusters_with(struct image *image, uint64_t nth,
 		struct span_clusters *out);
 
-/* The cluster of the image that is number NTH, which must be one of S, and how
+/* The cluster of the image that is number NTH, which must be one of CLUSTERS, and how
  * many follow each other from there on within the span, at least 1. */
-uint64_t image_clusters_run(const struct span_clusters *s, uint64_t nth,
+uint64_t image_clusters_run(const struct span_clusters *clusters, uint64_t nth,
 		uint32_t *run);
 
 #endif

@@ -14,49 +14,49 @@ struct pair {
 	uint64_t end;		/* of the spans that they cover, bytes */
 };
 
-static void cover(struct pair *p, uint64_t span, uint64_t spans)
+static void cover(struct pair *pair, uint64_t span, uint64_t spans)
 {
-	p->end = (span / spans + 1) * spans * SPAN_SIZE;
+	pair->end = (span / spans + 1) * spans * SPAN_SIZE;
 }
 
 /* Down both trees at once to SPAN's leaves, or to where they are equal. */
-static int descend(struct pair *p, uint64_t span)
+static int descend(struct pair *pair, uint64_t span)
 {
-	uint8_t level = p->a->root.level;
-	p->at_a.id = p->a->root.id;
-	p->at_b.id = p->b->root.id;
-	if (p->b->root.level != level) { /* their nodes cover other spans */
-		cover(p, span, 1);
-		int err = image_child(p->a, span, &p->at_a);
-		return err < 0 ? err : image_child(p->b, span, &p->at_b);
+	uint8_t level = pair->a->root.level;
+	pair->at_a.id = pair->a->root.id;
+	pair->at_b.id = pair->b->root.id;
+	if (pair->b->root.level != level) { /* their nodes cover other spans */
+		cover(pair, span, 1);
+		int err = image_child(pair->a, span, &pair->at_a);
+		return err < 0 ? err : image_child(pair->b, span, &pair->at_b);
 	}
 	for (;; level--) {
-		cover(p, span, level ? node_slot_spans(level) * NODE_FANOUT : 1);
-		if (level == 0 || id_equal(&p->at_a.id, &p->at_b.id))
+		cover(pair, span, level ? node_slot_spans(level) * NODE_FANOUT : 1);
+		if (level == 0 || id_equal(&pair->at_a.id, &pair->at_b.id))
 			return 0;
-		struct cached_node *n;
+		struct cached_node *node;
 		uint64_t slot = span / node_slot_spans(level) % NODE_FANOUT;
-		if (!id_is_zero(&p->at_a.id)) {
-			int err = image_node(p->a, &p->at_a.id, level, span, &n);
+		if (!id_is_zero(&pair->at_a.id)) {
+			int err = image_node(pair->a, &pair->at_a.id, level, span, &node);
 			if (err < 0)
 				return err;
-			p->at_a = n->node->children[slot];
-			node_cache_release(n);
+			pair->at_a = node->node->children[slot];
+			node_cache_release(node);
 		}
-		if (!id_is_zero(&p->at_b.id)) {
-			int err = image_node(p->b, &p->at_b.id, level, span, &n);
+		if (!id_is_zero(&pair->at_b.id)) {
+			int err = image_node(pair->b, &pair->at_b.id, level, span, &node);
 			if (err < 0)
 				return err;
-			p->at_b = n->node->children[slot];
-			node_cache_release(n);
+			pair->at_b = node->node->children[slot];
+			node_cache_release(node);
 		}
 	}
 }
 
-static const struct leaf_entry *entry_at(const struct cached_node *n,
+static const struct leaf_entry *entry_at(const struct cached_node *node,
 		const struct leaf_entry *hole, uint32_t at)
 {
-	return n ? &n->leaf->entries[image_entry_at(n->leaf, at)] : hole;
+	return node ? &node->leaf->entries[image_entry_at(node->leaf, at)] : hole;
 }
 
 /* Both are hole, or the same chunk at the same place. */
@@ -89,18 +89,18 @@ static bool compare_leaves(const struct cached_node *a,
 	return same;
 }
 
-static int compare_span(struct pair *p, uint64_t offset, bool *same,
+static int compare_span(struct pair *pair, uint64_t offset, bool *same,
 		uint64_t *end)
 {
 	struct cached_node *a = NULL, *b = NULL;
 	uint64_t span = offset / SPAN_SIZE;
 	uint32_t to = (uint32_t)(*end - span * SPAN_SIZE);
 	*same = false;
-	if (image_span_len(p->a, span) != image_span_len(p->b, span))
+	if (image_span_len(pair->a, span) != image_span_len(pair->b, span))
 		return 0;
-	int err = image_leaf(p->a, span, &a, NULL);
+	int err = image_leaf(pair->a, span, &a, NULL);
 	if (err == 0 && !(a != NULL && a->leaf->has_proof))
-		err = image_leaf(p->b, span, &b, NULL);
+		err = image_leaf(pair->b, span, &b, NULL);
 	if (err == 0 && !(a != NULL && a->leaf->has_proof)) {
 		*same = compare_leaves(a, b, (uint32_t)(offset % SPAN_SIZE),
 				&to);
@@ -111,10 +111,10 @@ static int compare_span(struct pair *p, uint64_t offset, bool *same,
 	return err;
 }
 
-int image_compare(struct image *i, struct image *base, uint64_t offset,
+int image_compare(struct image *image, struct image *base, uint64_t offset,
 		uint64_t limit, bool *same, uint64_t *end)
 {
-	struct pair p = { .a = i, .b = base };
+	struct pair p = { .a = image, .b = base };
 	*same = false;
 	*end = limit;
 	if (offset >= image_size(base))

@@ -43,23 +43,23 @@ struct copy_job {
 	struct error_copy error; /* protected by mutex */
 };
 
-static int write_failed(const struct image_copy *c, uint64_t at)
+static int write_failed(const struct image_copy *copy, uint64_t at)
 {
-	return fail_errno(-errno, "writing %s at byte %llu", c->to,
+	return fail_errno(-errno, "writing %s at byte %llu", copy->to,
 			(unsigned long long)at);
 }
 
 /* Writes all of the iovecs at AT; STREAM: at the file's own position. */
-static int write_all(const struct image_copy *c, struct iovec *iov, int count,
+static int write_all(const struct image_copy *copy, struct iovec *iov, int count,
 		uint64_t at, bool stream)
 {
 	while (count > 0) {
-		ssize_t n = stream ? writev(c->fd, iov, count)
-				   : pwritev(c->fd, iov, count, (off_t)at);
-		if (n < 0 && errno == EINTR && !(c->cancel && *c->cancel))
+		ssize_t n = stream ? writev(copy->fd, iov, count)
+				   : pwritev(copy->fd, iov, count, (off_t)at);
+		if (n < 0 && errno == EINTR && !(copy->cancel && *copy->cancel))
 			continue;
 		if (n < 0)
-			return write_failed(c, at);
+			return write_failed(copy, at);
 		at += (uint64_t)n;
 		while (count > 0 && (size_t)n >= iov->iov_len) {
 			n -= (ssize_t)iov->iov_len;
@@ -76,69 +76,69 @@ static int write_all(const struct image_copy *c, struct iovec *iov, int count,
 
 /* --- damage --- */
 
-static bool cancelled(const struct image_copy *c)
+static bool cancelled(const struct image_copy *copy)
 {
-	return c->cancel && *c->cancel;
+	return copy->cancel && *copy->cancel;
 }
 
-static bool is_damage(const struct image_copy *c, int err)
+static bool is_damage(const struct image_copy *copy, int err)
 {
-	return c->damaged != NULL
+	return copy->damaged != NULL
 			&& (err == -EBADMSG || err == -ENOENT || err == -EIO);
 }
 
 /* Where the lost range ends that AT is in, or 0; mutex held. */
-static uint64_t lost_until(const struct lost *l, uint64_t at)
+static uint64_t lost_until(const struct lost *lost, uint64_t at)
 {
-	for (size_t k = 0; k < l->count; k++)
-		if (at >= l->ranges[k].from && at < l->ranges[k].to)
-			return l->ranges[k].to;
+	for (size_t k = 0; k < lost->count; k++)
+		if (at >= lost->ranges[k].from && at < lost->ranges[k].to)
+			return lost->ranges[k].to;
 	return 0;
 }
 
 /* The same for any thread. */
-static uint64_t known_lost(struct image_copy *c, uint64_t at)
+static uint64_t known_lost(struct image_copy *copy, uint64_t at)
 {
-	if (c->damaged == NULL)
+	if (copy->damaged == NULL)
 		return 0;
-	LOCK_SCOPE(&c->lost->mutex);
-	return lost_until(c->lost, at);
+	LOCK_SCOPE(&copy->lost->mutex);
+	return lost_until(copy->lost, at);
 }
 
-static int tell(struct image_copy *c, uint64_t from, uint64_t to, int err)
+static int tell(struct image_copy *copy, uint64_t from, uint64_t to, int err)
 {
-	LOCK_SCOPE(&c->lost->mutex);
-	c->damaged(c->ctx, from, to - from, err);
+	LOCK_SCOPE(&copy->lost->mutex);
+	copy->damaged(copy->ctx, from, to - from, err);
 	return 0;
 }
 
 /* A tree node is lost and with it [from, to). Told by whoever is first. */
-static int lose(struct image_copy *c, uint64_t from, uint64_t to, int err)
+static int lose(struct image_copy *copy, uint64_t from, uint64_t to, int err)
 {
-	struct lost *l = c->lost;
-	LOCK_SCOPE(&l->mutex);
-	if (lost_until(l, from) >= to)
+	struct lost *lost = copy->lost;
+	LOCK_SCOPE(&lost->mutex);
+	if (lost_until(lost, from) >= to)
 		return 0;
-	c->damaged(c->ctx, from, to - from, err);
-	for (size_t k = l->count; k-- > 0;)
-		if (l->ranges[k].to == from) {
-			l->ranges[k].to = to;
+	copy->damaged(copy->ctx, from, to - from, err);
+	for (size_t k = lost->count; k-- > 0;)
+		if (lost->ranges[k].to == from) {
+			lost->ranges[k].to = to;
 			return 0;
 		}
-	if (l->count == l->room) {
-		size_t room = l->room ? 2 * l->room : 16;
-		void *more = realloc(l->ranges, room * sizeof(*l->ranges));
+	if (lost->count == lost->room) {
+		size_t room = lost->room ? 2 * lost->room : 16;
+		void *more = realloc(lost->ranges, room * sizeof(*lost->ranges));
 		if (more == NULL)
 			return fail_errno(-ENOMEM, "copying");
-		l->ranges = more;
-		l->room = room;
+		lost->ranges = more;
+		lost->room = room;
 	}
-	l->ranges[l->count].from = from;
-	l->ranges[l->count++].to = to;
+	lost->ranges[lost->count].from = from;
+	lost->ranges[lost->count++].to = to;
 	return 0;
 }
 
-static int write_zeros(struct image_copy *c, uint64_t at, uint64_t end,
+static int write_zeros(struct image_copy *copy, uint64_t at, uint64_t end,
 		bool stream)
 {
 	while (at < end) {
@@ -146,10 +146,10 @@ static int write_zeros(struct image_copy *c, uint64_t at, uint64_t end,
 		const uint8_t *from = zeros;
 		memcpy(&iov.iov_base, &from, sizeof(from)); /* only read */
 		iov.iov_len = (size_t)min_u64(COPY_SIZE, end - at);
-		if (cancelled(c))
+		if (cancelled(copy))
 			return fail(-ECANCELED, "interrupted");
 		at += iov.iov_len;
-		int err = write_all(c, &iov, 1, at - iov.iov_len, stream);
+		int err = write_all(copy, &iov, 1, at - iov.iov_len, stream);
 		if (err < 0)
 			return err;
 	}
@@ -157,65 +157,65 @@ static int write_zeros(struct image_copy *c, uint64_t at, uint64_t end,
 }
 
 /* Makes [at, end) zeros. */
-static int zero_range(struct image_copy *c, uint64_t at, uint64_t end,
+static int zero_range(struct image_copy *copy, uint64_t at, uint64_t end,
 		bool stream)
 {
-	if (at == end || (c->fresh && !stream))
+	if (at == end || (copy->fresh && !stream))
 		return 0;
 	/* Not every device can; then zeros are written. */
 	if (!stream
-			&& fallocate(c->fd,
+			&& fallocate(copy->fd,
 					   FALLOC_FL_PUNCH_HOLE
 							   | FALLOC_FL_KEEP_SIZE,
 					   (off_t)at, (off_t)(end - at))
 					== 0)
 		return 0;
-	return write_zeros(c, at, end, stream);
+	return write_zeros(copy, at, end, stream);
 }
 
 /* --- pieces --- */
 
-static int write_piece(struct image_copy *c, uint64_t at, size_t len,
+static int write_piece(struct image_copy *copy, uint64_t at, size_t len,
 		bool stream, bool *unreadable)
 {
 	struct iovec iov[IOV_ROOM];
 	struct frame *pins[IOV_ROOM];
 	struct image_iov v = { .iov = iov, .pins = pins, .room = IOV_ROOM };
-	ssize_t n = image_read_iov(c->image, &v, len, at);
+	ssize_t n = image_read_iov(copy->image, &v, len, at);
 	*unreadable = n < 0;
 	if (n < 0)
 		return fail_within((int)n, "at byte %llu",
 				(unsigned long long)at);
-	int err = write_all(c, iov, v.count, at, stream);
+	int err = write_all(copy, iov, v.count, at, stream);
 	image_unpin(&v);
-	c->written += len;
+	copy->written += len;
 	return err;
 }
 
 /* A piece that could not be read: chunk by chunk, the lost ones as zeros. */
-static int write_remains(struct image_copy *c, uint64_t at, uint64_t end,
+static int write_remains(struct image_copy *copy, uint64_t at, uint64_t end,
 		bool stream)
 {
 	while (at < end) {
-		uint64_t from = at, to = known_lost(c, at);
+		uint64_t from = at, to = known_lost(copy, at);
 		bool unreadable = to != 0;
 		int err = 0;
 		if (!unreadable) {
-			err = image_seek_piece(c->image, at, &from, &to, NULL);
-			unreadable = is_damage(c, err);
+			err = image_seek_piece(copy->image, at, &from, &to, NULL);
+			unreadable = is_damage(copy, err);
 			if (unreadable)
-				err = lose(c, from, to, err);
+				err = lose(copy, from, to, err);
 		}
 		uint64_t until = min_u64(to, end);
 		if (err == 0 && !unreadable) {
-			err = write_piece(c, at, (size_t)(until - at), stream,
+			err = write_piece(copy, at, (size_t)(until - at), stream,
 					&unreadable);
-			unreadable = unreadable && is_damage(c, err);
+			unreadable = unreadable && is_damage(copy, err);
 			if (unreadable)
-				err = tell(c, at, until, err);
+				err = tell(copy, at, until, err);
 		}
 		if (err == 0 && unreadable)
-			err = zero_range(c, at, until, stream);
+			err = zero_range(copy, at, until, stream);
 		if (err < 0)
 			return err;
 		at = until;
@@ -223,28 +223,28 @@ static int write_remains(struct image_copy *c, uint64_t at, uint64_t end,
 	return 0;
 }
 
-static int copy_piece(struct image_copy *c, uint64_t at, size_t len,
+static int copy_piece(struct image_copy *copy, uint64_t at, size_t len,
 		bool stream)
 {
-	bool unreadable = known_lost(c, at) != 0;
-	int err = unreadable ? 0 : write_piece(c, at, len, stream, &unreadable);
-	if (unreadable && (err == 0 || is_damage(c, err)))
-		return write_remains(c, at, at + len, stream);
+	bool unreadable = known_lost(copy, at) != 0;
+	int err = unreadable ? 0 : write_piece(copy, at, len, stream, &unreadable);
+	if (unreadable && (err == 0 || is_damage(copy, err)))
+		return write_remains(copy, at, at + len, stream);
 	return err;
 }
 
-static int copy_data(struct image_copy *c, uint64_t at, uint64_t end,
+static int copy_data(struct image_copy *copy, uint64_t at, uint64_t end,
 		bool stream)
 {
 	while (at < end) {
 		size_t n = (size_t)min_u64(COPY_SIZE, end - at);
-		if (cancelled(c))
+		if (cancelled(copy))
 			return fail(-ECANCELED, "interrupted");
-		int err = copy_piece(c, at, n, stream);
+		int err = copy_piece(copy, at, n, stream);
 		if (err < 0)
 			return err;
 		at += n;
-		c->done += n;
+		copy->done += n;
 	}
 	return 0;
 }
@@ -252,40 +252,40 @@ static int copy_data(struct image_copy *c, uint64_t at, uint64_t end,
 /* --- spans --- */
 
 /* A span whose leaf, or a node above it, can't be read. */
-static int lose_span(struct image_copy *c, uint64_t at, uint64_t end, int err)
+static int lose_span(struct image_copy *copy, uint64_t at, uint64_t end, int err)
 {
 	uint64_t from = at, to = end;
-	if (!is_damage(c, err))
+	if (!is_damage(copy, err))
 		return fail_within(err, "at byte %llu", (unsigned long long)at);
-	int r = image_seek_piece(c->image, at, &from, &to, NULL);
+	int r = image_seek_piece(copy->image, at, &from, &to, NULL);
 	if (r == 0) /* it can be read now: a passing failure of the disk */
-		return copy_data(c, at, end, false);
-	r = is_damage(c, r) ? lose(c, from, to, r) : r;
+		return copy_data(copy, at, end, false);
+	r = is_damage(copy, r) ? lose(copy, from, to, r) : r;
 	if (r == 0)
-		r = zero_range(c, at, end, false);
-	c->done += end - at;
+		r = zero_range(copy, at, end, false);
+	copy->done += end - at;
 	return r;
 }
 
-static int copy_span(struct image_copy *c, uint64_t span)
+static int copy_span(struct image_copy *copy, uint64_t span)
 {
 	uint64_t at = span * SPAN_SIZE, to = 0;
-	uint64_t end = min_u64(at + SPAN_SIZE, image_size(c->image));
-	if (known_lost(c, at) != 0) {
-		c->done += end - at;
-		return zero_range(c, at, end, false);
+	uint64_t end = min_u64(at + SPAN_SIZE, image_size(copy->image));
+	if (known_lost(copy, at) != 0) {
+		copy->done += end - at;
+		return zero_range(copy, at, end, false);
 	}
 	for (; at < end; at = to) {
 		bool hole = false;
-		int err = image_seek_extent(c->image, at, end, &hole, &to);
+		int err = image_seek_extent(copy->image, at, end, &hole, &to);
 		if (err < 0)
-			return lose_span(c, at, end, err);
-		err = hole ? zero_range(c, at, to, false)
-			 : copy_data(c, at, to, false);
+			return lose_span(copy, at, end, err);
+		err = hole ? zero_range(copy, at, to, false)
+			 : copy_data(copy, at, to, false);
 		if (err < 0)
 			return err;
 		if (hole)
-			c->done += to - at;
+			copy->done += to - at;
 	}
 	return 0;
 }
@@ -308,17 +308,17 @@ static void *copy_thread(void *arg)
 	return NULL;
 }
 
-static int copy_parallel(struct image_copy *c)
+static int copy_parallel(struct image_copy *copy)
 {
-	struct copy_job job = { .copy = c,
-		.spans = node_span_count(image_size(c->image)) };
+	struct copy_job job = { .copy = copy,
+		.spans = node_span_count(image_size(copy->image)) };
 	unsigned started = 0;
-	pthread_t *threads = calloc(c->threads, sizeof(*threads));
+	pthread_t *threads = calloc(copy->threads, sizeof(*threads));
 	if (threads == NULL)
 		return fail_errno(-ENOMEM, "copying");
 	pthread_mutex_init(&job.mutex, NULL);
 	/* This thread works too; fewer helpers than asked for is no failure. */
-	while (started + 1 < c->threads && started < job.spans
+	while (started + 1 < copy->threads && started < job.spans
 			&& pthread_create(&threads[started], NULL, copy_thread,
 					   &job)
 					== 0)
@@ -331,14 +331,14 @@ static int copy_parallel(struct image_copy *c)
 	return job.error.err ? error_load(&job.error) : 0;
 }
 
-static int copy_stream(struct image_copy *c)
+static int copy_stream(struct image_copy *copy)
 {
 	struct image_sequence ahead = { 0 };
-	uint64_t size = image_size(c->image);
+	uint64_t size = image_size(copy->image);
 	for (uint64_t at = 0; at < size; at += COPY_SIZE) {
 		uint64_t end = min_u64(at + COPY_SIZE, size);
-		image_prefetch_note_read(c->image, &ahead, at, end - at);
-		int err = copy_data(c, at, end, true);
+		image_prefetch_note_read(copy->image, &ahead, at, end - at);
+		int err = copy_data(copy, at, end, true);
 		if (err < 0)
 			return err;
 	}
@@ -357,12 +357,12 @@ static int copy_with(struct image_copy *c, int (*copy)(struct image_copy *c))
 	return err;
 }
 
-int image_copy_parallel(struct image_copy *c)
+int image_copy_parallel(struct image_copy *copy)
 {
-	return copy_with(c, copy_parallel);
+	return copy_with(copy, copy_parallel);
 }
 
-int image_copy_stream(struct image_copy *c)
+int image_copy_stream(struct image_copy *copy)
 {
-	return copy_with(c, copy_stream);
+	return copy_with(copy, copy_stream);
 }

@@ -29,7 +29,7 @@ struct image_copy {
 
 /* A file gets its size before. Not fsynced. 0; -ECANCELED; -errno with a text
  * that names the byte. */
-int image_copy_parallel(struct image_copy *c);
-int image_copy_stream(struct image_copy *c);
+int image_copy_parallel(struct image_copy *copy);
+int image_copy_stream(struct image_copy *copy);
 
 #endif

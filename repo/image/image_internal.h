@@ -20,22 +20,22 @@ struct image {
 	uint64_t spans;
 };
 
-static inline uint32_t image_span_len(const struct image *i, uint64_t span)
+static inline uint32_t image_span_len(const struct image *image, uint64_t span)
 {
-	return (uint32_t)min_u64(SPAN_SIZE, i->size - span * SPAN_SIZE);
+	return (uint32_t)min_u64(SPAN_SIZE, image->size - span * SPAN_SIZE);
 }
 
 /* The entry of LEAF that covers byte AT of the span. */
 uint32_t image_entry_at(const struct leaf *leaf, uint32_t at);
 
 /* The node of LEVEL whose children hold SPAN, through CHILD's id. */
-int image_node(struct image *i, const struct id *id, uint8_t level,
+int image_node(struct image *image, const struct id *id, uint8_t level,
 		uint64_t span, struct cached_node **out);
 
 /* image_prefetch_note_read for whatever PREFETCH, with the terms of image_prefetch, asks
  * ahead for. */
 typedef uint64_t image_prefetch_fn(void *ctx, uint64_t offset, uint64_t len);
-void image_prefetch_note_sequence(struct image_sequence *s, uint64_t offset,
+void image_prefetch_note_sequence(struct image_sequence *sequence, uint64_t offset,
 		uint64_t len, image_prefetch_fn *prefetch, void *ctx);
 
 #endif

@@ -27,82 +27,82 @@ struct ahead {
 
 static void decode_ahead(void *arg)
 {
-	struct ahead *a = arg;
+	struct ahead *ahead = arg;
 	struct frame *frame;
-	const struct frame_entry *e = &a->pack->trailer->frames[a->frame];
+	const struct frame_entry *e = &ahead->pack->trailer->frames[ahead->frame];
 	/* A failure is for the read that comes to it. */
-	if (frame_cache_get(a->frames, a->pack, a->frame, e->plain_len, &frame) == 0)
+	if (frame_cache_get(ahead->frames, ahead->pack, ahead->frame, e->plain_len, &frame) == 0)
 		frame_cache_unpin(frame);
-	pack_cache_release(a->pack);
-	free(a);
+	pack_cache_release(ahead->pack);
+	free(ahead);
 }
 
 /* False: the queue is full. */
-static bool queue_frame(struct image_reader *r, struct chunk_place *at)
+static bool queue_frame(struct image_reader *reader, struct chunk_place *place)
 {
-	struct ahead *a = malloc(sizeof(*a));
-	if (a == NULL)
+	struct ahead *ahead = malloc(sizeof(*ahead));
+	if (ahead == NULL)
 		return false;
-	*a = (struct ahead){ .frames = r->frames, .pack = pack_cache_hold(at->pack),
-		.frame = at->pack->trailer->chunks[at->chunk].frame };
-	if (pool_try(r->pool, decode_ahead, a))
+	*ahead = (struct ahead){ .frames = reader->frames, .pack = pack_cache_hold(place->pack),
+		.frame = place->pack->trailer->chunks[place->chunk].frame };
+	if (pool_try(reader->pool, decode_ahead, ahead))
 		return true;
-	pack_cache_release(a->pack);
-	free(a);
+	pack_cache_release(ahead->pack);
+	free(ahead);
 	return false;
 }
 
 /* Queues the frames of the entries in [at, end) of the span; returns where it
  * had to stop. */
-static uint32_t prefetch_leaf(struct image *i, const struct leaf *leaf, uint32_t at,
+static uint32_t prefetch_leaf(struct image *image, const struct leaf *leaf, uint32_t at,
 		uint32_t end)
 {
-	struct image_reader *r = i->reader;
+	struct image_reader *reader = image->reader;
 	struct pack_id last_pack = { { 0 } };
 	uint32_t last_frame = UINT32_MAX;
 	bool room = true;
 	for (uint32_t k = image_entry_at(leaf, at);
 			k < leaf->count && leaf->entries[k].offset < end; k++) {
-		const struct leaf_entry *e = &leaf->entries[k];
+		const struct leaf_entry *entry = &leaf->entries[k];
 		struct chunk_place place;
-		if (e->hole)
+		if (entry->hole)
 			continue;
-		if (pack_cache_locate(r->packs, PACK_DATA, &e->id, NULL, &place) < 0)
+		if (pack_cache_locate(reader->packs, PACK_DATA, &entry->id, NULL, &place) < 0)
 			continue;
-		const struct trailer *t = place.pack->trailer;
-		uint32_t frame = t->chunks[place.chunk].frame;
+		const struct trailer *trailer = place.pack->trailer;
+		uint32_t frame = trailer->chunks[place.chunk].frame;
 		bool same = frame == last_frame
-				&& memcmp(&last_pack, &t->pack,
+				&& memcmp(&last_pack, &trailer->pack,
 						   sizeof(last_pack))
 						== 0;
-		if (!same && !frame_cache_has(r->frames, place.pack, frame))
-			room = queue_frame(r, &place);
-		last_pack = t->pack;
+		if (!same && !frame_cache_has(reader->frames, place.pack, frame))
+			room = queue_frame(reader, &place);
+		last_pack = trailer->pack;
 		last_frame = frame;
 		pack_cache_release(place.pack);
 		if (!room)
-			return e->offset;
+			return entry->offset;
 	}
 	return end;
 }
 
-uint64_t image_prefetch(struct image *i, uint64_t offset, uint64_t len)
+uint64_t image_prefetch(struct image *image, uint64_t offset, uint64_t len)
 {
-	if (i->reader->pool == NULL || offset >= i->size)
+	if (image->reader->pool == NULL || offset >= image->size)
 		return offset;
-	uint64_t end = offset + min_u64(len, i->size - offset);
+	uint64_t end = offset + min_u64(len, image->size - offset);
 	while (offset < end) {
 		uint64_t span = offset / SPAN_SIZE, start = span * SPAN_SIZE;
 		uint64_t span_store_end = min_u64(start + SPAN_SIZE, end);
-		struct cached_node *n;
-		if (image_leaf(i, span, &n, NULL) < 0)
+		struct cached_node *node;
+		if (image_leaf(image, span, &node, NULL) < 0)
 			return end; /* for the read that comes to it */
 		uint64_t reached = span_store_end;
-		if (n != NULL)
-			reached = start + prefetch_leaf(i, n->leaf,
+		if (node != NULL)
+			reached = start + prefetch_leaf(image, node->leaf,
 							  (uint32_t)(offset - start),
 							  (uint32_t)(span_store_end - start));
-		node_cache_release(n);
+		node_cache_release(node);
 		offset = max_u64(offset, reached);
 		if (offset < span_store_end)
 			break;
@@ -110,33 +110,33 @@ uint64_t image_prefetch(struct image *i, uint64_t offset, uint64_t len)
 	return offset;
 }
 
-void image_prefetch_note_sequence(struct image_sequence *s, uint64_t offset,
+void image_prefetch_note_sequence(struct image_sequence *sequence, uint64_t offset,
 		uint64_t len, image_prefetch_fn *prefetch, void *ctx)
 {
-	uint64_t next = s->next, window = s->window, ahead = s->ahead;
+	uint64_t next = sequence->next, window = sequence->window, ahead = sequence->ahead;
 	uint64_t end = offset + len;
 	uint64_t slack = len >= LARGE_READ ? SLACK : 0;
 	if (offset + slack < next || offset > next + slack) {
 		/* Somewhere else: a random reader, until it goes on there. */
-		s->next = end;
-		s->window = 0;
-		s->ahead = end;
+		sequence->next = end;
+		sequence->window = 0;
+		sequence->ahead = end;
 		return;
 	}
 	if (end > next)
-		s->next = end;
+		sequence->next = end;
 	if (ahead < end)
 		ahead = end;
 	window = window == 0 ? WINDOW_FIRST : window;
 	if (ahead - end > window / 2)
 		return;
 	uint64_t upto = end + window;
-	s->window = min_u64(2 * window, WINDOW_MAX);
+	sequence->window = min_u64(2 * window, WINDOW_MAX);
 	/* Another thread that notes a read meanwhile must not ask again. */
-	s->ahead = upto;
+	sequence->ahead = upto;
 	uint64_t reached = prefetch(ctx, ahead, upto - ahead);
 	if (reached < upto)
-		s->ahead = reached;
+		sequence->ahead = reached;
 }
 
 static uint64_t prefetch_image(void *ctx, uint64_t offset, uint64_t len)
@@ -144,8 +144,8 @@ static uint64_t prefetch_image(void *ctx, uint64_t offset, uint64_t len)
 	return image_prefetch(ctx, offset, len);
 }
 
-void image_prefetch_note_read(struct image *i, struct image_sequence *s,
+void image_prefetch_note_read(struct image *image, struct image_sequence *sequence,
 		uint64_t offset, uint64_t len)
 {
-	image_prefetch_note_sequence(s, offset, len, prefetch_image, i);
+	image_prefetch_note_sequence(sequence, offset, len, prefetch_image, image);
 }

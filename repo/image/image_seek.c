@@ -25,16 +25,16 @@ static struct node_child next_child(const struct node *node, uint64_t *span)
 
 /* One descent towards SPAN: either a leaf is there (*FOUND), or *SPAN moves on
  * to where the next may be. */
-static int descend(struct image *i, uint64_t *span, bool *found)
+static int descend(struct image *image, uint64_t *span, bool *found)
 {
-	struct id id = i->root.id;
-	for (uint8_t level = i->root.level; level > 0; level--) {
-		struct cached_node *n;
-		int err = image_node(i, &id, level, *span, &n);
+	struct id id = image->root.id;
+	for (uint8_t level = image->root.level; level > 0; level--) {
+		struct cached_node *node;
+		int err = image_node(image, &id, level, *span, &node);
 		if (err < 0)
 			return err;
-		id = next_child(n->node, span).id;
-		node_cache_release(n);
+		id = next_child(node->node, span).id;
+		node_cache_release(node);
 		if (id_is_zero(&id))
 			return 0;
 	}
@@ -42,17 +42,17 @@ static int descend(struct image *i, uint64_t *span, bool *found)
 	return 0;
 }
 
-int image_seek_data_span(struct image *i, uint64_t span, uint64_t *out)
+int image_seek_data_span(struct image *image, uint64_t span, uint64_t *out)
 {
 	bool found = false;
-	if (id_is_zero(&i->root.id))
-		span = i->spans;
-	while (span < i->spans && !found) {
-		int err = descend(i, &span, &found);
+	if (id_is_zero(&image->root.id))
+		span = image->spans;
+	while (span < image->spans && !found) {
+		int err = descend(image, &span, &found);
 		if (err < 0)
 			return err;
 	}
-	*out = min_u64(span, i->spans);
+	*out = min_u64(span, image->spans);
 	return 0;
 }
 
@@ -61,75 +61,75 @@ int image_seek_data_span(struct image *i, uint64_t span, uint64_t *out)
 static uint32_t seek_in_leaf(const struct leaf *leaf, uint32_t at, bool hole)
 {
 	for (uint32_t k = image_entry_at(leaf, at); k < leaf->count; k++) {
-		const struct leaf_entry *e = &leaf->entries[k];
-		if (e->hole == hole)
-			return e->offset > at ? e->offset : at;
+		const struct leaf_entry *entry = &leaf->entries[k];
+		if (entry->hole == hole)
+			return entry->offset > at ? entry->offset : at;
 	}
 	return leaf->span_len;
 }
 
-static int seek_data(struct image *i, uint64_t *at)
+static int seek_data(struct image *image, uint64_t *at)
 {
-	while (*at < i->size) {
+	while (*at < image->size) {
 		uint64_t span = *at / SPAN_SIZE, next;
-		struct cached_node *n;
-		int err = image_seek_data_span(i, span, &next);
+		struct cached_node *node;
+		int err = image_seek_data_span(image, span, &next);
 		if (err < 0)
 			return err;
-		if (next >= i->spans)
+		if (next >= image->spans)
 			break;
 		if (next != span)
 			*at = next * SPAN_SIZE;
-		err = image_leaf(i, next, &n, NULL);
+		err = image_leaf(image, next, &node, NULL);
 		if (err < 0)
 			return err;
-		if (n == NULL) { /* can't be: next_data_span saw it */
+		if (node == NULL) { /* can't be: next_data_span saw it */
 			*at = (next + 1) * SPAN_SIZE;
 			continue;
 		}
 		uint32_t to = seek_in_leaf(
-				n->leaf, (uint32_t)(*at % SPAN_SIZE), false);
-		bool found = to < n->leaf->span_len;
+				node->leaf, (uint32_t)(*at % SPAN_SIZE), false);
+		bool found = to < node->leaf->span_len;
 		*at = next * SPAN_SIZE + to;
-		node_cache_release(n);
+		node_cache_release(node);
 		if (found)
 			return 0;
 	}
 	return -ENXIO;
 }
 
-static int seek_hole(struct image *i, uint64_t *at)
+static int seek_hole(struct image *image, uint64_t *at)
 {
-	while (*at < i->size) {
+	while (*at < image->size) {
 		uint64_t span = *at / SPAN_SIZE;
-		struct cached_node *n;
-		int err = image_leaf(i, span, &n, NULL);
+		struct cached_node *node;
+		int err = image_leaf(image, span, &node, NULL);
 		if (err < 0)
 			return err;
-		if (n == NULL)
+		if (node == NULL)
 			return 0;
 		uint32_t to = seek_in_leaf(
-				n->leaf, (uint32_t)(*at % SPAN_SIZE), true);
-		bool found = to < n->leaf->span_len;
+				node->leaf, (uint32_t)(*at % SPAN_SIZE), true);
+		bool found = to < node->leaf->span_len;
 		*at = span * SPAN_SIZE + to;
-		node_cache_release(n);
+		node_cache_release(node);
 		if (found)
 			return 0;
 	}
-	*at = i->size;
+	*at = image->size;
 	return 0;
 }
 
-off_t image_seek(struct image *i, off_t offset, int whence)
+off_t image_seek(struct image *image, off_t offset, int whence)
 {
-	if (offset < 0 || (uint64_t)offset >= i->size)
+	if (offset < 0 || (uint64_t)offset >= image->size)
 		return -ENXIO;
 	uint64_t at = (uint64_t)offset;
 	int err;
 	if (whence == SEEK_DATA)
-		err = seek_data(i, &at);
+		err = seek_data(image, &at);
 	else if (whence == SEEK_HOLE)
-		err = seek_hole(i, &at);
+		err = seek_hole(image, &at);
 	else
 		err = -EINVAL;
 	return err < 0 ? err : (off_t)at;
@@ -137,85 +137,85 @@ off_t image_seek(struct image *i, off_t offset, int whence)
 
 /* --- as a source --- */
 
-static int extent_of_hole(struct image *i, uint64_t span, uint64_t limit,
+static int extent_of_hole(struct image *image, uint64_t span, uint64_t limit,
 		uint64_t *end)
 {
 	uint64_t next;
-	int err = image_seek_data_span(i, span, &next);
+	int err = image_seek_data_span(image, span, &next);
 	if (err == 0)
-		*end = next >= i->spans ? limit
+		*end = next >= image->spans ? limit
 					: min_u64(next * SPAN_SIZE, limit);
 	return err;
 }
 
-int image_seek_extent(struct image *i, uint64_t offset, uint64_t limit, bool *hole,
+int image_seek_extent(struct image *image, uint64_t offset, uint64_t limit, bool *hole,
 		uint64_t *end)
 {
 	uint64_t span = offset / SPAN_SIZE;
 	uint32_t at = (uint32_t)(offset % SPAN_SIZE);
-	uint64_t span_store_end = span * SPAN_SIZE + image_span_len(i, span);
+	uint64_t span_store_end = span * SPAN_SIZE + image_span_len(image, span);
 	struct node_child child;
-	struct cached_node *n;
-	int err = image_child(i, span, &child);
+	struct cached_node *node;
+	int err = image_child(image, span, &child);
 	if (err < 0)
 		return err;
 	*hole = id_is_zero(&child.id);
 	*end = min_u64(span_store_end, limit);
 	if (*hole)
-		return limit > span_store_end ? extent_of_hole(i, span, limit, end)
+		return limit > span_store_end ? extent_of_hole(image, span, limit, end)
 					: 0;
 	if (at == 0 && limit > span_store_end)
 		return 0;
-	err = image_leaf(i, span, &n, NULL);
+	err = image_leaf(image, span, &node, NULL);
 	if (err < 0)
 		return err;
-	*hole = n->leaf->entries[image_entry_at(n->leaf, at)].hole;
-	uint32_t to = seek_in_leaf(n->leaf, at, !*hole);
-	node_cache_release(n);
+	*hole = node->leaf->entries[image_entry_at(node->leaf, at)].hole;
+	uint32_t to = seek_in_leaf(node->leaf, at, !*hole);
+	node_cache_release(node);
 	*end = min_u64(span * SPAN_SIZE + to, limit);
 	return 0;
 }
 
 /* The bytes of the SPANS spans that a node of that size around SPAN covers. */
-static void covered(const struct image *i, uint64_t span, uint64_t spans,
+static void covered(const struct image *image, uint64_t span, uint64_t spans,
 		uint64_t *from, uint64_t *to)
 {
 	uint64_t first = span / spans * spans;
 	*from = first * SPAN_SIZE;
-	*to = min_u64((first + spans) * SPAN_SIZE, i->size);
+	*to = min_u64((first + spans) * SPAN_SIZE, image->size);
 }
 
-int image_seek_piece(struct image *i, uint64_t offset, uint64_t *from, uint64_t *to,
+int image_seek_piece(struct image *image, uint64_t offset, uint64_t *from, uint64_t *to,
 		struct id *node)
 {
 	struct cached_node *n;
-	struct id none, id = i->root.id;
+	struct id none, id = image->root.id;
 	node = node ? node : &none;
 	uint64_t span = offset / SPAN_SIZE;
-	for (uint8_t level = i->root.level; level > 0; level--) {
+	for (uint8_t level = image->root.level; level > 0; level--) {
 		uint64_t step = node_slot_spans(level);
-		covered(i, span, step * NODE_FANOUT, from, to);
+		covered(image, span, step * NODE_FANOUT, from, to);
 		if (id_is_zero(&id))
 			return 0;
 		*node = id;
-		int err = image_node(i, &id, level, span, &n);
+		int err = image_node(image, &id, level, span, &n);
 		if (err < 0)
 			return err;
 		id = n->node->children[span / step % NODE_FANOUT].id;
 		node_cache_release(n);
 	}
-	covered(i, span, 1, from, to);
+	covered(image, span, 1, from, to);
 	*node = id;
 	if (id_is_zero(&id))
 		return 0;
-	int err = node_cache_leaf(i->reader->nodes, &id, image_span_len(i, span),
+	int err = node_cache_leaf(image->reader->nodes, &id, image_span_len(image, span),
 			&n);
 	if (err < 0)
 		return err;
-	const struct leaf_entry *e = &n->leaf->entries[image_entry_at(
+	const struct leaf_entry *entry = &n->leaf->entries[image_entry_at(
 			n->leaf, (uint32_t)(offset % SPAN_SIZE))];
-	*from = span * SPAN_SIZE + e->offset;
-	*to = *from + e->len;
+	*from = span * SPAN_SIZE + entry->offset;
+	*to = *from + entry->len;
 	node_cache_release(n);
 	return 0;
 }
@@ -228,16 +228,16 @@ struct walk {
 };
 
 /* Bytes of SPANS spans from SPAN on, as far as the image goes. */
-static uint64_t walk_len(const struct walk *k, uint64_t span, uint64_t spans)
+static uint64_t walk_len(const struct walk *walk, uint64_t span, uint64_t spans)
 {
-	return min_u64((span + spans) * SPAN_SIZE, k->image->size) -
+	return min_u64((span + spans) * SPAN_SIZE, walk->image->size) -
 			span * SPAN_SIZE;
 }
 
-static int walk_error(struct walk *k, uint64_t span, uint64_t spans, int err)
+static int walk_error(struct walk *walk, uint64_t span, uint64_t spans, int err)
 {
-	return k->w->error ? k->w->error(k->w->ctx, span * SPAN_SIZE,
-			walk_len(k, span, spans), err) : err;
+	return walk->w->error ? walk->w->error(walk->w->ctx, span * SPAN_SIZE,
+			walk_len(walk, span, spans), err) : err;
 }
 
 /* The parent's sums must be true: st_blocks and views are made from them. */
@@ -249,78 +249,78 @@ static int sums_differ(const struct node_child *said, uint64_t data_bytes,
 	return fail(-EBADMSG, "a tree node's sums are not its children's");
 }
 
-static int walk_leaf(struct walk *k, const struct node_child *at, uint64_t span)
+static int walk_leaf(struct walk *walk, const struct node_child *child, uint64_t span)
 {
-	struct cached_node *n;
-	int err = node_cache_leaf(k->image->reader->nodes, &at->id,
-			image_span_len(k->image, span), &n);
+	struct cached_node *node;
+	int err = node_cache_leaf(walk->image->reader->nodes, &child->id,
+			image_span_len(walk->image, span), &node);
 	if (err < 0)
-		return walk_error(k, span, 1, err);
-	err = sums_differ(at, n->leaf->data_bytes, n->leaf->clusters);
+		return walk_error(walk, span, 1, err);
+	err = sums_differ(child, node->leaf->data_bytes, node->leaf->clusters);
 	if (err < 0)
-		err = walk_error(k, span, 1, err);
+		err = walk_error(walk, span, 1, err);
 	if (err == 0)
-		err = k->w->leaf(k->w->ctx, span * SPAN_SIZE, n->leaf);
-	node_cache_release(n);
+		err = walk->w->leaf(walk->w->ctx, span * SPAN_SIZE, node->leaf);
+	node_cache_release(node);
 	return err;
 }
 
-static int check_node_sums(const struct node_child *at, const struct node *node)
+static int check_node_sums(const struct node_child *child, const struct node *node)
 {
 	uint64_t data_bytes = 0, clusters = 0;
 	for (unsigned slot = 0; slot < NODE_FANOUT; slot++) {
 		data_bytes += node->children[slot].data_bytes;
 		clusters += node->children[slot].clusters;
 	}
-	return sums_differ(at, data_bytes, clusters);
+	return sums_differ(child, data_bytes, clusters);
 }
 
-static int walk_tree(struct walk *k, const struct node_child *at, uint8_t level,
+static int walk_tree(struct walk *walk, const struct node_child *child, uint8_t level,
 		uint64_t span);
 
-static int walk_node(struct walk *k, const struct node_child *at,
+static int walk_node(struct walk *walk, const struct node_child *child,
 		uint8_t level, uint64_t span)
 {
-	struct cached_node *n;
+	struct cached_node *node;
 	uint64_t step = node_slot_spans(level);
-	int err = image_node(k->image, &at->id, level, span, &n);
+	int err = image_node(walk->image, &child->id, level, span, &node);
 	if (err < 0)
-		return walk_error(k, span, step * NODE_FANOUT, err);
-	err = check_node_sums(at, n->node);
+		return walk_error(walk, span, step * NODE_FANOUT, err);
+	err = check_node_sums(child, node->node);
 	if (err < 0)
-		err = walk_error(k, span, step * NODE_FANOUT, err);
+		err = walk_error(walk, span, step * NODE_FANOUT, err);
 	for (unsigned slot = 0; err == 0 && slot < NODE_FANOUT; slot++)
-		err = walk_tree(k, &n->node->children[slot], (uint8_t)(level - 1),
+		err = walk_tree(walk, &node->node->children[slot], (uint8_t)(level - 1),
 				span + slot * step);
-	node_cache_release(n);
+	node_cache_release(node);
 	return err;
 }
 
 /* Depth at most NODE_LEVEL_MAX. */
-static int walk_tree(struct walk *k, const struct node_child *at, uint8_t level,
+static int walk_tree(struct walk *walk, const struct node_child *child, uint8_t level,
 		uint64_t span)
 {
-	const struct image_walker *w = k->w;
+	const struct image_walker *walker = walk->w;
 	int err = 0;
-	if (id_is_zero(&at->id))
+	if (id_is_zero(&child->id))
 		return 0;
 	uint64_t spans = level == 0 ? 1 : node_slot_spans(level) * NODE_FANOUT;
-	uint64_t len = walk_len(k, span, spans);
-	if (w->enter != NULL)
-		err = w->enter(w->ctx, at, level, span * SPAN_SIZE, len);
+	uint64_t len = walk_len(walk, span, spans);
+	if (walker->enter != NULL)
+		err = walker->enter(walker->ctx, child, level, span * SPAN_SIZE, len);
 	if (err != 0)
 		return err < 0 ? err : 0;
-	err = level == 0 ? walk_leaf(k, at, span) : walk_node(k, at, level, span);
-	if (err == 0 && w->leave != NULL)
-		w->leave(w->ctx, at, level, len);
+	err = level == 0 ? walk_leaf(walk, child, span) : walk_node(walk, child, level, span);
+	if (err == 0 && walker->leave != NULL)
+		walker->leave(walker->ctx, child, level, len);
 	return err;
 }
 
-int image_seek_walk(struct image *i, const struct image_walker *w)
+int image_seek_walk(struct image *image, const struct image_walker *walker)
 {
-	struct walk k = { .image = i, .w = w };
-	struct node_child top = { .id = i->root.id,
-		.data_bytes = i->root.data_bytes,
-		.clusters = i->root.clusters };
-	return walk_tree(&k, &top, i->root.level, 0);
+	struct walk k = { .image = image, .w = walker };
+	struct node_child top = { .id = image->root.id,
+		.data_bytes = image->root.data_bytes,
+		.clusters = image->root.clusters };
+	return walk_tree(&k, &top, image->root.level, 0);
 }

@@ -29,18 +29,18 @@
 /* --- taking spans --- */
 
 /* Passes over all-hole spans in one go; mutex held. */
-static int skip_holes(struct worker *w, struct job *job)
+static int skip_holes(struct worker *worker, struct job *job)
 {
 	uint64_t at = job->next_span * SPAN_SIZE, end;
 	bool hole;
-	int err = span_read_extent(w, job, at, job->size, &hole, &end);
+	int err = span_read_extent(worker, job, at, job->size, &hole, &end);
 	if (err < 0 || !hole)
 		return err;
 	uint64_t skipped = end >= job->size ? job->spans - job->next_span
 					    : end / SPAN_SIZE - job->next_span;
 	if (skipped == 0)
 		return 0;
-	err = tree_builder_skip(job->builder, w->stream, job->next_span, skipped);
+	err = tree_builder_skip(job->builder, worker->stream, job->next_span, skipped);
 	job->next_span += skipped;
 	uint64_t bytes = min_u64(job->next_span * SPAN_SIZE, job->size) - at;
 	job->counts->holes += bytes;
@@ -51,22 +51,22 @@ static int skip_holes(struct worker *w, struct job *job)
 /* Passes over what needs no worker; mutex held. Where a span begins with the
  * base's bytes nothing is asked about holes: the base's tree knows them. -errno
  * on failure. */
-static int pass_over(struct worker *w, struct job *job)
+static int pass_over(struct worker *worker, struct job *job)
 {
 	uint64_t before;
 	do {
 		before = job->next_span;
-		int err = span_reuse_pass(w, job);
+		int err = span_reuse_pass(worker, job);
 		if (err == 0 && job->next_span < job->spans)
-			err = skip_holes(w, job);
+			err = skip_holes(worker, job);
 		if (err != 0)
 			return err;
 	} while (job->next_span != before && job->next_span < job->spans);
 	return 0;
 }
 
-/* 1: S->span is to be done; 0: none is left. */
-static int take_span(struct worker *w, struct job *job, struct span_work *s)
+/* 1: SPAN->span is to be done; 0: none is left. */
+static int take_span(struct worker *worker, struct job *job, struct span_work *span)
 {
 	LOCK_SCOPE(&job->mutex);
 	if (job->error.err != 0)
@@ -74,20 +74,20 @@ static int take_span(struct worker *w, struct job *job, struct span_work *s)
 	if (span_read_cancelled(job))
 		return fail(-ECANCELED, "interrupted");
 	if (job->next_span < job->spans) {
-		int err = pass_over(w, job);
+		int err = pass_over(worker, job);
 		if (err < 0)
 			return err;
 	}
 	if (job->next_span >= job->spans)
 		return 0;
-	s->span = job->next_span++;
-	s->len = (uint32_t)min_u64(
-			SPAN_SIZE, job->size - s->span * SPAN_SIZE);
+	span->span = job->next_span++;
+	span->len = (uint32_t)min_u64(
+			SPAN_SIZE, job->size - span->span * SPAN_SIZE);
 	return 1;
 }
 
 /* The same for a stream: reads the span as well. */
-static int take_streamed(struct worker *w, struct job *job, struct span_work *s)
+static int take_streamed(struct worker *worker, struct job *job, struct span_work *span)
 {
 	const struct image_source *source = job->source;
 	LOCK_SCOPE(&job->mutex);
@@ -96,10 +96,10 @@ static int take_streamed(struct worker *w, struct job *job, struct span_work *s)
 	uint32_t len = 0;
 	while (len < SPAN_SIZE && !job->ended) {
 		uint32_t n = (uint32_t)min_u64(READ_SIZE, SPAN_SIZE - len);
-		int err = span_read_wait(w, job, n);
+		int err = span_read_wait(worker, job, n);
 		if (err < 0)
 			return err;
-		ssize_t got = source->next(source->ctx, w->span + len, n);
+		ssize_t got = source->next(source->ctx, worker->span + len, n);
 		if (got < 0)
 			return (int)got;
 		job->ended = got == 0;
@@ -111,19 +111,19 @@ static int take_streamed(struct worker *w, struct job *job, struct span_work *s)
 		return 0;
 	if (job->size + len > IMAGE_SIZE_MAX)
 		return fail(-EFBIG, "the stream is longer than an image may be");
-	s->span = job->next_span++;
-	s->len = len;
+	span->span = job->next_span++;
+	span->len = len;
 	job->size += len;
 	job->spans = job->next_span;
 	return 1;
 }
 
-static int do_span(struct worker *w, struct job *job)
+static int do_span(struct worker *worker, struct job *job)
 {
 	struct span_work s;
-	span_read_begin(&s, w, job);
+	span_read_begin(&s, worker, job);
 	if (job->source->next != NULL) {
-		int err = take_streamed(w, job, &s);
+		int err = take_streamed(worker, job, &s);
 		if (err <= 0)
 			return err;
 		s.done = s.len;
@@ -131,7 +131,7 @@ static int do_span(struct worker *w, struct job *job)
 		err = span_store_finish(&s);
 		return err < 0 ? err : 1;
 	}
-	int err = take_span(w, job, &s);
+	int err = take_span(worker, job, &s);
 	if (err <= 0)
 		return err;
 	err = span_update(&s);
@@ -143,11 +143,11 @@ static int do_span(struct worker *w, struct job *job)
 	return err < 0 ? err : 1;
 }
 
-static void do_job(struct worker *w, struct job *job)
+static void do_job(struct worker *worker, struct job *job)
 {
 	int err;
 	do
-		err = do_span(w, job);
+		err = do_span(worker, job);
 	while (err == 1);
 	if (err < 0) {
 		LOCK_SCOPE(&job->mutex);
@@ -158,8 +158,8 @@ static void do_job(struct worker *w, struct job *job)
 
 static void *worker_main(void *arg)
 {
-	struct worker *w = arg;
-	struct image_writer *writer = w->writer;
+	struct worker *worker = arg;
+	struct image_writer *writer = worker->writer;
 	uint64_t done = 0;
 	pthread_mutex_lock(&writer->mutex);
 	for (;;) {
@@ -171,7 +171,7 @@ static void *worker_main(void *arg)
 		struct job *job = writer->job;
 		done = writer->generation;
 		pthread_mutex_unlock(&writer->mutex);
-		do_job(w, job);
+		do_job(worker, job);
 		pthread_mutex_lock(&writer->mutex);
 		if (--writer->busy == 0)
 			pthread_cond_signal(&writer->idle);
@@ -182,24 +182,24 @@ static void *worker_main(void *arg)
 
 /* --- the writer --- */
 
-static int worker_start(struct worker *w, struct chunk_sink *sink)
+static int worker_start(struct worker *worker, struct chunk_sink *sink)
 {
-	w->span = mmap(NULL, SPAN_SIZE, PROT_READ | PROT_WRITE,
+	worker->span = mmap(NULL, SPAN_SIZE, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (w->span == MAP_FAILED)
-		w->span = NULL;
-	w->marks = malloc(SPAN_BLOCKS);
-	w->pieces = malloc(SPAN_BLOCKS * sizeof(*w->pieces));
-	w->leaf = malloc(sizeof(*w->leaf)
-			+ LEAF_ENTRIES_MAX * sizeof(w->leaf->entries[0]));
-	w->node = malloc(LEAF_SIZE_MAX);
-	if (!w->span || !w->marks || !w->pieces || !w->leaf || !w->node)
+	if (worker->span == MAP_FAILED)
+		worker->span = NULL;
+	worker->marks = malloc(SPAN_BLOCKS);
+	worker->pieces = malloc(SPAN_BLOCKS * sizeof(*worker->pieces));
+	worker->leaf = malloc(sizeof(*worker->leaf)
+			+ LEAF_ENTRIES_MAX * sizeof(worker->leaf->entries[0]));
+	worker->node = malloc(LEAF_SIZE_MAX);
+	if (!worker->span || !worker->marks || !worker->pieces || !worker->leaf || !worker->node)
 		return fail_errno(-ENOMEM, "starting to write");
-	int err = chunk_stream_new(sink, &w->stream);
+	int err = chunk_stream_new(sink, &worker->stream);
 	if (err < 0)
 		return err;
-	err = pthread_create(&w->thread, NULL, worker_main, w);
-	w->started = err == 0;
+	err = pthread_create(&worker->thread, NULL, worker_main, worker);
+	worker->started = err == 0;
 	return err ? fail_errno(-err, "starting a thread") : 0;
 }
 
@@ -208,78 +208,78 @@ int image_writer_new(struct image_writer **out, const struct seal *seal,
 		struct image_reader *reader, unsigned workers,
 		struct throttle *throttle)
 {
-	struct image_writer *w = calloc(1, sizeof(*w));
-	if (w == NULL)
+	struct image_writer *writer = calloc(1, sizeof(*writer));
+	if (writer == NULL)
 		return fail_errno(-ENOMEM, "starting to write");
-	w->seal = seal;
-	w->config = config;
-	w->reader = reader;
-	w->throttle = throttle;
-	w->chunker = (struct chunker){ .seed = seal_cut_seed(seal),
+	writer->seal = seal;
+	writer->config = config;
+	writer->reader = reader;
+	writer->throttle = throttle;
+	writer->chunker = (struct chunker){ .seed = seal_cut_seed(seal),
 		.min = config->chunk_min, .average = config->chunk_average,
 		.max = config->chunk_max };
-	pthread_mutex_init(&w->mutex, NULL);
-	pthread_cond_init(&w->wake, NULL);
-	pthread_cond_init(&w->idle, NULL);
-	w->workers = calloc(workers, sizeof(*w->workers));
-	int err = w->workers ? 0 : fail_errno(-ENOMEM, "starting to write");
+	pthread_mutex_init(&writer->mutex, NULL);
+	pthread_cond_init(&writer->wake, NULL);
+	pthread_cond_init(&writer->idle, NULL);
+	writer->workers = calloc(workers, sizeof(*writer->workers));
+	int err = writer->workers ? 0 : fail_errno(-ENOMEM, "starting to write");
 	for (unsigned i = 0; err == 0 && i < workers; i++) {
-		w->workers[i].writer = w;
-		w->workers[i].number = i;
-		w->worker_count = i + 1;
-		err = worker_start(&w->workers[i], sink);
+		writer->workers[i].writer = writer;
+		writer->workers[i].number = i;
+		writer->worker_count = i + 1;
+		err = worker_start(&writer->workers[i], sink);
 	}
 	if (err < 0) {
-		image_writer_free(w);
+		image_writer_free(writer);
 		return err;
 	}
-	*out = w;
+	*out = writer;
 	return 0;
 }
 
-static void worker_end(struct worker *w)
+static void worker_end(struct worker *worker)
 {
-	if (w->started)
-		pthread_join(w->thread, NULL);
-	chunk_stream_free(w->stream);
-	if (w->span != NULL)
-		munmap(w->span, SPAN_SIZE);
-	free(w->marks);
-	free(w->pieces);
-	free(w->leaf);
-	free(w->node);
+	if (worker->started)
+		pthread_join(worker->thread, NULL);
+	chunk_stream_free(worker->stream);
+	if (worker->span != NULL)
+		munmap(worker->span, SPAN_SIZE);
+	free(worker->marks);
+	free(worker->pieces);
+	free(worker->leaf);
+	free(worker->node);
 }
 
-void image_writer_free(struct image_writer *w)
+void image_writer_free(struct image_writer *writer)
 {
-	if (w == NULL)
+	if (writer == NULL)
 		return;
-	pthread_mutex_lock(&w->mutex);
-	w->stop = true;
-	pthread_cond_broadcast(&w->wake);
-	pthread_mutex_unlock(&w->mutex);
-	for (unsigned i = 0; i < w->worker_count; i++)
-		worker_end(&w->workers[i]);
-	free(w->workers);
-	pthread_mutex_destroy(&w->mutex);
-	pthread_cond_destroy(&w->wake);
-	pthread_cond_destroy(&w->idle);
-	free(w);
+	pthread_mutex_lock(&writer->mutex);
+	writer->stop = true;
+	pthread_cond_broadcast(&writer->wake);
+	pthread_mutex_unlock(&writer->mutex);
+	for (unsigned i = 0; i < writer->worker_count; i++)
+		worker_end(&writer->workers[i]);
+	free(writer->workers);
+	pthread_mutex_destroy(&writer->mutex);
+	pthread_cond_destroy(&writer->wake);
+	pthread_cond_destroy(&writer->idle);
+	free(writer);
 }
 
-static void run_job(struct image_writer *w, struct job *job)
+static void run_job(struct image_writer *writer, struct job *job)
 {
-	LOCK_SCOPE(&w->mutex);
-	w->job = job;
-	w->generation++;
-	w->busy = w->worker_count;
-	pthread_cond_broadcast(&w->wake);
-	while (w->busy != 0)
-		pthread_cond_wait(&w->idle, &w->mutex);
-	w->job = NULL;
+	LOCK_SCOPE(&writer->mutex);
+	writer->job = job;
+	writer->generation++;
+	writer->busy = writer->worker_count;
+	pthread_cond_broadcast(&writer->wake);
+	while (writer->busy != 0)
+		pthread_cond_wait(&writer->idle, &writer->mutex);
+	writer->job = NULL;
 }
 
-int image_writer_write(struct image_writer *w, const struct image_source *source,
+int image_writer_write(struct image_writer *writer, const struct image_source *source,
 		struct image *base, struct image_counts *counts,
 		const _Atomic sig_atomic_t *cancel, struct tree_root *root,
 		uint64_t *size)
@@ -292,15 +292,15 @@ int image_writer_write(struct image_writer *w, const struct image_source *source
 		job.size = source->size;
 		job.spans = node_span_count(source->size);
 	}
-	job.builder = tree_builder_new(w->seal, job.spans);
+	job.builder = tree_builder_new(writer->seal, job.spans);
 	if (job.builder == NULL)
 		return fail_errno(-ENOMEM, "writing an image");
 	pthread_mutex_init(&job.mutex, NULL);
-	run_job(w, &job);
+	run_job(writer, &job);
 	int err = job.error.err ? error_load(&job.error) : 0;
 	/* The workers rest: their streams may be used from here. */
 	if (err == 0)
-		err = tree_builder_finish(job.builder, w->workers[0].stream,
+		err = tree_builder_finish(job.builder, writer->workers[0].stream,
 				job.spans, root);
 	*size = job.size;
 	tree_builder_free(job.builder);
@@ -308,12 +308,12 @@ int image_writer_write(struct image_writer *w, const struct image_source *source
 	return err;
 }
 
-void image_writer_stats(struct image_writer *w, struct chunk_sink_stats *out)
+void image_writer_stats(struct image_writer *writer, struct chunk_sink_stats *out)
 {
 	*out = (struct chunk_sink_stats){ .new_bytes = 0 };
-	for (unsigned i = 0; i < w->worker_count; i++) {
+	for (unsigned i = 0; i < writer->worker_count; i++) {
 		struct chunk_sink_stats of;
-		chunk_stream_stats(w->workers[i].stream, &of);
+		chunk_stream_stats(writer->workers[i].stream, &of);
 		out->new_chunks += of.new_chunks;
 		out->new_bytes += of.new_bytes;
 		out->known_bytes += of.known_bytes;
@@ -321,10 +321,10 @@ void image_writer_stats(struct image_writer *w, struct chunk_sink_stats *out)
 	}
 }
 
-int image_writer_flush(struct image_writer *w)
+int image_writer_flush(struct image_writer *writer)
 {
 	int err = 0;
-	for (unsigned i = 0; err == 0 && i < w->worker_count; i++)
-		err = chunk_stream_flush(w->workers[i].stream);
+	for (unsigned i = 0; err == 0 && i < writer->worker_count; i++)
+		err = chunk_stream_flush(writer->workers[i].stream);
 	return err;
 }

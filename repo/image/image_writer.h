@@ -62,7 +62,7 @@ int image_writer_new(struct image_writer **out, const struct seal *seal,
 		const struct config *config, struct chunk_sink *sink,
 		struct image_reader *reader, unsigned workers,
 		struct throttle *throttle);
-void image_writer_free(struct image_writer *w); /* NULL allowed */
+void image_writer_free(struct image_writer *writer); /* NULL allowed */
 
 /*
  * Stores one image. BASE may be NULL, or an image of an earlier snapshot whose
@@ -74,15 +74,15 @@ void image_writer_free(struct image_writer *w); /* NULL allowed */
  * true ends with -ECANCELED. On success ROOT and *SIZE are set; nothing is
  * durable before chunk_sink_barrier. 0 or -errno.
  */
-int image_writer_write(struct image_writer *w, const struct image_source *source,
+int image_writer_write(struct image_writer *writer, const struct image_source *source,
 		struct image *base, struct image_counts *counts,
 		const _Atomic sig_atomic_t *cancel, struct tree_root *root,
 		uint64_t *size);
 
 /* What its workers gave to the sink so far; see chunk_stream_stats. */
-void image_writer_stats(struct image_writer *w, struct chunk_sink_stats *out);
+void image_writer_stats(struct image_writer *writer, struct chunk_sink_stats *out);
 
 /* Ends the workers' open frames, which chunk_sink_barrier does as well. */
-int image_writer_flush(struct image_writer *w);
+int image_writer_flush(struct image_writer *writer);
 
 #endif

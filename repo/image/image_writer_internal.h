@@ -82,50 +82,50 @@ struct span_work {
 
 bool span_read_cancelled(const struct job *job);
 /* Until BYTES may be read. 0 or -ECANCELED. */
-int span_read_wait(const struct worker *w, const struct job *job, uint32_t bytes);
+int span_read_wait(const struct worker *worker, const struct job *job, uint32_t bytes);
 /* What the source's EXTENT says of the image at AT, and to where, at most to
  * LIMIT. Data, where it has none. */
-int span_read_extent(const struct worker *w, const struct job *job, uint64_t at,
+int span_read_extent(const struct worker *worker, const struct job *job, uint64_t at,
 		uint64_t limit, bool *hole, uint64_t *end);
 /* What the source's SAME says of the image at AT, and to where, at most to
  * LIMIT. Not the same, where there is no base or nothing is known. */
-int span_read_same(const struct worker *w, const struct job *job, uint64_t at,
+int span_read_same(const struct worker *worker, const struct job *job, uint64_t at,
 		uint64_t limit, bool *same, uint64_t *end);
 
-void span_read_begin(struct span_work *s, struct worker *w, struct job *job);
+void span_read_begin(struct span_work *span, struct worker *worker, struct job *job);
 /* Marks the blocks that are complete below UPTO. */
-void span_read_scan(struct span_work *s, uint32_t upto);
+void span_read_scan(struct span_work *span, uint32_t upto);
 /* Reads and marks [from, to) of the span: whole blocks. */
-int span_read(struct span_work *s, uint32_t from, uint32_t to);
+int span_read(struct span_work *span, uint32_t from, uint32_t to);
 /* Puts [from, to), which was marked, into the proof. */
-void span_read_prove(struct span_work *s, uint32_t from, uint32_t to);
+void span_read_prove(struct span_work *span, uint32_t from, uint32_t to);
 
 /* --- span_update.c --- */
 
 /* Makes the span from the base's, reading what the source does not say is
  * the same. 1; 0: the base has nothing to go by, and nothing was read; -errno. */
-int span_update(struct span_work *s);
+int span_update(struct span_work *span);
 
 /* --- span_store.c --- */
 
 /* All of the span is in the buffer and marked: stores it. */
-int span_store_finish(struct span_work *s);
+int span_store_finish(struct span_work *span);
 /* Stores a piece of the buffer as one more entry of the worker's leaf. */
-int span_store_piece(struct span_work *s, uint32_t offset, uint32_t len,
+int span_store_piece(struct span_work *span, uint32_t offset, uint32_t len,
 		bool hole);
 /* Stores the worker's leaf, whose entries are complete. */
-int span_store_leaf(struct span_work *s, const uint8_t *proof,
+int span_store_leaf(struct span_work *span, const uint8_t *proof,
 		struct node_child *child);
 /* The span is CHILD's. */
-int span_store_end(struct span_work *s, const struct node_child *child);
+int span_store_end(struct span_work *span, const struct node_child *child);
 
 /* --- span_reuse.c --- */
 
 /* True if what is said to be the base's must be looked up, chunk by chunk. */
-bool span_reuse_in_doubt(const struct worker *w, const struct job *job);
+bool span_reuse_in_doubt(const struct worker *worker, const struct job *job);
 /* Passes over the spans from the next one on that are the base's; job->mutex is
  * held. 1 if the span that is the next then begins with bytes that are; 0,
  * -errno. */
-int span_reuse_pass(struct worker *w, struct job *job);
+int span_reuse_pass(struct worker *worker, struct job *job);
 
 #endif

@@ -30,115 +30,115 @@ struct node_cache {
 struct node_cache *node_cache_new(struct pack_cache *packs, struct frame_cache *frames,
 		size_t bytes_max)
 {
-	struct node_cache *c = calloc(1, sizeof(*c));
-	if (c == NULL)
+	struct node_cache *cache = calloc(1, sizeof(*cache));
+	if (cache == NULL)
 		return NULL;
-	c->packs = packs;
-	c->frames = frames;
-	c->bytes_max = bytes_max;
-	pthread_mutex_init(&c->mutex, NULL);
-	return c;
+	cache->packs = packs;
+	cache->frames = frames;
+	cache->bytes_max = bytes_max;
+	pthread_mutex_init(&cache->mutex, NULL);
+	return cache;
 }
 
-static void node_destroy(struct cached_node *n)
+static void node_destroy(struct cached_node *node)
 {
-	free(n->leaf);
-	free(n->node);
-	free(n);
+	free(node->leaf);
+	free(node->node);
+	free(node);
 }
 
-void node_cache_free(struct node_cache *c)
+void node_cache_free(struct node_cache *cache)
 {
-	if (c == NULL)
+	if (cache == NULL)
 		return;
-	while (c->newest != NULL) {
-		struct cached_node *n = c->newest;
-		c->newest = n->older;
-		node_destroy(n);
+	while (cache->newest != NULL) {
+		struct cached_node *node = cache->newest;
+		cache->newest = node->older;
+		node_destroy(node);
 	}
-	pthread_mutex_destroy(&c->mutex);
-	free(c);
+	pthread_mutex_destroy(&cache->mutex);
+	free(cache);
 }
 
-static struct cached_node **bucket_of(struct node_cache *c, const struct id *id)
+static struct cached_node **bucket_of(struct node_cache *cache, const struct id *id)
 {
-	return &c->buckets[id_hash(id) % BUCKETS];
+	return &cache->buckets[id_hash(id) % BUCKETS];
 }
 
-static void list_remove(struct node_cache *c, struct cached_node *n)
+static void list_remove(struct node_cache *cache, struct cached_node *node)
 {
-	*(n->newer ? &n->newer->older : &c->newest) = n->older;
-	*(n->older ? &n->older->newer : &c->oldest) = n->newer;
-	n->newer = n->older = NULL;
+	*(node->newer ? &node->newer->older : &cache->newest) = node->older;
+	*(node->older ? &node->older->newer : &cache->oldest) = node->newer;
+	node->newer = node->older = NULL;
 }
 
-static void list_push(struct node_cache *c, struct cached_node *n)
+static void list_push(struct node_cache *cache, struct cached_node *node)
 {
-	n->older = c->newest;
-	n->newer = NULL;
-	*(c->newest ? &c->newest->newer : &c->oldest) = n;
-	c->newest = n;
+	node->older = cache->newest;
+	node->newer = NULL;
+	*(cache->newest ? &cache->newest->newer : &cache->oldest) = node;
+	cache->newest = node;
 }
 
 /* With mutex held. */
-static void evict(struct node_cache *c, struct cached_node *n)
+static void evict(struct node_cache *cache, struct cached_node *node)
 {
-	struct cached_node **at = bucket_of(c, &n->id);
-	while (*at != n)
+	struct cached_node **at = bucket_of(cache, &node->id);
+	while (*at != node)
 		at = &(*at)->next;
-	*at = n->next;
-	list_remove(c, n);
-	c->bytes -= n->bytes;
-	n->cached = false;
-	if (n->refs == 0)
-		node_destroy(n);
+	*at = node->next;
+	list_remove(cache, node);
+	cache->bytes -= node->bytes;
+	node->cached = false;
+	if (node->refs == 0)
+		node_destroy(node);
 }
 
-static struct cached_node *lookup(struct node_cache *c, const struct id *id)
+static struct cached_node *lookup(struct node_cache *cache, const struct id *id)
 {
-	LOCK_SCOPE(&c->mutex);
-	struct cached_node *n = *bucket_of(c, id);
-	while (n != NULL && !id_equal(&n->id, id))
-		n = n->next;
-	if (n == NULL)
+	LOCK_SCOPE(&cache->mutex);
+	struct cached_node *node = *bucket_of(cache, id);
+	while (node != NULL && !id_equal(&node->id, id))
+		node = node->next;
+	if (node == NULL)
 		return NULL;
-	n->refs++;
-	if (c->newest != n) {
-		list_remove(c, n);
-		list_push(c, n);
+	node->refs++;
+	if (cache->newest != node) {
+		list_remove(cache, node);
+		list_push(cache, node);
 	}
-	return n;
+	return node;
 }
 
 /* Takes FRESH; the result carries a reference. */
 static struct cached_node *insert(
-		struct node_cache *c, struct cached_node *fresh)
+		struct node_cache *cache, struct cached_node *fresh)
 {
-	struct cached_node *there = lookup(c, &fresh->id);
+	struct cached_node *there = lookup(cache, &fresh->id);
 	if (there != NULL) {
 		node_destroy(fresh);
 		return there;
 	}
-	LOCK_SCOPE(&c->mutex);
-	while (c->oldest && c->bytes + fresh->bytes > c->bytes_max)
-		evict(c, c->oldest);
+	LOCK_SCOPE(&cache->mutex);
+	while (cache->oldest && cache->bytes + fresh->bytes > cache->bytes_max)
+		evict(cache, cache->oldest);
 	fresh->refs = 1;
 	fresh->cached = true;
-	struct cached_node **bucket = bucket_of(c, &fresh->id);
+	struct cached_node **bucket = bucket_of(cache, &fresh->id);
 	fresh->next = *bucket;
 	*bucket = fresh;
-	c->bytes += fresh->bytes;
-	list_push(c, fresh);
+	cache->bytes += fresh->bytes;
+	list_push(cache, fresh);
 	return fresh;
 }
 
-void node_cache_release(struct cached_node *n)
+void node_cache_release(struct cached_node *node)
 {
-	if (n == NULL)
+	if (node == NULL)
 		return;
-	LOCK_SCOPE(&n->owner->mutex);
-	if (--n->refs == 0 && !n->cached)
-		node_destroy(n);
+	LOCK_SCOPE(&node->owner->mutex);
+	if (--node->refs == 0 && !node->cached)
+		node_destroy(node);
 }
 
 static int misplaced(const struct id *id)
@@ -149,59 +149,59 @@ static int misplaced(const struct id *id)
 }
 
 /* LEVEL 0: a leaf of SPANS bytes. */
-static int load(struct node_cache *c, const struct id *id, uint8_t level,
+static int load(struct node_cache *cache, const struct id *id, uint8_t level,
 		uint64_t spans, struct cached_node **out)
 {
 	struct frame *frame;
 	const uint8_t *data;
 	uint32_t len;
-	int err = chunk_read(c->packs, c->frames, PACK_TREE, id, 0, UINT32_MAX,
+	int err = chunk_read(cache->packs, cache->frames, PACK_TREE, id, 0, UINT32_MAX,
 			&frame, &data, &len);
 	if (err < 0)
 		return err;
-	struct cached_node *n = calloc(1, sizeof(*n));
-	if (n == NULL) {
+	struct cached_node *node = calloc(1, sizeof(*node));
+	if (node == NULL) {
 		frame_cache_unpin(frame);
 		return fail_errno(-ENOMEM, "reading a tree");
 	}
-	n->owner = c;
-	n->id = *id;
+	node->owner = cache;
+	node->id = *id;
 	if (level == 0)
-		err = leaf_decode(&n->leaf, data, len, (uint32_t)spans);
+		err = leaf_decode(&node->leaf, data, len, (uint32_t)spans);
 	else
-		err = node_decode(&n->node, data, len, level, spans);
+		err = node_decode(&node->node, data, len, level, spans);
 	frame_cache_unpin(frame);
 	if (err < 0) {
-		node_destroy(n);
+		node_destroy(node);
 		return err == -EBADMSG ? misplaced(id) : err;
 	}
-	n->bytes = sizeof(*n)
-			+ (n->leaf ? sizeof(*n->leaf)
-							+ n->leaf->count
-								* sizeof(n->leaf->entries[0])
-				   : sizeof(*n->node));
-	*out = insert(c, n);
+	node->bytes = sizeof(*node)
+			+ (node->leaf ? sizeof(*node->leaf)
+							+ node->leaf->count
+								* sizeof(node->leaf->entries[0])
+				   : sizeof(*node->node));
+	*out = insert(cache, node);
 	return 0;
 }
 
-int node_cache_leaf(struct node_cache *c, const struct id *id,
+int node_cache_leaf(struct node_cache *cache, const struct id *id,
 		uint32_t span_len, struct cached_node **out)
 {
-	*out = lookup(c, id);
+	*out = lookup(cache, id);
 	if (*out == NULL)
-		return load(c, id, 0, span_len, out);
+		return load(cache, id, 0, span_len, out);
 	if ((*out)->leaf && (*out)->leaf->span_len == span_len)
 		return 0;
 	node_cache_release(take_ptr(*out));
 	return misplaced(id);
 }
 
-int node_cache_node(struct node_cache *c, const struct id *id, uint8_t level,
+int node_cache_node(struct node_cache *cache, const struct id *id, uint8_t level,
 		uint64_t spans, struct cached_node **out)
 {
-	*out = lookup(c, id);
+	*out = lookup(cache, id);
 	if (*out == NULL)
-		return load(c, id, level, spans, out);
+		return load(cache, id, level, spans, out);
 	const struct node *node = (*out)->node;
 	if (node && node->level == level && node->spans == spans)
 		return 0;

@@ -19,8 +19,8 @@ struct qcow2_copy {
 /* Gives the file its size and writes all that is no hole, by this thread, while
  * the reader's threads decode ahead. Not fsynced. 0; -ECANCELED; -errno with a
  * text that names the byte (of the qcow2 file). */
-int qcow2_copy(struct qcow2_copy *c);
+int qcow2_copy(struct qcow2_copy *copy);
 /* Writes all of it, holes as zeros, in order. */
-int qcow2_copy_stream(struct qcow2_copy *c);
+int qcow2_copy_stream(struct qcow2_copy *copy);
 
 #endif

@@ -43,17 +43,17 @@ static inline void put_be64(void *p, uint64_t v)
 /* --- qcow2_tables.c --- */
 
 /* The BLOCK_SIZE bytes number BLOCK of the file, before its data. */
-int qcow2_tables_block(const struct qcow2_view *v, uint64_t block, uint8_t *out);
+int qcow2_tables_block(const struct qcow2_view *view, uint64_t block, uint8_t *out);
 
 /* The first slot at or after SLOT that is used, or the number of slots. */
-int qcow2_tables_used_slot(const struct qcow2_view *v, uint64_t slot, uint64_t *out);
+int qcow2_tables_used_slot(const struct qcow2_view *view, uint64_t slot, uint64_t *out);
 
 /* --- qcow2.c --- */
 
 /* The data at OFFSET of the file (within the data): where that is in the image,
  * and how many bytes follow each other there, to the end of a cluster. The
  * image may end before. */
-int qcow2_data_run(const struct qcow2_view *v, uint64_t offset, uint64_t *at,
+int qcow2_data_run(const struct qcow2_view *view, uint64_t offset, uint64_t *at,
 		uint64_t *len);
 
 #endif

@@ -42,6 +42,6 @@ struct qcow2_layout {
 struct qcow2_layout qcow2_layout(uint64_t size, uint64_t clusters);
 
 /* OUT gets QCOW2_HEADER_SIZE bytes. */
-void qcow2_layout_header(const struct qcow2_layout *l, uint8_t *out);
+void qcow2_layout_header(const struct qcow2_layout *layout, uint8_t *out);
 
 #endif

@@ -15,105 +15,105 @@
 #define BLOCKS_OF(clusters) ((clusters) * (CLUSTER_SIZE / BLOCK_SIZE))
 #define SLOT_SPANS (QCOW2_L1_ENTRY / SPAN_SIZE)
 
-int qcow2_tables_used_slot(const struct qcow2_view *v, uint64_t slot, uint64_t *out)
+int qcow2_tables_used_slot(const struct qcow2_view *view, uint64_t slot, uint64_t *out)
 {
-	uint64_t span = v->spans;
+	uint64_t span = view->spans;
 	int err = 0;
-	*out = v->layout.l1_entries;
+	*out = view->layout.l1_entries;
 	if (slot < *out)
-		err = image_seek_data_span(v->image, slot * SLOT_SPANS, &span);
-	if (err == 0 && span < v->spans)
+		err = image_seek_data_span(view->image, slot * SLOT_SPANS, &span);
+	if (err == 0 && span < view->spans)
 		*out = span / SLOT_SPANS;
 	return err;
 }
 
-static void fill_refcount_table(const struct qcow2_layout *l, uint64_t block,
+static void fill_refcount_table(const struct qcow2_layout *layout, uint64_t block,
 		uint8_t *out)
 {
 	uint64_t first = block * BLOCK_TABLE_ENTRIES;
 	for (uint64_t k = 0; k < BLOCK_TABLE_ENTRIES &&
-			first + k < l->block_count; k++)
-		put_be64(out + 8 * k, (l->blocks + first + k) * CLUSTER_SIZE);
+			first + k < layout->block_count; k++)
+		put_be64(out + 8 * k, (layout->blocks + first + k) * CLUSTER_SIZE);
 }
 
 /* 1 for all clusters but unused slots and what is beyond the end. */
-static int fill_refcounts(const struct qcow2_view *v, uint64_t block,
+static int fill_refcounts(const struct qcow2_view *view, uint64_t block,
 		uint8_t *out)
 {
-	const struct qcow2_layout *l = &v->layout;
+	const struct qcow2_layout *layout = &view->layout;
 	uint64_t first = block * BLOCK_REFCOUNTS;
-	uint64_t end = min_u64(first + BLOCK_REFCOUNTS, l->end);
-	uint64_t slot = max_u64(first, l->l2) - l->l2;
+	uint64_t end = min_u64(first + BLOCK_REFCOUNTS, layout->end);
+	uint64_t slot = max_u64(first, layout->l2) - layout->l2;
 	for (uint64_t k = first; k < end; k++)
-		if (k < l->l2 || k >= l->data)
+		if (k < layout->l2 || k >= layout->data)
 			put_be16(out + 2 * (k - first), 1);
-	while (l->l2 + slot < min_u64(end, l->data)) {
-		int err = qcow2_tables_used_slot(v, slot, &slot);
+	while (layout->l2 + slot < min_u64(end, layout->data)) {
+		int err = qcow2_tables_used_slot(view, slot, &slot);
 		if (err < 0)
 			return err;
-		if (l->l2 + slot < min_u64(end, l->data))
-			put_be16(out + 2 * (l->l2 + slot - first), 1);
+		if (layout->l2 + slot < min_u64(end, layout->data))
+			put_be16(out + 2 * (layout->l2 + slot - first), 1);
 		slot++;
 	}
 	return 0;
 }
 
-static int fill_l1(const struct qcow2_view *v, uint64_t block, uint8_t *out)
+static int fill_l1(const struct qcow2_view *view, uint64_t block, uint8_t *out)
 {
-	const struct qcow2_layout *l = &v->layout;
+	const struct qcow2_layout *layout = &view->layout;
 	uint64_t first = block * BLOCK_TABLE_ENTRIES, slot = first;
-	uint64_t end = min_u64(first + BLOCK_TABLE_ENTRIES, l->l1_entries);
+	uint64_t end = min_u64(first + BLOCK_TABLE_ENTRIES, layout->l1_entries);
 	while (slot < end) {
-		int err = qcow2_tables_used_slot(v, slot, &slot);
+		int err = qcow2_tables_used_slot(view, slot, &slot);
 		if (err < 0)
 			return err;
 		if (slot < end)
 			put_be64(out + 8 * (slot - first), QCOW2_COPIED |
-					(l->l2 + slot) * CLUSTER_SIZE);
+					(layout->l2 + slot) * CLUSTER_SIZE);
 		slot++;
 	}
 	return 0;
 }
 
 /* The entries of one span, of which at most LAYOUT.END - DATA are set. */
-static void fill_span(const struct qcow2_layout *l,
-		const struct span_clusters *s, uint8_t *out)
+static void fill_span(const struct qcow2_layout *layout,
+		const struct span_clusters *clusters, uint8_t *out)
 {
-	uint64_t nth = s->before;
+	uint64_t nth = clusters->before;
 	for (uint32_t n = 0; n < SPAN_CLUSTERS; n++)
-		if ((s->map[n / 64] >> n % 64 & 1) != 0)
+		if ((clusters->map[n / 64] >> n % 64 & 1) != 0)
 			put_be64(out + (size_t)8 * n, QCOW2_COPIED |
-					(l->data + nth++) * CLUSTER_SIZE);
+					(layout->data + nth++) * CLUSTER_SIZE);
 }
 
-static int fill_l2(const struct qcow2_view *v, uint64_t block, uint8_t *out)
+static int fill_l2(const struct qcow2_view *view, uint64_t block, uint8_t *out)
 {
 	uint64_t first = block * BLOCK_TABLE_ENTRIES / SPAN_CLUSTERS;
 	for (uint64_t k = 0; k < BLOCK_TABLE_ENTRIES / SPAN_CLUSTERS; k++) {
 		struct span_clusters s;
-		if (first + k >= v->spans)
+		if (first + k >= view->spans)
 			break;
-		int err = image_clusters_at(v->image, first + k, &s);
+		int err = image_clusters_at(view->image, first + k, &s);
 		if (err < 0)
 			return err;
-		fill_span(&v->layout, &s, out + k * SPAN_CLUSTERS * 8);
+		fill_span(&view->layout, &s, out + k * SPAN_CLUSTERS * 8);
 	}
 	return 0;
 }
 
-int qcow2_tables_block(const struct qcow2_view *v, uint64_t block, uint8_t *out)
+int qcow2_tables_block(const struct qcow2_view *view, uint64_t block, uint8_t *out)
 {
-	const struct qcow2_layout *l = &v->layout;
+	const struct qcow2_layout *layout = &view->layout;
 	memset(out, 0, BLOCK_SIZE);
-	if (block >= BLOCKS_OF(l->l2))
-		return fill_l2(v, block - BLOCKS_OF(l->l2), out);
-	if (block >= BLOCKS_OF(l->l1))
-		return fill_l1(v, block - BLOCKS_OF(l->l1), out);
-	if (block >= BLOCKS_OF(l->blocks))
-		return fill_refcounts(v, block - BLOCKS_OF(l->blocks), out);
+	if (block >= BLOCKS_OF(layout->l2))
+		return fill_l2(view, block - BLOCKS_OF(layout->l2), out);
+	if (block >= BLOCKS_OF(layout->l1))
+		return fill_l1(view, block - BLOCKS_OF(layout->l1), out);
+	if (block >= BLOCKS_OF(layout->blocks))
+		return fill_refcounts(view, block - BLOCKS_OF(layout->blocks), out);
 	if (block >= BLOCKS_OF(1))
-		fill_refcount_table(l, block - BLOCKS_OF(1), out);
+		fill_refcount_table(layout, block - BLOCKS_OF(1), out);
 	else if (block == 0)
-		qcow2_layout_header(l, out);
+		qcow2_layout_header(layout, out);
 	return 0;
 }

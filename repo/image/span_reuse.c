@@ -24,10 +24,10 @@ struct run {
 	uint64_t base_spans;
 };
 
-bool span_reuse_in_doubt(const struct worker *w, const struct job *job)
+bool span_reuse_in_doubt(const struct worker *worker, const struct job *job)
 {
 	return job->source->doubt
-			|| image_reader_any_damaged(w->writer->reader);
+			|| image_reader_any_damaged(worker->writer->reader);
 }
 
 static uint64_t bytes_below(const struct job *job, uint64_t span)
@@ -36,14 +36,14 @@ static uint64_t bytes_below(const struct job *job, uint64_t span)
 }
 
 /* The next spans, up to UPTO, are what CHILD (of LEVEL) says; no id: hole. */
-static int add(struct run *t, const struct node_child *child, uint8_t level,
+static int add(struct run *run, const struct node_child *child, uint8_t level,
 		uint64_t upto, bool whole)
 {
-	struct job *job = t->job;
+	struct job *job = run->job;
 	uint64_t from = job->next_span;
-	int err = whole ? tree_builder_add_node(job->builder, t->w->stream, level,
+	int err = whole ? tree_builder_add_node(job->builder, run->w->stream, level,
 			       from, child)
-		      : tree_builder_skip(job->builder, t->w->stream, from,
+		      : tree_builder_skip(job->builder, run->w->stream, from,
 			       upto - from);
 	job->next_span = upto;
 	job->counts->same += child->data_bytes;
@@ -53,35 +53,35 @@ static int add(struct run *t, const struct node_child *child, uint8_t level,
 
 /* Depth at most NODE_LEVEL_MAX. What of the subtree, which begins at span
  * FIRST, belongs to the run: 0, 1: the base can't be read there, -errno. */
-static int take_below(struct run *t, const struct node_child *at, uint8_t level,
+static int take_below(struct run *run, const struct node_child *child, uint8_t level,
 		uint64_t first)
 {
 	uint64_t covers = level == 0 ? 1 : node_slot_spans(level) * NODE_FANOUT;
-	uint64_t end = min_u64(first + covers, t->base_spans);
-	uint64_t from = t->job->next_span, upto = min_u64(end, t->to);
+	uint64_t end = min_u64(first + covers, run->base_spans);
+	uint64_t from = run->job->next_span, upto = min_u64(end, run->to);
 	if (upto <= from)
 		return 0;
 	/* One that is not full, the last, must be the last here as well. */
 	bool whole = from == first && upto == end
 			&& (end == first + covers
-					|| t->base_spans == t->job->spans);
-	if (whole || id_is_zero(&at->id))
-		return add(t, at, level, upto, whole);
-	struct cached_node *n;
+					|| run->base_spans == run->job->spans);
+	if (whole || id_is_zero(&child->id))
+		return add(run, child, level, upto, whole);
+	struct cached_node *node;
 	uint64_t step = node_slot_spans(level);
-	if (image_node(t->job->base, &at->id, level, from, &n) < 0)
+	if (image_node(run->job->base, &child->id, level, from, &node) < 0)
 		return 1;
 	int err = 0;
 	for (uint64_t slot = (from - first) / step;
 			err == 0 && first + slot * step < upto; slot++)
-		err = take_below(t, &n->node->children[slot],
+		err = take_below(run, &node->node->children[slot],
 				(uint8_t)(level - 1), first + slot * step);
-	node_cache_release(n);
+	node_cache_release(node);
 	return err;
 }
 
 /* How far the image is the base's from AT on. */
-static int same_upto(const struct worker *w, const struct job *job, uint64_t at,
+static int same_upto(const struct worker *worker, const struct job *job, uint64_t at,
 		uint64_t *out)
 {
 	uint64_t limit = min_u64(job->size, image_size(job->base));
@@ -89,7 +89,7 @@ static int same_upto(const struct worker *w, const struct job *job, uint64_t at,
 	*out = at;
 	while (same && *out < limit) {
 		uint64_t end;
-		int err = span_read_same(w, job, *out, limit, &same, &end);
+		int err = span_read_same(worker, job, *out, limit, &same, &end);
 		if (err < 0)
 			return err;
 		*out = same ? end : *out;
@@ -97,14 +97,14 @@ static int same_upto(const struct worker *w, const struct job *job, uint64_t at,
 	return 0;
 }
 
-int span_reuse_pass(struct worker *w, struct job *job)
+int span_reuse_pass(struct worker *worker, struct job *job)
 {
-	struct run t = { .w = w, .job = job };
+	struct run t = { .w = worker, .job = job };
 	if (job->source->same == NULL || job->base == NULL
-			|| span_reuse_in_doubt(w, job))
+			|| span_reuse_in_doubt(worker, job))
 		return 0;
 	uint64_t at = job->next_span * SPAN_SIZE, end;
-	int err = same_upto(w, job, at, &end);
+	int err = same_upto(worker, job, at, &end);
 	if (err < 0)
 		return err;
 	/* A last span that is not full counts if it is as long in both. */

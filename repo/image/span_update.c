@@ -40,58 +40,58 @@ struct update {
 	struct leaf_entry hole;		/* OLD, where all is hole */
 };
 
-static uint32_t first_block(const struct leaf_entry *e)
+static uint32_t first_block(const struct leaf_entry *entry)
 {
-	return e->offset / BLOCK_SIZE;
+	return entry->offset / BLOCK_SIZE;
 }
 
 /* The first block behind an entry. */
-static uint32_t end_block(const struct leaf_entry *e)
+static uint32_t end_block(const struct leaf_entry *entry)
 {
-	return (e->offset + e->len + BLOCK_SIZE - 1) / BLOCK_SIZE;
+	return (entry->offset + entry->len + BLOCK_SIZE - 1) / BLOCK_SIZE;
 }
 
-static void mark(struct update *u, uint32_t from, uint32_t to, uint8_t how)
+static void mark(struct update *update, uint32_t from, uint32_t to, uint8_t how)
 {
-	memset(u->s->w->marks + from, how, to - from);
+	memset(update->s->w->marks + from, how, to - from);
 }
 
 /* --- what to read --- */
 
 /* The base's span, if it is as long; else false. */
-static bool find_base(struct update *u)
+static bool find_base(struct update *update)
 {
-	struct span_work *s = u->s;
-	struct image *base = s->job->base;
-	uint64_t at = s->span * SPAN_SIZE;
-	if (s->job->source->same == NULL || base == NULL
+	struct span_work *span = update->s;
+	struct image *base = span->job->base;
+	uint64_t at = span->span * SPAN_SIZE;
+	if (span->job->source->same == NULL || base == NULL
 			|| at >= image_size(base)
-			|| min_u64(SPAN_SIZE, image_size(base) - at) != s->len
-			|| image_leaf(base, s->span, &u->node, &u->child) < 0)
+			|| min_u64(SPAN_SIZE, image_size(base) - at) != span->len
+			|| image_leaf(base, span->span, &update->node, &update->child) < 0)
 		return false;
-	u->hole = (struct leaf_entry){ .len = s->len, .hole = true };
-	u->old = u->node ? u->node->leaf->entries : &u->hole;
-	u->old_count = u->node ? u->node->leaf->count : 1;
-	for (uint32_t k = 0; k < u->old_count; k++)
-		mark(u, first_block(&u->old[k]), end_block(&u->old[k]),
-				u->old[k].hole ? BLOCK_ZERO : BLOCK_UNREAD);
+	update->hole = (struct leaf_entry){ .len = span->len, .hole = true };
+	update->old = update->node ? update->node->leaf->entries : &update->hole;
+	update->old_count = update->node ? update->node->leaf->count : 1;
+	for (uint32_t k = 0; k < update->old_count; k++)
+		mark(update, first_block(&update->old[k]), end_block(&update->old[k]),
+				update->old[k].hole ? BLOCK_ZERO : BLOCK_UNREAD);
 	return true;
 }
 
-static int want_changes(struct update *u)
+static int want_changes(struct update *update)
 {
-	struct span_work *s = u->s;
-	uint64_t base = s->span * SPAN_SIZE;
-	for (uint32_t at = 0; at < s->len;) {
+	struct span_work *span = update->s;
+	uint64_t base = span->span * SPAN_SIZE;
+	for (uint32_t at = 0; at < span->len;) {
 		bool same;
 		uint64_t end;
-		int err = span_read_same(s->w, s->job, base + at, base + s->len, &same,
+		int err = span_read_same(span->w, span->job, base + at, base + span->len, &same,
 				&end);
 		if (err < 0)
 			return err;
 		uint32_t to = (uint32_t)(end - base);
 		if (!same)
-			mark(u, at / BLOCK_SIZE,
+			mark(update, at / BLOCK_SIZE,
 					(to + BLOCK_SIZE - 1) / BLOCK_SIZE,
 					BLOCK_WANTED);
 		at = to;
@@ -101,27 +101,27 @@ static int want_changes(struct update *u)
 
 /* A chunk that has changed is wanted whole, and so is one that is not stored:
  * the source still has it. */
-static void want_chunks(struct update *u)
+static void want_chunks(struct update *update)
 {
-	const struct worker *w = u->s->w;
-	bool doubt = span_reuse_in_doubt(w, u->s->job);
-	for (uint32_t k = 0; k < u->old_count; k++) {
-		const struct leaf_entry *e = &u->old[k];
-		uint32_t from = first_block(e), to = end_block(e);
-		if (!e->hole && (memchr(w->marks + from, BLOCK_WANTED, to - from)
+	const struct worker *worker = update->s->w;
+	bool doubt = span_reuse_in_doubt(worker, update->s->job);
+	for (uint32_t k = 0; k < update->old_count; k++) {
+		const struct leaf_entry *entry = &update->old[k];
+		uint32_t from = first_block(entry), to = end_block(entry);
+		if (!entry->hole && (memchr(worker->marks + from, BLOCK_WANTED, to - from)
 						|| (doubt && !image_reader_chunk_stored(
-								w->writer->reader,
-								&e->id))))
-			mark(u, from, to, BLOCK_WANTED);
+								worker->writer->reader,
+								&entry->id))))
+			mark(update, from, to, BLOCK_WANTED);
 	}
 }
 
 /* Wants all of the base's data if little is missing. Returns the number of
  * wanted blocks; *COMPLETE: none is left unread. */
-static uint32_t want_rest(struct update *u, bool *complete)
+static uint32_t want_rest(struct update *update, bool *complete)
 {
-	uint8_t *marks = u->s->w->marks;
-	uint32_t blocks = (u->s->len + BLOCK_SIZE - 1) / BLOCK_SIZE;
+	uint8_t *marks = update->s->w->marks;
+	uint32_t blocks = (update->s->len + BLOCK_SIZE - 1) / BLOCK_SIZE;
 	uint32_t wanted = 0, rest = 0;
 	for (uint32_t b = 0; b < blocks; b++) {
 		wanted += marks[b] == BLOCK_WANTED;
@@ -134,11 +134,11 @@ static uint32_t want_rest(struct update *u, bool *complete)
 	return *complete ? wanted + rest : wanted;
 }
 
-static int read_wanted(struct update *u)
+static int read_wanted(struct update *update)
 {
-	struct span_work *s = u->s;
-	const uint8_t *marks = s->w->marks;
-	uint32_t blocks = (s->len + BLOCK_SIZE - 1) / BLOCK_SIZE;
+	struct span_work *span = update->s;
+	const uint8_t *marks = span->w->marks;
+	uint32_t blocks = (span->len + BLOCK_SIZE - 1) / BLOCK_SIZE;
 	for (uint32_t b = 0; b < blocks;) {
 		uint32_t from = b;
 		while (b < blocks && marks[b] == BLOCK_WANTED)
@@ -147,8 +147,8 @@ static int read_wanted(struct update *u)
 			b++;
 			continue;
 		}
-		int err = span_read(s, from * BLOCK_SIZE,
-				(uint32_t)min_u64(b * BLOCK_SIZE, s->len));
+		int err = span_read(span, from * BLOCK_SIZE,
+				(uint32_t)min_u64(b * BLOCK_SIZE, span->len));
 		if (err < 0)
 			return err;
 	}
@@ -160,66 +160,66 @@ static int read_wanted(struct update *u)
 /* True if the base's entry K, which begins at a new cut, is what cutting would
  * give: it is unread, and ends where it did. If it ended before a hole, there
  * may be data now that belongs to it. */
-static bool stands(const struct update *u, uint32_t k)
+static bool stands(const struct update *update, uint32_t k)
 {
-	const struct worker *w = u->s->w;
-	const struct leaf_entry *e = &u->old[k], *next = e + 1;
-	if (w->marks[first_block(e)] != BLOCK_UNREAD)
+	const struct worker *worker = update->s->w;
+	const struct leaf_entry *entry = &update->old[k], *next = entry + 1;
+	if (worker->marks[first_block(entry)] != BLOCK_UNREAD)
 		return false;
-	return k + 1 == u->old_count || !next->hole
-			|| w->marks[first_block(next)] == BLOCK_ZERO
-			|| e->len >= w->writer->chunker.max;
+	return k + 1 == update->old_count || !next->hole
+			|| worker->marks[first_block(next)] == BLOCK_ZERO
+			|| entry->len >= worker->writer->chunker.max;
 }
 
 /* Reads the base's chunk with the unread block B, from entry K on. */
-static int read_chunk_at(struct update *u, uint32_t k, uint32_t b)
+static int read_chunk_at(struct update *update, uint32_t k, uint32_t b)
 {
-	while (end_block(&u->old[k]) <= b)
+	while (end_block(&update->old[k]) <= b)
 		k++;
-	return span_read(u->s, u->old[k].offset,
-			u->old[k].offset + u->old[k].len);
+	return span_read(update->s, update->old[k].offset,
+			update->old[k].offset + update->old[k].len);
 }
 
 /* The piece that begins at block *AT, which is not one of the base's from
  * entry K on. */
-static int cut_piece(struct update *u, uint32_t k, uint32_t *at)
+static int cut_piece(struct update *update, uint32_t k, uint32_t *at)
 {
-	struct span_work *s = u->s;
-	const struct worker *w = s->w;
-	uint32_t blocks = (s->len + BLOCK_SIZE - 1) / BLOCK_SIZE;
+	struct span_work *span = update->s;
+	const struct worker *worker = span->w;
+	uint32_t blocks = (span->len + BLOCK_SIZE - 1) / BLOCK_SIZE;
 	uint32_t n, unread = 0, from = *at * BLOCK_SIZE;
-	bool hole = w->marks[*at] == BLOCK_ZERO;
-	while ((n = chunker_next(&w->writer->chunker, w->marks + *at,
+	bool hole = worker->marks[*at] == BLOCK_ZERO;
+	while ((n = chunker_next(&worker->writer->chunker, worker->marks + *at,
 				blocks - *at, &unread))
 			== 0) {
-		int err = read_chunk_at(u, k, *at + unread);
+		int err = read_chunk_at(update, k, *at + unread);
 		if (err < 0)
 			return err;
 	}
 	*at += n;
-	return span_store_piece(s, from,
-			(uint32_t)min_u64(*at * BLOCK_SIZE, s->len) - from,
+	return span_store_piece(span, from,
+			(uint32_t)min_u64(*at * BLOCK_SIZE, span->len) - from,
 			hole);
 }
 
-static int cut(struct update *u)
+static int cut(struct update *update)
 {
-	struct span_work *s = u->s;
-	struct leaf *leaf = s->w->leaf;
-	uint32_t blocks = (s->len + BLOCK_SIZE - 1) / BLOCK_SIZE;
+	struct span_work *span = update->s;
+	struct leaf *leaf = span->w->leaf;
+	uint32_t blocks = (span->len + BLOCK_SIZE - 1) / BLOCK_SIZE;
 	uint32_t k = 0;
 	leaf->count = 0;
 	for (uint32_t at = 0; at < blocks;) {
-		while (end_block(&u->old[k]) <= at)
+		while (end_block(&update->old[k]) <= at)
 			k++;
-		const struct leaf_entry *e = &u->old[k];
-		if (first_block(e) == at && stands(u, k)) {
-			leaf->entries[leaf->count++] = *e;
-			s->job->counts->same += e->len;
-			at = end_block(e);
+		const struct leaf_entry *entry = &update->old[k];
+		if (first_block(entry) == at && stands(update, k)) {
+			leaf->entries[leaf->count++] = *entry;
+			span->job->counts->same += entry->len;
+			at = end_block(entry);
 			continue;
 		}
-		int err = cut_piece(u, k, &at);
+		int err = cut_piece(update, k, &at);
 		if (err < 0)
 			return err;
 	}
@@ -228,12 +228,12 @@ static int cut(struct update *u)
 
 /* --- the leaf --- */
 
-static bool same_entries(const struct update *u, const struct leaf *leaf)
+static bool same_entries(const struct update *update, const struct leaf *leaf)
 {
-	if (leaf->count != u->old_count)
+	if (leaf->count != update->old_count)
 		return false;
 	for (uint32_t k = 0; k < leaf->count; k++) {
-		const struct leaf_entry *a = &leaf->entries[k], *b = &u->old[k];
+		const struct leaf_entry *a = &leaf->entries[k], *b = &update->old[k];
 		if (a->len != b->len || a->hole != b->hole
 				|| !id_equal(&a->id, &b->id))
 			return false;
@@ -242,44 +242,44 @@ static bool same_entries(const struct update *u, const struct leaf *leaf)
 }
 
 /* Some of the span is read, some not. */
-static int finish_partly(struct update *u)
+static int finish_partly(struct update *update)
 {
-	struct span_work *s = u->s;
-	int err = cut(u);
+	struct span_work *span = update->s;
+	int err = cut(update);
 	if (err < 0)
 		return err;
-	if (!same_entries(u, s->w->leaf))
-		err = span_store_leaf(s, NULL, &u->child);
-	return err < 0 ? err : span_store_end(s, &u->child);
+	if (!same_entries(update, span->w->leaf))
+		err = span_store_leaf(span, NULL, &update->child);
+	return err < 0 ? err : span_store_end(span, &update->child);
 }
 
 static int update(struct update *u)
 {
-	struct span_work *s = u->s;
-	bool complete, proving = s->proving;
+	struct span_work *span = u->s;
+	bool complete, proving = span->proving;
 	int err = want_changes(u);
 	if (err < 0)
 		return err;
 	want_chunks(u);
 	if (want_rest(u, &complete) == 0) {
-		s->job->counts->same += u->child.data_bytes;
-		return span_store_end(s, &u->child);
+		span->job->counts->same += u->child.data_bytes;
+		return span_store_end(span, &u->child);
 	}
-	s->proving = false; /* which goes in order */
+	span->proving = false; /* which goes in order */
 	err = read_wanted(u);
 	if (err < 0)
 		return err;
 	if (!complete)
 		return finish_partly(u);
-	s->proving = proving;
+	span->proving = proving;
 	if (proving)
-		span_read_prove(s, 0, s->len);
-	return span_store_finish(s);
+		span_read_prove(span, 0, span->len);
+	return span_store_finish(span);
 }
 
-int span_update(struct span_work *s)
+int span_update(struct span_work *span)
 {
-	struct update u = { .s = s };
+	struct update u = { .s = span };
 	if (!find_base(&u))
 		return 0;
 	int err = update(&u);

@@ -31,65 +31,65 @@ struct tree_builder {
 
 struct tree_builder *tree_builder_new(const struct seal *seal, uint64_t spans)
 {
-	struct tree_builder *b = calloc(1, sizeof(*b));
-	if (b == NULL)
+	struct tree_builder *builder = calloc(1, sizeof(*builder));
+	if (builder == NULL)
 		return NULL;
-	b->seal = seal;
-	b->spans = spans;
-	pthread_mutex_init(&b->mutex, NULL);
-	return b;
+	builder->seal = seal;
+	builder->spans = spans;
+	pthread_mutex_init(&builder->mutex, NULL);
+	return builder;
 }
 
-void tree_builder_free(struct tree_builder *b)
+void tree_builder_free(struct tree_builder *builder)
 {
-	if (b == NULL)
+	if (builder == NULL)
 		return;
 	for (unsigned level = 0; level < NODE_LEVEL_MAX + 2; level++)
-		while (b->levels[level] != NULL) {
-			struct open_node *o = b->levels[level];
-			b->levels[level] = o->next;
-			free(o);
+		while (builder->levels[level] != NULL) {
+			struct open_node *node = builder->levels[level];
+			builder->levels[level] = node->next;
+			free(node);
 		}
-	pthread_mutex_destroy(&b->mutex);
-	free(b);
+	pthread_mutex_destroy(&builder->mutex);
+	free(builder);
 }
 
-static struct open_node *open_node_at(struct tree_builder *b, uint8_t level,
+static struct open_node *open_node_at(struct tree_builder *builder, uint8_t level,
 		uint64_t position)
 {
-	for (struct open_node *o = b->levels[level]; o != NULL; o = o->next)
-		if (o->position == position)
-			return o;
-	struct open_node *o = calloc(1, sizeof(*o));
-	if (o == NULL)
+	for (struct open_node *node = builder->levels[level]; node != NULL; node = node->next)
+		if (node->position == position)
+			return node;
+	struct open_node *node = calloc(1, sizeof(*node));
+	if (node == NULL)
 		return NULL;
-	o->node.level = level;
-	o->position = position;
-	o->next = b->levels[level];
-	b->levels[level] = o;
-	return o;
+	node->node.level = level;
+	node->position = position;
+	node->next = builder->levels[level];
+	builder->levels[level] = node;
+	return node;
 }
 
-static void take_out(struct tree_builder *b, struct open_node *o)
+static void take_out(struct tree_builder *builder, struct open_node *node)
 {
-	struct open_node **at = &b->levels[o->node.level];
-	while (*at != o)
+	struct open_node **at = &builder->levels[node->node.level];
+	while (*at != node)
 		at = &(*at)->next;
-	*at = o->next;
+	*at = node->next;
 }
 
 /* What an open node covers: the last one of a level
  * may end early though it has all its children. */
-static uint64_t spans_below(const struct tree_builder *b,
-		const struct open_node *o)
+static uint64_t spans_below(const struct tree_builder *builder,
+		const struct open_node *node)
 {
-	uint64_t covers = node_slot_spans(o->node.level) * NODE_FANOUT;
-	return b->spans == 0 ? covers
-			     : min_u64(covers, b->spans - o->position * covers);
+	uint64_t covers = node_slot_spans(node->node.level) * NODE_FANOUT;
+	return builder->spans == 0 ? covers
+			     : min_u64(covers, builder->spans - node->position * covers);
 }
 
 /* Stores a node unless it is all hole; CHILD is what its parent says of it. */
-static int write_node(struct tree_builder *b, struct chunk_stream *stream,
+static int write_node(struct tree_builder *builder, struct chunk_stream *stream,
 		const struct node *node, struct node_child *child)
 {
 	uint8_t bytes[NODE_SIZE_MAX];
@@ -101,14 +101,14 @@ static int write_node(struct tree_builder *b, struct chunk_stream *stream,
 	if (child->data_bytes == 0)
 		return 0;
 	size_t len = node_encode(bytes, node);
-	seal_id(b->seal, ID_NODE, &child->id, bytes, len);
+	seal_id(builder->seal, ID_NODE, &child->id, bytes, len);
 	return chunk_stream_put(
 			stream, PACK_TREE, &child->id, bytes, (uint32_t)len);
 }
 
 /* Reports COUNT children with the same entry to the node above; walks up while
  * nodes get full. Children of LEVEL; POSITION is the first child's. */
-static int report(struct tree_builder *b, struct chunk_stream *stream,
+static int report(struct tree_builder *builder, struct chunk_stream *stream,
 		uint8_t level, uint64_t position, unsigned count,
 		const struct node_child *entry)
 {
@@ -117,24 +117,24 @@ static int report(struct tree_builder *b, struct chunk_stream *stream,
 		struct open_node *full = NULL;
 		level++;
 		{
-			LOCK_SCOPE(&b->mutex);
-			struct open_node *o = open_node_at(
-					b, level, position / NODE_FANOUT);
-			if (o == NULL)
+			LOCK_SCOPE(&builder->mutex);
+			struct open_node *node = open_node_at(
+					builder, level, position / NODE_FANOUT);
+			if (node == NULL)
 				return fail_errno(-ENOMEM, "writing a tree");
 			for (unsigned k = 0; k < count; k++)
-				o->node.children[position % NODE_FANOUT + k] =
+				node->node.children[position % NODE_FANOUT + k] =
 						child;
-			o->known += count;
-			if (o->known == NODE_FANOUT) {
-				take_out(b, o);
-				full = o;
+			node->known += count;
+			if (node->known == NODE_FANOUT) {
+				take_out(builder, node);
+				full = node;
 			}
 		}
 		if (full == NULL)
 			return 0;
-		full->node.spans = spans_below(b, full);
-		int err = write_node(b, stream, &full->node, &child);
+		full->node.spans = spans_below(builder, full);
+		int err = write_node(builder, stream, &full->node, &child);
 		position = full->position;
 		free(full);
 		if (err < 0)
@@ -144,27 +144,27 @@ static int report(struct tree_builder *b, struct chunk_stream *stream,
 	return 0;
 }
 
-int tree_builder_add(struct tree_builder *b, struct chunk_stream *stream,
+int tree_builder_add(struct tree_builder *builder, struct chunk_stream *stream,
 		uint64_t span, const struct node_child *child)
 {
-	return report(b, stream, 0, span, 1, child);
+	return report(builder, stream, 0, span, 1, child);
 }
 
-int tree_builder_add_node(struct tree_builder *b, struct chunk_stream *stream,
+int tree_builder_add_node(struct tree_builder *builder, struct chunk_stream *stream,
 		uint8_t level, uint64_t span, const struct node_child *child)
 {
 	uint64_t spans = level == 0 ? 1 : node_slot_spans(level) * NODE_FANOUT;
-	return report(b, stream, level, span / spans, 1, child);
+	return report(builder, stream, level, span / spans, 1, child);
 }
 
-int tree_builder_skip(struct tree_builder *b, struct chunk_stream *stream,
+int tree_builder_skip(struct tree_builder *builder, struct chunk_stream *stream,
 		uint64_t span, uint64_t count)
 {
 	static const struct node_child hole;
 	while (count > 0) {
 		uint64_t room = NODE_FANOUT - span % NODE_FANOUT;
 		unsigned n = (unsigned)min_u64(room, count);
-		int err = report(b, stream, 0, span, n, &hole);
+		int err = report(builder, stream, 0, span, n, &hole);
 		if (err < 0)
 			return err;
 		span += n;
@@ -173,29 +173,29 @@ int tree_builder_skip(struct tree_builder *b, struct chunk_stream *stream,
 	return 0;
 }
 
-int tree_builder_finish(struct tree_builder *b, struct chunk_stream *stream,
+int tree_builder_finish(struct tree_builder *builder, struct chunk_stream *stream,
 		uint64_t spans, struct tree_root *root)
 {
 	uint8_t top = node_tree_level(spans);
-	b->spans = spans;
+	builder->spans = spans;
 	for (uint8_t level = 1; level <= top; level++) {
 		/* At most one node of each level is not full: the last. */
-		struct open_node *o = b->levels[level];
+		struct open_node *node = builder->levels[level];
 		struct node_child child;
-		if (o == NULL)
+		if (node == NULL)
 			continue;
-		take_out(b, o);
-		o->node.spans = spans_below(b, o);
-		uint64_t position = o->position;
-		int err = write_node(b, stream, &o->node, &child);
-		free(o);
+		take_out(builder, node);
+		node->node.spans = spans_below(builder, node);
+		uint64_t position = node->position;
+		int err = write_node(builder, stream, &node->node, &child);
+		free(node);
 		if (err == 0)
-			err = report(b, stream, level, position, 1, &child);
+			err = report(builder, stream, level, position, 1, &child);
 		if (err < 0)
 			return err;
 	}
 	*root = (struct tree_root){ .level = top };
-	struct open_node *above = b->levels[top + 1];
+	struct open_node *above = builder->levels[top + 1];
 	if (above != NULL) { /* none: an empty image */
 		root->id = above->node.children[0].id;
 		root->data_bytes = above->node.children[0].data_bytes;

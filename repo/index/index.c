@@ -32,123 +32,123 @@ struct index_tuning index_tuning = {
 	.memory_entries = 1 << 20,
 };
 
-const char *index_dir(const struct index *ix)
+const char *index_dir(const struct index *index)
 {
-	return ix->dir;
+	return index->dir;
 }
 
 /* --- calls into the environment --- */
 
-int index_with_env(struct index *ix, index_env_call *fn, void *arg)
+int index_with_env(struct index *index, index_env_call *fn, void *arg)
 {
 	for (int try = 0; try < GROW_TRIES; try++) {
-		pthread_rwlock_rdlock(&ix->lock);
-		struct index_env *e = ix->env;
-		int err = e != NULL ? fn(e, arg) : -EBADMSG;
-		pthread_rwlock_unlock(&ix->lock);
+		pthread_rwlock_rdlock(&index->lock);
+		struct index_env *env = index->env;
+		int err = env != NULL ? fn(env, arg) : -EBADMSG;
+		pthread_rwlock_unlock(&index->lock);
 		if (err != -EAGAIN)
 			return err;
 		/* Another process has let the file grow beyond the map. */
-		pthread_rwlock_wrlock(&ix->lock);
-		if (ix->env == e)
-			index_env_grow(e);
-		pthread_rwlock_unlock(&ix->lock);
+		pthread_rwlock_wrlock(&index->lock);
+		if (index->env == env)
+			index_env_grow(env);
+		pthread_rwlock_unlock(&index->lock);
 	}
 	return -EBADMSG;
 }
 
-static int numbers_call(struct index_env *e, void *arg)
+static int numbers_call(struct index_env *env, void *arg)
 {
-	return index_env_numbers(e, arg);
+	return index_env_numbers(env, arg);
 }
 
 /* --- opening, closing, replacing --- */
 
-static void swap_filter(struct index *ix, struct index_filter *f)
+static void swap_filter(struct index *index, struct index_filter *filter)
 {
-	pthread_rwlock_wrlock(&ix->lock);
-	struct index_filter *old = ix->filter;
-	ix->filter = f;
-	pthread_rwlock_unlock(&ix->lock);
+	pthread_rwlock_wrlock(&index->lock);
+	struct index_filter *old = index->filter;
+	index->filter = filter;
+	pthread_rwlock_unlock(&index->lock);
 	index_filter_close(old);
 }
 
-static void swap_env(struct index *ix, struct index_env *e)
+static void swap_env(struct index *index, struct index_env *env)
 {
-	pthread_rwlock_wrlock(&ix->lock);
-	struct index_env *old = ix->env;
-	ix->env = e;
-	pthread_rwlock_unlock(&ix->lock);
+	pthread_rwlock_wrlock(&index->lock);
+	struct index_env *old = index->env;
+	index->env = env;
+	pthread_rwlock_unlock(&index->lock);
 	index_env_close(old);
 }
 
-static void load_filter(struct index *ix)
+static void load_filter(struct index *index)
 {
 	struct index_env_numbers n;
-	struct index_filter *f = NULL;
-	if (index_with_env(ix, numbers_call, &n) == 0)
-		f = index_filter_open(ix->dir, index_env_nonce(ix->env),
+	struct index_filter *filter = NULL;
+	if (index_with_env(index, numbers_call, &n) == 0)
+		filter = index_filter_open(index->dir, index_env_nonce(index->env),
 				n.generation);
-	swap_filter(ix, f);
+	swap_filter(index, filter);
 }
 
 /* Opens the environment without changing anything. */
-static int open_env(struct index *ix)
+static int open_env(struct index *index)
 {
-	struct index_env *e;
-	int err = index_env_open(&e, ix->dir, &ix->identity);
+	struct index_env *env;
+	int err = index_env_open(&env, index->dir, &index->identity);
 	if (err < 0)
 		return err;
-	swap_env(ix, e);
-	load_filter(ix);
+	swap_env(index, env);
+	load_filter(index);
 	return 0;
 }
 
 /* The same with the lock: what is damaged, foreign or missing is made anew. */
-static int open_or_make_env(struct index *ix, int lock_fd)
+static int open_or_make_env(struct index *index, int lock_fd)
 {
-	int err = ix->damaged ? -EBADMSG : open_env(ix);
+	int err = index->damaged ? -EBADMSG : open_env(index);
 	if (err != -EBADMSG && err != -ENOENT)
 		return err;
-	err = index_place_remove(ix->dir);
+	err = index_place_remove(index->dir);
 	if (err < 0)
 		return err;
-	ix->damaged = false;
-	err = index_write_create(ix->dir, lock_fd, &ix->identity);
-	return err < 0 ? err : open_env(ix);
+	index->damaged = false;
+	err = index_write_create(index->dir, lock_fd, &index->identity);
+	return err < 0 ? err : open_env(index);
 }
 
-static int lock_and_open(struct index *ix, unsigned ms)
+static int lock_and_open(struct index *index, unsigned ms)
 {
 	CLEANUP_FD int lock = -1;
-	int err = index_place_lock(&lock, ix->dir, ms);
-	return err < 0 ? err : open_or_make_env(ix, lock);
+	int err = index_place_lock(&lock, index->dir, ms);
+	return err < 0 ? err : open_or_make_env(index, lock);
 }
 
-int index_make_ready(struct index *ix)
+int index_make_ready(struct index *index)
 {
-	if (ix->env != NULL) {
-		bool broken = index_env_broken(ix->env);
-		bool current = index_env_current(ix->env);
+	if (index->env != NULL) {
+		bool broken = index_env_broken(index->env);
+		bool current = index_env_current(index->env);
 		if (current && !broken)
 			return 0;
 		if (current)
-			ix->damaged = true;
-		swap_filter(ix, NULL);
-		swap_env(ix, NULL);
+			index->damaged = true;
+		swap_filter(index, NULL);
+		swap_env(index, NULL);
 	}
-	return lock_and_open(ix, index_tuning.lock_ms);
+	return lock_and_open(index, index_tuning.lock_ms);
 }
 
 /* Whoever holds the lock for long, a look at the index must not wait for him
  * if it is in order. */
-static void open_first(struct index *ix)
+static void open_first(struct index *index)
 {
 	unsigned ms = (unsigned)min_u64(index_tuning.lock_ms, OPEN_LOCK_MS);
-	if (lock_and_open(ix, ms) != -EAGAIN)
+	if (lock_and_open(index, ms) != -EAGAIN)
 		return;
-	if (open_env(ix) < 0)
-		lock_and_open(ix, index_tuning.lock_ms);
+	if (open_env(index) < 0)
+		lock_and_open(index, index_tuning.lock_ms);
 }
 
 /* Look-ups in many threads would keep a writer waiting for ever. */
@@ -165,49 +165,49 @@ static void init_lock(pthread_rwlock_t *lock)
 int index_open(struct index **out, struct store *store, const uint8_t *repo_id,
 		const char *dir, index_load_fn *load, void *load_ctx)
 {
-	struct index *ix = calloc(1, sizeof(*ix));
-	if (ix == NULL)
+	struct index *index = calloc(1, sizeof(*index));
+	if (index == NULL)
 		return fail_errno(-ENOMEM, "opening the index");
-	pthread_mutex_init(&ix->work, NULL);
-	init_lock(&ix->lock);
-	ix->store = store;
-	ix->load = load;
-	ix->load_ctx = load_ctx;
-	memcpy(ix->identity.repo, repo_id, REPO_ID_SIZE);
-	index_place_machine(ix->identity.machine);
-	int err = index_place_choose(&ix->dir, store, repo_id, dir);
+	pthread_mutex_init(&index->work, NULL);
+	init_lock(&index->lock);
+	index->store = store;
+	index->load = load;
+	index->load_ctx = load_ctx;
+	memcpy(index->identity.repo, repo_id, REPO_ID_SIZE);
+	index_place_machine(index->identity.machine);
+	int err = index_place_choose(&index->dir, store, repo_id, dir);
 	if (err < 0) {
-		index_close(ix);
+		index_close(index);
 		return err;
 	}
-	open_first(ix);
-	*out = ix;
+	open_first(index);
+	*out = index;
 	return 0;
 }
 
-static void drop_waiting(struct index *ix)
+static void drop_waiting(struct index *index)
 {
-	pthread_rwlock_wrlock(&ix->lock);
-	while (ix->waiting != NULL) {
-		struct index_run *run = ix->waiting;
-		ix->waiting = run->next;
+	pthread_rwlock_wrlock(&index->lock);
+	while (index->waiting != NULL) {
+		struct index_run *run = index->waiting;
+		index->waiting = run->next;
 		index_run_free(run);
 	}
-	ix->waiting_entries = 0;
-	pthread_rwlock_unlock(&ix->lock);
+	index->waiting_entries = 0;
+	pthread_rwlock_unlock(&index->lock);
 }
 
-void index_close(struct index *ix)
+void index_close(struct index *index)
 {
-	if (ix == NULL)
+	if (index == NULL)
 		return;
-	drop_waiting(ix);
-	index_filter_close(ix->filter);
-	index_env_close(ix->env);
-	pthread_rwlock_destroy(&ix->lock);
-	pthread_mutex_destroy(&ix->work);
-	free(ix->dir);
-	free(ix);
+	drop_waiting(index);
+	index_filter_close(index->filter);
+	index_env_close(index->env);
+	pthread_rwlock_destroy(&index->lock);
+	pthread_mutex_destroy(&index->work);
+	free(index->dir);
+	free(index);
 }
 
 /* --- look-ups --- */
@@ -218,137 +218,137 @@ struct find {
 	int count, max;
 };
 
-static int find_call(struct index_env *e, void *arg)
+static int find_call(struct index_env *env, void *arg)
 {
-	struct find *f = arg;
-	return index_env_find(e, f->key, f->packs, f->count, f->max);
+	struct find *find = arg;
+	return index_env_find(env, find->key, find->packs, find->count, find->max);
 }
 
 /* What the runs that wait to be merged have; *ASK: whether the environment is
  * worth asking. */
-static int find_waiting(struct index *ix, const struct find *f, bool for_writer,
+static int find_waiting(struct index *index, const struct find *find, bool for_writer,
 		bool *ask)
 {
 	int n = 0;
-	pthread_rwlock_rdlock(&ix->lock);
-	for (struct index_run *r = ix->waiting; r != NULL; r = r->next)
-		n = index_run_find(r, f->key, f->packs, n, f->max);
-	*ask = ix->env != NULL && (!for_writer || ix->filter == NULL
-			|| index_filter_maybe(ix->filter, f->key));
-	pthread_rwlock_unlock(&ix->lock);
+	pthread_rwlock_rdlock(&index->lock);
+	for (struct index_run *run = index->waiting; run != NULL; run = run->next)
+		n = index_run_find(run, find->key, find->packs, n, find->max);
+	*ask = index->env != NULL && (!for_writer || index->filter == NULL
+			|| index_filter_maybe(index->filter, find->key));
+	pthread_rwlock_unlock(&index->lock);
 	return n;
 }
 
-int index_candidates(struct index *ix, uint64_t prefix, bool for_writer,
+int index_candidates(struct index *index, uint64_t prefix, bool for_writer,
 		struct pack_id *packs, int max)
 {
 	struct find f = { .key = index_key(prefix), .packs = packs,
 		.max = max };
 	bool ask;
-	f.count = find_waiting(ix, &f, for_writer, &ask);
+	f.count = find_waiting(index, &f, for_writer, &ask);
 	if (!ask)
 		return f.count;
-	int err = index_with_env(ix, find_call, &f);
+	int err = index_with_env(index, find_call, &f);
 	return err < 0 ? f.count : err;
 }
 
-uint64_t index_unreadable(const struct index *ix)
+uint64_t index_unreadable(const struct index *index)
 {
-	return ix->unreadable;
+	return index->unreadable;
 }
 
-int index_stats(struct index *ix, struct index_stats *out)
+int index_stats(struct index *index, struct index_stats *out)
 {
 	struct index_env_numbers n;
-	*out = (struct index_stats){ .unreadable_packs = ix->unreadable };
-	if (index_with_env(ix, numbers_call, &n) == 0) {
+	*out = (struct index_stats){ .unreadable_packs = index->unreadable };
+	if (index_with_env(index, numbers_call, &n) == 0) {
 		out->chunks = n.chunks;
 		out->packs = n.packs;
 		out->file_bytes = n.file_bytes;
 	}
-	pthread_rwlock_rdlock(&ix->lock);
-	for (struct index_run *r = ix->waiting; r != NULL; r = r->next) {
-		out->chunks += r->entry_count;
-		out->packs += r->pack_count;
+	pthread_rwlock_rdlock(&index->lock);
+	for (struct index_run *run = index->waiting; run != NULL; run = run->next) {
+		out->chunks += run->entry_count;
+		out->packs += run->pack_count;
 	}
-	pthread_rwlock_unlock(&ix->lock);
+	pthread_rwlock_unlock(&index->lock);
 	return 0;
 }
 
 /* --- merging --- */
 
-int index_explain(struct index *ix, int err)
+int index_explain(struct index *index, int err)
 {
 	if (err == -EAGAIN)
 		return fail(err, "the index in %s is held by another process "
 				"that does not answer; nothing is lost, it is "
-				"brought up to date later", ix->dir);
+				"brought up to date later", index->dir);
 	return fail_errno(err, "can't update the index in %s (nothing is "
-			"lost, it is brought up to date later)", ix->dir);
+			"lost, it is brought up to date later)", index->dir);
 }
 
-int index_merge_now(struct index *ix, const struct index_merge *m)
+int index_merge_now(struct index *index, const struct index_merge *merge)
 {
 	CLEANUP_FD int lock = -1;
-	if (ix->env == NULL)
+	if (index->env == NULL)
 		return -EAGAIN;
-	int err = index_place_lock(&lock, ix->dir, index_tuning.lock_ms);
+	int err = index_place_lock(&lock, index->dir, index_tuning.lock_ms);
 	if (err < 0)
 		return err;
-	err = index_write_merge(ix->dir, lock, &ix->identity,
-			index_env_nonce(ix->env), m);
+	err = index_write_merge(index->dir, lock, &index->identity,
+			index_env_nonce(index->env), merge);
 	if (err == -EBADMSG) {
-		err = index_place_remove(ix->dir);
+		err = index_place_remove(index->dir);
 		if (err < 0)
 			return err;
 	}
-	if (err == -EBADMSG || err == -ESTALE || !index_env_current(ix->env)) {
-		swap_filter(ix, NULL);
-		swap_env(ix, NULL);
+	if (err == -EBADMSG || err == -ESTALE || !index_env_current(index->env)) {
+		swap_filter(index, NULL);
+		swap_env(index, NULL);
 		return -ERESTART;
 	}
 	if (err == 0)
-		load_filter(ix);
+		load_filter(index);
 	return err;
 }
 
-int index_merge_waiting(struct index *ix)
+int index_merge_waiting(struct index *index)
 {
-	while (ix->waiting != NULL) {
-		struct index_merge m = { .run = ix->waiting };
-		int err = index_merge_now(ix, &m);
+	while (index->waiting != NULL) {
+		struct index_merge m = { .run = index->waiting };
+		int err = index_merge_now(index, &m);
 		if (err < 0)
 			return err;
-		pthread_rwlock_wrlock(&ix->lock);
-		struct index_run *run = ix->waiting;
-		ix->waiting = run->next;
-		pthread_rwlock_unlock(&ix->lock);
-		ix->waiting_entries -= run->entry_count;
+		pthread_rwlock_wrlock(&index->lock);
+		struct index_run *run = index->waiting;
+		index->waiting = run->next;
+		pthread_rwlock_unlock(&index->lock);
+		index->waiting_entries -= run->entry_count;
 		index_run_free(run);
 	}
 	return 0;
 }
 
-static int merge_run(struct index *ix, struct index_run *run)
+static int merge_run(struct index *index, struct index_run *run)
 {
 	struct index_merge m = { .run = run };
 	int err = 0;
 	index_run_sort(run);
 	for (int i = 0; i < INDEX_RESTARTS_MAX; i++) {
-		err = index_make_ready(ix);
+		err = index_make_ready(index);
 		if (err == 0)
-			err = index_merge_waiting(ix);
+			err = index_merge_waiting(index);
 		if (err == 0)
-			err = index_merge_now(ix, &m);
+			err = index_merge_now(index, &m);
 		if (err != -ERESTART)
 			break;
 	}
 	return err;
 }
 
-int index_add(struct index *ix, const struct index_pack *packs, size_t count)
+int index_add(struct index *index, const struct index_pack *packs, size_t count)
 {
-	LOCK_SCOPE(&ix->work);
+	LOCK_SCOPE(&index->work);
 	size_t at = 0;
 	int err = 0;
 	while (at < count && err == 0) {
@@ -359,25 +359,25 @@ int index_add(struct index *ix, const struct index_pack *packs, size_t count)
 				run->entry_count < index_tuning.run_entries)
 			err = index_run_add(run, &packs[at++]);
 		if (err == 0)
-			err = merge_run(ix, run);
+			err = merge_run(index, run);
 		index_run_free(run);
 	}
-	return err < 0 ? index_explain(ix, err == -ERESTART ? -EIO : err) : 0;
+	return err < 0 ? index_explain(index, err == -ERESTART ? -EIO : err) : 0;
 }
 
-int index_rebuild(struct index *ix)
+int index_rebuild(struct index *index)
 {
-	LOCK_SCOPE(&ix->work);
+	LOCK_SCOPE(&index->work);
 	CLEANUP_FD int lock = -1;
-	int err = index_place_lock(&lock, ix->dir, index_tuning.lock_ms);
+	int err = index_place_lock(&lock, index->dir, index_tuning.lock_ms);
 	if (err < 0)
-		return index_explain(ix, err);
-	swap_filter(ix, NULL);
-	swap_env(ix, NULL);
-	drop_waiting(ix);
-	ix->damaged = true;
+		return index_explain(index, err);
+	swap_filter(index, NULL);
+	swap_env(index, NULL);
+	drop_waiting(index);
+	index->damaged = true;
 	/* Without room for it, reconciling goes on in memory. */
-	open_or_make_env(ix, lock);
+	open_or_make_env(index, lock);
 	close(take_fd(&lock));
-	return index_reconcile_held(ix);
+	return index_reconcile_held(index);
 }

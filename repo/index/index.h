@@ -55,37 +55,37 @@ typedef int index_load_fn(void *ctx, const struct pack_id *pack,
  */
 int index_open(struct index **out, struct store *store, const uint8_t *repo_id,
 		const char *dir, index_load_fn *load, void *load_ctx);
-void index_close(struct index *ix); /* NULL allowed */
-const char *index_dir(const struct index *ix);
+void index_close(struct index *index); /* NULL allowed */
+const char *index_dir(const struct index *index);
 
 /* Packs that may hold a chunk with this prefix, at most MAX, newest first.
  * Returns their number; 0 also when the index can't be read. With FOR_WRITER
  * the filter in front of the index is believed when it knows of none (a wrong
  * answer costs a duplicate). */
-int index_candidates(struct index *ix, uint64_t prefix, bool for_writer,
+int index_candidates(struct index *index, uint64_t prefix, bool for_writer,
 		struct pack_id *packs, int max);
 
 /* Adds packs (durable ones, each at most once) in a few large transactions.
  * Returns 0; -EAGAIN: another process holds the lock; or -errno (a full disk).
  * Nothing is lost then: a later reconcile finds them. */
-int index_add(struct index *ix, const struct index_pack *packs, size_t count);
+int index_add(struct index *index, const struct index_pack *packs, size_t count);
 
 /* Brings in packs that appeared and drops those that went, for shards whose
  * state moved. What can't be merged now (locked, disk full) is kept in memory
  * and found there, up to a million chunks. 0; -errno of the store or loader;
  * -EAGAIN or -errno if it can't be merged and is too much for memory. */
-int index_reconcile(struct index *ix);
+int index_reconcile(struct index *index);
 
 /* Forgets everything and reads every trailer. 0; -EAGAIN: another process
  * holds the lock, the index is as before; else as index_reconcile. */
-int index_rebuild(struct index *ix);
+int index_rebuild(struct index *index);
 
 struct index_stats {
 	uint64_t chunks, packs, file_bytes;
 	uint64_t unreadable_packs; /* left out at the last reconcile */
 };
-int index_stats(struct index *ix, struct index_stats *out);
+int index_stats(struct index *index, struct index_stats *out);
 /* Packs left out at the last reconcile. */
-uint64_t index_unreadable(const struct index *ix);
+uint64_t index_unreadable(const struct index *index);
 
 #endif

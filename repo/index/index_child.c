@@ -39,10 +39,10 @@ uint64_t index_child_clock_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-void index_child_alive(const struct child_channel *v)
+void index_child_alive(const struct child_channel *channel)
 {
 	/* Nobody listens: the parent is dead, and so is the lock's owner. */
-	if (write(v->fd, "a", 1) < 0 && errno == EPIPE)
+	if (write(channel->fd, "a", 1) < 0 && errno == EPIPE)
 		_exit(0);
 }
 
@@ -128,29 +128,29 @@ struct child {
 };
 
 /* 1: said something; 0: nothing there; -EPIPE: its end is closed. */
-static int listen_to(struct child *c)
+static int listen_to(struct child *child)
 {
 	uint8_t buf[256];
-	ssize_t n = read(c->fd, buf, sizeof(buf));
+	ssize_t n = read(child->fd, buf, sizeof(buf));
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN ? 0 : -EPIPE;
 	if (n == 0)
 		return -EPIPE;
 	for (ssize_t i = 0; i < n; i++)
-		if ((c->answered > 0 || buf[i] == 'r') &&
-				c->answered < sizeof(c->answer))
-			c->answer[c->answered++] = buf[i];
+		if ((child->answered > 0 || buf[i] == 'r') &&
+				child->answered < sizeof(child->answer))
+			child->answer[child->answered++] = buf[i];
 	return 1;
 }
 
 /* Until the pipe closes or nothing was heard for too long. True: closed. */
-static bool hear_out(struct child *c)
+static bool hear_out(struct child *child)
 {
 	uint64_t silent = 0, last = index_child_clock_ms();
 	while (silent < index_tuning.silence_ms) {
-		struct pollfd p = { .fd = c->fd, .events = POLLIN };
+		struct pollfd p = { .fd = child->fd, .events = POLLIN };
 		int ready = poll(&p, 1, TICK_MS);
-		int heard = ready > 0 ? listen_to(c) : 0;
+		int heard = ready > 0 ? listen_to(child) : 0;
 		if (heard < 0)
 			return true;
 		uint64_t now = index_child_clock_ms();
@@ -200,14 +200,14 @@ static bool died_of_damage(int status)
 	}
 }
 
-static int outcome(struct child *c)
+static int outcome(struct child *child)
 {
-	bool closed = hear_out(c);
+	bool closed = hear_out(child);
 	if (!closed)
-		kill(c->pid, SIGKILL);
-	int status = collect(c->pid);
-	if (c->answered == sizeof(c->answer)) {
-		uint32_t err = get_le32(c->answer + 1);
+		kill(child->pid, SIGKILL);
+	int status = collect(child->pid);
+	if (child->answered == sizeof(child->answer)) {
+		uint32_t err = get_le32(child->answer + 1);
 		return err < 4096 ? -(int)err : -EBADMSG;
 	}
 	if (!closed)

@@ -60,19 +60,19 @@ static uint64_t blocks_for(uint64_t entries)
 
 static struct index_filter *map_filter(int fd, uint64_t blocks, bool write)
 {
-	struct index_filter *f = calloc(1, sizeof(*f));
-	if (f == NULL)
+	struct index_filter *filter = calloc(1, sizeof(*filter));
+	if (filter == NULL)
 		return NULL;
-	f->blocks = blocks;
-	f->size = HEADER_SIZE + blocks * BLOCK_BYTES;
-	void *map = mmap(NULL, f->size, PROT_READ | (write ? PROT_WRITE : 0),
+	filter->blocks = blocks;
+	filter->size = HEADER_SIZE + blocks * BLOCK_BYTES;
+	void *map = mmap(NULL, filter->size, PROT_READ | (write ? PROT_WRITE : 0),
 			MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED) {
-		free(f);
+		free(filter);
 		return NULL;
 	}
-	f->map = map;
-	return f;
+	filter->map = map;
+	return filter;
 }
 
 /* The file's blocks if it is well-formed and belongs to NONCE and GENERATION;
@@ -119,12 +119,12 @@ struct index_filter *index_filter_open(const char *dir,
 	return open_named(dir, nonce, generation, 0, false);
 }
 
-void index_filter_close(struct index_filter *f)
+void index_filter_close(struct index_filter *filter)
 {
-	if (f == NULL)
+	if (filter == NULL)
 		return;
-	munmap(f->map, f->size);
-	free(f);
+	munmap(filter->map, filter->size);
+	free(filter);
 }
 
 /* --- asking --- */
@@ -134,19 +134,19 @@ struct probes {
 	uint64_t bits;		/* 9 for each probe, from the top */
 };
 
-static struct probes probes_of(const struct index_filter *f, uint64_t key)
+static struct probes probes_of(const struct index_filter *filter, uint64_t key)
 {
 	return (struct probes){
 		.block = HEADER_SIZE +
-			(((key >> 32) * f->blocks) >> 32) * BLOCK_BYTES,
+			(((key >> 32) * filter->blocks) >> 32) * BLOCK_BYTES,
 		.bits = key * UINT64_C(0x9E3779B97F4A7C15),
 	};
 }
 
-static uint32_t next_bit(struct probes *p)
+static uint32_t next_bit(struct probes *probes)
 {
-	uint32_t bit = (uint32_t)(p->bits >> 55);
-	p->bits <<= 9;
+	uint32_t bit = (uint32_t)(probes->bits >> 55);
+	probes->bits <<= 9;
 	return bit;
 }
 
@@ -158,26 +158,26 @@ struct question {
 /* Guarded: the file may have been cut short. */
 static int ask_guarded(void *arg)
 {
-	const struct question *q = arg;
-	struct probes p = probes_of(q->f, q->key);
+	const struct question *question = arg;
+	struct probes p = probes_of(question->f, question->key);
 	for (int i = 0; i < PROBES; i++) {
 		uint32_t bit = next_bit(&p);
 		/* Volatile: another process may be setting it. */
-		const volatile uint8_t *byte = q->f->map + p.block + bit / 8;
+		const volatile uint8_t *byte = question->f->map + p.block + bit / 8;
 		if (!(*byte & 1u << bit % 8))
 			return 0;
 	}
 	return 1;
 }
 
-bool index_filter_maybe(struct index_filter *f, uint64_t key)
+bool index_filter_maybe(struct index_filter *filter, uint64_t key)
 {
-	struct question q = { f, key };
-	if (atomic_load_explicit(&f->lost, memory_order_relaxed))
+	struct question q = { filter, key };
+	if (atomic_load_explicit(&filter->lost, memory_order_relaxed))
 		return true;
 	int err = index_guard_run(ask_guarded, &q);
 	if (err < 0)
-		atomic_store(&f->lost, true);
+		atomic_store(&filter->lost, true);
 	return err != 0;
 }
 
@@ -224,28 +224,28 @@ int index_filter_resume(struct index_filter **out, const char *dir,
 	return *out != NULL ? 0 : -ENOENT;
 }
 
-void index_filter_add(struct index_filter *f, uint64_t key)
+void index_filter_add(struct index_filter *filter, uint64_t key)
 {
-	struct probes p = probes_of(f, key);
+	struct probes p = probes_of(filter, key);
 	for (int i = 0; i < PROBES; i++) {
 		uint32_t bit = next_bit(&p);
-		f->map[p.block + bit / 8] |= (uint8_t)(1u << bit % 8);
+		filter->map[p.block + bit / 8] |= (uint8_t)(1u << bit % 8);
 	}
 }
 
-int index_filter_finish(struct index_filter *f, const char *dir,
+int index_filter_finish(struct index_filter *filter, const char *dir,
 		uint64_t generation)
 {
 	char from[PATH_MAX], to[PATH_MAX];
 	int err = 0;
-	put_le64(f->map + 24, generation);
-	if (f->temporary) {
+	put_le64(filter->map + 24, generation);
+	if (filter->temporary) {
 		err = path_of(from, dir, true);
 		if (err == 0)
 			err = path_of(to, dir, false);
 		if (err == 0 && rename(from, to) < 0)
 			err = -errno;
 	}
-	index_filter_close(f);
+	index_filter_close(filter);
 	return err;
 }

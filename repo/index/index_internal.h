@@ -112,7 +112,7 @@ struct index_record {
 };
 
 void index_layout_encode_record(uint8_t out[INDEX_RECORD_SIZE],
-		const struct index_record *r);
+		const struct index_record *record);
 /* 0; -EBADMSG: damaged, another version, another owner or file. */
 int index_layout_check_record(const void *data, size_t len,
 		const struct index_identity *identity, uint64_t device,
@@ -138,27 +138,27 @@ struct index_env;
 int index_env_open(struct index_env **out, const char *dir,
 		const struct index_identity *identity);
 /* No call may be under way. NULL allowed. */
-void index_env_close(struct index_env *e);
+void index_env_close(struct index_env *env);
 /* A look-up met damage: nothing more is answered from here. */
-bool index_env_broken(const struct index_env *e);
+bool index_env_broken(const struct index_env *env);
 /* The directory still has the file that this environment was opened on. */
-bool index_env_current(const struct index_env *e);
-const uint8_t *index_env_nonce(const struct index_env *e);
+bool index_env_current(const struct index_env *env);
+const uint8_t *index_env_nonce(const struct index_env *env);
 
 /* The readers below: 0 or a count; -EAGAIN: another process has let the file
  * grow, call index_env_grow with no other call under way and try again;
  * -EBADMSG: broken. They may run at once. */
-int index_env_find(struct index_env *e, uint64_t key, struct pack_id *packs,
+int index_env_find(struct index_env *env, uint64_t key, struct pack_id *packs,
 		int count, int max); /* like index_run_find */
 /* Packs of a shard, ascending; *IDS malloc'ed. */
-int index_env_packs(struct index_env *e, unsigned shard, struct pack_id **ids,
+int index_env_packs(struct index_env *env, unsigned shard, struct pack_id **ids,
 		size_t *count);
-int index_env_shards(struct index_env *e, uint64_t states[256]);
+int index_env_shards(struct index_env *env, uint64_t states[256]);
 struct index_env_numbers {
 	uint64_t chunks, packs, generation, file_bytes;
 };
-int index_env_numbers(struct index_env *e, struct index_env_numbers *out);
-int index_env_grow(struct index_env *e);
+int index_env_numbers(struct index_env *env, struct index_env_numbers *out);
+int index_env_grow(struct index_env *env);
 
 /* --- index_write.c: writing, always in a child and under the lock --- */
 
@@ -188,9 +188,9 @@ struct index_filter;
  * fits. Additions of other processes are seen while the file stays. */
 struct index_filter *index_filter_open(const char *dir,
 		const uint8_t nonce[INDEX_NONCE_SIZE], uint64_t generation);
-void index_filter_close(struct index_filter *f); /* NULL allowed */
+void index_filter_close(struct index_filter *filter); /* NULL allowed */
 /* False: certainly not among what was added. */
-bool index_filter_maybe(struct index_filter *f, uint64_t key);
+bool index_filter_maybe(struct index_filter *filter, uint64_t key);
 
 /* For the child that writes. A filter for ENTRIES keys is begun under a
  * temporary name, or DIR's own is opened if it fits NONCE and GENERATION and
@@ -201,9 +201,9 @@ int index_filter_begin(struct index_filter **out, const char *dir,
 int index_filter_resume(struct index_filter **out, const char *dir,
 		const uint8_t nonce[INDEX_NONCE_SIZE], uint64_t generation,
 		uint64_t entries);
-void index_filter_add(struct index_filter *f, uint64_t key);
-/* Makes it valid for GENERATION, under its name. Frees F. */
-int index_filter_finish(struct index_filter *f, const char *dir,
+void index_filter_add(struct index_filter *filter, uint64_t key);
+/* Makes it valid for GENERATION, under its name. Frees FILTER. */
+int index_filter_finish(struct index_filter *filter, const char *dir,
 		uint64_t generation);
 
 /* --- index.c and index_reconcile.c --- */
@@ -236,17 +236,17 @@ struct index {
 /* Runs FN on the environment; grows the map when it must. -EBADMSG also when
  * there is none. */
 typedef int index_env_call(struct index_env *e, void *arg);
-int index_with_env(struct index *ix, index_env_call *fn, void *arg);
+int index_with_env(struct index *index, index_env_call *fn, void *arg);
 /* An environment that can be used, if there can be one. 0, -EAGAIN, -errno. */
-int index_make_ready(struct index *ix);
+int index_make_ready(struct index *index);
 /* 0; -ERESTART: that index is gone, index_make_ready makes a new one; -EAGAIN,
  * -errno: not now. No text. */
-int index_merge_now(struct index *ix, const struct index_merge *m);
+int index_merge_now(struct index *index, const struct index_merge *merge);
 /* Merges what an earlier reconciliation could not. */
-int index_merge_waiting(struct index *ix);
+int index_merge_waiting(struct index *index);
 /* Sets the text for what a merge returned. */
-int index_explain(struct index *ix, int err);
-int index_reconcile_held(struct index *ix);
+int index_explain(struct index *index, int err);
+int index_reconcile_held(struct index *index);
 
 /* --- index_child.c --- */
 
@@ -254,7 +254,7 @@ int index_reconcile_held(struct index *ix);
 struct child_channel {
 	int fd;
 };
-void index_child_alive(const struct child_channel *v);
+void index_child_alive(const struct child_channel *channel);
 
 /* Runs FN in a child that holds LOCK_FD beside its own files and nothing else
  * of this process. Returns what FN returns (0 or negative errno); -EBADMSG:

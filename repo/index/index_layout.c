@@ -57,14 +57,14 @@ uint64_t index_get_be64(const uint8_t in[8])
 }
 
 void index_layout_encode_record(uint8_t out[INDEX_RECORD_SIZE],
-		const struct index_record *r)
+		const struct index_record *record)
 {
 	put_le32(out, INDEX_VERSION);
-	memcpy(out + 4, r->identity.repo, REPO_ID_SIZE);
-	memcpy(out + 20, r->identity.machine, INDEX_MACHINE_SIZE);
-	put_le64(out + 36, r->device);
-	put_le64(out + 44, r->inode);
-	memcpy(out + 52, r->nonce, INDEX_NONCE_SIZE);
+	memcpy(out + 4, record->identity.repo, REPO_ID_SIZE);
+	memcpy(out + 20, record->identity.machine, INDEX_MACHINE_SIZE);
+	put_le64(out + 36, record->device);
+	put_le64(out + 44, record->inode);
+	memcpy(out + 52, record->nonce, INDEX_NONCE_SIZE);
 }
 _Static_assert(52 + INDEX_NONCE_SIZE == INDEX_RECORD_SIZE, "record size");
 

@@ -251,11 +251,11 @@ static int cache_directory(char **out, const uint8_t *repo_id)
 	hex_encode(id, repo_id, REPO_ID_SIZE);
 	const char *xdg = getenv("XDG_CACHE_HOME");
 	const char *home = getenv("HOME");
-	struct passwd *pw = NULL;
+	struct passwd *passwd = NULL;
 	int n;
 	if (home == NULL || *home != '/') {
-		pw = getpwuid(geteuid());
-		home = pw != NULL ? pw->pw_dir : NULL;
+		passwd = getpwuid(geteuid());
+		home = passwd != NULL ? passwd->pw_dir : NULL;
 	}
 	if (geteuid() == 0)
 		n = asprintf(out, "/var/cache/amberfs/%s", id);

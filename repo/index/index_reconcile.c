@@ -22,23 +22,23 @@ struct id_list {
 	size_t count, room;
 };
 
-static void clear_list(struct id_list *l)
+static void clear_list(struct id_list *list)
 {
-	free(l->ids);
-	*l = (struct id_list){ 0 };
+	free(list->ids);
+	*list = (struct id_list){ 0 };
 }
 
-static int push_id(struct id_list *l, const struct pack_id *id)
+static int push_id(struct id_list *list, const struct pack_id *id)
 {
-	if (l->count == l->room) {
-		size_t room = l->room * 2 + 64;
-		void *p = realloc(l->ids, room * sizeof(*l->ids));
+	if (list->count == list->room) {
+		size_t room = list->room * 2 + 64;
+		void *p = realloc(list->ids, room * sizeof(*list->ids));
 		if (p == NULL)
 			return fail_errno(-ENOMEM, "reconciling the index");
-		l->ids = p;
-		l->room = room;
+		list->ids = p;
+		list->room = room;
 	}
-	l->ids[l->count++] = *id;
+	list->ids[list->count++] = *id;
 	return 0;
 }
 
@@ -59,15 +59,15 @@ struct reconciliation {
 /* Keeps the run in memory, where look-ups find it. */
 static int keep_run(struct reconciliation *c)
 {
-	struct index *ix = c->ix;
-	if (ix->waiting_entries + c->run->entry_count >
+	struct index *index = c->ix;
+	if (index->waiting_entries + c->run->entry_count >
 			index_tuning.memory_entries)
-		return index_explain(ix, c->trouble);
-	pthread_rwlock_wrlock(&ix->lock);
-	c->run->next = ix->waiting;
-	ix->waiting = c->run;
-	pthread_rwlock_unlock(&ix->lock);
-	ix->waiting_entries += c->run->entry_count;
+		return index_explain(index, c->trouble);
+	pthread_rwlock_wrlock(&index->lock);
+	c->run->next = index->waiting;
+	index->waiting = c->run;
+	pthread_rwlock_unlock(&index->lock);
+	index->waiting_entries += c->run->entry_count;
 	c->run = NULL;
 	return 0;
 }
@@ -97,11 +97,11 @@ static int flush_run(struct reconciliation *c, bool last)
 	return 0;
 }
 
-static bool waits(struct index *ix, const struct pack_id *id)
+static bool waits(struct index *index, const struct pack_id *id)
 {
-	for (struct index_run *r = ix->waiting; r != NULL; r = r->next)
-		for (uint32_t i = 0; i < r->pack_count; i++)
-			if (compare_ids(&r->packs[i].id, id) == 0)
+	for (struct index_run *run = index->waiting; run != NULL; run = run->next)
+		for (uint32_t i = 0; i < run->pack_count; i++)
+			if (compare_ids(&run->packs[i].id, id) == 0)
 				return true;
 	return false;
 }
@@ -137,24 +137,24 @@ static int take_in(struct reconciliation *c, const struct pack_id *id)
 	return 0;
 }
 
-static bool lists(const struct id_list *l, const struct pack_id *id)
+static bool lists(const struct id_list *list, const struct pack_id *id)
 {
-	return l->count > 0 && bsearch(id, l->ids, l->count, sizeof(*l->ids),
+	return list->count > 0 && bsearch(id, list->ids, list->count, sizeof(*list->ids),
 			compare_ids) != NULL;
 }
 
 /* Look-ups skip a waiting pack that was deleted. */
-static void mark_gone(struct index *ix, unsigned shard,
+static void mark_gone(struct index *index, unsigned shard,
 		const struct id_list *exist)
 {
-	pthread_rwlock_wrlock(&ix->lock);
-	for (struct index_run *r = ix->waiting; r != NULL; r = r->next)
-		for (uint32_t i = 0; i < r->pack_count; i++) {
-			struct run_pack *p = &r->packs[i];
-			if (p->id.b[0] == shard && !lists(exist, &p->id))
-				p->gone = true;
+	pthread_rwlock_wrlock(&index->lock);
+	for (struct index_run *run = index->waiting; run != NULL; run = run->next)
+		for (uint32_t i = 0; i < run->pack_count; i++) {
+			struct run_pack *pack = &run->packs[i];
+			if (pack->id.b[0] == shard && !lists(exist, &pack->id))
+				pack->gone = true;
 		}
-	pthread_rwlock_unlock(&ix->lock);
+	pthread_rwlock_unlock(&index->lock);
 }
 
 /* Both lists ascend. */
@@ -184,19 +184,19 @@ struct shard_listing {
 
 static int list_object(void *ctx, const char *name)
 {
-	struct shard_listing *l = ctx;
+	struct shard_listing *listing = ctx;
 	struct pack_id id;
-	if (pack_name_parse(&id, name) < 0 || id.b[0] != l->shard)
+	if (pack_name_parse(&id, name) < 0 || id.b[0] != listing->shard)
 		return 0;
-	return push_id(l->list, &id);
+	return push_id(listing->list, &id);
 }
 
-static int list_existing(struct index *ix, unsigned shard, struct id_list *out)
+static int list_existing(struct index *index, unsigned shard, struct id_list *out)
 {
 	char prefix[16];
 	struct shard_listing l = { shard, out };
 	snprintf(prefix, sizeof(prefix), "packs/%02x/", shard);
-	int err = store_list(ix->store, prefix, list_object, &l);
+	int err = store_list(index->store, prefix, list_object, &l);
 	if (err < 0)
 		return err;
 	if (out->count > 1)
@@ -209,15 +209,15 @@ struct shard_call {
 	struct id_list *list;
 };
 
-static int packs_call(struct index_env *e, void *arg)
+static int packs_call(struct index_env *env, void *arg)
 {
-	struct shard_call *s = arg;
-	return index_env_packs(e, s->shard, &s->list->ids, &s->list->count);
+	struct shard_call *call = arg;
+	return index_env_packs(env, call->shard, &call->list->ids, &call->list->count);
 }
 
-static int shards_call(struct index_env *e, void *arg)
+static int shards_call(struct index_env *env, void *arg)
 {
-	return index_env_shards(e, arg);
+	return index_env_shards(env, arg);
 }
 
 /* The state is read first, the index second, the store last: what changes in
@@ -225,21 +225,21 @@ static int shards_call(struct index_env *e, void *arg)
 static int reconcile_lists(struct reconciliation *c, unsigned shard,
 		struct id_list *known, struct id_list *exist)
 {
-	struct index *ix = c->ix;
+	struct index *index = c->ix;
 	struct shard_call s = { shard, known };
-	c->found[shard] = store_shard_state(ix->store, shard);
+	c->found[shard] = store_shard_state(index->store, shard);
 	if (c->found[shard] != 0 && c->found[shard] == c->recorded[shard])
 		return 0;
-	if (ix->env != NULL) {
-		int err = index_with_env(ix, packs_call, &s);
+	if (index->env != NULL) {
+		int err = index_with_env(index, packs_call, &s);
 		if (err < 0)
 			return err == -ENOMEM ? err : -ERESTART;
 	}
-	int err = list_existing(ix, shard, exist);
+	int err = list_existing(index, shard, exist);
 	if (err < 0)
 		return err;
-	if (ix->waiting != NULL)
-		mark_gone(ix, shard, exist);
+	if (index->waiting != NULL)
+		mark_gone(index, shard, exist);
 	return compare_lists(c, known, exist);
 }
 
@@ -254,13 +254,13 @@ static int reconcile_shard(struct reconciliation *c, unsigned shard)
 
 static int reconcile_shards(struct reconciliation *c)
 {
-	struct index *ix = c->ix;
-	c->trouble = index_make_ready(ix);
+	struct index *index = c->ix;
+	c->trouble = index_make_ready(index);
 	if (c->trouble == 0)
-		c->trouble = index_merge_waiting(ix);
+		c->trouble = index_merge_waiting(index);
 	if (c->trouble == -ERESTART)
 		return -ERESTART;
-	if (ix->env != NULL && index_with_env(ix, shards_call, c->recorded) < 0)
+	if (index->env != NULL && index_with_env(index, shards_call, c->recorded) < 0)
 		return -ERESTART;
 	for (unsigned i = 0; i < 256; i++) {
 		int err = reconcile_shard(c, i);
@@ -278,13 +278,13 @@ static int reconcile_shards(struct reconciliation *c)
 	return same ? 0 : flush_run(c, true);
 }
 
-static int reconcile_once(struct index *ix)
+static int reconcile_once(struct index *index)
 {
 	struct reconciliation *c = calloc(1, sizeof(*c));
 	if (c == NULL)
 		return fail_errno(-ENOMEM, "reconciling the index");
-	c->ix = ix;
-	ix->unreadable = 0;
+	c->ix = index;
+	index->unreadable = 0;
 	int err = reconcile_shards(c);
 	index_run_free(c->run);
 	clear_list(&c->removed);
@@ -292,20 +292,20 @@ static int reconcile_once(struct index *ix)
 	return err;
 }
 
-int index_reconcile_held(struct index *ix)
+int index_reconcile_held(struct index *index)
 {
 	for (int i = 0; i < INDEX_RESTARTS_MAX; i++) {
-		int err = reconcile_once(ix);
+		int err = reconcile_once(index);
 		if (err != -ERESTART)
 			return err;
 	}
 	return fail(-EIO, "the index in %s is damaged again and again; check "
 			"the disk, or name another folder with --index-dir",
-			ix->dir);
+			index->dir);
 }
 
-int index_reconcile(struct index *ix)
+int index_reconcile(struct index *index)
 {
-	LOCK_SCOPE(&ix->work);
-	return index_reconcile_held(ix);
+	LOCK_SCOPE(&index->work);
+	return index_reconcile_held(index);
 }

@@ -102,9 +102,9 @@ int index_run_find(const struct index_run *run, uint64_t key,
 			high = middle;
 	}
 	for (; low < run->entry_count && run->entries[low].key == key; low++) {
-		const struct run_pack *p = &run->packs[run->entries[low].pack];
-		if (!p->gone)
-			count = index_run_join_packs(packs, count, max, &p->id);
+		const struct run_pack *pack = &run->packs[run->entries[low].pack];
+		if (!pack->gone)
+			count = index_run_join_packs(packs, count, max, &pack->id);
 	}
 	return count;
 }

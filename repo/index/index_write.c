@@ -89,17 +89,17 @@ static bool disk_is_full(const char *dir)
 			(uint64_t)fs.f_bavail * fs.f_frsize < FULL_BYTES;
 }
 
-static int final_result(const struct writer *w, int rc)
+static int final_result(const struct writer *writer, int rc)
 {
-	return result(rc == EIO && disk_is_full(w->dir) ? ENOSPC : rc);
+	return result(rc == EIO && disk_is_full(writer->dir) ? ENOSPC : rc);
 }
 
-static void tick(struct writer *w)
+static void tick(struct writer *writer)
 {
-	if (++w->quiet < ALIVE_EVERY)
+	if (++writer->quiet < ALIVE_EVERY)
 		return;
-	w->quiet = 0;
-	index_child_alive(w->voice);
+	writer->quiet = 0;
+	index_child_alive(writer->voice);
 }
 
 static MDB_val text_key(const char *text)
@@ -109,13 +109,13 @@ static MDB_val text_key(const char *text)
 
 /* --- opening --- */
 
-static int put_record(struct writer *w)
+static int put_record(struct writer *writer)
 {
-	struct index_record record = { .identity = *w->identity };
+	struct index_record record = { .identity = *writer->identity };
 	uint8_t bytes[INDEX_RECORD_SIZE], zero[8] = { 0 }, one[4];
 	struct stat st;
 	int fd;
-	if (mdb_env_get_fd(w->env, &fd) != 0 || fstat(fd, &st) < 0)
+	if (mdb_env_get_fd(writer->env, &fd) != 0 || fstat(fd, &st) < 0)
 		return EIO;
 	record.device = st.st_dev;
 	record.inode = st.st_ino;
@@ -126,71 +126,71 @@ static int put_record(struct writer *w)
 	put_le32(one, 1);
 	MDB_val key = text_key(INDEX_KEY_RECORD);
 	MDB_val value = { sizeof(bytes), bytes };
-	int err = mdb_put(w->txn, w->dbi[DB_META], &key, &value, 0);
+	int err = mdb_put(writer->txn, writer->dbi[DB_META], &key, &value, 0);
 	if (err != 0)
 		return err;
 	key = text_key(INDEX_KEY_NEXT);
 	value = (MDB_val){ sizeof(one), one };
-	err = mdb_put(w->txn, w->dbi[DB_META], &key, &value, 0);
+	err = mdb_put(writer->txn, writer->dbi[DB_META], &key, &value, 0);
 	if (err != 0)
 		return err;
 	key = text_key(INDEX_KEY_GENERATION);
 	value = (MDB_val){ sizeof(zero), zero };
-	return mdb_put(w->txn, w->dbi[DB_META], &key, &value, 0);
+	return mdb_put(writer->txn, writer->dbi[DB_META], &key, &value, 0);
 }
 
-static int check_record(struct writer *w)
+static int check_record(struct writer *writer)
 {
 	uint8_t nonce[INDEX_NONCE_SIZE];
 	struct stat st;
 	int fd;
 	MDB_stat chunks;
 	MDB_val key = text_key(INDEX_KEY_RECORD), value;
-	if (mdb_env_get_fd(w->env, &fd) != 0 || fstat(fd, &st) < 0)
+	if (mdb_env_get_fd(writer->env, &fd) != 0 || fstat(fd, &st) < 0)
 		return EIO;
-	int err = mdb_get(w->txn, w->dbi[DB_META], &key, &value);
+	int err = mdb_get(writer->txn, writer->dbi[DB_META], &key, &value);
 	if (err != 0)
 		return MDB_CORRUPTED;
-	if (index_layout_check_record(value.mv_data, value.mv_size, w->identity,
+	if (index_layout_check_record(value.mv_data, value.mv_size, writer->identity,
 			st.st_dev, st.st_ino, nonce) < 0)
 		return MDB_CORRUPTED;
-	if (memcmp(nonce, w->nonce, sizeof(nonce)) != 0)
+	if (memcmp(nonce, writer->nonce, sizeof(nonce)) != 0)
 		return ESTALE;
 	key = text_key(INDEX_KEY_GENERATION);
-	err = mdb_get(w->txn, w->dbi[DB_META], &key, &value);
+	err = mdb_get(writer->txn, writer->dbi[DB_META], &key, &value);
 	if (err != 0 || value.mv_size != 8)
 		return MDB_CORRUPTED;
-	w->generation = get_le64(value.mv_data);
-	err = mdb_stat(w->txn, w->dbi[DB_CHUNKS], &chunks);
-	w->present = chunks.ms_entries;
-	w->leaves = chunks.ms_leaf_pages;
+	writer->generation = get_le64(value.mv_data);
+	err = mdb_stat(writer->txn, writer->dbi[DB_CHUNKS], &chunks);
+	writer->present = chunks.ms_entries;
+	writer->leaves = chunks.ms_leaf_pages;
 	return err;
 }
 
-static int open_databases(struct writer *w)
+static int open_databases(struct writer *writer)
 {
 	for (int i = 0; i < INDEX_DBS; i++) {
 		unsigned flags;
-		int err = mdb_dbi_open(w->txn, index_db_names[i],
-				w->nonce == NULL ? MDB_CREATE : 0, &w->dbi[i]);
+		int err = mdb_dbi_open(writer->txn, index_db_names[i],
+				writer->nonce == NULL ? MDB_CREATE : 0, &writer->dbi[i]);
 		if (err != 0)
 			return err;
-		err = mdb_dbi_flags(w->txn, w->dbi[i], &flags);
+		err = mdb_dbi_flags(writer->txn, writer->dbi[i], &flags);
 		if (err != 0 || flags != 0)
 			return MDB_CORRUPTED;
 	}
-	return w->nonce == NULL ? put_record(w) : check_record(w);
+	return writer->nonce == NULL ? put_record(writer) : check_record(writer);
 }
 
 /* A file that ends before its last page (LMDB leaves pages unwritten that are
  * free) would look truncated. */
-static int cover_last_page(struct writer *w)
+static int cover_last_page(struct writer *writer)
 {
 	MDB_envinfo info;
 	struct stat st;
 	int fd;
-	if (mdb_env_info(w->env, &info) != 0 ||
-			mdb_env_get_fd(w->env, &fd) != 0 ||
+	if (mdb_env_info(writer->env, &info) != 0 ||
+			mdb_env_get_fd(writer->env, &fd) != 0 ||
 			fstat(fd, &st) < 0)
 		return EIO;
 	off_t end = (off_t)(info.me_last_pgno + 1) * sysconf(_SC_PAGESIZE);
@@ -199,39 +199,39 @@ static int cover_last_page(struct writer *w)
 	return 0;
 }
 
-static int open_env(struct writer *w)
+static int open_env(struct writer *writer)
 {
-	int err = mdb_env_create(&w->env);
+	int err = mdb_env_create(&writer->env);
 	if (err != 0)
 		return err;
-	mdb_env_set_maxdbs(w->env, INDEX_DBS);
-	mdb_env_set_maxreaders(w->env, READERS_MAX);
-	if (w->nonce == NULL)
-		mdb_env_set_mapsize(w->env, index_tuning.map_size);
-	err = mdb_env_open(w->env, w->dir, MDB_NOTLS | MDB_NORDAHEAD, 0600);
+	mdb_env_set_maxdbs(writer->env, INDEX_DBS);
+	mdb_env_set_maxreaders(writer->env, READERS_MAX);
+	if (writer->nonce == NULL)
+		mdb_env_set_mapsize(writer->env, index_tuning.map_size);
+	err = mdb_env_open(writer->env, writer->dir, MDB_NOTLS | MDB_NORDAHEAD, 0600);
 	if (err != 0)
 		return err;
 	/* Slots of readers that died would keep pages from being used again. */
 	int dead;
-	mdb_reader_check(w->env, &dead);
-	err = mdb_txn_begin(w->env, NULL, 0, &w->txn);
+	mdb_reader_check(writer->env, &dead);
+	err = mdb_txn_begin(writer->env, NULL, 0, &writer->txn);
 	if (err != 0)
 		return err;
-	err = open_databases(w);
+	err = open_databases(writer);
 	if (err != 0) {
-		mdb_txn_abort(w->txn);
+		mdb_txn_abort(writer->txn);
 		return err;
 	}
-	return mdb_txn_commit(w->txn);
+	return mdb_txn_commit(writer->txn);
 }
 
 /* --- numbers and packs --- */
 
-static int get_number(struct writer *w, const struct pack_id *id,
+static int get_number(struct writer *writer, const struct pack_id *id,
 		uint32_t *number)
 {
 	MDB_val key = { sizeof(id->b), (uint8_t *)id->b }, value;
-	int err = mdb_get(w->txn, w->dbi[DB_NAMES], &key, &value);
+	int err = mdb_get(writer->txn, writer->dbi[DB_NAMES], &key, &value);
 	if (err != 0)
 		return err;
 	if (value.mv_size != 4)
@@ -241,12 +241,12 @@ static int get_number(struct writer *w, const struct pack_id *id,
 }
 
 /* A number for each pack of the run that the index does not know yet. */
-static int take_numbers(struct writer *w)
+static int take_numbers(struct writer *writer)
 {
-	const struct index_run *run = w->merge->run;
+	const struct index_run *run = writer->merge->run;
 	MDB_val key = text_key(INDEX_KEY_NEXT), value;
 	uint8_t bytes[4];
-	int err = mdb_get(w->txn, w->dbi[DB_META], &key, &value);
+	int err = mdb_get(writer->txn, writer->dbi[DB_META], &key, &value);
 	if (err != 0 || value.mv_size != 4)
 		return MDB_CORRUPTED;
 	uint32_t next = get_le32(value.mv_data), known;
@@ -254,29 +254,29 @@ static int take_numbers(struct writer *w)
 	if (next == 0 || run->pack_count > UINT32_MAX - next)
 		return MDB_CORRUPTED;
 	for (uint32_t i = 0; i < run->pack_count; i++) {
-		w->numbers[i] = 0;
+		writer->numbers[i] = 0;
 		if (run->packs[i].gone)
 			continue;
-		err = get_number(w, &run->packs[i].id, &known);
+		err = get_number(writer, &run->packs[i].id, &known);
 		if (err == MDB_NOTFOUND)
-			w->numbers[i] = next++;
+			writer->numbers[i] = next++;
 		else if (err != 0)
 			return err;
-		tick(w);
+		tick(writer);
 	}
 	put_le32(bytes, next);
 	value = (MDB_val){ sizeof(bytes), bytes };
-	return mdb_put(w->txn, w->dbi[DB_META], &key, &value, 0);
+	return mdb_put(writer->txn, writer->dbi[DB_META], &key, &value, 0);
 }
 
-static int put_pack(struct writer *w, const struct run_pack *pack,
+static int put_pack(struct writer *writer, const struct run_pack *pack,
 		uint32_t number)
 {
 	uint8_t value_bytes[INDEX_PACK_SIZE] = { 0 }, le[4], be[4];
 	put_le32(le, number);
 	MDB_val key = { sizeof(pack->id.b), (uint8_t *)pack->id.b };
 	MDB_val value = { sizeof(le), le };
-	int err = mdb_put(w->txn, w->dbi[DB_NAMES], &key, &value,
+	int err = mdb_put(writer->txn, writer->dbi[DB_NAMES], &key, &value,
 			MDB_NOOVERWRITE);
 	if (err != 0) /* listed twice in one run: the first one stands */
 		return err == MDB_KEYEXIST ? 0 : err;
@@ -285,67 +285,67 @@ static int put_pack(struct writer *w, const struct run_pack *pack,
 	value_bytes[PACK_ID_SIZE] = pack->kind;
 	key = (MDB_val){ sizeof(be), be };
 	value = (MDB_val){ sizeof(value_bytes), value_bytes };
-	return mdb_put(w->txn, w->dbi[DB_PACKS], &key, &value, 0);
+	return mdb_put(writer->txn, writer->dbi[DB_PACKS], &key, &value, 0);
 }
 
-static int remove_pack(struct writer *w, const struct pack_id *id)
+static int remove_pack(struct writer *writer, const struct pack_id *id)
 {
 	uint32_t number;
 	uint8_t be[4];
-	int err = get_number(w, id, &number);
+	int err = get_number(writer, id, &number);
 	if (err != 0)
 		return err == MDB_NOTFOUND ? 0 : err;
 	MDB_val key = { sizeof(id->b), (uint8_t *)id->b };
-	err = mdb_del(w->txn, w->dbi[DB_NAMES], &key, NULL);
+	err = mdb_del(writer->txn, writer->dbi[DB_NAMES], &key, NULL);
 	if (err != 0)
 		return err;
 	index_put_be32(be, number);
 	key = (MDB_val){ sizeof(be), be };
-	err = mdb_del(w->txn, w->dbi[DB_PACKS], &key, NULL);
+	err = mdb_del(writer->txn, writer->dbi[DB_PACKS], &key, NULL);
 	return err == MDB_NOTFOUND ? 0 : err;
 }
 
-static int put_shards(struct writer *w)
+static int put_shards(struct writer *writer)
 {
 	for (unsigned i = 0; i < 256; i++) {
 		uint8_t k = (uint8_t)i, v[8];
 		MDB_val key = { 1, &k }, value = { sizeof(v), v };
-		put_le64(v, w->merge->shards[i]);
-		int err = mdb_put(w->txn, w->dbi[DB_SHARDS], &key, &value, 0);
+		put_le64(v, writer->merge->shards[i]);
+		int err = mdb_put(writer->txn, writer->dbi[DB_SHARDS], &key, &value, 0);
 		if (err != 0)
 			return err;
 	}
 	return 0;
 }
 
-static int put_generation(struct writer *w)
+static int put_generation(struct writer *writer)
 {
 	uint8_t v[8];
 	MDB_val key = text_key(INDEX_KEY_GENERATION), value = { sizeof(v), v };
-	put_le64(v, w->generation + 1);
-	return mdb_put(w->txn, w->dbi[DB_META], &key, &value, 0);
+	put_le64(v, writer->generation + 1);
+	return mdb_put(writer->txn, writer->dbi[DB_META], &key, &value, 0);
 }
 
-static int finish(struct writer *w)
+static int finish(struct writer *writer)
 {
-	const struct index_merge *m = w->merge;
+	const struct index_merge *merge = writer->merge;
 	int err = 0;
-	for (uint32_t i = 0; m->run != NULL && i < m->run->pack_count; i++) {
-		if (w->numbers[i] != 0)
-			err = put_pack(w, &m->run->packs[i], w->numbers[i]);
+	for (uint32_t i = 0; merge->run != NULL && i < merge->run->pack_count; i++) {
+		if (writer->numbers[i] != 0)
+			err = put_pack(writer, &merge->run->packs[i], writer->numbers[i]);
 		if (err != 0)
 			return err;
-		tick(w);
+		tick(writer);
 	}
-	for (size_t i = 0; i < m->removed_count; i++) {
-		err = remove_pack(w, &m->removed[i]);
+	for (size_t i = 0; i < merge->removed_count; i++) {
+		err = remove_pack(writer, &merge->removed[i]);
 		if (err != 0)
 			return err;
-		tick(w);
+		tick(writer);
 	}
-	if (m->set_shards)
-		err = put_shards(w);
-	return err == 0 ? put_generation(w) : err;
+	if (merge->set_shards)
+		err = put_shards(writer);
+	return err == 0 ? put_generation(writer) : err;
 }
 
 /* --- chunk entries --- */
@@ -355,30 +355,30 @@ struct copies {
 	uint32_t count;
 };
 
-static void add_copy(struct copies *c, uint32_t number)
+static void add_copy(struct copies *copies, uint32_t number)
 {
-	if (c->count == INDEX_COPIES_MAX)
+	if (copies->count == INDEX_COPIES_MAX)
 		return;
-	for (uint32_t i = 0; i < c->count; i++)
-		if (get_le32(c->bytes + 4 * i) == number)
+	for (uint32_t i = 0; i < copies->count; i++)
+		if (get_le32(copies->bytes + 4 * i) == number)
 			return;
-	put_le32(c->bytes + 4 * c->count++, number);
+	put_le32(copies->bytes + 4 * copies->count++, number);
 }
 
-static bool number_lives(struct writer *w, uint32_t number)
+static bool number_lives(struct writer *writer, uint32_t number)
 {
 	uint8_t be[4];
 	MDB_val key = { sizeof(be), be }, value;
 	index_put_be32(be, number);
-	return mdb_get(w->txn, w->dbi[DB_PACKS], &key, &value) == 0;
+	return mdb_get(writer->txn, writer->dbi[DB_PACKS], &key, &value) == 0;
 }
 
 /* Adds the copies that the tree has under KEY already. */
-static int add_older(struct writer *w, const MDB_val *key, struct copies *c)
+static int add_older(struct writer *writer, const MDB_val *key, struct copies *copies)
 {
 	uint8_t old[4 * INDEX_COPIES_MAX];
 	MDB_val k = *key, value;
-	int err = mdb_cursor_get(w->chunks, &k, &value, MDB_SET);
+	int err = mdb_cursor_get(writer->chunks, &k, &value, MDB_SET);
 	if (err != 0)
 		return err == MDB_NOTFOUND ? 0 : err;
 	if (value.mv_size > sizeof(old) || value.mv_size % 4 != 0)
@@ -386,65 +386,65 @@ static int add_older(struct writer *w, const MDB_val *key, struct copies *c)
 	size_t len = value.mv_size;
 	memcpy(old, value.mv_data, len);
 	for (size_t i = 0; i < len; i += 4)
-		if (number_lives(w, get_le32(old + i)))
-			add_copy(c, get_le32(old + i));
+		if (number_lives(writer, get_le32(old + i)))
+			add_copy(copies, get_le32(old + i));
 	return 0;
 }
 
-static int put_chunk(struct writer *w, uint64_t key, struct copies *c)
+static int put_chunk(struct writer *writer, uint64_t key, struct copies *copies)
 {
 	uint8_t k[8];
 	MDB_val mkey = { sizeof(k), k };
-	bool append = !w->has_last || key > w->last_key;
+	bool append = !writer->has_last || key > writer->last_key;
 	index_put_be64(k, key);
-	if (w->filter != NULL)
-		index_filter_add(w->filter, key);
+	if (writer->filter != NULL)
+		index_filter_add(writer->filter, key);
 	if (!append) {
-		int err = add_older(w, &mkey, c);
+		int err = add_older(writer, &mkey, copies);
 		if (err != 0)
 			return err;
 	}
-	MDB_val value = { 4 * c->count, c->bytes };
-	int err = mdb_cursor_put(w->chunks, &mkey, &value,
+	MDB_val value = { 4 * copies->count, copies->bytes };
+	int err = mdb_cursor_put(writer->chunks, &mkey, &value,
 			append ? MDB_APPEND : 0);
 	if (err == 0 && append) {
-		w->has_last = true;
-		w->last_key = key;
+		writer->has_last = true;
+		writer->last_key = key;
 	}
 	return err;
 }
 
-static int find_last_key(struct writer *w)
+static int find_last_key(struct writer *writer)
 {
 	MDB_val key, value;
-	int err = mdb_cursor_get(w->chunks, &key, &value, MDB_LAST);
-	w->has_last = err == 0;
+	int err = mdb_cursor_get(writer->chunks, &key, &value, MDB_LAST);
+	writer->has_last = err == 0;
 	if (err == MDB_NOTFOUND)
 		return 0;
 	if (err == 0 && key.mv_size != 8)
 		return MDB_CORRUPTED;
 	if (err == 0)
-		w->last_key = index_get_be64(key.mv_data);
+		writer->last_key = index_get_be64(key.mv_data);
 	return err;
 }
 
 /* Entries FROM to TO of the run; equal keys are never parted. */
-static int put_entries(struct writer *w, uint32_t from, uint32_t to)
+static int put_entries(struct writer *writer, uint32_t from, uint32_t to)
 {
-	const struct run_entry *e = w->merge->run->entries;
-	int err = mdb_cursor_open(w->txn, w->dbi[DB_CHUNKS], &w->chunks);
+	const struct run_entry *entry = writer->merge->run->entries;
+	int err = mdb_cursor_open(writer->txn, writer->dbi[DB_CHUNKS], &writer->chunks);
 	if (err == 0)
-		err = find_last_key(w);
+		err = find_last_key(writer);
 	while (err == 0 && from < to) {
 		struct copies c = { .count = 0 };
-		uint64_t key = e[from].key;
-		for (; from < to && e[from].key == key; from++) {
-			if (w->numbers[e[from].pack] != 0)
-				add_copy(&c, w->numbers[e[from].pack]);
-			tick(w);
+		uint64_t key = entry[from].key;
+		for (; from < to && entry[from].key == key; from++) {
+			if (writer->numbers[entry[from].pack] != 0)
+				add_copy(&c, writer->numbers[entry[from].pack]);
+			tick(writer);
 		}
 		if (c.count > 0)
-			err = put_chunk(w, key, &c);
+			err = put_chunk(writer, key, &c);
 	}
 	return err;
 }
@@ -456,44 +456,44 @@ struct part {
 	bool first, last;
 };
 
-static int try_part(struct writer *w, const struct part *p)
+static int try_part(struct writer *writer, const struct part *part)
 {
-	index_child_alive(w->voice);
-	int err = mdb_txn_begin(w->env, NULL, 0, &w->txn);
+	index_child_alive(writer->voice);
+	int err = mdb_txn_begin(writer->env, NULL, 0, &writer->txn);
 	if (err != 0)
 		return err;
-	if (p->first && w->merge->run != NULL)
-		err = take_numbers(w);
-	if (err == 0 && w->merge->run != NULL && p->to > p->from)
-		err = put_entries(w, p->from, p->to);
-	if (err == 0 && p->last)
-		err = finish(w);
+	if (part->first && writer->merge->run != NULL)
+		err = take_numbers(writer);
+	if (err == 0 && writer->merge->run != NULL && part->to > part->from)
+		err = put_entries(writer, part->from, part->to);
+	if (err == 0 && part->last)
+		err = finish(writer);
 	if (err != 0) {
-		mdb_txn_abort(w->txn);
+		mdb_txn_abort(writer->txn);
 		return err;
 	}
-	index_child_alive(w->voice);
-	return mdb_txn_commit(w->txn);
+	index_child_alive(writer->voice);
+	return mdb_txn_commit(writer->txn);
 }
 
-static int enlarge_map(struct writer *w)
+static int enlarge_map(struct writer *writer)
 {
 	MDB_envinfo info;
-	int err = mdb_env_info(w->env, &info);
+	int err = mdb_env_info(writer->env, &info);
 	if (err != 0 || info.me_mapsize > MAP_SIZE_LIMIT / 2)
 		return ENOSPC;
-	return mdb_env_set_mapsize(w->env, info.me_mapsize * 2);
+	return mdb_env_set_mapsize(writer->env, info.me_mapsize * 2);
 }
 
-static int write_part(struct writer *w, const struct part *p)
+static int write_part(struct writer *writer, const struct part *part)
 {
 	for (;;) {
-		int err = try_part(w, p);
+		int err = try_part(writer, part);
 		if (err == 0)
-			return cover_last_page(w);
+			return cover_last_page(writer);
 		if (err != MDB_MAP_FULL)
 			return err;
-		err = enlarge_map(w);
+		err = enlarge_map(writer);
 		if (err != 0)
 			return err;
 	}
@@ -501,19 +501,19 @@ static int write_part(struct writer *w, const struct part *p)
 
 /* How many entries make a transaction: consecutive ones share leaves if there
  * are more entries than leaves. */
-static uint32_t part_size(const struct writer *w, uint32_t entries)
+static uint32_t part_size(const struct writer *writer, uint32_t entries)
 {
-	uint64_t per_leaf = w->leaves > 0 ? entries / w->leaves : entries;
+	uint64_t per_leaf = writer->leaves > 0 ? entries / writer->leaves : entries;
 	uint64_t n = DIRTY_PAGES * max_u64(per_leaf, 1);
 	n = max_u64(min_u64(n, index_tuning.txn_entries), 1);
 	return (uint32_t)n;
 }
 
-static int write_parts(struct writer *w)
+static int write_parts(struct writer *writer)
 {
-	const struct index_run *run = w->merge->run;
+	const struct index_run *run = writer->merge->run;
 	uint32_t count = run != NULL ? run->entry_count : 0;
-	uint32_t size = part_size(w, count);
+	uint32_t size = part_size(writer, count);
 	struct part p = { .first = true };
 	do {
 		p.to = count - p.from > size ? p.from + size : count;
@@ -521,7 +521,7 @@ static int write_parts(struct writer *w)
 				run->entries[p.to - 1].key)
 			p.to++;
 		p.last = p.to == count;
-		int err = write_part(w, &p);
+		int err = write_part(writer, &p);
 		if (err != 0)
 			return err;
 		p.from = p.to;
@@ -532,40 +532,40 @@ static int write_parts(struct writer *w)
 
 /* --- the filter --- */
 
-static int fill_filter(struct writer *w)
+static int fill_filter(struct writer *writer)
 {
 	MDB_cursor *cursor;
 	MDB_val key, value;
 	uint64_t seen = 0;
-	int err = mdb_txn_begin(w->env, NULL, MDB_RDONLY, &w->txn);
+	int err = mdb_txn_begin(writer->env, NULL, MDB_RDONLY, &writer->txn);
 	if (err != 0)
 		return err;
-	err = mdb_cursor_open(w->txn, w->dbi[DB_CHUNKS], &cursor);
+	err = mdb_cursor_open(writer->txn, writer->dbi[DB_CHUNKS], &cursor);
 	if (err == 0)
 		err = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
 	while (err == 0) {
-		if (key.mv_size != 8 || ++seen > w->present)
+		if (key.mv_size != 8 || ++seen > writer->present)
 			return MDB_CORRUPTED;
-		index_filter_add(w->filter, index_get_be64(key.mv_data));
-		tick(w);
+		index_filter_add(writer->filter, index_get_be64(key.mv_data));
+		tick(writer);
 		err = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
 	}
-	mdb_txn_abort(w->txn);
+	mdb_txn_abort(writer->txn);
 	return err == MDB_NOTFOUND ? 0 : err;
 }
 
 /* Without room for a filter the index does without one. */
-static int begin_filter(struct writer *w)
+static int begin_filter(struct writer *writer)
 {
-	uint64_t all = w->present;
-	if (w->merge->run != NULL)
-		all += w->merge->run->entry_count;
-	if (index_filter_resume(&w->filter, w->dir, w->nonce, w->generation,
+	uint64_t all = writer->present;
+	if (writer->merge->run != NULL)
+		all += writer->merge->run->entry_count;
+	if (index_filter_resume(&writer->filter, writer->dir, writer->nonce, writer->generation,
 			all) == 0)
 		return 0;
-	if (index_filter_begin(&w->filter, w->dir, w->nonce, all) == 0)
-		return fill_filter(w);
-	w->filter = NULL;
+	if (index_filter_begin(&writer->filter, writer->dir, writer->nonce, all) == 0)
+		return fill_filter(writer);
+	writer->filter = NULL;
 	return 0;
 }
 
@@ -573,40 +573,40 @@ static int begin_filter(struct writer *w)
 
 static int create_main(void *ctx, const struct child_channel *voice)
 {
-	struct writer *w = ctx;
-	w->voice = voice;
-	int err = open_env(w);
+	struct writer *writer = ctx;
+	writer->voice = voice;
+	int err = open_env(writer);
 	if (err == 0)
-		err = cover_last_page(w);
+		err = cover_last_page(writer);
 	if (err == 0)
-		mdb_env_close(w->env);
-	return final_result(w, err);
+		mdb_env_close(writer->env);
+	return final_result(writer, err);
 }
 
 static int merge_main(void *ctx, const struct child_channel *voice)
 {
-	struct writer *w = ctx;
-	const struct index_run *run = w->merge->run;
+	struct writer *writer = ctx;
+	const struct index_run *run = writer->merge->run;
 	uint64_t device, inode;
-	w->voice = voice;
-	int err = index_layout_check(w->dir, &device, &inode);
+	writer->voice = voice;
+	int err = index_layout_check(writer->dir, &device, &inode);
 	if (err < 0)
 		return err == -ENOENT ? -ESTALE : err;
 	if (run != NULL) {
-		w->numbers = calloc(run->pack_count + 1, sizeof(*w->numbers));
-		if (w->numbers == NULL)
+		writer->numbers = calloc(run->pack_count + 1, sizeof(*writer->numbers));
+		if (writer->numbers == NULL)
 			return -ENOMEM;
 	}
-	int rc = open_env(w);
+	int rc = open_env(writer);
 	if (rc == 0)
-		rc = begin_filter(w);
+		rc = begin_filter(writer);
 	if (rc == 0)
-		rc = write_parts(w);
-	if (rc == 0 && w->filter != NULL)
-		index_filter_finish(w->filter, w->dir, w->generation + 1);
+		rc = write_parts(writer);
+	if (rc == 0 && writer->filter != NULL)
+		index_filter_finish(writer->filter, writer->dir, writer->generation + 1);
 	if (rc == 0)
-		mdb_env_close(w->env);
-	return final_result(w, rc);
+		mdb_env_close(writer->env);
+	return final_result(writer, rc);
 }
 
 /* --- the parent's side --- */

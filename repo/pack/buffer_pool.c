@@ -31,12 +31,12 @@ struct buffer_pool {
 
 struct buffer_pool *buffer_pool_new(size_t spare_max)
 {
-	struct buffer_pool *b = calloc(1, sizeof(*b));
-	if (b == NULL)
+	struct buffer_pool *pool = calloc(1, sizeof(*pool));
+	if (pool == NULL)
 		return NULL;
-	b->spare_max = spare_max;
-	pthread_mutex_init(&b->mutex, NULL);
-	return b;
+	pool->spare_max = spare_max;
+	pthread_mutex_init(&pool->mutex, NULL);
+	return pool;
 }
 
 size_t buffer_pool_capacity(size_t len)
@@ -46,44 +46,44 @@ size_t buffer_pool_capacity(size_t len)
 
 /* --- with mutex --- */
 
-static struct spare *pop(struct buffer_pool *b, size_t capacity)
+static struct spare *pop(struct buffer_pool *pool, size_t capacity)
 {
 	size_t class = capacity / CLASS_STEP - 1;
-	struct spare *s = b->spares[class];
-	if (s == NULL)
+	struct spare *spare = pool->spares[class];
+	if (spare == NULL)
 		return NULL;
-	b->spares[class] = s->next;
-	b->class_bytes[class] -= capacity;
-	b->spare_bytes -= capacity;
-	return s;
+	pool->spares[class] = spare->next;
+	pool->class_bytes[class] -= capacity;
+	pool->spare_bytes -= capacity;
+	return spare;
 }
 
-static void push(struct buffer_pool *b, struct spare *s, size_t capacity)
+static void push(struct buffer_pool *pool, struct spare *spare, size_t capacity)
 {
 	size_t class = capacity / CLASS_STEP - 1;
-	s->next = b->spares[class];
-	b->spares[class] = s;
-	b->class_bytes[class] += capacity;
-	b->spare_bytes += capacity;
+	spare->next = pool->spares[class];
+	pool->spares[class] = spare;
+	pool->class_bytes[class] += capacity;
+	pool->spare_bytes += capacity;
 }
 
-static size_t fullest_class(const struct buffer_pool *b)
+static size_t fullest_class(const struct buffer_pool *pool)
 {
 	size_t fullest = 0;
 	for (size_t i = 1; i < CLASSES; i++)
-		if (b->class_bytes[i] > b->class_bytes[fullest])
+		if (pool->class_bytes[i] > pool->class_bytes[fullest])
 			fullest = i;
 	return fullest;
 }
 
 /* --- */
 
-uint8_t *buffer_pool_take(struct buffer_pool *b, size_t len)
+uint8_t *buffer_pool_take(struct buffer_pool *pool, size_t len)
 {
 	size_t capacity = buffer_pool_capacity(len);
-	pthread_mutex_lock(&b->mutex);
-	void *p = pop(b, capacity);
-	pthread_mutex_unlock(&b->mutex);
+	pthread_mutex_lock(&pool->mutex);
+	void *p = pop(pool, capacity);
+	pthread_mutex_unlock(&pool->mutex);
 	if (p != NULL)
 		return p;
 	p = mmap(NULL, capacity, PROT_READ | PROT_WRITE,
@@ -91,33 +91,33 @@ uint8_t *buffer_pool_take(struct buffer_pool *b, size_t len)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-void buffer_pool_give(struct buffer_pool *b, uint8_t *p, size_t len)
+void buffer_pool_give(struct buffer_pool *pool, uint8_t *p, size_t len)
 {
 	size_t capacity = buffer_pool_capacity(len), excess = 0;
 	void *drop = NULL;
 	if (p == NULL)
 		return;
-	pthread_mutex_lock(&b->mutex);
-	push(b, (struct spare *)(void *)p, capacity);
-	if (b->spare_bytes > b->spare_max) {
-		excess = (fullest_class(b) + 1) * CLASS_STEP;
-		drop = pop(b, excess);
+	pthread_mutex_lock(&pool->mutex);
+	push(pool, (struct spare *)(void *)p, capacity);
+	if (pool->spare_bytes > pool->spare_max) {
+		excess = (fullest_class(pool) + 1) * CLASS_STEP;
+		drop = pop(pool, excess);
 	}
-	pthread_mutex_unlock(&b->mutex);
+	pthread_mutex_unlock(&pool->mutex);
 	if (drop != NULL)
 		munmap(drop, excess);
 }
 
-void buffer_pool_free(struct buffer_pool *b)
+void buffer_pool_free(struct buffer_pool *pool)
 {
-	if (b == NULL)
+	if (pool == NULL)
 		return;
 	for (size_t i = 0; i < CLASSES; i++) {
 		size_t capacity = (i + 1) * CLASS_STEP;
-		struct spare *s;
-		while ((s = pop(b, capacity)) != NULL)
-			munmap(s, capacity);
+		struct spare *spare;
+		while ((spare = pop(pool, capacity)) != NULL)
+			munmap(spare, capacity);
 	}
-	pthread_mutex_destroy(&b->mutex);
-	free(b);
+	pthread_mutex_destroy(&pool->mutex);
+	free(pool);
 }

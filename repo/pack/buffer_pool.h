@@ -17,15 +17,15 @@ struct buffer_pool;
 /* SPARE_MAX: the most bytes of unused buffers kept. NULL without memory. */
 struct buffer_pool *buffer_pool_new(size_t spare_max);
 /* After all buffers were given back. NULL allowed. */
-void buffer_pool_free(struct buffer_pool *b);
+void buffer_pool_free(struct buffer_pool *pool);
 
 /* What a buffer for LEN bytes (at most FRAME_PLAIN_MAX) takes. */
 size_t buffer_pool_capacity(size_t len);
 
 /* At least LEN bytes, page-aligned, with anything in them. NULL without
  * memory. */
-uint8_t *buffer_pool_take(struct buffer_pool *b, size_t len);
+uint8_t *buffer_pool_take(struct buffer_pool *pool, size_t len);
 /* LEN as it was asked for. P may be NULL. */
-void buffer_pool_give(struct buffer_pool *b, uint8_t *p, size_t len);
+void buffer_pool_give(struct buffer_pool *pool, uint8_t *p, size_t len);
 
 #endif

@@ -11,23 +11,23 @@
 
 #include "repo/base/error.h"
 
-static int read_place(struct frame_cache *frames, const struct chunk_place *at,
+static int read_place(struct frame_cache *frames, const struct chunk_place *place,
 		uint32_t len, uint32_t upto, struct frame **frame,
 		const uint8_t **data, uint32_t *got)
 {
-	const struct trailer *t = at->pack->trailer;
-	const struct chunk_entry *c = &t->chunks[at->chunk];
-	if (len != 0 && c->len != len)
+	const struct trailer *trailer = place->pack->trailer;
+	const struct chunk_entry *chunk = &trailer->chunks[place->chunk];
+	if (len != 0 && chunk->len != len)
 		return fail(-EBADMSG,
 				"a chunk is %u bytes long where its tree says %u",
-				c->len, len);
-	if (upto > c->len)
-		upto = c->len;
-	int err = frame_cache_get(frames, at->pack, c->frame, c->offset + upto, frame);
+				chunk->len, len);
+	if (upto > chunk->len)
+		upto = chunk->len;
+	int err = frame_cache_get(frames, place->pack, chunk->frame, chunk->offset + upto, frame);
 	if (err < 0)
 		return err;
-	*data = (*frame)->data + c->offset;
-	*got = c->len;
+	*data = (*frame)->data + chunk->offset;
+	*got = chunk->len;
 	return 0;
 }
 

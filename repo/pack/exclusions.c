@@ -48,15 +48,15 @@ static int compare(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct excluded));
 }
 
-static bool contains(const struct excluded_set *set, const struct excluded *e)
+static bool contains(const struct excluded_set *set, const struct excluded *excluded)
 {
 	return set->count != 0
-			&& bsearch(e, set->items, set->count, sizeof(*e),
+			&& bsearch(excluded, set->items, set->count, sizeof(*excluded),
 					   compare)
 					!= NULL;
 }
 
-static int add(struct excluded_set *set, const struct excluded *e)
+static int add(struct excluded_set *set, const struct excluded *excluded)
 {
 	if (set->count == set->room) {
 		size_t room = set->room ? 2 * set->room : 64;
@@ -67,7 +67,7 @@ static int add(struct excluded_set *set, const struct excluded *e)
 		set->items = items;
 		set->room = room;
 	}
-	set->items[set->count++] = *e;
+	set->items[set->count++] = *excluded;
 	return 0;
 }
 
@@ -80,30 +80,30 @@ static void sort(struct excluded_set *set)
 struct exclusions *exclusions_new(struct store *store, const struct seal *seal,
 		const uint8_t *repo_id)
 {
-	struct exclusions *x = calloc(1, sizeof(*x));
-	if (x == NULL)
+	struct exclusions *exclusions = calloc(1, sizeof(*exclusions));
+	if (exclusions == NULL)
 		return NULL;
-	x->store = store;
-	x->seal = seal;
-	x->repo_id = repo_id;
-	pthread_mutex_init(&x->mutex, NULL);
-	x->used = id_set_new();
-	if (x->used == NULL) {
-		exclusions_free(x);
+	exclusions->store = store;
+	exclusions->seal = seal;
+	exclusions->repo_id = repo_id;
+	pthread_mutex_init(&exclusions->mutex, NULL);
+	exclusions->used = id_set_new();
+	if (exclusions->used == NULL) {
+		exclusions_free(exclusions);
 		return NULL;
 	}
-	return x;
+	return exclusions;
 }
 
-void exclusions_free(struct exclusions *x)
+void exclusions_free(struct exclusions *exclusions)
 {
-	if (x == NULL)
+	if (exclusions == NULL)
 		return;
-	free(x->condemned.items);
-	free(x->damaged.items);
-	id_set_free(x->used);
-	pthread_mutex_destroy(&x->mutex);
-	free(x);
+	free(exclusions->condemned.items);
+	free(exclusions->damaged.items);
+	id_set_free(exclusions->used);
+	pthread_mutex_destroy(&exclusions->mutex);
+	free(exclusions);
 }
 
 /* "condemned/<32 digits>" */
@@ -161,59 +161,59 @@ static int join(struct excluded_set *set, const struct excluded_set *now)
 	return 0;
 }
 
-static int condemn_more(struct exclusions *x, const struct excluded_set *now)
+static int condemn_more(struct exclusions *exclusions, const struct excluded_set *now)
 {
-	int err = join(&x->condemned, now);
-	x->any_condemned = x->condemned.count != 0;
+	int err = join(&exclusions->condemned, now);
+	exclusions->any_condemned = exclusions->condemned.count != 0;
 	return err;
 }
 
 /* The condemned packs that are used; mutex held. */
-static int collect_held(struct exclusions *x, struct pack_id **held,
+static int collect_held(struct exclusions *exclusions, struct pack_id **held,
 		size_t *count)
 {
-	const struct excluded_set *c = &x->condemned;
-	struct pack_id *out = calloc(c->count + 1, sizeof(*out));
+	const struct excluded_set *set = &exclusions->condemned;
+	struct pack_id *out = calloc(set->count + 1, sizeof(*out));
 	size_t n = 0;
 	if (out == NULL)
 		return fail_errno(-ENOMEM, "listing condemned packs");
-	for (size_t i = 0; i < c->count; i++) {
-		struct id id = pack_as_id(&c->items[i].pack);
-		if (id_set_contains(x->used, &id))
-			out[n++] = c->items[i].pack;
+	for (size_t i = 0; i < set->count; i++) {
+		struct id id = pack_as_id(&set->items[i].pack);
+		if (id_set_contains(exclusions->used, &id))
+			out[n++] = set->items[i].pack;
 	}
 	*held = out;
 	*count = n;
 	return 0;
 }
 
-int exclusions_refresh(struct exclusions *x, struct pack_id **held, size_t *count)
+int exclusions_refresh(struct exclusions *exclusions, struct pack_id **held, size_t *count)
 {
 	struct excluded_set condemned = { 0 }, damaged = { 0 };
-	int err = store_list(x->store, "condemned/", note_condemned, &condemned);
+	int err = store_list(exclusions->store, "condemned/", note_condemned, &condemned);
 	if (err == 0)
-		err = store_list(x->store, "damaged/", note_damaged, &damaged);
+		err = store_list(exclusions->store, "damaged/", note_damaged, &damaged);
 	if (err == 0) {
-		LOCK_SCOPE(&x->mutex);
+		LOCK_SCOPE(&exclusions->mutex);
 		/* What this process found may not have been recorded. */
-		err = join(&x->damaged, &damaged);
-		x->any_damaged = x->damaged.count != 0;
+		err = join(&exclusions->damaged, &damaged);
+		exclusions->any_damaged = exclusions->damaged.count != 0;
 		if (err == 0)
-			err = condemn_more(x, &condemned);
+			err = condemn_more(exclusions, &condemned);
 		if (err == 0 && held != NULL)
-			err = collect_held(x, held, count);
+			err = collect_held(exclusions, held, count);
 	}
 	free(condemned.items);
 	free(damaged.items);
 	return err;
 }
 
-int exclusions_load(struct exclusions *x)
+int exclusions_load(struct exclusions *exclusions)
 {
-	return exclusions_refresh(x, NULL, NULL);
+	return exclusions_refresh(exclusions, NULL, NULL);
 }
 
-int exclusions_set_aside(struct exclusions *x, const struct pack_id *packs,
+int exclusions_set_aside(struct exclusions *exclusions, const struct pack_id *packs,
 		size_t count)
 {
 	struct excluded_set set = { 0 };
@@ -223,68 +223,68 @@ int exclusions_set_aside(struct exclusions *x, const struct pack_id *packs,
 		err = add(&set, &e);
 	}
 	if (err == 0) {
-		LOCK_SCOPE(&x->mutex);
-		err = condemn_more(x, &set);
+		LOCK_SCOPE(&exclusions->mutex);
+		err = condemn_more(exclusions, &set);
 	}
 	free(set.items);
 	return err;
 }
 
-bool exclusions_use(struct exclusions *x, const struct pack_id *pack)
+bool exclusions_use(struct exclusions *exclusions, const struct pack_id *pack)
 {
 	struct excluded e = { .pack = *pack, .frame = 0 };
 	struct id id = pack_as_id(pack);
-	LOCK_SCOPE(&x->mutex);
+	LOCK_SCOPE(&exclusions->mutex);
 	/* Without memory to remember it, the chunk is stored once more. */
-	return !contains(&x->condemned, &e) && id_set_add(x->used, &id) >= 0;
+	return !contains(&exclusions->condemned, &e) && id_set_add(exclusions->used, &id) >= 0;
 }
 
-bool exclusions_condemned(struct exclusions *x, const struct pack_id *pack)
+bool exclusions_condemned(struct exclusions *exclusions, const struct pack_id *pack)
 {
-	if (!x->any_condemned)
+	if (!exclusions->any_condemned)
 		return false;
 	struct excluded e = { .pack = *pack, .frame = 0 };
-	LOCK_SCOPE(&x->mutex);
-	return contains(&x->condemned, &e);
+	LOCK_SCOPE(&exclusions->mutex);
+	return contains(&exclusions->condemned, &e);
 }
 
-bool exclusions_any_damaged(struct exclusions *x)
+bool exclusions_any_damaged(struct exclusions *exclusions)
 {
-	return x->any_damaged;
+	return exclusions->any_damaged;
 }
 
-bool exclusions_damaged(struct exclusions *x, const struct pack_id *pack,
+bool exclusions_damaged(struct exclusions *exclusions, const struct pack_id *pack,
 		uint32_t frame)
 {
-	if (!x->any_damaged)
+	if (!exclusions->any_damaged)
 		return false;
 	struct excluded e = { .pack = *pack, .frame = frame };
 	struct excluded whole = { .pack = *pack, .frame = TRAILER_AD };
-	LOCK_SCOPE(&x->mutex);
-	return contains(&x->damaged, &e) || contains(&x->damaged, &whole);
+	LOCK_SCOPE(&exclusions->mutex);
+	return contains(&exclusions->damaged, &e) || contains(&exclusions->damaged, &whole);
 }
 
 /* True if it was not known before. */
-static bool remember_damaged(struct exclusions *x, const struct excluded *e)
+static bool remember_damaged(struct exclusions *exclusions, const struct excluded *excluded)
 {
-	LOCK_SCOPE(&x->mutex);
-	if (contains(&x->damaged, e) || add(&x->damaged, e) < 0)
+	LOCK_SCOPE(&exclusions->mutex);
+	if (contains(&exclusions->damaged, excluded) || add(&exclusions->damaged, excluded) < 0)
 		return false;
-	sort(&x->damaged);
-	x->any_damaged = true;
+	sort(&exclusions->damaged);
+	exclusions->any_damaged = true;
 	return true;
 }
 
-void exclusions_distrust(struct exclusions *x, const struct pack_id *pack)
+void exclusions_distrust(struct exclusions *exclusions, const struct pack_id *pack)
 {
 	struct excluded e = { .pack = *pack, .frame = TRAILER_AD };
-	remember_damaged(x, &e);
+	remember_damaged(exclusions, &e);
 }
 
-void exclusions_add_missing(struct exclusions *x)
+void exclusions_add_missing(struct exclusions *exclusions)
 {
 	static const struct pack_id none;
-	exclusions_add_damaged(x, &none, TRAILER_AD);
+	exclusions_add_damaged(exclusions, &none, TRAILER_AD);
 }
 
 /* "damaged/<32 digits>.<frame number>"; HEX gets the digits. */
@@ -295,11 +295,11 @@ static void damaged_name(char name[64], char hex[2 * PACK_ID_SIZE + 1],
 	snprintf(name, 64, "damaged/%s.%" PRIu32, hex, frame);
 }
 
-void exclusions_add_damaged(struct exclusions *x, const struct pack_id *pack,
+void exclusions_add_damaged(struct exclusions *exclusions, const struct pack_id *pack,
 		uint32_t frame)
 {
 	struct excluded e = { .pack = *pack, .frame = frame };
-	if (!remember_damaged(x, &e) || !store_writable(x->store))
+	if (!remember_damaged(exclusions, &e) || !store_writable(exclusions->store))
 		return;
 	char pack_hex[2 * PACK_ID_SIZE + 1], name[64], text[160];
 	damaged_name(name, pack_hex, pack, frame);
@@ -312,30 +312,30 @@ void exclusions_add_damaged(struct exclusions *x, const struct pack_id *pack,
 	error_save(&reader, -EBADMSG);
 	/* Best effort: the reader gets its error whether or not the record
 	 * could be written, and the next one finds the damage again. */
-	if (envelope_seal(x->seal, x->repo_id, ENVELOPE_DAMAGED, name, text,
+	if (envelope_seal(exclusions->seal, exclusions->repo_id, ENVELOPE_DAMAGED, name, text,
 			    (size_t)len, &object, &object_len)
 			== 0)
-		store_put(x->store, name, object, object_len, false);
+		store_put(exclusions->store, name, object, object_len, false);
 	error_load(&reader); /* the damage is what the caller has to tell */
 }
 
-int exclusions_list_damaged(struct exclusions *x, struct damaged_frame **out,
+int exclusions_list_damaged(struct exclusions *exclusions, struct damaged_frame **out,
 		size_t *count)
 {
-	LOCK_SCOPE(&x->mutex);
-	struct damaged_frame *all = calloc(x->damaged.count + 1, sizeof(*all));
+	LOCK_SCOPE(&exclusions->mutex);
+	struct damaged_frame *all = calloc(exclusions->damaged.count + 1, sizeof(*all));
 	if (all == NULL)
 		return fail_errno(-ENOMEM, "listing damaged frames");
-	for (size_t i = 0; i < x->damaged.count; i++)
+	for (size_t i = 0; i < exclusions->damaged.count; i++)
 		all[i] = (struct damaged_frame){
-			.pack = x->damaged.items[i].pack,
-			.frame = x->damaged.items[i].frame };
+			.pack = exclusions->damaged.items[i].pack,
+			.frame = exclusions->damaged.items[i].frame };
 	*out = all;
-	*count = x->damaged.count;
+	*count = exclusions->damaged.count;
 	return 0;
 }
 
-int exclusions_clear_damaged(struct exclusions *x,
+int exclusions_clear_damaged(struct exclusions *exclusions,
 		const struct damaged_frame *frame, bool durably)
 {
 	char name[64], hex[2 * PACK_ID_SIZE + 1];
@@ -344,11 +344,11 @@ int exclusions_clear_damaged(struct exclusions *x,
 	damaged_name(name, hex, &frame->pack, frame->frame);
 	/* The record first: who looks at the directory meanwhile must not bring
 	 * it back into memory. */
-	int err = durably ? store_delete(x->store, name) : 0;
+	int err = durably ? store_delete(exclusions->store, name) : 0;
 	if (err < 0 && err != -ENOENT)
 		return err;
-	LOCK_SCOPE(&x->mutex);
-	struct excluded_set *set = &x->damaged;
+	LOCK_SCOPE(&exclusions->mutex);
+	struct excluded_set *set = &exclusions->damaged;
 	for (size_t i = 0; i < set->count; i++)
 		if (compare(&set->items[i], &e) == 0) {
 			set->count--;
@@ -356,13 +356,13 @@ int exclusions_clear_damaged(struct exclusions *x,
 					(set->count - i) * sizeof(e));
 			break;
 		}
-	x->any_damaged = set->count != 0;
+	exclusions->any_damaged = set->count != 0;
 	return 0;
 }
 
-void exclusions_clear_missing(struct exclusions *x)
+void exclusions_clear_missing(struct exclusions *exclusions)
 {
 	const struct damaged_frame lost = { .frame = TRAILER_AD };
-	if (exclusions_damaged(x, &lost.pack, lost.frame))
-		exclusions_clear_damaged(x, &lost, true);
+	if (exclusions_damaged(exclusions, &lost.pack, lost.frame))
+		exclusions_clear_damaged(exclusions, &lost, true);
 }

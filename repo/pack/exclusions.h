@@ -18,54 +18,54 @@ struct exclusions;
 
 struct exclusions *exclusions_new(struct store *store, const struct seal *seal,
 		const uint8_t *repo_id);
-void exclusions_free(struct exclusions *x); /* NULL allowed */
+void exclusions_free(struct exclusions *exclusions); /* NULL allowed */
 
 /* Lists both anew. 0 or -errno. */
-int exclusions_load(struct exclusions *x);
+int exclusions_load(struct exclusions *exclusions);
 /* The same; *HELD (malloc'ed, *COUNT of them) are the condemned packs that
  * exclusions_use has counted on. From then on it counts on no pack that was
  * listed, so that no other will come to be held. */
-int exclusions_refresh(struct exclusions *x, struct pack_id **held,
+int exclusions_refresh(struct exclusions *exclusions, struct pack_id **held,
 		size_t *count);
 /* As if these were condemned: by the process that is about to do it. */
-int exclusions_set_aside(struct exclusions *x, const struct pack_id *packs,
+int exclusions_set_aside(struct exclusions *exclusions, const struct pack_id *packs,
 		size_t count);
 
-bool exclusions_condemned(struct exclusions *x, const struct pack_id *pack);
+bool exclusions_condemned(struct exclusions *exclusions, const struct pack_id *pack);
 /* For a writer that wants to count on a chunk's being stored in PACK: true,
  * and remembered as counted on, unless it is condemned. */
-bool exclusions_use(struct exclusions *x, const struct pack_id *pack);
-bool exclusions_damaged(struct exclusions *x, const struct pack_id *pack,
+bool exclusions_use(struct exclusions *exclusions, const struct pack_id *pack);
+bool exclusions_damaged(struct exclusions *exclusions, const struct pack_id *pack,
 		uint32_t frame);
-bool exclusions_any_damaged(struct exclusions *x);
+bool exclusions_any_damaged(struct exclusions *exclusions);
 
 /* Remembers, and records durably where the repository can be written, that
  * FRAME of PACK can't be read (TRAILER_AD: the pack's trailer). Once each. */
-void exclusions_add_damaged(struct exclusions *x, const struct pack_id *pack,
+void exclusions_add_damaged(struct exclusions *exclusions, const struct pack_id *pack,
 		uint32_t frame);
 
 /* This process counts on nothing in PACK from now on; not recorded, as what
  * failed (EIO) may pass. */
-void exclusions_distrust(struct exclusions *x, const struct pack_id *pack);
+void exclusions_distrust(struct exclusions *exclusions, const struct pack_id *pack);
 
 /* The same for a chunk that is in no pack any more: recorded under the pack id
  * of zeros, as nobody knows which pack is lost. From then on writers check of
  * all that they take over unread whether it is stored. */
-void exclusions_add_missing(struct exclusions *x);
+void exclusions_add_missing(struct exclusions *exclusions);
 
 /* All that are known to be damaged; *OUT is malloc'ed. 0 or -ENOMEM. */
 struct damaged_frame {
 	struct pack_id pack;	/* zeros: some chunk is in no pack */
 	uint32_t frame;		/* TRAILER_AD: the whole pack */
 };
-int exclusions_list_damaged(struct exclusions *x, struct damaged_frame **out,
+int exclusions_list_damaged(struct exclusions *exclusions, struct damaged_frame **out,
 		size_t *count);
 /* Takes back exclusions_add_missing, here and (best effort) on disk. */
-void exclusions_clear_missing(struct exclusions *x);
+void exclusions_clear_missing(struct exclusions *exclusions);
 
 /* For repair, once it is known better: forgets it here and, with DURABLY,
  * deletes the record. 0 or -errno. */
-int exclusions_clear_damaged(struct exclusions *x,
+int exclusions_clear_damaged(struct exclusions *exclusions,
 		const struct damaged_frame *frame, bool durably);
 
 #endif

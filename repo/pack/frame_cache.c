@@ -67,62 +67,62 @@ struct frame_cache {
 
 struct frame_cache *frame_cache_new(struct pack_cache *packs, uint64_t size)
 {
-	struct frame_cache *f = calloc(1, sizeof(*f));
-	if (f == NULL)
+	struct frame_cache *cache = calloc(1, sizeof(*cache));
+	if (cache == NULL)
 		return NULL;
-	f->buffers = buffer_pool_new(SPARE_BUFFERS);
-	if (f->buffers == NULL) {
-		free(f);
+	cache->buffers = buffer_pool_new(SPARE_BUFFERS);
+	if (cache->buffers == NULL) {
+		free(cache);
 		return NULL;
 	}
-	f->packs = packs;
-	pthread_mutex_init(&f->idle_buffers_mutex, NULL);
+	cache->packs = packs;
+	pthread_mutex_init(&cache->idle_buffers_mutex, NULL);
 	for (unsigned i = 0; i < SHARDS; i++) {
-		pthread_mutex_init(&f->shards[i].mutex, NULL);
-		pthread_cond_init(&f->shards[i].loaded, NULL);
-		f->shards[i].bytes_max = size / SHARDS;
-		f->shards[i].buffers = f->buffers;
+		pthread_mutex_init(&cache->shards[i].mutex, NULL);
+		pthread_cond_init(&cache->shards[i].loaded, NULL);
+		cache->shards[i].bytes_max = size / SHARDS;
+		cache->shards[i].buffers = cache->buffers;
 	}
-	return f;
+	return cache;
 }
 
-static void frame_destroy(struct cached_frame *c)
+static void frame_destroy(struct cached_frame *frame)
 {
-	buffer_pool_give(c->shard->buffers, c->buffer, c->plain_len);
-	free(c);
+	buffer_pool_give(frame->shard->buffers, frame->buffer, frame->plain_len);
+	free(frame);
 }
 
-static void decode_buffers_free(struct decode_buffers *w)
+static void decode_buffers_free(struct decode_buffers *buffers)
 {
-	if (w == NULL)
+	if (buffers == NULL)
 		return;
-	frame_codec_decoder_free(w->decoder);
-	free(w->box);
-	free(w);
+	frame_codec_decoder_free(buffers->decoder);
+	free(buffers->box);
+	free(buffers);
 }
 
-void frame_cache_free(struct frame_cache *f)
+void frame_cache_free(struct frame_cache *cache)
 {
-	if (f == NULL)
+	if (cache == NULL)
 		return;
 	for (unsigned i = 0; i < SHARDS; i++) {
-		struct shard *s = &f->shards[i];
-		while (s->newest != NULL) {
-			struct cached_frame *c = s->newest;
-			s->newest = c->older;
-			frame_destroy(c);
+		struct shard *shard = &cache->shards[i];
+		while (shard->newest != NULL) {
+			struct cached_frame *frame = shard->newest;
+			shard->newest = frame->older;
+			frame_destroy(frame);
 		}
-		pthread_mutex_destroy(&s->mutex);
-		pthread_cond_destroy(&s->loaded);
+		pthread_mutex_destroy(&shard->mutex);
+		pthread_cond_destroy(&shard->loaded);
 	}
-	while (f->idle_buffers != NULL) {
-		struct decode_buffers *w = f->idle_buffers;
-		f->idle_buffers = w->next;
-		decode_buffers_free(w);
+	while (cache->idle_buffers != NULL) {
+		struct decode_buffers *buffers = cache->idle_buffers;
+		cache->idle_buffers = buffers->next;
+		decode_buffers_free(buffers);
 	}
-	pthread_mutex_destroy(&f->idle_buffers_mutex);
-	buffer_pool_free(f->buffers);
-	free(f);
+	pthread_mutex_destroy(&cache->idle_buffers_mutex);
+	buffer_pool_free(cache->buffers);
+	free(cache);
 }
 
 /* --- hash and list; shard->mutex held --- */
@@ -133,120 +133,120 @@ static uint32_t key_hash(const struct pack_id *pack, uint32_t number)
 }
 
 static struct shard *shard_of(
-		struct frame_cache *f, const struct pack_id *pack, uint32_t number)
+		struct frame_cache *cache, const struct pack_id *pack, uint32_t number)
 {
-	return &f->shards[(key_hash(pack, number) >> 16) % SHARDS];
+	return &cache->shards[(key_hash(pack, number) >> 16) % SHARDS];
 }
 
 static struct cached_frame **bucket_of(
-		struct shard *s, const struct pack_id *pack, uint32_t number)
+		struct shard *shard, const struct pack_id *pack, uint32_t number)
 {
-	return &s->buckets[key_hash(pack, number) % BUCKETS];
+	return &shard->buckets[key_hash(pack, number) % BUCKETS];
 }
 
 static struct cached_frame *shard_get(
-		struct shard *s, const struct pack_id *pack, uint32_t number)
+		struct shard *shard, const struct pack_id *pack, uint32_t number)
 {
-	struct cached_frame *c = *bucket_of(s, pack, number);
-	while (c && (c->number != number
-			|| memcmp(c->pack.b, pack->b, PACK_ID_SIZE) != 0))
-		c = c->next;
-	return c;
+	struct cached_frame *frame = *bucket_of(shard, pack, number);
+	while (frame && (frame->number != number
+			|| memcmp(frame->pack.b, pack->b, PACK_ID_SIZE) != 0))
+		frame = frame->next;
+	return frame;
 }
 
-static void list_remove(struct shard *s, struct cached_frame *c)
+static void list_remove(struct shard *shard, struct cached_frame *frame)
 {
-	*(c->newer ? &c->newer->older : &s->newest) = c->older;
-	*(c->older ? &c->older->newer : &s->oldest) = c->newer;
-	c->newer = c->older = NULL;
+	*(frame->newer ? &frame->newer->older : &shard->newest) = frame->older;
+	*(frame->older ? &frame->older->newer : &shard->oldest) = frame->newer;
+	frame->newer = frame->older = NULL;
 }
 
-static void list_push(struct shard *s, struct cached_frame *c)
+static void list_push(struct shard *shard, struct cached_frame *frame)
 {
-	c->older = s->newest;
-	c->newer = NULL;
-	*(s->newest ? &s->newest->newer : &s->oldest) = c;
-	s->newest = c;
+	frame->older = shard->newest;
+	frame->newer = NULL;
+	*(shard->newest ? &shard->newest->newer : &shard->oldest) = frame;
+	shard->newest = frame;
 }
 
-static void unhash(struct shard *s, struct cached_frame *c)
+static void unhash(struct shard *shard, struct cached_frame *frame)
 {
-	struct cached_frame **at = bucket_of(s, &c->pack, c->number);
-	while (*at != c)
+	struct cached_frame **at = bucket_of(shard, &frame->pack, frame->number);
+	while (*at != frame)
 		at = &(*at)->next;
-	*at = c->next;
-	c->hashed = false;
+	*at = frame->next;
+	frame->hashed = false;
 }
 
 /* Takes a ready frame out; frees it unless pinned. */
-static void evict(struct shard *s, struct cached_frame *c)
+static void evict(struct shard *shard, struct cached_frame *frame)
 {
-	unhash(s, c);
-	list_remove(s, c);
-	s->bytes -= buffer_pool_capacity(c->plain_len);
-	if (c->pins == 0)
-		frame_destroy(c);
+	unhash(shard, frame);
+	list_remove(shard, frame);
+	shard->bytes -= buffer_pool_capacity(frame->plain_len);
+	if (frame->pins == 0)
+		frame_destroy(frame);
 }
 
-static void make_room(struct shard *s, uint32_t len)
+static void make_room(struct shard *shard, uint32_t len)
 {
-	struct cached_frame *c = s->oldest;
+	struct cached_frame *frame = shard->oldest;
 	size_t need = buffer_pool_capacity(len);
-	while (c != NULL && s->bytes + need > s->bytes_max) {
-		struct cached_frame *newer = c->newer;
-		if (c->pins == 0)
-			evict(s, c);
-		c = newer;
+	while (frame != NULL && shard->bytes + need > shard->bytes_max) {
+		struct cached_frame *newer = frame->newer;
+		if (frame->pins == 0)
+			evict(shard, frame);
+		frame = newer;
 	}
 }
 
 /* --- decoding --- */
 
-static struct decode_buffers *decode_buffers_take(struct frame_cache *f, size_t box_size)
+static struct decode_buffers *decode_buffers_take(struct frame_cache *cache, size_t box_size)
 {
-	struct decode_buffers *w;
-	pthread_mutex_lock(&f->idle_buffers_mutex);
-	w = f->idle_buffers;
-	if (w != NULL)
-		f->idle_buffers = w->next;
-	pthread_mutex_unlock(&f->idle_buffers_mutex);
-	if (w == NULL) {
-		w = calloc(1, sizeof(*w));
-		if (w == NULL)
+	struct decode_buffers *buffers;
+	pthread_mutex_lock(&cache->idle_buffers_mutex);
+	buffers = cache->idle_buffers;
+	if (buffers != NULL)
+		cache->idle_buffers = buffers->next;
+	pthread_mutex_unlock(&cache->idle_buffers_mutex);
+	if (buffers == NULL) {
+		buffers = calloc(1, sizeof(*buffers));
+		if (buffers == NULL)
 			return NULL;
-		w->decoder = frame_codec_decoder_new();
+		buffers->decoder = frame_codec_decoder_new();
 	}
-	if (w->box_size < box_size) {
-		free(w->box);
-		w->box = malloc(box_size);
-		w->box_size = w->box ? box_size : 0;
+	if (buffers->box_size < box_size) {
+		free(buffers->box);
+		buffers->box = malloc(box_size);
+		buffers->box_size = buffers->box ? box_size : 0;
 	}
-	if (w->decoder == NULL || w->box == NULL) {
-		decode_buffers_free(w);
+	if (buffers->decoder == NULL || buffers->box == NULL) {
+		decode_buffers_free(buffers);
 		return NULL;
 	}
-	return w;
+	return buffers;
 }
 
-static void decode_buffers_give(struct frame_cache *f, struct decode_buffers *w)
+static void decode_buffers_give(struct frame_cache *cache, struct decode_buffers *buffers)
 {
-	LOCK_SCOPE(&f->idle_buffers_mutex);
-	w->next = f->idle_buffers;
-	f->idle_buffers = w;
+	LOCK_SCOPE(&cache->idle_buffers_mutex);
+	buffers->next = cache->idle_buffers;
+	cache->idle_buffers = buffers;
 }
 
-static int decode(struct frame_cache *f, struct pack *pack, uint32_t number,
+static int decode(struct frame_cache *cache, struct pack *pack, uint32_t number,
 		uint32_t upto, struct cached_frame *c)
 {
 	const struct frame_entry *e = &pack->trailer->frames[number];
-	struct decode_buffers *w = decode_buffers_take(f, e->stored_len);
+	struct decode_buffers *buffers = decode_buffers_take(cache, e->stored_len);
 	uint8_t *in;
 	size_t in_len;
-	if (w == NULL)
+	if (buffers == NULL)
 		return fail_errno(-ENOMEM, "decoding a frame");
-	int err = pack_cache_read_frame(f->packs, pack, number, w->box, &in, &in_len);
+	int err = pack_cache_read_frame(cache->packs, pack, number, buffers->box, &in, &in_len);
 	if (err == 0) {
-		ssize_t valid = frame_codec_decode(w->decoder, e->compression,
+		ssize_t valid = frame_codec_decode(buffers->decoder, e->compression,
 				c->buffer, e->plain_len, upto, in, in_len);
 		if (valid < 0) {
 			char name[PACK_NAME_SIZE];
@@ -257,96 +257,96 @@ static int decode(struct frame_cache *f, struct pack *pack, uint32_t number,
 			c->public.valid = (uint32_t)valid;
 		}
 	}
-	decode_buffers_give(f, w);
+	decode_buffers_give(cache, buffers);
 	if (err == -EBADMSG || err == -EIO)
-		exclusions_add_damaged(packs_exclusions(f->packs),
+		exclusions_add_damaged(packs_exclusions(cache->packs),
 				&pack->trailer->pack, number);
 	return err;
 }
 
-static struct cached_frame *frame_make(struct shard *s, const struct pack *pack,
+static struct cached_frame *frame_make(struct shard *shard, const struct pack *pack,
 		uint32_t number)
 {
-	struct cached_frame *c = calloc(1, sizeof(*c));
-	if (c == NULL)
+	struct cached_frame *frame = calloc(1, sizeof(*frame));
+	if (frame == NULL)
 		return NULL;
-	c->plain_len = pack->trailer->frames[number].plain_len;
-	c->buffer = buffer_pool_take(s->buffers, c->plain_len);
-	if (c->buffer == NULL) {
-		free(c);
+	frame->plain_len = pack->trailer->frames[number].plain_len;
+	frame->buffer = buffer_pool_take(shard->buffers, frame->plain_len);
+	if (frame->buffer == NULL) {
+		free(frame);
 		return NULL;
 	}
-	c->public.data = c->buffer;
-	c->shard = s;
-	c->pack = pack->trailer->pack;
-	c->number = number;
-	return c;
+	frame->public.data = frame->buffer;
+	frame->shard = shard;
+	frame->pack = pack->trailer->pack;
+	frame->number = number;
+	return frame;
 }
 
 /* Decodes a new object that is already in the hash as "loading". */
-static int load(struct frame_cache *f, struct pack *pack, struct cached_frame *c,
+static int load(struct frame_cache *cache, struct pack *pack, struct cached_frame *frame,
 		uint32_t upto)
 {
-	struct shard *s = c->shard;
-	int err = decode(f, pack, c->number, upto, c);
-	LOCK_SCOPE(&s->mutex);
-	c->loading = false;
-	pthread_cond_broadcast(&s->loaded);
+	struct shard *shard = frame->shard;
+	int err = decode(cache, pack, frame->number, upto, frame);
+	LOCK_SCOPE(&shard->mutex);
+	frame->loading = false;
+	pthread_cond_broadcast(&shard->loaded);
 	if (err < 0) {
-		unhash(s, c);
-		frame_destroy(c);
+		unhash(shard, frame);
+		frame_destroy(frame);
 		return err;
 	}
-	s->bytes += buffer_pool_capacity(c->plain_len);
-	list_push(s, c);
+	shard->bytes += buffer_pool_capacity(frame->plain_len);
+	list_push(shard, frame);
 	return 0;
 }
 
 /* A frame that can be used at once, pinned; or a new one for the caller to
  * load (*MINE), pinned; or NULL without memory. */
-static struct cached_frame *find_or_claim(struct frame_cache *f, struct pack *pack,
+static struct cached_frame *find_or_claim(struct frame_cache *cache, struct pack *pack,
 		uint32_t number, uint32_t *upto, bool *mine)
 {
-	const struct trailer *t = pack->trailer;
-	struct shard *s = shard_of(f, &t->pack, number);
-	struct cached_frame *c;
+	const struct trailer *trailer = pack->trailer;
+	struct shard *shard = shard_of(cache, &trailer->pack, number);
+	struct cached_frame *frame;
 	*mine = false;
-	LOCK_SCOPE(&s->mutex);
-	while ((c = shard_get(s, &t->pack, number)) != NULL && c->loading)
-		pthread_cond_wait(&s->loaded, &s->mutex);
-	if (c != NULL && c->public.valid >= *upto) {
-		c->pins++;
-		if (s->newest != c) {
-			list_remove(s, c);
-			list_push(s, c);
+	LOCK_SCOPE(&shard->mutex);
+	while ((frame = shard_get(shard, &trailer->pack, number)) != NULL && frame->loading)
+		pthread_cond_wait(&shard->loaded, &shard->mutex);
+	if (frame != NULL && frame->public.valid >= *upto) {
+		frame->pins++;
+		if (shard->newest != frame) {
+			list_remove(shard, frame);
+			list_push(shard, frame);
 		}
-		return c;
+		return frame;
 	}
-	if (c != NULL) {
-		evict(s, c);
-		*upto = t->frames[number].plain_len;
+	if (frame != NULL) {
+		evict(shard, frame);
+		*upto = trailer->frames[number].plain_len;
 	}
-	make_room(s, t->frames[number].plain_len);
-	c = frame_make(s, pack, number);
-	if (c == NULL)
+	make_room(shard, trailer->frames[number].plain_len);
+	frame = frame_make(shard, pack, number);
+	if (frame == NULL)
 		return NULL;
-	c->loading = c->hashed = *mine = true;
-	c->pins = 1;
-	struct cached_frame **bucket = bucket_of(s, &t->pack, number);
-	c->next = *bucket;
-	*bucket = c;
-	return c;
+	frame->loading = frame->hashed = *mine = true;
+	frame->pins = 1;
+	struct cached_frame **bucket = bucket_of(shard, &trailer->pack, number);
+	frame->next = *bucket;
+	*bucket = frame;
+	return frame;
 }
 
-int frame_cache_get(struct frame_cache *f, struct pack *pack, uint32_t frame,
+int frame_cache_get(struct frame_cache *cache, struct pack *pack, uint32_t frame,
 		uint32_t upto, struct frame **out)
 {
 	bool mine;
-	struct cached_frame *c = find_or_claim(f, pack, frame, &upto, &mine);
+	struct cached_frame *c = find_or_claim(cache, pack, frame, &upto, &mine);
 	if (c == NULL)
 		return fail_errno(-ENOMEM, "reading a frame");
 	if (mine) {
-		int err = load(f, pack, c, upto);
+		int err = load(cache, pack, c, upto);
 		if (err < 0)
 			return err;
 	}
@@ -359,16 +359,16 @@ void frame_cache_unpin(struct frame *frame)
 	if (frame == NULL)
 		return;
 	struct cached_frame *c = (struct cached_frame *)frame;
-	struct shard *s = c->shard;
-	LOCK_SCOPE(&s->mutex);
+	struct shard *shard = c->shard;
+	LOCK_SCOPE(&shard->mutex);
 	if (--c->pins == 0 && !c->hashed)
 		frame_destroy(c);
 }
 
-bool frame_cache_has(struct frame_cache *f, const struct pack *pack, uint32_t frame)
+bool frame_cache_has(struct frame_cache *cache, const struct pack *pack, uint32_t frame)
 {
-	struct shard *s = shard_of(f, &pack->trailer->pack, frame);
-	LOCK_SCOPE(&s->mutex);
-	struct cached_frame *c = shard_get(s, &pack->trailer->pack, frame);
+	struct shard *shard = shard_of(cache, &pack->trailer->pack, frame);
+	LOCK_SCOPE(&shard->mutex);
+	struct cached_frame *c = shard_get(shard, &pack->trailer->pack, frame);
 	return c && (c->loading || c->public.valid == c->plain_len);
 }

@@ -22,15 +22,15 @@ struct frame {
 
 /* SIZE: bytes of plain data kept, pinned ones included as far as possible. */
 struct frame_cache *frame_cache_new(struct pack_cache *packs, uint64_t size);
-void frame_cache_free(struct frame_cache *f);
+void frame_cache_free(struct frame_cache *cache);
 
 /* Pins the frame with at least UPTO plain bytes valid. 0; -EBADMSG, -ENOENT,
  * -EIO, -ENOMEM (with a text). */
-int frame_cache_get(struct frame_cache *f, struct pack *pack, uint32_t frame,
+int frame_cache_get(struct frame_cache *cache, struct pack *pack, uint32_t frame,
 		uint32_t upto, struct frame **out);
 void frame_cache_unpin(struct frame *frame); /* NULL allowed */
 
 /* True if it is there, or being decoded, whole. */
-bool frame_cache_has(struct frame_cache *f, const struct pack *pack, uint32_t frame);
+bool frame_cache_has(struct frame_cache *cache, const struct pack *pack, uint32_t frame);
 
 #endif

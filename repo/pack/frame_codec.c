@@ -27,29 +27,29 @@ struct frame_decoder {
 
 struct frame_encoder *frame_codec_encoder_new(int level)
 {
-	struct frame_encoder *e = calloc(1, sizeof(*e));
-	if (e == NULL)
+	struct frame_encoder *encoder = calloc(1, sizeof(*encoder));
+	if (encoder == NULL)
 		return NULL;
-	e->cctx = ZSTD_createCCtx();
-	if (e->cctx == NULL ||
-			ZSTD_isError(ZSTD_CCtx_setParameter(e->cctx,
+	encoder->cctx = ZSTD_createCCtx();
+	if (encoder->cctx == NULL ||
+			ZSTD_isError(ZSTD_CCtx_setParameter(encoder->cctx,
 					ZSTD_c_compressionLevel, level)) ||
 			ZSTD_isError(ZSTD_CCtx_setParameter(
-					e->cctx, ZSTD_c_contentSizeFlag, 0)) ||
+					encoder->cctx, ZSTD_c_contentSizeFlag, 0)) ||
 			ZSTD_isError(ZSTD_CCtx_setParameter(
-					e->cctx, ZSTD_c_checksumFlag, 0))) {
-		frame_codec_encoder_free(e);
+					encoder->cctx, ZSTD_c_checksumFlag, 0))) {
+		frame_codec_encoder_free(encoder);
 		return NULL;
 	}
-	return e;
+	return encoder;
 }
 
-void frame_codec_encoder_free(struct frame_encoder *e)
+void frame_codec_encoder_free(struct frame_encoder *encoder)
 {
-	if (e == NULL)
+	if (encoder == NULL)
 		return;
-	ZSTD_freeCCtx(e->cctx);
-	free(e);
+	ZSTD_freeCCtx(encoder->cctx);
+	free(encoder);
 }
 
 size_t frame_codec_encode_bound(size_t len)
@@ -78,11 +78,11 @@ static size_t compress(ZSTD_CCtx *cctx, uint8_t *out, size_t room,
 	return to.pos;
 }
 
-size_t frame_codec_encode(struct frame_encoder *e, uint8_t *out, const void *plain,
+size_t frame_codec_encode(struct frame_encoder *encoder, uint8_t *out, const void *plain,
 		size_t len, enum frame_compression *compression)
 {
 	/* A gain below a sixty-fourth is not worth decoding it for. */
-	size_t n = compress(e->cctx, out, len - len / 64, plain, len);
+	size_t n = compress(encoder->cctx, out, len - len / 64, plain, len);
 	if (n > 0 && n < len) {
 		*compression = FRAME_ZSTD;
 		return n;
@@ -94,25 +94,25 @@ size_t frame_codec_encode(struct frame_encoder *e, uint8_t *out, const void *pla
 
 struct frame_decoder *frame_codec_decoder_new(void)
 {
-	struct frame_decoder *d = calloc(1, sizeof(*d));
-	if (d == NULL)
+	struct frame_decoder *decoder = calloc(1, sizeof(*decoder));
+	if (decoder == NULL)
 		return NULL;
-	d->dctx = ZSTD_createDCtx();
-	if (d->dctx == NULL ||
-			ZSTD_isError(ZSTD_DCtx_setParameter(d->dctx,
+	decoder->dctx = ZSTD_createDCtx();
+	if (decoder->dctx == NULL ||
+			ZSTD_isError(ZSTD_DCtx_setParameter(decoder->dctx,
 					ZSTD_d_windowLogMax, WINDOW_LOG_MAX))) {
-		frame_codec_decoder_free(d);
+		frame_codec_decoder_free(decoder);
 		return NULL;
 	}
-	return d;
+	return decoder;
 }
 
-void frame_codec_decoder_free(struct frame_decoder *d)
+void frame_codec_decoder_free(struct frame_decoder *decoder)
 {
-	if (d == NULL)
+	if (decoder == NULL)
 		return;
-	ZSTD_freeDCtx(d->dctx);
-	free(d);
+	ZSTD_freeDCtx(decoder->dctx);
+	free(decoder);
 }
 
 /* Bytes of the window that the header of a frame asks for (RFC 8878, 3.1.1.1);
@@ -161,7 +161,7 @@ static ssize_t decompress_part(ZSTD_DCtx *dctx, uint8_t *out, size_t upto,
 	return (ssize_t)to.pos;
 }
 
-ssize_t frame_codec_decode(struct frame_decoder *d,
+ssize_t frame_codec_decode(struct frame_decoder *decoder,
 		enum frame_compression compression, uint8_t *out,
 		size_t plain_len, size_t upto, const uint8_t *in, size_t len)
 {
@@ -179,6 +179,6 @@ ssize_t frame_codec_decode(struct frame_decoder *d,
 	 * block; a frame must not be good as a whole and bad in parts. */
 	ssize_t n = -EBADMSG;
 	if (upto < plain_len)
-		n = decompress_part(d->dctx, out, upto, in, len);
-	return n >= 0 ? n : decompress_whole(d->dctx, out, plain_len, in, len);
+		n = decompress_part(decoder->dctx, out, upto, in, len);
+	return n >= 0 ? n : decompress_whole(decoder->dctx, out, plain_len, in, len);
 }

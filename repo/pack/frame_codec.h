@@ -21,23 +21,23 @@ struct frame_decoder;
 
 /* LEVEL as zstd's, 1 … 19. NULL without memory. */
 struct frame_encoder *frame_codec_encoder_new(int level);
-void frame_codec_encoder_free(struct frame_encoder *e);
+void frame_codec_encoder_free(struct frame_encoder *encoder);
 
 /* Room that frame_codec_encode needs for LEN plain bytes. */
 size_t frame_codec_encode_bound(size_t len);
 
 /* Compresses PLAIN into OUT; returns the length and sets *COMPRESSION
  * (FRAME_STORED and a plain copy where zstd does not gain). Never fails. */
-size_t frame_codec_encode(struct frame_encoder *e, uint8_t *out, const void *plain,
+size_t frame_codec_encode(struct frame_encoder *encoder, uint8_t *out, const void *plain,
 		size_t len, enum frame_compression *compression);
 
 struct frame_decoder *frame_codec_decoder_new(void);
-void frame_codec_decoder_free(struct frame_decoder *d);
+void frame_codec_decoder_free(struct frame_decoder *decoder);
 
 /* Decodes the first UPTO of PLAIN_LEN bytes into OUT (which has room for
  * PLAIN_LEN); more may get decoded. With UPTO == PLAIN_LEN the frame must end
  * exactly there. Returns the number of valid bytes (>= UPTO) or -EBADMSG. */
-ssize_t frame_codec_decode(struct frame_decoder *d,
+ssize_t frame_codec_decode(struct frame_decoder *decoder,
 		enum frame_compression compression, uint8_t *out,
 		size_t plain_len, size_t upto, const uint8_t *in, size_t len);
 

@@ -18,88 +18,88 @@ struct id_set {
 
 struct id_set *id_set_new(void)
 {
-	struct id_set *s = malloc(sizeof(*s));
-	if (s == NULL)
+	struct id_set *set = malloc(sizeof(*set));
+	if (set == NULL)
 		return NULL;
-	s->mask = 1023;
-	s->count = 0;
-	s->places = calloc(s->mask + 1, sizeof(*s->places));
-	if (s->places == NULL) {
-		free(s);
+	set->mask = 1023;
+	set->count = 0;
+	set->places = calloc(set->mask + 1, sizeof(*set->places));
+	if (set->places == NULL) {
+		free(set);
 		return NULL;
 	}
-	return s;
+	return set;
 }
 
-void id_set_free(struct id_set *s)
+void id_set_free(struct id_set *set)
 {
-	if (s == NULL)
+	if (set == NULL)
 		return;
-	free(s->places);
-	free(s);
+	free(set->places);
+	free(set);
 }
 
 /* Where ID is, or the empty place where it would be. */
-static size_t find(const struct id_set *s, const struct id *id)
+static size_t find(const struct id_set *set, const struct id *id)
 {
-	size_t i = id_hash(id) & s->mask;
-	while (!id_is_zero(&s->places[i]) && !id_equal(&s->places[i], id))
-		i = (i + 1) & s->mask;
+	size_t i = id_hash(id) & set->mask;
+	while (!id_is_zero(&set->places[i]) && !id_equal(&set->places[i], id))
+		i = (i + 1) & set->mask;
 	return i;
 }
 
-bool id_set_contains(const struct id_set *s, const struct id *id)
+bool id_set_contains(const struct id_set *set, const struct id *id)
 {
-	return !id_is_zero(&s->places[find(s, id)]);
+	return !id_is_zero(&set->places[find(set, id)]);
 }
 
-static int grow(struct id_set *s)
+static int grow(struct id_set *set)
 {
-	struct id_set bigger = { .mask = 2 * s->mask + 1 };
+	struct id_set bigger = { .mask = 2 * set->mask + 1 };
 	bigger.places = calloc(bigger.mask + 1, sizeof(*bigger.places));
 	if (bigger.places == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i <= s->mask; i++)
-		if (!id_is_zero(&s->places[i]))
-			bigger.places[find(&bigger, &s->places[i])] =
-					s->places[i];
-	free(s->places);
-	s->places = bigger.places;
-	s->mask = bigger.mask;
+	for (size_t i = 0; i <= set->mask; i++)
+		if (!id_is_zero(&set->places[i]))
+			bigger.places[find(&bigger, &set->places[i])] =
+					set->places[i];
+	free(set->places);
+	set->places = bigger.places;
+	set->mask = bigger.mask;
 	return 0;
 }
 
-int id_set_add(struct id_set *s, const struct id *id)
+int id_set_add(struct id_set *set, const struct id *id)
 {
-	if (s->count >= s->mask / 4 * 3 && grow(s) < 0)
+	if (set->count >= set->mask / 4 * 3 && grow(set) < 0)
 		return -ENOMEM;
-	size_t i = find(s, id);
-	if (!id_is_zero(&s->places[i]))
+	size_t i = find(set, id);
+	if (!id_is_zero(&set->places[i]))
 		return 0;
-	s->places[i] = *id;
-	s->count++;
+	set->places[i] = *id;
+	set->count++;
 	return 1;
 }
 
-void id_set_remove(struct id_set *s, const struct id *id)
+void id_set_remove(struct id_set *set, const struct id *id)
 {
-	size_t gap = find(s, id);
-	if (id_is_zero(&s->places[gap]))
+	size_t gap = find(set, id);
+	if (id_is_zero(&set->places[gap]))
 		return;
-	s->count--;
-	for (size_t i = (gap + 1) & s->mask; !id_is_zero(&s->places[i]);
-			i = (i + 1) & s->mask) {
-		size_t home = id_hash(&s->places[i]) & s->mask;
+	set->count--;
+	for (size_t i = (gap + 1) & set->mask; !id_is_zero(&set->places[i]);
+			i = (i + 1) & set->mask) {
+		size_t home = id_hash(&set->places[i]) & set->mask;
 		/* An entry may move back only as far as its home. */
-		if (((i - home) & s->mask) >= ((i - gap) & s->mask)) {
-			s->places[gap] = s->places[i];
+		if (((i - home) & set->mask) >= ((i - gap) & set->mask)) {
+			set->places[gap] = set->places[i];
 			gap = i;
 		}
 	}
-	s->places[gap] = (struct id){ { 0 } };
+	set->places[gap] = (struct id){ { 0 } };
 }
 
-size_t id_set_count(const struct id_set *s)
+size_t id_set_count(const struct id_set *set)
 {
-	return s->count;
+	return set->count;
 }

@@ -9,11 +9,11 @@
 struct id_set;
 
 struct id_set *id_set_new(void); /* NULL without memory */
-void id_set_free(struct id_set *s); /* NULL allowed */
-bool id_set_contains(const struct id_set *s, const struct id *id);
+void id_set_free(struct id_set *set); /* NULL allowed */
+bool id_set_contains(const struct id_set *set, const struct id *id);
 /* 1 added, 0 was there, -ENOMEM. The zero id can't be added. */
-int id_set_add(struct id_set *s, const struct id *id);
-void id_set_remove(struct id_set *s, const struct id *id);
-size_t id_set_count(const struct id_set *s);
+int id_set_add(struct id_set *set, const struct id *id);
+void id_set_remove(struct id_set *set, const struct id *id);
+size_t id_set_count(const struct id_set *set);
 
 #endif

@@ -95,27 +95,27 @@ static int grow(void **array, uint32_t *room, uint32_t need, size_t size)
 int open_pack_reserve(struct open_pack *pack, const struct packed_frame *frame,
 		uint32_t *number)
 {
-	struct trailer *t = &pack->trailer;
-	int err = grow((void **)&t->frames, &pack->frames_room,
-			t->frame_count + 1, sizeof(*t->frames));
+	struct trailer *trailer = &pack->trailer;
+	int err = grow((void **)&trailer->frames, &pack->frames_room,
+			trailer->frame_count + 1, sizeof(*trailer->frames));
 	if (err < 0)
 		return err;
-	err = grow((void **)&t->chunks, &pack->chunks_room,
-			t->chunk_count + frame->chunk_count,
-			sizeof(*t->chunks));
+	err = grow((void **)&trailer->chunks, &pack->chunks_room,
+			trailer->chunk_count + frame->chunk_count,
+			sizeof(*trailer->chunks));
 	if (err < 0)
 		return err;
-	*number = t->frame_count++;
-	t->frames[*number] = (struct frame_entry){
+	*number = trailer->frame_count++;
+	trailer->frames[*number] = (struct frame_entry){
 		.offset = pack->size,
 		.stored_len = (uint32_t)(frame->len + SEAL_OVERHEAD),
 		.plain_len = frame->plain_len,
-		.first_chunk = t->chunk_count,
+		.first_chunk = trailer->chunk_count,
 		.chunk_count = frame->chunk_count,
 		.compression = frame->compression,
 	};
 	for (uint32_t i = 0; i < frame->chunk_count; i++) {
-		struct chunk_entry *chunk = &t->chunks[t->chunk_count++];
+		struct chunk_entry *chunk = &trailer->chunks[trailer->chunk_count++];
 		*chunk = frame->chunks[i];
 		chunk->frame = *number;
 	}
@@ -146,19 +146,19 @@ int open_pack_append(struct open_pack *pack, const struct packed_frame *frame)
 static int write_trailer(struct open_pack *pack, uint32_t *box_len)
 {
 	const struct pack_target *target = pack->target;
-	const struct trailer *t = &pack->trailer;
+	const struct trailer *trailer = &pack->trailer;
 	CLEANUP_FREE uint8_t *plain = NULL;
 	CLEANUP_FREE uint8_t *box = NULL;
 	uint8_t ad[PACK_AD_SIZE];
 	size_t len;
-	int err = trailer_encode(t, &plain, &len);
+	int err = trailer_encode(trailer, &plain, &len);
 	if (err < 0)
 		return fail_errno(err, "ending a pack");
 	box = malloc(len + SEAL_OVERHEAD);
 	if (box == NULL)
 		return fail_errno(-ENOMEM, "ending a pack");
-	pack_ad(ad, target->config->repo_id, &t->pack, t->kind, TRAILER_AD);
-	seal_box(target->seal, seal_kind_of(t->kind), box, plain, len, ad,
+	pack_ad(ad, target->config->repo_id, &trailer->pack, trailer->kind, TRAILER_AD);
+	seal_box(target->seal, seal_kind_of(trailer->kind), box, plain, len, ad,
 			sizeof(ad));
 	*box_len = (uint32_t)(len + SEAL_OVERHEAD);
 	return append(pack, box, *box_len);

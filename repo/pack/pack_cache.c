@@ -72,23 +72,23 @@ struct pack_cache {
 
 /* --- making and freeing --- */
 
-static int cache_alloc(struct pack_cache *p, uint32_t chunks_max)
+static int cache_alloc(struct pack_cache *cache, uint32_t chunks_max)
 {
 	/* A single pack must fit with room for another. */
-	p->chunks_max = chunks_max < 2 * PACK_CHUNKS_MAX ? 2 * PACK_CHUNKS_MAX
+	cache->chunks_max = chunks_max < 2 * PACK_CHUNKS_MAX ? 2 * PACK_CHUNKS_MAX
 							 : chunks_max;
 	uint32_t heads = 1;
-	while (heads < p->chunks_max)
+	while (heads < cache->chunks_max)
 		heads *= 2;
-	p->head_mask = heads - 1;
-	p->heads = malloc(heads * sizeof(*p->heads));
-	p->nodes = malloc(p->chunks_max * sizeof(*p->nodes));
-	p->slots = calloc(PACKS_CACHED_MAX, sizeof(struct cached_pack *));
-	p->free_slots = malloc(PACKS_CACHED_MAX * sizeof(*p->free_slots));
-	if (!p->heads || !p->nodes || !p->slots || !p->free_slots)
+	cache->head_mask = heads - 1;
+	cache->heads = malloc(heads * sizeof(*cache->heads));
+	cache->nodes = malloc(cache->chunks_max * sizeof(*cache->nodes));
+	cache->slots = calloc(PACKS_CACHED_MAX, sizeof(struct cached_pack *));
+	cache->free_slots = malloc(PACKS_CACHED_MAX * sizeof(*cache->free_slots));
+	if (!cache->heads || !cache->nodes || !cache->slots || !cache->free_slots)
 		return -ENOMEM;
-	memset(p->heads, 0xff, heads * sizeof(*p->heads));
-	p->free_node = NONE;
+	memset(cache->heads, 0xff, heads * sizeof(*cache->heads));
+	cache->free_node = NONE;
 	return 0;
 }
 
@@ -96,25 +96,25 @@ struct pack_cache *pack_cache_new(struct store *store, const struct seal *seal,
 		const uint8_t *repo_id, struct exclusions *exclusions,
 		uint32_t chunks_max)
 {
-	struct pack_cache *p = calloc(1, sizeof(*p));
-	if (p == NULL)
+	struct pack_cache *cache = calloc(1, sizeof(*cache));
+	if (cache == NULL)
 		return NULL;
-	pthread_mutex_init(&p->mutex, NULL);
-	pthread_mutex_init(&p->heal_mutex, NULL);
-	p->store = store;
-	p->seal = seal;
-	p->repo_id = repo_id;
-	p->exclusions = exclusions;
-	if (cache_alloc(p, chunks_max) < 0) {
-		pack_cache_free(p);
+	pthread_mutex_init(&cache->mutex, NULL);
+	pthread_mutex_init(&cache->heal_mutex, NULL);
+	cache->store = store;
+	cache->seal = seal;
+	cache->repo_id = repo_id;
+	cache->exclusions = exclusions;
+	if (cache_alloc(cache, chunks_max) < 0) {
+		pack_cache_free(cache);
 		return NULL;
 	}
-	return p;
+	return cache;
 }
 
-void pack_cache_set_index(struct pack_cache *p, struct index *index)
+void pack_cache_set_index(struct pack_cache *cache, struct index *index)
 {
-	p->index = index;
+	cache->index = index;
 }
 
 static void pack_free(struct cached_pack *pack)
@@ -123,22 +123,22 @@ static void pack_free(struct cached_pack *pack)
 	free(pack);
 }
 
-void pack_cache_free(struct pack_cache *p)
+void pack_cache_free(struct pack_cache *cache)
 {
-	if (p == NULL)
+	if (cache == NULL)
 		return;
-	for (struct cached_pack *k = p->newest; k != NULL;) {
-		struct cached_pack *older = k->older;
-		pack_free(k);
-		k = older;
+	for (struct cached_pack *pack = cache->newest; pack != NULL;) {
+		struct cached_pack *older = pack->older;
+		pack_free(pack);
+		pack = older;
 	}
-	free(p->slots);
-	free(p->free_slots);
-	free(p->heads);
-	free(p->nodes);
-	pthread_mutex_destroy(&p->mutex);
-	pthread_mutex_destroy(&p->heal_mutex);
-	free(p);
+	free(cache->slots);
+	free(cache->free_slots);
+	free(cache->heads);
+	free(cache->nodes);
+	pthread_mutex_destroy(&cache->mutex);
+	pthread_mutex_destroy(&cache->heal_mutex);
+	free(cache);
 }
 
 /* --- the cache; every function here needs p->mutex --- */
@@ -148,124 +148,124 @@ static uint32_t pack_hash(const struct pack_id *id)
 	return get_le32(id->b) % PACK_HASH_SIZE;
 }
 
-static struct cached_pack *cache_get(struct pack_cache *p, const struct pack_id *id)
+static struct cached_pack *cache_get(struct pack_cache *cache, const struct pack_id *id)
 {
-	struct cached_pack *k = p->by_id[pack_hash(id)];
-	while (k && memcmp(k->pack.trailer->pack.b, id->b, PACK_ID_SIZE) != 0)
-		k = k->next_by_id;
-	return k;
+	struct cached_pack *pack = cache->by_id[pack_hash(id)];
+	while (pack && memcmp(pack->pack.trailer->pack.b, id->b, PACK_ID_SIZE) != 0)
+		pack = pack->next_by_id;
+	return pack;
 }
 
-static void list_remove(struct pack_cache *p, struct cached_pack *k)
+static void list_remove(struct pack_cache *cache, struct cached_pack *pack)
 {
-	*(k->newer ? &k->newer->older : &p->newest) = k->older;
-	*(k->older ? &k->older->newer : &p->oldest) = k->newer;
-	k->newer = k->older = NULL;
+	*(pack->newer ? &pack->newer->older : &cache->newest) = pack->older;
+	*(pack->older ? &pack->older->newer : &cache->oldest) = pack->newer;
+	pack->newer = pack->older = NULL;
 }
 
-static void list_push(struct pack_cache *p, struct cached_pack *k)
+static void list_push(struct pack_cache *cache, struct cached_pack *pack)
 {
-	k->older = p->newest;
-	k->newer = NULL;
-	*(p->newest ? &p->newest->newer : &p->oldest) = k;
-	p->newest = k;
+	pack->older = cache->newest;
+	pack->newer = NULL;
+	*(cache->newest ? &cache->newest->newer : &cache->oldest) = pack;
+	cache->newest = pack;
 }
 
-static void touch(struct pack_cache *p, struct cached_pack *k)
+static void touch(struct pack_cache *cache, struct cached_pack *pack)
 {
-	if (p->newest != k) {
-		list_remove(p, k);
-		list_push(p, k);
+	if (cache->newest != pack) {
+		list_remove(cache, pack);
+		list_push(cache, pack);
 	}
 }
 
-static uint32_t *chunk_head(struct pack_cache *p, const struct id *id)
+static uint32_t *chunk_head(struct pack_cache *cache, const struct id *id)
 {
-	return &p->heads[id_hash(id) & p->head_mask];
+	return &cache->heads[id_hash(id) & cache->head_mask];
 }
 
-static void unlink_chunk(struct pack_cache *p, uint32_t slot, const struct id *id,
+static void unlink_chunk(struct pack_cache *cache, uint32_t slot, const struct id *id,
 		uint32_t chunk)
 {
-	uint32_t *at = chunk_head(p, id);
+	uint32_t *at = chunk_head(cache, id);
 	while (*at != NONE) {
-		struct chunk_node *n = &p->nodes[*at];
-		if (n->slot == slot && n->chunk == chunk) {
+		struct chunk_node *node = &cache->nodes[*at];
+		if (node->slot == slot && node->chunk == chunk) {
 			uint32_t freed = *at;
-			*at = n->next;
-			n->next = p->free_node;
-			p->free_node = freed;
+			*at = node->next;
+			node->next = cache->free_node;
+			cache->free_node = freed;
 			return;
 		}
-		at = &n->next;
+		at = &node->next;
 	}
 }
 
-static void cache_remove(struct pack_cache *p, struct cached_pack *k)
+static void cache_remove(struct pack_cache *cache, struct cached_pack *pack)
 {
-	const struct trailer *t = k->pack.trailer;
-	for (uint32_t i = 0; i < t->chunk_count; i++)
-		unlink_chunk(p, k->slot, &t->chunks[i].id, i);
-	p->chunks -= t->chunk_count;
-	struct cached_pack **at = &p->by_id[pack_hash(&t->pack)];
-	while (*at != k)
+	const struct trailer *trailer = pack->pack.trailer;
+	for (uint32_t i = 0; i < trailer->chunk_count; i++)
+		unlink_chunk(cache, pack->slot, &trailer->chunks[i].id, i);
+	cache->chunks -= trailer->chunk_count;
+	struct cached_pack **at = &cache->by_id[pack_hash(&trailer->pack)];
+	while (*at != pack)
 		at = &(*at)->next_by_id;
-	*at = k->next_by_id;
-	list_remove(p, k);
-	p->slots[k->slot] = NULL;
-	p->free_slots[p->free_slot_count++] = k->slot;
-	k->cached = false;
-	if (k->refs == 0)
-		pack_free(k);
+	*at = pack->next_by_id;
+	list_remove(cache, pack);
+	cache->slots[pack->slot] = NULL;
+	cache->free_slots[cache->free_slot_count++] = pack->slot;
+	pack->cached = false;
+	if (pack->refs == 0)
+		pack_free(pack);
 }
 
-static uint32_t take_slot(struct pack_cache *p)
+static uint32_t take_slot(struct pack_cache *cache)
 {
-	if (p->free_slot_count != 0)
-		return p->free_slots[--p->free_slot_count];
-	return p->slots_used++;
+	if (cache->free_slot_count != 0)
+		return cache->free_slots[--cache->free_slot_count];
+	return cache->slots_used++;
 }
 
-static uint32_t nodes_fresh(const struct pack_cache *p)
+static uint32_t nodes_fresh(const struct pack_cache *cache)
 {
-	return p->chunks; /* nodes 0 … chunks-1 were handed out at some time,
+	return cache->chunks; /* nodes 0 … chunks-1 were handed out at some time,
 			     unless some are on the free list */
 }
 
-static uint32_t take_node(struct pack_cache *p)
+static uint32_t take_node(struct pack_cache *cache)
 {
-	if (p->free_node != NONE) {
-		uint32_t n = p->free_node;
-		p->free_node = p->nodes[n].next;
+	if (cache->free_node != NONE) {
+		uint32_t n = cache->free_node;
+		cache->free_node = cache->nodes[n].next;
 		return n;
 	}
-	return nodes_fresh(p);
+	return nodes_fresh(cache);
 }
 
-static void cache_insert(struct pack_cache *p, struct cached_pack *k)
+static void cache_insert(struct pack_cache *cache, struct cached_pack *pack)
 {
-	const struct trailer *t = k->pack.trailer;
-	while (p->oldest && (p->chunks + t->chunk_count > p->chunks_max
-			|| (p->free_slot_count == 0
-					&& p->slots_used == PACKS_CACHED_MAX)))
-		cache_remove(p, p->oldest);
-	k->slot = take_slot(p);
-	p->slots[k->slot] = k;
+	const struct trailer *trailer = pack->pack.trailer;
+	while (cache->oldest && (cache->chunks + trailer->chunk_count > cache->chunks_max
+			|| (cache->free_slot_count == 0
+					&& cache->slots_used == PACKS_CACHED_MAX)))
+		cache_remove(cache, cache->oldest);
+	pack->slot = take_slot(cache);
+	cache->slots[pack->slot] = pack;
 	/* Backwards, so that the first of equal ids comes first. */
-	for (uint32_t i = t->chunk_count; i-- > 0;) {
-		uint32_t n = take_node(p);
-		uint32_t *head = chunk_head(p, &t->chunks[i].id);
-		p->nodes[n] = (struct chunk_node){ .next = *head,
-			.slot = k->slot, .chunk = i,
-			.tag = get_le32(t->chunks[i].id.b + 8) };
+	for (uint32_t i = trailer->chunk_count; i-- > 0;) {
+		uint32_t n = take_node(cache);
+		uint32_t *head = chunk_head(cache, &trailer->chunks[i].id);
+		cache->nodes[n] = (struct chunk_node){ .next = *head,
+			.slot = pack->slot, .chunk = i,
+			.tag = get_le32(trailer->chunks[i].id.b + 8) };
 		*head = n;
-		p->chunks++;
+		cache->chunks++;
 	}
-	struct cached_pack **bucket = &p->by_id[pack_hash(&t->pack)];
-	k->next_by_id = *bucket;
-	*bucket = k;
-	k->cached = true;
-	list_push(p, k);
+	struct cached_pack **bucket = &cache->by_id[pack_hash(&trailer->pack)];
+	pack->next_by_id = *bucket;
+	*bucket = pack;
+	pack->cached = true;
+	list_push(cache, pack);
 }
 
 static bool was_tried(const struct pack_cache_tried *tried, const struct pack_id *id)
@@ -286,36 +286,36 @@ struct wanted {
 	struct error_copy *unread;
 };
 
-static bool acceptable(struct pack_cache *p, const struct cached_pack *k, uint32_t chunk,
-		const struct wanted *w)
+static bool acceptable(struct pack_cache *cache, const struct cached_pack *pack, uint32_t chunk,
+		const struct wanted *wanted)
 {
-	const struct trailer *t = k->pack.trailer;
-	if (t->kind != w->kind || !id_equal(&t->chunks[chunk].id, w->id)
-			|| was_tried(w->tried, &t->pack))
+	const struct trailer *trailer = pack->pack.trailer;
+	if (trailer->kind != wanted->kind || !id_equal(&trailer->chunks[chunk].id, wanted->id)
+			|| was_tried(wanted->tried, &trailer->pack))
 		return false;
-	return !w->for_writer
-			|| (!exclusions_damaged(p->exclusions, &t->pack,
-					    t->chunks[chunk].frame)
-					&& exclusions_use(p->exclusions,
-							&t->pack));
+	return !wanted->for_writer
+			|| (!exclusions_damaged(cache->exclusions, &trailer->pack,
+					    trailer->chunks[chunk].frame)
+					&& exclusions_use(cache->exclusions,
+							&trailer->pack));
 }
 
-static bool cache_find(struct pack_cache *p, const struct wanted *w,
+static bool cache_find(struct pack_cache *cache, const struct wanted *wanted,
 		struct chunk_place *place)
 {
-	LOCK_SCOPE(&p->mutex);
-	uint32_t tag = get_le32(w->id->b + 8);
-	for (uint32_t n = *chunk_head(p, w->id); n != NONE;
-			n = p->nodes[n].next) {
-		if (p->nodes[n].tag != tag)
+	LOCK_SCOPE(&cache->mutex);
+	uint32_t tag = get_le32(wanted->id->b + 8);
+	for (uint32_t n = *chunk_head(cache, wanted->id); n != NONE;
+			n = cache->nodes[n].next) {
+		if (cache->nodes[n].tag != tag)
 			continue;
-		struct cached_pack *k = p->slots[p->nodes[n].slot];
-		if (!acceptable(p, k, p->nodes[n].chunk, w))
+		struct cached_pack *pack = cache->slots[cache->nodes[n].slot];
+		if (!acceptable(cache, pack, cache->nodes[n].chunk, wanted))
 			continue;
-		k->refs++;
-		touch(p, k);
-		place->pack = &k->pack;
-		place->chunk = p->nodes[n].chunk;
+		pack->refs++;
+		touch(cache, pack);
+		place->pack = &pack->pack;
+		place->chunk = cache->nodes[n].chunk;
 		return true;
 	}
 	return false;
@@ -331,14 +331,14 @@ static int damaged_pack(const char *name, const char *what)
 }
 
 /* Reads the footer and the trailer's box; the box is malloc'ed. */
-static int read_tail(struct pack_cache *p, const char *name, uint64_t size,
+static int read_tail(struct pack_cache *cache, const char *name, uint64_t size,
 		uint8_t **box, size_t *box_len)
 {
 	size_t guess = min_u64(size, TAIL_GUESS);
 	CLEANUP_FREE uint8_t *tail = malloc(guess);
 	if (tail == NULL)
 		return fail_errno(-ENOMEM, "reading pack %s", name);
-	ssize_t got = store_get_range(p->store, name, tail, guess, size - guess);
+	ssize_t got = store_get_range(cache->store, name, tail, guess, size - guess);
 	if (got < 0)
 		return (int)got;
 	if ((size_t)got != guess)
@@ -353,7 +353,7 @@ static int read_tail(struct pack_cache *p, const char *name, uint64_t size,
 	if ((size_t)len + PACK_FOOTER_SIZE <= guess) {
 		memcpy(out, tail + guess - PACK_FOOTER_SIZE - len, (size_t)len);
 	} else {
-		got = store_get_range(p->store, name, out, (size_t)len,
+		got = store_get_range(cache->store, name, out, (size_t)len,
 				size - PACK_FOOTER_SIZE - (uint64_t)len);
 		if (got != len) {
 			free(out);
@@ -366,7 +366,7 @@ static int read_tail(struct pack_cache *p, const char *name, uint64_t size,
 	return 0;
 }
 
-static int read_trailer(struct pack_cache *p, const struct pack_id *id,
+static int read_trailer(struct pack_cache *cache, const struct pack_id *id,
 		struct trailer **out)
 {
 	char name[PACK_NAME_SIZE];
@@ -377,27 +377,27 @@ static int read_trailer(struct pack_cache *p, const struct pack_id *id,
 	enum pack_kind kind;
 	bool encrypted;
 	pack_name(name, id);
-	int err = store_size(p->store, name, &size);
+	int err = store_size(cache->store, name, &size);
 	if (err < 0)
 		return err;
 	if (size < PACK_HEADER_SIZE + PACK_FOOTER_SIZE + SEAL_OVERHEAD
 			|| size > PACK_SIZE_MAX)
 		return damaged_pack(name, "its size is impossible");
-	ssize_t got = store_get_range(p->store, name, header, sizeof(header), 0);
+	ssize_t got = store_get_range(cache->store, name, header, sizeof(header), 0);
 	if (got < 0)
 		return (int)got;
 	if (got != sizeof(header)
-			|| pack_header_decode(header, p->repo_id, &kind,
+			|| pack_header_decode(header, cache->repo_id, &kind,
 					   &encrypted)
 					< 0
-			|| encrypted != seal_encrypts(p->seal))
+			|| encrypted != seal_encrypts(cache->seal))
 		return damaged_pack(name, "its header is damaged");
-	err = read_tail(p, name, size, &box, &box_len);
+	err = read_tail(cache, name, size, &box, &box_len);
 	if (err < 0)
 		return err;
-	pack_ad(ad, p->repo_id, id, kind, TRAILER_AD);
+	pack_ad(ad, cache->repo_id, id, kind, TRAILER_AD);
 	if (box_len < SEAL_OVERHEAD
-			|| seal_open(p->seal,
+			|| seal_open(cache->seal,
 					   kind == PACK_TREE ? SEAL_TREE
 							     : SEAL_DATA,
 					   box + SEAL_NONCE_SIZE, box, box_len,
@@ -415,99 +415,99 @@ static int read_trailer(struct pack_cache *p, const struct pack_id *id,
 int pack_cache_load_for_index(void *ctx, const struct pack_id *id,
 		struct index_pack *out)
 {
-	struct pack_cache *p = ctx;
-	struct trailer *t;
+	struct pack_cache *cache = ctx;
+	struct trailer *trailer;
 	/* Bringing an index up to date may take minutes. */
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
-	int err = read_trailer(p, id, &t);
+	int err = read_trailer(cache, id, &trailer);
 	if (err < 0)
 		return err;
-	*out = (struct index_pack){ .pack = *id, .kind = t->kind,
-		.count = t->chunk_count };
-	out->prefixes = malloc((t->chunk_count + 1) * sizeof(uint64_t));
+	*out = (struct index_pack){ .pack = *id, .kind = trailer->kind,
+		.count = trailer->chunk_count };
+	out->prefixes = malloc((trailer->chunk_count + 1) * sizeof(uint64_t));
 	if (out->prefixes == NULL)
 		err = -ENOMEM;
-	for (uint32_t i = 0; err == 0 && i < t->chunk_count; i++)
-		out->prefixes[i] = id_prefix(&t->chunks[i].id);
-	trailer_free(t);
+	for (uint32_t i = 0; err == 0 && i < trailer->chunk_count; i++)
+		out->prefixes[i] = id_prefix(&trailer->chunks[i].id);
+	trailer_free(trailer);
 	return err;
 }
 
-/* Puts T into the cache unless somebody was faster; takes T. With HOLD the
+/* Puts TRAILER into the cache unless somebody was faster; takes TRAILER. With HOLD the
  * result carries a reference. NULL: no memory. */
-static struct cached_pack *adopt(struct pack_cache *p, struct trailer *t, bool hold)
+static struct cached_pack *adopt(struct pack_cache *cache, struct trailer *trailer, bool hold)
 {
 	struct cached_pack *fresh = calloc(1, sizeof(*fresh));
 	if (fresh == NULL) {
-		trailer_free(t);
+		trailer_free(trailer);
 		return NULL;
 	}
-	fresh->pack.trailer = t;
-	fresh->owner = p;
-	LOCK_SCOPE(&p->mutex);
-	struct cached_pack *k = cache_get(p, &t->pack);
-	if (k == NULL) {
-		k = fresh;
-		cache_insert(p, k);
+	fresh->pack.trailer = trailer;
+	fresh->owner = cache;
+	LOCK_SCOPE(&cache->mutex);
+	struct cached_pack *pack = cache_get(cache, &trailer->pack);
+	if (pack == NULL) {
+		pack = fresh;
+		cache_insert(cache, pack);
 	} else {
 		pack_free(fresh);
 	}
 	if (hold)
-		k->refs++;
-	return k;
+		pack->refs++;
+	return pack;
 }
 
-void pack_cache_adopt(struct pack_cache *p, struct trailer *t)
+void pack_cache_adopt(struct pack_cache *cache, struct trailer *trailer)
 {
-	adopt(p, t, false);
+	adopt(cache, trailer, false);
 }
 
 /* The pack's trailer could not be had. */
-static void note_unreadable(struct pack_cache *p, const struct pack_id *id, int err)
+static void note_unreadable(struct pack_cache *cache, const struct pack_id *id, int err)
 {
 	if (err == -EBADMSG)
-		exclusions_add_damaged(p->exclusions, id, TRAILER_AD);
+		exclusions_add_damaged(cache->exclusions, id, TRAILER_AD);
 	else if (err == -EIO)
-		exclusions_distrust(p->exclusions, id);
+		exclusions_distrust(cache->exclusions, id);
 }
 
 /* pack_cache_load, as the cache knows it. */
-static int load(struct pack_cache *p, const struct pack_id *id,
+static int load(struct pack_cache *cache, const struct pack_id *id,
 		struct cached_pack **out)
 {
 	{
-		LOCK_SCOPE(&p->mutex);
-		struct cached_pack *k = cache_get(p, id);
-		if (k != NULL) {
-			k->refs++;
-			touch(p, k);
-			*out = k;
+		LOCK_SCOPE(&cache->mutex);
+		struct cached_pack *pack = cache_get(cache, id);
+		if (pack != NULL) {
+			pack->refs++;
+			touch(cache, pack);
+			*out = pack;
 			return 0;
 		}
 	}
-	struct trailer *t;
-	int err = read_trailer(p, id, &t);
-	note_unreadable(p, id, err);
+	struct trailer *trailer;
+	int err = read_trailer(cache, id, &trailer);
+	note_unreadable(cache, id, err);
 	if (err < 0)
 		return err;
-	*out = adopt(p, t, true);
+	*out = adopt(cache, trailer, true);
 	return *out ? 0 : fail_errno(-ENOMEM, "loading a pack's trailer");
 }
 
-int pack_cache_load(struct pack_cache *p, const struct pack_id *id, struct pack **out)
+int pack_cache_load(struct pack_cache *cache, const struct pack_id *id, struct pack **out)
 {
-	struct cached_pack *k;
-	int err = load(p, id, &k);
+	struct cached_pack *pack;
+	int err = load(cache, id, &pack);
 	if (err == 0)
-		*out = &k->pack;
+		*out = &pack->pack;
 	return err;
 }
 
-int pack_cache_peek(struct pack_cache *p, const struct pack_id *id, struct trailer **out)
+int pack_cache_peek(struct pack_cache *cache, const struct pack_id *id, struct trailer **out)
 {
-	int err = read_trailer(p, id, out);
-	note_unreadable(p, id, err);
+	int err = read_trailer(cache, id, out);
+	note_unreadable(cache, id, err);
 	return err;
 }
 
@@ -517,12 +517,12 @@ static struct cached_pack *cached_of(struct pack *pack)
 	return (struct cached_pack *)pack;
 }
 
-static void release(struct cached_pack *k)
+static void release(struct cached_pack *pack)
 {
-	LOCK_SCOPE(&k->owner->mutex);
-	assert(k->refs != 0);
-	if (--k->refs == 0 && !k->cached)
-		pack_free(k);
+	LOCK_SCOPE(&pack->owner->mutex);
+	assert(pack->refs != 0);
+	if (--pack->refs == 0 && !pack->cached)
+		pack_free(pack);
 }
 
 void pack_cache_release(struct pack *pack)
@@ -540,24 +540,24 @@ struct pack *pack_cache_hold(struct pack *pack)
 	return pack;
 }
 
-void pack_cache_drop(struct pack_cache *p, const struct pack_id *id)
+void pack_cache_drop(struct pack_cache *cache, const struct pack_id *id)
 {
 	char name[PACK_NAME_SIZE];
 	pack_name(name, id);
-	store_forget(p->store, name);
-	LOCK_SCOPE(&p->mutex);
-	struct cached_pack *k = cache_get(p, id);
-	if (k != NULL)
-		cache_remove(p, k);
+	store_forget(cache->store, name);
+	LOCK_SCOPE(&cache->mutex);
+	struct cached_pack *pack = cache_get(cache, id);
+	if (pack != NULL)
+		cache_remove(cache, pack);
 }
 
 /* --- finding --- */
 
-static bool trailer_find(struct pack_cache *p, struct cached_pack *k,
-		const struct wanted *w, uint32_t *chunk)
+static bool trailer_find(struct pack_cache *cache, struct cached_pack *pack,
+		const struct wanted *wanted, uint32_t *chunk)
 {
-	for (uint32_t i = 0; i < k->pack.trailer->chunk_count; i++)
-		if (acceptable(p, k, i, w)) {
+	for (uint32_t i = 0; i < pack->pack.trailer->chunk_count; i++)
+		if (acceptable(cache, pack, i, wanted)) {
 			*chunk = i;
 			return true;
 		}
@@ -565,127 +565,127 @@ static bool trailer_find(struct pack_cache *p, struct cached_pack *k,
 }
 
 /* Loads what the index proposes. 1 found, 0 not, -ENOMEM. */
-static int find_through_index(struct pack_cache *p, const struct wanted *w,
+static int find_through_index(struct pack_cache *cache, const struct wanted *wanted,
 		struct chunk_place *place)
 {
 	struct pack_id candidates[CANDIDATES_MAX];
-	int n = index_candidates(p->index, id_prefix(w->id), w->for_writer,
+	int n = index_candidates(cache->index, id_prefix(wanted->id), wanted->for_writer,
 			candidates, CANDIDATES_MAX);
 	for (int i = 0; i < n; i++) {
-		struct cached_pack *k;
-		if (was_tried(w->tried, &candidates[i])
-				|| (w->for_writer
+		struct cached_pack *pack;
+		if (was_tried(wanted->tried, &candidates[i])
+				|| (wanted->for_writer
 						&& exclusions_condemned(
-								p->exclusions,
+								cache->exclusions,
 								&candidates[i])))
 			continue;
-		int err = load(p, &candidates[i], &k);
+		int err = load(cache, &candidates[i], &pack);
 		if (err == -ENOMEM)
 			return err;
-		if (err != -ENOENT && err < 0 && w->unread && !w->unread->err)
-			error_save(w->unread, err);
+		if (err != -ENOENT && err < 0 && wanted->unread && !wanted->unread->err)
+			error_save(wanted->unread, err);
 		if (err < 0)	/* gone or unreadable: as if not listed */
 			continue;
-		if (trailer_find(p, k, w, &place->chunk)) {
-			place->pack = &k->pack;
+		if (trailer_find(cache, pack, wanted, &place->chunk)) {
+			place->pack = &pack->pack;
 			return 1;
 		}
-		release(k);
+		release(pack);
 	}
 	return 0;
 }
 
 /* 1 found, 0 not, -ENOMEM. */
-static int find_anywhere(struct pack_cache *p, const struct wanted *w,
+static int find_anywhere(struct pack_cache *cache, const struct wanted *wanted,
 		struct chunk_place *place)
 {
-	return cache_find(p, w, place) ? 1 : find_through_index(p, w, place);
+	return cache_find(cache, wanted, place) ? 1 : find_through_index(cache, wanted, place);
 }
 
-int pack_cache_find(struct pack_cache *p, enum pack_kind kind, const struct id *id,
+int pack_cache_find(struct pack_cache *cache, enum pack_kind kind, const struct id *id,
 		struct chunk_place *place)
 {
 	struct wanted w = { .kind = kind, .id = id, .for_writer = true };
-	return find_anywhere(p, &w, place);
+	return find_anywhere(cache, &w, place);
 }
 
-void pack_cache_tried_add(struct pack_cache_tried *t, const struct pack_id *id)
+void pack_cache_tried_add(struct pack_cache_tried *tried, const struct pack_id *id)
 {
-	if (t->count < PACK_CACHE_TRIED_MAX)
-		t->packs[t->count++] = *id;
+	if (tried->count < PACK_CACHE_TRIED_MAX)
+		tried->packs[tried->count++] = *id;
 }
 
 /* A miss is believed only of an index that knows the packs that exist: one
  * thread brings it up to date while others wait, then all look again. */
-static int find_after_healing(struct pack_cache *p, const struct wanted *w,
+static int find_after_healing(struct pack_cache *cache, const struct wanted *wanted,
 		struct chunk_place *place)
 {
-	LOCK_SCOPE(&p->heal_mutex);
-	int err = find_anywhere(p, w, place);
+	LOCK_SCOPE(&cache->heal_mutex);
+	int err = find_anywhere(cache, wanted, place);
 	if (err != 0)
 		return err;
-	err = index_reconcile(p->index);
+	err = index_reconcile(cache->index);
 	if (err < 0)
 		return err;
-	err = find_anywhere(p, w, place);
-	if (err != 0 || p->rebuilt)
+	err = find_anywhere(cache, wanted, place);
+	if (err != 0 || cache->rebuilt)
 		return err;
-	p->rebuilt = true;
-	err = index_rebuild(p->index);
-	return err < 0 ? err : find_anywhere(p, w, place);
+	cache->rebuilt = true;
+	err = index_rebuild(cache->index);
+	return err < 0 ? err : find_anywhere(cache, wanted, place);
 }
 
-static int not_found(struct pack_cache *p, const struct wanted *w)
+static int not_found(struct pack_cache *cache, const struct wanted *wanted)
 {
-	const char *what = w->kind == PACK_TREE ? "tree node" : "chunk";
-	const char *other = w->tried && w->tried->count ? "other " : "";
+	const char *what = wanted->kind == PACK_TREE ? "tree node" : "chunk";
+	const char *other = wanted->tried && wanted->tried->count ? "other " : "";
 	char hex[2 * ID_SIZE + 1];
-	hex_encode(hex, w->id->b, ID_SIZE);
-	if (w->unread->err != 0)
+	hex_encode(hex, wanted->id->b, ID_SIZE);
+	if (wanted->unread->err != 0)
 		return fail(-ENOENT, "%s %.16s… is in no %spack that can be "
-				"read: %s", what, hex, other, w->unread->text);
-	if (index_unreadable(p->index) != 0)
+				"read: %s", what, hex, other, wanted->unread->text);
+	if (index_unreadable(cache->index) != 0)
 		return fail(-ENOENT, "%s %.16s… is in no %spack that can be "
 				"read (%" PRIu64 " can't; 'amberfs verify' "
 				"names them)", what, hex, other,
-				index_unreadable(p->index));
+				index_unreadable(cache->index));
 	return fail(-ENOENT, "%s %.16s… is in no %spack of the repository",
 			what, hex, other);
 }
 
-int pack_cache_locate(struct pack_cache *p, enum pack_kind kind, const struct id *id,
+int pack_cache_locate(struct pack_cache *cache, enum pack_kind kind, const struct id *id,
 		const struct pack_cache_tried *tried, struct chunk_place *place)
 {
 	struct error_copy unread = { .err = 0 };
 	struct wanted w = { .kind = kind, .id = id, .tried = tried,
 		.unread = &unread };
-	int err = find_anywhere(p, &w, place);
+	int err = find_anywhere(cache, &w, place);
 	if (err == 0)
-		err = find_after_healing(p, &w, place);
+		err = find_after_healing(cache, &w, place);
 	if (err != 0)
 		return err < 0 ? err : 0;
-	err = not_found(p, &w);
-	if (!p->quiet && (tried == NULL || tried->count == 0))
-		exclusions_add_missing(p->exclusions);
+	err = not_found(cache, &w);
+	if (!cache->quiet && (tried == NULL || tried->count == 0))
+		exclusions_add_missing(cache->exclusions);
 	return err;
 }
 
-int pack_cache_read_frame(struct pack_cache *p, const struct pack *pack, uint32_t frame,
+int pack_cache_read_frame(struct pack_cache *cache, const struct pack *pack, uint32_t frame,
 		uint8_t *buf, uint8_t **plain, size_t *len)
 {
-	const struct trailer *t = pack->trailer;
-	const struct frame_entry *f = &t->frames[frame];
+	const struct trailer *trailer = pack->trailer;
+	const struct frame_entry *f = &trailer->frames[frame];
 	uint8_t ad[PACK_AD_SIZE];
 	char name[PACK_NAME_SIZE];
-	pack_name(name, &t->pack);
+	pack_name(name, &trailer->pack);
 	ssize_t got = store_get_range(
-			p->store, name, buf, f->stored_len, f->offset);
+			cache->store, name, buf, f->stored_len, f->offset);
 	if (got < 0)
 		return (int)got;
-	pack_ad(ad, p->repo_id, &t->pack, t->kind, frame);
+	pack_ad(ad, cache->repo_id, &trailer->pack, trailer->kind, frame);
 	if ((size_t)got != f->stored_len
-			|| seal_open(p->seal,
-					   t->kind == PACK_TREE ? SEAL_TREE
+			|| seal_open(cache->seal,
+					   trailer->kind == PACK_TREE ? SEAL_TREE
 								: SEAL_DATA,
 					   buf + SEAL_NONCE_SIZE, buf,
 					   f->stored_len, ad, sizeof(ad))
@@ -701,12 +701,12 @@ int pack_cache_read_frame(struct pack_cache *p, const struct pack *pack, uint32_
 
 /* --- what is asked of others --- */
 
-struct exclusions *packs_exclusions(const struct pack_cache *p)
+struct exclusions *packs_exclusions(const struct pack_cache *cache)
 {
-	return p->exclusions;
+	return cache->exclusions;
 }
 
-void pack_cache_silence_missing(struct pack_cache *p)
+void pack_cache_silence_missing(struct pack_cache *cache)
 {
-	p->quiet = true;
+	cache->quiet = true;
 }

@@ -32,15 +32,15 @@ struct chunk_place {
 struct pack_cache *pack_cache_new(struct store *store, const struct seal *seal,
 		const uint8_t *repo_id, struct exclusions *exclusions,
 		uint32_t chunks_max);
-void pack_cache_set_index(struct pack_cache *p, struct index *index);
-void pack_cache_free(struct pack_cache *p);
-struct exclusions *packs_exclusions(const struct pack_cache *p);
+void pack_cache_set_index(struct pack_cache *cache, struct index *index);
+void pack_cache_free(struct pack_cache *cache);
+struct exclusions *packs_exclusions(const struct pack_cache *cache);
 
 /* Loads and authenticates one pack's trailer: from memory, else from the
  * store. 0 and a reference; -ENOENT, -EBADMSG (with a text), -EIO, -ENOMEM. */
-int pack_cache_load(struct pack_cache *p, const struct pack_id *id, struct pack **out);
+int pack_cache_load(struct pack_cache *cache, const struct pack_id *id, struct pack **out);
 /* The same read anew, neither from the cache nor into it; trailer_free. */
-int pack_cache_peek(struct pack_cache *p, const struct pack_id *id,
+int pack_cache_peek(struct pack_cache *cache, const struct pack_id *id,
 		struct trailer **out);
 void pack_cache_release(struct pack *pack); /* NULL allowed */
 /* Another reference to PACK. */
@@ -51,12 +51,12 @@ int pack_cache_load_for_index(void *ctx, const struct pack_id *id,
 		struct index_pack *out);
 
 /* Puts a trailer that this process just wrote into the cache (takes it). */
-void pack_cache_adopt(struct pack_cache *p, struct trailer *t);
+void pack_cache_adopt(struct pack_cache *cache, struct trailer *trailer);
 
 /* For writers: a stored, uncondemned, undamaged copy of the chunk. 1 found
  * (place filled; the pack counts as used from then on), 0 not known, -errno.
  * Never reconciles: a miss costs a duplicate. */
-int pack_cache_find(struct pack_cache *p, enum pack_kind kind, const struct id *id,
+int pack_cache_find(struct pack_cache *cache, enum pack_kind kind, const struct id *id,
 		struct chunk_place *place);
 
 /* Packs whose copy of a chunk turned out unreadable. */
@@ -65,26 +65,26 @@ struct pack_cache_tried {
 	unsigned count;
 	struct pack_id packs[PACK_CACHE_TRIED_MAX];
 };
-void pack_cache_tried_add(struct pack_cache_tried *t, const struct pack_id *id);
+void pack_cache_tried_add(struct pack_cache_tried *tried, const struct pack_id *id);
 
 /* For readers: a copy of the chunk outside TRIED (may be NULL). A miss
  * reconciles the index with the packs that exist, then rebuilds it once,
  * before it is believed. 0 or -ENOENT (with a text), -errno. */
-int pack_cache_locate(struct pack_cache *p, enum pack_kind kind, const struct id *id,
+int pack_cache_locate(struct pack_cache *cache, enum pack_kind kind, const struct id *id,
 		const struct pack_cache_tried *tried, struct chunk_place *place);
 
 /* Reads and opens frame FRAME's box into BUF (room: stored_len). *PLAIN points
  * into BUF at *LEN bytes of compressed form. 0, -EBADMSG, -ENOENT, -EIO. */
-int pack_cache_read_frame(struct pack_cache *p, const struct pack *pack, uint32_t frame,
+int pack_cache_read_frame(struct pack_cache *cache, const struct pack *pack, uint32_t frame,
 		uint8_t *buf, uint8_t **plain, size_t *len);
 
 /* A pack is missing (deleted by prune): forget it everywhere. */
-void pack_cache_drop(struct pack_cache *p, const struct pack_id *id);
+void pack_cache_drop(struct pack_cache *cache, const struct pack_id *id);
 
 /* pack_cache_locate records in the exclusions that something is lost when it finds a
  * chunk nowhere. Who asks for what may have been forgotten and pruned meanwhile
- * turns that off, before other threads use P, and records or clears it when it
+ * turns that off, before other threads use CACHE, and records or clears it when it
  * knows. */
-void pack_cache_silence_missing(struct pack_cache *p);
+void pack_cache_silence_missing(struct pack_cache *cache);
 
 #endif

@@ -42,9 +42,9 @@ static struct entry entry_of(const struct id *id)
 	return e;
 }
 
-static bool is_empty(const struct entry *e)
+static bool is_empty(const struct entry *entry)
 {
-	return e->low == 0 && (e->high & ~FLAG_BIT) == 0;
+	return entry->low == 0 && (entry->high & ~FLAG_BIT) == 0;
 }
 
 static bool is_same(const struct entry *a, const struct entry *b)
@@ -52,15 +52,15 @@ static bool is_same(const struct entry *a, const struct entry *b)
 	return a->low == b->low && ((a->high ^ b->high) & ~FLAG_BIT) == 0;
 }
 
-/* Where E is, or the empty place where it would be. */
-static struct entry *find(const struct live_set *t, const struct entry *e)
+/* Where ENTRY is, or the empty place where it would be. */
+static struct entry *find(const struct live_set *set, const struct entry *entry)
 {
-	const struct entry key = { e->low, e->high & ~FLAG_BIT };
-	uint64_t hash = XXH3_64bits_withSeed(&key, sizeof(key), t->seed);
-	uint64_t i = (uint64_t)(((unsigned __int128)hash * t->size) >> 64);
-	while (!is_empty(&t->places[i]) && !is_same(&t->places[i], e))
-		i = i + 1 == t->size ? 0 : i + 1;
-	return &t->places[i];
+	const struct entry key = { entry->low, entry->high & ~FLAG_BIT };
+	uint64_t hash = XXH3_64bits_withSeed(&key, sizeof(key), set->seed);
+	uint64_t i = (uint64_t)(((unsigned __int128)hash * set->size) >> 64);
+	while (!is_empty(&set->places[i]) && !is_same(&set->places[i], entry))
+		i = i + 1 == set->size ? 0 : i + 1;
+	return &set->places[i];
 }
 
 /* Places for COUNT ids at a fill of 4/5. */
@@ -76,105 +76,105 @@ uint64_t live_set_capacity(uint64_t bytes)
 
 struct live_set *live_set_new(uint64_t count, uint64_t bytes_max)
 {
-	struct live_set *t = calloc(1, sizeof(*t));
-	if (t == NULL)
+	struct live_set *set = calloc(1, sizeof(*set));
+	if (set == NULL)
 		return NULL;
-	t->bytes_max = bytes_max;
-	seal_random(&t->seed, sizeof(t->seed));
-	t->size = max_u64(min_u64(places_for(count),
+	set->bytes_max = bytes_max;
+	seal_random(&set->seed, sizeof(set->seed));
+	set->size = max_u64(min_u64(places_for(count),
 					  bytes_max / LIVE_ENTRY_SIZE),
 			PLACES_MIN);
-	t->places = calloc(t->size, LIVE_ENTRY_SIZE);
-	if (t->places == NULL) {
-		free(t);
+	set->places = calloc(set->size, LIVE_ENTRY_SIZE);
+	if (set->places == NULL) {
+		free(set);
 		return NULL;
 	}
-	return t;
+	return set;
 }
 
-void live_set_free(struct live_set *t)
+void live_set_free(struct live_set *set)
 {
-	if (t == NULL)
+	if (set == NULL)
 		return;
-	free(t->places);
-	free(t);
+	free(set->places);
+	free(set);
 }
 
-static int grow(struct live_set *t)
+static int grow(struct live_set *set)
 {
-	struct live_set bigger = { .size = t->size + t->size / 2,
-		.seed = t->seed };
-	if ((t->size + bigger.size) * LIVE_ENTRY_SIZE > t->bytes_max)
+	struct live_set bigger = { .size = set->size + set->size / 2,
+		.seed = set->seed };
+	if ((set->size + bigger.size) * LIVE_ENTRY_SIZE > set->bytes_max)
 		return -E2BIG;
 	bigger.places = calloc(bigger.size, LIVE_ENTRY_SIZE);
 	if (bigger.places == NULL)
 		return -ENOMEM;
-	for (uint64_t i = 0; i < t->size; i++)
-		if (!is_empty(&t->places[i]))
-			*find(&bigger, &t->places[i]) = t->places[i];
-	free(t->places);
-	t->places = bigger.places;
-	t->size = bigger.size;
+	for (uint64_t i = 0; i < set->size; i++)
+		if (!is_empty(&set->places[i]))
+			*find(&bigger, &set->places[i]) = set->places[i];
+	free(set->places);
+	set->places = bigger.places;
+	set->size = bigger.size;
 	return 0;
 }
 
-int live_set_add(struct live_set *t, const struct id *id)
+int live_set_add(struct live_set *set, const struct id *id)
 {
 	struct entry e = entry_of(id);
-	struct entry *at = find(t, &e);
-	if (!is_empty(at))
+	struct entry *entry = find(set, &e);
+	if (!is_empty(entry))
 		return 0;
-	if (t->count >= t->size / 5 * 4) {
-		int err = grow(t);
+	if (set->count >= set->size / 5 * 4) {
+		int err = grow(set);
 		if (err < 0)
 			return err;
-		at = find(t, &e);
+		entry = find(set, &e);
 	}
-	*at = e;
-	t->count++;
+	*entry = e;
+	set->count++;
 	return 1;
 }
 
-int live_set_flag(const struct live_set *t, const struct id *id)
+int live_set_flag(const struct live_set *set, const struct id *id)
 {
 	struct entry e = entry_of(id);
-	const struct entry *at = find(t, &e);
-	if (is_empty(at))
+	const struct entry *entry = find(set, &e);
+	if (is_empty(entry))
 		return -1;
-	return (at->high & FLAG_BIT) != 0;
+	return (entry->high & FLAG_BIT) != 0;
 }
 
-bool live_set_turn(struct live_set *t, const struct id *id, bool flag)
+bool live_set_turn(struct live_set *set, const struct id *id, bool flag)
 {
 	struct entry e = entry_of(id);
-	struct entry *at = find(t, &e);
-	if (is_empty(at) || ((at->high & FLAG_BIT) != 0) == flag)
+	struct entry *entry = find(set, &e);
+	if (is_empty(entry) || ((entry->high & FLAG_BIT) != 0) == flag)
 		return false;
-	at->high ^= FLAG_BIT;
+	entry->high ^= FLAG_BIT;
 	if (flag)
-		t->flagged++;
+		set->flagged++;
 	else
-		t->flagged--;
+		set->flagged--;
 	return true;
 }
 
-void live_set_clear(struct live_set *t)
+void live_set_clear(struct live_set *set)
 {
-	memset(t->places, 0, t->size * LIVE_ENTRY_SIZE);
-	t->count = t->flagged = 0;
+	memset(set->places, 0, set->size * LIVE_ENTRY_SIZE);
+	set->count = set->flagged = 0;
 }
 
-uint64_t live_set_count(const struct live_set *t)
+uint64_t live_set_count(const struct live_set *set)
 {
-	return t->count;
+	return set->count;
 }
 
-uint64_t live_set_flagged(const struct live_set *t)
+uint64_t live_set_flagged(const struct live_set *set)
 {
-	return t->flagged;
+	return set->flagged;
 }
 
-uint64_t live_set_bytes(const struct live_set *t)
+uint64_t live_set_bytes(const struct live_set *set)
 {
-	return t->size * LIVE_ENTRY_SIZE;
+	return set->size * LIVE_ENTRY_SIZE;
 }

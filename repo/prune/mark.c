@@ -39,11 +39,11 @@ struct slice {
 	unsigned number, count;
 };
 
-static bool in_slice(const struct slice *s, const struct id *id)
+static bool in_slice(const struct slice *slice, const struct id *id)
 {
 	/* Not the bytes by which the table spreads them. */
-	return ((id->b[30] | (unsigned)id->b[31] << 8) & (s->count - 1))
-			== s->number;
+	return ((id->b[30] | (unsigned)id->b[31] << 8) & (slice->count - 1))
+			== slice->number;
 }
 
 static int no_memory(void)
@@ -61,81 +61,81 @@ struct walk {
 
 static bool pass_over(void *ctx, const struct id *id)
 {
-	const struct walk *w = ctx;
-	int flag = live_set_flag(w->mark->nodes, id);
-	if (!w->again)
+	const struct walk *walk = ctx;
+	int flag = live_set_flag(walk->mark->nodes, id);
+	if (!walk->again)
 		return flag >= 0;
-	return flag == w->mark->turned;
+	return flag == walk->mark->turned;
 }
 
 static int enter_node(void *ctx, const struct id *id)
 {
-	struct walk *w = ctx;
-	struct mark *m = w->mark;
-	if (w->again) {
-		if (!live_set_turn(m->nodes, id, m->turned))
+	struct walk *walk = ctx;
+	struct mark *mark = walk->mark;
+	if (walk->again) {
+		if (!live_set_turn(mark->nodes, id, mark->turned))
 			return fail(-ESTALE, "a tree has other nodes than a "
 					     "moment ago");
-	} else if (live_set_add(m->nodes, id) < 0) {
+	} else if (live_set_add(mark->nodes, id) < 0) {
 		return no_memory();
 	}
-	return w->visitor->node(w->visitor->ctx, id);
+	return walk->visitor->node(walk->visitor->ctx, id);
 }
 
 static int enter_chunk(void *ctx, const struct id *id)
 {
-	const struct walk *w = ctx;
-	return w->visitor->chunk(w->visitor->ctx, id);
+	const struct walk *walk = ctx;
+	return walk->visitor->chunk(walk->visitor->ctx, id);
 }
 
-static int walk_root(struct mark *m, const struct id *root,
-		const struct mark_visitor *v, bool again)
+static int walk_root(struct mark *mark, const struct id *root,
+		const struct mark_visitor *visitor, bool again)
 {
-	struct walk w = { .mark = m, .visitor = v, .again = again };
-	const struct tree_walk tree = { .packs = m->repo->packs,
-		.frames = m->frames, .skip = pass_over, .node = enter_node,
-		.chunk = enter_chunk, .ctx = &w, .read = &m->done };
+	struct walk w = { .mark = mark, .visitor = visitor, .again = again };
+	const struct tree_walk tree = { .packs = mark->repo->packs,
+		.frames = mark->frames, .skip = pass_over, .node = enter_node,
+		.chunk = enter_chunk, .ctx = &w, .read = &mark->done };
 	return tree_walk(&tree, root);
 }
 
-int mark_revisit(struct mark *m, const struct mark_visitor *v)
+int mark_revisit(struct mark *mark, const struct mark_visitor *visitor)
 {
 	int err = 0;
-	m->turned = !m->turned;
-	m->done = 0;
-	m->total = m->tree_bytes;
-	for (size_t i = 0; err == 0 && i < m->root_count; i++)
-		err = walk_root(m, &m->roots[i], v, true);
+	mark->turned = !mark->turned;
+	mark->done = 0;
+	mark->total = mark->tree_bytes;
+	for (size_t i = 0; err == 0 && i < mark->root_count; i++)
+		err = walk_root(mark, &mark->roots[i], visitor, true);
 	return err;
 }
 
 /* --- roots --- */
 
-static bool is_seen(const struct mark *m, const struct id *root)
+static bool is_seen(const struct mark *mark, const struct id *root)
 {
-	return id_is_zero(root) || live_set_flag(m->nodes, root) >= 0;
+	return id_is_zero(root) || live_set_flag(mark->nodes, root) >= 0;
 }
 
-static int remember_root(struct mark *m, const struct id *root)
+static int remember_root(struct mark *mark, const struct id *root)
 {
-	if (m->root_count == m->root_room) {
-		size_t room = m->root_room ? 2 * m->root_room : 256;
-		struct id *more = realloc(m->roots, room * sizeof(*more));
+	if (mark->root_count == mark->root_room) {
+		size_t room = mark->root_room ? 2 * mark->root_room : 256;
+		struct id *more = realloc(mark->roots, room * sizeof(*more));
 		if (more == NULL)
 			return no_memory();
-		m->roots = more;
-		m->root_room = room;
+		mark->roots = more;
+		mark->root_room = room;
 	}
-	m->roots[m->root_count++] = *root;
+	mark->roots[mark->root_count++] = *root;
 	return 0;
 }
 
-static int walk_new_root(struct mark *m, const struct id *root,
-		const struct mark_visitor *v)
+static int walk_new_root(struct mark *mark, const struct id *root,
+		const struct mark_visitor *visitor)
 {
-	int err = remember_root(m, root);
+	int err = remember_root(mark, root);
 	if (err == 0)
-		err = walk_root(m, root, v, false);
+		err = walk_root(mark, root, visitor, false);
 	/* Here that means something else: see refuse. */
 	return err == -EAGAIN ? fail_within(-EBUSY, "the index") : err;
 }
@@ -156,27 +156,27 @@ static int compare_times(const void *a, const void *b)
 	return err ? err : strcmp(x, y);
 }
 
-static bool is_gone(struct mark *m, const char *object)
+static bool is_gone(struct mark *mark, const char *object)
 {
 	uint64_t size;
 	struct error_copy kept;
 	error_save(&kept, -EBADMSG);
-	bool gone = store_size(m->repo->store, object, &size) == -ENOENT;
+	bool gone = store_size(mark->repo->store, object, &size) == -ENOENT;
 	error_load(&kept);
 	return gone;
 }
 
 /* Why the mark ends; -EAGAIN: the snapshot was forgotten meanwhile. */
-static int refuse(struct mark *m, const char *object, const char *file,
+static int refuse(struct mark *mark, const char *object, const char *file,
 		int err)
 {
 	const char *name = object + strlen("snapshots/");
 	if (!is_damage(err))
 		return err;
-	if (is_gone(m, object))
+	if (is_gone(mark, object))
 		return -EAGAIN;
 	if (err == -ENOENT)
-		exclusions_add_missing(m->repo->exclusions);
+		exclusions_add_missing(mark->repo->exclusions);
 	/* What it needs can't be known, so nothing can be known to be unused. */
 	return fail(err, "snapshot %s%s%s can't be read: %.1000s; nothing is "
 			 "deleted until 'amberfs repair' mends it or 'amberfs "
@@ -185,37 +185,37 @@ static int refuse(struct mark *m, const char *object, const char *file,
 			error_text(err));
 }
 
-static int walk_snapshot(struct mark *m, const char *object,
-		const struct mark_visitor *v)
+static int walk_snapshot(struct mark *mark, const char *object,
+		const struct mark_visitor *visitor)
 {
 	struct snapshot *snap = NULL;
-	int err = snapshot_object_load(m->repo, object, &snap);
+	int err = snapshot_object_load(mark->repo, object, &snap);
 	if (err == -ENOENT)
 		return 0; /* forgotten meanwhile */
 	if (err < 0)
-		return refuse(m, object, NULL, err);
-	m->snapshots++;
+		return refuse(mark, object, NULL, err);
+	mark->snapshots++;
 	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++) {
-		const struct snapshot_file *f = &snap->files[i];
-		if (is_seen(m, &f->root.id))
+		const struct snapshot_file *file = &snap->files[i];
+		if (is_seen(mark, &file->root.id))
 			continue;
-		err = walk_new_root(m, &f->root.id, v);
+		err = walk_new_root(mark, &file->root.id, visitor);
 		if (err < 0)
-			err = refuse(m, object, f->name, err);
+			err = refuse(mark, object, file->name, err);
 	}
 	snapshot_free(snap);
 	return err;
 }
 
-static int walk_snapshots(struct mark *m, const struct mark_visitor *v)
+static int walk_snapshots(struct mark *mark, const struct mark_visitor *visitor)
 {
 	struct names names = { .items = NULL };
-	int err = store_list(m->repo->store, "snapshots/", names_add, &names);
-	m->snapshots = 0;
+	int err = store_list(mark->repo->store, "snapshots/", names_add, &names);
+	mark->snapshots = 0;
 	if (err == 0 && names.count > 1)
 		qsort(names.items, names.count, sizeof(char *), compare_times);
 	for (size_t i = 0; err == 0 && i < names.count; i++)
-		err = walk_snapshot(m, names.items[i], v);
+		err = walk_snapshot(mark, names.items[i], visitor);
 	names_clear(&names);
 	return err;
 }
@@ -223,10 +223,10 @@ static int walk_snapshots(struct mark *m, const struct mark_visitor *v)
 /* --- sessions --- */
 
 /* 1: somebody stands on ROOT; 0; -errno. */
-static int is_stood_on(struct mark *m, const struct id *root)
+static int is_stood_on(struct mark *mark, const struct id *root)
 {
 	struct peers now;
-	int err = peers_list(m->repo, m->own_id, &now);
+	int err = peers_list(mark->repo, mark->own_id, &now);
 	if (err < 0)
 		return err;
 	for (size_t i = 0; err == 0 && i < now.count; i++)
@@ -238,18 +238,18 @@ static int is_stood_on(struct mark *m, const struct id *root)
 
 /* As refuse: -EAGAIN if the session has left ROOT, which one does whose
  * snapshot was forgotten before it could publish that. */
-static int refuse_session(struct mark *m, const struct peer *who,
+static int refuse_session(struct mark *mark, const struct peer *who,
 		const struct id *root, int err)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_AGAIN_NS };
 	struct error_copy kept;
 	char text[PEER_TEXT_MAX];
-	double end = monotonic_now() + m->wait;
+	double end = monotonic_now() + mark->wait;
 	if (!is_damage(err))
 		return err;
 	error_save(&kept, err);
 	for (;;) {
-		int e = is_stood_on(m, root);
+		int e = is_stood_on(mark, root);
 		if (e <= 0)
 			return e < 0 ? e : -EAGAIN;
 		if (interrupt_flag || monotonic_now() >= end)
@@ -262,44 +262,44 @@ static int refuse_session(struct mark *m, const struct peer *who,
 			peers_text(text, who), error_text(err));
 }
 
-static int walk_sessions(struct mark *m, const struct mark_visitor *v)
+static int walk_sessions(struct mark *mark, const struct mark_visitor *visitor)
 {
 	struct peers peers;
-	int err = peers_list_readable(m->repo, m->own_id, m->wait, &peers);
+	int err = peers_list_readable(mark->repo, mark->own_id, mark->wait, &peers);
 	if (err < 0)
 		return err;
 	for (size_t i = 0; err == 0 && i < peers.count; i++) {
-		const struct peer *p = &peers.items[i];
-		if (!p->readable)
-			peers_text(m->blind, p);
-		for (uint32_t k = 0; err == 0 && k < p->record.root_count; k++) {
-			const struct id *root = &p->record.roots[k];
-			if (is_seen(m, root))
+		const struct peer *peer = &peers.items[i];
+		if (!peer->readable)
+			peers_text(mark->blind, peer);
+		for (uint32_t k = 0; err == 0 && k < peer->record.root_count; k++) {
+			const struct id *root = &peer->record.roots[k];
+			if (is_seen(mark, root))
 				continue;
-			err = walk_new_root(m, root, v);
+			err = walk_new_root(mark, root, visitor);
 			if (err < 0)
-				err = refuse_session(m, p, root, err);
+				err = refuse_session(mark, peer, root, err);
 		}
 	}
 	peers_clear(&peers);
 	return err;
 }
 
-static int walk_all(struct mark *m, const struct mark_visitor *v)
+static int walk_all(struct mark *mark, const struct mark_visitor *visitor)
 {
-	int err = walk_snapshots(m, v);
+	int err = walk_snapshots(mark, visitor);
 	if (err == 0)
-		err = walk_sessions(m, v);
+		err = walk_sessions(mark, visitor);
 	/* Once more, for what appeared before the roots were read. What appears
 	 * later is made of what is covered by then (see marking.h). */
 	if (err == 0)
-		err = walk_snapshots(m, v);
+		err = walk_snapshots(mark, visitor);
 	return err;
 }
 
-int mark_unseen(struct mark *m, const struct mark_visitor *v)
+int mark_unseen(struct mark *mark, const struct mark_visitor *visitor)
 {
-	int err = walk_all(m, v);
+	int err = walk_all(mark, visitor);
 	return err == -EAGAIN ? fail(-ESTALE, "snapshots were forgotten while "
 					    "they were looked at; run it again")
 			    : err;
@@ -307,101 +307,101 @@ int mark_unseen(struct mark *m, const struct mark_visitor *v)
 
 /* --- claiming --- */
 
-static uint64_t share_of(const struct trailer *t, const struct chunk_entry *c)
+static uint64_t share_of(const struct trailer *trailer, const struct chunk_entry *chunk)
 {
-	const struct frame_entry *f = &t->frames[c->frame];
-	return (uint64_t)f->stored_len * c->len / f->plain_len;
+	const struct frame_entry *frame = &trailer->frames[chunk->frame];
+	return (uint64_t)frame->stored_len * chunk->len / frame->plain_len;
 }
 
 /* The first sight of a pack's trailer. */
-static int measure(struct mark *m, struct stored_pack *p,
-		const struct trailer *t)
+static int measure(struct mark *mark, struct stored_pack *pack,
+		const struct trailer *trailer)
 {
-	p->kind = t->kind;
-	p->chunks = t->chunk_count;
-	p->live_bits = calloc(t->chunk_count / 64 + 1, sizeof(uint64_t));
-	if (p->live_bits == NULL)
+	pack->kind = trailer->kind;
+	pack->chunks = trailer->chunk_count;
+	pack->live_bits = calloc(trailer->chunk_count / 64 + 1, sizeof(uint64_t));
+	if (pack->live_bits == NULL)
 		return no_memory();
-	for (uint32_t i = 0; i < t->chunk_count; i++)
-		p->shares += share_of(t, &t->chunks[i]);
-	for (uint32_t i = 0; !p->damaged && i < t->frame_count; i++)
-		p->damaged = exclusions_damaged(m->repo->exclusions, &p->id, i);
+	for (uint32_t i = 0; i < trailer->chunk_count; i++)
+		pack->shares += share_of(trailer, &trailer->chunks[i]);
+	for (uint32_t i = 0; !pack->damaged && i < trailer->frame_count; i++)
+		pack->damaged = exclusions_damaged(mark->repo->exclusions, &pack->id, i);
 	return 0;
 }
 
 /* 1: T is the trailer; 0: there is none to be had; -errno. */
-static int load_trailer(struct mark *m, struct stored_pack *p,
+static int load_trailer(struct mark *mark, struct stored_pack *pack,
 		struct trailer **t)
 {
 	*t = NULL;
-	if (p->gone || p->unreadable)
+	if (pack->gone || pack->unreadable)
 		return 0;
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
-	int err = pack_cache_peek(m->repo->packs, &p->id, t);
+	int err = pack_cache_peek(mark->repo->packs, &pack->id, t);
 	if (err == -ENOMEM)
 		return err;
 	if (err == -ENOENT)
-		p->gone = true;
+		pack->gone = true;
 	if (err < 0) {
-		p->unreadable = !p->gone;
-		if (p->unreadable && m->unreadable_packs++ < 10)
+		pack->unreadable = !pack->gone;
+		if (pack->unreadable && mark->unreadable_packs++ < 10)
 			report_warning("%s; it is left alone", error_text(err));
 		return 0;
 	}
-	err = p->kind ? 0 : measure(m, p, *t);
+	err = pack->kind ? 0 : measure(mark, pack, *t);
 	if (err < 0)
 		trailer_free(take_ptr(*t));
 	return err < 0 ? err : 1;
 }
 
-static int claim(struct mark *m, struct stored_pack *p,
+static int claim(struct mark *mark, struct stored_pack *pack,
 		struct live_set *table, const struct slice *slice)
 {
-	struct trailer *t;
-	int err = load_trailer(m, p, &t);
-	for (uint32_t i = 0; err == 1 && i < t->chunk_count; i++) {
-		const struct chunk_entry *c = &t->chunks[i];
-		if (!in_slice(slice, &c->id)
-				|| live_set_flag(table, &c->id) != 0)
+	struct trailer *trailer;
+	int err = load_trailer(mark, pack, &trailer);
+	for (uint32_t i = 0; err == 1 && i < trailer->chunk_count; i++) {
+		const struct chunk_entry *chunk = &trailer->chunks[i];
+		if (!in_slice(slice, &chunk->id)
+				|| live_set_flag(table, &chunk->id) != 0)
 			continue;
-		if (p->damaged && exclusions_damaged(m->repo->exclusions, &p->id,
-						  c->frame))
+		if (pack->damaged && exclusions_damaged(mark->repo->exclusions, &pack->id,
+						  chunk->frame))
 			continue; /* no copy to count on */
-		live_set_turn(table, &c->id, true);
-		p->live_bits[i / 64] |= (uint64_t)1 << i % 64;
-		p->live++;
-		p->live_shares += share_of(t, c);
+		live_set_turn(table, &chunk->id, true);
+		pack->live_bits[i / 64] |= (uint64_t)1 << i % 64;
+		pack->live++;
+		pack->live_shares += share_of(trailer, chunk);
 	}
-	trailer_free(t);
-	m->done += p->size;
+	trailer_free(trailer);
+	mark->done += pack->size;
 	return err < 0 ? err : 0;
 }
 
 /* After all have claimed: does a damaged frame hold what nobody has? */
-static int look_for_irreplaceable(struct mark *m, struct stored_pack *p,
+static int look_for_irreplaceable(struct mark *mark, struct stored_pack *pack,
 		const struct live_set *table, const struct slice *slice)
 {
-	struct trailer *t;
-	int err = load_trailer(m, p, &t);
-	for (uint32_t i = 0; err == 1 && i < t->chunk_count; i++) {
-		const struct chunk_entry *c = &t->chunks[i];
-		if (in_slice(slice, &c->id)
-				&& live_set_flag(table, &c->id) == 0
-				&& exclusions_damaged(m->repo->exclusions, &p->id,
-						c->frame))
-			p->irreplaceable = true;
+	struct trailer *trailer;
+	int err = load_trailer(mark, pack, &trailer);
+	for (uint32_t i = 0; err == 1 && i < trailer->chunk_count; i++) {
+		const struct chunk_entry *chunk = &trailer->chunks[i];
+		if (in_slice(slice, &chunk->id)
+				&& live_set_flag(table, &chunk->id) == 0
+				&& exclusions_damaged(mark->repo->exclusions, &pack->id,
+						chunk->frame))
+			pack->irreplaceable = true;
 	}
-	trailer_free(t);
+	trailer_free(trailer);
 	return err < 0 ? err : 0;
 }
 
 /* Who claims first: those that stay anyhow, then large ones. What only
  * condemned packs have must be copied out. Those that came meanwhile are
  * second to older copies, which have been there for longer. */
-static int claim_rank(const struct stored_pack *p)
+static int claim_rank(const struct stored_pack *pack)
 {
-	return p->condemned ? 3 : p->fresh ? 2 : p->alone ? 0 : 1;
+	return pack->condemned ? 3 : pack->fresh ? 2 : pack->alone ? 0 : 1;
 }
 
 static int compare_claims(const void *a, const void *b)
@@ -416,33 +416,33 @@ static int compare_claims(const void *a, const void *b)
 	return memcmp(x->id.b, y->id.b, PACK_ID_SIZE);
 }
 
-static int claim_all(struct mark *m, struct live_set *table,
+static int claim_all(struct mark *mark, struct live_set *table,
 		const struct slice *slice)
 {
-	struct stored *s = m->stored;
+	struct stored *stored = mark->stored;
 	CLEANUP_FREE struct stored_pack **order =
-			calloc(s->count + 1, sizeof(struct stored_pack *));
+			calloc(stored->count + 1, sizeof(struct stored_pack *));
 	uint64_t bytes = 0;
 	int err = 0;
 	if (order == NULL)
 		return no_memory();
-	for (size_t i = 0; i < s->count; i++) {
-		order[i] = &s->packs[i];
-		bytes += s->packs[i].size;
+	for (size_t i = 0; i < stored->count; i++) {
+		order[i] = &stored->packs[i];
+		bytes += stored->packs[i].size;
 	}
-	if (s->count > 1)
-		qsort(order, s->count, sizeof(struct stored_pack *),
+	if (stored->count > 1)
+		qsort(order, stored->count, sizeof(struct stored_pack *),
 				compare_claims);
-	m->done = 0;
-	m->total = bytes;
-	for (size_t i = 0; err == 0 && i < s->count; i++)
-		err = claim(m, order[i], table, slice);
-	for (size_t i = 0; err == 0 && i < s->count; i++)
-		if (s->packs[i].damaged)
-			err = look_for_irreplaceable(m, &s->packs[i], table,
+	mark->done = 0;
+	mark->total = bytes;
+	for (size_t i = 0; err == 0 && i < stored->count; i++)
+		err = claim(mark, order[i], table, slice);
+	for (size_t i = 0; err == 0 && i < stored->count; i++)
+		if (stored->packs[i].damaged)
+			err = look_for_irreplaceable(mark, &stored->packs[i], table,
 					slice);
-	m->live += live_set_count(table);
-	m->missing += live_set_count(table) - live_set_flagged(table);
+	mark->live += live_set_count(table);
+	mark->missing += live_set_count(table) - live_set_flagged(table);
 	return err;
 }
 
@@ -455,98 +455,98 @@ struct collector {
 
 static int collect(void *ctx, const struct id *id)
 {
-	struct collector *c = ctx;
-	if (!in_slice(&c->slice, id))
+	struct collector *collector = ctx;
+	if (!in_slice(&collector->slice, id))
 		return 0;
-	int err = live_set_add(c->table, id);
+	int err = live_set_add(collector->table, id);
 	return err == -ENOMEM ? no_memory() : err < 0 ? err : 0;
 }
 
 /* Forgets what an earlier try found. */
-static int begin_anew(struct mark *m)
+static int begin_anew(struct mark *mark)
 {
-	struct stored *s = m->stored;
-	for (size_t i = 0; i < s->count; i++) {
-		struct stored_pack *p = &s->packs[i];
-		free(take_ptr(p->live_bits));
-		p->kind = 0;
-		p->live = 0;
-		p->shares = p->live_shares = 0;
-		p->irreplaceable = false;
+	struct stored *stored = mark->stored;
+	for (size_t i = 0; i < stored->count; i++) {
+		struct stored_pack *pack = &stored->packs[i];
+		free(take_ptr(pack->live_bits));
+		pack->kind = 0;
+		pack->live = 0;
+		pack->shares = pack->live_shares = 0;
+		pack->irreplaceable = false;
 	}
-	live_set_free(m->nodes);
-	m->nodes = live_set_new(0, UINT64_MAX);
-	m->root_count = 0;
-	m->live = m->missing = 0;
-	m->turned = false;
-	m->blind[0] = '\0';
-	return m->nodes ? 0 : no_memory();
+	live_set_free(mark->nodes);
+	mark->nodes = live_set_new(0, UINT64_MAX);
+	mark->root_count = 0;
+	mark->live = mark->missing = 0;
+	mark->turned = false;
+	mark->blind[0] = '\0';
+	return mark->nodes ? 0 : no_memory();
 }
 
 /* So many ids must fit at most, by the index; a wrong guess costs time. */
-static uint64_t guess_ids(struct mark *m)
+static uint64_t guess_ids(struct mark *mark)
 {
 	struct index_stats st = { .chunks = 0 };
-	if (index_stats(m->repo->index, &st) < 0)
+	if (index_stats(mark->repo->index, &st) < 0)
 		error_clear();
 	/* Whatever the index says, a pack holds no more. */
-	return min_u64(st.chunks, m->stored->count * PACK_CHUNKS_MAX) + 1024;
+	return min_u64(st.chunks, mark->stored->count * PACK_CHUNKS_MAX) + 1024;
 }
 
-static void note_memory(struct mark *m, const struct live_set *table)
+static void note_memory(struct mark *mark, const struct live_set *table)
 {
-	m->memory_used = max_u64(m->memory_used,
-			live_set_bytes(table) + live_set_bytes(m->nodes)
-					+ m->root_room * sizeof(struct id));
+	mark->memory_used = max_u64(mark->memory_used,
+			live_set_bytes(table) + live_set_bytes(mark->nodes)
+					+ mark->root_room * sizeof(struct id));
 }
 
-static int mark_slice(struct mark *m, struct collector *c)
+static int mark_slice(struct mark *mark, struct collector *collector)
 {
 	const struct mark_visitor v = { .node = collect, .chunk = collect,
-		.ctx = c };
-	m->done = m->total = 0;
-	int err = c->slice.number == 0 ? walk_all(m, &v) : mark_revisit(m, &v);
-	if (c->slice.number == 0)
-		m->tree_bytes = m->done;
-	note_memory(m, c->table);
+		.ctx = collector };
+	mark->done = mark->total = 0;
+	int err = collector->slice.number == 0 ? walk_all(mark, &v) : mark_revisit(mark, &v);
+	if (collector->slice.number == 0)
+		mark->tree_bytes = mark->done;
+	note_memory(mark, collector->table);
 	/* What was written since may hold chunks of the youngest snapshots. */
-	if (err == 0 && c->slice.number == 0)
-		err = stored_list(m->stored, m->repo, true);
-	return err < 0 ? err : claim_all(m, c->table, &c->slice);
+	if (err == 0 && collector->slice.number == 0)
+		err = stored_list(mark->stored, mark->repo, true);
+	return err < 0 ? err : claim_all(mark, collector->table, &collector->slice);
 }
 
-static int mark_once(struct mark *m)
+static int mark_once(struct mark *mark)
 {
-	uint64_t per_slice = guess_ids(m) / m->slices;
-	struct collector c = { .table = live_set_new(per_slice, m->memory),
-		.slice = { .count = m->slices } };
-	int err = c.table ? begin_anew(m) : no_memory();
-	for (; err == 0 && c.slice.number < m->slices; c.slice.number++) {
+	uint64_t per_slice = guess_ids(mark) / mark->slices;
+	struct collector c = { .table = live_set_new(per_slice, mark->memory),
+		.slice = { .count = mark->slices } };
+	int err = c.table ? begin_anew(mark) : no_memory();
+	for (; err == 0 && c.slice.number < mark->slices; c.slice.number++) {
 		live_set_clear(c.table);
-		err = mark_slice(m, &c);
+		err = mark_slice(mark, &c);
 	}
 	live_set_free(c.table);
 	return err;
 }
 
-static int start_slices(struct mark *m)
+static int start_slices(struct mark *mark)
 {
-	uint64_t ids = guess_ids(m), room = live_set_capacity(m->memory);
-	m->slices = 1;
-	while (m->slices < SLICES_MAX && ids / m->slices > room)
-		m->slices *= 2;
-	if (m->frames == NULL)
-		m->frames = frame_cache_new(m->repo->packs, FRAME_CACHE);
-	return m->frames ? 0 : no_memory();
+	uint64_t ids = guess_ids(mark), room = live_set_capacity(mark->memory);
+	mark->slices = 1;
+	while (mark->slices < SLICES_MAX && ids / mark->slices > room)
+		mark->slices *= 2;
+	if (mark->frames == NULL)
+		mark->frames = frame_cache_new(mark->repo->packs, FRAME_CACHE);
+	return mark->frames ? 0 : no_memory();
 }
 
-int mark_live(struct mark *m)
+int mark_live(struct mark *mark)
 {
-	int err = start_slices(m);
+	int err = start_slices(mark);
 	for (int restarts = 0; err == 0;) {
-		err = mark_once(m);
-		if (err == -E2BIG && m->slices < SLICES_MAX)
-			m->slices *= 2;
+		err = mark_once(mark);
+		if (err == -E2BIG && mark->slices < SLICES_MAX)
+			mark->slices *= 2;
 		else if (err == -EAGAIN && ++restarts >= RESTARTS_MAX)
 			return fail(-ESTALE, "snapshots are forgotten faster "
 					     "than they can be looked at; run "
@@ -560,10 +560,10 @@ int mark_live(struct mark *m)
 			   : err;
 }
 
-void mark_clear(struct mark *m)
+void mark_clear(struct mark *mark)
 {
-	live_set_free(take_ptr(m->nodes));
-	free(take_ptr(m->roots));
-	frame_cache_free(take_ptr(m->frames));
-	m->root_count = m->root_room = 0;
+	live_set_free(take_ptr(mark->nodes));
+	free(take_ptr(mark->roots));
+	frame_cache_free(take_ptr(mark->frames));
+	mark->root_count = mark->root_room = 0;
 }

@@ -47,7 +47,7 @@ struct mark {
 /* Marks, and fills in the live parts of mark->stored. 0; -EBADMSG, -ENOENT or
  * -EIO with a text for people if a snapshot or node can't be read: then nothing
  * may be deleted; -ENOMEM; -ECANCELED. */
-int mark_live(struct mark *m);
+int mark_live(struct mark *mark);
 
 /* What a walk tells: each node and each chunk once it is found, nodes before
  * what is below them. */
@@ -59,14 +59,14 @@ struct mark_visitor {
 
 /* Visits again all that mark_live visited, each node once, newest snapshots
  * first, what only sessions need last. */
-int mark_revisit(struct mark *m, const struct mark_visitor *v);
+int mark_revisit(struct mark *mark, const struct mark_visitor *visitor);
 
 /* Visits what came since: roots of snapshots and of living sessions whose
  * nodes were not seen before, until there is none. To be called while we are
  * announced as marking (marking.h). As mark_live; -ESTALE: it changes faster
  * than it can be looked at. */
-int mark_unseen(struct mark *m, const struct mark_visitor *v);
+int mark_unseen(struct mark *mark, const struct mark_visitor *visitor);
 
-void mark_clear(struct mark *m);
+void mark_clear(struct mark *mark);
 
 #endif

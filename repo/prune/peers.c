@@ -33,18 +33,18 @@ static void *copy_array(const void *from, size_t count, size_t size)
 	return to;
 }
 
-static int copy_record(struct session_record *to,
+static int copy_record(struct session_record *record,
 		const struct session_record *from)
 {
-	*to = *from;
-	to->host = from->host ? strdup(from->host) : NULL;
-	to->activity = from->activity ? strdup(from->activity) : NULL;
-	to->roots = copy_array(from->roots, from->root_count,
+	*record = *from;
+	record->host = from->host ? strdup(from->host) : NULL;
+	record->activity = from->activity ? strdup(from->activity) : NULL;
+	record->roots = copy_array(from->roots, from->root_count,
 			sizeof(*from->roots));
-	to->held = copy_array(from->held, from->held_count,
+	record->held = copy_array(from->held, from->held_count,
 			sizeof(*from->held));
-	if ((from->host && !to->host) || (from->activity && !to->activity)
-			|| !to->roots || !to->held)
+	if ((from->host && !record->host) || (from->activity && !record->activity)
+			|| !record->roots || !record->held)
 		return no_memory();
 	return 0;
 }
@@ -52,51 +52,51 @@ static int copy_record(struct session_record *to,
 static int note(void *ctx, const char *id, bool alive,
 		const struct session_record *record)
 {
-	struct listing *l = ctx;
-	struct peers *p = l->to;
-	if (!alive || strcmp(id, l->own_id) == 0
+	struct listing *listing = ctx;
+	struct peers *peers = listing->to;
+	if (!alive || strcmp(id, listing->own_id) == 0
 			|| strlen(id) != 2 * (size_t)SESSION_ID_SIZE)
 		return 0;
-	if (p->count == l->room) {
-		size_t room = l->room ? 2 * l->room : 16;
-		struct peer *more = realloc(p->items, room * sizeof(*more));
+	if (peers->count == listing->room) {
+		size_t room = listing->room ? 2 * listing->room : 16;
+		struct peer *more = realloc(peers->items, room * sizeof(*more));
 		if (more == NULL)
 			return no_memory();
-		p->items = more;
-		l->room = room;
+		peers->items = more;
+		listing->room = room;
 	}
-	struct peer *k = &p->items[p->count++];
-	memset(k, 0, sizeof(*k));
-	memcpy(k->id, id, sizeof(k->id) - 1);
-	k->readable = record != NULL;
-	return record ? copy_record(&k->record, record) : 0;
+	struct peer *peer = &peers->items[peers->count++];
+	memset(peer, 0, sizeof(*peer));
+	memcpy(peer->id, id, sizeof(peer->id) - 1);
+	peer->readable = record != NULL;
+	return record ? copy_record(&peer->record, record) : 0;
 }
 
-int peers_list(struct repository *r, const char *own_id, struct peers *out)
+int peers_list(struct repository *repo, const char *own_id, struct peers *out)
 {
 	struct listing l = { .to = out, .own_id = own_id };
 	*out = (struct peers){ .items = NULL };
-	int err = session_list(r, note, &l);
+	int err = session_list(repo, note, &l);
 	if (err < 0)
 		peers_clear(out);
 	return err;
 }
 
-static bool all_readable(const struct peers *p)
+static bool all_readable(const struct peers *peers)
 {
-	for (size_t i = 0; i < p->count; i++)
-		if (!p->items[i].readable)
+	for (size_t i = 0; i < peers->count; i++)
+		if (!peers->items[i].readable)
 			return false;
 	return true;
 }
 
-int peers_list_readable(struct repository *r, const char *own_id,
+int peers_list_readable(struct repository *repo, const char *own_id,
 		double seconds, struct peers *out)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_AGAIN_NS };
 	double end = monotonic_now() + seconds;
 	for (;;) {
-		int err = peers_list(r, own_id, out);
+		int err = peers_list(repo, own_id, out);
 		if (err < 0 || all_readable(out) || monotonic_now() >= end)
 			return err;
 		peers_clear(out);
@@ -106,42 +106,42 @@ int peers_list_readable(struct repository *r, const char *own_id,
 	}
 }
 
-void peers_clear(struct peers *p)
+void peers_clear(struct peers *peers)
 {
-	for (size_t i = 0; i < p->count; i++)
-		session_record_clear(&p->items[i].record);
-	free(p->items);
-	*p = (struct peers){ .items = NULL };
+	for (size_t i = 0; i < peers->count; i++)
+		session_record_clear(&peers->items[i].record);
+	free(peers->items);
+	*peers = (struct peers){ .items = NULL };
 }
 
-bool peers_writes(const struct peer *p)
+bool peers_writes(const struct peer *peer)
 {
-	return !p->readable || session_kind_writes(p->record.kind);
+	return !peer->readable || session_kind_writes(peer->record.kind);
 }
 
-bool peers_has_root(const struct peer *p, const struct id *root)
+bool peers_has_root(const struct peer *peer, const struct id *root)
 {
-	for (uint32_t i = 0; i < p->record.root_count; i++)
-		if (id_equal(&p->record.roots[i], root))
+	for (uint32_t i = 0; i < peer->record.root_count; i++)
+		if (id_equal(&peer->record.roots[i], root))
 			return true;
 	return false;
 }
 
-char *peers_text(char out[PEER_TEXT_MAX], const struct peer *p)
+char *peers_text(char out[PEER_TEXT_MAX], const struct peer *peer)
 {
 	char since[UTC_TEXT_MAX];
-	const struct session_record *k = &p->record;
-	if (!p->readable) {
+	const struct session_record *record = &peer->record;
+	if (!peer->readable) {
 		snprintf(out, PEER_TEXT_MAX, "session %.8s…, whose record can't "
-				"be read", p->id);
+				"be read", peer->id);
 		return out;
 	}
 	snprintf(out, PEER_TEXT_MAX,
 			"the %s%s%.200s (process %" PRId64 " on %.200s since %s)",
-			k->kind == SESSION_READ	   ? "reader"
-			: k->kind == SESSION_WRITE ? "command"
-						   : session_record_kind_name(k->kind),
-			k->activity ? " " : "", k->activity ? k->activity : "",
-			k->pid, k->host, utc_format(since, k->started));
+			record->kind == SESSION_READ	   ? "reader"
+			: record->kind == SESSION_WRITE ? "command"
+						   : session_record_kind_name(record->kind),
+			record->activity ? " " : "", record->activity ? record->activity : "",
+			record->pid, record->host, utc_format(since, record->started));
 	return out;
 }

@@ -22,17 +22,17 @@ struct peers {
 };
 
 /* The living ones now, without OWN_ID. */
-int peers_list(struct repository *r, const char *own_id, struct peers *out);
+int peers_list(struct repository *repo, const char *own_id, struct peers *out);
 /* The same; as long as a record can't be read it looks again, until SECONDS
  * have passed. */
-int peers_list_readable(struct repository *r, const char *own_id,
+int peers_list_readable(struct repository *repo, const char *own_id,
 		double seconds, struct peers *out);
-void peers_clear(struct peers *p);
+void peers_clear(struct peers *peers);
 
 /* True if it may write packs, and so must acknowledge epochs. */
-bool peers_writes(const struct peer *p);
-bool peers_has_root(const struct peer *p, const struct id *root);
+bool peers_writes(const struct peer *peer);
+bool peers_has_root(const struct peer *peer, const struct id *root);
 /* "the backup of web (process 12 on host since …)". Returns OUT. */
-char *peers_text(char out[PEER_TEXT_MAX], const struct peer *p);
+char *peers_text(char out[PEER_TEXT_MAX], const struct peer *peer);
 
 #endif

@@ -19,104 +19,104 @@ struct planner {
 	uint64_t left;			/* bytes of all that will be left */
 };
 
-static uint64_t unused_bytes(const struct stored_pack *p)
+static uint64_t unused_bytes(const struct stored_pack *pack)
 {
-	return p->size - stored_live_bytes(p);
+	return pack->size - stored_live_bytes(pack);
 }
 
-static bool may_go(const struct stored_pack *p)
+static bool may_go(const struct stored_pack *pack)
 {
-	return !p->gone && !p->alone && !p->fresh && !p->unreadable
-			&& !p->irreplaceable;
+	return !pack->gone && !pack->alone && !pack->fresh && !pack->unreadable
+			&& !pack->irreplaceable;
 }
 
-/* Dooms P unless that is too much to copy. */
-static bool take(struct planner *k, struct stored_pack *p)
+/* Dooms PACK unless that is too much to copy. */
+static bool take(struct planner *planner, struct stored_pack *pack)
 {
-	const struct plan_limits *l = k->limits;
-	struct plan *plan = k->plan;
-	uint64_t bytes = plan->rewrite_bytes + stored_live_bytes(p);
-	uint64_t chunks = plan->rewrite_chunks + p->live;
-	if (p->live != 0 && (bytes > l->space_bytes
-			|| chunks > l->rewrite_chunks)) {
+	const struct plan_limits *limits = planner->limits;
+	struct plan *plan = planner->plan;
+	uint64_t bytes = plan->rewrite_bytes + stored_live_bytes(pack);
+	uint64_t chunks = plan->rewrite_chunks + pack->live;
+	if (pack->live != 0 && (bytes > limits->space_bytes
+			|| chunks > limits->rewrite_chunks)) {
 		plan->cut_short = true;
 		return false;
 	}
-	if (p->live != 0 && bytes > l->rewrite_bytes)
+	if (pack->live != 0 && bytes > limits->rewrite_bytes)
 		return false;
-	p->doomed = true;
+	pack->doomed = true;
 	plan->rewrite_bytes = bytes;
 	plan->rewrite_chunks = chunks;
 	plan->doomed_packs++;
-	plan->doomed_bytes += p->size;
-	plan->condemned_packs += p->condemned;
-	k->left -= unused_bytes(p);
-	if (!p->condemned)
-		k->candidates_unused -= unused_bytes(p);
+	plan->doomed_bytes += pack->size;
+	plan->condemned_packs += pack->condemned;
+	planner->left -= unused_bytes(pack);
+	if (!pack->condemned)
+		planner->candidates_unused -= unused_bytes(pack);
 	return true;
 }
 
-static void take_where(struct planner *k,
+static void take_where(struct planner *planner,
 		bool (*wanted)(const struct stored_pack *p))
 {
-	for (size_t i = 0; i < k->count; i++)
-		if (!k->packs[i]->doomed && wanted(k->packs[i]))
-			take(k, k->packs[i]);
+	for (size_t i = 0; i < planner->count; i++)
+		if (!planner->packs[i]->doomed && wanted(planner->packs[i]))
+			take(planner, planner->packs[i]);
 }
 
-static bool is_condemned(const struct stored_pack *p)
+static bool is_condemned(const struct stored_pack *pack)
 {
-	return p->condemned;
+	return pack->condemned;
 }
 
-static bool is_dead(const struct stored_pack *p)
+static bool is_dead(const struct stored_pack *pack)
 {
-	return p->live == 0;
+	return pack->live == 0;
 }
 
-static bool is_damaged(const struct stored_pack *p)
+static bool is_damaged(const struct stored_pack *pack)
 {
-	return p->damaged;
+	return pack->damaged;
 }
 
-static uint64_t unused_allowed(const struct planner *k)
+static uint64_t unused_allowed(const struct planner *planner)
 {
-	const struct plan_limits *l = k->limits;
-	return l->unused_is_share ? (uint64_t)(l->unused_share * (double)k->left)
-				  : l->unused_bytes;
+	const struct plan_limits *limits = planner->limits;
+	return limits->unused_is_share ? (uint64_t)(limits->unused_share * (double)planner->left)
+				  : limits->unused_bytes;
 }
 
 /* Most unused first. */
-static void take_unused(struct planner *k)
+static void take_unused(struct planner *planner)
 {
-	for (size_t i = 0; i < k->count
-			&& k->candidates_unused > unused_allowed(k); i++) {
-		struct stored_pack *p = k->packs[i];
-		if (!p->doomed && unused_bytes(p) != 0)
-			take(k, p);
+	for (size_t i = 0; i < planner->count
+			&& planner->candidates_unused > unused_allowed(planner); i++) {
+		struct stored_pack *pack = planner->packs[i];
+		if (!pack->doomed && unused_bytes(pack) != 0)
+			take(planner, pack);
 	}
 }
 
-static bool is_tiny(const struct planner *k, const struct stored_pack *p,
+static bool is_tiny(const struct planner *planner, const struct stored_pack *pack,
 		enum pack_kind kind)
 {
-	return !p->doomed && !p->condemned && p->kind == kind
-			&& p->size < k->limits->pack_size / 4;
+	return !pack->doomed && !pack->condemned && pack->kind == kind
+			&& pack->size < planner->limits->pack_size / 4;
 }
 
-static void take_tiny(struct planner *k, enum pack_kind kind)
+static void take_tiny(struct planner *planner, enum pack_kind kind)
 {
 	uint64_t count = 0, live = 0;
-	for (size_t i = 0; i < k->count; i++)
-		if (is_tiny(k, k->packs[i], kind)) {
+	for (size_t i = 0; i < planner->count; i++)
+		if (is_tiny(planner, planner->packs[i], kind)) {
 			count++;
-			live += stored_live_bytes(k->packs[i]);
+			live += stored_live_bytes(planner->packs[i]);
 		}
-	if (count < PLAN_TINY_COUNT && live < k->limits->pack_size)
+	if (count < PLAN_TINY_COUNT && live < planner->limits->pack_size)
 		return;
-	for (size_t i = 0; i < k->count; i++)
-		if (is_tiny(k, k->packs[i], kind))
-			take(k, k->packs[i]);
+	for (size_t i = 0; i < planner->count; i++)
+		if (is_tiny(planner, planner->packs[i], kind))
+			take(planner, planner->packs[i]);
 }
 
 static int compare_unused(const void *a, const void *b)
@@ -130,32 +130,32 @@ static int compare_unused(const void *a, const void *b)
 	return memcmp(x->id.b, y->id.b, PACK_ID_SIZE);
 }
 
-static void collect(struct planner *k, struct stored *s)
+static void collect(struct planner *planner, struct stored *stored)
 {
-	for (size_t i = 0; i < s->count; i++) {
-		struct stored_pack *p = &s->packs[i];
-		p->doomed = p->spared = false;
-		if (!p->gone)
-			k->left += p->size;
-		if (!may_go(p))
+	for (size_t i = 0; i < stored->count; i++) {
+		struct stored_pack *pack = &stored->packs[i];
+		pack->doomed = pack->spared = false;
+		if (!pack->gone)
+			planner->left += pack->size;
+		if (!may_go(pack))
 			continue;
-		k->packs[k->count++] = p;
-		if (!p->condemned)
-			k->candidates_unused += unused_bytes(p);
+		planner->packs[planner->count++] = pack;
+		if (!pack->condemned)
+			planner->candidates_unused += unused_bytes(pack);
 	}
-	if (k->count > 1)
-		qsort(k->packs, k->count, sizeof(*k->packs), compare_unused);
+	if (planner->count > 1)
+		qsort(planner->packs, planner->count, sizeof(*planner->packs), compare_unused);
 }
 
-int plan_make(struct stored *s, const struct plan_limits *l, struct plan *out)
+int plan_make(struct stored *stored, const struct plan_limits *limits, struct plan *out)
 {
 	CLEANUP_FREE struct stored_pack **packs =
-			calloc(s->count + 1, sizeof(struct stored_pack *));
-	struct planner k = { .limits = l, .plan = out, .packs = packs };
+			calloc(stored->count + 1, sizeof(struct stored_pack *));
+	struct planner k = { .limits = limits, .plan = out, .packs = packs };
 	*out = (struct plan){ .doomed_packs = 0 };
 	if (packs == NULL)
 		return fail_errno(-ENOMEM, "planning");
-	collect(&k, s);
+	collect(&k, stored);
 	/* What needs no copying, then condemned ones: they have waited. */
 	take_where(&k, is_dead);
 	take_where(&k, is_condemned);
@@ -163,10 +163,10 @@ int plan_make(struct stored *s, const struct plan_limits *l, struct plan *out)
 	take_unused(&k);
 	take_tiny(&k, PACK_DATA);
 	take_tiny(&k, PACK_TREE);
-	for (size_t i = 0; i < s->count; i++) {
-		const struct stored_pack *p = &s->packs[i];
-		if (!p->doomed && !p->gone && !p->unreadable)
-			out->unused_bytes += unused_bytes(p);
+	for (size_t i = 0; i < stored->count; i++) {
+		const struct stored_pack *pack = &stored->packs[i];
+		if (!pack->doomed && !pack->gone && !pack->unreadable)
+			out->unused_bytes += unused_bytes(pack);
 	}
 	return 0;
 }

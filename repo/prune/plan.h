@@ -41,7 +41,7 @@ struct plan {
 					   round after this one */
 };
 
-/* Sets doomed in the packs of S. */
-int plan_make(struct stored *s, const struct plan_limits *l, struct plan *out);
+/* Sets doomed in the packs of STORED. */
+int plan_make(struct stored *stored, const struct plan_limits *limits, struct plan *out);
 
 #endif

@@ -72,26 +72,26 @@ struct prune {
 
 static void mark_progress(void *ctx, struct progress_numbers *now)
 {
-	const struct prune *p = ctx;
-	now->done = p->mark.done;
-	now->total = p->mark.total;
+	const struct prune *prune = ctx;
+	now->done = prune->mark.done;
+	now->total = prune->mark.total;
 	now->fresh = UINT64_MAX;
 }
 
 static void rewrite_progress(void *ctx, struct progress_numbers *now)
 {
-	const struct prune *p = ctx;
-	now->done = p->rewrite.done;
-	now->total = p->rewrite.total;
+	const struct prune *prune = ctx;
+	now->done = prune->rewrite.done;
+	now->total = prune->rewrite.total;
 	now->fresh = UINT64_MAX;
 }
 
 /* --- step 1: who and what is there --- */
 
-static int least_age(struct repository *r, int64_t *seconds)
+static int least_age(struct repository *repo, int64_t *seconds)
 {
 	struct min_age all = { .items = NULL };
-	int err = min_age_load(r, &all);
+	int err = min_age_load(repo, &all);
 	*seconds = err == 0 ? min_age_longest(&all, time(NULL)) : 0;
 	min_age_clear(&all);
 	return err;
@@ -105,172 +105,172 @@ static bool some_unreadable(const struct peers *peers)
 	return false;
 }
 
-static int look_around(struct prune *p)
+static int look_around(struct prune *prune)
 {
 	struct peers peers = { .items = NULL };
 	int64_t young = 0;
-	int err = least_age(p->repo, &young);
+	int err = least_age(prune->repo, &young);
 	if (err == 0)
-		err = stored_list(&p->stored, p->repo, false);
+		err = stored_list(&prune->stored, prune->repo, false);
 	/* Only after the packs: a writer that has ended by now has put its
 	 * snapshot before, and the mark will see that. */
 	if (err == 0)
-		err = peers_list_readable(p->repo, p->own_id, p->options->wait,
+		err = peers_list_readable(prune->repo, prune->own_id, prune->options->wait,
 				&peers);
 	if (err < 0)
 		return err;
-	p->blind = some_unreadable(&peers);
-	err = stored_leave_alone(&p->stored, p->repo, &peers, p->own_id, young);
+	prune->blind = some_unreadable(&peers);
+	err = stored_leave_alone(&prune->stored, prune->repo, &peers, prune->own_id, young);
 	peers_clear(&peers);
 	return err;
 }
 
-static struct prune_count count_packs(const struct stored *s)
+static struct prune_count count_packs(const struct stored *stored)
 {
 	struct prune_count c = { .packs = 0 };
-	for (size_t i = 0; i < s->count; i++) {
-		if (s->packs[i].gone || s->packs[i].fresh)
+	for (size_t i = 0; i < stored->count; i++) {
+		if (stored->packs[i].gone || stored->packs[i].fresh)
 			continue;
 		c.packs++;
-		c.bytes += s->packs[i].size;
+		c.bytes += stored->packs[i].size;
 	}
 	return c;
 }
 
 /* --- steps 2 and 3 --- */
 
-static int mark(struct prune *p)
+static int mark(struct prune *prune)
 {
-	struct prune_result *res = p->result;
-	p->mark = (struct mark){ .repo = p->repo, .own_id = p->own_id,
-		.stored = &p->stored, .memory = p->options->memory,
-		.wait = p->blind ? 0 : p->options->wait };
-	report_progress_begin("looking for what is in use", mark_progress, p);
-	int err = mark_live(&p->mark);
+	struct prune_result *res = prune->result;
+	prune->mark = (struct mark){ .repo = prune->repo, .own_id = prune->own_id,
+		.stored = &prune->stored, .memory = prune->options->memory,
+		.wait = prune->blind ? 0 : prune->options->wait };
+	report_progress_begin("looking for what is in use", mark_progress, prune);
+	int err = mark_live(&prune->mark);
 	report_progress_end();
-	if (p->mark.blind[0] != '\0')
-		p->blind = true;
-	res->snapshots = p->mark.snapshots;
-	res->live_chunks = p->mark.live;
-	res->missing_chunks = p->mark.missing;
-	res->unreadable_packs = p->mark.unreadable_packs;
-	res->slices = p->mark.slices;
-	if (p->mark.memory_used > res->memory_bytes)
-		res->memory_bytes = p->mark.memory_used;
+	if (prune->mark.blind[0] != '\0')
+		prune->blind = true;
+	res->snapshots = prune->mark.snapshots;
+	res->live_chunks = prune->mark.live;
+	res->missing_chunks = prune->mark.missing;
+	res->unreadable_packs = prune->mark.unreadable_packs;
+	res->slices = prune->mark.slices;
+	if (prune->mark.memory_used > res->memory_bytes)
+		res->memory_bytes = prune->mark.memory_used;
 	return err;
 }
 
 /* What may be copied before anything is deleted. On a full disk the first round
  * copies nothing. */
-static int spare_space(struct prune *p, uint64_t *bytes)
+static int spare_space(struct prune *prune, uint64_t *bytes)
 {
 	struct store_space space;
 	*bytes = 0;
-	if (p->tight && p->result->rounds == 1)
+	if (prune->tight && prune->result->rounds == 1)
 		return 0;
-	int err = store_space(p->repo->store, &space);
+	int err = store_space(prune->repo->store, &space);
 	if (err == 0 && space.available > SPACE_MARGIN)
 		*bytes = space.available - SPACE_MARGIN;
 	return err;
 }
 
-static int plan(struct prune *p)
+static int plan(struct prune *prune)
 {
-	const struct prune_options *o = p->options;
+	const struct prune_options *options = prune->options;
 	struct plan_limits limits = {
-		.pack_size = p->repo->config.pack_size,
-		.unused_is_share = o->unused_is_share,
-		.unused_share = o->unused_share,
-		.unused_bytes = o->unused_bytes,
-		.rewrite_bytes = o->max_rewrite == UINT64_MAX
+		.pack_size = prune->repo->config.pack_size,
+		.unused_is_share = options->unused_is_share,
+		.unused_share = options->unused_share,
+		.unused_bytes = options->unused_bytes,
+		.rewrite_bytes = options->max_rewrite == UINT64_MAX
 				? UINT64_MAX
-				: o->max_rewrite - min_u64(p->rewritten,
-								 o->max_rewrite),
+				: options->max_rewrite - min_u64(prune->rewritten,
+								 options->max_rewrite),
 		/* Any single pack must be possible. */
-		.rewrite_chunks = max_u64(o->memory / REWRITE_CHUNK_COST,
+		.rewrite_chunks = max_u64(options->memory / REWRITE_CHUNK_COST,
 				PACK_CHUNKS_MAX),
 	};
-	int err = spare_space(p, &limits.space_bytes);
+	int err = spare_space(prune, &limits.space_bytes);
 	if (err == 0)
-		err = plan_make(&p->stored, &limits, &p->plan);
-	p->result->unused_bytes = p->plan.unused_bytes;
+		err = plan_make(&prune->stored, &limits, &prune->plan);
+	prune->result->unused_bytes = prune->plan.unused_bytes;
 	return err;
 }
 
 /* --- step 4 --- */
 
-static bool goes(const struct stored_pack *k)
+static bool goes(const struct stored_pack *pack)
 {
-	return k->doomed && !k->spared;
+	return pack->doomed && !pack->spared;
 }
 
-static int set_aside(struct prune *p)
+static int set_aside(struct prune *prune)
 {
 	CLEANUP_FREE struct pack_id *ids = calloc(
-			p->plan.doomed_packs + 1, sizeof(*ids));
+			prune->plan.doomed_packs + 1, sizeof(*ids));
 	size_t n = 0;
 	if (ids == NULL)
 		return fail_errno(-ENOMEM, "setting packs aside");
-	for (size_t i = 0; i < p->stored.count; i++)
-		if (p->stored.packs[i].doomed)
-			ids[n++] = p->stored.packs[i].id;
-	return exclusions_set_aside(p->repo->exclusions, ids, n);
+	for (size_t i = 0; i < prune->stored.count; i++)
+		if (prune->stored.packs[i].doomed)
+			ids[n++] = prune->stored.packs[i].id;
+	return exclusions_set_aside(prune->repo->exclusions, ids, n);
 }
 
-static void count_rewritten(struct prune *p)
+static void count_rewritten(struct prune *prune)
 {
 	uint64_t bytes = 0;
-	for (size_t i = 0; i < p->stored.count; i++) {
-		const struct stored_pack *k = &p->stored.packs[i];
-		if (!goes(k))
+	for (size_t i = 0; i < prune->stored.count; i++) {
+		const struct stored_pack *pack = &prune->stored.packs[i];
+		if (!goes(pack))
 			continue;
-		p->result->rewritten_chunks += k->live;
-		bytes += stored_live_bytes(k);
+		prune->result->rewritten_chunks += pack->live;
+		bytes += stored_live_bytes(pack);
 	}
-	p->rewritten += bytes;
-	p->result->rewritten_bytes += bytes;
+	prune->rewritten += bytes;
+	prune->result->rewritten_bytes += bytes;
 }
 
-static int rewrite(struct prune *p)
+static int rewrite(struct prune *prune)
 {
-	p->rewrite = (struct rewrite){ .repo = p->repo, .mark = &p->mark,
-		.own_id = p->own_id, .jobs = p->options->jobs };
-	int err = set_aside(p);
+	prune->rewrite = (struct rewrite){ .repo = prune->repo, .mark = &prune->mark,
+		.own_id = prune->own_id, .jobs = prune->options->jobs };
+	int err = set_aside(prune);
 	if (err < 0)
 		return err;
-	report_progress_begin("copying", rewrite_progress, p);
-	err = rewrite_doomed(&p->rewrite);
+	report_progress_begin("copying", rewrite_progress, prune);
+	err = rewrite_doomed(&prune->rewrite);
 	report_progress_end();
 	if (err == -ENOSPC || err == -EDQUOT) {
 		/* Others took the room. What needs no copying can still go. */
 		report_warning("%s; what can be freed without copying is",
 				error_text(err));
-		p->plan.cut_short = true;
+		prune->plan.cut_short = true;
 		err = 0;
 	}
-	count_rewritten(p);
+	count_rewritten(prune);
 	/* From here on the new copies are counted on as well. */
-	return err < 0 ? err : stored_list(&p->stored, p->repo, true);
+	return err < 0 ? err : stored_list(&prune->stored, prune->repo, true);
 }
 
 /* --- step 5 --- */
 
-static int check_claim(struct prune *p)
+static int check_claim(struct prune *prune)
 {
-	int err = exclusive_check(p->claim);
-	return err < 0 ? err : session_check(p->session);
+	int err = exclusive_check(prune->claim);
+	return err < 0 ? err : session_check(prune->session);
 }
 
-static int condemn_all(struct prune *p)
+static int condemn_all(struct prune *prune)
 {
-	int err = check_claim(p);
-	for (size_t i = 0; err == 0 && i < p->stored.count; i++) {
-		struct stored_pack *k = &p->stored.packs[i];
-		if (!goes(k) || k->condemned)
+	int err = check_claim(prune);
+	for (size_t i = 0; err == 0 && i < prune->stored.count; i++) {
+		struct stored_pack *pack = &prune->stored.packs[i];
+		if (!goes(pack) || pack->condemned)
 			continue;
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");
-		err = condemned_add(p->repo, &k->id);
+		err = condemned_add(prune->repo, &pack->id);
 	}
 	return err;
 }
@@ -286,12 +286,12 @@ static bool is_held(const struct peers *peers, const struct pack_id *id)
 }
 
 /* Every pack whose chunks were counted on is still there to stay. */
-static int check_counted_on(struct prune *p)
+static int check_counted_on(struct prune *prune)
 {
 	struct stored now = { .packs = NULL };
-	int err = stored_list(&now, p->repo, false);
-	for (size_t i = 0; err == 0 && i < p->stored.count; i++) {
-		const struct stored_pack *k = &p->stored.packs[i], *n;
+	int err = stored_list(&now, prune->repo, false);
+	for (size_t i = 0; err == 0 && i < prune->stored.count; i++) {
+		const struct stored_pack *k = &prune->stored.packs[i], *n;
 		/* Fresh ones may hold what was just copied. */
 		if (goes(k) || k->condemned || (k->live == 0 && !k->fresh))
 			continue;
@@ -308,85 +308,85 @@ static int check_counted_on(struct prune *p)
 	return err;
 }
 
-static int delete_pack(struct prune *p, struct stored_pack *k)
+static int delete_pack(struct prune *prune, struct stored_pack *pack)
 {
 	char name[PACK_NAME_SIZE];
-	pack_name(name, &k->id);
-	int err = check_claim(p);
+	pack_name(name, &pack->id);
+	int err = check_claim(prune);
 	if (err < 0)
 		return err;
 	/* 1 the pack, 2 its condemned object */
-	err = store_delete(p->repo->store, name);
+	err = store_delete(prune->repo->store, name);
 	if (err < 0 && err != -ENOENT)
 		return err;
-	pack_cache_drop(p->repo->packs, &k->id);
-	if (!k->gone) {
-		p->result->deleted.packs++;
-		p->result->deleted.bytes += k->size;
+	pack_cache_drop(prune->repo->packs, &pack->id);
+	if (!pack->gone) {
+		prune->result->deleted.packs++;
+		prune->result->deleted.bytes += pack->size;
 	}
-	k->gone = true;
-	return condemned_clear(p->repo, &k->id);
+	pack->gone = true;
+	return condemned_clear(prune->repo, &pack->id);
 }
 
 /* A condemned object whose pack is gone. What a listing has passed over once
  * was not marked, so it must not be deleted. */
-static int clear_left_over(struct prune *p, const struct stored_pack *k)
+static int clear_left_over(struct prune *prune, const struct stored_pack *pack)
 {
 	char name[PACK_NAME_SIZE];
 	uint64_t size;
-	pack_name(name, &k->id);
-	int err = store_size(p->repo->store, name, &size);
-	return err == -ENOENT ? condemned_clear(p->repo, &k->id) : err;
+	pack_name(name, &pack->id);
+	int err = store_size(prune->repo->store, name, &size);
+	return err == -ENOENT ? condemned_clear(prune->repo, &pack->id) : err;
 }
 
-static int delete_all(struct prune *p, const struct peers *peers)
+static int delete_all(struct prune *prune, const struct peers *peers)
 {
 	int err = 0;
-	for (size_t i = 0; err == 0 && i < p->stored.count; i++) {
-		struct stored_pack *k = &p->stored.packs[i];
-		bool left_over = k->condemned && k->gone;
-		if ((!goes(k) && !left_over) || is_held(peers, &k->id))
+	for (size_t i = 0; err == 0 && i < prune->stored.count; i++) {
+		struct stored_pack *pack = &prune->stored.packs[i];
+		bool left_over = pack->condemned && pack->gone;
+		if ((!goes(pack) && !left_over) || is_held(peers, &pack->id))
 			continue;
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");
-		err = left_over ? clear_left_over(p, k) : delete_pack(p, k);
+		err = left_over ? clear_left_over(prune, pack) : delete_pack(prune, pack);
 	}
 	return err;
 }
 
 /* No snapshot that appears while it looks may go before it has looked: see
  * marking.h. */
-static int mark_what_is_new(struct prune *p)
+static int mark_what_is_new(struct prune *prune)
 {
-	int err = marking_begin(p->session);
+	int err = marking_begin(prune->session);
 	if (err < 0)
 		return err;
-	p->mark.blind[0] = '\0';
-	report_progress_begin("looking for what is new", mark_progress, p);
-	err = rewrite_unseen(&p->rewrite);
+	prune->mark.blind[0] = '\0';
+	report_progress_begin("looking for what is new", mark_progress, prune);
+	err = rewrite_unseen(&prune->rewrite);
 	report_progress_end();
 	struct error_copy why;
 	error_save(&why, err);
-	int ended = marking_end(p->session);
+	int ended = marking_end(prune->session);
 	return err < 0 ? error_load(&why) : ended;
 }
 
-static int finish(struct prune *p, const struct peers *peers)
+static int finish(struct prune *prune, const struct peers *peers)
 {
 	/* Chunks that were stored meanwhile need not be copied. */
-	int err = index_reconcile(p->repo->index);
+	int err = index_reconcile(prune->repo->index);
 	if (err < 0 && err != -EAGAIN)
 		report_warning("%s; more may be copied than need be",
 				error_text(err));
-	err = mark_what_is_new(p);
-	p->blind = p->mark.blind[0] != '\0';
-	if (err == 0 && p->blind)
+	err = mark_what_is_new(prune);
+	prune->blind = prune->mark.blind[0] != '\0';
+	if (err == 0 && prune->blind)
 		return 0;
 	if (err == 0)
-		err = check_claim(p);
+		err = check_claim(prune);
 	if (err == 0)
-		err = check_counted_on(p);
-	return err < 0 ? err : delete_all(p, peers);
+		err = check_counted_on(prune);
+	return err < 0 ? err : delete_all(prune, peers);
 }
 
 /* --- who is waited for --- */
@@ -417,172 +417,172 @@ static void clear_waiting(struct prune_result *res)
 }
 
 /* Of the doomed packs those that PEER holds; NULL: all. */
-static struct prune_count count_held(const struct prune *p,
+static struct prune_count count_held(const struct prune *prune,
 		const struct peer *peer)
 {
 	struct prune_count c = { .packs = 0 };
-	for (size_t i = 0; i < p->stored.count; i++) {
-		const struct stored_pack *k = &p->stored.packs[i];
-		if (!goes(k) || k->gone
-				|| (peer && !acknowledge_holds(peer, &k->id)))
+	for (size_t i = 0; i < prune->stored.count; i++) {
+		const struct stored_pack *pack = &prune->stored.packs[i];
+		if (!goes(pack) || pack->gone
+				|| (peer && !acknowledge_holds(peer, &pack->id)))
 			continue;
 		c.packs++;
-		c.bytes += k->size;
+		c.bytes += pack->size;
 	}
 	return c;
 }
 
-static int note_waiting(struct prune *p, struct peers *peers, uint64_t epoch)
+static int note_waiting(struct prune *prune, struct peers *peers, uint64_t epoch)
 {
 	int err = 0;
-	clear_waiting(p->result);
+	clear_waiting(prune->result);
 	for (size_t i = 0; err == 0 && i < peers->count; i++) {
-		struct peer *k = &peers->items[i];
-		bool answered = acknowledge_answered(k, epoch);
-		struct prune_count c = count_held(p, answered ? k : NULL);
+		struct peer *peer = &peers->items[i];
+		bool answered = acknowledge_answered(peer, epoch);
+		struct prune_count c = count_held(prune, answered ? peer : NULL);
 		if (c.packs != 0)
-			err = add_waiting(p->result, k, answered, c);
+			err = add_waiting(prune->result, peer, answered, c);
 	}
 	return err;
 }
 
 /* A session that can't be read may need anything. */
-static int wait_for_blind(struct prune *p)
+static int wait_for_blind(struct prune *prune)
 {
 	struct peers peers;
-	int err = peers_list(p->repo, p->own_id, &peers);
+	int err = peers_list(prune->repo, prune->own_id, &peers);
 	if (err < 0)
 		return err;
 	for (size_t i = 0; err == 0 && i < peers.count; i++)
 		if (!peers.items[i].readable)
-			err = add_waiting(p->result, &peers.items[i], false,
-					count_held(p, NULL));
+			err = add_waiting(prune->result, &peers.items[i], false,
+					count_held(prune, NULL));
 	peers_clear(&peers);
 	return err;
 }
 
 /* Steps 5 and 6. */
-static int condemn_and_delete(struct prune *p)
+static int condemn_and_delete(struct prune *prune)
 {
 	struct peers peers = { .items = NULL };
 	uint64_t epoch = 0;
 	bool all = false;
-	int err = condemn_all(p);
+	int err = condemn_all(prune);
 	if (err == 0)
-		err = acknowledge_announce(p->repo, p->own_id, &epoch);
+		err = acknowledge_announce(prune->repo, prune->own_id, &epoch);
 	if (err == 0)
-		err = acknowledge_wait(p->repo, p->own_id, epoch,
-				p->options->wait, &peers, &all);
+		err = acknowledge_wait(prune->repo, prune->own_id, epoch,
+				prune->options->wait, &peers, &all);
 	if (err == 0 && all)
-		err = finish(p, &peers);
+		err = finish(prune, &peers);
 	if (err == 0)
-		err = note_waiting(p, &peers, epoch);
+		err = note_waiting(prune, &peers, epoch);
 	peers_clear(&peers);
-	if (err == 0 && p->blind)
-		err = wait_for_blind(p);
+	if (err == 0 && prune->blind)
+		err = wait_for_blind(prune);
 	return err;
 }
 
 /* --- rounds --- */
 
-static bool something_to_do(const struct prune *p)
+static bool something_to_do(const struct prune *prune)
 {
-	for (size_t i = 0; i < p->stored.count; i++)
-		if (p->stored.packs[i].doomed
-				|| (p->stored.packs[i].gone
-						&& p->stored.packs[i].condemned))
+	for (size_t i = 0; i < prune->stored.count; i++)
+		if (prune->stored.packs[i].doomed
+				|| (prune->stored.packs[i].gone
+						&& prune->stored.packs[i].condemned))
 			return true;
 	return false;
 }
 
 /* A dry run says what a real one would come to. */
-static void foretell(struct prune *p)
+static void foretell(struct prune *prune)
 {
-	struct prune_result *res = p->result;
-	count_rewritten(p);
-	res->deleted = (struct prune_count){ .packs = p->plan.doomed_packs,
-		.bytes = p->plan.doomed_bytes };
+	struct prune_result *res = prune->result;
+	count_rewritten(prune);
+	res->deleted = (struct prune_count){ .packs = prune->plan.doomed_packs,
+		.bytes = prune->plan.doomed_bytes };
 	res->after.packs = res->before.packs - res->deleted.packs;
 	res->after.bytes = res->before.bytes - res->deleted.bytes
 			+ res->rewritten_bytes;
-	for (size_t i = 0; i < p->stored.count; i++) {
-		const struct stored_pack *k = &p->stored.packs[i];
-		if (!k->condemned || k->doomed || k->gone)
+	for (size_t i = 0; i < prune->stored.count; i++) {
+		const struct stored_pack *pack = &prune->stored.packs[i];
+		if (!pack->condemned || pack->doomed || pack->gone)
 			continue;
 		res->condemned.packs++;
-		res->condemned.bytes += k->size;
+		res->condemned.bytes += pack->size;
 	}
 }
 
 /* A repository without snapshots: more likely they are not where they belong
  * than that all of it is waste. */
-static int check_not_empty(const struct prune *p)
+static int check_not_empty(const struct prune *prune)
 {
-	if (p->mark.snapshots != 0 || p->plan.doomed_packs == 0
-			|| p->options->all || p->options->dry_run)
+	if (prune->mark.snapshots != 0 || prune->plan.doomed_packs == 0
+			|| prune->options->all || prune->options->dry_run)
 		return 0;
 	return fail(-EPERM,
 			"%s has no snapshots, so all its packs would be deleted: is "
 			"the disk of its folder 'snapshots' not mounted? If "
 			"everything is to go, say --all",
-			store_path(p->repo->store));
+			store_path(prune->repo->store));
 }
 
 /* Steps 1 to 6. *AGAIN: another round may free more. */
-static int run_round(struct prune *p, bool *again)
+static int run_round(struct prune *prune, bool *again)
 {
-	uint64_t before = p->result->deleted.packs;
-	int err = look_around(p);
-	if (err == 0 && p->result->rounds == 1)
-		p->result->before = count_packs(&p->stored);
+	uint64_t before = prune->result->deleted.packs;
+	int err = look_around(prune);
+	if (err == 0 && prune->result->rounds == 1)
+		prune->result->before = count_packs(&prune->stored);
 	if (err == 0)
-		err = mark(p);
+		err = mark(prune);
 	if (err == 0)
-		err = plan(p);
+		err = plan(prune);
 	if (err == 0)
-		err = check_not_empty(p);
+		err = check_not_empty(prune);
 	if (err < 0)
 		return err;
-	if (p->options->dry_run)
-		foretell(p);
-	if (p->blind)
-		return wait_for_blind(p);
-	if (p->options->dry_run)
+	if (prune->options->dry_run)
+		foretell(prune);
+	if (prune->blind)
+		return wait_for_blind(prune);
+	if (prune->options->dry_run)
 		return 0;
-	if (something_to_do(p)) {
-		err = rewrite(p);
+	if (something_to_do(prune)) {
+		err = rewrite(prune);
 		if (err == 0)
-			err = condemn_and_delete(p);
+			err = condemn_and_delete(prune);
 	}
-	*again = p->plan.cut_short
-			&& (p->result->deleted.packs != before
-					|| (p->tight && p->result->rounds == 1));
+	*again = prune->plan.cut_short
+			&& (prune->result->deleted.packs != before
+					|| (prune->tight && prune->result->rounds == 1));
 	return err;
 }
 
-static void end_round(struct prune *p)
+static void end_round(struct prune *prune)
 {
-	p->result->failed_chunks += p->rewrite.failed;
-	rewrite_clear(&p->rewrite);
-	p->result->written_bytes += p->rewrite.written_bytes;
-	p->rewrite = (struct rewrite){ .repo = NULL };
-	p->chunks_left = 0;
-	for (size_t i = 0; i < p->stored.count; i++)
-		if (!p->stored.packs[i].gone)
-			p->chunks_left += p->stored.packs[i].chunks;
-	mark_clear(&p->mark);
-	stored_clear(&p->stored);
+	prune->result->failed_chunks += prune->rewrite.failed;
+	rewrite_clear(&prune->rewrite);
+	prune->result->written_bytes += prune->rewrite.written_bytes;
+	prune->rewrite = (struct rewrite){ .repo = NULL };
+	prune->chunks_left = 0;
+	for (size_t i = 0; i < prune->stored.count; i++)
+		if (!prune->stored.packs[i].gone)
+			prune->chunks_left += prune->stored.packs[i].chunks;
+	mark_clear(&prune->mark);
+	stored_clear(&prune->stored);
 }
 
-static int run_rounds(struct prune *p)
+static int run_rounds(struct prune *prune)
 {
 	bool again = true;
 	int err = 0;
-	while (err == 0 && again && p->result->rounds < ROUNDS_MAX) {
+	while (err == 0 && again && prune->result->rounds < ROUNDS_MAX) {
 		again = false;
-		p->result->rounds++;
-		err = run_round(p, &again);
-		end_round(p);
+		prune->result->rounds++;
+		err = run_round(prune, &again);
+		end_round(prune);
 	}
 	return err;
 }
@@ -592,7 +592,7 @@ static int run_rounds(struct prune *p)
 /* "damaged/<32 digits>.<frame>": of a pack that is gone it says nothing. */
 static int drop_damaged(void *ctx, const char *name)
 {
-	struct repository *r = ctx;
+	struct repository *repo = ctx;
 	char hex[2 * PACK_ID_SIZE + 1], pack[PACK_NAME_SIZE];
 	static const struct pack_id lost;
 	struct pack_id id;
@@ -606,131 +606,131 @@ static int drop_damaged(void *ctx, const char *name)
 			|| memcmp(id.b, lost.b, PACK_ID_SIZE) == 0)
 		return 0;
 	pack_name(pack, &id);
-	if (store_size(r->store, pack, &size) == -ENOENT)
-		store_delete(r->store, name);
+	if (store_size(repo->store, pack, &size) == -ENOENT)
+		store_delete(repo->store, name);
 	return 0;
 }
 
-static int count_after(struct prune *p)
+static int count_after(struct prune *prune)
 {
-	struct prune_result *res = p->result;
-	int err = stored_list(&p->stored, p->repo, false);
-	res->after = count_packs(&p->stored);
-	for (size_t i = 0; err == 0 && i < p->stored.count; i++) {
-		const struct stored_pack *k = &p->stored.packs[i];
-		if (!k->condemned || k->gone)
+	struct prune_result *res = prune->result;
+	int err = stored_list(&prune->stored, prune->repo, false);
+	res->after = count_packs(&prune->stored);
+	for (size_t i = 0; err == 0 && i < prune->stored.count; i++) {
+		const struct stored_pack *pack = &prune->stored.packs[i];
+		if (!pack->condemned || pack->gone)
 			continue;
 		res->condemned.packs++;
-		res->condemned.bytes += k->size;
+		res->condemned.bytes += pack->size;
 	}
-	stored_clear(&p->stored);
+	stored_clear(&prune->stored);
 	return err;
 }
 
 /* Entries of deleted packs stay in the index until it is made anew. */
-static void tidy_index(struct prune *p)
+static void tidy_index(struct prune *prune)
 {
 	struct index_stats st = { .chunks = 0 };
-	uint64_t bound = p->chunks_left + p->chunks_left / 2
-			+ p->result->rewritten_chunks + INDEX_SLACK;
-	int err = index_reconcile(p->repo->index);
+	uint64_t bound = prune->chunks_left + prune->chunks_left / 2
+			+ prune->result->rewritten_chunks + INDEX_SLACK;
+	int err = index_reconcile(prune->repo->index);
 	if (err == 0)
-		err = index_stats(p->repo->index, &st);
+		err = index_stats(prune->repo->index, &st);
 	if (err == 0 && st.chunks > bound)
-		err = index_rebuild(p->repo->index);
+		err = index_rebuild(prune->repo->index);
 	if (err < 0)
 		report_warning("the index: %s", error_text(err));
 }
 
 /* The record of something lost makes backups look at all that they take over,
  * and so mend it from their sources. */
-static void tell_of_missing(struct prune *p)
+static void tell_of_missing(struct prune *prune)
 {
-	if (p->result->missing_chunks != 0)
-		exclusions_add_missing(p->repo->exclusions);
-	else if (!p->blind)
-		exclusions_clear_missing(p->repo->exclusions);
+	if (prune->result->missing_chunks != 0)
+		exclusions_add_missing(prune->repo->exclusions);
+	else if (!prune->blind)
+		exclusions_clear_missing(prune->repo->exclusions);
 }
 
-static int tidy(struct prune *p)
+static int tidy(struct prune *prune)
 {
-	if (p->result->deleted.packs != 0)
-		tidy_index(p);
-	tell_of_missing(p);
-	int err = store_list(p->repo->store, "damaged/", drop_damaged, p->repo);
-	return err < 0 ? err : count_after(p);
+	if (prune->result->deleted.packs != 0)
+		tidy_index(prune);
+	tell_of_missing(prune);
+	int err = store_list(prune->repo->store, "damaged/", drop_damaged, prune->repo);
+	return err < 0 ? err : count_after(prune);
 }
 
 /* --- beginning and end --- */
 
-static void end_session(struct prune *p)
+static void end_session(struct prune *prune)
 {
-	exclusive_end(take_ptr(p->claim));
-	session_end(take_ptr(p->session));
-	p->own_id = NOBODY;
+	exclusive_end(take_ptr(prune->claim));
+	session_end(take_ptr(prune->session));
+	prune->own_id = NOBODY;
 }
 
-static int begin_session(struct prune *p)
+static int begin_session(struct prune *prune)
 {
-	int err = session_begin(&p->session, p->repo, SESSION_PRUNE, NULL);
+	int err = session_begin(&prune->session, prune->repo, SESSION_PRUNE, NULL);
 	if (err == 0)
-		p->own_id = session_id(p->session);
-	if (p->options->dry_run && session_unwritable(err)) {
+		prune->own_id = session_id(prune->session);
+	if (prune->options->dry_run && session_unwritable(err)) {
 		report_warning("%s; others don't see this dry run",
 				error_text(err));
 		return 0;
 	}
-	if (err == 0 && !p->options->dry_run)
-		err = exclusive_begin(&p->claim, p->repo, p->own_id, "prune");
+	if (err == 0 && !prune->options->dry_run)
+		err = exclusive_begin(&prune->claim, prune->repo, prune->own_id, "prune");
 	if (err < 0)
-		end_session(p);
+		end_session(prune);
 	return err;
 }
 
 /* Step 0. */
-static int begin(struct prune *p)
+static int begin(struct prune *prune)
 {
-	struct store *store = p->repo->store;
+	struct store *store = prune->repo->store;
 	struct store_space space = { .available = 0 };
-	int err = begin_session(p);
-	if (p->options->dry_run)
+	int err = begin_session(prune);
+	if (prune->options->dry_run)
 		return err;
 	if (err == -ENOSPC || err == -EDQUOT) {
-		p->tight = true;
+		prune->tight = true;
 		err = store_reserve_release(store);
 		if (err == 0)
-			err = begin_session(p);
+			err = begin_session(prune);
 	}
-	if (err == 0 && !p->tight)
+	if (err == 0 && !prune->tight)
 		err = store_space(store, &space);
-	if (err == 0 && !p->tight && space.available < RESERVE_SIZE) {
-		p->tight = true;
+	if (err == 0 && !prune->tight && space.available < RESERVE_SIZE) {
+		prune->tight = true;
 		err = store_reserve_release(store);
 	}
 	return err;
 }
 
 /* Also where it was missing before: an earlier prune had no room for it. */
-static void restore_reserve(struct prune *p)
+static void restore_reserve(struct prune *prune)
 {
-	int err = store_reserve_make(p->repo->store, RESERVE_SIZE);
+	int err = store_reserve_make(prune->repo->store, RESERVE_SIZE);
 	if (err < 0)
 		report_warning("%s; the next prune tries again",
 				error_text(err));
 }
 
-int prune_run(struct repository *r, const struct prune_options *o,
+int prune_run(struct repository *repo, const struct prune_options *options,
 		struct prune_result *out)
 {
-	struct prune p = { .repo = r, .options = o, .result = out,
+	struct prune p = { .repo = repo, .options = options, .result = out,
 		.own_id = NOBODY };
 	struct error_copy why;
 	*out = (struct prune_result){ .rounds = 0 };
-	pack_cache_silence_missing(r->packs);
+	pack_cache_silence_missing(repo->packs);
 	int err = begin(&p);
 	if (err == 0)
 		err = run_rounds(&p);
-	if (err == 0 && !o->dry_run)
+	if (err == 0 && !options->dry_run)
 		err = tidy(&p);
 	error_save(&why, err);
 	if (p.claim != NULL || p.tight)

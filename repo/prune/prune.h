@@ -53,7 +53,7 @@ struct prune_result {
  * -errno with a text, and the repository is in a state from which the next run
  * goes on. A dry run fills OUT as the real one would, if nobody else were at
  * work; written_bytes stays 0. OUT is to be cleared in either case. */
-int prune_run(struct repository *r, const struct prune_options *o,
+int prune_run(struct repository *repo, const struct prune_options *options,
 		struct prune_result *out);
 void prune_result_clear(struct prune_result *res);
 

@@ -71,186 +71,186 @@ static int no_memory(void)
 
 /* --- the table --- */
 
-static struct wanted *place_of(struct copying *c, const struct id *id)
+static struct wanted *place_of(struct copying *copying, const struct id *id)
 {
-	size_t i = (size_t)(((unsigned __int128)id_hash(id) * c->size) >> 64);
-	while (!bytes_are_zero(c->places[i].key, KEY_SIZE)
-			&& memcmp(c->places[i].key, id->b, KEY_SIZE) != 0)
-		i = i + 1 == c->size ? 0 : i + 1;
-	return &c->places[i];
+	size_t i = (size_t)(((unsigned __int128)id_hash(id) * copying->size) >> 64);
+	while (!bytes_are_zero(copying->places[i].key, KEY_SIZE)
+			&& memcmp(copying->places[i].key, id->b, KEY_SIZE) != 0)
+		i = i + 1 == copying->size ? 0 : i + 1;
+	return &copying->places[i];
 }
 
-static int want_pack(struct copying *c, uint32_t number)
+static int want_pack(struct copying *copying, uint32_t number)
 {
-	struct rewrite *w = c->w;
-	const struct stored_pack *p = &w->mark->stored->packs[number];
-	struct trailer *t;
-	int err = pack_cache_peek(w->repo->packs, &p->id, &t);
+	struct rewrite *rewrite = copying->w;
+	const struct stored_pack *pack = &rewrite->mark->stored->packs[number];
+	struct trailer *trailer;
+	int err = pack_cache_peek(rewrite->repo->packs, &pack->id, &trailer);
 	if (err < 0)
 		return err;
-	for (uint32_t i = 0; i < t->chunk_count && i < p->chunks; i++) {
-		if (!stored_is_live(p, i))
+	for (uint32_t i = 0; i < trailer->chunk_count && i < pack->chunks; i++) {
+		if (!stored_is_live(pack, i))
 			continue;
-		struct wanted *at = place_of(c, &t->chunks[i].id);
-		memcpy(at->key, t->chunks[i].id.b, KEY_SIZE);
-		at->pack = number;
-		w->total += t->chunks[i].len;
+		struct wanted *wanted = place_of(copying, &trailer->chunks[i].id);
+		memcpy(wanted->key, trailer->chunks[i].id.b, KEY_SIZE);
+		wanted->pack = number;
+		rewrite->total += trailer->chunks[i].len;
 	}
-	trailer_free(t);
+	trailer_free(trailer);
 	return 0;
 }
 
-static bool is_to_copy(const struct stored_pack *p)
+static bool is_to_copy(const struct stored_pack *pack)
 {
-	return p->doomed && !p->spared && p->live != 0;
+	return pack->doomed && !pack->spared && pack->live != 0;
 }
 
 /* *COUNT: the chunks wanted. */
-static int make_table(struct copying *c, uint64_t *count)
+static int make_table(struct copying *copying, uint64_t *count)
 {
-	struct stored *s = c->w->mark->stored;
+	struct stored *stored = copying->w->mark->stored;
 	int err = 0;
 	*count = 0;
-	for (size_t i = 0; i < s->count; i++)
-		if (is_to_copy(&s->packs[i]))
-			*count += s->packs[i].live;
-	c->size = (size_t)(*count + *count / 2 + 16);
-	c->places = calloc(c->size, sizeof(*c->places));
-	if (c->places == NULL)
+	for (size_t i = 0; i < stored->count; i++)
+		if (is_to_copy(&stored->packs[i]))
+			*count += stored->packs[i].live;
+	copying->size = (size_t)(*count + *count / 2 + 16);
+	copying->places = calloc(copying->size, sizeof(*copying->places));
+	if (copying->places == NULL)
 		return no_memory();
-	for (size_t i = 0; err == 0 && i < s->count; i++)
-		if (is_to_copy(&s->packs[i]))
-			err = want_pack(c, (uint32_t)i);
+	for (size_t i = 0; err == 0 && i < stored->count; i++)
+		if (is_to_copy(&stored->packs[i]))
+			err = want_pack(copying, (uint32_t)i);
 	return err;
 }
 
 /* --- the threads --- */
 
-static void stop_with(struct copying *c, int err)
+static void stop_with(struct copying *copying, int err)
 {
 	struct error_copy why;
 	error_save(&why, err);
-	LOCK_SCOPE(&c->mutex);
-	if (c->error.err == 0)
-		c->error = why;
-	pthread_cond_broadcast(&c->changed);
+	LOCK_SCOPE(&copying->mutex);
+	if (copying->error.err == 0)
+		copying->error = why;
+	pthread_cond_broadcast(&copying->changed);
 }
 
 /* A chunk that can't be read stays where it is: what can be saved of it may be
  * saved by other means. */
-static void note_failed(struct rewrite *w, int err)
+static void note_failed(struct rewrite *rewrite, int err)
 {
-	if (w->failed++ < WARNINGS_MAX)
+	if (rewrite->failed++ < WARNINGS_MAX)
 		report_warning("a chunk in use can't be copied, so its pack stays: "
 			       "%s",
 				error_text(err));
 }
 
 /* 1 copied, 0 it can't be read, -errno nothing can be written. */
-static int copy_chunk(struct rewrite *w, struct chunk_stream *stream,
+static int copy_chunk(struct rewrite *rewrite, struct chunk_stream *stream,
 		enum pack_kind kind, const struct id *id)
 {
 	struct frame *frame;
 	const uint8_t *data;
 	uint32_t len;
-	int err = chunk_read(w->repo->packs, w->mark->frames, kind, id, 0,
+	int err = chunk_read(rewrite->repo->packs, rewrite->mark->frames, kind, id, 0,
 			UINT32_MAX, &frame, &data, &len);
 	if (err == -ENOMEM || err == -ECANCELED)
 		return err;
 	if (err < 0) {
-		note_failed(w, err);
+		note_failed(rewrite, err);
 		return 0;
 	}
 	err = chunk_stream_put(stream, kind, id, data, len);
 	frame_cache_unpin(frame);
-	w->done += len;
+	rewrite->done += len;
 	return err < 0 ? err : 1;
 }
 
-static int copy_batch(struct rewrite *w, struct chunk_stream *stream,
-		struct batch *b)
+static int copy_batch(struct rewrite *rewrite, struct chunk_stream *stream,
+		struct batch *batch)
 {
-	for (unsigned i = 0; i < b->count; i++) {
-		struct item *it = &b->items[i];
+	for (unsigned i = 0; i < batch->count; i++) {
+		struct item *item = &batch->items[i];
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");
-		int err = copy_chunk(w, stream, it->kind, &it->id);
+		int err = copy_chunk(rewrite, stream, item->kind, &item->id);
 		if (err < 0)
 			return err;
-		it->wanted->copied = err == 1;
+		item->wanted->copied = err == 1;
 	}
 	return 0;
 }
 
 /* NULL: that was all. */
-static struct batch *next_batch(struct copying *c)
+static struct batch *next_batch(struct copying *copying)
 {
-	LOCK_SCOPE(&c->mutex);
-	while (c->first == NULL && !c->closed && c->error.err == 0)
-		pthread_cond_wait(&c->changed, &c->mutex);
-	struct batch *b = c->error.err ? NULL : c->first;
-	if (b == NULL)
+	LOCK_SCOPE(&copying->mutex);
+	while (copying->first == NULL && !copying->closed && copying->error.err == 0)
+		pthread_cond_wait(&copying->changed, &copying->mutex);
+	struct batch *batch = copying->error.err ? NULL : copying->first;
+	if (batch == NULL)
 		return NULL;
-	c->first = b->next;
-	if (c->first == NULL)
-		c->end = &c->first;
-	c->queued--;
-	pthread_cond_broadcast(&c->changed);
-	return b;
+	copying->first = batch->next;
+	if (copying->first == NULL)
+		copying->end = &copying->first;
+	copying->queued--;
+	pthread_cond_broadcast(&copying->changed);
+	return batch;
 }
 
 static void *copier(void *arg)
 {
-	struct copying *c = arg;
+	struct copying *copying = arg;
 	struct chunk_stream *stream = NULL;
-	struct batch *b;
-	int err = chunk_stream_new(c->w->sink, &stream);
-	while (err == 0 && (b = next_batch(c)) != NULL) {
-		err = copy_batch(c->w, stream, b);
-		free(b);
+	struct batch *batch;
+	int err = chunk_stream_new(copying->w->sink, &stream);
+	while (err == 0 && (batch = next_batch(copying)) != NULL) {
+		err = copy_batch(copying->w, stream, batch);
+		free(batch);
 	}
 	if (err == 0)
 		err = chunk_stream_flush(stream);
 	if (err < 0)
-		stop_with(c, err);
+		stop_with(copying, err);
 	chunk_stream_free(stream);
 	return NULL;
 }
 
 /* --- the walk --- */
 
-static int submit(struct copying *c)
+static int submit(struct copying *copying)
 {
-	struct batch *b = take_ptr(c->filling);
-	if (b == NULL)
+	struct batch *batch = take_ptr(copying->filling);
+	if (batch == NULL)
 		return 0;
-	LOCK_SCOPE(&c->mutex);
-	while (c->queued >= c->queue_max && c->error.err == 0)
-		pthread_cond_wait(&c->changed, &c->mutex);
-	if (c->error.err != 0) {
-		free(b);
-		return error_load(&c->error);
+	LOCK_SCOPE(&copying->mutex);
+	while (copying->queued >= copying->queue_max && copying->error.err == 0)
+		pthread_cond_wait(&copying->changed, &copying->mutex);
+	if (copying->error.err != 0) {
+		free(batch);
+		return error_load(&copying->error);
 	}
-	*c->end = b;
-	c->end = &b->next;
-	c->queued++;
-	pthread_cond_broadcast(&c->changed);
+	*copying->end = batch;
+	copying->end = &batch->next;
+	copying->queued++;
+	pthread_cond_broadcast(&copying->changed);
 	return 0;
 }
 
-static int visit(struct copying *c, enum pack_kind kind, const struct id *id)
+static int visit(struct copying *copying, enum pack_kind kind, const struct id *id)
 {
-	struct wanted *at = place_of(c, id);
-	if (at->queued || bytes_are_zero(at->key, KEY_SIZE))
+	struct wanted *wanted = place_of(copying, id);
+	if (wanted->queued || bytes_are_zero(wanted->key, KEY_SIZE))
 		return 0;
-	if (c->filling == NULL)
-		c->filling = calloc(1, sizeof(*c->filling));
-	if (c->filling == NULL)
+	if (copying->filling == NULL)
+		copying->filling = calloc(1, sizeof(*copying->filling));
+	if (copying->filling == NULL)
 		return no_memory();
-	at->queued = true;
-	c->filling->items[c->filling->count++] =
-			(struct item){ .id = *id, .kind = kind, .wanted = at };
-	return c->filling->count == BATCH_CHUNKS ? submit(c) : 0;
+	wanted->queued = true;
+	copying->filling->items[copying->filling->count++] =
+			(struct item){ .id = *id, .kind = kind, .wanted = wanted };
+	return copying->filling->count == BATCH_CHUNKS ? submit(copying) : 0;
 }
 
 static int visit_node(void *ctx, const struct id *id)
@@ -263,134 +263,134 @@ static int visit_chunk(void *ctx, const struct id *id)
 	return visit(ctx, PACK_DATA, id);
 }
 
-static int walk(struct copying *c)
+static int walk(struct copying *copying)
 {
 	const struct mark_visitor v = { .node = visit_node,
-		.chunk = visit_chunk, .ctx = c };
-	int err = mark_revisit(c->w->mark, &v);
+		.chunk = visit_chunk, .ctx = copying };
+	int err = mark_revisit(copying->w->mark, &v);
 	if (err == 0)
-		err = submit(c);
+		err = submit(copying);
 	if (err < 0)
-		stop_with(c, err);
-	LOCK_SCOPE(&c->mutex);
-	c->closed = true;
-	pthread_cond_broadcast(&c->changed);
+		stop_with(copying, err);
+	LOCK_SCOPE(&copying->mutex);
+	copying->closed = true;
+	pthread_cond_broadcast(&copying->changed);
 	return err;
 }
 
-static int run(struct copying *c)
+static int run(struct copying *copying)
 {
 	pthread_t threads[THREADS_MAX];
-	unsigned started = 0, jobs = c->w->jobs < THREADS_MAX ? c->w->jobs
+	unsigned started = 0, jobs = copying->w->jobs < THREADS_MAX ? copying->w->jobs
 							     : THREADS_MAX;
-	c->end = &c->first;
-	c->queue_max = 2 * jobs;
-	pthread_mutex_init(&c->mutex, NULL);
-	pthread_cond_init(&c->changed, NULL);
+	copying->end = &copying->first;
+	copying->queue_max = 2 * jobs;
+	pthread_mutex_init(&copying->mutex, NULL);
+	pthread_cond_init(&copying->changed, NULL);
 	while (started < jobs
-			&& pthread_create(&threads[started], NULL, copier, c)
+			&& pthread_create(&threads[started], NULL, copier, copying)
 					== 0)
 		started++;
 	if (started == 0)
-		stop_with(c, no_memory());
-	walk(c);
+		stop_with(copying, no_memory());
+	walk(copying);
 	while (started > 0)
 		pthread_join(threads[--started], NULL);
-	pthread_mutex_destroy(&c->mutex);
-	pthread_cond_destroy(&c->changed);
-	return c->error.err ? error_load(&c->error) : 0;
+	pthread_mutex_destroy(&copying->mutex);
+	pthread_cond_destroy(&copying->changed);
+	return copying->error.err ? error_load(&copying->error) : 0;
 }
 
 /* --- the whole --- */
 
-static int open_sink(struct rewrite *w)
+static int open_sink(struct rewrite *rewrite)
 {
-	struct repository *r = w->repo;
-	if (w->sink != NULL)
+	struct repository *repo = rewrite->repo;
+	if (rewrite->sink != NULL)
 		return 0;
-	const struct pack_target target = { .store = r->store, .seal = r->seal,
-		.config = &r->config, .session = w->own_id };
-	return chunk_sink_new(&w->sink, &target, r->packs, r->index,
-			r->config.zstd_level);
+	const struct pack_target target = { .store = repo->store, .seal = repo->seal,
+		.config = &repo->config, .session = rewrite->own_id };
+	return chunk_sink_new(&rewrite->sink, &target, repo->packs, repo->index,
+			repo->config.zstd_level);
 }
 
-static void close_sink(struct rewrite *w)
+static void close_sink(struct rewrite *rewrite)
 {
 	struct chunk_sink_stats st = { .stored_bytes = 0 };
-	if (w->sink == NULL)
+	if (rewrite->sink == NULL)
 		return;
-	chunk_stream_free(take_ptr(w->stream));
-	chunk_sink_stats(w->sink, &st);
-	w->written_bytes += st.stored_bytes;
-	chunk_sink_free(take_ptr(w->sink));
+	chunk_stream_free(take_ptr(rewrite->stream));
+	chunk_sink_stats(rewrite->sink, &st);
+	rewrite->written_bytes += st.stored_bytes;
+	chunk_sink_free(take_ptr(rewrite->sink));
 }
 
-static void spare_uncopied(struct copying *c)
+static void spare_uncopied(struct copying *copying)
 {
-	for (size_t i = 0; i < c->size; i++) {
-		const struct wanted *k = &c->places[i];
-		if (!k->copied && !bytes_are_zero(k->key, KEY_SIZE))
-			c->w->mark->stored->packs[k->pack].spared = true;
+	for (size_t i = 0; i < copying->size; i++) {
+		const struct wanted *wanted = &copying->places[i];
+		if (!wanted->copied && !bytes_are_zero(wanted->key, KEY_SIZE))
+			copying->w->mark->stored->packs[wanted->pack].spared = true;
 	}
 }
 
-static void spare_all(struct stored *s)
+static void spare_all(struct stored *stored)
 {
-	for (size_t i = 0; i < s->count; i++)
-		if (is_to_copy(&s->packs[i]))
-			s->packs[i].spared = true;
+	for (size_t i = 0; i < stored->count; i++)
+		if (is_to_copy(&stored->packs[i]))
+			stored->packs[i].spared = true;
 }
 
-static void free_queue(struct copying *c)
+static void free_queue(struct copying *copying)
 {
-	free(c->filling);
-	while (c->first != NULL) {
-		struct batch *b = c->first;
-		c->first = b->next;
-		free(b);
+	free(copying->filling);
+	while (copying->first != NULL) {
+		struct batch *batch = copying->first;
+		copying->first = batch->next;
+		free(batch);
 	}
-	free(c->places);
+	free(copying->places);
 }
 
-int rewrite_doomed(struct rewrite *w)
+int rewrite_doomed(struct rewrite *rewrite)
 {
-	struct copying c = { .w = w };
+	struct copying c = { .w = rewrite };
 	uint64_t count;
-	w->done = w->total = 0;
+	rewrite->done = rewrite->total = 0;
 	int err = make_table(&c, &count);
 	if (err == 0 && count != 0) {
-		err = open_sink(w);
+		err = open_sink(rewrite);
 		if (err == 0)
 			err = run(&c);
 		if (err == 0)
-			err = chunk_sink_barrier(w->sink, false);
+			err = chunk_sink_barrier(rewrite->sink, false);
 	}
 	if (err == 0)
 		spare_uncopied(&c);
 	free_queue(&c);
 	if (err == -ENOSPC || err == -EDQUOT) {
-		close_sink(w);
-		spare_all(w->mark->stored);
+		close_sink(rewrite);
+		spare_all(rewrite->mark->stored);
 	}
 	return err;
 }
 
 /* --- what is new --- */
 
-static int ensure(struct rewrite *w, enum pack_kind kind, const struct id *id)
+static int ensure(struct rewrite *rewrite, enum pack_kind kind, const struct id *id)
 {
 	struct chunk_place place;
-	int err = pack_cache_find(w->repo->packs, kind, id, &place);
+	int err = pack_cache_find(rewrite->repo->packs, kind, id, &place);
 	if (err == 1)
 		pack_cache_release(place.pack);
 	if (err != 0)
 		return err < 0 ? err : 0;
-	err = open_sink(w);
-	if (err == 0 && w->stream == NULL)
-		err = chunk_stream_new(w->sink, &w->stream);
+	err = open_sink(rewrite);
+	if (err == 0 && rewrite->stream == NULL)
+		err = chunk_stream_new(rewrite->sink, &rewrite->stream);
 	if (err < 0)
 		return err;
-	err = copy_chunk(w, w->stream, kind, id);
+	err = copy_chunk(rewrite, rewrite->stream, kind, id);
 	if (err == 0)
 		err = fail(-EBADMSG, "a chunk of a new snapshot can't be read; what "
 				   "is condemned stays for the next run");
@@ -407,19 +407,19 @@ static int ensure_chunk(void *ctx, const struct id *id)
 	return ensure(ctx, PACK_DATA, id);
 }
 
-int rewrite_unseen(struct rewrite *w)
+int rewrite_unseen(struct rewrite *rewrite)
 {
 	const struct mark_visitor v = { .node = ensure_node,
-		.chunk = ensure_chunk, .ctx = w };
-	int err = mark_unseen(w->mark, &v);
-	if (err == 0 && w->stream != NULL)
-		err = chunk_stream_flush(w->stream);
-	if (err == 0 && w->sink != NULL)
-		err = chunk_sink_barrier(w->sink, true);
+		.chunk = ensure_chunk, .ctx = rewrite };
+	int err = mark_unseen(rewrite->mark, &v);
+	if (err == 0 && rewrite->stream != NULL)
+		err = chunk_stream_flush(rewrite->stream);
+	if (err == 0 && rewrite->sink != NULL)
+		err = chunk_sink_barrier(rewrite->sink, true);
 	return err;
 }
 
-void rewrite_clear(struct rewrite *w)
+void rewrite_clear(struct rewrite *rewrite)
 {
-	close_sink(w);
+	close_sink(rewrite);
 }

@@ -34,13 +34,13 @@ struct rewrite {
  * Packs of which something could not be copied are marked spared; a warning
  * says why. -ENOSPC, -EDQUOT: all that have live chunks are spared, and the
  * text says why. Else 0 or -errno. */
-int rewrite_doomed(struct rewrite *w);
+int rewrite_doomed(struct rewrite *rewrite);
 
 /* Marks again what is new since mark_live, and copies out what of it is in no
  * uncondemned pack, durably. To be called after index_reconcile. As
  * mark_unseen, or -errno of reading and writing. */
-int rewrite_unseen(struct rewrite *w);
+int rewrite_unseen(struct rewrite *rewrite);
 
-void rewrite_clear(struct rewrite *w);
+void rewrite_clear(struct rewrite *rewrite);
 
 #endif

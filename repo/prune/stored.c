@@ -24,89 +24,89 @@ static int compare(const void *a, const void *b)
 	return memcmp(x->id.b, y->id.b, PACK_ID_SIZE);
 }
 
-static struct stored_pack *find_among(const struct stored *s, size_t count,
+static struct stored_pack *find_among(const struct stored *stored, size_t count,
 		const struct pack_id *id)
 {
 	struct stored_pack key = { .id = *id };
-	return count ? bsearch(&key, s->packs, count, sizeof(key), compare)
+	return count ? bsearch(&key, stored->packs, count, sizeof(key), compare)
 		     : NULL;
 }
 
-struct stored_pack *stored_find(const struct stored *s,
+struct stored_pack *stored_find(const struct stored *stored,
 		const struct pack_id *id)
 {
-	return find_among(s, s->count, id);
+	return find_among(stored, stored->count, id);
 }
 
-static struct stored_pack *append(struct stored *s, const struct pack_id *id)
+static struct stored_pack *append(struct stored *stored, const struct pack_id *id)
 {
-	if (s->count == s->room) {
-		size_t room = s->room ? 2 * s->room : 256;
+	if (stored->count == stored->room) {
+		size_t room = stored->room ? 2 * stored->room : 256;
 		struct stored_pack *more = realloc(
-				s->packs, room * sizeof(*more));
+				stored->packs, room * sizeof(*more));
 		if (more == NULL)
 			return NULL;
-		s->packs = more;
-		s->room = room;
+		stored->packs = more;
+		stored->room = room;
 	}
-	struct stored_pack *p = &s->packs[s->count++];
-	*p = (struct stored_pack){ .id = *id };
-	return p;
+	struct stored_pack *pack = &stored->packs[stored->count++];
+	*pack = (struct stored_pack){ .id = *id };
+	return pack;
 }
 
 static int note(void *ctx, const char *name)
 {
-	struct listing *l = ctx;
+	struct listing *listing = ctx;
 	struct pack_id id;
 	uint64_t size;
 	if (pack_name_parse(&id, name) < 0
-			|| find_among(l->to, l->known, &id) != NULL)
+			|| find_among(listing->to, listing->known, &id) != NULL)
 		return 0;
-	int err = store_size(l->store, name, &size);
+	int err = store_size(listing->store, name, &size);
 	if (err < 0) /* nobody's directory, or gone: nothing to prune there */
 		return err == -ENOENT || err == -EBADMSG ? 0 : err;
-	struct stored_pack *p = append(l->to, &id);
-	if (p == NULL)
+	struct stored_pack *pack = append(listing->to, &id);
+	if (pack == NULL)
 		return fail_errno(-ENOMEM, "listing packs");
-	p->size = size;
-	p->fresh = l->fresh;
+	pack->size = size;
+	pack->fresh = listing->fresh;
 	return 0;
 }
 
-static void sort(struct stored *s)
+static void sort(struct stored *stored)
 {
-	if (s->count > 1)
-		qsort(s->packs, s->count, sizeof(*s->packs), compare);
+	if (stored->count > 1)
+		qsort(stored->packs, stored->count, sizeof(*stored->packs), compare);
 }
 
-static int list_condemned(struct stored *s, struct repository *r)
+static int list_condemned(struct stored *stored, struct repository *repo)
 {
 	CLEANUP_FREE struct pack_id *ids = NULL;
-	size_t count = 0, known = s->count;
-	int err = condemned_list(r, &ids, &count);
+	size_t count = 0, known = stored->count;
+	int err = condemned_list(repo, &ids, &count);
 	for (size_t i = 0; err == 0 && i < count; i++) {
-		struct stored_pack *p = find_among(s, known, &ids[i]);
-		if (p == NULL) {
-			p = append(s, &ids[i]);
-			if (p == NULL)
+		struct stored_pack *pack = find_among(stored, known, &ids[i]);
+		if (pack == NULL) {
+			pack = append(stored, &ids[i]);
+			if (pack == NULL)
 				return fail_errno(-ENOMEM, "listing packs");
-			p->gone = true;
+			pack->gone = true;
 		}
-		p->condemned = true;
+		pack->condemned = true;
 	}
-	sort(s);
+	sort(stored);
 	return err;
 }
 
-int stored_list(struct stored *s, struct repository *r, bool only_new)
+int stored_list(struct stored *stored, struct repository *repo, bool only_new)
 {
-	struct listing l = { .to = s, .store = r->store,
-		.known = only_new ? s->count : 0, .fresh = only_new };
+	struct listing l = { .to = stored, .store = repo->store,
+		.known = only_new ? stored->count : 0, .fresh = only_new };
 	if (!only_new)
-		stored_clear(s);
-	int err = store_list(r->store, "packs/", note, &l);
-	sort(s);
-	return err < 0 || only_new ? err : list_condemned(s, r);
+		stored_clear(stored);
+	int err = store_list(repo->store, "packs/", note, &l);
+	sort(stored);
+	return err < 0 || only_new ? err : list_condemned(stored, repo);
 }
 
 static bool writer_lives(const struct pack_id *id, const struct peers *peers,
@@ -120,43 +120,43 @@ static bool writer_lives(const struct pack_id *id, const struct peers *peers,
 	return false;
 }
 
-int stored_leave_alone(struct stored *s, struct repository *r,
+int stored_leave_alone(struct stored *stored, struct repository *repo,
 		const struct peers *peers, const char *own_id, int64_t young)
 {
 	int64_t now = time(NULL);
-	for (size_t i = 0; i < s->count; i++) {
-		struct stored_pack *p = &s->packs[i];
+	for (size_t i = 0; i < stored->count; i++) {
+		struct stored_pack *pack = &stored->packs[i];
 		char name[PACK_NAME_SIZE];
 		int64_t when = 0;
-		if (p->gone)
+		if (pack->gone)
 			continue;
-		p->alone = writer_lives(&p->id, peers, own_id);
-		if (p->alone || young <= 0)
+		pack->alone = writer_lives(&pack->id, peers, own_id);
+		if (pack->alone || young <= 0)
 			continue;
-		pack_name(name, &p->id);
-		int err = store_modified(r->store, name, &when);
+		pack_name(name, &pack->id);
+		int err = store_modified(repo->store, name, &when);
 		if (err < 0 && err != -ENOENT)
 			return err;
-		p->alone = err == 0 && when > now - young;
+		pack->alone = err == 0 && when > now - young;
 	}
 	return 0;
 }
 
-void stored_clear(struct stored *s)
+void stored_clear(struct stored *stored)
 {
-	for (size_t i = 0; i < s->count; i++)
-		free(s->packs[i].live_bits);
-	free(s->packs);
-	*s = (struct stored){ .packs = NULL };
+	for (size_t i = 0; i < stored->count; i++)
+		free(stored->packs[i].live_bits);
+	free(stored->packs);
+	*stored = (struct stored){ .packs = NULL };
 }
 
-uint64_t stored_live_bytes(const struct stored_pack *p)
+uint64_t stored_live_bytes(const struct stored_pack *pack)
 {
 	/* Below 2^27 times 2^27. */
-	return p->shares ? p->size * p->live_shares / p->shares : 0;
+	return pack->shares ? pack->size * pack->live_shares / pack->shares : 0;
 }
 
-bool stored_is_live(const struct stored_pack *p, uint32_t chunk)
+bool stored_is_live(const struct stored_pack *pack, uint32_t chunk)
 {
-	return p->live_bits && (p->live_bits[chunk / 64] >> chunk % 64 & 1);
+	return pack->live_bits && (pack->live_bits[chunk / 64] >> chunk % 64 & 1);
 }

@@ -37,19 +37,19 @@ struct stored {
 
 /* Lists packs, then condemned (a condemned one that is no longer there gets an
  * entry, gone); with ONLY_NEW it adds, marked fresh, those not known yet. */
-int stored_list(struct stored *s, struct repository *r, bool only_new);
+int stored_list(struct stored *stored, struct repository *repo, bool only_new);
 /* Marks the packs of the living (PEERS and OWN_ID) and those of the last
  * YOUNG seconds. To be called with peers listed after the packs. */
-int stored_leave_alone(struct stored *s, struct repository *r,
+int stored_leave_alone(struct stored *stored, struct repository *repo,
 		const struct peers *peers, const char *own_id, int64_t young);
-void stored_clear(struct stored *s);
+void stored_clear(struct stored *stored);
 
-struct stored_pack *stored_find(const struct stored *s,
+struct stored_pack *stored_find(const struct stored *stored,
 		const struct pack_id *id);
 
 /* Bytes of the object that its live chunks take, their part of header and
  * trailer included. */
-uint64_t stored_live_bytes(const struct stored_pack *p);
-bool stored_is_live(const struct stored_pack *p, uint32_t chunk);
+uint64_t stored_live_bytes(const struct stored_pack *pack);
+bool stored_is_live(const struct stored_pack *pack, uint32_t chunk);
 
 #endif

@@ -20,17 +20,17 @@
 #define NODE_HEAD 16
 
 /* The node's bytes, copied, so that the frame need not stay in memory. */
-static int read_node(const struct tree_walk *w, const struct id *id,
+static int read_node(const struct tree_walk *walk, const struct id *id,
 		uint8_t **out, uint32_t *len)
 {
 	struct frame *frame;
 	const uint8_t *data;
-	int err = chunk_read(w->packs, w->frames, PACK_TREE, id, 0, UINT32_MAX,
+	int err = chunk_read(walk->packs, walk->frames, PACK_TREE, id, 0, UINT32_MAX,
 			&frame, &data, len);
 	if (err < 0)
 		return err;
-	if (w->read)
-		*w->read += *len;
+	if (walk->read)
+		*walk->read += *len;
 	*out = malloc(*len);
 	if (*out != NULL)
 		memcpy(*out, data, *len);
@@ -38,55 +38,55 @@ static int read_node(const struct tree_walk *w, const struct id *id,
 	return *out ? 0 : fail_errno(-ENOMEM, "walking a tree");
 }
 
-static int walk_leaf(const struct tree_walk *w, const uint8_t *data,
+static int walk_leaf(const struct tree_walk *walk, const uint8_t *data,
 		uint32_t len, const struct id *id)
 {
 	CLEANUP_FREE struct leaf *leaf = NULL;
 	int err = len < LEAF_HEAD ? fail(-EBADMSG, "a leaf is cut short")
 				: leaf_decode(&leaf, data, len,
 						  get_le32(data + 4));
-	if (err == 0 && w->node)
-		err = w->node(w->ctx, id);
-	for (uint32_t i = 0; err == 0 && w->chunk && i < leaf->count; i++)
+	if (err == 0 && walk->node)
+		err = walk->node(walk->ctx, id);
+	for (uint32_t i = 0; err == 0 && walk->chunk && i < leaf->count; i++)
 		if (!leaf->entries[i].hole)
-			err = w->chunk(w->ctx, &leaf->entries[i].id);
+			err = walk->chunk(walk->ctx, &leaf->entries[i].id);
 	return err;
 }
 
-static int walk_id(const struct tree_walk *w, const struct id *id, int level);
+static int walk_id(const struct tree_walk *walk, const struct id *id, int level);
 
-static int walk_children(const struct tree_walk *w, const struct node *node,
+static int walk_children(const struct tree_walk *walk, const struct node *node,
 		const struct id *id)
 {
-	int err = w->node ? w->node(w->ctx, id) : 0;
+	int err = walk->node ? walk->node(walk->ctx, id) : 0;
 	for (unsigned i = 0; err == 0 && i < NODE_FANOUT; i++)
-		err = walk_id(w, &node->children[i].id, node->level - 1);
+		err = walk_id(walk, &node->children[i].id, node->level - 1);
 	return err;
 }
 
 /* At most NODE_LEVEL_MAX deep. */
-static int walk_id(const struct tree_walk *w, const struct id *id, int level)
+static int walk_id(const struct tree_walk *walk, const struct id *id, int level)
 {
 	CLEANUP_FREE uint8_t *data = NULL;
 	CLEANUP_FREE struct node *node = NULL;
 	uint32_t len = 0;
-	if (id_is_zero(id) || (w->skip && w->skip(w->ctx, id)))
+	if (id_is_zero(id) || (walk->skip && walk->skip(walk->ctx, id)))
 		return 0;
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
-	int err = read_node(w, id, &data, &len);
+	int err = read_node(walk, id, &data, &len);
 	if (err < 0)
 		return err;
 	if (len < NODE_HEAD || (level != ANY_LEVEL && data[0] != level))
 		return fail(-EBADMSG, "a tree node is not of its level");
 	if (data[0] == 0)
-		return walk_leaf(w, data, len, id);
+		return walk_leaf(walk, data, len, id);
 	err = node_decode(&node, data, len, data[0], get_le64(data + 8));
 	free(take_ptr(data)); /* the levels below need the memory */
-	return err < 0 ? err : walk_children(w, node, id);
+	return err < 0 ? err : walk_children(walk, node, id);
 }
 
-int tree_walk(const struct tree_walk *w, const struct id *root)
+int tree_walk(const struct tree_walk *walk, const struct id *root)
 {
-	return walk_id(w, root, ANY_LEVEL);
+	return walk_id(walk, root, ANY_LEVEL);
 }

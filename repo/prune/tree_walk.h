@@ -27,6 +27,6 @@ struct tree_walk {
 
 /* 0; -EBADMSG, -ENOENT, -EIO, -ENOMEM if a node can't be read; -ECANCELED. A
  * zero ROOT is an empty tree. */
-int tree_walk(const struct tree_walk *w, const struct id *root);
+int tree_walk(const struct tree_walk *walk, const struct id *root);
 
 #endif

@@ -14,15 +14,15 @@ static int no_memory(void)
 	return fail_errno(-ENOMEM, "noting damage");
 }
 
-void damages_clear(struct damages *d)
+void damages_clear(struct damages *damages)
 {
-	for (size_t i = 0; i < d->count; i++) {
-		free(d->items[i].cause);
-		free(d->items[i].ranges.items);
+	for (size_t i = 0; i < damages->count; i++) {
+		free(damages->items[i].cause);
+		free(damages->items[i].ranges.items);
 	}
-	free(d->items);
-	free(d->marks);
-	*d = (struct damages){ 0 };
+	free(damages->items);
+	free(damages->marks);
+	*damages = (struct damages){ 0 };
 }
 
 const char *damage_kind_name(enum damage_kind k)
@@ -35,83 +35,83 @@ const char *damage_kind_name(enum damage_kind k)
 
 /* --- items --- */
 
-static struct damage *new_item(struct damages *d, enum damage_kind kind,
+static struct damage *new_item(struct damages *damages, enum damage_kind kind,
 		const char *cause)
 {
-	if (d->count == d->room) {
-		size_t room = d->room ? 2 * d->room : 16;
+	if (damages->count == damages->room) {
+		size_t room = damages->room ? 2 * damages->room : 16;
 		struct damage *more = reallocarray(
-				d->items, room, sizeof(*more));
+				damages->items, room, sizeof(*more));
 		if (more == NULL)
 			return NULL;
-		d->items = more;
-		d->room = room;
+		damages->items = more;
+		damages->room = room;
 	}
-	struct damage *k = &d->items[d->count];
-	*k = (struct damage){ .kind = kind, .cause = strdup(cause) };
-	if (k->cause == NULL)
+	struct damage *damage = &damages->items[damages->count];
+	*damage = (struct damage){ .kind = kind, .cause = strdup(cause) };
+	if (damage->cause == NULL)
 		return NULL;
-	d->count++;
-	return k;
+	damages->count++;
+	return damage;
 }
 
-static struct damage *find_pack(struct damages *d, enum damage_kind kind,
+static struct damage *find_pack(struct damages *damages, enum damage_kind kind,
 		const struct pack_id *pack, uint32_t frame)
 {
-	for (size_t i = 0; i < d->count; i++) {
-		struct damage *k = &d->items[i];
-		if (k->kind == kind && k->frame == frame
-				&& memcmp(k->pack.b, pack->b, PACK_ID_SIZE) == 0)
-			return k;
+	for (size_t i = 0; i < damages->count; i++) {
+		struct damage *damage = &damages->items[i];
+		if (damage->kind == kind && damage->frame == frame
+				&& memcmp(damage->pack.b, pack->b, PACK_ID_SIZE) == 0)
+			return damage;
 	}
 	return NULL;
 }
 
-static int mark(struct damages *d, const struct id *id, size_t item)
+static int mark(struct damages *damages, const struct id *id, size_t item)
 {
-	if (d->mark_count == d->mark_room) {
-		size_t room = d->mark_room ? 2 * d->mark_room : 256;
+	if (damages->mark_count == damages->mark_room) {
+		size_t room = damages->mark_room ? 2 * damages->mark_room : 256;
 		struct damage_mark *more = reallocarray(
-				d->marks, room, sizeof(*more));
+				damages->marks, room, sizeof(*more));
 		if (more == NULL)
 			return no_memory();
-		d->marks = more;
-		d->mark_room = room;
+		damages->marks = more;
+		damages->mark_room = room;
 	}
-	d->marks[d->mark_count].id = *id;
-	d->marks[d->mark_count++].item = item;
+	damages->marks[damages->mark_count].id = *id;
+	damages->marks[damages->mark_count++].item = item;
 	return 0;
 }
 
-int damages_add_frame(struct damages *d, const struct trailer *t,
+int damages_add_frame(struct damages *damages, const struct trailer *trailer,
 		uint32_t frame, int err)
 {
-	const struct frame_entry *f = &t->frames[frame];
-	if (find_pack(d, DAMAGE_FRAME, &t->pack, frame) != NULL)
+	const struct frame_entry *f = &trailer->frames[frame];
+	if (find_pack(damages, DAMAGE_FRAME, &trailer->pack, frame) != NULL)
 		return 0;
-	struct damage *k = new_item(d, DAMAGE_FRAME, error_text(err));
-	if (k == NULL)
+	struct damage *damage = new_item(damages, DAMAGE_FRAME, error_text(err));
+	if (damage == NULL)
 		return no_memory();
-	k->pack = t->pack;
-	k->frame = frame;
-	k->holds = t->kind;
-	k->chunks = f->chunk_count;
+	damage->pack = trailer->pack;
+	damage->frame = frame;
+	damage->holds = trailer->kind;
+	damage->chunks = f->chunk_count;
 	int r = 0;
 	for (uint32_t i = 0; r == 0 && i < f->chunk_count; i++)
-		r = mark(d, &t->chunks[f->first_chunk + i].id,
-				(size_t)(k - d->items));
+		r = mark(damages, &trailer->chunks[f->first_chunk + i].id,
+				(size_t)(damage - damages->items));
 	return r;
 }
 
-int damages_add_trailer(struct damages *d, const struct pack_id *pack, int err)
+int damages_add_trailer(struct damages *damages, const struct pack_id *pack, int err)
 {
-	if (find_pack(d, DAMAGE_TRAILER, pack, TRAILER_AD) != NULL)
+	if (find_pack(damages, DAMAGE_TRAILER, pack, TRAILER_AD) != NULL)
 		return 0;
-	struct damage *k = new_item(d, DAMAGE_TRAILER, error_text(err));
-	if (k == NULL)
+	struct damage *damage = new_item(damages, DAMAGE_TRAILER, error_text(err));
+	if (damage == NULL)
 		return no_memory();
-	k->pack = *pack;
-	k->frame = TRAILER_AD;
+	damage->pack = *pack;
+	damage->frame = TRAILER_AD;
 	return 0;
 }
 
@@ -121,21 +121,21 @@ static int compare_marks(const void *a, const void *b)
 	return memcmp(x->id.b, y->id.b, ID_SIZE);
 }
 
-int damages_find(struct damages *d, struct pack_cache *packs)
+int damages_find(struct damages *damages, struct pack_cache *packs)
 {
-	if (d->mark_count > 1)
-		qsort(d->marks, d->mark_count, sizeof(*d->marks),
+	if (damages->mark_count > 1)
+		qsort(damages->marks, damages->mark_count, sizeof(*damages->marks),
 				compare_marks);
-	for (size_t i = 0; i < d->count; i++)
-		d->items[i].elsewhere = 0;
-	for (size_t i = 0; i < d->mark_count; i++) {
-		struct damage *k = &d->items[d->marks[i].item];
+	for (size_t i = 0; i < damages->count; i++)
+		damages->items[i].elsewhere = 0;
+	for (size_t i = 0; i < damages->mark_count; i++) {
+		struct damage *damage = &damages->items[damages->marks[i].item];
 		struct chunk_place place;
-		int err = pack_cache_find(packs, k->holds, &d->marks[i].id, &place);
+		int err = pack_cache_find(packs, damage->holds, &damages->marks[i].id, &place);
 		if (err < 0)
 			return err;
 		if (err == 1) {
-			k->elsewhere++;
+			damage->elsewhere++;
 			pack_cache_release(place.pack);
 		}
 	}
@@ -144,69 +144,69 @@ int damages_find(struct damages *d, struct pack_cache *packs)
 
 /* --- what it touches --- */
 
-static const struct damage_mark *find_mark(const struct damages *d,
+static const struct damage_mark *find_mark(const struct damages *damages,
 		const struct id *id)
 {
 	const struct damage_mark wanted = { .id = *id };
-	return d->mark_count == 0 ? NULL
-				  : bsearch(&wanted, d->marks, d->mark_count,
+	return damages->mark_count == 0 ? NULL
+				  : bsearch(&wanted, damages->marks, damages->mark_count,
 						    sizeof(wanted),
 						    compare_marks);
 }
 
-bool damages_marked(const struct damages *d, const struct id *id)
+bool damages_marked(const struct damages *damages, const struct id *id)
 {
-	return find_mark(d, id) != NULL;
+	return find_mark(damages, id) != NULL;
 }
 
-int damages_note_chunk(struct damages *d, const struct tree_fault *at,
+int damages_note_chunk(struct damages *damages, const struct tree_fault *fault,
 		bool whole)
 {
-	const struct damage_mark *m = find_mark(d, &at->chunk->id);
-	if (m == NULL)
+	const struct damage_mark *mark = find_mark(damages, &fault->chunk->id);
+	if (mark == NULL)
 		return 0;
-	int err = damage_ranges_add(&d->items[m->item].ranges, at, whole);
+	int err = damage_ranges_add(&damages->items[mark->item].ranges, fault, whole);
 	return err < 0 ? err : 1;
 }
 
-int damages_note_fault(struct damages *d, const struct tree_fault *f)
+int damages_note_fault(struct damages *damages, const struct tree_fault *fault)
 {
-	bool missing = f->chunk != NULL && f->err == -ENOENT;
+	bool missing = fault->chunk != NULL && fault->err == -ENOENT;
 	const char *cause = missing ? "chunks are in no pack that can be read"
-				    : error_text(f->err);
-	struct damage *k = NULL;
-	for (size_t i = 0; k == NULL && i < d->count; i++)
-		if (strcmp(d->items[i].cause, cause) == 0)
-			k = &d->items[i];
-	if (k == NULL)
-		k = new_item(d, f->chunk ? DAMAGE_CHUNKS : DAMAGE_NODE, cause);
-	if (k == NULL)
+				    : error_text(fault->err);
+	struct damage *damage = NULL;
+	for (size_t i = 0; damage == NULL && i < damages->count; i++)
+		if (strcmp(damages->items[i].cause, cause) == 0)
+			damage = &damages->items[i];
+	if (damage == NULL)
+		damage = new_item(damages, fault->chunk ? DAMAGE_CHUNKS : DAMAGE_NODE, cause);
+	if (damage == NULL)
 		return no_memory();
-	return damage_ranges_add(&k->ranges, f, false);
+	return damage_ranges_add(&damage->ranges, fault, false);
 }
 
 /* --- ranges --- */
 
-int damage_ranges_add(struct damage_ranges *r, const struct tree_fault *f,
+int damage_ranges_add(struct damage_ranges *ranges, const struct tree_fault *fault,
 		bool readable)
 {
-	struct damage_range *last = r->count ? &r->items[r->count - 1] : NULL;
-	if (last != NULL && last->file == f->file && last->to == f->offset
+	struct damage_range *last = ranges->count ? &ranges->items[ranges->count - 1] : NULL;
+	if (last != NULL && last->file == fault->file && last->to == fault->offset
 			&& last->readable == readable) {
-		last->to += f->len;
+		last->to += fault->len;
 		return 0;
 	}
-	if (r->items == NULL || r->count == r->room) {
-		size_t room = r->room ? 2 * r->room : 16;
+	if (ranges->items == NULL || ranges->count == ranges->room) {
+		size_t room = ranges->room ? 2 * ranges->room : 16;
 		struct damage_range *more = reallocarray(
-				r->items, room, sizeof(*more));
+				ranges->items, room, sizeof(*more));
 		if (more == NULL)
 			return no_memory();
-		r->items = more;
-		r->room = room;
+		ranges->items = more;
+		ranges->room = room;
 	}
-	r->items[r->count++] = (struct damage_range){ .snap = f->snap,
-		.file = f->file, .from = f->offset, .to = f->offset + f->len,
+	ranges->items[ranges->count++] = (struct damage_range){ .snap = fault->snap,
+		.file = fault->file, .from = fault->offset, .to = fault->offset + fault->len,
 		.readable = readable };
 	return 0;
 }
@@ -224,28 +224,28 @@ static int compare_ranges(const void *a, const void *b)
 	return err;
 }
 
-void damage_ranges_join(struct damage_ranges *r)
+void damage_ranges_join(struct damage_ranges *ranges)
 {
 	size_t kept = 0;
-	if (r->count > 1)
-		qsort(r->items, r->count, sizeof(*r->items), compare_ranges);
-	for (size_t i = 0; i < r->count; i++) {
-		struct damage_range *last = kept ? &r->items[kept - 1] : NULL;
-		const struct damage_range *now = &r->items[i];
+	if (ranges->count > 1)
+		qsort(ranges->items, ranges->count, sizeof(*ranges->items), compare_ranges);
+	for (size_t i = 0; i < ranges->count; i++) {
+		struct damage_range *last = kept ? &ranges->items[kept - 1] : NULL;
+		const struct damage_range *now = &ranges->items[i];
 		if (last == NULL || last->file != now->file
 				|| last->readable != now->readable
 				|| now->from > last->to)
-			r->items[kept++] = *now;
+			ranges->items[kept++] = *now;
 		else if (now->to > last->to)
 			last->to = now->to;
 	}
-	r->count = kept;
+	ranges->count = kept;
 }
 
-uint64_t damage_ranges_bytes(const struct damage_ranges *r)
+uint64_t damage_ranges_bytes(const struct damage_ranges *ranges)
 {
 	uint64_t sum = 0;
-	for (size_t i = 0; i < r->count; i++)
-		sum += r->items[i].to - r->items[i].from;
+	for (size_t i = 0; i < ranges->count; i++)
+		sum += ranges->items[i].to - ranges->items[i].from;
 	return sum;
 }

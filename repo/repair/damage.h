@@ -47,31 +47,31 @@ struct damages {
 	size_t mark_count, mark_room;
 };
 
-void damages_clear(struct damages *d);
+void damages_clear(struct damages *damages);
 
 /* Each: 0 or -ENOMEM; the same thing twice is one item. ERR's text is the
  * thread's. */
-int damages_add_frame(struct damages *d, const struct trailer *t,
+int damages_add_frame(struct damages *damages, const struct trailer *trailer,
 		uint32_t frame, int err);
-int damages_add_trailer(struct damages *d, const struct pack_id *pack, int err);
+int damages_add_trailer(struct damages *damages, const struct pack_id *pack, int err);
 
 /* Asks for each marked chunk whether a good copy is stored. */
-int damages_find(struct damages *d, struct pack_cache *packs);
+int damages_find(struct damages *damages, struct pack_cache *packs);
 
 /* A chunk of a file, which can be read (WHOLE) or not. 1 if it is in a damaged
  * frame (the range is noted there), 0, -ENOMEM. */
-int damages_note_chunk(struct damages *d, const struct tree_fault *at,
+int damages_note_chunk(struct damages *damages, const struct tree_fault *fault,
 		bool whole);
 /* True if the chunk is in a damaged frame. */
-bool damages_marked(const struct damages *d, const struct id *id);
+bool damages_marked(const struct damages *damages, const struct id *id);
 /* What else of a file can't be read: a node, or a chunk of no damaged frame. */
-int damages_note_fault(struct damages *d, const struct tree_fault *f);
+int damages_note_fault(struct damages *damages, const struct tree_fault *fault);
 
-int damage_ranges_add(struct damage_ranges *r, const struct tree_fault *f,
+int damage_ranges_add(struct damage_ranges *ranges, const struct tree_fault *fault,
 		bool readable);
 /* Sorted, joined where they touch or overlap. */
-void damage_ranges_join(struct damage_ranges *r);
-uint64_t damage_ranges_bytes(const struct damage_ranges *r);
+void damage_ranges_join(struct damage_ranges *ranges);
+uint64_t damage_ranges_bytes(const struct damage_ranges *ranges);
 
 const char *damage_kind_name(enum damage_kind k);
 

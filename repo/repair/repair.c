@@ -63,230 +63,230 @@ static bool unreadable(int err)
 
 /* --- 1 the records --- */
 
-static int clear(struct repair *k, const struct damaged_frame *d)
+static int clear(struct repair *repair, const struct damaged_frame *frame)
 {
-	k->res->records_removed++;
-	return exclusions_clear_damaged(k->repo->exclusions, d, !k->options->dry_run);
+	repair->res->records_removed++;
+	return exclusions_clear_damaged(repair->repo->exclusions, frame, !repair->options->dry_run);
 }
 
-static int look_at_record(struct repair *k, const struct damaged_frame *d,
-		struct check_frames_buffers *b)
+static int look_at_record(struct repair *repair, const struct damaged_frame *d,
+		struct check_frames_buffers *buffers)
 {
 	static const struct pack_id none;
-	struct trailer *t = NULL;
+	struct trailer *trailer = NULL;
 	if (memcmp(d->pack.b, none.b, PACK_ID_SIZE) == 0)
 		return 0; /* something is missing: shown by the trees */
-	int err = pack_cache_peek(k->repo->packs, &d->pack, &t);
+	int err = pack_cache_peek(repair->repo->packs, &d->pack, &trailer);
 	if (err == -ENOENT)
-		return clear(k, d);
+		return clear(repair, d);
 	if (unreadable(err))
-		return damages_add_trailer(&k->res->damages, &d->pack, err);
+		return damages_add_trailer(&repair->res->damages, &d->pack, err);
 	if (err < 0)
 		return err;
-	bool frame = d->frame != TRAILER_AD && d->frame < t->frame_count;
+	bool frame = d->frame != TRAILER_AD && d->frame < trailer->frame_count;
 	if (frame)
-		err = check_frames_one(k->repo, t, d->frame, b);
+		err = check_frames_one(repair->repo, trailer, d->frame, buffers);
 	if (err == 0 || err == -ENOENT)
-		err = clear(k, d);
+		err = clear(repair, d);
 	else if (err != -ENOMEM)
-		err = damages_add_frame(&k->res->damages, t, d->frame, err);
-	trailer_free(t);
+		err = damages_add_frame(&repair->res->damages, trailer, d->frame, err);
+	trailer_free(trailer);
 	return err;
 }
 
-static int look_at_records(struct repair *k)
+static int look_at_records(struct repair *repair)
 {
 	CLEANUP_FREE struct damaged_frame *all = NULL;
 	struct check_frames_buffers b;
 	size_t count = 0;
 	int err = check_frames_init(&b);
 	if (err == 0)
-		err = exclusions_list_damaged(k->repo->exclusions, &all, &count);
+		err = exclusions_list_damaged(repair->repo->exclusions, &all, &count);
 	for (size_t i = 0; err == 0 && i < count; i++)
 		err = interrupt_flag ? fail(-ECANCELED, "interrupted")
-				   : look_at_record(k, &all[i], &b);
+				   : look_at_record(repair, &all[i], &b);
 	check_frames_clear(&b);
 	return err;
 }
 
 /* --- 2 the packs --- */
 
-static void keep_error(struct repair *k, int e)
+static void keep_error(struct repair *repair, int e)
 {
-	LOCK_SCOPE(&k->mutex);
-	if (e < 0 && k->error == 0)
-		k->error = e;
+	LOCK_SCOPE(&repair->mutex);
+	if (e < 0 && repair->error == 0)
+		repair->error = e;
 }
 
-static void look_at_frames(struct repair *k, struct trailer *t)
+static void look_at_frames(struct repair *repair, struct trailer *trailer)
 {
 	struct check_frames_buffers b;
 	int e = check_frames_init(&b);
-	for (uint32_t i = 0; e == 0 && i < t->frame_count; i++) {
-		int r = check_frames_one(k->repo, t, i, &b);
-		k->res->counts.frames++;
-		k->res->counts.done += t->frames[i].stored_len;
+	for (uint32_t i = 0; e == 0 && i < trailer->frame_count; i++) {
+		int r = check_frames_one(repair->repo, trailer, i, &b);
+		repair->res->counts.frames++;
+		repair->res->counts.done += trailer->frames[i].stored_len;
 		if (r == 0)
 			continue;
 		if (r == -ENOENT || r == -ENOMEM)
 			e = r;
 		if (unreadable(r))
-			exclusions_add_damaged(k->repo->exclusions, &t->pack, i);
-		LOCK_SCOPE(&k->mutex);
+			exclusions_add_damaged(repair->repo->exclusions, &trailer->pack, i);
+		LOCK_SCOPE(&repair->mutex);
 		if (e == 0)
-			e = damages_add_frame(&k->res->damages, t, i, r);
+			e = damages_add_frame(&repair->res->damages, trailer, i, r);
 	}
 	check_frames_clear(&b);
-	keep_error(k, e == -ENOENT ? 0 : e);
+	keep_error(repair, e == -ENOENT ? 0 : e);
 }
 
 static void look_at_pack(void *ctx, const char *name)
 {
-	struct repair *k = ctx;
-	struct trailer *t = NULL;
+	struct repair *repair = ctx;
+	struct trailer *trailer = NULL;
 	struct pack_id id;
 	if (pack_name_parse(&id, name) < 0)
 		return;
-	int err = pack_cache_peek(k->repo->packs, &id, &t);
-	k->res->counts.packs++;
+	int err = pack_cache_peek(repair->repo->packs, &id, &trailer);
+	repair->res->counts.packs++;
 	if (unreadable(err)) {
-		LOCK_SCOPE(&k->mutex);
-		err = damages_add_trailer(&k->res->damages, &id, err);
+		LOCK_SCOPE(&repair->mutex);
+		err = damages_add_trailer(&repair->res->damages, &id, err);
 	}
-	if (err == 0 && t != NULL && k->options->read_data)
-		look_at_frames(k, t);
-	trailer_free(t);
-	keep_error(k, err == -ENOENT ? 0 : err);
+	if (err == 0 && trailer != NULL && repair->options->read_data)
+		look_at_frames(repair, trailer);
+	trailer_free(trailer);
+	keep_error(repair, err == -ENOENT ? 0 : err);
 }
 
-static int look_at_packs(struct repair *k)
+static int look_at_packs(struct repair *repair)
 {
-	report_progress_begin(k->options->read_data ? "frames" : "packs",
-			check_packs_progress, &k->res->counts);
-	int err = check_packs_each(k->repo->store, k->options->jobs,
-			&k->res->counts, look_at_pack, k);
+	report_progress_begin(repair->options->read_data ? "frames" : "packs",
+			check_packs_progress, &repair->res->counts);
+	int err = check_packs_each(repair->repo->store, repair->options->jobs,
+			&repair->res->counts, look_at_pack, repair);
 	report_progress_end();
-	if (err == 0 && k->error != 0)
-		err = fail_errno(k->error, "looking at the packs");
-	return err < 0 ? err : damages_find(&k->res->damages, k->repo->packs);
+	if (err == 0 && repair->error != 0)
+		err = fail_errno(repair->error, "looking at the packs");
+	return err < 0 ? err : damages_find(&repair->res->damages, repair->repo->packs);
 }
 
 /* --- 3 the trees --- */
 
 /* That another copy is there counts only as long as none was mended. */
-static bool note_chunk(void *ctx, const struct tree_fault *at, bool whole)
+static bool note_chunk(void *ctx, const struct tree_fault *fault, bool whole)
 {
-	struct repair *k = ctx;
-	if (whole && k->mending)
+	struct repair *repair = ctx;
+	if (whole && repair->mending)
 		return false;
-	int err = damages_note_chunk(&k->res->damages, at, whole);
-	keep_error(k, err);
+	int err = damages_note_chunk(&repair->res->damages, fault, whole);
+	keep_error(repair, err);
 	return err == 1;
 }
 
-/* The id of the node that is lost at F. */
-static struct id lost_node(struct repair *k, const struct tree_fault *f)
+/* The id of the node that is lost at FAULT. */
+static struct id lost_node(struct repair *repair, const struct tree_fault *fault)
 {
 	struct id id = { .b = { 0 } };
 	struct image *image;
 	uint64_t from, to;
-	if (image_open(&image, k->check.reader, &f->file->root, f->file->size)
+	if (image_open(&image, repair->check.reader, &fault->file->root, fault->file->size)
 			< 0)
 		return id;
-	if (image_seek_piece(image, f->offset, &from, &to, &id) == 0)
+	if (image_seek_piece(image, fault->offset, &from, &to, &id) == 0)
 		id = (struct id){ .b = { 0 } };
 	image_close(image);
 	return id;
 }
 
 /* Remembered for mending. */
-static int collect(struct repair *k, const struct tree_fault *f)
+static int collect(struct repair *repair, const struct tree_fault *fault)
 {
-	if (k->fault_count == k->fault_room) {
-		size_t room = k->fault_room ? 2 * k->fault_room : 256;
+	if (repair->fault_count == repair->fault_room) {
+		size_t room = repair->fault_room ? 2 * repair->fault_room : 256;
 		struct repair_fault *more = reallocarray(
-				k->faults, room, sizeof(*more));
+				repair->faults, room, sizeof(*more));
 		if (more == NULL)
 			return no_memory();
-		k->faults = more;
-		k->fault_room = room;
+		repair->faults = more;
+		repair->fault_room = room;
 	}
-	k->faults[k->fault_count++] = (struct repair_fault){
-		.offset = f->offset, .len = f->len, .node = f->chunk == NULL,
-		.id = f->chunk ? f->chunk->id : lost_node(k, f) };
+	repair->faults[repair->fault_count++] = (struct repair_fault){
+		.offset = fault->offset, .len = fault->len, .node = fault->chunk == NULL,
+		.id = fault->chunk ? fault->chunk->id : lost_node(repair, fault) };
 	return 0;
 }
 
-static int note_fault(void *ctx, const struct tree_fault *f)
+static int note_fault(void *ctx, const struct tree_fault *fault)
 {
-	struct repair *k = ctx;
-	int err = k->error;
+	struct repair *repair = ctx;
+	int err = repair->error;
 	/* A chunk of a damaged frame was noted there. */
-	if (err == 0 && !(f->chunk != NULL
-				    && damages_marked(&k->res->damages,
-						    &f->chunk->id)))
-		err = damages_note_fault(&k->res->damages, f);
+	if (err == 0 && !(fault->chunk != NULL
+				    && damages_marked(&repair->res->damages,
+						    &fault->chunk->id)))
+		err = damages_note_fault(&repair->res->damages, fault);
 	if (err == 0)
-		err = damage_ranges_add(&k->res->lost, f, false);
-	if (err == 0 && k->mending)
-		err = collect(k, f);
+		err = damage_ranges_add(&repair->res->lost, fault, false);
+	if (err == 0 && repair->mending)
+		err = collect(repair, fault);
 	return err;
 }
 
 /* Walks one file, and mends while that gets on. */
-static int look_at_file(struct repair *k, const struct snapshot *s,
-		const struct snapshot_file *f)
+static int look_at_file(struct repair *repair, const struct snapshot *snap,
+		const struct snapshot_file *file)
 {
 	bool again = true;
 	int err = 0;
 	for (int i = 0; err == 0 && again && i < ROUNDS_MAX; i++) {
-		k->fault_count = 0;
+		repair->fault_count = 0;
 		again = false;
-		err = check_trees_file(&k->check, s, f);
-		if (err < 0 || !k->mending || k->mend_done
-				|| k->fault_count == 0)
+		err = check_trees_file(&repair->check, snap, file);
+		if (err < 0 || !repair->mending || repair->mend_done
+				|| repair->fault_count == 0)
 			break;
-		ssize_t n = repair_snapshot_file(k->mend, s, f, k->faults, k->fault_count,
+		ssize_t n = repair_snapshot_file(repair->mend, snap, file, repair->faults, repair->fault_count,
 				&again);
-		k->mended = k->mended || n > 0;
+		repair->mended = repair->mended || n > 0;
 		err = n < 0 ? (int)n : 0;
 		if (err == 0 && again)
-			err = repair_snapshot_barrier(k->mend);
+			err = repair_snapshot_barrier(repair->mend);
 	}
 	return err;
 }
 
 /* All trees, the newest snapshots first; anew: from an empty list of what is
  * lost. */
-static int look_at_trees(struct repair *k)
+static int look_at_trees(struct repair *repair)
 {
-	const struct snapshot_list *all = &k->res->snapshots;
-	k->res->lost.count = 0;
-	k->res->counts.snapshots = k->res->counts.files = 0;
-	k->check = (struct check_trees){ .repo = k->repo,
-		.counts = &k->res->counts, .fault = note_fault,
-		.chunk = note_chunk, .ctx = k };
-	int err = check_trees_begin(&k->check);
+	const struct snapshot_list *all = &repair->res->snapshots;
+	repair->res->lost.count = 0;
+	repair->res->counts.snapshots = repair->res->counts.files = 0;
+	repair->check = (struct check_trees){ .repo = repair->repo,
+		.counts = &repair->res->counts, .fault = note_fault,
+		.chunk = note_chunk, .ctx = repair };
+	int err = check_trees_begin(&repair->check);
 	for (size_t i = all->count; err == 0 && i-- > 0;) {
-		const struct snapshot *s = all->items[i];
-		k->res->counts.snapshots++;
-		for (uint32_t n = 0; err == 0 && n < s->file_count; n++)
-			err = look_at_file(k, s, &s->files[n]);
+		const struct snapshot *snap = all->items[i];
+		repair->res->counts.snapshots++;
+		for (uint32_t n = 0; err == 0 && n < snap->file_count; n++)
+			err = look_at_file(repair, snap, &snap->files[n]);
 	}
-	check_trees_end(&k->check);
-	return err < 0 ? err : k->error;
+	check_trees_end(&repair->check);
+	return err < 0 ? err : repair->error;
 }
 
 /* --- snapshots --- */
 
 static void note_unreadable(void *ctx, const char *object, int err)
 {
-	struct repair *k = ctx;
-	struct repair_result *res = k->res;
+	struct repair *repair = ctx;
+	struct repair_result *res = repair->res;
 	struct repair_unreadable *more = reallocarray(res->unreadable,
 			res->unreadable_count + 1, sizeof(*more));
 	if (more == NULL) {
-		k->error = no_memory();
+		repair->error = no_memory();
 		return;
 	}
 	res->unreadable = more;
@@ -294,20 +294,20 @@ static void note_unreadable(void *ctx, const char *object, int err)
 		.object = strdup(object), .cause = strdup(error_text(err)) };
 	if (more[res->unreadable_count - 1].object == NULL
 			|| more[res->unreadable_count - 1].cause == NULL)
-		k->error = no_memory();
+		repair->error = no_memory();
 }
 
-static int load_snapshots(struct repair *k)
+static int load_snapshots(struct repair *repair)
 {
-	struct repair_result *res = k->res;
+	struct repair_result *res = repair->res;
 	bool some = false;
-	int err = snapshot_list_load(k->repo, NULL, &res->snapshots,
-			note_unreadable, k);
+	int err = snapshot_list_load(repair->repo, NULL, &res->snapshots,
+			note_unreadable, repair);
 	if (err == 0)
-		err = k->error;
-	for (size_t i = 0; err >= 0 && k->mend && i < res->unreadable_count;
+		err = repair->error;
+	for (size_t i = 0; err >= 0 && repair->mend && i < res->unreadable_count;
 			i++) {
-		err = repair_from_copy_snapshot(k->mend, res->unreadable[i].object);
+		err = repair_from_copy_snapshot(repair->mend, res->unreadable[i].object);
 		res->unreadable[i].mended = err == 1;
 		some = some || err == 1;
 	}
@@ -320,8 +320,8 @@ static int load_snapshots(struct repair *k)
 	 * kept. */
 	res->unreadable = NULL;
 	res->unreadable_count = 0;
-	err = snapshot_list_load(k->repo, NULL, &res->snapshots, note_unreadable,
-			k);
+	err = snapshot_list_load(repair->repo, NULL, &res->snapshots, note_unreadable,
+			repair);
 	for (size_t i = 0; i < res->unreadable_count; i++) {
 		free(res->unreadable[i].object);
 		free(res->unreadable[i].cause);
@@ -337,157 +337,157 @@ static int load_snapshots(struct repair *k)
 static int count_others(void *ctx, const char *id, bool alive,
 		const struct session_record *record)
 {
-	struct repair *k = ctx;
+	struct repair *repair = ctx;
 	(void)record;
-	return alive && strcmp(id, session_id(k->storing.session)) != 0;
+	return alive && strcmp(id, session_id(repair->storing.session)) != 0;
 }
 
 /* Nobody needs it, and nobody else is at work who might still read it by a
  * trailer that he has in memory. */
-static int remove_pack(struct repair *k, const struct damaged_frame *d)
+static int remove_pack(struct repair *repair, const struct damaged_frame *frame)
 {
 	char name[PACK_NAME_SIZE];
-	struct trailer *t = NULL;
-	int err = pack_cache_peek(k->repo->packs, &d->pack, &t);
-	trailer_free(t);
+	struct trailer *trailer = NULL;
+	int err = pack_cache_peek(repair->repo->packs, &frame->pack, &trailer);
+	trailer_free(trailer);
 	if (err != -EBADMSG) /* a disk that fails now may do it later */
 		return err == -ENOENT || err == -EIO ? 0 : err;
-	err = session_list(k->repo, count_others, k);
+	err = session_list(repair->repo, count_others, repair);
 	if (err != 0)
 		return err < 0 ? err : 0;
-	err = session_check(k->storing.session);
+	err = session_check(repair->storing.session);
 	if (err < 0)
 		return err;
-	pack_name(name, &d->pack);
-	err = store_delete(k->repo->store, name);
+	pack_name(name, &frame->pack);
+	err = store_delete(repair->repo->store, name);
 	if (err < 0 && err != -ENOENT)
 		return err;
-	pack_cache_drop(k->repo->packs, &d->pack);
-	k->res->packs_removed++;
-	return clear(k, d);
+	pack_cache_drop(repair->repo->packs, &frame->pack);
+	repair->res->packs_removed++;
+	return clear(repair, frame);
 }
 
-static int tidy_record(struct repair *k, const struct damaged_frame *d)
+static int tidy_record(struct repair *repair, const struct damaged_frame *frame)
 {
 	static const struct pack_id none;
 	char name[PACK_NAME_SIZE];
 	uint64_t size;
-	if (memcmp(d->pack.b, none.b, PACK_ID_SIZE) == 0)
-		return k->res->whole ? clear(k, d) : 0;
-	pack_name(name, &d->pack);
-	int err = store_size(k->repo->store, name, &size);
+	if (memcmp(frame->pack.b, none.b, PACK_ID_SIZE) == 0)
+		return repair->res->whole ? clear(repair, frame) : 0;
+	pack_name(name, &frame->pack);
+	int err = store_size(repair->repo->store, name, &size);
 	if (err == -ENOENT)
-		return clear(k, d);
-	if (err == 0 && d->frame == TRAILER_AD && k->res->whole)
-		return remove_pack(k, d);
-	if (err == 0 && d->frame != TRAILER_AD)
-		k->res->frames_left++;
+		return clear(repair, frame);
+	if (err == 0 && frame->frame == TRAILER_AD && repair->res->whole)
+		return remove_pack(repair, frame);
+	if (err == 0 && frame->frame != TRAILER_AD)
+		repair->res->frames_left++;
 	return err;
 }
 
-static int tidy_records(struct repair *k)
+static int tidy_records(struct repair *repair)
 {
 	CLEANUP_FREE struct damaged_frame *all = NULL;
 	size_t count = 0;
-	int err = exclusions_list_damaged(k->repo->exclusions, &all, &count);
+	int err = exclusions_list_damaged(repair->repo->exclusions, &all, &count);
 	for (size_t i = 0; err == 0 && i < count; i++)
-		err = tidy_record(k, &all[i]);
+		err = tidy_record(repair, &all[i]);
 	return err;
 }
 
 /* --- the run --- */
 
-static int begin(struct repair *k)
+static int begin(struct repair *repair)
 {
 	const struct snapshot_writer_options so = { .activity = "repair",
-		.workers = k->options->jobs };
-	if (!k->options->dry_run)
-		return snapshot_writer_begin(&k->storing, k->repo, &so);
-	int err = session_begin(&k->session, k->repo, SESSION_READ, "repair");
+		.workers = repair->options->jobs };
+	if (!repair->options->dry_run)
+		return snapshot_writer_begin(&repair->storing, repair->repo, &so);
+	int err = session_begin(&repair->session, repair->repo, SESSION_READ, "repair");
 	if (session_unwritable(err))
-		err = exclusions_load(k->repo->exclusions);
+		err = exclusions_load(repair->repo->exclusions);
 	if (err == 0)
-		err = index_reconcile(k->repo->index);
+		err = index_reconcile(repair->repo->index);
 	return err == -EAGAIN ? 0 : err;
 }
 
 /* Damaged packs come back whole where a byte copy has them. */
-static int mend_packs(struct repair *k)
+static int mend_packs(struct repair *repair)
 {
-	struct damages *d = &k->res->damages;
+	struct damages *damages = &repair->res->damages;
 	int err = 0;
-	for (size_t i = 0; err >= 0 && i < d->count; i++) {
-		if (d->items[i].kind != DAMAGE_FRAME
-				&& d->items[i].kind != DAMAGE_TRAILER)
+	for (size_t i = 0; err >= 0 && i < damages->count; i++) {
+		if (damages->items[i].kind != DAMAGE_FRAME
+				&& damages->items[i].kind != DAMAGE_TRAILER)
 			continue;
 		err = interrupt_flag ? fail(-ECANCELED, "interrupted")
-				   : repair_from_copy_pack(k->mend, &d->items[i].pack);
-		k->mended = k->mended || err == 1;
+				   : repair_from_copy_pack(repair->mend, &damages->items[i].pack);
+		repair->mended = repair->mended || err == 1;
 	}
 	return err < 0 ? err : 0;
 }
 
-static int mend_all(struct repair *k)
+static int mend_all(struct repair *repair)
 {
-	k->mending = true;
-	int err = mend_packs(k);
-	if (err == 0 && (k->res->lost.count != 0 || k->mended))
-		err = look_at_trees(k);
-	if (err < 0 || !k->mended)
+	repair->mending = true;
+	int err = mend_packs(repair);
+	if (err == 0 && (repair->res->lost.count != 0 || repair->mended))
+		err = look_at_trees(repair);
+	if (err < 0 || !repair->mended)
 		return err;
-	err = repair_snapshot_barrier(k->mend);
+	err = repair_snapshot_barrier(repair->mend);
 	if (err < 0)
 		return err;
 	/* What was mended last may have been met before: the truth now. */
-	k->mend_done = true;
-	return look_at_trees(k);
+	repair->mend_done = true;
+	return look_at_trees(repair);
 }
 
-static int look_and_mend(struct repair *k)
+static int look_and_mend(struct repair *repair)
 {
-	int err = look_at_records(k);
+	int err = look_at_records(repair);
 	if (err == 0)
-		err = look_at_packs(k);
+		err = look_at_packs(repair);
 	if (err == 0)
-		err = load_snapshots(k);
+		err = load_snapshots(repair);
 	if (err == 0)
-		err = look_at_trees(k);
-	return err < 0 || k->mend == NULL ? err : mend_all(k);
+		err = look_at_trees(repair);
+	return err < 0 || repair->mend == NULL ? err : mend_all(repair);
 }
 
-static void finish(struct repair *k)
+static void finish(struct repair *repair)
 {
-	struct repair_result *res = k->res;
+	struct repair_result *res = repair->res;
 	for (size_t i = 0; i < res->damages.count; i++)
 		damage_ranges_join(&res->damages.items[i].ranges);
 	damage_ranges_join(&res->lost);
 	res->whole = res->lost.count == 0;
 	for (size_t i = 0; i < res->unreadable_count; i++)
 		res->whole = res->whole && res->unreadable[i].mended;
-	if (k->mend != NULL) {
-		res->packs = k->mend->packs;
-		res->chunks = k->mend->chunks;
-		res->bytes = k->mend->bytes;
-		res->trees = k->mend->trees;
+	if (repair->mend != NULL) {
+		res->packs = repair->mend->packs;
+		res->chunks = repair->mend->chunks;
+		res->bytes = repair->mend->bytes;
+		res->trees = repair->mend->trees;
 	}
 }
 
-int repair_run(struct repository *r, struct repository *from,
-		const struct repair_options *o, struct repair_result *res)
+int repair_run(struct repository *repo, struct repository *from,
+		const struct repair_options *options, struct repair_result *res)
 {
-	struct repair k = { .repo = r, .from = from, .options = o, .res = res };
+	struct repair k = { .repo = repo, .from = from, .options = options, .res = res };
 	struct repair_snapshot mend;
 	memset(res, 0, sizeof(*res));
 	pthread_mutex_init(&k.mutex, NULL);
 	int err = begin(&k);
-	if (err == 0 && from != NULL && !o->dry_run) {
+	if (err == 0 && from != NULL && !options->dry_run) {
 		k.mend = &mend;
 		err = repair_snapshot_begin(&mend, &k.storing, from);
 	}
 	if (err == 0)
 		err = look_and_mend(&k);
 	finish(&k);
-	if (err == 0 && !o->dry_run)
+	if (err == 0 && !options->dry_run)
 		err = tidy_records(&k);
 	if (k.mend != NULL)
 		repair_snapshot_end(k.mend);

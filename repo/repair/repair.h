@@ -39,10 +39,10 @@ struct repair_result {
 	struct snapshot_list snapshots;	/* that the ranges are of */
 };
 
-/* R and FROM (NULL: none) are attached. 0 if it ran to its end, whatever it
+/* REPO and FROM (NULL: none) are attached. 0 if it ran to its end, whatever it
  * found. RES is filled in and to be cleared in any case. */
-int repair_run(struct repository *r, struct repository *from,
-		const struct repair_options *o, struct repair_result *res);
+int repair_run(struct repository *repo, struct repository *from,
+		const struct repair_options *options, struct repair_result *res);
 void repair_result_clear(struct repair_result *res);
 
 #endif

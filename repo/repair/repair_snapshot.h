@@ -42,26 +42,26 @@ struct repair_snapshot {
 	uint64_t packs, chunks, bytes, trees, snapshots;
 };
 
-/* TO and FROM outlive it. On an error repair_snapshot_end is still called. */
-int repair_snapshot_begin(struct repair_snapshot *m, struct snapshot_writer *to, struct repository *from);
-void repair_snapshot_end(struct repair_snapshot *m);
+/* WRITER and FROM outlive it. On an error repair_snapshot_end is still called. */
+int repair_snapshot_begin(struct repair_snapshot *repair, struct snapshot_writer *writer, struct repository *from);
+void repair_snapshot_end(struct repair_snapshot *repair);
 
 /* True if this run has stored the chunk, though maybe not yet durably. */
-bool repair_snapshot_has(const struct repair_snapshot *m, const struct id *id);
+bool repair_snapshot_has(const struct repair_snapshot *repair, const struct id *id);
 
 /* Of a byte copy: puts the pack's bytes in the place of the damaged or missing
  * one, if all of its frames are good there. 1 done, 0 not, -errno. */
-int repair_from_copy_pack(struct repair_snapshot *m, const struct pack_id *pack);
+int repair_from_copy_pack(struct repair_snapshot *repair, const struct pack_id *pack);
 /* Of a byte copy: the same for a snapshot's object. */
-int repair_from_copy_snapshot(struct repair_snapshot *m, const char *object);
+int repair_from_copy_snapshot(struct repair_snapshot *repair, const char *object);
 
 /* Returns how many of the COUNT faults of FILE were mended, or -errno: nothing
  * more can be stored. *AGAIN: below a mended node there may be more. */
-ssize_t repair_snapshot_file(struct repair_snapshot *m, const struct snapshot *snap,
+ssize_t repair_snapshot_file(struct repair_snapshot *repair, const struct snapshot *snap,
 		const struct snapshot_file *file,
 		const struct repair_fault *faults, size_t count, bool *again);
 
 /* What was stored is durable and can be found. */
-int repair_snapshot_barrier(struct repair_snapshot *m);
+int repair_snapshot_barrier(struct repair_snapshot *repair);
 
 #endif

@@ -32,21 +32,21 @@
 extern char **environ;
 
 /* AMBERFS_WHAT, or AMBERFS_TO_WHAT for the second repository "to". */
-static void variable_name(char out[VARIABLE_MAX], const struct credentials *c,
+static void variable_name(char out[VARIABLE_MAX], const struct credentials *credentials,
 		const char *what)
 {
-	const char *role = c->role ? c->role : "";
+	const char *role = credentials->role ? credentials->role : "";
 	snprintf(out, VARIABLE_MAX, "AMBERFS_%s%s%s", role,
-			c->role ? "_" : "", what);
+			credentials->role ? "_" : "", what);
 	for (char *p = out; *p != '\0'; p++)
 		if (*p >= 'a' && *p <= 'z')
 			*p = (char)(*p - 'a' + 'A');
 }
 
-static const char *environment(const struct credentials *c, const char *what)
+static const char *environment(const struct credentials *credentials, const char *what)
 {
 	char name[VARIABLE_MAX];
-	variable_name(name, c, what);
+	variable_name(name, credentials, what);
 	return secret_env_get(name);
 }
 
@@ -55,98 +55,98 @@ struct chosen {
 	const char *key_file, *text, *file, *command;
 };
 
-static struct chosen choose(const struct credentials *c)
+static struct chosen choose(const struct credentials *credentials)
 {
-	struct chosen ch = { .key_file = c->key_file,
-		.file = c->passphrase_file,
-		.command = c->passphrase_command };
+	struct chosen ch = { .key_file = credentials->key_file,
+		.file = credentials->passphrase_file,
+		.command = credentials->passphrase_command };
 	if (ch.key_file || ch.file || ch.command)
 		return ch;
-	ch.key_file = environment(c, "KEY_FILE");
+	ch.key_file = environment(credentials, "KEY_FILE");
 	if (ch.key_file)
 		return ch;
-	ch.text = environment(c, "PASSPHRASE");
-	ch.file = environment(c, "PASSPHRASE_FILE");
-	ch.command = environment(c, "PASSPHRASE_COMMAND");
+	ch.text = environment(credentials, "PASSPHRASE");
+	ch.file = environment(credentials, "PASSPHRASE_FILE");
+	ch.command = environment(credentials, "PASSPHRASE_COMMAND");
 	return ch;
 }
 
-bool credentials_given(const struct credentials *c)
+bool credentials_given(const struct credentials *credentials)
 {
-	struct chosen ch = choose(c);
+	struct chosen ch = choose(credentials);
 	return ch.key_file || ch.text || ch.file || ch.command;
 }
 
-const char *credentials_key_file(const struct credentials *c)
+const char *credentials_key_file(const struct credentials *credentials)
 {
-	return choose(c).key_file;
+	return choose(credentials).key_file;
 }
 
-const char *credentials_text(const struct credentials *c)
+const char *credentials_text(const struct credentials *credentials)
 {
-	return choose(c).text;
+	return choose(credentials).text;
 }
 
-static int secret_alloc(struct secret *s, enum keyslot_kind kind)
+static int secret_alloc(struct secret *secret, enum keyslot_kind kind)
 {
-	s->kind = kind;
-	s->len = 0;
-	s->bytes = seal_secret_alloc(SECRET_MAX + 1);
-	return s->bytes ? 0 : fail_errno(-ENOMEM, "reading the key");
+	secret->kind = kind;
+	secret->len = 0;
+	secret->bytes = seal_secret_alloc(SECRET_MAX + 1);
+	return secret->bytes ? 0 : fail_errno(-ENOMEM, "reading the key");
 }
 
-void credentials_clear_secret(struct secret *s)
+void credentials_clear_secret(struct secret *secret)
 {
-	seal_secret_free(s->bytes);
-	s->bytes = NULL;
-	s->len = 0;
+	seal_secret_free(secret->bytes);
+	secret->bytes = NULL;
+	secret->len = 0;
 }
 
-static int read_secret(struct secret *s, int fd, const char *what)
+static int read_secret(struct secret *secret, int fd, const char *what)
 {
-	while (s->len <= SECRET_MAX) {
-		ssize_t n = read(fd, s->bytes + s->len, SECRET_MAX + 1 - s->len);
+	while (secret->len <= SECRET_MAX) {
+		ssize_t n = read(fd, secret->bytes + secret->len, SECRET_MAX + 1 - secret->len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return fail_errno(-errno, "reading %s", what);
 		if (n == 0)
 			break;
-		s->len += (size_t)n;
+		secret->len += (size_t)n;
 	}
-	if (s->len > SECRET_MAX)
+	if (secret->len > SECRET_MAX)
 		return fail(-EINVAL, "%s is longer than %u bytes", what,
 				SECRET_MAX);
 	return 0;
 }
 
-static int not_empty(const struct secret *s, const char *what)
+static int not_empty(const struct secret *secret, const char *what)
 {
-	return s->len ? 0 : fail(-EINVAL, "%s is empty", what);
+	return secret->len ? 0 : fail(-EINVAL, "%s is empty", what);
 }
 
-static void strip_newline(struct secret *s)
+static void strip_newline(struct secret *secret)
 {
-	if (s->len && s->bytes[s->len - 1] == '\n')
-		s->len--;
-	if (s->len && s->bytes[s->len - 1] == '\r')
-		s->len--;
+	if (secret->len && secret->bytes[secret->len - 1] == '\n')
+		secret->len--;
+	if (secret->len && secret->bytes[secret->len - 1] == '\r')
+		secret->len--;
 }
 
-static int from_file(struct secret *s, const char *path, const char *kind)
+static int from_file(struct secret *secret, const char *path, const char *kind)
 {
 	char what[512];
 	snprintf(what, sizeof(what), "%s %s", kind, path);
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", what);
-	int err = read_secret(s, fd, what);
-	if (err == 0 && s->kind == KEYSLOT_PASSPHRASE)
-		strip_newline(s);
-	return err < 0 ? err : not_empty(s, what);
+	int err = read_secret(secret, fd, what);
+	if (err == 0 && secret->kind == KEYSLOT_PASSPHRASE)
+		strip_newline(secret);
+	return err < 0 ? err : not_empty(secret, what);
 }
 
-static int from_command(struct secret *s, const char *command)
+static int from_command(struct secret *secret, const char *command)
 {
 	char shell[] = "/bin/sh", option[] = "-c";
 	CLEANUP_FREE char *text = strdup(command);
@@ -167,38 +167,38 @@ static int from_command(struct secret *s, const char *command)
 	CLEANUP_FD int fd = pipes[0];
 	if (err != 0)
 		return fail_errno(-err, "running the passphrase command");
-	err = read_secret(s, fd, "the passphrase command's output");
+	err = read_secret(secret, fd, "the passphrase command's output");
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (err == 0 && status != 0)
 		err = fail(-EIO, "the passphrase command failed (status %d)",
 				WIFEXITED(status) ? WEXITSTATUS(status)
 						  : 128 + WTERMSIG(status));
-	strip_newline(s);
-	return err < 0 ? err : not_empty(s, "the passphrase command's output");
+	strip_newline(secret);
+	return err < 0 ? err : not_empty(secret, "the passphrase command's output");
 }
 
 /* What a key typed at the prompt does. 1: the line is done. */
-static int take_key(struct secret *s, char c)
+static int take_key(struct secret *secret, char c)
 {
 	if (c == '\n' || c == CTRL_D)
 		return 1;
 	if (c == CTRL_C)
 		return fail(-ECANCELED, "interrupted");
-	if (s->len == SECRET_MAX)
+	if (secret->len == SECRET_MAX)
 		return fail(-EINVAL, "the passphrase is too long");
-	s->bytes[s->len++] = c;
+	secret->bytes[secret->len++] = c;
 	return 0;
 }
 
 /* One line from the terminal without echo. Its signals are off meanwhile and
  * Ctrl-C is read as a key, so that the terminal is always put back. */
-static int prompt_line(struct secret *s, int tty, const char *prompt)
+static int prompt_line(struct secret *secret, int tty, const char *prompt)
 {
 	struct termios old, quiet;
 	bool echo_off = tcgetattr(tty, &old) == 0;
 	int err = 0;
-	s->len = 0;
+	secret->len = 0;
 	if (echo_off) {
 		quiet = old;
 		quiet.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
@@ -214,58 +214,58 @@ static int prompt_line(struct secret *s, int tty, const char *prompt)
 		if (n < 0)
 			err = fail_errno(-errno, "reading the passphrase");
 		else
-			err = n == 0 ? 1 : take_key(s, c);
+			err = n == 0 ? 1 : take_key(secret, c);
 	}
 	if (echo_off)
 		tcsetattr(tty, TCSAFLUSH, &old);
 	dprintf(tty, "\n");
-	return err < 0 ? err : not_empty(s, "the passphrase");
+	return err < 0 ? err : not_empty(secret, "the passphrase");
 }
 
-static int no_key(const struct credentials *c, const char *repository)
+static int no_key(const struct credentials *credentials, const char *repository)
 {
 	char key[VARIABLE_MAX], passphrase[VARIABLE_MAX];
-	const char *role = c->role ? c->role : "", *dash = c->role ? "-" : "";
-	variable_name(key, c, "KEY_FILE");
-	variable_name(passphrase, c, "PASSPHRASE_FILE");
+	const char *role = credentials->role ? credentials->role : "", *dash = credentials->role ? "-" : "";
+	variable_name(key, credentials, "KEY_FILE");
+	variable_name(passphrase, credentials, "PASSPHRASE_FILE");
 	return fail(-ENOKEY,
 			"no key for %s: give --%s%skey-file or "
 			"--%s%spassphrase-file, or set %s or %s",
 			repository, role, dash, role, dash, key, passphrase);
 }
 
-static int from_prompt(struct secret *s, const struct credentials *c,
+static int from_prompt(struct secret *secret, const struct credentials *credentials,
 		const char *repository, bool confirm)
 {
 	char prompt[512];
 	CLEANUP_FD int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (tty < 0)
-		return no_key(c, repository);
+		return no_key(credentials, repository);
 	snprintf(prompt, sizeof(prompt), "%s for %s: ",
 			confirm ? "New passphrase" : "Passphrase", repository);
-	int err = prompt_line(s, tty, prompt);
+	int err = prompt_line(secret, tty, prompt);
 	if (err < 0 || !confirm)
 		return err;
 	struct secret again;
 	err = secret_alloc(&again, KEYSLOT_PASSPHRASE);
 	if (err == 0)
 		err = prompt_line(&again, tty, "The same again: ");
-	if (err == 0 && (again.len != s->len
-				       || !seal_equal(again.bytes, s->bytes,
-						       s->len)))
+	if (err == 0 && (again.len != secret->len
+				       || !seal_equal(again.bytes, secret->bytes,
+						       secret->len)))
 		err = fail(-EINVAL, "the two passphrases differ");
 	credentials_clear_secret(&again);
 	return err;
 }
 
-static int keep_prompted(const struct credentials *c, const struct secret *s)
+static int keep_prompted(const struct credentials *credentials, const struct secret *secret)
 {
 	char name[VARIABLE_MAX];
-	variable_name(name, c, "PASSPHRASE");
-	return secret_env_put(name, s->bytes, s->len);
+	variable_name(name, credentials, "PASSPHRASE");
+	return secret_env_put(name, secret->bytes, secret->len);
 }
 
-static int read_chosen(const struct credentials *c, struct chosen ch,
+static int read_chosen(const struct credentials *credentials, struct chosen ch,
 		const char *repository, bool confirm, struct secret *out)
 {
 	int err = secret_alloc(out, ch.key_file ? KEYSLOT_KEY_FILE
@@ -285,28 +285,28 @@ static int read_chosen(const struct credentials *c, struct chosen ch,
 	} else if (ch.command) {
 		err = from_command(out, ch.command);
 	} else {
-		err = from_prompt(out, c, repository, confirm);
-		if (err == 0 && c->keep)
-			err = keep_prompted(c, out);
+		err = from_prompt(out, credentials, repository, confirm);
+		if (err == 0 && credentials->keep)
+			err = keep_prompted(credentials, out);
 	}
 	if (err < 0)
 		credentials_clear_secret(out);
 	return err;
 }
 
-int credentials_secret(const struct credentials *c, const char *repository,
+int credentials_secret(const struct credentials *credentials, const char *repository,
 		bool confirm, struct secret *out)
 {
-	return read_chosen(c, choose(c), repository, confirm, out);
+	return read_chosen(credentials, choose(credentials), repository, confirm, out);
 }
 
-int credentials_new_secret(const struct credentials *c, const char *repository,
+int credentials_new_secret(const struct credentials *credentials, const char *repository,
 		struct secret *out)
 {
-	struct chosen ch = { .key_file = c->key_file,
-		.file = c->passphrase_file,
-		.command = c->passphrase_command };
-	int err = read_chosen(c, ch, repository, true, out);
+	struct chosen ch = { .key_file = credentials->key_file,
+		.file = credentials->passphrase_file,
+		.command = credentials->passphrase_command };
+	int err = read_chosen(credentials, ch, repository, true, out);
 	return err != -ENOKEY ? err
 			    : fail(err, "there is no terminal to ask for a new "
 				      "passphrase on; give "

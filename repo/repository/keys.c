@@ -61,38 +61,38 @@ static int compare(const void *a, const void *b)
 	return strcmp(x->digits, y->digits);
 }
 
-static int list_slots(struct key_slots *out, struct store *s)
+static int list_slots(struct key_slots *out, struct store *store)
 {
 	out->count = 0;
 	out->more = false;
-	int err = store_list(s, "keys/", note_slot, out);
+	int err = store_list(store, "keys/", note_slot, out);
 	if (err < 0)
 		return err;
 	qsort(out->items, (size_t)out->count, sizeof(out->items[0]), compare);
 	return 0;
 }
 
-static int load_slot(struct key_slot *slot, struct store *s,
+static int load_slot(struct key_slot *slot, struct store *store,
 		const uint8_t *repo_id)
 {
 	CLEANUP_FREE void *data = NULL;
 	size_t len = 0;
 	char name[32];
 	object_name(name, slot->digits);
-	int err = store_get(s, name, &data, &len, KEYSLOT_SIZE);
+	int err = store_get(store, name, &data, &len, KEYSLOT_SIZE);
 	if (err == 0)
 		err = keyslot_decode(&slot->slot, repo_id, data, len);
 	slot->readable = err == 0;
 	return err < 0 ? fail_within(err, "key slot %s", name) : 0;
 }
 
-int keys_load(struct key_slots *out, struct store *s, const uint8_t *repo_id)
+int keys_load(struct key_slots *out, struct store *store, const uint8_t *repo_id)
 {
-	int err = list_slots(out, s), kept = 0;
+	int err = list_slots(out, store), kept = 0;
 	if (err < 0)
 		return err;
 	for (int i = 0; i < out->count; i++) {
-		err = load_slot(&out->items[i], s, repo_id);
+		err = load_slot(&out->items[i], store, repo_id);
 		if (err == -ENOMEM)
 			return err;
 		if (err != -ENOENT) /* removed just now */
@@ -113,76 +113,76 @@ struct opening {
 	struct error_copy bad;	/* of a slot that can't be used; err 0: none */
 };
 
-static int begin_opening(struct opening *o, const struct secret *secret)
+static int begin_opening(struct opening *opening, const struct secret *secret)
 {
-	*o = (struct opening){ .secret = secret };
-	o->recovery.kind = KEYSLOT_RECOVERY;
-	o->recovery.bytes = seal_secret_alloc(RECOVERY_SIZE);
-	if (o->recovery.bytes == NULL)
+	*opening = (struct opening){ .secret = secret };
+	opening->recovery.kind = KEYSLOT_RECOVERY;
+	opening->recovery.bytes = seal_secret_alloc(RECOVERY_SIZE);
+	if (opening->recovery.bytes == NULL)
 		return fail_errno(-ENOMEM, "opening");
 	size_t len = secret->len;
 	while (len > 0 && (secret->bytes[len - 1] == '\n' ||
 					  secret->bytes[len - 1] == '\r'))
 		len--; /* of a key file */
-	int err = recovery_decode((uint8_t *)o->recovery.bytes, secret->bytes,
+	int err = recovery_decode((uint8_t *)opening->recovery.bytes, secret->bytes,
 			len);
 	if (err == 0)
-		o->recovery.len = RECOVERY_SIZE;
+		opening->recovery.len = RECOVERY_SIZE;
 	if (err == -EINVAL) {
-		o->mistyped = err;
-		error_save(&o->why, err);
+		opening->mistyped = err;
+		error_save(&opening->why, err);
 	}
 	return 0;
 }
 
 /* -EKEYREJECTED: not this slot. */
-static int try_slot(struct opening *o, const uint8_t *repo_id,
+static int try_slot(struct opening *opening, const uint8_t *repo_id,
 		const struct key_slot *slot, uint8_t *master)
 {
 	const struct secret *secret = slot->slot.kind == KEYSLOT_RECOVERY
-			? &o->recovery
-			: o->secret;
+			? &opening->recovery
+			: opening->secret;
 	if (slot->slot.kind != secret->kind || secret->len == 0)
 		return -EKEYREJECTED;
 	return keyslot_unwrap(&slot->slot, repo_id, secret->bytes, secret->len,
 			master);
 }
 
-static int rejected(struct opening *o, struct store *s)
+static int rejected(struct opening *opening, struct store *store)
 {
-	const char *kind = keys_kind_name(o->secret->kind);
-	if (o->mistyped && o->recovery_slots)
+	const char *kind = keys_kind_name(opening->secret->kind);
+	if (opening->mistyped && opening->recovery_slots)
 		return fail(-EKEYREJECTED, "wrong %s for %s: %s", kind,
-				store_path(s), o->why.text);
-	return fail(-EKEYREJECTED, "wrong %s for %s", kind, store_path(s));
+				store_path(store), opening->why.text);
+	return fail(-EKEYREJECTED, "wrong %s for %s", kind, store_path(store));
 }
 
-/* Loads all; O->bad gets why one can't be used. -ENOENT: a slot was removed
+/* Loads all; OPENING->bad gets why one can't be used. -ENOENT: a slot was removed
  * meanwhile. */
-static int load_for_opening(struct opening *o, struct store *s,
+static int load_for_opening(struct opening *opening, struct store *store,
 		const uint8_t *repo_id, struct key_slots *slots)
 {
-	int r = list_slots(slots, s);
+	int r = list_slots(slots, store);
 	if (r == 0 && slots->count == 0)
 		r = fail(-EBADMSG,
 				"%s has no key slots left in its keys/ folder: put a "
 				"copy of them back",
-				store_path(s));
+				store_path(store));
 	for (int i = 0; r == 0 && i < slots->count; i++) {
 		struct key_slot *slot = &slots->items[i];
-		int e = load_slot(slot, s, repo_id);
+		int e = load_slot(slot, store, repo_id);
 		if (e == -ENOENT)
 			r = e;
 		else if (e < 0)
-			error_save(&o->bad, e);
+			error_save(&opening->bad, e);
 		else if (slot->slot.kind == KEYSLOT_RECOVERY)
-			o->recovery_slots = true;
+			opening->recovery_slots = true;
 	}
 	return r;
 }
 
 /* Those that cost nothing first. */
-static int try_slots(struct opening *o, struct store *s,
+static int try_slots(struct opening *opening, struct store *store,
 		const uint8_t *repo_id, const struct key_slots *slots,
 		uint8_t *master, char *opened)
 {
@@ -192,20 +192,20 @@ static int try_slots(struct opening *o, struct store *s,
 			if (!slot->readable ||
 					(slot->slot.cost.ops > 0) != costly)
 				continue;
-			int err = try_slot(o, repo_id, slot, master);
+			int err = try_slot(opening, repo_id, slot, master);
 			if (err == 0)
 				memcpy(opened, slot->digits,
 						sizeof(slot->digits));
 			if (err == 0)
 				return 0;
 			if (err != -EKEYREJECTED)
-				error_save(&o->bad, err);
+				error_save(&opening->bad, err);
 		}
 	}
-	return o->bad.err < 0 ? error_load(&o->bad) : rejected(o, s);
+	return opening->bad.err < 0 ? error_load(&opening->bad) : rejected(opening, store);
 }
 
-int keys_open(struct store *s, const uint8_t *repo_id,
+int keys_open(struct store *store, const uint8_t *repo_id,
 		const struct secret *secret, uint8_t master[MASTER_KEY_SIZE],
 		char opened[KEY_SLOT_DIGITS + 1])
 {
@@ -217,9 +217,9 @@ int keys_open(struct store *s, const uint8_t *repo_id,
 	if (err == 0)
 		err = -ENOENT;
 	for (int i = 0; err == -ENOENT && i < LISTINGS; i++)
-		err = load_for_opening(&o, s, repo_id, slots);
+		err = load_for_opening(&o, store, repo_id, slots);
 	if (err == 0)
-		err = try_slots(&o, s, repo_id, slots, master, opened);
+		err = try_slots(&o, store, repo_id, slots, master, opened);
 	credentials_clear_secret(&o.recovery);
 	return err;
 }
@@ -247,7 +247,7 @@ static int check_opens(const uint8_t bytes[KEYSLOT_SIZE],
 	return err;
 }
 
-int keys_add(struct store *s, const uint8_t *repo_id,
+int keys_add(struct store *store, const uint8_t *repo_id,
 		const struct secret *secret, const char *label,
 		const uint8_t master[MASTER_KEY_SIZE],
 		char digits[KEY_SLOT_DIGITS + 1])
@@ -271,7 +271,7 @@ int keys_add(struct store *s, const uint8_t *repo_id,
 	seal_random(random, sizeof(random));
 	hex_encode(digits, random, sizeof(random));
 	object_name(name, digits);
-	return store_put(s, name, bytes, sizeof(bytes), true);
+	return store_put(store, name, bytes, sizeof(bytes), true);
 }
 
 /* SPEC as it is typed or as it is shown. */
@@ -310,9 +310,9 @@ int keys_find(const struct key_slots *slots, const char *spec,
 	return 0;
 }
 
-int keys_remove(struct store *s, const struct key_slot *slot)
+int keys_remove(struct store *store, const struct key_slot *slot)
 {
 	char name[32];
 	object_name(name, slot->digits);
-	return store_delete(s, name);
+	return store_delete(store, name);
 }

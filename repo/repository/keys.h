@@ -26,18 +26,18 @@ struct key_slots {
 };
 
 /* Loads all slots; damaged ones are in the list, not readable. */
-int keys_load(struct key_slots *out, struct store *s, const uint8_t *repo_id);
+int keys_load(struct key_slots *out, struct store *store, const uint8_t *repo_id);
 
 /* Opens with SECRET: a passphrase, a key file's bytes, or either's text if
  * that is a recovery key. OPENED gets the slot's digits. 0; -EKEYREJECTED: none
  * opens; other errors. */
-int keys_open(struct store *s, const uint8_t *repo_id,
+int keys_open(struct store *store, const uint8_t *repo_id,
 		const struct secret *secret, uint8_t master[MASTER_KEY_SIZE],
 		char opened[KEY_SLOT_DIGITS + 1]);
 
 /* Makes a slot for SECRET (of its kind; a recovery key as its bytes), sees
  * that it opens, and puts it durably. LABEL: escaped, "" for none. */
-int keys_add(struct store *s, const uint8_t *repo_id,
+int keys_add(struct store *store, const uint8_t *repo_id,
 		const struct secret *secret, const char *label,
 		const uint8_t master[MASTER_KEY_SIZE],
 		char digits[KEY_SLOT_DIGITS + 1]);
@@ -48,7 +48,7 @@ int keys_find(const struct key_slots *slots, const char *spec,
 		const struct key_slot **out);
 
 /* Durably. That another slot is left is the caller's to see. */
-int keys_remove(struct store *s, const struct key_slot *slot);
+int keys_remove(struct store *store, const struct key_slot *slot);
 
 /* "passphrase", "key file", "recovery key" */
 const char *keys_kind_name(enum keyslot_kind kind);

@@ -47,7 +47,7 @@ static int decode(struct min_age_setting *out, const char *name,
 	return m.err;
 }
 
-static int load_one(struct repository *r, uint64_t number,
+static int load_one(struct repository *repo, uint64_t number,
 		struct min_age_setting *out)
 {
 	CLEANUP_FREE void *data = NULL;
@@ -55,12 +55,12 @@ static int load_one(struct repository *r, uint64_t number,
 	size_t len = 0, text_len = 0;
 	char name[32];
 	object_name(name, number);
-	int err = store_get(r->store, name, &data, &len, OBJECT_MAX);
+	int err = store_get(repo->store, name, &data, &len, OBJECT_MAX);
 	if (err == -ENOENT)
 		err = fail(-EBADMSG, "%s is missing, though there is a later one",
 				name);
 	if (err == 0)
-		err = envelope_open(r->seal, r->config.repo_id,
+		err = envelope_open(repo->seal, repo->config.repo_id,
 				ENVELOPE_RETENTION, name, data, len, &text,
 				&text_len);
 	return err < 0 ? err : decode(out, name, text, text_len);
@@ -108,10 +108,10 @@ static int note_number(void *ctx, const char *name)
 	return 0;
 }
 
-static int load_all(struct repository *r, struct min_age *out)
+static int load_all(struct repository *repo, struct min_age *out)
 {
 	uint64_t highest = 0;
-	int err = store_list(r->store, PREFIX, note_number, &highest);
+	int err = store_list(repo->store, PREFIX, note_number, &highest);
 	if (err == 0 && highest > MIN_AGE_COUNT_MAX)
 		err = fail(-EBADMSG, "there are more than %u settings in " PREFIX,
 				MIN_AGE_COUNT_MAX);
@@ -122,7 +122,7 @@ static int load_all(struct repository *r, struct min_age *out)
 		return fail_errno(-ENOMEM, "reading " PREFIX);
 	for (uint64_t n = 1; err == 0 && n <= highest; n++) {
 		struct min_age_setting *now = &out->items[n - 1];
-		err = load_one(r, n, now);
+		err = load_one(repo, n, now);
 		if (err == 0 && n > 1 && now->since < now[-1].since)
 			now->since = now[-1].since;
 	}
@@ -130,60 +130,60 @@ static int load_all(struct repository *r, struct min_age *out)
 	return err;
 }
 
-int min_age_load(struct repository *r, struct min_age *out)
+int min_age_load(struct repository *repo, struct min_age *out)
 {
 	*out = (struct min_age){ 0 };
-	int err = load_all(r, out);
+	int err = load_all(repo, out);
 	if (err < 0)
 		min_age_clear(out);
 	if (err == -EBADMSG)
 		return fail_within(err, "how long snapshots are protected can't "
 				"be told, so nothing is removed: put a copy of "
-				"%s/" PREFIX " back", store_path(r->store));
+				"%s/" PREFIX " back", store_path(repo->store));
 	return err;
 }
 
-void min_age_clear(struct min_age *r)
+void min_age_clear(struct min_age *min_age)
 {
-	free(r->items);
-	*r = (struct min_age){ 0 };
+	free(min_age->items);
+	*min_age = (struct min_age){ 0 };
 }
 
 /* --- what follows from them --- */
 
-int64_t min_age_in_force(const struct min_age *r)
+int64_t min_age_in_force(const struct min_age *min_age)
 {
-	return r->count == 0 ? 0 : r->items[r->count - 1].min_age;
+	return min_age->count == 0 ? 0 : min_age->items[min_age->count - 1].min_age;
 }
 
 /* Whether setting I was in force at TIME or later. Of the second in which it
  * was replaced nobody knows what came first: it counts. */
-static bool in_force_from(const struct min_age *r, size_t i, int64_t time)
+static bool in_force_from(const struct min_age *min_age, size_t i, int64_t time)
 {
-	return i + 1 == r->count || r->items[i + 1].since >= time;
+	return i + 1 == min_age->count || min_age->items[i + 1].since >= time;
 }
 
-int64_t min_age_until(const struct min_age *r, int64_t time)
+int64_t min_age_until(const struct min_age *min_age, int64_t time)
 {
 	int64_t longest = 0;
-	for (size_t i = 0; i < r->count; i++)
-		if (in_force_from(r, i, time) && r->items[i].min_age > longest)
-			longest = r->items[i].min_age;
+	for (size_t i = 0; i < min_age->count; i++)
+		if (in_force_from(min_age, i, time) && min_age->items[i].min_age > longest)
+			longest = min_age->items[i].min_age;
 	return time + longest;
 }
 
-bool min_age_protects(const struct min_age *r, int64_t time, int64_t now)
+bool min_age_protects(const struct min_age *min_age, int64_t time, int64_t now)
 {
-	int64_t until = min_age_until(r, time);
+	int64_t until = min_age_until(min_age, time);
 	return until > time && until > now;
 }
 
-int64_t min_age_longest(const struct min_age *r, int64_t now)
+int64_t min_age_longest(const struct min_age *min_age, int64_t now)
 {
-	int64_t longest = min_age_in_force(r);
-	for (size_t i = 0; i + 1 < r->count; i++) {
+	int64_t longest = min_age_in_force(min_age);
+	for (size_t i = 0; i + 1 < min_age->count; i++) {
 		/* The last moment for which it counts, and how long it does. */
-		int64_t end = r->items[i + 1].since, age = r->items[i].min_age;
+		int64_t end = min_age->items[i + 1].since, age = min_age->items[i].min_age;
 		if (end + age > now && age > longest)
 			longest = age;
 	}
@@ -217,14 +217,14 @@ void min_age_check_clock(struct repository *repo)
 			utc_format(now_text, now));
 }
 
-static int append(struct min_age *r, const struct min_age_setting *one)
+static int append(struct min_age *min_age, const struct min_age_setting *one)
 {
-	struct min_age_setting *more = reallocarray(r->items, r->count + 1,
+	struct min_age_setting *more = reallocarray(min_age->items, min_age->count + 1,
 			sizeof(*more));
 	if (more == NULL)
 		return fail_errno(-ENOMEM, "setting the least age");
-	more[r->count++] = *one;
-	r->items = more;
+	more[min_age->count++] = *one;
+	min_age->items = more;
 	return 0;
 }
 

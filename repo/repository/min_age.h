@@ -36,23 +36,23 @@ struct min_age {
 };
 
 /* 0, -EBADMSG, -ENOMEM, or why it can't be read. */
-int min_age_load(struct repository *r, struct min_age *out);
-void min_age_clear(struct min_age *r);
+int min_age_load(struct repository *repo, struct min_age *out);
+void min_age_clear(struct min_age *min_age);
 
 /* What a snapshot made from now on gets, in seconds; 0: no protection. */
-int64_t min_age_in_force(const struct min_age *r);
+int64_t min_age_in_force(const struct min_age *min_age);
 
 /* The UTC second from which on a snapshot of TIME may be removed; TIME itself
  * if no setting protects it. */
-int64_t min_age_until(const struct min_age *r, int64_t time);
+int64_t min_age_until(const struct min_age *min_age, int64_t time);
 /* True if it may not be removed at NOW. (TIME may lie after NOW: several
  * snapshots of one second get the following ones.) */
-bool min_age_protects(const struct min_age *r, int64_t time, int64_t now);
+bool min_age_protects(const struct min_age *min_age, int64_t time, int64_t now);
 
 /* The largest min_age that can still protect something at NOW: of the setting
  * in force and of older ones under which snapshots were made that are still
  * protected. What prune finds younger than that, it leaves alone. */
-int64_t min_age_longest(const struct min_age *r, int64_t now);
+int64_t min_age_longest(const struct min_age *min_age, int64_t now);
 
 /* Warns (report) if the newest snapshot is more than a day ahead of the clock:
  * what is young enough to be protected can't be told well then. */

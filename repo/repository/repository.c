@@ -28,33 +28,33 @@
 #define OPTIONS 4
 #define ROLE_NAME_MAX 32
 
-static void fill_options(struct option *to, struct repository_options *o)
+static void fill_options(struct option *option, struct repository_options *options)
 {
 	const struct option rows[OPTIONS + 1] = {
-		{ "key-file", 0, OPTION_TEXT, &o->credentials.key_file, "FILE",
+		{ "key-file", 0, OPTION_TEXT, &options->credentials.key_file, "FILE",
 			"open the repository with this key file" },
 		{ "passphrase-file", 0, OPTION_TEXT,
-			&o->credentials.passphrase_file, "FILE",
+			&options->credentials.passphrase_file, "FILE",
 			"take the passphrase from this file" },
 		{ "passphrase-command", 0, OPTION_TEXT,
-			&o->credentials.passphrase_command, "CMD",
+			&options->credentials.passphrase_command, "CMD",
 			"take the passphrase from this command's output" },
-		{ "index-dir", 0, OPTION_TEXT, &o->index_dir, "DIR",
+		{ "index-dir", 0, OPTION_TEXT, &options->index_dir, "DIR",
 			"keep the index here (default: in REPO)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
-	memcpy(to, rows, sizeof(rows));
+	memcpy(option, rows, sizeof(rows));
 }
 
-const struct option *repository_option_table(struct repository_options *o)
+const struct option *repository_option_table(struct repository_options *options)
 {
 	static struct option table[OPTIONS + 1];
-	fill_options(table, o);
+	fill_options(table, options);
 	return table;
 }
 
 const struct option *repository_second_option_table(
-		struct repository_options *o, const char *role)
+		struct repository_options *options, const char *role)
 {
 	static struct option table[OPTIONS + 1];
 	static char names[OPTIONS][ROLE_NAME_MAX];
@@ -64,8 +64,8 @@ const struct option *repository_second_option_table(
 		"take its passphrase from this command's output",
 		"keep its index here (default: in it)",
 	};
-	o->credentials.role = role;
-	fill_options(table, o);
+	options->credentials.role = role;
+	fill_options(table, options);
 	for (size_t i = 0; i < OPTIONS; i++) {
 		snprintf(names[i], sizeof(names[i]), "%s-%s", role,
 				table[i].name);
@@ -77,29 +77,29 @@ const struct option *repository_second_option_table(
 
 /* --- unlocking --- */
 
-static int unlock(struct repository *r, const struct credentials *c)
+static int unlock(struct repository *repo, const struct credentials *credentials)
 {
 	struct secret secret;
-	if (!r->config.encrypted) {
-		if (credentials_given(c))
+	if (!repo->config.encrypted) {
+		if (credentials_given(credentials))
 			return fail(-EKEYREJECTED,
 					"%s is not encrypted, but a key was given: if it "
 					"should be encrypted, its config was replaced; if "
 					"not, call without a key (see AMBERFS_* too)",
-					store_path(r->store));
-		r->seal = seal_new(r->config.public_key, false);
-		return r->seal ? 0 : fail_errno(-ENOMEM, "opening");
+					store_path(repo->store));
+		repo->seal = seal_new(repo->config.public_key, false);
+		return repo->seal ? 0 : fail_errno(-ENOMEM, "opening");
 	}
-	int err = credentials_secret(c, store_path(r->store), false, &secret);
+	int err = credentials_secret(credentials, store_path(repo->store), false, &secret);
 	if (err < 0)
 		return err;
 	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
-	err = master ? keys_open(r->store, r->config.repo_id, &secret, master,
-				     r->key_slot)
+	err = master ? keys_open(repo->store, repo->config.repo_id, &secret, master,
+				     repo->key_slot)
 		   : fail_errno(-ENOMEM, "opening");
 	if (err == 0) {
-		r->seal = seal_new(master, true);
-		if (r->seal == NULL)
+		repo->seal = seal_new(master, true);
+		if (repo->seal == NULL)
 			err = fail_errno(-ENOMEM, "opening");
 	}
 	seal_secret_free(master);
@@ -107,50 +107,50 @@ static int unlock(struct repository *r, const struct credentials *c)
 	return err;
 }
 
-static int open_config(struct repository *r, const struct credentials *c)
+static int open_config(struct repository *repo, const struct credentials *credentials)
 {
 	CLEANUP_FREE void *data = NULL;
 	size_t len;
-	int err = store_get(r->store, CONFIG_NAME, &data, &len, CONFIG_READ_MAX);
+	int err = store_get(repo->store, CONFIG_NAME, &data, &len, CONFIG_READ_MAX);
 	if (err == -ENOENT)
 		return fail(-ENOENT,
 				"%s is not an amberfs repository (it has no config); "
 				"make one with 'amberfs init'",
-				store_path(r->store));
+				store_path(repo->store));
 	if (err == 0)
-		err = config_decode(&r->config, data, len);
+		err = config_decode(&repo->config, data, len);
 	if (err == 0)
-		err = unlock(r, c);
+		err = unlock(repo, credentials);
 	if (err < 0)
 		return err;
-	if (config_authenticate(data, len, r->seal) < 0)
+	if (config_authenticate(data, len, repo->seal) < 0)
 		return fail(-EBADMSG,
 				"%s/config was changed by someone without the key: put "
 				"a good copy back",
-				store_path(r->store));
+				store_path(repo->store));
 	return 0;
 }
 
 int repository_open(struct repository **out, const char *path,
-		const struct repository_options *o)
+		const struct repository_options *options)
 {
 	int err = seal_global_init();
 	if (err < 0)
 		return fail(err, "libsodium can't start");
-	struct repository *r = calloc(1, sizeof(*r));
-	if (r == NULL)
+	struct repository *repo = calloc(1, sizeof(*repo));
+	if (repo == NULL)
 		return fail_errno(-ENOMEM, "opening %s", path);
-	err = store_open_local(&r->store, path);
+	err = store_open_local(&repo->store, path);
 	if (err == -ENOENT)
 		err = fail(-ENOENT, "there is no repository at %s; make one with "
 				"'amberfs init %s'", path, path);
 	if (err == 0)
-		err = open_config(r, &o->credentials);
+		err = open_config(repo, &options->credentials);
 	if (err < 0) {
-		repository_close(r);
+		repository_close(repo);
 		return err;
 	}
-	*out = r;
+	*out = repo;
 	return 0;
 }
 
@@ -171,35 +171,35 @@ int repository_peek_id(const char *path, uint8_t id[REPO_ID_SIZE])
 	return err < 0 ? fail_within(err, "%s", path) : 0;
 }
 
-int repository_attach(struct repository *r, const struct repository_options *o)
+int repository_attach(struct repository *repo, const struct repository_options *options)
 {
-	r->exclusions = exclusions_new(r->store, r->seal, r->config.repo_id);
-	r->packs = r->exclusions == NULL
+	repo->exclusions = exclusions_new(repo->store, repo->seal, repo->config.repo_id);
+	repo->packs = repo->exclusions == NULL
 			? NULL
-			: pack_cache_new(r->store, r->seal, r->config.repo_id,
-					  r->exclusions,
-					  o->chunks_max ? o->chunks_max
+			: pack_cache_new(repo->store, repo->seal, repo->config.repo_id,
+					  repo->exclusions,
+					  options->chunks_max ? options->chunks_max
 							: CHUNKS_DEFAULT);
-	if (r->packs == NULL)
-		return fail_errno(-ENOMEM, "opening %s", store_path(r->store));
-	int err = index_open(&r->index, r->store, r->config.repo_id, o->index_dir,
-			pack_cache_load_for_index, r->packs);
+	if (repo->packs == NULL)
+		return fail_errno(-ENOMEM, "opening %s", store_path(repo->store));
+	int err = index_open(&repo->index, repo->store, repo->config.repo_id, options->index_dir,
+			pack_cache_load_for_index, repo->packs);
 	if (err < 0)
 		return err;
-	pack_cache_set_index(r->packs, r->index);
+	pack_cache_set_index(repo->packs, repo->index);
 	return 0;
 }
 
-void repository_close(struct repository *r)
+void repository_close(struct repository *repo)
 {
-	if (r == NULL)
+	if (repo == NULL)
 		return;
-	index_close(r->index);
-	pack_cache_free(r->packs);
-	exclusions_free(r->exclusions);
-	seal_free(r->seal);
-	store_close(r->store);
-	free(r);
+	index_close(repo->index);
+	pack_cache_free(repo->packs);
+	exclusions_free(repo->exclusions);
+	seal_free(repo->seal);
+	store_close(repo->store);
+	free(repo);
 }
 
 /* --- making --- */
@@ -236,12 +236,12 @@ static int fill_new(struct store *store, const struct config *config,
 					   true);
 }
 
-static int init_encrypted(const char *path, const struct repository_options *o,
+static int init_encrypted(const char *path, const struct repository_options *options,
 		const struct config *config)
 {
 	struct secret secret;
 	struct store *store = NULL;
-	int err = credentials_secret(&o->credentials, path, true, &secret);
+	int err = credentials_secret(&options->credentials, path, true, &secret);
 	if (err < 0)
 		return err;
 	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
@@ -249,7 +249,7 @@ static int init_encrypted(const char *path, const struct repository_options *o,
 		   : fail_errno(-ENOMEM, "making a repository");
 	if (err == 0) {
 		seal_random(master, MASTER_KEY_SIZE);
-		err = fill_new(store, config, &secret, master, o->min_age);
+		err = fill_new(store, config, &secret, master, options->min_age);
 	}
 	store_close(store);
 	seal_secret_free(master);
@@ -257,7 +257,7 @@ static int init_encrypted(const char *path, const struct repository_options *o,
 	return err;
 }
 
-int repository_init(const char *path, const struct repository_options *o,
+int repository_init(const char *path, const struct repository_options *options,
 		const struct config *config)
 {
 	struct store *store;
@@ -265,15 +265,15 @@ int repository_init(const char *path, const struct repository_options *o,
 	if (err < 0)
 		return fail(err, "libsodium can't start");
 	if (config->encrypted)
-		return init_encrypted(path, o, config);
-	if (credentials_given(&o->credentials))
+		return init_encrypted(path, options, config);
+	if (credentials_given(&options->credentials))
 		return fail(-EINVAL,
 				"--no-encryption and a key (option or AMBERFS_* "
 				"variable) contradict each other");
 	err = store_create_local(&store, path);
 	if (err < 0)
 		return err;
-	err = fill_new(store, config, NULL, config->public_key, o->min_age);
+	err = fill_new(store, config, NULL, config->public_key, options->min_age);
 	store_close(store);
 	return err;
 }

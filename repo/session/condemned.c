@@ -26,13 +26,13 @@
 #define NAME_SIZE 64
 #define ANNOUNCE_TRIES 1000
 
-static int put(struct repository *r, const char *name, const char *text)
+static int put(struct repository *repo, const char *name, const char *text)
 {
 	CLEANUP_FREE uint8_t *object = NULL;
 	size_t len;
-	int err = envelope_seal(r->seal, r->config.repo_id, ENVELOPE_CONDEMNED,
+	int err = envelope_seal(repo->seal, repo->config.repo_id, ENVELOPE_CONDEMNED,
 			name, text, strlen(text), &object, &len);
-	return err < 0 ? err : store_put(r->store, name, object, len, true);
+	return err < 0 ? err : store_put(repo->store, name, object, len, true);
 }
 
 /* --- packs --- */
@@ -44,21 +44,21 @@ static void condemned_name(char out[NAME_SIZE], const struct pack_id *pack)
 	snprintf(out, NAME_SIZE, DIRECTORY "%s", hex);
 }
 
-int condemned_add(struct repository *r, const struct pack_id *pack)
+int condemned_add(struct repository *repo, const struct pack_id *pack)
 {
 	char name[NAME_SIZE], text[128];
 	condemned_name(name, pack);
 	snprintf(text, sizeof(text), "{\"pack\":\"%s\",\"since\":%lld}",
 			name + strlen(DIRECTORY), (long long)time(NULL));
-	int err = put(r, name, text);
+	int err = put(repo, name, text);
 	return err == -EEXIST ? 0 : err;
 }
 
-int condemned_clear(struct repository *r, const struct pack_id *pack)
+int condemned_clear(struct repository *repo, const struct pack_id *pack)
 {
 	char name[NAME_SIZE];
 	condemned_name(name, pack);
-	int err = store_delete(r->store, name);
+	int err = store_delete(repo->store, name);
 	return err == -ENOENT ? 0 : err;
 }
 
@@ -69,19 +69,19 @@ struct pack_array {
 
 static int note_pack(void *ctx, const char *name)
 {
-	struct pack_array *a = ctx;
+	struct pack_array *array = ctx;
 	struct pack_id pack;
 	if (hex_decode(pack.b, PACK_ID_SIZE, name + strlen(DIRECTORY)) < 0)
 		return 0;
-	if (a->count == a->room) {
-		size_t room = a->room ? 2 * a->room : 64;
-		struct pack_id *more = realloc(a->items, room * sizeof(*more));
+	if (array->count == array->room) {
+		size_t room = array->room ? 2 * array->room : 64;
+		struct pack_id *more = realloc(array->items, room * sizeof(*more));
 		if (more == NULL)
 			return fail_errno(-ENOMEM, "listing condemned packs");
-		a->items = more;
-		a->room = room;
+		array->items = more;
+		array->room = room;
 	}
-	a->items[a->count++] = pack;
+	array->items[array->count++] = pack;
 	return 0;
 }
 
@@ -90,10 +90,10 @@ static int compare_packs(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct pack_id));
 }
 
-int condemned_list(struct repository *r, struct pack_id **out, size_t *count)
+int condemned_list(struct repository *repo, struct pack_id **out, size_t *count)
 {
 	struct pack_array a = { .items = NULL };
-	int err = store_list(r->store, DIRECTORY, note_pack, &a);
+	int err = store_list(repo->store, DIRECTORY, note_pack, &a);
 	if (err < 0) {
 		free(a.items);
 		return err;
@@ -128,10 +128,10 @@ static int note_epoch(void *ctx, const char *name)
 	return 0;
 }
 
-int condemned_latest_epoch(struct repository *r, uint64_t *epoch)
+int condemned_latest_epoch(struct repository *repo, uint64_t *epoch)
 {
 	*epoch = 0;
-	return store_list(r->store, DIRECTORY, note_epoch, epoch);
+	return store_list(repo->store, DIRECTORY, note_epoch, epoch);
 }
 
 struct older {
@@ -142,41 +142,41 @@ struct older {
 /* One left over costs nothing. */
 static int delete_older(void *ctx, const char *name)
 {
-	struct older *o = ctx;
+	struct older *older = ctx;
 	uint64_t n = epoch_number(name);
-	if (n != 0 && n < o->than)
-		store_delete(o->store, name);
+	if (n != 0 && n < older->than)
+		store_delete(older->store, name);
 	return 0;
 }
 
-static int put_epoch(struct repository *r, uint64_t n)
+static int put_epoch(struct repository *repo, uint64_t n)
 {
 	char name[NAME_SIZE], text[128];
 	snprintf(name, sizeof(name), EPOCH_PREFIX "%" PRIu64, n);
 	snprintf(text, sizeof(text), "{\"epoch\":%" PRIu64 ",\"since\":%lld}",
 			n, (long long)time(NULL));
-	return put(r, name, text);
+	return put(repo, name, text);
 }
 
-int condemned_announce_epoch(struct repository *r, uint64_t least, uint64_t *epoch)
+int condemned_announce_epoch(struct repository *repo, uint64_t least, uint64_t *epoch)
 {
 	int err = -EEXIST;
 	for (int i = 0; err == -EEXIST && i < ANNOUNCE_TRIES; i++) {
 		uint64_t n;
-		err = condemned_latest_epoch(r, &n);
+		err = condemned_latest_epoch(repo, &n);
 		if (err < 0)
 			return err;
 		n = (n > least ? n : least) + 1;
 		if (n > (uint64_t)EPOCH_MAX)
 			return fail(-EOVERFLOW, "the epochs in %s/" DIRECTORY
 					" are used up: somebody forged one",
-					store_path(r->store));
-		err = put_epoch(r, n);
+					store_path(repo->store));
+		err = put_epoch(repo, n);
 		*epoch = n;
 	}
 	if (err == 0) {
-		struct older o = { .store = r->store, .than = *epoch };
-		store_list(r->store, DIRECTORY, delete_older, &o);
+		struct older o = { .store = repo->store, .than = *epoch };
+		store_list(repo->store, DIRECTORY, delete_older, &o);
 	}
 	return err;
 }

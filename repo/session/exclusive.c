@@ -57,19 +57,19 @@ static const struct {
 	{ "keys", "changing the keys of", SESSION_WRITE },
 };
 
-static const char *work_name(const struct exclusive *e)
+static const char *work_name(const struct exclusive *exclusive)
 {
-	return e->name == kinds[0].name ? kinds[0].work : kinds[1].work;
+	return exclusive->name == kinds[0].name ? kinds[0].work : kinds[1].work;
 }
 
-static const char *path_of(const struct exclusive *e)
+static const char *path_of(const struct exclusive *exclusive)
 {
-	return store_path(e->repo->store);
+	return store_path(exclusive->repo->store);
 }
 
-static void object_name(char out[80], const struct exclusive *e, int64_t number)
+static void object_name(char out[80], const struct exclusive *exclusive, int64_t number)
 {
-	snprintf(out, 80, "sessions/%s.%" PRId64, e->name, number);
+	snprintf(out, 80, "sessions/%s.%" PRId64, exclusive->name, number);
 }
 
 /* --- looking --- */
@@ -97,33 +97,33 @@ static int64_t number_of(const char *name, const char *text)
 
 static int note(void *ctx, const char *object)
 {
-	struct look *l = ctx;
+	struct look *look = ctx;
 	const char *text = object + strlen("sessions/");
-	int64_t number = number_of(l->e->name, text);
-	if (number > l->highest)
-		l->highest = number;
-	if (strncmp(text, l->e->id, ID_TEXT - 1) == 0 &&
+	int64_t number = number_of(look->e->name, text);
+	if (number > look->highest)
+		look->highest = number;
+	if (strncmp(text, look->e->id, ID_TEXT - 1) == 0 &&
 			text[ID_TEXT - 1] == '.')
-		l->recorded = true;
-	if (l->delete_lower && number >= 0 && number < l->e->number)
-		store_delete(l->e->repo->store, object);
+		look->recorded = true;
+	if (look->delete_lower && number >= 0 && number < look->e->number)
+		store_delete(look->e->repo->store, object);
 	return 0;
 }
 
-static int look_once(struct look *l, const struct exclusive *e)
+static int look_once(struct look *look, const struct exclusive *exclusive)
 {
-	*l = (struct look){ .e = e, .highest = -1 };
-	return store_list(e->repo->store, "sessions/", note, l);
+	*look = (struct look){ .e = exclusive, .highest = -1 };
+	return store_list(exclusive->repo->store, "sessions/", note, look);
 }
 
-static int look(struct look *l, const struct exclusive *e)
+static int look(struct look *l, const struct exclusive *exclusive)
 {
 	struct look before;
-	int err = look_once(l, e);
+	int err = look_once(l, exclusive);
 	do {
 		before = *l;
 		if (err == 0)
-			err = look_once(l, e);
+			err = look_once(l, exclusive);
 	} while (err == 0 && l->highest != before.highest);
 	return err;
 }
@@ -140,19 +140,19 @@ struct holder {
 static int describe(void *ctx, const char *id, bool alive,
 		const struct session_record *record)
 {
-	struct holder *h = ctx;
+	struct holder *holder = ctx;
 	char since[UTC_TEXT_MAX];
-	bool fits = h->id[0] != '\0' ? strcmp(id, h->id) == 0
+	bool fits = holder->id[0] != '\0' ? strcmp(id, holder->id) == 0
 				     : record == NULL ||
-						       record->kind == h->e->kind;
-	if (!alive || !fits || strcmp(id, h->e->id) == 0)
+						       record->kind == holder->e->kind;
+	if (!alive || !fits || strcmp(id, holder->e->id) == 0)
 		return 0;
-	h->found = true;
+	holder->found = true;
 	if (record == NULL)
-		snprintf(h->text, sizeof(h->text),
+		snprintf(holder->text, sizeof(holder->text),
 				"session %s, whose record can't be read,", id);
 	else
-		snprintf(h->text, sizeof(h->text),
+		snprintf(holder->text, sizeof(holder->text),
 				"process %" PRId64 " on %.255s since %s",
 				record->pid, record->host,
 				utc_format(since, record->started));
@@ -161,22 +161,22 @@ static int describe(void *ctx, const char *id, bool alive,
 
 /* Who holds NUMBER, from its object: h->id, "" if that can't be read, or
  * -ENOENT if it is gone. */
-static int load_holder(struct holder *h, int64_t number)
+static int load_holder(struct holder *holder, int64_t number)
 {
 	CLEANUP_FREE void *data = NULL;
 	CLEANUP_FREE char *json = NULL;
 	CLEANUP_JSON json_t *object = NULL;
-	struct repository *r = h->e->repo;
+	struct repository *repo = holder->e->repo;
 	uint8_t bytes[SESSION_ID_SIZE];
 	size_t len = 0, json_len = 0;
 	struct json_fields m;
 	char name[80];
-	object_name(name, h->e, number);
-	int err = store_get(r->store, name, &data, &len, OBJECT_MAX);
+	object_name(name, holder->e, number);
+	int err = store_get(repo->store, name, &data, &len, OBJECT_MAX);
 	if (err < 0 && err != -EFBIG)
 		return err;
 	if (err == 0)
-		err = envelope_open(r->seal, r->config.repo_id, ENVELOPE_SESSION,
+		err = envelope_open(repo->seal, repo->config.repo_id, ENVELOPE_SESSION,
 				name, data, len, &json, &json_len);
 	if (err == 0)
 		err = json_fields_load(&object, name, json, json_len);
@@ -187,48 +187,48 @@ static int load_holder(struct holder *h, int64_t number)
 	json_fields_begin(&m, object, name, "%s", "");
 	json_fields_hex(&m, "session", bytes, sizeof(bytes));
 	if (m.err == 0)
-		hex_encode(h->id, bytes, sizeof(bytes));
+		hex_encode(holder->id, bytes, sizeof(bytes));
 	return m.err == -ENOMEM ? m.err : 0;
 }
 
-static int busy(const struct exclusive *e, const char *who)
+static int busy(const struct exclusive *exclusive, const char *who)
 {
 	return fail(-EBUSY, "%s %s: another one is at it (%s); wait until it "
 			"has ended, see 'amberfs sessions'",
-			work_name(e), path_of(e), who);
+			work_name(exclusive), path_of(exclusive), who);
 }
 
 /* 0: nobody that lives holds NUMBER. */
-static int check_holder(const struct exclusive *e, int64_t number)
+static int check_holder(const struct exclusive *exclusive, int64_t number)
 {
-	struct holder h = { .e = e };
+	struct holder h = { .e = exclusive };
 	int err = load_holder(&h, number);
 	if (err < 0)
 		return err;
 	if (h.id[0] != '\0') {
-		err = lease_alive(e->repo->store, h.id);
+		err = lease_alive(exclusive->repo->store, h.id);
 		if (err <= 0) /* what can't be told is an error, not a death */
 			return err;
-		if (strcmp(h.id, e->id) == 0)
-			return busy(e, "this very process");
+		if (strcmp(h.id, exclusive->id) == 0)
+			return busy(exclusive, "this very process");
 		snprintf(h.text, sizeof(h.text), "session %s", h.id);
 	}
-	err = session_list(e->repo, describe, &h);
+	err = session_list(exclusive->repo, describe, &h);
 	if (err < 0)
 		return err;
-	return h.found || h.id[0] != '\0' ? busy(e, h.text) : 0;
+	return h.found || h.id[0] != '\0' ? busy(exclusive, h.text) : 0;
 }
 
 /* --- taking --- */
 
-static int put(const struct exclusive *e)
+static int put(const struct exclusive *exclusive)
 {
 	CLEANUP_FREE uint8_t *object = NULL;
-	struct repository *repo = e->repo;
+	struct repository *repo = exclusive->repo;
 	char name[80], json[64];
 	size_t len = 0;
-	object_name(name, e, e->number);
-	snprintf(json, sizeof(json), "{\"session\":\"%s\"}", e->id);
+	object_name(name, exclusive, exclusive->number);
+	snprintf(json, sizeof(json), "{\"session\":\"%s\"}", exclusive->id);
 	int err = envelope_seal(repo->seal, repo->config.repo_id,
 			ENVELOPE_SESSION, name, json, strlen(json), &object,
 			&len);
@@ -236,73 +236,73 @@ static int put(const struct exclusive *e)
 }
 
 /* 1: somebody was faster, look again. */
-static int take(struct exclusive *e)
+static int take(struct exclusive *exclusive)
 {
 	struct look l = { .highest = -1 };
-	int err = look(&l, e);
+	int err = look(&l, exclusive);
 	if (err == 0 && l.highest >= 0)
-		err = check_holder(e, l.highest);
+		err = check_holder(exclusive, l.highest);
 	if (err < 0)
 		return err == -ENOENT ? 1 : err;
 	if (l.highest == NUMBER_MAX)
 		return fail(-EBADMSG, "sessions/%s.%" PRId64 " in %s has a number "
 				"that nobody reaches; delete it",
-				e->name, l.highest, path_of(e));
-	e->number = l.highest + 1;
-	err = put(e);
+				exclusive->name, l.highest, path_of(exclusive));
+	exclusive->number = l.highest + 1;
+	err = put(exclusive);
 	if (err == 0)
-		err = look(&l, e);
+		err = look(&l, exclusive);
 	if (err < 0)
 		return err == -EEXIST ? 1 : err;
-	if (l.highest != e->number)
+	if (l.highest != exclusive->number)
 		return 1; /* ours is deleted by the one that follows */
 	l.delete_lower = true;
-	store_list(e->repo->store, "sessions/", note, &l);
+	store_list(exclusive->repo->store, "sessions/", note, &l);
 	return 0;
 }
 
-static int find_kind(struct exclusive *e, const char *name)
+static int find_kind(struct exclusive *exclusive, const char *name)
 {
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (strcmp(kinds[i].name, name) != 0)
 			continue;
-		e->name = kinds[i].name;
-		e->kind = kinds[i].kind;
+		exclusive->name = kinds[i].name;
+		exclusive->kind = kinds[i].kind;
 		return 0;
 	}
 	return fail(-EINVAL, "no exclusive work is called %s", name);
 }
 
-int exclusive_begin(struct exclusive **out, struct repository *r,
+int exclusive_begin(struct exclusive **out, struct repository *repo,
 		const char *session_id, const char *name)
 {
-	struct exclusive *e = calloc(1, sizeof(*e));
-	if (e == NULL)
+	struct exclusive *exclusive = calloc(1, sizeof(*exclusive));
+	if (exclusive == NULL)
 		return fail_errno(-ENOMEM, "taking %s", name);
-	e->repo = r;
-	snprintf(e->id, sizeof(e->id), "%s", session_id);
-	int err = find_kind(e, name);
+	exclusive->repo = repo;
+	snprintf(exclusive->id, sizeof(exclusive->id), "%s", session_id);
+	int err = find_kind(exclusive, name);
 	if (err == 0)
 		err = 1;
 	for (int i = 0; err == 1 && i < LOOKS; i++)
-		err = take(e);
+		err = take(exclusive);
 	if (err == 1)
-		err = busy(e, "many sessions in turn");
+		err = busy(exclusive, "many sessions in turn");
 	if (err < 0) {
-		free(e);
+		free(exclusive);
 		return err;
 	}
-	*out = e;
+	*out = exclusive;
 	return 0;
 }
 
-static int passed_over(const struct exclusive *e)
+static int passed_over(const struct exclusive *exclusive)
 {
 	return fail(-ESTALE, "%s %s: another process took this one for dead and "
-			"took over; run it again", work_name(e), path_of(e));
+			"took over; run it again", work_name(exclusive), path_of(exclusive));
 }
 
-int exclusive_check(struct exclusive *e)
+int exclusive_check(struct exclusive *exclusive)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_AGAIN_NS };
 	struct look l = { .highest = -1 };
@@ -311,18 +311,18 @@ int exclusive_check(struct exclusive *e)
 	for (int i = 0; err == 0 && !l.recorded && i < LOOKS; i++) {
 		if (i > 0)
 			nanosleep(&pause, NULL);
-		err = look_once(&l, e);
-		if (err == 0 && l.highest > e->number)
-			return passed_over(e);
+		err = look_once(&l, exclusive);
+		if (err == 0 && l.highest > exclusive->number)
+			return passed_over(exclusive);
 	}
 	if (err == 0)
-		err = lease_alive(e->repo->store, e->id);
+		err = lease_alive(exclusive->repo->store, exclusive->id);
 	if (err < 0)
 		return err;
-	return err == 1 && l.recorded ? 0 : passed_over(e);
+	return err == 1 && l.recorded ? 0 : passed_over(exclusive);
 }
 
-void exclusive_end(struct exclusive *e)
+void exclusive_end(struct exclusive *exclusive)
 {
-	free(e);
+	free(exclusive);
 }

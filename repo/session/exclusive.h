@@ -13,17 +13,17 @@
 struct exclusive;
 
 /* Takes NAME ("prune" or "keys") for SESSION_ID, a session of this process
- * that has begun. R must outlive *OUT. 0; -EBUSY: another one is at it, with a
+ * that has begun. REPO must outlive *OUT. 0; -EBUSY: another one is at it, with a
  * text that says who, where and since when; other errors as the store's. */
-int exclusive_begin(struct exclusive **out, struct repository *r,
+int exclusive_begin(struct exclusive **out, struct repository *repo,
 		const char *session_id, const char *name);
 
 /* 0, or -ESTALE: another session has taken NAME since, or ours was taken for
  * dead. To be asked before each step that must not be done twice. */
-int exclusive_check(struct exclusive *e);
+int exclusive_check(struct exclusive *exclusive);
 
 /* Forgets it (NULL allowed). The object stays: the session's end frees NAME,
  * so end that afterwards. */
-void exclusive_end(struct exclusive *e);
+void exclusive_end(struct exclusive *exclusive);
 
 #endif

@@ -22,28 +22,28 @@
 #define PATIENCE_SECONDS 60.0
 #define LOOK_AGAIN_NS 20000000L
 
-static void marking_name(char out[80], const struct session *s)
+static void marking_name(char out[80], const struct session *session)
 {
-	snprintf(out, 80, "sessions/%s" SUFFIX, session_id(s));
+	snprintf(out, 80, "sessions/%s" SUFFIX, session_id(session));
 }
 
-int marking_begin(struct session *s)
+int marking_begin(struct session *session)
 {
-	struct repository *r = session_repository(s);
+	struct repository *repo = session_repository(session);
 	CLEANUP_FREE uint8_t *object = NULL;
 	char name[80];
 	size_t len = 0;
-	marking_name(name, s);
-	int err = envelope_seal(r->seal, r->config.repo_id, ENVELOPE_SESSION,
+	marking_name(name, session);
+	int err = envelope_seal(repo->seal, repo->config.repo_id, ENVELOPE_SESSION,
 			name, "{}", 2, &object, &len);
-	return err < 0 ? err : store_put(r->store, name, object, len, false);
+	return err < 0 ? err : store_put(repo->store, name, object, len, false);
 }
 
-int marking_end(struct session *s)
+int marking_end(struct session *session)
 {
 	char name[80];
-	marking_name(name, s);
-	int err = store_delete(session_repository(s)->store, name);
+	marking_name(name, session);
+	int err = store_delete(session_repository(session)->store, name);
 	return err == -ENOENT ? 0 : err;
 }
 
@@ -54,7 +54,7 @@ struct marker {
 
 static int note_marker(void *ctx, const char *name)
 {
-	struct marker *m = ctx;
+	struct marker *marker = ctx;
 	const char *text = name + strlen("sessions/");
 	char id[ID_DIGITS + 1];
 	if (strlen(text) != ID_DIGITS + strlen(SUFFIX)
@@ -63,16 +63,16 @@ static int note_marker(void *ctx, const char *name)
 	memcpy(id, text, ID_DIGITS);
 	id[ID_DIGITS] = '\0';
 	/* What can't be told counts as alive. */
-	if (lease_alive(m->store, id) == 0)
+	if (lease_alive(marker->store, id) == 0)
 		return 0;
-	memcpy(m->id, id, sizeof(id));
+	memcpy(marker->id, id, sizeof(id));
 	return 1;
 }
 
-static int find_marker(struct repository *r, struct marker *m)
+static int find_marker(struct repository *repo, struct marker *marker)
 {
-	*m = (struct marker){ .store = r->store };
-	int err = store_list(r->store, "sessions/", note_marker, m);
+	*marker = (struct marker){ .store = repo->store };
+	int err = store_list(repo->store, "sessions/", note_marker, marker);
 	return err < 0 ? err : 0;
 }
 
@@ -84,40 +84,40 @@ struct culprit {
 static int describe(void *ctx, const char *id, bool alive,
 		const struct session_record *record)
 {
-	struct culprit *c = ctx;
+	struct culprit *culprit = ctx;
 	char since[UTC_TEXT_MAX];
-	if (!alive || record == NULL || strcmp(id, c->id) != 0)
+	if (!alive || record == NULL || strcmp(id, culprit->id) != 0)
 		return 0;
-	snprintf(c->text, sizeof(c->text),
+	snprintf(culprit->text, sizeof(culprit->text),
 			"process %" PRId64 " on %.255s since %s", record->pid,
 			record->host, utc_format(since, record->started));
 	return 1;
 }
 
-static int gave_up(struct repository *r, const struct marker *m)
+static int gave_up(struct repository *repo, const struct marker *marker)
 {
-	struct culprit c = { .id = m->id };
-	session_list(r, describe, &c);
+	struct culprit c = { .id = marker->id };
+	session_list(repo, describe, &c);
 	return fail(-EBUSY,
 			"a prune of %s (%s) has been looking for a minute at what "
 			"the snapshots need, and none may be removed meanwhile; "
 			"see 'amberfs sessions' and try again",
-			store_path(r->store), c.text[0] ? c.text : m->id);
+			store_path(repo->store), c.text[0] ? c.text : marker->id);
 }
 
-int marking_wait(struct repository *r)
+int marking_wait(struct repository *repo)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_AGAIN_NS };
 	double begin = monotonic_now();
 	struct marker m;
 	for (;;) {
-		int err = find_marker(r, &m);
+		int err = find_marker(repo, &m);
 		if (err < 0 || m.id[0] == '\0')
 			return err;
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");
 		if (monotonic_now() - begin > PATIENCE_SECONDS)
-			return gave_up(r, &m);
+			return gave_up(repo, &m);
 		nanosleep(&pause, NULL);
 	}
 }

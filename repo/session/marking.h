@@ -12,15 +12,15 @@
 
 #include "session.h"
 
-/* Announces, durably, that S is marking; to be called before the mark's first
+/* Announces, durably, that SESSION is marking; to be called before the mark's first
  * listing. */
-int marking_begin(struct session *s);
+int marking_begin(struct session *session);
 /* After its last. 0 also where nothing was announced. */
-int marking_end(struct session *s);
+int marking_end(struct session *session);
 
 /* Returns once no living session is marking. To be called after the snapshots
  * to be deleted were found, before the first is deleted. -EBUSY after a minute:
  * the text names the process that marks. -ECANCELED: interrupted. */
-int marking_wait(struct repository *r);
+int marking_wait(struct repository *repo);
 
 #endif

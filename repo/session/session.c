@@ -60,14 +60,14 @@ struct session {
 	int stop;		/* eventfd: the watcher is to end */
 };
 
-const char *session_id(const struct session *s)
+const char *session_id(const struct session *session)
 {
-	return s->id;
+	return session->id;
 }
 
-struct repository *session_repository(const struct session *s)
+struct repository *session_repository(const struct session *session)
 {
-	return s->repo;
+	return session->repo;
 }
 
 static void record_name(char out[80], const char *id, uint64_t number)
@@ -75,41 +75,41 @@ static void record_name(char out[80], const char *id, uint64_t number)
 	snprintf(out, 80, "sessions/%s.%llu", id, (unsigned long long)number);
 }
 
-void session_set_activity(struct session *s, const char *activity)
+void session_set_activity(struct session *session, const char *activity)
 {
 	char *copy = strdup(activity);
 	if (copy == NULL)
 		return;
-	LOCK_SCOPE(&s->mutex);
-	free(s->record.activity);
-	s->record.activity = copy;
-	s->told = false;
+	LOCK_SCOPE(&session->mutex);
+	free(session->record.activity);
+	session->record.activity = copy;
+	session->told = false;
 }
 
 /* --- publishing; mutex held --- */
 
-static int put_record(struct session *s, const char *name)
+static int put_record(struct session *session, const char *name)
 {
 	CLEANUP_FREE char *text = NULL;
 	CLEANUP_FREE uint8_t *object = NULL;
 	size_t len;
-	s->record.roots = calloc(s->standing_count + 1, sizeof(struct id));
-	if (s->record.roots == NULL)
+	session->record.roots = calloc(session->standing_count + 1, sizeof(struct id));
+	if (session->record.roots == NULL)
 		return fail_errno(-ENOMEM, "publishing the session");
-	s->record.root_count = s->standing_count;
-	for (uint32_t i = 0; i < s->standing_count; i++)
-		s->record.roots[i] = s->standing[i].root;
-	json_t *json = session_record_to_json(&s->record);
-	free(take_ptr(s->record.roots));
-	s->record.root_count = 0;
+	session->record.root_count = session->standing_count;
+	for (uint32_t i = 0; i < session->standing_count; i++)
+		session->record.roots[i] = session->standing[i].root;
+	json_t *json = session_record_to_json(&session->record);
+	free(take_ptr(session->record.roots));
+	session->record.root_count = 0;
 	text = json ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
 	json_decref(json);
 	if (text == NULL)
 		return fail_errno(-ENOMEM, "publishing the session");
-	int err = envelope_seal(s->repo->seal, s->repo->config.repo_id,
+	int err = envelope_seal(session->repo->seal, session->repo->config.repo_id,
 			ENVELOPE_SESSION, name, text, strlen(text), &object,
 			&len);
-	return err < 0 ? err : store_put(s->repo->store, name, object, len, true);
+	return err < 0 ? err : store_put(session->repo->store, name, object, len, true);
 }
 
 static int stale(void)
@@ -119,127 +119,127 @@ static int stale(void)
 			"session; run it again");
 }
 
-static int publish(struct session *s)
+static int publish(struct session *session)
 {
 	char name[80], before[80];
-	uint64_t next = s->published ? s->number + 1 : 0;
-	if (s->fenced)
+	uint64_t next = session->published ? session->number + 1 : 0;
+	if (session->fenced)
 		return stale();
-	record_name(name, s->id, next);
-	int err = put_record(s, name);
+	record_name(name, session->id, next);
+	int err = put_record(session, name);
 	if (err < 0)
 		return fail_within(err, "publishing the session");
-	record_name(before, s->id, s->number);
-	if (s->published && store_delete(s->repo->store, before) == -ENOENT) {
+	record_name(before, session->id, session->number);
+	if (session->published && store_delete(session->repo->store, before) == -ENOENT) {
 		/* The one that counted is gone: we were taken for dead. That
 		 * must show for good, so no newer one may hide it. */
-		s->fenced = true;
-		store_delete(s->repo->store, name);
+		session->fenced = true;
+		store_delete(session->repo->store, name);
 		return stale();
 	}
-	s->number = next;
-	s->published = s->told = true;
+	session->number = next;
+	session->published = session->told = true;
 	return 0;
 }
 
-static struct standing *find_standing(struct session *s, const struct id *root)
+static struct standing *find_standing(struct session *session, const struct id *root)
 {
-	for (uint32_t i = 0; i < s->standing_count; i++)
-		if (id_equal(&s->standing[i].root, root))
-			return &s->standing[i];
+	for (uint32_t i = 0; i < session->standing_count; i++)
+		if (id_equal(&session->standing[i].root, root))
+			return &session->standing[i];
 	return NULL;
 }
 
-static int add_standing(struct session *s, const struct id *root)
+static int add_standing(struct session *session, const struct id *root)
 {
-	if (s->standing_count == SESSION_ROOTS_MAX)
+	if (session->standing_count == SESSION_ROOTS_MAX)
 		return fail(-EMFILE, "too many images are in use at once");
-	if (s->standing_count == s->standing_room) {
-		uint32_t room = s->standing_room ? 2 * s->standing_room : 16;
+	if (session->standing_count == session->standing_room) {
+		uint32_t room = session->standing_room ? 2 * session->standing_room : 16;
 		struct standing *more = realloc(
-				s->standing, room * sizeof(*more));
+				session->standing, room * sizeof(*more));
 		if (more == NULL)
 			return fail_errno(-ENOMEM, "publishing the session");
-		s->standing = more;
-		s->standing_room = room;
+		session->standing = more;
+		session->standing_room = room;
 	}
-	s->standing[s->standing_count++] =
+	session->standing[session->standing_count++] =
 			(struct standing){ .root = *root, .count = 1 };
 	return 0;
 }
 
-int session_add_roots(struct session *s, const struct id *roots,
+int session_add_roots(struct session *session, const struct id *roots,
 		size_t count)
 {
-	LOCK_SCOPE(&s->mutex);
-	uint32_t before = s->standing_count;
+	LOCK_SCOPE(&session->mutex);
+	uint32_t before = session->standing_count;
 	int err = 0;
 	for (size_t i = 0; err == 0 && i < count; i++) {
-		struct standing *there = find_standing(s, &roots[i]);
+		struct standing *there = find_standing(session, &roots[i]);
 		if (id_is_zero(&roots[i]))
 			continue;
 		if (there != NULL)
 			there->count++;
 		else
-			err = add_standing(s, &roots[i]);
+			err = add_standing(session, &roots[i]);
 	}
-	if (err == 0 && s->standing_count != before)
-		err = publish(s);
+	if (err == 0 && session->standing_count != before)
+		err = publish(session);
 	if (err < 0) /* counts of older ones stay raised: they are held longer */
-		s->standing_count = before;
+		session->standing_count = before;
 	return err;
 }
 
-int session_add_root(struct session *s, const struct id *root)
+int session_add_root(struct session *session, const struct id *root)
 {
-	return session_add_roots(s, root, 1);
+	return session_add_roots(session, root, 1);
 }
 
 /* True if ROOT is no longer stood on; mutex held. */
-static bool drop_standing(struct session *s, const struct id *root)
+static bool drop_standing(struct session *session, const struct id *root)
 {
-	struct standing *there = find_standing(s, root);
+	struct standing *there = find_standing(session, root);
 	if (there == NULL || --there->count > 0)
 		return false;
-	*there = s->standing[--s->standing_count];
+	*there = session->standing[--session->standing_count];
 	return true;
 }
 
-int session_leave(struct session *s, const struct id *root)
+int session_leave(struct session *session, const struct id *root)
 {
-	LOCK_SCOPE(&s->mutex);
-	return drop_standing(s, root) ? publish(s) : 0;
+	LOCK_SCOPE(&session->mutex);
+	return drop_standing(session, root) ? publish(session) : 0;
 }
 
-int session_leave_all(struct session *s, const struct id *roots, size_t count)
+int session_leave_all(struct session *session, const struct id *roots, size_t count)
 {
-	LOCK_SCOPE(&s->mutex);
+	LOCK_SCOPE(&session->mutex);
 	bool gone = false;
 	for (size_t i = 0; i < count; i++)
-		gone |= drop_standing(s, &roots[i]);
-	return gone ? publish(s) : 0;
+		gone |= drop_standing(session, &roots[i]);
+	return gone ? publish(session) : 0;
 }
 
-void session_leave_later(struct session *s, const struct id *roots,
+void session_leave_later(struct session *session, const struct id *roots,
 		size_t count)
 {
-	LOCK_SCOPE(&s->mutex);
+	LOCK_SCOPE(&session->mutex);
 	for (size_t i = 0; i < count; i++)
-		drop_standing(s, &roots[i]);
+		drop_standing(session, &roots[i]);
 }
 
-int session_check(struct session *s)
+int session_check(struct session *session)
 {
 	char name[80];
 	uint64_t size;
-	LOCK_SCOPE(&s->mutex);
-	record_name(name, s->id, s->number);
-	if (s->fenced)
+	LOCK_SCOPE(&session->mutex);
+	record_name(name, session->id, session->number);
+	if (session->fenced)
 		return stale();
-	int err = store_size(s->repo->store, name, &size);
+	int err = store_size(session->repo->store, name, &size);
 	if (err != -ENOENT)
 		return err;
-	s->fenced = true;
+	session->fenced = true;
 	return stale();
 }
 
@@ -251,74 +251,74 @@ bool session_kind_writes(enum session_kind kind)
 }
 
 /* Sees a new epoch, mutex held. What it means goes out with the next record. */
-static int look(struct session *s)
+static int look(struct session *session)
 {
 	uint64_t epoch = 0;
 	struct pack_id *held = NULL;
 	size_t count = 0;
-	int err = condemned_latest_epoch(s->repo, &epoch);
-	if (err < 0 || epoch <= s->record.acknowledged)
+	int err = condemned_latest_epoch(session->repo, &epoch);
+	if (err < 0 || epoch <= session->record.acknowledged)
 		return err;
 	/* Only now: all that this epoch condemns is listed. */
-	err = exclusions_refresh(s->repo->exclusions, &held, &count);
+	err = exclusions_refresh(session->repo->exclusions, &held, &count);
 	if (err == 0 && count > SESSION_HELD_MAX)
 		err = fail(-E2BIG, "too many condemned packs are in use");
 	if (err < 0) {
 		free(held);
 		return err;
 	}
-	free(s->record.held);
-	s->record.held = held;
-	s->record.held_count = (uint32_t)count;
-	s->record.acknowledged = epoch;
-	s->told = false;
+	free(session->record.held);
+	session->record.held = held;
+	session->record.held_count = (uint32_t)count;
+	session->record.acknowledged = epoch;
+	session->told = false;
 	return 0;
 }
 
-int session_acknowledge(struct session *s)
+int session_acknowledge(struct session *session)
 {
-	LOCK_SCOPE(&s->mutex);
-	int err = look(s);
-	return err == 0 && !s->told ? publish(s) : err;
+	LOCK_SCOPE(&session->mutex);
+	int err = look(session);
+	return err == 0 && !session->told ? publish(session) : err;
 }
 
 static void *watch(void *arg)
 {
-	struct session *s = arg;
-	struct pollfd stop = { .fd = s->stop, .events = POLLIN };
+	struct session *session = arg;
+	struct pollfd stop = { .fd = session->stop, .events = POLLIN };
 	while (poll(&stop, 1, LOOK_EVERY_MS) <= 0) {
 		/* What fails is tried again; prune waits meanwhile. A record
 		 * must not appear anew for one that was taken for dead. */
-		if (session_check(s) == 0)
-			session_acknowledge(s);
-		store_tidy(s->repo->store);
+		if (session_check(session) == 0)
+			session_acknowledge(session);
+		store_tidy(session->repo->store);
 		error_clear();
 	}
 	return NULL;
 }
 
-static int start_watching(struct session *s)
+static int start_watching(struct session *session)
 {
 	sigset_t all, before;
-	s->stop = eventfd(0, EFD_CLOEXEC);
-	if (s->stop < 0)
+	session->stop = eventfd(0, EFD_CLOEXEC);
+	if (session->stop < 0)
 		return fail_errno(-errno, "registering the session");
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int err = -pthread_create(&s->watcher, NULL, watch, s);
+	int err = -pthread_create(&session->watcher, NULL, watch, session);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	s->watched = err == 0;
+	session->watched = err == 0;
 	return err < 0 ? fail_errno(err, "registering the session") : 0;
 }
 
-static void stop_watching(struct session *s)
+static void stop_watching(struct session *session)
 {
-	if (s->watched) {
-		eventfd_write(s->stop, 1);
-		pthread_join(s->watcher, NULL);
+	if (session->watched) {
+		eventfd_write(session->stop, 1);
+		pthread_join(session->watcher, NULL);
 	}
-	if (s->stop >= 0)
-		close(s->stop);
+	if (session->stop >= 0)
+		close(session->stop);
 }
 
 /* --- listing --- */
@@ -339,10 +339,10 @@ struct seen_list {
 	size_t count, room;
 };
 
-static int remember(struct seen_list *l, const struct seen *now)
+static int remember(struct seen_list *list, const struct seen *now)
 {
-	for (size_t i = 0; i < l->count; i++) {
-		struct seen *known = &l->items[i];
+	for (size_t i = 0; i < list->count; i++) {
+		struct seen *known = &list->items[i];
 		if (strcmp(known->id, now->id) != 0)
 			continue;
 		if (now->recorded && (!known->recorded ||
@@ -350,15 +350,15 @@ static int remember(struct seen_list *l, const struct seen *now)
 			*known = *now;
 		return 0;
 	}
-	if (l->count == l->room) {
-		size_t room = l->room ? 2 * l->room : 16;
-		struct seen *more = realloc(l->items, room * sizeof(*more));
+	if (list->count == list->room) {
+		size_t room = list->room ? 2 * list->room : 16;
+		struct seen *more = realloc(list->items, room * sizeof(*more));
 		if (more == NULL)
 			return -ENOMEM;
-		l->items = more;
-		l->room = room;
+		list->items = more;
+		list->room = room;
 	}
-	l->items[l->count++] = *now;
+	list->items[list->count++] = *now;
 	return 0;
 }
 
@@ -389,7 +389,7 @@ static int note_lease(void *ctx, const char *id)
 	return remember(ctx, &now);
 }
 
-static int load_record(struct repository *r, const struct seen *seen,
+static int load_record(struct repository *repo, const struct seen *seen,
 		struct session_record *record)
 {
 	CLEANUP_FREE void *data = NULL;
@@ -397,25 +397,25 @@ static int load_record(struct repository *r, const struct seen *seen,
 	size_t len = 0, json_len = 0;
 	char name[80];
 	record_name(name, seen->id, seen->number);
-	int err = store_get(r->store, name, &data, &len, SESSION_RECORD_MAX);
+	int err = store_get(repo->store, name, &data, &len, SESSION_RECORD_MAX);
 	if (err == 0)
-		err = envelope_open(r->seal, r->config.repo_id, ENVELOPE_SESSION,
+		err = envelope_open(repo->seal, repo->config.repo_id, ENVELOPE_SESSION,
 				name, data, len, &json, &json_len);
 	return err < 0 ? err : session_record_from_json(record, json, json_len);
 }
 
-static int see(struct repository *r, struct seen_list *l)
+static int see(struct repository *repo, struct seen_list *list)
 {
-	int err = store_list(r->store, "sessions/", note_record, l);
-	return err < 0 ? err : lease_list(r->store, note_lease, l);
+	int err = store_list(repo->store, "sessions/", note_record, list);
+	return err < 0 ? err : lease_list(repo->store, note_lease, list);
 }
 
-static int see_again(struct repository *r, struct seen *one)
+static int see_again(struct repository *repo, struct seen *one)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_AGAIN_NS };
 	struct seen_list l = { 0 };
 	nanosleep(&pause, NULL);
-	int err = see(r, &l);
+	int err = see(repo, &l);
 	one->recorded = false;
 	for (size_t i = 0; err == 0 && i < l.count; i++)
 		if (strcmp(l.items[i].id, one->id) == 0)
@@ -424,20 +424,20 @@ static int see_again(struct repository *r, struct seen *one)
 	return err;
 }
 
-static int visit(struct repository *r, struct seen *one, session_fn *fn,
+static int visit(struct repository *repo, struct seen *one, session_fn *fn,
 		void *ctx)
 {
 	struct session_record record = { .kind = SESSION_READ };
 	int loaded = -ENOENT;
 	bool alive = true, died_early = false;
 	for (int i = 0; alive && loaded == -ENOENT && i < LOOKS; i++) {
-		int err = i == 0 ? 0 : see_again(r, one);
+		int err = i == 0 ? 0 : see_again(repo, one);
 		if (err < 0)
 			return err;
 		/* What can't be told counts as alive. */
-		alive = lease_alive(r->store, one->id) != 0;
+		alive = lease_alive(repo->store, one->id) != 0;
 		if (one->recorded)
-			loaded = load_record(r, one, &record);
+			loaded = load_record(repo, one, &record);
 		/* The lease of one that died before it had a record. */
 		died_early = i == 0 && !one->recorded && !alive;
 	}
@@ -449,12 +449,12 @@ static int visit(struct repository *r, struct seen *one, session_fn *fn,
 	return err;
 }
 
-int session_list(struct repository *r, session_fn *fn, void *ctx)
+int session_list(struct repository *repo, session_fn *fn, void *ctx)
 {
 	struct seen_list l = { 0 };
-	int err = see(r, &l);
+	int err = see(repo, &l);
 	for (size_t i = 0; err == 0 && i < l.count; i++)
-		err = visit(r, &l.items[i], fn, ctx);
+		err = visit(repo, &l.items[i], fn, ctx);
 	free(l.items);
 	return err;
 }
@@ -468,9 +468,9 @@ struct traces {
 
 static int delete_trace(void *ctx, const char *name)
 {
-	struct traces *t = ctx;
-	if (strncmp(name + strlen("sessions/"), t->id, strlen(t->id)) == 0)
-		store_delete(t->store, name);
+	struct traces *traces = ctx;
+	if (strncmp(name + strlen("sessions/"), traces->id, strlen(traces->id)) == 0)
+		store_delete(traces->store, name);
 	return 0;
 }
 
@@ -485,19 +485,19 @@ static void remove_traces(struct store *store, const char *id)
 static int bury(void *ctx, const char *id, bool alive,
 		const struct session_record *record)
 {
-	struct repository *r = ctx;
+	struct repository *repo = ctx;
 	if (alive)
 		return 0;
 	/* It may have died before the names of its packs were durable, and they
 	 * are about to be counted on. */
 	if (record == NULL || session_kind_writes(record->kind)) {
-		int err = store_put_sync_packs(r->store);
+		int err = store_put_sync_packs(repo->store);
 		if (err < 0)
 			return err;
 	}
-	if (store_remove_temporaries(r->store, id) == 0) {
-		lease_remove_dead(r->store, id);
-		remove_traces(r->store, id);
+	if (store_remove_temporaries(repo->store, id) == 0) {
+		lease_remove_dead(repo->store, id);
+		remove_traces(repo->store, id);
 	}
 	return 0;
 }
@@ -510,93 +510,93 @@ bool session_unwritable(int err)
 	       err == -ENOSPC || err == -EDQUOT;
 }
 
-static int fill_record(struct session *s, enum session_kind kind,
+static int fill_record(struct session *session, enum session_kind kind,
 		const char *activity)
 {
 	char host[256] = "";
 	gethostname(host, sizeof(host) - 1);
-	s->record.kind = kind;
-	s->record.started = time(NULL);
-	s->record.pid = getpid();
-	s->record.host = name_escape(host, strlen(host));
-	s->record.activity = activity ? strdup(activity) : NULL;
-	if (s->record.host == NULL || (activity && !s->record.activity))
+	session->record.kind = kind;
+	session->record.started = time(NULL);
+	session->record.pid = getpid();
+	session->record.host = name_escape(host, strlen(host));
+	session->record.activity = activity ? strdup(activity) : NULL;
+	if (session->record.host == NULL || (activity && !session->record.activity))
 		return fail_errno(-ENOMEM, "registering the session");
 	return 0;
 }
 
 /* What was condemned before we were there. It is acknowledged with the next
  * record, at the latest by the watcher's first look. */
-static int first_look(struct session *s)
+static int first_look(struct session *session)
 {
-	LOCK_SCOPE(&s->mutex);
-	int err = look(s);
-	return err < 0 ? err : exclusions_load(s->repo->exclusions);
+	LOCK_SCOPE(&session->mutex);
+	int err = look(session);
+	return err < 0 ? err : exclusions_load(session->repo->exclusions);
 }
 
-static int register_session(struct session *s)
+static int register_session(struct session *session)
 {
-	struct repository *r = s->repo;
-	int err = lease_acquire(r->store, s->id, &s->lease);
+	struct repository *repo = session->repo;
+	int err = lease_acquire(repo->store, session->id, &session->lease);
 	if (err < 0)
 		return err;
-	store_set_owner(r->store, s->id);
-	LOCK_SCOPE(&s->mutex);
-	return publish(s);
+	store_set_owner(repo->store, session->id);
+	LOCK_SCOPE(&session->mutex);
+	return publish(session);
 }
 
-int session_begin(struct session **out, struct repository *r,
+int session_begin(struct session **out, struct repository *repo,
 		enum session_kind kind, const char *activity)
 {
 	uint8_t random[SESSION_ID_SIZE];
-	if (!store_writable(r->store))
+	if (!store_writable(repo->store))
 		return fail(-EROFS,
 				"%s can't be written by this user: is it mounted "
 				"read-only, or owned by somebody else?",
-				store_path(r->store));
-	struct session *s = calloc(1, sizeof(*s));
-	if (s == NULL)
+				store_path(repo->store));
+	struct session *session = calloc(1, sizeof(*session));
+	if (session == NULL)
 		return fail_errno(-ENOMEM, "registering the session");
-	s->repo = r;
-	s->stop = -1;
-	pthread_mutex_init(&s->mutex, NULL);
+	session->repo = repo;
+	session->stop = -1;
+	pthread_mutex_init(&session->mutex, NULL);
 	seal_random(random, sizeof(random));
-	hex_encode(s->id, random, sizeof(random));
-	int err = fill_record(s, kind, activity);
+	hex_encode(session->id, random, sizeof(random));
+	int err = fill_record(session, kind, activity);
 	if (err == 0)
-		err = register_session(s);
+		err = register_session(session);
 	if (err == 0)
-		err = session_list(r, bury, r);
+		err = session_list(repo, bury, repo);
 	if (err == 0)
 		err = session_kind_writes(kind)
-				? first_look(s)
-				: exclusions_load(r->exclusions);
+				? first_look(session)
+				: exclusions_load(repo->exclusions);
 	if (err == 0 && session_kind_writes(kind)) {
-		err = index_reconcile(r->index);
+		err = index_reconcile(repo->index);
 		if (err == -EAGAIN) /* a stale index costs duplicates, no more */
 			err = 0;
 		if (err == 0)
-			err = start_watching(s);
+			err = start_watching(session);
 	}
 	if (err < 0) {
-		session_end(s);
+		session_end(session);
 		return err;
 	}
-	*out = s;
+	*out = session;
 	return 0;
 }
 
-void session_end(struct session *s)
+void session_end(struct session *session)
 {
-	if (s == NULL)
+	if (session == NULL)
 		return;
-	stop_watching(s);
+	stop_watching(session);
 	/* The record first: a lease without a record is nobody's. */
-	if (s->published)
-		remove_traces(s->repo->store, s->id);
-	lease_release(s->lease);
-	session_record_clear(&s->record);
-	free(s->standing);
-	pthread_mutex_destroy(&s->mutex);
-	free(s);
+	if (session->published)
+		remove_traces(session->repo->store, session->id);
+	lease_release(session->lease);
+	session_record_clear(&session->record);
+	free(session->standing);
+	pthread_mutex_destroy(&session->mutex);
+	free(session);
 }

@@ -44,7 +44,7 @@ static void make_directories(char *path)
 	mkdir(path, 0700);
 }
 
-static int open_directory(struct repository *r, bool make)
+static int open_directory(struct repository *repo, bool make)
 {
 	char path[STATE_PATH_MAX], id[2 * REPO_ID_SIZE + 1];
 	if (!state_path(path))
@@ -54,17 +54,17 @@ static int open_directory(struct repository *r, bool make)
 	CLEANUP_FD int top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (top < 0)
 		return -1;
-	hex_encode(id, r->config.repo_id, REPO_ID_SIZE);
+	hex_encode(id, repo->config.repo_id, REPO_ID_SIZE);
 	if (make)
 		mkdirat(top, id, 0700);
 	return openat(top, id,
 			O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
-uint64_t high_water_get(struct repository *r, const char *source)
+uint64_t high_water_get(struct repository *repo, const char *source)
 {
 	char name[NAME_COMPONENT_MAX + 1], text[32];
-	CLEANUP_FD int directory = open_directory(r, false);
+	CLEANUP_FD int directory = open_directory(repo, false);
 	name_component(name, source);
 	CLEANUP_FD int fd = directory < 0 ? -1
 				       : openat(directory, name,
@@ -77,10 +77,10 @@ uint64_t high_water_get(struct repository *r, const char *source)
 	return strtoull(text, NULL, 10);
 }
 
-void high_water_set(struct repository *r, const char *source, uint64_t sequence)
+void high_water_set(struct repository *repo, const char *source, uint64_t sequence)
 {
 	char name[NAME_COMPONENT_MAX + 1], text[32], temporary[64];
-	CLEANUP_FD int directory = open_directory(r, true);
+	CLEANUP_FD int directory = open_directory(repo, true);
 	if (directory < 0)
 		return;
 	name_component(name, source);

@@ -12,8 +12,8 @@
 #include "repo/repository/repository.h"
 
 /* 0: none known. SOURCE is escaped. */
-uint64_t high_water_get(struct repository *r, const char *source);
-void high_water_set(struct repository *r, const char *source,
+uint64_t high_water_get(struct repository *repo, const char *source);
+void high_water_set(struct repository *repo, const char *source,
 		uint64_t sequence);
 
 #endif

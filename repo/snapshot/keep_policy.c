@@ -56,22 +56,22 @@ char *keep_policy_period(char out[KEEP_PERIOD_MAX], enum keep_rule rule, int64_t
 	return out;
 }
 
-bool keep_policy_keeps(const struct keep_policy *p)
+bool keep_policy_keeps(const struct keep_policy *policy)
 {
 	for (int rule = 0; rule < KEEP_WITHIN; rule++)
-		if (p->counts[rule] != 0)
+		if (policy->counts[rule] != 0)
 			return true;
-	return p->has_within;
+	return policy->has_within;
 }
 
 /* hourly … yearly */
-static void apply_periods(const struct keep_policy *p, enum keep_rule rule,
+static void apply_periods(const struct keep_policy *policy, enum keep_rule rule,
 		const int64_t *times, size_t count, struct keep_verdict *out)
 {
 	char last[KEEP_PERIOD_MAX] = "", now[KEEP_PERIOD_MAX];
-	long left = p->counts[rule];
+	long left = policy->counts[rule];
 	for (size_t i = count; left != 0 && i-- > 0;) {
-		keep_policy_period(now, rule, times[i], p->utc);
+		keep_policy_period(now, rule, times[i], policy->utc);
 		bool first = i == count - 1 || strcmp(now, last) != 0;
 		if (!first && i > 0)
 			continue;
@@ -84,18 +84,18 @@ static void apply_periods(const struct keep_policy *p, enum keep_rule rule,
 	}
 }
 
-void keep_policy_apply(const struct keep_policy *p, const int64_t *times,
+void keep_policy_apply(const struct keep_policy *policy, const int64_t *times,
 		size_t count, struct keep_verdict *out)
 {
-	long last = p->counts[KEEP_LAST];
+	long last = policy->counts[KEEP_LAST];
 	memset(out, 0, count * sizeof(*out));
 	tzset(); /* localtime_r need not */
 	for (enum keep_rule rule = KEEP_HOURLY; rule < KEEP_WITHIN; rule++)
-		apply_periods(p, rule, times, count, out);
+		apply_periods(policy, rule, times, count, out);
 	for (size_t i = 0; i < count; i++) {
 		if (last == KEEP_ALL || (last > 0 && count - i <= (size_t)last))
 			out[i].rules |= 1u << KEEP_LAST;
-		if (p->has_within && times[count - 1] - times[i] <= p->within)
+		if (policy->has_within && times[count - 1] - times[i] <= policy->within)
 			out[i].rules |= 1u << KEEP_WITHIN;
 	}
 }

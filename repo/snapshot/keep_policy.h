@@ -63,10 +63,10 @@ struct keep_verdict {
 
 /* False if it would keep nothing of anything. Where it is true, the newest
  * snapshot of a source is always kept. */
-bool keep_policy_keeps(const struct keep_policy *p);
+bool keep_policy_keeps(const struct keep_policy *policy);
 
 /* TIMES: COUNT UTC seconds, ascending. Sets OUT[i] for each. O(COUNT). */
-void keep_policy_apply(const struct keep_policy *p, const int64_t *times,
+void keep_policy_apply(const struct keep_policy *policy, const int64_t *times,
 		size_t count, struct keep_verdict *out);
 
 /* "last", "hourly", … "within". */

@@ -34,18 +34,18 @@ static void snapshot_of(char out[OBJECT_NAME_MAX], const char *pin)
 /* "pins/<component>/<time>" */
 static int note_pin(void *ctx, const char *name)
 {
-	struct pins *p = ctx;
+	struct pins *pins = ctx;
 	int64_t second;
 	const char *slash = strchr(name + strlen(PINS), '/');
 	if (slash == NULL || utc_parse(&second, slash + 1) < 0)
 		return 0;
-	return names_add(&p->names, name);
+	return names_add(&pins->names, name);
 }
 
-int pins_load(struct repository *r, struct pins *out)
+int pins_load(struct repository *repo, struct pins *out)
 {
 	*out = (struct pins){ 0 };
-	int err = store_list(r->store, PINS, note_pin, out);
+	int err = store_list(repo->store, PINS, note_pin, out);
 	if (err < 0)
 		pins_clear(out);
 	else
@@ -53,27 +53,27 @@ int pins_load(struct repository *r, struct pins *out)
 	return err;
 }
 
-void pins_clear(struct pins *p)
+void pins_clear(struct pins *pins)
 {
-	names_clear(&p->names);
+	names_clear(&pins->names);
 }
 
-bool pins_have(const struct pins *p, const char *snapshot)
+bool pins_have(const struct pins *pins, const char *snapshot)
 {
 	char name[OBJECT_NAME_MAX];
 	pin_name(name, snapshot);
-	return names_have(&p->names, name);
+	return names_have(&pins->names, name);
 }
 
-int pins_tidy(struct repository *r, const struct pins *p)
+int pins_tidy(struct repository *repo, const struct pins *pins)
 {
-	for (size_t i = 0; i < p->names.count; i++) {
+	for (size_t i = 0; i < pins->names.count; i++) {
 		char snapshot[OBJECT_NAME_MAX];
 		uint64_t size;
-		snapshot_of(snapshot, p->names.items[i]);
-		if (store_size(r->store, snapshot, &size) != -ENOENT)
+		snapshot_of(snapshot, pins->names.items[i]);
+		if (store_size(repo->store, snapshot, &size) != -ENOENT)
 			continue;
-		int err = store_delete(r->store, p->names.items[i]);
+		int err = store_delete(repo->store, pins->names.items[i]);
 		if (err < 0 && err != -ENOENT)
 			return err;
 	}
@@ -82,20 +82,20 @@ int pins_tidy(struct repository *r, const struct pins *p)
 
 /* --- one --- */
 
-int pins_exists(struct repository *r, const char *snapshot)
+int pins_exists(struct repository *repo, const char *snapshot)
 {
 	char name[OBJECT_NAME_MAX];
 	uint64_t size;
 	pin_name(name, snapshot);
-	int err = store_size(r->store, name, &size);
+	int err = store_size(repo->store, name, &size);
 	/* What lies there and is no plain file has the name, too. */
 	return err == 0 || err == -EBADMSG ? 1 : err == -ENOENT ? 0 : err;
 }
 
-void pins_clear_one(struct pin *p)
+void pins_clear_one(struct pin *pin)
 {
-	free(p->note);
-	*p = (struct pin){ 0 };
+	free(pin->note);
+	*pin = (struct pin){ 0 };
 }
 
 static int decode(struct pin *out, const char *name, const char *text,
@@ -114,7 +114,7 @@ static int decode(struct pin *out, const char *name, const char *text,
 	return m.err;
 }
 
-int pins_load_one(struct repository *r, const char *snapshot, struct pin *out)
+int pins_load_one(struct repository *repo, const char *snapshot, struct pin *out)
 {
 	CLEANUP_FREE void *data = NULL;
 	CLEANUP_FREE char *text = NULL;
@@ -122,14 +122,14 @@ int pins_load_one(struct repository *r, const char *snapshot, struct pin *out)
 	char name[OBJECT_NAME_MAX];
 	*out = (struct pin){ 0 };
 	pin_name(name, snapshot);
-	int err = store_get(r->store, name, &data, &len, OBJECT_MAX);
+	int err = store_get(repo->store, name, &data, &len, OBJECT_MAX);
 	if (err == 0)
-		err = envelope_open(r->seal, r->config.repo_id, ENVELOPE_PIN,
+		err = envelope_open(repo->seal, repo->config.repo_id, ENVELOPE_PIN,
 				name, data, len, &text, &text_len);
 	return err < 0 ? err : decode(out, name, text, text_len);
 }
 
-static int put_pin(struct repository *r, const char *name, const char *note)
+static int put_pin(struct repository *repo, const char *name, const char *note)
 {
 	CLEANUP_FREE char *text = NULL;
 	CLEANUP_FREE uint8_t *object = NULL;
@@ -139,31 +139,31 @@ static int put_pin(struct repository *r, const char *name, const char *note)
 	text = json ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
 	if (text == NULL)
 		return fail(-EINVAL, "the note for %s is not valid UTF-8", name);
-	int err = envelope_seal(r->seal, r->config.repo_id, ENVELOPE_PIN, name,
+	int err = envelope_seal(repo->seal, repo->config.repo_id, ENVELOPE_PIN, name,
 			text, strlen(text), &object, &len);
-	return err < 0 ? err : store_put(r->store, name, object, len, true);
+	return err < 0 ? err : store_put(repo->store, name, object, len, true);
 }
 
-int pins_set(struct repository *r, const char *snapshot, const char *note)
+int pins_set(struct repository *repo, const char *snapshot, const char *note)
 {
 	char name[OBJECT_NAME_MAX];
 	uint64_t size;
 	pin_name(name, snapshot);
-	int err = put_pin(r, name, note);
+	int err = put_pin(repo, name, note);
 	if (err < 0)
 		return err;
-	err = store_size(r->store, snapshot, &size);
+	err = store_size(repo->store, snapshot, &size);
 	if (err == -ENOENT) {
-		store_delete(r->store, name);
+		store_delete(repo->store, name);
 		return fail(-ENOENT, "%s was forgotten by somebody else just "
 				"now", snapshot + strlen(SNAPSHOTS));
 	}
 	return err;
 }
 
-int pins_remove(struct repository *r, const char *snapshot)
+int pins_remove(struct repository *repo, const char *snapshot)
 {
 	char name[OBJECT_NAME_MAX];
 	pin_name(name, snapshot);
-	return store_delete(r->store, name);
+	return store_delete(repo->store, name);
 }

@@ -23,28 +23,28 @@ struct pins {
 };
 
 /* Lists them. 0 or -errno. */
-int pins_load(struct repository *r, struct pins *out);
-void pins_clear(struct pins *p);
-bool pins_have(const struct pins *p, const char *snapshot);
+int pins_load(struct repository *repo, struct pins *out);
+void pins_clear(struct pins *pins);
+bool pins_have(const struct pins *pins, const char *snapshot);
 
 /* Looks in the repository, now. 1, 0 or -errno. */
-int pins_exists(struct repository *r, const char *snapshot);
+int pins_exists(struct repository *repo, const char *snapshot);
 
 struct pin {
 	int64_t since;	/* UTC second */
 	char *note;	/* plain text, not safe to print; or NULL */
 };
-void pins_clear_one(struct pin *p);
+void pins_clear_one(struct pin *pin);
 /* -ENOENT: not pinned; -EBADMSG: pinned, but nobody knows why. */
-int pins_load_one(struct repository *r, const char *snapshot, struct pin *out);
+int pins_load_one(struct repository *repo, const char *snapshot, struct pin *out);
 
 /* NOTE (UTF-8) may be NULL. -EEXIST: it was pinned already, and the old note
  * stays; -ENOENT: the snapshot is gone. */
-int pins_set(struct repository *r, const char *snapshot, const char *note);
+int pins_set(struct repository *repo, const char *snapshot, const char *note);
 /* -ENOENT: it was not pinned. */
-int pins_remove(struct repository *r, const char *snapshot);
+int pins_remove(struct repository *repo, const char *snapshot);
 
-/* Deletes those of P whose snapshots are gone. */
-int pins_tidy(struct repository *r, const struct pins *p);
+/* Deletes those of PINS whose snapshots are gone. */
+int pins_tidy(struct repository *repo, const struct pins *pins);
 
 #endif

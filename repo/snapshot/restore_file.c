@@ -31,20 +31,20 @@ struct restore_range {
 /* An image_copy's DAMAGED: one call at a time. */
 static void note_damaged(void *ctx, uint64_t offset, uint64_t len, int err)
 {
-	struct restore_file *r = ctx;
-	if (r->range_count == r->range_room) {
-		size_t room = r->range_room ? 2 * r->range_room : 64;
-		struct restore_range *more = reallocarray(r->ranges, room,
+	struct restore_file *restore = ctx;
+	if (restore->range_count == restore->range_room) {
+		size_t room = restore->range_room ? 2 * restore->range_room : 64;
+		struct restore_range *more = reallocarray(restore->ranges, room,
 				sizeof(*more));
 		if (more == NULL) {
-			r->range_lost = true;
+			restore->range_lost = true;
 			return;
 		}
-		r->ranges = more;
-		r->range_room = room;
+		restore->ranges = more;
+		restore->range_room = room;
 	}
-	r->ranges[r->range_count++] = (struct restore_range){
-		.file = r->file->name, .from = offset, .to = offset + len,
+	restore->ranges[restore->range_count++] = (struct restore_range){
+		.file = restore->file->name, .from = offset, .to = offset + len,
 		.cause = strdup(error_text(err)) };
 }
 
@@ -58,14 +58,14 @@ static int compare_ranges(const void *a, const void *b)
 
 /* Puts the last file's ranges in order, joins those that touch, and names
  * them. */
-static int tell_damaged(struct restore_file *r)
+static int tell_damaged(struct restore_file *restore)
 {
-	size_t count = r->range_count - r->told, kept = 0;
-	if (r->range_lost)
+	size_t count = restore->range_count - restore->told, kept = 0;
+	if (restore->range_lost)
 		return fail_errno(-ENOMEM, "noting damaged ranges");
 	if (count == 0)
 		return 0;
-	struct restore_range *all = r->ranges + r->told;
+	struct restore_range *all = restore->ranges + restore->told;
 	if (count > 1)
 		qsort(all, count, sizeof(*all), compare_ranges);
 	for (size_t i = 0; i < count; i++) {
@@ -84,72 +84,72 @@ static int tell_damaged(struct restore_file *r)
 				all[i].file, (unsigned long long)all[i].from,
 				(unsigned long long)all[i].to - 1,
 				all[i].cause ? all[i].cause : "");
-	r->range_count = r->told += kept;
+	restore->range_count = restore->told += kept;
 	return 0;
 }
 
-json_t *restore_file_damaged_json(const struct restore_file *r)
+json_t *restore_file_damaged_json(const struct restore_file *restore)
 {
 	json_t *list = json_array();
-	for (size_t i = 0; i < r->range_count; i++) {
-		const struct restore_range *d = &r->ranges[i];
+	for (size_t i = 0; i < restore->range_count; i++) {
+		const struct restore_range *range = &restore->ranges[i];
 		json_array_append_new(list, json_pack("{s:s,s:I,s:I,s:s}",
-				"file", d->file, "offset", (json_int_t)d->from,
-				"length", (json_int_t)(d->to - d->from), "cause",
-				d->cause ? d->cause : ""));
+				"file", range->file, "offset", (json_int_t)range->from,
+				"length", (json_int_t)(range->to - range->from), "cause",
+				range->cause ? range->cause : ""));
 	}
 	return list;
 }
 
-uint64_t restore_file_damaged_bytes(const struct restore_file *r)
+uint64_t restore_file_damaged_bytes(const struct restore_file *restore)
 {
 	uint64_t sum = 0;
-	for (size_t i = 0; i < r->range_count; i++)
-		sum += r->ranges[i].to - r->ranges[i].from;
+	for (size_t i = 0; i < restore->range_count; i++)
+		sum += restore->ranges[i].to - restore->ranges[i].from;
 	return sum;
 }
 
-void restore_file_clear(struct restore_file *r)
+void restore_file_clear(struct restore_file *restore)
 {
-	for (size_t i = 0; i < r->range_count; i++)
-		free(r->ranges[i].cause);
-	free(r->ranges);
-	r->ranges = NULL;
-	r->range_count = r->range_room = r->told = 0;
+	for (size_t i = 0; i < restore->range_count; i++)
+		free(restore->ranges[i].cause);
+	free(restore->ranges);
+	restore->ranges = NULL;
+	restore->range_count = restore->range_room = restore->told = 0;
 }
 
 /* --- one file --- */
 
 static void progress(void *ctx, struct progress_numbers *now)
 {
-	struct restore_file *r = ctx;
-	now->done = *r->done_now;
-	now->total = r->size;
-	now->all_done = r->all_done + now->done;
-	now->all_total = r->all_total > r->size ? r->all_total : 0;
+	struct restore_file *restore = ctx;
+	now->done = *restore->done_now;
+	now->total = restore->size;
+	now->all_done = restore->all_done + now->done;
+	now->all_total = restore->all_total > restore->size ? restore->all_total : 0;
 	now->fresh = UINT64_MAX;
 }
 
-static void begin_image(struct restore_file *r, const struct snapshot_file *f,
+static void begin_image(struct restore_file *restore, const struct snapshot_file *file,
 		uint64_t size, const _Atomic uint64_t *done,
 		const _Atomic uint64_t *written)
 {
-	r->file = f;
-	r->size = size;
-	r->done_now = done;
-	r->written_now = written;
-	report_progress_begin(f->name, progress, r);
+	restore->file = file;
+	restore->size = size;
+	restore->done_now = done;
+	restore->written_now = written;
+	report_progress_begin(file->name, progress, restore);
 }
 
-static int end_image(struct restore_file *r, int e)
+static int end_image(struct restore_file *restore, int e)
 {
 	report_progress_end();
-	r->all_done += *r->done_now;
-	r->written += *r->written_now;
-	r->files++;
+	restore->all_done += *restore->done_now;
+	restore->written += *restore->written_now;
+	restore->files++;
 	if (e == 0)
-		e = tell_damaged(r);
-	return e < 0 ? fail_within(e, "restoring %s", r->file->name) : 0;
+		e = tell_damaged(restore);
+	return e < 0 ? fail_within(e, "restoring %s", restore->file->name) : 0;
 }
 
 enum target {
@@ -158,52 +158,52 @@ enum target {
 	TARGET_STREAM,
 };
 
-/* Copies F's image to FD. */
-static int copy_image(struct restore_file *r, const struct snapshot_file *f, int fd,
+/* Copies FILE's image to FD. */
+static int copy_image(struct restore_file *restore, const struct snapshot_file *file, int fd,
 		const char *to, enum target target)
 {
 	struct image_copy copy = { .fd = fd, .to = to,
-		.fresh = target != TARGET_DEVICE, .threads = r->threads,
+		.fresh = target != TARGET_DEVICE, .threads = restore->threads,
 		.cancel = &interrupt_flag,
-		.damaged = r->zero_damaged ? note_damaged : NULL, .ctx = r };
-	int err = image_open(&copy.image, r->reader, &f->root, f->size);
+		.damaged = restore->zero_damaged ? note_damaged : NULL, .ctx = restore };
+	int err = image_open(&copy.image, restore->reader, &file->root, file->size);
 	if (err < 0)
-		return fail_within(err, "%s", f->name);
-	begin_image(r, f, f->size, &copy.done, &copy.written);
+		return fail_within(err, "%s", file->name);
+	begin_image(restore, file, file->size, &copy.done, &copy.written);
 	err = target == TARGET_STREAM ? image_copy_stream(&copy)
 				    : image_copy_parallel(&copy);
-	err = end_image(r, err);
+	err = end_image(restore, err);
 	image_close(copy.image);
 	return err;
 }
 
 /* As a qcow2 file. TARGET is no device. */
-static int copy_qcow2(struct restore_file *r, const struct snapshot_file *f, int fd,
+static int copy_qcow2(struct restore_file *restore, const struct snapshot_file *file, int fd,
 		const char *to, enum target target)
 {
 	struct qcow2_copy copy = { .fd = fd, .to = to,
 		.cancel = &interrupt_flag };
 	struct image *image = NULL;
-	int err = image_open(&image, r->reader, &f->root, f->size);
+	int err = image_open(&image, restore->reader, &file->root, file->size);
 	if (err == 0)
 		err = qcow2_open(&copy.view, image);
 	if (err < 0) {
 		image_close(image);
-		return fail_within(err, "%s", f->name);
+		return fail_within(err, "%s", file->name);
 	}
-	begin_image(r, f, qcow2_size(copy.view), &copy.done, &copy.written);
+	begin_image(restore, file, qcow2_size(copy.view), &copy.done, &copy.written);
 	err = target == TARGET_STREAM ? qcow2_copy_stream(&copy)
 				    : qcow2_copy(&copy);
-	err = end_image(r, err);
+	err = end_image(restore, err);
 	qcow2_close(copy.view);
 	image_close(image);
 	return err;
 }
 
-uint64_t restore_file_qcow2_size(const struct snapshot_file *f)
+uint64_t restore_file_qcow2_size(const struct snapshot_file *file)
 {
 	uint64_t size = 0, stored = 0;
-	qcow2_measure(f->size, &f->root, &size, &stored);
+	qcow2_measure(file->size, &file->root, &size, &stored);
 	return size;
 }
 
@@ -216,12 +216,12 @@ struct growing {
 	char temporary[64];
 };
 
-static void growing_clear(struct growing *g)
+static void growing_clear(struct growing *growing)
 {
-	if (g->fd >= 0 && g->temporary[0] != '\0')
-		unlinkat(g->directory, g->temporary, 0);
-	cleanup_fd(&g->fd);
-	cleanup_fd(&g->directory);
+	if (growing->fd >= 0 && growing->temporary[0] != '\0')
+		unlinkat(growing->directory, growing->temporary, 0);
+	cleanup_fd(&growing->fd);
+	cleanup_fd(&growing->directory);
 }
 
 /* Splits PATH into its directory, opened, and the last component. */
@@ -239,54 +239,54 @@ static int open_directory_of(const char *path, const char **leaf)
 		      : fd;
 }
 
-static int growing_begin(struct growing *g, const struct restore_file *r,
+static int growing_begin(struct growing *growing, const struct restore_file *restore,
 		const char *path)
 {
 	uint8_t random[8];
 	char digits[17];
 	struct stat st;
-	*g = (struct growing){ .path = path, .directory = -1, .fd = -1 };
-	g->directory = open_directory_of(path, &g->leaf);
-	if (g->directory < 0)
-		return g->directory;
-	if (!r->force && fstatat(g->directory, g->leaf, &st,
+	*growing = (struct growing){ .path = path, .directory = -1, .fd = -1 };
+	growing->directory = open_directory_of(path, &growing->leaf);
+	if (growing->directory < 0)
+		return growing->directory;
+	if (!restore->force && fstatat(growing->directory, growing->leaf, &st,
 					 AT_SYMLINK_NOFOLLOW) == 0)
 		return fail(-EEXIST, "%s exists; --force replaces it", path);
 	seal_random(random, sizeof(random));
 	hex_encode(digits, random, sizeof(random));
-	snprintf(g->temporary, sizeof(g->temporary), ".amberfs-restore.%s",
+	snprintf(growing->temporary, sizeof(growing->temporary), ".amberfs-restore.%s",
 			digits);
-	g->fd = openat(g->directory, g->temporary,
+	growing->fd = openat(growing->directory, growing->temporary,
 			O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
 			0600);
-	return g->fd < 0 ? fail_errno(-errno, "making %s", path) : 0;
+	return growing->fd < 0 ? fail_errno(-errno, "making %s", path) : 0;
 }
 
-static int growing_name(struct growing *g, const struct restore_file *r)
+static int growing_name(struct growing *growing, const struct restore_file *restore)
 {
-	int n = r->force && r->may_replace ? r->may_replace(r->ctx, g->path)
+	int n = restore->force && restore->may_replace ? restore->may_replace(restore->ctx, growing->path)
 					   : 0;
 	if (n < 0)
 		return n;
-	n = renameat2(g->directory, g->temporary, g->directory, g->leaf,
-			r->force ? 0 : RENAME_NOREPLACE);
-	if (n < 0 && !r->force && (errno == EINVAL || errno == ENOSYS)) {
+	n = renameat2(growing->directory, growing->temporary, growing->directory, growing->leaf,
+			restore->force ? 0 : RENAME_NOREPLACE);
+	if (n < 0 && !restore->force && (errno == EINVAL || errno == ENOSYS)) {
 		/* A filesystem without it: link(2) doesn't replace either. */
-		n = linkat(g->directory, g->temporary, g->directory, g->leaf, 0);
+		n = linkat(growing->directory, growing->temporary, growing->directory, growing->leaf, 0);
 		if (n == 0)
-			unlinkat(g->directory, g->temporary, 0);
+			unlinkat(growing->directory, growing->temporary, 0);
 	}
 	if (n < 0 && errno == EEXIST)
-		return fail(-EEXIST, "%s exists; --force replaces it", g->path);
+		return fail(-EEXIST, "%s exists; --force replaces it", growing->path);
 	if (n == 0)
-		g->temporary[0] = '\0';
-	if (n < 0 || fsync(g->directory) < 0)
-		return fail_errno(-errno, "naming %s", g->path);
+		growing->temporary[0] = '\0';
+	if (n < 0 || fsync(growing->directory) < 0)
+		return fail_errno(-errno, "naming %s", growing->path);
 	return 0;
 }
 
 /* MTIME_NS 0: now. */
-static int growing_finish(struct growing *g, const struct restore_file *r,
+static int growing_finish(struct growing *growing, const struct restore_file *restore,
 		mode_t mode, int64_t mtime_ns)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_NOW },
@@ -298,50 +298,50 @@ static int growing_finish(struct growing *g, const struct restore_file *r,
 	}
 	if (mtime_ns == 0)
 		times[1] = times[0];
-	if (r->own && fchown(g->fd, r->uid, r->gid) < 0)
-		return fail_errno(-errno, "giving %s to user %u", g->path,
-				(unsigned)r->uid);
-	if (fchmod(g->fd, mode & 0777) < 0 || futimens(g->fd, times) < 0
-			|| fsync(g->fd) < 0)
-		return fail_errno(-errno, "finishing %s", g->path);
-	return growing_name(g, r);
+	if (restore->own && fchown(growing->fd, restore->uid, restore->gid) < 0)
+		return fail_errno(-errno, "giving %s to user %u", growing->path,
+				(unsigned)restore->uid);
+	if (fchmod(growing->fd, mode & 0777) < 0 || futimens(growing->fd, times) < 0
+			|| fsync(growing->fd) < 0)
+		return fail_errno(-errno, "finishing %s", growing->path);
+	return growing_name(growing, restore);
 }
 
-static int to_file(struct restore_file *r, const struct snapshot_file *f,
+static int to_file(struct restore_file *restore, const struct snapshot_file *file,
 		const char *path, enum restore_format format)
 {
 	CLEANUP(growing_clear) struct growing g;
-	int err = growing_begin(&g, r, path);
+	int err = growing_begin(&g, restore, path);
 	if (err < 0)
 		return err;
-	if (format == RESTORE_RAW && ftruncate(g.fd, (off_t)f->size) < 0)
+	if (format == RESTORE_RAW && ftruncate(g.fd, (off_t)file->size) < 0)
 		return fail_errno(-errno, "making %s %llu bytes large", path,
-				(unsigned long long)f->size);
-	err = format == RESTORE_RAW ? copy_image(r, f, g.fd, path, TARGET_FILE)
-				  : copy_qcow2(r, f, g.fd, path, TARGET_FILE);
-	return err < 0 ? err : growing_finish(&g, r, f->mode, f->mtime_ns);
+				(unsigned long long)file->size);
+	err = format == RESTORE_RAW ? copy_image(restore, file, g.fd, path, TARGET_FILE)
+				  : copy_qcow2(restore, file, g.fd, path, TARGET_FILE);
+	return err < 0 ? err : growing_finish(&g, restore, file->mode, file->mtime_ns);
 }
 
-int restore_file_text(struct restore_file *r, const char *text, size_t len, mode_t mode,
+int restore_file_text(struct restore_file *restore, const char *text, size_t len, mode_t mode,
 		const char *path)
 {
 	CLEANUP(growing_clear) struct growing g;
-	int err = growing_begin(&g, r, path);
+	int err = growing_begin(&g, restore, path);
 	if (err < 0)
 		return err;
 	ssize_t n = write(g.fd, text, len);
 	if (n != (ssize_t)len)
 		return fail_errno(n < 0 ? -errno : -ENOSPC, "writing %s", path);
-	return growing_finish(&g, r, mode, 0);
+	return growing_finish(&g, restore, mode, 0);
 }
 
 /* --- to a device or a stream --- */
 
-static int to_device(struct restore_file *r, const struct snapshot_file *f,
+static int to_device(struct restore_file *restore, const struct snapshot_file *file,
 		const char *path, enum restore_format format)
 {
 	uint64_t size = 0;
-	if (!r->force)
+	if (!restore->force)
 		return fail(-EEXIST,
 				"%s is a block device; --force overwrites it", path);
 	if (format != RESTORE_RAW)
@@ -353,51 +353,51 @@ static int to_device(struct restore_file *r, const struct snapshot_file *f,
 	int err = device_size(fd, &size);
 	if (err < 0)
 		return fail_errno(err, "asking %s for its size", path);
-	if (size < f->size)
+	if (size < file->size)
 		return fail(-ENOSPC,
 				"%s has %llu bytes, %s needs %llu: use a larger device",
-				path, (unsigned long long)size, f->name,
-				(unsigned long long)f->size);
-	err = copy_image(r, f, fd, path, TARGET_DEVICE);
+				path, (unsigned long long)size, file->name,
+				(unsigned long long)file->size);
+	err = copy_image(restore, file, fd, path, TARGET_DEVICE);
 	if (err == 0 && fsync(fd) < 0)
 		err = fail_errno(-errno, "writing %s", path);
 	return err;
 }
 
 /* What is lost with a tree node can be zeros, but no table of a qcow2 file. */
-static int check_format(const struct restore_file *r, enum restore_format format)
+static int check_format(const struct restore_file *restore, enum restore_format format)
 {
-	if (format == RESTORE_QCOW2 && r->zero_damaged)
+	if (format == RESTORE_QCOW2 && restore->zero_damaged)
 		return fail(-EINVAL, "--damaged=zero needs raw files "
 				"(--format raw, or the file X.raw)");
 	return 0;
 }
 
-int restore_file_to_path(struct restore_file *r, const struct snapshot_file *f,
+int restore_file_to_path(struct restore_file *restore, const struct snapshot_file *file,
 		const char *path, enum restore_format format)
 {
 	struct stat st;
 	bool device = stat(path, &st) == 0 && S_ISBLK(st.st_mode);
-	int err = check_format(r, format);
+	int err = check_format(restore, format);
 	if (err < 0)
 		return err;
-	return device ? to_device(r, f, path, format)
-		      : to_file(r, f, path, format);
+	return device ? to_device(restore, file, path, format)
+		      : to_file(restore, file, path, format);
 }
 
-int restore_file_to_stdout(struct restore_file *r, const struct snapshot_file *f,
+int restore_file_to_stdout(struct restore_file *restore, const struct snapshot_file *file,
 		enum restore_format format)
 {
-	int err = check_format(r, format);
+	int err = check_format(restore, format);
 	if (err < 0)
 		return err;
 	if (isatty(STDOUT_FILENO))
 		return fail(-EINVAL, "will not write an image to the terminal; "
 				     "send it into a file or a pipe");
 	if (format == RESTORE_QCOW2)
-		return copy_qcow2(r, f, STDOUT_FILENO, "standard output",
+		return copy_qcow2(restore, file, STDOUT_FILENO, "standard output",
 				TARGET_STREAM);
-	return copy_image(r, f, STDOUT_FILENO, "standard output",
+	return copy_image(restore, file, STDOUT_FILENO, "standard output",
 			TARGET_STREAM);
 }
 

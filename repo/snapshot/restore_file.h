@@ -53,25 +53,25 @@ struct restore_file {
 };
 
 /* Frees what the ranges take. */
-void restore_file_clear(struct restore_file *r);
+void restore_file_clear(struct restore_file *restore);
 
 /*
  * To PATH: a new file, or a block device that is there. 0; -EEXIST it is there
  * (or a device) and FORCE is not set; -ENOSPC the device is too small;
  * -ECANCELED; -EBADMSG …; with a text.
  */
-int restore_file_to_path(struct restore_file *r, const struct snapshot_file *f,
+int restore_file_to_path(struct restore_file *restore, const struct snapshot_file *file,
 		const char *path, enum restore_format format);
 /* To the standard output. */
-int restore_file_to_stdout(struct restore_file *r, const struct snapshot_file *f,
+int restore_file_to_stdout(struct restore_file *restore, const struct snapshot_file *file,
 		enum restore_format format);
 
 /* The LEN bytes of TEXT as a new file of MODE, by the same rules. */
-int restore_file_text(struct restore_file *r, const char *text, size_t len, mode_t mode,
+int restore_file_text(struct restore_file *restore, const char *text, size_t len, mode_t mode,
 		const char *path);
 
 /* Bytes of the file that RESTORE_QCOW2 makes. */
-uint64_t restore_file_qcow2_size(const struct snapshot_file *f);
+uint64_t restore_file_qcow2_size(const struct snapshot_file *file);
 
 /*
  * A session that stands on all files of SNAP, so that no prune takes what is
@@ -81,8 +81,8 @@ uint64_t restore_file_qcow2_size(const struct snapshot_file *f);
 int restore_file_add_roots(struct repository *repo, const struct snapshot *snap,
 		const char *activity, struct session **out);
 
-uint64_t restore_file_damaged_bytes(const struct restore_file *r);
+uint64_t restore_file_damaged_bytes(const struct restore_file *restore);
 /* [{file, offset, length, cause}], a new reference. */
-json_t *restore_file_damaged_json(const struct restore_file *r);
+json_t *restore_file_damaged_json(const struct restore_file *restore);
 
 #endif

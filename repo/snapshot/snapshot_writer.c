@@ -22,101 +22,101 @@
 /* Base leaves are looked at in order: little is needed. */
 #define FRAME_CACHE ((uint64_t)16 << 20)
 
-static int new_writer(struct snapshot_writer *s, unsigned workers,
+static int new_writer(struct snapshot_writer *writer, unsigned workers,
 		struct image_writer **out)
 {
-	const struct repository *r = s->repo;
-	return image_writer_new(out, r->seal, &r->config, s->sink, s->reader,
-			workers, s->throttle);
+	const struct repository *repo = writer->repo;
+	return image_writer_new(out, repo->seal, &repo->config, writer->sink, writer->reader,
+			workers, writer->throttle);
 }
 
-static int new_sink(struct snapshot_writer *s, int level)
+static int new_sink(struct snapshot_writer *writer, int level)
 {
-	const struct repository *r = s->repo;
-	const struct pack_target target = { .store = r->store, .seal = r->seal,
-		.config = &r->config, .session = session_id(s->session) };
-	return chunk_sink_new(&s->sink, &target, r->packs, r->index, level);
+	const struct repository *repo = writer->repo;
+	const struct pack_target target = { .store = repo->store, .seal = repo->seal,
+		.config = &repo->config, .session = session_id(writer->session) };
+	return chunk_sink_new(&writer->sink, &target, repo->packs, repo->index, level);
 }
 
-int snapshot_writer_begin(struct snapshot_writer *s, struct repository *r,
-		const struct snapshot_writer_options *o)
+int snapshot_writer_begin(struct snapshot_writer *writer, struct repository *repo,
+		const struct snapshot_writer_options *options)
 {
 	struct image_reader_options ro = { .cache_size = FRAME_CACHE };
-	int level = o->level ? o->level : r->config.zstd_level;
-	*s = (struct snapshot_writer){ .repo = r };
-	int err = session_begin(&s->session, r, SESSION_BACKUP, o->activity);
+	int level = options->level ? options->level : repo->config.zstd_level;
+	*writer = (struct snapshot_writer){ .repo = repo };
+	int err = session_begin(&writer->session, repo, SESSION_BACKUP, options->activity);
 	if (err == 0)
-		err = new_sink(s, level);
+		err = new_sink(writer, level);
 	if (err == 0)
-		err = image_reader_new(&s->reader, r->packs, &ro);
-	if (err == 0 && o->bwlimit != 0) {
-		s->throttle = throttle_new(o->bwlimit);
-		if (s->throttle == NULL)
+		err = image_reader_new(&writer->reader, repo->packs, &ro);
+	if (err == 0 && options->bwlimit != 0) {
+		writer->throttle = throttle_new(options->bwlimit);
+		if (writer->throttle == NULL)
 			err = fail_errno(-ENOMEM, "starting");
 	}
-	if (err == 0 && o->workers != 0)
-		err = new_writer(s, o->workers, &s->writer);
+	if (err == 0 && options->workers != 0)
+		err = new_writer(writer, options->workers, &writer->writer);
 	return err;
 }
 
-int snapshot_writer_add_writer(struct snapshot_writer *s, unsigned workers,
+int snapshot_writer_add_writer(struct snapshot_writer *writer, unsigned workers,
 		struct image_writer **out)
 {
-	void *more = realloc(s->more, (s->more_count + 1) * sizeof(*s->more));
+	void *more = realloc(writer->more, (writer->more_count + 1) * sizeof(*writer->more));
 	if (more == NULL)
 		return fail_errno(-ENOMEM, "starting");
-	s->more = more;
-	int err = new_writer(s, workers, out);
+	writer->more = more;
+	int err = new_writer(writer, workers, out);
 	if (err == 0)
-		s->more[s->more_count++] = *out;
+		writer->more[writer->more_count++] = *out;
 	return err;
 }
 
-static void feed_index(struct snapshot_writer *s)
+static void feed_index(struct snapshot_writer *writer)
 {
 	/* After a failure too: what was sealed is found again. */
-	if (chunk_sink_barrier(s->sink, true) < 0)
+	if (chunk_sink_barrier(writer->sink, true) < 0)
 		return;
-	int err = chunk_sink_index_error(s->sink);
+	int err = chunk_sink_index_error(writer->sink);
 	if (err < 0 && err != -EAGAIN)
 		report_warning("the index lags behind (the next run makes up for "
 			       "it): %s",
 				error_text(err));
 }
 
-void snapshot_writer_end(struct snapshot_writer *s)
+void snapshot_writer_end(struct snapshot_writer *writer)
 {
-	if (s->sink != NULL && !s->given_up && !chunk_sink_failed(s->sink))
-		chunk_sink_barrier(s->sink, false);
-	for (unsigned i = 0; i < s->more_count; i++)
-		image_writer_free(s->more[i]);
-	free(s->more);
-	image_writer_free(s->writer);
-	if (s->sink != NULL)
-		feed_index(s);
-	chunk_sink_free(s->sink);
-	image_reader_free(s->reader);
-	throttle_free(s->throttle);
-	session_end(s->session);
-	*s = (struct snapshot_writer){ 0 };
+	if (writer->sink != NULL && !writer->given_up && !chunk_sink_failed(writer->sink))
+		chunk_sink_barrier(writer->sink, false);
+	for (unsigned i = 0; i < writer->more_count; i++)
+		image_writer_free(writer->more[i]);
+	free(writer->more);
+	image_writer_free(writer->writer);
+	if (writer->sink != NULL)
+		feed_index(writer);
+	chunk_sink_free(writer->sink);
+	image_reader_free(writer->reader);
+	throttle_free(writer->throttle);
+	session_end(writer->session);
+	*writer = (struct snapshot_writer){ 0 };
 }
 
-int snapshot_writer_barrier(struct snapshot_writer *s)
+int snapshot_writer_barrier(struct snapshot_writer *writer)
 {
-	int err = chunk_sink_barrier(s->sink, false);
+	int err = chunk_sink_barrier(writer->sink, false);
 	if (err == 0)
-		err = session_check(s->session);
+		err = session_check(writer->session);
 	if (err == 0 && interrupt_flag)
 		err = fail(-ECANCELED, "interrupted");
 	return err;
 }
 
 /* Takes the snapshot back because of ERR. */
-static int withdraw(struct snapshot_writer *s, const struct snapshot *snap, int err)
+static int withdraw(struct snapshot_writer *writer, const struct snapshot *snap, int err)
 {
 	struct error_copy why;
 	error_save(&why, err);
-	int e = snapshot_object_delete(s->repo, snap);
+	int e = snapshot_object_delete(writer->repo, snap);
 	error_load(&why);
 	if (e < 0 && e != -ENOENT)
 		return fail_within(err, "snapshot %s may lack data and could not "
@@ -125,39 +125,39 @@ static int withdraw(struct snapshot_writer *s, const struct snapshot *snap, int 
 	return err;
 }
 
-int snapshot_writer_commit(struct snapshot_writer *s, struct snapshot *snap,
+int snapshot_writer_commit(struct snapshot_writer *writer, struct snapshot *snap,
 		snapshot_writer_commit_fn *commit)
 {
-	int err = commit(s->repo, snap);
+	int err = commit(writer->repo, snap);
 	if (err < 0)
 		return err;
-	err = session_check(s->session);
-	return err < 0 ? withdraw(s, snap, err) : 0;
+	err = session_check(writer->session);
+	return err < 0 ? withdraw(writer, snap, err) : 0;
 }
 
 static int note_damaged_leaf(void *ctx, uint64_t offset,
 		const struct leaf *leaf)
 {
-	struct snapshot_writer *s = ctx;
+	struct snapshot_writer *writer = ctx;
 	(void)offset;
 	if (interrupt_flag) /* reading it will find that out as well */
 		return 1;
 	for (uint32_t i = 0; i < leaf->count; i++)
 		if (!leaf->entries[i].hole
-				&& !image_reader_chunk_stored(s->reader,
+				&& !image_reader_chunk_stored(writer->reader,
 						&leaf->entries[i].id))
 			return 1;
 	return 0;
 }
 
-bool snapshot_writer_is_whole(struct snapshot_writer *s, const struct tree_root *root,
+bool snapshot_writer_is_whole(struct snapshot_writer *writer, const struct tree_root *root,
 		uint64_t size)
 {
-	const struct image_walker w = { .leaf = note_damaged_leaf, .ctx = s };
+	const struct image_walker w = { .leaf = note_damaged_leaf, .ctx = writer };
 	struct image *image;
-	if (!image_reader_any_damaged(s->reader))
+	if (!image_reader_any_damaged(writer->reader))
 		return true;
-	if (image_open(&image, s->reader, root, size) < 0)
+	if (image_open(&image, writer->reader, root, size) < 0)
 		return false;
 	int err = image_seek_walk(image, &w);
 	image_close(image);
@@ -165,19 +165,19 @@ bool snapshot_writer_is_whole(struct snapshot_writer *s, const struct tree_root 
 }
 
 /* A source may be stale, too: a file of a server that forgot it. */
-static bool is_fenced(struct snapshot_writer *s, int err)
+static bool is_fenced(struct snapshot_writer *writer, int err)
 {
 	struct error_copy why;
-	if (err != -ESTALE || s->session == NULL)
+	if (err != -ESTALE || writer->session == NULL)
 		return err == -ESTALE;
 	error_save(&why, err);
-	bool fenced = session_check(s->session) < 0;
+	bool fenced = session_check(writer->session) < 0;
 	error_load(&why);
 	return fenced;
 }
 
-bool snapshot_writer_broken(struct snapshot_writer *s, int err)
+bool snapshot_writer_broken(struct snapshot_writer *writer, int err)
 {
-	return interrupt_flag || is_fenced(s, err) || err == -ECANCELED
-			|| (s->sink != NULL && chunk_sink_failed(s->sink));
+	return interrupt_flag || is_fenced(writer, err) || err == -ECANCELED
+			|| (writer->sink != NULL && chunk_sink_failed(writer->sink));
 }

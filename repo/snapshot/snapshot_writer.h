@@ -33,36 +33,36 @@ struct snapshot_writer {
 };
 
 /* Registers a session of kind backup, then starts the workers. On an error
- * snapshot_writer_end is still called. R is attached and outlives S. */
-int snapshot_writer_begin(struct snapshot_writer *s, struct repository *r,
-		const struct snapshot_writer_options *o);
+ * snapshot_writer_end is still called. REPO is attached and outlives WRITER. */
+int snapshot_writer_begin(struct snapshot_writer *writer, struct repository *repo,
+		const struct snapshot_writer_options *options);
 /* Gives the index what is left and ends the session. Half-built: allowed. */
-void snapshot_writer_end(struct snapshot_writer *s);
+void snapshot_writer_end(struct snapshot_writer *writer);
 
 /* Another writer with so many WORKERS, so that another thread can store images
- * at the same time; ends with S. */
-int snapshot_writer_add_writer(struct snapshot_writer *s, unsigned workers,
+ * at the same time; ends with WRITER. */
+int snapshot_writer_add_writer(struct snapshot_writer *writer, unsigned workers,
 		struct image_writer **out);
 
 /* All that was put, by whomever, is durable, and the session is still there. 0; -ECANCELED
  * when interrupted; -ESTALE; -errno. */
-int snapshot_writer_barrier(struct snapshot_writer *s);
+int snapshot_writer_barrier(struct snapshot_writer *writer);
 
 /* snapshot_object_commit or snapshot_object_commit_at. */
 typedef int snapshot_writer_commit_fn(struct repository *r, struct snapshot *snap);
 
 /* After the barrier: the snapshot (the one commit point), and the session once
  * more, else the snapshot is withdrawn. Errors as COMMIT's, and -ESTALE. */
-int snapshot_writer_commit(struct snapshot_writer *s, struct snapshot *snap,
+int snapshot_writer_commit(struct snapshot_writer *writer, struct snapshot *snap,
 		snapshot_writer_commit_fn *commit);
 
 /* True if nothing is known to be damaged, or every chunk of the image is
  * stored undamaged: then it may be taken over unread. */
-bool snapshot_writer_is_whole(struct snapshot_writer *s, const struct tree_root *root,
+bool snapshot_writer_is_whole(struct snapshot_writer *writer, const struct tree_root *root,
 		uint64_t size);
 
 /* True if ERR is no single snapshot's failure: nothing more can be stored, or
  * somebody interrupted. */
-bool snapshot_writer_broken(struct snapshot_writer *s, int err);
+bool snapshot_writer_broken(struct snapshot_writer *writer, int err);
 
 #endif

@@ -27,26 +27,26 @@
 
 /* --- loading --- */
 
-int snapshot_object_load(struct repository *r, const char *object,
+int snapshot_object_load(struct repository *repo, const char *object,
 		struct snapshot **out)
 {
 	CLEANUP_FREE void *data = NULL;
 	CLEANUP_FREE char *json = NULL;
 	size_t len, json_len;
-	int err = store_get(r->store, object, &data, &len, SNAPSHOT_OBJECT_MAX);
+	int err = store_get(repo->store, object, &data, &len, SNAPSHOT_OBJECT_MAX);
 	if (err == 0)
-		err = envelope_open(r->seal, r->config.repo_id,
+		err = envelope_open(repo->seal, repo->config.repo_id,
 				ENVELOPE_SNAPSHOT, object, data, len, &json,
 				&json_len);
 	if (err == 0)
-		err = snapshot_json_decode(out, r->seal, object, json, json_len);
+		err = snapshot_json_decode(out, repo->seal, object, json, json_len);
 	return err;
 }
 
-int snapshot_object_exists(struct repository *r, const struct snapshot *snap)
+int snapshot_object_exists(struct repository *repo, const struct snapshot *snap)
 {
 	struct snapshot *now = NULL;
-	int err = snapshot_object_load(r, snap->object, &now);
+	int err = snapshot_object_load(repo, snap->object, &now);
 	if (err == 0 && !id_equal(&now->id, &snap->id))
 		err = -ENOENT;
 	snapshot_free(now);
@@ -56,7 +56,7 @@ int snapshot_object_exists(struct repository *r, const struct snapshot *snap)
 }
 
 /* The objects' names, sorted: by source, then by time. SOURCE NULL: all. */
-static int snapshot_names(struct repository *r, const char *source,
+static int snapshot_names(struct repository *repo, const char *source,
 		struct names *out)
 {
 	char prefix[OBJECT_NAME_MAX] = "snapshots/";
@@ -66,7 +66,7 @@ static int snapshot_names(struct repository *r, const char *source,
 		name_component(component, source);
 		snprintf(prefix, sizeof(prefix), "snapshots/%s/", component);
 	}
-	int err = store_list(r->store, prefix, names_add, out);
+	int err = store_list(repo->store, prefix, names_add, out);
 	if (err < 0) {
 		names_clear(out);
 		return err;
@@ -75,19 +75,19 @@ static int snapshot_names(struct repository *r, const char *source,
 	return 0;
 }
 
-int snapshot_list_load(struct repository *r, const char *source,
+int snapshot_list_load(struct repository *repo, const char *source,
 		struct snapshot_list *out, snapshot_bad_fn *on_bad, void *ctx)
 {
 	struct names names;
 	*out = (struct snapshot_list){ 0 };
-	int err = snapshot_names(r, source, &names);
+	int err = snapshot_names(repo, source, &names);
 	if (err < 0)
 		return err;
 	out->items = calloc(names.count + 1, sizeof(*out->items));
 	if (out->items == NULL)
 		err = fail_errno(-ENOMEM, "listing snapshots");
 	for (size_t i = 0; err == 0 && i < names.count; i++) {
-		err = snapshot_object_load(r, names.items[i], &out->items[out->count]);
+		err = snapshot_object_load(repo, names.items[i], &out->items[out->count]);
 		if (err == 0) {
 			out->count++;
 		} else if (err == -ENOENT) {
@@ -103,24 +103,24 @@ int snapshot_list_load(struct repository *r, const char *source,
 	return err;
 }
 
-void snapshot_list_clear(struct snapshot_list *l)
+void snapshot_list_clear(struct snapshot_list *list)
 {
-	for (size_t i = 0; i < l->count; i++)
-		snapshot_free(l->items[i]);
-	free(l->items);
-	*l = (struct snapshot_list){ 0 };
+	for (size_t i = 0; i < list->count; i++)
+		snapshot_free(list->items[i]);
+	free(list->items);
+	*list = (struct snapshot_list){ 0 };
 }
 
 /* --- the newest --- */
 
-static int load_newest(struct repository *r, const char *source,
+static int load_newest(struct repository *repo, const char *source,
 		struct snapshot **out)
 {
 	struct names names;
 	*out = NULL;
-	int err = snapshot_names(r, source, &names);
+	int err = snapshot_names(repo, source, &names);
 	for (size_t i = names.count; err == 0 && i-- > 0 && *out == NULL;) {
-		err = snapshot_object_load(r, names.items[i], out);
+		err = snapshot_object_load(repo, names.items[i], out);
 		if (err == -ENOENT)
 			err = 0;
 	}
@@ -128,14 +128,14 @@ static int load_newest(struct repository *r, const char *source,
 	return err;
 }
 
-int snapshot_list_latest(struct repository *r, const char *source,
+int snapshot_list_latest(struct repository *repo, const char *source,
 		struct snapshot **out)
 {
-	int err = load_newest(r, source, out);
+	int err = load_newest(repo, source, out);
 	if (err < 0)
 		return err;
 	uint64_t have = *out ? (*out)->sequence : 0;
-	uint64_t seen = high_water_get(r, source);
+	uint64_t seen = high_water_get(repo, source);
 	if (have < seen)
 		report_warning("the newest snapshot of %s has number %llu, but this "
 			       "machine has seen number %llu: newer ones were "
@@ -154,11 +154,11 @@ struct spec {
 	char *file;	/* or NULL */
 };
 
-static void spec_clear(struct spec *s)
+static void spec_clear(struct spec *spec)
 {
-	free(s->source);
-	free(s->when);
-	free(s->file);
+	free(spec->source);
+	free(spec->when);
+	free(spec->file);
 }
 
 static char *escaped_source(const char *text, size_t len)
@@ -209,30 +209,30 @@ static int split_spec(const char *text, struct spec *out)
 	return 0;
 }
 
-static int find_by_name(struct repository *r, const struct spec *s,
+static int find_by_name(struct repository *repo, const struct spec *spec,
 		struct snapshot **out)
 {
 	char object[OBJECT_NAME_MAX];
 	int64_t second;
 	int err;
 	*out = NULL;
-	if (strcmp(s->when, "latest") == 0) {
-		err = load_newest(r, s->source, out);
+	if (strcmp(spec->when, "latest") == 0) {
+		err = load_newest(repo, spec->source, out);
 		if (err == 0 && *out == NULL)
 			err = fail(-ENOENT,
 					"there is no snapshot of %s; 'amberfs list' "
 					"shows what there is",
-					s->source);
+					spec->source);
 		return err;
 	}
-	utc_parse(&second, s->when);
-	snapshot_object_name(object, sizeof(object), s->source, second);
-	err = snapshot_object_load(r, object, out);
+	utc_parse(&second, spec->when);
+	snapshot_object_name(object, sizeof(object), spec->source, second);
+	err = snapshot_object_load(repo, object, out);
 	if (err == -ENOENT)
 		err = fail(-ENOENT,
 				"there is no snapshot %s/%s; 'amberfs list' shows what "
 				"there is",
-				s->source, s->when);
+				spec->source, spec->when);
 	return err;
 }
 
@@ -243,12 +243,12 @@ static void pass_over(void *ctx, const char *object, int err)
 	report_warning("%s: %s", object, error_text(err));
 }
 
-static int find_by_id(struct repository *r, const char *prefix, size_t len,
+static int find_by_id(struct repository *repo, const char *prefix, size_t len,
 		struct snapshot **out)
 {
 	struct snapshot_list all;
 	size_t found = SIZE_MAX;
-	int err = snapshot_list_load(r, NULL, &all, pass_over, NULL);
+	int err = snapshot_list_load(repo, NULL, &all, pass_over, NULL);
 	for (size_t i = 0; err == 0 && i < all.count; i++) {
 		char hex[2 * ID_SIZE + 1];
 		hex_encode(hex, all.items[i]->id.b, ID_SIZE);
@@ -290,18 +290,18 @@ static int check_file(struct snapshot **snap, const char *name)
 	return err;
 }
 
-int snapshot_resolve(struct repository *r, const char *text,
+int snapshot_resolve(struct repository *repo, const char *text,
 		struct snapshot **out, char **file)
 {
 	struct spec s;
 	int err = split_spec(text, &s);
 	*out = NULL;
 	if (err == 1) {
-		err = find_by_name(r, &s, out);
+		err = find_by_name(repo, &s, out);
 	} else if (err == 0) {
 		size_t len = strcspn(text, "/");
 		if (is_id_prefix(text, len))
-			err = find_by_id(r, text, len, out);
+			err = find_by_id(repo, text, len, out);
 		else
 			err = fail(-EINVAL,
 					"%s names no snapshot: give source/time, "
@@ -324,17 +324,17 @@ int snapshot_resolve(struct repository *r, const char *text,
 
 /* --- committing and forgetting --- */
 
-uint64_t snapshot_list_next_sequence(struct repository *r, const char *source,
+uint64_t snapshot_list_next_sequence(struct repository *repo, const char *source,
 		const struct snapshot *base)
 {
 	uint64_t last = base ? base->sequence : 0;
-	uint64_t seen = high_water_get(r, source);
+	uint64_t seen = high_water_get(repo, source);
 	return (last > seen ? last : seen) + 1;
 }
 
 /* Encodes, and reads back what others will see before anything is stored: so
  * no snapshot is ever committed that could not be loaded again. */
-static int encode_snapshot(struct repository *r, struct snapshot *snap,
+static int encode_snapshot(struct repository *repo, struct snapshot *snap,
 		const char *name, char **text)
 {
 	struct snapshot *again;
@@ -344,7 +344,7 @@ static int encode_snapshot(struct repository *r, struct snapshot *snap,
 	json_decref(json);
 	if (made == NULL)
 		return fail_errno(-ENOMEM, "writing snapshot %s", name);
-	int err = snapshot_json_decode(&again, r->seal, name, made, strlen(made));
+	int err = snapshot_json_decode(&again, repo->seal, name, made, strlen(made));
 	if (err < 0)
 		return err;
 	snap->id = again->id;
@@ -355,27 +355,27 @@ static int encode_snapshot(struct repository *r, struct snapshot *snap,
 	return 0;
 }
 
-static int put_snapshot(struct repository *r, struct snapshot *snap)
+static int put_snapshot(struct repository *repo, struct snapshot *snap)
 {
 	CLEANUP_FREE char *text = NULL;
 	CLEANUP_FREE uint8_t *object = NULL;
 	char name[OBJECT_NAME_MAX];
 	size_t len;
 	snapshot_object_name(name, sizeof(name), snap->source, snap->time);
-	int err = encode_snapshot(r, snap, name, &text);
+	int err = encode_snapshot(repo, snap, name, &text);
 	if (err == 0)
-		err = envelope_seal(r->seal, r->config.repo_id,
+		err = envelope_seal(repo->seal, repo->config.repo_id,
 				ENVELOPE_SNAPSHOT, name, text, strlen(text),
 				&object, &len);
-	return err < 0 ? err : store_put(r->store, name, object, len, true);
+	return err < 0 ? err : store_put(repo->store, name, object, len, true);
 }
 
-int snapshot_object_commit(struct repository *r, struct snapshot *snap)
+int snapshot_object_commit(struct repository *repo, struct snapshot *snap)
 {
 	for (int i = 0; i < COMMIT_TRIES; i++, snap->time++) {
-		int err = put_snapshot(r, snap);
+		int err = put_snapshot(repo, snap);
 		if (err == 0)
-			high_water_set(r, snap->source, snap->sequence);
+			high_water_set(repo, snap->source, snap->sequence);
 		if (err != -EEXIST)
 			return err;
 	}
@@ -385,22 +385,22 @@ int snapshot_object_commit(struct repository *r, struct snapshot *snap)
 			snap->source);
 }
 
-int snapshot_object_commit_at(struct repository *r, struct snapshot *snap)
+int snapshot_object_commit_at(struct repository *repo, struct snapshot *snap)
 {
-	int err = put_snapshot(r, snap);
-	if (err == 0 && snap->sequence > high_water_get(r, snap->source))
-		high_water_set(r, snap->source, snap->sequence);
+	int err = put_snapshot(repo, snap);
+	if (err == 0 && snap->sequence > high_water_get(repo, snap->source))
+		high_water_set(repo, snap->source, snap->sequence);
 	return err;
 }
 
-static bool comes_from(const struct snapshot *copy, const struct repository *r,
-		const struct snapshot *s)
+static bool comes_from(const struct snapshot *copy, const struct repository *repo,
+		const struct snapshot *snap)
 {
 	return copy->has_origin
-			&& memcmp(copy->origin_repository, r->config.repo_id,
+			&& memcmp(copy->origin_repository, repo->config.repo_id,
 					   REPO_ID_SIZE)
 					== 0
-			&& id_equal(&copy->origin_snapshot, &s->id);
+			&& id_equal(&copy->origin_snapshot, &snap->id);
 }
 
 bool snapshot_object_is_copy(const struct repository *ra, const struct snapshot *a,
@@ -431,17 +431,17 @@ int snapshot_resolve_unread(const char *text, char object[OBJECT_NAME_MAX],
 	return err;
 }
 
-int snapshot_object_delete(struct repository *r, const struct snapshot *snap)
+int snapshot_object_delete(struct repository *repo, const struct snapshot *snap)
 {
 	struct snapshot *left = NULL;
-	int err = marking_wait(r);
+	int err = marking_wait(repo);
 	if (err == 0)
-		err = store_delete(r->store, snap->object);
+		err = store_delete(repo->store, snap->object);
 	/* What this machine forgot by itself is no rollback. Forgetting an older
 	 * one says nothing about the newest that was seen. */
-	if (err == 0 && snap->sequence >= high_water_get(r, snap->source)
-			&& load_newest(r, snap->source, &left) == 0) {
-		high_water_set(r, snap->source, left ? left->sequence : 0);
+	if (err == 0 && snap->sequence >= high_water_get(repo, snap->source)
+			&& load_newest(repo, snap->source, &left) == 0) {
+		high_water_set(repo, snap->source, left ? left->sequence : 0);
 		snapshot_free(left);
 	}
 	return err;

@@ -22,69 +22,69 @@ struct fd_cache {
 
 struct fd_cache *fd_cache_new(void)
 {
-	struct fd_cache *c = calloc(1, sizeof(*c));
-	if (c != NULL)
-		pthread_mutex_init(&c->mutex, NULL);
-	return c;
+	struct fd_cache *cache = calloc(1, sizeof(*cache));
+	if (cache != NULL)
+		pthread_mutex_init(&cache->mutex, NULL);
+	return cache;
 }
 
-static void entry_free(struct fd_entry *e)
+static void entry_free(struct fd_entry *entry)
 {
-	close(e->fd);
-	free(e->name);
-	free(e);
+	close(entry->fd);
+	free(entry->name);
+	free(entry);
 }
 
-void fd_cache_free(struct fd_cache *c)
+void fd_cache_free(struct fd_cache *cache)
 {
-	if (c == NULL)
+	if (cache == NULL)
 		return;
 	for (int i = 0; i < FD_CACHE_MAX; i++)
-		if (c->kept[i] != NULL)
-			entry_free(c->kept[i]);
-	pthread_mutex_destroy(&c->mutex);
-	free(c);
+		if (cache->kept[i] != NULL)
+			entry_free(cache->kept[i]);
+	pthread_mutex_destroy(&cache->mutex);
+	free(cache);
 }
 
-static struct fd_entry **find(struct fd_cache *c, const char *name)
+static struct fd_entry **find(struct fd_cache *cache, const char *name)
 {
 	for (int i = 0; i < FD_CACHE_MAX; i++)
-		if (c->kept[i] != NULL && strcmp(c->kept[i]->name, name) == 0)
-			return &c->kept[i];
+		if (cache->kept[i] != NULL && strcmp(cache->kept[i]->name, name) == 0)
+			return &cache->kept[i];
 	return NULL;
 }
 
-static struct fd_entry *use(struct fd_cache *c, struct fd_entry *e)
+static struct fd_entry *use(struct fd_cache *cache, struct fd_entry *entry)
 {
-	e->refs++;
-	e->used = ++c->clock;
-	return e;
+	entry->refs++;
+	entry->used = ++cache->clock;
+	return entry;
 }
 
-struct fd_entry *fd_cache_get(struct fd_cache *c, const char *name)
+struct fd_entry *fd_cache_get(struct fd_cache *cache, const char *name)
 {
-	LOCK_SCOPE(&c->mutex);
-	struct fd_entry **slot = find(c, name);
-	return slot == NULL ? NULL : use(c, *slot);
+	LOCK_SCOPE(&cache->mutex);
+	struct fd_entry **slot = find(cache, name);
+	return slot == NULL ? NULL : use(cache, *slot);
 }
 
-uint64_t fd_cache_epoch(struct fd_cache *c)
+uint64_t fd_cache_epoch(struct fd_cache *cache)
 {
-	LOCK_SCOPE(&c->mutex);
-	return c->epoch;
+	LOCK_SCOPE(&cache->mutex);
+	return cache->epoch;
 }
 
 /* A free place, or that of the idle entry used longest ago, or NULL. */
-static struct fd_entry **make_room(struct fd_cache *c)
+static struct fd_entry **make_room(struct fd_cache *cache)
 {
 	struct fd_entry **oldest = NULL;
 	for (int i = 0; i < FD_CACHE_MAX; i++) {
-		struct fd_entry *e = c->kept[i];
-		if (e == NULL)
-			return &c->kept[i];
-		if (e->refs == 0 &&
-				(oldest == NULL || e->used < (*oldest)->used))
-			oldest = &c->kept[i];
+		struct fd_entry *entry = cache->kept[i];
+		if (entry == NULL)
+			return &cache->kept[i];
+		if (entry->refs == 0 &&
+				(oldest == NULL || entry->used < (*oldest)->used))
+			oldest = &cache->kept[i];
 	}
 	if (oldest != NULL)
 		entry_free(take_ptr(*oldest));
@@ -93,72 +93,72 @@ static struct fd_entry **make_room(struct fd_cache *c)
 
 static struct fd_entry *entry_new(const char *name, int fd)
 {
-	struct fd_entry *e = calloc(1, sizeof(*e));
+	struct fd_entry *entry = calloc(1, sizeof(*entry));
 	char *copy = strdup(name);
-	if (e == NULL || copy == NULL) {
-		free(e);
+	if (entry == NULL || copy == NULL) {
+		free(entry);
 		free(copy);
 		close(fd);
 		return NULL;
 	}
-	e->name = copy;
-	e->fd = fd;
-	return e;
+	entry->name = copy;
+	entry->fd = fd;
+	return entry;
 }
 
-struct fd_entry *fd_cache_add(struct fd_cache *c, const char *name, int fd,
+struct fd_entry *fd_cache_add(struct fd_cache *cache, const char *name, int fd,
 		uint64_t epoch, bool keep)
 {
-	struct fd_entry *e = entry_new(name, fd);
-	if (e == NULL)
+	struct fd_entry *entry = entry_new(name, fd);
+	if (entry == NULL)
 		return NULL;
-	LOCK_SCOPE(&c->mutex);
-	if (!keep || epoch != c->epoch)
-		return use(c, e);
-	struct fd_entry **slot = find(c, name);
+	LOCK_SCOPE(&cache->mutex);
+	if (!keep || epoch != cache->epoch)
+		return use(cache, entry);
+	struct fd_entry **slot = find(cache, name);
 	if (slot != NULL) {
-		entry_free(e);
-		return use(c, *slot);
+		entry_free(entry);
+		return use(cache, *slot);
 	}
-	slot = make_room(c);
+	slot = make_room(cache);
 	if (slot != NULL) {
-		*slot = e;
-		e->kept = true;
+		*slot = entry;
+		entry->kept = true;
 	}
-	return use(c, e);
+	return use(cache, entry);
 }
 
-void fd_cache_release(struct fd_cache *c, struct fd_entry *e)
+void fd_cache_release(struct fd_cache *cache, struct fd_entry *entry)
 {
-	LOCK_SCOPE(&c->mutex);
-	if (--e->refs == 0 && !e->kept)
-		entry_free(e);
+	LOCK_SCOPE(&cache->mutex);
+	if (--entry->refs == 0 && !entry->kept)
+		entry_free(entry);
 }
 
 /* The mutex is held. */
 static void forget_slot(struct fd_entry **slot)
 {
-	struct fd_entry *e = take_ptr(*slot);
-	e->kept = false;
-	if (e->refs == 0)
-		entry_free(e);
+	struct fd_entry *entry = take_ptr(*slot);
+	entry->kept = false;
+	if (entry->refs == 0)
+		entry_free(entry);
 }
 
-void fd_cache_forget(struct fd_cache *c, const char *name)
+void fd_cache_forget(struct fd_cache *cache, const char *name)
 {
-	LOCK_SCOPE(&c->mutex);
-	c->epoch++;
-	struct fd_entry **slot = find(c, name);
+	LOCK_SCOPE(&cache->mutex);
+	cache->epoch++;
+	struct fd_entry **slot = find(cache, name);
 	if (slot != NULL)
 		forget_slot(slot);
 }
 
-void fd_cache_tidy(struct fd_cache *c)
+void fd_cache_tidy(struct fd_cache *cache)
 {
 	struct stat st;
-	LOCK_SCOPE(&c->mutex);
+	LOCK_SCOPE(&cache->mutex);
 	for (int i = 0; i < FD_CACHE_MAX; i++)
-		if (c->kept[i] != NULL && fstat(c->kept[i]->fd, &st) == 0 &&
+		if (cache->kept[i] != NULL && fstat(cache->kept[i]->fd, &st) == 0 &&
 				st.st_nlink == 0)
-			forget_slot(&c->kept[i]);
+			forget_slot(&cache->kept[i]);
 }

@@ -24,23 +24,23 @@ struct fd_entry {
 };
 
 struct fd_cache *fd_cache_new(void); /* NULL without memory */
-void fd_cache_free(struct fd_cache *c); /* all released; NULL allowed */
+void fd_cache_free(struct fd_cache *cache); /* all released; NULL allowed */
 
 /* NULL if NAME is not in the cache. */
-struct fd_entry *fd_cache_get(struct fd_cache *c, const char *name);
+struct fd_entry *fd_cache_get(struct fd_cache *cache, const char *name);
 
 /* Moves with every fd_cache_forget: ask before opening the file. */
-uint64_t fd_cache_epoch(struct fd_cache *c);
+uint64_t fd_cache_epoch(struct fd_cache *cache);
 
 /* Takes over FD, opened when the epoch was EPOCH. It is kept for others if
  * KEEP and nothing was forgotten since. Returns an entry to release (maybe
  * another thread's, for the same name), or NULL without memory, FD closed. */
-struct fd_entry *fd_cache_add(struct fd_cache *c, const char *name, int fd,
+struct fd_entry *fd_cache_add(struct fd_cache *cache, const char *name, int fd,
 		uint64_t epoch, bool keep);
-void fd_cache_release(struct fd_cache *c, struct fd_entry *e);
+void fd_cache_release(struct fd_cache *cache, struct fd_entry *entry);
 
-void fd_cache_forget(struct fd_cache *c, const char *name);
+void fd_cache_forget(struct fd_cache *cache, const char *name);
 /* Forgets all whose file has no name any more. */
-void fd_cache_tidy(struct fd_cache *c);
+void fd_cache_tidy(struct fd_cache *cache);
 
 #endif

@@ -44,115 +44,115 @@ static int lease_name(char out[LEASE_NAME_MAX], const char *id)
 	return 0;
 }
 
-static int lock_failed(const struct store *s, int err)
+static int lock_failed(const struct store *store, int err)
 {
 	if (err == -ENOLCK || err == -EOPNOTSUPP || err == -ENOSYS)
 		return fail(err,
 				"the filesystem of %s has no locks (flock), "
 				"without which sessions can't be told dead "
 				"from alive; mount it with locks",
-				s->path);
-	return fail_errno(err, "can't lock a session in %s", s->path);
+				store->path);
+	return fail_errno(err, "can't lock a session in %s", store->path);
 }
 
 /* Makes, locks and names the file. */
-static int take(struct store *s, struct lease *l, const char *id,
+static int take(struct store *store, struct lease *lease, const char *id,
 		const char *name)
 {
 	char tmp[STORE_TEMPORARY_MAX];
-	l->fd = store_open_temporary(s, l->directory, id, tmp);
-	if (l->fd < 0)
-		return store_fail(s, l->fd, "make", name);
+	lease->fd = store_open_temporary(store, lease->directory, id, tmp);
+	if (lease->fd < 0)
+		return store_fail(store, lease->fd, "make", name);
 	int err = 0;
-	if (flock(l->fd, LOCK_EX | LOCK_NB) < 0)
-		err = lock_failed(s, -errno);
+	if (flock(lease->fd, LOCK_EX | LOCK_NB) < 0)
+		err = lock_failed(store, -errno);
 	if (err == 0) {
-		err = store_rename_new(l->directory, l->fd, tmp, l->leaf);
+		err = store_rename_new(lease->directory, lease->fd, tmp, lease->leaf);
 		if (err < 0)
-			store_fail(s, err, "make", name);
+			store_fail(store, err, "make", name);
 	}
 	if (err < 0)
-		unlinkat(l->directory, tmp, 0);
+		unlinkat(lease->directory, tmp, 0);
 	return err;
 }
 
-static void lease_free(struct lease *l)
+static void lease_free(struct lease *lease)
 {
-	if (l->fd >= 0)
-		close(l->fd);
-	if (l->directory >= 0)
-		close(l->directory);
-	free(l);
+	if (lease->fd >= 0)
+		close(lease->fd);
+	if (lease->directory >= 0)
+		close(lease->directory);
+	free(lease);
 }
 
-int lease_acquire(struct store *s, const char *id, struct lease **out)
+int lease_acquire(struct store *store, const char *id, struct lease **out)
 {
 	char name[LEASE_NAME_MAX];
 	int err = lease_name(name, id);
 	if (err < 0)
 		return err;
-	struct lease *l = calloc(1, sizeof(*l));
-	if (l == NULL)
+	struct lease *lease = calloc(1, sizeof(*lease));
+	if (lease == NULL)
 		return fail_errno(-ENOMEM, "making a session");
-	l->fd = -1;
-	memcpy(l->leaf, store_last_component(name), strlen(store_last_component(name)) + 1);
-	l->directory = store_open_directory(s, name);
-	if (l->directory < 0)
-		err = store_fail(s, l->directory, "open the folder of", name);
+	lease->fd = -1;
+	memcpy(lease->leaf, store_last_component(name), strlen(store_last_component(name)) + 1);
+	lease->directory = store_open_directory(store, name);
+	if (lease->directory < 0)
+		err = store_fail(store, lease->directory, "open the folder of", name);
 	else
-		err = take(s, l, id, name);
+		err = take(store, lease, id, name);
 	if (err < 0) {
-		lease_free(l);
+		lease_free(lease);
 		return err;
 	}
-	*out = l;
+	*out = lease;
 	return 0;
 }
 
-void lease_release(struct lease *l)
+void lease_release(struct lease *lease)
 {
-	if (l == NULL)
+	if (lease == NULL)
 		return;
 	/* The name first: a name without a lock means a death. */
-	unlinkat(l->directory, l->leaf, 0);
-	lease_free(l);
+	unlinkat(lease->directory, lease->leaf, 0);
+	lease_free(lease);
 }
 
 /* 1, 0 or -errno. A shared lock is enough to ask with, so that those who ask
  * at once don't take one another for the owner. */
-static int probe(struct store *s, const char *name)
+static int probe(struct store *store, const char *name)
 {
-	CLEANUP_FD int fd = openat(s->root, name,
+	CLEANUP_FD int fd = openat(store->root, name,
 			O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	if (fd < 0)
-		return store_fail(s, -errno, "look at", name);
+		return store_fail(store, -errno, "look at", name);
 	if (flock(fd, LOCK_SH | LOCK_NB) == 0)
 		return 0;
-	return errno == EWOULDBLOCK ? 1 : lock_failed(s, -errno);
+	return errno == EWOULDBLOCK ? 1 : lock_failed(store, -errno);
 }
 
-int lease_alive(struct store *s, const char *id)
+int lease_alive(struct store *store, const char *id)
 {
 	char name[LEASE_NAME_MAX];
 	int err = lease_name(name, id);
-	return err < 0 ? err : probe(s, name);
+	return err < 0 ? err : probe(store, name);
 }
 
-int lease_remove_dead(struct store *s, const char *id)
+int lease_remove_dead(struct store *store, const char *id)
 {
 	char name[LEASE_NAME_MAX];
 	int err = lease_name(name, id);
 	if (err == 0)
-		err = probe(s, name);
+		err = probe(store, name);
 	if (err < 0)
 		return err;
 	if (err > 0)
 		return fail(-EBUSY, "the session %s is alive", id);
-	if (unlinkat(s->root, name, 0) < 0 && errno != ENOENT)
-		return store_fail(s, -errno, "delete", name);
-	return store_remove_temporaries(s, id);
+	if (unlinkat(store->root, name, 0) < 0 && errno != ENOENT)
+		return store_fail(store, -errno, "delete", name);
+	return store_remove_temporaries(store, id);
 }
 
 /* --- who there is --- */
@@ -195,15 +195,15 @@ static bool id_of_unfinished(char id[STORE_OWNER_MAX], int directory,
 	return true;
 }
 
-int lease_list(struct store *s, lease_list_fn *fn, void *ctx)
+int lease_list(struct store *store, lease_list_fn *fn, void *ctx)
 {
-	int directory = openat(s->root, "sessions",
+	int directory = openat(store->root, "sessions",
 			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CLEANUP(close_dir) DIR *d = directory < 0 ? NULL : fdopendir(directory);
 	char id[STORE_OWNER_MAX];
 	int err = 0;
 	if (directory < 0)
-		return store_fail(s, -errno, "list", "sessions");
+		return store_fail(store, -errno, "list", "sessions");
 	if (d == NULL) {
 		close(directory);
 		return fail_errno(-ENOMEM, "listing the sessions");
@@ -212,7 +212,7 @@ int lease_list(struct store *s, lease_list_fn *fn, void *ctx)
 		errno = 0;
 		struct dirent *e = readdir(d);
 		if (e == NULL)
-			return errno == 0 ? 0 : store_fail(s, -errno, "list",
+			return errno == 0 ? 0 : store_fail(store, -errno, "list",
 								"sessions");
 		if (id_of_lease(id, e->d_name) ||
 				id_of_unfinished(id, directory, e->d_name))

@@ -15,19 +15,19 @@ static int no_memory(void)
 
 int names_add(void *ctx, const char *name)
 {
-	struct names *n = ctx;
-	if (n->count == n->room) {
-		size_t room = n->room ? 2 * n->room : 64;
-		char **more = realloc(n->items, room * sizeof(*more));
+	struct names *names = ctx;
+	if (names->count == names->room) {
+		size_t room = names->room ? 2 * names->room : 64;
+		char **more = realloc(names->items, room * sizeof(*more));
 		if (more == NULL)
 			return no_memory();
-		n->items = more;
-		n->room = room;
+		names->items = more;
+		names->room = room;
 	}
 	char *copy = strdup(name);
 	if (copy == NULL)
 		return no_memory();
-	n->items[n->count++] = copy;
+	names->items[names->count++] = copy;
 	return 0;
 }
 
@@ -36,22 +36,22 @@ static int compare(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-void names_sort(struct names *n)
+void names_sort(struct names *names)
 {
-	if (n->count > 1)
-		qsort(n->items, n->count, sizeof(char *), compare);
+	if (names->count > 1)
+		qsort(names->items, names->count, sizeof(char *), compare);
 }
 
-bool names_have(const struct names *n, const char *name)
+bool names_have(const struct names *names, const char *name)
 {
-	return n->count > 0 && bsearch(&name, n->items, n->count,
+	return names->count > 0 && bsearch(&name, names->items, names->count,
 					       sizeof(char *), compare) != NULL;
 }
 
-void names_clear(struct names *n)
+void names_clear(struct names *names)
 {
-	for (size_t i = 0; i < n->count; i++)
-		free(n->items[i]);
-	free(n->items);
-	*n = (struct names){ .items = NULL };
+	for (size_t i = 0; i < names->count; i++)
+		free(names->items[i]);
+	free(names->items);
+	*names = (struct names){ .items = NULL };
 }

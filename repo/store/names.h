@@ -13,8 +13,8 @@ struct names {		/* begins zeroed */
 /* A store_list_fn: CTX is the struct names; appends a copy of NAME. 0 or
  * -ENOMEM with a text. */
 int names_add(void *ctx, const char *name);
-void names_sort(struct names *n); /* as strcmp */
-bool names_have(const struct names *n, const char *name); /* sorted */
-void names_clear(struct names *n);
+void names_sort(struct names *names); /* as strcmp */
+bool names_have(const struct names *names, const char *name); /* sorted */
+void names_clear(struct names *names);
 
 #endif

@@ -94,7 +94,7 @@ static const char *remedy(int err)
 	}
 }
 
-int store_fail(const struct store *s, int err, const char *doing,
+int store_fail(const struct store *store, int err, const char *doing,
 		const char *name)
 {
 	/* ESTALE is kept for removed sessions; here NFS says by it that the
@@ -102,8 +102,8 @@ int store_fail(const struct store *s, int err, const char *doing,
 	if (err == -ESTALE)
 		err = -ENOENT;
 	if (err == -ENOENT)
-		return fail(err, "there is no %s/%s", s->path, name);
-	return fail(err, "can't %s %s/%s: %s%s", doing, s->path, name,
+		return fail(err, "there is no %s/%s", store->path, name);
+	return fail(err, "can't %s %s/%s: %s%s", doing, store->path, name,
 			strerror(-err), remedy(err));
 }
 
@@ -117,23 +117,23 @@ const char *store_last_component(const char *name)
 
 static struct store *store_new(int root, const char *path)
 {
-	struct store *s = calloc(1, sizeof(*s));
-	if (s == NULL)
+	struct store *store = calloc(1, sizeof(*store));
+	if (store == NULL)
 		return NULL;
-	pthread_mutex_init(&s->mutex, NULL);
-	s->root = -1;
-	s->readers = fd_cache_new();
-	s->path = realpath(path, NULL);
-	if (s->path == NULL)
-		s->path = strdup(path);
-	if (s->readers == NULL || s->path == NULL) {
-		store_close(s);
+	pthread_mutex_init(&store->mutex, NULL);
+	store->root = -1;
+	store->readers = fd_cache_new();
+	store->path = realpath(path, NULL);
+	if (store->path == NULL)
+		store->path = strdup(path);
+	if (store->readers == NULL || store->path == NULL) {
+		store_close(store);
 		return NULL;
 	}
-	s->root = root;
-	snprintf(s->owner, sizeof(s->owner), "none");
-	s->writable = faccessat(root, ".", W_OK | X_OK, AT_EACCESS) == 0;
-	return s;
+	store->root = root;
+	snprintf(store->owner, sizeof(store->owner), "none");
+	store->writable = faccessat(root, ".", W_OK | X_OK, AT_EACCESS) == 0;
+	return store;
 }
 
 int store_open_local(struct store **out, const char *path)
@@ -155,69 +155,69 @@ int store_open_local(struct store **out, const char *path)
 	return 0;
 }
 
-void store_close(struct store *s)
+void store_close(struct store *store)
 {
-	if (s == NULL)
+	if (store == NULL)
 		return;
-	fd_cache_free(s->readers);
-	if (s->root >= 0)
-		close(s->root);
-	pthread_mutex_destroy(&s->mutex);
-	free(s->path);
-	free(s);
+	fd_cache_free(store->readers);
+	if (store->root >= 0)
+		close(store->root);
+	pthread_mutex_destroy(&store->mutex);
+	free(store->path);
+	free(store);
 }
 
-bool store_writable(const struct store *s)
+bool store_writable(const struct store *store)
 {
-	return s->writable;
+	return store->writable;
 }
 
-const char *store_path(const struct store *s)
+const char *store_path(const struct store *store)
 {
-	return s->path;
+	return store->path;
 }
 
-void store_set_owner(struct store *s, const char *owner)
+void store_set_owner(struct store *store, const char *owner)
 {
-	LOCK_SCOPE(&s->mutex);
-	snprintf(s->owner, sizeof(s->owner), "%s", owner);
+	LOCK_SCOPE(&store->mutex);
+	snprintf(store->owner, sizeof(store->owner), "%s", owner);
 }
 
 /* --- directories and temporary files --- */
 
-int store_open_directory(const struct store *s, const char *name)
+int store_open_directory(const struct store *store, const char *name)
 {
 	char path[OBJECT_NAME_MAX];
 	size_t len = (size_t)(store_last_component(name) - name);
 	snprintf(path, sizeof(path), "%.*s", (int)len, name);
 	/* The slash at the end follows a symlink there: an administrator may
 	 * have put a kind on another disk that way. */
-	int fd = openat(s->root, len == 0 ? "." : path, DIRECTORY_FLAGS);
+	int fd = openat(store->root, len == 0 ? "." : path, DIRECTORY_FLAGS);
 	return fd < 0 ? -errno : fd;
 }
 
-int store_sync_directory(const struct store *s, int directory, const char *name)
+int store_sync_directory(const struct store *store, int directory, const char *name)
 {
 	if (fsync(directory) == 0)
 		return 0;
-	return store_fail(s, -errno, "fsync the folder of", name);
+	return store_fail(store, -errno, "fsync the folder of", name);
 }
 
-static void next_temporary(struct store *s, const char *owner, char *tmp)
+static void next_temporary(struct store *store, const char *owner, char *tmp)
 {
-	LOCK_SCOPE(&s->mutex);
+	LOCK_SCOPE(&store->mutex);
 	snprintf(tmp, STORE_TEMPORARY_MAX, TEMPORARY_PREFIX "%s.%llu",
-			owner != NULL ? owner : s->owner,
-			(unsigned long long)s->counter++);
+			owner != NULL ? owner : store->owner,
+			(unsigned long long)store->counter++);
 }
 
-int store_open_temporary(struct store *s, int directory, const char *owner,
+int store_open_temporary(struct store *store, int directory, const char *owner,
 		char tmp[STORE_TEMPORARY_MAX])
 {
 	int fd;
 	/* Processes without a session share the owner "none". */
 	do {
-		next_temporary(s, owner, tmp);
+		next_temporary(store, owner, tmp);
 		fd = openat(directory, tmp,
 				O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC |
 						O_NOFOLLOW,
@@ -259,33 +259,33 @@ static bool is_temporary_of(const char *name, const char *owner)
 
 /* Not every file under an object's name is one: never wait for a fifo, never
  * read a device. */
-static int open_plain(const struct store *s, const char *name)
+static int open_plain(const struct store *store, const char *name)
 {
 	struct stat st;
-	CLEANUP_FD int fd = openat(s->root, name,
+	CLEANUP_FD int fd = openat(store->root, name,
 			O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 && errno != ELOOP)
-		return store_fail(s, -errno, "open", name);
+		return store_fail(store, -errno, "open", name);
 	if (fd >= 0 && fstat(fd, &st) < 0)
-		return store_fail(s, -errno, "open", name);
+		return store_fail(store, -errno, "open", name);
 	if (fd < 0 || !S_ISREG(st.st_mode))
-		return fail(-EBADMSG, "%s/%s is not a plain file", s->path,
+		return fail(-EBADMSG, "%s/%s is not a plain file", store->path,
 				name);
 	return take_fd(&fd);
 }
 
-static int open_reader(struct store *s, const char *name,
+static int open_reader(struct store *store, const char *name,
 		struct fd_entry **out)
 {
 	bool pack = strncmp(name, "packs/", 6) == 0;
-	*out = pack ? fd_cache_get(s->readers, name) : NULL;
+	*out = pack ? fd_cache_get(store->readers, name) : NULL;
 	if (*out != NULL)
 		return 0;
-	uint64_t epoch = fd_cache_epoch(s->readers);
-	int fd = open_plain(s, name);
+	uint64_t epoch = fd_cache_epoch(store->readers);
+	int fd = open_plain(store, name);
 	if (fd < 0)
 		return fd;
-	*out = fd_cache_add(s->readers, name, fd, epoch, pack);
+	*out = fd_cache_add(store->readers, name, fd, epoch, pack);
 	return *out == NULL ? fail_errno(-ENOMEM, "opening %s", name) : 0;
 }
 
@@ -306,109 +306,109 @@ static ssize_t read_fully(int fd, void *buf, size_t len, uint64_t offset)
 	return (ssize_t)done;
 }
 
-ssize_t store_get_range(struct store *s, const char *name, void *buf,
+ssize_t store_get_range(struct store *store, const char *name, void *buf,
 		size_t len, uint64_t offset)
 {
-	struct fd_entry *e;
+	struct fd_entry *entry;
 	int err = store_check_name(name);
 	if (err < 0)
 		return err;
 	if (offset > INT64_MAX || len > (uint64_t)INT64_MAX - offset)
 		return fail(-EINVAL, "a range beyond all files of %s/%s",
-				s->path, name);
-	err = open_reader(s, name, &e);
+				store->path, name);
+	err = open_reader(store, name, &entry);
 	if (err < 0)
 		return err;
-	ssize_t n = read_fully(e->fd, buf, len, offset);
-	fd_cache_release(s->readers, e);
+	ssize_t n = read_fully(entry->fd, buf, len, offset);
+	fd_cache_release(store->readers, entry);
 	if (n == -ESTALE)
-		store_forget(s, name);
-	return n < 0 ? store_fail(s, (int)n, "read", name) : n;
+		store_forget(store, name);
+	return n < 0 ? store_fail(store, (int)n, "read", name) : n;
 }
 
-int store_get(struct store *s, const char *name, void **data, size_t *len,
+int store_get(struct store *store, const char *name, void **data, size_t *len,
 		size_t max)
 {
 	struct stat st;
 	int err = store_check_name(name);
 	if (err < 0)
 		return err;
-	CLEANUP_FD int fd = open_plain(s, name);
+	CLEANUP_FD int fd = open_plain(store, name);
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) < 0)
-		return store_fail(s, -errno, "read", name);
+		return store_fail(store, -errno, "read", name);
 	if ((uint64_t)st.st_size > max)
 		return fail(-EFBIG, "%s/%s has %lld bytes, more than %zu",
-				s->path, name, (long long)st.st_size, max);
+				store->path, name, (long long)st.st_size, max);
 	CLEANUP_FREE char *buf = malloc((size_t)st.st_size + 1);
 	if (buf == NULL)
 		return fail_errno(-ENOMEM, "reading %s", name);
 	ssize_t n = read_fully(fd, buf, (size_t)st.st_size, 0);
 	if (n < 0)
-		return store_fail(s, (int)n, "read", name);
+		return store_fail(store, (int)n, "read", name);
 	*len = (size_t)n;
 	*data = take_ptr(buf);
 	return 0;
 }
 
-static int look_at(struct store *s, const char *name, struct stat *st)
+static int look_at(struct store *store, const char *name, struct stat *st)
 {
 	int err = store_check_name(name);
 	if (err < 0)
 		return err;
-	if (fstatat(s->root, name, st, AT_SYMLINK_NOFOLLOW) < 0)
-		return store_fail(s, -errno, "look at", name);
+	if (fstatat(store->root, name, st, AT_SYMLINK_NOFOLLOW) < 0)
+		return store_fail(store, -errno, "look at", name);
 	if (!S_ISREG(st->st_mode))
-		return fail(-EBADMSG, "%s/%s is not a plain file", s->path,
+		return fail(-EBADMSG, "%s/%s is not a plain file", store->path,
 				name);
 	return 0;
 }
 
-int store_size(struct store *s, const char *name, uint64_t *size)
+int store_size(struct store *store, const char *name, uint64_t *size)
 {
 	struct stat st;
-	int err = look_at(s, name, &st);
+	int err = look_at(store, name, &st);
 	if (err == 0)
 		*size = (uint64_t)st.st_size;
 	return err;
 }
 
-int store_modified(struct store *s, const char *name, int64_t *second)
+int store_modified(struct store *store, const char *name, int64_t *second)
 {
 	struct stat st;
-	int err = look_at(s, name, &st);
+	int err = look_at(store, name, &st);
 	if (err == 0)
 		*second = st.st_mtime;
 	return err;
 }
 
-void store_forget(struct store *s, const char *name)
+void store_forget(struct store *store, const char *name)
 {
-	fd_cache_forget(s->readers, name);
+	fd_cache_forget(store->readers, name);
 }
 
-void store_tidy(struct store *s)
+void store_tidy(struct store *store)
 {
-	fd_cache_tidy(s->readers);
+	fd_cache_tidy(store->readers);
 }
 
 /* --- deleting --- */
 
-int store_delete(struct store *s, const char *name)
+int store_delete(struct store *store, const char *name)
 {
 	int err = store_check_name(name);
 	if (err < 0)
 		return err;
-	CLEANUP_FD int directory = store_open_directory(s, name);
+	CLEANUP_FD int directory = store_open_directory(store, name);
 	if (directory < 0)
-		return store_fail(s, directory, "open the folder of", name);
-	store_forget(s, name);
+		return store_fail(store, directory, "open the folder of", name);
+	store_forget(store, name);
 	if (unlinkat(directory, store_last_component(name), 0) < 0)
-		return store_fail(s, -errno, "delete", name);
+		return store_fail(store, -errno, "delete", name);
 	/* A reader may have opened it between the two. */
-	store_forget(s, name);
-	return store_sync_directory(s, directory, name);
+	store_forget(store, name);
+	return store_sync_directory(store, directory, name);
 }
 
 /* --- walking --- */
@@ -432,9 +432,9 @@ static bool is_directory(int directory, const struct dirent *e)
 	       S_ISDIR(st.st_mode);
 }
 
-static int walk_directory(const struct walk *w, const char *prefix, int depth);
+static int walk_directory(const struct walk *walk, const char *prefix, int depth);
 
-static int walk_entry(const struct walk *w, int directory, const char *prefix,
+static int walk_entry(const struct walk *walk, int directory, const char *prefix,
 		const struct dirent *e, int depth)
 {
 	char path[OBJECT_NAME_MAX];
@@ -442,13 +442,13 @@ static int walk_entry(const struct walk *w, int directory, const char *prefix,
 	if (len < 0 || (size_t)len + 2 > sizeof(path))
 		return 0;
 	if (!is_directory(directory, e))
-		return w->visit(w->ctx, directory, path);
+		return walk->visit(walk->ctx, directory, path);
 	if (depth >= COMPONENTS_MAX ||
 			!store_component_ok(e->d_name, strlen(e->d_name)))
 		return 0;
 	path[len] = '/';
 	path[len + 1] = '\0';
-	return walk_directory(w, path, depth + 1);
+	return walk_directory(walk, path, depth + 1);
 }
 
 static void close_dir(DIR **d)
@@ -458,19 +458,19 @@ static void close_dir(DIR **d)
 }
 
 /* PREFIX is "" or ends in '/'. What vanishes meanwhile is passed over. */
-static int walk_directory(const struct walk *w, const char *prefix, int depth)
+static int walk_directory(const struct walk *walk, const char *prefix, int depth)
 {
-	int fd = openat(w->s->root, prefix[0] == '\0' ? "." : prefix,
+	int fd = openat(walk->s->root, prefix[0] == '\0' ? "." : prefix,
 			DIRECTORY_FLAGS);
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	if (fd < 0)
-		return store_fail(w->s, -errno, "open", prefix);
+		return store_fail(walk->s, -errno, "open", prefix);
 	CLEANUP(close_dir) DIR *d = fdopendir(fd);
 	if (d == NULL) {
 		int r = -errno;
 		close(fd);
-		return store_fail(w->s, r, "list", prefix);
+		return store_fail(walk->s, r, "list", prefix);
 	}
 	for (;;) {
 		errno = 0;
@@ -479,11 +479,11 @@ static int walk_directory(const struct walk *w, const char *prefix, int depth)
 			return 0;
 		if (e == NULL)
 			return errno == 0 ? 0
-					  : store_fail(w->s, -errno, "list",
+					  : store_fail(walk->s, -errno, "list",
 							    prefix);
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
-		int err = walk_entry(w, dirfd(d), prefix, e, depth);
+		int err = walk_entry(walk, dirfd(d), prefix, e, depth);
 		if (err != 0)
 			return err;
 	}
@@ -496,33 +496,33 @@ struct list_visit {
 
 static int visit_object(void *ctx, int directory, const char *path)
 {
-	const struct list_visit *v = ctx;
+	const struct list_visit *visit = ctx;
 	(void)directory;
-	return name_ok(path) ? v->fn(v->ctx, path) : 0;
+	return name_ok(path) ? visit->fn(visit->ctx, path) : 0;
 }
 
 /* The directories of the kinds were made with the repository. One that is not
  * there must not pass for one without objects: to prune that would mean that
  * nothing is needed any more. */
-static int check_kind(const struct store *s, const char *prefix)
+static int check_kind(const struct store *store, const char *prefix)
 {
 	char kind[OBJECT_NAME_MAX];
 	struct stat st;
 	snprintf(kind, sizeof(kind), "%.*s", (int)strcspn(prefix, "/"), prefix);
-	if (kind[0] == '\0' || fstatat(s->root, kind, &st, 0) == 0)
+	if (kind[0] == '\0' || fstatat(store->root, kind, &st, 0) == 0)
 		return 0;
 	if (errno != ENOENT)
-		return store_fail(s, -errno, "look at", kind);
+		return store_fail(store, -errno, "look at", kind);
 	return fail(-EIO, "the folder %s/%s is missing: is it on a disk that is "
 			  "not mounted? Put it back",
-			s->path, kind);
+			store->path, kind);
 }
 
-int store_list(struct store *s, const char *prefix, store_list_fn *fn,
+int store_list(struct store *store, const char *prefix, store_list_fn *fn,
 		void *ctx)
 {
 	struct list_visit v = { fn, ctx };
-	struct walk w = { s, visit_object, &v };
+	struct walk w = { store, visit_object, &v };
 	char name[OBJECT_NAME_MAX];
 	size_t len = strlen(prefix);
 	int depth = 1;
@@ -533,7 +533,7 @@ int store_list(struct store *s, const char *prefix, store_list_fn *fn,
 		return fail(-EINVAL, "not a possible prefix (%zu bytes)", len);
 	for (size_t i = 0; i < len; i++)
 		depth += prefix[i] == '/';
-	int err = check_kind(s, prefix);
+	int err = check_kind(store, prefix);
 	return err < 0 ? err : walk_directory(&w, prefix, depth);
 }
 
@@ -544,21 +544,21 @@ struct temporary_visit {
 
 static int visit_temporary(void *ctx, int directory, const char *path)
 {
-	const struct temporary_visit *v = ctx;
-	if (!is_temporary_of(store_last_component(path), v->owner))
+	const struct temporary_visit *visit = ctx;
+	if (!is_temporary_of(store_last_component(path), visit->owner))
 		return 0;
 	if (unlinkat(directory, store_last_component(path), 0) < 0 && errno != ENOENT)
-		return store_fail(v->s, -errno, "delete", path);
+		return store_fail(visit->s, -errno, "delete", path);
 	return 0;
 }
 
-int store_remove_temporaries(struct store *s, const char *owner)
+int store_remove_temporaries(struct store *store, const char *owner)
 {
 	static const char *const prefixes[] = { "keys/", "packs/",
 		"snapshots/", "sessions/", "condemned/", "damaged/", "pins/",
 		"retention/" };
-	struct temporary_visit v = { s, owner };
-	struct walk w = { s, visit_temporary, &v };
+	struct temporary_visit v = { store, owner };
+	struct walk w = { store, visit_temporary, &v };
 	int err = 0;
 	for (size_t i = 0; err == 0 && i < sizeof(prefixes) / sizeof(*prefixes);
 			i++)
@@ -570,13 +570,13 @@ int store_remove_temporaries(struct store *s, const char *owner)
 
 /* --- the rest --- */
 
-uint64_t store_shard_state(struct store *s, unsigned shard)
+uint64_t store_shard_state(struct store *store, unsigned shard)
 {
 	char name[16];
 	struct stat st;
 	struct timespec now;
 	snprintf(name, sizeof(name), "packs/%02x", shard & 0xff);
-	if (fstatat(s->root, name, &st, 0) < 0 || st.st_mtim.tv_sec < 0)
+	if (fstatat(store->root, name, &st, 0) < 0 || st.st_mtim.tv_sec < 0)
 		return 0;
 	/* Two changes within one tick of the filesystem's clock give one
 	 * mtime, so a young one proves nothing. Nor does one that lies in the
@@ -588,12 +588,12 @@ uint64_t store_shard_state(struct store *s, unsigned shard)
 	       (uint64_t)st.st_mtim.tv_nsec;
 }
 
-int store_space(struct store *s, struct store_space *out)
+int store_space(struct store *store, struct store_space *out)
 {
 	struct statvfs v;
-	if (fstatvfs(s->root, &v) < 0)
+	if (fstatvfs(store->root, &v) < 0)
 		return fail_errno(-errno, "can't ask for the space below %s",
-				s->path);
+				store->path);
 	out->total = (uint64_t)v.f_blocks * v.f_frsize;
 	out->free = (uint64_t)v.f_bfree * v.f_frsize;
 	out->available = (uint64_t)v.f_bavail * v.f_frsize;

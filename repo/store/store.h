@@ -33,86 +33,86 @@ int store_create_local(struct store **out, const char *path);
 
 /* Sets BYTES aside in the object "reserve", durably; nothing to do where it
  * has them. */
-int store_reserve_make(struct store *s, uint64_t bytes);
+int store_reserve_make(struct store *store, uint64_t bytes);
 /* Gives that space back to the filesystem. 0 also where there was none. */
-int store_reserve_release(struct store *s);
+int store_reserve_release(struct store *store);
 
 /* Opens the directory; it need not be writable. -ENOENT: no such directory. */
 int store_open_local(struct store **out, const char *path);
-void store_close(struct store *s);
+void store_close(struct store *store);
 
 /* False if the directory can't be written (permissions, read-only mount). */
-bool store_writable(const struct store *s);
-const char *store_path(const struct store *s); /* absolute, for messages */
+bool store_writable(const struct store *store);
+const char *store_path(const struct store *store); /* absolute, for messages */
 
 /* Sets the word (a session's id) that temporary names carry from now on. */
-void store_set_owner(struct store *s, const char *owner);
+void store_set_owner(struct store *store, const char *owner);
 
 /* Reads LEN bytes at OFFSET. Returns the bytes read: fewer only at the
  * object's end. */
-ssize_t store_get_range(struct store *s, const char *name, void *buf,
+ssize_t store_get_range(struct store *store, const char *name, void *buf,
 		size_t len, uint64_t offset);
 
 /* The whole object, at most MAX bytes (-EFBIG beyond), malloc'ed. */
-int store_get(struct store *s, const char *name, void **data, size_t *len,
+int store_get(struct store *store, const char *name, void **data, size_t *len,
 		size_t max);
 
-int store_size(struct store *s, const char *name, uint64_t *size);
+int store_size(struct store *store, const char *name, uint64_t *size);
 /* When it was put: a UTC second of the store's clock. */
-int store_modified(struct store *s, const char *name, int64_t *second);
+int store_modified(struct store *store, const char *name, int64_t *second);
 
 /* Writes the whole object durably under its final name in one step:
  * 1 temporary file, 2 fsync, 3 rename (EXCLUSIVE: -EEXIST if the name is
  * taken), 4 fsync of the directory. On an error nothing is under the name, or,
  * if an object there was to be replaced, the old or the new one. (A pack whose
  * step 4 failed stays, whole: others may count on it already.) */
-int store_put(struct store *s, const char *name, const void *data, size_t len,
+int store_put(struct store *store, const char *name, const void *data, size_t len,
 		bool exclusive);
 
 /* The same for large objects, bit by bit. put_commit frees P also on error;
  * put_abort removes what was written (NULL allowed). Until commit nothing is
  * under NAME. */
-int store_put_begin(struct store *s, struct store_put **p, const char *name);
-int store_put_write(struct store_put *p, const void *data, size_t len);
-int store_put_commit(struct store_put *p, bool exclusive);
-void store_put_abort(struct store_put *p);
+int store_put_begin(struct store *store, struct store_put **p, const char *name);
+int store_put_write(struct store_put *put, const void *data, size_t len);
+int store_put_commit(struct store_put *put, bool exclusive);
+void store_put_abort(struct store_put *put);
 /* Reads back from an object being put (range must have been written). */
-int store_put_read(struct store_put *p, void *buf, size_t len,
+int store_put_read(struct store_put *put, void *buf, size_t len,
 		uint64_t offset);
 
 /* Makes the names of all packs durable that others have given: of one that
  * died between steps 3 and 4 of a put. */
-int store_put_sync_packs(struct store *s);
+int store_put_sync_packs(struct store *store);
 
 /* Deletes durably (directory fsynced). -ENOENT if it is not there. */
-int store_delete(struct store *s, const char *name);
+int store_delete(struct store *store, const char *name);
 
 /* Calls FN with each object's name below PREFIX ("packs/3f/", "snapshots/"),
  * in no order; temporary and foreign files are passed over. FN returns
  * non-zero to stop; that value is returned. A missing prefix is empty, but for
  * a kind itself ("snapshots/"), whose directory is there from the start: -EIO. */
 typedef int store_list_fn(void *ctx, const char *name);
-int store_list(struct store *s, const char *prefix, store_list_fn *fn,
+int store_list(struct store *store, const char *prefix, store_list_fn *fn,
 		void *ctx);
 
 /* A number that differs whenever objects were added to or deleted from
  * "packs/XX/" since it was last asked for; 0: unknown, list it. The local
  * directory's is its mtime in ns, or 0 while that is younger than 2 s. */
-uint64_t store_shard_state(struct store *s, unsigned shard);
+uint64_t store_shard_state(struct store *store, unsigned shard);
 
 /* Removes temporary objects that carry OWNER (a dead session's id). */
-int store_remove_temporaries(struct store *s, const char *owner);
+int store_remove_temporaries(struct store *store, const char *owner);
 
 struct store_space {
 	uint64_t total, free, available; /* bytes of the filesystem below */
 };
-int store_space(struct store *s, struct store_space *out);
+int store_space(struct store *store, struct store_space *out);
 
 /* Closes cached descriptors of NAME (it was deleted by someone else). */
-void store_forget(struct store *s, const char *name);
+void store_forget(struct store *store, const char *name);
 /* The same for all that were deleted: they hold space as long as they are
  * open. For long-lived processes, every few seconds. */
-void store_tidy(struct store *s);
+void store_tidy(struct store *store);
 
 /* --- liveness: a lock that is freed when its holder dies --- */
 
@@ -120,15 +120,15 @@ struct lease;
 
 /* Makes the lease "sessions/ID.lock" and holds it until lease_release or
  * the process's end. */
-int lease_acquire(struct store *s, const char *id, struct lease **out);
-void lease_release(struct lease *l); /* removes it; NULL allowed */
+int lease_acquire(struct store *store, const char *id, struct lease **out);
+void lease_release(struct lease *lease); /* removes it; NULL allowed */
 /* 1 alive, 0 dead or absent, or -errno. */
-int lease_alive(struct store *s, const char *id);
+int lease_alive(struct store *store, const char *id);
 /* Calls FN for the id of each lease that exists, held or not, and of each that
  * somebody died over while making it. FN returns non-zero to stop. */
 typedef int lease_list_fn(void *ctx, const char *id);
-int lease_list(struct store *s, lease_list_fn *fn, void *ctx);
+int lease_list(struct store *store, lease_list_fn *fn, void *ctx);
 /* Removes a dead one's traces. */
-int lease_remove_dead(struct store *s, const char *id);
+int lease_remove_dead(struct store *store, const char *id);
 
 #endif

@@ -32,22 +32,22 @@ int store_check_name(const char *name);
 bool store_component_ok(const char *name, size_t len);
 
 /* Sets "can't DOING PATH/NAME: cause; remedy" and returns ERR. */
-int store_fail(const struct store *s, int err, const char *doing,
+int store_fail(const struct store *store, int err, const char *doing,
 		const char *name);
 
 /* Opens the directory that NAME's last component is in, or -errno (no text). */
-int store_open_directory(const struct store *s, const char *name);
+int store_open_directory(const struct store *store, const char *name);
 
 /* After the last '/'. */
 const char *store_last_component(const char *name);
 
 /* fsync of a directory; NAME is an object in it, for the text. */
-int store_sync_directory(const struct store *s, int directory, const char *name);
+int store_sync_directory(const struct store *store, int directory, const char *name);
 
 /* Makes a file ".tmp.<owner>.<counter>" (0600, read and write) in DIRECTORY, its
  * name in TMP. OWNER NULL: the store's. Returns its descriptor or -errno
  * without a text. */
-int store_open_temporary(struct store *s, int directory, const char *owner,
+int store_open_temporary(struct store *store, int directory, const char *owner,
 		char tmp[STORE_TEMPORARY_MAX]);
 
 /* Renames TMP (open as FD) in DIRECTORY to TO unless TO exists: then -EEXIST.

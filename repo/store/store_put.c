@@ -35,28 +35,28 @@ struct store_put {
 	char tmp[STORE_TEMPORARY_MAX];
 };
 
-static int sync_path(struct store *s, const char *path, const char *name)
+static int sync_path(struct store *store, const char *path, const char *name)
 {
-	CLEANUP_FD int fd = openat(s->root, path,
+	CLEANUP_FD int fd = openat(store->root, path,
 			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return store_fail(s, -errno, "open the folder of", name);
-	return store_sync_directory(s, fd, name);
+		return store_fail(store, -errno, "open the folder of", name);
+	return store_sync_directory(store, fd, name);
 }
 
 /* Makes the directories above NAME's last component and fsyncs the parent of
  * each, also of those that are there: another process may have made them just
  * now and not have come to its own fsync. */
-static int make_directories(struct store *s, const char *name)
+static int make_directories(struct store *store, const char *name)
 {
 	char path[OBJECT_NAME_MAX], parent[OBJECT_NAME_MAX] = ".";
 	for (const char *p = strchr(name, '/'); p != NULL;
 			p = strchr(p + 1, '/')) {
 		snprintf(path, sizeof(path), "%.*s", (int)(p - name), name);
-		if (mkdirat(s->root, path, 0700) < 0 && errno != EEXIST)
-			return store_fail(s, -errno, "make the folder of",
+		if (mkdirat(store->root, path, 0700) < 0 && errno != EEXIST)
+			return store_fail(store, -errno, "make the folder of",
 					name);
-		int err = sync_path(s, parent, name);
+		int err = sync_path(store, parent, name);
 		if (err < 0)
 			return err;
 		memcpy(parent, path, sizeof(parent));
@@ -73,94 +73,94 @@ static bool has_late_directory(const char *name)
 	       strncmp(name, "packs/", 6) != 0;
 }
 
-static int open_directory(struct store *s, const char *name)
+static int open_directory(struct store *store, const char *name)
 {
 	if (has_late_directory(name)) {
-		int err = make_directories(s, name);
+		int err = make_directories(store, name);
 		if (err < 0)
 			return err;
 	}
-	int fd = store_open_directory(s, name);
+	int fd = store_open_directory(store, name);
 	if (fd == -ENOENT) {
-		int err = make_directories(s, name);
+		int err = make_directories(store, name);
 		if (err < 0)
 			return err;
-		fd = store_open_directory(s, name);
+		fd = store_open_directory(store, name);
 	}
-	return fd < 0 ? store_fail(s, fd, "open the folder of", name) : fd;
+	return fd < 0 ? store_fail(store, fd, "open the folder of", name) : fd;
 }
 
-int store_put_begin(struct store *s, struct store_put **out, const char *name)
+int store_put_begin(struct store *store, struct store_put **out, const char *name)
 {
 	int err = store_check_name(name);
 	if (err < 0)
 		return err;
-	struct store_put *p = calloc(1, sizeof(*p));
-	if (p == NULL) {
+	struct store_put *put = calloc(1, sizeof(*put));
+	if (put == NULL) {
 		fail_errno(-ENOMEM, "writing %s", name);
 		return -ENOMEM;
 	}
-	p->s = s;
-	p->fd = -1;
-	snprintf(p->name, sizeof(p->name), "%s", name);
-	err = p->directory = open_directory(s, name);
+	put->s = store;
+	put->fd = -1;
+	snprintf(put->name, sizeof(put->name), "%s", name);
+	err = put->directory = open_directory(store, name);
 	if (err >= 0) {
-		err = p->fd = store_open_temporary(s, p->directory, NULL, p->tmp);
+		err = put->fd = store_open_temporary(store, put->directory, NULL, put->tmp);
 		if (err < 0)
-			store_fail(s, err, "write", name);
+			store_fail(store, err, "write", name);
 	}
 	if (err < 0) {
-		store_put_abort(p);
+		store_put_abort(put);
 		return err;
 	}
-	*out = p;
+	*out = put;
 	return 0;
 }
 
-static int start_writeback(struct store_put *p)
+static int start_writeback(struct store_put *put)
 {
-	while (p->size - p->started >= WRITEBACK_STEP) {
-		if (sync_file_range(p->fd, (off_t)p->started,
+	while (put->size - put->started >= WRITEBACK_STEP) {
+		if (sync_file_range(put->fd, (off_t)put->started,
 				    (off_t)WRITEBACK_STEP,
 				    SYNC_FILE_RANGE_WRITE) < 0 &&
 				errno != ENOSYS && errno != EINVAL)
-			return store_fail(p->s, -errno, "write", p->name);
-		p->started += WRITEBACK_STEP;
+			return store_fail(put->s, -errno, "write", put->name);
+		put->started += WRITEBACK_STEP;
 	}
 	return 0;
 }
 
-int store_put_write(struct store_put *p, const void *data, size_t len)
+int store_put_write(struct store_put *put, const void *data, size_t len)
 {
 	const char *from = data;
 	while (len > 0) {
-		ssize_t n = pwrite(p->fd, from, len, (off_t)p->size);
+		ssize_t n = pwrite(put->fd, from, len, (off_t)put->size);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return store_fail(p->s, n == 0 ? -EIO : -errno, "write",
-					p->name);
+			return store_fail(put->s, n == 0 ? -EIO : -errno, "write",
+					put->name);
 		from += n;
 		len -= (size_t)n;
-		p->size += (uint64_t)n;
+		put->size += (uint64_t)n;
 	}
-	return start_writeback(p);
+	return start_writeback(put);
 }
 
-int store_put_read(struct store_put *p, void *buf, size_t len, uint64_t offset)
+int store_put_read(struct store_put *put, void *buf, size_t len, uint64_t offset)
 {
 	char *to = buf;
-	if (offset > p->size || len > p->size - offset)
+	if (offset > put->size || len > put->size - offset)
 		return fail(-EINVAL,
 				"reading beyond what was written of %s/%s",
-				p->s->path, p->name);
+				put->s->path, put->name);
 	while (len > 0) {
-		ssize_t n = pread(p->fd, to, len, (off_t)offset);
+		ssize_t n = pread(put->fd, to, len, (off_t)offset);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return store_fail(p->s, n == 0 ? -EIO : -errno,
-					"read back", p->name);
+			return store_fail(put->s, n == 0 ? -EIO : -errno,
+					"read back", put->name);
 		to += n;
 		len -= (size_t)n;
 		offset += (uint64_t)n;
@@ -170,90 +170,90 @@ int store_put_read(struct store_put *p, void *buf, size_t len, uint64_t offset)
 
 /* Step 3, and gives the page cache back: a backup must not push out what the
  * host's guests have there. */
-static int sync_data(struct store_put *p)
+static int sync_data(struct store_put *put)
 {
-	if (fdatasync(p->fd) < 0)
-		return store_fail(p->s, -errno, "fsync", p->name);
-	if (p->size >= MIB)
-		posix_fadvise(p->fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (fdatasync(put->fd) < 0)
+		return store_fail(put->s, -errno, "fsync", put->name);
+	if (put->size >= MIB)
+		posix_fadvise(put->fd, 0, 0, POSIX_FADV_DONTNEED);
 	return 0;
 }
 
 /* Step 4. *REPLACED: an older object was under the name. */
-static int set_name(struct store_put *p, bool exclusive, bool *replaced)
+static int set_name(struct store_put *put, bool exclusive, bool *replaced)
 {
-	const char *leaf = store_last_component(p->name);
-	int err = store_rename_new(p->directory, p->fd, p->tmp, leaf);
+	const char *leaf = store_last_component(put->name);
+	int err = store_rename_new(put->directory, put->fd, put->tmp, leaf);
 	if (err == -EEXIST && !exclusive) {
 		*replaced = true;
-		err = renameat(p->directory, p->tmp, p->directory, leaf) < 0 ? -errno
+		err = renameat(put->directory, put->tmp, put->directory, leaf) < 0 ? -errno
 								     : 0;
 	}
 	if (err == -EEXIST)
-		return fail(err, "%s/%s is there already", p->s->path, p->name);
+		return fail(err, "%s/%s is there already", put->s->path, put->name);
 	if (err < 0)
-		return store_fail(p->s, err, "rename a temporary file to",
-				p->name);
-	p->tmp[0] = '\0';
+		return store_fail(put->s, err, "rename a temporary file to",
+				put->name);
+	put->tmp[0] = '\0';
 	return 0;
 }
 
-int store_put_commit(struct store_put *p, bool exclusive)
+int store_put_commit(struct store_put *put, bool exclusive)
 {
 	bool replaced = false;
-	int err = sync_data(p);
+	int err = sync_data(put);
 	if (err == 0)
-		err = set_name(p, exclusive, &replaced);
+		err = set_name(put, exclusive, &replaced);
 	if (err == 0) {
-		err = store_sync_directory(p->s, p->directory, p->name);
+		err = store_sync_directory(put->s, put->directory, put->name);
 		/* Not known to be durable, so it must not be found either; but
 		 * in a pack another session may have found chunks by now. */
-		if (err < 0 && !replaced && strncmp(p->name, "packs/", 6) != 0)
-			unlinkat(p->directory, store_last_component(p->name), 0);
+		if (err < 0 && !replaced && strncmp(put->name, "packs/", 6) != 0)
+			unlinkat(put->directory, store_last_component(put->name), 0);
 		/* A replaced object's descriptor would show the old bytes. */
 		if (replaced)
-			store_forget(p->s, p->name);
+			store_forget(put->s, put->name);
 	}
-	store_put_abort(p);
+	store_put_abort(put);
 	return err;
 }
 
-void store_put_abort(struct store_put *p)
+void store_put_abort(struct store_put *put)
 {
-	if (p == NULL)
+	if (put == NULL)
 		return;
-	if (p->fd >= 0) {
-		if (p->tmp[0] != '\0')
-			unlinkat(p->directory, p->tmp, 0);
-		close(p->fd);
+	if (put->fd >= 0) {
+		if (put->tmp[0] != '\0')
+			unlinkat(put->directory, put->tmp, 0);
+		close(put->fd);
 	}
-	if (p->directory >= 0)
-		close(p->directory);
-	free(p);
+	if (put->directory >= 0)
+		close(put->directory);
+	free(put);
 }
 
-int store_put(struct store *s, const char *name, const void *data, size_t len,
+int store_put(struct store *store, const char *name, const void *data, size_t len,
 		bool exclusive)
 {
-	struct store_put *p;
-	int err = store_put_begin(s, &p, name);
+	struct store_put *put;
+	int err = store_put_begin(store, &put, name);
 	if (err < 0)
 		return err;
-	err = store_put_write(p, data, len);
+	err = store_put_write(put, data, len);
 	if (err < 0) {
-		store_put_abort(p);
+		store_put_abort(put);
 		return err;
 	}
-	return store_put_commit(p, exclusive);
+	return store_put_commit(put, exclusive);
 }
 
-int store_put_sync_packs(struct store *s)
+int store_put_sync_packs(struct store *store)
 {
 	char path[16];
 	int err = 0;
 	for (unsigned shard = 0; err == 0 && shard < 256; shard++) {
 		snprintf(path, sizeof(path), "packs/%02x", shard);
-		err = sync_path(s, path, path);
+		err = sync_path(store, path, path);
 	}
 	return err;
 }

@@ -36,49 +36,49 @@ void *forge_room(size_t len)
 
 /* --- packs --- */
 
-void forge_put_pack(struct forge *f, struct forged_pack *p)
+void forge_put_pack(struct forge *f, struct forged_pack *pack)
 {
 	uint8_t ad[PACK_AD_SIZE], *out, *at;
 	char name[PACK_NAME_SIZE];
 	size_t size = PACK_HEADER_SIZE + PACK_FOOTER_SIZE + SEAL_OVERHEAD +
-			p->trailer_len;
-	enum seal_kind kind = p->kind == PACK_DATA ? SEAL_DATA : SEAL_TREE;
+			pack->trailer_len;
+	enum seal_kind kind = pack->kind == PACK_DATA ? SEAL_DATA : SEAL_TREE;
 
-	for (uint32_t i = 0; i < p->box_count; i++)
-		size += p->boxes[i].len + SEAL_OVERHEAD;
-	seal_random(p->id.b, PACK_ID_SIZE);
-	pack_name(name, &p->id);
+	for (uint32_t i = 0; i < pack->box_count; i++)
+		size += pack->boxes[i].len + SEAL_OVERHEAD;
+	seal_random(pack->id.b, PACK_ID_SIZE);
+	pack_name(name, &pack->id);
 	at = out = forge_room(size);
-	pack_header_encode(at, f->repo->config.repo_id, p->kind, false);
+	pack_header_encode(at, f->repo->config.repo_id, pack->kind, false);
 	at += PACK_HEADER_SIZE;
-	for (uint32_t i = 0; i <= p->box_count; i++) {
-		bool last = i == p->box_count;
-		const uint8_t *plain = last ? p->trailer : p->boxes[i].data;
-		size_t len = last ? p->trailer_len : p->boxes[i].len;
+	for (uint32_t i = 0; i <= pack->box_count; i++) {
+		bool last = i == pack->box_count;
+		const uint8_t *plain = last ? pack->trailer : pack->boxes[i].data;
+		size_t len = last ? pack->trailer_len : pack->boxes[i].len;
 
-		pack_ad(ad, f->repo->config.repo_id, &p->id, p->kind,
+		pack_ad(ad, f->repo->config.repo_id, &pack->id, pack->kind,
 				last ? TRAILER_AD : i);
 		seal_box(f->repo->seal, kind, at, plain, len, ad, sizeof(ad));
 		at += len + SEAL_OVERHEAD;
 	}
-	pack_footer_encode(at, (uint32_t)(p->trailer_len + SEAL_OVERHEAD));
+	pack_footer_encode(at, (uint32_t)(pack->trailer_len + SEAL_OVERHEAD));
 	/* The checksum is for people without a key; it stays zero. */
 	forge_check(store_put(f->repo->store, name, out, size, true), name);
 	free(out);
 }
 
-void forge_trailer(struct forged_pack *p, uint32_t frames, uint32_t chunks)
+void forge_trailer(struct forged_pack *pack, uint32_t frames, uint32_t chunks)
 {
-	p->trailer_len = 8 + 12 * (size_t)frames + 36 * (size_t)chunks;
-	p->trailer = forge_room(p->trailer_len);
-	put_le32(p->trailer, frames);
-	put_le32(p->trailer + 4, chunks);
+	pack->trailer_len = 8 + 12 * (size_t)frames + 36 * (size_t)chunks;
+	pack->trailer = forge_room(pack->trailer_len);
+	put_le32(pack->trailer, frames);
+	put_le32(pack->trailer + 4, chunks);
 }
 
-void forge_frame_record(struct forged_pack *p, uint32_t frame, uint32_t stored,
+void forge_frame_record(struct forged_pack *pack, uint32_t frame, uint32_t stored,
 		uint32_t plain, uint32_t chunks, uint8_t compression)
 {
-	uint8_t *at = p->trailer + 8 + 12 * (size_t)frame;
+	uint8_t *at = pack->trailer + 8 + 12 * (size_t)frame;
 
 	put_le32(at, stored);
 	put_le32(at + 4, plain);
@@ -86,10 +86,10 @@ void forge_frame_record(struct forged_pack *p, uint32_t frame, uint32_t stored,
 	at[10] = compression;
 }
 
-void forge_chunk_record(struct forged_pack *p, uint32_t chunk,
+void forge_chunk_record(struct forged_pack *pack, uint32_t chunk,
 		const struct id *id, uint32_t len)
 {
-	uint8_t *at = p->trailer + 8 + 12 * (size_t)get_le32(p->trailer) +
+	uint8_t *at = pack->trailer + 8 + 12 * (size_t)get_le32(pack->trailer) +
 			36 * (size_t)chunk;
 
 	memcpy(at, id->b, ID_SIZE);
@@ -173,8 +173,8 @@ int main(int argc, char **argv)
 	struct forge f;
 
 	if (argc == 2 && strcmp(argv[1], "--list") == 0) {
-		for (const struct forgery *g = forgeries; g->name; g++)
-			printf("%s %s\n", g->name, g->expect);
+		for (const struct forgery *forgery = forgeries; forgery->name; forgery++)
+			printf("%s %s\n", forgery->name, forgery->expect);
 		return 0;
 	}
 	if (argc != 3) {
@@ -182,10 +182,10 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	forge_check(repository_open(&f.repo, argv[1], &o), argv[1]);
-	for (const struct forgery *g = forgeries; g->name; g++) {
-		if (strcmp(g->name, argv[2]) != 0)
+	for (const struct forgery *forgery = forgeries; forgery->name; forgery++) {
+		if (strcmp(forgery->name, argv[2]) != 0)
 			continue;
-		g->make(&f, g->number);
+		forgery->make(&f, forgery->number);
 		repository_close(f.repo);
 		return 0;
 	}

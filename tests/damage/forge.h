@@ -48,12 +48,12 @@ struct forged_pack {
 	uint8_t *trailer;	/* plain */
 	size_t trailer_len;
 };
-void forge_put_pack(struct forge *f, struct forged_pack *p);
+void forge_put_pack(struct forge *f, struct forged_pack *pack);
 /* Makes the trailer's room and head; the records are zeros. */
-void forge_trailer(struct forged_pack *p, uint32_t frames, uint32_t chunks);
-void forge_frame_record(struct forged_pack *p, uint32_t frame, uint32_t stored,
+void forge_trailer(struct forged_pack *pack, uint32_t frames, uint32_t chunks);
+void forge_frame_record(struct forged_pack *pack, uint32_t frame, uint32_t stored,
 		uint32_t plain, uint32_t chunks, uint8_t compression);
-void forge_chunk_record(struct forged_pack *p, uint32_t chunk,
+void forge_chunk_record(struct forged_pack *pack, uint32_t chunk,
 		const struct id *id, uint32_t len);
 /* One stored frame with one chunk, named ID whatever it is. */
 void forge_simple_pack(struct forge *f, enum pack_kind kind,

@@ -127,7 +127,7 @@ struct sums {
 };
 
 static size_t node_bytes(uint8_t *out, uint8_t level, uint64_t spans,
-		unsigned count, const struct id *child, const struct sums *s)
+		unsigned count, const struct id *child, const struct sums *sums)
 {
 	uint8_t *p = out + 16;
 
@@ -137,8 +137,8 @@ static size_t node_bytes(uint8_t *out, uint8_t level, uint64_t spans,
 	put_le64(out + 8, spans);
 	for (unsigned i = 0; i < count; i++, p += 48) {
 		p[0] = (uint8_t)i;
-		put_le32(p + 4, s->clusters);
-		put_le64(p + 8, s->data_bytes);
+		put_le32(p + 4, sums->clusters);
+		put_le64(p + 8, sums->data_bytes);
 		memcpy(p + 16, child->b, ID_SIZE);
 	}
 	return (size_t)(p - out);
@@ -280,30 +280,30 @@ struct zstd {
 	size_t len;
 };
 
-static void zstd_bytes(struct zstd *z, const void *data, size_t len)
+static void zstd_bytes(struct zstd *zstd, const void *data, size_t len)
 {
-	memcpy(z->data + z->len, data, len);
-	z->len += len;
+	memcpy(zstd->data + zstd->len, data, len);
+	zstd->len += len;
 }
 
 /* Type 0: SIZE bytes follow as they are (zeros here), 1: one byte SIZE times. */
-static void zstd_block(struct zstd *z, unsigned type, uint32_t size, bool last)
+static void zstd_block(struct zstd *zstd, unsigned type, uint32_t size, bool last)
 {
 	uint32_t head = (uint32_t)last | type << 1 | size << 3;
 	uint8_t bytes[4] = { (uint8_t)head, (uint8_t)(head >> 8),
 		(uint8_t)(head >> 16), 'x' };
 
-	zstd_bytes(z, bytes, type == 1 ? 4 : 3);
+	zstd_bytes(zstd, bytes, type == 1 ? 4 : 3);
 	if (type == 0)
-		z->len += size;
+		zstd->len += size;
 }
 
 /* A header without the content's size. */
-static void zstd_head(struct zstd *z, uint8_t flags, uint8_t window)
+static void zstd_head(struct zstd *zstd, uint8_t flags, uint8_t window)
 {
 	uint8_t head[] = { 0x28, 0xb5, 0x2f, 0xfd, flags, window };
 
-	zstd_bytes(z, head, sizeof(head));
+	zstd_bytes(zstd, head, sizeof(head));
 }
 
 #define WINDOW_1M (10 << 3)
@@ -316,7 +316,7 @@ enum frame_lie {
 };
 
 /* What should decode to 512 KiB of "x". */
-static void frame_form(struct zstd *z, uint64_t lie)
+static void frame_form(struct zstd *zstd, uint64_t lie)
 {
 	static const uint8_t skip[] = { 0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0,
 		1, 2, 3, 4 };
@@ -328,26 +328,26 @@ static void frame_form(struct zstd *z, uint64_t lie)
 			lie == FRAME_4G ? 32768 : 4;
 
 	if (lie == FRAME_SKIPPABLE)
-		zstd_bytes(z, skip, sizeof(skip));
+		zstd_bytes(zstd, skip, sizeof(skip));
 	if (lie == FRAME_CONTENT_SIZE)
-		zstd_bytes(z, claims, sizeof(claims));
+		zstd_bytes(zstd, claims, sizeof(claims));
 	else if (lie == FRAME_DICTIONARY)
-		zstd_bytes(z, dictionary, sizeof(dictionary));
+		zstd_bytes(zstd, dictionary, sizeof(dictionary));
 	else
-		zstd_head(z, lie == FRAME_BAD_SUM ? 4 : 0,
+		zstd_head(zstd, lie == FRAME_BAD_SUM ? 4 : 0,
 				lie == FRAME_WINDOW ? 0xff : WINDOW_1M);
 	if (lie == FRAME_LEGACY)
-		z->data[0] = 0x25;
+		zstd->data[0] = 0x25;
 	for (unsigned i = 0; lie == FRAME_EMPTY_BLOCKS && i < 150000; i++)
-		zstd_block(z, 0, 0, false);
+		zstd_block(zstd, 0, 0, false);
 	for (unsigned i = 0; i < blocks; i++)
-		zstd_block(z, 1, BLOCK, i == blocks - 1 &&
+		zstd_block(zstd, 1, BLOCK, i == blocks - 1 &&
 				lie != FRAME_OPEN_END);
 	if (lie == FRAME_BAD_SUM)
-		zstd_bytes(z, "\1\2\3\4", 4);
+		zstd_bytes(zstd, "\1\2\3\4", 4);
 	if (lie == FRAME_TWO) {
-		zstd_head(z, 0, WINDOW_1M);
-		zstd_block(z, 1, 1, true);
+		zstd_head(zstd, 0, WINDOW_1M);
+		zstd_block(zstd, 1, 1, true);
 	}
 }
 

@@ -14,68 +14,68 @@ struct text {
 	size_t len;
 };
 
-static void add(struct text *t, const char *piece)
+static void add(struct text *text, const char *piece)
 {
 	size_t n = strlen(piece);
 
-	if (t->len + n > PAYLOAD_MAX)
+	if (text->len + n > PAYLOAD_MAX)
 		return;
-	memcpy(t->data + t->len, piece, n);
-	t->len += n;
+	memcpy(text->data + text->len, piece, n);
+	text->len += n;
 }
 
-static void add_times(struct text *t, const char *piece, size_t count)
+static void add_times(struct text *text, const char *piece, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		add(t, piece);
+		add(text, piece);
 }
 
 /* A member "x" that no version knows; room is left for what follows. */
-static void add_unknown(struct text *t, uint64_t lie)
+static void add_unknown(struct text *text, uint64_t lie)
 {
 	char member[32];
 
-	add(t, "\"x\":");
+	add(text, "\"x\":");
 	switch (lie) {
 	case LIE_DEEP:
-		add_times(t, "[", 500000);
-		add_times(t, "]", 500000);
+		add_times(text, "[", 500000);
+		add_times(text, "]", 500000);
 		break;
 	case LIE_OBJECTS:
-		add(t, "[{}");
-		add_times(t, ",{}", 65000);
-		add(t, "]");
+		add(text, "[{}");
+		add_times(text, ",{}", 65000);
+		add(text, "]");
 		break;
 	case LIE_NUMBERS:
-		add(t, "[1");
-		add_times(t, ",1", 196000);
-		add(t, "]");
+		add(text, "[1");
+		add_times(text, ",1", 196000);
+		add(text, "]");
 		break;
 	case LIE_TOO_MANY:
-		add(t, "[1");
-		add_times(t, ",1", 196609);
-		add(t, "]");
+		add(text, "[1");
+		add_times(text, ",1", 196609);
+		add(text, "]");
 		break;
 	case LIE_MEMBERS:
-		add(t, "{\"\":1");
+		add(text, "{\"\":1");
 		for (unsigned i = 0; i < 196000; i++) {
 			snprintf(member, sizeof(member), ",\"%x\":1", i);
-			add(t, member);
+			add(text, member);
 		}
-		add(t, "}");
+		add(text, "}");
 		break;
 	case LIE_STRING:
-		add(t, "\"");
-		add_times(t, "\\u00e4", (PAYLOAD_MAX - 1000) / 6);
-		add(t, "\"");
+		add(text, "\"");
+		add_times(text, "\\u00e4", (PAYLOAD_MAX - 1000) / 6);
+		add(text, "\"");
 		break;
 	case LIE_DIGITS:
-		add_times(t, "9", PAYLOAD_MAX - 1000);
+		add_times(text, "9", PAYLOAD_MAX - 1000);
 		break;
 	default:
-		add(t, "1");
+		add(text, "1");
 	}
-	add(t, ",");
+	add(text, ",");
 }
 
 static const char *name_of(uint64_t lie)
@@ -86,7 +86,7 @@ static const char *name_of(uint64_t lie)
 			lie == LIE_NUL ? "a\\u0000b" : "disk";
 }
 
-static void add_file(struct text *t, uint64_t lie)
+static void add_file(struct text *text, uint64_t lie)
 {
 	char file[256];
 
@@ -94,7 +94,7 @@ static void add_file(struct text *t, uint64_t lie)
 			"\"data_bytes\":0,\"clusters\":0}", name_of(lie),
 			lie == LIE_REAL ? "1.0" : lie == LIE_NEGATIVE ? "-1" :
 			lie == LIE_SIZE ? "140737488355329" : "65536");
-	add(t, file);
+	add(text, file);
 }
 
 void forge_json(struct forge *f, uint64_t lie)

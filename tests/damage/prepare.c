@@ -34,7 +34,7 @@ static void check(int err, const char *what)
 
 /* --- the objects --- */
 
-static void add_key_slot(struct repository *r, const char *key_file)
+static void add_key_slot(struct repository *repo, const char *key_file)
 {
 	struct keyslot slot = { .kind = KEYSLOT_KEY_FILE, .created = 1700000000,
 		.label = "second" };
@@ -44,25 +44,25 @@ static void add_key_slot(struct repository *r, const char *key_file)
 	if (!f || fread(secret, 1, sizeof(secret), f) != sizeof(secret))
 		check(-EIO, key_file);
 	fclose(f);
-	seal_master(r->seal, master);
-	check(keyslot_make(bytes, &slot, r->config.repo_id, secret,
+	seal_master(repo->seal, master);
+	check(keyslot_make(bytes, &slot, repo->config.repo_id, secret,
 			sizeof(secret), master), "a key slot");
-	check(store_put(r->store, "keys/0123456789abcdef", bytes,
+	check(store_put(repo->store, "keys/0123456789abcdef", bytes,
 			sizeof(bytes), true), "a key slot");
 }
 
-static void add_condemned(struct repository *r)
+static void add_condemned(struct repository *repo)
 {
 	struct pack_id gone;
 	uint64_t epoch;
 
 	seal_random(gone.b, sizeof(gone.b));
-	check(condemned_add(r, &gone), "condemned");
-	check(condemned_announce_epoch(r, 0, &epoch), "an epoch");
+	check(condemned_add(repo, &gone), "condemned");
+	check(condemned_announce_epoch(repo, 0, &epoch), "an epoch");
 }
 
 /* A frame of a pack that is not there. */
-static void add_damaged(struct repository *r)
+static void add_damaged(struct repository *repo)
 {
 	static const char name[] = "damaged/0123456789abcdef0123456789abcdef.0",
 		text[] = "{\"frame\":0,\"pack\":\"0123456789abcdef0123456789"
@@ -70,43 +70,43 @@ static void add_damaged(struct repository *r)
 	uint8_t *object;
 	size_t len;
 
-	check(envelope_seal(r->seal, r->config.repo_id, ENVELOPE_DAMAGED, name,
+	check(envelope_seal(repo->seal, repo->config.repo_id, ENVELOPE_DAMAGED, name,
 			text, strlen(text), &object, &len), name);
-	check(store_put(r->store, name, object, len, true), name);
+	check(store_put(repo->store, name, object, len, true), name);
 	free(object);
 }
 
-static void add_keeping(struct repository *r, const struct snapshot_list *all)
+static void add_keeping(struct repository *repo, const struct snapshot_list *all)
 {
 	struct min_age retention;
 
-	check(pins_set(r, all->items[0]->object, "kept"), "a pin");
-	check(min_age_load(r, &retention), "retention");
-	check(min_age_set(r, &retention, 0), "retention");
-	check(min_age_set(r, &retention, 0), "retention");
+	check(pins_set(repo, all->items[0]->object, "kept"), "a pin");
+	check(min_age_load(repo, &retention), "retention");
+	check(min_age_set(repo, &retention, 0), "retention");
+	check(min_age_set(repo, &retention, 0), "retention");
 	min_age_clear(&retention);
 }
 
 /* --- where the boxes are --- */
 
-static void print_pack(struct repository *r, const char *name)
+static void print_pack(struct repository *repo, const char *name)
 {
 	struct pack_id id;
 	struct pack *pack;
 
 	check(pack_name_parse(&id, name), name);
-	check(pack_cache_load(r->packs, &id, &pack), name);
-	const struct trailer *t = pack->trailer;
-	const char *kind = t->kind == PACK_DATA ? "data" : "tree";
+	check(pack_cache_load(repo->packs, &id, &pack), name);
+	const struct trailer *trailer = pack->trailer;
+	const char *kind = trailer->kind == PACK_DATA ? "data" : "tree";
 	uint64_t end = 0, size;
-	for (uint32_t i = 0; i < t->frame_count; i++) {
-		const struct frame_entry *f = &t->frames[i];
+	for (uint32_t i = 0; i < trailer->frame_count; i++) {
+		const struct frame_entry *frame = &trailer->frames[i];
 
-		printf("%s %s %u %" PRIu64 " %u\n", name, kind, i, f->offset,
-				f->stored_len);
-		end = f->offset + f->stored_len;
+		printf("%s %s %u %" PRIu64 " %u\n", name, kind, i, frame->offset,
+				frame->stored_len);
+		end = frame->offset + frame->stored_len;
 	}
-	check(store_size(r->store, name, &size), name);
+	check(store_size(repo->store, name, &size), name);
 	printf("%s %s trailer %" PRIu64 " %" PRIu64 "\n", name, kind, end,
 			size - PACK_FOOTER_SIZE - end);
 	pack_cache_release(pack);
@@ -122,7 +122,7 @@ int main(int argc, char **argv)
 {
 	static const struct repository_options o;
 	struct snapshot_list all;
-	struct repository *r;
+	struct repository *repo;
 	struct session *session;
 	struct exclusive *claim;
 
@@ -130,19 +130,19 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: damage-prepare REPO [KEY-FILE]\n");
 		return 2;
 	}
-	check(repository_open(&r, argv[1], &o), argv[1]);
-	check(repository_attach(r, &o), argv[1]);
-	check(snapshot_list_load(r, NULL, &all, NULL, NULL), "snapshots");
+	check(repository_open(&repo, argv[1], &o), argv[1]);
+	check(repository_attach(repo, &o), argv[1]);
+	check(snapshot_list_load(repo, NULL, &all, NULL, NULL), "snapshots");
 	if (argc == 3)
-		add_key_slot(r, argv[2]);
-	add_condemned(r);
-	add_damaged(r);
-	add_keeping(r, &all);
-	check(session_begin(&session, r, SESSION_READ, "damage"), "a session");
+		add_key_slot(repo, argv[2]);
+	add_condemned(repo);
+	add_damaged(repo);
+	add_keeping(repo, &all);
+	check(session_begin(&session, repo, SESSION_READ, "damage"), "a session");
 	check(session_add_root(session, &all.items[0]->files[0].root.id),
 			"a session");
-	check(exclusive_begin(&claim, r, session_id(session), "keys"), "keys");
-	check(store_list(r->store, "packs/", note_pack, r), "packs");
+	check(exclusive_begin(&claim, repo, session_id(session), "keys"), "keys");
+	check(store_list(repo->store, "packs/", note_pack, repo), "packs");
 	puts("ready");
 	fflush(stdout);
 	while (getchar() != EOF)
@@ -150,6 +150,6 @@ int main(int argc, char **argv)
 	exclusive_end(claim);
 	session_end(session);
 	snapshot_list_clear(&all);
-	repository_close(r);
+	repository_close(repo);
 	return 0;
 }

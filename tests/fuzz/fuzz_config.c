@@ -6,15 +6,15 @@
 #include "repo/format/config.h"
 #include "fuzz.h"
 
-static void check_bounds(const struct config *c)
+static void check_bounds(const struct config *config)
 {
-	must(c->chunk_min >= 4096 && c->chunk_min % 4096 == 0);
-	must(c->chunk_min <= c->chunk_average);
-	must(c->chunk_average <= c->chunk_max && c->chunk_max <= 1u << 20);
-	must(c->frame_size >= 4096 && c->frame_size <= 1u << 20);
-	must(c->pack_size >= 64u << 10 && c->pack_size <= 72u << 20);
-	must(c->zstd_level >= 1 && c->zstd_level <= 19);
-	must(c->required == 0);
+	must(config->chunk_min >= 4096 && config->chunk_min % 4096 == 0);
+	must(config->chunk_min <= config->chunk_average);
+	must(config->chunk_average <= config->chunk_max && config->chunk_max <= 1u << 20);
+	must(config->frame_size >= 4096 && config->frame_size <= 1u << 20);
+	must(config->pack_size >= 64u << 10 && config->pack_size <= 72u << 20);
+	must(config->zstd_level >= 1 && config->zstd_level <= 19);
+	must(config->required == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

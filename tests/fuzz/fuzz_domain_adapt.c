@@ -9,14 +9,14 @@
 #include "ingest/recovery/adapt/domain_adapt.h"
 #include "fuzz.h"
 
-static void check_disk(const struct domain_disk *d)
+static void check_disk(const struct domain_disk *disk)
 {
-	if (!d->source.present)
+	if (!disk->source.present)
 		return;
-	must(strcmp(d->target, "vda") == 0);
-	must(d->source.type == SOURCE_FILE);
-	must(strcmp(d->source.path, "/overlay") == 0);
-	must(d->source.backing && d->source.backing->ends);
+	must(strcmp(disk->target, "vda") == 0);
+	must(disk->source.type == SOURCE_FILE);
+	must(strcmp(disk->source.path, "/overlay") == 0);
+	must(disk->source.backing && disk->source.backing->ends);
 }
 
 static void adapt(const uint8_t *data, size_t size, bool isolated)
@@ -28,7 +28,7 @@ static void adapt(const uint8_t *data, size_t size, bool isolated)
 		.console_file = isolated ? "/console" : NULL,
 		.memory = isolated ? 1u << 26 : 0, .disks = &disk,
 		.disk_count = 1 };
-	struct domain_xml *d = NULL;
+	struct domain_xml *xml = NULL;
 	char *out = NULL;
 	char *notes = NULL;
 
@@ -36,13 +36,13 @@ static void adapt(const uint8_t *data, size_t size, bool isolated)
 			    &notes)))
 		return;
 	/* A removable drive may have no target; libvirt will say so. */
-	if (domain_xml_parse(&d, out, strlen(out)) == 0) {
-		must(strcmp(d->name, "new") == 0);
-		must(d->uuid == NULL);
-		for (unsigned i = 0; i < d->disk_count; i++)
-			check_disk(&d->disks[i]);
+	if (domain_xml_parse(&xml, out, strlen(out)) == 0) {
+		must(strcmp(xml->name, "new") == 0);
+		must(xml->uuid == NULL);
+		for (unsigned i = 0; i < xml->disk_count; i++)
+			check_disk(&xml->disks[i]);
 	}
-	domain_xml_free(d);
+	domain_xml_free(xml);
 	free(out);
 	free(notes);
 }

@@ -9,45 +9,45 @@
 
 #define CHAIN_MAX 200
 
-static void check_source(const struct disk_source *s)
+static void check_source(const struct disk_source *source)
 {
-	must(s->type <= SOURCE_OTHER);
-	must(domain_xml_source_name(s->type) != NULL);
-	if (s->present && s->type == SOURCE_FILE)
-		must(s->path != NULL && s->path[0] != '\0');
-	if (s->present && s->type == SOURCE_VOLUME)
-		must(s->pool != NULL && s->volume != NULL);
-	if (s->sliced) {
-		must(s->slice_size > 0 && s->slice_size <= INT64_MAX);
-		must(s->slice_offset <= INT64_MAX - s->slice_size);
+	must(source->type <= SOURCE_OTHER);
+	must(domain_xml_source_name(source->type) != NULL);
+	if (source->present && source->type == SOURCE_FILE)
+		must(source->path != NULL && source->path[0] != '\0');
+	if (source->present && source->type == SOURCE_VOLUME)
+		must(source->pool != NULL && source->volume != NULL);
+	if (source->sliced) {
+		must(source->slice_size > 0 && source->slice_size <= INT64_MAX);
+		must(source->slice_offset <= INT64_MAX - source->slice_size);
 	}
-	must(!s->ends || !s->backing);
+	must(!source->ends || !source->backing);
 }
 
-static void check_disk(const struct domain_disk *d)
+static void check_disk(const struct domain_disk *disk)
 {
 	unsigned depth = 1;
 
-	must(d->target != NULL && d->target[0] != '\0');
-	must(d->device <= DEVICE_OTHER);
-	must(domain_xml_device_name(d->device) != NULL);
-	check_source(&d->source);
-	for (const struct disk_source *s = d->source.backing; s;
-			s = s->backing, depth++)
-		check_source(s);
+	must(disk->target != NULL && disk->target[0] != '\0');
+	must(disk->device <= DEVICE_OTHER);
+	must(domain_xml_device_name(disk->device) != NULL);
+	check_source(&disk->source);
+	for (const struct disk_source *source = disk->source.backing; source;
+			source = source->backing, depth++)
+		check_source(source);
 	must(depth <= CHAIN_MAX);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct domain_xml *d = NULL;
+	struct domain_xml *xml = NULL;
 
-	if (!fuzz_accepted(domain_xml_parse(&d, (const char *)data, size)))
+	if (!fuzz_accepted(domain_xml_parse(&xml, (const char *)data, size)))
 		return 0;
-	must(d->name != NULL && d->name[0] != '\0');
-	must(d->disk_count <= DOMAIN_XML_DISKS_MAX);
-	for (unsigned i = 0; i < d->disk_count; i++)
-		check_disk(&d->disks[i]);
-	domain_xml_free(d);
+	must(xml->name != NULL && xml->name[0] != '\0');
+	must(xml->disk_count <= DOMAIN_XML_DISKS_MAX);
+	for (unsigned i = 0; i < xml->disk_count; i++)
+		check_disk(&xml->disks[i]);
+	domain_xml_free(xml);
 	return 0;
 }

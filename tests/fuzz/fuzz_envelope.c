@@ -17,11 +17,11 @@ struct place {
 	const char *name;
 };
 
-static int open_there(const struct place *p, const uint8_t *object, size_t len)
+static int open_there(const struct place *place, const uint8_t *object, size_t len)
 {
 	char *payload;
 	size_t n;
-	int err = envelope_open(p->seal, fuzz_repo_id, p->kind, p->name, object,
+	int err = envelope_open(place->seal, fuzz_repo_id, place->kind, place->name, object,
 			len, &payload, &n);
 
 	must((err == 0) == (payload != NULL));
@@ -32,43 +32,43 @@ static int open_there(const struct place *p, const uint8_t *object, size_t len)
 }
 
 /* One wrong bit, one byte less, another kind or name: none opens. */
-static void try_changed(const struct place *p, uint8_t *object, size_t len,
+static void try_changed(const struct place *place, uint8_t *object, size_t len,
 		size_t where)
 {
-	struct place other = *p;
+	struct place other = *place;
 
 	object[where % len] ^= (uint8_t)(1u << where % 8);
-	must(open_there(p, object, len) < 0);
+	must(open_there(place, object, len) < 0);
 	object[where % len] ^= (uint8_t)(1u << where % 8);
-	must(open_there(p, object, len) == 0);
-	must(open_there(p, object, len - 1) < 0);
-	other.kind = p->kind == ENVELOPE_SNAPSHOT ? ENVELOPE_SESSION :
+	must(open_there(place, object, len) == 0);
+	must(open_there(place, object, len - 1) < 0);
+	other.kind = place->kind == ENVELOPE_SNAPSHOT ? ENVELOPE_SESSION :
 			ENVELOPE_SNAPSHOT;
 	must(open_there(&other, object, len) < 0);
-	other = *p;
+	other = *place;
 	other.name = "snapshots/another";
 	must(open_there(&other, object, len) < 0 ||
-			strcmp(p->name, other.name) == 0);
-	other = *p;
-	other.seal = fuzz_seal(!seal_encrypts(p->seal));
+			strcmp(place->name, other.name) == 0);
+	other = *place;
+	other.seal = fuzz_seal(!seal_encrypts(place->seal));
 	must(open_there(&other, object, len) < 0);
 }
 
-static void try_payload(const struct place *p, const struct input *in)
+static void try_payload(const struct place *place, const struct input *in)
 {
 	uint8_t *object = NULL;
 	char *payload = NULL;
 	size_t len, n;
 
-	int err = envelope_seal(p->seal, fuzz_repo_id, p->kind, p->name,
+	int err = envelope_seal(place->seal, fuzz_repo_id, place->kind, place->name,
 			in->at, in->left, &object, &len);
 	must(err == 0 || err == -ENAMETOOLONG);
 	if (err < 0)
 		return;
-	must(envelope_open(p->seal, fuzz_repo_id, p->kind, p->name, object,
+	must(envelope_open(place->seal, fuzz_repo_id, place->kind, place->name, object,
 			len, &payload, &n) == 0);
 	must(n == in->left && (n == 0 || memcmp(payload, in->at, n) == 0));
-	try_changed(p, object, len, in->left * 31);
+	try_changed(place, object, len, in->left * 31);
 	free(payload);
 	free(object);
 }

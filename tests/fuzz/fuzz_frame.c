@@ -14,26 +14,26 @@
 
 static struct frame_decoder *decoder(void)
 {
-	static struct frame_decoder *d;
+	static struct frame_decoder *decoder;
 
-	if (!d)
-		d = frame_codec_decoder_new();
-	must(d != NULL);
-	return d;
+	if (!decoder)
+		decoder = frame_codec_decoder_new();
+	must(decoder != NULL);
+	return decoder;
 }
 
 /* What is encoded comes back. */
 static void round_trip(const uint8_t *plain, size_t len)
 {
-	static struct frame_encoder *e;
+	static struct frame_encoder *encoder;
 	uint8_t *form = malloc(frame_codec_encode_bound(len));
 	uint8_t *back = malloc(len);
 	enum frame_compression compression;
 
-	if (!e)
-		e = frame_codec_encoder_new(3);
-	must(e != NULL && form != NULL && back != NULL);
-	size_t n = frame_codec_encode(e, form, plain, len, &compression);
+	if (!encoder)
+		encoder = frame_codec_encoder_new(3);
+	must(encoder != NULL && form != NULL && back != NULL);
+	size_t n = frame_codec_encode(encoder, form, plain, len, &compression);
 	must(n >= 1 && n <= len);
 	must(frame_codec_decode(decoder(), compression, back, len, len, form, n) ==
 			(ssize_t)len);

@@ -16,18 +16,18 @@ static void check_leaf(const struct leaf *leaf, uint32_t span_len)
 	must(leaf->span_len == span_len);
 	must(leaf->count >= 1 && leaf->count <= LEAF_ENTRIES_MAX);
 	for (uint32_t i = 0; i < leaf->count; i++) {
-		const struct leaf_entry *e = &leaf->entries[i];
+		const struct leaf_entry *entry = &leaf->entries[i];
 
-		must(e->offset == offset && e->len >= 1);
-		must(e->hole == id_is_zero(&e->id));
-		must(!e->hole || i == 0 || !leaf->entries[i - 1].hole);
-		offset += e->len;
+		must(entry->offset == offset && entry->len >= 1);
+		must(entry->hole == id_is_zero(&entry->id));
+		must(!entry->hole || i == 0 || !leaf->entries[i - 1].hole);
+		offset += entry->len;
 		must(offset <= span_len);
-		if (e->hole)
+		if (entry->hole)
 			continue;
-		must(e->len <= 1u << 20);
-		data += e->len;
-		for (uint64_t c = e->offset / CLUSTER_SIZE;
+		must(entry->len <= 1u << 20);
+		data += entry->len;
+		for (uint64_t c = entry->offset / CLUSTER_SIZE;
 				c * CLUSTER_SIZE < offset; c++)
 			clusters[c] = true;
 	}
@@ -56,18 +56,18 @@ static void check_node(const struct node *node, uint8_t level, uint64_t spans)
 
 	must(node->level == level && node->spans == spans);
 	for (uint64_t slot = 0; slot < NODE_FANOUT; slot++) {
-		const struct node_child *c = &node->children[slot];
+		const struct node_child *child = &node->children[slot];
 		uint64_t left = slot * per_slot < spans ?
 				spans - slot * per_slot : 0;
 		uint64_t below = left < per_slot ? left : per_slot;
 
-		if (id_is_zero(&c->id)) {
-			must(c->clusters == 0 && c->data_bytes == 0);
+		if (id_is_zero(&child->id)) {
+			must(child->clusters == 0 && child->data_bytes == 0);
 			continue;
 		}
-		must(c->clusters >= 1 && c->clusters <= below * 256);
-		must(c->data_bytes >= 1);
-		must(c->data_bytes <= below * SPAN_SIZE);
+		must(child->clusters >= 1 && child->clusters <= below * 256);
+		must(child->data_bytes >= 1);
+		must(child->data_bytes <= below * SPAN_SIZE);
 	}
 }
 

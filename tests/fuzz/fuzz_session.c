@@ -6,23 +6,23 @@
 #include "repo/format/session_record.h"
 #include "fuzz.h"
 
-static void check(const struct session_record *r)
+static void check(const struct session_record *record)
 {
-	must(session_record_kind_name(r->kind) != NULL);
-	must(r->started >= 0 && r->pid >= 0);
-	must(fuzz_is_escaped(r->host));
-	must(!r->activity || fuzz_is_escaped(r->activity));
-	must(r->root_count <= SESSION_ROOTS_MAX);
-	for (uint32_t i = 0; i < r->root_count; i++)
-		must(!id_is_zero(&r->roots[i]));
-	must(r->acknowledged <= (uint64_t)EPOCH_MAX);
-	must(r->held_count <= SESSION_HELD_MAX);
-	must((r->held_count > 0) == (r->held != NULL));
+	must(session_record_kind_name(record->kind) != NULL);
+	must(record->started >= 0 && record->pid >= 0);
+	must(fuzz_is_escaped(record->host));
+	must(!record->activity || fuzz_is_escaped(record->activity));
+	must(record->root_count <= SESSION_ROOTS_MAX);
+	for (uint32_t i = 0; i < record->root_count; i++)
+		must(!id_is_zero(&record->roots[i]));
+	must(record->acknowledged <= (uint64_t)EPOCH_MAX);
+	must(record->held_count <= SESSION_HELD_MAX);
+	must((record->held_count > 0) == (record->held != NULL));
 }
 
-static char *dump(const struct session_record *r)
+static char *dump(const struct session_record *record)
 {
-	json_t *json = session_record_to_json(r);
+	json_t *json = session_record_to_json(record);
 	must(json != NULL);
 	char *text = json_dumps(json, JSON_FIELDS_DUMP_FLAGS);
 

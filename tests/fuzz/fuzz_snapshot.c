@@ -7,48 +7,48 @@
 #include "repo/format/snapshot.h"
 #include "fuzz.h"
 
-static void check_file(const struct snapshot_file *f)
+static void check_file(const struct snapshot_file *file)
 {
-	uint64_t clusters = f->size / CLUSTER_SIZE +
-			(f->size % CLUSTER_SIZE != 0);
+	uint64_t clusters = file->size / CLUSTER_SIZE +
+			(file->size % CLUSTER_SIZE != 0);
 
-	must(strlen(f->name) <= 214 && f->name[0] != '.');
-	must(strchr(f->name, '/') == NULL);
-	must(strcmp(f->name, SNAPSHOT_JSON_NAME) != 0);
-	must(f->size <= IMAGE_SIZE_MAX && f->mode <= 07777);
-	must(f->root.level == node_tree_level(node_span_count(f->size)));
-	must(f->root.clusters <= clusters);
-	must(f->root.data_bytes <= f->size);
-	must((f->root.clusters == 0) == id_is_zero(&f->root.id));
-	must((f->root.data_bytes == 0) == id_is_zero(&f->root.id));
-	must(f->identity_count <= SNAPSHOT_CHAIN_MAX);
-	must(!f->source_path || fuzz_is_escaped(f->source_path));
-	must(!f->format || fuzz_is_escaped(f->format));
-	must(!f->target || fuzz_is_escaped(f->target));
+	must(strlen(file->name) <= 214 && file->name[0] != '.');
+	must(strchr(file->name, '/') == NULL);
+	must(strcmp(file->name, SNAPSHOT_JSON_NAME) != 0);
+	must(file->size <= IMAGE_SIZE_MAX && file->mode <= 07777);
+	must(file->root.level == node_tree_level(node_span_count(file->size)));
+	must(file->root.clusters <= clusters);
+	must(file->root.data_bytes <= file->size);
+	must((file->root.clusters == 0) == id_is_zero(&file->root.id));
+	must((file->root.data_bytes == 0) == id_is_zero(&file->root.id));
+	must(file->identity_count <= SNAPSHOT_CHAIN_MAX);
+	must(!file->source_path || fuzz_is_escaped(file->source_path));
+	must(!file->format || fuzz_is_escaped(file->format));
+	must(!file->target || fuzz_is_escaped(file->target));
 }
 
-static void check(const struct snapshot *s, const char *object)
+static void check(const struct snapshot *snap, const char *object)
 {
 	char name[600];
 
-	must(strcmp(s->object, object) == 0);
-	snapshot_object_name(name, sizeof(name), s->source, s->time);
+	must(strcmp(snap->object, object) == 0);
+	snapshot_object_name(name, sizeof(name), snap->source, snap->time);
 	must(strcmp(name, object) == 0);
-	must(!id_is_zero(&s->id) && s->sequence >= 1);
-	must(fuzz_is_escaped(s->source) && fuzz_is_escaped(s->host));
-	must(s->file_count <= SNAPSHOT_FILES_MAX);
-	for (uint32_t i = 0; i < s->file_count; i++) {
-		check_file(&s->files[i]);
-		must(snapshot_find_file(s, s->files[i].name) == &s->files[i]);
+	must(!id_is_zero(&snap->id) && snap->sequence >= 1);
+	must(fuzz_is_escaped(snap->source) && fuzz_is_escaped(snap->host));
+	must(snap->file_count <= SNAPSHOT_FILES_MAX);
+	for (uint32_t i = 0; i < snap->file_count; i++) {
+		check_file(&snap->files[i]);
+		must(snapshot_find_file(snap, snap->files[i].name) == &snap->files[i]);
 	}
-	must(s->skipped_count <= SNAPSHOT_SKIPPED_MAX);
-	for (uint32_t i = 0; i < s->skipped_count; i++)
-		must(fuzz_is_escaped(s->skipped[i].target));
+	must(snap->skipped_count <= SNAPSHOT_SKIPPED_MAX);
+	for (uint32_t i = 0; i < snap->skipped_count; i++)
+		must(fuzz_is_escaped(snap->skipped[i].target));
 }
 
-static char *dump(const struct snapshot *s)
+static char *dump(const struct snapshot *snap)
 {
-	json_t *json = snapshot_json_encode(s, false);
+	json_t *json = snapshot_json_encode(snap, false);
 	must(json != NULL);
 	char *text = json_dumps(json, JSON_FIELDS_DUMP_FLAGS);
 
@@ -63,12 +63,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct seal *seal = fuzz_seal(true);
 	struct input in = { data, size };
 	char *object = input_line(&in);
-	struct snapshot *s, *again;
+	struct snapshot *snap, *again;
 
-	if (fuzz_accepted(snapshot_json_decode(&s, seal, object,
+	if (fuzz_accepted(snapshot_json_decode(&snap, seal, object,
 			    (const char *)in.at, in.left))) {
-		check(s, object);
-		char *first = dump(s);
+		check(snap, object);
+		char *first = dump(snap);
 		must(fuzz_accepted(snapshot_json_decode(&again, seal, object,
 				first, strlen(first))));
 		check(again, object);
@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		free(first);
 		free(second);
 		snapshot_free(again);
-		snapshot_free(s);
+		snapshot_free(snap);
 	}
 	free(object);
 	return 0;

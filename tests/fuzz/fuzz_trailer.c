@@ -7,27 +7,27 @@
 #include "repo/format/trailer.h"
 #include "fuzz.h"
 
-static void check_frames_one(const struct trailer *t, uint32_t number,
+static void check_frames_one(const struct trailer *trailer, uint32_t number,
 		uint64_t *offset, uint32_t *chunk)
 {
-	const struct frame_entry *f = &t->frames[number];
+	const struct frame_entry *frame = &trailer->frames[number];
 	uint32_t plain = 0;
 
-	must(f->offset == *offset && f->first_chunk == *chunk);
-	must(f->plain_len >= 1 && f->plain_len <= FRAME_PLAIN_MAX);
-	must(f->stored_len > SEAL_OVERHEAD);
-	must(f->stored_len <= f->plain_len + SEAL_OVERHEAD);
-	must(f->chunk_count >= 1);
-	must(f->chunk_count <= t->chunk_count - *chunk);
-	for (uint32_t i = 0; i < f->chunk_count; i++, (*chunk)++) {
-		const struct chunk_entry *c = &t->chunks[*chunk];
+	must(frame->offset == *offset && frame->first_chunk == *chunk);
+	must(frame->plain_len >= 1 && frame->plain_len <= FRAME_PLAIN_MAX);
+	must(frame->stored_len > SEAL_OVERHEAD);
+	must(frame->stored_len <= frame->plain_len + SEAL_OVERHEAD);
+	must(frame->chunk_count >= 1);
+	must(frame->chunk_count <= trailer->chunk_count - *chunk);
+	for (uint32_t i = 0; i < frame->chunk_count; i++, (*chunk)++) {
+		const struct chunk_entry *c = &trailer->chunks[*chunk];
 
 		must(c->frame == number && c->offset == plain && c->len >= 1);
 		must(!id_is_zero(&c->id));
 		plain += c->len;
 	}
-	must(plain == f->plain_len);
-	*offset += f->stored_len;
+	must(plain == frame->plain_len);
+	*offset += frame->stored_len;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -36,21 +36,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input in = { data, size };
 	enum pack_kind kind = input_u8(&in) & 1 ? PACK_DATA : PACK_TREE;
 	uint64_t frames_end = input_u32(&in), offset = PACK_HEADER_SIZE;
-	struct trailer *t;
+	struct trailer *trailer;
 	uint32_t chunk = 0;
 	uint8_t *again;
 	size_t len;
 
-	if (!fuzz_accepted(trailer_decode(&t, &id, kind, in.at, in.left,
+	if (!fuzz_accepted(trailer_decode(&trailer, &id, kind, in.at, in.left,
 			    frames_end)))
 		return 0;
-	must(t->kind == kind && memcmp(&t->pack, &id, sizeof(id)) == 0);
-	for (uint32_t i = 0; i < t->frame_count; i++)
-		check_frames_one(t, i, &offset, &chunk);
-	must(offset == frames_end && chunk == t->chunk_count);
-	must(trailer_encode(t, &again, &len) == 0);
+	must(trailer->kind == kind && memcmp(&trailer->pack, &id, sizeof(id)) == 0);
+	for (uint32_t i = 0; i < trailer->frame_count; i++)
+		check_frames_one(trailer, i, &offset, &chunk);
+	must(offset == frames_end && chunk == trailer->chunk_count);
+	must(trailer_encode(trailer, &again, &len) == 0);
 	must(len == in.left && memcmp(again, in.at, len) == 0);
 	free(again);
-	trailer_free(t);
+	trailer_free(trailer);
 	return 0;
 }

@@ -84,15 +84,15 @@ struct pack_bytes {
 };
 
 /* NULL if it is damaged. */
-static uint8_t *open_box(struct seeds *s, const struct pack_bytes *p,
+static uint8_t *open_box(struct seeds *s, const struct pack_bytes *bytes,
 		uint32_t frame, uint64_t offset, size_t len)
 {
 	uint8_t ad[PACK_AD_SIZE], *plain = malloc(len);
 
-	pack_ad(ad, s->repo->config.repo_id, &p->id, p->kind, frame);
+	pack_ad(ad, s->repo->config.repo_id, &bytes->id, bytes->kind, frame);
 	int err = plain ? seal_open(s->repo->seal,
-			p->kind == PACK_DATA ? SEAL_DATA : SEAL_TREE, plain,
-			p->data + offset, len, ad, sizeof(ad)) : -ENOMEM;
+			bytes->kind == PACK_DATA ? SEAL_DATA : SEAL_TREE, plain,
+			bytes->data + offset, len, ad, sizeof(ad)) : -ENOMEM;
 	if (err == -ENOMEM)
 		die(err, "a box");
 	if (err < 0)
@@ -100,22 +100,22 @@ static uint8_t *open_box(struct seeds *s, const struct pack_bytes *p,
 	return err < 0 ? NULL : plain;
 }
 
-static void seed_trailer(struct seeds *s, struct pack_bytes *p)
+static void seed_trailer(struct seeds *s, struct pack_bytes *bytes)
 {
-	int64_t box = pack_footer_decode(p->data + p->len - PACK_FOOTER_SIZE);
+	int64_t box = pack_footer_decode(bytes->data + bytes->len - PACK_FOOTER_SIZE);
 	uint8_t head[5];
 
 	if (box < 0)
 		die((int)box, "a footer");
-	uint64_t end = p->len - PACK_FOOTER_SIZE - (uint64_t)box;
-	uint8_t *plain = open_box(s, p, TRAILER_AD, end, (size_t)box);
+	uint64_t end = bytes->len - PACK_FOOTER_SIZE - (uint64_t)box;
+	uint8_t *plain = open_box(s, bytes, TRAILER_AD, end, (size_t)box);
 	size_t len = (size_t)box - SEAL_OVERHEAD;
 	if (!plain)
 		die(-EBADMSG, "a trailer");
-	int err = trailer_decode(&p->trailer, &p->id, p->kind, plain, len, end);
+	int err = trailer_decode(&bytes->trailer, &bytes->id, bytes->kind, plain, len, end);
 	if (err < 0)
 		die(err, "a trailer");
-	head[0] = p->kind == PACK_DATA;
+	head[0] = bytes->kind == PACK_DATA;
 	put_le32(head + 1, (uint32_t)end);
 	write_seed(s, "trailer", head, sizeof(head), plain, len);
 	free(plain);
@@ -131,42 +131,42 @@ static void seed_node(struct seeds *s, const uint8_t *plain, size_t len)
 	write_seed(s, "node", head, sizeof(head), plain, len);
 }
 
-static void seed_nodes(struct seeds *s, const struct pack_bytes *p,
-		const struct frame_entry *f, const uint8_t *form)
+static void seed_nodes(struct seeds *s, const struct pack_bytes *bytes,
+		const struct frame_entry *frame, const uint8_t *form)
 {
-	struct frame_decoder *d = frame_codec_decoder_new();
-	uint8_t *plain = malloc(f->plain_len);
+	struct frame_decoder *decoder = frame_codec_decoder_new();
+	uint8_t *plain = malloc(frame->plain_len);
 
-	if (!d || !plain || frame_codec_decode(d, f->compression, plain,
-			f->plain_len, f->plain_len, form,
-			f->stored_len - SEAL_OVERHEAD) < 0)
+	if (!decoder || !plain || frame_codec_decode(decoder, frame->compression, plain,
+			frame->plain_len, frame->plain_len, form,
+			frame->stored_len - SEAL_OVERHEAD) < 0)
 		die(-EBADMSG, "a frame");
-	for (uint32_t i = 0; i < f->chunk_count && i < EACH; i++) {
-		const struct chunk_entry *c =
-				&p->trailer->chunks[f->first_chunk + i];
-		seed_node(s, plain + c->offset, c->len);
+	for (uint32_t i = 0; i < frame->chunk_count && i < EACH; i++) {
+		const struct chunk_entry *chunk =
+				&bytes->trailer->chunks[frame->first_chunk + i];
+		seed_node(s, plain + chunk->offset, chunk->len);
 	}
 	free(plain);
-	frame_codec_decoder_free(d);
+	frame_codec_decoder_free(decoder);
 }
 
-static void seed_frame(struct seeds *s, const struct pack_bytes *p,
+static void seed_frame(struct seeds *s, const struct pack_bytes *bytes,
 		uint32_t number)
 {
-	const struct frame_entry *f = &p->trailer->frames[number];
-	uint8_t *form = open_box(s, p, number, f->offset, f->stored_len);
+	const struct frame_entry *frame = &bytes->trailer->frames[number];
+	uint8_t *form = open_box(s, bytes, number, frame->offset, frame->stored_len);
 	uint8_t head[9];
 
 	if (!form)
 		return;
-	head[0] = (uint8_t)f->compression;
-	put_le32(head + 1, f->plain_len - 1);
+	head[0] = (uint8_t)frame->compression;
+	put_le32(head + 1, frame->plain_len - 1);
 	/* Readers want the whole, or a part. */
-	put_le32(head + 5, number % 2 ? f->plain_len - 1 : f->plain_len / 3);
+	put_le32(head + 5, number % 2 ? frame->plain_len - 1 : frame->plain_len / 3);
 	write_seed(s, "frame", head, sizeof(head), form,
-			f->stored_len - SEAL_OVERHEAD);
-	if (p->kind == PACK_TREE)
-		seed_nodes(s, p, f, form);
+			frame->stored_len - SEAL_OVERHEAD);
+	if (bytes->kind == PACK_TREE)
+		seed_nodes(s, bytes, frame, form);
 	free(form);
 }
 

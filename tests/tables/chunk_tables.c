@@ -61,37 +61,37 @@ struct share {
 
 static void *compress_share(void *arg)
 {
-	struct share *s = arg;
-	struct frame_encoder *e = frame_codec_encoder_new(LEVEL);
+	struct share *share = arg;
+	struct frame_encoder *encoder = frame_codec_encoder_new(LEVEL);
 	size_t room = 8 * MI;
 	uint8_t *plain = malloc(room);
 	uint8_t *out = malloc(frame_codec_encode_bound(room));
-	if (e == NULL || plain == NULL || out == NULL)
+	if (encoder == NULL || plain == NULL || out == NULL)
 		err(1, "memory");
-	for (size_t at = 0; at < s->count;) {
+	for (size_t at = 0; at < share->count;) {
 		enum frame_compression kind;
 		uint32_t len;
-		at += parts_gather(s->parts + at, s->count - at, s->frame_size,
+		at += parts_gather(share->parts + at, share->count - at, share->frame_size,
 				plain, &len);
-		s->stored += SEAL_OVERHEAD +
-			frame_codec_encode(e, out, plain, len, &kind);
+		share->stored += SEAL_OVERHEAD +
+			frame_codec_encode(encoder, out, plain, len, &kind);
 	}
-	frame_codec_encoder_free(e);
+	frame_codec_encoder_free(encoder);
 	free(plain);
 	free(out);
 	return NULL;
 }
 
-static uint64_t stored_bytes(const struct parts *p, uint32_t frame_size)
+static uint64_t stored_bytes(const struct parts *parts, uint32_t frame_size)
 {
 	pthread_t threads[THREADS];
 	struct share shares[THREADS];
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < THREADS; i++) {
-		size_t from = p->count * i / THREADS;
-		size_t to = p->count * (i + 1) / THREADS;
-		shares[i] = (struct share){ .parts = p->items + from,
+		size_t from = parts->count * i / THREADS;
+		size_t to = parts->count * (i + 1) / THREADS;
+		shares[i] = (struct share){ .parts = parts->items + from,
 			.count = to - from, .frame_size = frame_size };
 		if (pthread_create(&threads[i], NULL, compress_share,
 				&shares[i]) != 0)
@@ -104,16 +104,16 @@ static uint64_t stored_bytes(const struct parts *p, uint32_t frame_size)
 	return sum;
 }
 
-static void print_row(const struct corpus *c, const struct row *r)
+static void print_row(const struct corpus *c, const struct row *row)
 {
 	struct parts all = { 0 }, unique = { 0 };
 
-	double seconds = corpus_cut(c, &r->method, &all);
+	double seconds = corpus_cut(c, &row->method, &all);
 	parts_unique(&all, &unique);
-	printf("| %s | %zu | %.0f | %.2f |", r->method.name, unique.count,
+	printf("| %s | %zu | %.0f | %.2f |", row->method.name, unique.count,
 			(double)unique.bytes / 1e6, seconds);
 	for (size_t i = 0; i < FRAME_SIZES; i++) {
-		if ((r->frames & 1u << i) == 0)
+		if ((row->frames & 1u << i) == 0)
 			printf(" – |");
 		else
 			printf(" %.0f |", (double)stored_bytes(&unique,

@@ -44,24 +44,24 @@ static void *grow(void *p, size_t count, size_t size)
 	return p;
 }
 
-void parts_add(struct parts *p, const uint8_t *data, uint64_t len)
+void parts_add(struct parts *parts, const uint8_t *data, uint64_t len)
 {
-	if (p->count == p->room) {
-		p->room = p->room == 0 ? 65536 : p->room * 2;
-		p->items = grow(p->items, p->room, sizeof(*p->items));
+	if (parts->count == parts->room) {
+		parts->room = parts->room == 0 ? 65536 : parts->room * 2;
+		parts->items = grow(parts->items, parts->room, sizeof(*parts->items));
 	}
-	p->items[p->count++] = (struct part){ data, (uint32_t)len };
-	p->bytes += len;
+	parts->items[parts->count++] = (struct part){ data, (uint32_t)len };
+	parts->bytes += len;
 }
 
-void parts_free(struct parts *p)
+void parts_free(struct parts *parts)
 {
-	free(p->items);
-	*p = (struct parts){ 0 };
+	free(parts->items);
+	*parts = (struct parts){ 0 };
 }
 
 /* Data extents, in whole blocks. */
-static void find_extents(struct picture *im, int fd)
+static void find_extents(struct picture *picture, int fd)
 {
 	off_t at = 0, end;
 
@@ -69,30 +69,30 @@ static void find_extents(struct picture *im, int fd)
 		end = lseek(fd, at, SEEK_HOLE);
 		if (end < 0)
 			err(1, "SEEK_HOLE");
-		im->extents = grow(im->extents, im->count + 1,
-				sizeof(*im->extents));
-		im->extents[im->count++] = (struct extent){
+		picture->extents = grow(picture->extents, picture->count + 1,
+				sizeof(*picture->extents));
+		picture->extents[picture->count++] = (struct extent){
 			(uint64_t)at / BLOCK_SIZE * BLOCK_SIZE,
-			min_u64(round_up((uint64_t)end, BLOCK_SIZE), im->size)
+			min_u64(round_up((uint64_t)end, BLOCK_SIZE), picture->size)
 		};
 		at = end;
 	}
 }
 
-static void picture_open(struct picture *im, const char *path)
+static void picture_open(struct picture *picture, const char *path)
 {
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) != 0)
 		err(1, "%s", path);
-	im->size = (uint64_t)st.st_size;
-	find_extents(im, fd);
-	if (im->count == 0)
+	picture->size = (uint64_t)st.st_size;
+	find_extents(picture, fd);
+	if (picture->count == 0)
 		errx(1, "%s: no data in it", path);
-	void *map = mmap(NULL, im->size, PROT_READ, MAP_SHARED, fd, 0);
+	void *map = mmap(NULL, picture->size, PROT_READ, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		err(1, "%s", path);
-	im->data = map;
+	picture->data = map;
 }
 
 struct corpus *corpus_open(char **paths, int count)
@@ -104,14 +104,14 @@ struct corpus *corpus_open(char **paths, int count)
 	c->count = count;
 	volatile uint8_t sum = 0;
 	for (int i = 0; i < count; i++) {
-		struct picture *im = &c->images[i];
-		picture_open(im, paths[i]);
-		for (size_t e = 0; e < im->count; e++) {
-			struct extent x = im->extents[e];
+		struct picture *picture = &c->images[i];
+		picture_open(picture, paths[i]);
+		for (size_t e = 0; e < picture->count; e++) {
+			struct extent x = picture->extents[e];
 			c->data_bytes += x.end - x.start;
 			/* Every page once, so that no row pays for it. */
 			for (uint64_t at = x.start; at < x.end; at += 4096)
-				sum = (uint8_t)(sum + im->data[at]);
+				sum = (uint8_t)(sum + picture->data[at]);
 		}
 	}
 	return c;
@@ -132,61 +132,61 @@ uint64_t corpus_data_bytes(const struct corpus *c)
 	return c->data_bytes;
 }
 
-static void cut_fixed(const struct picture *im, const struct method *m,
+static void cut_fixed(const struct picture *picture, const struct method *method,
 		struct parts *all)
 {
 	uint64_t at = 0;
 
-	for (size_t e = 0; e < im->count; e++) {
-		uint64_t first = im->extents[e].start / m->average * m->average;
-		for (at = max_u64(at, first); at < im->extents[e].end;
-				at += m->average) {
-			uint64_t len = min_u64(m->average, im->size - at);
-			if (!bytes_are_zero(im->data + at, len))
-				parts_add(all, im->data + at, len);
+	for (size_t e = 0; e < picture->count; e++) {
+		uint64_t first = picture->extents[e].start / method->average * method->average;
+		for (at = max_u64(at, first); at < picture->extents[e].end;
+				at += method->average) {
+			uint64_t len = min_u64(method->average, picture->size - at);
+			if (!bytes_are_zero(picture->data + at, len))
+				parts_add(all, picture->data + at, len);
 		}
 	}
 }
 
 /* Marks what is data of one span; returns false if nothing is. *E is the
  * first extent that ends after the span's start. */
-static bool mark_span(const struct chunker *c, const struct picture *im,
+static bool mark_span(const struct chunker *chunker, const struct picture *picture,
 		size_t *e, uint64_t start, uint64_t end, uint8_t *marks)
 {
 	bool any = false;
 
-	while (*e < im->count && im->extents[*e].end <= start)
+	while (*e < picture->count && picture->extents[*e].end <= start)
 		++*e;
-	for (size_t i = *e; i < im->count && im->extents[i].start < end; i++) {
+	for (size_t i = *e; i < picture->count && picture->extents[i].start < end; i++) {
 		if (!any)
 			memset(marks, BLOCK_ZERO, SPAN_BLOCKS);
 		any = true;
-		uint64_t from = max_u64(im->extents[i].start, start);
-		uint64_t to = min_u64(im->extents[i].end, end);
-		chunker_scan(c, marks + (from - start) / BLOCK_SIZE,
-				im->data + from, (uint32_t)(to - from));
+		uint64_t from = max_u64(picture->extents[i].start, start);
+		uint64_t to = min_u64(picture->extents[i].end, end);
+		chunker_scan(chunker, marks + (from - start) / BLOCK_SIZE,
+				picture->data + from, (uint32_t)(to - from));
 	}
 	return any;
 }
 
-static void cut_blocks(const struct picture *im, const struct method *m,
+static void cut_blocks(const struct picture *picture, const struct method *method,
 		struct parts *all)
 {
 	static struct piece pieces[SPAN_BLOCKS];
 	static uint8_t marks[SPAN_BLOCKS];
-	const struct chunker c = { .seed = 0x616d626572, .min = m->average / 4,
-		.average = m->average, .max = m->average * 4 };
+	const struct chunker c = { .seed = 0x616d626572, .min = method->average / 4,
+		.average = method->average, .max = method->average * 4 };
 	size_t e = 0;
 
-	for (uint64_t at = 0; at < im->size; at += m->span) {
-		uint64_t end = min_u64(at + m->span, im->size);
-		if (!mark_span(&c, im, &e, at, end, marks))
+	for (uint64_t at = 0; at < picture->size; at += method->span) {
+		uint64_t end = min_u64(at + method->span, picture->size);
+		if (!mark_span(&c, picture, &e, at, end, marks))
 			continue;
 		uint32_t n = chunker_cut(&c, marks, (uint32_t)(end - at),
 				pieces);
 		for (uint32_t i = 0; i < n; i++)
 			if (!pieces[i].hole)
-				parts_add(all, im->data + at + pieces[i].offset,
+				parts_add(all, picture->data + at + pieces[i].offset,
 						pieces[i].len);
 	}
 }
@@ -208,41 +208,41 @@ static uint64_t gear_length(const uint64_t gear[256], uint32_t average,
 	return n;
 }
 
-static void cut_gear(const struct picture *im, const struct method *m,
+static void cut_gear(const struct picture *picture, const struct method *method,
 		struct parts *all)
 {
 	uint64_t gear[256];
 
 	for (unsigned i = 0; i < 256; i++)
 		gear[i] = XXH3_64bits_withSeed("gear", 4, i);
-	for (size_t e = 0; e < im->count; e++) {
-		uint64_t at = im->extents[e].start;
-		while (at < im->extents[e].end) {
-			uint64_t len = gear_length(gear, m->average,
-					im->data + at,
-					im->extents[e].end - at);
-			if (!bytes_are_zero(im->data + at, len))
-				parts_add(all, im->data + at, len);
+	for (size_t e = 0; e < picture->count; e++) {
+		uint64_t at = picture->extents[e].start;
+		while (at < picture->extents[e].end) {
+			uint64_t len = gear_length(gear, method->average,
+					picture->data + at,
+					picture->extents[e].end - at);
+			if (!bytes_are_zero(picture->data + at, len))
+				parts_add(all, picture->data + at, len);
 			at += len;
 		}
 	}
 }
 
-double corpus_cut(const struct corpus *c, const struct method *m,
+double corpus_cut(const struct corpus *c, const struct method *method,
 		struct parts *all)
 {
 	double began = monotonic_now();
 
 	for (int i = 0; i < c->count; i++) {
-		switch (m->kind) {
+		switch (method->kind) {
 		case METHOD_FIXED:
-			cut_fixed(&c->images[i], m, all);
+			cut_fixed(&c->images[i], method, all);
 			break;
 		case METHOD_BLOCKS:
-			cut_blocks(&c->images[i], m, all);
+			cut_blocks(&c->images[i], method, all);
 			break;
 		case METHOD_GEAR:
-			cut_gear(&c->images[i], m, all);
+			cut_gear(&c->images[i], method, all);
 			break;
 		}
 	}
@@ -258,8 +258,8 @@ void parts_unique(const struct parts *all, struct parts *unique)
 	if (seen == NULL)
 		err(1, "memory");
 	for (size_t i = 0; i < all->count; i++) {
-		const struct part *p = &all->items[i];
-		XXH128_hash_t h = XXH3_128bits(p->data, p->len);
+		const struct part *part = &all->items[i];
+		XXH128_hash_t h = XXH3_128bits(part->data, part->len);
 		size_t at = h.low64 & (slots - 1);
 		while (seen[at].low64 | seen[at].high64) {
 			if (XXH128_isEqual(seen[at], h))
@@ -269,7 +269,7 @@ void parts_unique(const struct parts *all, struct parts *unique)
 		if (seen[at].low64 | seen[at].high64)
 			continue;
 		seen[at] = h;
-		parts_add(unique, p->data, p->len);
+		parts_add(unique, part->data, part->len);
 	}
 	free(seen);
 }

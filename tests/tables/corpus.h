@@ -43,13 +43,13 @@ void corpus_close(struct corpus *c);
 uint64_t corpus_data_bytes(const struct corpus *c);
 
 /* Cuts everything; zero chunks and holes are left out. Returns seconds. */
-double corpus_cut(const struct corpus *c, const struct method *m,
+double corpus_cut(const struct corpus *c, const struct method *method,
 		struct parts *all);
 
 /* The first of each kind of chunk, in order. */
 void parts_unique(const struct parts *all, struct parts *unique);
-void parts_add(struct parts *p, const uint8_t *data, uint64_t len);
-void parts_free(struct parts *p);
+void parts_add(struct parts *parts, const uint8_t *data, uint64_t len);
+void parts_free(struct parts *parts);
 
 /* Copies the chunks of the next frame (at least one; more while they fit into
  * SIZE) to PLAIN and returns their number. */

@@ -58,27 +58,27 @@ static ZSTD_CCtx *encoder_new(int level)
 	return cctx;
 }
 
-static void keep_box(struct boxes *b, const struct seal *seal,
+static void keep_box(struct boxes *boxes, const struct seal *seal,
 		const uint8_t *form, size_t len, uint32_t plain_len)
 {
-	if (b->count % 1024 == 0)
-		b->items = reallocarray(b->items, b->count + 1024,
-				sizeof(*b->items));
+	if (boxes->count % 1024 == 0)
+		boxes->items = reallocarray(boxes->items, boxes->count + 1024,
+				sizeof(*boxes->items));
 	uint8_t *data = malloc(len + SEAL_OVERHEAD);
-	if (b->items == NULL || data == NULL)
+	if (boxes->items == NULL || data == NULL)
 		err(1, "memory");
 	seal_box(seal, SEAL_DATA, data, form, len, NULL, 0);
-	b->items[b->count++] = (struct box){ data, len + SEAL_OVERHEAD,
+	boxes->items[boxes->count++] = (struct box){ data, len + SEAL_OVERHEAD,
 		plain_len, len == plain_len };
-	b->plain += plain_len;
+	boxes->plain += plain_len;
 }
 
-static void make_boxes(struct trial *t, const struct parts *sample,
-		const struct seal *seal, struct boxes *b)
+static void make_boxes(struct trial *trial, const struct parts *sample,
+		const struct seal *seal, struct boxes *boxes)
 {
 	uint8_t *plain = malloc(PLAIN_ROOM);
 	uint8_t *out = malloc(PLAIN_ROOM);
-	ZSTD_CCtx *cctx = encoder_new(t->level);
+	ZSTD_CCtx *cctx = encoder_new(trial->level);
 	double seconds = 0;
 
 	if (plain == NULL || out == NULL)
@@ -86,24 +86,24 @@ static void make_boxes(struct trial *t, const struct parts *sample,
 	for (size_t at = 0; at < sample->count;) {
 		uint32_t len;
 		at += parts_gather(sample->items + at, sample->count - at,
-				t->frame_size, plain, &len);
+				trial->frame_size, plain, &len);
 		double began = monotonic_now();
-		size_t n = encode(cctx, t->block, out, plain, len);
+		size_t n = encode(cctx, trial->block, out, plain, len);
 		seconds += monotonic_now() - began;
-		keep_box(b, seal, n == 0 ? plain : out, n == 0 ? len : n, len);
-		t->stored += b->items[b->count - 1].len;
+		keep_box(boxes, seal, n == 0 ? plain : out, n == 0 ? len : n, len);
+		trial->stored += boxes->items[boxes->count - 1].len;
 	}
-	t->encode_rate = (double)b->plain / seconds;
+	trial->encode_rate = (double)boxes->plain / seconds;
 	ZSTD_freeCCtx(cctx);
 	free(plain);
 	free(out);
 }
 
-static void boxes_free(struct boxes *b)
+static void boxes_free(struct boxes *boxes)
 {
-	for (size_t i = 0; i < b->count; i++)
-		free(b->items[i].data);
-	free(b->items);
+	for (size_t i = 0; i < boxes->count; i++)
+		free(boxes->items[i].data);
+	free(boxes->items);
 }
 
 /* Decodes the first UPTO bytes of the box. */
@@ -138,8 +138,8 @@ static int compare_times(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void time_reads(struct trial *t, const struct seal *seal,
-		const struct boxes *b)
+static void time_reads(struct trial *trial, const struct seal *seal,
+		const struct boxes *boxes)
 {
 	static double times[READS];
 	uint8_t *buf = malloc(PLAIN_ROOM);
@@ -151,7 +151,7 @@ static void time_reads(struct trial *t, const struct seal *seal,
 	srandom(1);
 	for (unsigned i = 0; i < READS;) {
 		/* Every page of the data is as likely as any other. */
-		const struct box *box = &b->items[(size_t)random() % b->count];
+		const struct box *box = &boxes->items[(size_t)random() % boxes->count];
 		uint32_t page = (uint32_t)random() %
 			(PLAIN_ROOM / PAGE);
 		if (page * PAGE >= box->plain_len)
@@ -163,14 +163,14 @@ static void time_reads(struct trial *t, const struct seal *seal,
 		times[i++] = (monotonic_now() - began) * 1e6;
 	}
 	qsort(times, READS, sizeof(times[0]), compare_times);
-	t->median_us = times[READS / 2];
-	t->ninety_us = times[READS * 9 / 10];
+	trial->median_us = times[READS / 2];
+	trial->ninety_us = times[READS * 9 / 10];
 	ZSTD_freeDCtx(dctx);
 	free(buf);
 	free(out);
 }
 
-void trial_reads(struct trial *t, const struct parts *sample)
+void trial_reads(struct trial *trial, const struct parts *sample)
 {
 	static const uint8_t master[MASTER_KEY_SIZE] = { 1 };
 	struct boxes b = { 0 };
@@ -178,10 +178,10 @@ void trial_reads(struct trial *t, const struct parts *sample)
 
 	if (seal == NULL)
 		err(1, "memory");
-	make_boxes(t, sample, seal, &b);
+	make_boxes(trial, sample, seal, &b);
 	if (b.count == 0)
 		errx(1, "the images hold too little to measure");
-	time_reads(t, seal, &b);
+	time_reads(trial, seal, &b);
 	boxes_free(&b);
 	seal_free(seal);
 }
@@ -192,9 +192,9 @@ static bool trains(size_t i)
 	return i % 8 == 0;
 }
 
-static ZSTD_CDict *train(const struct trial *t, const struct parts *sample)
+static ZSTD_CDict *train(const struct trial *trial, const struct parts *sample)
 {
-	uint8_t *dictionary = malloc(t->dictionary);
+	uint8_t *dictionary = malloc(trial->dictionary);
 	uint8_t *buf = malloc(sample->bytes);
 	size_t *sizes = calloc(sample->count, sizeof(*sizes));
 	size_t used = 0;
@@ -205,29 +205,29 @@ static ZSTD_CDict *train(const struct trial *t, const struct parts *sample)
 	for (size_t at = 0, i = 0; at < sample->count; i++) {
 		uint32_t len;
 		at += parts_gather(sample->items + at, sample->count - at,
-				t->frame_size, buf + used, &len);
+				trial->frame_size, buf + used, &len);
 		if (trains(i)) {
 			sizes[n++] = len;
 			used += len;
 		}
 	}
-	size_t len = ZDICT_trainFromBuffer(dictionary, t->dictionary, buf,
+	size_t len = ZDICT_trainFromBuffer(dictionary, trial->dictionary, buf,
 			sizes, n);
 	if (ZDICT_isError(len))
 		errx(1, "dictionary: %s", ZDICT_getErrorName(len));
-	ZSTD_CDict *cdict = ZSTD_createCDict(dictionary, len, t->level);
+	ZSTD_CDict *cdict = ZSTD_createCDict(dictionary, len, trial->level);
 	free(dictionary);
 	free(buf);
 	free(sizes);
 	return cdict;
 }
 
-void trial_dictionary(struct trial *t, const struct parts *sample)
+void trial_dictionary(struct trial *trial, const struct parts *sample)
 {
 	uint8_t *plain = malloc(PLAIN_ROOM);
 	uint8_t *out = malloc(PLAIN_ROOM);
-	ZSTD_CDict *cdict = t->dictionary > 0 ? train(t, sample) : NULL;
-	ZSTD_CCtx *cctx = encoder_new(t->level);
+	ZSTD_CDict *cdict = trial->dictionary > 0 ? train(trial, sample) : NULL;
+	ZSTD_CCtx *cctx = encoder_new(trial->level);
 	uint64_t bytes = 0;
 	double seconds = 0;
 
@@ -237,16 +237,16 @@ void trial_dictionary(struct trial *t, const struct parts *sample)
 	for (size_t at = 0, i = 0; at < sample->count; i++) {
 		uint32_t len;
 		at += parts_gather(sample->items + at, sample->count - at,
-				t->frame_size, plain, &len);
+				trial->frame_size, plain, &len);
 		if (trains(i))
 			continue;
 		double began = monotonic_now();
-		size_t n = encode(cctx, t->block, out, plain, len);
+		size_t n = encode(cctx, trial->block, out, plain, len);
 		seconds += monotonic_now() - began;
-		t->stored += (n == 0 ? len : n) + SEAL_OVERHEAD;
+		trial->stored += (n == 0 ? len : n) + SEAL_OVERHEAD;
 		bytes += len;
 	}
-	t->encode_rate = (double)bytes / seconds;
+	trial->encode_rate = (double)bytes / seconds;
 	ZSTD_freeCCtx(cctx);
 	ZSTD_freeCDict(cdict);
 	free(plain);

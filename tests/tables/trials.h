@@ -21,10 +21,10 @@ struct trial {
 
 /* Sizes, speed, and the time from a box in memory to 4 KiB at a random place
  * in its frame: copied, opened, decoded as far as needed. */
-void trial_reads(struct trial *t, const struct parts *sample);
+void trial_reads(struct trial *trial, const struct parts *sample);
 
 /* Trains a dictionary on an eighth of the frames and compresses the others;
  * sizes and speed. */
-void trial_dictionary(struct trial *t, const struct parts *sample);
+void trial_dictionary(struct trial *trial, const struct parts *sample);
 
 #endif

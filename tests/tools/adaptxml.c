@@ -28,24 +28,24 @@ static char *slurp(const char *path, size_t *len)
 	return text;
 }
 
-static bool flag(struct adapt_options *o, const char *word)
+static bool flag(struct adapt_options *options, const char *word)
 {
 	if (strcmp(word, "same") == 0)
-		o->same_identity = true;
+		options->same_identity = true;
 	else if (strcmp(word, "isolated") == 0)
-		o->isolated = o->throw_away = true;
+		options->isolated = options->throw_away = true;
 	else if (strcmp(word, "console") == 0)
-		o->console_file = "/run/a & b/'console'";
+		options->console_file = "/run/a & b/'console'";
 	else if (strcmp(word, "nvram") == 0)
-		o->nvram = "/var/lib/<x>/nvram.fd";
+		options->nvram = "/var/lib/<x>/nvram.fd";
 	else if (strcmp(word, "memory") == 0)
-		o->memory = 512u << 20;
+		options->memory = 512u << 20;
 	else
 		return false;
 	return true;
 }
 
-static void add_disk(struct adapt_disk *d, char *word)
+static void add_disk(struct adapt_disk *disk, char *word)
 {
 	char *path = strchr(word, '=');
 	char *backing = path ? strchr(path, ':') : NULL;
@@ -57,7 +57,7 @@ static void add_disk(struct adapt_disk *d, char *word)
 	*path++ = '\0';
 	if (backing)
 		*backing++ = '\0';
-	*d = (struct adapt_disk){ .target = word, .path = path,
+	*disk = (struct adapt_disk){ .target = word, .path = path,
 		.format = "qcow2", .backing_path = backing,
 		.backing_format = backing ? "raw" : NULL };
 }

@@ -128,43 +128,43 @@ struct hand {
 	struct live_job *job;
 };
 
-static int add_disk(struct hand *h, char *text)
+static int add_disk(struct hand *hand, char *text)
 {
-	struct live_disk *d = &h->disks[h->count++ % DISKS_MAX];
+	struct live_disk *disk = &hand->disks[hand->count++ % DISKS_MAX];
 	char *save = NULL;
 	const char *word;
 
-	memset(d, 0, sizeof(*d));
-	d->target = strtok_r(text, ":", &save);
+	memset(disk, 0, sizeof(*disk));
+	disk->target = strtok_r(text, ":", &save);
 	while ((word = strtok_r(NULL, ":", &save)) != NULL)
 		if (strcmp(word, "track") == 0)
-			d->track = true;
+			disk->track = true;
 		else
-			d->since = word;
-	return domain_disk_size(h->domain, d->target, &d->size, &d->allocated);
+			disk->since = word;
+	return domain_disk_size(hand->domain, disk->target, &disk->size, &disk->allocated);
 }
 
-static int prepare(struct hand *h)
+static int prepare(struct hand *hand)
 {
-	struct live_job_options o = { .connection = h->connection,
-		.domain = h->domain, .repository_id = "00",
-		.scratch_dir = h->scratch_dir, .quiesce = h->quiesce };
+	struct live_job_options o = { .connection = hand->connection,
+		.domain = hand->domain, .repository_id = "00",
+		.scratch_dir = hand->scratch_dir, .quiesce = hand->quiesce };
 
-	return live_job_prepare(&h->job, &o, h->disks, h->count);
+	return live_job_prepare(&hand->job, &o, hand->disks, hand->count);
 }
 
-static int begin(struct hand *h, const char *checkpoint)
+static int begin(struct hand *hand, const char *checkpoint)
 {
-	int err = live_job_begin(h->job, h->disks, h->count,
+	int err = live_job_begin(hand->job, hand->disks, hand->count,
 			strcmp(checkpoint, "-") == 0 ? NULL : checkpoint);
 	const char *why;
 
 	if (err)
 		return err;
-	why = live_job_why_not_frozen(h->job);
+	why = live_job_why_not_frozen(hand->job);
 	printf("begun %s %.3f: %s\n",
-			live_job_frozen(h->job) ? "frozen" : "not",
-			live_job_frozen_seconds(h->job), why ? why : "");
+			live_job_frozen(hand->job) ? "frozen" : "not",
+			live_job_frozen_seconds(hand->job), why ? why : "");
 	return 0;
 }
 
@@ -175,11 +175,11 @@ static unsigned workers(void)
 	return n ? (unsigned)strtoul(n, NULL, 10) : 1;
 }
 
-static int open_export(struct hand *h, struct nbd_client **c,
+static int open_export(struct hand *hand, struct nbd_client **c,
 		const char *target, bool dirty)
 {
 	char bitmap[64];
-	struct nbd_client_options o = { .socket = live_job_socket(h->job),
+	struct nbd_client_options o = { .socket = live_job_socket(hand->job),
 		.export = target, .workers = workers() };
 
 	snprintf(bitmap, sizeof(bitmap), "backup-%s", target);
@@ -187,16 +187,16 @@ static int open_export(struct hand *h, struct nbd_client **c,
 	return nbd_client_open(c, &o);
 }
 
-static int read_export(struct hand *h, const char *target, const char *file)
+static int read_export(struct hand *hand, const char *target, const char *file)
 {
 	CLEANUP_FD int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	CLEANUP_FREE char *buf = malloc(PIECE);
-	struct nbd_client *c = NULL;
+	struct nbd_client *client = NULL;
 	struct image_source s = { 0 };
-	int err = buf && fd >= 0 ? open_export(h, &c, target, false) : -EIO;
+	int err = buf && fd >= 0 ? open_export(hand, &client, target, false) : -EIO;
 
 	if (!err)
-		nbd_client_fill(c, &s);
+		nbd_client_fill(client, &s);
 	for (uint64_t pos = 0; !err && pos < s.size; pos += PIECE) {
 		size_t n = s.size - pos < PIECE ? (size_t)(s.size - pos)
 						: PIECE;
@@ -205,42 +205,42 @@ static int read_export(struct hand *h, const char *target, const char *file)
 		if (!err && pwrite(fd, buf, n, (off_t)pos) != (ssize_t)n)
 			err = -errno;
 	}
-	nbd_client_close(c);
+	nbd_client_close(client);
 	return err;
 }
 
-static int count_dirty(struct hand *h, const char *target)
+static int count_dirty(struct hand *hand, const char *target)
 {
-	struct nbd_client *c = NULL;
+	struct nbd_client *client = NULL;
 	uint64_t sum = 0, end = 0;
-	int err = open_export(h, &c, target, true);
+	int err = open_export(hand, &client, target, true);
 
-	for (uint64_t pos = 0; !err && pos < nbd_client_size(c); pos = end) {
+	for (uint64_t pos = 0; !err && pos < nbd_client_size(client); pos = end) {
 		bool dirty = false;
 
-		err = nbd_client_dirty(c, 0, pos, nbd_client_size(c), &dirty,
+		err = nbd_client_dirty(client, 0, pos, nbd_client_size(client), &dirty,
 				&end);
 		sum += dirty ? end - pos : 0;
 	}
-	nbd_client_close(c);
+	nbd_client_close(client);
 	if (!err)
 		printf("dirty %llu\n", (unsigned long long)sum);
 	return err;
 }
 
-static int holder(struct hand *h)
+static int holder(struct hand *hand)
 {
 	CLEANUP_FREE char *who = NULL;
-	int err = job_owner_find(h->domain, &who);
+	int err = job_owner_find(hand->domain, &who);
 
 	if (!err)
 		printf("holder %s\n", who ? who : "nobody");
 	return err;
 }
 
-static int end(struct hand *h)
+static int end(struct hand *hand)
 {
-	live_job_end(take_ptr(h->job));
+	live_job_end(take_ptr(hand->job));
 	return 0;
 }
 
@@ -255,7 +255,7 @@ static int wait_for_line(void)
 }
 
 /* One word and what belongs to it. */
-static int act(struct hand *h, char ***argv)
+static int act(struct hand *hand, char ***argv)
 {
 	char **a = *argv;
 	const char *word = *a++;
@@ -263,32 +263,32 @@ static int act(struct hand *h, char ***argv)
 
 	if (strcmp(word, "auto") == 0 || strcmp(word, "require") == 0 ||
 			strcmp(word, "never") == 0) {
-		h->quiesce = *word == 'a' ? QUIESCE_AUTO
+		hand->quiesce = *word == 'a' ? QUIESCE_AUTO
 				: *word == 'r' ? QUIESCE_REQUIRE
 					       : QUIESCE_NEVER;
 		err = 0;
 	} else if (strcmp(word, "disk") == 0 && *a) {
-		err = add_disk(h, *a++);
+		err = add_disk(hand, *a++);
 	} else if (strcmp(word, "prepare") == 0) {
-		err = prepare(h);
+		err = prepare(hand);
 	} else if (strcmp(word, "begin") == 0 && *a) {
-		err = begin(h, *a++);
+		err = begin(hand, *a++);
 	} else if (strcmp(word, "read") == 0 && *a && a[1]) {
-		err = read_export(h, a[0], a[1]);
+		err = read_export(hand, a[0], a[1]);
 		a += 2;
 	} else if (strcmp(word, "dirty") == 0 && *a) {
-		err = count_dirty(h, *a++);
+		err = count_dirty(hand, *a++);
 	} else if (strcmp(word, "wait") == 0) {
 		puts("waiting");
 		err = wait_for_line();
 	} else if (strcmp(word, "stop") == 0) {
-		err = live_job_stop(h->job);
+		err = live_job_stop(hand->job);
 	} else if (strcmp(word, "end") == 0) {
-		err = end(h);
+		err = end(hand);
 	} else if (strcmp(word, "holder") == 0) {
-		err = holder(h);
+		err = holder(hand);
 	} else if (strcmp(word, "leftovers") == 0) {
-		err = stale_jobs_end(h->connection, h->scratch_dir);
+		err = stale_jobs_end(hand->connection, hand->scratch_dir);
 	}
 	*argv = a;
 	if (err)

@@ -25,24 +25,24 @@ static void print(const char *name, const uint8_t *key, size_t len)
 int main(int argc, char **argv)
 {
 	struct repository_options o = { .index_dir = NULL };
-	struct repository *r = NULL;
+	struct repository *repo = NULL;
 	uint8_t master[MASTER_KEY_SIZE], sub[MASTER_KEY_SIZE];
 	if (argc != 2) {
 		fprintf(stderr, "Usage: masterkey REPO\n");
 		return EXIT_USAGE;
 	}
-	int err = repository_open(&r, argv[1], &o);
+	int err = repository_open(&repo, argv[1], &o);
 	if (err < 0) {
 		fprintf(stderr, "masterkey: %s\n", error_text(err));
 		return EXIT_FAILED;
 	}
-	seal_master(r->seal, master);
+	seal_master(repo->seal, master);
 	print("master", master, sizeof(master));
 	for (unsigned i = 1; i < sizeof(names) / sizeof(names[0]); i++) {
 		size_t len = i == 4 ? 16 : sizeof(sub);
 		crypto_kdf_derive_from_key(sub, len, i, "amberfs1", master);
 		print(names[i], sub, len);
 	}
-	repository_close(r);
+	repository_close(repo);
 	return EXIT_DONE;
 }

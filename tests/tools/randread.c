@@ -43,7 +43,7 @@ static double now(void)
 }
 
 /* The whole blocks of each data range. */
-static void map_data(struct map *m, const char *path)
+static void map_data(struct map *map, const char *path)
 {
 	int fd = open(path, O_RDONLY);
 	off_t at = 0, end;
@@ -54,30 +54,30 @@ static void map_data(struct map *m, const char *path)
 		end = lseek(fd, at, SEEK_HOLE);
 		if (end < 0)
 			die(path);
-		m->ranges = reallocarray(m->ranges, m->count + 1,
-			sizeof(*m->ranges));
-		if (!m->ranges)
+		map->ranges = reallocarray(map->ranges, map->count + 1,
+			sizeof(*map->ranges));
+		if (!map->ranges)
 			die("memory");
-		m->ranges[m->count].start = (at + BLOCK - 1) / BLOCK * BLOCK;
-		m->ranges[m->count].blocks =
-			(end - m->ranges[m->count].start) / BLOCK;
-		if (m->ranges[m->count].blocks > 0)
-			m->blocks += m->ranges[m->count++].blocks;
+		map->ranges[map->count].start = (at + BLOCK - 1) / BLOCK * BLOCK;
+		map->ranges[map->count].blocks =
+			(end - map->ranges[map->count].start) / BLOCK;
+		if (map->ranges[map->count].blocks > 0)
+			map->blocks += map->ranges[map->count++].blocks;
 		at = end;
 	}
 	close(fd);
-	if (m->blocks == 0) {
+	if (map->blocks == 0) {
 		fprintf(stderr, "randread: %s: no data\n", path);
 		exit(1);
 	}
 }
 
-static off_t map_offset(const struct map *m, off_t block)
+static off_t map_offset(const struct map *map, off_t block)
 {
-	for (size_t i = 0; i < m->count; i++) {
-		if (block < m->ranges[i].blocks)
-			return m->ranges[i].start + block * BLOCK;
-		block -= m->ranges[i].blocks;
+	for (size_t i = 0; i < map->count; i++) {
+		if (block < map->ranges[i].blocks)
+			return map->ranges[i].start + block * BLOCK;
+		block -= map->ranges[i].blocks;
 	}
 	return 0;
 }

@@ -29,17 +29,17 @@ struct fixture {
 	struct image_writer *writer;
 };
 
-static inline int begin(struct fixture *f, const struct config *c)
+static inline int begin(struct fixture *f, const struct config *config)
 {
 	struct repository_options o = { .index_dir = NULL };
 	struct image_reader_options ro = { .cache_size = 4 << 20,
 		.threads = 2 };
-	if (c->encrypted)
+	if (config->encrypted)
 		o.credentials.key_file = f->key;
 	int fd = open(f->key, O_WRONLY | O_CREAT, 0600);
 	assert_true(fd >= 0 && write(fd, "a key of some length", 20) == 20);
 	close(fd);
-	assert_int_equal(repository_init(f->path, &o, c), 0);
+	assert_int_equal(repository_init(f->path, &o, config), 0);
 	assert_int_equal(repository_open(&f->repo, f->path, &o), 0);
 	assert_int_equal(repository_attach(f->repo, &o), 0);
 	assert_int_equal(session_begin(&f->session, f->repo, SESSION_BACKUP,
@@ -59,8 +59,8 @@ static inline int begin(struct fixture *f, const struct config *c)
 	return 0;
 }
 
-/* C: what the repository is to be like. */
-static inline int setup_config(void **state, const struct config *c)
+/* CONFIG: what the repository is to be like. */
+static inline int setup_config(void **state, const struct config *config)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	unsetenv("AMBERFS_KEY_FILE");
@@ -70,7 +70,7 @@ static inline int setup_config(void **state, const struct config *c)
 	snprintf(f->path, sizeof(f->path), "%s/repo", f->directory);
 	snprintf(f->key, sizeof(f->key), "%s/key", f->directory);
 	*state = f;
-	return begin(f, c);
+	return begin(f, config);
 }
 
 static inline int setup_any(void **state, bool encrypted)

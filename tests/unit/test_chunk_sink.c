@@ -34,10 +34,10 @@ struct fixture {
 static struct repository *open_repo(const struct fixture *f)
 {
 	struct repository_options o = { .index_dir = NULL };
-	struct repository *r = NULL;
-	assert_int_equal(repository_open(&r, f->path, &o), 0);
-	assert_int_equal(repository_attach(r, &o), 0);
-	return r;
+	struct repository *repo = NULL;
+	assert_int_equal(repository_open(&repo, f->path, &o), 0);
+	assert_int_equal(repository_attach(repo, &o), 0);
+	return repo;
 }
 
 static int setup(void **state)
@@ -96,17 +96,17 @@ static void make_chunk(const struct fixture *f, unsigned n,
 static unsigned found(const struct fixture *f, const struct id *ids,
 		unsigned count)
 {
-	struct repository *r = open_repo(f);
+	struct repository *repo = open_repo(f);
 	unsigned n = 0;
-	assert_int_equal(index_reconcile(r->index), 0);
+	assert_int_equal(index_reconcile(repo->index), 0);
 	for (unsigned i = 0; i < count; i++) {
 		struct chunk_place place;
-		if (pack_cache_find(r->packs, PACK_DATA, &ids[i], &place) != 1)
+		if (pack_cache_find(repo->packs, PACK_DATA, &ids[i], &place) != 1)
 			continue;
 		pack_cache_release(place.pack);
 		n++;
 	}
-	repository_close(r);
+	repository_close(repo);
 	return n;
 }
 
@@ -151,20 +151,20 @@ static pthread_mutex_t looking = PTHREAD_MUTEX_INITIALIZER;
 
 static void *lane_main(void *arg)
 {
-	struct lane *l = arg;
+	struct lane *lane = arg;
 	uint8_t data[CHUNK_LEN];
-	for (unsigned i = 0; l->err == 0 && i < CHUNKS; i++) {
+	for (unsigned i = 0; lane->err == 0 && i < CHUNKS; i++) {
 		unsigned n = i % SHARED == 0 ? i
-					     : (l->number + 1) * 100000 + i;
-		make_chunk(l->f, n, data, &l->ids[i]);
-		l->err = chunk_stream_put(l->stream, PACK_DATA, &l->ids[i],
+					     : (lane->number + 1) * 100000 + i;
+		make_chunk(lane->f, n, data, &lane->ids[i]);
+		lane->err = chunk_stream_put(lane->stream, PACK_DATA, &lane->ids[i],
 				data, CHUNK_LEN);
-		if (l->err < 0 || (i + 1) % BARRIER_EVERY != 0)
+		if (lane->err < 0 || (i + 1) % BARRIER_EVERY != 0)
 			continue;
-		l->err = chunk_sink_barrier(l->f->sink, false);
+		lane->err = chunk_sink_barrier(lane->f->sink, false);
 		pthread_mutex_lock(&looking);
-		if (l->err == 0)
-			l->missing += i + 1 - found(l->f, l->ids, i + 1);
+		if (lane->err == 0)
+			lane->missing += i + 1 - found(lane->f, lane->ids, i + 1);
 		pthread_mutex_unlock(&looking);
 	}
 	return NULL;

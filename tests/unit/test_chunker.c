@@ -34,109 +34,109 @@ static void fill(uint8_t *p, size_t len, uint64_t seed)
 
 static struct span *span_new(uint32_t len, uint64_t seed)
 {
-	struct span *s = calloc(1, sizeof(*s));
-	assert_non_null(s);
-	s->data = malloc(len);
-	assert_non_null(s->data);
-	s->len = len;
-	fill(s->data, len, seed);
-	return s;
+	struct span *span = calloc(1, sizeof(*span));
+	assert_non_null(span);
+	span->data = malloc(len);
+	assert_non_null(span->data);
+	span->len = len;
+	fill(span->data, len, seed);
+	return span;
 }
 
-static void span_free(struct span *s)
+static void span_free(struct span *span)
 {
-	free(s->data);
-	free(s);
+	free(span->data);
+	free(span);
 }
 
-static void span_cut(struct span *s, const struct chunker *c)
+static void span_cut(struct span *span, const struct chunker *chunker)
 {
-	chunker_scan(c, s->marks, s->data, s->len);
-	s->count = chunker_cut(c, s->marks, s->len, s->pieces);
+	chunker_scan(chunker, span->marks, span->data, span->len);
+	span->count = chunker_cut(chunker, span->marks, span->len, span->pieces);
 }
 
-static void zero(struct span *s, uint32_t block, uint32_t blocks)
+static void zero(struct span *span, uint32_t block, uint32_t blocks)
 {
-	memset(s->data + block * BLOCK_SIZE, 0, blocks * BLOCK_SIZE);
+	memset(span->data + block * BLOCK_SIZE, 0, blocks * BLOCK_SIZE);
 }
 
 /* What must hold for every span: cover, limits, holes, reasons for cuts. */
-static void check_rules(const struct span *s, const struct chunker *c)
+static void check_rules(const struct span *span, const struct chunker *chunker)
 {
 	uint32_t at = 0;
 
-	for (uint32_t i = 0; i < s->count; i++) {
-		const struct piece *p = &s->pieces[i];
-		bool last = i + 1 == s->count;
-		assert_int_equal(p->offset, at);
-		assert_true(p->len > 0);
-		at += p->len;
+	for (uint32_t i = 0; i < span->count; i++) {
+		const struct piece *piece = &span->pieces[i];
+		bool last = i + 1 == span->count;
+		assert_int_equal(piece->offset, at);
+		assert_true(piece->len > 0);
+		at += piece->len;
 		uint32_t end_block = (at - 1) / BLOCK_SIZE;
-		for (uint32_t b = p->offset / BLOCK_SIZE; b <= end_block; b++)
-			assert_int_equal(s->marks[b] == BLOCK_ZERO, p->hole);
+		for (uint32_t b = piece->offset / BLOCK_SIZE; b <= end_block; b++)
+			assert_int_equal(span->marks[b] == BLOCK_ZERO, piece->hole);
 		if (!last)
 			assert_int_equal(at % BLOCK_SIZE, 0);
-		if (p->hole) {
-			assert_true(last || !s->pieces[i + 1].hole);
+		if (piece->hole) {
+			assert_true(last || !span->pieces[i + 1].hole);
 			continue;
 		}
-		assert_true(p->len <= c->max);
-		bool natural = p->len >= c->min &&
-			s->marks[end_block] == BLOCK_CUT;
-		if (!last && !s->pieces[i + 1].hole)
-			assert_true(natural || p->len == c->max);
+		assert_true(piece->len <= chunker->max);
+		bool natural = piece->len >= chunker->min &&
+			span->marks[end_block] == BLOCK_CUT;
+		if (!last && !span->pieces[i + 1].hole)
+			assert_true(natural || piece->len == chunker->max);
 		/* No place to cut was passed by. */
-		for (uint32_t b = (p->offset + c->min) / BLOCK_SIZE;
+		for (uint32_t b = (piece->offset + chunker->min) / BLOCK_SIZE;
 				b <= end_block; b++)
-			assert_true(s->marks[b - 1] != BLOCK_CUT);
+			assert_true(span->marks[b - 1] != BLOCK_CUT);
 	}
-	assert_int_equal(at, s->len);
+	assert_int_equal(at, span->len);
 }
 
 static void test_random_span(void **state)
 {
 	(void)state;
-	struct span *s = span_new(SPAN_SIZE, 42);
-	span_cut(s, &usual);
-	check_rules(s, &usual);
+	struct span *span = span_new(SPAN_SIZE, 42);
+	span_cut(span, &usual);
+	check_rules(span, &usual);
 	/* Average 64 KiB and the minimum before it: 80 KiB or so. */
-	assert_in_range(s->count, 150, 300);
-	span_free(s);
+	assert_in_range(span->count, 150, 300);
+	span_free(span);
 }
 
 static void test_holes(void **state)
 {
 	(void)state;
-	struct span *s = span_new(SPAN_SIZE, 43);
-	zero(s, 0, 3);		/* at the start */
-	zero(s, 100, 1);	/* alone */
-	zero(s, 102, 2);	/* after one block of data */
-	zero(s, 1000, 999);	/* two runs that touch */
-	zero(s, 1999, 1);
-	zero(s, SPAN_BLOCKS - 5, 5);
-	span_cut(s, &usual);
-	check_rules(s, &usual);
+	struct span *span = span_new(SPAN_SIZE, 43);
+	zero(span, 0, 3);		/* at the start */
+	zero(span, 100, 1);	/* alone */
+	zero(span, 102, 2);	/* after one block of data */
+	zero(span, 1000, 999);	/* two runs that touch */
+	zero(span, 1999, 1);
+	zero(span, SPAN_BLOCKS - 5, 5);
+	span_cut(span, &usual);
+	check_rules(span, &usual);
 	uint32_t holes = 0, big = 0;
-	for (uint32_t i = 0; i < s->count; i++) {
-		holes += s->pieces[i].hole;
-		big += s->pieces[i].hole &&
-			s->pieces[i].len == 1000 * BLOCK_SIZE;
+	for (uint32_t i = 0; i < span->count; i++) {
+		holes += span->pieces[i].hole;
+		big += span->pieces[i].hole &&
+			span->pieces[i].len == 1000 * BLOCK_SIZE;
 	}
 	assert_int_equal(holes, 5);
 	assert_int_equal(big, 1);
-	span_free(s);
+	span_free(span);
 }
 
 static void test_all_zero(void **state)
 {
 	(void)state;
-	struct span *s = span_new(SPAN_SIZE, 44);
-	zero(s, 0, SPAN_BLOCKS);
-	span_cut(s, &usual);
-	assert_int_equal(s->count, 1);
-	assert_true(s->pieces[0].hole);
-	assert_int_equal(s->pieces[0].len, SPAN_SIZE);
-	span_free(s);
+	struct span *span = span_new(SPAN_SIZE, 44);
+	zero(span, 0, SPAN_BLOCKS);
+	span_cut(span, &usual);
+	assert_int_equal(span->count, 1);
+	assert_true(span->pieces[0].hole);
+	assert_int_equal(span->pieces[0].len, SPAN_SIZE);
+	span_free(span);
 }
 
 /* One byte other than zero makes a block data, wherever it stands. */
@@ -159,45 +159,45 @@ static void test_almost_zero(void **state)
 static void test_alternating(void **state)
 {
 	(void)state;
-	struct span *s = span_new(SPAN_SIZE, 45);
+	struct span *span = span_new(SPAN_SIZE, 45);
 	for (uint32_t b = 0; b < SPAN_BLOCKS; b += 2)
-		zero(s, b, 1);
-	span_cut(s, &usual);
-	check_rules(s, &usual);
-	assert_int_equal(s->count, SPAN_BLOCKS);
-	span_free(s);
+		zero(span, b, 1);
+	span_cut(span, &usual);
+	check_rules(span, &usual);
+	assert_int_equal(span->count, SPAN_BLOCKS);
+	span_free(span);
 }
 
 /* Equal blocks that never are a place to cut: only the maximum cuts. */
 static void test_maximum(void **state)
 {
 	(void)state;
-	struct span *s = span_new(SPAN_SIZE, 46);
+	struct span *span = span_new(SPAN_SIZE, 46);
 	struct chunker c = usual;
 	uint8_t m;
 	do {
 		c.seed++;
-		chunker_scan(&c, &m, s->data, BLOCK_SIZE);
+		chunker_scan(&c, &m, span->data, BLOCK_SIZE);
 	} while (m != BLOCK_PLAIN);
 	for (uint32_t b = 1; b < SPAN_BLOCKS; b++)
-		memcpy(s->data + b * BLOCK_SIZE, s->data, BLOCK_SIZE);
-	span_cut(s, &c);
-	check_rules(s, &c);
-	assert_int_equal(s->count, SPAN_SIZE / c.max);
-	span_free(s);
+		memcpy(span->data + b * BLOCK_SIZE, span->data, BLOCK_SIZE);
+	span_cut(span, &c);
+	check_rules(span, &c);
+	assert_int_equal(span->count, SPAN_SIZE / c.max);
+	span_free(span);
 }
 
 /* Every block is a place to cut: only the minimum holds back. */
 static void test_minimum(void **state)
 {
 	(void)state;
-	struct span *s = span_new(SPAN_SIZE, 47);
+	struct span *span = span_new(SPAN_SIZE, 47);
 	struct chunker c = usual;
 	c.average = BLOCK_SIZE;
-	span_cut(s, &c);
-	check_rules(s, &c);
-	assert_int_equal(s->count, SPAN_SIZE / c.min);
-	span_free(s);
+	span_cut(span, &c);
+	check_rules(span, &c);
+	assert_int_equal(span->count, SPAN_SIZE / c.min);
+	span_free(span);
 }
 
 static void test_short_last_block(void **state)
@@ -206,18 +206,18 @@ static void test_short_last_block(void **state)
 	static const uint32_t lens[] = { 1, 4095, 4096, 4097, 16385, 262145,
 		1000001, SPAN_SIZE - 1 };
 	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
-		struct span *s = span_new(lens[i], 48 + i);
-		s->data[lens[i] - 1] = 1;
-		span_cut(s, &usual);
-		check_rules(s, &usual);
-		assert_false(s->pieces[s->count - 1].hole);
+		struct span *span = span_new(lens[i], 48 + i);
+		span->data[lens[i] - 1] = 1;
+		span_cut(span, &usual);
+		check_rules(span, &usual);
+		assert_false(span->pieces[span->count - 1].hole);
 		/* The same with the last block zero: a short hole. */
 		uint32_t tail = (lens[i] - 1) % BLOCK_SIZE + 1;
-		memset(s->data + lens[i] - tail, 0, tail);
-		span_cut(s, &usual);
-		check_rules(s, &usual);
-		assert_true(s->pieces[s->count - 1].hole);
-		span_free(s);
+		memset(span->data + lens[i] - tail, 0, tail);
+		span_cut(span, &usual);
+		check_rules(span, &usual);
+		assert_true(span->pieces[span->count - 1].hole);
+		span_free(span);
 	}
 }
 
@@ -226,21 +226,21 @@ static void test_fed_in_pieces(void **state)
 {
 	(void)state;
 	static uint8_t marks[SPAN_BLOCKS];
-	struct span *s = span_new(SPAN_SIZE - 1234, 60);
-	zero(s, 77, 100);
-	span_cut(s, &usual);
+	struct span *span = span_new(SPAN_SIZE - 1234, 60);
+	zero(span, 77, 100);
+	span_cut(span, &usual);
 	for (uint32_t step = 1; step < 300; step = step * 3 + 1) {
 		memset(marks, 0xff, sizeof(marks));
-		for (uint32_t b = 0; b * BLOCK_SIZE < s->len; b += step) {
+		for (uint32_t b = 0; b * BLOCK_SIZE < span->len; b += step) {
 			uint32_t at = b * BLOCK_SIZE;
 			uint32_t n = step * BLOCK_SIZE;
-			if (n > s->len - at)
-				n = s->len - at;
-			chunker_scan(&usual, marks + b, s->data + at, n);
+			if (n > span->len - at)
+				n = span->len - at;
+			chunker_scan(&usual, marks + b, span->data + at, n);
 		}
-		assert_memory_equal(marks, s->marks, SPAN_BLOCKS);
+		assert_memory_equal(marks, span->marks, SPAN_BLOCKS);
 	}
-	span_free(s);
+	span_free(span);
 }
 
 /* A change moves cuts only until a new cut meets an old one. */
@@ -271,21 +271,21 @@ static void test_change_stays_local(void **state)
 static void test_cuts_are_stable(void **state)
 {
 	(void)state;
-	struct span *s = span_new(1u << 20, 7);
-	span_cut(s, &usual);
-	check_rules(s, &usual);
+	struct span *span = span_new(1u << 20, 7);
+	span_cut(span, &usual);
+	check_rules(span, &usual);
 	uint64_t sum = 0;
-	for (uint32_t i = 0; i < s->count; i++)
-		sum = sum * 31 + s->pieces[i].len / BLOCK_SIZE;
-	assert_int_equal(s->count, 13);
+	for (uint32_t i = 0; i < span->count; i++)
+		sum = sum * 31 + span->pieces[i].len / BLOCK_SIZE;
+	assert_int_equal(span->count, 13);
 	assert_int_equal(sum, 0xe997cfd765571f46);
 	struct chunker other = usual;
 	other.seed++;
 	uint8_t before[SPAN_BLOCKS];
-	memcpy(before, s->marks, sizeof(before));
-	span_cut(s, &other);
-	assert_memory_not_equal(before, s->marks, (1u << 20) / BLOCK_SIZE);
-	span_free(s);
+	memcpy(before, span->marks, sizeof(before));
+	span_cut(span, &other);
+	assert_memory_not_equal(before, span->marks, (1u << 20) / BLOCK_SIZE);
+	span_free(span);
 }
 
 int main(void)

@@ -29,19 +29,19 @@ struct disk {
 static int read_disk(void *ctx, unsigned worker, void *buf, size_t len,
 		uint64_t offset)
 {
-	const struct disk *d = ctx;
+	const struct disk *disk = ctx;
 	(void)worker;
 	assert_true(offset + len <= SIZE);
-	memcpy(buf, d->bytes + offset, len);
+	memcpy(buf, disk->bytes + offset, len);
 	return 0;
 }
 
 static int same_disk(void *ctx, unsigned worker, uint64_t offset,
 		uint64_t limit, bool *same, uint64_t *end)
 {
-	const struct disk *d = ctx;
+	const struct disk *disk = ctx;
 	(void)worker;
-	*same = !d->all_dirty && (offset < DIRTY || offset >= DIRTY_END);
+	*same = !disk->all_dirty && (offset < DIRTY || offset >= DIRTY_END);
 	*end = limit;
 	if (offset < DIRTY)
 		*end = min_u64(limit, DIRTY);

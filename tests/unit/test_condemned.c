@@ -123,13 +123,13 @@ struct answer {
 static int note_answer(void *ctx, const char *id, bool alive,
 		const struct session_record *record)
 {
-	struct answer *a = ctx;
-	if (strcmp(id, a->id) != 0 || !alive || record == NULL)
+	struct answer *answer = ctx;
+	if (strcmp(id, answer->id) != 0 || !alive || record == NULL)
 		return 0;
-	a->acknowledged = record->acknowledged;
-	a->held = record->held_count;
-	if (a->held > 0)
-		a->first = record->held[0];
+	answer->acknowledged = record->acknowledged;
+	answer->held = record->held_count;
+	if (answer->held > 0)
+		answer->first = record->held[0];
 	return 0;
 }
 

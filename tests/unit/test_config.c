@@ -15,18 +15,18 @@
 
 static const uint8_t master[MASTER_KEY_SIZE] = { 1, 2, 3 };
 
-static void make(uint8_t out[CONFIG_SIZE], struct config *c, bool encrypted)
+static void make(uint8_t out[CONFIG_SIZE], struct config *config, bool encrypted)
 {
-	config_defaults(c, encrypted);
+	config_defaults(config, encrypted);
 	/* Not the defaults, so that they may change. */
-	c->chunk_min = 16384;
-	c->chunk_average = 65536;
-	c->chunk_max = 262144;
-	c->zstd_level = 7;
-	struct seal *s = seal_new(encrypted ? master : c->public_key,
+	config->chunk_min = 16384;
+	config->chunk_average = 65536;
+	config->chunk_max = 262144;
+	config->zstd_level = 7;
+	struct seal *seal = seal_new(encrypted ? master : config->public_key,
 			encrypted);
-	config_encode(out, c, s);
-	seal_free(s);
+	config_encode(out, config, seal);
+	seal_free(seal);
 }
 
 static void test_round_trip(void **state)
@@ -48,11 +48,11 @@ static void test_round_trip(void **state)
 		assert_int_equal(back.created, c.created);
 		assert_memory_equal(back.public_key, c.public_key,
 				MASTER_KEY_SIZE);
-		struct seal *s = seal_new(encrypted ? master :
+		struct seal *seal = seal_new(encrypted ? master :
 				back.public_key, encrypted);
-		assert_int_equal(config_authenticate(bytes, CONFIG_SIZE, s),
+		assert_int_equal(config_authenticate(bytes, CONFIG_SIZE, seal),
 				0);
-		seal_free(s);
+		seal_free(seal);
 	}
 }
 
@@ -60,13 +60,13 @@ static void test_defaults_are_valid(void **state)
 {
 	(void)state;
 	for (int encrypted = 0; encrypted < 2; encrypted++) {
-		struct seal *s = seal_new(master, encrypted);
+		struct seal *seal = seal_new(master, encrypted);
 		struct config c, back;
 		uint8_t bytes[CONFIG_SIZE];
 		config_defaults(&c, encrypted);
-		config_encode(bytes, &c, s);
+		config_encode(bytes, &c, seal);
 		assert_int_equal(config_decode(&back, bytes, CONFIG_SIZE), 0);
-		seal_free(s);
+		seal_free(seal);
 	}
 }
 
@@ -74,33 +74,33 @@ static void test_every_bit_counts(void **state)
 {
 	struct config c, back;
 	uint8_t bytes[CONFIG_SIZE];
-	struct seal *s = seal_new(master, true);
+	struct seal *seal = seal_new(master, true);
 	(void)state;
 	make(bytes, &c, true);
 	for (int i = 0; i < CONFIG_SIZE * 8; i++) {
 		bytes[i / 8] ^= (uint8_t)(1 << i % 8);
 		int err = config_decode(&back, bytes, CONFIG_SIZE);
 		assert_true(err == 0 || err == -EBADMSG || err == -EPROTONOSUPPORT);
-		assert_int_equal(config_authenticate(bytes, CONFIG_SIZE, s),
+		assert_int_equal(config_authenticate(bytes, CONFIG_SIZE, seal),
 				-EBADMSG);
 		bytes[i / 8] ^= (uint8_t)(1 << i % 8);
 	}
 	for (size_t len = 0; len < CONFIG_SIZE; len++) {
 		assert_int_equal(config_decode(&back, bytes, len), -EBADMSG);
-		assert_int_equal(config_authenticate(bytes, len, s), -EBADMSG);
+		assert_int_equal(config_authenticate(bytes, len, seal), -EBADMSG);
 	}
-	seal_free(s);
+	seal_free(seal);
 }
 
 static void test_wrong_key(void **state)
 {
 	struct config c;
 	uint8_t bytes[CONFIG_SIZE], other[MASTER_KEY_SIZE] = { 4 };
-	struct seal *s = seal_new(other, true);
+	struct seal *seal = seal_new(other, true);
 	(void)state;
 	make(bytes, &c, true);
-	assert_int_equal(config_authenticate(bytes, CONFIG_SIZE, s), -EBADMSG);
-	seal_free(s);
+	assert_int_equal(config_authenticate(bytes, CONFIG_SIZE, seal), -EBADMSG);
+	seal_free(seal);
 }
 
 static void test_newer(void **state)

@@ -21,23 +21,23 @@
 
 static char *out, *notes;
 
-static int adapt(const char *xml, const struct adapt_options *o)
+static int adapt(const char *xml, const struct adapt_options *options)
 {
 	free(out);
 	free(notes);
 	out = notes = NULL;
-	return domain_adapt(xml, strlen(xml), o, &out, &notes);
+	return domain_adapt(xml, strlen(xml), options, &out, &notes);
 }
 
 /* DEVICES in a domain. */
-static void adapt_devices(const char *devices, const struct adapt_options *o)
+static void adapt_devices(const char *devices, const struct adapt_options *options)
 {
 	char *xml = NULL;
 	int err = 0;
 
 	assert_true(asprintf(&xml, HEAD "<devices>%s</devices></domain>",
 				    devices) > 0);
-	err = adapt(xml, o);
+	err = adapt(xml, options);
 	free(xml);
 	if (err)
 		fail_msg("%s", error_text(err));
@@ -68,7 +68,7 @@ static const struct adapt_disk overlay = { .target = "vda",
 static void test_disk_gets_the_whole_chain(void **state)
 {
 	struct adapt_options o = { .disks = &overlay, .disk_count = 1 };
-	struct domain_xml *d = NULL;
+	struct domain_xml *xml = NULL;
 
 	(void)state;
 	adapt_devices("<disk type='network' device='lun' sgio='unfiltered'>"
@@ -84,19 +84,19 @@ static void test_disk_gets_the_whole_chain(void **state)
 		      "<target dev='vda' bus='virtio'/><serial>S</serial>"
 		      "<alias name='virtio-disk0'/>"
 		      "<address type='pci' slot='0x07'/></disk>", &o);
-	assert_int_equal(domain_xml_parse(&d, out, strlen(out)), 0);
-	assert_int_equal(d->disk_count, 1);
-	assert_int_equal(d->disks[0].device, DEVICE_DISK);
-	assert_int_equal(d->disks[0].source.type, SOURCE_FILE);
-	assert_string_equal(d->disks[0].source.path, "/o/a&b'<.qcow2");
-	assert_string_equal(d->disks[0].source.format, "qcow2");
-	assert_false(d->disks[0].source.encrypted || d->disks[0].source.sliced);
-	assert_false(d->disks[0].transient || d->disks[0].shareable);
-	assert_string_equal(d->disks[0].source.backing->path,
+	assert_int_equal(domain_xml_parse(&xml, out, strlen(out)), 0);
+	assert_int_equal(xml->disk_count, 1);
+	assert_int_equal(xml->disks[0].device, DEVICE_DISK);
+	assert_int_equal(xml->disks[0].source.type, SOURCE_FILE);
+	assert_string_equal(xml->disks[0].source.path, "/o/a&b'<.qcow2");
+	assert_string_equal(xml->disks[0].source.format, "qcow2");
+	assert_false(xml->disks[0].source.encrypted || xml->disks[0].source.sliced);
+	assert_false(xml->disks[0].transient || xml->disks[0].shareable);
+	assert_string_equal(xml->disks[0].source.backing->path,
 			"/mnt/web/latest/vda.raw");
-	assert_string_equal(d->disks[0].source.backing->format, "raw");
-	assert_true(d->disks[0].source.backing->ends);
-	domain_xml_free(d);
+	assert_string_equal(xml->disks[0].source.backing->format, "raw");
+	assert_true(xml->disks[0].source.backing->ends);
+	domain_xml_free(xml);
 	hasnt("mirror");
 	hasnt("secret");
 	hasnt("old-base");
@@ -375,9 +375,9 @@ static void test_what_goes_past_libvirt(void **state)
 	assert_string_equal(notes, "");
 }
 
-static void refused(const char *xml, const struct adapt_options *o, int err)
+static void refused(const char *xml, const struct adapt_options *options, int err)
 {
-	assert_int_equal(adapt(xml, o), err);
+	assert_int_equal(adapt(xml, options), err);
 	assert_null(out);
 	assert_null(notes);
 }

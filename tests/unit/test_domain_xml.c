@@ -50,7 +50,7 @@ static void refused(const char *xml)
 
 static void test_file_with_chain(void **state)
 {
-	struct domain_xml *d = parse_disk(
+	struct domain_xml *xml = parse_disk(
 		"<disk type='file' device='disk'>"
 		"<driver name='qemu' type='qcow2' cache='none'/>"
 		"<source file='/a b/&quot;x&apos; &#xFC;&#10;.qcow2' index='2'/>"
@@ -62,101 +62,101 @@ static void test_file_with_chain(void **state)
 		"<mirror type='file' file='/copy'><source file='/copy'/>"
 		"<backingStore/></mirror>"
 		"<target dev='vda' bus='virtio'/></disk>");
-	const struct domain_disk *k = &d->disks[0];
-	const struct disk_source *b;
+	const struct domain_disk *disk = &xml->disks[0];
+	const struct disk_source *source;
 
 	(void)state;
-	assert_string_equal(d->name, "a & b");
-	assert_string_equal(d->uuid, "u-1");
-	assert_string_equal(k->target, "vda");
-	assert_string_equal(k->bus, "virtio");
-	assert_int_equal(k->device, DEVICE_DISK);
-	assert_false(k->readonly || k->shareable || k->transient);
-	assert_int_equal(k->source.type, SOURCE_FILE);
-	assert_string_equal(k->source.path, "/a b/\"x' \xc3\xbc\n.qcow2");
-	assert_string_equal(k->source.format, "qcow2");
-	assert_false(k->source.ends);
-	b = k->source.backing;
-	assert_string_equal(b->path, "/base1");
-	assert_string_equal(b->format, "qcow2");
-	b = b->backing;
-	assert_int_equal(b->type, SOURCE_BLOCK);
-	assert_string_equal(b->path, "/dev/vg/base0");
-	assert_string_equal(b->format, "raw");
-	assert_true(b->ends);
-	assert_null(b->backing);
-	domain_xml_free(d);
+	assert_string_equal(xml->name, "a & b");
+	assert_string_equal(xml->uuid, "u-1");
+	assert_string_equal(disk->target, "vda");
+	assert_string_equal(disk->bus, "virtio");
+	assert_int_equal(disk->device, DEVICE_DISK);
+	assert_false(disk->readonly || disk->shareable || disk->transient);
+	assert_int_equal(disk->source.type, SOURCE_FILE);
+	assert_string_equal(disk->source.path, "/a b/\"x' \xc3\xbc\n.qcow2");
+	assert_string_equal(disk->source.format, "qcow2");
+	assert_false(disk->source.ends);
+	source = disk->source.backing;
+	assert_string_equal(source->path, "/base1");
+	assert_string_equal(source->format, "qcow2");
+	source = source->backing;
+	assert_int_equal(source->type, SOURCE_BLOCK);
+	assert_string_equal(source->path, "/dev/vg/base0");
+	assert_string_equal(source->format, "raw");
+	assert_true(source->ends);
+	assert_null(source->backing);
+	domain_xml_free(xml);
 }
 
 /* The mirror's <source> stands where a search would find it first. */
 static void test_mirror_is_ignored(void **state)
 {
-	struct domain_xml *d = parse_disk(
+	struct domain_xml *xml = parse_disk(
 		"<disk type='file'><mirror type='file'>"
 		"<source file='/copy'/><backingStore/></mirror>"
 		"<source file='/real'/><target dev='sda'/></disk>");
 
 	(void)state;
-	assert_string_equal(d->disks[0].source.path, "/real");
-	assert_false(d->disks[0].source.ends);
-	assert_int_equal(d->disks[0].device, DEVICE_DISK);
-	assert_null(d->disks[0].bus);
-	assert_null(d->disks[0].source.format);
-	domain_xml_free(d);
+	assert_string_equal(xml->disks[0].source.path, "/real");
+	assert_false(xml->disks[0].source.ends);
+	assert_int_equal(xml->disks[0].device, DEVICE_DISK);
+	assert_null(xml->disks[0].bus);
+	assert_null(xml->disks[0].source.format);
+	domain_xml_free(xml);
 }
 
 static void test_block_lun(void **state)
 {
-	struct domain_xml *d = parse_disk(
+	struct domain_xml *xml = parse_disk(
 		"<disk type='block' device='lun' rawio='yes'>"
 		"<driver name='qemu' type='raw'/><source dev='/dev/sda'/>"
 		"<target dev='sdc' bus='scsi'/><shareable/></disk>");
 
 	(void)state;
-	assert_int_equal(d->disks[0].device, DEVICE_LUN);
-	assert_int_equal(d->disks[0].source.type, SOURCE_BLOCK);
-	assert_string_equal(d->disks[0].source.path, "/dev/sda");
-	assert_true(d->disks[0].shareable);
-	domain_xml_free(d);
+	assert_int_equal(xml->disks[0].device, DEVICE_LUN);
+	assert_int_equal(xml->disks[0].source.type, SOURCE_BLOCK);
+	assert_string_equal(xml->disks[0].source.path, "/dev/sda");
+	assert_true(xml->disks[0].shareable);
+	domain_xml_free(xml);
 }
 
 static void test_volume(void **state)
 {
-	struct domain_xml *d = parse_disk(
+	struct domain_xml *xml = parse_disk(
 		"<disk type='volume'><driver type='qcow2'/>"
 		"<source pool='p' volume='v 1'/><target dev='vdb'/></disk>");
 
 	(void)state;
-	assert_int_equal(d->disks[0].source.type, SOURCE_VOLUME);
-	assert_true(d->disks[0].source.present);
-	assert_string_equal(d->disks[0].source.pool, "p");
-	assert_string_equal(d->disks[0].source.volume, "v 1");
-	domain_xml_free(d);
+	assert_int_equal(xml->disks[0].source.type, SOURCE_VOLUME);
+	assert_true(xml->disks[0].source.present);
+	assert_string_equal(xml->disks[0].source.pool, "p");
+	assert_string_equal(xml->disks[0].source.volume, "v 1");
+	domain_xml_free(xml);
 }
 
 static void test_network(void **state)
 {
-	struct domain_xml *d = parse_disk(
+	struct domain_xml *xml = parse_disk(
 		"<disk type='network'><source protocol='rbd' name='p/i'>"
 		"<host name='m1' port='6789'/><host name='m2'/>"
 		"</source><target dev='vda'/></disk>");
 
 	(void)state;
-	assert_int_equal(d->disks[0].source.type, SOURCE_NETWORK);
-	assert_string_equal(d->disks[0].source.protocol, "rbd");
-	assert_string_equal(d->disks[0].source.name, "p/i");
-	assert_string_equal(d->disks[0].source.host, "m1:6789");
-	domain_xml_free(d);
-	d = parse_disk("<disk type='network'><source protocol='nbd'>"
+	assert_int_equal(xml->disks[0].source.type, SOURCE_NETWORK);
+	assert_string_equal(xml->disks[0].source.protocol, "rbd");
+	assert_string_equal(xml->disks[0].source.name, "p/i");
+	assert_string_equal(xml->disks[0].source.host, "m1:6789");
+	domain_xml_free(xml);
+	xml = parse_disk("<disk type='network'><source protocol='nbd'>"
 		"<host transport='unix' socket='/s'/></source>"
 		"<target dev='vda'/></disk>");
-	assert_string_equal(d->disks[0].source.host, "/s");
-	domain_xml_free(d);
+	assert_string_equal(xml->disks[0].source.host, "/s");
+	domain_xml_free(xml);
 }
 
 static void test_dir_nvme_vhostuser(void **state)
 {
-	struct domain_xml *d = parse(HEAD "<devices>"
+	struct domain_xml *xml = parse(HEAD "<devices>"
 		"<disk type='dir'><source dir='/d'/><target dev='a'/>"
 		"<readonly/></disk>"
 		"<disk type='nvme'><source type='pci' namespace='1'>"
@@ -168,20 +168,20 @@ static void test_dir_nvme_vhostuser(void **state)
 		"</devices></domain>");
 
 	(void)state;
-	assert_int_equal(d->disk_count, 4);
-	assert_int_equal(d->disks[0].source.type, SOURCE_DIR);
-	assert_true(d->disks[0].readonly);
-	assert_int_equal(d->disks[1].source.type, SOURCE_NVME);
-	assert_true(d->disks[1].source.present);
-	assert_int_equal(d->disks[2].source.type, SOURCE_VHOSTUSER);
-	assert_string_equal(d->disks[2].source.path, "/s");
-	assert_int_equal(d->disks[3].source.type, SOURCE_OTHER);
-	domain_xml_free(d);
+	assert_int_equal(xml->disk_count, 4);
+	assert_int_equal(xml->disks[0].source.type, SOURCE_DIR);
+	assert_true(xml->disks[0].readonly);
+	assert_int_equal(xml->disks[1].source.type, SOURCE_NVME);
+	assert_true(xml->disks[1].source.present);
+	assert_int_equal(xml->disks[2].source.type, SOURCE_VHOSTUSER);
+	assert_string_equal(xml->disks[2].source.path, "/s");
+	assert_int_equal(xml->disks[3].source.type, SOURCE_OTHER);
+	domain_xml_free(xml);
 }
 
 static void test_drives(void **state)
 {
-	struct domain_xml *d = parse(HEAD "<devices>"
+	struct domain_xml *xml = parse(HEAD "<devices>"
 		"<disk type='file' device='cdrom'><target dev='sda'/></disk>"
 		"<disk type='file' device='cdrom'>"
 		"<source file='/x.iso' startupPolicy='optional'/>"
@@ -190,18 +190,18 @@ static void test_drives(void **state)
 		"<target dev='fda'/></disk></devices></domain>");
 
 	(void)state;
-	assert_int_equal(d->disks[0].device, DEVICE_CDROM);
-	assert_false(d->disks[0].source.present);
-	assert_true(d->disks[1].source.present);
-	assert_string_equal(d->disks[1].source.startup_policy, "optional");
-	assert_int_equal(d->disks[2].device, DEVICE_FLOPPY);
-	assert_false(d->disks[2].source.present);
-	domain_xml_free(d);
+	assert_int_equal(xml->disks[0].device, DEVICE_CDROM);
+	assert_false(xml->disks[0].source.present);
+	assert_true(xml->disks[1].source.present);
+	assert_string_equal(xml->disks[1].source.startup_policy, "optional");
+	assert_int_equal(xml->disks[2].device, DEVICE_FLOPPY);
+	assert_false(xml->disks[2].source.present);
+	domain_xml_free(xml);
 }
 
 static void test_slice_transient_encrypted(void **state)
 {
-	struct domain_xml *d = parse(HEAD "<devices>"
+	struct domain_xml *xml = parse(HEAD "<devices>"
 		"<disk type='file'><source file='/s'><slices>"
 		"<slice type='storage' offset='1048576' size='8388608'/>"
 		"</slices></source><target dev='a'/><transient/></disk>"
@@ -212,60 +212,60 @@ static void test_slice_transient_encrypted(void **state)
 		"</devices></domain>");
 
 	(void)state;
-	assert_true(d->disks[0].transient);
-	assert_true(d->disks[0].source.sliced);
-	assert_true(d->disks[0].source.slice_offset == 1048576);
-	assert_true(d->disks[0].source.slice_size == 8388608);
-	assert_false(d->disks[0].source.encrypted);
-	assert_true(d->disks[1].source.encrypted);
-	assert_true(d->disks[2].source.encrypted);
-	domain_xml_free(d);
+	assert_true(xml->disks[0].transient);
+	assert_true(xml->disks[0].source.sliced);
+	assert_true(xml->disks[0].source.slice_offset == 1048576);
+	assert_true(xml->disks[0].source.slice_size == 8388608);
+	assert_false(xml->disks[0].source.encrypted);
+	assert_true(xml->disks[1].source.encrypted);
+	assert_true(xml->disks[2].source.encrypted);
+	domain_xml_free(xml);
 }
 
 static void test_firmware(void **state)
 {
-	struct domain_xml *d = parse(HEAD "<os><type>hvm</type>"
+	struct domain_xml *xml = parse(HEAD "<os><type>hvm</type>"
 		"<loader readonly='yes'>/OVMF_CODE.fd</loader>"
 		"<nvram template='/OVMF_VARS.fd'>/n v.fd</nvram>"
 		"<kernel>/k</kernel><initrd>/i</initrd></os></domain>");
 
 	(void)state;
-	assert_string_equal(d->loader, "/OVMF_CODE.fd");
-	assert_string_equal(d->nvram, "/n v.fd");
-	assert_string_equal(d->nvram_template, "/OVMF_VARS.fd");
-	assert_string_equal(d->kernel, "/k");
-	assert_string_equal(d->initrd, "/i");
-	assert_int_equal(d->disk_count, 0);
-	domain_xml_free(d);
-	d = parse(HEAD "<os><nvram type='file'><source file='/m.fd'/></nvram>"
+	assert_string_equal(xml->loader, "/OVMF_CODE.fd");
+	assert_string_equal(xml->nvram, "/n v.fd");
+	assert_string_equal(xml->nvram_template, "/OVMF_VARS.fd");
+	assert_string_equal(xml->kernel, "/k");
+	assert_string_equal(xml->initrd, "/i");
+	assert_int_equal(xml->disk_count, 0);
+	domain_xml_free(xml);
+	xml = parse(HEAD "<os><nvram type='file'><source file='/m.fd'/></nvram>"
 		"</os></domain>");
-	assert_string_equal(d->nvram, "/m.fd");
-	assert_false(d->tpm_emulated);
-	domain_xml_free(d);
+	assert_string_equal(xml->nvram, "/m.fd");
+	assert_false(xml->tpm_emulated);
+	domain_xml_free(xml);
 }
 
 static void test_tpm(void **state)
 {
-	struct domain_xml *d = parse(HEAD "<devices><tpm model='tpm-tis'>"
+	struct domain_xml *xml = parse(HEAD "<devices><tpm model='tpm-tis'>"
 		"<backend type='emulator' version='2.0'/></tpm></devices>"
 		"</domain>");
 
 	(void)state;
-	assert_true(d->tpm_emulated);
-	assert_null(d->tpm_path);
-	domain_xml_free(d);
-	d = parse(HEAD "<devices><tpm><backend type='emulator'>"
+	assert_true(xml->tpm_emulated);
+	assert_null(xml->tpm_path);
+	domain_xml_free(xml);
+	xml = parse(HEAD "<devices><tpm><backend type='emulator'>"
 		"<source type='dir' path='/t p'/></backend></tpm></devices>"
 		"</domain>");
-	assert_true(d->tpm_emulated);
-	assert_string_equal(d->tpm_path, "/t p");
-	domain_xml_free(d);
-	d = parse(HEAD "<devices><tpm><backend type='passthrough'>"
+	assert_true(xml->tpm_emulated);
+	assert_string_equal(xml->tpm_path, "/t p");
+	domain_xml_free(xml);
+	xml = parse(HEAD "<devices><tpm><backend type='passthrough'>"
 		"<device path='/dev/tpm0'/></backend></tpm></devices>"
 		"</domain>");
-	assert_false(d->tpm_emulated);
-	assert_null(d->tpm_path);
-	domain_xml_free(d);
+	assert_false(xml->tpm_emulated);
+	assert_null(xml->tpm_path);
+	domain_xml_free(xml);
 }
 
 static void test_refusals(void **state)

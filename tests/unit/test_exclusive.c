@@ -62,27 +62,27 @@ struct worker {
 	struct exclusive *work;
 };
 
-static int worker_start(struct worker *w, const struct fixture *f,
+static int worker_start(struct worker *worker, const struct fixture *f,
 		enum session_kind kind)
 {
-	*w = (struct worker){ .repo = NULL };
-	int err = repository_open(&w->repo, f->path, &f->options);
+	*worker = (struct worker){ .repo = NULL };
+	int err = repository_open(&worker->repo, f->path, &f->options);
 	if (err == 0)
-		err = repository_attach(w->repo, &f->options);
-	return err < 0 ? err : session_begin(&w->session, w->repo, kind, "here");
+		err = repository_attach(worker->repo, &f->options);
+	return err < 0 ? err : session_begin(&worker->session, worker->repo, kind, "here");
 }
 
-static int worker_take(struct worker *w, const char *name)
+static int worker_take(struct worker *worker, const char *name)
 {
-	return exclusive_begin(&w->work, w->repo, session_id(w->session), name);
+	return exclusive_begin(&worker->work, worker->repo, session_id(worker->session), name);
 }
 
-static void worker_end(struct worker *w)
+static void worker_end(struct worker *worker)
 {
-	exclusive_end(w->work);
-	session_end(w->session);
-	repository_close(w->repo);
-	*w = (struct worker){ .repo = NULL };
+	exclusive_end(worker->work);
+	session_end(worker->session);
+	repository_close(worker->repo);
+	*worker = (struct worker){ .repo = NULL };
 }
 
 static bool there(const struct fixture *f, const char *object)

@@ -59,28 +59,28 @@ static struct sample sample_new(size_t len, int level,
 	s.coded = malloc(frame_codec_encode_bound(len));
 	assert_true(len == 0 || (s.plain && s.out && s.coded));
 	fill(s.plain, len);
-	struct frame_encoder *e = frame_codec_encoder_new(level);
-	assert_non_null(e);
-	s.coded_len = frame_codec_encode(e, s.coded, s.plain, len, &s.compression);
+	struct frame_encoder *encoder = frame_codec_encoder_new(level);
+	assert_non_null(encoder);
+	s.coded_len = frame_codec_encode(encoder, s.coded, s.plain, len, &s.compression);
 	assert_true(s.coded_len <= frame_codec_encode_bound(len));
-	frame_codec_encoder_free(e);
+	frame_codec_encoder_free(encoder);
 	return s;
 }
 
-static void sample_free(struct sample *s)
+static void sample_free(struct sample *sample)
 {
-	free(s->plain);
-	free(s->coded);
-	free(s->out);
+	free(sample->plain);
+	free(sample->coded);
+	free(sample->out);
 }
 
-static void expect_part(struct frame_decoder *d, struct sample *s, size_t upto)
+static void expect_part(struct frame_decoder *decoder, struct sample *sample, size_t upto)
 {
-	memset(s->out, 0xa5, s->len);
-	ssize_t n = frame_codec_decode(d, s->compression, s->out, s->len, upto,
-			s->coded, s->coded_len);
-	assert_true(n >= (ssize_t)upto && n <= (ssize_t)s->len);
-	assert_memory_equal(s->out, s->plain, (size_t)n);
+	memset(sample->out, 0xa5, sample->len);
+	ssize_t n = frame_codec_decode(decoder, sample->compression, sample->out, sample->len, upto,
+			sample->coded, sample->coded_len);
+	assert_true(n >= (ssize_t)upto && n <= (ssize_t)sample->len);
+	assert_memory_equal(sample->out, sample->plain, (size_t)n);
 }
 
 static void test_round_trip(void **state)
@@ -89,71 +89,71 @@ static void test_round_trip(void **state)
 	static const size_t lens[] = { 1, 2, 100, 4096, FRAME_BLOCK - 1,
 		FRAME_BLOCK, FRAME_BLOCK + 1, 131072, 131073, 262144, 300001,
 		FRAME_PLAIN_MAX };
-	struct frame_decoder *d = frame_codec_decoder_new();
-	assert_non_null(d);
+	struct frame_decoder *decoder = frame_codec_decoder_new();
+	assert_non_null(decoder);
 	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
 		for (int level = 1; level <= 19; level += 6) {
 			struct sample s = sample_new(lens[i], level, fill_text);
 			assert_true(lens[i] <= 100 ||
 					s.compression == FRAME_ZSTD);
-			expect_part(d, &s, lens[i]);
+			expect_part(decoder, &s, lens[i]);
 			sample_free(&s);
 		}
 		struct sample s = sample_new(lens[i], 3, fill_noise);
 		assert_int_equal(s.compression, FRAME_STORED);
-		expect_part(d, &s, lens[i]);
+		expect_part(decoder, &s, lens[i]);
 		sample_free(&s);
 	}
-	frame_codec_decoder_free(d);
+	frame_codec_decoder_free(decoder);
 }
 
 static void test_parts(void **state)
 {
 	(void)state;
-	struct frame_decoder *d = frame_codec_decoder_new();
+	struct frame_decoder *decoder = frame_codec_decoder_new();
 	struct sample text = sample_new(200001, 3, fill_text);
 	struct sample noise = sample_new(200001, 3, fill_noise);
 	for (int i = 0; i < 300; i++) {
-		expect_part(d, &text, next_random() % 200001 + 1);
-		expect_part(d, &noise, next_random() % 200001 + 1);
+		expect_part(decoder, &text, next_random() % 200001 + 1);
+		expect_part(decoder, &noise, next_random() % 200001 + 1);
 	}
-	expect_part(d, &text, 0);
+	expect_part(decoder, &text, 0);
 	/* And the point of it: a part at the start leaves the rest alone. */
-	assert_true(frame_codec_decode(d, text.compression, text.out, text.len, 1,
+	assert_true(frame_codec_decode(decoder, text.compression, text.out, text.len, 1,
 			text.coded, text.coded_len) <= FRAME_BLOCK);
 	sample_free(&text);
 	sample_free(&noise);
-	frame_codec_decoder_free(d);
+	frame_codec_decoder_free(decoder);
 }
 
 /* One encoder serves frames of many sizes, none leaking into the next. */
 static void test_encoder_reuse(void **state)
 {
 	(void)state;
-	struct frame_encoder *e = frame_codec_encoder_new(3);
-	struct frame_decoder *d = frame_codec_decoder_new();
+	struct frame_encoder *encoder = frame_codec_encoder_new(3);
+	struct frame_decoder *decoder = frame_codec_decoder_new();
 	for (int i = 0; i < 200; i++) {
 		struct sample s = sample_new(next_random() % 200000 + 1, 3,
 				i % 5 == 0 ? fill_noise : fill_text);
-		size_t n = frame_codec_encode(e, s.coded, s.plain, s.len,
+		size_t n = frame_codec_encode(encoder, s.coded, s.plain, s.len,
 				&s.compression);
 		/* A fresh encoder made the same of it. */
 		assert_int_equal(n, s.coded_len);
-		expect_part(d, &s, s.len);
+		expect_part(decoder, &s, s.len);
 		sample_free(&s);
 	}
-	frame_codec_encoder_free(e);
-	frame_codec_decoder_free(d);
+	frame_codec_encoder_free(encoder);
+	frame_codec_decoder_free(decoder);
 }
 
-static int decode(struct frame_decoder *d, const struct sample *s,
+static int decode(struct frame_decoder *decoder, const struct sample *sample,
 		size_t plain_len, size_t upto, const uint8_t *in, size_t len)
 {
 	uint8_t *out = malloc(plain_len);
 	uint8_t *copy = malloc(len);
 	assert_true(out != NULL && (copy != NULL || len == 0));
 	memcpy(copy, in, len);
-	ssize_t n = frame_codec_decode(d, s->compression, out, plain_len, upto, copy,
+	ssize_t n = frame_codec_decode(decoder, sample->compression, out, plain_len, upto, copy,
 			len);
 	assert_true(n == -EBADMSG || (n >= (ssize_t)upto &&
 			n <= (ssize_t)plain_len));
@@ -165,27 +165,27 @@ static int decode(struct frame_decoder *d, const struct sample *s,
 static void test_wrong_lengths(void **state)
 {
 	(void)state;
-	struct frame_decoder *d = frame_codec_decoder_new();
+	struct frame_decoder *decoder = frame_codec_decoder_new();
 	struct sample kinds[2] = { sample_new(100000, 3, fill_text),
 		sample_new(100000, 3, fill_noise) };
 	for (int i = 0; i < 2; i++) {
-		struct sample *s = &kinds[i];
+		struct sample *sample = &kinds[i];
 		/* The trailer promises more or less than the frame holds. */
-		assert_int_equal(decode(d, s, s->len + 1, s->len + 1, s->coded,
-				s->coded_len), -EBADMSG);
-		assert_int_equal(decode(d, s, s->len - 1, s->len - 1, s->coded,
-				s->coded_len), -EBADMSG);
+		assert_int_equal(decode(decoder, sample, sample->len + 1, sample->len + 1, sample->coded,
+				sample->coded_len), -EBADMSG);
+		assert_int_equal(decode(decoder, sample, sample->len - 1, sample->len - 1, sample->coded,
+				sample->coded_len), -EBADMSG);
 		/* Cut short at every length near the ends, or empty. */
 		for (size_t cut = 1; cut < 40; cut++)
-			assert_int_equal(decode(d, s, s->len, s->len, s->coded,
-					s->coded_len - cut), -EBADMSG);
+			assert_int_equal(decode(decoder, sample, sample->len, sample->len, sample->coded,
+					sample->coded_len - cut), -EBADMSG);
 		for (size_t n = 0; n < 40; n++)
-			assert_int_equal(decode(d, s, s->len, 1, s->coded, n),
+			assert_int_equal(decode(decoder, sample, sample->len, 1, sample->coded, n),
 					-EBADMSG);
 	}
 	sample_free(&kinds[0]);
 	sample_free(&kinds[1]);
-	frame_codec_decoder_free(d);
+	frame_codec_decoder_free(decoder);
 }
 
 /* Bytes after the frame, a second frame, a skippable one, an old format. */
@@ -194,26 +194,26 @@ static void test_only_one_frame(void **state)
 	(void)state;
 	static const uint8_t skippable[] = { 0x50, 0x2a, 0x4d, 0x18, 0, 0, 0,
 		0 };
-	struct frame_decoder *d = frame_codec_decoder_new();
+	struct frame_decoder *decoder = frame_codec_decoder_new();
 	struct sample s = sample_new(50000, 3, fill_text);
 	size_t len = s.coded_len;
 	uint8_t *in = calloc(1, 2 * len + sizeof(skippable));
 	memcpy(in, s.coded, len);
-	assert_int_equal(decode(d, &s, s.len, s.len, in, len + 1), -EBADMSG);
+	assert_int_equal(decode(decoder, &s, s.len, s.len, in, len + 1), -EBADMSG);
 	memcpy(in + len, s.coded, len);
-	assert_int_equal(decode(d, &s, s.len, 1, in, 2 * len), -EBADMSG);
-	assert_int_equal(decode(d, &s, 2 * s.len, 2 * s.len, in, 2 * len),
+	assert_int_equal(decode(decoder, &s, s.len, 1, in, 2 * len), -EBADMSG);
+	assert_int_equal(decode(decoder, &s, 2 * s.len, 2 * s.len, in, 2 * len),
 			-EBADMSG);
 	memcpy(in, skippable, sizeof(skippable));
 	memcpy(in + sizeof(skippable), s.coded, len);
-	assert_int_equal(decode(d, &s, s.len, s.len, in,
+	assert_int_equal(decode(decoder, &s, s.len, s.len, in,
 			len + sizeof(skippable)), -EBADMSG);
 	memcpy(in, s.coded, len);
 	in[0] = 0x25; /* zstd 0.5 */
-	assert_int_equal(decode(d, &s, s.len, s.len, in, len), -EBADMSG);
+	assert_int_equal(decode(decoder, &s, s.len, s.len, in, len), -EBADMSG);
 	free(in);
 	sample_free(&s);
-	frame_codec_decoder_free(d);
+	frame_codec_decoder_free(decoder);
 }
 
 /* A header that asks for a window beyond any frame of ours is refused before
@@ -226,16 +226,16 @@ static void test_huge_window(void **state)
 		0x09, 0, 0, 'a' };
 	static const uint8_t fair[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x00, 10 << 3,
 		0x09, 0, 0, 'a' };
-	struct frame_decoder *d = frame_codec_decoder_new();
+	struct frame_decoder *decoder = frame_codec_decoder_new();
 	struct sample s = { .compression = FRAME_ZSTD };
-	assert_int_equal(decode(d, &s, FRAME_PLAIN_MAX, 1, huge, sizeof(huge)),
+	assert_int_equal(decode(decoder, &s, FRAME_PLAIN_MAX, 1, huge, sizeof(huge)),
 			-EBADMSG);
-	assert_int_equal(decode(d, &s, FRAME_PLAIN_MAX, 1, fair, sizeof(fair)),
+	assert_int_equal(decode(decoder, &s, FRAME_PLAIN_MAX, 1, fair, sizeof(fair)),
 			-EBADMSG);
-	assert_int_equal(decode(d, &s, 1, 1, fair, sizeof(fair)), 0);
+	assert_int_equal(decode(decoder, &s, 1, 1, fair, sizeof(fair)), 0);
 	/* Nor is it good as a whole, where the window would not matter. */
-	assert_int_equal(decode(d, &s, 1, 1, huge, sizeof(huge)), -EBADMSG);
-	frame_codec_decoder_free(d);
+	assert_int_equal(decode(decoder, &s, 1, 1, huge, sizeof(huge)), -EBADMSG);
+	frame_codec_decoder_free(decoder);
 }
 
 /* A block that is larger than the header's window permits is good or bad, but
@@ -246,12 +246,12 @@ static void test_large_block(void **state)
 	/* Magic; a window of 1 KiB; 40000 times "a" in one block. */
 	static const uint8_t in[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x00, 0x03,
 		0xe2, 0x04, 'a' };
-	struct frame_decoder *d = frame_codec_decoder_new();
+	struct frame_decoder *decoder = frame_codec_decoder_new();
 	struct sample s = { .compression = FRAME_ZSTD };
-	int whole = decode(d, &s, 40000, 40000, in, sizeof(in));
-	assert_int_equal(decode(d, &s, 40000, 1, in, sizeof(in)), whole);
-	assert_int_equal(decode(d, &s, 40000, 40000, in, sizeof(in)), whole);
-	frame_codec_decoder_free(d);
+	int whole = decode(decoder, &s, 40000, 40000, in, sizeof(in));
+	assert_int_equal(decode(decoder, &s, 40000, 1, in, sizeof(in)), whole);
+	assert_int_equal(decode(decoder, &s, 40000, 40000, in, sizeof(in)), whole);
+	frame_codec_decoder_free(decoder);
 }
 
 /* Flipped bits are answered by an error or by other bytes (the seal tells),
@@ -259,32 +259,32 @@ static void test_large_block(void **state)
 static void test_flipped_bits(void **state)
 {
 	(void)state;
-	struct frame_decoder *d = frame_codec_decoder_new();
+	struct frame_decoder *decoder = frame_codec_decoder_new();
 	struct sample s = sample_new(70000, 3, fill_text);
 	for (int i = 0; i < 3000; i++) {
 		size_t at = i < 300 ? (size_t)i / 8 :
 				      next_random() % s.coded_len;
 		uint8_t bit = (uint8_t)(1u << (i % 8));
 		s.coded[at] ^= bit;
-		decode(d, &s, s.len, s.len, s.coded, s.coded_len);
-		decode(d, &s, s.len, 1, s.coded, s.coded_len);
+		decode(decoder, &s, s.len, s.len, s.coded, s.coded_len);
+		decode(decoder, &s, s.len, 1, s.coded, s.coded_len);
 		s.coded[at] ^= bit;
 	}
-	expect_part(d, &s, s.len);
+	expect_part(decoder, &s, s.len);
 	sample_free(&s);
-	frame_codec_decoder_free(d);
+	frame_codec_decoder_free(decoder);
 }
 
 static void test_unknown_compression(void **state)
 {
 	(void)state;
-	struct frame_decoder *d = frame_codec_decoder_new();
+	struct frame_decoder *decoder = frame_codec_decoder_new();
 	struct sample s = sample_new(1000, 3, fill_text);
 	s.compression = (enum frame_compression)2;
-	assert_int_equal(decode(d, &s, s.len, s.len, s.coded, s.coded_len),
+	assert_int_equal(decode(decoder, &s, s.len, s.len, s.coded, s.coded_len),
 			-EBADMSG);
 	sample_free(&s);
-	frame_codec_decoder_free(d);
+	frame_codec_decoder_free(decoder);
 }
 
 int main(void)

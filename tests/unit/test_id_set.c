@@ -28,33 +28,33 @@ static struct id make_id(unsigned n)
 static void test_model(void **state)
 {
 	(void)state;
-	struct id_set *s = id_set_new();
+	struct id_set *set = id_set_new();
 	bool *there = calloc(COUNT, sizeof(*there));
 	size_t count = 0;
-	assert_non_null(s);
+	assert_non_null(set);
 	assert_non_null(there);
 	srand(7);
 	for (unsigned i = 0; i < 10 * COUNT; i++) {
 		unsigned n = (unsigned)rand() % COUNT;
 		struct id id = make_id(n);
-		assert_int_equal(id_set_contains(s, &id), there[n]);
+		assert_int_equal(id_set_contains(set, &id), there[n]);
 		if (rand() % 3 != 0) {
-			assert_int_equal(id_set_add(s, &id), !there[n]);
+			assert_int_equal(id_set_add(set, &id), !there[n]);
 			count += !there[n];
 			there[n] = true;
 		} else {
-			id_set_remove(s, &id);
+			id_set_remove(set, &id);
 			count -= there[n];
 			there[n] = false;
 		}
-		assert_int_equal(id_set_count(s), count);
+		assert_int_equal(id_set_count(set), count);
 	}
 	for (unsigned n = 0; n < COUNT; n++) {
 		struct id id = make_id(n);
-		assert_int_equal(id_set_contains(s, &id), there[n]);
+		assert_int_equal(id_set_contains(set, &id), there[n]);
 	}
 	free(there);
-	id_set_free(s);
+	id_set_free(set);
 }
 
 int main(void)

@@ -32,27 +32,27 @@ struct memory {
 static int memory_read(void *ctx, unsigned worker, void *buf, size_t len,
 		uint64_t offset)
 {
-	struct memory *m = ctx;
+	struct memory *memory = ctx;
 	assert_true(worker < WORKERS);
-	assert_true(offset + len <= m->size);
-	memcpy(buf, m->bytes + offset, len);
+	assert_true(offset + len <= memory->size);
+	memcpy(buf, memory->bytes + offset, len);
 	return 0;
 }
 
-static bool sector_zero(const struct memory *m, uint64_t at)
+static bool sector_zero(const struct memory *memory, uint64_t at)
 {
-	uint64_t n = min_u64(512, m->size - at);
-	return bytes_are_zero(m->bytes + at, n);
+	uint64_t n = min_u64(512, memory->size - at);
+	return bytes_are_zero(memory->bytes + at, n);
 }
 
 static int memory_extent(void *ctx, unsigned worker, uint64_t offset,
 		uint64_t limit, bool *hole, uint64_t *end)
 {
-	struct memory *m = ctx;
+	struct memory *memory = ctx;
 	(void)worker;
 	uint64_t at = offset / 512 * 512;
-	*hole = !m->hide_holes && sector_zero(m, at);
-	while (at < limit && (!m->hide_holes && sector_zero(m, at)) == *hole)
+	*hole = !memory->hide_holes && sector_zero(memory, at);
+	while (at < limit && (!memory->hide_holes && sector_zero(memory, at)) == *hole)
 		at += 512;
 	*end = min_u64(at, limit);
 	return 0;
@@ -60,19 +60,19 @@ static int memory_extent(void *ctx, unsigned worker, uint64_t offset,
 
 static ssize_t memory_next(void *ctx, void *buf, size_t len)
 {
-	struct memory *m = ctx;
-	size_t n = min_u64(len, m->size - m->at);
+	struct memory *memory = ctx;
+	size_t n = min_u64(len, memory->size - memory->at);
 	if (n > 1000) /* short reads, as pipes do */
 		n -= (size_t)rand() % 1000;
-	memcpy(buf, m->bytes + m->at, n);
-	m->at += n;
+	memcpy(buf, memory->bytes + memory->at, n);
+	memory->at += n;
 	return (ssize_t)n;
 }
 
-static void fill_random(struct memory *m, uint64_t from, uint64_t to)
+static void fill_random(struct memory *memory, uint64_t from, uint64_t to)
 {
 	for (uint64_t i = from; i < to; i++)
-		m->bytes[i] = (uint8_t)(rand() >> 7);
+		memory->bytes[i] = (uint8_t)(rand() >> 7);
 }
 
 /* SIZE bytes with random runs of data, of zeros, and of repeats. */
@@ -95,98 +95,98 @@ static struct memory make_memory(uint64_t size)
 
 /* --- storing and comparing --- */
 
-static void store(struct fixture *f, struct memory *m, bool stream,
+static void store(struct fixture *f, struct memory *memory, bool stream,
 		struct image *base, struct image_counts *counts,
 		struct tree_root *root)
 {
-	struct image_source s = { .size = m->size, .read = memory_read,
-		.extent = memory_extent, .ctx = m };
+	struct image_source s = { .size = memory->size, .read = memory_read,
+		.extent = memory_extent, .ctx = memory };
 	uint64_t size;
 	if (stream)
-		s = (struct image_source){ .next = memory_next, .ctx = m };
+		s = (struct image_source){ .next = memory_next, .ctx = memory };
 	*counts = (struct image_counts){ .done = 0 };
 	assert_int_equal(image_writer_write(f->writer, &s, base, counts, NULL, root,
 					 &size),
 			0);
-	assert_int_equal(size, m->size);
+	assert_int_equal(size, memory->size);
 	fixture_flush(f);
 }
 
-static void check_seeks(struct image *i, const struct memory *m)
+static void check_seeks(struct image *image, const struct memory *memory)
 {
 	/* The image's holes are its zero blocks, the last maybe short. */
 	for (int k = 0; k < 300; k++) {
-		uint64_t at = (uint64_t)rand() % m->size;
+		uint64_t at = (uint64_t)rand() % memory->size;
 		uint64_t block = at / BLOCK_SIZE * BLOCK_SIZE;
 		bool want_hole = rand() % 2;
-		uint64_t expect = m->size;
-		for (uint64_t b = block; b < m->size; b += BLOCK_SIZE) {
-			uint64_t n = min_u64(BLOCK_SIZE, m->size - b);
-			if (bytes_are_zero(m->bytes + b, n) == want_hole) {
+		uint64_t expect = memory->size;
+		for (uint64_t b = block; b < memory->size; b += BLOCK_SIZE) {
+			uint64_t n = min_u64(BLOCK_SIZE, memory->size - b);
+			if (bytes_are_zero(memory->bytes + b, n) == want_hole) {
 				expect = max_u64(b, at);
 				break;
 			}
 		}
-		off_t got = image_seek(i, (off_t)at,
+		off_t got = image_seek(image, (off_t)at,
 				want_hole ? SEEK_HOLE : SEEK_DATA);
-		if (!want_hole && expect == m->size)
+		if (!want_hole && expect == memory->size)
 			assert_int_equal(got, -ENXIO);
 		else
 			assert_int_equal(got, (off_t)expect);
 	}
-	assert_int_equal(image_seek(i, (off_t)m->size, SEEK_DATA), -ENXIO);
-	assert_int_equal(image_seek(i, (off_t)m->size, SEEK_HOLE), -ENXIO);
-	assert_int_equal(image_seek(i, -1, SEEK_HOLE), -ENXIO);
+	assert_int_equal(image_seek(image, (off_t)memory->size, SEEK_DATA), -ENXIO);
+	assert_int_equal(image_seek(image, (off_t)memory->size, SEEK_HOLE), -ENXIO);
+	assert_int_equal(image_seek(image, -1, SEEK_HOLE), -ENXIO);
 }
 
-static void check_iov(struct image *i, const struct memory *m, uint64_t at,
+static void check_iov(struct image *image, const struct memory *memory, uint64_t at,
 		size_t len)
 {
 	struct iovec iov[64];
 	struct frame *pins[64];
 	struct image_iov v = { .iov = iov, .pins = pins, .room = 64 };
-	ssize_t n = image_read_iov(i, &v, len, at);
+	ssize_t n = image_read_iov(image, &v, len, at);
 	if (n == -E2BIG)
 		return;
-	assert_int_equal(n, min_u64(len, m->size - at));
+	assert_int_equal(n, min_u64(len, memory->size - at));
 	for (int k = 0; k < v.count; k++) {
-		assert_memory_equal(iov[k].iov_base, m->bytes + at,
+		assert_memory_equal(iov[k].iov_base, memory->bytes + at,
 				iov[k].iov_len);
 		at += iov[k].iov_len;
 	}
 	image_unpin(&v);
 }
 
-static void check_image(struct fixture *f, const struct memory *m,
+static void check_image(struct fixture *f, const struct memory *memory,
 		const struct tree_root *root)
 {
-	struct image *i;
-	assert_int_equal(image_open(&i, f->reader, root, m->size), 0);
-	CLEANUP_FREE uint8_t *buf = malloc(m->size + 1);
-	assert_int_equal(image_pread(i, buf, m->size + 1, 0), m->size);
-	assert_memory_equal(buf, m->bytes, m->size);
-	for (int k = 0; k < 300 && m->size > 0; k++) {
-		uint64_t at = (uint64_t)rand() % m->size;
+	struct image *image;
+	assert_int_equal(image_open(&image, f->reader, root, memory->size), 0);
+	CLEANUP_FREE uint8_t *buf = malloc(memory->size + 1);
+	assert_int_equal(image_pread(image, buf, memory->size + 1, 0), memory->size);
+	assert_memory_equal(buf, memory->bytes, memory->size);
+	for (int k = 0; k < 300 && memory->size > 0; k++) {
+		uint64_t at = (uint64_t)rand() % memory->size;
 		size_t len = (size_t)(rand() % 400000);
-		size_t expect = min_u64(len, m->size - at);
+		size_t expect = min_u64(len, memory->size - at);
 		if (k % 7 == 0)
-			image_prefetch(i, at, len);
-		assert_int_equal(image_pread(i, buf, len, at), expect);
-		assert_memory_equal(buf, m->bytes + at, expect);
-		check_iov(i, m, at, len);
+			image_prefetch(image, at, len);
+		assert_int_equal(image_pread(image, buf, len, at), expect);
+		assert_memory_equal(buf, memory->bytes + at, expect);
+		check_iov(image, memory, at, len);
 	}
-	assert_int_equal(image_pread(i, buf, 10, m->size), 0);
-	if (m->size > 0)
-		check_seeks(i, m);
-	image_close(i);
+	assert_int_equal(image_pread(image, buf, 10, memory->size), 0);
+	if (memory->size > 0)
+		check_seeks(image, memory);
+	image_close(image);
 }
 
-static uint64_t data_bytes(const struct memory *m)
+static uint64_t data_bytes(const struct memory *memory)
 {
 	uint64_t sum = 0;
-	for (uint64_t b = 0; b < m->size; b += BLOCK_SIZE) {
-		uint64_t n = min_u64(BLOCK_SIZE, m->size - b);
-		sum += bytes_are_zero(m->bytes + b, n) ? 0 : n;
+	for (uint64_t b = 0; b < memory->size; b += BLOCK_SIZE) {
+		uint64_t n = min_u64(BLOCK_SIZE, memory->size - b);
+		sum += bytes_are_zero(memory->bytes + b, n) ? 0 : n;
 	}
 	return sum;
 }
@@ -250,12 +250,12 @@ static void test_over_base(void **state)
 static int all_but_second(void *ctx, unsigned worker, uint64_t offset,
 		uint64_t limit, bool *same, uint64_t *end)
 {
-	const struct memory *m = ctx;
+	const struct memory *memory = ctx;
 	assert_true(worker < WORKERS);
-	assert_true(offset < limit && limit <= m->size);
+	assert_true(offset < limit && limit <= memory->size);
 	*same = offset / SPAN_SIZE != 1;
 	*end = min_u64(offset < SPAN_SIZE ? SPAN_SIZE
-			: *same ? m->size : 2 * (uint64_t)SPAN_SIZE, limit);
+			: *same ? memory->size : 2 * (uint64_t)SPAN_SIZE, limit);
 	return 0;
 }
 
@@ -299,15 +299,15 @@ static void test_extent(void **state)
 	struct memory m = make_memory(3 * (uint64_t)SPAN_SIZE + 5000);
 	struct image_counts counts;
 	struct tree_root root;
-	struct image *i;
+	struct image *image;
 	memset(m.bytes + SPAN_SIZE, 0, SPAN_SIZE);
 	store(f, &m, false, NULL, &counts, &root);
-	assert_int_equal(image_open(&i, f->reader, &root, m.size), 0);
+	assert_int_equal(image_open(&image, f->reader, &root, m.size), 0);
 	for (int k = 0; k < 2000; k++) {
 		uint64_t at = (uint64_t)rand() % m.size, end = 0;
 		uint64_t limit = at + 1 + (uint64_t)rand() % (m.size - at);
 		bool hole = false;
-		assert_int_equal(image_seek_extent(i, at, limit, &hole, &end), 0);
+		assert_int_equal(image_seek_extent(image, at, limit, &hole, &end), 0);
 		assert_true(end > at && end <= limit);
 		assert_true(!hole || bytes_are_zero(m.bytes + at, end - at));
 		if (hole || at % SPAN_SIZE == 0)
@@ -317,7 +317,7 @@ static void test_extent(void **state)
 			assert_false(bytes_are_zero(m.bytes + b,
 					min_u64(BLOCK_SIZE, m.size - b)));
 	}
-	image_close(i);
+	image_close(image);
 	free(m.bytes);
 }
 
@@ -329,12 +329,12 @@ struct huge {
 static int huge_read(void *ctx, unsigned worker, void *buf, size_t len,
 		uint64_t offset)
 {
-	const struct huge *h = ctx;
+	const struct huge *huge = ctx;
 	(void)worker;
 	memset(buf, 0, len);
 	for (int k = 0; k < 8; k++)
-		if (h->places[k] >= offset && h->places[k] < offset + len)
-			((uint8_t *)buf)[h->places[k] - offset] =
+		if (huge->places[k] >= offset && huge->places[k] < offset + len)
+			((uint8_t *)buf)[huge->places[k] - offset] =
 					(uint8_t)(k + 1);
 	return 0;
 }
@@ -342,12 +342,12 @@ static int huge_read(void *ctx, unsigned worker, void *buf, size_t len,
 static int huge_extent(void *ctx, unsigned worker, uint64_t offset,
 		uint64_t limit, bool *hole, uint64_t *end)
 {
-	const struct huge *h = ctx;
+	const struct huge *huge = ctx;
 	(void)worker;
 	*hole = true;
 	*end = limit;
 	for (int k = 0; k < 8; k++) {
-		uint64_t from = h->places[k] / BLOCK_SIZE * BLOCK_SIZE;
+		uint64_t from = huge->places[k] / BLOCK_SIZE * BLOCK_SIZE;
 		if (offset >= from && offset < from + BLOCK_SIZE) {
 			*hole = false;
 			*end = min_u64(from + BLOCK_SIZE, limit);
@@ -371,7 +371,7 @@ static void test_huge_sparse(void **state)
 		.extent = huge_extent, .ctx = &h };
 	struct image_counts counts = { .done = 0 };
 	struct tree_root root;
-	struct image *i;
+	struct image *image;
 	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL, &root,
 					 &got),
 			0);
@@ -380,21 +380,21 @@ static void test_huge_sparse(void **state)
 	assert_int_equal(root.level, 3);
 	assert_int_equal(root.data_bytes, 8 * BLOCK_SIZE);
 	assert_int_equal(counts.done, size);
-	assert_int_equal(image_open(&i, f->reader, &root, size), 0);
+	assert_int_equal(image_open(&image, f->reader, &root, size), 0);
 	for (int k = 0; k < 8; k++) {
 		uint8_t b = 0;
 		off_t at = (off_t)(h.places[k] / BLOCK_SIZE * BLOCK_SIZE);
-		assert_int_equal(image_pread(i, &b, 1, h.places[k]), 1);
+		assert_int_equal(image_pread(image, &b, 1, h.places[k]), 1);
 		assert_int_equal(b, k + 1);
-		assert_int_equal(image_seek(i, at, SEEK_DATA), at);
+		assert_int_equal(image_seek(image, at, SEEK_DATA), at);
 	}
-	assert_int_equal(image_seek(i, 8192, SEEK_DATA), 1 << 24);
-	assert_int_equal(image_seek(i, (off_t)6 << 40, SEEK_DATA),
+	assert_int_equal(image_seek(image, 8192, SEEK_DATA), 1 << 24);
+	assert_int_equal(image_seek(image, (off_t)6 << 40, SEEK_DATA),
 			((off_t)7 << 40));
-	assert_int_equal(image_seek(i, (off_t)6 << 40, SEEK_HOLE),
+	assert_int_equal(image_seek(image, (off_t)6 << 40, SEEK_HOLE),
 			(off_t)6 << 40);
-	assert_int_equal(image_seek(i, (off_t)size - 1, SEEK_HOLE), size);
-	image_close(i);
+	assert_int_equal(image_seek(image, (off_t)size - 1, SEEK_HOLE), size);
+	image_close(image);
 }
 
 /* Sizes at which nodes are just full, nearly, or just begun: their last block
@@ -412,18 +412,18 @@ static void test_full_nodes(void **state)
 			.extent = huge_extent, .ctx = &h };
 		struct image_counts counts = { .done = 0 };
 		struct tree_root root;
-		struct image *i;
+		struct image *image;
 		uint8_t b = 0;
 		assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL,
 						 &root, &got),
 				0);
 		fixture_flush(f);
-		assert_int_equal(image_open(&i, f->reader, &root, size), 0);
-		assert_int_equal(image_pread(i, &b, 1, size - 1), 1);
+		assert_int_equal(image_open(&image, f->reader, &root, size), 0);
+		assert_int_equal(image_pread(image, &b, 1, size - 1), 1);
 		assert_int_equal(b, 8);
-		assert_int_equal(image_pread(i, &b, 1, size / 2), 1);
+		assert_int_equal(image_pread(image, &b, 1, size / 2), 1);
 		assert_int_equal(b, 7);
-		image_close(i);
+		image_close(image);
 	}
 }
 

@@ -45,63 +45,63 @@ struct sparse {
 	_Atomic uint64_t read;
 };
 
-static const struct place *next_place(const struct sparse *s, uint64_t offset)
+static const struct place *next_place(const struct sparse *sparse, uint64_t offset)
 {
 	uint64_t block = offset / BLOCK_SIZE;
 	int k = 0;
-	while (k < PLACES && s->at[k].block < block)
+	while (k < PLACES && sparse->at[k].block < block)
 		k++;
-	return k < PLACES ? &s->at[k] : NULL;
+	return k < PLACES ? &sparse->at[k] : NULL;
 }
 
 static int sparse_read(void *ctx, unsigned worker, void *buf, size_t len,
 		uint64_t offset)
 {
-	struct sparse *s = ctx;
+	struct sparse *sparse = ctx;
 	uint8_t *to = buf;
 	(void)worker;
 	assert_int_equal(offset % BLOCK_SIZE, 0);
-	s->read += len;
+	sparse->read += len;
 	for (uint64_t at = 0; at < len; at += BLOCK_SIZE) {
-		const struct place *p = next_place(s, offset + at);
+		const struct place *place = next_place(sparse, offset + at);
 		uint64_t n = min_u64(BLOCK_SIZE, len - at);
-		bool here = p && p->block == (offset + at) / BLOCK_SIZE;
-		memset(to + at, here ? (int)p->version : 0, n);
+		bool here = place && place->block == (offset + at) / BLOCK_SIZE;
+		memset(to + at, here ? (int)place->version : 0, n);
 	}
 	return 0;
 }
 
 /* The block at OFFSET, or all up to the next place. */
-static void sparse_run(const struct sparse *s, uint64_t offset, uint64_t limit,
+static void sparse_run(const struct sparse *sparse, uint64_t offset, uint64_t limit,
 		const struct place **at, uint64_t *end)
 {
-	const struct place *p = next_place(s, offset);
-	bool here = p && p->block == offset / BLOCK_SIZE;
-	*at = here ? p : NULL;
-	*end = here ? (p->block + 1) * BLOCK_SIZE
-		    : p ? p->block * BLOCK_SIZE : limit;
+	const struct place *place = next_place(sparse, offset);
+	bool here = place && place->block == offset / BLOCK_SIZE;
+	*at = here ? place : NULL;
+	*end = here ? (place->block + 1) * BLOCK_SIZE
+		    : place ? place->block * BLOCK_SIZE : limit;
 	*end = min_u64(*end, limit);
 }
 
 static int sparse_extent(void *ctx, unsigned worker, uint64_t offset,
 		uint64_t limit, bool *hole, uint64_t *end)
 {
-	const struct place *p;
+	const struct place *place;
 	(void)worker;
-	sparse_run(ctx, offset, limit, &p, end);
-	*hole = p == NULL || p->version == 0;
+	sparse_run(ctx, offset, limit, &place, end);
+	*hole = place == NULL || place->version == 0;
 	return 0;
 }
 
 static int sparse_same(void *ctx, unsigned worker, uint64_t offset,
 		uint64_t limit, bool *same, uint64_t *end)
 {
-	struct sparse *s = ctx;
-	const struct place *p;
+	struct sparse *sparse = ctx;
+	const struct place *place;
 	(void)worker;
-	s->asked++;
-	sparse_run(s, offset, limit, &p, end);
-	*same = p == NULL || !p->dirty;
+	sparse->asked++;
+	sparse_run(sparse, offset, limit, &place, end);
+	*same = place == NULL || !place->dirty;
 	return 0;
 }
 
@@ -142,9 +142,9 @@ static struct sparse change_sparse(const struct sparse *base)
 	struct sparse s = { .size = rand() % 2 ? base->size : sparse_size() };
 	memcpy(s.at, base->at, sizeof(s.at));
 	for (int k = rand() % 8 - 3; k > 0; k--) {
-		struct place *p = &s.at[rand() % PLACES];
-		p->version = (uint32_t)rand() % 4;
-		p->dirty = true;
+		struct place *place = &s.at[rand() % PLACES];
+		place->version = (uint32_t)rand() % 4;
+		place->dirty = true;
 	}
 	for (int k = 1; k < PLACES; k++)
 		if (s.at[k].block == s.at[k - 1].block) {
@@ -155,12 +155,12 @@ static struct sparse change_sparse(const struct sparse *base)
 	return s;
 }
 
-static void write_sparse(struct fixture *f, struct sparse *s,
+static void write_sparse(struct fixture *f, struct sparse *sparse,
 		struct image *base, struct image_counts *counts,
 		struct tree_root *root)
 {
-	struct image_source source = { .size = s->size, .read = sparse_read,
-		.extent = sparse_extent, .ctx = s };
+	struct image_source source = { .size = sparse->size, .read = sparse_read,
+		.extent = sparse_extent, .ctx = sparse };
 	uint64_t size;
 	if (base != NULL)
 		source.same = sparse_same;
@@ -168,31 +168,31 @@ static void write_sparse(struct fixture *f, struct sparse *s,
 	assert_int_equal(image_writer_write(f->writer, &source, base, counts, NULL,
 					 root, &size),
 			0);
-	assert_int_equal(counts->done, s->size);
+	assert_int_equal(counts->done, sparse->size);
 	flush(f);
 }
 
 /* Of two images, where places differ: all else is the same, in few answers. */
-static void check_same_places(struct fixture *f, const struct sparse *s,
+static void check_same_places(struct fixture *f, const struct sparse *sparse,
 		const struct tree_root *root, const struct sparse *before,
 		struct image *base)
 {
-	struct image *i;
+	struct image *image;
 	int answers = 0;
-	assert_int_equal(image_open(&i, f->reader, root, s->size), 0);
-	for (uint64_t at = 0, end = 0; at < s->size; at = end, answers++) {
+	assert_int_equal(image_open(&image, f->reader, root, sparse->size), 0);
+	for (uint64_t at = 0, end = 0; at < sparse->size; at = end, answers++) {
 		bool same = false, differs = false;
-		assert_int_equal(image_compare(i, base, at, s->size, &same, &end),
+		assert_int_equal(image_compare(image, base, at, sparse->size, &same, &end),
 				0);
 		for (int k = 0; k < PLACES; k++)
-			differs = differs || (s->at[k].block >= at / BLOCK_SIZE
-					&& s->at[k].block * BLOCK_SIZE < end
-					&& s->at[k].version
+			differs = differs || (sparse->at[k].block >= at / BLOCK_SIZE
+					&& sparse->at[k].block * BLOCK_SIZE < end
+					&& sparse->at[k].version
 							!= before->at[k].version);
 		assert_int_equal(same, !differs);
 	}
 	assert_true(answers < 3000);
-	image_close(i);
+	image_close(image);
 }
 
 static void test_whole_nodes(void **state)

@@ -85,33 +85,33 @@ static uint64_t units(uint64_t size, uint64_t unit)
 static int version_read(void *ctx, unsigned worker, void *buf, size_t len,
 		uint64_t offset)
 {
-	struct version *v = ctx;
+	struct version *version = ctx;
 	assert_true(worker < WORKERS);
-	assert_true(len > 0 && offset + len <= v->size);
-	memcpy(buf, v->bytes + offset, len);
-	if (!v->watched)
+	assert_true(len > 0 && offset + len <= version->size);
+	memcpy(buf, version->bytes + offset, len);
+	if (!version->watched)
 		return 0;
-	memset(v->seen + offset / BLOCK_SIZE, 1,
+	memset(version->seen + offset / BLOCK_SIZE, 1,
 			units(offset + len, BLOCK_SIZE) - offset / BLOCK_SIZE);
-	v->read += len;
+	version->read += len;
 	return 0;
 }
 
-static bool is_hole(const struct version *v, uint64_t at)
+static bool is_hole(const struct version *version, uint64_t at)
 {
-	return !v->hide_holes
-			&& bytes_are_zero(v->bytes + at,
-					min_u64(512, v->size - at));
+	return !version->hide_holes
+			&& bytes_are_zero(version->bytes + at,
+					min_u64(512, version->size - at));
 }
 
 static int version_extent(void *ctx, unsigned worker, uint64_t offset,
 		uint64_t limit, bool *hole, uint64_t *end)
 {
-	const struct version *v = ctx;
+	const struct version *version = ctx;
 	uint64_t at = offset / 512 * 512;
-	assert_true(worker < WORKERS && offset < limit && limit <= v->size);
-	*hole = is_hole(v, at);
-	while (at < limit && is_hole(v, at) == *hole)
+	assert_true(worker < WORKERS && offset < limit && limit <= version->size);
+	*hole = is_hole(version, at);
+	while (at < limit && is_hole(version, at) == *hole)
 		at += 512;
 	*end = min_u64(at, limit);
 	return 0;
@@ -120,30 +120,30 @@ static int version_extent(void *ctx, unsigned worker, uint64_t offset,
 static int version_same(void *ctx, unsigned worker, uint64_t offset,
 		uint64_t limit, bool *same, uint64_t *end)
 {
-	const struct version *v = ctx;
-	uint64_t g = offset / v->granule;
-	assert_true(worker < WORKERS && offset < limit && limit <= v->size);
-	*same = !v->dirty[g];
-	while (g * v->granule < limit && !v->dirty[g] == *same)
+	const struct version *version = ctx;
+	uint64_t g = offset / version->granule;
+	assert_true(worker < WORKERS && offset < limit && limit <= version->size);
+	*same = !version->dirty[g];
+	while (g * version->granule < limit && !version->dirty[g] == *same)
 		g++;
-	*end = min_u64(g * v->granule, limit);
+	*end = min_u64(g * version->granule, limit);
 	return 0;
 }
 
-static void version_make(struct version *v, uint64_t size, uint32_t granule)
+static void version_make(struct version *version, uint64_t size, uint32_t granule)
 {
-	*v = (struct version){ .size = size, .granule = granule };
-	v->bytes = calloc(1, size + 1);
-	v->dirty = calloc(1, units(size, granule) + 1);
-	v->seen = calloc(1, units(size, BLOCK_SIZE) + 1);
-	assert_true(v->bytes && v->dirty && v->seen);
+	*version = (struct version){ .size = size, .granule = granule };
+	version->bytes = calloc(1, size + 1);
+	version->dirty = calloc(1, units(size, granule) + 1);
+	version->seen = calloc(1, units(size, BLOCK_SIZE) + 1);
+	assert_true(version->bytes && version->dirty && version->seen);
 }
 
-static void version_clear(struct version *v)
+static void version_clear(struct version *version)
 {
-	free(v->bytes);
-	free(v->dirty);
-	free(v->seen);
+	free(version->bytes);
+	free(version->dirty);
+	free(version->seen);
 }
 
 /* --- random contents --- */
@@ -156,9 +156,9 @@ static void fill_random(uint8_t *to, uint64_t len)
 
 /* Something in [from, to): noise, zeros, one byte over and over, or bytes from
  * elsewhere. */
-static void scribble(struct version *v, uint64_t from, uint64_t to)
+static void scribble(struct version *version, uint64_t from, uint64_t to)
 {
-	uint8_t *at = v->bytes + from;
+	uint8_t *at = version->bytes + from;
 	switch (rand() % 5) {
 	case 0:
 		memset(at, 0, to - from);
@@ -167,7 +167,7 @@ static void scribble(struct version *v, uint64_t from, uint64_t to)
 		memset(at, rand() % 255 + 1, to - from);
 		break;
 	case 2:
-		memmove(at, v->bytes + below(v->size - (to - from) + 1),
+		memmove(at, version->bytes + below(version->size - (to - from) + 1),
 				to - from);
 		break;
 	default:
@@ -176,101 +176,101 @@ static void scribble(struct version *v, uint64_t from, uint64_t to)
 }
 
 /* A random range of up to MAX bytes, mostly of whole blocks. */
-static void choose_range(const struct version *v, uint64_t max, uint64_t *from,
+static void choose_range(const struct version *version, uint64_t max, uint64_t *from,
 		uint64_t *to)
 {
-	*from = below(v->size);
+	*from = below(version->size);
 	*to = *from + 1 + below(max);
 	if (rand() % 4) {
 		*from = *from / BLOCK_SIZE * BLOCK_SIZE;
 		*to = round_up(*to, BLOCK_SIZE);
 	}
-	*to = min_u64(*to, v->size);
+	*to = min_u64(*to, version->size);
 }
 
 /* Data in a window of it, with holes; the rest is hole. */
-static void make_base(struct version *v, uint64_t data)
+static void make_base(struct version *version, uint64_t data)
 {
-	uint64_t from = below(v->size);
-	uint64_t to = min_u64(from + data, v->size);
+	uint64_t from = below(version->size);
+	uint64_t to = min_u64(from + data, version->size);
 	bool dense = rand() % 3 == 0;
 	for (uint64_t at = from; at < to;) {
 		uint64_t end = min_u64(at + 1 + below(300 * KIB), to);
 		if (rand() % 3)
 			end = min_u64(round_up(end, BLOCK_SIZE), to);
 		if (dense)
-			fill_random(v->bytes + at, end - at);
+			fill_random(version->bytes + at, end - at);
 		else
-			scribble(v, at, end);
+			scribble(version, at, end);
 		at = end;
 	}
 }
 
-static void soil(struct version *v, uint64_t from, uint64_t to)
+static void soil(struct version *version, uint64_t from, uint64_t to)
 {
-	for (uint64_t g = from / v->granule; g * v->granule < to; g++)
-		v->dirty[g] = 1;
+	for (uint64_t g = from / version->granule; g * version->granule < to; g++)
+		version->dirty[g] = 1;
 }
 
 /* BASE with some changes; its map has them, and a little more. */
-static void make_version(struct version *v, const struct version *base)
+static void make_version(struct version *version, const struct version *base)
 {
 	static const uint32_t granules[] = { 4096, 65536, 65536, 512, 10000,
 		12288, 1 << 20 };
 	uint64_t size = base->size;
 	if (rand() % 8 == 0)
 		size = max_u64(1, size - size / 4 + below(size / 2 + 1));
-	version_make(v, size, granules[rand() % 7]);
-	memcpy(v->bytes, base->bytes, min_u64(size, base->size));
-	v->hide_holes = rand() % 3 == 0;
+	version_make(version, size, granules[rand() % 7]);
+	memcpy(version->bytes, base->bytes, min_u64(size, base->size));
+	version->hide_holes = rand() % 3 == 0;
 	for (int n = rand() % 6; n > 0; n--) {
 		uint64_t from, to;
-		choose_range(v, rand() % 5 ? 20 * KIB : 1 << 20, &from, &to);
-		scribble(v, from, to);
-		soil(v, from, to);
+		choose_range(version, rand() % 5 ? 20 * KIB : 1 << 20, &from, &to);
+		scribble(version, from, to);
+		soil(version, from, to);
 		if (rand() % 4 == 0) { /* dirty, but not changed */
-			choose_range(v, 100 * KIB, &from, &to);
-			soil(v, from, to);
+			choose_range(version, 100 * KIB, &from, &to);
+			soil(version, from, to);
 		}
 	}
 	if (rand() % 4 == 0) { /* back to the base's bytes */
 		uint64_t from, to;
-		choose_range(v, 100 * KIB, &from, &to);
+		choose_range(version, 100 * KIB, &from, &to);
 		to = min_u64(to, base->size);
 		if (from < to)
-			memcpy(v->bytes + from, base->bytes + from, to - from);
+			memcpy(version->bytes + from, base->bytes + from, to - from);
 	}
 }
 
 /* --- writing --- */
 
-static void write_full(struct fixture *f, struct version *v)
+static void write_full(struct fixture *f, struct version *version)
 {
-	struct image_source s = { .size = v->size, .read = version_read,
-		.extent = version_extent, .ctx = v };
+	struct image_source s = { .size = version->size, .read = version_read,
+		.extent = version_extent, .ctx = version };
 	uint64_t size;
 	struct image_counts counts = { .done = 0 };
-	v->watched = false;
+	version->watched = false;
 	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL,
-					 &v->full, &size),
+					 &version->full, &size),
 			0);
 }
 
-static void write_update(struct fixture *f, struct version *v,
+static void write_update(struct fixture *f, struct version *version,
 		struct image *base)
 {
-	struct image_source s = { .size = v->size, .read = version_read,
-		.extent = version_extent, .same = version_same, .ctx = v };
+	struct image_source s = { .size = version->size, .read = version_read,
+		.extent = version_extent, .same = version_same, .ctx = version };
 	uint64_t size;
-	v->watched = true;
-	v->read = 0;
-	v->counts = (struct image_counts){ .done = 0 };
-	assert_int_equal(image_writer_write(f->writer, &s, base, &v->counts, NULL,
-					 &v->updated, &size),
+	version->watched = true;
+	version->read = 0;
+	version->counts = (struct image_counts){ .done = 0 };
+	assert_int_equal(image_writer_write(f->writer, &s, base, &version->counts, NULL,
+					 &version->updated, &size),
 			0);
-	assert_int_equal(size, v->size);
-	assert_int_equal(v->counts.done, v->size);
-	assert_int_equal(v->counts.read, v->read);
+	assert_int_equal(size, version->size);
+	assert_int_equal(version->counts.done, version->size);
+	assert_int_equal(version->counts.read, version->read);
 }
 
 /* --- what must come out of it --- */
@@ -283,10 +283,10 @@ struct entries {
 	uint32_t count;
 };
 
-static void entries_get(struct image *i, uint64_t span, struct entries *out,
+static void entries_get(struct image *image, uint64_t span, struct entries *out,
 		struct node_child *child)
 {
-	assert_int_equal(image_leaf(i, span, &out->node, child), 0);
+	assert_int_equal(image_leaf(image, span, &out->node, child), 0);
 	out->e = out->node ? out->node->leaf->entries : &all_hole;
 	out->count = out->node ? out->node->leaf->count : 1;
 }
@@ -314,38 +314,38 @@ static void check_leaf(struct image *full, struct image *updated, uint64_t span)
 	node_cache_release(b.node);
 }
 
-static void check_bytes(struct image *i, const struct version *v)
+static void check_bytes(struct image *image, const struct version *version)
 {
-	CLEANUP_FREE uint8_t *buf = malloc(v->size);
-	assert_int_equal(image_pread(i, buf, v->size, 0), v->size);
-	assert_memory_equal(buf, v->bytes, v->size);
+	CLEANUP_FREE uint8_t *buf = malloc(version->size);
+	assert_int_equal(image_pread(image, buf, version->size, 0), version->size);
+	assert_memory_equal(buf, version->bytes, version->size);
 }
 
 /* --- what may be read for it --- */
 
 enum { KEEP, MAY, MUST };	/* read a block */
 
-static void allow(uint8_t *allowed, const struct leaf_entry *e, uint8_t how)
+static void allow(uint8_t *allowed, const struct leaf_entry *entry, uint8_t how)
 {
-	memset(allowed + e->offset / BLOCK_SIZE, how,
-			units(e->len, BLOCK_SIZE));
+	memset(allowed + entry->offset / BLOCK_SIZE, how,
+			units(entry->len, BLOCK_SIZE));
 }
 
-static bool entry_has(const uint8_t *allowed, const struct leaf_entry *e,
+static bool entry_has(const uint8_t *allowed, const struct leaf_entry *entry,
 		uint8_t how)
 {
-	return memchr(allowed + e->offset / BLOCK_SIZE, how,
-			units(e->len, BLOCK_SIZE));
+	return memchr(allowed + entry->offset / BLOCK_SIZE, how,
+			units(entry->len, BLOCK_SIZE));
 }
 
-static void allow_dirty(uint8_t *allowed, const struct version *v,
+static void allow_dirty(uint8_t *allowed, const struct version *version,
 		uint64_t from, uint64_t len)
 {
-	for (uint64_t g = from / v->granule; g * v->granule < from + len; g++) {
-		if (!v->dirty[g])
+	for (uint64_t g = from / version->granule; g * version->granule < from + len; g++) {
+		if (!version->dirty[g])
 			continue;
-		uint64_t a = max_u64(g * v->granule, from) - from;
-		uint64_t b = min_u64((g + 1) * v->granule, from + len) - from;
+		uint64_t a = max_u64(g * version->granule, from) - from;
+		uint64_t b = min_u64((g + 1) * version->granule, from + len) - from;
 		memset(allowed + a / BLOCK_SIZE, MUST,
 				units(b, BLOCK_SIZE) - a / BLOCK_SIZE);
 	}
@@ -357,19 +357,19 @@ static void allow_neighbours(uint8_t *allowed, const struct entries *old,
 		const struct entries *new)
 {
 	for (uint32_t k = 0; k + 1 < old->count; k++) {
-		const struct leaf_entry *e = &old->e[k];
-		if (!e->hole && e[1].hole && !entry_has(allowed, e, MUST)
-				&& allowed[e[1].offset / BLOCK_SIZE] == MUST)
-			allow(allowed, e, MAY);
+		const struct leaf_entry *entry = &old->e[k];
+		if (!entry->hole && entry[1].hole && !entry_has(allowed, entry, MUST)
+				&& allowed[entry[1].offset / BLOCK_SIZE] == MUST)
+			allow(allowed, entry, MAY);
 	}
 	uint32_t n = 0;
 	for (uint32_t k = 0; k < old->count; k++) {
-		const struct leaf_entry *e = &old->e[k];
-		while (new->e[n].offset + new->e[n].len <= e->offset)
+		const struct leaf_entry *entry = &old->e[k];
+		while (new->e[n].offset + new->e[n].len <= entry->offset)
 			n++;
-		if (!e->hole && !same_entry(e, &new->e[n])
-				&& !entry_has(allowed, e, MUST))
-			allow(allowed, e, MAY);
+		if (!entry->hole && !same_entry(entry, &new->e[n])
+				&& !entry_has(allowed, entry, MUST))
+			allow(allowed, entry, MAY);
 	}
 }
 
@@ -389,20 +389,20 @@ static void allow_rest(uint8_t *allowed, const struct entries *old,
 }
 
 /* Returns the data bytes of the span that were not read. */
-static uint64_t check_span_reads(const struct version *v, struct image *base,
+static uint64_t check_span_reads(const struct version *version, struct image *base,
 		struct image *full, uint64_t span)
 {
 	uint8_t allowed[SPAN_BLOCKS] = { KEEP };
 	struct entries old = { .node = NULL }, new;
 	uint64_t from = span * SPAN_SIZE, unread = 0;
-	uint64_t len = min_u64(SPAN_SIZE, v->size - from);
+	uint64_t len = min_u64(SPAN_SIZE, version->size - from);
 	uint64_t base_size = image_size(base);
 	uint32_t blocks = (uint32_t)units(len, BLOCK_SIZE);
-	const uint8_t *seen = v->seen + from / BLOCK_SIZE;
+	const uint8_t *seen = version->seen + from / BLOCK_SIZE;
 	entries_get(full, span, &new, NULL);
 	if (from < base_size && min_u64(SPAN_SIZE, base_size - from) == len) {
 		entries_get(base, span, &old, NULL);
-		allow_dirty(allowed, v, from, len);
+		allow_dirty(allowed, version, from, len);
 		for (uint32_t k = 0; k < old.count; k++)
 			if (!old.e[k].hole && entry_has(allowed, &old.e[k],
 							      MUST))
@@ -422,108 +422,108 @@ static uint64_t check_span_reads(const struct version *v, struct image *base,
 	return unread;
 }
 
-static void check_version(struct fixture *f, struct version *v,
+static void check_version(struct fixture *f, struct version *version,
 		struct image *base)
 {
 	struct image *full, *updated;
 	uint64_t unread = 0;
-	assert_int_equal(image_open(&full, f->reader, &v->full, v->size), 0);
-	assert_int_equal(image_open(&updated, f->reader, &v->updated, v->size),
+	assert_int_equal(image_open(&full, f->reader, &version->full, version->size), 0);
+	assert_int_equal(image_open(&updated, f->reader, &version->updated, version->size),
 			0);
 	if (!seal_encrypts(f->repo->seal))
-		assert_memory_equal(&v->full.id, &v->updated.id, ID_SIZE);
-	for (uint64_t span = 0; span < node_span_count(v->size); span++) {
+		assert_memory_equal(&version->full.id, &version->updated.id, ID_SIZE);
+	for (uint64_t span = 0; span < node_span_count(version->size); span++) {
 		check_leaf(full, updated, span);
-		unread += check_span_reads(v, base, full, span);
+		unread += check_span_reads(version, base, full, span);
 	}
 	/* No block is read twice. */
 	uint64_t seen = 0;
-	for (uint64_t b = 0; b < units(v->size, BLOCK_SIZE); b++)
-		seen += v->seen[b];
-	assert_true(v->read <= seen * BLOCK_SIZE);
+	for (uint64_t b = 0; b < units(version->size, BLOCK_SIZE); b++)
+		seen += version->seen[b];
+	assert_true(version->read <= seen * BLOCK_SIZE);
 	if (seal_encrypts(f->repo->seal))
-		assert_true(v->counts.same >= unread);
+		assert_true(version->counts.same >= unread);
 	else
-		assert_int_equal(v->counts.same, unread);
-	check_bytes(updated, v);
+		assert_int_equal(version->counts.same, unread);
+	check_bytes(updated, version);
 	image_close(full);
 	image_close(updated);
 }
 
 /* --- the same, as two trees tell --- */
 
-static bool entry_in(struct image *i, const struct leaf_entry *e, uint64_t span)
+static bool entry_in(struct image *image, const struct leaf_entry *entry, uint64_t span)
 {
 	struct entries all;
 	bool found = false;
-	entries_get(i, span, &all, NULL);
+	entries_get(image, span, &all, NULL);
 	for (uint32_t k = 0; k < all.count; k++)
-		found = found || same_entry(e, &all.e[k])
-				|| (e->hole && all.e[k].hole);
+		found = found || same_entry(entry, &all.e[k])
+				|| (entry->hole && all.e[k].hole);
 	node_cache_release(all.node);
 	return found;
 }
 
 /* Each chunk of I that BASE has there too is the same, but where the leaf has a
  * proof or is of another length. */
-static void check_same_chunks(struct image *i, struct image *base,
+static void check_same_chunks(struct image *image, struct image *base,
 		uint64_t span)
 {
 	struct entries all;
 	uint64_t from = span * SPAN_SIZE;
-	entries_get(i, span, &all, NULL);
+	entries_get(image, span, &all, NULL);
 	for (uint32_t k = 0; k < all.count; k++) {
-		const struct leaf_entry *e = &all.e[k];
-		uint64_t at = from + e->offset, end = 0;
+		const struct leaf_entry *entry = &all.e[k];
+		uint64_t at = from + entry->offset, end = 0;
 		bool same = false;
-		assert_int_equal(image_compare(i, base, at, at + e->len, &same,
+		assert_int_equal(image_compare(image, base, at, at + entry->len, &same,
 						 &end),
 				0);
-		if (!e->hole)
-			assert_int_equal(same, entry_in(base, e, span));
+		if (!entry->hole)
+			assert_int_equal(same, entry_in(base, entry, span));
 	}
 	node_cache_release(all.node);
 }
 
-static void check_same(struct fixture *f, const struct version *v,
+static void check_same(struct fixture *f, const struct version *version,
 		struct image *base, const struct version *before)
 {
-	struct image *i;
-	assert_int_equal(image_open(&i, f->reader, &v->updated, v->size), 0);
-	for (uint64_t at = 0; at < v->size;) {
-		uint64_t limit = at + 1 + below(v->size - at), end = 0;
+	struct image *image;
+	assert_int_equal(image_open(&image, f->reader, &version->updated, version->size), 0);
+	for (uint64_t at = 0; at < version->size;) {
+		uint64_t limit = at + 1 + below(version->size - at), end = 0;
 		bool same = false;
-		assert_int_equal(image_compare(i, base, at, limit, &same, &end),
+		assert_int_equal(image_compare(image, base, at, limit, &same, &end),
 				0);
 		assert_true(end > at && end <= limit);
 		if (same) {
 			assert_true(end <= before->size);
-			assert_memory_equal(v->bytes + at, before->bytes + at,
+			assert_memory_equal(version->bytes + at, before->bytes + at,
 					end - at);
 		}
 		at = end;
 	}
-	for (uint64_t span = 0; v->size == before->size
-			&& span < node_span_count(v->size); span++)
-		if (image_proven(i, span * SPAN_SIZE) == 0)
-			check_same_chunks(i, base, span);
-	image_close(i);
+	for (uint64_t span = 0; version->size == before->size
+			&& span < node_span_count(version->size); span++)
+		if (image_proven(image, span * SPAN_SIZE) == 0)
+			check_same_chunks(image, base, span);
+	image_close(image);
 }
 
 /* --- the tests --- */
 
 #define VERSIONS 12
 
-static void check_all_bytes(struct fixture *f, const struct version *v,
+static void check_all_bytes(struct fixture *f, const struct version *version,
 		int count)
 {
 	for (int k = 0; k < count; k++) {
-		struct image *i;
-		assert_int_equal(image_open(&i, f->reader, &v[k].updated,
-						 v[k].size),
+		struct image *image;
+		assert_int_equal(image_open(&image, f->reader, &version[k].updated,
+						 version[k].size),
 				0);
-		check_bytes(i, &v[k]);
-		image_close(i);
+		check_bytes(image, &version[k]);
+		image_close(image);
 	}
 }
 
@@ -584,7 +584,7 @@ static void test_single_blocks(void **state)
 {
 	enum { CHANGES = 60 };
 	struct fixture *f = *state;
-	const struct config *c = &f->repo->config;
+	const struct config *config = &f->repo->config;
 	struct version base, v;
 	struct image *image;
 	uint64_t all = 0;
@@ -602,11 +602,11 @@ static void test_single_blocks(void **state)
 		fill_random(v.bytes + at, BLOCK_SIZE);
 		soil(&v, at, at + BLOCK_SIZE);
 		write_update(f, &v, image);
-		assert_in_range(v.read, BLOCK_SIZE, 8 * c->chunk_max);
+		assert_in_range(v.read, BLOCK_SIZE, 8 * config->chunk_max);
 		assert_in_range(v.counts.same + v.read, SPAN_SIZE, SPAN_SIZE);
 		all += v.read;
 	}
-	assert_in_range(all / CHANGES, BLOCK_SIZE, 3 * c->chunk_average);
+	assert_in_range(all / CHANGES, BLOCK_SIZE, 3 * config->chunk_average);
 	image_close(image);
 	version_clear(&v);
 	version_clear(&base);
@@ -615,33 +615,33 @@ static void test_single_blocks(void **state)
 /* --- what is damaged is read, though it is the same --- */
 
 /* Records the frame of a chunk of the span as damaged. */
-static void damage_chunk(struct fixture *f, struct image *i)
+static void damage_chunk(struct fixture *f, struct image *image)
 {
 	struct chunk_place place;
-	struct cached_node *n;
-	assert_int_equal(image_leaf(i, 1, &n, NULL), 0);
+	struct cached_node *node;
+	assert_int_equal(image_leaf(image, 1, &node, NULL), 0);
 	assert_int_equal(pack_cache_find(f->repo->packs, PACK_DATA,
-					 &n->leaf->entries[20].id, &place),
+					 &node->leaf->entries[20].id, &place),
 			1);
 	exclusions_add_damaged(f->repo->exclusions, &place.pack->trailer->pack,
 			place.pack->trailer->chunks[place.chunk].frame);
 	pack_cache_release(place.pack);
-	node_cache_release(n);
+	node_cache_release(node);
 }
 
 /* Bytes of the image's chunks that are not stored whole. */
-static uint64_t lacking(struct fixture *f, struct image *i)
+static uint64_t lacking(struct fixture *f, struct image *image)
 {
 	uint64_t sum = 0;
-	for (uint64_t span = 0; span < node_span_count(image_size(i)); span++) {
-		struct cached_node *n;
-		assert_int_equal(image_leaf(i, span, &n, NULL), 0);
-		for (uint32_t k = 0; n && k < n->leaf->count; k++)
-			if (!n->leaf->entries[k].hole
+	for (uint64_t span = 0; span < node_span_count(image_size(image)); span++) {
+		struct cached_node *node;
+		assert_int_equal(image_leaf(image, span, &node, NULL), 0);
+		for (uint32_t k = 0; node && k < node->leaf->count; k++)
+			if (!node->leaf->entries[k].hole
 					&& !image_reader_chunk_stored(f->reader,
-							&n->leaf->entries[k].id))
-				sum += n->leaf->entries[k].len;
-		node_cache_release(n);
+							&node->leaf->entries[k].id))
+				sum += node->leaf->entries[k].len;
+		node_cache_release(node);
 	}
 	return sum;
 }
@@ -688,8 +688,8 @@ static void lose_node(struct fixture *f, const struct id *id)
 	exclusions_add_missing(f->repo->exclusions); /* else nobody looks */
 }
 
-/* V is the base's bytes: its leaf, which can't be read, is made again. */
-static void check_lost_leaf(struct fixture *f, struct version *v,
+/* VERSION is the base's bytes: its leaf, which can't be read, is made again. */
+static void check_lost_leaf(struct fixture *f, struct version *version,
 		const struct tree_root *root)
 {
 	struct image_reader_options ro = { .cache_size = 1 << 20 };
@@ -698,15 +698,15 @@ static void check_lost_leaf(struct fixture *f, struct version *v,
 	fixture_flush(f);
 	lose_node(f, &root->id);
 	assert_int_equal(image_reader_new(&reader, f->repo->packs, &ro), 0);
-	assert_int_equal(image_open(&base, reader, root, v->size), 0);
-	write_update(f, v, base);
+	assert_int_equal(image_open(&base, reader, root, version->size), 0);
+	write_update(f, version, base);
 	fixture_flush(f);
-	assert_int_equal(v->read, v->size);
-	assert_memory_equal(&v->updated.id, &root->id, ID_SIZE);
+	assert_int_equal(version->read, version->size);
+	assert_memory_equal(&version->updated.id, &root->id, ID_SIZE);
 	image_close(base);
 	image_reader_free(reader);
-	assert_int_equal(image_open(&base, f->reader, root, v->size), 0);
-	check_bytes(base, v);
+	assert_int_equal(image_open(&base, f->reader, root, version->size), 0);
+	check_bytes(base, version);
 	image_close(base);
 }
 

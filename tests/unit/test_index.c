@@ -145,32 +145,32 @@ static int teardown(void **state)
 
 static struct index *open_index(void)
 {
-	struct index *ix;
-	int err = index_open(&ix, store, repo_id, dir, load, NULL);
+	struct index *index;
+	int err = index_open(&index, store, repo_id, dir, load, NULL);
 	if (err < 0)
 		print_error("%s\n", error_text(err));
 	assert_int_equal(err, 0);
-	return ix;
+	return index;
 }
 
-static void reconcile(struct index *ix)
+static void reconcile(struct index *index)
 {
-	int err = index_reconcile(ix);
+	int err = index_reconcile(index);
 	if (err < 0)
 		print_error("%s\n", error_text(err));
 	assert_int_equal(err, 0);
 }
 
-static bool writer_finds(struct index *ix, uint64_t prefix)
+static bool writer_finds(struct index *index, uint64_t prefix)
 {
 	struct pack_id got;
-	return index_candidates(ix, prefix, true, &got, 1) > 0;
+	return index_candidates(index, prefix, true, &got, 1) > 0;
 }
 
-static bool found(struct index *ix, unsigned pack, unsigned chunk)
+static bool found(struct index *index, unsigned pack, unsigned chunk)
 {
 	struct pack_id want = id_of(pack), got[8];
-	int n = index_candidates(ix, prefix_of(pack, chunk), false, got, 8);
+	int n = index_candidates(index, prefix_of(pack, chunk), false, got, 8);
 	for (int i = 0; i < n; i++)
 		if (memcmp(&got[i], &want, sizeof(want)) == 0)
 			return true;
@@ -178,22 +178,22 @@ static bool found(struct index *ix, unsigned pack, unsigned chunk)
 }
 
 /* How many chunks of packs FROM to TO are found where they are. */
-static unsigned count_found(struct index *ix, unsigned from, unsigned to)
+static unsigned count_found(struct index *index, unsigned from, unsigned to)
 {
 	unsigned n = 0;
 	for (unsigned p = from; p < to; p++)
 		for (unsigned i = 0; i < CHUNKS; i++)
-			n += found(ix, p, i);
+			n += found(index, p, i);
 	return n;
 }
 
 #define ALL(from, to) (((to) - (from)) * CHUNKS)
 
-static int add_pack(struct index *ix, unsigned pack)
+static int add_pack(struct index *index, unsigned pack)
 {
 	uint64_t prefixes[CHUNKS];
 	struct index_pack k = pack_of(pack, prefixes, CHUNKS);
-	return index_add(ix, &k, 1);
+	return index_add(index, &k, 1);
 }
 
 /* --- processes --- */
@@ -241,32 +241,32 @@ static ino_t data_inode(void)
 static void test_find_after_add(void **state)
 {
 	(void)state;
-	struct index *ix = open_index();
+	struct index *index = open_index();
 	struct pack_id got[4];
-	assert_int_equal(index_candidates(ix, prefix_of(0, 0), false, got, 4), 0);
+	assert_int_equal(index_candidates(index, prefix_of(0, 0), false, got, 4), 0);
 	for (unsigned p = 0; p < 12; p++)
-		assert_int_equal(add_pack(ix, p), 0);
-	assert_int_equal(count_found(ix, 0, 12), ALL(0, 12));
-	assert_int_equal(index_candidates(ix, prefix_of(12, 0), false, got, 4), 0);
+		assert_int_equal(add_pack(index, p), 0);
+	assert_int_equal(count_found(index, 0, 12), ALL(0, 12));
+	assert_int_equal(index_candidates(index, prefix_of(12, 0), false, got, 4), 0);
 
 	/* Packs 0 and 1 hold the same chunks: the newest comes first. */
 	struct pack_id newest = id_of(1);
-	assert_int_equal(index_candidates(ix, prefix_of(0, 7), false, got, 4), 2);
+	assert_int_equal(index_candidates(index, prefix_of(0, 7), false, got, 4), 2);
 	assert_memory_equal(&got[0], &newest, sizeof(newest));
-	assert_int_equal(index_candidates(ix, prefix_of(0, 7), false, got, 1), 1);
+	assert_int_equal(index_candidates(index, prefix_of(0, 7), false, got, 1), 1);
 	assert_memory_equal(&got[0], &newest, sizeof(newest));
 
 	struct index_stats st;
-	assert_int_equal(index_stats(ix, &st), 0);
+	assert_int_equal(index_stats(index, &st), 0);
 	assert_int_equal(st.packs, 12);
 	assert_int_equal(st.chunks, ALL(0, 8));
 	assert_true(st.file_bytes > 0);
-	index_close(ix);
+	index_close(index);
 
-	ix = open_index();
-	assert_int_equal(count_found(ix, 0, 12), ALL(0, 12));
+	index = open_index();
+	assert_int_equal(count_found(index, 0, 12), ALL(0, 12));
 	assert_int_equal(loads, 0);
-	index_close(ix);
+	index_close(index);
 }
 
 static void test_add_twice_and_many(void **state)
@@ -275,66 +275,66 @@ static void test_add_twice_and_many(void **state)
 	static uint64_t prefixes[PACKS][CHUNKS];
 	struct index_pack packs[PACKS];
 	struct index_stats st;
-	struct index *ix = open_index();
+	struct index *index = open_index();
 	for (unsigned p = 0; p < PACKS; p++)
 		packs[p] = pack_of(p, prefixes[p], CHUNKS);
-	assert_int_equal(index_add(ix, packs, PACKS), 0);
-	assert_int_equal(index_add(ix, packs, PACKS), 0);
-	assert_int_equal(index_add(ix, NULL, 0), 0);
-	assert_int_equal(index_stats(ix, &st), 0);
+	assert_int_equal(index_add(index, packs, PACKS), 0);
+	assert_int_equal(index_add(index, packs, PACKS), 0);
+	assert_int_equal(index_add(index, NULL, 0), 0);
+	assert_int_equal(index_stats(index, &st), 0);
 	assert_int_equal(st.packs, PACKS);
-	assert_int_equal(count_found(ix, 0, PACKS), ALL(0, PACKS));
-	index_close(ix);
+	assert_int_equal(count_found(index, 0, PACKS), ALL(0, PACKS));
+	index_close(index);
 }
 
 /* One chunk in more packs than are kept: the newest ones are. */
 static void test_many_copies(void **state)
 {
 	(void)state;
-	struct index *ix = open_index();
+	struct index *index = open_index();
 	struct pack_id got[64];
 	for (unsigned p = 0; p < 20; p++) {
 		uint64_t prefix = 42;
 		struct index_pack k = { .pack = id_of(p), .kind = PACK_TREE,
 			.count = 1, .prefixes = &prefix };
-		assert_int_equal(index_add(ix, &k, 1), 0);
+		assert_int_equal(index_add(index, &k, 1), 0);
 	}
-	assert_int_equal(index_candidates(ix, 42, false, got, 64), INDEX_COPIES_MAX);
+	assert_int_equal(index_candidates(index, 42, false, got, 64), INDEX_COPIES_MAX);
 	for (unsigned i = 0; i < INDEX_COPIES_MAX; i++) {
 		struct pack_id want = id_of(19 - i);
 		assert_memory_equal(&got[i], &want, sizeof(want));
 	}
-	index_close(ix);
+	index_close(index);
 }
 
 static void test_reconcile(void **state)
 {
 	(void)state;
 	store_packs(0, PACKS);
-	struct index *ix = open_index();
-	reconcile(ix);
-	assert_int_equal(count_found(ix, 0, PACKS), ALL(0, PACKS));
+	struct index *index = open_index();
+	reconcile(index);
+	assert_int_equal(count_found(index, 0, PACKS), ALL(0, PACKS));
 	assert_int_equal(loads, PACKS);
 
 	store_packs(PACKS, PACKS + 2);
 	delete_pack(3);
 	delete_pack(4);
-	reconcile(ix);
+	reconcile(index);
 	assert_int_equal(loads, PACKS + 2);
-	assert_int_equal(count_found(ix, 0, 3), ALL(0, 3));
-	assert_int_equal(count_found(ix, 3, 5), 0);
-	assert_int_equal(count_found(ix, 5, PACKS + 2), ALL(5, PACKS + 2));
+	assert_int_equal(count_found(index, 0, 3), ALL(0, 3));
+	assert_int_equal(count_found(index, 3, 5), 0);
+	assert_int_equal(count_found(index, 5, PACKS + 2), ALL(5, PACKS + 2));
 	struct index_stats st;
-	assert_int_equal(index_stats(ix, &st), 0);
+	assert_int_equal(index_stats(index, &st), 0);
 	assert_int_equal(st.packs, PACKS);
 	/* Their chunks come back in another pack. */
-	assert_int_equal(add_pack(ix, 3), 0);
-	assert_int_equal(count_found(ix, 3, 4), ALL(3, 4));
+	assert_int_equal(add_pack(index, 3), 0);
+	assert_int_equal(count_found(index, 3, 4), ALL(3, 4));
 
-	assert_int_equal(index_rebuild(ix), 0);
-	assert_int_equal(count_found(ix, 3, 5), 0);
-	assert_int_equal(count_found(ix, 5, PACKS + 2), ALL(5, PACKS + 2));
-	index_close(ix);
+	assert_int_equal(index_rebuild(index), 0);
+	assert_int_equal(count_found(index, 3, 5), 0);
+	assert_int_equal(count_found(index, 5, PACKS + 2), ALL(5, PACKS + 2));
+	index_close(index);
 }
 
 static void age_shards(time_t by)
@@ -355,27 +355,27 @@ static void test_settled_shards(void **state)
 	(void)state;
 	store_packs(0, 8);
 	age_shards(100);
-	struct index *ix = open_index();
-	reconcile(ix);
+	struct index *index = open_index();
+	reconcile(index);
 	store_pack(8);
-	assert_int_equal(add_pack(ix, 9), 0);
-	index_close(ix);
+	assert_int_equal(add_pack(index, 9), 0);
+	index_close(index);
 
-	ix = open_index();
+	index = open_index();
 	loads = 0;
-	reconcile(ix);
+	reconcile(index);
 	assert_int_equal(loads, 1);
-	assert_int_equal(count_found(ix, 0, 9), ALL(0, 9));
+	assert_int_equal(count_found(index, 0, 9), ALL(0, 9));
 	/* 9 is not in the store; its shard has not moved. */
-	assert_int_equal(count_found(ix, 9, 10), ALL(9, 10));
+	assert_int_equal(count_found(index, 9, 10), ALL(9, 10));
 	age_shards(50);
-	reconcile(ix);
-	assert_int_equal(count_found(ix, 9, 10), 0);
+	reconcile(index);
+	assert_int_equal(count_found(index, 9, 10), 0);
 	assert_int_equal(loads, 1);
 	ino_t inode = data_inode();
-	reconcile(ix);
+	reconcile(index);
 	assert_int_equal(data_inode(), inode);
-	index_close(ix);
+	index_close(index);
 }
 
 static void test_unreadable_pack(void **state)
@@ -388,21 +388,21 @@ static void test_unreadable_pack(void **state)
 	pack_name(name, &id);
 	assert_int_equal(store_put(store, name, "bad", 3, true), 0);
 	age_shards(100);
-	struct index *ix = open_index();
+	struct index *index = open_index();
 	for (int i = 0; i < 2; i++) {
-		reconcile(ix);
-		assert_int_equal(index_stats(ix, &st), 0);
+		reconcile(index);
+		assert_int_equal(index_stats(index, &st), 0);
 		assert_int_equal(st.unreadable_packs, 1);
 		assert_int_equal(st.packs, 5);
 	}
 	assert_int_equal(store_delete(store, name), 0);
 	store_pack(5);
 	age_shards(100);
-	reconcile(ix);
-	assert_int_equal(index_stats(ix, &st), 0);
+	reconcile(index);
+	assert_int_equal(index_stats(index, &st), 0);
 	assert_int_equal(st.unreadable_packs, 0);
-	assert_int_equal(count_found(ix, 0, 6), ALL(0, 6));
-	index_close(ix);
+	assert_int_equal(count_found(index, 0, 6), ALL(0, 6));
+	index_close(index);
 }
 
 static int load_error;
@@ -419,22 +419,22 @@ static int fail_to_load(void *ctx, const struct pack_id *id,
 static void test_loader_fails(void **state)
 {
 	(void)state;
-	struct index *ix;
+	struct index *index;
 	store_packs(0, 3);
-	assert_int_equal(index_open(&ix, store, repo_id, dir, fail_to_load,
+	assert_int_equal(index_open(&index, store, repo_id, dir, fail_to_load,
 			NULL), 0);
 	load_error = -EACCES;
-	assert_int_equal(index_reconcile(ix), -EACCES);
+	assert_int_equal(index_reconcile(index), -EACCES);
 	assert_string_equal(error_text(-EACCES), "the disk is on fire");
 	/* What the disk can't give back is left out until it can. */
 	load_error = -EIO;
-	reconcile(ix);
-	assert_int_equal(index_unreadable(ix), 3);
-	index_close(ix);
-	ix = open_index();
-	reconcile(ix);
-	assert_int_equal(count_found(ix, 0, 3), ALL(0, 3));
-	index_close(ix);
+	reconcile(index);
+	assert_int_equal(index_unreadable(index), 3);
+	index_close(index);
+	index = open_index();
+	reconcile(index);
+	assert_int_equal(count_found(index, 0, 3), ALL(0, 3));
+	index_close(index);
 }
 
 /* --- lost, cut, foreign --- */
@@ -443,26 +443,26 @@ static void test_deleted(void **state)
 {
 	(void)state;
 	store_packs(0, PACKS);
-	struct index *ix = open_index();
-	reconcile(ix);
+	struct index *index = open_index();
+	reconcile(index);
 	/* While it is open, directory and all. */
 	directory_remove(dir);
-	count_found(ix, 0, PACKS);
-	reconcile(ix);
-	assert_int_equal(count_found(ix, 0, PACKS), ALL(0, PACKS));
+	count_found(index, 0, PACKS);
+	reconcile(index);
+	assert_int_equal(count_found(index, 0, PACKS), ALL(0, PACKS));
 	assert_true(data_size() > 0);
 	directory_remove(dir);
-	assert_int_equal(add_pack(ix, PACKS), 0);
-	assert_int_equal(count_found(ix, PACKS, PACKS + 1), CHUNKS);
+	assert_int_equal(add_pack(index, PACKS), 0);
+	assert_int_equal(count_found(index, PACKS, PACKS + 1), CHUNKS);
 	store_pack(PACKS);
-	reconcile(ix);
-	assert_int_equal(count_found(ix, 0, PACKS + 1), ALL(0, PACKS + 1));
-	index_close(ix);
+	reconcile(index);
+	assert_int_equal(count_found(index, 0, PACKS + 1), ALL(0, PACKS + 1));
+	index_close(index);
 	directory_remove(dir);
-	ix = open_index();
-	reconcile(ix);
-	assert_int_equal(count_found(ix, 0, PACKS + 1), ALL(0, PACKS + 1));
-	index_close(ix);
+	index = open_index();
+	reconcile(index);
+	assert_int_equal(count_found(index, 0, PACKS + 1), ALL(0, PACKS + 1));
+	index_close(index);
 }
 
 static void test_truncated(void **state)
@@ -471,17 +471,17 @@ static void test_truncated(void **state)
 	char path[128];
 	data_path(path);
 	store_packs(0, 16);
-	struct index *ix = open_index();
-	reconcile(ix);
+	struct index *index = open_index();
+	reconcile(index);
 	off_t full = data_size();
-	index_close(ix);
+	index_close(index);
 	for (off_t cut = 0; cut < full; cut += cut < 9000 ? 1111 : 13000) {
 		assert_int_equal(truncate(path, cut), 0);
-		ix = open_index();
-		count_found(ix, 0, 16);
-		reconcile(ix);
-		assert_int_equal(count_found(ix, 0, 16), ALL(0, 16));
-		index_close(ix);
+		index = open_index();
+		count_found(index, 0, 16);
+		reconcile(index);
+		assert_int_equal(count_found(index, 0, 16), ALL(0, 16));
+		index_close(index);
 	}
 }
 
@@ -490,19 +490,19 @@ static int cut_while_open(void *arg)
 	char path[128];
 	off_t cut = *(off_t *)arg;
 	data_path(path);
-	struct index *ix = open_index();
-	reconcile(ix);
+	struct index *index = open_index();
+	reconcile(index);
 	if (truncate(path, cut) < 0)
 		return 1;
-	count_found(ix, 0, 16);
-	add_pack(ix, 16);
-	if (index_reconcile(ix) < 0)
+	count_found(index, 0, 16);
+	add_pack(index, 16);
+	if (index_reconcile(index) < 0)
 		return 2;
-	if (count_found(ix, 0, 16) != ALL(0, 16) &&
-			(index_rebuild(ix) < 0 ||
-				count_found(ix, 0, 16) != ALL(0, 16)))
+	if (count_found(index, 0, 16) != ALL(0, 16) &&
+			(index_rebuild(index) < 0 ||
+				count_found(index, 0, 16) != ALL(0, 16)))
 		return 3;
-	index_close(ix);
+	index_close(index);
 	return 0;
 }
 
@@ -533,37 +533,37 @@ static void test_foreign(void **state)
 {
 	(void)state;
 	char path[128], copy[160];
-	struct index *ix;
+	struct index *index;
 	store_packs(0, 4);
-	ix = open_index();
-	reconcile(ix);
-	assert_int_equal(add_pack(ix, 7), 0); /* only in this index */
-	index_close(ix);
-	ix = open_index();
-	assert_int_equal(count_found(ix, 7, 8), CHUNKS);
-	index_close(ix);
+	index = open_index();
+	reconcile(index);
+	assert_int_equal(add_pack(index, 7), 0); /* only in this index */
+	index_close(index);
+	index = open_index();
+	assert_int_equal(count_found(index, 7, 8), CHUNKS);
+	index_close(index);
 
 	/* Another repository's. */
 	uint8_t other[REPO_ID_SIZE] = "another";
-	assert_int_equal(index_open(&ix, store, other, dir, load, NULL), 0);
-	assert_int_equal(count_found(ix, 7, 8), 0);
-	index_close(ix);
-	ix = open_index();
-	assert_int_equal(count_found(ix, 7, 8), 0);
-	reconcile(ix);
-	assert_int_equal(add_pack(ix, 7), 0);
-	index_close(ix);
+	assert_int_equal(index_open(&index, store, other, dir, load, NULL), 0);
+	assert_int_equal(count_found(index, 7, 8), 0);
+	index_close(index);
+	index = open_index();
+	assert_int_equal(count_found(index, 7, 8), 0);
+	reconcile(index);
+	assert_int_equal(add_pack(index, 7), 0);
+	index_close(index);
 
 	/* A copy. */
 	data_path(path);
 	snprintf(copy, sizeof(copy), "%s.copy", path);
 	copy_file(path, copy);
 	assert_int_equal(rename(copy, path), 0);
-	ix = open_index();
-	assert_int_equal(count_found(ix, 0, 8), 0);
-	reconcile(ix);
-	assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
-	index_close(ix);
+	index = open_index();
+	assert_int_equal(count_found(index, 0, 8), 0);
+	reconcile(index);
+	assert_int_equal(count_found(index, 0, 4), ALL(0, 4));
+	index_close(index);
 
 	/* A link is never written through. */
 	copy_file(path, copy);
@@ -571,10 +571,10 @@ static void test_foreign(void **state)
 	assert_int_equal(stat(copy, &before), 0);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(symlink(copy, path), 0);
-	ix = open_index();
-	reconcile(ix);
-	assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
-	index_close(ix);
+	index = open_index();
+	reconcile(index);
+	assert_int_equal(count_found(index, 0, 4), ALL(0, 4));
+	index_close(index);
 	assert_int_equal(stat(copy, &after), 0);
 	assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
 	assert_int_equal(lstat(path, &after), 0);
@@ -625,23 +625,23 @@ static void put_image(uint8_t *buf)
 static void test_foreign_machine(void **state)
 {
 	(void)state;
-	struct index *ix = open_index();
-	assert_int_equal(add_pack(ix, 7), 0);
-	index_close(ix);
+	struct index *index = open_index();
+	assert_int_equal(add_pack(index, 7), 0);
+	index_close(index);
 	take_image();
 	uint8_t *buf = malloc(image_size);
 	memcpy(buf, image, image_size);
 	put_image(buf);
-	ix = open_index();
-	assert_int_equal(count_found(ix, 7, 8), CHUNKS);
-	index_close(ix);
+	index = open_index();
+	assert_int_equal(count_found(index, 7, 8), CHUNKS);
+	index_close(index);
 	for (size_t at = 0; (at = find_record(buf, at, image_size)) <
 			image_size; at++)
 		buf[at + 20] ^= 1;
 	put_image(buf);
-	ix = open_index();
-	assert_int_equal(count_found(ix, 7, 8), 0);
-	index_close(ix);
+	index = open_index();
+	assert_int_equal(count_found(index, 7, 8), 0);
+	index_close(index);
 	free(buf);
 }
 
@@ -700,38 +700,38 @@ static int write_over(const uint8_t *buf)
 
 static int run_trial(void *arg)
 {
-	const struct trial *t = arg;
+	const struct trial *trial = arg;
 	uint8_t *buf = malloc(image_size);
 	memcpy(buf, image, image_size);
 	put_image(buf);
-	struct index *ix = NULL;
-	if (t->while_open) {
-		ix = open_index();
-		count_found(ix, 0, 2);
+	struct index *index = NULL;
+	if (trial->while_open) {
+		index = open_index();
+		count_found(index, 0, 2);
 	}
-	damage(buf, t->seed);
+	damage(buf, trial->seed);
 	int err = write_over(buf);
 	free(buf);
 	if (err < 0)
 		return 1;
-	if (ix == NULL)
-		ix = open_index();
-	count_found(ix, 0, PACKS);
-	err = add_pack(ix, PACKS + 1);
+	if (index == NULL)
+		index = open_index();
+	count_found(index, 0, PACKS);
+	err = add_pack(index, PACKS + 1);
 	if (err < 0 && err != -EAGAIN)
 		return 2;
-	count_found(ix, 0, PACKS);
-	if (index_reconcile(ix) < 0)
+	count_found(index, 0, PACKS);
+	if (index_reconcile(index) < 0)
 		return 3;
-	count_found(ix, 0, PACKS);
-	if (index_rebuild(ix) < 0)
+	count_found(index, 0, PACKS);
+	if (index_rebuild(index) < 0)
 		return 4;
-	if (count_found(ix, 0, PACKS) != ALL(0, PACKS))
+	if (count_found(index, 0, PACKS) != ALL(0, PACKS))
 		return 5;
 	struct index_stats st;
-	if (index_stats(ix, &st) < 0 || st.packs != PACKS)
+	if (index_stats(index, &st) < 0 || st.packs != PACKS)
 		return 6;
-	index_close(ix);
+	index_close(index);
 	return 0;
 }
 
@@ -741,11 +741,11 @@ static void test_flipped_bits(void **state)
 	const char *n = getenv("INDEX_TRIALS");
 	unsigned trials = n != NULL ? (unsigned)strtoul(n, NULL, 10) : TRIALS;
 	store_packs(0, PACKS);
-	struct index *ix = open_index();
+	struct index *index = open_index();
 	for (unsigned p = 0; p < PACKS; p += 7)
-		assert_int_equal(add_pack(ix, p), 0);
-	reconcile(ix);
-	index_close(ix);
+		assert_int_equal(add_pack(index, p), 0);
+	reconcile(index);
+	index_close(index);
 	take_image();
 	index_tuning.silence_ms = 8000;
 	index_tuning.cpu_seconds = 4;
@@ -800,45 +800,45 @@ static void test_lock_is_held(void **state)
 {
 	(void)state;
 	store_packs(0, 4);
-	struct index *ix = open_index();
-	reconcile(ix);
-	index_close(ix);
+	struct index *index = open_index();
+	reconcile(index);
+	index_close(index);
 	pid_t holder = start_holder();
 	index_tuning.lock_ms = 300;
 
 	uint64_t start = index_child_clock_ms();
-	ix = open_index();
-	assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
-	assert_int_equal(add_pack(ix, 4), -EAGAIN);
+	index = open_index();
+	assert_int_equal(count_found(index, 0, 4), ALL(0, 4));
+	assert_int_equal(add_pack(index, 4), -EAGAIN);
 	assert_non_null(strstr(error_text(-EAGAIN), "another process"));
 	/* A reader finds new packs all the same. */
 	store_packs(5, 9);
-	reconcile(ix);
-	assert_int_equal(count_found(ix, 5, 9), ALL(5, 9));
-	assert_true(writer_finds(ix, prefix_of(5, 0)));
+	reconcile(index);
+	assert_int_equal(count_found(index, 5, 9), ALL(5, 9));
+	assert_true(writer_finds(index, prefix_of(5, 0)));
 	delete_pack(6);
 	loads = 0;
-	reconcile(ix);
+	reconcile(index);
 	assert_int_equal(loads, 0);
-	assert_int_equal(count_found(ix, 6, 7), 0);
-	assert_int_equal(count_found(ix, 8, 9), CHUNKS);
-	assert_int_equal(index_rebuild(ix), -EAGAIN);
+	assert_int_equal(count_found(index, 6, 7), 0);
+	assert_int_equal(count_found(index, 8, 9), CHUNKS);
+	assert_int_equal(index_rebuild(index), -EAGAIN);
 	index_tuning.memory_entries = 10;
 	store_pack(10);
-	assert_int_equal(index_reconcile(ix), -EAGAIN);
+	assert_int_equal(index_reconcile(index), -EAGAIN);
 	assert_true(index_child_clock_ms() - start < 10000);
 
 	end_holder(holder);
-	reconcile(ix);
-	assert_int_equal(count_found(ix, 5, 6), CHUNKS);
-	index_close(ix);
-	ix = open_index();
-	assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
-	assert_int_equal(count_found(ix, 5, 6), CHUNKS);
-	assert_int_equal(count_found(ix, 6, 7), 0);
-	assert_int_equal(count_found(ix, 8, 9), CHUNKS);
-	assert_int_equal(count_found(ix, 10, 11), CHUNKS);
-	index_close(ix);
+	reconcile(index);
+	assert_int_equal(count_found(index, 5, 6), CHUNKS);
+	index_close(index);
+	index = open_index();
+	assert_int_equal(count_found(index, 0, 4), ALL(0, 4));
+	assert_int_equal(count_found(index, 5, 6), CHUNKS);
+	assert_int_equal(count_found(index, 6, 7), 0);
+	assert_int_equal(count_found(index, 8, 9), CHUNKS);
+	assert_int_equal(count_found(index, 10, 11), CHUNKS);
+	index_close(index);
 }
 
 /* Nobody has an index yet and the lock can't be had. */
@@ -849,30 +849,30 @@ static void test_lock_is_held_at_first(void **state)
 	pid_t holder = start_holder();
 	index_tuning.lock_ms = 100;
 	store_packs(0, 4);
-	struct index *ix = open_index();
-	assert_false(writer_finds(ix, prefix_of(0, 0)));
-	reconcile(ix);
-	assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
+	struct index *index = open_index();
+	assert_false(writer_finds(index, prefix_of(0, 0)));
+	reconcile(index);
+	assert_int_equal(count_found(index, 0, 4), ALL(0, 4));
 	end_holder(holder);
-	reconcile(ix);
-	index_close(ix);
+	reconcile(index);
+	index_close(index);
 	loads = 0;
-	ix = open_index();
-	assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
+	index = open_index();
+	assert_int_equal(count_found(index, 0, 4), ALL(0, 4));
 	assert_int_equal(loads, 0);
-	index_close(ix);
+	index_close(index);
 }
 
 static int add_range(void *arg)
 {
 	unsigned from = *(unsigned *)arg;
-	struct index *ix = open_index();
+	struct index *index = open_index();
 	for (unsigned p = from; p < from + 10; p++)
-		if (add_pack(ix, p) < 0)
+		if (add_pack(index, p) < 0)
 			return 1;
-	if (count_found(ix, from, from + 10) != ALL(0, 10))
+	if (count_found(index, from, from + 10) != ALL(0, 10))
 		return 2;
-	index_close(ix);
+	index_close(index);
 	return 0;
 }
 
@@ -891,12 +891,12 @@ static void test_two_processes_add(void **state)
 		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
 		assert_int_equal(status, 0);
 	}
-	struct index *ix = open_index();
+	struct index *index = open_index();
 	struct index_stats st;
-	assert_int_equal(index_stats(ix, &st), 0);
+	assert_int_equal(index_stats(index, &st), 0);
 	assert_int_equal(st.packs, 28);
-	assert_int_equal(count_found(ix, 0, 28), ALL(0, 28));
-	index_close(ix);
+	assert_int_equal(count_found(index, 0, 28), ALL(0, 28));
+	index_close(index);
 }
 
 /* The map of this process is soon too small for what the other one writes. */
@@ -905,27 +905,27 @@ static void test_map_grows(void **state)
 	(void)state;
 	unsigned from = 20;
 	index_tuning.map_size = 128 << 10;
-	struct index *ix = open_index();
-	assert_int_equal(add_pack(ix, 0), 0);
-	assert_int_equal(count_found(ix, 0, 1), CHUNKS);
+	struct index *index = open_index();
+	assert_int_equal(add_pack(index, 0), 0);
+	assert_int_equal(count_found(index, 0, 1), CHUNKS);
 	for (int i = 0; i < 4; i++) {
 		from = 20 + 10 * (unsigned)i;
 		assert_int_equal(run_apart(add_range, &from, 60), 0);
-		assert_int_equal(count_found(ix, from, from + 10),
+		assert_int_equal(count_found(index, from, from + 10),
 				ALL(0, 10));
 	}
 	assert_true(data_size() > 128 << 10);
-	assert_int_equal(count_found(ix, 0, 1), CHUNKS);
-	index_close(ix);
+	assert_int_equal(count_found(index, 0, 1), CHUNKS);
+	index_close(index);
 }
 
 /* Another process finds damage and makes a new index; ours follows. */
 static int rebuild_apart(void *arg)
 {
 	(void)arg;
-	struct index *ix = open_index();
-	int err = index_rebuild(ix);
-	index_close(ix);
+	struct index *index = open_index();
+	int err = index_rebuild(index);
+	index_close(index);
 	return err < 0;
 }
 
@@ -933,16 +933,16 @@ static void test_replaced_while_open(void **state)
 {
 	(void)state;
 	store_packs(0, 8);
-	struct index *ix = open_index();
-	reconcile(ix);
+	struct index *index = open_index();
+	reconcile(index);
 	assert_int_equal(run_apart(rebuild_apart, NULL, 60), 0);
-	assert_int_equal(count_found(ix, 0, 8), ALL(0, 8));
-	assert_int_equal(add_pack(ix, 8), 0);
-	assert_int_equal(count_found(ix, 0, 9), ALL(0, 9));
-	index_close(ix);
-	ix = open_index();
-	assert_int_equal(count_found(ix, 0, 9), ALL(0, 9));
-	index_close(ix);
+	assert_int_equal(count_found(index, 0, 8), ALL(0, 8));
+	assert_int_equal(add_pack(index, 8), 0);
+	assert_int_equal(count_found(index, 0, 9), ALL(0, 9));
+	index_close(index);
+	index = open_index();
+	assert_int_equal(count_found(index, 0, 9), ALL(0, 9));
+	index_close(index);
 }
 
 /* --- threads --- */
@@ -955,10 +955,10 @@ struct seeker {
 
 static void *seek(void *arg)
 {
-	struct seeker *s = arg;
-	while (!atomic_load(s->stop)) {
-		s->misses += ALL(0, 2) - count_found(s->ix, 0, 2);
-		writer_finds(s->ix, prefix_of(30, 1));
+	struct seeker *seeker = arg;
+	while (!atomic_load(seeker->stop)) {
+		seeker->misses += ALL(0, 2) - count_found(seeker->ix, 0, 2);
+		writer_finds(seeker->ix, prefix_of(30, 1));
 	}
 	return NULL;
 }
@@ -971,65 +971,65 @@ static void test_threads(void **state)
 	atomic_bool stop = false;
 	store_packs(0, 3);
 	index_tuning.map_size = 128 << 10;
-	struct index *ix = open_index();
-	reconcile(ix);
+	struct index *index = open_index();
+	reconcile(index);
 	for (int i = 0; i < 20; i++) {
-		seekers[i] = (struct seeker){ ix, &stop, 0 };
+		seekers[i] = (struct seeker){ index, &stop, 0 };
 		assert_int_equal(pthread_create(&threads[i], NULL, seek,
 				&seekers[i]), 0);
 	}
 	for (unsigned p = 3; p < 30; p++)
-		assert_int_equal(add_pack(ix, p), 0);
+		assert_int_equal(add_pack(index, p), 0);
 	store_pack(30);
-	reconcile(ix);
+	reconcile(index);
 	atomic_store(&stop, true);
 	for (int i = 0; i < 20; i++) {
 		pthread_join(threads[i], NULL);
 		assert_int_equal(seekers[i].misses, 0);
 	}
-	assert_int_equal(count_found(ix, 30, 31), CHUNKS);
-	index_close(ix);
+	assert_int_equal(count_found(index, 30, 31), CHUNKS);
+	index_close(index);
 }
 
 /* --- the child and its limits --- */
 
-static int child_sleeps(void *ctx, const struct child_channel *v)
+static int child_sleeps(void *ctx, const struct child_channel *channel)
 {
 	(void)ctx;
-	index_child_alive(v);
+	index_child_alive(channel);
 	for (;;)
 		pause();
 	return 0;
 }
 
-static int child_spins(void *ctx, const struct child_channel *v)
+static int child_spins(void *ctx, const struct child_channel *channel)
 {
 	volatile uint64_t *n = ctx;
-	(void)v;
+	(void)channel;
 	for (;;)
 		(*n)++;
 	return 0;
 }
 
-static int child_crashes(void *ctx, const struct child_channel *v)
+static int child_crashes(void *ctx, const struct child_channel *channel)
 {
 	(void)ctx;
-	(void)v;
+	(void)channel;
 	raise(SIGSEGV);
 	return 0;
 }
 
-static int child_full(void *ctx, const struct child_channel *v)
+static int child_full(void *ctx, const struct child_channel *channel)
 {
 	(void)ctx;
-	index_child_alive(v);
+	index_child_alive(channel);
 	return -ENOSPC;
 }
 
-static int child_is_killed(void *ctx, const struct child_channel *v)
+static int child_is_killed(void *ctx, const struct child_channel *channel)
 {
 	(void)ctx;
-	(void)v;
+	(void)channel;
 	/* A terminal's and an operator's signals do not touch it. */
 	raise(SIGINT);
 	raise(SIGTERM);
@@ -1039,12 +1039,12 @@ static int child_is_killed(void *ctx, const struct child_channel *v)
 }
 
 /* Only the lock, the pipe and /dev/null are open. */
-static int child_counts_files(void *ctx, const struct child_channel *v)
+static int child_counts_files(void *ctx, const struct child_channel *channel)
 {
 	int lock = *(int *)ctx, n = 0;
 	for (int fd = 0; fd < 1024; fd++)
 		n += fd > 2 && fcntl(fd, F_GETFD) >= 0;
-	return n == 2 && fcntl(lock, F_GETFD) >= 0 && v->fd > 2 ? 0 : -EINVAL;
+	return n == 2 && fcntl(lock, F_GETFD) >= 0 && channel->fd > 2 ? 0 : -EINVAL;
 }
 
 static void test_child(void **state)
@@ -1076,9 +1076,9 @@ static void test_child(void **state)
 static int add_for_ever(void *arg)
 {
 	(void)arg;
-	struct index *ix = open_index();
+	struct index *index = open_index();
 	for (unsigned p = 0;; p++)
-		if (add_pack(ix, p) < 0)
+		if (add_pack(index, p) < 0)
 			return 1;
 }
 
@@ -1095,30 +1095,30 @@ static void test_writer_is_killed(void **state)
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 		uint64_t start = index_child_clock_ms();
-		struct index *ix = open_index();
-		assert_int_equal(add_pack(ix, 1000), 0);
-		reconcile(ix);
-		assert_int_equal(count_found(ix, 0, 4), ALL(0, 4));
+		struct index *index = open_index();
+		assert_int_equal(add_pack(index, 1000), 0);
+		reconcile(index);
+		assert_int_equal(count_found(index, 0, 4), ALL(0, 4));
 		assert_true(index_child_clock_ms() - start < 8000);
-		index_close(ix);
+		index_close(index);
 	}
 }
 
 /* --- the filter --- */
 
 /* What the filter alone says. */
-static bool filter_maybe(const struct index *ix, uint64_t prefix)
+static bool filter_maybe(const struct index *index, uint64_t prefix)
 {
-	return ix->filter == NULL
-			|| index_filter_maybe(ix->filter, index_key(prefix));
+	return index->filter == NULL
+			|| index_filter_maybe(index->filter, index_key(prefix));
 }
 
-static unsigned count_maybe(struct index *ix, unsigned from, unsigned to)
+static unsigned count_maybe(struct index *index, unsigned from, unsigned to)
 {
 	unsigned n = 0;
 	for (unsigned p = from; p < to; p++)
 		for (unsigned i = 0; i < CHUNKS; i++)
-			n += filter_maybe(ix, prefix_of(p, i));
+			n += filter_maybe(index, prefix_of(p, i));
 	return n;
 }
 
@@ -1133,32 +1133,32 @@ static void test_filter(void **state)
 	char path[128];
 	struct stat st;
 	filter_path(path);
-	struct index *ix = open_index();
+	struct index *index = open_index();
 	for (unsigned p = 0; p < PACKS; p++) {
-		assert_int_equal(add_pack(ix, p), 0);
-		assert_int_equal(count_maybe(ix, p, p + 1), CHUNKS);
+		assert_int_equal(add_pack(index, p), 0);
+		assert_int_equal(count_maybe(index, p, p + 1), CHUNKS);
 	}
-	assert_int_equal(count_maybe(ix, 0, PACKS), ALL(0, PACKS));
-	assert_true(count_maybe(ix, 1002, 1102) < ALL(0, 100) / 50);
+	assert_int_equal(count_maybe(index, 0, PACKS), ALL(0, PACKS));
+	assert_true(count_maybe(index, 1002, 1102) < ALL(0, 100) / 50);
 	assert_int_equal(stat(path, &st), 0);
 
 	/* Cut under an open index: no crash, all may be there. */
 	assert_int_equal(truncate(path, 0), 0);
-	assert_int_equal(count_maybe(ix, 0, PACKS), ALL(0, PACKS));
+	assert_int_equal(count_maybe(index, 0, PACKS), ALL(0, PACKS));
 	/* The next merge makes it anew. */
-	assert_int_equal(add_pack(ix, PACKS), 0);
-	assert_int_equal(count_maybe(ix, 0, PACKS + 1), ALL(0, PACKS + 1));
-	assert_true(count_maybe(ix, 1002, 1102) < ALL(0, 100) / 50);
+	assert_int_equal(add_pack(index, PACKS), 0);
+	assert_int_equal(count_maybe(index, 0, PACKS + 1), ALL(0, PACKS + 1));
+	assert_true(count_maybe(index, 1002, 1102) < ALL(0, 100) / 50);
 
 	/* Without one, all may be there. */
-	index_close(ix);
+	index_close(index);
 	assert_int_equal(unlink(path), 0);
-	ix = open_index();
-	assert_int_equal(count_maybe(ix, 1002, 1012), ALL(0, 10));
-	assert_int_equal(add_pack(ix, PACKS + 1), 0);
-	assert_int_equal(count_maybe(ix, 0, PACKS + 2), ALL(0, PACKS + 2));
-	assert_true(count_maybe(ix, 1002, 1102) < ALL(0, 100) / 50);
-	index_close(ix);
+	index = open_index();
+	assert_int_equal(count_maybe(index, 1002, 1012), ALL(0, 10));
+	assert_int_equal(add_pack(index, PACKS + 1), 0);
+	assert_int_equal(count_maybe(index, 0, PACKS + 2), ALL(0, PACKS + 2));
+	assert_true(count_maybe(index, 1002, 1102) < ALL(0, 100) / 50);
+	index_close(index);
 }
 
 /* Merged by another process: our mapping sees it. */
@@ -1166,12 +1166,12 @@ static void test_filter_is_shared(void **state)
 {
 	(void)state;
 	unsigned from = 20;
-	struct index *ix = open_index();
-	assert_int_equal(add_pack(ix, 0), 0);
-	assert_int_equal(count_maybe(ix, 20, 30) < 20, 1);
+	struct index *index = open_index();
+	assert_int_equal(add_pack(index, 0), 0);
+	assert_int_equal(count_maybe(index, 20, 30) < 20, 1);
 	assert_int_equal(run_apart(add_range, &from, 60), 0);
-	assert_int_equal(count_maybe(ix, 20, 30), ALL(0, 10));
-	index_close(ix);
+	assert_int_equal(count_maybe(index, 20, 30), ALL(0, 10));
+	index_close(index);
 }
 
 static void test_filter_outgrown(void **state)
@@ -1182,22 +1182,22 @@ static void test_filter_outgrown(void **state)
 	struct stat before, after;
 	uint64_t *prefixes = malloc(MANY * sizeof(*prefixes));
 	filter_path(path);
-	struct index *ix = open_index();
-	assert_int_equal(add_pack(ix, 0), 0);
+	struct index *index = open_index();
+	assert_int_equal(add_pack(index, 0), 0);
 	assert_int_equal(stat(path, &before), 0);
 	struct index_pack k = pack_of(1002, prefixes, MANY);
-	assert_int_equal(index_add(ix, &k, 1), 0);
+	assert_int_equal(index_add(index, &k, 1), 0);
 	k = pack_of(1005, prefixes, MANY);
-	assert_int_equal(index_add(ix, &k, 1), 0);
+	assert_int_equal(index_add(index, &k, 1), 0);
 	assert_int_equal(stat(path, &after), 0);
 	assert_true(after.st_size > before.st_size);
-	assert_int_equal(count_maybe(ix, 0, 1), CHUNKS);
+	assert_int_equal(count_maybe(index, 0, 1), CHUNKS);
 	for (unsigned i = 0; i < MANY; i++)
-		if (!filter_maybe(ix, prefix_of(1002, i)) ||
-				!filter_maybe(ix, prefix_of(1005, i)))
+		if (!filter_maybe(index, prefix_of(1002, i)) ||
+				!filter_maybe(index, prefix_of(1005, i)))
 			fail_msg("chunk %u is not in the filter", i);
-	assert_true(count_maybe(ix, 2001, 2101) < ALL(0, 100) / 30);
-	index_close(ix);
+	assert_true(count_maybe(index, 2001, 2101) < ALL(0, 100) / 30);
+	index_close(index);
 	free(prefixes);
 }
 
@@ -1207,19 +1207,19 @@ static void test_directory(void **state)
 {
 	(void)state;
 	char deep[128];
-	struct index *ix;
+	struct index *index;
 	snprintf(deep, sizeof(deep), "%s/a/b/c", directory);
-	assert_int_equal(index_open(&ix, store, repo_id, deep, load, NULL), 0);
-	assert_string_equal(index_dir(ix), deep);
-	index_close(ix);
-	assert_int_equal(index_open(&ix, store, repo_id, NULL, load, NULL), 0);
-	assert_non_null(strstr(index_dir(ix), "/r/index"));
-	index_close(ix);
-	assert_int_equal(index_open(&ix, store, repo_id, "/dev/null", load,
+	assert_int_equal(index_open(&index, store, repo_id, deep, load, NULL), 0);
+	assert_string_equal(index_dir(index), deep);
+	index_close(index);
+	assert_int_equal(index_open(&index, store, repo_id, NULL, load, NULL), 0);
+	assert_non_null(strstr(index_dir(index), "/r/index"));
+	index_close(index);
+	assert_int_equal(index_open(&index, store, repo_id, "/dev/null", load,
 			NULL), -ENOTDIR);
 	if (geteuid() == 0) {
 		assert_int_equal(chown(deep, 65534, 65534), 0);
-		assert_int_equal(index_open(&ix, store, repo_id, deep, load,
+		assert_int_equal(index_open(&index, store, repo_id, deep, load,
 				NULL), -EPERM);
 	}
 }
@@ -1227,21 +1227,21 @@ static void test_directory(void **state)
 /* Somebody who may read the repository but not write it. */
 static int open_as_nobody(void *arg)
 {
-	struct index *ix;
+	struct index *index;
 	char cache[128];
 	(void)arg;
 	snprintf(cache, sizeof(cache), "%s/cache", directory);
 	if (setgid(65534) < 0 || setuid(65534) < 0 ||
 			setenv("XDG_CACHE_HOME", cache, 1) < 0)
 		return 1;
-	if (index_open(&ix, store, repo_id, NULL, load, NULL) < 0)
+	if (index_open(&index, store, repo_id, NULL, load, NULL) < 0)
 		return 2;
-	if (strncmp(index_dir(ix), cache, strlen(cache)) != 0)
+	if (strncmp(index_dir(index), cache, strlen(cache)) != 0)
 		return 3;
-	if (index_reconcile(ix) < 0 ||
-			count_found(ix, 0, 4) != ALL(0, 4))
+	if (index_reconcile(index) < 0 ||
+			count_found(index, 0, 4) != ALL(0, 4))
 		return 4;
-	index_close(ix);
+	index_close(index);
 	return 0;
 }
 

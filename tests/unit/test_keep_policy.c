@@ -25,19 +25,19 @@ struct row {
 	const char *time, *kept_by;
 };
 
-static void describe(char out[256], const struct keep_verdict *v)
+static void describe(char out[256], const struct keep_verdict *verdict)
 {
 	size_t n = 0;
 	out[0] = '\0';
 	for (enum keep_rule r = 0; r < KEEP_RULES; r++)
-		if (v->rules >> r & 1)
+		if (verdict->rules >> r & 1)
 			n += (size_t)snprintf(out + n, 256 - n, "%s%s%s",
 					n == 0 ? "" : " ", keep_policy_rule_name(r),
-					v->oldest >> r & 1 ? "*" : "");
-	assert_int_equal(v->oldest & ~v->rules, 0);
+					verdict->oldest >> r & 1 ? "*" : "");
+	assert_int_equal(verdict->oldest & ~verdict->rules, 0);
 }
 
-static void check(const char *zone, const struct keep_policy *p,
+static void check(const char *zone, const struct keep_policy *policy,
 		const struct row *rows, size_t count)
 {
 	int64_t times[SNAPSHOTS_MAX];
@@ -47,7 +47,7 @@ static void check(const char *zone, const struct keep_policy *p,
 	assert_true(count <= SNAPSHOTS_MAX);
 	for (size_t i = 0; i < count; i++)
 		assert_int_equal(utc_parse(&times[i], rows[i].time), 0);
-	keep_policy_apply(p, times, count, v);
+	keep_policy_apply(policy, times, count, v);
 	for (size_t i = 0; i < count; i++) {
 		describe(got, &v[i]);
 		if (strcmp(got, rows[i].kept_by) != 0)

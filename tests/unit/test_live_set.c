@@ -29,10 +29,10 @@ static struct id make_id(unsigned n)
 static void test_model(void **state)
 {
 	(void)state;
-	struct live_set *t = live_set_new(0, SIZE_MAX);
+	struct live_set *set = live_set_new(0, SIZE_MAX);
 	int *flags = malloc(COUNT * sizeof(*flags));
 	uint64_t count = 0, flagged = 0;
-	assert_non_null(t);
+	assert_non_null(set);
 	assert_non_null(flags);
 	memset(flags, 0xff, COUNT * sizeof(*flags));
 	srand(3);
@@ -40,47 +40,47 @@ static void test_model(void **state)
 		unsigned n = (unsigned)rand() % COUNT;
 		bool on = rand() % 2;
 		struct id id = make_id(n);
-		assert_int_equal(live_set_flag(t, &id), flags[n]);
+		assert_int_equal(live_set_flag(set, &id), flags[n]);
 		if (rand() % 3 == 0) {
-			assert_int_equal(live_set_add(t, &id),
+			assert_int_equal(live_set_add(set, &id),
 					flags[n] < 0);
 			count += flags[n] < 0;
 			flags[n] = flags[n] < 0 ? 0 : flags[n];
 		} else {
-			assert_int_equal(live_set_turn(t, &id, on),
+			assert_int_equal(live_set_turn(set, &id, on),
 					flags[n] >= 0 && flags[n] != on);
 			if (flags[n] >= 0) {
 				flagged += (uint64_t)(on - flags[n]);
 				flags[n] = on;
 			}
 		}
-		assert_int_equal(live_set_count(t), count);
-		assert_int_equal(live_set_flagged(t), flagged);
+		assert_int_equal(live_set_count(set), count);
+		assert_int_equal(live_set_flagged(set), flagged);
 	}
 	for (unsigned n = 0; n < COUNT; n++) {
 		struct id id = make_id(n);
-		assert_int_equal(live_set_flag(t, &id), flags[n]);
+		assert_int_equal(live_set_flag(set, &id), flags[n]);
 	}
-	live_set_clear(t);
+	live_set_clear(set);
 	struct id id = make_id(1);
-	assert_int_equal(live_set_flag(t, &id), -1);
-	assert_int_equal(live_set_count(t), 0);
+	assert_int_equal(live_set_flag(set, &id), -1);
+	assert_int_equal(live_set_count(set), 0);
 	free(flags);
-	live_set_free(t);
+	live_set_free(set);
 }
 
 static void test_zero(void **state)
 {
 	(void)state;
-	struct live_set *t = live_set_new(10, 1 << 20);
+	struct live_set *set = live_set_new(10, 1 << 20);
 	struct id zero = { { 0 } };
-	assert_non_null(t);
-	assert_int_equal(live_set_flag(t, &zero), -1);
-	assert_int_equal(live_set_add(t, &zero), 1);
-	assert_int_equal(live_set_add(t, &zero), 0);
-	assert_true(live_set_turn(t, &zero, true));
-	assert_int_equal(live_set_flag(t, &zero), 1);
-	live_set_free(t);
+	assert_non_null(set);
+	assert_int_equal(live_set_flag(set, &zero), -1);
+	assert_int_equal(live_set_add(set, &zero), 1);
+	assert_int_equal(live_set_add(set, &zero), 0);
+	assert_true(live_set_turn(set, &zero, true));
+	assert_int_equal(live_set_flag(set, &zero), 1);
+	live_set_free(set);
 }
 
 /* One that was made large enough takes what it was made for. */
@@ -89,29 +89,29 @@ static void test_bound(void **state)
 	(void)state;
 	const uint64_t bytes = 256 << 10;
 	uint64_t room = live_set_capacity(bytes);
-	struct live_set *t = live_set_new(room, bytes);
+	struct live_set *set = live_set_new(room, bytes);
 	int err = 1;
 	uint64_t n = 0;
-	assert_non_null(t);
+	assert_non_null(set);
 	while (err == 1) {
 		struct id id = make_id((unsigned)n);
-		err = live_set_add(t, &id);
+		err = live_set_add(set, &id);
 		n += err == 1;
-		assert_true(live_set_bytes(t) <= bytes);
+		assert_true(live_set_bytes(set) <= bytes);
 	}
 	assert_int_equal(err, -E2BIG);
 	assert_true(n + 8 > room && n <= room + 8);
-	live_set_free(t);
+	live_set_free(set);
 	/* One that must grow stops where the old and the new would not fit. */
-	t = live_set_new(0, bytes);
-	assert_non_null(t);
+	set = live_set_new(0, bytes);
+	assert_non_null(set);
 	for (n = 0, err = 1; err == 1; n++) {
 		struct id id = make_id((unsigned)n);
-		err = live_set_add(t, &id);
+		err = live_set_add(set, &id);
 	}
 	assert_int_equal(err, -E2BIG);
-	assert_true(live_set_bytes(t) <= bytes && n > room / 3);
-	live_set_free(t);
+	assert_true(live_set_bytes(set) <= bytes && n > room / 3);
+	live_set_free(set);
 }
 
 int main(void)

@@ -90,11 +90,11 @@ static void test_waits_for_no_dead(void **state)
 	pid_t child = fork();
 	assert_true(child >= 0);
 	if (child == 0) {
-		struct repository *r = NULL;
-		struct session *s = NULL;
-		open_repository(f, &r);
-		if (session_begin(&s, r, SESSION_PRUNE, NULL) < 0
-				|| marking_begin(s) < 0)
+		struct repository *repo = NULL;
+		struct session *session = NULL;
+		open_repository(f, &repo);
+		if (session_begin(&session, repo, SESSION_PRUNE, NULL) < 0
+				|| marking_begin(session) < 0)
 			_exit(1);
 		_exit(0);
 	}

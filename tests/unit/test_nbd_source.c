@@ -248,29 +248,29 @@ struct reader {
 
 static void *read_spans(void *ctx)
 {
-	struct reader *r = ctx;
-	const struct image_source *s = r->source;
+	struct reader *reader = ctx;
+	const struct image_source *source = reader->source;
 	char *buf = malloc(SPAN);
 
-	for (uint64_t span = r->number * SPAN; span < SIZE;
+	for (uint64_t span = reader->number * SPAN; span < SIZE;
 			span += WORKERS * SPAN) {
 		uint64_t pos = span, end;
 		bool hole;
 
-		if (s->read(s->ctx, r->number, buf, SPAN, span) != 0 ||
-				memcmp(buf, r->want + span, SPAN) != 0)
-			r->wrong = "bytes";
-		while (pos < span + SPAN && !r->wrong) {
-			if (s->extent(s->ctx, r->number, pos, span + SPAN,
+		if (source->read(source->ctx, reader->number, buf, SPAN, span) != 0 ||
+				memcmp(buf, reader->want + span, SPAN) != 0)
+			reader->wrong = "bytes";
+		while (pos < span + SPAN && !reader->wrong) {
+			if (source->extent(source->ctx, reader->number, pos, span + SPAN,
 					    &hole, &end) != 0 ||
 					end <= pos || end > span + SPAN) {
-				r->wrong = "extents";
+				reader->wrong = "extents";
 				break;
 			}
 			for (uint64_t i = pos; hole && i < end; i++)
-				if (r->want[i] != 0)
-					r->wrong = "a hole";
-			r->holes += hole ? end - pos : 0;
+				if (reader->want[i] != 0)
+					reader->wrong = "a hole";
+			reader->holes += hole ? end - pos : 0;
 			pos = end;
 		}
 	}
@@ -356,35 +356,35 @@ struct dirty_reader {
 /* Asks by spans, as the image writer's workers do; the last one backwards. */
 static void *look_for_dirt(void *ctx)
 {
-	struct dirty_reader *r = ctx;
-	const struct image_source *s = r->source;
-	uint64_t spans = (s->size + SPAN - 1) / SPAN;
+	struct dirty_reader *reader = ctx;
+	const struct image_source *source = reader->source;
+	uint64_t spans = (source->size + SPAN - 1) / SPAN;
 
-	for (uint64_t i = r->number; i < spans && !r->wrong; i += WORKERS) {
-		bool back = r->number == WORKERS - 1;
-		uint64_t last = r->number + (spans - 1 - r->number) / WORKERS *
+	for (uint64_t i = reader->number; i < spans && !reader->wrong; i += WORKERS) {
+		bool back = reader->number == WORKERS - 1;
+		uint64_t last = reader->number + (spans - 1 - reader->number) / WORKERS *
 				WORKERS;
-		uint64_t span = (back ? last + r->number - i : i) * SPAN;
-		uint64_t limit = span + SPAN < s->size ? span + SPAN : s->size;
+		uint64_t span = (back ? last + reader->number - i : i) * SPAN;
+		uint64_t limit = span + SPAN < source->size ? span + SPAN : source->size;
 		uint64_t pos = span, end = 0;
 		bool same, hole;
 
-		while (pos < limit && !r->wrong) {
-			if (s->same(s->ctx, r->number, pos, limit, &same,
+		while (pos < limit && !reader->wrong) {
+			if (source->same(source->ctx, reader->number, pos, limit, &same,
 					    &end) != 0 ||
 					end <= pos || end > limit) {
-				r->wrong = "an answer";
+				reader->wrong = "an answer";
 				break;
 			}
 			for (uint64_t b = pos >> 16; b < (end + 65535) >> 16;
 					b++)
 				if (may_be_dirty(b) == same)
-					r->wrong = "what is the same";
-			if (!same && (s->extent(s->ctx, r->number, pos, end,
+					reader->wrong = "what is the same";
+			if (!same && (source->extent(source->ctx, reader->number, pos, end,
 						      &hole, &end) != 0 ||
 						     end <= pos))
-				r->wrong = "a hole among what is dirty";
-			r->dirty += same ? 0 : end - pos;
+				reader->wrong = "a hole among what is dirty";
+			reader->dirty += same ? 0 : end - pos;
 			pos = end;
 		}
 	}
@@ -486,7 +486,7 @@ static void test_foreign_server(void **state)
 {
 	struct nbd_client_options o = { .export = "d i\"sk", .bitmap = "b 2",
 		.workers = 1 };
-	struct nbd_client *c = NULL;
+	struct nbd_client *client = NULL;
 	struct image_source source;
 	char got[512], want[512];
 	bool dirty = false;
@@ -505,17 +505,17 @@ static void test_foreign_server(void **state)
 	o.socket = path;
 	pid = slurp("pid", &len);
 	pid[len] = '\0';
-	assert_int_equal(nbd_client_open(&c, &o), -ENOTSUP);
+	assert_int_equal(nbd_client_open(&client, &o), -ENOTSUP);
 	o.bitmap = "b 1";
 	o.export = "other";
-	assert_int_equal(nbd_client_open(&c, &o), -EIO);
+	assert_int_equal(nbd_client_open(&client, &o), -EIO);
 	o.export = "d i\"sk";
-	assert_int_equal(nbd_client_open(&c, &o), 0);
-	assert_true(nbd_client_size(c) == 3145729536);
-	assert_int_equal(nbd_client_dirty(c, 0, 2 * GIB, 2 * GIB + 512, &dirty,
+	assert_int_equal(nbd_client_open(&client, &o), 0);
+	assert_true(nbd_client_size(client) == 3145729536);
+	assert_int_equal(nbd_client_dirty(client, 0, 2 * GIB, 2 * GIB + 512, &dirty,
 					 &end), 0);
 	assert_true(!dirty && end == 2 * GIB + 512);
-	nbd_client_fill(c, &source);
+	nbd_client_fill(client, &source);
 	memset(want, 9, sizeof(want));
 	assert_int_equal(source.read(source.ctx, 0, got, sizeof(got), 2 * GIB),
 			0);
@@ -525,9 +525,9 @@ static void test_foreign_server(void **state)
 			-EIO);
 	assert_int_equal(source.extent(source.ctx, 0, GIB, 2 * GIB, &dirty,
 					 &end), -EIO);
-	nbd_client_close(c);
+	nbd_client_close(client);
 	o.socket = "nothing";
-	assert_int_equal(nbd_client_open(&c, &o), -EIO);
+	assert_int_equal(nbd_client_open(&client, &o), -EIO);
 	free(pid);
 	free(path);
 }
@@ -563,13 +563,13 @@ static void test_slice(void **state)
 /* qemu-nbd's own words reach the caller. */
 static void test_server_that_fails(void **state)
 {
-	struct nbd_source *s;
+	struct nbd_source *source;
 	struct chain chain;
 
 	(void)state;
 	resolve_fine(&chain, "over.qcow2", "qcow2");
 	unlink("evil.raw");
-	assert_int_equal(nbd_source_open(&s, &chain, NULL, 2), -EIO);
+	assert_int_equal(nbd_source_open(&source, &chain, NULL, 2), -EIO);
 	assert_non_null(strstr(error_text(-EIO), "evil.raw"));
 	assert_non_null(strstr(error_text(-EIO), "No such file"));
 	chain_clear(&chain);

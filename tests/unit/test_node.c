@@ -37,51 +37,51 @@ static uint32_t random_len(uint32_t left)
 
 static struct leaf *random_leaf(uint32_t span_len)
 {
-	struct leaf *l = calloc(1, sizeof(*l) +
-			LEAF_ENTRIES_MAX * sizeof(l->entries[0]));
+	struct leaf *leaf = calloc(1, sizeof(*leaf) +
+			LEAF_ENTRIES_MAX * sizeof(leaf->entries[0]));
 	uint32_t offset = 0;
-	l->span_len = span_len;
+	leaf->span_len = span_len;
 	while (offset < span_len) {
-		struct leaf_entry *e = &l->entries[l->count];
-		e->hole = l->count > 0 && !e[-1].hole && number() % 4 == 0;
-		e->offset = offset;
-		e->len = random_len(span_len - offset);
-		if (!e->hole)
-			random_id(&e->id);
-		offset += e->len;
-		l->count++;
+		struct leaf_entry *entry = &leaf->entries[leaf->count];
+		entry->hole = leaf->count > 0 && !entry[-1].hole && number() % 4 == 0;
+		entry->offset = offset;
+		entry->len = random_len(span_len - offset);
+		if (!entry->hole)
+			random_id(&entry->id);
+		offset += entry->len;
+		leaf->count++;
 	}
-	l->has_proof = number() % 2;
-	if (l->has_proof)
-		memset(l->proof, 0x5a, PROOF_SIZE);
-	leaf_sum(l);
-	return l;
+	leaf->has_proof = number() % 2;
+	if (leaf->has_proof)
+		memset(leaf->proof, 0x5a, PROOF_SIZE);
+	leaf_sum(leaf);
+	return leaf;
 }
 
 /* The sums once more, in the plainest way. */
-static void assert_leaf_holds(const struct leaf *l)
+static void assert_leaf_holds(const struct leaf *leaf)
 {
 	uint32_t offset = 0, data = 0, clusters = 0;
 	bool used[SPAN_SIZE / CLUSTER_SIZE] = { false };
-	for (uint32_t i = 0; i < l->count; i++) {
-		const struct leaf_entry *e = &l->entries[i];
-		assert_int_equal(e->offset, offset);
-		assert_true(e->len > 0);
-		assert_true(i == 0 || !e->hole || !e[-1].hole);
-		assert_int_equal(e->hole, id_is_zero(&e->id));
-		offset += e->len;
-		if (e->hole)
+	for (uint32_t i = 0; i < leaf->count; i++) {
+		const struct leaf_entry *entry = &leaf->entries[i];
+		assert_int_equal(entry->offset, offset);
+		assert_true(entry->len > 0);
+		assert_true(i == 0 || !entry->hole || !entry[-1].hole);
+		assert_int_equal(entry->hole, id_is_zero(&entry->id));
+		offset += entry->len;
+		if (entry->hole)
 			continue;
-		assert_true(e->len <= ENTRY_MAX);
-		data += e->len;
-		for (uint32_t at = e->offset; at < offset; at++)
+		assert_true(entry->len <= ENTRY_MAX);
+		data += entry->len;
+		for (uint32_t at = entry->offset; at < offset; at++)
 			used[at / CLUSTER_SIZE] = true;
 	}
 	for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++)
 		clusters += used[i];
-	assert_int_equal(offset, l->span_len);
-	assert_int_equal(data, l->data_bytes);
-	assert_int_equal(clusters, l->clusters);
+	assert_int_equal(offset, leaf->span_len);
+	assert_int_equal(data, leaf->data_bytes);
+	assert_int_equal(clusters, leaf->clusters);
 	assert_true(data > 0);
 }
 
@@ -93,21 +93,21 @@ static void test_leaf_round_trip(void **state)
 	(void)state;
 	for (int round = 0; round < 64; round++) {
 		uint32_t span_len = lens[round % 8];
-		struct leaf *l = random_leaf(span_len), *back;
-		size_t len = leaf_encode(bytes, l);
+		struct leaf *leaf = random_leaf(span_len), *back;
+		size_t len = leaf_encode(bytes, leaf);
 		assert_true(len <= LEAF_SIZE_MAX);
 		assert_int_equal(leaf_decode(&back, bytes, len, span_len), 0);
 		assert_leaf_holds(back);
-		assert_int_equal(back->count, l->count);
-		assert_int_equal(back->has_proof, l->has_proof);
-		assert_memory_equal(back->proof, l->proof, PROOF_SIZE);
-		assert_int_equal(back->clusters, l->clusters);
+		assert_int_equal(back->count, leaf->count);
+		assert_int_equal(back->has_proof, leaf->has_proof);
+		assert_memory_equal(back->proof, leaf->proof, PROOF_SIZE);
+		assert_int_equal(back->clusters, leaf->clusters);
 		assert_int_equal(leaf_encode(again, back), len);
 		assert_memory_equal(again, bytes, len);
 		assert_int_equal(leaf_decode(&(struct leaf *){ NULL }, bytes,
 				len, span_len == 1 ? 2 : span_len - 1),
 				-EBADMSG);
-		free(l);
+		free(leaf);
 		free(back);
 	}
 }
@@ -115,22 +115,22 @@ static void test_leaf_round_trip(void **state)
 static void test_largest_leaf(void **state)
 {
 	static uint8_t bytes[LEAF_SIZE_MAX];
-	struct leaf *l = calloc(1, sizeof(*l) +
-			LEAF_ENTRIES_MAX * sizeof(l->entries[0])), *back;
+	struct leaf *leaf = calloc(1, sizeof(*leaf) +
+			LEAF_ENTRIES_MAX * sizeof(leaf->entries[0])), *back;
 	(void)state;
-	l->span_len = SPAN_SIZE;
-	l->count = LEAF_ENTRIES_MAX;
-	for (uint32_t i = 0; i < l->count; i++) {
-		l->entries[i].offset = i * BLOCK_SIZE;
-		l->entries[i].len = BLOCK_SIZE;
-		random_id(&l->entries[i].id);
+	leaf->span_len = SPAN_SIZE;
+	leaf->count = LEAF_ENTRIES_MAX;
+	for (uint32_t i = 0; i < leaf->count; i++) {
+		leaf->entries[i].offset = i * BLOCK_SIZE;
+		leaf->entries[i].len = BLOCK_SIZE;
+		random_id(&leaf->entries[i].id);
 	}
-	leaf_sum(l);
-	assert_int_equal(leaf_encode(bytes, l), LEAF_SIZE_MAX);
+	leaf_sum(leaf);
+	assert_int_equal(leaf_encode(bytes, leaf), LEAF_SIZE_MAX);
 	assert_int_equal(leaf_decode(&back, bytes, LEAF_SIZE_MAX, SPAN_SIZE),
 			0);
 	assert_leaf_holds(back);
-	free(l);
+	free(leaf);
 	free(back);
 }
 
@@ -138,18 +138,18 @@ static void try_leaf(const uint8_t *bytes, size_t len, uint32_t span_len)
 {
 	static uint8_t again[LEAF_SIZE_MAX];
 	uint8_t *copy = malloc(len > 0 ? len : 1);
-	struct leaf *l;
+	struct leaf *leaf;
 	memcpy(copy, bytes, len);
-	int err = leaf_decode(&l, copy, len, span_len);
+	int err = leaf_decode(&leaf, copy, len, span_len);
 	assert_true(err == 0 || err == -EBADMSG);
 	if (err == 0) {
-		assert_leaf_holds(l);
-		assert_int_equal(leaf_encode(again, l), len);
+		assert_leaf_holds(leaf);
+		assert_int_equal(leaf_encode(again, leaf), len);
 		assert_memory_equal(again, copy, len);
 	} else {
-		assert_null(l);
+		assert_null(leaf);
 	}
-	free(l);
+	free(leaf);
 	free(copy);
 }
 
@@ -159,8 +159,8 @@ static void test_leaf_damage(void **state)
 	(void)state;
 	for (int round = 0; round < 6; round++) {
 		uint32_t span_len = 300000 + number() % 300000;
-		struct leaf *l = random_leaf(span_len);
-		size_t len = leaf_encode(bytes, l);
+		struct leaf *leaf = random_leaf(span_len);
+		size_t len = leaf_encode(bytes, leaf);
 		for (size_t i = 0; i < len; i++) {
 			uint8_t old = bytes[i];
 			for (int bit = 0; bit < 8; bit++) {
@@ -177,7 +177,7 @@ static void test_leaf_damage(void **state)
 		try_leaf(bytes, len + 4, span_len);
 		try_leaf(bytes, len, 0);
 		try_leaf(bytes, len, SPAN_SIZE + 1);
-		free(l);
+		free(leaf);
 	}
 }
 
@@ -186,7 +186,7 @@ static int decode_lengths(uint32_t span_len, uint32_t data_bytes,
 		const int *lens, uint32_t count)
 {
 	uint8_t bytes[32 + 8 * 36] = { 0 }, *p = bytes + 32;
-	struct leaf *l;
+	struct leaf *leaf;
 	put_le32(bytes + 4, span_len);
 	put_le32(bytes + 8, count);
 	put_le32(bytes + 12, data_bytes);
@@ -199,8 +199,8 @@ static int decode_lengths(uint32_t span_len, uint32_t data_bytes,
 			p += ID_SIZE;
 		}
 	}
-	int err = leaf_decode(&l, bytes, (size_t)(p - bytes), span_len);
-	free(l);
+	int err = leaf_decode(&leaf, bytes, (size_t)(p - bytes), span_len);
+	free(leaf);
 	return err;
 }
 
@@ -227,39 +227,39 @@ static void test_leaf_rules(void **state)
 
 static void test_clusters_are_counted_once(void **state)
 {
-	struct leaf *l = calloc(1, sizeof(*l) + 3 * sizeof(l->entries[0]));
+	struct leaf *leaf = calloc(1, sizeof(*leaf) + 3 * sizeof(leaf->entries[0]));
 	(void)state;
-	l->count = 3;
-	l->entries[0] = (struct leaf_entry){ .offset = 0, .len = 4096 };
-	l->entries[1] = (struct leaf_entry){ .offset = 4096, .len = 57344,
+	leaf->count = 3;
+	leaf->entries[0] = (struct leaf_entry){ .offset = 0, .len = 4096 };
+	leaf->entries[1] = (struct leaf_entry){ .offset = 4096, .len = 57344,
 		.hole = true };
-	l->entries[2] = (struct leaf_entry){ .offset = 61440, .len = 8192 };
-	leaf_sum(l);
-	assert_int_equal(l->clusters, 2);
-	assert_int_equal(l->data_bytes, 12288);
-	free(l);
+	leaf->entries[2] = (struct leaf_entry){ .offset = 61440, .len = 8192 };
+	leaf_sum(leaf);
+	assert_int_equal(leaf->clusters, 2);
+	assert_int_equal(leaf->data_bytes, 12288);
+	free(leaf);
 }
 
 /* --- nodes --- */
 
 static struct node *random_node(uint8_t level, uint64_t spans)
 {
-	struct node *n = calloc(1, sizeof(*n));
+	struct node *node = calloc(1, sizeof(*node));
 	uint64_t per_slot = node_slot_spans(level);
 	bool any = false;
-	n->level = level;
-	n->spans = spans;
+	node->level = level;
+	node->spans = spans;
 	for (uint32_t slot = 0; slot < NODE_FANOUT; slot++) {
-		struct node_child *c = &n->children[slot];
+		struct node_child *child = &node->children[slot];
 		if (slot * per_slot >= spans || (any && number() % 3 == 0))
 			continue;
 		any = true;
-		random_id(&c->id);
-		c->clusters = 1 + number() % 200;
-		c->data_bytes = c->clusters * (uint64_t)BLOCK_SIZE +
+		random_id(&child->id);
+		child->clusters = 1 + number() % 200;
+		child->data_bytes = child->clusters * (uint64_t)BLOCK_SIZE +
 				number() % 1000;
 	}
-	return n;
+	return node;
 }
 
 static void test_node_round_trip(void **state)
@@ -270,17 +270,17 @@ static void test_node_round_trip(void **state)
 		uint8_t level = (uint8_t)(1 + round % 3);
 		uint64_t room = node_slot_spans(level) * NODE_FANOUT;
 		uint64_t spans = 1 + number() % room;
-		struct node *n = random_node(level, spans), *back;
-		size_t len = node_encode(bytes, n);
+		struct node *node = random_node(level, spans), *back;
+		size_t len = node_encode(bytes, node);
 		assert_int_equal(node_decode(&back, bytes, len, level, spans),
 				0);
 		for (uint32_t i = 0; i < NODE_FANOUT; i++) {
 			assert_true(id_equal(&back->children[i].id,
-					&n->children[i].id));
+					&node->children[i].id));
 			assert_int_equal(back->children[i].clusters,
-					n->children[i].clusters);
+					node->children[i].clusters);
 			assert_int_equal(back->children[i].data_bytes,
-					n->children[i].data_bytes);
+					node->children[i].data_bytes);
 		}
 		assert_int_equal(node_encode(again, back), len);
 		assert_memory_equal(again, bytes, len);
@@ -289,7 +289,7 @@ static void test_node_round_trip(void **state)
 				spans + 1), -EBADMSG);
 		assert_int_equal(node_decode(&back, bytes, len,
 				level % 3 + 1, spans), -EBADMSG);
-		free(n);
+		free(node);
 	}
 }
 
@@ -298,17 +298,17 @@ static void try_node(const uint8_t *bytes, size_t len, uint8_t level,
 {
 	static uint8_t again[NODE_SIZE_MAX];
 	uint8_t *copy = malloc(len > 0 ? len : 1);
-	struct node *n;
+	struct node *node;
 	memcpy(copy, bytes, len);
-	int err = node_decode(&n, copy, len, level, spans);
+	int err = node_decode(&node, copy, len, level, spans);
 	assert_true(err == 0 || err == -EBADMSG);
 	if (err == 0) {
-		assert_int_equal(node_encode(again, n), len);
+		assert_int_equal(node_encode(again, node), len);
 		assert_memory_equal(again, copy, len);
 	} else {
-		assert_null(n);
+		assert_null(node);
 	}
-	free(n);
+	free(node);
 	free(copy);
 }
 
@@ -318,22 +318,22 @@ static void test_node_damage(void **state)
 	static const uint64_t spans[] = { 7, 300, 70000 };
 	(void)state;
 	for (uint8_t level = 1; level <= 3; level++) {
-		struct node *n = random_node(level, spans[level - 1]);
-		size_t len = node_encode(bytes, n);
+		struct node *node = random_node(level, spans[level - 1]);
+		size_t len = node_encode(bytes, node);
 		for (size_t i = 0; i < len; i++) {
 			uint8_t old = bytes[i];
 			for (int v = 0; v < 256; v += v < 8 ? 1 : 31) {
 				bytes[i] = (uint8_t)v;
-				try_node(bytes, len, level, n->spans);
+				try_node(bytes, len, level, node->spans);
 			}
 			bytes[i] = old;
-			try_node(bytes, i, level, n->spans);
+			try_node(bytes, i, level, node->spans);
 		}
-		try_node(bytes, len, 0, n->spans);
-		try_node(bytes, len, 4, n->spans);
-		try_node(bytes, len, 255, n->spans);
+		try_node(bytes, len, 0, node->spans);
+		try_node(bytes, len, 4, node->spans);
+		try_node(bytes, len, 255, node->spans);
 		try_node(bytes, len, level, 0);
-		free(n);
+		free(node);
 	}
 }
 
@@ -341,14 +341,14 @@ static int decode_one_child(uint8_t slot, uint32_t clusters, uint64_t data,
 		uint64_t spans)
 {
 	uint8_t bytes[16 + 48] = { 1, 0, 1, 0 };
-	struct node *n;
+	struct node *node;
 	put_le64(bytes + 8, spans);
 	bytes[16] = slot;
 	put_le32(bytes + 20, clusters);
 	put_le64(bytes + 24, data);
 	memset(bytes + 32, 0x22, ID_SIZE);
-	int err = node_decode(&n, bytes, sizeof(bytes), 1, spans);
-	free(n);
+	int err = node_decode(&node, bytes, sizeof(bytes), 1, spans);
+	free(node);
 	return err;
 }
 

@@ -24,12 +24,12 @@ struct fixture {
 static struct stored_pack *add(struct fixture *f, uint64_t size,
 		unsigned live_percent)
 {
-	struct stored_pack *p = &f->packs[f->stored.count++];
-	*p = (struct stored_pack){ .size = size, .kind = PACK_DATA,
+	struct stored_pack *pack = &f->packs[f->stored.count++];
+	*pack = (struct stored_pack){ .size = size, .kind = PACK_DATA,
 		.chunks = 100, .live = live_percent, .shares = 1000,
 		.live_shares = 10 * (uint64_t)live_percent };
-	p->id.b[0] = (uint8_t)f->stored.count;
-	return p;
+	pack->id.b[0] = (uint8_t)f->stored.count;
+	return pack;
 }
 
 static int begin(void **state)

@@ -22,15 +22,15 @@ static void test_all_jobs_run(void **state)
 {
 	atomic_int n = 0;
 	(void)state;
-	struct pool *p = pool_new(4, 8);
-	assert_non_null(p);
+	struct pool *pool = pool_new(4, 8);
+	assert_non_null(pool);
 	for (int i = 0; i < 10000; i++)
-		pool_submit(p, count_up, &n);
-	pool_drain(p);
+		pool_submit(pool, count_up, &n);
+	pool_drain(pool);
 	assert_int_equal(n, 10000);
 	for (int i = 0; i < 8; i++)
-		pool_submit(p, count_up, &n);
-	pool_free(p); /* runs what is queued */
+		pool_submit(pool, count_up, &n);
+	pool_free(pool); /* runs what is queued */
 	assert_int_equal(n, 10008);
 	pool_free(NULL);
 }
@@ -44,12 +44,12 @@ struct gate {
 
 static void wait_at_gate(void *arg)
 {
-	struct gate *g = arg;
-	LOCK_SCOPE(&g->mutex);
-	g->inside++;
-	pthread_cond_broadcast(&g->cond);
-	while (!g->open)
-		pthread_cond_wait(&g->cond, &g->mutex);
+	struct gate *gate = arg;
+	LOCK_SCOPE(&gate->mutex);
+	gate->inside++;
+	pthread_cond_broadcast(&gate->cond);
+	while (!gate->open)
+		pthread_cond_wait(&gate->cond, &gate->mutex);
 }
 
 static void test_bound_and_parallel(void **state)
@@ -58,25 +58,25 @@ static void test_bound_and_parallel(void **state)
 		0, false };
 	atomic_int n = 0;
 	(void)state;
-	struct pool *p = pool_new(3, 2);
+	struct pool *pool = pool_new(3, 2);
 	for (int i = 0; i < 3; i++)
-		pool_submit(p, wait_at_gate, &g);
+		pool_submit(pool, wait_at_gate, &g);
 	/* All three are in their jobs at once. */
 	pthread_mutex_lock(&g.mutex);
 	while (g.inside < 3)
 		pthread_cond_wait(&g.cond, &g.mutex);
 	pthread_mutex_unlock(&g.mutex);
-	assert_true(pool_try(p, count_up, &n));
-	assert_true(pool_try(p, count_up, &n));
-	assert_false(pool_try(p, count_up, &n));
+	assert_true(pool_try(pool, count_up, &n));
+	assert_true(pool_try(pool, count_up, &n));
+	assert_false(pool_try(pool, count_up, &n));
 	pthread_mutex_lock(&g.mutex);
 	g.open = true;
 	pthread_cond_broadcast(&g.cond);
 	pthread_mutex_unlock(&g.mutex);
-	pool_drain(p);
+	pool_drain(pool);
 	assert_int_equal(n, 2);
-	assert_true(pool_try(p, count_up, &n));
-	pool_free(p);
+	assert_true(pool_try(pool, count_up, &n));
+	pool_free(pool);
 	assert_int_equal(n, 3);
 }
 
@@ -92,9 +92,9 @@ struct numbered {
 
 static void check_order(void *arg)
 {
-	struct numbered *j = arg;
-	if (j->order->next++ != j->number)
-		j->order->right = false;
+	struct numbered *numbered = arg;
+	if (numbered->order->next++ != numbered->number)
+		numbered->order->right = false;
 }
 
 static void test_order_of_one_thread(void **state)
@@ -102,12 +102,12 @@ static void test_order_of_one_thread(void **state)
 	struct order order = { 0, true };
 	struct numbered jobs[100];
 	(void)state;
-	struct pool *p = pool_new(1, 7);
+	struct pool *pool = pool_new(1, 7);
 	for (int i = 0; i < 100; i++) {
 		jobs[i] = (struct numbered){ &order, i };
-		pool_submit(p, check_order, &jobs[i]);
+		pool_submit(pool, check_order, &jobs[i]);
 	}
-	pool_free(p);
+	pool_free(pool);
 	assert_int_equal(order.next, 100);
 	assert_true(order.right);
 }

@@ -40,13 +40,13 @@ static uint8_t byte_at(uint64_t at)
 static int disk_read(void *ctx, unsigned worker, void *buf, size_t len,
 		uint64_t offset)
 {
-	const struct disk *d = ctx;
+	const struct disk *disk = ctx;
 	uint8_t *to = buf;
 	(void)worker;
 	memset(buf, 0, len);
-	for (int k = 0; k < d->count; k++) {
-		uint64_t from = max_u64(d->pieces[k].at, offset);
-		uint64_t end = min_u64(d->pieces[k].at + d->pieces[k].len,
+	for (int k = 0; k < disk->count; k++) {
+		uint64_t from = max_u64(disk->pieces[k].at, offset);
+		uint64_t end = min_u64(disk->pieces[k].at + disk->pieces[k].len,
 				offset + len);
 		for (uint64_t at = from; at < end; at++)
 			to[at - offset] = byte_at(at);
@@ -57,13 +57,13 @@ static int disk_read(void *ctx, unsigned worker, void *buf, size_t len,
 static int disk_extent(void *ctx, unsigned worker, uint64_t offset,
 		uint64_t limit, bool *hole, uint64_t *end)
 {
-	const struct disk *d = ctx;
+	const struct disk *disk = ctx;
 	(void)worker;
 	*hole = true;
 	*end = limit;
-	for (int k = d->count; k-- > 0;) {
-		uint64_t from = d->pieces[k].at;
-		uint64_t to = from + d->pieces[k].len;
+	for (int k = disk->count; k-- > 0;) {
+		uint64_t from = disk->pieces[k].at;
+		uint64_t to = from + disk->pieces[k].len;
 		if (offset >= from && offset < to) {
 			*hole = false;
 			*end = min_u64(to, limit);
@@ -74,17 +74,17 @@ static int disk_extent(void *ctx, unsigned worker, uint64_t offset,
 	return 0;
 }
 
-static void add(struct disk *d, uint64_t at, uint64_t len)
+static void add(struct disk *disk, uint64_t at, uint64_t len)
 {
-	assert_true(d->count < PIECES_MAX && at + len <= d->size);
-	d->pieces[d->count].at = at;
-	d->pieces[d->count++].len = len;
+	assert_true(disk->count < PIECES_MAX && at + len <= disk->size);
+	disk->pieces[disk->count].at = at;
+	disk->pieces[disk->count++].len = len;
 }
 
-static void store(struct fixture *f, struct disk *d, struct tree_root *root)
+static void store(struct fixture *f, struct disk *disk, struct tree_root *root)
 {
-	struct image_source s = { .size = d->size, .read = disk_read,
-		.extent = disk_extent, .ctx = d };
+	struct image_source s = { .size = disk->size, .read = disk_read,
+		.extent = disk_extent, .ctx = disk };
 	struct image_counts counts = { .done = 0 };
 	uint64_t size;
 	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL, root,
@@ -102,27 +102,27 @@ struct opened {
 };
 
 static void open_view(struct fixture *f, const struct tree_root *root,
-		uint64_t size, struct opened *o)
+		uint64_t size, struct opened *opened)
 {
-	assert_int_equal(image_open(&o->image, f->reader, root, size), 0);
-	assert_int_equal(qcow2_open(&o->view, o->image), 0);
-	o->size = qcow2_size(o->view);
-	o->bytes = NULL;
+	assert_int_equal(image_open(&opened->image, f->reader, root, size), 0);
+	assert_int_equal(qcow2_open(&opened->view, opened->image), 0);
+	opened->size = qcow2_size(opened->view);
+	opened->bytes = NULL;
 }
 
-static void read_whole(struct opened *o)
+static void read_whole(struct opened *opened)
 {
-	o->bytes = malloc(o->size + 1);
-	assert_non_null(o->bytes);
-	assert_int_equal(qcow2_pread(o->view, o->bytes, o->size + 1, 0),
-			o->size);
+	opened->bytes = malloc(opened->size + 1);
+	assert_non_null(opened->bytes);
+	assert_int_equal(qcow2_pread(opened->view, opened->bytes, opened->size + 1, 0),
+			opened->size);
 }
 
-static void close_view(struct opened *o)
+static void close_view(struct opened *opened)
 {
-	qcow2_close(o->view);
-	image_close(o->image);
-	free(o->bytes);
+	qcow2_close(opened->view);
+	image_close(opened->image);
+	free(opened->bytes);
 }
 
 /* --- a reader by the specification --- */
@@ -149,201 +149,201 @@ struct parsed {
 };
 
 /* A reference to N clusters at AT, which nothing else may refer to. */
-static void refer(struct parsed *p, uint64_t at, uint64_t n)
+static void refer(struct parsed *parsed, uint64_t at, uint64_t n)
 {
 	assert_int_equal(at % CLUSTER_SIZE, 0);
-	assert_true(at + n * CLUSTER_SIZE <= p->size);
+	assert_true(at + n * CLUSTER_SIZE <= parsed->size);
 	for (uint64_t k = at / CLUSTER_SIZE; n > 0; k++, n--)
-		assert_int_equal(p->references[k]++, 0);
+		assert_int_equal(parsed->references[k]++, 0);
 }
 
-static void parse_header(struct parsed *p)
+static void parse_header(struct parsed *parsed)
 {
 	static const uint8_t none[16];
-	assert_true(p->size % CLUSTER_SIZE == 0);
-	assert_memory_equal(p->bytes, "QFI\xfb\0\0\0\3", 8);
-	assert_memory_equal(p->bytes + 8, none, 12);	/* backing file */
-	assert_int_equal(be32_at(p->bytes + 20), 16);
-	p->disk_size = be64_at(p->bytes + 24);
-	assert_int_equal(be32_at(p->bytes + 32), 0);	/* encryption */
-	p->l1_entries = be32_at(p->bytes + 36);
-	p->l1_at = be64_at(p->bytes + 40);
-	p->table_at = be64_at(p->bytes + 48);
-	p->table_clusters = be32_at(p->bytes + 56);
-	assert_memory_equal(p->bytes + 60, none, 12);	/* snapshots */
-	assert_memory_equal(p->bytes + 72, none, 16);	/* features */
-	assert_memory_equal(p->bytes + 88, none, 8);
-	assert_int_equal(be32_at(p->bytes + 96), 4);
-	assert_int_equal(be32_at(p->bytes + 100), 104);
-	assert_memory_equal(p->bytes + 104, none, 8);	/* no extension */
-	refer(p, 0, 1);
-	refer(p, p->table_at, p->table_clusters);
-	refer(p, p->l1_at, (p->l1_entries * 8 + CLUSTER_SIZE - 1) /
+	assert_true(parsed->size % CLUSTER_SIZE == 0);
+	assert_memory_equal(parsed->bytes, "QFI\xfb\0\0\0\3", 8);
+	assert_memory_equal(parsed->bytes + 8, none, 12);	/* backing file */
+	assert_int_equal(be32_at(parsed->bytes + 20), 16);
+	parsed->disk_size = be64_at(parsed->bytes + 24);
+	assert_int_equal(be32_at(parsed->bytes + 32), 0);	/* encryption */
+	parsed->l1_entries = be32_at(parsed->bytes + 36);
+	parsed->l1_at = be64_at(parsed->bytes + 40);
+	parsed->table_at = be64_at(parsed->bytes + 48);
+	parsed->table_clusters = be32_at(parsed->bytes + 56);
+	assert_memory_equal(parsed->bytes + 60, none, 12);	/* snapshots */
+	assert_memory_equal(parsed->bytes + 72, none, 16);	/* features */
+	assert_memory_equal(parsed->bytes + 88, none, 8);
+	assert_int_equal(be32_at(parsed->bytes + 96), 4);
+	assert_int_equal(be32_at(parsed->bytes + 100), 104);
+	assert_memory_equal(parsed->bytes + 104, none, 8);	/* no extension */
+	refer(parsed, 0, 1);
+	refer(parsed, parsed->table_at, parsed->table_clusters);
+	refer(parsed, parsed->l1_at, (parsed->l1_entries * 8 + CLUSTER_SIZE - 1) /
 					CLUSTER_SIZE);
 }
 
 /* The address in an entry, or 0. Sets no other bit than COPIED. */
-static uint64_t entry_at(const struct parsed *p, const uint8_t *at)
+static uint64_t entry_at(const struct parsed *parsed, const uint8_t *at)
 {
 	uint64_t entry = be64_at(at);
 	if (entry == 0)
 		return 0;
 	assert_true((entry & COPIED) != 0);
-	refer((struct parsed *)p, entry & ~COPIED, 1);
+	refer((struct parsed *)parsed, entry & ~COPIED, 1);
 	return entry & ~COPIED;
 }
 
 /* The guest's cluster at GUEST is at AT of the file, or nowhere: 0. */
-static void check_cluster(const struct parsed *p, struct disk *d,
+static void check_cluster(const struct parsed *parsed, struct disk *disk,
 		uint64_t guest, uint64_t at)
 {
 	uint8_t want[CLUSTER_SIZE];
 	uint64_t end = guest;
 	bool hole = true;
-	if (guest < d->size)
-		disk_extent(d, 0, guest, guest + CLUSTER_SIZE, &hole, &end);
+	if (guest < disk->size)
+		disk_extent(disk, 0, guest, guest + CLUSTER_SIZE, &hole, &end);
 	bool empty = hole && (end == guest + CLUSTER_SIZE || end == guest);
 	assert_int_equal(at == 0, empty);
 	if (empty)
 		return;
-	disk_read(d, 0, want, CLUSTER_SIZE, guest);
-	assert_int_equal(memcmp(want, p->bytes + at, CLUSTER_SIZE), 0);
+	disk_read(disk, 0, want, CLUSTER_SIZE, guest);
+	assert_int_equal(memcmp(want, parsed->bytes + at, CLUSTER_SIZE), 0);
 }
 
-static void check_content(const struct parsed *p, struct disk *d)
+static void check_content(const struct parsed *parsed, struct disk *disk)
 {
-	assert_true(p->l1_entries * QCOW2_L1_ENTRY >= p->disk_size);
-	for (uint64_t i = 0; i < p->l1_entries; i++) {
-		uint64_t l2 = entry_at(p, p->bytes + p->l1_at + 8 * i);
+	assert_true(parsed->l1_entries * QCOW2_L1_ENTRY >= parsed->disk_size);
+	for (uint64_t i = 0; i < parsed->l1_entries; i++) {
+		uint64_t l2 = entry_at(parsed, parsed->bytes + parsed->l1_at + 8 * i);
 		for (uint64_t k = 0; k < 8192; k++)
-			check_cluster(p, d, i * QCOW2_L1_ENTRY +
+			check_cluster(parsed, disk, i * QCOW2_L1_ENTRY +
 							k * CLUSTER_SIZE,
-					l2 == 0 ? 0 : entry_at(p, p->bytes +
+					l2 == 0 ? 0 : entry_at(parsed, parsed->bytes +
 							l2 + 8 * k));
 	}
 }
 
-static void check_refcounts(struct parsed *p)
+static void check_refcounts(struct parsed *parsed)
 {
-	uint64_t clusters = p->size / CLUSTER_SIZE;
-	for (uint64_t i = 0; i < p->table_clusters * 8192; i++) {
-		uint64_t at = be64_at(p->bytes + p->table_at + 8 * i);
+	uint64_t clusters = parsed->size / CLUSTER_SIZE;
+	for (uint64_t i = 0; i < parsed->table_clusters * 8192; i++) {
+		uint64_t at = be64_at(parsed->bytes + parsed->table_at + 8 * i);
 		if (at != 0)
-			refer(p, at, 1);
+			refer(parsed, at, 1);
 		else
 			assert_true(i * 32768 >= clusters);
 	}
-	for (uint64_t c = 0; c < p->table_clusters * 8192 * 32768; c++) {
-		uint64_t block = be64_at(p->bytes + p->table_at +
+	for (uint64_t c = 0; c < parsed->table_clusters * 8192 * 32768; c++) {
+		uint64_t block = be64_at(parsed->bytes + parsed->table_at +
 				8 * (c / 32768));
 		if (block == 0)
 			break;
-		const uint8_t *at = p->bytes + block + c % 32768 * 2;
+		const uint8_t *at = parsed->bytes + block + c % 32768 * 2;
 		assert_int_equal(at[0], 0);
-		assert_int_equal(at[1], c < clusters ? p->references[c] : 0);
+		assert_int_equal(at[1], c < clusters ? parsed->references[c] : 0);
 	}
 }
 
-static void check_image(const struct opened *o, struct disk *d)
+static void check_image(const struct opened *opened, struct disk *disk)
 {
-	struct parsed p = { .bytes = o->bytes, .size = o->size };
-	p.references = calloc(1, o->size / CLUSTER_SIZE);
+	struct parsed p = { .bytes = opened->bytes, .size = opened->size };
+	p.references = calloc(1, opened->size / CLUSTER_SIZE);
 	assert_non_null(p.references);
 	parse_header(&p);
-	assert_int_equal(p.disk_size, round_up(d->size, 512));
-	check_content(&p, d);
+	assert_int_equal(p.disk_size, round_up(disk->size, 512));
+	check_content(&p, disk);
 	check_refcounts(&p);
 	free(p.references);
 }
 
 /* --- parts and holes --- */
 
-static void check_part(const struct opened *o, uint64_t at, size_t len)
+static void check_part(const struct opened *opened, uint64_t at, size_t len)
 {
 	struct iovec iov[64];
 	struct frame *pins[64];
 	struct image_iov v = { .iov = iov, .pins = pins, .room = 64 };
-	size_t want = at < o->size ? min_u64(len, o->size - at) : 0;
+	size_t want = at < opened->size ? min_u64(len, opened->size - at) : 0;
 	CLEANUP_FREE uint8_t *buf = malloc(len + 1);
 	buf[want] = 0xa5;
-	assert_int_equal(qcow2_pread(o->view, buf, len, at), want);
-	assert_int_equal(memcmp(buf, o->bytes + at, want), 0);
+	assert_int_equal(qcow2_pread(opened->view, buf, len, at), want);
+	assert_int_equal(memcmp(buf, opened->bytes + at, want), 0);
 	assert_int_equal(buf[want], 0xa5);
-	ssize_t n = qcow2_read_iov(o->view, &v, len, at);
+	ssize_t n = qcow2_read_iov(opened->view, &v, len, at);
 	if (n == -E2BIG)
 		return;
 	assert_int_equal(n, want);
 	for (int k = 0; k < v.count; at += iov[k].iov_len, k++)
-		assert_int_equal(memcmp(iov[k].iov_base, o->bytes + at,
+		assert_int_equal(memcmp(iov[k].iov_base, opened->bytes + at,
 						 iov[k].iov_len),
 				0);
 	image_unpin(&v);
 }
 
-static void check_parts(const struct opened *o, const struct qcow2_layout *l)
+static void check_parts(const struct opened *opened, const struct qcow2_layout *layout)
 {
 	const uint64_t edges[] = { 0, 104, 4096, CLUSTER_SIZE,
-		l->blocks * CLUSTER_SIZE, l->l1 * CLUSTER_SIZE,
-		l->l2 * CLUSTER_SIZE, l->data * CLUSTER_SIZE, o->size };
-	assert_int_equal(l->end * CLUSTER_SIZE, o->size);
+		layout->blocks * CLUSTER_SIZE, layout->l1 * CLUSTER_SIZE,
+		layout->l2 * CLUSTER_SIZE, layout->data * CLUSTER_SIZE, opened->size };
+	assert_int_equal(layout->end * CLUSTER_SIZE, opened->size);
 	for (size_t k = 0; k < sizeof(edges) / sizeof(edges[0]); k++)
 		for (int around = -9; around <= 9; around++) {
 			uint64_t at = edges[k] + (uint64_t)around;
 			if (around < 0 && edges[k] == 0)
 				continue;
-			check_part(o, at, 1);
-			check_part(o, at, 17);
-			check_part(o, at, 5000);
+			check_part(opened, at, 1);
+			check_part(opened, at, 17);
+			check_part(opened, at, 5000);
 		}
 	for (int k = 0; k < 400; k++)
-		check_part(o, (uint64_t)rand() % o->size,
+		check_part(opened, (uint64_t)rand() % opened->size,
 				(size_t)rand() % 300000);
-	assert_int_equal(qcow2_pread(o->view, NULL, 0, 5), 0);
-	assert_int_equal(qcow2_pread(o->view, NULL, 1, o->size), 0);
+	assert_int_equal(qcow2_pread(opened->view, NULL, 0, 5), 0);
+	assert_int_equal(qcow2_pread(opened->view, NULL, 1, opened->size), 0);
 }
 
 /* Walks the map: all that is not zero is data; in the disk's own clusters the
  * blocks that are zeros are holes. Returns the bytes of data. */
-static uint64_t check_holes(const struct opened *o,
-		const struct qcow2_layout *l)
+static uint64_t check_holes(const struct opened *opened,
+		const struct qcow2_layout *layout)
 {
 	uint64_t data = 0;
-	off_t at = 0, end = (off_t)o->size;
+	off_t at = 0, end = (off_t)opened->size;
 	while (at < end) {
-		off_t from = qcow2_seek(o->view, at, SEEK_DATA);
+		off_t from = qcow2_seek(opened->view, at, SEEK_DATA);
 		if (from == -ENXIO)
 			from = end;
 		assert_true(from >= at && from <= end);
-		assert_true(bytes_are_zero(o->bytes + at, (size_t)(from - at)));
+		assert_true(bytes_are_zero(opened->bytes + at, (size_t)(from - at)));
 		if (from == end)
 			break;
 		assert_int_equal(from % BLOCK_SIZE, 0);
-		at = qcow2_seek(o->view, from, SEEK_HOLE);
+		at = qcow2_seek(opened->view, from, SEEK_HOLE);
 		assert_true(at > from && at <= end);
 		for (off_t b = from; b < at; b += BLOCK_SIZE) {
-			assert_int_equal(qcow2_seek(o->view, b + 7, SEEK_DATA),
+			assert_int_equal(qcow2_seek(opened->view, b + 7, SEEK_DATA),
 					b + 7 < at ? b + 7 : -ENXIO);
-			assert_true((uint64_t)b < l->data * CLUSTER_SIZE ||
-					!bytes_are_zero(o->bytes + b,
+			assert_true((uint64_t)b < layout->data * CLUSTER_SIZE ||
+					!bytes_are_zero(opened->bytes + b,
 							BLOCK_SIZE));
 		}
 		data += (uint64_t)(at - from);
 	}
-	assert_int_equal(qcow2_seek(o->view, end, SEEK_DATA), -ENXIO);
-	assert_int_equal(qcow2_seek(o->view, end, SEEK_HOLE), -ENXIO);
-	assert_int_equal(qcow2_seek(o->view, -1, SEEK_HOLE), -ENXIO);
+	assert_int_equal(qcow2_seek(opened->view, end, SEEK_DATA), -ENXIO);
+	assert_int_equal(qcow2_seek(opened->view, end, SEEK_HOLE), -ENXIO);
+	assert_int_equal(qcow2_seek(opened->view, -1, SEEK_HOLE), -ENXIO);
 	return data;
 }
 
 /* The slots that are used, and the disk's clusters that are not empty. */
-static void count_used(const struct disk *d, uint64_t *slots,
+static void count_used(const struct disk *disk, uint64_t *slots,
 		uint64_t *clusters)
 {
 	uint64_t slot = 0, cluster = 0; /* the first not counted */
 	*slots = *clusters = 0;
-	for (int k = 0; k < d->count; k++) {
-		uint64_t from = d->pieces[k].at;
-		uint64_t last = from + d->pieces[k].len - 1;
+	for (int k = 0; k < disk->count; k++) {
+		uint64_t from = disk->pieces[k].at;
+		uint64_t last = from + disk->pieces[k].len - 1;
 		uint64_t s = max_u64(slot, from / QCOW2_L1_ENTRY);
 		uint64_t c = max_u64(cluster, from / CLUSTER_SIZE);
 		slot = last / QCOW2_L1_ENTRY + 1;
@@ -353,21 +353,21 @@ static void count_used(const struct disk *d, uint64_t *slots,
 	}
 }
 
-static void check_disk(struct fixture *f, struct disk *d)
+static void check_disk(struct fixture *f, struct disk *disk)
 {
 	struct tree_root root;
 	struct opened o;
 	uint64_t slots, clusters, file_size, stored;
-	store(f, d, &root);
-	count_used(d, &slots, &clusters);
+	store(f, disk, &root);
+	count_used(disk, &slots, &clusters);
 	assert_int_equal(root.clusters, clusters);
-	struct qcow2_layout l = qcow2_layout(d->size, clusters);
-	open_view(f, &root, d->size, &o);
+	struct qcow2_layout l = qcow2_layout(disk->size, clusters);
+	open_view(f, &root, disk->size, &o);
 	read_whole(&o);
-	check_image(&o, d);
+	check_image(&o, disk);
 	check_parts(&o, &l);
 	uint64_t data = check_holes(&o, &l);
-	qcow2_measure(d->size, &root, &file_size, &stored);
+	qcow2_measure(disk->size, &root, &file_size, &stored);
 	assert_int_equal(file_size, o.size);
 	assert_int_equal(stored, data + CLUSTER_SIZE *
 			(min_u64(l.l1_entries, clusters) - slots));
@@ -467,27 +467,27 @@ static void test_layouts(void **state)
 	}
 }
 
-static void read_be64(const struct opened *o, uint64_t at, uint64_t *out)
+static void read_be64(const struct opened *opened, uint64_t at, uint64_t *out)
 {
 	uint8_t b[8];
-	assert_int_equal(qcow2_pread(o->view, b, 8, at), 8);
+	assert_int_equal(qcow2_pread(opened->view, b, 8, at), 8);
 	*out = be64_at(b);
 }
 
 /* What the guest reads at AT, through the tables, byte by byte. */
-static uint8_t guest_byte(const struct opened *o, const struct qcow2_layout *l,
+static uint8_t guest_byte(const struct opened *opened, const struct qcow2_layout *layout,
 		uint64_t at)
 {
 	uint64_t l2, cluster;
 	uint8_t b = 0;
-	read_be64(o, l->l1 * CLUSTER_SIZE + at / QCOW2_L1_ENTRY * 8, &l2);
+	read_be64(opened, layout->l1 * CLUSTER_SIZE + at / QCOW2_L1_ENTRY * 8, &l2);
 	if (l2 == 0)
 		return 0;
-	read_be64(o, (l2 & ~COPIED) + at % QCOW2_L1_ENTRY / CLUSTER_SIZE * 8,
+	read_be64(opened, (l2 & ~COPIED) + at % QCOW2_L1_ENTRY / CLUSTER_SIZE * 8,
 			&cluster);
 	if (cluster == 0)
 		return 0;
-	assert_int_equal(qcow2_pread(o->view, &b, 1, (cluster & ~COPIED) +
+	assert_int_equal(qcow2_pread(opened->view, &b, 1, (cluster & ~COPIED) +
 					at % CLUSTER_SIZE),
 			1);
 	return b;
@@ -574,17 +574,17 @@ static void test_copy(void **state)
 
 /* --- trees that lie --- */
 
-static void put_node(struct fixture *f, struct chunk_stream *st,
+static void put_node(struct fixture *f, struct chunk_stream *stream,
 		const uint8_t *bytes, size_t len, struct id *id)
 {
 	seal_id(f->repo->seal, ID_NODE, id, bytes, len);
-	assert_int_equal(chunk_stream_put(st, PACK_TREE, id, bytes,
+	assert_int_equal(chunk_stream_put(stream, PACK_TREE, id, bytes,
 					 (uint32_t)len),
 			0);
 }
 
 /* A leaf over one span: the chunk ID at cluster AT. */
-static void put_leaf(struct fixture *f, struct chunk_stream *st,
+static void put_leaf(struct fixture *f, struct chunk_stream *stream,
 		const struct id *chunk, uint32_t at, struct node_child *out)
 {
 	CLEANUP_FREE struct leaf *leaf = calloc(1, sizeof(*leaf) +
@@ -599,25 +599,25 @@ static void put_leaf(struct fixture *f, struct chunk_stream *st,
 	leaf->entries[2] = (struct leaf_entry){ .offset = offset + CLUSTER_SIZE,
 		.len = SPAN_SIZE - CLUSTER_SIZE - offset, .hole = true };
 	leaf_sum(leaf);
-	put_node(f, st, bytes, leaf_encode(bytes, leaf), &out->id);
+	put_node(f, stream, bytes, leaf_encode(bytes, leaf), &out->id);
 	out->data_bytes = leaf->data_bytes;
 	out->clusters = leaf->clusters;
 }
 
 /* Reads all of the view in every way; each either works or says EBADMSG. */
-static void read_hostile(const struct opened *o, uint64_t *refused)
+static void read_hostile(const struct opened *opened, uint64_t *refused)
 {
 	static uint8_t buf[CLUSTER_SIZE];
-	for (uint64_t at = 0; at < o->size; at += CLUSTER_SIZE) {
-		ssize_t n = qcow2_pread(o->view, buf, sizeof(buf), at);
-		off_t to = qcow2_seek(o->view, (off_t)at, SEEK_DATA);
+	for (uint64_t at = 0; at < opened->size; at += CLUSTER_SIZE) {
+		ssize_t n = qcow2_pread(opened->view, buf, sizeof(buf), at);
+		off_t to = qcow2_seek(opened->view, (off_t)at, SEEK_DATA);
 		assert_true(n == CLUSTER_SIZE || n == -EBADMSG);
 		assert_true(to >= (off_t)at || to == -EBADMSG || to == -ENXIO);
 		*refused += n == -EBADMSG;
-		to = qcow2_seek(o->view, (off_t)at, SEEK_HOLE);
+		to = qcow2_seek(opened->view, (off_t)at, SEEK_HOLE);
 		assert_true(to >= (off_t)at || to == -EBADMSG);
 		struct image_sequence s = { 0 };
-		qcow2_note_read(o->view, &s, at, CLUSTER_SIZE);
+		qcow2_note_read(opened->view, &s, at, CLUSTER_SIZE);
 	}
 }
 
@@ -627,7 +627,7 @@ static void try_counts(struct fixture *f, const struct node_child leaves[2],
 {
 	struct node node = { .level = 1, .spans = 256 };
 	struct tree_root root = { .level = 1, .clusters = root_count };
-	struct chunk_stream *st;
+	struct chunk_stream *stream;
 	uint8_t bytes[NODE_SIZE_MAX];
 	struct opened o;
 	uint64_t errors = 0;
@@ -636,10 +636,10 @@ static void try_counts(struct fixture *f, const struct node_child leaves[2],
 	node.children[200] = leaves[1];
 	node.children[200].clusters = second;
 	root.data_bytes = leaves[0].data_bytes + leaves[1].data_bytes;
-	assert_int_equal(chunk_stream_new(f->sink, &st), 0);
-	put_node(f, st, bytes, node_encode(bytes, &node), &root.id);
-	assert_int_equal(chunk_stream_flush(st), 0);
-	chunk_stream_free(st);
+	assert_int_equal(chunk_stream_new(f->sink, &stream), 0);
+	put_node(f, stream, bytes, node_encode(bytes, &node), &root.id);
+	assert_int_equal(chunk_stream_flush(stream), 0);
+	chunk_stream_free(stream);
 	assert_int_equal(chunk_sink_barrier(f->sink, true), 0);
 	open_view(f, &root, 4 * GIB, &o);
 	read_hostile(&o, &errors);
@@ -650,20 +650,20 @@ static void try_counts(struct fixture *f, const struct node_child leaves[2],
 static void test_false_counts(void **state)
 {
 	struct fixture *f = *state;
-	struct chunk_stream *st;
+	struct chunk_stream *stream;
 	struct node_child leaves[2];
 	struct id chunk;
 	static uint8_t data[CLUSTER_SIZE];
 	memset(data, 0x5a, sizeof(data));
 	seal_id(f->repo->seal, ID_CHUNK, &chunk, data, sizeof(data));
-	assert_int_equal(chunk_stream_new(f->sink, &st), 0);
-	assert_int_equal(chunk_stream_put(st, PACK_DATA, &chunk, data,
+	assert_int_equal(chunk_stream_new(f->sink, &stream), 0);
+	assert_int_equal(chunk_stream_put(stream, PACK_DATA, &chunk, data,
 					 sizeof(data)),
 			0);
-	put_leaf(f, st, &chunk, 1, &leaves[0]);
-	put_leaf(f, st, &chunk, 200, &leaves[1]);
-	assert_int_equal(chunk_stream_flush(st), 0);
-	chunk_stream_free(st);
+	put_leaf(f, stream, &chunk, 1, &leaves[0]);
+	put_leaf(f, stream, &chunk, 200, &leaves[1]);
+	assert_int_equal(chunk_stream_flush(stream), 0);
+	chunk_stream_free(stream);
 	try_counts(f, leaves, 1, 1, 2, false);
 	try_counts(f, leaves, 2, 1, 3, true);	/* leaf against node */
 	try_counts(f, leaves, 1, 16, 17, true);
@@ -680,7 +680,7 @@ static void test_opening(void **state)
 	struct fixture *f = *state;
 	struct tree_root root = { .id = { "nowhere" }, .level = 1,
 		.data_bytes = 5 * CLUSTER_SIZE, .clusters = 5 };
-	struct qcow2_view *v;
+	struct qcow2_view *view;
 	struct opened o;
 	uint8_t b;
 	open_view(f, &root, 40 * MIB, &o);
@@ -700,7 +700,7 @@ static void test_opening(void **state)
 	close_view(&o);
 	root.clusters = 641;
 	assert_int_equal(image_open(&o.image, f->reader, &root, 40 * MIB), 0);
-	assert_int_equal(qcow2_open(&v, o.image), -EBADMSG);
+	assert_int_equal(qcow2_open(&view, o.image), -EBADMSG);
 	image_close(o.image);
 	/* A root that is not there has no clusters, whatever it says. */
 	memset(&root.id, 0, sizeof(root.id));

@@ -36,22 +36,22 @@ static int tear_down(void **state)
 
 static struct scratch *make(void)
 {
-	struct scratch *s = NULL;
-	int err = scratch_make(&s, directory, geteuid(), getegid());
+	struct scratch *scratch = NULL;
+	int err = scratch_make(&scratch, directory, geteuid(), getegid());
 
 	if (err)
 		fail_msg("%s", error_text(err));
-	return s;
+	return scratch;
 }
 
-static void write_state(struct scratch *s, enum scratch_phase phase)
+static void write_state(struct scratch *scratch, enum scratch_phase phase)
 {
 	struct scratch_state st = { .phase = phase, .domain_id = 7,
 		.repository = (char *)"ab", .uri = (char *)"test:///default",
 		.uuid = (char *)"u", .name = (char *)"a \"name\"",
 		.checkpoint = phase == SCRATCH_FROZEN ? (char *)"point" : NULL };
 
-	assert_int_equal(scratch_write_state(s, &st), 0);
+	assert_int_equal(scratch_write_state(scratch, &st), 0);
 }
 
 struct seen {
@@ -60,17 +60,17 @@ struct seen {
 	bool whole;
 };
 
-static void on_dead(void *ctx, struct scratch *s,
-		const struct scratch_state *st)
+static void on_dead(void *ctx, struct scratch *scratch,
+		const struct scratch_state *state)
 {
 	struct seen *seen = ctx;
 
 	seen->count++;
-	seen->phase = st->phase;
-	seen->whole = st->this_boot && st->domain_id == 7 && st->uri &&
-			strcmp(st->uri, "test:///default") == 0 && st->name &&
-			strcmp(st->name, "a \"name\"") == 0;
-	assert_int_equal(scratch_remove(s), 0);
+	seen->phase = state->phase;
+	seen->whole = state->this_boot && state->domain_id == 7 && state->uri &&
+			strcmp(state->uri, "test:///default") == 0 && state->name &&
+			strcmp(state->name, "a \"name\"") == 0;
+	assert_int_equal(scratch_remove(scratch), 0);
 }
 
 static bool exists(const char *path)
@@ -94,22 +94,22 @@ static void put(const char *dir, const char *name, const char *text)
 
 static void test_living_and_dead(void **state)
 {
-	struct scratch *s = make();
+	struct scratch *scratch = make();
 	struct seen seen = { 0 };
 	struct stat st;
 	char inner[256];
 
 	(void)state;
-	write_state(s, SCRATCH_PREPARED);
-	snprintf(inner, sizeof(inner), "%s/q", scratch_directory(s));
+	write_state(scratch, SCRATCH_PREPARED);
+	snprintf(inner, sizeof(inner), "%s/q", scratch_directory(scratch));
 	assert_int_equal(stat(inner, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700);
-	assert_true(scratch_is_socket(scratch_socket(s)));
-	assert_false(scratch_is_orphan(scratch_socket(s), directory));
+	assert_true(scratch_is_socket(scratch_socket(scratch)));
+	assert_false(scratch_is_orphan(scratch_socket(scratch), directory));
 	assert_int_equal(scratch_dead(directory, on_dead, &seen), 0);
 	assert_int_equal(seen.count, 0);
-	write_state(s, SCRATCH_FROZEN);
-	scratch_close(s); /* as its death would */
+	write_state(scratch, SCRATCH_FROZEN);
+	scratch_close(scratch); /* as its death would */
 	assert_int_equal(scratch_dead(directory, on_dead, &seen), 0);
 	assert_int_equal(seen.count, 1);
 	assert_int_equal(seen.phase, SCRATCH_FROZEN);
@@ -123,20 +123,20 @@ static void test_living_and_dead(void **state)
 static void test_states_cut_short(void **state)
 {
 	struct seen seen = { 0 };
-	struct scratch *s = make();
+	struct scratch *scratch = make();
 	char where[256];
 
 	(void)state;
-	snprintf(where, sizeof(where), "%s", scratch_directory(s));
-	scratch_close(s);
+	snprintf(where, sizeof(where), "%s", scratch_directory(scratch));
+	scratch_close(scratch);
 	put(where, "state", "{\"phase\": \"frozen\"} \"x\"}");
 	assert_int_equal(scratch_dead(directory, on_dead, &seen), 0);
 	assert_int_equal(seen.count, 1);
 	assert_int_equal(seen.phase, SCRATCH_FROZEN);
 	assert_false(seen.whole);
-	s = make();
-	snprintf(where, sizeof(where), "%s", scratch_directory(s));
-	scratch_close(s);
+	scratch = make();
+	snprintf(where, sizeof(where), "%s", scratch_directory(scratch));
+	scratch_close(scratch);
 	put(where, "state", "{\"phase\": \"fro");
 	assert_int_equal(scratch_dead(directory, on_dead, &seen), 0);
 	assert_int_equal(seen.count, 2);
@@ -171,53 +171,53 @@ static void test_without_state(void **state)
 /* The other process: a guard that opens the directory, and removes it. */
 static void test_guard(void **state)
 {
-	struct scratch *s = make(), *guard = NULL, *again = NULL;
+	struct scratch *scratch = make(), *guard = NULL, *again = NULL;
 	char where[256];
 
 	(void)state;
-	write_state(s, SCRATCH_RUNNING);
-	snprintf(where, sizeof(where), "%s", scratch_directory(s));
+	write_state(scratch, SCRATCH_RUNNING);
+	snprintf(where, sizeof(where), "%s", scratch_directory(scratch));
 	assert_int_equal(scratch_open(&guard, where), 0);
 	assert_int_equal(scratch_lock_guard(guard), 0);
 	assert_int_equal(scratch_open(&again, where), 0);
 	assert_int_equal(scratch_lock_guard(again), -EWOULDBLOCK);
 	scratch_close(again);
-	assert_string_equal(scratch_socket(guard), scratch_socket(s));
+	assert_string_equal(scratch_socket(guard), scratch_socket(scratch));
 	assert_true(scratch_free(guard) > 0);
 	assert_int_equal(scratch_remove(guard), 0);
 	assert_false(exists(where));
-	assert_true(scratch_is_orphan(scratch_socket(s), directory));
-	assert_false(scratch_is_orphan(scratch_socket(s), "/"));
-	assert_int_equal(scratch_remove(s), 0); /* gone before */
+	assert_true(scratch_is_orphan(scratch_socket(scratch), directory));
+	assert_false(scratch_is_orphan(scratch_socket(scratch), "/"));
+	assert_int_equal(scratch_remove(scratch), 0); /* gone before */
 	scratch_close(guard);
-	scratch_close(s);
+	scratch_close(scratch);
 	assert_int_equal(scratch_open(&guard, where), -ENOENT);
 }
 
 /* What qemu's user can put there leads nowhere. */
 static void test_hostile(void **state)
 {
-	struct scratch *s = make();
+	struct scratch *scratch = make();
 	char outside[256], inner[256], link[300];
 
 	(void)state;
 	snprintf(outside, sizeof(outside), "%s/outside", directory);
 	assert_int_equal(mkdir(outside, 0700), 0);
 	put(outside, "keep", "x");
-	snprintf(inner, sizeof(inner), "%s/q", scratch_directory(s));
+	snprintf(inner, sizeof(inner), "%s/q", scratch_directory(scratch));
 	put(inner, "1-1", "scratch");
 	snprintf(link, sizeof(link), "%s/nbd", inner);
 	assert_int_equal(symlink(outside, link), 0);
-	assert_int_equal(scratch_remove(s), 0);
-	scratch_close(s);
-	s = make();
-	snprintf(inner, sizeof(inner), "%s/q", scratch_directory(s));
+	assert_int_equal(scratch_remove(scratch), 0);
+	scratch_close(scratch);
+	scratch = make();
+	snprintf(inner, sizeof(inner), "%s/q", scratch_directory(scratch));
 	assert_int_equal(rmdir(inner), 0);
 	assert_int_equal(symlink(outside, inner), 0);
-	assert_int_not_equal(scratch_remove(s), 0);
+	assert_int_not_equal(scratch_remove(scratch), 0);
 	unlink(inner);
-	assert_int_equal(scratch_remove(s), 0);
-	scratch_close(s);
+	assert_int_equal(scratch_remove(scratch), 0);
+	scratch_close(scratch);
 	snprintf(link, sizeof(link), "%s/keep", outside);
 	assert_true(exists(link));
 	assert_int_equal(directory_remove(outside), 0);
@@ -225,15 +225,15 @@ static void test_hostile(void **state)
 
 static void test_places(void **state)
 {
-	struct scratch *s = NULL;
+	struct scratch *scratch = NULL;
 	char long_dir[256];
 
 	(void)state;
-	assert_int_equal(scratch_make(&s, "/nowhere/at/all", geteuid(),
+	assert_int_equal(scratch_make(&scratch, "/nowhere/at/all", geteuid(),
 					 getegid()), -ENOENT);
 	snprintf(long_dir, sizeof(long_dir), "%s/%060d%020d", directory, 0, 0);
 	assert_int_equal(mkdir(long_dir, 0700), 0);
-	assert_int_equal(scratch_make(&s, long_dir, geteuid(), getegid()),
+	assert_int_equal(scratch_make(&scratch, long_dir, geteuid(), getegid()),
 			-ENAMETOOLONG);
 	assert_non_null(strstr(error_text(-ENAMETOOLONG), "--scratch-dir"));
 	assert_int_equal(rmdir(long_dir), 0);

@@ -20,10 +20,10 @@ static const char ad[] = "where it belongs";
 
 static struct seal *make(bool encrypted)
 {
-	struct seal *s = seal_new(master, encrypted);
-	assert_non_null(s);
-	assert_int_equal(seal_encrypts(s), encrypted);
-	return s;
+	struct seal *seal = seal_new(master, encrypted);
+	assert_non_null(seal);
+	assert_int_equal(seal_encrypts(seal), encrypted);
+	return seal;
 }
 
 static void fill(uint8_t *p, size_t len)
@@ -34,27 +34,27 @@ static void fill(uint8_t *p, size_t len)
 
 static void check_round_trip(bool encrypted, size_t len)
 {
-	struct seal *s = make(encrypted);
+	struct seal *seal = make(encrypted);
 	uint8_t *plain = malloc(len + 1), *back = malloc(len + 1);
 	uint8_t *box = malloc(len + SEAL_OVERHEAD);
 	fill(plain, len);
-	seal_box(s, SEAL_DATA, box, plain, len, ad, sizeof(ad));
+	seal_box(seal, SEAL_DATA, box, plain, len, ad, sizeof(ad));
 	if (len > 16)
 		assert_int_equal(memcmp(box + SEAL_NONCE_SIZE, plain, len) != 0,
 				encrypted);
-	assert_int_equal(seal_open(s, SEAL_DATA, back, box,
+	assert_int_equal(seal_open(seal, SEAL_DATA, back, box,
 			len + SEAL_OVERHEAD, ad, sizeof(ad)), 0);
 	assert_memory_equal(back, plain, len);
 	/* In place, both ways. */
 	memcpy(box + SEAL_NONCE_SIZE, plain, len);
-	seal_box(s, SEAL_DATA, box, box + SEAL_NONCE_SIZE, len, NULL, 0);
-	assert_int_equal(seal_open(s, SEAL_DATA, box + SEAL_NONCE_SIZE, box,
+	seal_box(seal, SEAL_DATA, box, box + SEAL_NONCE_SIZE, len, NULL, 0);
+	assert_int_equal(seal_open(seal, SEAL_DATA, box + SEAL_NONCE_SIZE, box,
 			len + SEAL_OVERHEAD, NULL, 0), 0);
 	assert_memory_equal(box + SEAL_NONCE_SIZE, plain, len);
 	free(plain);
 	free(back);
 	free(box);
-	seal_free(s);
+	seal_free(seal);
 }
 
 static void test_round_trip(void **state)
@@ -67,12 +67,12 @@ static void test_round_trip(void **state)
 	}
 }
 
-static void assert_refused(struct seal *s, enum seal_kind kind,
+static void assert_refused(struct seal *seal, enum seal_kind kind,
 		const uint8_t *box, size_t box_len, const char *d, size_t d_len)
 {
 	uint8_t back[LEN];
 	memset(back, 0xee, sizeof(back));
-	assert_int_equal(seal_open(s, kind, back, box, box_len, d, d_len),
+	assert_int_equal(seal_open(seal, kind, back, box, box_len, d, d_len),
 			-EBADMSG);
 	if (box_len >= SEAL_OVERHEAD)
 		for (size_t i = 0; i < box_len - SEAL_OVERHEAD; i++)
@@ -81,24 +81,24 @@ static void assert_refused(struct seal *s, enum seal_kind kind,
 
 static void check_tampering(bool encrypted)
 {
-	struct seal *s = make(encrypted);
+	struct seal *seal = make(encrypted);
 	uint8_t plain[LEN], box[BOX_LEN];
 	fill(plain, LEN);
-	seal_box(s, SEAL_TREE, box, plain, LEN, ad, sizeof(ad));
+	seal_box(seal, SEAL_TREE, box, plain, LEN, ad, sizeof(ad));
 	for (size_t i = 0; i < BOX_LEN; i++) {
 		box[i] ^= (uint8_t)(1u << (i % 8));
-		assert_refused(s, SEAL_TREE, box, BOX_LEN, ad, sizeof(ad));
+		assert_refused(seal, SEAL_TREE, box, BOX_LEN, ad, sizeof(ad));
 		box[i] ^= (uint8_t)(1u << (i % 8));
 	}
-	assert_refused(s, SEAL_TREE, box, BOX_LEN - 1, ad, sizeof(ad));
-	assert_refused(s, SEAL_TREE, box, SEAL_OVERHEAD - 1, ad, sizeof(ad));
-	assert_refused(s, SEAL_TREE, box, 0, ad, sizeof(ad));
-	assert_refused(s, SEAL_TREE, box, BOX_LEN, ad, sizeof(ad) - 1);
-	assert_refused(s, SEAL_TREE, box, BOX_LEN, "Where it belongs",
+	assert_refused(seal, SEAL_TREE, box, BOX_LEN - 1, ad, sizeof(ad));
+	assert_refused(seal, SEAL_TREE, box, SEAL_OVERHEAD - 1, ad, sizeof(ad));
+	assert_refused(seal, SEAL_TREE, box, 0, ad, sizeof(ad));
+	assert_refused(seal, SEAL_TREE, box, BOX_LEN, ad, sizeof(ad) - 1);
+	assert_refused(seal, SEAL_TREE, box, BOX_LEN, "Where it belongs",
 			sizeof(ad));
 	if (encrypted)
-		assert_refused(s, SEAL_DATA, box, BOX_LEN, ad, sizeof(ad));
-	seal_free(s);
+		assert_refused(seal, SEAL_DATA, box, BOX_LEN, ad, sizeof(ad));
+	seal_free(seal);
 }
 
 static void test_tampering(void **state)
@@ -112,29 +112,29 @@ static void test_other_mode_and_key(void **state)
 {
 	uint8_t other_master[MASTER_KEY_SIZE] = { 9 };
 	uint8_t plain[LEN], box[BOX_LEN];
-	struct seal *s = make(true), *open = make(false);
+	struct seal *seal = make(true), *open = make(false);
 	struct seal *other = seal_new(other_master, true);
 	(void)state;
 	fill(plain, LEN);
-	seal_box(s, SEAL_DATA, box, plain, LEN, ad, sizeof(ad));
+	seal_box(seal, SEAL_DATA, box, plain, LEN, ad, sizeof(ad));
 	assert_refused(other, SEAL_DATA, box, BOX_LEN, ad, sizeof(ad));
 	assert_refused(open, SEAL_DATA, box, BOX_LEN, ad, sizeof(ad));
 	seal_box(open, SEAL_DATA, box, plain, LEN, ad, sizeof(ad));
-	assert_refused(s, SEAL_DATA, box, BOX_LEN, ad, sizeof(ad));
-	seal_free(s);
+	assert_refused(seal, SEAL_DATA, box, BOX_LEN, ad, sizeof(ad));
+	seal_free(seal);
 	seal_free(open);
 	seal_free(other);
 }
 
 static void test_nonces_differ(void **state)
 {
-	struct seal *s = make(true);
+	struct seal *seal = make(true);
 	uint8_t a[SEAL_OVERHEAD + 3], b[SEAL_OVERHEAD + 3];
 	(void)state;
-	seal_box(s, SEAL_META, a, "abc", 3, NULL, 0);
-	seal_box(s, SEAL_META, b, "abc", 3, NULL, 0);
+	seal_box(seal, SEAL_META, a, "abc", 3, NULL, 0);
+	seal_box(seal, SEAL_META, b, "abc", 3, NULL, 0);
 	assert_memory_not_equal(a, b, SEAL_NONCE_SIZE);
-	seal_free(s);
+	seal_free(seal);
 }
 
 static void assert_hex(const void *bytes, size_t len, const char *want)
@@ -150,7 +150,7 @@ static void assert_hex(const void *bytes, size_t len, const char *want)
  * person=b"amberfs1"), an id blake2b(data, digest_size=32, key=subkey). */
 static void test_known_answers(void **state)
 {
-	struct seal *s = make(true);
+	struct seal *seal = make(true);
 	struct id id;
 	uint8_t hash[64], mac[MAC_SIZE];
 	(void)state;
@@ -158,63 +158,63 @@ static void test_known_answers(void **state)
 	assert_hex(hash, 64, "ba80a53f981c4d0d6a2797b69f12f6e94c212f14685ac4b74"
 			"b12bb6fdbffa2d17d87c5392aab792dc252d5de4533cc95"
 			"18d38aa8dbf1925ab92386edd4009923");
-	seal_id(s, ID_CHUNK, &id, "abc", 3);
+	seal_id(seal, ID_CHUNK, &id, "abc", 3);
 	assert_hex(id.b, ID_SIZE, "29b221784a4877ae2ae511bc04f5fb0d"
 			"1dc5413a8ef8029c3f471ed385383193");
-	seal_id(s, ID_NODE, &id, "abc", 3);
+	seal_id(seal, ID_NODE, &id, "abc", 3);
 	assert_hex(id.b, ID_SIZE, "94e7a80a4f3fcc800226bc219ef83f0a"
 			"1d082fcdc7ff9bacd2a1fd05e9be9999");
-	seal_id(s, ID_SNAPSHOT, &id, "abc", 3);
+	seal_id(seal, ID_SNAPSHOT, &id, "abc", 3);
 	assert_hex(id.b, ID_SIZE, "d9857163be06f12a3f45125044e2699d"
 			"ce69100ec4f617444ee2cb673a990902");
-	seal_config_mac(s, mac, "abc", 3);
+	seal_config_mac(seal, mac, "abc", 3);
 	assert_hex(mac, MAC_SIZE, "6970e9a38ed4d7210f36532f9682bee4"
 			"86e4ac7d836fbb226b62b3577315e197");
-	assert_int_equal(seal_cut_seed(s), UINT64_C(0x71a0c444787eb69a));
-	seal_free(s);
+	assert_int_equal(seal_cut_seed(seal), UINT64_C(0x71a0c444787eb69a));
+	seal_free(seal);
 }
 
 /* A box of the unencrypted form, byte by byte: zeros, the bytes, and XXH3-128
  * of associated data and bytes ("adabc"), most significant byte first. */
 static void test_known_checksum(void **state)
 {
-	struct seal *s = make(false);
+	struct seal *seal = make(false);
 	uint8_t box[SEAL_OVERHEAD + 3];
 	(void)state;
-	seal_box(s, SEAL_DATA, box, "abc", 3, "ad", 2);
+	seal_box(seal, SEAL_DATA, box, "abc", 3, "ad", 2);
 	assert_hex(box, sizeof(box), "000000000000000000000000000000000000000000"
 			"000000" "616263" "75635d9620a24b2ac4fd01ca7325c0c0");
-	seal_free(s);
+	seal_free(seal);
 }
 
 static void test_ids_depend_on_key(void **state)
 {
 	uint8_t other_master[MASTER_KEY_SIZE] = { 9 };
-	struct seal *s = make(true), *other = seal_new(other_master, true);
+	struct seal *seal = make(true), *other = seal_new(other_master, true);
 	struct id a, b, zero = { { 0 } };
 	(void)state;
-	seal_id(s, ID_CHUNK, &a, "x", 1);
+	seal_id(seal, ID_CHUNK, &a, "x", 1);
 	seal_id(other, ID_CHUNK, &b, "x", 1);
 	assert_false(id_equal(&a, &b));
 	assert_true(id_equal(&a, &a));
 	assert_true(id_is_zero(&zero));
 	assert_false(id_is_zero(&a));
-	assert_int_not_equal(seal_cut_seed(s), seal_cut_seed(other));
-	seal_free(s);
+	assert_int_not_equal(seal_cut_seed(seal), seal_cut_seed(other));
+	seal_free(seal);
 	seal_free(other);
 }
 
 static void test_proof(void **state)
 {
-	struct seal *s = make(true);
+	struct seal *seal = make(true);
 	struct seal_proof p;
 	uint8_t a[PROOF_SIZE], b[PROOF_SIZE], data[LEN];
 	(void)state;
 	fill(data, LEN);
-	seal_proof_begin(s, &p);
+	seal_proof_begin(seal, &p);
 	seal_proof_update(&p, data, LEN);
 	seal_proof_end(&p, a);
-	seal_proof_begin(s, &p);
+	seal_proof_begin(seal, &p);
 	seal_proof_update(&p, data, 1);
 	seal_proof_update(&p, data + 1, LEN - 1);
 	seal_proof_end(&p, b);
@@ -223,11 +223,11 @@ static void test_proof(void **state)
 	 * subkey 5. */
 	assert_hex(a, PROOF_SIZE, "c056a31ff299420e379f560731893874");
 	data[500] ^= 1;
-	seal_proof_begin(s, &p);
+	seal_proof_begin(seal, &p);
 	seal_proof_update(&p, data, LEN);
 	seal_proof_end(&p, b);
 	assert_memory_not_equal(a, b, PROOF_SIZE);
-	seal_free(s);
+	seal_free(seal);
 }
 
 static void check_wrapping(const struct kdf_cost *cost)
@@ -278,18 +278,18 @@ static void test_secret_memory(void **state)
 
 static void test_master_comes_out(void **state)
 {
-	struct seal *s = make(true);
+	struct seal *seal = make(true);
 	uint8_t out[MASTER_KEY_SIZE];
 	(void)state;
-	seal_master(s, out);
+	seal_master(seal, out);
 	assert_memory_equal(out, master, MASTER_KEY_SIZE);
 	assert_true(seal_equal(out, master, MASTER_KEY_SIZE));
 	seal_wipe(out, sizeof(out));
 	assert_false(seal_equal(out, master, MASTER_KEY_SIZE));
 	/* Where the limit is too low it says so; it never does harm. */
-	int locked = seal_lock(s);
+	int locked = seal_lock(seal);
 	assert_true(locked <= 0);
-	seal_free(s);
+	seal_free(seal);
 }
 
 int main(void)

@@ -82,10 +82,10 @@ struct sight {
 static int look(void *ctx, const char *id, bool alive,
 		const struct session_record *record)
 {
-	struct sight *s = ctx;
-	if (strcmp(id, s->id) == 0 && alive) {
-		s->seen++;
-		s->readable += record != NULL;
+	struct sight *sight = ctx;
+	if (strcmp(id, sight->id) == 0 && alive) {
+		sight->seen++;
+		sight->readable += record != NULL;
 	}
 	return 0;
 }

@@ -13,9 +13,9 @@
 
 #define ROOT "abababababababababababababababababababababababababababababababab"
 
-static int parse(struct session_record *r, const char *text)
+static int parse(struct session_record *record, const char *text)
 {
-	return session_record_from_json(r, text, strlen(text));
+	return session_record_from_json(record, text, strlen(text));
 }
 
 static void check_round_trip(enum session_kind kind, const char *activity)

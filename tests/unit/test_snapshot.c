@@ -20,63 +20,63 @@
 static const uint8_t master[MASTER_KEY_SIZE] = { 1, 2, 3 };
 static struct seal *seal;
 
-static void add_disk(struct snapshot *s)
+static void add_disk(struct snapshot *snap)
 {
-	struct snapshot_file *f = snapshot_add_file(s);
-	f->name = strdup("vda.raw");
-	f->kind = FILE_DISK;
-	f->size = 3 * (uint64_t)SPAN_SIZE + 5;
-	f->mode = 0600;
-	f->mtime_ns = -5;
-	memset(f->root.id.b, 0xab, ID_SIZE);
-	f->root.level = 1;
-	f->root.data_bytes = 70000;
-	f->root.clusters = 2;
-	f->source_path = strdup("%2Fvar%2Fa%20b.qcow2");
-	f->format = strdup("qcow2");
-	f->target = strdup("vda");
-	f->reading = strdup("qcow2 > raw {[\"\xc3\xa4\"]}");
-	f->identity_count = 3;
-	f->identities = calloc(3, sizeof(*f->identities));
-	f->identities[0] = (struct file_identity){ true, UINT64_MAX,
+	struct snapshot_file *file = snapshot_add_file(snap);
+	file->name = strdup("vda.raw");
+	file->kind = FILE_DISK;
+	file->size = 3 * (uint64_t)SPAN_SIZE + 5;
+	file->mode = 0600;
+	file->mtime_ns = -5;
+	memset(file->root.id.b, 0xab, ID_SIZE);
+	file->root.level = 1;
+	file->root.data_bytes = 70000;
+	file->root.clusters = 2;
+	file->source_path = strdup("%2Fvar%2Fa%20b.qcow2");
+	file->format = strdup("qcow2");
+	file->target = strdup("vda");
+	file->reading = strdup("qcow2 > raw {[\"\xc3\xa4\"]}");
+	file->identity_count = 3;
+	file->identities = calloc(3, sizeof(*file->identities));
+	file->identities[0] = (struct file_identity){ true, UINT64_MAX,
 		UINT64_MAX - 1, 77, -1, INT64_MAX };
-	f->identities[1] = (struct file_identity){ .device = 5, .inode = 6 };
-	f->checkpoint = strdup("amberfs-00112233-0123456789abcdef");
+	file->identities[1] = (struct file_identity){ .device = 5, .inode = 6 };
+	file->checkpoint = strdup("amberfs-00112233-0123456789abcdef");
 }
 
 static struct snapshot *make(void)
 {
-	struct snapshot *s = snapshot_new();
-	s->source = strdup("vm%2F1");
-	s->kind = SNAPSHOT_DOMAIN;
-	s->time = TIME;
-	s->started_ns = 1;
-	s->finished_ns = INT64_MAX;
-	s->sequence = 4;
-	memset(s->predecessor.b, 0x11, ID_SIZE);
-	s->has_origin = true;
-	memset(s->origin_repository, 0x12, REPO_ID_SIZE);
-	memset(s->origin_snapshot.b, 0x13, ID_SIZE);
-	s->host = strdup("host.example");
-	s->uuid = strdup("c7a5fdbd-cdaf-9455-926a-d65c16db1809");
-	s->consistency = strdup("offline");
-	s->read_bytes = 1;
-	s->new_bytes = 2;
-	s->stored_bytes = 3;
-	s->skipped_count = 1;
-	s->skipped = calloc(1, sizeof(*s->skipped));
-	s->skipped[0].target = strdup("sda");
-	s->skipped[0].reason = strdup("bad \xff byte");
-	add_disk(s);
-	struct snapshot_file *f = snapshot_add_file(s);
-	f->name = strdup("domain.xml");
-	f->kind = FILE_XML;
-	return s;
+	struct snapshot *snap = snapshot_new();
+	snap->source = strdup("vm%2F1");
+	snap->kind = SNAPSHOT_DOMAIN;
+	snap->time = TIME;
+	snap->started_ns = 1;
+	snap->finished_ns = INT64_MAX;
+	snap->sequence = 4;
+	memset(snap->predecessor.b, 0x11, ID_SIZE);
+	snap->has_origin = true;
+	memset(snap->origin_repository, 0x12, REPO_ID_SIZE);
+	memset(snap->origin_snapshot.b, 0x13, ID_SIZE);
+	snap->host = strdup("host.example");
+	snap->uuid = strdup("c7a5fdbd-cdaf-9455-926a-d65c16db1809");
+	snap->consistency = strdup("offline");
+	snap->read_bytes = 1;
+	snap->new_bytes = 2;
+	snap->stored_bytes = 3;
+	snap->skipped_count = 1;
+	snap->skipped = calloc(1, sizeof(*snap->skipped));
+	snap->skipped[0].target = strdup("sda");
+	snap->skipped[0].reason = strdup("bad \xff byte");
+	add_disk(snap);
+	struct snapshot_file *file = snapshot_add_file(snap);
+	file->name = strdup("domain.xml");
+	file->kind = FILE_XML;
+	return snap;
 }
 
-static char *dump(const struct snapshot *s)
+static char *dump(const struct snapshot *snap)
 {
-	json_t *json = snapshot_json_encode(s, false);
+	json_t *json = snapshot_json_encode(snap, false);
 	assert_non_null(json);
 	char *text = json_dumps(json, JSON_FIELDS_DUMP_FLAGS);
 	json_decref(json);
@@ -85,125 +85,125 @@ static char *dump(const struct snapshot *s)
 
 static struct snapshot *parse(const char *text)
 {
-	struct snapshot *s;
-	int err = snapshot_json_decode(&s, seal, OBJECT, text, strlen(text));
+	struct snapshot *snap;
+	int err = snapshot_json_decode(&snap, seal, OBJECT, text, strlen(text));
 	if (err < 0)
 		print_message("%s\n", error_text(err));
 	assert_int_equal(err, 0);
-	return s;
+	return snap;
 }
 
 static char *valid_text(void)
 {
-	struct snapshot *s = make();
-	char *text = dump(s);
-	snapshot_free(s);
+	struct snapshot *snap = make();
+	char *text = dump(snap);
+	snapshot_free(snap);
 	return text;
 }
 
-static void assert_head(const struct snapshot *s)
+static void assert_head(const struct snapshot *snap)
 {
-	assert_string_equal(s->source, "vm%2F1");
-	assert_string_equal(s->object, OBJECT);
-	assert_int_equal(s->kind, SNAPSHOT_DOMAIN);
-	assert_int_equal(s->time, TIME);
-	assert_int_equal(s->started_ns, 1);
-	assert_int_equal(s->finished_ns, INT64_MAX);
-	assert_int_equal(s->sequence, 4);
-	assert_int_equal(s->predecessor.b[31], 0x11);
-	assert_true(s->has_origin);
-	assert_int_equal(s->origin_repository[15], 0x12);
-	assert_int_equal(s->origin_snapshot.b[31], 0x13);
-	assert_string_equal(s->host, "host.example");
-	assert_string_equal(s->uuid, "c7a5fdbd-cdaf-9455-926a-d65c16db1809");
-	assert_string_equal(s->consistency, "offline");
-	assert_int_equal(s->stored_bytes, 3);
-	assert_int_equal(s->skipped_count, 1);
-	assert_string_equal(s->skipped[0].reason, "bad \\xFF byte");
-	assert_int_equal(s->file_count, 2);
+	assert_string_equal(snap->source, "vm%2F1");
+	assert_string_equal(snap->object, OBJECT);
+	assert_int_equal(snap->kind, SNAPSHOT_DOMAIN);
+	assert_int_equal(snap->time, TIME);
+	assert_int_equal(snap->started_ns, 1);
+	assert_int_equal(snap->finished_ns, INT64_MAX);
+	assert_int_equal(snap->sequence, 4);
+	assert_int_equal(snap->predecessor.b[31], 0x11);
+	assert_true(snap->has_origin);
+	assert_int_equal(snap->origin_repository[15], 0x12);
+	assert_int_equal(snap->origin_snapshot.b[31], 0x13);
+	assert_string_equal(snap->host, "host.example");
+	assert_string_equal(snap->uuid, "c7a5fdbd-cdaf-9455-926a-d65c16db1809");
+	assert_string_equal(snap->consistency, "offline");
+	assert_int_equal(snap->stored_bytes, 3);
+	assert_int_equal(snap->skipped_count, 1);
+	assert_string_equal(snap->skipped[0].reason, "bad \\xFF byte");
+	assert_int_equal(snap->file_count, 2);
 }
 
-static void assert_disk(const struct snapshot_file *f)
+static void assert_disk(const struct snapshot_file *file)
 {
-	assert_string_equal(f->name, "vda.raw");
-	assert_int_equal(f->kind, FILE_DISK);
-	assert_int_equal(f->size, 3 * (uint64_t)SPAN_SIZE + 5);
-	assert_int_equal(f->mode, 0600);
-	assert_int_equal(f->mtime_ns, -5);
-	assert_int_equal(f->root.id.b[0], 0xab);
-	assert_int_equal(f->root.level, 1);
-	assert_int_equal(f->root.data_bytes, 70000);
-	assert_int_equal(f->root.clusters, 2);
-	assert_string_equal(f->source_path, "%2Fvar%2Fa%20b.qcow2");
-	assert_string_equal(f->format, "qcow2");
-	assert_string_equal(f->target, "vda");
-	assert_string_equal(f->reading, "qcow2 > raw {[\"\xc3\xa4\"]}");
-	assert_int_equal(f->identity_count, 3);
-	assert_true(f->identities[0].valid);
-	assert_true(f->identities[0].device == UINT64_MAX);
-	assert_true(f->identities[0].inode == UINT64_MAX - 1);
-	assert_int_equal(f->identities[0].size, 77);
-	assert_int_equal(f->identities[0].mtime_ns, -1);
-	assert_false(f->identities[1].valid);
-	assert_int_equal(f->identities[1].device, 5);
-	assert_int_equal(f->identities[1].inode, 6);
-	assert_int_equal(f->identities[1].size, 0);
-	assert_false(f->identities[2].valid);
-	assert_int_equal(f->identities[2].inode, 0);
-	assert_string_equal(f->checkpoint,
+	assert_string_equal(file->name, "vda.raw");
+	assert_int_equal(file->kind, FILE_DISK);
+	assert_int_equal(file->size, 3 * (uint64_t)SPAN_SIZE + 5);
+	assert_int_equal(file->mode, 0600);
+	assert_int_equal(file->mtime_ns, -5);
+	assert_int_equal(file->root.id.b[0], 0xab);
+	assert_int_equal(file->root.level, 1);
+	assert_int_equal(file->root.data_bytes, 70000);
+	assert_int_equal(file->root.clusters, 2);
+	assert_string_equal(file->source_path, "%2Fvar%2Fa%20b.qcow2");
+	assert_string_equal(file->format, "qcow2");
+	assert_string_equal(file->target, "vda");
+	assert_string_equal(file->reading, "qcow2 > raw {[\"\xc3\xa4\"]}");
+	assert_int_equal(file->identity_count, 3);
+	assert_true(file->identities[0].valid);
+	assert_true(file->identities[0].device == UINT64_MAX);
+	assert_true(file->identities[0].inode == UINT64_MAX - 1);
+	assert_int_equal(file->identities[0].size, 77);
+	assert_int_equal(file->identities[0].mtime_ns, -1);
+	assert_false(file->identities[1].valid);
+	assert_int_equal(file->identities[1].device, 5);
+	assert_int_equal(file->identities[1].inode, 6);
+	assert_int_equal(file->identities[1].size, 0);
+	assert_false(file->identities[2].valid);
+	assert_int_equal(file->identities[2].inode, 0);
+	assert_string_equal(file->checkpoint,
 			"amberfs-00112233-0123456789abcdef");
 }
 
 static void test_round_trip(void **state)
 {
 	char *text = valid_text();
-	struct snapshot *s = parse(text);
+	struct snapshot *snap = parse(text);
 	(void)state;
 	for (const char *p = text; *p != '\0'; p++)
 		assert_in_range(*p, 0x20, 0x7e);
-	assert_head(s);
-	assert_disk(&s->files[0]);
-	assert_true(id_is_zero(&s->files[1].root.id));
-	assert_null(s->extra);
-	assert_null(s->files[0].extra);
-	char *again = dump(s);
+	assert_head(snap);
+	assert_disk(&snap->files[0]);
+	assert_true(id_is_zero(&snap->files[1].root.id));
+	assert_null(snap->extra);
+	assert_null(snap->files[0].extra);
+	char *again = dump(snap);
 	assert_string_equal(again, text);
 	free(text);
 	free(again);
-	snapshot_free(s);
+	snapshot_free(snap);
 }
 
 static void test_id_covers_name_and_bytes(void **state)
 {
 	char *text = valid_text();
-	struct snapshot *s = parse(text);
+	struct snapshot *snap = parse(text);
 	struct id id;
 	(void)state;
 	assert_int_equal(snapshot_json_derive_id(&id, seal, OBJECT, text,
 			strlen(text)), 0);
-	assert_true(id_equal(&id, &s->id));
+	assert_true(id_equal(&id, &snap->id));
 	assert_int_equal(snapshot_json_derive_id(&id, seal, OBJECT "x", text,
 			strlen(text)), 0);
-	assert_false(id_equal(&id, &s->id));
+	assert_false(id_equal(&id, &snap->id));
 	assert_int_equal(snapshot_json_derive_id(&id, seal, OBJECT, text,
 			strlen(text) - 1), 0);
-	assert_false(id_equal(&id, &s->id));
+	assert_false(id_equal(&id, &snap->id));
 	free(text);
-	snapshot_free(s);
+	snapshot_free(snap);
 }
 
 static void test_derived_members(void **state)
 {
 	char *text = valid_text();
-	struct snapshot *s = parse(text);
-	json_t *json = snapshot_json_encode(s, true);
+	struct snapshot *snap = parse(text);
+	json_t *json = snapshot_json_encode(snap, true);
 	(void)state;
 	assert_string_equal(json_string_value(json_object_get(json, "object")),
 			OBJECT);
 	assert_int_equal(json_string_length(json_object_get(json, "id")), 64);
 	json_decref(json);
 	free(text);
-	snapshot_free(s);
+	snapshot_free(snap);
 }
 
 static void test_unknown_members_survive(void **state)
@@ -215,13 +215,13 @@ static void test_unknown_members_survive(void **state)
 	json_object_set_new(json_array_get(json_object_get(json, "files"), 0),
 			"sha", json_integer(7));
 	char *more = json_dumps(json, JSON_FIELDS_DUMP_FLAGS);
-	struct snapshot *s = parse(more);
-	assert_int_equal(json_object_size(s->extra), 1);
-	assert_int_equal(json_object_size(s->files[0].extra), 1);
-	char *again = dump(s);
+	struct snapshot *snap = parse(more);
+	assert_int_equal(json_object_size(snap->extra), 1);
+	assert_int_equal(json_object_size(snap->files[0].extra), 1);
+	char *again = dump(snap);
 	assert_string_equal(again, more);
 	json_decref(json);
-	snapshot_free(s);
+	snapshot_free(snap);
 	free(text);
 	free(more);
 	free(again);
@@ -231,10 +231,10 @@ static void test_unknown_members_survive(void **state)
 
 static void assert_bad(const char *text, const char *member)
 {
-	struct snapshot *s;
-	assert_int_equal(snapshot_json_decode(&s, seal, OBJECT, text,
+	struct snapshot *snap;
+	assert_int_equal(snapshot_json_decode(&snap, seal, OBJECT, text,
 			strlen(text)), -EBADMSG);
-	assert_null(s);
+	assert_null(snap);
 	const char *why = error_text(-EBADMSG);
 	if (strstr(why, member) == NULL || strstr(why, OBJECT) == NULL)
 		fail_msg("\"%s\" does not name %s", why, member);
@@ -322,8 +322,8 @@ static void test_bad_files(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		const char *key = bad[i][0];
 		char *text = changed(true, key, bad[i][1]);
-		struct snapshot *s;
-		int err = snapshot_json_decode(&s, seal, OBJECT, text,
+		struct snapshot *snap;
+		int err = snapshot_json_decode(&snap, seal, OBJECT, text,
 				strlen(text));
 		if (err != -EBADMSG)
 			fail_msg("%s: %s was accepted", key,
@@ -373,16 +373,16 @@ static void test_damaged_bytes(void **state)
 	for (size_t i = 0; i < len; i++) {
 		char old = text[i];
 		for (const char *t = tries; *t != '\0'; t++) {
-			struct snapshot *s;
+			struct snapshot *snap;
 			text[i] = *t;
-			int err = snapshot_json_decode(&s, seal, OBJECT, text,
+			int err = snapshot_json_decode(&snap, seal, OBJECT, text,
 					len);
 			assert_true(err == 0 || err == -EBADMSG);
-			snapshot_free(s);
+			snapshot_free(snap);
 		}
 		text[i] = old;
-		struct snapshot *s;
-		assert_int_equal(snapshot_json_decode(&s, seal, OBJECT, text, i),
+		struct snapshot *snap;
+		assert_int_equal(snapshot_json_decode(&snap, seal, OBJECT, text, i),
 				-EBADMSG);
 	}
 	free(text);
@@ -390,50 +390,50 @@ static void test_damaged_bytes(void **state)
 
 static void test_unwritable(void **state)
 {
-	struct snapshot *s = make();
+	struct snapshot *snap = make();
 	(void)state;
-	s->read_bytes = UINT64_MAX;
-	assert_null(snapshot_json_encode(s, false));
-	s->read_bytes = 0;
-	s->files[0].size = UINT64_MAX;
-	assert_null(snapshot_json_encode(s, false));
-	s->files[0].size = 0;
-	free(s->files[0].reading);
-	s->files[0].reading = strdup("\xff");
-	assert_null(snapshot_json_encode(s, false));
-	snapshot_free(s);
-	s = snapshot_new();
-	assert_null(snapshot_json_encode(s, true));
-	snapshot_free(s);
+	snap->read_bytes = UINT64_MAX;
+	assert_null(snapshot_json_encode(snap, false));
+	snap->read_bytes = 0;
+	snap->files[0].size = UINT64_MAX;
+	assert_null(snapshot_json_encode(snap, false));
+	snap->files[0].size = 0;
+	free(snap->files[0].reading);
+	snap->files[0].reading = strdup("\xff");
+	assert_null(snapshot_json_encode(snap, false));
+	snapshot_free(snap);
+	snap = snapshot_new();
+	assert_null(snapshot_json_encode(snap, true));
+	snapshot_free(snap);
 }
 
 /* --- names and files --- */
 
-static void assert_unique(struct snapshot *s, const char *wanted,
+static void assert_unique(struct snapshot *snap, const char *wanted,
 		const char *got)
 {
-	char *name = snapshot_unique_name(s, wanted);
+	char *name = snapshot_unique_name(snap, wanted);
 	assert_string_equal(name, got);
-	snapshot_add_file(s)->name = name;
+	snapshot_add_file(snap)->name = name;
 }
 
 static void test_unique_names(void **state)
 {
-	struct snapshot *s = snapshot_new();
+	struct snapshot *snap = snapshot_new();
 	(void)state;
-	assert_unique(s, "disk.img", "disk.img");
-	assert_unique(s, "disk.img", "disk-2.img");
-	assert_unique(s, "disk.img", "disk-3.img");
-	assert_unique(s, "disk", "disk");
-	assert_unique(s, "disk", "disk-2");
-	assert_unique(s, "snapshot.json", "snapshot-2.json");
-	snapshot_free(s);
+	assert_unique(snap, "disk.img", "disk.img");
+	assert_unique(snap, "disk.img", "disk-2.img");
+	assert_unique(snap, "disk.img", "disk-3.img");
+	assert_unique(snap, "disk", "disk");
+	assert_unique(snap, "disk", "disk-2");
+	assert_unique(snap, "snapshot.json", "snapshot-2.json");
+	snapshot_free(snap);
 }
 
 /* Names too long for a path component stay unique and acceptable. */
 static void check_long_names(const char *raw_piece)
 {
-	struct snapshot *s = make();
+	struct snapshot *snap = make();
 	char raw[1024] = "";
 	while (strlen(raw) < 500)
 		strcat(raw, raw_piece);
@@ -442,27 +442,27 @@ static void check_long_names(const char *raw_piece)
 	char component[NAME_COMPONENT_MAX + 1];
 	name_component(component, escaped);
 	for (int i = 0; i < 30; i++) {
-		char *name = snapshot_unique_name(s,
+		char *name = snapshot_unique_name(snap,
 				i % 2 ? escaped : component);
 		assert_in_range(strlen(name), 1, NAME_COMPONENT_MAX);
-		assert_null(snapshot_find_file(s, name));
-		snapshot_add_file(s)->name = name;
+		assert_null(snapshot_find_file(snap, name));
+		snapshot_add_file(snap)->name = name;
 	}
-	char *text = dump(s);
+	char *text = dump(snap);
 	snapshot_free(parse(text));
 	free(text);
 	free(escaped);
-	snapshot_free(s);
+	snapshot_free(snap);
 }
 
-static void assert_qcow2(const struct snapshot *s, const char *name,
+static void assert_qcow2(const struct snapshot *snap, const char *name,
 		const char *disk)
 {
-	const struct snapshot_file *f = snapshot_find_qcow2(s, name);
+	const struct snapshot_file *file = snapshot_find_qcow2(snap, name);
 	if (disk == NULL)
-		assert_null(f);
+		assert_null(file);
 	else
-		assert_string_equal(f->name, disk);
+		assert_string_equal(file->name, disk);
 }
 
 /* Disks are shown as qcow2 too, under a name that a stored file can take. */
@@ -470,28 +470,28 @@ static void test_qcow2_names(void **state)
 {
 	static const char *const names[] = { "vda.raw", "vdb.raw", "vdb.qcow2",
 		"vdc", ".raw", "x.raw.raw", "file.raw" };
-	struct snapshot *s = snapshot_new();
+	struct snapshot *snap = snapshot_new();
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		snapshot_add_file(s)->name = strdup(names[i]);
-	s->files[6].kind = FILE_IMAGE;
-	assert_qcow2(s, "vda.qcow2", "vda.raw");
-	assert_qcow2(s, "x.raw.qcow2", "x.raw.raw");
-	assert_qcow2(s, "vdb.qcow2", NULL);
-	assert_qcow2(s, "vdc.qcow2", NULL);
-	assert_qcow2(s, ".qcow2", NULL);
-	assert_qcow2(s, "file.qcow2", NULL);
-	assert_qcow2(s, "vda.raw", NULL);
+		snapshot_add_file(snap)->name = strdup(names[i]);
+	snap->files[6].kind = FILE_IMAGE;
+	assert_qcow2(snap, "vda.qcow2", "vda.raw");
+	assert_qcow2(snap, "x.raw.qcow2", "x.raw.raw");
+	assert_qcow2(snap, "vdb.qcow2", NULL);
+	assert_qcow2(snap, "vdc.qcow2", NULL);
+	assert_qcow2(snap, ".qcow2", NULL);
+	assert_qcow2(snap, "file.qcow2", NULL);
+	assert_qcow2(snap, "vda.raw", NULL);
 	/* The longest name there is. */
-	free(s->files[0].name);
-	s->files[0].name = calloc(1, NAME_COMPONENT_MAX + 1);
-	memset(s->files[0].name, 'n', NAME_COMPONENT_MAX - 4);
-	memcpy(s->files[0].name + NAME_COMPONENT_MAX - 4, ".raw", 4);
+	free(snap->files[0].name);
+	snap->files[0].name = calloc(1, NAME_COMPONENT_MAX + 1);
+	memset(snap->files[0].name, 'n', NAME_COMPONENT_MAX - 4);
+	memcpy(snap->files[0].name + NAME_COMPONENT_MAX - 4, ".raw", 4);
 	char shown[QCOW2_NAME_MAX + 1];
-	assert_true(snapshot_qcow2_name(shown, &s->files[0]));
+	assert_true(snapshot_qcow2_name(shown, &snap->files[0]));
 	assert_int_equal(strlen(shown), QCOW2_NAME_MAX);
-	assert_qcow2(s, shown, s->files[0].name);
-	snapshot_free(s);
+	assert_qcow2(snap, shown, snap->files[0].name);
+	snapshot_free(snap);
 }
 
 static void test_long_names(void **state)
@@ -505,12 +505,12 @@ static void test_long_names(void **state)
 
 static void test_copy_file(void **state)
 {
-	struct snapshot *s = make();
+	struct snapshot *snap = make();
 	struct snapshot_file copy = { 0 };
 	(void)state;
-	s->files[0].extra = json_pack("{s:i}", "x", 1);
-	assert_int_equal(snapshot_copy_file(&copy, &s->files[0]), 0);
-	snapshot_free(s);
+	snap->files[0].extra = json_pack("{s:i}", "x", 1);
+	assert_int_equal(snapshot_copy_file(&copy, &snap->files[0]), 0);
+	snapshot_free(snap);
 	assert_disk(&copy);
 	assert_int_equal(json_object_size(copy.extra), 1);
 	snapshot_clear_file(&copy);

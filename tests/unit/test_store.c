@@ -48,16 +48,16 @@ static int teardown(void **state)
 	return err;
 }
 
-static void put(struct store *s, const char *name, const char *text)
+static void put(struct store *store, const char *name, const char *text)
 {
-	assert_int_equal(store_put(s, name, text, strlen(text), true), 0);
+	assert_int_equal(store_put(store, name, text, strlen(text), true), 0);
 }
 
-static void assert_holds(struct store *s, const char *name, const char *text)
+static void assert_holds(struct store *store, const char *name, const char *text)
 {
 	void *data;
 	size_t len;
-	assert_int_equal(store_get(s, name, &data, &len, 1 << 20), 0);
+	assert_int_equal(store_get(store, name, &data, &len, 1 << 20), 0);
 	assert_int_equal(len, strlen(text));
 	assert_memory_equal(data, text, len);
 	free(data);
@@ -85,10 +85,10 @@ static int stop_at_once(void *ctx, const char *name)
 	return 7;
 }
 
-static int count(struct store *s, const char *prefix)
+static int count(struct store *store, const char *prefix)
 {
 	int n = 0;
-	assert_int_equal(store_list(s, prefix, count_name, &n), 0);
+	assert_int_equal(store_list(store, prefix, count_name, &n), 0);
 	return n;
 }
 
@@ -209,28 +209,28 @@ static void test_replaced_pack_is_read_anew(void **state)
 static void test_large_put(void **state)
 {
 	struct fixture *f = *state;
-	struct store_put *p;
+	struct store_put *put;
 	size_t len = 1000003;
 	uint64_t size;
 	CLEANUP_FREE unsigned char *block = malloc(len);
 	CLEANUP_FREE unsigned char *back = malloc(len);
 	for (size_t i = 0; i < len; i++)
 		block[i] = (unsigned char)(i * 2654435761u >> 13);
-	assert_int_equal(store_put_begin(f->s, &p, PACK), 0);
+	assert_int_equal(store_put_begin(f->s, &put, PACK), 0);
 	for (int i = 0; i < 20; i++)
-		assert_int_equal(store_put_write(p, block, len), 0);
+		assert_int_equal(store_put_write(put, block, len), 0);
 	assert_int_equal(count(f->s, "packs/"), 0);
-	assert_int_equal(store_put_read(p, back, len, 7 * len), 0);
+	assert_int_equal(store_put_read(put, back, len, 7 * len), 0);
 	assert_memory_equal(back, block, len);
-	assert_int_equal(store_put_read(p, back, 2, 20 * len - 1), -EINVAL);
-	assert_int_equal(store_put_commit(p, true), 0);
+	assert_int_equal(store_put_read(put, back, 2, 20 * len - 1), -EINVAL);
+	assert_int_equal(store_put_commit(put, true), 0);
 	assert_int_equal(store_size(f->s, PACK, &size), 0);
 	assert_int_equal(size, 20 * len);
 	assert_int_equal(store_get_range(f->s, PACK, back, len, 19 * len), len);
 	assert_memory_equal(back, block, len);
-	assert_int_equal(store_put_begin(f->s, &p, "packs/00/00"), 0);
-	assert_int_equal(store_put_write(p, block, len), 0);
-	store_put_abort(p);
+	assert_int_equal(store_put_begin(f->s, &put, "packs/00/00"), 0);
+	assert_int_equal(store_put_write(put, block, len), 0);
+	store_put_abort(put);
 	store_put_abort(NULL);
 	assert_int_equal(count(f->s, "packs/00/"), 0);
 	char path[160];
@@ -405,15 +405,15 @@ static void test_temporaries(void **state)
 static void test_owner_is_in_temporary_names(void **state)
 {
 	struct fixture *f = *state;
-	struct store_put *p;
+	struct store_put *put;
 	touch(f, "packs/3f/.tmp." ID_A ".0"); /* taken: the next is used */
 	store_set_owner(f->s, ID_A);
-	assert_int_equal(store_put_begin(f->s, &p, PACK), 0);
+	assert_int_equal(store_put_begin(f->s, &put, PACK), 0);
 	assert_int_equal(store_remove_temporaries(f->s, ID_B), 0);
 	assert_true(exists(f, "packs/3f/.tmp." ID_A ".1"));
 	/* Taken for dead and cleaned up: the commit must fail, not invent. */
 	assert_int_equal(store_remove_temporaries(f->s, ID_A), 0);
-	assert_int_equal(store_put_commit(p, true), -ENOENT);
+	assert_int_equal(store_put_commit(put, true), -ENOENT);
 	assert_int_equal(count(f->s, "packs/"), 0);
 }
 
@@ -446,18 +446,18 @@ static void test_space(void **state)
 static void test_lease(void **state)
 {
 	struct fixture *f = *state;
-	struct lease *l, *again;
+	struct lease *lease, *again;
 	assert_int_equal(lease_alive(f->s, ID_A), 0);
-	assert_int_equal(lease_acquire(f->s, ID_A, &l), 0);
+	assert_int_equal(lease_acquire(f->s, ID_A, &lease), 0);
 	assert_int_equal(lease_alive(f->s, ID_A), 1);
 	assert_int_equal(lease_alive(f->s, ID_B), 0);
 	assert_int_equal(lease_acquire(f->s, ID_A, &again), -EEXIST);
 	assert_int_equal(lease_remove_dead(f->s, ID_A), -EBUSY);
 	assert_int_equal(lease_alive(f->s, ID_A), 1);
-	lease_release(l);
+	lease_release(lease);
 	assert_int_equal(lease_alive(f->s, ID_A), 0);
 	assert_false(exists(f, "sessions/" ID_A ".lock"));
-	assert_int_equal(lease_acquire(f->s, "../x", &l), -EINVAL);
+	assert_int_equal(lease_acquire(f->s, "../x", &lease), -EINVAL);
 	assert_int_equal(lease_alive(f->s, "a/b"), -EINVAL);
 	lease_release(NULL);
 }
@@ -465,14 +465,14 @@ static void test_lease(void **state)
 /* Holds a lease and an unfinished put until it is killed. */
 static void hold_until_killed(const char *repo, int ready)
 {
-	struct store *s;
-	struct lease *l;
-	struct store_put *p;
-	if (store_open_local(&s, repo) == 0 &&
-			lease_acquire(s, ID_A, &l) == 0) {
-		store_set_owner(s, ID_A);
-		if (store_put_begin(s, &p, PACK) == 0 &&
-				store_put_write(p, "half", 4) == 0 &&
+	struct store *store;
+	struct lease *lease;
+	struct store_put *put;
+	if (store_open_local(&store, repo) == 0 &&
+			lease_acquire(store, ID_A, &lease) == 0) {
+		store_set_owner(store, ID_A);
+		if (store_put_begin(store, &put, PACK) == 0 &&
+				store_put_write(put, "half", 4) == 0 &&
 				write(ready, "x", 1) == 1)
 			pause();
 	}

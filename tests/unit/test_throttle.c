@@ -16,30 +16,30 @@ static void test_none(void **state)
 	(void)state;
 	throttle_wait(NULL, UINT64_MAX);
 	throttle_free(NULL);
-	struct throttle *t = throttle_new(1);
-	assert_non_null(t);
-	throttle_wait(t, 0);
-	throttle_free(t);
+	struct throttle *throttle = throttle_new(1);
+	assert_non_null(throttle);
+	throttle_wait(throttle, 0);
+	throttle_free(throttle);
 }
 
 static void test_fast_rate_ends(void **state)
 {
 	(void)state;
-	struct throttle *t = throttle_new(UINT64_MAX);
+	struct throttle *throttle = throttle_new(UINT64_MAX);
 	for (int i = 0; i < 1000; i++)
-		throttle_wait(t, 16 * MIB);
-	throttle_free(t);
+		throttle_wait(throttle, 16 * MIB);
+	throttle_free(throttle);
 }
 
 /* 1 MB at 1 MB/s: a quarter of a second is the burst. */
 static void test_one_large(void **state)
 {
 	(void)state;
-	struct throttle *t = throttle_new(1000000);
+	struct throttle *throttle = throttle_new(1000000);
 	double start = monotonic_now();
-	throttle_wait(t, 1000000);
+	throttle_wait(throttle, 1000000);
 	assert_true(monotonic_now() - start > 0.7);
-	throttle_free(t);
+	throttle_free(throttle);
 }
 
 static void *many_small(void *arg)
@@ -53,17 +53,17 @@ static void test_threads_share(void **state)
 {
 	pthread_t threads[4];
 	(void)state;
-	struct throttle *t = throttle_new(4000000);
+	struct throttle *throttle = throttle_new(4000000);
 	double start = monotonic_now();
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, many_small,
-						 t),
+						 throttle),
 				0);
 	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	/* 2 MB at 4 MB/s, less the burst. */
 	assert_true(monotonic_now() - start > 0.2);
-	throttle_free(t);
+	throttle_free(throttle);
 }
 
 int main(void)

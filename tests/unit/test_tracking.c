@@ -210,16 +210,16 @@ static void test_another_checkpoint(void **state)
 
 /* --- what qemu-img info says --- */
 
-static const char *why_not(struct chain_file *f, const char *token,
+static const char *why_not(struct chain_file *file, const char *token,
 		const char *bitmaps)
 {
 	const char *why;
 	json_t *list = json_loads(bitmaps, 0, NULL);
 	assert_non_null(list);
-	json_decref(f->info);
-	f->info = json_pack("{s:{s:{s:o}}}", "format-specific", "data",
+	json_decref(file->info);
+	file->info = json_pack("{s:{s:{s:o}}}", "format-specific", "data",
 			"bitmaps", list);
-	bool has = tracking_image_has(f, token, &why);
+	bool has = tracking_image_has(file, token, &why);
 	assert_int_equal(has, why == NULL);
 	return has ? "" : why;
 }

@@ -24,64 +24,64 @@ static uint32_t number(void)
 	return (uint32_t)(state >> 33);
 }
 
-static void random_frame(struct trailer *t, uint64_t *offset)
+static void random_frame(struct trailer *trailer, uint64_t *offset)
 {
-	struct frame_entry *f = &t->frames[t->frame_count];
-	*f = (struct frame_entry){
+	struct frame_entry *frame = &trailer->frames[trailer->frame_count];
+	*frame = (struct frame_entry){
 		.offset = *offset,
-		.first_chunk = t->chunk_count,
+		.first_chunk = trailer->chunk_count,
 		.chunk_count = 1 + number() % 5,
 		.compression = number() % 2 ? FRAME_ZSTD : FRAME_STORED,
 	};
-	for (uint32_t i = 0; i < f->chunk_count; i++) {
-		struct chunk_entry *c = &t->chunks[t->chunk_count++];
-		c->frame = t->frame_count;
-		c->offset = f->plain_len;
-		c->len = 1 + number() % 50000;
-		f->plain_len += c->len;
+	for (uint32_t i = 0; i < frame->chunk_count; i++) {
+		struct chunk_entry *chunk = &trailer->chunks[trailer->chunk_count++];
+		chunk->frame = trailer->frame_count;
+		chunk->offset = frame->plain_len;
+		chunk->len = 1 + number() % 50000;
+		frame->plain_len += chunk->len;
 		for (int b = 0; b < ID_SIZE; b++)
-			c->id.b[b] = (uint8_t)(1 + number() % 255);
+			chunk->id.b[b] = (uint8_t)(1 + number() % 255);
 	}
-	f->stored_len = f->plain_len + SEAL_OVERHEAD;
-	if (f->compression == FRAME_ZSTD)
-		f->stored_len -= number() % 2 ? f->plain_len / 3 : 0;
-	*offset += f->stored_len;
-	t->frame_count++;
+	frame->stored_len = frame->plain_len + SEAL_OVERHEAD;
+	if (frame->compression == FRAME_ZSTD)
+		frame->stored_len -= number() % 2 ? frame->plain_len / 3 : 0;
+	*offset += frame->stored_len;
+	trailer->frame_count++;
 }
 
 static struct trailer *random_trailer(uint64_t *frames_end)
 {
-	struct trailer *t = calloc(1, sizeof(*t));
+	struct trailer *trailer = calloc(1, sizeof(*trailer));
 	uint32_t frames = 1 + number() % 8;
-	t->frames = calloc(frames, sizeof(*t->frames));
-	t->chunks = calloc(5 * frames, sizeof(*t->chunks));
+	trailer->frames = calloc(frames, sizeof(*trailer->frames));
+	trailer->chunks = calloc(5 * frames, sizeof(*trailer->chunks));
 	*frames_end = PACK_HEADER_SIZE;
 	for (uint32_t i = 0; i < frames; i++)
-		random_frame(t, frames_end);
-	return t;
+		random_frame(trailer, frames_end);
+	return trailer;
 }
 
 /* What users of a decoded trailer rely on. */
-static void assert_holds_together(const struct trailer *t, uint64_t frames_end)
+static void assert_holds_together(const struct trailer *trailer, uint64_t frames_end)
 {
 	uint64_t offset = PACK_HEADER_SIZE;
 	uint32_t chunk = 0;
-	for (uint32_t i = 0; i < t->frame_count; i++) {
-		const struct frame_entry *f = &t->frames[i];
+	for (uint32_t i = 0; i < trailer->frame_count; i++) {
+		const struct frame_entry *frame = &trailer->frames[i];
 		uint32_t plain = 0;
-		assert_int_equal(f->offset, offset);
-		assert_int_equal(f->first_chunk, chunk);
-		assert_in_range(f->plain_len, 1, FRAME_PLAIN_MAX);
-		for (uint32_t n = 0; n < f->chunk_count; n++, chunk++) {
-			assert_int_equal(t->chunks[chunk].frame, i);
-			assert_int_equal(t->chunks[chunk].offset, plain);
-			assert_true(t->chunks[chunk].len > 0);
-			plain += t->chunks[chunk].len;
+		assert_int_equal(frame->offset, offset);
+		assert_int_equal(frame->first_chunk, chunk);
+		assert_in_range(frame->plain_len, 1, FRAME_PLAIN_MAX);
+		for (uint32_t n = 0; n < frame->chunk_count; n++, chunk++) {
+			assert_int_equal(trailer->chunks[chunk].frame, i);
+			assert_int_equal(trailer->chunks[chunk].offset, plain);
+			assert_true(trailer->chunks[chunk].len > 0);
+			plain += trailer->chunks[chunk].len;
 		}
-		assert_int_equal(plain, f->plain_len);
-		offset += f->stored_len;
+		assert_int_equal(plain, frame->plain_len);
+		offset += frame->stored_len;
 	}
-	assert_int_equal(chunk, t->chunk_count);
+	assert_int_equal(chunk, trailer->chunk_count);
 	assert_int_equal(offset, frames_end);
 }
 
@@ -92,22 +92,22 @@ static void test_round_trip(void **state)
 		uint64_t end;
 		uint8_t *bytes;
 		size_t len;
-		struct trailer *t = random_trailer(&end), *back;
-		assert_int_equal(trailer_encode(t, &bytes, &len), 0);
+		struct trailer *trailer = random_trailer(&end), *back;
+		assert_int_equal(trailer_encode(trailer, &bytes, &len), 0);
 		assert_int_equal(trailer_decode(&back, &pack, PACK_TREE, bytes,
 				len, end), 0);
 		assert_int_equal(back->kind, PACK_TREE);
 		assert_memory_equal(&back->pack, &pack, sizeof(pack));
-		assert_int_equal(back->frame_count, t->frame_count);
-		assert_int_equal(back->chunk_count, t->chunk_count);
+		assert_int_equal(back->frame_count, trailer->frame_count);
+		assert_int_equal(back->chunk_count, trailer->chunk_count);
 		assert_holds_together(back, end);
-		for (uint32_t i = 0; i < t->chunk_count; i++)
+		for (uint32_t i = 0; i < trailer->chunk_count; i++)
 			assert_true(id_equal(&back->chunks[i].id,
-					&t->chunks[i].id));
-		for (uint32_t i = 0; i < t->frame_count; i++)
+					&trailer->chunks[i].id));
+		for (uint32_t i = 0; i < trailer->frame_count; i++)
 			assert_int_equal(back->frames[i].compression,
-					t->frames[i].compression);
-		trailer_free(t);
+					trailer->frames[i].compression);
+		trailer_free(trailer);
 		trailer_free(back);
 		free(bytes);
 	}
@@ -118,15 +118,15 @@ static void try_decode(const uint8_t *bytes, size_t len, uint64_t end)
 {
 	/* A copy of the exact size, so that a read beyond it is seen. */
 	uint8_t *copy = malloc(len > 0 ? len : 1);
-	struct trailer *t;
+	struct trailer *trailer;
 	memcpy(copy, bytes, len);
-	int err = trailer_decode(&t, &pack, PACK_DATA, copy, len, end);
+	int err = trailer_decode(&trailer, &pack, PACK_DATA, copy, len, end);
 	assert_true(err == 0 || err == -EBADMSG);
 	if (err == 0)
-		assert_holds_together(t, end);
+		assert_holds_together(trailer, end);
 	else
-		assert_null(t);
-	trailer_free(t);
+		assert_null(trailer);
+	trailer_free(trailer);
 	free(copy);
 }
 
@@ -137,8 +137,8 @@ static void test_damage(void **state)
 		uint64_t end;
 		uint8_t *bytes;
 		size_t len;
-		struct trailer *t = random_trailer(&end);
-		assert_int_equal(trailer_encode(t, &bytes, &len), 0);
+		struct trailer *trailer = random_trailer(&end);
+		assert_int_equal(trailer_encode(trailer, &bytes, &len), 0);
 		for (size_t i = 0; i < len; i++) {
 			uint8_t old = bytes[i];
 			for (int bit = 0; bit < 8; bit++) {
@@ -157,7 +157,7 @@ static void test_damage(void **state)
 		try_decode(bytes, len, 0);
 		try_decode(bytes, len, UINT64_MAX);
 		free(bytes);
-		trailer_free(t);
+		trailer_free(trailer);
 	}
 }
 
@@ -177,9 +177,9 @@ static void make_one(uint8_t out[ONE_LEN])
 
 static int decode_one(const uint8_t *bytes, uint64_t end)
 {
-	struct trailer *t;
-	int err = trailer_decode(&t, &pack, PACK_DATA, bytes, ONE_LEN, end);
-	trailer_free(t);
+	struct trailer *trailer;
+	int err = trailer_decode(&trailer, &pack, PACK_DATA, bytes, ONE_LEN, end);
+	trailer_free(trailer);
 	return err;
 }
 

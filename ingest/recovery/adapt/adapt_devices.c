@@ -12,11 +12,11 @@
 typedef void handler(struct adapt *a, xmlNode *n);
 
 /* Taken out, with a note that says what it was. */
-static void leave_out(struct adapt *a, xmlNode *n, const char *why)
+static void leave_out(struct adapt *adapt, xmlNode *n, const char *why)
 {
 	CLEANUP_XML_TEXT xmlChar *type = adapt_tree_get(n, "type");
 
-	adapt_tree_note(a, "%s%s%s left out: %s", (const char *)n->name,
+	adapt_tree_note(adapt, "%s%s%s left out: %s", (const char *)n->name,
 			type ? " " : "", type ? (const char *)type : "", why);
 	adapt_tree_remove(n);
 }
@@ -40,19 +40,19 @@ static void new_port(xmlNode *n)
 	adapt_tree_unset(domain_doc_child(port, "parameters"), "instanceid");
 }
 
-static void interface(struct adapt *a, xmlNode *n)
+static void interface(struct adapt *adapt, xmlNode *n)
 {
 	CLEANUP_XML_TEXT xmlChar *type = adapt_tree_get(n, "type");
 
-	if (a->o->isolated) {
-		leave_out(a, n, "no network");
+	if (adapt->o->isolated) {
+		leave_out(adapt, n, "no network");
 		return;
 	}
-	if (!a->beside)
+	if (!adapt->beside)
 		return;
 	new_port(n);
 	if (adapt_tree_one_of(n, "type", exclusive_nets))
-		adapt_tree_note(a, "interface %s: only one domain at a time can have "
+		adapt_tree_note(adapt, "interface %s: only one domain at a time can have "
 			      "it", type ? (const char *)type : "");
 }
 
@@ -62,13 +62,13 @@ static const char *const screens[] = { "vnc", "spice", NULL };
 static const char *const no_port[] = { "socket", "none", NULL };
 
 /* A socket, whose path libvirt makes up, or nothing. */
-static bool without_port(struct adapt *a, xmlNode *graphics)
+static bool without_port(struct adapt *adapt, xmlNode *graphics)
 {
 	bool found = false;
 
 	if (xmlHasProp(graphics, (const xmlChar *)"socket") &&
 			!domain_doc_child(graphics, "listen"))
-		adapt_tree_set(a, adapt_tree_add(a, graphics, "listen"), "type",
+		adapt_tree_set(adapt, adapt_tree_add(adapt, graphics, "listen"), "type",
 				"socket");
 	adapt_tree_unset(graphics, "socket");
 	for (xmlNode *n = graphics->children; n; n = n->next) {
@@ -80,57 +80,57 @@ static bool without_port(struct adapt *a, xmlNode *graphics)
 	return found;
 }
 
-static void listen_locally(struct adapt *a, xmlNode *graphics)
+static void listen_locally(struct adapt *adapt, xmlNode *graphics)
 {
 	xmlNode *n = NULL;
 
 	adapt_tree_unset(graphics, "listen");
 	adapt_tree_drop(graphics, "listen");
-	n = adapt_tree_add(a, graphics, "listen");
-	adapt_tree_set(a, n, "type", "address");
-	adapt_tree_set(a, n, "address", "127.0.0.1");
+	n = adapt_tree_add(adapt, graphics, "listen");
+	adapt_tree_set(adapt, n, "type", "address");
+	adapt_tree_set(adapt, n, "address", "127.0.0.1");
 }
 
-static void graphics(struct adapt *a, xmlNode *n)
+static void graphics(struct adapt *adapt, xmlNode *n)
 {
-	if (a->o->isolated && !adapt_tree_one_of(n, "type", screens)) {
-		leave_out(a, n, "it belongs to the desktop of the host");
+	if (adapt->o->isolated && !adapt_tree_one_of(n, "type", screens)) {
+		leave_out(adapt, n, "it belongs to the desktop of the host");
 		return;
 	}
-	if (!a->beside)
+	if (!adapt->beside)
 		return;
 	adapt_tree_unset(n, "port");
 	adapt_tree_unset(n, "tlsPort");
 	adapt_tree_unset(n, "websocket");
 	adapt_tree_unset(n, "autoport");
-	if (a->o->isolated)
+	if (adapt->o->isolated)
 		adapt_tree_drop(n, "gl");
-	if (without_port(a, n))
+	if (without_port(adapt, n))
 		return;
-	adapt_tree_set(a, n, "port", "-1");
-	adapt_tree_set(a, n, "autoport", "yes");
-	if (a->o->isolated)
-		listen_locally(a, n);
+	adapt_tree_set(adapt, n, "port", "-1");
+	adapt_tree_set(adapt, n, "autoport", "yes");
+	if (adapt->o->isolated)
+		listen_locally(adapt, n);
 }
 
-static void video(struct adapt *a, xmlNode *n)
+static void video(struct adapt *adapt, xmlNode *n)
 {
-	if (!a->o->isolated)
+	if (!adapt->o->isolated)
 		return;
 	adapt_tree_drop(domain_doc_child(n, "model"), "acceleration");
 	adapt_tree_drop(n, "driver"); /* a process of its own, by vhost-user */
 }
 
 /* What is played may go into a file. */
-static void audio(struct adapt *a, xmlNode *n)
+static void audio(struct adapt *adapt, xmlNode *n)
 {
-	bool file = a->beside && domain_doc_attribute_is(n, "type", "file");
+	bool file = adapt->beside && domain_doc_attribute_is(n, "type", "file");
 
-	if (!a->o->isolated && !file)
+	if (!adapt->o->isolated && !file)
 		return;
 	while (n->children)
 		adapt_tree_remove(n->children);
-	adapt_tree_set(a, n, "type", "none");
+	adapt_tree_set(adapt, n, "type", "none");
 	for (const char *const *p = (const char *const[]){ "serverName",
 			"runtimeDir", "device", "dev", "driver", "path", NULL };
 			*p; p++)
@@ -139,124 +139,124 @@ static void audio(struct adapt *a, xmlNode *n)
 
 /* --- the rest --- */
 
-static void hostdev(struct adapt *a, xmlNode *n)
+static void hostdev(struct adapt *adapt, xmlNode *n)
 {
-	if (a->o->isolated)
-		leave_out(a, n, "it is a device of the host");
-	else if (a->beside)
-		adapt_tree_note(a, "%s: only one domain at a time can have it",
+	if (adapt->o->isolated)
+		leave_out(adapt, n, "it is a device of the host");
+	else if (adapt->beside)
+		adapt_tree_note(adapt, "%s: only one domain at a time can have it",
 				(const char *)n->name);
 }
 
 /* Of the person who looks at it, or of the host. */
-static void redirected(struct adapt *a, xmlNode *n)
+static void redirected(struct adapt *adapt, xmlNode *n)
 {
-	if (a->o->isolated || !domain_doc_attribute_is(n, "type", "spicevmc"))
-		hostdev(a, n);
+	if (adapt->o->isolated || !domain_doc_attribute_is(n, "type", "spicevmc"))
+		hostdev(adapt, n);
 }
 
-static void filter(struct adapt *a, xmlNode *n)
+static void filter(struct adapt *adapt, xmlNode *n)
 {
-	if (a->o->isolated)
+	if (adapt->o->isolated)
 		adapt_tree_remove(n); /* with the devices it is for */
 }
 
-static void shared(struct adapt *a, xmlNode *n)
+static void shared(struct adapt *adapt, xmlNode *n)
 {
-	if (a->o->isolated)
-		leave_out(a, n, "it is shared with the host");
-	else if (a->beside)
-		adapt_tree_note(a, "%s: shared with the original, and not as it was "
+	if (adapt->o->isolated)
+		leave_out(adapt, n, "it is shared with the host");
+	else if (adapt->beside)
+		adapt_tree_note(adapt, "%s: shared with the original, and not as it was "
 			      "in the snapshot", (const char *)n->name);
 }
 
-static void lease(struct adapt *a, xmlNode *n)
+static void lease(struct adapt *adapt, xmlNode *n)
 {
-	if (a->beside)
-		leave_out(a, n, "the original holds it");
+	if (adapt->beside)
+		leave_out(adapt, n, "the original holds it");
 }
 
-static void vsock(struct adapt *a, xmlNode *n)
+static void vsock(struct adapt *adapt, xmlNode *n)
 {
 	xmlNode *cid = domain_doc_child(n, "cid");
 
-	if (a->o->isolated) {
-		leave_out(a, n, "no sockets of the host");
-	} else if (a->beside && cid) {
+	if (adapt->o->isolated) {
+		leave_out(adapt, n, "no sockets of the host");
+	} else if (adapt->beside && cid) {
 		adapt_tree_unset(cid, "address");
-		adapt_tree_set(a, cid, "auto", "yes");
-		adapt_tree_note(a, "vsock: another address, chosen by libvirt");
+		adapt_tree_set(adapt, cid, "auto", "yes");
+		adapt_tree_note(adapt, "vsock: another address, chosen by libvirt");
 	}
 }
 
 /* DIMMs are memory; NVDIMMs and the like are files of the host. */
-static void memory(struct adapt *a, xmlNode *n)
+static void memory(struct adapt *adapt, xmlNode *n)
 {
 	xmlNode *source = domain_doc_child(n, "source");
 
-	if (a->o->memory)
-		leave_out(a, n, "the size of the memory is given");
-	else if (a->beside && domain_doc_child(source, "path"))
-		leave_out(a, n, "its file is the original's and not in the "
+	if (adapt->o->memory)
+		leave_out(adapt, n, "the size of the memory is given");
+	else if (adapt->beside && domain_doc_child(source, "path"))
+		leave_out(adapt, n, "its file is the original's and not in the "
 				"snapshot");
 }
 
 /* libvirt keeps the state of an emulated TPM under the domain's UUID. */
-static void tpm(struct adapt *a, xmlNode *n)
+static void tpm(struct adapt *adapt, xmlNode *n)
 {
 	xmlNode *backend = domain_doc_child(n, "backend");
 	bool emulated = domain_doc_attribute_is(backend, "type", "emulator");
 
-	if (!a->beside)
+	if (!adapt->beside)
 		return;
 	if (!emulated) {
-		hostdev(a, n);
+		hostdev(adapt, n);
 		return;
 	}
 	adapt_tree_drop(backend, "source");
-	if (a->o->throw_away)
+	if (adapt->o->throw_away)
 		adapt_tree_unset(backend, "persistent_state");
-	if (a->o->tpm_placed)
+	if (adapt->o->tpm_placed)
 		return;
-	if (a->o->isolated)
+	if (adapt->o->isolated)
 		adapt_tree_drop(backend, "encryption");
-	adapt_tree_note(a, "the TPM is new and empty: what the guest sealed in the "
+	adapt_tree_note(adapt, "the TPM is new and empty: what the guest sealed in the "
 		      "original's (keys of its disks) must be unlocked in "
 		      "another way");
 }
 
-static void rng(struct adapt *a, xmlNode *n)
+static void rng(struct adapt *adapt, xmlNode *n)
 {
 	xmlNode *backend = domain_doc_child(n, "backend");
 
-	if (!a->o->isolated ||
+	if (!adapt->o->isolated ||
 			!domain_doc_attribute_is(backend, "model", "egd"))
 		return;
 	adapt_tree_remove(backend);
-	backend = adapt_tree_add(a, n, "backend");
-	adapt_tree_set(a, backend, "model", "random");
-	adapt_tree_text(a, backend, "/dev/urandom");
+	backend = adapt_tree_add(adapt, n, "backend");
+	adapt_tree_set(adapt, backend, "model", "random");
+	adapt_tree_text(adapt, backend, "/dev/urandom");
 }
 
 static const char *const virtual_inputs[] = { "mouse", "tablet", "keyboard",
 	NULL };
 
-static void input(struct adapt *a, xmlNode *n)
+static void input(struct adapt *adapt, xmlNode *n)
 {
 	if (!adapt_tree_one_of(n, "type", virtual_inputs))
-		hostdev(a, n);
+		hostdev(adapt, n);
 }
 
-static void watchdog(struct adapt *a, xmlNode *n)
+static void watchdog(struct adapt *adapt, xmlNode *n)
 {
 	/* Dumps the memory into a file of the host. */
-	if (a->o->isolated && domain_doc_attribute_is(n, "action", "dump"))
-		adapt_tree_set(a, n, "action", "reset");
+	if (adapt->o->isolated && domain_doc_attribute_is(n, "action", "dump"))
+		adapt_tree_set(adapt, n, "action", "reset");
 }
 
-static void pstore(struct adapt *a, xmlNode *n)
+static void pstore(struct adapt *adapt, xmlNode *n)
 {
-	if (a->beside)
+	if (adapt->beside)
 		adapt_tree_drop(n, "path");
 }
 
@@ -264,11 +264,11 @@ static void pstore(struct adapt *a, xmlNode *n)
 static const char *const usual_emulators[] = { "/usr/bin/qemu-system-",
 	"/usr/bin/kvm", "/usr/bin/qemu-kvm", "/usr/libexec/qemu-kvm", NULL };
 
-static void emulator(struct adapt *a, xmlNode *n)
+static void emulator(struct adapt *adapt, xmlNode *n)
 {
 	CLEANUP_XML_TEXT xmlChar *path = xmlNodeGetContent(n);
 
-	(void)a;
+	(void)adapt;
 	for (const char *const *p = usual_emulators; path && *p; p++)
 		if (strncmp((const char *)path, *p, strlen(*p)) == 0) {
 			adapt_tree_remove(n);
@@ -276,9 +276,9 @@ static void emulator(struct adapt *a, xmlNode *n)
 		}
 }
 
-static void keep(struct adapt *a, xmlNode *n)
+static void keep(struct adapt *adapt, xmlNode *n)
 {
-	(void)a;
+	(void)adapt;
 	(void)n;
 }
 
@@ -320,10 +320,10 @@ static const struct {
 	{ "watchdog", watchdog },
 };
 
-static void unknown(struct adapt *a, xmlNode *n)
+static void unknown(struct adapt *adapt, xmlNode *n)
 {
-	if (a->o->isolated)
-		leave_out(a, n, "it is not known to be isolated");
+	if (adapt->o->isolated)
+		leave_out(adapt, n, "it is not known to be isolated");
 }
 
 static handler *find(const xmlNode *n)
@@ -344,7 +344,7 @@ static void drop_alias(xmlNode *n)
 		adapt_tree_remove(alias);
 }
 
-void adapt_devices(struct adapt *a, xmlNode *devices)
+void adapt_devices(struct adapt *adapt, xmlNode *devices)
 {
 	bool had_network = domain_doc_child(devices, "interface") != NULL;
 	xmlNode *next = NULL;
@@ -354,10 +354,10 @@ void adapt_devices(struct adapt *a, xmlNode *devices)
 		if (n->type != XML_ELEMENT_NODE)
 			continue;
 		drop_alias(n);
-		find(n)(a, n);
+		find(n)(adapt, n);
 	}
-	if (had_network && a->beside && !a->o->isolated)
-		adapt_tree_note(a, "it is on the original's networks: an address "
+	if (had_network && adapt->beside && !adapt->o->isolated)
+		adapt_tree_note(adapt, "it is on the original's networks: an address "
 			      "that is set inside the guest would be there "
 			      "twice");
 }

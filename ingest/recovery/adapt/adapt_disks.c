@@ -14,14 +14,14 @@ static const char *const whereabouts[] = { "source", "backingStore", "mirror",
 
 static const char *const removable[] = { "cdrom", "floppy", NULL };
 
-static const struct adapt_disk *find(const struct adapt *a, const xmlNode *disk)
+static const struct adapt_disk *find(const struct adapt *adapt, const xmlNode *disk)
 {
 	const xmlNode *target = domain_doc_child(disk, "target");
 
-	for (unsigned i = 0; i < a->o->disk_count; i++)
+	for (unsigned i = 0; i < adapt->o->disk_count; i++)
 		if (domain_doc_attribute_is(target, "dev",
-				    a->o->disks[i].target))
-			return &a->o->disks[i];
+				    adapt->o->disks[i].target))
+			return &adapt->o->disks[i];
 	return NULL;
 }
 
@@ -39,102 +39,102 @@ static void drop_whereabouts(xmlNode *disk)
 		xmlAddChild(disk, alias);
 }
 
-static void set_source(struct adapt *a, xmlNode *parent, bool block,
+static void set_source(struct adapt *adapt, xmlNode *parent, bool block,
 		const char *path)
 {
-	adapt_tree_set(a, parent, "type", block ? "block" : "file");
-	adapt_tree_set(a, adapt_tree_add(a, parent, "source"), block ? "dev" : "file",
+	adapt_tree_set(adapt, parent, "type", block ? "block" : "file");
+	adapt_tree_set(adapt, adapt_tree_add(adapt, parent, "source"), block ? "dev" : "file",
 			path);
 }
 
-static void set_backing(struct adapt *a, xmlNode *disk,
+static void set_backing(struct adapt *adapt, xmlNode *disk,
 		const struct adapt_disk *d)
 {
-	xmlNode *below = adapt_tree_add(a, disk, "backingStore");
+	xmlNode *below = adapt_tree_add(adapt, disk, "backingStore");
 
 	if (!d->backing_path)
 		return;
-	adapt_tree_set(a, adapt_tree_add(a, below, "format"), "type", d->backing_format);
-	set_source(a, below, false, d->backing_path);
-	adapt_tree_add(a, below, "backingStore");
+	adapt_tree_set(adapt, adapt_tree_add(adapt, below, "format"), "type", d->backing_format);
+	set_source(adapt, below, false, d->backing_path);
+	adapt_tree_add(adapt, below, "backingStore");
 }
 
-static void set_driver(struct adapt *a, xmlNode *disk,
+static void set_driver(struct adapt *adapt, xmlNode *disk,
 		const struct adapt_disk *d)
 {
-	xmlNode *driver = adapt_tree_child(a, disk, "driver");
+	xmlNode *driver = adapt_tree_child(adapt, disk, "driver");
 
-	adapt_tree_set(a, driver, "name", "qemu");
-	adapt_tree_set(a, driver, "type", d->format);
-	if (a->o->isolated)
+	adapt_tree_set(adapt, driver, "name", "qemu");
+	adapt_tree_set(adapt, driver, "type", d->format);
+	if (adapt->o->isolated)
 		adapt_tree_drop(disk, "iotune");
-	if (!a->o->throw_away)
+	if (!adapt->o->throw_away)
 		return;
 	/* None need wait for a disk; native I/O goes with no such mode. */
-	adapt_tree_set(a, driver, "cache", "unsafe");
+	adapt_tree_set(adapt, driver, "cache", "unsafe");
 	adapt_tree_unset(driver, "io");
 }
 
 /* Ways of sharing or dropping writes that libvirt has for some disks only, and
  * that an overlay, whose writes are to stay, must not have. */
-static void drop_modes(struct adapt *a, xmlNode *disk,
+static void drop_modes(struct adapt *adapt, xmlNode *disk,
 		const struct adapt_disk *d)
 {
 	bool raw = !d->backing_path && strcmp(d->format, "raw") == 0;
 	bool file = !d->backing_path && !d->block_device;
 
 	if (!raw && adapt_tree_drop(disk, "shareable"))
-		adapt_tree_note(a, "%s was shareable: now it is not", d->target);
-	if (!file && adapt_tree_drop(disk, "transient") && !a->o->throw_away)
-		adapt_tree_note(a, "%s was transient: now what is written to it "
+		adapt_tree_note(adapt, "%s was shareable: now it is not", d->target);
+	if (!file && adapt_tree_drop(disk, "transient") && !adapt->o->throw_away)
+		adapt_tree_note(adapt, "%s was transient: now what is written to it "
 			      "stays", d->target);
 }
 
-static void place(struct adapt *a, xmlNode *disk, const struct adapt_disk *d)
+static void place(struct adapt *adapt, xmlNode *disk, const struct adapt_disk *d)
 {
 	drop_whereabouts(disk);
-	set_driver(a, disk, d);
-	set_source(a, disk, d->block_device, d->path);
-	set_backing(a, disk, d);
-	drop_modes(a, disk, d);
+	set_driver(adapt, disk, d);
+	set_source(adapt, disk, d->block_device, d->path);
+	set_backing(adapt, disk, d);
+	drop_modes(adapt, disk, d);
 	/* A lun passes commands on to a device of the host. */
 	if (domain_doc_attribute_is(disk, "device", "lun"))
-		adapt_tree_set(a, disk, "device", "disk");
+		adapt_tree_set(adapt, disk, "device", "disk");
 	adapt_tree_unset(disk, "rawio");
 	adapt_tree_unset(disk, "sgio");
 }
 
-static void empty(struct adapt *a, xmlNode *disk)
+static void empty(struct adapt *adapt, xmlNode *disk)
 {
 	CLEANUP_XML_TEXT xmlChar *target =
 			adapt_tree_get(domain_doc_child(disk, "target"), "dev");
 
 	if (domain_doc_child(disk, "source"))
-		adapt_tree_note(a, "%s: its medium is not in the snapshot, the drive "
+		adapt_tree_note(adapt, "%s: its medium is not in the snapshot, the drive "
 			      "is empty", target ? (const char *)target : "?");
 	drop_whereabouts(disk);
 	adapt_tree_drop(disk, "transient");
-	adapt_tree_set(a, disk, "type", "file");
+	adapt_tree_set(adapt, disk, "type", "file");
 	/* Also the format of what was in it. */
 	if (domain_doc_child(disk, "driver"))
-		adapt_tree_set(a, domain_doc_child(disk, "driver"), "type", "raw");
+		adapt_tree_set(adapt, domain_doc_child(disk, "driver"), "type", "raw");
 }
 
-static void leave_out(struct adapt *a, xmlNode *disk)
+static void leave_out(struct adapt *adapt, xmlNode *disk)
 {
 	CLEANUP_XML_TEXT xmlChar *target =
 			adapt_tree_get(domain_doc_child(disk, "target"), "dev");
 
-	adapt_tree_note(a, "%s is not in the snapshot: left out",
+	adapt_tree_note(adapt, "%s is not in the snapshot: left out",
 			target ? (const char *)target : "a disk without target");
 	adapt_tree_remove(disk);
 }
 
 /* Plugged in while the domain ran, and not part of what it starts with. */
-static void note_unused(struct adapt *a, const xmlNode *devices)
+static void note_unused(struct adapt *adapt, const xmlNode *devices)
 {
-	for (unsigned i = 0; i < a->o->disk_count; i++) {
-		const char *target = a->o->disks[i].target;
+	for (unsigned i = 0; i < adapt->o->disk_count; i++) {
+		const char *target = adapt->o->disks[i].target;
 		const xmlNode *n = devices ? devices->children : NULL;
 
 		while (n && !(domain_doc_is(n, "disk") &&
@@ -142,28 +142,28 @@ static void note_unused(struct adapt *a, const xmlNode *devices)
 						n, "target"), "dev", target)))
 			n = n->next;
 		if (!n)
-			adapt_tree_note(a, "%s is in the snapshot but not in the "
+			adapt_tree_note(adapt, "%s is in the snapshot but not in the "
 				      "definition: not attached", target);
 	}
 }
 
-void adapt_disks(struct adapt *a, xmlNode *devices)
+void adapt_disks(struct adapt *adapt, xmlNode *devices)
 {
 	xmlNode *next = NULL;
 
-	note_unused(a, devices);
+	note_unused(adapt, devices);
 	for (xmlNode *n = devices ? devices->children : NULL; n; n = next) {
-		const struct adapt_disk *d = NULL;
+		const struct adapt_disk *disk = NULL;
 
 		next = n->next;
 		if (!domain_doc_is(n, "disk"))
 			continue;
-		d = find(a, n);
-		if (d)
-			place(a, n, d);
+		disk = find(adapt, n);
+		if (disk)
+			place(adapt, n, disk);
 		else if (adapt_tree_one_of(n, "device", removable))
-			empty(a, n);
+			empty(adapt, n);
 		else
-			leave_out(a, n);
+			leave_out(adapt, n);
 	}
 }

@@ -13,10 +13,10 @@ static const char *const own_ends[] = { "pty", "null", "vc", "spicevmc",
 static const char *const ends[] = { "source", "protocol", "log", "alias",
 	NULL };
 
-static void set_end(struct adapt *a, xmlNode *port, const char *type)
+static void set_end(struct adapt *adapt, xmlNode *port, const char *type)
 {
 	adapt_tree_drop_all(port, ends);
-	adapt_tree_set(a, port, "type", type);
+	adapt_tree_set(adapt, port, "type", type);
 	/* Of a live pty. */
 	adapt_tree_unset(port, "tty");
 }
@@ -53,7 +53,7 @@ static void drop_doubles(xmlNode *devices)
 
 /* --- one file --- */
 
-static void to_file(struct adapt *a, xmlNode *devices)
+static void to_file(struct adapt *adapt, xmlNode *devices)
 {
 	xmlNode *chosen = domain_doc_child(devices, "serial");
 	xmlNode *source = NULL;
@@ -66,46 +66,46 @@ static void to_file(struct adapt *a, xmlNode *devices)
 	if (!chosen && !had_double)
 		chosen = domain_doc_child(devices, "console");
 	if (!chosen)
-		chosen = adapt_tree_add(a, devices, "serial");
+		chosen = adapt_tree_add(adapt, devices, "serial");
 	for (xmlNode *n = devices->children; n; n = n->next)
 		if (is_port(n))
-			set_end(a, n, n == chosen ? "file" : "null");
-	source = adapt_tree_add(a, chosen, "source");
-	adapt_tree_set(a, source, "path", a->o->console_file);
-	adapt_tree_set(a, source, "append", "on");
+			set_end(adapt, n, n == chosen ? "file" : "null");
+	source = adapt_tree_add(adapt, chosen, "source");
+	adapt_tree_set(adapt, source, "path", adapt->o->console_file);
+	adapt_tree_set(adapt, source, "append", "on");
 }
 
 /* --- ptys --- */
 
-static void to_pty(struct adapt *a, xmlNode *port)
+static void to_pty(struct adapt *adapt, xmlNode *port)
 {
 	CLEANUP_XML_TEXT xmlChar *type = adapt_tree_get(port, "type");
 	const char *kind = (const char *)port->name;
 
 	/* A copy of all that passes, in a file of the host. */
 	if (adapt_tree_drop(port, "log"))
-		adapt_tree_note(a, "the %s port keeps no log file", kind);
+		adapt_tree_note(adapt, "the %s port keeps no log file", kind);
 	if (type && domain_doc_attribute_is(port, "type", "pty"))
-		set_end(a, port, "pty"); /* live, it has a name */
+		set_end(adapt, port, "pty"); /* live, it has a name */
 	if (type && adapt_tree_one_of(port, "type", own_ends))
 		return;
-	adapt_tree_note(a, "the %s port, which was a %s of the host, is a pty now",
+	adapt_tree_note(adapt, "the %s port, which was a %s of the host, is a pty now",
 			kind, type ? (const char *)type : "thing");
-	set_end(a, port, "pty");
+	set_end(adapt, port, "pty");
 }
 
-static void to_ptys(struct adapt *a, xmlNode *devices)
+static void to_ptys(struct adapt *adapt, xmlNode *devices)
 {
 	if (domain_doc_child(devices, "serial"))
 		drop_doubles(devices);
 	for (xmlNode *n = devices->children; n; n = n->next)
 		if (is_port(n))
-			to_pty(a, n);
+			to_pty(adapt, n);
 }
 
 /* --- channels --- */
 
-static void channel(struct adapt *a, xmlNode *n)
+static void channel(struct adapt *adapt, xmlNode *n)
 {
 	const xmlNode *target = domain_doc_child(n, "target");
 	bool agent = domain_doc_attribute_is(target, "name",
@@ -113,25 +113,25 @@ static void channel(struct adapt *a, xmlNode *n)
 	CLEANUP_XML_TEXT xmlChar *name = adapt_tree_get(target, "name");
 	const char *shown = name ? (const char *)name : "without a name";
 
-	if (a->beside)
+	if (adapt->beside)
 		adapt_tree_drop(n, "log");
 	/* The agent's socket is libvirt's: it makes one for each domain. */
-	if ((!a->beside && !agent) || adapt_tree_one_of(n, "type", own_ends))
+	if ((!adapt->beside && !agent) || adapt_tree_one_of(n, "type", own_ends))
 		return;
 	if (!domain_doc_attribute_is(target, "type", "virtio")) {
-		adapt_tree_note(a, "the channel %s goes to the host: left out",
+		adapt_tree_note(adapt, "the channel %s goes to the host: left out",
 				shown);
 		adapt_tree_remove(n);
 		return;
 	}
 	if (!agent)
-		adapt_tree_note(a, "the channel %s has a socket of its own, made by "
+		adapt_tree_note(adapt, "the channel %s has a socket of its own, made by "
 			      "libvirt", shown);
-	set_end(a, n, "unix");
-	adapt_tree_set(a, adapt_tree_add(a, n, "source"), "mode", "bind");
+	set_end(adapt, n, "unix");
+	adapt_tree_set(adapt, adapt_tree_add(adapt, n, "source"), "mode", "bind");
 }
 
-void adapt_ports(struct adapt *a, xmlNode *devices)
+void adapt_ports(struct adapt *adapt, xmlNode *devices)
 {
 	xmlNode *next = NULL;
 
@@ -140,10 +140,10 @@ void adapt_ports(struct adapt *a, xmlNode *devices)
 	for (xmlNode *n = devices->children; n; n = next) {
 		next = n->next;
 		if (domain_doc_is(n, "channel"))
-			channel(a, n);
+			channel(adapt, n);
 	}
-	if (a->o->console_file)
-		to_file(a, devices);
-	else if (a->beside)
-		to_ptys(a, devices);
+	if (adapt->o->console_file)
+		to_file(adapt, devices);
+	else if (adapt->beside)
+		to_ptys(adapt, devices);
 }

@@ -13,7 +13,7 @@
 #define X(text) ((const xmlChar *)(text))
 #define NOTE_MAX 1024
 
-void adapt_tree_note(struct adapt *a, const char *fmt, ...)
+void adapt_tree_note(struct adapt *adapt, const char *fmt, ...)
 {
 	char line[NOTE_MAX];
 	char shown[NOTE_MAX];
@@ -22,14 +22,14 @@ void adapt_tree_note(struct adapt *a, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	fprintf(a->notes, "%s\n", printable(shown, sizeof(shown), line));
+	fprintf(adapt->notes, "%s\n", printable(shown, sizeof(shown), line));
 }
 
 /* libxml2 makes its functions' NULL look like any other; there is one reason. */
-static void need(struct adapt *a, const void *made)
+static void need(struct adapt *adapt, const void *made)
 {
-	if (!made && !a->err)
-		a->err = -ENOMEM;
+	if (!made && !adapt->err)
+		adapt->err = -ENOMEM;
 }
 
 xmlChar *adapt_tree_get(const xmlNode *n, const char *attribute)
@@ -37,11 +37,11 @@ xmlChar *adapt_tree_get(const xmlNode *n, const char *attribute)
 	return n ? xmlGetNoNsProp(n, X(attribute)) : NULL;
 }
 
-void adapt_tree_set(struct adapt *a, xmlNode *n, const char *attribute,
+void adapt_tree_set(struct adapt *adapt, xmlNode *n, const char *attribute,
 		const char *value)
 {
 	if (n)
-		need(a, xmlSetProp(n, X(attribute), X(value)));
+		need(adapt, xmlSetProp(n, X(attribute), X(value)));
 }
 
 void adapt_tree_unset(xmlNode *n, const char *attribute)
@@ -59,28 +59,28 @@ bool adapt_tree_one_of(const xmlNode *n, const char *attribute,
 	return false;
 }
 
-xmlNode *adapt_tree_add(struct adapt *a, xmlNode *parent, const char *name)
+xmlNode *adapt_tree_add(struct adapt *adapt, xmlNode *parent, const char *name)
 {
 	xmlNode *n = NULL;
 
 	if (!parent)
 		return NULL;
 	n = xmlNewChild(parent, NULL, X(name), NULL);
-	need(a, n);
+	need(adapt, n);
 	if (n)
 		/* A child without a namespace takes on its parent's. */
 		xmlSetNs(n, NULL);
 	return n;
 }
 
-xmlNode *adapt_tree_child(struct adapt *a, xmlNode *parent, const char *name)
+xmlNode *adapt_tree_child(struct adapt *adapt, xmlNode *parent, const char *name)
 {
 	xmlNode *n = domain_doc_child(parent, name);
 
-	return n ? n : adapt_tree_add(a, parent, name);
+	return n ? n : adapt_tree_add(adapt, parent, name);
 }
 
-void adapt_tree_text(struct adapt *a, xmlNode *n, const char *text)
+void adapt_tree_text(struct adapt *adapt, xmlNode *n, const char *text)
 {
 	xmlNode *t = NULL;
 
@@ -89,7 +89,7 @@ void adapt_tree_text(struct adapt *a, xmlNode *n, const char *text)
 	while (n->children)
 		adapt_tree_remove(n->children);
 	t = xmlNewDocText(n->doc, X(text));
-	need(a, t);
+	need(adapt, t);
 	if (t)
 		xmlAddChild(n, t);
 }

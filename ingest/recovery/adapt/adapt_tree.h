@@ -28,22 +28,22 @@ static inline void adapt_tree_cleanup_text(xmlChar **p)
 #define CLEANUP_XML_TEXT CLEANUP(adapt_tree_cleanup_text)
 
 /* One line for the person; anything in it is made printable. */
-void adapt_tree_note(struct adapt *a, const char *fmt, ...)
+void adapt_tree_note(struct adapt *adapt, const char *fmt, ...)
 		__attribute__((format(printf, 2, 3)));
 
 /* The attribute's text or NULL, for CLEANUP_XML_TEXT. */
 xmlChar *adapt_tree_get(const xmlNode *n, const char *attribute);
-void adapt_tree_set(struct adapt *a, xmlNode *n, const char *attribute,
+void adapt_tree_set(struct adapt *adapt, xmlNode *n, const char *attribute,
 		const char *value);
 void adapt_tree_unset(xmlNode *n, const char *attribute);
 /* Is the attribute one of WORDS (NULL-ended)? */
 bool adapt_tree_one_of(const xmlNode *n, const char *attribute,
 		const char *const *words);
 
-xmlNode *adapt_tree_add(struct adapt *a, xmlNode *parent, const char *name);
+xmlNode *adapt_tree_add(struct adapt *adapt, xmlNode *parent, const char *name);
 /* The child of this name, made if there is none. */
-xmlNode *adapt_tree_child(struct adapt *a, xmlNode *parent, const char *name);
-void adapt_tree_text(struct adapt *a, xmlNode *n, const char *text);
+xmlNode *adapt_tree_child(struct adapt *adapt, xmlNode *parent, const char *name);
+void adapt_tree_text(struct adapt *adapt, xmlNode *n, const char *text);
 
 void adapt_tree_remove(xmlNode *n);
 /* All children of this name; returns how many there were. */
@@ -51,8 +51,8 @@ unsigned adapt_tree_drop(xmlNode *parent, const char *name);
 void adapt_tree_drop_all(xmlNode *parent, const char *const *names);
 
 /* The parts, each in a file of its name. */
-void adapt_disks(struct adapt *a, xmlNode *devices);
-void adapt_ports(struct adapt *a, xmlNode *devices);
-void adapt_devices(struct adapt *a, xmlNode *devices);
+void adapt_disks(struct adapt *adapt, xmlNode *devices);
+void adapt_ports(struct adapt *adapt, xmlNode *devices);
+void adapt_devices(struct adapt *adapt, xmlNode *devices);
 
 #endif

@@ -35,22 +35,22 @@ static void drop_smbios_uuid(xmlNode *root)
 	}
 }
 
-static void identity(struct adapt *a, xmlNode *root)
+static void identity(struct adapt *adapt, xmlNode *root)
 {
 	xmlNode *name = domain_doc_child(root, "name");
 
 	adapt_tree_unset(root, "id");
-	if (a->o->name)
-		adapt_tree_text(a, name ? name : adapt_tree_add(a, root, "name"),
-				a->o->name);
-	if (a->beside) {
+	if (adapt->o->name)
+		adapt_tree_text(adapt, name ? name : adapt_tree_add(adapt, root, "name"),
+				adapt->o->name);
+	if (adapt->beside) {
 		adapt_tree_drop(root, "uuid");
 		drop_smbios_uuid(root);
 	}
 	/* It tells the guest that its disks are of another time: databases and
 	 * directory servers rely on it to change then, whoever it is. */
 	if (adapt_tree_drop(root, "genid"))
-		adapt_tree_add(a, root, "genid");
+		adapt_tree_add(adapt, root, "genid");
 }
 
 /* --- firmware --- */
@@ -66,7 +66,7 @@ static bool has_nvram(const xmlNode *os)
 			domain_doc_attribute_is(loader, "type", "pflash");
 }
 
-static void nvram(struct adapt *a, xmlNode *os)
+static void nvram(struct adapt *adapt, xmlNode *os)
 {
 	xmlNode *n = domain_doc_child(os, "nvram");
 	bool said = n != NULL;
@@ -74,18 +74,18 @@ static void nvram(struct adapt *a, xmlNode *os)
 	if (!has_nvram(os))
 		return;
 	if (!n)
-		n = adapt_tree_add(a, os, "nvram");
+		n = adapt_tree_add(adapt, os, "nvram");
 	if (!n)
 		return;
 	adapt_tree_unset(n, "type");
 	while (n->children)
 		adapt_tree_remove(n->children);
-	if (a->o->nvram) {
-		adapt_tree_text(a, n, a->o->nvram);
+	if (adapt->o->nvram) {
+		adapt_tree_text(adapt, n, adapt->o->nvram);
 		return;
 	}
 	if (said)
-		adapt_tree_note(a, "the firmware's settings (NVRAM) are not in the "
+		adapt_tree_note(adapt, "the firmware's settings (NVRAM) are not in the "
 			      "snapshot: they start afresh");
 	if (!n->properties)
 		adapt_tree_remove(n);
@@ -93,26 +93,26 @@ static void nvram(struct adapt *a, xmlNode *os)
 
 /* Where nothing else is said a guest may write to its firmware, settings and
  * all: the original's file. */
-static void loader(struct adapt *a, xmlNode *os)
+static void loader(struct adapt *adapt, xmlNode *os)
 {
 	xmlNode *n = domain_doc_child(os, "loader");
 
-	if (!a->beside || !domain_doc_attribute_is(n, "type", "pflash") ||
+	if (!adapt->beside || !domain_doc_attribute_is(n, "type", "pflash") ||
 			domain_doc_attribute_is(n, "readonly", "yes"))
 		return;
-	adapt_tree_set(a, n, "readonly", "yes");
-	adapt_tree_note(a, "its firmware is the original's file, which it can't "
+	adapt_tree_set(adapt, n, "readonly", "yes");
+	adapt_tree_note(adapt, "its firmware is the original's file, which it can't "
 		      "write to");
 }
 
-static void firmware(struct adapt *a, xmlNode *os)
+static void firmware(struct adapt *adapt, xmlNode *os)
 {
-	loader(a, os);
-	nvram(a, os);
-	if (a->o->kernel)
-		adapt_tree_text(a, adapt_tree_child(a, os, "kernel"), a->o->kernel);
-	if (a->o->initrd)
-		adapt_tree_text(a, adapt_tree_child(a, os, "initrd"), a->o->initrd);
+	loader(adapt, os);
+	nvram(adapt, os);
+	if (adapt->o->kernel)
+		adapt_tree_text(adapt, adapt_tree_child(adapt, os, "kernel"), adapt->o->kernel);
+	if (adapt->o->initrd)
+		adapt_tree_text(adapt, adapt_tree_child(adapt, os, "initrd"), adapt->o->initrd);
 }
 
 /* --- claims on the host --- */
@@ -120,42 +120,42 @@ static void firmware(struct adapt *a, xmlNode *os)
 static const char *const claims[] = { "memoryBacking", "memtune", "blkiotune",
 	"cputune", "numatune", "resource", "on_lockfailure", NULL };
 
-static void set_memory(struct adapt *a, xmlNode *root)
+static void set_memory(struct adapt *adapt, xmlNode *root)
 {
 	xmlNode *n = NULL;
 	char kib[32];
 
-	if (!a->o->memory)
+	if (!adapt->o->memory)
 		return;
-	n = adapt_tree_child(a, root, "memory");
+	n = adapt_tree_child(adapt, root, "memory");
 	/* Cells and slots would add up to the old size. */
 	adapt_tree_drop_all(root, (const char *const[]){ "maxMemory",
 			"currentMemory", "numatune", NULL });
 	adapt_tree_drop(domain_doc_child(root, "cpu"), "numa");
-	snprintf(kib, sizeof(kib), "%" PRIu64, a->o->memory / 1024);
-	adapt_tree_set(a, n, "unit", "KiB");
-	adapt_tree_text(a, n, kib);
+	snprintf(kib, sizeof(kib), "%" PRIu64, adapt->o->memory / 1024);
+	adapt_tree_set(adapt, n, "unit", "KiB");
+	adapt_tree_text(adapt, n, kib);
 }
 
-static void end_with(struct adapt *a, xmlNode *root, const char *event)
+static void end_with(struct adapt *adapt, xmlNode *root, const char *event)
 {
 	if (domain_doc_child(root, event))
-		adapt_tree_text(a, domain_doc_child(root, event), "destroy");
+		adapt_tree_text(adapt, domain_doc_child(root, event), "destroy");
 }
 
-static void let_go(struct adapt *a, xmlNode *root)
+static void let_go(struct adapt *adapt, xmlNode *root)
 {
 	xmlNode *vcpu = domain_doc_child(root, "vcpu");
 
-	if (!a->o->isolated)
+	if (!adapt->o->isolated)
 		return;
 	adapt_tree_drop_all(root, claims);
 	adapt_tree_unset(vcpu, "cpuset");
 	if (domain_doc_attribute_is(vcpu, "placement", "auto"))
-		adapt_tree_set(a, vcpu, "placement", "static");
+		adapt_tree_set(adapt, vcpu, "placement", "static");
 	/* Else it could dump its memory, or start again for ever. */
-	end_with(a, root, "on_poweroff");
-	end_with(a, root, "on_crash");
+	end_with(adapt, root, "on_poweroff");
+	end_with(adapt, root, "on_crash");
 }
 
 /* Of a running domain: made at its start, from nothing that lasts. */
@@ -165,7 +165,7 @@ static bool is_made_at_start(const xmlNode *label)
 			!domain_doc_child(label, "baselabel");
 }
 
-static void labels(struct adapt *a, xmlNode *root)
+static void labels(struct adapt *adapt, xmlNode *root)
 {
 	xmlNode *next = NULL;
 
@@ -178,10 +178,10 @@ static void labels(struct adapt *a, xmlNode *root)
 		model = adapt_tree_get(n, "model");
 		if (is_made_at_start(n)) {
 			adapt_tree_remove(n);
-		} else if (a->o->isolated ||
-				(a->beside && !domain_doc_attribute_is(n,
+		} else if (adapt->o->isolated ||
+				(adapt->beside && !domain_doc_attribute_is(n,
 						"type", "none"))) {
-			adapt_tree_note(a, "its security label%s%s is left out: the "
+			adapt_tree_note(adapt, "its security label%s%s is left out: the "
 				      "host's rule applies", model ? " " : "",
 					model ? (const char *)model : "");
 			adapt_tree_remove(n);
@@ -204,32 +204,32 @@ static bool names_a_file(const xmlNode *n)
 	return false;
 }
 
-static void foreign_one(struct adapt *a, xmlNode *n)
+static void foreign_one(struct adapt *adapt, xmlNode *n)
 {
 	const char *name = (const char *)n->name;
 
-	if (a->o->isolated) {
-		adapt_tree_note(a, "%s left out: it can give the guest anything of "
+	if (adapt->o->isolated) {
+		adapt_tree_note(adapt, "%s left out: it can give the guest anything of "
 			      "the host", name);
 		adapt_tree_remove(n);
-	} else if (a->beside && names_a_file(n)) {
-		adapt_tree_note(a, "%s left out: it names files of the host, which "
+	} else if (adapt->beside && names_a_file(n)) {
+		adapt_tree_note(adapt, "%s left out: it names files of the host, which "
 			      "the original may have open", name);
 		adapt_tree_remove(n);
-	} else if (a->beside) {
-		adapt_tree_note(a, "%s is kept as it is: look whether two domains "
+	} else if (adapt->beside) {
+		adapt_tree_note(adapt, "%s is kept as it is: look whether two domains "
 			      "can have it", name);
 	}
 }
 
-static void foreign(struct adapt *a, xmlNode *root)
+static void foreign(struct adapt *adapt, xmlNode *root)
 {
 	xmlNode *next = NULL;
 
 	for (xmlNode *n = root->children; n; n = next) {
 		next = n->next;
 		if (n->type == XML_ELEMENT_NODE && n->ns)
-			foreign_one(a, n);
+			foreign_one(adapt, n);
 	}
 }
 
@@ -270,18 +270,18 @@ static int check_text(const char *text)
 			"folder", printable(shown, sizeof(shown), text));
 }
 
-static int check_options(const struct adapt_options *o)
+static int check_options(const struct adapt_options *options)
 {
-	const char *const texts[] = { o->name, o->console_file, o->nvram,
-		o->kernel, o->initrd };
+	const char *const texts[] = { options->name, options->console_file, options->nvram,
+		options->kernel, options->initrd };
 	int err = 0;
 
 	for (unsigned i = 0; !err && i < sizeof(texts) / sizeof(*texts); i++)
 		err = check_text(texts[i]);
-	for (unsigned i = 0; !err && i < o->disk_count; i++) {
-		err = check_text(o->disks[i].path);
+	for (unsigned i = 0; !err && i < options->disk_count; i++) {
+		err = check_text(options->disks[i].path);
 		if (!err)
-			err = check_text(o->disks[i].backing_path);
+			err = check_text(options->disks[i].backing_path);
 	}
 	return err;
 }
@@ -327,14 +327,14 @@ static int rewrite(struct adapt *a, xmlDoc *doc, char **out, char **notes)
 	return a->err ? a->err : write_out(doc, out);
 }
 
-int domain_adapt(const char *xml, size_t len, const struct adapt_options *o,
+int domain_adapt(const char *xml, size_t len, const struct adapt_options *options,
 		char **out, char **notes)
 {
-	struct adapt a = { .o = o,
-		.beside = !o->same_identity || o->isolated };
+	struct adapt a = { .o = options,
+		.beside = !options->same_identity || options->isolated };
 	CLEANUP_FREE char *text = NULL;
 	xmlDoc *doc = NULL;
-	int err = check_options(o);
+	int err = check_options(options);
 
 	if (!err)
 		err = domain_doc_parse(&doc, xml, len);

@@ -51,11 +51,11 @@ struct adapt_options {
  * XML of LEN bytes, not trusted (bounds and no DOCTYPE, as domain_xml.h). *OUT:
  * the new definition, to free. *NOTES: lines for the person about what was
  * taken away or must be known, "" if there is nothing, to free. Disks that are
- * not in O->disks: removable drives are emptied, others removed with a note.
+ * not in OPTIONS->disks: removable drives are emptied, others removed with a note.
  * XML of a running domain is as good as that of one shut off.
- * 0, -EBADMSG with a text, -EINVAL (something in O can't stand in XML), -ENOMEM.
+ * 0, -EBADMSG with a text, -EINVAL (something in OPTIONS can't stand in XML), -ENOMEM.
  */
-int domain_adapt(const char *xml, size_t len, const struct adapt_options *o,
+int domain_adapt(const char *xml, size_t len, const struct adapt_options *options,
 		char **out, char **notes);
 
 #endif

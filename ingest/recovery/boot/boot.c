@@ -20,146 +20,146 @@ struct boot_command {
 
 /* --- one place --- */
 
-int boot_setup(struct boot *b, const struct boot_options *o)
+int boot_setup(struct boot *boot, const struct boot_options *options)
 {
-	*b = (struct boot){ .options = o, .lock = -1 };
-	return boot_root_find(o->overlay_dir, &b->dir);
+	*boot = (struct boot){ .options = options, .lock = -1 };
+	return boot_root_find(options->overlay_dir, &boot->dir);
 }
 
-static int no_place(const struct boot *b, const char *name)
+static int no_place(const struct boot *boot, const char *name)
 {
 	char shown[256];
 	return fail(-ENOENT, "nothing was booted as %s below %s ('amberfs boot "
 			"--list' lists what was; was it finished already, or is "
 			"it elsewhere (--overlay-dir)?)",
-			printable(shown, sizeof(shown), name), b->dir);
+			printable(shown, sizeof(shown), name), boot->dir);
 }
 
 /* Killed right after its directory was made: nothing but that, and maybe the
  * directory for the mount, is there. Anything else is not ours. */
-static int open_newborn(struct boot *b, const char *name)
+static int open_newborn(struct boot *boot, const char *name)
 {
 	CLEANUP_FREE char *begun = NULL;
-	if (asprintf(&begun, "%s/." BOOT_STATE_NAME ".new", b->place.directory)
+	if (asprintf(&begun, "%s/." BOOT_STATE_NAME ".new", boot->place.directory)
 			< 0) {
 		begun = NULL;
 		return fail_errno(-ENOMEM, "booting");
 	}
 	unlink(begun);
-	rmdir(b->place.mount);
-	if (rmdir(b->place.directory) < 0)
-		return no_place(b, name);
+	rmdir(boot->place.mount);
+	if (rmdir(boot->place.directory) < 0)
+		return no_place(boot, name);
 	return 0;
 }
 
-int boot_open(struct boot *b, const char *name)
+int boot_open(struct boot *boot, const char *name)
 {
-	CLEANUP_FREE char *directory = boot_root_directory(b->dir, name);
+	CLEANUP_FREE char *directory = boot_root_directory(boot->dir, name);
 	if (directory == NULL)
 		return fail_errno(-ENOMEM, "booting");
 	if (access(directory, F_OK) < 0)
-		return no_place(b, name);
-	int err = boot_directory_open(&b->place, directory, NULL);
+		return no_place(boot, name);
+	int err = boot_directory_open(&boot->place, directory, NULL);
 	if (err < 0)
 		return err;
-	b->lock = boot_root_lock(directory, false);
-	if (b->lock < 0)
-		return b->lock;
-	err = boot_state_load(&b->state, directory);
+	boot->lock = boot_root_lock(directory, false);
+	if (boot->lock < 0)
+		return boot->lock;
+	err = boot_state_load(&boot->state, directory);
 	if (err == -ENOENT)
-		return open_newborn(b, name);
+		return open_newborn(boot, name);
 	if (err == 0)
-		err = connection_open(&b->connection,
-				b->options->connect ? b->options->connect
-						    : b->state.uri,
+		err = connection_open(&boot->connection,
+				boot->options->connect ? boot->options->connect
+						    : boot->state.uri,
 				CONNECTION_SECRETS);
 	if (err == 0) {
-		boot_directory_close(&b->place);
-		err = boot_directory_open(&b->place, directory, b->connection);
+		boot_directory_close(&boot->place);
+		err = boot_directory_open(&boot->place, directory, boot->connection);
 	}
 	return err;
 }
 
-void boot_close(struct boot *b)
+void boot_close(struct boot *boot)
 {
-	if (b->lock >= 0)
-		close(b->lock);
-	boot_state_clear(&b->state);
-	boot_directory_close(&b->place);
-	connection_close(b->connection);
-	free(b->dir);
+	if (boot->lock >= 0)
+		close(boot->lock);
+	boot_state_clear(&boot->state);
+	boot_directory_close(&boot->place);
+	connection_close(boot->connection);
+	free(boot->dir);
 }
 
 /* --- the command --- */
 
-static int with_place(struct boot *b, const char *name,
-		int (*verb)(struct boot *b))
+static int with_place(struct boot *boot, const char *name,
+		int (*verb)(struct boot *boot))
 {
-	int err = boot_open(b, name);
-	if (err < 0 || b->state.name != NULL)
-		return err < 0 ? err : verb(b);
+	int err = boot_open(boot, name);
+	if (err < 0 || boot->state.name != NULL)
+		return err < 0 ? err : verb(boot);
 	/* There was hardly anything, and that is gone now. */
-	return verb == boot_end_discard ? 0 : no_place(b, name);
+	return verb == boot_end_discard ? 0 : no_place(boot, name);
 }
 
-static int run(const struct boot_command *c, struct boot *b, char **argv)
+static int run(const struct boot_command *command, struct boot *boot, char **argv)
 {
-	int err = boot_setup(b, &c->o);
+	int err = boot_setup(boot, &command->o);
 	if (err < 0)
 		return err;
-	if (c->list)
-		return boot_list(b);
-	if (c->finish != NULL)
-		return with_place(b, c->finish, boot_finish);
-	if (c->resume != NULL)
-		return with_place(b, c->resume, boot_end_resume);
-	if (c->discard != NULL)
-		return with_place(b, c->discard, boot_end_discard);
-	return boot_begin(b, argv[1], argv[2]);
+	if (command->list)
+		return boot_list(boot);
+	if (command->finish != NULL)
+		return with_place(boot, command->finish, boot_finish);
+	if (command->resume != NULL)
+		return with_place(boot, command->resume, boot_end_resume);
+	if (command->discard != NULL)
+		return with_place(boot, command->discard, boot_end_discard);
+	return boot_begin(boot, argv[1], argv[2]);
 }
 
-static void check_usage(const struct command_line *cl,
-		const struct boot_command *c, int operands)
+static void check_usage(const struct command_line *line,
+		const struct boot_command *command, int operands)
 {
-	int verbs = (c->finish != NULL) + (c->resume != NULL)
-			+ (c->discard != NULL) + c->list;
-	bool begins = c->o.name || c->o.isolated || c->o.same_identity;
+	int verbs = (command->finish != NULL) + (command->resume != NULL)
+			+ (command->discard != NULL) + command->list;
+	bool begins = command->o.name || command->o.isolated || command->o.same_identity;
 	if (verbs > 1)
-		options_error(cl, "--finish, --resume, --discard and --list "
+		options_error(line, "--finish, --resume, --discard and --list "
 				"exclude each other");
 	if (verbs == 0 && operands != 2)
-		options_error(cl, "REPO and SNAPSHOT are needed");
+		options_error(line, "REPO and SNAPSHOT are needed");
 	if (verbs == 1 && operands != 0)
-		options_error(cl, "REPO and SNAPSHOT are known already: leave them "
+		options_error(line, "REPO and SNAPSHOT are known already: leave them "
 				"out");
 	if (verbs == 1 && begins)
-		options_error(cl, "--name, --isolated and --same-identity are for "
+		options_error(line, "--name, --isolated and --same-identity are for "
 				"booting");
-	if (c->o.force && c->discard == NULL)
-		options_error(cl, "--force goes with --discard");
-	if (c->o.start && verbs == 1 && c->resume == NULL)
-		options_error(cl, "--start goes with booting and --resume");
-	if (c->o.name != NULL && (*c->o.name == '\0'
-					 || strchr(c->o.name, '/') != NULL
-					 || strlen(c->o.name) > 200))
-		options_error(cl, "--name must have 1 to 200 bytes and no '/'");
+	if (command->o.force && command->discard == NULL)
+		options_error(line, "--force goes with --discard");
+	if (command->o.start && verbs == 1 && command->resume == NULL)
+		options_error(line, "--start goes with booting and --resume");
+	if (command->o.name != NULL && (*command->o.name == '\0'
+					 || strchr(command->o.name, '/') != NULL
+					 || strlen(command->o.name) > 200))
+		options_error(line, "--name must have 1 to 200 bytes and no '/'");
 }
 
 int boot_main(int argc, char **argv)
 {
 	struct boot_command c = { .o.repository.credentials.keep = true };
-	struct boot_options *o = &c.o;
+	struct boot_options *options = &c.o;
 	const struct option own[] = {
-		{ "name", 'n', OPTION_TEXT, &o->name, "NEW",
+		{ "name", 'n', OPTION_TEXT, &options->name, "NEW",
 			"its name (default: SOURCE-TIME)" },
-		{ "connect", 'c', OPTION_TEXT, &o->connect, "URI",
+		{ "connect", 'c', OPTION_TEXT, &options->connect, "URI",
 			"libvirt to ask (default LIBVIRT_DEFAULT_URI)" },
-		{ "start", 0, OPTION_FLAG, &o->start, NULL, "start it, too" },
-		{ "overlay-dir", 0, OPTION_TEXT, &o->overlay_dir, "DIR",
+		{ "start", 0, OPTION_FLAG, &options->start, NULL, "start it, too" },
+		{ "overlay-dir", 0, OPTION_TEXT, &options->overlay_dir, "DIR",
 			"its folder comes here (/var/lib/amberfs/boot)" },
-		{ "isolated", 0, OPTION_FLAG, &o->isolated, NULL,
+		{ "isolated", 0, OPTION_FLAG, &options->isolated, NULL,
 			"without network and devices of the host" },
-		{ "same-identity", 0, OPTION_FLAG, &o->same_identity, NULL,
+		{ "same-identity", 0, OPTION_FLAG, &options->same_identity, NULL,
 			"keep name, UUID and MAC addresses" },
 		{ "finish", 0, OPTION_TEXT, &c.finish, "NAME",
 			"make its disks whole, let go of the backup" },
@@ -167,15 +167,15 @@ int boot_main(int argc, char **argv)
 			"mount again, after the host was restarted" },
 		{ "discard", 0, OPTION_TEXT, &c.discard, "NAME",
 			"remove it, with all that its guest wrote" },
-		{ "force", 0, OPTION_FLAG, &o->force, NULL,
+		{ "force", 0, OPTION_FLAG, &options->force, NULL,
 			"with --discard: even if the guest runs" },
 		{ "list", 0, OPTION_FLAG, &c.list, NULL,
 			"list what was booted and not finished" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
-		repository_option_table(&o->repository),
-		report_option_table(&o->report), NULL };
+		repository_option_table(&options->repository),
+		report_option_table(&options->report), NULL };
 	const struct command_line cl = {
 		.program = "amberfs boot",
 		.operands = "[REPO SNAPSHOT]",
@@ -187,7 +187,7 @@ int boot_main(int argc, char **argv)
 	};
 	struct boot b = { .lock = -1 };
 	int n = options_parse(&cl, argc, argv);
-	report_setup(cl.program, &o->report);
+	report_setup(cl.program, &options->report);
 	check_usage(&cl, &c, n);
 	interrupt_setup();
 	int err = run(&c, &b, argv);

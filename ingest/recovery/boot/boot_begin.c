@@ -46,167 +46,167 @@ static int no_memory(void)
 
 /* --- 1: checks --- */
 
-static char *choose_name(const struct begin *g)
+static char *choose_name(const struct begin *begin)
 {
-	const struct boot_options *o = g->boot->options;
-	const char *slash = strrchr(g->snap->object, '/');
+	const struct boot_options *options = begin->boot->options;
+	const char *slash = strrchr(begin->snap->object, '/');
 	char *name = NULL;
-	if (o->name != NULL)
-		return strdup(o->name);
-	CLEANUP_FREE char *raw = name_unescape(g->snap->source, NULL);
-	if (raw == NULL || o->same_identity)
+	if (options->name != NULL)
+		return strdup(options->name);
+	CLEANUP_FREE char *raw = name_unescape(begin->snap->source, NULL);
+	if (raw == NULL || options->same_identity)
 		return take_ptr(raw);
 	return asprintf(&name, "%s-%s", raw, slash + 1) < 0 ? NULL : name;
 }
 
-static int fill_state(struct begin *g, const char *repository)
+static int fill_state(struct begin *begin, const char *repository)
 {
-	struct boot_state *s = &g->boot->state;
+	struct boot_state *state = &begin->boot->state;
 	char id[2 * ID_SIZE + 1];
-	hex_encode(id, g->snap->id.b, ID_SIZE);
-	s->name = choose_name(g);
-	s->repository = realpath(repository, NULL);
-	s->snapshot = strdup(g->snap->object + strlen("snapshots/"));
-	s->id = strdup(id);
-	s->uri = strdup(connection_uri(g->boot->connection));
-	s->since = time(NULL);
-	if (!s->name || !s->repository || !s->snapshot || !s->id || !s->uri)
+	hex_encode(id, begin->snap->id.b, ID_SIZE);
+	state->name = choose_name(begin);
+	state->repository = realpath(repository, NULL);
+	state->snapshot = strdup(begin->snap->object + strlen("snapshots/"));
+	state->id = strdup(id);
+	state->uri = strdup(connection_uri(begin->boot->connection));
+	state->since = time(NULL);
+	if (!state->name || !state->repository || !state->snapshot || !state->id || !state->uri)
 		return no_memory();
-	for (uint32_t i = 0; i < g->snap->file_count; i++) {
-		const struct snapshot_file *f = &g->snap->files[i];
-		if (f->kind == FILE_DISK && f->target
-				&& boot_state_add_disk(s, f->target, f->name) < 0)
+	for (uint32_t i = 0; i < begin->snap->file_count; i++) {
+		const struct snapshot_file *file = &begin->snap->files[i];
+		if (file->kind == FILE_DISK && file->target
+				&& boot_state_add_disk(state, file->target, file->name) < 0)
 			return no_memory();
 	}
 	return 0;
 }
 
-static int check_libvirt(struct begin *g)
+static int check_libvirt(struct begin *begin)
 {
-	struct boot *b = g->boot;
-	const struct boot_options *o = b->options;
-	if (!connection_writable(b->connection))
+	struct boot *boot = begin->boot;
+	const struct boot_options *options = boot->options;
+	if (!connection_writable(boot->connection))
 		return fail(-EPERM, "%s lets this user only look; booting needs "
-				"more", connection_uri(b->connection));
-	int err = domain_control_absent(b->connection, b->state.name,
-			o->same_identity ? g->snap->uuid : NULL);
+				"more", connection_uri(boot->connection));
+	int err = domain_control_absent(boot->connection, boot->state.name,
+			options->same_identity ? begin->snap->uuid : NULL);
 	return err == -EEXIST ? fail(err, "%s; choose another with --name%s",
 					      error_text(err),
-					      o->same_identity
+					      options->same_identity
 						? ", without --same-identity"
 						: "")
 			    : err;
 }
 
-static int open_all(struct begin *g, const char *repository, const char *spec)
+static int open_all(struct begin *begin, const char *repository, const char *spec)
 {
-	struct boot *b = g->boot;
+	struct boot *boot = begin->boot;
 	CLEANUP_FREE char *file = NULL;
 	CLEANUP_FREE char *directory = NULL;
-	int err = repository_open(&g->repo, repository, &b->options->repository);
+	int err = repository_open(&begin->repo, repository, &boot->options->repository);
 	if (err == 0)
-		err = repository_attach(g->repo, &b->options->repository);
+		err = repository_attach(begin->repo, &boot->options->repository);
 	if (err == 0)
-		err = snapshot_resolve(g->repo, spec, &g->snap, &file);
+		err = snapshot_resolve(begin->repo, spec, &begin->snap, &file);
 	if (err == 0)
-		err = boot_files_check(g->snap, file);
+		err = boot_files_check(begin->snap, file);
 	if (err == 0)
-		err = connection_open(&b->connection, b->options->connect,
+		err = connection_open(&boot->connection, boot->options->connect,
 				CONNECTION_SECRETS);
 	if (err == 0)
-		err = fill_state(g, repository);
+		err = fill_state(begin, repository);
 	if (err == 0)
-		err = check_libvirt(g);
+		err = check_libvirt(begin);
 	if (err == 0)
-		err = boot_root_prepare(b->dir);
+		err = boot_root_prepare(boot->dir);
 	if (err < 0)
 		return err;
-	directory = boot_root_directory(b->dir, b->state.name);
-	err = directory ? boot_directory_open(&b->place, directory, b->connection)
+	directory = boot_root_directory(boot->dir, boot->state.name);
+	err = directory ? boot_directory_open(&boot->place, directory, boot->connection)
 		   : no_memory();
 	if (err == 0)
-		boot_root_check_way(b->dir, b->place.uid, b->place.gid);
+		boot_root_check_way(boot->dir, boot->place.uid, boot->place.gid);
 	return err;
 }
 
 /* --- 6 and 8: the domain --- */
 
-static int define(struct begin *g, struct domain **out)
+static int define(struct begin *begin, struct domain **out)
 {
 	CLEANUP_FREE char *xml = NULL;
-	int err = boot_files_definition(&g->files, &xml, &g->notes);
+	int err = boot_files_definition(&begin->files, &xml, &begin->notes);
 	if (err == 0 && interrupt_flag)
 		err = fail(-ECANCELED, "interrupted");
-	return err < 0 ? err : domain_control_define(g->boot->connection, xml, out);
+	return err < 0 ? err : domain_control_define(begin->boot->connection, xml, out);
 }
 
-static int make_files(struct begin *g)
+static int make_files(struct begin *begin)
 {
-	const struct boot_options *o = g->boot->options;
-	g->files.place = &g->boot->place;
-	g->files.snap = g->snap;
-	g->files.adapt.name = g->boot->state.name;
-	g->files.adapt.same_identity = o->same_identity;
-	g->files.adapt.isolated = o->isolated;
-	g->files.adapt.tpm_placed = boot_tpm_stored(g->snap);
-	return boot_files_make(&g->files);
+	const struct boot_options *options = begin->boot->options;
+	begin->files.place = &begin->boot->place;
+	begin->files.snap = begin->snap;
+	begin->files.adapt.name = begin->boot->state.name;
+	begin->files.adapt.same_identity = options->same_identity;
+	begin->files.adapt.isolated = options->isolated;
+	begin->files.adapt.tpm_placed = boot_tpm_stored(begin->snap);
+	return boot_files_make(&begin->files);
 }
 
-static int take_down(struct begin *g, int err)
+static int take_down(struct begin *begin, int err)
 {
 	struct error_copy why, other;
 	error_save(&why, err);
-	int e = boot_end_take_down(g->boot);
+	int e = boot_end_take_down(begin->boot);
 	if (e < 0) {
 		error_save(&other, e);
 		report_warning("what was begun can't be removed: %s; amberfs "
 			       "boot --discard %s",
-				other.text, g->boot->state.name);
+				other.text, begin->boot->state.name);
 	}
 	return error_load(&why);
 }
 
-static int build(struct begin *g, struct domain **domain)
+static int build(struct begin *begin, struct domain **domain)
 {
-	struct boot *b = g->boot;
-	int err = boot_pin(b, g->repo, g->snap->object);
-	b->place.only = b->state.snapshot;
+	struct boot *boot = begin->boot;
+	int err = boot_pin(boot, begin->repo, begin->snap->object);
+	boot->place.only = boot->state.snapshot;
 	if (err == 0)
-		err = boot_mount_start(&b->place, b->state.repository,
-				&b->options->repository);
+		err = boot_mount_start(&boot->place, boot->state.repository,
+				&boot->options->repository);
 	if (err == 0)
-		err = make_files(g);
+		err = make_files(begin);
 	if (err == 0)
-		err = define(g, domain);
+		err = define(begin, domain);
 	if (err == 0)
-		err = boot_tpm_place(*domain, &b->place, g->snap,
-				&g->notes);
+		err = boot_tpm_place(*domain, &boot->place, begin->snap,
+				&begin->notes);
 	return err;
 }
 
-static int create(struct begin *g)
+static int create(struct begin *begin)
 {
-	struct boot *b = g->boot;
-	int err = boot_directory_create(&b->place);
+	struct boot *boot = begin->boot;
+	int err = boot_directory_create(&boot->place);
 	if (err < 0)
 		return err;
-	b->lock = boot_root_lock(b->place.directory, false);
-	return b->lock < 0 ? b->lock : boot_state_save(&b->state,
-						       b->place.directory);
+	boot->lock = boot_root_lock(boot->place.directory, false);
+	return boot->lock < 0 ? boot->lock : boot_state_save(&boot->state,
+						       boot->place.directory);
 }
 
-static int start(struct begin *g, struct domain *d)
+static int start(struct begin *begin, struct domain *domain)
 {
-	const struct boot_options *o = g->boot->options;
-	if (!o->start)
+	const struct boot_options *options = begin->boot->options;
+	if (!options->start)
 		return 0;
-	int err = domain_control_start(d);
-	g->started = err == 0;
+	int err = domain_control_start(domain);
+	begin->started = err == 0;
 	return err == 0 ? 0
 		      : fail(err, "%s. It is defined, and may be started with "
 				"virsh start, or removed with: amberfs boot "
 				"--discard %s",
-				     error_text(err), g->boot->state.name);
+				     error_text(err), begin->boot->state.name);
 }
 
 /* --- the report --- */
@@ -220,20 +220,20 @@ static void print_notes(const char *notes)
 	}
 }
 
-static void print_text(const struct begin *g)
+static void print_text(const struct begin *begin)
 {
-	const struct boot_state *s = &g->boot->state;
-	const struct boot_options *o = g->boot->options;
-	const char *dir = o->overlay_dir;
+	const struct boot_state *state = &begin->boot->state;
+	const struct boot_options *options = begin->boot->options;
+	const char *dir = options->overlay_dir;
 	char shown[256];
-	printable(shown, sizeof(shown), s->name);
+	printable(shown, sizeof(shown), state->name);
 	printf("%s is defined%s; its disks are overlays in %s over %s, which is "
 	       "pinned and mounted there.\n", shown,
-			g->started ? " and runs" : "", g->boot->place.directory,
-			s->snapshot);
-	print_notes(g->notes);
-	if (!g->started)
-		printf("Start it:          virsh -c '%s' start %s\n", s->uri,
+			begin->started ? " and runs" : "", begin->boot->place.directory,
+			state->snapshot);
+	print_notes(begin->notes);
+	if (!begin->started)
+		printf("Start it:          virsh -c '%s' start %s\n", state->uri,
 				shown);
 	const char *option = dir ? " --overlay-dir " : "";
 	dir = dir ? dir : "";
@@ -244,48 +244,48 @@ static void print_text(const struct begin *g)
 			dir);
 }
 
-static void report(const struct begin *g)
+static void report(const struct begin *begin)
 {
-	const struct boot_state *s = &g->boot->state;
+	const struct boot_state *state = &begin->boot->state;
 	json_t *disks = json_array();
 	if (!report_json()) {
 		json_decref(disks);
 		if (report_wants_text())
-			print_text(g);
+			print_text(begin);
 		return;
 	}
-	for (unsigned i = 0; i < g->files.adapt.disk_count; i++)
+	for (unsigned i = 0; i < begin->files.adapt.disk_count; i++)
 		json_array_append_new(disks, json_pack("{s:s,s:o,s:o}", "target",
-				g->files.disks[i].target, "overlay",
-				report_json_text(g->files.disks[i].path), "backing",
-				report_json_text(g->files.disks[i].backing_path)));
-	report_print_json(json_pack("{s:s,s:s,s:o,s:b,s:o,s:s}", "name", s->name,
-			"snapshot", s->snapshot, "folder",
-			report_json_text(g->boot->place.directory), "started",
-			g->started, "disks", disks, "notes",
-			g->notes ? g->notes : ""));
+				begin->files.disks[i].target, "overlay",
+				report_json_text(begin->files.disks[i].path), "backing",
+				report_json_text(begin->files.disks[i].backing_path)));
+	report_print_json(json_pack("{s:s,s:s,s:o,s:b,s:o,s:s}", "name", state->name,
+			"snapshot", state->snapshot, "folder",
+			report_json_text(begin->boot->place.directory), "started",
+			begin->started, "disks", disks, "notes",
+			begin->notes ? begin->notes : ""));
 }
 
-static void clear(struct begin *g)
+static void clear(struct begin *begin)
 {
-	boot_files_clear(&g->files);
-	free(g->notes);
-	snapshot_free(g->snap);
-	repository_close(g->repo);
+	boot_files_clear(&begin->files);
+	free(begin->notes);
+	snapshot_free(begin->snap);
+	repository_close(begin->repo);
 }
 
-int boot_begin(struct boot *b, const char *repository, const char *spec)
+int boot_begin(struct boot *boot, const char *repository, const char *spec)
 {
-	struct begin g = { .boot = b };
+	struct begin g = { .boot = boot };
 	struct domain *domain = NULL;
 	int err = open_all(&g, repository, spec);
 	if (err == 0)
 		err = create(&g);
 	if (err == 0) {
 		err = build(&g, &domain);
-		b->state.ready = err == 0;
+		boot->state.ready = err == 0;
 		if (err == 0)
-			err = boot_state_save(&b->state, b->place.directory);
+			err = boot_state_save(&boot->state, boot->place.directory);
 		if (err < 0)
 			err = take_down(&g, err);
 		if (err == 0)

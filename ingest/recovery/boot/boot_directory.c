@@ -29,10 +29,10 @@
 
 /* --- names --- */
 
-int boot_directory_open(struct boot_directory *p, const char *directory,
-		struct connection *c)
+int boot_directory_open(struct boot_directory *dir, const char *directory,
+		struct connection *conn)
 {
-	*p = (struct boot_directory){ .directory = NULL };
+	*dir = (struct boot_directory){ .directory = NULL };
 	CLEANUP_FREE char *above = strdup(directory);
 	if (above == NULL)
 		return fail_errno(-ENOMEM, "booting");
@@ -48,38 +48,38 @@ int boot_directory_open(struct boot_directory *p, const char *directory,
 	if (real == NULL)
 		return fail_errno(-errno, "the folder of %s", leaf);
 	if (name == NULL
-			|| asprintf(&p->directory, "%s/%s",
+			|| asprintf(&dir->directory, "%s/%s",
 					   strcmp(real, "/") == 0 ? "" : real,
 					   name) < 0
-			|| asprintf(&p->mount, "%s/" BOOT_DIRECTORY_MOUNT,
-					   p->directory) < 0) {
-		boot_directory_close(p);
+			|| asprintf(&dir->mount, "%s/" BOOT_DIRECTORY_MOUNT,
+					   dir->directory) < 0) {
+		boot_directory_close(dir);
 		return fail_errno(-ENOMEM, "booting");
 	}
-	int err = qemu_user(c, &p->uid, &p->gid);
+	int err = qemu_user(conn, &dir->uid, &dir->gid);
 	if (err < 0)
-		boot_directory_close(p);
+		boot_directory_close(dir);
 	return err;
 }
 
-void boot_directory_close(struct boot_directory *p)
+void boot_directory_close(struct boot_directory *dir)
 {
-	free(p->directory);
-	free(p->mount);
-	*p = (struct boot_directory){ .directory = NULL };
+	free(dir->directory);
+	free(dir->mount);
+	*dir = (struct boot_directory){ .directory = NULL };
 }
 
-char *boot_directory_file(const struct boot_directory *p, const struct snapshot *snap,
+char *boot_directory_file(const struct boot_directory *dir, const struct snapshot *snap,
 		const struct snapshot_file *file)
 {
 	char *path = NULL;
-	if (asprintf(&path, "%s/%s/%s", p->mount,
+	if (asprintf(&path, "%s/%s/%s", dir->mount,
 			    snap->object + strlen("snapshots/"), file->name) < 0)
 		return NULL;
 	return path;
 }
 
-char *boot_directory_overlay_path(const struct boot_directory *p, const char *target)
+char *boot_directory_overlay_path(const struct boot_directory *dir, const char *target)
 {
 	char component[NAME_COMPONENT_MAX + 1];
 	char *path = NULL;
@@ -87,7 +87,7 @@ char *boot_directory_overlay_path(const struct boot_directory *p, const char *ta
 	if (escaped == NULL)
 		return NULL;
 	name_component(component, escaped);
-	return asprintf(&path, "%s/%s.qcow2", p->directory, component) < 0 ? NULL
+	return asprintf(&path, "%s/%s.qcow2", dir->directory, component) < 0 ? NULL
 								     : path;
 }
 
@@ -111,20 +111,20 @@ static int sync_directory_above(const char *path)
 	return sync_directory(above);
 }
 
-int boot_directory_create(struct boot_directory *p)
+int boot_directory_create(struct boot_directory *dir)
 {
-	if (mkdir(p->directory, DIRECTORY_MODE) < 0) {
+	if (mkdir(dir->directory, DIRECTORY_MODE) < 0) {
 		if (errno == EEXIST)
 			return fail(-EEXIST, "%s exists already; choose another "
-					"name", p->directory);
-		return fail_errno(-errno, "making the folder %s", p->directory);
+					"name", dir->directory);
+		return fail_errno(-errno, "making the folder %s", dir->directory);
 	}
 	/* Whatever the umask said. */
-	if (chmod(p->directory, DIRECTORY_MODE) < 0
-			|| mkdir(p->mount, MOUNT_MODE) < 0)
-		return fail_errno(-errno, "making the folder %s", p->mount);
-	int err = sync_directory(p->directory);
-	return err < 0 ? err : sync_directory_above(p->directory);
+	if (chmod(dir->directory, DIRECTORY_MODE) < 0
+			|| mkdir(dir->mount, MOUNT_MODE) < 0)
+		return fail_errno(-errno, "making the folder %s", dir->mount);
+	int err = sync_directory(dir->directory);
+	return err < 0 ? err : sync_directory_above(dir->directory);
 }
 
 static int remove_file(int directory, const char *name)
@@ -137,35 +137,35 @@ static int remove_file(int directory, const char *name)
 	return 0;
 }
 
-int boot_directory_remove(struct boot_directory *p)
+int boot_directory_remove(struct boot_directory *dir)
 {
 	/* First: it fails where something is mounted. */
-	if (rmdir(p->mount) < 0 && errno != ENOENT) {
+	if (rmdir(dir->mount) < 0 && errno != ENOENT) {
 		if (errno == EBUSY || errno == ENOTCONN)
-			return fail(-EBUSY, "%s is still mounted", p->mount);
-		return fail_errno(-errno, "removing %s", p->mount);
+			return fail(-EBUSY, "%s is still mounted", dir->mount);
+		return fail_errno(-errno, "removing %s", dir->mount);
 	}
-	DIR *d = opendir(p->directory);
+	DIR *d = opendir(dir->directory);
 	if (d == NULL)
 		return errno == ENOENT ? 0
 				       : fail_errno(-errno, "opening %s",
-						       p->directory);
+						       dir->directory);
 	int err = 0;
 	for (struct dirent *entry = readdir(d); err == 0 && entry != NULL;
 			entry = readdir(d)) {
 		err = remove_file(dirfd(d), entry->d_name);
 		if (err < 0)
-			err = fail_errno(err, "removing %s/%s", p->directory,
+			err = fail_errno(err, "removing %s/%s", dir->directory,
 					entry->d_name);
 	}
 	if (err == 0 && unlinkat(dirfd(d), BOOT_DIRECTORY_STATE, 0) < 0
 			&& errno != ENOENT)
 		err = fail_errno(-errno, "removing %s/" BOOT_DIRECTORY_STATE,
-				p->directory);
+				dir->directory);
 	closedir(d);
-	if (err == 0 && rmdir(p->directory) < 0)
-		err = fail_errno(-errno, "removing %s", p->directory);
-	return err < 0 ? err : sync_directory_above(p->directory);
+	if (err == 0 && rmdir(dir->directory) < 0)
+		err = fail_errno(-errno, "removing %s", dir->directory);
+	return err < 0 ? err : sync_directory_above(dir->directory);
 }
 
 /* --- a new file in it --- */
@@ -174,48 +174,48 @@ struct new_file {
 	char *temporary, *path;
 };
 
-static void new_file_clear(struct new_file *f)
+static void new_file_clear(struct new_file *file)
 {
-	if (f->temporary != NULL)
-		unlink(f->temporary);
-	free(f->temporary);
-	free(f->path);
+	if (file->temporary != NULL)
+		unlink(file->temporary);
+	free(file->temporary);
+	free(file->path);
 }
 
 #define CLEANUP_NEW_FILE CLEANUP(new_file_clear)
 
 /* What an interrupted run left under the temporary name is in nobody's use. */
-static int new_file_begin(struct new_file *f, const struct boot_directory *p,
+static int new_file_begin(struct new_file *file, const struct boot_directory *dir,
 		const char *name)
 {
-	if (asprintf(&f->path, "%s/%s", p->directory, name) < 0) {
-		f->path = NULL;
+	if (asprintf(&file->path, "%s/%s", dir->directory, name) < 0) {
+		file->path = NULL;
 		return fail_errno(-ENOMEM, "booting");
 	}
-	if (asprintf(&f->temporary, "%s/.%s.new", p->directory, name) < 0) {
-		f->temporary = NULL;
+	if (asprintf(&file->temporary, "%s/.%s.new", dir->directory, name) < 0) {
+		file->temporary = NULL;
 		return fail_errno(-ENOMEM, "booting");
 	}
-	if (unlink(f->temporary) < 0 && errno != ENOENT)
-		return fail_errno(-errno, "removing %s", f->temporary);
+	if (unlink(file->temporary) < 0 && errno != ENOENT)
+		return fail_errno(-errno, "removing %s", file->temporary);
 	return 0;
 }
 
-static int new_file_finish(struct new_file *f, const struct boot_directory *p,
+static int new_file_finish(struct new_file *file, const struct boot_directory *dir,
 		int fd, char **path)
 {
-	int err = qemu_user_chown(fd, f->path, p->uid, p->gid);
+	int err = qemu_user_chown(fd, file->path, dir->uid, dir->gid);
 	if (err < 0)
 		return err;
 	if (fchmod(fd, FILE_MODE) < 0 || fsync(fd) < 0)
-		return fail_errno(-errno, "writing %s", f->path);
-	if (renameat2(AT_FDCWD, f->temporary, AT_FDCWD, f->path,
+		return fail_errno(-errno, "writing %s", file->path);
+	if (renameat2(AT_FDCWD, file->temporary, AT_FDCWD, file->path,
 			    RENAME_NOREPLACE) < 0)
-		return fail_errno(-errno, "naming %s", f->path);
-	free(take_ptr(f->temporary));
-	err = sync_directory(p->directory);
+		return fail_errno(-errno, "naming %s", file->path);
+	free(take_ptr(file->temporary));
+	err = sync_directory(dir->directory);
 	if (err == 0)
-		*path = take_ptr(f->path);
+		*path = take_ptr(file->path);
 	return err;
 }
 
@@ -236,18 +236,18 @@ static int create_overlay(char *to, char *backing, uint64_t size)
 	return child_run(argv, OUTPUT_MAX, &out);
 }
 
-int boot_directory_overlay(struct boot_directory *p, const struct snapshot *snap,
+int boot_directory_overlay(struct boot_directory *dir, const struct snapshot *snap,
 		const struct snapshot_file *file, char **path)
 {
 	CLEANUP_NEW_FILE struct new_file f = { .path = NULL };
-	CLEANUP_FREE char *backing = boot_directory_file(p, snap, file);
-	CLEANUP_FREE char *wanted = boot_directory_overlay_path(p,
+	CLEANUP_FREE char *backing = boot_directory_file(dir, snap, file);
+	CLEANUP_FREE char *wanted = boot_directory_overlay_path(dir,
 			file->target ? file->target : file->name);
 	/* qemu sees whole sectors. */
 	uint64_t size = (file->size + SECTOR - 1) / SECTOR * SECTOR;
 	if (backing == NULL || wanted == NULL)
 		return fail_errno(-ENOMEM, "making an overlay");
-	int err = new_file_begin(&f, p, strrchr(wanted, '/') + 1);
+	int err = new_file_begin(&f, dir, strrchr(wanted, '/') + 1);
 	if (err == 0)
 		err = create_overlay(f.temporary, backing, size);
 	if (err < 0)
@@ -256,7 +256,7 @@ int boot_directory_overlay(struct boot_directory *p, const struct snapshot *snap
 			O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", f.temporary);
-	return new_file_finish(&f, p, fd, path);
+	return new_file_finish(&f, dir, fd, path);
 }
 
 /* --- copies --- */
@@ -283,15 +283,15 @@ static int copy_bytes(int from, int to, const char *name)
 	}
 }
 
-int boot_directory_copy(struct boot_directory *p, const struct snapshot *snap,
+int boot_directory_copy(struct boot_directory *dir, const struct snapshot *snap,
 		const struct snapshot_file *file, const char *name,
 		char **path)
 {
 	CLEANUP_NEW_FILE struct new_file f = { .path = NULL };
-	CLEANUP_FREE char *source = boot_directory_file(p, snap, file);
+	CLEANUP_FREE char *source = boot_directory_file(dir, snap, file);
 	if (source == NULL)
 		return fail_errno(-ENOMEM, "copying %s", name);
-	int err = new_file_begin(&f, p, name);
+	int err = new_file_begin(&f, dir, name);
 	if (err < 0)
 		return err;
 	CLEANUP_FD int from = open(source, O_RDONLY | O_CLOEXEC);
@@ -303,5 +303,5 @@ int boot_directory_copy(struct boot_directory *p, const struct snapshot *snap,
 	if (to < 0)
 		return fail_errno(-errno, "making %s", f.temporary);
 	err = copy_bytes(from, to, f.path);
-	return err < 0 ? err : new_file_finish(&f, p, to, path);
+	return err < 0 ? err : new_file_finish(&f, dir, to, path);
 }

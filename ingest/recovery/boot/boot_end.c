@@ -19,59 +19,59 @@
 
 /* --- the mount --- */
 
-int boot_end_unmount(struct boot *b)
+int boot_end_unmount(struct boot *boot)
 {
 	const struct timespec pause = { .tv_nsec = UNMOUNT_PAUSE_NS };
 	double end = monotonic_now() + UNMOUNT_SECONDS;
 	int err;
 	/* A qemu that has just ended, or closed a file, may not be through. */
-	while ((err = boot_mount_end(&b->place)) == -EBUSY
+	while ((err = boot_mount_end(&boot->place)) == -EBUSY
 			&& monotonic_now() < end && !interrupt_flag)
 		nanosleep(&pause, NULL);
 	return err;
 }
 
-static int check_snapshot(struct boot *b)
+static int check_snapshot(struct boot *boot)
 {
-	struct repository *r = NULL;
+	struct repository *repo = NULL;
 	struct snapshot *snap = NULL;
 	CLEANUP_FREE char *file = NULL;
 	char id[2 * ID_SIZE + 1] = "";
-	int err = repository_open(&r, b->state.repository,
-			&b->options->repository);
+	int err = repository_open(&repo, boot->state.repository,
+			&boot->options->repository);
 	if (err == 0)
-		err = repository_attach(r, &b->options->repository);
+		err = repository_attach(repo, &boot->options->repository);
 	if (err == 0)
-		err = snapshot_resolve(r, b->state.snapshot, &snap, &file);
+		err = snapshot_resolve(repo, boot->state.snapshot, &snap, &file);
 	if (err == 0)
 		hex_encode(id, snap->id.b, ID_SIZE);
-	if (err == 0 && strcmp(id, b->state.id) != 0)
+	if (err == 0 && strcmp(id, boot->state.id) != 0)
 		err = fail(-ESTALE, "%s is not the snapshot any more that %s was "
 				"booted from; its disks can't be read without "
-				"that", b->state.snapshot, b->state.name);
+				"that", boot->state.snapshot, boot->state.name);
 	snapshot_free(snap);
-	repository_close(r);
+	repository_close(repo);
 	return err;
 }
 
-int boot_end_remount(struct boot *b)
+int boot_end_remount(struct boot *boot)
 {
-	int err = boot_mount_active(&b->place);
+	int err = boot_mount_active(&boot->place);
 	if (err == 1)
 		return 0;
 	if (err == -ENOTCONN)
-		err = boot_mount_end(&b->place);
+		err = boot_mount_end(&boot->place);
 	if (err == -EBUSY)
 		return fail(-EBUSY, "the mount %s is dead, but something still "
 				"has files of it open: shut the guest down first "
 				"(virsh destroy %s)",
-				b->place.mount, b->state.name);
+				boot->place.mount, boot->state.name);
 	if (err == 0)
-		err = check_snapshot(b);
-	b->place.only = b->state.snapshot;
+		err = check_snapshot(boot);
+	boot->place.only = boot->state.snapshot;
 	if (err == 0)
-		err = boot_mount_start(&b->place, b->state.repository,
-				&b->options->repository);
+		err = boot_mount_start(&boot->place, boot->state.repository,
+				&boot->options->repository);
 	return err;
 }
 
@@ -79,26 +79,26 @@ int boot_end_remount(struct boot *b)
 
 /* One that somebody made over the overlays, or gave another name, is not ours
  * to remove. */
-static int check_ours(struct boot *b, struct domain **users, unsigned count)
+static int check_ours(struct boot *boot, struct domain **users, unsigned count)
 {
 	char shown[256];
 	for (unsigned i = 0; i < count; i++)
-		if (strcmp(domain_name(users[i]), b->state.name) != 0)
+		if (strcmp(domain_name(users[i]), boot->state.name) != 0)
 			return fail(-EBUSY, "the domain %s uses files in %s, too: "
 					"undefine it first",
 					printable(shown, sizeof(shown),
 							domain_name(users[i])),
-					b->place.directory);
+					boot->place.directory);
 	return 0;
 }
 
-static int end_users(struct boot *b)
+static int end_users(struct boot *boot)
 {
 	struct domain **users = NULL;
 	unsigned count = 0;
-	int err = domain_control_users(b->connection, b->place.directory, &users, &count);
+	int err = domain_control_users(boot->connection, boot->place.directory, &users, &count);
 	if (err == 0)
-		err = check_ours(b, users, count);
+		err = check_ours(boot, users, count);
 	for (unsigned i = 0; err == 0 && i < count; i++) {
 		err = domain_control_destroy(users[i]);
 		if (err == 0)
@@ -108,32 +108,32 @@ static int end_users(struct boot *b)
 	return err;
 }
 
-int boot_end_take_down(struct boot *b)
+int boot_end_take_down(struct boot *boot)
 {
 	/* In this order a kill at any moment leaves what can be discarded: the
 	 * directory's last file is the state. */
-	int err = b->connection ? end_users(b) : 0;
+	int err = boot->connection ? end_users(boot) : 0;
 	if (err == 0)
-		err = boot_end_unmount(b);
+		err = boot_end_unmount(boot);
 	if (err < 0)
 		return err;
-	boot_pin_remove(b);
-	err = boot_directory_remove(&b->place);
+	boot_pin_remove(boot);
+	err = boot_directory_remove(&boot->place);
 	/* The mount of a killed run may have come up just now. */
 	for (int i = 0; err == -EBUSY && i < TRIES; i++) {
-		err = boot_end_unmount(b);
+		err = boot_end_unmount(boot);
 		if (err == 0)
-			err = boot_directory_remove(&b->place);
+			err = boot_directory_remove(&boot->place);
 	}
 	return err;
 }
 
-static int check_off(struct boot *b)
+static int check_off(struct boot *boot)
 {
 	struct domain **users = NULL;
 	unsigned count = 0;
 	char shown[256];
-	int err = domain_control_users(b->connection, b->place.directory, &users, &count);
+	int err = domain_control_users(boot->connection, boot->place.directory, &users, &count);
 	for (unsigned i = 0; err == 0 && i < count; i++)
 		if (domain_control_is_active(users[i]))
 			err = fail(-EBUSY, "domain %s runs; --force pulls its plug "
@@ -144,78 +144,78 @@ static int check_off(struct boot *b)
 	return err;
 }
 
-int boot_end_discard(struct boot *b)
+int boot_end_discard(struct boot *boot)
 {
-	int err = b->options->force ? 0 : check_off(b);
+	int err = boot->options->force ? 0 : check_off(boot);
 	if (err == 0)
-		err = boot_end_take_down(b);
+		err = boot_end_take_down(boot);
 	if (err < 0)
 		return err;
 	if (report_json())
 		return report_print_json(json_pack("{s:s,s:s}", "discarded",
-				b->state.name, "snapshot", b->state.snapshot));
+				boot->state.name, "snapshot", boot->state.snapshot));
 	if (report_wants_text())
 		printf("%s is gone, with all that its guest wrote. The backup is "
-		       "as it was.\n", b->state.name);
+		       "as it was.\n", boot->state.name);
 	return 0;
 }
 
 /* --- resume --- */
 
 /* A guest that a killed --finish had paused for an instant goes on. */
-static int let_go_on(struct boot *b, struct domain *d)
+static int let_go_on(struct boot *boot, struct domain *domain)
 {
 	struct domain_facts facts;
-	int err = domain_facts(d, &facts);
+	int err = domain_facts(domain, &facts);
 	if (err < 0)
 		return err;
-	if (b->state.pausing && strcmp(facts.state, "paused") == 0)
-		err = domain_control_resume(d);
+	if (boot->state.pausing && strcmp(facts.state, "paused") == 0)
+		err = domain_control_resume(domain);
 	domain_facts_clear(&facts);
 	return err;
 }
 
-static int start_if_wanted(struct boot *b, bool *runs)
+static int start_if_wanted(struct boot *boot, bool *runs)
 {
 	struct domain **users = NULL;
 	unsigned count = 0;
-	int err = domain_control_users(b->connection, b->place.directory, &users, &count);
+	int err = domain_control_users(boot->connection, boot->place.directory, &users, &count);
 	if (err == 0 && count == 0)
 		err = fail(-ENOENT, "no domain uses %s any more; its disks are "
 				"there, and mounted what they need",
-				b->place.directory);
+				boot->place.directory);
 	if (err == 0 && domain_control_is_active(users[0]))
-		err = let_go_on(b, users[0]);
-	else if (err == 0 && b->options->start)
+		err = let_go_on(boot, users[0]);
+	else if (err == 0 && boot->options->start)
 		err = domain_control_start(users[0]);
 	*runs = err == 0 && domain_control_is_active(users[0]);
 	domain_list_free(users, count);
 	return err;
 }
 
-int boot_end_resume(struct boot *b)
+int boot_end_resume(struct boot *boot)
 {
 	bool runs = false;
-	if (!b->state.ready)
+	if (!boot->state.ready)
 		return fail(-EINVAL, "the boot of %s was interrupted before it "
 				"was complete: amberfs boot --discard %s, then "
 				"boot it again",
-				b->state.name, b->state.name);
-	int err = boot_end_remount(b);
+				boot->state.name, boot->state.name);
+	int err = boot_end_remount(boot);
 	if (err == 0)
-		err = start_if_wanted(b, &runs);
+		err = start_if_wanted(boot, &runs);
 	if (err < 0)
 		return err;
 	if (report_json())
 		return report_print_json(json_pack("{s:s,s:s,s:b}", "resumed",
-				b->state.name, "mount", b->place.mount,
+				boot->state.name, "mount", boot->place.mount,
 				"running", runs));
 	if (report_wants_text())
-		printf("%s is mounted again%s%s%s%s.\n", b->state.snapshot,
+		printf("%s is mounted again%s%s%s%s.\n", boot->state.snapshot,
 				runs ? "; the guest runs"
 				     : "; start it with: virsh -c '",
-				runs ? "" : b->state.uri,
+				runs ? "" : boot->state.uri,
 				runs ? "" : "' start ",
-				runs ? "" : b->state.name);
+				runs ? "" : boot->state.name);
 	return 0;
 }

@@ -27,67 +27,67 @@ static bool is_disk(const struct snapshot_file *file)
 	return file->kind == FILE_DISK && file->target != NULL;
 }
 
-static uint32_t count_disks(const struct snapshot *s)
+static uint32_t count_disks(const struct snapshot *snap)
 {
 	uint32_t n = 0;
-	for (uint32_t i = 0; i < s->file_count; i++)
-		n += is_disk(&s->files[i]);
+	for (uint32_t i = 0; i < snap->file_count; i++)
+		n += is_disk(&snap->files[i]);
 	return n;
 }
 
-int boot_files_check(const struct snapshot *s, const char *file)
+int boot_files_check(const struct snapshot *snap, const char *file)
 {
-	const char *name = s->object + strlen("snapshots/");
+	const char *name = snap->object + strlen("snapshots/");
 	if (file != NULL)
 		return fail(-EINVAL, "a whole snapshot is booted; leave out the "
 				"file %s", file);
-	if (s->kind != SNAPSHOT_DOMAIN
-			|| snapshot_find_file(s, DEFINITION) == NULL)
+	if (snap->kind != SNAPSHOT_DOMAIN
+			|| snapshot_find_file(snap, DEFINITION) == NULL)
 		return fail(-EINVAL, "%s is not of a domain, so there is no "
 				"definition to boot it with", name);
-	if (count_disks(s) == 0)
+	if (count_disks(snap) == 0)
 		return fail(-EINVAL, "%s has no disk to boot from (a backup made "
 				"with --exact must be restored)", name);
 	return 0;
 }
 
 /* Remembers PATH, which becomes ours; NULL: no memory. */
-static const char *keep(struct boot_files *f, char *path)
+static const char *keep(struct boot_files *files, char *path)
 {
-	char **more = path ? reallocarray(f->paths, f->path_count + 1,
+	char **more = path ? reallocarray(files->paths, files->path_count + 1,
 					     sizeof(*more))
 			   : NULL;
 	if (more == NULL) {
 		free(path);
 		return NULL;
 	}
-	f->paths = more;
-	return more[f->path_count++] = path;
+	files->paths = more;
+	return more[files->path_count++] = path;
 }
 
-static int make_overlay(struct boot_files *f, const struct snapshot_file *file)
+static int make_overlay(struct boot_files *files, const struct snapshot_file *file)
 {
-	struct adapt_disk *d = &f->disks[f->adapt.disk_count];
+	struct adapt_disk *disk = &files->disks[files->adapt.disk_count];
 	char *path = NULL;
-	int err = boot_directory_overlay(f->place, f->snap, file, &path);
+	int err = boot_directory_overlay(files->place, files->snap, file, &path);
 	if (err < 0)
 		return err;
-	*d = (struct adapt_disk){ .target = file->target, .format = "qcow2",
-		.path = keep(f, path), .backing_format = "raw",
-		.backing_path = keep(f, boot_directory_file(f->place, f->snap,
+	*disk = (struct adapt_disk){ .target = file->target, .format = "qcow2",
+		.path = keep(files, path), .backing_format = "raw",
+		.backing_path = keep(files, boot_directory_file(files->place, files->snap,
 				file)) };
-	f->adapt.disk_count++;
-	return d->path && d->backing_path ? 0 : no_memory();
+	files->adapt.disk_count++;
+	return disk->path && disk->backing_path ? 0 : no_memory();
 }
 
-static int copy_file(struct boot_files *f, const struct snapshot_file *file,
+static int copy_file(struct boot_files *files, const struct snapshot_file *file,
 		const char *name, const char **path)
 {
 	char *made = NULL;
-	int err = boot_directory_copy(f->place, f->snap, file, name, &made);
+	int err = boot_directory_copy(files->place, files->snap, file, name, &made);
 	if (err < 0)
 		return err;
-	*path = keep(f, made);
+	*path = keep(files, made);
 	return *path ? 0 : no_memory();
 }
 
@@ -100,30 +100,30 @@ static bool was_at(const struct snapshot_file *file, const char *path)
 
 /* Kernel and initrd are copied even where the host still has them: an update
  * may have put others in their place since. */
-static int make_file(struct boot_files *f, const struct domain_xml *parsed,
+static int make_file(struct boot_files *files, const struct domain_xml *parsed,
 		const struct snapshot_file *file)
 {
-	struct adapt_options *a = &f->adapt;
+	struct adapt_options *options = &files->adapt;
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
 	if (is_disk(file))
-		return make_overlay(f, file);
-	if (file->kind == FILE_NVRAM && a->nvram == NULL)
-		return copy_file(f, file, "nvram.fd", &a->nvram);
+		return make_overlay(files, file);
+	if (file->kind == FILE_NVRAM && options->nvram == NULL)
+		return copy_file(files, file, "nvram.fd", &options->nvram);
 	if (file->kind == FILE_BOOT && was_at(file, parsed->kernel)
-			&& a->kernel == NULL)
-		return copy_file(f, file, "kernel", &a->kernel);
+			&& options->kernel == NULL)
+		return copy_file(files, file, "kernel", &options->kernel);
 	if (file->kind == FILE_BOOT && was_at(file, parsed->initrd)
-			&& a->initrd == NULL)
-		return copy_file(f, file, "initrd", &a->initrd);
+			&& options->initrd == NULL)
+		return copy_file(files, file, "initrd", &options->initrd);
 	return 0;
 }
 
-static int read_definition(struct boot_files *f)
+static int read_definition(struct boot_files *files)
 {
 	const struct snapshot_file *file =
-			snapshot_find_file(f->snap, DEFINITION);
-	CLEANUP_FREE char *path = boot_directory_file(f->place, f->snap, file);
+			snapshot_find_file(files->snap, DEFINITION);
+	CLEANUP_FREE char *path = boot_directory_file(files->place, files->snap, file);
 	if (path == NULL)
 		return no_memory();
 	if (file->size > DOMAIN_DOC_MAX)
@@ -131,47 +131,47 @@ static int read_definition(struct boot_files *f)
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", path);
-	f->xml = malloc(file->size + 1);
-	if (f->xml == NULL)
+	files->xml = malloc(file->size + 1);
+	if (files->xml == NULL)
 		return no_memory();
 	for (uint64_t at = 0; at < file->size;) {
-		ssize_t n = pread(fd, f->xml + at, file->size - at, (off_t)at);
+		ssize_t n = pread(fd, files->xml + at, file->size - at, (off_t)at);
 		if (n <= 0)
 			return fail_errno(n < 0 ? -errno : -EIO, "reading %s",
 					path);
 		at += (uint64_t)n;
 	}
-	f->xml[file->size] = '\0';
+	files->xml[file->size] = '\0';
 	return 0;
 }
 
-int boot_files_make(struct boot_files *f)
+int boot_files_make(struct boot_files *files)
 {
 	struct domain_xml *parsed = NULL;
-	int err = read_definition(f);
+	int err = read_definition(files);
 	if (err == 0)
-		err = domain_xml_parse(&parsed, f->xml, strlen(f->xml));
-	f->disks = calloc(count_disks(f->snap) + 1u, sizeof(*f->disks));
-	f->adapt.disks = f->disks;
-	if (err == 0 && f->disks == NULL)
+		err = domain_xml_parse(&parsed, files->xml, strlen(files->xml));
+	files->disks = calloc(count_disks(files->snap) + 1u, sizeof(*files->disks));
+	files->adapt.disks = files->disks;
+	if (err == 0 && files->disks == NULL)
 		err = no_memory();
-	for (uint32_t i = 0; err == 0 && i < f->snap->file_count; i++)
-		err = make_file(f, parsed, &f->snap->files[i]);
+	for (uint32_t i = 0; err == 0 && i < files->snap->file_count; i++)
+		err = make_file(files, parsed, &files->snap->files[i]);
 	domain_xml_free(parsed);
 	return err;
 }
 
-int boot_files_definition(const struct boot_files *f, char **xml, char **notes)
+int boot_files_definition(const struct boot_files *files, char **xml, char **notes)
 {
-	return domain_adapt(f->xml, strlen(f->xml), &f->adapt, xml, notes);
+	return domain_adapt(files->xml, strlen(files->xml), &files->adapt, xml, notes);
 }
 
-void boot_files_clear(struct boot_files *f)
+void boot_files_clear(struct boot_files *files)
 {
-	for (unsigned i = 0; i < f->path_count; i++)
-		free(f->paths[i]);
-	free(f->paths);
-	free(f->disks);
-	free(f->xml);
-	*f = (struct boot_files){ .place = NULL };
+	for (unsigned i = 0; i < files->path_count; i++)
+		free(files->paths[i]);
+	free(files->paths);
+	free(files->disks);
+	free(files->xml);
+	*files = (struct boot_files){ .place = NULL };
 }

@@ -34,12 +34,12 @@ struct boot_files {
 int boot_files_check(const struct snapshot *snap, const char *file);
 
 /* Stops with -ECANCELED at interrupt_flag. 0 or -errno; what was made stays. */
-int boot_files_make(struct boot_files *f);
+int boot_files_make(struct boot_files *files);
 
 /* To be freed; as domain_adapt. */
-int boot_files_definition(const struct boot_files *f, char **xml,
+int boot_files_definition(const struct boot_files *files, char **xml,
 		char **notes);
 
-void boot_files_clear(struct boot_files *f);
+void boot_files_clear(struct boot_files *files);
 
 #endif

@@ -52,22 +52,22 @@ static void pause_a_little(void)
 
 static void progress(void *ctx, struct progress_numbers *now)
 {
-	const struct finish *f = ctx;
-	now->done = f->done;
-	now->total = f->total;
+	const struct finish *finish = ctx;
+	now->done = finish->done;
+	now->total = finish->total;
 	now->fresh = UINT64_MAX;
 }
 
 /* Until no job is at work on the disk. */
-static int wait_for_job(struct finish *f, struct domain *d, const char *target)
+static int wait_for_job(struct finish *finish, struct domain *domain, const char *target)
 {
 	for (;;) {
 		uint64_t done = 0, total = 0;
-		int err = domain_control_pull_progress(d, target, &done, &total);
+		int err = domain_control_pull_progress(domain, target, &done, &total);
 		if (err <= 0)
 			return err;
-		f->done = done;
-		f->total = total;
+		finish->done = done;
+		finish->total = total;
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted; qemu goes on to "
 					"pull the disk %s. Run it again to see it "
@@ -77,13 +77,13 @@ static int wait_for_job(struct finish *f, struct domain *d, const char *target)
 }
 
 /* 1: the disk still has the mount below it. */
-static int is_backed(struct finish *f, struct domain *d, const char *target)
+static int is_backed(struct finish *finish, struct domain *domain, const char *target)
 {
 	CLEANUP_FREE char *xml = NULL;
 	char **targets = NULL;
-	int err = domain_get_xml(d, DOMAIN_XML_CURRENT, &xml);
+	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
 	if (err == 0)
-		err = domain_paths_backed(xml, f->boot->place.mount, &targets);
+		err = domain_paths_backed(xml, finish->boot->place.mount, &targets);
 	for (char **t = targets; err == 0 && t && *t; t++)
 		err = strcmp(*t, target) == 0;
 	domain_paths_free(targets);
@@ -91,74 +91,74 @@ static int is_backed(struct finish *f, struct domain *d, const char *target)
 }
 
 /* libvirt hears of a job's end a moment after qemu tells that it is gone. */
-static int check_pulled(struct finish *f, struct domain *d, const char *target)
+static int check_pulled(struct finish *finish, struct domain *domain, const char *target)
 {
 	double end = monotonic_now() + SETTLE_SECONDS;
 	int err;
-	while ((err = is_backed(f, d, target)) == 1 && monotonic_now() < end
-			&& domain_control_is_active(d) && !interrupt_flag)
+	while ((err = is_backed(finish, domain, target)) == 1 && monotonic_now() < end
+			&& domain_control_is_active(domain) && !interrupt_flag)
 		pause_a_little();
 	if (err == 1)
 		err = fail(-EIO, "disk %s: pulling ended, but not all is there: is "
 				"the disk of %s full? The guest runs as before; "
-				"run it again", target, f->boot->place.directory);
+				"run it again", target, finish->boot->place.directory);
 	return err;
 }
 
-static int pull_disk(struct finish *f, struct domain *d, const char *target)
+static int pull_disk(struct finish *finish, struct domain *domain, const char *target)
 {
 	uint64_t done = 0, total = 0;
 	char what[64];
 	/* A killed run's job may still be at it. */
-	int err = domain_control_pull_progress(d, target, &done, &total);
+	int err = domain_control_pull_progress(domain, target, &done, &total);
 	if (err == 0)
-		err = domain_control_pull(d, target);
+		err = domain_control_pull(domain, target);
 	if (err < 0)
 		return err;
-	f->done = done;
-	f->total = total;
-	report_progress_begin(printable(what, sizeof(what), target), progress, f);
-	err = wait_for_job(f, d, target);
+	finish->done = done;
+	finish->total = total;
+	report_progress_begin(printable(what, sizeof(what), target), progress, finish);
+	err = wait_for_job(finish, domain, target);
 	report_progress_end();
 	if (err == 0)
-		err = check_pulled(f, d, target);
-	f->pulled += err == 0;
+		err = check_pulled(finish, domain, target);
+	finish->pulled += err == 0;
 	return err;
 }
 
-static int pull_all(struct finish *f, struct domain *d)
+static int pull_all(struct finish *finish, struct domain *domain)
 {
 	CLEANUP_FREE char *xml = NULL;
 	char **targets = NULL;
-	int err = domain_get_xml(d, DOMAIN_XML_CURRENT, &xml);
+	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
 	if (err == 0)
-		err = domain_paths_backed(xml, f->boot->place.mount, &targets);
+		err = domain_paths_backed(xml, finish->boot->place.mount, &targets);
 	for (char **t = targets; err == 0 && t && *t; t++)
-		err = pull_disk(f, d, *t);
+		err = pull_disk(finish, domain, *t);
 	domain_paths_free(targets);
 	return err;
 }
 
 /* --- 2: all is written out --- */
 
-static int save_pausing(struct finish *f, bool pausing)
+static int save_pausing(struct finish *finish, bool pausing)
 {
-	f->boot->state.pausing = pausing;
-	return boot_state_save(&f->boot->state, f->boot->place.directory);
+	finish->boot->state.pausing = pausing;
+	return boot_state_save(&finish->boot->state, finish->boot->place.directory);
 }
 
-static int flush(struct finish *f, struct domain *d)
+static int flush(struct finish *finish, struct domain *domain)
 {
 	struct error_copy first;
-	int e = save_pausing(f, true);
+	int e = save_pausing(finish, true);
 	if (e < 0)
 		return e;
-	e = domain_control_pause(d);
+	e = domain_control_pause(domain);
 	error_save(&first, e);
-	int r = domain_control_resume(d);
+	int r = domain_control_resume(domain);
 	if (e == 0 && r < 0)
 		error_save(&first, r);
-	e = save_pausing(f, false);
+	e = save_pausing(finish, false);
 	return first.err < 0 ? error_load(&first) : e;
 }
 
@@ -178,15 +178,15 @@ static int no_state_for_it(const struct domain_facts *facts)
 }
 
 /* 1: it runs; 0: it is off; -EBUSY: it is in a state that we can't end. */
-static int runs(struct finish *f, struct domain *d)
+static int runs(struct finish *finish, struct domain *domain)
 {
 	struct domain_facts facts;
-	int err = domain_facts(d, &facts);
+	int err = domain_facts(domain, &facts);
 	if (err < 0)
 		return err;
-	if (f->boot->state.pausing && strcmp(facts.state, "paused") == 0) {
+	if (finish->boot->state.pausing && strcmp(facts.state, "paused") == 0) {
 		/* Our own pause, which nobody was left to end. */
-		err = domain_control_resume(d);
+		err = domain_control_resume(domain);
 		domain_facts_clear(&facts);
 		return err < 0 ? err : 1;
 	}
@@ -197,24 +197,24 @@ static int runs(struct finish *f, struct domain *d)
 	return err;
 }
 
-static int finish_guest(struct finish *f, struct domain *d)
+static int finish_guest(struct finish *finish, struct domain *domain)
 {
-	int err = runs(f, d);
+	int err = runs(finish, domain);
 	if (err <= 0)
 		return err;
-	err = pull_all(f, d);
-	return err < 0 ? err : flush(f, d);
+	err = pull_all(finish, domain);
+	return err < 0 ? err : flush(finish, domain);
 }
 
 /* --- 3: overlays that nobody has open --- */
 
-static int some_guest_has(struct finish *f, const char *path)
+static int some_guest_has(struct finish *finish, const char *path)
 {
-	for (unsigned i = 0; i < f->count; i++) {
+	for (unsigned i = 0; i < finish->count; i++) {
 		CLEANUP_FREE char *xml = NULL;
-		if (!domain_control_is_active(f->users[i]))
+		if (!domain_control_is_active(finish->users[i]))
 			continue;
-		int err = domain_get_xml(f->users[i], DOMAIN_XML_CURRENT, &xml);
+		int err = domain_get_xml(finish->users[i], DOMAIN_XML_CURRENT, &xml);
 		if (err == 0)
 			err = domain_paths_name(xml, path);
 		if (err != 0)
@@ -223,49 +223,49 @@ static int some_guest_has(struct finish *f, const char *path)
 	return 0;
 }
 
-static int make_whole(struct finish *f, const struct boot_disk *disk,
-		const struct overlay *o)
+static int make_whole(struct finish *finish, const struct boot_disk *disk,
+		const struct overlay *overlay)
 {
-	struct boot *b = f->boot;
+	struct boot *boot = finish->boot;
 	CLEANUP_FREE char *backing = NULL;
-	if (asprintf(&backing, "%s/%s/%s", b->place.mount, b->state.snapshot,
+	if (asprintf(&backing, "%s/%s/%s", boot->place.mount, boot->state.snapshot,
 			    disk->file) < 0) {
 		backing = NULL;
 		return fail_errno(-ENOMEM, "finishing");
 	}
-	int err = boot_mount_active(&b->place);
+	int err = boot_mount_active(&boot->place);
 	if (err <= 0)
 		return fail(err < 0 ? err : -ENOTCONN, "%s is not mounted (was the "
 				"host restarted?), and %s needs it: amberfs boot "
 				"--resume %s",
-				b->state.snapshot, o->path, b->state.name);
-	err = overlay_chown(o);
+				boot->state.snapshot, overlay->path, boot->state.name);
+	err = overlay_chown(overlay);
 	if (err == 0)
-		err = overlay_has_backing(o);
+		err = overlay_has_backing(overlay);
 	if (err == 0)
-		err = overlay_attach(o, backing);
+		err = overlay_attach(overlay, backing);
 	if (err >= 0)
-		err = overlay_flatten(o, disk->target);
+		err = overlay_flatten(overlay, disk->target);
 	return err;
 }
 
-static int finish_overlay(struct finish *f, const struct boot_disk *disk)
+static int finish_overlay(struct finish *finish, const struct boot_disk *disk)
 {
-	CLEANUP_FREE char *path = boot_directory_overlay_path(&f->boot->place,
+	CLEANUP_FREE char *path = boot_directory_overlay_path(&finish->boot->place,
 			disk->target);
-	const struct overlay o = { .path = path, .uid = f->boot->place.uid,
-		.gid = f->boot->place.gid };
+	const struct overlay o = { .path = path, .uid = finish->boot->place.uid,
+		.gid = finish->boot->place.gid };
 	if (path == NULL)
 		return fail_errno(-ENOMEM, "finishing");
 	if (access(path, F_OK) < 0 && errno == ENOENT) {
 		report_warning("%s is not there any more", path);
 		return 0;
 	}
-	int used = some_guest_has(f, path);
+	int used = some_guest_has(finish, path);
 	if (used < 0)
 		return used;
 	if (used == 0)
-		return make_whole(f, disk, &o);
+		return make_whole(finish, disk, &o);
 	int backed = overlay_has_backing(&o);
 	if (backed == 1)
 		return fail(-EBUSY, "%s still needs the backup; run it again",
@@ -275,115 +275,115 @@ static int finish_overlay(struct finish *f, const struct boot_disk *disk)
 
 /* --- 5 and 6: nobody names the mount --- */
 
-static int correct_definition(struct finish *f, struct domain *d)
+static int correct_definition(struct finish *finish, struct domain *domain)
 {
 	struct domain_facts facts;
 	CLEANUP_FREE char *xml = NULL;
 	CLEANUP_FREE char *better = NULL;
-	int err = domain_facts(d, &facts);
+	int err = domain_facts(domain, &facts);
 	bool persistent = err == 0 && facts.persistent;
 	domain_facts_clear(&facts);
 	if (err < 0 || !persistent)
 		return err;
-	err = domain_get_xml(d, DOMAIN_XML_SECURE, &xml);
+	err = domain_get_xml(domain, DOMAIN_XML_SECURE, &xml);
 	if (err == -EPERM)
-		err = domain_get_xml(d, DOMAIN_XML_INACTIVE, &xml);
-	int names = err < 0 ? err : domain_paths_below(xml, f->boot->place.mount);
+		err = domain_get_xml(domain, DOMAIN_XML_INACTIVE, &xml);
+	int names = err < 0 ? err : domain_paths_below(xml, finish->boot->place.mount);
 	if (names <= 0)
 		return names;
-	err = domain_paths_unback(xml, f->boot->place.mount, &better);
-	return err < 0 ? err : domain_control_define(f->boot->connection, better, NULL);
+	err = domain_paths_unback(xml, finish->boot->place.mount, &better);
+	return err < 0 ? err : domain_control_define(finish->boot->connection, better, NULL);
 }
 
-static int check_unused(struct finish *f)
+static int check_unused(struct finish *finish)
 {
 	struct domain **left = NULL;
 	unsigned count = 0;
 	char shown[256];
-	int err = domain_control_users(f->boot->connection, f->boot->place.mount, &left,
+	int err = domain_control_users(finish->boot->connection, finish->boot->place.mount, &left,
 			&count);
 	if (err == 0 && count > 0)
 		err = fail(-EBUSY, "domain %s still names files in %s; it stays "
 				"mounted",
 				printable(shown, sizeof(shown),
 						domain_name(left[0])),
-				f->boot->place.mount);
+				finish->boot->place.mount);
 	domain_list_free(left, count);
 	return err;
 }
 
 /* --- */
 
-static int become_whole(struct finish *f)
+static int become_whole(struct finish *finish)
 {
-	struct boot *b = f->boot;
+	struct boot *boot = finish->boot;
 	int err = 0;
-	for (unsigned i = 0; err == 0 && i < f->count; i++)
-		err = finish_guest(f, f->users[i]);
-	for (uint32_t i = 0; err == 0 && i < b->state.disk_count; i++)
-		err = finish_overlay(f, &b->state.disks[i]);
+	for (unsigned i = 0; err == 0 && i < finish->count; i++)
+		err = finish_guest(finish, finish->users[i]);
+	for (uint32_t i = 0; err == 0 && i < boot->state.disk_count; i++)
+		err = finish_overlay(finish, &boot->state.disks[i]);
 	if (err < 0)
 		return err;
-	b->state.whole = true;
-	return boot_state_save(&b->state, b->place.directory);
+	boot->state.whole = true;
+	return boot_state_save(&boot->state, boot->place.directory);
 }
 
 /* The mount's directory first: it can't go while something is mounted. */
-static int remove_state(struct boot *b)
+static int remove_state(struct boot *boot)
 {
 	CLEANUP_FREE char *state = NULL;
-	if (asprintf(&state, "%s/" BOOT_STATE_NAME, b->place.directory) < 0) {
+	if (asprintf(&state, "%s/" BOOT_STATE_NAME, boot->place.directory) < 0) {
 		state = NULL;
 		return fail_errno(-ENOMEM, "finishing");
 	}
-	if (rmdir(b->place.mount) < 0 && errno != ENOENT)
-		return fail_errno(-errno, "removing %s", b->place.mount);
-	if (unlink(state) < 0 || fsync(b->lock) < 0)
+	if (rmdir(boot->place.mount) < 0 && errno != ENOENT)
+		return fail_errno(-errno, "removing %s", boot->place.mount);
+	if (unlink(state) < 0 || fsync(boot->lock) < 0)
 		return fail_errno(-errno, "removing %s", state);
 	return 0;
 }
 
-static int let_go(struct finish *f)
+static int let_go(struct finish *finish)
 {
-	struct boot *b = f->boot;
+	struct boot *boot = finish->boot;
 	int err = 0;
-	for (unsigned i = 0; err == 0 && i < f->count; i++)
-		err = correct_definition(f, f->users[i]);
+	for (unsigned i = 0; err == 0 && i < finish->count; i++)
+		err = correct_definition(finish, finish->users[i]);
 	if (err == 0)
-		err = check_unused(f);
+		err = check_unused(finish);
 	if (err == 0)
-		err = boot_end_unmount(b);
+		err = boot_end_unmount(boot);
 	if (err < 0)
 		return err;
-	boot_pin_remove(b);
-	return remove_state(b);
+	boot_pin_remove(boot);
+	return remove_state(boot);
 }
 
-static void report(const struct finish *f)
+static void report(const struct finish *finish)
 {
-	const struct boot *b = f->boot;
+	const struct boot *boot = finish->boot;
 	if (report_json())
 		report_print_json(json_pack("{s:s,s:s,s:o,s:i,s:i}", "finished",
-				b->state.name, "snapshot", b->state.snapshot,
-				"folder", report_json_text(b->place.directory),
-				"disks", (int)b->state.disk_count, "pulled",
-				(int)f->pulled));
+				boot->state.name, "snapshot", boot->state.snapshot,
+				"folder", report_json_text(boot->place.directory),
+				"disks", (int)boot->state.disk_count, "pulled",
+				(int)finish->pulled));
 	else if (report_wants_text())
 		printf("%s stands on its own disks now, in %s; the backup is "
 		       "unmounted%s.\n",
-				b->state.name, b->place.directory,
-				b->partly ? "" : " and unpinned");
+				boot->state.name, boot->place.directory,
+				boot->partly ? "" : " and unpinned");
 }
 
-int boot_finish(struct boot *b)
+int boot_finish(struct boot *boot)
 {
-	struct finish f = { .boot = b };
-	if (!b->state.ready)
+	struct finish f = { .boot = boot };
+	if (!boot->state.ready)
 		return fail(-EINVAL, "the boot of %s was interrupted before it "
 				"was complete: amberfs boot --discard %s",
-				b->state.name, b->state.name);
-	int err = domain_control_users(b->connection, b->place.directory, &f.users, &f.count);
-	if (err == 0 && !b->state.whole)
+				boot->state.name, boot->state.name);
+	int err = domain_control_users(boot->connection, boot->place.directory, &f.users, &f.count);
+	if (err == 0 && !boot->state.whole)
 		err = become_whole(&f);
 	if (err == 0)
 		err = let_go(&f);

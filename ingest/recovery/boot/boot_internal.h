@@ -31,37 +31,37 @@ struct boot {
 };
 
 /* Finds DIR. */
-int boot_setup(struct boot *b, const struct boot_options *o);
+int boot_setup(struct boot *boot, const struct boot_options *options);
 /* The place of the domain NAME that is there: locks it, loads its state,
  * connects to its libvirt. A place that was killed at birth has no state: then
  * b->state.name is NULL. 0; -ENOENT with a text; … */
-int boot_open(struct boot *b, const char *name);
-void boot_close(struct boot *b);
+int boot_open(struct boot *boot, const char *name);
+void boot_close(struct boot *boot);
 
 /* --- the verbs --- */
 
-int boot_begin(struct boot *b, const char *repository, const char *spec);
-int boot_finish(struct boot *b);
-int boot_end_resume(struct boot *b);
-int boot_end_discard(struct boot *b);
-int boot_list(struct boot *b);
+int boot_begin(struct boot *boot, const char *repository, const char *spec);
+int boot_finish(struct boot *boot);
+int boot_end_resume(struct boot *boot);
+int boot_end_discard(struct boot *boot);
+int boot_list(struct boot *boot);
 
 /* --- what several need --- */
 
 /* Mounts, if it is not, and looks that the snapshot there is the very one that
  * was booted. */
-int boot_end_remount(struct boot *b);
+int boot_end_remount(struct boot *boot);
 
 /* Domains and mount gone, snapshot unpinned, directory removed. */
-int boot_end_take_down(struct boot *b);
+int boot_end_take_down(struct boot *boot);
 
 /* Unmounts; what has just let go of it is waited for a little. */
-int boot_end_unmount(struct boot *b);
+int boot_end_unmount(struct boot *boot);
 
 /* Keeps the snapshot from forget. */
-int boot_pin(struct boot *b, struct repository *r, const char *object);
+int boot_pin(struct boot *boot, struct repository *repo, const char *object);
 /* Lets it go, unless it was pinned for other reasons or another place needs it.
  * A repository that can't be opened is told, and sets b->partly. */
-void boot_pin_remove(struct boot *b);
+void boot_pin_remove(struct boot *boot);
 
 #endif

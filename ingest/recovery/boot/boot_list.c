@@ -15,18 +15,18 @@ struct listing {
 };
 
 /* libvirt's word for it, "not defined", or "unknown". */
-static void domain_word(char *out, size_t size, const struct listing *l,
-		const struct boot_state *s, const char *directory)
+static void domain_word(char *out, size_t size, const struct listing *listing,
+		const struct boot_state *state, const char *directory)
 {
-	struct connection *c = NULL;
+	struct connection *conn = NULL;
 	struct domain **users = NULL;
 	struct domain_facts facts = { .state = NULL };
 	unsigned count = 0;
 	const char *word = "unknown";
-	if (connection_open(&c, l->options->connect ? l->options->connect
-						    : s->uri,
+	if (connection_open(&conn, listing->options->connect ? listing->options->connect
+						    : state->uri,
 			    CONNECTION_SECRETS) == 0
-			&& domain_control_users(c, directory, &users, &count) == 0) {
+			&& domain_control_users(conn, directory, &users, &count) == 0) {
 		word = "not defined";
 		if (count > 0 && domain_facts(users[0], &facts) == 0)
 			word = facts.state;
@@ -34,7 +34,7 @@ static void domain_word(char *out, size_t size, const struct listing *l,
 	snprintf(out, size, "%s", word);
 	domain_facts_clear(&facts);
 	domain_list_free(users, count);
-	connection_close(c);
+	connection_close(conn);
 }
 
 static const char *mount_word(const char *directory)
@@ -48,25 +48,25 @@ static const char *mount_word(const char *directory)
 	       : mounted == 0 ? "not mounted" : "dead";
 }
 
-static int add_row(void *ctx, const char *directory, const struct boot_state *s,
+static int add_row(void *ctx, const char *directory, const struct boot_state *state,
 		int err)
 {
-	struct listing *l = ctx;
+	struct listing *listing = ctx;
 	char domain[64], since[UTC_TEXT_MAX];
-	if (s == NULL) {
-		json_array_append_new(l->rows, json_pack("{s:o,s:s}", "folder",
+	if (state == NULL) {
+		json_array_append_new(listing->rows, json_pack("{s:o,s:s}", "folder",
 				report_json_text(directory), "error",
 				error_text(err)));
 		return 0;
 	}
-	domain_word(domain, sizeof(domain), l, s, directory);
-	json_array_append_new(l->rows, json_pack(
+	domain_word(domain, sizeof(domain), listing, state, directory);
+	json_array_append_new(listing->rows, json_pack(
 			"{s:s,s:s,s:s,s:o,s:s,s:s,s:s,s:b,s:s}", "name",
-			s->name, "snapshot", s->snapshot, "repository",
-			s->repository, "folder", report_json_text(directory),
+			state->name, "snapshot", state->snapshot, "repository",
+			state->repository, "folder", report_json_text(directory),
 			"domain", domain, "mount", mount_word(directory), "since",
-			utc_format(since, s->since), "complete", s->ready,
-			"uri", s->uri));
+			utc_format(since, state->since), "complete", state->ready,
+			"uri", state->uri));
 	return 0;
 }
 
@@ -89,12 +89,12 @@ static void print_row(json_t *row)
 				mount, complete ? "" : ", incomplete: discard it");
 }
 
-int boot_list(struct boot *b)
+int boot_list(struct boot *boot)
 {
-	struct listing l = { .options = b->options, .rows = json_array() };
+	struct listing l = { .options = boot->options, .rows = json_array() };
 	size_t i;
 	json_t *row;
-	int err = boot_root_each(b->dir, add_row, &l);
+	int err = boot_root_each(boot->dir, add_row, &l);
 	if (err == 0 && report_json())
 		return report_print_json(json_pack("{s:o}", "boots", l.rows));
 	if (err == 0 && json_array_size(l.rows) > 0)

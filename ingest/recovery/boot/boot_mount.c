@@ -76,26 +76,26 @@ struct command {
 	int argc;
 };
 
-static void add(struct command *c, const char *option, const char *value)
+static void add(struct command *command, const char *option, const char *value)
 {
 	if (value == NULL)
 		return;
-	c->argv[c->argc++] = option;
-	c->argv[c->argc++] = value;
+	command->argv[command->argc++] = option;
+	command->argv[command->argc++] = value;
 }
 
 /* A user who isn't root may let others in only if fuse.conf says so; there
  * qemu runs as the same user. */
-static void fill_options(struct command *c, const struct boot_directory *p)
+static void fill_options(struct command *command, const struct boot_directory *dir)
 {
-	int n = snprintf(c->options, sizeof(c->options),
+	int n = snprintf(command->options, sizeof(command->options),
 			"%suid=%u,gid=%u,noexec%s",
-			p->uid != geteuid() ? "allow_other," : "",
-			(unsigned)p->uid, (unsigned)p->gid,
-			p->only ? ",snapshot=" : "");
-	char *to = c->options + n;
-	for (const char *at = p->only; at && *at != '\0'; at++) {
-		if (to > c->options + sizeof(c->options) - 3)
+			dir->uid != geteuid() ? "allow_other," : "",
+			(unsigned)dir->uid, (unsigned)dir->gid,
+			dir->only ? ",snapshot=" : "");
+	char *to = command->options + n;
+	for (const char *at = dir->only; at && *at != '\0'; at++) {
+		if (to > command->options + sizeof(command->options) - 3)
 			break;
 		if (*at == ',')
 			*to++ = '\\';
@@ -104,32 +104,32 @@ static void fill_options(struct command *c, const struct boot_directory *p)
 	*to = '\0';
 }
 
-static int fill_command(struct command *c, const struct boot_directory *p,
-		const char *repository, const struct repository_options *o,
+static int fill_command(struct command *command, const struct boot_directory *dir,
+		const char *repository, const struct repository_options *options,
 		bool piped)
 {
-	int err = find_program(c->program);
+	int err = find_program(command->program);
 	if (err < 0)
 		return err;
-	fill_options(c, p);
-	snprintf(c->from_pipe, sizeof(c->from_pipe), "/dev/fd/%d",
+	fill_options(command, dir);
+	snprintf(command->from_pipe, sizeof(command->from_pipe), "/dev/fd/%d",
 			PASSPHRASE_FD);
-	c->argc = 0;
-	c->argv[c->argc++] = "amberfs-mount";
-	add(c, "--options", c->options);
-	add(c, "--key-file", o->credentials.key_file);
-	add(c, "--passphrase-file",
-			piped ? c->from_pipe : o->credentials.passphrase_file);
-	add(c, "--passphrase-command", o->credentials.passphrase_command);
-	add(c, "--index-dir", o->index_dir);
-	c->argv[c->argc++] = "--";
-	c->argv[c->argc++] = repository;
-	c->argv[c->argc++] = p->mount;
-	c->argv[c->argc] = NULL;
+	command->argc = 0;
+	command->argv[command->argc++] = "amberfs-mount";
+	add(command, "--options", command->options);
+	add(command, "--key-file", options->credentials.key_file);
+	add(command, "--passphrase-file",
+			piped ? command->from_pipe : options->credentials.passphrase_file);
+	add(command, "--passphrase-command", options->credentials.passphrase_command);
+	add(command, "--index-dir", options->index_dir);
+	command->argv[command->argc++] = "--";
+	command->argv[command->argc++] = repository;
+	command->argv[command->argc++] = dir->mount;
+	command->argv[command->argc] = NULL;
 	return 0;
 }
 
-static int spawn(struct command *c, int passphrase, pid_t *pid)
+static int spawn(struct command *command, int passphrase, pid_t *pid)
 {
 	posix_spawn_file_actions_t files;
 	if (posix_spawn_file_actions_init(&files) != 0)
@@ -141,13 +141,13 @@ static int spawn(struct command *c, int passphrase, pid_t *pid)
 		err = posix_spawn_file_actions_adddup2(&files, passphrase,
 				PASSPHRASE_FD);
 	if (err == 0)
-		err = posix_spawn(pid, c->program, &files, NULL,
-				(char *const *)c->argv, environ);
+		err = posix_spawn(pid, command->program, &files, NULL,
+				(char *const *)command->argv, environ);
 	posix_spawn_file_actions_destroy(&files);
-	return err == 0 ? 0 : fail_errno(-err, "starting %s", c->program);
+	return err == 0 ? 0 : fail_errno(-err, "starting %s", command->program);
 }
 
-static int wait_for(pid_t pid, const struct boot_directory *p)
+static int wait_for(pid_t pid, const struct boot_directory *dir)
 {
 	int status = 0;
 	while (waitpid(pid, &status, 0) < 0)
@@ -156,17 +156,17 @@ static int wait_for(pid_t pid, const struct boot_directory *p)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	return fail(-EIO, "the repository can't be mounted on %s (amberfs mount "
-			"said why)", p->mount);
+			"said why)", dir->mount);
 }
 
-int boot_mount_start(struct boot_directory *p, const char *repository,
-		const struct repository_options *o)
+int boot_mount_start(struct boot_directory *dir, const char *repository,
+		const struct repository_options *options)
 {
 	struct command c;
 	CLEANUP_FD int passphrase = -1;
-	const char *text = credentials_text(&o->credentials);
+	const char *text = credentials_text(&options->credentials);
 	pid_t pid = 0;
-	int err = boot_mount_active(p);
+	int err = boot_mount_active(dir);
 	if (err != 0)
 		return err < 0 ? err : 0;
 	if (text != NULL) {
@@ -174,18 +174,18 @@ int boot_mount_start(struct boot_directory *p, const char *repository,
 		if (passphrase < 0)
 			return passphrase;
 	}
-	err = fill_command(&c, p, repository, o, text != NULL);
+	err = fill_command(&c, dir, repository, options, text != NULL);
 	if (err == 0)
 		err = spawn(&c, passphrase, &pid);
-	return err < 0 ? err : wait_for(pid, p);
+	return err < 0 ? err : wait_for(pid, dir);
 }
 
 /* --- is it there --- */
 
-int boot_mount_active(const struct boot_directory *p)
+int boot_mount_active(const struct boot_directory *dir)
 {
 	struct statx st;
-	if (statx(AT_FDCWD, p->mount, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+	if (statx(AT_FDCWD, dir->mount, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
 			    STATX_TYPE, &st) == 0)
 		return (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 	if (errno == ENOENT)
@@ -194,8 +194,8 @@ int boot_mount_active(const struct boot_directory *p)
 		return 1; /* another user's mount, which keeps us out */
 	if (errno == ENOTCONN)
 		return fail(-ENOTCONN, "the process that served the mount %s is "
-				"gone", p->mount);
-	return fail_errno(-errno, "looking at the mount %s", p->mount);
+				"gone", dir->mount);
+	return fail_errno(-errno, "looking at the mount %s", dir->mount);
 }
 
 /* --- the end --- */
@@ -218,18 +218,18 @@ static int unmount_as_user(const char *path)
 	return status == 0 ? 0 : -EBUSY;
 }
 
-int boot_mount_end(struct boot_directory *p)
+int boot_mount_end(struct boot_directory *dir)
 {
-	int err = boot_mount_active(p);
+	int err = boot_mount_active(dir);
 	if (err == 0 || (err < 0 && err != -ENOTCONN))
 		return err;
 	if (geteuid() != 0)
-		err = unmount_as_user(p->mount);
+		err = unmount_as_user(dir->mount);
 	else
-		err = umount2(p->mount, UMOUNT_NOFOLLOW) == 0 ? 0 : -errno;
+		err = umount2(dir->mount, UMOUNT_NOFOLLOW) == 0 ? 0 : -errno;
 	if (err == -EBUSY)
 		return fail(-EBUSY, "%s is still in use, so it stays mounted "
 				"('fuser -vm %s' says by whom)",
-				p->mount, p->mount);
-	return err < 0 ? fail_errno(err, "unmounting %s", p->mount) : 0;
+				dir->mount, dir->mount);
+	return err < 0 ? fail_errno(err, "unmounting %s", dir->mount) : 0;
 }

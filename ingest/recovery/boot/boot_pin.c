@@ -19,21 +19,21 @@
 
 #define NOTE "booted as "
 
-int boot_pin(struct boot *b, struct repository *r, const char *object)
+int boot_pin(struct boot *boot, struct repository *repo, const char *object)
 {
 	struct session *session = NULL;
 	CLEANUP_FREE char *note = NULL;
-	if (asprintf(&note, NOTE "%s", b->state.name) < 0) {
+	if (asprintf(&note, NOTE "%s", boot->state.name) < 0) {
 		note = NULL;
 		return fail_errno(-ENOMEM, "pinning the snapshot");
 	}
 	/* Nobody leaves meanwhile, who would take the pin along. */
-	CLEANUP_FD int lock = boot_root_lock(b->dir, true);
+	CLEANUP_FD int lock = boot_root_lock(boot->dir, true);
 	if (lock < 0)
 		return lock;
-	int err = session_begin(&session, r, SESSION_WRITE, "boot");
+	int err = session_begin(&session, repo, SESSION_WRITE, "boot");
 	if (err == 0)
-		err = pins_set(r, object, note);
+		err = pins_set(repo, object, note);
 	session_end(session);
 	if (err == -EEXIST)
 		return 0;
@@ -41,69 +41,69 @@ int boot_pin(struct boot *b, struct repository *r, const char *object)
 		report_warning("%s can't be written, so the snapshot is not "
 			       "pinned: see to it that nobody forgets it while "
 			       "%s runs from it",
-				store_path(r->store), b->state.name);
+				store_path(repo->store), boot->state.name);
 		return 0;
 	}
 	return err < 0 ? fail_within(err, "pinning the snapshot") : 0;
 }
 
-static int needs_it(void *ctx, const char *directory, const struct boot_state *s,
+static int needs_it(void *ctx, const char *directory, const struct boot_state *state,
 		int err)
 {
-	const struct boot *b = ctx;
+	const struct boot *boot = ctx;
 	(void)err;
 	/* One that can't be read may be one that needs it. */
-	return strcmp(directory, b->place.directory) != 0
-			&& (s == NULL || strcmp(s->id, b->state.id) == 0);
+	return strcmp(directory, boot->place.directory) != 0
+			&& (state == NULL || strcmp(state->id, boot->state.id) == 0);
 }
 
 /* Only if the snapshot is the very one, and the pin one of ours. */
-static int unpin(const struct boot *b, struct repository *r)
+static int unpin(const struct boot *boot, struct repository *repo)
 {
 	struct session *session = NULL;
 	struct snapshot *snap = NULL;
 	struct pin pin = { .note = NULL };
 	CLEANUP_FREE char *file = NULL;
 	char id[2 * ID_SIZE + 1];
-	int err = snapshot_resolve(r, b->state.snapshot, &snap, &file);
+	int err = snapshot_resolve(repo, boot->state.snapshot, &snap, &file);
 	if (err < 0)
 		return err == -ENOENT ? 0 : err;
 	hex_encode(id, snap->id.b, ID_SIZE);
-	err = strcmp(id, b->state.id) == 0 ? pins_load_one(r, snap->object, &pin)
+	err = strcmp(id, boot->state.id) == 0 ? pins_load_one(repo, snap->object, &pin)
 					 : -ENOENT;
 	bool ours = err == 0 && pin.note != NULL
 			&& strncmp(pin.note, NOTE, strlen(NOTE)) == 0;
 	pins_clear_one(&pin);
 	if (ours)
-		err = session_begin(&session, r, SESSION_WRITE, "boot");
+		err = session_begin(&session, repo, SESSION_WRITE, "boot");
 	if (ours && err == 0)
-		err = pins_remove(r, snap->object);
+		err = pins_remove(repo, snap->object);
 	session_end(session);
 	snapshot_free(snap);
 	return err == -ENOENT || err == -EBADMSG ? 0 : err;
 }
 
-void boot_pin_remove(struct boot *b)
+void boot_pin_remove(struct boot *boot)
 {
-	struct repository *r = NULL;
-	int others = boot_root_each(b->dir, needs_it, b);
+	struct repository *repo = NULL;
+	int others = boot_root_each(boot->dir, needs_it, boot);
 	if (others == 1) {
 		report_verbose("%s stays pinned: another boot needs it",
-				b->state.snapshot);
+				boot->state.snapshot);
 		return;
 	}
 	int err = others < 0 ? others
-			   : repository_open(&r, b->state.repository,
-					     &b->options->repository);
+			   : repository_open(&repo, boot->state.repository,
+					     &boot->options->repository);
 	if (err == 0)
-		err = repository_attach(r, &b->options->repository);
+		err = repository_attach(repo, &boot->options->repository);
 	if (err == 0)
-		err = unpin(b, r);
-	repository_close(r);
+		err = unpin(boot, repo);
+	repository_close(repo);
 	if (err == 0)
 		return;
-	b->partly = true;
+	boot->partly = true;
 	report_warning("the snapshot could not be unpinned (%s); when it may go: "
 		       "amberfs unpin %s %s",
-			error_text(err), b->state.repository, b->state.snapshot);
+			error_text(err), boot->state.repository, boot->state.snapshot);
 }

@@ -16,71 +16,71 @@
 #define STATE_MAX (1u << 20)
 #define SECOND_MAX INT64_C(253402300799)
 
-void boot_state_clear(struct boot_state *s)
+void boot_state_clear(struct boot_state *state)
 {
-	for (uint32_t i = 0; i < s->disk_count; i++) {
-		free(s->disks[i].target);
-		free(s->disks[i].file);
+	for (uint32_t i = 0; i < state->disk_count; i++) {
+		free(state->disks[i].target);
+		free(state->disks[i].file);
 	}
-	free(s->disks);
-	free(s->name);
-	free(s->repository);
-	free(s->snapshot);
-	free(s->id);
-	free(s->uri);
-	*s = (struct boot_state){ .name = NULL };
+	free(state->disks);
+	free(state->name);
+	free(state->repository);
+	free(state->snapshot);
+	free(state->id);
+	free(state->uri);
+	*state = (struct boot_state){ .name = NULL };
 }
 
-int boot_state_add_disk(struct boot_state *s, const char *target,
+int boot_state_add_disk(struct boot_state *state, const char *target,
 		const char *file)
 {
-	struct boot_disk *more = reallocarray(s->disks,
-			(size_t)s->disk_count + 1, sizeof(*more));
+	struct boot_disk *more = reallocarray(state->disks,
+			(size_t)state->disk_count + 1, sizeof(*more));
 	if (more == NULL)
 		return -ENOMEM;
-	s->disks = more;
-	struct boot_disk *d = &more[s->disk_count++];
-	d->target = strdup(target);
-	d->file = strdup(file);
-	return d->target && d->file ? 0 : -ENOMEM;
+	state->disks = more;
+	struct boot_disk *disk = &more[state->disk_count++];
+	disk->target = strdup(target);
+	disk->file = strdup(file);
+	return disk->target && disk->file ? 0 : -ENOMEM;
 }
 
 /* --- JSON --- */
 
-static json_t *disks_to_json(const struct boot_state *s)
+static json_t *disks_to_json(const struct boot_state *state)
 {
 	json_t *list = json_array();
-	for (uint32_t i = 0; i < s->disk_count; i++)
+	for (uint32_t i = 0; i < state->disk_count; i++)
 		json_array_append_new(list, json_pack("{s:s,s:s}", "target",
-				s->disks[i].target, "file", s->disks[i].file));
+				state->disks[i].target, "file", state->disks[i].file));
 	return list;
 }
 
-static json_t *to_json(const struct boot_state *s)
+static json_t *to_json(const struct boot_state *state)
 {
 	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:b,s:b,s:b,s:o}", "name",
-			s->name, "repository", s->repository, "snapshot",
-			s->snapshot, "id", s->id, "uri", s->uri, "since",
-			(json_int_t)s->since, "ready", s->ready, "pausing",
-			s->pausing, "whole", s->whole, "disks",
-			disks_to_json(s));
+			state->name, "repository", state->repository, "snapshot",
+			state->snapshot, "id", state->id, "uri", state->uri, "since",
+			(json_int_t)state->since, "ready", state->ready, "pausing",
+			state->pausing, "whole", state->whole, "disks",
+			disks_to_json(state));
 }
 
-static int from_json(struct boot_state *s, json_t *json, const char *path)
+static int from_json(struct boot_state *state, json_t *json, const char *path)
 {
 	struct json_fields m;
 	json_fields_begin(&m, json, path, "%s", "");
-	s->name = json_fields_text(&m, "name", true);
-	s->repository = json_fields_text(&m, "repository", true);
-	s->snapshot = json_fields_text(&m, "snapshot", true);
-	s->id = json_fields_text(&m, "id", true);
-	s->uri = json_fields_text(&m, "uri", true);
-	s->since = json_fields_number(&m, "since", 0, SECOND_MAX);
+	state->name = json_fields_text(&m, "name", true);
+	state->repository = json_fields_text(&m, "repository", true);
+	state->snapshot = json_fields_text(&m, "snapshot", true);
+	state->id = json_fields_text(&m, "id", true);
+	state->uri = json_fields_text(&m, "uri", true);
+	state->since = json_fields_number(&m, "since", 0, SECOND_MAX);
 	if (m.err < 0)
 		return m.err;
-	s->ready = json_is_true(json_object_get(json, "ready"));
-	s->pausing = json_is_true(json_object_get(json, "pausing"));
-	s->whole = json_is_true(json_object_get(json, "whole"));
+	state->ready = json_is_true(json_object_get(json, "ready"));
+	state->pausing = json_is_true(json_object_get(json, "pausing"));
+	state->whole = json_is_true(json_object_get(json, "whole"));
 	size_t i;
 	json_t *disk;
 	json_array_foreach(json_object_get(json, "disks"), i, disk)
@@ -89,7 +89,7 @@ static int from_json(struct boot_state *s, json_t *json, const char *path)
 		if (json_unpack(disk, "{s:s,s:s}", "target", &target, "file",
 				    &file) < 0)
 			return fail(-EBADMSG, "%s: a disk without a name", path);
-		if (boot_state_add_disk(s, target, file) < 0)
+		if (boot_state_add_disk(state, target, file) < 0)
 			return fail_errno(-ENOMEM, "reading %s", path);
 	}
 	return 0;
@@ -155,11 +155,11 @@ static int write_text(const char *path, const char *text)
 	return 0;
 }
 
-int boot_state_save(const struct boot_state *s, const char *directory)
+int boot_state_save(const struct boot_state *state, const char *directory)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *temporary = NULL;
-	CLEANUP_JSON json_t *json = to_json(s);
+	CLEANUP_JSON json_t *json = to_json(state);
 	CLEANUP_FREE char *text = json ? json_dumps(json,
 			JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
 	if (text == NULL)

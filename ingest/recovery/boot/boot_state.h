@@ -39,11 +39,11 @@ struct boot_state {
 /* 0; -ENOENT (no text) DIRECTORY has none; -EBADMSG; … */
 int boot_state_load(struct boot_state *out, const char *directory);
 /* Durable when it returns. */
-int boot_state_save(const struct boot_state *s, const char *directory);
-void boot_state_clear(struct boot_state *s);
+int boot_state_save(const struct boot_state *state, const char *directory);
+void boot_state_clear(struct boot_state *state);
 
 /* 0 or -ENOMEM. */
-int boot_state_add_disk(struct boot_state *s, const char *target,
+int boot_state_add_disk(struct boot_state *state, const char *target,
 		const char *file);
 
 #endif

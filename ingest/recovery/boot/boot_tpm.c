@@ -51,7 +51,7 @@ static char *with_uuid(const char *path, const char *old, const char *new)
 
 /* The directories of libvirt's that end in UUID/tpm2; the one above must exist. */
 static int make_directories(const char *path, const char *uuid,
-		const struct boot_directory *p)
+		const struct boot_directory *dir)
 {
 	CLEANUP_FREE char *directory = strdup(path);
 	if (directory == NULL)
@@ -63,7 +63,7 @@ static int make_directories(const char *path, const char *uuid,
 		*at = '\0';
 		if (mkdir(directory, 0700) == 0)
 			/* A session's libvirt can't take what is root's. */
-			(void)!chown(directory, p->uid, p->gid);
+			(void)!chown(directory, dir->uid, dir->gid);
 		else if (errno != EEXIST)
 			return -errno;
 		*at = '/';
@@ -71,7 +71,7 @@ static int make_directories(const char *path, const char *uuid,
 }
 
 static int write_file(const char *from, const char *path,
-		const struct boot_directory *p)
+		const struct boot_directory *dir)
 {
 	CLEANUP_FREE char *temporary = NULL;
 	CLEANUP_FREE char *buf = malloc(STATE_MAX);
@@ -91,7 +91,7 @@ static int write_file(const char *from, const char *path,
 	ssize_t w = write(out, buf, (size_t)n);
 	int err = w != n ? (w < 0 ? -errno : -ENOSPC) : 0;
 	if (err == 0)
-		err = qemu_user_chown(out, path, p->uid, p->gid);
+		err = qemu_user_chown(out, path, dir->uid, dir->gid);
 	if (err == 0 && (fsync(out) < 0
 			      || renameat2(AT_FDCWD, temporary, AT_FDCWD, path,
 					      RENAME_NOREPLACE) < 0))
@@ -101,34 +101,34 @@ static int write_file(const char *from, const char *path,
 	return err;
 }
 
-static int place_one(struct domain_facts *facts, const struct boot_directory *p,
-		const struct snapshot *snap, const struct snapshot_file *f,
+static int place_one(struct domain_facts *facts, const struct boot_directory *dir,
+		const struct snapshot *snap, const struct snapshot_file *file,
 		char **notes)
 {
-	CLEANUP_FREE char *from = boot_directory_file(p, snap, f);
-	CLEANUP_FREE char *was = f->source_path
-			? name_unescape(f->source_path, NULL) : NULL;
+	CLEANUP_FREE char *from = boot_directory_file(dir, snap, file);
+	CLEANUP_FREE char *was = file->source_path
+			? name_unescape(file->source_path, NULL) : NULL;
 	CLEANUP_FREE char *to = was ? with_uuid(was, snap->uuid, facts->uuid)
 				    : NULL;
 	if (from == NULL)
 		return fail_errno(-ENOMEM, "restoring the TPM");
-	if (to == NULL || f->size >= STATE_MAX)
-		return add_note(notes, f->name, "where libvirt keeps the state "
+	if (to == NULL || file->size >= STATE_MAX)
+		return add_note(notes, file->name, "where libvirt keeps the state "
 						"of its TPM is not known");
-	int err = make_directories(to, facts->uuid, p);
+	int err = make_directories(to, facts->uuid, dir);
 	if (err == 0)
-		err = write_file(from, to, p);
+		err = write_file(from, to, dir);
 	return err < 0 ? add_note(notes, to, strerror(-err)) : 0;
 }
 
-int boot_tpm_place(struct domain *d, const struct boot_directory *p,
+int boot_tpm_place(struct domain *domain, const struct boot_directory *dir,
 		const struct snapshot *snap, char **notes)
 {
 	struct domain_facts facts;
-	int err = domain_facts(d, &facts);
+	int err = domain_facts(domain, &facts);
 	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++)
 		if (snap->files[i].kind == FILE_TPM)
-			err = place_one(&facts, p, snap, &snap->files[i], notes);
+			err = place_one(&facts, dir, snap, &snap->files[i], notes);
 	domain_facts_clear(&facts);
 	return err;
 }

@@ -8,12 +8,12 @@
 
 /*
  * libvirt keeps it in a directory named after the domain's UUID: what SNAP has of
- * it goes beside where it came from, into the directory of D's UUID. Where that
+ * it goes beside where it came from, into the directory of DOMAIN's UUID. Where that
  * can't be (another kind of libvirt, no permission), or if something is there
  * already, a line is added to *NOTES instead: the guest then begins with an
  * empty TPM. 0 or -ENOMEM.
  */
-int boot_tpm_place(struct domain *d, const struct boot_directory *p,
+int boot_tpm_place(struct domain *domain, const struct boot_directory *dir,
 		const struct snapshot *snap, char **notes);
 
 /* Does SNAP have any of it? */

@@ -44,48 +44,48 @@ struct command {
 	int argc;
 };
 
-static void command_clear(struct command *c)
+static void command_clear(struct command *command)
 {
-	for (int i = 0; i < c->argc; i++)
-		free(c->argv[i]);
+	for (int i = 0; i < command->argc; i++)
+		free(command->argv[i]);
 }
 
-static void add(struct command *c, const char *const *words)
+static void add(struct command *command, const char *const *words)
 {
 	for (; *words != NULL; words++)
-		c->argv[c->argc++] = strdup(*words);
+		command->argv[command->argc++] = strdup(*words);
 }
 
 /* WORDS, NULL-ended, come after "qemu-img". */
-static int command_make(struct command *c, const struct overlay *o,
+static int command_make(struct command *command, const struct overlay *overlay,
 		const char *const *words)
 {
 	static const char *const program[] = { "qemu-img", NULL };
-	const char *const as[] = { "setpriv", "--reuid", c->uid, "--regid",
-		c->gid, "--clear-groups", "--no-new-privs", "--", NULL };
-	*c = (struct command){ .argc = 0 };
-	snprintf(c->uid, sizeof(c->uid), "%u", (unsigned)o->uid);
-	snprintf(c->gid, sizeof(c->gid), "%u", (unsigned)o->gid);
-	if (geteuid() == 0 && o->uid != 0)
-		add(c, as);
-	add(c, program);
-	add(c, words);
-	for (int i = 0; i < c->argc; i++)
-		if (c->argv[i] == NULL)
+	const char *const as[] = { "setpriv", "--reuid", command->uid, "--regid",
+		command->gid, "--clear-groups", "--no-new-privs", "--", NULL };
+	*command = (struct command){ .argc = 0 };
+	snprintf(command->uid, sizeof(command->uid), "%u", (unsigned)overlay->uid);
+	snprintf(command->gid, sizeof(command->gid), "%u", (unsigned)overlay->gid);
+	if (geteuid() == 0 && overlay->uid != 0)
+		add(command, as);
+	add(command, program);
+	add(command, words);
+	for (int i = 0; i < command->argc; i++)
+		if (command->argv[i] == NULL)
 			return no_memory();
 	return 0;
 }
 
-static int qemu_img(const struct overlay *o, const char *const *words,
+static int qemu_img(const struct overlay *overlay, const char *const *words,
 		char **out)
 {
 	CLEANUP(command_clear) struct command c;
-	int err = command_make(&c, o, words);
+	int err = command_make(&c, overlay, words);
 	if (err == 0)
 		err = child_run(c.argv, INFO_MAX, out);
 	if (err == -EIO && strstr(error_text(err), " lock") != NULL)
-		err = fail_within(-EBUSY, "%s", o->path);
-	return err < 0 && err != -EBUSY ? fail_within(err, "%s", o->path) : err;
+		err = fail_within(-EBUSY, "%s", overlay->path);
+	return err < 0 && err != -EBUSY ? fail_within(err, "%s", overlay->path) : err;
 }
 
 /* A qemu-img of a killed run, or a qemu that has just ended, lets go soon. */
@@ -100,12 +100,12 @@ static bool wait_for_lock(int e, double end)
 
 /* --- short ones --- */
 
-int overlay_has_backing(const struct overlay *o)
+int overlay_has_backing(const struct overlay *overlay)
 {
 	const char *const words[] = { "info", "-U", "-f", "qcow2",
-		"--output=json", o->path, NULL };
+		"--output=json", overlay->path, NULL };
 	CLEANUP_FREE char *out = NULL;
-	int err = qemu_img(o, words, &out);
+	int err = qemu_img(overlay, words, &out);
 	if (err < 0)
 		return err;
 	json_t *info = json_loads(out, 0, NULL);
@@ -114,36 +114,36 @@ int overlay_has_backing(const struct overlay *o)
 	json_decref(info);
 	if (!understood)
 		return fail(-EIO, "%s: qemu-img describes it in a way that "
-				"amberfs does not understand", o->path);
+				"amberfs does not understand", overlay->path);
 	return has;
 }
 
-int overlay_attach(const struct overlay *o, const char *backing)
+int overlay_attach(const struct overlay *overlay, const char *backing)
 {
 	const char *const words[] = { "rebase", "-u", "-f", "qcow2", "-F", "raw",
-		"-b", backing, o->path, NULL };
+		"-b", backing, overlay->path, NULL };
 	double end = monotonic_now() + LOCK_SECONDS;
 	int err;
 	do {
 		CLEANUP_FREE char *out = NULL;
-		err = qemu_img(o, words, &out);
+		err = qemu_img(overlay, words, &out);
 	} while (wait_for_lock(err, end));
-	return err < 0 ? err : overlay_sync(o);
+	return err < 0 ? err : overlay_sync(overlay);
 }
 
-int overlay_chown(const struct overlay *o)
+int overlay_chown(const struct overlay *overlay)
 {
-	CLEANUP_FD int fd = open(o->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP_FD int fd = open(overlay->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return fail_errno(-errno, "opening %s", o->path);
-	return qemu_user_chown(fd, o->path, o->uid, o->gid);
+		return fail_errno(-errno, "opening %s", overlay->path);
+	return qemu_user_chown(fd, overlay->path, overlay->uid, overlay->gid);
 }
 
-int overlay_sync(const struct overlay *o)
+int overlay_sync(const struct overlay *overlay)
 {
-	CLEANUP_FD int fd = open(o->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP_FD int fd = open(overlay->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 || fsync(fd) < 0)
-		return fail_errno(-errno, "fsync of %s", o->path);
+		return fail_errno(-errno, "fsync of %s", overlay->path);
 	return 0;
 }
 
@@ -156,66 +156,66 @@ struct flatten {
 
 static void progress(void *ctx, struct progress_numbers *now)
 {
-	const struct flatten *f = ctx;
-	now->done = f->percent;
+	const struct flatten *flatten = ctx;
+	now->done = flatten->percent;
 	now->total = PERCENT;
 	now->fresh = UINT64_MAX;
 }
 
 /* "    (12.34/100%)\r": the last number after a parenthesis. */
-static void note_percent(struct flatten *f, const char *text)
+static void note_percent(struct flatten *flatten, const char *text)
 {
 	for (const char *at = strchr(text, '('); at; at = strchr(at + 1, '(')) {
 		unsigned long n = strtoul(at + 1, NULL, 10);
 		if (n <= PERCENT)
-			f->percent = (unsigned)n;
+			flatten->percent = (unsigned)n;
 	}
 }
 
 /* Until it closes its output, which it does when it ends. */
-static int follow(struct flatten *f)
+static int follow(struct flatten *flatten)
 {
 	char text[4096];
 	for (;;) {
-		struct pollfd p = { .fd = f->child.out, .events = POLLIN };
+		struct pollfd p = { .fd = flatten->child.out, .events = POLLIN };
 		int ready = poll(&p, 1, POLL_MS);
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted; run it again to go "
 					"on");
 		if (ready <= 0)
 			continue;
-		ssize_t n = read(f->child.out, text, sizeof(text) - 1);
+		ssize_t n = read(flatten->child.out, text, sizeof(text) - 1);
 		if (n == 0)
 			return 0;
 		if (n > 0) {
 			text[n] = '\0';
-			note_percent(f, text);
+			note_percent(flatten, text);
 		}
 	}
 }
 
-static int finish(struct child *c, const char *path)
+static int finish(struct child *child, const char *path)
 {
 	char why[1024];
 	int status = 0;
-	while (waitpid(c->pid, &status, 0) < 0)
+	while (waitpid(child->pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return fail_errno(-errno, "waiting for qemu-img");
-	c->pid = 0;
+	child->pid = 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	child_message(c, why, sizeof(why));
+	child_message(child, why, sizeof(why));
 	return fail(strstr(why, " lock") ? -EBUSY : -EIO, "%s: %s", path,
 			*why ? why : "qemu-img failed");
 }
 
-static int flatten_once(const struct overlay *o, const char *what)
+static int flatten_once(const struct overlay *overlay, const char *what)
 {
 	const char *const words[] = { "rebase", "-p", "-f", "qcow2", "-b", "",
-		o->path, NULL };
+		overlay->path, NULL };
 	CLEANUP(command_clear) struct command c;
 	struct flatten f = { .percent = 0 };
-	int err = command_make(&c, o, words);
+	int err = command_make(&c, overlay, words);
 	if (err == 0)
 		err = child_start(&f.child, c.argv, -1, true);
 	if (err < 0)
@@ -223,18 +223,18 @@ static int flatten_once(const struct overlay *o, const char *what)
 	report_progress_begin(what, progress, &f);
 	err = follow(&f);
 	if (err == 0)
-		err = finish(&f.child, o->path);
+		err = finish(&f.child, overlay->path);
 	report_progress_end();
 	child_end(&f.child);
 	return err;
 }
 
-int overlay_flatten(const struct overlay *o, const char *what)
+int overlay_flatten(const struct overlay *overlay, const char *what)
 {
 	double end = monotonic_now() + LOCK_SECONDS;
 	int err;
 	do
-		err = flatten_once(o, what);
+		err = flatten_once(overlay, what);
 	while (wait_for_lock(err, end));
-	return err < 0 ? err : overlay_sync(o);
+	return err < 0 ? err : overlay_sync(overlay);
 }

@@ -20,16 +20,16 @@ struct overlay {
 
 /* Gives it to that user, if we may. Where libvirt can't note whose a file was it
  * leaves it to root when the guest ends. */
-int overlay_chown(const struct overlay *o);
+int overlay_chown(const struct overlay *overlay);
 
 /* 1: its header names an image below it; 0: it doesn't; -errno. A guest may
  * have it open. */
-int overlay_has_backing(const struct overlay *o);
+int overlay_has_backing(const struct overlay *overlay);
 
 /* Writes the name of the raw image BACKING into its header, and nothing else.
  * For one that lost it, but maybe not yet got all that was below: what it has
  * covers what is below, so this is never wrong. -EBUSY as below. */
-int overlay_attach(const struct overlay *o, const char *backing);
+int overlay_attach(const struct overlay *overlay, const char *backing);
 
 /*
  * Copies all that only the image below has, then drops that from the header;
@@ -37,9 +37,9 @@ int overlay_attach(const struct overlay *o, const char *backing);
  * end it is what it was. -EBUSY: somebody has it open, also after some seconds.
  * WHAT names it for the progress bar.
  */
-int overlay_flatten(const struct overlay *o, const char *what);
+int overlay_flatten(const struct overlay *overlay, const char *what);
 
 /* All that was written to it comes to the disk. */
-int overlay_sync(const struct overlay *o);
+int overlay_sync(const struct overlay *overlay);
 
 #endif

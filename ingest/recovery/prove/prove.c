@@ -37,85 +37,85 @@ struct prove_command {
 
 /* --- options --- */
 
-static int add_sign(struct prove_command *p, const char *word)
+static int add_sign(struct prove_command *command, const char *word)
 {
 	for (int s = 0; s < SIGNS; s++)
 		if (strcmp(word, prove_sign_names[s]) == 0) {
-			p->o.accept |= SIGN_BIT(s);
+			command->o.accept |= SIGN_BIT(s);
 			return 0;
 		}
 	return -EINVAL;
 }
 
-static void parse_accept(struct prove_command *p, const struct command_line *cl)
+static void parse_accept(struct prove_command *command, const struct command_line *line)
 {
-	CLEANUP_FREE char *words = strdup(p->accept ? p->accept
+	CLEANUP_FREE char *words = strdup(command->accept ? command->accept
 						    : "agent,console");
 	char *next = NULL;
 
 	for (char *w = words ? strtok_r(words, SEPARATORS, &next) : NULL; w;
 			w = strtok_r(NULL, SEPARATORS, &next))
-		if (add_sign(p, w) < 0)
-			options_error(cl, "--accept is a list of agent, console "
+		if (add_sign(command, w) < 0)
+			options_error(line, "--accept is a list of agent, console "
 					"and screen, not %s", w);
-	if (!p->o.accept)
-		options_error(cl, "--accept names no sign");
+	if (!command->o.accept)
+		options_error(line, "--accept names no sign");
 }
 
-static void parse_words(struct prove_command *p, const struct command_line *cl,
+static void parse_words(struct prove_command *command, const struct command_line *line,
 		regex_t *pattern)
 {
 	int64_t seconds = TIMEOUT_DEFAULT;
 
-	if (p->timeout && age_parse(&seconds, p->timeout) < 0)
-		options_error(cl, "--timeout: %s", error_text(-EINVAL));
+	if (command->timeout && age_parse(&seconds, command->timeout) < 0)
+		options_error(line, "--timeout: %s", error_text(-EINVAL));
 	if (seconds < 1)
-		options_error(cl, "--timeout: it takes a moment");
-	p->o.timeout = (double)seconds;
-	parse_accept(p, cl);
-	if (prove_console_pattern(pattern, p->pattern ? p->pattern
+		options_error(line, "--timeout: it takes a moment");
+	command->o.timeout = (double)seconds;
+	parse_accept(command, line);
+	if (prove_console_pattern(pattern, command->pattern ? command->pattern
 						       : PATTERN_DEFAULT) < 0)
-		options_error(cl, "--console-pattern: %s", error_text(-EINVAL));
-	p->o.pattern = pattern;
-	if (p->o.memory && p->o.memory < MIB)
-		options_error(cl, "--memory: less than 1M runs nothing");
-	if (!p->o.scratch_dir)
-		p->o.scratch_dir = PROVE_DIRECTORY_DEFAULT;
+		options_error(line, "--console-pattern: %s", error_text(-EINVAL));
+	command->o.pattern = pattern;
+	if (command->o.memory && command->o.memory < MIB)
+		options_error(line, "--memory: less than 1M runs nothing");
+	if (!command->o.scratch_dir)
+		command->o.scratch_dir = PROVE_DIRECTORY_DEFAULT;
 }
 
 /* --- which snapshots --- */
 
-static int add(struct prove_command *p, struct snapshot *s)
+static int add(struct prove_command *command, struct snapshot *snap)
 {
 	struct snapshot **more = NULL;
 
-	if (p->count == p->room) {
-		p->room = p->room * 2 + 8;
-		more = reallocarray(p->snaps, p->room, sizeof(*more));
+	if (command->count == command->room) {
+		command->room = command->room * 2 + 8;
+		more = reallocarray(command->snaps, command->room, sizeof(*more));
 		if (!more) {
-			snapshot_free(s);
+			snapshot_free(snap);
 			return fail_errno(-ENOMEM, "listing snapshots");
 		}
-		p->snaps = more;
+		command->snaps = more;
 	}
-	p->snaps[p->count++] = s;
+	command->snaps[command->count++] = snap;
 	return 0;
 }
 
-static int add_named(struct prove_command *p, const char *spec)
+static int add_named(struct prove_command *command, const char *spec)
 {
 	CLEANUP_FREE char *file = NULL;
-	struct snapshot *s = NULL;
-	int err = snapshot_resolve(p->repo, spec, &s, &file);
+	struct snapshot *snap = NULL;
+	int err = snapshot_resolve(command->repo, spec, &snap, &file);
 
 	if (err)
 		return err;
-	err = boot_files_check(s, file);
+	err = boot_files_check(snap, file);
 	if (err) {
-		snapshot_free(s);
+		snapshot_free(snap);
 		return err;
 	}
-	return add(p, s);
+	return add(command, snap);
 }
 
 static void bad_snapshot(void *ctx, const char *object, int err)
@@ -125,32 +125,32 @@ static void bad_snapshot(void *ctx, const char *object, int err)
 }
 
 /* The list is sorted by source and time: the last of each. */
-static int add_newest(struct prove_command *p)
+static int add_newest(struct prove_command *command)
 {
 	struct snapshot_list l = { .count = 0 };
-	int err = snapshot_list_load(p->repo, NULL, &l, bad_snapshot, NULL);
+	int err = snapshot_list_load(command->repo, NULL, &l, bad_snapshot, NULL);
 
 	for (size_t i = 0; err == 0 && i < l.count; i++) {
-		struct snapshot *s = l.items[i];
+		struct snapshot *snap = l.items[i];
 
-		if (s->kind != SNAPSHOT_DOMAIN ||
-				(i + 1 < l.count && strcmp(s->source,
+		if (snap->kind != SNAPSHOT_DOMAIN ||
+				(i + 1 < l.count && strcmp(snap->source,
 						l.items[i + 1]->source) == 0))
 			continue;
 		l.items[i] = NULL;
-		err = add(p, s);
+		err = add(command, snap);
 	}
 	snapshot_list_clear(&l);
-	if (err == 0 && p->count == 0)
+	if (err == 0 && command->count == 0)
 		err = fail(-ENOENT, "there is no snapshot of a domain");
 	return err;
 }
 
 /* --- what is said --- */
 
-static const char *name_of(const struct snapshot *s)
+static const char *name_of(const struct snapshot *snap)
 {
-	return s->object + strlen("snapshots/");
+	return snap->object + strlen("snapshots/");
 }
 
 static json_t *lines(const char *notes)
@@ -166,20 +166,20 @@ static json_t *lines(const char *notes)
 	return list;
 }
 
-static int add_row(struct prove_command *p, const struct snapshot *s,
-		const struct prove_result *r)
+static int add_row(struct prove_command *command, const struct snapshot *snap,
+		const struct prove_result *result)
 {
 	json_t *row = json_pack("{s:s,s:b,s:s?,s:f,s:I,s:s?,s:o?,s:o}",
-			"snapshot", name_of(s), "up", r->up, "by",
-			r->up ? prove_sign_names[r->by] : NULL, "seconds",
-			r->seconds, "read", (json_int_t)r->read, "reason",
-			r->why, "picture",
-			r->picture ? report_json_text(r->picture) : NULL,
-			"changed", lines(r->notes));
+			"snapshot", name_of(snap), "up", result->up, "by",
+			result->up ? prove_sign_names[result->by] : NULL, "seconds",
+			result->seconds, "read", (json_int_t)result->read, "reason",
+			result->why, "picture",
+			result->picture ? report_json_text(result->picture) : NULL,
+			"changed", lines(result->notes));
 
-	if (row && r->console)
-		json_object_set(row, "console", r->console);
-	if (!row || json_array_append_new(p->rows, row) < 0)
+	if (row && result->console)
+		json_object_set(row, "console", result->console);
+	if (!row || json_array_append_new(command->rows, row) < 0)
 		return fail_errno(-ENOMEM, "reporting");
 	return 0;
 }
@@ -198,91 +198,91 @@ static void each_note(const char *notes, bool verbose_only)
 }
 
 /* All but its good news goes to stderr: cron sends it. */
-static void say_failure(const struct snapshot *s, const struct prove_result *r)
+static void say_failure(const struct snapshot *snap, const struct prove_result *result)
 {
 	json_t *line = NULL;
 	size_t i = 0;
 
-	report_error("%s did not come up: %s", name_of(s), r->why);
-	each_note(r->notes, false);
-	if (r->picture)
-		report_error("  its screen: %s", r->picture);
-	if (json_array_size(r->console) > 0)
+	report_error("%s did not come up: %s", name_of(snap), result->why);
+	each_note(result->notes, false);
+	if (result->picture)
+		report_error("  its screen: %s", result->picture);
+	if (json_array_size(result->console) > 0)
 		report_error("  the last lines on its console:");
-	json_array_foreach(r->console, i, line)
+	json_array_foreach(result->console, i, line)
 		report_error("  | %s", json_string_value(line));
 }
 
-static void say(const struct snapshot *s, const struct prove_result *r)
+static void say(const struct snapshot *snap, const struct prove_result *result)
 {
 	char read[SIZE_TEXT_MAX];
 
-	if (!r->up)
-		say_failure(s, r);
+	if (!result->up)
+		say_failure(snap, result);
 	else if (!report_json() && report_wants_text())
 		printf("%s came up after %.0f s, by its %s; it read %s%s%s.\n",
-				name_of(s), r->seconds,
-				prove_sign_names[r->by],
-				size_format(read, r->read),
-				r->picture ? "; its screen: " : "",
-				r->picture ? r->picture : "");
-	if (r->up)
-		each_note(r->notes, true);
+				name_of(snap), result->seconds,
+				prove_sign_names[result->by],
+				size_format(read, result->read),
+				result->picture ? "; its screen: " : "",
+				result->picture ? result->picture : "");
+	if (result->up)
+		each_note(result->notes, true);
 	fflush(stdout);
 }
 
-static int finish(struct prove_command *p)
+static int finish(struct prove_command *command)
 {
-	size_t done = json_array_size(p->rows);
-	int status = p->up == 0 ? EXIT_FAILED
-			: p->up < p->count ? EXIT_PARTLY : EXIT_DONE;
+	size_t done = json_array_size(command->rows);
+	int status = command->up == 0 ? EXIT_FAILED
+			: command->up < command->count ? EXIT_PARTLY : EXIT_DONE;
 
 	if (report_json())
 		report_print_json(json_pack("{s:O,s:i,s:i,s:f}", "snapshots",
-				p->rows, "up", (int)p->up, "failed",
-				(int)(done - p->up), "seconds",
-				monotonic_now() - p->begin));
+				command->rows, "up", (int)command->up, "failed",
+				(int)(done - command->up), "seconds",
+				monotonic_now() - command->begin));
 	else if (report_wants_text() && done > 1)
-		printf("%u of %zu came up.\n", p->up, done);
+		printf("%u of %zu came up.\n", command->up, done);
 	return status;
 }
 
 /* --- the work --- */
 
-static int prove_all(struct prove_command *p, struct connection *c)
+static int prove_all(struct prove_command *command, struct connection *conn)
 {
 	int err = 0;
 
-	for (size_t i = 0; err == 0 && i < p->count; i++) {
+	for (size_t i = 0; err == 0 && i < command->count; i++) {
 		struct prove_result r;
 
-		report_verbose("%s: booting it", name_of(p->snaps[i]));
-		err = prove_one(&r, &p->o, p->snaps[i], c);
+		report_verbose("%s: booting it", name_of(command->snaps[i]));
+		err = prove_one(&r, &command->o, command->snaps[i], conn);
 		if (err == 0) {
-			p->up += r.up;
-			say(p->snaps[i], &r);
-			err = add_row(p, p->snaps[i], &r);
+			command->up += r.up;
+			say(command->snaps[i], &r);
+			err = add_row(command, command->snaps[i], &r);
 		}
 		prove_one_result_clear(&r);
 	}
 	return err;
 }
 
-static int connect_and_prove(struct prove_command *p)
+static int connect_and_prove(struct prove_command *command)
 {
-	struct connection *c = NULL;
-	int err = connection_open(&c, p->connect, CONNECTION_SECRETS);
+	struct connection *conn = NULL;
+	int err = connection_open(&conn, command->connect, CONNECTION_SECRETS);
 
 	if (err)
 		return err;
-	if (connection_writable(c)) {
-		prove_directory_sweep(p->o.scratch_dir, c);
-		err = prove_all(p, c);
+	if (connection_writable(conn)) {
+		prove_directory_sweep(command->o.scratch_dir, conn);
+		err = prove_all(command, conn);
 	} else {
 		err = fail(-EPERM, "%s lets this user only look; starting a "
-				"guest needs more", connection_uri(c));
+				"guest needs more", connection_uri(conn));
 	}
-	connection_close(c);
+	connection_close(conn);
 	return err;
 }
 
@@ -298,40 +298,40 @@ static int check_directory(const char *path)
 						 path);
 }
 
-static int work(struct prove_command *p, char **specs, int count)
+static int work(struct prove_command *command, char **specs, int count)
 {
-	int err = check_directory(p->o.picture_dir);
+	int err = check_directory(command->o.picture_dir);
 
 	if (!err)
-		err = check_directory(p->o.scratch_dir);
+		err = check_directory(command->o.scratch_dir);
 	if (!err)
-		err = repository_open(&p->repo, p->o.repository, &p->o.unlock);
+		err = repository_open(&command->repo, command->o.repository, &command->o.unlock);
 	if (!err)
-		err = repository_attach(p->repo, &p->o.unlock);
+		err = repository_attach(command->repo, &command->o.unlock);
 	for (int i = 0; err == 0 && i < count; i++)
-		err = add_named(p, specs[i]);
+		err = add_named(command, specs[i]);
 	if (err == 0 && count == 0)
-		err = add_newest(p);
-	return err ? err : connect_and_prove(p);
+		err = add_newest(command);
+	return err ? err : connect_and_prove(command);
 }
 
-static int run(struct prove_command *p, char **specs, int count)
+static int run(struct prove_command *command, char **specs, int count)
 {
 	int status = EXIT_FAILED;
 	int err = 0;
 
-	p->begin = monotonic_now();
-	p->rows = json_array();
-	err = p->rows ? work(p, specs, count) : -ENOMEM;
+	command->begin = monotonic_now();
+	command->rows = json_array();
+	err = command->rows ? work(command, specs, count) : -ENOMEM;
 	if (err < 0)
 		report_error("%s", error_text(err));
-	if (err == 0 || json_array_size(p->rows) > 0)
-		status = finish(p);
-	for (size_t i = 0; i < p->count; i++)
-		snapshot_free(p->snaps[i]);
-	free(p->snaps);
-	json_decref(p->rows);
-	repository_close(p->repo);
+	if (err == 0 || json_array_size(command->rows) > 0)
+		status = finish(command);
+	for (size_t i = 0; i < command->count; i++)
+		snapshot_free(command->snaps[i]);
+	free(command->snaps);
+	json_decref(command->rows);
+	repository_close(command->repo);
 	return report_finish(err < 0 && status == EXIT_DONE ? EXIT_FAILED
 							    : status);
 }

@@ -29,72 +29,72 @@ int prove_console_pattern(regex_t *out, const char *pattern)
 	return fail(-EINVAL, "%s is no regular expression: %s", pattern, why);
 }
 
-int prove_console_open(struct prove_console *c, const char *path)
+int prove_console_open(struct prove_console *console, const char *path)
 {
-	memset(c, 0, sizeof(*c));
-	c->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	return c->fd < 0 ? fail_errno(-errno, "opening %s", path) : 0;
+	memset(console, 0, sizeof(*console));
+	console->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	return console->fd < 0 ? fail_errno(-errno, "opening %s", path) : 0;
 }
 
-void prove_console_close(struct prove_console *c)
+void prove_console_close(struct prove_console *console)
 {
-	if (c->fd >= 0)
-		close(c->fd);
-	c->fd = -1;
+	if (console->fd >= 0)
+		close(console->fd);
+	console->fd = -1;
 }
 
 /* The second half of a full buffer is enough to go on with. */
-static void put(struct prove_console *c, char byte)
+static void put(struct prove_console *console, char byte)
 {
-	if (c->len == CONSOLE_TEXT_MAX) {
-		c->len = CONSOLE_TEXT_MAX / 2;
-		memmove(c->text, c->text + CONSOLE_TEXT_MAX - c->len, c->len);
+	if (console->len == CONSOLE_TEXT_MAX) {
+		console->len = CONSOLE_TEXT_MAX / 2;
+		memmove(console->text, console->text + CONSOLE_TEXT_MAX - console->len, console->len);
 	}
-	c->text[c->len++] = byte;
+	console->text[console->len++] = byte;
 }
 
 /* "ESC [ … letter" and "ESC letter": all that firmware and systems send to a
  * serial line. */
-static void take(struct prove_console *c, char byte)
+static void take(struct prove_console *console, char byte)
 {
 	if (byte == ESCAPE) {
-		c->in_escape = true;
-	} else if (c->in_escape) {
+		console->in_escape = true;
+	} else if (console->in_escape) {
 		if (!strchr("[]()?;=>#0123456789", byte) || byte == '\0')
-			c->in_escape = false;
+			console->in_escape = false;
 	} else if (byte != '\r' && byte != '\0') {
-		put(c, byte);
+		put(console, byte);
 	}
 }
 
-int prove_console_read(struct prove_console *c)
+int prove_console_read(struct prove_console *console)
 {
 	char buf[16384];
 	ssize_t n = 0;
 
-	while ((n = pread(c->fd, buf, sizeof(buf), c->at)) > 0) {
+	while ((n = pread(console->fd, buf, sizeof(buf), console->at)) > 0) {
 		for (ssize_t i = 0; i < n; i++)
-			take(c, buf[i]);
-		c->at += n;
-		if (c->at >= FILE_MAX) {
-			if (ftruncate(c->fd, 0) < 0)
+			take(console, buf[i]);
+		console->at += n;
+		if (console->at >= FILE_MAX) {
+			if (ftruncate(console->fd, 0) < 0)
 				break;
-			c->at = 0;
+			console->at = 0;
 		}
 	}
-	c->text[c->len] = '\0';
+	console->text[console->len] = '\0';
 	return n < 0 ? fail_errno(-errno, "reading the guest's console") : 0;
 }
 
-bool prove_console_has(const struct prove_console *c, const regex_t *pattern)
+bool prove_console_has(const struct prove_console *console, const regex_t *pattern)
 {
-	return regexec(pattern, c->text, 0, NULL, 0) == 0;
+	return regexec(pattern, console->text, 0, NULL, 0) == 0;
 }
 
 /* The start of the line that ends before END. */
-static const char *line_start(const struct prove_console *c, const char *end)
+static const char *line_start(const struct prove_console *console, const char *end)
 {
-	while (end > c->text && end[-1] != '\n')
+	while (end > console->text && end[-1] != '\n')
 		end--;
 	return end;
 }
@@ -107,13 +107,13 @@ static bool is_blank(const char *line, size_t len)
 	return true;
 }
 
-json_t *prove_console_tail(const struct prove_console *c, unsigned lines)
+json_t *prove_console_tail(const struct prove_console *console, unsigned lines)
 {
 	json_t *list = json_array();
-	const char *end = c->text + c->len;
+	const char *end = console->text + console->len;
 
 	while (list && json_array_size(list) < lines) {
-		const char *start = line_start(c, end);
+		const char *start = line_start(console, end);
 		size_t len = (size_t)(end - start);
 		char line[512];
 		char shown[512];
@@ -125,7 +125,7 @@ json_t *prove_console_tail(const struct prove_console *c, unsigned lines)
 			json_array_insert_new(list, 0, json_string(printable(
 					shown, sizeof(shown), line)));
 		}
-		if (start == c->text)
+		if (start == console->text)
 			break;
 		end = start - 1;
 	}

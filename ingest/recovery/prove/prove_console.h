@@ -27,14 +27,14 @@ struct prove_console {
 int prove_console_pattern(regex_t *out, const char *pattern);
 
 /* PATH exists. 0 or -errno. */
-int prove_console_open(struct prove_console *c, const char *path);
-void prove_console_close(struct prove_console *c);
+int prove_console_open(struct prove_console *console, const char *path);
+void prove_console_close(struct prove_console *console);
 
 /* Takes in what has come. 0 or -errno. */
-int prove_console_read(struct prove_console *c);
-bool prove_console_has(const struct prove_console *c, const regex_t *pattern);
+int prove_console_read(struct prove_console *console);
+bool prove_console_has(const struct prove_console *console, const regex_t *pattern);
 /* The last lines that are not empty, printable, as an array of texts; a new
  * reference, NULL without memory. */
-json_t *prove_console_tail(const struct prove_console *c, unsigned lines);
+json_t *prove_console_tail(const struct prove_console *console, unsigned lines);
 
 #endif

@@ -35,22 +35,22 @@
 #define TRY_EVERY_US 100000
 #define TRIES 4
 
-static int unmount(struct boot_directory *p)
+static int unmount(struct boot_directory *dir)
 {
 	double end = monotonic_now() + UNMOUNT_SECONDS;
 	int err = 0;
 
-	while ((err = boot_mount_end(p)) == -EBUSY &&
+	while ((err = boot_mount_end(dir)) == -EBUSY &&
 			monotonic_now() < end)
 		usleep(TRY_EVERY_US);
 	return err;
 }
 
-static int take_down(struct boot_directory *p)
+static int take_down(struct boot_directory *dir)
 {
-	int err = unmount(p);
+	int err = unmount(dir);
 
-	return err ? err : boot_directory_remove(p);
+	return err ? err : boot_directory_remove(dir);
 }
 
 /* --- one of our own --- */
@@ -70,20 +70,20 @@ static int lock_directory(const char *path)
 	return fd;
 }
 
-static int make_console(struct prove_directory *f, char **console)
+static int make_console(struct prove_directory *dir, char **console)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FD int fd = -1;
 	int err = 0;
 
-	if (asprintf(&path, "%s/" CONSOLE, f->place.directory) < 0) {
+	if (asprintf(&path, "%s/" CONSOLE, dir->place.directory) < 0) {
 		path = NULL;
 		return fail_errno(-ENOMEM, "proving");
 	}
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fail_errno(-errno, "making %s", path);
-	err = qemu_user_chown(fd, path, f->place.uid, f->place.gid);
+	err = qemu_user_chown(fd, path, dir->place.uid, dir->place.gid);
 	if (!err)
 		*console = take_ptr(path);
 	return err;
@@ -103,14 +103,14 @@ static int name_directory(char **path, const char *dir)
 }
 
 static int make_once(struct prove_directory *f, const char *dir,
-		struct connection *c, char **console)
+		struct connection *conn, char **console)
 {
 	CLEANUP_FREE char *path = NULL;
 	int err = name_directory(&path, dir);
 
 	*f = (struct prove_directory){ .lock = -1 };
 	if (!err)
-		err = boot_directory_open(&f->place, path, c);
+		err = boot_directory_open(&f->place, path, conn);
 	if (err)
 		return err;
 	snprintf(f->name, sizeof(f->name), "prove-%.*s", GUEST_DIGITS,
@@ -136,24 +136,24 @@ static int make_once(struct prove_directory *f, const char *dir,
 
 /* A sweep that comes between directory and lock takes it for a dead one's. */
 int prove_directory_make(struct prove_directory *f, const char *dir,
-		struct connection *c, char **console)
+		struct connection *conn, char **console)
 {
-	int err = make_once(f, dir, c, console);
+	int err = make_once(f, dir, conn, console);
 
 	for (int i = 0; i < TRIES && (err == -EAGAIN || err == -ENOENT ||
 						err == -EEXIST); i++)
-		err = make_once(f, dir, c, console);
+		err = make_once(f, dir, conn, console);
 	return err;
 }
 
-int prove_directory_remove(struct prove_directory *f)
+int prove_directory_remove(struct prove_directory *dir)
 {
-	int err = take_down(&f->place);
+	int err = take_down(&dir->place);
 
-	boot_directory_close(&f->place);
-	if (f->lock >= 0)
-		close(f->lock);
-	f->lock = -1;
+	boot_directory_close(&dir->place);
+	if (dir->lock >= 0)
+		close(dir->lock);
+	dir->lock = -1;
 	return err;
 }
 
@@ -182,11 +182,11 @@ static int lock_dead(const char *path)
 }
 
 /* Those that run from there, whatever their name. */
-static int end_guests(struct connection *c, const char *directory)
+static int end_guests(struct connection *conn, const char *directory)
 {
 	struct domain **list = NULL;
 	unsigned count = 0;
-	int err = domain_control_users(c, directory, &list, &count);
+	int err = domain_control_users(conn, directory, &list, &count);
 
 	for (unsigned i = 0; err == 0 && i < count; i++)
 		err = domain_control_destroy(list[i]);
@@ -194,7 +194,7 @@ static int end_guests(struct connection *c, const char *directory)
 	return err;
 }
 
-static int sweep_one(const char *dir, const char *name, struct connection *c)
+static int sweep_one(const char *dir, const char *name, struct connection *conn)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FD int lock = -1;
@@ -208,24 +208,24 @@ static int sweep_one(const char *dir, const char *name, struct connection *c)
 	lock = lock_dead(path);
 	if (lock < 0)
 		return 0;
-	err = boot_directory_open(&place, path, c);
+	err = boot_directory_open(&place, path, conn);
 	if (err)
 		return err;
-	err = end_guests(c, place.directory);
+	err = end_guests(conn, place.directory);
 	if (!err)
 		err = take_down(&place);
 	boot_directory_close(&place);
 	return err;
 }
 
-void prove_directory_sweep(const char *dir, struct connection *c)
+void prove_directory_sweep(const char *dir, struct connection *conn)
 {
 	DIR *d = opendir(dir);
 	struct dirent *entry = NULL;
 
 	while (d && (entry = readdir(d))) {
 		int err = is_ours(entry->d_name)
-				? sweep_one(dir, entry->d_name, c)
+				? sweep_one(dir, entry->d_name, conn)
 				: 0;
 
 		if (err)

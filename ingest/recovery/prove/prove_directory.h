@@ -20,14 +20,14 @@ struct prove_directory {
 /* Makes one in DIR, with an empty console.log in it whose path is *CONSOLE (to
  * free). 0 or -errno; then nothing is left. */
 int prove_directory_make(struct prove_directory *f, const char *dir,
-		struct connection *c, char **console);
+		struct connection *conn, char **console);
 
 /* Unmounts and removes all of it. 0 or -errno with a text that says what is
- * left; F is closed either way. */
-int prove_directory_remove(struct prove_directory *f);
+ * left; DIR is closed either way. */
+int prove_directory_remove(struct prove_directory *dir);
 
 /* Removes what dead runs of this user have left in DIR, and their guests. What
  * can't be removed is a warning. */
-void prove_directory_sweep(const char *dir, struct connection *c);
+void prove_directory_sweep(const char *dir, struct connection *conn);
 
 #endif

@@ -51,47 +51,47 @@ static int out_of_memory(void)
 
 /* --- signs --- */
 
-static bool agent_answers(struct proof *p)
+static bool agent_answers(struct proof *proof)
 {
-	int err = transient_guest_agent(p->guest);
+	int err = transient_guest_agent(proof->guest);
 
 	if (err == -ENOTSUP)
-		p->waiting &= ~SIGN_BIT(SIGN_AGENT);
+		proof->waiting &= ~SIGN_BIT(SIGN_AGENT);
 	return err == 1;
 }
 
-static bool console_shows(struct proof *p)
+static bool console_shows(struct proof *proof)
 {
-	return prove_console_has(p->console, p->o->pattern);
+	return prove_console_has(proof->console, proof->o->pattern);
 }
 
-static void take_picture(struct proof *p, double now)
+static void take_picture(struct proof *proof, double now)
 {
 	CLEANUP_FREE uint8_t *data = NULL;
 	struct prove_screen new = { .pixels = NULL };
 	size_t len = 0;
 
-	p->next_picture = now + SCREEN_EVERY;
-	if (transient_guest_screen(p->guest, &data, &len) < 0 ||
+	proof->next_picture = now + SCREEN_EVERY;
+	if (transient_guest_screen(proof->guest, &data, &len) < 0 ||
 			prove_screen_read(&new, data, len) < 0)
 		return;
-	if (!prove_screen_same(&p->picture, &new))
-		p->still_since = now;
-	prove_screen_clear(&p->picture);
-	p->picture = new;
+	if (!prove_screen_same(&proof->picture, &new))
+		proof->still_since = now;
+	prove_screen_clear(&proof->picture);
+	proof->picture = new;
 }
 
-static bool screen_is_still(struct proof *p)
+static bool screen_is_still(struct proof *proof)
 {
 	double now = monotonic_now();
 
-	if (now >= p->next_picture)
-		take_picture(p, now);
-	return p->picture.pixels && now - p->still_since >= STILL_SECONDS &&
-			!prove_screen_blank(&p->picture);
+	if (now >= proof->next_picture)
+		take_picture(proof, now);
+	return proof->picture.pixels && now - proof->still_since >= STILL_SECONDS &&
+			!prove_screen_blank(&proof->picture);
 }
 
-static bool has_sign(struct proof *p)
+static bool has_sign(struct proof *proof)
 {
 	static bool (*const looks[SIGNS])(struct proof *) = {
 		[SIGN_AGENT] = agent_answers,
@@ -100,9 +100,9 @@ static bool has_sign(struct proof *p)
 	};
 
 	for (int s = 0; s < SIGNS; s++)
-		if ((p->waiting & SIGN_BIT(s)) && looks[s](p)) {
-			p->out->up = true;
-			p->out->by = (enum prove_sign)s;
+		if ((proof->waiting & SIGN_BIT(s)) && looks[s](proof)) {
+			proof->out->up = true;
+			proof->out->by = (enum prove_sign)s;
 			return true;
 		}
 	return false;
@@ -114,12 +114,12 @@ static const char *const ended_words =
 		"it powered itself off, or crashed, before that";
 
 /* Sets the text of why it did not come up. */
-static int not_up(struct proof *p, const char *why)
+static int not_up(struct proof *proof, const char *why)
 {
 	char names[64] = "";
 
 	for (int s = 0; s < SIGNS; s++)
-		if (p->o->accept & SIGN_BIT(s))
+		if (proof->o->accept & SIGN_BIT(s))
 			snprintf(names + strlen(names),
 					sizeof(names) - strlen(names), "%s%s",
 					*names ? " or " : "",
@@ -128,161 +128,161 @@ static int not_up(struct proof *p, const char *why)
 }
 
 /* 1: it came up; 0: go on; -ETIMEDOUT: it won't, with the reason. */
-static int look(struct proof *p)
+static int look(struct proof *proof)
 {
 	const char *why = NULL;
-	int state = transient_guest_state(p->guest, &why);
-	int err = prove_console_read(p->console);
+	int state = transient_guest_state(proof->guest, &why);
+	int err = prove_console_read(proof->console);
 
 	if (err)
 		return err;
 	if (state < 0)
 		return state;
 	/* What it said last counts, also if it has ended since. */
-	if (has_sign(p))
+	if (has_sign(proof))
 		return 1;
 	if (state == GUEST_ENDED)
-		return not_up(p, ended_words);
+		return not_up(proof, ended_words);
 	if (state == GUEST_STUCK)
-		return not_up(p, why);
-	if (!p->waiting)
+		return not_up(proof, why);
+	if (!proof->waiting)
 		return fail(-ETIMEDOUT, "its definition has no channel for the "
 				"guest agent; prove it by another sign (see "
 				"--accept)");
 	return 0;
 }
 
-static int watch(struct proof *p)
+static int watch(struct proof *proof)
 {
 	char limit[SIZE_TEXT_MAX];
 	char why[96];
 
 	for (;;) {
-		int err = look(p);
+		int err = look(proof);
 
-		p->out->seconds = monotonic_now() - p->begin;
+		proof->out->seconds = monotonic_now() - proof->begin;
 		if (err != 0)
 			return err < 0 ? err : 0;
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");
-		if (p->out->seconds >= p->o->timeout)
+		if (proof->out->seconds >= proof->o->timeout)
 			break;
 		usleep(LOOK_EVERY_US);
 	}
 	snprintf(why, sizeof(why), "it still runs, after %s (see --timeout)",
-			age_format(limit, (int64_t)p->o->timeout));
-	return not_up(p, why);
+			age_format(limit, (int64_t)proof->o->timeout));
+	return not_up(proof, why);
 }
 
 /* --- what is kept --- */
 
-static int save_picture(struct proof *p)
+static int save_picture(struct proof *proof)
 {
-	const char *name = p->snap->object + strlen("snapshots/");
+	const char *name = proof->snap->object + strlen("snapshots/");
 	char *path = NULL;
 
-	if (asprintf(&path, "%s/%s.png", p->o->picture_dir, name) < 0)
+	if (asprintf(&path, "%s/%s.png", proof->o->picture_dir, name) < 0)
 		return out_of_memory();
 	/* SOURCE/TIME: one directory holds all. */
 	*strrchr(path, '/') = '-';
-	p->out->picture = path;
-	return prove_screen_save(&p->picture, path);
+	proof->out->picture = path;
+	return prove_screen_save(&proof->picture, path);
 }
 
 /* It is for people: whether there is one decides nothing. */
-static void keep_picture(struct proof *p)
+static void keep_picture(struct proof *proof)
 {
-	if (!p->o->picture_dir)
+	if (!proof->o->picture_dir)
 		return;
-	take_picture(p, monotonic_now());
-	if (p->picture.pixels && save_picture(p) < 0) {
+	take_picture(proof, monotonic_now());
+	if (proof->picture.pixels && save_picture(proof) < 0) {
 		report_warning("%s", error_text(-EIO));
-		free(take_ptr(p->out->picture));
+		free(take_ptr(proof->out->picture));
 	}
 }
 
-static int run(struct proof *p, const char *xml)
+static int run(struct proof *proof, const char *xml)
 {
 	struct error_copy why;
-	int err = transient_guest_start(&p->guest, p->connection, xml);
+	int err = transient_guest_start(&proof->guest, proof->connection, xml);
 
 	if (err)
 		return err;
-	p->begin = p->still_since = monotonic_now();
-	err = watch(p);
+	proof->begin = proof->still_since = monotonic_now();
+	err = watch(proof);
 	error_save(&why, err);
 	if (err != -ECANCELED) {
-		p->out->read = transient_guest_read(p->guest);
-		keep_picture(p);
+		proof->out->read = transient_guest_read(proof->guest);
+		keep_picture(proof);
 	}
 	return error_load(&why);
 }
 
 /* --- from a snapshot to a guest --- */
 
-static int boot(struct proof *p, char *console)
+static int boot(struct proof *proof, char *console)
 {
-	struct boot_files f = { .place = &p->directory.place, .snap = p->snap,
-		.adapt = { .name = p->directory.name, .isolated = true,
-				.throw_away = true, .memory = p->o->memory,
+	struct boot_files f = { .place = &proof->directory.place, .snap = proof->snap,
+		.adapt = { .name = proof->directory.name, .isolated = true,
+				.throw_away = true, .memory = proof->o->memory,
 				.console_file = console } };
 	CLEANUP_FREE char *xml = NULL;
 	int err = 0;
 
-	f.place->only = p->snap->object + strlen("snapshots/");
-	err = boot_mount_start(f.place, p->o->repository, &p->o->unlock);
+	f.place->only = proof->snap->object + strlen("snapshots/");
+	err = boot_mount_start(f.place, proof->o->repository, &proof->o->unlock);
 
 	if (!err)
 		err = boot_files_make(&f);
 	if (!err)
-		err = boot_files_definition(&f, &xml, &p->out->notes);
+		err = boot_files_definition(&f, &xml, &proof->out->notes);
 	boot_files_clear(&f);
-	return err ? err : run(p, xml);
+	return err ? err : run(proof, xml);
 }
 
 /* The guest first: it holds the mount's files. */
-static int take_down(struct proof *p, int err)
+static int take_down(struct proof *proof, int err)
 {
 	struct error_copy why;
 
 	error_save(&why, err);
-	err = transient_guest_end(p->guest);
+	err = transient_guest_end(proof->guest);
 	if (err < 0)
 		report_warning("%s", error_text(err));
-	err = prove_directory_remove(&p->directory);
+	err = prove_directory_remove(&proof->directory);
 	if (err < 0)
 		report_warning("the next proof will remove what is left: %s",
 				error_text(err));
 	return error_load(&why);
 }
 
-static int prove(struct proof *p)
+static int prove(struct proof *proof)
 {
 	CLEANUP_FREE char *console = NULL;
-	int err = boot_files_check(p->snap, NULL);
+	int err = boot_files_check(proof->snap, NULL);
 
 	if (!err)
-		err = prove_directory_make(&p->directory, p->o->scratch_dir,
-				p->connection, &console);
+		err = prove_directory_make(&proof->directory, proof->o->scratch_dir,
+				proof->connection, &console);
 	if (err)
 		return err;
-	err = prove_console_open(p->console, console);
+	err = prove_console_open(proof->console, console);
 	if (!err)
-		err = boot(p, console);
-	err = take_down(p, err);
-	if (!p->out->up)
-		p->out->console = prove_console_tail(p->console, TAIL_LINES);
-	prove_console_close(p->console);
+		err = boot(proof, console);
+	err = take_down(proof, err);
+	if (!proof->out->up)
+		proof->out->console = prove_console_tail(proof->console, TAIL_LINES);
+	prove_console_close(proof->console);
 	return err;
 }
 
-int prove_one(struct prove_result *out, const struct prove_options *o,
-		const struct snapshot *snap, struct connection *c)
+int prove_one(struct prove_result *out, const struct prove_options *options,
+		const struct snapshot *snap, struct connection *conn)
 {
 	CLEANUP_FREE struct prove_console *console = calloc(1,
 			sizeof(*console));
-	struct proof p = { .o = o, .snap = snap, .connection = c, .out = out,
-		.console = console, .waiting = o->accept };
+	struct proof p = { .o = options, .snap = snap, .connection = conn, .out = out,
+		.console = console, .waiting = options->accept };
 	int err = 0;
 
 	*out = (struct prove_result){ .up = false };
@@ -298,11 +298,11 @@ int prove_one(struct prove_result *out, const struct prove_options *o,
 	return out->why ? 0 : out_of_memory();
 }
 
-void prove_one_result_clear(struct prove_result *r)
+void prove_one_result_clear(struct prove_result *result)
 {
-	free(r->why);
-	free(r->picture);
-	free(r->notes);
-	json_decref(r->console);
-	*r = (struct prove_result){ .up = false };
+	free(result->why);
+	free(result->picture);
+	free(result->notes);
+	json_decref(result->console);
+	*result = (struct prove_result){ .up = false };
 }

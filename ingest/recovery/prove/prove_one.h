@@ -46,8 +46,8 @@ struct prove_result {
  * Boots SNAP and waits for a sign; then nothing is left of it. 0: *OUT tells
  * (why it could not even be started, too); -ECANCELED: interrupted.
  */
-int prove_one(struct prove_result *out, const struct prove_options *o,
-		const struct snapshot *snap, struct connection *c);
-void prove_one_result_clear(struct prove_result *r);
+int prove_one(struct prove_result *out, const struct prove_options *options,
+		const struct snapshot *snap, struct connection *conn);
+void prove_one_result_clear(struct prove_result *result);
 
 #endif

@@ -24,9 +24,9 @@ struct reader {
 	const uint8_t *at, *end;
 };
 
-static int next_byte(struct reader *r)
+static int next_byte(struct reader *reader)
 {
-	return r->at < r->end ? *r->at++ : -1;
+	return reader->at < reader->end ? *reader->at++ : -1;
 }
 
 static bool is_space(int c)
@@ -35,18 +35,18 @@ static bool is_space(int c)
 }
 
 /* A number, and the one space that follows; comments may stand before it. */
-static uint32_t number(struct reader *r)
+static uint32_t number(struct reader *reader)
 {
-	int c = next_byte(r);
+	int c = next_byte(reader);
 	uint32_t n = 0;
 
 	while (is_space(c) || c == '#') {
 		if (c == '#')
 			while (c >= 0 && c != '\n')
-				c = next_byte(r);
-		c = next_byte(r);
+				c = next_byte(reader);
+		c = next_byte(reader);
 	}
-	for (; c >= '0' && c <= '9' && n <= SIDE_MAX; c = next_byte(r))
+	for (; c >= '0' && c <= '9' && n <= SIDE_MAX; c = next_byte(reader))
 		n = n * 10 + (uint32_t)(c - '0');
 	return is_space(c) ? n : 0;
 }
@@ -58,54 +58,54 @@ static int check_size(uint32_t width, uint32_t height)
 	return fail(-EBADMSG, "the screen's picture is out of bounds");
 }
 
-static int read_ppm(struct prove_screen *p, const uint8_t *data, size_t len)
+static int read_ppm(struct prove_screen *screen, const uint8_t *data, size_t len)
 {
 	struct reader r = { data + 2, data + len };
 	size_t size = 0;
 	int err = 0;
 
-	p->width = number(&r);
-	p->height = number(&r);
-	err = check_size(p->width, p->height);
+	screen->width = number(&r);
+	screen->height = number(&r);
+	err = check_size(screen->width, screen->height);
 	if (err)
 		return err;
-	size = (size_t)p->width * p->height * PIXEL;
+	size = (size_t)screen->width * screen->height * PIXEL;
 	if (number(&r) != 255 || (size_t)(r.end - r.at) < size)
 		return fail(-EBADMSG, "the screen's picture is cut short");
-	p->pixels = malloc(size);
-	if (!p->pixels)
+	screen->pixels = malloc(size);
+	if (!screen->pixels)
 		return -ENOMEM;
-	memcpy(p->pixels, r.at, size);
+	memcpy(screen->pixels, r.at, size);
 	return 0;
 }
 
 /* --- PNG --- */
 
-static int read_pixels(struct prove_screen *p, png_image *png)
+static int read_pixels(struct prove_screen *screen, png_image *png)
 {
 	int err = check_size(png->width, png->height);
 
 	if (err)
 		return err;
 	png->format = PNG_FORMAT_RGB;
-	p->width = png->width;
-	p->height = png->height;
-	p->pixels = malloc(PNG_IMAGE_SIZE(*png));
-	if (!p->pixels)
+	screen->width = png->width;
+	screen->height = png->height;
+	screen->pixels = malloc(PNG_IMAGE_SIZE(*png));
+	if (!screen->pixels)
 		return -ENOMEM;
-	if (png_image_finish_read(png, NULL, p->pixels, 0, NULL))
+	if (png_image_finish_read(png, NULL, screen->pixels, 0, NULL))
 		return 0;
 	return fail(-EBADMSG, "the screen's picture: %s", png->message);
 }
 
-static int read_png(struct prove_screen *p, const uint8_t *data, size_t len)
+static int read_png(struct prove_screen *screen, const uint8_t *data, size_t len)
 {
 	png_image png = { .version = PNG_IMAGE_VERSION };
 	int err = 0;
 
 	if (!png_image_begin_read_from_memory(&png, data, len))
 		return fail(-EBADMSG, "the screen's picture: %s", png.message);
-	err = read_pixels(p, &png);
+	err = read_pixels(screen, &png);
 	png_image_free(&png);
 	return err;
 }
@@ -124,35 +124,35 @@ int prove_screen_read(struct prove_screen *out, const uint8_t *data,
 	return err;
 }
 
-void prove_screen_clear(struct prove_screen *p)
+void prove_screen_clear(struct prove_screen *screen)
 {
-	free(p->pixels);
-	*p = (struct prove_screen){ .pixels = NULL };
+	free(screen->pixels);
+	*screen = (struct prove_screen){ .pixels = NULL };
 }
 
 /* --- comparing --- */
 
-static size_t pixel_count(const struct prove_screen *p)
+static size_t pixel_count(const struct prove_screen *screen)
 {
-	return (size_t)p->width * p->height;
+	return (size_t)screen->width * screen->height;
 }
 
 /* Pixels unlike the one at AT. */
-static size_t unlike(const struct prove_screen *p, size_t at)
+static size_t unlike(const struct prove_screen *screen, size_t at)
 {
-	const uint8_t *colour = p->pixels + at * PIXEL;
+	const uint8_t *colour = screen->pixels + at * PIXEL;
 	size_t count = 0;
 
-	for (size_t i = 0; i < pixel_count(p); i++)
-		count += memcmp(colour, p->pixels + i * PIXEL, PIXEL) != 0;
+	for (size_t i = 0; i < pixel_count(screen); i++)
+		count += memcmp(colour, screen->pixels + i * PIXEL, PIXEL) != 0;
 	return count;
 }
 
 /* The background is at one end at least: the other may be the cursor. */
-bool prove_screen_blank(const struct prove_screen *p)
+bool prove_screen_blank(const struct prove_screen *screen)
 {
-	return !p->pixels || unlike(p, 0) <= CURSOR_PIXELS ||
-			unlike(p, pixel_count(p) - 1) <= CURSOR_PIXELS;
+	return !screen->pixels || unlike(screen, 0) <= CURSOR_PIXELS ||
+			unlike(screen, pixel_count(screen) - 1) <= CURSOR_PIXELS;
 }
 
 bool prove_screen_same(const struct prove_screen *a,
@@ -174,10 +174,10 @@ bool prove_screen_same(const struct prove_screen *a,
 /* What a screen shows may be private. */
 #define FILE_MODE 0600
 
-int prove_screen_save(const struct prove_screen *p, const char *path)
+int prove_screen_save(const struct prove_screen *screen, const char *path)
 {
-	png_image png = { .version = PNG_IMAGE_VERSION, .width = p->width,
-		.height = p->height, .format = PNG_FORMAT_RGB };
+	png_image png = { .version = PNG_IMAGE_VERSION, .width = screen->width,
+		.height = screen->height, .format = PNG_FORMAT_RGB };
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW |
 						O_CLOEXEC, FILE_MODE);
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
@@ -190,7 +190,7 @@ int prove_screen_save(const struct prove_screen *p, const char *path)
 			close(fd);
 		return err;
 	}
-	written = png_image_write_to_stdio(&png, file, 0, p->pixels, 0, NULL);
+	written = png_image_write_to_stdio(&png, file, 0, screen->pixels, 0, NULL);
 	if (fclose(file) != 0 && written)
 		return fail_errno(-errno, "writing %s", path);
 	return written ? 0 : fail(-EIO, "writing %s: %s", path, png.message);

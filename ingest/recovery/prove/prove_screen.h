@@ -20,13 +20,13 @@ struct prove_screen {
  * -ENOMEM. */
 int prove_screen_read(struct prove_screen *out, const uint8_t *data,
 		size_t len);
-void prove_screen_clear(struct prove_screen *p);
+void prove_screen_clear(struct prove_screen *screen);
 
-bool prove_screen_blank(const struct prove_screen *p);
+bool prove_screen_blank(const struct prove_screen *screen);
 bool prove_screen_same(const struct prove_screen *a,
 		const struct prove_screen *b);
 
 /* Writes it as a PNG file, in place of what is there. 0 or -errno. */
-int prove_screen_save(const struct prove_screen *p, const char *path);
+int prove_screen_save(const struct prove_screen *screen, const char *path);
 
 #endif

@@ -84,40 +84,40 @@ struct search {
 
 static int is_target(void *ctx, const char *path)
 {
-	struct search *s = ctx;
+	struct search *search = ctx;
 	struct stat a, b;
 	if (stat(path, &a) < 0)
 		return 0;
-	for (unsigned i = 0; i < s->plan->count; i++) {
-		const struct restore_item *item = &s->plan->items[i];
+	for (unsigned i = 0; i < search->plan->count; i++) {
+		const struct restore_item *item = &search->plan->items[i];
 		if (!item->exists || item->if_missing
 				|| stat(item->path, &b) < 0
 				|| !same_file(&a, &b))
 			continue;
-		s->found = item;
+		search->found = item;
 		return 1;
 	}
 	return 0;
 }
 
-/* 1: what D starts with, or if ACTIVE runs with, names a target. */
-static int names_target(struct search *s, struct domain *d, bool active)
+/* 1: what DOMAIN starts with, or if ACTIVE runs with, names a target. */
+static int names_target(struct search *search, struct domain *domain, bool active)
 {
 	CLEANUP_FREE char *xml = NULL;
-	int err = domain_get_xml(d, active ? DOMAIN_XML_CURRENT
+	int err = domain_get_xml(domain, active ? DOMAIN_XML_CURRENT
 				     : DOMAIN_XML_INACTIVE, &xml);
-	return err < 0 ? err : domain_paths_each(xml, is_target, s);
+	return err < 0 ? err : domain_paths_each(xml, is_target, search);
 }
 
 /* The one that is restored: it is replaced, so it must be off. */
-static int check_replaced(const struct domain_facts *f, bool force)
+static int check_replaced(const struct domain_facts *facts, bool force)
 {
 	char shown[256];
-	printable(shown, sizeof(shown), f->name);
-	if (!f->shut_off)
+	printable(shown, sizeof(shown), facts->name);
+	if (!facts->shut_off)
 		return fail(-EBUSY, "domain %s is %s: shut it off first, "
-				"or make another with --name", shown, f->state);
-	if (f->managed_save)
+				"or make another with --name", shown, facts->state);
+	if (facts->managed_save)
 		return fail(-EBUSY, "domain %s has a saved state, which would not "
 				"fit its restored disks: remove that first "
 				"(virsh managedsave-remove)", shown);
@@ -126,82 +126,82 @@ static int check_replaced(const struct domain_facts *f, bool force)
 				     "and its disks, --name makes another", shown);
 }
 
-static int check_other(struct search *s, struct domain *d,
-		const struct domain_facts *f)
+static int check_other(struct search *search, struct domain *domain,
+		const struct domain_facts *facts)
 {
 	char shown[256];
 	int err = 0;
-	if (f->id >= 0)
-		err = names_target(s, d, true);
+	if (facts->id >= 0)
+		err = names_target(search, domain, true);
 	if (err == 0)
-		err = names_target(s, d, false);
+		err = names_target(search, domain, false);
 	if (err == 1)
 		err = fail(-EBUSY, "%s belongs to the domain %s%s: give --disk "
-				"TARGET=PATH", s->found->path,
-				printable(shown, sizeof(shown), f->name),
-				f->id >= 0 ? ", which runs" : "");
+				"TARGET=PATH", search->found->path,
+				printable(shown, sizeof(shown), facts->name),
+				facts->id >= 0 ? ", which runs" : "");
 	return err == -ENOENT ? 0 : err;
 }
 
-static int clash(const struct domain_facts *f, const struct restore_plan *p)
+static int clash(const struct domain_facts *facts, const struct restore_plan *plan)
 {
 	char shown[256];
-	printable(shown, sizeof(shown), f->name);
-	if (strcmp(f->name, p->name) == 0)
+	printable(shown, sizeof(shown), facts->name);
+	if (strcmp(facts->name, plan->name) == 0)
 		return fail(-EEXIST, "libvirt has another domain of the name %s: "
 				"undefine it, or give another --name", shown);
 	return fail(-EEXIST, "libvirt has the same domain under the name %s: "
 			"undefine that, or leave out --same-identity", shown);
 }
 
-static int check_domain(struct search *s, struct domain *d, bool force)
+static int check_domain(struct search *search, struct domain *domain, bool force)
 {
-	const struct restore_plan *p = s->plan;
+	const struct restore_plan *plan = search->plan;
 	struct domain_facts f;
-	int err = domain_facts(d, &f);
+	int err = domain_facts(domain, &f);
 	if (err < 0)
 		return err == -ENOENT ? 0 : err;
-	bool name = strcmp(f.name, p->name) == 0;
-	bool uuid = p->same_identity && p->snap->uuid != NULL
-			&& strcasecmp(f.uuid, p->snap->uuid) == 0;
+	bool name = strcmp(f.name, plan->name) == 0;
+	bool uuid = plan->same_identity && plan->snap->uuid != NULL
+			&& strcasecmp(f.uuid, plan->snap->uuid) == 0;
 	/* A definition replaces one of the same name and UUID only. */
 	if (name && uuid)
 		err = check_replaced(&f, force);
 	else if (name || uuid)
-		err = clash(&f, p);
+		err = clash(&f, plan);
 	else
-		err = check_other(s, d, &f);
+		err = check_other(search, domain, &f);
 	domain_facts_clear(&f);
 	return err;
 }
 
-static int check_domains(const struct restore_plan *p, struct connection *c,
+static int check_domains(const struct restore_plan *plan, struct connection *conn,
 		bool force)
 {
-	struct search s = { .plan = p };
+	struct search s = { .plan = plan };
 	struct domain **list = NULL;
 	unsigned count = 0;
-	int err = domain_list(c, &list, &count);
+	int err = domain_list(conn, &list, &count);
 	for (unsigned i = 0; err == 0 && i < count; i++)
 		err = check_domain(&s, list[i], force);
 	domain_list_free(list, count);
 	return err;
 }
 
-int restore_check_plan(struct restore_plan *p, struct connection *c, bool force)
+int restore_check_plan(struct restore_plan *plan, struct connection *conn, bool force)
 {
-	int err = c ? check_domains(p, c, force) : 0;
-	for (unsigned i = 0; err == 0 && i < p->count; i++)
-		err = check_item(&p->items[i], force);
+	int err = conn ? check_domains(plan, conn, force) : 0;
+	for (unsigned i = 0; err == 0 && i < plan->count; i++)
+		err = check_item(&plan->items[i], force);
 	return err;
 }
 
-int restore_check_plan_again(const struct restore_plan *p, struct connection *c,
+int restore_check_plan_again(const struct restore_plan *plan, struct connection *conn,
 		const char *path)
 {
-	int err = c ? check_domains(p, c, true) : 0;
-	for (unsigned i = 0; err == 0 && i < p->count; i++)
-		if (strcmp(p->items[i].path, path) == 0)
-			err = check_lock(&p->items[i]);
+	int err = conn ? check_domains(plan, conn, true) : 0;
+	for (unsigned i = 0; err == 0 && i < plan->count; i++)
+		if (strcmp(plan->items[i].path, path) == 0)
+			err = check_lock(&plan->items[i]);
 	return err;
 }

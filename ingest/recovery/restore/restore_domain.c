@@ -56,111 +56,111 @@ static int no_memory(void)
 	return fail_errno(-ENOMEM, "restoring");
 }
 
-static int read_definition(struct command *c, struct domain_xml **parsed)
+static int read_definition(struct command *command, struct domain_xml **parsed)
 {
-	const struct snapshot_file *f = snapshot_find_file(c->snap, DEFINITION);
+	const struct snapshot_file *file = snapshot_find_file(command->snap, DEFINITION);
 	struct image *image = NULL;
-	if (f == NULL || c->snap->kind != SNAPSHOT_DOMAIN)
+	if (file == NULL || command->snap->kind != SNAPSHOT_DOMAIN)
 		return fail(-EINVAL, "%s is not of a domain; leave out --domain "
 				"and name a folder",
-				c->snap->object + strlen("snapshots/"));
-	if (f->size > DOMAIN_DOC_MAX)
-		return fail(-EBADMSG, "%s is too large", f->name);
-	c->xml = malloc(f->size + 1);
-	if (c->xml == NULL)
+				command->snap->object + strlen("snapshots/"));
+	if (file->size > DOMAIN_DOC_MAX)
+		return fail(-EBADMSG, "%s is too large", file->name);
+	command->xml = malloc(file->size + 1);
+	if (command->xml == NULL)
 		return no_memory();
-	int err = image_open(&image, c->restore.reader, &f->root, f->size);
-	ssize_t n = err < 0 ? err : image_pread(image, c->xml, f->size, 0);
+	int err = image_open(&image, command->restore.reader, &file->root, file->size);
+	ssize_t n = err < 0 ? err : image_pread(image, command->xml, file->size, 0);
 	image_close(image);
 	if (n < 0)
-		return fail_within((int)n, "reading %s", f->name);
-	c->xml[n] = '\0';
-	return domain_xml_parse(parsed, c->xml, (size_t)n);
+		return fail_within((int)n, "reading %s", file->name);
+	command->xml[n] = '\0';
+	return domain_xml_parse(parsed, command->xml, (size_t)n);
 }
 
 /* Without --no-define it matters that libvirt is not there. */
-static int connect(struct command *c)
+static int connect(struct command *command)
 {
-	int err = connection_open(&c->connection, c->connect, CONNECTION_SECRETS);
-	if (err == 0 && !c->no_define && !connection_writable(c->connection)) {
+	int err = connection_open(&command->connection, command->connect, CONNECTION_SECRETS);
+	if (err == 0 && !command->no_define && !connection_writable(command->connection)) {
 		report_warning("%s lets this user only look, so the domain is "
-			       "not defined", connection_uri(c->connection));
-		c->no_define = c->partly = true;
+			       "not defined", connection_uri(command->connection));
+		command->no_define = command->partly = true;
 	}
 	if (err == 0 || err == -EREMOTE)
 		return err;
-	c->connection = NULL;
-	if (c->no_define)
+	command->connection = NULL;
+	if (command->no_define)
 		return 0;
 	report_warning("%s; so the files are restored, and the domain is not "
 		       "defined", error_text(err));
-	c->no_define = c->partly = true;
+	command->no_define = command->partly = true;
 	return 0;
 }
 
-static int find_xml_path(struct command *c)
+static int find_xml_path(struct command *command)
 {
 	char component[NAME_COMPONENT_MAX + 1];
-	const struct restore_item *item = c->plan.items;
-	CLEANUP_FREE char *escaped = name_escape(c->plan.name,
-			strlen(c->plan.name));
+	const struct restore_item *item = command->plan.items;
+	CLEANUP_FREE char *escaped = name_escape(command->plan.name,
+			strlen(command->plan.name));
 	if (escaped == NULL)
 		return no_memory();
 	name_component(component, escaped);
-	for (unsigned i = 1; i < c->plan.count && item->file->kind != FILE_DISK;
+	for (unsigned i = 1; i < command->plan.count && item->file->kind != FILE_DISK;
 			i++)
-		item = &c->plan.items[i];
+		item = &command->plan.items[i];
 	/* Beside a device there is no good place. */
 	const char *slash = item->block_device ? NULL
 					       : strrchr(item->path, '/');
-	int n = slash ? asprintf(&c->xml_path, "%.*s/%s.xml",
+	int n = slash ? asprintf(&command->xml_path, "%.*s/%s.xml",
 					(int)(slash - item->path), item->path,
 					component)
-		      : asprintf(&c->xml_path, "%s.xml", component);
+		      : asprintf(&command->xml_path, "%s.xml", component);
 	if (n < 0) {
-		c->xml_path = NULL;
+		command->xml_path = NULL;
 		return no_memory();
 	}
-	if (!c->restore.force && access(c->xml_path, F_OK) == 0)
+	if (!command->restore.force && access(command->xml_path, F_OK) == 0)
 		return fail(-EEXIST, "%s exists; --force replaces it",
-				c->xml_path);
+				command->xml_path);
 	return 0;
 }
 
-static int make_plan(struct command *c)
+static int make_plan(struct command *command)
 {
 	struct domain_xml *parsed = NULL;
-	int err = read_definition(c, &parsed);
+	int err = read_definition(command, &parsed);
 	if (err == 0)
-		err = restore_plan_make(&c->plan, c->snap, parsed, &c->wishes);
+		err = restore_plan_make(&command->plan, command->snap, parsed, &command->wishes);
 	domain_xml_free(parsed);
-	if (err == 0 && c->plan.count == 0)
+	if (err == 0 && command->plan.count == 0)
 		err = fail(-EINVAL, "%s has no disk (a backup made with --exact is "
 				"restored into a folder)",
-				c->snap->object + strlen("snapshots/"));
+				command->snap->object + strlen("snapshots/"));
 	if (err == 0)
-		err = connect(c);
+		err = connect(command);
 	if (err == 0)
-		err = restore_check_plan(&c->plan, c->connection,
-				c->restore.force);
-	return err == 0 && c->no_define ? find_xml_path(c) : err;
+		err = restore_check_plan(&command->plan, command->connection,
+				command->restore.force);
+	return err == 0 && command->no_define ? find_xml_path(command) : err;
 }
 
 /* --- files --- */
 
-static int set_owner(struct command *c, const struct restore_item *item)
+static int set_owner(struct command *command, const struct restore_item *item)
 {
-	struct restore_file *r = &c->restore;
-	r->own = geteuid() == 0 && (item->exists || c->connection);
-	r->uid = item->uid;
-	r->gid = item->gid;
-	return r->own && !item->exists ? qemu_user(c->connection, &r->uid,
-							 &r->gid)
+	struct restore_file *restore = &command->restore;
+	restore->own = geteuid() == 0 && (item->exists || command->connection);
+	restore->uid = item->uid;
+	restore->gid = item->gid;
+	return restore->own && !item->exists ? qemu_user(command->connection, &restore->uid,
+							 &restore->gid)
 				       : 0;
 }
 
 /* UUID/tpm2 in swtpm's directory, which must be there. */
-static void make_tpm_directories(const struct command *c, const char *path)
+static void make_tpm_directories(const struct command *command, const char *path)
 {
 	CLEANUP_FREE char *directory = strdup(path);
 	for (int up = 2; directory && up > 0; up--) {
@@ -175,30 +175,30 @@ static void make_tpm_directories(const struct command *c, const char *path)
 		uid_t uid = 0;
 		gid_t gid = 0;
 		if (mkdir(directory, 0700) == 0 && geteuid() == 0
-				&& qemu_user(c->connection, &uid, &gid) == 0)
+				&& qemu_user(command->connection, &uid, &gid) == 0)
 			(void)!chown(directory, uid, gid);
 	}
 }
 
-static int restore_item(struct command *c, const struct restore_item *item)
+static int restore_item(struct command *command, const struct restore_item *item)
 {
 	if (item->if_missing && item->exists)
 		return 0;
-	if (item->optional && item->exists && !c->restore.force) {
+	if (item->optional && item->exists && !command->restore.force) {
 		report_warning("%s stays as it is; --force replaces it",
 				item->path);
 		return 0;
 	}
 	if (item->optional)
-		make_tpm_directories(c, item->path);
-	int err = set_owner(c, item);
+		make_tpm_directories(command, item->path);
+	int err = set_owner(command, item);
 	if (err == 0)
-		err = restore_file_to_path(&c->restore, item->file, item->path,
+		err = restore_file_to_path(&command->restore, item->file, item->path,
 				item->format);
 	if (err < 0 && err != -ECANCELED && item->optional) {
 		report_warning("%s is not restored: %s", item->file->name,
 				error_text(err));
-		c->partly = true;
+		command->partly = true;
 		return 0;
 	}
 	return err;
@@ -207,38 +207,38 @@ static int restore_item(struct command *c, const struct restore_item *item)
 /* The domain may have been started while its disk was written. */
 static int may_replace(void *ctx, const char *path)
 {
-	const struct command *c = ctx;
-	return restore_check_plan_again(&c->plan, c->connection, path);
+	const struct command *command = ctx;
+	return restore_check_plan_again(&command->plan, command->connection, path);
 }
 
-static int restore_items(struct command *c)
+static int restore_items(struct command *command)
 {
 	int err = 0;
-	c->restore.may_replace = may_replace;
-	c->restore.ctx = c;
-	for (unsigned i = 0; i < c->plan.count; i++)
-		c->restore.all_total += c->plan.items[i].file->size;
-	for (unsigned i = 0; err == 0 && i < c->plan.count; i++)
-		err = restore_item(c, &c->plan.items[i]);
+	command->restore.may_replace = may_replace;
+	command->restore.ctx = command;
+	for (unsigned i = 0; i < command->plan.count; i++)
+		command->restore.all_total += command->plan.items[i].file->size;
+	for (unsigned i = 0; err == 0 && i < command->plan.count; i++)
+		err = restore_item(command, &command->plan.items[i]);
 	return err;
 }
 
 /* --- the definition --- */
 
-static int adapt(struct command *c)
+static int adapt(struct command *command)
 {
-	const struct restore_plan *p = &c->plan;
-	CLEANUP_FREE struct adapt_disk *disks = calloc(p->count + 1u,
+	const struct restore_plan *plan = &command->plan;
+	CLEANUP_FREE struct adapt_disk *disks = calloc(plan->count + 1u,
 			sizeof(*disks));
-	struct adapt_options o = { .name = p->name,
-		.same_identity = p->same_identity, .nvram = p->nvram,
-		.kernel = p->kernel, .initrd = p->initrd,
-		.tpm_placed = p->same_identity && boot_tpm_stored(c->snap),
+	struct adapt_options o = { .name = plan->name,
+		.same_identity = plan->same_identity, .nvram = plan->nvram,
+		.kernel = plan->kernel, .initrd = plan->initrd,
+		.tpm_placed = plan->same_identity && boot_tpm_stored(command->snap),
 		.disks = disks };
 	if (disks == NULL)
 		return no_memory();
-	for (unsigned i = 0; i < p->count; i++) {
-		const struct restore_item *item = &p->items[i];
+	for (unsigned i = 0; i < plan->count; i++) {
+		const struct restore_item *item = &plan->items[i];
 		if (item->file->kind != FILE_DISK)
 			continue;
 		disks[o.disk_count++] = (struct adapt_disk){
@@ -247,59 +247,59 @@ static int adapt(struct command *c)
 			.format = item->format == RESTORE_RAW ? "raw"
 							      : "qcow2" };
 	}
-	return domain_adapt(c->xml, strlen(c->xml), &o, &c->adapted, &c->notes);
+	return domain_adapt(command->xml, strlen(command->xml), &o, &command->adapted, &command->notes);
 }
 
-static int define(struct command *c)
+static int define(struct command *command)
 {
-	int err = adapt(c);
-	if (err < 0 || !c->no_define)
-		return err < 0 ? err : domain_control_define(c->connection, c->adapted,
+	int err = adapt(command);
+	if (err < 0 || !command->no_define)
+		return err < 0 ? err : domain_control_define(command->connection, command->adapted,
 						   NULL);
-	c->restore.own = false;
-	return restore_file_text(&c->restore, c->adapted, strlen(c->adapted), 0600,
-			c->xml_path);
+	command->restore.own = false;
+	return restore_file_text(&command->restore, command->adapted, strlen(command->adapted), 0600,
+			command->xml_path);
 }
 
 /* --- the command --- */
 
-static int run(struct command *c, char **argv)
+static int run(struct command *command, char **argv)
 {
 	CLEANUP_FREE char *file = NULL;
 	struct session *session = NULL;
-	struct restore_file *r = &c->restore;
+	struct restore_file *restore = &command->restore;
 	struct image_reader_options ro = { .cache_size = FRAME_CACHE,
-		.threads = (unsigned)c->jobs.value };
-	r->threads = (unsigned)c->jobs.value;
-	r->zero_damaged = c->damaged != NULL;
-	int err = repository_open(&c->repo, argv[1], &c->repository);
+		.threads = (unsigned)command->jobs.value };
+	restore->threads = (unsigned)command->jobs.value;
+	restore->zero_damaged = command->damaged != NULL;
+	int err = repository_open(&command->repo, argv[1], &command->repository);
 	if (err == 0)
-		err = repository_attach(c->repo, &c->repository);
+		err = repository_attach(command->repo, &command->repository);
 	if (err == 0)
-		err = snapshot_resolve(c->repo, argv[2], &c->snap, &file);
+		err = snapshot_resolve(command->repo, argv[2], &command->snap, &file);
 	if (err == 0 && file != NULL)
 		err = fail(-EINVAL, "a whole snapshot is restored with --domain; "
 				"leave out the file %s", file);
 	if (err == 0)
-		err = restore_file_add_roots(c->repo, c->snap, "restore", &session);
+		err = restore_file_add_roots(command->repo, command->snap, "restore", &session);
 	if (err == 0)
-		err = image_reader_new(&r->reader, c->repo->packs, &ro);
+		err = image_reader_new(&restore->reader, command->repo->packs, &ro);
 	if (err == 0)
-		err = make_plan(c);
+		err = make_plan(command);
 	if (err == 0)
-		err = restore_items(c);
+		err = restore_items(command);
 	if (err == 0)
-		err = define(c);
-	image_reader_free(r->reader);
+		err = define(command);
+	image_reader_free(restore->reader);
 	session_end(session);
 	return err;
 }
 
-static json_t *disks_json(const struct command *c)
+static json_t *disks_json(const struct command *command)
 {
 	json_t *list = json_array();
-	for (unsigned i = 0; i < c->plan.count; i++) {
-		const struct restore_item *item = &c->plan.items[i];
+	for (unsigned i = 0; i < command->plan.count; i++) {
+		const struct restore_item *item = &command->plan.items[i];
 		if (item->file->kind == FILE_DISK)
 			json_array_append_new(list, json_pack("{s:s,s:o,s:s}",
 					"target", item->file->target, "path",
@@ -310,77 +310,77 @@ static json_t *disks_json(const struct command *c)
 	return list;
 }
 
-static void print_json(const struct command *c, double seconds)
+static void print_json(const struct command *command, double seconds)
 {
-	json_t *xml = c->xml_path ? report_json_text(c->xml_path) : json_null();
+	json_t *xml = command->xml_path ? report_json_text(command->xml_path) : json_null();
 	report_print_json(json_pack(
 			"{s:s,s:s,s:b,s:o,s:o,s:i,s:I,s:I,s:f,s:o,s:s}",
-			"snapshot", c->snap->object + strlen("snapshots/"),
-			"domain", c->plan.name, "defined", c->xml_path == NULL,
-			"xml", xml, "disks", disks_json(c), "files",
-			(int)c->restore.files, "bytes",
-			(json_int_t)c->restore.all_done, "written",
-			(json_int_t)c->restore.written, "seconds", seconds,
-			"damaged", restore_file_damaged_json(&c->restore), "notes",
-			c->notes ? c->notes : ""));
+			"snapshot", command->snap->object + strlen("snapshots/"),
+			"domain", command->plan.name, "defined", command->xml_path == NULL,
+			"xml", xml, "disks", disks_json(command), "files",
+			(int)command->restore.files, "bytes",
+			(json_int_t)command->restore.all_done, "written",
+			(json_int_t)command->restore.written, "seconds", seconds,
+			"damaged", restore_file_damaged_json(&command->restore), "notes",
+			command->notes ? command->notes : ""));
 }
 
-static void print_text(const struct command *c, double seconds)
+static void print_text(const struct command *command, double seconds)
 {
 	char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX], took[SIZE_TEXT_MAX],
 			shown[256];
-	printable(shown, sizeof(shown), c->plan.name);
+	printable(shown, sizeof(shown), command->plan.name);
 	printf("Restored %u files, %s (%s written, the rest holes), in %s.\n",
-			c->restore.files,
-			size_format(size, c->restore.all_done),
-			size_format(data, c->restore.written),
+			command->restore.files,
+			size_format(size, command->restore.all_done),
+			size_format(data, command->restore.written),
 			duration_format(took, seconds));
-	for (unsigned i = 0; i < c->plan.count; i++)
-		if (c->plan.items[i].file->kind == FILE_DISK)
-			printf("  %-8s %s\n", c->plan.items[i].file->target,
-					c->plan.items[i].path);
-	for (const char *at = c->notes; at && *at != '\0';) {
+	for (unsigned i = 0; i < command->plan.count; i++)
+		if (command->plan.items[i].file->kind == FILE_DISK)
+			printf("  %-8s %s\n", command->plan.items[i].file->target,
+					command->plan.items[i].path);
+	for (const char *at = command->notes; at && *at != '\0';) {
 		size_t len = strcspn(at, "\n");
 		printf("  %.*s\n", (int)len, at);
 		at += len + (at[len] == '\n');
 	}
-	if (c->xml_path == NULL)
+	if (command->xml_path == NULL)
 		printf("%s is defined; start it: virsh -c '%s' start %s\n",
-				shown, connection_uri(c->connection), shown);
+				shown, connection_uri(command->connection), shown);
 }
 
-static void report(const struct command *c, double seconds)
+static void report(const struct command *command, double seconds)
 {
 	if (report_json())
-		print_json(c, seconds);
+		print_json(command, seconds);
 	else if (report_wants_text())
-		print_text(c, seconds);
+		print_text(command, seconds);
 	/* Who has no domain must hear how to get it, whatever is quiet. */
-	if (!report_json() && c->xml_path != NULL
-			&& (c->partly || report_wants_text()))
+	if (!report_json() && command->xml_path != NULL
+			&& (command->partly || report_wants_text()))
 		fprintf(report_wants_text() ? stdout : stderr,
 				"Define the domain with: virsh define %s\n",
-				c->xml_path);
-	if (c->restore.range_count != 0)
+				command->xml_path);
+	if (command->restore.range_count != 0)
 		report_warning("what can't be read was written as zeros; "
 			       "'amberfs repair' may bring it back");
 }
 
-static void check_usage(const struct command_line *cl, const struct command *c)
+static void check_usage(const struct command_line *line, const struct command *command)
 {
-	const struct restore_plan_options *w = &c->wishes;
-	if (!c->domain)
-		options_error(cl, "--domain is missing");
-	if (c->damaged != NULL && strcmp(c->damaged, "zero") != 0)
-		options_error(cl, "--damaged takes the word zero");
-	if (w->format != NULL && strcmp(w->format, "raw") != 0
-			&& strcmp(w->format, "qcow2") != 0)
-		options_error(cl, "--format takes raw or qcow2");
-	if (w->name != NULL && (*w->name == '\0' || strchr(w->name, '/')
-					 || strlen(w->name) > 200))
-		options_error(cl, "--name must have 1 to 200 bytes and no '/'");
-	if (w->same_identity && w->name == NULL)
-		options_error(cl, "--same-identity goes with --name; without that "
+	const struct restore_plan_options *options = &command->wishes;
+	if (!command->domain)
+		options_error(line, "--domain is missing");
+	if (command->damaged != NULL && strcmp(command->damaged, "zero") != 0)
+		options_error(line, "--damaged takes the word zero");
+	if (options->format != NULL && strcmp(options->format, "raw") != 0
+			&& strcmp(options->format, "qcow2") != 0)
+		options_error(line, "--format takes raw or qcow2");
+	if (options->name != NULL && (*options->name == '\0' || strchr(options->name, '/')
+					 || strlen(options->name) > 200))
+		options_error(line, "--name must have 1 to 200 bytes and no '/'");
+	if (options->same_identity && options->name == NULL)
+		options_error(line, "--same-identity goes with --name; without that "
 				"the identity stays anyway");
 }
 
@@ -388,17 +388,17 @@ int restore_domain_main(int argc, char **argv)
 {
 	struct command c = { .jobs = { .value = pool_processors(), .min = 1,
 				     .max = 256 } };
-	struct restore_plan_options *w = &c.wishes;
+	struct restore_plan_options *options = &c.wishes;
 	const struct option own[] = {
 		{ "domain", 0, OPTION_FLAG, &c.domain, NULL,
 			"put disks where they belong and define the domain" },
-		{ "name", 'n', OPTION_TEXT, &w->name, "NEW",
+		{ "name", 'n', OPTION_TEXT, &options->name, "NEW",
 			"another name, with a new UUID and MAC addresses" },
-		{ "same-identity", 0, OPTION_FLAG, &w->same_identity, NULL,
+		{ "same-identity", 0, OPTION_FLAG, &options->same_identity, NULL,
 			"with --name: keep UUID and MAC addresses" },
-		{ "disk", 0, OPTION_LIST, &w->disks, "VDA=PATH[,FORMAT]",
+		{ "disk", 0, OPTION_LIST, &options->disks, "VDA=PATH[,FORMAT]",
 			"put this disk there; may be repeated" },
-		{ "format", 0, OPTION_TEXT, &w->format, "raw|qcow2",
+		{ "format", 0, OPTION_TEXT, &options->format, "raw|qcow2",
 			"of the disks (default: what each was)" },
 		{ "connect", 'c', OPTION_TEXT, &c.connect, "URI",
 			"libvirt to ask (default LIBVIRT_DEFAULT_URI)" },

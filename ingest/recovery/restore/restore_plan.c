@@ -19,26 +19,26 @@ static int no_memory(void)
 	return fail_errno(-ENOMEM, "restoring");
 }
 
-void restore_plan_clear(struct restore_plan *p)
+void restore_plan_clear(struct restore_plan *plan)
 {
-	for (unsigned i = 0; i < p->count; i++)
-		free(p->items[i].path);
-	free(p->items);
-	free(p->name);
-	*p = (struct restore_plan){ .name = NULL };
+	for (unsigned i = 0; i < plan->count; i++)
+		free(plan->items[i].path);
+	free(plan->items);
+	free(plan->name);
+	*plan = (struct restore_plan){ .name = NULL };
 }
 
 /* --- what was wished for --- */
 
 /* "vda=/path,qcow2": the wish for TARGET; *PATH to free; *FORMAT stays where
  * nothing is said. */
-static int find_wish(const struct restore_plan_options *w, const char *target,
+static int find_wish(const struct restore_plan_options *options, const char *target,
 		char **path, const char **format)
 {
 	static const char *const formats[] = { "raw", "qcow2" };
 	size_t len = strlen(target);
-	for (int i = 0; i < w->disks.count; i++) {
-		const char *text = w->disks.items[i];
+	for (int i = 0; i < options->disks.count; i++) {
+		const char *text = options->disks.items[i];
 		if (strncmp(text, target, len) != 0 || text[len] != '=')
 			continue;
 		text += len + 1;
@@ -56,15 +56,15 @@ static int find_wish(const struct restore_plan_options *w, const char *target,
 }
 
 /* Each --disk names a disk of the snapshot. */
-static int check_wishes(const struct restore_plan *p,
-		const struct restore_plan_options *w)
+static int check_wishes(const struct restore_plan *plan,
+		const struct restore_plan_options *options)
 {
-	for (int i = 0; i < w->disks.count; i++) {
-		const char *text = w->disks.items[i];
+	for (int i = 0; i < options->disks.count; i++) {
+		const char *text = options->disks.items[i];
 		size_t len = strcspn(text, "=");
 		bool known = false;
-		for (unsigned k = 0; k < p->count; k++) {
-			const char *target = p->items[k].file->target;
+		for (unsigned k = 0; k < plan->count; k++) {
+			const char *target = plan->items[k].file->target;
 			known |= target != NULL && strlen(target) == len
 					&& strncmp(text, target, len) == 0;
 		}
@@ -95,27 +95,27 @@ static int make_absolute(char **path)
 }
 
 /* PATH becomes the plan's; NULL: no memory. */
-static struct restore_item *add(struct restore_plan *p,
-		const struct snapshot_file *f, char *path)
+static struct restore_item *add(struct restore_plan *plan,
+		const struct snapshot_file *file, char *path)
 {
 	if (path == NULL)
 		return NULL;
-	struct restore_item *more = reallocarray(p->items, p->count + 1,
+	struct restore_item *more = reallocarray(plan->items, plan->count + 1,
 			sizeof(*more));
 	if (more == NULL) {
 		free(path);
 		return NULL;
 	}
-	p->items = more;
-	more += p->count++;
-	*more = (struct restore_item){ .file = f, .path = path,
+	plan->items = more;
+	more += plan->count++;
+	*more = (struct restore_item){ .file = file, .path = path,
 		.format = RESTORE_RAW };
 	return more;
 }
 
-static char *source_of(const struct snapshot_file *f)
+static char *source_of(const struct snapshot_file *file)
 {
-	return f->source_path ? name_unescape(f->source_path, NULL) : NULL;
+	return file->source_path ? name_unescape(file->source_path, NULL) : NULL;
 }
 
 static int choose_format(enum restore_format *out, const char *format,
@@ -132,33 +132,33 @@ static int choose_format(enum restore_format *out, const char *format,
 	return 0;
 }
 
-static int add_disk(struct restore_plan *p, const struct snapshot_file *f,
-		const struct restore_plan_options *w)
+static int add_disk(struct restore_plan *plan, const struct snapshot_file *file,
+		const struct restore_plan_options *options)
 {
 	char *path = NULL;
-	const char *format = w->format ? w->format : f->format;
-	int err = find_wish(w, f->target, &path, &format);
+	const char *format = options->format ? options->format : file->format;
+	int err = find_wish(options, file->target, &path, &format);
 	if (err < 0)
 		return err;
-	if (path == NULL && f->source_path == NULL)
+	if (path == NULL && file->source_path == NULL)
 		return fail(-EINVAL, "where disk %s was is not known: give --disk "
-				"%s=PATH", f->target, f->target);
-	struct restore_item *item = add(p, f, path ? path : source_of(f));
+				"%s=PATH", file->target, file->target);
+	struct restore_item *item = add(plan, file, path ? path : source_of(file));
 	if (item == NULL)
 		return no_memory();
-	err = choose_format(&item->format, format, f->target);
+	err = choose_format(&item->format, format, file->target);
 	return err < 0 ? err : make_absolute(&item->path);
 }
 
 /* A domain of another name gets one beside the original's. */
-static int add_nvram(struct restore_plan *p, const struct snapshot_file *f)
+static int add_nvram(struct restore_plan *plan, const struct snapshot_file *file)
 {
 	char component[NAME_COMPONENT_MAX + 1];
-	char *path = source_of(f), *slash = path ? strrchr(path, '/') : NULL;
-	if (path != NULL && slash != NULL && !p->same_identity) {
+	char *path = source_of(file), *slash = path ? strrchr(path, '/') : NULL;
+	if (path != NULL && slash != NULL && !plan->same_identity) {
 		char *beside = NULL;
-		CLEANUP_FREE char *escaped = name_escape(p->name,
-				strlen(p->name));
+		CLEANUP_FREE char *escaped = name_escape(plan->name,
+				strlen(plan->name));
 		if (escaped != NULL)
 			name_component(component, escaped);
 		if (escaped == NULL || asprintf(&beside, "%.*s/%s_VARS.fd",
@@ -168,44 +168,44 @@ static int add_nvram(struct restore_plan *p, const struct snapshot_file *f)
 		free(path);
 		path = beside;
 	}
-	struct restore_item *item = add(p, f, path);
+	struct restore_item *item = add(plan, file, path);
 	if (item == NULL)
 		return no_memory();
 	return 0;
 }
 
-static int add_file(struct restore_plan *p, const struct snapshot_file *f,
-		const struct restore_plan_options *w)
+static int add_file(struct restore_plan *plan, const struct snapshot_file *file,
+		const struct restore_plan_options *options)
 {
 	struct restore_item *item = NULL;
-	if (f->kind == FILE_DISK && f->target != NULL)
-		return add_disk(p, f, w);
-	if (f->kind == FILE_NVRAM && f->source_path != NULL)
-		return add_nvram(p, f);
-	if (f->source_path == NULL
-			|| (f->kind != FILE_BOOT && f->kind != FILE_TPM))
+	if (file->kind == FILE_DISK && file->target != NULL)
+		return add_disk(plan, file, options);
+	if (file->kind == FILE_NVRAM && file->source_path != NULL)
+		return add_nvram(plan, file);
+	if (file->source_path == NULL
+			|| (file->kind != FILE_BOOT && file->kind != FILE_TPM))
 		return 0;
 	/* The state of a TPM lies in a directory named after the UUID. */
-	if (f->kind == FILE_TPM && !p->same_identity)
+	if (file->kind == FILE_TPM && !plan->same_identity)
 		return 0;
-	item = add(p, f, source_of(f));
+	item = add(plan, file, source_of(file));
 	if (item == NULL)
 		return no_memory();
-	item->if_missing = f->kind == FILE_BOOT;
-	item->optional = f->kind == FILE_TPM;
+	item->if_missing = file->kind == FILE_BOOT;
+	item->optional = file->kind == FILE_TPM;
 	return 0;
 }
 
-static int check_distinct(const struct restore_plan *p)
+static int check_distinct(const struct restore_plan *plan)
 {
-	for (unsigned i = 0; i < p->count; i++)
+	for (unsigned i = 0; i < plan->count; i++)
 		for (unsigned k = 0; k < i; k++)
-			if (strcmp(p->items[i].path, p->items[k].path) == 0)
+			if (strcmp(plan->items[i].path, plan->items[k].path) == 0)
 				return fail(-EINVAL, "both %s and %s would go to "
 						"%s: give --disk TARGET=PATH",
-						p->items[k].file->name,
-						p->items[i].file->name,
-						p->items[i].path);
+						plan->items[k].file->name,
+						plan->items[i].file->name,
+						plan->items[i].path);
 	return 0;
 }
 
@@ -220,21 +220,21 @@ static bool directory_exists(const char *path)
 	return stat(directory, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static const char *first_disk(const struct restore_plan *p)
+static const char *first_disk(const struct restore_plan *plan)
 {
-	for (unsigned i = 0; i < p->count; i++)
-		if (p->items[i].file->kind == FILE_DISK)
-			return p->items[i].path;
+	for (unsigned i = 0; i < plan->count; i++)
+		if (plan->items[i].file->kind == FILE_DISK)
+			return plan->items[i].path;
 	return NULL;
 }
 
 /* On another host the directories of NVRAM and kernels may be missing; then they go
  * where the first disk goes. */
-static int settle(struct restore_plan *p, struct restore_item *item,
+static int settle(struct restore_plan *plan, struct restore_item *item,
 		const struct domain_xml *xml)
 {
 	CLEANUP_FREE char *was = take_ptr(item->path);
-	const char *disk = first_disk(p), *leaf = strrchr(was, '/');
+	const char *disk = first_disk(plan), *leaf = strrchr(was, '/');
 	bool stays = directory_exists(was) || disk == NULL || leaf == NULL;
 	if (stays)
 		item->path = strdup(was);
@@ -245,22 +245,22 @@ static int settle(struct restore_plan *p, struct restore_item *item,
 	if (item->path == NULL)
 		return no_memory();
 	if (item->file->kind == FILE_NVRAM)
-		p->nvram = item->path;
+		plan->nvram = item->path;
 	else if (!stays && xml->kernel && strcmp(was, xml->kernel) == 0)
-		p->kernel = item->path;
+		plan->kernel = item->path;
 	else if (!stays && xml->initrd && strcmp(was, xml->initrd) == 0)
-		p->initrd = item->path;
+		plan->initrd = item->path;
 	return 0;
 }
 
-static int settle_all(struct restore_plan *p, const struct domain_xml *xml)
+static int settle_all(struct restore_plan *plan, const struct domain_xml *xml)
 {
 	int err = 0;
-	for (unsigned i = 0; err == 0 && i < p->count; i++) {
-		struct restore_item *item = &p->items[i];
+	for (unsigned i = 0; err == 0 && i < plan->count; i++) {
+		struct restore_item *item = &plan->items[i];
 		if (item->file->kind == FILE_NVRAM
 				|| item->file->kind == FILE_BOOT)
-			err = settle(p, item, xml);
+			err = settle(plan, item, xml);
 		else if (!item->optional && !directory_exists(item->path))
 			err = fail(-ENOENT, "the folder of %s does not exist: make "
 					"it, or give --disk %s=PATH",
@@ -269,10 +269,10 @@ static int settle_all(struct restore_plan *p, const struct domain_xml *xml)
 	return err;
 }
 
-static int look(struct restore_plan *p)
+static int look(struct restore_plan *plan)
 {
-	for (unsigned i = 0; i < p->count; i++) {
-		struct restore_item *item = &p->items[i];
+	for (unsigned i = 0; i < plan->count; i++) {
+		struct restore_item *item = &plan->items[i];
 		struct stat st;
 		if (stat(item->path, &st) < 0) {
 			if (errno != ENOENT && errno != ENOTDIR)
@@ -291,20 +291,20 @@ static int look(struct restore_plan *p)
 	return 0;
 }
 
-int restore_plan_make(struct restore_plan *p, const struct snapshot *snap,
-		const struct domain_xml *xml, const struct restore_plan_options *w)
+int restore_plan_make(struct restore_plan *plan, const struct snapshot *snap,
+		const struct domain_xml *xml, const struct restore_plan_options *options)
 {
-	*p = (struct restore_plan){ .snap = snap };
-	p->name = strdup(w->name ? w->name : xml->name);
-	p->same_identity = w->name == NULL || w->same_identity;
-	int err = p->name ? 0 : no_memory();
+	*plan = (struct restore_plan){ .snap = snap };
+	plan->name = strdup(options->name ? options->name : xml->name);
+	plan->same_identity = options->name == NULL || options->same_identity;
+	int err = plan->name ? 0 : no_memory();
 	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++)
-		err = add_file(p, &snap->files[i], w);
+		err = add_file(plan, &snap->files[i], options);
 	if (err == 0)
-		err = check_wishes(p, w);
+		err = check_wishes(plan, options);
 	if (err == 0)
-		err = settle_all(p, xml);
+		err = settle_all(plan, xml);
 	if (err == 0)
-		err = check_distinct(p);
-	return err < 0 ? err : look(p);
+		err = check_distinct(plan);
+	return err < 0 ? err : look(plan);
 }

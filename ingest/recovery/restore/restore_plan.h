@@ -42,16 +42,16 @@ struct restore_plan_options {
 };
 
 /* XML: as stored. 0; -EINVAL: a wish that can't be met; -ENOMEM; … */
-int restore_plan_make(struct restore_plan *p, const struct snapshot *snap,
-		const struct domain_xml *xml, const struct restore_plan_options *w);
-void restore_plan_clear(struct restore_plan *p);
+int restore_plan_make(struct restore_plan *plan, const struct snapshot *snap,
+		const struct domain_xml *xml, const struct restore_plan_options *options);
+void restore_plan_clear(struct restore_plan *plan);
 
-/* C NULL: libvirt can't be asked. -EEXIST: something is there that only FORCE
+/* CONN NULL: libvirt can't be asked. -EEXIST: something is there that only FORCE
  * replaces; -EBUSY: that nothing replaces. */
-int restore_check_plan(struct restore_plan *p, struct connection *c,
+int restore_check_plan(struct restore_plan *plan, struct connection *conn,
 		bool force);
 /* Again, right before PATH is replaced: hours may have passed. 0, -EBUSY … */
-int restore_check_plan_again(const struct restore_plan *p, struct connection *c,
+int restore_check_plan_again(const struct restore_plan *plan, struct connection *conn,
 		const char *path);
 
 #endif
