@@ -16,7 +16,7 @@ static struct hook_event event(const struct backup_snapshot *snapshot,
 	return (struct hook_event){ .phase = phase, .domain = facts->name,
 		.uuid = *facts->uuid ? facts->uuid : NULL,
 		.repository = options->repository_path,
-		.consistency = snapshot->snap ? snapshot->snap->consistency : NULL };
+		.consistency = snapshot->snap != NULL ? snapshot->snap->consistency : NULL };
 }
 
 static void note_failure(struct backup_snapshot *snapshot, const char *name, int err)

@@ -35,8 +35,8 @@ static int check_targets(const struct option_list *list, const char *option)
 {
 	for (int i = 0; i < list->count; i++) {
 		const char *colon = strrchr(list->items[i], ':');
-		const char *target = colon ? colon + 1 : list->items[i];
-		if (*target == '\0' || strchr(target, '/')
+		const char *target = colon != NULL ? colon + 1 : list->items[i];
+		if (*target == '\0' || strchr(target, '/') != NULL
 				|| colon == list->items[i])
 			return fail(-EINVAL, "%s wants a disk's target, such as "
 					"vda or DOMAIN:vda", option);
@@ -69,7 +69,7 @@ bool backup_options_disk_concerns(const char *item, const char *name,
 		const char *uuid)
 {
 	const char *colon = strrchr(item, ':');
-	size_t len = colon ? (size_t)(colon - item) : 0;
+	size_t len = colon != NULL ? (size_t)(colon - item) : 0;
 	if (colon == NULL)
 		return true;
 	return (strlen(name) == len && memcmp(item, name, len) == 0)
@@ -88,7 +88,7 @@ static bool listed(const struct option_list *list, const char *name,
 		if (!backup_options_disk_concerns(item, name, uuid))
 			continue;
 		*any = true;
-		if (strcmp(colon ? colon + 1 : item, target) == 0)
+		if (strcmp(colon != NULL ? colon + 1 : item, target) == 0)
 			found = true;
 	}
 	return found;

@@ -25,7 +25,7 @@ static const char *const mode_names[] = {
 
 static json_t *optional_text(const char *text)
 {
-	return text ? report_json_text(text) : json_null();
+	return text != NULL ? report_json_text(text) : json_null();
 }
 
 static json_t *disk_rows(const struct backup_snapshot *snapshot)
@@ -72,7 +72,7 @@ static const char *mode_of_all(const struct backup_snapshot *snapshot,
 static json_t *failed_row(const char *source, int err)
 {
 	CLEANUP_FREE char *name = name_escape(source, strlen(source));
-	return json_pack("{s:s,s:s,s:o}", "source", name ? name : "%", "status",
+	return json_pack("{s:s,s:s,s:o}", "source", name != NULL ? name : "%", "status",
 			"failed", "error", report_json_text(error_text(err)));
 }
 
@@ -92,7 +92,7 @@ json_t *backup_report_row(const struct backup_snapshot *snapshot, const char *so
 		return row;
 	json_object_set_new(row, "disks", disk_rows(snapshot));
 	json_object_set_new(row, "mode", optional_text(mode_of_all(snapshot, outcome)));
-	json_object_set_new(row, "why", optional_text(outcome ? outcome->why : NULL));
+	json_object_set_new(row, "why", optional_text(outcome != NULL ? outcome->why : NULL));
 	if (snapshot->frozen_seconds >= 0)
 		json_object_set_new(row, "frozen_seconds",
 				json_real(snapshot->frozen_seconds));
@@ -125,7 +125,7 @@ static void print_json(struct backup_run *run,
 static char *shown(char out[256], const json_t *object, const char *name)
 {
 	const char *text = json_string_value(json_object_get(object, name));
-	return printable(out, 256, text ? text : "");
+	return printable(out, 256, text != NULL ? text : "");
 }
 
 static uint64_t number(const json_t *object, const char *name)
@@ -146,7 +146,7 @@ static void print_disks(const json_t *row)
 		const char *own = json_string_value(json_object_get(disk,
 				"mode"));
 		telling = telling || json_is_string(json_object_get(disk,
-				"why")) || (mode && own && strcmp(mode, own) != 0);
+				"why")) || (mode != NULL && own != NULL && strcmp(mode, own) != 0);
 	}
 	json_array_foreach(disks, i, disk)
 	{
@@ -193,7 +193,7 @@ static void print_row(const json_t *row, bool domains)
 	char source[3 * NAME_MAX_BYTES + 1], status[256], time[256];
 	const char *text = json_string_value(json_object_get(row, "source"));
 	/* Escaped: its bytes are its columns. */
-	snprintf(source, sizeof(source), "%s", text ? text : "");
+	snprintf(source, sizeof(source), "%s", text != NULL ? text : "");
 	shown(status, row, "status");
 	if (domains)
 		print_domain(row, source, status);

@@ -102,7 +102,7 @@ static int fill_snapshot(struct backup_snapshot *snapshot, const char *source,
 	snap->kind = kind;
 	snap->started_ns = realtime_ns();
 	snap->time = snap->started_ns / 1000000000;
-	return snap->source && snap->host ? 0 : no_memory();
+	return snap->source != NULL && snap->host != NULL ? 0 : no_memory();
 }
 
 int backup_snapshot_begin(struct backup_snapshot *snapshot, struct backup_lane *lane,
@@ -149,8 +149,8 @@ int backup_snapshot_note_disk(struct backup_snapshot *snapshot, const char *targ
 		return no_memory();
 	free(take_ptr(outcome->why));
 	outcome->mode = mode;
-	outcome->why = why ? strdup(why) : NULL;
-	return why == NULL || outcome->why ? 0 : no_memory();
+	outcome->why = why != NULL ? strdup(why) : NULL;
+	return why == NULL || outcome->why != NULL ? 0 : no_memory();
 }
 
 /* What READ bytes, or none (taken over), of FILE mean for its disk. */
@@ -204,14 +204,14 @@ void backup_snapshot_restart(struct backup_snapshot *snapshot)
 
 static bool same_text(const char *a, const char *b)
 {
-	return a == b || (a && b && strcmp(a, b) == 0);
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
 /* The base's record of the same thing: same kind, path and target. */
 static const struct snapshot_file *base_file(const struct backup_snapshot *snapshot,
 		const char *source_path, const struct backup_file *f)
 {
-	for (uint32_t i = 0; snapshot->base && i < snapshot->base->file_count; i++) {
+	for (uint32_t i = 0; snapshot->base != NULL && i < snapshot->base->file_count; i++) {
 		const struct snapshot_file *k = &snapshot->base->files[i];
 		if (k->kind == f->kind && same_text(k->target, f->target)
 				&& same_text(k->source_path, source_path))
@@ -222,7 +222,7 @@ static const struct snapshot_file *base_file(const struct backup_snapshot *snaps
 
 static char *escape(const char *raw)
 {
-	return raw ? name_escape(raw, strlen(raw)) : NULL;
+	return raw != NULL ? name_escape(raw, strlen(raw)) : NULL;
 }
 
 static int fill_file(struct snapshot_file *to, const struct backup_snapshot *snapshot,
@@ -238,17 +238,17 @@ static int fill_file(struct snapshot_file *to, const struct backup_snapshot *sna
 	to->mtime_ns = f->mtime_ns;
 	to->name = snapshot_unique_name(snapshot->snap, component);
 	to->source_path = escape(f->source_path);
-	to->format = f->format ? strdup(f->format) : NULL;
-	to->target = f->target ? strdup(f->target) : NULL;
-	to->reading = f->reading ? strdup(f->reading) : NULL;
-	to->checkpoint = f->checkpoint ? strdup(f->checkpoint) : NULL;
+	to->format = f->format != NULL ? strdup(f->format) : NULL;
+	to->target = f->target != NULL ? strdup(f->target) : NULL;
+	to->reading = f->reading != NULL ? strdup(f->reading) : NULL;
+	to->checkpoint = f->checkpoint != NULL ? strdup(f->checkpoint) : NULL;
 	to->identities = calloc(f->identity_count + 1, sizeof(*to->identities));
-	if (!to->name || (f->source_path && !to->source_path)
-			|| (f->format && !to->format)
-			|| (f->target && !to->target)
-			|| (f->reading && !to->reading)
-			|| (f->checkpoint && !to->checkpoint)
-			|| !to->identities)
+	if (to->name == NULL || (f->source_path != NULL && to->source_path == NULL)
+			|| (f->format != NULL && to->format == NULL)
+			|| (f->target != NULL && to->target == NULL)
+			|| (f->reading != NULL && to->reading == NULL)
+			|| (f->checkpoint != NULL && to->checkpoint == NULL)
+			|| to->identities == NULL)
 		return no_memory();
 	to->identity_count = f->identity_count;
 	if (f->identity_count)
@@ -355,14 +355,14 @@ static int write_image(struct backup_snapshot *snapshot, const struct backup_fil
 	struct backup_lane *lane = snapshot->lane;
 	bool alone = snapshot->run->lane_count == 1;
 	CLEANUP_FREE char *path = escape(f->source_path);
-	const struct snapshot_file *k = f->base ? f->base
+	const struct snapshot_file *k = f->base != NULL ? f->base
 						: base_file(snapshot, path, f);
 	struct image *base = NULL;
 	char what[256];
 	if (k != NULL && image_open(&base, snapshot->run->storing.reader, &k->root,
 				k->size) < 0)
 		base = NULL; /* nothing to compare with, then */
-	begin_counting(lane, source->next ? 0 : source->size);
+	begin_counting(lane, source->next != NULL ? 0 : source->size);
 	name_display(what, sizeof(what), f->name);
 	if (alone)
 		report_progress_begin(what, image_progress, lane);
@@ -426,7 +426,7 @@ int backup_snapshot_lacks(struct backup_snapshot *snapshot, const char *what,
 	struct snapshot_skipped *skipped = &snap->skipped[snap->skipped_count++];
 	skipped->target = escape(what);
 	skipped->reason = strdup(reason);
-	return skipped->target && skipped->reason ? 0 : no_memory();
+	return skipped->target != NULL && skipped->reason != NULL ? 0 : no_memory();
 }
 
 int backup_snapshot_skip(struct backup_snapshot *snapshot, const char *target,

@@ -13,12 +13,12 @@ static int refuse(struct disk_plan *plan, const char *reason, bool exact_too)
 {
 	free(plan->why_not);
 	plan->why_not = strdup(reason);
-	if (!plan->why_not)
+	if (plan->why_not == NULL)
 		return -ENOMEM;
-	if (!exact_too || plan->why_not_exact)
+	if (!exact_too || plan->why_not_exact != NULL)
 		return 0;
 	plan->why_not_exact = strdup(reason);
-	return plan->why_not_exact ? 0 : -ENOMEM;
+	return plan->why_not_exact != NULL ? 0 : -ENOMEM;
 }
 
 /* Reasons that the XML alone gives. NULL: none. */
@@ -65,7 +65,7 @@ static int plan_present(struct disk_plan *plan, struct connection *conn,
 	const char *reason = refused_by_form(plan->disk);
 	int err;
 
-	if (reason)
+	if (reason != NULL)
 		return refuse(plan, reason, true);
 	err = chain_resolve(&plan->chain, &plan->disk->source, conn, flags);
 	if (err == -ENOMEM)

@@ -186,7 +186,7 @@ static int lack(struct domain_run *run, const char *what, int err)
 		return err;
 	report_warning("domain %s: its %s is not in the backup: %s", run->display,
 			what, error_text(err));
-	return why ? backup_snapshot_lacks(run->b, what, why) : no_memory();
+	return why != NULL ? backup_snapshot_lacks(run->b, what, why) : no_memory();
 }
 
 static int store_needed(struct domain_run *run, struct backup_file *file,
@@ -214,10 +214,10 @@ static int store_nvram(struct domain_run *run, bool live)
 
 static int store_boot(struct domain_run *run, const char *what, const char *path)
 {
-	const char *slash = path ? strrchr(path, '/') : NULL;
-	struct backup_file f = { .name = slash ? slash + 1 : path,
+	const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+	struct backup_file f = { .name = slash != NULL ? slash + 1 : path,
 		.kind = FILE_BOOT };
-	return path ? store_needed(run, &f, what, path, false) : 0;
+	return path != NULL ? store_needed(run, &f, what, path, false) : 0;
 }
 
 /* --- the TPM --- */
@@ -229,12 +229,12 @@ static char *tpm_root(const char *uri)
 	const char *config = getenv("XDG_CONFIG_HOME");
 	const char *home = getenv("HOME");
 	char *out = NULL;
-	path = path ? strchr(path + 3, '/') : NULL;
-	if (path && strncmp(path, "/system", 7) == 0)
+	path = path != NULL ? strchr(path + 3, '/') : NULL;
+	if (path != NULL && strncmp(path, "/system", 7) == 0)
 		return strdup(TPM_SYSTEM);
 	if (path == NULL || strncmp(path, "/session", 8) != 0)
 		return NULL;
-	if (config && *config)
+	if (config != NULL && *config)
 		return asprintf(&out, "%s/" TPM_SESSION, config) < 0 ? NULL
 								     : out;
 	if (home == NULL || asprintf(&out, "%s/.config/" TPM_SESSION, home) < 0)
@@ -302,7 +302,7 @@ static int store_tpm_at(struct domain_run *run, const char *path, bool live,
 	struct stat st;
 	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
 		return store_tpm_directory(run, path, live, found);
-	struct backup_file f = { .name = slash ? slash + 1 : path,
+	struct backup_file f = { .name = slash != NULL ? slash + 1 : path,
 		.kind = FILE_TPM };
 	*found = true;
 	return store_file(run, &f, path, live);
@@ -316,7 +316,7 @@ static int find_tpm(struct domain_run *run, bool live, bool *found)
 	int err = 0;
 	if (state->parsed->tpm_path != NULL)
 		return store_tpm_at(run, state->parsed->tpm_path, live, found);
-	for (size_t i = 0; root && err == 0 && i < 2; i++) {
+	for (size_t i = 0; root != NULL && err == 0 && i < 2; i++) {
 		CLEANUP_FREE char *directory = NULL;
 		if (asprintf(&directory, "%s/%s/%s", root, state->facts.uuid,
 				    versions[i]) < 0) {
@@ -343,7 +343,7 @@ static int store_tpm(struct domain_run *run, bool live)
 	/* Before its first start there is none. But another user's libvirt
 	 * keeps it elsewhere than ours would. */
 	if (err == 0 && !found && (live || strstr(connection_uri(state->connection),
-						"socket=")))
+						"socket=") != NULL))
 		err = fail(-ENOENT, "where this libvirt keeps it is not known");
 	return err < 0 ? lack(run, "TPM", err) : 0;
 }

@@ -23,13 +23,13 @@ int domain_state_list(struct connection *conn, char ***names, unsigned *count)
 	if (err)
 		return err;
 	out = calloc((size_t)n + 1, sizeof(*out));
-	for (unsigned i = 0; out && i < n && !err; i++) {
+	for (unsigned i = 0; out != NULL && i < n && !err; i++) {
 		out[i] = strdup(domain_name(list[i]));
-		if (!out[i])
+		if (out[i] == NULL)
 			err = -ENOMEM;
 	}
 	domain_list_free(list, n);
-	if (!out || err) {
+	if (out == NULL || err) {
 		domain_state_list_free(out, n);
 		return -ENOMEM;
 	}
@@ -40,7 +40,7 @@ int domain_state_list(struct connection *conn, char ***names, unsigned *count)
 
 void domain_state_list_free(char **names, unsigned count)
 {
-	for (unsigned i = 0; names && i < count; i++)
+	for (unsigned i = 0; names != NULL && i < count; i++)
 		free(names[i]);
 	free(names);
 }
@@ -92,10 +92,10 @@ static int find_nvram(struct domain_state *state)
 {
 	const char *path = state->parsed->nvram;
 
-	if (!path || access(path, F_OK) < 0)
+	if (path == NULL || access(path, F_OK) < 0)
 		return 0;
 	state->nvram = strdup(path);
-	return state->nvram ? 0 : -ENOMEM;
+	return state->nvram != NULL ? 0 : -ENOMEM;
 }
 
 static int plan_disks(struct domain_state *state, struct connection *conn)
@@ -104,7 +104,7 @@ static int plan_disks(struct domain_state *state, struct connection *conn)
 	int err = 0;
 
 	state->disks = calloc((size_t)xml->disk_count + 1, sizeof(*state->disks));
-	if (!state->disks)
+	if (state->disks == NULL)
 		return -ENOMEM;
 	for (unsigned i = 0; i < xml->disk_count && !err; i++) {
 		err = disk_plan_make(&state->disks[i], &xml->disks[i], conn, 0);
@@ -120,7 +120,7 @@ int domain_state_open(struct domain_state **out, struct connection *conn,
 	struct domain_state *state = calloc(1, sizeof(*state));
 	int err;
 
-	if (!state)
+	if (state == NULL)
 		return -ENOMEM;
 	state->connection = conn;
 	err = domain_find(&state->domain, conn, name);
@@ -143,7 +143,7 @@ int domain_state_open(struct domain_state **out, struct connection *conn,
 
 void domain_state_close(struct domain_state *state)
 {
-	if (!state)
+	if (state == NULL)
 		return;
 	for (unsigned i = 0; i < state->disk_count; i++)
 		disk_plan_clear(&state->disks[i]);
@@ -167,13 +167,13 @@ static int recheck_chain(struct domain_state *state, const struct disk_plan *pla
 	CLEANUP_FREE char *after = NULL;
 	char shown[256];
 
-	if (plan->why_not_exact || plan->plain)
+	if (plan->why_not_exact != NULL || plan->plain)
 		return 0;
 	if (chain_resolve(&chain, &plan->disk->source, state->connection,
 				CHAIN_NO_RAW_INFO) == 0) {
 		before = chain_reading(&plan->chain);
 		after = chain_reading(&chain);
-		if (!before || !after)
+		if (before == NULL || after == NULL)
 			return -ENOMEM;
 		if (strcmp(before, after) == 0)
 			return 0;
@@ -205,7 +205,7 @@ static int recheck_shut_off(struct domain_state *state, const char *shown,
 
 static bool same_text(const char *x, const char *y)
 {
-	return x == y || (x && y && strcmp(x, y) == 0);
+	return x == y || (x != NULL && y != NULL && strcmp(x, y) == 0);
 }
 
 static bool is_removable(const struct domain_disk *disk)

@@ -52,7 +52,7 @@ static int run_all_domains(struct backup_command *command, struct backup_run *ru
 	if (err < 0)
 		return err;
 	CLEANUP_FREE char **wanted = calloc(count + 1, sizeof(*wanted));
-	for (unsigned i = 0; wanted && i < count; i++)
+	for (unsigned i = 0; wanted != NULL && i < count; i++)
 		if (!excluded(command, names[i]))
 			wanted[kept++] = names[i];
 	if (wanted == NULL)
@@ -105,27 +105,27 @@ static void check_usage(const struct command_line *line, struct backup_command *
 		options_error(line, "--domain and --all-domains contradict each other");
 	if (command->excludes.count && !command->all_domains)
 		options_error(line, "--exclude goes with --all-domains");
-	if (domains && (command->name || operands > 1))
+	if (domains && (command->name != NULL || operands > 1))
 		options_error(line, "files and domains can't go into one backup; run it "
 				"twice");
 	if (!domains && operands < 2)
 		options_error(line, "nothing to back up: give --all-domains, --domain "
 				"NAME, or --name NAME FILE...");
-	if (!domains && !command->name)
+	if (!domains && command->name == NULL)
 		options_error(line, "files need --name NAME, the name of their snapshots");
 	if (!domains && (*command->name == '\0' || strlen(command->name) > 4096))
 		options_error(line, "--name must have 1 to 4096 bytes");
 	if (streams > 1)
 		options_error(line, "standard input (-) can be read only once");
-	if (streams && !command->stdin_name)
+	if (streams && command->stdin_name == NULL)
 		options_error(line, "- needs --stdin-name NAME, the file's name");
-	if (!streams && command->stdin_name)
+	if (!streams && command->stdin_name != NULL)
 		options_error(line, "--stdin-name goes with -");
 	if (command->o.exact && !domains)
 		options_error(line, "--exact goes with domains; files are always stored "
 				"byte for byte");
 	if (!domains && (command->o.disks.count || command->o.exclude_disks.count
-				|| command->o.hook_dir))
+				|| command->o.hook_dir != NULL))
 		options_error(line, "--disk, --exclude-disk and --hook go with "
 				"domains");
 	if (backup_options_check(&command->o, &command->words) < 0)
@@ -154,7 +154,7 @@ static int run_backup(struct backup_command *command, int operands, char **argv)
 static int check_and_run(struct backup_command *command, int operands, char **argv)
 {
 	CLEANUP_FREE char *path = realpath(argv[1], NULL);
-	command->o.repository_path = path ? path : argv[1];
+	command->o.repository_path = path != NULL ? path : argv[1];
 	if (hooks_check(command->o.hook_dir) < 0) {
 		report_error("%s", error_text(-EIO));
 		return EXIT_FAILED;

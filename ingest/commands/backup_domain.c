@@ -31,13 +31,13 @@ static int store_exactly(struct domain_run *run, const struct disk_plan *plan)
 		const struct chain_file *file = &plan->chain.files[i];
 		const char *paths[] = { file->path, NULL };
 		const char *const *next =
-				file->parts ? (const char *const *)file->parts
+				file->parts != NULL ? (const char *const *)file->parts
 					    : NULL;
-		for (const char *const *p = paths; err == 0 && *p;
-				p = p == paths && next ? next : p + 1) {
+		for (const char *const *p = paths; err == 0 && *p != NULL;
+				p = p == paths && next != NULL ? next : p + 1) {
 			const char *slash = strrchr(*p, '/');
 			struct backup_file f = {
-				.name = slash ? slash + 1 : *p,
+				.name = slash != NULL ? slash + 1 : *p,
 				.kind = FILE_IMAGE, .mtime_ns = INT64_MIN,
 				.source_path = *p, .format = file->format,
 				.target = plan->target

@@ -74,9 +74,9 @@ static void warn_of_absent(const struct domains_job *job,
 	char name[256], item[256], names[256];
 	for (int i = 0; i < list->count; i++) {
 		const char *colon = strrchr(list->items[i], ':');
-		const char *target = colon ? colon + 1 : list->items[i];
+		const char *target = colon != NULL ? colon + 1 : list->items[i];
 		if (!backup_options_disk_concerns(list->items[i], facts->name,
-				    facts->uuid) || (!colon && job->count > 1)
+				    facts->uuid) || (colon == NULL && job->count > 1)
 				|| has_disk(domain, target))
 			continue;
 		report_warning("domain %s has no disk for --disk %s; it has %s",
@@ -180,7 +180,7 @@ static uint64_t domain_size(struct connection *conn, const char *name)
 	uint64_t sum = 0;
 	if (domain_state_open(&domain, conn, name) < 0)
 		error_clear();
-	for (unsigned i = 0; domain && i < domain->disk_count; i++) {
+	for (unsigned i = 0; domain != NULL && i < domain->disk_count; i++) {
 		const struct disk_plan *plan = &domain->disks[i];
 		if (!plan->empty && !plan->removable && plan->why_not == NULL
 				&& plan->chain.count != 0)
@@ -198,7 +198,7 @@ static char *own_name(struct connection *conn, const char *name)
 	struct domain *domain = NULL;
 	if (domain_find(&domain, conn, name) < 0)
 		error_clear();
-	char *own = strdup(domain ? domain_name(domain) : name);
+	char *own = strdup(domain != NULL ? domain_name(domain) : name);
 	domain_free(domain);
 	return own;
 }
@@ -207,7 +207,7 @@ static char *own_name(struct connection *conn, const char *name)
 static int take_names(struct domains_job *job, char *const *names, unsigned count)
 {
 	job->names = calloc(count + 1, sizeof(*job->names));
-	for (unsigned i = 0; job->names && i < count; i++) {
+	for (unsigned i = 0; job->names != NULL && i < count; i++) {
 		char *name = own_name(job->connection, names[i]);
 		unsigned k = 0;
 		if (name == NULL)
@@ -219,7 +219,7 @@ static int take_names(struct domains_job *job, char *const *names, unsigned coun
 		else
 			free(name);
 	}
-	return job->names ? 0 : fail_errno(-ENOMEM, "listing domains");
+	return job->names != NULL ? 0 : fail_errno(-ENOMEM, "listing domains");
 }
 
 int backup_domains(struct backup_run *run, struct connection *conn,

@@ -16,7 +16,7 @@
 static const char *base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	return slash ? slash + 1 : path;
+	return slash != NULL ? slash + 1 : path;
 }
 
 /* --- a stream --- */

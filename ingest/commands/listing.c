@@ -17,13 +17,13 @@ static void find_sizes(struct listed_disk *out, struct domain *domain)
 	const struct chain *chain = &out->plan.chain;
 	const struct chain_file *top = chain->count ? &chain->files[0] : NULL;
 
-	if (top && top->understood) {
+	if (top != NULL && top->understood) {
 		out->virtual_size = top->virtual_size;
 		out->allocated = top->allocated;
 		out->sizes_known = true;
 		return;
 	}
-	if (!top || (access(top->path, F_OK) < 0 && errno == ENOENT))
+	if (top == NULL || (access(top->path, F_OK) < 0 && errno == ENOENT))
 		return;
 	if (access(top->path, R_OK) == 0)
 		return; /* readable, yet not understood: no figure is right */
@@ -40,12 +40,12 @@ static int add_disk(struct listed_disk *out, const struct domain_disk *disk,
 	if (err)
 		return err;
 	out->why_not = out->plan.why_not;
-	if (!out->why_not && out->plan.removable)
+	if (out->why_not == NULL && out->plan.removable)
 		out->why_not = "media of CD-ROM and floppy drives are left "
 			       "out; back the file up by name";
-	if (!out->why_not)
+	if (out->why_not == NULL)
 		out->why_full = tracking_cannot(&out->plan);
-	if (!out->why_not && !out->why_full && !facts->persistent)
+	if (out->why_not == NULL && out->why_full == NULL && !facts->persistent)
 		out->why_full = "a transient domain has no checkpoints";
 	find_sizes(out, domain);
 	return 0;
@@ -63,7 +63,7 @@ static int add_disks(struct listed_domain *out, struct domain *domain,
 		return err;
 	out->disks = calloc((size_t)out->xml->disk_count + 1,
 			sizeof(*out->disks));
-	if (!out->disks)
+	if (out->disks == NULL)
 		return -ENOMEM;
 	for (unsigned i = 0; i < out->xml->disk_count && !err; i++) {
 		err = add_disk(&out->disks[i], &out->xml->disks[i], domain,
@@ -89,7 +89,7 @@ static int add_domain(struct listing *listing, struct domain *domain,
 	if (!err || err == -ENOMEM)
 		return err;
 	out->problem = strdup(error_text(err));
-	return out->problem ? 0 : -ENOMEM;
+	return out->problem != NULL ? 0 : -ENOMEM;
 }
 
 int listing_make(struct listing *listing, struct connection *conn)
@@ -102,7 +102,7 @@ int listing_make(struct listing *listing, struct connection *conn)
 	if (err)
 		return err;
 	listing->domains = calloc((size_t)n + 1, sizeof(*listing->domains));
-	if (!listing->domains)
+	if (listing->domains == NULL)
 		err = -ENOMEM;
 	for (unsigned i = 0; i < n && !err; i++)
 		err = add_domain(listing, list[i], conn);
@@ -115,14 +115,14 @@ int listing_make(struct listing *listing, struct connection *conn)
 bool listing_has_problems(const struct listing *listing)
 {
 	for (unsigned i = 0; i < listing->count; i++)
-		if (listing->domains[i].problem)
+		if (listing->domains[i].problem != NULL)
 			return true;
 	return false;
 }
 
 void listing_clear(struct listing *listing)
 {
-	for (unsigned i = 0; listing->domains && i < listing->count; i++) {
+	for (unsigned i = 0; listing->domains != NULL && i < listing->count; i++) {
 		struct listed_domain *domain = &listing->domains[i];
 
 		for (unsigned j = 0; j < domain->disk_count; j++)

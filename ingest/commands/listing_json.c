@@ -14,10 +14,10 @@ static json_t *text(const char *s)
 {
 	json_t *value;
 
-	if (!s)
+	if (s == NULL)
 		return json_null();
 	value = json_string(s);
-	if (!value) {
+	if (value == NULL) {
 		CLEANUP_FREE char *escaped = name_escape(s, strlen(s));
 
 		value = json_string(escaped);
@@ -98,9 +98,9 @@ static json_t *disk_json(const struct listed_disk *d)
 			"virtual_size", size(d->virtual_size, d->sizes_known),
 			"allocated", size(d->allocated, d->sizes_known),
 			"chain", chain_json(&d->plan.chain),
-			"can_back_up", !d->why_not, "reason",
+			"can_back_up", d->why_not == NULL, "reason",
 			text(d->why_not), "incremental",
-			!d->why_not && !d->why_full, "full_reason",
+			d->why_not == NULL && d->why_full == NULL, "full_reason",
 			text(d->why_full));
 }
 
@@ -143,7 +143,7 @@ int listing_json_print(const struct listing *listing, const char *uri)
 		bad |= json_array_append_new(domains,
 				domain_json(&listing->domains[i]));
 	root = json_pack("{s:o, s:o}", "uri", text(uri), "domains", domains);
-	if (!root || bad) {
+	if (root == NULL || bad) {
 		json_decref(root);
 		return -ENOMEM;
 	}

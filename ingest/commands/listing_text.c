@@ -49,9 +49,9 @@ static const char *verdict(const struct listed_disk *disk)
 {
 	if (disk->plan.empty)
 		return "-";
-	if (disk->why_not)
+	if (disk->why_not != NULL)
 		return "no";
-	return disk->why_full ? "full" : "incremental";
+	return disk->why_full != NULL ? "full" : "incremental";
 }
 
 static void make_row(struct row *row, const struct listed_disk *d)
@@ -62,7 +62,7 @@ static void make_row(struct row *row, const struct listed_disk *d)
 	name_display(row->cells[TARGET], SIZE_TEXT_MAX, disk->target);
 	strcpy(row->cells[DEVICE], domain_xml_device_name(disk->device));
 	name_display(row->cells[FORMAT], SIZE_TEXT_MAX,
-			d->plan.empty || !format ? "-" : format);
+			d->plan.empty || format == NULL ? "-" : format);
 	strcpy(row->cells[VIRTUAL], "-");
 	strcpy(row->cells[ALLOCATED], "-");
 	if (d->sizes_known) {
@@ -92,11 +92,11 @@ static void print_source(const struct listed_disk *disk)
 		if (chain->count)
 			print_path(": ", chain->files[0].path);
 	} else if (source->type == SOURCE_NETWORK) {
-		print_path("", source->protocol ? source->protocol : "network");
-		print_path(":", source->name ? source->name : "");
-		if (source->host)
+		print_path("", source->protocol != NULL ? source->protocol : "network");
+		print_path(":", source->name != NULL ? source->name : "");
+		if (source->host != NULL)
 			print_path(" at ", source->host);
-	} else if (source->path) {
+	} else if (source->path != NULL) {
 		print_path("", source->path);
 	} else {
 		fputs(domain_xml_source_name(source->type), stdout);
@@ -125,11 +125,11 @@ static void print_more(const struct listed_disk *disk, int indent, int note)
 			printf(", %s", size_format(sizes, file->allocated));
 		puts(")");
 	}
-	if (disk->why_not && !disk->plan.empty)
+	if (disk->why_not != NULL && !disk->plan.empty)
 		printf("%*sno backup: %s\n", note, "",
 				name_display(shown, sizeof(shown),
 						disk->why_not));
-	if (disk->why_full)
+	if (disk->why_full != NULL)
 		printf("%*sread in full each time: %s\n", note, "",
 				disk->why_full);
 }
@@ -176,7 +176,7 @@ static void print_head(const struct domain_facts *facts)
 	size_format(a, facts->memory);
 	size_format(b, facts->max_memory);
 	printf(INDENT "OS type %s, memory %s of %s, %u vCPU%s, ",
-			facts->os_type ? facts->os_type : "unknown", a, b, facts->vcpus,
+			facts->os_type != NULL ? facts->os_type : "unknown", a, b, facts->vcpus,
 			facts->vcpus == 1 ? "" : "s");
 	printf("CPU time %s\n",
 			duration_format(a, (double)facts->cpu_ns / 1e9));
@@ -188,7 +188,7 @@ static int print_domain(const struct listed_domain *domain)
 	struct row *rows;
 
 	print_head(&domain->facts);
-	if (domain->problem)
+	if (domain->problem != NULL)
 		printf(INDENT "%s\n",
 				name_display(shown, sizeof(shown),
 						domain->problem));
@@ -197,7 +197,7 @@ static int print_domain(const struct listed_domain *domain)
 	if (domain->disk_count == 0)
 		return 0;
 	rows = calloc(domain->disk_count, sizeof(*rows));
-	if (!rows)
+	if (rows == NULL)
 		return -ENOMEM;
 	for (unsigned i = 0; i < domain->disk_count; i++)
 		make_row(&rows[i], &domain->disks[i]);

@@ -31,7 +31,7 @@ static int chain_identities(const struct chain *chain, struct file_identity **ou
 	int err = 0;
 	for (unsigned i = 0; err == 0 && i < chain->count; i++) {
 		err = file_source_identify(chain->files[i].path, &ids[n++]);
-		for (char **p = chain->files[i].parts; err == 0 && p && *p; p++)
+		for (char **p = chain->files[i].parts; err == 0 && p != NULL && *p != NULL; p++)
 			err = file_source_identify(*p, &ids[n++]);
 	}
 	if (err < 0)
@@ -121,7 +121,7 @@ static int read_image(struct domain_run *run, struct disk_state *disk,
 	nbd_source_close(nbd);
 	if (err == 0)
 		err = backup_snapshot_note_disk(run->b, file->target,
-				file->base ? DISK_INCREMENTAL : DISK_FULL,
+				file->base != NULL ? DISK_INCREMENTAL : DISK_FULL,
 				disk->verdict.why[0] ? disk->verdict.why : NULL);
 	return err;
 }

@@ -128,12 +128,12 @@ char *chain_blockdev(const struct chain *chain, bool direct)
 		const struct chain_file *file = &chain->files[i];
 		const struct format *format = find_format(file->format);
 		json_t *node = image_node(file, direct);
-		int bad = !node;
+		int bad = node == NULL;
 
 		/* null: whatever the header may come to name is not opened */
-		if (node && below)
+		if (node != NULL && below != NULL)
 			bad = json_object_set_new(node, "backing", below);
-		else if (node && format && format->has_backing)
+		else if (node != NULL && format != NULL && format->has_backing)
 			bad = json_object_set_new(node, "backing",
 					json_null());
 		else
@@ -144,7 +144,7 @@ char *chain_blockdev(const struct chain *chain, bool direct)
 		}
 		below = node;
 	}
-	text = below ? json_dumps(below, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	text = below != NULL ? json_dumps(below, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 	json_decref(below);
 	return text;
 }
@@ -217,7 +217,7 @@ static char *beside(const char *base, const char *name)
 	const char *slash = strrchr(base, '/');
 	char *path;
 
-	if (name[0] == '/' || !slash)
+	if (name[0] == '/' || slash == NULL)
 		return strdup(name);
 	if (asprintf(&path, "%.*s/%s", (int)(slash - base), base, name) < 0)
 		return NULL;
@@ -234,12 +234,12 @@ static int ask_qemu_img(struct chain_file *file)
 		(char *)"--output=json", (char *)"--force-share", NULL, NULL };
 	int err;
 
-	if (!image)
+	if (image == NULL)
 		return fail(-ENOTSUP, "its name is not UTF-8, which qemu "
 				"needs");
 	node = json_dumps(image, JSON_COMPACT);
 	json_decref(image);
-	if (!node || asprintf(&name, "json:%s", node) < 0)
+	if (node == NULL || asprintf(&name, "json:%s", node) < 0)
 		return -ENOMEM;
 	argv[4] = name;
 	err = child_run(argv, INFO_MAX, &text);
@@ -281,16 +281,16 @@ static int read_parts(struct chain_file *file)
 	if (n > PARTS_MAX)
 		return fail(-ENOTSUP, "an image of over %u files", PARTS_MAX);
 	file->parts = calloc(n + 1, sizeof(*file->parts));
-	if (!file->parts)
+	if (file->parts == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		const char *name = json_string_value(json_object_get(
 				json_array_get(extents, i), "filename"));
 
-		if (!name || strcmp(name, file->path) == 0)
+		if (name == NULL || strcmp(name, file->path) == 0)
 			continue;
 		file->parts[parts] = beside(file->path, name);
-		if (!file->parts[parts])
+		if (file->parts[parts] == NULL)
 			return -ENOMEM;
 		file->allocated += allocated_of(file->parts[parts++]);
 	}
@@ -312,7 +312,7 @@ static int read_info(struct chain_file *file)
 			json_object_get(file->info, "virtual-size"));
 	if (json_is_true(json_object_get(file->info, "encrypted")))
 		file->encrypted = true;
-	if (info_specific(file, "data-file"))
+	if (info_specific(file, "data-file") != NULL)
 		return fail(-ENOTSUP,
 				"%s keeps its data in another file "
 				"(data_file), which amberfs does not follow; "
@@ -331,15 +331,15 @@ static int source_path(const struct disk_source *source, struct connection *conn
 	int err;
 
 	if (source->type == SOURCE_FILE || source->type == SOURCE_BLOCK) {
-		*path = strdup(source->path ? source->path : "");
-		return *path ? 0 : -ENOMEM;
+		*path = strdup(source->path != NULL ? source->path : "");
+		return *path != NULL ? 0 : -ENOMEM;
 	}
-	if (source->type != SOURCE_VOLUME || !source->pool || !source->volume)
+	if (source->type != SOURCE_VOLUME || source->pool == NULL || source->volume == NULL)
 		return fail(-ENOTSUP,
 				"its source (type %s) is not a file or block "
 				"device of this host",
 				domain_xml_source_name(source->type));
-	if (!conn)
+	if (conn == NULL)
 		return fail(-ENOTSUP, "its storage pool is unknown");
 	err = connection_volume(conn, source->pool, source->volume, &v);
 	if (err)
@@ -366,7 +366,7 @@ static int header_backing(const struct chain_file *file, char **path)
 	char shown[SHOWN_MAX], below[SHOWN_MAX];
 
 	*path = NULL;
-	if (!name || !*name)
+	if (name == NULL || !*name)
 		return 0;
 	if (has_protocol(name)) {
 		name_display(shown, sizeof(shown), file->path);
@@ -378,7 +378,7 @@ static int header_backing(const struct chain_file *file, char **path)
 				shown, below);
 	}
 	*path = beside(file->path, name);
-	return *path ? 0 : -ENOMEM;
+	return *path != NULL ? 0 : -ENOMEM;
 }
 
 static int no_format(const struct chain_file *file, const char *path)
@@ -401,21 +401,21 @@ static int no_format(const struct chain_file *file, const char *path)
 static int find_below(const struct chain_file *file, const struct disk_source *source,
 		struct connection *conn, char **path, const char **format)
 {
-	const struct disk_source *below = source ? source->backing : NULL;
+	const struct disk_source *below = source != NULL ? source->backing : NULL;
 	int err;
 
 	*path = NULL;
 	*format = NULL;
-	if ((source && source->ends) || !find_format(file->format)->has_backing)
+	if ((source != NULL && source->ends) || !find_format(file->format)->has_backing)
 		return 0;
-	if (below)
+	if (below != NULL)
 		*format = below->format;
-	err = below ? source_path(below, conn, path) : header_backing(file, path);
-	if (err || !*path)
+	err = below != NULL ? source_path(below, conn, path) : header_backing(file, path);
+	if (err || *path == NULL)
 		return err;
-	if (!*format)
+	if (*format == NULL)
 		*format = info_text(file, "backing-filename-format");
-	return *format ? 0 : no_format(file, *path);
+	return *format != NULL ? 0 : no_format(file, *path);
 }
 
 static int check_loop(const struct chain *chain, const struct chain_file *file)
@@ -441,9 +441,9 @@ static struct chain_file *add_file(struct chain *chain, char *path,
 	char *own_format = strdup(format);
 	struct chain_file *file;
 
-	if (files)
+	if (files != NULL)
 		chain->files = files;
-	if (!files || !own_format) {
+	if (files == NULL || own_format == NULL) {
 		free(path);
 		free(own_format);
 		return NULL;
@@ -461,7 +461,7 @@ static int inspect(struct chain *chain, struct chain_file *file,
 	char shown[SHOWN_MAX];
 	int err;
 
-	if (source) {
+	if (source != NULL) {
 		file->encrypted = source->encrypted;
 		file->sliced = source->sliced;
 		file->slice_offset = source->slice_offset;
@@ -470,7 +470,7 @@ static int inspect(struct chain *chain, struct chain_file *file,
 	err = look_at(file);
 	if (err)
 		return err;
-	if (!find_format(file->format)) {
+	if (find_format(file->format) == NULL) {
 		name_display(shown, sizeof(shown), file->format);
 		return fail(-ENOTSUP, "images of the format %s can't be read",
 				shown);
@@ -490,21 +490,21 @@ int chain_resolve(struct chain *chain, const struct disk_source *source,
 		struct connection *conn, unsigned flags)
 {
 	const struct disk_source *s = source;
-	const char *format = source->format ? source->format : "raw";
+	const char *format = source->format != NULL ? source->format : "raw";
 	char *path = NULL;
 	int err;
 
 	memset(chain, 0, sizeof(*chain));
 	err = source_path(source, conn, &path);
-	while (!err && path && chain->count < CHAIN_FILES_MAX) {
+	while (!err && path != NULL && chain->count < CHAIN_FILES_MAX) {
 		struct chain_file *file = add_file(chain, take_ptr(path), format);
 
-		err = file ? inspect(chain, file, s, flags) : -ENOMEM;
+		err = file != NULL ? inspect(chain, file, s, flags) : -ENOMEM;
 		if (!err)
 			err = find_below(file, s, conn, &path, &format);
-		s = s ? s->backing : NULL;
+		s = s != NULL ? s->backing : NULL;
 	}
-	if (!err && path)
+	if (!err && path != NULL)
 		err = fail(-ELOOP, "a backing chain of over %u files",
 				CHAIN_FILES_MAX);
 	free(path);
@@ -519,7 +519,7 @@ void chain_clear(struct chain *chain)
 		free(file->path);
 		free(file->format);
 		json_decref(file->info);
-		for (char **p = file->parts; p && *p; p++)
+		for (char **p = file->parts; p != NULL && *p != NULL; p++)
 			free(*p);
 		free(file->parts);
 	}
@@ -533,7 +533,7 @@ uint32_t chain_file_count(const struct chain *chain)
 
 	for (unsigned i = 0; i < chain->count; i++) {
 		n++;
-		for (char **p = chain->files[i].parts; p && *p; p++)
+		for (char **p = chain->files[i].parts; p != NULL && *p != NULL; p++)
 			n++;
 	}
 	return n;
@@ -559,7 +559,7 @@ bool chain_allows_direct(const struct chain *chain)
 
 		if (!allows_direct(file->path))
 			return false;
-		for (char **p = file->parts; p && *p; p++)
+		for (char **p = file->parts; p != NULL && *p != NULL; p++)
 			if (!allows_direct(*p))
 				return false;
 	}

@@ -37,7 +37,7 @@ static bool is_missing(void)
 static int take_name(struct checkpoint_names *out, virDomainCheckpointPtr c)
 {
 	const char *name = virDomainCheckpointGetName(c);
-	char *copy = strdup(name ? name : "");
+	char *copy = strdup(name != NULL ? name : "");
 	if (copy == NULL)
 		return fail_errno(-ENOMEM, "listing checkpoints");
 	out->items[out->count++] = copy;
@@ -69,7 +69,7 @@ int checkpoints_list(struct domain *domain, struct checkpoint_names *out)
 
 void checkpoints_clear(struct checkpoint_names *names)
 {
-	for (unsigned i = 0; names->items && i < names->count; i++)
+	for (unsigned i = 0; names->items != NULL && i < names->count; i++)
 		free(names->items[i]);
 	free(names->items);
 	*names = (struct checkpoint_names){ .count = 0 };
@@ -132,7 +132,7 @@ static void remove_gone(xmlDoc *doc, const char *const *targets,
 	xmlNode *root = xmlDocGetRootElement(doc), *next;
 	remove_node(domain_doc_child(root, "parent"));
 	xmlNode *n = domain_doc_child(root, "disks");
-	for (n = n ? n->children : NULL; n != NULL; n = next) {
+	for (n = n != NULL ? n->children : NULL; n != NULL; n = next) {
 		next = n->next;
 		if (domain_doc_is(n, "disk") && !is_one_of(n, targets, count))
 			remove_node(n);

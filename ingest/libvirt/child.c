@@ -59,10 +59,10 @@ static char **environment_make(struct environment *environment, bool listens)
 	size_t count = 0, n = 0;
 	char **vars;
 
-	while (environ && environ[count])
+	while (environ != NULL && environ[count] != NULL)
 		count++;
 	vars = calloc(count + 4, sizeof(char *));
-	if (!vars)
+	if (vars == NULL)
 		return NULL;
 	for (size_t i = 0; i < count; i++)
 		if (!is_replaced(environ[i]))
@@ -246,7 +246,7 @@ int child_start(struct child *child, char *const argv[], int listen_fd,
 	struct plan p = { .argv = argv, .parent = getpid(),
 		.listen_fd = listen_fd };
 	char **vars = environment_make(&p.env, listen_fd >= 0);
-	int err = vars ? 0 : -ENOMEM;
+	int err = vars != NULL ? 0 : -ENOMEM;
 
 	p.vars = vars;
 	*child = (struct child){ .out = -1, .err = -1 };
@@ -278,7 +278,7 @@ int child_start_guard(struct child *child, char *const argv[], int control)
 		.listen_fd = control, .outlives = true,
 		.err = fcntl(STDERR_FILENO, F_GETFD) < 0 ? -1 : STDERR_FILENO };
 	char **vars = environment_make(&p.env, false);
-	int err = vars ? pipe_make(&status) : -ENOMEM;
+	int err = vars != NULL ? pipe_make(&status) : -ENOMEM;
 
 	p.vars = vars;
 	*child = (struct child){ .out = -1, .err = -1 };
@@ -330,15 +330,15 @@ static const char *error_line(char *text)
 	const char *found = NULL, *last = text;
 	char *save = NULL;
 
-	for (char *line = strtok_r(text, "\n", &save); line;
+	for (char *line = strtok_r(text, "\n", &save); line != NULL;
 			line = strtok_r(NULL, "\n", &save)) {
 		const char *colon = strstr(line, ": ");
 
 		last = line;
-		if (strncmp(line, "qemu-", 5) == 0 && colon)
+		if (strncmp(line, "qemu-", 5) == 0 && colon != NULL)
 			found = colon + 2;
 	}
-	return found ? found : last;
+	return found != NULL ? found : last;
 }
 
 char *child_message(const struct child *child, char *buf, size_t size)
@@ -377,7 +377,7 @@ static int output_grow(struct output *output, size_t n)
 		return 0;
 	want = want < 2 * output->room ? 2 * output->room : want;
 	bytes = realloc(output->bytes, want);
-	if (!bytes)
+	if (bytes == NULL)
 		return -ENOMEM;
 	output->bytes = bytes;
 	output->room = want;
@@ -466,6 +466,6 @@ int child_run(char *const argv[], size_t max, char **out)
 		free(o.bytes);
 		return err;
 	}
-	*out = o.bytes ? o.bytes : strdup("");
-	return *out ? 0 : -ENOMEM;
+	*out = o.bytes != NULL ? o.bytes : strdup("");
+	return *out != NULL ? 0 : -ENOMEM;
 }

@@ -40,7 +40,7 @@ static const char *libvirt_message(char *buf, size_t size)
 	const char *text = virGetLastErrorMessage();
 	const char *prefix = "internal error: ";
 
-	if (!text || !*text)
+	if (text == NULL || !*text)
 		text = "libvirt gives no reason";
 	if (strncmp(text, prefix, strlen(prefix)) == 0)
 		text += strlen(prefix);
@@ -82,7 +82,7 @@ int connection_check_uri(const char *uri)
 	if (uri[scheme] != ':')
 		return 0; /* an alias; what it stands for is checked later */
 	plus = memchr(uri, '+', scheme);
-	if (plus) {
+	if (plus != NULL) {
 		size_t len = scheme - (size_t)(plus + 1 - uri);
 
 		if (len != 4 || memcmp(plus + 1, "unix", 4) != 0)
@@ -119,12 +119,12 @@ static int dial(struct connection *conn, enum connection_access access)
 	if (access == CONNECTION_SECRETS) {
 		conn->handle = virConnectOpen(conn->uri);
 		conn->writable = conn->handle != NULL;
-		if (!conn->handle && !refused_writing())
+		if (conn->handle == NULL && !refused_writing())
 			goto failed;
 	}
-	if (!conn->handle)
+	if (conn->handle == NULL)
 		conn->handle = virConnectOpenReadOnly(conn->uri);
-	if (conn->handle)
+	if (conn->handle != NULL)
 		return 0;
 failed:
 	name_display(shown, sizeof(shown), conn->uri);
@@ -136,7 +136,7 @@ failed:
 static int check_dialled(struct connection *conn)
 {
 	char *real = virConnectGetURI(conn->handle);
-	int err = real ? connection_check_uri(real) : 0;
+	int err = real != NULL ? connection_check_uri(real) : 0;
 
 	free(real);
 	return err;
@@ -148,20 +148,20 @@ int connection_open(struct connection **out, const char *uri,
 	struct connection *conn;
 	int err;
 
-	if (!uri || !*uri)
+	if (uri == NULL || !*uri)
 		uri = getenv("LIBVIRT_DEFAULT_URI");
-	if (!uri || !*uri)
+	if (uri == NULL || !*uri)
 		uri = DEFAULT_URI;
 	err = connection_check_uri(uri);
 	if (err)
 		return err;
 	conn = calloc(1, sizeof(*conn));
-	if (!conn)
+	if (conn == NULL)
 		return -ENOMEM;
 	virSetErrorFunc(NULL, silent);
 	conn->uri = strdup(uri);
-	err = conn->uri ? virInitialize() : -ENOMEM;
-	if (err && conn->uri)
+	err = conn->uri != NULL ? virInitialize() : -ENOMEM;
+	if (err && conn->uri != NULL)
 		err = connection_fail(-ENOTCONN, "libvirt can't start");
 	if (!err)
 		err = dial(conn, access);
@@ -177,9 +177,9 @@ int connection_open(struct connection **out, const char *uri,
 
 void connection_close(struct connection *conn)
 {
-	if (!conn)
+	if (conn == NULL)
 		return;
-	if (conn->handle)
+	if (conn->handle != NULL)
 		virConnectClose(conn->handle);
 	free(conn->uri);
 	free(conn);
@@ -216,7 +216,7 @@ static int read_volume(virStorageVolPtr vol, struct volume_facts *out)
 	virStorageVolInfo info;
 	char *path = virStorageVolGetPath(vol);
 
-	if (!path)
+	if (path == NULL)
 		return lookup_error();
 	memset(out, 0, sizeof(*out));
 	out->path = path;
@@ -240,17 +240,17 @@ int connection_volume(struct connection *conn, const char *pool,
 	name_display(a, sizeof(a), pool);
 	name_display(b, sizeof(b), volume);
 	p = virStoragePoolLookupByName(conn->handle, pool);
-	if (!p)
+	if (p == NULL)
 		return connection_fail(lookup_error(), "storage pool %s", a);
 	v = virStorageVolLookupByName(p, volume);
-	if (v)
+	if (v != NULL)
 		err = read_volume(v, out);
-	if (!v || err)
-		err = connection_fail(v ? err : lookup_error(),
+	if (v == NULL || err)
+		err = connection_fail(v != NULL ? err : lookup_error(),
 				"volume %s of the storage pool %s (if the "
 				"pool is inactive, start it: virsh pool-start)",
 				b, a);
-	if (v)
+	if (v != NULL)
 		virStorageVolFree(v);
 	virStoragePoolFree(p);
 	return err;

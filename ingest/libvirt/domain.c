@@ -154,9 +154,9 @@ static struct domain *domain_make(virDomainPtr handle)
 	struct domain *domain = calloc(1, sizeof(*domain));
 	const char *name = virDomainGetName(handle);
 
-	if (domain)
-		domain->name = strdup(name ? name : "");
-	if (!domain || !domain->name) {
+	if (domain != NULL)
+		domain->name = strdup(name != NULL ? name : "");
+	if (domain == NULL || domain->name == NULL) {
 		free(domain);
 		virDomainFree(handle);
 		return NULL;
@@ -176,15 +176,15 @@ int domain_list(struct connection *conn, struct domain ***out, unsigned *count)
 		return connection_fail(-EIO, "libvirt can't list its domains");
 	list = calloc((size_t)n + 1, sizeof(struct domain *));
 	for (int i = 0; i < n; i++) {
-		struct domain *domain = list ? domain_make(handles[i]) : NULL;
+		struct domain *domain = list != NULL ? domain_make(handles[i]) : NULL;
 
-		if (domain)
+		if (domain != NULL)
 			list[made++] = domain;
-		else if (!list)
+		else if (list == NULL)
 			virDomainFree(handles[i]);
 	}
 	free(handles);
-	if (!list || made < n) {
+	if (list == NULL || made < n) {
 		domain_list_free(list, (unsigned)made);
 		return -ENOMEM;
 	}
@@ -196,7 +196,7 @@ int domain_list(struct connection *conn, struct domain ***out, unsigned *count)
 
 void domain_list_free(struct domain **list, unsigned count)
 {
-	for (unsigned i = 0; list && i < count; i++)
+	for (unsigned i = 0; list != NULL && i < count; i++)
 		domain_free(list[i]);
 	free(list);
 }
@@ -207,10 +207,10 @@ int domain_find(struct domain **out, struct connection *conn, const char *name)
 			virDomainLookupByName(connection_handle(conn), name);
 	char shown[256];
 
-	if (!handle && strlen(name) == DOMAIN_UUID_MAX - 1)
+	if (handle == NULL && strlen(name) == DOMAIN_UUID_MAX - 1)
 		handle = virDomainLookupByUUIDString(
 				connection_handle(conn), name);
-	if (!handle) {
+	if (handle == NULL) {
 		name_display(shown, sizeof(shown), name);
 		if (virGetLastErrorCode() != VIR_ERR_NO_DOMAIN &&
 				virGetLastErrorCode() != VIR_ERR_INVALID_ARG)
@@ -221,12 +221,12 @@ int domain_find(struct domain **out, struct connection *conn, const char *name)
 				shown, connection_uri(conn));
 	}
 	*out = domain_make(handle);
-	return *out ? 0 : -ENOMEM;
+	return *out != NULL ? 0 : -ENOMEM;
 }
 
 void domain_free(struct domain *domain)
 {
-	if (!domain)
+	if (domain == NULL)
 		return;
 	virDomainFree(domain->handle);
 	free(domain->name);
@@ -271,7 +271,7 @@ int domain_facts(struct domain *domain, struct domain_facts *out)
 	if (virDomainGetInfo(domain->handle, &info) < 0)
 		return domain_fail(domain, "nothing about it is to be had");
 	out->name = strdup(domain_name(domain));
-	if (!out->name)
+	if (out->name == NULL)
 		return -ENOMEM;
 	if (virDomainGetUUIDString(domain->handle, out->uuid) < 0)
 		out->uuid[0] = '\0';
@@ -306,7 +306,7 @@ int domain_get_xml(struct domain *domain, enum domain_xml_kind kind, char **out)
 	if (kind == DOMAIN_XML_SECURE)
 		flags |= VIR_DOMAIN_XML_SECURE;
 	*out = virDomainGetXMLDesc(domain->handle, flags);
-	if (!*out)
+	if (*out == NULL)
 		return domain_fail(domain, "its XML is not to be had");
 	return 0;
 }

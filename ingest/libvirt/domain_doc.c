@@ -11,15 +11,15 @@
 
 bool domain_doc_is(const xmlNode *n, const char *name)
 {
-	return n->type == XML_ELEMENT_NODE && !n->ns &&
+	return n->type == XML_ELEMENT_NODE && n->ns == NULL &&
 			strcmp((const char *)n->name, name) == 0;
 }
 
 xmlNode *domain_doc_child(const xmlNode *parent, const char *name)
 {
-	xmlNode *n = parent ? parent->children : NULL;
+	xmlNode *n = parent != NULL ? parent->children : NULL;
 
-	while (n && !domain_doc_is(n, name))
+	while (n != NULL && !domain_doc_is(n, name))
 		n = n->next;
 	return n;
 }
@@ -27,8 +27,8 @@ xmlNode *domain_doc_child(const xmlNode *parent, const char *name)
 bool domain_doc_attribute_is(const xmlNode *n, const char *name,
 		const char *value)
 {
-	xmlChar *text = n ? xmlGetNoNsProp(n, (const xmlChar *)name) : NULL;
-	bool same = text && strcmp((const char *)text, value) == 0;
+	xmlChar *text = n != NULL ? xmlGetNoNsProp(n, (const xmlChar *)name) : NULL;
+	bool same = text != NULL && strcmp((const char *)text, value) == 0;
 
 	xmlFree(text);
 	return same;
@@ -40,9 +40,9 @@ static int check(const xmlDoc *doc, const char *name)
 
 	/* Nothing of libvirt's has one; its entities could name files or grow
 	 * without bound. */
-	if (doc->intSubset || doc->extSubset)
+	if (doc->intSubset != NULL || doc->extSubset != NULL)
 		return fail(-EBADMSG, "domain XML with a DOCTYPE");
-	if (!root || !domain_doc_is(root, name))
+	if (root == NULL || !domain_doc_is(root, name))
 		return fail(-EBADMSG, "this XML is not that of a %s", name);
 	return 0;
 }
@@ -67,7 +67,7 @@ int domain_doc_parse_root(xmlDoc **out, const char *xml, size_t len,
 		return fail(-EBADMSG, "domain XML of %zu bytes, over 16 MiB",
 				len);
 	doc = xmlReadMemory(xml, (int)len, NULL, "UTF-8", options);
-	if (!doc)
+	if (doc == NULL)
 		return fail(-EBADMSG, "the domain's XML is not well-formed");
 	err = check(doc, root);
 	if (err) {

@@ -20,7 +20,7 @@ static inline void cleanup_doc(xmlDoc **doc)
 
 static int visit_text(xmlChar *text, domain_path_fn *fn, void *ctx)
 {
-	int err = text && text[0] == '/' ? fn(ctx, (const char *)text) : 0;
+	int err = text != NULL && text[0] == '/' ? fn(ctx, (const char *)text) : 0;
 	xmlFree(text);
 	return err;
 }
@@ -28,11 +28,11 @@ static int visit_text(xmlChar *text, domain_path_fn *fn, void *ctx)
 static int visit_node(const xmlNode *n, domain_path_fn *fn, void *ctx)
 {
 	int err = 0;
-	for (const xmlAttr *a = n->properties; err == 0 && a; a = a->next)
+	for (const xmlAttr *a = n->properties; err == 0 && a != NULL; a = a->next)
 		err = visit_text(xmlNodeListGetString(n->doc, a->children, 1), fn,
 				ctx);
 	/* <nvram>/path</nvram>, <kernel>…: text and nothing else. */
-	if (err == 0 && n->children && n->children->type == XML_TEXT_NODE
+	if (err == 0 && n->children != NULL && n->children->type == XML_TEXT_NODE
 			&& n->children->next == NULL)
 		err = visit_text(xmlNodeGetContent(n), fn, ctx);
 	return err;
@@ -52,7 +52,7 @@ static xmlNode *next_node(xmlNode *n, const xmlNode *root)
 static int visit_below(xmlNode *root, domain_path_fn *fn, void *ctx)
 {
 	int err = 0;
-	for (xmlNode *n = root; err == 0 && n; n = next_node(n, root))
+	for (xmlNode *n = root; err == 0 && n != NULL; n = next_node(n, root))
 		if (n->type == XML_ELEMENT_NODE)
 			err = visit_node(n, fn, ctx);
 	return err;
@@ -95,13 +95,13 @@ static xmlNode *backing_below(const xmlNode *disk, const char *directory)
 	xmlNode *backing = NULL;
 	if (domain_doc_is(disk, "disk"))
 		backing = domain_doc_child(disk, "backingStore");
-	return backing && visit_below(backing, is_below, (void *)directory) == 1
+	return backing != NULL && visit_below(backing, is_below, (void *)directory) == 1
 			? backing : NULL;
 }
 
 void domain_paths_free(char **targets)
 {
-	for (char **t = targets; t && *t; t++)
+	for (char **t = targets; t != NULL && *t != NULL; t++)
 		free(*t);
 	free(targets);
 }
@@ -114,10 +114,10 @@ static int add_target(char ***list, size_t *count, const xmlNode *disk)
 	*list = more;
 	xmlChar *dev = xmlGetNoNsProp(domain_doc_child(disk, "target"),
 			(const xmlChar *)"dev");
-	more[*count] = dev ? strdup((const char *)dev) : NULL;
+	more[*count] = dev != NULL ? strdup((const char *)dev) : NULL;
 	more[*count + 1] = NULL;
 	xmlFree(dev);
-	return more[(*count)++] ? 0 : -ENOMEM;
+	return more[(*count)++] != NULL ? 0 : -ENOMEM;
 }
 
 int domain_paths_backed(const char *xml, const char *directory, char ***targets)
@@ -130,7 +130,7 @@ int domain_paths_backed(const char *xml, const char *directory, char ***targets)
 		err = -ENOMEM;
 	const xmlNode *devices = err < 0 ? NULL
 			: domain_doc_child(xmlDocGetRootElement(doc), "devices");
-	for (xmlNode *n = devices ? devices->children : NULL; err == 0 && n;
+	for (xmlNode *n = devices != NULL ? devices->children : NULL; err == 0 && n != NULL;
 			n = n->next)
 		if (backing_below(n, directory) != NULL)
 			err = add_target(&list, &count, n);
@@ -150,9 +150,9 @@ int domain_paths_unback(const char *xml, const char *directory, char **out)
 	if (err < 0)
 		return err;
 	const xmlNode *devices = domain_doc_child(xmlDocGetRootElement(doc), "devices");
-	for (xmlNode *n = devices ? devices->children : NULL; n; n = n->next) {
+	for (xmlNode *n = devices != NULL ? devices->children : NULL; n != NULL; n = n->next) {
 		xmlNode *old = backing_below(n, directory);
-		xmlNode *none = old ? xmlNewNode(NULL,
+		xmlNode *none = old != NULL ? xmlNewNode(NULL,
 				(const xmlChar *)"backingStore") : NULL;
 		if (old == NULL)
 			continue;
@@ -162,7 +162,7 @@ int domain_paths_unback(const char *xml, const char *directory, char **out)
 		xmlFreeNode(old);
 	}
 	xmlDocDumpMemory(doc, &text, &len);
-	*out = text ? strdup((const char *)text) : NULL;
+	*out = text != NULL ? strdup((const char *)text) : NULL;
 	xmlFree(text);
-	return *out ? 0 : -ENOMEM;
+	return *out != NULL ? 0 : -ENOMEM;
 }

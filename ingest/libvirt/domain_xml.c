@@ -39,11 +39,11 @@ const char *domain_xml_source_name(enum source_type t)
 static int take_text(xmlChar *text, char **out)
 {
 	*out = NULL;
-	if (!text)
+	if (text == NULL)
 		return 0;
 	if (*text)
 		*out = strdup((const char *)text);
-	int err = *text && !*out ? -ENOMEM : 0;
+	int err = *text && *out == NULL ? -ENOMEM : 0;
 	xmlFree(text);
 	return err;
 }
@@ -52,7 +52,7 @@ static int take_text(xmlChar *text, char **out)
 static int attribute(const xmlNode *n, const char *name, char **out)
 {
 	*out = NULL;
-	if (!n)
+	if (n == NULL)
 		return 0;
 	return take_text(xmlGetNoNsProp(n, (const xmlChar *)name), out);
 }
@@ -60,7 +60,7 @@ static int attribute(const xmlNode *n, const char *name, char **out)
 static int content(const xmlNode *n, char **out)
 {
 	*out = NULL;
-	return n ? take_text(xmlNodeGetContent(n), out) : 0;
+	return n != NULL ? take_text(xmlNodeGetContent(n), out) : 0;
 }
 
 static int number(const xmlNode *n, const char *name, uint64_t *out)
@@ -71,7 +71,7 @@ static int number(const xmlNode *n, const char *name, uint64_t *out)
 
 	if (err)
 		return err;
-	if (!text || text[0] < '0' || text[0] > '9')
+	if (text == NULL || text[0] < '0' || text[0] > '9')
 		return fail(-EBADMSG, "a <slice> without %s", name);
 	errno = 0;
 	*out = strtoull(text, &end, 10);
@@ -91,10 +91,10 @@ static enum source_type source_type(const xmlNode *n)
 static int read_slice(const xmlNode *source, struct disk_source *s)
 {
 	const xmlNode *slices = domain_doc_child(source, "slices");
-	const xmlNode *n = slices ? slices->children : NULL;
+	const xmlNode *n = slices != NULL ? slices->children : NULL;
 	int err;
 
-	for (; n; n = n->next) {
+	for (; n != NULL; n = n->next) {
 		uint64_t end;
 
 		if (!domain_doc_is(n, "slice") ||
@@ -124,11 +124,11 @@ static int read_host(const xmlNode *source, char **out)
 	CLEANUP_FREE char *port = NULL;
 	int err = attribute(host, "name", &name);
 
-	if (!err && !name)
+	if (!err && name == NULL)
 		return attribute(host, "socket", out);
 	if (!err)
 		err = attribute(host, "port", &port);
-	if (err || !port) {
+	if (err || port == NULL) {
 		*out = take_ptr(name);
 		return err;
 	}
@@ -155,7 +155,7 @@ static bool source_says_where(const struct disk_source *source)
 {
 	switch (source->type) {
 	case SOURCE_VOLUME:
-		return source->pool && source->volume;
+		return source->pool != NULL && source->volume != NULL;
 	case SOURCE_FILE:
 	case SOURCE_BLOCK:
 	case SOURCE_DIR:
@@ -170,7 +170,7 @@ static int read_source(const xmlNode *n, struct disk_source *source)
 	const char *path = path_attribute(source->type);
 	int err = 0;
 
-	if (path)
+	if (path != NULL)
 		err = attribute(n, path, &source->path);
 	if (!err && source->type == SOURCE_VOLUME)
 		err = attribute(n, "pool", &source->pool);
@@ -186,7 +186,7 @@ static int read_source(const xmlNode *n, struct disk_source *source)
 		err = attribute(n, "startupPolicy", &source->startup_policy);
 	if (!err)
 		err = read_slice(n, source);
-	if (domain_doc_child(n, "encryption"))
+	if (domain_doc_child(n, "encryption") != NULL)
 		source->encrypted = true;
 	source->present = source_says_where(source);
 	return err;
@@ -202,9 +202,9 @@ static int read_backing(const xmlNode *parent, struct disk_source *source,
 	struct disk_source *below;
 	int err;
 
-	if (!n)
+	if (n == NULL)
 		return 0;
-	if (!domain_doc_child(n, "source")) {
+	if (domain_doc_child(n, "source") == NULL) {
 		source->ends = true;
 		return 0;
 	}
@@ -212,7 +212,7 @@ static int read_backing(const xmlNode *parent, struct disk_source *source,
 		return fail(-EBADMSG, "a backing chain of over %d files",
 				DEPTH_MAX);
 	below = source->backing = calloc(1, sizeof(*below));
-	if (!below)
+	if (below == NULL)
 		return -ENOMEM;
 	err = attribute(domain_doc_child(n, "format"), "type", &below->format);
 	return err ? err : read_level(n, below, depth + 1);
@@ -226,7 +226,7 @@ static int read_level(const xmlNode *n, struct disk_source *s, int depth)
 	s->type = source_type(n);
 	/* Older libvirt has <encryption> beside the source. */
 	s->encrypted = domain_doc_child(n, "encryption") != NULL;
-	if (source)
+	if (source != NULL)
 		err = read_source(source, s);
 	return err ? err : read_backing(n, s, depth);
 }
@@ -236,7 +236,7 @@ static enum disk_device device_kind(const xmlNode *n)
 	for (int d = 0; d < DEVICE_OTHER; d++)
 		if (domain_doc_attribute_is(n, "device", device_names[d]))
 			return (enum disk_device)d;
-	return xmlHasNsProp((xmlNode *)n, (const xmlChar *)"device", NULL)
+	return xmlHasNsProp((xmlNode *)n, (const xmlChar *)"device", NULL) != NULL
 			? DEVICE_OTHER : DEVICE_DISK;
 }
 
@@ -245,7 +245,7 @@ static int read_disk(const xmlNode *n, struct domain_disk *disk)
 	const xmlNode *target = domain_doc_child(n, "target");
 	int err = attribute(target, "dev", &disk->target);
 
-	if (!err && !disk->target)
+	if (!err && disk->target == NULL)
 		return fail(-EBADMSG, "a disk without a target device");
 	if (!err)
 		err = attribute(target, "bus", &disk->bus);
@@ -261,19 +261,19 @@ static int read_disk(const xmlNode *n, struct domain_disk *disk)
 
 static int read_disks(const xmlNode *devices, struct domain_xml *xml)
 {
-	const xmlNode *n = devices ? devices->children : NULL;
+	const xmlNode *n = devices != NULL ? devices->children : NULL;
 	unsigned count = 0;
 	int err;
 
-	for (const xmlNode *i = n; i; i = i->next)
+	for (const xmlNode *i = n; i != NULL; i = i->next)
 		count += domain_doc_is(i, "disk");
 	if (count > DOMAIN_XML_DISKS_MAX)
 		return fail(-EBADMSG, "%u disks, more than %u", count,
 				DOMAIN_XML_DISKS_MAX);
 	xml->disks = calloc(count + 1, sizeof(*xml->disks));
-	if (!xml->disks)
+	if (xml->disks == NULL)
 		return -ENOMEM;
-	for (; n; n = n->next) {
+	for (; n != NULL; n = n->next) {
 		if (!domain_doc_is(n, "disk"))
 			continue;
 		err = read_disk(n, &xml->disks[xml->disk_count++]);
@@ -292,10 +292,10 @@ static int read_nvram(const xmlNode *os, struct domain_xml *xml)
 
 	if (err)
 		return err;
-	if (!source)
+	if (source == NULL)
 		return content(nvram, &xml->nvram);
 	err = attribute(source, "file", &xml->nvram);
-	if (!err && !xml->nvram)
+	if (!err && xml->nvram == NULL)
 		err = attribute(source, "dev", &xml->nvram);
 	return err;
 }
@@ -317,7 +317,7 @@ static int read_domain(const xmlNode *root, struct domain_xml *xml)
 	const xmlNode *os = domain_doc_child(root, "os");
 	int err = content(domain_doc_child(root, "name"), &xml->name);
 
-	if (!err && !xml->name)
+	if (!err && xml->name == NULL)
 		return fail(-EBADMSG, "a domain without a name");
 	if (!err)
 		err = content(domain_doc_child(root, "uuid"), &xml->uuid);
@@ -343,7 +343,7 @@ int domain_xml_parse(struct domain_xml **out, const char *xml, size_t len)
 	if (err)
 		return err;
 	d = calloc(1, sizeof(*d));
-	err = d ? read_domain(xmlDocGetRootElement(doc), d) : -ENOMEM;
+	err = d != NULL ? read_domain(xmlDocGetRootElement(doc), d) : -ENOMEM;
 	xmlFreeDoc(doc);
 	if (err) {
 		domain_xml_free(d);
@@ -367,7 +367,7 @@ static void clear_source(struct disk_source *source)
 
 void domain_xml_free(struct domain_xml *xml)
 {
-	if (!xml)
+	if (xml == NULL)
 		return;
 	for (unsigned i = 0; i < xml->disk_count; i++) {
 		struct domain_disk *disk = &xml->disks[i];
@@ -376,7 +376,7 @@ void domain_xml_free(struct domain_xml *xml)
 		free(disk->target);
 		free(disk->bus);
 		clear_source(&disk->source);
-		while (below) {
+		while (below != NULL) {
 			struct disk_source *next = below->backing;
 
 			clear_source(below);

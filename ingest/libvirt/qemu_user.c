@@ -55,12 +55,12 @@ static bool find_label(const char *xml, uid_t *uid, gid_t *gid)
 	xmlDoc *doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL,
 			XML_PARSE_NONET | XML_PARSE_NOERROR
 					| XML_PARSE_NOWARNING);
-	xmlXPathContext *context = doc ? xmlXPathNewContext(doc) : NULL;
-	xmlXPathObject *found = context
+	xmlXPathContext *context = doc != NULL ? xmlXPathNewContext(doc) : NULL;
+	xmlXPathObject *found = context != NULL
 			? xmlXPathEvalExpression(
 					  (const xmlChar *)label_path, context)
 			: NULL;
-	bool ok = found && found->stringval
+	bool ok = found != NULL && found->stringval != NULL
 			&& parse_label((const char *)found->stringval, uid, gid);
 	xmlXPathFreeObject(found);
 	xmlXPathFreeContext(context);
@@ -74,7 +74,7 @@ static bool socket_owner(const char *uri, uid_t *uid, gid_t *gid)
 {
 	static const char key[] = "socket=";
 	const char *query = strchr(uri, '?');
-	const char *at = query ? strstr(query, key) : NULL;
+	const char *at = query != NULL ? strstr(query, key) : NULL;
 	struct stat st;
 	if (at == NULL)
 		return false;

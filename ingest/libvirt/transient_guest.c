@@ -32,11 +32,11 @@ static uint64_t memory_to_spare(void)
 	uint64_t bytes = UINT64_MAX;
 	char line[128];
 
-	while (f && bytes == UINT64_MAX && fgets(line, sizeof(line), f))
+	while (f != NULL && bytes == UINT64_MAX && fgets(line, sizeof(line), f) != NULL)
 		if (strncmp(line, label, sizeof(label) - 1) == 0)
 			bytes = strtoull(line + sizeof(label) - 1, NULL, 10) *
 					KIB;
-	if (f)
+	if (f != NULL)
 		fclose(f);
 	return bytes;
 }
@@ -78,12 +78,12 @@ int transient_guest_start(struct transient_guest **out, struct connection *conn,
 	struct error_copy why;
 	int err = 0;
 
-	if (!guest)
+	if (guest == NULL)
 		return -ENOMEM;
 	guest->connection = connection_handle(conn);
 	guest->domain = virDomainCreateXML(guest->connection, xml,
 			VIR_DOMAIN_START_AUTODESTROY | VIR_DOMAIN_START_PAUSED);
-	if (!guest->domain) {
+	if (guest->domain == NULL) {
 		free(guest);
 		return connection_fail(-EIO, "libvirt can't start it");
 	}
@@ -115,7 +115,7 @@ int transient_guest_end(struct transient_guest *guest)
 {
 	int err = 0;
 
-	if (!guest)
+	if (guest == NULL)
 		return 0;
 	err = destroy(guest->domain);
 	virDomainFree(guest->domain);
@@ -159,7 +159,7 @@ int transient_guest_state(struct transient_guest *guest, const char **why)
 	if (state == VIR_DOMAIN_SHUTOFF)
 		return GUEST_ENDED;
 	*why = stuck(state, reason);
-	return *why ? GUEST_STUCK : GUEST_RUNS;
+	return *why != NULL ? GUEST_STUCK : GUEST_RUNS;
 }
 
 int transient_guest_agent(struct transient_guest *guest)
@@ -195,7 +195,7 @@ static int grow(struct growing *growing)
 	if (growing->room >= SCREEN_MAX)
 		return -ENODATA;
 	more = realloc(growing->data, growing->room * 2 + READ_SIZE);
-	if (!more)
+	if (more == NULL)
 		return -ENOMEM;
 	growing->data = more;
 	growing->room = growing->room * 2 + READ_SIZE;
@@ -227,10 +227,10 @@ int transient_guest_screen(struct transient_guest *guest, uint8_t **file, size_t
 	char *type = NULL;
 	int err = -ENODATA;
 
-	if (!stream)
+	if (stream == NULL)
 		return -ENODATA;
 	type = virDomainScreenshot(guest->domain, stream, 0, 0);
-	if (type)
+	if (type != NULL)
 		err = receive(stream, &got);
 	free(type);
 	virStreamFree(stream);

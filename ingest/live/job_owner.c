@@ -36,9 +36,9 @@ static int backup_job(struct domain *domain, char **who)
 	CLEANUP_FREE char *socket = NULL;
 	char shown[256];
 
-	if (!xml)
+	if (xml == NULL)
 		return 0;
-	if (job_xml_socket(&socket, xml) != 0 || !socket ||
+	if (job_xml_socket(&socket, xml) != 0 || socket == NULL ||
 			!scratch_is_socket(socket))
 		return answer(who, "a backup job that amberfs did not start");
 	if (asprintf(who, "another backup by amberfs (%s)",
@@ -72,7 +72,7 @@ static int block_jobs(struct domain *domain, char **who)
 
 	if (!err)
 		err = domain_xml_parse(&parsed, xml, strlen(xml));
-	for (unsigned i = 0; !err && !*who && i < parsed->disk_count; i++)
+	for (unsigned i = 0; !err && *who == NULL && i < parsed->disk_count; i++)
 		if (parsed->disks[i].source.present)
 			err = block_job(domain, parsed->disks[i].target, who);
 	domain_xml_free(parsed);
@@ -111,16 +111,16 @@ int job_owner_find(struct domain *domain, char **who)
 	if (!domain_control_is_active(domain))
 		return 0;
 	err = backup_job(domain, who);
-	if (!err && !*who)
+	if (!err && *who == NULL)
 		err = wait_a_moment(domain, &is_free, who);
-	if (!err && !*who)
+	if (!err && *who == NULL)
 		err = answer(who, domain_job_operation(domain));
-	if (!err && !*who)
+	if (!err && *who == NULL)
 		err = answer(who, domain_job_pause(domain));
-	if (!err && !*who && !is_free)
+	if (!err && *who == NULL && !is_free)
 		err = answer(who, "an operation of libvirt's that does not end "
 				"(virsh domcontrol)");
-	if (!err && !*who)
+	if (!err && *who == NULL)
 		err = block_jobs(domain, who);
 	return err;
 }

@@ -20,7 +20,7 @@ static void put_value(FILE *f, const char *text)
 {
 	xmlChar *safe = xmlEncodeSpecialChars(NULL, (const xmlChar *)text);
 
-	fprintf(f, "=\"%s\"", safe ? (const char *)safe : "");
+	fprintf(f, "=\"%s\"", safe != NULL ? (const char *)safe : "");
 	xmlFree(safe);
 }
 
@@ -30,7 +30,7 @@ static void put_disk(FILE *f, const struct live_disk *disk, const char *scratch)
 	put_value(f, disk->target);
 	fputs(" exportname", f);
 	put_value(f, disk->target);
-	if (disk->since) {
+	if (disk->since != NULL) {
 		fputs(" backupmode=\"incremental\" incremental", f);
 		put_value(f, disk->since);
 	} else {
@@ -61,7 +61,7 @@ char *job_xml_backup(const char *socket, const struct live_disk *disks,
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
 
-	if (!f)
+	if (f == NULL)
 		return NULL;
 	fputs("<domainbackup mode=\"pull\"><server transport=\"unix\" socket",
 			f);
@@ -81,12 +81,12 @@ char *job_xml_checkpoint(const char *name, const struct live_disk *disks,
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
 
-	if (!f) {
+	if (f == NULL) {
 		xmlFree(safe);
 		return NULL;
 	}
 	fprintf(f, "<domaincheckpoint><name>%s</name><disks>",
-			safe ? (const char *)safe : "");
+			safe != NULL ? (const char *)safe : "");
 	xmlFree(safe);
 	for (unsigned i = 0; i < count; i++) {
 		fprintf(f, "<disk checkpoint=\"%s\" name",
@@ -100,8 +100,8 @@ char *job_xml_checkpoint(const char *name, const struct live_disk *disks,
 
 static char *attribute(const xmlNode *n, const char *name)
 {
-	xmlChar *text = n ? xmlGetNoNsProp(n, (const xmlChar *)name) : NULL;
-	char *copy = text ? strdup((const char *)text) : NULL;
+	xmlChar *text = n != NULL ? xmlGetNoNsProp(n, (const xmlChar *)name) : NULL;
+	char *copy = text != NULL ? strdup((const char *)text) : NULL;
 
 	xmlFree(text);
 	return copy;
@@ -129,10 +129,10 @@ static bool read_user(uid_t *out, const char *text, size_t len)
 	char room[4096], *end;
 	unsigned long n;
 
-	if (!copy || !*copy)
+	if (copy == NULL || !*copy)
 		return false;
 	if (*copy != '+' && getpwnam_r(copy, &entry, room, sizeof(room),
-					&found) == 0 && found) {
+					&found) == 0 && found != NULL) {
 		*out = found->pw_uid;
 		return true;
 	}
@@ -149,7 +149,7 @@ static bool read_group(gid_t *out, const char *text)
 	unsigned long n;
 
 	if (*text != '+' && getgrnam_r(text, &entry, room, sizeof(room),
-					&found) == 0 && found) {
+					&found) == 0 && found != NULL) {
 		*out = found->gr_gid;
 		return true;
 	}
@@ -163,12 +163,12 @@ static bool read_group(gid_t *out, const char *text)
 static void read_seclabel(struct guest_facts *out, const xmlNode *n)
 {
 	const xmlNode *label = domain_doc_child(n, "label");
-	xmlChar *text = label ? xmlNodeGetContent(label) : NULL;
-	const char *colon = text ? strchr((const char *)text, ':') : NULL;
+	xmlChar *text = label != NULL ? xmlNodeGetContent(label) : NULL;
+	const char *colon = text != NULL ? strchr((const char *)text, ':') : NULL;
 
 	if (domain_doc_attribute_is(n, "model", "apparmor"))
 		out->apparmor = true;
-	if (domain_doc_attribute_is(n, "model", "dac") && colon)
+	if (domain_doc_attribute_is(n, "model", "dac") && colon != NULL)
 		out->has_owner = read_user(&out->owner, (const char *)text,
 				(size_t)(colon - (const char *)text)) &&
 				read_group(&out->group, colon + 1);
@@ -197,11 +197,11 @@ int job_xml_guest(struct guest_facts *out, const char *xml)
 	if (err)
 		return err;
 	root = xmlDocGetRootElement(doc);
-	for (const xmlNode *n = root->children; n; n = n->next)
+	for (const xmlNode *n = root->children; n != NULL; n = n->next)
 		if (domain_doc_is(n, "seclabel"))
 			read_seclabel(out, n);
 	root = domain_doc_child(root, "devices");
-	for (const xmlNode *n = root ? root->children : NULL; n; n = n->next)
+	for (const xmlNode *n = root != NULL ? root->children : NULL; n != NULL; n = n->next)
 		if (domain_doc_is(n, "channel"))
 			read_channel(out, n);
 	xmlFreeDoc(doc);

@@ -154,7 +154,7 @@ static void delete_leftovers(struct live_run *run)
 	for (unsigned i = 0; i < run->names.count && !run->base.unread; i++) {
 		const char *name = run->names.items[i];
 		if (!tracking_is_ours(name, id)
-				|| (token && strcmp(name, token) == 0))
+				|| (token != NULL && strcmp(name, token) == 0))
 			continue;
 		report_verbose("domain %s: checkpoint %s belongs to no snapshot "
 			       "and is deleted", run->d->display, name);
@@ -216,7 +216,7 @@ static int note_moment(struct live_run *run)
 				"filesystems were not frozen: %s",
 				run->d->display,
 				live_job_why_not_frozen(run->begun.job));
-	return snapshot->snap->consistency ? 0
+	return snapshot->snap->consistency != NULL ? 0
 				    : fail_errno(-ENOMEM, "making a snapshot");
 }
 
@@ -225,7 +225,7 @@ static bool was_untracked(const struct live_run *run, const char *target)
 {
 	const struct backup_snapshot *snapshot = run->d->b;
 	const struct snapshot *last = snapshot->base;
-	for (uint32_t i = 0; last && i < last->file_count; i++) {
+	for (uint32_t i = 0; last != NULL && i < last->file_count; i++) {
 		const struct snapshot_file *file = &last->files[i];
 		if (file->kind == FILE_DISK && file->target != NULL
 				&& strcmp(file->target, target) == 0)
@@ -332,7 +332,7 @@ static void delete_older(struct live_run *run)
 	if (run->begun.checkpoint[0] == '\0')
 		return;
 	/* It may have been given back to libvirt since they were listed. */
-	int err = run->base.base.token ? delete_if_ours(run, run->base.base.token) : 0;
+	int err = run->base.base.token != NULL ? delete_if_ours(run, run->base.base.token) : 0;
 	for (unsigned i = 0; i < run->names.count; i++) {
 		int failed = delete_if_ours(run, run->names.items[i]);
 		err = err < 0 ? err : failed;
@@ -367,7 +367,7 @@ static int end_job(struct live_run *run, int err)
 	struct error_copy why = { .err = 0 };
 	if (err < 0)
 		error_save(&why, err);
-	int e = run->begun.job ? live_job_stop(run->begun.job) : 0;
+	int e = run->begun.job != NULL ? live_job_stop(run->begun.job) : 0;
 	if (e < 0 && (err == 0 || err == -EIO))
 		error_save(&why, e);
 	live_job_end(take_ptr(run->begun.job));

@@ -61,16 +61,16 @@ static void fill_disk(const struct ladder *ladder, const struct disk_state *s,
 	const struct chain_file *top = &s->plan->chain.files[0];
 	*to = (struct live_disk){ .target = s->plan->target,
 		.size = top->virtual_size, .allocated = top->allocated,
-		.since = s->verdict.record ? ladder->token : NULL,
+		.since = s->verdict.record != NULL ? ladder->token : NULL,
 		.track = track && s->cannot == NULL };
 }
 
 static int fill_disks(const struct ladder *ladder, struct live_disk **out)
 {
 	*out = calloc(ladder->count + 1, sizeof(**out));
-	for (unsigned i = 0; *out && i < ladder->count; i++)
+	for (unsigned i = 0; *out != NULL && i < ladder->count; i++)
 		fill_disk(ladder, &ladder->disks[i], ladder->track, &(*out)[i]);
-	return *out ? 0 : fail_errno(-ENOMEM, "beginning a backup job");
+	return *out != NULL ? 0 : fail_errno(-ENOMEM, "beginning a backup job");
 }
 
 static unsigned incremental_count(const struct ladder *ladder)

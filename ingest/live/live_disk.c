@@ -35,7 +35,7 @@ static int note_identities(struct disk_state *disk, const struct chain *chain)
 				.inode = file->inode };
 		else
 			err = file_source_identify(file->path, identity);
-		for (char **p = file->parts; err == 0 && p && *p; p++, n++)
+		for (char **p = file->parts; err == 0 && p != NULL && *p != NULL; p++, n++)
 			if (i > 0)
 				err = file_source_identify(*p, &disk->identities[n]);
 	}
@@ -119,7 +119,7 @@ static int dial(struct domain_run *run, struct disk_state *disk, const char *soc
 			disk->plan->target);
 	const struct nbd_client_options o = { .socket = socket,
 		.export = disk->plan->target,
-		.bitmap = disk->verdict.record ? bitmap : NULL,
+		.bitmap = disk->verdict.record != NULL ? bitmap : NULL,
 		.workers = run->lane->workers };
 	int err = nbd_client_open(nbd, &o);
 	if (err == 0)
@@ -162,7 +162,7 @@ static int store(struct domain_run *run, struct disk_state *disk,
 		.format = top->format, .target = disk->plan->target,
 		.reading = disk->reading, .identities = disk->identities,
 		.identity_count = disk->identity_count,
-		.checkpoint = disk->cannot ? NULL : checkpoint,
+		.checkpoint = disk->cannot != NULL ? NULL : checkpoint,
 		.base = disk->verdict.record
 	};
 	return backup_snapshot_store(run->b, &f, source);
@@ -179,7 +179,7 @@ int live_disk_store(struct domain_run *run, struct disk_state *disk,
 	nbd_client_close(nbd);
 	if (err == 0)
 		err = backup_snapshot_note_disk(run->b, disk->plan->target,
-				disk->verdict.record ? DISK_INCREMENTAL
+				disk->verdict.record != NULL ? DISK_INCREMENTAL
 						  : DISK_FULL,
 				disk->verdict.why[0] ? disk->verdict.why : NULL);
 	return err < 0 ? fail_within(err, "disk %s", disk->plan->target) : 0;

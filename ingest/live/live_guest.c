@@ -78,11 +78,11 @@ int live_guest_open(struct live_guest **out, const char *uri,
 	struct live_guest *guest = calloc(1, sizeof(*guest));
 	int err;
 
-	if (!guest)
+	if (guest == NULL)
 		return -ENOMEM;
 	guest->uri = strdup(uri);
 	snprintf(guest->uuid, sizeof(guest->uuid), "%s", uuid);
-	err = guest->uri ? dial(guest) : -ENOMEM;
+	err = guest->uri != NULL ? dial(guest) : -ENOMEM;
 	if (err) {
 		live_guest_close(guest);
 		return err;
@@ -93,7 +93,7 @@ int live_guest_open(struct live_guest **out, const char *uri,
 
 void live_guest_close(struct live_guest *guest)
 {
-	if (!guest)
+	if (guest == NULL)
 		return;
 	hang_up(guest);
 	free(guest->uri);
@@ -104,11 +104,11 @@ void live_guest_close(struct live_guest *guest)
  * a text: libvirtd is not there, or the domain is not. */
 static virDomainPtr handle(struct live_guest *guest)
 {
-	if (guest->connection &&
+	if (guest->connection != NULL &&
 			virConnectIsAlive(connection_handle(guest->connection)) !=
 					1)
 		hang_up(guest);
-	if (!guest->connection && dial(guest) != 0)
+	if (guest->connection == NULL && dial(guest) != 0)
 		return NULL;
 	return domain_handle(guest->domain);
 }
@@ -117,18 +117,18 @@ bool live_guest_active(struct live_guest *guest)
 {
 	virDomainPtr d = handle(guest);
 
-	return d && virDomainIsActive(d) == 1;
+	return d != NULL && virDomainIsActive(d) == 1;
 }
 
 int live_guest_id(struct live_guest *guest)
 {
 	virDomainPtr d = handle(guest);
-	virDomainPtr now = d ? virDomainLookupByUUIDString(
+	virDomainPtr now = d != NULL ? virDomainLookupByUUIDString(
 					connection_handle(guest->connection), guest->uuid)
 			     : NULL;
-	unsigned id = now ? virDomainGetID(now) : (unsigned)-1;
+	unsigned id = now != NULL ? virDomainGetID(now) : (unsigned)-1;
 
-	if (now)
+	if (now != NULL)
 		virDomainFree(now);
 	return id == (unsigned)-1 ? -1 : (int)id;
 }
@@ -139,7 +139,7 @@ static bool last_error_has(const char *words)
 {
 	const char *text = virGetLastErrorMessage();
 
-	return text && strstr(text, words) != NULL;
+	return text != NULL && strstr(text, words) != NULL;
 }
 
 static void forget_timeout(virDomainPtr d)
@@ -203,7 +203,7 @@ enum freeze live_guest_freeze(struct live_guest *guest, int seconds)
 	virDomainPtr d = handle(guest);
 	int n = -1;
 
-	if (!d)
+	if (d == NULL)
 		return FREEZE_NOT;
 	if (!agent_answers(d) ||
 			virDomainAgentSetResponseTimeout(d, seconds, 0) < 0) {
@@ -226,7 +226,7 @@ static int try_thaw(struct live_guest *guest)
 	virDomainPtr d = handle(guest);
 	int n;
 
-	if (!d)
+	if (d == NULL)
 		return -EAGAIN;
 	n = virDomainFSThaw(d, NULL, 0, 0);
 	if (n >= 0)
@@ -249,7 +249,7 @@ int live_guest_thaw(struct live_guest *guest, double seconds)
 		n = try_thaw(guest);
 	}
 	d = n < 0 ? NULL : handle(guest);
-	if (d)
+	if (d != NULL)
 		forget_timeout(d);
 	return n < 0 ? -EIO : 0;
 }
@@ -298,7 +298,7 @@ int live_guest_begin(struct live_guest *guest, const char *job,
 	virDomainPtr d = handle(guest);
 	int err;
 
-	if (!d)
+	if (d == NULL)
 		return fail_within(-EIO, "libvirt");
 	if (virDomainBackupBegin(d, job, checkpoint, 0) == 0)
 		return 0;
@@ -314,7 +314,7 @@ static bool is_below(const char *path, const char *directory)
 {
 	size_t len = strlen(directory);
 
-	return path && strncmp(path, directory, len) == 0 && path[len] == '/';
+	return path != NULL && strncmp(path, directory, len) == 0 && path[len] == '/';
 }
 
 static enum job_owner whose(const char *xml, const char *directory)
@@ -329,11 +329,11 @@ static enum job_owner whose(const char *xml, const char *directory)
 enum job_owner live_guest_job(struct live_guest *guest, const char *directory)
 {
 	virDomainPtr d = handle(guest);
-	CLEANUP_FREE char *xml = d ? virDomainBackupGetXMLDesc(d, 0) : NULL;
+	CLEANUP_FREE char *xml = d != NULL ? virDomainBackupGetXMLDesc(d, 0) : NULL;
 
-	if (xml)
+	if (xml != NULL)
 		return whose(xml, directory);
-	if (!d)
+	if (d == NULL)
 		return JOB_UNKNOWN;
 	switch (virGetLastErrorCode()) {
 	case VIR_ERR_NO_DOMAIN_BACKUP:
@@ -352,7 +352,7 @@ static bool is_free(struct live_guest *guest)
 	virDomainPtr d = handle(guest);
 	virDomainJobInfo info;
 
-	if (!d)
+	if (d == NULL)
 		return false;
 	if (virDomainGetJobInfo(d, &info) == 0)
 		return info.type == VIR_DOMAIN_JOB_NONE;
@@ -374,9 +374,9 @@ static int ask_to_end(struct live_guest *guest, const char *directory)
 		break;
 	}
 	d = handle(guest);
-	if (d && virDomainAbortJob(d) == 0)
+	if (d != NULL && virDomainAbortJob(d) == 0)
 		return 1;
-	return d ? connection_fail(-EIO, "the backup job can't be ended") : -EIO;
+	return d != NULL ? connection_fail(-EIO, "the backup job can't be ended") : -EIO;
 }
 
 int live_guest_end_job(struct live_guest *guest, const char *directory,
@@ -405,7 +405,7 @@ uint64_t live_guest_job_total(struct live_guest *guest)
 	int type = VIR_DOMAIN_JOB_NONE, count = 0;
 	unsigned long long total = 0;
 
-	if (!d || virDomainGetJobStats(d, &type, &params, &count, 0) < 0)
+	if (d == NULL || virDomainGetJobStats(d, &type, &params, &count, 0) < 0)
 		return 0;
 	virTypedParamsGetULLong(params, count, VIR_DOMAIN_JOB_DISK_TEMP_TOTAL,
 			&total);
@@ -421,7 +421,7 @@ bool live_guest_job_failed(struct live_guest *guest)
 	const char *why = NULL;
 	char shown[512];
 
-	if (!d || virDomainGetJobStats(d, &type, &params, &count,
+	if (d == NULL || virDomainGetJobStats(d, &type, &params, &count,
 				  VIR_DOMAIN_JOB_STATS_COMPLETED |
 						  VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED) <
 					0)
@@ -434,7 +434,7 @@ bool live_guest_job_failed(struct live_guest *guest)
 	if (!success)
 		fail(-EIO, "the backup job failed: %s",
 				printable(shown, sizeof(shown),
-						why ? why : "no reason given"));
+						why != NULL ? why : "no reason given"));
 	virTypedParamsFree(params, count);
 	return !success;
 }
@@ -444,7 +444,7 @@ void live_guest_resume_io(struct live_guest *guest)
 	virDomainPtr d = handle(guest);
 	int state = 0, reason = 0;
 
-	if (d && virDomainGetState(d, &state, &reason, 0) == 0 &&
+	if (d != NULL && virDomainGetState(d, &state, &reason, 0) == 0 &&
 			state == VIR_DOMAIN_PAUSED &&
 			reason == VIR_DOMAIN_PAUSED_IOERROR)
 		virDomainResume(d);

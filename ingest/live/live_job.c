@@ -67,7 +67,7 @@ static char *uri_socket(const char *uri)
 	static const char key[] = "socket=";
 	const char *query = strchr(uri, '?');
 
-	for (const char *p = query; p; p = strchr(p, '&')) {
+	for (const char *p = query; p != NULL; p = strchr(p, '&')) {
 		size_t len;
 
 		p++;
@@ -93,7 +93,7 @@ static void find_owner(const char *uri, struct guest_facts *facts)
 	facts->owner = geteuid();
 	facts->group = getegid();
 	socket = uri_socket(uri);
-	if (socket && stat(socket, &st) == 0) {
+	if (socket != NULL && stat(socket, &st) == 0) {
 		facts->owner = st.st_uid;
 		facts->group = st.st_gid;
 	}
@@ -113,8 +113,8 @@ static int fill_state(struct live_job *job, const struct live_job_options *optio
 		.uri = strdup(connection_uri(options->connection)),
 		.uuid = strdup(facts.uuid), .name = strdup(job->shown),
 		.domain_id = facts.id };
-	if (!job->state.repository || !job->state.uri || !job->state.uuid ||
-			!job->state.name)
+	if (job->state.repository == NULL || job->state.uri == NULL || job->state.uuid == NULL ||
+			job->state.name == NULL)
 		return -ENOMEM;
 	return 0;
 }
@@ -149,7 +149,7 @@ int live_job_prepare(struct live_job **out, const struct live_job_options *optio
 	struct error_copy why;
 	int err;
 
-	if (!job)
+	if (job == NULL)
 		return -ENOMEM;
 	job->connection = options->connection;
 	job->domain = options->domain;
@@ -181,8 +181,8 @@ static int set_phase(struct live_job *job, enum scratch_phase phase)
 static int set_checkpoint(struct live_job *job, const char *name)
 {
 	free(job->state.checkpoint);
-	job->state.checkpoint = name ? strdup(name) : NULL;
-	return name && !job->state.checkpoint ? -ENOMEM : 0;
+	job->state.checkpoint = name != NULL ? strdup(name) : NULL;
+	return name != NULL && job->state.checkpoint == NULL ? -ENOMEM : 0;
 }
 
 static void not_frozen(struct live_job *job, const char *why)
@@ -249,9 +249,9 @@ static int freeze(struct live_job *job, double *start)
 	int err;
 
 	*start = 0;
-	not_frozen(job, cannot ? cannot : "");
-	err = set_phase(job, cannot ? SCRATCH_RUNNING : SCRATCH_FROZEN);
-	if (err || cannot)
+	not_frozen(job, cannot != NULL ? cannot : "");
+	err = set_phase(job, cannot != NULL ? SCRATCH_RUNNING : SCRATCH_FROZEN);
+	if (err || cannot != NULL)
 		return err;
 	err = watchdog_freezing(job->guard);
 	if (err)
@@ -273,7 +273,7 @@ static int freeze(struct live_job *job, double *start)
 
 static void free_strings(char **texts, unsigned count)
 {
-	for (unsigned i = 0; texts && i < count; i++)
+	for (unsigned i = 0; texts != NULL && i < count; i++)
 		free(texts[i]);
 	free(texts);
 }
@@ -293,7 +293,7 @@ static int make_job_xml(struct live_job *job, const struct live_disk *disks,
 				files, count)
 			: NULL;
 	free_strings(files, count);
-	return *out ? 0 : -ENOMEM;
+	return *out != NULL ? 0 : -ENOMEM;
 }
 
 static int check_holder(struct live_job *job)
@@ -301,7 +301,7 @@ static int check_holder(struct live_job *job)
 	CLEANUP_FREE char *who = NULL;
 	int err = job_owner_find(job->domain, &who);
 
-	if (!err && who)
+	if (!err && who != NULL)
 		return fail(-EBUSY, "it is busy with %s", who);
 	return err;
 }
@@ -313,10 +313,10 @@ static int add_remedy(const struct live_job *job, int err)
 	const char *directory = scratch_directory(job->scratch);
 	char shown[512];
 
-	if (err != -EIO || !strstr(text, "ermission denied"))
+	if (err != -EIO || strstr(text, "ermission denied") == NULL)
 		return err;
 	printable(shown, sizeof(shown), directory);
-	if (strrchr(shown, '-'))
+	if (strrchr(shown, '-') != NULL)
 		*strrchr(shown, '-') = '\0';
 	if (job->apparmor)
 		return fail(err,
@@ -392,9 +392,9 @@ int live_job_begin(struct live_job *j, const struct live_disk *disks,
 	CLEANUP_FREE char *point = NULL;
 	int err = make_job_xml(j, disks, count, &job);
 
-	if (!err && checkpoint) {
+	if (!err && checkpoint != NULL) {
 		point = job_xml_checkpoint(checkpoint, disks, count);
-		err = point ? 0 : -ENOMEM;
+		err = point != NULL ? 0 : -ENOMEM;
 	}
 	if (!err)
 		err = set_checkpoint(j, checkpoint);
@@ -492,11 +492,11 @@ int live_job_stop(struct live_job *job)
 
 void live_job_end(struct live_job *job)
 {
-	if (!job)
+	if (job == NULL)
 		return;
 	if (job->running && live_job_stop(job) != 0)
 		report_warning("%s", error_text(-EIO));
-	if (job->scratch && scratch_remove(job->scratch) != 0)
+	if (job->scratch != NULL && scratch_remove(job->scratch) != 0)
 		report_warning("%s", error_text(-EIO));
 	watchdog_dismiss(job->guard);
 	live_guest_close(job->guest);

@@ -56,16 +56,16 @@ static struct scratch *scratch_new(const char *base, const char *name)
 {
 	struct scratch *scratch = calloc(1, sizeof(*scratch));
 
-	if (!scratch)
+	if (scratch == NULL)
 		return NULL;
 	scratch->base = scratch->dir = scratch->state = scratch->guard = -1;
 	snprintf(scratch->name, sizeof(scratch->name), "%s", name);
 	if (asprintf(&scratch->directory, "%s/%s", strcmp(base, "/") == 0 ? "" : base,
 			    name) < 0)
 		scratch->directory = NULL;
-	if (!scratch->directory || asprintf(&scratch->socket, "%s" SOCKET_IN, scratch->directory) < 0)
+	if (scratch->directory == NULL || asprintf(&scratch->socket, "%s" SOCKET_IN, scratch->directory) < 0)
 		scratch->socket = NULL;
-	if (!scratch->socket) {
+	if (scratch->socket == NULL) {
 		scratch_close(scratch);
 		return NULL;
 	}
@@ -74,7 +74,7 @@ static struct scratch *scratch_new(const char *base, const char *name)
 
 void scratch_close(struct scratch *scratch)
 {
-	if (!scratch)
+	if (scratch == NULL)
 		return;
 	cleanup_fd(&scratch->base);
 	cleanup_fd(&scratch->dir);
@@ -95,7 +95,7 @@ static const char *user_name(uid_t uid, char buf[64])
 	struct passwd entry, *found = NULL;
 	char room[4096];
 
-	if (getpwuid_r(uid, &entry, room, sizeof(room), &found) == 0 && found)
+	if (getpwuid_r(uid, &entry, room, sizeof(room), &found) == 0 && found != NULL)
 		snprintf(buf, 64, "%.40s", entry.pw_name);
 	else
 		snprintf(buf, 64, "%u", (unsigned)uid);
@@ -154,13 +154,13 @@ static int open_base(char **path, int *fd, const char *dir)
 {
 	char buf[512];
 
-	if (!dir)
+	if (dir == NULL)
 		dir = SCRATCH_DIR_DEFAULT;
 	printable(buf, sizeof(buf), dir);
 	*path = realpath(dir, NULL);
-	if (*path)
+	if (*path != NULL)
 		*fd = open(*path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (*path && *fd >= 0)
+	if (*path != NULL && *fd >= 0)
 		return 0;
 	return fail_errno(-errno, "the scratch folder's place %s (give one that "
 			"is there with --scratch-dir)", buf);
@@ -175,7 +175,7 @@ static int make_in(struct scratch **out, const char *base)
 	seal_random(token, sizeof(token));
 	hex_encode(name + sizeof(NAME_PREFIX) - 1, token, sizeof(token));
 	scratch = scratch_new(base, name);
-	if (!scratch)
+	if (scratch == NULL)
 		return -ENOMEM;
 	if (strlen(scratch->socket) > SOCKET_MAX) {
 		int over = (int)(strlen(scratch->socket) - SOCKET_MAX);
@@ -237,15 +237,15 @@ static int open_directory(struct scratch *scratch)
 int scratch_open(struct scratch **out, const char *directory)
 {
 	CLEANUP_FREE char *base = strdup(directory);
-	char *slash = base ? strrchr(base, '/') : NULL;
+	char *slash = base != NULL ? strrchr(base, '/') : NULL;
 	struct scratch *scratch;
 	int err;
 
-	if (!slash)
-		return base ? -EINVAL : -ENOMEM;
+	if (slash == NULL)
+		return base != NULL ? -EINVAL : -ENOMEM;
 	*slash = '\0';
 	scratch = scratch_new(*base ? base : "/", slash + 1);
-	if (!scratch)
+	if (scratch == NULL)
 		return -ENOMEM;
 	scratch->base = open(*base ? base : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	err = scratch->base < 0 ? -errno : open_directory(scratch);
@@ -283,7 +283,7 @@ static int remove_inner(int dir)
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *e;
 
-	if (!d) {
+	if (d == NULL) {
 		int err = -errno;
 
 		cleanup_fd(&fd);
@@ -457,14 +457,14 @@ int scratch_dead(const char *dir,
 		return err;
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	d = copy < 0 ? NULL : fdopendir(copy);
-	if (!d)
+	if (d == NULL)
 		return fail_errno(-errno, "%s", base);
 	while ((e = readdir(d)) != NULL) {
 		struct scratch *scratch = is_name(e->d_name)
 				? scratch_new(base, e->d_name)
 				: NULL;
 
-		if (!scratch)
+		if (scratch == NULL)
 			continue;
 		scratch->base = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 		look_at(scratch, found, ctx);
@@ -510,14 +510,14 @@ static bool same_for_host(const char *path)
 
 bool scratch_is_orphan(const char *path, const char *dir)
 {
-	CLEANUP_FREE char *base = realpath(dir ? dir : SCRATCH_DIR_DEFAULT,
+	CLEANUP_FREE char *base = realpath(dir != NULL ? dir : SCRATCH_DIR_DEFAULT,
 			NULL);
 	CLEANUP_FREE char *copy = strdup(path);
 	const char *name = name_in(path);
 	struct stat st;
 	size_t at;
 
-	if (!name || !base || !copy)
+	if (name == NULL || base == NULL || copy == NULL)
 		return false;
 	at = (size_t)(name - path);
 	copy[at - 1] = '\0';

@@ -69,9 +69,9 @@ int scratch_state_write(int fd, const struct scratch_state *state)
 			state->uri, "domain_uuid", state->uuid, "domain_name",
 			state->name, "domain_id", state->domain_id, "checkpoint",
 			state->checkpoint, "pid", (json_int_t)getpid());
-	text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
+	text = json != NULL ? json_dumps(json, JSON_INDENT(1)) : NULL;
 	json_decref(json);
-	if (!text)
+	if (text == NULL)
 		return -ENOMEM;
 	return write_whole(fd, text, strlen(text));
 }
@@ -80,7 +80,7 @@ static char *text_of(const json_t *json, const char *key)
 {
 	const char *text = json_string_value(json_object_get(json, key));
 
-	return text ? strdup(text) : NULL;
+	return text != NULL ? strdup(text) : NULL;
 }
 
 /* Behind it may be the rest of a longer one. */
@@ -93,11 +93,11 @@ static void parse_state(struct scratch_state *state, const char *text, size_t le
 
 	memset(state, 0, sizeof(*state));
 	state->phase = SCRATCH_RUNNING;
-	for (int i = 0; phase && i <= SCRATCH_RUNNING; i++)
+	for (int i = 0; phase != NULL && i <= SCRATCH_RUNNING; i++)
 		if (strcmp(phase, phases[i]) == 0)
 			state->phase = (enum scratch_phase)i;
 	read_boot_id(now);
-	state->this_boot = boot && strcmp(boot, now) == 0;
+	state->this_boot = boot != NULL && strcmp(boot, now) == 0;
 	state->repository = text_of(json, "repository");
 	state->uri = text_of(json, "uri");
 	state->uuid = text_of(json, "domain_uuid");
@@ -111,7 +111,7 @@ static void parse_state(struct scratch_state *state, const char *text, size_t le
 void scratch_state_read(int fd, struct scratch_state *state)
 {
 	CLEANUP_FREE char *text = malloc(STATE_MAX);
-	ssize_t n = text && fd >= 0 ? pread(fd, text, STATE_MAX, 0) : -1;
+	ssize_t n = text != NULL && fd >= 0 ? pread(fd, text, STATE_MAX, 0) : -1;
 
-	parse_state(state, text ? text : "", n > 0 ? (size_t)n : 0);
+	parse_state(state, text != NULL ? text : "", n > 0 ? (size_t)n : 0);
 }

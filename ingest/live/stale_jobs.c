@@ -51,10 +51,10 @@ static void on_dead(void *ctx, struct scratch *scratch,
 	char name[256], directory[512];
 	int err = 0;
 
-	printable(name, sizeof(name), state->name ? state->name : "?");
+	printable(name, sizeof(name), state->name != NULL ? state->name : "?");
 	printable(directory, sizeof(directory), scratch_directory(scratch));
 	/* No job and no frozen guest survives the host. */
-	if (state->this_boot && state->uri && state->uuid)
+	if (state->this_boot && state->uri != NULL && state->uuid != NULL)
 		err = undo(scratch, state);
 	if (!err)
 		err = scratch_remove(scratch);
@@ -103,7 +103,7 @@ static int look_for_orphan(struct connection *conn, struct domain *domain,
 	if (!domain_control_is_active(domain))
 		return 0;
 	xml = domain_job_backup_xml(domain);
-	if (!xml || job_xml_socket(&socket, xml) != 0 || !socket ||
+	if (xml == NULL || job_xml_socket(&socket, xml) != 0 || socket == NULL ||
 			!scratch_is_orphan(socket, scratch_dir))
 		return 0;
 	return end_orphan(conn, domain, socket);

@@ -33,7 +33,7 @@ static struct snapshot *take_newest(struct snapshot_list *list,
 {
 	for (size_t i = list->count; i-- > 0;)
 		if (is_of(list->items[i], uuid)
-				&& tracking_token(list->items[i], repo_id))
+				&& tracking_token(list->items[i], repo_id) != NULL)
 			return take_ptr(list->items[i]);
 	return NULL;
 }

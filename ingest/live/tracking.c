@@ -160,7 +160,7 @@ static bool has_flag(json_t *bitmap, const char *flag)
 static const char *bitmap_name(json_t *bitmap)
 {
 	const char *name = json_string_value(json_object_get(bitmap, "name"));
-	return name ? name : "";
+	return name != NULL ? name : "";
 }
 
 bool tracking_image_has(const struct chain_file *image, const char *token,
@@ -305,7 +305,7 @@ void tracking_decide(struct tracking_verdict *verdict,
 		return;
 	}
 	if (base->snap == NULL) {
-		say(verdict, base->none ? base->none : "");
+		say(verdict, base->none != NULL ? base->none : "");
 		return;
 	}
 	if (base->snap->uuid == NULL || strcmp(base->snap->uuid, uuid) != 0) {

@@ -91,10 +91,10 @@ static int introduce(struct watchdog *watchdog, const struct scratch *scratch,
 	json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "uri", state->uri,
 			"uuid", state->uuid, "name", state->name, "folder",
 			scratch_directory(scratch));
-	CLEANUP_FREE char *text = json ? json_dumps(json, 0) : NULL;
+	CLEANUP_FREE char *text = json != NULL ? json_dumps(json, 0) : NULL;
 
 	json_decref(json);
-	if (!text)
+	if (text == NULL)
 		return fail(-EIO, "the scratch folder's path is not UTF-8");
 	return say(watchdog, text, strlen(text));
 }
@@ -151,7 +151,7 @@ int watchdog_start(struct watchdog **out, const struct scratch *scratch,
 	struct error_copy why;
 	int err;
 
-	if (!watchdog)
+	if (watchdog == NULL)
 		return -ENOMEM;
 	watchdog->socket = -1;
 	err = spawn(watchdog);
@@ -218,7 +218,7 @@ bool watchdog_was_full(struct watchdog *watchdog)
 
 void watchdog_dismiss(struct watchdog *watchdog)
 {
-	if (!watchdog)
+	if (watchdog == NULL)
 		return;
 	if (watchdog->socket >= 0)
 		say_word(watchdog, WATCHDOG_DISMISSED);

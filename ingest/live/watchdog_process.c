@@ -248,7 +248,7 @@ static const char *text_of(const json_t *json, const char *key)
 {
 	const char *text = json_string_value(json_object_get(json, key));
 
-	return text ? text : "";
+	return text != NULL ? text : "";
 }
 
 static int prepare(struct watch *watch, const char *message, size_t len)

@@ -142,7 +142,7 @@ int file_source_open(struct file_source **out, const char *path,
 	source->workers = workers;
 	source->path = strdup(path);
 	source->windows = calloc(workers, sizeof(*source->windows));
-	int err = source->path && source->windows ? 0
+	int err = source->path != NULL && source->windows != NULL ? 0
 				      : fail_errno(-ENOMEM, "opening %s", path);
 	if (err == 0)
 		err = source->fd = open_settled(path, &source->st, &source->opened_ns);

@@ -81,13 +81,13 @@ static int client_fail(struct nbd_client *client, const char *what)
 	const char *theirs = nbd_get_error();
 	char own[512] = "", shown[512];
 
-	if (client->message) {
+	if (client->message != NULL) {
 		LOCK_SCOPE(&client->message_mutex);
 		client->message(client->ctx, own, sizeof(own));
 	}
 	if (own[0])
 		return fail(-EIO, "%s: %s", what, own);
-	name_display(shown, sizeof(shown), theirs ? theirs : "no reason given");
+	name_display(shown, sizeof(shown), theirs != NULL ? theirs : "no reason given");
 	return fail(-EIO, "%s: %s", what, shown);
 }
 
@@ -131,7 +131,7 @@ static int add_extent(struct map *map, uint64_t len, bool set)
 		size_t room = map->room ? 2 * map->room : 64;
 		struct extent *extent = realloc(map->extents, room * sizeof(*extent));
 
-		if (!extent)
+		if (extent == NULL)
 			return -ENOMEM;
 		map->extents = extent;
 		map->room = room;
@@ -197,7 +197,7 @@ static int ask(struct nbd_client *client, struct nbd_handle *nbd, struct map *ma
 		map->count = 0;
 		return -ENOMEM;
 	}
-	if (!known_extent(map, offset))
+	if (known_extent(map, offset) == NULL)
 		return fail(-EIO, "the NBD server says nothing of what is at "
 				"%llu", (unsigned long long)offset);
 	return 0;
@@ -224,11 +224,11 @@ static int client_extent(void *ctx, unsigned worker, uint64_t offset,
 	const struct extent *extent = known_extent(map, offset);
 	int err;
 
-	if (!w->nbd)
+	if (w->nbd == NULL)
 		return fail(-EIO, FAILED_BEFORE);
-	if (!extent) {
+	if (extent == NULL) {
 		err = ask(client, w->nbd, map, offset,
-				client->dirty_context ? look_among_dirt(limit - offset)
+				client->dirty_context != NULL ? look_among_dirt(limit - offset)
 						 : map->look);
 		if (err)
 			return err;
@@ -256,7 +256,7 @@ int nbd_client_dirty(struct nbd_client *client, unsigned worker, uint64_t offset
 	struct map *map = &client->workers[worker].dirt;
 	const struct extent *extent = known_extent(map, offset);
 
-	if (!extent) {
+	if (extent == NULL) {
 		int err = ask_dirt(client, map, offset);
 
 		if (err)
@@ -343,7 +343,7 @@ static int client_read(void *ctx, unsigned worker, void *buf, size_t len,
 
 	double since = monotonic_now();
 
-	if (!w->nbd)
+	if (w->nbd == NULL)
 		return fail(-EIO, FAILED_BEFORE);
 	while (t.sent < t.len || t.in_flight > 0) {
 		int err = send_requests(&t);
@@ -370,7 +370,7 @@ void nbd_client_fill(struct nbd_client *client, struct image_source *source)
 {
 	*source = (struct image_source){ .size = client->size,
 		.read = client_read, .extent = client_extent,
-		.same = client->dirty_context ? client_same : NULL, .ctx = client };
+		.same = client->dirty_context != NULL ? client_same : NULL, .ctx = client };
 }
 
 /* --- opening --- */
@@ -384,12 +384,12 @@ static int connect_one(struct nbd_client *client, struct nbd_handle **out,
 	int err = 0;
 
 	*out = nbd;
-	if (!nbd)
+	if (nbd == NULL)
 		return client_fail(client, "libnbd");
 	/* Without a request for block sizes qemu serves any range, be the
 	 * files read with O_DIRECT or not. */
 	if (nbd_set_request_block_size(nbd, false) < 0 ||
-			nbd_set_export_name(nbd, options->export ? options->export : "") <
+			nbd_set_export_name(nbd, options->export != NULL ? options->export : "") <
 					0 ||
 			nbd_add_meta_context(nbd, context) < 0 ||
 			nbd_aio_connect_unix(nbd, options->socket) < 0)
@@ -453,7 +453,7 @@ static int connect_all(struct nbd_client *client,
 		if (!err)
 			err = read_size(client, client->workers[i].nbd);
 	}
-	if (!err && client->dirty_context)
+	if (!err && client->dirty_context != NULL)
 		err = connect_bitmap(client, options);
 	return err;
 }
@@ -468,18 +468,18 @@ int nbd_client_open(struct nbd_client **out,
 	if (workers > NBD_CLIENT_WORKERS_MAX)
 		return fail(-EINVAL, "more than %u workers",
 				NBD_CLIENT_WORKERS_MAX);
-	if (options->bitmap && strlen(options->bitmap) + sizeof(DIRTY_PREFIX) >
+	if (options->bitmap != NULL && strlen(options->bitmap) + sizeof(DIRTY_PREFIX) >
 					CONTEXT_NAME_MAX)
 		return fail(-ENOTSUP, "the dirty bitmap's name is too long");
 	client = calloc(1, sizeof(*client) + workers * sizeof(client->workers[0]));
-	if (!client)
+	if (client == NULL)
 		return -ENOMEM;
 	pthread_mutex_init(&client->dirty_mutex, NULL);
 	pthread_mutex_init(&client->message_mutex, NULL);
 	client->worker_count = workers;
 	client->message = options->message;
 	client->ctx = options->ctx;
-	if (options->bitmap && asprintf(&client->dirty_context, DIRTY_PREFIX "%s",
+	if (options->bitmap != NULL && asprintf(&client->dirty_context, DIRTY_PREFIX "%s",
 					  options->bitmap) < 0) {
 		client->dirty_context = NULL;
 		err = -ENOMEM;
@@ -496,15 +496,15 @@ int nbd_client_open(struct nbd_client **out,
 
 void nbd_client_close(struct nbd_client *client)
 {
-	if (!client)
+	if (client == NULL)
 		return;
 	for (unsigned i = 0; i < client->worker_count; i++) {
-		if (client->workers[i].nbd)
+		if (client->workers[i].nbd != NULL)
 			nbd_close(client->workers[i].nbd);
 		free(client->workers[i].holes.extents);
 		free(client->workers[i].dirt.extents);
 	}
-	if (client->dirty_nbd)
+	if (client->dirty_nbd != NULL)
 		nbd_close(client->dirty_nbd);
 	free(client->dirty_context);
 	pthread_mutex_destroy(&client->dirty_mutex);

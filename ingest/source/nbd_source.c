@@ -51,10 +51,10 @@ static int place_make(struct socket_place *place, int backlog)
 	const char *tmp = getenv("TMPDIR");
 
 	*place = (struct socket_place){ .fd = -1 };
-	if (!tmp || tmp[0] != '/' || strlen(tmp) > sizeof(place->dir) - 20)
+	if (tmp == NULL || tmp[0] != '/' || strlen(tmp) > sizeof(place->dir) - 20)
 		tmp = "/tmp";
 	snprintf(place->dir, sizeof(place->dir), "%s/amberfs-XXXXXX", tmp);
-	if (!mkdtemp(place->dir)) { /* 0700 */
+	if (mkdtemp(place->dir) == NULL) { /* 0700 */
 		int err = -errno;
 
 		place->dir[0] = '\0';
@@ -89,14 +89,14 @@ static int start_server(struct nbd_source *source, const struct chain *chain,
 		NULL, NULL, NULL };
 	int err, n = 3;
 
-	if (!node || asprintf(&image, "json:%s", node) < 0)
+	if (node == NULL || asprintf(&image, "json:%s", node) < 0)
 		return -ENOMEM;
 	snprintf(shared, sizeof(shared), "--shared=%u", connections);
-	if (bitmap && asprintf(&dirty, "--bitmap=%s", bitmap) < 0) {
+	if (bitmap != NULL && asprintf(&dirty, "--bitmap=%s", bitmap) < 0) {
 		dirty = NULL;
 		return -ENOMEM;
 	}
-	if (bitmap)
+	if (bitmap != NULL)
 		argv[n++] = dirty;
 	argv[n] = image;
 	err = child_start(&source->server, argv, place->fd, false);
@@ -127,7 +127,7 @@ int nbd_source_open(struct nbd_source **out, const struct chain *chain,
 	struct nbd_source *source = calloc(1, sizeof(*source));
 	int err;
 
-	if (!source)
+	if (source == NULL)
 		return -ENOMEM;
 	source->server = (struct child){ .out = -1, .err = -1 };
 	err = place_make(&place, (int)connections);
@@ -148,7 +148,7 @@ int nbd_source_open(struct nbd_source **out, const struct chain *chain,
 
 void nbd_source_close(struct nbd_source *source)
 {
-	if (!source)
+	if (source == NULL)
 		return;
 	nbd_client_close(source->client);
 	child_end(&source->server);

@@ -12,7 +12,7 @@
 int check_frames_init(struct check_frames_buffers *buffers)
 {
 	*buffers = (struct check_frames_buffers){ .decoder = frame_codec_decoder_new() };
-	return buffers->decoder ? 0 : fail_errno(-ENOMEM, "checking frames");
+	return buffers->decoder != NULL ? 0 : fail_errno(-ENOMEM, "checking frames");
 }
 
 void check_frames_clear(struct check_frames_buffers *buffers)
@@ -29,8 +29,8 @@ static int make_room(uint8_t **buf, size_t *room, size_t need)
 		return 0;
 	free(*buf);
 	*buf = malloc(need);
-	*room = *buf ? need : 0;
-	return *buf ? 0 : fail_errno(-ENOMEM, "checking frames");
+	*room = *buf != NULL ? need : 0;
+	return *buf != NULL ? 0 : fail_errno(-ENOMEM, "checking frames");
 }
 
 static int check_chunks(struct repository *repo, const struct trailer *trailer,

@@ -20,7 +20,7 @@ int check_trees_begin(struct check_trees *check)
 	struct image_reader_options o = { .cache_size = FRAME_CACHE };
 	check->sound = id_set_new();
 	check->faults = 0;
-	return check->sound ? image_reader_new(&check->reader, check->repo->packs, &o)
+	return check->sound != NULL ? image_reader_new(&check->reader, check->repo->packs, &o)
 			: fail_errno(-ENOMEM, "checking trees");
 }
 

@@ -46,7 +46,7 @@ static int make_repository(const char *path, const struct init_options *options,
 	const char *key_file = config->encrypted
 			? credentials_key_file(&options->common.repository.credentials)
 			: NULL;
-	bool new_key = key_file && access(key_file, F_OK) < 0;
+	bool new_key = key_file != NULL && access(key_file, F_OK) < 0;
 	int err = new_key ? credentials_make_key_file(key_file) : 0;
 	if (err < 0)
 		return err;

@@ -41,7 +41,7 @@ static void check_add(const struct command_line *line,
 /* Escaped, or NULL after an error. */
 static char *take_label(const char *label)
 {
-	char *escaped = label && *label ? name_escape(label, strlen(label))
+	char *escaped = label != NULL && *label ? name_escape(label, strlen(label))
 					: strdup("");
 	if (escaped == NULL) {
 		command_failed(fail_errno(-ENOMEM, "taking the label"));
@@ -73,7 +73,7 @@ static int put_slot(struct key_change *change, const struct secret *secret,
 {
 	struct repository *repo = change->repo;
 	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
-	int err = master ? 0 : fail_errno(-ENOMEM, "making a key slot");
+	int err = master != NULL ? 0 : fail_errno(-ENOMEM, "making a key slot");
 	if (err == 0)
 		err = check_room(change->slots, label);
 	if (err == 0)
@@ -156,7 +156,7 @@ static int take_new_secret(const struct add_options *options, const char *reposi
 	const char *file = options->fresh.key_file;
 	if (options->recovery)
 		return credentials_recovery_key(out);
-	*new_file = file && access(file, F_OK) < 0;
+	*new_file = file != NULL && access(file, F_OK) < 0;
 	int err = *new_file ? credentials_make_key_file(file) : 0;
 	if (err < 0)
 		*new_file = false;
@@ -225,5 +225,5 @@ int key_add_main(int argc, char **argv)
 	if (label == NULL)
 		return EXIT_FAILED;
 	struct repository *repo = command_open(argv[1], &o.common);
-	return repo ? report_finish(add_to(repo, &o, label)) : EXIT_FAILED;
+	return repo != NULL ? report_finish(add_to(repo, &o, label)) : EXIT_FAILED;
 }

@@ -106,5 +106,5 @@ int key_remove_main(int argc, char **argv)
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.report);
 	struct repository *repo = command_open(argv[1], &o);
-	return repo ? report_finish(remove_from(repo, argv[2], force)) : EXIT_FAILED;
+	return repo != NULL ? report_finish(remove_from(repo, argv[2], force)) : EXIT_FAILED;
 }

@@ -165,7 +165,7 @@ int command_protect(int argc, char **argv)
 	struct repository *repo = command_open(argv[1], &o.common);
 	if (repo == NULL)
 		return EXIT_FAILED;
-	int err = show_or_set(repo, &p, o.min_age ? &min_age : NULL);
+	int err = show_or_set(repo, &p, o.min_age != NULL ? &min_age : NULL);
 	if (err == 0 && report_json())
 		print_json(&p);
 	else if (err == 0 && (o.min_age == NULL || report_wants_text()))

@@ -49,7 +49,7 @@ static int make_own_index(struct repair_command *command)
 {
 	const char *tmp = getenv("TMPDIR");
 	if (asprintf(&command->own_index, "%s/amberfs-repair.XXXXXX",
-			    tmp && *tmp ? tmp : "/tmp")
+			    tmp != NULL && *tmp ? tmp : "/tmp")
 			< 0)
 		return fail_errno(-ENOMEM, "opening %s", command->from);
 	if (mkdtemp(command->own_index) == NULL) {
@@ -67,7 +67,7 @@ static void remove_own_index(struct repair_command *command)
 	if (command->own_index == NULL)
 		return;
 	DIR *dir = opendir(command->own_index);
-	for (struct dirent *d = dir ? readdir(dir) : NULL; d != NULL;
+	for (struct dirent *d = dir != NULL ? readdir(dir) : NULL; d != NULL;
 			d = readdir(dir))
 		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
 			unlinkat(dirfd(dir), d->d_name, 0);
@@ -90,7 +90,7 @@ static int open_from(struct repair_command *command)
 		if (!credentials_given(&command->from_options.credentials))
 			command->from_options.credentials =
 					command->common.repository.credentials;
-		err = command->from_options.index_dir ? 0 : make_own_index(command);
+		err = command->from_options.index_dir != NULL ? 0 : make_own_index(command);
 	}
 	if (err == 0)
 		err = repository_open(&command->from_repo, command->from, &command->from_options);
@@ -181,7 +181,7 @@ static void print_text(struct repair_command *command)
 		     "of each source stores again what that still has%s.",
 			size_format(size, damage_ranges_bytes(&res->lost)),
 			unreadable ? " and some snapshots" : "",
-			command->from ? "" : "; --from REPO2 takes what a copy has");
+			command->from != NULL ? "" : "; --from REPO2 takes what a copy has");
 	if (command->from_repo != NULL && res->lost.count != 0) {
 		report_error("still lost:");
 		print_ranges(command, &res->lost);
@@ -265,7 +265,7 @@ static int run(struct repair_command *command, const char *path)
 	command->repo = command_open(path, &command->common);
 	if (command->repo == NULL)
 		return EXIT_FAILED;
-	int err = command->from && !command->o.dry_run ? open_from(command) : 0;
+	int err = command->from != NULL && !command->o.dry_run ? open_from(command) : 0;
 	if (err == 0)
 		err = repair_run(command->repo, command->from_repo, &command->o, &command->res);
 	if (err < 0)

@@ -103,10 +103,10 @@ static int run(struct command *command, const char *spec, const char *dest)
 	if (err == 0)
 		err = image_reader_new(&restore->reader, command->repo->packs, &ro);
 	for (uint32_t i = 0; err == 0 && i < command->snap->file_count; i++)
-		if (!file || strcmp(file, command->snap->files[i].name) == 0)
+		if (file == NULL || strcmp(file, command->snap->files[i].name) == 0)
 			restore->all_total += command->snap->files[i].size;
 	if (err == 0)
-		err = file ? restore_one(command, file, dest) : restore_all(command, dest);
+		err = file != NULL ? restore_one(command, file, dest) : restore_all(command, dest);
 	image_reader_free(restore->reader);
 	session_end(session);
 	return err;

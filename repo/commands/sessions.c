@@ -10,7 +10,7 @@
 static int add(void *ctx, const char *id, bool alive,
 		const struct session_record *record)
 {
-	json_t *j = record ? session_record_to_json(record) : json_object();
+	json_t *j = record != NULL ? session_record_to_json(record) : json_object();
 	json_object_set_new(j, "id", json_string(id));
 	json_object_set_new(j, "alive", json_boolean(alive));
 	json_object_set_new(j, "readable", json_boolean(record != NULL));

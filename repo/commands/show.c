@@ -23,7 +23,7 @@ static void print_file(const struct snapshot_file *file)
 		char shown[1024];
 		CLEANUP_FREE char *raw = name_unescape(file->source_path, NULL);
 		printf(", from %s", name_display(shown, sizeof(shown),
-						    raw ? raw : file->source_path));
+						    raw != NULL ? raw : file->source_path));
 	}
 	if (file->checkpoint != NULL) {
 		char shown[256];
@@ -42,8 +42,8 @@ static void print_pin(struct repository *repo, const struct snapshot *snap)
 	if (err == 0)
 		printf("Pinned       since %s%s%s\n",
 				utc_format(since, pin.since),
-				pin.note ? ": " : "",
-				pin.note ? name_display(note, sizeof(note),
+				pin.note != NULL ? ": " : "",
+				pin.note != NULL ? name_display(note, sizeof(note),
 							   pin.note)
 					 : "");
 	else if (err != -ENOENT)

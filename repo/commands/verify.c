@@ -53,7 +53,7 @@ static void print_report(struct verify *verify, double seconds)
 		return;
 	FILE *to = verify->problem_count ? stderr : stdout;
 	fprintf(to, "Checked in %s:", duration_format(took, seconds));
-	if (verify->counts.snapshots || verify->repo)
+	if (verify->counts.snapshots || verify->repo != NULL)
 		fprintf(to, " %" PRIu64 " snapshots, %" PRIu64 " files, %" PRIu64
 			    " chunks;",
 				verify->counts.snapshots, verify->counts.files, verify->counts.chunks);

@@ -60,7 +60,7 @@ static void verify_pack(void *ctx, const char *name)
 	struct verify *verify = ctx;
 	CLEANUP_FREE uint8_t *buf = malloc(READ_SIZE);
 	XXH3_state_t *state = XXH3_createState();
-	int err = buf && state ? check_pack(verify, name, buf, state)
+	int err = buf != NULL && state != NULL ? check_pack(verify, name, buf, state)
 			     : fail_errno(-ENOMEM, "checking %s", name);
 	XXH3_freeState(state);
 	verify->counts.packs++;

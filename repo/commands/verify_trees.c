@@ -68,7 +68,7 @@ static struct id *roots_to_walk(const struct check_trees *check,
 {
 	struct id *roots = calloc(snap->file_count + 1, sizeof(*roots));
 	*count = 0;
-	for (uint32_t i = 0; roots && i < snap->file_count; i++)
+	for (uint32_t i = 0; roots != NULL && i < snap->file_count; i++)
 		if (!id_set_contains(check->sound, &snap->files[i].root.id))
 			roots[(*count)++] = snap->files[i].root.id;
 	return roots;

@@ -89,7 +89,7 @@ static int stand_on(struct copy *copy, const struct snapshot *snap,
 		return no_memory();
 	for (uint32_t i = 0; i < snap->file_count; i++)
 		(*roots)[i] = snap->files[i].root.id;
-	int err = copy->reading ? session_add_roots(copy->reading, *roots,
+	int err = copy->reading != NULL ? session_add_roots(copy->reading, *roots,
 						 snap->file_count)
 			   : 0;
 	if (err < 0) {
@@ -208,7 +208,7 @@ static int copy_missing(struct copy *copy, const struct snapshot *snap,
 	int err = stand_on(copy, snap, &roots);
 	if (err == 0)
 		err = copy_files(copy, snap, out);
-	if (copy->reading && roots)
+	if (copy->reading != NULL && roots != NULL)
 		session_leave_later(copy->reading, roots, snap->file_count);
 	chunk_sink_stats(copy->to.sink, &after);
 	out->read = copy->read - read_before;

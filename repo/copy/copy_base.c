@@ -40,7 +40,7 @@ int copy_base_load_source(struct copy *copy, const char *source)
 	if (err < 0)
 		return err;
 	copy->source = strdup(source);
-	return copy->source ? 0 : no_memory();
+	return copy->source != NULL ? 0 : no_memory();
 }
 
 const struct snapshot *copy_base_counterpart(const struct copy *copy,

@@ -66,7 +66,7 @@ static int proven(void *ctx, unsigned worker, uint64_t offset)
 
 static bool same_text(const char *a, const char *b)
 {
-	return a == b || (a && b && strcmp(a, b) == 0);
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
 /* The base's file of that name, else the one of the same thing. */
@@ -94,7 +94,7 @@ static bool find_base_files(const struct copy_base *base,
 	if (base->from == NULL)
 		return false;
 	*from = base_file(base->from, file);
-	*to = *from ? snapshot_find_file(base->to, (*from)->name) : NULL;
+	*to = *from != NULL ? snapshot_find_file(base->to, (*from)->name) : NULL;
 	return *to != NULL && (*to)->size == (*from)->size
 			&& (*to)->root.data_bytes == (*from)->root.data_bytes
 			&& (*to)->root.clusters == (*from)->root.clusters;

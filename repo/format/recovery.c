@@ -74,7 +74,7 @@ static uint8_t value_of(char c)
 	if (upper == 'I' || upper == 'L')
 		upper = '1';
 	const char *p = strchr(alphabet, upper);
-	return p && *p ? (uint8_t)(p - alphabet) : 255;
+	return p != NULL && *p ? (uint8_t)(p - alphabet) : 255;
 }
 
 /* The characters that count; -1: others than a recovery key's are there. */

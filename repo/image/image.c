@@ -26,7 +26,7 @@ int image_reader_new(struct image_reader **out, struct pack_cache *packs,
 		return fail_errno(-ENOMEM, "starting to read");
 	reader->packs = packs;
 	reader->frames = frame_cache_new(packs, options->cache_size);
-	reader->nodes = reader->frames ? node_cache_new(packs, reader->frames,
+	reader->nodes = reader->frames != NULL ? node_cache_new(packs, reader->frames,
 						 NODE_CACHE_SIZE)
 			     : NULL;
 	if (options->threads != 0)

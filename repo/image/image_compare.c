@@ -56,7 +56,7 @@ static int descend(struct pair *pair, uint64_t span)
 static const struct leaf_entry *entry_at(const struct cached_node *node,
 		const struct leaf_entry *hole, uint32_t at)
 {
-	return node ? &node->leaf->entries[image_entry_at(node->leaf, at)] : hole;
+	return node != NULL ? &node->leaf->entries[image_entry_at(node->leaf, at)] : hole;
 }
 
 /* Both are hole, or the same chunk at the same place. */

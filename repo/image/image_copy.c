@@ -56,7 +56,7 @@ static int write_all(const struct image_copy *copy, struct iovec *iov, int count
 	while (count > 0) {
 		ssize_t n = stream ? writev(copy->fd, iov, count)
 				   : pwritev(copy->fd, iov, count, (off_t)at);
-		if (n < 0 && errno == EINTR && !(copy->cancel && *copy->cancel))
+		if (n < 0 && errno == EINTR && !(copy->cancel != NULL && *copy->cancel))
 			continue;
 		if (n < 0)
 			return write_failed(copy, at);
@@ -78,7 +78,7 @@ static int write_all(const struct image_copy *copy, struct iovec *iov, int count
 
 static bool cancelled(const struct image_copy *copy)
 {
-	return copy->cancel && *copy->cancel;
+	return copy->cancel != NULL && *copy->cancel;
 }
 
 static bool is_damage(const struct image_copy *copy, int err)

@@ -190,7 +190,7 @@ int image_seek_piece(struct image *image, uint64_t offset, uint64_t *from, uint6
 {
 	struct cached_node *n;
 	struct id none, id = image->root.id;
-	node = node ? node : &none;
+	node = node != NULL ? node : &none;
 	uint64_t span = offset / SPAN_SIZE;
 	for (uint8_t level = image->root.level; level > 0; level--) {
 		uint64_t step = node_slot_spans(level);
@@ -236,7 +236,7 @@ static uint64_t walk_len(const struct walk *walk, uint64_t span, uint64_t spans)
 
 static int walk_error(struct walk *walk, uint64_t span, uint64_t spans, int err)
 {
-	return walk->w->error ? walk->w->error(walk->w->ctx, span * SPAN_SIZE,
+	return walk->w->error != NULL ? walk->w->error(walk->w->ctx, span * SPAN_SIZE,
 			walk_len(walk, span, spans), err) : err;
 }
 

@@ -193,7 +193,7 @@ static int worker_start(struct worker *worker, struct chunk_sink *sink)
 	worker->leaf = malloc(sizeof(*worker->leaf)
 			+ LEAF_ENTRIES_MAX * sizeof(worker->leaf->entries[0]));
 	worker->node = malloc(LEAF_SIZE_MAX);
-	if (!worker->span || !worker->marks || !worker->pieces || !worker->leaf || !worker->node)
+	if (worker->span == NULL || worker->marks == NULL || worker->pieces == NULL || worker->leaf == NULL || worker->node == NULL)
 		return fail_errno(-ENOMEM, "starting to write");
 	int err = chunk_stream_new(sink, &worker->stream);
 	if (err < 0)
@@ -222,7 +222,7 @@ int image_writer_new(struct image_writer **out, const struct seal *seal,
 	pthread_cond_init(&writer->wake, NULL);
 	pthread_cond_init(&writer->idle, NULL);
 	writer->workers = calloc(workers, sizeof(*writer->workers));
-	int err = writer->workers ? 0 : fail_errno(-ENOMEM, "starting to write");
+	int err = writer->workers != NULL ? 0 : fail_errno(-ENOMEM, "starting to write");
 	for (unsigned i = 0; err == 0 && i < workers; i++) {
 		writer->workers[i].writer = writer;
 		writer->workers[i].number = i;

@@ -67,8 +67,8 @@ static struct cached_node **bucket_of(struct node_cache *cache, const struct id 
 
 static void list_remove(struct node_cache *cache, struct cached_node *node)
 {
-	*(node->newer ? &node->newer->older : &cache->newest) = node->older;
-	*(node->older ? &node->older->newer : &cache->oldest) = node->newer;
+	*(node->newer != NULL ? &node->newer->older : &cache->newest) = node->older;
+	*(node->older != NULL ? &node->older->newer : &cache->oldest) = node->newer;
 	node->newer = node->older = NULL;
 }
 
@@ -76,7 +76,7 @@ static void list_push(struct node_cache *cache, struct cached_node *node)
 {
 	node->older = cache->newest;
 	node->newer = NULL;
-	*(cache->newest ? &cache->newest->newer : &cache->oldest) = node;
+	*(cache->newest != NULL ? &cache->newest->newer : &cache->oldest) = node;
 	cache->newest = node;
 }
 
@@ -120,7 +120,7 @@ static struct cached_node *insert(
 		return there;
 	}
 	LOCK_SCOPE(&cache->mutex);
-	while (cache->oldest && cache->bytes + fresh->bytes > cache->bytes_max)
+	while (cache->oldest != NULL && cache->bytes + fresh->bytes > cache->bytes_max)
 		evict(cache, cache->oldest);
 	fresh->refs = 1;
 	fresh->cached = true;
@@ -176,7 +176,7 @@ static int load(struct node_cache *cache, const struct id *id, uint8_t level,
 		return err == -EBADMSG ? misplaced(id) : err;
 	}
 	node->bytes = sizeof(*node)
-			+ (node->leaf ? sizeof(*node->leaf)
+			+ (node->leaf != NULL ? sizeof(*node->leaf)
 							+ node->leaf->count
 								* sizeof(node->leaf->entries[0])
 				   : sizeof(*node->node));
@@ -190,7 +190,7 @@ int node_cache_leaf(struct node_cache *cache, const struct id *id,
 	*out = lookup(cache, id);
 	if (*out == NULL)
 		return load(cache, id, 0, span_len, out);
-	if ((*out)->leaf && (*out)->leaf->span_len == span_len)
+	if ((*out)->leaf != NULL && (*out)->leaf->span_len == span_len)
 		return 0;
 	node_cache_release(take_ptr(*out));
 	return misplaced(id);
@@ -203,7 +203,7 @@ int node_cache_node(struct node_cache *cache, const struct id *id, uint8_t level
 	if (*out == NULL)
 		return load(cache, id, level, spans, out);
 	const struct node *node = (*out)->node;
-	if (node && node->level == level && node->spans == spans)
+	if (node != NULL && node->level == level && node->spans == spans)
 		return 0;
 	node_cache_release(take_ptr(*out));
 	return misplaced(id);

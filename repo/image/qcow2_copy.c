@@ -24,7 +24,7 @@ static int write_all(const struct qcow2_copy *copy, const uint8_t *buf, size_t l
 	while (len > 0) {
 		ssize_t n = stream ? write(copy->fd, buf, len)
 				   : pwrite(copy->fd, buf, len, (off_t)at);
-		if (n < 0 && errno == EINTR && !(copy->cancel && *copy->cancel))
+		if (n < 0 && errno == EINTR && !(copy->cancel != NULL && *copy->cancel))
 			continue;
 		if (n < 0)
 			return fail_errno(-errno, "writing %s at byte %llu",
@@ -41,7 +41,7 @@ static int copy_data(struct qcow2_copy *copy, struct image_sequence *ahead,
 {
 	while (at < end) {
 		size_t n = min_u64(COPY_SIZE, end - at);
-		if (copy->cancel && *copy->cancel)
+		if (copy->cancel != NULL && *copy->cancel)
 			return fail(-ECANCELED, "interrupted");
 		qcow2_note_read(copy->view, ahead, at, n);
 		ssize_t got = qcow2_pread(copy->view, buf, n, at);

@@ -21,13 +21,13 @@
 
 bool span_read_cancelled(const struct job *job)
 {
-	return job->cancel && *job->cancel;
+	return job->cancel != NULL && *job->cancel;
 }
 
 int span_read_wait(const struct worker *worker, const struct job *job, uint32_t bytes)
 {
 	struct throttle *throttle = worker->writer->throttle;
-	for (uint32_t done = 0; throttle && done < bytes && !span_read_cancelled(job);
+	for (uint32_t done = 0; throttle != NULL && done < bytes && !span_read_cancelled(job);
 			done += WAIT_SIZE)
 		throttle_wait(throttle, min_u64(WAIT_SIZE, bytes - done));
 	return span_read_cancelled(job) ? fail(-ECANCELED, "interrupted") : 0;

@@ -70,8 +70,8 @@ static bool find_base(struct update *update)
 			|| image_leaf(base, span->span, &update->node, &update->child) < 0)
 		return false;
 	update->hole = (struct leaf_entry){ .len = span->len, .hole = true };
-	update->old = update->node ? update->node->leaf->entries : &update->hole;
-	update->old_count = update->node ? update->node->leaf->count : 1;
+	update->old = update->node != NULL ? update->node->leaf->entries : &update->hole;
+	update->old_count = update->node != NULL ? update->node->leaf->count : 1;
 	for (uint32_t k = 0; k < update->old_count; k++)
 		mark(update, first_block(&update->old[k]), end_block(&update->old[k]),
 				update->old[k].hole ? BLOCK_ZERO : BLOCK_UNREAD);

@@ -148,7 +148,7 @@ static struct cached_frame *shard_get(
 		struct shard *shard, const struct pack_id *pack, uint32_t number)
 {
 	struct cached_frame *frame = *bucket_of(shard, pack, number);
-	while (frame && (frame->number != number
+	while (frame != NULL && (frame->number != number
 			|| memcmp(frame->pack.b, pack->b, PACK_ID_SIZE) != 0))
 		frame = frame->next;
 	return frame;
@@ -156,8 +156,8 @@ static struct cached_frame *shard_get(
 
 static void list_remove(struct shard *shard, struct cached_frame *frame)
 {
-	*(frame->newer ? &frame->newer->older : &shard->newest) = frame->older;
-	*(frame->older ? &frame->older->newer : &shard->oldest) = frame->newer;
+	*(frame->newer != NULL ? &frame->newer->older : &shard->newest) = frame->older;
+	*(frame->older != NULL ? &frame->older->newer : &shard->oldest) = frame->newer;
 	frame->newer = frame->older = NULL;
 }
 
@@ -165,7 +165,7 @@ static void list_push(struct shard *shard, struct cached_frame *frame)
 {
 	frame->older = shard->newest;
 	frame->newer = NULL;
-	*(shard->newest ? &shard->newest->newer : &shard->oldest) = frame;
+	*(shard->newest != NULL ? &shard->newest->newer : &shard->oldest) = frame;
 	shard->newest = frame;
 }
 
@@ -219,7 +219,7 @@ static struct decode_buffers *decode_buffers_take(struct frame_cache *cache, siz
 	if (buffers->box_size < box_size) {
 		free(buffers->box);
 		buffers->box = malloc(box_size);
-		buffers->box_size = buffers->box ? box_size : 0;
+		buffers->box_size = buffers->box != NULL ? box_size : 0;
 	}
 	if (buffers->decoder == NULL || buffers->box == NULL) {
 		decode_buffers_free(buffers);
@@ -370,5 +370,5 @@ bool frame_cache_has(struct frame_cache *cache, const struct pack *pack, uint32_
 	struct shard *shard = shard_of(cache, &pack->trailer->pack, frame);
 	LOCK_SCOPE(&shard->mutex);
 	struct cached_frame *c = shard_get(shard, &pack->trailer->pack, frame);
-	return c && (c->loading || c->public.valid == c->plain_len);
+	return c != NULL && (c->loading || c->public.valid == c->plain_len);
 }

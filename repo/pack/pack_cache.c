@@ -85,7 +85,7 @@ static int cache_alloc(struct pack_cache *cache, uint32_t chunks_max)
 	cache->nodes = malloc(cache->chunks_max * sizeof(*cache->nodes));
 	cache->slots = calloc(PACKS_CACHED_MAX, sizeof(struct cached_pack *));
 	cache->free_slots = malloc(PACKS_CACHED_MAX * sizeof(*cache->free_slots));
-	if (!cache->heads || !cache->nodes || !cache->slots || !cache->free_slots)
+	if (cache->heads == NULL || cache->nodes == NULL || cache->slots == NULL || cache->free_slots == NULL)
 		return -ENOMEM;
 	memset(cache->heads, 0xff, heads * sizeof(*cache->heads));
 	cache->free_node = NONE;
@@ -151,15 +151,15 @@ static uint32_t pack_hash(const struct pack_id *id)
 static struct cached_pack *cache_get(struct pack_cache *cache, const struct pack_id *id)
 {
 	struct cached_pack *pack = cache->by_id[pack_hash(id)];
-	while (pack && memcmp(pack->pack.trailer->pack.b, id->b, PACK_ID_SIZE) != 0)
+	while (pack != NULL && memcmp(pack->pack.trailer->pack.b, id->b, PACK_ID_SIZE) != 0)
 		pack = pack->next_by_id;
 	return pack;
 }
 
 static void list_remove(struct pack_cache *cache, struct cached_pack *pack)
 {
-	*(pack->newer ? &pack->newer->older : &cache->newest) = pack->older;
-	*(pack->older ? &pack->older->newer : &cache->oldest) = pack->newer;
+	*(pack->newer != NULL ? &pack->newer->older : &cache->newest) = pack->older;
+	*(pack->older != NULL ? &pack->older->newer : &cache->oldest) = pack->newer;
 	pack->newer = pack->older = NULL;
 }
 
@@ -167,7 +167,7 @@ static void list_push(struct pack_cache *cache, struct cached_pack *pack)
 {
 	pack->older = cache->newest;
 	pack->newer = NULL;
-	*(cache->newest ? &cache->newest->newer : &cache->oldest) = pack;
+	*(cache->newest != NULL ? &cache->newest->newer : &cache->oldest) = pack;
 	cache->newest = pack;
 }
 
@@ -245,7 +245,7 @@ static uint32_t take_node(struct pack_cache *cache)
 static void cache_insert(struct pack_cache *cache, struct cached_pack *pack)
 {
 	const struct trailer *trailer = pack->pack.trailer;
-	while (cache->oldest && (cache->chunks + trailer->chunk_count > cache->chunks_max
+	while (cache->oldest != NULL && (cache->chunks + trailer->chunk_count > cache->chunks_max
 			|| (cache->free_slot_count == 0
 					&& cache->slots_used == PACKS_CACHED_MAX)))
 		cache_remove(cache, cache->oldest);
@@ -270,7 +270,7 @@ static void cache_insert(struct pack_cache *cache, struct cached_pack *pack)
 
 static bool was_tried(const struct pack_cache_tried *tried, const struct pack_id *id)
 {
-	for (unsigned i = 0; tried && i < tried->count; i++)
+	for (unsigned i = 0; tried != NULL && i < tried->count; i++)
 		if (memcmp(tried->packs[i].b, id->b, PACK_ID_SIZE) == 0)
 			return true;
 	return false;
@@ -492,7 +492,7 @@ static int load(struct pack_cache *cache, const struct pack_id *id,
 	if (err < 0)
 		return err;
 	*out = adopt(cache, trailer, true);
-	return *out ? 0 : fail_errno(-ENOMEM, "loading a pack's trailer");
+	return *out != NULL ? 0 : fail_errno(-ENOMEM, "loading a pack's trailer");
 }
 
 int pack_cache_load(struct pack_cache *cache, const struct pack_id *id, struct pack **out)
@@ -582,7 +582,7 @@ static int find_through_index(struct pack_cache *cache, const struct wanted *wan
 		int err = load(cache, &candidates[i], &pack);
 		if (err == -ENOMEM)
 			return err;
-		if (err != -ENOENT && err < 0 && wanted->unread && !wanted->unread->err)
+		if (err != -ENOENT && err < 0 && wanted->unread != NULL && !wanted->unread->err)
 			error_save(wanted->unread, err);
 		if (err < 0)	/* gone or unreadable: as if not listed */
 			continue;
@@ -638,7 +638,7 @@ static int find_after_healing(struct pack_cache *cache, const struct wanted *wan
 static int not_found(struct pack_cache *cache, const struct wanted *wanted)
 {
 	const char *what = wanted->kind == PACK_TREE ? "tree node" : "chunk";
-	const char *other = wanted->tried && wanted->tried->count ? "other " : "";
+	const char *other = wanted->tried != NULL && wanted->tried->count ? "other " : "";
 	char hex[2 * ID_SIZE + 1];
 	hex_encode(hex, wanted->id->b, ID_SIZE);
 	if (wanted->unread->err != 0)

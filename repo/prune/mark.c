@@ -181,7 +181,7 @@ static int refuse(struct mark *mark, const char *object, const char *file,
 	return fail(err, "snapshot %s%s%s can't be read: %.1000s; nothing is "
 			 "deleted until 'amberfs repair' mends it or 'amberfs "
 			 "forget' removes it",
-			name, file ? ", " : "", file ? file : "",
+			name, file != NULL ? ", " : "", file != NULL ? file : "",
 			error_text(err));
 }
 
@@ -480,7 +480,7 @@ static int begin_anew(struct mark *mark)
 	mark->live = mark->missing = 0;
 	mark->turned = false;
 	mark->blind[0] = '\0';
-	return mark->nodes ? 0 : no_memory();
+	return mark->nodes != NULL ? 0 : no_memory();
 }
 
 /* So many ids must fit at most, by the index; a wrong guess costs time. */
@@ -520,7 +520,7 @@ static int mark_once(struct mark *mark)
 	uint64_t per_slice = guess_ids(mark) / mark->slices;
 	struct collector c = { .table = live_set_new(per_slice, mark->memory),
 		.slice = { .count = mark->slices } };
-	int err = c.table ? begin_anew(mark) : no_memory();
+	int err = c.table != NULL ? begin_anew(mark) : no_memory();
 	for (; err == 0 && c.slice.number < mark->slices; c.slice.number++) {
 		live_set_clear(c.table);
 		err = mark_slice(mark, &c);
@@ -537,7 +537,7 @@ static int start_slices(struct mark *mark)
 		mark->slices *= 2;
 	if (mark->frames == NULL)
 		mark->frames = frame_cache_new(mark->repo->packs, FRAME_CACHE);
-	return mark->frames ? 0 : no_memory();
+	return mark->frames != NULL ? 0 : no_memory();
 }
 
 int mark_live(struct mark *mark)

@@ -37,14 +37,14 @@ static int copy_record(struct session_record *record,
 		const struct session_record *from)
 {
 	*record = *from;
-	record->host = from->host ? strdup(from->host) : NULL;
-	record->activity = from->activity ? strdup(from->activity) : NULL;
+	record->host = from->host != NULL ? strdup(from->host) : NULL;
+	record->activity = from->activity != NULL ? strdup(from->activity) : NULL;
 	record->roots = copy_array(from->roots, from->root_count,
 			sizeof(*from->roots));
 	record->held = copy_array(from->held, from->held_count,
 			sizeof(*from->held));
-	if ((from->host && !record->host) || (from->activity && !record->activity)
-			|| !record->roots || !record->held)
+	if ((from->host != NULL && record->host == NULL) || (from->activity != NULL && record->activity == NULL)
+			|| record->roots == NULL || record->held == NULL)
 		return no_memory();
 	return 0;
 }
@@ -69,7 +69,7 @@ static int note(void *ctx, const char *id, bool alive,
 	memset(peer, 0, sizeof(*peer));
 	memcpy(peer->id, id, sizeof(peer->id) - 1);
 	peer->readable = record != NULL;
-	return record ? copy_record(&peer->record, record) : 0;
+	return record != NULL ? copy_record(&peer->record, record) : 0;
 }
 
 int peers_list(struct repository *repo, const char *own_id, struct peers *out)
@@ -141,7 +141,7 @@ char *peers_text(char out[PEER_TEXT_MAX], const struct peer *peer)
 			record->kind == SESSION_READ	   ? "reader"
 			: record->kind == SESSION_WRITE ? "command"
 						   : session_record_kind_name(record->kind),
-			record->activity ? " " : "", record->activity ? record->activity : "",
+			record->activity != NULL ? " " : "", record->activity != NULL ? record->activity : "",
 			record->pid, record->host, utc_format(since, record->started));
 	return out;
 }

@@ -302,7 +302,7 @@ static int check_counted_on(struct prune *prune)
 		hex_encode(hex, k->id.b, PACK_ID_SIZE);
 		err = fail(-ESTALE, "pack %s was %s by somebody else meanwhile; "
 				  "nothing is deleted, run prune again",
-				hex, n && n->condemned ? "condemned" : "removed");
+				hex, n != NULL && n->condemned ? "condemned" : "removed");
 	}
 	stored_clear(&now);
 	return err;
@@ -424,7 +424,7 @@ static struct prune_count count_held(const struct prune *prune,
 	for (size_t i = 0; i < prune->stored.count; i++) {
 		const struct stored_pack *pack = &prune->stored.packs[i];
 		if (!goes(pack) || pack->gone
-				|| (peer && !acknowledge_holds(peer, &pack->id)))
+				|| (peer != NULL && !acknowledge_holds(peer, &pack->id)))
 			continue;
 		c.packs++;
 		c.bytes += pack->size;

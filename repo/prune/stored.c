@@ -158,5 +158,5 @@ uint64_t stored_live_bytes(const struct stored_pack *pack)
 
 bool stored_is_live(const struct stored_pack *pack, uint32_t chunk)
 {
-	return pack->live_bits && (pack->live_bits[chunk / 64] >> chunk % 64 & 1);
+	return pack->live_bits != NULL && (pack->live_bits[chunk / 64] >> chunk % 64 & 1);
 }

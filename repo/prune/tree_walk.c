@@ -29,13 +29,13 @@ static int read_node(const struct tree_walk *walk, const struct id *id,
 			&frame, &data, len);
 	if (err < 0)
 		return err;
-	if (walk->read)
+	if (walk->read != NULL)
 		*walk->read += *len;
 	*out = malloc(*len);
 	if (*out != NULL)
 		memcpy(*out, data, *len);
 	frame_cache_unpin(frame);
-	return *out ? 0 : fail_errno(-ENOMEM, "walking a tree");
+	return *out != NULL ? 0 : fail_errno(-ENOMEM, "walking a tree");
 }
 
 static int walk_leaf(const struct tree_walk *walk, const uint8_t *data,
@@ -45,9 +45,9 @@ static int walk_leaf(const struct tree_walk *walk, const uint8_t *data,
 	int err = len < LEAF_HEAD ? fail(-EBADMSG, "a leaf is cut short")
 				: leaf_decode(&leaf, data, len,
 						  get_le32(data + 4));
-	if (err == 0 && walk->node)
+	if (err == 0 && walk->node != NULL)
 		err = walk->node(walk->ctx, id);
-	for (uint32_t i = 0; err == 0 && walk->chunk && i < leaf->count; i++)
+	for (uint32_t i = 0; err == 0 && walk->chunk != NULL && i < leaf->count; i++)
 		if (!leaf->entries[i].hole)
 			err = walk->chunk(walk->ctx, &leaf->entries[i].id);
 	return err;
@@ -58,7 +58,7 @@ static int walk_id(const struct tree_walk *walk, const struct id *id, int level)
 static int walk_children(const struct tree_walk *walk, const struct node *node,
 		const struct id *id)
 {
-	int err = walk->node ? walk->node(walk->ctx, id) : 0;
+	int err = walk->node != NULL ? walk->node(walk->ctx, id) : 0;
 	for (unsigned i = 0; err == 0 && i < NODE_FANOUT; i++)
 		err = walk_id(walk, &node->children[i].id, node->level - 1);
 	return err;
@@ -70,7 +70,7 @@ static int walk_id(const struct tree_walk *walk, const struct id *id, int level)
 	CLEANUP_FREE uint8_t *data = NULL;
 	CLEANUP_FREE struct node *node = NULL;
 	uint32_t len = 0;
-	if (id_is_zero(id) || (walk->skip && walk->skip(walk->ctx, id)))
+	if (id_is_zero(id) || (walk->skip != NULL && walk->skip(walk->ctx, id)))
 		return 0;
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");

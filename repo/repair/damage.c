@@ -179,7 +179,7 @@ int damages_note_fault(struct damages *damages, const struct tree_fault *fault)
 		if (strcmp(damages->items[i].cause, cause) == 0)
 			damage = &damages->items[i];
 	if (damage == NULL)
-		damage = new_item(damages, fault->chunk ? DAMAGE_CHUNKS : DAMAGE_NODE, cause);
+		damage = new_item(damages, fault->chunk != NULL ? DAMAGE_CHUNKS : DAMAGE_NODE, cause);
 	if (damage == NULL)
 		return no_memory();
 	return damage_ranges_add(&damage->ranges, fault, false);

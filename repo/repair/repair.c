@@ -213,7 +213,7 @@ static int collect(struct repair *repair, const struct tree_fault *fault)
 	}
 	repair->faults[repair->fault_count++] = (struct repair_fault){
 		.offset = fault->offset, .len = fault->len, .node = fault->chunk == NULL,
-		.id = fault->chunk ? fault->chunk->id : lost_node(repair, fault) };
+		.id = fault->chunk != NULL ? fault->chunk->id : lost_node(repair, fault) };
 	return 0;
 }
 
@@ -305,7 +305,7 @@ static int load_snapshots(struct repair *repair)
 			note_unreadable, repair);
 	if (err == 0)
 		err = repair->error;
-	for (size_t i = 0; err >= 0 && repair->mend && i < res->unreadable_count;
+	for (size_t i = 0; err >= 0 && repair->mend != NULL && i < res->unreadable_count;
 			i++) {
 		err = repair_from_copy_snapshot(repair->mend, res->unreadable[i].object);
 		res->unreadable[i].mended = err == 1;

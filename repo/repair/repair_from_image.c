@@ -54,7 +54,7 @@ static int stand_on_other(struct repair_snapshot *repair)
 		return fail_errno(-ENOMEM, "mending");
 	for (uint32_t i = 0; i < count; i++)
 		roots[i] = repair->other->files[i].root.id;
-	int err = repair->reading ? session_add_roots(repair->reading, roots, count) : 0;
+	int err = repair->reading != NULL ? session_add_roots(repair->reading, roots, count) : 0;
 	if (err < 0)
 		free(roots);
 	else
@@ -71,12 +71,12 @@ static int open_other(struct repair_snapshot *repair, const struct snapshot *sna
 		repair_snapshot_forget_other(repair);
 		repair->snap = snap;
 		repair->other = find_other(repair, snap);
-		int err = repair->other ? stand_on_other(repair) : 0;
+		int err = repair->other != NULL ? stand_on_other(repair) : 0;
 		if (err < 0)
 			return err;
 	}
 	const struct snapshot_file *f =
-			repair->other ? snapshot_find_file(repair->other, file->name)
+			repair->other != NULL ? snapshot_find_file(repair->other, file->name)
 				 : NULL;
 	if (f == NULL || f->size != file->size)
 		return 0;
@@ -183,7 +183,7 @@ ssize_t repair_from_image(struct repair_snapshot *repair, const struct snapshot 
 	struct image *other = NULL;
 	bool nodes = false;
 	ssize_t mended = 0;
-	int err = buf ? open_other(repair, snap, file, &other)
+	int err = buf != NULL ? open_other(repair, snap, file, &other)
 		    : fail_errno(-ENOMEM, "mending");
 	if (err < 0 || other == NULL)
 		return err;

@@ -35,9 +35,9 @@ extern char **environ;
 static void variable_name(char out[VARIABLE_MAX], const struct credentials *credentials,
 		const char *what)
 {
-	const char *role = credentials->role ? credentials->role : "";
+	const char *role = credentials->role != NULL ? credentials->role : "";
 	snprintf(out, VARIABLE_MAX, "AMBERFS_%s%s%s", role,
-			credentials->role ? "_" : "", what);
+			credentials->role != NULL ? "_" : "", what);
 	for (char *p = out; *p != '\0'; p++)
 		if (*p >= 'a' && *p <= 'z')
 			*p = (char)(*p - 'a' + 'A');
@@ -60,10 +60,10 @@ static struct chosen choose(const struct credentials *credentials)
 	struct chosen ch = { .key_file = credentials->key_file,
 		.file = credentials->passphrase_file,
 		.command = credentials->passphrase_command };
-	if (ch.key_file || ch.file || ch.command)
+	if (ch.key_file != NULL || ch.file != NULL || ch.command != NULL)
 		return ch;
 	ch.key_file = environment(credentials, "KEY_FILE");
-	if (ch.key_file)
+	if (ch.key_file != NULL)
 		return ch;
 	ch.text = environment(credentials, "PASSPHRASE");
 	ch.file = environment(credentials, "PASSPHRASE_FILE");
@@ -74,7 +74,7 @@ static struct chosen choose(const struct credentials *credentials)
 bool credentials_given(const struct credentials *credentials)
 {
 	struct chosen ch = choose(credentials);
-	return ch.key_file || ch.text || ch.file || ch.command;
+	return ch.key_file != NULL || ch.text != NULL || ch.file != NULL || ch.command != NULL;
 }
 
 const char *credentials_key_file(const struct credentials *credentials)
@@ -92,7 +92,7 @@ static int secret_alloc(struct secret *secret, enum keyslot_kind kind)
 	secret->kind = kind;
 	secret->len = 0;
 	secret->bytes = seal_secret_alloc(SECRET_MAX + 1);
-	return secret->bytes ? 0 : fail_errno(-ENOMEM, "reading the key");
+	return secret->bytes != NULL ? 0 : fail_errno(-ENOMEM, "reading the key");
 }
 
 void credentials_clear_secret(struct secret *secret)
@@ -225,7 +225,7 @@ static int prompt_line(struct secret *secret, int tty, const char *prompt)
 static int no_key(const struct credentials *credentials, const char *repository)
 {
 	char key[VARIABLE_MAX], passphrase[VARIABLE_MAX];
-	const char *role = credentials->role ? credentials->role : "", *dash = credentials->role ? "-" : "";
+	const char *role = credentials->role != NULL ? credentials->role : "", *dash = credentials->role != NULL ? "-" : "";
 	variable_name(key, credentials, "KEY_FILE");
 	variable_name(passphrase, credentials, "PASSPHRASE_FILE");
 	return fail(-ENOKEY,
@@ -268,21 +268,21 @@ static int keep_prompted(const struct credentials *credentials, const struct sec
 static int read_chosen(const struct credentials *credentials, struct chosen ch,
 		const char *repository, bool confirm, struct secret *out)
 {
-	int err = secret_alloc(out, ch.key_file ? KEYSLOT_KEY_FILE
+	int err = secret_alloc(out, ch.key_file != NULL ? KEYSLOT_KEY_FILE
 					      : KEYSLOT_PASSPHRASE);
 	if (err < 0)
 		return err;
-	if (ch.key_file) {
+	if (ch.key_file != NULL) {
 		err = from_file(out, ch.key_file, "key file");
-	} else if (ch.text) {
+	} else if (ch.text != NULL) {
 		out->len = strlen(ch.text);
 		if (out->len > SECRET_MAX)
 			err = fail(-EINVAL, "the passphrase is too long");
 		else
 			memcpy(out->bytes, ch.text, out->len);
-	} else if (ch.file) {
+	} else if (ch.file != NULL) {
 		err = from_file(out, ch.file, "passphrase file");
-	} else if (ch.command) {
+	} else if (ch.command != NULL) {
 		err = from_command(out, ch.command);
 	} else {
 		err = from_prompt(out, credentials, repository, confirm);

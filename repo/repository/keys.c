@@ -281,7 +281,7 @@ static bool has_label(const struct key_slot *slot, const char *spec)
 		return false;
 	CLEANUP_FREE char *escaped = name_escape(spec, strlen(spec));
 	return strcmp(slot->slot.label, spec) == 0 ||
-	       (escaped && strcmp(slot->slot.label, escaped) == 0);
+	       (escaped != NULL && strcmp(slot->slot.label, escaped) == 0);
 }
 
 int keys_find(const struct key_slots *slots, const char *spec,

@@ -78,7 +78,7 @@ static int put_one(struct store *store, const struct seal *seal,
 	size_t len = 0;
 	char name[32];
 	object_name(name, number);
-	text = json ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
+	text = json != NULL ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
 	if (text == NULL)
 		return fail_errno(-ENOMEM, "writing %s", name);
 	int err = envelope_seal(seal, repo_id, ENVELOPE_RETENTION, name, text,

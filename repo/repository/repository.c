@@ -88,13 +88,13 @@ static int unlock(struct repository *repo, const struct credentials *credentials
 					"not, call without a key (see AMBERFS_* too)",
 					store_path(repo->store));
 		repo->seal = seal_new(repo->config.public_key, false);
-		return repo->seal ? 0 : fail_errno(-ENOMEM, "opening");
+		return repo->seal != NULL ? 0 : fail_errno(-ENOMEM, "opening");
 	}
 	int err = credentials_secret(credentials, store_path(repo->store), false, &secret);
 	if (err < 0)
 		return err;
 	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
-	err = master ? keys_open(repo->store, repo->config.repo_id, &secret, master,
+	err = master != NULL ? keys_open(repo->store, repo->config.repo_id, &secret, master,
 				     repo->key_slot)
 		   : fail_errno(-ENOMEM, "opening");
 	if (err == 0) {
@@ -245,7 +245,7 @@ static int init_encrypted(const char *path, const struct repository_options *opt
 	if (err < 0)
 		return err;
 	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
-	err = master ? store_create_local(&store, path)
+	err = master != NULL ? store_create_local(&store, path)
 		   : fail_errno(-ENOMEM, "making a repository");
 	if (err == 0) {
 		seal_random(master, MASTER_KEY_SIZE);

@@ -30,7 +30,7 @@ static int count;
 static bool is_secret(const char *entry)
 {
 	const char *end = strchr(entry, '=');
-	size_t len = end ? (size_t)(end - entry) + 1 : 0;
+	size_t len = end != NULL ? (size_t)(end - entry) + 1 : 0;
 	return len >= strlen(PREFIX SUFFIX) &&
 	       strncmp(entry, PREFIX, strlen(PREFIX)) == 0 &&
 	       strncmp(entry + len - strlen(SUFFIX), SUFFIX,
@@ -92,7 +92,7 @@ const char *secret_env_get(const char *name)
 				strncmp(taken[i].text, name,
 						taken[i].name_len) == 0)
 			v = taken[i].text + taken[i].name_len + 1;
-	return v && *v ? v : NULL;
+	return v != NULL && *v ? v : NULL;
 }
 
 void secret_env_forget(void)

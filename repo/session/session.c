@@ -102,7 +102,7 @@ static int put_record(struct session *session, const char *name)
 	json_t *json = session_record_to_json(&session->record);
 	free(take_ptr(session->record.roots));
 	session->record.root_count = 0;
-	text = json ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
+	text = json != NULL ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
 	json_decref(json);
 	if (text == NULL)
 		return fail_errno(-ENOMEM, "publishing the session");
@@ -519,8 +519,8 @@ static int fill_record(struct session *session, enum session_kind kind,
 	session->record.started = time(NULL);
 	session->record.pid = getpid();
 	session->record.host = name_escape(host, strlen(host));
-	session->record.activity = activity ? strdup(activity) : NULL;
-	if (session->record.host == NULL || (activity && !session->record.activity))
+	session->record.activity = activity != NULL ? strdup(activity) : NULL;
+	if (session->record.host == NULL || (activity != NULL && session->record.activity == NULL))
 		return fail_errno(-ENOMEM, "registering the session");
 	return 0;
 }

@@ -20,13 +20,13 @@ static bool state_path(char out[STATE_PATH_MAX])
 	const char *xdg = getenv("XDG_STATE_HOME");
 	const char *home = getenv("HOME");
 	int n;
-	if (dir && *dir)
+	if (dir != NULL && *dir)
 		n = snprintf(out, STATE_PATH_MAX, "%s", dir);
 	else if (geteuid() == 0)
 		n = snprintf(out, STATE_PATH_MAX, "/var/lib/amberfs");
-	else if (xdg && *xdg)
+	else if (xdg != NULL && *xdg)
 		n = snprintf(out, STATE_PATH_MAX, "%s/amberfs", xdg);
-	else if (home && *home)
+	else if (home != NULL && *home)
 		n = snprintf(out, STATE_PATH_MAX, "%s/.local/state/amberfs",
 				home);
 	else
@@ -36,7 +36,7 @@ static bool state_path(char out[STATE_PATH_MAX])
 
 static void make_directories(char *path)
 {
-	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+	for (char *p = strchr(path + 1, '/'); p != NULL; p = strchr(p + 1, '/')) {
 		*p = '\0';
 		mkdir(path, 0700);
 		*p = '/';

@@ -136,7 +136,7 @@ static int put_pin(struct repository *repo, const char *name, const char *note)
 	CLEANUP_JSON json_t *json = json_pack("{s:I,s:s*}", "since",
 			(json_int_t)time(NULL), "note", note);
 	size_t len = 0;
-	text = json ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
+	text = json != NULL ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
 	if (text == NULL)
 		return fail(-EINVAL, "the note for %s is not valid UTF-8", name);
 	int err = envelope_seal(repo->seal, repo->config.repo_id, ENVELOPE_PIN, name,

@@ -83,7 +83,7 @@ static int tell_damaged(struct restore_file *restore)
 			     "as zeros: %s",
 				all[i].file, (unsigned long long)all[i].from,
 				(unsigned long long)all[i].to - 1,
-				all[i].cause ? all[i].cause : "");
+				all[i].cause != NULL ? all[i].cause : "");
 	restore->range_count = restore->told += kept;
 	return 0;
 }
@@ -96,7 +96,7 @@ json_t *restore_file_damaged_json(const struct restore_file *restore)
 		json_array_append_new(list, json_pack("{s:s,s:I,s:I,s:s}",
 				"file", range->file, "offset", (json_int_t)range->from,
 				"length", (json_int_t)(range->to - range->from), "cause",
-				range->cause ? range->cause : ""));
+				range->cause != NULL ? range->cause : ""));
 	}
 	return list;
 }
@@ -231,10 +231,10 @@ static int open_directory_of(const char *path, const char **leaf)
 	if (directory == NULL)
 		return fail_errno(-ENOMEM, "restoring");
 	char *slash = strrchr(directory, '/');
-	*leaf = slash ? path + (slash - directory) + 1 : path;
+	*leaf = slash != NULL ? path + (slash - directory) + 1 : path;
 	if (slash != NULL)
 		slash[slash == directory ? 1 : 0] = '\0';
-	int fd = open(slash ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(slash != NULL ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? fail_errno(-errno, "opening the folder of %s", path)
 		      : fd;
 }
@@ -264,7 +264,7 @@ static int growing_begin(struct growing *growing, const struct restore_file *res
 
 static int growing_name(struct growing *growing, const struct restore_file *restore)
 {
-	int n = restore->force && restore->may_replace ? restore->may_replace(restore->ctx, growing->path)
+	int n = restore->force && restore->may_replace != NULL ? restore->may_replace(restore->ctx, growing->path)
 					   : 0;
 	if (n < 0)
 		return n;

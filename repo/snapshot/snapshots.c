@@ -134,7 +134,7 @@ int snapshot_list_latest(struct repository *repo, const char *source,
 	int err = load_newest(repo, source, out);
 	if (err < 0)
 		return err;
-	uint64_t have = *out ? (*out)->sequence : 0;
+	uint64_t have = *out != NULL ? (*out)->sequence : 0;
 	uint64_t seen = high_water_get(repo, source);
 	if (have < seen)
 		report_warning("the newest snapshot of %s has number %llu, but this "
@@ -201,9 +201,9 @@ static int split_spec(const char *text, struct spec *out)
 		out->when = strdup(time);
 		if (when[n] == '/' && when[n + 1] != '\0')
 			out->file = strdup(when + n + 1);
-		bool ok = out->source && out->when
+		bool ok = out->source != NULL && out->when != NULL
 				&& (when[n] != '/' || when[n + 1] == '\0'
-						|| out->file);
+						|| out->file != NULL);
 		return ok ? 1 : -ENOMEM;
 	}
 	return 0;
@@ -309,7 +309,7 @@ int snapshot_resolve(struct repository *repo, const char *text,
 					text);
 		if (err == 0 && text[len] == '/' && text[len + 1] != '\0') {
 			s.file = strdup(text + len + 1);
-			err = s.file ? 0 : -ENOMEM;
+			err = s.file != NULL ? 0 : -ENOMEM;
 		}
 	}
 	if (err == 0 && *out != NULL)
@@ -327,7 +327,7 @@ int snapshot_resolve(struct repository *repo, const char *text,
 uint64_t snapshot_list_next_sequence(struct repository *repo, const char *source,
 		const struct snapshot *base)
 {
-	uint64_t last = base ? base->sequence : 0;
+	uint64_t last = base != NULL ? base->sequence : 0;
 	uint64_t seen = high_water_get(repo, source);
 	return (last > seen ? last : seen) + 1;
 }
@@ -340,7 +340,7 @@ static int encode_snapshot(struct repository *repo, struct snapshot *snap,
 	struct snapshot *again;
 	json_t *json = snapshot_json_encode(snap, false);
 	CLEANUP_FREE char *made =
-			json ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
+			json != NULL ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
 	json_decref(json);
 	if (made == NULL)
 		return fail_errno(-ENOMEM, "writing snapshot %s", name);
@@ -441,7 +441,7 @@ int snapshot_object_delete(struct repository *repo, const struct snapshot *snap)
 	 * one says nothing about the newest that was seen. */
 	if (err == 0 && snap->sequence >= high_water_get(repo, snap->source)
 			&& load_newest(repo, snap->source, &left) == 0) {
-		high_water_set(repo, snap->source, left ? left->sequence : 0);
+		high_water_set(repo, snap->source, left != NULL ? left->sequence : 0);
 		snapshot_free(left);
 	}
 	return err;

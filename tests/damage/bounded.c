@@ -54,7 +54,7 @@ int main(int argc, char **argv)
 	if (wait4(child, &status, 0, &usage) < 0)
 		die("wait4");
 	FILE *f = fopen(argv[2], "we");
-	if (!f)
+	if (f == NULL)
 		die(argv[2]);
 	if (late)
 		fprintf(f, "late 0 %ld\n", usage.ru_maxrss);

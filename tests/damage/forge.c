@@ -30,7 +30,7 @@ void *forge_room(size_t len)
 {
 	void *p = calloc(1, len ? len : 1);
 
-	forge_check(p ? 0 : -ENOMEM, "memory");
+	forge_check(p != NULL ? 0 : -ENOMEM, "memory");
 	return p;
 }
 
@@ -173,7 +173,7 @@ int main(int argc, char **argv)
 	struct forge f;
 
 	if (argc == 2 && strcmp(argv[1], "--list") == 0) {
-		for (const struct forgery *forgery = forgeries; forgery->name; forgery++)
+		for (const struct forgery *forgery = forgeries; forgery->name != NULL; forgery++)
 			printf("%s %s\n", forgery->name, forgery->expect);
 		return 0;
 	}
@@ -182,7 +182,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	forge_check(repository_open(&f.repo, argv[1], &o), argv[1]);
-	for (const struct forgery *forgery = forgeries; forgery->name; forgery++) {
+	for (const struct forgery *forgery = forgeries; forgery->name != NULL; forgery++) {
 		if (strcmp(forgery->name, argv[2]) != 0)
 			continue;
 		forgery->make(&f, forgery->number);

@@ -30,7 +30,7 @@ static size_t leaf_bytes(uint8_t *out, uint32_t span_len, uint32_t data_bytes,
 	for (uint32_t i = 0; i < count; i++) {
 		put_le32(p, entries[i].word);
 		p += 4;
-		if (!entries[i].id)
+		if (entries[i].id == NULL)
 			continue;
 		memcpy(p, entries[i].id->b, ID_SIZE);
 		p += ID_SIZE;

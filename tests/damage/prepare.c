@@ -41,7 +41,7 @@ static void add_key_slot(struct repository *repo, const char *key_file)
 	uint8_t secret[64], master[MASTER_KEY_SIZE], bytes[KEYSLOT_SIZE];
 	FILE *f = fopen(key_file, "re");
 
-	if (!f || fread(secret, 1, sizeof(secret), f) != sizeof(secret))
+	if (f == NULL || fread(secret, 1, sizeof(secret), f) != sizeof(secret))
 		check(-EIO, key_file);
 	fclose(f);
 	seal_master(repo->seal, master);

@@ -63,12 +63,12 @@ char *input_line(struct input *in)
 {
 	const uint8_t *end = in->left > 0 ? memchr(in->at, '\n', in->left)
 					  : NULL;
-	size_t len = end ? (size_t)(end - in->at) : in->left;
+	size_t len = end != NULL ? (size_t)(end - in->at) : in->left;
 	char *line = calloc(1, len + 1);
 
 	must(line != NULL);
 	take(in, (uint8_t *)line, len);
-	if (end)
+	if (end != NULL)
 		input_u8(in);
 	return line;
 }
@@ -78,7 +78,7 @@ const struct seal *fuzz_seal(bool encrypted)
 	static const uint8_t master[MASTER_KEY_SIZE] = "a key that is no secret";
 	static struct seal *seals[2];
 
-	if (!seals[encrypted]) {
+	if (seals[encrypted] == NULL) {
 		must(seal_global_init() == 0);
 		seals[encrypted] = seal_new(master, encrypted);
 		must(seals[encrypted] != NULL);
@@ -92,7 +92,7 @@ static bool stays(char c, bool first)
 		return !first;
 	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
 			(c >= '0' && c <= '9') ||
-			(c != '\0' && strchr("_+=,@", c));
+			(c != '\0' && strchr("_+=,@", c) != NULL);
 }
 
 bool fuzz_is_escaped(const char *text)
@@ -110,8 +110,8 @@ bool fuzz_is_escaped(const char *text)
 			continue;
 		}
 		high = p[1] ? strchr(digits, p[1]) : NULL;
-		low = high && p[2] ? strchr(digits, p[2]) : NULL;
-		if (!low)
+		low = high != NULL && p[2] ? strchr(digits, p[2]) : NULL;
+		if (low == NULL)
 			return false;
 		int value = (int)(high - digits) * 16 + (int)(low - digits);
 		if (value == 0 || stays((char)value, p == text))

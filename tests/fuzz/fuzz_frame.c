@@ -16,7 +16,7 @@ static struct frame_decoder *decoder(void)
 {
 	static struct frame_decoder *decoder;
 
-	if (!decoder)
+	if (decoder == NULL)
 		decoder = frame_codec_decoder_new();
 	must(decoder != NULL);
 	return decoder;
@@ -30,7 +30,7 @@ static void round_trip(const uint8_t *plain, size_t len)
 	uint8_t *back = malloc(len);
 	enum frame_compression compression;
 
-	if (!encoder)
+	if (encoder == NULL)
 		encoder = frame_codec_encoder_new(3);
 	must(encoder != NULL && form != NULL && back != NULL);
 	size_t n = frame_codec_encode(encoder, form, plain, len, &compression);

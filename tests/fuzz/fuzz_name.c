@@ -48,7 +48,7 @@ static void try_escaped(const char *text)
 	char *name = name_unescape(text, &len), *again;
 
 	must((name != NULL) == fuzz_is_escaped(text));
-	if (!name) {
+	if (name == NULL) {
 		must(errno == EINVAL);
 		return;
 	}

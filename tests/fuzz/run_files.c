@@ -67,7 +67,7 @@ static void bound_memory(void)
 	unsigned long pages = 0;
 	FILE *f = fopen("/proc/self/statm", "re");
 
-	if (!f || fscanf(f, "%lu", &pages) != 1) /* NOLINT(cert-err34-c) */
+	if (f == NULL || fscanf(f, "%lu", &pages) != 1) /* NOLINT(cert-err34-c) */
 		die("/proc/self/statm");
 	fclose(f);
 	rlim_t most = pages * (rlim_t)sysconf(_SC_PAGESIZE) + ROOM;
@@ -83,7 +83,7 @@ static uint8_t *load(const char *path, off_t size)
 	uint8_t *data = malloc(size > 0 ? (size_t)size : 1);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (!data || fd < 0 || read(fd, data, (size_t)size) != size)
+	if (data == NULL || fd < 0 || read(fd, data, (size_t)size) != size)
 		die(path);
 	close(fd);
 	return data;

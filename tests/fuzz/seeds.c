@@ -56,7 +56,7 @@ static void write_seed(struct seeds *s, const char *entry, const void *head,
 		die_errno(directory);
 	snprintf(path, sizeof(path), "%s/%s", directory, id);
 	FILE *f = fopen(path, "we");
-	if (!f || fwrite(head, 1, head_len, f) != head_len ||
+	if (f == NULL || fwrite(head, 1, head_len, f) != head_len ||
 			fwrite(body, 1, body_len, f) != body_len ||
 			fclose(f) != 0)
 		die_errno(path);
@@ -90,7 +90,7 @@ static uint8_t *open_box(struct seeds *s, const struct pack_bytes *bytes,
 	uint8_t ad[PACK_AD_SIZE], *plain = malloc(len);
 
 	pack_ad(ad, s->repo->config.repo_id, &bytes->id, bytes->kind, frame);
-	int err = plain ? seal_open(s->repo->seal,
+	int err = plain != NULL ? seal_open(s->repo->seal,
 			bytes->kind == PACK_DATA ? SEAL_DATA : SEAL_TREE, plain,
 			bytes->data + offset, len, ad, sizeof(ad)) : -ENOMEM;
 	if (err == -ENOMEM)
@@ -110,7 +110,7 @@ static void seed_trailer(struct seeds *s, struct pack_bytes *bytes)
 	uint64_t end = bytes->len - PACK_FOOTER_SIZE - (uint64_t)box;
 	uint8_t *plain = open_box(s, bytes, TRAILER_AD, end, (size_t)box);
 	size_t len = (size_t)box - SEAL_OVERHEAD;
-	if (!plain)
+	if (plain == NULL)
 		die(-EBADMSG, "a trailer");
 	int err = trailer_decode(&bytes->trailer, &bytes->id, bytes->kind, plain, len, end);
 	if (err < 0)
@@ -137,7 +137,7 @@ static void seed_nodes(struct seeds *s, const struct pack_bytes *bytes,
 	struct frame_decoder *decoder = frame_codec_decoder_new();
 	uint8_t *plain = malloc(frame->plain_len);
 
-	if (!decoder || !plain || frame_codec_decode(decoder, frame->compression, plain,
+	if (decoder == NULL || plain == NULL || frame_codec_decode(decoder, frame->compression, plain,
 			frame->plain_len, frame->plain_len, form,
 			frame->stored_len - SEAL_OVERHEAD) < 0)
 		die(-EBADMSG, "a frame");
@@ -157,7 +157,7 @@ static void seed_frame(struct seeds *s, const struct pack_bytes *bytes,
 	uint8_t *form = open_box(s, bytes, number, frame->offset, frame->stored_len);
 	uint8_t head[9];
 
-	if (!form)
+	if (form == NULL)
 		return;
 	head[0] = (uint8_t)frame->compression;
 	put_le32(head + 1, frame->plain_len - 1);
@@ -198,7 +198,7 @@ static void seed_pack(struct seeds *s, const char *name)
 
 static void seed_name(struct seeds *s, const char *name)
 {
-	if (name)
+	if (name != NULL)
 		write_seed(s, "name", "", 0, name, strlen(name));
 }
 
@@ -266,7 +266,7 @@ static int note(void *ctx, const char *name)
 	if (s->count == sizeof(s->names) / sizeof(*s->names))
 		return 0;
 	s->names[s->count] = strdup(name);
-	return s->names[s->count++] ? 0 : -ENOMEM;
+	return s->names[s->count++] != NULL ? 0 : -ENOMEM;
 }
 
 static void seed_all(struct seeds *s, const char *prefix, size_t most,

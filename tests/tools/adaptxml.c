@@ -19,7 +19,7 @@ static char *slurp(const char *path, size_t *len)
 	FILE *f = fopen(path, "r");
 	char *text = malloc(32u << 20);
 
-	if (!f || !text) {
+	if (f == NULL || text == NULL) {
 		perror(path);
 		exit(1);
 	}
@@ -48,18 +48,18 @@ static bool flag(struct adapt_options *options, const char *word)
 static void add_disk(struct adapt_disk *disk, char *word)
 {
 	char *path = strchr(word, '=');
-	char *backing = path ? strchr(path, ':') : NULL;
+	char *backing = path != NULL ? strchr(path, ':') : NULL;
 
-	if (!path) {
+	if (path == NULL) {
 		fprintf(stderr, "adaptxml: what is %s?\n", word);
 		exit(2);
 	}
 	*path++ = '\0';
-	if (backing)
+	if (backing != NULL)
 		*backing++ = '\0';
 	*disk = (struct adapt_disk){ .target = word, .path = path,
 		.format = "qcow2", .backing_path = backing,
-		.backing_format = backing ? "raw" : NULL };
+		.backing_format = backing != NULL ? "raw" : NULL };
 }
 
 int main(int argc, char **argv)

@@ -55,7 +55,7 @@ static void die_with_guard(void)
 	snprintf(path, sizeof(path), "/proc/self/task/%d/children",
 			(int)getpid());
 	f = fopen(path, "r");
-	if (f && getenv("LIVE_JOB_DIE_ALL") && fgets(line, sizeof(line), f))
+	if (f != NULL && getenv("LIVE_JOB_DIE_ALL") != NULL && fgets(line, sizeof(line), f) != NULL)
 		kill((pid_t)strtol(line, NULL, 10), SIGKILL);
 	kill(getpid(), SIGKILL);
 }
@@ -64,7 +64,7 @@ static bool named(const char *variable, const char *where)
 {
 	const char *value = getenv(variable);
 
-	return value && strcmp(value, where) == 0;
+	return value != NULL && strcmp(value, where) == 0;
 }
 
 static void pass(const char *where)
@@ -164,7 +164,7 @@ static int begin(struct hand *hand, const char *checkpoint)
 	why = live_job_why_not_frozen(hand->job);
 	printf("begun %s %.3f: %s\n",
 			live_job_frozen(hand->job) ? "frozen" : "not",
-			live_job_frozen_seconds(hand->job), why ? why : "");
+			live_job_frozen_seconds(hand->job), why != NULL ? why : "");
 	return 0;
 }
 
@@ -172,7 +172,7 @@ static unsigned workers(void)
 {
 	const char *n = getenv("LIVE_JOB_WORKERS");
 
-	return n ? (unsigned)strtoul(n, NULL, 10) : 1;
+	return n != NULL ? (unsigned)strtoul(n, NULL, 10) : 1;
 }
 
 static int open_export(struct hand *hand, struct nbd_client **c,
@@ -193,7 +193,7 @@ static int read_export(struct hand *hand, const char *target, const char *file)
 	CLEANUP_FREE char *buf = malloc(PIECE);
 	struct nbd_client *client = NULL;
 	struct image_source s = { 0 };
-	int err = buf && fd >= 0 ? open_export(hand, &client, target, false) : -EIO;
+	int err = buf != NULL && fd >= 0 ? open_export(hand, &client, target, false) : -EIO;
 
 	if (!err)
 		nbd_client_fill(client, &s);
@@ -234,7 +234,7 @@ static int holder(struct hand *hand)
 	int err = job_owner_find(hand->domain, &who);
 
 	if (!err)
-		printf("holder %s\n", who ? who : "nobody");
+		printf("holder %s\n", who != NULL ? who : "nobody");
 	return err;
 }
 
@@ -267,16 +267,16 @@ static int act(struct hand *hand, char ***argv)
 				: *word == 'r' ? QUIESCE_REQUIRE
 					       : QUIESCE_NEVER;
 		err = 0;
-	} else if (strcmp(word, "disk") == 0 && *a) {
+	} else if (strcmp(word, "disk") == 0 && *a != NULL) {
 		err = add_disk(hand, *a++);
 	} else if (strcmp(word, "prepare") == 0) {
 		err = prepare(hand);
-	} else if (strcmp(word, "begin") == 0 && *a) {
+	} else if (strcmp(word, "begin") == 0 && *a != NULL) {
 		err = begin(hand, *a++);
-	} else if (strcmp(word, "read") == 0 && *a && a[1]) {
+	} else if (strcmp(word, "read") == 0 && *a != NULL && a[1] != NULL) {
 		err = read_export(hand, a[0], a[1]);
 		a += 2;
-	} else if (strcmp(word, "dirty") == 0 && *a) {
+	} else if (strcmp(word, "dirty") == 0 && *a != NULL) {
 		err = count_dirty(hand, *a++);
 	} else if (strcmp(word, "wait") == 0) {
 		puts("waiting");
@@ -316,7 +316,7 @@ int main(int argc, char **argv)
 	if (err)
 		fprintf(stderr, "%s\n", error_text(err));
 	argv += 4;
-	while (!err && *argv)
+	while (!err && *argv != NULL)
 		err = act(&h, &argv);
 	live_job_end(h.job);
 	domain_free(h.domain);

@@ -56,7 +56,7 @@ static void map_data(struct map *map, const char *path)
 			die(path);
 		map->ranges = reallocarray(map->ranges, map->count + 1,
 			sizeof(*map->ranges));
-		if (!map->ranges)
+		if (map->ranges == NULL)
 			die("memory");
 		map->ranges[map->count].start = (at + BLOCK - 1) / BLOCK * BLOCK;
 		map->ranges[map->count].blocks =
@@ -114,7 +114,7 @@ int main(int argc, char **argv)
 	limit = strtod(argv[2], NULL);
 	if (argc == 4)
 		seed = strtoull(argv[3], NULL, 10);
-	map_data(&m, ranges ? ranges : argv[1]);
+	map_data(&m, ranges != NULL ? ranges : argv[1]);
 	fd = open(argv[1], O_RDONLY);
 	if (fd < 0)
 		die(argv[1]);

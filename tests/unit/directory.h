@@ -15,10 +15,10 @@
 static inline int directory_make(char out[DIRECTORY_MAX], const char *below,
 		const char *name)
 {
-	const char *tmp = below ? below : getenv("TMPDIR");
-	snprintf(out, DIRECTORY_MAX, "%.40s/%.20s.XXXXXX", tmp ? tmp : "/tmp",
+	const char *tmp = below != NULL ? below : getenv("TMPDIR");
+	snprintf(out, DIRECTORY_MAX, "%.40s/%.20s.XXXXXX", tmp != NULL ? tmp : "/tmp",
 			name);
-	return mkdtemp(out) ? 0 : -1;
+	return mkdtemp(out) != NULL ? 0 : -1;
 }
 
 static inline int directory_remove_one(const char *path, const struct stat *st,

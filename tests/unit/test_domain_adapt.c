@@ -45,19 +45,19 @@ static void adapt_devices(const char *devices, const struct adapt_options *optio
 
 static void has(const char *text)
 {
-	if (!strstr(out, text))
+	if (strstr(out, text) == NULL)
 		fail_msg("no %s in:\n%s", text, out);
 }
 
 static void hasnt(const char *text)
 {
-	if (strstr(out, text))
+	if (strstr(out, text) != NULL)
 		fail_msg("%s is left in:\n%s", text, out);
 }
 
 static void noted(const char *text)
 {
-	if (!strstr(notes, text))
+	if (strstr(notes, text) == NULL)
 		fail_msg("nothing is said of %s:\n%s", text, notes);
 }
 

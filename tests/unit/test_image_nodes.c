@@ -14,7 +14,7 @@
 static int number_from(const char *variable, int usual)
 {
 	const char *text = getenv(variable);
-	return text ? (int)strtol(text, NULL, 10) : usual;
+	return text != NULL ? (int)strtol(text, NULL, 10) : usual;
 }
 
 static uint64_t below(uint64_t n)
@@ -65,7 +65,7 @@ static int sparse_read(void *ctx, unsigned worker, void *buf, size_t len,
 	for (uint64_t at = 0; at < len; at += BLOCK_SIZE) {
 		const struct place *place = next_place(sparse, offset + at);
 		uint64_t n = min_u64(BLOCK_SIZE, len - at);
-		bool here = place && place->block == (offset + at) / BLOCK_SIZE;
+		bool here = place != NULL && place->block == (offset + at) / BLOCK_SIZE;
 		memset(to + at, here ? (int)place->version : 0, n);
 	}
 	return 0;
@@ -76,10 +76,10 @@ static void sparse_run(const struct sparse *sparse, uint64_t offset, uint64_t li
 		const struct place **at, uint64_t *end)
 {
 	const struct place *place = next_place(sparse, offset);
-	bool here = place && place->block == offset / BLOCK_SIZE;
+	bool here = place != NULL && place->block == offset / BLOCK_SIZE;
 	*at = here ? place : NULL;
 	*end = here ? (place->block + 1) * BLOCK_SIZE
-		    : place ? place->block * BLOCK_SIZE : limit;
+		    : place != NULL ? place->block * BLOCK_SIZE : limit;
 	*end = min_u64(*end, limit);
 }
 

@@ -53,7 +53,7 @@ static uint64_t below(uint64_t n)
 static int number_from(const char *variable, int usual)
 {
 	const char *text = getenv(variable);
-	return text ? (int)strtol(text, NULL, 10) : usual;
+	return text != NULL ? (int)strtol(text, NULL, 10) : usual;
 }
 
 static int case_count(int usual)
@@ -287,8 +287,8 @@ static void entries_get(struct image *image, uint64_t span, struct entries *out,
 		struct node_child *child)
 {
 	assert_int_equal(image_leaf(image, span, &out->node, child), 0);
-	out->e = out->node ? out->node->leaf->entries : &all_hole;
-	out->count = out->node ? out->node->leaf->count : 1;
+	out->e = out->node != NULL ? out->node->leaf->entries : &all_hole;
+	out->count = out->node != NULL ? out->node->leaf->count : 1;
 }
 
 static bool same_entry(const struct leaf_entry *a, const struct leaf_entry *b)
@@ -636,7 +636,7 @@ static uint64_t lacking(struct fixture *f, struct image *image)
 	for (uint64_t span = 0; span < node_span_count(image_size(image)); span++) {
 		struct cached_node *node;
 		assert_int_equal(image_leaf(image, span, &node, NULL), 0);
-		for (uint32_t k = 0; node && k < node->leaf->count; k++)
+		for (uint32_t k = 0; node != NULL && k < node->leaf->count; k++)
 			if (!node->leaf->entries[k].hole
 					&& !image_reader_chunk_stored(f->reader,
 							&node->leaf->entries[k].id))

@@ -43,7 +43,7 @@ static void run(const char *words)
 	char *argv[32] = { NULL };
 	int n = 0, err;
 
-	for (char *w = strtok_r(copy, "|", &save); w;
+	for (char *w = strtok_r(copy, "|", &save); w != NULL;
 			w = strtok_r(NULL, "|", &save))
 		argv[n++] = w;
 	err = child_run(argv, 1 << 20, &out);
@@ -72,7 +72,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	strcpy(directory, "/var/tmp/amb.XXXXXX");
-	if (!mkdtemp(directory) || chdir(directory) < 0)
+	if (mkdtemp(directory) == NULL || chdir(directory) < 0)
 		return -1;
 	if (access("/usr/bin/qemu-nbd", X_OK) < 0) {
 		rmdir(directory);
@@ -113,9 +113,9 @@ static int tear_down(void **state)
 	struct dirent *e;
 
 	(void)state;
-	while (d && (e = readdir(d)) != NULL)
+	while (d != NULL && (e = readdir(d)) != NULL)
 		unlink(e->d_name);
-	if (d)
+	if (d != NULL)
 		closedir(d);
 	return rmdir(directory);
 }
@@ -260,7 +260,7 @@ static void *read_spans(void *ctx)
 		if (source->read(source->ctx, reader->number, buf, SPAN, span) != 0 ||
 				memcmp(buf, reader->want + span, SPAN) != 0)
 			reader->wrong = "bytes";
-		while (pos < span + SPAN && !reader->wrong) {
+		while (pos < span + SPAN && reader->wrong == NULL) {
 			if (source->extent(source->ctx, reader->number, pos, span + SPAN,
 					    &hole, &end) != 0 ||
 					end <= pos || end > span + SPAN) {
@@ -305,7 +305,7 @@ static void test_reading(void **state)
 	}
 	for (unsigned i = 0; i < WORKERS; i++) {
 		pthread_join(threads[i], NULL);
-		if (readers[i].wrong)
+		if (readers[i].wrong != NULL)
 			fail_msg("%s", readers[i].wrong);
 		holes += readers[i].holes;
 	}
@@ -360,7 +360,7 @@ static void *look_for_dirt(void *ctx)
 	const struct image_source *source = reader->source;
 	uint64_t spans = (source->size + SPAN - 1) / SPAN;
 
-	for (uint64_t i = reader->number; i < spans && !reader->wrong; i += WORKERS) {
+	for (uint64_t i = reader->number; i < spans && reader->wrong == NULL; i += WORKERS) {
 		bool back = reader->number == WORKERS - 1;
 		uint64_t last = reader->number + (spans - 1 - reader->number) / WORKERS *
 				WORKERS;
@@ -369,7 +369,7 @@ static void *look_for_dirt(void *ctx)
 		uint64_t pos = span, end = 0;
 		bool same, hole;
 
-		while (pos < limit && !reader->wrong) {
+		while (pos < limit && reader->wrong == NULL) {
 			if (source->same(source->ctx, reader->number, pos, limit, &same,
 					    &end) != 0 ||
 					end <= pos || end > limit) {
@@ -426,7 +426,7 @@ static void test_bitmap(void **state)
 	}
 	for (unsigned i = 0; i < WORKERS; i++) {
 		pthread_join(threads[i], NULL);
-		if (readers[i].wrong)
+		if (readers[i].wrong != NULL)
 			fail_msg("%s", readers[i].wrong);
 		dirty += readers[i].dirty;
 	}

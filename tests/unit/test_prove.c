@@ -219,7 +219,7 @@ static void test_hostile_pictures(void **state)
 	struct prove_screen p = { .pixels = NULL };
 
 	(void)state;
-	for (const char *const *s = bad; *s; s++) {
+	for (const char *const *s = bad; *s != NULL; s++) {
 		assert_int_equal(prove_screen_read(&p, (const uint8_t *)*s,
 				strlen(*s)), -EBADMSG);
 		assert_null(p.pixels);

@@ -67,8 +67,8 @@ static void on_dead(void *ctx, struct scratch *scratch,
 
 	seen->count++;
 	seen->phase = state->phase;
-	seen->whole = state->this_boot && state->domain_id == 7 && state->uri &&
-			strcmp(state->uri, "test:///default") == 0 && state->name &&
+	seen->whole = state->this_boot && state->domain_id == 7 && state->uri != NULL &&
+			strcmp(state->uri, "test:///default") == 0 && state->name != NULL &&
 			strcmp(state->name, "a \"name\"") == 0;
 	assert_int_equal(scratch_remove(scratch), 0);
 }

@@ -17,7 +17,7 @@ static void leave_out(struct adapt *adapt, xmlNode *n, const char *why)
 	CLEANUP_XML_TEXT xmlChar *type = adapt_tree_get(n, "type");
 
 	adapt_tree_note(adapt, "%s%s%s left out: %s", (const char *)n->name,
-			type ? " " : "", type ? (const char *)type : "", why);
+			type != NULL ? " " : "", type != NULL ? (const char *)type : "", why);
 	adapt_tree_remove(n);
 }
 
@@ -53,7 +53,7 @@ static void interface(struct adapt *adapt, xmlNode *n)
 	new_port(n);
 	if (adapt_tree_one_of(n, "type", exclusive_nets))
 		adapt_tree_note(adapt, "interface %s: only one domain at a time can have "
-			      "it", type ? (const char *)type : "");
+			      "it", type != NULL ? (const char *)type : "");
 }
 
 /* --- graphics and sound --- */
@@ -66,12 +66,12 @@ static bool without_port(struct adapt *adapt, xmlNode *graphics)
 {
 	bool found = false;
 
-	if (xmlHasProp(graphics, (const xmlChar *)"socket") &&
-			!domain_doc_child(graphics, "listen"))
+	if (xmlHasProp(graphics, (const xmlChar *)"socket") != NULL &&
+			domain_doc_child(graphics, "listen") == NULL)
 		adapt_tree_set(adapt, adapt_tree_add(adapt, graphics, "listen"), "type",
 				"socket");
 	adapt_tree_unset(graphics, "socket");
-	for (xmlNode *n = graphics->children; n; n = n->next) {
+	for (xmlNode *n = graphics->children; n != NULL; n = n->next) {
 		if (!domain_doc_is(n, "listen"))
 			continue;
 		adapt_tree_unset(n, "socket");
@@ -128,12 +128,12 @@ static void audio(struct adapt *adapt, xmlNode *n)
 
 	if (!adapt->o->isolated && !file)
 		return;
-	while (n->children)
+	while (n->children != NULL)
 		adapt_tree_remove(n->children);
 	adapt_tree_set(adapt, n, "type", "none");
 	for (const char *const *p = (const char *const[]){ "serverName",
 			"runtimeDir", "device", "dev", "driver", "path", NULL };
-			*p; p++)
+			*p != NULL; p++)
 		adapt_tree_unset(n, *p);
 }
 
@@ -182,7 +182,7 @@ static void vsock(struct adapt *adapt, xmlNode *n)
 
 	if (adapt->o->isolated) {
 		leave_out(adapt, n, "no sockets of the host");
-	} else if (adapt->beside && cid) {
+	} else if (adapt->beside && cid != NULL) {
 		adapt_tree_unset(cid, "address");
 		adapt_tree_set(adapt, cid, "auto", "yes");
 		adapt_tree_note(adapt, "vsock: another address, chosen by libvirt");
@@ -196,7 +196,7 @@ static void memory(struct adapt *adapt, xmlNode *n)
 
 	if (adapt->o->memory)
 		leave_out(adapt, n, "the size of the memory is given");
-	else if (adapt->beside && domain_doc_child(source, "path"))
+	else if (adapt->beside && domain_doc_child(source, "path") != NULL)
 		leave_out(adapt, n, "its file is the original's and not in the "
 				"snapshot");
 }
@@ -269,7 +269,7 @@ static void emulator(struct adapt *adapt, xmlNode *n)
 	CLEANUP_XML_TEXT xmlChar *path = xmlNodeGetContent(n);
 
 	(void)adapt;
-	for (const char *const *p = usual_emulators; path && *p; p++)
+	for (const char *const *p = usual_emulators; path != NULL && *p != NULL; p++)
 		if (strncmp((const char *)path, *p, strlen(*p)) == 0) {
 			adapt_tree_remove(n);
 			return;
@@ -340,7 +340,7 @@ static void drop_alias(xmlNode *n)
 	CLEANUP_XML_TEXT xmlChar *name = adapt_tree_get(alias, "name");
 
 	/* Those chosen by a person, "ua-…", may be referred to elsewhere. */
-	if (name && strncmp((const char *)name, "ua-", 3) != 0)
+	if (name != NULL && strncmp((const char *)name, "ua-", 3) != 0)
 		adapt_tree_remove(alias);
 }
 
@@ -349,7 +349,7 @@ void adapt_devices(struct adapt *adapt, xmlNode *devices)
 	bool had_network = domain_doc_child(devices, "interface") != NULL;
 	xmlNode *next = NULL;
 
-	for (xmlNode *n = devices ? devices->children : NULL; n; n = next) {
+	for (xmlNode *n = devices != NULL ? devices->children : NULL; n != NULL; n = next) {
 		next = n->next;
 		if (n->type != XML_ELEMENT_NODE)
 			continue;

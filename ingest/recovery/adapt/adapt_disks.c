@@ -30,7 +30,7 @@ static void drop_whereabouts(xmlNode *disk)
 {
 	xmlNode *alias = domain_doc_child(disk, "alias");
 	CLEANUP_XML_TEXT xmlChar *name = adapt_tree_get(alias, "name");
-	bool chosen = name && strncmp((const char *)name, "ua-", 3) == 0;
+	bool chosen = name != NULL && strncmp((const char *)name, "ua-", 3) == 0;
 
 	if (chosen)
 		xmlUnlinkNode(alias);
@@ -52,7 +52,7 @@ static void set_backing(struct adapt *adapt, xmlNode *disk,
 {
 	xmlNode *below = adapt_tree_add(adapt, disk, "backingStore");
 
-	if (!d->backing_path)
+	if (d->backing_path == NULL)
 		return;
 	adapt_tree_set(adapt, adapt_tree_add(adapt, below, "format"), "type", d->backing_format);
 	set_source(adapt, below, false, d->backing_path);
@@ -80,8 +80,8 @@ static void set_driver(struct adapt *adapt, xmlNode *disk,
 static void drop_modes(struct adapt *adapt, xmlNode *disk,
 		const struct adapt_disk *d)
 {
-	bool raw = !d->backing_path && strcmp(d->format, "raw") == 0;
-	bool file = !d->backing_path && !d->block_device;
+	bool raw = d->backing_path == NULL && strcmp(d->format, "raw") == 0;
+	bool file = d->backing_path == NULL && !d->block_device;
 
 	if (!raw && adapt_tree_drop(disk, "shareable"))
 		adapt_tree_note(adapt, "%s was shareable: now it is not", d->target);
@@ -109,14 +109,14 @@ static void empty(struct adapt *adapt, xmlNode *disk)
 	CLEANUP_XML_TEXT xmlChar *target =
 			adapt_tree_get(domain_doc_child(disk, "target"), "dev");
 
-	if (domain_doc_child(disk, "source"))
+	if (domain_doc_child(disk, "source") != NULL)
 		adapt_tree_note(adapt, "%s: its medium is not in the snapshot, the drive "
-			      "is empty", target ? (const char *)target : "?");
+			      "is empty", target != NULL ? (const char *)target : "?");
 	drop_whereabouts(disk);
 	adapt_tree_drop(disk, "transient");
 	adapt_tree_set(adapt, disk, "type", "file");
 	/* Also the format of what was in it. */
-	if (domain_doc_child(disk, "driver"))
+	if (domain_doc_child(disk, "driver") != NULL)
 		adapt_tree_set(adapt, domain_doc_child(disk, "driver"), "type", "raw");
 }
 
@@ -126,7 +126,7 @@ static void leave_out(struct adapt *adapt, xmlNode *disk)
 			adapt_tree_get(domain_doc_child(disk, "target"), "dev");
 
 	adapt_tree_note(adapt, "%s is not in the snapshot: left out",
-			target ? (const char *)target : "a disk without target");
+			target != NULL ? (const char *)target : "a disk without target");
 	adapt_tree_remove(disk);
 }
 
@@ -135,13 +135,13 @@ static void note_unused(struct adapt *adapt, const xmlNode *devices)
 {
 	for (unsigned i = 0; i < adapt->o->disk_count; i++) {
 		const char *target = adapt->o->disks[i].target;
-		const xmlNode *n = devices ? devices->children : NULL;
+		const xmlNode *n = devices != NULL ? devices->children : NULL;
 
-		while (n && !(domain_doc_is(n, "disk") &&
+		while (n != NULL && !(domain_doc_is(n, "disk") &&
 				       domain_doc_attribute_is(domain_doc_child(
 						n, "target"), "dev", target)))
 			n = n->next;
-		if (!n)
+		if (n == NULL)
 			adapt_tree_note(adapt, "%s is in the snapshot but not in the "
 				      "definition: not attached", target);
 	}
@@ -152,14 +152,14 @@ void adapt_disks(struct adapt *adapt, xmlNode *devices)
 	xmlNode *next = NULL;
 
 	note_unused(adapt, devices);
-	for (xmlNode *n = devices ? devices->children : NULL; n; n = next) {
+	for (xmlNode *n = devices != NULL ? devices->children : NULL; n != NULL; n = next) {
 		const struct adapt_disk *disk = NULL;
 
 		next = n->next;
 		if (!domain_doc_is(n, "disk"))
 			continue;
 		disk = find(adapt, n);
-		if (disk)
+		if (disk != NULL)
 			place(adapt, n, disk);
 		else if (adapt_tree_one_of(n, "device", removable))
 			empty(adapt, n);

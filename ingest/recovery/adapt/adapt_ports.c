@@ -35,8 +35,8 @@ static bool is_double(const xmlNode *n)
 
 	if (!domain_doc_is(n, "console"))
 		return false;
-	return !target || !xmlHasProp((xmlNode *)target,
-			(const xmlChar *)"type") ||
+	return target == NULL || xmlHasProp((xmlNode *)target,
+			(const xmlChar *)"type") == NULL ||
 			domain_doc_attribute_is(target, "type", "serial");
 }
 
@@ -44,7 +44,7 @@ static void drop_doubles(xmlNode *devices)
 {
 	xmlNode *next = NULL;
 
-	for (xmlNode *n = devices->children; n; n = next) {
+	for (xmlNode *n = devices->children; n != NULL; n = next) {
 		next = n->next;
 		if (is_double(n))
 			adapt_tree_remove(n);
@@ -59,15 +59,15 @@ static void to_file(struct adapt *adapt, xmlNode *devices)
 	xmlNode *source = NULL;
 	bool had_double = false;
 
-	for (xmlNode *n = devices->children; n; n = n->next)
+	for (xmlNode *n = devices->children; n != NULL; n = n->next)
 		had_double |= is_double(n);
 	drop_doubles(devices);
 	/* A lone double is a serial port by its old name. */
-	if (!chosen && !had_double)
+	if (chosen == NULL && !had_double)
 		chosen = domain_doc_child(devices, "console");
-	if (!chosen)
+	if (chosen == NULL)
 		chosen = adapt_tree_add(adapt, devices, "serial");
-	for (xmlNode *n = devices->children; n; n = n->next)
+	for (xmlNode *n = devices->children; n != NULL; n = n->next)
 		if (is_port(n))
 			set_end(adapt, n, n == chosen ? "file" : "null");
 	source = adapt_tree_add(adapt, chosen, "source");
@@ -85,20 +85,20 @@ static void to_pty(struct adapt *adapt, xmlNode *port)
 	/* A copy of all that passes, in a file of the host. */
 	if (adapt_tree_drop(port, "log"))
 		adapt_tree_note(adapt, "the %s port keeps no log file", kind);
-	if (type && domain_doc_attribute_is(port, "type", "pty"))
+	if (type != NULL && domain_doc_attribute_is(port, "type", "pty"))
 		set_end(adapt, port, "pty"); /* live, it has a name */
-	if (type && adapt_tree_one_of(port, "type", own_ends))
+	if (type != NULL && adapt_tree_one_of(port, "type", own_ends))
 		return;
 	adapt_tree_note(adapt, "the %s port, which was a %s of the host, is a pty now",
-			kind, type ? (const char *)type : "thing");
+			kind, type != NULL ? (const char *)type : "thing");
 	set_end(adapt, port, "pty");
 }
 
 static void to_ptys(struct adapt *adapt, xmlNode *devices)
 {
-	if (domain_doc_child(devices, "serial"))
+	if (domain_doc_child(devices, "serial") != NULL)
 		drop_doubles(devices);
-	for (xmlNode *n = devices->children; n; n = n->next)
+	for (xmlNode *n = devices->children; n != NULL; n = n->next)
 		if (is_port(n))
 			to_pty(adapt, n);
 }
@@ -111,7 +111,7 @@ static void channel(struct adapt *adapt, xmlNode *n)
 	bool agent = domain_doc_attribute_is(target, "name",
 			"org.qemu.guest_agent.0");
 	CLEANUP_XML_TEXT xmlChar *name = adapt_tree_get(target, "name");
-	const char *shown = name ? (const char *)name : "without a name";
+	const char *shown = name != NULL ? (const char *)name : "without a name";
 
 	if (adapt->beside)
 		adapt_tree_drop(n, "log");
@@ -135,14 +135,14 @@ void adapt_ports(struct adapt *adapt, xmlNode *devices)
 {
 	xmlNode *next = NULL;
 
-	if (!devices)
+	if (devices == NULL)
 		return;
-	for (xmlNode *n = devices->children; n; n = next) {
+	for (xmlNode *n = devices->children; n != NULL; n = next) {
 		next = n->next;
 		if (domain_doc_is(n, "channel"))
 			channel(adapt, n);
 	}
-	if (adapt->o->console_file)
+	if (adapt->o->console_file != NULL)
 		to_file(adapt, devices);
 	else if (adapt->beside)
 		to_ptys(adapt, devices);

@@ -28,32 +28,32 @@ void adapt_tree_note(struct adapt *adapt, const char *fmt, ...)
 /* libxml2 makes its functions' NULL look like any other; there is one reason. */
 static void need(struct adapt *adapt, const void *made)
 {
-	if (!made && !adapt->err)
+	if (made == NULL && !adapt->err)
 		adapt->err = -ENOMEM;
 }
 
 xmlChar *adapt_tree_get(const xmlNode *n, const char *attribute)
 {
-	return n ? xmlGetNoNsProp(n, X(attribute)) : NULL;
+	return n != NULL ? xmlGetNoNsProp(n, X(attribute)) : NULL;
 }
 
 void adapt_tree_set(struct adapt *adapt, xmlNode *n, const char *attribute,
 		const char *value)
 {
-	if (n)
+	if (n != NULL)
 		need(adapt, xmlSetProp(n, X(attribute), X(value)));
 }
 
 void adapt_tree_unset(xmlNode *n, const char *attribute)
 {
-	if (n)
+	if (n != NULL)
 		xmlUnsetProp(n, X(attribute));
 }
 
 bool adapt_tree_one_of(const xmlNode *n, const char *attribute,
 		const char *const *words)
 {
-	for (; *words; words++)
+	for (; *words != NULL; words++)
 		if (domain_doc_attribute_is(n, attribute, *words))
 			return true;
 	return false;
@@ -63,11 +63,11 @@ xmlNode *adapt_tree_add(struct adapt *adapt, xmlNode *parent, const char *name)
 {
 	xmlNode *n = NULL;
 
-	if (!parent)
+	if (parent == NULL)
 		return NULL;
 	n = xmlNewChild(parent, NULL, X(name), NULL);
 	need(adapt, n);
-	if (n)
+	if (n != NULL)
 		/* A child without a namespace takes on its parent's. */
 		xmlSetNs(n, NULL);
 	return n;
@@ -77,26 +77,26 @@ xmlNode *adapt_tree_child(struct adapt *adapt, xmlNode *parent, const char *name
 {
 	xmlNode *n = domain_doc_child(parent, name);
 
-	return n ? n : adapt_tree_add(adapt, parent, name);
+	return n != NULL ? n : adapt_tree_add(adapt, parent, name);
 }
 
 void adapt_tree_text(struct adapt *adapt, xmlNode *n, const char *text)
 {
 	xmlNode *t = NULL;
 
-	if (!n)
+	if (n == NULL)
 		return;
-	while (n->children)
+	while (n->children != NULL)
 		adapt_tree_remove(n->children);
 	t = xmlNewDocText(n->doc, X(text));
 	need(adapt, t);
-	if (t)
+	if (t != NULL)
 		xmlAddChild(n, t);
 }
 
 void adapt_tree_remove(xmlNode *n)
 {
-	if (!n)
+	if (n == NULL)
 		return;
 	xmlUnlinkNode(n);
 	xmlFreeNode(n);
@@ -107,13 +107,13 @@ unsigned adapt_tree_drop(xmlNode *parent, const char *name)
 	xmlNode *n = NULL;
 	unsigned count = 0;
 
-	for (; (n = domain_doc_child(parent, name)); count++)
+	for (; (n = domain_doc_child(parent, name)) != NULL; count++)
 		adapt_tree_remove(n);
 	return count;
 }
 
 void adapt_tree_drop_all(xmlNode *parent, const char *const *names)
 {
-	for (; *names; names++)
+	for (; *names != NULL; names++)
 		adapt_tree_drop(parent, *names);
 }

@@ -22,11 +22,11 @@ static void drop_smbios_uuid(xmlNode *root)
 	xmlNode *info = root->children;
 	xmlNode *next = NULL;
 
-	for (; info; info = info->next) {
+	for (; info != NULL; info = info->next) {
 		xmlNode *system = domain_doc_is(info, "sysinfo") ?
 				domain_doc_child(info, "system") : NULL;
 
-		for (xmlNode *n = system ? system->children : NULL; n;
+		for (xmlNode *n = system != NULL ? system->children : NULL; n != NULL;
 				n = next) {
 			next = n->next;
 			if (domain_doc_attribute_is(n, "name", "uuid"))
@@ -40,8 +40,8 @@ static void identity(struct adapt *adapt, xmlNode *root)
 	xmlNode *name = domain_doc_child(root, "name");
 
 	adapt_tree_unset(root, "id");
-	if (adapt->o->name)
-		adapt_tree_text(adapt, name ? name : adapt_tree_add(adapt, root, "name"),
+	if (adapt->o->name != NULL)
+		adapt_tree_text(adapt, name != NULL ? name : adapt_tree_add(adapt, root, "name"),
 				adapt->o->name);
 	if (adapt->beside) {
 		adapt_tree_drop(root, "uuid");
@@ -61,7 +61,7 @@ static bool has_nvram(const xmlNode *os)
 
 	if (domain_doc_attribute_is(loader, "stateless", "yes"))
 		return false;
-	return domain_doc_child(os, "nvram") ||
+	return domain_doc_child(os, "nvram") != NULL ||
 			domain_doc_attribute_is(os, "firmware", "efi") ||
 			domain_doc_attribute_is(loader, "type", "pflash");
 }
@@ -73,21 +73,21 @@ static void nvram(struct adapt *adapt, xmlNode *os)
 
 	if (!has_nvram(os))
 		return;
-	if (!n)
+	if (n == NULL)
 		n = adapt_tree_add(adapt, os, "nvram");
-	if (!n)
+	if (n == NULL)
 		return;
 	adapt_tree_unset(n, "type");
-	while (n->children)
+	while (n->children != NULL)
 		adapt_tree_remove(n->children);
-	if (adapt->o->nvram) {
+	if (adapt->o->nvram != NULL) {
 		adapt_tree_text(adapt, n, adapt->o->nvram);
 		return;
 	}
 	if (said)
 		adapt_tree_note(adapt, "the firmware's settings (NVRAM) are not in the "
 			      "snapshot: they start afresh");
-	if (!n->properties)
+	if (n->properties == NULL)
 		adapt_tree_remove(n);
 }
 
@@ -109,9 +109,9 @@ static void firmware(struct adapt *adapt, xmlNode *os)
 {
 	loader(adapt, os);
 	nvram(adapt, os);
-	if (adapt->o->kernel)
+	if (adapt->o->kernel != NULL)
 		adapt_tree_text(adapt, adapt_tree_child(adapt, os, "kernel"), adapt->o->kernel);
-	if (adapt->o->initrd)
+	if (adapt->o->initrd != NULL)
 		adapt_tree_text(adapt, adapt_tree_child(adapt, os, "initrd"), adapt->o->initrd);
 }
 
@@ -139,7 +139,7 @@ static void set_memory(struct adapt *adapt, xmlNode *root)
 
 static void end_with(struct adapt *adapt, xmlNode *root, const char *event)
 {
-	if (domain_doc_child(root, event))
+	if (domain_doc_child(root, event) != NULL)
 		adapt_tree_text(adapt, domain_doc_child(root, event), "destroy");
 }
 
@@ -162,14 +162,14 @@ static void let_go(struct adapt *adapt, xmlNode *root)
 static bool is_made_at_start(const xmlNode *label)
 {
 	return domain_doc_attribute_is(label, "type", "dynamic") &&
-			!domain_doc_child(label, "baselabel");
+			domain_doc_child(label, "baselabel") == NULL;
 }
 
 static void labels(struct adapt *adapt, xmlNode *root)
 {
 	xmlNode *next = NULL;
 
-	for (xmlNode *n = root->children; n; n = next) {
+	for (xmlNode *n = root->children; n != NULL; n = next) {
 		CLEANUP_XML_TEXT xmlChar *model = NULL;
 
 		next = n->next;
@@ -182,8 +182,8 @@ static void labels(struct adapt *adapt, xmlNode *root)
 				(adapt->beside && !domain_doc_attribute_is(n,
 						"type", "none"))) {
 			adapt_tree_note(adapt, "its security label%s%s is left out: the "
-				      "host's rule applies", model ? " " : "",
-					model ? (const char *)model : "");
+				      "host's rule applies", model != NULL ? " " : "",
+					model != NULL ? (const char *)model : "");
 			adapt_tree_remove(n);
 		}
 	}
@@ -194,11 +194,11 @@ static void labels(struct adapt *adapt, xmlNode *root)
 /* A drive, a log, a socket: whatever it is, the original has it. */
 static bool names_a_file(const xmlNode *n)
 {
-	for (const xmlNode *i = n->children; i; i = i->next) {
+	for (const xmlNode *i = n->children; i != NULL; i = i->next) {
 		CLEANUP_XML_TEXT xmlChar *value = i->type == XML_ELEMENT_NODE
 				? adapt_tree_get(i, "value") : NULL;
 
-		if (value && strchr((const char *)value, '/'))
+		if (value != NULL && strchr((const char *)value, '/') != NULL)
 			return true;
 	}
 	return false;
@@ -226,9 +226,9 @@ static void foreign(struct adapt *adapt, xmlNode *root)
 {
 	xmlNode *next = NULL;
 
-	for (xmlNode *n = root->children; n; n = next) {
+	for (xmlNode *n = root->children; n != NULL; n = next) {
 		next = n->next;
-		if (n->type == XML_ELEMENT_NODE && n->ns)
+		if (n->type == XML_ELEMENT_NODE && n->ns != NULL)
 			foreign_one(adapt, n);
 	}
 }
@@ -237,7 +237,7 @@ static void adapt(struct adapt *a, xmlNode *root)
 {
 	xmlNode *devices = domain_doc_child(root, "devices");
 
-	if (!devices)
+	if (devices == NULL)
 		devices = adapt_tree_add(a, root, "devices");
 	identity(a, root);
 	firmware(a, domain_doc_child(root, "os"));
@@ -258,7 +258,7 @@ static int check_text(const char *text)
 	const unsigned char *p = (const unsigned char *)text;
 	char shown[512];
 
-	if (!text)
+	if (text == NULL)
 		return 0;
 	for (; *p; p++)
 		if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f)
@@ -291,7 +291,7 @@ static int check_once(const xmlNode *root, const char *name)
 {
 	unsigned count = 0;
 
-	for (const xmlNode *n = root->children; n; n = n->next)
+	for (const xmlNode *n = root->children; n != NULL; n = n->next)
 		count += domain_doc_is(n, name);
 	return count < 2 ? 0 : fail(-EBADMSG, "a domain with %u <%s>", count,
 					name);
@@ -303,9 +303,9 @@ static int write_out(xmlDoc *doc, char **out)
 	int len = 0;
 
 	xmlDocDumpMemoryEnc(doc, &text, &len, "UTF-8");
-	*out = text ? strndup((const char *)text, (size_t)len) : NULL;
+	*out = text != NULL ? strndup((const char *)text, (size_t)len) : NULL;
 	xmlFree(text);
-	return *out ? 0 : -ENOMEM;
+	return *out != NULL ? 0 : -ENOMEM;
 }
 
 static int rewrite(struct adapt *a, xmlDoc *doc, char **out, char **notes)
@@ -319,7 +319,7 @@ static int rewrite(struct adapt *a, xmlDoc *doc, char **out, char **notes)
 	if (err)
 		return err;
 	a->notes = open_memstream(notes, &len);
-	if (!a->notes)
+	if (a->notes == NULL)
 		return -ENOMEM;
 	adapt(a, root);
 	if (fclose(a->notes) != 0 && !a->err)

@@ -70,7 +70,7 @@ int boot_open(struct boot *boot, const char *name)
 		return open_newborn(boot, name);
 	if (err == 0)
 		err = connection_open(&boot->connection,
-				boot->options->connect ? boot->options->connect
+				boot->options->connect != NULL ? boot->options->connect
 						    : boot->state.uri,
 				CONNECTION_SECRETS);
 	if (err == 0) {
@@ -123,7 +123,7 @@ static void check_usage(const struct command_line *line,
 {
 	int verbs = (command->finish != NULL) + (command->resume != NULL)
 			+ (command->discard != NULL) + command->list;
-	bool begins = command->o.name || command->o.isolated || command->o.same_identity;
+	bool begins = command->o.name != NULL || command->o.isolated || command->o.same_identity;
 	if (verbs > 1)
 		options_error(line, "--finish, --resume, --discard and --list "
 				"exclude each other");

@@ -70,11 +70,11 @@ static int fill_state(struct begin *begin, const char *repository)
 	state->id = strdup(id);
 	state->uri = strdup(connection_uri(begin->boot->connection));
 	state->since = time(NULL);
-	if (!state->name || !state->repository || !state->snapshot || !state->id || !state->uri)
+	if (state->name == NULL || state->repository == NULL || state->snapshot == NULL || state->id == NULL || state->uri == NULL)
 		return no_memory();
 	for (uint32_t i = 0; i < begin->snap->file_count; i++) {
 		const struct snapshot_file *file = &begin->snap->files[i];
-		if (file->kind == FILE_DISK && file->target
+		if (file->kind == FILE_DISK && file->target != NULL
 				&& boot_state_add_disk(state, file->target, file->name) < 0)
 			return no_memory();
 	}
@@ -122,7 +122,7 @@ static int open_all(struct begin *begin, const char *repository, const char *spe
 	if (err < 0)
 		return err;
 	directory = boot_root_directory(boot->dir, boot->state.name);
-	err = directory ? boot_directory_open(&boot->place, directory, boot->connection)
+	err = directory != NULL ? boot_directory_open(&boot->place, directory, boot->connection)
 		   : no_memory();
 	if (err == 0)
 		boot_root_check_way(boot->dir, boot->place.uid, boot->place.gid);
@@ -213,7 +213,7 @@ static int start(struct begin *begin, struct domain *domain)
 
 static void print_notes(const char *notes)
 {
-	for (const char *at = notes; at && *at != '\0';) {
+	for (const char *at = notes; at != NULL && *at != '\0';) {
 		size_t len = strcspn(at, "\n");
 		printf("  %.*s\n", (int)len, at);
 		at += len + (at[len] == '\n');
@@ -235,8 +235,8 @@ static void print_text(const struct begin *begin)
 	if (!begin->started)
 		printf("Start it:          virsh -c '%s' start %s\n", state->uri,
 				shown);
-	const char *option = dir ? " --overlay-dir " : "";
-	dir = dir ? dir : "";
+	const char *option = dir != NULL ? " --overlay-dir " : "";
+	dir = dir != NULL ? dir : "";
 	printf("Keep it for good:  amberfs boot --finish %s%s%s\n"
 	       "Undo all of it:    amberfs boot --discard %s%s%s\n"
 	       "After a restart of this host:  amberfs boot --resume %s%s%s\n",
@@ -263,7 +263,7 @@ static void report(const struct begin *begin)
 			"snapshot", state->snapshot, "folder",
 			report_json_text(begin->boot->place.directory), "started",
 			begin->started, "disks", disks, "notes",
-			begin->notes ? begin->notes : ""));
+			begin->notes != NULL ? begin->notes : ""));
 }
 
 static void clear(struct begin *begin)

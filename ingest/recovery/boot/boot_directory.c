@@ -41,10 +41,10 @@ int boot_directory_open(struct boot_directory *dir, const char *directory,
 		above[--len] = '\0';
 	const char *leaf = directory;
 	char *slash = strrchr(above, '/');
-	CLEANUP_FREE char *name = strdup(slash ? slash + 1 : above);
+	CLEANUP_FREE char *name = strdup(slash != NULL ? slash + 1 : above);
 	if (slash != NULL)
 		slash[slash == above ? 1 : 0] = '\0';
-	CLEANUP_FREE char *real = realpath(slash ? above : ".", NULL);
+	CLEANUP_FREE char *real = realpath(slash != NULL ? above : ".", NULL);
 	if (real == NULL)
 		return fail_errno(-errno, "the folder of %s", leaf);
 	if (name == NULL
@@ -242,7 +242,7 @@ int boot_directory_overlay(struct boot_directory *dir, const struct snapshot *sn
 	CLEANUP_NEW_FILE struct new_file f = { .path = NULL };
 	CLEANUP_FREE char *backing = boot_directory_file(dir, snap, file);
 	CLEANUP_FREE char *wanted = boot_directory_overlay_path(dir,
-			file->target ? file->target : file->name);
+			file->target != NULL ? file->target : file->name);
 	/* qemu sees whole sectors. */
 	uint64_t size = (file->size + SECTOR - 1) / SECTOR * SECTOR;
 	if (backing == NULL || wanted == NULL)

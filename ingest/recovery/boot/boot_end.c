@@ -112,7 +112,7 @@ int boot_end_take_down(struct boot *boot)
 {
 	/* In this order a kill at any moment leaves what can be discarded: the
 	 * directory's last file is the state. */
-	int err = boot->connection ? end_users(boot) : 0;
+	int err = boot->connection != NULL ? end_users(boot) : 0;
 	if (err == 0)
 		err = boot_end_unmount(boot);
 	if (err < 0)

@@ -54,7 +54,7 @@ int boot_files_check(const struct snapshot *snap, const char *file)
 /* Remembers PATH, which becomes ours; NULL: no memory. */
 static const char *keep(struct boot_files *files, char *path)
 {
-	char **more = path ? reallocarray(files->paths, files->path_count + 1,
+	char **more = path != NULL ? reallocarray(files->paths, files->path_count + 1,
 					     sizeof(*more))
 			   : NULL;
 	if (more == NULL) {
@@ -77,7 +77,7 @@ static int make_overlay(struct boot_files *files, const struct snapshot_file *fi
 		.backing_path = keep(files, boot_directory_file(files->place, files->snap,
 				file)) };
 	files->adapt.disk_count++;
-	return disk->path && disk->backing_path ? 0 : no_memory();
+	return disk->path != NULL && disk->backing_path != NULL ? 0 : no_memory();
 }
 
 static int copy_file(struct boot_files *files, const struct snapshot_file *file,
@@ -88,12 +88,12 @@ static int copy_file(struct boot_files *files, const struct snapshot_file *file,
 	if (err < 0)
 		return err;
 	*path = keep(files, made);
-	return *path ? 0 : no_memory();
+	return *path != NULL ? 0 : no_memory();
 }
 
 static bool was_at(const struct snapshot_file *file, const char *path)
 {
-	CLEANUP_FREE char *raw = file->source_path && path
+	CLEANUP_FREE char *raw = file->source_path != NULL && path != NULL
 			? name_unescape(file->source_path, NULL) : NULL;
 	return raw != NULL && strcmp(raw, path) == 0;
 }

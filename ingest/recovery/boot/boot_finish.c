@@ -84,7 +84,7 @@ static int is_backed(struct finish *finish, struct domain *domain, const char *t
 	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
 	if (err == 0)
 		err = domain_paths_backed(xml, finish->boot->place.mount, &targets);
-	for (char **t = targets; err == 0 && t && *t; t++)
+	for (char **t = targets; err == 0 && t != NULL && *t != NULL; t++)
 		err = strcmp(*t, target) == 0;
 	domain_paths_free(targets);
 	return err;
@@ -133,7 +133,7 @@ static int pull_all(struct finish *finish, struct domain *domain)
 	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
 	if (err == 0)
 		err = domain_paths_backed(xml, finish->boot->place.mount, &targets);
-	for (char **t = targets; err == 0 && t && *t; t++)
+	for (char **t = targets; err == 0 && t != NULL && *t != NULL; t++)
 		err = pull_disk(finish, domain, *t);
 	domain_paths_free(targets);
 	return err;

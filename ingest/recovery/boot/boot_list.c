@@ -23,7 +23,7 @@ static void domain_word(char *out, size_t size, const struct listing *listing,
 	struct domain_facts facts = { .state = NULL };
 	unsigned count = 0;
 	const char *word = "unknown";
-	if (connection_open(&conn, listing->options->connect ? listing->options->connect
+	if (connection_open(&conn, listing->options->connect != NULL ? listing->options->connect
 						    : state->uri,
 			    CONNECTION_SECRETS) == 0
 			&& domain_control_users(conn, directory, &users, &count) == 0) {

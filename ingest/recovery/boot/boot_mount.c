@@ -92,9 +92,9 @@ static void fill_options(struct command *command, const struct boot_directory *d
 			"%suid=%u,gid=%u,noexec%s",
 			dir->uid != geteuid() ? "allow_other," : "",
 			(unsigned)dir->uid, (unsigned)dir->gid,
-			dir->only ? ",snapshot=" : "");
+			dir->only != NULL ? ",snapshot=" : "");
 	char *to = command->options + n;
-	for (const char *at = dir->only; at && *at != '\0'; at++) {
+	for (const char *at = dir->only; at != NULL && *at != '\0'; at++) {
 		if (to > command->options + sizeof(command->options) - 3)
 			break;
 		if (*at == ',')

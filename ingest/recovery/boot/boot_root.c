@@ -40,13 +40,13 @@ static char *usual_dir(void)
 
 int boot_root_find(const char *path, char **out)
 {
-	CLEANUP_FREE char *wanted = path ? strdup(path) : usual_dir();
+	CLEANUP_FREE char *wanted = path != NULL ? strdup(path) : usual_dir();
 	if (wanted == NULL)
 		return no_memory();
 	*out = realpath(wanted, NULL);
 	if (*out == NULL && errno == ENOENT)
 		*out = take_ptr(wanted);
-	return *out ? 0 : fail_errno(-errno, "%s", wanted);
+	return *out != NULL ? 0 : fail_errno(-errno, "%s", wanted);
 }
 
 /* mkdir -p; those that are made can be passed by all. */

@@ -42,7 +42,7 @@ int boot_state_add_disk(struct boot_state *state, const char *target,
 	struct boot_disk *disk = &more[state->disk_count++];
 	disk->target = strdup(target);
 	disk->file = strdup(file);
-	return disk->target && disk->file ? 0 : -ENOMEM;
+	return disk->target != NULL && disk->file != NULL ? 0 : -ENOMEM;
 }
 
 /* --- JSON --- */
@@ -160,7 +160,7 @@ int boot_state_save(const struct boot_state *state, const char *directory)
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *temporary = NULL;
 	CLEANUP_JSON json_t *json = to_json(state);
-	CLEANUP_FREE char *text = json ? json_dumps(json,
+	CLEANUP_FREE char *text = json != NULL ? json_dumps(json,
 			JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
 	if (text == NULL)
 		return fail(-EINVAL, "names and paths must be valid UTF-8 here");

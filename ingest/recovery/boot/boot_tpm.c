@@ -25,8 +25,8 @@ static int add_note(char **notes, const char *file, const char *why)
 	char *more = NULL;
 	if (asprintf(&more, "%s%s%s: %s; the guest begins with an empty TPM, "
 			    "which what it sealed there won't survive\n",
-			    *notes ? *notes : "",
-			    *notes && **notes
+			    *notes != NULL ? *notes : "",
+			    *notes != NULL && **notes
 				&& (*notes)[strlen(*notes) - 1] != '\n'
 					? "\n" : "",
 			    file, why) < 0)
@@ -39,7 +39,7 @@ static int add_note(char **notes, const char *file, const char *why)
 /* PATH with the UUID OLD in it, once as a whole component, replaced by NEW. */
 static char *with_uuid(const char *path, const char *old, const char *new)
 {
-	const char *at = old && *old ? strstr(path, old) : NULL;
+	const char *at = old != NULL && *old ? strstr(path, old) : NULL;
 	char *out = NULL;
 	if (at == NULL || at == path || at[-1] != '/'
 			|| at[strlen(old)] != '/'
@@ -106,9 +106,9 @@ static int place_one(struct domain_facts *facts, const struct boot_directory *di
 		char **notes)
 {
 	CLEANUP_FREE char *from = boot_directory_file(dir, snap, file);
-	CLEANUP_FREE char *was = file->source_path
+	CLEANUP_FREE char *was = file->source_path != NULL
 			? name_unescape(file->source_path, NULL) : NULL;
-	CLEANUP_FREE char *to = was ? with_uuid(was, snap->uuid, facts->uuid)
+	CLEANUP_FREE char *to = was != NULL ? with_uuid(was, snap->uuid, facts->uuid)
 				    : NULL;
 	if (from == NULL)
 		return fail_errno(-ENOMEM, "restoring the TPM");

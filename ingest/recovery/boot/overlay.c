@@ -165,7 +165,7 @@ static void progress(void *ctx, struct progress_numbers *now)
 /* "    (12.34/100%)\r": the last number after a parenthesis. */
 static void note_percent(struct flatten *flatten, const char *text)
 {
-	for (const char *at = strchr(text, '('); at; at = strchr(at + 1, '(')) {
+	for (const char *at = strchr(text, '('); at != NULL; at = strchr(at + 1, '(')) {
 		unsigned long n = strtoul(at + 1, NULL, 10);
 		if (n <= PERCENT)
 			flatten->percent = (unsigned)n;
@@ -205,7 +205,7 @@ static int finish(struct child *child, const char *path)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	child_message(child, why, sizeof(why));
-	return fail(strstr(why, " lock") ? -EBUSY : -EIO, "%s: %s", path,
+	return fail(strstr(why, " lock") != NULL ? -EBUSY : -EIO, "%s: %s", path,
 			*why ? why : "qemu-img failed");
 }
 

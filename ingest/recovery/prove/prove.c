@@ -49,11 +49,11 @@ static int add_sign(struct prove_command *command, const char *word)
 
 static void parse_accept(struct prove_command *command, const struct command_line *line)
 {
-	CLEANUP_FREE char *words = strdup(command->accept ? command->accept
+	CLEANUP_FREE char *words = strdup(command->accept != NULL ? command->accept
 						    : "agent,console");
 	char *next = NULL;
 
-	for (char *w = words ? strtok_r(words, SEPARATORS, &next) : NULL; w;
+	for (char *w = words != NULL ? strtok_r(words, SEPARATORS, &next) : NULL; w != NULL;
 			w = strtok_r(NULL, SEPARATORS, &next))
 		if (add_sign(command, w) < 0)
 			options_error(line, "--accept is a list of agent, console "
@@ -67,19 +67,19 @@ static void parse_words(struct prove_command *command, const struct command_line
 {
 	int64_t seconds = TIMEOUT_DEFAULT;
 
-	if (command->timeout && age_parse(&seconds, command->timeout) < 0)
+	if (command->timeout != NULL && age_parse(&seconds, command->timeout) < 0)
 		options_error(line, "--timeout: %s", error_text(-EINVAL));
 	if (seconds < 1)
 		options_error(line, "--timeout: it takes a moment");
 	command->o.timeout = (double)seconds;
 	parse_accept(command, line);
-	if (prove_console_pattern(pattern, command->pattern ? command->pattern
+	if (prove_console_pattern(pattern, command->pattern != NULL ? command->pattern
 						       : PATTERN_DEFAULT) < 0)
 		options_error(line, "--console-pattern: %s", error_text(-EINVAL));
 	command->o.pattern = pattern;
 	if (command->o.memory && command->o.memory < MIB)
 		options_error(line, "--memory: less than 1M runs nothing");
-	if (!command->o.scratch_dir)
+	if (command->o.scratch_dir == NULL)
 		command->o.scratch_dir = PROVE_DIRECTORY_DEFAULT;
 }
 
@@ -92,7 +92,7 @@ static int add(struct prove_command *command, struct snapshot *snap)
 	if (command->count == command->room) {
 		command->room = command->room * 2 + 8;
 		more = reallocarray(command->snaps, command->room, sizeof(*more));
-		if (!more) {
+		if (more == NULL) {
 			snapshot_free(snap);
 			return fail_errno(-ENOMEM, "listing snapshots");
 		}
@@ -157,7 +157,7 @@ static json_t *lines(const char *notes)
 {
 	json_t *list = json_array();
 
-	while (notes && *notes) {
+	while (notes != NULL && *notes) {
 		size_t len = strcspn(notes, "\n");
 
 		json_array_append_new(list, json_stringn(notes, len));
@@ -174,19 +174,19 @@ static int add_row(struct prove_command *command, const struct snapshot *snap,
 			result->up ? prove_sign_names[result->by] : NULL, "seconds",
 			result->seconds, "read", (json_int_t)result->read, "reason",
 			result->why, "picture",
-			result->picture ? report_json_text(result->picture) : NULL,
+			result->picture != NULL ? report_json_text(result->picture) : NULL,
 			"changed", lines(result->notes));
 
-	if (row && result->console)
+	if (row != NULL && result->console != NULL)
 		json_object_set(row, "console", result->console);
-	if (!row || json_array_append_new(command->rows, row) < 0)
+	if (row == NULL || json_array_append_new(command->rows, row) < 0)
 		return fail_errno(-ENOMEM, "reporting");
 	return 0;
 }
 
 static void each_note(const char *notes, bool verbose_only)
 {
-	while (notes && *notes) {
+	while (notes != NULL && *notes) {
 		int len = (int)strcspn(notes, "\n");
 
 		if (verbose_only)
@@ -205,7 +205,7 @@ static void say_failure(const struct snapshot *snap, const struct prove_result *
 
 	report_error("%s did not come up: %s", name_of(snap), result->why);
 	each_note(result->notes, false);
-	if (result->picture)
+	if (result->picture != NULL)
 		report_error("  its screen: %s", result->picture);
 	if (json_array_size(result->console) > 0)
 		report_error("  the last lines on its console:");
@@ -224,8 +224,8 @@ static void say(const struct snapshot *snap, const struct prove_result *result)
 				name_of(snap), result->seconds,
 				prove_sign_names[result->by],
 				size_format(read, result->read),
-				result->picture ? "; its screen: " : "",
-				result->picture ? result->picture : "");
+				result->picture != NULL ? "; its screen: " : "",
+				result->picture != NULL ? result->picture : "");
 	if (result->up)
 		each_note(result->notes, true);
 	fflush(stdout);
@@ -290,7 +290,7 @@ static int check_directory(const char *path)
 {
 	struct stat st;
 
-	if (!path)
+	if (path == NULL)
 		return 0;
 	if (stat(path, &st) < 0)
 		return fail_errno(-errno, "the folder %s", path);
@@ -322,7 +322,7 @@ static int run(struct prove_command *command, char **specs, int count)
 
 	command->begin = monotonic_now();
 	command->rows = json_array();
-	err = command->rows ? work(command, specs, count) : -ENOMEM;
+	err = command->rows != NULL ? work(command, specs, count) : -ENOMEM;
 	if (err < 0)
 		report_error("%s", error_text(err));
 	if (err == 0 || json_array_size(command->rows) > 0)

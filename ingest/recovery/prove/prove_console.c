@@ -60,7 +60,7 @@ static void take(struct prove_console *console, char byte)
 	if (byte == ESCAPE) {
 		console->in_escape = true;
 	} else if (console->in_escape) {
-		if (!strchr("[]()?;=>#0123456789", byte) || byte == '\0')
+		if (strchr("[]()?;=>#0123456789", byte) == NULL || byte == '\0')
 			console->in_escape = false;
 	} else if (byte != '\r' && byte != '\0') {
 		put(console, byte);
@@ -112,7 +112,7 @@ json_t *prove_console_tail(const struct prove_console *console, unsigned lines)
 	json_t *list = json_array();
 	const char *end = console->text + console->len;
 
-	while (list && json_array_size(list) < lines) {
+	while (list != NULL && json_array_size(list) < lines) {
 		const char *start = line_start(console, end);
 		size_t len = (size_t)(end - start);
 		char line[512];

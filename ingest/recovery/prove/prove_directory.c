@@ -223,7 +223,7 @@ void prove_directory_sweep(const char *dir, struct connection *conn)
 	DIR *d = opendir(dir);
 	struct dirent *entry = NULL;
 
-	while (d && (entry = readdir(d))) {
+	while (d != NULL && (entry = readdir(d)) != NULL) {
 		int err = is_ours(entry->d_name)
 				? sweep_one(dir, entry->d_name, conn)
 				: 0;
@@ -233,6 +233,6 @@ void prove_directory_sweep(const char *dir, struct connection *conn)
 				       "can't be removed: %s",
 					dir, entry->d_name, error_text(err));
 	}
-	if (d)
+	if (d != NULL)
 		closedir(d);
 }

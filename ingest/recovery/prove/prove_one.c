@@ -87,7 +87,7 @@ static bool screen_is_still(struct proof *proof)
 
 	if (now >= proof->next_picture)
 		take_picture(proof, now);
-	return proof->picture.pixels && now - proof->still_since >= STILL_SECONDS &&
+	return proof->picture.pixels != NULL && now - proof->still_since >= STILL_SECONDS &&
 			!prove_screen_blank(&proof->picture);
 }
 
@@ -192,10 +192,10 @@ static int save_picture(struct proof *proof)
 /* It is for people: whether there is one decides nothing. */
 static void keep_picture(struct proof *proof)
 {
-	if (!proof->o->picture_dir)
+	if (proof->o->picture_dir == NULL)
 		return;
 	take_picture(proof, monotonic_now());
-	if (proof->picture.pixels && save_picture(proof) < 0) {
+	if (proof->picture.pixels != NULL && save_picture(proof) < 0) {
 		report_warning("%s", error_text(-EIO));
 		free(take_ptr(proof->out->picture));
 	}
@@ -286,7 +286,7 @@ int prove_one(struct prove_result *out, const struct prove_options *options,
 	int err = 0;
 
 	*out = (struct prove_result){ .up = false };
-	if (!console)
+	if (console == NULL)
 		return out_of_memory();
 	console->fd = -1;
 	err = prove(&p);
@@ -295,7 +295,7 @@ int prove_one(struct prove_result *out, const struct prove_options *options,
 		return err;
 	out->up = false;
 	out->why = strdup(error_text(err));
-	return out->why ? 0 : out_of_memory();
+	return out->why != NULL ? 0 : out_of_memory();
 }
 
 void prove_one_result_clear(struct prove_result *result)

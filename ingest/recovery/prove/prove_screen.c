@@ -73,7 +73,7 @@ static int read_ppm(struct prove_screen *screen, const uint8_t *data, size_t len
 	if (number(&r) != 255 || (size_t)(r.end - r.at) < size)
 		return fail(-EBADMSG, "the screen's picture is cut short");
 	screen->pixels = malloc(size);
-	if (!screen->pixels)
+	if (screen->pixels == NULL)
 		return -ENOMEM;
 	memcpy(screen->pixels, r.at, size);
 	return 0;
@@ -91,7 +91,7 @@ static int read_pixels(struct prove_screen *screen, png_image *png)
 	screen->width = png->width;
 	screen->height = png->height;
 	screen->pixels = malloc(PNG_IMAGE_SIZE(*png));
-	if (!screen->pixels)
+	if (screen->pixels == NULL)
 		return -ENOMEM;
 	if (png_image_finish_read(png, NULL, screen->pixels, 0, NULL))
 		return 0;
@@ -151,7 +151,7 @@ static size_t unlike(const struct prove_screen *screen, size_t at)
 /* The background is at one end at least: the other may be the cursor. */
 bool prove_screen_blank(const struct prove_screen *screen)
 {
-	return !screen->pixels || unlike(screen, 0) <= CURSOR_PIXELS ||
+	return screen->pixels == NULL || unlike(screen, 0) <= CURSOR_PIXELS ||
 			unlike(screen, pixel_count(screen) - 1) <= CURSOR_PIXELS;
 }
 
@@ -160,7 +160,7 @@ bool prove_screen_same(const struct prove_screen *a,
 {
 	size_t differ = 0;
 
-	if (!a->pixels || !b->pixels || a->width != b->width ||
+	if (a->pixels == NULL || b->pixels == NULL || a->width != b->width ||
 			a->height != b->height)
 		return false;
 	for (size_t i = 0; i < pixel_count(a) && differ <= CURSOR_PIXELS; i++)
@@ -183,7 +183,7 @@ int prove_screen_save(const struct prove_screen *screen, const char *path)
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
 	int written = 0;
 
-	if (!file) {
+	if (file == NULL) {
 		int err = fail_errno(-errno, "writing %s", path);
 
 		if (fd >= 0)

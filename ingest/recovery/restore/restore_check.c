@@ -190,7 +190,7 @@ static int check_domains(const struct restore_plan *plan, struct connection *con
 
 int restore_check_plan(struct restore_plan *plan, struct connection *conn, bool force)
 {
-	int err = conn ? check_domains(plan, conn, force) : 0;
+	int err = conn != NULL ? check_domains(plan, conn, force) : 0;
 	for (unsigned i = 0; err == 0 && i < plan->count; i++)
 		err = check_item(&plan->items[i], force);
 	return err;
@@ -199,7 +199,7 @@ int restore_check_plan(struct restore_plan *plan, struct connection *conn, bool 
 int restore_check_plan_again(const struct restore_plan *plan, struct connection *conn,
 		const char *path)
 {
-	int err = conn ? check_domains(plan, conn, true) : 0;
+	int err = conn != NULL ? check_domains(plan, conn, true) : 0;
 	for (unsigned i = 0; err == 0 && i < plan->count; i++)
 		if (strcmp(plan->items[i].path, path) == 0)
 			err = check_lock(&plan->items[i]);

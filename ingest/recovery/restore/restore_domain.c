@@ -113,7 +113,7 @@ static int find_xml_path(struct command *command)
 	/* Beside a device there is no good place. */
 	const char *slash = item->block_device ? NULL
 					       : strrchr(item->path, '/');
-	int n = slash ? asprintf(&command->xml_path, "%.*s/%s.xml",
+	int n = slash != NULL ? asprintf(&command->xml_path, "%.*s/%s.xml",
 					(int)(slash - item->path), item->path,
 					component)
 		      : asprintf(&command->xml_path, "%s.xml", component);
@@ -151,7 +151,7 @@ static int make_plan(struct command *command)
 static int set_owner(struct command *command, const struct restore_item *item)
 {
 	struct restore_file *restore = &command->restore;
-	restore->own = geteuid() == 0 && (item->exists || command->connection);
+	restore->own = geteuid() == 0 && (item->exists || command->connection != NULL);
 	restore->uid = item->uid;
 	restore->gid = item->gid;
 	return restore->own && !item->exists ? qemu_user(command->connection, &restore->uid,
@@ -163,7 +163,7 @@ static int set_owner(struct command *command, const struct restore_item *item)
 static void make_tpm_directories(const struct command *command, const char *path)
 {
 	CLEANUP_FREE char *directory = strdup(path);
-	for (int up = 2; directory && up > 0; up--) {
+	for (int up = 2; directory != NULL && up > 0; up--) {
 		strcpy(directory, path);
 		char *end = NULL;
 		for (int i = 0; i < up; i++) {
@@ -312,7 +312,7 @@ static json_t *disks_json(const struct command *command)
 
 static void print_json(const struct command *command, double seconds)
 {
-	json_t *xml = command->xml_path ? report_json_text(command->xml_path) : json_null();
+	json_t *xml = command->xml_path != NULL ? report_json_text(command->xml_path) : json_null();
 	report_print_json(json_pack(
 			"{s:s,s:s,s:b,s:o,s:o,s:i,s:I,s:I,s:f,s:o,s:s}",
 			"snapshot", command->snap->object + strlen("snapshots/"),
@@ -322,7 +322,7 @@ static void print_json(const struct command *command, double seconds)
 			(json_int_t)command->restore.all_done, "written",
 			(json_int_t)command->restore.written, "seconds", seconds,
 			"damaged", restore_file_damaged_json(&command->restore), "notes",
-			command->notes ? command->notes : ""));
+			command->notes != NULL ? command->notes : ""));
 }
 
 static void print_text(const struct command *command, double seconds)
@@ -339,7 +339,7 @@ static void print_text(const struct command *command, double seconds)
 		if (command->plan.items[i].file->kind == FILE_DISK)
 			printf("  %-8s %s\n", command->plan.items[i].file->target,
 					command->plan.items[i].path);
-	for (const char *at = command->notes; at && *at != '\0';) {
+	for (const char *at = command->notes; at != NULL && *at != '\0';) {
 		size_t len = strcspn(at, "\n");
 		printf("  %.*s\n", (int)len, at);
 		at += len + (at[len] == '\n');
@@ -376,7 +376,7 @@ static void check_usage(const struct command_line *line, const struct command *c
 	if (options->format != NULL && strcmp(options->format, "raw") != 0
 			&& strcmp(options->format, "qcow2") != 0)
 		options_error(line, "--format takes raw or qcow2");
-	if (options->name != NULL && (*options->name == '\0' || strchr(options->name, '/')
+	if (options->name != NULL && (*options->name == '\0' || strchr(options->name, '/') != NULL
 					 || strlen(options->name) > 200))
 		options_error(line, "--name must have 1 to 200 bytes and no '/'");
 	if (options->same_identity && options->name == NULL)

@@ -44,13 +44,13 @@ static int find_wish(const struct restore_plan_options *options, const char *tar
 		text += len + 1;
 		const char *comma = strrchr(text, ',');
 		size_t end = strlen(text);
-		for (size_t f = 0; comma && f < 2; f++)
+		for (size_t f = 0; comma != NULL && f < 2; f++)
 			if (strcmp(comma + 1, formats[f]) == 0) {
 				*format = formats[f];
 				end = (size_t)(comma - text);
 			}
 		*path = strndup(text, end);
-		return *path ? 0 : no_memory();
+		return *path != NULL ? 0 : no_memory();
 	}
 	return 0;
 }
@@ -115,7 +115,7 @@ static struct restore_item *add(struct restore_plan *plan,
 
 static char *source_of(const struct snapshot_file *file)
 {
-	return file->source_path ? name_unescape(file->source_path, NULL) : NULL;
+	return file->source_path != NULL ? name_unescape(file->source_path, NULL) : NULL;
 }
 
 static int choose_format(enum restore_format *out, const char *format,
@@ -136,14 +136,14 @@ static int add_disk(struct restore_plan *plan, const struct snapshot_file *file,
 		const struct restore_plan_options *options)
 {
 	char *path = NULL;
-	const char *format = options->format ? options->format : file->format;
+	const char *format = options->format != NULL ? options->format : file->format;
 	int err = find_wish(options, file->target, &path, &format);
 	if (err < 0)
 		return err;
 	if (path == NULL && file->source_path == NULL)
 		return fail(-EINVAL, "where disk %s was is not known: give --disk "
 				"%s=PATH", file->target, file->target);
-	struct restore_item *item = add(plan, file, path ? path : source_of(file));
+	struct restore_item *item = add(plan, file, path != NULL ? path : source_of(file));
 	if (item == NULL)
 		return no_memory();
 	err = choose_format(&item->format, format, file->target);
@@ -154,7 +154,7 @@ static int add_disk(struct restore_plan *plan, const struct snapshot_file *file,
 static int add_nvram(struct restore_plan *plan, const struct snapshot_file *file)
 {
 	char component[NAME_COMPONENT_MAX + 1];
-	char *path = source_of(file), *slash = path ? strrchr(path, '/') : NULL;
+	char *path = source_of(file), *slash = path != NULL ? strrchr(path, '/') : NULL;
 	if (path != NULL && slash != NULL && !plan->same_identity) {
 		char *beside = NULL;
 		CLEANUP_FREE char *escaped = name_escape(plan->name,
@@ -213,7 +213,7 @@ static bool directory_exists(const char *path)
 {
 	struct stat st;
 	CLEANUP_FREE char *directory = strdup(path);
-	char *slash = directory ? strrchr(directory, '/') : NULL;
+	char *slash = directory != NULL ? strrchr(directory, '/') : NULL;
 	if (slash == NULL)
 		return false;
 	slash[slash == directory ? 1 : 0] = '\0';
@@ -246,9 +246,9 @@ static int settle(struct restore_plan *plan, struct restore_item *item,
 		return no_memory();
 	if (item->file->kind == FILE_NVRAM)
 		plan->nvram = item->path;
-	else if (!stays && xml->kernel && strcmp(was, xml->kernel) == 0)
+	else if (!stays && xml->kernel != NULL && strcmp(was, xml->kernel) == 0)
 		plan->kernel = item->path;
-	else if (!stays && xml->initrd && strcmp(was, xml->initrd) == 0)
+	else if (!stays && xml->initrd != NULL && strcmp(was, xml->initrd) == 0)
 		plan->initrd = item->path;
 	return 0;
 }
@@ -295,9 +295,9 @@ int restore_plan_make(struct restore_plan *plan, const struct snapshot *snap,
 		const struct domain_xml *xml, const struct restore_plan_options *options)
 {
 	*plan = (struct restore_plan){ .snap = snap };
-	plan->name = strdup(options->name ? options->name : xml->name);
+	plan->name = strdup(options->name != NULL ? options->name : xml->name);
 	plan->same_identity = options->name == NULL || options->same_identity;
-	int err = plan->name ? 0 : no_memory();
+	int err = plan->name != NULL ? 0 : no_memory();
 	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++)
 		err = add_file(plan, &snap->files[i], options);
 	if (err == 0)
