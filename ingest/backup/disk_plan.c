@@ -70,7 +70,7 @@ static int plan_present(struct disk_plan *plan, struct connection *conn,
 	err = chain_resolve(&plan->chain, &plan->disk->source, conn, flags);
 	if (err == -ENOMEM)
 		return err;
-	if (err)
+	if (err != 0)
 		return refuse(plan, error_text(err), true);
 	plan->plain = chain_is_plain(&plan->chain);
 	return refuse_encrypted(plan);
@@ -91,7 +91,7 @@ int disk_plan_make(struct disk_plan *plan, const struct domain_disk *disk,
 		err = refuse(plan, "there is no medium in it", true);
 	else
 		err = plan_present(plan, conn, flags);
-	if (err)
+	if (err != 0)
 		disk_plan_clear(plan);
 	return err;
 }

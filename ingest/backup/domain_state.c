@@ -20,16 +20,16 @@ int domain_state_list(struct connection *conn, char ***names, unsigned *count)
 	char **out;
 	int err = domain_list(conn, &list, &n);
 
-	if (err)
+	if (err != 0)
 		return err;
 	out = calloc((size_t)n + 1, sizeof(*out));
-	for (unsigned i = 0; out != NULL && i < n && !err; i++) {
+	for (unsigned i = 0; out != NULL && i < n && err == 0; i++) {
 		out[i] = strdup(domain_name(list[i]));
 		if (out[i] == NULL)
 			err = -ENOMEM;
 	}
 	domain_list_free(list, n);
-	if (out == NULL || err) {
+	if (out == NULL || err != 0) {
 		domain_state_list_free(out, n);
 		return -ENOMEM;
 	}
@@ -59,7 +59,7 @@ static int read_secrets(struct domain_state *state, struct connection *conn)
 		error_clear();
 		return 0;
 	}
-	if (!err && strcmp(state->xml, state->xml_secure) == 0) {
+	if (err == 0 && strcmp(state->xml, state->xml_secure) == 0) {
 		free(state->xml_secure);
 		state->xml_secure = NULL;
 	}
@@ -71,11 +71,11 @@ static int read_definition(struct domain_state *state, struct connection *conn)
 	char shown[256];
 	int err = domain_get_xml(state->domain, DOMAIN_XML_INACTIVE, &state->xml);
 
-	if (!err)
+	if (err == 0)
 		err = read_secrets(state, conn);
-	if (!err && state->live)
+	if (err == 0 && state->live)
 		err = domain_get_xml(state->domain, DOMAIN_XML_CURRENT, &state->xml_live);
-	if (!err) {
+	if (err == 0) {
 		const char *xml = state->live ? state->xml_live : state->xml;
 
 		err = domain_xml_parse(&state->parsed, xml, strlen(xml));
@@ -106,9 +106,9 @@ static int plan_disks(struct domain_state *state, struct connection *conn)
 	state->disks = calloc((size_t)xml->disk_count + 1, sizeof(*state->disks));
 	if (state->disks == NULL)
 		return -ENOMEM;
-	for (unsigned i = 0; i < xml->disk_count && !err; i++) {
+	for (unsigned i = 0; i < xml->disk_count && err == 0; i++) {
 		err = disk_plan_make(&state->disks[i], &xml->disks[i], conn, 0);
-		if (!err)
+		if (err == 0)
 			state->disk_count++;
 	}
 	return err;
@@ -124,16 +124,16 @@ int domain_state_open(struct domain_state **out, struct connection *conn,
 		return -ENOMEM;
 	state->connection = conn;
 	err = domain_find(&state->domain, conn, name);
-	if (!err)
+	if (err == 0)
 		err = domain_facts(state->domain, &state->facts);
 	state->live = !state->facts.shut_off;
-	if (!err)
+	if (err == 0)
 		err = read_definition(state, conn);
-	if (!err)
+	if (err == 0)
 		err = find_nvram(state);
-	if (!err)
+	if (err == 0)
 		err = plan_disks(state, conn);
-	if (err) {
+	if (err != 0) {
 		domain_state_close(state);
 		return err;
 	}
@@ -193,12 +193,12 @@ static int recheck_shut_off(struct domain_state *state, const char *shown,
 		return fail(-EBUSY, "domain %s was started while it was read",
 				shown);
 	err = domain_get_xml(state->domain, DOMAIN_XML_INACTIVE, &xml);
-	if (err)
+	if (err != 0)
 		return err;
 	if (strcmp(xml, state->xml) != 0)
 		return fail(-EBUSY, "the definition of domain %s changed while "
 				"it was read; back it up again", shown);
-	for (unsigned i = 0; i < state->disk_count && !err; i++)
+	for (unsigned i = 0; i < state->disk_count && err == 0; i++)
 		err = recheck_chain(state, &state->disks[i]);
 	return err;
 }
@@ -248,9 +248,9 @@ static int recheck_live(struct domain_state *state, const char *shown,
 		return fail(-EBUSY, "domain %s was shut off or started anew "
 				"while it was read", shown);
 	err = domain_get_xml(state->domain, DOMAIN_XML_CURRENT, &xml);
-	if (!err)
+	if (err == 0)
 		err = domain_xml_parse(&parsed, xml, strlen(xml));
-	if (err)
+	if (err != 0)
 		return err;
 	same = same_disks(state->parsed, parsed);
 	domain_xml_free(parsed);
@@ -268,7 +268,7 @@ int domain_state_recheck(struct domain_state *state)
 	if (err == -ENOENT)
 		return fail(-EBUSY, "domain %s was undefined while it was "
 				"read", shown);
-	if (err)
+	if (err != 0)
 		return err;
 	return state->live ? recheck_live(state, shown, &now)
 		       : recheck_shut_off(state, shown, &now);

@@ -18,15 +18,15 @@ static int list(const char *uri, bool json)
 	int status = EXIT_DONE;
 	int err = connection_open(&conn, uri, CONNECTION_READ);
 
-	if (err) {
+	if (err != 0) {
 		report_error("%s", error_text(err));
 		return EXIT_FAILED;
 	}
 	err = listing_make(&l, conn);
-	if (!err)
+	if (err == 0)
 		err = json ? listing_json_print(&l, connection_uri(conn))
 			   : listing_text_print(&l);
-	if (err) {
+	if (err != 0) {
 		report_error("%s", error_text(err));
 		status = EXIT_FAILED;
 	} else if (listing_has_problems(&l)) {

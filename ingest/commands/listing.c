@@ -37,7 +37,7 @@ static int add_disk(struct listed_disk *out, const struct domain_disk *disk,
 {
 	int err = disk_plan_make(&out->plan, disk, conn, CHAIN_NO_RAW_INFO);
 
-	if (err)
+	if (err != 0)
 		return err;
 	out->why_not = out->plan.why_not;
 	if (out->why_not == NULL && out->plan.removable)
@@ -57,18 +57,18 @@ static int add_disks(struct listed_domain *out, struct domain *domain,
 	CLEANUP_FREE char *xml = NULL;
 	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
 
-	if (!err)
+	if (err == 0)
 		err = domain_xml_parse(&out->xml, xml, strlen(xml));
-	if (err)
+	if (err != 0)
 		return err;
 	out->disks = calloc((size_t)out->xml->disk_count + 1,
 			sizeof(*out->disks));
 	if (out->disks == NULL)
 		return -ENOMEM;
-	for (unsigned i = 0; i < out->xml->disk_count && !err; i++) {
+	for (unsigned i = 0; i < out->xml->disk_count && err == 0; i++) {
 		err = add_disk(&out->disks[i], &out->xml->disks[i], domain,
 				&out->facts, conn);
-		if (!err)
+		if (err == 0)
 			out->disk_count++;
 	}
 	return err;
@@ -82,11 +82,11 @@ static int add_domain(struct listing *listing, struct domain *domain,
 
 	if (err == -ENOENT)
 		return 0;
-	if (err)
+	if (err != 0)
 		return err;
 	listing->count++;
 	err = add_disks(out, domain, conn);
-	if (!err || err == -ENOMEM)
+	if (err == 0 || err == -ENOMEM)
 		return err;
 	out->problem = strdup(error_text(err));
 	return out->problem != NULL ? 0 : -ENOMEM;
@@ -99,15 +99,15 @@ int listing_make(struct listing *listing, struct connection *conn)
 	int err = domain_list(conn, &list, &n);
 
 	memset(listing, 0, sizeof(*listing));
-	if (err)
+	if (err != 0)
 		return err;
 	listing->domains = calloc((size_t)n + 1, sizeof(*listing->domains));
 	if (listing->domains == NULL)
 		err = -ENOMEM;
-	for (unsigned i = 0; i < n && !err; i++)
+	for (unsigned i = 0; i < n && err == 0; i++)
 		err = add_domain(listing, list[i], conn);
 	domain_list_free(list, n);
-	if (err)
+	if (err != 0)
 		listing_clear(listing);
 	return err;
 }

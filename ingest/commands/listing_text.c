@@ -212,12 +212,12 @@ int listing_text_print(const struct listing *listing)
 
 	if (listing->count == 0)
 		puts("no domains");
-	for (unsigned i = 0; i < listing->count && !err; i++) {
+	for (unsigned i = 0; i < listing->count && err == 0; i++) {
 		if (i > 0)
 			putchar('\n');
 		err = print_domain(&listing->domains[i]);
 	}
-	if (!err && ferror(stdout))
+	if (err == 0 && ferror(stdout))
 		err = fail_errno(-EIO, "writing the list");
 	return err;
 }

@@ -243,7 +243,7 @@ static int ask_qemu_img(struct chain_file *file)
 		return -ENOMEM;
 	argv[4] = name;
 	err = child_run(argv, INFO_MAX, &text);
-	if (err)
+	if (err != 0)
 		return err;
 	file->info = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	if (!json_is_object(file->info))
@@ -303,7 +303,7 @@ static int read_info(struct chain_file *file)
 	int err = ask_qemu_img(file);
 
 	name_display(shown, sizeof(shown), file->path);
-	if (err)
+	if (err != 0)
 		return err == -ENOMEM ? err
 				      : fail_within(err, "%s", shown);
 	if (is_raw(file))
@@ -342,7 +342,7 @@ static int source_path(const struct disk_source *source, struct connection *conn
 	if (conn == NULL)
 		return fail(-ENOTSUP, "its storage pool is unknown");
 	err = connection_volume(conn, source->pool, source->volume, &v);
-	if (err)
+	if (err != 0)
 		return err;
 	if (!v.local) {
 		free(v.path);
@@ -411,7 +411,7 @@ static int find_below(const struct chain_file *file, const struct disk_source *s
 	if (below != NULL)
 		*format = below->format;
 	err = below != NULL ? source_path(below, conn, path) : header_backing(file, path);
-	if (err || *path == NULL)
+	if (err != 0 || *path == NULL)
 		return err;
 	if (*format == NULL)
 		*format = info_text(file, "backing-filename-format");
@@ -468,7 +468,7 @@ static int inspect(struct chain *chain, struct chain_file *file,
 		file->slice_size = source->slice_size;
 	}
 	err = look_at(file);
-	if (err)
+	if (err != 0)
 		return err;
 	if (find_format(file->format) == NULL) {
 		name_display(shown, sizeof(shown), file->format);
@@ -478,11 +478,11 @@ static int inspect(struct chain *chain, struct chain_file *file,
 	if (find_format(file->format)->needs_key)
 		file->encrypted = true;
 	err = check_loop(chain, file);
-	if (err)
+	if (err != 0)
 		return err;
 	if (!is_raw(file) || !(flags & CHAIN_NO_RAW_INFO))
 		err = read_info(file);
-	file->understood = !err;
+	file->understood = err == 0;
 	return err;
 }
 
@@ -496,15 +496,15 @@ int chain_resolve(struct chain *chain, const struct disk_source *source,
 
 	memset(chain, 0, sizeof(*chain));
 	err = source_path(source, conn, &path);
-	while (!err && path != NULL && chain->count < CHAIN_FILES_MAX) {
+	while (err == 0 && path != NULL && chain->count < CHAIN_FILES_MAX) {
 		struct chain_file *file = add_file(chain, take_ptr(path), format);
 
 		err = file != NULL ? inspect(chain, file, s, flags) : -ENOMEM;
-		if (!err)
+		if (err == 0)
 			err = find_below(file, s, conn, &path, &format);
 		s = s != NULL ? s->backing : NULL;
 	}
-	if (!err && path != NULL)
+	if (err == 0 && path != NULL)
 		err = fail(-ELOOP, "a backing chain of over %u files",
 				CHAIN_FILES_MAX);
 	free(path);

@@ -155,7 +155,7 @@ __attribute__((noreturn)) static void child_main(struct plan *plan)
 	}
 	append_number(plan->env.listen_pid, (unsigned long)getpid());
 	err = child_files(plan, &status);
-	if (!err) {
+	if (err == 0) {
 		execvpe(plan->argv[0], plan->argv, plan->vars);
 		err = -errno;
 	}
@@ -230,7 +230,7 @@ static int fork_child(struct child *child, struct plan *plan, struct pipe *statu
 	}
 	close(take_fd(&status->write));
 	err = wait_for_exec(status->read);
-	if (!err)
+	if (err == 0)
 		return 0;
 	waitpid(child->pid, NULL, 0);
 	child->pid = 0;
@@ -250,21 +250,21 @@ int child_start(struct child *child, char *const argv[], int listen_fd,
 
 	p.vars = vars;
 	*child = (struct child){ .out = -1, .err = -1 };
-	if (!err && want_out)
+	if (err == 0 && want_out)
 		err = pipe_make(&out);
-	if (!err)
+	if (err == 0)
 		err = pipe_make(&errors);
-	if (!err)
+	if (err == 0)
 		err = pipe_unblock(&errors);
-	if (!err)
+	if (err == 0)
 		err = pipe_make(&status);
-	if (!err) {
+	if (err == 0) {
 		p.out = out.write;
 		p.err = errors.write;
 		err = fork_child(child, &p, &status);
 	}
 	free(vars);
-	if (err)
+	if (err != 0)
 		return err;
 	child->out = take_fd(&out.read);
 	child->err = take_fd(&errors.read);
@@ -282,7 +282,7 @@ int child_start_guard(struct child *child, char *const argv[], int control)
 
 	p.vars = vars;
 	*child = (struct child){ .out = -1, .err = -1 };
-	if (!err)
+	if (err == 0)
 		err = fork_child(child, &p, &status);
 	free(vars);
 	return err;
@@ -405,7 +405,7 @@ static int collect(struct child *child, const char *program, struct output *outp
 	char buf[16384];
 	int err = output_grow(output, 0);
 
-	while (!err) {
+	while (err == 0) {
 		struct pollfd p = { .fd = child->out, .events = POLLIN };
 		double left = deadline - monotonic_now();
 		ssize_t n;
@@ -456,13 +456,13 @@ int child_run(char *const argv[], size_t max, char **out)
 	struct child c;
 	int err = child_start(&c, argv, -1, true);
 
-	if (err)
+	if (err != 0)
 		return err;
 	err = collect(&c, argv[0], &o);
-	if (!err)
+	if (err == 0)
 		err = wait_for_end(&c, argv[0]);
 	child_end(&c);
-	if (err) {
+	if (err != 0) {
 		free(o.bytes);
 		return err;
 	}

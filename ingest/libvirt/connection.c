@@ -153,7 +153,7 @@ int connection_open(struct connection **out, const char *uri,
 	if (uri == NULL || !*uri)
 		uri = DEFAULT_URI;
 	err = connection_check_uri(uri);
-	if (err)
+	if (err != 0)
 		return err;
 	conn = calloc(1, sizeof(*conn));
 	if (conn == NULL)
@@ -161,13 +161,13 @@ int connection_open(struct connection **out, const char *uri,
 	virSetErrorFunc(NULL, silent);
 	conn->uri = strdup(uri);
 	err = conn->uri != NULL ? virInitialize() : -ENOMEM;
-	if (err && conn->uri != NULL)
+	if (err != 0 && conn->uri != NULL)
 		err = connection_fail(-ENOTCONN, "libvirt can't start");
-	if (!err)
+	if (err == 0)
 		err = dial(conn, access);
-	if (!err)
+	if (err == 0)
 		err = check_dialled(conn);
-	if (err) {
+	if (err != 0) {
 		connection_close(conn);
 		return err;
 	}
@@ -245,7 +245,7 @@ int connection_volume(struct connection *conn, const char *pool,
 	v = virStorageVolLookupByName(p, volume);
 	if (v != NULL)
 		err = read_volume(v, out);
-	if (v == NULL || err)
+	if (v == NULL || err != 0)
 		err = connection_fail(v != NULL ? err : lookup_error(),
 				"volume %s of the storage pool %s (if the "
 				"pool is inactive, start it: virsh pool-start)",

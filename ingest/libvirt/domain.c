@@ -266,7 +266,7 @@ int domain_facts(struct domain *domain, struct domain_facts *out)
 
 	memset(out, 0, sizeof(*out));
 	err = read_state(domain, out);
-	if (err)
+	if (err != 0)
 		return err;
 	if (virDomainGetInfo(domain->handle, &info) < 0)
 		return domain_fail(domain, "nothing about it is to be had");

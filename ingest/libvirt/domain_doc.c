@@ -70,7 +70,7 @@ int domain_doc_parse_root(xmlDoc **out, const char *xml, size_t len,
 	if (doc == NULL)
 		return fail(-EBADMSG, "the domain's XML is not well-formed");
 	err = check(doc, root);
-	if (err) {
+	if (err != 0) {
 		xmlFreeDoc(doc);
 		return err;
 	}

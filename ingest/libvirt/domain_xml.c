@@ -69,7 +69,7 @@ static int number(const xmlNode *n, const char *name, uint64_t *out)
 	char *end;
 	int err = attribute(n, name, &text);
 
-	if (err)
+	if (err != 0)
 		return err;
 	if (text == NULL || text[0] < '0' || text[0] > '9')
 		return fail(-EBADMSG, "a <slice> without %s", name);
@@ -101,9 +101,9 @@ static int read_slice(const xmlNode *source, struct disk_source *s)
 				!domain_doc_attribute_is(n, "type", "storage"))
 			continue;
 		err = number(n, "offset", &s->slice_offset);
-		if (!err)
+		if (err == 0)
 			err = number(n, "size", &s->slice_size);
-		if (err)
+		if (err != 0)
 			return err;
 		if (s->slice_size == 0 ||
 				__builtin_add_overflow(s->slice_offset,
@@ -124,11 +124,11 @@ static int read_host(const xmlNode *source, char **out)
 	CLEANUP_FREE char *port = NULL;
 	int err = attribute(host, "name", &name);
 
-	if (!err && name == NULL)
+	if (err == 0 && name == NULL)
 		return attribute(host, "socket", out);
-	if (!err)
+	if (err == 0)
 		err = attribute(host, "port", &port);
-	if (err || port == NULL) {
+	if (err != 0 || port == NULL) {
 		*out = take_ptr(name);
 		return err;
 	}
@@ -172,19 +172,19 @@ static int read_source(const xmlNode *n, struct disk_source *source)
 
 	if (path != NULL)
 		err = attribute(n, path, &source->path);
-	if (!err && source->type == SOURCE_VOLUME)
+	if (err == 0 && source->type == SOURCE_VOLUME)
 		err = attribute(n, "pool", &source->pool);
-	if (!err && source->type == SOURCE_VOLUME)
+	if (err == 0 && source->type == SOURCE_VOLUME)
 		err = attribute(n, "volume", &source->volume);
-	if (!err && source->type == SOURCE_NETWORK)
+	if (err == 0 && source->type == SOURCE_NETWORK)
 		err = attribute(n, "protocol", &source->protocol);
-	if (!err && source->type == SOURCE_NETWORK)
+	if (err == 0 && source->type == SOURCE_NETWORK)
 		err = attribute(n, "name", &source->name);
-	if (!err && source->type == SOURCE_NETWORK)
+	if (err == 0 && source->type == SOURCE_NETWORK)
 		err = read_host(n, &source->host);
-	if (!err)
+	if (err == 0)
 		err = attribute(n, "startupPolicy", &source->startup_policy);
-	if (!err)
+	if (err == 0)
 		err = read_slice(n, source);
 	if (domain_doc_child(n, "encryption") != NULL)
 		source->encrypted = true;
@@ -215,7 +215,7 @@ static int read_backing(const xmlNode *parent, struct disk_source *source,
 	if (below == NULL)
 		return -ENOMEM;
 	err = attribute(domain_doc_child(n, "format"), "type", &below->format);
-	return err ? err : read_level(n, below, depth + 1);
+	return err != 0 ? err : read_level(n, below, depth + 1);
 }
 
 static int read_level(const xmlNode *n, struct disk_source *s, int depth)
@@ -228,7 +228,7 @@ static int read_level(const xmlNode *n, struct disk_source *s, int depth)
 	s->encrypted = domain_doc_child(n, "encryption") != NULL;
 	if (source != NULL)
 		err = read_source(source, s);
-	return err ? err : read_backing(n, s, depth);
+	return err != 0 ? err : read_backing(n, s, depth);
 }
 
 static enum disk_device device_kind(const xmlNode *n)
@@ -245,18 +245,18 @@ static int read_disk(const xmlNode *n, struct domain_disk *disk)
 	const xmlNode *target = domain_doc_child(n, "target");
 	int err = attribute(target, "dev", &disk->target);
 
-	if (!err && disk->target == NULL)
+	if (err == 0 && disk->target == NULL)
 		return fail(-EBADMSG, "a disk without a target device");
-	if (!err)
+	if (err == 0)
 		err = attribute(target, "bus", &disk->bus);
-	if (!err)
+	if (err == 0)
 		err = attribute(domain_doc_child(n, "driver"), "type",
 				&disk->source.format);
 	disk->device = device_kind(n);
 	disk->readonly = domain_doc_child(n, "readonly") != NULL;
 	disk->shareable = domain_doc_child(n, "shareable") != NULL;
 	disk->transient = domain_doc_child(n, "transient") != NULL;
-	return err ? err : read_level(n, &disk->source, 1);
+	return err != 0 ? err : read_level(n, &disk->source, 1);
 }
 
 static int read_disks(const xmlNode *devices, struct domain_xml *xml)
@@ -277,7 +277,7 @@ static int read_disks(const xmlNode *devices, struct domain_xml *xml)
 		if (!domain_doc_is(n, "disk"))
 			continue;
 		err = read_disk(n, &xml->disks[xml->disk_count++]);
-		if (err)
+		if (err != 0)
 			return err;
 	}
 	return 0;
@@ -290,12 +290,12 @@ static int read_nvram(const xmlNode *os, struct domain_xml *xml)
 	const xmlNode *source = domain_doc_child(nvram, "source");
 	int err = attribute(nvram, "template", &xml->nvram_template);
 
-	if (err)
+	if (err != 0)
 		return err;
 	if (source == NULL)
 		return content(nvram, &xml->nvram);
 	err = attribute(source, "file", &xml->nvram);
-	if (!err && xml->nvram == NULL)
+	if (err == 0 && xml->nvram == NULL)
 		err = attribute(source, "dev", &xml->nvram);
 	return err;
 }
@@ -317,21 +317,21 @@ static int read_domain(const xmlNode *root, struct domain_xml *xml)
 	const xmlNode *os = domain_doc_child(root, "os");
 	int err = content(domain_doc_child(root, "name"), &xml->name);
 
-	if (!err && xml->name == NULL)
+	if (err == 0 && xml->name == NULL)
 		return fail(-EBADMSG, "a domain without a name");
-	if (!err)
+	if (err == 0)
 		err = content(domain_doc_child(root, "uuid"), &xml->uuid);
-	if (!err)
+	if (err == 0)
 		err = content(domain_doc_child(os, "loader"), &xml->loader);
-	if (!err)
+	if (err == 0)
 		err = content(domain_doc_child(os, "kernel"), &xml->kernel);
-	if (!err)
+	if (err == 0)
 		err = content(domain_doc_child(os, "initrd"), &xml->initrd);
-	if (!err)
+	if (err == 0)
 		err = read_nvram(os, xml);
-	if (!err)
+	if (err == 0)
 		err = read_tpm(domain_doc_child(root, "devices"), xml);
-	return err ? err : read_disks(domain_doc_child(root, "devices"), xml);
+	return err != 0 ? err : read_disks(domain_doc_child(root, "devices"), xml);
 }
 
 int domain_xml_parse(struct domain_xml **out, const char *xml, size_t len)
@@ -340,12 +340,12 @@ int domain_xml_parse(struct domain_xml **out, const char *xml, size_t len)
 	xmlDoc *doc = NULL;
 	int err = domain_doc_parse(&doc, xml, len);
 
-	if (err)
+	if (err != 0)
 		return err;
 	d = calloc(1, sizeof(*d));
 	err = d != NULL ? read_domain(xmlDocGetRootElement(doc), d) : -ENOMEM;
 	xmlFreeDoc(doc);
-	if (err) {
+	if (err != 0) {
 		domain_xml_free(d);
 		return err;
 	}

@@ -64,7 +64,7 @@ static int let_run(struct transient_guest *guest)
 {
 	int err = check_memory(guest);
 
-	if (!err && virDomainResume(guest->domain) < 0)
+	if (err == 0 && virDomainResume(guest->domain) < 0)
 		err = connection_fail(-EIO, "libvirt can't start it");
 	/* An agent that hangs must not hang us. Older ones can't be told. */
 	virDomainAgentSetResponseTimeout(guest->domain, AGENT_SECONDS, 0);
@@ -88,7 +88,7 @@ int transient_guest_start(struct transient_guest **out, struct connection *conn,
 		return connection_fail(-EIO, "libvirt can't start it");
 	}
 	err = let_run(guest);
-	if (err) {
+	if (err != 0) {
 		error_save(&why, err);
 		transient_guest_end(guest);
 		return error_load(&why);
@@ -234,7 +234,7 @@ int transient_guest_screen(struct transient_guest *guest, uint8_t **file, size_t
 		err = receive(stream, &got);
 	free(type);
 	virStreamFree(stream);
-	if (err) {
+	if (err != 0) {
 		free(got.data);
 		return err;
 	}

@@ -70,9 +70,9 @@ static int block_jobs(struct domain *domain, char **who)
 	struct domain_xml *parsed = NULL;
 	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
 
-	if (!err)
+	if (err == 0)
 		err = domain_xml_parse(&parsed, xml, strlen(xml));
-	for (unsigned i = 0; !err && *who == NULL && i < parsed->disk_count; i++)
+	for (unsigned i = 0; err == 0 && *who == NULL && i < parsed->disk_count; i++)
 		if (parsed->disks[i].source.present)
 			err = block_job(domain, parsed->disks[i].target, who);
 	domain_xml_free(parsed);
@@ -111,16 +111,16 @@ int job_owner_find(struct domain *domain, char **who)
 	if (!domain_control_is_active(domain))
 		return 0;
 	err = backup_job(domain, who);
-	if (!err && *who == NULL)
+	if (err == 0 && *who == NULL)
 		err = wait_a_moment(domain, &is_free, who);
-	if (!err && *who == NULL)
+	if (err == 0 && *who == NULL)
 		err = answer(who, domain_job_operation(domain));
-	if (!err && *who == NULL)
+	if (err == 0 && *who == NULL)
 		err = answer(who, domain_job_pause(domain));
-	if (!err && *who == NULL && !is_free)
+	if (err == 0 && *who == NULL && !is_free)
 		err = answer(who, "an operation of libvirt's that does not end "
 				"(virsh domcontrol)");
-	if (!err && *who == NULL)
+	if (err == 0 && *who == NULL)
 		err = block_jobs(domain, who);
 	return err;
 }

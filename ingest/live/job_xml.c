@@ -113,7 +113,7 @@ int job_xml_socket(char **socket, const char *xml)
 	int err = domain_doc_parse_root(&doc, xml, strlen(xml), "domainbackup");
 
 	*socket = NULL;
-	if (err)
+	if (err != 0)
 		return err;
 	*socket = attribute(domain_doc_child(xmlDocGetRootElement(doc),
 					    "server"), "socket");
@@ -194,7 +194,7 @@ int job_xml_guest(struct guest_facts *out, const char *xml)
 	int err = domain_doc_parse(&doc, xml, strlen(xml));
 
 	memset(out, 0, sizeof(*out));
-	if (err)
+	if (err != 0)
 		return err;
 	root = xmlDocGetRootElement(doc);
 	for (const xmlNode *n = root->children; n != NULL; n = n->next)

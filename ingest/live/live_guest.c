@@ -62,12 +62,12 @@ static int dial(struct live_guest *guest)
 {
 	int err = connection_open(&guest->connection, guest->uri, CONNECTION_SECRETS);
 
-	if (!err && !connection_writable(guest->connection))
+	if (err == 0 && !connection_writable(guest->connection))
 		err = fail(-EPERM, "libvirt at %s lets this user only look",
 				guest->uri);
-	if (!err)
+	if (err == 0)
 		err = domain_find(&guest->domain, guest->connection, guest->uuid);
-	if (err)
+	if (err != 0)
 		hang_up(guest);
 	return err;
 }
@@ -83,7 +83,7 @@ int live_guest_open(struct live_guest **out, const char *uri,
 	guest->uri = strdup(uri);
 	snprintf(guest->uuid, sizeof(guest->uuid), "%s", uuid);
 	err = guest->uri != NULL ? dial(guest) : -ENOMEM;
-	if (err) {
+	if (err != 0) {
 		live_guest_close(guest);
 		return err;
 	}

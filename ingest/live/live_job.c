@@ -105,7 +105,7 @@ static int fill_state(struct live_job *job, const struct live_job_options *optio
 	CLEANUP(domain_facts_clear) struct domain_facts facts = { 0 };
 	int err = domain_facts(options->domain, &facts);
 
-	if (err)
+	if (err != 0)
 		return err;
 	printable(job->shown, sizeof(job->shown), domain_name(options->domain));
 	job->state = (struct scratch_state){ .phase = SCRATCH_PREPARED,
@@ -127,9 +127,9 @@ static int make_directory(struct live_job *job, const struct live_job_options *o
 	uint64_t allocated = 0;
 	int err = domain_get_xml(options->domain, DOMAIN_XML_CURRENT, &xml);
 
-	if (!err)
+	if (err == 0)
 		err = job_xml_guest(&facts, xml);
-	if (err)
+	if (err != 0)
 		return err;
 	job->apparmor = facts.apparmor;
 	find_owner(job->state.uri, &facts);
@@ -137,9 +137,9 @@ static int make_directory(struct live_job *job, const struct live_job_options *o
 		allocated += disks[i].allocated;
 	err = scratch_make(&job->scratch, options->scratch_dir, facts.owner,
 			facts.group);
-	if (!err)
+	if (err == 0)
 		err = scratch_write_state(job->scratch, &job->state);
-	return err ? err : scratch_check_space(job->scratch, allocated);
+	return err != 0 ? err : scratch_check_space(job->scratch, allocated);
 }
 
 int live_job_prepare(struct live_job **out, const struct live_job_options *options,
@@ -155,13 +155,13 @@ int live_job_prepare(struct live_job **out, const struct live_job_options *optio
 	job->domain = options->domain;
 	job->quiesce = options->quiesce;
 	err = fill_state(job, options);
-	if (!err)
+	if (err == 0)
 		err = make_directory(job, options, disks, count);
-	if (!err)
+	if (err == 0)
 		err = live_guest_open(&job->guest, job->state.uri, job->state.uuid);
-	if (!err)
+	if (err == 0)
 		err = watchdog_start(&job->guard, job->scratch, &job->state);
-	if (!err) {
+	if (err == 0) {
 		*out = job;
 		return 0;
 	}
@@ -224,7 +224,7 @@ static void thaw(struct live_job *job, double start)
 	int err = live_guest_thaw(job->guest, THAW_SECONDS);
 
 	job->frozen_seconds = job->frozen ? monotonic_now() - start : 0;
-	if (err) {
+	if (err != 0) {
 		report_error("domain %s MAY STILL BE FROZEN: %s; try: virsh "
 				"domfsthaw %s", job->shown, error_text(err),
 				job->shown);
@@ -251,10 +251,10 @@ static int freeze(struct live_job *job, double *start)
 	*start = 0;
 	not_frozen(job, cannot != NULL ? cannot : "");
 	err = set_phase(job, cannot != NULL ? SCRATCH_RUNNING : SCRATCH_FROZEN);
-	if (err || cannot != NULL)
+	if (err != 0 || cannot != NULL)
 		return err;
 	err = watchdog_freezing(job->guard);
-	if (err)
+	if (err != 0)
 		return err;
 	*start = monotonic_now();
 	result = live_guest_freeze(job->guest, WATCHDOG_FREEZE_SECONDS);
@@ -301,7 +301,7 @@ static int check_holder(struct live_job *job)
 	CLEANUP_FREE char *who = NULL;
 	int err = job_owner_find(job->domain, &who);
 
-	if (!err && who != NULL)
+	if (err == 0 && who != NULL)
 		return fail(-EBUSY, "it is busy with %s", who);
 	return err;
 }
@@ -341,7 +341,7 @@ static int begin(struct live_job *j, const char *job, const char *checkpoint)
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
 	err = watchdog_beginning(j->guard);
-	return err ? err : live_guest_begin(j->guest, job, checkpoint);
+	return err != 0 ? err : live_guest_begin(j->guest, job, checkpoint);
 }
 
 /* The thaw comes before anything that is said or done about a failure. */
@@ -352,13 +352,13 @@ static int freeze_begin_thaw(struct live_job *j, const char *job,
 	double start;
 	int err = freeze(j, &start);
 
-	if (!err)
+	if (err == 0)
 		err = begin(j, job, checkpoint);
 	error_save(&why, err);
 	if (j->frozen)
 		thaw(j, start);
-	j->running = !err;
-	return err ? error_load(&why) : 0;
+	j->running = err == 0;
+	return err != 0 ? error_load(&why) : 0;
 }
 
 static int check_begun(struct live_job *job)
@@ -392,20 +392,20 @@ int live_job_begin(struct live_job *j, const struct live_disk *disks,
 	CLEANUP_FREE char *point = NULL;
 	int err = make_job_xml(j, disks, count, &job);
 
-	if (!err && checkpoint != NULL) {
+	if (err == 0 && checkpoint != NULL) {
 		point = job_xml_checkpoint(checkpoint, disks, count);
 		err = point != NULL ? 0 : -ENOMEM;
 	}
-	if (!err)
+	if (err == 0)
 		err = set_checkpoint(j, checkpoint);
-	if (!err)
+	if (err == 0)
 		err = check_holder(j);
-	if (err)
+	if (err != 0)
 		return err;
 	err = freeze_begin_thaw(j, job, point);
-	if (!err)
+	if (err == 0)
 		err = check_begun(j);
-	if (!err) {
+	if (err == 0) {
 		j->total = live_guest_job_total(j->guest);
 		return 0;
 	}
@@ -483,7 +483,7 @@ int live_job_stop(struct live_job *job)
 	err = live_guest_end_job(job->guest, directory, JOB_SECONDS);
 	watchdog_stopped(job->guard);
 	job->running = false;
-	if (err)
+	if (err != 0)
 		return fail_within(-EIO, "domain %s", job->shown);
 	if (!ran || watchdog_was_full(job->guard))
 		return gone_before(job);

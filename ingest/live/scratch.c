@@ -199,17 +199,17 @@ int scratch_make(struct scratch **out, const char *dir, uid_t qemu,
 	struct scratch *scratch = NULL;
 	int err = check_user(qemu);
 
-	if (!err)
+	if (err == 0)
 		err = open_base(&base, &fd, dir);
-	if (!err)
+	if (err == 0)
 		err = make_in(&scratch, base);
-	if (err)
+	if (err != 0)
 		return err;
 	scratch->base = take_fd(&fd);
 	err = make_outer(scratch, qemu != geteuid());
-	if (!err)
+	if (err == 0)
 		err = make_inner(scratch, qemu, qemu_group);
-	if (err) {
+	if (err != 0) {
 		struct error_copy why;
 
 		error_save(&why, err);
@@ -249,7 +249,7 @@ int scratch_open(struct scratch **out, const char *directory)
 		return -ENOMEM;
 	scratch->base = open(*base ? base : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	err = scratch->base < 0 ? -errno : open_directory(scratch);
-	if (err) {
+	if (err != 0) {
 		scratch_close(scratch);
 		return fail_errno(err, "%s", directory);
 	}
@@ -261,7 +261,7 @@ int scratch_write_state(struct scratch *scratch, const struct scratch_state *sta
 {
 	int err = scratch_state_write(scratch->state, state);
 
-	return err ? fail_errno(err, "%s/state", scratch->directory) : 0;
+	return err != 0 ? fail_errno(err, "%s/state", scratch->directory) : 0;
 }
 
 int scratch_lock_guard(struct scratch *scratch)
@@ -301,14 +301,14 @@ int scratch_remove(struct scratch *scratch)
 	int err = remove_inner(scratch->dir);
 	char buf[512];
 
-	if (!err && unlinkat(scratch->dir, "guard", 0) < 0 && errno != ENOENT)
+	if (err == 0 && unlinkat(scratch->dir, "guard", 0) < 0 && errno != ENOENT)
 		err = -errno;
-	if (!err && unlinkat(scratch->dir, "state", 0) < 0 && errno != ENOENT)
+	if (err == 0 && unlinkat(scratch->dir, "state", 0) < 0 && errno != ENOENT)
 		err = -errno;
-	if (!err && unlinkat(scratch->base, scratch->name, AT_REMOVEDIR) < 0 &&
+	if (err == 0 && unlinkat(scratch->base, scratch->name, AT_REMOVEDIR) < 0 &&
 			errno != ENOENT)
 		err = -errno;
-	return err ? fail_errno(err, "%s can't be removed", shown(scratch, buf)) : 0;
+	return err != 0 ? fail_errno(err, "%s can't be removed", shown(scratch, buf)) : 0;
 }
 
 const char *scratch_directory(const struct scratch *scratch)
@@ -453,7 +453,7 @@ int scratch_dead(const char *dir,
 	int copy;
 	DIR *d;
 
-	if (err)
+	if (err != 0)
 		return err;
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	d = copy < 0 ? NULL : fdopendir(copy);

@@ -31,10 +31,10 @@ static int undo(const struct scratch *scratch, const struct scratch_state *state
 	if (err == -ENOENT)
 		return 0; /* there is no such domain any more */
 	/* One that was started anew since then is not frozen. */
-	if (!err && state->phase == SCRATCH_FROZEN &&
+	if (err == 0 && state->phase == SCRATCH_FROZEN &&
 			live_guest_id(guest) == state->domain_id)
 		err = live_guest_thaw(guest, THAW_SECONDS);
-	if (!err)
+	if (err == 0)
 		err = live_guest_end_job(guest, scratch_directory(scratch), JOB_SECONDS);
 	live_guest_close(guest);
 	return err;
@@ -56,9 +56,9 @@ static void on_dead(void *ctx, struct scratch *scratch,
 	/* No job and no frozen guest survives the host. */
 	if (state->this_boot && state->uri != NULL && state->uuid != NULL)
 		err = undo(scratch, state);
-	if (!err)
+	if (err == 0)
 		err = scratch_remove(scratch);
-	if (err) {
+	if (err != 0) {
 		work->err = err;
 		report_warning("a backup of the domain %s that died has left "
 				"%s: %s", name, directory, error_text(err));
@@ -77,13 +77,13 @@ static int end_orphan(struct connection *conn, struct domain *domain, char *sock
 	char name[256];
 	int err = domain_facts(domain, &facts);
 
-	if (!err)
+	if (err == 0)
 		err = live_guest_open(&guest, connection_uri(conn), facts.uuid);
 	*strrchr(socket, '/') = '\0';
-	if (!err)
+	if (err == 0)
 		err = live_guest_end_job(guest, socket, JOB_SECONDS);
 	printable(name, sizeof(name), domain_name(domain));
-	if (err)
+	if (err != 0)
 		report_warning("a backup of the domain %s had died, and its "
 				"job goes on: %s", name, error_text(err));
 	else
@@ -130,7 +130,7 @@ int stale_jobs_end(struct connection *conn, const char *scratch_dir)
 	int err = scratch_dead(scratch_dir, on_dead, &w);
 	int orphans = end_orphans(conn, scratch_dir);
 
-	if (err || w.err)
-		return err ? err : w.err;
+	if (err != 0 || w.err)
+		return err != 0 ? err : w.err;
 	return orphans;
 }

@@ -106,9 +106,9 @@ static int wait_until_ready(struct watchdog *watchdog)
 
 	if (err == -EAGAIN)
 		return fail(-EIO, "the guard process does not answer");
-	if (!err && text[0] == WATCHDOG_BROKEN)
+	if (err == 0 && text[0] == WATCHDOG_BROKEN)
 		return fail(-EIO, "%s", text + 1);
-	return err ? -EIO : 0;
+	return err != 0 ? -EIO : 0;
 }
 
 /* This very program, even if its file was replaced meanwhile; by its own name,
@@ -155,11 +155,11 @@ int watchdog_start(struct watchdog **out, const struct scratch *scratch,
 		return -ENOMEM;
 	watchdog->socket = -1;
 	err = spawn(watchdog);
-	if (!err)
+	if (err == 0)
 		err = introduce(watchdog, scratch, state);
-	if (!err)
+	if (err == 0)
 		err = wait_until_ready(watchdog);
-	if (!err) {
+	if (err == 0) {
 		*out = watchdog;
 		return 0;
 	}
@@ -173,7 +173,7 @@ int watchdog_freezing(struct watchdog *watchdog)
 {
 	int err = say_word(watchdog, WATCHDOG_FREEZING);
 
-	watchdog->may_be_frozen = !err;
+	watchdog->may_be_frozen = err == 0;
 	return err;
 }
 
@@ -188,9 +188,9 @@ int watchdog_thawed(struct watchdog *watchdog, bool *late)
 	int err = say_word(watchdog, WATCHDOG_THAWED);
 
 	*late = false;
-	if (!err)
+	if (err == 0)
 		err = hear(watchdog, text, ANSWER_SECONDS);
-	if (err)
+	if (err != 0)
 		return -EPIPE;
 	watchdog->may_be_frozen = false;
 	*late = text[0] == WATCHDOG_LATE;

@@ -73,7 +73,7 @@ static int thaw(struct watch *watch, double seconds)
 	int err = live_guest_thaw(watch->guest, seconds);
 
 	watch->thaw_at = -1;
-	if (err)
+	if (err != 0)
 		report_error("domain %s MAY STILL BE FROZEN: %s; try: virsh "
 				"domfsthaw %s", watch->name, error_text(err),
 				watch->name);
@@ -98,7 +98,7 @@ static void end_job_of_full(struct watch *watch)
 	answer(watch, WATCHDOG_FULL);
 	watch->running = false;
 	err = live_guest_end_job(watch->guest, directory, JOB_SECONDS);
-	if (err)
+	if (err != 0)
 		report_error("domain %s: %s runs full, and %s", watch->name, directory,
 				error_text(err));
 	/* If it came too late, the guest was stopped at a write, which can
@@ -126,7 +126,7 @@ static int end_job(struct watch *watch)
 	if (watch->beginning)
 		wait_for_job(watch, BEGIN_SECONDS);
 	err = live_guest_end_job(watch->guest, directory, JOB_SECONDS);
-	if (err)
+	if (err != 0)
 		report_error("domain %s: %s", watch->name, error_text(err));
 	return err;
 }
@@ -149,7 +149,7 @@ static int clean_up(struct watch *watch)
 		wait_for_job(watch, BEGIN_REST_SECONDS);
 		job = end_job(watch);
 	}
-	if (err || job || directory)
+	if (err != 0 || job || directory)
 		return EXIT_FAILED;
 	report_warning("the backup of the domain %s has died: its job is ended, "
 			"its files are removed", watch->name);
@@ -258,9 +258,9 @@ static int prepare(struct watch *watch, const char *message, size_t len)
 
 	printable(watch->name, sizeof(watch->name), text_of(json, "name"));
 	err = scratch_open(&watch->scratch, text_of(json, "folder"));
-	if (!err)
+	if (err == 0)
 		err = scratch_lock_guard(watch->scratch);
-	if (!err)
+	if (err == 0)
 		err = live_guest_open(&watch->guest, text_of(json, "uri"),
 				text_of(json, "uuid"));
 	json_decref(json);
@@ -296,7 +296,7 @@ int watchdog_process_main(int argc, char **argv)
 	if (n <= 0)
 		return EXIT_FAILED;
 	err = prepare(&w, message, (size_t)n);
-	if (err) {
+	if (err != 0) {
 		say_broken(&w, err);
 	} else {
 		answer(&w, WATCHDOG_READY);

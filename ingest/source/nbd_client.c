@@ -230,7 +230,7 @@ static int client_extent(void *ctx, unsigned worker, uint64_t offset,
 		err = ask(client, w->nbd, map, offset,
 				client->dirty_context != NULL ? look_among_dirt(limit - offset)
 						 : map->look);
-		if (err)
+		if (err != 0)
 			return err;
 		choose_look(map);
 		extent = known_extent(map, offset);
@@ -245,7 +245,7 @@ static int ask_dirt(struct nbd_client *client, struct map *map, uint64_t offset)
 	LOCK_SCOPE(&client->dirty_mutex);
 	int err = ask(client, client->dirty_nbd, map, offset, map->look);
 
-	if (!err)
+	if (err == 0)
 		choose_look(map);
 	return err;
 }
@@ -259,7 +259,7 @@ int nbd_client_dirty(struct nbd_client *client, unsigned worker, uint64_t offset
 	if (extent == NULL) {
 		int err = ask_dirt(client, map, offset);
 
-		if (err)
+		if (err != 0)
 			return err;
 		extent = known_extent(map, offset);
 	}
@@ -349,13 +349,13 @@ static int client_read(void *ctx, unsigned worker, void *buf, size_t len,
 		int err = send_requests(&t);
 		unsigned sent = t.in_flight;
 
-		if (!err)
+		if (err == 0)
 			err = take_finished(&t);
 		if (t.in_flight != sent)
 			since = monotonic_now();
-		else if (!err)
+		else if (err == 0)
 			err = await(client, t.nbd, since, ANSWER_SECONDS, "reading");
-		if (err)
+		if (err != 0)
 			return give_up(w, err);
 	}
 	return 0;
@@ -395,9 +395,9 @@ static int connect_one(struct nbd_client *client, struct nbd_handle **out,
 			nbd_aio_connect_unix(nbd, options->socket) < 0)
 		return client_fail(client, what);
 	since = monotonic_now();
-	while (!err && nbd_aio_is_connecting(nbd))
+	while (err == 0 && nbd_aio_is_connecting(nbd))
 		err = await(client, nbd, since, CONNECT_SECONDS, what);
-	if (!err && !nbd_aio_is_ready(nbd))
+	if (err == 0 && !nbd_aio_is_ready(nbd))
 		err = client_fail(client, what);
 	return err;
 }
@@ -411,7 +411,7 @@ static int connect_worker(struct nbd_client *client, struct worker *worker,
 		.flag = LIBNBD_STATE_ZERO, .look = LOOK_MIN };
 	worker->dirt = (struct map){ .context = client->dirty_context,
 		.flag = STATE_DIRTY, .look = LOOK_MIN };
-	if (!err && nbd_can_meta_context(worker->nbd,
+	if (err == 0 && nbd_can_meta_context(worker->nbd,
 				    LIBNBD_CONTEXT_BASE_ALLOCATION) != 1)
 		err = fail(-EIO, "the NBD server does not tell where holes "
 				"are");
@@ -436,10 +436,10 @@ static int connect_bitmap(struct nbd_client *client,
 	char shown[256];
 	int err = connect_one(client, &client->dirty_nbd, options, client->dirty_context);
 
-	if (!err && nbd_can_meta_context(client->dirty_nbd, client->dirty_context) != 1)
+	if (err == 0 && nbd_can_meta_context(client->dirty_nbd, client->dirty_context) != 1)
 		return fail(-ENOTSUP, "the NBD server has no dirty bitmap %s",
 				name_display(shown, sizeof(shown), options->bitmap));
-	return err ? err : read_size(client, client->dirty_nbd);
+	return err != 0 ? err : read_size(client, client->dirty_nbd);
 }
 
 static int connect_all(struct nbd_client *client,
@@ -448,12 +448,12 @@ static int connect_all(struct nbd_client *client,
 	int err = 0;
 
 	client->size = UINT64_MAX;
-	for (unsigned i = 0; !err && i < client->worker_count; i++) {
+	for (unsigned i = 0; err == 0 && i < client->worker_count; i++) {
 		err = connect_worker(client, &client->workers[i], options);
-		if (!err)
+		if (err == 0)
 			err = read_size(client, client->workers[i].nbd);
 	}
-	if (!err && client->dirty_context != NULL)
+	if (err == 0 && client->dirty_context != NULL)
 		err = connect_bitmap(client, options);
 	return err;
 }
@@ -484,9 +484,9 @@ int nbd_client_open(struct nbd_client **out,
 		client->dirty_context = NULL;
 		err = -ENOMEM;
 	}
-	if (!err)
+	if (err == 0)
 		err = connect_all(client, options);
-	if (err) {
+	if (err != 0) {
 		nbd_client_close(client);
 		return err;
 	}

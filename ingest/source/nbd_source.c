@@ -131,14 +131,14 @@ int nbd_source_open(struct nbd_source **out, const struct chain *chain,
 		return -ENOMEM;
 	source->server = (struct child){ .out = -1, .err = -1 };
 	err = place_make(&place, (int)connections);
-	if (!err)
+	if (err == 0)
 		err = start_server(source, chain, bitmap, connections, &place);
-	if (!err) {
+	if (err == 0) {
 		o.socket = place.path;
 		o.ctx = source;
 		err = nbd_client_open(&source->client, &o);
 	}
-	if (err) {
+	if (err != 0) {
 		nbd_source_close(source);
 		return err;
 	}

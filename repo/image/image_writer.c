@@ -200,7 +200,7 @@ static int worker_start(struct worker *worker, struct chunk_sink *sink)
 		return err;
 	err = pthread_create(&worker->thread, NULL, worker_main, worker);
 	worker->started = err == 0;
-	return err ? fail_errno(-err, "starting a thread") : 0;
+	return err != 0 ? fail_errno(-err, "starting a thread") : 0;
 }
 
 int image_writer_new(struct image_writer **out, const struct seal *seal,

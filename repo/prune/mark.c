@@ -153,7 +153,7 @@ static int compare_times(const void *a, const void *b)
 {
 	const char *x = *(char *const *)a, *y = *(char *const *)b;
 	int err = strcmp(strrchr(y, '/'), strrchr(x, '/'));
-	return err ? err : strcmp(x, y);
+	return err != 0 ? err : strcmp(x, y);
 }
 
 static bool is_gone(struct mark *mark, const char *object)

@@ -80,7 +80,7 @@ int main(int argc, char **argv)
 	xml = slurp(argv[1], &len);
 	err = domain_adapt(xml, len, &o, &out, &notes);
 	free(xml);
-	if (err) {
+	if (err != 0) {
 		fprintf(stderr, "adaptxml: %s\n", error_text(err));
 		return 1;
 	}

@@ -159,7 +159,7 @@ static int begin(struct hand *hand, const char *checkpoint)
 			strcmp(checkpoint, "-") == 0 ? NULL : checkpoint);
 	const char *why;
 
-	if (err)
+	if (err != 0)
 		return err;
 	why = live_job_why_not_frozen(hand->job);
 	printf("begun %s %.3f: %s\n",
@@ -195,14 +195,14 @@ static int read_export(struct hand *hand, const char *target, const char *file)
 	struct image_source s = { 0 };
 	int err = buf != NULL && fd >= 0 ? open_export(hand, &client, target, false) : -EIO;
 
-	if (!err)
+	if (err == 0)
 		nbd_client_fill(client, &s);
-	for (uint64_t pos = 0; !err && pos < s.size; pos += PIECE) {
+	for (uint64_t pos = 0; err == 0 && pos < s.size; pos += PIECE) {
 		size_t n = s.size - pos < PIECE ? (size_t)(s.size - pos)
 						: PIECE;
 
 		err = s.read(s.ctx, 0, buf, n, pos);
-		if (!err && pwrite(fd, buf, n, (off_t)pos) != (ssize_t)n)
+		if (err == 0 && pwrite(fd, buf, n, (off_t)pos) != (ssize_t)n)
 			err = -errno;
 	}
 	nbd_client_close(client);
@@ -215,7 +215,7 @@ static int count_dirty(struct hand *hand, const char *target)
 	uint64_t sum = 0, end = 0;
 	int err = open_export(hand, &client, target, true);
 
-	for (uint64_t pos = 0; !err && pos < nbd_client_size(client); pos = end) {
+	for (uint64_t pos = 0; err == 0 && pos < nbd_client_size(client); pos = end) {
 		bool dirty = false;
 
 		err = nbd_client_dirty(client, 0, pos, nbd_client_size(client), &dirty,
@@ -223,7 +223,7 @@ static int count_dirty(struct hand *hand, const char *target)
 		sum += dirty ? end - pos : 0;
 	}
 	nbd_client_close(client);
-	if (!err)
+	if (err == 0)
 		printf("dirty %llu\n", (unsigned long long)sum);
 	return err;
 }
@@ -233,7 +233,7 @@ static int holder(struct hand *hand)
 	CLEANUP_FREE char *who = NULL;
 	int err = job_owner_find(hand->domain, &who);
 
-	if (!err)
+	if (err == 0)
 		printf("holder %s\n", who != NULL ? who : "nobody");
 	return err;
 }
@@ -291,7 +291,7 @@ static int act(struct hand *hand, char ***argv)
 		err = stale_jobs_end(hand->connection, hand->scratch_dir);
 	}
 	*argv = a;
-	if (err)
+	if (err != 0)
 		fprintf(stderr, "%s: %d: %s\n", word, err, error_text(err));
 	return err;
 }
@@ -311,15 +311,15 @@ int main(int argc, char **argv)
 	report_setup("live-job", &quiet);
 	h.scratch_dir = argv[3];
 	err = connection_open(&h.connection, argv[1], CONNECTION_SECRETS);
-	if (!err)
+	if (err == 0)
 		err = domain_find(&h.domain, h.connection, argv[2]);
-	if (err)
+	if (err != 0)
 		fprintf(stderr, "%s\n", error_text(err));
 	argv += 4;
-	while (!err && *argv != NULL)
+	while (err == 0 && *argv != NULL)
 		err = act(&h, &argv);
 	live_job_end(h.job);
 	domain_free(h.domain);
 	connection_close(h.connection);
-	return err ? 1 : 0;
+	return err != 0 ? 1 : 0;
 }

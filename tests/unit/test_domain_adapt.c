@@ -39,7 +39,7 @@ static void adapt_devices(const char *devices, const struct adapt_options *optio
 				    devices) > 0);
 	err = adapt(xml, options);
 	free(xml);
-	if (err)
+	if (err != 0)
 		fail_msg("%s", error_text(err));
 }
 

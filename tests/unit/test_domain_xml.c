@@ -21,7 +21,7 @@ static struct domain_xml *parse(const char *xml)
 	struct domain_xml *d = NULL;
 	int err = domain_xml_parse(&d, xml, strlen(xml));
 
-	if (err)
+	if (err != 0)
 		fail_msg("%s", error_text(err));
 	return d;
 }

@@ -47,7 +47,7 @@ static void run(const char *words)
 			w = strtok_r(NULL, "|", &save))
 		argv[n++] = w;
 	err = child_run(argv, 1 << 20, &out);
-	if (err)
+	if (err != 0)
 		fail_msg("%s: %s", words, error_text(err));
 	free(out);
 	free(copy);
@@ -136,7 +136,7 @@ static void resolve_fine(struct chain *chain, const char *name,
 {
 	int err = resolve(chain, name, format);
 
-	if (err)
+	if (err != 0)
 		fail_msg("%s: %s", name, error_text(err));
 }
 
@@ -293,7 +293,7 @@ static void test_reading(void **state)
 	(void)state;
 	resolve_fine(&chain, "\xc3\xbcn'i\"x.qcow2", "qcow2");
 	err = nbd_source_open(&s, &chain, NULL, WORKERS);
-	if (err)
+	if (err != 0)
 		fail_msg("%s", error_text(err));
 	chain_clear(&chain);
 	nbd_source_fill(s, &source);
@@ -415,7 +415,7 @@ static void test_bitmap(void **state)
 	write_often("tracked.qcow2", 30, 100);
 	resolve_fine(&chain, "tracked.qcow2", "qcow2");
 	err = nbd_source_open(&s, &chain, "b 1", WORKERS);
-	if (err)
+	if (err != 0)
 		fail_msg("%s", error_text(err));
 	nbd_source_fill(s, &source);
 	assert_non_null(source.same);

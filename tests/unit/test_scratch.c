@@ -39,7 +39,7 @@ static struct scratch *make(void)
 	struct scratch *scratch = NULL;
 	int err = scratch_make(&scratch, directory, geteuid(), getegid());
 
-	if (err)
+	if (err != 0)
 		fail_msg("%s", error_text(err));
 	return scratch;
 }

@@ -276,11 +276,11 @@ static int check_options(const struct adapt_options *options)
 		options->kernel, options->initrd };
 	int err = 0;
 
-	for (unsigned i = 0; !err && i < sizeof(texts) / sizeof(*texts); i++)
+	for (unsigned i = 0; err == 0 && i < sizeof(texts) / sizeof(*texts); i++)
 		err = check_text(texts[i]);
-	for (unsigned i = 0; !err && i < options->disk_count; i++) {
+	for (unsigned i = 0; err == 0 && i < options->disk_count; i++) {
 		err = check_text(options->disks[i].path);
-		if (!err)
+		if (err == 0)
 			err = check_text(options->disks[i].backing_path);
 	}
 	return err;
@@ -314,9 +314,9 @@ static int rewrite(struct adapt *a, xmlDoc *doc, char **out, char **notes)
 	size_t len = 0;
 	int err = check_once(root, "devices");
 
-	if (!err)
+	if (err == 0)
 		err = check_once(root, "os");
-	if (err)
+	if (err != 0)
 		return err;
 	a->notes = open_memstream(notes, &len);
 	if (a->notes == NULL)
@@ -336,14 +336,14 @@ int domain_adapt(const char *xml, size_t len, const struct adapt_options *option
 	xmlDoc *doc = NULL;
 	int err = check_options(options);
 
-	if (!err)
+	if (err == 0)
 		err = domain_doc_parse(&doc, xml, len);
-	if (err)
+	if (err != 0)
 		return err;
 	*out = NULL;
 	err = rewrite(&a, doc, out, &text);
 	xmlFreeDoc(doc);
-	if (!err)
+	if (err == 0)
 		*notes = take_ptr(text);
 	return err;
 }

@@ -108,10 +108,10 @@ static int add_named(struct prove_command *command, const char *spec)
 	struct snapshot *snap = NULL;
 	int err = snapshot_resolve(command->repo, spec, &snap, &file);
 
-	if (err)
+	if (err != 0)
 		return err;
 	err = boot_files_check(snap, file);
-	if (err) {
+	if (err != 0) {
 		snapshot_free(snap);
 		return err;
 	}
@@ -273,7 +273,7 @@ static int connect_and_prove(struct prove_command *command)
 	struct connection *conn = NULL;
 	int err = connection_open(&conn, command->connect, CONNECTION_SECRETS);
 
-	if (err)
+	if (err != 0)
 		return err;
 	if (connection_writable(conn)) {
 		prove_directory_sweep(command->o.scratch_dir, conn);
@@ -302,17 +302,17 @@ static int work(struct prove_command *command, char **specs, int count)
 {
 	int err = check_directory(command->o.picture_dir);
 
-	if (!err)
+	if (err == 0)
 		err = check_directory(command->o.scratch_dir);
-	if (!err)
+	if (err == 0)
 		err = repository_open(&command->repo, command->o.repository, &command->o.unlock);
-	if (!err)
+	if (err == 0)
 		err = repository_attach(command->repo, &command->o.unlock);
 	for (int i = 0; err == 0 && i < count; i++)
 		err = add_named(command, specs[i]);
 	if (err == 0 && count == 0)
 		err = add_newest(command);
-	return err ? err : connect_and_prove(command);
+	return err != 0 ? err : connect_and_prove(command);
 }
 
 static int run(struct prove_command *command, char **specs, int count)

@@ -50,7 +50,7 @@ static int take_down(struct boot_directory *dir)
 {
 	int err = unmount(dir);
 
-	return err ? err : boot_directory_remove(dir);
+	return err != 0 ? err : boot_directory_remove(dir);
 }
 
 /* --- one of our own --- */
@@ -84,7 +84,7 @@ static int make_console(struct prove_directory *dir, char **console)
 	if (fd < 0)
 		return fail_errno(-errno, "making %s", path);
 	err = qemu_user_chown(fd, path, dir->place.uid, dir->place.gid);
-	if (!err)
+	if (err == 0)
 		*console = take_ptr(path);
 	return err;
 }
@@ -109,9 +109,9 @@ static int make_once(struct prove_directory *f, const char *dir,
 	int err = name_directory(&path, dir);
 
 	*f = (struct prove_directory){ .lock = -1 };
-	if (!err)
+	if (err == 0)
 		err = boot_directory_open(&f->place, path, conn);
-	if (err)
+	if (err != 0)
 		return err;
 	snprintf(f->name, sizeof(f->name), "prove-%.*s", GUEST_DIGITS,
 			strrchr(f->place.directory, '-') + 1);
@@ -120,11 +120,11 @@ static int make_once(struct prove_directory *f, const char *dir,
 		boot_directory_close(&f->place);
 		return err;
 	}
-	if (!err)
+	if (err == 0)
 		err = f->lock = lock_directory(f->place.directory);
 	if (err >= 0)
 		err = make_console(f, console);
-	if (err) {
+	if (err != 0) {
 		struct error_copy why;
 
 		error_save(&why, err);
@@ -209,10 +209,10 @@ static int sweep_one(const char *dir, const char *name, struct connection *conn)
 	if (lock < 0)
 		return 0;
 	err = boot_directory_open(&place, path, conn);
-	if (err)
+	if (err != 0)
 		return err;
 	err = end_guests(conn, place.directory);
-	if (!err)
+	if (err == 0)
 		err = take_down(&place);
 	boot_directory_close(&place);
 	return err;
@@ -228,7 +228,7 @@ void prove_directory_sweep(const char *dir, struct connection *conn)
 				? sweep_one(dir, entry->d_name, conn)
 				: 0;
 
-		if (err)
+		if (err != 0)
 			report_warning("what an earlier proof left in %s/%s "
 				       "can't be removed: %s",
 					dir, entry->d_name, error_text(err));

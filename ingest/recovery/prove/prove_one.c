@@ -134,7 +134,7 @@ static int look(struct proof *proof)
 	int state = transient_guest_state(proof->guest, &why);
 	int err = prove_console_read(proof->console);
 
-	if (err)
+	if (err != 0)
 		return err;
 	if (state < 0)
 		return state;
@@ -206,7 +206,7 @@ static int run(struct proof *proof, const char *xml)
 	struct error_copy why;
 	int err = transient_guest_start(&proof->guest, proof->connection, xml);
 
-	if (err)
+	if (err != 0)
 		return err;
 	proof->begin = proof->still_since = monotonic_now();
 	err = watch(proof);
@@ -232,12 +232,12 @@ static int boot(struct proof *proof, char *console)
 	f.place->only = proof->snap->object + strlen("snapshots/");
 	err = boot_mount_start(f.place, proof->o->repository, &proof->o->unlock);
 
-	if (!err)
+	if (err == 0)
 		err = boot_files_make(&f);
-	if (!err)
+	if (err == 0)
 		err = boot_files_definition(&f, &xml, &proof->out->notes);
 	boot_files_clear(&f);
-	return err ? err : run(proof, xml);
+	return err != 0 ? err : run(proof, xml);
 }
 
 /* The guest first: it holds the mount's files. */
@@ -261,13 +261,13 @@ static int prove(struct proof *proof)
 	CLEANUP_FREE char *console = NULL;
 	int err = boot_files_check(proof->snap, NULL);
 
-	if (!err)
+	if (err == 0)
 		err = prove_directory_make(&proof->directory, proof->o->scratch_dir,
 				proof->connection, &console);
-	if (err)
+	if (err != 0)
 		return err;
 	err = prove_console_open(proof->console, console);
-	if (!err)
+	if (err == 0)
 		err = boot(proof, console);
 	err = take_down(proof, err);
 	if (!proof->out->up)

@@ -67,7 +67,7 @@ static int read_ppm(struct prove_screen *screen, const uint8_t *data, size_t len
 	screen->width = number(&r);
 	screen->height = number(&r);
 	err = check_size(screen->width, screen->height);
-	if (err)
+	if (err != 0)
 		return err;
 	size = (size_t)screen->width * screen->height * PIXEL;
 	if (number(&r) != 255 || (size_t)(r.end - r.at) < size)
@@ -85,7 +85,7 @@ static int read_pixels(struct prove_screen *screen, png_image *png)
 {
 	int err = check_size(png->width, png->height);
 
-	if (err)
+	if (err != 0)
 		return err;
 	png->format = PNG_FORMAT_RGB;
 	screen->width = png->width;
@@ -117,7 +117,7 @@ int prove_screen_read(struct prove_screen *out, const uint8_t *data,
 	bool ppm = len > 2 && memcmp(data, "P6", 2) == 0;
 	int err = ppm ? read_ppm(&p, data, len) : read_png(&p, data, len);
 
-	if (err)
+	if (err != 0)
 		prove_screen_clear(&p);
 	else
 		*out = p;
