@@ -417,10 +417,10 @@ static int list_snapshot(const struct tree_entry *entry, struct tree_names *name
 	for (uint32_t i = 0; err == 0 && i < entry->view_count; i++)
 		err = names_add(names, entry->views[i].name, TREE_QCOW2,
 				entry_view(entry, i)->inode.number);
-	if (err == 0)
-		err = names_add(names, SNAPSHOT_JSON_NAME, TREE_RECORD,
+	if (err != 0)
+		return err;
+	return names_add(names, SNAPSHOT_JSON_NAME, TREE_RECORD,
 				entry_record(entry)->inode.number);
-	return err;
 }
 
 static size_t names_most(const struct tree *tree, const struct tree_inode *inode)

@@ -34,13 +34,14 @@ int snapshot_object_load(struct repository *repo, const char *object,
 	CLEANUP_FREE char *json = NULL;
 	size_t len, json_len;
 	int err = store_get(repo->store, object, &data, &len, SNAPSHOT_OBJECT_MAX);
-	if (err == 0)
-		err = envelope_open(repo->seal, repo->config.repo_id,
+	if (err != 0)
+		return err;
+	err = envelope_open(repo->seal, repo->config.repo_id,
 				ENVELOPE_SNAPSHOT, object, data, len, &json,
 				&json_len);
-	if (err == 0)
-		err = snapshot_json_decode(out, repo->seal, object, json, json_len);
-	return err;
+	if (err != 0)
+		return err;
+	return snapshot_json_decode(out, repo->seal, object, json, json_len);
 }
 
 int snapshot_object_exists(struct repository *repo, const struct snapshot *snap)
