@@ -81,7 +81,9 @@ static int open_image(struct filesystem *fs, struct handle *handle)
 		return err;
 	}
 	err = image_open(&handle->image, fs->reader, &file->root, file->size);
-	if (err == 0 && handle->held.kind == TREE_QCOW2)
+	if (err != 0)
+		return err;
+	if (handle->held.kind == TREE_QCOW2)
 		err = qcow2_open(&handle->view, handle->image);
 	return err;
 }

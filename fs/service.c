@@ -143,13 +143,20 @@ static int fill_arguments(const struct service *service, struct fuse_args *args)
 		return fail_errno(-ENOMEM, "mounting");
 	int err = add_option(args, "ro,nosuid,nodev,default_permissions,"
 			"subtype=amberfs");
-	if (err == 0)
-		err = add_fsname(args, store_path(service->fs.repo->store));
-	if (err == 0 && options->noexec)
+	if (err != 0)
+		return err;
+	err = add_fsname(args, store_path(service->fs.repo->store));
+	if (err != 0)
+		return err;
+	if (options->noexec)
 		err = add_option(args, "noexec");
-	if (err == 0 && options->allow_other)
+	if (err != 0)
+		return err;
+	if (options->allow_other)
 		err = add_option(args, "allow_other");
-	if (err == 0 && options->allow_root)
+	if (err != 0)
+		return err;
+	if (options->allow_root)
 		err = add_option(args, "allow_root");
 	return err;
 }

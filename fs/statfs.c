@@ -62,11 +62,11 @@ static int sum_shard(struct statfs_cache *cache, unsigned shard)
 		return 0;
 	snprintf(prefix, sizeof(prefix), "packs/%02x/", shard);
 	int err = store_list(cache->store, prefix, add_object, &sum);
-	if (err == 0) {
-		cache->shards[shard].state = state;
-		cache->shards[shard].bytes = sum.bytes;
-	}
-	return err;
+	if (err != 0)
+		return err;
+	cache->shards[shard].state = state;
+	cache->shards[shard].bytes = sum.bytes;
+	return 0;
 }
 
 int statfs_packs(struct statfs_cache *cache, uint64_t *bytes)

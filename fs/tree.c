@@ -332,9 +332,10 @@ static int lookup_known(struct tree *tree, uint64_t parent, const char *name,
 		child = parent_of(tree, inode);
 	else
 		err = find_child(tree, inode, name, &child);
-	if (err == 0)
-		fill_attr(tree, child, out);
-	return err;
+	if (err != 0)
+		return err;
+	fill_attr(tree, child, out);
+	return 0;
 }
 
 int tree_lookup(struct tree *tree, uint64_t parent, const char *name,
@@ -403,7 +404,9 @@ static int list_source(const struct tree *tree, const struct tree_source *source
 			inode = entry_directory(entry)->inode.number;
 		err = names_add(names, entry->time_text, TREE_SNAPSHOT, inode);
 	}
-	if (err == 0 && source->count > 0)
+	if (err != 0)
+		return err;
+	if (source->count > 0)
 		err = names_add(names, "latest", TREE_LATEST, source->latest.inode.number);
 	return err;
 }

@@ -149,8 +149,9 @@ static int load_marked(struct tree *tree, const char *object,
 	for (int i = 0; i < LOAD_ATTEMPTS; i++) {
 		struct tree_mark after;
 		int err = tree_entry_read_mark(tree, object, mark);
-		if (err == 0)
-			err = snapshot_object_load(tree->repo, object, record);
+		if (err != 0)
+			return err;
+		err = snapshot_object_load(tree->repo, object, record);
 		if (err != 0)
 			return err;
 		err = tree_entry_read_mark(tree, object, &after);

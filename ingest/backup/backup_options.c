@@ -58,11 +58,12 @@ int backup_options_check(struct backup_options *options,
 	if (err < 0 || words->hook_timeout == NULL)
 		return err;
 	err = parse_age(&limit, "--hook-timeout", words->hook_timeout);
-	if (err == 0 && limit < 1)
-		err = fail(-EINVAL, "--hook-timeout must be at least 1s");
-	if (err == 0)
-		hooks_limit(limit);
-	return err;
+	if (err != 0)
+		return err;
+	if (limit < 1)
+		return fail(-EINVAL, "--hook-timeout must be at least 1s");
+	hooks_limit(limit);
+	return 0;
 }
 
 bool backup_options_disk_concerns(const char *item, const char *name,

@@ -19,8 +19,9 @@ int backup_run_begin(struct backup_run *run, const char *repository,
 	const struct snapshot_writer_options so = { .level = (int)options->level.value,
 		.bwlimit = options->bwlimit };
 	int err = repository_open(&run->repo, repository, &options->repository);
-	if (err == 0)
-		err = repository_attach(run->repo, &options->repository);
+	if (err < 0)
+		return err;
+	err = repository_attach(run->repo, &options->repository);
 	return err < 0 ? err : snapshot_writer_begin(&run->storing, run->repo, &so);
 }
 

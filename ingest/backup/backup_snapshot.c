@@ -381,8 +381,9 @@ int backup_snapshot_store(struct backup_snapshot *snapshot,
 	struct tree_root root;
 	uint64_t size, read;
 	int err = write_image(snapshot, file, source, &root, &size, &read);
-	if (err == 0)
-		err = note_read(snapshot, file, false, read);
+	if (err < 0)
+		return err;
+	err = note_read(snapshot, file, false, read);
 	return err < 0 ? err : add_file(snapshot, file, &root, size);
 }
 

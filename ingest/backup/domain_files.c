@@ -355,13 +355,18 @@ int domain_files_store(struct domain_run *run, const char *live_xml)
 	const struct domain_xml *xml = run->domain->parsed;
 	bool live = live_xml != NULL;
 	int err = store_xml(run, "domain.xml", choose_xml(run));
-	if (err == 0 && live)
+	if (err < 0)
+		return err;
+	if (live)
 		err = store_xml(run, "domain-live.xml", live_xml);
-	if (err == 0)
-		err = store_nvram(run, live);
-	if (err == 0)
-		err = store_tpm(run, live);
-	if (err == 0)
-		err = store_boot(run, "kernel", xml->kernel);
+	if (err < 0)
+		return err;
+	err = store_nvram(run, live);
+	if (err < 0)
+		return err;
+	err = store_tpm(run, live);
+	if (err < 0)
+		return err;
+	err = store_boot(run, "kernel", xml->kernel);
 	return err < 0 ? err : store_boot(run, "initrd", xml->initrd);
 }

@@ -248,8 +248,9 @@ static int recheck_live(struct domain_state *state, const char *shown,
 		return fail(-EBUSY, "domain %s was shut off or started anew "
 				"while it was read", shown);
 	err = domain_get_xml(state->domain, DOMAIN_XML_CURRENT, &xml);
-	if (err == 0)
-		err = domain_xml_parse(&parsed, xml, strlen(xml));
+	if (err != 0)
+		return err;
+	err = domain_xml_parse(&parsed, xml, strlen(xml));
 	if (err != 0)
 		return err;
 	same = same_disks(state->parsed, parsed);

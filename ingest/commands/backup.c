@@ -85,11 +85,12 @@ static int run_files(struct backup_command *command, struct backup_run *run,
 		int count, char **paths)
 {
 	int err = backup_run_add_lanes(run, 1, 1);
-	if (err == 0)
-		backup_files(&run->lanes[0], command->name,
+	if (err != 0)
+		return err;
+	backup_files(&run->lanes[0], command->name,
 				(const char *const *)paths, count,
 				command->stdin_name);
-	return err;
+	return 0;
 }
 
 /* --- the command --- */

@@ -97,10 +97,12 @@ static int backup_shut_off(struct domain_run *run)
 	if (snap->consistency == NULL)
 		return fail_errno(-ENOMEM, "making a snapshot");
 	int err = domain_files_store(run, NULL);
-	if (err == 0)
-		err = store_disks(run);
-	if (err == 0)
-		err = domain_state_recheck(run->domain);
+	if (err < 0)
+		return err;
+	err = store_disks(run);
+	if (err < 0)
+		return err;
+	err = domain_state_recheck(run->domain);
 	return err < 0 ? err : backup_snapshot_commit(run->b);
 }
 
@@ -141,8 +143,9 @@ static int take_snapshot(struct domain_run *run, struct backup_lane *lane)
 {
 	int err = backup_snapshot_begin(run->b, lane, run->domain->facts.name,
 			SNAPSHOT_DOMAIN);
-	if (err == 0)
-		err = backup_hooks_before(run->b, &run->domain->facts);
+	if (err < 0)
+		return err;
+	err = backup_hooks_before(run->b, &run->domain->facts);
 	if (err < 0)
 		return err;
 	err = back_up(run);

@@ -57,8 +57,9 @@ static int add_disks(struct listed_domain *out, struct domain *domain,
 	CLEANUP_FREE char *xml = NULL;
 	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
 
-	if (err == 0)
-		err = domain_xml_parse(&out->xml, xml, strlen(xml));
+	if (err != 0)
+		return err;
+	err = domain_xml_parse(&out->xml, xml, strlen(xml));
 	if (err != 0)
 		return err;
 	out->disks = calloc((size_t)out->xml->disk_count + 1,

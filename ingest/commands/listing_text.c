@@ -217,7 +217,9 @@ int listing_text_print(const struct listing *listing)
 			putchar('\n');
 		err = print_domain(&listing->domains[i]);
 	}
-	if (err == 0 && ferror(stdout))
-		err = fail_errno(-EIO, "writing the list");
-	return err;
+	if (err != 0)
+		return err;
+	if (ferror(stdout))
+		return fail_errno(-EIO, "writing the list");
+	return 0;
 }

@@ -104,9 +104,10 @@ static int open_image(struct domain_run *run, struct disk_state *disk,
 	if (disk->verdict.why[0])
 		disk_record_say_full(run, disk->plan->target, disk->verdict.why);
 	int err = nbd_source_open(nbd, chain, NULL, workers);
-	if (err == 0)
-		nbd_source_fill(*nbd, source);
-	return err;
+	if (err != 0)
+		return err;
+	nbd_source_fill(*nbd, source);
+	return 0;
 }
 
 static int read_image(struct domain_run *run, struct disk_state *disk,

@@ -43,7 +43,9 @@ static int found(virDomainPtr handle, const char *what)
 int domain_control_absent(struct connection *conn, const char *name, const char *uuid)
 {
 	int err = found(virDomainLookupByName(connection_handle(conn), name), "name");
-	if (err == 0 && uuid != NULL)
+	if (err != 0)
+		return err;
+	if (uuid != NULL)
 		err = found(virDomainLookupByUUIDString(connection_handle(conn),
 					  uuid),
 				"UUID");

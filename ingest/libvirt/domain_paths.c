@@ -32,7 +32,9 @@ static int visit_node(const xmlNode *n, domain_path_fn *fn, void *ctx)
 		err = visit_text(xmlNodeListGetString(n->doc, a->children, 1), fn,
 				ctx);
 	/* <nvram>/path</nvram>, <kernel>…: text and nothing else. */
-	if (err == 0 && n->children != NULL && n->children->type == XML_TEXT_NODE
+	if (err != 0)
+		return err;
+	if (n->children != NULL && n->children->type == XML_TEXT_NODE
 			&& n->children->next == NULL)
 		err = visit_text(xmlNodeGetContent(n), fn, ctx);
 	return err;

@@ -101,8 +101,9 @@ static int read_slice(const xmlNode *source, struct disk_source *s)
 				!domain_doc_attribute_is(n, "type", "storage"))
 			continue;
 		err = number(n, "offset", &s->slice_offset);
-		if (err == 0)
-			err = number(n, "size", &s->slice_size);
+		if (err != 0)
+			return err;
+		err = number(n, "size", &s->slice_size);
 		if (err != 0)
 			return err;
 		if (s->slice_size == 0 ||
@@ -295,7 +296,9 @@ static int read_nvram(const xmlNode *os, struct domain_xml *xml)
 	if (source == NULL)
 		return content(nvram, &xml->nvram);
 	err = attribute(source, "file", &xml->nvram);
-	if (err == 0 && xml->nvram == NULL)
+	if (err != 0)
+		return err;
+	if (xml->nvram == NULL)
 		err = attribute(source, "dev", &xml->nvram);
 	return err;
 }

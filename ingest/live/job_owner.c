@@ -111,16 +111,26 @@ int job_owner_find(struct domain *domain, char **who)
 	if (!domain_control_is_active(domain))
 		return 0;
 	err = backup_job(domain, who);
-	if (err == 0 && *who == NULL)
+	if (err != 0)
+		return err;
+	if (*who == NULL)
 		err = wait_a_moment(domain, &is_free, who);
-	if (err == 0 && *who == NULL)
+	if (err != 0)
+		return err;
+	if (*who == NULL)
 		err = answer(who, domain_job_operation(domain));
-	if (err == 0 && *who == NULL)
+	if (err != 0)
+		return err;
+	if (*who == NULL)
 		err = answer(who, domain_job_pause(domain));
-	if (err == 0 && *who == NULL && !is_free)
+	if (err != 0)
+		return err;
+	if (*who == NULL && !is_free)
 		err = answer(who, "an operation of libvirt's that does not end "
 				"(virsh domcontrol)");
-	if (err == 0 && *who == NULL)
+	if (err != 0)
+		return err;
+	if (*who == NULL)
 		err = block_jobs(domain, who);
 	return err;
 }

@@ -304,15 +304,17 @@ static int store_all(struct live_run *run)
 	if (run->count == 0)
 		return store_without_disks(run);
 	int err = domain_state_recheck(run->domain);
-	if (err == 0)
-		err = note_moment(run);
+	if (err < 0)
+		return err;
+	err = note_moment(run);
 	if (err < 0)
 		return err;
 	say_reasons(run);
 	call_hook(run);
 	err = domain_files_store(run->d, run->domain->xml_live);
-	if (err == 0)
-		err = store_checkpoint(run);
+	if (err < 0)
+		return err;
+	err = store_checkpoint(run);
 	return err < 0 ? err : store_disks(run);
 }
 

@@ -188,7 +188,9 @@ static int begin_once(struct ladder *ladder)
 	struct live_begin *begin = ladder->begun;
 	bool track = any_tracked(ladder);
 	int err = fill_disks(ladder, &disks);
-	if (err == 0 && begin->job == NULL)
+	if (err < 0)
+		return err;
+	if (begin->job == NULL)
 		err = prepare(ladder, options(ladder)->quiesce, disks, ladder->count, &begin->job);
 	if (err < 0)
 		return err;

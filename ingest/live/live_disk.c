@@ -122,9 +122,10 @@ static int dial(struct domain_run *run, struct disk_state *disk, const char *soc
 		.bitmap = disk->verdict.record != NULL ? bitmap : NULL,
 		.workers = run->lane->workers };
 	int err = nbd_client_open(nbd, &o);
-	if (err == 0)
-		nbd_client_fill(*nbd, source);
-	return err;
+	if (err != 0)
+		return err;
+	nbd_client_fill(*nbd, source);
+	return 0;
 }
 
 /* With the bitmap if it can be trusted, else without. */

@@ -127,8 +127,9 @@ static int make_directory(struct live_job *job, const struct live_job_options *o
 	uint64_t allocated = 0;
 	int err = domain_get_xml(options->domain, DOMAIN_XML_CURRENT, &xml);
 
-	if (err == 0)
-		err = job_xml_guest(&facts, xml);
+	if (err != 0)
+		return err;
+	err = job_xml_guest(&facts, xml);
 	if (err != 0)
 		return err;
 	job->apparmor = facts.apparmor;
@@ -301,9 +302,11 @@ static int check_holder(struct live_job *job)
 	CLEANUP_FREE char *who = NULL;
 	int err = job_owner_find(job->domain, &who);
 
-	if (err == 0 && who != NULL)
+	if (err != 0)
+		return err;
+	if (who != NULL)
 		return fail(-EBUSY, "it is busy with %s", who);
-	return err;
+	return 0;
 }
 
 /* What to do where qemu may not work in the directory. */
@@ -392,14 +395,18 @@ int live_job_begin(struct live_job *j, const struct live_disk *disks,
 	CLEANUP_FREE char *point = NULL;
 	int err = make_job_xml(j, disks, count, &job);
 
-	if (err == 0 && checkpoint != NULL) {
+	if (err != 0)
+		return err;
+	if (checkpoint != NULL) {
 		point = job_xml_checkpoint(checkpoint, disks, count);
 		err = point != NULL ? 0 : -ENOMEM;
 	}
-	if (err == 0)
-		err = set_checkpoint(j, checkpoint);
-	if (err == 0)
-		err = check_holder(j);
+	if (err != 0)
+		return err;
+	err = set_checkpoint(j, checkpoint);
+	if (err != 0)
+		return err;
+	err = check_holder(j);
 	if (err != 0)
 		return err;
 	err = freeze_begin_thaw(j, job, point);

@@ -199,10 +199,12 @@ int scratch_make(struct scratch **out, const char *dir, uid_t qemu,
 	struct scratch *scratch = NULL;
 	int err = check_user(qemu);
 
-	if (err == 0)
-		err = open_base(&base, &fd, dir);
-	if (err == 0)
-		err = make_in(&scratch, base);
+	if (err != 0)
+		return err;
+	err = open_base(&base, &fd, dir);
+	if (err != 0)
+		return err;
+	err = make_in(&scratch, base);
 	if (err != 0)
 		return err;
 	scratch->base = take_fd(&fd);

@@ -76,13 +76,15 @@ static int search_back(struct tracked_base *base, struct backup_snapshot *snapsh
 	snapshot_list_clear(&list);
 	if (base->own != NULL)
 		err = publish(base, snapshot);
-	if (err == 0 && base->own == NULL)
+	if (err != 0)
+		return err;
+	if (base->own == NULL)
 		base->base.none = base->unread
 				? "the snapshot of its last checkpoint can't be "
 				  "read"
 				: "no snapshot has its last checkpoint (it was "
 				  "forgotten, or the domain renamed)";
-	return err;
+	return 0;
 }
 
 int tracked_base_find(struct tracked_base *base, struct backup_snapshot *snapshot,

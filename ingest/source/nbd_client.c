@@ -245,9 +245,10 @@ static int ask_dirt(struct nbd_client *client, struct map *map, uint64_t offset)
 	LOCK_SCOPE(&client->dirty_mutex);
 	int err = ask(client, client->dirty_nbd, map, offset, map->look);
 
-	if (err == 0)
-		choose_look(map);
-	return err;
+	if (err != 0)
+		return err;
+	choose_look(map);
+	return 0;
 }
 
 int nbd_client_dirty(struct nbd_client *client, unsigned worker, uint64_t offset,
@@ -397,7 +398,9 @@ static int connect_one(struct nbd_client *client, struct nbd_handle **out,
 	since = monotonic_now();
 	while (err == 0 && nbd_aio_is_connecting(nbd))
 		err = await(client, nbd, since, CONNECT_SECONDS, what);
-	if (err == 0 && !nbd_aio_is_ready(nbd))
+	if (err != 0)
+		return err;
+	if (!nbd_aio_is_ready(nbd))
 		err = client_fail(client, what);
 	return err;
 }
@@ -453,7 +456,9 @@ static int connect_all(struct nbd_client *client,
 		if (err == 0)
 			err = read_size(client, client->workers[i].nbd);
 	}
-	if (err == 0 && client->dirty_context != NULL)
+	if (err != 0)
+		return err;
+	if (client->dirty_context != NULL)
 		err = connect_bitmap(client, options);
 	return err;
 }

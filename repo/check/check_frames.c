@@ -56,10 +56,12 @@ int check_frames_one(struct repository *repo, const struct trailer *trailer, uin
 	uint8_t *in;
 	size_t len;
 	int err = make_room(&buffers->box, &buffers->box_room, frame->stored_len);
-	if (err == 0)
-		err = make_room(&buffers->plain, &buffers->plain_room, frame->plain_len);
-	if (err == 0)
-		err = pack_cache_read_frame(repo->packs, &pack, number, buffers->box, &in, &len);
+	if (err < 0)
+		return err;
+	err = make_room(&buffers->plain, &buffers->plain_room, frame->plain_len);
+	if (err < 0)
+		return err;
+	err = pack_cache_read_frame(repo->packs, &pack, number, buffers->box, &in, &len);
 	if (err < 0)
 		return err;
 	ssize_t n = frame_codec_decode(buffers->decoder, frame->compression, buffers->plain,

@@ -22,11 +22,13 @@ int forget_plan_begin(struct forget_plan *plan)
 {
 	plan->now = time(NULL);
 	int err = min_age_load(plan->repo, &plan->retention);
-	if (err == 0)
-		err = pins_load(plan->repo, &plan->pins);
-	if (err == 0)
-		min_age_check_clock(plan->repo);
-	return err;
+	if (err != 0)
+		return err;
+	err = pins_load(plan->repo, &plan->pins);
+	if (err != 0)
+		return err;
+	min_age_check_clock(plan->repo);
+	return 0;
 }
 
 void forget_plan_clear(struct forget_plan *plan)

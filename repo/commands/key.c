@@ -60,8 +60,9 @@ int key_change_begin(struct key_change *change, const char *activity)
 {
 	struct repository *repo = change->repo;
 	int err = session_begin(&change->session, repo, SESSION_WRITE, activity);
-	if (err == 0)
-		err = exclusive_begin(&change->work, repo, session_id(change->session),
+	if (err < 0)
+		return err;
+	err = exclusive_begin(&change->work, repo, session_id(change->session),
 				"keys");
 	return err < 0 ? err : key_load_slots(repo, &change->slots);
 }

@@ -92,8 +92,9 @@ static int open_from(struct repair_command *command)
 					command->common.repository.credentials;
 		err = command->from_options.index_dir != NULL ? 0 : make_own_index(command);
 	}
-	if (err == 0)
-		err = repository_open(&command->from_repo, command->from, &command->from_options);
+	if (err < 0)
+		return err;
+	err = repository_open(&command->from_repo, command->from, &command->from_options);
 	return err < 0 ? err : repository_attach(command->from_repo, &command->from_options);
 }
 

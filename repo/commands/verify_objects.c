@@ -72,7 +72,8 @@ static int check_retention(struct verify *verify)
 int verify_objects(struct verify *verify)
 {
 	int err = store_list(verify->store, "keys/", check_slot, verify);
-	if (err == 0)
-		err = check_pins(verify);
+	if (err < 0)
+		return err;
+	err = check_pins(verify);
 	return err < 0 ? err : check_retention(verify);
 }

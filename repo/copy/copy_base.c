@@ -34,8 +34,9 @@ int copy_base_load_source(struct copy *copy, const char *source)
 	snapshot_list_clear(&copy->there);
 	free(take_ptr(copy->source));
 	int err = snapshot_list_load(copy->from, source, &copy->here, pass_over, copy);
-	if (err == 0)
-		err = snapshot_list_load(copy->to.repo, source, &copy->there,
+	if (err < 0)
+		return err;
+	err = snapshot_list_load(copy->to.repo, source, &copy->there,
 				pass_over, copy);
 	if (err < 0)
 		return err;

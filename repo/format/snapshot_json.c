@@ -189,7 +189,9 @@ static int add_derived(json_t *json, const struct snapshot *snap)
 	char id[HEX_ID_SIZE];
 	hex_encode(id, snap->id.b, ID_SIZE);
 	int err = json_object_set_new(json, "id", json_string(id));
-	if (err == 0 && snap->object != NULL)
+	if (err != 0)
+		return err;
+	if (snap->object != NULL)
 		err = json_object_set_new(json, "object",
 				json_string(snap->object));
 	return err;

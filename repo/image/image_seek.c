@@ -142,10 +142,11 @@ static int extent_of_hole(struct image *image, uint64_t span, uint64_t limit,
 {
 	uint64_t next;
 	int err = image_seek_data_span(image, span, &next);
-	if (err == 0)
-		*end = next >= image->spans ? limit
+	if (err != 0)
+		return err;
+	*end = next >= image->spans ? limit
 					: min_u64(next * SPAN_SIZE, limit);
-	return err;
+	return 0;
 }
 
 int image_seek_extent(struct image *image, uint64_t offset, uint64_t limit, bool *hole,
@@ -311,9 +312,11 @@ static int walk_tree(struct walk *walk, const struct node_child *child, uint8_t 
 	if (err != 0)
 		return err < 0 ? err : 0;
 	err = level == 0 ? walk_leaf(walk, child, span) : walk_node(walk, child, level, span);
-	if (err == 0 && walker->leave != NULL)
+	if (err != 0)
+		return err;
+	if (walker->leave != NULL)
 		walker->leave(walker->ctx, child, level, len);
-	return err;
+	return 0;
 }
 
 int image_seek_walk(struct image *image, const struct image_walker *walker)

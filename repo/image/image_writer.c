@@ -57,7 +57,9 @@ static int pass_over(struct worker *worker, struct job *job)
 	do {
 		before = job->next_span;
 		int err = span_reuse_pass(worker, job);
-		if (err == 0 && job->next_span < job->spans)
+		if (err != 0)
+			return err;
+		if (job->next_span < job->spans)
 			err = skip_holes(worker, job);
 		if (err != 0)
 			return err;
@@ -138,8 +140,9 @@ static int do_span(struct worker *worker, struct job *job)
 	if (err != 0)
 		return err;
 	err = span_read(&s, 0, s.len);
-	if (err == 0)
-		err = span_store_finish(&s);
+	if (err < 0)
+		return err;
+	err = span_store_finish(&s);
 	return err < 0 ? err : 1;
 }
 

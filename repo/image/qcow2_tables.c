@@ -22,9 +22,11 @@ int qcow2_tables_used_slot(const struct qcow2_view *view, uint64_t slot, uint64_
 	*out = view->layout.l1_entries;
 	if (slot < *out)
 		err = image_seek_data_span(view->image, slot * SLOT_SPANS, &span);
-	if (err == 0 && span < view->spans)
+	if (err != 0)
+		return err;
+	if (span < view->spans)
 		*out = span / SLOT_SPANS;
-	return err;
+	return 0;
 }
 
 static void fill_refcount_table(const struct qcow2_layout *layout, uint64_t block,

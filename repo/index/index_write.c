@@ -407,11 +407,13 @@ static int put_chunk(struct writer *writer, uint64_t key, struct copies *copies)
 	MDB_val value = { 4 * copies->count, copies->bytes };
 	int err = mdb_cursor_put(writer->chunks, &mkey, &value,
 			append ? MDB_APPEND : 0);
-	if (err == 0 && append) {
+	if (err != 0)
+		return err;
+	if (append) {
 		writer->has_last = true;
 		writer->last_key = key;
 	}
-	return err;
+	return 0;
 }
 
 static int find_last_key(struct writer *writer)

@@ -499,9 +499,10 @@ int pack_cache_load(struct pack_cache *cache, const struct pack_id *id, struct p
 {
 	struct cached_pack *pack;
 	int err = load(cache, id, &pack);
-	if (err == 0)
-		*out = &pack->pack;
-	return err;
+	if (err != 0)
+		return err;
+	*out = &pack->pack;
+	return 0;
 }
 
 int pack_cache_peek(struct pack_cache *cache, const struct pack_id *id, struct trailer **out)

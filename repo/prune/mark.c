@@ -288,13 +288,14 @@ static int walk_sessions(struct mark *mark, const struct mark_visitor *visitor)
 static int walk_all(struct mark *mark, const struct mark_visitor *visitor)
 {
 	int err = walk_snapshots(mark, visitor);
-	if (err == 0)
-		err = walk_sessions(mark, visitor);
+	if (err != 0)
+		return err;
+	err = walk_sessions(mark, visitor);
 	/* Once more, for what appeared before the roots were read. What appears
 	 * later is made of what is covered by then (see marking.h). */
-	if (err == 0)
-		err = walk_snapshots(mark, visitor);
-	return err;
+	if (err != 0)
+		return err;
+	return walk_snapshots(mark, visitor);
 }
 
 int mark_unseen(struct mark *mark, const struct mark_visitor *visitor)

@@ -110,12 +110,14 @@ static int look_around(struct prune *prune)
 	struct peers peers = { .items = NULL };
 	int64_t young = 0;
 	int err = least_age(prune->repo, &young);
-	if (err == 0)
-		err = stored_list(&prune->stored, prune->repo, false);
+	if (err < 0)
+		return err;
+	err = stored_list(&prune->stored, prune->repo, false);
 	/* Only after the packs: a writer that has ended by now has put its
 	 * snapshot before, and the mark will see that. */
-	if (err == 0)
-		err = peers_list_readable(prune->repo, prune->own_id, prune->options->wait,
+	if (err < 0)
+		return err;
+	err = peers_list_readable(prune->repo, prune->own_id, prune->options->wait,
 				&peers);
 	if (err < 0)
 		return err;
@@ -169,9 +171,11 @@ static int spare_space(struct prune *prune, uint64_t *bytes)
 	if (prune->tight && prune->result->rounds == 1)
 		return 0;
 	int err = store_space(prune->repo->store, &space);
-	if (err == 0 && space.available > SPACE_MARGIN)
+	if (err != 0)
+		return err;
+	if (space.available > SPACE_MARGIN)
 		*bytes = space.available - SPACE_MARGIN;
-	return err;
+	return 0;
 }
 
 static int plan(struct prune *prune)
@@ -533,14 +537,17 @@ static int run_round(struct prune *prune, bool *again)
 {
 	uint64_t before = prune->result->deleted.packs;
 	int err = look_around(prune);
-	if (err == 0 && prune->result->rounds == 1)
+	if (err < 0)
+		return err;
+	if (prune->result->rounds == 1)
 		prune->result->before = count_packs(&prune->stored);
-	if (err == 0)
-		err = mark(prune);
-	if (err == 0)
-		err = plan(prune);
-	if (err == 0)
-		err = check_not_empty(prune);
+	err = mark(prune);
+	if (err < 0)
+		return err;
+	err = plan(prune);
+	if (err < 0)
+		return err;
+	err = check_not_empty(prune);
 	if (err < 0)
 		return err;
 	if (prune->options->dry_run)
@@ -701,9 +708,13 @@ static int begin(struct prune *prune)
 		if (err == 0)
 			err = begin_session(prune);
 	}
-	if (err == 0 && !prune->tight)
+	if (err != 0)
+		return err;
+	if (!prune->tight)
 		err = store_space(store, &space);
-	if (err == 0 && !prune->tight && space.available < RESERVE_SIZE) {
+	if (err != 0)
+		return err;
+	if (!prune->tight && space.available < RESERVE_SIZE) {
 		prune->tight = true;
 		err = store_reserve_release(store);
 	}

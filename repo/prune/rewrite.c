@@ -386,13 +386,16 @@ static int ensure(struct rewrite *rewrite, enum pack_kind kind, const struct id 
 	if (err != 0)
 		return err < 0 ? err : 0;
 	err = open_sink(rewrite);
-	if (err == 0 && rewrite->stream == NULL)
+	if (err < 0)
+		return err;
+	if (rewrite->stream == NULL)
 		err = chunk_stream_new(rewrite->sink, &rewrite->stream);
 	if (err < 0)
 		return err;
 	err = copy_chunk(rewrite, rewrite->stream, kind, id);
-	if (err == 0)
-		err = fail(-EBADMSG, "a chunk of a new snapshot can't be read; what "
+	if (err < 0)
+		return err;
+	err = fail(-EBADMSG, "a chunk of a new snapshot can't be read; what "
 				   "is condemned stays for the next run");
 	return err < 0 ? err : 0;
 }
@@ -412,9 +415,13 @@ int rewrite_unseen(struct rewrite *rewrite)
 	const struct mark_visitor v = { .node = ensure_node,
 		.chunk = ensure_chunk, .ctx = rewrite };
 	int err = mark_unseen(rewrite->mark, &v);
-	if (err == 0 && rewrite->stream != NULL)
+	if (err != 0)
+		return err;
+	if (rewrite->stream != NULL)
 		err = chunk_stream_flush(rewrite->stream);
-	if (err == 0 && rewrite->sink != NULL)
+	if (err != 0)
+		return err;
+	if (rewrite->sink != NULL)
 		err = chunk_sink_barrier(rewrite->sink, true);
 	return err;
 }

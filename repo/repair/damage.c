@@ -215,11 +215,15 @@ static int compare_ranges(const void *a, const void *b)
 {
 	const struct damage_range *x = a, *y = b;
 	int err = strcmp(x->snap->object, y->snap->object);
-	if (err == 0)
-		err = strcmp(x->file->name, y->file->name);
-	if (err == 0)
-		err = x->readable - y->readable;
-	if (err == 0 && x->from != y->from)
+	if (err != 0)
+		return err;
+	err = strcmp(x->file->name, y->file->name);
+	if (err != 0)
+		return err;
+	err = x->readable - y->readable;
+	if (err != 0)
+		return err;
+	if (x->from != y->from)
 		err = x->from < y->from ? -1 : 1;
 	return err;
 }

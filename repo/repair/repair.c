@@ -222,13 +222,18 @@ static int note_fault(void *ctx, const struct tree_fault *fault)
 	struct repair *repair = ctx;
 	int err = repair->error;
 	/* A chunk of a damaged frame was noted there. */
-	if (err == 0 && !(fault->chunk != NULL
+	if (err != 0)
+		return err;
+	if (!(fault->chunk != NULL
 				    && damages_marked(&repair->res->damages,
 						    &fault->chunk->id)))
 		err = damages_note_fault(&repair->res->damages, fault);
-	if (err == 0)
-		err = damage_ranges_add(&repair->res->lost, fault, false);
-	if (err == 0 && repair->mending)
+	if (err != 0)
+		return err;
+	err = damage_ranges_add(&repair->res->lost, fault, false);
+	if (err != 0)
+		return err;
+	if (repair->mending)
 		err = collect(repair, fault);
 	return err;
 }

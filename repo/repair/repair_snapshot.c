@@ -97,7 +97,9 @@ int repair_snapshot_put(struct repair_snapshot *repair, enum pack_kind kind, con
 	if (!id_equal(&id, wanted))
 		return 0;
 	int err = chunk_stream_put(repair->stream, kind, &id, data, len);
-	if (err == 0 && id_set_add(repair->stored, &id) < 0)
+	if (err < 0)
+		return err;
+	if (id_set_add(repair->stored, &id) < 0)
 		err = no_memory();
 	if (err < 0)
 		return err;

@@ -141,7 +141,9 @@ static int from_file(struct secret *secret, const char *path, const char *kind)
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", what);
 	int err = read_secret(secret, fd, what);
-	if (err == 0 && secret->kind == KEYSLOT_PASSPHRASE)
+	if (err < 0)
+		return err;
+	if (secret->kind == KEYSLOT_PASSPHRASE)
 		strip_newline(secret);
 	return err < 0 ? err : not_empty(secret, what);
 }

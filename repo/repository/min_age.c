@@ -59,8 +59,9 @@ static int load_one(struct repository *repo, uint64_t number,
 	if (err == -ENOENT)
 		err = fail(-EBADMSG, "%s is missing, though there is a later one",
 				name);
-	if (err == 0)
-		err = envelope_open(repo->seal, repo->config.repo_id,
+	if (err < 0)
+		return err;
+	err = envelope_open(repo->seal, repo->config.repo_id,
 				ENVELOPE_RETENTION, name, data, len, &text,
 				&text_len);
 	return err < 0 ? err : decode(out, name, text, text_len);

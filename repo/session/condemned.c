@@ -174,9 +174,9 @@ int condemned_announce_epoch(struct repository *repo, uint64_t least, uint64_t *
 		err = put_epoch(repo, n);
 		*epoch = n;
 	}
-	if (err == 0) {
-		struct older o = { .store = repo->store, .than = *epoch };
-		store_list(repo->store, DIRECTORY, delete_older, &o);
-	}
-	return err;
+	if (err != 0)
+		return err;
+	struct older o = { .store = repo->store, .than = *epoch };
+	store_list(repo->store, DIRECTORY, delete_older, &o);
+	return 0;
 }

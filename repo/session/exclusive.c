@@ -315,8 +315,9 @@ int exclusive_check(struct exclusive *exclusive)
 		if (err == 0 && l.highest > exclusive->number)
 			return passed_over(exclusive);
 	}
-	if (err == 0)
-		err = lease_alive(exclusive->repo->store, exclusive->id);
+	if (err < 0)
+		return err;
+	err = lease_alive(exclusive->repo->store, exclusive->id);
 	if (err < 0)
 		return err;
 	return err == 1 && l.recorded ? 0 : passed_over(exclusive);

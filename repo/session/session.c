@@ -398,8 +398,9 @@ static int load_record(struct repository *repo, const struct seen *seen,
 	char name[80];
 	record_name(name, seen->id, seen->number);
 	int err = store_get(repo->store, name, &data, &len, SESSION_RECORD_MAX);
-	if (err == 0)
-		err = envelope_open(repo->seal, repo->config.repo_id, ENVELOPE_SESSION,
+	if (err < 0)
+		return err;
+	err = envelope_open(repo->seal, repo->config.repo_id, ENVELOPE_SESSION,
 				name, data, len, &json, &json_len);
 	return err < 0 ? err : session_record_from_json(record, json, json_len);
 }

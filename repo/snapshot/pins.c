@@ -123,8 +123,9 @@ int pins_load_one(struct repository *repo, const char *snapshot, struct pin *out
 	*out = (struct pin){ 0 };
 	pin_name(name, snapshot);
 	int err = store_get(repo->store, name, &data, &len, OBJECT_MAX);
-	if (err == 0)
-		err = envelope_open(repo->seal, repo->config.repo_id, ENVELOPE_PIN,
+	if (err < 0)
+		return err;
+	err = envelope_open(repo->seal, repo->config.repo_id, ENVELOPE_PIN,
 				name, data, len, &text, &text_len);
 	return err < 0 ? err : decode(out, name, text, text_len);
 }

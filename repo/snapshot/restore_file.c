@@ -359,9 +359,11 @@ static int to_device(struct restore_file *restore, const struct snapshot_file *f
 				path, (unsigned long long)size, file->name,
 				(unsigned long long)file->size);
 	err = copy_image(restore, file, fd, path, TARGET_DEVICE);
-	if (err == 0 && fsync(fd) < 0)
-		err = fail_errno(-errno, "writing %s", path);
-	return err;
+	if (err != 0)
+		return err;
+	if (fsync(fd) < 0)
+		return fail_errno(-errno, "writing %s", path);
+	return 0;
 }
 
 /* What is lost with a tree node can be zeros, but no table of a qcow2 file. */

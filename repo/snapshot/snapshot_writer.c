@@ -45,16 +45,22 @@ int snapshot_writer_begin(struct snapshot_writer *writer, struct repository *rep
 	int level = options->level ? options->level : repo->config.zstd_level;
 	*writer = (struct snapshot_writer){ .repo = repo };
 	int err = session_begin(&writer->session, repo, SESSION_BACKUP, options->activity);
-	if (err == 0)
-		err = new_sink(writer, level);
-	if (err == 0)
-		err = image_reader_new(&writer->reader, repo->packs, &ro);
-	if (err == 0 && options->bwlimit != 0) {
+	if (err != 0)
+		return err;
+	err = new_sink(writer, level);
+	if (err != 0)
+		return err;
+	err = image_reader_new(&writer->reader, repo->packs, &ro);
+	if (err != 0)
+		return err;
+	if (options->bwlimit != 0) {
 		writer->throttle = throttle_new(options->bwlimit);
 		if (writer->throttle == NULL)
 			err = fail_errno(-ENOMEM, "starting");
 	}
-	if (err == 0 && options->workers != 0)
+	if (err != 0)
+		return err;
+	if (options->workers != 0)
 		err = new_writer(writer, options->workers, &writer->writer);
 	return err;
 }
@@ -67,9 +73,10 @@ int snapshot_writer_add_writer(struct snapshot_writer *writer, unsigned workers,
 		return fail_errno(-ENOMEM, "starting");
 	writer->more = more;
 	int err = new_writer(writer, workers, out);
-	if (err == 0)
-		writer->more[writer->more_count++] = *out;
-	return err;
+	if (err != 0)
+		return err;
+	writer->more[writer->more_count++] = *out;
+	return 0;
 }
 
 static void feed_index(struct snapshot_writer *writer)
@@ -104,11 +111,14 @@ void snapshot_writer_end(struct snapshot_writer *writer)
 int snapshot_writer_barrier(struct snapshot_writer *writer)
 {
 	int err = chunk_sink_barrier(writer->sink, false);
-	if (err == 0)
-		err = session_check(writer->session);
-	if (err == 0 && interrupt_flag)
-		err = fail(-ECANCELED, "interrupted");
-	return err;
+	if (err != 0)
+		return err;
+	err = session_check(writer->session);
+	if (err != 0)
+		return err;
+	if (interrupt_flag)
+		return fail(-ECANCELED, "interrupted");
+	return 0;
 }
 
 /* Takes the snapshot back because of ERR. */

@@ -219,12 +219,14 @@ static int find_by_name(struct repository *repo, const struct spec *spec,
 	*out = NULL;
 	if (strcmp(spec->when, "latest") == 0) {
 		err = load_newest(repo, spec->source, out);
-		if (err == 0 && *out == NULL)
-			err = fail(-ENOENT,
+		if (err != 0)
+			return err;
+		if (*out == NULL)
+			return fail(-ENOENT,
 					"there is no snapshot of %s; 'amberfs list' "
 					"shows what there is",
 					spec->source);
-		return err;
+		return 0;
 	}
 	utc_parse(&second, spec->when);
 	snapshot_object_name(object, sizeof(object), spec->source, second);
@@ -364,8 +366,9 @@ static int put_snapshot(struct repository *repo, struct snapshot *snap)
 	size_t len;
 	snapshot_object_name(name, sizeof(name), snap->source, snap->time);
 	int err = encode_snapshot(repo, snap, name, &text);
-	if (err == 0)
-		err = envelope_seal(repo->seal, repo->config.repo_id,
+	if (err < 0)
+		return err;
+	err = envelope_seal(repo->seal, repo->config.repo_id,
 				ENVELOPE_SNAPSHOT, name, text, strlen(text),
 				&object, &len);
 	return err < 0 ? err : store_put(repo->store, name, object, len, true);
@@ -389,9 +392,11 @@ int snapshot_object_commit(struct repository *repo, struct snapshot *snap)
 int snapshot_object_commit_at(struct repository *repo, struct snapshot *snap)
 {
 	int err = put_snapshot(repo, snap);
-	if (err == 0 && snap->sequence > high_water_get(repo, snap->source))
+	if (err != 0)
+		return err;
+	if (snap->sequence > high_water_get(repo, snap->source))
 		high_water_set(repo, snap->source, snap->sequence);
-	return err;
+	return 0;
 }
 
 static bool comes_from(const struct snapshot *copy, const struct repository *repo,
@@ -436,14 +441,17 @@ int snapshot_object_delete(struct repository *repo, const struct snapshot *snap)
 {
 	struct snapshot *left = NULL;
 	int err = marking_wait(repo);
-	if (err == 0)
-		err = store_delete(repo->store, snap->object);
+	if (err != 0)
+		return err;
+	err = store_delete(repo->store, snap->object);
 	/* What this machine forgot by itself is no rollback. Forgetting an older
 	 * one says nothing about the newest that was seen. */
-	if (err == 0 && snap->sequence >= high_water_get(repo, snap->source)
+	if (err != 0)
+		return err;
+	if (snap->sequence >= high_water_get(repo, snap->source)
 			&& load_newest(repo, snap->source, &left) == 0) {
 		high_water_set(repo, snap->source, left != NULL ? left->sequence : 0);
 		snapshot_free(left);
 	}
-	return err;
+	return 0;
 }

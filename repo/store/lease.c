@@ -144,8 +144,9 @@ int lease_remove_dead(struct store *store, const char *id)
 {
 	char name[LEASE_NAME_MAX];
 	int err = lease_name(name, id);
-	if (err == 0)
-		err = probe(store, name);
+	if (err < 0)
+		return err;
+	err = probe(store, name);
 	if (err < 0)
 		return err;
 	if (err > 0)

@@ -369,18 +369,20 @@ int store_size(struct store *store, const char *name, uint64_t *size)
 {
 	struct stat st;
 	int err = look_at(store, name, &st);
-	if (err == 0)
-		*size = (uint64_t)st.st_size;
-	return err;
+	if (err != 0)
+		return err;
+	*size = (uint64_t)st.st_size;
+	return 0;
 }
 
 int store_modified(struct store *store, const char *name, int64_t *second)
 {
 	struct stat st;
 	int err = look_at(store, name, &st);
-	if (err == 0)
-		*second = st.st_mtime;
-	return err;
+	if (err != 0)
+		return err;
+	*second = st.st_mtime;
+	return 0;
 }
 
 void store_forget(struct store *store, const char *name)

@@ -233,9 +233,10 @@ static int holder(struct hand *hand)
 	CLEANUP_FREE char *who = NULL;
 	int err = job_owner_find(hand->domain, &who);
 
-	if (err == 0)
-		printf("holder %s\n", who != NULL ? who : "nobody");
-	return err;
+	if (err != 0)
+		return err;
+	printf("holder %s\n", who != NULL ? who : "nobody");
+	return 0;
 }
 
 static int end(struct hand *hand)

@@ -67,8 +67,9 @@ static int worker_start(struct worker *worker, const struct fixture *f,
 {
 	*worker = (struct worker){ .repo = NULL };
 	int err = repository_open(&worker->repo, f->path, &f->options);
-	if (err == 0)
-		err = repository_attach(worker->repo, &f->options);
+	if (err < 0)
+		return err;
+	err = repository_attach(worker->repo, &f->options);
 	return err < 0 ? err : session_begin(&worker->session, worker->repo, kind, "here");
 }
 

@@ -314,8 +314,9 @@ static int rewrite(struct adapt *a, xmlDoc *doc, char **out, char **notes)
 	size_t len = 0;
 	int err = check_once(root, "devices");
 
-	if (err == 0)
-		err = check_once(root, "os");
+	if (err != 0)
+		return err;
+	err = check_once(root, "os");
 	if (err != 0)
 		return err;
 	a->notes = open_memstream(notes, &len);
@@ -336,8 +337,9 @@ int domain_adapt(const char *xml, size_t len, const struct adapt_options *option
 	xmlDoc *doc = NULL;
 	int err = check_options(options);
 
-	if (err == 0)
-		err = domain_doc_parse(&doc, xml, len);
+	if (err != 0)
+		return err;
+	err = domain_doc_parse(&doc, xml, len);
 	if (err != 0)
 		return err;
 	*out = NULL;

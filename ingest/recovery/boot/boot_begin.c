@@ -104,29 +104,37 @@ static int open_all(struct begin *begin, const char *repository, const char *spe
 	CLEANUP_FREE char *file = NULL;
 	CLEANUP_FREE char *directory = NULL;
 	int err = repository_open(&begin->repo, repository, &boot->options->repository);
-	if (err == 0)
-		err = repository_attach(begin->repo, &boot->options->repository);
-	if (err == 0)
-		err = snapshot_resolve(begin->repo, spec, &begin->snap, &file);
-	if (err == 0)
-		err = boot_files_check(begin->snap, file);
-	if (err == 0)
-		err = connection_open(&boot->connection, boot->options->connect,
+	if (err < 0)
+		return err;
+	err = repository_attach(begin->repo, &boot->options->repository);
+	if (err < 0)
+		return err;
+	err = snapshot_resolve(begin->repo, spec, &begin->snap, &file);
+	if (err < 0)
+		return err;
+	err = boot_files_check(begin->snap, file);
+	if (err < 0)
+		return err;
+	err = connection_open(&boot->connection, boot->options->connect,
 				CONNECTION_SECRETS);
-	if (err == 0)
-		err = fill_state(begin, repository);
-	if (err == 0)
-		err = check_libvirt(begin);
-	if (err == 0)
-		err = boot_root_prepare(boot->dir);
+	if (err < 0)
+		return err;
+	err = fill_state(begin, repository);
+	if (err < 0)
+		return err;
+	err = check_libvirt(begin);
+	if (err < 0)
+		return err;
+	err = boot_root_prepare(boot->dir);
 	if (err < 0)
 		return err;
 	directory = boot_root_directory(boot->dir, boot->state.name);
 	err = directory != NULL ? boot_directory_open(&boot->place, directory, boot->connection)
 		   : no_memory();
-	if (err == 0)
-		boot_root_check_way(boot->dir, boot->place.uid, boot->place.gid);
-	return err;
+	if (err != 0)
+		return err;
+	boot_root_check_way(boot->dir, boot->place.uid, boot->place.gid);
+	return 0;
 }
 
 /* --- 6 and 8: the domain --- */
@@ -135,7 +143,9 @@ static int define(struct begin *begin, struct domain **out)
 {
 	CLEANUP_FREE char *xml = NULL;
 	int err = boot_files_definition(&begin->files, &xml, &begin->notes);
-	if (err == 0 && interrupt_flag)
+	if (err < 0)
+		return err;
+	if (interrupt_flag)
 		err = fail(-ECANCELED, "interrupted");
 	return err < 0 ? err : domain_control_define(begin->boot->connection, xml, out);
 }

@@ -214,9 +214,10 @@ static int new_file_finish(struct new_file *file, const struct boot_directory *d
 		return fail_errno(-errno, "naming %s", file->path);
 	free(take_ptr(file->temporary));
 	err = sync_directory(dir->directory);
-	if (err == 0)
-		*path = take_ptr(file->path);
-	return err;
+	if (err != 0)
+		return err;
+	*path = take_ptr(file->path);
+	return 0;
 }
 
 /* --- overlays --- */

@@ -113,8 +113,9 @@ int boot_end_take_down(struct boot *boot)
 	/* In this order a kill at any moment leaves what can be discarded: the
 	 * directory's last file is the state. */
 	int err = boot->connection != NULL ? end_users(boot) : 0;
-	if (err == 0)
-		err = boot_end_unmount(boot);
+	if (err < 0)
+		return err;
+	err = boot_end_unmount(boot);
 	if (err < 0)
 		return err;
 	boot_pin_remove(boot);
@@ -147,8 +148,9 @@ static int check_off(struct boot *boot)
 int boot_end_discard(struct boot *boot)
 {
 	int err = boot->options->force ? 0 : check_off(boot);
-	if (err == 0)
-		err = boot_end_take_down(boot);
+	if (err < 0)
+		return err;
+	err = boot_end_take_down(boot);
 	if (err < 0)
 		return err;
 	if (report_json())
@@ -202,8 +204,9 @@ int boot_end_resume(struct boot *boot)
 				"boot it again",
 				boot->state.name, boot->state.name);
 	int err = boot_end_remount(boot);
-	if (err == 0)
-		err = start_if_wanted(boot, &runs);
+	if (err < 0)
+		return err;
+	err = start_if_wanted(boot, &runs);
 	if (err < 0)
 		return err;
 	if (report_json())

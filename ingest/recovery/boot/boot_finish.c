@@ -111,8 +111,9 @@ static int pull_disk(struct finish *finish, struct domain *domain, const char *t
 	char what[64];
 	/* A killed run's job may still be at it. */
 	int err = domain_control_pull_progress(domain, target, &done, &total);
-	if (err == 0)
-		err = domain_control_pull(domain, target);
+	if (err < 0)
+		return err;
+	err = domain_control_pull(domain, target);
 	if (err < 0)
 		return err;
 	finish->done = done;
@@ -215,8 +216,9 @@ static int some_guest_has(struct finish *finish, const char *path)
 		if (!domain_control_is_active(finish->users[i]))
 			continue;
 		int err = domain_get_xml(finish->users[i], DOMAIN_XML_CURRENT, &xml);
-		if (err == 0)
-			err = domain_paths_name(xml, path);
+		if (err != 0)
+			return err;
+		err = domain_paths_name(xml, path);
 		if (err != 0)
 			return err;
 	}
@@ -349,10 +351,12 @@ static int let_go(struct finish *finish)
 	int err = 0;
 	for (unsigned i = 0; err == 0 && i < finish->count; i++)
 		err = correct_definition(finish, finish->users[i]);
-	if (err == 0)
-		err = check_unused(finish);
-	if (err == 0)
-		err = boot_end_unmount(boot);
+	if (err < 0)
+		return err;
+	err = check_unused(finish);
+	if (err < 0)
+		return err;
+	err = boot_end_unmount(boot);
 	if (err < 0)
 		return err;
 	boot_pin_remove(boot);

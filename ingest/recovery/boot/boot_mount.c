@@ -175,8 +175,9 @@ int boot_mount_start(struct boot_directory *dir, const char *repository,
 			return passphrase;
 	}
 	err = fill_command(&c, dir, repository, options, text != NULL);
-	if (err == 0)
-		err = spawn(&c, passphrase, &pid);
+	if (err < 0)
+		return err;
+	err = spawn(&c, passphrase, &pid);
 	return err < 0 ? err : wait_for(pid, dir);
 }
 

@@ -216,8 +216,9 @@ static int flatten_once(const struct overlay *overlay, const char *what)
 	CLEANUP(command_clear) struct command c;
 	struct flatten f = { .percent = 0 };
 	int err = command_make(&c, overlay, words);
-	if (err == 0)
-		err = child_start(&f.child, c.argv, -1, true);
+	if (err < 0)
+		return err;
+	err = child_start(&f.child, c.argv, -1, true);
 	if (err < 0)
 		return err;
 	report_progress_begin(what, progress, &f);

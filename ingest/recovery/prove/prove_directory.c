@@ -84,9 +84,10 @@ static int make_console(struct prove_directory *dir, char **console)
 	if (fd < 0)
 		return fail_errno(-errno, "making %s", path);
 	err = qemu_user_chown(fd, path, dir->place.uid, dir->place.gid);
-	if (err == 0)
-		*console = take_ptr(path);
-	return err;
+	if (err != 0)
+		return err;
+	*console = take_ptr(path);
+	return 0;
 }
 
 static int name_directory(char **path, const char *dir)

@@ -261,8 +261,9 @@ static int prove(struct proof *proof)
 	CLEANUP_FREE char *console = NULL;
 	int err = boot_files_check(proof->snap, NULL);
 
-	if (err == 0)
-		err = prove_directory_make(&proof->directory, proof->o->scratch_dir,
+	if (err != 0)
+		return err;
+	err = prove_directory_make(&proof->directory, proof->o->scratch_dir,
 				proof->connection, &console);
 	if (err != 0)
 		return err;

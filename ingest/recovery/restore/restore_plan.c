@@ -300,11 +300,14 @@ int restore_plan_make(struct restore_plan *plan, const struct snapshot *snap,
 	int err = plan->name != NULL ? 0 : no_memory();
 	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++)
 		err = add_file(plan, &snap->files[i], options);
-	if (err == 0)
-		err = check_wishes(plan, options);
-	if (err == 0)
-		err = settle_all(plan, xml);
-	if (err == 0)
-		err = check_distinct(plan);
+	if (err < 0)
+		return err;
+	err = check_wishes(plan, options);
+	if (err < 0)
+		return err;
+	err = settle_all(plan, xml);
+	if (err < 0)
+		return err;
+	err = check_distinct(plan);
 	return err < 0 ? err : look(plan);
 }
