@@ -64,7 +64,6 @@ static int plan_present(struct disk_plan *plan, struct connection *conn,
 {
 	const char *reason = refused_by_form(plan->disk);
 	int err;
-
 	if (reason != NULL)
 		return refuse(plan, reason, true);
 	err = chain_resolve(&plan->chain, &plan->disk->source, conn, flags);
@@ -80,7 +79,6 @@ int disk_plan_make(struct disk_plan *plan, const struct domain_disk *disk,
 		struct connection *conn, unsigned flags)
 {
 	int err;
-
 	memset(plan, 0, sizeof(*plan));
 	plan->disk = disk;
 	plan->target = disk->target;

@@ -19,7 +19,6 @@ int domain_state_list(struct connection *conn, char ***names, unsigned *count)
 	unsigned n;
 	char **out;
 	int err = domain_list(conn, &list, &n);
-
 	if (err != 0)
 		return err;
 	out = calloc((size_t)n + 1, sizeof(*out));
@@ -49,7 +48,6 @@ void domain_state_list_free(char **names, unsigned count)
 static int read_secrets(struct domain_state *state, struct connection *conn)
 {
 	int err;
-
 	state->secrets_hidden = !connection_writable(conn);
 	if (state->secrets_hidden)
 		return 0;
@@ -70,14 +68,12 @@ static int read_definition(struct domain_state *state, struct connection *conn)
 {
 	char shown[256];
 	int err = domain_get_xml(state->domain, DOMAIN_XML_INACTIVE, &state->xml);
-
 	if (err == 0)
 		err = read_secrets(state, conn);
 	if (err == 0 && state->live)
 		err = domain_get_xml(state->domain, DOMAIN_XML_CURRENT, &state->xml_live);
 	if (err == 0) {
 		const char *xml = state->live ? state->xml_live : state->xml;
-
 		err = domain_xml_parse(&state->parsed, xml, strlen(xml));
 	}
 	if (err == -EBADMSG) {
@@ -91,7 +87,6 @@ static int read_definition(struct domain_state *state, struct connection *conn)
 static int find_nvram(struct domain_state *state)
 {
 	const char *path = state->parsed->nvram;
-
 	if (path == NULL || access(path, F_OK) < 0)
 		return 0;
 	state->nvram = strdup(path);
@@ -102,7 +97,6 @@ static int plan_disks(struct domain_state *state, struct connection *conn)
 {
 	const struct domain_xml *xml = state->parsed;
 	int err = 0;
-
 	state->disks = calloc((size_t)xml->disk_count + 1, sizeof(*state->disks));
 	if (state->disks == NULL)
 		return -ENOMEM;
@@ -119,7 +113,6 @@ int domain_state_open(struct domain_state **out, struct connection *conn,
 {
 	struct domain_state *state = calloc(1, sizeof(*state));
 	int err;
-
 	if (state == NULL)
 		return -ENOMEM;
 	state->connection = conn;
@@ -166,7 +159,6 @@ static int recheck_chain(struct domain_state *state, const struct disk_plan *pla
 	CLEANUP_FREE char *before = NULL;
 	CLEANUP_FREE char *after = NULL;
 	char shown[256];
-
 	if (plan->why_not_exact != NULL || plan->plain)
 		return 0;
 	if (chain_resolve(&chain, &plan->disk->source, state->connection,
@@ -188,7 +180,6 @@ static int recheck_shut_off(struct domain_state *state, const char *shown,
 {
 	CLEANUP_FREE char *xml = NULL;
 	int err = 0;
-
 	if (!now->shut_off)
 		return fail(-EBUSY, "domain %s was started while it was read",
 				shown);
@@ -243,7 +234,6 @@ static int recheck_live(struct domain_state *state, const char *shown,
 	struct domain_xml *parsed = NULL;
 	bool same;
 	int err;
-
 	if (now->id != state->facts.id)
 		return fail(-EBUSY, "domain %s was shut off or started anew "
 				"while it was read", shown);
@@ -264,7 +254,6 @@ int domain_state_recheck(struct domain_state *state)
 	CLEANUP(domain_facts_clear) struct domain_facts now = { 0 };
 	char shown[256];
 	int err = domain_facts(state->domain, &now);
-
 	name_display(shown, sizeof(shown), state->facts.name);
 	if (err == -ENOENT)
 		return fail(-EBUSY, "domain %s was undefined while it was "
@@ -278,7 +267,6 @@ int domain_state_recheck(struct domain_state *state)
 bool domain_state_changed_state(struct domain_state *state)
 {
 	CLEANUP(domain_facts_clear) struct domain_facts now = { 0 };
-
 	if (domain_facts(state->domain, &now))
 		return false;
 	return now.id != state->facts.id || now.shut_off != state->facts.shut_off;

@@ -17,7 +17,6 @@ static int list(const char *uri, bool json)
 	struct connection *conn;
 	int status = EXIT_DONE;
 	int err = connection_open(&conn, uri, CONNECTION_READ);
-
 	if (err != 0) {
 		report_error("%s", error_text(err));
 		return EXIT_FAILED;
@@ -61,7 +60,6 @@ int domains_main(int argc, char **argv)
 			 "3 a domain could not be read.",
 		.tables = tables,
 	};
-
 	options_parse(&cl, argc, argv);
 	report_setup(PROGRAM, &report);
 	return list(uri, report.json);

@@ -16,7 +16,6 @@ static void find_sizes(struct listed_disk *out, struct domain *domain)
 {
 	const struct chain *chain = &out->plan.chain;
 	const struct chain_file *top = chain->count ? &chain->files[0] : NULL;
-
 	if (top != NULL && top->understood) {
 		out->virtual_size = top->virtual_size;
 		out->allocated = top->allocated;
@@ -36,7 +35,6 @@ static int add_disk(struct listed_disk *out, const struct domain_disk *disk,
 		struct connection *conn)
 {
 	int err = disk_plan_make(&out->plan, disk, conn, CHAIN_NO_RAW_INFO);
-
 	if (err != 0)
 		return err;
 	out->why_not = out->plan.why_not;
@@ -56,7 +54,6 @@ static int add_disks(struct listed_domain *out, struct domain *domain,
 {
 	CLEANUP_FREE char *xml = NULL;
 	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
-
 	if (err != 0)
 		return err;
 	err = domain_xml_parse(&out->xml, xml, strlen(xml));
@@ -80,7 +77,6 @@ static int add_domain(struct listing *listing, struct domain *domain,
 {
 	struct listed_domain *out = &listing->domains[listing->count];
 	int err = domain_facts(domain, &out->facts);
-
 	if (err == -ENOENT)
 		return 0;
 	if (err != 0)
@@ -98,7 +94,6 @@ int listing_make(struct listing *listing, struct connection *conn)
 	struct domain **list;
 	unsigned n;
 	int err = domain_list(conn, &list, &n);
-
 	memset(listing, 0, sizeof(*listing));
 	if (err != 0)
 		return err;
@@ -125,7 +120,6 @@ void listing_clear(struct listing *listing)
 {
 	for (unsigned i = 0; listing->domains != NULL && i < listing->count; i++) {
 		struct listed_domain *domain = &listing->domains[i];
-
 		for (unsigned j = 0; j < domain->disk_count; j++)
 			disk_plan_clear(&domain->disks[j].plan);
 		free(domain->disks);

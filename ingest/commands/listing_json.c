@@ -13,13 +13,11 @@
 static json_t *text(const char *s)
 {
 	json_t *value;
-
 	if (s == NULL)
 		return json_null();
 	value = json_string(s);
 	if (value == NULL) {
 		CLEANUP_FREE char *escaped = name_escape(s, strlen(s));
-
 		value = json_string(escaped);
 	}
 	return value;
@@ -36,7 +34,6 @@ static json_t *source_json(const struct listed_disk *disk)
 	const struct chain *chain = &disk->plan.chain;
 	const char *path = source->type == SOURCE_VOLUME && chain->count
 			? chain->files[0].path : source->path;
-
 	if (!source->present)
 		return json_null();
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "type",
@@ -49,10 +46,8 @@ static json_t *source_json(const struct listed_disk *disk)
 static json_t *chain_json(const struct chain *chain)
 {
 	json_t *array = json_array();
-
 	for (unsigned i = 0; i < chain->count; i++) {
 		const struct chain_file *file = &chain->files[i];
-
 		json_array_append_new(array, json_pack("{s:o, s:o, s:o, s:o}",
 				"path", text(file->path), "format",
 				text(file->format), "virtual_size",
@@ -83,7 +78,6 @@ static json_t *disk_json(const struct listed_disk *d)
 {
 	const struct domain_disk *disk = d->plan.disk;
 	const char *format = disk->source.format;
-
 	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:b, s:b, s:b, s:b, "
 			"s:o, s:o, s:o, s:b, s:o, s:b, s:o}",
 			"target", text(disk->target), "bus", text(disk->bus),
@@ -107,7 +101,6 @@ static json_t *disk_json(const struct listed_disk *d)
 static json_t *disks_json(const struct listed_domain *domain)
 {
 	json_t *array = json_array();
-
 	for (unsigned i = 0; i < domain->disk_count; i++)
 		json_array_append_new(array, disk_json(&domain->disks[i]));
 	return array;
@@ -116,7 +109,6 @@ static json_t *disks_json(const struct listed_domain *domain)
 static json_t *domain_json(const struct listed_domain *domain)
 {
 	const struct domain_facts *facts = &domain->facts;
-
 	return json_pack("{s:o, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:i, s:f, "
 			"s:b, s:b, s:b, s:o, s:o}",
 			"id", facts->id < 0 ? json_null() : json_integer(facts->id),
@@ -138,7 +130,6 @@ int listing_json_print(const struct listing *listing, const char *uri)
 	json_t *domains = json_array();
 	json_t *root;
 	int bad = 0;
-
 	for (unsigned i = 0; i < listing->count; i++)
 		bad |= json_array_append_new(domains,
 				domain_json(&listing->domains[i]));

@@ -27,7 +27,6 @@ struct row {
 static int width_of(const char *s)
 {
 	int n = 0;
-
 	for (; *s; s++)
 		n += ((unsigned char)*s & 0xc0) != 0x80;
 	return n;
@@ -36,7 +35,6 @@ static int width_of(const char *s)
 static void print_cell(const char *s, int width, bool right)
 {
 	int pad = width - width_of(s);
-
 	if (pad < 0)
 		pad = 0;
 	if (right)
@@ -58,7 +56,6 @@ static void make_row(struct row *row, const struct listed_disk *d)
 {
 	const struct domain_disk *disk = d->plan.disk;
 	const char *format = disk->source.format;
-
 	name_display(row->cells[TARGET], SIZE_TEXT_MAX, disk->target);
 	strcpy(row->cells[DEVICE], domain_xml_device_name(disk->device));
 	name_display(row->cells[FORMAT], SIZE_TEXT_MAX,
@@ -75,7 +72,6 @@ static void make_row(struct row *row, const struct listed_disk *d)
 static void print_path(const char *before, const char *path)
 {
 	char shown[TEXT_MAX];
-
 	printf("%s%s", before, name_display(shown, sizeof(shown), path));
 }
 
@@ -83,7 +79,6 @@ static void print_source(const struct listed_disk *disk)
 {
 	const struct disk_source *source = &disk->plan.disk->source;
 	const struct chain *chain = &disk->plan.chain;
-
 	if (!source->present) {
 		fputs("no medium", stdout);
 	} else if (source->type == SOURCE_VOLUME) {
@@ -114,10 +109,8 @@ static void print_more(const struct listed_disk *disk, int indent, int note)
 {
 	const struct chain *chain = &disk->plan.chain;
 	char shown[TEXT_MAX], sizes[SIZE_TEXT_MAX];
-
 	for (unsigned i = 1; i < chain->count; i++) {
 		const struct chain_file *file = &chain->files[i];
-
 		printf("%*son %s (%s", indent, "",
 				name_display(shown, sizeof(shown), file->path),
 				file->format);
@@ -137,7 +130,6 @@ static void print_more(const struct listed_disk *disk, int indent, int note)
 static void print_disks(const struct listed_domain *domain, struct row *rows)
 {
 	int width[COLUMNS], indent = (int)strlen(INDENT);
-
 	for (int c = 0; c < COLUMNS; c++) {
 		width[c] = (int)strlen(titles[c]);
 		for (unsigned i = 0; i < domain->disk_count; i++)
@@ -163,7 +155,6 @@ static void print_disks(const struct listed_domain *domain, struct row *rows)
 static void print_head(const struct domain_facts *facts)
 {
 	char shown[TEXT_MAX], a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX];
-
 	printf("%s: %s (%s)\n", name_display(shown, sizeof(shown), facts->name),
 			facts->state, facts->reason);
 	printf(INDENT "UUID %s, ", facts->uuid);
@@ -186,7 +177,6 @@ static int print_domain(const struct listed_domain *domain)
 {
 	char shown[TEXT_MAX];
 	struct row *rows;
-
 	print_head(&domain->facts);
 	if (domain->problem != NULL)
 		printf(INDENT "%s\n",
@@ -209,7 +199,6 @@ static int print_domain(const struct listed_domain *domain)
 int listing_text_print(const struct listing *listing)
 {
 	int err = 0;
-
 	if (listing->count == 0)
 		puts("no domains");
 	for (unsigned i = 0; i < listing->count && err == 0; i++) {

@@ -59,7 +59,6 @@ static bool is_raw(const struct chain_file *file)
 static int node_common(json_t *node, const char *driver, bool direct)
 {
 	int bad = json_object_set_new(node, "driver", json_string(driver));
-
 	bad |= json_object_set_new(node, "read-only", json_true());
 	bad |= json_object_set_new(node, "force-share", json_true());
 	if (direct)
@@ -73,7 +72,6 @@ static json_t *file_node(const struct chain_file *file, bool direct)
 	json_t *node = json_object();
 	int bad = node_common(node, file->block_device ? "host_device" : "file",
 			direct);
-
 	bad |= json_object_set_new(node, "filename", json_string(file->path));
 	if (!bad)
 		return node;
@@ -86,7 +84,6 @@ static json_t *slice_node(const struct chain_file *file, bool direct)
 {
 	json_t *node = json_object();
 	int bad = node_common(node, "raw", direct);
-
 	if (file->sliced) {
 		bad |= json_object_set_new(node, "offset",
 				json_integer((json_int_t)file->slice_offset));
@@ -105,7 +102,6 @@ static json_t *image_node(const struct chain_file *file, bool direct)
 {
 	json_t *node;
 	int bad;
-
 	if (is_raw(file))
 		return slice_node(file, direct);
 	node = json_object();
@@ -123,13 +119,11 @@ char *chain_blockdev(const struct chain *chain, bool direct)
 {
 	json_t *below = NULL;
 	char *text;
-
 	for (unsigned i = chain->count; i-- > 0;) {
 		const struct chain_file *file = &chain->files[i];
 		const struct format *format = find_format(file->format);
 		json_t *node = image_node(file, direct);
 		int bad = node == NULL;
-
 		/* null: whatever the header may come to name is not opened */
 		if (node != NULL && below != NULL)
 			bad = json_object_set_new(node, "backing", below);
@@ -163,7 +157,6 @@ static uint64_t device_size(dev_t device)
 	char path[64], text[32];
 	CLEANUP_FD int fd = -1;
 	ssize_t n;
-
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/size",
 			major(device), minor(device));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -178,7 +171,6 @@ static int look_at(struct chain_file *file)
 {
 	char shown[SHOWN_MAX];
 	struct stat st;
-
 	name_display(shown, sizeof(shown), file->path);
 	if (file->path[0] != '/')
 		return fail(-ENOTSUP, "%s is not an absolute path", shown);
@@ -216,7 +208,6 @@ static char *beside(const char *base, const char *name)
 {
 	const char *slash = strrchr(base, '/');
 	char *path;
-
 	if (name[0] == '/' || slash == NULL)
 		return strdup(name);
 	if (asprintf(&path, "%.*s/%s", (int)(slash - base), base, name) < 0)
@@ -233,7 +224,6 @@ static int ask_qemu_img(struct chain_file *file)
 	char *argv[] = { (char *)"qemu-img", (char *)"info",
 		(char *)"--output=json", (char *)"--force-share", NULL, NULL };
 	int err;
-
 	if (image == NULL)
 		return fail(-ENOTSUP, "its name is not UTF-8, which qemu "
 				"needs");
@@ -259,14 +249,12 @@ static const char *info_text(const struct chain_file *file, const char *key)
 static json_t *info_specific(const struct chain_file *file, const char *key)
 {
 	json_t *specific = json_object_get(file->info, "format-specific");
-
 	return json_object_get(json_object_get(specific, "data"), key);
 }
 
 static uint64_t allocated_of(const char *path)
 {
 	struct stat st;
-
 	return stat(path, &st) < 0 ? 0 : (uint64_t)st.st_blocks * 512;
 }
 
@@ -275,7 +263,6 @@ static int read_parts(struct chain_file *file)
 {
 	json_t *extents = info_specific(file, "extents");
 	size_t n = json_array_size(extents), parts = 0;
-
 	if (n == 0)
 		return 0;
 	if (n > PARTS_MAX)
@@ -286,7 +273,6 @@ static int read_parts(struct chain_file *file)
 	for (size_t i = 0; i < n; i++) {
 		const char *name = json_string_value(json_object_get(
 				json_array_get(extents, i), "filename"));
-
 		if (name == NULL || strcmp(name, file->path) == 0)
 			continue;
 		file->parts[parts] = beside(file->path, name);
@@ -301,7 +287,6 @@ static int read_info(struct chain_file *file)
 {
 	char shown[SHOWN_MAX];
 	int err = ask_qemu_img(file);
-
 	name_display(shown, sizeof(shown), file->path);
 	if (err != 0)
 		return err == -ENOMEM ? err
@@ -329,7 +314,6 @@ static int source_path(const struct disk_source *source, struct connection *conn
 {
 	struct volume_facts v;
 	int err;
-
 	if (source->type == SOURCE_FILE || source->type == SOURCE_BLOCK) {
 		*path = strdup(source->path != NULL ? source->path : "");
 		return *path != NULL ? 0 : -ENOMEM;
@@ -364,7 +348,6 @@ static int header_backing(const struct chain_file *file, char **path)
 {
 	const char *name = info_text(file, "backing-filename");
 	char shown[SHOWN_MAX], below[SHOWN_MAX];
-
 	*path = NULL;
 	if (name == NULL || !*name)
 		return 0;
@@ -384,7 +367,6 @@ static int header_backing(const struct chain_file *file, char **path)
 static int no_format(const struct chain_file *file, const char *path)
 {
 	char shown[SHOWN_MAX], below[SHOWN_MAX];
-
 	name_display(shown, sizeof(shown), file->path);
 	name_display(below, sizeof(below), path);
 	return fail(-ENOTSUP,
@@ -403,7 +385,6 @@ static int find_below(const struct chain_file *file, const struct disk_source *s
 {
 	const struct disk_source *below = source != NULL ? source->backing : NULL;
 	int err;
-
 	*path = NULL;
 	*format = NULL;
 	if ((source != NULL && source->ends) || !find_format(file->format)->has_backing)
@@ -421,7 +402,6 @@ static int find_below(const struct chain_file *file, const struct disk_source *s
 static int check_loop(const struct chain *chain, const struct chain_file *file)
 {
 	char shown[SHOWN_MAX];
-
 	for (unsigned i = 0; i + 1 < chain->count; i++)
 		if (chain->files[i].device == file->device &&
 				chain->files[i].inode == file->inode) {
@@ -440,7 +420,6 @@ static struct chain_file *add_file(struct chain *chain, char *path,
 	struct chain_file *files = realloc(chain->files, room);
 	char *own_format = strdup(format);
 	struct chain_file *file;
-
 	if (files != NULL)
 		chain->files = files;
 	if (files == NULL || own_format == NULL) {
@@ -460,7 +439,6 @@ static int inspect(struct chain *chain, struct chain_file *file,
 {
 	char shown[SHOWN_MAX];
 	int err;
-
 	if (source != NULL) {
 		file->encrypted = source->encrypted;
 		file->sliced = source->sliced;
@@ -493,12 +471,10 @@ int chain_resolve(struct chain *chain, const struct disk_source *source,
 	const char *format = source->format != NULL ? source->format : "raw";
 	char *path = NULL;
 	int err;
-
 	memset(chain, 0, sizeof(*chain));
 	err = source_path(source, conn, &path);
 	while (err == 0 && path != NULL && chain->count < CHAIN_FILES_MAX) {
 		struct chain_file *file = add_file(chain, take_ptr(path), format);
-
 		err = file != NULL ? inspect(chain, file, s, flags) : -ENOMEM;
 		if (err == 0)
 			err = find_below(file, s, conn, &path, &format);
@@ -515,7 +491,6 @@ void chain_clear(struct chain *chain)
 {
 	for (unsigned i = 0; i < chain->count; i++) {
 		struct chain_file *file = &chain->files[i];
-
 		free(file->path);
 		free(file->format);
 		json_decref(file->info);
@@ -530,7 +505,6 @@ void chain_clear(struct chain *chain)
 uint32_t chain_file_count(const struct chain *chain)
 {
 	uint32_t n = 0;
-
 	for (unsigned i = 0; i < chain->count; i++) {
 		n++;
 		for (char **p = chain->files[i].parts; p != NULL && *p != NULL; p++)
@@ -548,7 +522,6 @@ bool chain_is_plain(const struct chain *chain)
 static bool allows_direct(const char *path)
 {
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-
 	return fd >= 0;
 }
 
@@ -556,7 +529,6 @@ bool chain_allows_direct(const struct chain *chain)
 {
 	for (unsigned i = 0; i < chain->count; i++) {
 		const struct chain_file *file = &chain->files[i];
-
 		if (!allows_direct(file->path))
 			return false;
 		for (char **p = file->parts; p != NULL && *p != NULL; p++)

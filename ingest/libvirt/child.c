@@ -58,7 +58,6 @@ static char **environment_make(struct environment *environment, bool listens)
 {
 	size_t count = 0, n = 0;
 	char **vars;
-
 	while (environ != NULL && environ[count] != NULL)
 		count++;
 	vars = calloc(count + 4, sizeof(char *));
@@ -83,7 +82,6 @@ static void append_number(char *text, unsigned long v)
 {
 	char digits[20];
 	size_t n = 0, end = strlen(text);
-
 	do {
 		digits[n++] = (char)('0' + v % 10);
 		v /= 10;
@@ -97,7 +95,6 @@ static void child_signals(void)
 {
 	struct sigaction act = { .sa_handler = SIG_DFL };
 	sigset_t none;
-
 	for (int s = 1; s < NSIG; s++)
 		sigaction(s, &act, NULL);
 	sigemptyset(&none);
@@ -114,7 +111,6 @@ static int child_files(const struct plan *plan, int *status)
 	int from[4] = { null, plan->out < 0 ? null : plan->out,
 		plan->err < 0 ? null : plan->err, plan->listen_fd };
 	int high = fcntl(plan->status, F_DUPFD_CLOEXEC, 10);
-
 	if (null < 0 || high < 0)
 		return -errno;
 	*status = high;
@@ -141,7 +137,6 @@ __attribute__((noreturn)) static void child_main(struct plan *plan)
 {
 	int status = plan->status;
 	int err = 0;
-
 	child_signals();
 	if (plan->outlives) {
 		setsid();
@@ -169,7 +164,6 @@ static int wait_for_exec(int status)
 {
 	ssize_t n;
 	int err;
-
 	do {
 		n = read(status, &err, sizeof(err));
 	} while (n < 0 && errno == EINTR);
@@ -199,7 +193,6 @@ static void pipe_clear(struct pipe *pipe)
 static int pipe_make(struct pipe *pipe)
 {
 	int fds[2];
-
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return fail_errno(-errno, "no pipe to a helper program");
 	*pipe = (struct pipe){ fds[0], fds[1] };
@@ -219,7 +212,6 @@ static int pipe_unblock(struct pipe *pipe)
 static int fork_child(struct child *child, struct plan *plan, struct pipe *status)
 {
 	int err;
-
 	plan->status = status->write;
 	child->pid = fork();
 	if (child->pid == 0)
@@ -247,7 +239,6 @@ int child_start(struct child *child, char *const argv[], int listen_fd,
 		.listen_fd = listen_fd };
 	char **vars = environment_make(&p.env, listen_fd >= 0);
 	int err = vars != NULL ? 0 : -ENOMEM;
-
 	p.vars = vars;
 	*child = (struct child){ .out = -1, .err = -1 };
 	if (err == 0 && want_out)
@@ -279,7 +270,6 @@ int child_start_guard(struct child *child, char *const argv[], int control)
 		.err = fcntl(STDERR_FILENO, F_GETFD) < 0 ? -1 : STDERR_FILENO };
 	char **vars = environment_make(&p.env, false);
 	int err = vars != NULL ? pipe_make(&status) : -ENOMEM;
-
 	p.vars = vars;
 	*child = (struct child){ .out = -1, .err = -1 };
 	if (err == 0)
@@ -294,7 +284,6 @@ int child_wait(struct child *child, double seconds)
 	struct timespec nap = { .tv_nsec = 2000000 };
 	int status = 0;
 	pid_t r = 0;
-
 	while (child->pid > 0 && monotonic_now() < end) {
 		r = waitpid(child->pid, &status, WNOHANG);
 		if (r != 0 && (r > 0 || errno != EINTR))
@@ -309,7 +298,6 @@ int child_wait(struct child *child, double seconds)
 int child_end(struct child *child)
 {
 	int status = 0;
-
 	if (child->pid > 0) {
 		kill(child->pid, SIGKILL);
 		while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
@@ -329,11 +317,9 @@ static const char *error_line(char *text)
 {
 	const char *found = NULL, *last = text;
 	char *save = NULL;
-
 	for (char *line = strtok_r(text, "\n", &save); line != NULL;
 			line = strtok_r(NULL, "\n", &save)) {
 		const char *colon = strstr(line, ": ");
-
 		last = line;
 		if (strncmp(line, "qemu-", 5) == 0 && colon != NULL)
 			found = colon + 2;
@@ -346,7 +332,6 @@ char *child_message(const struct child *child, char *buf, size_t size)
 	char text[MESSAGE_MAX + 1];
 	size_t len = 0;
 	ssize_t n;
-
 	while (len < MESSAGE_MAX && child->err >= 0) {
 		n = read(child->err, text + len, MESSAGE_MAX - len);
 		if (n < 0 && errno == EINTR)
@@ -372,7 +357,6 @@ static int output_grow(struct output *output, size_t n)
 {
 	size_t want = output->len + n + 1;
 	char *bytes;
-
 	if (want <= output->room)
 		return 0;
 	want = want < 2 * output->room ? 2 * output->room : want;
@@ -404,14 +388,12 @@ static int collect(struct child *child, const char *program, struct output *outp
 	double deadline = monotonic_now() + RUN_SECONDS;
 	char buf[16384];
 	int err = output_grow(output, 0);
-
 	while (err == 0) {
 		struct pollfd p = { .fd = child->out, .events = POLLIN };
 		double left = deadline - monotonic_now();
 		ssize_t n;
 		int ready = left <= 0 ? 0
 				: poll(&p, 1, (int)(left * 1000) + 1);
-
 		if (ready == 0)
 			return fail(-ETIMEDOUT,
 					"%s has not answered for a minute",
@@ -435,7 +417,6 @@ static int wait_for_end(struct child *child, const char *program)
 {
 	char why[MESSAGE_MAX];
 	int status;
-
 	while (waitpid(child->pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
@@ -455,7 +436,6 @@ int child_run(char *const argv[], size_t max, char **out)
 	struct output o = { .max = max };
 	struct child c;
 	int err = child_start(&c, argv, -1, true);
-
 	if (err != 0)
 		return err;
 	err = collect(&c, argv[0], &o);

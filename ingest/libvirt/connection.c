@@ -39,7 +39,6 @@ static const char *libvirt_message(char *buf, size_t size)
 {
 	const char *text = virGetLastErrorMessage();
 	const char *prefix = "internal error: ";
-
 	if (text == NULL || !*text)
 		text = "libvirt gives no reason";
 	if (strncmp(text, prefix, strlen(prefix)) == 0)
@@ -51,7 +50,6 @@ int connection_fail(int err, const char *fmt, ...)
 {
 	char what[ERROR_TEXT_MAX / 2], why[ERROR_TEXT_MAX / 2];
 	va_list ap;
-
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
@@ -61,7 +59,6 @@ int connection_fail(int err, const char *fmt, ...)
 static int not_here(const char *uri, const char *why)
 {
 	char shown[512];
-
 	name_display(shown, sizeof(shown), uri);
 	return fail(-EREMOTE,
 			"%s: %s, but amberfs reads disks on this host only; "
@@ -78,13 +75,11 @@ int connection_check_uri(const char *uri)
 {
 	size_t scheme = strcspn(uri, ":/?#");
 	const char *plus, *host;
-
 	if (uri[scheme] != ':')
 		return 0; /* an alias; what it stands for is checked later */
 	plus = memchr(uri, '+', scheme);
 	if (plus != NULL) {
 		size_t len = scheme - (size_t)(plus + 1 - uri);
-
 		if (len != 4 || memcmp(plus + 1, "unix", 4) != 0)
 			return not_here(uri, "this is a remote libvirt");
 	}
@@ -115,7 +110,6 @@ static bool refused_writing(void)
 static int dial(struct connection *conn, enum connection_access access)
 {
 	char shown[512];
-
 	if (access == CONNECTION_SECRETS) {
 		conn->handle = virConnectOpen(conn->uri);
 		conn->writable = conn->handle != NULL;
@@ -137,7 +131,6 @@ static int check_dialled(struct connection *conn)
 {
 	char *real = virConnectGetURI(conn->handle);
 	int err = real != NULL ? connection_check_uri(real) : 0;
-
 	free(real);
 	return err;
 }
@@ -147,7 +140,6 @@ int connection_open(struct connection **out, const char *uri,
 {
 	struct connection *conn;
 	int err;
-
 	if (uri == NULL || !*uri)
 		uri = getenv("LIBVIRT_DEFAULT_URI");
 	if (uri == NULL || !*uri)
@@ -215,7 +207,6 @@ static int read_volume(virStorageVolPtr vol, struct volume_facts *out)
 {
 	virStorageVolInfo info;
 	char *path = virStorageVolGetPath(vol);
-
 	if (path == NULL)
 		return lookup_error();
 	memset(out, 0, sizeof(*out));
@@ -236,7 +227,6 @@ int connection_volume(struct connection *conn, const char *pool,
 	virStoragePoolPtr p;
 	virStorageVolPtr v = NULL;
 	int err = 0;
-
 	name_display(a, sizeof(a), pool);
 	name_display(b, sizeof(b), volume);
 	p = virStoragePoolLookupByName(conn->handle, pool);

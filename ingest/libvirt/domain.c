@@ -135,7 +135,6 @@ static int domain_error(void)
 static int domain_fail(const struct domain *domain, const char *what)
 {
 	char shown[256];
-
 	name_display(shown, sizeof(shown), domain_name(domain));
 	return connection_fail(domain_error(), "domain %s: %s", shown, what);
 }
@@ -144,7 +143,6 @@ static int by_name(const void *a, const void *b)
 {
 	struct domain *const *x = a;
 	struct domain *const *y = b;
-
 	return strcmp(domain_name(*x), domain_name(*y));
 }
 
@@ -153,7 +151,6 @@ static struct domain *domain_make(virDomainPtr handle)
 {
 	struct domain *domain = calloc(1, sizeof(*domain));
 	const char *name = virDomainGetName(handle);
-
 	if (domain != NULL)
 		domain->name = strdup(name != NULL ? name : "");
 	if (domain == NULL || domain->name == NULL) {
@@ -171,13 +168,11 @@ int domain_list(struct connection *conn, struct domain ***out, unsigned *count)
 	struct domain **list;
 	int n = virConnectListAllDomains(connection_handle(conn), &handles, 0);
 	int made = 0;
-
 	if (n < 0)
 		return connection_fail(-EIO, "libvirt can't list its domains");
 	list = calloc((size_t)n + 1, sizeof(struct domain *));
 	for (int i = 0; i < n; i++) {
 		struct domain *domain = list != NULL ? domain_make(handles[i]) : NULL;
-
 		if (domain != NULL)
 			list[made++] = domain;
 		else if (list == NULL)
@@ -206,7 +201,6 @@ int domain_find(struct domain **out, struct connection *conn, const char *name)
 	virDomainPtr handle =
 			virDomainLookupByName(connection_handle(conn), name);
 	char shown[256];
-
 	if (handle == NULL && strlen(name) == DOMAIN_UUID_MAX - 1)
 		handle = virDomainLookupByUUIDString(
 				connection_handle(conn), name);
@@ -246,7 +240,6 @@ struct _virDomain *domain_handle(const struct domain *domain)
 static int read_state(struct domain *domain, struct domain_facts *out)
 {
 	int state, reason;
-
 	if (virDomainGetState(domain->handle, &state, &reason, 0) < 0)
 		return domain_fail(domain, "its state is not to be had");
 	out->state = domain_state_name(state);
@@ -263,7 +256,6 @@ int domain_facts(struct domain *domain, struct domain_facts *out)
 	virDomainInfo info;
 	unsigned id;
 	int autostart = 0, err;
-
 	memset(out, 0, sizeof(*out));
 	err = read_state(domain, out);
 	if (err != 0)
@@ -300,7 +292,6 @@ void domain_facts_clear(struct domain_facts *facts)
 int domain_get_xml(struct domain *domain, enum domain_xml_kind kind, char **out)
 {
 	unsigned flags = 0;
-
 	if (kind != DOMAIN_XML_CURRENT)
 		flags |= VIR_DOMAIN_XML_INACTIVE;
 	if (kind == DOMAIN_XML_SECURE)
@@ -315,7 +306,6 @@ int domain_disk_size(struct domain *domain, const char *target, uint64_t *capaci
 		uint64_t *allocation)
 {
 	virDomainBlockInfo info;
-
 	if (virDomainGetBlockInfo(domain->handle, target, &info, 0) < 0)
 		return domain_fail(domain, "the size of a disk is not to be had");
 	*capacity = info.capacity;

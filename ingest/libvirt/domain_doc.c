@@ -18,7 +18,6 @@ bool domain_doc_is(const xmlNode *n, const char *name)
 xmlNode *domain_doc_child(const xmlNode *parent, const char *name)
 {
 	xmlNode *n = parent != NULL ? parent->children : NULL;
-
 	while (n != NULL && !domain_doc_is(n, name))
 		n = n->next;
 	return n;
@@ -29,7 +28,6 @@ bool domain_doc_attribute_is(const xmlNode *n, const char *name,
 {
 	xmlChar *text = n != NULL ? xmlGetNoNsProp(n, (const xmlChar *)name) : NULL;
 	bool same = text != NULL && strcmp((const char *)text, value) == 0;
-
 	xmlFree(text);
 	return same;
 }
@@ -37,7 +35,6 @@ bool domain_doc_attribute_is(const xmlNode *n, const char *name,
 static int check(const xmlDoc *doc, const char *name)
 {
 	const xmlNode *root = xmlDocGetRootElement(doc);
-
 	/* Nothing of libvirt's has one; its entities could name files or grow
 	 * without bound. */
 	if (doc->intSubset != NULL || doc->extSubset != NULL)
@@ -59,7 +56,6 @@ int domain_doc_parse_root(xmlDoc **out, const char *xml, size_t len,
 			XML_PARSE_NOWARNING | XML_PARSE_NOCDATA;
 	xmlDoc *doc;
 	int err;
-
 #if LIBXML_VERSION >= 21300
 	options |= XML_PARSE_NO_XXE;
 #endif

@@ -41,7 +41,6 @@ const char *domain_job_operation(struct domain *domain)
 {
 	virTypedParameterPtr params = NULL;
 	int type = VIR_DOMAIN_JOB_NONE, count = 0, operation = 0;
-
 	if (virDomainGetJobStats(domain_handle(domain), &type, &params, &count, 0) <
 			0)
 		return NULL;
@@ -54,7 +53,6 @@ const char *domain_job_operation(struct domain *domain)
 const char *domain_job_pause(struct domain *domain)
 {
 	int state = 0, reason = 0;
-
 	if (virDomainGetState(domain_handle(domain), &state, &reason, 0) < 0 ||
 			state != VIR_DOMAIN_PAUSED)
 		return NULL;
@@ -94,7 +92,6 @@ static const char *block_job_name(int type)
 const char *domain_job_block(struct domain *domain, const char *target)
 {
 	virDomainBlockJobInfo info = { .type = 0 };
-
 	if (virDomainGetBlockJobInfo(domain_handle(domain), target, &info, 0) != 1)
 		return NULL;
 	return block_job_name(info.type);
@@ -103,7 +100,6 @@ const char *domain_job_block(struct domain *domain, const char *target)
 enum domain_control domain_job_control(struct domain *domain)
 {
 	virDomainControlInfo info = { .state = 0 };
-
 	if (virDomainGetControlInfo(domain_handle(domain), &info, 0) < 0)
 		return DOMAIN_CONTROL_FREE;
 	switch (info.state) {

@@ -68,7 +68,6 @@ static int number(const xmlNode *n, const char *name, uint64_t *out)
 	CLEANUP_FREE char *text = NULL;
 	char *end;
 	int err = attribute(n, name, &text);
-
 	if (err != 0)
 		return err;
 	if (text == NULL || text[0] < '0' || text[0] > '9')
@@ -93,10 +92,8 @@ static int read_slice(const xmlNode *source, struct disk_source *s)
 	const xmlNode *slices = domain_doc_child(source, "slices");
 	const xmlNode *n = slices != NULL ? slices->children : NULL;
 	int err;
-
 	for (; n != NULL; n = n->next) {
 		uint64_t end;
-
 		if (!domain_doc_is(n, "slice") ||
 				!domain_doc_attribute_is(n, "type", "storage"))
 			continue;
@@ -124,7 +121,6 @@ static int read_host(const xmlNode *source, char **out)
 	CLEANUP_FREE char *name = NULL;
 	CLEANUP_FREE char *port = NULL;
 	int err = attribute(host, "name", &name);
-
 	if (err == 0 && name == NULL)
 		return attribute(host, "socket", out);
 	if (err == 0)
@@ -170,7 +166,6 @@ static int read_source(const xmlNode *n, struct disk_source *source)
 {
 	const char *path = path_attribute(source->type);
 	int err = 0;
-
 	if (path != NULL)
 		err = attribute(n, path, &source->path);
 	if (err == 0 && source->type == SOURCE_VOLUME)
@@ -202,7 +197,6 @@ static int read_backing(const xmlNode *parent, struct disk_source *source,
 	const xmlNode *n = domain_doc_child(parent, "backingStore");
 	struct disk_source *below;
 	int err;
-
 	if (n == NULL)
 		return 0;
 	if (domain_doc_child(n, "source") == NULL) {
@@ -223,7 +217,6 @@ static int read_level(const xmlNode *n, struct disk_source *s, int depth)
 {
 	const xmlNode *source = domain_doc_child(n, "source");
 	int err = 0;
-
 	s->type = source_type(n);
 	/* Older libvirt has <encryption> beside the source. */
 	s->encrypted = domain_doc_child(n, "encryption") != NULL;
@@ -245,7 +238,6 @@ static int read_disk(const xmlNode *n, struct domain_disk *disk)
 {
 	const xmlNode *target = domain_doc_child(n, "target");
 	int err = attribute(target, "dev", &disk->target);
-
 	if (err == 0 && disk->target == NULL)
 		return fail(-EBADMSG, "a disk without a target device");
 	if (err == 0)
@@ -265,7 +257,6 @@ static int read_disks(const xmlNode *devices, struct domain_xml *xml)
 	const xmlNode *n = devices != NULL ? devices->children : NULL;
 	unsigned count = 0;
 	int err;
-
 	for (const xmlNode *i = n; i != NULL; i = i->next)
 		count += domain_doc_is(i, "disk");
 	if (count > DOMAIN_XML_DISKS_MAX)
@@ -290,7 +281,6 @@ static int read_nvram(const xmlNode *os, struct domain_xml *xml)
 	const xmlNode *nvram = domain_doc_child(os, "nvram");
 	const xmlNode *source = domain_doc_child(nvram, "source");
 	int err = attribute(nvram, "template", &xml->nvram_template);
-
 	if (err != 0)
 		return err;
 	if (source == NULL)
@@ -307,7 +297,6 @@ static int read_tpm(const xmlNode *devices, struct domain_xml *xml)
 {
 	const xmlNode *tpm = domain_doc_child(devices, "tpm");
 	const xmlNode *backend = domain_doc_child(tpm, "backend");
-
 	xml->tpm_emulated = domain_doc_attribute_is(backend, "type", "emulator");
 	if (!xml->tpm_emulated)
 		return 0;
@@ -319,7 +308,6 @@ static int read_domain(const xmlNode *root, struct domain_xml *xml)
 {
 	const xmlNode *os = domain_doc_child(root, "os");
 	int err = content(domain_doc_child(root, "name"), &xml->name);
-
 	if (err == 0 && xml->name == NULL)
 		return fail(-EBADMSG, "a domain without a name");
 	if (err == 0)
@@ -342,7 +330,6 @@ int domain_xml_parse(struct domain_xml **out, const char *xml, size_t len)
 	struct domain_xml *d;
 	xmlDoc *doc = NULL;
 	int err = domain_doc_parse(&doc, xml, len);
-
 	if (err != 0)
 		return err;
 	d = calloc(1, sizeof(*d));
@@ -375,13 +362,11 @@ void domain_xml_free(struct domain_xml *xml)
 	for (unsigned i = 0; i < xml->disk_count; i++) {
 		struct domain_disk *disk = &xml->disks[i];
 		struct disk_source *below = disk->source.backing;
-
 		free(disk->target);
 		free(disk->bus);
 		clear_source(&disk->source);
 		while (below != NULL) {
 			struct disk_source *next = below->backing;
-
 			clear_source(below);
 			free(below);
 			below = next;

@@ -31,7 +31,6 @@ static uint64_t memory_to_spare(void)
 	FILE *f = fopen("/proc/meminfo", "re");
 	uint64_t bytes = UINT64_MAX;
 	char line[128];
-
 	while (f != NULL && bytes == UINT64_MAX && fgets(line, sizeof(line), f) != NULL)
 		if (strncmp(line, label, sizeof(label) - 1) == 0)
 			bytes = strtoull(line + sizeof(label) - 1, NULL, 10) *
@@ -48,7 +47,6 @@ static int check_memory(struct transient_guest *guest)
 	char want[SIZE_TEXT_MAX];
 	char have[SIZE_TEXT_MAX];
 	virDomainInfo info;
-
 	if (virDomainGetInfo(guest->domain, &info) < 0)
 		return connection_fail(-EIO, "libvirt doesn't say how much "
 				"memory the guest has");
@@ -63,7 +61,6 @@ static int check_memory(struct transient_guest *guest)
 static int let_run(struct transient_guest *guest)
 {
 	int err = check_memory(guest);
-
 	if (err == 0 && virDomainResume(guest->domain) < 0)
 		err = connection_fail(-EIO, "libvirt can't start it");
 	/* An agent that hangs must not hang us. Older ones can't be told. */
@@ -77,7 +74,6 @@ int transient_guest_start(struct transient_guest **out, struct connection *conn,
 	struct transient_guest *guest = calloc(1, sizeof(*guest));
 	struct error_copy why;
 	int err = 0;
-
 	if (guest == NULL)
 		return -ENOMEM;
 	guest->connection = connection_handle(conn);
@@ -114,7 +110,6 @@ static int destroy(virDomainPtr d)
 int transient_guest_end(struct transient_guest *guest)
 {
 	int err = 0;
-
 	if (guest == NULL)
 		return 0;
 	err = destroy(guest->domain);
@@ -149,7 +144,6 @@ int transient_guest_state(struct transient_guest *guest, const char **why)
 {
 	int state = 0;
 	int reason = 0;
-
 	if (virDomainGetState(guest->domain, &state, &reason, 0) < 0) {
 		if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
 			return GUEST_ENDED;
@@ -166,7 +160,6 @@ int transient_guest_agent(struct transient_guest *guest)
 {
 	long long seconds = 0;
 	unsigned nseconds = 0;
-
 	if (virDomainGetTime(guest->domain, &seconds, &nseconds, 0) == 0)
 		return 1;
 	switch (virGetLastErrorCode()) {
@@ -189,7 +182,6 @@ struct growing {
 static int grow(struct growing *growing)
 {
 	uint8_t *more = NULL;
-
 	if (growing->room - growing->len >= READ_SIZE)
 		return 0;
 	if (growing->room >= SCREEN_MAX)
@@ -206,7 +198,6 @@ static int receive(virStreamPtr stream, struct growing *growing)
 {
 	for (;;) {
 		int n = grow(growing);
-
 		if (n < 0)
 			return n;
 		n = virStreamRecv(stream, (char *)growing->data + growing->len, READ_SIZE);
@@ -226,7 +217,6 @@ int transient_guest_screen(struct transient_guest *guest, uint8_t **file, size_t
 	virStreamPtr stream = virStreamNew(guest->connection, 0);
 	char *type = NULL;
 	int err = -ENODATA;
-
 	if (stream == NULL)
 		return -ENODATA;
 	type = virDomainScreenshot(guest->domain, stream, 0, 0);
@@ -248,7 +238,6 @@ int transient_guest_screen(struct transient_guest *guest, uint8_t **file, size_t
 uint64_t transient_guest_read(struct transient_guest *guest)
 {
 	virDomainBlockStatsStruct st;
-
 	/* The empty name: all disks together. */
 	if (virDomainBlockStats(guest->domain, "", &st, sizeof(st)) < 0 ||
 			st.rd_bytes < 0)

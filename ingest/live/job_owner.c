@@ -35,7 +35,6 @@ static int backup_job(struct domain *domain, char **who)
 	CLEANUP_FREE char *xml = domain_job_backup_xml(domain);
 	CLEANUP_FREE char *socket = NULL;
 	char shown[256];
-
 	if (xml == NULL)
 		return 0;
 	if (job_xml_socket(&socket, xml) != 0 || socket == NULL ||
@@ -53,7 +52,6 @@ static int block_job(struct domain *domain, const char *target, char **who)
 {
 	const char *job = domain_job_block(domain, target);
 	char shown[64];
-
 	if (job == NULL)
 		return 0;
 	if (asprintf(who, "%s of the disk %s", job,
@@ -69,7 +67,6 @@ static int block_jobs(struct domain *domain, char **who)
 	CLEANUP_FREE char *xml = NULL;
 	struct domain_xml *parsed = NULL;
 	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
-
 	if (err == 0)
 		err = domain_xml_parse(&parsed, xml, strlen(xml));
 	for (unsigned i = 0; err == 0 && *who == NULL && i < parsed->disk_count; i++)
@@ -83,7 +80,6 @@ static int block_jobs(struct domain *domain, char **who)
 static int wait_a_moment(struct domain *domain, bool *is_free, char **who)
 {
 	struct timespec nap = { .tv_nsec = MOMENT_NS };
-
 	*is_free = false;
 	for (int i = 0; i < MOMENT_TRIES; i++) {
 		if (i > 0)
@@ -106,7 +102,6 @@ int job_owner_find(struct domain *domain, char **who)
 {
 	bool is_free = true;
 	int err;
-
 	*who = NULL;
 	if (!domain_control_is_active(domain))
 		return 0;

@@ -19,7 +19,6 @@
 static void put_value(FILE *f, const char *text)
 {
 	xmlChar *safe = xmlEncodeSpecialChars(NULL, (const xmlChar *)text);
-
 	fprintf(f, "=\"%s\"", safe != NULL ? (const char *)safe : "");
 	xmlFree(safe);
 }
@@ -45,7 +44,6 @@ static void put_disk(FILE *f, const struct live_disk *disk, const char *scratch)
 static char *finish(FILE *f, char **text)
 {
 	bool broken = ferror(f) != 0;
-
 	if (fclose(f) == 0 && !broken)
 		return *text;
 	free(*text);
@@ -60,7 +58,6 @@ char *job_xml_backup(const char *socket, const struct live_disk *disks,
 	char *text = NULL;
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
-
 	if (f == NULL)
 		return NULL;
 	fputs("<domainbackup mode=\"pull\"><server transport=\"unix\" socket",
@@ -80,7 +77,6 @@ char *job_xml_checkpoint(const char *name, const struct live_disk *disks,
 	char *text = NULL;
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
-
 	if (f == NULL) {
 		xmlFree(safe);
 		return NULL;
@@ -102,7 +98,6 @@ static char *attribute(const xmlNode *n, const char *name)
 {
 	xmlChar *text = n != NULL ? xmlGetNoNsProp(n, (const xmlChar *)name) : NULL;
 	char *copy = text != NULL ? strdup((const char *)text) : NULL;
-
 	xmlFree(text);
 	return copy;
 }
@@ -111,7 +106,6 @@ int job_xml_socket(char **socket, const char *xml)
 {
 	xmlDoc *doc;
 	int err = domain_doc_parse_root(&doc, xml, strlen(xml), "domainbackup");
-
 	*socket = NULL;
 	if (err != 0)
 		return err;
@@ -128,7 +122,6 @@ static bool read_user(uid_t *out, const char *text, size_t len)
 	struct passwd entry, *found = NULL;
 	char room[4096], *end;
 	unsigned long n;
-
 	if (copy == NULL || !*copy)
 		return false;
 	if (*copy != '+' && getpwnam_r(copy, &entry, room, sizeof(room),
@@ -147,7 +140,6 @@ static bool read_group(gid_t *out, const char *text)
 	struct group entry, *found = NULL;
 	char room[4096], *end;
 	unsigned long n;
-
 	if (*text != '+' && getgrnam_r(text, &entry, room, sizeof(room),
 					&found) == 0 && found != NULL) {
 		*out = found->gr_gid;
@@ -165,7 +157,6 @@ static void read_seclabel(struct guest_facts *out, const xmlNode *n)
 	const xmlNode *label = domain_doc_child(n, "label");
 	xmlChar *text = label != NULL ? xmlNodeGetContent(label) : NULL;
 	const char *colon = text != NULL ? strchr((const char *)text, ':') : NULL;
-
 	if (domain_doc_attribute_is(n, "model", "apparmor"))
 		out->apparmor = true;
 	if (domain_doc_attribute_is(n, "model", "dac") && colon != NULL)
@@ -178,7 +169,6 @@ static void read_seclabel(struct guest_facts *out, const xmlNode *n)
 static void read_channel(struct guest_facts *out, const xmlNode *channel)
 {
 	const xmlNode *target = domain_doc_child(channel, "target");
-
 	if (!domain_doc_attribute_is(target, "name", AGENT_NAME))
 		return;
 	/* Without a word on its state nobody knows: worth a try. */
@@ -192,7 +182,6 @@ int job_xml_guest(struct guest_facts *out, const char *xml)
 	const xmlNode *root;
 	xmlDoc *doc;
 	int err = domain_doc_parse(&doc, xml, strlen(xml));
-
 	memset(out, 0, sizeof(*out));
 	if (err != 0)
 		return err;

@@ -46,7 +46,6 @@ struct live_guest {
 static void nap(long ns)
 {
 	struct timespec t = { .tv_nsec = ns };
-
 	nanosleep(&t, NULL);
 }
 
@@ -61,7 +60,6 @@ static void hang_up(struct live_guest *guest)
 static int dial(struct live_guest *guest)
 {
 	int err = connection_open(&guest->connection, guest->uri, CONNECTION_SECRETS);
-
 	if (err == 0 && !connection_writable(guest->connection))
 		err = fail(-EPERM, "libvirt at %s lets this user only look",
 				guest->uri);
@@ -77,7 +75,6 @@ int live_guest_open(struct live_guest **out, const char *uri,
 {
 	struct live_guest *guest = calloc(1, sizeof(*guest));
 	int err;
-
 	if (guest == NULL)
 		return -ENOMEM;
 	guest->uri = strdup(uri);
@@ -116,7 +113,6 @@ static virDomainPtr handle(struct live_guest *guest)
 bool live_guest_active(struct live_guest *guest)
 {
 	virDomainPtr d = handle(guest);
-
 	return d != NULL && virDomainIsActive(d) == 1;
 }
 
@@ -127,7 +123,6 @@ int live_guest_id(struct live_guest *guest)
 					connection_handle(guest->connection), guest->uuid)
 			     : NULL;
 	unsigned id = now != NULL ? virDomainGetID(now) : (unsigned)-1;
-
 	if (now != NULL)
 		virDomainFree(now);
 	return id == (unsigned)-1 ? -1 : (int)id;
@@ -138,7 +133,6 @@ int live_guest_id(struct live_guest *guest)
 static bool last_error_has(const char *words)
 {
 	const char *text = virGetLastErrorMessage();
-
 	return text != NULL && strstr(text, words) != NULL;
 }
 
@@ -151,7 +145,6 @@ static void forget_timeout(virDomainPtr d)
 static bool agent_is_silent(void)
 {
 	int code = virGetLastErrorCode();
-
 	return code == VIR_ERR_AGENT_UNRESPONSIVE ||
 			code == VIR_ERR_AGENT_UNSYNCED ||
 			code == AGENT_COMMAND_TIMEOUT;
@@ -162,7 +155,6 @@ static bool agent_answers(virDomainPtr d)
 {
 	long long seconds = 0;
 	unsigned ns = 0;
-
 	if (virDomainAgentSetResponseTimeout(d, AGENT_SECONDS, 0) == 0 &&
 			(virDomainGetTime(d, &seconds, &ns, 0) == 0 ||
 					!agent_is_silent()))
@@ -202,7 +194,6 @@ enum freeze live_guest_freeze(struct live_guest *guest, int seconds)
 {
 	virDomainPtr d = handle(guest);
 	int n = -1;
-
 	if (d == NULL)
 		return FREEZE_NOT;
 	if (!agent_answers(d) ||
@@ -225,7 +216,6 @@ static int try_thaw(struct live_guest *guest)
 {
 	virDomainPtr d = handle(guest);
 	int n;
-
 	if (d == NULL)
 		return -EAGAIN;
 	n = virDomainFSThaw(d, NULL, 0, 0);
@@ -241,7 +231,6 @@ int live_guest_thaw(struct live_guest *guest, double seconds)
 	double end = monotonic_now() + seconds;
 	virDomainPtr d;
 	int n = try_thaw(guest);
-
 	/* One that failed may have thawed it all the same. */
 	guest->found_thawed = n == 0;
 	while (n < 0 && monotonic_now() < end) {
@@ -297,7 +286,6 @@ int live_guest_begin(struct live_guest *guest, const char *job,
 {
 	virDomainPtr d = handle(guest);
 	int err;
-
 	if (d == NULL)
 		return fail_within(-EIO, "libvirt");
 	if (virDomainBackupBegin(d, job, checkpoint, 0) == 0)
@@ -313,14 +301,12 @@ int live_guest_begin(struct live_guest *guest, const char *job,
 static bool is_below(const char *path, const char *directory)
 {
 	size_t len = strlen(directory);
-
 	return path != NULL && strncmp(path, directory, len) == 0 && path[len] == '/';
 }
 
 static enum job_owner whose(const char *xml, const char *directory)
 {
 	CLEANUP_FREE char *socket = NULL;
-
 	if (job_xml_socket(&socket, xml) != 0)
 		return JOB_FOREIGN;
 	return is_below(socket, directory) ? JOB_OURS : JOB_FOREIGN;
@@ -330,7 +316,6 @@ enum job_owner live_guest_job(struct live_guest *guest, const char *directory)
 {
 	virDomainPtr d = handle(guest);
 	CLEANUP_FREE char *xml = d != NULL ? virDomainBackupGetXMLDesc(d, 0) : NULL;
-
 	if (xml != NULL)
 		return whose(xml, directory);
 	if (d == NULL)
@@ -351,7 +336,6 @@ static bool is_free(struct live_guest *guest)
 {
 	virDomainPtr d = handle(guest);
 	virDomainJobInfo info;
-
 	if (d == NULL)
 		return false;
 	if (virDomainGetJobInfo(d, &info) == 0)
@@ -363,7 +347,6 @@ static bool is_free(struct live_guest *guest)
 static int ask_to_end(struct live_guest *guest, const char *directory)
 {
 	virDomainPtr d;
-
 	switch (live_guest_job(guest, directory)) {
 	case JOB_NONE:
 	case JOB_FOREIGN:
@@ -384,7 +367,6 @@ int live_guest_end_job(struct live_guest *guest, const char *directory,
 {
 	double end = monotonic_now() + seconds;
 	int asked = 0;
-
 	do {
 		if (asked <= 0)
 			asked = ask_to_end(guest, directory);
@@ -404,7 +386,6 @@ uint64_t live_guest_job_total(struct live_guest *guest)
 	virTypedParameterPtr params = NULL;
 	int type = VIR_DOMAIN_JOB_NONE, count = 0;
 	unsigned long long total = 0;
-
 	if (d == NULL || virDomainGetJobStats(d, &type, &params, &count, 0) < 0)
 		return 0;
 	virTypedParamsGetULLong(params, count, VIR_DOMAIN_JOB_DISK_TEMP_TOTAL,
@@ -420,7 +401,6 @@ bool live_guest_job_failed(struct live_guest *guest)
 	int type = VIR_DOMAIN_JOB_NONE, count = 0, success = 1;
 	const char *why = NULL;
 	char shown[512];
-
 	if (d == NULL || virDomainGetJobStats(d, &type, &params, &count,
 				  VIR_DOMAIN_JOB_STATS_COMPLETED |
 						  VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED) <
@@ -443,7 +423,6 @@ void live_guest_resume_io(struct live_guest *guest)
 {
 	virDomainPtr d = handle(guest);
 	int state = 0, reason = 0;
-
 	if (d != NULL && virDomainGetState(d, &state, &reason, 0) == 0 &&
 			state == VIR_DOMAIN_PAUSED &&
 			reason == VIR_DOMAIN_PAUSED_IOERROR)

@@ -66,10 +66,8 @@ static char *uri_socket(const char *uri)
 {
 	static const char key[] = "socket=";
 	const char *query = strchr(uri, '?');
-
 	for (const char *p = query; p != NULL; p = strchr(p, '&')) {
 		size_t len;
-
 		p++;
 		len = strcspn(p, "&#");
 		if (len >= sizeof(key) && strncmp(p, key, sizeof(key) - 1) == 0)
@@ -87,7 +85,6 @@ static void find_owner(const char *uri, struct guest_facts *facts)
 {
 	char *socket;
 	struct stat st;
-
 	if (facts->has_owner)
 		return;
 	facts->owner = geteuid();
@@ -104,7 +101,6 @@ static int fill_state(struct live_job *job, const struct live_job_options *optio
 {
 	CLEANUP(domain_facts_clear) struct domain_facts facts = { 0 };
 	int err = domain_facts(options->domain, &facts);
-
 	if (err != 0)
 		return err;
 	printable(job->shown, sizeof(job->shown), domain_name(options->domain));
@@ -126,7 +122,6 @@ static int make_directory(struct live_job *job, const struct live_job_options *o
 	struct guest_facts facts;
 	uint64_t allocated = 0;
 	int err = domain_get_xml(options->domain, DOMAIN_XML_CURRENT, &xml);
-
 	if (err != 0)
 		return err;
 	err = job_xml_guest(&facts, xml);
@@ -149,7 +144,6 @@ int live_job_prepare(struct live_job **out, const struct live_job_options *optio
 	struct live_job *job = calloc(1, sizeof(*job));
 	struct error_copy why;
 	int err;
-
 	if (job == NULL)
 		return -ENOMEM;
 	job->connection = options->connection;
@@ -198,7 +192,6 @@ static const char *cannot_freeze(struct live_job *job)
 	CLEANUP(domain_facts_clear) struct domain_facts now = { 0 };
 	CLEANUP_FREE char *xml = NULL;
 	struct guest_facts facts;
-
 	if (job->quiesce == QUIESCE_NEVER)
 		return "--quiesce=never";
 	if (domain_facts(job->domain, &now) != 0 ||
@@ -223,7 +216,6 @@ static void thaw(struct live_job *job, double start)
 {
 	bool late = false;
 	int err = live_guest_thaw(job->guest, THAW_SECONDS);
-
 	job->frozen_seconds = job->frozen ? monotonic_now() - start : 0;
 	if (err != 0) {
 		report_error("domain %s MAY STILL BE FROZEN: %s; try: virsh "
@@ -248,7 +240,6 @@ static int freeze(struct live_job *job, double *start)
 	enum freeze result;
 	bool late;
 	int err;
-
 	*start = 0;
 	not_frozen(job, cannot != NULL ? cannot : "");
 	err = set_phase(job, cannot != NULL ? SCRATCH_RUNNING : SCRATCH_FROZEN);
@@ -284,7 +275,6 @@ static int make_job_xml(struct live_job *job, const struct live_disk *disks,
 {
 	char **files = calloc(count + 1, sizeof(char *));
 	bool complete = files != NULL;
-
 	job->attempts++;
 	for (unsigned i = 0; complete && i < count; i++) {
 		files[i] = scratch_file(job->scratch, job->attempts, i + 1);
@@ -301,7 +291,6 @@ static int check_holder(struct live_job *job)
 {
 	CLEANUP_FREE char *who = NULL;
 	int err = job_owner_find(job->domain, &who);
-
 	if (err != 0)
 		return err;
 	if (who != NULL)
@@ -315,7 +304,6 @@ static int add_remedy(const struct live_job *job, int err)
 	const char *text = error_text(err);
 	const char *directory = scratch_directory(job->scratch);
 	char shown[512];
-
 	if (err != -EIO || strstr(text, "ermission denied") == NULL)
 		return err;
 	printable(shown, sizeof(shown), directory);
@@ -337,7 +325,6 @@ static int add_remedy(const struct live_job *job, int err)
 static int begin(struct live_job *j, const char *job, const char *checkpoint)
 {
 	int err;
-
 	if (j->quiesce == QUIESCE_REQUIRE && !j->frozen)
 		return fail(-EPERM, "it can't be frozen, which "
 				"--quiesce=require wants: %.1500s", j->why_not);
@@ -354,7 +341,6 @@ static int freeze_begin_thaw(struct live_job *j, const char *job,
 	struct error_copy why;
 	double start;
 	int err = freeze(j, &start);
-
 	if (err == 0)
 		err = begin(j, job, checkpoint);
 	error_save(&why, err);
@@ -378,7 +364,6 @@ static int check_begun(struct live_job *job)
 static int undo_begin(struct live_job *job, int err)
 {
 	struct error_copy why;
-
 	error_save(&why, err);
 	if (live_guest_end_job(job->guest, scratch_directory(job->scratch),
 			    JOB_SECONDS) != 0)
@@ -394,7 +379,6 @@ int live_job_begin(struct live_job *j, const struct live_disk *disks,
 	CLEANUP_FREE char *job = NULL;
 	CLEANUP_FREE char *point = NULL;
 	int err = make_job_xml(j, disks, count, &job);
-
 	if (err != 0)
 		return err;
 	if (checkpoint != NULL) {
@@ -466,7 +450,6 @@ static bool still_runs(struct live_job *job)
 {
 	const char *directory = scratch_directory(job->scratch);
 	struct timespec moment = { .tv_nsec = 300000000 };
-
 	if (live_guest_job_total(job->guest) < job->total)
 		nanosleep(&moment, NULL);
 	switch (live_guest_job(job->guest, directory)) {
@@ -483,7 +466,6 @@ int live_job_stop(struct live_job *job)
 	const char *directory = scratch_directory(job->scratch);
 	bool ran;
 	int err;
-
 	if (!job->running)
 		return 0;
 	ran = still_runs(job);

@@ -55,7 +55,6 @@ struct scratch {
 static struct scratch *scratch_new(const char *base, const char *name)
 {
 	struct scratch *scratch = calloc(1, sizeof(*scratch));
-
 	if (scratch == NULL)
 		return NULL;
 	scratch->base = scratch->dir = scratch->state = scratch->guard = -1;
@@ -94,7 +93,6 @@ static const char *user_name(uid_t uid, char buf[64])
 {
 	struct passwd entry, *found = NULL;
 	char room[4096];
-
 	if (getpwuid_r(uid, &entry, room, sizeof(room), &found) == 0 && found != NULL)
 		snprintf(buf, 64, "%.40s", entry.pw_name);
 	else
@@ -106,7 +104,6 @@ static const char *user_name(uid_t uid, char buf[64])
 static int make_outer(struct scratch *scratch, bool shared)
 {
 	char buf[512];
-
 	if (mkdirat(scratch->base, scratch->name, 0700) < 0)
 		return fail_errno(-errno, "no scratch folder %s",
 				shown(scratch, buf));
@@ -125,7 +122,6 @@ static int make_inner(struct scratch *scratch, uid_t uid, gid_t gid)
 {
 	CLEANUP_FD int q = -1;
 	char buf[512];
-
 	if (fsync(scratch->dir) < 0 || fsync(scratch->base) < 0 ||
 			mkdirat(scratch->dir, QEMU_DIR, 0700) < 0)
 		return fail_errno(-errno, "%s", shown(scratch, buf));
@@ -141,7 +137,6 @@ static int make_inner(struct scratch *scratch, uid_t uid, gid_t gid)
 static int check_user(uid_t qemu)
 {
 	char buf[64];
-
 	if (geteuid() == 0 || geteuid() == qemu)
 		return 0;
 	return fail(-EPERM,
@@ -153,7 +148,6 @@ static int check_user(uid_t qemu)
 static int open_base(char **path, int *fd, const char *dir)
 {
 	char buf[512];
-
 	if (dir == NULL)
 		dir = SCRATCH_DIR_DEFAULT;
 	printable(buf, sizeof(buf), dir);
@@ -171,7 +165,6 @@ static int make_in(struct scratch **out, const char *base)
 	char name[NAME_LEN + 1] = NAME_PREFIX;
 	unsigned char token[NAME_DIGITS / 2];
 	struct scratch *scratch;
-
 	seal_random(token, sizeof(token));
 	hex_encode(name + sizeof(NAME_PREFIX) - 1, token, sizeof(token));
 	scratch = scratch_new(base, name);
@@ -179,7 +172,6 @@ static int make_in(struct scratch **out, const char *base)
 		return -ENOMEM;
 	if (strlen(scratch->socket) > SOCKET_MAX) {
 		int over = (int)(strlen(scratch->socket) - SOCKET_MAX);
-
 		scratch_close(scratch);
 		return fail(-ENAMETOOLONG,
 				"the scratch folder's place has a path of %zu "
@@ -198,7 +190,6 @@ int scratch_make(struct scratch **out, const char *dir, uid_t qemu,
 	CLEANUP_FD int fd = -1;
 	struct scratch *scratch = NULL;
 	int err = check_user(qemu);
-
 	if (err != 0)
 		return err;
 	err = open_base(&base, &fd, dir);
@@ -213,7 +204,6 @@ int scratch_make(struct scratch **out, const char *dir, uid_t qemu,
 		err = make_inner(scratch, qemu, qemu_group);
 	if (err != 0) {
 		struct error_copy why;
-
 		error_save(&why, err);
 		if (scratch->dir >= 0)
 			scratch_remove(scratch);
@@ -228,7 +218,6 @@ int scratch_make(struct scratch **out, const char *dir, uid_t qemu,
 static int open_directory(struct scratch *scratch)
 {
 	struct stat st;
-
 	scratch->dir = openat(scratch->base, scratch->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
 			O_CLOEXEC);
 	if (scratch->dir < 0 || fstat(scratch->dir, &st) < 0)
@@ -242,7 +231,6 @@ int scratch_open(struct scratch **out, const char *directory)
 	char *slash = base != NULL ? strrchr(base, '/') : NULL;
 	struct scratch *scratch;
 	int err;
-
 	if (slash == NULL)
 		return base != NULL ? -EINVAL : -ENOMEM;
 	*slash = '\0';
@@ -262,7 +250,6 @@ int scratch_open(struct scratch **out, const char *directory)
 int scratch_write_state(struct scratch *scratch, const struct scratch_state *state)
 {
 	int err = scratch_state_write(scratch->state, state);
-
 	return err != 0 ? fail_errno(err, "%s/state", scratch->directory) : 0;
 }
 
@@ -284,10 +271,8 @@ static int remove_inner(int dir)
 			O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *e;
-
 	if (d == NULL) {
 		int err = -errno;
-
 		cleanup_fd(&fd);
 		return err == -ENOENT ? 0 : err;
 	}
@@ -302,7 +287,6 @@ int scratch_remove(struct scratch *scratch)
 {
 	int err = remove_inner(scratch->dir);
 	char buf[512];
-
 	if (err == 0 && unlinkat(scratch->dir, "guard", 0) < 0 && errno != ENOENT)
 		err = -errno;
 	if (err == 0 && unlinkat(scratch->dir, "state", 0) < 0 && errno != ENOENT)
@@ -326,7 +310,6 @@ const char *scratch_socket(const struct scratch *scratch)
 char *scratch_file(const struct scratch *scratch, unsigned attempt, unsigned disk)
 {
 	char *path;
-
 	if (asprintf(&path, "%s/" QEMU_DIR "/%u-%u", scratch->directory, attempt,
 			    disk) < 0)
 		return NULL;
@@ -338,7 +321,6 @@ char *scratch_file(const struct scratch *scratch, unsigned attempt, unsigned dis
 uint64_t scratch_free(const struct scratch *scratch)
 {
 	struct statvfs v;
-
 	if (fstatvfs(scratch->dir, &v) < 0)
 		return 0;
 	return (uint64_t)v.f_bavail * v.f_frsize;
@@ -350,7 +332,6 @@ int scratch_check_space(const struct scratch *scratch, uint64_t allocated)
 	uint64_t well = max_u64(least, allocated / 32);
 	uint64_t have = scratch_free(scratch);
 	char buf[512], has[SIZE_TEXT_MAX], needs[SIZE_TEXT_MAX];
-
 	size_format(has, have);
 	if (have < least)
 		return fail(-ENOSPC,
@@ -372,7 +353,6 @@ int scratch_check_space(const struct scratch *scratch, uint64_t allocated)
 static bool is_name(const char *name)
 {
 	size_t prefix = sizeof(NAME_PREFIX) - 1;
-
 	return strlen(name) == NAME_LEN &&
 			strncmp(name, NAME_PREFIX, prefix) == 0 &&
 			strspn(name + prefix, "0123456789abcdef") ==
@@ -382,7 +362,6 @@ static bool is_name(const char *name)
 static bool is_old(int dir)
 {
 	struct stat st;
-
 	return fstat(dir, &st) == 0 && time(NULL) - st.st_mtime > YOUNG_SECONDS;
 }
 
@@ -391,7 +370,6 @@ static bool is_old(int dir)
 static int lock_dead(struct scratch *scratch, struct scratch_state *state)
 {
 	struct stat st;
-
 	scratch->state = openat(scratch->dir, "state", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (scratch->state < 0 && errno != ENOENT)
 		return -errno;
@@ -413,7 +391,6 @@ static void wait_for_guard(struct scratch *scratch)
 {
 	double end = monotonic_now() + GUARD_SECONDS;
 	struct timespec nap = { .tv_nsec = 50000000 };
-
 	while (scratch_lock_guard(scratch) == -EWOULDBLOCK && monotonic_now() < end)
 		nanosleep(&nap, NULL);
 }
@@ -421,7 +398,6 @@ static void wait_for_guard(struct scratch *scratch)
 static bool still_there(const struct scratch *scratch)
 {
 	struct stat st, now;
-
 	return fstat(scratch->dir, &st) == 0 &&
 			fstatat(scratch->base, scratch->name, &now, AT_SYMLINK_NOFOLLOW) ==
 					0 &&
@@ -434,7 +410,6 @@ static void look_at(struct scratch *scratch,
 		void *ctx)
 {
 	struct scratch_state state;
-
 	if (open_directory(scratch) < 0 || lock_dead(scratch, &state) < 0)
 		return;
 	wait_for_guard(scratch);
@@ -454,7 +429,6 @@ int scratch_dead(const char *dir,
 	int err = open_base(&base, &fd, dir);
 	int copy;
 	DIR *d;
-
 	if (err != 0)
 		return err;
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -465,7 +439,6 @@ int scratch_dead(const char *dir,
 		struct scratch *scratch = is_name(e->d_name)
 				? scratch_new(base, e->d_name)
 				: NULL;
-
 		if (scratch == NULL)
 			continue;
 		scratch->base = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -481,7 +454,6 @@ static const char *name_in(const char *path)
 {
 	size_t len = strlen(path), tail = sizeof(SOCKET_IN) - 1;
 	char name[NAME_LEN + 1];
-
 	if (len < NAME_LEN + tail + 1 || path[0] != '/' ||
 			strcmp(path + len - tail, SOCKET_IN) != 0)
 		return NULL;
@@ -502,7 +474,6 @@ static bool same_for_host(const char *path)
 {
 	char host[4096];
 	struct stat ours, theirs;
-
 	if (snprintf(host, sizeof(host), "/proc/1/root%s", path) >=
 					(int)sizeof(host) ||
 			stat(path, &ours) < 0 || stat(host, &theirs) < 0)
@@ -518,7 +489,6 @@ bool scratch_is_orphan(const char *path, const char *dir)
 	const char *name = name_in(path);
 	struct stat st;
 	size_t at;
-
 	if (name == NULL || base == NULL || copy == NULL)
 		return false;
 	at = (size_t)(name - path);

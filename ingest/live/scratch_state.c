@@ -36,17 +36,14 @@ static void read_boot_id(char out[40])
 	CLEANUP_FD int fd = open("/proc/sys/kernel/random/boot_id",
 			O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, out, 36);
-
 	out[n == 36 ? 36 : 0] = '\0';
 }
 
 static int write_whole(int fd, const char *text, size_t len)
 {
 	size_t done = 0;
-
 	while (done < len) {
 		ssize_t n = pwrite(fd, text + done, len - done, (off_t)done);
-
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		done += n < 0 ? 0 : (size_t)n;
@@ -61,7 +58,6 @@ int scratch_state_write(int fd, const struct scratch_state *state)
 	char boot[40];
 	CLEANUP_FREE char *text = NULL;
 	json_t *json;
-
 	read_boot_id(boot);
 	json = json_pack("{s:i, s:s, s:s, s:s*, s:s*, s:s*, s:s*, s:i, s:s*, "
 			 "s:I}", "version", 1, "phase", phases[state->phase],
@@ -79,7 +75,6 @@ int scratch_state_write(int fd, const struct scratch_state *state)
 static char *text_of(const json_t *json, const char *key)
 {
 	const char *text = json_string_value(json_object_get(json, key));
-
 	return text != NULL ? strdup(text) : NULL;
 }
 
@@ -90,7 +85,6 @@ static void parse_state(struct scratch_state *state, const char *text, size_t le
 	const char *phase = json_string_value(json_object_get(json, "phase"));
 	const char *boot = json_string_value(json_object_get(json, "boot"));
 	char now[40];
-
 	memset(state, 0, sizeof(*state));
 	state->phase = SCRATCH_RUNNING;
 	for (int i = 0; phase != NULL && i <= SCRATCH_RUNNING; i++)
@@ -112,6 +106,5 @@ void scratch_state_read(int fd, struct scratch_state *state)
 {
 	CLEANUP_FREE char *text = malloc(STATE_MAX);
 	ssize_t n = text != NULL && fd >= 0 ? pread(fd, text, STATE_MAX, 0) : -1;
-
 	parse_state(state, text != NULL ? text : "", n > 0 ? (size_t)n : 0);
 }

@@ -27,7 +27,6 @@ static int undo(const struct scratch *scratch, const struct scratch_state *state
 {
 	struct live_guest *guest = NULL;
 	int err = live_guest_open(&guest, state->uri, state->uuid);
-
 	if (err == -ENOENT)
 		return 0; /* there is no such domain any more */
 	/* One that was started anew since then is not frozen. */
@@ -50,7 +49,6 @@ static void on_dead(void *ctx, struct scratch *scratch,
 	struct work *work = ctx;
 	char name[256], directory[512];
 	int err = 0;
-
 	printable(name, sizeof(name), state->name != NULL ? state->name : "?");
 	printable(directory, sizeof(directory), scratch_directory(scratch));
 	/* No job and no frozen guest survives the host. */
@@ -76,7 +74,6 @@ static int end_orphan(struct connection *conn, struct domain *domain, char *sock
 	struct live_guest *guest = NULL;
 	char name[256];
 	int err = domain_facts(domain, &facts);
-
 	if (err == 0)
 		err = live_guest_open(&guest, connection_uri(conn), facts.uuid);
 	*strrchr(socket, '/') = '\0';
@@ -99,7 +96,6 @@ static int look_for_orphan(struct connection *conn, struct domain *domain,
 {
 	CLEANUP_FREE char *xml = NULL;
 	CLEANUP_FREE char *socket = NULL;
-
 	if (!domain_control_is_active(domain))
 		return 0;
 	xml = domain_job_backup_xml(domain);
@@ -114,10 +110,8 @@ static int end_orphans(struct connection *conn, const char *scratch_dir)
 	struct domain **list = NULL;
 	unsigned count = 0;
 	int first = domain_list(conn, &list, &count);
-
 	for (unsigned i = 0; i < count; i++) {
 		int err = look_for_orphan(conn, list[i], scratch_dir);
-
 		first = first ? first : err;
 	}
 	domain_list_free(list, count);
@@ -129,7 +123,6 @@ int stale_jobs_end(struct connection *conn, const char *scratch_dir)
 	struct work w = { 0 };
 	int err = scratch_dead(scratch_dir, on_dead, &w);
 	int orphans = end_orphans(conn, scratch_dir);
-
 	if (err != 0 || w.err)
 		return err != 0 ? err : w.err;
 	return orphans;

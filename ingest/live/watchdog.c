@@ -39,7 +39,6 @@ static int gone(struct watchdog *watchdog)
 static int say(struct watchdog *watchdog, const char *text, size_t len)
 {
 	ssize_t n;
-
 	if (watchdog->socket < 0)
 		return gone(watchdog);
 	do {
@@ -51,7 +50,6 @@ static int say(struct watchdog *watchdog, const char *text, size_t len)
 static int say_word(struct watchdog *watchdog, enum watchdog_message word)
 {
 	char byte = (char)word;
-
 	return say(watchdog, &byte, 1);
 }
 
@@ -60,12 +58,10 @@ static int say_word(struct watchdog *watchdog, enum watchdog_message word)
 static int hear(struct watchdog *watchdog, char text[ERROR_TEXT_MAX], double seconds)
 {
 	double end = monotonic_now() + seconds;
-
 	for (;;) {
 		struct pollfd p = { .fd = watchdog->socket, .events = POLLIN };
 		double left = end - monotonic_now();
 		ssize_t n;
-
 		if (watchdog->socket < 0)
 			return gone(watchdog);
 		if (poll(&p, 1, left > 0 ? (int)(left * 1000) + 1 : 0) <= 0) {
@@ -92,7 +88,6 @@ static int introduce(struct watchdog *watchdog, const struct scratch *scratch,
 			"uuid", state->uuid, "name", state->name, "folder",
 			scratch_directory(scratch));
 	CLEANUP_FREE char *text = json != NULL ? json_dumps(json, 0) : NULL;
-
 	json_decref(json);
 	if (text == NULL)
 		return fail(-EIO, "the scratch folder's path is not UTF-8");
@@ -103,7 +98,6 @@ static int wait_until_ready(struct watchdog *watchdog)
 {
 	char text[ERROR_TEXT_MAX];
 	int err = hear(watchdog, text, ANSWER_SECONDS);
-
 	if (err == -EAGAIN)
 		return fail(-EIO, "the guard process does not answer");
 	if (err == 0 && text[0] == WATCHDOG_BROKEN)
@@ -118,7 +112,6 @@ static const char *own_program(char *buf, size_t size)
 	static const char self[] = "/proc/self/exe";
 	struct stat running, named;
 	ssize_t n = readlink(self, buf, size - 1);
-
 	if (n <= 0)
 		return self;
 	buf[n] = '\0';
@@ -135,7 +128,6 @@ static int spawn(struct watchdog *watchdog)
 	char *argv[] = { (char *)own_program(path, sizeof(path)),
 		(char *)WATCHDOG_COMMAND, NULL };
 	int pair[2], err;
-
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	err = child_start_guard(&watchdog->child, argv, pair[1]);
@@ -150,7 +142,6 @@ int watchdog_start(struct watchdog **out, const struct scratch *scratch,
 	struct watchdog *watchdog = calloc(1, sizeof(*watchdog));
 	struct error_copy why;
 	int err;
-
 	if (watchdog == NULL)
 		return -ENOMEM;
 	watchdog->socket = -1;
@@ -172,7 +163,6 @@ int watchdog_start(struct watchdog **out, const struct scratch *scratch,
 int watchdog_freezing(struct watchdog *watchdog)
 {
 	int err = say_word(watchdog, WATCHDOG_FREEZING);
-
 	watchdog->may_be_frozen = err == 0;
 	return err;
 }
@@ -186,7 +176,6 @@ int watchdog_thawed(struct watchdog *watchdog, bool *late)
 {
 	char text[ERROR_TEXT_MAX];
 	int err = say_word(watchdog, WATCHDOG_THAWED);
-
 	*late = false;
 	if (err == 0)
 		err = hear(watchdog, text, ANSWER_SECONDS);
@@ -210,7 +199,6 @@ int watchdog_stopped(struct watchdog *watchdog)
 bool watchdog_was_full(struct watchdog *watchdog)
 {
 	char text[ERROR_TEXT_MAX];
-
 	while (watchdog->socket >= 0 && hear(watchdog, text, 0) == 0)
 		;
 	return watchdog->full;

@@ -62,7 +62,6 @@ struct watch {
 static void answer(struct watch *watch, enum watchdog_message word)
 {
 	char byte = (char)word;
-
 	send(watch->socket, &byte, 1, MSG_NOSIGNAL);
 }
 
@@ -71,7 +70,6 @@ static void answer(struct watch *watch, enum watchdog_message word)
 static int thaw(struct watch *watch, double seconds)
 {
 	int err = live_guest_thaw(watch->guest, seconds);
-
 	watch->thaw_at = -1;
 	if (err != 0)
 		report_error("domain %s MAY STILL BE FROZEN: %s; try: virsh "
@@ -93,7 +91,6 @@ static void end_job_of_full(struct watch *watch)
 {
 	const char *directory = scratch_directory(watch->scratch);
 	int err;
-
 	/* First, so that whoever reads knows by the time the reading fails. */
 	answer(watch, WATCHDOG_FULL);
 	watch->running = false;
@@ -111,7 +108,6 @@ static void wait_for_job(struct watch *watch, double seconds)
 {
 	double end = monotonic_now() + seconds;
 	struct timespec nap = { .tv_nsec = 50000000 };
-
 	while (live_guest_job(watch->guest, scratch_directory(watch->scratch)) !=
 					JOB_OURS &&
 			monotonic_now() < end)
@@ -122,7 +118,6 @@ static int end_job(struct watch *watch)
 {
 	const char *directory = scratch_directory(watch->scratch);
 	int err;
-
 	if (watch->beginning)
 		wait_for_job(watch, BEGIN_SECONDS);
 	err = live_guest_end_job(watch->guest, directory, JOB_SECONDS);
@@ -135,7 +130,6 @@ static int clean_up(struct watch *watch)
 {
 	struct timespec moment = { .tv_nsec = DISCONNECT_NS };
 	int job, directory, err = 0;
-
 	if (watch->may_be_frozen && live_guest_thaw(watch->guest, 0) == 0)
 		watch->may_be_frozen = false;
 	nanosleep(&moment, NULL);
@@ -168,7 +162,6 @@ static int let_go(struct watch *watch)
 static void begin_watching_room(struct watch *watch)
 {
 	uint64_t have = scratch_free(watch->scratch);
-
 	watch->beginning = false;
 	watch->running = have > 0;
 	watch->room = min_u64(ROOM_MAX, have / 4);
@@ -208,7 +201,6 @@ static void obey(struct watch *watch, char word)
 static int patience(const struct watch *watch)
 {
 	double left;
-
 	if (watch->running)
 		return LOOK_MS;
 	if (watch->thaw_at < 0)
@@ -224,7 +216,6 @@ static int watch(struct watch *w)
 		struct pollfd p = { .fd = w->socket, .events = POLLIN };
 		char word = 0;
 		ssize_t n;
-
 		if (poll(&p, 1, patience(w)) > 0) {
 			n = recv(w->socket, &word, 1, MSG_DONTWAIT);
 			if (n < 0 && (errno == EINTR || errno == EAGAIN))
@@ -247,7 +238,6 @@ static int watch(struct watch *w)
 static const char *text_of(const json_t *json, const char *key)
 {
 	const char *text = json_string_value(json_object_get(json, key));
-
 	return text != NULL ? text : "";
 }
 
@@ -255,7 +245,6 @@ static int prepare(struct watch *watch, const char *message, size_t len)
 {
 	json_t *json = json_loadb(message, len, 0, NULL);
 	int err = 0;
-
 	printable(watch->name, sizeof(watch->name), text_of(json, "name"));
 	err = scratch_open(&watch->scratch, text_of(json, "folder"));
 	if (err == 0)
@@ -270,7 +259,6 @@ static int prepare(struct watch *watch, const char *message, size_t len)
 static void say_broken(struct watch *watch, int err)
 {
 	char text[ERROR_TEXT_MAX + 1];
-
 	snprintf(text, sizeof(text), "%c%s", WATCHDOG_BROKEN, error_text(err));
 	send(watch->socket, text, strnlen(text, ERROR_TEXT_MAX - 1), MSG_NOSIGNAL);
 }
@@ -282,7 +270,6 @@ int watchdog_process_main(int argc, char **argv)
 	struct report_options quiet = { .quiet = true };
 	ssize_t n;
 	int status = EXIT_FAILED, err;
-
 	(void)argc;
 	(void)argv;
 	/* What ends a backup must not end its guard. */

@@ -80,7 +80,6 @@ static int client_fail(struct nbd_client *client, const char *what)
 {
 	const char *theirs = nbd_get_error();
 	char own[512] = "", shown[512];
-
 	if (client->message != NULL) {
 		LOCK_SCOPE(&client->message_mutex);
 		client->message(client->ctx, own, sizeof(own));
@@ -102,7 +101,6 @@ static int await(struct nbd_client *client, struct nbd_handle *nbd, double since
 		double patience, const char *what)
 {
 	int n = nbd_poll(nbd, 1000);
-
 	if (n < 0)
 		return client_fail(client, what);
 	if (n > 0)
@@ -120,7 +118,6 @@ static int await(struct nbd_client *client, struct nbd_handle *nbd, double since
 static int add_extent(struct map *map, uint64_t len, bool set)
 {
 	uint64_t start = map->count ? map->extents[map->count - 1].end : map->from;
-
 	if (len == 0)
 		return 0;
 	if (map->count && map->extents[map->count - 1].set == set) {
@@ -130,7 +127,6 @@ static int add_extent(struct map *map, uint64_t len, bool set)
 	if (map->count == map->room) {
 		size_t room = map->room ? 2 * map->room : 64;
 		struct extent *extent = realloc(map->extents, room * sizeof(*extent));
-
 		if (extent == NULL)
 			return -ENOMEM;
 		map->extents = extent;
@@ -144,7 +140,6 @@ static int on_extents(void *ctx, const char *context, uint64_t offset,
 		uint32_t *entries, size_t n, int *error)
 {
 	struct map *map = ctx;
-
 	(void)error;
 	if (offset != map->from || strcmp(context, map->context) != 0)
 		return 0;
@@ -166,7 +161,6 @@ static void choose_look(struct map *map)
 static const struct extent *known_extent(struct map *map, uint64_t offset)
 {
 	size_t i = map->last;
-
 	if (map->count == 0 || offset < map->from ||
 			offset >= map->extents[map->count - 1].end)
 		return NULL;
@@ -184,7 +178,6 @@ static int ask(struct nbd_client *client, struct nbd_handle *nbd, struct map *ma
 {
 	nbd_extent_callback callback = { .callback = on_extents,
 		.user_data = map };
-
 	map->from = offset;
 	map->count = map->last = 0;
 	map->nomem = false;
@@ -223,7 +216,6 @@ static int client_extent(void *ctx, unsigned worker, uint64_t offset,
 	struct map *map = &w->holes;
 	const struct extent *extent = known_extent(map, offset);
 	int err;
-
 	if (w->nbd == NULL)
 		return fail(-EIO, FAILED_BEFORE);
 	if (extent == NULL) {
@@ -244,7 +236,6 @@ static int ask_dirt(struct nbd_client *client, struct map *map, uint64_t offset)
 {
 	LOCK_SCOPE(&client->dirty_mutex);
 	int err = ask(client, client->dirty_nbd, map, offset, map->look);
-
 	if (err != 0)
 		return err;
 	choose_look(map);
@@ -256,10 +247,8 @@ int nbd_client_dirty(struct nbd_client *client, unsigned worker, uint64_t offset
 {
 	struct map *map = &client->workers[worker].dirt;
 	const struct extent *extent = known_extent(map, offset);
-
 	if (extent == NULL) {
 		int err = ask_dirt(client, map, offset);
-
 		if (err != 0)
 			return err;
 		extent = known_extent(map, offset);
@@ -274,7 +263,6 @@ static int client_same(void *ctx, unsigned worker, uint64_t offset,
 {
 	bool dirty = true;
 	int err = nbd_client_dirty(ctx, worker, offset, limit, &dirty, end);
-
 	*same = !dirty;
 	return err;
 }
@@ -298,7 +286,6 @@ static int send_requests(struct transfer *transfer)
 		size_t n = (size_t)min_u64(REQUEST_MAX, transfer->len - transfer->sent);
 		int64_t cookie = nbd_aio_pread(transfer->nbd, transfer->buf + transfer->sent, n,
 				transfer->offset + transfer->sent, NBD_NULL_COMPLETION, 0);
-
 		if (cookie < 0)
 			return client_fail(transfer->client, "reading");
 		transfer->cookies[transfer->in_flight++] = cookie;
@@ -312,7 +299,6 @@ static int take_finished(struct transfer *transfer)
 {
 	for (unsigned i = 0; i < transfer->in_flight;) {
 		int done = nbd_aio_command_completed(transfer->nbd, transfer->cookies[i]);
-
 		if (done < 0)
 			return client_fail(transfer->client, "reading");
 		if (done == 0)
@@ -343,13 +329,11 @@ static int client_read(void *ctx, unsigned worker, void *buf, size_t len,
 		.offset = offset, .len = len };
 
 	double since = monotonic_now();
-
 	if (w->nbd == NULL)
 		return fail(-EIO, FAILED_BEFORE);
 	while (t.sent < t.len || t.in_flight > 0) {
 		int err = send_requests(&t);
 		unsigned sent = t.in_flight;
-
 		if (err == 0)
 			err = take_finished(&t);
 		if (t.in_flight != sent)
@@ -383,7 +367,6 @@ static int connect_one(struct nbd_client *client, struct nbd_handle **out,
 	struct nbd_handle *nbd = nbd_create();
 	double since;
 	int err = 0;
-
 	*out = nbd;
 	if (nbd == NULL)
 		return client_fail(client, "libnbd");
@@ -409,7 +392,6 @@ static int connect_worker(struct nbd_client *client, struct worker *worker,
 		const struct nbd_client_options *options)
 {
 	int err = connect_one(client, &worker->nbd, options, LIBNBD_CONTEXT_BASE_ALLOCATION);
-
 	worker->holes = (struct map){ .context = LIBNBD_CONTEXT_BASE_ALLOCATION,
 		.flag = LIBNBD_STATE_ZERO, .look = LOOK_MIN };
 	worker->dirt = (struct map){ .context = client->dirty_context,
@@ -424,7 +406,6 @@ static int connect_worker(struct nbd_client *client, struct worker *worker,
 static int read_size(struct nbd_client *client, struct nbd_handle *nbd)
 {
 	int64_t size = nbd_get_size(nbd);
-
 	if (size < 0)
 		return client_fail(client, "the image's size");
 	if (client->size != UINT64_MAX && client->size != (uint64_t)size)
@@ -438,7 +419,6 @@ static int connect_bitmap(struct nbd_client *client,
 {
 	char shown[256];
 	int err = connect_one(client, &client->dirty_nbd, options, client->dirty_context);
-
 	if (err == 0 && nbd_can_meta_context(client->dirty_nbd, client->dirty_context) != 1)
 		return fail(-ENOTSUP, "the NBD server has no dirty bitmap %s",
 				name_display(shown, sizeof(shown), options->bitmap));
@@ -449,7 +429,6 @@ static int connect_all(struct nbd_client *client,
 		const struct nbd_client_options *options)
 {
 	int err = 0;
-
 	client->size = UINT64_MAX;
 	for (unsigned i = 0; err == 0 && i < client->worker_count; i++) {
 		err = connect_worker(client, &client->workers[i], options);
@@ -469,7 +448,6 @@ int nbd_client_open(struct nbd_client **out,
 	unsigned workers = options->workers ? options->workers : 1;
 	struct nbd_client *client;
 	int err = 0;
-
 	if (workers > NBD_CLIENT_WORKERS_MAX)
 		return fail(-EINVAL, "more than %u workers",
 				NBD_CLIENT_WORKERS_MAX);

@@ -49,14 +49,12 @@ static int place_make(struct socket_place *place, int backlog)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	const char *tmp = getenv("TMPDIR");
-
 	*place = (struct socket_place){ .fd = -1 };
 	if (tmp == NULL || tmp[0] != '/' || strlen(tmp) > sizeof(place->dir) - 20)
 		tmp = "/tmp";
 	snprintf(place->dir, sizeof(place->dir), "%s/amberfs-XXXXXX", tmp);
 	if (mkdtemp(place->dir) == NULL) { /* 0700 */
 		int err = -errno;
-
 		place->dir[0] = '\0';
 		return fail_errno(err, "no folder for a socket in %s", tmp);
 	}
@@ -88,7 +86,6 @@ static int start_server(struct nbd_source *source, const struct chain *chain,
 	char *argv[] = { (char *)"qemu-nbd", (char *)"--read-only", shared,
 		NULL, NULL, NULL };
 	int err, n = 3;
-
 	if (node == NULL || asprintf(&image, "json:%s", node) < 0)
 		return -ENOMEM;
 	snprintf(shared, sizeof(shared), "--shared=%u", connections);
@@ -111,7 +108,6 @@ static void server_message(void *ctx, char *buf, size_t size)
 {
 	const struct nbd_source *source = ctx;
 	char own[512];
-
 	child_message(&source->server, own, sizeof(own));
 	if (own[0])
 		snprintf(buf, size, "qemu-nbd: %s", own);
@@ -126,7 +122,6 @@ int nbd_source_open(struct nbd_source **out, const struct chain *chain,
 	unsigned connections = NBD_CLIENT_CONNECTIONS(o.workers);
 	struct nbd_source *source = calloc(1, sizeof(*source));
 	int err;
-
 	if (source == NULL)
 		return -ENOMEM;
 	source->server = (struct child){ .out = -1, .err = -1 };

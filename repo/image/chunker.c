@@ -14,7 +14,6 @@
 static uint8_t mark(const struct chunker *chunker, const uint8_t *block, uint32_t len)
 {
 	uint64_t mask = chunker->average / BLOCK_SIZE - 1;
-
 	if (bytes_are_zero(block, len))
 		return BLOCK_ZERO;
 	if ((XXH3_64bits_withSeed(block, len, chunker->seed) & mask) == 0)
@@ -26,7 +25,6 @@ void chunker_scan(const struct chunker *chunker, uint8_t *marks, const void *dat
 		uint32_t len)
 {
 	const uint8_t *block = data;
-
 	while (len > 0) {
 		uint32_t n = len < BLOCK_SIZE ? len : BLOCK_SIZE;
 		*marks++ = mark(chunker, block, n);
@@ -50,7 +48,6 @@ static uint32_t chunk_blocks(const struct chunker *chunker, const uint8_t *marks
 {
 	uint32_t min = chunker->min / BLOCK_SIZE, max = chunker->max / BLOCK_SIZE;
 	uint32_t n = 0;
-
 	do {
 		if (marks[n] == BLOCK_UNREAD) {
 			*unread = n;
@@ -74,7 +71,6 @@ uint32_t chunker_cut(const struct chunker *chunker, const uint8_t *marks,
 {
 	uint32_t count = (uint32_t)(round_up(span_len, BLOCK_SIZE) / BLOCK_SIZE);
 	uint32_t at = 0, made = 0, unread;
-
 	while (at < count) {
 		bool hole = marks[at] == BLOCK_ZERO;
 		uint32_t start = at * BLOCK_SIZE;

@@ -81,7 +81,6 @@ int index_guard_run(int (*fn)(void *arg), void *arg)
 {
 	sigjmp_buf here;
 	sigjmp_buf *volatile outer = landing;
-
 	if (sigsetjmp(here, 0) != 0) {
 		landing = outer;
 		return -EFAULT;

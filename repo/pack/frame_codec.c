@@ -63,7 +63,6 @@ static size_t compress(ZSTD_CCtx *cctx, uint8_t *out, size_t room,
 {
 	ZSTD_outBuffer to = { .dst = out, .size = room };
 	ZSTD_inBuffer from = { .src = plain };
-
 	ZSTD_CCtx_reset(cctx, ZSTD_reset_session_only);
 	/* The size lets zstd pick small tables, which fit a core's cache. */
 	if (ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(cctx, len)))
@@ -148,7 +147,6 @@ static ssize_t decompress_part(ZSTD_DCtx *dctx, uint8_t *out, size_t upto,
 {
 	ZSTD_outBuffer to = { .dst = out, .size = upto };
 	ZSTD_inBuffer from = { .src = in, .size = len };
-
 	ZSTD_DCtx_reset(dctx, ZSTD_reset_session_only);
 	while (to.pos < upto) {
 		size_t before = to.pos;

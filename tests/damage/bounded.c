@@ -36,7 +36,6 @@ int main(int argc, char **argv)
 		.sa_flags = SA_RESTART };
 	struct rusage usage;
 	int status;
-
 	if (argc < 4) {
 		fprintf(stderr, "usage: damage-bounded SECONDS REPORT "
 				"PROGRAM...\n");

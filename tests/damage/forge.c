@@ -29,7 +29,6 @@ void forge_check(int err, const char *what)
 void *forge_room(size_t len)
 {
 	void *p = calloc(1, len ? len : 1);
-
 	forge_check(p != NULL ? 0 : -ENOMEM, "memory");
 	return p;
 }
@@ -43,7 +42,6 @@ void forge_put_pack(struct forge *f, struct forged_pack *pack)
 	size_t size = PACK_HEADER_SIZE + PACK_FOOTER_SIZE + SEAL_OVERHEAD +
 			pack->trailer_len;
 	enum seal_kind kind = pack->kind == PACK_DATA ? SEAL_DATA : SEAL_TREE;
-
 	for (uint32_t i = 0; i < pack->box_count; i++)
 		size += pack->boxes[i].len + SEAL_OVERHEAD;
 	seal_random(pack->id.b, PACK_ID_SIZE);
@@ -55,7 +53,6 @@ void forge_put_pack(struct forge *f, struct forged_pack *pack)
 		bool last = i == pack->box_count;
 		const uint8_t *plain = last ? pack->trailer : pack->boxes[i].data;
 		size_t len = last ? pack->trailer_len : pack->boxes[i].len;
-
 		pack_ad(ad, f->repo->config.repo_id, &pack->id, pack->kind,
 				last ? TRAILER_AD : i);
 		seal_box(f->repo->seal, kind, at, plain, len, ad, sizeof(ad));
@@ -79,7 +76,6 @@ void forge_frame_record(struct forged_pack *pack, uint32_t frame, uint32_t store
 		uint32_t plain, uint32_t chunks, uint8_t compression)
 {
 	uint8_t *at = pack->trailer + 8 + 12 * (size_t)frame;
-
 	put_le32(at, stored);
 	put_le32(at + 4, plain);
 	put_le16(at + 8, (uint16_t)(chunks - 1));
@@ -91,7 +87,6 @@ void forge_chunk_record(struct forged_pack *pack, uint32_t chunk,
 {
 	uint8_t *at = pack->trailer + 8 + 12 * (size_t)get_le32(pack->trailer) +
 			36 * (size_t)chunk;
-
 	memcpy(at, id->b, ID_SIZE);
 	put_le32(at + ID_SIZE, len);
 }
@@ -101,7 +96,6 @@ void forge_simple_pack(struct forge *f, enum pack_kind kind,
 {
 	struct forged_box box = { plain, len };
 	struct forged_pack p = { .kind = kind, .boxes = &box, .box_count = 1 };
-
 	forge_trailer(&p, 1, 1);
 	forge_frame_record(&p, 0, len + SEAL_OVERHEAD, len, 1, FRAME_STORED);
 	forge_chunk_record(&p, 0, id, len);
@@ -115,7 +109,6 @@ struct id forge_chunk(struct forge *f, uint32_t len, uint8_t fill)
 {
 	uint8_t *plain = forge_room(len);
 	struct id id;
-
 	memset(plain, fill, len);
 	seal_id(f->repo->seal, ID_CHUNK, &id, plain, len);
 	forge_simple_pack(f, PACK_DATA, &id, plain, len);
@@ -126,7 +119,6 @@ struct id forge_chunk(struct forge *f, uint32_t len, uint8_t fill)
 struct id forge_node(struct forge *f, const uint8_t *plain, size_t len)
 {
 	struct id id;
-
 	seal_id(f->repo->seal, ID_NODE, &id, plain, len);
 	forge_simple_pack(f, PACK_TREE, &id, plain, (uint32_t)len);
 	return id;
@@ -137,7 +129,6 @@ void forge_object(struct forge *f, enum envelope_kind kind, const char *name,
 {
 	uint8_t *object;
 	size_t object_len;
-
 	forge_check(envelope_seal(f->repo->seal, f->repo->config.repo_id, kind,
 			name, json, len, &object, &object_len), name);
 	forge_check(store_put(f->repo->store, name, object, object_len, false),
@@ -154,7 +145,6 @@ void forge_snapshot(struct forge *f, const struct id *root, uint64_t size,
 		uint64_t data_bytes, uint64_t clusters)
 {
 	char *json, digits[2 * ID_SIZE + 1];
-
 	hex_encode(digits, root->b, ID_SIZE);
 	int n = asprintf(&json, FORGED_HEAD "\"files\":[" FORGED_DISK
 			"\"name\":\"disk.raw\",\"size\":%llu,\"root\":\"%s\","
@@ -171,7 +161,6 @@ int main(int argc, char **argv)
 {
 	static const struct repository_options o;
 	struct forge f;
-
 	if (argc == 2 && strcmp(argv[1], "--list") == 0) {
 		for (const struct forgery *forgery = forgeries; forgery->name != NULL; forgery++)
 			printf("%s %s\n", forgery->name, forgery->expect);

@@ -22,7 +22,6 @@ static size_t leaf_bytes(uint8_t *out, uint32_t span_len, uint32_t data_bytes,
 		const struct entry *entries, uint32_t count)
 {
 	uint8_t *p = out + 32;
-
 	memset(out, 0, 32);
 	put_le32(out + 4, span_len);
 	put_le32(out + 8, count);
@@ -55,7 +54,6 @@ static void forge_leaf(struct forge *f, uint64_t lie)
 	struct entry e[] = { { 64 * KIB, &a }, { 64 * KIB, &a } };
 	uint8_t out[1024];
 	size_t len;
-
 	switch (lie) {
 	case LEAF_EMPTY_ENTRY: e[1].word = 0; break;
 	case LEAF_LONG_ENTRY: e[1].word = 0x7fffffff; break;
@@ -91,7 +89,6 @@ static void forge_leaf(struct forge *f, uint64_t lie)
 static void forge_chunk_as_root(struct forge *f, uint64_t unused)
 {
 	struct id a = forge_chunk(f, 64 * KIB, 'x');
-
 	(void)unused;
 	forge_snapshot(f, &a, TWO_CHUNKS, TWO_CHUNKS, 2);
 }
@@ -102,7 +99,6 @@ static struct id largest_leaf(struct forge *f)
 	static struct entry e[LEAF_ENTRIES_MAX];
 	static uint8_t out[LEAF_SIZE_MAX + 64];
 	struct id a = forge_chunk(f, 4 * KIB, 'x');
-
 	for (uint32_t i = 0; i < LEAF_ENTRIES_MAX; i++)
 		e[i] = i % 2 ? (struct entry){ 4 * KIB | HOLE, NULL }
 			     : (struct entry){ 4 * KIB, &a };
@@ -114,7 +110,6 @@ static struct id largest_leaf(struct forge *f)
 static void forge_largest_leaf(struct forge *f, uint64_t unused)
 {
 	struct id root = largest_leaf(f);
-
 	(void)unused;
 	forge_snapshot(f, &root, SPAN_SIZE, SPAN_SIZE / 2, 256);
 }
@@ -130,7 +125,6 @@ static size_t node_bytes(uint8_t *out, uint8_t level, uint64_t spans,
 		unsigned count, const struct id *child, const struct sums *sums)
 {
 	uint8_t *p = out + 16;
-
 	memset(out, 0, NODE_SIZE_MAX);
 	out[0] = level;
 	put_le16(out + 2, (uint16_t)count);
@@ -158,7 +152,6 @@ static void forge_node_lie(struct forge *f, uint64_t lie)
 	struct id leaf = largest_leaf(f), root = { { 7 } };
 	bool itself = lie == NODE_ITSELF || lie == NODE_ITSELF_HIGH;
 	uint8_t level = lie == NODE_ITSELF_HIGH ? 2 : 1;
-
 	if (lie == NODE_NO_CHILD)
 		memset(&leaf, 9, sizeof(leaf));
 	size_t len = node_bytes(out, level, level == 2 ? 512 : 2, 2,
@@ -192,7 +185,6 @@ static void forge_bomb(struct forge *f, uint64_t number)
 	uint8_t out[NODE_SIZE_MAX];
 	struct sums s = { SPAN_SIZE, 256 };
 	uint64_t spans = 1;
-
 	if (number)
 		memset(&chunk, 9, sizeof(chunk));
 	for (unsigned i = 0; i < 16; i++)
@@ -217,7 +209,6 @@ static void use_chunk(struct forge *f, const struct id *id, uint32_t len)
 	struct entry e = { len, id };
 	uint8_t out[128];
 	struct id root = forge_node(f, out, leaf_bytes(out, len, len, &e, 1));
-
 	forge_snapshot(f, &root, len, len, (len - 1) / CLUSTER_SIZE + 1);
 }
 
@@ -236,7 +227,6 @@ static void forge_trailer_lie(struct forge *f, uint64_t lie)
 	struct forged_pack p = { .kind = PACK_DATA, .boxes = b,
 		.box_count = 2 };
 	struct id id, zero = { { 0 } };
-
 	seal_id(f->repo->seal, ID_CHUNK, &id, plain, n);
 	forge_trailer(&p, 2, 2);
 	forge_frame_record(&p, 0, box, n, 1, FRAME_STORED);
@@ -292,7 +282,6 @@ static void zstd_block(struct zstd *zstd, unsigned type, uint32_t size, bool las
 	uint32_t head = (uint32_t)last | type << 1 | size << 3;
 	uint8_t bytes[4] = { (uint8_t)head, (uint8_t)(head >> 8),
 		(uint8_t)(head >> 16), 'x' };
-
 	zstd_bytes(zstd, bytes, type == 1 ? 4 : 3);
 	if (type == 0)
 		zstd->len += size;
@@ -302,7 +291,6 @@ static void zstd_block(struct zstd *zstd, unsigned type, uint32_t size, bool las
 static void zstd_head(struct zstd *zstd, uint8_t flags, uint8_t window)
 {
 	uint8_t head[] = { 0x28, 0xb5, 0x2f, 0xfd, flags, window };
-
 	zstd_bytes(zstd, head, sizeof(head));
 }
 
@@ -326,7 +314,6 @@ static void frame_form(struct zstd *zstd, uint64_t lie)
 		WINDOW_1M, 77 };
 	unsigned blocks = lie == FRAME_LESS ? 3 : lie == FRAME_MORE ? 5 :
 			lie == FRAME_4G ? 32768 : 4;
-
 	if (lie == FRAME_SKIPPABLE)
 		zstd_bytes(zstd, skip, sizeof(skip));
 	if (lie == FRAME_CONTENT_SIZE)
@@ -358,7 +345,6 @@ static void forge_frame_lie(struct forge *f, uint64_t lie)
 	struct zstd z = { .data = forge_room(n) };
 	struct forged_pack p = { .kind = PACK_DATA, .box_count = 1 };
 	struct id id;
-
 	memset(plain, 'x', n);
 	seal_id(f->repo->seal, ID_CHUNK, &id, plain, n);
 	frame_form(&z, lie);
@@ -389,7 +375,6 @@ static void forge_collisions(struct forge *f, uint64_t number)
 	struct zstd z = { .data = forge_room(256) };
 	struct forged_box boxes[256];
 	struct id id = { { 5 } };
-
 	zstd_head(&z, 0, WINDOW_1M);
 	for (unsigned i = 0; i < 8; i++)
 		zstd_block(&z, 1, BLOCK, i == 7);

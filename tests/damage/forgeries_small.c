@@ -17,7 +17,6 @@ struct text {
 static void add(struct text *text, const char *piece)
 {
 	size_t n = strlen(piece);
-
 	if (text->len + n > PAYLOAD_MAX)
 		return;
 	memcpy(text->data + text->len, piece, n);
@@ -34,7 +33,6 @@ static void add_times(struct text *text, const char *piece, size_t count)
 static void add_unknown(struct text *text, uint64_t lie)
 {
 	char member[32];
-
 	add(text, "\"x\":");
 	switch (lie) {
 	case LIE_DEEP:
@@ -89,7 +87,6 @@ static const char *name_of(uint64_t lie)
 static void add_file(struct text *text, uint64_t lie)
 {
 	char file[256];
-
 	snprintf(file, sizeof(file), FORGED_FILE "\"name\":\"%s\",\"size\":%s,"
 			"\"data_bytes\":0,\"clusters\":0}", name_of(lie),
 			lie == LIE_REAL ? "1.0" : lie == LIE_NEGATIVE ? "-1" :
@@ -100,7 +97,6 @@ static void add_file(struct text *text, uint64_t lie)
 void forge_json(struct forge *f, uint64_t lie)
 {
 	struct text t = { .data = forge_room(PAYLOAD_MAX + 1) };
-
 	if (lie == LIE_ARRAY)
 		add(&t, "[");
 	else if (lie != LIE_EMPTY)
@@ -137,7 +133,6 @@ void forge_taken(struct forge *f, uint64_t number)
 		"\"data_bytes\":0,\"clusters\":0}," FORGED_FILE
 		"\"name\":\"disk.qcow2\",\"size\":5,"
 		"\"data_bytes\":0,\"clusters\":0}]}";
-
 	(void)number;
 	forge_snapshot_json(f, json, strlen(json));
 }
@@ -146,7 +141,6 @@ void forge_files(struct forge *f, uint64_t count)
 {
 	struct text t = { .data = forge_room(PAYLOAD_MAX + 1) };
 	char file[256];
-
 	add(&t, FORGED_HEAD "\"files\":[");
 	for (uint64_t i = 0; i < count; i++) {
 		snprintf(file, sizeof(file), "%s" FORGED_FILE "\"name\":"
@@ -163,7 +157,6 @@ void forge_files(struct forge *f, uint64_t count)
 void forge_identities(struct forge *f, uint64_t count)
 {
 	struct text t = { .data = forge_room(PAYLOAD_MAX + 1) };
-
 	add(&t, FORGED_HEAD "\"files\":[" FORGED_FILE "\"name\":\"disk\","
 			"\"size\":0,\"data_bytes\":0,\"clusters\":0,"
 			"\"identities\":[null");
@@ -179,7 +172,6 @@ static void forge_large(struct forge *f, enum envelope_kind kind,
 		const char *name, const char *head, size_t values)
 {
 	struct text t = { .data = forge_room(PAYLOAD_MAX + 1) };
-
 	add(&t, head);
 	add(&t, "\"x\":[1");
 	add_times(&t, ",1", values);
@@ -195,7 +187,6 @@ void forge_small(struct forge *f, uint64_t lie)
 		[SMALL_RETENTION_GAP] = "retention/65536",
 		[SMALL_RETENTION_BEYOND] = "retention/9999999999",
 	};
-
 	switch (lie) {
 	case SMALL_RETENTION_GAP:
 	case SMALL_RETENTION_BEYOND:
@@ -236,7 +227,6 @@ void forge_config(struct forge *f, uint64_t lie)
 {
 	struct config c = f->repo->config;
 	uint8_t bytes[CONFIG_SIZE];
-
 	if (lie == CONFIG_EXTREMES) {
 		c.chunk_average = c.chunk_max = c.frame_size = 1u << 20;
 		c.pack_size = 72u << 20;

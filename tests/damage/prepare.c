@@ -40,7 +40,6 @@ static void add_key_slot(struct repository *repo, const char *key_file)
 		.label = "second" };
 	uint8_t secret[64], master[MASTER_KEY_SIZE], bytes[KEYSLOT_SIZE];
 	FILE *f = fopen(key_file, "re");
-
 	if (f == NULL || fread(secret, 1, sizeof(secret), f) != sizeof(secret))
 		check(-EIO, key_file);
 	fclose(f);
@@ -55,7 +54,6 @@ static void add_condemned(struct repository *repo)
 {
 	struct pack_id gone;
 	uint64_t epoch;
-
 	seal_random(gone.b, sizeof(gone.b));
 	check(condemned_add(repo, &gone), "condemned");
 	check(condemned_announce_epoch(repo, 0, &epoch), "an epoch");
@@ -69,7 +67,6 @@ static void add_damaged(struct repository *repo)
 			"abcdef\",\"since\":1700000000}";
 	uint8_t *object;
 	size_t len;
-
 	check(envelope_seal(repo->seal, repo->config.repo_id, ENVELOPE_DAMAGED, name,
 			text, strlen(text), &object, &len), name);
 	check(store_put(repo->store, name, object, len, true), name);
@@ -79,7 +76,6 @@ static void add_damaged(struct repository *repo)
 static void add_keeping(struct repository *repo, const struct snapshot_list *all)
 {
 	struct min_age retention;
-
 	check(pins_set(repo, all->items[0]->object, "kept"), "a pin");
 	check(min_age_load(repo, &retention), "retention");
 	check(min_age_set(repo, &retention, 0), "retention");
@@ -93,7 +89,6 @@ static void print_pack(struct repository *repo, const char *name)
 {
 	struct pack_id id;
 	struct pack *pack;
-
 	check(pack_name_parse(&id, name), name);
 	check(pack_cache_load(repo->packs, &id, &pack), name);
 	const struct trailer *trailer = pack->trailer;
@@ -101,7 +96,6 @@ static void print_pack(struct repository *repo, const char *name)
 	uint64_t end = 0, size;
 	for (uint32_t i = 0; i < trailer->frame_count; i++) {
 		const struct frame_entry *frame = &trailer->frames[i];
-
 		printf("%s %s %u %" PRIu64 " %u\n", name, kind, i, frame->offset,
 				frame->stored_len);
 		end = frame->offset + frame->stored_len;
@@ -125,7 +119,6 @@ int main(int argc, char **argv)
 	struct repository *repo;
 	struct session *session;
 	struct exclusive *claim;
-
 	if (argc < 2 || argc > 3) {
 		fprintf(stderr, "usage: damage-prepare REPO [KEY-FILE]\n");
 		return 2;

@@ -27,7 +27,6 @@ bool fuzz_accepted(int err)
 static void take(struct input *in, uint8_t *out, size_t len)
 {
 	size_t n = in->left < len ? in->left : len;
-
 	memset(out, 0, len);
 	if (n > 0)
 		memcpy(out, in->at, n);
@@ -38,7 +37,6 @@ static void take(struct input *in, uint8_t *out, size_t len)
 uint8_t input_u8(struct input *in)
 {
 	uint8_t v;
-
 	take(in, &v, 1);
 	return v;
 }
@@ -46,7 +44,6 @@ uint8_t input_u8(struct input *in)
 uint32_t input_u32(struct input *in)
 {
 	uint8_t bytes[4];
-
 	take(in, bytes, sizeof(bytes));
 	return get_le32(bytes);
 }
@@ -54,7 +51,6 @@ uint32_t input_u32(struct input *in)
 uint64_t input_u64(struct input *in)
 {
 	uint8_t bytes[8];
-
 	take(in, bytes, sizeof(bytes));
 	return get_le64(bytes);
 }
@@ -65,7 +61,6 @@ char *input_line(struct input *in)
 					  : NULL;
 	size_t len = end != NULL ? (size_t)(end - in->at) : in->left;
 	char *line = calloc(1, len + 1);
-
 	must(line != NULL);
 	take(in, (uint8_t *)line, len);
 	if (end != NULL)
@@ -77,7 +72,6 @@ const struct seal *fuzz_seal(bool encrypted)
 {
 	static const uint8_t master[MASTER_KEY_SIZE] = "a key that is no secret";
 	static struct seal *seals[2];
-
 	if (seals[encrypted] == NULL) {
 		must(seal_global_init() == 0);
 		seals[encrypted] = seal_new(master, encrypted);
@@ -98,12 +92,10 @@ static bool stays(char c, bool first)
 bool fuzz_is_escaped(const char *text)
 {
 	static const char digits[] = "0123456789ABCDEF";
-
 	if (strcmp(text, "%") == 0)
 		return true;
 	for (const char *p = text; *p; p++) {
 		const char *high, *low;
-
 		if (*p != '%') {
 			if (!stays(*p, p == text))
 				return false;

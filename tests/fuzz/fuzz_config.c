@@ -23,7 +23,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t again[CONFIG_SIZE];
 	struct config c;
 	int err = config_decode(&c, data, size);
-
 	must(err == 0 || err == -EBADMSG || err == -EPROTONOSUPPORT);
 	if (err < 0)
 		return 0;

@@ -31,7 +31,6 @@ static void adapt(const uint8_t *data, size_t size, bool isolated)
 	struct domain_xml *xml = NULL;
 	char *out = NULL;
 	char *notes = NULL;
-
 	if (!fuzz_accepted(domain_adapt((const char *)data, size, &o, &out,
 			    &notes)))
 		return;

@@ -27,7 +27,6 @@ static void check_source(const struct disk_source *source)
 static void check_disk(const struct domain_disk *disk)
 {
 	unsigned depth = 1;
-
 	must(disk->target != NULL && disk->target[0] != '\0');
 	must(disk->device <= DEVICE_OTHER);
 	must(domain_xml_device_name(disk->device) != NULL);
@@ -41,7 +40,6 @@ static void check_disk(const struct domain_disk *disk)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct domain_xml *xml = NULL;
-
 	if (!fuzz_accepted(domain_xml_parse(&xml, (const char *)data, size)))
 		return 0;
 	must(xml->name != NULL && xml->name[0] != '\0');

@@ -23,7 +23,6 @@ static int open_there(const struct place *place, const uint8_t *object, size_t l
 	size_t n;
 	int err = envelope_open(place->seal, fuzz_repo_id, place->kind, place->name, object,
 			len, &payload, &n);
-
 	must((err == 0) == (payload != NULL));
 	must(err == 0 || err == -EBADMSG);
 	must(err < 0 || (n + 52 == len && payload[n] == '\0'));
@@ -36,7 +35,6 @@ static void try_changed(const struct place *place, uint8_t *object, size_t len,
 		size_t where)
 {
 	struct place other = *place;
-
 	object[where % len] ^= (uint8_t)(1u << where % 8);
 	must(open_there(place, object, len) < 0);
 	object[where % len] ^= (uint8_t)(1u << where % 8);

@@ -15,7 +15,6 @@
 static struct frame_decoder *decoder(void)
 {
 	static struct frame_decoder *decoder;
-
 	if (decoder == NULL)
 		decoder = frame_codec_decoder_new();
 	must(decoder != NULL);
@@ -29,7 +28,6 @@ static void round_trip(const uint8_t *plain, size_t len)
 	uint8_t *form = malloc(frame_codec_encode_bound(len));
 	uint8_t *back = malloc(len);
 	enum frame_compression compression;
-
 	if (encoder == NULL)
 		encoder = frame_codec_encoder_new(3);
 	must(encoder != NULL && form != NULL && back != NULL);
@@ -50,7 +48,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t plain_len = input_u32(&in) % FRAME_PLAIN_MAX + 1;
 	size_t upto = input_u32(&in) % plain_len + 1;
 	uint8_t *whole = malloc(plain_len), *part = malloc(plain_len);
-
 	must(whole != NULL && part != NULL);
 	ssize_t got = frame_codec_decode(decoder(), compression, part, plain_len,
 			upto, in.at, in.left);

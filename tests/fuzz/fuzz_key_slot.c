@@ -16,7 +16,6 @@
 static void check_bounds(const struct keyslot *slot)
 {
 	bool passphrase = slot->kind == KEYSLOT_PASSPHRASE;
-
 	must(passphrase || slot->kind == KEYSLOT_KEY_FILE ||
 			slot->kind == KEYSLOT_RECOVERY);
 	must(slot->cost.ops <= KDF_MAX_OPS);
@@ -33,7 +32,6 @@ static void encode(uint8_t out[KEYSLOT_SIZE], const struct keyslot *slot)
 {
 	static const uint8_t magic[8] = { 'A', 'M', 'B', 'R', 'K', 'E', 'Y',
 		'\n' };
-
 	memset(out, 0, KEYSLOT_SIZE);
 	memcpy(out, magic, sizeof(magic));
 	out[8] = 1;
@@ -54,7 +52,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t how = input_u8(&in), again[KEYSLOT_SIZE], object[KEYSLOT_SIZE],
 			master[MASTER_KEY_SIZE];
 	struct keyslot slot;
-
 	fuzz_seal(true);
 	if (in.left != KEYSLOT_SIZE) {
 		must(!fuzz_accepted(keyslot_decode(&slot, fuzz_repo_id, in.at,

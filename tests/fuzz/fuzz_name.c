@@ -14,7 +14,6 @@ static void check_component(const char *escaped)
 {
 	char component[NAME_COMPONENT_MAX + 1];
 	size_t len;
-
 	memset(component, 'x', sizeof(component));
 	name_component(component, escaped);
 	len = strnlen(component, sizeof(component));
@@ -32,7 +31,6 @@ static void try_raw(const char *name)
 {
 	char *escaped = name_escape(name, strlen(name)), *back;
 	size_t len = SIZE_MAX;
-
 	must(escaped != NULL && fuzz_is_escaped(escaped));
 	must(strlen(escaped) <= 3 * strlen(name) + 1);
 	back = name_unescape(escaped, &len);
@@ -46,7 +44,6 @@ static void try_escaped(const char *text)
 {
 	size_t len = SIZE_MAX;
 	char *name = name_unescape(text, &len), *again;
-
 	must((name != NULL) == fuzz_is_escaped(text));
 	if (name == NULL) {
 		must(errno == EINVAL);
@@ -64,7 +61,6 @@ static void try_escaped(const char *text)
 static void try_display(const char *name, size_t room)
 {
 	char *shown = malloc(room + 1);
-
 	must(shown != NULL);
 	memset(shown, 'x', room + 1);
 	must(name_display(shown, room, name) == shown);
@@ -73,7 +69,6 @@ static void try_display(const char *name, size_t room)
 		must(strnlen(shown, room) < room);
 	for (size_t i = 0; room > 0 && shown[i]; i++) {
 		unsigned char c = (unsigned char)shown[i];
-
 		must(c >= 0x20 && c != 0x7f);
 		/* C1 controls and the bidirectional overrides. */
 		must(c != 0xc2 || (unsigned char)shown[i + 1] >= 0xa0);
@@ -85,7 +80,6 @@ static void try_display(const char *name, size_t room)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = calloc(1, size + 1);
-
 	fuzz_seal(true);
 	must(text != NULL);
 	if (size > 0)

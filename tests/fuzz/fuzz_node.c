@@ -12,12 +12,10 @@ static void check_leaf(const struct leaf *leaf, uint32_t span_len)
 	uint64_t offset = 0, data = 0;
 	bool clusters[SPAN_SIZE / CLUSTER_SIZE] = { false };
 	uint32_t filled = 0;
-
 	must(leaf->span_len == span_len);
 	must(leaf->count >= 1 && leaf->count <= LEAF_ENTRIES_MAX);
 	for (uint32_t i = 0; i < leaf->count; i++) {
 		const struct leaf_entry *entry = &leaf->entries[i];
-
 		must(entry->offset == offset && entry->len >= 1);
 		must(entry->hole == id_is_zero(&entry->id));
 		must(!entry->hole || i == 0 || !leaf->entries[i - 1].hole);
@@ -41,7 +39,6 @@ static void try_leaf(struct input *in, uint32_t span_len)
 {
 	static uint8_t again[LEAF_SIZE_MAX];
 	struct leaf *leaf;
-
 	if (!fuzz_accepted(leaf_decode(&leaf, in->at, in->left, span_len)))
 		return;
 	check_leaf(leaf, span_len);
@@ -53,14 +50,12 @@ static void try_leaf(struct input *in, uint32_t span_len)
 static void check_node(const struct node *node, uint8_t level, uint64_t spans)
 {
 	uint64_t per_slot = node_slot_spans(level);
-
 	must(node->level == level && node->spans == spans);
 	for (uint64_t slot = 0; slot < NODE_FANOUT; slot++) {
 		const struct node_child *child = &node->children[slot];
 		uint64_t left = slot * per_slot < spans ?
 				spans - slot * per_slot : 0;
 		uint64_t below = left < per_slot ? left : per_slot;
-
 		if (id_is_zero(&child->id)) {
 			must(child->clusters == 0 && child->data_bytes == 0);
 			continue;
@@ -75,7 +70,6 @@ static void try_node(struct input *in, uint8_t level, uint64_t spans)
 {
 	static uint8_t again[NODE_SIZE_MAX];
 	struct node *node;
-
 	if (!fuzz_accepted(node_decode(&node, in->at, in->left, level, spans)))
 		return;
 	check_node(node, level, spans);
@@ -89,7 +83,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input in = { data, size };
 	uint8_t level = input_u8(&in);
 	uint64_t spans = input_u64(&in);
-
 	if (level == 0)
 		try_leaf(&in, (uint32_t)spans);
 	else

@@ -12,7 +12,6 @@ static void try_header(const uint8_t *header)
 	uint8_t again[PACK_HEADER_SIZE];
 	enum pack_kind kind;
 	bool encrypted;
-
 	/* The repository's id is taken from the header, else few would pass. */
 	if (!fuzz_accepted(pack_header_decode(header, header + 12, &kind,
 			    &encrypted)))
@@ -29,7 +28,6 @@ static void try_footer(const uint8_t *footer)
 {
 	uint8_t again[PACK_FOOTER_SIZE - PACK_CHECKSUM_SIZE];
 	int64_t len = pack_footer_decode(footer);
-
 	if (len < 0)
 		return;
 	must(len >= 96 && len <= 3145776);
@@ -41,7 +39,6 @@ static void try_name(const char *name)
 {
 	char again[PACK_NAME_SIZE];
 	struct pack_id id;
-
 	if (pack_name_parse(&id, name) < 0)
 		return;
 	pack_name(again, &id);
@@ -53,7 +50,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t fixed[PACK_HEADER_SIZE + PACK_FOOTER_SIZE] = { 0 };
 	size_t n = size < sizeof(fixed) ? size : sizeof(fixed);
 	struct input in = { data + n, size - n };
-
 	if (n > 0)
 		memcpy(fixed, data, n);
 	try_header(fixed);

@@ -35,7 +35,6 @@ static char *dump(const struct session_record *record)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct session_record r, again;
-
 	if (!fuzz_accepted(session_record_from_json(&r, (const char *)data,
 			    size)))
 		return 0;

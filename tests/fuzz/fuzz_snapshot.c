@@ -11,7 +11,6 @@ static void check_file(const struct snapshot_file *file)
 {
 	uint64_t clusters = file->size / CLUSTER_SIZE +
 			(file->size % CLUSTER_SIZE != 0);
-
 	must(strlen(file->name) <= 214 && file->name[0] != '.');
 	must(strchr(file->name, '/') == NULL);
 	must(strcmp(file->name, SNAPSHOT_JSON_NAME) != 0);
@@ -30,7 +29,6 @@ static void check_file(const struct snapshot_file *file)
 static void check(const struct snapshot *snap, const char *object)
 {
 	char name[600];
-
 	must(strcmp(snap->object, object) == 0);
 	snapshot_object_name(name, sizeof(name), snap->source, snap->time);
 	must(strcmp(name, object) == 0);
@@ -64,7 +62,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input in = { data, size };
 	char *object = input_line(&in);
 	struct snapshot *snap, *again;
-
 	if (fuzz_accepted(snapshot_json_decode(&snap, seal, object,
 			    (const char *)in.at, in.left))) {
 		check(snap, object);

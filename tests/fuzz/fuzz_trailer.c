@@ -12,7 +12,6 @@ static void check_frames_one(const struct trailer *trailer, uint32_t number,
 {
 	const struct frame_entry *frame = &trailer->frames[number];
 	uint32_t plain = 0;
-
 	must(frame->offset == *offset && frame->first_chunk == *chunk);
 	must(frame->plain_len >= 1 && frame->plain_len <= FRAME_PLAIN_MAX);
 	must(frame->stored_len > SEAL_OVERHEAD);
@@ -21,7 +20,6 @@ static void check_frames_one(const struct trailer *trailer, uint32_t number,
 	must(frame->chunk_count <= trailer->chunk_count - *chunk);
 	for (uint32_t i = 0; i < frame->chunk_count; i++, (*chunk)++) {
 		const struct chunk_entry *c = &trailer->chunks[*chunk];
-
 		must(c->frame == number && c->offset == plain && c->len >= 1);
 		must(!id_is_zero(&c->id));
 		plain += c->len;
@@ -40,7 +38,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint32_t chunk = 0;
 	uint8_t *again;
 	size_t len;
-
 	if (!fuzz_accepted(trailer_decode(&trailer, &id, kind, in.at, in.left,
 			    frames_end)))
 		return 0;

@@ -43,7 +43,6 @@ static void die(const char *path)
 static void told(int signal)
 {
 	static const char text[] = "this input breaks the decoder: ";
-
 	(void)!write(2, text, sizeof(text) - 1);
 	(void)!write(2, current, strlen(current));
 	(void)!write(2, "\n", 1);
@@ -56,7 +55,6 @@ static void tell_on_crash(void)
 		SIGILL };
 	struct sigaction action = { .sa_handler = told,
 		.sa_flags = (int)SA_RESETHAND };
-
 	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
 		sigaction(signals[i], &action, NULL);
 }
@@ -66,7 +64,6 @@ static void bound_memory(void)
 #ifndef SANITIZED
 	unsigned long pages = 0;
 	FILE *f = fopen("/proc/self/statm", "re");
-
 	if (f == NULL || fscanf(f, "%lu", &pages) != 1) /* NOLINT(cert-err34-c) */
 		die("/proc/self/statm");
 	fclose(f);
@@ -82,7 +79,6 @@ static uint8_t *load(const char *path, off_t size)
 	/* Exactly as long as the input: reads beyond it are seen by ASan. */
 	uint8_t *data = malloc(size > 0 ? (size_t)size : 1);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
 	if (data == NULL || fd < 0 || read(fd, data, (size_t)size) != size)
 		die(path);
 	close(fd);
@@ -96,12 +92,10 @@ static unsigned run_directory(const char *path)
 	struct dirent **list;
 	unsigned count = 0;
 	int n = scandir(path, &list, NULL, alphasort);
-
 	if (n < 0)
 		die(path);
 	for (int i = 0; i < n; i++) {
 		char *below;
-
 		if (list[i]->d_name[0] != '.') {
 			if (asprintf(&below, "%s/%s", path, list[i]->d_name) <
 					0)
@@ -118,7 +112,6 @@ static unsigned run_directory(const char *path)
 static unsigned run_path(const char *path)
 {
 	struct stat st;
-
 	if (stat(path, &st) < 0)
 		die(path);
 	if (S_ISDIR(st.st_mode))
@@ -137,7 +130,6 @@ static unsigned run_path(const char *path)
 int main(int argc, char **argv)
 {
 	unsigned count = 0;
-
 	if (argc < 2) {
 		fprintf(stderr, "usage: %s FILE|FOLDER...\n", argv[0]);
 		return 2;

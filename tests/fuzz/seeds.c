@@ -47,7 +47,6 @@ static void write_seed(struct seeds *s, const char *entry, const void *head,
 {
 	char directory[4096], path[4200], id[2 * 8 + 1];
 	uint8_t hash[16];
-
 	/* The name is the content's: the same twice is one. */
 	seal_hash(hash, sizeof(hash), body, body_len);
 	hex_encode(id, hash, 8);
@@ -67,7 +66,6 @@ static void *get(struct seeds *s, const char *name, size_t *len)
 {
 	void *data = NULL;
 	int err = store_get(s->repo->store, name, &data, len, OBJECT_MAX);
-
 	if (err < 0)
 		die(err, name);
 	return data;
@@ -88,7 +86,6 @@ static uint8_t *open_box(struct seeds *s, const struct pack_bytes *bytes,
 		uint32_t frame, uint64_t offset, size_t len)
 {
 	uint8_t ad[PACK_AD_SIZE], *plain = malloc(len);
-
 	pack_ad(ad, s->repo->config.repo_id, &bytes->id, bytes->kind, frame);
 	int err = plain != NULL ? seal_open(s->repo->seal,
 			bytes->kind == PACK_DATA ? SEAL_DATA : SEAL_TREE, plain,
@@ -104,7 +101,6 @@ static void seed_trailer(struct seeds *s, struct pack_bytes *bytes)
 {
 	int64_t box = pack_footer_decode(bytes->data + bytes->len - PACK_FOOTER_SIZE);
 	uint8_t head[5];
-
 	if (box < 0)
 		die((int)box, "a footer");
 	uint64_t end = bytes->len - PACK_FOOTER_SIZE - (uint64_t)box;
@@ -124,7 +120,6 @@ static void seed_trailer(struct seeds *s, struct pack_bytes *bytes)
 static void seed_node(struct seeds *s, const uint8_t *plain, size_t len)
 {
 	uint8_t head[9];
-
 	head[0] = plain[0];
 	put_le64(head + 1, plain[0] == 0 ? get_le32(plain + 4) :
 			get_le64(plain + 8));
@@ -136,7 +131,6 @@ static void seed_nodes(struct seeds *s, const struct pack_bytes *bytes,
 {
 	struct frame_decoder *decoder = frame_codec_decoder_new();
 	uint8_t *plain = malloc(frame->plain_len);
-
 	if (decoder == NULL || plain == NULL || frame_codec_decode(decoder, frame->compression, plain,
 			frame->plain_len, frame->plain_len, form,
 			frame->stored_len - SEAL_OVERHEAD) < 0)
@@ -156,7 +150,6 @@ static void seed_frame(struct seeds *s, const struct pack_bytes *bytes,
 	const struct frame_entry *frame = &bytes->trailer->frames[number];
 	uint8_t *form = open_box(s, bytes, number, frame->offset, frame->stored_len);
 	uint8_t head[9];
-
 	if (form == NULL)
 		return;
 	head[0] = (uint8_t)frame->compression;
@@ -175,7 +168,6 @@ static void seed_pack(struct seeds *s, const char *name)
 	struct pack_bytes p = { .trailer = NULL };
 	uint8_t head[PACK_HEADER_SIZE + PACK_FOOTER_SIZE];
 	bool encrypted;
-
 	p.data = get(s, name, &p.len);
 	int err = pack_name_parse(&p.id, name);
 	if (err == 0)
@@ -207,7 +199,6 @@ static void seed_names(struct seeds *s, const char *object, const char *json,
 {
 	struct snapshot *snap;
 	int err = snapshot_json_decode(&snap, s->repo->seal, object, json, len);
-
 	if (err < 0)
 		die(err, object);
 	seed_name(s, snap->source);
@@ -251,7 +242,6 @@ static void seed_plain(struct seeds *s, const char *name)
 {
 	size_t len;
 	uint8_t *data = get(s, name, &len);
-
 	if (strcmp(name, CONFIG_NAME) == 0)
 		write_seed(s, "config", "", 0, data, len);
 	else /* 3: put id and checksum right */
@@ -262,7 +252,6 @@ static void seed_plain(struct seeds *s, const char *name)
 static int note(void *ctx, const char *name)
 {
 	struct seeds *s = ctx;
-
 	if (s->count == sizeof(s->names) / sizeof(*s->names))
 		return 0;
 	s->names[s->count] = strdup(name);
@@ -273,7 +262,6 @@ static void seed_all(struct seeds *s, const char *prefix, size_t most,
 		void (*seed)(struct seeds *, const char *))
 {
 	int err = store_list(s->repo->store, prefix, note, s);
-
 	if (err < 0)
 		die(err, prefix);
 	for (size_t i = 0; i < s->count; i++) {
@@ -290,7 +278,6 @@ static void seed_session(struct seeds *s)
 	struct snapshot_list all;
 	struct session *session;
 	int err = session_begin(&session, s->repo, SESSION_READ, "fuzz%20seeds");
-
 	if (err == 0)
 		err = snapshot_list_load(s->repo, NULL, &all, NULL, NULL);
 	for (size_t i = 0; err == 0 && i < all.count; i++)
@@ -308,7 +295,6 @@ int main(int argc, char **argv)
 {
 	static struct seeds s;
 	static const struct repository_options o;
-
 	if (argc != 3) {
 		fprintf(stderr, "usage: fuzz-seeds REPO FOLDER\n");
 		return 2;

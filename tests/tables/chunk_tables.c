@@ -87,7 +87,6 @@ static uint64_t stored_bytes(const struct parts *parts, uint32_t frame_size)
 	pthread_t threads[THREADS];
 	struct share shares[THREADS];
 	uint64_t sum = 0;
-
 	for (size_t i = 0; i < THREADS; i++) {
 		size_t from = parts->count * i / THREADS;
 		size_t to = parts->count * (i + 1) / THREADS;
@@ -140,7 +139,6 @@ static void print_cutting(const struct corpus *c)
 static void print_reads(const struct parts *sample)
 {
 	static const uint32_t blocks[] = { 0, 64 * KI, 32 * KI, 16 * KI };
-
 	printf("\n| frame KiB | block KiB | stored MB | against no blocks |"
 	       " encode MB/s | 4 KiB read, median us | 90%% us |\n"
 	       "|---|---|---|---|---|---|---|\n");
@@ -204,7 +202,6 @@ static void take_sample(const struct corpus *c, struct parts *sample)
 	const struct method usual = { "", METHOD_BLOCKS, 32 * KI, 16 * MI };
 	struct parts all = { 0 }, unique = { 0 };
 	uint64_t passed = 0;
-
 	corpus_cut(c, &usual, &all);
 	parts_unique(&all, &unique);
 	for (size_t i = 0; i < unique.count; i++) {
@@ -220,7 +217,6 @@ static void take_sample(const struct corpus *c, struct parts *sample)
 int main(int argc, char **argv)
 {
 	struct parts sample = { 0 };
-
 	if (argc < 2) {
 		fprintf(stderr, "usage: chunk-tables IMAGE...\n");
 		return 2;

@@ -64,7 +64,6 @@ void parts_free(struct parts *parts)
 static void find_extents(struct picture *picture, int fd)
 {
 	off_t at = 0, end;
-
 	while ((at = lseek(fd, at, SEEK_DATA)) >= 0) {
 		end = lseek(fd, at, SEEK_HOLE);
 		if (end < 0)
@@ -136,7 +135,6 @@ static void cut_fixed(const struct picture *picture, const struct method *method
 		struct parts *all)
 {
 	uint64_t at = 0;
-
 	for (size_t e = 0; e < picture->count; e++) {
 		uint64_t first = picture->extents[e].start / method->average * method->average;
 		for (at = max_u64(at, first); at < picture->extents[e].end;
@@ -154,7 +152,6 @@ static bool mark_span(const struct chunker *chunker, const struct picture *pictu
 		size_t *e, uint64_t start, uint64_t end, uint8_t *marks)
 {
 	bool any = false;
-
 	while (*e < picture->count && picture->extents[*e].end <= start)
 		++*e;
 	for (size_t i = *e; i < picture->count && picture->extents[i].start < end; i++) {
@@ -177,7 +174,6 @@ static void cut_blocks(const struct picture *picture, const struct method *metho
 	const struct chunker c = { .seed = 0x616d626572, .min = method->average / 4,
 		.average = method->average, .max = method->average * 4 };
 	size_t e = 0;
-
 	for (uint64_t at = 0; at < picture->size; at += method->span) {
 		uint64_t end = min_u64(at + method->span, picture->size);
 		if (!mark_span(&c, picture, &e, at, end, marks))
@@ -199,7 +195,6 @@ static uint64_t gear_length(const uint64_t gear[256], uint32_t average,
 	uint64_t mask = ~(uint64_t)0 << (64 - __builtin_ctz(average));
 	uint64_t max = min_u64(len, (uint64_t)average * 4);
 	uint64_t hash = 0, n = min_u64(average / 4, len);
-
 	while (n < max) {
 		hash = (hash << 1) + gear[p[n++]];
 		if ((hash & mask) == 0)
@@ -212,7 +207,6 @@ static void cut_gear(const struct picture *picture, const struct method *method,
 		struct parts *all)
 {
 	uint64_t gear[256];
-
 	for (unsigned i = 0; i < 256; i++)
 		gear[i] = XXH3_64bits_withSeed("gear", 4, i);
 	for (size_t e = 0; e < picture->count; e++) {
@@ -232,7 +226,6 @@ double corpus_cut(const struct corpus *c, const struct method *method,
 		struct parts *all)
 {
 	double began = monotonic_now();
-
 	for (int i = 0; i < c->count; i++) {
 		switch (method->kind) {
 		case METHOD_FIXED:
@@ -278,7 +271,6 @@ size_t parts_gather(const struct part *parts, size_t count, uint32_t size,
 		uint8_t *plain, uint32_t *len)
 {
 	size_t n = 0;
-
 	*len = 0;
 	do {
 		memcpy(plain + *len, parts[n].data, parts[n].len);

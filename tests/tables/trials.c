@@ -35,7 +35,6 @@ static size_t encode(ZSTD_CCtx *cctx, uint32_t block, uint8_t *out,
 {
 	ZSTD_outBuffer to = { .dst = out, .size = len - len / 64 };
 	ZSTD_inBuffer from = { .src = plain };
-
 	ZSTD_CCtx_reset(cctx, ZSTD_reset_session_only);
 	ZSTD_CCtx_setPledgedSrcSize(cctx, len);
 	while (from.size < len) {
@@ -80,7 +79,6 @@ static void make_boxes(struct trial *trial, const struct parts *sample,
 	uint8_t *out = malloc(PLAIN_ROOM);
 	ZSTD_CCtx *cctx = encoder_new(trial->level);
 	double seconds = 0;
-
 	if (plain == NULL || out == NULL)
 		err(1, "memory");
 	for (size_t at = 0; at < sample->count;) {
@@ -145,7 +143,6 @@ static void time_reads(struct trial *trial, const struct seal *seal,
 	uint8_t *buf = malloc(PLAIN_ROOM);
 	uint8_t *out = malloc(PLAIN_ROOM);
 	ZSTD_DCtx *dctx = ZSTD_createDCtx();
-
 	if (dctx == NULL || buf == NULL || out == NULL)
 		err(1, "memory");
 	srandom(1);
@@ -175,7 +172,6 @@ void trial_reads(struct trial *trial, const struct parts *sample)
 	static const uint8_t master[MASTER_KEY_SIZE] = { 1 };
 	struct boxes b = { 0 };
 	struct seal *seal = seal_new(master, true);
-
 	if (seal == NULL)
 		err(1, "memory");
 	make_boxes(trial, sample, seal, &b);
@@ -199,7 +195,6 @@ static ZSTD_CDict *train(const struct trial *trial, const struct parts *sample)
 	size_t *sizes = calloc(sample->count, sizeof(*sizes));
 	size_t used = 0;
 	unsigned n = 0;
-
 	if (dictionary == NULL || buf == NULL || sizes == NULL)
 		err(1, "memory");
 	for (size_t at = 0, i = 0; at < sample->count; i++) {
@@ -230,7 +225,6 @@ void trial_dictionary(struct trial *trial, const struct parts *sample)
 	ZSTD_CCtx *cctx = encoder_new(trial->level);
 	uint64_t bytes = 0;
 	double seconds = 0;
-
 	if (plain == NULL || out == NULL)
 		err(1, "memory");
 	ZSTD_CCtx_refCDict(cctx, cdict);

@@ -18,7 +18,6 @@ static char *slurp(const char *path, size_t *len)
 {
 	FILE *f = fopen(path, "r");
 	char *text = malloc(32u << 20);
-
 	if (f == NULL || text == NULL) {
 		perror(path);
 		exit(1);
@@ -49,7 +48,6 @@ static void add_disk(struct adapt_disk *disk, char *word)
 {
 	char *path = strchr(word, '=');
 	char *backing = path != NULL ? strchr(path, ':') : NULL;
-
 	if (path == NULL) {
 		fprintf(stderr, "adaptxml: what is %s?\n", word);
 		exit(2);
@@ -71,7 +69,6 @@ int main(int argc, char **argv)
 	char *notes = NULL;
 	size_t len = 0;
 	int err = 0;
-
 	if (argc < 2 || argc > DISKS_MAX)
 		return 2;
 	for (int i = 2; i < argc; i++)

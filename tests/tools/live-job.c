@@ -51,7 +51,6 @@ static void die_with_guard(void)
 {
 	char path[64], line[64] = "";
 	FILE *f;
-
 	snprintf(path, sizeof(path), "/proc/self/task/%d/children",
 			(int)getpid());
 	f = fopen(path, "r");
@@ -63,7 +62,6 @@ static void die_with_guard(void)
 static bool named(const char *variable, const char *where)
 {
 	const char *value = getenv(variable);
-
 	return value != NULL && strcmp(value, where) == 0;
 }
 
@@ -78,7 +76,6 @@ static void pass(const char *where)
 static void *die_soon(void *ctx)
 {
 	struct timespec t = { .tv_nsec = 15000000 };
-
 	(void)ctx;
 	nanosleep(&t, NULL);
 	die_with_guard();
@@ -92,7 +89,6 @@ int virDomainFSFreeze(virDomainPtr d, const char **mountpoints, unsigned n,
 	__typeof__(&virDomainFSFreeze) next =
 			(__typeof__(next))dlsym(RTLD_NEXT, __func__);
 	int err;
-
 	pass("before-freeze");
 	err = next(d, mountpoints, n, flags);
 	pass("frozen");
@@ -106,7 +102,6 @@ int virDomainBackupBegin(virDomainPtr d, const char *job, const char *point,
 			(__typeof__(next))dlsym(RTLD_NEXT, __func__);
 	pthread_t thread;
 	int err;
-
 	if (named("LIVE_JOB_DIE", "begin"))
 		pthread_create(&thread, NULL, die_soon, NULL);
 	if (named("LIVE_JOB_PAUSE", "begin"))
@@ -133,7 +128,6 @@ static int add_disk(struct hand *hand, char *text)
 	struct live_disk *disk = &hand->disks[hand->count++ % DISKS_MAX];
 	char *save = NULL;
 	const char *word;
-
 	memset(disk, 0, sizeof(*disk));
 	disk->target = strtok_r(text, ":", &save);
 	while ((word = strtok_r(NULL, ":", &save)) != NULL)
@@ -149,7 +143,6 @@ static int prepare(struct hand *hand)
 	struct live_job_options o = { .connection = hand->connection,
 		.domain = hand->domain, .repository_id = "00",
 		.scratch_dir = hand->scratch_dir, .quiesce = hand->quiesce };
-
 	return live_job_prepare(&hand->job, &o, hand->disks, hand->count);
 }
 
@@ -158,7 +151,6 @@ static int begin(struct hand *hand, const char *checkpoint)
 	int err = live_job_begin(hand->job, hand->disks, hand->count,
 			strcmp(checkpoint, "-") == 0 ? NULL : checkpoint);
 	const char *why;
-
 	if (err != 0)
 		return err;
 	why = live_job_why_not_frozen(hand->job);
@@ -171,7 +163,6 @@ static int begin(struct hand *hand, const char *checkpoint)
 static unsigned workers(void)
 {
 	const char *n = getenv("LIVE_JOB_WORKERS");
-
 	return n != NULL ? (unsigned)strtoul(n, NULL, 10) : 1;
 }
 
@@ -181,7 +172,6 @@ static int open_export(struct hand *hand, struct nbd_client **c,
 	char bitmap[64];
 	struct nbd_client_options o = { .socket = live_job_socket(hand->job),
 		.export = target, .workers = workers() };
-
 	snprintf(bitmap, sizeof(bitmap), "backup-%s", target);
 	o.bitmap = dirty ? bitmap : NULL;
 	return nbd_client_open(c, &o);
@@ -194,13 +184,11 @@ static int read_export(struct hand *hand, const char *target, const char *file)
 	struct nbd_client *client = NULL;
 	struct image_source s = { 0 };
 	int err = buf != NULL && fd >= 0 ? open_export(hand, &client, target, false) : -EIO;
-
 	if (err == 0)
 		nbd_client_fill(client, &s);
 	for (uint64_t pos = 0; err == 0 && pos < s.size; pos += PIECE) {
 		size_t n = s.size - pos < PIECE ? (size_t)(s.size - pos)
 						: PIECE;
-
 		err = s.read(s.ctx, 0, buf, n, pos);
 		if (err == 0 && pwrite(fd, buf, n, (off_t)pos) != (ssize_t)n)
 			err = -errno;
@@ -214,10 +202,8 @@ static int count_dirty(struct hand *hand, const char *target)
 	struct nbd_client *client = NULL;
 	uint64_t sum = 0, end = 0;
 	int err = open_export(hand, &client, target, true);
-
 	for (uint64_t pos = 0; err == 0 && pos < nbd_client_size(client); pos = end) {
 		bool dirty = false;
-
 		err = nbd_client_dirty(client, 0, pos, nbd_client_size(client), &dirty,
 				&end);
 		sum += dirty ? end - pos : 0;
@@ -232,7 +218,6 @@ static int holder(struct hand *hand)
 {
 	CLEANUP_FREE char *who = NULL;
 	int err = job_owner_find(hand->domain, &who);
-
 	if (err != 0)
 		return err;
 	printf("holder %s\n", who != NULL ? who : "nobody");
@@ -248,7 +233,6 @@ static int end(struct hand *hand)
 static int wait_for_line(void)
 {
 	int c;
-
 	do {
 		c = getchar();
 	} while (c != '\n' && c != EOF);
@@ -261,7 +245,6 @@ static int act(struct hand *hand, char ***argv)
 	char **a = *argv;
 	const char *word = *a++;
 	int err = -EINVAL;
-
 	if (strcmp(word, "auto") == 0 || strcmp(word, "require") == 0 ||
 			strcmp(word, "never") == 0) {
 		hand->quiesce = *word == 'a' ? QUIESCE_AUTO
@@ -302,7 +285,6 @@ int main(int argc, char **argv)
 	struct report_options quiet = { .quiet = true };
 	struct hand h = { 0 };
 	int err;
-
 	if (argc > 1 && strcmp(argv[1], WATCHDOG_COMMAND) == 0)
 		return watchdog_process_main(argc - 1, argv + 1);
 	if (argc < 4)

@@ -37,7 +37,6 @@ static void die(const char *what)
 static double now(void)
 {
 	struct timespec t;
-
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
@@ -47,7 +46,6 @@ static void map_data(struct map *map, const char *path)
 {
 	int fd = open(path, O_RDONLY);
 	off_t at = 0, end;
-
 	if (fd < 0)
 		die(path);
 	while ((at = lseek(fd, at, SEEK_DATA)) >= 0) {
@@ -85,7 +83,6 @@ static off_t map_offset(const struct map *map, off_t block)
 static uint64_t next_random(uint64_t *s) /* splitmix64 */
 {
 	uint64_t z = *s += 0x9e3779b97f4a7c15;
-
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
 	return z ^ (z >> 31);
@@ -100,7 +97,6 @@ int main(int argc, char **argv)
 	double start, seconds, limit;
 	char buf[BLOCK];
 	int fd;
-
 	if (argc > 3 && strcmp(argv[1], "--map") == 0) {
 		ranges = argv[2];
 		argv += 2;
@@ -123,7 +119,6 @@ int main(int argc, char **argv)
 	do {
 		off_t at = map_offset(&m, next_random(&seed) %
 			(uint64_t)m.blocks);
-
 		if (pread(fd, buf, BLOCK, at) != BLOCK)
 			die(argv[1]);
 		reads++;

@@ -64,7 +64,6 @@ static void zero(struct span *span, uint32_t block, uint32_t blocks)
 static void check_rules(const struct span *span, const struct chunker *chunker)
 {
 	uint32_t at = 0;
-
 	for (uint32_t i = 0; i < span->count; i++) {
 		const struct piece *piece = &span->pieces[i];
 		bool last = i + 1 == span->count;

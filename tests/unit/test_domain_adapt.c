@@ -34,7 +34,6 @@ static void adapt_devices(const char *devices, const struct adapt_options *optio
 {
 	char *xml = NULL;
 	int err = 0;
-
 	assert_true(asprintf(&xml, HEAD "<devices>%s</devices></domain>",
 				    devices) > 0);
 	err = adapt(xml, options);
@@ -69,7 +68,6 @@ static void test_disk_gets_the_whole_chain(void **state)
 {
 	struct adapt_options o = { .disks = &overlay, .disk_count = 1 };
 	struct domain_xml *xml = NULL;
-
 	(void)state;
 	adapt_devices("<disk type='network' device='lun' sgio='unfiltered'>"
 		      "<mirror type='file'><source file='/mirror'/></mirror>"
@@ -115,7 +113,6 @@ static void test_restored_disk_ends(void **state)
 		.block_device = true, .format = "raw" };
 	struct adapt_options o = { .same_identity = true, .disks = &d,
 		.disk_count = 1 };
-
 	(void)state;
 	adapt_devices("<disk type='file'><source file='/x'/>"
 		      "<target dev='vda'/><shareable/><transient/></disk>", &o);
@@ -140,7 +137,6 @@ static void test_restored_disk_ends(void **state)
 static void test_other_disks(void **state)
 {
 	struct adapt_options o = { .disks = &overlay, .disk_count = 1 };
-
 	(void)state;
 	adapt_devices("<disk type='file' device='cdrom'><source file='/iso'/>"
 		      "<target dev='sda' bus='sata'/><readonly/></disk>"
@@ -166,7 +162,6 @@ static void test_identity(void **state)
 			"<source network='n' portid='p'/>"
 			"<target dev='tap-web'/></interface></devices></domain>";
 	struct adapt_options o = { .name = "new & <b>" };
-
 	(void)state;
 	assert_int_equal(adapt(xml, &o), 0);
 	has("<name>new &amp; &lt;b&gt;</name>");
@@ -192,7 +187,6 @@ static void test_identity(void **state)
 static void test_isolated_keeps_only_what_is_known(void **state)
 {
 	struct adapt_options o = { .same_identity = true, .isolated = true };
-
 	(void)state;
 	adapt_devices("<interface type='user'/><hostdev mode='subsystem'/>"
 		      "<filesystem type='mount'/><shmem name='s'/>"
@@ -223,7 +217,6 @@ static void test_isolated_keeps_only_what_is_known(void **state)
 static void test_isolated_lets_the_host_go(void **state)
 {
 	struct adapt_options o = { .isolated = true, .memory = 64 << 20 };
-
 	(void)state;
 	assert_int_equal(adapt("<domain xmlns:qemu='q'><name>n</name>"
 			       "<memory unit='GiB'>8</memory>"
@@ -249,7 +242,6 @@ static void test_isolated_lets_the_host_go(void **state)
 static void test_one_console(void **state)
 {
 	struct adapt_options o = { .console_file = "/run/c&" };
-
 	(void)state;
 	adapt_devices("<serial type='pty'><source path='/dev/pts/1'/>"
 		      "<log file='/log'/><target port='0'/></serial>"
@@ -286,7 +278,6 @@ static void test_ports_and_channels(void **state)
 			  "<listen type='socket' socket='/vnc'/></graphics>"
 			  "<vsock><cid auto='no' address='3'/></vsock>";
 	struct adapt_options o = { .same_identity = false };
-
 	(void)state;
 	adapt_devices(xml, &o);
 	hasnt("/var/log/c");
@@ -313,7 +304,6 @@ static void test_firmware(void **state)
 			"</os></domain>";
 	struct adapt_options o = { .nvram = "/new.fd", .kernel = "/k2",
 		.initrd = "/i2" };
-
 	(void)state;
 	assert_int_equal(adapt(xml, &o), 0);
 	has("<nvram template=\"/t\">/new.fd</nvram>");
@@ -333,7 +323,6 @@ static void test_tpm(void **state)
 	const char *xml = "<tpm><backend type='emulator' persistent_state='yes'>"
 			  "<encryption secret='s'/></backend></tpm>";
 	struct adapt_options o = { .isolated = true, .throw_away = true };
-
 	(void)state;
 	adapt_devices(xml, &o);
 	noted("TPM is new and empty");
@@ -356,7 +345,6 @@ static void test_what_goes_past_libvirt(void **state)
 	const char *cpu = "<domain xmlns:q='q'><name>n</name><q:commandline>"
 			  "<q:arg value='-cpu'/></q:commandline></domain>";
 	struct adapt_options o = { .same_identity = false };
-
 	(void)state;
 	assert_int_equal(adapt(drive, &o), 0);
 	hasnt("/images/x");
@@ -386,7 +374,6 @@ static void test_hostile(void **state)
 {
 	struct adapt_options o = { .name = "n", .disks = &overlay,
 		.disk_count = 1 };
-
 	(void)state;
 	refused("", &o, -EBADMSG);
 	refused("<domain>", &o, -EBADMSG);
@@ -428,7 +415,6 @@ static void test_firmware_is_not_written(void **state)
 		"<loader type='pflash' readonly='no'>/fw</loader>",
 		"<loader type='pflash' readonly='yes'>/fw</loader>" };
 	char *xml = NULL;
-
 	(void)state;
 	for (int i = 0; i < 3; i++) {
 		assert_true(asprintf(&xml, HEAD "<os>%s</os></domain>",
@@ -466,7 +452,6 @@ int main(void)
 		cmocka_unit_test(test_hostile),
 	};
 	int err = cmocka_run_group_tests(tests, NULL, NULL);
-
 	free(out);
 	free(notes);
 	return err;

@@ -20,7 +20,6 @@ static struct domain_xml *parse(const char *xml)
 {
 	struct domain_xml *d = NULL;
 	int err = domain_xml_parse(&d, xml, strlen(xml));
-
 	if (err != 0)
 		fail_msg("%s", error_text(err));
 	return d;
@@ -31,7 +30,6 @@ static struct domain_xml *parse_disk(const char *disk)
 {
 	struct domain_xml *d;
 	char *xml;
-
 	assert_true(asprintf(&xml, HEAD "<devices>%s</devices></domain>",
 				    disk) > 0);
 	d = parse(xml);
@@ -43,7 +41,6 @@ static struct domain_xml *parse_disk(const char *disk)
 static void refused(const char *xml)
 {
 	struct domain_xml *d = NULL;
-
 	assert_int_equal(domain_xml_parse(&d, xml, strlen(xml)), -EBADMSG);
 	assert_null(d);
 }
@@ -64,7 +61,6 @@ static void test_file_with_chain(void **state)
 		"<target dev='vda' bus='virtio'/></disk>");
 	const struct domain_disk *disk = &xml->disks[0];
 	const struct disk_source *source;
-
 	(void)state;
 	assert_string_equal(xml->name, "a & b");
 	assert_string_equal(xml->uuid, "u-1");
@@ -95,7 +91,6 @@ static void test_mirror_is_ignored(void **state)
 		"<disk type='file'><mirror type='file'>"
 		"<source file='/copy'/><backingStore/></mirror>"
 		"<source file='/real'/><target dev='sda'/></disk>");
-
 	(void)state;
 	assert_string_equal(xml->disks[0].source.path, "/real");
 	assert_false(xml->disks[0].source.ends);
@@ -111,7 +106,6 @@ static void test_block_lun(void **state)
 		"<disk type='block' device='lun' rawio='yes'>"
 		"<driver name='qemu' type='raw'/><source dev='/dev/sda'/>"
 		"<target dev='sdc' bus='scsi'/><shareable/></disk>");
-
 	(void)state;
 	assert_int_equal(xml->disks[0].device, DEVICE_LUN);
 	assert_int_equal(xml->disks[0].source.type, SOURCE_BLOCK);
@@ -125,7 +119,6 @@ static void test_volume(void **state)
 	struct domain_xml *xml = parse_disk(
 		"<disk type='volume'><driver type='qcow2'/>"
 		"<source pool='p' volume='v 1'/><target dev='vdb'/></disk>");
-
 	(void)state;
 	assert_int_equal(xml->disks[0].source.type, SOURCE_VOLUME);
 	assert_true(xml->disks[0].source.present);
@@ -140,7 +133,6 @@ static void test_network(void **state)
 		"<disk type='network'><source protocol='rbd' name='p/i'>"
 		"<host name='m1' port='6789'/><host name='m2'/>"
 		"</source><target dev='vda'/></disk>");
-
 	(void)state;
 	assert_int_equal(xml->disks[0].source.type, SOURCE_NETWORK);
 	assert_string_equal(xml->disks[0].source.protocol, "rbd");
@@ -166,7 +158,6 @@ static void test_dir_nvme_vhostuser(void **state)
 		"<target dev='c'/></disk>"
 		"<disk type='later'><source x='y'/><target dev='d'/></disk>"
 		"</devices></domain>");
-
 	(void)state;
 	assert_int_equal(xml->disk_count, 4);
 	assert_int_equal(xml->disks[0].source.type, SOURCE_DIR);
@@ -188,7 +179,6 @@ static void test_drives(void **state)
 		"<target dev='sdb'/><readonly/></disk>"
 		"<disk type='block' device='floppy'><source/>"
 		"<target dev='fda'/></disk></devices></domain>");
-
 	(void)state;
 	assert_int_equal(xml->disks[0].device, DEVICE_CDROM);
 	assert_false(xml->disks[0].source.present);
@@ -210,7 +200,6 @@ static void test_slice_transient_encrypted(void **state)
 		"<disk type='file'><source file='/e'/>"
 		"<encryption format='luks'/><target dev='c'/></disk>"
 		"</devices></domain>");
-
 	(void)state;
 	assert_true(xml->disks[0].transient);
 	assert_true(xml->disks[0].source.sliced);
@@ -228,7 +217,6 @@ static void test_firmware(void **state)
 		"<loader readonly='yes'>/OVMF_CODE.fd</loader>"
 		"<nvram template='/OVMF_VARS.fd'>/n v.fd</nvram>"
 		"<kernel>/k</kernel><initrd>/i</initrd></os></domain>");
-
 	(void)state;
 	assert_string_equal(xml->loader, "/OVMF_CODE.fd");
 	assert_string_equal(xml->nvram, "/n v.fd");
@@ -249,7 +237,6 @@ static void test_tpm(void **state)
 	struct domain_xml *xml = parse(HEAD "<devices><tpm model='tpm-tis'>"
 		"<backend type='emulator' version='2.0'/></tpm></devices>"
 		"</domain>");
-
 	(void)state;
 	assert_true(xml->tpm_emulated);
 	assert_null(xml->tpm_path);
@@ -296,7 +283,6 @@ static void test_deep_chain(void **state)
 	size_t len;
 	FILE *f = open_memstream(&xml, &len);
 	struct domain_xml *d = NULL;
-
 	(void)state;
 	fputs(HEAD "<devices><disk type='file'><target dev='a'/>", f);
 	fputs("<source file='/x'/>", f);
@@ -314,7 +300,6 @@ static void test_too_large(void **state)
 {
 	char *xml = calloc(1, DOMAIN_DOC_MAX + 2);
 	struct domain_xml *d = NULL;
-
 	(void)state;
 	assert_non_null(xml);
 	memset(xml, ' ', DOMAIN_DOC_MAX + 1);
@@ -339,6 +324,5 @@ int main(void)
 		cmocka_unit_test(test_deep_chain),
 		cmocka_unit_test(test_too_large),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

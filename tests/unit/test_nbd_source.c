@@ -31,7 +31,6 @@ static char directory[64];
 static char *in_directory(const char *name)
 {
 	char *path;
-
 	assert_true(asprintf(&path, "%s/%s", directory, name) > 0);
 	return path;
 }
@@ -42,7 +41,6 @@ static void run(const char *words)
 	char *copy = strdup(words), *save = NULL, *out = NULL;
 	char *argv[32] = { NULL };
 	int n = 0, err;
-
 	for (char *w = strtok_r(copy, "|", &save); w != NULL;
 			w = strtok_r(NULL, "|", &save))
 		argv[n++] = w;
@@ -58,7 +56,6 @@ static void *slurp(const char *path, size_t *len)
 	int fd = open(path, O_RDONLY);
 	struct stat st;
 	char *buf;
-
 	assert_true(fd >= 0);
 	assert_int_equal(fstat(fd, &st), 0);
 	*len = (size_t)st.st_size;
@@ -100,7 +97,6 @@ static void forget_backing_format(const char *name)
 	char *bytes = slurp(name, &len);
 	char *tag = memmem(bytes, len, format_tag, 4);
 	int fd = open(name, O_WRONLY);
-
 	assert_non_null(tag);
 	assert_int_equal(pwrite(fd, "1234", 4, tag - bytes), 4);
 	close(fd);
@@ -111,7 +107,6 @@ static int tear_down(void **state)
 {
 	DIR *d = opendir(directory);
 	struct dirent *e;
-
 	(void)state;
 	while (d != NULL && (e = readdir(d)) != NULL)
 		unlink(e->d_name);
@@ -126,7 +121,6 @@ static int resolve(struct chain *chain, const char *name, const char *format)
 	struct disk_source s = { .type = SOURCE_FILE, .present = true,
 		.path = path, .format = (char *)format };
 	int err = chain_resolve(chain, &s, NULL, 0);
-
 	free(path);
 	return err;
 }
@@ -135,7 +129,6 @@ static void resolve_fine(struct chain *chain, const char *name,
 		const char *format)
 {
 	int err = resolve(chain, name, format);
-
 	if (err != 0)
 		fail_msg("%s: %s", name, error_text(err));
 }
@@ -144,7 +137,6 @@ static void test_chain(void **state)
 {
 	struct chain chain;
 	char *reading;
-
 	(void)state;
 	resolve_fine(&chain, "\xc3\xbcn'i\"x.qcow2", "qcow2");
 	assert_int_equal(chain.count, 3);
@@ -171,7 +163,6 @@ static void test_raw_is_never_probed(void **state)
 	struct chain chain;
 	size_t len;
 	char *bytes, *read_bytes;
-
 	(void)state;
 	run("qemu-img|create|-q|-f|qcow2|-F|raw|-b|/etc/passwd|-o"
 	    "|cluster_size=512|evil.raw|1M");
@@ -199,7 +190,6 @@ static void test_raw_is_never_probed(void **state)
 static void test_formats_below(void **state)
 {
 	struct chain chain;
-
 	(void)state;
 	run("qemu-img|create|-q|-f|qcow2|-F|raw|-b|evil.raw|over.qcow2|1M");
 	resolve_fine(&chain, "over.qcow2", "qcow2");
@@ -216,7 +206,6 @@ static void test_formats_below(void **state)
 static void test_refused_chains(void **state)
 {
 	struct chain chain;
-
 	(void)state;
 	assert_int_equal(resolve(&chain, "nothing", "raw"), -ENOENT);
 	chain_clear(&chain);
@@ -251,12 +240,10 @@ static void *read_spans(void *ctx)
 	struct reader *reader = ctx;
 	const struct image_source *source = reader->source;
 	char *buf = malloc(SPAN);
-
 	for (uint64_t span = reader->number * SPAN; span < SIZE;
 			span += WORKERS * SPAN) {
 		uint64_t pos = span, end;
 		bool hole;
-
 		if (source->read(source->ctx, reader->number, buf, SPAN, span) != 0 ||
 				memcmp(buf, reader->want + span, SPAN) != 0)
 			reader->wrong = "bytes";
@@ -289,7 +276,6 @@ static void test_reading(void **state)
 	char *want = slurp("flat.raw", &len);
 	uint64_t holes = 0;
 	int err;
-
 	(void)state;
 	resolve_fine(&chain, "\xc3\xbcn'i\"x.qcow2", "qcow2");
 	err = nbd_source_open(&s, &chain, NULL, WORKERS);
@@ -319,7 +305,6 @@ static void write_often(const char *name, unsigned from_mib, unsigned count)
 {
 	char *argv[2 * 200 + 6], *out = NULL;
 	int n = 0;
-
 	argv[n++] = (char *)"qemu-io";
 	argv[n++] = (char *)"-f";
 	argv[n++] = (char *)"qcow2";
@@ -340,7 +325,6 @@ static void write_often(const char *name, unsigned from_mib, unsigned count)
 static bool may_be_dirty(uint64_t block) /* of 64 KiB */
 {
 	uint64_t often = 16 * 30; /* from 30 MiB on */
-
 	return (block >= often && block < often + 200 && block % 2 == 0) ||
 			block == 0 || block == 16 * 1024 ||
 			block == 16 * 3000;
@@ -359,7 +343,6 @@ static void *look_for_dirt(void *ctx)
 	struct dirty_reader *reader = ctx;
 	const struct image_source *source = reader->source;
 	uint64_t spans = (source->size + SPAN - 1) / SPAN;
-
 	for (uint64_t i = reader->number; i < spans && reader->wrong == NULL; i += WORKERS) {
 		bool back = reader->number == WORKERS - 1;
 		uint64_t last = reader->number + (spans - 1 - reader->number) / WORKERS *
@@ -368,7 +351,6 @@ static void *look_for_dirt(void *ctx)
 		uint64_t limit = span + SPAN < source->size ? span + SPAN : source->size;
 		uint64_t pos = span, end = 0;
 		bool same, hole;
-
 		while (pos < limit && reader->wrong == NULL) {
 			if (source->same(source->ctx, reader->number, pos, limit, &same,
 					    &end) != 0 ||
@@ -403,7 +385,6 @@ static void test_bitmap(void **state)
 	uint64_t dirty = 0, end;
 	bool same, hole;
 	int err;
-
 	(void)state;
 	/* Off the cluster, and more than one question's look. */
 	run("qemu-img|create|-q|-f|qcow2|tracked.qcow2|3145729536");
@@ -456,7 +437,6 @@ static void test_large_bitmap(void **state)
 	struct chain chain;
 	bool same = true, hole = true;
 	uint64_t at = 0, end = 0;
-
 	(void)state;
 	run("qemu-img|create|-q|-f|qcow2|large.qcow2|9G");
 	run("qemu-img|bitmap|--add|-f|qcow2|large.qcow2|b 1");
@@ -493,7 +473,6 @@ static void test_foreign_server(void **state)
 	uint64_t end = 0;
 	size_t len;
 	char *pid, *command, *path = in_directory("sock");
-
 	(void)state;
 	assert_true(asprintf(&command,
 				    "qemu-nbd|--fork|--read-only|--persistent"
@@ -542,7 +521,6 @@ static void test_slice(void **state)
 	struct nbd_source *s;
 	struct chain chain;
 	char got[4096], want[4096] = { 0 };
-
 	(void)state;
 	memset(want + 512, 2, sizeof(want) - 512);
 	assert_int_equal(chain_resolve(&chain, &d, NULL, 0), 0);
@@ -565,7 +543,6 @@ static void test_server_that_fails(void **state)
 {
 	struct nbd_source *source;
 	struct chain chain;
-
 	(void)state;
 	resolve_fine(&chain, "over.qcow2", "qcow2");
 	unlink("evil.raw");
@@ -585,7 +562,6 @@ static void test_children(void **state)
 	char *noisy[] = { (char *)"sh", (char *)"-c",
 		(char *)"yes >&2 & sleep 0.3; kill $!; echo done", NULL };
 	char *out = NULL;
-
 	(void)state;
 	assert_int_equal(child_run(missing, 100, &out), -ENOENT);
 	assert_int_equal(child_run(failing, 100, &out), -EIO);
@@ -611,6 +587,5 @@ int main(void)
 		cmocka_unit_test(test_server_that_fails),
 		cmocka_unit_test(test_children),
 	};
-
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -50,7 +50,6 @@ static bool shown(const char *pattern)
 {
 	regex_t regex;
 	bool found = false;
-
 	assert_int_equal(prove_console_pattern(&regex, pattern), 0);
 	found = prove_console_has(&console, &regex);
 	regfree(&regex);
@@ -60,7 +59,6 @@ static bool shown(const char *pattern)
 static void test_escapes(void **state)
 {
 	static const char text[] = "a\0b\r\n\033[1;32mweb\033[0m lo\033[?25";
-
 	(void)state;
 	guest_says(text, sizeof(text) - 1);
 	assert_false(shown("login: "));
@@ -75,7 +73,6 @@ static void test_tail(void **state)
 {
 	const char *text = "one\n\n  \ntwo \xff\n\tthree\x07\n\nfour";
 	json_t *tail = NULL;
-
 	(void)state;
 	tail = prove_console_tail(&console, 3);
 	assert_int_equal(json_array_size(tail), 0);
@@ -95,7 +92,6 @@ static void test_tail(void **state)
 static void test_flood(void **state)
 {
 	char *line = calloc(1, 1 << 20);
-
 	(void)state;
 	assert_non_null(line);
 	memset(line, 'x', 1 << 20);
@@ -110,7 +106,6 @@ static void test_flood(void **state)
 static void test_pattern(void **state)
 {
 	regex_t regex;
-
 	(void)state;
 	assert_int_equal(prove_console_pattern(&regex, "a(b"), -EINVAL);
 	assert_non_null(strstr(error_text(-EINVAL), "a(b"));
@@ -127,7 +122,6 @@ static struct prove_screen picture(uint32_t width, uint32_t height, size_t at,
 	char *ppm = malloc(size + 64);
 	size_t head = (size_t)sprintf(ppm, "P6\n# a comment\n%u %u\n255\n",
 			width, height);
-
 	memset(ppm + head, 7, size);
 	memset(ppm + head + 3 * at, 200, 3 * dots);
 	assert_int_equal(prove_screen_read(&p, (uint8_t *)ppm, head + size),
@@ -149,7 +143,6 @@ static void test_pictures(void **state)
 	struct prove_screen cursor = picture(720, 400, 9000, 3144);
 	struct prove_screen more = picture(720, 400, 9000, 4000);
 	struct prove_screen wide = picture(800, 360, 9000, 3000);
-
 	(void)state;
 	assert_true(prove_screen_blank(&empty));
 	assert_true(prove_screen_blank(&blank));
@@ -169,7 +162,6 @@ static size_t slurp(const char *file, uint8_t *buf, size_t size)
 {
 	FILE *f = fopen(file, "r");
 	size_t len = 0;
-
 	assert_non_null(f);
 	len = fread(buf, 1, size, f);
 	fclose(f);
@@ -184,7 +176,6 @@ static void test_png(void **state)
 	static uint8_t file[65536];
 	char link[80];
 	size_t len = 0;
-
 	(void)state;
 	assert_int_equal(prove_screen_save(&p, path), 0);
 	len = slurp(path, file, sizeof(file));
@@ -217,7 +208,6 @@ static void test_hostile_pictures(void **state)
 		"P6 1 1 65535 xxxxxx", "P6 -1 1 255 xxx", "P6 16385 1 255 xxx",
 		"P6 16384 16384 255 xxx", "P6 # ", "P5 1 1 255 x", NULL };
 	struct prove_screen p = { .pixels = NULL };
-
 	(void)state;
 	for (const char *const *s = bad; *s != NULL; s++) {
 		assert_int_equal(prove_screen_read(&p, (const uint8_t *)*s,
@@ -237,6 +227,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_png, setup, teardown),
 		cmocka_unit_test(test_hostile_pictures),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,7 +38,6 @@ static struct scratch *make(void)
 {
 	struct scratch *scratch = NULL;
 	int err = scratch_make(&scratch, directory, geteuid(), getegid());
-
 	if (err != 0)
 		fail_msg("%s", error_text(err));
 	return scratch;
@@ -50,7 +49,6 @@ static void write_state(struct scratch *scratch, enum scratch_phase phase)
 		.repository = (char *)"ab", .uri = (char *)"test:///default",
 		.uuid = (char *)"u", .name = (char *)"a \"name\"",
 		.checkpoint = phase == SCRATCH_FROZEN ? (char *)"point" : NULL };
-
 	assert_int_equal(scratch_write_state(scratch, &st), 0);
 }
 
@@ -64,7 +62,6 @@ static void on_dead(void *ctx, struct scratch *scratch,
 		const struct scratch_state *state)
 {
 	struct seen *seen = ctx;
-
 	seen->count++;
 	seen->phase = state->phase;
 	seen->whole = state->this_boot && state->domain_id == 7 && state->uri != NULL &&
@@ -76,7 +73,6 @@ static void on_dead(void *ctx, struct scratch *scratch,
 static bool exists(const char *path)
 {
 	struct stat st;
-
 	return lstat(path, &st) == 0;
 }
 
@@ -84,7 +80,6 @@ static void put(const char *dir, const char *name, const char *text)
 {
 	char path[256];
 	int fd;
-
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	assert_true(fd >= 0);
@@ -98,7 +93,6 @@ static void test_living_and_dead(void **state)
 	struct seen seen = { 0 };
 	struct stat st;
 	char inner[256];
-
 	(void)state;
 	write_state(scratch, SCRATCH_PREPARED);
 	snprintf(inner, sizeof(inner), "%s/q", scratch_directory(scratch));
@@ -125,7 +119,6 @@ static void test_states_cut_short(void **state)
 	struct seen seen = { 0 };
 	struct scratch *scratch = make();
 	char where[256];
-
 	(void)state;
 	snprintf(where, sizeof(where), "%s", scratch_directory(scratch));
 	scratch_close(scratch);
@@ -149,7 +142,6 @@ static void test_without_state(void **state)
 	struct utimbuf old = { 1000000000, 1000000000 };
 	struct seen seen = { 0 };
 	char where[256];
-
 	(void)state;
 	snprintf(where, sizeof(where), "%s/amberfs-0123456789abcdef", directory);
 	assert_int_equal(mkdir(where, 0700), 0);
@@ -173,7 +165,6 @@ static void test_guard(void **state)
 {
 	struct scratch *scratch = make(), *guard = NULL, *again = NULL;
 	char where[256];
-
 	(void)state;
 	write_state(scratch, SCRATCH_RUNNING);
 	snprintf(where, sizeof(where), "%s", scratch_directory(scratch));
@@ -199,7 +190,6 @@ static void test_hostile(void **state)
 {
 	struct scratch *scratch = make();
 	char outside[256], inner[256], link[300];
-
 	(void)state;
 	snprintf(outside, sizeof(outside), "%s/outside", directory);
 	assert_int_equal(mkdir(outside, 0700), 0);
@@ -227,7 +217,6 @@ static void test_places(void **state)
 {
 	struct scratch *scratch = NULL;
 	char long_dir[256];
-
 	(void)state;
 	assert_int_equal(scratch_make(&scratch, "/nowhere/at/all", geteuid(),
 					 getegid()), -ENOENT);
@@ -250,7 +239,6 @@ static void test_job_xml(void **state)
 	char *files[] = { (char *)"/s/a&b", (char *)"/s/2" };
 	char *xml = job_xml_backup("/a \"b\"/nbd", disks, files, 2);
 	char *socket = NULL;
-
 	(void)state;
 	assert_int_equal(job_xml_socket(&socket, xml), 0);
 	assert_string_equal(socket, "/a \"b\"/nbd");
@@ -277,7 +265,6 @@ static struct guest_facts facts_of(const char *inside)
 {
 	struct guest_facts f = { 0 };
 	char xml[1024];
-
 	snprintf(xml, sizeof(xml), "<domain><name>x</name>%s</domain>", inside);
 	assert_int_equal(job_xml_guest(&f, xml), 0);
 	return f;
@@ -294,7 +281,6 @@ static void test_guest_xml(void **state)
 {
 	struct guest_facts f = facts_of(LABEL("dac", "+64055:+107")
 			LABEL("apparmor", "libvirt-1"));
-
 	(void)state;
 	assert_true(f.has_owner && f.owner == 64055 && f.group == 107);
 	assert_true(f.apparmor && f.agent == AGENT_NONE);
@@ -325,6 +311,5 @@ int main(void)
 		cmocka_unit_test(test_job_xml),
 		cmocka_unit_test(test_guest_xml),
 	};
-
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

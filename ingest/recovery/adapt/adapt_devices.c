@@ -15,7 +15,6 @@ typedef void handler(struct adapt *a, xmlNode *n);
 static void leave_out(struct adapt *adapt, xmlNode *n, const char *why)
 {
 	CLEANUP_XML_TEXT xmlChar *type = adapt_tree_get(n, "type");
-
 	adapt_tree_note(adapt, "%s%s%s left out: %s", (const char *)n->name,
 			type != NULL ? " " : "", type != NULL ? (const char *)type : "", why);
 	adapt_tree_remove(n);
@@ -31,7 +30,6 @@ static void new_port(xmlNode *n)
 {
 	xmlNode *source = domain_doc_child(n, "source");
 	xmlNode *port = domain_doc_child(n, "virtualport");
-
 	adapt_tree_drop(n, "mac");
 	adapt_tree_drop(n, "portForward");
 	adapt_tree_drop(n, "target"); /* the name of its device on the host */
@@ -43,7 +41,6 @@ static void new_port(xmlNode *n)
 static void interface(struct adapt *adapt, xmlNode *n)
 {
 	CLEANUP_XML_TEXT xmlChar *type = adapt_tree_get(n, "type");
-
 	if (adapt->o->isolated) {
 		leave_out(adapt, n, "no network");
 		return;
@@ -65,7 +62,6 @@ static const char *const no_port[] = { "socket", "none", NULL };
 static bool without_port(struct adapt *adapt, xmlNode *graphics)
 {
 	bool found = false;
-
 	if (xmlHasProp(graphics, (const xmlChar *)"socket") != NULL &&
 			domain_doc_child(graphics, "listen") == NULL)
 		adapt_tree_set(adapt, adapt_tree_add(adapt, graphics, "listen"), "type",
@@ -83,7 +79,6 @@ static bool without_port(struct adapt *adapt, xmlNode *graphics)
 static void listen_locally(struct adapt *adapt, xmlNode *graphics)
 {
 	xmlNode *n = NULL;
-
 	adapt_tree_unset(graphics, "listen");
 	adapt_tree_drop(graphics, "listen");
 	n = adapt_tree_add(adapt, graphics, "listen");
@@ -125,7 +120,6 @@ static void video(struct adapt *adapt, xmlNode *n)
 static void audio(struct adapt *adapt, xmlNode *n)
 {
 	bool file = adapt->beside && domain_doc_attribute_is(n, "type", "file");
-
 	if (!adapt->o->isolated && !file)
 		return;
 	while (n->children != NULL)
@@ -179,7 +173,6 @@ static void lease(struct adapt *adapt, xmlNode *n)
 static void vsock(struct adapt *adapt, xmlNode *n)
 {
 	xmlNode *cid = domain_doc_child(n, "cid");
-
 	if (adapt->o->isolated) {
 		leave_out(adapt, n, "no sockets of the host");
 	} else if (adapt->beside && cid != NULL) {
@@ -193,7 +186,6 @@ static void vsock(struct adapt *adapt, xmlNode *n)
 static void memory(struct adapt *adapt, xmlNode *n)
 {
 	xmlNode *source = domain_doc_child(n, "source");
-
 	if (adapt->o->memory)
 		leave_out(adapt, n, "the size of the memory is given");
 	else if (adapt->beside && domain_doc_child(source, "path") != NULL)
@@ -206,7 +198,6 @@ static void tpm(struct adapt *adapt, xmlNode *n)
 {
 	xmlNode *backend = domain_doc_child(n, "backend");
 	bool emulated = domain_doc_attribute_is(backend, "type", "emulator");
-
 	if (!adapt->beside)
 		return;
 	if (!emulated) {
@@ -228,7 +219,6 @@ static void tpm(struct adapt *adapt, xmlNode *n)
 static void rng(struct adapt *adapt, xmlNode *n)
 {
 	xmlNode *backend = domain_doc_child(n, "backend");
-
 	if (!adapt->o->isolated ||
 			!domain_doc_attribute_is(backend, "model", "egd"))
 		return;
@@ -267,7 +257,6 @@ static const char *const usual_emulators[] = { "/usr/bin/qemu-system-",
 static void emulator(struct adapt *adapt, xmlNode *n)
 {
 	CLEANUP_XML_TEXT xmlChar *path = xmlNodeGetContent(n);
-
 	(void)adapt;
 	for (const char *const *p = usual_emulators; path != NULL && *p != NULL; p++)
 		if (strncmp((const char *)path, *p, strlen(*p)) == 0) {
@@ -338,7 +327,6 @@ static void drop_alias(xmlNode *n)
 {
 	xmlNode *alias = domain_doc_child(n, "alias");
 	CLEANUP_XML_TEXT xmlChar *name = adapt_tree_get(alias, "name");
-
 	/* Those chosen by a person, "ua-…", may be referred to elsewhere. */
 	if (name != NULL && strncmp((const char *)name, "ua-", 3) != 0)
 		adapt_tree_remove(alias);
@@ -348,7 +336,6 @@ void adapt_devices(struct adapt *adapt, xmlNode *devices)
 {
 	bool had_network = domain_doc_child(devices, "interface") != NULL;
 	xmlNode *next = NULL;
-
 	for (xmlNode *n = devices != NULL ? devices->children : NULL; n != NULL; n = next) {
 		next = n->next;
 		if (n->type != XML_ELEMENT_NODE)

@@ -17,7 +17,6 @@ static const char *const removable[] = { "cdrom", "floppy", NULL };
 static const struct adapt_disk *find(const struct adapt *adapt, const xmlNode *disk)
 {
 	const xmlNode *target = domain_doc_child(disk, "target");
-
 	for (unsigned i = 0; i < adapt->o->disk_count; i++)
 		if (domain_doc_attribute_is(target, "dev",
 				    adapt->o->disks[i].target))
@@ -31,7 +30,6 @@ static void drop_whereabouts(xmlNode *disk)
 	xmlNode *alias = domain_doc_child(disk, "alias");
 	CLEANUP_XML_TEXT xmlChar *name = adapt_tree_get(alias, "name");
 	bool chosen = name != NULL && strncmp((const char *)name, "ua-", 3) == 0;
-
 	if (chosen)
 		xmlUnlinkNode(alias);
 	adapt_tree_drop_all(disk, whereabouts);
@@ -51,7 +49,6 @@ static void set_backing(struct adapt *adapt, xmlNode *disk,
 		const struct adapt_disk *d)
 {
 	xmlNode *below = adapt_tree_add(adapt, disk, "backingStore");
-
 	if (d->backing_path == NULL)
 		return;
 	adapt_tree_set(adapt, adapt_tree_add(adapt, below, "format"), "type", d->backing_format);
@@ -63,7 +60,6 @@ static void set_driver(struct adapt *adapt, xmlNode *disk,
 		const struct adapt_disk *d)
 {
 	xmlNode *driver = adapt_tree_child(adapt, disk, "driver");
-
 	adapt_tree_set(adapt, driver, "name", "qemu");
 	adapt_tree_set(adapt, driver, "type", d->format);
 	if (adapt->o->isolated)
@@ -82,7 +78,6 @@ static void drop_modes(struct adapt *adapt, xmlNode *disk,
 {
 	bool raw = d->backing_path == NULL && strcmp(d->format, "raw") == 0;
 	bool file = d->backing_path == NULL && !d->block_device;
-
 	if (!raw && adapt_tree_drop(disk, "shareable"))
 		adapt_tree_note(adapt, "%s was shareable: now it is not", d->target);
 	if (!file && adapt_tree_drop(disk, "transient") && !adapt->o->throw_away)
@@ -108,7 +103,6 @@ static void empty(struct adapt *adapt, xmlNode *disk)
 {
 	CLEANUP_XML_TEXT xmlChar *target =
 			adapt_tree_get(domain_doc_child(disk, "target"), "dev");
-
 	if (domain_doc_child(disk, "source") != NULL)
 		adapt_tree_note(adapt, "%s: its medium is not in the snapshot, the drive "
 			      "is empty", target != NULL ? (const char *)target : "?");
@@ -124,7 +118,6 @@ static void leave_out(struct adapt *adapt, xmlNode *disk)
 {
 	CLEANUP_XML_TEXT xmlChar *target =
 			adapt_tree_get(domain_doc_child(disk, "target"), "dev");
-
 	adapt_tree_note(adapt, "%s is not in the snapshot: left out",
 			target != NULL ? (const char *)target : "a disk without target");
 	adapt_tree_remove(disk);
@@ -136,7 +129,6 @@ static void note_unused(struct adapt *adapt, const xmlNode *devices)
 	for (unsigned i = 0; i < adapt->o->disk_count; i++) {
 		const char *target = adapt->o->disks[i].target;
 		const xmlNode *n = devices != NULL ? devices->children : NULL;
-
 		while (n != NULL && !(domain_doc_is(n, "disk") &&
 				       domain_doc_attribute_is(domain_doc_child(
 						n, "target"), "dev", target)))
@@ -150,11 +142,9 @@ static void note_unused(struct adapt *adapt, const xmlNode *devices)
 void adapt_disks(struct adapt *adapt, xmlNode *devices)
 {
 	xmlNode *next = NULL;
-
 	note_unused(adapt, devices);
 	for (xmlNode *n = devices != NULL ? devices->children : NULL; n != NULL; n = next) {
 		const struct adapt_disk *disk = NULL;
-
 		next = n->next;
 		if (!domain_doc_is(n, "disk"))
 			continue;

@@ -32,7 +32,6 @@ static bool is_port(const xmlNode *n)
 static bool is_double(const xmlNode *n)
 {
 	const xmlNode *target = domain_doc_child(n, "target");
-
 	if (!domain_doc_is(n, "console"))
 		return false;
 	return target == NULL || xmlHasProp((xmlNode *)target,
@@ -43,7 +42,6 @@ static bool is_double(const xmlNode *n)
 static void drop_doubles(xmlNode *devices)
 {
 	xmlNode *next = NULL;
-
 	for (xmlNode *n = devices->children; n != NULL; n = next) {
 		next = n->next;
 		if (is_double(n))
@@ -58,7 +56,6 @@ static void to_file(struct adapt *adapt, xmlNode *devices)
 	xmlNode *chosen = domain_doc_child(devices, "serial");
 	xmlNode *source = NULL;
 	bool had_double = false;
-
 	for (xmlNode *n = devices->children; n != NULL; n = n->next)
 		had_double |= is_double(n);
 	drop_doubles(devices);
@@ -81,7 +78,6 @@ static void to_pty(struct adapt *adapt, xmlNode *port)
 {
 	CLEANUP_XML_TEXT xmlChar *type = adapt_tree_get(port, "type");
 	const char *kind = (const char *)port->name;
-
 	/* A copy of all that passes, in a file of the host. */
 	if (adapt_tree_drop(port, "log"))
 		adapt_tree_note(adapt, "the %s port keeps no log file", kind);
@@ -112,7 +108,6 @@ static void channel(struct adapt *adapt, xmlNode *n)
 			"org.qemu.guest_agent.0");
 	CLEANUP_XML_TEXT xmlChar *name = adapt_tree_get(target, "name");
 	const char *shown = name != NULL ? (const char *)name : "without a name";
-
 	if (adapt->beside)
 		adapt_tree_drop(n, "log");
 	/* The agent's socket is libvirt's: it makes one for each domain. */
@@ -134,7 +129,6 @@ static void channel(struct adapt *adapt, xmlNode *n)
 void adapt_ports(struct adapt *adapt, xmlNode *devices)
 {
 	xmlNode *next = NULL;
-
 	if (devices == NULL)
 		return;
 	for (xmlNode *n = devices->children; n != NULL; n = next) {

@@ -18,7 +18,6 @@ void adapt_tree_note(struct adapt *adapt, const char *fmt, ...)
 	char line[NOTE_MAX];
 	char shown[NOTE_MAX];
 	va_list ap;
-
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
@@ -62,7 +61,6 @@ bool adapt_tree_one_of(const xmlNode *n, const char *attribute,
 xmlNode *adapt_tree_add(struct adapt *adapt, xmlNode *parent, const char *name)
 {
 	xmlNode *n = NULL;
-
 	if (parent == NULL)
 		return NULL;
 	n = xmlNewChild(parent, NULL, X(name), NULL);
@@ -76,14 +74,12 @@ xmlNode *adapt_tree_add(struct adapt *adapt, xmlNode *parent, const char *name)
 xmlNode *adapt_tree_child(struct adapt *adapt, xmlNode *parent, const char *name)
 {
 	xmlNode *n = domain_doc_child(parent, name);
-
 	return n != NULL ? n : adapt_tree_add(adapt, parent, name);
 }
 
 void adapt_tree_text(struct adapt *adapt, xmlNode *n, const char *text)
 {
 	xmlNode *t = NULL;
-
 	if (n == NULL)
 		return;
 	while (n->children != NULL)
@@ -106,7 +102,6 @@ unsigned adapt_tree_drop(xmlNode *parent, const char *name)
 {
 	xmlNode *n = NULL;
 	unsigned count = 0;
-
 	for (; (n = domain_doc_child(parent, name)) != NULL; count++)
 		adapt_tree_remove(n);
 	return count;

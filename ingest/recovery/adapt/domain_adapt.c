@@ -21,11 +21,9 @@ static void drop_smbios_uuid(xmlNode *root)
 {
 	xmlNode *info = root->children;
 	xmlNode *next = NULL;
-
 	for (; info != NULL; info = info->next) {
 		xmlNode *system = domain_doc_is(info, "sysinfo") ?
 				domain_doc_child(info, "system") : NULL;
-
 		for (xmlNode *n = system != NULL ? system->children : NULL; n != NULL;
 				n = next) {
 			next = n->next;
@@ -38,7 +36,6 @@ static void drop_smbios_uuid(xmlNode *root)
 static void identity(struct adapt *adapt, xmlNode *root)
 {
 	xmlNode *name = domain_doc_child(root, "name");
-
 	adapt_tree_unset(root, "id");
 	if (adapt->o->name != NULL)
 		adapt_tree_text(adapt, name != NULL ? name : adapt_tree_add(adapt, root, "name"),
@@ -58,7 +55,6 @@ static void identity(struct adapt *adapt, xmlNode *root)
 static bool has_nvram(const xmlNode *os)
 {
 	const xmlNode *loader = domain_doc_child(os, "loader");
-
 	if (domain_doc_attribute_is(loader, "stateless", "yes"))
 		return false;
 	return domain_doc_child(os, "nvram") != NULL ||
@@ -70,7 +66,6 @@ static void nvram(struct adapt *adapt, xmlNode *os)
 {
 	xmlNode *n = domain_doc_child(os, "nvram");
 	bool said = n != NULL;
-
 	if (!has_nvram(os))
 		return;
 	if (n == NULL)
@@ -96,7 +91,6 @@ static void nvram(struct adapt *adapt, xmlNode *os)
 static void loader(struct adapt *adapt, xmlNode *os)
 {
 	xmlNode *n = domain_doc_child(os, "loader");
-
 	if (!adapt->beside || !domain_doc_attribute_is(n, "type", "pflash") ||
 			domain_doc_attribute_is(n, "readonly", "yes"))
 		return;
@@ -124,7 +118,6 @@ static void set_memory(struct adapt *adapt, xmlNode *root)
 {
 	xmlNode *n = NULL;
 	char kib[32];
-
 	if (!adapt->o->memory)
 		return;
 	n = adapt_tree_child(adapt, root, "memory");
@@ -146,7 +139,6 @@ static void end_with(struct adapt *adapt, xmlNode *root, const char *event)
 static void let_go(struct adapt *adapt, xmlNode *root)
 {
 	xmlNode *vcpu = domain_doc_child(root, "vcpu");
-
 	if (!adapt->o->isolated)
 		return;
 	adapt_tree_drop_all(root, claims);
@@ -168,10 +160,8 @@ static bool is_made_at_start(const xmlNode *label)
 static void labels(struct adapt *adapt, xmlNode *root)
 {
 	xmlNode *next = NULL;
-
 	for (xmlNode *n = root->children; n != NULL; n = next) {
 		CLEANUP_XML_TEXT xmlChar *model = NULL;
-
 		next = n->next;
 		if (!domain_doc_is(n, "seclabel"))
 			continue;
@@ -197,7 +187,6 @@ static bool names_a_file(const xmlNode *n)
 	for (const xmlNode *i = n->children; i != NULL; i = i->next) {
 		CLEANUP_XML_TEXT xmlChar *value = i->type == XML_ELEMENT_NODE
 				? adapt_tree_get(i, "value") : NULL;
-
 		if (value != NULL && strchr((const char *)value, '/') != NULL)
 			return true;
 	}
@@ -207,7 +196,6 @@ static bool names_a_file(const xmlNode *n)
 static void foreign_one(struct adapt *adapt, xmlNode *n)
 {
 	const char *name = (const char *)n->name;
-
 	if (adapt->o->isolated) {
 		adapt_tree_note(adapt, "%s left out: it can give the guest anything of "
 			      "the host", name);
@@ -225,7 +213,6 @@ static void foreign_one(struct adapt *adapt, xmlNode *n)
 static void foreign(struct adapt *adapt, xmlNode *root)
 {
 	xmlNode *next = NULL;
-
 	for (xmlNode *n = root->children; n != NULL; n = next) {
 		next = n->next;
 		if (n->type == XML_ELEMENT_NODE && n->ns != NULL)
@@ -236,7 +223,6 @@ static void foreign(struct adapt *adapt, xmlNode *root)
 static void adapt(struct adapt *a, xmlNode *root)
 {
 	xmlNode *devices = domain_doc_child(root, "devices");
-
 	if (devices == NULL)
 		devices = adapt_tree_add(a, root, "devices");
 	identity(a, root);
@@ -257,7 +243,6 @@ static int check_text(const char *text)
 {
 	const unsigned char *p = (const unsigned char *)text;
 	char shown[512];
-
 	if (text == NULL)
 		return 0;
 	for (; *p; p++)
@@ -275,7 +260,6 @@ static int check_options(const struct adapt_options *options)
 	const char *const texts[] = { options->name, options->console_file, options->nvram,
 		options->kernel, options->initrd };
 	int err = 0;
-
 	for (unsigned i = 0; err == 0 && i < sizeof(texts) / sizeof(*texts); i++)
 		err = check_text(texts[i]);
 	for (unsigned i = 0; err == 0 && i < options->disk_count; i++) {
@@ -290,7 +274,6 @@ static int check_options(const struct adapt_options *options)
 static int check_once(const xmlNode *root, const char *name)
 {
 	unsigned count = 0;
-
 	for (const xmlNode *n = root->children; n != NULL; n = n->next)
 		count += domain_doc_is(n, name);
 	return count < 2 ? 0 : fail(-EBADMSG, "a domain with %u <%s>", count,
@@ -301,7 +284,6 @@ static int write_out(xmlDoc *doc, char **out)
 {
 	xmlChar *text = NULL;
 	int len = 0;
-
 	xmlDocDumpMemoryEnc(doc, &text, &len, "UTF-8");
 	*out = text != NULL ? strndup((const char *)text, (size_t)len) : NULL;
 	xmlFree(text);
@@ -313,7 +295,6 @@ static int rewrite(struct adapt *a, xmlDoc *doc, char **out, char **notes)
 	xmlNode *root = xmlDocGetRootElement(doc);
 	size_t len = 0;
 	int err = check_once(root, "devices");
-
 	if (err != 0)
 		return err;
 	err = check_once(root, "os");
@@ -336,7 +317,6 @@ int domain_adapt(const char *xml, size_t len, const struct adapt_options *option
 	CLEANUP_FREE char *text = NULL;
 	xmlDoc *doc = NULL;
 	int err = check_options(options);
-
 	if (err != 0)
 		return err;
 	err = domain_doc_parse(&doc, xml, len);

@@ -52,7 +52,6 @@ static void parse_accept(struct prove_command *command, const struct command_lin
 	CLEANUP_FREE char *words = strdup(command->accept != NULL ? command->accept
 						    : "agent,console");
 	char *next = NULL;
-
 	for (char *w = words != NULL ? strtok_r(words, SEPARATORS, &next) : NULL; w != NULL;
 			w = strtok_r(NULL, SEPARATORS, &next))
 		if (add_sign(command, w) < 0)
@@ -66,7 +65,6 @@ static void parse_words(struct prove_command *command, const struct command_line
 		regex_t *pattern)
 {
 	int64_t seconds = TIMEOUT_DEFAULT;
-
 	if (command->timeout != NULL && age_parse(&seconds, command->timeout) < 0)
 		options_error(line, "--timeout: %s", error_text(-EINVAL));
 	if (seconds < 1)
@@ -88,7 +86,6 @@ static void parse_words(struct prove_command *command, const struct command_line
 static int add(struct prove_command *command, struct snapshot *snap)
 {
 	struct snapshot **more = NULL;
-
 	if (command->count == command->room) {
 		command->room = command->room * 2 + 8;
 		more = reallocarray(command->snaps, command->room, sizeof(*more));
@@ -107,7 +104,6 @@ static int add_named(struct prove_command *command, const char *spec)
 	CLEANUP_FREE char *file = NULL;
 	struct snapshot *snap = NULL;
 	int err = snapshot_resolve(command->repo, spec, &snap, &file);
-
 	if (err != 0)
 		return err;
 	err = boot_files_check(snap, file);
@@ -129,10 +125,8 @@ static int add_newest(struct prove_command *command)
 {
 	struct snapshot_list l = { .count = 0 };
 	int err = snapshot_list_load(command->repo, NULL, &l, bad_snapshot, NULL);
-
 	for (size_t i = 0; err == 0 && i < l.count; i++) {
 		struct snapshot *snap = l.items[i];
-
 		if (snap->kind != SNAPSHOT_DOMAIN ||
 				(i + 1 < l.count && strcmp(snap->source,
 						l.items[i + 1]->source) == 0))
@@ -156,10 +150,8 @@ static const char *name_of(const struct snapshot *snap)
 static json_t *lines(const char *notes)
 {
 	json_t *list = json_array();
-
 	while (notes != NULL && *notes) {
 		size_t len = strcspn(notes, "\n");
-
 		json_array_append_new(list, json_stringn(notes, len));
 		notes += len + (notes[len] == '\n');
 	}
@@ -176,7 +168,6 @@ static int add_row(struct prove_command *command, const struct snapshot *snap,
 			result->why, "picture",
 			result->picture != NULL ? report_json_text(result->picture) : NULL,
 			"changed", lines(result->notes));
-
 	if (row != NULL && result->console != NULL)
 		json_object_set(row, "console", result->console);
 	if (row == NULL || json_array_append_new(command->rows, row) < 0)
@@ -188,7 +179,6 @@ static void each_note(const char *notes, bool verbose_only)
 {
 	while (notes != NULL && *notes) {
 		int len = (int)strcspn(notes, "\n");
-
 		if (verbose_only)
 			report_verbose("  changed: %.*s", len, notes);
 		else
@@ -202,7 +192,6 @@ static void say_failure(const struct snapshot *snap, const struct prove_result *
 {
 	json_t *line = NULL;
 	size_t i = 0;
-
 	report_error("%s did not come up: %s", name_of(snap), result->why);
 	each_note(result->notes, false);
 	if (result->picture != NULL)
@@ -216,7 +205,6 @@ static void say_failure(const struct snapshot *snap, const struct prove_result *
 static void say(const struct snapshot *snap, const struct prove_result *result)
 {
 	char read[SIZE_TEXT_MAX];
-
 	if (!result->up)
 		say_failure(snap, result);
 	else if (!report_json() && report_wants_text())
@@ -236,7 +224,6 @@ static int finish(struct prove_command *command)
 	size_t done = json_array_size(command->rows);
 	int status = command->up == 0 ? EXIT_FAILED
 			: command->up < command->count ? EXIT_PARTLY : EXIT_DONE;
-
 	if (report_json())
 		report_print_json(json_pack("{s:O,s:i,s:i,s:f}", "snapshots",
 				command->rows, "up", (int)command->up, "failed",
@@ -252,10 +239,8 @@ static int finish(struct prove_command *command)
 static int prove_all(struct prove_command *command, struct connection *conn)
 {
 	int err = 0;
-
 	for (size_t i = 0; err == 0 && i < command->count; i++) {
 		struct prove_result r;
-
 		report_verbose("%s: booting it", name_of(command->snaps[i]));
 		err = prove_one(&r, &command->o, command->snaps[i], conn);
 		if (err == 0) {
@@ -272,7 +257,6 @@ static int connect_and_prove(struct prove_command *command)
 {
 	struct connection *conn = NULL;
 	int err = connection_open(&conn, command->connect, CONNECTION_SECRETS);
-
 	if (err != 0)
 		return err;
 	if (connection_writable(conn)) {
@@ -289,7 +273,6 @@ static int connect_and_prove(struct prove_command *command)
 static int check_directory(const char *path)
 {
 	struct stat st;
-
 	if (path == NULL)
 		return 0;
 	if (stat(path, &st) < 0)
@@ -301,7 +284,6 @@ static int check_directory(const char *path)
 static int work(struct prove_command *command, char **specs, int count)
 {
 	int err = check_directory(command->o.picture_dir);
-
 	if (err == 0)
 		err = check_directory(command->o.scratch_dir);
 	if (err == 0)
@@ -319,7 +301,6 @@ static int run(struct prove_command *command, char **specs, int count)
 {
 	int status = EXIT_FAILED;
 	int err = 0;
-
 	command->begin = monotonic_now();
 	command->rows = json_array();
 	err = command->rows != NULL ? work(command, specs, count) : -ENOMEM;
@@ -374,7 +355,6 @@ int prove_main(int argc, char **argv)
 	regex_t pattern;
 	int n = options_parse(&cl, argc, argv);
 	int status = 0;
-
 	parse_words(&p, &cl, &pattern);
 	report_setup(cl.program, &p.report);
 	interrupt_setup();

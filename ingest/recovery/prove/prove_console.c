@@ -22,7 +22,6 @@ int prove_console_pattern(regex_t *out, const char *pattern)
 {
 	char why[256];
 	int err = regcomp(out, pattern, REG_EXTENDED | REG_NEWLINE | REG_NOSUB);
-
 	if (err == 0)
 		return 0;
 	regerror(err, out, why, sizeof(why));
@@ -71,7 +70,6 @@ int prove_console_read(struct prove_console *console)
 {
 	char buf[16384];
 	ssize_t n = 0;
-
 	while ((n = pread(console->fd, buf, sizeof(buf), console->at)) > 0) {
 		for (ssize_t i = 0; i < n; i++)
 			take(console, buf[i]);
@@ -111,13 +109,11 @@ json_t *prove_console_tail(const struct prove_console *console, unsigned lines)
 {
 	json_t *list = json_array();
 	const char *end = console->text + console->len;
-
 	while (list != NULL && json_array_size(list) < lines) {
 		const char *start = line_start(console, end);
 		size_t len = (size_t)(end - start);
 		char line[512];
 		char shown[512];
-
 		if (!is_blank(start, len)) {
 			len = len < sizeof(line) ? len : sizeof(line) - 1;
 			memcpy(line, start, len);

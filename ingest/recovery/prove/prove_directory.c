@@ -39,7 +39,6 @@ static int unmount(struct boot_directory *dir)
 {
 	double end = monotonic_now() + UNMOUNT_SECONDS;
 	int err = 0;
-
 	while ((err = boot_mount_end(dir)) == -EBUSY &&
 			monotonic_now() < end)
 		usleep(TRY_EVERY_US);
@@ -49,7 +48,6 @@ static int unmount(struct boot_directory *dir)
 static int take_down(struct boot_directory *dir)
 {
 	int err = unmount(dir);
-
 	return err != 0 ? err : boot_directory_remove(dir);
 }
 
@@ -58,12 +56,10 @@ static int take_down(struct boot_directory *dir)
 static int lock_directory(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", path);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		int err = -errno;
-
 		close(fd);
 		return fail_errno(err, "locking %s", path);
 	}
@@ -75,7 +71,6 @@ static int make_console(struct prove_directory *dir, char **console)
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FD int fd = -1;
 	int err = 0;
-
 	if (asprintf(&path, "%s/" CONSOLE, dir->place.directory) < 0) {
 		path = NULL;
 		return fail_errno(-ENOMEM, "proving");
@@ -93,7 +88,6 @@ static int make_console(struct prove_directory *dir, char **console)
 static int name_directory(char **path, const char *dir)
 {
 	uint32_t random = 0;
-
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		return fail_errno(-errno, "getrandom");
 	if (asprintf(path, "%s/" PREFIX "%08" PRIx32, dir, random) < 0) {
@@ -108,7 +102,6 @@ static int make_once(struct prove_directory *f, const char *dir,
 {
 	CLEANUP_FREE char *path = NULL;
 	int err = name_directory(&path, dir);
-
 	*f = (struct prove_directory){ .lock = -1 };
 	if (err == 0)
 		err = boot_directory_open(&f->place, path, conn);
@@ -127,7 +120,6 @@ static int make_once(struct prove_directory *f, const char *dir,
 		err = make_console(f, console);
 	if (err != 0) {
 		struct error_copy why;
-
 		error_save(&why, err);
 		prove_directory_remove(f);
 		return error_load(&why);
@@ -140,7 +132,6 @@ int prove_directory_make(struct prove_directory *f, const char *dir,
 		struct connection *conn, char **console)
 {
 	int err = make_once(f, dir, conn, console);
-
 	for (int i = 0; i < TRIES && (err == -EAGAIN || err == -ENOENT ||
 						err == -EEXIST); i++)
 		err = make_once(f, dir, conn, console);
@@ -150,7 +141,6 @@ int prove_directory_make(struct prove_directory *f, const char *dir,
 int prove_directory_remove(struct prove_directory *dir)
 {
 	int err = take_down(&dir->place);
-
 	boot_directory_close(&dir->place);
 	if (dir->lock >= 0)
 		close(dir->lock);
@@ -163,7 +153,6 @@ int prove_directory_remove(struct prove_directory *dir)
 static bool is_ours(const char *name)
 {
 	const char *digits = name + strlen(PREFIX);
-
 	return strncmp(name, PREFIX, strlen(PREFIX)) == 0 &&
 			strlen(digits) == DIGITS &&
 			strspn(digits, "0123456789abcdef") == DIGITS;
@@ -175,7 +164,6 @@ static int lock_dead(const char *path)
 {
 	struct stat st;
 	CLEANUP_FD int fd = lock_directory(path);
-
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() ||
 			st.st_nlink == 0)
 		return -1;
@@ -188,7 +176,6 @@ static int end_guests(struct connection *conn, const char *directory)
 	struct domain **list = NULL;
 	unsigned count = 0;
 	int err = domain_control_users(conn, directory, &list, &count);
-
 	for (unsigned i = 0; err == 0 && i < count; i++)
 		err = domain_control_destroy(list[i]);
 	domain_list_free(list, count);
@@ -201,7 +188,6 @@ static int sweep_one(const char *dir, const char *name, struct connection *conn)
 	CLEANUP_FD int lock = -1;
 	struct boot_directory place;
 	int err = 0;
-
 	if (asprintf(&path, "%s/%s", dir, name) < 0) {
 		path = NULL;
 		return fail_errno(-ENOMEM, "looking for leftovers");
@@ -223,12 +209,10 @@ void prove_directory_sweep(const char *dir, struct connection *conn)
 {
 	DIR *d = opendir(dir);
 	struct dirent *entry = NULL;
-
 	while (d != NULL && (entry = readdir(d)) != NULL) {
 		int err = is_ours(entry->d_name)
 				? sweep_one(dir, entry->d_name, conn)
 				: 0;
-
 		if (err != 0)
 			report_warning("what an earlier proof left in %s/%s "
 				       "can't be removed: %s",

@@ -54,7 +54,6 @@ static int out_of_memory(void)
 static bool agent_answers(struct proof *proof)
 {
 	int err = transient_guest_agent(proof->guest);
-
 	if (err == -ENOTSUP)
 		proof->waiting &= ~SIGN_BIT(SIGN_AGENT);
 	return err == 1;
@@ -70,7 +69,6 @@ static void take_picture(struct proof *proof, double now)
 	CLEANUP_FREE uint8_t *data = NULL;
 	struct prove_screen new = { .pixels = NULL };
 	size_t len = 0;
-
 	proof->next_picture = now + SCREEN_EVERY;
 	if (transient_guest_screen(proof->guest, &data, &len) < 0 ||
 			prove_screen_read(&new, data, len) < 0)
@@ -84,7 +82,6 @@ static void take_picture(struct proof *proof, double now)
 static bool screen_is_still(struct proof *proof)
 {
 	double now = monotonic_now();
-
 	if (now >= proof->next_picture)
 		take_picture(proof, now);
 	return proof->picture.pixels != NULL && now - proof->still_since >= STILL_SECONDS &&
@@ -98,7 +95,6 @@ static bool has_sign(struct proof *proof)
 		[SIGN_CONSOLE] = console_shows,
 		[SIGN_SCREEN] = screen_is_still,
 	};
-
 	for (int s = 0; s < SIGNS; s++)
 		if ((proof->waiting & SIGN_BIT(s)) && looks[s](proof)) {
 			proof->out->up = true;
@@ -117,7 +113,6 @@ static const char *const ended_words =
 static int not_up(struct proof *proof, const char *why)
 {
 	char names[64] = "";
-
 	for (int s = 0; s < SIGNS; s++)
 		if (proof->o->accept & SIGN_BIT(s))
 			snprintf(names + strlen(names),
@@ -133,7 +128,6 @@ static int look(struct proof *proof)
 	const char *why = NULL;
 	int state = transient_guest_state(proof->guest, &why);
 	int err = prove_console_read(proof->console);
-
 	if (err != 0)
 		return err;
 	if (state < 0)
@@ -156,10 +150,8 @@ static int watch(struct proof *proof)
 {
 	char limit[SIZE_TEXT_MAX];
 	char why[96];
-
 	for (;;) {
 		int err = look(proof);
-
 		proof->out->seconds = monotonic_now() - proof->begin;
 		if (err != 0)
 			return err < 0 ? err : 0;
@@ -180,7 +172,6 @@ static int save_picture(struct proof *proof)
 {
 	const char *name = proof->snap->object + strlen("snapshots/");
 	char *path = NULL;
-
 	if (asprintf(&path, "%s/%s.png", proof->o->picture_dir, name) < 0)
 		return out_of_memory();
 	/* SOURCE/TIME: one directory holds all. */
@@ -205,7 +196,6 @@ static int run(struct proof *proof, const char *xml)
 {
 	struct error_copy why;
 	int err = transient_guest_start(&proof->guest, proof->connection, xml);
-
 	if (err != 0)
 		return err;
 	proof->begin = proof->still_since = monotonic_now();
@@ -228,7 +218,6 @@ static int boot(struct proof *proof, char *console)
 				.console_file = console } };
 	CLEANUP_FREE char *xml = NULL;
 	int err = 0;
-
 	f.place->only = proof->snap->object + strlen("snapshots/");
 	err = boot_mount_start(f.place, proof->o->repository, &proof->o->unlock);
 
@@ -244,7 +233,6 @@ static int boot(struct proof *proof, char *console)
 static int take_down(struct proof *proof, int err)
 {
 	struct error_copy why;
-
 	error_save(&why, err);
 	err = transient_guest_end(proof->guest);
 	if (err < 0)
@@ -260,7 +248,6 @@ static int prove(struct proof *proof)
 {
 	CLEANUP_FREE char *console = NULL;
 	int err = boot_files_check(proof->snap, NULL);
-
 	if (err != 0)
 		return err;
 	err = prove_directory_make(&proof->directory, proof->o->scratch_dir,
@@ -285,7 +272,6 @@ int prove_one(struct prove_result *out, const struct prove_options *options,
 	struct proof p = { .o = options, .snap = snap, .connection = conn, .out = out,
 		.console = console, .waiting = options->accept };
 	int err = 0;
-
 	*out = (struct prove_result){ .up = false };
 	if (console == NULL)
 		return out_of_memory();

@@ -39,7 +39,6 @@ static uint32_t number(struct reader *reader)
 {
 	int c = next_byte(reader);
 	uint32_t n = 0;
-
 	while (is_space(c) || c == '#') {
 		if (c == '#')
 			while (c >= 0 && c != '\n')
@@ -63,7 +62,6 @@ static int read_ppm(struct prove_screen *screen, const uint8_t *data, size_t len
 	struct reader r = { data + 2, data + len };
 	size_t size = 0;
 	int err = 0;
-
 	screen->width = number(&r);
 	screen->height = number(&r);
 	err = check_size(screen->width, screen->height);
@@ -84,7 +82,6 @@ static int read_ppm(struct prove_screen *screen, const uint8_t *data, size_t len
 static int read_pixels(struct prove_screen *screen, png_image *png)
 {
 	int err = check_size(png->width, png->height);
-
 	if (err != 0)
 		return err;
 	png->format = PNG_FORMAT_RGB;
@@ -102,7 +99,6 @@ static int read_png(struct prove_screen *screen, const uint8_t *data, size_t len
 {
 	png_image png = { .version = PNG_IMAGE_VERSION };
 	int err = 0;
-
 	if (!png_image_begin_read_from_memory(&png, data, len))
 		return fail(-EBADMSG, "the screen's picture: %s", png.message);
 	err = read_pixels(screen, &png);
@@ -116,7 +112,6 @@ int prove_screen_read(struct prove_screen *out, const uint8_t *data,
 	struct prove_screen p = { .pixels = NULL };
 	bool ppm = len > 2 && memcmp(data, "P6", 2) == 0;
 	int err = ppm ? read_ppm(&p, data, len) : read_png(&p, data, len);
-
 	if (err != 0)
 		prove_screen_clear(&p);
 	else
@@ -142,7 +137,6 @@ static size_t unlike(const struct prove_screen *screen, size_t at)
 {
 	const uint8_t *colour = screen->pixels + at * PIXEL;
 	size_t count = 0;
-
 	for (size_t i = 0; i < pixel_count(screen); i++)
 		count += memcmp(colour, screen->pixels + i * PIXEL, PIXEL) != 0;
 	return count;
@@ -159,7 +153,6 @@ bool prove_screen_same(const struct prove_screen *a,
 		const struct prove_screen *b)
 {
 	size_t differ = 0;
-
 	if (a->pixels == NULL || b->pixels == NULL || a->width != b->width ||
 			a->height != b->height)
 		return false;
@@ -182,10 +175,8 @@ int prove_screen_save(const struct prove_screen *screen, const char *path)
 						O_CLOEXEC, FILE_MODE);
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
 	int written = 0;
-
 	if (file == NULL) {
 		int err = fail_errno(-errno, "writing %s", path);
-
 		if (fd >= 0)
 			close(fd);
 		return err;
