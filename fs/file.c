@@ -6,15 +6,15 @@
  */
 #include "operations_internal.h"
 
-#include "log.h"
-#include "repo/base/cleanup.h"
-#include "repo/base/bytes.h"
-#include "repo/base/error.h"
-#include "repo/image/qcow2.h"
-
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "log.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/image/qcow2.h"
 
 /* Pieces of one answer; a read of 1 MiB that changes between data and hole
  * at every block has 256. */

@@ -11,11 +11,6 @@
  */
 #include "housekeeping.h"
 
-#include "log.h"
-#include "repo/base/bytes.h"
-#include "repo/base/cleanup.h"
-#include "repo/base/error.h"
-
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -24,6 +19,11 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+
+#include "log.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 /* How often names are looked at; less often where that takes long, so that
  * it never takes more than a fiftieth of the time. */

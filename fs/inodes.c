@@ -2,12 +2,12 @@
 /* Chained hash table; the numbers are hashes already. */
 #include "inodes.h"
 
-#include "repo/base/bytes.h"
-#include "repo/crypto/seal.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "repo/base/bytes.h"
+#include "repo/crypto/seal.h"
 
 #define KEY_MAX 512
 

@@ -6,16 +6,16 @@
  */
 #include "log.h"
 
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
 #include "fuse_api.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
-
-#include <stdbool.h>
-#include <stdio.h>
-#include <string.h>
-#include <syslog.h>
 
 #define REMEMBERED 64
 #define SAME_TEXT_SECONDS 60.0

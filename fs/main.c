@@ -9,13 +9,6 @@
  * terminal and tells its parent, which the shell waits for, that all is well.
  */
 #include "housekeeping.h"
-#include "log.h"
-#include "service.h"
-#include "repo/base/bytes.h"
-#include "repo/base/cleanup.h"
-#include "repo/base/error.h"
-#include "repo/base/report.h"
-#include "repo/repository/secret_env.h"
 
 #include <fcntl.h>
 #include <malloc.h>
@@ -25,6 +18,14 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+
+#include "log.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/report.h"
+#include "repo/repository/secret_env.h"
+#include "service.h"
 
 #define MALLOC_ARENAS 4
 #define STATUS_MOUNT_FAILED 32	/* mount(8)'s word for it */

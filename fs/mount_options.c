@@ -6,10 +6,10 @@
  */
 #include "mount_options.h"
 
-#include "repo/base/error.h"
-
 #include <stddef.h>
 #include <string.h>
+
+#include "repo/base/error.h"
 
 enum option_meaning {
 	MEANS_NOTHING,	/* with or without a value */

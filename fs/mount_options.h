@@ -6,11 +6,11 @@
 #ifndef AMBERFS_FS_MOUNT_OPTIONS_H
 #define AMBERFS_FS_MOUNT_OPTIONS_H
 
-#include "repo/repository/repository.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "repo/repository/repository.h"
 
 #define MOUNT_CACHE_DEFAULT (256 * MIB)
 #define MOUNT_CACHE_MIN (8 * MIB)

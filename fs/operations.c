@@ -5,13 +5,13 @@
  */
 #include "operations_internal.h"
 
-#include "log.h"
-#include "xattr.h"
-#include "repo/base/bytes.h"
-#include "repo/base/error.h"
-
 #include <string.h>
 #include <sys/statvfs.h>
+
+#include "log.h"
+#include "repo/base/bytes.h"
+#include "repo/base/error.h"
+#include "xattr.h"
 
 #define IO_SIZE (1u << 20)	/* what cp and dd read at once */
 #define BACKGROUND_REQUESTS 64

@@ -7,11 +7,10 @@
 #define AMBERFS_FS_OPERATIONS_H
 
 #include "fuse_api.h"
-
 #include "mount_options.h"
 #include "roots.h"
-#include "tree.h"
 #include "statfs.h"
+#include "tree.h"
 
 struct filesystem {
 	const struct mount_options *options;

@@ -6,12 +6,12 @@
  */
 #include "roots.h"
 
+#include <string.h>
+
 #include "log.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/session/session.h"
-
-#include <string.h>
 
 #define LINGER_SECONDS 5.0
 

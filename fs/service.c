@@ -2,6 +2,11 @@
 /* The parts of a mount in the order in which they need each other. */
 #include "service.h"
 
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "housekeeping.h"
 #include "log.h"
 #include "repo/base/bytes.h"
@@ -10,11 +15,6 @@
 #include "repo/base/report.h"
 #include "repo/format/name.h"
 #include "repo/repository/secret_env.h"
-
-#include <limits.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
 
 #define CHUNKS_IN_MEMORY (256u << 10)	/* about 16 MiB of places */
 #define SERVERS_MIN 4u

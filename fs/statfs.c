@@ -2,10 +2,10 @@
 /* One sum for each of the store's 256 shards of packs. */
 #include "statfs.h"
 
+#include <stdio.h>
+
 #include "repo/base/cleanup.h"
 #include "repo/base/units.h"
-
-#include <stdio.h>
 
 #define SHARDS 256
 #define GOOD_FOR_SECONDS 5.0

@@ -5,12 +5,12 @@
  */
 #include "tree_internal.h"
 
+#include <string.h>
+#include <time.h>
+
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/image/qcow2.h"
-
-#include <string.h>
-#include <time.h>
 
 #define READ_BITS 0444u
 #define NS_PER_SECOND INT64_C(1000000000)

@@ -19,8 +19,8 @@
 #ifndef AMBERFS_FS_TREE_H
 #define AMBERFS_FS_TREE_H
 
-#include "repo/repository/repository.h"
 #include "inodes.h"
+#include "repo/repository/repository.h"
 
 struct tree;
 

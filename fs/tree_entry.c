@@ -6,12 +6,12 @@
  */
 #include "tree_internal.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-
-#include <stdio.h>
-#include <string.h>
 
 #define MARK_BEGINNING 48	/* covers the envelope's header and nonce */
 #define LOAD_ATTEMPTS 3

@@ -3,10 +3,10 @@
 #ifndef AMBERFS_FS_TREE_INTERNAL_H
 #define AMBERFS_FS_TREE_INTERNAL_H
 
+#include <pthread.h>
+
 #include "repo/format/name.h"
 #include "tree.h"
-
-#include <pthread.h>
 
 /* An inode of the tree; the first member makes the two pointers one. */
 struct tree_inode {

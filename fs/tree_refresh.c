@@ -7,10 +7,10 @@
  */
 #include "tree_internal.h"
 
+#include <string.h>
+
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-
-#include <string.h>
 
 /* --- the names in the repository --- */
 

@@ -2,10 +2,10 @@
 /* A table of names and of how each value is found. */
 #include "xattr.h"
 
-#include "repo/base/hex.h"
-
 #include <errno.h>
 #include <string.h>
+
+#include "repo/base/hex.h"
 
 #define PREFIX "user.amberfs."
 #define ID_TEXT_SIZE (2 * ID_SIZE + 1)

@@ -6,15 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "repo/base/error.h"
-#include "repo/base/options.h"
-#include "repo/repository/secret_env.h"
 #include "ingest/commands/backup.h"
 #include "ingest/commands/domains.h"
 #include "ingest/live/watchdog.h"
 #include "ingest/recovery/boot/boot.h"
-#include "ingest/recovery/restore/restore_domain.h"
 #include "ingest/recovery/prove/prove.h"
+#include "ingest/recovery/restore/restore_domain.h"
+#include "repo/base/error.h"
+#include "repo/base/options.h"
+#include "repo/repository/secret_env.h"
 
 static const struct {
 	const char *name;

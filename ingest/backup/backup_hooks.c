@@ -4,10 +4,10 @@
 
 #include <stdio.h>
 
+#include "hooks.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
-#include "hooks.h"
 
 static struct hook_event event(const struct backup_snapshot *snapshot,
 		const struct domain_facts *facts, enum hook_phase phase)

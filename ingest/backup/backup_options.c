@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "hooks.h"
 #include "repo/base/error.h"
 #include "repo/base/units.h"
-#include "hooks.h"
 
 static int parse_quiesce(enum quiesce *out, const char *text)
 {

@@ -10,11 +10,11 @@
 #ifndef AMBERFS_INGEST_BACKUP_BACKUP_RUN_H
 #define AMBERFS_INGEST_BACKUP_BACKUP_RUN_H
 
+#include "backup_options.h"
+#include "ingest/source/file_source.h"
 #include "repo/base/error.h"
 #include "repo/base/report.h"
 #include "repo/snapshot/snapshot_writer.h"
-#include "backup_options.h"
-#include "ingest/source/file_source.h"
 
 enum backup_status { BACKUP_DONE, BACKUP_PARTLY, BACKUP_FAILED };
 

@@ -18,8 +18,8 @@
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "repo/base/units.h"
 #include "repo/base/interrupt.h"
+#include "repo/base/units.h"
 #include "repo/format/name.h"
 
 #define CLOCK_BEHIND_S 300

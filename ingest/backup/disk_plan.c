@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The rules by which a disk can or can't be backed up, and their reasons. */
+#include "disk_plan.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +9,6 @@
 
 #include "repo/base/error.h"
 #include "repo/format/name.h"
-#include "disk_plan.h"
 
 static int refuse(struct disk_plan *plan, const char *reason, bool exact_too)
 {

@@ -18,10 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "backup_path.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
-#include "backup_path.h"
 
 #define TPM_SYSTEM "/var/lib/libvirt/swtpm"
 #define TPM_SESSION "libvirt/qemu/swtpm" /* below the user's config directory */

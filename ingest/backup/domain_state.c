@@ -3,6 +3,8 @@
  * The plan of a domain's backup. Reading and storing is the caller's;
  * here is only what libvirt and the files' headers say.
  */
+#include "domain_state.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +13,6 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
-#include "domain_state.h"
 
 int domain_state_list(struct connection *conn, char ***names, unsigned *count)
 {

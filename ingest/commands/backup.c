@@ -6,14 +6,14 @@
 #include <fnmatch.h>
 #include <string.h>
 
-#include "repo/base/cleanup.h"
-#include "repo/base/error.h"
-#include "repo/base/interrupt.h"
 #include "backup_domains.h"
 #include "backup_files.h"
 #include "ingest/backup/backup_report.h"
 #include "ingest/backup/domain_state.h"
 #include "ingest/backup/hooks.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
 
 struct backup_command {
 	struct backup_options o;

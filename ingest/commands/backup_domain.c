@@ -12,15 +12,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "repo/base/cleanup.h"
-#include "repo/format/name.h"
-#include "ingest/backup/backup_path.h"
 #include "ingest/backup/backup_hooks.h"
-#include "offline_disk.h"
+#include "ingest/backup/backup_path.h"
 #include "ingest/backup/domain_files.h"
 #include "ingest/live/live_backup.h"
 #include "ingest/live/live_settle.h"
 #include "ingest/live/tracked_base.h"
+#include "offline_disk.h"
+#include "repo/base/cleanup.h"
+#include "repo/format/name.h"
 
 /* --- a domain that is shut off --- */
 

@@ -12,12 +12,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup_domain.h"
+#include "ingest/backup/backup_hooks.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/format/name.h"
-#include "backup_domain.h"
-#include "ingest/backup/backup_hooks.h"
 
 struct domains_job {
 	struct backup_run *run;

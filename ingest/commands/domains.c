@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The command `amberfs domains`. */
+#include "domains.h"
+
 #include <stdio.h>
 
+#include "listing.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/options.h"
 #include "repo/base/report.h"
-#include "domains.h"
-#include "listing.h"
 
 #define PROGRAM "amberfs domains"
 

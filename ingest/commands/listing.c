@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Gathers what is shown of domains and their disks. Opens no image itself. */
+#include "listing.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "ingest/live/tracking.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "listing.h"
-#include "ingest/live/tracking.h"
 
 /* Libvirt may look into files that this user may not. Files that are not there
  * are not asked for: some drivers make figures up. */

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "listing.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/report.h"
 #include "repo/format/name.h"
-#include "listing.h"
 
 /* JSON is UTF-8; what isn't is escaped as names are everywhere. */
 static json_t *text(const char *s)

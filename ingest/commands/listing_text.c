@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "listing.h"
 #include "repo/base/error.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
-#include "listing.h"
 
 #define TEXT_MAX 1024
 #define INDENT "    "

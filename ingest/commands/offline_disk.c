@@ -12,12 +12,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "repo/base/cleanup.h"
-#include "repo/base/error.h"
-#include "repo/base/units.h"
 #include "ingest/backup/backup_path.h"
 #include "ingest/live/live_disk.h"
 #include "ingest/source/nbd_source.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/units.h"
 
 /* Identities of all files of the chain, in order. To be freed. */
 static int chain_identities(const struct chain *chain, struct file_identity **out,

@@ -4,6 +4,8 @@
  * block node with its driver named, so neither a format is probed nor a name
  * with colons, commas or a dash at its start read as anything but a name.
  */
+#include "chain.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,11 +15,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
-#include "chain.h"
-#include "child.h"
 
 #define INFO_MAX ((size_t)4 << 20)
 #define PARTS_MAX 4096u

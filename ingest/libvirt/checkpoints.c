@@ -3,15 +3,14 @@
 #include "checkpoints.h"
 
 #include <errno.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
-
+#include "domain_doc.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
-#include "domain_doc.h"
 
 #define REDEFINE                                                               \
 	(VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE |                               \

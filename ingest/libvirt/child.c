@@ -4,6 +4,8 @@
  * nor tell it its own process id, which LISTEN_PID needs. Between fork and
  * exec only async-signal-safe calls are made, for this process has threads.
  */
+#include "child.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -21,7 +23,6 @@
 #include "repo/base/error.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
-#include "child.h"
 
 #define LISTEN_FD_OF_CHILD 3 /* where systemd's protocol has it */
 #define RUN_SECONDS 60.0

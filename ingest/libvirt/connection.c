@@ -3,19 +3,19 @@
  * Connections to libvirt: which URI, whether its disks are on this host, and
  * libvirt's errors in our words. What is asked about domains is in domain.c.
  */
+#include "connection.h"
+
 #include <errno.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
-
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
-#include "connection.h"
 
 #define DEFAULT_URI "qemu:///system"
 #define REMEDY                                                                 \

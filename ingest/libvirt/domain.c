@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What libvirt knows of domains, in plain types. Reads only. */
+#include "domain.h"
+
 #include <errno.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
-
 #include "repo/base/error.h"
 #include "repo/format/name.h"
-#include "domain.h"
 
 struct domain {
 	virDomainPtr handle;

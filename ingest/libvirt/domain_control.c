@@ -3,17 +3,16 @@
 #include "domain_control.h"
 
 #include <errno.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
-
+#include "domain_paths.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
-#include "domain_paths.h"
 
 #define SHOWN 256
 

@@ -3,9 +3,8 @@
 #include "domain_doc.h"
 
 #include <errno.h>
-#include <string.h>
-
 #include <libxml/parser.h>
+#include <string.h>
 
 #include "repo/base/error.h"
 

@@ -9,10 +9,9 @@
 #ifndef AMBERFS_INGEST_LIBVIRT_DOMAIN_DOC_H
 #define AMBERFS_INGEST_LIBVIRT_DOMAIN_DOC_H
 
+#include <libxml/tree.h>
 #include <stdbool.h>
 #include <stddef.h>
-
-#include <libxml/tree.h>
 
 #define DOMAIN_DOC_MAX ((size_t)16 << 20)
 

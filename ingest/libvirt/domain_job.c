@@ -2,10 +2,9 @@
 /* Jobs of libvirt's, in plain words. */
 #include "domain_job.h"
 
-#include <string.h>
-
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
+#include <string.h>
 
 char *domain_job_backup_xml(struct domain *domain)
 {

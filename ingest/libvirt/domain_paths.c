@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "domain_doc.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "domain_doc.h"
 
 static inline void cleanup_doc(xmlDoc **doc)
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Domain XML to structs. */
+#include "domain_xml.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "domain_doc.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "domain_xml.h"
-#include "domain_doc.h"
 
 /* libvirt's chains are at most 200 long. */
 #define DEPTH_MAX 200

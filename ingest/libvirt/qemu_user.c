@@ -6,16 +6,15 @@
 #include "qemu_user.h"
 
 #include <errno.h>
+#include <libvirt/libvirt.h>
+#include <libxml/parser.h>
+#include <libxml/xpath.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <libvirt/libvirt.h>
-#include <libxml/parser.h>
-#include <libxml/xpath.h>
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"

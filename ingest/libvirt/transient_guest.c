@@ -3,12 +3,11 @@
 #include "transient_guest.h"
 
 #include <errno.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"

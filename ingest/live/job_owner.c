@@ -9,14 +9,14 @@
 #include <string.h>
 #include <time.h>
 
-#include "repo/base/cleanup.h"
-#include "repo/base/error.h"
-#include "repo/base/printable.h"
 #include "ingest/libvirt/domain_control.h"
 #include "ingest/libvirt/domain_job.h"
 #include "ingest/libvirt/domain_xml.h"
-#include "live_job.h"
 #include "job_xml.h"
+#include "live_job.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/printable.h"
 #include "scratch.h"
 
 /* An ordinary call of somebody's may use the domain for a moment. */

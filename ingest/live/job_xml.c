@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "job_xml.h"
+
 #include <errno.h>
 #include <grp.h>
+#include <libxml/tree.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <libxml/tree.h>
-
+#include "ingest/libvirt/domain_doc.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "ingest/libvirt/domain_doc.h"
-#include "job_xml.h"
 
 #define AGENT_NAME "org.qemu.guest_agent.0"
 

@@ -24,14 +24,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "repo/base/cleanup.h"
-#include "repo/base/error.h"
-#include "repo/base/hex.h"
-#include "repo/base/units.h"
 #include "ingest/backup/backup_hooks.h"
 #include "ingest/backup/domain_files.h"
 #include "ingest/libvirt/checkpoints.h"
 #include "live_begin.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/base/units.h"
 #include "tracked_base.h"
 
 #define CHECKPOINT_FILE "checkpoint.xml"

@@ -17,12 +17,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "live_settle.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/units.h"
-#include "live_settle.h"
 
 #define POLL_NS 500000000L
 #define STEPS_MAX 8

@@ -3,8 +3,8 @@
 #ifndef AMBERFS_INGEST_LIVE_LIVE_BEGIN_H
 #define AMBERFS_INGEST_LIVE_LIVE_BEGIN_H
 
-#include "live_job.h"
 #include "live_disk.h"
+#include "live_job.h"
 #include "tracking.h"
 
 struct live_begin {

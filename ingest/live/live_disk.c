@@ -10,12 +10,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clean_check.h"
+#include "ingest/source/nbd_client.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
-#include "ingest/source/nbd_client.h"
-#include "clean_check.h"
 
 /* --- what it is --- */
 

@@ -11,22 +11,22 @@
  *   a freeze that was not answered in time may still come about. The bound is
  *   the domain's, kept by libvirt: it is put back to libvirt's default.
  */
+#include "live_guest.h"
+
 #include <errno.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
-
+#include "ingest/libvirt/domain.h"
+#include "job_xml.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
 #include "repo/base/units.h"
-#include "ingest/libvirt/domain.h"
-#include "live_guest.h"
-#include "job_xml.h"
 
 #define POLL_NS 20000000
 #define THAW_AGAIN_NS 250000000

@@ -14,7 +14,10 @@
  * as not frozen; from then to the thaw WATCHDOG_FROZEN_SECONDS, else the guard
  * thaws and the backup is consistent as after a crash.
  */
+#include "live_job.h"
+
 #include <errno.h>
+#include <libxml/uri.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,19 +25,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <libxml/uri.h>
-
+#include "job_xml.h"
+#include "live_guest.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/printable.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
-#include "watchdog.h"
-#include "live_guest.h"
-#include "live_job.h"
-#include "job_xml.h"
 #include "scratch.h"
+#include "watchdog.h"
 
 #define THAW_SECONDS 10.0
 #define JOB_SECONDS 60.0

@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <time.h>
 
+#include "live_job.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
-#include "live_job.h"
 
 #define POLL_NS 500000000L
 

@@ -10,6 +10,8 @@
  * open directories and follows no link: q/ belongs to the user of a process that a
  * guest may have taken over.
  */
+#include "scratch.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +34,6 @@
 #include "repo/base/report.h"
 #include "repo/base/units.h"
 #include "repo/crypto/seal.h"
-#include "scratch.h"
 
 #define NAME_PREFIX "amberfs-"
 #define NAME_DIGITS 16

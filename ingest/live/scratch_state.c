@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The file `state`: JSON, written in place, since its lock goes with it. One
  * that a crash has cut is read as the little that is safe to assume. */
+#include "scratch_state.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "repo/base/cleanup.h"
-#include "scratch_state.h"
 
 #define STATE_MAX 65536
 

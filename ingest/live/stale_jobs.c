@@ -8,15 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ingest/libvirt/domain_control.h"
+#include "ingest/libvirt/domain_job.h"
+#include "job_xml.h"
+#include "live_guest.h"
+#include "live_job.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
 #include "repo/base/report.h"
-#include "ingest/libvirt/domain_control.h"
-#include "ingest/libvirt/domain_job.h"
-#include "live_guest.h"
-#include "live_job.h"
-#include "job_xml.h"
 #include "scratch.h"
 
 #define THAW_SECONDS 20.0

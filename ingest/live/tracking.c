@@ -62,12 +62,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ingest/source/file_source.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/hex.h"
 #include "repo/base/units.h"
 #include "repo/crypto/seal.h"
 #include "repo/format/name.h"
-#include "ingest/source/file_source.h"
 
 #define PREFIX "amberfs-"
 #define ID_DIGITS 8

@@ -8,8 +8,8 @@
 #ifndef AMBERFS_INGEST_LIVE_TRACKING_H
 #define AMBERFS_INGEST_LIVE_TRACKING_H
 
-#include "repo/format/snapshot.h"
 #include "ingest/backup/disk_plan.h"
+#include "repo/format/snapshot.h"
 
 #define TRACKING_NAME_MAX 40
 #define TRACKING_WHY_MAX 512

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The backup's end of its guard's socket. What the guard does is in
  * watchdog_process.c. */
+#include "watchdog.h"
+
 #include <errno.h>
+#include <jansson.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,13 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
+#include "ingest/libvirt/child.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/units.h"
-#include "ingest/libvirt/child.h"
-#include "watchdog.h"
 #include "watchdog_protocol.h"
 
 #define ANSWER_SECONDS 60.0

@@ -14,6 +14,7 @@
  *	   waited for
  */
 #include <errno.h>
+#include <jansson.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,8 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
+#include "live_guest.h"
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
@@ -34,7 +34,6 @@
 #include "repo/base/units.h"
 #include "watchdog.h"
 #include "watchdog_protocol.h"
-#include "live_guest.h"
 
 #define THAW_SECONDS 600.0	/* on the backup's death: for how long to try */
 #define LATE_THAW_SECONDS 60.0

@@ -7,12 +7,13 @@
  * covers all contexts of its connection: finding dirt looks gigabytes ahead,
  * which costs qemu nothing, and must not make it search all of that for holes.
  */
+#include "nbd_client.h"
+
 #include <errno.h>
+#include <libnbd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <libnbd.h>
 
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
@@ -20,7 +21,6 @@
 #include "repo/base/interrupt.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
-#include "nbd_client.h"
 
 #define REQUEST_MAX MIB
 #define IN_FLIGHT_MAX 16u

@@ -6,6 +6,8 @@
  * qemu-nbd is not told to persist, so it ends with its last client, and the
  * kernel kills it if this process dies even before that.
  */
+#include "nbd_source.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +17,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "repo/base/cleanup.h"
-#include "repo/base/error.h"
 #include "ingest/libvirt/child.h"
 #include "nbd_client.h"
-#include "nbd_source.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 struct nbd_source {
 	struct child server;

@@ -12,10 +12,10 @@
 #ifndef AMBERFS_BASE_CLEANUP_H
 #define AMBERFS_BASE_CLEANUP_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include <errno.h>
 
 #include "thread_safety.h"
 

@@ -2,8 +2,8 @@
 #include "device.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <linux/fs.h>
+#include <stddef.h>
 #include <sys/ioctl.h>
 
 int device_size(int fd, uint64_t *bytes)

@@ -6,16 +6,16 @@
  */
 #include "options.h"
 
-#include "error.h"
-#include "printable.h"
-#include "units.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "error.h"
+#include "printable.h"
+#include "units.h"
 
 #define PAGE_WIDTH 80
 #define HELP_COLUMN_MAX 32 /* longer options get their help below */

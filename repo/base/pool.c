@@ -9,12 +9,12 @@
  */
 #include "pool.h"
 
-#include "cleanup.h"
-
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "cleanup.h"
 
 struct queued {
 	pool_job *job;

@@ -10,17 +10,17 @@
  */
 #include "report.h"
 
-#include "cleanup.h"
-#include "options.h"
-#include "printable.h"
-#include "units.h"
-
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
+
+#include "cleanup.h"
+#include "options.h"
+#include "printable.h"
+#include "units.h"
 
 #define DRAWS_PER_SECOND 5
 #define SAMPLES (5 * DRAWS_PER_SECOND + 1) /* the rate's window: 5 s */

@@ -7,9 +7,9 @@
 #ifndef AMBERFS_BASE_REPORT_H
 #define AMBERFS_BASE_REPORT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <jansson.h>
 
 #include "options.h"
 

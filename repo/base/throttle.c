@@ -8,10 +8,10 @@
  */
 #include "throttle.h"
 
+#include <time.h>
+
 #include "cleanup.h"
 #include "units.h"
-
-#include <time.h>
 
 #define BURST_SECONDS 0.25
 #define PIECE_MIN 4096

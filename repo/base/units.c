@@ -2,13 +2,13 @@
 /* Texts of sizes, durations and times; independent of locale and time zone. */
 #include "units.h"
 
-#include "error.h"
-
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+#include "error.h"
 
 #define YEAR_10000 253402300800 /* seconds from 1970 */
 

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "check.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/pack/frame_codec.h"
-#include "check.h"
 
 int check_frames_init(struct check_frames_buffers *buffers)
 {

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/store/names.h"
-#include "check.h"
 
 #define THREADS_MAX 256u
 

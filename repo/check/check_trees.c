@@ -8,10 +8,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "check.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
-#include "check.h"
 
 #define FRAME_CACHE ((uint64_t)32 << 20)
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the commands share; see command.h. */
+#include "command.h"
+
 #include <errno.h>
 
 #include "repo/base/error.h"
-#include "command.h"
 
 struct repository *command_open(const char *path,
 		const struct common_options *options)

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "command.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/pool.h"
 #include "repo/copy/copy.h"
-#include "command.h"
 
 #define JOBS_MAX 64
 

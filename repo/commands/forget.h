@@ -7,10 +7,10 @@
 #ifndef AMBERFS_COMMANDS_FORGET_H
 #define AMBERFS_COMMANDS_FORGET_H
 
+#include "command.h"
+#include "repo/repository/min_age.h"
 #include "repo/snapshot/keep_policy.h"
 #include "repo/snapshot/pins.h"
-#include "repo/repository/min_age.h"
-#include "command.h"
 
 struct forget_entry {
 	struct snapshot *snap;	/* NULL: it can't be read */

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "forget.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/units.h"
-#include "forget.h"
 
 const char *forget_plan_shown(const struct forget_entry *entry)
 {

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "repo/base/units.h"
 #include "forget.h"
+#include "repo/base/units.h"
 
 #define RULES_MAX 512
 

@@ -3,9 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "command.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
-#include "command.h"
 
 static int print_stats(struct repository *repo)
 {

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/base/units.h"
-#include "repo/repository/credentials.h"
 #include "repo/format/name.h"
-#include "command.h"
+#include "repo/repository/credentials.h"
 
 struct init_options {
 	struct common_options common;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* amberfs key: its subcommands, what they share, and the list. */
+#include "key.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +10,6 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/units.h"
-#include "key.h"
 
 /* --- shared --- */
 

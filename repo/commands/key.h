@@ -3,10 +3,10 @@
 #ifndef AMBERFS_COMMANDS_KEY_H
 #define AMBERFS_COMMANDS_KEY_H
 
-#include "repo/session/exclusive.h"
-#include "repo/repository/keys.h"
-#include "repo/session/session.h"
 #include "command.h"
+#include "repo/repository/keys.h"
+#include "repo/session/exclusive.h"
+#include "repo/session/session.h"
 
 int key_add_main(int argc, char **argv);
 int key_remove_main(int argc, char **argv);

@@ -10,11 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "key.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
 #include "repo/format/recovery.h"
-#include "key.h"
 
 struct add_options {
 	struct common_options common;

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "repo/base/error.h"
 #include "key.h"
+#include "repo/base/error.h"
 
 /* On the terminal: yes or no. */
 static bool agreed(void)

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
 #include "repo/repository/secret_env.h"
-#include "command.h"
 
 struct command {
 	const char *name;

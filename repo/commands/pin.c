@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "command.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "repo/snapshot/pins.h"
 #include "repo/session/session.h"
-#include "command.h"
+#include "repo/snapshot/pins.h"
 
 struct pin_options {
 	struct common_options common;

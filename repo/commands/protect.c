@@ -5,11 +5,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "command.h"
 #include "repo/base/error.h"
 #include "repo/base/units.h"
 #include "repo/repository/min_age.h"
 #include "repo/session/session.h"
-#include "command.h"
 
 struct protect_options {
 	struct common_options common;

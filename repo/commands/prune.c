@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* amberfs prune: options and report. */
-#include "repo/prune/prune.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "command.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/pool.h"
-#include "command.h"
+#include "repo/prune/prune.h"
 
 #define MEMORY_MIN (64 * KIB)
 

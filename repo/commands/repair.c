@@ -10,14 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/pool.h"
-#include "repo/repository/credentials.h"
 #include "repo/repair/repair.h"
-#include "command.h"
+#include "repo/repository/credentials.h"
 
 #define JOBS_MAX 64
 #define LINES_MAX 1000u

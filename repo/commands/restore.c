@@ -8,11 +8,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "command.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/snapshot/restore_file.h"
-#include "command.h"
 
 #define FRAME_CACHE ((uint64_t)64 << 20)
 

@@ -3,9 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "command.h"
 #include "repo/base/error.h"
 #include "repo/session/session.h"
-#include "command.h"
 
 static int add(void *ctx, const char *id, bool alive,
 		const struct session_record *record)

@@ -4,9 +4,9 @@
 #ifndef AMBERFS_COMMANDS_SNAPSHOT_PROTECTION_H
 #define AMBERFS_COMMANDS_SNAPSHOT_PROTECTION_H
 
-#include "repo/snapshot/pins.h"
-#include "repo/repository/min_age.h"
 #include "command.h"
+#include "repo/repository/min_age.h"
+#include "repo/snapshot/pins.h"
 
 struct snapshot_protection {
 	struct pins pins;

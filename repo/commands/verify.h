@@ -3,9 +3,9 @@
 #ifndef AMBERFS_COMMANDS_VERIFY_H
 #define AMBERFS_COMMANDS_VERIFY_H
 
+#include "command.h"
 #include "repo/check/check.h"
 #include "repo/session/session.h"
-#include "command.h"
 
 struct verify {
 	struct repository *repo; /* NULL for --packs without a key */

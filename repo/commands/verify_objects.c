@@ -13,8 +13,8 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/format/keyslot.h"
-#include "repo/snapshot/pins.h"
 #include "repo/repository/min_age.h"
+#include "repo/snapshot/pins.h"
 #include "verify.h"
 
 static int check_slot(void *ctx, const char *name)

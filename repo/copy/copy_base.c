@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "copy.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "copy.h"
 
 static int no_memory(void)
 {

@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "copy.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
-#include "copy.h"
 
 struct source {
 	struct image *image;	/* what is copied */

@@ -11,8 +11,6 @@
  * associated data.
  */
 #define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "seal.h"
 
 #include <assert.h>
@@ -20,6 +18,7 @@
 #include <sodium.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <xxhash.h>
 
 #include "repo/base/bytes.h"
 #include "repo/base/error.h"

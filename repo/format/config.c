@@ -28,10 +28,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "node.h"
 #include "repo/base/bytes.h"
 #include "repo/base/error.h"
 #include "repo/base/units.h"
-#include "node.h"
 #include "trailer.h"
 
 #define BODY_SIZE (CONFIG_SIZE - MAC_SIZE)

@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "name.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
-#include "name.h"
 
 static_assert(JSON_FIELDS_CONTAINERS_MAX == 65536, "values of stored JSON");
 static_assert(JSON_FIELDS_COMMAS_MAX == 196608, "values of stored JSON");

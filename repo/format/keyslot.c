@@ -28,9 +28,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "name.h"
 #include "repo/base/bytes.h"
 #include "repo/base/error.h"
-#include "name.h"
 
 #define SLOT_VERSION 1
 #define WRAPPED_AT 64

@@ -3,14 +3,14 @@
  * both directions ask it, so that they can't disagree. */
 #include "name.h"
 
-#include "repo/base/hex.h"
-#include "repo/base/printable.h"
-#include "repo/crypto/seal.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "repo/base/hex.h"
+#include "repo/base/printable.h"
+#include "repo/crypto/seal.h"
 
 #define CUT 180
 #define CUT_HASH_SIZE 16

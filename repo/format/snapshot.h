@@ -11,10 +11,10 @@
 
 #include <jansson.h>
 
-#include "repo/base/units.h"
 #include "json_fields.h"
 #include "name.h"
 #include "node.h"
+#include "repo/base/units.h"
 
 #define SNAPSHOT_FILES_MAX 8192u
 #define SNAPSHOT_SKIPPED_MAX 8192u

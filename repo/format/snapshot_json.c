@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "name.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
-#include "name.h"
 
 #define HEX_ID_SIZE (2 * ID_SIZE + 1)
 #define OBJECT_SIZE (sizeof("snapshots//") + NAME_COMPONENT_MAX + UTC_TEXT_MAX)

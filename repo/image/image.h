@@ -14,8 +14,8 @@
 #include <sys/uio.h>
 
 #include "node_cache.h"
-#include "repo/format/snapshot.h"
 #include "repo/base/pool.h"
+#include "repo/format/snapshot.h"
 
 /* What images of one process share: decoded frames, decoded nodes, threads
  * that decode ahead. */

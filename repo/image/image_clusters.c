@@ -4,8 +4,8 @@
 
 #include <assert.h>
 
-#include "repo/base/error.h"
 #include "image_internal.h"
+#include "repo/base/error.h"
 
 /* A descent to a span, which is given or is found by a cluster's number. */
 struct way {

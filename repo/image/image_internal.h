@@ -3,8 +3,8 @@
 #ifndef AMBERFS_IMAGE_IMAGE_INTERNAL_H
 #define AMBERFS_IMAGE_IMAGE_INTERNAL_H
 
-#include "repo/base/bytes.h"
 #include "image.h"
+#include "repo/base/bytes.h"
 
 struct image_reader {
 	struct pack_cache *packs;

@@ -17,10 +17,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "chunker.h"
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "chunker.h"
 #include "tree_builder.h"
 
 /* Read from a stream at once: see span_read.c. */

@@ -8,9 +8,9 @@
 
 #include <signal.h>
 
-#include "repo/pack/chunk_stream.h"
-#include "repo/base/throttle.h"
 #include "image.h"
+#include "repo/base/throttle.h"
+#include "repo/pack/chunk_stream.h"
 
 /*
  * Where an image's bytes come from. READ, EXTENT and SAME are called by several

@@ -13,10 +13,10 @@
 
 #include <pthread.h>
 
-#include "repo/base/error.h"
 #include "chunker.h"
 #include "image_internal.h"
 #include "image_writer.h"
+#include "repo/base/error.h"
 #include "tree_builder.h"
 
 /* One image that is being written. */

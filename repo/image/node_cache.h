@@ -7,8 +7,8 @@
 #ifndef AMBERFS_IMAGE_NODE_CACHE_H
 #define AMBERFS_IMAGE_NODE_CACHE_H
 
-#include "repo/pack/chunk_read.h"
 #include "repo/format/node.h"
+#include "repo/pack/chunk_read.h"
 
 struct node_cache;
 

@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "image_internal.h"
 #include "repo/base/bytes.h"
 #include "repo/base/error.h"
-#include "image_internal.h"
 
 int qcow2_open(struct qcow2_view **out, struct image *image)
 {

@@ -5,8 +5,8 @@
 #include <assert.h>
 #include <string.h>
 
-#include "repo/base/bytes.h"
 #include "qcow2_internal.h"
+#include "repo/base/bytes.h"
 
 #define SECTOR 512u
 #define HEADER_LENGTH 104u	/* version 3 without optional fields */

@@ -7,8 +7,8 @@
  */
 #include "qcow2_internal.h"
 
-#include "repo/base/bytes.h"
 #include "image_internal.h"
+#include "repo/base/bytes.h"
 
 #define BLOCK_TABLE_ENTRIES (BLOCK_SIZE / 8u)
 #define BLOCK_REFCOUNTS (BLOCK_SIZE / 2u)

@@ -14,8 +14,8 @@
  * is looked up where anything is recorded as damaged or missing, by
  * span_update, which reads what is not whole; and where the source asks for it.
  */
-#include "repo/base/bytes.h"
 #include "image_writer_internal.h"
+#include "repo/base/bytes.h"
 
 struct run {
 	struct worker *w;

@@ -23,8 +23,8 @@
  */
 #include <string.h>
 
-#include "repo/base/bytes.h"
 #include "image_writer_internal.h"
+#include "repo/base/bytes.h"
 
 /* A mark of this file's: must be read. */
 #define BLOCK_WANTED 4

@@ -14,9 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "index_internal.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "index_internal.h"
 
 /* So long an opening waits for the lock before it tries without. */
 #define OPEN_LOCK_MS 1000

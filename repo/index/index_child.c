@@ -21,8 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "repo/base/cleanup.h"
 #include "index_internal.h"
+#include "repo/base/cleanup.h"
 
 /* Longer pauses between two looks at the clock are not counted: this process
  * was stopped or starved then, and the child perhaps with it. */

@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "repo/base/cleanup.h"
 #include "index_internal.h"
+#include "repo/base/cleanup.h"
 
 /* Look-ups that may be inside LMDB at once; more wait for microseconds. */
 #define READERS 16

@@ -15,8 +15,8 @@
 #include <signal.h>
 #include <ucontext.h>
 
-#include "repo/base/cleanup.h"
 #include "index_internal.h"
+#include "repo/base/cleanup.h"
 
 static _Thread_local sigjmp_buf *volatile landing;
 static pthread_mutex_t arming = PTHREAD_MUTEX_INITIALIZER;

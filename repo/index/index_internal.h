@@ -21,8 +21,8 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-#include "repo/base/bytes.h"
 #include "index.h"
+#include "repo/base/bytes.h"
 
 /* Limits; changed by tests alone. */
 struct index_tuning {

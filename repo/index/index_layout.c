@@ -29,8 +29,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "repo/base/cleanup.h"
 #include "index_internal.h"
+#include "repo/base/cleanup.h"
 
 const char *const index_db_names[INDEX_DBS] = {
 	[DB_CHUNKS] = "chunks", [DB_PACKS] = "packs", [DB_NAMES] = "names",

@@ -18,10 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "index_internal.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
-#include "index_internal.h"
 
 #define POLL_MS 10
 #define WRITERS_LOCK_FILE "lock"

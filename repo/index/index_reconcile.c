@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "index_internal.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "index_internal.h"
 
 struct id_list {
 	struct pack_id *ids;

@@ -23,8 +23,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "repo/base/cleanup.h"
 #include "index_internal.h"
+#include "repo/base/cleanup.h"
 
 #define READERS_MAX 1022
 #define MAP_SIZE_LIMIT ((size_t)1 << 45)

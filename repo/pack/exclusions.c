@@ -16,11 +16,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "id_set.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/format/envelope.h"
-#include "id_set.h"
 
 struct excluded {
 	struct pack_id pack;

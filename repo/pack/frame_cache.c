@@ -16,11 +16,11 @@
 
 #include <stdlib.h>
 
+#include "buffer_pool.h"
+#include "frame_codec.h"
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "buffer_pool.h"
-#include "frame_codec.h"
 
 #define SHARDS 16u
 #define BUCKETS 256u

@@ -6,10 +6,10 @@
  */
 #include "id_set.h"
 
-#include "id_hash.h"
-
 #include <errno.h>
 #include <stdlib.h>
+
+#include "id_hash.h"
 
 struct id_set {
 	struct id *places;

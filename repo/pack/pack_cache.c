@@ -16,12 +16,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "id_hash.h"
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/base/interrupt.h"
-#include "id_hash.h"
 
 #define NONE UINT32_MAX
 #define PACKS_CACHED_MAX 16384u

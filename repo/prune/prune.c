@@ -28,18 +28,18 @@
 #include <string.h>
 #include <time.h>
 
+#include "acknowledge.h"
+#include "plan.h"
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/report.h"
+#include "repo/repository/min_age.h"
 #include "repo/session/condemned.h"
 #include "repo/session/exclusive.h"
 #include "repo/session/marking.h"
-#include "repo/repository/min_age.h"
-#include "acknowledge.h"
-#include "plan.h"
 #include "rewrite.h"
 
 #define RESERVE_SIZE ((uint64_t)80 << 20)

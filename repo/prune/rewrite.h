@@ -11,8 +11,8 @@
 #ifndef AMBERFS_PRUNE_REWRITE_H
 #define AMBERFS_PRUNE_REWRITE_H
 
-#include "repo/pack/chunk_stream.h"
 #include "mark.h"
+#include "repo/pack/chunk_stream.h"
 
 #define REWRITE_CHUNK_COST 36u
 

@@ -6,8 +6,8 @@
 #ifndef AMBERFS_PRUNE_TREE_WALK_H
 #define AMBERFS_PRUNE_TREE_WALK_H
 
-#include "repo/pack/frame_cache.h"
 #include "repo/format/node.h"
+#include "repo/pack/frame_cache.h"
 
 /* Each function may be NULL; non-zero from node or chunk ends the walk with
  * it. */

@@ -23,11 +23,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repair_snapshot.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/pack/exclusions.h"
-#include "repair_snapshot.h"
 
 /* A mended node shows what else is lost: at most once per level, and data. */
 #define ROUNDS_MAX 8

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repair_internal.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/pack/exclusions.h"
-#include "repair_internal.h"
 
 static int check_all(struct repository *repo, const struct pack_id *pack)
 {

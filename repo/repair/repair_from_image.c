@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repair_internal.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
-#include "repair_internal.h"
 
 /* --- the same snapshot there --- */
 

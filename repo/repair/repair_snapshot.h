@@ -14,8 +14,8 @@
 #ifndef AMBERFS_REPAIR_REPAIR_SNAPSHOT_H
 #define AMBERFS_REPAIR_REPAIR_SNAPSHOT_H
 
-#include "repo/snapshot/snapshot_writer.h"
 #include "damage.h"
+#include "repo/snapshot/snapshot_writer.h"
 
 /* What of one file is lost: a chunk, or a leaf or node with all below. */
 struct repair_fault {

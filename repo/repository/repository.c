@@ -12,11 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "repo/base/cleanup.h"
-#include "repo/base/error.h"
 #include "credentials.h"
 #include "keys.h"
 #include "min_age.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 #define CHUNKS_DEFAULT (512u << 10)
 #define RESERVE_SIZE ((uint64_t)80 << 20)

@@ -8,10 +8,10 @@
 #define AMBERFS_REPOSITORY_REPOSITORY_H
 
 #include "repo/base/options.h"
-#include "repo/pack/pack_cache.h"
 #include "repo/format/config.h"
 #include "repo/format/snapshot.h"
 #include "repo/image/image.h"
+#include "repo/pack/pack_cache.h"
 
 #define KEY_SLOT_DIGITS 16
 

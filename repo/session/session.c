@@ -25,10 +25,10 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
+#include "condemned.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
-#include "condemned.h"
 #include "repo/format/envelope.h"
 #include "repo/format/json_fields.h"
 #include "repo/format/name.h"

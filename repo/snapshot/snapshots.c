@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "high_water.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
@@ -14,9 +15,8 @@
 #include "repo/format/envelope.h"
 #include "repo/format/json_fields.h"
 #include "repo/format/name.h"
-#include "high_water.h"
-#include "repo/session/marking.h"
 #include "repo/repository/repository.h"
+#include "repo/session/marking.h"
 #include "repo/store/names.h"
 
 #define SNAPSHOT_OBJECT_MAX (ENVELOPE_PAYLOAD_MAX + 4096)

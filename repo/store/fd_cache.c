@@ -7,10 +7,10 @@
  */
 #include "fd_cache.h"
 
-#include "repo/base/cleanup.h"
-
 #include <string.h>
 #include <sys/stat.h>
+
+#include "repo/base/cleanup.h"
 
 struct fd_cache {
 	pthread_mutex_t mutex;

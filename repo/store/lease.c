@@ -15,9 +15,6 @@
  */
 #include "store_internal.h"
 
-#include "repo/base/cleanup.h"
-#include "repo/base/error.h"
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -25,6 +22,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
+
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 #define LEASE_NAME_MAX 96
 /* Far more than passes between making the file of a lease and naming it. */

@@ -9,9 +9,6 @@
  */
 #include "store_internal.h"
 
-#include "repo/base/cleanup.h"
-#include "repo/base/error.h"
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,6 +17,9 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
+
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 #define COMPONENTS_MAX 4
 #define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)

@@ -12,14 +12,14 @@
  */
 #include "store_internal.h"
 
-#include "repo/base/cleanup.h"
-#include "repo/base/error.h"
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 #define SHARDS 256
 #define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)

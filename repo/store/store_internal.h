@@ -7,10 +7,10 @@
 #ifndef AMBERFS_STORE_STORE_INTERNAL_H
 #define AMBERFS_STORE_STORE_INTERNAL_H
 
+#include <pthread.h>
+
 #include "fd_cache.h"
 #include "store.h"
-
-#include <pthread.h>
 
 #define TEMPORARY_PREFIX ".tmp."
 #define STORE_OWNER_MAX 64

@@ -13,14 +13,14 @@
  */
 #include "store_internal.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/units.h"
-
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/stat.h>
 
 /* Writeback is started in such steps, so that the fdatasync of a pack finds
  * little left to do. */

@@ -8,6 +8,8 @@
  * of chunks and a pack of tree nodes, with one thing wrong. What is allowed
  * and merely large is among them too.
  */
+#include "forge.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +18,6 @@
 #include "repo/base/bytes.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
-#include "forge.h"
 
 void forge_check(int err, const char *what)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The forgeries over packs: leaves, nodes, trailers, frames. Those of JSON and
  * config are in forgeries_small.c. */
+#include "forgeries.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "repo/base/bytes.h"
-#include "forgeries.h"
 
 #define HOLE 0x80000000u
 #define TWO_CHUNKS (128 * KIB)

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/base/bytes.h"
 #include "forgeries.h"
+#include "repo/base/bytes.h"
 
 #define PAYLOAD_MAX ENVELOPE_PAYLOAD_MAX
 

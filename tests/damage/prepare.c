@@ -16,13 +16,13 @@
 
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
-#include "repo/session/condemned.h"
-#include "repo/session/exclusive.h"
 #include "repo/format/envelope.h"
 #include "repo/format/keyslot.h"
-#include "repo/snapshot/pins.h"
 #include "repo/repository/min_age.h"
+#include "repo/session/condemned.h"
+#include "repo/session/exclusive.h"
 #include "repo/session/session.h"
+#include "repo/snapshot/pins.h"
 
 static void check(int err, const char *what)
 {

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "repo/format/config.h"
 #include "fuzz.h"
+#include "repo/format/config.h"
 
 static void check_bounds(const struct config *config)
 {

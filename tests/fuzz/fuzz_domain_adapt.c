@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "ingest/libvirt/domain_xml.h"
 #include "ingest/recovery/adapt/domain_adapt.h"
-#include "fuzz.h"
 
 static void check_disk(const struct domain_disk *disk)
 {

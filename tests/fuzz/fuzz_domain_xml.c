@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ingest/libvirt/domain_xml.h"
 #include "fuzz.h"
+#include "ingest/libvirt/domain_xml.h"
 
 #define CHAIN_MAX 200
 

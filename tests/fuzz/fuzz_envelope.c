@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/format/envelope.h"
 #include "fuzz.h"
+#include "repo/format/envelope.h"
 
 struct place {
 	const struct seal *seal;

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/pack/frame_codec.h"
 #include "fuzz.h"
+#include "repo/pack/frame_codec.h"
 
 static struct frame_decoder *decoder(void)
 {

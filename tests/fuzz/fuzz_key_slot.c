@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "repo/base/bytes.h"
 #include "repo/format/keyslot.h"
-#include "fuzz.h"
 
 #define SUM_AT 240
 

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/format/name.h"
 #include "fuzz.h"
+#include "repo/format/name.h"
 
 static void check_component(const char *escaped)
 {

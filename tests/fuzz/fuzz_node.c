@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/format/node.h"
 #include "fuzz.h"
+#include "repo/format/node.h"
 
 static void check_leaf(const struct leaf *leaf, uint32_t span_len)
 {

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/format/trailer.h"
 #include "fuzz.h"
+#include "repo/format/trailer.h"
 
 static void try_header(const uint8_t *header)
 {

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/format/session_record.h"
 #include "fuzz.h"
+#include "repo/format/session_record.h"
 
 static void check(const struct session_record *record)
 {

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/format/snapshot.h"
 #include "fuzz.h"
+#include "repo/format/snapshot.h"
 
 static void check_file(const struct snapshot_file *file)
 {

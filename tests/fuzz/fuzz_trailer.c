@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/format/trailer.h"
 #include "fuzz.h"
+#include "repo/format/trailer.h"
 
 static void check_frames_one(const struct trailer *trailer, uint32_t number,
 		uint64_t *offset, uint32_t *chunk)

@@ -13,9 +13,9 @@
 #include "repo/base/bytes.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
-#include "repo/pack/frame_codec.h"
 #include "repo/format/envelope.h"
 #include "repo/format/keyslot.h"
+#include "repo/pack/frame_codec.h"
 #include "repo/session/session.h"
 
 #define EACH 16			/* seeds of one kind from one repository */

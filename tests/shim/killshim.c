@@ -36,8 +36,6 @@
 /* Both names of each call are wanted (pwrite and pwrite64), without the
  * headers making one of the other. */
 #undef _FILE_OFFSET_BITS
-#include "shim.h"
-
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -48,6 +46,8 @@
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "shim.h"
 
 _Static_assert(sizeof(off_t) == 8, "a 64-bit system");
 

@@ -2,8 +2,6 @@
 /* The shim's count, shared by all processes of a run, and what is done when it
  * reaches the call that was asked for. */
 #undef _FILE_OFFSET_BITS
-#include "shim.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -14,6 +12,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "shim.h"
 
 enum act { ACT_NONE, ACT_BEFORE, ACT_AFTER, ACT_LOSS, ACT_TORN, ACT_ERROR,
 	ACT_FULL, ACT_SHORT, ACT_DEAD };

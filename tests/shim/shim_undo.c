@@ -11,14 +11,14 @@
  * promises no order between those that nothing was fsynced after.
  */
 #undef _FILE_OFFSET_BITS
-#include "shim.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "shim.h"
 
 #define PAGE 4096
 

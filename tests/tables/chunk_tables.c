@@ -12,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "corpus.h"
 #include "repo/base/bytes.h"
 #include "repo/base/units.h"
 #include "repo/crypto/seal.h"
 #include "repo/pack/frame_codec.h"
-#include "corpus.h"
 #include "trials.h"
 
 #define LEVEL 3

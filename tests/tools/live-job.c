@@ -20,18 +20,10 @@
  * same words) stops it there by SIGSTOP. LIVE_JOB_DIE_ALL: its guard dies too.
  * LIVE_JOB_WORKERS: connections that read and dirty make.
  */
-#include "ingest/live/watchdog.h"
-#include "ingest/live/live_job.h"
-#include "ingest/source/nbd_client.h"
-#include "repo/base/cleanup.h"
-#include "repo/base/error.h"
-#include "repo/base/interrupt.h"
-#include "repo/base/report.h"
-#include "repo/base/units.h"
-
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libvirt/libvirt.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -40,7 +32,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <libvirt/libvirt.h>
+#include "ingest/live/live_job.h"
+#include "ingest/live/watchdog.h"
+#include "ingest/source/nbd_client.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/report.h"
+#include "repo/base/units.h"
 
 #define DISKS_MAX 8
 #define PIECE MIB

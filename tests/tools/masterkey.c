@@ -4,12 +4,12 @@
  * come from it, as hexadecimal digits, one a line after its name. For tests
  * that look for them where they must not be. The key comes from AMBERFS_*.
  */
+#include <sodium.h>
+#include <stdio.h>
+
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/repository/repository.h"
-
-#include <sodium.h>
-#include <stdio.h>
 
 static const char *const names[] = { NULL, "chunk-ids", "node-ids",
 	"snapshot-ids", "cuts", "proofs", "data", "trees", "snapshots", "meta",

@@ -4,11 +4,10 @@
 #ifndef AMBERFS_TESTS_IMAGE_FIXTURE_H
 #define AMBERFS_TESTS_IMAGE_FIXTURE_H
 
-#include "repo/pack/chunk_sink.h"
-#include "repo/image/image_writer.h"
-#include "repo/session/session.h"
-
 #include "directory.h"
+#include "repo/image/image_writer.h"
+#include "repo/pack/chunk_sink.h"
+#include "repo/session/session.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: buffers for frames hold what was asked for, are used
  * again, and few unused ones are kept. */
+#include "repo/pack/buffer_pool.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,8 +10,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#include "repo/pack/buffer_pool.h"
 
 #define KIB_SIZE ((size_t)1024)
 

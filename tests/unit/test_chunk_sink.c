@@ -2,11 +2,10 @@
 /* Goal of this test: after a barrier everything that was put before is durable,
  * also what another thread's stream had claimed and not yet stored, while the
  * others go on putting; and no chunk is stored twice. */
+#include "directory.h"
 #include "repo/base/error.h"
 #include "repo/pack/chunk_stream.h"
 #include "repo/session/session.h"
-
-#include "directory.h"
 
 #include <pthread.h>
 #include <setjmp.h>

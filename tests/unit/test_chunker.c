@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: pieces cover a span by the rules, however it was fed. */
+#include "repo/image/chunker.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/image/chunker.h"
+#include <cmocka.h>
 
 static const struct chunker usual = {
 	.seed = 0x1234567, .min = 16384, .average = 65536, .max = 262144

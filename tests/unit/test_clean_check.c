@@ -2,11 +2,6 @@
 /* Goal of this test: a map of changes that does not tell the truth is found out
  * where it lies, one that does is never accused, and a base that can't be read
  * is told from a source that can't. */
-#include "ingest/live/clean_check.h"
-#include "repo/base/bytes.h"
-#include "repo/base/cleanup.h"
-#include "repo/base/units.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +9,10 @@
 #include <unistd.h>
 
 #include "image_fixture.h"
+#include "ingest/live/clean_check.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/units.h"
 
 #define SIZE (40 * MIB + 4096)
 #define DATA (9 * MIB)		/* data from here … */

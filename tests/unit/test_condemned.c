@@ -3,12 +3,11 @@
  * condemned packs listed that it has found chunks in, finds none there from
  * then on (also when the condemned object is gone), and one that was taken for
  * dead stays fenced. */
-#include "repo/base/error.h"
-#include "repo/session/condemned.h"
-#include "repo/pack/chunk_stream.h"
-#include "repo/session/session.h"
-
 #include "directory.h"
+#include "repo/base/error.h"
+#include "repo/pack/chunk_stream.h"
+#include "repo/session/condemned.h"
+#include "repo/session/session.h"
 
 #include <errno.h>
 #include <setjmp.h>

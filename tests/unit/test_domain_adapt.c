@@ -3,10 +3,10 @@
  * ones and nothing of the original's is touched; hostile XML is refused or
  * rewritten into XML that says the same. (tests/scenarios/domain-adapt.sh asks
  * libvirt's own schema.) */
-#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
-#include "ingest/libvirt/domain_xml.h"
 #include "ingest/libvirt/domain_doc.h"
+#include "ingest/libvirt/domain_xml.h"
 #include "ingest/recovery/adapt/domain_adapt.h"
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 
 #include <errno.h>
 #include <setjmp.h>
@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include <cmocka.h>
 
 #define HEAD "<domain type='kvm' id='3'><name>old</name><uuid>u-1</uuid>"

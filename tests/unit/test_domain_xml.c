@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: every form of a disk in a domain's XML is understood as
  * libvirt means it, and hostile XML is refused. */
-#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
-#include "ingest/libvirt/domain_xml.h"
 #include "ingest/libvirt/domain_doc.h"
+#include "ingest/libvirt/domain_xml.h"
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 
 #include <errno.h>
 #include <setjmp.h>
@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include <cmocka.h>
 
 #define HEAD "<domain type='kvm'><name>a &amp; b</name><uuid>u-1</uuid>"

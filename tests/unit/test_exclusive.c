@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: exclusive work has one worker at any time, whoever races,
  * ends or dies, and a worker that was passed over is told. */
+#include "directory.h"
 #include "repo/base/error.h"
 #include "repo/session/exclusive.h"
 #include "repo/session/session.h"
-
-#include "directory.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

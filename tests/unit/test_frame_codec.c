@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: frames come back whole or in part, and nothing else. */
+#include "repo/pack/frame_codec.h"
+
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/pack/frame_codec.h"
+#include <cmocka.h>
 
 /* One frame of each kind of content in all its forms. */
 struct sample {

@@ -2,13 +2,12 @@
 /* Goal of this test: an image of many spans that is written over an earlier one
  * takes over whole nodes of its tree, unread and hardly asked about, and has
  * the very tree of one that was read in full, whatever the sizes of the two. */
-#include "repo/base/bytes.h"
-#include "repo/image/chunker.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 #include "image_fixture.h" /* cmocka has a fail() of its own */
+#include "repo/base/bytes.h"
+#include "repo/image/chunker.h"
 
 /* UPDATE_CASES and UPDATE_SEED: for long runs. */
 static int number_from(const char *variable, int usual)

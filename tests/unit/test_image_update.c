@@ -3,17 +3,16 @@
  * is the same, has the bytes and the very leaves of one that was read in full,
  * and no more is read than the changes' chunks and those after them until a new
  * cut meets an old one. */
-#include "repo/base/bytes.h"
-#include "repo/base/cleanup.h"
-#include "repo/image/chunker.h"
-#include "repo/image/image_writer.h"
-#include "repo/session/session.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "image_fixture.h" /* cmocka has a fail() of its own */
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/image/chunker.h"
+#include "repo/image/image_writer.h"
+#include "repo/session/session.h"
 
 static int setup_sizes(void **state, bool encrypted, uint32_t least,
 		uint32_t average, uint32_t largest)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: the index finds what was added, and every kind of damage
  * to it, every foreign owner and every stuck process costs time alone. */
+#include "directory.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "repo/index/index_internal.h"
-#include "directory.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include <cmocka.h>
 
 #define PACKS 48

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: whoever is to delete a snapshot waits while a living
  * session marks, and for no dead one. */
+#include "directory.h"
 #include "repo/base/error.h"
 #include "repo/session/marking.h"
-
-#include "directory.h"
 
 #include <errno.h>
 #include <setjmp.h>

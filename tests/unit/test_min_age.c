@@ -2,10 +2,9 @@
 /* Goal of this test: until when a snapshot is protected follows from all
  * settings that were ever made, and a setting that is missing or can't be
  * read is never passed over. */
+#include "directory.h"
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "repo/repository/min_age.h"
-
-#include "directory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include <cmocka.h>
 
 #define DAY 86400

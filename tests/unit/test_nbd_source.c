@@ -2,9 +2,9 @@
 /* Goal of this test: chains are followed only by formats that were given, and
  * what qemu-nbd shows of them is read right, holes and dirty bitmaps
  * included. */
-#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "ingest/libvirt/child.h"
 #include "ingest/source/nbd_source.h"
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "repo/base/units.h"
 
 #include <dirent.h>
@@ -20,6 +20,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include <cmocka.h>
 
 #define SIZE ((size_t)48 << 20)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: what a guest under proof shows, on its console or its
  * screen, is understood whatever it is, and bounded. */
-#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "ingest/recovery/prove/prove_console.h"
 #include "ingest/recovery/prove/prove_screen.h"
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include <cmocka.h>
 
 /* --- console --- */

@@ -2,10 +2,10 @@
 /* Goal of this test: the directory of a live backup tells the living from the
  * dead, is removed whole and without following what qemu's user may have put
  * there; and the XML of the job says what it should, whatever the names. */
+#include "directory.h"
 #include "ingest/live/job_xml.h"
 #include "ingest/live/scratch.h"
 #include "repo/base/error.h"
-#include "directory.h"
 
 #include <errno.h>
 #include <fcntl.h>

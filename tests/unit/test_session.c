@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: who lists the sessions sees a living one with its record
  * at any instant, also while it publishes new records as fast as it can. */
+#include "directory.h"
 #include "repo/base/error.h"
 #include "repo/session/session.h"
-
-#include "directory.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

@@ -2,11 +2,10 @@
 /* Goal of this test: the local store puts durably and exclusively, reads,
  * lists and deletes objects, cleans up after the dead, and tells them from the
  * living. */
+#include "directory.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "repo/store/store.h"
-
-#include "directory.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -18,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include <cmocka.h>
 
 #define ID_A "00112233445566778899aabbccddeeff"

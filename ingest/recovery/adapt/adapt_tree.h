@@ -9,9 +9,9 @@
 
 #include <stdio.h>
 
-#include "repo/base/cleanup.h"
-#include "ingest/libvirt/domain_doc.h"
 #include "domain_adapt.h"
+#include "ingest/libvirt/domain_doc.h"
+#include "repo/base/cleanup.h"
 
 struct adapt {
 	const struct adapt_options *o;

@@ -10,9 +10,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "adapt_tree.h"
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
-#include "adapt_tree.h"
 
 /* --- identity --- */
 

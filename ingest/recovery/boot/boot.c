@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "boot_internal.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/printable.h"
-#include "boot_internal.h"
 
 struct boot_command {
 	struct boot_options o;

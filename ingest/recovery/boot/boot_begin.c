@@ -22,13 +22,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "boot_files.h"
+#include "boot_tpm.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/hex.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/printable.h"
 #include "repo/format/name.h"
-#include "boot_files.h"
-#include "boot_tpm.h"
 
 struct begin {
 	struct boot *boot;

@@ -14,11 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ingest/libvirt/child.h"
+#include "ingest/libvirt/qemu_user.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
-#include "ingest/libvirt/child.h"
-#include "ingest/libvirt/qemu_user.h"
 
 #define DIRECTORY_MODE 0711
 #define MOUNT_MODE 0755

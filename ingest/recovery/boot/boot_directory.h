@@ -26,8 +26,8 @@
 
 #include <sys/types.h>
 
-#include "repo/repository/repository.h"
 #include "ingest/libvirt/connection.h"
+#include "repo/repository/repository.h"
 
 #define BOOT_DIRECTORY_MOUNT "mnt"
 #define BOOT_DIRECTORY_STATE "boot.json" /* boot_state.h; removed last */

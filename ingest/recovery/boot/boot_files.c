@@ -8,12 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ingest/libvirt/domain_doc.h"
+#include "ingest/libvirt/domain_xml.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/format/name.h"
-#include "ingest/libvirt/domain_xml.h"
-#include "ingest/libvirt/domain_doc.h"
 
 #define DEFINITION "domain.xml"
 

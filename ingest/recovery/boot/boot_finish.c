@@ -25,11 +25,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ingest/libvirt/domain_paths.h"
+#include "overlay.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/printable.h"
-#include "ingest/libvirt/domain_paths.h"
-#include "overlay.h"
 
 #define POLL_NS 200000000L
 #define SETTLE_SECONDS 30.0

@@ -7,11 +7,11 @@
 #ifndef AMBERFS_INGEST_RECOVERY_BOOT_BOOT_INTERNAL_H
 #define AMBERFS_INGEST_RECOVERY_BOOT_BOOT_INTERNAL_H
 
+#include "boot_directory.h"
+#include "boot_root.h"
+#include "ingest/libvirt/domain_control.h"
 #include "repo/base/error.h"
 #include "repo/base/report.h"
-#include "boot_root.h"
-#include "boot_directory.h"
-#include "ingest/libvirt/domain_control.h"
 
 struct boot_options {
 	struct report_options report;

@@ -14,8 +14,8 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/hex.h"
 #include "repo/base/printable.h"
-#include "repo/snapshot/pins.h"
 #include "repo/session/session.h"
+#include "repo/snapshot/pins.h"
 
 #define NOTE "booted as "
 

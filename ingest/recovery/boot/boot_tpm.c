@@ -13,10 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ingest/libvirt/qemu_user.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
-#include "ingest/libvirt/qemu_user.h"
 
 #define STATE_MAX (4u << 20)
 

@@ -3,8 +3,8 @@
 #ifndef AMBERFS_INGEST_RECOVERY_BOOT_BOOT_TPM_H
 #define AMBERFS_INGEST_RECOVERY_BOOT_BOOT_TPM_H
 
-#include "ingest/libvirt/domain.h"
 #include "boot_directory.h"
+#include "ingest/libvirt/domain.h"
 
 /*
  * libvirt keeps it in a directory named after the domain's UUID: what SNAP has of

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -13,15 +14,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
+#include "ingest/libvirt/child.h"
+#include "ingest/libvirt/qemu_user.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
-#include "ingest/libvirt/child.h"
-#include "ingest/libvirt/qemu_user.h"
 
 #define INFO_MAX (1u << 20)
 #define POLL_MS 200

@@ -9,15 +9,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ingest/recovery/boot/boot_files.h"
+#include "prove_console.h"
+#include "prove_directory.h"
+#include "prove_one.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
-#include "ingest/recovery/boot/boot_files.h"
-#include "prove_console.h"
-#include "prove_directory.h"
-#include "prove_one.h"
 
 #define PATTERN_DEFAULT "login: |SAC>"
 #define TIMEOUT_DEFAULT 300

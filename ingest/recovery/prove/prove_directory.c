@@ -17,12 +17,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ingest/libvirt/domain_control.h"
+#include "ingest/libvirt/qemu_user.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
-#include "ingest/libvirt/domain_control.h"
-#include "ingest/libvirt/qemu_user.h"
 
 #define PREFIX "amberfs-prove-"
 #define DIGITS 8u

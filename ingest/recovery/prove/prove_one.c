@@ -12,16 +12,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "repo/base/cleanup.h"
-#include "repo/base/error.h"
-#include "repo/base/interrupt.h"
-#include "repo/base/report.h"
-#include "repo/base/units.h"
 #include "ingest/libvirt/transient_guest.h"
 #include "ingest/recovery/boot/boot_files.h"
 #include "prove_console.h"
 #include "prove_directory.h"
 #include "prove_screen.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
+#include "repo/base/interrupt.h"
+#include "repo/base/report.h"
+#include "repo/base/units.h"
 
 #define LOOK_EVERY_US 250000
 #define SCREEN_EVERY 2.0

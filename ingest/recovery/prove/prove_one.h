@@ -6,8 +6,8 @@
 #include <jansson.h>
 #include <regex.h>
 
-#include "repo/repository/repository.h"
 #include "ingest/libvirt/connection.h"
+#include "repo/repository/repository.h"
 
 /* What counts as having come up; in the order in which they are asked. */
 enum prove_sign {

@@ -13,11 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ingest/libvirt/domain_paths.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/device.h"
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
-#include "ingest/libvirt/domain_paths.h"
 
 /* --- is something there --- */
 

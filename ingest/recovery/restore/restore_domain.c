@@ -17,15 +17,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ingest/libvirt/domain_doc.h"
+#include "ingest/libvirt/qemu_user.h"
+#include "ingest/recovery/boot/boot_tpm.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/printable.h"
 #include "repo/base/report.h"
 #include "repo/format/name.h"
-#include "ingest/libvirt/domain_doc.h"
-#include "ingest/recovery/boot/boot_tpm.h"
-#include "ingest/libvirt/qemu_user.h"
 #include "restore_plan.h"
 
 #define FRAME_CACHE ((uint64_t)64 << 20)

@@ -7,10 +7,10 @@
 #ifndef AMBERFS_INGEST_RECOVERY_RESTORE_RESTORE_PLAN_H
 #define AMBERFS_INGEST_RECOVERY_RESTORE_RESTORE_PLAN_H
 
-#include "repo/snapshot/restore_file.h"
+#include "ingest/libvirt/domain_control.h"
 #include "ingest/libvirt/domain_xml.h"
 #include "ingest/recovery/adapt/domain_adapt.h"
-#include "ingest/libvirt/domain_control.h"
+#include "repo/snapshot/restore_file.h"
 
 struct restore_item {
 	const struct snapshot_file *file;
