@@ -7,11 +7,10 @@
 
 #include <stdlib.h>
 
-#define DOT_NAMES 2		/* "." and ".." come first */
-#define UNKNOWN_INODE 0xffffffffu	/* a number that readers distrust */
+#define DOT_NAMES 2		  /* "." and ".." come first */
+#define UNKNOWN_INODE 0xffffffffu /* a number that readers distrust */
 
-void directory_open(fuse_req_t req, fuse_ino_t ino,
-		struct fuse_file_info *fi)
+void directory_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct filesystem *fs = filesystem_of(req);
 	struct tree_names *names = NULL;
@@ -32,8 +31,7 @@ void directory_open(fuse_req_t req, fuse_ino_t ino,
 		tree_names_free(names);
 }
 
-void directory_release(fuse_req_t req,
-		fuse_ino_t ino __attribute__((unused)),
+void directory_release(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		struct fuse_file_info *fi)
 {
 	tree_names_free(opened(fi));
@@ -46,30 +44,33 @@ static void plain_entry(struct fuse_entry_param *param, uint64_t inode,
 	*param = (struct fuse_entry_param){ 0 };
 	param->attr.st_ino = inode == 0 ? UNKNOWN_INODE : inode;
 	param->attr.st_mode = kind == TREE_LATEST ? S_IFLNK
-			  : kind > TREE_SNAPSHOT ? S_IFREG : S_IFDIR;
+			: kind > TREE_SNAPSHOT	  ? S_IFREG
+						  : S_IFDIR;
 }
 
 /* The entry at AT. An e.ino of 0 tells readdirplus that attributes are not
  * known (a snapshot whose record nobody needed yet) or not wanted (dots). */
-static const char *entry_at(struct filesystem *fs, const struct tree_names *names,
-		size_t at, bool plus, struct fuse_entry_param *param)
+static const char *entry_at(struct filesystem *fs,
+		const struct tree_names *names, size_t at, bool plus,
+		struct fuse_entry_param *param)
 {
 	struct tree_attr a;
 	if (at < DOT_NAMES) {
-		plain_entry(param, at == 0 ? names->directory : names->parent, TREE_ROOT);
+		plain_entry(param, at == 0 ? names->directory : names->parent,
+				TREE_ROOT);
 		return at == 0 ? "." : "..";
 	}
 	const struct tree_name *name = &names->items[at - DOT_NAMES];
-	if (plus && name->inode != 0 &&
-			tree_attr(fs->tree, name->inode, &a) == 0)
+	if (plus && name->inode != 0
+			&& tree_attr(fs->tree, name->inode, &a) == 0)
 		operations_fill_entry(fs, &a, param);
 	else
 		plain_entry(param, name->inode, name->kind);
 	return name->name;
 }
 
-static void reply_names(fuse_req_t req, const struct tree_names *names, size_t size,
-		off_t off, bool plus)
+static void reply_names(fuse_req_t req, const struct tree_names *names,
+		size_t size, off_t off, bool plus)
 {
 	struct filesystem *fs = filesystem_of(req);
 	char *buf = malloc(size);
@@ -103,9 +104,8 @@ void directory_read(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 	reply_names(req, opened(fi), size, off, false);
 }
 
-void directory_read_plus(fuse_req_t req,
-		fuse_ino_t ino __attribute__((unused)), size_t size, off_t off,
-		struct fuse_file_info *fi)
+void directory_read_plus(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
+		size_t size, off_t off, struct fuse_file_info *fi)
 {
 	reply_names(req, opened(fi), size, off, true);
 }

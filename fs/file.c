@@ -22,10 +22,10 @@
 
 struct handle {
 	struct tree_held held;
-	struct image *image;	/* of a TREE_FILE or TREE_QCOW2 */
+	struct image *image;	 /* of a TREE_FILE or TREE_QCOW2 */
 	struct qcow2_view *view; /* of a TREE_QCOW2 */
-	bool standing;		/* its root is published */
-	char *text;		/* of a TREE_RECORD */
+	bool standing;		 /* its root is published */
+	char *text;		 /* of a TREE_RECORD */
 	size_t text_len;
 	pthread_mutex_t mutex;
 	struct image_sequence sequence; /* protected by mutex */
@@ -88,7 +88,8 @@ static int open_image(struct filesystem *fs, struct handle *handle)
 	return err;
 }
 
-static int handle_fill(struct filesystem *fs, struct handle *handle, uint64_t ino)
+static int handle_fill(struct filesystem *fs, struct handle *handle,
+		uint64_t ino)
 {
 	int err = tree_hold(fs->tree, ino, &handle->held);
 	if (err != 0)
@@ -98,8 +99,8 @@ static int handle_fill(struct filesystem *fs, struct handle *handle, uint64_t in
 	case TREE_QCOW2:
 		return open_image(fs, handle);
 	case TREE_RECORD:
-		return tree_entry_record_text(fs->tree, &handle->held, &handle->text,
-				&handle->text_len);
+		return tree_entry_record_text(fs->tree, &handle->held,
+				&handle->text, &handle->text_len);
 	default:
 		return -EISDIR;
 	}
@@ -165,15 +166,16 @@ void file_close_all(struct filesystem *fs)
 
 /* --- a file of an image: its bytes, or what is computed from them --- */
 
-static ssize_t file_pread(struct handle *handle, void *buf, size_t size, off_t off)
+static ssize_t file_pread(struct handle *handle, void *buf, size_t size,
+		off_t off)
 {
 	if (handle->view != NULL)
 		return qcow2_pread(handle->view, buf, size, (uint64_t)off);
 	return image_pread(handle->image, buf, size, (uint64_t)off);
 }
 
-static ssize_t file_read_iov(struct handle *handle, struct image_iov *iov, size_t size,
-		off_t off)
+static ssize_t file_read_iov(struct handle *handle, struct image_iov *iov,
+		size_t size, off_t off)
 {
 	if (handle->view != NULL)
 		return qcow2_read_iov(handle->view, iov, size, (uint64_t)off);
@@ -193,16 +195,18 @@ static void note_read(struct handle *handle, size_t size, off_t off)
 {
 	LOCK_SCOPE(&handle->mutex);
 	if (handle->view != NULL)
-		qcow2_note_read(handle->view, &handle->sequence, (uint64_t)off, size);
+		qcow2_note_read(handle->view, &handle->sequence, (uint64_t)off,
+				size);
 	else
-		image_prefetch_note_read(handle->image, &handle->sequence, (uint64_t)off, size);
+		image_prefetch_note_read(handle->image, &handle->sequence,
+				(uint64_t)off, size);
 }
 
 /* --- reading --- */
 
 /* The bytes are damaged or missing: one line that says where, EIO. */
-static void reply_read_failure(fuse_req_t req, const struct handle *handle, int err,
-		off_t off)
+static void reply_read_failure(fuse_req_t req, const struct handle *handle,
+		int err, off_t off)
 {
 	if (err == -ENOMEM || err == -EINTR) {
 		fuse_reply_err(req, -err);
@@ -293,7 +297,7 @@ void file_lseek(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		return;
 	}
 	off_t r = handle->image == NULL ? text_seek(handle, off, whence)
-				   : file_seek(handle, off, whence);
+					: file_seek(handle, off, whence);
 	if (r >= 0)
 		fuse_reply_lseek(req, r);
 	else if (r == -ENXIO)

@@ -37,7 +37,7 @@ struct housekeeping {
 	struct housekeeping_job job;
 	pthread_t thread, loop_thread;
 	int signals, words, speak; /* signalfd, pipe's two ends */
-	bool ended;		/* atomic: the loop has returned */
+	bool ended;		   /* atomic: the loop has returned */
 };
 
 static void ending_signals(sigset_t *set)
@@ -68,7 +68,8 @@ static void set_readahead(const struct housekeeping *housekeeping)
 	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
 			major(st.st_dev), minor(st.st_dev));
 	int len = snprintf(text, sizeof(text), "%ju",
-			(uintmax_t)(housekeeping->job.fs->options->readahead / KIB));
+			(uintmax_t)(housekeeping->job.fs->options->readahead
+					/ KIB));
 	CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
@@ -83,15 +84,16 @@ static void tell_kernel(void *ctx, uint64_t parent, const char *name)
 {
 	struct housekeeping *housekeeping = ctx;
 	/* It fails with ENOENT where the kernel never heard of the name. */
-	fuse_lowlevel_notify_inval_entry(housekeeping->job.session, parent, name,
-			strlen(name));
+	fuse_lowlevel_notify_inval_entry(housekeeping->job.session, parent,
+			name, strlen(name));
 }
 
 /* Returns how long to wait until the next time, in seconds. */
 static double refresh(struct housekeeping *housekeeping)
 {
 	double started = monotonic_now();
-	int err = tree_refresh(housekeeping->job.fs->tree, tell_kernel, housekeeping);
+	int err = tree_refresh(housekeeping->job.fs->tree, tell_kernel,
+			housekeeping);
 	if (err != 0)
 		log_problem("looking for snapshots: %s", error_text(err));
 	error_clear();
@@ -182,7 +184,8 @@ static void keeper_free(struct housekeeping *housekeeping)
 	free(housekeeping);
 }
 
-int housekeeping_start(struct housekeeping **out, const struct housekeeping_job *job)
+int housekeeping_start(struct housekeeping **out,
+		const struct housekeeping_job *job)
 {
 	struct housekeeping *housekeeping = calloc(1, sizeof(*housekeeping));
 	if (housekeeping == NULL)
@@ -192,7 +195,8 @@ int housekeeping_start(struct housekeeping **out, const struct housekeeping_job 
 	housekeeping->loop_thread = pthread_self();
 	int err = open_ears(housekeeping);
 	if (err == 0)
-		err = -pthread_create(&housekeeping->thread, NULL, keeper_main, housekeeping);
+		err = -pthread_create(&housekeeping->thread, NULL, keeper_main,
+				housekeeping);
 	if (err != 0) {
 		keeper_free(housekeeping);
 		return fail_errno(err, "starting the mount");

@@ -26,7 +26,8 @@ void housekeeping_block_signals(void);
 
 /* To be called by the thread that will run fuse_session_loop_mt, after the
  * mount. 0 or -errno. */
-int housekeeping_start(struct housekeeping **out, const struct housekeeping_job *job);
+int housekeeping_start(struct housekeeping **out,
+		const struct housekeeping_job *job);
 
 /* The kernel's first request is being answered. Any thread. */
 void housekeeping_started(struct housekeeping *housekeeping);

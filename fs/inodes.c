@@ -35,7 +35,8 @@ int inodes_reserve(struct inodes *inodes, size_t more)
 		return -ENOMEM;
 	for (size_t i = 0; i < inodes->bucket_count; i++) {
 		struct inode *next;
-		for (struct inode *inode = inodes->buckets[i]; inode != NULL; inode = next) {
+		for (struct inode *inode = inodes->buckets[i]; inode != NULL;
+				inode = next) {
 			struct inode **to = bucket(&bigger, inode->number);
 			next = inode->next;
 			inode->next = *to;
@@ -76,7 +77,8 @@ void inodes_add(struct inodes *inodes, struct inode *inode, const void *key,
 	inodes_add_numbered(inodes, inode, number);
 }
 
-void inodes_add_numbered(struct inodes *inodes, struct inode *inode, uint64_t number)
+void inodes_add_numbered(struct inodes *inodes, struct inode *inode,
+		uint64_t number)
 {
 	struct inode **to = bucket(inodes, number);
 	inode->number = number;
@@ -96,7 +98,9 @@ void inodes_remove(struct inodes *inodes, struct inode *inode)
 
 struct inode *inodes_find(const struct inodes *inodes, uint64_t number)
 {
-	struct inode *inode = inodes->bucket_count == 0 ? NULL : *bucket(inodes, number);
+	struct inode *inode = inodes->bucket_count == 0
+			? NULL
+			: *bucket(inodes, number);
 	while (inode != NULL && inode->number != number)
 		inode = inode->next;
 	return inode;

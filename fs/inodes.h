@@ -16,12 +16,12 @@
 
 struct inode {
 	uint64_t number;
-	struct inode *next;	/* belongs to inodes.c */
+	struct inode *next; /* belongs to inodes.c */
 };
 
 struct inodes {
 	struct inode **buckets;
-	size_t bucket_count;	/* a power of two, or 0 */
+	size_t bucket_count; /* a power of two, or 0 */
 	size_t count;
 };
 
@@ -35,7 +35,8 @@ int inodes_reserve(struct inodes *inodes, size_t more);
 void inodes_add(struct inodes *inodes, struct inode *inode, const void *key,
 		size_t key_len);
 /* The same with a number given. */
-void inodes_add_numbered(struct inodes *inodes, struct inode *inode, uint64_t number);
+void inodes_add_numbered(struct inodes *inodes, struct inode *inode,
+		uint64_t number);
 void inodes_remove(struct inodes *inodes, struct inode *inode);
 
 struct inode *inodes_find(const struct inodes *inodes, uint64_t number);

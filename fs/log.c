@@ -52,8 +52,9 @@ static uint64_t text_hash(const char *text)
 static bool said_lately(uint64_t hash, double now)
 {
 	for (unsigned i = 0; i < REMEMBERED; i++)
-		if (log_state.late[i].hash == hash &&
-				now - log_state.late[i].at < SAME_TEXT_SECONDS)
+		if (log_state.late[i].hash == hash
+				&& now - log_state.late[i].at
+						< SAME_TEXT_SECONDS)
 			return true;
 	return false;
 }

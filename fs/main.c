@@ -28,18 +28,18 @@
 #include "service.h"
 
 #define MALLOC_ARENAS 4
-#define STATUS_MOUNT_FAILED 32	/* mount(8)'s word for it */
+#define STATUS_MOUNT_FAILED 32 /* mount(8)'s word for it */
 #define FUSE_MAGIC 0x65735546
 
 struct program {
-	bool helper;		/* called as mount.amberfs */
+	bool helper; /* called as mount.amberfs */
 	bool foreground, fake, verbose, read_write, ignored;
 	struct option_list lists; /* of -o */
 	struct mount_options options;
 	const char *repo;
-	char *mountpoint;	/* absolute, without links */
-	int status_fd;		/* to the waiting parent; -1: none */
-	bool detached;		/* stderr is gone */
+	char *mountpoint; /* absolute, without links */
+	int status_fd;	  /* to the waiting parent; -1: none */
+	bool detached;	  /* stderr is gone */
 };
 
 static int exit_failed(const struct program *program)
@@ -49,27 +49,35 @@ static int exit_failed(const struct program *program)
 
 /* --- command line --- */
 
-static const char notes[] =
-	"Mount options: ro, allow_other, allow_root, uid=, gid=, umask=,\n"
-	"noexec, cache_size=, readahead=, key_file=, passphrase_file=,\n"
-	"passphrase_command=, index_dir=, snapshot=, and those of mount(8), which are\n"
-	"accepted: nodev, nosuid, noatime, auto, user, nofail, _netdev, x-*\n"
-	"\n"
-	"Unmount with: umount MNT, or fusermount3 -u MNT as an ordinary user.\n"
-	"In /etc/fstab: REPO MNT amberfs key_file=/root/amberfs.key,nofail 0 0";
+static const char notes[] = "Mount options: ro, allow_other, allow_root, uid=, "
+			    "gid=, umask=,\n"
+			    "noexec, cache_size=, readahead=, key_file=, "
+			    "passphrase_file=,\n"
+			    "passphrase_command=, index_dir=, snapshot=, and "
+			    "those of mount(8), which are\n"
+			    "accepted: nodev, nosuid, noatime, auto, user, "
+			    "nofail, _netdev, x-*\n"
+			    "\n"
+			    "Unmount with: umount MNT, or fusermount3 -u MNT "
+			    "as an ordinary user.\n"
+			    "In /etc/fstab: REPO MNT amberfs "
+			    "key_file=/root/amberfs.key,nofail 0 0";
 
-static void check_operands(const struct command_line *line, struct program *program,
-		char **argv)
+static void check_operands(const struct command_line *line,
+		struct program *program, char **argv)
 {
 	if (argv[1][0] == '\0' || argv[2][0] == '\0')
 		options_error(line, "REPO and MNT can't be empty");
 	program->repo = argv[1];
 }
 
-static void take_options(const struct command_line *line, struct program *program)
+static void take_options(const struct command_line *line,
+		struct program *program)
 {
 	for (int i = 0; i < program->lists.count; i++)
-		if (mount_options_parse(&program->options, program->lists.items[i]) != 0)
+		if (mount_options_parse(&program->options,
+				    program->lists.items[i])
+				!= 0)
 			options_error(line, "%s", error_text(-EINVAL));
 	if (mount_options_check(&program->options) != 0)
 		options_error(line, "%s", error_text(-EINVAL));
@@ -80,15 +88,15 @@ static void parse_direct(struct program *program, int argc, char **argv)
 	struct mount_options *options = &program->options;
 	const struct option own[] = {
 		{ "options", 'o', OPTION_LIST, &program->lists, "LIST",
-			"mount options, separated by commas" },
+				"mount options, separated by commas" },
 		{ "foreground", 'f', OPTION_FLAG, &program->foreground, NULL,
-			"stay in the foreground, messages to stderr" },
+				"stay in the foreground, messages to stderr" },
 		{ "allow-other", 0, OPTION_FLAG, &options->allow_other, NULL,
-			"let all users in (root, or see fuse.conf)" },
+				"let all users in (root, or see fuse.conf)" },
 		{ "cache-size", 0, OPTION_SIZE, &options->cache_size, "SIZE",
-			"memory for decoded data (default 256M)" },
+				"memory for decoded data (default 256M)" },
 		{ "readahead", 0, OPTION_SIZE, &options->readahead, "SIZE",
-			"what the kernel reads ahead (default 1M)" },
+				"what the kernel reads ahead (default 1M)" },
 		{ 0 },
 	};
 	const struct option *const tables[] = { own,
@@ -114,21 +122,23 @@ static void parse_helper(struct program *program, int argc, char **argv)
 	static const char *ignored_text;
 	const struct option own[] = {
 		{ "options", 'o', OPTION_LIST, &program->lists, "LIST",
-			"mount options, separated by commas" },
+				"mount options, separated by commas" },
 		{ "sloppy", 's', OPTION_FLAG, &program->options.sloppy, NULL,
-			"pass over unknown mount options" },
+				"pass over unknown mount options" },
 		{ "fake", 'f', OPTION_FLAG, &program->fake, NULL,
-			"all but mounting" },
-		{ "no-mtab", 'n', OPTION_FLAG, &program->ignored, NULL, "accepted" },
-		{ "verbose", 'v', OPTION_FLAG, &program->verbose, NULL, "accepted" },
+				"all but mounting" },
+		{ "no-mtab", 'n', OPTION_FLAG, &program->ignored, NULL,
+				"accepted" },
+		{ "verbose", 'v', OPTION_FLAG, &program->verbose, NULL,
+				"accepted" },
 		{ "read-only", 'r', OPTION_FLAG, &program->ignored, NULL,
-			"accepted: every mount is" },
+				"accepted: every mount is" },
 		{ "rw", 'w', OPTION_FLAG, &program->read_write, NULL,
-			"refused" },
+				"refused" },
 		{ "types", 't', OPTION_TEXT, &ignored_text, "TYPE",
-			"accepted" },
+				"accepted" },
 		{ "namespace", 'N', OPTION_TEXT, &ignored_text, "NAMESPACE",
-			"accepted" },
+				"accepted" },
 		{ 0 },
 	};
 	const struct option *const tables[] = { own, NULL };
@@ -144,7 +154,8 @@ static void parse_helper(struct program *program, int argc, char **argv)
 	options_parse(&cl, argc, argv);
 	check_operands(&cl, program, argv);
 	if (program->read_write)
-		options_error(&cl, "a mounted repository can't be written: "
+		options_error(&cl,
+				"a mounted repository can't be written: "
 				"leave out -w");
 	take_options(&cl, program);
 }
@@ -160,7 +171,8 @@ static bool called_as(const char *argv0, const char *name)
 static int fail_mountpoint(int err, const char *path)
 {
 	if (err == -ENOTCONN)
-		return fail(err, "%s: a mount whose program died is still "
+		return fail(err,
+				"%s: a mount whose program died is still "
 				"there; remove it with: fusermount3 -u -z %s",
 				path, path);
 	return fail_errno(err, "can't mount on %s", path);
@@ -172,15 +184,17 @@ static int find_mountpoint(struct program *program, const char *path)
 	struct statfs fs;
 	program->mountpoint = realpath(path, NULL);
 	/* statfs asks a dead mount where stat may still know the answer. */
-	if (program->mountpoint == NULL || stat(program->mountpoint, &st) != 0 ||
-			statfs(program->mountpoint, &fs) != 0)
+	if (program->mountpoint == NULL || stat(program->mountpoint, &st) != 0
+			|| statfs(program->mountpoint, &fs) != 0)
 		return fail_mountpoint(-errno, path);
 	if (!S_ISDIR(st.st_mode))
 		return fail(-ENOTDIR, "can't mount on %s: it is not a folder",
 				path);
 	if (fs.f_type == FUSE_MAGIC && st.st_ino == INODE_ROOT)
-		return fail(-EBUSY, "something is mounted on %s already; "
-				"unmount it or choose another folder", path);
+		return fail(-EBUSY,
+				"something is mounted on %s already; "
+				"unmount it or choose another folder",
+				path);
 	return 0;
 }
 
@@ -189,9 +203,9 @@ static int check_not_inside(const struct program *program)
 {
 	CLEANUP_FREE char *repo = realpath(program->repo, NULL);
 	size_t len = repo == NULL ? 0 : strlen(repo);
-	if (repo == NULL || strncmp(program->mountpoint, repo, len) != 0 ||
-			(program->mountpoint[len] != '/' &&
-					program->mountpoint[len] != '\0'))
+	if (repo == NULL || strncmp(program->mountpoint, repo, len) != 0
+			|| (program->mountpoint[len] != '/'
+					&& program->mountpoint[len] != '\0'))
 		return 0;
 	return fail(-EINVAL, "can't mount on %s: it is inside the repository",
 			program->mountpoint);
@@ -249,8 +263,8 @@ static int run(struct program *program)
 {
 	struct service *service = NULL;
 	struct error_copy why;
-	int err = service_start(&service, program->repo, program->mountpoint, &program->options,
-			tell_parent, program);
+	int err = service_start(&service, program->repo, program->mountpoint,
+			&program->options, tell_parent, program);
 	if (err == 0)
 		err = service_run(service);
 	error_save(&why, err);
@@ -302,8 +316,8 @@ int main(int argc, char **argv)
 	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
 	p.helper = called_as(argv[0], "mount.amberfs");
 	/* The amberfs program hands its own arguments over. */
-	if (called_as(argv[0], "amberfs") && argc > 1 &&
-			strcmp(argv[1], "mount") == 0) {
+	if (called_as(argv[0], "amberfs") && argc > 1
+			&& strcmp(argv[1], "mount") == 0) {
 		argv++;
 		argc--;
 	}

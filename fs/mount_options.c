@@ -12,14 +12,14 @@
 #include "repo/base/error.h"
 
 enum option_meaning {
-	MEANS_NOTHING,	/* with or without a value */
-	MEANS_SET,	/* bool: true */
-	MEANS_UNSET,	/* bool: false */
+	MEANS_NOTHING, /* with or without a value */
+	MEANS_SET,     /* bool: true */
+	MEANS_UNSET,   /* bool: false */
 	MEANS_TEXT,
 	MEANS_SIZE,
-	MEANS_USER,	/* uid_t */
-	MEANS_GROUP,	/* gid_t */
-	MEANS_MODE,	/* octal */
+	MEANS_USER,  /* uid_t */
+	MEANS_GROUP, /* gid_t */
+	MEANS_MODE,  /* octal */
 	MEANS_WRITE,
 	MEANS_SECRET,
 };
@@ -117,8 +117,8 @@ static int parse_number(unsigned long *out, const char *name, const char *value,
 	char *end;
 	errno = 0;
 	unsigned long v = strtoul(value, &end, base);
-	if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0 ||
-			v > max)
+	if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0
+			|| v > max)
 		return fail(-EINVAL, "mount option %s=%s: %s was expected",
 				name, value,
 				base == 8 ? "an octal mode up to 777"
@@ -165,8 +165,8 @@ static int set_value(const struct known_option *option, void *field,
 	}
 }
 
-static int apply(struct mount_options *options, const struct known_option *option,
-		const char *value)
+static int apply(struct mount_options *options,
+		const struct known_option *option, const char *value)
 {
 	void *field = (char *)options + option->field;
 	switch (option->meaning) {
@@ -182,14 +182,17 @@ static int apply(struct mount_options *options, const struct known_option *optio
 	case MEANS_WRITE:
 		if (options->by_mount)
 			return 0;
-		return fail(-EINVAL, "a mounted repository can't be written: "
+		return fail(-EINVAL,
+				"a mounted repository can't be written: "
 				"leave out the mount option rw");
 	case MEANS_SECRET:
 		/* The value is not repeated: messages end up in logs. */
-		return fail(-EINVAL, "mount option %s: everybody on this "
+		return fail(-EINVAL,
+				"mount option %s: everybody on this "
 				"machine can read a command line; use "
 				"passphrase_file=, passphrase_command= or "
-				"key_file=", option->name);
+				"key_file=",
+				option->name);
 	default:
 		return set_value(option, field, value);
 	}
@@ -198,8 +201,8 @@ static int apply(struct mount_options *options, const struct known_option *optio
 static int unknown(const struct mount_options *options, const char *name)
 {
 	const char *words[KNOWN_COUNT + 1];
-	if (options->sloppy || strncmp(name, "x-", 2) == 0 ||
-			strncmp(name, "X-", 2) == 0)
+	if (options->sloppy || strncmp(name, "x-", 2) == 0
+			|| strncmp(name, "X-", 2) == 0)
 		return 0;
 	for (size_t i = 0; i < KNOWN_COUNT; i++)
 		words[i] = known[i].name;
@@ -237,8 +240,9 @@ static char *next_option(char **rest)
 			quoted = !quoted;
 			continue;
 		}
-		if (*from == '\\' && (from[1] == ',' || from[1] == '\\' ||
-					     from[1] == '"'))
+		if (*from == '\\'
+				&& (from[1] == ',' || from[1] == '\\'
+						|| from[1] == '"'))
 			from++;
 		*to++ = *from;
 	}
@@ -249,8 +253,8 @@ static char *next_option(char **rest)
 
 int mount_options_parse(struct mount_options *options, const char *list)
 {
-	char **texts = reallocarray(options->texts, (size_t)options->text_count + 1,
-			sizeof(*texts));
+	char **texts = reallocarray(options->texts,
+			(size_t)options->text_count + 1, sizeof(*texts));
 	if (texts == NULL)
 		return fail_errno(-ENOMEM, "reading mount options");
 	options->texts = texts;
@@ -272,12 +276,14 @@ int mount_options_check(const struct mount_options *options)
 	if (options->cache_size < MOUNT_CACHE_MIN)
 		return fail(-EINVAL, "the cache size must be at least %s",
 				size_format(least, MOUNT_CACHE_MIN));
-	if (options->readahead < 4 * KIB || options->readahead > MOUNT_READAHEAD_MAX)
+	if (options->readahead < 4 * KIB
+			|| options->readahead > MOUNT_READAHEAD_MAX)
 		return fail(-EINVAL, "readahead must be between %s and %s",
 				size_format(least, 4 * KIB),
 				size_format(most, MOUNT_READAHEAD_MAX));
 	if (options->allow_other && options->allow_root)
-		return fail(-EINVAL, "allow_other and allow_root exclude each "
+		return fail(-EINVAL,
+				"allow_other and allow_root exclude each "
 				"other");
 	return 0;
 }

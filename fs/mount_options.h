@@ -18,17 +18,17 @@
 #define MOUNT_READAHEAD_MAX (64 * MIB)
 
 struct mount_options {
-	bool by_mount;		/* called by mount(8), which always says "rw" */
-	bool sloppy;		/* pass over options that nobody knows */
+	bool by_mount; /* called by mount(8), which always says "rw" */
+	bool sloppy;   /* pass over options that nobody knows */
 	bool allow_other, allow_root, noexec;
-	uid_t uid;		/* owner of everything shown */
+	uid_t uid; /* owner of everything shown */
 	gid_t gid;
-	uint32_t umask;		/* permission bits taken away */
-	const char *snapshot;	/* the only one shown, "source/time"; or NULL */
-	uint64_t cache_size;	/* bytes of decoded frames */
-	uint64_t readahead;	/* bytes that the kernel reads ahead */
+	uint32_t umask;	      /* permission bits taken away */
+	const char *snapshot; /* the only one shown, "source/time"; or NULL */
+	uint64_t cache_size;  /* bytes of decoded frames */
+	uint64_t readahead;   /* bytes that the kernel reads ahead */
 	struct repository_options repository;
-	char **texts;		/* what the strings above point into */
+	char **texts; /* what the strings above point into */
 	int text_count;
 };
 

@@ -13,7 +13,7 @@
 #include "repo/base/error.h"
 #include "xattr.h"
 
-#define IO_SIZE (1u << 20)	/* what cp and dd read at once */
+#define IO_SIZE (1u << 20) /* what cp and dd read at once */
 #define BACKGROUND_REQUESTS 64
 #define NS_PER_SECOND 1000000000
 
@@ -58,8 +58,8 @@ static mode_t type_bits(enum tree_kind kind)
 	}
 }
 
-void operations_fill_stat(const struct filesystem *fs, const struct tree_attr *attr,
-		struct stat *st)
+void operations_fill_stat(const struct filesystem *fs,
+		const struct tree_attr *attr, struct stat *st)
 {
 	mode_t umask = attr->kind == TREE_LATEST ? 0 : fs->options->umask;
 	*st = (struct stat){
@@ -70,8 +70,8 @@ void operations_fill_stat(const struct filesystem *fs, const struct tree_attr *a
 		.st_gid = fs->options->gid,
 		.st_size = (off_t)attr->size,
 		.st_blksize = IO_SIZE,
-		.st_blocks = (blkcnt_t)(round_up(attr->data_bytes, BLOCK_SIZE) /
-					512),
+		.st_blocks = (blkcnt_t)(round_up(attr->data_bytes, BLOCK_SIZE)
+				/ 512),
 	};
 	fill_time(&st->st_mtim, attr->time_ns);
 	st->st_atim = st->st_ctim = st->st_mtim;
@@ -89,8 +89,8 @@ static double name_timeout(enum tree_kind kind)
 	return kind > TREE_SNAPSHOT ? TIMEOUT_IMMUTABLE : TIMEOUT_LISTING;
 }
 
-void operations_fill_entry(const struct filesystem *fs, const struct tree_attr *attr,
-		struct fuse_entry_param *param)
+void operations_fill_entry(const struct filesystem *fs,
+		const struct tree_attr *attr, struct fuse_entry_param *param)
 {
 	*param = (struct fuse_entry_param){
 		.ino = attr->inode,
@@ -116,15 +116,13 @@ static void lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	fuse_reply_entry(req, &e);
 }
 
-static void forget(fuse_req_t req,
-		fuse_ino_t ino __attribute__((unused)),
+static void forget(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		uint64_t lookups __attribute__((unused)))
 {
 	fuse_reply_none(req);
 }
 
-static void forget_multi(fuse_req_t req,
-		size_t count __attribute__((unused)),
+static void forget_multi(fuse_req_t req, size_t count __attribute__((unused)),
 		struct fuse_forget_data *forgets __attribute__((unused)))
 {
 	fuse_reply_none(req);
@@ -243,21 +241,21 @@ static void want(struct fuse_conn_info *conn, unsigned capability)
 static void init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct filesystem *fs = userdata;
-	want(conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
-				FUSE_CAP_READDIRPLUS |
-				FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_DIO |
-				FUSE_CAP_EXPORT_SUPPORT |
-				FUSE_CAP_EXPLICIT_INVAL_DATA);
+	want(conn,
+			FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS
+					| FUSE_CAP_READDIRPLUS
+					| FUSE_CAP_READDIRPLUS_AUTO
+					| FUSE_CAP_ASYNC_DIO
+					| FUSE_CAP_EXPORT_SUPPORT
+					| FUSE_CAP_EXPLICIT_INVAL_DATA);
 	/* AUTO_INVAL_DATA: contents never change. CACHE_SYMLINKS: "latest"
 	 * does. NO_OPEN*: every open must be seen. SPLICE: decoded frames are
 	 * in memory, where it gains nothing. */
-	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA |
-				  FUSE_CAP_CACHE_SYMLINKS |
-				  FUSE_CAP_NO_OPEN_SUPPORT |
-				  FUSE_CAP_NO_OPENDIR_SUPPORT |
-				  FUSE_CAP_WRITEBACK_CACHE |
-				  FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
-				  FUSE_CAP_SPLICE_MOVE);
+	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA
+			| FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_NO_OPEN_SUPPORT
+			| FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_WRITEBACK_CACHE
+			| FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE
+			| FUSE_CAP_SPLICE_MOVE);
 	/* The kernel's 12 choke its readahead. */
 	conn->max_background = BACKGROUND_REQUESTS;
 	conn->congestion_threshold = BACKGROUND_REQUESTS * 3 / 4;

@@ -23,7 +23,7 @@ struct filesystem {
 	void (*started)(void *ctx);
 	void *started_ctx;
 	pthread_mutex_t mutex;
-	struct handle *handles;	/* open files; protected by mutex */
+	struct handle *handles; /* open files; protected by mutex */
 };
 
 const struct fuse_lowlevel_ops *operations_table(void);

@@ -53,11 +53,11 @@ static inline void *opened(const struct fuse_file_info *fi)
 /* The answer to a failure, which is logged if it means damage. DOING may be
  * NULL: never logged. */
 void operations_reply_failure(fuse_req_t req, int err, const char *doing);
-void operations_fill_stat(const struct filesystem *fs, const struct tree_attr *attr,
-		struct stat *st);
+void operations_fill_stat(const struct filesystem *fs,
+		const struct tree_attr *attr, struct stat *st);
 double operations_attr_timeout(enum tree_kind kind);
-void operations_fill_entry(const struct filesystem *fs, const struct tree_attr *attr,
-		struct fuse_entry_param *param);
+void operations_fill_entry(const struct filesystem *fs,
+		const struct tree_attr *attr, struct fuse_entry_param *param);
 
 /* --- file.c: open, read, lseek, release --- */
 
@@ -66,17 +66,15 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		struct fuse_file_info *fi);
 void file_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 		struct fuse_file_info *fi);
-void file_release(fuse_req_t req, fuse_ino_t ino,
-		struct fuse_file_info *fi);
+void file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
 /* --- directory.c: opendir, readdir, releasedir --- */
 
-void directory_open(fuse_req_t req, fuse_ino_t ino,
-		struct fuse_file_info *fi);
+void directory_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void directory_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		struct fuse_file_info *fi);
-void directory_read_plus(fuse_req_t req, fuse_ino_t ino, size_t size,
-		off_t off, struct fuse_file_info *fi);
+void directory_read_plus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		struct fuse_file_info *fi);
 void directory_release(fuse_req_t req, fuse_ino_t ino,
 		struct fuse_file_info *fi);
 

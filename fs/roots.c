@@ -17,8 +17,8 @@
 
 struct root {
 	struct id id;
-	unsigned held;		/* by open files */
-	double dropped;		/* when held became 0 */
+	unsigned held;	/* by open files */
+	double dropped; /* when held became 0 */
 	bool published;
 };
 
@@ -88,14 +88,14 @@ static int register_again(struct roots *roots)
 	if (why_not != NULL)
 		log_problem("%s: prune may take what open files need", why_not);
 	free(why_not);
-	for (size_t i = 0; err == 0 && roots->session != NULL && i < roots->count;
+	for (size_t i = 0;
+			err == 0 && roots->session != NULL && i < roots->count;
 			i++) {
 		err = session_add_root(roots->session, &roots->items[i].id);
 		roots->items[i].published = err == 0;
 	}
 	if (err != 0)
-		log_problem("registering the mount again: %s",
-				error_text(err));
+		log_problem("registering the mount again: %s", error_text(err));
 	return err;
 }
 
@@ -188,8 +188,8 @@ void roots_drop_now(struct roots *roots, const struct id *id)
 		return;
 	/* Left standing when it fails, it goes with the next tick. */
 	root->dropped = 0;
-	if (root->published && roots->session != NULL &&
-			session_leave(roots->session, &root->id) == 0)
+	if (root->published && roots->session != NULL
+			&& session_leave(roots->session, &root->id) == 0)
 		take_out(roots, root);
 }
 
@@ -203,8 +203,9 @@ static void leave_unused(struct roots *roots)
 			continue;
 		}
 		/* Left standing when it fails, a root costs only space. */
-		if (root->published && roots->session != NULL &&
-				session_leave(roots->session, &root->id) != 0) {
+		if (root->published && roots->session != NULL
+				&& session_leave(roots->session, &root->id)
+						!= 0) {
 			i++;
 			continue;
 		}

@@ -16,7 +16,7 @@
 #include "repo/format/name.h"
 #include "repo/repository/secret_env.h"
 
-#define CHUNKS_IN_MEMORY (256u << 10)	/* about 16 MiB of places */
+#define CHUNKS_IN_MEMORY (256u << 10) /* about 16 MiB of places */
 #define SERVERS_MIN 4u
 #define SERVERS_MAX 16u
 
@@ -65,7 +65,8 @@ static int register_mount(struct service *service)
 			strlen(service->mountpoint));
 	if (activity == NULL)
 		return fail_errno(-ENOMEM, "registering the mount");
-	int err = roots_new(&service->fs.roots, service->fs.repo, activity, &why_not);
+	int err = roots_new(&service->fs.roots, service->fs.repo, activity,
+			&why_not);
 	if (why_not != NULL)
 		report_warning("%s; as the mount can't register itself there, "
 			       "prune may take old snapshots from under it "
@@ -87,10 +88,11 @@ static int open_filesystem(struct service *service, const char *path)
 	if (err == 0)
 		err = register_mount(service);
 	if (err == 0)
-		err = image_reader_new(&service->fs.reader, service->fs.repo->packs,
-				&reading);
+		err = image_reader_new(&service->fs.reader,
+				service->fs.repo->packs, &reading);
 	if (err == 0)
-		err = tree_new(&service->fs.tree, service->fs.repo, service->options->snapshot);
+		err = tree_new(&service->fs.tree, service->fs.repo,
+				service->options->snapshot);
 	if (err == 0)
 		err = tree_refresh(service->fs.tree, nobody_to_tell, NULL);
 	if (err != 0)
@@ -120,8 +122,8 @@ static char *fsname_option(const char *path)
 
 static int add_option(struct fuse_args *args, const char *option)
 {
-	if (fuse_opt_add_arg(args, "-o") != 0 ||
-			fuse_opt_add_arg(args, option) != 0)
+	if (fuse_opt_add_arg(args, "-o") != 0
+			|| fuse_opt_add_arg(args, option) != 0)
 		return fail_errno(-ENOMEM, "mounting");
 	return 0;
 }
@@ -141,7 +143,8 @@ static int fill_arguments(const struct service *service, struct fuse_args *args)
 	const struct mount_options *options = service->options;
 	if (fuse_opt_add_arg(args, "amberfs") != 0)
 		return fail_errno(-ENOMEM, "mounting");
-	int err = add_option(args, "ro,nosuid,nodev,default_permissions,"
+	int err = add_option(args,
+			"ro,nosuid,nodev,default_permissions,"
 			"subtype=amberfs");
 	if (err != 0)
 		return err;

@@ -12,7 +12,7 @@
 struct statfs_cache;
 
 struct statfs_cache *statfs_new(struct store *store); /* NULL without memory */
-void statfs_free(struct statfs_cache *cache); /* NULL allowed */
+void statfs_free(struct statfs_cache *cache);	      /* NULL allowed */
 /* At most a few seconds old. 0 or -errno. */
 int statfs_packs(struct statfs_cache *cache, uint64_t *bytes);
 

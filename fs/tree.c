@@ -55,7 +55,8 @@ static int64_t entry_time_ns(const struct tree_entry *entry)
 
 /* That of the newest snapshot. A source whose last snapshot just went may
  * still be asked about: it has the root's first time then. */
-static int64_t source_time_ns(const struct tree *tree, const struct tree_source *source)
+static int64_t source_time_ns(const struct tree *tree,
+		const struct tree_source *source)
 {
 	size_t last = source->first + source->count;
 	if (source->count == 0 || last > tree->names.entry_count)
@@ -74,10 +75,12 @@ static int64_t root_time_ns(const struct tree *tree)
 	return newest;
 }
 
-static void directory_attr(struct tree_attr *out, uint64_t directories, int64_t ns)
+static void directory_attr(struct tree_attr *out, uint64_t directories,
+		int64_t ns)
 {
 	out->mode = 0555;
-	out->links = directories < UINT32_MAX - 2 ? (uint32_t)directories + 2 : 1;
+	out->links = directories < UINT32_MAX - 2 ? (uint32_t)directories + 2
+						  : 1;
 	out->time_ns = ns;
 }
 
@@ -86,7 +89,8 @@ static void file_attr(struct tree_attr *out, const struct snapshot_file *file)
 	out->mode = file->mode & READ_BITS;
 	out->time_ns = file->mtime_ns;
 	if (out->kind == TREE_QCOW2) {
-		qcow2_measure(file->size, &file->root, &out->size, &out->data_bytes);
+		qcow2_measure(file->size, &file->root, &out->size,
+				&out->data_bytes);
 		return;
 	}
 	out->size = file->size;
@@ -96,11 +100,13 @@ static void file_attr(struct tree_attr *out, const struct snapshot_file *file)
 static void fill_attr(const struct tree *tree, const struct tree_inode *inode,
 		struct tree_attr *out)
 {
-	*out = (struct tree_attr){ .kind = inode->kind, .links = 1,
+	*out = (struct tree_attr){ .kind = inode->kind,
+		.links = 1,
 		.inode = inode->inode.number };
 	switch (inode->kind) {
 	case TREE_ROOT:
-		directory_attr(out, tree->names.source_count, root_time_ns(tree));
+		directory_attr(out, tree->names.source_count,
+				root_time_ns(tree));
 		break;
 	case TREE_SOURCE:
 		directory_attr(out, inode->source->count,
@@ -161,8 +167,8 @@ static struct tree_source *root_find(const struct tree *tree, const char *name)
 }
 
 /* The place in the listing, or -1. */
-static ssize_t source_find(const struct tree *tree, const struct tree_source *source,
-		const char *name)
+static ssize_t source_find(const struct tree *tree,
+		const struct tree_source *source, const char *name)
 {
 	size_t low = source->first, high = source->first + source->count;
 	while (low < high) {
@@ -194,7 +200,8 @@ static int find_child(const struct tree *tree, struct tree_inode *inode,
 	case TREE_SOURCE:
 		if (strcmp(name, "latest") != 0)
 			return 1;
-		*out = inode->source->count == 0 ? NULL : &inode->source->latest;
+		*out = inode->source->count == 0 ? NULL
+						 : &inode->source->latest;
 		break;
 	case TREE_SNAPSHOT:
 		file = tree_entry_find_file(inode->entry, name);
@@ -265,8 +272,8 @@ static int replace(struct tree *tree, struct tree_entry *old)
 	ssize_t place = source_find(tree, old->source, old->time_text);
 	if (place < 0 || tree->names.entries[place] != old)
 		return 0;
-	struct tree_entry *entry = tree_entry_new(old->source, old->time_text,
-			old->time);
+	struct tree_entry *entry =
+			tree_entry_new(old->source, old->time_text, old->time);
 	if (entry == NULL)
 		return fail_errno(-ENOMEM, "reading %s", old->object);
 	tree->names.entries[place] = entry;
@@ -356,7 +363,9 @@ int tree_read_link(struct tree *tree, uint64_t inode, char out[UTC_TEXT_MAX])
 	const struct tree_source *source = ti->source;
 	if (source->count == 0)
 		return -ENOENT;
-	memcpy(out, tree->names.entries[source->first + source->count - 1]->time_text,
+	memcpy(out,
+			tree->names.entries[source->first + source->count - 1]
+					->time_text,
 			UTC_TEXT_MAX);
 	return 0;
 }
@@ -393,12 +402,13 @@ static int list_root(const struct tree *tree, struct tree_names *names)
 	return err;
 }
 
-static int list_source(const struct tree *tree, const struct tree_source *source,
-		struct tree_names *names)
+static int list_source(const struct tree *tree,
+		const struct tree_source *source, struct tree_names *names)
 {
 	int err = 0;
 	for (size_t i = 0; err == 0 && i < source->count; i++) {
-		const struct tree_entry *entry = tree->names.entries[source->first + i];
+		const struct tree_entry *entry =
+				tree->names.entries[source->first + i];
 		uint64_t inode = 0;
 		if (entry->record != NULL)
 			inode = entry_directory(entry)->inode.number;
@@ -407,11 +417,13 @@ static int list_source(const struct tree *tree, const struct tree_source *source
 	if (err != 0)
 		return err;
 	if (source->count > 0)
-		err = names_add(names, "latest", TREE_LATEST, source->latest.inode.number);
+		err = names_add(names, "latest", TREE_LATEST,
+				source->latest.inode.number);
 	return err;
 }
 
-static int list_snapshot(const struct tree_entry *entry, struct tree_names *names)
+static int list_snapshot(const struct tree_entry *entry,
+		struct tree_names *names)
 {
 	int err = 0;
 	for (uint32_t i = 0; err == 0 && i < entry->record->file_count; i++)
@@ -423,10 +435,11 @@ static int list_snapshot(const struct tree_entry *entry, struct tree_names *name
 	if (err != 0)
 		return err;
 	return names_add(names, SNAPSHOT_JSON_NAME, TREE_RECORD,
-				entry_record(entry)->inode.number);
+			entry_record(entry)->inode.number);
 }
 
-static size_t names_most(const struct tree *tree, const struct tree_inode *inode)
+static size_t names_most(const struct tree *tree,
+		const struct tree_inode *inode)
 {
 	switch (inode->kind) {
 	case TREE_ROOT:
@@ -434,8 +447,8 @@ static size_t names_most(const struct tree *tree, const struct tree_inode *inode
 	case TREE_SOURCE:
 		return inode->source->count + 1;
 	case TREE_SNAPSHOT:
-		return (size_t)inode->entry->record->file_count +
-				inode->entry->view_count + 1;
+		return (size_t)inode->entry->record->file_count
+				+ inode->entry->view_count + 1;
 	default:
 		return 0;
 	}
@@ -447,16 +460,20 @@ int tree_list(struct tree *tree, uint64_t inode, struct tree_names **out)
 	struct tree_inode *ti = find_inode(tree, inode);
 	if (ti == NULL)
 		return -ESTALE;
-	struct tree_names *names = calloc(1, sizeof(*names) +
-			names_most(tree, ti) * sizeof(names->items[0]));
+	struct tree_names *names = calloc(1,
+			sizeof(*names)
+					+ names_most(tree, ti)
+							* sizeof(names->items[0]));
 	if (names == NULL)
 		return -ENOMEM;
 	names->directory = inode;
 	names->parent = parent_of(tree, ti)->inode.number;
-	int err = ti->kind == TREE_ROOT       ? list_root(tree, names)
-		: ti->kind == TREE_SOURCE   ? list_source(tree, ti->source, names)
-		: ti->kind == TREE_SNAPSHOT ? list_snapshot(ti->entry, names)
-					    : -ENOTDIR;
+	int err = ti->kind == TREE_ROOT ? list_root(tree, names)
+			: ti->kind == TREE_SOURCE
+			? list_source(tree, ti->source, names)
+			: ti->kind == TREE_SNAPSHOT
+			? list_snapshot(ti->entry, names)
+			: -ENOTDIR;
 	if (err != 0) {
 		tree_names_free(names);
 		return err;
@@ -475,7 +492,8 @@ int tree_hold(struct tree *tree, uint64_t inode, struct tree_held *out)
 		return -ESTALE;
 	if (ti->kind < TREE_SNAPSHOT)
 		return -EISDIR;
-	*out = (struct tree_held){ .kind = ti->kind, .entry = ti->entry,
+	*out = (struct tree_held){ .kind = ti->kind,
+		.entry = ti->entry,
 		.snapshot = ti->entry->record };
 	if (ti->kind == TREE_FILE || ti->kind == TREE_QCOW2) {
 		out->file = &ti->entry->record->files[ti->file];

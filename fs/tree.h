@@ -27,19 +27,19 @@ struct tree;
 enum tree_kind {
 	TREE_ROOT,
 	TREE_SOURCE,
-	TREE_LATEST,	/* the symbolic link */
+	TREE_LATEST, /* the symbolic link */
 	TREE_SNAPSHOT,
 	TREE_FILE,
-	TREE_QCOW2,	/* a file shown as qcow2 */
-	TREE_RECORD,	/* snapshot.json */
+	TREE_QCOW2,  /* a file shown as qcow2 */
+	TREE_RECORD, /* snapshot.json */
 };
 
 struct tree_attr {
 	enum tree_kind kind;
 	uint64_t inode;
-	uint64_t size;		/* bytes */
-	uint64_t data_bytes;	/* the size without holes */
-	uint32_t mode;		/* permission bits, none of them for writing */
+	uint64_t size;	     /* bytes */
+	uint64_t data_bytes; /* the size without holes */
+	uint32_t mode;	     /* permission bits, none of them for writing */
 	uint32_t links;
 	int64_t time_ns;
 };
@@ -63,7 +63,7 @@ int tree_read_link(struct tree *tree, uint64_t inode, char out[UTC_TEXT_MAX]);
 struct tree_name {
 	char *name;
 	enum tree_kind kind;
-	uint64_t inode;		/* 0: a snapshot nobody has looked at yet */
+	uint64_t inode; /* 0: a snapshot nobody has looked at yet */
 };
 struct tree_names {
 	uint64_t directory, parent; /* inodes */
@@ -77,10 +77,11 @@ void tree_names_free(struct tree_names *names); /* NULL allowed */
  * and the inode stays known, until tree_release, even when the snapshot is
  * forgotten. -EISDIR for what is above snapshots. */
 struct tree_held {
-	enum tree_kind kind;	/* TREE_SNAPSHOT or one below */
+	enum tree_kind kind; /* TREE_SNAPSHOT or one below */
 	const struct snapshot *snapshot;
-	const struct snapshot_file *file; /* of TREE_FILE, TREE_QCOW2, or NULL */
-	const char *name;	/* of the same, in the snapshot's directory */
+	const struct snapshot_file
+			*file; /* of TREE_FILE, TREE_QCOW2, or NULL */
+	const char *name;      /* of the same, in the snapshot's directory */
 	struct tree_entry *entry;
 };
 int tree_hold(struct tree *tree, uint64_t inode, struct tree_held *out);
@@ -90,7 +91,7 @@ void tree_release(struct tree *tree, struct tree_held *held);
 int tree_check(struct tree *tree, const struct tree_held *held);
 
 /* The text of snapshot.json, to be freed, and its length. */
-int tree_entry_record_text(struct tree *tree, const struct tree_held *held, char **text,
-		size_t *len);
+int tree_entry_record_text(struct tree *tree, const struct tree_held *held,
+		char **text, size_t *len);
 
 #endif

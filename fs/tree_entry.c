@@ -13,7 +13,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 
-#define MARK_BEGINNING 48	/* covers the envelope's header and nonce */
+#define MARK_BEGINNING 48 /* covers the envelope's header and nonce */
 #define LOAD_ATTEMPTS 3
 
 /* --- sources --- */
@@ -31,8 +31,8 @@ static struct tree_source *source_find(struct tree *tree, const char *component)
 	size_t len = source_key(key, 'S', component);
 	struct inode *i = inodes_find(&tree->inodes, inodes_number(key, len));
 	struct tree_inode *ti = (struct tree_inode *)i;
-	if (ti == NULL || ti->kind != TREE_SOURCE ||
-			strcmp(ti->source->component, component) != 0)
+	if (ti == NULL || ti->kind != TREE_SOURCE
+			|| strcmp(ti->source->component, component) != 0)
 		return NULL;
 	return ti->source;
 }
@@ -50,7 +50,8 @@ static void source_add_inodes(struct tree *tree, struct tree_source *source)
 			source_key(key, 'L', source->component));
 }
 
-struct tree_source *tree_entry_get_source(struct tree *tree, const char *component)
+struct tree_source *tree_entry_get_source(struct tree *tree,
+		const char *component)
 {
 	struct tree_source *source = source_find(tree, component);
 	if (source != NULL) {
@@ -62,7 +63,8 @@ struct tree_source *tree_entry_get_source(struct tree *tree, const char *compone
 		return NULL;
 	source->refs = 1;
 	source->component = strdup(component);
-	if (source->component == NULL || inodes_reserve(&tree->inodes, 2) != 0) {
+	if (source->component == NULL
+			|| inodes_reserve(&tree->inodes, 2) != 0) {
 		free(source->component);
 		free(source);
 		return NULL;
@@ -83,8 +85,8 @@ void tree_entry_put_source(struct tree *tree, struct tree_source *source)
 
 /* --- entries --- */
 
-struct tree_entry *tree_entry_new(struct tree_source *source, const char *time_text,
-		int64_t time)
+struct tree_entry *tree_entry_new(struct tree_source *source,
+		const char *time_text, int64_t time)
 {
 	struct tree_entry *entry = calloc(1, sizeof(*entry));
 	if (entry == NULL)
@@ -94,8 +96,8 @@ struct tree_entry *tree_entry_new(struct tree_source *source, const char *time_t
 	source->refs++;
 	entry->time = time;
 	snprintf(entry->time_text, sizeof(entry->time_text), "%s", time_text);
-	snprintf(entry->object, sizeof(entry->object), "snapshots/%s/%s", source->component,
-			time_text);
+	snprintf(entry->object, sizeof(entry->object), "snapshots/%s/%s",
+			source->component, time_text);
 	return entry;
 }
 
@@ -123,7 +125,8 @@ void tree_entry_put(struct tree *tree, struct tree_entry *entry)
 
 /* --- loading --- */
 
-int tree_entry_read_mark(struct tree *tree, const char *object, struct tree_mark *out)
+int tree_entry_read_mark(struct tree *tree, const char *object,
+		struct tree_mark *out)
 {
 	struct store *store = tree->repo->store;
 	size_t end = sizeof(out->bytes) - MARK_BEGINNING;
@@ -132,7 +135,8 @@ int tree_entry_read_mark(struct tree *tree, const char *object, struct tree_mark
 	int err = store_size(store, object, &out->size);
 	if (err != 0)
 		return err;
-	ssize_t n = store_get_range(store, object, out->bytes, MARK_BEGINNING, 0);
+	ssize_t n = store_get_range(store, object, out->bytes, MARK_BEGINNING,
+			0);
 	if (n < 0)
 		return (int)n;
 	if (out->size < end)
@@ -211,16 +215,20 @@ static int64_t find_name(const struct tree_entry *entry, uint32_t count,
 
 int64_t tree_entry_find_file(const struct tree_entry *entry, const char *name)
 {
-	return find_name(entry, entry->record->file_count + entry->view_count, name);
+	return find_name(entry, entry->record->file_count + entry->view_count,
+			name);
 }
 
 /* After the files were sorted: which of them are shown as qcow2 too. */
-static void derive_views(struct tree_entry *entry, const struct snapshot *record)
+static void derive_views(struct tree_entry *entry,
+		const struct snapshot *record)
 {
 	for (uint32_t i = 0; i < record->file_count; i++) {
 		struct tree_view *view = &entry->views[entry->view_count];
-		if (!snapshot_qcow2_name(view->name, &record->files[i]) ||
-				find_name(entry, record->file_count, view->name) >= 0)
+		if (!snapshot_qcow2_name(view->name, &record->files[i])
+				|| find_name(entry, record->file_count,
+						   view->name)
+						>= 0)
 			continue;
 		view->file = i;
 		entry->view_count++;
@@ -235,18 +243,21 @@ static uint32_t disk_count(const struct snapshot *record)
 	return disks;
 }
 
-static void derive_names(struct tree_entry *entry, const struct snapshot *record)
+static void derive_names(struct tree_entry *entry,
+		const struct snapshot *record)
 {
 	uint32_t count = record->file_count;
 	for (uint32_t i = 0; i < count; i++)
-		entry->by_name[i] = (struct tree_named){ record->files[i].name, i };
+		entry->by_name[i] =
+				(struct tree_named){ record->files[i].name, i };
 	qsort(entry->by_name, count, sizeof(*entry->by_name), compare_names);
 	derive_views(entry, record);
 	for (uint32_t i = 0; i < entry->view_count; i++)
-		entry->by_name[count + i] = (struct tree_named){
-			entry->views[i].name, count + 2 + i };
-	qsort(entry->by_name, count + entry->view_count, sizeof(*entry->by_name),
-			compare_names);
+		entry->by_name[count + i] =
+				(struct tree_named){ entry->views[i].name,
+					count + 2 + i };
+	qsort(entry->by_name, count + entry->view_count,
+			sizeof(*entry->by_name), compare_names);
 }
 
 static int derive(struct tree_entry *entry, const struct snapshot *record)
@@ -254,14 +265,16 @@ static int derive(struct tree_entry *entry, const struct snapshot *record)
 	uint32_t count = record->file_count, disks = disk_count(record);
 	char *text = record_text(record);
 	/* One more, because nothing is not asked for. */
-	entry->inodes = calloc((size_t)count + disks + 2, sizeof(*entry->inodes));
-	entry->by_name = calloc((size_t)count + disks + 1, sizeof(*entry->by_name));
+	entry->inodes = calloc((size_t)count + disks + 2,
+			sizeof(*entry->inodes));
+	entry->by_name = calloc((size_t)count + disks + 1,
+			sizeof(*entry->by_name));
 	entry->views = calloc((size_t)disks + 1, sizeof(*entry->views));
 	entry->record_size = text == NULL ? 0 : strlen(text);
 	free(text);
 	/* A record is never empty. */
-	if (entry->record_size == 0 || entry->inodes == NULL || entry->by_name == NULL ||
-			entry->views == NULL)
+	if (entry->record_size == 0 || entry->inodes == NULL
+			|| entry->by_name == NULL || entry->views == NULL)
 		return fail_errno(-ENOMEM, "reading %s", entry->object);
 	derive_names(entry, record);
 	return 0;
@@ -302,7 +315,8 @@ static void add_inodes(struct tree *tree, struct tree_entry *entry,
 	for (uint32_t i = 0; i < inode_count(entry, record); i++) {
 		struct tree_inode *inode = &entry->inodes[i];
 		inode->entry = entry;
-		key.what = (uint8_t)set_inode(inode, entry, record->file_count, i);
+		key.what = (uint8_t)set_inode(inode, entry, record->file_count,
+				i);
 		put_le32(key.file, inode->file);
 		inodes_add(&tree->inodes, &inode->inode, &key, sizeof(key));
 	}
@@ -344,8 +358,8 @@ int tree_entry_load(struct tree *tree, struct tree_entry *entry)
 	return err;
 }
 
-int tree_entry_record_text(struct tree *tree, const struct tree_held *held, char **text,
-		size_t *len)
+int tree_entry_record_text(struct tree *tree, const struct tree_held *held,
+		char **text, size_t *len)
 {
 	/* Making JSON counts references in the record's unknown members. */
 	LOCK_SCOPE(&tree->load_mutex);

@@ -12,15 +12,15 @@
 struct tree_inode {
 	struct inode inode;
 	enum tree_kind kind;
-	uint32_t file;		/* TREE_FILE, TREE_QCOW2: place in the record */
+	uint32_t file; /* TREE_FILE, TREE_QCOW2: place in the record */
 	union {
-		struct tree_source *source;	/* TREE_SOURCE, TREE_LATEST */
-		struct tree_entry *entry;	/* the rest */
+		struct tree_source *source; /* TREE_SOURCE, TREE_LATEST */
+		struct tree_entry *entry;   /* the rest */
 	};
 };
 
 struct tree_source {
-	unsigned refs;		/* protected by tree->mutex */
+	unsigned refs; /* protected by tree->mutex */
 	char *component;
 	struct tree_inode directory, latest;
 	/* Its snapshots in tree->names.entries; protected by tree->mutex. */
@@ -37,7 +37,7 @@ struct tree_mark {
 /* A file's name, or a view's, which is its own. */
 struct tree_named {
 	const char *name;
-	uint32_t place;		/* in the entry's inodes */
+	uint32_t place; /* in the entry's inodes */
 };
 struct tree_view {
 	char name[QCOW2_NAME_MAX + 1];
@@ -46,7 +46,7 @@ struct tree_view {
 
 /* A snapshot. */
 struct tree_entry {
-	unsigned refs;		/* protected by tree->mutex */
+	unsigned refs; /* protected by tree->mutex */
 	struct tree_source *source;
 	int64_t time;
 	char time_text[UTC_TEXT_MAX];
@@ -73,14 +73,14 @@ struct tree_listing {
 /* Locks are taken in this order. */
 struct tree {
 	struct repository *repo;
-	const char *only;	/* shown, "source/time"; NULL: all */
+	const char *only;	    /* shown, "source/time"; NULL: all */
 	pthread_mutex_t load_mutex; /* one record is read at a time */
 	pthread_mutex_t mutex;
 	/* protected by mutex: */
 	struct inodes inodes;
 	struct tree_listing names;
 	struct tree_inode root;
-	int64_t started_ns;	/* the root's time while it is empty */
+	int64_t started_ns; /* the root's time while it is empty */
 };
 
 static inline struct tree_inode *entry_directory(const struct tree_entry *entry)
@@ -103,12 +103,13 @@ static inline struct tree_inode *entry_view(const struct tree_entry *entry,
 
 /* The source of that name, or a new one; counted. NULL without memory. Both
  * are called with mutex; NULL allowed to put. */
-struct tree_source *tree_entry_get_source(struct tree *tree, const char *component);
+struct tree_source *tree_entry_get_source(struct tree *tree,
+		const char *component);
 void tree_entry_put_source(struct tree *tree, struct tree_source *source);
 
 /* A new one with one reference; NULL without memory. Called with mutex. */
-struct tree_entry *tree_entry_new(struct tree_source *source, const char *time_text,
-		int64_t time);
+struct tree_entry *tree_entry_new(struct tree_source *source,
+		const char *time_text, int64_t time);
 /* Called with mutex. NULL allowed. */
 void tree_entry_put(struct tree *tree, struct tree_entry *entry);
 
@@ -117,7 +118,8 @@ void tree_entry_put(struct tree *tree, struct tree_entry *entry);
 int tree_entry_load(struct tree *tree, struct tree_entry *entry);
 
 /* The object as it is now. 0, -ENOENT, -EIO … */
-int tree_entry_read_mark(struct tree *tree, const char *object, struct tree_mark *out);
+int tree_entry_read_mark(struct tree *tree, const char *object,
+		struct tree_mark *out);
 
 /* Place of the file or view in the inodes, or -1. */
 int64_t tree_entry_find_file(const struct tree_entry *entry, const char *name);
@@ -125,6 +127,7 @@ int64_t tree_entry_find_file(const struct tree_entry *entry, const char *name);
 /* --- tree_refresh.c --- */
 
 /* Drops all names. Called with mutex. */
-void tree_refresh_clear_listing(struct tree *tree, struct tree_listing *listing);
+void tree_refresh_clear_listing(struct tree *tree,
+		struct tree_listing *listing);
 
 #endif

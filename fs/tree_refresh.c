@@ -16,12 +16,12 @@
 
 struct found {
 	char *component;
-	const char *time_text;	/* in the same allocation */
+	const char *time_text; /* in the same allocation */
 	int64_t time;
 };
 
 struct found_list {
-	const char *only;	/* taken; NULL: all */
+	const char *only; /* taken; NULL: all */
 	struct found *items;
 	size_t count, room;
 };
@@ -37,8 +37,7 @@ static void found_clear(struct found_list *list)
 static bool name_split(char *text, struct found *out)
 {
 	char *slash = strchr(text, '/');
-	if (slash == NULL || slash == text ||
-			slash - text > NAME_COMPONENT_MAX)
+	if (slash == NULL || slash == text || slash - text > NAME_COMPONENT_MAX)
 		return false;
 	*slash = '\0';
 	out->component = text;
@@ -51,14 +50,16 @@ static int found_add(void *ctx, const char *name)
 	static const char kind[] = "snapshots/";
 	struct found_list *list = ctx;
 	struct found f;
-	if (strncmp(name, kind, sizeof(kind) - 1) != 0 ||
-			(list->only != NULL &&
-			strcmp(name + sizeof(kind) - 1, list->only) != 0))
+	if (strncmp(name, kind, sizeof(kind) - 1) != 0
+			|| (list->only != NULL
+					&& strcmp(name + sizeof(kind) - 1,
+							   list->only)
+							!= 0))
 		return 0;
 	if (list->count == list->room) {
 		size_t room = list->room == 0 ? 64 : 2 * list->room;
-		struct found *items = reallocarray(list->items, room,
-				sizeof(*items));
+		struct found *items =
+				reallocarray(list->items, room, sizeof(*items));
 		if (items == NULL)
 			return -ENOMEM;
 		list->items = items;
@@ -94,22 +95,24 @@ void tree_refresh_clear_listing(struct tree *tree, struct tree_listing *listing)
 	*listing = (struct tree_listing){ 0 };
 }
 
-static int entry_compare(const struct tree_entry *entry, const struct found *found)
+static int entry_compare(const struct tree_entry *entry,
+		const struct found *found)
 {
 	int c = strcmp(entry->source->component, found->component);
 	return c != 0 ? c : strcmp(entry->time_text, found->time_text);
 }
 
 /* The source of FOUND: the one last added, or one more. */
-static struct tree_source *add_source(struct tree *tree, struct tree_listing *listing,
-		const struct found *found)
+static struct tree_source *add_source(struct tree *tree,
+		struct tree_listing *listing, const struct found *found)
 {
-	struct tree_source *last =
-			listing->source_count == 0 ? NULL
-					     : listing->sources[listing->source_count - 1];
+	struct tree_source *last = listing->source_count == 0
+			? NULL
+			: listing->sources[listing->source_count - 1];
 	if (last != NULL && strcmp(last->component, found->component) == 0)
 		return last;
-	struct tree_source *source = tree_entry_get_source(tree, found->component);
+	struct tree_source *source =
+			tree_entry_get_source(tree, found->component);
 	if (source != NULL)
 		listing->sources[listing->source_count++] = source;
 	return source;
@@ -138,18 +141,21 @@ static int build(struct tree *tree, const struct found_list *found,
 	const struct tree_listing *old = &tree->names;
 	size_t at = 0;
 	/* One more, because nothing is not asked for. */
-	listing->entries = calloc(found->count + 1, sizeof(struct tree_entry *));
-	listing->sources = calloc(found->count + 1, sizeof(struct tree_source *));
+	listing->entries =
+			calloc(found->count + 1, sizeof(struct tree_entry *));
+	listing->sources =
+			calloc(found->count + 1, sizeof(struct tree_source *));
 	if (listing->entries == NULL || listing->sources == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < found->count; i++) {
 		const struct found *f = &found->items[i];
-		while (at < old->entry_count &&
-				entry_compare(old->entries[at], f) < 0)
+		while (at < old->entry_count
+				&& entry_compare(old->entries[at], f) < 0)
 			at++;
-		bool known = at < old->entry_count &&
-			     entry_compare(old->entries[at], f) == 0;
-		int err = add_entry(tree, listing, f, known ? old->entries[at] : NULL);
+		bool known = at < old->entry_count
+				&& entry_compare(old->entries[at], f) == 0;
+		int err = add_entry(tree, listing, f,
+				known ? old->entries[at] : NULL);
 		if (err != 0)
 			return err;
 	}
@@ -162,7 +168,8 @@ static void place_sources(struct tree_listing *listing)
 	for (size_t i = 0; i < listing->source_count; i++) {
 		struct tree_source *source = listing->sources[i];
 		source->first = at;
-		while (at < listing->entry_count && listing->entries[at]->source == source)
+		while (at < listing->entry_count
+				&& listing->entries[at]->source == source)
 			at++;
 		source->count = at - source->first;
 	}
@@ -188,11 +195,13 @@ static void changes_clear(struct changes *changes)
 }
 
 /* A change that isn't told for want of memory shows a second later. */
-static void changes_add(struct changes *changes, uint64_t parent, const char *name)
+static void changes_add(struct changes *changes, uint64_t parent,
+		const char *name)
 {
 	char *copy = strdup(name);
 	if (copy != NULL)
-		changes->items[changes->count++] = (struct change){ parent, copy };
+		changes->items[changes->count++] =
+				(struct change){ parent, copy };
 }
 
 static int entry_order(const struct tree_entry *x, const struct tree_entry *y)
@@ -203,11 +212,12 @@ static int entry_order(const struct tree_entry *x, const struct tree_entry *y)
 
 static void tell_entry(struct changes *changes, const struct tree_entry *entry)
 {
-	changes_add(changes, entry->source->directory.inode.number, entry->time_text);
+	changes_add(changes, entry->source->directory.inode.number,
+			entry->time_text);
 }
 
-static void compare_entries(struct changes *changes, const struct tree_listing *a,
-		const struct tree_listing *b)
+static void compare_entries(struct changes *changes,
+		const struct tree_listing *a, const struct tree_listing *b)
 {
 	size_t i = 0, j = 0;
 	while (i < a->entry_count && j < b->entry_count) {
@@ -225,13 +235,14 @@ static void compare_entries(struct changes *changes, const struct tree_listing *
 		tell_entry(changes, b->entries[j++]);
 }
 
-static void tell_source(struct changes *changes, const struct tree_source *source)
+static void tell_source(struct changes *changes,
+		const struct tree_source *source)
 {
 	changes_add(changes, INODE_ROOT, source->component);
 }
 
-static void compare_sources(struct changes *changes, const struct tree_listing *a,
-		const struct tree_listing *b)
+static void compare_sources(struct changes *changes,
+		const struct tree_listing *a, const struct tree_listing *b)
 {
 	size_t i = 0, j = 0;
 	while (i < a->source_count && j < b->source_count) {
@@ -254,8 +265,8 @@ static void compare_sources(struct changes *changes, const struct tree_listing *
 static void compare(struct changes *changes, const struct tree_listing *a,
 		const struct tree_listing *b)
 {
-	changes->items = calloc(a->entry_count + b->entry_count + a->source_count +
-					b->source_count + 1,
+	changes->items = calloc(a->entry_count + b->entry_count
+					+ a->source_count + b->source_count + 1,
 			sizeof(*changes->items));
 	if (changes->items == NULL)
 		return;
@@ -285,7 +296,8 @@ int tree_refresh(struct tree *tree, tree_change_fn *fn, void *ctx)
 {
 	struct found_list found = { .only = tree->only };
 	struct changes changes = { 0 };
-	int err = store_list(tree->repo->store, "snapshots/", found_add, &found);
+	int err = store_list(tree->repo->store, "snapshots/", found_add,
+			&found);
 	if (err == 0) {
 		if (found.count > 0)
 			qsort(found.items, found.count, sizeof(*found.items),

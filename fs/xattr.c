@@ -45,7 +45,8 @@ static const char *tag_target(const struct tree_held *held,
 }
 
 /* Who has the same content has the same root: not what is computed. */
-static const char *tag_root(const struct tree_held *held, char buf[ID_TEXT_SIZE])
+static const char *tag_root(const struct tree_held *held,
+		char buf[ID_TEXT_SIZE])
 {
 	if (held->kind != TREE_FILE)
 		return NULL;
@@ -91,7 +92,8 @@ size_t xattr_list(const struct tree_held *held, char out[XATTR_NAMES_MAX])
 	size_t at = 0;
 	for (size_t i = 0; i < TAG_COUNT; i++) {
 		size_t size = strlen(tags[i].name) + 1;
-		if (tags[i].fn(held, buf) == NULL || at + size > XATTR_NAMES_MAX)
+		if (tags[i].fn(held, buf) == NULL
+				|| at + size > XATTR_NAMES_MAX)
 			continue;
 		memcpy(out + at, tags[i].name, size);
 		at += size;

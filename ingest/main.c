@@ -24,7 +24,7 @@ static const struct {
 	{ "boot", boot_main },
 	{ "domains", domains_main },
 	{ WATCHDOG_COMMAND, watchdog_process_main }, /* for ourselves */
-	{ "restore", restore_domain_main }, /* with --domain */
+	{ "restore", restore_domain_main },	     /* with --domain */
 	{ "prove", prove_main },
 };
 
@@ -36,11 +36,13 @@ int main(int argc, char **argv)
 		fprintf(stderr, "amberfs: %s\n", error_text(err));
 		return EXIT_FAILED;
 	}
-	for (size_t i = 0; argc > 1 &&
-			i < sizeof(commands) / sizeof(commands[0]); i++)
+	for (size_t i = 0;
+			argc > 1 && i < sizeof(commands) / sizeof(commands[0]);
+			i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].main(argc - 1, argv + 1);
-	fputs("amberfs-ingest: use `amberfs backup`, `amberfs boot` and so on\n",
+	fputs("amberfs-ingest: use `amberfs backup`, `amberfs boot` and so "
+	      "on\n",
 			stderr);
 	return EXIT_USAGE;
 }

@@ -13,13 +13,17 @@ static struct hook_event event(const struct backup_snapshot *snapshot,
 		const struct domain_facts *facts, enum hook_phase phase)
 {
 	const struct backup_options *options = snapshot->run->options;
-	return (struct hook_event){ .phase = phase, .domain = facts->name,
+	return (struct hook_event){ .phase = phase,
+		.domain = facts->name,
 		.uuid = *facts->uuid ? facts->uuid : NULL,
 		.repository = options->repository_path,
-		.consistency = snapshot->snap != NULL ? snapshot->snap->consistency : NULL };
+		.consistency = snapshot->snap != NULL
+				? snapshot->snap->consistency
+				: NULL };
 }
 
-static void note_failure(struct backup_snapshot *snapshot, const char *name, int err)
+static void note_failure(struct backup_snapshot *snapshot, const char *name,
+		int err)
 {
 	char display[256];
 	if (err == 0)
@@ -30,7 +34,8 @@ static void note_failure(struct backup_snapshot *snapshot, const char *name, int
 			error_text(err));
 }
 
-static int call(const struct backup_snapshot *snapshot, const struct hook_event *event)
+static int call(const struct backup_snapshot *snapshot,
+		const struct hook_event *event)
 {
 	const struct backup_options *options = snapshot->run->options;
 	return hooks_run(options->hook_dir, event);
@@ -60,15 +65,16 @@ static void after_commit(struct backup_snapshot *b,
 	char time[UTC_TEXT_MAX];
 	struct hook_event e = event(b, facts, HOOK_AFTER_COMMIT);
 	if (asprintf(&snapshot, "%s/%s", b->snap->source,
-			    utc_format(time, b->snap->time)) < 0)
+			    utc_format(time, b->snap->time))
+			< 0)
 		snapshot = NULL;
 	e.snapshot = snapshot;
 	e.result = b->partly ? "partly" : "done";
 	note_failure(b, facts->name, call(b, &e));
 }
 
-void backup_hooks_end(struct backup_snapshot *snapshot, const struct domain_facts *facts,
-		int err)
+void backup_hooks_end(struct backup_snapshot *snapshot,
+		const struct domain_facts *facts, int err)
 {
 	struct error_copy why;
 	struct hook_event e = event(snapshot, facts, HOOK_FAILURE);
@@ -83,8 +89,8 @@ void backup_hooks_end(struct backup_snapshot *snapshot, const struct domain_fact
 	error_load(&why);
 }
 
-void backup_hooks_unopened(const struct backup_options *options, const char *name,
-		int err)
+void backup_hooks_unopened(const struct backup_options *options,
+		const char *name, int err)
 {
 	struct backup_run run = { .options = options };
 	struct backup_snapshot b = { .run = &run };

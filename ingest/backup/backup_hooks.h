@@ -24,11 +24,11 @@ void backup_hooks_after_thaw(struct backup_snapshot *snapshot,
  * up, for the reason that is this thread's text (and stays that). Before
  * backup_snapshot_end. A failure as above.
  */
-void backup_hooks_end(struct backup_snapshot *snapshot, const struct domain_facts *facts,
-		int err);
+void backup_hooks_end(struct backup_snapshot *snapshot,
+		const struct domain_facts *facts, int err);
 
 /* The same for a domain of which nothing is known but NAME. */
-void backup_hooks_unopened(const struct backup_options *options, const char *name,
-		int err);
+void backup_hooks_unopened(const struct backup_options *options,
+		const char *name, int err);
 
 #endif

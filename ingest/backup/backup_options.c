@@ -12,7 +12,8 @@
 static int parse_quiesce(enum quiesce *out, const char *text)
 {
 	static const char *const words[] = {
-		[QUIESCE_AUTO] = "auto", [QUIESCE_REQUIRE] = "require",
+		[QUIESCE_AUTO] = "auto",
+		[QUIESCE_REQUIRE] = "require",
 		[QUIESCE_NEVER] = "never",
 	};
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
@@ -38,8 +39,10 @@ static int check_targets(const struct option_list *list, const char *option)
 		const char *target = colon != NULL ? colon + 1 : list->items[i];
 		if (*target == '\0' || strchr(target, '/') != NULL
 				|| colon == list->items[i])
-			return fail(-EINVAL, "%s wants a disk's target, such as "
-					"vda or DOMAIN:vda", option);
+			return fail(-EINVAL,
+					"%s wants a disk's target, such as "
+					"vda or DOMAIN:vda",
+					option);
 	}
 	return 0;
 }
@@ -95,8 +98,8 @@ static bool listed(const struct option_list *list, const char *name,
 	return found;
 }
 
-bool backup_options_want_disk(const struct backup_options *options, const char *name,
-		const char *uuid, const char *target)
+bool backup_options_want_disk(const struct backup_options *options,
+		const char *name, const char *uuid, const char *target)
 {
 	bool any;
 	if (listed(&options->exclude_disks, name, uuid, target, &any))

@@ -17,9 +17,9 @@ enum quiesce { QUIESCE_AUTO, QUIESCE_REQUIRE, QUIESCE_NEVER };
 struct backup_options {
 	struct report_options report;
 	struct repository_options repository;
-	const char *repository_path;	/* as it was given */
+	const char *repository_path; /* as it was given */
 	struct option_number jobs, level;
-	uint64_t bwlimit;	/* bytes a second; 0: none */
+	uint64_t bwlimit; /* bytes a second; 0: none */
 	bool force_read;
 	bool exact;
 
@@ -27,8 +27,8 @@ struct backup_options {
 	struct option_number jobs_domains; /* at most so many at once */
 	enum quiesce quiesce;
 	const char *scratch_dir; /* NULL: /var/tmp */
-	int64_t wait_seconds;	/* at most, for a busy domain; 0: don't */
-	const char *hook_dir;	/* for hooks_run; NULL: none */
+	int64_t wait_seconds;	 /* at most, for a busy domain; 0: don't */
+	const char *hook_dir;	 /* for hooks_run; NULL: none */
 	struct option_list disks, exclude_disks; /* TARGET, DOMAIN:TARGET */
 };
 
@@ -47,8 +47,8 @@ bool backup_options_disk_concerns(const char *item, const char *name,
 		const char *uuid);
 
 /* Whether the disk TARGET of a domain (raw name, UUID) is to be backed up. */
-bool backup_options_want_disk(const struct backup_options *options, const char *name,
-		const char *uuid, const char *target);
+bool backup_options_want_disk(const struct backup_options *options,
+		const char *name, const char *uuid, const char *target);
 
 /* Why not, for the snapshot's record, if backup_options_want_disk says so. */
 #define BACKUP_DISK_UNWANTED "left out by --disk or --exclude-disk"

@@ -28,8 +28,8 @@ static void take_attributes(struct backup_file *file, const struct stat *st)
 	if (file->mode == 0)
 		file->mode = device ? MODE_DEVICE : st->st_mode & 0777;
 	file->mtime_ns = device ? realtime_ns()
-			     : (int64_t)st->st_mtim.tv_sec * 1000000000
-					       + st->st_mtim.tv_nsec;
+				: (int64_t)st->st_mtim.tv_sec * 1000000000
+					+ st->st_mtim.tv_nsec;
 }
 
 int backup_path(struct backup_snapshot *snapshot, const char *path,

@@ -19,8 +19,10 @@
 /* --- a row --- */
 
 static const char *const mode_names[] = {
-	[DISK_FULL] = "full", [DISK_INCREMENTAL] = "incremental",
-	[DISK_UNCHANGED] = "unchanged", [DISK_SKIPPED] = "skipped",
+	[DISK_FULL] = "full",
+	[DISK_INCREMENTAL] = "incremental",
+	[DISK_UNCHANGED] = "unchanged",
+	[DISK_SKIPPED] = "skipped",
 };
 
 static json_t *optional_text(const char *text)
@@ -33,23 +35,30 @@ static json_t *disk_rows(const struct backup_snapshot *snapshot)
 	json_t *list = json_array();
 	for (unsigned i = 0; i < snapshot->disk_count; i++) {
 		const struct disk_outcome *outcome = &snapshot->disks[i];
-		json_array_append_new(list, json_pack("{s:o,s:s,s:o,s:I}",
-				"target", report_json_text(outcome->target), "mode",
-				mode_names[outcome->mode], "why",
-				optional_text(outcome->why), "read",
-				(json_int_t)outcome->read));
+		json_array_append_new(list,
+				json_pack("{s:o,s:s,s:o,s:I}", "target",
+						report_json_text(
+								outcome->target),
+						"mode",
+						mode_names[outcome->mode],
+						"why",
+						optional_text(outcome->why),
+						"read",
+						(json_int_t)outcome->read));
 	}
 	return list;
 }
 
 /* The disk that cost the most; NULL: none. */
-static const struct disk_outcome *costliest(const struct backup_snapshot *snapshot)
+static const struct disk_outcome *costliest(
+		const struct backup_snapshot *snapshot)
 {
 	const struct disk_outcome *worst = NULL;
 	for (unsigned i = 0; i < snapshot->disk_count; i++) {
 		const struct disk_outcome *outcome = &snapshot->disks[i];
 		if (outcome->mode != DISK_SKIPPED
-				&& (worst == NULL || outcome->mode < worst->mode))
+				&& (worst == NULL
+						|| outcome->mode < worst->mode))
 			worst = outcome;
 	}
 	return worst;
@@ -62,7 +71,9 @@ static const char *mode_of_all(const struct backup_snapshot *snapshot,
 {
 	if (worst == NULL)
 		return NULL;
-	for (unsigned i = 0; worst->mode == DISK_FULL && i < snapshot->disk_count; i++)
+	for (unsigned i = 0;
+			worst->mode == DISK_FULL && i < snapshot->disk_count;
+			i++)
 		if (snapshot->disks[i].mode == DISK_INCREMENTAL
 				|| snapshot->disks[i].mode == DISK_UNCHANGED)
 			return "mixed";
@@ -72,12 +83,13 @@ static const char *mode_of_all(const struct backup_snapshot *snapshot,
 static json_t *failed_row(const char *source, int err)
 {
 	CLEANUP_FREE char *name = name_escape(source, strlen(source));
-	return json_pack("{s:s,s:s,s:o}", "source", name != NULL ? name : "%", "status",
-			"failed", "error", report_json_text(error_text(err)));
+	return json_pack("{s:s,s:s,s:o}", "source", name != NULL ? name : "%",
+			"status", "failed", "error",
+			report_json_text(error_text(err)));
 }
 
-json_t *backup_report_row(const struct backup_snapshot *snapshot, const char *source,
-		int err)
+json_t *backup_report_row(const struct backup_snapshot *snapshot,
+		const char *source, int err)
 {
 	char time[UTC_TEXT_MAX];
 	if (err < 0)
@@ -91,8 +103,10 @@ json_t *backup_report_row(const struct backup_snapshot *snapshot, const char *so
 	if (snapshot->snap->kind != SNAPSHOT_DOMAIN)
 		return row;
 	json_object_set_new(row, "disks", disk_rows(snapshot));
-	json_object_set_new(row, "mode", optional_text(mode_of_all(snapshot, outcome)));
-	json_object_set_new(row, "why", optional_text(outcome != NULL ? outcome->why : NULL));
+	json_object_set_new(row, "mode",
+			optional_text(mode_of_all(snapshot, outcome)));
+	json_object_set_new(row, "why",
+			optional_text(outcome != NULL ? outcome->why : NULL));
 	if (snapshot->frozen_seconds >= 0)
 		json_object_set_new(row, "frozen_seconds",
 				json_real(snapshot->frozen_seconds));
@@ -113,8 +127,8 @@ static void print_json(struct backup_run *run,
 	report_print_json(json_pack("{s:O,s:I,s:I,s:I,s:I,s:I,s:I,s:f}",
 			"snapshots", run->snapshots, "read",
 			(json_int_t)run->read, "holes", (json_int_t)run->holes,
-			"unchanged", (json_int_t)run->unchanged,
-			"deduplicated", (json_int_t)deduplicated(run, stats), "new",
+			"unchanged", (json_int_t)run->unchanged, "deduplicated",
+			(json_int_t)deduplicated(run, stats), "new",
 			(json_int_t)stats->new_bytes, "stored",
 			(json_int_t)stats->stored_bytes, "seconds", seconds));
 }
@@ -141,15 +155,15 @@ static void print_disks(const json_t *row)
 	const char *mode = json_string_value(json_object_get(row, "mode"));
 	bool telling = false;
 	size_t i;
-	json_array_foreach(disks, i, disk)
-	{
-		const char *own = json_string_value(json_object_get(disk,
-				"mode"));
-		telling = telling || json_is_string(json_object_get(disk,
-				"why")) || (mode != NULL && own != NULL && strcmp(mode, own) != 0);
+	json_array_foreach (disks, i, disk) {
+		const char *own = json_string_value(
+				json_object_get(disk, "mode"));
+		telling = telling
+				|| json_is_string(json_object_get(disk, "why"))
+				|| (mode != NULL && own != NULL
+						&& strcmp(mode, own) != 0);
 	}
-	json_array_foreach(disks, i, disk)
-	{
+	json_array_foreach (disks, i, disk) {
 		char target[256], own[256], why[256], read[SIZE_TEXT_MAX];
 		if (!telling)
 			break;
@@ -164,8 +178,8 @@ static void print_disks(const json_t *row)
 static void print_domain(const json_t *row, const char *source,
 		const char *status)
 {
-	char mode[256], consistency[256], frozen[32] = "-",
-			read[SIZE_TEXT_MAX], fresh[SIZE_TEXT_MAX];
+	char mode[256], consistency[256], frozen[32] = "-", read[SIZE_TEXT_MAX],
+					  fresh[SIZE_TEXT_MAX];
 	const json_t *seconds = json_object_get(row, "frozen_seconds");
 	bool failed = strcmp(status, "failed") == 0;
 	if (strlen(source) > NAME_COLUMNS) {
@@ -200,7 +214,8 @@ static void print_row(const json_t *row, bool domains)
 	else if (strcmp(status, "failed") == 0)
 		printf("FAILED    %s\n", source);
 	else
-		printf("%-9s %s/%s\n", status, source, shown(time, row, "time"));
+		printf("%-9s %s/%s\n", status, source,
+				shown(time, row, "time"));
 }
 
 static void print_sums(struct backup_run *run,
@@ -231,7 +246,7 @@ static void print_text(struct backup_run *run,
 		printf("%-*s %-6s %-11s %-10s %7s %9s %9s\n", NAME_COLUMNS,
 				"DOMAIN", "STATUS", "BACKUP", "CONSISTENT",
 				"FROZEN", "READ", "NEW");
-	json_array_foreach(run->snapshots, i, row)
+	json_array_foreach (run->snapshots, i, row)
 		print_row(row, run->of_domains);
 }
 
@@ -242,8 +257,7 @@ static void print_failures(struct backup_run *run)
 {
 	size_t i;
 	json_t *row;
-	json_array_foreach(run->snapshots, i, row)
-	{
+	json_array_foreach (run->snapshots, i, row) {
 		const char *source = "", *error = NULL;
 		json_unpack(row, "{s:s,s?s}", "source", &source, "error",
 				&error);

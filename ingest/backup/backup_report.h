@@ -8,8 +8,8 @@
 /* The row of the source SOURCE (raw): ERR 0, its committed snapshot and what
  * became of each disk; else why it failed (this thread's text). A new
  * reference, or NULL without memory. */
-json_t *backup_report_row(const struct backup_snapshot *snapshot, const char *source,
-		int err);
+json_t *backup_report_row(const struct backup_snapshot *snapshot,
+		const char *source, int err);
 
 /* All of it, as the report options want it; failures on stderr. The lanes have
  * ended. */

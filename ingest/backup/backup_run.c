@@ -13,16 +13,20 @@
 int backup_run_begin(struct backup_run *run, const char *repository,
 		const struct backup_options *options)
 {
-	*run = (struct backup_run){ .options = options, .snapshots = json_array() };
+	*run = (struct backup_run){ .options = options,
+		.snapshots = json_array() };
 	pthread_mutex_init(&run->mutex, NULL);
 	pthread_mutex_init(&run->commit_mutex, NULL);
-	const struct snapshot_writer_options so = { .level = (int)options->level.value,
-		.bwlimit = options->bwlimit };
+	const struct snapshot_writer_options so = {
+		.level = (int)options->level.value,
+		.bwlimit = options->bwlimit
+	};
 	int err = repository_open(&run->repo, repository, &options->repository);
 	if (err < 0)
 		return err;
 	err = repository_attach(run->repo, &options->repository);
-	return err < 0 ? err : snapshot_writer_begin(&run->storing, run->repo, &so);
+	return err < 0 ? err
+		       : snapshot_writer_begin(&run->storing, run->repo, &so);
 }
 
 int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows)
@@ -37,7 +41,8 @@ int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows)
 		struct backup_lane *lane = &run->lanes[run->lane_count++];
 		lane->run = run;
 		lane->workers = workers;
-		err = snapshot_writer_add_writer(&run->storing, workers, &lane->writer);
+		err = snapshot_writer_add_writer(&run->storing, workers,
+				&lane->writer);
 	}
 	for (unsigned i = 0; err == 0 && i < rows; i++)
 		if (json_array_append_new(run->snapshots, json_null()) < 0)

@@ -22,10 +22,10 @@ enum backup_status { BACKUP_DONE, BACKUP_PARTLY, BACKUP_FAILED };
 
 struct backup_lane {
 	struct backup_run *run;
-	struct image_writer *writer;	/* the run's storing's */
-	unsigned workers;		/* its threads */
-	unsigned row;		/* of the report, of the source it is at */
-	uint64_t read;		/* bytes, of finished images */
+	struct image_writer *writer; /* the run's storing's */
+	unsigned workers;	     /* its threads */
+	unsigned row;		     /* of the report, of the source it is at */
+	uint64_t read;		     /* bytes, of finished images */
 	/* The image under way. Set under the run's mutex; the workers count. */
 	struct image_counts counts;
 	uint64_t image_size;
@@ -37,16 +37,16 @@ struct backup_run {
 	struct snapshot_writer storing;
 	struct backup_lane *lanes;
 	unsigned lane_count;
-	bool of_domains;	/* the rows, else of one set of files */
+	bool of_domains; /* the rows, else of one set of files */
 
 	/* Held from the barrier to the commit. Before mutex. */
 	pthread_mutex_t commit_mutex;
 	pthread_mutex_t mutex;
 	/* protected by mutex while lanes work */
-	uint64_t all_done, all_total;	/* bytes, finished images; all */
+	uint64_t all_done, all_total; /* bytes, finished images; all */
 	/* sums of finished images, bytes */
 	uint64_t read, holes, unchanged, same;
-	json_t *snapshots;	/* the report's rows; null: not reached */
+	json_t *snapshots; /* the report's rows; null: not reached */
 	unsigned done, partly, failed;
 	struct error_copy broken; /* .err != 0: the run can't go on */
 };
@@ -72,51 +72,52 @@ void backup_run_progress(void *run, struct progress_numbers *now);
 
 /* What became of one disk, for the report. */
 enum disk_mode {
-	DISK_FULL,		/* all of it was read, but holes */
-	DISK_INCREMENTAL,	/* only what was known to have changed */
-	DISK_UNCHANGED,		/* taken over unread */
-	DISK_SKIPPED,		/* not in the snapshot */
+	DISK_FULL,	  /* all of it was read, but holes */
+	DISK_INCREMENTAL, /* only what was known to have changed */
+	DISK_UNCHANGED,	  /* taken over unread */
+	DISK_SKIPPED,	  /* not in the snapshot */
 };
 struct disk_outcome {
 	char *target;
 	enum disk_mode mode;
-	char *why;		/* of this mode, for people; or NULL */
-	uint64_t read;		/* bytes */
+	char *why;     /* of this mode, for people; or NULL */
+	uint64_t read; /* bytes */
 };
 
 struct backup_snapshot {
 	struct backup_lane *lane;
-	struct backup_run *run;		/* the lane's */
+	struct backup_run *run; /* the lane's */
 	struct snapshot *snap;
-	struct snapshot *base;	/* the source's last one, published; or NULL */
-	struct id *roots;	/* of it, which the session stands on */
+	struct snapshot *base; /* the source's last one, published; or NULL */
+	struct id *roots;      /* of it, which the session stands on */
 	uint32_t root_count;
 	struct chunk_sink_stats before;
 	uint64_t read_before;
 	bool partly;
 	struct disk_outcome *disks;
 	unsigned disk_count;
-	double frozen_seconds;	/* < 0: it was not */
+	double frozen_seconds; /* < 0: it was not */
 };
 
 /* SOURCE is the raw name. */
-int backup_snapshot_begin(struct backup_snapshot *snapshot, struct backup_lane *lane,
-		const char *source, enum snapshot_kind kind);
+int backup_snapshot_begin(struct backup_snapshot *snapshot,
+		struct backup_lane *lane, const char *source,
+		enum snapshot_kind kind);
 
 /* Forgets what has been put into it so far, for another try. */
 void backup_snapshot_restart(struct backup_snapshot *snapshot);
 
 /* What is to be stored as a file of the snapshot. */
 struct backup_file {
-	const char *name;	/* raw, wanted */
+	const char *name; /* raw, wanted */
 	enum file_kind kind;
 	uint32_t mode;
 	int64_t mtime_ns;
 	const char *source_path, *format, *target; /* raw, or NULL */
-	const char *reading;	/* or NULL */
+	const char *reading;			   /* or NULL */
 	const struct file_identity *identities;
 	uint32_t identity_count;
-	const char *checkpoint;	/* or NULL */
+	const char *checkpoint; /* or NULL */
 	/* What the source's SAME speaks of: a record of a snapshot whose roots
 	 * the session stands on. NULL: that of the last snapshot. */
 	const struct snapshot_file *base;
@@ -128,7 +129,8 @@ int backup_snapshot_reuse(struct backup_snapshot *snapshot,
 		const struct backup_file *file, bool *taken);
 /* Reads and stores. */
 int backup_snapshot_store(struct backup_snapshot *snapshot,
-		const struct backup_file *file, const struct image_source *source);
+		const struct backup_file *file,
+		const struct image_source *source);
 /* A small file from memory. */
 int backup_snapshot_store_bytes(struct backup_snapshot *snapshot,
 		const struct backup_file *file, const void *bytes, size_t len);
@@ -146,8 +148,8 @@ int backup_snapshot_skip(struct backup_snapshot *snapshot, const char *target,
  * was taken over as unchanged, one that was skipped as skipped: which these
  * functions note by themselves, as what was read.
  */
-int backup_snapshot_note_disk(struct backup_snapshot *snapshot, const char *target,
-		enum disk_mode mode, const char *why);
+int backup_snapshot_note_disk(struct backup_snapshot *snapshot,
+		const char *target, enum disk_mode mode, const char *why);
 
 /* Everything durable, then the snapshot object. */
 int backup_snapshot_commit(struct backup_snapshot *snapshot);

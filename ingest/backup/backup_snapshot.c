@@ -40,7 +40,8 @@ static int publish_base(struct backup_snapshot *snapshot)
 		return no_memory();
 	for (uint32_t i = 0; i < count; i++)
 		roots[i] = snapshot->base->files[i].root.id;
-	int err = session_add_roots(snapshot->run->storing.session, roots, count);
+	int err = session_add_roots(snapshot->run->storing.session, roots,
+			count);
 	if (err < 0) {
 		free(roots);
 		return err;
@@ -64,7 +65,8 @@ static void follow_in_time(struct backup_snapshot *snapshot)
 {
 	int64_t behind = snapshot->base->time - snapshot->snap->time;
 	if (behind > CLOCK_BEHIND_S)
-		report_warning("the clock is %lld s behind the last snapshot of %s; "
+		report_warning("the clock is %lld s behind the last snapshot "
+			       "of %s; "
 			       "the new one is named a second after that",
 				(long long)behind, snapshot->snap->source);
 	if (behind >= 0)
@@ -74,11 +76,13 @@ static void follow_in_time(struct backup_snapshot *snapshot)
 /* A last snapshot that can't be read costs a full read, not the night. */
 static int find_base(struct backup_snapshot *snapshot)
 {
-	int err = snapshot_list_latest(snapshot->run->repo, snapshot->snap->source, &snapshot->base);
+	int err = snapshot_list_latest(snapshot->run->repo,
+			snapshot->snap->source, &snapshot->base);
 	if (err == -ENOMEM)
 		return err;
 	if (err < 0) {
-		report_warning("the last snapshot of %s can't be read, so all is "
+		report_warning("the last snapshot of %s can't be read, so all "
+			       "is "
 			       "read again: %s",
 				snapshot->snap->source, error_text(err));
 		return 0;
@@ -105,12 +109,15 @@ static int fill_snapshot(struct backup_snapshot *snapshot, const char *source,
 	return snap->source != NULL && snap->host != NULL ? 0 : no_memory();
 }
 
-int backup_snapshot_begin(struct backup_snapshot *snapshot, struct backup_lane *lane,
-		const char *source, enum snapshot_kind kind)
+int backup_snapshot_begin(struct backup_snapshot *snapshot,
+		struct backup_lane *lane, const char *source,
+		enum snapshot_kind kind)
 {
 	struct backup_run *run = lane->run;
-	*snapshot = (struct backup_snapshot){ .lane = lane, .run = run,
-		.read_before = lane->read, .frozen_seconds = -1 };
+	*snapshot = (struct backup_snapshot){ .lane = lane,
+		.run = run,
+		.read_before = lane->read,
+		.frozen_seconds = -1 };
 	image_writer_stats(lane->writer, &snapshot->before);
 	int err = fill_snapshot(snapshot, source, kind);
 	if (err < 0)
@@ -141,8 +148,8 @@ static struct disk_outcome *outcome_of(struct backup_snapshot *snapshot,
 	return outcome;
 }
 
-int backup_snapshot_note_disk(struct backup_snapshot *snapshot, const char *target,
-		enum disk_mode mode, const char *why)
+int backup_snapshot_note_disk(struct backup_snapshot *snapshot,
+		const char *target, enum disk_mode mode, const char *why)
 {
 	struct disk_outcome *outcome = outcome_of(snapshot, target);
 	if (outcome == NULL)
@@ -154,11 +161,12 @@ int backup_snapshot_note_disk(struct backup_snapshot *snapshot, const char *targ
 }
 
 /* What READ bytes, or none (taken over), of FILE mean for its disk. */
-static int note_read(struct backup_snapshot *snapshot, const struct backup_file *file,
-		bool taken, uint64_t read)
+static int note_read(struct backup_snapshot *snapshot,
+		const struct backup_file *file, bool taken, uint64_t read)
 {
 	if (file->target == NULL
-			|| (file->kind != FILE_DISK && file->kind != FILE_IMAGE))
+			|| (file->kind != FILE_DISK
+					&& file->kind != FILE_IMAGE))
 		return 0;
 	unsigned before = snapshot->disk_count;
 	struct disk_outcome *outcome = outcome_of(snapshot, file->target);
@@ -189,7 +197,8 @@ void backup_snapshot_restart(struct backup_snapshot *snapshot)
 	while (snap->file_count > 0)
 		snapshot_clear_file(&snap->files[--snap->file_count]);
 	while (snap->skipped_count > 0) {
-		struct snapshot_skipped *skipped = &snap->skipped[--snap->skipped_count];
+		struct snapshot_skipped *skipped =
+				&snap->skipped[--snap->skipped_count];
 		free(skipped->target);
 		free(skipped->reason);
 	}
@@ -208,10 +217,13 @@ static bool same_text(const char *a, const char *b)
 }
 
 /* The base's record of the same thing: same kind, path and target. */
-static const struct snapshot_file *base_file(const struct backup_snapshot *snapshot,
-		const char *source_path, const struct backup_file *f)
+static const struct snapshot_file *base_file(
+		const struct backup_snapshot *snapshot, const char *source_path,
+		const struct backup_file *f)
 {
-	for (uint32_t i = 0; snapshot->base != NULL && i < snapshot->base->file_count; i++) {
+	for (uint32_t i = 0; snapshot->base != NULL
+			&& i < snapshot->base->file_count;
+			i++) {
 		const struct snapshot_file *k = &snapshot->base->files[i];
 		if (k->kind == f->kind && same_text(k->target, f->target)
 				&& same_text(k->source_path, source_path))
@@ -225,7 +237,8 @@ static char *escape(const char *raw)
 	return raw != NULL ? name_escape(raw, strlen(raw)) : NULL;
 }
 
-static int fill_file(struct snapshot_file *to, const struct backup_snapshot *snapshot,
+static int fill_file(struct snapshot_file *to,
+		const struct backup_snapshot *snapshot,
 		const struct backup_file *f)
 {
 	char component[NAME_COMPONENT_MAX + 1];
@@ -243,7 +256,8 @@ static int fill_file(struct snapshot_file *to, const struct backup_snapshot *sna
 	to->reading = f->reading != NULL ? strdup(f->reading) : NULL;
 	to->checkpoint = f->checkpoint != NULL ? strdup(f->checkpoint) : NULL;
 	to->identities = calloc(f->identity_count + 1, sizeof(*to->identities));
-	if (to->name == NULL || (f->source_path != NULL && to->source_path == NULL)
+	if (to->name == NULL
+			|| (f->source_path != NULL && to->source_path == NULL)
 			|| (f->format != NULL && to->format == NULL)
 			|| (f->target != NULL && to->target == NULL)
 			|| (f->reading != NULL && to->reading == NULL)
@@ -258,8 +272,9 @@ static int fill_file(struct snapshot_file *to, const struct backup_snapshot *sna
 }
 
 /* Puts the record made of F with ROOT and SIZE into the snapshot. */
-static int add_file(struct backup_snapshot *snapshot, const struct backup_file *f,
-		const struct tree_root *root, uint64_t size)
+static int add_file(struct backup_snapshot *snapshot,
+		const struct backup_file *f, const struct tree_root *root,
+		uint64_t size)
 {
 	struct snapshot_file made = { .size = size, .root = *root };
 	int err = fill_file(&made, snapshot, f);
@@ -298,10 +313,11 @@ int backup_snapshot_reuse(struct backup_snapshot *snapshot,
 	const struct backup_options *options = snapshot->run->options;
 	CLEANUP_FREE char *path = escape(f->source_path);
 	const struct snapshot_file *k = base_file(snapshot, path, f);
-	*taken = k != NULL && !options->force_read && unchanged(k, f)
+	*taken = k != NULL && !options->force_read
+			&& unchanged(k, f)
 			/* Else what the source still has is stored anew. */
-			&& snapshot_writer_is_whole(&snapshot->run->storing, &k->root,
-					k->size);
+			&& snapshot_writer_is_whole(&snapshot->run->storing,
+					&k->root, k->size);
 	if (!*taken)
 		return 0;
 	report_verbose("%s/%s: unchanged", snapshot->snap->source, k->name);
@@ -348,19 +364,22 @@ static uint64_t end_counting(struct backup_lane *lane)
 	return read;
 }
 
-static int write_image(struct backup_snapshot *snapshot, const struct backup_file *f,
-		const struct image_source *source, struct tree_root *root,
-		uint64_t *size, uint64_t *read)
+static int write_image(struct backup_snapshot *snapshot,
+		const struct backup_file *f, const struct image_source *source,
+		struct tree_root *root, uint64_t *size, uint64_t *read)
 {
 	struct backup_lane *lane = snapshot->lane;
 	bool alone = snapshot->run->lane_count == 1;
 	CLEANUP_FREE char *path = escape(f->source_path);
-	const struct snapshot_file *k = f->base != NULL ? f->base
-						: base_file(snapshot, path, f);
+	const struct snapshot_file *k = f->base != NULL
+			? f->base
+			: base_file(snapshot, path, f);
 	struct image *base = NULL;
 	char what[256];
-	if (k != NULL && image_open(&base, snapshot->run->storing.reader, &k->root,
-				k->size) < 0)
+	if (k != NULL
+			&& image_open(&base, snapshot->run->storing.reader,
+					   &k->root, k->size)
+					< 0)
 		base = NULL; /* nothing to compare with, then */
 	begin_counting(lane, source->next != NULL ? 0 : source->size);
 	name_display(what, sizeof(what), f->name);
@@ -376,7 +395,8 @@ static int write_image(struct backup_snapshot *snapshot, const struct backup_fil
 }
 
 int backup_snapshot_store(struct backup_snapshot *snapshot,
-		const struct backup_file *file, const struct image_source *source)
+		const struct backup_file *file,
+		const struct image_source *source)
 {
 	struct tree_root root;
 	uint64_t size, read;
@@ -404,7 +424,8 @@ int backup_snapshot_store_bytes(struct backup_snapshot *snapshot,
 		const struct backup_file *file, const void *bytes, size_t len)
 {
 	struct memory m = { .bytes = bytes };
-	struct image_source source = { .size = len, .read = read_memory,
+	struct image_source source = { .size = len,
+		.read = read_memory,
 		.ctx = &m };
 	return backup_snapshot_store(snapshot, file, &source);
 }
@@ -424,18 +445,21 @@ int backup_snapshot_lacks(struct backup_snapshot *snapshot, const char *what,
 	if (more == NULL)
 		return no_memory();
 	snap->skipped = more;
-	struct snapshot_skipped *skipped = &snap->skipped[snap->skipped_count++];
+	struct snapshot_skipped *skipped =
+			&snap->skipped[snap->skipped_count++];
 	skipped->target = escape(what);
 	skipped->reason = strdup(reason);
-	return skipped->target != NULL && skipped->reason != NULL ? 0 : no_memory();
+	return skipped->target != NULL && skipped->reason != NULL ? 0
+								  : no_memory();
 }
 
 int backup_snapshot_skip(struct backup_snapshot *snapshot, const char *target,
 		const char *reason)
 {
 	int err = backup_snapshot_lacks(snapshot, target, reason);
-	return err < 0 ? err : backup_snapshot_note_disk(snapshot, target, DISK_SKIPPED,
-					   reason);
+	return err < 0 ? err
+		       : backup_snapshot_note_disk(snapshot, target,
+				       DISK_SKIPPED, reason);
 }
 
 /* --- the commit --- */
@@ -446,7 +470,8 @@ static void finish_snapshot(struct backup_snapshot *snapshot)
 	struct snapshot *snap = snapshot->snap;
 	image_writer_stats(snapshot->lane->writer, &st);
 	snap->finished_ns = realtime_ns();
-	snap->sequence = snapshot_list_next_sequence(snapshot->run->repo, snap->source, snapshot->base);
+	snap->sequence = snapshot_list_next_sequence(snapshot->run->repo,
+			snap->source, snapshot->base);
 	if (snapshot->base != NULL)
 		snap->predecessor = snapshot->base->id;
 	snap->read_bytes = snapshot->lane->read - snapshot->read_before;
@@ -462,7 +487,8 @@ int backup_snapshot_commit(struct backup_snapshot *snapshot)
 	if (err < 0)
 		return err;
 	finish_snapshot(snapshot);
-	return snapshot_writer_commit(writer, snapshot->snap, snapshot_object_commit);
+	return snapshot_writer_commit(writer, snapshot->snap,
+			snapshot_object_commit);
 }
 
 static void add_to_report(struct backup_snapshot *snapshot, const char *source,
@@ -486,8 +512,8 @@ void backup_snapshot_end(struct backup_snapshot *snapshot, const char *source,
 	add_to_report(snapshot, source, err);
 	free_outcomes(snapshot);
 	if (snapshot->roots != NULL)
-		session_leave_later(snapshot->run->storing.session, snapshot->roots,
-				snapshot->root_count);
+		session_leave_later(snapshot->run->storing.session,
+				snapshot->roots, snapshot->root_count);
 	free(take_ptr(snapshot->roots));
 	snapshot_free(snapshot->snap);
 	snapshot_free(snapshot->base);

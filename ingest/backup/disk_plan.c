@@ -83,8 +83,8 @@ int disk_plan_make(struct disk_plan *plan, const struct domain_disk *disk,
 	memset(plan, 0, sizeof(*plan));
 	plan->disk = disk;
 	plan->target = disk->target;
-	plan->removable = disk->device == DEVICE_CDROM ||
-			disk->device == DEVICE_FLOPPY;
+	plan->removable = disk->device == DEVICE_CDROM
+			|| disk->device == DEVICE_FLOPPY;
 	plan->empty = !disk->source.present;
 	if (plan->empty)
 		err = refuse(plan, "there is no medium in it", true);

@@ -10,16 +10,16 @@
 
 struct disk_plan {
 	const struct domain_disk *disk; /* of the parsed XML, borrowed */
-	const char *target;	/* the disk's */
-	bool empty;		/* a drive without a medium: nothing to store */
-	bool removable;		/* cdrom or floppy: its medium is not the
+	const char *target;		/* the disk's */
+	bool empty;	     /* a drive without a medium: nothing to store */
+	bool removable;	     /* cdrom or floppy: its medium is not the
 				   domain's own and is left out */
-	char *why_not;		/* its content can't be read; NULL: it can */
-	char *why_not_exact;	/* its files can't be stored byte for byte;
+	char *why_not;	     /* its content can't be read; NULL: it can */
+	char *why_not_exact; /* its files can't be stored byte for byte;
 				   NULL: they can */
-	bool plain;		/* read chain.files[0].path directly, else
+	bool plain;	     /* read chain.files[0].path directly, else
 				   through nbd_source.h */
-	struct chain chain;	/* as far as it could be followed */
+	struct chain chain;  /* as far as it could be followed */
 };
 
 /* 0 (also if it can't be backed up), or -ENOMEM. FLAGS: enum chain_flags. */

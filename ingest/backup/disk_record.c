@@ -13,12 +13,13 @@ int disk_record_leave_out(struct domain_run *run, const struct disk_plan *plan,
 		bool *out)
 {
 	const char *why_not = run->options->exact ? plan->why_not_exact
-							 : plan->why_not;
+						  : plan->why_not;
 	const char *target = plan->target;
 	*out = true;
 	if (!backup_options_want_disk(run->options, run->domain->facts.name,
-				run->domain->facts.uuid, target))
-		return backup_snapshot_skip(run->b, target, BACKUP_DISK_UNWANTED);
+			    run->domain->facts.uuid, target))
+		return backup_snapshot_skip(run->b, target,
+				BACKUP_DISK_UNWANTED);
 	if (plan->empty)
 		return backup_snapshot_skip(run->b, target, "an empty drive");
 	if (plan->removable)
@@ -48,15 +49,16 @@ int disk_record_store_info(struct domain_run *run, const struct disk_plan *plan)
 	for (unsigned i = 0; i < plan->chain.count; i++)
 		if (plan->chain.files[i].info != NULL)
 			json_array_append(list, plan->chain.files[i].info);
-	CLEANUP_FREE char *text =
-			json_dumps(list, JSON_INDENT(2) | JSON_SORT_KEYS |
-						  JSON_ENSURE_ASCII);
+	CLEANUP_FREE char *text = json_dumps(list,
+			JSON_INDENT(2) | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
 	json_decref(list);
 	if (text == NULL)
 		return fail_errno(-ENOMEM, "describing a disk");
 	snprintf(name, sizeof(name), "%.200s.info.json", plan->target);
-	struct backup_file f = { .name = name, .kind = FILE_INFO,
-		.mode = DOMAIN_FILE_MODE, .mtime_ns = realtime_ns(),
+	struct backup_file f = { .name = name,
+		.kind = FILE_INFO,
+		.mode = DOMAIN_FILE_MODE,
+		.mtime_ns = realtime_ns(),
 		.target = plan->target };
 	return backup_snapshot_store_text(run->b, &f, text);
 }

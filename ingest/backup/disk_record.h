@@ -10,7 +10,7 @@
 #include "backup_run.h"
 #include "domain_state.h"
 
-#define DOMAIN_FILE_MODE 0600u	/* of what may hold secrets */
+#define DOMAIN_FILE_MODE 0600u /* of what may hold secrets */
 
 struct domain_run {
 	const struct backup_options *options;
@@ -32,7 +32,8 @@ char *disk_record_name(char out[DISK_FILE_NAME_MAX],
 		const struct disk_plan *plan);
 
 /* What qemu-img info says of the disk's images. */
-int disk_record_store_info(struct domain_run *run, const struct disk_plan *plan);
+int disk_record_store_info(struct domain_run *run,
+		const struct disk_plan *plan);
 
 /* One line: the disk is read in full, and why. */
 void disk_record_say_full(struct domain_run *run, const char *target,

@@ -45,7 +45,8 @@ static const char *choose_xml(struct domain_run *run)
 	const struct domain_state *state = run->domain;
 	if (state->xml_secure == NULL) {
 		if (state->secrets_hidden)
-			report_warning("domain %s: this connection does not show "
+			report_warning("domain %s: this connection does not "
+				       "show "
 				       "passwords, so the definition is stored "
 				       "without any",
 					run->display);
@@ -53,7 +54,8 @@ static const char *choose_xml(struct domain_run *run)
 	}
 	if (seal_encrypts(run->repo->seal))
 		return state->xml_secure;
-	report_warning("domain %s: its definition holds passwords; they are left "
+	report_warning("domain %s: its definition holds passwords; they are "
+		       "left "
 		       "out, as this repository is not encrypted",
 			run->display);
 	return state->xml;
@@ -61,8 +63,10 @@ static const char *choose_xml(struct domain_run *run)
 
 static int store_xml(struct domain_run *run, const char *name, const char *xml)
 {
-	struct backup_file f = { .name = name, .kind = FILE_XML,
-		.mode = DOMAIN_FILE_MODE, .mtime_ns = realtime_ns() };
+	struct backup_file f = { .name = name,
+		.kind = FILE_XML,
+		.mode = DOMAIN_FILE_MODE,
+		.mtime_ns = realtime_ns() };
 	return backup_snapshot_store_text(run->b, &f, xml);
 }
 
@@ -138,7 +142,8 @@ static int read_stable(struct domain_run *run, const char *path,
 	}
 	free(before.data);
 	if (err == 0)
-		report_warning("domain %s: the guest writes to %s all the time; "
+		report_warning("domain %s: the guest writes to %s all the "
+			       "time; "
 			       "what is stored of it may be half written",
 				run->display, path);
 	return err;
@@ -158,7 +163,8 @@ static int store_opened(struct domain_run *run, struct backup_file *file,
 		err = backup_path(run->b, by, file);
 	} else if (err == 0) {
 		file->mtime_ns = bytes.mtime_ns;
-		err = backup_snapshot_store_bytes(run->b, file, bytes.data, bytes.len);
+		err = backup_snapshot_store_bytes(run->b, file, bytes.data,
+				bytes.len);
 	}
 	free(bytes.data);
 	return err;
@@ -184,9 +190,10 @@ static int lack(struct domain_run *run, const char *what, int err)
 	CLEANUP_FREE char *why = strdup(error_text(err));
 	if (!is_out_of_reach(err))
 		return err;
-	report_warning("domain %s: its %s is not in the backup: %s", run->display,
-			what, error_text(err));
-	return why != NULL ? backup_snapshot_lacks(run->b, what, why) : no_memory();
+	report_warning("domain %s: its %s is not in the backup: %s",
+			run->display, what, error_text(err));
+	return why != NULL ? backup_snapshot_lacks(run->b, what, why)
+			   : no_memory();
 }
 
 static int store_needed(struct domain_run *run, struct backup_file *file,
@@ -206,13 +213,14 @@ static int store_nvram(struct domain_run *run, bool live)
 	const struct domain_xml *xml = run->domain->parsed;
 	const char *path = xml->nvram;
 	struct backup_file f = { .name = "nvram.fd", .kind = FILE_NVRAM };
-	if (path == NULL || (!live && access(path, F_OK) < 0
-					      && errno == ENOENT))
+	if (path == NULL
+			|| (!live && access(path, F_OK) < 0 && errno == ENOENT))
 		return 0;
 	return store_needed(run, &f, "NVRAM", path, live);
 }
 
-static int store_boot(struct domain_run *run, const char *what, const char *path)
+static int store_boot(struct domain_run *run, const char *what,
+		const char *path)
 {
 	const char *slash = path != NULL ? strrchr(path, '/') : NULL;
 	struct backup_file f = { .name = slash != NULL ? slash + 1 : path,
@@ -255,8 +263,9 @@ static int store_tpm_file(struct domain_run *run, const char *directory,
 		path = NULL;
 		return no_memory();
 	}
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK
-					| O_NOCTTY | O_CLOEXEC);
+	CLEANUP_FD int fd = open(path,
+			O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
+					| O_CLOEXEC);
 	/* Beside the state there are a lock and sockets. */
 	if (fd < 0 && (errno == ENOENT || errno == ELOOP || errno == ENXIO))
 		return 0;
@@ -269,8 +278,8 @@ static int store_tpm_file(struct domain_run *run, const char *directory,
 }
 
 /* *FOUND: the directory is there. */
-static int store_tpm_directory(struct domain_run *run, const char *directory, bool live,
-		bool *found)
+static int store_tpm_directory(struct domain_run *run, const char *directory,
+		bool live, bool *found)
 {
 	DIR *dir = opendir(directory);
 	const struct dirent *entry;
@@ -285,10 +294,12 @@ static int store_tpm_directory(struct domain_run *run, const char *directory, bo
 		if (entry->d_name[0] == '.')
 			continue;
 		if (++count > TPM_FILES_MAX)
-			err = fail(-EPERM, "%s holds more than the files of a TPM",
+			err = fail(-EPERM,
+					"%s holds more than the files of a TPM",
 					directory);
 		else
-			err = store_tpm_file(run, directory, entry->d_name, live);
+			err = store_tpm_file(run, directory, entry->d_name,
+					live);
 	}
 	closedir(dir);
 	return err;
@@ -319,7 +330,8 @@ static int find_tpm(struct domain_run *run, bool live, bool *found)
 	for (size_t i = 0; root != NULL && err == 0 && i < 2; i++) {
 		CLEANUP_FREE char *directory = NULL;
 		if (asprintf(&directory, "%s/%s/%s", root, state->facts.uuid,
-				    versions[i]) < 0) {
+				    versions[i])
+				< 0) {
 			directory = NULL;
 			return no_memory();
 		}
@@ -338,12 +350,16 @@ static int store_tpm(struct domain_run *run, bool live)
 	if (seal_encrypts(run->repo->seal))
 		err = find_tpm(run, live, &found);
 	else
-		err = fail(-EPERM, "it holds keys, and this repository is not "
-				 "encrypted");
+		err = fail(-EPERM,
+				"it holds keys, and this repository is not "
+				"encrypted");
 	/* Before its first start there is none. But another user's libvirt
 	 * keeps it elsewhere than ours would. */
-	if (err == 0 && !found && (live || strstr(connection_uri(state->connection),
-						"socket=") != NULL))
+	if (err == 0 && !found
+			&& (live
+					|| strstr(connection_uri(state->connection),
+							   "socket=")
+							!= NULL))
 		err = fail(-ENOENT, "where this libvirt keeps it is not known");
 	return err < 0 ? lack(run, "TPM", err) : 0;
 }

@@ -52,7 +52,8 @@ static int read_secrets(struct domain_state *state, struct connection *conn)
 	state->secrets_hidden = !connection_writable(conn);
 	if (state->secrets_hidden)
 		return 0;
-	err = domain_get_xml(state->domain, DOMAIN_XML_SECURE, &state->xml_secure);
+	err = domain_get_xml(state->domain, DOMAIN_XML_SECURE,
+			&state->xml_secure);
 	if (err == -EPERM) {
 		state->secrets_hidden = true;
 		error_clear();
@@ -68,11 +69,13 @@ static int read_secrets(struct domain_state *state, struct connection *conn)
 static int read_definition(struct domain_state *state, struct connection *conn)
 {
 	char shown[256];
-	int err = domain_get_xml(state->domain, DOMAIN_XML_INACTIVE, &state->xml);
+	int err = domain_get_xml(state->domain, DOMAIN_XML_INACTIVE,
+			&state->xml);
 	if (err == 0)
 		err = read_secrets(state, conn);
 	if (err == 0 && state->live)
-		err = domain_get_xml(state->domain, DOMAIN_XML_CURRENT, &state->xml_live);
+		err = domain_get_xml(state->domain, DOMAIN_XML_CURRENT,
+				&state->xml_live);
 	if (err == 0) {
 		const char *xml = state->live ? state->xml_live : state->xml;
 		err = domain_xml_parse(&state->parsed, xml, strlen(xml));
@@ -98,7 +101,8 @@ static int plan_disks(struct domain_state *state, struct connection *conn)
 {
 	const struct domain_xml *xml = state->parsed;
 	int err = 0;
-	state->disks = calloc((size_t)xml->disk_count + 1, sizeof(*state->disks));
+	state->disks = calloc((size_t)xml->disk_count + 1,
+			sizeof(*state->disks));
 	if (state->disks == NULL)
 		return -ENOMEM;
 	for (unsigned i = 0; i < xml->disk_count && err == 0; i++) {
@@ -154,7 +158,8 @@ void domain_state_close(struct domain_state *state)
 
 /* A header that was written between our look at it and the caller's first look
  * at its file would go unnoticed otherwise. */
-static int recheck_chain(struct domain_state *state, const struct disk_plan *plan)
+static int recheck_chain(struct domain_state *state,
+		const struct disk_plan *plan)
 {
 	CLEANUP(chain_clear) struct chain chain = { 0 };
 	CLEANUP_FREE char *before = NULL;
@@ -163,7 +168,8 @@ static int recheck_chain(struct domain_state *state, const struct disk_plan *pla
 	if (plan->why_not_exact != NULL || plan->plain)
 		return 0;
 	if (chain_resolve(&chain, &plan->disk->source, state->connection,
-				CHAIN_NO_RAW_INFO) == 0) {
+			    CHAIN_NO_RAW_INFO)
+			== 0) {
 		before = chain_reading(&plan->chain);
 		after = chain_reading(&chain);
 		if (before == NULL || after == NULL)
@@ -172,8 +178,10 @@ static int recheck_chain(struct domain_state *state, const struct disk_plan *pla
 			return 0;
 	}
 	name_display(shown, sizeof(shown), plan->target);
-	return fail(-EBUSY, "the backing chain of disk %s changed while it was "
-			"read; back it up again", shown);
+	return fail(-EBUSY,
+			"the backing chain of disk %s changed while it was "
+			"read; back it up again",
+			shown);
 }
 
 static int recheck_shut_off(struct domain_state *state, const char *shown,
@@ -188,8 +196,10 @@ static int recheck_shut_off(struct domain_state *state, const char *shown,
 	if (err != 0)
 		return err;
 	if (strcmp(xml, state->xml) != 0)
-		return fail(-EBUSY, "the definition of domain %s changed while "
-				"it was read; back it up again", shown);
+		return fail(-EBUSY,
+				"the definition of domain %s changed while "
+				"it was read; back it up again",
+				shown);
 	for (unsigned i = 0; i < state->disk_count && err == 0; i++)
 		err = recheck_chain(state, &state->disks[i]);
 	return err;
@@ -210,12 +220,18 @@ static bool same_disk(const struct domain_disk *x, const struct domain_disk *y)
 {
 	if (strcmp(x->target, y->target) != 0 || x->device != y->device)
 		return false;
-	return is_removable(x) || (x->source.type == y->source.type &&
-			same_text(x->source.path, y->source.path) &&
-			same_text(x->source.pool, y->source.pool) &&
-			same_text(x->source.volume, y->source.volume) &&
-			same_text(x->source.name, y->source.name) &&
-			same_text(x->source.format, y->source.format));
+	return is_removable(x)
+			|| (x->source.type == y->source.type
+					&& same_text(x->source.path,
+							y->source.path)
+					&& same_text(x->source.pool,
+							y->source.pool)
+					&& same_text(x->source.volume,
+							y->source.volume)
+					&& same_text(x->source.name,
+							y->source.name)
+					&& same_text(x->source.format,
+							y->source.format));
 }
 
 static bool same_disks(const struct domain_xml *x, const struct domain_xml *y)
@@ -236,8 +252,10 @@ static int recheck_live(struct domain_state *state, const char *shown,
 	bool same;
 	int err;
 	if (now->id != state->facts.id)
-		return fail(-EBUSY, "domain %s was shut off or started anew "
-				"while it was read", shown);
+		return fail(-EBUSY,
+				"domain %s was shut off or started anew "
+				"while it was read",
+				shown);
 	err = domain_get_xml(state->domain, DOMAIN_XML_CURRENT, &xml);
 	if (err != 0)
 		return err;
@@ -246,8 +264,11 @@ static int recheck_live(struct domain_state *state, const char *shown,
 		return err;
 	same = same_disks(state->parsed, parsed);
 	domain_xml_free(parsed);
-	return same ? 0 : fail(-EBUSY, "the disks of domain %s were changed "
-			"while its backup began; back it up again", shown);
+	return same ? 0
+		    : fail(-EBUSY,
+				    "the disks of domain %s were changed "
+				    "while its backup began; back it up again",
+				    shown);
 }
 
 int domain_state_recheck(struct domain_state *state)
@@ -257,12 +278,14 @@ int domain_state_recheck(struct domain_state *state)
 	int err = domain_facts(state->domain, &now);
 	name_display(shown, sizeof(shown), state->facts.name);
 	if (err == -ENOENT)
-		return fail(-EBUSY, "domain %s was undefined while it was "
-				"read", shown);
+		return fail(-EBUSY,
+				"domain %s was undefined while it was "
+				"read",
+				shown);
 	if (err != 0)
 		return err;
 	return state->live ? recheck_live(state, shown, &now)
-		       : recheck_shut_off(state, shown, &now);
+			   : recheck_shut_off(state, shown, &now);
 }
 
 bool domain_state_changed_state(struct domain_state *state)
@@ -270,5 +293,6 @@ bool domain_state_changed_state(struct domain_state *state)
 	CLEANUP(domain_facts_clear) struct domain_facts now = { 0 };
 	if (domain_facts(state->domain, &now))
 		return false;
-	return now.id != state->facts.id || now.shut_off != state->facts.shut_off;
+	return now.id != state->facts.id
+			|| now.shut_off != state->facts.shut_off;
 }

@@ -18,19 +18,19 @@
 #include "ingest/libvirt/domain.h"
 
 struct domain_state {
-	struct connection *connection;	/* borrowed */
+	struct connection *connection; /* borrowed */
 	struct domain *domain;
-	struct domain_facts facts;	/* name, UUID, … when it was opened */
-	bool live;		/* it runs, or is paused: its disks are in use,
+	struct domain_facts facts; /* name, UUID, … when it was opened */
+	bool live;	     /* it runs, or is paused: its disks are in use,
 				   and the plans are of the running one's */
-	char *xml;		/* the inactive definition, without secrets */
-	char *xml_live;		/* of the running one, without; or NULL */
-	char *xml_secure;	/* with them; NULL: it has none, or the
+	char *xml;	     /* the inactive definition, without secrets */
+	char *xml_live;	     /* of the running one, without; or NULL */
+	char *xml_secure;    /* with them; NULL: it has none, or the
 				   connection doesn't permit to see them */
-	bool secrets_hidden;	/* the connection is read-only or was refused
+	bool secrets_hidden; /* the connection is read-only or was refused
 				   them: if there are any, they are not in xml*/
 	struct domain_xml *parsed; /* of xml_live if it is live, else of xml */
-	char *nvram;		/* path of the file if it exists, else NULL */
+	char *nvram; /* path of the file if it exists, else NULL */
 	unsigned disk_count;
 	struct disk_plan *disks; /* in that definition's order */
 };

@@ -54,8 +54,8 @@ void hooks_limit(int64_t seconds)
 /* --- the environment --- */
 
 struct variables {
-	char **all;			/* NULL-ended; the last are own */
-	char *own[OWN_VARIABLES];	/* "NAME=value", to free */
+	char **all;		  /* NULL-ended; the last are own */
+	char *own[OWN_VARIABLES]; /* "NAME=value", to free */
 	unsigned count;
 	bool no_memory;
 };
@@ -72,7 +72,9 @@ static void set_variable(struct variables *variables, const char *name,
 {
 	if (value == NULL)
 		return;
-	if (asprintf(&variables->own[variables->count], "AMBERFS_%s=%s", name, value) < 0)
+	if (asprintf(&variables->own[variables->count], "AMBERFS_%s=%s", name,
+			    value)
+			< 0)
 		variables->no_memory = true;
 	else
 		variables->count++;
@@ -83,8 +85,8 @@ static void set_variable(struct variables *variables, const char *name,
 static bool is_withheld(const char *entry)
 {
 	static const char *const own[] = { "PHASE=", "DOMAIN=", "DOMAIN_UUID=",
-		"REPOSITORY=", "RESULT=", "ERROR=", "SNAPSHOT=",
-		"CONSISTENCY=", "NBD_SOCKET=", "NBD_EXPORTS=" };
+		"REPOSITORY=", "RESULT=", "ERROR=", "SNAPSHOT=", "CONSISTENCY=",
+		"NBD_SOCKET=", "NBD_EXPORTS=" };
 	const char *end = strchr(entry, '=');
 	const char *secret = strstr(entry, "PASSPHRASE");
 	if (strncmp(entry, "AMBERFS_", 8) != 0)
@@ -95,7 +97,8 @@ static bool is_withheld(const char *entry)
 	return secret != NULL && (end == NULL || secret < end);
 }
 
-static int variables_make(struct variables *variables, const struct hook_event *event)
+static int variables_make(struct variables *variables,
+		const struct hook_event *event)
 {
 	size_t room = OWN_VARIABLES + 1, n = 0;
 	*variables = (struct variables){ .count = 0 };
@@ -132,8 +135,8 @@ struct program {
 };
 
 /* Between fork and exec: async-signal-safe calls only. */
-__attribute__((noreturn)) static void child_main(const char *path,
-		char **vars, pid_t parent, int status)
+__attribute__((noreturn)) static void child_main(const char *path, char **vars,
+		pid_t parent, int status)
 {
 	struct sigaction act = { .sa_handler = SIG_DFL };
 	char *argv[] = { (char *)path, NULL };
@@ -165,7 +168,8 @@ __attribute__((noreturn)) static void child_main(const char *path,
 static int cant_start(const struct program *program, int err)
 {
 	if (err == -ENOEXEC)
-		return fail(-EIO, "hook %s is neither a program nor a script "
+		return fail(-EIO,
+				"hook %s is neither a program nor a script "
 				"that begins with #!",
 				program->shown);
 	return fail(-EIO, "hook %s can't be started: %s", program->shown,
@@ -198,7 +202,8 @@ static int start(struct program *program, char **vars)
 		child_main(program->path, vars, parent, to);
 	if (program->pid < 0)
 		return cant_start(program, -errno);
-	setpgid(program->pid, program->pid); /* whoever comes first: before any kill */
+	setpgid(program->pid,
+			program->pid); /* whoever comes first: before any kill */
 	close(take_fd(&to));
 	int err = read_status(from);
 	if (err == 0)
@@ -212,8 +217,10 @@ static int start(struct program *program, char **vars)
 static bool has_ended(const struct program *program)
 {
 	siginfo_t info = { .si_pid = 0 };
-	return waitid(P_PID, (id_t)program->pid, &info, WEXITED | WNOHANG | WNOWAIT)
-			== 0 && info.si_pid == program->pid;
+	return waitid(P_PID, (id_t)program->pid, &info,
+			       WEXITED | WNOHANG | WNOWAIT)
+			== 0
+			&& info.si_pid == program->pid;
 }
 
 /* 0, -ETIMEDOUT or -ECANCELED. */
@@ -236,9 +243,11 @@ static int judge(const struct program *program, int err, int status)
 	char took[SIZE_TEXT_MAX];
 	const char *phase = phase_names[program->phase];
 	if (err == -ECANCELED)
-		return fail(err, "interrupted; hook %s was ended", program->shown);
+		return fail(err, "interrupted; hook %s was ended",
+				program->shown);
 	if (err == -ETIMEDOUT)
-		return fail(err, "hook %s (%s) had not ended after %s and was "
+		return fail(err,
+				"hook %s (%s) had not ended after %s and was "
 				"killed; --hook-timeout gives it longer",
 				program->shown, phase,
 				age_format(took, limit_seconds));
@@ -246,8 +255,8 @@ static int judge(const struct program *program, int err, int status)
 		return fail(-EIO, "hook %s (%s) was ended by signal %d",
 				program->shown, phase, WTERMSIG(status));
 	if (WEXITSTATUS(status) != 0)
-		return fail(-EIO, "hook %s (%s) ended with status %d", program->shown,
-				phase, WEXITSTATUS(status));
+		return fail(-EIO, "hook %s (%s) ended with status %d",
+				program->shown, phase, WEXITSTATUS(status));
 	return 0;
 }
 
@@ -293,7 +302,8 @@ static int refuse_writable(const char *path, const struct stat *st)
 	char shown[256];
 	if ((st->st_mode & S_IWOTH) == 0)
 		return 0;
-	return fail(-EPERM, "anybody may write %s, so it is not used for "
+	return fail(-EPERM,
+			"anybody may write %s, so it is not used for "
 			"hooks; use 'chmod o-w'",
 			name_display(shown, sizeof(shown), path));
 }

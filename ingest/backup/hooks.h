@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 enum hook_phase {
-	HOOK_BEFORE_FREEZE,	/* a failure keeps the domain from the backup */
-	HOOK_AFTER_THAW,	/* running domains only */
+	HOOK_BEFORE_FREEZE, /* a failure keeps the domain from the backup */
+	HOOK_AFTER_THAW,    /* running domains only */
 	HOOK_AFTER_COMMIT,
 	HOOK_FAILURE,
 };
@@ -23,7 +23,7 @@ enum hook_phase {
 struct hook_event {
 	enum hook_phase phase;
 	const char *domain, *uuid, *repository;
-	const char *result;	/* "done", "partly", "failed" */
+	const char *result; /* "done", "partly", "failed" */
 	const char *error, *snapshot, *consistency;
 	const char *nbd_socket, *nbd_exports;
 };

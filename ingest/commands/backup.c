@@ -43,8 +43,8 @@ static bool excluded(const struct backup_command *command, const char *name)
 	return false;
 }
 
-static int run_all_domains(struct backup_command *command, struct backup_run *run,
-		struct connection *conn)
+static int run_all_domains(struct backup_command *command,
+		struct backup_run *run, struct connection *conn)
 {
 	char **names = NULL;
 	unsigned count = 0, kept = 0;
@@ -75,7 +75,8 @@ static int run_domains(struct backup_command *command, struct backup_run *run)
 	if (command->all_domains)
 		err = run_all_domains(command, run, conn);
 	else
-		err = backup_domains(run, conn, (char *const *)command->domains.items,
+		err = backup_domains(run, conn,
+				(char *const *)command->domains.items,
 				(unsigned)command->domains.count);
 	connection_close(conn);
 	return err;
@@ -87,47 +88,62 @@ static int run_files(struct backup_command *command, struct backup_run *run,
 	int err = backup_run_add_lanes(run, 1, 1);
 	if (err != 0)
 		return err;
-	backup_files(&run->lanes[0], command->name,
-				(const char *const *)paths, count,
-				command->stdin_name);
+	backup_files(&run->lanes[0], command->name, (const char *const *)paths,
+			count, command->stdin_name);
 	return 0;
 }
 
 /* --- the command --- */
 
-static void check_usage(const struct command_line *line, struct backup_command *command,
-		int operands, char **argv)
+static void check_usage(const struct command_line *line,
+		struct backup_command *command, int operands, char **argv)
 {
 	bool domains = command->all_domains || command->domains.count;
 	int streams = 0;
 	for (int i = 2; i <= operands; i++)
 		streams += strcmp(argv[i], "-") == 0;
 	if (command->all_domains && command->domains.count)
-		options_error(line, "--domain and --all-domains contradict each other");
+		options_error(line,
+				"--domain and --all-domains contradict each "
+				"other");
 	if (command->excludes.count && !command->all_domains)
 		options_error(line, "--exclude goes with --all-domains");
 	if (domains && (command->name != NULL || operands > 1))
-		options_error(line, "files and domains can't go into one backup; run it "
+		options_error(line,
+				"files and domains can't go into one backup; "
+				"run it "
 				"twice");
 	if (!domains && operands < 2)
-		options_error(line, "nothing to back up: give --all-domains, --domain "
+		options_error(line,
+				"nothing to back up: give --all-domains, "
+				"--domain "
 				"NAME, or --name NAME FILE...");
 	if (!domains && command->name == NULL)
-		options_error(line, "files need --name NAME, the name of their snapshots");
-	if (!domains && (*command->name == '\0' || strlen(command->name) > 4096))
+		options_error(line,
+				"files need --name NAME, the name of their "
+				"snapshots");
+	if (!domains
+			&& (*command->name == '\0'
+					|| strlen(command->name) > 4096))
 		options_error(line, "--name must have 1 to 4096 bytes");
 	if (streams > 1)
 		options_error(line, "standard input (-) can be read only once");
 	if (streams && command->stdin_name == NULL)
-		options_error(line, "- needs --stdin-name NAME, the file's name");
+		options_error(line,
+				"- needs --stdin-name NAME, the file's name");
 	if (!streams && command->stdin_name != NULL)
 		options_error(line, "--stdin-name goes with -");
 	if (command->o.exact && !domains)
-		options_error(line, "--exact goes with domains; files are always stored "
+		options_error(line,
+				"--exact goes with domains; files are always "
+				"stored "
 				"byte for byte");
-	if (!domains && (command->o.disks.count || command->o.exclude_disks.count
-				|| command->o.hook_dir != NULL))
-		options_error(line, "--disk, --exclude-disk and --hook go with "
+	if (!domains
+			&& (command->o.disks.count
+					|| command->o.exclude_disks.count
+					|| command->o.hook_dir != NULL))
+		options_error(line,
+				"--disk, --exclude-disk and --hook go with "
 				"domains");
 	if (backup_options_check(&command->o, &command->words) < 0)
 		options_error(line, "%s", error_text(-EINVAL));
@@ -152,7 +168,8 @@ static int run_backup(struct backup_command *command, int operands, char **argv)
 	return status;
 }
 
-static int check_and_run(struct backup_command *command, int operands, char **argv)
+static int check_and_run(struct backup_command *command, int operands,
+		char **argv)
 {
 	CLEANUP_FREE char *path = realpath(argv[1], NULL);
 	command->o.repository_path = path != NULL ? path : argv[1];
@@ -167,8 +184,9 @@ int backup_main(int argc, char **argv)
 {
 	struct backup_command c = {
 		.o.jobs = { .value = pool_processors(), .min = 1, .max = 64 },
-		.o.jobs_domains = { .value = 1, .min = 1,
-			.max = BACKUP_LANES_MAX },
+		.o.jobs_domains = { .value = 1,
+				.min = 1,
+				.max = BACKUP_LANES_MAX },
 		.o.level = { .value = 0, .min = 1, .max = 19 },
 		.begin = monotonic_now(),
 	};
@@ -176,34 +194,40 @@ int backup_main(int argc, char **argv)
 		c.o.jobs.value = 64;
 	const struct option own[] = {
 		{ "all-domains", 'a', OPTION_FLAG, &c.all_domains, NULL,
-			"every domain of libvirt" },
+				"every domain of libvirt" },
 		{ "domain", 'd', OPTION_LIST, &c.domains, "NAME",
-			"this domain (name or UUID); may be repeated" },
+				"this domain (name or UUID); may be repeated" },
 		{ "exclude", 0, OPTION_LIST, &c.excludes, "PATTERN",
-			"not domains whose name matches; may be repeated" },
+				"not domains whose name matches; may be "
+				"repeated" },
 		{ "connect", 'c', OPTION_TEXT, &c.connect, "URI",
-			"libvirt to ask (default LIBVIRT_DEFAULT_URI)" },
+				"libvirt to ask (default "
+				"LIBVIRT_DEFAULT_URI)" },
 		{ "quiesce", 0, OPTION_TEXT, &c.words.quiesce, "HOW",
-			"freeze guests: auto (default), require, never" },
+				"freeze guests: auto (default), require, "
+				"never" },
 		{ "hook", 0, OPTION_TEXT, &c.o.hook_dir, "DIR",
-			"run its programs around each domain's backup" },
+				"run its programs around each domain's "
+				"backup" },
 		{ "jobs-domains", 0, OPTION_NUMBER, &c.o.jobs_domains, "N",
-			"so many domains at once (default 1)" },
+				"so many domains at once (default 1)" },
 		{ "name", 'n', OPTION_TEXT, &c.name, "NAME",
-			"the source's name for FILEs (images or devices)" },
+				"the source's name for FILEs (images or "
+				"devices)" },
 		{ "jobs", 'j', OPTION_NUMBER, &c.o.jobs, "N",
-			"threads (default: one per processor)" },
+				"threads (default: one per processor)" },
 		{ "bwlimit", 0, OPTION_SIZE, &c.o.bwlimit, "SIZE",
-			"read at most this much a second" },
+				"read at most this much a second" },
 		/* In the notes below: a page must fit a terminal. */
 		{ "disk", 0, OPTION_LIST, &c.o.disks, "TARGET", NULL },
-		{ "exclude-disk", 0, OPTION_LIST, &c.o.exclude_disks,
-			"TARGET", NULL },
+		{ "exclude-disk", 0, OPTION_LIST, &c.o.exclude_disks, "TARGET",
+				NULL },
 		{ "exact", 0, OPTION_FLAG, &c.o.exact, NULL, NULL },
 		{ "wait", 0, OPTION_TEXT, &c.words.wait, "DURATION", NULL },
-		{ "scratch-dir", 0, OPTION_TEXT, &c.o.scratch_dir, "DIR", NULL },
+		{ "scratch-dir", 0, OPTION_TEXT, &c.o.scratch_dir, "DIR",
+				NULL },
 		{ "hook-timeout", 0, OPTION_TEXT, &c.words.hook_timeout,
-			"DURATION", NULL },
+				"DURATION", NULL },
 		{ "stdin-name", 0, OPTION_TEXT, &c.stdin_name, "NAME", NULL },
 		{ "force-read", 0, OPTION_FLAG, &c.o.force_read, NULL, NULL },
 		{ "compression", 0, OPTION_NUMBER, &c.o.level, "LEVEL", NULL },
@@ -220,7 +244,8 @@ int backup_main(int argc, char **argv)
 			 "--scratch-dir, --hook-timeout,\n--stdin-name, "
 			 "--force-read, --compression: see amberfs(1).\n",
 		.tables = tables,
-		.min_operands = 1, .max_operands = -1,
+		.min_operands = 1,
+		.max_operands = -1,
 	};
 	int n = options_parse(&cl, argc, argv);
 	report_setup(cl.program, &c.o.report);

@@ -30,18 +30,20 @@ static int store_exactly(struct domain_run *run, const struct disk_plan *plan)
 	for (unsigned i = 0; err == 0 && i < plan->chain.count; i++) {
 		const struct chain_file *file = &plan->chain.files[i];
 		const char *paths[] = { file->path, NULL };
-		const char *const *next =
-				file->parts != NULL ? (const char *const *)file->parts
-					    : NULL;
+		const char *const *next = file->parts != NULL
+				? (const char *const *)file->parts
+				: NULL;
 		for (const char *const *p = paths; err == 0 && *p != NULL;
 				p = p == paths && next != NULL ? next : p + 1) {
 			const char *slash = strrchr(*p, '/');
-			struct backup_file f = {
-				.name = slash != NULL ? slash + 1 : *p,
-				.kind = FILE_IMAGE, .mtime_ns = INT64_MIN,
-				.source_path = *p, .format = file->format,
-				.target = plan->target
-			};
+			struct backup_file f = { .name = slash != NULL
+						? slash + 1
+						: *p,
+				.kind = FILE_IMAGE,
+				.mtime_ns = INT64_MIN,
+				.source_path = *p,
+				.format = file->format,
+				.target = plan->target };
 			err = backup_path(run->b, *p, &f);
 		}
 	}
@@ -56,7 +58,7 @@ static int store_disk(struct domain_run *run, const struct disk_plan *plan,
 	if (err < 0 || left_out)
 		return err;
 	err = run->options->exact ? store_exactly(run, plan)
-				      : offline_disk_store(run, plan, base);
+				  : offline_disk_store(run, plan, base);
 	return err < 0 ? fail_within(err, "disk %s", plan->target) : 0;
 }
 
@@ -91,8 +93,10 @@ static int backup_shut_off(struct domain_run *run)
 			|| strcmp(run->domain->facts.reason, "saved") == 0;
 	snap->consistency = strdup(saved ? "crash" : "offline");
 	if (saved)
-		report_warning("domain %s is saved in mid-run: its memory is not "
-			       "backed up, so its disks are as after a power cut",
+		report_warning("domain %s is saved in mid-run: its memory is "
+			       "not "
+			       "backed up, so its disks are as after a power "
+			       "cut",
 				run->display);
 	if (snap->consistency == NULL)
 		return fail_errno(-ENOMEM, "making a snapshot");
@@ -125,7 +129,8 @@ static int try_again(struct domain_run *run, int err)
 	error_save(&why, err);
 	if (domain_state_recheck(before) != -EBUSY
 			|| domain_state_open(&again, before->connection,
-					   before->facts.uuid) < 0)
+					   before->facts.uuid)
+					< 0)
 		return error_load(&why);
 	report_warning("domain %s is not what it was when its backup began (it "
 		       "was %s, it is %s), so it is backed up once more: %s",
@@ -159,7 +164,9 @@ static int take_snapshot(struct domain_run *run, struct backup_lane *lane)
 static int settle(struct domain_run *run, struct domain_state **fresh)
 {
 	bool waited = false;
-	int err = run->domain->live ? live_settle_wait(run->domain, run->options, &waited) : 0;
+	int err = run->domain->live
+			? live_settle_wait(run->domain, run->options, &waited)
+			: 0;
 	if (err == 0 && waited)
 		err = domain_state_open(fresh, run->domain->connection,
 				run->domain->facts.uuid);
@@ -170,13 +177,16 @@ static int settle(struct domain_run *run, struct domain_state **fresh)
 
 void backup_domain(struct backup_lane *lane, struct domain_state *domain)
 {
-	struct backup_snapshot b = { .lane = lane, .run = lane->run,
+	struct backup_snapshot b = { .lane = lane,
+		.run = lane->run,
 		.frozen_seconds = -1 };
 	struct domain_state *fresh = NULL;
 	char display[256];
 	struct domain_run d = { .options = lane->run->options,
-		.repo = lane->run->repo, .lane = lane,
-		.b = &b, .domain = domain,
+		.repo = lane->run->repo,
+		.lane = lane,
+		.b = &b,
+		.domain = domain,
 		.display = name_display(display, sizeof(display),
 				domain->facts.name) };
 	int err = settle(&d, &fresh);

@@ -22,7 +22,7 @@
 struct domains_job {
 	struct backup_run *run;
 	struct connection *connection;
-	char **names;		/* no domain twice */
+	char **names; /* no domain twice */
 	unsigned count;
 	_Atomic unsigned next;
 };
@@ -49,9 +49,9 @@ static const char *disk_names(char out[static 256],
 	out[0] = '\0';
 	for (unsigned i = 0; i < domain->disk_count && len < 256; i++)
 		len += (size_t)snprintf(out + len, 256 - len, "%s%s",
-				len ? ", " : "", name_display(shown,
-					sizeof(shown),
-					domain->disks[i].target));
+				len ? ", " : "",
+				name_display(shown, sizeof(shown),
+						domain->disks[i].target));
 	return out;
 }
 
@@ -76,7 +76,8 @@ static void warn_of_absent(const struct domains_job *job,
 		const char *colon = strrchr(list->items[i], ':');
 		const char *target = colon != NULL ? colon + 1 : list->items[i];
 		if (!backup_options_disk_concerns(list->items[i], facts->name,
-				    facts->uuid) || (colon == NULL && job->count > 1)
+				    facts->uuid)
+				|| (colon == NULL && job->count > 1)
 				|| has_disk(domain, target))
 			continue;
 		report_warning("domain %s has no disk for --disk %s; it has %s",
@@ -99,8 +100,10 @@ static int check_choice(const struct domains_job *job,
 		if (backup_options_want_disk(options, facts->name, facts->uuid,
 				    domain->disks[i].target))
 			return 0;
-	return domain->disk_count == 0 ? 0
-			: fail(-ENOENT, "--disk and --exclude-disk leave none "
+	return domain->disk_count == 0
+			? 0
+			: fail(-ENOENT,
+					"--disk and --exclude-disk leave none "
 					"of its disks (%s)",
 					disk_names(names, domain));
 }
@@ -162,7 +165,8 @@ static void run_lanes(struct domains_job *job)
 		report_progress_begin(what, backup_run_progress, run);
 	while (started < run->lane_count
 			&& pthread_create(&threads[started].thread, NULL,
-					   lane_main, &threads[started]) == 0)
+					   lane_main, &threads[started])
+					== 0)
 		started++;
 	lane_main(&threads[0]);
 	while (started > 1)
@@ -185,7 +189,7 @@ static uint64_t domain_size(struct connection *conn, const char *name)
 		if (!plan->empty && !plan->removable && plan->why_not == NULL
 				&& plan->chain.count != 0)
 			sum += plan->plain ? plan->chain.files[0].size
-					: plan->chain.files[0].virtual_size;
+					   : plan->chain.files[0].virtual_size;
 	}
 	domain_state_close(domain);
 	return sum;
@@ -204,7 +208,8 @@ static char *own_name(struct connection *conn, const char *name)
 }
 
 /* Two lanes must never meet at the same domain. */
-static int take_names(struct domains_job *job, char *const *names, unsigned count)
+static int take_names(struct domains_job *job, char *const *names,
+		unsigned count)
 {
 	job->names = calloc(count + 1, sizeof(*job->names));
 	for (unsigned i = 0; job->names != NULL && i < count; i++) {
@@ -230,8 +235,8 @@ int backup_domains(struct backup_run *run, struct connection *conn,
 	run->of_domains = true;
 	int err = take_names(&j, names, count);
 	if (err == 0)
-		err = backup_run_add_lanes(run, lanes < j.count ? lanes : j.count,
-				j.count);
+		err = backup_run_add_lanes(run,
+				lanes < j.count ? lanes : j.count, j.count);
 	for (unsigned i = 0; err == 0 && report_shows_progress() && i < j.count;
 			i++)
 		run->all_total += domain_size(conn, j.names[i]);

@@ -40,10 +40,13 @@ static ssize_t next_bytes(void *ctx, void *buf, size_t len)
 	return fail(-ECANCELED, "interrupted");
 }
 
-static int backup_stdin(struct backup_snapshot *snapshot, const char *stdin_name)
+static int backup_stdin(struct backup_snapshot *snapshot,
+		const char *stdin_name)
 {
-	struct backup_file f = { .name = stdin_name, .kind = FILE_IMAGE,
-		.mode = 0600, .mtime_ns = realtime_ns() };
+	struct backup_file f = { .name = stdin_name,
+		.kind = FILE_IMAGE,
+		.mode = 0600,
+		.mtime_ns = realtime_ns() };
 	struct image_source source = { .next = next_bytes };
 	return backup_snapshot_store(snapshot, &f, &source);
 }
@@ -59,8 +62,10 @@ static int backup_one(struct backup_snapshot *snapshot, const char *path,
 	real = realpath(path, NULL);
 	if (real == NULL)
 		return fail_errno(-errno, "opening %s", path);
-	struct backup_file f = { .name = base_name(path), .kind = FILE_IMAGE,
-		.mtime_ns = INT64_MIN, .source_path = real };
+	struct backup_file f = { .name = base_name(path),
+		.kind = FILE_IMAGE,
+		.mtime_ns = INT64_MIN,
+		.source_path = real };
 	return backup_path(snapshot, path, &f);
 }
 
@@ -72,9 +77,10 @@ void backup_files(struct backup_lane *lane, const char *name,
 		lane->run->all_total += backup_path_size(paths[i]);
 	int err = backup_snapshot_begin(&b, lane, name, SNAPSHOT_FILES);
 	if (err == 0 && count > (int)SNAPSHOT_FILES_MAX)
-		err = fail(-E2BIG, "%d files are more than the %u of a snapshot: "
-				"give them several names", count,
-				SNAPSHOT_FILES_MAX);
+		err = fail(-E2BIG,
+				"%d files are more than the %u of a snapshot: "
+				"give them several names",
+				count, SNAPSHOT_FILES_MAX);
 	for (int i = 0; err == 0 && i < count; i++)
 		err = backup_one(&b, paths[i], stdin_name);
 	if (err == 0)

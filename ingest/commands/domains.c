@@ -43,8 +43,9 @@ int domains_main(int argc, char **argv)
 	struct report_options report = { 0 };
 	const struct option options[] = {
 		{ "connect", 'c', OPTION_TEXT, &uri, "URI",
-			"the libvirt to ask (default: LIBVIRT_DEFAULT_URI, "
-			"else qemu:///system)" },
+				"the libvirt to ask (default: "
+				"LIBVIRT_DEFAULT_URI, "
+				"else qemu:///system)" },
 		{ 0 },
 	};
 	const struct option *const tables[] = { options,

@@ -28,7 +28,8 @@ static void find_sizes(struct listed_disk *out, struct domain *domain)
 	if (access(top->path, R_OK) == 0)
 		return; /* readable, yet not understood: no figure is right */
 	out->sizes_known = domain_disk_size(domain, out->plan.target,
-			&out->virtual_size, &out->allocated) == 0;
+					   &out->virtual_size, &out->allocated)
+			== 0;
 }
 
 static int add_disk(struct listed_disk *out, const struct domain_disk *disk,
@@ -119,7 +120,8 @@ bool listing_has_problems(const struct listing *listing)
 
 void listing_clear(struct listing *listing)
 {
-	for (unsigned i = 0; listing->domains != NULL && i < listing->count; i++) {
+	for (unsigned i = 0; listing->domains != NULL && i < listing->count;
+			i++) {
 		struct listed_domain *domain = &listing->domains[i];
 		for (unsigned j = 0; j < domain->disk_count; j++)
 			disk_plan_clear(&domain->disks[j].plan);

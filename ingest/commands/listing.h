@@ -8,9 +8,9 @@
 
 struct listed_disk {
 	struct disk_plan plan;
-	const char *why_not;	/* as shown: of the disk, or that it is a
+	const char *why_not;  /* as shown: of the disk, or that it is a
 				   medium; NULL: it can be backed up */
-	const char *why_full;	/* why a backup of its domain while that runs
+	const char *why_full; /* why a backup of its domain while that runs
 				   reads all of it each time; NULL: only what
 				   changed */
 	bool sizes_known;
@@ -20,7 +20,7 @@ struct listed_disk {
 struct listed_domain {
 	struct domain_facts facts;
 	struct domain_xml *xml;
-	char *problem;		/* why its disks are not listed, or NULL */
+	char *problem; /* why its disks are not listed, or NULL */
 	unsigned disk_count;
 	struct listed_disk *disks;
 };

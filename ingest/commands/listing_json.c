@@ -33,13 +33,15 @@ static json_t *source_json(const struct listed_disk *disk)
 	const struct disk_source *source = &disk->plan.disk->source;
 	const struct chain *chain = &disk->plan.chain;
 	const char *path = source->type == SOURCE_VOLUME && chain->count
-			? chain->files[0].path : source->path;
+			? chain->files[0].path
+			: source->path;
 	if (!source->present)
 		return json_null();
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "type",
-			domain_xml_source_name(source->type), "path", text(path),
-			"pool", text(source->pool), "volume", text(source->volume),
-			"protocol", text(source->protocol), "name", text(source->name),
+			domain_xml_source_name(source->type), "path",
+			text(path), "pool", text(source->pool), "volume",
+			text(source->volume), "protocol",
+			text(source->protocol), "name", text(source->name),
 			"host", text(source->host));
 }
 
@@ -48,12 +50,16 @@ static json_t *chain_json(const struct chain *chain)
 	json_t *array = json_array();
 	for (unsigned i = 0; i < chain->count; i++) {
 		const struct chain_file *file = &chain->files[i];
-		json_array_append_new(array, json_pack("{s:o, s:o, s:o, s:o}",
-				"path", text(file->path), "format",
-				text(file->format), "virtual_size",
-				size(file->virtual_size, file->understood),
-				"allocated",
-				size(file->allocated, file->seen)));
+		json_array_append_new(array,
+				json_pack("{s:o, s:o, s:o, s:o}", "path",
+						text(file->path), "format",
+						text(file->format),
+						"virtual_size",
+						size(file->virtual_size,
+								file->understood),
+						"allocated",
+						size(file->allocated,
+								file->seen)));
 	}
 	return array;
 }
@@ -62,8 +68,9 @@ static json_t *slice_json(const struct disk_source *source)
 {
 	if (!source->sliced)
 		return json_null();
-	return json_pack("{s:I, s:I}", "offset", (json_int_t)source->slice_offset,
-			"size", (json_int_t)source->slice_size);
+	return json_pack("{s:I, s:I}", "offset",
+			(json_int_t)source->slice_offset, "size",
+			(json_int_t)source->slice_size);
 }
 
 static bool is_encrypted(const struct listed_disk *disk)
@@ -79,23 +86,21 @@ static json_t *disk_json(const struct listed_disk *d)
 	const struct domain_disk *disk = d->plan.disk;
 	const char *format = disk->source.format;
 	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:b, s:b, s:b, s:b, "
-			"s:o, s:o, s:o, s:b, s:o, s:b, s:o}",
+			 "s:o, s:o, s:o, s:b, s:o, s:b, s:o}",
 			"target", text(disk->target), "bus", text(disk->bus),
 			"device", domain_xml_device_name(disk->device),
-			"source", source_json(d),
-			"format", text(format), "slice",
-			slice_json(&disk->source),
-			"readonly", disk->readonly,
-			"shareable", disk->shareable,
-			"transient", disk->transient,
-			"encrypted", is_encrypted(d),
-			"virtual_size", size(d->virtual_size, d->sizes_known),
-			"allocated", size(d->allocated, d->sizes_known),
-			"chain", chain_json(&d->plan.chain),
-			"can_back_up", d->why_not == NULL, "reason",
-			text(d->why_not), "incremental",
-			d->why_not == NULL && d->why_full == NULL, "full_reason",
-			text(d->why_full));
+			"source", source_json(d), "format", text(format),
+			"slice", slice_json(&disk->source), "readonly",
+			disk->readonly, "shareable", disk->shareable,
+			"transient", disk->transient, "encrypted",
+			is_encrypted(d), "virtual_size",
+			size(d->virtual_size, d->sizes_known), "allocated",
+			size(d->allocated, d->sizes_known), "chain",
+			chain_json(&d->plan.chain), "can_back_up",
+			d->why_not == NULL, "reason", text(d->why_not),
+			"incremental",
+			d->why_not == NULL && d->why_full == NULL,
+			"full_reason", text(d->why_full));
 }
 
 static json_t *disks_json(const struct listed_domain *domain)
@@ -110,19 +115,19 @@ static json_t *domain_json(const struct listed_domain *domain)
 {
 	const struct domain_facts *facts = &domain->facts;
 	return json_pack("{s:o, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:i, s:f, "
-			"s:b, s:b, s:b, s:o, s:o}",
-			"id", facts->id < 0 ? json_null() : json_integer(facts->id),
-			"name", text(facts->name), "uuid", facts->uuid,
-			"state", facts->state, "reason", facts->reason,
-			"os_type", text(facts->os_type),
-			"max_memory", (json_int_t)facts->max_memory,
-			"memory", (json_int_t)facts->memory,
-			"vcpus", (int)facts->vcpus,
+			 "s:b, s:b, s:b, s:o, s:o}",
+			"id",
+			facts->id < 0 ? json_null() : json_integer(facts->id),
+			"name", text(facts->name), "uuid", facts->uuid, "state",
+			facts->state, "reason", facts->reason, "os_type",
+			text(facts->os_type), "max_memory",
+			(json_int_t)facts->max_memory, "memory",
+			(json_int_t)facts->memory, "vcpus", (int)facts->vcpus,
 			"cpu_seconds", (double)facts->cpu_ns / 1e9,
-			"persistent", facts->persistent,
-			"autostart", facts->autostart,
-			"managed_save", facts->managed_save,
-			"problem", text(domain->problem), "disks", disks_json(domain));
+			"persistent", facts->persistent, "autostart",
+			facts->autostart, "managed_save", facts->managed_save,
+			"problem", text(domain->problem), "disks",
+			disks_json(domain));
 }
 
 int listing_json_print(const struct listing *listing, const char *uri)

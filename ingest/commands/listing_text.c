@@ -16,8 +16,8 @@
 
 enum column { TARGET, DEVICE, FORMAT, VIRTUAL, ALLOCATED, BACKUP, COLUMNS };
 
-static const char *const titles[COLUMNS] = { "DISK", "DEVICE", "FORMAT",
-	"SIZE", "ALLOCATED", "BACKUP" };
+static const char *const titles[COLUMNS] = { "DISK", "DEVICE", "FORMAT", "SIZE",
+	"ALLOCATED", "BACKUP" };
 
 struct row {
 	char cells[COLUMNS][SIZE_TEXT_MAX];
@@ -87,7 +87,9 @@ static void print_source(const struct listed_disk *disk)
 		if (chain->count)
 			print_path(": ", chain->files[0].path);
 	} else if (source->type == SOURCE_NETWORK) {
-		print_path("", source->protocol != NULL ? source->protocol : "network");
+		print_path("",
+				source->protocol != NULL ? source->protocol
+							 : "network");
 		print_path(":", source->name != NULL ? source->name : "");
 		if (source->host != NULL)
 			print_path(" at ", source->host);
@@ -167,8 +169,8 @@ static void print_head(const struct domain_facts *facts)
 	size_format(a, facts->memory);
 	size_format(b, facts->max_memory);
 	printf(INDENT "OS type %s, memory %s of %s, %u vCPU%s, ",
-			facts->os_type != NULL ? facts->os_type : "unknown", a, b, facts->vcpus,
-			facts->vcpus == 1 ? "" : "s");
+			facts->os_type != NULL ? facts->os_type : "unknown", a,
+			b, facts->vcpus, facts->vcpus == 1 ? "" : "s");
 	printf("CPU time %s\n",
 			duration_format(a, (double)facts->cpu_ns / 1e9));
 }

@@ -20,8 +20,8 @@
 #include "repo/base/units.h"
 
 /* Identities of all files of the chain, in order. To be freed. */
-static int chain_identities(const struct chain *chain, struct file_identity **out,
-		uint32_t *count)
+static int chain_identities(const struct chain *chain,
+		struct file_identity **out, uint32_t *count)
 {
 	CLEANUP_FREE struct file_identity *ids =
 			calloc(chain_file_count(chain) + 1, sizeof(*ids));
@@ -31,7 +31,8 @@ static int chain_identities(const struct chain *chain, struct file_identity **ou
 	int err = 0;
 	for (unsigned i = 0; err == 0 && i < chain->count; i++) {
 		err = file_source_identify(chain->files[i].path, &ids[n++]);
-		for (char **p = chain->files[i].parts; err == 0 && p != NULL && *p != NULL; p++)
+		for (char **p = chain->files[i].parts;
+				err == 0 && p != NULL && *p != NULL; p++)
 			err = file_source_identify(*p, &ids[n++]);
 	}
 	if (err < 0)
@@ -48,9 +49,12 @@ static int recheck_chain(const struct chain *chain,
 	uint32_t n;
 	int err = chain_identities(chain, &after, &n);
 	for (uint32_t i = 0; err == 0 && i < count; i++)
-		if (n != count || !file_source_same_identity(&before[i], &after[i]))
+		if (n != count
+				|| !file_source_same_identity(&before[i],
+						&after[i]))
 			return fail(-EBUSY,
-					"%s, or a file below it, changed while it was "
+					"%s, or a file below it, changed while "
+					"it was "
 					"read: is something using it?",
 					chain->files[0].path);
 	return err;
@@ -64,9 +68,12 @@ static void decide(struct domain_run *run, struct disk_state *disk,
 {
 	const struct chain_file *top = &disk->plan->chain.files[0];
 	const struct tracking_disk now = { .target = disk->plan->target,
-		.path = top->path, .reading = disk->reading,
-		.size = top->virtual_size, .identities = disk->identities,
-		.identity_count = disk->identity_count, .cannot = disk->cannot };
+		.path = top->path,
+		.reading = disk->reading,
+		.size = top->virtual_size,
+		.identities = disk->identities,
+		.identity_count = disk->identity_count,
+		.cannot = disk->cannot };
 	const char *why = NULL;
 	disk->verdict = (struct tracking_verdict){ .record = NULL };
 	if (base->snap == NULL || disk->cannot != NULL)
@@ -102,7 +109,8 @@ static int open_image(struct domain_run *run, struct disk_state *disk,
 		nbd_source_close(take_ptr(*nbd));
 	}
 	if (disk->verdict.why[0])
-		disk_record_say_full(run, disk->plan->target, disk->verdict.why);
+		disk_record_say_full(run, disk->plan->target,
+				disk->verdict.why);
 	int err = nbd_source_open(nbd, chain, NULL, workers);
 	if (err != 0)
 		return err;
@@ -122,8 +130,10 @@ static int read_image(struct domain_run *run, struct disk_state *disk,
 	nbd_source_close(nbd);
 	if (err == 0)
 		err = backup_snapshot_note_disk(run->b, file->target,
-				file->base != NULL ? DISK_INCREMENTAL : DISK_FULL,
-				disk->verdict.why[0] ? disk->verdict.why : NULL);
+				file->base != NULL ? DISK_INCREMENTAL
+						   : DISK_FULL,
+				disk->verdict.why[0] ? disk->verdict.why
+						     : NULL);
 	return err;
 }
 
@@ -137,7 +147,8 @@ static int store_chain(struct domain_run *run, const struct disk_plan *plan,
 	bool taken;
 	if (reading == NULL)
 		return fail_errno(-ENOMEM, "reading a disk");
-	int err = chain_identities(&plan->chain, &before, &file->identity_count);
+	int err = chain_identities(&plan->chain, &before,
+			&file->identity_count);
 	if (err < 0)
 		return err;
 	file->identities = before;
@@ -149,13 +160,16 @@ static int store_chain(struct domain_run *run, const struct disk_plan *plan,
 	err = backup_snapshot_reuse(run->b, file, &taken);
 	if (err < 0 || taken)
 		return err;
-	struct disk_state s = { .plan = plan, .identities = before,
-		.identity_count = file->identity_count, .reading = reading,
+	struct disk_state s = { .plan = plan,
+		.identities = before,
+		.identity_count = file->identity_count,
+		.reading = reading,
 		.cannot = tracking_cannot(plan) };
 	decide(run, &s, base);
 	err = read_image(run, &s, base->token, file);
-	return err < 0 ? err : recheck_chain(&plan->chain, before,
-					   file->identity_count);
+	return err < 0 ? err
+		       : recheck_chain(&plan->chain, before,
+				       file->identity_count);
 }
 
 int offline_disk_store(struct domain_run *run, const struct disk_plan *plan,
@@ -164,10 +178,13 @@ int offline_disk_store(struct domain_run *run, const struct disk_plan *plan,
 	char name[DISK_FILE_NAME_MAX];
 	const struct chain_file *top = &plan->chain.files[0];
 	struct backup_file f = { .name = disk_record_name(name, plan),
-		.kind = FILE_DISK, .mode = DOMAIN_FILE_MODE,
-		.mtime_ns = INT64_MIN, .source_path = top->path,
-		.format = top->format, .target = plan->target };
+		.kind = FILE_DISK,
+		.mode = DOMAIN_FILE_MODE,
+		.mtime_ns = INT64_MIN,
+		.source_path = top->path,
+		.format = top->format,
+		.target = plan->target };
 	int err = plan->plain ? backup_path(run->b, top->path, &f)
-			    : store_chain(run, plan, base, &f);
+			      : store_chain(run, plan, base, &f);
 	return err < 0 ? err : disk_record_store_info(run, plan);
 }

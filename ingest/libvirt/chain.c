@@ -26,18 +26,24 @@
 
 struct format {
 	const char *name;
-	bool has_backing;	/* its header can name a file below it */
-	bool needs_key;		/* nothing can be read without its secret */
+	bool has_backing; /* its header can name a file below it */
+	bool needs_key;	  /* nothing can be read without its secret */
 };
 
 /* What libvirt and qemu agree on, as far as it is at rest in local files. */
 static const struct format formats[] = {
-	{ "raw", false, false }, { "qcow2", true, false },
-	{ "qcow", true, false }, { "qed", true, false },
-	{ "vmdk", true, false }, { "vdi", false, false },
-	{ "vhdx", false, false }, { "vpc", false, false },
-	{ "parallels", false, false }, { "bochs", false, false },
-	{ "cloop", false, false }, { "dmg", false, false },
+	{ "raw", false, false },
+	{ "qcow2", true, false },
+	{ "qcow", true, false },
+	{ "qed", true, false },
+	{ "vmdk", true, false },
+	{ "vdi", false, false },
+	{ "vhdx", false, false },
+	{ "vpc", false, false },
+	{ "parallels", false, false },
+	{ "bochs", false, false },
+	{ "cloop", false, false },
+	{ "dmg", false, false },
 	{ "luks", false, true },
 };
 
@@ -109,7 +115,7 @@ static json_t *image_node(const struct chain_file *file, bool direct)
 	bad = node_common(node, file->format, direct);
 	bad |= json_object_set_new(node, "file",
 			file->sliced ? slice_node(file, direct)
-				  : file_node(file, direct));
+				     : file_node(file, direct));
 	if (!bad)
 		return node;
 	json_decref(node);
@@ -129,8 +135,7 @@ char *chain_blockdev(const struct chain *chain, bool direct)
 		if (node != NULL && below != NULL)
 			bad = json_object_set_new(node, "backing", below);
 		else if (node != NULL && format != NULL && format->has_backing)
-			bad = json_object_set_new(node, "backing",
-					json_null());
+			bad = json_object_set_new(node, "backing", json_null());
 		else
 			json_decref(below);
 		if (bad) {
@@ -139,7 +144,8 @@ char *chain_blockdev(const struct chain *chain, bool direct)
 		}
 		below = node;
 	}
-	text = below != NULL ? json_dumps(below, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	text = below != NULL ? json_dumps(below, JSON_COMPACT | JSON_SORT_KEYS)
+			     : NULL;
 	json_decref(below);
 	return text;
 }
@@ -158,8 +164,8 @@ static uint64_t device_size(dev_t device)
 	char path[64], text[32];
 	CLEANUP_FD int fd = -1;
 	ssize_t n;
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/size",
-			major(device), minor(device));
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/size", major(device),
+			minor(device));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 	if (n <= 0)
@@ -179,28 +185,35 @@ static int look_at(struct chain_file *file)
 		return errno == ENOENT ? fail(-ENOENT, "%s is missing", shown)
 				       : fail_errno(-errno, "%s", shown);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return fail(-ENOTSUP,
-				"%s is neither a file nor a block device",
+		return fail(-ENOTSUP, "%s is neither a file nor a block device",
 				shown);
 	file->seen = true;
 	file->block_device = S_ISBLK(st.st_mode);
 	file->device = st.st_dev;
 	file->inode = st.st_ino;
 	file->size = file->block_device ? device_size(st.st_rdev)
-				  : (uint64_t)st.st_size;
+					: (uint64_t)st.st_size;
 	file->allocated = file->block_device ? file->size
-				       : (uint64_t)st.st_blocks * 512;
+					     : (uint64_t)st.st_blocks * 512;
 	file->virtual_size = file->sliced ? file->slice_size : file->size;
 	if (file->block_device && file->size == 0)
-		return fail(-ENXIO, "%s is a block device with nothing behind "
-				"it: its size is 0", shown);
-	if (file->sliced && (file->slice_offset > file->size ||
-				file->slice_size > file->size - file->slice_offset))
-		return fail(-EINVAL, "%s is shorter than the slice of it that "
-				"is the disk", shown);
+		return fail(-ENXIO,
+				"%s is a block device with nothing behind "
+				"it: its size is 0",
+				shown);
+	if (file->sliced
+			&& (file->slice_offset > file->size
+					|| file->slice_size
+							> file->size - file->slice_offset))
+		return fail(-EINVAL,
+				"%s is shorter than the slice of it that "
+				"is the disk",
+				shown);
 	if (faccessat(AT_FDCWD, file->path, R_OK, AT_EACCESS) < 0)
-		return fail(-EACCES, "%s may not be read by this user; run "
-				"amberfs as root", shown);
+		return fail(-EACCES,
+				"%s may not be read by this user; run "
+				"amberfs as root",
+				shown);
 	return 0;
 }
 
@@ -226,7 +239,8 @@ static int ask_qemu_img(struct chain_file *file)
 		(char *)"--output=json", (char *)"--force-share", NULL, NULL };
 	int err;
 	if (image == NULL)
-		return fail(-ENOTSUP, "its name is not UTF-8, which qemu "
+		return fail(-ENOTSUP,
+				"its name is not UTF-8, which qemu "
 				"needs");
 	node = json_dumps(image, JSON_COMPACT);
 	json_decref(image);
@@ -272,8 +286,9 @@ static int read_parts(struct chain_file *file)
 	if (file->parts == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		const char *name = json_string_value(json_object_get(
-				json_array_get(extents, i), "filename"));
+		const char *name = json_string_value(
+				json_object_get(json_array_get(extents, i),
+						"filename"));
 		if (name == NULL || strcmp(name, file->path) == 0)
 			continue;
 		file->parts[parts] = beside(file->path, name);
@@ -290,8 +305,7 @@ static int read_info(struct chain_file *file)
 	int err = ask_qemu_img(file);
 	name_display(shown, sizeof(shown), file->path);
 	if (err != 0)
-		return err == -ENOMEM ? err
-				      : fail_within(err, "%s", shown);
+		return err == -ENOMEM ? err : fail_within(err, "%s", shown);
 	if (is_raw(file))
 		return 0; /* the size of it is known exactly */
 	file->virtual_size = (uint64_t)json_integer_value(
@@ -310,8 +324,8 @@ static int read_info(struct chain_file *file)
 /* --- from one level to the next --- */
 
 /* Where a source's bytes are on this host. */
-static int source_path(const struct disk_source *source, struct connection *conn,
-		char **path)
+static int source_path(const struct disk_source *source,
+		struct connection *conn, char **path)
 {
 	struct volume_facts v;
 	int err;
@@ -319,7 +333,8 @@ static int source_path(const struct disk_source *source, struct connection *conn
 		*path = strdup(source->path != NULL ? source->path : "");
 		return *path != NULL ? 0 : -ENOMEM;
 	}
-	if (source->type != SOURCE_VOLUME || source->pool == NULL || source->volume == NULL)
+	if (source->type != SOURCE_VOLUME || source->pool == NULL
+			|| source->volume == NULL)
 		return fail(-ENOTSUP,
 				"its source (type %s) is not a file or block "
 				"device of this host",
@@ -331,7 +346,8 @@ static int source_path(const struct disk_source *source, struct connection *conn
 		return err;
 	if (!v.local) {
 		free(v.path);
-		return fail(-ENOTSUP, "its volume is not a file or block "
+		return fail(-ENOTSUP,
+				"its volume is not a file or block "
 				"device of this host");
 	}
 	*path = v.path;
@@ -381,18 +397,22 @@ static int no_format(const struct chain_file *file, const char *path)
  * What is below FILE: *PATH (NULL: nothing) and *FORMAT. The domain's word goes
  * before the header's, as libvirt has it.
  */
-static int find_below(const struct chain_file *file, const struct disk_source *source,
-		struct connection *conn, char **path, const char **format)
+static int find_below(const struct chain_file *file,
+		const struct disk_source *source, struct connection *conn,
+		char **path, const char **format)
 {
-	const struct disk_source *below = source != NULL ? source->backing : NULL;
+	const struct disk_source *below =
+			source != NULL ? source->backing : NULL;
 	int err;
 	*path = NULL;
 	*format = NULL;
-	if ((source != NULL && source->ends) || !find_format(file->format)->has_backing)
+	if ((source != NULL && source->ends)
+			|| !find_format(file->format)->has_backing)
 		return 0;
 	if (below != NULL)
 		*format = below->format;
-	err = below != NULL ? source_path(below, conn, path) : header_backing(file, path);
+	err = below != NULL ? source_path(below, conn, path)
+			    : header_backing(file, path);
 	if (err != 0 || *path == NULL)
 		return err;
 	if (*format == NULL)
@@ -404,11 +424,13 @@ static int check_loop(const struct chain *chain, const struct chain_file *file)
 {
 	char shown[SHOWN_MAX];
 	for (unsigned i = 0; i + 1 < chain->count; i++)
-		if (chain->files[i].device == file->device &&
-				chain->files[i].inode == file->inode) {
+		if (chain->files[i].device == file->device
+				&& chain->files[i].inode == file->inode) {
 			name_display(shown, sizeof(shown), file->path);
-			return fail(-ELOOP, "the backing chain leads to %s "
-					"twice", shown);
+			return fail(-ELOOP,
+					"the backing chain leads to %s "
+					"twice",
+					shown);
 		}
 	return 0;
 }
@@ -475,7 +497,8 @@ int chain_resolve(struct chain *chain, const struct disk_source *source,
 	memset(chain, 0, sizeof(*chain));
 	err = source_path(source, conn, &path);
 	while (err == 0 && path != NULL && chain->count < CHAIN_FILES_MAX) {
-		struct chain_file *file = add_file(chain, take_ptr(path), format);
+		struct chain_file *file =
+				add_file(chain, take_ptr(path), format);
 		err = file != NULL ? inspect(chain, file, s, flags) : -ENOMEM;
 		if (err == 0)
 			err = find_below(file, s, conn, &path, &format);
@@ -508,7 +531,8 @@ uint32_t chain_file_count(const struct chain *chain)
 	uint32_t n = 0;
 	for (unsigned i = 0; i < chain->count; i++) {
 		n++;
-		for (char **p = chain->files[i].parts; p != NULL && *p != NULL; p++)
+		for (char **p = chain->files[i].parts; p != NULL && *p != NULL;
+				p++)
 			n++;
 	}
 	return n;
@@ -516,8 +540,9 @@ uint32_t chain_file_count(const struct chain *chain)
 
 bool chain_is_plain(const struct chain *chain)
 {
-	return chain->count == 1 && is_raw(&chain->files[0]) &&
-			!chain->files[0].sliced && !chain->files[0].encrypted;
+	return chain->count == 1 && is_raw(&chain->files[0])
+			&& !chain->files[0].sliced
+			&& !chain->files[0].encrypted;
 }
 
 static bool allows_direct(const char *path)

@@ -17,31 +17,31 @@
 #define CHAIN_FILES_MAX 200u
 
 struct chain_file {
-	char *path;		/* absolute */
-	char *format;		/* qemu's name: "raw", "qcow2", … */
-	bool seen;		/* size and allocated are known */
-	bool understood;	/* virtual_size is known too */
+	char *path;	 /* absolute */
+	char *format;	 /* qemu's name: "raw", "qcow2", … */
+	bool seen;	 /* size and allocated are known */
+	bool understood; /* virtual_size is known too */
 	bool block_device;
 	bool encrypted;
 	bool sliced;
 	uint64_t slice_offset, slice_size;
 	uint64_t device, inode;
-	uint64_t size;		/* of the file or device, bytes */
-	uint64_t allocated;	/* of the file and its parts; a device: all */
-	uint64_t virtual_size;	/* what the guest sees of it */
-	json_t *info;		/* what qemu-img info says; NULL for a raw file
+	uint64_t size;	       /* of the file or device, bytes */
+	uint64_t allocated;    /* of the file and its parts; a device: all */
+	uint64_t virtual_size; /* what the guest sees of it */
+	json_t *info;	       /* what qemu-img info says; NULL for a raw file
 				   when CHAIN_NO_RAW_INFO was asked */
-	char **parts;		/* further files of the same image (extents of
+	char **parts;	       /* further files of the same image (extents of
 				   a VMDK), absolute; NULL-ended, or NULL */
 };
 
 struct chain {
-	unsigned count;		/* files[0] is the disk's own image */
+	unsigned count; /* files[0] is the disk's own image */
 	struct chain_file *files;
 };
 
 enum chain_flags {
-	CHAIN_NO_RAW_INFO = 1,	/* don't run qemu-img for raw files */
+	CHAIN_NO_RAW_INFO = 1, /* don't run qemu-img for raw files */
 };
 
 /*

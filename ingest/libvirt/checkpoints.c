@@ -13,8 +13,8 @@
 #include "repo/format/name.h"
 
 #define REDEFINE                                                               \
-	(VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE |                               \
-			VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE_VALIDATE)
+	(VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE                                 \
+			| VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE_VALIDATE)
 
 static int checkpoint_fail(int err, struct domain *d, const char *name,
 		const char *what)
@@ -50,8 +50,9 @@ int checkpoints_list(struct domain *domain, struct checkpoint_names *out)
 	*out = (struct checkpoint_names){ .count = 0 };
 	int n = virDomainListAllCheckpoints(domain_handle(domain), &list, 0);
 	if (n < 0)
-		return is_missing() ? 0
-				    : checkpoint_fail(-EIO, domain, "list", "read");
+		return is_missing()
+				? 0
+				: checkpoint_fail(-EIO, domain, "list", "read");
 	out->items = calloc((size_t)n + 1, sizeof(*out->items));
 	if (out->items == NULL)
 		err = fail_errno(-ENOMEM, "listing checkpoints");
@@ -92,7 +93,8 @@ static int look_up(struct domain *domain, const char *name,
 			    : checkpoint_fail(-EIO, domain, name, "looked up");
 }
 
-int checkpoints_xml(struct domain *domain, const char *name, bool secrets, char **out)
+int checkpoints_xml(struct domain *domain, const char *name, bool secrets,
+		char **out)
 {
 	virDomainCheckpointPtr c;
 	int err = look_up(domain, name, &c);
@@ -106,8 +108,7 @@ int checkpoints_xml(struct domain *domain, const char *name, bool secrets, char 
 	return err;
 }
 
-static bool is_one_of(xmlNode *disk, const char *const *targets,
-		unsigned count)
+static bool is_one_of(xmlNode *disk, const char *const *targets, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
 		if (domain_doc_attribute_is(disk, "name", targets[i]))
@@ -125,8 +126,7 @@ static void remove_node(xmlNode *n)
 
 /* The checkpoint before it, which that backup deleted, and disks that are not
  * wanted, which may be gone. */
-static void remove_gone(xmlDoc *doc, const char *const *targets,
-		unsigned count)
+static void remove_gone(xmlDoc *doc, const char *const *targets, unsigned count)
 {
 	xmlNode *root = xmlDocGetRootElement(doc), *next;
 	remove_node(domain_doc_child(root, "parent"));
@@ -153,8 +153,9 @@ int checkpoints_redefine(struct domain *domain, const char *xml,
 	xmlFreeDoc(doc);
 	if (text == NULL)
 		return fail_errno(-ENOMEM, "describing a checkpoint");
-	virDomainCheckpointPtr c = virDomainCheckpointCreateXML(
-			domain_handle(domain), (const char *)text, REDEFINE);
+	virDomainCheckpointPtr c =
+			virDomainCheckpointCreateXML(domain_handle(domain),
+					(const char *)text, REDEFINE);
 	xmlFree(text);
 	if (c == NULL)
 		return checkpoint_fail(-EIO, domain, "of the last snapshot",
@@ -170,7 +171,8 @@ int checkpoints_delete(struct domain *domain, const char *name)
 	if (err < 0)
 		return err == -ENOENT ? 0 : err;
 	if (virDomainIsActive(domain_handle(domain)) != 1)
-		err = fail(-EBUSY, "checkpoints of a domain that is shut off "
+		err = fail(-EBUSY,
+				"checkpoints of a domain that is shut off "
 				"can't be deleted");
 	else if (virDomainCheckpointDelete(c, 0) < 0
 			&& virDomainCheckpointDelete(c,

@@ -42,16 +42,16 @@ struct plan {
 	struct environment env;
 	pid_t parent;
 	int listen_fd, out, err, status; /* -1: none */
-	bool outlives;		/* us */
+	bool outlives;			 /* us */
 };
 
 extern char **environ;
 
 static bool is_replaced(const char *var)
 {
-	return strncmp(var, "LC_ALL=", 7) == 0 ||
-			strncmp(var, "LANGUAGE=", 9) == 0 ||
-			strncmp(var, "LISTEN_", 7) == 0;
+	return strncmp(var, "LC_ALL=", 7) == 0
+			|| strncmp(var, "LANGUAGE=", 9) == 0
+			|| strncmp(var, "LISTEN_", 7) == 0;
 }
 
 /* Its strings are the process's own and ENVIRONMENT's. NULL without memory. */
@@ -204,13 +204,14 @@ static int pipe_make(struct pipe *pipe)
  * us, nor we for one that says nothing. What doesn't fit is lost. */
 static int pipe_unblock(struct pipe *pipe)
 {
-	if (fcntl(pipe->read, F_SETFL, O_NONBLOCK) < 0 ||
-			fcntl(pipe->write, F_SETFL, O_NONBLOCK) < 0)
+	if (fcntl(pipe->read, F_SETFL, O_NONBLOCK) < 0
+			|| fcntl(pipe->write, F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
 	return 0;
 }
 
-static int fork_child(struct child *child, struct plan *plan, struct pipe *status)
+static int fork_child(struct child *child, struct plan *plan,
+		struct pipe *status)
 {
 	int err;
 	plan->status = status->write;
@@ -236,7 +237,8 @@ int child_start(struct child *child, char *const argv[], int listen_fd,
 	CLEANUP(pipe_clear) struct pipe out = { -1, -1 };
 	CLEANUP(pipe_clear) struct pipe errors = { -1, -1 };
 	CLEANUP(pipe_clear) struct pipe status = { -1, -1 };
-	struct plan p = { .argv = argv, .parent = getpid(),
+	struct plan p = { .argv = argv,
+		.parent = getpid(),
 		.listen_fd = listen_fd };
 	char **vars = environment_make(&p.env, listen_fd >= 0);
 	int err = vars != NULL ? 0 : -ENOMEM;
@@ -266,8 +268,11 @@ int child_start(struct child *child, char *const argv[], int listen_fd,
 int child_start_guard(struct child *child, char *const argv[], int control)
 {
 	CLEANUP(pipe_clear) struct pipe status = { -1, -1 };
-	struct plan p = { .argv = argv, .parent = getpid(), .out = -1,
-		.listen_fd = control, .outlives = true,
+	struct plan p = { .argv = argv,
+		.parent = getpid(),
+		.out = -1,
+		.listen_fd = control,
+		.outlives = true,
 		.err = fcntl(STDERR_FILENO, F_GETFD) < 0 ? -1 : STDERR_FILENO };
 	char **vars = environment_make(&p.env, false);
 	int err = vars != NULL ? pipe_make(&status) : -ENOMEM;
@@ -384,7 +389,8 @@ static int output_add(struct output *output, const char *program, const char *p,
 }
 
 /* Reads the child's stdout to its end. */
-static int collect(struct child *child, const char *program, struct output *output)
+static int collect(struct child *child, const char *program,
+		struct output *output)
 {
 	double deadline = monotonic_now() + RUN_SECONDS;
 	char buf[16384];
@@ -393,8 +399,7 @@ static int collect(struct child *child, const char *program, struct output *outp
 		struct pollfd p = { .fd = child->out, .events = POLLIN };
 		double left = deadline - monotonic_now();
 		ssize_t n;
-		int ready = left <= 0 ? 0
-				: poll(&p, 1, (int)(left * 1000) + 1);
+		int ready = left <= 0 ? 0 : poll(&p, 1, (int)(left * 1000) + 1);
 		if (ready == 0)
 			return fail(-ETIMEDOUT,
 					"%s has not answered for a minute",

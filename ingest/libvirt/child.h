@@ -12,9 +12,9 @@
 #include <sys/types.h>
 
 struct child {
-	pid_t pid;		/* 0: none */
-	int out;		/* its stdout, or -1 */
-	int err;		/* its stderr; does not block */
+	pid_t pid; /* 0: none */
+	int out;   /* its stdout, or -1 */
+	int err;   /* its stderr; does not block */
 };
 
 /*

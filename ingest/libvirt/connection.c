@@ -214,8 +214,8 @@ static int read_volume(virStorageVolPtr vol, struct volume_facts *out)
 	if (virStorageVolGetInfo(vol, &info) == 0) {
 		out->capacity = info.capacity;
 		out->allocation = info.allocation;
-		out->local = info.type == VIR_STORAGE_VOL_FILE ||
-				info.type == VIR_STORAGE_VOL_BLOCK;
+		out->local = info.type == VIR_STORAGE_VOL_FILE
+				|| info.type == VIR_STORAGE_VOL_BLOCK;
 	}
 	return 0;
 }

@@ -14,8 +14,8 @@
 struct connection;
 
 enum connection_access {
-	CONNECTION_READ,	/* read-only: enough to look */
-	CONNECTION_SECRETS,	/* read-write if this user may, so that secrets
+	CONNECTION_READ,    /* read-only: enough to look */
+	CONNECTION_SECRETS, /* read-write if this user may, so that secrets
 				   can be asked for; else read-only */
 };
 
@@ -39,9 +39,9 @@ int connection_fail(int err, const char *fmt, ...)
 		__attribute__((format(printf, 2, 3), cold));
 
 struct volume_facts {
-	char *path;		/* to free */
+	char *path;		       /* to free */
 	uint64_t capacity, allocation; /* bytes */
-	bool local;		/* a file or block device of this host */
+	bool local;		       /* a file or block device of this host */
 };
 /* The volume VOLUME of the pool POOL. 0, -ENOENT, -EIO, -ENOMEM. */
 int connection_volume(struct connection *conn, const char *pool,

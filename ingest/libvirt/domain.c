@@ -13,7 +13,7 @@
 
 struct domain {
 	virDomainPtr handle;
-	char *name;	/* asking for it would forget libvirt's last error */
+	char *name; /* asking for it would forget libvirt's last error */
 };
 
 /* Indexed by libvirt's numbers, in the words of virsh (which says "idle" for
@@ -85,7 +85,10 @@ static const char *const crashed_reasons[] = {
 	[VIR_DOMAIN_CRASHED_PANICKED] = "panicked",
 };
 
-#define TABLE(t) { t, sizeof(t) / sizeof((t)[0]) }
+#define TABLE(t)                                                               \
+	{                                                                      \
+		t, sizeof(t) / sizeof((t)[0])                                  \
+	}
 static const struct {
 	const char *const *names;
 	size_t count;
@@ -112,8 +115,8 @@ const char *domain_state_name(int state)
 
 const char *domain_reason_name(int state, int reason)
 {
-	if (state < 0 || (size_t)state >= STATES || reason < 0 ||
-			(size_t)reason >= reasons[state].count)
+	if (state < 0 || (size_t)state >= STATES || reason < 0
+			|| (size_t)reason >= reasons[state].count)
 		return "unknown";
 	return reasons[state].names[reason];
 }
@@ -172,7 +175,8 @@ int domain_list(struct connection *conn, struct domain ***out, unsigned *count)
 		return connection_fail(-EIO, "libvirt can't list its domains");
 	list = calloc((size_t)n + 1, sizeof(struct domain *));
 	for (int i = 0; i < n; i++) {
-		struct domain *domain = list != NULL ? domain_make(handles[i]) : NULL;
+		struct domain *domain =
+				list != NULL ? domain_make(handles[i]) : NULL;
 		if (domain != NULL)
 			list[made++] = domain;
 		else if (list == NULL)
@@ -202,12 +206,12 @@ int domain_find(struct domain **out, struct connection *conn, const char *name)
 			virDomainLookupByName(connection_handle(conn), name);
 	char shown[256];
 	if (handle == NULL && strlen(name) == DOMAIN_UUID_MAX - 1)
-		handle = virDomainLookupByUUIDString(
-				connection_handle(conn), name);
+		handle = virDomainLookupByUUIDString(connection_handle(conn),
+				name);
 	if (handle == NULL) {
 		name_display(shown, sizeof(shown), name);
-		if (virGetLastErrorCode() != VIR_ERR_NO_DOMAIN &&
-				virGetLastErrorCode() != VIR_ERR_INVALID_ARG)
+		if (virGetLastErrorCode() != VIR_ERR_NO_DOMAIN
+				&& virGetLastErrorCode() != VIR_ERR_INVALID_ARG)
 			return connection_fail(-EIO, "domain %s", shown);
 		return fail(-ENOENT,
 				"no domain %s at %s; `amberfs domains` lists "
@@ -246,8 +250,8 @@ static int read_state(struct domain *domain, struct domain_facts *out)
 	out->reason = domain_reason_name(state, reason);
 	/* Anything else, crashed too, may have a process that holds the
 	 * disks open. */
-	out->shut_off = state == VIR_DOMAIN_SHUTOFF &&
-			virDomainIsActive(domain->handle) == 0;
+	out->shut_off = state == VIR_DOMAIN_SHUTOFF
+			&& virDomainIsActive(domain->handle) == 0;
 	return 0;
 }
 
@@ -275,8 +279,8 @@ int domain_facts(struct domain *domain, struct domain_facts *out)
 	out->vcpus = info.nrVirtCpu;
 	out->cpu_ns = info.cpuTime;
 	out->persistent = virDomainIsPersistent(domain->handle) == 1;
-	out->autostart = virDomainGetAutostart(domain->handle, &autostart) == 0 &&
-			autostart != 0;
+	out->autostart = virDomainGetAutostart(domain->handle, &autostart) == 0
+			&& autostart != 0;
 	out->managed_save =
 			virDomainHasManagedSaveImage(domain->handle, 0) == 1;
 	return 0;
@@ -302,12 +306,13 @@ int domain_get_xml(struct domain *domain, enum domain_xml_kind kind, char **out)
 	return 0;
 }
 
-int domain_disk_size(struct domain *domain, const char *target, uint64_t *capacity,
-		uint64_t *allocation)
+int domain_disk_size(struct domain *domain, const char *target,
+		uint64_t *capacity, uint64_t *allocation)
 {
 	virDomainBlockInfo info;
 	if (virDomainGetBlockInfo(domain->handle, target, &info, 0) < 0)
-		return domain_fail(domain, "the size of a disk is not to be had");
+		return domain_fail(domain,
+				"the size of a disk is not to be had");
 	*capacity = info.capacity;
 	*allocation = info.allocation;
 	return 0;

@@ -10,17 +10,17 @@
 struct domain;
 
 struct domain_facts {
-	int id;			/* -1: not active */
+	int id; /* -1: not active */
 	char *name;
 	char uuid[DOMAIN_UUID_MAX];
 	const char *state, *reason; /* libvirt's words, as virsh has them */
-	bool shut_off;		/* nobody of libvirt's has its disks open */
-	char *os_type;		/* "hvm", or NULL */
+	bool shut_off;		    /* nobody of libvirt's has its disks open */
+	char *os_type;		    /* "hvm", or NULL */
 	uint64_t max_memory, memory; /* bytes */
 	unsigned vcpus;
 	uint64_t cpu_ns;
 	bool persistent, autostart;
-	bool managed_save;	/* it waits in a saved state */
+	bool managed_save; /* it waits in a saved state */
 };
 
 /* All domains, active or not, by name. 0 or -errno. */
@@ -39,18 +39,19 @@ int domain_facts(struct domain *domain, struct domain_facts *out);
 void domain_facts_clear(struct domain_facts *facts);
 
 enum domain_xml_kind {
-	DOMAIN_XML_CURRENT,	/* the running one if it runs */
-	DOMAIN_XML_INACTIVE,	/* what it starts with */
-	DOMAIN_XML_SECURE,	/* that, with passwords; needs a writable
+	DOMAIN_XML_CURRENT,  /* the running one if it runs */
+	DOMAIN_XML_INACTIVE, /* what it starts with */
+	DOMAIN_XML_SECURE,   /* that, with passwords; needs a writable
 				   connection */
 };
 /* A string to free. 0, -ENOENT, -EPERM (no secrets for this user), -EIO. */
-int domain_get_xml(struct domain *domain, enum domain_xml_kind kind, char **out);
+int domain_get_xml(struct domain *domain, enum domain_xml_kind kind,
+		char **out);
 
 /* What libvirt, who may see files that we may not, says of the disk TARGET.
  * 0 or -errno. */
-int domain_disk_size(struct domain *domain, const char *target, uint64_t *capacity,
-		uint64_t *allocation);
+int domain_disk_size(struct domain *domain, const char *target,
+		uint64_t *capacity, uint64_t *allocation);
 
 struct _virDomain; /* libvirt's, for live/ */
 struct _virDomain *domain_handle(const struct domain *domain);

@@ -20,7 +20,8 @@ static int control_fail(const struct domain *domain, const char *what)
 {
 	char shown[SHOWN];
 	return connection_fail(-EIO, "domain %s: %s",
-			printable(shown, sizeof(shown), domain_name(domain)), what);
+			printable(shown, sizeof(shown), domain_name(domain)),
+			what);
 }
 
 /* --- is it there --- */
@@ -31,29 +32,34 @@ static int found(virDomainPtr handle, const char *what)
 	if (handle != NULL) {
 		printable(shown, sizeof(shown), virDomainGetName(handle));
 		virDomainFree(handle);
-		return fail(-EEXIST, "libvirt has a domain of that %s already: "
-				"%s", what, shown);
+		return fail(-EEXIST,
+				"libvirt has a domain of that %s already: "
+				"%s",
+				what, shown);
 	}
 	if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
 		return 0;
 	return connection_fail(-EIO, "libvirt can't say what domains it has");
 }
 
-int domain_control_absent(struct connection *conn, const char *name, const char *uuid)
+int domain_control_absent(struct connection *conn, const char *name,
+		const char *uuid)
 {
-	int err = found(virDomainLookupByName(connection_handle(conn), name), "name");
+	int err = found(virDomainLookupByName(connection_handle(conn), name),
+			"name");
 	if (err != 0)
 		return err;
 	if (uuid != NULL)
 		err = found(virDomainLookupByUUIDString(connection_handle(conn),
-					  uuid),
+					    uuid),
 				"UUID");
 	return err;
 }
 
 /* --- define, start, end --- */
 
-int domain_control_define(struct connection *conn, const char *xml, struct domain **out)
+int domain_control_define(struct connection *conn, const char *xml,
+		struct domain **out)
 {
 	char uuid[VIR_UUID_STRING_BUFLEN] = "";
 	virDomainPtr handle = virDomainDefineXML(connection_handle(conn), xml);
@@ -64,7 +70,7 @@ int domain_control_define(struct connection *conn, const char *xml, struct domai
 	if (out == NULL)
 		return 0;
 	return err < 0 ? connection_fail(-EIO, "the domain just defined")
-		     : domain_find(out, conn, uuid);
+		       : domain_find(out, conn, uuid);
 }
 
 int domain_control_start(struct domain *domain)
@@ -81,7 +87,8 @@ bool domain_control_is_active(struct domain *domain)
 
 int domain_control_destroy(struct domain *domain)
 {
-	if (virDomainDestroy(domain_handle(domain)) < 0 && domain_control_is_active(domain))
+	if (virDomainDestroy(domain_handle(domain)) < 0
+			&& domain_control_is_active(domain))
 		return control_fail(domain, "it can't be ended");
 	return 0;
 }
@@ -159,11 +166,12 @@ int domain_control_pull(struct domain *domain, const char *target)
 	return 0;
 }
 
-int domain_control_pull_progress(struct domain *domain, const char *target, uint64_t *done,
-		uint64_t *total)
+int domain_control_pull_progress(struct domain *domain, const char *target,
+		uint64_t *done, uint64_t *total)
 {
 	virDomainBlockJobInfo info = { .cur = 0 };
-	int err = virDomainGetBlockJobInfo(domain_handle(domain), target, &info, 0);
+	int err = virDomainGetBlockJobInfo(domain_handle(domain), target, &info,
+			0);
 	if (err < 0)
 		return control_fail(domain, "libvirt can't say how far it is");
 	*done = info.cur;
@@ -181,7 +189,8 @@ int domain_control_pause(struct domain *domain)
 int domain_control_resume(struct domain *domain)
 {
 	if (virDomainResume(domain_handle(domain)) < 0)
-		return control_fail(domain, "it is paused and can't go on; let it, "
+		return control_fail(domain,
+				"it is paused and can't go on; let it, "
 				"with 'virsh resume'");
 	return 0;
 }

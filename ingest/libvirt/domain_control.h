@@ -11,11 +11,13 @@
 
 /* The domain of NAME, or the one with UUID (may be NULL): -EEXIST with a text;
  * 0: there is none. */
-int domain_control_absent(struct connection *conn, const char *name, const char *uuid);
+int domain_control_absent(struct connection *conn, const char *name,
+		const char *uuid);
 
 /* Defines (anew, if it has the same name and UUID). *OUT may be NULL.
  * 0 or -EIO with libvirt's reason. */
-int domain_control_define(struct connection *conn, const char *xml, struct domain **out);
+int domain_control_define(struct connection *conn, const char *xml,
+		struct domain **out);
 int domain_control_start(struct domain *domain);
 
 bool domain_control_is_active(struct domain *domain);
@@ -41,8 +43,8 @@ int domain_control_uses(struct domain *domain, const char *directory);
 int domain_control_pull(struct domain *domain, const char *target);
 /* 1: a job is at work on the disk, with so many of so many bytes done; 0: none
  * is; -errno. */
-int domain_control_pull_progress(struct domain *domain, const char *target, uint64_t *done,
-		uint64_t *total);
+int domain_control_pull_progress(struct domain *domain, const char *target,
+		uint64_t *done, uint64_t *total);
 
 /* Pauses the guest; qemu writes all that it holds of its disks to their files.
  * domain_control_resume lets it go on. */

@@ -10,8 +10,8 @@
 
 bool domain_doc_is(const xmlNode *n, const char *name)
 {
-	return n->type == XML_ELEMENT_NODE && n->ns == NULL &&
-			strcmp((const char *)n->name, name) == 0;
+	return n->type == XML_ELEMENT_NODE && n->ns == NULL
+			&& strcmp((const char *)n->name, name) == 0;
 }
 
 xmlNode *domain_doc_child(const xmlNode *parent, const char *name)
@@ -25,7 +25,8 @@ xmlNode *domain_doc_child(const xmlNode *parent, const char *name)
 bool domain_doc_attribute_is(const xmlNode *n, const char *name,
 		const char *value)
 {
-	xmlChar *text = n != NULL ? xmlGetNoNsProp(n, (const xmlChar *)name) : NULL;
+	xmlChar *text = n != NULL ? xmlGetNoNsProp(n, (const xmlChar *)name)
+				  : NULL;
 	bool same = text != NULL && strcmp((const char *)text, value) == 0;
 	xmlFree(text);
 	return same;
@@ -51,8 +52,8 @@ int domain_doc_parse(xmlDoc **out, const char *xml, size_t len)
 int domain_doc_parse_root(xmlDoc **out, const char *xml, size_t len,
 		const char *root)
 {
-	int options = XML_PARSE_NONET | XML_PARSE_NOERROR |
-			XML_PARSE_NOWARNING | XML_PARSE_NOCDATA;
+	int options = XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING
+			| XML_PARSE_NOCDATA;
 	xmlDoc *doc;
 	int err;
 #if LIBXML_VERSION >= 21300

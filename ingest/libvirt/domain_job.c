@@ -40,8 +40,9 @@ const char *domain_job_operation(struct domain *domain)
 {
 	virTypedParameterPtr params = NULL;
 	int type = VIR_DOMAIN_JOB_NONE, count = 0, operation = 0;
-	if (virDomainGetJobStats(domain_handle(domain), &type, &params, &count, 0) <
-			0)
+	if (virDomainGetJobStats(domain_handle(domain), &type, &params, &count,
+			    0)
+			< 0)
 		return NULL;
 	virTypedParamsGetInt(params, count, VIR_DOMAIN_JOB_OPERATION,
 			&operation);
@@ -52,8 +53,8 @@ const char *domain_job_operation(struct domain *domain)
 const char *domain_job_pause(struct domain *domain)
 {
 	int state = 0, reason = 0;
-	if (virDomainGetState(domain_handle(domain), &state, &reason, 0) < 0 ||
-			state != VIR_DOMAIN_PAUSED)
+	if (virDomainGetState(domain_handle(domain), &state, &reason, 0) < 0
+			|| state != VIR_DOMAIN_PAUSED)
 		return NULL;
 	switch (reason) {
 	case VIR_DOMAIN_PAUSED_MIGRATION:
@@ -91,7 +92,8 @@ static const char *block_job_name(int type)
 const char *domain_job_block(struct domain *domain, const char *target)
 {
 	virDomainBlockJobInfo info = { .type = 0 };
-	if (virDomainGetBlockJobInfo(domain_handle(domain), target, &info, 0) != 1)
+	if (virDomainGetBlockJobInfo(domain_handle(domain), target, &info, 0)
+			!= 1)
 		return NULL;
 	return block_job_name(info.type);
 }

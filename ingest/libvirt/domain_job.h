@@ -25,9 +25,9 @@ const char *domain_job_pause(struct domain *domain);
 const char *domain_job_block(struct domain *domain, const char *target);
 
 enum domain_control {
-	DOMAIN_CONTROL_FREE,	/* or libvirt does not say */
-	DOMAIN_CONTROL_BUSY,	/* an operation of libvirt's is under way */
-	DOMAIN_CONTROL_ERROR,	/* qemu does not answer libvirt */
+	DOMAIN_CONTROL_FREE,  /* or libvirt does not say */
+	DOMAIN_CONTROL_BUSY,  /* an operation of libvirt's is under way */
+	DOMAIN_CONTROL_ERROR, /* qemu does not answer libvirt */
 };
 /* Unlike the other questions it does not wait for whoever is at work. */
 enum domain_control domain_job_control(struct domain *domain);

@@ -20,7 +20,8 @@ static inline void cleanup_doc(xmlDoc **doc)
 
 static int visit_text(xmlChar *text, domain_path_fn *fn, void *ctx)
 {
-	int err = text != NULL && text[0] == '/' ? fn(ctx, (const char *)text) : 0;
+	int err = text != NULL && text[0] == '/' ? fn(ctx, (const char *)text)
+						 : 0;
 	xmlFree(text);
 	return err;
 }
@@ -28,9 +29,10 @@ static int visit_text(xmlChar *text, domain_path_fn *fn, void *ctx)
 static int visit_node(const xmlNode *n, domain_path_fn *fn, void *ctx)
 {
 	int err = 0;
-	for (const xmlAttr *a = n->properties; err == 0 && a != NULL; a = a->next)
-		err = visit_text(xmlNodeListGetString(n->doc, a->children, 1), fn,
-				ctx);
+	for (const xmlAttr *a = n->properties; err == 0 && a != NULL;
+			a = a->next)
+		err = visit_text(xmlNodeListGetString(n->doc, a->children, 1),
+				fn, ctx);
 	/* <nvram>/path</nvram>, <kernel>…: text and nothing else. */
 	if (err != 0)
 		return err;
@@ -97,8 +99,12 @@ static xmlNode *backing_below(const xmlNode *disk, const char *directory)
 	xmlNode *backing = NULL;
 	if (domain_doc_is(disk, "disk"))
 		backing = domain_doc_child(disk, "backingStore");
-	return backing != NULL && visit_below(backing, is_below, (void *)directory) == 1
-			? backing : NULL;
+	return backing != NULL
+					&& visit_below(backing, is_below,
+							   (void *)directory)
+							== 1
+			? backing
+			: NULL;
 }
 
 void domain_paths_free(char **targets)
@@ -130,10 +136,12 @@ int domain_paths_backed(const char *xml, const char *directory, char ***targets)
 	char **list = calloc(1, sizeof(*list));
 	if (err == 0 && list == NULL)
 		err = -ENOMEM;
-	const xmlNode *devices = err < 0 ? NULL
-			: domain_doc_child(xmlDocGetRootElement(doc), "devices");
-	for (xmlNode *n = devices != NULL ? devices->children : NULL; err == 0 && n != NULL;
-			n = n->next)
+	const xmlNode *devices = err < 0
+			? NULL
+			: domain_doc_child(xmlDocGetRootElement(doc),
+					"devices");
+	for (xmlNode *n = devices != NULL ? devices->children : NULL;
+			err == 0 && n != NULL; n = n->next)
 		if (backing_below(n, directory) != NULL)
 			err = add_target(&list, &count, n);
 	if (err < 0) {
@@ -151,11 +159,14 @@ int domain_paths_unback(const char *xml, const char *directory, char **out)
 	int len = 0, err = domain_doc_parse(&doc, xml, strlen(xml));
 	if (err < 0)
 		return err;
-	const xmlNode *devices = domain_doc_child(xmlDocGetRootElement(doc), "devices");
-	for (xmlNode *n = devices != NULL ? devices->children : NULL; n != NULL; n = n->next) {
+	const xmlNode *devices =
+			domain_doc_child(xmlDocGetRootElement(doc), "devices");
+	for (xmlNode *n = devices != NULL ? devices->children : NULL; n != NULL;
+			n = n->next) {
 		xmlNode *old = backing_below(n, directory);
 		xmlNode *none = old != NULL ? xmlNewNode(NULL,
-				(const xmlChar *)"backingStore") : NULL;
+						(const xmlChar *)"backingStore")
+					    : NULL;
 		if (old == NULL)
 			continue;
 		if (none == NULL)

@@ -22,7 +22,8 @@ int domain_paths_name(const char *xml, const char *path);
  * below DIRECTORY. *TARGETS: NULL-ended, to be freed with domain_paths_free.
  * 0 or -errno.
  */
-int domain_paths_backed(const char *xml, const char *directory, char ***targets);
+int domain_paths_backed(const char *xml, const char *directory,
+		char ***targets);
 void domain_paths_free(char **targets); /* NULL allowed */
 
 /* XML without the chains of those disks: their own images are all there is.

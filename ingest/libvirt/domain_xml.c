@@ -14,16 +14,22 @@
 #define DEPTH_MAX 200
 
 static const char *const device_names[] = {
-	[DEVICE_DISK] = "disk", [DEVICE_CDROM] = "cdrom",
-	[DEVICE_FLOPPY] = "floppy", [DEVICE_LUN] = "lun",
+	[DEVICE_DISK] = "disk",
+	[DEVICE_CDROM] = "cdrom",
+	[DEVICE_FLOPPY] = "floppy",
+	[DEVICE_LUN] = "lun",
 	[DEVICE_OTHER] = "other",
 };
 
 static const char *const source_names[] = {
-	[SOURCE_FILE] = "file", [SOURCE_BLOCK] = "block",
-	[SOURCE_VOLUME] = "volume", [SOURCE_NETWORK] = "network",
-	[SOURCE_DIR] = "dir", [SOURCE_NVME] = "nvme",
-	[SOURCE_VHOSTUSER] = "vhostuser", [SOURCE_OTHER] = "other",
+	[SOURCE_FILE] = "file",
+	[SOURCE_BLOCK] = "block",
+	[SOURCE_VOLUME] = "volume",
+	[SOURCE_NETWORK] = "network",
+	[SOURCE_DIR] = "dir",
+	[SOURCE_NVME] = "nvme",
+	[SOURCE_VHOSTUSER] = "vhostuser",
+	[SOURCE_OTHER] = "other",
 };
 
 const char *domain_xml_device_name(enum disk_device d)
@@ -95,8 +101,9 @@ static int read_slice(const xmlNode *source, struct disk_source *s)
 	int err;
 	for (; n != NULL; n = n->next) {
 		uint64_t end;
-		if (!domain_doc_is(n, "slice") ||
-				!domain_doc_attribute_is(n, "type", "storage"))
+		if (!domain_doc_is(n, "slice")
+				|| !domain_doc_attribute_is(n, "type",
+						"storage"))
 			continue;
 		err = number(n, "offset", &s->slice_offset);
 		if (err != 0)
@@ -104,10 +111,10 @@ static int read_slice(const xmlNode *source, struct disk_source *s)
 		err = number(n, "size", &s->slice_size);
 		if (err != 0)
 			return err;
-		if (s->slice_size == 0 ||
-				__builtin_add_overflow(s->slice_offset,
-						s->slice_size, &end) ||
-				end > INT64_MAX)
+		if (s->slice_size == 0
+				|| __builtin_add_overflow(s->slice_offset,
+						s->slice_size, &end)
+				|| end > INT64_MAX)
 			return fail(-EBADMSG, "a <slice> out of bounds");
 		s->sliced = true;
 		return 0;
@@ -231,8 +238,10 @@ static enum disk_device device_kind(const xmlNode *n)
 	for (int d = 0; d < DEVICE_OTHER; d++)
 		if (domain_doc_attribute_is(n, "device", device_names[d]))
 			return (enum disk_device)d;
-	return xmlHasNsProp((xmlNode *)n, (const xmlChar *)"device", NULL) != NULL
-			? DEVICE_OTHER : DEVICE_DISK;
+	return xmlHasNsProp((xmlNode *)n, (const xmlChar *)"device", NULL)
+					!= NULL
+			? DEVICE_OTHER
+			: DEVICE_DISK;
 }
 
 static int read_disk(const xmlNode *n, struct domain_disk *disk)
@@ -298,7 +307,8 @@ static int read_tpm(const xmlNode *devices, struct domain_xml *xml)
 {
 	const xmlNode *tpm = domain_doc_child(devices, "tpm");
 	const xmlNode *backend = domain_doc_child(tpm, "backend");
-	xml->tpm_emulated = domain_doc_attribute_is(backend, "type", "emulator");
+	xml->tpm_emulated =
+			domain_doc_attribute_is(backend, "type", "emulator");
 	if (!xml->tpm_emulated)
 		return 0;
 	return attribute(domain_doc_child(backend, "source"), "path",
@@ -323,7 +333,8 @@ static int read_domain(const xmlNode *root, struct domain_xml *xml)
 		err = read_nvram(os, xml);
 	if (err == 0)
 		err = read_tpm(domain_doc_child(root, "devices"), xml);
-	return err != 0 ? err : read_disks(domain_doc_child(root, "devices"), xml);
+	return err != 0 ? err
+			: read_disks(domain_doc_child(root, "devices"), xml);
 }
 
 int domain_xml_parse(struct domain_xml **out, const char *xml, size_t len)

@@ -14,7 +14,7 @@
 #define DOMAIN_XML_DISKS_MAX 4096u
 
 enum disk_device {
-	DEVICE_DISK,	/* also when it is not said */
+	DEVICE_DISK, /* also when it is not said */
 	DEVICE_CDROM,
 	DEVICE_FLOPPY,
 	DEVICE_LUN,
@@ -35,33 +35,33 @@ enum source_type {
 /* Where bytes are: of a disk, or of one level of its backing chain. */
 struct disk_source {
 	enum source_type type;
-	bool present;		/* false: no <source>, i.e. no medium */
-	char *path;		/* file, block device, directory, socket; or NULL */
-	char *pool, *volume;	/* of a volume */
+	bool present; /* false: no <source>, i.e. no medium */
+	char *path;   /* file, block device, directory, socket; or NULL */
+	char *pool, *volume;	      /* of a volume */
 	char *protocol, *name, *host; /* of a network disk; host may be NULL */
-	char *format;		/* NULL: not said */
-	char *startup_policy;	/* NULL: not said */
+	char *format;		      /* NULL: not said */
+	char *startup_policy;	      /* NULL: not said */
 	bool encrypted;
-	bool sliced;		/* the disk is only this part of the file: */
+	bool sliced; /* the disk is only this part of the file: */
 	uint64_t slice_offset, slice_size;
 	struct disk_source *backing; /* as the XML says it; NULL: not said */
-	bool ends;		/* an empty <backingStore/>: nothing below */
+	bool ends; /* an empty <backingStore/>: nothing below */
 };
 
 struct domain_disk {
-	char *target;		/* "vda" */
-	char *bus;		/* or NULL */
+	char *target; /* "vda" */
+	char *bus;    /* or NULL */
 	enum disk_device device;
 	bool readonly, shareable, transient;
 	struct disk_source source;
 };
 
 struct domain_xml {
-	char *name, *uuid;	/* uuid may be NULL */
-	char *nvram;		/* the path, or NULL */
+	char *name, *uuid;				 /* uuid may be NULL */
+	char *nvram;					 /* the path, or NULL */
 	char *nvram_template, *loader, *kernel, *initrd; /* or NULL */
-	bool tpm_emulated;	/* by swtpm, whose state is on the host */
-	char *tpm_path;		/* of that state; NULL: where libvirt keeps it */
+	bool tpm_emulated; /* by swtpm, whose state is on the host */
+	char *tpm_path;	   /* of that state; NULL: where libvirt keeps it */
 	unsigned disk_count;
 	struct domain_disk *disks;
 };

@@ -20,7 +20,7 @@
 #include "repo/base/error.h"
 
 static const char label_path[] = "string(/capabilities/host/"
-	"secmodel[model='dac']/baselabel[1])";
+				 "secmodel[model='dac']/baselabel[1])";
 
 /* "+64055". Returns what follows, or NULL. */
 static const char *parse_id(const char *text, unsigned *id)
@@ -56,11 +56,12 @@ static bool find_label(const char *xml, uid_t *uid, gid_t *gid)
 					| XML_PARSE_NOWARNING);
 	xmlXPathContext *context = doc != NULL ? xmlXPathNewContext(doc) : NULL;
 	xmlXPathObject *found = context != NULL
-			? xmlXPathEvalExpression(
-					  (const xmlChar *)label_path, context)
+			? xmlXPathEvalExpression((const xmlChar *)label_path,
+					context)
 			: NULL;
 	bool ok = found != NULL && found->stringval != NULL
-			&& parse_label((const char *)found->stringval, uid, gid);
+			&& parse_label((const char *)found->stringval, uid,
+					gid);
 	xmlXPathFreeObject(found);
 	xmlXPathFreeContext(context);
 	xmlFreeDoc(doc);
@@ -110,7 +111,9 @@ int qemu_user_chown(int fd, const char *path, uid_t uid, gid_t gid)
 	if ((st.st_uid == uid && st.st_gid == gid) || geteuid() != 0)
 		return 0;
 	if (fchown(fd, uid, gid) < 0)
-		return fail_errno(-errno, "giving %s to the user that qemu runs "
-				"as (%u)", path, (unsigned)uid);
+		return fail_errno(-errno,
+				"giving %s to the user that qemu runs "
+				"as (%u)",
+				path, (unsigned)uid);
 	return 0;
 }

@@ -30,10 +30,11 @@ static uint64_t memory_to_spare(void)
 	FILE *f = fopen("/proc/meminfo", "re");
 	uint64_t bytes = UINT64_MAX;
 	char line[128];
-	while (f != NULL && bytes == UINT64_MAX && fgets(line, sizeof(line), f) != NULL)
+	while (f != NULL && bytes == UINT64_MAX
+			&& fgets(line, sizeof(line), f) != NULL)
 		if (strncmp(line, label, sizeof(label) - 1) == 0)
-			bytes = strtoull(line + sizeof(label) - 1, NULL, 10) *
-					KIB;
+			bytes = strtoull(line + sizeof(label) - 1, NULL, 10)
+					* KIB;
 	if (f != NULL)
 		fclose(f);
 	return bytes;
@@ -47,11 +48,13 @@ static int check_memory(struct transient_guest *guest)
 	char have[SIZE_TEXT_MAX];
 	virDomainInfo info;
 	if (virDomainGetInfo(guest->domain, &info) < 0)
-		return connection_fail(-EIO, "libvirt doesn't say how much "
+		return connection_fail(-EIO,
+				"libvirt doesn't say how much "
 				"memory the guest has");
 	if ((uint64_t)info.maxMem * KIB <= spare)
 		return 0;
-	return fail(-ENOMEM, "it wants %s of memory, this host has %s to spare: "
+	return fail(-ENOMEM,
+			"it wants %s of memory, this host has %s to spare: "
 			"give it less with --memory, or prove it elsewhere",
 			size_format(want, (uint64_t)info.maxMem * KIB),
 			size_format(have, spare));
@@ -146,7 +149,8 @@ int transient_guest_state(struct transient_guest *guest, const char **why)
 	if (virDomainGetState(guest->domain, &state, &reason, 0) < 0) {
 		if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
 			return GUEST_ENDED;
-		return connection_fail(-EIO, "libvirt doesn't say whether the "
+		return connection_fail(-EIO,
+				"libvirt doesn't say whether the "
 				"guest runs");
 	}
 	if (state == VIR_DOMAIN_SHUTOFF)
@@ -199,7 +203,8 @@ static int receive(virStreamPtr stream, struct growing *growing)
 		int n = grow(growing);
 		if (n < 0)
 			return n;
-		n = virStreamRecv(stream, (char *)growing->data + growing->len, READ_SIZE);
+		n = virStreamRecv(stream, (char *)growing->data + growing->len,
+				READ_SIZE);
 		if (n == 0)
 			return virStreamFinish(stream) == 0 ? 0 : -ENODATA;
 		if (n < 0) {
@@ -210,7 +215,8 @@ static int receive(virStreamPtr stream, struct growing *growing)
 	}
 }
 
-int transient_guest_screen(struct transient_guest *guest, uint8_t **file, size_t *len)
+int transient_guest_screen(struct transient_guest *guest, uint8_t **file,
+		size_t *len)
 {
 	struct growing got = { .data = NULL };
 	virStreamPtr stream = virStreamNew(guest->connection, 0);
@@ -238,8 +244,8 @@ uint64_t transient_guest_read(struct transient_guest *guest)
 {
 	virDomainBlockStatsStruct st;
 	/* The empty name: all disks together. */
-	if (virDomainBlockStats(guest->domain, "", &st, sizeof(st)) < 0 ||
-			st.rd_bytes < 0)
+	if (virDomainBlockStats(guest->domain, "", &st, sizeof(st)) < 0
+			|| st.rd_bytes < 0)
 		return 0;
 	return (uint64_t)st.rd_bytes;
 }

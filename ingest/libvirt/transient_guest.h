@@ -16,8 +16,8 @@ struct transient_guest;
 
 enum guest_state {
 	GUEST_RUNS,
-	GUEST_ENDED,		/* it is gone, of its own accord */
-	GUEST_STUCK,		/* it can't go on: paused or crashed */
+	GUEST_ENDED, /* it is gone, of its own accord */
+	GUEST_STUCK, /* it can't go on: paused or crashed */
 };
 
 /* CONN is writable. 0; -EIO with libvirt's reason; -ENOMEM with a text: it wants
@@ -38,7 +38,8 @@ int transient_guest_agent(struct transient_guest *guest);
 
 /* What the first screen shows, as a PNG or PPM file. To free. -ENODATA: it has no
  * screen, or not now. */
-int transient_guest_screen(struct transient_guest *guest, uint8_t **file, size_t *len);
+int transient_guest_screen(struct transient_guest *guest, uint8_t **file,
+		size_t *len);
 
 /* Bytes that it has read from its disks, 0 if libvirt doesn't say. */
 uint64_t transient_guest_read(struct transient_guest *guest);

@@ -21,7 +21,7 @@
 #include "repo/crypto/seal.h"
 
 #define RANGES 8u
-#define RANGES_ANYWHERE 2u	/* of them: holes count as well */
+#define RANGES_ANYWHERE 2u /* of them: holes count as well */
 #define RANGE_MAX (64 * KIB)
 /* How far from a place to look for clean bytes, and for data among them. */
 #define LOOK_MAX (256 * MIB)
@@ -126,8 +126,8 @@ static int last_data_span(struct image *base, uint64_t below, uint64_t *span)
 }
 
 /* The last clean part of the data at [at, end). */
-static int last_clean(const struct image_source *source, uint64_t at, uint64_t end,
-		uint64_t *from, uint64_t *to)
+static int last_clean(const struct image_source *source, uint64_t at,
+		uint64_t end, uint64_t *from, uint64_t *to)
 {
 	while (at < end) {
 		bool same = false;
@@ -150,7 +150,8 @@ static int last_clean(const struct image_source *source, uint64_t at, uint64_t e
 static int last_in_span(const struct image_source *source, struct image *base,
 		uint64_t span, uint64_t *from, uint64_t *to)
 {
-	uint64_t at = span * SPAN_SIZE, end = min_u64(at + SPAN_SIZE, source->size);
+	uint64_t at = span * SPAN_SIZE,
+		 end = min_u64(at + SPAN_SIZE, source->size);
 	*from = *to = 0;
 	while (at < end) {
 		bool hole = false;

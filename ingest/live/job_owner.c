@@ -37,11 +37,12 @@ static int backup_job(struct domain *domain, char **who)
 	char shown[256];
 	if (xml == NULL)
 		return 0;
-	if (job_xml_socket(&socket, xml) != 0 || socket == NULL ||
-			!scratch_is_socket(socket))
+	if (job_xml_socket(&socket, xml) != 0 || socket == NULL
+			|| !scratch_is_socket(socket))
 		return answer(who, "a backup job that amberfs did not start");
 	if (asprintf(who, "another backup by amberfs (%s)",
-			    printable(shown, sizeof(shown), socket)) < 0) {
+			    printable(shown, sizeof(shown), socket))
+			< 0) {
 		*who = NULL;
 		return -ENOMEM;
 	}
@@ -55,7 +56,8 @@ static int block_job(struct domain *domain, const char *target, char **who)
 	if (job == NULL)
 		return 0;
 	if (asprintf(who, "%s of the disk %s", job,
-			    printable(shown, sizeof(shown), target)) < 0) {
+			    printable(shown, sizeof(shown), target))
+			< 0) {
 		*who = NULL;
 		return -ENOMEM;
 	}
@@ -69,7 +71,8 @@ static int block_jobs(struct domain *domain, char **who)
 	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
 	if (err == 0)
 		err = domain_xml_parse(&parsed, xml, strlen(xml));
-	for (unsigned i = 0; err == 0 && *who == NULL && i < parsed->disk_count; i++)
+	for (unsigned i = 0; err == 0 && *who == NULL && i < parsed->disk_count;
+			i++)
 		if (parsed->disks[i].source.present)
 			err = block_job(domain, parsed->disks[i].target, who);
 	domain_xml_free(parsed);
@@ -89,7 +92,8 @@ static int wait_a_moment(struct domain *domain, bool *is_free, char **who)
 			*is_free = true;
 			return 0;
 		case DOMAIN_CONTROL_ERROR:
-			return answer(who, "a qemu that does not answer "
+			return answer(who,
+					"a qemu that does not answer "
 					"libvirt (virsh domcontrol)");
 		default:
 			break;
@@ -121,7 +125,8 @@ int job_owner_find(struct domain *domain, char **who)
 	if (err != 0)
 		return err;
 	if (*who == NULL && !is_free)
-		err = answer(who, "an operation of libvirt's that does not end "
+		err = answer(who,
+				"an operation of libvirt's that does not end "
 				"(virsh domcontrol)");
 	if (err != 0)
 		return err;

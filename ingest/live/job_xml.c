@@ -96,7 +96,8 @@ char *job_xml_checkpoint(const char *name, const struct live_disk *disks,
 
 static char *attribute(const xmlNode *n, const char *name)
 {
-	xmlChar *text = n != NULL ? xmlGetNoNsProp(n, (const xmlChar *)name) : NULL;
+	xmlChar *text = n != NULL ? xmlGetNoNsProp(n, (const xmlChar *)name)
+				  : NULL;
 	char *copy = text != NULL ? strdup((const char *)text) : NULL;
 	xmlFree(text);
 	return copy;
@@ -110,7 +111,8 @@ int job_xml_socket(char **socket, const char *xml)
 	if (err != 0)
 		return err;
 	*socket = attribute(domain_doc_child(xmlDocGetRootElement(doc),
-					    "server"), "socket");
+					    "server"),
+			"socket");
 	xmlFreeDoc(doc);
 	return 0;
 }
@@ -124,8 +126,10 @@ static bool read_user(uid_t *out, const char *text, size_t len)
 	unsigned long n;
 	if (copy == NULL || !*copy)
 		return false;
-	if (*copy != '+' && getpwnam_r(copy, &entry, room, sizeof(room),
-					&found) == 0 && found != NULL) {
+	if (*copy != '+'
+			&& getpwnam_r(copy, &entry, room, sizeof(room), &found)
+					== 0
+			&& found != NULL) {
 		*out = found->pw_uid;
 		return true;
 	}
@@ -140,8 +144,10 @@ static bool read_group(gid_t *out, const char *text)
 	struct group entry, *found = NULL;
 	char room[4096], *end;
 	unsigned long n;
-	if (*text != '+' && getgrnam_r(text, &entry, room, sizeof(room),
-					&found) == 0 && found != NULL) {
+	if (*text != '+'
+			&& getgrnam_r(text, &entry, room, sizeof(room), &found)
+					== 0
+			&& found != NULL) {
 		*out = found->gr_gid;
 		return true;
 	}
@@ -156,13 +162,15 @@ static void read_seclabel(struct guest_facts *out, const xmlNode *n)
 {
 	const xmlNode *label = domain_doc_child(n, "label");
 	xmlChar *text = label != NULL ? xmlNodeGetContent(label) : NULL;
-	const char *colon = text != NULL ? strchr((const char *)text, ':') : NULL;
+	const char *colon =
+			text != NULL ? strchr((const char *)text, ':') : NULL;
 	if (domain_doc_attribute_is(n, "model", "apparmor"))
 		out->apparmor = true;
 	if (domain_doc_attribute_is(n, "model", "dac") && colon != NULL)
-		out->has_owner = read_user(&out->owner, (const char *)text,
-				(size_t)(colon - (const char *)text)) &&
-				read_group(&out->group, colon + 1);
+		out->has_owner =
+				read_user(&out->owner, (const char *)text,
+						(size_t)(colon - (const char *)text))
+				&& read_group(&out->group, colon + 1);
 	xmlFree(text);
 }
 
@@ -190,7 +198,8 @@ int job_xml_guest(struct guest_facts *out, const char *xml)
 		if (domain_doc_is(n, "seclabel"))
 			read_seclabel(out, n);
 	root = domain_doc_child(root, "devices");
-	for (const xmlNode *n = root != NULL ? root->children : NULL; n != NULL; n = n->next)
+	for (const xmlNode *n = root != NULL ? root->children : NULL; n != NULL;
+			n = n->next)
 		if (domain_doc_is(n, "channel"))
 			read_channel(out, n);
 	xmlFreeDoc(doc);

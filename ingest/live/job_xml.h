@@ -22,10 +22,10 @@ int job_xml_socket(char **socket, const char *xml);
 enum guest_agent { AGENT_NONE, AGENT_AWAY, AGENT_CONNECTED };
 
 struct guest_facts {
-	bool has_owner;		/* libvirt says whom qemu runs as: */
+	bool has_owner; /* libvirt says whom qemu runs as: */
 	uid_t owner;
 	gid_t group;
-	bool apparmor;		/* qemu is confined by it */
+	bool apparmor; /* qemu is confined by it */
 	enum guest_agent agent;
 };
 /* From a running domain's XML. 0, -EBADMSG, -ENOMEM. */

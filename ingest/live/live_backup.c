@@ -42,7 +42,7 @@ struct live_run {
 	struct domain_state *domain; /* d's */
 	struct tracked_base base;
 	struct checkpoint_names names; /* that were there before the job */
-	struct disk_state *disks; /* those to be read */
+	struct disk_state *disks;      /* those to be read */
 	unsigned count;
 	struct live_begin begun;
 };
@@ -64,11 +64,14 @@ static int note_disks(struct live_run *run)
 	int err = 0;
 	for (unsigned i = 0; err == 0 && i < state->disk_count; i++) {
 		bool left_out;
-		err = disk_record_leave_out(run->d, &state->disks[i], &left_out);
+		err = disk_record_leave_out(run->d, &state->disks[i],
+				&left_out);
 		if (err < 0 || left_out)
 			continue;
-		err = live_disk_note(&run->disks[run->count++], &state->disks[i]);
-		if (!state->facts.persistent && run->disks[run->count - 1].cannot == NULL)
+		err = live_disk_note(&run->disks[run->count++],
+				&state->disks[i]);
+		if (!state->facts.persistent
+				&& run->disks[run->count - 1].cannot == NULL)
 			run->disks[run->count - 1].cannot =
 					"a transient domain has no checkpoints";
 	}
@@ -83,8 +86,8 @@ static bool has_traces(const struct live_run *run)
 		if (tracking_is_ours(run->names.items[i], id))
 			return true;
 	for (unsigned i = 0; i < run->count; i++)
-		if (tracking_image_lists_ours(&run->disks[i].plan->chain.files[0],
-				    id))
+		if (tracking_image_lists_ours(
+				    &run->disks[i].plan->chain.files[0], id))
 			return true;
 	return false;
 }
@@ -94,11 +97,14 @@ static void decide_disk(struct live_run *run, struct disk_state *disk)
 	const struct backup_options *options = run->d->options;
 	const struct chain_file *top = &disk->plan->chain.files[0];
 	const struct tracking_disk now = { .target = disk->plan->target,
-		.path = top->path, .reading = disk->reading,
-		.size = top->virtual_size, .identities = disk->identities,
-		.identity_count = disk->identity_count, .cannot = disk->cannot };
-	tracking_decide(&disk->verdict, &run->base.base, run->domain->facts.uuid,
-			&now);
+		.path = top->path,
+		.reading = disk->reading,
+		.size = top->virtual_size,
+		.identities = disk->identities,
+		.identity_count = disk->identity_count,
+		.cannot = disk->cannot };
+	tracking_decide(&disk->verdict, &run->base.base,
+			run->domain->facts.uuid, &now);
 	if (disk->verdict.record != NULL && options->force_read)
 		live_disk_demote(disk, "--force-read wants it");
 }
@@ -124,8 +130,9 @@ static int redefine(struct live_run *run)
 			targets[count++] = run->disks[i].plan->target;
 	int err = tracked_base_read(&run->base, run->d->b, CHECKPOINT_FILE,
 			CHECKPOINT_XML_MAX, &xml);
-	return err < 0 ? err : checkpoints_redefine(run->domain->domain, xml,
-					   targets, count);
+	return err < 0 ? err
+		       : checkpoints_redefine(run->domain->domain, xml, targets,
+				       count);
 }
 
 /* libvirt may have lost what it knew of the checkpoint (the domain was defined
@@ -135,8 +142,8 @@ static void tell_again(struct live_run *run)
 	int err = redefine(run);
 	if (err == 0) {
 		report_verbose("domain %s: libvirt had forgotten checkpoint %s "
-			       "and was told again", run->d->display,
-				run->base.base.token);
+			       "and was told again",
+				run->d->display, run->base.base.token);
 		return;
 	}
 	report_verbose("%s", error_text(err));
@@ -156,8 +163,10 @@ static void delete_leftovers(struct live_run *run)
 		if (!tracking_is_ours(name, id)
 				|| (token != NULL && strcmp(name, token) == 0))
 			continue;
-		report_verbose("domain %s: checkpoint %s belongs to no snapshot "
-			       "and is deleted", run->d->display, name);
+		report_verbose("domain %s: checkpoint %s belongs to no "
+			       "snapshot "
+			       "and is deleted",
+				run->d->display, name);
 		int err = checkpoints_delete(run->domain->domain, name);
 		if (err < 0)
 			report_verbose("%s", error_text(err));
@@ -175,7 +184,8 @@ static int decide(struct live_run *run)
 		return err;
 	for (unsigned i = 0; i < run->count; i++)
 		decide_disk(run, &run->disks[i]);
-	if (any_incremental(run) && !checkpoints_have(&run->names, run->base.base.token))
+	if (any_incremental(run)
+			&& !checkpoints_have(&run->names, run->base.base.token))
 		tell_again(run);
 	delete_leftovers(run);
 	return 0;
@@ -205,19 +215,24 @@ static int note_moment(struct live_run *run)
 	struct backup_snapshot *snapshot = run->d->b;
 	bool frozen = live_job_frozen(run->begun.job);
 	/* Of a guest that never was, it is no news. */
-	bool news = snapshot->base != NULL && snapshot->base->consistency != NULL &&
-			strcmp(snapshot->base->consistency, "filesystem") == 0 &&
-			options->quiesce != QUIESCE_NEVER;
+	bool news = snapshot->base != NULL
+			&& snapshot->base->consistency != NULL
+			&& strcmp(snapshot->base->consistency, "filesystem")
+					== 0
+			&& options->quiesce != QUIESCE_NEVER;
 	snapshot->snap->consistency = strdup(frozen ? "filesystem" : "crash");
 	if (frozen)
-		snapshot->frozen_seconds = live_job_frozen_seconds(run->begun.job);
+		snapshot->frozen_seconds =
+				live_job_frozen_seconds(run->begun.job);
 	else
-		(news ? report_warning : report_verbose)("domain %s: its "
-				"filesystems were not frozen: %s",
+		(news ? report_warning
+		      : report_verbose)("domain %s: its "
+					"filesystems were not frozen: %s",
 				run->d->display,
 				live_job_why_not_frozen(run->begun.job));
-	return snapshot->snap->consistency != NULL ? 0
-				    : fail_errno(-ENOMEM, "making a snapshot");
+	return snapshot->snap->consistency != NULL
+			? 0
+			: fail_errno(-ENOMEM, "making a snapshot");
 }
 
 /* The last snapshot has the disk, and no checkpoint of it either. */
@@ -241,13 +256,15 @@ static void say_reasons(struct live_run *run)
 	for (unsigned i = 0; i < run->count; i++) {
 		const struct disk_state *disk = &run->disks[i];
 		const char *target = disk->plan->target;
-		if (disk->verdict.record != NULL || disk->verdict.why[0] == '\0')
+		if (disk->verdict.record != NULL
+				|| disk->verdict.why[0] == '\0')
 			continue;
 		if (disk->cannot == NULL || !was_untracked(run, target))
 			disk_record_say_full(run->d, target, disk->verdict.why);
 		else
 			report_verbose("domain %s: disk %s is read in full: %s",
-					run->d->display, target, disk->verdict.why);
+					run->d->display, target,
+					disk->verdict.why);
 	}
 }
 
@@ -269,21 +286,25 @@ static int store_checkpoint(struct live_run *r)
 		report_verbose("%s", error_text(err));
 		return 0;
 	}
-	struct backup_file f = { .name = CHECKPOINT_FILE, .kind = FILE_XML,
-		.mode = DOMAIN_FILE_MODE, .mtime_ns = realtime_ns() };
+	struct backup_file f = { .name = CHECKPOINT_FILE,
+		.kind = FILE_XML,
+		.mode = DOMAIN_FILE_MODE,
+		.mtime_ns = realtime_ns() };
 	return backup_snapshot_store_text(d->b, &f, xml);
 }
 
 static int store_disks(struct live_run *run)
 {
 	const char *socket = live_job_socket(run->begun.job);
-	const char *checkpoint = run->begun.checkpoint[0] ? run->begun.checkpoint
-							: NULL;
+	const char *checkpoint =
+			run->begun.checkpoint[0] ? run->begun.checkpoint : NULL;
 	int err = 0;
 	for (unsigned i = 0; err == 0 && i < run->count; i++) {
-		err = live_disk_store(run->d, &run->disks[i], socket, checkpoint);
+		err = live_disk_store(run->d, &run->disks[i], socket,
+				checkpoint);
 		if (err == 0)
-			err = disk_record_store_info(run->d, run->disks[i].plan);
+			err = disk_record_store_info(run->d,
+					run->disks[i].plan);
 	}
 	return err;
 }
@@ -323,7 +344,8 @@ static int store_all(struct live_run *run)
 static int delete_if_ours(struct live_run *run, const char *name)
 {
 	return tracking_is_ours(name, repo_id(run))
-			? checkpoints_delete(run->domain->domain, name) : 0;
+			? checkpoints_delete(run->domain->domain, name)
+			: 0;
 }
 
 /* Only those that were there before: the job is gone by now, and another run
@@ -334,7 +356,9 @@ static void delete_older(struct live_run *run)
 	if (run->begun.checkpoint[0] == '\0')
 		return;
 	/* It may have been given back to libvirt since they were listed. */
-	int err = run->base.base.token != NULL ? delete_if_ours(run, run->base.base.token) : 0;
+	int err = run->base.base.token != NULL
+			? delete_if_ours(run, run->base.base.token)
+			: 0;
 	for (unsigned i = 0; i < run->names.count; i++) {
 		int failed = delete_if_ours(run, run->names.items[i]);
 		err = err < 0 ? err : failed;
@@ -403,13 +427,16 @@ int live_backup(struct domain_run *d)
 	struct live_run r = { .d = d, .domain = d->domain };
 	const struct backup_options *options = d->options;
 	if (options->exact)
-		return fail(-EBUSY, "it is %s, and --exact needs image files at "
-				    "rest; leave --exact out, or shut it off",
+		return fail(-EBUSY,
+				"it is %s, and --exact needs image files at "
+				"rest; leave --exact out, or shut it off",
 				d->domain->facts.state);
 	if (!connection_writable(d->domain->connection))
-		return fail(-EPERM, "it is %s, and this user may only look at "
-				    "libvirt, not start a backup job; run amberfs "
-				    "as root", d->domain->facts.state);
+		return fail(-EPERM,
+				"it is %s, and this user may only look at "
+				"libvirt, not start a backup job; run amberfs "
+				"as root",
+				d->domain->facts.state);
 	int err = run(&r);
 	for (unsigned i = 0; i < r.count; i++)
 		live_disk_clear(&r.disks[i]);

@@ -33,7 +33,7 @@ struct ladder {
 	struct disk_state *disks;
 	unsigned count;
 	const char *token;
-	double give_up;		/* waiting, on the monotonic clock */
+	double give_up; /* waiting, on the monotonic clock */
 	bool track;
 	char repository_id[2 * REPO_ID_SIZE + 1];
 };
@@ -60,7 +60,8 @@ static void fill_disk(const struct ladder *ladder, const struct disk_state *s,
 {
 	const struct chain_file *top = &s->plan->chain.files[0];
 	*to = (struct live_disk){ .target = s->plan->target,
-		.size = top->virtual_size, .allocated = top->allocated,
+		.size = top->virtual_size,
+		.allocated = top->allocated,
 		.since = s->verdict.record != NULL ? ladder->token : NULL,
 		.track = track && s->cannot == NULL };
 }
@@ -94,12 +95,11 @@ static int prepare(const struct ladder *ladder, enum quiesce quiesce,
 		struct live_job **out)
 {
 	const struct domain_state *domain = ladder->d->domain;
-	const struct live_job_options o = {
-		.connection = domain->connection,
+	const struct live_job_options o = { .connection = domain->connection,
 		.domain = domain->domain,
 		.repository_id = ladder->repository_id,
-		.scratch_dir = options(ladder)->scratch_dir, .quiesce = quiesce
-	};
+		.scratch_dir = options(ladder)->scratch_dir,
+		.quiesce = quiesce };
 	return live_job_prepare(out, &o, disks, count);
 }
 
@@ -124,8 +124,10 @@ static int try_alone(struct ladder *ladder, const struct disk_state *s)
 	live_job_end(job);
 	if (err == 0)
 		return 1;
-	return err == -EBUSY || err == -ENOENT || err == -ECANCELED || err == -ENOMEM
-			|| err == -ENOSPC ? err : 0;
+	return err == -EBUSY || err == -ENOENT || err == -ECANCELED
+					|| err == -ENOMEM || err == -ENOSPC
+			? err
+			: 0;
 }
 
 #define BROKEN "its bitmap is missing or broken"
@@ -154,7 +156,8 @@ static int find_broken(struct ladder *ladder)
 static void do_without_checkpoint(struct ladder *ladder, const char *why)
 {
 	report_warning("domain %s: no checkpoint can be made, so its next "
-		       "backup reads all again: %s", ladder->d->display, why);
+		       "backup reads all again: %s",
+			ladder->d->display, why);
 	ladder->track = false;
 }
 
@@ -165,7 +168,8 @@ static int step_down(struct ladder *ladder, int err)
 	error_save(&why, err);
 	if (interrupt_flag || domain_state_changed_state(ladder->d->domain))
 		return error_load(&why);
-	bool incremental = incremental_count(ladder) > 0, track = any_tracked(ladder);
+	bool incremental = incremental_count(ladder) > 0,
+	     track = any_tracked(ladder);
 	if (err == -ESTALE && incremental)
 		return find_broken(ladder);
 	if (err == -ENOTSUP && track)
@@ -191,13 +195,13 @@ static int begin_once(struct ladder *ladder)
 	if (err < 0)
 		return err;
 	if (begin->job == NULL)
-		err = prepare(ladder, options(ladder)->quiesce, disks, ladder->count, &begin->job);
+		err = prepare(ladder, options(ladder)->quiesce, disks,
+				ladder->count, &begin->job);
 	if (err < 0)
 		return err;
 	begin->checkpoint[0] = '\0';
 	if (track)
-		tracking_fresh_name(begin->checkpoint,
-				repo->config.repo_id);
+		tracking_fresh_name(begin->checkpoint, repo->config.repo_id);
 	err = live_job_begin(begin->job, disks, ladder->count,
 			track ? begin->checkpoint : NULL);
 	if (err < 0)
@@ -208,13 +212,16 @@ static int begin_once(struct ladder *ladder)
 int live_begin(struct live_begin *begin, struct domain_run *run,
 		struct disk_state *disks, unsigned count, const char *token)
 {
-	struct ladder l = { .begun = begin, .d = run, .disks = disks, .count = count,
-		.token = token, .track = true,
+	struct ladder l = { .begun = begin,
+		.d = run,
+		.disks = disks,
+		.count = count,
+		.token = token,
+		.track = true,
 		.give_up = monotonic_now()
 				+ (double)run->options->wait_seconds };
 	*begin = (struct live_begin){ .job = NULL };
-	hex_encode(l.repository_id, run->repo->config.repo_id,
-			REPO_ID_SIZE);
+	hex_encode(l.repository_id, run->repo->config.repo_id, REPO_ID_SIZE);
 	int err = 0;
 	for (int step = 0; err == 0 && step < STEPS_MAX; step++) {
 		err = begin_once(&l);

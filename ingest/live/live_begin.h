@@ -8,7 +8,7 @@
 #include "tracking.h"
 
 struct live_begin {
-	struct live_job *job;	/* for live_job_end, also after a failure */
+	struct live_job *job; /* for live_job_end, also after a failure */
 	/* Made with the job; "": none. */
 	char checkpoint[TRACKING_NAME_MAX];
 };

@@ -24,20 +24,25 @@ static int note_identities(struct disk_state *disk, const struct chain *chain)
 {
 	uint32_t n = 0;
 	int err = 0;
-	disk->identities = calloc(chain_file_count(chain) + 1, sizeof(*disk->identities));
+	disk->identities = calloc(chain_file_count(chain) + 1,
+			sizeof(*disk->identities));
 	if (disk->identities == NULL)
 		return fail_errno(-ENOMEM, "noting a disk's files");
 	for (unsigned i = 0; err == 0 && i < chain->count; i++) {
 		const struct chain_file *file = &chain->files[i];
 		struct file_identity *identity = &disk->identities[n++];
 		if (i == 0)
-			*identity = (struct file_identity){ .device = file->device,
-				.inode = file->inode };
+			*identity = (struct file_identity){
+				.device = file->device,
+				.inode = file->inode
+			};
 		else
 			err = file_source_identify(file->path, identity);
-		for (char **p = file->parts; err == 0 && p != NULL && *p != NULL; p++, n++)
+		for (char **p = file->parts;
+				err == 0 && p != NULL && *p != NULL; p++, n++)
 			if (i > 0)
-				err = file_source_identify(*p, &disk->identities[n]);
+				err = file_source_identify(*p,
+						&disk->identities[n]);
 	}
 	disk->identity_count = n;
 	return err;
@@ -68,18 +73,20 @@ void live_disk_demote(struct disk_state *disk, const char *why)
 
 /* --- the net --- */
 
-static void say_lie(struct domain_run *run, struct disk_state *disk, uint64_t where)
+static void say_lie(struct domain_run *run, struct disk_state *disk,
+		uint64_t where)
 {
 	char shown[256], why[TRACKING_WHY_MAX];
 	report_error("domain %s: disk %s: ITS BITMAP DOES NOT TELL THE TRUTH: "
 		     "byte %llu changed and it says unchanged; did something "
 		     "other than qemu write to its image?",
 			run->display,
-			name_display(shown, sizeof(shown),
-					disk->plan->target),
+			name_display(shown, sizeof(shown), disk->plan->target),
 			(unsigned long long)where);
-	snprintf(why, sizeof(why), "its bitmap calls byte %llu unchanged, which "
-				   "is not so", (unsigned long long)where);
+	snprintf(why, sizeof(why),
+			"its bitmap calls byte %llu unchanged, which "
+			"is not so",
+			(unsigned long long)where);
 	live_disk_demote(disk, why);
 }
 
@@ -103,7 +110,8 @@ int live_disk_check(struct domain_run *d, struct disk_state *disk,
 	if (err == 1)
 		say_lie(d, disk, where);
 	else if (err == -EBADMSG)
-		live_disk_demote(disk, "the last snapshot's data can't be read");
+		live_disk_demote(disk,
+				"the last snapshot's data can't be read");
 	else if (err < 0)
 		return err;
 	return 0;
@@ -111,12 +119,12 @@ int live_disk_check(struct domain_run *d, struct disk_state *disk,
 
 /* --- reading --- */
 
-static int dial(struct domain_run *run, struct disk_state *disk, const char *socket,
-		struct nbd_client **nbd, struct image_source *source)
+static int dial(struct domain_run *run, struct disk_state *disk,
+		const char *socket, struct nbd_client **nbd,
+		struct image_source *source)
 {
 	char bitmap[300];
-	snprintf(bitmap, sizeof(bitmap), "backup-%.200s",
-			disk->plan->target);
+	snprintf(bitmap, sizeof(bitmap), "backup-%.200s", disk->plan->target);
 	const struct nbd_client_options o = { .socket = socket,
 		.export = disk->plan->target,
 		.bitmap = disk->verdict.record != NULL ? bitmap : NULL,
@@ -156,16 +164,19 @@ static int store(struct domain_run *run, struct disk_state *disk,
 {
 	char name[DISK_FILE_NAME_MAX];
 	const struct chain_file *top = &disk->plan->chain.files[0];
-	const struct backup_file f = {
-		.name = disk_record_name(name, disk->plan),
-		.kind = FILE_DISK, .mode = DOMAIN_FILE_MODE,
-		.mtime_ns = realtime_ns(), .source_path = top->path,
-		.format = top->format, .target = disk->plan->target,
-		.reading = disk->reading, .identities = disk->identities,
+	const struct backup_file f = { .name = disk_record_name(name,
+						       disk->plan),
+		.kind = FILE_DISK,
+		.mode = DOMAIN_FILE_MODE,
+		.mtime_ns = realtime_ns(),
+		.source_path = top->path,
+		.format = top->format,
+		.target = disk->plan->target,
+		.reading = disk->reading,
+		.identities = disk->identities,
 		.identity_count = disk->identity_count,
 		.checkpoint = disk->cannot != NULL ? NULL : checkpoint,
-		.base = disk->verdict.record
-	};
+		.base = disk->verdict.record };
 	return backup_snapshot_store(run->b, &f, source);
 }
 
@@ -181,7 +192,8 @@ int live_disk_store(struct domain_run *run, struct disk_state *disk,
 	if (err == 0)
 		err = backup_snapshot_note_disk(run->b, disk->plan->target,
 				disk->verdict.record != NULL ? DISK_INCREMENTAL
-						  : DISK_FULL,
-				disk->verdict.why[0] ? disk->verdict.why : NULL);
+							     : DISK_FULL,
+				disk->verdict.why[0] ? disk->verdict.why
+						     : NULL);
 	return err < 0 ? fail_within(err, "disk %s", disk->plan->target) : 0;
 }

@@ -11,7 +11,7 @@ struct disk_state {
 	struct file_identity *identities; /* of its chain, for the record */
 	uint32_t identity_count;
 	char *reading;
-	const char *cannot;	/* as tracking_cannot; NULL: tracked from now on */
+	const char *cannot; /* as tracking_cannot; NULL: tracked from now on */
 	struct tracking_verdict verdict; /* .record: read incrementally */
 };
 

@@ -30,7 +30,7 @@
 
 #define POLL_NS 20000000
 #define THAW_AGAIN_NS 250000000
-#define AGENT_SECONDS 10	/* for a word from the agent */
+#define AGENT_SECONDS 10 /* for a word from the agent */
 
 /* Errors that libvirt 9.0's headers do not have. */
 #define AGENT_COMMAND_TIMEOUT 112
@@ -59,19 +59,20 @@ static void hang_up(struct live_guest *guest)
 
 static int dial(struct live_guest *guest)
 {
-	int err = connection_open(&guest->connection, guest->uri, CONNECTION_SECRETS);
+	int err = connection_open(&guest->connection, guest->uri,
+			CONNECTION_SECRETS);
 	if (err == 0 && !connection_writable(guest->connection))
 		err = fail(-EPERM, "libvirt at %s lets this user only look",
 				guest->uri);
 	if (err == 0)
-		err = domain_find(&guest->domain, guest->connection, guest->uuid);
+		err = domain_find(&guest->domain, guest->connection,
+				guest->uuid);
 	if (err != 0)
 		hang_up(guest);
 	return err;
 }
 
-int live_guest_open(struct live_guest **out, const char *uri,
-		const char *uuid)
+int live_guest_open(struct live_guest **out, const char *uri, const char *uuid)
 {
 	struct live_guest *guest = calloc(1, sizeof(*guest));
 	int err;
@@ -101,9 +102,10 @@ void live_guest_close(struct live_guest *guest)
  * a text: libvirtd is not there, or the domain is not. */
 static virDomainPtr handle(struct live_guest *guest)
 {
-	if (guest->connection != NULL &&
-			virConnectIsAlive(connection_handle(guest->connection)) !=
-					1)
+	if (guest->connection != NULL
+			&& virConnectIsAlive(
+					   connection_handle(guest->connection))
+					!= 1)
 		hang_up(guest);
 	if (guest->connection == NULL && dial(guest) != 0)
 		return NULL;
@@ -120,8 +122,9 @@ int live_guest_id(struct live_guest *guest)
 {
 	virDomainPtr d = handle(guest);
 	virDomainPtr now = d != NULL ? virDomainLookupByUUIDString(
-					connection_handle(guest->connection), guest->uuid)
-			     : NULL;
+					   connection_handle(guest->connection),
+					   guest->uuid)
+				     : NULL;
 	unsigned id = now != NULL ? virDomainGetID(now) : (unsigned)-1;
 	if (now != NULL)
 		virDomainFree(now);
@@ -145,9 +148,9 @@ static void forget_timeout(virDomainPtr d)
 static bool agent_is_silent(void)
 {
 	int code = virGetLastErrorCode();
-	return code == VIR_ERR_AGENT_UNRESPONSIVE ||
-			code == VIR_ERR_AGENT_UNSYNCED ||
-			code == AGENT_COMMAND_TIMEOUT;
+	return code == VIR_ERR_AGENT_UNRESPONSIVE
+			|| code == VIR_ERR_AGENT_UNSYNCED
+			|| code == AGENT_COMMAND_TIMEOUT;
 }
 
 /* Any answer will do, also that it does not know the command. */
@@ -155,9 +158,9 @@ static bool agent_answers(virDomainPtr d)
 {
 	long long seconds = 0;
 	unsigned ns = 0;
-	if (virDomainAgentSetResponseTimeout(d, AGENT_SECONDS, 0) == 0 &&
-			(virDomainGetTime(d, &seconds, &ns, 0) == 0 ||
-					!agent_is_silent()))
+	if (virDomainAgentSetResponseTimeout(d, AGENT_SECONDS, 0) == 0
+			&& (virDomainGetTime(d, &seconds, &ns, 0) == 0
+					|| !agent_is_silent()))
 		return true;
 	connection_fail(-EIO, "the guest agent does not answer");
 	return false;
@@ -172,8 +175,8 @@ static enum freeze judge_freeze(void)
 	case AGENT_COMMAND_FAILED:
 		/* It may not, or can't, or is frozen by somebody else, whose
 		 * affair it is to thaw it. */
-		if (last_error_has("disabled") || last_error_has("not found") ||
-				last_error_has("not been found"))
+		if (last_error_has("disabled") || last_error_has("not found")
+				|| last_error_has("not been found"))
 			return FREEZE_NOT;
 		return FREEZE_MAYBE;
 	case VIR_ERR_OPERATION_INVALID:
@@ -196,8 +199,9 @@ enum freeze live_guest_freeze(struct live_guest *guest, int seconds)
 	int n = -1;
 	if (d == NULL)
 		return FREEZE_NOT;
-	if (!agent_answers(d) ||
-			virDomainAgentSetResponseTimeout(d, seconds, 0) < 0) {
+	if (!agent_answers(d)
+			|| virDomainAgentSetResponseTimeout(d, seconds, 0)
+					< 0) {
 		forget_timeout(d);
 		return FREEZE_NOT;
 	}
@@ -252,10 +256,10 @@ bool live_guest_found_thawed(const struct live_guest *guest)
 
 static bool checkpoint_is_to_blame(void)
 {
-	return last_error_has("qcow2 v2") ||
-			last_error_has("Bitmap already exists") ||
-			last_error_has("checkpoint") ||
-			last_error_has("bitmap");
+	return last_error_has("qcow2 v2")
+			|| last_error_has("Bitmap already exists")
+			|| last_error_has("checkpoint")
+			|| last_error_has("bitmap");
 }
 
 static int begin_error(bool with_checkpoint)
@@ -272,11 +276,11 @@ static int begin_error(bool with_checkpoint)
 	default:
 		break;
 	}
-	if (last_error_has("blockjob") || last_error_has("another backup job") ||
-			last_error_has("state change lock"))
+	if (last_error_has("blockjob") || last_error_has("another backup job")
+			|| last_error_has("state change lock"))
 		return -EBUSY;
-	if (last_error_has("inactive domain") ||
-			last_error_has("domain is not running"))
+	if (last_error_has("inactive domain")
+			|| last_error_has("domain is not running"))
 		return -ENOENT;
 	return with_checkpoint && checkpoint_is_to_blame() ? -ENOTSUP : -EIO;
 }
@@ -301,7 +305,8 @@ int live_guest_begin(struct live_guest *guest, const char *job,
 static bool is_below(const char *path, const char *directory)
 {
 	size_t len = strlen(directory);
-	return path != NULL && strncmp(path, directory, len) == 0 && path[len] == '/';
+	return path != NULL && strncmp(path, directory, len) == 0
+			&& path[len] == '/';
 }
 
 static enum job_owner whose(const char *xml, const char *directory)
@@ -315,7 +320,8 @@ static enum job_owner whose(const char *xml, const char *directory)
 enum job_owner live_guest_job(struct live_guest *guest, const char *directory)
 {
 	virDomainPtr d = handle(guest);
-	CLEANUP_FREE char *xml = d != NULL ? virDomainBackupGetXMLDesc(d, 0) : NULL;
+	CLEANUP_FREE char *xml =
+			d != NULL ? virDomainBackupGetXMLDesc(d, 0) : NULL;
 	if (xml != NULL)
 		return whose(xml, directory);
 	if (d == NULL)
@@ -359,7 +365,9 @@ static int ask_to_end(struct live_guest *guest, const char *directory)
 	d = handle(guest);
 	if (d != NULL && virDomainAbortJob(d) == 0)
 		return 1;
-	return d != NULL ? connection_fail(-EIO, "the backup job can't be ended") : -EIO;
+	return d != NULL
+			? connection_fail(-EIO, "the backup job can't be ended")
+			: -EIO;
 }
 
 int live_guest_end_job(struct live_guest *guest, const char *directory,
@@ -376,7 +384,8 @@ int live_guest_end_job(struct live_guest *guest, const char *directory,
 	} while (monotonic_now() < end);
 	if (asked < 0)
 		return asked;
-	return fail(-ETIMEDOUT, "the backup job does not end; `virsh domjobabort` "
+	return fail(-ETIMEDOUT,
+			"the backup job does not end; `virsh domjobabort` "
 			"may help");
 }
 
@@ -401,10 +410,11 @@ bool live_guest_job_failed(struct live_guest *guest)
 	int type = VIR_DOMAIN_JOB_NONE, count = 0, success = 1;
 	const char *why = NULL;
 	char shown[512];
-	if (d == NULL || virDomainGetJobStats(d, &type, &params, &count,
-				  VIR_DOMAIN_JOB_STATS_COMPLETED |
-						  VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED) <
-					0)
+	if (d == NULL
+			|| virDomainGetJobStats(d, &type, &params, &count,
+					   VIR_DOMAIN_JOB_STATS_COMPLETED
+							   | VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED)
+					< 0)
 		return false;
 	virTypedParamsGetBoolean(params, count, VIR_DOMAIN_JOB_SUCCESS,
 			&success);
@@ -414,7 +424,9 @@ bool live_guest_job_failed(struct live_guest *guest)
 	if (!success)
 		fail(-EIO, "the backup job failed: %s",
 				printable(shown, sizeof(shown),
-						why != NULL ? why : "no reason given"));
+						why != NULL ? why
+							    : "no reason "
+							      "given"));
 	virTypedParamsFree(params, count);
 	return !success;
 }
@@ -423,8 +435,8 @@ void live_guest_resume_io(struct live_guest *guest)
 {
 	virDomainPtr d = handle(guest);
 	int state = 0, reason = 0;
-	if (d != NULL && virDomainGetState(d, &state, &reason, 0) == 0 &&
-			state == VIR_DOMAIN_PAUSED &&
-			reason == VIR_DOMAIN_PAUSED_IOERROR)
+	if (d != NULL && virDomainGetState(d, &state, &reason, 0) == 0
+			&& state == VIR_DOMAIN_PAUSED
+			&& reason == VIR_DOMAIN_PAUSED_IOERROR)
 		virDomainResume(d);
 }

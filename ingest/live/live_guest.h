@@ -16,8 +16,7 @@ struct live_guest;
 
 /* 0, -ENOENT (no such domain), -EPERM (libvirt does not let this user write),
  * -ENOTCONN, -ENOMEM. */
-int live_guest_open(struct live_guest **out, const char *uri,
-		const char *uuid);
+int live_guest_open(struct live_guest **out, const char *uri, const char *uuid);
 void live_guest_close(struct live_guest *guest); /* NULL allowed */
 
 /* Whether it runs, or is paused: a process of qemu has its disks. */
@@ -29,9 +28,9 @@ int live_guest_id(struct live_guest *guest);
 /* --- freezing --- */
 
 enum freeze {
-	FREEZE_NOT,		/* for certain */
+	FREEZE_NOT, /* for certain */
 	FREEZE_DONE,
-	FREEZE_MAYBE,		/* the agent has not answered: to be thawed */
+	FREEZE_MAYBE, /* the agent has not answered: to be thawed */
 };
 
 /* Waits at most SECONDS for the guest (some more for libvirt). If the result is
@@ -50,10 +49,10 @@ int live_guest_begin(struct live_guest *guest, const char *job,
 		const char *checkpoint);
 
 enum job_owner {
-	JOB_NONE,		/* or the domain does not run */
+	JOB_NONE, /* or the domain does not run */
 	JOB_OURS,
 	JOB_FOREIGN,
-	JOB_UNKNOWN,		/* libvirt does not say */
+	JOB_UNKNOWN, /* libvirt does not say */
 };
 /* Whose backup job it has; ours is the one that is served at a socket within
  * DIRECTORY. */

@@ -40,19 +40,19 @@
 #define JOB_SECONDS 60.0
 
 struct live_job {
-	struct connection *connection;	/* borrowed, with the domain */
+	struct connection *connection; /* borrowed, with the domain */
 	struct domain *domain;
 	enum quiesce quiesce;
 	bool apparmor;
-	char shown[256];	/* the domain's name, printable */
+	char shown[256]; /* the domain's name, printable */
 
 	struct scratch *scratch;
 	struct scratch_state state;
 	struct watchdog *guard;
 	struct live_guest *guest;
 	unsigned attempts;
-	bool running;		/* as far as we know */
-	uint64_t total;		/* live_guest_job_total when it was begun */
+	bool running;	/* as far as we know */
+	uint64_t total; /* live_guest_job_total when it was begun */
 
 	bool frozen;
 	double frozen_seconds;
@@ -97,7 +97,8 @@ static void find_owner(const char *uri, struct guest_facts *facts)
 	xmlFree(socket);
 }
 
-static int fill_state(struct live_job *job, const struct live_job_options *options)
+static int fill_state(struct live_job *job,
+		const struct live_job_options *options)
 {
 	CLEANUP(domain_facts_clear) struct domain_facts facts = { 0 };
 	int err = domain_facts(options->domain, &facts);
@@ -107,15 +108,17 @@ static int fill_state(struct live_job *job, const struct live_job_options *optio
 	job->state = (struct scratch_state){ .phase = SCRATCH_PREPARED,
 		.repository = strdup(options->repository_id),
 		.uri = strdup(connection_uri(options->connection)),
-		.uuid = strdup(facts.uuid), .name = strdup(job->shown),
+		.uuid = strdup(facts.uuid),
+		.name = strdup(job->shown),
 		.domain_id = facts.id };
-	if (job->state.repository == NULL || job->state.uri == NULL || job->state.uuid == NULL ||
-			job->state.name == NULL)
+	if (job->state.repository == NULL || job->state.uri == NULL
+			|| job->state.uuid == NULL || job->state.name == NULL)
 		return -ENOMEM;
 	return 0;
 }
 
-static int make_directory(struct live_job *job, const struct live_job_options *options,
+static int make_directory(struct live_job *job,
+		const struct live_job_options *options,
 		const struct live_disk *disks, unsigned count)
 {
 	CLEANUP_FREE char *xml = NULL;
@@ -138,7 +141,8 @@ static int make_directory(struct live_job *job, const struct live_job_options *o
 	return err != 0 ? err : scratch_check_space(job->scratch, allocated);
 }
 
-int live_job_prepare(struct live_job **out, const struct live_job_options *options,
+int live_job_prepare(struct live_job **out,
+		const struct live_job_options *options,
 		const struct live_disk *disks, unsigned count)
 {
 	struct live_job *job = calloc(1, sizeof(*job));
@@ -153,7 +157,8 @@ int live_job_prepare(struct live_job **out, const struct live_job_options *optio
 	if (err == 0)
 		err = make_directory(job, options, disks, count);
 	if (err == 0)
-		err = live_guest_open(&job->guest, job->state.uri, job->state.uuid);
+		err = live_guest_open(&job->guest, job->state.uri,
+				job->state.uuid);
 	if (err == 0)
 		err = watchdog_start(&job->guard, job->scratch, &job->state);
 	if (err == 0) {
@@ -194,14 +199,15 @@ static const char *cannot_freeze(struct live_job *job)
 	struct guest_facts facts;
 	if (job->quiesce == QUIESCE_NEVER)
 		return "--quiesce=never";
-	if (domain_facts(job->domain, &now) != 0 ||
-			domain_get_xml(job->domain, DOMAIN_XML_CURRENT, &xml) != 0 ||
-			job_xml_guest(&facts, xml) != 0)
+	if (domain_facts(job->domain, &now) != 0
+			|| domain_get_xml(job->domain, DOMAIN_XML_CURRENT, &xml)
+					!= 0
+			|| job_xml_guest(&facts, xml) != 0)
 		return "libvirt does not say whether it has a guest agent";
 	if (strcmp(now.state, "paused") == 0)
 		return "it is paused";
-	if (strcmp(now.state, "running") != 0 &&
-			strcmp(now.state, "blocked") != 0)
+	if (strcmp(now.state, "running") != 0
+			&& strcmp(now.state, "blocked") != 0)
 		return "it does not run at the moment";
 	if (facts.agent == AGENT_NONE)
 		return "it has no channel for a guest agent "
@@ -219,17 +225,20 @@ static void thaw(struct live_job *job, double start)
 	job->frozen_seconds = job->frozen ? monotonic_now() - start : 0;
 	if (err != 0) {
 		report_error("domain %s MAY STILL BE FROZEN: %s; try: virsh "
-				"domfsthaw %s", job->shown, error_text(err),
-				job->shown);
+			     "domfsthaw %s",
+				job->shown, error_text(err), job->shown);
 		return; /* the guard goes on trying */
 	}
 	set_phase(job, SCRATCH_RUNNING);
 	if (watchdog_thawed(job->guard, &late) == 0 && late && job->frozen)
-		not_frozen(job, "it took too long to start the job, so the guest "
-			      "was thawed before");
+		not_frozen(job,
+				"it took too long to start the job, so the "
+				"guest "
+				"was thawed before");
 	else if (job->frozen && live_guest_found_thawed(job->guest))
-		not_frozen(job, "somebody else thawed it before the job had "
-			      "begun");
+		not_frozen(job,
+				"somebody else thawed it before the job had "
+				"begun");
 }
 
 /* Afterwards it is frozen, and to be thawed, or is not. *START: when it began.
@@ -281,7 +290,7 @@ static int make_job_xml(struct live_job *job, const struct live_disk *disks,
 		complete = files[i] != NULL;
 	}
 	*out = complete ? job_xml_backup(scratch_socket(job->scratch), disks,
-				files, count)
+			       files, count)
 			: NULL;
 	free_strings(files, count);
 	return *out != NULL ? 0 : -ENOMEM;
@@ -319,15 +328,18 @@ static int add_remedy(const struct live_job *job, int err)
 	return fail(err,
 			"%.1000s; the user that its qemu runs as must be able "
 			"to reach %s-*, or give another folder with "
-			"--scratch-dir", text, shown);
+			"--scratch-dir",
+			text, shown);
 }
 
 static int begin(struct live_job *j, const char *job, const char *checkpoint)
 {
 	int err;
 	if (j->quiesce == QUIESCE_REQUIRE && !j->frozen)
-		return fail(-EPERM, "it can't be frozen, which "
-				"--quiesce=require wants: %.1500s", j->why_not);
+		return fail(-EPERM,
+				"it can't be frozen, which "
+				"--quiesce=require wants: %.1500s",
+				j->why_not);
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
 	err = watchdog_beginning(j->guard);
@@ -353,8 +365,10 @@ static int freeze_begin_thaw(struct live_job *j, const char *job,
 static int check_begun(struct live_job *job)
 {
 	if (job->quiesce == QUIESCE_REQUIRE && !job->frozen)
-		return fail(-EPERM, "it was not frozen, which "
-				"--quiesce=require wants: %.1500s", job->why_not);
+		return fail(-EPERM,
+				"it was not frozen, which "
+				"--quiesce=require wants: %.1500s",
+				job->why_not);
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
 	return watchdog_running(job->guard);
@@ -366,7 +380,8 @@ static int undo_begin(struct live_job *job, int err)
 	struct error_copy why;
 	error_save(&why, err);
 	if (live_guest_end_job(job->guest, scratch_directory(job->scratch),
-			    JOB_SECONDS) != 0)
+			    JOB_SECONDS)
+			!= 0)
 		report_warning("domain %s: %s", job->shown, error_text(-EIO));
 	watchdog_stopped(job->guard);
 	job->running = false;

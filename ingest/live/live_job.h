@@ -22,28 +22,29 @@
 #include "ingest/libvirt/domain.h"
 
 struct live_job_options {
-	struct connection *connection;	/* writable */
+	struct connection *connection; /* writable */
 	struct domain *domain;
-	const char *repository_id;	/* hexadecimal, for the state file */
-	const char *scratch_dir;	/* NULL: /var/tmp */
+	const char *repository_id; /* hexadecimal, for the state file */
+	const char *scratch_dir;   /* NULL: /var/tmp */
 	enum quiesce quiesce;
 };
 
 /* One disk of the job. */
 struct live_disk {
 	const char *target;
-	uint64_t size;		/* bytes the guest sees */
-	uint64_t allocated;	/* bytes, for the estimate of scratch space */
+	uint64_t size;	    /* bytes the guest sees */
+	uint64_t allocated; /* bytes, for the estimate of scratch space */
 	/* Read what is dirty since this checkpoint; NULL: all. */
 	const char *since;
-	bool track;		/* the new checkpoint gets a bitmap in it */
+	bool track; /* the new checkpoint gets a bitmap in it */
 };
 
 struct live_job;
 
 /* 0; -ENOSPC the scratch directory lacks room (the text says how much is needed);
  * -EIO; -ENOMEM. */
-int live_job_prepare(struct live_job **out, const struct live_job_options *options,
+int live_job_prepare(struct live_job **out,
+		const struct live_job_options *options,
 		const struct live_disk *disks, unsigned count);
 
 /*

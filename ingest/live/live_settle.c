@@ -37,7 +37,8 @@ int live_settle_busy(const struct backup_options *options, int err)
 	struct error_copy who;
 	error_save(&who, err);
 	if (options->wait_seconds == 0)
-		return fail(err, "%s; --wait DURATION waits for the end of that",
+		return fail(err,
+				"%s; --wait DURATION waits for the end of that",
 				who.text);
 	return fail(err, "%s, still after %s", who.text,
 			age_format(text, options->wait_seconds));
@@ -54,13 +55,14 @@ static int wait_for_others(struct domain_state *state,
 	while (err == -EBUSY && monotonic_now() < end) {
 		*waited = true;
 		nanosleep(&nap, NULL);
-		err = interrupt_flag ? fail(-ECANCELED, "interrupted") : ask(state);
+		err = interrupt_flag ? fail(-ECANCELED, "interrupted")
+				     : ask(state);
 	}
 	return err == -EBUSY ? live_settle_busy(options, err) : err;
 }
 
-int live_settle_wait(struct domain_state *state, const struct backup_options *options,
-		bool *waited)
+int live_settle_wait(struct domain_state *state,
+		const struct backup_options *options, bool *waited)
 {
 	*waited = false;
 	int err = stale_jobs_end(state->connection, options->scratch_dir);

@@ -11,8 +11,8 @@
  * whoever has the domain. *WAITED: so long that all that was known of the
  * domain may be out of date. 0; -EBUSY with who has it; -ECANCELED; -EIO.
  */
-int live_settle_wait(struct domain_state *state, const struct backup_options *options,
-		bool *waited);
+int live_settle_wait(struct domain_state *state,
+		const struct backup_options *options, bool *waited);
 
 /* ERR, with how --wait would have helped, or did not. */
 int live_settle_busy(const struct backup_options *options, int err);

@@ -41,14 +41,14 @@
 #define QEMU_DIR "q"
 #define SOCKET_IN "/" QEMU_DIR "/nbd"
 #define SOCKET_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
-#define YOUNG_SECONDS 60	/* a directory that may be in the making */
-#define GUARD_SECONDS 10.0	/* that a guard may need to clean up */
+#define YOUNG_SECONDS 60   /* a directory that may be in the making */
+#define GUARD_SECONDS 10.0 /* that a guard may need to clean up */
 
 struct scratch {
 	char *directory, *socket;
 	char name[NAME_LEN + 1];
-	int base, dir;		/* directories */
-	int state, guard;	/* locked files, or -1 */
+	int base, dir;	  /* directories */
+	int state, guard; /* locked files, or -1 */
 };
 
 /* --- making --- */
@@ -60,10 +60,14 @@ static struct scratch *scratch_new(const char *base, const char *name)
 		return NULL;
 	scratch->base = scratch->dir = scratch->state = scratch->guard = -1;
 	snprintf(scratch->name, sizeof(scratch->name), "%s", name);
-	if (asprintf(&scratch->directory, "%s/%s", strcmp(base, "/") == 0 ? "" : base,
-			    name) < 0)
+	if (asprintf(&scratch->directory, "%s/%s",
+			    strcmp(base, "/") == 0 ? "" : base, name)
+			< 0)
 		scratch->directory = NULL;
-	if (scratch->directory == NULL || asprintf(&scratch->socket, "%s" SOCKET_IN, scratch->directory) < 0)
+	if (scratch->directory == NULL
+			|| asprintf(&scratch->socket, "%s" SOCKET_IN,
+					   scratch->directory)
+					< 0)
 		scratch->socket = NULL;
 	if (scratch->socket == NULL) {
 		scratch_close(scratch);
@@ -94,7 +98,8 @@ static const char *user_name(uid_t uid, char buf[64])
 {
 	struct passwd entry, *found = NULL;
 	char room[4096];
-	if (getpwuid_r(uid, &entry, room, sizeof(room), &found) == 0 && found != NULL)
+	if (getpwuid_r(uid, &entry, room, sizeof(room), &found) == 0
+			&& found != NULL)
 		snprintf(buf, 64, "%.40s", entry.pw_name);
 	else
 		snprintf(buf, 64, "%u", (unsigned)uid);
@@ -108,13 +113,13 @@ static int make_outer(struct scratch *scratch, bool shared)
 	if (mkdirat(scratch->base, scratch->name, 0700) < 0)
 		return fail_errno(-errno, "no scratch folder %s",
 				shown(scratch, buf));
-	scratch->dir = openat(scratch->base, scratch->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-			O_CLOEXEC);
+	scratch->dir = openat(scratch->base, scratch->name,
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (scratch->dir >= 0)
-		scratch->state = openat(scratch->dir, "state", O_RDWR | O_CREAT | O_EXCL |
-				O_CLOEXEC, 0600);
-	if (scratch->state < 0 || flock(scratch->state, LOCK_EX | LOCK_NB) < 0 ||
-			(shared && fchmod(scratch->dir, 0711) < 0))
+		scratch->state = openat(scratch->dir, "state",
+				O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (scratch->state < 0 || flock(scratch->state, LOCK_EX | LOCK_NB) < 0
+			|| (shared && fchmod(scratch->dir, 0711) < 0))
 		return fail_errno(-errno, "%s", shown(scratch, buf));
 	return 0;
 }
@@ -123,11 +128,11 @@ static int make_inner(struct scratch *scratch, uid_t uid, gid_t gid)
 {
 	CLEANUP_FD int q = -1;
 	char buf[512];
-	if (fsync(scratch->dir) < 0 || fsync(scratch->base) < 0 ||
-			mkdirat(scratch->dir, QEMU_DIR, 0700) < 0)
+	if (fsync(scratch->dir) < 0 || fsync(scratch->base) < 0
+			|| mkdirat(scratch->dir, QEMU_DIR, 0700) < 0)
 		return fail_errno(-errno, "%s", shown(scratch, buf));
-	q = openat(scratch->dir, QEMU_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-			O_CLOEXEC);
+	q = openat(scratch->dir, QEMU_DIR,
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (q < 0 || (uid != geteuid() && fchown(q, uid, gid) < 0))
 		return fail_errno(-errno, "%s", shown(scratch, buf));
 	return 0;
@@ -157,8 +162,10 @@ static int open_base(char **path, int *fd, const char *dir)
 		*fd = open(*path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (*path != NULL && *fd >= 0)
 		return 0;
-	return fail_errno(-errno, "the scratch folder's place %s (give one that "
-			"is there with --scratch-dir)", buf);
+	return fail_errno(-errno,
+			"the scratch folder's place %s (give one that "
+			"is there with --scratch-dir)",
+			buf);
 }
 
 static int make_in(struct scratch **out, const char *base)
@@ -219,8 +226,8 @@ int scratch_make(struct scratch **out, const char *dir, uid_t qemu,
 static int open_directory(struct scratch *scratch)
 {
 	struct stat st;
-	scratch->dir = openat(scratch->base, scratch->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-			O_CLOEXEC);
+	scratch->dir = openat(scratch->base, scratch->name,
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (scratch->dir < 0 || fstat(scratch->dir, &st) < 0)
 		return -errno;
 	return st.st_uid == geteuid() ? 0 : -EPERM;
@@ -238,7 +245,8 @@ int scratch_open(struct scratch **out, const char *directory)
 	scratch = scratch_new(*base ? base : "/", slash + 1);
 	if (scratch == NULL)
 		return -ENOMEM;
-	scratch->base = open(*base ? base : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scratch->base = open(*base ? base : "/",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	err = scratch->base < 0 ? -errno : open_directory(scratch);
 	if (err != 0) {
 		scratch_close(scratch);
@@ -248,7 +256,8 @@ int scratch_open(struct scratch **out, const char *directory)
 	return 0;
 }
 
-int scratch_write_state(struct scratch *scratch, const struct scratch_state *state)
+int scratch_write_state(struct scratch *scratch,
+		const struct scratch_state *state)
 {
 	int err = scratch_state_write(scratch->state, state);
 	return err != 0 ? fail_errno(err, "%s/state", scratch->directory) : 0;
@@ -257,8 +266,9 @@ int scratch_write_state(struct scratch *scratch, const struct scratch_state *sta
 int scratch_lock_guard(struct scratch *scratch)
 {
 	if (scratch->guard < 0)
-		scratch->guard = openat(scratch->dir, "guard", O_RDWR | O_CREAT |
-				O_NOFOLLOW | O_CLOEXEC, 0600);
+		scratch->guard = openat(scratch->dir, "guard",
+				O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+				0600);
 	if (scratch->guard < 0 || flock(scratch->guard, LOCK_EX | LOCK_NB) < 0)
 		return -errno;
 	return 0;
@@ -268,8 +278,8 @@ int scratch_lock_guard(struct scratch *scratch)
 
 static int remove_inner(int dir)
 {
-	int fd = openat(dir, QEMU_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-			O_CLOEXEC);
+	int fd = openat(dir, QEMU_DIR,
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *e;
 	if (d == NULL) {
@@ -288,14 +298,18 @@ int scratch_remove(struct scratch *scratch)
 {
 	int err = remove_inner(scratch->dir);
 	char buf[512];
-	if (err == 0 && unlinkat(scratch->dir, "guard", 0) < 0 && errno != ENOENT)
+	if (err == 0 && unlinkat(scratch->dir, "guard", 0) < 0
+			&& errno != ENOENT)
 		err = -errno;
-	if (err == 0 && unlinkat(scratch->dir, "state", 0) < 0 && errno != ENOENT)
+	if (err == 0 && unlinkat(scratch->dir, "state", 0) < 0
+			&& errno != ENOENT)
 		err = -errno;
-	if (err == 0 && unlinkat(scratch->base, scratch->name, AT_REMOVEDIR) < 0 &&
-			errno != ENOENT)
+	if (err == 0 && unlinkat(scratch->base, scratch->name, AT_REMOVEDIR) < 0
+			&& errno != ENOENT)
 		err = -errno;
-	return err != 0 ? fail_errno(err, "%s can't be removed", shown(scratch, buf)) : 0;
+	return err != 0 ? fail_errno(err, "%s can't be removed",
+			       shown(scratch, buf))
+			: 0;
 }
 
 const char *scratch_directory(const struct scratch *scratch)
@@ -308,11 +322,13 @@ const char *scratch_socket(const struct scratch *scratch)
 	return scratch->socket;
 }
 
-char *scratch_file(const struct scratch *scratch, unsigned attempt, unsigned disk)
+char *scratch_file(const struct scratch *scratch, unsigned attempt,
+		unsigned disk)
 {
 	char *path;
-	if (asprintf(&path, "%s/" QEMU_DIR "/%u-%u", scratch->directory, attempt,
-			    disk) < 0)
+	if (asprintf(&path, "%s/" QEMU_DIR "/%u-%u", scratch->directory,
+			    attempt, disk)
+			< 0)
 		return NULL;
 	return path;
 }
@@ -340,12 +356,14 @@ int scratch_check_space(const struct scratch *scratch, uint64_t allocated)
 				"overwrites during the backup goes there: at "
 				"least %s; give another folder with "
 				"--scratch-dir",
-				shown(scratch, buf), has, size_format(needs, least));
+				shown(scratch, buf), has,
+				size_format(needs, least));
 	if (have < well)
 		report_warning("%s has room for %s only, and what the guest "
-				"overwrites during the backup goes there; "
-				"%s would be comfortable (--scratch-dir)",
-				shown(scratch, buf), has, size_format(needs, well));
+			       "overwrites during the backup goes there; "
+			       "%s would be comfortable (--scratch-dir)",
+				shown(scratch, buf), has,
+				size_format(needs, well));
 	return 0;
 }
 
@@ -354,10 +372,10 @@ int scratch_check_space(const struct scratch *scratch, uint64_t allocated)
 static bool is_name(const char *name)
 {
 	size_t prefix = sizeof(NAME_PREFIX) - 1;
-	return strlen(name) == NAME_LEN &&
-			strncmp(name, NAME_PREFIX, prefix) == 0 &&
-			strspn(name + prefix, "0123456789abcdef") ==
-					NAME_DIGITS;
+	return strlen(name) == NAME_LEN
+			&& strncmp(name, NAME_PREFIX, prefix) == 0
+			&& strspn(name + prefix, "0123456789abcdef")
+			== NAME_DIGITS;
 }
 
 static bool is_old(int dir)
@@ -371,7 +389,8 @@ static bool is_old(int dir)
 static int lock_dead(struct scratch *scratch, struct scratch_state *state)
 {
 	struct stat st;
-	scratch->state = openat(scratch->dir, "state", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	scratch->state = openat(scratch->dir, "state",
+			O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (scratch->state < 0 && errno != ENOENT)
 		return -errno;
 	if (scratch->state < 0) {
@@ -380,8 +399,8 @@ static int lock_dead(struct scratch *scratch, struct scratch_state *state)
 	}
 	if (flock(scratch->state, LOCK_EX | LOCK_NB) < 0)
 		return -errno;
-	if (fstat(scratch->state, &st) < 0 || !S_ISREG(st.st_mode) ||
-			st.st_nlink == 0)
+	if (fstat(scratch->state, &st) < 0 || !S_ISREG(st.st_mode)
+			|| st.st_nlink == 0)
 		return -EWOULDBLOCK;
 	scratch_state_read(scratch->state, state);
 	return 0;
@@ -392,17 +411,19 @@ static void wait_for_guard(struct scratch *scratch)
 {
 	double end = monotonic_now() + GUARD_SECONDS;
 	struct timespec nap = { .tv_nsec = 50000000 };
-	while (scratch_lock_guard(scratch) == -EWOULDBLOCK && monotonic_now() < end)
+	while (scratch_lock_guard(scratch) == -EWOULDBLOCK
+			&& monotonic_now() < end)
 		nanosleep(&nap, NULL);
 }
 
 static bool still_there(const struct scratch *scratch)
 {
 	struct stat st, now;
-	return fstat(scratch->dir, &st) == 0 &&
-			fstatat(scratch->base, scratch->name, &now, AT_SYMLINK_NOFOLLOW) ==
-					0 &&
-			st.st_ino == now.st_ino && st.st_dev == now.st_dev;
+	return fstat(scratch->dir, &st) == 0
+			&& fstatat(scratch->base, scratch->name, &now,
+					   AT_SYMLINK_NOFOLLOW)
+			== 0
+			&& st.st_ino == now.st_ino && st.st_dev == now.st_dev;
 }
 
 static void look_at(struct scratch *scratch,
@@ -455,8 +476,8 @@ static const char *name_in(const char *path)
 {
 	size_t len = strlen(path), tail = sizeof(SOCKET_IN) - 1;
 	char name[NAME_LEN + 1];
-	if (len < NAME_LEN + tail + 1 || path[0] != '/' ||
-			strcmp(path + len - tail, SOCKET_IN) != 0)
+	if (len < NAME_LEN + tail + 1 || path[0] != '/'
+			|| strcmp(path + len - tail, SOCKET_IN) != 0)
 		return NULL;
 	path += len - tail - NAME_LEN;
 	memcpy(name, path, NAME_LEN);
@@ -475,17 +496,17 @@ static bool same_for_host(const char *path)
 {
 	char host[4096];
 	struct stat ours, theirs;
-	if (snprintf(host, sizeof(host), "/proc/1/root%s", path) >=
-					(int)sizeof(host) ||
-			stat(path, &ours) < 0 || stat(host, &theirs) < 0)
+	if (snprintf(host, sizeof(host), "/proc/1/root%s", path)
+					>= (int)sizeof(host)
+			|| stat(path, &ours) < 0 || stat(host, &theirs) < 0)
 		return true;
 	return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
 bool scratch_is_orphan(const char *path, const char *dir)
 {
-	CLEANUP_FREE char *base = realpath(dir != NULL ? dir : SCRATCH_DIR_DEFAULT,
-			NULL);
+	CLEANUP_FREE char *base =
+			realpath(dir != NULL ? dir : SCRATCH_DIR_DEFAULT, NULL);
 	CLEANUP_FREE char *copy = strdup(path);
 	const char *name = name_in(path);
 	struct stat st;

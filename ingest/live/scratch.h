@@ -46,10 +46,12 @@ int scratch_remove(struct scratch *scratch);
 const char *scratch_directory(const struct scratch *scratch);
 const char *scratch_socket(const struct scratch *scratch);
 /* A path for a scratch file; to free, NULL without memory. */
-char *scratch_file(const struct scratch *scratch, unsigned attempt, unsigned disk);
+char *scratch_file(const struct scratch *scratch, unsigned attempt,
+		unsigned disk);
 
 /* Durable when it returns. */
-int scratch_write_state(struct scratch *scratch, const struct scratch_state *state);
+int scratch_write_state(struct scratch *scratch,
+		const struct scratch_state *state);
 
 /* Takes the guard's lock. 0, -EWOULDBLOCK, -errno. */
 int scratch_lock_guard(struct scratch *scratch);

@@ -60,11 +60,13 @@ int scratch_state_write(int fd, const struct scratch_state *state)
 	json_t *json;
 	read_boot_id(boot);
 	json = json_pack("{s:i, s:s, s:s, s:s*, s:s*, s:s*, s:s*, s:i, s:s*, "
-			 "s:I}", "version", 1, "phase", phases[state->phase],
-			"boot", boot, "repository", state->repository, "uri",
+			 "s:I}",
+			"version", 1, "phase", phases[state->phase], "boot",
+			boot, "repository", state->repository, "uri",
 			state->uri, "domain_uuid", state->uuid, "domain_name",
-			state->name, "domain_id", state->domain_id, "checkpoint",
-			state->checkpoint, "pid", (json_int_t)getpid());
+			state->name, "domain_id", state->domain_id,
+			"checkpoint", state->checkpoint, "pid",
+			(json_int_t)getpid());
 	text = json != NULL ? json_dumps(json, JSON_INDENT(1)) : NULL;
 	json_decref(json);
 	if (text == NULL)
@@ -79,7 +81,8 @@ static char *text_of(const json_t *json, const char *key)
 }
 
 /* Behind it may be the rest of a longer one. */
-static void parse_state(struct scratch_state *state, const char *text, size_t len)
+static void parse_state(struct scratch_state *state, const char *text,
+		size_t len)
 {
 	json_t *json = json_loadb(text, len, JSON_DISABLE_EOF_CHECK, NULL);
 	const char *phase = json_string_value(json_object_get(json, "phase"));
@@ -105,6 +108,7 @@ static void parse_state(struct scratch_state *state, const char *text, size_t le
 void scratch_state_read(int fd, struct scratch_state *state)
 {
 	CLEANUP_FREE char *text = malloc(STATE_MAX);
-	ssize_t n = text != NULL && fd >= 0 ? pread(fd, text, STATE_MAX, 0) : -1;
+	ssize_t n = text != NULL && fd >= 0 ? pread(fd, text, STATE_MAX, 0)
+					    : -1;
 	parse_state(state, text != NULL ? text : "", n > 0 ? (size_t)n : 0);
 }

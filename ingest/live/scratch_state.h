@@ -8,18 +8,18 @@
 
 enum scratch_phase {
 	SCRATCH_PREPARED,
-	SCRATCH_FROZEN,		/* the guest's filesystems may be frozen */
-	SCRATCH_RUNNING,	/* they are not, or no longer */
+	SCRATCH_FROZEN,	 /* the guest's filesystems may be frozen */
+	SCRATCH_RUNNING, /* they are not, or no longer */
 };
 
 struct scratch_state {
 	enum scratch_phase phase;
-	char *repository;	/* its id, hexadecimal */
+	char *repository;	 /* its id, hexadecimal */
 	char *uri, *uuid, *name; /* of libvirt and the domain */
-	int domain_id;		/* of libvirt; another one when it was
+	int domain_id;		 /* of libvirt; another one when it was
 				   started anew */
-	char *checkpoint;	/* NULL: none */
-	bool this_boot;		/* read: of the host as it runs now */
+	char *checkpoint;	 /* NULL: none */
+	bool this_boot;		 /* read: of the host as it runs now */
 };
 void scratch_state_clear(struct scratch_state *state);
 

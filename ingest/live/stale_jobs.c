@@ -23,24 +23,26 @@
 #define JOB_SECONDS 60.0
 
 /* The domain as it was is undone. 0 or -errno with a text. */
-static int undo(const struct scratch *scratch, const struct scratch_state *state)
+static int undo(const struct scratch *scratch,
+		const struct scratch_state *state)
 {
 	struct live_guest *guest = NULL;
 	int err = live_guest_open(&guest, state->uri, state->uuid);
 	if (err == -ENOENT)
 		return 0; /* there is no such domain any more */
 	/* One that was started anew since then is not frozen. */
-	if (err == 0 && state->phase == SCRATCH_FROZEN &&
-			live_guest_id(guest) == state->domain_id)
+	if (err == 0 && state->phase == SCRATCH_FROZEN
+			&& live_guest_id(guest) == state->domain_id)
 		err = live_guest_thaw(guest, THAW_SECONDS);
 	if (err == 0)
-		err = live_guest_end_job(guest, scratch_directory(scratch), JOB_SECONDS);
+		err = live_guest_end_job(guest, scratch_directory(scratch),
+				JOB_SECONDS);
 	live_guest_close(guest);
 	return err;
 }
 
 struct work {
-	int err;		/* the last failure */
+	int err; /* the last failure */
 };
 
 static void on_dead(void *ctx, struct scratch *scratch,
@@ -59,16 +61,19 @@ static void on_dead(void *ctx, struct scratch *scratch,
 	if (err != 0) {
 		work->err = err;
 		report_warning("a backup of the domain %s that died has left "
-				"%s: %s", name, directory, error_text(err));
+			       "%s: %s",
+				name, directory, error_text(err));
 		return;
 	}
 	report_warning("a backup of the domain %s had died: its job is ended, "
-			"%s is removed", name, directory);
+		       "%s is removed",
+			name, directory);
 }
 
 /* --- jobs without a directory --- */
 
-static int end_orphan(struct connection *conn, struct domain *domain, char *socket)
+static int end_orphan(struct connection *conn, struct domain *domain,
+		char *socket)
 {
 	struct domain_facts facts;
 	struct live_guest *guest = NULL;
@@ -82,10 +87,12 @@ static int end_orphan(struct connection *conn, struct domain *domain, char *sock
 	printable(name, sizeof(name), domain_name(domain));
 	if (err != 0)
 		report_warning("a backup of the domain %s had died, and its "
-				"job goes on: %s", name, error_text(err));
+			       "job goes on: %s",
+				name, error_text(err));
 	else
 		report_warning("a backup of the domain %s had died: its job "
-				"is ended", name);
+			       "is ended",
+				name);
 	live_guest_close(guest);
 	domain_facts_clear(&facts);
 	return err;
@@ -99,8 +106,8 @@ static int look_for_orphan(struct connection *conn, struct domain *domain,
 	if (!domain_control_is_active(domain))
 		return 0;
 	xml = domain_job_backup_xml(domain);
-	if (xml == NULL || job_xml_socket(&socket, xml) != 0 || socket == NULL ||
-			!scratch_is_orphan(socket, scratch_dir))
+	if (xml == NULL || job_xml_socket(&socket, xml) != 0 || socket == NULL
+			|| !scratch_is_orphan(socket, scratch_dir))
 		return 0;
 	return end_orphan(conn, domain, socket);
 }

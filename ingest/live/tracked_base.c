@@ -33,7 +33,8 @@ static struct snapshot *take_newest(struct snapshot_list *list,
 {
 	for (size_t i = list->count; i-- > 0;)
 		if (is_of(list->items[i], uuid)
-				&& tracking_token(list->items[i], repo_id) != NULL)
+				&& tracking_token(list->items[i], repo_id)
+						!= NULL)
 			return take_ptr(list->items[i]);
 	return NULL;
 }
@@ -64,12 +65,13 @@ static int publish(struct tracked_base *base, struct backup_snapshot *snapshot)
 	return err;
 }
 
-static int search_back(struct tracked_base *base, struct backup_snapshot *snapshot,
-		const char *uuid)
+static int search_back(struct tracked_base *base,
+		struct backup_snapshot *snapshot, const char *uuid)
 {
 	struct repository *repo = snapshot->run->repo;
 	struct snapshot_list list = { .count = 0 };
-	int err = snapshot_list_load(repo, snapshot->snap->source, &list, note_unread, base);
+	int err = snapshot_list_load(repo, snapshot->snap->source, &list,
+			note_unread, base);
 	if (err < 0)
 		return err;
 	base->own = take_newest(&list, uuid, repo->config.repo_id);
@@ -80,15 +82,16 @@ static int search_back(struct tracked_base *base, struct backup_snapshot *snapsh
 		return err;
 	if (base->own == NULL)
 		base->base.none = base->unread
-				? "the snapshot of its last checkpoint can't be "
+				? "the snapshot of its last checkpoint can't "
+				  "be "
 				  "read"
 				: "no snapshot has its last checkpoint (it was "
 				  "forgotten, or the domain renamed)";
 	return 0;
 }
 
-int tracked_base_find(struct tracked_base *base, struct backup_snapshot *snapshot,
-		const char *uuid, bool search)
+int tracked_base_find(struct tracked_base *base,
+		struct backup_snapshot *snapshot, const char *uuid, bool search)
 {
 	const struct repository *repo = snapshot->run->repo;
 	const uint8_t *repo_id = repo->config.repo_id;
@@ -113,7 +116,8 @@ int tracked_base_find(struct tracked_base *base, struct backup_snapshot *snapsho
 	return 0;
 }
 
-void tracked_base_clear(struct tracked_base *base, struct backup_snapshot *snapshot)
+void tracked_base_clear(struct tracked_base *base,
+		struct backup_snapshot *snapshot)
 {
 	if (base->roots != NULL)
 		session_leave_later(snapshot->run->storing.session, base->roots,
@@ -123,8 +127,9 @@ void tracked_base_clear(struct tracked_base *base, struct backup_snapshot *snaps
 	*base = (struct tracked_base){ .own = NULL };
 }
 
-int tracked_base_read(struct tracked_base *base, struct backup_snapshot *snapshot,
-		const char *name, size_t max, char **text)
+int tracked_base_read(struct tracked_base *base,
+		struct backup_snapshot *snapshot, const char *name, size_t max,
+		char **text)
 {
 	const struct snapshot_file *file = NULL;
 	struct image *image;
@@ -137,7 +142,8 @@ int tracked_base_read(struct tracked_base *base, struct backup_snapshot *snapsho
 	CLEANUP_FREE char *bytes = malloc((size_t)file->size + 1);
 	if (bytes == NULL)
 		return fail_errno(-ENOMEM, "reading %s", name);
-	int err = image_open(&image, snapshot->run->storing.reader, &file->root, file->size);
+	int err = image_open(&image, snapshot->run->storing.reader, &file->root,
+			file->size);
 	if (err < 0)
 		return err;
 	ssize_t n = image_pread(image, bytes, (size_t)file->size, 0);

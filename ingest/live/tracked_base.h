@@ -23,13 +23,16 @@ struct tracked_base {
  * than the last snapshot. BASE->base.none is set as far as this can be told here.
  * 0 (also if there is none) or -errno.
  */
-int tracked_base_find(struct tracked_base *base, struct backup_snapshot *snapshot,
-		const char *uuid, bool search);
-void tracked_base_clear(struct tracked_base *base, struct backup_snapshot *snapshot);
+int tracked_base_find(struct tracked_base *base,
+		struct backup_snapshot *snapshot, const char *uuid,
+		bool search);
+void tracked_base_clear(struct tracked_base *base,
+		struct backup_snapshot *snapshot);
 
 /* Reads the snapshot's file NAME, at most MAX bytes, as text. To free. 0;
  * -ENOENT it has none; -EFBIG; -EBADMSG; -errno. */
-int tracked_base_read(struct tracked_base *base, struct backup_snapshot *snapshot,
-		const char *name, size_t max, char **text);
+int tracked_base_read(struct tracked_base *base,
+		struct backup_snapshot *snapshot, const char *name, size_t max,
+		char **text);
 
 #endif

@@ -101,7 +101,7 @@ bool tracking_is_ours(const char *name, const uint8_t repo_id[REPO_ID_SIZE])
 	return strncmp(name, prefix, at) == 0
 			&& strlen(name + at) == TOKEN_DIGITS
 			&& strspn(name + at, "0123456789abcdef")
-					== TOKEN_DIGITS;
+			== TOKEN_DIGITS;
 }
 
 const char *tracking_token(const struct snapshot *snap,
@@ -141,7 +141,8 @@ const char *tracking_cannot(const struct disk_plan *plan)
 	if (plan->disk->readonly)
 		return "it is read-only, so no bitmap can be kept in it";
 	if (plan->disk->shareable)
-		return "it is shared with other domains, whose writes no bitmap "
+		return "it is shared with other domains, whose writes no "
+		       "bitmap "
 		       "would record";
 	return NULL;
 }
@@ -150,7 +151,7 @@ static bool has_flag(json_t *bitmap, const char *flag)
 {
 	size_t i;
 	json_t *one;
-	json_array_foreach(json_object_get(bitmap, "flags"), i, one)
+	json_array_foreach (json_object_get(bitmap, "flags"), i, one)
 		if (json_is_string(one)
 				&& strcmp(json_string_value(one), flag) == 0)
 			return true;
@@ -169,7 +170,7 @@ bool tracking_image_has(const struct chain_file *image, const char *token,
 	size_t i;
 	json_t *bitmap;
 	*why = "its bitmap is missing";
-	json_array_foreach(specific(image, "bitmaps"), i, bitmap) {
+	json_array_foreach (specific(image, "bitmaps"), i, bitmap) {
 		if (strcmp(bitmap_name(bitmap), token) != 0)
 			continue;
 		*why = NULL;
@@ -188,7 +189,7 @@ bool tracking_image_lists_ours(const struct chain_file *image,
 {
 	size_t i;
 	json_t *bitmap;
-	json_array_foreach(specific(image, "bitmaps"), i, bitmap)
+	json_array_foreach (specific(image, "bitmaps"), i, bitmap)
 		if (tracking_is_ours(bitmap_name(bitmap), repo_id))
 			return true;
 	return false;
@@ -249,8 +250,9 @@ static const char *compare_disk(const struct snapshot_file *record,
 	if (!same_path(record, disk->path))
 		return "it is another file than before";
 	why = compare_below(record, disk);
-	if (why == NULL && !same_file(&record->identities[0],
-					    &disk->identities[0]))
+	if (why == NULL
+			&& !same_file(&record->identities[0],
+					&disk->identities[0]))
 		why = "it is another file than before, under the same name";
 	return why;
 }
@@ -260,7 +262,8 @@ static void say(struct tracking_verdict *verdict, const char *why)
 	snprintf(verdict->why, sizeof(verdict->why), "%s", why);
 }
 
-static void say_resized(struct tracking_verdict *verdict, uint64_t from, uint64_t to)
+static void say_resized(struct tracking_verdict *verdict, uint64_t from,
+		uint64_t to)
 {
 	char a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX];
 	size_format(a, from);
@@ -276,7 +279,8 @@ static void say_resized(struct tracking_verdict *verdict, uint64_t from, uint64_
 				"it was resized from %s to %s", a, b);
 }
 
-static void judge(struct tracking_verdict *verdict, const struct tracking_base *base,
+static void judge(struct tracking_verdict *verdict,
+		const struct tracking_base *base,
 		const struct snapshot_file *record,
 		const struct tracking_disk *disk)
 {
@@ -309,13 +313,17 @@ void tracking_decide(struct tracking_verdict *verdict,
 		return;
 	}
 	if (base->snap->uuid == NULL || strcmp(base->snap->uuid, uuid) != 0) {
-		say(verdict, "the last snapshot is of another domain of this name");
+		say(verdict,
+				"the last snapshot is of another domain of "
+				"this name");
 		return;
 	}
 	const struct snapshot_file *record =
 			find_record(base->snap, disk->target);
 	if (record == NULL)
-		say(verdict, "the disk is new since the last backup with a checkpoint");
+		say(verdict,
+				"the disk is new since the last backup with a "
+				"checkpoint");
 	else
 		judge(verdict, base, record, disk);
 }

@@ -39,19 +39,19 @@ bool tracking_image_lists_ours(const struct chain_file *image,
 /* A disk as it is now. Texts raw. */
 struct tracking_disk {
 	const char *target, *path;
-	const char *reading;	/* of its chain */
-	uint64_t size;		/* bytes the guest sees */
+	const char *reading; /* of its chain */
+	uint64_t size;	     /* bytes the guest sees */
 	/* Of each file of its chain, top first. */
 	const struct file_identity *identities;
 	uint32_t identity_count;
-	const char *cannot;	/* as tracking_cannot */
+	const char *cannot; /* as tracking_cannot */
 };
 
 /* A domain's last snapshot with a checkpoint of ours. */
 struct tracking_base {
 	const struct snapshot *snap; /* NULL: none */
-	const char *token;	/* its checkpoint */
-	const char *none;	/* why there is none, for people; NULL: it is
+	const char *token;	     /* its checkpoint */
+	const char *none; /* why there is none, for people; NULL: it is
 				   the first backup, which explains itself */
 };
 

@@ -24,7 +24,7 @@
 
 struct watchdog {
 	struct child child;
-	int socket;		/* -1: it is gone */
+	int socket; /* -1: it is gone */
 	bool full;
 	bool may_be_frozen;
 };
@@ -55,7 +55,8 @@ static int say_word(struct watchdog *watchdog, enum watchdog_message word)
 
 /* Its next message, NUL-ended, but WATCHDOG_FULL, which is noted. 0, -EPIPE,
  * -EAGAIN (none by then). */
-static int hear(struct watchdog *watchdog, char text[ERROR_TEXT_MAX], double seconds)
+static int hear(struct watchdog *watchdog, char text[ERROR_TEXT_MAX],
+		double seconds)
 {
 	double end = monotonic_now() + seconds;
 	for (;;) {
@@ -69,7 +70,8 @@ static int hear(struct watchdog *watchdog, char text[ERROR_TEXT_MAX], double sec
 				return -EAGAIN;
 			continue;
 		}
-		n = recv(watchdog->socket, text, ERROR_TEXT_MAX - 1, MSG_DONTWAIT);
+		n = recv(watchdog->socket, text, ERROR_TEXT_MAX - 1,
+				MSG_DONTWAIT);
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n <= 0)
@@ -115,9 +117,9 @@ static const char *own_program(char *buf, size_t size)
 	if (n <= 0)
 		return self;
 	buf[n] = '\0';
-	if (stat(self, &running) < 0 || stat(buf, &named) < 0 ||
-			running.st_ino != named.st_ino ||
-			running.st_dev != named.st_dev)
+	if (stat(self, &running) < 0 || stat(buf, &named) < 0
+			|| running.st_ino != named.st_ino
+			|| running.st_dev != named.st_dev)
 		return self;
 	return buf;
 }

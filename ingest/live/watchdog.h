@@ -31,13 +31,15 @@ int watchdog_start(struct watchdog **out, const struct scratch *scratch,
 		const struct scratch_state *state);
 
 /* What happens next. -EPIPE: there is no guard any more. */
-int watchdog_freezing(struct watchdog *watchdog);	/* the guest is told to freeze */
-int watchdog_beginning(struct watchdog *watchdog);	/* libvirt is told to begin */
+int watchdog_freezing(
+		struct watchdog *watchdog); /* the guest is told to freeze */
+int watchdog_beginning(
+		struct watchdog *watchdog); /* libvirt is told to begin */
 /* The guest has been thawed, or was not frozen. *LATE: the guard has done it
  * before. */
 int watchdog_thawed(struct watchdog *watchdog, bool *late);
-int watchdog_running(struct watchdog *watchdog);	/* the job runs */
-int watchdog_stopped(struct watchdog *watchdog);	/* the job is gone */
+int watchdog_running(struct watchdog *watchdog); /* the job runs */
+int watchdog_stopped(struct watchdog *watchdog); /* the job is gone */
 
 /* Whether it has ended the job for want of space. */
 bool watchdog_was_full(struct watchdog *watchdog);

@@ -35,27 +35,27 @@
 #include "watchdog.h"
 #include "watchdog_protocol.h"
 
-#define THAW_SECONDS 600.0	/* on the backup's death: for how long to try */
+#define THAW_SECONDS 600.0 /* on the backup's death: for how long to try */
 #define LATE_THAW_SECONDS 60.0
 #define JOB_SECONDS 60.0
 #define BEGIN_SECONDS 1.0
 #define BEGIN_REST_SECONDS 3.0
-#define LOOK_MS 50		/* at the free space */
+#define LOOK_MS 50 /* at the free space */
 /* For qemu to see that the dead one's connections are gone: 7.2 hangs for ever
  * if its NBD server is ended while somebody connects. */
 #define DISCONNECT_NS 200000000
-#define ROOM_MAX (512 * MIB)	/* left to the guest and others */
+#define ROOM_MAX (512 * MIB) /* left to the guest and others */
 
 struct watch {
 	int socket;
 	struct scratch *scratch;
 	struct live_guest *guest;
-	char name[256];		/* of the domain, printable */
+	char name[256]; /* of the domain, printable */
 
 	bool may_be_frozen, beginning, running;
 	bool thawed_late;
-	double thaw_at;		/* monotonic; < 0: never */
-	uint64_t room;		/* bytes: with less free the job ends */
+	double thaw_at; /* monotonic; < 0: never */
+	uint64_t room;	/* bytes: with less free the job ends */
 };
 
 static void answer(struct watch *watch, enum watchdog_message word)
@@ -72,8 +72,8 @@ static int thaw(struct watch *watch, double seconds)
 	watch->thaw_at = -1;
 	if (err != 0)
 		report_error("domain %s MAY STILL BE FROZEN: %s; try: virsh "
-				"domfsthaw %s", watch->name, error_text(err),
-				watch->name);
+			     "domfsthaw %s",
+				watch->name, error_text(err), watch->name);
 	return err;
 }
 
@@ -95,8 +95,8 @@ static void end_job_of_full(struct watch *watch)
 	watch->running = false;
 	err = live_guest_end_job(watch->guest, directory, JOB_SECONDS);
 	if (err != 0)
-		report_error("domain %s: %s runs full, and %s", watch->name, directory,
-				error_text(err));
+		report_error("domain %s: %s runs full, and %s", watch->name,
+				directory, error_text(err));
 	/* If it came too late, the guest was stopped at a write, which can
 	 * succeed now. */
 	live_guest_resume_io(watch->guest);
@@ -107,9 +107,9 @@ static void wait_for_job(struct watch *watch, double seconds)
 {
 	double end = monotonic_now() + seconds;
 	struct timespec nap = { .tv_nsec = 50000000 };
-	while (live_guest_job(watch->guest, scratch_directory(watch->scratch)) !=
-					JOB_OURS &&
-			monotonic_now() < end)
+	while (live_guest_job(watch->guest, scratch_directory(watch->scratch))
+					!= JOB_OURS
+			&& monotonic_now() < end)
 		nanosleep(&nap, NULL);
 }
 
@@ -144,8 +144,10 @@ static int clean_up(struct watch *watch)
 	}
 	if (err != 0 || job || directory)
 		return EXIT_FAILED;
-	report_warning("the backup of the domain %s has died: its job is ended, "
-			"its files are removed", watch->name);
+	report_warning("the backup of the domain %s has died: its job is "
+		       "ended, "
+		       "its files are removed",
+			watch->name);
 	return EXIT_DONE;
 }
 
@@ -153,7 +155,7 @@ static int clean_up(struct watch *watch)
 static int let_go(struct watch *watch)
 {
 	return watch->may_be_frozen && thaw(watch, THAW_SECONDS) ? EXIT_FAILED
-							  : EXIT_DONE;
+								 : EXIT_DONE;
 }
 
 /* --- words and clocks --- */
@@ -178,12 +180,15 @@ static void obey(struct watch *watch, char word)
 	case WATCHDOG_BEGINNING:
 		watch->beginning = true;
 		if (watch->may_be_frozen)
-			watch->thaw_at = monotonic_now() + WATCHDOG_FROZEN_SECONDS;
+			watch->thaw_at = monotonic_now()
+					+ WATCHDOG_FROZEN_SECONDS;
 		break;
 	case WATCHDOG_THAWED:
 		watch->may_be_frozen = false;
 		watch->thaw_at = -1;
-		answer(watch, watch->thawed_late ? WATCHDOG_LATE : WATCHDOG_IN_TIME);
+		answer(watch,
+				watch->thawed_late ? WATCHDOG_LATE
+						   : WATCHDOG_IN_TIME);
 		watch->thawed_late = false;
 		break;
 	case WATCHDOG_RUNNING:
@@ -259,7 +264,8 @@ static void say_broken(struct watch *watch, int err)
 {
 	char text[ERROR_TEXT_MAX + 1];
 	snprintf(text, sizeof(text), "%c%s", WATCHDOG_BROKEN, error_text(err));
-	send(watch->socket, text, strnlen(text, ERROR_TEXT_MAX - 1), MSG_NOSIGNAL);
+	send(watch->socket, text, strnlen(text, ERROR_TEXT_MAX - 1),
+			MSG_NOSIGNAL);
 }
 
 int watchdog_process_main(int argc, char **argv)
@@ -273,9 +279,9 @@ int watchdog_process_main(int argc, char **argv)
 	(void)argv;
 	/* What ends a backup must not end its guard. */
 	for (int s = 1; s < NSIG; s++)
-		if (s == SIGHUP || s == SIGINT || s == SIGQUIT ||
-				s == SIGTERM || s == SIGPIPE || s == SIGTSTP ||
-				s == SIGTTOU || s == SIGTTIN)
+		if (s == SIGHUP || s == SIGINT || s == SIGQUIT || s == SIGTERM
+				|| s == SIGPIPE || s == SIGTSTP || s == SIGTTOU
+				|| s == SIGTTIN)
 			signal(s, SIG_IGN);
 	report_setup("amberfs backup", &quiet);
 	n = recv(w.socket, message, sizeof(message), 0);

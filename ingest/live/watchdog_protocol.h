@@ -11,7 +11,7 @@ enum watchdog_message {
 	/* to the guard */
 	WATCHDOG_FREEZING = 'f',
 	WATCHDOG_BEGINNING = 'b',
-	WATCHDOG_THAWED = 't',	/* answered by one of the next two */
+	WATCHDOG_THAWED = 't', /* answered by one of the next two */
 	WATCHDOG_RUNNING = 'r',
 	WATCHDOG_STOPPED = 's',
 	WATCHDOG_DISMISSED = 'd',
@@ -20,7 +20,7 @@ enum watchdog_message {
 	WATCHDOG_LATE = 'l',
 	WATCHDOG_READY = 'y',
 	WATCHDOG_BROKEN = 'e',
-	WATCHDOG_FULL = 'n',	/* at any time */
+	WATCHDOG_FULL = 'n', /* at any time */
 };
 
 #endif

@@ -32,8 +32,8 @@
 
 /* What one worker knows of the window it reads in. */
 struct window {
-	uint64_t start;		/* UINT64_MAX: none */
-	uint64_t asked;		/* asked for up to here */
+	uint64_t start; /* UINT64_MAX: none */
+	uint64_t asked; /* asked for up to here */
 	bool any_missing;
 	uint8_t resident[WINDOW_PAGES];
 };
@@ -60,12 +60,13 @@ static void identity_from_stat(const struct stat *st, int64_t at_ns,
 {
 	int64_t mtime = to_ns(st->st_mtim), ctime = to_ns(st->st_ctim);
 	int64_t last = mtime > ctime ? mtime : ctime;
-	*out = (struct file_identity){
-		.valid = S_ISREG(st->st_mode) && at_ns - last > SETTLED_NS,
-		.device = st->st_dev, .inode = st->st_ino,
-		.size = (uint64_t)st->st_size, .mtime_ns = mtime,
-		.ctime_ns = ctime
-	};
+	*out = (struct file_identity){ .valid = S_ISREG(st->st_mode)
+				&& at_ns - last > SETTLED_NS,
+		.device = st->st_dev,
+		.inode = st->st_ino,
+		.size = (uint64_t)st->st_size,
+		.mtime_ns = mtime,
+		.ctime_ns = ctime };
 }
 
 bool file_source_same_identity(const struct file_identity *a,
@@ -81,21 +82,22 @@ bool file_source_same_identity(const struct file_identity *a,
  * process is stopped, no young change seems old. */
 static int open_settled(const char *path, struct stat *st, int64_t *at_ns)
 {
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK
-					| O_NOCTTY);
+	CLEANUP_FD int fd = open(path,
+			O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", path);
 	*at_ns = realtime_ns();
 	if (fstat(fd, st) < 0)
 		return fail_errno(-errno, "looking at %s", path);
 	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
-		return fail(-EINVAL,
-				"%s is neither a file nor a block device", path);
+		return fail(-EINVAL, "%s is neither a file nor a block device",
+				path);
 	/* Read-only filesystems that can't fsync have nothing to flush. */
-	if (S_ISREG(st->st_mode) && ((fsync(fd) < 0 && errno != EINVAL
-						     && errno != EROFS)
-						    || fstat(fd, st) < 0))
-		return fail_errno(-errno, "flushing %s before reading it", path);
+	if (S_ISREG(st->st_mode)
+			&& ((fsync(fd) < 0 && errno != EINVAL && errno != EROFS)
+					|| fstat(fd, st) < 0))
+		return fail_errno(-errno, "flushing %s before reading it",
+				path);
 	return take_fd(&fd);
 }
 
@@ -129,7 +131,8 @@ static int set_size(struct file_source *source)
 	if (!S_ISBLK(source->st.st_mode))
 		return 0;
 	int err = device_size(source->fd, &source->size);
-	return err < 0 ? fail_errno(err, "asking %s for its size", source->path) : 0;
+	return err < 0 ? fail_errno(err, "asking %s for its size", source->path)
+		       : 0;
 }
 
 int file_source_open(struct file_source **out, const char *path,
@@ -142,10 +145,12 @@ int file_source_open(struct file_source **out, const char *path,
 	source->workers = workers;
 	source->path = strdup(path);
 	source->windows = calloc(workers, sizeof(*source->windows));
-	int err = source->path != NULL && source->windows != NULL ? 0
-				      : fail_errno(-ENOMEM, "opening %s", path);
+	int err = source->path != NULL && source->windows != NULL
+			? 0
+			: fail_errno(-ENOMEM, "opening %s", path);
 	if (err == 0)
-		err = source->fd = open_settled(path, &source->st, &source->opened_ns);
+		err = source->fd = open_settled(path, &source->st,
+				&source->opened_ns);
 	if (err >= 0)
 		err = set_size(source);
 	if (err < 0) {
@@ -193,7 +198,8 @@ int file_source_recheck(struct file_source *source)
 	}
 	if (!file_source_same_identity(&before, &after))
 		return fail(-EBUSY,
-				"%s changed while it was read: is something using it?",
+				"%s changed while it was read: is something "
+				"using it?",
 				source->path);
 	return 0;
 }
@@ -227,13 +233,15 @@ static void advise_missing(struct file_source *source, struct window *window,
 		uint64_t from, uint64_t to, int advice)
 {
 	uint64_t first = (from - window->start) / PAGE;
-	uint64_t end = min_u64((to - window->start + PAGE - 1) / PAGE, WINDOW_PAGES);
+	uint64_t end = min_u64((to - window->start + PAGE - 1) / PAGE,
+			WINDOW_PAGES);
 	while (first < end) {
 		uint64_t last = first;
 		while (last < end && !window->resident[last])
 			last++;
 		if (last > first)
-			posix_fadvise(source->fd, (off_t)(window->start + first * PAGE),
+			posix_fadvise(source->fd,
+					(off_t)(window->start + first * PAGE),
 					(off_t)((last - first) * PAGE), advice);
 		first = last + 1;
 	}
@@ -251,9 +259,11 @@ static int read_exactly(struct file_source *source, void *buf, size_t len,
 			continue;
 		if (n < 0)
 			return fail_errno(-errno, "reading %s at byte %llu",
-					source->path, (unsigned long long)offset);
+					source->path,
+					(unsigned long long)offset);
 		if (n == 0)
-			return fail(-EBUSY, "%s became shorter while it was read",
+			return fail(-EBUSY,
+					"%s became shorter while it was read",
 					source->path);
 		to += n;
 		offset += (uint64_t)n;
@@ -263,8 +273,8 @@ static int read_exactly(struct file_source *source, void *buf, size_t len,
 }
 
 /* A piece that lies within one window. */
-static int read_in_window(struct file_source *source, struct window *window, void *buf,
-		size_t len, uint64_t offset)
+static int read_in_window(struct file_source *source, struct window *window,
+		void *buf, size_t len, uint64_t offset)
 {
 	uint64_t start = offset / WINDOW * WINDOW;
 	if (window->start != start)
@@ -275,11 +285,13 @@ static int read_in_window(struct file_source *source, struct window *window, voi
 			min_u64(start + WINDOW, source->size));
 	uint64_t from = max_u64(window->asked, offset);
 	if (ahead > from) {
-		advise_missing(source, window, from, ahead, POSIX_FADV_WILLNEED);
+		advise_missing(source, window, from, ahead,
+				POSIX_FADV_WILLNEED);
 		window->asked = ahead;
 	}
 	int err = read_exactly(source, buf, len, offset);
-	advise_missing(source, window, offset, offset + len, POSIX_FADV_DONTNEED);
+	advise_missing(source, window, offset, offset + len,
+			POSIX_FADV_DONTNEED);
 	return err;
 }
 
@@ -290,8 +302,8 @@ static int read_file(void *ctx, unsigned worker, void *buf, size_t len,
 	uint8_t *to = buf;
 	while (len > 0) {
 		size_t n = min_u64(len, WINDOW - offset % WINDOW);
-		int err = read_in_window(
-				source, &source->windows[worker], to, n, offset);
+		int err = read_in_window(source, &source->windows[worker], to,
+				n, offset);
 		if (err < 0)
 			return err;
 		to += n;
@@ -328,6 +340,8 @@ static int extent(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 
 void file_source_fill(struct file_source *s, struct image_source *source)
 {
-	*source = (struct image_source){ .size = s->size, .read = read_file,
-		.extent = extent, .ctx = s };
+	*source = (struct image_source){ .size = s->size,
+		.read = read_file,
+		.extent = extent,
+		.ctx = s };
 }

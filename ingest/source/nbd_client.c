@@ -41,33 +41,33 @@
 
 struct extent {
 	uint64_t end;
-	bool set;		/* a hole, or dirty */
+	bool set; /* a hole, or dirty */
 };
 
 /* What a worker has been told of the bytes ahead, in one context. */
 struct map {
 	const char *context;
-	uint32_t flag;		/* the one that counts */
-	uint64_t look;		/* bytes to ask about next time */
-	uint64_t from;		/* the extents begin here */
-	size_t count, room;	/* of extents */
-	size_t last;		/* the one that answered last */
+	uint32_t flag;	    /* the one that counts */
+	uint64_t look;	    /* bytes to ask about next time */
+	uint64_t from;	    /* the extents begin here */
+	size_t count, room; /* of extents */
+	size_t last;	    /* the one that answered last */
 	struct extent *extents;
 	bool nomem;
 };
 
 struct worker {
-	struct nbd_handle *nbd;	/* NULL after a failure */
+	struct nbd_handle *nbd; /* NULL after a failure */
 	struct map holes, dirt;
 };
 
 struct nbd_client {
 	uint64_t size;
-	char *dirty_context;	/* NULL: no bitmap */
+	char *dirty_context;	      /* NULL: no bitmap */
 	struct nbd_handle *dirty_nbd; /* protected by dirty_mutex */
 	pthread_mutex_t dirty_mutex;
 	void (*message)(void *ctx, char *buf, size_t size);
-	void *ctx;		/* of MESSAGE; used under message_mutex */
+	void *ctx; /* of MESSAGE; used under message_mutex */
 	pthread_mutex_t message_mutex;
 	unsigned worker_count;
 	struct worker workers[];
@@ -86,7 +86,8 @@ static int client_fail(struct nbd_client *client, const char *what)
 	}
 	if (own[0])
 		return fail(-EIO, "%s: %s", what, own);
-	name_display(shown, sizeof(shown), theirs != NULL ? theirs : "no reason given");
+	name_display(shown, sizeof(shown),
+			theirs != NULL ? theirs : "no reason given");
 	return fail(-EIO, "%s: %s", what, shown);
 }
 
@@ -97,8 +98,8 @@ static int client_fail(struct nbd_client *client, const char *what)
  * hold us for ever, and an operator who has had enough not at all. SINCE: when
  * something was asked for.
  */
-static int await(struct nbd_client *client, struct nbd_handle *nbd, double since,
-		double patience, const char *what)
+static int await(struct nbd_client *client, struct nbd_handle *nbd,
+		double since, double patience, const char *what)
 {
 	int n = nbd_poll(nbd, 1000);
 	if (n < 0)
@@ -108,8 +109,10 @@ static int await(struct nbd_client *client, struct nbd_handle *nbd, double since
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
 	if (monotonic_now() - since > patience)
-		return fail(-EIO, "%s: the NBD server has not answered for "
-				"%.0f s", what, patience);
+		return fail(-EIO,
+				"%s: the NBD server has not answered for "
+				"%.0f s",
+				what, patience);
 	return 0;
 }
 
@@ -117,7 +120,8 @@ static int await(struct nbd_client *client, struct nbd_handle *nbd, double since
 
 static int add_extent(struct map *map, uint64_t len, bool set)
 {
-	uint64_t start = map->count ? map->extents[map->count - 1].end : map->from;
+	uint64_t start = map->count ? map->extents[map->count - 1].end
+				    : map->from;
 	if (len == 0)
 		return 0;
 	if (map->count && map->extents[map->count - 1].set == set) {
@@ -126,7 +130,8 @@ static int add_extent(struct map *map, uint64_t len, bool set)
 	}
 	if (map->count == map->room) {
 		size_t room = map->room ? 2 * map->room : 64;
-		struct extent *extent = realloc(map->extents, room * sizeof(*extent));
+		struct extent *extent =
+				realloc(map->extents, room * sizeof(*extent));
 		if (extent == NULL)
 			return -ENOMEM;
 		map->extents = extent;
@@ -144,7 +149,8 @@ static int on_extents(void *ctx, const char *context, uint64_t offset,
 	if (offset != map->from || strcmp(context, map->context) != 0)
 		return 0;
 	for (size_t i = 0; i + 1 < n; i += 2)
-		if (add_extent(map, entries[i], (entries[i + 1] & map->flag) != 0))
+		if (add_extent(map, entries[i],
+				    (entries[i + 1] & map->flag) != 0))
 			map->nomem = true;
 	return 0;
 }
@@ -161,8 +167,8 @@ static void choose_look(struct map *map)
 static const struct extent *known_extent(struct map *map, uint64_t offset)
 {
 	size_t i = map->last;
-	if (map->count == 0 || offset < map->from ||
-			offset >= map->extents[map->count - 1].end)
+	if (map->count == 0 || offset < map->from
+			|| offset >= map->extents[map->count - 1].end)
 		return NULL;
 	if (i > 0 && offset < map->extents[i - 1].end)
 		i = 0; /* a step back */
@@ -173,8 +179,8 @@ static const struct extent *known_extent(struct map *map, uint64_t offset)
 }
 
 /* Fills MAP anew with what NBD's server says of LEN bytes at OFFSET. */
-static int ask(struct nbd_client *client, struct nbd_handle *nbd, struct map *map,
-		uint64_t offset, uint64_t len)
+static int ask(struct nbd_client *client, struct nbd_handle *nbd,
+		struct map *map, uint64_t offset, uint64_t len)
 {
 	nbd_extent_callback callback = { .callback = on_extents,
 		.user_data = map };
@@ -182,7 +188,8 @@ static int ask(struct nbd_client *client, struct nbd_handle *nbd, struct map *ma
 	map->count = map->last = 0;
 	map->nomem = false;
 	if (nbd_block_status(nbd, min_u64(len, client->size - offset), offset,
-			    callback, 0) < 0) {
+			    callback, 0)
+			< 0) {
 		map->count = 0;
 		return client_fail(client, "asking for block status");
 	}
@@ -191,8 +198,10 @@ static int ask(struct nbd_client *client, struct nbd_handle *nbd, struct map *ma
 		return -ENOMEM;
 	}
 	if (known_extent(map, offset) == NULL)
-		return fail(-EIO, "the NBD server says nothing of what is at "
-				"%llu", (unsigned long long)offset);
+		return fail(-EIO,
+				"the NBD server says nothing of what is at "
+				"%llu",
+				(unsigned long long)offset);
 	return 0;
 }
 
@@ -220,8 +229,9 @@ static int client_extent(void *ctx, unsigned worker, uint64_t offset,
 		return fail(-EIO, FAILED_BEFORE);
 	if (extent == NULL) {
 		err = ask(client, w->nbd, map, offset,
-				client->dirty_context != NULL ? look_among_dirt(limit - offset)
-						 : map->look);
+				client->dirty_context != NULL ? look_among_dirt(
+						limit - offset)
+							      : map->look);
 		if (err != 0)
 			return err;
 		choose_look(map);
@@ -242,8 +252,8 @@ static int ask_dirt(struct nbd_client *client, struct map *map, uint64_t offset)
 	return 0;
 }
 
-int nbd_client_dirty(struct nbd_client *client, unsigned worker, uint64_t offset,
-		uint64_t limit, bool *dirty, uint64_t *end)
+int nbd_client_dirty(struct nbd_client *client, unsigned worker,
+		uint64_t offset, uint64_t limit, bool *dirty, uint64_t *end)
 {
 	struct map *map = &client->workers[worker].dirt;
 	const struct extent *extent = known_extent(map, offset);
@@ -282,10 +292,14 @@ struct transfer {
 
 static int send_requests(struct transfer *transfer)
 {
-	while (transfer->sent < transfer->len && transfer->in_flight < IN_FLIGHT_MAX) {
-		size_t n = (size_t)min_u64(REQUEST_MAX, transfer->len - transfer->sent);
-		int64_t cookie = nbd_aio_pread(transfer->nbd, transfer->buf + transfer->sent, n,
-				transfer->offset + transfer->sent, NBD_NULL_COMPLETION, 0);
+	while (transfer->sent < transfer->len
+			&& transfer->in_flight < IN_FLIGHT_MAX) {
+		size_t n = (size_t)min_u64(REQUEST_MAX,
+				transfer->len - transfer->sent);
+		int64_t cookie = nbd_aio_pread(transfer->nbd,
+				transfer->buf + transfer->sent, n,
+				transfer->offset + transfer->sent,
+				NBD_NULL_COMPLETION, 0);
 		if (cookie < 0)
 			return client_fail(transfer->client, "reading");
 		transfer->cookies[transfer->in_flight++] = cookie;
@@ -298,13 +312,16 @@ static int send_requests(struct transfer *transfer)
 static int take_finished(struct transfer *transfer)
 {
 	for (unsigned i = 0; i < transfer->in_flight;) {
-		int done = nbd_aio_command_completed(transfer->nbd, transfer->cookies[i]);
+		int done = nbd_aio_command_completed(transfer->nbd,
+				transfer->cookies[i]);
 		if (done < 0)
 			return client_fail(transfer->client, "reading");
 		if (done == 0)
 			i++;
 		else
-			transfer->cookies[i] = transfer->cookies[--transfer->in_flight];
+			transfer->cookies[i] =
+					transfer->cookies
+							[--transfer->in_flight];
 	}
 	return 0;
 }
@@ -325,8 +342,11 @@ static int client_read(void *ctx, unsigned worker, void *buf, size_t len,
 {
 	struct nbd_client *client = ctx;
 	struct worker *w = &client->workers[worker];
-	struct transfer t = { .client = client, .nbd = w->nbd, .buf = buf,
-		.offset = offset, .len = len };
+	struct transfer t = { .client = client,
+		.nbd = w->nbd,
+		.buf = buf,
+		.offset = offset,
+		.len = len };
 
 	double since = monotonic_now();
 	if (w->nbd == NULL)
@@ -339,7 +359,8 @@ static int client_read(void *ctx, unsigned worker, void *buf, size_t len,
 		if (t.in_flight != sent)
 			since = monotonic_now();
 		else if (err == 0)
-			err = await(client, t.nbd, since, ANSWER_SECONDS, "reading");
+			err = await(client, t.nbd, since, ANSWER_SECONDS,
+					"reading");
 		if (err != 0)
 			return give_up(w, err);
 	}
@@ -354,8 +375,10 @@ uint64_t nbd_client_size(const struct nbd_client *client)
 void nbd_client_fill(struct nbd_client *client, struct image_source *source)
 {
 	*source = (struct image_source){ .size = client->size,
-		.read = client_read, .extent = client_extent,
-		.same = client->dirty_context != NULL ? client_same : NULL, .ctx = client };
+		.read = client_read,
+		.extent = client_extent,
+		.same = client->dirty_context != NULL ? client_same : NULL,
+		.ctx = client };
 }
 
 /* --- opening --- */
@@ -372,11 +395,14 @@ static int connect_one(struct nbd_client *client, struct nbd_handle **out,
 		return client_fail(client, "libnbd");
 	/* Without a request for block sizes qemu serves any range, be the
 	 * files read with O_DIRECT or not. */
-	if (nbd_set_request_block_size(nbd, false) < 0 ||
-			nbd_set_export_name(nbd, options->export != NULL ? options->export : "") <
-					0 ||
-			nbd_add_meta_context(nbd, context) < 0 ||
-			nbd_aio_connect_unix(nbd, options->socket) < 0)
+	if (nbd_set_request_block_size(nbd, false) < 0
+			|| nbd_set_export_name(nbd,
+					   options->export != NULL
+							   ? options->export
+							   : "")
+					< 0
+			|| nbd_add_meta_context(nbd, context) < 0
+			|| nbd_aio_connect_unix(nbd, options->socket) < 0)
 		return client_fail(client, what);
 	since = monotonic_now();
 	while (err == 0 && nbd_aio_is_connecting(nbd))
@@ -391,14 +417,20 @@ static int connect_one(struct nbd_client *client, struct nbd_handle **out,
 static int connect_worker(struct nbd_client *client, struct worker *worker,
 		const struct nbd_client_options *options)
 {
-	int err = connect_one(client, &worker->nbd, options, LIBNBD_CONTEXT_BASE_ALLOCATION);
+	int err = connect_one(client, &worker->nbd, options,
+			LIBNBD_CONTEXT_BASE_ALLOCATION);
 	worker->holes = (struct map){ .context = LIBNBD_CONTEXT_BASE_ALLOCATION,
-		.flag = LIBNBD_STATE_ZERO, .look = LOOK_MIN };
+		.flag = LIBNBD_STATE_ZERO,
+		.look = LOOK_MIN };
 	worker->dirt = (struct map){ .context = client->dirty_context,
-		.flag = STATE_DIRTY, .look = LOOK_MIN };
-	if (err == 0 && nbd_can_meta_context(worker->nbd,
-				    LIBNBD_CONTEXT_BASE_ALLOCATION) != 1)
-		err = fail(-EIO, "the NBD server does not tell where holes "
+		.flag = STATE_DIRTY,
+		.look = LOOK_MIN };
+	if (err == 0
+			&& nbd_can_meta_context(worker->nbd,
+					   LIBNBD_CONTEXT_BASE_ALLOCATION)
+					!= 1)
+		err = fail(-EIO,
+				"the NBD server does not tell where holes "
 				"are");
 	return err;
 }
@@ -418,10 +450,15 @@ static int connect_bitmap(struct nbd_client *client,
 		const struct nbd_client_options *options)
 {
 	char shown[256];
-	int err = connect_one(client, &client->dirty_nbd, options, client->dirty_context);
-	if (err == 0 && nbd_can_meta_context(client->dirty_nbd, client->dirty_context) != 1)
+	int err = connect_one(client, &client->dirty_nbd, options,
+			client->dirty_context);
+	if (err == 0
+			&& nbd_can_meta_context(client->dirty_nbd,
+					   client->dirty_context)
+					!= 1)
 		return fail(-ENOTSUP, "the NBD server has no dirty bitmap %s",
-				name_display(shown, sizeof(shown), options->bitmap));
+				name_display(shown, sizeof(shown),
+						options->bitmap));
 	return err != 0 ? err : read_size(client, client->dirty_nbd);
 }
 
@@ -451,10 +488,12 @@ int nbd_client_open(struct nbd_client **out,
 	if (workers > NBD_CLIENT_WORKERS_MAX)
 		return fail(-EINVAL, "more than %u workers",
 				NBD_CLIENT_WORKERS_MAX);
-	if (options->bitmap != NULL && strlen(options->bitmap) + sizeof(DIRTY_PREFIX) >
-					CONTEXT_NAME_MAX)
+	if (options->bitmap != NULL
+			&& strlen(options->bitmap) + sizeof(DIRTY_PREFIX)
+					> CONTEXT_NAME_MAX)
 		return fail(-ENOTSUP, "the dirty bitmap's name is too long");
-	client = calloc(1, sizeof(*client) + workers * sizeof(client->workers[0]));
+	client = calloc(1,
+			sizeof(*client) + workers * sizeof(client->workers[0]));
 	if (client == NULL)
 		return -ENOMEM;
 	pthread_mutex_init(&client->dirty_mutex, NULL);
@@ -462,8 +501,10 @@ int nbd_client_open(struct nbd_client **out,
 	client->worker_count = workers;
 	client->message = options->message;
 	client->ctx = options->ctx;
-	if (options->bitmap != NULL && asprintf(&client->dirty_context, DIRTY_PREFIX "%s",
-					  options->bitmap) < 0) {
+	if (options->bitmap != NULL
+			&& asprintf(&client->dirty_context, DIRTY_PREFIX "%s",
+					   options->bitmap)
+					< 0) {
 		client->dirty_context = NULL;
 		err = -ENOMEM;
 	}

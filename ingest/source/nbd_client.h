@@ -23,12 +23,12 @@
 struct nbd_client;
 
 struct nbd_client_options {
-	const char *socket;	/* path */
-	const char *export;	/* name; NULL: the default one */
+	const char *socket; /* path */
+	const char *export; /* name; NULL: the default one */
 	/* The export's dirty bitmap: the part of its context's name after
 	 * "qemu:dirty-bitmap:". NULL: none, all may be dirty. */
 	const char *bitmap;
-	unsigned workers;	/* as many as the image writer has */
+	unsigned workers; /* as many as the image writer has */
 	/* The server's own words for what went wrong, if it has any, into BUF;
 	 * else BUF[0] = '\0'. May be NULL. Called by any thread, one at a time. */
 	void (*message)(void *ctx, char *buf, size_t size);
@@ -49,7 +49,7 @@ void nbd_client_fill(struct nbd_client *client, struct image_source *source);
 
 /* With a bitmap: whether OFFSET is dirty and how far that goes, at most to
  * LIMIT. 0 or -errno. */
-int nbd_client_dirty(struct nbd_client *client, unsigned worker, uint64_t offset,
-		uint64_t limit, bool *dirty, uint64_t *end);
+int nbd_client_dirty(struct nbd_client *client, unsigned worker,
+		uint64_t offset, uint64_t limit, bool *dirty, uint64_t *end);
 
 #endif

@@ -51,7 +51,8 @@ static int place_make(struct socket_place *place, int backlog)
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	const char *tmp = getenv("TMPDIR");
 	*place = (struct socket_place){ .fd = -1 };
-	if (tmp == NULL || tmp[0] != '/' || strlen(tmp) > sizeof(place->dir) - 20)
+	if (tmp == NULL || tmp[0] != '/'
+			|| strlen(tmp) > sizeof(place->dir) - 20)
 		tmp = "/tmp";
 	snprintf(place->dir, sizeof(place->dir), "%s/amberfs-XXXXXX", tmp);
 	if (mkdtemp(place->dir) == NULL) { /* 0700 */
@@ -62,8 +63,10 @@ static int place_make(struct socket_place *place, int backlog)
 	snprintf(place->path, sizeof(place->path), "%s/nbd", place->dir);
 	strcpy(addr.sun_path, place->path);
 	place->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (place->fd < 0 || bind(place->fd, (struct sockaddr *)&addr, sizeof(addr)) ||
-			listen(place->fd, backlog))
+	if (place->fd < 0
+			|| bind(place->fd, (struct sockaddr *)&addr,
+					sizeof(addr))
+			|| listen(place->fd, backlog))
 		return fail_errno(-errno, "no socket %s", place->path);
 	return 0;
 }
@@ -119,7 +122,8 @@ int nbd_source_open(struct nbd_source **out, const struct chain *chain,
 {
 	CLEANUP(place_clear) struct socket_place place = { .fd = -1 };
 	struct nbd_client_options o = { .bitmap = bitmap,
-		.workers = workers ? workers : 1, .message = server_message };
+		.workers = workers ? workers : 1,
+		.message = server_message };
 	unsigned connections = NBD_CLIENT_CONNECTIONS(o.workers);
 	struct nbd_source *source = calloc(1, sizeof(*source));
 	int err;

@@ -37,14 +37,14 @@ static inline void cleanup_fd(int *fd)
 
 /* The two ends of LOCK_SCOPE, of which the checker sees the first only. */
 static inline pthread_mutex_t *lock_scope_begin(pthread_mutex_t *mutex)
-	ASSERT_HELD(mutex) NO_THREAD_SAFETY_ANALYSIS
+		ASSERT_HELD(mutex) NO_THREAD_SAFETY_ANALYSIS
 {
 	pthread_mutex_lock(mutex);
 	return mutex;
 }
 
-static inline void lock_scope_end(pthread_mutex_t **mutex)
-	NO_THREAD_SAFETY_ANALYSIS
+static inline void lock_scope_end(
+		pthread_mutex_t **mutex) NO_THREAD_SAFETY_ANALYSIS
 {
 	pthread_mutex_unlock(*mutex);
 }
@@ -75,6 +75,6 @@ static inline int take_fd(int *fd)
 #define LOCK_SCOPE(mutex)                                                      \
 	CLEANUP(lock_scope_end)                                                \
 	__attribute__((unused)) pthread_mutex_t *LOCK_SCOPE_NAME(__LINE__) =   \
-		lock_scope_begin(mutex)
+			lock_scope_begin(mutex)
 
 #endif

@@ -24,8 +24,8 @@ static const char *meaning(int err)
 	}
 }
 
-__attribute__((format(printf, 1, 0))) static void set_text(
-		const char *fmt, va_list ap, const char *tail)
+__attribute__((format(printf, 1, 0))) static void set_text(const char *fmt,
+		va_list ap, const char *tail)
 {
 	char head[ERROR_TEXT_MAX];
 	vsnprintf(head, sizeof(head), fmt, ap);

@@ -22,9 +22,8 @@
 #define WORD_MAX 48	   /* longer words are near nothing */
 #define MISTAKE_MAX 1024
 
-static const struct option help_option = {
-	"help", 'h', OPTION_FLAG, NULL, NULL, "show this page"
-};
+static const struct option help_option = { "help", 'h', OPTION_FLAG, NULL, NULL,
+	"show this page" };
 
 /* --- walking the tables --- */
 
@@ -36,8 +35,8 @@ static const void *each_option(const struct command_line *line, each_fn *fn,
 {
 	const void *found = NULL;
 	for (size_t t = 0; line->tables != NULL && line->tables[t] != NULL; t++)
-		for (const struct option *option = line->tables[t]; option->name != NULL;
-				option++) {
+		for (const struct option *option = line->tables[t];
+				option->name != NULL; option++) {
 			found = fn(ctx, option);
 			if (found != NULL)
 				return found;
@@ -55,9 +54,11 @@ static const void *match(void *ctx, const struct option *option)
 {
 	const struct wanted *wanted = ctx;
 	if (wanted->name == NULL)
-		return option->letter != 0 && option->letter == wanted->letter ? option : NULL;
-	return strncmp(option->name, wanted->name, wanted->len) == 0 &&
-				       option->name[wanted->len] == '\0'
+		return option->letter != 0 && option->letter == wanted->letter
+				? option
+				: NULL;
+	return strncmp(option->name, wanted->name, wanted->len) == 0
+					&& option->name[wanted->len] == '\0'
 			? option
 			: NULL;
 }
@@ -98,8 +99,8 @@ static unsigned edit_distance(const char *a, const char *b)
 		for (size_t j = 1; j <= lb; j++) {
 			unsigned d = last[j - 1] + (a[i - 1] != b[j - 1]);
 			d = least_of(d, least_of(last[j], now[j - 1]) + 1);
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
-					a[i - 2] == b[j - 1])
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2]
+					&& a[i - 2] == b[j - 1])
 				d = least_of(d, before[j - 2] + 1);
 			now[j] = d;
 		}
@@ -191,7 +192,8 @@ static _Noreturn void unknown_option(const struct command_line *line,
 static int left_width(const struct option *option)
 {
 	int width = 6 + 2 + (int)strlen(option->name);
-	return option->arg == NULL ? width : width + 1 + (int)strlen(option->arg);
+	return option->arg == NULL ? width
+				   : width + 1 + (int)strlen(option->arg);
 }
 
 static const void *widen(void *ctx, const struct option *option)
@@ -274,15 +276,16 @@ static _Noreturn void print_page(const struct command_line *line)
 
 /* --- values --- */
 
-static void set_number(const struct command_line *line, const struct option *option,
-		const char *text)
+static void set_number(const struct command_line *line,
+		const struct option *option, const char *text)
 {
 	struct option_number *number = option->value;
 	char *end;
 	errno = 0;
 	long v = strtol(text, &end, 10);
-	if (end == text || *end != '\0' || errno != 0 || v < number->min ||
-			v > number->max || strchr(" \t\n\v\f\r", *text) != NULL)
+	if (end == text || *end != '\0' || errno != 0 || v < number->min
+			|| v > number->max
+			|| strchr(" \t\n\v\f\r", *text) != NULL)
 		options_error(line,
 				"--%s: \"%s\" is not a whole number from %ld "
 				"to %ld",
@@ -290,8 +293,8 @@ static void set_number(const struct command_line *line, const struct option *opt
 	number->value = v;
 }
 
-static void add_to_list(const struct command_line *line, const struct option *option,
-		const char *text)
+static void add_to_list(const struct command_line *line,
+		const struct option *option, const char *text)
 {
 	struct option_list *list = option->value;
 	const char **items = reallocarray(list->items, (size_t)list->count + 1,
@@ -302,8 +305,8 @@ static void add_to_list(const struct command_line *line, const struct option *op
 	list->items = items;
 }
 
-static void set_value(const struct command_line *line, const struct option *option,
-		const char *text)
+static void set_value(const struct command_line *line,
+		const struct option *option, const char *text)
 {
 	int err;
 	if (option == &help_option)
@@ -318,7 +321,8 @@ static void set_value(const struct command_line *line, const struct option *opti
 	case OPTION_SIZE:
 		err = size_parse(option->value, text);
 		if (err < 0)
-			options_error(line, "--%s: %s", option->name, error_text(err));
+			options_error(line, "--%s: %s", option->name,
+					error_text(err));
 		break;
 	case OPTION_NUMBER:
 		set_number(line, option, text);
@@ -341,8 +345,10 @@ struct words {
 static const char *next_value(struct words *words, const struct option *option)
 {
 	if (words->at + 1 >= words->argc)
-		options_error(words->cl, "--%s needs a value (%s)", option->name,
-				option->arg == NULL ? "see the help" : option->arg);
+		options_error(words->cl, "--%s needs a value (%s)",
+				option->name,
+				option->arg == NULL ? "see the help"
+						    : option->arg);
 	return words->argv[++words->at];
 }
 
@@ -379,7 +385,9 @@ static void parse_letters(struct words *words, const char *word)
 			set_value(words->cl, option, NULL);
 			continue;
 		}
-		set_value(words->cl, option, p[1] != '\0' ? p + 1 : next_value(words, option));
+		set_value(words->cl, option,
+				p[1] != '\0' ? p + 1
+					     : next_value(words, option));
 		return;
 	}
 }

@@ -20,11 +20,11 @@ enum exit_status {
 };
 
 enum option_type {
-	OPTION_FLAG,	/* bool *: set to true */
-	OPTION_TEXT,	/* const char **: points into argv */
-	OPTION_SIZE,	/* uint64_t *: size_parse */
-	OPTION_NUMBER,	/* struct option_number * */
-	OPTION_LIST,	/* struct option_list *: may be given many times */
+	OPTION_FLAG,   /* bool *: set to true */
+	OPTION_TEXT,   /* const char **: points into argv */
+	OPTION_SIZE,   /* uint64_t *: size_parse */
+	OPTION_NUMBER, /* struct option_number * */
+	OPTION_LIST,   /* struct option_list *: may be given many times */
 };
 
 struct option_number {
@@ -37,22 +37,22 @@ struct option_list {
 };
 
 struct option {
-	const char *name;	/* without the dashes */
-	char letter;		/* or 0 */
+	const char *name; /* without the dashes */
+	char letter;	  /* or 0 */
 	enum option_type type;
 	void *value;
-	const char *arg;	/* the value's name in the help; NULL: flag */
-	const char *help;	/* one line; NULL: accepted but not listed */
+	const char *arg;  /* the value's name in the help; NULL: flag */
+	const char *help; /* one line; NULL: accepted but not listed */
 };
 
 struct command_line {
-	const char *program;	/* "amberfs backup" */
-	const char *operands;	/* "REPO --name NAME FILE..." */
-	const char *purpose;	/* one to three lines */
-	const char *notes;	/* after the options: examples; may be NULL */
+	const char *program;  /* "amberfs backup" */
+	const char *operands; /* "REPO --name NAME FILE..." */
+	const char *purpose;  /* one to three lines */
+	const char *notes;    /* after the options: examples; may be NULL */
 	const struct option *const *tables; /* NULL-ended list of tables, each
 						ended by a NULL name */
-	int min_operands, max_operands; /* max -1: any number */
+	int min_operands, max_operands;	    /* max -1: any number */
 };
 
 /* Parses ARGV[1..]; moves the operands to ARGV[1..n] and returns n.

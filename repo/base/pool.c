@@ -23,9 +23,9 @@ struct queued {
 
 struct pool {
 	pthread_mutex_t mutex;
-	pthread_cond_t work;	/* something was queued, or the end came */
-	pthread_cond_t room;	/* a place in the ring became free */
-	pthread_cond_t idle;	/* nothing queued or running */
+	pthread_cond_t work; /* something was queued, or the end came */
+	pthread_cond_t room; /* a place in the ring became free */
+	pthread_cond_t idle; /* nothing queued or running */
 	/* protected by mutex: */
 	struct queued *ring;
 	unsigned size, first, count;
@@ -69,9 +69,10 @@ static bool start_threads(struct pool *pool, unsigned threads)
 	sigdelset(&blocked, SIGFPE);
 	sigdelset(&blocked, SIGILL);
 	pthread_sigmask(SIG_SETMASK, &blocked, &before);
-	while (pool->thread_count < threads &&
-			pthread_create(&pool->threads[pool->thread_count], NULL,
-					worker, pool) == 0)
+	while (pool->thread_count < threads
+			&& pthread_create(&pool->threads[pool->thread_count],
+					   NULL, worker, pool)
+					== 0)
 		pool->thread_count++;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return pool->thread_count == threads;
@@ -91,8 +92,8 @@ struct pool *pool_new(unsigned threads, unsigned queue_max)
 	pool->size = queue_max == 0 ? 1 : queue_max;
 	pool->ring = calloc(pool->size, sizeof(*pool->ring));
 	pool->threads = calloc(threads, sizeof(*pool->threads));
-	if (pool->ring == NULL || pool->threads == NULL ||
-			!start_threads(pool, threads)) {
+	if (pool->ring == NULL || pool->threads == NULL
+			|| !start_threads(pool, threads)) {
 		pool_free(pool);
 		return NULL;
 	}
@@ -121,7 +122,8 @@ void pool_free(struct pool *pool)
 /* The mutex is held and there is room. */
 static void enqueue(struct pool *pool, pool_job *job, void *arg)
 {
-	pool->ring[(pool->first + pool->count) % pool->size] = (struct queued){ job, arg };
+	pool->ring[(pool->first + pool->count) % pool->size] =
+			(struct queued){ job, arg };
 	pool->count++;
 	pthread_cond_signal(&pool->work);
 }
@@ -191,8 +193,8 @@ static unsigned quota_processors(long long quota, long long period)
 
 /* The number that a file starts with, and after it perhaps a second one;
  * false for anything else ("max 100000" in version 2). */
-static bool read_numbers(const char *directory, const char *file, long long *first,
-		long long *second)
+static bool read_numbers(const char *directory, const char *file,
+		long long *first, long long *second)
 {
 	char path[4352], line[128], *end;
 	snprintf(path, sizeof(path), "%s/%s", directory, file);
@@ -211,8 +213,8 @@ static unsigned quota_at(const char *directory, bool v2)
 	long long quota = -1, period = -1;
 	bool found = v2 ? read_numbers(directory, "cpu.max", &quota, &period)
 			: read_numbers(directory, "cpu.cfs_quota_us", &quota,
-					  NULL) &&
-					read_numbers(directory,
+					  NULL)
+					&& read_numbers(directory,
 							"cpu.cfs_period_us",
 							&period, NULL);
 	return found ? quota_processors(quota, period) : 0;
@@ -262,9 +264,9 @@ static unsigned quota_of_line(char *line)
 	group[strcspn(group, "\n")] = '\0';
 	if (list[0] == '\0' && strcmp(line, "0") == 0)
 		return quota_of_group("/sys/fs/cgroup", group, true);
-	return has_cpu(list) ? quota_of_group("/sys/fs/cgroup/cpu", group,
-					      false)
-			     : 0;
+	return has_cpu(list)
+			? quota_of_group("/sys/fs/cgroup/cpu", group, false)
+			: 0;
 }
 
 static unsigned processors_quota(void)

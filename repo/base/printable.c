@@ -11,10 +11,11 @@
 static size_t utf8_decode(const unsigned char *s, size_t left, uint32_t *out)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t len = s[0] < 0x80 ? 1
-			: s[0] >> 5 == 6 ? 2
+	size_t len = s[0] < 0x80	  ? 1
+			: s[0] >> 5 == 6  ? 2
 			: s[0] >> 4 == 14 ? 3
-			: s[0] >> 3 == 30 ? 4 : 0;
+			: s[0] >> 3 == 30 ? 4
+					  : 0;
 	if (len == 0 || len > left)
 		return 0;
 	uint32_t c = len == 1 ? s[0] : s[0] & (0xffu >> (len + 1));
@@ -34,16 +35,24 @@ static int is_printable(uint32_t c)
 {
 	static const struct {
 		uint32_t first, last;
-	} not[] = {
-		{ 0x0000, 0x001f }, { 0x007f, 0x009f }, { 0x00ad, 0x00ad },
-		{ 0x061c, 0x061c }, { 0x180e, 0x180e }, { 0x200b, 0x200f },
-		{ 0x2028, 0x202e }, { 0x2060, 0x206f }, { 0xfdd0, 0xfdef },
-		{ 0xfeff, 0xfeff }, { 0xfff0, 0xfffb }, { 0xe0000, 0xe0fff },
+	} not [] = {
+		{ 0x0000, 0x001f },
+		{ 0x007f, 0x009f },
+		{ 0x00ad, 0x00ad },
+		{ 0x061c, 0x061c },
+		{ 0x180e, 0x180e },
+		{ 0x200b, 0x200f },
+		{ 0x2028, 0x202e },
+		{ 0x2060, 0x206f },
+		{ 0xfdd0, 0xfdef },
+		{ 0xfeff, 0xfeff },
+		{ 0xfff0, 0xfffb },
+		{ 0xe0000, 0xe0fff },
 	};
 	if ((c & 0xfffe) == 0xfffe)
 		return 0;
-	for (size_t i = 0; i < sizeof(not) / sizeof(*not); i++)
-		if (c >= not[i].first && c <= not[i].last)
+	for (size_t i = 0; i < sizeof(not ) / sizeof(*not ); i++)
+		if (c >= not [i].first && c <= not [i].last)
 			return 0;
 	return 1;
 }

@@ -65,11 +65,11 @@ const struct option *report_option_table(struct report_options *options)
 	static struct option table[4];
 	const struct option rows[] = {
 		{ "json", 0, OPTION_FLAG, &options->json, NULL,
-			"print the result as one JSON object" },
+				"print the result as one JSON object" },
 		{ "verbose", 'v', OPTION_FLAG, &options->verbose, NULL,
-			"say more" },
+				"say more" },
 		{ "quiet", 'q', OPTION_FLAG, &options->quiet, NULL,
-			"show no progress" },
+				"show no progress" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	memcpy(table, rows, sizeof(rows));
@@ -81,14 +81,14 @@ void report_setup(const char *program, const struct report_options *options)
 	const char *term = getenv("TERM");
 	snprintf(setup.program, sizeof(setup.program), "%s", program);
 	setup.options = *options;
-	setup.bars = !options->json && !options->quiet && isatty(STDERR_FILENO) &&
-		     term != NULL && strcmp(term, "dumb") != 0;
+	setup.bars = !options->json && !options->quiet && isatty(STDERR_FILENO)
+			&& term != NULL && strcmp(term, "dumb") != 0;
 }
 
 bool report_wants_text(void)
 {
-	return !setup.options.json &&
-	       (setup.options.verbose || isatty(STDOUT_FILENO));
+	return !setup.options.json
+			&& (setup.options.verbose || isatty(STDOUT_FILENO));
 }
 
 bool report_shows_progress(void)
@@ -167,7 +167,8 @@ __attribute__((format(printf, 2, 3))) static void add(struct line *line,
 {
 	va_list ap;
 	va_start(ap, fmt);
-	int n = vsnprintf(line->text + line->len, sizeof(line->text) - line->len, fmt, ap);
+	int n = vsnprintf(line->text + line->len,
+			sizeof(line->text) - line->len, fmt, ap);
 	va_end(ap);
 	if (n > 0)
 		line->len += (size_t)n;
@@ -228,8 +229,15 @@ static void add_eta(struct line *line, const struct progress_numbers *numbers,
 
 /* The parts of the line from the one given up last to the one given up first
  * when the terminal is narrow. */
-enum part { PART_PERCENT, PART_RATE, PART_ETA, PART_BYTES, PART_ALL,
-	PART_FRESH, PARTS };
+enum part {
+	PART_PERCENT,
+	PART_RATE,
+	PART_ETA,
+	PART_BYTES,
+	PART_ALL,
+	PART_FRESH,
+	PARTS
+};
 
 static void compose(struct line *line, const struct progress_numbers *numbers,
 		double rate, int parts)
@@ -251,7 +259,8 @@ static void compose(struct line *line, const struct progress_numbers *numbers,
 	if (parts > PART_FRESH && numbers->fresh != UINT64_MAX)
 		add(line, "  new %s", size_format(a, numbers->fresh));
 	if (parts > PART_ALL && numbers->all_total > 0)
-		add(line, "  [all %u%%]", percent(numbers->all_done, numbers->all_total));
+		add(line, "  [all %u%%]",
+				percent(numbers->all_done, numbers->all_total));
 }
 
 static unsigned terminal_width(void)

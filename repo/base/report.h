@@ -14,9 +14,9 @@
 #include "options.h"
 
 struct report_options {
-	bool json;	/* --json: one object on stdout, nothing else there */
-	bool verbose;	/* -v */
-	bool quiet;	/* -q: no progress even on a terminal */
+	bool json;    /* --json: one object on stdout, nothing else there */
+	bool verbose; /* -v */
+	bool quiet;   /* -q: no progress even on a terminal */
 };
 
 /* The rows --json, --verbose and --quiet for options_parse. OPTIONS is remembered. */
@@ -44,12 +44,13 @@ bool report_shows_progress(void);
  * bytes done of TOTAL, rate (over the last seconds), ETA, and EXTRA's text.
  * TOTAL 0: unknown. report_progress_begin starts a new bar for the next item. */
 struct progress_numbers {
-	uint64_t done, total;	/* bytes, of the item under way */
+	uint64_t done, total;	      /* bytes, of the item under way */
 	uint64_t all_done, all_total; /* bytes, of everything; 0: one item */
-	uint64_t fresh;		/* new bytes so far; UINT64_MAX: don't show */
+	uint64_t fresh; /* new bytes so far; UINT64_MAX: don't show */
 };
 typedef void progress_source(void *ctx, struct progress_numbers *now);
-void report_progress_begin(const char *what, progress_source *source, void *ctx);
+void report_progress_begin(const char *what, progress_source *source,
+		void *ctx);
 void report_progress_end(void); /* erases the bar and waits for its thread */
 
 /* A path, or other bytes, for JSON: as they are if that is UTF-8, else as

@@ -59,11 +59,11 @@ static inline void not_shared(const pthread_mutex_t *mutex) ASSERT_HELD(mutex)
 int pthread_mutex_lock(pthread_mutex_t *mutex) ACQUIRE(mutex);
 int pthread_mutex_unlock(pthread_mutex_t *mutex) RELEASE(mutex);
 int pthread_mutex_trylock(pthread_mutex_t *mutex)
-	THREAD_SAFETY(try_acquire_capability(0, mutex));
+		THREAD_SAFETY(try_acquire_capability(0, mutex));
 int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
-	REQUIRES(mutex);
+		REQUIRES(mutex);
 int pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
-	const struct timespec *until) REQUIRES(mutex);
+		const struct timespec *until) REQUIRES(mutex);
 int pthread_rwlock_rdlock(pthread_rwlock_t *lock) ACQUIRE_SHARED(lock);
 int pthread_rwlock_wrlock(pthread_rwlock_t *lock) ACQUIRE(lock);
 int pthread_rwlock_unlock(pthread_rwlock_t *lock) RELEASE_GENERIC(lock);

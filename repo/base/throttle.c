@@ -63,15 +63,16 @@ static void sleep_until(double when)
 		.tv_sec = (time_t)when,
 		.tv_nsec = (long)((when - (double)(time_t)when) * 1e9),
 	};
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) ==
-			EINTR)
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL)
+			== EINTR)
 		;
 }
 
 void throttle_wait(struct throttle *throttle, uint64_t bytes)
 {
 	while (throttle != NULL && bytes > 0) {
-		uint64_t piece = bytes < throttle->piece ? bytes : throttle->piece;
+		uint64_t piece = bytes < throttle->piece ? bytes
+							 : throttle->piece;
 		double when = reserve(throttle, piece);
 		if (when > monotonic_now())
 			sleep_until(when);

@@ -46,8 +46,8 @@ static int parse_whole(uint64_t *value, const char **text)
 	int digits = 0;
 	*value = 0;
 	for (; is_digit(**text); ++*text, digits++)
-		if (__builtin_mul_overflow(*value, 10u, value) ||
-				__builtin_add_overflow(*value,
+		if (__builtin_mul_overflow(*value, 10u, value)
+				|| __builtin_add_overflow(*value,
 						(uint64_t)(**text - '0'),
 						value))
 			return -1;
@@ -114,8 +114,10 @@ int size_parse(uint64_t *bytes, const char *text)
 	if (shift < 0 || (shift == 0 && scale > 1))
 		return bad_size(text);
 	if (digits < 0 || (shift > 0 && whole >> (64 - shift) != 0))
-		return fail(-EINVAL, "\"%.40s\" is too large: sizes are below "
-				"16E", text);
+		return fail(-EINVAL,
+				"\"%.40s\" is too large: sizes are below "
+				"16E",
+				text);
 	/* PART / SCALE is below 1, so the sum stays below (WHOLE + 1) units. */
 	unsigned __int128 fraction = ((unsigned __int128)part << shift) / scale;
 	*bytes = (whole << shift) + (uint64_t)fraction;
@@ -125,7 +127,8 @@ int size_parse(uint64_t *bytes, const char *text)
 static int bad_age(const char *text)
 {
 	return fail(-EINVAL,
-			"\"%.40s\" is no length of time: write for example 30d, 12h or "
+			"\"%.40s\" is no length of time: write for example "
+			"30d, 12h or "
 			"1y6m (s, min, h, d, w, m for months, y)",
 			text);
 }
@@ -152,8 +155,10 @@ static size_t parse_age_unit(const char **text, size_t from)
 	for (size_t i = from; i < AGE_UNITS; i++) {
 		const char *name = age_units[i].name;
 		bool borgs = len == 1 && **text == 'H' && *name == 'h';
-		if (borgs || (strlen(name) == len &&
-					     strncmp(*text, name, len) == 0)) {
+		if (borgs
+				|| (strlen(name) == len
+						&& strncmp(*text, name, len)
+								== 0)) {
 			*text += len;
 			return i;
 		}
@@ -176,8 +181,10 @@ int age_parse(int64_t *seconds, const char *text)
 			number = AGE_MAX + 1; /* times 366 days: no overflow */
 		sum += number * (uint64_t)age_units[unit].seconds;
 		if (sum > AGE_MAX)
-			return fail(-EINVAL, "\"%.40s\" is too long: at most "
-					"100y", text);
+			return fail(-EINVAL,
+					"\"%.40s\" is too long: at most "
+					"100y",
+					text);
 	}
 	if (p == text)
 		return bad_age(text);
@@ -197,8 +204,9 @@ char *age_format(char out[SIZE_TEXT_MAX], int64_t seconds)
 	long long n = seconds / units[first].seconds;
 	unsigned rest = 0; /* below 60 */
 	if (first < 3)
-		rest = (unsigned)(seconds % units[first].seconds /
-				       units[first + 1].seconds) % 60;
+		rest = (unsigned)(seconds % units[first].seconds
+				       / units[first + 1].seconds)
+				% 60;
 	const char *name = n == 1 && first == 0 ? "day" : names[first];
 	if (rest == 0)
 		snprintf(out, SIZE_TEXT_MAX, "%lld %s", n, name);

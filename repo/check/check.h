@@ -10,7 +10,7 @@
 struct check_counts {
 	_Atomic uint64_t snapshots, files, leaves, chunks;
 	_Atomic uint64_t packs, frames;
-	_Atomic uint64_t done, total;	/* bytes, for the progress bar */
+	_Atomic uint64_t done, total; /* bytes, for the progress bar */
 };
 
 /* A progress_source; CTX is a struct check_counts. */
@@ -21,8 +21,8 @@ void check_packs_progress(void *ctx, struct progress_numbers *now);
 /* Calls FN for each pack that is listed, on JOBS threads. 0, -ECANCELED, or
  * -errno of the listing. */
 typedef void check_pack_fn(void *ctx, const char *name);
-int check_packs_each(struct store *store, unsigned jobs, struct check_counts *counts,
-		check_pack_fn *fn, void *ctx);
+int check_packs_each(struct store *store, unsigned jobs,
+		struct check_counts *counts, check_pack_fn *fn, void *ctx);
 
 /* --- frames --- */
 
@@ -37,8 +37,8 @@ void check_frames_clear(struct check_frames_buffers *buffers);
 
 /* Reads, opens and decodes frame NUMBER, and hashes its chunks to the ids that
  * the trailer TRAILER gives them. 0, -EBADMSG, -ENOENT (the pack is gone), -EIO. */
-int check_frames_one(struct repository *repo, const struct trailer *trailer, uint32_t number,
-		struct check_frames_buffers *buffers);
+int check_frames_one(struct repository *repo, const struct trailer *trailer,
+		uint32_t number, struct check_frames_buffers *buffers);
 
 /* --- trees --- */
 
@@ -47,7 +47,7 @@ struct tree_fault {
 	const struct snapshot *snap;
 	const struct snapshot_file *file;
 	uint64_t offset, len;
-	const struct leaf_entry *chunk;	/* NULL: a leaf or node, and with it
+	const struct leaf_entry *chunk; /* NULL: a leaf or node, and with it
 					   all below */
 	int err;			/* the text is the thread's */
 };
@@ -63,9 +63,9 @@ struct check_trees {
 	void *ctx;
 	/* The rest belongs to check_trees.c. */
 	struct image_reader *reader;
-	struct id_set *sound;		/* subtrees found sound */
-	struct id_set *bad;		/* subtrees of this file that are not */
-	uint64_t faults;		/* so far */
+	struct id_set *sound; /* subtrees found sound */
+	struct id_set *bad;   /* subtrees of this file that are not */
+	uint64_t faults;      /* so far */
 	uint64_t before[NODE_LEVEL_MAX + 1]; /* as a subtree was entered */
 	const struct snapshot *snap;
 	const struct snapshot_file *file;
@@ -83,6 +83,7 @@ int check_trees_begin(struct check_trees *check);
 void check_trees_end(struct check_trees *check);
 int check_trees_file(struct check_trees *check, const struct snapshot *snap,
 		const struct snapshot_file *file);
-int check_trees_snapshot(struct check_trees *check, const struct snapshot *snap);
+int check_trees_snapshot(struct check_trees *check,
+		const struct snapshot *snap);
 
 #endif

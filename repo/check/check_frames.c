@@ -11,8 +11,12 @@
 
 int check_frames_init(struct check_frames_buffers *buffers)
 {
-	*buffers = (struct check_frames_buffers){ .decoder = frame_codec_decoder_new() };
-	return buffers->decoder != NULL ? 0 : fail_errno(-ENOMEM, "checking frames");
+	*buffers = (struct check_frames_buffers){
+		.decoder = frame_codec_decoder_new()
+	};
+	return buffers->decoder != NULL
+			? 0
+			: fail_errno(-ENOMEM, "checking frames");
 }
 
 void check_frames_clear(struct check_frames_buffers *buffers)
@@ -37,35 +41,42 @@ static int check_chunks(struct repository *repo, const struct trailer *trailer,
 		const struct frame_entry *frame, const uint8_t *plain)
 {
 	for (uint32_t i = 0; i < frame->chunk_count; i++) {
-		const struct chunk_entry *chunk = &trailer->chunks[frame->first_chunk + i];
+		const struct chunk_entry *chunk =
+				&trailer->chunks[frame->first_chunk + i];
 		struct id id;
-		seal_id(repo->seal, trailer->kind == PACK_TREE ? ID_NODE : ID_CHUNK, &id,
-				plain + chunk->offset, chunk->len);
+		seal_id(repo->seal,
+				trailer->kind == PACK_TREE ? ID_NODE : ID_CHUNK,
+				&id, plain + chunk->offset, chunk->len);
 		if (!id_equal(&id, &chunk->id))
-			return fail(-EBADMSG, "chunk %u does not have its id", i);
+			return fail(-EBADMSG, "chunk %u does not have its id",
+					i);
 	}
 	return 0;
 }
 
-int check_frames_one(struct repository *repo, const struct trailer *trailer, uint32_t number,
-		struct check_frames_buffers *buffers)
+int check_frames_one(struct repository *repo, const struct trailer *trailer,
+		uint32_t number, struct check_frames_buffers *buffers)
 {
 	const struct frame_entry *frame = &trailer->frames[number];
 	/* pack_cache_read_frame looks at the trailer alone. */
 	const struct pack pack = { .trailer = (struct trailer *)trailer };
 	uint8_t *in;
 	size_t len;
-	int err = make_room(&buffers->box, &buffers->box_room, frame->stored_len);
+	int err = make_room(&buffers->box, &buffers->box_room,
+			frame->stored_len);
 	if (err < 0)
 		return err;
-	err = make_room(&buffers->plain, &buffers->plain_room, frame->plain_len);
+	err = make_room(&buffers->plain, &buffers->plain_room,
+			frame->plain_len);
 	if (err < 0)
 		return err;
-	err = pack_cache_read_frame(repo->packs, &pack, number, buffers->box, &in, &len);
+	err = pack_cache_read_frame(repo->packs, &pack, number, buffers->box,
+			&in, &len);
 	if (err < 0)
 		return err;
-	ssize_t n = frame_codec_decode(buffers->decoder, frame->compression, buffers->plain,
-			frame->plain_len, frame->plain_len, in, len);
+	ssize_t n = frame_codec_decode(buffers->decoder, frame->compression,
+			buffers->plain, frame->plain_len, frame->plain_len, in,
+			len);
 	if (n != (ssize_t)frame->plain_len)
 		return fail(-EBADMSG, "it does not decode");
 	return check_chunks(repo, trailer, frame, buffers->plain);

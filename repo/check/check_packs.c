@@ -50,10 +50,12 @@ static void *pack_thread(void *arg)
 	return NULL;
 }
 
-int check_packs_each(struct store *store, unsigned jobs, struct check_counts *counts,
-		check_pack_fn *fn, void *ctx)
+int check_packs_each(struct store *store, unsigned jobs,
+		struct check_counts *counts, check_pack_fn *fn, void *ctx)
 {
-	struct pack_list l = { .store = store, .counts = counts, .fn = fn,
+	struct pack_list l = { .store = store,
+		.counts = counts,
+		.fn = fn,
 		.ctx = ctx };
 	pthread_t threads[THREADS_MAX];
 	unsigned started = 0;

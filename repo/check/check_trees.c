@@ -20,8 +20,9 @@ int check_trees_begin(struct check_trees *check)
 	struct image_reader_options o = { .cache_size = FRAME_CACHE };
 	check->sound = id_set_new();
 	check->faults = 0;
-	return check->sound != NULL ? image_reader_new(&check->reader, check->repo->packs, &o)
-			: fail_errno(-ENOMEM, "checking trees");
+	return check->sound != NULL ? image_reader_new(&check->reader,
+			       check->repo->packs, &o)
+				    : fail_errno(-ENOMEM, "checking trees");
 }
 
 void check_trees_end(struct check_trees *check)
@@ -35,8 +36,12 @@ void check_trees_end(struct check_trees *check)
 static int found(struct check_trees *check, uint64_t offset, uint64_t len,
 		const struct leaf_entry *chunk, int err)
 {
-	const struct tree_fault f = { .snap = check->snap, .file = check->file,
-		.offset = offset, .len = len, .chunk = chunk, .err = err };
+	const struct tree_fault f = { .snap = check->snap,
+		.file = check->file,
+		.offset = offset,
+		.len = len,
+		.chunk = chunk,
+		.err = err };
 	if (err == -ENOMEM)
 		return err;
 	check->faults++;
@@ -56,10 +61,11 @@ static int check_chunk(const struct repository *repo,
 	int damaged = 0;
 	for (;;) {
 		struct chunk_place at;
-		int err = pack_cache_locate(repo->packs, PACK_DATA, &entry->id, &tried,
-				&at);
+		int err = pack_cache_locate(repo->packs, PACK_DATA, &entry->id,
+				&tried, &at);
 		if (err < 0)
-			return damaged ? fail(damaged, "a chunk is in a damaged frame")
+			return damaged ? fail(damaged,
+					       "a chunk is in a damaged frame")
 				       : err;
 		const struct trailer *trailer = at.pack->trailer;
 		const struct chunk_entry *chunk = &trailer->chunks[at.chunk];
@@ -80,8 +86,11 @@ static int check_chunk(const struct repository *repo,
 static void tell_chunk(struct check_trees *check, uint64_t offset,
 		const struct leaf_entry *entry, int err)
 {
-	const struct tree_fault at = { .snap = check->snap, .file = check->file,
-		.offset = offset + entry->offset, .len = entry->len, .chunk = entry,
+	const struct tree_fault at = { .snap = check->snap,
+		.file = check->file,
+		.offset = offset + entry->offset,
+		.len = entry->len,
+		.chunk = entry,
 		.err = err };
 	if (check->chunk != NULL && check->chunk(check->ctx, &at, err == 0))
 		check->faults++;
@@ -102,7 +111,8 @@ static int check_leaf(void *ctx, uint64_t offset, const struct leaf *leaf)
 		int err = check_chunk(check->repo, entry);
 		tell_chunk(check, offset, entry, err);
 		if (err < 0)
-			err = found(check, offset + entry->offset, entry->len, entry, err);
+			err = found(check, offset + entry->offset, entry->len,
+					entry, err);
 		if (err < 0)
 			return err;
 	}
@@ -115,7 +125,8 @@ static struct id place_key(const struct node_child *child, uint8_t level,
 		uint64_t len)
 {
 	struct id key = child->id;
-	const uint64_t words[] = { level, len, child->data_bytes, child->clusters };
+	const uint64_t words[] = { level, len, child->data_bytes,
+		child->clusters };
 	uint8_t bytes[ID_SIZE];
 	static_assert(sizeof(words) == sizeof(bytes), "one word each");
 	memcpy(bytes, words, sizeof(bytes));
@@ -146,13 +157,18 @@ static void leave(void *ctx, const struct node_child *child, uint8_t level,
 {
 	struct check_trees *check = ctx;
 	struct id key = place_key(child, level, len);
-	id_set_add(check->faults == check->before[level] ? check->sound : check->bad, &key);
+	id_set_add(check->faults == check->before[level] ? check->sound
+							 : check->bad,
+			&key);
 }
 
 static int walk_file(struct check_trees *check)
 {
 	const struct image_walker walker = { .leaf = check_leaf,
-		.error = bad_node, .enter = enter, .leave = leave, .ctx = check };
+		.error = bad_node,
+		.enter = enter,
+		.leave = leave,
+		.ctx = check };
 	const struct snapshot_file *file = check->file;
 	struct image *image;
 	int err = image_open(&image, check->reader, &file->root, file->size);

@@ -35,8 +35,9 @@ static void note_failed(struct copy_command *command, const char *name, int err)
 {
 	command->failed++;
 	report_error("%s: %s", name, error_text(err));
-	json_array_append_new(command->rows, json_pack("{s:s,s:s,s:s}", "snapshot",
-			name, "status", "failed", "error", error_text(err)));
+	json_array_append_new(command->rows,
+			json_pack("{s:s,s:s,s:s}", "snapshot", name, "status",
+					"failed", "error", error_text(err)));
 }
 
 static void note_bad(void *ctx, const char *object, int err)
@@ -71,7 +72,8 @@ static int add_operand(struct copy_command *command, const char *text)
 	unsigned failed = command->failed;
 	if (source == NULL)
 		return fail_errno(-ENOMEM, "listing snapshots");
-	int err = snapshot_list_load(command->from_repo, source, &l, note_bad, command);
+	int err = snapshot_list_load(command->from_repo, source, &l, note_bad,
+			command);
 	if (err < 0)
 		return err;
 	if (l.count != 0 || command->failed != failed)
@@ -80,7 +82,8 @@ static int add_operand(struct copy_command *command, const char *text)
 	err = snapshot_resolve(command->from_repo, text, &one, &file);
 	if (err == -EINVAL)
 		return fail(-ENOENT,
-				"%s is neither a source nor a snapshot; 'amberfs list' "
+				"%s is neither a source nor a snapshot; "
+				"'amberfs list' "
 				"shows what there is",
 				text);
 	if (err < 0)
@@ -88,8 +91,10 @@ static int add_operand(struct copy_command *command, const char *text)
 	l = (struct snapshot_list){ .items = malloc(sizeof(struct snapshot *)),
 		.count = 1 };
 	if (file != NULL)
-		err = fail(-EINVAL, "%s names a file; only whole snapshots can be "
-				  "copied", text);
+		err = fail(-EINVAL,
+				"%s names a file; only whole snapshots can be "
+				"copied",
+				text);
 	else if (l.items == NULL)
 		err = fail_errno(-ENOMEM, "listing snapshots");
 	if (err < 0) {
@@ -115,7 +120,10 @@ static void sort_wanted(struct copy_command *command)
 	if (list->count > 1)
 		qsort(list->items, list->count, sizeof(*list->items), compare);
 	for (size_t i = 0; i < list->count; i++) {
-		if (kept > 0 && compare(&list->items[kept - 1], &list->items[i]) == 0)
+		if (kept > 0
+				&& compare(&list->items[kept - 1],
+						   &list->items[i])
+						== 0)
 			snapshot_free(list->items[i]);
 		else
 			list->items[kept++] = list->items[i];
@@ -128,7 +136,8 @@ static int find_wanted(struct copy_command *command, int count, char **operands)
 	struct snapshot_list all;
 	int err = 0;
 	if (count == 0) {
-		err = snapshot_list_load(command->from_repo, NULL, &all, note_bad, command);
+		err = snapshot_list_load(command->from_repo, NULL, &all,
+				note_bad, command);
 		return err < 0 ? err : add_wanted(command, &all);
 	}
 	for (int i = 0; err != -ENOMEM && i < count; i++) {
@@ -142,11 +151,11 @@ static int find_wanted(struct copy_command *command, int count, char **operands)
 
 /* --- one after the other --- */
 
-static void note_result(struct copy_command *command, const struct snapshot *snap,
-		const struct copy_result *result)
+static void note_result(struct copy_command *command,
+		const struct snapshot *snap, const struct copy_result *result)
 {
-	static const char *const names[] = { [COPY_DONE] = "copied",
-		[COPY_THERE] = "there" };
+	static const char *const names
+			[] = { [COPY_DONE] = "copied", [COPY_THERE] = "there" };
 	const char *name = snap->object + strlen("snapshots/");
 	char id[2 * ID_SIZE + 1], time[UTC_TEXT_MAX];
 	hex_encode(id, result->id.b, ID_SIZE);
@@ -154,13 +163,15 @@ static void note_result(struct copy_command *command, const struct snapshot *sna
 		command->done++;
 	else
 		command->there++;
-	json_array_append_new(command->rows, json_pack(
-			"{s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I}",
-			"snapshot", name, "source", snap->source, "time",
-			utc_format(time, snap->time), "status", names[result->status],
-			"id", id, "read", (json_int_t)result->read, "new",
-			(json_int_t)result->new_bytes, "stored",
-			(json_int_t)result->stored_bytes));
+	json_array_append_new(command->rows,
+			json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I}",
+					"snapshot", name, "source",
+					snap->source, "time",
+					utc_format(time, snap->time), "status",
+					names[result->status], "id", id, "read",
+					(json_int_t)result->read, "new",
+					(json_int_t)result->new_bytes, "stored",
+					(json_int_t)result->stored_bytes));
 	if (report_json() || !report_wants_text())
 		return;
 	if (result->status == COPY_DONE)
@@ -172,8 +183,10 @@ static void note_result(struct copy_command *command, const struct snapshot *sna
 static int copy_all(struct copy_command *command, struct copy *copy)
 {
 	for (size_t i = 0; i < command->wanted.count; i++)
-		for (uint32_t k = 0; k < command->wanted.items[i]->file_count; k++)
-			copy->all_total += command->wanted.items[i]->files[k].size;
+		for (uint32_t k = 0; k < command->wanted.items[i]->file_count;
+				k++)
+			copy->all_total +=
+					command->wanted.items[i]->files[k].size;
 	for (size_t i = 0; i < command->wanted.count; i++) {
 		const struct snapshot *snap = command->wanted.items[i];
 		struct copy_result r;
@@ -188,7 +201,9 @@ static int copy_all(struct copy_command *command, struct copy *copy)
 		else if (snapshot_writer_broken(&copy->to, err))
 			return err;
 		else
-			note_failed(command, snap->object + strlen("snapshots/"), err);
+			note_failed(command,
+					snap->object + strlen("snapshots/"),
+					err);
 		if (r.status == COPY_THERE)
 			for (uint32_t k = 0; k < snap->file_count; k++)
 				copy->all_done += snap->files[k].size;
@@ -204,16 +219,18 @@ static void print_report(struct copy_command *command)
 			took[SIZE_TEXT_MAX];
 	double seconds = monotonic_now() - command->begin;
 	if (report_json())
-		report_print_json(json_pack(
-				"{s:O,s:i,s:i,s:i,s:I,s:I,s:I,s:f}", "snapshots",
-				command->rows, "copied", (int)command->done, "there",
-				(int)command->there, "failed", (int)command->failed, "read",
+		report_print_json(json_pack("{s:O,s:i,s:i,s:i,s:I,s:I,s:I,s:f}",
+				"snapshots", command->rows, "copied",
+				(int)command->done, "there",
+				(int)command->there, "failed",
+				(int)command->failed, "read",
 				(json_int_t)command->read, "new",
 				(json_int_t)command->new_bytes, "stored",
 				(json_int_t)command->stored_bytes, "seconds",
 				seconds));
 	else if (report_wants_text())
-		printf("Copied %u snapshot%s in %s (%u were there): read %s, new "
+		printf("Copied %u snapshot%s in %s (%u were there): read %s, "
+		       "new "
 		       "%s, stored %s.\n",
 				command->done, command->done == 1 ? "" : "s",
 				duration_format(took, seconds), command->there,
@@ -224,8 +241,10 @@ static void print_report(struct copy_command *command)
 
 static int run(struct copy_command *command, int count, char **operands)
 {
-	const struct copy_options co = { .workers = (unsigned)command->jobs.value,
-		.bwlimit = command->bwlimit };
+	const struct copy_options co = {
+		.workers = (unsigned)command->jobs.value,
+		.bwlimit = command->bwlimit
+	};
 	struct copy copy;
 	int err = find_wanted(command, count, operands);
 	if (err < 0)
@@ -256,15 +275,17 @@ static struct repository *open_second(const char *path,
 int command_copy(int argc, char **argv)
 {
 	struct copy_command c = { .jobs = { .value = pool_processors(),
-					  .min = 1, .max = JOBS_MAX },
-		.rows = json_array(), .begin = monotonic_now() };
+						  .min = 1,
+						  .max = JOBS_MAX },
+		.rows = json_array(),
+		.begin = monotonic_now() };
 	if (c.jobs.value > JOBS_MAX)
 		c.jobs.value = JOBS_MAX;
 	const struct option own[] = {
 		{ "jobs", 'j', OPTION_NUMBER, &c.jobs, "N",
-			"threads (default: one per processor)" },
+				"threads (default: one per processor)" },
 		{ "bwlimit", 0, OPTION_SIZE, &c.bwlimit, "SIZE",
-			"read at most this much a second" },
+				"read at most this much a second" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -274,11 +295,14 @@ int command_copy(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs copy",
 		.operands = "REPO REPO2 [SNAPSHOT|SOURCE...]",
-		.purpose = "Copy the snapshots named (or all) into another repository "
-			   "with its own keys:\nonly what is missing there is read and "
+		.purpose = "Copy the snapshots named (or all) into another "
+			   "repository "
+			   "with its own keys:\nonly what is missing there is "
+			   "read and "
 			   "stored. May be interrupted and run again.",
 		.tables = tables,
-		.min_operands = 2, .max_operands = -1,
+		.min_operands = 2,
+		.max_operands = -1,
 	};
 	int n = options_parse(&cl, argc, argv), status = EXIT_FAILED;
 	report_setup(cl.program, &c.common.report);

@@ -35,14 +35,17 @@ static long parse_count(const struct command_line *line, enum keep_rule rule,
 	errno = 0;
 	long n = strtol(text, &end, 10);
 	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0)
-		options_error(line, "--keep-%s: \"%s\" is neither a number nor 'all'",
+		options_error(line,
+				"--keep-%s: \"%s\" is neither a number nor "
+				"'all'",
 				keep_policy_rule_name(rule), text);
 	return n;
 }
 
 /* True if any rule was given. */
 static bool parse_policy(const struct command_line *line,
-		const struct forget_options *options, struct keep_policy *policy)
+		const struct forget_options *options,
+		struct keep_policy *policy)
 {
 	bool given = options->within != NULL;
 	*policy = (struct keep_policy){ .utc = options->utc,
@@ -51,12 +54,15 @@ static bool parse_policy(const struct command_line *line,
 		if (options->counts[rule] == NULL)
 			continue;
 		given = true;
-		policy->counts[rule] = parse_count(line, rule, options->counts[rule]);
+		policy->counts[rule] =
+				parse_count(line, rule, options->counts[rule]);
 	}
-	if (options->within != NULL && age_parse(&policy->within, options->within) < 0)
+	if (options->within != NULL
+			&& age_parse(&policy->within, options->within) < 0)
 		options_error(line, "--keep-within: %s", error_text(-EINVAL));
 	if (given && !keep_policy_keeps(policy))
-		options_error(line, "these rules keep nothing at all: at least one "
+		options_error(line,
+				"these rules keep nothing at all: at least one "
 				"--keep-... must be above 0");
 	return given;
 }
@@ -81,7 +87,7 @@ static int forget_entry(struct forget_plan *plan, struct forget_entry *entry)
 				forget_plan_shown(entry));
 	}
 	return entry->snap != NULL ? snapshot_object_delete(repo, entry->snap)
-			       : store_delete(repo->store, entry->object);
+				   : store_delete(repo->store, entry->object);
 }
 
 /* By rule, what stays or is gone through somebody else is no failure. */
@@ -116,16 +122,19 @@ static void carry_out(struct forget_plan *plan)
 		report_warning("%s", error_text(err));
 }
 
-static int make_and_carry_out(struct forget_plan *plan, char **operands, int count)
+static int make_and_carry_out(struct forget_plan *plan, char **operands,
+		int count)
 {
 	struct session *session = NULL;
-	int err = plan->dry_run ? 0 : command_session_to_delete(&session, plan->repo,
-						"forget");
+	int err = plan->dry_run ? 0
+				: command_session_to_delete(&session,
+						plan->repo, "forget");
 	if (err == 0)
 		err = forget_plan_begin(plan);
 	if (err == 0)
-		err = plan->by_policy ? forget_plan_sources(plan, operands, count)
-				 : forget_plan_names(plan, operands, count);
+		err = plan->by_policy
+				? forget_plan_sources(plan, operands, count)
+				: forget_plan_names(plan, operands, count);
 	if (err == 0 && !plan->dry_run)
 		carry_out(plan);
 	session_end(session);
@@ -199,25 +208,25 @@ int command_forget(int argc, char **argv)
 	struct forget_options o = { .within = NULL };
 	const struct option own[] = {
 		{ "keep-last", 0, OPTION_TEXT, &o.counts[KEEP_LAST], "N",
-			"keep the newest N of each source" },
+				"keep the newest N of each source" },
 		{ "keep-hourly", 0, OPTION_TEXT, &o.counts[KEEP_HOURLY], "N",
-			"the newest one of each of the last N hours" },
+				"the newest one of each of the last N hours" },
 		{ "keep-daily", 0, OPTION_TEXT, &o.counts[KEEP_DAILY], "N",
-			"… days; only those count that have one" },
+				"… days; only those count that have one" },
 		{ "keep-weekly", 0, OPTION_TEXT, &o.counts[KEEP_WEEKLY], "N",
-			"… weeks, from Monday on" },
+				"… weeks, from Monday on" },
 		{ "keep-monthly", 0, OPTION_TEXT, &o.counts[KEEP_MONTHLY], "N",
-			"… months" },
+				"… months" },
 		{ "keep-yearly", 0, OPTION_TEXT, &o.counts[KEEP_YEARLY], "N",
-			"… years" },
+				"… years" },
 		{ "keep-within", 0, OPTION_TEXT, &o.within, "AGE",
-			"all of e.g. 14d before the newest" },
+				"all of e.g. 14d before the newest" },
 		{ "utc", 0, OPTION_FLAG, &o.utc, NULL,
-			"periods of UTC, not of the local zone" },
+				"periods of UTC, not of the local zone" },
 		{ "dry-run", 'n', OPTION_FLAG, &o.dry_run, NULL,
-			"only show what stays, why, and what goes" },
+				"only show what stays, why, and what goes" },
 		{ "prune", 0, OPTION_FLAG, &o.prune, NULL,
-			"then free the space (amberfs prune)" },
+				"then free the space (amberfs prune)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -227,17 +236,20 @@ int command_forget(int argc, char **argv)
 		.program = "amberfs forget",
 		.operands = "REPO SNAPSHOT...|--keep-... N [SOURCE...]",
 		.purpose = "Remove snapshots: those named, or those that no "
-			   "--keep-... rule keeps (of the\nsources named, or of "
+			   "--keep-... rule keeps (of the\nsources named, or "
+			   "of "
 			   "all). The others lose nothing.",
 		.tables = tables,
-		.min_operands = 1, .max_operands = -1,
+		.min_operands = 1,
+		.max_operands = -1,
 	};
 	struct forget_plan p = { .dry_run = false };
 	int n = options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.common.report);
 	p.by_policy = parse_policy(&cl, &o, &p.policy);
 	if (!p.by_policy && n == 1)
-		options_error(&cl, "name the snapshots to remove, or say with "
-				 "--keep-... what stays");
+		options_error(&cl,
+				"name the snapshots to remove, or say with "
+				"--keep-... what stays");
 	return run(argv[1], &o, &p, argv + 2, n - 1);
 }

@@ -13,13 +13,13 @@
 #include "repo/snapshot/pins.h"
 
 struct forget_entry {
-	struct snapshot *snap;	/* NULL: it can't be read */
-	char *object;		/* "snapshots/…/…" */
+	struct snapshot *snap; /* NULL: it can't be read */
+	char *object;	       /* "snapshots/…/…" */
 	int64_t time;
 	struct keep_verdict verdict; /* by the policy; none by name */
 	bool pinned;
-	bool protected;		/* by min-age */
-	int64_t until;		/* until when */
+	bool protected; /* by min-age */
+	int64_t until;	/* until when */
 	bool remove, forgotten;
 };
 
@@ -32,10 +32,10 @@ struct forget_plan {
 	struct pins pins;
 	struct min_age retention;
 	int64_t now;
-	struct forget_entry *items;	/* by name: as given; else sorted */
+	struct forget_entry *items; /* by name: as given; else sorted */
 	size_t count, room;
-	unsigned failed;	/* operands and deletions, each was reported */
-	unsigned damaged;	/* snapshots that the policy left alone */
+	unsigned failed;  /* operands and deletions, each was reported */
+	unsigned damaged; /* snapshots that the policy left alone */
 };
 
 /* Loads pins and settings. If it fails nothing may be removed. */

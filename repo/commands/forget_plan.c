@@ -50,8 +50,8 @@ static int add(struct forget_plan *plan, struct snapshot *snap,
 {
 	if (plan->count == plan->room) {
 		size_t room = plan->room ? 2 * plan->room : 64;
-		struct forget_entry *more = reallocarray(plan->items, room,
-				sizeof(*more));
+		struct forget_entry *more =
+				reallocarray(plan->items, room, sizeof(*more));
 		if (more == NULL) {
 			snapshot_free(snap);
 			return fail_errno(-ENOMEM, "listing snapshots");
@@ -59,9 +59,12 @@ static int add(struct forget_plan *plan, struct snapshot *snap,
 		plan->items = more;
 		plan->room = room;
 	}
-	struct forget_entry e = { .snap = snap, .object = strdup(object),
-		.time = time, .pinned = pins_have(&plan->pins, object),
-		.protected = min_age_protects(&plan->retention, time, plan->now),
+	struct forget_entry e = { .snap = snap,
+		.object = strdup(object),
+		.time = time,
+		.pinned = pins_have(&plan->pins, object),
+		.protected = min_age_protects(&plan->retention, time,
+				plan->now),
 		.until = min_age_until(&plan->retention, time) };
 	if (e.object == NULL) {
 		snapshot_free(snap);
@@ -74,17 +77,23 @@ static int add(struct forget_plan *plan, struct snapshot *snap,
 /* --- by name --- */
 
 /* 0, or an error that says what to do. */
-static int check_free(const struct forget_plan *plan, const struct forget_entry *entry)
+static int check_free(const struct forget_plan *plan,
+		const struct forget_entry *entry)
 {
 	char until[UTC_TEXT_MAX], rest[SIZE_TEXT_MAX];
 	if (entry->pinned)
-		return fail(-EPERM, "%s is pinned; to let it go: amberfs unpin "
-				"%s %s", forget_plan_shown(entry),
-				store_path(plan->repo->store), forget_plan_shown(entry));
+		return fail(-EPERM,
+				"%s is pinned; to let it go: amberfs unpin "
+				"%s %s",
+				forget_plan_shown(entry),
+				store_path(plan->repo->store),
+				forget_plan_shown(entry));
 	if (entry->protected)
-		return fail(-EPERM, "%s is protected until %s (for another %s) "
+		return fail(-EPERM,
+				"%s is protected until %s (for another %s) "
 				"by this repository's least age; 'amberfs "
-				"protect' shows it", forget_plan_shown(entry),
+				"protect' shows it",
+				forget_plan_shown(entry),
 				utc_format(until, entry->until),
 				age_format(rest, entry->until - plan->now));
 	return 0;
@@ -110,8 +119,10 @@ static int add_named(struct forget_plan *plan, const char *name)
 		report_warning("%s", error_text(err));
 		err = snapshot_resolve_unread(name, object, &time);
 	} else if (err == 0 && file != NULL) {
-		err = fail(-EINVAL, "%s names a file; only whole snapshots can be "
-				  "forgotten", name);
+		err = fail(-EINVAL,
+				"%s names a file; only whole snapshots can be "
+				"forgotten",
+				name);
 	} else if (err == 0) {
 		snprintf(object, sizeof(object), "%s", snap->object);
 		time = snap->time;
@@ -149,7 +160,8 @@ static void leave_damaged(void *ctx, const char *object, int err)
 {
 	struct forget_plan *plan = ctx;
 	plan->damaged++;
-	report_warning("%s can't be read, so no rule looks at it and it stays: %s",
+	report_warning("%s can't be read, so no rule looks at it and it stays: "
+		       "%s",
 			object + strlen("snapshots/"), error_text(err));
 }
 
@@ -158,7 +170,8 @@ static int decide(struct forget_plan *plan, size_t from)
 {
 	size_t count = plan->count - from;
 	CLEANUP_FREE int64_t *times = calloc(count + 1, sizeof(*times));
-	CLEANUP_FREE struct keep_verdict *verdict = calloc(count + 1, sizeof(*verdict));
+	CLEANUP_FREE struct keep_verdict *verdict =
+			calloc(count + 1, sizeof(*verdict));
 	bool any = false;
 	if (times == NULL || verdict == NULL)
 		return fail_errno(-ENOMEM, "applying the rules");
@@ -169,7 +182,8 @@ static int decide(struct forget_plan *plan, size_t from)
 		struct forget_entry *entry = &plan->items[from + i];
 		entry->verdict = verdict[i];
 		any = any || verdict[i].rules != 0;
-		entry->remove = verdict[i].rules == 0 && !entry->pinned && !entry->protected;
+		entry->remove = verdict[i].rules == 0 && !entry->pinned
+				&& !entry->protected;
 	}
 	if (any)
 		return 0;
@@ -182,15 +196,20 @@ static int add_sources(struct forget_plan *plan, const char *source)
 	struct snapshot_list l = { 0 };
 	unsigned damaged = plan->damaged;
 	size_t from = plan->count;
-	int err = snapshot_list_load(plan->repo, source, &l, leave_damaged, plan);
-	if (err == 0 && source != NULL && l.count == 0 && plan->damaged == damaged)
-		err = fail(-ENOENT, "there is no snapshot of a source %s; with "
+	int err = snapshot_list_load(plan->repo, source, &l, leave_damaged,
+			plan);
+	if (err == 0 && source != NULL && l.count == 0
+			&& plan->damaged == damaged)
+		err = fail(-ENOENT,
+				"there is no snapshot of a source %s; with "
 				"--keep-... rules, name sources, as 'amberfs "
-				"list' shows them", source);
+				"list' shows them",
+				source);
 	for (size_t i = 0; err == 0 && i < l.count; i++) {
 		struct snapshot *snap = take_ptr(l.items[i]);
-		bool last = i + 1 == l.count ||
-			    strcmp(snap->source, l.items[i + 1]->source) != 0;
+		bool last = i + 1 == l.count
+				|| strcmp(snap->source, l.items[i + 1]->source)
+						!= 0;
 		err = add(plan, snap, snap->object, snap->time);
 		if (err == 0 && last) {
 			err = decide(plan, from);

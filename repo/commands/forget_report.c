@@ -28,7 +28,8 @@ static char *rules_text(char out[RULES_MAX], const struct forget_plan *plan,
 	for (enum keep_rule r = 0; r < KEEP_RULES; r++)
 		if (entry->verdict.rules >> r & 1)
 			add_rule(out, keep_policy_rule_name(r),
-					keep_policy_period(period, r, entry->time,
+					keep_policy_period(period, r,
+							entry->time,
 							plan->policy.utc),
 					entry->verdict.oldest >> r & 1);
 	if (entry->pinned)
@@ -50,7 +51,8 @@ static json_t *rules_json(const struct forget_plan *plan,
 	for (enum keep_rule r = 0; r < KEEP_RULES; r++) {
 		if ((entry->verdict.rules >> r & 1) == 0)
 			continue;
-		json_t *rule = json_pack("{s:s}", "rule", keep_policy_rule_name(r));
+		json_t *rule = json_pack("{s:s}", "rule",
+				keep_policy_rule_name(r));
 		keep_policy_period(text, r, entry->time, plan->policy.utc);
 		if (text[0] != '\0')
 			json_object_set_new(rule, "period", json_string(text));
@@ -59,12 +61,14 @@ static json_t *rules_json(const struct forget_plan *plan,
 		json_array_append_new(rules, rule);
 	}
 	if (entry->pinned)
-		json_array_append_new(rules, json_pack("{s:s}", "rule",
-				"pinned"));
+		json_array_append_new(rules,
+				json_pack("{s:s}", "rule", "pinned"));
 	if (entry->protected)
-		json_array_append_new(rules, json_pack("{s:s,s:s}", "rule",
-				"min-age", "until",
-				utc_format(text, entry->until)));
+		json_array_append_new(rules,
+				json_pack("{s:s,s:s}", "rule", "min-age",
+						"until",
+						utc_format(text,
+								entry->until)));
 	return rules;
 }
 
@@ -86,12 +90,15 @@ static void print_zone(const struct forget_plan *plan)
 	char zone[32] = "";
 	time_t now = (time_t)plan->now;
 	struct tm tm;
-	if (!plan->by_policy || plan->policy.utc || localtime_r(&now, &tm) == NULL)
+	if (!plan->by_policy || plan->policy.utc
+			|| localtime_r(&now, &tm) == NULL)
 		return;
 	strftime(zone, sizeof(zone), "%Z", &tm);
 	if (tm.tm_gmtoff != 0)
-		printf("Periods are those of the local time zone, %s; names are "
-		       "in UTC.\n", zone);
+		printf("Periods are those of the local time zone, %s; names "
+		       "are "
+		       "in UTC.\n",
+				zone);
 }
 
 void forget_report_print(const struct forget_plan *plan)
@@ -119,14 +126,15 @@ void forget_report_print_sum(const struct forget_plan *plan)
 	size_t removed = 0;
 	for (size_t i = 0; i < plan->count; i++)
 		removed += plan->dry_run ? plan->items[i].remove
-				      : plan->items[i].forgotten;
+					 : plan->items[i].forgotten;
 	if (plan->count == 0)
 		return;
 	if (plan->dry_run)
 		printf("Would keep %zu and forget %zu; nothing was changed.\n",
 				plan->count - removed, removed);
 	else if (plan->by_policy)
-		printf("Kept %zu, forgot %zu.\n", plan->count - removed, removed);
+		printf("Kept %zu, forgot %zu.\n", plan->count - removed,
+				removed);
 }
 
 static json_t *entry_json(const struct forget_plan *plan,
@@ -134,12 +142,14 @@ static json_t *entry_json(const struct forget_plan *plan,
 {
 	char time[UTC_TEXT_MAX];
 	json_t *j = json_pack("{s:s,s:s,s:s,s:b,s:b,s:o}", "name",
-			forget_plan_shown(entry), "time", utc_format(time, entry->time),
-			"action", entry->remove ? "remove" : "keep", "forgotten",
-			(int)entry->forgotten, "pinned", (int)entry->pinned, "rules",
-			rules_json(plan, entry));
+			forget_plan_shown(entry), "time",
+			utc_format(time, entry->time), "action",
+			entry->remove ? "remove" : "keep", "forgotten",
+			(int)entry->forgotten, "pinned", (int)entry->pinned,
+			"rules", rules_json(plan, entry));
 	if (j != NULL && entry->snap != NULL)
-		json_object_set_new(j, "source", json_string(entry->snap->source));
+		json_object_set_new(j, "source",
+				json_string(entry->snap->source));
 	if (j != NULL && entry->protected)
 		json_object_set_new(j, "protected_until",
 				json_string(utc_format(time, entry->until)));
@@ -152,8 +162,9 @@ json_t *forget_report_json(const struct forget_plan *plan)
 	for (size_t i = 0; i < plan->count; i++) {
 		json_array_append_new(all, entry_json(plan, &plan->items[i]));
 		if (plan->items[i].forgotten)
-			json_array_append_new(gone, json_string(
-					forget_plan_shown(&plan->items[i])));
+			json_array_append_new(gone,
+					json_string(forget_plan_shown(
+							&plan->items[i])));
 	}
 	return json_pack("{s:b,s:o,s:o,s:i,s:i}", "dry_run", (int)plan->dry_run,
 			"snapshots", all, "forgotten", gone, "failed",

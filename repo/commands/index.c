@@ -14,10 +14,9 @@ static int print_stats(struct repository *repo)
 	if (err < 0)
 		return err;
 	if (report_json()) {
-		report_print_json(json_pack("{s:o,s:I,s:I,s:I,s:I}",
-				"folder",
-				report_json_text(index_dir(repo->index)), "packs",
-				(json_int_t)st.packs, "chunks",
+		report_print_json(json_pack("{s:o,s:I,s:I,s:I,s:I}", "folder",
+				report_json_text(index_dir(repo->index)),
+				"packs", (json_int_t)st.packs, "chunks",
 				(json_int_t)st.chunks, "bytes",
 				(json_int_t)st.file_bytes, "unreadable_packs",
 				(json_int_t)st.unreadable_packs));
@@ -27,10 +26,10 @@ static int print_stats(struct repository *repo)
 	printf("Index in %s: %" PRIu64 " chunks in %" PRIu64 " packs, %s.\n",
 			name_display(directory, sizeof(directory),
 					index_dir(repo->index)),
-			st.chunks, st.packs,
-			size_format(size, st.file_bytes));
+			st.chunks, st.packs, size_format(size, st.file_bytes));
 	if (st.unreadable_packs)
-		printf("%" PRIu64 " packs can't be read; see 'amberfs verify'.\n",
+		printf("%" PRIu64
+		       " packs can't be read; see 'amberfs verify'.\n",
 				st.unreadable_packs);
 	return 0;
 }
@@ -41,7 +40,7 @@ int command_index(int argc, char **argv)
 	bool rebuild = false;
 	const struct option own[] = {
 		{ "rebuild", 0, OPTION_FLAG, &rebuild, NULL,
-			"make it anew from the packs' trailers" },
+				"make it anew from the packs' trailers" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -50,18 +49,22 @@ int command_index(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs index",
 		.operands = "REPO",
-		.purpose = "Bring the index up to date and say what it holds. The index "
-			   "is a cache: it may\nbe deleted at any time and is mended or "
+		.purpose = "Bring the index up to date and say what it holds. "
+			   "The index "
+			   "is a cache: it may\nbe deleted at any time and is "
+			   "mended or "
 			   "made anew by whoever needs it.",
 		.tables = tables,
-		.min_operands = 1, .max_operands = 1,
+		.min_operands = 1,
+		.max_operands = 1,
 	};
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.report);
 	struct repository *repo = command_open(argv[1], &o);
 	if (repo == NULL)
 		return EXIT_FAILED;
-	int err = rebuild ? index_rebuild(repo->index) : index_reconcile(repo->index);
+	int err = rebuild ? index_rebuild(repo->index)
+			  : index_reconcile(repo->index);
 	if (err == 0)
 		err = print_stats(repo);
 	repository_close(repo);

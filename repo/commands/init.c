@@ -24,16 +24,21 @@ static void check_sizes(const struct command_line *line,
 	if (options->chunk_average) {
 		uint64_t a = options->chunk_average;
 		if (a < 16 * KIB || a > 256 * KIB || (a & (a - 1)))
-			options_error(line, "--chunk-average must be 16K, 32K, 64K, "
+			options_error(line,
+					"--chunk-average must be 16K, 32K, "
+					"64K, "
 					"128K or 256K");
 		config->chunk_average = (uint32_t)a;
 		config->chunk_min = (uint32_t)(a / 4);
 		config->chunk_max = (uint32_t)(4 * a);
 	}
 	if (options->frame_size) {
-		if (options->frame_size < 16 * KIB || options->frame_size > 512 * KIB
+		if (options->frame_size < 16 * KIB
+				|| options->frame_size > 512 * KIB
 				|| options->frame_size % 4096)
-			options_error(line, "--frame-size must be from 16K to 512K, "
+			options_error(line,
+					"--frame-size must be from 16K to "
+					"512K, "
 					"in steps of 4K");
 		config->frame_size = (uint32_t)options->frame_size;
 	}
@@ -44,7 +49,8 @@ static int make_repository(const char *path, const struct init_options *options,
 		const struct config *config)
 {
 	const char *key_file = config->encrypted
-			? credentials_key_file(&options->common.repository.credentials)
+			? credentials_key_file(
+					&options->common.repository.credentials)
 			: NULL;
 	bool new_key = key_file != NULL && access(key_file, F_OK) < 0;
 	int err = new_key ? credentials_make_key_file(key_file) : 0;
@@ -54,7 +60,8 @@ static int make_repository(const char *path, const struct init_options *options,
 	if (err < 0 && new_key)
 		unlink(key_file); /* it opens nothing */
 	if (err == 0 && new_key)
-		report_warning("made the key file %s: keep a copy in a safe place; "
+		report_warning("made the key file %s: keep a copy in a safe "
+			       "place; "
 			       "without it nobody can read the repository",
 				key_file);
 	return err;
@@ -62,19 +69,22 @@ static int make_repository(const char *path, const struct init_options *options,
 
 int command_init(int argc, char **argv)
 {
-	struct init_options o = { .level = { .value = 3, .min = 1, .max = 19 } };
+	struct init_options o = {
+		.level = { .value = 3, .min = 1, .max = 19 }
+	};
 	const struct option own[] = {
 		{ "no-encryption", 0, OPTION_FLAG,
-			&o.common.repository.credentials.no_encryption, NULL,
-			"store everything readable by anyone" },
+				&o.common.repository.credentials.no_encryption,
+				NULL, "store everything readable by anyone" },
 		{ "compression", 0, OPTION_NUMBER, &o.level, "LEVEL",
-			"zstd level, 1 to 19 (default 3)" },
+				"zstd level, 1 to 19 (default 3)" },
 		{ "min-age", 0, OPTION_TEXT, &o.min_age, "AGE",
-			"refuse to remove younger snapshots, e.g. 30d" },
+				"refuse to remove younger snapshots, e.g. "
+				"30d" },
 		{ "chunk-average", 0, OPTION_SIZE, &o.chunk_average, "SIZE",
-			"average chunk (default in amberfs(1))" },
+				"average chunk (default in amberfs(1))" },
 		{ "frame-size", 0, OPTION_SIZE, &o.frame_size, "SIZE",
-			"what is decoded at once" },
+				"what is decoded at once" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -83,21 +93,28 @@ int command_init(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs init",
 		.operands = "REPO",
-		.purpose = "Make a repository in the new or empty folder REPO. It is "
-			   "encrypted: with a\npassphrase (asked for) or a key file "
+		.purpose = "Make a repository in the new or empty folder REPO. "
+			   "It is "
+			   "encrypted: with a\npassphrase (asked for) or a key "
+			   "file "
 			   "(made if it does not exist).",
 		.tables = tables,
-		.min_operands = 1, .max_operands = 1,
+		.min_operands = 1,
+		.max_operands = 1,
 	};
 	struct config config;
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.common.report);
-	const struct credentials *credentials = &o.common.repository.credentials;
+	const struct credentials *credentials =
+			&o.common.repository.credentials;
 	if (credentials->no_encryption && credentials_given(credentials))
-		options_error(&cl, "--no-encryption and a key contradict each other "
-				 "(AMBERFS_* variables count)");
-	if (o.min_age != NULL && age_parse(&o.common.repository.min_age,
-						o.min_age) < 0)
+		options_error(&cl,
+				"--no-encryption and a key contradict each "
+				"other "
+				"(AMBERFS_* variables count)");
+	if (o.min_age != NULL
+			&& age_parse(&o.common.repository.min_age, o.min_age)
+					< 0)
 		options_error(&cl, "--min-age: %s", error_text(-EINVAL));
 	config_defaults(&config, !credentials->no_encryption);
 	check_sizes(&cl, &o, &config);
@@ -108,13 +125,14 @@ int command_init(int argc, char **argv)
 	hex_encode(id, config.repo_id, REPO_ID_SIZE);
 	if (report_json())
 		report_print_json(json_pack("{s:o,s:s,s:b,s:I}", "repository",
-				report_json_text(argv[1]), "id", id, "encrypted",
-				(int)config.encrypted, "min_age",
+				report_json_text(argv[1]), "id", id,
+				"encrypted", (int)config.encrypted, "min_age",
 				(json_int_t)o.common.repository.min_age));
 	else if (report_wants_text())
 		printf("Made %s repository %s in %s.\n",
 				config.encrypted ? "the encrypted"
 						 : "the UNENCRYPTED",
-				id, name_display(shown, sizeof(shown), argv[1]));
+				id,
+				name_display(shown, sizeof(shown), argv[1]));
 	return report_finish(EXIT_DONE);
 }

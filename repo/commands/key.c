@@ -60,11 +60,12 @@ void key_change_end(struct key_change *change)
 int key_change_begin(struct key_change *change, const char *activity)
 {
 	struct repository *repo = change->repo;
-	int err = session_begin(&change->session, repo, SESSION_WRITE, activity);
+	int err = session_begin(&change->session, repo, SESSION_WRITE,
+			activity);
 	if (err < 0)
 		return err;
 	err = exclusive_begin(&change->work, repo, session_id(change->session),
-				"keys");
+			"keys");
 	return err < 0 ? err : key_load_slots(repo, &change->slots);
 }
 
@@ -95,9 +96,10 @@ static void print_text(const struct key_slots *slots, const char *opened)
 				keys_kind_name(slot->slot.kind),
 				utc_format(made, slot->slot.created),
 				slot->slot.label,
-				!now			? ""
-				: *slot->slot.label ? " (opened it now)"
-						  : "(opened it now)");
+				!now ? ""
+						: *slot->slot.label
+						? " (opened it now)"
+						: "(opened it now)");
 	}
 	if (slots->more)
 		printf("... and more than %d in all\n", KEYS_MAX);
@@ -106,15 +108,17 @@ static void print_text(const struct key_slots *slots, const char *opened)
 static int list_main(int argc, char **argv)
 {
 	struct common_options o = { 0 };
-	const struct option *tables[] = {
-		repository_option_table(&o.repository),
+	const struct option *tables[] = { repository_option_table(
+							  &o.repository),
 		report_option_table(&o.report), NULL };
 	const struct command_line cl = {
 		.program = "amberfs key list",
 		.operands = "REPO",
-		.purpose = "List the keys that open REPO, and which of them did now.",
+		.purpose = "List the keys that open REPO, and which of them "
+			   "did now.",
 		.tables = tables,
-		.min_operands = 1, .max_operands = 1,
+		.min_operands = 1,
+		.max_operands = 1,
 	};
 	struct repository *repo = NULL;
 	options_parse(&cl, argc, argv);
@@ -153,13 +157,16 @@ int command_key(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs key",
 		.operands = "list|add|remove REPO ...",
-		.purpose = "The keys that open an encrypted repository; see 'amberfs key "
+		.purpose = "The keys that open an encrypted repository; see "
+			   "'amberfs key "
 			   "add --help' etc.",
 		.tables = tables,
-		.min_operands = 1, .max_operands = -1,
+		.min_operands = 1,
+		.max_operands = -1,
 	};
-	for (size_t i = 0; argc > 1 &&
-			i < sizeof(subcommands) / sizeof(subcommands[0]); i++)
+	for (size_t i = 0; argc > 1
+			&& i < sizeof(subcommands) / sizeof(subcommands[0]);
+			i++)
 		if (strcmp(argv[1], subcommands[i].name) == 0)
 			return subcommands[i].run(argc - 1, argv + 1);
 	if (argc > 1 && argv[1][0] == '-')

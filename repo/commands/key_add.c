@@ -26,12 +26,13 @@ struct add_options {
 static void check_add(const struct command_line *line,
 		const struct add_options *options)
 {
-	int ways = (options->fresh.key_file != NULL) +
-			(options->fresh.passphrase_file != NULL) +
-			(options->fresh.passphrase_command != NULL) + options->ask +
-			options->recovery;
+	int ways = (options->fresh.key_file != NULL)
+			+ (options->fresh.passphrase_file != NULL)
+			+ (options->fresh.passphrase_command != NULL)
+			+ options->ask + options->recovery;
 	if (ways != 1)
-		options_error(line, "give one of --new-key-file, "
+		options_error(line,
+				"give one of --new-key-file, "
 				"--new-passphrase, --new-passphrase-file, "
 				"--new-passphrase-command and --recovery");
 	if (options->recovery && options->common.report.json)
@@ -41,14 +42,17 @@ static void check_add(const struct command_line *line,
 /* Escaped, or NULL after an error. */
 static char *take_label(const char *label)
 {
-	char *escaped = label != NULL && *label ? name_escape(label, strlen(label))
-					: strdup("");
+	char *escaped = label != NULL && *label
+			? name_escape(label, strlen(label))
+			: strdup("");
 	if (escaped == NULL) {
 		command_failed(fail_errno(-ENOMEM, "taking the label"));
 	} else if (strlen(escaped) > KEYSLOT_LABEL_MAX) {
-		report_error("the label is too long: %zu bytes, of which %d fit; "
+		report_error("the label is too long: %zu bytes, of which %d "
+			     "fit; "
 			     "those other than A-Z a-z 0-9 . _ + = , @ - count "
-			     "as three", strlen(escaped), KEYSLOT_LABEL_MAX);
+			     "as three",
+				strlen(escaped), KEYSLOT_LABEL_MAX);
 		free(take_ptr(escaped));
 	}
 	return escaped;
@@ -57,11 +61,14 @@ static char *take_label(const char *label)
 static int check_room(const struct key_slots *slots, const char *label)
 {
 	if (slots->count == KEYS_MAX)
-		return fail(-EMFILE, "there are %d key slots, which is the most; "
-				"remove one first", KEYS_MAX);
+		return fail(-EMFILE,
+				"there are %d key slots, which is the most; "
+				"remove one first",
+				KEYS_MAX);
 	for (int i = 0; i < slots->count; i++) {
 		const struct key_slot *slot = &slots->items[i];
-		if (*label && slot->readable && strcmp(slot->slot.label, label) == 0)
+		if (*label && slot->readable
+				&& strcmp(slot->slot.label, label) == 0)
 			return fail(-EEXIST, "slot %s is called %s already",
 					slot->digits, label);
 	}
@@ -80,8 +87,8 @@ static int put_slot(struct key_change *change, const struct secret *secret,
 		err = exclusive_check(change->work);
 	if (err == 0) {
 		seal_master(repo->seal, master);
-		err = keys_add(repo->store, repo->config.repo_id, secret, label, master,
-				digits);
+		err = keys_add(repo->store, repo->config.repo_id, secret, label,
+				master, digits);
 	}
 	seal_secret_free(master);
 	return err;
@@ -96,13 +103,16 @@ static int show_recovery(struct key_change *change, const struct secret *secret,
 	struct key_slot slot = { .readable = true };
 	recovery_encode(text, (const uint8_t *)secret->bytes);
 	/* Not through a buffer that nobody wipes. */
-	struct { const char *p; size_t n; } parts[] = {
-		{ text, strlen(text) }, { "\n", 1 } };
+	struct {
+		const char *p;
+		size_t n;
+	} parts[] = { { text, strlen(text) }, { "\n", 1 } };
 	int err = 0;
 	for (size_t i = 0; err == 0 && i < 2; i++) {
 		ssize_t n = write(STDOUT_FILENO, parts[i].p, parts[i].n);
 		if (n != (ssize_t)parts[i].n)
-			err = fail_errno(n < 0 ? -errno : -EIO, "printing the "
+			err = fail_errno(n < 0 ? -errno : -EIO,
+					"printing the "
 					"recovery key");
 	}
 	seal_wipe(text, sizeof(text));
@@ -125,18 +135,24 @@ static void report_added(const struct add_options *options,
 				keys_kind_name(secret->kind), "label",
 				*label ? label : NULL));
 	} else if (options->recovery) {
-		fprintf(stderr, "That is a recovery key (slot %s). Write it down "
-				"or print it, and keep it\nin a safe place: it is not "
-				"shown again. It opens the repository wherever a\n"
-				"passphrase is asked for.\n", digits);
-	} else if (report_wants_text()) {
-		printf("Added the %s (slot %s).\n", keys_kind_name(secret->kind),
+		fprintf(stderr,
+				"That is a recovery key (slot %s). Write it "
+				"down "
+				"or print it, and keep it\nin a safe place: it "
+				"is not "
+				"shown again. It opens the repository wherever "
+				"a\n"
+				"passphrase is asked for.\n",
 				digits);
+	} else if (report_wants_text()) {
+		printf("Added the %s (slot %s).\n",
+				keys_kind_name(secret->kind), digits);
 	}
 }
 
-static int add_slot(struct key_change *change, const struct add_options *options,
-		const struct secret *secret, const char *label)
+static int add_slot(struct key_change *change,
+		const struct add_options *options, const struct secret *secret,
+		const char *label)
 {
 	char digits[KEY_SLOT_DIGITS + 1] = "";
 	int err = key_change_begin(change, "key%20add");
@@ -150,8 +166,8 @@ static int add_slot(struct key_change *change, const struct add_options *options
 	return EXIT_DONE;
 }
 
-static int take_new_secret(const struct add_options *options, const char *repository,
-		bool *new_file, struct secret *out)
+static int take_new_secret(const struct add_options *options,
+		const char *repository, bool *new_file, struct secret *out)
 {
 	const char *file = options->fresh.key_file;
 	if (options->recovery)
@@ -160,7 +176,9 @@ static int take_new_secret(const struct add_options *options, const char *reposi
 	int err = *new_file ? credentials_make_key_file(file) : 0;
 	if (err < 0)
 		*new_file = false;
-	return err < 0 ? err : credentials_new_secret(&options->fresh, repository, out);
+	return err < 0 ? err
+		       : credentials_new_secret(&options->fresh, repository,
+				       out);
 }
 
 static int add_to(struct repository *repo, const struct add_options *options,
@@ -171,15 +189,16 @@ static int add_to(struct repository *repo, const struct add_options *options,
 	bool new_file = false;
 	int err = key_check_encrypted(repo);
 	if (err == 0)
-		err = take_new_secret(options, store_path(repo->store), &new_file,
-				&secret);
+		err = take_new_secret(options, store_path(repo->store),
+				&new_file, &secret);
 	int status = err < 0 ? command_failed(err)
-			   : add_slot(&c, options, &secret, label);
+			     : add_slot(&c, options, &secret, label);
 	if (new_file && status != EXIT_DONE)
 		unlink(options->fresh.key_file); /* it opens nothing */
 	else if (new_file)
 		report_warning("made the key file %s: keep a copy in a safe "
-			       "place", options->fresh.key_file);
+			       "place",
+				options->fresh.key_file);
 	credentials_clear_secret(&secret);
 	key_change_end(&c);
 	return status;
@@ -190,19 +209,20 @@ int key_add_main(int argc, char **argv)
 	struct add_options o = { .label = NULL };
 	const struct option own[] = {
 		{ "new-key-file", 0, OPTION_TEXT, &o.fresh.key_file, "FILE",
-			"add this key file; made if it does not exist" },
+				"add this key file; made if it does not "
+				"exist" },
 		{ "new-passphrase", 0, OPTION_FLAG, &o.ask, NULL,
-			"add a passphrase, asked for twice" },
+				"add a passphrase, asked for twice" },
 		{ "new-passphrase-file", 0, OPTION_TEXT,
-			&o.fresh.passphrase_file, "FILE",
-			"add the passphrase in this file" },
+				&o.fresh.passphrase_file, "FILE",
+				"add the passphrase in this file" },
 		{ "new-passphrase-command", 0, OPTION_TEXT,
-			&o.fresh.passphrase_command, "CMD",
-			"add the passphrase that this command prints" },
+				&o.fresh.passphrase_command, "CMD",
+				"add the passphrase that this command prints" },
 		{ "recovery", 0, OPTION_FLAG, &o.recovery, NULL,
-			"add a recovery key and print it, once" },
+				"add a recovery key and print it, once" },
 		{ "label", 0, OPTION_TEXT, &o.label, "TEXT",
-			"a name for it; readable without a key" },
+				"a name for it; readable without a key" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -211,10 +231,12 @@ int key_add_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs key add",
 		.operands = "REPO",
-		.purpose = "Add one more key that opens REPO. The other options say "
+		.purpose = "Add one more key that opens REPO. The other "
+			   "options say "
 			   "which key opens it\nnow.",
 		.tables = tables,
-		.min_operands = 1, .max_operands = 1,
+		.min_operands = 1,
+		.max_operands = 1,
 	};
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.common.report);
@@ -225,5 +247,6 @@ int key_add_main(int argc, char **argv)
 	if (label == NULL)
 		return EXIT_FAILED;
 	struct repository *repo = command_open(argv[1], &o.common);
-	return repo != NULL ? report_finish(add_to(repo, &o, label)) : EXIT_FAILED;
+	return repo != NULL ? report_finish(add_to(repo, &o, label))
+			    : EXIT_FAILED;
 }

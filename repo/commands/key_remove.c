@@ -18,8 +18,8 @@ static bool agreed(void)
 	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
 		return false;
 	fprintf(stderr, "Remove it all the same? [y/N] ");
-	return fgets(answer, sizeof(answer), stdin) != NULL &&
-	       (answer[0] == 'y' || answer[0] == 'Y');
+	return fgets(answer, sizeof(answer), stdin) != NULL
+			&& (answer[0] == 'y' || answer[0] == 'Y');
 }
 
 static int others(const struct key_slots *slots, const struct key_slot *slot)
@@ -32,21 +32,29 @@ static int others(const struct key_slots *slots, const struct key_slot *slot)
 
 /* Something must open the repository afterwards: surely a slot that is whole,
  * and unless the user says so, one that was seen to open it. */
-static int check_removal(const struct key_change *change, const struct key_slot *slot,
-		bool force)
+static int check_removal(const struct key_change *change,
+		const struct key_slot *slot, bool force)
 {
 	if (others(change->slots, slot) == 0)
-		return fail(-EBUSY, "slot %s is the last one that is whole: without "
-				"it nobody can read the repository; add another "
-				"key first", slot->digits);
+		return fail(-EBUSY,
+				"slot %s is the last one that is whole: "
+				"without "
+				"it nobody can read the repository; add "
+				"another "
+				"key first",
+				slot->digits);
 	if (force || strcmp(slot->digits, change->repo->key_slot) != 0)
 		return 0;
-	report_warning("slot %s is the one that opened the repository now, and no "
-		       "other key was shown to", slot->digits);
+	report_warning("slot %s is the one that opened the repository now, and "
+		       "no "
+		       "other key was shown to",
+			slot->digits);
 	if (agreed())
 		return 0;
-	return fail(-EPERM, "slot %s was not removed: open the repository with "
-			"a key that stays, or use --force", slot->digits);
+	return fail(-EPERM,
+			"slot %s was not removed: open the repository with "
+			"a key that stays, or use --force",
+			slot->digits);
 }
 
 static void report_removed(const struct key_slot *slot, const char *opened)
@@ -56,7 +64,8 @@ static void report_removed(const struct key_slot *slot, const char *opened)
 				key_slot_to_json(slot, opened)));
 	else if (report_wants_text())
 		printf("Removed slot %s. Who kept a copy of it and knows its "
-		       "secret can still open the\nrepository.\n", slot->digits);
+		       "secret can still open the\nrepository.\n",
+				slot->digits);
 }
 
 static int remove_from(struct repository *repo, const char *spec, bool force)
@@ -88,7 +97,7 @@ int key_remove_main(int argc, char **argv)
 	bool force = false;
 	const struct option own[] = {
 		{ "force", 0, OPTION_FLAG, &force, NULL,
-			"also the one that opened the repository now" },
+				"also the one that opened the repository now" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -97,14 +106,18 @@ int key_remove_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs key remove",
 		.operands = "REPO SLOT",
-		.purpose = "Remove a key: SLOT is its label, or the beginning (4 digits "
-			   "or more) of what\n'amberfs key list' shows. The last one "
+		.purpose = "Remove a key: SLOT is its label, or the beginning "
+			   "(4 digits "
+			   "or more) of what\n'amberfs key list' shows. The "
+			   "last one "
 			   "stays.",
 		.tables = tables,
-		.min_operands = 2, .max_operands = 2,
+		.min_operands = 2,
+		.max_operands = 2,
 	};
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.report);
 	struct repository *repo = command_open(argv[1], &o);
-	return repo != NULL ? report_finish(remove_from(repo, argv[2], force)) : EXIT_FAILED;
+	return repo != NULL ? report_finish(remove_from(repo, argv[2], force))
+			    : EXIT_FAILED;
 }

@@ -66,12 +66,14 @@ static void print_text(const struct snapshot_list *list,
 		hex_encode(id, snap->id.b, ID_SIZE);
 		snprintf(name, sizeof(name), "%.900s/%s", snap->source,
 				utc_format(time, snap->time));
-		printf("%-*s  %.8s %5" PRIu32 " %10s %10s %10s%s\n", w, name, id,
-				snap->file_count, size_format(size, whole_size(snap)),
+		printf("%-*s  %.8s %5" PRIu32 " %10s %10s %10s%s\n", w, name,
+				id, snap->file_count,
+				size_format(size, whole_size(snap)),
 				size_format(data, data_bytes(snap)),
 				size_format(fresh, snap->new_bytes),
-				pins_have(&protection->pins, snap->object) ? "  pinned"
-							       : "");
+				pins_have(&protection->pins, snap->object)
+						? "  pinned"
+						: "");
 	}
 }
 
@@ -90,17 +92,20 @@ static void print_json(const struct snapshot_list *list,
 int command_list(int argc, char **argv)
 {
 	struct common_options o = { 0 };
-	const struct option *tables[] = {
-		repository_option_table(&o.repository),
+	const struct option *tables[] = { repository_option_table(
+							  &o.repository),
 		report_option_table(&o.report), NULL };
 	const struct command_line cl = {
 		.program = "amberfs list",
 		.operands = "REPO [SOURCE]",
-		.purpose = "List all snapshots, or those of SOURCE. SIZE is what the "
-			   "images measure,\nDATA what of them is not hole, NEW what "
+		.purpose = "List all snapshots, or those of SOURCE. SIZE is "
+			   "what the "
+			   "images measure,\nDATA what of them is not hole, "
+			   "NEW what "
 			   "the backup had to store.",
 		.tables = tables,
-		.min_operands = 1, .max_operands = 2,
+		.min_operands = 1,
+		.max_operands = 2,
 	};
 	struct listing bad = { 0 };
 	struct snapshot_list l;

@@ -18,48 +18,48 @@
 struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
-	const char *program;	/* for those of other programs */
-	const char *directory;	/* of that in the build tree */
-	const char *purpose;	/* NULL: named beside another */
+	const char *program;   /* for those of other programs */
+	const char *directory; /* of that in the build tree */
+	const char *purpose;   /* NULL: named beside another */
 };
 
 static const struct command commands[] = {
 	{ "init", command_init, NULL, NULL, "make a new repository" },
 	{ "domains", NULL, "amberfs-ingest", "ingest",
-		"list libvirt's domains and their disks" },
+			"list libvirt's domains and their disks" },
 	{ "backup", NULL, "amberfs-ingest", "ingest",
-		"back up domains, image files or devices" },
+			"back up domains, image files or devices" },
 	{ "list", command_list, NULL, NULL,
-		"list snapshots ('show' tells all about one)" },
+			"list snapshots ('show' tells all about one)" },
 	{ "show", command_show, NULL, NULL, NULL },
 	{ "mount", NULL, "amberfs-mount", "fs",
-		"mount the repository: every snapshot is a folder" },
+			"mount the repository: every snapshot is a folder" },
 	{ "boot", NULL, "amberfs-ingest", "ingest",
-		"run a snapshot as a guest, at once" },
+			"run a snapshot as a guest, at once" },
 	{ "restore", command_restore, NULL, NULL,
-		"copy a snapshot or one of its files out" },
+			"copy a snapshot or one of its files out" },
 	{ "prove", NULL, "amberfs-ingest", "ingest",
-		"boot snapshots, to see that they come up" },
+			"boot snapshots, to see that they come up" },
 	{ "verify", command_verify, NULL, NULL,
-		"check that everything stored can be read" },
+			"check that everything stored can be read" },
 	{ "repair", command_repair, NULL, NULL,
-		"list damage, and take back what a copy has" },
+			"list damage, and take back what a copy has" },
 	{ "copy", command_copy, NULL, NULL,
-		"copy snapshots into another repository" },
+			"copy snapshots into another repository" },
 	{ "forget", command_forget, NULL, NULL,
-		"remove snapshots, by name or by rules" },
+			"remove snapshots, by name or by rules" },
 	{ "pin", command_pin, NULL, NULL,
-		"keep snapshots from 'forget', until 'unpin'" },
+			"keep snapshots from 'forget', until 'unpin'" },
 	{ "unpin", command_unpin, NULL, NULL, NULL },
 	{ "protect", command_protect, NULL, NULL,
-		"set how old snapshots must be to be removed" },
+			"set how old snapshots must be to be removed" },
 	{ "key", command_key, NULL, NULL, "list, add and remove keys" },
 	{ "prune", command_prune, NULL, NULL,
-		"free the space of what no snapshot needs" },
+			"free the space of what no snapshot needs" },
 	{ "sessions", command_sessions, NULL, NULL,
-		"list who is at work in the repository" },
+			"list who is at work in the repository" },
 	{ "index", command_index, NULL, NULL,
-		"show or rebuild the index (a cache)" },
+			"show or rebuild the index (a cache)" },
 	{ NULL, NULL, NULL, NULL, NULL },
 };
 
@@ -68,21 +68,26 @@ static const struct command restore_of_domain = { "restore", NULL,
 
 static void print_usage(FILE *to)
 {
-	fprintf(to, "Usage: amberfs COMMAND [OPTION...] [ARGUMENT...]\n"
-		    "Backups of virtual disks that you can look into.\n\n"
-		    "Commands:\n");
-	for (const struct command *command = commands; command->name != NULL; command++)
+	fprintf(to,
+			"Usage: amberfs COMMAND [OPTION...] [ARGUMENT...]\n"
+			"Backups of virtual disks that you can look into.\n\n"
+			"Commands:\n");
+	for (const struct command *command = commands; command->name != NULL;
+			command++)
 		if (command->purpose != NULL)
-			fprintf(to, "  %-10s %s\n", command->name, command->purpose);
-	fprintf(to, "\n'amberfs COMMAND --help' explains a command; "
-		    "'amberfs --version' tells the version.\n");
+			fprintf(to, "  %-10s %s\n", command->name,
+					command->purpose);
+	fprintf(to,
+			"\n'amberfs COMMAND --help' explains a command; "
+			"'amberfs --version' tells the version.\n");
 }
 
 static int unknown(const char *name)
 {
 	const char *words[sizeof(commands) / sizeof(commands[0])];
 	size_t n = 0;
-	for (const struct command *command = commands; command->name != NULL; command++)
+	for (const struct command *command = commands; command->name != NULL;
+			command++)
 		words[n++] = command->name;
 	words[n] = NULL;
 	const char *near = options_nearest_word(name, words);
@@ -132,7 +137,9 @@ static int start_program(const struct command *command, char **argv)
 	char path[PATH_MAX];
 	find_program(path, command);
 	execv(path, argv);
-	fprintf(stderr, "amberfs: can't start %s: %s; is amberfs installed whole?\n",
+	fprintf(stderr,
+			"amberfs: can't start %s: %s; is amberfs installed "
+			"whole?\n",
 			path, strerror(errno));
 	return EXIT_FAILED;
 }
@@ -153,7 +160,8 @@ int main(int argc, char **argv)
 		printf("amberfs %s\n", AMBERFS_VERSION);
 		return report_finish(EXIT_DONE);
 	}
-	for (const struct command *command = commands; command->name != NULL; command++) {
+	for (const struct command *command = commands; command->name != NULL;
+			command++) {
 		if (strcmp(command->name, name) != 0)
 			continue;
 		if (command->run == NULL)

@@ -18,12 +18,11 @@ struct pin_options {
 struct pin_run {
 	struct repository *repo;
 	const char *note;
-	json_t *done;	/* names */
+	json_t *done; /* names */
 	int failed;
 };
 
-static void note_done(struct pin_run *run, const char *object,
-		const char *what)
+static void note_done(struct pin_run *run, const char *object, const char *what)
 {
 	const char *name = object + strlen("snapshots/");
 	json_array_append_new(run->done, json_string(name));
@@ -42,16 +41,18 @@ static int resolve(struct repository *repo, const char *spec, bool find_lost,
 	int64_t time = 0;
 	int err = snapshot_resolve(repo, spec, &snap, &file);
 	if (err == 0 && file != NULL)
-		err = fail(-EINVAL, "%s names a file; only whole snapshots can be "
-				  "pinned", spec);
+		err = fail(-EINVAL,
+				"%s names a file; only whole snapshots can be "
+				"pinned",
+				spec);
 	else if (err == 0)
 		snprintf(object, OBJECT_NAME_MAX, "%s", snap->object);
 	snapshot_free(snap);
 	if (!find_lost || (err != -ENOENT && err != -EBADMSG))
 		return err;
 	error_save(&first, err);
-	if (snapshot_resolve_unread(spec, object, &time) == 0 &&
-			pins_exists(repo, object) == 1)
+	if (snapshot_resolve_unread(spec, object, &time) == 0
+			&& pins_exists(repo, object) == 1)
 		return 0;
 	return error_load(&first);
 }
@@ -64,7 +65,8 @@ static int pin_one(struct pin_run *run, const char *spec)
 		return err;
 	err = pins_set(run->repo, object, run->note);
 	if (err == -EEXIST && run->note != NULL)
-		return fail(-EEXIST, "%s is pinned already; to give it another "
+		return fail(-EEXIST,
+				"%s is pinned already; to give it another "
 				"note, unpin it first",
 				object + strlen("snapshots/"));
 	if (err == 0 || err == -EEXIST)
@@ -88,8 +90,8 @@ static int unpin_one(struct pin_run *run, const char *spec)
 
 typedef int pin_fn(struct pin_run *run, const char *spec);
 
-static int work(const char *path, const struct pin_options *options, pin_fn *one,
-		const char *verb, char **specs, int count)
+static int work(const char *path, const struct pin_options *options,
+		pin_fn *one, const char *verb, char **specs, int count)
 {
 	struct session *session = NULL;
 	struct pin_run run = { .note = options->note };
@@ -98,7 +100,8 @@ static int work(const char *path, const struct pin_options *options, pin_fn *one
 		return EXIT_FAILED;
 	int err = one == unpin_one
 			? command_session_to_delete(&session, run.repo, verb)
-			: session_begin(&session, run.repo, SESSION_WRITE, verb);
+			: session_begin(&session, run.repo, SESSION_WRITE,
+					verb);
 	if (err < 0) {
 		repository_close(run.repo);
 		return command_failed(err);
@@ -118,9 +121,9 @@ static int work(const char *path, const struct pin_options *options, pin_fn *one
 				one == unpin_one ? "unpinned" : "pinned",
 				run.done, "failed", run.failed));
 	json_decref(run.done);
-	return report_finish(run.failed == 0	   ? EXIT_DONE
-			     : run.failed == count ? EXIT_FAILED
-						   : EXIT_PARTLY);
+	return report_finish(run.failed == 0		      ? EXIT_DONE
+					: run.failed == count ? EXIT_FAILED
+							      : EXIT_PARTLY);
 }
 
 int command_pin(int argc, char **argv)
@@ -128,7 +131,7 @@ int command_pin(int argc, char **argv)
 	struct pin_options o = { .note = NULL };
 	const struct option own[] = {
 		{ "note", 0, OPTION_TEXT, &o.note, "TEXT",
-			"why; 'amberfs show' shows it" },
+				"why; 'amberfs show' shows it" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -138,10 +141,12 @@ int command_pin(int argc, char **argv)
 		.program = "amberfs pin",
 		.operands = "REPO SNAPSHOT...",
 		.purpose = "Keep the snapshots named until they are unpinned: "
-			   "'amberfs forget' leaves them\nalone, by name and by "
+			   "'amberfs forget' leaves them\nalone, by name and "
+			   "by "
 			   "rule.",
 		.tables = tables,
-		.min_operands = 2, .max_operands = -1,
+		.min_operands = 2,
+		.max_operands = -1,
 	};
 	int n = options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.common.report);
@@ -151,16 +156,18 @@ int command_pin(int argc, char **argv)
 int command_unpin(int argc, char **argv)
 {
 	struct pin_options o = { .note = NULL };
-	const struct option *tables[] = {
-		repository_option_table(&o.common.repository),
+	const struct option *tables[] = { repository_option_table(
+							  &o.common.repository),
 		report_option_table(&o.common.report), NULL };
 	const struct command_line cl = {
 		.program = "amberfs unpin",
 		.operands = "REPO SNAPSHOT...",
-		.purpose = "Let the snapshots named go again, after 'amberfs pin'. "
+		.purpose = "Let the snapshots named go again, after 'amberfs "
+			   "pin'. "
 			   "This removes nothing.",
 		.tables = tables,
-		.min_operands = 2, .max_operands = -1,
+		.min_operands = 2,
+		.max_operands = -1,
 	};
 	int n = options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.common.report);

@@ -36,7 +36,7 @@ static int note_snapshot(void *ctx, const char *name)
 	if (!min_age_protects(&protection->retention, second, protection->now))
 		return 0;
 	int64_t until = min_age_until(&protection->retention, second);
-	protection->protected++;
+	protection->protected ++;
 	if (until > protection->last)
 		protection->last = until;
 	return 0;
@@ -51,11 +51,15 @@ static void print_settings(const struct protection *protection)
 	int64_t now = min_age_in_force(min_age);
 	int64_t longest = min_age_longest(min_age, protection->now);
 	if (min_age->count == 0)
-		printf("No least age is set: any snapshot may be forgotten. Set "
+		printf("No least age is set: any snapshot may be forgotten. "
+		       "Set "
 		       "one with\n--min-age 30d, for example.\n");
 	else if (now == 0)
 		printf("Snapshots made since %s may be forgotten at any age.\n",
-				utc_format(time, min_age->items[min_age->count - 1].since));
+				utc_format(time,
+						min_age->items[min_age->count
+								       - 1]
+								.since));
 	else
 		printf("No snapshot may be forgotten before it is %s old.\n",
 				age_format(age, now));
@@ -65,7 +69,10 @@ static void print_settings(const struct protection *protection)
 	if (longest > now)
 		printf("For those made until %s an older, longer age holds: up "
 		       "to %s.\n",
-				utc_format(time, min_age->items[min_age->count - 1].since),
+				utc_format(time,
+						min_age->items[min_age->count
+								       - 1]
+								.since),
 				age_format(age, longest));
 }
 
@@ -80,7 +87,8 @@ static void print_text(const struct protection *protection)
 				protection->snapshots);
 	else
 		printf("Of %zu snapshots %zu are protected now, the last one "
-		       "until %s.\n", protection->snapshots, protection->protected,
+		       "until %s.\n",
+				protection->snapshots, protection->protected,
 				utc_format(last, protection->last));
 }
 
@@ -89,31 +97,42 @@ static void print_json(const struct protection *protection)
 	json_t *settings = json_array();
 	char text[UTC_TEXT_MAX];
 	for (size_t i = 0; i < protection->retention.count; i++)
-		json_array_append_new(settings, json_pack("{s:s,s:I}", "since",
-				utc_format(text, protection->retention.items[i].since),
-				"min_age", (json_int_t)protection->retention.items[i]
-						.min_age));
+		json_array_append_new(settings,
+				json_pack("{s:s,s:I}", "since",
+						utc_format(text,
+								protection->retention
+										.items[i]
+										.since),
+						"min_age",
+						(json_int_t)protection
+								->retention
+								.items[i]
+								.min_age));
 	json_t *all = json_pack("{s:I,s:I,s:o,s:I,s:I,s:b}", "min_age",
 			(json_int_t)min_age_in_force(&protection->retention),
 			"longest",
-			(json_int_t)min_age_longest(&protection->retention, protection->now),
+			(json_int_t)min_age_longest(&protection->retention,
+					protection->now),
 			"settings", settings, "snapshots",
 			(json_int_t)protection->snapshots, "protected",
-			(json_int_t)protection->protected, "changed", (int)protection->changed);
+			(json_int_t)protection->protected, "changed",
+			(int)protection->changed);
 	if (all != NULL && protection->protected > 0)
 		json_object_set_new(all, "protected_until",
-				json_string(utc_format(text, protection->last)));
+				json_string(utc_format(text,
+						protection->last)));
 	report_print_json(all);
 }
 
 /* --- at work --- */
 
-static int set(struct repository *repo, struct protection *protection, int64_t min_age)
+static int set(struct repository *repo, struct protection *protection,
+		int64_t min_age)
 {
 	struct session *session = NULL;
-	if (protection->retention.count == 0 ? min_age == 0
-				    : min_age == min_age_in_force(
-							 &protection->retention))
+	if (protection->retention.count == 0
+					? min_age == 0
+					: min_age == min_age_in_force(&protection->retention))
 		return 0;
 	int err = session_begin(&session, repo, SESSION_WRITE, "protect");
 	if (err < 0)
@@ -133,7 +152,9 @@ static int show_or_set(struct repository *repo, struct protection *protection,
 		return err;
 	min_age_check_clock(repo);
 	err = min_age == NULL ? 0 : set(repo, protection, *min_age);
-	return err < 0 ? err : store_list(repo->store, "snapshots/", note_snapshot, protection);
+	return err < 0 ? err
+		       : store_list(repo->store, "snapshots/", note_snapshot,
+				       protection);
 }
 
 int command_protect(int argc, char **argv)
@@ -141,8 +162,9 @@ int command_protect(int argc, char **argv)
 	struct protect_options o = { .min_age = NULL };
 	const struct option own[] = {
 		{ "min-age", 0, OPTION_TEXT, &o.min_age, "AGE",
-			"set it, e.g. 30d; a smaller one holds only for "
-			"snapshots to come" },
+				"set it, e.g. 30d; a smaller one holds only "
+				"for "
+				"snapshots to come" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -151,10 +173,13 @@ int command_protect(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs protect",
 		.operands = "REPO",
-		.purpose = "Show or set how old a snapshot must be before 'amberfs "
-			   "forget' and 'amberfs\nprune' remove it or its data.",
+		.purpose = "Show or set how old a snapshot must be before "
+			   "'amberfs "
+			   "forget' and 'amberfs\nprune' remove it or its "
+			   "data.",
 		.tables = tables,
-		.min_operands = 1, .max_operands = 1,
+		.min_operands = 1,
+		.max_operands = 1,
 	};
 	struct protection p = { .changed = false };
 	int64_t min_age = 0;

@@ -28,8 +28,11 @@ static void parse_unused(const struct command_line *line, const char *text,
 	if (n == 0 || text[n - 1] != '%') {
 		options->unused_is_share = false;
 		if (size_parse(&options->unused_bytes, text) < 0)
-			options_error(line, "--max-unused: %s is neither a size nor a "
-					"percentage", text);
+			options_error(line,
+					"--max-unused: %s is neither a size "
+					"nor a "
+					"percentage",
+					text);
 		return;
 	}
 	double percent = strtod(text, &end);
@@ -49,8 +52,8 @@ static void parse_wait(const struct command_line *line, const char *text,
 	options->wait = (double)seconds;
 }
 
-static void fill_options(const struct command_line *line, const struct texts *texts,
-		struct prune_options *options)
+static void fill_options(const struct command_line *line,
+		const struct texts *texts, struct prune_options *options)
 {
 	parse_unused(line, texts->max_unused, options);
 	parse_wait(line, texts->wait, options);
@@ -74,28 +77,33 @@ static const char *reason_of(const struct prune_waiting *waiting)
 	if (!waiting->peer.readable)
 		return "its record can't be read";
 	return waiting->answered ? "it has found chunks there"
-			   : "it has not answered yet";
+				 : "it has not answered yet";
 }
 
 static json_t *waiting_to_json(const struct prune_waiting *waiting)
 {
 	const struct session_record *record = &waiting->peer.record;
 	json_t *j = json_pack("{s:s,s:s,s:I,s:I}", "session", waiting->peer.id,
-			"reason", reason_of(waiting), "packs", (json_int_t)waiting->packs,
-			"bytes", (json_int_t)waiting->bytes);
+			"reason", reason_of(waiting), "packs",
+			(json_int_t)waiting->packs, "bytes",
+			(json_int_t)waiting->bytes);
 	if (j != NULL && waiting->peer.readable)
-		json_object_update_new(j, json_pack("{s:s,s:s,s:I,s:I,s:s*}",
-				"kind", session_record_kind_name(record->kind), "host",
-				record->host, "pid", (json_int_t)record->pid, "started",
-				(json_int_t)record->started, "activity",
-				record->activity));
+		json_object_update_new(j,
+				json_pack("{s:s,s:s,s:I,s:I,s:s*}", "kind",
+						session_record_kind_name(
+								record->kind),
+						"host", record->host, "pid",
+						(json_int_t)record->pid,
+						"started",
+						(json_int_t)record->started,
+						"activity", record->activity));
 	return j;
 }
 
 static json_t *count_to_json(const struct prune_count *count)
 {
-	return json_pack("{s:I,s:I}", "packs", (json_int_t)count->packs, "bytes",
-			(json_int_t)count->bytes);
+	return json_pack("{s:I,s:I}", "packs", (json_int_t)count->packs,
+			"bytes", (json_int_t)count->bytes);
 }
 
 static json_t *result_to_json(const struct prune_result *res, bool dry_run,
@@ -142,7 +150,8 @@ static void print_waiting(const struct prune_result *res)
 		const struct prune_waiting *waiting = &res->waiting[i];
 		printf("  %" PRIu64 " (%s) because of %s: %s\n", waiting->packs,
 				size_format(size, waiting->bytes),
-				peers_text(who, &waiting->peer), reason_of(waiting));
+				peers_text(who, &waiting->peer),
+				reason_of(waiting));
 	}
 }
 
@@ -162,7 +171,8 @@ static void print_text(const struct prune_result *res, bool dry_run,
 			res->snapshots, size_format(b, res->unused_bytes),
 			duration_format(c, seconds));
 	if (res->condemned.packs != 0)
-		printf("%" PRIu64 " packs (%s) will be deleted by a later run%s\n",
+		printf("%" PRIu64
+		       " packs (%s) will be deleted by a later run%s\n",
 				res->condemned.packs,
 				size_format(a, res->condemned.bytes),
 				res->waiting_count ? ":"
@@ -175,7 +185,8 @@ static void make_report(const struct prune_result *res, bool dry_run,
 		double seconds, json_t **json)
 {
 	if (res->missing_chunks != 0)
-		report_warning("%" PRIu64 " chunks that snapshots need are in no "
+		report_warning("%" PRIu64
+			       " chunks that snapshots need are in no "
 			       "pack that can be read; 'amberfs verify' says "
 			       "which files they belong to",
 				res->missing_chunks);
@@ -186,15 +197,16 @@ static void make_report(const struct prune_result *res, bool dry_run,
 }
 
 /* With --json the result goes to *JSON, otherwise it is printed. */
-static int prune_and_report(struct repository *repo, const struct prune_options *options,
-		json_t **json)
+static int prune_and_report(struct repository *repo,
+		const struct prune_options *options, json_t **json)
 {
 	struct prune_result res = { .rounds = 0 };
 	double begin = monotonic_now();
 	*json = NULL;
 	int err = prune_run(repo, options, &res);
 	if (err == 0)
-		make_report(&res, options->dry_run, monotonic_now() - begin, json);
+		make_report(&res, options->dry_run, monotonic_now() - begin,
+				json);
 	prune_result_clear(&res);
 	return err < 0 ? command_failed(err) : EXIT_DONE;
 }
@@ -215,10 +227,11 @@ static int run(const char *path, const struct common_options *common,
 
 static struct texts default_texts(void)
 {
-	return (struct texts){ .max_unused = "5%", .wait = "10s",
-		.max_rewrite = UINT64_MAX, .memory = 256 * MIB,
-		.jobs = { .value = pool_processors(), .min = 1,
-			.max = 256 } };
+	return (struct texts){ .max_unused = "5%",
+		.wait = "10s",
+		.max_rewrite = UINT64_MAX,
+		.memory = 256 * MIB,
+		.jobs = { .value = pool_processors(), .min = 1, .max = 256 } };
 }
 
 int command_prune_now(struct repository *repo, json_t **json)
@@ -238,19 +251,21 @@ int command_prune(int argc, char **argv)
 	struct texts t = default_texts();
 	const struct option own[] = {
 		{ "dry-run", 'n', OPTION_FLAG, &o.dry_run, NULL,
-			"say what would be done, and do nothing" },
+				"say what would be done, and do nothing" },
 		{ "all", 0, OPTION_FLAG, &o.all, NULL,
-			"also where no snapshot is left: delete everything" },
+				"also where no snapshot is left: delete "
+				"everything" },
 		{ "max-unused", 0, OPTION_TEXT, &t.max_unused, "PERCENT|SIZE",
-			"what may stay unused in packs (default 5%)" },
+				"what may stay unused in packs (default 5%)" },
 		{ "max-rewrite", 0, OPTION_SIZE, &t.max_rewrite, "SIZE",
-			"copy at most so much into new packs" },
+				"copy at most so much into new packs" },
 		{ "wait", 0, OPTION_TEXT, &t.wait, "TIME",
-			"for answers of others at work (default 10s)" },
+				"for answers of others at work (default 10s)" },
 		{ "memory", 0, OPTION_SIZE, &t.memory, "SIZE",
-			"for the list of what is in use (default 256M)" },
+				"for the list of what is in use (default "
+				"256M)" },
 		{ "jobs", 'j', OPTION_NUMBER, &t.jobs, "N",
-			"threads (default: one per processor)" },
+				"threads (default: one per processor)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -260,10 +275,12 @@ int command_prune(int argc, char **argv)
 		.program = "amberfs prune",
 		.operands = "REPO",
 		.purpose = "Free the space of what no snapshot needs any more. "
-			   "Backups, mounts and readers\nmay go on meanwhile; what "
+			   "Backups, mounts and readers\nmay go on meanwhile; "
+			   "what "
 			   "they still use is deleted by a later run.",
 		.tables = tables,
-		.min_operands = 1, .max_operands = 1,
+		.min_operands = 1,
+		.max_operands = 1,
 	};
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &common.report);

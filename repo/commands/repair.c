@@ -29,7 +29,7 @@ struct repair_command {
 	struct option_number jobs;
 	struct repair_options o;
 	struct repository *repo, *from_repo;
-	char *own_index;	/* a directory to remove */
+	char *own_index; /* a directory to remove */
 	struct repair_result res;
 	unsigned lines;
 };
@@ -81,7 +81,8 @@ static int open_from(struct repair_command *command)
 {
 	uint8_t id[REPO_ID_SIZE];
 	if (same_directory(store_path(command->repo->store), command->from))
-		return fail(-EINVAL, "%s can't be mended from itself", command->from);
+		return fail(-EINVAL, "%s can't be mended from itself",
+				command->from);
 	int err = repository_peek_id(command->from, id);
 	if (err < 0)
 		return err;
@@ -90,12 +91,17 @@ static int open_from(struct repair_command *command)
 		if (!credentials_given(&command->from_options.credentials))
 			command->from_options.credentials =
 					command->common.repository.credentials;
-		err = command->from_options.index_dir != NULL ? 0 : make_own_index(command);
+		err = command->from_options.index_dir != NULL
+				? 0
+				: make_own_index(command);
 	}
 	if (err < 0)
 		return err;
-	err = repository_open(&command->from_repo, command->from, &command->from_options);
-	return err < 0 ? err : repository_attach(command->from_repo, &command->from_options);
+	err = repository_open(&command->from_repo, command->from,
+			&command->from_options);
+	return err < 0 ? err
+		       : repository_attach(command->from_repo,
+				       &command->from_options);
 }
 
 /* --- as text --- */
@@ -114,19 +120,23 @@ static void print_ranges(struct repair_command *command,
 			     "%s",
 				range->snap->object + strlen("snapshots/"),
 				range->file->name, range->from, range->to - 1,
-				range->readable ? ": there is another copy" : "");
+				range->readable ? ": there is another copy"
+						: "");
 	}
 }
 
-static void print_damage(struct repair_command *command, const struct damage *damage)
+static void print_damage(struct repair_command *command,
+		const struct damage *damage)
 {
 	if (!more_lines(command))
 		return;
 	if (damage->kind == DAMAGE_FRAME)
 		report_error("%s; %" PRIu32 " of its %" PRIu32
 			     " chunks have another copy%s",
-				damage->cause, damage->elsewhere, damage->chunks,
-				damage->ranges.count ? ""
+				damage->cause, damage->elsewhere,
+				damage->chunks,
+				damage->ranges.count
+						? ""
 						: "; no snapshot needs it");
 	else
 		report_error("%s", damage->cause);
@@ -137,7 +147,8 @@ static void print_mended(const struct repair_result *res)
 {
 	char size[SIZE_TEXT_MAX];
 	if (res->packs || res->chunks || res->trees)
-		printf("Brought back: %" PRIu64 " packs, %" PRIu64 " chunks, the "
+		printf("Brought back: %" PRIu64 " packs, %" PRIu64
+		       " chunks, the "
 		       "trees of %" PRIu64 " files; %s.\n",
 				res->packs, res->chunks, res->trees,
 				size_format(size, res->bytes));
@@ -145,11 +156,13 @@ static void print_mended(const struct repair_result *res)
 		printf("%" PRIu64 " records of damage were no longer true.\n",
 				res->records_removed);
 	if (res->frames_left)
-		printf("%" PRIu64 " damaged frames stay until 'amberfs prune' has "
+		printf("%" PRIu64
+		       " damaged frames stay until 'amberfs prune' has "
 		       "removed their packs.\n",
 				res->frames_left);
 	if (res->packs_removed)
-		printf("Removed %" PRIu64 " packs with unreadable trailers that "
+		printf("Removed %" PRIu64
+		       " packs with unreadable trailers that "
 		       "nothing needs.\n",
 				res->packs_removed);
 }
@@ -160,7 +173,8 @@ static void print_text(struct repair_command *command)
 	char size[SIZE_TEXT_MAX];
 	for (size_t i = 0; i < res->damages.count; i++)
 		print_damage(command, &res->damages.items[i]);
-	for (size_t i = 0; i < res->unreadable_count && more_lines(command); i++)
+	for (size_t i = 0; i < res->unreadable_count && more_lines(command);
+			i++)
 		report_error("%s: %s%s", res->unreadable[i].object,
 				res->unreadable[i].cause,
 				res->unreadable[i].mended ? " (brought back)"
@@ -178,11 +192,14 @@ static void print_text(struct repair_command *command)
 	size_t unreadable = 0;
 	for (size_t i = 0; i < res->unreadable_count; i++)
 		unreadable += !res->unreadable[i].mended;
-	report_error("damage remains: %s of files%s can't be read. The next backup "
+	report_error("damage remains: %s of files%s can't be read. The next "
+		     "backup "
 		     "of each source stores again what that still has%s.",
 			size_format(size, damage_ranges_bytes(&res->lost)),
 			unreadable ? " and some snapshots" : "",
-			command->from != NULL ? "" : "; --from REPO2 takes what a copy has");
+			command->from != NULL ? ""
+					      : "; --from REPO2 takes what a "
+						"copy has");
 	if (command->from_repo != NULL && res->lost.count != 0) {
 		report_error("still lost:");
 		print_ranges(command, &res->lost);
@@ -197,9 +214,10 @@ static json_t *ranges_to_json(const struct damage_ranges *ranges, bool copies)
 	for (size_t i = 0; i < ranges->count; i++) {
 		const struct damage_range *range = &ranges->items[i];
 		json_t *row = json_pack("{s:s,s:s,s:I,s:I}", "snapshot",
-				range->snap->object + strlen("snapshots/"), "file",
-				range->file->name, "offset", (json_int_t)range->from,
-				"length", (json_int_t)(range->to - range->from));
+				range->snap->object + strlen("snapshots/"),
+				"file", range->file->name, "offset",
+				(json_int_t)range->from, "length",
+				(json_int_t)(range->to - range->from));
 		if (copies)
 			json_object_set_new(row, "other_copy",
 					json_boolean(range->readable));
@@ -211,8 +229,8 @@ static json_t *ranges_to_json(const struct damage_ranges *ranges, bool copies)
 static json_t *damage_to_json(const struct damage *damage)
 {
 	json_t *row = json_pack("{s:s,s:s,s:o}", "kind",
-			damage_kind_name(damage->kind), "cause", damage->cause, "ranges",
-			ranges_to_json(&damage->ranges, true));
+			damage_kind_name(damage->kind), "cause", damage->cause,
+			"ranges", ranges_to_json(&damage->ranges, true));
 	if (damage->kind == DAMAGE_FRAME || damage->kind == DAMAGE_TRAILER) {
 		char hex[2 * PACK_ID_SIZE + 1];
 		hex_encode(hex, damage->pack.b, PACK_ID_SIZE);
@@ -220,7 +238,8 @@ static json_t *damage_to_json(const struct damage *damage)
 	}
 	if (damage->kind == DAMAGE_FRAME) {
 		json_object_set_new(row, "frame", json_integer(damage->frame));
-		json_object_set_new(row, "chunks", json_integer(damage->chunks));
+		json_object_set_new(row, "chunks",
+				json_integer(damage->chunks));
 		json_object_set_new(row, "elsewhere",
 				json_integer(damage->elsewhere));
 	}
@@ -234,28 +253,32 @@ static void print_json(const struct repair_result *res, double seconds)
 		json_array_append_new(damage,
 				damage_to_json(&res->damages.items[i]));
 	for (size_t i = 0; i < res->unreadable_count; i++)
-		json_array_append_new(unreadable, json_pack("{s:s,s:s,s:b}",
-				"snapshot",
-				res->unreadable[i].object + strlen("snapshots/"),
-				"cause", res->unreadable[i].cause, "mended",
-				(int)res->unreadable[i].mended));
+		json_array_append_new(unreadable,
+				json_pack("{s:s,s:s,s:b}", "snapshot",
+						res->unreadable[i].object
+								+ strlen("snaps"
+									 "hots"
+									 "/"),
+						"cause",
+						res->unreadable[i].cause,
+						"mended",
+						(int)res->unreadable[i]
+								.mended));
 	report_print_json(json_pack("{s:b,s:o,s:o,s:o,s:{s:I,s:I,s:I,s:I},"
-			"s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}",
+				    "s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}",
 			"whole", (int)res->whole, "damage", damage,
 			"unreadable_snapshots", unreadable, "lost",
-			ranges_to_json(&res->lost, false), "mended",
-			"packs", (json_int_t)res->packs,
-			"chunks", (json_int_t)res->chunks,
-			"trees", (json_int_t)res->trees,
-			"bytes", (json_int_t)res->bytes,
+			ranges_to_json(&res->lost, false), "mended", "packs",
+			(json_int_t)res->packs, "chunks",
+			(json_int_t)res->chunks, "trees",
+			(json_int_t)res->trees, "bytes", (json_int_t)res->bytes,
 			"records_removed", (json_int_t)res->records_removed,
 			"frames_left", (json_int_t)res->frames_left,
 			"packs_removed", (json_int_t)res->packs_removed,
-			"snapshots", (json_int_t)res->counts.snapshots,
-			"files", (json_int_t)res->counts.files,
-			"packs", (json_int_t)res->counts.packs,
-			"frames", (json_int_t)res->counts.frames,
-			"seconds", seconds));
+			"snapshots", (json_int_t)res->counts.snapshots, "files",
+			(json_int_t)res->counts.files, "packs",
+			(json_int_t)res->counts.packs, "frames",
+			(json_int_t)res->counts.frames, "seconds", seconds));
 }
 
 /* --- the command --- */
@@ -266,9 +289,12 @@ static int run(struct repair_command *command, const char *path)
 	command->repo = command_open(path, &command->common);
 	if (command->repo == NULL)
 		return EXIT_FAILED;
-	int err = command->from != NULL && !command->o.dry_run ? open_from(command) : 0;
+	int err = command->from != NULL && !command->o.dry_run
+			? open_from(command)
+			: 0;
 	if (err == 0)
-		err = repair_run(command->repo, command->from_repo, &command->o, &command->res);
+		err = repair_run(command->repo, command->from_repo, &command->o,
+				&command->res);
 	if (err < 0)
 		return command_failed(err);
 	if (report_json())
@@ -281,18 +307,19 @@ static int run(struct repair_command *command, const char *path)
 int command_repair(int argc, char **argv)
 {
 	struct repair_command c = { .jobs = { .value = pool_processors(),
-					    .min = 1, .max = JOBS_MAX } };
+						    .min = 1,
+						    .max = JOBS_MAX } };
 	if (c.jobs.value > JOBS_MAX)
 		c.jobs.value = JOBS_MAX;
 	const struct option own[] = {
 		{ "from", 0, OPTION_TEXT, &c.from, "REPO2",
-			"take what this copy of the repository has" },
+				"take what this copy of the repository has" },
 		{ "read-data", 0, OPTION_FLAG, &c.o.read_data, NULL,
-			"read every frame first" },
+				"read every frame first" },
 		{ "dry-run", 'n', OPTION_FLAG, &c.o.dry_run, NULL,
-			"only look and list" },
+				"only look and list" },
 		{ "jobs", 'j', OPTION_NUMBER, &c.jobs, "N",
-			"threads (default: one per processor)" },
+				"threads (default: one per processor)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -302,11 +329,14 @@ int command_repair(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs repair",
 		.operands = "REPO",
-		.purpose = "List damaged or missing parts of the repository with every "
-			   "snapshot, file and\nbyte range they touch, and bring back "
+		.purpose = "List damaged or missing parts of the repository "
+			   "with every "
+			   "snapshot, file and\nbyte range they touch, and "
+			   "bring back "
 			   "what a copy has. Exit status 1 if damage\nremains.",
 		.tables = tables,
-		.min_operands = 1, .max_operands = 1,
+		.min_operands = 1,
+		.max_operands = 1,
 	};
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &c.common.report);

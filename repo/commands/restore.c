@@ -18,7 +18,7 @@
 
 struct command {
 	struct common_options common;
-	const char *damaged;	/* "zero", or NULL: an error */
+	const char *damaged; /* "zero", or NULL: an error */
 	struct option_number jobs;
 	struct repository *repo;
 	struct snapshot *snap;
@@ -39,8 +39,10 @@ static int one_into_directory(struct command *command, const char *dest,
 	}
 	/* A device is meant only where it is named. */
 	if (stat(path, &st) == 0 && S_ISBLK(st.st_mode))
-		return fail(-EEXIST, "%s is a block device; name it to "
-				"write to it", path);
+		return fail(-EEXIST,
+				"%s is a block device; name it to "
+				"write to it",
+				path);
 	return restore_file_to_path(&command->restore, file, path, format);
 }
 
@@ -50,16 +52,19 @@ static int all_into_directory(struct command *command, const char *dest)
 	int err = 0;
 	for (uint32_t i = 0; err == 0 && i < command->snap->file_count; i++) {
 		const struct snapshot_file *file = &command->snap->files[i];
-		err = one_into_directory(command, dest, file, file->name, RESTORE_RAW);
+		err = one_into_directory(command, dest, file, file->name,
+				RESTORE_RAW);
 	}
 	return err;
 }
 
-static int restore_one(struct command *command, const char *name, const char *dest)
+static int restore_one(struct command *command, const char *name,
+		const char *dest)
 {
 	struct stat st;
 	enum restore_format format = RESTORE_RAW;
-	const struct snapshot_file *file = snapshot_find_file(command->snap, name);
+	const struct snapshot_file *file =
+			snapshot_find_file(command->snap, name);
 	if (file == NULL) { /* a disk's other form, as snapshot_resolve saw */
 		file = snapshot_find_qcow2(command->snap, name);
 		format = RESTORE_QCOW2;
@@ -76,13 +81,16 @@ static int restore_all(struct command *command, const char *dest)
 	struct stat st;
 	bool exists = stat(dest, &st) == 0;
 	if (strcmp(dest, "-") == 0)
-		return fail(-EINVAL, "to standard output goes one file: name it "
+		return fail(-EINVAL,
+				"to standard output goes one file: name it "
 				"(SNAPSHOT/FILE)");
 	if (exists && S_ISDIR(st.st_mode))
 		return all_into_directory(command, dest);
 	if (exists)
-		return fail(-ENOTDIR, "%s is no folder; a whole snapshot goes "
-				"into a folder", dest);
+		return fail(-ENOTDIR,
+				"%s is no folder; a whole snapshot goes "
+				"into a folder",
+				dest);
 	if (mkdir(dest, 0700) < 0)
 		return fail_errno(-errno, "making folder %s", dest);
 	return all_into_directory(command, dest);
@@ -99,14 +107,19 @@ static int run(struct command *command, const char *spec, const char *dest)
 	restore->zero_damaged = command->damaged != NULL;
 	int err = snapshot_resolve(command->repo, spec, &command->snap, &file);
 	if (err == 0)
-		err = restore_file_add_roots(command->repo, command->snap, "restore", &session);
+		err = restore_file_add_roots(command->repo, command->snap,
+				"restore", &session);
 	if (err == 0)
-		err = image_reader_new(&restore->reader, command->repo->packs, &ro);
+		err = image_reader_new(&restore->reader, command->repo->packs,
+				&ro);
 	for (uint32_t i = 0; err == 0 && i < command->snap->file_count; i++)
-		if (file == NULL || strcmp(file, command->snap->files[i].name) == 0)
+		if (file == NULL
+				|| strcmp(file, command->snap->files[i].name)
+						== 0)
 			restore->all_total += command->snap->files[i].size;
 	if (err == 0)
-		err = file != NULL ? restore_one(command, file, dest) : restore_all(command, dest);
+		err = file != NULL ? restore_one(command, file, dest)
+				   : restore_all(command, dest);
 	image_reader_free(restore->reader);
 	session_end(session);
 	return err;
@@ -118,19 +131,26 @@ static void print_summary(const struct command *command, const char *dest,
 	const struct restore_file *restore = &command->restore;
 	char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX], took[SIZE_TEXT_MAX];
 	if (restore->range_count != 0)
-		report_warning("%s in %zu range%s can't be read and were written as "
+		report_warning("%s in %zu range%s can't be read and were "
+			       "written as "
 			       "zeros; 'amberfs repair' may bring them back",
-				size_format(size, restore_file_damaged_bytes(restore)),
-				restore->range_count, restore->range_count == 1 ? "" : "s");
+				size_format(size,
+						restore_file_damaged_bytes(
+								restore)),
+				restore->range_count,
+				restore->range_count == 1 ? "" : "s");
 	if (report_json())
-		report_print_json(json_pack("{s:s,s:i,s:I,s:I,s:f,s:o}", "snapshot",
-				command->snap->object + strlen("snapshots/"), "files",
-				(int)restore->files, "bytes",
+		report_print_json(json_pack("{s:s,s:i,s:I,s:I,s:f,s:o}",
+				"snapshot",
+				command->snap->object + strlen("snapshots/"),
+				"files", (int)restore->files, "bytes",
 				(json_int_t)restore->all_done, "written",
-				(json_int_t)restore->written, "seconds", seconds,
-				"damaged", restore_file_damaged_json(restore)));
+				(json_int_t)restore->written, "seconds",
+				seconds, "damaged",
+				restore_file_damaged_json(restore)));
 	else if (report_wants_text() && strcmp(dest, "-") != 0)
-		printf("Restored %u file%s, %s (%s written, the rest holes), in "
+		printf("Restored %u file%s, %s (%s written, the rest holes), "
+		       "in "
 		       "%s.\n",
 				restore->files, restore->files == 1 ? "" : "s",
 				size_format(size, restore->all_done),
@@ -140,15 +160,18 @@ static void print_summary(const struct command *command, const char *dest,
 
 int command_restore(int argc, char **argv)
 {
-	struct command c = { .jobs = { .value = pool_processors(), .min = 1,
-				     .max = 256 } };
+	struct command c = {
+		.jobs = { .value = pool_processors(), .min = 1, .max = 256 }
+	};
 	const struct option own[] = {
 		{ "force", 0, OPTION_FLAG, &c.restore.force, NULL,
-			"replace files that exist; overwrite a block device" },
+				"replace files that exist; overwrite a block "
+				"device" },
 		{ "damaged", 0, OPTION_TEXT, &c.damaged, "zero",
-			"write what can't be read as zeros, and name it" },
+				"write what can't be read as zeros, and name "
+				"it" },
 		{ "jobs", 'j', OPTION_NUMBER, &c.jobs, "N",
-			"threads (default: one per processor)" },
+				"threads (default: one per processor)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -157,18 +180,23 @@ int command_restore(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs restore",
 		.operands = "REPO SNAPSHOT[/FILE] DEST",
-		.purpose = "Copy a snapshot's files, or one, to DEST: a folder, a file, a "
-			   "block device, or\n- (standard output). Holes stay holes; nothing "
-			   "partial gets a final name.\nA whole domain comes back with "
+		.purpose = "Copy a snapshot's files, or one, to DEST: a "
+			   "folder, a file, a "
+			   "block device, or\n- (standard output). Holes stay "
+			   "holes; nothing "
+			   "partial gets a final name.\nA whole domain comes "
+			   "back with "
 			   "--domain: 'amberfs restore --domain --help'.",
 		.tables = tables,
-		.min_operands = 3, .max_operands = 3,
+		.min_operands = 3,
+		.max_operands = 3,
 	};
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &c.common.report);
 	if (c.common.report.json && strcmp(argv[3], "-") == 0)
-		options_error(&cl, "--json and standard output as DEST contradict "
-				 "each other");
+		options_error(&cl,
+				"--json and standard output as DEST contradict "
+				"each other");
 	if (c.damaged != NULL && strcmp(c.damaged, "zero") != 0)
 		options_error(&cl, "--damaged takes the word zero");
 	interrupt_setup();

@@ -10,7 +10,8 @@
 static int add(void *ctx, const char *id, bool alive,
 		const struct session_record *record)
 {
-	json_t *j = record != NULL ? session_record_to_json(record) : json_object();
+	json_t *j = record != NULL ? session_record_to_json(record)
+				   : json_object();
 	json_object_set_new(j, "id", json_string(id));
 	json_object_set_new(j, "alive", json_boolean(alive));
 	json_object_set_new(j, "readable", json_boolean(record != NULL));
@@ -31,16 +32,14 @@ static void print_session(json_t *s)
 	json_unpack(s, "{s?s,s?s,s?s,s?I,s?I}", "kind", &kind, "host", &host,
 			"activity", &activity, "pid", &pid, "started",
 			&started);
-	const char *state = json_is_true(json_object_get(s, "alive"))
-			? "alive"
-			: "dead";
+	const char *state = json_is_true(json_object_get(s, "alive")) ? "alive"
+								      : "dead";
 	if (kind == NULL) {
 		printf("%-5s  unreadable record of session %s\n", state,
 				json_string_value(json_object_get(s, "id")));
 		return;
 	}
-	printf("%-5s  %-6s  process %" JSON_INTEGER_FORMAT
-	       " on %s since %s",
+	printf("%-5s  %-6s  process %" JSON_INTEGER_FORMAT " on %s since %s",
 			state, kind, pid, host, utc_format(time, started));
 	if (activity != NULL)
 		printf(", at %s", activity);
@@ -59,23 +58,26 @@ static void print_text(json_t *sessions)
 	json_t *s;
 	if (json_array_size(sessions) == 0)
 		printf("Nobody is at work.\n");
-	json_array_foreach(sessions, i, s)
+	json_array_foreach (sessions, i, s)
 		print_session(s);
 }
 
 int command_sessions(int argc, char **argv)
 {
 	struct common_options o = { 0 };
-	const struct option *tables[] = {
-		repository_option_table(&o.repository),
+	const struct option *tables[] = { repository_option_table(
+							  &o.repository),
 		report_option_table(&o.report), NULL };
 	const struct command_line cl = {
 		.program = "amberfs sessions",
 		.operands = "REPO",
-		.purpose = "List the backups, mounts and other processes at work in "
-			   "REPO. Dead ones are\nremoved by the next one that begins.",
+		.purpose = "List the backups, mounts and other processes at "
+			   "work in "
+			   "REPO. Dead ones are\nremoved by the next one that "
+			   "begins.",
 		.tables = tables,
-		.min_operands = 1, .max_operands = 1,
+		.min_operands = 1,
+		.max_operands = 1,
 	};
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.report);

@@ -14,7 +14,8 @@
 static void print_file(const struct snapshot_file *file)
 {
 	char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX];
-	printf("  %-20s %10s %10s  %s", file->name, size_format(size, file->size),
+	printf("  %-20s %10s %10s  %s", file->name,
+			size_format(size, file->size),
 			size_format(data, file->root.data_bytes),
 			snapshot_file_kind_name(file->kind));
 	if (file->format != NULL)
@@ -22,8 +23,10 @@ static void print_file(const struct snapshot_file *file)
 	if (file->source_path != NULL) {
 		char shown[1024];
 		CLEANUP_FREE char *raw = name_unescape(file->source_path, NULL);
-		printf(", from %s", name_display(shown, sizeof(shown),
-						    raw != NULL ? raw : file->source_path));
+		printf(", from %s",
+				name_display(shown, sizeof(shown),
+						raw != NULL ? raw
+							    : file->source_path));
 	}
 	if (file->checkpoint != NULL) {
 		char shown[256];
@@ -43,9 +46,9 @@ static void print_pin(struct repository *repo, const struct snapshot *snap)
 		printf("Pinned       since %s%s%s\n",
 				utc_format(since, pin.since),
 				pin.note != NULL ? ": " : "",
-				pin.note != NULL ? name_display(note, sizeof(note),
-							   pin.note)
-					 : "");
+				pin.note != NULL ? name_display(note,
+						sizeof(note), pin.note)
+						 : "");
 	else if (err != -ENOENT)
 		printf("Pinned       (%s)\n", error_text(err));
 	pins_clear_one(&pin);
@@ -87,10 +90,11 @@ static void print_text(struct repository *repo, const struct snapshot *snap)
 	char id[2 * ID_SIZE + 1], time[UTC_TEXT_MAX], fresh[SIZE_TEXT_MAX],
 			read[SIZE_TEXT_MAX];
 	hex_encode(id, snap->id.b, ID_SIZE);
-	printf("Snapshot     %s/%s\n", snap->source, utc_format(time, snap->time));
+	printf("Snapshot     %s/%s\n", snap->source,
+			utc_format(time, snap->time));
 	printf("Id           %s\n", id);
-	printf("Kind         %s\n", snap->kind == SNAPSHOT_DOMAIN ? "domain"
-							       : "files");
+	printf("Kind         %s\n",
+			snap->kind == SNAPSHOT_DOMAIN ? "domain" : "files");
 	if (snap->uuid != NULL)
 		printf("UUID         %s\n", snap->uuid);
 	if (snap->consistency != NULL)
@@ -117,16 +121,18 @@ static void print_text(struct repository *repo, const struct snapshot *snap)
 int command_show(int argc, char **argv)
 {
 	struct common_options o = { 0 };
-	const struct option *tables[] = {
-		repository_option_table(&o.repository),
+	const struct option *tables[] = { repository_option_table(
+							  &o.repository),
 		report_option_table(&o.report), NULL };
 	const struct command_line cl = {
 		.program = "amberfs show",
 		.operands = "REPO SNAPSHOT",
-		.purpose = "Show a snapshot: source/time, source/latest, or the "
+		.purpose = "Show a snapshot: source/time, source/latest, or "
+			   "the "
 			   "beginning of its id.",
 		.tables = tables,
-		.min_operands = 2, .max_operands = 2,
+		.min_operands = 2,
+		.max_operands = 2,
 	};
 	struct snapshot *snap;
 	options_parse(&cl, argc, argv);

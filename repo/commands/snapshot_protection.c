@@ -7,7 +7,8 @@
 #include "repo/base/error.h"
 #include "repo/base/units.h"
 
-void snapshot_protection_load(struct snapshot_protection *protection, struct repository *repo)
+void snapshot_protection_load(struct snapshot_protection *protection,
+		struct repository *repo)
 {
 	*protection = (struct snapshot_protection){ .now = time(NULL) };
 	int err = pins_load(repo, &protection->pins);
@@ -24,22 +25,25 @@ void snapshot_protection_clear(struct snapshot_protection *protection)
 	min_age_clear(&protection->retention);
 }
 
-int64_t snapshot_protection_until(const struct snapshot_protection *protection, const struct snapshot *snap)
+int64_t snapshot_protection_until(const struct snapshot_protection *protection,
+		const struct snapshot *snap)
 {
-	return min_age_protects(&protection->retention, snap->time, protection->now)
+	return min_age_protects(&protection->retention, snap->time,
+			       protection->now)
 			? min_age_until(&protection->retention, snap->time)
 			: 0;
 }
 
-void snapshot_protection_to_json(const struct snapshot_protection *protection, const struct snapshot *snap,
-		json_t *json)
+void snapshot_protection_to_json(const struct snapshot_protection *protection,
+		const struct snapshot *snap, json_t *json)
 {
 	char text[UTC_TEXT_MAX];
 	int64_t until = snapshot_protection_until(protection, snap);
 	if (json == NULL)
 		return;
 	json_object_set_new(json, "pinned",
-			json_boolean(pins_have(&protection->pins, snap->object)));
+			json_boolean(pins_have(&protection->pins,
+					snap->object)));
 	if (until > 0)
 		json_object_set_new(json, "protected_until",
 				json_string(utc_format(text, until)));

@@ -15,14 +15,16 @@ struct snapshot_protection {
 };
 
 /* Warns about what can't be loaded; that is empty then. */
-void snapshot_protection_load(struct snapshot_protection *protection, struct repository *repo);
+void snapshot_protection_load(struct snapshot_protection *protection,
+		struct repository *repo);
 void snapshot_protection_clear(struct snapshot_protection *protection);
 
 /* 0: not protected; else until when. */
-int64_t snapshot_protection_until(const struct snapshot_protection *protection, const struct snapshot *snap);
+int64_t snapshot_protection_until(const struct snapshot_protection *protection,
+		const struct snapshot *snap);
 
 /* Adds "pinned", and "protected_until" if it is, to the JSON of SNAP. */
-void snapshot_protection_to_json(const struct snapshot_protection *protection, const struct snapshot *snap,
-		json_t *json);
+void snapshot_protection_to_json(const struct snapshot_protection *protection,
+		const struct snapshot *snap, json_t *json);
 
 #endif

@@ -38,15 +38,16 @@ static void print_report(struct verify *verify, double seconds)
 	if (report_json()) {
 		report_print_json(json_pack(
 				"{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O,s:f}",
-				"ok", (int)(verify->problem_count == 0), "problems_found",
+				"ok", (int)(verify->problem_count == 0),
+				"problems_found",
 				(json_int_t)verify->problem_count, "snapshots",
 				(json_int_t)verify->counts.snapshots, "files",
 				(json_int_t)verify->counts.files, "leaves",
 				(json_int_t)verify->counts.leaves, "chunks",
 				(json_int_t)verify->counts.chunks, "packs",
 				(json_int_t)verify->counts.packs, "frames",
-				(json_int_t)verify->counts.frames, "problems", verify->problems,
-				"seconds", seconds));
+				(json_int_t)verify->counts.frames, "problems",
+				verify->problems, "seconds", seconds));
 		return;
 	}
 	if (!report_wants_text() && verify->problem_count == 0)
@@ -54,13 +55,17 @@ static void print_report(struct verify *verify, double seconds)
 	FILE *to = verify->problem_count ? stderr : stdout;
 	fprintf(to, "Checked in %s:", duration_format(took, seconds));
 	if (verify->counts.snapshots || verify->repo != NULL)
-		fprintf(to, " %" PRIu64 " snapshots, %" PRIu64 " files, %" PRIu64
-			    " chunks;",
-				verify->counts.snapshots, verify->counts.files, verify->counts.chunks);
+		fprintf(to,
+				" %" PRIu64 " snapshots, %" PRIu64
+				" files, %" PRIu64 " chunks;",
+				verify->counts.snapshots, verify->counts.files,
+				verify->counts.chunks);
 	fprintf(to, " %" PRIu64 " packs, %" PRIu64 " frames read. ",
-			(uint64_t)verify->counts.packs, (uint64_t)verify->counts.frames);
+			(uint64_t)verify->counts.packs,
+			(uint64_t)verify->counts.frames);
 	if (verify->problem_count)
-		fprintf(to, "%" PRIu64 " PROBLEMS FOUND.\n", verify->problem_count);
+		fprintf(to, "%" PRIu64 " PROBLEMS FOUND.\n",
+				verify->problem_count);
 	else
 		fprintf(to, "All is well.\n");
 }
@@ -68,9 +73,11 @@ static void print_report(struct verify *verify, double seconds)
 static int check_with_key(struct verify *verify, const char *snapshot,
 		bool read_data, bool packs)
 {
-	int err = session_begin(&verify->session, verify->repo, SESSION_READ, "verify");
+	int err = session_begin(&verify->session, verify->repo, SESSION_READ,
+			"verify");
 	if (session_unwritable(err)) {
-		report_warning("%s can't be written, so nobody sees this check: a "
+		report_warning("%s can't be written, so nobody sees this "
+			       "check: a "
 			       "prune meanwhile may look like damage",
 				store_path(verify->store));
 		err = exclusions_load(verify->repo->exclusions);
@@ -98,13 +105,16 @@ static int check_without_key(struct verify *verify, const char *path)
 		return err;
 	err = store_size(verify->store, CONFIG_NAME, &size);
 	if (err == -ENOENT)
-		return fail(err, "%s is not an amberfs repository (it has no config)",
+		return fail(err,
+				"%s is not an amberfs repository (it has no "
+				"config)",
 				store_path(verify->store));
 	return err < 0 ? err : verify_packs(verify);
 }
 
 static int run(struct verify *verify, const char *path, const char *snapshot,
-		const struct common_options *options, bool read_data, bool packs)
+		const struct common_options *options, bool read_data,
+		bool packs)
 {
 	if (packs && !read_data && snapshot == NULL) {
 		int err = check_without_key(verify, path);
@@ -121,16 +131,17 @@ static int run(struct verify *verify, const char *path, const char *snapshot,
 int command_verify(int argc, char **argv)
 {
 	struct common_options o = { 0 };
-	struct option_number jobs = { .value = pool_processors(), .min = 1,
+	struct option_number jobs = { .value = pool_processors(),
+		.min = 1,
 		.max = 256 };
 	bool read_data = false, packs = false;
 	const struct option own[] = {
 		{ "read-data", 0, OPTION_FLAG, &read_data, NULL,
-			"read, decode and check every frame" },
+				"read, decode and check every frame" },
 		{ "packs", 0, OPTION_FLAG, &packs, NULL,
-			"only the packs' checksums; needs no key" },
+				"only the packs' checksums; needs no key" },
 		{ "jobs", 'j', OPTION_NUMBER, &jobs, "N",
-			"threads (default: one per processor)" },
+				"threads (default: one per processor)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -139,11 +150,14 @@ int command_verify(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs verify",
 		.operands = "REPO [SNAPSHOT]",
-		.purpose = "Check that every image of every snapshot (or of SNAPSHOT) "
-			   "resolves to stored\nchunks. Exit status 1 if anything is "
+		.purpose = "Check that every image of every snapshot (or of "
+			   "SNAPSHOT) "
+			   "resolves to stored\nchunks. Exit status 1 if "
+			   "anything is "
 			   "damaged or missing.",
 		.tables = tables,
-		.min_operands = 1, .max_operands = 2,
+		.min_operands = 1,
+		.max_operands = 2,
 	};
 	struct verify v = { .problems = json_array() };
 	pthread_mutex_init(&v.mutex, NULL);

@@ -10,11 +10,11 @@
 struct verify {
 	struct repository *repo; /* NULL for --packs without a key */
 	struct store *store;
-	struct session *session;	/* NULL: nobody sees this check */
+	struct session *session; /* NULL: nobody sees this check */
 	unsigned jobs;
 	pthread_mutex_t mutex;
 	/* protected by mutex */
-	json_t *problems;	/* strings */
+	json_t *problems; /* strings */
 	uint64_t problem_count;
 	struct check_counts counts;
 };
@@ -24,9 +24,9 @@ void verify_problem(struct verify *verify, const char *fmt, ...)
 		__attribute__((format(printf, 2, 3)));
 
 /* Each: 0 if it ran to its end (whatever it found), else -errno. */
-int verify_packs(struct verify *verify);	/* checksums; no key needed */
-int verify_objects(struct verify *verify);	/* key slots, pins, retention */
-int verify_frames(struct verify *verify);	/* decodes and hashes every frame */
+int verify_packs(struct verify *verify);   /* checksums; no key needed */
+int verify_objects(struct verify *verify); /* key slots, pins, retention */
+int verify_frames(struct verify *verify);  /* decodes and hashes every frame */
 /* Every tree of SNAPSHOT (NULL: of all) resolves to readable packs. */
 int verify_trees(struct verify *verify, const char *snapshot);
 

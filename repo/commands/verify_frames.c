@@ -9,18 +9,20 @@
 #include "repo/base/error.h"
 #include "verify.h"
 
-static void check_all(struct verify *verify, struct pack *pack, const char *name,
-		struct check_frames_buffers *buffers)
+static void check_all(struct verify *verify, struct pack *pack,
+		const char *name, struct check_frames_buffers *buffers)
 {
 	for (uint32_t i = 0; i < pack->trailer->frame_count; i++) {
-		int err = check_frames_one(verify->repo, pack->trailer, i, buffers);
+		int err = check_frames_one(verify->repo, pack->trailer, i,
+				buffers);
 		verify->counts.frames++;
 		verify->counts.done += pack->trailer->frames[i].stored_len;
 		if (err == 0)
 			continue;
 		if (err == -ENOENT) /* pruned meanwhile */
 			return;
-		verify_problem(verify, "%s, frame %u: %s", name, i, error_text(err));
+		verify_problem(verify, "%s, frame %u: %s", name, i,
+				error_text(err));
 		if (err == -EBADMSG || err == -EIO)
 			exclusions_add_damaged(verify->repo->exclusions,
 					&pack->trailer->pack, i);
@@ -52,7 +54,8 @@ int verify_frames(struct verify *verify)
 {
 	verify->counts.packs = 0;
 	report_progress_begin("frames", check_packs_progress, &verify->counts);
-	int err = check_packs_each(verify->store, verify->jobs, &verify->counts, verify_pack, verify);
+	int err = check_packs_each(verify->store, verify->jobs, &verify->counts,
+			verify_pack, verify);
 	report_progress_end();
 	return err;
 }

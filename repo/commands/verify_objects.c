@@ -25,7 +25,8 @@ static int check_slot(void *ctx, const char *name)
 	size_t len = 0;
 	int err = store_get(verify->store, name, &data, &len, KEYSLOT_SIZE);
 	if (err == 0)
-		err = keyslot_decode(&slot, verify->repo->config.repo_id, data, len);
+		err = keyslot_decode(&slot, verify->repo->config.repo_id, data,
+				len);
 	if (err == -ENOMEM)
 		return err;
 	if (err < 0 && err != -ENOENT) /* removed meanwhile */
@@ -47,9 +48,10 @@ static int check_pins(struct verify *verify)
 		if (r == -ENOMEM)
 			e = r;
 		else if (r < 0 && r != -ENOENT)
-			verify_problem(verify, "%s holds, but its note can't be "
-					"read: %s", pins.names.items[i],
-					error_text(r));
+			verify_problem(verify,
+					"%s holds, but its note can't be "
+					"read: %s",
+					pins.names.items[i], error_text(r));
 		pins_clear_one(&pin);
 	}
 	pins_clear(&pins);

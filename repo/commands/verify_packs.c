@@ -43,14 +43,15 @@ static int check_pack(struct verify *verify, const char *name, uint8_t *buf,
 	err = hash_range(verify, name, buf, size - PACK_CHECKSUM_SIZE, state);
 	if (err < 0)
 		return err;
-	ssize_t n = store_get_range(verify->store, name, &stored, sizeof(stored),
-			size - PACK_CHECKSUM_SIZE);
+	ssize_t n = store_get_range(verify->store, name, &stored,
+			sizeof(stored), size - PACK_CHECKSUM_SIZE);
 	XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(state));
 	if (n < 0)
 		return (int)n;
 	if (n != sizeof(stored) || memcmp(&sum, &stored, sizeof(sum)) != 0)
 		return fail(-EBADMSG,
-				"pack %s does not have its checksum: it is damaged",
+				"pack %s does not have its checksum: it is "
+				"damaged",
 				name);
 	return 0;
 }
@@ -60,8 +61,9 @@ static void verify_pack(void *ctx, const char *name)
 	struct verify *verify = ctx;
 	CLEANUP_FREE uint8_t *buf = malloc(READ_SIZE);
 	XXH3_state_t *state = XXH3_createState();
-	int err = buf != NULL && state != NULL ? check_pack(verify, name, buf, state)
-			     : fail_errno(-ENOMEM, "checking %s", name);
+	int err = buf != NULL && state != NULL
+			? check_pack(verify, name, buf, state)
+			: fail_errno(-ENOMEM, "checking %s", name);
 	XXH3_freeState(state);
 	verify->counts.packs++;
 	if (err < 0 && err != -ENOENT) /* gone: pruned meanwhile */
@@ -70,9 +72,10 @@ static void verify_pack(void *ctx, const char *name)
 
 int verify_packs(struct verify *verify)
 {
-	report_progress_begin("pack checksums", check_packs_progress, &verify->counts);
-	int err = check_packs_each(verify->store, verify->jobs, &verify->counts, verify_pack,
-			verify);
+	report_progress_begin("pack checksums", check_packs_progress,
+			&verify->counts);
+	int err = check_packs_each(verify->store, verify->jobs, &verify->counts,
+			verify_pack, verify);
 	report_progress_end();
 	return err;
 }

@@ -15,7 +15,7 @@ struct bad_run {
 	struct verify *verify;
 	const struct snapshot *snap;
 	const struct snapshot_file *file;
-	uint64_t from, to;	/* to 0: none */
+	uint64_t from, to; /* to 0: none */
 	char text[512];
 };
 
@@ -35,7 +35,8 @@ static void report_run(struct bad_run *run)
 				"snapshot %s, %s, bytes %" PRIu64 " to %" PRIu64
 				": %s",
 				run->snap->object + strlen("snapshots/"),
-				run->file->name, run->from, run->to - 1, run->text);
+				run->file->name, run->from, run->to - 1,
+				run->text);
 	run->to = 0;
 	run->text[0] = '\0';
 }
@@ -75,7 +76,8 @@ static struct id *roots_to_walk(const struct check_trees *check,
 }
 
 /* Publishes what is going to be walked, so that no prune takes it meanwhile. */
-static int stand_on(struct verify *verify, const struct id *roots, size_t *count)
+static int stand_on(struct verify *verify, const struct id *roots,
+		size_t *count)
 {
 	if (verify->session == NULL || *count == 0) {
 		*count = 0;
@@ -110,7 +112,8 @@ static int check_one(struct check_trees *check, struct verify *verify,
 	return err;
 }
 
-static int check_list(struct check_trees *check, struct verify *verify, const char *spec)
+static int check_list(struct check_trees *check, struct verify *verify,
+		const char *spec)
 {
 	struct snapshot_list all;
 	struct snapshot *one;
@@ -126,7 +129,8 @@ static int check_list(struct check_trees *check, struct verify *verify, const ch
 		snapshot_free(one);
 		return err;
 	}
-	err = snapshot_list_load(verify->repo, NULL, &all, bad_snapshot, verify);
+	err = snapshot_list_load(verify->repo, NULL, &all, bad_snapshot,
+			verify);
 	if (err < 0)
 		return err;
 	/* The newest first: their problems matter most. */
@@ -139,8 +143,10 @@ static int check_list(struct check_trees *check, struct verify *verify, const ch
 int verify_trees(struct verify *verify, const char *snapshot)
 {
 	struct bad_run run = { .verify = verify };
-	struct check_trees c = { .repo = verify->repo, .counts = &verify->counts,
-		.fault = note_fault, .ctx = &run };
+	struct check_trees c = { .repo = verify->repo,
+		.counts = &verify->counts,
+		.fault = note_fault,
+		.ctx = &run };
 	int err = check_trees_begin(&c);
 	if (err == 0)
 		err = check_list(&c, verify, snapshot);

@@ -25,27 +25,35 @@
 static int begin_reading(struct copy *copy)
 {
 	struct image_reader_options ro = { .cache_size = FRAME_CACHE };
-	int err = session_begin(&copy->reading, copy->from, SESSION_READ, "copy");
+	int err = session_begin(&copy->reading, copy->from, SESSION_READ,
+			"copy");
 	if (session_unwritable(err)) {
-		report_warning("%s can't be written, so nobody sees this copy: a "
+		report_warning("%s can't be written, so nobody sees this copy: "
+			       "a "
 			       "prune there meanwhile may break it",
 				store_path(copy->from->store));
 		err = 0;
 	}
-	return err < 0 ? err : image_reader_new(&copy->reader, copy->from->packs, &ro);
+	return err < 0 ? err
+		       : image_reader_new(&copy->reader, copy->from->packs,
+				       &ro);
 }
 
-int copy_begin(struct copy *copy, struct repository *from, struct repository *repo,
-		const struct copy_options *options)
+int copy_begin(struct copy *copy, struct repository *from,
+		struct repository *repo, const struct copy_options *options)
 {
 	const struct snapshot_writer_options so = { .activity = "copy",
-		.workers = options->workers, .bwlimit = options->bwlimit };
+		.workers = options->workers,
+		.bwlimit = options->bwlimit };
 	*copy = (struct copy){ .from = from };
-	if (memcmp(from->config.repo_id, repo->config.repo_id, REPO_ID_SIZE) == 0)
+	if (memcmp(from->config.repo_id, repo->config.repo_id, REPO_ID_SIZE)
+			== 0)
 		return fail(-EINVAL,
-				"%s and %s are the same repository; a copy needs one "
+				"%s and %s are the same repository; a copy "
+				"needs one "
 				"made by 'amberfs init'",
-				store_path(from->store), store_path(repo->store));
+				store_path(from->store),
+				store_path(repo->store));
 	int err = begin_reading(copy);
 	return err < 0 ? err : snapshot_writer_begin(&copy->to, repo, &so);
 }
@@ -69,7 +77,8 @@ void copy_progress(void *ctx, struct progress_numbers *now)
 	now->done = copy->counts.done;
 	now->total = copy->file_size;
 	now->all_done = copy->all_done + now->done;
-	now->all_total = copy->all_total > copy->file_size ? copy->all_total : 0;
+	now->all_total =
+			copy->all_total > copy->file_size ? copy->all_total : 0;
 	now->fresh = st.new_bytes;
 }
 
@@ -89,9 +98,9 @@ static int stand_on(struct copy *copy, const struct snapshot *snap,
 		return no_memory();
 	for (uint32_t i = 0; i < snap->file_count; i++)
 		(*roots)[i] = snap->files[i].root.id;
-	int err = copy->reading != NULL ? session_add_roots(copy->reading, *roots,
-						 snap->file_count)
-			   : 0;
+	int err = copy->reading != NULL ? session_add_roots(copy->reading,
+				  *roots, snap->file_count)
+					: 0;
 	if (err < 0) {
 		free(take_ptr(*roots));
 		return err;
@@ -109,7 +118,8 @@ static int make_record(struct copy *copy, const struct snapshot *snap,
 		return err;
 	if (!id_equal(&s->id, &snap->id)) {
 		snapshot_free(s);
-		return fail(-ESTALE, "another snapshot took its place meanwhile");
+		return fail(-ESTALE,
+				"another snapshot took its place meanwhile");
 	}
 	s->predecessor = copy_base_predecessor(copy, snap);
 	s->has_origin = true;
@@ -159,7 +169,8 @@ static int copy_files(struct copy *copy, const struct snapshot *snap,
 	if (err == 0)
 		err = snapshot_writer_barrier(&copy->to);
 	if (err == 0)
-		err = snapshot_writer_commit(&copy->to, made, snapshot_object_commit_at);
+		err = snapshot_writer_commit(&copy->to, made,
+				snapshot_object_commit_at);
 	copy_base_leave(copy, &base);
 	if (err < 0 || made == NULL) {
 		snapshot_free(made);
@@ -176,8 +187,10 @@ static int compare_there(const struct copy *copy, const struct snapshot *snap,
 	char time[UTC_TEXT_MAX];
 	if (!snapshot_object_is_copy(copy->from, snap, copy->to.repo, there))
 		return fail(-EEXIST,
-				"%s has a snapshot %s/%s that is not a copy of this "
-				"one; if that is the one to go, forget it there",
+				"%s has a snapshot %s/%s that is not a copy of "
+				"this "
+				"one; if that is the one to go, forget it "
+				"there",
 				store_path(copy->to.repo->store), snap->source,
 				utc_format(time, snap->time));
 	out->status = COPY_THERE;
@@ -223,11 +236,13 @@ int copy_snapshot(struct copy *copy, const struct snapshot *snap,
 	*out = (struct copy_result){ .status = COPY_DONE };
 	uint64_t size;
 	int err = copy_base_load_source(copy, snap->source);
-	const struct snapshot *there = err == 0 ? copy_base_counterpart(copy, snap) : NULL;
+	const struct snapshot *there =
+			err == 0 ? copy_base_counterpart(copy, snap) : NULL;
 	if (there != NULL)
 		err = compare_there(copy, snap, there, out);
-	else if (err == 0 && store_size(copy->to.repo->store, snap->object, &size)
-			== 0) /* it can't be read, or came just now */
+	else if (err == 0
+			&& store_size(copy->to.repo->store, snap->object, &size)
+					== 0) /* it can't be read, or came just now */
 		err = taken_meanwhile(copy, snap, out);
 	else if (err == 0)
 		err = copy_missing(copy, snap, out);

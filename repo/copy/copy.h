@@ -20,38 +20,38 @@
 
 struct copy_options {
 	unsigned workers;
-	uint64_t bwlimit;	/* bytes read a second; 0: none */
+	uint64_t bwlimit; /* bytes read a second; 0: none */
 };
 
 /* One run. The fields are for the files of this directory. */
 struct copy {
 	struct repository *from;
-	struct session *reading;	/* in FROM; NULL: it can't be written */
-	struct image_reader *reader;	/* of FROM */
+	struct session *reading;     /* in FROM; NULL: it can't be written */
+	struct image_reader *reader; /* of FROM */
 	struct snapshot_writer to;
 	/* The source under way, and its snapshots in both. */
 	char *source;
 	struct snapshot_list there, here;
 	/* For the progress bar, bytes. */
-	struct image_counts counts;	/* of the file under way */
+	struct image_counts counts; /* of the file under way */
 	uint64_t file_size;
 	_Atomic uint64_t all_done, all_total;
-	uint64_t read;			/* finished files */
+	uint64_t read; /* finished files */
 };
 
 enum copy_status { COPY_DONE, COPY_THERE, COPY_FAILED };
 
 struct copy_result {
 	enum copy_status status;
-	struct id id;			/* of the copy; zero: failed */
-	uint64_t read;			/* bytes read from FROM */
+	struct id id;  /* of the copy; zero: failed */
+	uint64_t read; /* bytes read from FROM */
 	uint64_t new_bytes, stored_bytes;
 };
 
 /* Both are attached and outlive the run. The same repository twice is
  * refused. On an error copy_end is still called. */
-int copy_begin(struct copy *copy, struct repository *from, struct repository *repo,
-		const struct copy_options *options);
+int copy_begin(struct copy *copy, struct repository *from,
+		struct repository *repo, const struct copy_options *options);
 void copy_end(struct copy *copy);
 
 /* Copies SNAP of FROM, unless it is there. Snapshots of one source should come
@@ -80,7 +80,8 @@ int copy_base_find(struct copy *copy, const struct snapshot *snap,
 		struct copy_base *out);
 void copy_base_leave(struct copy *copy, struct copy_base *base);
 /* The newest snapshot in TO before SNAP's time: its id, or zero. */
-struct id copy_base_predecessor(const struct copy *copy, const struct snapshot *snap);
+struct id copy_base_predecessor(const struct copy *copy,
+		const struct snapshot *snap);
 
 /* Stores file FILE in TO. */
 int copy_file(struct copy *copy, const struct snapshot_file *file,

@@ -33,11 +33,12 @@ int copy_base_load_source(struct copy *copy, const char *source)
 	snapshot_list_clear(&copy->here);
 	snapshot_list_clear(&copy->there);
 	free(take_ptr(copy->source));
-	int err = snapshot_list_load(copy->from, source, &copy->here, pass_over, copy);
+	int err = snapshot_list_load(copy->from, source, &copy->here, pass_over,
+			copy);
 	if (err < 0)
 		return err;
-	err = snapshot_list_load(copy->to.repo, source, &copy->there,
-				pass_over, copy);
+	err = snapshot_list_load(copy->to.repo, source, &copy->there, pass_over,
+			copy);
 	if (err < 0)
 		return err;
 	copy->source = strdup(source);
@@ -53,7 +54,8 @@ const struct snapshot *copy_base_counterpart(const struct copy *copy,
 	return NULL;
 }
 
-struct id copy_base_predecessor(const struct copy *copy, const struct snapshot *snap)
+struct id copy_base_predecessor(const struct copy *copy,
+		const struct snapshot *snap)
 {
 	struct id found = { { 0 } };
 	for (size_t i = 0; i < copy->there.count; i++)
@@ -67,8 +69,8 @@ static const struct snapshot *original_of(const struct copy *copy,
 		const struct snapshot *there)
 {
 	for (size_t i = 0; i < copy->here.count; i++)
-		if (snapshot_object_is_copy(copy->from, copy->here.items[i], copy->to.repo,
-				    there))
+		if (snapshot_object_is_copy(copy->from, copy->here.items[i],
+				    copy->to.repo, there))
 			return copy->here.items[i];
 	return NULL;
 }
@@ -121,11 +123,11 @@ int copy_base_find(struct copy *copy, const struct snapshot *snap,
 	choose(copy, snap, out);
 	if (out->to == NULL)
 		return 0;
-	int err = publish(copy->to.repo, copy->to.session, out->to, &out->to_roots,
-			&out->to_count);
+	int err = publish(copy->to.repo, copy->to.session, out->to,
+			&out->to_roots, &out->to_count);
 	if (err == 1)
-		err = publish(copy->from, copy->reading, out->from, &out->from_roots,
-				&out->from_count);
+		err = publish(copy->from, copy->reading, out->from,
+				&out->from_roots, &out->from_count);
 	if (err != 1)
 		out->from = out->to = NULL;
 	return err < 0 ? err : 0;
@@ -134,9 +136,11 @@ int copy_base_find(struct copy *copy, const struct snapshot *snap,
 void copy_base_leave(struct copy *copy, struct copy_base *base)
 {
 	if (base->to_count != 0)
-		session_leave_later(copy->to.session, base->to_roots, base->to_count);
+		session_leave_later(copy->to.session, base->to_roots,
+				base->to_count);
 	if (base->from_count != 0)
-		session_leave_later(copy->reading, base->from_roots, base->from_count);
+		session_leave_later(copy->reading, base->from_roots,
+				base->from_count);
 	free(base->to_roots);
 	free(base->from_roots);
 	*base = (struct copy_base){ 0 };

@@ -12,8 +12,8 @@
 #include "repo/base/interrupt.h"
 
 struct source {
-	struct image *image;	/* what is copied */
-	struct image *base;	/* the same file of the base, in FROM; or NULL */
+	struct image *image; /* what is copied */
+	struct image *base;  /* the same file of the base, in FROM; or NULL */
 };
 
 static int read_image(void *ctx, unsigned worker, void *buf, size_t len,
@@ -35,8 +35,8 @@ static int extent(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 	(void)worker;
 	int err = image_seek_extent(source->image, offset, limit, hole, end);
 	return err < 0 ? fail_within(err, "at byte %llu",
-				       (unsigned long long)offset)
-		     : 0;
+			       (unsigned long long)offset)
+		       : 0;
 }
 
 /* A base that can't be read only costs reading. */
@@ -46,8 +46,8 @@ static int same(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 	struct source *source = ctx;
 	(void)worker;
 	if (source->base == NULL
-			|| image_compare(source->image, source->base, offset, limit, same,
-					   end)
+			|| image_compare(source->image, source->base, offset,
+					   limit, same, end)
 					< 0) {
 		*same = false;
 		*end = limit;
@@ -94,7 +94,8 @@ static bool find_base_files(const struct copy_base *base,
 	if (base->from == NULL)
 		return false;
 	*from = base_file(base->from, file);
-	*to = *from != NULL ? snapshot_find_file(base->to, (*from)->name) : NULL;
+	*to = *from != NULL ? snapshot_find_file(base->to, (*from)->name)
+			    : NULL;
 	return *to != NULL && (*to)->size == (*from)->size
 			&& (*to)->root.data_bytes == (*from)->root.data_bytes
 			&& (*to)->root.clusters == (*from)->root.clusters;
@@ -104,14 +105,17 @@ static int write_image(struct copy *copy, const struct snapshot_file *file,
 		struct source *s, struct image *base, struct tree_root *root)
 {
 	const struct image_source source = { .size = file->size,
-		.read = read_image, .extent = extent, .same = same,
-		.proven = proven, .ctx = s };
+		.read = read_image,
+		.extent = extent,
+		.same = same,
+		.proven = proven,
+		.ctx = s };
 	uint64_t size;
 	copy->counts = (struct image_counts){ .done = 0 };
 	copy->file_size = file->size;
 	report_progress_begin(file->name, copy_progress, copy);
-	int err = image_writer_write(copy->to.writer, &source, base, &copy->counts,
-			&interrupt_flag, root, &size);
+	int err = image_writer_write(copy->to.writer, &source, base,
+			&copy->counts, &interrupt_flag, root, &size);
 	report_progress_end();
 	copy->read += copy->counts.read;
 	copy->all_done += copy->counts.done;
@@ -128,7 +132,8 @@ int copy_file(struct copy *copy, const struct snapshot_file *f,
 	bool based = find_base_files(base, f, &from, &to);
 	if (based && id_equal(&from->root.id, &f->root.id)
 			&& from->size == f->size
-			&& snapshot_writer_is_whole(&copy->to, &to->root, to->size)) {
+			&& snapshot_writer_is_whole(&copy->to, &to->root,
+					to->size)) {
 		report_verbose("%s: unchanged", f->name);
 		copy->all_done += f->size;
 		*root = to->root;
@@ -137,10 +142,15 @@ int copy_file(struct copy *copy, const struct snapshot_file *f,
 	int err = image_open(&s.image, copy->reader, &f->root, f->size);
 	if (err < 0)
 		return err;
-	if (based && image_open(&s.base, copy->reader, &from->root, from->size) < 0)
+	if (based
+			&& image_open(&s.base, copy->reader, &from->root,
+					   from->size)
+					< 0)
 		s.base = NULL;
-	if (based && image_open(&base_there, copy->to.reader, &to->root, to->size)
-			< 0)
+	if (based
+			&& image_open(&base_there, copy->to.reader, &to->root,
+					   to->size)
+					< 0)
 		base_there = NULL;
 	err = write_image(copy, f, &s, base_there, root);
 	image_close(base_there);

@@ -54,18 +54,19 @@ struct seal {
 
 static_assert(MASTER_KEY_SIZE == crypto_kdf_KEYBYTES, "master key");
 static_assert(sizeof(KDF_CONTEXT) == crypto_kdf_CONTEXTBYTES + 1, "context");
-static_assert(SEAL_NONCE_SIZE ==
-		crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "nonce");
-static_assert(SEAL_TAG_SIZE ==
-		crypto_aead_xchacha20poly1305_ietf_ABYTES, "tag");
+static_assert(SEAL_NONCE_SIZE == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
+		"nonce");
+static_assert(SEAL_TAG_SIZE == crypto_aead_xchacha20poly1305_ietf_ABYTES,
+		"tag");
 static_assert(SEAL_TAG_SIZE == sizeof(XXH128_canonical_t), "checksum");
 static_assert(KEY_SIZE == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "key");
 static_assert(KEY_SIZE == crypto_onetimeauth_KEYBYTES, "proof key");
 static_assert(PROOF_SIZE == crypto_onetimeauth_BYTES, "proof");
-static_assert(sizeof(crypto_onetimeauth_state) <=
-		sizeof(((struct seal_proof *)0)->state), "proof state");
-static_assert(_Alignof(crypto_onetimeauth_state) <=
-		_Alignof(struct seal_proof), "proof state");
+static_assert(sizeof(crypto_onetimeauth_state)
+				<= sizeof(((struct seal_proof *)0)->state),
+		"proof state");
+static_assert(_Alignof(crypto_onetimeauth_state) <= _Alignof(struct seal_proof),
+		"proof state");
 static_assert(KDF_SALT_SIZE == crypto_pwhash_SALTBYTES, "salt");
 static_assert(KDF_SALT_SIZE >= crypto_generichash_KEYBYTES_MIN, "salt");
 static_assert(ID_SIZE == 32 && MAC_SIZE == 32 && REPO_ID_SIZE == 16, "sizes");
@@ -74,7 +75,8 @@ static_assert(WRAPPED_KEY_SIZE == 72, "wrapped key");
 int seal_global_init(void)
 {
 	if (sodium_init() < 0)
-		return fail(-EIO, "libsodium does not start: it finds no "
+		return fail(-EIO,
+				"libsodium does not start: it finds no "
 				"source of random numbers");
 	return 0;
 }
@@ -96,11 +98,13 @@ struct seal *seal_new(const uint8_t *master, bool encrypted)
 	memcpy(seal->master, master, KEY_SIZE);
 	derive(seal->id_keys[ID_CHUNK], KEY_SIZE, SUBKEY_CHUNK_ID, master);
 	derive(seal->id_keys[ID_NODE], KEY_SIZE, SUBKEY_NODE_ID, master);
-	derive(seal->id_keys[ID_SNAPSHOT], KEY_SIZE, SUBKEY_SNAPSHOT_ID, master);
+	derive(seal->id_keys[ID_SNAPSHOT], KEY_SIZE, SUBKEY_SNAPSHOT_ID,
+			master);
 	derive(seal->proof_key, KEY_SIZE, SUBKEY_PROOF, master);
 	derive(seal->box_keys[SEAL_DATA], KEY_SIZE, SUBKEY_DATA, master);
 	derive(seal->box_keys[SEAL_TREE], KEY_SIZE, SUBKEY_TREE, master);
-	derive(seal->box_keys[SEAL_SNAPSHOT], KEY_SIZE, SUBKEY_SNAPSHOT, master);
+	derive(seal->box_keys[SEAL_SNAPSHOT], KEY_SIZE, SUBKEY_SNAPSHOT,
+			master);
 	derive(seal->box_keys[SEAL_META], KEY_SIZE, SUBKEY_META, master);
 	derive(seal->config_key, KEY_SIZE, SUBKEY_CONFIG, master);
 	derive(seed, sizeof(seed), SUBKEY_CUT, master);
@@ -121,7 +125,8 @@ void seal_free(struct seal *seal)
 int seal_lock(const struct seal *seal)
 {
 	if (mlock(seal, sizeof(*seal)) != 0)
-		return fail_errno(-errno, "the keys can't be kept out of swap "
+		return fail_errno(-errno,
+				"the keys can't be kept out of swap "
 				"(see ulimit -l)");
 	return 0;
 }
@@ -153,13 +158,14 @@ void seal_id(const struct seal *seal, enum id_kind kind, struct id *out,
 void seal_config_mac(const struct seal *seal, uint8_t mac[MAC_SIZE],
 		const void *data, size_t len)
 {
-	crypto_generichash(mac, MAC_SIZE, data, len, seal->config_key, KEY_SIZE);
+	crypto_generichash(mac, MAC_SIZE, data, len, seal->config_key,
+			KEY_SIZE);
 }
 
 void seal_hash(uint8_t *out, size_t out_len, const void *data, size_t len)
 {
-	assert(out_len >= crypto_generichash_BYTES_MIN &&
-			out_len <= crypto_generichash_BYTES_MAX);
+	assert(out_len >= crypto_generichash_BYTES_MIN
+			&& out_len <= crypto_generichash_BYTES_MAX);
 	crypto_generichash(out, out_len, data, len, NULL, 0);
 }
 
@@ -176,8 +182,8 @@ void seal_proof_begin(const struct seal *seal, struct seal_proof *proof)
 
 void seal_proof_update(struct seal_proof *proof, const void *data, size_t len)
 {
-	crypto_onetimeauth_update((crypto_onetimeauth_state *)proof->state, data,
-			len);
+	crypto_onetimeauth_update((crypto_onetimeauth_state *)proof->state,
+			data, len);
 }
 
 void seal_proof_end(struct seal_proof *proof, uint8_t out[PROOF_SIZE])
@@ -232,8 +238,8 @@ static int open_plain(void *plain, const uint8_t *box, size_t len,
 	const uint8_t *body = box + SEAL_NONCE_SIZE;
 	uint8_t sum[SEAL_TAG_SIZE];
 	checksum(sum, body, len, ad, ad_len);
-	if (!bytes_are_zero(box, SEAL_NONCE_SIZE) ||
-			memcmp(sum, body + len, SEAL_TAG_SIZE) != 0) {
+	if (!bytes_are_zero(box, SEAL_NONCE_SIZE)
+			|| memcmp(sum, body + len, SEAL_TAG_SIZE) != 0) {
 		if (len > 0)
 			memset(plain, 0, len);
 		return -EBADMSG;
@@ -253,8 +259,9 @@ int seal_open(const struct seal *seal, enum seal_kind kind, void *plain,
 		return open_plain(plain, box, len, ad, ad_len);
 	const uint8_t *body = box + SEAL_NONCE_SIZE;
 	if (crypto_aead_xchacha20poly1305_ietf_decrypt_detached(plain, NULL,
-			body, len, body + len, ad, ad_len, box,
-			seal->box_keys[kind]) != 0) {
+			    body, len, body + len, ad, ad_len, box,
+			    seal->box_keys[kind])
+			!= 0) {
 		/* libsodium promises nothing about PLAIN here; we do. */
 		if (len > 0)
 			memset(plain, 0, len);
@@ -279,7 +286,8 @@ int seal_derive_kek(uint8_t kek[32], const void *secret, size_t len,
 			crypto_pwhash_ALG_ARGON2ID13);
 	seal_forget_stack();
 	if (err != 0)
-		return fail(-ENOMEM, "deriving the key from the passphrase "
+		return fail(-ENOMEM,
+				"deriving the key from the passphrase "
 				"takes %u MiB of memory, which can't be had",
 				(cost->mem_kib + 1023) / 1024);
 	return 0;
@@ -302,8 +310,9 @@ int seal_unwrap(uint8_t master[MASTER_KEY_SIZE], const uint8_t kek[32],
 {
 	const uint8_t *body = wrapped + SEAL_NONCE_SIZE;
 	if (crypto_aead_xchacha20poly1305_ietf_decrypt_detached(master, NULL,
-			body, MASTER_KEY_SIZE, body + MASTER_KEY_SIZE, ad,
-			ad_len, wrapped, kek) != 0) {
+			    body, MASTER_KEY_SIZE, body + MASTER_KEY_SIZE, ad,
+			    ad_len, wrapped, kek)
+			!= 0) {
 		sodium_memzero(master, MASTER_KEY_SIZE);
 		return -EKEYREJECTED;
 	}

@@ -37,10 +37,10 @@ enum id_kind { ID_CHUNK, ID_NODE, ID_SNAPSHOT };
 
 /* Which subkey seals. */
 enum seal_kind {
-	SEAL_DATA,	/* frames and trailers of data packs */
-	SEAL_TREE,	/* frames and trailers of tree packs */
+	SEAL_DATA, /* frames and trailers of data packs */
+	SEAL_TREE, /* frames and trailers of tree packs */
 	SEAL_SNAPSHOT,
-	SEAL_META,	/* sessions, condemned, damaged, pins, retention */
+	SEAL_META, /* sessions, condemned, damaged, pins, retention */
 	SEAL_KINDS
 };
 
@@ -131,8 +131,8 @@ void seal_wipe(void *p, size_t len);
 /* --- wrapping the master key --- */
 
 struct kdf_cost {
-	uint32_t ops;		/* Argon2id passes; 0: not a passphrase slot */
-	uint32_t mem_kib;	/* Argon2id memory */
+	uint32_t ops;	  /* Argon2id passes; 0: not a passphrase slot */
+	uint32_t mem_kib; /* Argon2id memory */
 };
 #define KDF_SALT_SIZE 16
 #define WRAPPED_KEY_SIZE (MASTER_KEY_SIZE + SEAL_OVERHEAD)

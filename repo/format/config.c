@@ -48,8 +48,9 @@ static const uint8_t mac_domain[16] = "amberfs config 1";
 
 static_assert(CONFIG_SIZE == 160, "config");
 static_assert(80 + MASTER_KEY_SIZE + 16 == BODY_SIZE, "config");
-static_assert(PACK_SIZE_MOST + TRAILER_SIZE_MAX + 4 * FRAME_PLAIN_MAX <=
-		PACK_SIZE_MAX, "a full pack stays below its limit");
+static_assert(PACK_SIZE_MOST + TRAILER_SIZE_MAX + 4 * FRAME_PLAIN_MAX
+				<= PACK_SIZE_MAX,
+		"a full pack stays below its limit");
 
 void config_defaults(struct config *config, bool encrypted)
 {
@@ -106,33 +107,39 @@ static int check_version(const uint8_t *p, size_t len)
 		return fail(-EBADMSG, "config is damaged, or not amberfs's");
 	uint32_t version = get_le32(p + 8);
 	if (version > FORMAT_VERSION)
-		return fail(-EPROTONOSUPPORT, "made by a newer amberfs: format "
+		return fail(-EPROTONOSUPPORT,
+				"made by a newer amberfs: format "
 				"version %u, this program knows %u",
 				version, FORMAT_VERSION);
 	if (version != FORMAT_VERSION || len != CONFIG_SIZE)
 		return fail(-EBADMSG, "config is damaged");
 	uint64_t unknown = get_le64(p + 32) & ~KNOWN_REQUIRED;
 	if (unknown != 0)
-		return fail(-EPROTONOSUPPORT, "made by a newer amberfs: it "
+		return fail(-EPROTONOSUPPORT,
+				"made by a newer amberfs: it "
 				"uses features (bits %#llx) that this program "
-				"does not know", (unsigned long long)unknown);
+				"does not know",
+				(unsigned long long)unknown);
 	return 0;
 }
 
 static bool sizes_fit(const struct config *config)
 {
-	return config->chunk_min >= BLOCK_SIZE && config->chunk_min % BLOCK_SIZE == 0 &&
-			config->chunk_min <= config->chunk_average &&
-			(config->chunk_average & (config->chunk_average - 1)) == 0 &&
-			config->chunk_average <= config->chunk_max &&
-			config->chunk_max % BLOCK_SIZE == 0 &&
-			config->chunk_max <= CHUNK_MAX_BYTES &&
-			config->frame_size >= BLOCK_SIZE &&
-			config->frame_size % BLOCK_SIZE == 0 &&
-			config->frame_size <= FRAME_PLAIN_MAX &&
-			config->pack_size >= PACK_SIZE_LEAST &&
-			config->pack_size <= PACK_SIZE_MOST &&
-			config->zstd_level >= 1 && config->zstd_level <= LEVEL_MOST;
+	return config->chunk_min >= BLOCK_SIZE
+			&& config->chunk_min % BLOCK_SIZE == 0
+			&& config->chunk_min <= config->chunk_average
+			&& (config->chunk_average & (config->chunk_average - 1))
+			== 0
+			&& config->chunk_average <= config->chunk_max
+			&& config->chunk_max % BLOCK_SIZE == 0
+			&& config->chunk_max <= CHUNK_MAX_BYTES
+			&& config->frame_size >= BLOCK_SIZE
+			&& config->frame_size % BLOCK_SIZE == 0
+			&& config->frame_size <= FRAME_PLAIN_MAX
+			&& config->pack_size >= PACK_SIZE_LEAST
+			&& config->pack_size <= PACK_SIZE_MOST
+			&& config->zstd_level >= 1
+			&& config->zstd_level <= LEVEL_MOST;
 }
 
 int config_decode(struct config *config, const void *data, size_t len)
@@ -157,12 +164,12 @@ int config_decode(struct config *config, const void *data, size_t len)
 	memcpy(config->repo_id, p + 16, REPO_ID_SIZE);
 	memcpy(config->public_key, p + 80, MASTER_KEY_SIZE);
 	/* An encrypted repository has no public key, another must have one. */
-	if ((flags & ~FLAG_ENCRYPTED) != 0 || !sizes_fit(config) ||
-			config->created < 0 || config->created >= YEAR_10000 ||
-			bytes_are_zero(config->repo_id, REPO_ID_SIZE) ||
-			bytes_are_zero(config->public_key, MASTER_KEY_SIZE) !=
-					config->encrypted ||
-			!bytes_are_zero(p + 112, 16))
+	if ((flags & ~FLAG_ENCRYPTED) != 0 || !sizes_fit(config)
+			|| config->created < 0 || config->created >= YEAR_10000
+			|| bytes_are_zero(config->repo_id, REPO_ID_SIZE)
+			|| bytes_are_zero(config->public_key, MASTER_KEY_SIZE)
+					!= config->encrypted
+			|| !bytes_are_zero(p + 112, 16))
 		return fail(-EBADMSG, "config is damaged");
 	return 0;
 }

@@ -15,13 +15,13 @@
 struct config {
 	uint8_t repo_id[REPO_ID_SIZE];
 	bool encrypted;
-	uint64_t required;	/* feature words */
+	uint64_t required; /* feature words */
 	uint64_t optional;
-	uint32_t chunk_min, chunk_average, chunk_max;	/* bytes */
-	uint32_t frame_size;	/* plain bytes that close a frame */
-	uint32_t pack_size;	/* stored bytes that close a pack */
-	int32_t zstd_level;	/* default */
-	int64_t created;	/* UTC second */
+	uint32_t chunk_min, chunk_average, chunk_max; /* bytes */
+	uint32_t frame_size; /* plain bytes that close a frame */
+	uint32_t pack_size;  /* stored bytes that close a pack */
+	int32_t zstd_level;  /* default */
+	int64_t created;     /* UTC second */
 	uint8_t public_key[MASTER_KEY_SIZE]; /* not encrypted: the master key;
 						else zeros */
 };

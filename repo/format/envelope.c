@@ -93,8 +93,10 @@ static int check_header(const struct seal *seal, enum envelope_kind kind,
 				name);
 	encode_header(header, kind, seal_encrypts(seal), (uint32_t)len);
 	if (memcmp(header, data, ENVELOPE_HEADER_SIZE) != 0)
-		return fail(-EBADMSG, "%s is damaged: its header is not that "
-				"of such an object of this repository", name);
+		return fail(-EBADMSG,
+				"%s is damaged: its header is not that "
+				"of such an object of this repository",
+				name);
 	return 0;
 }
 
@@ -117,8 +119,10 @@ int envelope_open(const struct seal *seal, const uint8_t *repo_id,
 			object + ENVELOPE_HEADER_SIZE,
 			data_len - ENVELOPE_HEADER_SIZE, b.ad, b.len);
 	if (err < 0)
-		return fail(err, "%s is damaged or forged, or it was copied "
-				"here under another name", name);
+		return fail(err,
+				"%s is damaged or forged, or it was copied "
+				"here under another name",
+				name);
 	plain[*len] = '\0';
 	*payload = take_ptr(plain);
 	return 0;

@@ -27,8 +27,8 @@ static bool few_values(const char *text, size_t len)
 		containers += text[i] == '[' || text[i] == '{';
 		commas += text[i] == ',';
 	}
-	return containers <= JSON_FIELDS_CONTAINERS_MAX &&
-			commas <= JSON_FIELDS_COMMAS_MAX;
+	return containers <= JSON_FIELDS_CONTAINERS_MAX
+			&& commas <= JSON_FIELDS_COMMAS_MAX;
 }
 
 int json_fields_load(json_t **out, const char *object, const char *text,
@@ -37,22 +37,26 @@ int json_fields_load(json_t **out, const char *object, const char *text,
 	json_error_t error;
 	*out = NULL;
 	if (!few_values(text, len))
-		return fail(-EBADMSG, "%s is not valid: it has far too many "
-				"values", object);
+		return fail(-EBADMSG,
+				"%s is not valid: it has far too many "
+				"values",
+				object);
 	json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
 	if (json == NULL && json_error_code(&error) == json_error_out_of_memory)
 		return fail_errno(-ENOMEM, "reading %s", object);
 	if (!json_is_object(json)) {
 		json_decref(json);
-		return fail(-EBADMSG, "%s is not valid: it does not hold one "
-				"JSON object", object);
+		return fail(-EBADMSG,
+				"%s is not valid: it does not hold one "
+				"JSON object",
+				object);
 	}
 	*out = json;
 	return 0;
 }
 
-void json_fields_begin(struct json_fields *fields, json_t *json, const char *object,
-		const char *path, ...)
+void json_fields_begin(struct json_fields *fields, json_t *json,
+		const char *object, const char *path, ...)
 {
 	va_list ap;
 	fields->json = json;
@@ -70,7 +74,8 @@ void json_fields_begin(struct json_fields *fields, json_t *json, const char *obj
 	json_fields_refuse(fields, "", "not an object");
 }
 
-void json_fields_refuse(struct json_fields *fields, const char *key, const char *why, ...)
+void json_fields_refuse(struct json_fields *fields, const char *key,
+		const char *why, ...)
 {
 	char reason[256];
 	va_list ap;
@@ -78,8 +83,8 @@ void json_fields_refuse(struct json_fields *fields, const char *key, const char 
 	vsnprintf(reason, sizeof(reason), why, ap);
 	va_end(ap);
 	if (fields->err == 0)
-		fields->err = fail(-EBADMSG, "%s is not valid: %s%s: %s", fields->object,
-				fields->path, key, reason);
+		fields->err = fail(-EBADMSG, "%s is not valid: %s%s: %s",
+				fields->object, fields->path, key, reason);
 }
 
 static void out_of_memory(struct json_fields *fields)
@@ -99,22 +104,24 @@ static json_t *take(struct json_fields *fields, const char *key)
 	return value;
 }
 
-int64_t json_fields_number(struct json_fields *fields, const char *key, int64_t min,
-		int64_t max)
+int64_t json_fields_number(struct json_fields *fields, const char *key,
+		int64_t min, int64_t max)
 {
 	CLEANUP_JSON json_t *value = take(fields, key);
 	int64_t number = json_integer_value(value);
 	if (fields->err < 0)
 		return 0;
 	if (!json_is_integer(value) || number < min || number > max) {
-		json_fields_refuse(fields, key, "not a whole number from %lld to %lld",
+		json_fields_refuse(fields, key,
+				"not a whole number from %lld to %lld",
 				(long long)min, (long long)max);
 		return 0;
 	}
 	return number;
 }
 
-char *json_fields_text(struct json_fields *fields, const char *key, bool required)
+char *json_fields_text(struct json_fields *fields, const char *key,
+		bool required)
 {
 	CLEANUP_JSON json_t *value = take(fields, key);
 	if (fields->err < 0 || (value == NULL && !required))
@@ -129,7 +136,8 @@ char *json_fields_text(struct json_fields *fields, const char *key, bool require
 	return copy;
 }
 
-char *json_fields_name(struct json_fields *fields, const char *key, bool required)
+char *json_fields_name(struct json_fields *fields, const char *key,
+		bool required)
 {
 	char *text = json_fields_text(fields, key, required);
 	if (text == NULL)
@@ -146,25 +154,28 @@ char *json_fields_name(struct json_fields *fields, const char *key, bool require
 	return NULL;
 }
 
-void json_fields_hex(struct json_fields *fields, const char *key, void *out, size_t len)
+void json_fields_hex(struct json_fields *fields, const char *key, void *out,
+		size_t len)
 {
 	CLEANUP_JSON json_t *value = take(fields, key);
 	memset(out, 0, len);
 	if (value == NULL)
 		return;
-	if (!json_is_string(value) ||
-			json_string_length(value) != 2 * len ||
-			hex_decode(out, len, json_string_value(value)) < 0)
-		json_fields_refuse(fields, key, "not %zu hexadecimal digits", 2 * len);
+	if (!json_is_string(value) || json_string_length(value) != 2 * len
+			|| hex_decode(out, len, json_string_value(value)) < 0)
+		json_fields_refuse(fields, key, "not %zu hexadecimal digits",
+				2 * len);
 }
 
-json_t *json_fields_array(struct json_fields *fields, const char *key, size_t max)
+json_t *json_fields_array(struct json_fields *fields, const char *key,
+		size_t max)
 {
 	CLEANUP_JSON json_t *value = take(fields, key);
 	if (value == NULL)
 		return NULL;
 	if (!json_is_array(value) || json_array_size(value) > max) {
-		json_fields_refuse(fields, key, "not a list of at most %zu", max);
+		json_fields_refuse(fields, key, "not a list of at most %zu",
+				max);
 		return NULL;
 	}
 	return json_incref(value);

@@ -25,7 +25,8 @@
 
 /* How stored JSON is written: one form for equal content, and nothing in it
  * that a terminal could obey. */
-#define JSON_FIELDS_DUMP_FLAGS (JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII)
+#define JSON_FIELDS_DUMP_FLAGS                                                 \
+	(JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII)
 
 /* The most "[" and "{" and the most "," that JSON from outside may have: they
  * bound the memory that parsing takes, which the length alone does not. An
@@ -34,10 +35,10 @@
 #define JSON_FIELDS_COMMAS_MAX (192u << 10)
 
 struct json_fields {
-	json_t *json;		/* borrowed */
-	const char *object;	/* borrowed; the object's name, for texts */
-	char path[64];		/* of the members here, for texts */
-	int err;		/* 0, -EBADMSG, -ENOMEM */
+	json_t *json;	    /* borrowed */
+	const char *object; /* borrowed; the object's name, for texts */
+	char path[64];	    /* of the members here, for texts */
+	int err;	    /* 0, -EBADMSG, -ENOMEM */
 };
 
 static inline void cleanup_json(json_t **json)
@@ -53,20 +54,25 @@ int json_fields_load(json_t **out, const char *object, const char *text,
 
 /* PATH is printf's, e.g. "files[3].". JSON may be any value: what is not an
  * object fails. */
-void json_fields_begin(struct json_fields *fields, json_t *json, const char *object,
-		const char *path, ...) __attribute__((format(printf, 4, 5)));
+void json_fields_begin(struct json_fields *fields, json_t *json,
+		const char *object, const char *path, ...)
+		__attribute__((format(printf, 4, 5)));
 
 /* A whole number from MIN to MAX; must be there. */
-int64_t json_fields_number(struct json_fields *fields, const char *key, int64_t min,
-		int64_t max);
+int64_t json_fields_number(struct json_fields *fields, const char *key,
+		int64_t min, int64_t max);
 /* A string, malloc'ed; NULL where it is absent and not REQUIRED. */
-char *json_fields_text(struct json_fields *fields, const char *key, bool required);
+char *json_fields_text(struct json_fields *fields, const char *key,
+		bool required);
 /* A string that name_escape writes. */
-char *json_fields_name(struct json_fields *fields, const char *key, bool required);
+char *json_fields_name(struct json_fields *fields, const char *key,
+		bool required);
 /* LEN bytes as lower-case hexadecimal. Zeros where absent. */
-void json_fields_hex(struct json_fields *fields, const char *key, void *out, size_t len);
+void json_fields_hex(struct json_fields *fields, const char *key, void *out,
+		size_t len);
 /* An array of at most MAX values, a new reference; NULL where absent. */
-json_t *json_fields_array(struct json_fields *fields, const char *key, size_t max);
+json_t *json_fields_array(struct json_fields *fields, const char *key,
+		size_t max);
 
 /* An object, a new reference; NULL where absent. */
 json_t *json_fields_object(struct json_fields *fields, const char *key);
@@ -75,7 +81,8 @@ json_t *json_fields_object(struct json_fields *fields, const char *key);
 json_t *json_fields_rest(struct json_fields *fields);
 
 /* Marks KEY as not valid; WHY is a short clause: "not below 9". */
-void json_fields_refuse(struct json_fields *fields, const char *key, const char *why, ...)
+void json_fields_refuse(struct json_fields *fields, const char *key,
+		const char *why, ...)
 		__attribute__((format(printf, 3, 4), cold));
 
 #endif

@@ -53,13 +53,13 @@ static bool cost_fits(enum keyslot_kind kind, const struct kdf_cost *cost)
 {
 	if (kind != KEYSLOT_PASSPHRASE)
 		return cost->ops == 0 && cost->mem_kib == 0;
-	return cost->ops >= 1 && cost->ops <= KDF_MAX_OPS &&
-			cost->mem_kib >= KDF_LEAST_MEM_KIB &&
-			cost->mem_kib <= KDF_MAX_MEM_KIB;
+	return cost->ops >= 1 && cost->ops <= KDF_MAX_OPS
+			&& cost->mem_kib >= KDF_LEAST_MEM_KIB
+			&& cost->mem_kib <= KDF_MAX_MEM_KIB;
 }
 
-static void encode_fields(uint8_t out[KEYSLOT_SIZE],
-		const struct keyslot *slot, const uint8_t *repo_id)
+static void encode_fields(uint8_t out[KEYSLOT_SIZE], const struct keyslot *slot,
+		const uint8_t *repo_id)
 {
 	memset(out, 0, KEYSLOT_SIZE);
 	memcpy(out, magic, 8);
@@ -91,9 +91,11 @@ int keyslot_make(uint8_t out[KEYSLOT_SIZE], struct keyslot *slot,
 {
 	uint8_t kek[32], ad[AD_SIZE];
 	if (!cost_fits(slot->kind, &slot->cost))
-		return fail(-EINVAL, "a key slot takes 1 to %u passes over 8 "
+		return fail(-EINVAL,
+				"a key slot takes 1 to %u passes over 8 "
 				"to %u KiB of memory, and that only for a "
-				"passphrase", KDF_MAX_OPS, KDF_MAX_MEM_KIB);
+				"passphrase",
+				KDF_MAX_OPS, KDF_MAX_MEM_KIB);
 	seal_random(slot->salt, KDF_SALT_SIZE);
 	int err = seal_derive_kek(kek, secret, secret_len, slot->salt,
 			&slot->cost);
@@ -128,11 +130,11 @@ static bool fixed_parts_fit(const uint8_t *p)
 {
 	uint8_t sum[SUM_SIZE];
 	seal_hash(sum, SUM_SIZE, p, SUM_AT);
-	return memcmp(sum, p + SUM_AT, SUM_SIZE) == 0 &&
-			memcmp(p, magic, 8) == 0 && p[8] == SLOT_VERSION &&
-			bytes_are_zero(p + 10, 2) &&
-			bytes_are_zero(p + 20, 4) &&
-			bytes_are_zero(p + 184, SUM_AT - 184);
+	return memcmp(sum, p + SUM_AT, SUM_SIZE) == 0
+			&& memcmp(p, magic, 8) == 0 && p[8] == SLOT_VERSION
+			&& bytes_are_zero(p + 10, 2)
+			&& bytes_are_zero(p + 20, 4)
+			&& bytes_are_zero(p + 184, SUM_AT - 184);
 }
 
 int keyslot_decode(struct keyslot *slot, const uint8_t *repo_id,
@@ -142,7 +144,8 @@ int keyslot_decode(struct keyslot *slot, const uint8_t *repo_id,
 	if (len != KEYSLOT_SIZE || !fixed_parts_fit(p))
 		return fail(-EBADMSG, "the key slot is damaged");
 	if (memcmp(p + 48, repo_id, REPO_ID_SIZE) != 0)
-		return fail(-EBADMSG, "the key slot belongs to another "
+		return fail(-EBADMSG,
+				"the key slot belongs to another "
 				"repository");
 	*slot = (struct keyslot){
 		.kind = p[9],
@@ -151,9 +154,9 @@ int keyslot_decode(struct keyslot *slot, const uint8_t *repo_id,
 	};
 	memcpy(slot->salt, p + 32, KDF_SALT_SIZE);
 	memcpy(slot->wrapped, p + WRAPPED_AT, WRAPPED_KEY_SIZE);
-	if (p[9] < KEYSLOT_PASSPHRASE || p[9] > KEYSLOT_RECOVERY ||
-			!cost_fits(slot->kind, &slot->cost) ||
-			slot->created < 0 || slot->created >= YEAR_10000)
+	if (p[9] < KEYSLOT_PASSPHRASE || p[9] > KEYSLOT_RECOVERY
+			|| !cost_fits(slot->kind, &slot->cost)
+			|| slot->created < 0 || slot->created >= YEAR_10000)
 		return fail(-EBADMSG, "the key slot is not valid");
 	int err = decode_label(slot->label, p + LABEL_AT);
 	if (err == -ENOMEM)

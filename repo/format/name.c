@@ -17,8 +17,8 @@
 
 static int stays(unsigned char c, size_t position)
 {
-	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-			(c >= '0' && c <= '9'))
+	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
+			|| (c >= '0' && c <= '9'))
 		return 1;
 	if (c == '.' || c == '-')
 		return position > 0;

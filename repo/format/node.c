@@ -30,8 +30,9 @@ static_assert(CHILD_RECORD == 16 + ID_SIZE, "child record");
 static_assert(LEAF_ENTRIES_MAX == SPAN_SIZE / BLOCK_SIZE, "leaf entries");
 static_assert(LEAF_SIZE_MAX == 147488, "largest leaf");
 static_assert(NODE_SIZE_MAX == 12304, "largest node");
-static_assert(SPAN_SIZE == 16777216 && BLOCK_SIZE == 4096 &&
-		CLUSTER_SIZE == 65536, "units of an image");
+static_assert(SPAN_SIZE == 16777216 && BLOCK_SIZE == 4096
+				&& CLUSTER_SIZE == 65536,
+		"units of an image");
 static_assert(IMAGE_SIZE_MAX / SPAN_SIZE <= (uint64_t)1 << 24,
 		"the largest image fits a tree of level 3");
 static_assert(IMAGE_SIZE_MAX / CLUSTER_SIZE <= UINT32_MAX, "cluster counts");
@@ -70,7 +71,8 @@ void leaf_sum(struct leaf *leaf)
 		if (entry->hole)
 			continue;
 		uint32_t first = entry->offset / CLUSTER_SIZE;
-		uint32_t end = (entry->offset + entry->len - 1) / CLUSTER_SIZE + 1;
+		uint32_t end = (entry->offset + entry->len - 1) / CLUSTER_SIZE
+				+ 1;
 		if (first < beyond)
 			first = beyond;
 		leaf->data_bytes += entry->len;
@@ -102,7 +104,8 @@ size_t leaf_encode(uint8_t *out, const struct leaf *leaf)
 }
 
 /* The entry at P, of at most LEFT bytes. Returns its encoded size or 0. */
-static size_t decode_entry(struct leaf_entry *entry, const uint8_t *p, size_t left)
+static size_t decode_entry(struct leaf_entry *entry, const uint8_t *p,
+		size_t left)
 {
 	if (left < 4)
 		return 0;
@@ -153,17 +156,15 @@ int leaf_decode(struct leaf **out, const void *data, size_t len,
 	static const char damaged[] = "a leaf of the tree is not valid";
 	const uint8_t *p = data;
 	*out = NULL;
-	if (len < LEAF_HEAD + 4 || len > LEAF_SIZE_MAX ||
-			!bytes_are_zero(p, 4))
+	if (len < LEAF_HEAD + 4 || len > LEAF_SIZE_MAX || !bytes_are_zero(p, 4))
 		return fail(-EBADMSG, damaged);
 	uint32_t count = get_le32(p + 8);
-	if (span_len == 0 || span_len > SPAN_SIZE ||
-			get_le32(p + 4) != span_len || count == 0 ||
-			count > LEAF_ENTRIES_MAX ||
-			len < LEAF_HEAD + 4 * (size_t)count)
+	if (span_len == 0 || span_len > SPAN_SIZE || get_le32(p + 4) != span_len
+			|| count == 0 || count > LEAF_ENTRIES_MAX
+			|| len < LEAF_HEAD + 4 * (size_t)count)
 		return fail(-EBADMSG, damaged);
-	struct leaf *leaf = calloc(1, sizeof(*leaf) +
-			count * sizeof(leaf->entries[0]));
+	struct leaf *leaf = calloc(1,
+			sizeof(*leaf) + count * sizeof(leaf->entries[0]));
 	if (leaf == NULL)
 		return fail_errno(-ENOMEM, "reading a leaf of the tree");
 	leaf->span_len = span_len;
@@ -174,8 +175,8 @@ int leaf_decode(struct leaf **out, const void *data, size_t len,
 	if (err == 0) {
 		leaf_sum(leaf);
 		/* A leaf without data would be a second form of "no leaf". */
-		if (leaf->data_bytes == 0 ||
-				leaf->data_bytes != get_le32(p + 12))
+		if (leaf->data_bytes == 0
+				|| leaf->data_bytes != get_le32(p + 12))
 			err = -EBADMSG;
 	}
 	if (err < 0) {
@@ -217,11 +218,12 @@ size_t node_encode(uint8_t *out, const struct node *node)
  * blocks, but for the image's last. */
 static bool child_fits(const struct node_child *child, uint64_t spans)
 {
-	return !id_is_zero(&child->id) && child->clusters >= 1 &&
-			child->clusters <= spans * SPAN_CLUSTERS &&
-			child->data_bytes <= (uint64_t)child->clusters * CLUSTER_SIZE &&
-			child->data_bytes > (uint64_t)(child->clusters - 1) *
-							BLOCK_SIZE;
+	return !id_is_zero(&child->id) && child->clusters >= 1
+			&& child->clusters <= spans * SPAN_CLUSTERS
+			&& child->data_bytes
+			<= (uint64_t)child->clusters * CLUSTER_SIZE
+			&& child->data_bytes
+			> (uint64_t)(child->clusters - 1) * BLOCK_SIZE;
 }
 
 static int decode_child(struct node *node, const uint8_t *p, int *last_slot)
@@ -229,28 +231,29 @@ static int decode_child(struct node *node, const uint8_t *p, int *last_slot)
 	uint64_t per_slot = node_slot_spans(node->level);
 	uint64_t before = p[0] * per_slot;
 	struct node_child *child = &node->children[p[0]];
-	if (p[0] <= *last_slot || !bytes_are_zero(p + 1, 3) ||
-			before >= node->spans)
+	if (p[0] <= *last_slot || !bytes_are_zero(p + 1, 3)
+			|| before >= node->spans)
 		return -EBADMSG;
 	*last_slot = p[0];
 	child->clusters = get_le32(p + 4);
 	child->data_bytes = get_le64(p + 8);
 	memcpy(child->id.b, p + 16, ID_SIZE);
-	return child_fits(child, min_u64(per_slot, node->spans - before)) ?
-			0 : -EBADMSG;
+	return child_fits(child, min_u64(per_slot, node->spans - before))
+			? 0
+			: -EBADMSG;
 }
 
 static bool node_head_fits(const uint8_t *p, size_t len, uint8_t level,
 		uint64_t spans)
 {
-	if (len < NODE_HEAD || level < 1 || level > NODE_LEVEL_MAX ||
-			spans == 0 || spans > node_slot_spans(level) * NODE_FANOUT)
+	if (len < NODE_HEAD || level < 1 || level > NODE_LEVEL_MAX || spans == 0
+			|| spans > node_slot_spans(level) * NODE_FANOUT)
 		return false;
 	uint16_t count = get_le16(p + 2);
-	return p[0] == level && p[1] == 0 && bytes_are_zero(p + 4, 4) &&
-			get_le64(p + 8) == spans && count >= 1 &&
-			count <= NODE_FANOUT &&
-			len == NODE_HEAD + CHILD_RECORD * (size_t)count;
+	return p[0] == level && p[1] == 0 && bytes_are_zero(p + 4, 4)
+			&& get_le64(p + 8) == spans && count >= 1
+			&& count <= NODE_FANOUT
+			&& len == NODE_HEAD + CHILD_RECORD * (size_t)count;
 }
 
 int node_decode(struct node **out, const void *data, size_t len, uint8_t level,

@@ -31,7 +31,7 @@
 #define CLUSTER_SIZE 65536u
 #define SPAN_CLUSTERS (SPAN_SIZE / CLUSTER_SIZE)
 #define NODE_FANOUT 256u
-#define NODE_LEVEL_MAX 3u	/* 256^3 spans = 256 TiB */
+#define NODE_LEVEL_MAX 3u /* 256^3 spans = 256 TiB */
 #define IMAGE_SIZE_MAX ((uint64_t)1 << 47)
 /* A span's most entries: a chunk has at least 4 KiB (but at the end of a
  * span or before a hole), a hole at least a block. */
@@ -40,16 +40,16 @@
 #define NODE_SIZE_MAX (16 + 48 * NODE_FANOUT)
 
 struct leaf_entry {
-	uint32_t offset;	/* in the span, bytes */
-	uint32_t len;		/* bytes */
+	uint32_t offset; /* in the span, bytes */
+	uint32_t len;	 /* bytes */
 	bool hole;
-	struct id id;		/* zero for a hole */
+	struct id id; /* zero for a hole */
 };
 
 struct leaf {
 	uint32_t span_len;
-	uint32_t data_bytes;	/* sum of the data entries */
-	uint32_t clusters;	/* derived: non-empty 64 KiB clusters */
+	uint32_t data_bytes; /* sum of the data entries */
+	uint32_t clusters;   /* derived: non-empty 64 KiB clusters */
 	bool has_proof;
 	uint8_t proof[PROOF_SIZE];
 	uint32_t count;
@@ -57,7 +57,7 @@ struct leaf {
 };
 
 struct node_child {
-	struct id id;		/* zero: all hole */
+	struct id id; /* zero: all hole */
 	uint64_t data_bytes;
 	uint32_t clusters;
 };
@@ -70,8 +70,8 @@ struct node {
 
 /* What a tree, or a part of one, sums up to. */
 struct tree_root {
-	struct id id;		/* zero: all hole or empty */
-	uint8_t level;		/* of the root node; 0: a single leaf */
+	struct id id;  /* zero: all hole or empty */
+	uint8_t level; /* of the root node; 0: a single leaf */
 	uint64_t data_bytes;
 	uint32_t clusters;
 };

@@ -20,7 +20,7 @@
 #include "repo/crypto/seal.h"
 
 #define GROUPS 8
-#define VALUES 4	/* of a group, 5 bits each, before its check */
+#define VALUES 4 /* of a group, 5 bits each, before its check */
 #define SYMBOLS (GROUPS * (VALUES + 1))
 /* So many more or fewer characters still look like a recovery key. */
 #define NEAR 5
@@ -100,8 +100,10 @@ static int join(uint8_t key[RECOVERY_SIZE], const uint8_t values[SYMBOLS])
 		const uint8_t *v = values + (size_t)g * (VALUES + 1);
 		/* 255 is no check of anything, and spoils any sum. */
 		if (check_value(g, v) != v[VALUES])
-			return fail(-EINVAL, "group %u of the recovery key is "
-					"mistyped", g + 1);
+			return fail(-EINVAL,
+					"group %u of the recovery key is "
+					"mistyped",
+					g + 1);
 		for (int i = 0; i < VALUES; i++) {
 			held = held << 5 | v[i];
 			bits += 5;
@@ -122,9 +124,11 @@ int recovery_decode(uint8_t key[RECOVERY_SIZE], const char *text, size_t len)
 	if (count == SYMBOLS)
 		err = join(key, values);
 	else if (count >= SYMBOLS - NEAR && count <= SYMBOLS + NEAR)
-		err = fail(-EINVAL, "a recovery key has %d groups of %d characters, "
-				"%d in all; here are %d", GROUPS, VALUES + 1,
-				SYMBOLS, count);
+		err = fail(-EINVAL,
+				"a recovery key has %d groups of %d "
+				"characters, "
+				"%d in all; here are %d",
+				GROUPS, VALUES + 1, SYMBOLS, count);
 	seal_wipe(values, sizeof(values));
 	if (err < 0)
 		seal_wipe(key, RECOVERY_SIZE);

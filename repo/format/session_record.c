@@ -71,13 +71,11 @@ json_t *session_record_to_json(const struct session_record *record)
 		json_decref(roots);
 		return NULL;
 	}
-	json_t *json = json_pack("{s:s,s:I,s:s,s:I,s:s*,s:o,s:o*}",
-			"kind", session_record_kind_name(record->kind),
-			"started", (json_int_t)record->started,
-			"host", record->host,
-			"pid", (json_int_t)record->pid,
-			"activity", record->activity,
-			"roots", roots, "held", held);
+	json_t *json = json_pack("{s:s,s:I,s:s,s:I,s:s*,s:o,s:o*}", "kind",
+			session_record_kind_name(record->kind), "started",
+			(json_int_t)record->started, "host", record->host,
+			"pid", (json_int_t)record->pid, "activity",
+			record->activity, "roots", roots, "held", held);
 	if (record->acknowledged != 0)
 		json_object_set_new(json, "acknowledged",
 				json_integer((json_int_t)record->acknowledged));
@@ -100,17 +98,17 @@ static void read_kind(struct session_record *record, struct json_fields *fields)
 
 static bool root_from_json(struct id *out, json_t *json)
 {
-	return json_is_string(json) &&
-			json_string_length(json) == 2 * ID_SIZE &&
-			hex_decode(out->b, ID_SIZE,
-					json_string_value(json)) == 0 &&
-			!id_is_zero(out);
+	return json_is_string(json) && json_string_length(json) == 2 * ID_SIZE
+			&& hex_decode(out->b, ID_SIZE, json_string_value(json))
+			== 0
+			&& !id_is_zero(out);
 }
 
-static void read_roots(struct session_record *record, struct json_fields *fields)
+static void read_roots(struct session_record *record,
+		struct json_fields *fields)
 {
-	CLEANUP_JSON json_t *list = json_fields_array(fields, "roots",
-			SESSION_ROOTS_MAX);
+	CLEANUP_JSON json_t *list =
+			json_fields_array(fields, "roots", SESSION_ROOTS_MAX);
 	if (list == NULL && fields->err == 0)
 		json_fields_refuse(fields, "roots", "missing");
 	size_t count = json_array_size(list);
@@ -124,13 +122,14 @@ static void read_roots(struct session_record *record, struct json_fields *fields
 	record->root_count = (uint32_t)count;
 	for (uint32_t i = 0; i < count; i++)
 		if (!root_from_json(&record->roots[i], json_array_get(list, i)))
-			json_fields_refuse(fields, "roots", "number %u is not an id",
-					i);
+			json_fields_refuse(fields, "roots",
+					"number %u is not an id", i);
 }
 
 static void read_held(struct session_record *record, struct json_fields *fields)
 {
-	CLEANUP_JSON json_t *list = json_fields_array(fields, "held", SESSION_HELD_MAX);
+	CLEANUP_JSON json_t *list =
+			json_fields_array(fields, "held", SESSION_HELD_MAX);
 	size_t count = json_array_size(list);
 	if (count == 0)
 		return;
@@ -142,17 +141,21 @@ static void read_held(struct session_record *record, struct json_fields *fields)
 	record->held_count = (uint32_t)count;
 	for (uint32_t i = 0; i < count; i++) {
 		const char *text = json_string_value(json_array_get(list, i));
-		if (text == NULL || hex_decode(record->held[i].b, PACK_ID_SIZE,
-						    text) < 0)
-			json_fields_refuse(fields, "held", "number %u is not a pack", i);
+		if (text == NULL
+				|| hex_decode(record->held[i].b, PACK_ID_SIZE,
+						   text)
+						< 0)
+			json_fields_refuse(fields, "held",
+					"number %u is not a pack", i);
 	}
 }
 
-static void read_acknowledged(struct session_record *record, struct json_fields *fields)
+static void read_acknowledged(struct session_record *record,
+		struct json_fields *fields)
 {
 	if (json_object_get(fields->json, "acknowledged") != NULL)
-		record->acknowledged = (uint64_t)json_fields_number(
-				fields, "acknowledged", 1, EPOCH_MAX);
+		record->acknowledged = (uint64_t)json_fields_number(fields,
+				"acknowledged", 1, EPOCH_MAX);
 }
 
 int session_record_from_json(struct session_record *record, const char *text,

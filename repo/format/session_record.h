@@ -14,21 +14,26 @@
 #define SESSION_HELD_MAX 65536u
 #define EPOCH_MAX INT64_C(999999999999999999)
 
-enum session_kind { SESSION_BACKUP, SESSION_MOUNT, SESSION_PRUNE,
-	SESSION_READ, SESSION_WRITE /* keys, forget */ };
+enum session_kind {
+	SESSION_BACKUP,
+	SESSION_MOUNT,
+	SESSION_PRUNE,
+	SESSION_READ,
+	SESSION_WRITE /* keys, forget */
+};
 
 struct session_record {
 	enum session_kind kind;
-	int64_t started;	/* UTC second */
-	char *host;		/* escaped */
+	int64_t started; /* UTC second */
+	char *host;	 /* escaped */
 	int64_t pid;
-	char *activity;		/* escaped: the source, the mountpoint; or NULL */
+	char *activity; /* escaped: the source, the mountpoint; or NULL */
 	uint32_t root_count;
-	struct id *roots;	/* tree roots it stands on */
+	struct id *roots; /* tree roots it stands on */
 	/* The highest epoch after which it has listed the condemned; 0: none. */
 	uint64_t acknowledged;
 	uint32_t held_count;
-	struct pack_id *held;	/* condemned packs it has found chunks in */
+	struct pack_id *held; /* condemned packs it has found chunks in */
 };
 
 const char *session_record_kind_name(enum session_kind k);

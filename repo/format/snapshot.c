@@ -64,8 +64,8 @@ struct snapshot_file *snapshot_add_file(struct snapshot *snap)
 	/* The array's room is the next power of two. */
 	if ((n & (n - 1)) == 0) {
 		size_t room = n == 0 ? 1 : 2 * (size_t)n;
-		struct snapshot_file *files = realloc(snap->files,
-				room * sizeof(*files));
+		struct snapshot_file *files =
+				realloc(snap->files, room * sizeof(*files));
 		if (files == NULL)
 			return NULL;
 		snap->files = files;
@@ -79,8 +79,8 @@ struct snapshot_file *snapshot_find_file(const struct snapshot *snap,
 		const char *name)
 {
 	for (uint32_t i = 0; i < snap->file_count; i++)
-		if (snap->files[i].name != NULL &&
-				strcmp(snap->files[i].name, name) == 0)
+		if (snap->files[i].name != NULL
+				&& strcmp(snap->files[i].name, name) == 0)
 			return &snap->files[i];
 	return NULL;
 }
@@ -114,13 +114,13 @@ int snapshot_copy_file(struct snapshot_file *file,
 	file->mode = from->mode;
 	file->mtime_ns = from->mtime_ns;
 	file->root = from->root;
-	if (copy_text(&file->name, from->name) &&
-			copy_text(&file->source_path, from->source_path) &&
-			copy_text(&file->format, from->format) &&
-			copy_text(&file->target, from->target) &&
-			copy_text(&file->reading, from->reading) &&
-			copy_text(&file->checkpoint, from->checkpoint) &&
-			copy_identities(file, from)) {
+	if (copy_text(&file->name, from->name)
+			&& copy_text(&file->source_path, from->source_path)
+			&& copy_text(&file->format, from->format)
+			&& copy_text(&file->target, from->target)
+			&& copy_text(&file->reading, from->reading)
+			&& copy_text(&file->checkpoint, from->checkpoint)
+			&& copy_identities(file, from)) {
 		file->extra = json_deep_copy(from->extra);
 		if (file->extra != NULL || from->extra == NULL)
 			return 0;
@@ -141,8 +141,8 @@ static char *numbered_name(const char *name, unsigned number)
 		at = strrchr(name, '.');
 	if (at == NULL || at == name)
 		at = name + strlen(name);
-	if (asprintf(&text, "%.*s-%u%s", (int)(at - name), name, number,
-			at) < 0)
+	if (asprintf(&text, "%.*s-%u%s", (int)(at - name), name, number, at)
+			< 0)
 		return NULL;
 	return text;
 }
@@ -151,9 +151,10 @@ bool snapshot_qcow2_name(char out[QCOW2_NAME_MAX + 1],
 		const struct snapshot_file *file)
 {
 	size_t len = strlen(file->name);
-	if (file->kind != FILE_DISK || len <= strlen(".raw") ||
-			len > NAME_COMPONENT_MAX ||
-			strcmp(file->name + len - strlen(".raw"), ".raw") != 0)
+	if (file->kind != FILE_DISK || len <= strlen(".raw")
+			|| len > NAME_COMPONENT_MAX
+			|| strcmp(file->name + len - strlen(".raw"), ".raw")
+					!= 0)
 		return false;
 	snprintf(out, QCOW2_NAME_MAX + 1, "%.*s.qcow2",
 			(int)(len - strlen(".raw")), file->name);
@@ -167,8 +168,8 @@ struct snapshot_file *snapshot_find_qcow2(const struct snapshot *snap,
 	if (snapshot_find_file(snap, name) != NULL)
 		return NULL;
 	for (uint32_t i = 0; i < snap->file_count; i++)
-		if (snapshot_qcow2_name(shown, &snap->files[i]) &&
-				strcmp(shown, name) == 0)
+		if (snapshot_qcow2_name(shown, &snap->files[i])
+				&& strcmp(shown, name) == 0)
 			return &snap->files[i];
 	return NULL;
 }
@@ -177,8 +178,8 @@ char *snapshot_unique_name(const struct snapshot *snap, const char *wanted)
 {
 	char component[NAME_COMPONENT_MAX + 1];
 	name_component(component, wanted);
-	for (unsigned n = 2; snapshot_find_file(snap, component) != NULL ||
-			strcmp(component, SNAPSHOT_JSON_NAME) == 0;
+	for (unsigned n = 2; snapshot_find_file(snap, component) != NULL
+			|| strcmp(component, SNAPSHOT_JSON_NAME) == 0;
 			n++) {
 		CLEANUP_FREE char *name = numbered_name(wanted, n);
 		if (name == NULL)

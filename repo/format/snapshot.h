@@ -24,13 +24,13 @@
 #define QCOW2_NAME_MAX (NAME_COMPONENT_MAX + 2) /* ".raw" becomes ".qcow2" */
 
 enum file_kind {
-	FILE_DISK,	/* a disk's guest-visible content */
-	FILE_IMAGE,	/* a file given by name, or by --exact: its bytes */
-	FILE_XML,	/* domain.xml, domain-live.xml, checkpoint.xml */
+	FILE_DISK,  /* a disk's guest-visible content */
+	FILE_IMAGE, /* a file given by name, or by --exact: its bytes */
+	FILE_XML,   /* domain.xml, domain-live.xml, checkpoint.xml */
 	FILE_NVRAM,
-	FILE_INFO,	/* what qemu-img info says, JSON */
-	FILE_TPM,	/* the state of an emulated TPM */
-	FILE_BOOT,	/* a kernel or initrd that the domain boots directly */
+	FILE_INFO, /* what qemu-img info says, JSON */
+	FILE_TPM,  /* the state of an emulated TPM */
+	FILE_BOOT, /* a kernel or initrd that the domain boots directly */
 };
 
 /* What tells that a source file has not changed (DESIGN 4). */
@@ -43,15 +43,15 @@ struct file_identity {
 };
 
 struct snapshot_file {
-	char *name;		/* in the mount, escaped, unique: "vda.raw" */
+	char *name; /* in the mount, escaped, unique: "vda.raw" */
 	enum file_kind kind;
-	uint64_t size;		/* bytes */
-	uint32_t mode;		/* permission bits in the mount */
+	uint64_t size; /* bytes */
+	uint32_t mode; /* permission bits in the mount */
 	int64_t mtime_ns;
-	struct tree_root root;	/* its level follows from the size */
-	char *source_path;	/* escaped path on the host, or NULL */
-	char *format;		/* of the source: "raw", "qcow2"; or NULL */
-	char *target;		/* "vda", or NULL */
+	struct tree_root root; /* its level follows from the size */
+	char *source_path;     /* escaped path on the host, or NULL */
+	char *format;	       /* of the source: "raw", "qcow2"; or NULL */
+	char *target;	       /* "vda", or NULL */
 	/* Of the file itself, or of each file of a chain, top first. */
 	uint32_t identity_count;
 	struct file_identity *identities;
@@ -61,33 +61,33 @@ struct snapshot_file {
 	/* The libvirt checkpoint that was made with this snapshot: the bitmap of
 	 * that name, in the disk's image, tells what changed since; or NULL. */
 	char *checkpoint;
-	json_t *extra;		/* members this version doesn't know; or NULL */
+	json_t *extra; /* members this version doesn't know; or NULL */
 };
 
 enum snapshot_kind { SNAPSHOT_FILES, SNAPSHOT_DOMAIN };
 
 struct snapshot {
-	struct id id;		/* derived, not stored */
-	char *object;		/* "snapshots/…/…", derived */
-	char *source;		/* escaped */
+	struct id id; /* derived, not stored */
+	char *object; /* "snapshots/…/…", derived */
+	char *source; /* escaped */
 	enum snapshot_kind kind;
-	int64_t time;		/* UTC second of its name */
+	int64_t time; /* UTC second of its name */
 	int64_t started_ns, finished_ns;
-	uint64_t sequence;	/* 1, 2, … per source */
-	struct id predecessor;	/* zero: none */
+	uint64_t sequence;     /* 1, 2, … per source */
+	struct id predecessor; /* zero: none */
 	/* Copied from another repository: its id, and the snapshot's there. */
 	bool has_origin;
 	uint8_t origin_repository[REPO_ID_SIZE];
 	struct id origin_snapshot;
-	char *host;		/* escaped */
-	char *uuid;		/* of the domain, or NULL */
-	char *consistency;	/* "offline", "crash", "filesystem", or NULL */
+	char *host;	   /* escaped */
+	char *uuid;	   /* of the domain, or NULL */
+	char *consistency; /* "offline", "crash", "filesystem", or NULL */
 	uint64_t read_bytes, new_bytes, stored_bytes;
-	uint32_t skipped_count;	/* disks, and what else of a
+	uint32_t skipped_count; /* disks, and what else of a
 				   domain, that are not in it */
 	struct snapshot_skipped {
 		char *target, *reason; /* escaped / plain text */
-	} *skipped;
+	} * skipped;
 	uint32_t file_count;
 	struct snapshot_file *files;
 	json_t *extra;

@@ -24,8 +24,9 @@
 #define MODE_MAX 07777
 #define FILE_KINDS (FILE_BOOT + 1)
 
-static_assert(SNAPSHOT_FILES_MAX == 8192 && SNAPSHOT_SKIPPED_MAX == 8192 &&
-		SNAPSHOT_CHAIN_MAX == 1024, "lists of a snapshot");
+static_assert(SNAPSHOT_FILES_MAX == 8192 && SNAPSHOT_SKIPPED_MAX == 8192
+				&& SNAPSHOT_CHAIN_MAX == 1024,
+		"lists of a snapshot");
 static_assert(NAME_COMPONENT_MAX == 180 + 2 + 32, "shortened names");
 static_assert(IMAGE_SIZE_MAX == UINT64_C(140737488355328), "largest image");
 
@@ -47,14 +48,15 @@ static json_t *identity_to_json(const struct file_identity *identity)
 	if (identity->device == 0 && identity->inode == 0)
 		return json_null();
 	if (!identity->valid || identity->size > INT64_MAX)
-		return json_pack("{s:I,s:I}", "device", (json_int_t)identity->device,
-				"inode", (json_int_t)identity->inode);
-	return json_pack("{s:I,s:I,s:I,s:I,s:I}",
-			"device", (json_int_t)identity->device,
-			"inode", (json_int_t)identity->inode,
-			"size", (json_int_t)identity->size,
-			"mtime_ns", (json_int_t)identity->mtime_ns,
-			"ctime_ns", (json_int_t)identity->ctime_ns);
+		return json_pack("{s:I,s:I}", "device",
+				(json_int_t)identity->device, "inode",
+				(json_int_t)identity->inode);
+	return json_pack("{s:I,s:I,s:I,s:I,s:I}", "device",
+			(json_int_t)identity->device, "inode",
+			(json_int_t)identity->inode, "size",
+			(json_int_t)identity->size, "mtime_ns",
+			(json_int_t)identity->mtime_ns, "ctime_ns",
+			(json_int_t)identity->ctime_ns);
 }
 
 static json_t *identities_to_json(const struct snapshot_file *file)
@@ -73,8 +75,8 @@ static json_t *identities_to_json(const struct snapshot_file *file)
 /* Adds the members that this version doesn't know to those that it does. */
 static json_t *with_extra(json_t *json, json_t *extra)
 {
-	if (json != NULL && extra != NULL &&
-			json_object_update_missing(json, extra) < 0) {
+	if (json != NULL && extra != NULL
+			&& json_object_update_missing(json, extra) < 0) {
 		json_decref(json);
 		return NULL;
 	}
@@ -88,21 +90,17 @@ static json_t *file_to_json(const struct snapshot_file *file)
 	if (identities == NULL)
 		return NULL;
 	json_t *json = json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o,"
-			"s:s*,s:s*,s:s*,s:s*,s:s*,s:s*}",
-			"name", file->name,
-			"kind", snapshot_file_kind_name(file->kind),
-			"size", (json_int_t)file->size,
-			"mode", (json_int_t)file->mode,
-			"mtime_ns", (json_int_t)file->mtime_ns,
-			"data_bytes", (json_int_t)file->root.data_bytes,
-			"clusters", (json_int_t)file->root.clusters,
-			"identities", identities,
-			"root", hex_or_null(root, &file->root.id),
-			"source_path", file->source_path,
-			"format", file->format,
-			"target", file->target,
-			"reading", file->reading,
-			"checkpoint", file->checkpoint);
+				 "s:s*,s:s*,s:s*,s:s*,s:s*,s:s*}",
+			"name", file->name, "kind",
+			snapshot_file_kind_name(file->kind), "size",
+			(json_int_t)file->size, "mode", (json_int_t)file->mode,
+			"mtime_ns", (json_int_t)file->mtime_ns, "data_bytes",
+			(json_int_t)file->root.data_bytes, "clusters",
+			(json_int_t)file->root.clusters, "identities",
+			identities, "root", hex_or_null(root, &file->root.id),
+			"source_path", file->source_path, "format",
+			file->format, "target", file->target, "reading",
+			file->reading, "checkpoint", file->checkpoint);
 	return with_extra(json, file->extra);
 }
 
@@ -110,8 +108,8 @@ static json_t *files_to_json(const struct snapshot *snap)
 {
 	json_t *list = json_array();
 	for (uint32_t i = 0; i < snap->file_count; i++) {
-		if (json_array_append_new(list, file_to_json(&snap->files[i])) <
-				0) {
+		if (json_array_append_new(list, file_to_json(&snap->files[i]))
+				< 0) {
 			json_decref(list);
 			return NULL;
 		}
@@ -143,33 +141,32 @@ static json_t *head_to_json(const struct snapshot *snap)
 {
 	char time[UTC_TEXT_MAX], predecessor[HEX_ID_SIZE];
 	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:s,"
-			"s:s*,s:s*,s:s*}",
-			"source", snap->source,
-			"kind", snapshot_kind_name(snap->kind),
-			"time", utc_format(time, snap->time),
-			"started_ns", (json_int_t)snap->started_ns,
-			"finished_ns", (json_int_t)snap->finished_ns,
-			"sequence", (json_int_t)snap->sequence,
-			"read_bytes", (json_int_t)snap->read_bytes,
-			"new_bytes", (json_int_t)snap->new_bytes,
-			"stored_bytes", (json_int_t)snap->stored_bytes,
-			"host", snap->host,
-			"predecessor", hex_or_null(predecessor,
-					&snap->predecessor),
-			"uuid", snap->uuid,
-			"consistency", snap->consistency);
+			 "s:s*,s:s*,s:s*}",
+			"source", snap->source, "kind",
+			snapshot_kind_name(snap->kind), "time",
+			utc_format(time, snap->time), "started_ns",
+			(json_int_t)snap->started_ns, "finished_ns",
+			(json_int_t)snap->finished_ns, "sequence",
+			(json_int_t)snap->sequence, "read_bytes",
+			(json_int_t)snap->read_bytes, "new_bytes",
+			(json_int_t)snap->new_bytes, "stored_bytes",
+			(json_int_t)snap->stored_bytes, "host", snap->host,
+			"predecessor",
+			hex_or_null(predecessor, &snap->predecessor), "uuid",
+			snap->uuid, "consistency", snap->consistency);
 }
 
 /* True if every number fits what JSON can hold. */
 static bool numbers_fit(const struct snapshot *snap)
 {
 	for (uint32_t i = 0; i < snap->file_count; i++)
-		if (snap->files[i].size > IMAGE_SIZE_MAX ||
-				snap->files[i].root.data_bytes > IMAGE_SIZE_MAX)
+		if (snap->files[i].size > IMAGE_SIZE_MAX
+				|| snap->files[i].root.data_bytes
+						> IMAGE_SIZE_MAX)
 			return false;
-	return snap->sequence <= INT64_MAX && snap->read_bytes <= INT64_MAX &&
-			snap->new_bytes <= INT64_MAX &&
-			snap->stored_bytes <= INT64_MAX;
+	return snap->sequence <= INT64_MAX && snap->read_bytes <= INT64_MAX
+			&& snap->new_bytes <= INT64_MAX
+			&& snap->stored_bytes <= INT64_MAX;
 }
 
 static int add_origin(json_t *json, const struct snapshot *snap)
@@ -214,7 +211,8 @@ json_t *snapshot_json_encode(const struct snapshot *snap, bool derived)
 		return json;
 	if (err != 0)
 		json_decref(json);
-	fail(-EINVAL, "the snapshot's record can't be written: there is no "
+	fail(-EINVAL,
+			"the snapshot's record can't be written: there is no "
 			"memory for it, or it has text that is not UTF-8 or "
 			"a number that is too large");
 	return NULL;
@@ -244,14 +242,15 @@ static bool file_name_fits(const char *name)
 	char prefix[NAME_COMPONENT_MAX + 1];
 	uint8_t digest[16];
 	const char *mark = strstr(name, "%~");
-	if (strlen(name) > NAME_COMPONENT_MAX ||
-			strcmp(name, SNAPSHOT_JSON_NAME) == 0)
+	if (strlen(name) > NAME_COMPONENT_MAX
+			|| strcmp(name, SNAPSHOT_JSON_NAME) == 0)
 		return false;
 	memcpy(prefix, name, strlen(name) + 1);
 	if (mark != NULL) {
 		size_t len = (size_t)(mark - name);
-		if (len < 178 || len > 180 || hex_decode(digest,
-				sizeof(digest), mark + 2) < 0)
+		if (len < 178 || len > 180
+				|| hex_decode(digest, sizeof(digest), mark + 2)
+						< 0)
 			return false;
 		prefix[len] = '\0';
 	}
@@ -259,14 +258,16 @@ static bool file_name_fits(const char *name)
 	return raw != NULL;
 }
 
-static void read_file_name(struct snapshot_file *file, struct json_fields *fields)
+static void read_file_name(struct snapshot_file *file,
+		struct json_fields *fields)
 {
 	file->name = json_fields_text(fields, "name", true);
 	if (fields->err == 0 && !file_name_fits(file->name))
 		json_fields_refuse(fields, "name", "not a file's name");
 }
 
-static void read_file_kind(struct snapshot_file *file, struct json_fields *fields)
+static void read_file_kind(struct snapshot_file *file,
+		struct json_fields *fields)
 {
 	CLEANUP_FREE char *kind = json_fields_text(fields, "kind", true);
 	if (kind == NULL)
@@ -286,12 +287,13 @@ static bool root_fits(const struct tree_root *root, uint64_t size)
 {
 	if (id_is_zero(&root->id))
 		return root->data_bytes == 0 && root->clusters == 0;
-	return root->data_bytes <= size && root->clusters >= 1 &&
-			root->clusters <= (size + CLUSTER_SIZE - 1) /
-					CLUSTER_SIZE &&
-			root->data_bytes <= (uint64_t)root->clusters * CLUSTER_SIZE &&
-			root->data_bytes > (uint64_t)(root->clusters - 1) *
-					BLOCK_SIZE;
+	return root->data_bytes <= size && root->clusters >= 1
+			&& root->clusters
+			<= (size + CLUSTER_SIZE - 1) / CLUSTER_SIZE
+			&& root->data_bytes
+			<= (uint64_t)root->clusters * CLUSTER_SIZE
+			&& root->data_bytes
+			> (uint64_t)(root->clusters - 1) * BLOCK_SIZE;
 }
 
 static void read_root(struct snapshot_file *file, struct json_fields *fields)
@@ -301,9 +303,11 @@ static void read_root(struct snapshot_file *file, struct json_fields *fields)
 	root->level = node_tree_level(node_span_count(file->size));
 	root->data_bytes = (uint64_t)json_fields_number(fields, "data_bytes", 0,
 			IMAGE_SIZE_MAX);
-	root->clusters = (uint32_t)json_fields_number(fields, "clusters", 0, UINT32_MAX);
+	root->clusters = (uint32_t)json_fields_number(fields, "clusters", 0,
+			UINT32_MAX);
 	if (fields->err == 0 && !root_fits(root, file->size))
-		json_fields_refuse(fields, "root", "it does not agree with the sizes");
+		json_fields_refuse(fields, "root",
+				"it does not agree with the sizes");
 }
 
 static int read_identity(struct file_identity *identity, json_t *json,
@@ -312,23 +316,27 @@ static int read_identity(struct file_identity *identity, json_t *json,
 	struct json_fields m;
 	if (json_is_null(json))
 		return 0;
-	json_fields_begin(&m, json, file->object, "%sidentities[%u].", file->path,
-			number);
+	json_fields_begin(&m, json, file->object, "%sidentities[%u].",
+			file->path, number);
 	identity->device = (uint64_t)json_fields_number(&m, "device", INT64_MIN,
 			INT64_MAX);
-	identity->inode = (uint64_t)json_fields_number(&m, "inode", INT64_MIN, INT64_MAX);
-	if (json_object_get(json, "size") == NULL &&
-			json_object_get(json, "mtime_ns") == NULL &&
-			json_object_get(json, "ctime_ns") == NULL)
+	identity->inode = (uint64_t)json_fields_number(&m, "inode", INT64_MIN,
+			INT64_MAX);
+	if (json_object_get(json, "size") == NULL
+			&& json_object_get(json, "mtime_ns") == NULL
+			&& json_object_get(json, "ctime_ns") == NULL)
 		return m.err;
 	identity->size = (uint64_t)json_fields_number(&m, "size", 0, INT64_MAX);
-	identity->mtime_ns = json_fields_number(&m, "mtime_ns", INT64_MIN, INT64_MAX);
-	identity->ctime_ns = json_fields_number(&m, "ctime_ns", INT64_MIN, INT64_MAX);
+	identity->mtime_ns = json_fields_number(&m, "mtime_ns", INT64_MIN,
+			INT64_MAX);
+	identity->ctime_ns = json_fields_number(&m, "ctime_ns", INT64_MIN,
+			INT64_MAX);
 	identity->valid = m.err == 0;
 	return m.err;
 }
 
-static void read_identities(struct snapshot_file *file, struct json_fields *fields)
+static void read_identities(struct snapshot_file *file,
+		struct json_fields *fields)
 {
 	CLEANUP_JSON json_t *list = json_fields_array(fields, "identities",
 			SNAPSHOT_CHAIN_MAX);
@@ -353,9 +361,11 @@ static int read_file(struct snapshot_file *file, json_t *json,
 	json_fields_begin(&m, json, object, "files[%u].", number);
 	read_file_name(file, &m);
 	read_file_kind(file, &m);
-	file->size = (uint64_t)json_fields_number(&m, "size", 0, IMAGE_SIZE_MAX);
+	file->size = (uint64_t)json_fields_number(&m, "size", 0,
+			IMAGE_SIZE_MAX);
 	file->mode = (uint32_t)json_fields_number(&m, "mode", 0, MODE_MAX);
-	file->mtime_ns = json_fields_number(&m, "mtime_ns", INT64_MIN, INT64_MAX);
+	file->mtime_ns = json_fields_number(&m, "mtime_ns", INT64_MIN,
+			INT64_MAX);
 	read_root(file, &m);
 	file->source_path = json_fields_name(&m, "source_path", false);
 	file->format = json_fields_name(&m, "format", false);
@@ -369,16 +379,17 @@ static int read_file(struct snapshot_file *file, json_t *json,
 
 static void read_files(struct snapshot *snap, struct json_fields *fields)
 {
-	CLEANUP_JSON json_t *list = json_fields_array(fields, "files",
-			SNAPSHOT_FILES_MAX);
+	CLEANUP_JSON json_t *list =
+			json_fields_array(fields, "files", SNAPSHOT_FILES_MAX);
 	if (list == NULL && fields->err == 0)
 		json_fields_refuse(fields, "files", "missing");
 	size_t count = json_array_size(list);
 	for (uint32_t i = 0; i < count && fields->err == 0; i++) {
 		struct snapshot_file *file = snapshot_add_file(snap);
-		fields->err = file == NULL ?
-				fail_errno(-ENOMEM, "reading %s", fields->object) :
-				read_file(file, json_array_get(list, i),
+		fields->err = file == NULL
+				? fail_errno(-ENOMEM, "reading %s",
+						fields->object)
+				: read_file(file, json_array_get(list, i),
 						fields->object, i);
 	}
 }
@@ -439,7 +450,8 @@ static void read_place(struct snapshot *snap, struct json_fields *fields)
 	}
 	snapshot_object_name(object, sizeof(object), snap->source, snap->time);
 	if (strcmp(object, fields->object) != 0)
-		json_fields_refuse(fields, "source", "with time it does not give the "
+		json_fields_refuse(fields, "source",
+				"with time it does not give the "
 				"object's name");
 }
 
@@ -450,10 +462,13 @@ static void read_origin(struct snapshot *snap, struct json_fields *fields)
 	if (json == NULL)
 		return;
 	json_fields_begin(&o, json, fields->object, "%sorigin.", fields->path);
-	json_fields_hex(&o, "repository", snap->origin_repository, REPO_ID_SIZE);
+	json_fields_hex(&o, "repository", snap->origin_repository,
+			REPO_ID_SIZE);
 	json_fields_hex(&o, "snapshot", snap->origin_snapshot.b, ID_SIZE);
 	static const uint8_t none[REPO_ID_SIZE];
-	if (o.err == 0 && memcmp(snap->origin_repository, none, REPO_ID_SIZE) == 0)
+	if (o.err == 0
+			&& memcmp(snap->origin_repository, none, REPO_ID_SIZE)
+					== 0)
 		json_fields_refuse(&o, "repository", "missing");
 	if (o.err == 0 && id_is_zero(&snap->origin_snapshot))
 		json_fields_refuse(&o, "snapshot", "missing");
@@ -465,10 +480,12 @@ static void read_head(struct snapshot *snap, struct json_fields *fields)
 {
 	read_place(snap, fields);
 	read_kind(snap, fields);
-	snap->started_ns = json_fields_number(fields, "started_ns", INT64_MIN, INT64_MAX);
+	snap->started_ns = json_fields_number(fields, "started_ns", INT64_MIN,
+			INT64_MAX);
 	snap->finished_ns = json_fields_number(fields, "finished_ns", INT64_MIN,
 			INT64_MAX);
-	snap->sequence = (uint64_t)json_fields_number(fields, "sequence", 1, INT64_MAX);
+	snap->sequence = (uint64_t)json_fields_number(fields, "sequence", 1,
+			INT64_MAX);
 	json_fields_hex(fields, "predecessor", snap->predecessor.b, ID_SIZE);
 	read_origin(snap, fields);
 	snap->host = json_fields_name(fields, "host", true);
@@ -476,9 +493,10 @@ static void read_head(struct snapshot *snap, struct json_fields *fields)
 	snap->consistency = json_fields_name(fields, "consistency", false);
 	snap->read_bytes = (uint64_t)json_fields_number(fields, "read_bytes", 0,
 			INT64_MAX);
-	snap->new_bytes = (uint64_t)json_fields_number(fields, "new_bytes", 0, INT64_MAX);
-	snap->stored_bytes = (uint64_t)json_fields_number(fields, "stored_bytes", 0,
+	snap->new_bytes = (uint64_t)json_fields_number(fields, "new_bytes", 0,
 			INT64_MAX);
+	snap->stored_bytes = (uint64_t)json_fields_number(fields,
+			"stored_bytes", 0, INT64_MAX);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -486,12 +504,13 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void check_unique(const struct snapshot *snap, struct json_fields *fields)
+static void check_unique(const struct snapshot *snap,
+		struct json_fields *fields)
 {
 	if (fields->err < 0 || snap->file_count < 2)
 		return;
-	CLEANUP_FREE const char **names = calloc(snap->file_count,
-			sizeof(*names));
+	CLEANUP_FREE const char **names =
+			calloc(snap->file_count, sizeof(*names));
 	if (names == NULL) {
 		fields->err = fail_errno(-ENOMEM, "reading %s", fields->object);
 		return;
@@ -501,8 +520,8 @@ static void check_unique(const struct snapshot *snap, struct json_fields *fields
 	qsort(names, snap->file_count, sizeof(*names), compare_names);
 	for (uint32_t i = 1; i < snap->file_count && fields->err == 0; i++)
 		if (strcmp(names[i - 1], names[i]) == 0)
-			json_fields_refuse(fields, "files", "two are named \"%s\"",
-					names[i]);
+			json_fields_refuse(fields, "files",
+					"two are named \"%s\"", names[i]);
 }
 
 static int fill(struct snapshot *snap, const char *object, json_t *json)
@@ -535,7 +554,8 @@ int snapshot_json_decode(struct snapshot **out, const struct seal *seal,
 		return fail_errno(-ENOMEM, "reading %s", object);
 	err = fill(snap, object, json);
 	if (err == 0)
-		err = snapshot_json_derive_id(&snap->id, seal, object, text, len);
+		err = snapshot_json_derive_id(&snap->id, seal, object, text,
+				len);
 	if (err < 0) {
 		snapshot_free(snap);
 		return err;

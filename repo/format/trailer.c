@@ -78,9 +78,8 @@ void pack_name(char out[PACK_NAME_SIZE], const struct pack_id *id)
 
 int pack_name_parse(struct pack_id *id, const char *name)
 {
-	if (strlen(name) != PACK_NAME_SIZE - 1 ||
-			memcmp(name, "packs/", 6) != 0 || name[8] != '/' ||
-			memcmp(name + 6, name + 9, 2) != 0)
+	if (strlen(name) != PACK_NAME_SIZE - 1 || memcmp(name, "packs/", 6) != 0
+			|| name[8] != '/' || memcmp(name + 6, name + 9, 2) != 0)
 		return -EINVAL;
 	return hex_decode(id->b, PACK_ID_SIZE, name + 9);
 }
@@ -105,11 +104,12 @@ int pack_header_decode(const uint8_t in[PACK_HEADER_SIZE],
 		return fail(-EBADMSG, "the pack's header is damaged");
 	if (in[8] != PACK_VERSION)
 		return fail(-EBADMSG, "pack version %u is unknown", in[8]);
-	if ((in[9] != PACK_DATA && in[9] != PACK_TREE) || in[10] > 1 ||
-			in[11] != 0 || !bytes_are_zero(in + 28, 4))
+	if ((in[9] != PACK_DATA && in[9] != PACK_TREE) || in[10] > 1
+			|| in[11] != 0 || !bytes_are_zero(in + 28, 4))
 		return fail(-EBADMSG, "the pack's header is damaged");
 	if (memcmp(in + 12, repo_id, REPO_ID_SIZE) != 0)
-		return fail(-EBADMSG, "the pack belongs to another "
+		return fail(-EBADMSG,
+				"the pack belongs to another "
 				"repository");
 	*kind = in[9];
 	*encrypted = in[10] == 1;
@@ -127,9 +127,8 @@ void pack_footer_encode(uint8_t out[PACK_FOOTER_SIZE - PACK_CHECKSUM_SIZE],
 int64_t pack_footer_decode(const uint8_t in[PACK_FOOTER_SIZE])
 {
 	uint32_t len = get_le32(in);
-	if (memcmp(in + 8, footer_magic, 8) != 0 ||
-			!bytes_are_zero(in + 4, 4) || len < TRAILER_BOX_MIN ||
-			len > TRAILER_SIZE_MAX)
+	if (memcmp(in + 8, footer_magic, 8) != 0 || !bytes_are_zero(in + 4, 4)
+			|| len < TRAILER_BOX_MIN || len > TRAILER_SIZE_MAX)
 		return fail(-EBADMSG, "the pack's footer is damaged");
 	return len;
 }
@@ -147,10 +146,12 @@ void pack_ad(uint8_t out[PACK_AD_SIZE], const uint8_t *repo_id,
 
 int trailer_encode(const struct trailer *trailer, uint8_t **out, size_t *len)
 {
-	assert(trailer->frame_count >= 1 && trailer->frame_count <= PACK_FRAMES_MAX);
-	assert(trailer->chunk_count >= 1 && trailer->chunk_count <= PACK_CHUNKS_MAX);
-	*len = TRAILER_HEAD + FRAME_RECORD * (size_t)trailer->frame_count +
-			CHUNK_RECORD * (size_t)trailer->chunk_count;
+	assert(trailer->frame_count >= 1
+			&& trailer->frame_count <= PACK_FRAMES_MAX);
+	assert(trailer->chunk_count >= 1
+			&& trailer->chunk_count <= PACK_CHUNKS_MAX);
+	*len = TRAILER_HEAD + FRAME_RECORD * (size_t)trailer->frame_count
+			+ CHUNK_RECORD * (size_t)trailer->chunk_count;
 	uint8_t *p = *out = malloc(*len);
 	if (p == NULL)
 		return fail_errno(-ENOMEM, "writing a pack's trailer");
@@ -194,11 +195,12 @@ static int decode_frame(struct frame_entry *frame, const uint8_t *p,
 	if (frame->plain_len == 0 || frame->plain_len > FRAME_PLAIN_MAX)
 		return -EBADMSG;
 	/* Where zstd does not gain, a frame is stored as it is. */
-	if (frame->stored_len <= SEAL_OVERHEAD ||
-			frame->stored_len > SEAL_OVERHEAD + frame->plain_len)
+	if (frame->stored_len <= SEAL_OVERHEAD
+			|| frame->stored_len > SEAL_OVERHEAD + frame->plain_len)
 		return -EBADMSG;
-	if (frame->compression == FRAME_STORED &&
-			frame->stored_len != SEAL_OVERHEAD + frame->plain_len)
+	if (frame->compression == FRAME_STORED
+			&& frame->stored_len
+					!= SEAL_OVERHEAD + frame->plain_len)
 		return -EBADMSG;
 	if (frame->stored_len > frames_end - position->offset)
 		return -EBADMSG;
@@ -210,18 +212,20 @@ static int decode_frame(struct frame_entry *frame, const uint8_t *p,
 }
 
 /* The chunks of frame F, which must fill its plain bytes. */
-static int decode_chunks(struct trailer *trailer, uint32_t frame, const uint8_t *p)
+static int decode_chunks(struct trailer *trailer, uint32_t frame,
+		const uint8_t *p)
 {
 	const struct frame_entry *f = &trailer->frames[frame];
 	uint32_t offset = 0;
 	for (uint32_t i = 0; i < f->chunk_count; i++, p += CHUNK_RECORD) {
-		struct chunk_entry *chunk = &trailer->chunks[f->first_chunk + i];
+		struct chunk_entry *chunk =
+				&trailer->chunks[f->first_chunk + i];
 		memcpy(chunk->id.b, p, ID_SIZE);
 		chunk->frame = frame;
 		chunk->offset = offset;
 		chunk->len = get_le32(p + ID_SIZE);
-		if (chunk->len == 0 || chunk->len > f->plain_len - offset ||
-				id_is_zero(&chunk->id))
+		if (chunk->len == 0 || chunk->len > f->plain_len - offset
+				|| id_is_zero(&chunk->id))
 			return -EBADMSG;
 		offset += chunk->len;
 	}
@@ -234,7 +238,8 @@ static int decode_tables(struct trailer *trailer, const uint8_t *frames,
 	struct position at = { .offset = PACK_HEADER_SIZE };
 	const uint8_t *p = frames;
 	for (uint32_t i = 0; i < trailer->frame_count; i++, p += FRAME_RECORD) {
-		int err = decode_frame(&trailer->frames[i], p, trailer, &at, frames_end);
+		int err = decode_frame(&trailer->frames[i], p, trailer, &at,
+				frames_end);
 		if (err < 0)
 			return err;
 	}
@@ -272,16 +277,17 @@ int trailer_decode(struct trailer **out, const struct pack_id *pack,
 	static const char damaged[] = "the pack's trailer is not valid";
 	const uint8_t *p = plain;
 	*out = NULL;
-	if (len < TRAILER_HEAD || frames_end <= PACK_HEADER_SIZE ||
-			frames_end > PACK_SIZE_MAX)
+	if (len < TRAILER_HEAD || frames_end <= PACK_HEADER_SIZE
+			|| frames_end > PACK_SIZE_MAX)
 		return fail(-EBADMSG, damaged);
 	uint32_t frames = get_le32(p);
 	uint32_t chunks = get_le32(p + 4);
 	/* Nothing is allocated for counts that the length doesn't bear out. */
-	if (frames == 0 || frames > PACK_FRAMES_MAX || chunks == 0 ||
-			chunks > PACK_CHUNKS_MAX ||
-			len != TRAILER_HEAD + FRAME_RECORD * (size_t)frames +
-					CHUNK_RECORD * (size_t)chunks)
+	if (frames == 0 || frames > PACK_FRAMES_MAX || chunks == 0
+			|| chunks > PACK_CHUNKS_MAX
+			|| len
+					!= TRAILER_HEAD + FRAME_RECORD * (size_t)frames
+							+ CHUNK_RECORD * (size_t)chunks)
 		return fail(-EBADMSG, damaged);
 	struct trailer *trailer = trailer_new(frames, chunks);
 	if (trailer == NULL)

@@ -17,13 +17,13 @@
 
 #define PACK_HEADER_SIZE 32
 #define PACK_FOOTER_SIZE 32
-#define PACK_CHECKSUM_SIZE 16	/* the last bytes of the footer */
+#define PACK_CHECKSUM_SIZE 16 /* the last bytes of the footer */
 #define PACK_ID_SIZE 16
 #define PACK_SIZE_MAX (80u << 20)
 #define PACK_FRAMES_MAX 65536u
 #define PACK_CHUNKS_MAX 65536u
 #define FRAME_PLAIN_MAX (1u << 20)
-#define FRAME_CHUNKS_MAX 1024u	/* a writer's; readers take any number */
+#define FRAME_CHUNKS_MAX 1024u /* a writer's; readers take any number */
 #define TRAILER_SIZE_MAX                                                       \
 	(8 + 12 * PACK_FRAMES_MAX + 36 * PACK_CHUNKS_MAX + SEAL_OVERHEAD)
 
@@ -31,7 +31,7 @@
 #define TRAILER_BOX_MIN (8 + 12 + 36 + SEAL_OVERHEAD)
 
 enum pack_kind { PACK_DATA = 1, PACK_TREE = 2 };
-#define PACK_KINDS 3u	/* size of an array by kind; 0 is none */
+#define PACK_KINDS 3u /* size of an array by kind; 0 is none */
 
 struct pack_id {
 	uint8_t b[PACK_ID_SIZE];
@@ -51,8 +51,8 @@ int pack_name_parse(struct pack_id *id, const char *name);
 enum frame_compression { FRAME_STORED = 0, FRAME_ZSTD = 1 };
 
 struct frame_entry {
-	uint64_t offset;	/* of the box, in the pack */
-	uint32_t stored_len;	/* of the box */
+	uint64_t offset;     /* of the box, in the pack */
+	uint32_t stored_len; /* of the box */
 	uint32_t plain_len;
 	uint32_t first_chunk;
 	uint32_t chunk_count;
@@ -62,7 +62,7 @@ struct frame_entry {
 struct chunk_entry {
 	struct id id;
 	uint32_t frame;
-	uint32_t offset;	/* in the frame's plain bytes */
+	uint32_t offset; /* in the frame's plain bytes */
 	uint32_t len;
 };
 
@@ -91,7 +91,8 @@ int64_t pack_footer_decode(const uint8_t in[PACK_FOOTER_SIZE]);
 #define TRAILER_AD UINT32_MAX
 #define PACK_AD_SIZE (REPO_ID_SIZE + PACK_ID_SIZE + 8)
 void pack_ad(uint8_t out[PACK_AD_SIZE], const uint8_t *repo_id,
-		const struct pack_id *pack, enum pack_kind kind, uint32_t frame);
+		const struct pack_id *pack, enum pack_kind kind,
+		uint32_t frame);
 
 /* Plain form, malloc'ed. TRAILER must keep the bounds that trailer_decode checks;
  * offsets and first chunks are not stored but follow from the order.

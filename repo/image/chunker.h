@@ -19,26 +19,26 @@
 
 struct chunker {
 	uint64_t seed;
-	uint32_t min, average, max;	/* bytes, multiples of BLOCK_SIZE;
+	uint32_t min, average, max; /* bytes, multiples of BLOCK_SIZE;
 					   average a power of two */
 };
 
 enum block_mark {
 	BLOCK_PLAIN = 0,
-	BLOCK_CUT = 1,	/* a chunk may end after this block */
+	BLOCK_CUT = 1, /* a chunk may end after this block */
 	BLOCK_ZERO = 2,
 	BLOCK_UNREAD = 3, /* not all zero; nothing else is known */
 };
 
 struct piece {
-	uint32_t offset, len;	/* in the span, bytes */
+	uint32_t offset, len; /* in the span, bytes */
 	bool hole;
 };
 
 /* Marks the blocks of DATA (LEN bytes; only a span's last block may be
  * short). */
-void chunker_scan(const struct chunker *chunker, uint8_t *marks, const void *data,
-		uint32_t len);
+void chunker_scan(const struct chunker *chunker, uint8_t *marks,
+		const void *data, uint32_t len);
 
 /* Blocks of the piece that begins at MARKS[0], of COUNT that are left of the
  * span. 0: that can't be told before block *UNREAD of them is read. */

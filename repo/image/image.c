@@ -26,12 +26,13 @@ int image_reader_new(struct image_reader **out, struct pack_cache *packs,
 		return fail_errno(-ENOMEM, "starting to read");
 	reader->packs = packs;
 	reader->frames = frame_cache_new(packs, options->cache_size);
-	reader->nodes = reader->frames != NULL ? node_cache_new(packs, reader->frames,
-						 NODE_CACHE_SIZE)
-			     : NULL;
+	reader->nodes = reader->frames != NULL
+			? node_cache_new(packs, reader->frames, NODE_CACHE_SIZE)
+			: NULL;
 	if (options->threads != 0)
 		reader->pool = pool_new(options->threads, AHEAD_MAX);
-	if (reader->nodes == NULL || (options->threads != 0 && reader->pool == NULL)) {
+	if (reader->nodes == NULL
+			|| (options->threads != 0 && reader->pool == NULL)) {
 		image_reader_free(reader);
 		return fail_errno(-ENOMEM, "starting to read");
 	}
@@ -66,12 +67,17 @@ bool image_reader_chunk_stored(struct image_reader *reader, const struct id *id)
 int image_open(struct image **out, struct image_reader *reader,
 		const struct tree_root *root, uint64_t size)
 {
-	if (size > IMAGE_SIZE_MAX || root->level != node_tree_level(node_span_count(size)))
+	if (size > IMAGE_SIZE_MAX
+			|| root->level
+					!= node_tree_level(
+							node_span_count(size)))
 		return fail(-EBADMSG, "an image's size and tree do not match");
 	struct image *image = malloc(sizeof(*image));
 	if (image == NULL)
 		return fail_errno(-ENOMEM, "opening an image");
-	*image = (struct image){ .reader = reader, .root = *root, .size = size,
+	*image = (struct image){ .reader = reader,
+		.root = *root,
+		.size = size,
 		.spans = node_span_count(size) };
 	*out = image;
 	return 0;
@@ -110,7 +116,8 @@ int image_child(struct image *image, uint64_t span, struct node_child *child)
 		int err = image_node(image, &at.id, level, span, &node);
 		if (err < 0)
 			return err;
-		at = node->node->children[span / node_slot_spans(level) % NODE_FANOUT];
+		at = node->node->children[span / node_slot_spans(level)
+				% NODE_FANOUT];
 		node_cache_release(node);
 	}
 	*child = at;
@@ -172,15 +179,16 @@ static int read_entry(struct image *image, const struct leaf_entry *entry,
 	uint32_t got;
 	if (entry->hole)
 		return fn(ctx, NULL, len, NULL);
-	int err = chunk_read(image->reader->packs, image->reader->frames, PACK_DATA,
-			&entry->id, entry->len, within + len, &frame, &data, &got);
+	int err = chunk_read(image->reader->packs, image->reader->frames,
+			PACK_DATA, &entry->id, entry->len, within + len, &frame,
+			&data, &got);
 	if (err < 0)
 		return err;
 	return fn(ctx, data + within, len, frame);
 }
 
-static int read_span(struct image *image, uint64_t span, uint32_t at, uint32_t len,
-		part_fn *fn, void *ctx)
+static int read_span(struct image *image, uint64_t span, uint32_t at,
+		uint32_t len, part_fn *fn, void *ctx)
 {
 	struct cached_node *node;
 	int err = image_leaf(image, span, &node, NULL);
@@ -213,8 +221,7 @@ static ssize_t read_parts(struct image *image, size_t len, uint64_t offset,
 	for (size_t done = 0; done < len;) {
 		uint64_t at = offset + done;
 		uint32_t within = (uint32_t)(at % SPAN_SIZE);
-		uint32_t n = (uint32_t)min_u64(
-				SPAN_SIZE - within, len - done);
+		uint32_t n = (uint32_t)min_u64(SPAN_SIZE - within, len - done);
 		int err = read_span(image, at / SPAN_SIZE, within, n, fn, ctx);
 		if (err < 0)
 			return err;
@@ -276,7 +283,8 @@ static int pin_part(void *ctx, const uint8_t *data, size_t len,
 	if (data == NULL)
 		return 0;
 	int err = add_iov(iov, data, len);
-	if (err == 0 && iov->pinned > 0 && iov->pins[iov->pinned - 1] == frame) {
+	if (err == 0 && iov->pinned > 0
+			&& iov->pins[iov->pinned - 1] == frame) {
 		frame_cache_unpin(frame); /* pinned once is enough */
 		return 0;
 	}

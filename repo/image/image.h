@@ -22,8 +22,8 @@
 struct image_reader;
 
 struct image_reader_options {
-	uint64_t cache_size;	/* decoded frames, bytes */
-	unsigned threads;	/* that decode ahead; 0: none */
+	uint64_t cache_size; /* decoded frames, bytes */
+	unsigned threads;    /* that decode ahead; 0: none */
 };
 int image_reader_new(struct image_reader **out, struct pack_cache *packs,
 		const struct image_reader_options *options);
@@ -31,7 +31,8 @@ void image_reader_free(struct image_reader *reader);
 /* For writers: is anything recorded as damaged; is an undamaged, uncondemned
  * copy of this data chunk stored. */
 bool image_reader_any_damaged(const struct image_reader *reader);
-bool image_reader_chunk_stored(struct image_reader *reader, const struct id *id);
+bool image_reader_chunk_stored(struct image_reader *reader,
+		const struct id *id);
 
 struct image;
 
@@ -42,7 +43,8 @@ void image_close(struct image *image); /* NULL allowed */
 uint64_t image_size(const struct image *image);
 
 /* Like pread(2): short only at the end of the image. */
-ssize_t image_pread(struct image *image, void *buf, size_t len, uint64_t offset);
+ssize_t image_pread(struct image *image, void *buf, size_t len,
+		uint64_t offset);
 
 /*
  * The same without copying: fills at most *COUNT iovecs that together hold
@@ -53,9 +55,9 @@ ssize_t image_pread(struct image *image, void *buf, size_t len, uint64_t offset)
 struct image_iov {
 	struct iovec *iov;
 	struct frame **pins;
-	int room;		/* of both arrays */
-	int count;		/* iovecs used */
-	int pinned;		/* pins used */
+	int room;   /* of both arrays */
+	int count;  /* iovecs used */
+	int pinned; /* pins used */
 };
 ssize_t image_read_iov(struct image *image, struct image_iov *iov, size_t len,
 		uint64_t offset);
@@ -76,8 +78,8 @@ uint64_t image_prefetch(struct image *image, uint64_t offset, uint64_t len);
 struct image_sequence {
 	_Atomic uint64_t next, window, ahead;
 };
-void image_prefetch_note_read(struct image *image, struct image_sequence *sequence,
-		uint64_t offset, uint64_t len);
+void image_prefetch_note_read(struct image *image,
+		struct image_sequence *sequence, uint64_t offset, uint64_t len);
 
 /* Visiting all leaves that are not all hole, in order (verify, repair). Each
  * function but enter, which does so with a negative value, returns non-zero to
@@ -104,8 +106,8 @@ int image_child(struct image *image, uint64_t span, struct node_child *child);
 /* An image_source's EXTENT: what is at OFFSET and how far that goes, at most
  * to LIMIT. Looks at one leaf at most; asked at the start of a span about more
  * than that span, at none: it then may call data what has holes. */
-int image_seek_extent(struct image *image, uint64_t offset, uint64_t limit, bool *hole,
-		uint64_t *end);
+int image_seek_extent(struct image *image, uint64_t offset, uint64_t limit,
+		bool *hole, uint64_t *end);
 
 /* An image_source's SAME: what of I, at OFFSET and up to LIMIT, is known from the
  * trees to equal BASE, an image of the same repository. Of a span that differs
@@ -120,8 +122,8 @@ int image_proven(struct image *image, uint64_t offset);
 /* The range around OFFSET (below the size) that can be read as a whole: a chunk
  * or a hole. Or, with the error, the one that is lost with a leaf or node that
  * can't be read, and NODE (may be NULL), the id of that. */
-int image_seek_piece(struct image *image, uint64_t offset, uint64_t *from, uint64_t *to,
-		struct id *node);
+int image_seek_piece(struct image *image, uint64_t offset, uint64_t *from,
+		uint64_t *to, struct id *node);
 
 /* The leaf over span SPAN, counted, or NULL for an all-hole span; CHILD (may be
  * NULL) gets what the tree says of it. node_cache_release. */

@@ -10,15 +10,16 @@
 /* A descent to a span, which is given or is found by a cluster's number. */
 struct way {
 	bool by_number;
-	uint64_t nth;		/* by_number */
-	uint64_t span;		/* by_number: as far as it is known */
-	uint64_t before;	/* clusters in front of where we are */
+	uint64_t nth;	 /* by_number */
+	uint64_t span;	 /* by_number: as far as it is known */
+	uint64_t before; /* clusters in front of where we are */
 };
 
 static int counts_differ(void)
 {
-	return fail(-EBADMSG, "a tree node's clusters are not as many as its "
-			      "parent says");
+	return fail(-EBADMSG,
+			"a tree node's clusters are not as many as its "
+			"parent says");
 }
 
 uint64_t image_clusters_count(const struct image *image)
@@ -32,10 +33,12 @@ static bool leads_to(const struct way *way, const struct node *node,
 		unsigned slot, uint64_t before)
 {
 	if (!way->by_number)
-		return slot == way->span / node_slot_spans(node->level) % NODE_FANOUT;
+		return slot
+				== way->span / node_slot_spans(node->level)
+				% NODE_FANOUT;
 	uint64_t first = way->before + before;
-	return way->nth >= first &&
-			way->nth - first < node->children[slot].clusters;
+	return way->nth >= first
+			&& way->nth - first < node->children[slot].clusters;
 }
 
 /* Goes on to the right child of NODE, which should have CHILD's clusters; CHILD
@@ -102,11 +105,13 @@ static int go(struct image *image, struct way *way, struct span_clusters *out)
 		if (err < 0)
 			return err;
 	}
-	*out = (struct span_clusters){ .span = way->span, .before = way->before };
+	*out = (struct span_clusters){ .span = way->span,
+		.before = way->before };
 	return id_is_zero(&at.id) ? 0 : map_leaf(image, &at, out);
 }
 
-int image_clusters_at(struct image *image, uint64_t span, struct span_clusters *out)
+int image_clusters_at(struct image *image, uint64_t span,
+		struct span_clusters *out)
 {
 	struct way w = { .span = span };
 	assert(span < image->spans);
@@ -130,7 +135,8 @@ uint64_t image_clusters_run(const struct span_clusters *clusters, uint64_t nth,
 		uint32_t *run)
 {
 	uint32_t skip = (uint32_t)(nth - clusters->before), n = 0;
-	assert(nth >= clusters->before && nth - clusters->before < clusters->count);
+	assert(nth >= clusters->before
+			&& nth - clusters->before < clusters->count);
 	while (n < SPAN_CLUSTERS - 1 && (!is_set(clusters, n) || skip > 0)) {
 		skip -= is_set(clusters, n);
 		n++;

@@ -16,7 +16,7 @@
 /* The non-empty clusters of one span. */
 struct span_clusters {
 	uint64_t span;
-	uint64_t before;	/* non-empty ones in front of the span */
+	uint64_t before; /* non-empty ones in front of the span */
 	uint32_t count;
 	uint64_t map[SPAN_CLUSTERS / 64]; /* bit n: cluster n of the span */
 };

@@ -11,7 +11,7 @@
 struct pair {
 	struct image *a, *b;
 	struct node_child at_a, at_b;
-	uint64_t end;		/* of the spans that they cover, bytes */
+	uint64_t end; /* of the spans that they cover, bytes */
 };
 
 static void cover(struct pair *pair, uint64_t span, uint64_t spans)
@@ -31,20 +31,24 @@ static int descend(struct pair *pair, uint64_t span)
 		return err < 0 ? err : image_child(pair->b, span, &pair->at_b);
 	}
 	for (;; level--) {
-		cover(pair, span, level ? node_slot_spans(level) * NODE_FANOUT : 1);
+		cover(pair, span,
+				level ? node_slot_spans(level) * NODE_FANOUT
+				      : 1);
 		if (level == 0 || id_equal(&pair->at_a.id, &pair->at_b.id))
 			return 0;
 		struct cached_node *node;
 		uint64_t slot = span / node_slot_spans(level) % NODE_FANOUT;
 		if (!id_is_zero(&pair->at_a.id)) {
-			int err = image_node(pair->a, &pair->at_a.id, level, span, &node);
+			int err = image_node(pair->a, &pair->at_a.id, level,
+					span, &node);
 			if (err < 0)
 				return err;
 			pair->at_a = node->node->children[slot];
 			node_cache_release(node);
 		}
 		if (!id_is_zero(&pair->at_b.id)) {
-			int err = image_node(pair->b, &pair->at_b.id, level, span, &node);
+			int err = image_node(pair->b, &pair->at_b.id, level,
+					span, &node);
 			if (err < 0)
 				return err;
 			pair->at_b = node->node->children[slot];
@@ -56,15 +60,18 @@ static int descend(struct pair *pair, uint64_t span)
 static const struct leaf_entry *entry_at(const struct cached_node *node,
 		const struct leaf_entry *hole, uint32_t at)
 {
-	return node != NULL ? &node->leaf->entries[image_entry_at(node->leaf, at)] : hole;
+	return node != NULL
+			? &node->leaf->entries[image_entry_at(node->leaf, at)]
+			: hole;
 }
 
 /* Both are hole, or the same chunk at the same place. */
 static bool alike(const struct leaf_entry *a, const struct leaf_entry *b)
 {
 	return a->hole && b->hole ? true
-		: a->offset == b->offset && a->len == b->len
-			&& a->hole == b->hole && id_equal(&a->id, &b->id);
+				  : a->offset == b->offset && a->len == b->len
+					&& a->hole == b->hole
+					&& id_equal(&a->id, &b->id);
 }
 
 /* The run of chunks from byte AT of the span on that are alike, or of those

@@ -30,7 +30,7 @@ struct lost {
 	/* protected by mutex */
 	struct {
 		uint64_t from, to;
-	} *ranges;
+	} * ranges;
 	size_t count, room;
 };
 
@@ -50,13 +50,14 @@ static int write_failed(const struct image_copy *copy, uint64_t at)
 }
 
 /* Writes all of the iovecs at AT; STREAM: at the file's own position. */
-static int write_all(const struct image_copy *copy, struct iovec *iov, int count,
-		uint64_t at, bool stream)
+static int write_all(const struct image_copy *copy, struct iovec *iov,
+		int count, uint64_t at, bool stream)
 {
 	while (count > 0) {
 		ssize_t n = stream ? writev(copy->fd, iov, count)
 				   : pwritev(copy->fd, iov, count, (off_t)at);
-		if (n < 0 && errno == EINTR && !(copy->cancel != NULL && *copy->cancel))
+		if (n < 0 && errno == EINTR
+				&& !(copy->cancel != NULL && *copy->cancel))
 			continue;
 		if (n < 0)
 			return write_failed(copy, at);
@@ -127,7 +128,8 @@ static int lose(struct image_copy *copy, uint64_t from, uint64_t to, int err)
 		}
 	if (lost->count == lost->room) {
 		size_t room = lost->room ? 2 * lost->room : 16;
-		void *more = realloc(lost->ranges, room * sizeof(*lost->ranges));
+		void *more = realloc(lost->ranges,
+				room * sizeof(*lost->ranges));
 		if (more == NULL)
 			return fail_errno(-ENOMEM, "copying");
 		lost->ranges = more;
@@ -201,15 +203,16 @@ static int write_remains(struct image_copy *copy, uint64_t at, uint64_t end,
 		bool unreadable = to != 0;
 		int err = 0;
 		if (!unreadable) {
-			err = image_seek_piece(copy->image, at, &from, &to, NULL);
+			err = image_seek_piece(copy->image, at, &from, &to,
+					NULL);
 			unreadable = is_damage(copy, err);
 			if (unreadable)
 				err = lose(copy, from, to, err);
 		}
 		uint64_t until = min_u64(to, end);
 		if (err == 0 && !unreadable) {
-			err = write_piece(copy, at, (size_t)(until - at), stream,
-					&unreadable);
+			err = write_piece(copy, at, (size_t)(until - at),
+					stream, &unreadable);
 			unreadable = unreadable && is_damage(copy, err);
 			if (unreadable)
 				err = tell(copy, at, until, err);
@@ -227,7 +230,8 @@ static int copy_piece(struct image_copy *copy, uint64_t at, size_t len,
 		bool stream)
 {
 	bool unreadable = known_lost(copy, at) != 0;
-	int err = unreadable ? 0 : write_piece(copy, at, len, stream, &unreadable);
+	int err = unreadable ? 0
+			     : write_piece(copy, at, len, stream, &unreadable);
 	if (unreadable && (err == 0 || is_damage(copy, err)))
 		return write_remains(copy, at, at + len, stream);
 	return err;
@@ -252,7 +256,8 @@ static int copy_data(struct image_copy *copy, uint64_t at, uint64_t end,
 /* --- spans --- */
 
 /* A span whose leaf, or a node above it, can't be read. */
-static int lose_span(struct image_copy *copy, uint64_t at, uint64_t end, int err)
+static int lose_span(struct image_copy *copy, uint64_t at, uint64_t end,
+		int err)
 {
 	uint64_t from = at, to = end;
 	if (!is_damage(copy, err))
@@ -281,7 +286,7 @@ static int copy_span(struct image_copy *copy, uint64_t span)
 		if (err < 0)
 			return lose_span(copy, at, end, err);
 		err = hole ? zero_range(copy, at, to, false)
-			 : copy_data(copy, at, to, false);
+			   : copy_data(copy, at, to, false);
 		if (err < 0)
 			return err;
 		if (hole)

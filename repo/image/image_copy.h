@@ -11,20 +11,20 @@
 struct image_copy {
 	struct image *image;
 	int fd;
-	const char *to;		/* its name, for messages */
+	const char *to; /* its name, for messages */
 	/* The target is new and empty: holes are left out. Otherwise (a block
 	 * device) they are punched or written as zeros. */
 	bool fresh;
-	unsigned threads;	/* at least 1 */
+	unsigned threads; /* at least 1 */
 	const _Atomic sig_atomic_t *cancel;
 	/* NULL: a range that can't be read ends the copy. Otherwise it becomes
 	 * zeros, and is told here: one call at a time, by any thread, each
 	 * lost tree node once, in no order. ERR's text is the thread's. */
 	void (*damaged)(void *ctx, uint64_t offset, uint64_t len, int err);
 	void *ctx;
-	_Atomic uint64_t done;	/* bytes dealt with, holes included */
+	_Atomic uint64_t done; /* bytes dealt with, holes included */
 	_Atomic uint64_t written;
-	struct lost *lost;	/* image_copy.c's */
+	struct lost *lost; /* image_copy.c's */
 };
 
 /* A file gets its size before. Not fsynced. 0; -ECANCELED; -errno with a text

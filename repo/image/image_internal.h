@@ -10,7 +10,7 @@ struct image_reader {
 	struct pack_cache *packs;
 	struct frame_cache *frames;
 	struct node_cache *nodes;
-	struct pool *pool;	/* decodes ahead; NULL: none */
+	struct pool *pool; /* decodes ahead; NULL: none */
 };
 
 struct image {
@@ -35,7 +35,8 @@ int image_node(struct image *image, const struct id *id, uint8_t level,
 /* image_prefetch_note_read for whatever PREFETCH, with the terms of image_prefetch, asks
  * ahead for. */
 typedef uint64_t image_prefetch_fn(void *ctx, uint64_t offset, uint64_t len);
-void image_prefetch_note_sequence(struct image_sequence *sequence, uint64_t offset,
-		uint64_t len, image_prefetch_fn *prefetch, void *ctx);
+void image_prefetch_note_sequence(struct image_sequence *sequence,
+		uint64_t offset, uint64_t len, image_prefetch_fn *prefetch,
+		void *ctx);
 
 #endif

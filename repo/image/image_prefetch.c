@@ -29,9 +29,12 @@ static void decode_ahead(void *arg)
 {
 	struct ahead *ahead = arg;
 	struct frame *frame;
-	const struct frame_entry *e = &ahead->pack->trailer->frames[ahead->frame];
+	const struct frame_entry *e =
+			&ahead->pack->trailer->frames[ahead->frame];
 	/* A failure is for the read that comes to it. */
-	if (frame_cache_get(ahead->frames, ahead->pack, ahead->frame, e->plain_len, &frame) == 0)
+	if (frame_cache_get(ahead->frames, ahead->pack, ahead->frame,
+			    e->plain_len, &frame)
+			== 0)
 		frame_cache_unpin(frame);
 	pack_cache_release(ahead->pack);
 	free(ahead);
@@ -43,7 +46,8 @@ static bool queue_frame(struct image_reader *reader, struct chunk_place *place)
 	struct ahead *ahead = malloc(sizeof(*ahead));
 	if (ahead == NULL)
 		return false;
-	*ahead = (struct ahead){ .frames = reader->frames, .pack = pack_cache_hold(place->pack),
+	*ahead = (struct ahead){ .frames = reader->frames,
+		.pack = pack_cache_hold(place->pack),
 		.frame = place->pack->trailer->chunks[place->chunk].frame };
 	if (pool_try(reader->pool, decode_ahead, ahead))
 		return true;
@@ -54,8 +58,8 @@ static bool queue_frame(struct image_reader *reader, struct chunk_place *place)
 
 /* Queues the frames of the entries in [at, end) of the span; returns where it
  * had to stop. */
-static uint32_t prefetch_leaf(struct image *image, const struct leaf *leaf, uint32_t at,
-		uint32_t end)
+static uint32_t prefetch_leaf(struct image *image, const struct leaf *leaf,
+		uint32_t at, uint32_t end)
 {
 	struct image_reader *reader = image->reader;
 	struct pack_id last_pack = { { 0 } };
@@ -67,7 +71,9 @@ static uint32_t prefetch_leaf(struct image *image, const struct leaf *leaf, uint
 		struct chunk_place place;
 		if (entry->hole)
 			continue;
-		if (pack_cache_locate(reader->packs, PACK_DATA, &entry->id, NULL, &place) < 0)
+		if (pack_cache_locate(reader->packs, PACK_DATA, &entry->id,
+				    NULL, &place)
+				< 0)
 			continue;
 		const struct trailer *trailer = place.pack->trailer;
 		uint32_t frame = trailer->chunks[place.chunk].frame;
@@ -75,7 +81,9 @@ static uint32_t prefetch_leaf(struct image *image, const struct leaf *leaf, uint
 				&& memcmp(&last_pack, &trailer->pack,
 						   sizeof(last_pack))
 						== 0;
-		if (!same && !frame_cache_has(reader->frames, place.pack, frame))
+		if (!same
+				&& !frame_cache_has(reader->frames, place.pack,
+						frame))
 			room = queue_frame(reader, &place);
 		last_pack = trailer->pack;
 		last_frame = frame;
@@ -99,9 +107,12 @@ uint64_t image_prefetch(struct image *image, uint64_t offset, uint64_t len)
 			return end; /* for the read that comes to it */
 		uint64_t reached = span_store_end;
 		if (node != NULL)
-			reached = start + prefetch_leaf(image, node->leaf,
-							  (uint32_t)(offset - start),
-							  (uint32_t)(span_store_end - start));
+			reached = start
+					+ prefetch_leaf(image, node->leaf,
+							(uint32_t)(offset
+									- start),
+							(uint32_t)(span_store_end
+									- start));
 		node_cache_release(node);
 		offset = max_u64(offset, reached);
 		if (offset < span_store_end)
@@ -110,10 +121,12 @@ uint64_t image_prefetch(struct image *image, uint64_t offset, uint64_t len)
 	return offset;
 }
 
-void image_prefetch_note_sequence(struct image_sequence *sequence, uint64_t offset,
-		uint64_t len, image_prefetch_fn *prefetch, void *ctx)
+void image_prefetch_note_sequence(struct image_sequence *sequence,
+		uint64_t offset, uint64_t len, image_prefetch_fn *prefetch,
+		void *ctx)
 {
-	uint64_t next = sequence->next, window = sequence->window, ahead = sequence->ahead;
+	uint64_t next = sequence->next, window = sequence->window,
+		 ahead = sequence->ahead;
 	uint64_t end = offset + len;
 	uint64_t slack = len >= LARGE_READ ? SLACK : 0;
 	if (offset + slack < next || offset > next + slack) {
@@ -144,8 +157,9 @@ static uint64_t prefetch_image(void *ctx, uint64_t offset, uint64_t len)
 	return image_prefetch(ctx, offset, len);
 }
 
-void image_prefetch_note_read(struct image *image, struct image_sequence *sequence,
-		uint64_t offset, uint64_t len)
+void image_prefetch_note_read(struct image *image,
+		struct image_sequence *sequence, uint64_t offset, uint64_t len)
 {
-	image_prefetch_note_sequence(sequence, offset, len, prefetch_image, image);
+	image_prefetch_note_sequence(sequence, offset, len, prefetch_image,
+			image);
 }

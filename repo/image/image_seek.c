@@ -87,8 +87,8 @@ static int seek_data(struct image *image, uint64_t *at)
 			*at = (next + 1) * SPAN_SIZE;
 			continue;
 		}
-		uint32_t to = seek_in_leaf(
-				node->leaf, (uint32_t)(*at % SPAN_SIZE), false);
+		uint32_t to = seek_in_leaf(node->leaf,
+				(uint32_t)(*at % SPAN_SIZE), false);
 		bool found = to < node->leaf->span_len;
 		*at = next * SPAN_SIZE + to;
 		node_cache_release(node);
@@ -108,8 +108,8 @@ static int seek_hole(struct image *image, uint64_t *at)
 			return err;
 		if (node == NULL)
 			return 0;
-		uint32_t to = seek_in_leaf(
-				node->leaf, (uint32_t)(*at % SPAN_SIZE), true);
+		uint32_t to = seek_in_leaf(node->leaf,
+				(uint32_t)(*at % SPAN_SIZE), true);
 		bool found = to < node->leaf->span_len;
 		*at = span * SPAN_SIZE + to;
 		node_cache_release(node);
@@ -144,17 +144,17 @@ static int extent_of_hole(struct image *image, uint64_t span, uint64_t limit,
 	int err = image_seek_data_span(image, span, &next);
 	if (err != 0)
 		return err;
-	*end = next >= image->spans ? limit
-					: min_u64(next * SPAN_SIZE, limit);
+	*end = next >= image->spans ? limit : min_u64(next * SPAN_SIZE, limit);
 	return 0;
 }
 
-int image_seek_extent(struct image *image, uint64_t offset, uint64_t limit, bool *hole,
-		uint64_t *end)
+int image_seek_extent(struct image *image, uint64_t offset, uint64_t limit,
+		bool *hole, uint64_t *end)
 {
 	uint64_t span = offset / SPAN_SIZE;
 	uint32_t at = (uint32_t)(offset % SPAN_SIZE);
-	uint64_t span_store_end = span * SPAN_SIZE + image_span_len(image, span);
+	uint64_t span_store_end =
+			span * SPAN_SIZE + image_span_len(image, span);
 	struct node_child child;
 	struct cached_node *node;
 	int err = image_child(image, span, &child);
@@ -163,8 +163,9 @@ int image_seek_extent(struct image *image, uint64_t offset, uint64_t limit, bool
 	*hole = id_is_zero(&child.id);
 	*end = min_u64(span_store_end, limit);
 	if (*hole)
-		return limit > span_store_end ? extent_of_hole(image, span, limit, end)
-					: 0;
+		return limit > span_store_end
+				? extent_of_hole(image, span, limit, end)
+				: 0;
 	if (at == 0 && limit > span_store_end)
 		return 0;
 	err = image_leaf(image, span, &node, NULL);
@@ -186,8 +187,8 @@ static void covered(const struct image *image, uint64_t span, uint64_t spans,
 	*to = min_u64((first + spans) * SPAN_SIZE, image->size);
 }
 
-int image_seek_piece(struct image *image, uint64_t offset, uint64_t *from, uint64_t *to,
-		struct id *node)
+int image_seek_piece(struct image *image, uint64_t offset, uint64_t *from,
+		uint64_t *to, struct id *node)
 {
 	struct cached_node *n;
 	struct id none, id = image->root.id;
@@ -209,12 +210,13 @@ int image_seek_piece(struct image *image, uint64_t offset, uint64_t *from, uint6
 	*node = id;
 	if (id_is_zero(&id))
 		return 0;
-	int err = node_cache_leaf(image->reader->nodes, &id, image_span_len(image, span),
-			&n);
+	int err = node_cache_leaf(image->reader->nodes, &id,
+			image_span_len(image, span), &n);
 	if (err < 0)
 		return err;
-	const struct leaf_entry *entry = &n->leaf->entries[image_entry_at(
-			n->leaf, (uint32_t)(offset % SPAN_SIZE))];
+	const struct leaf_entry *entry =
+			&n->leaf->entries[image_entry_at(n->leaf,
+					(uint32_t)(offset % SPAN_SIZE))];
 	*from = span * SPAN_SIZE + entry->offset;
 	*to = *from + entry->len;
 	node_cache_release(n);
@@ -231,14 +233,16 @@ struct walk {
 /* Bytes of SPANS spans from SPAN on, as far as the image goes. */
 static uint64_t walk_len(const struct walk *walk, uint64_t span, uint64_t spans)
 {
-	return min_u64((span + spans) * SPAN_SIZE, walk->image->size) -
-			span * SPAN_SIZE;
+	return min_u64((span + spans) * SPAN_SIZE, walk->image->size)
+			- span * SPAN_SIZE;
 }
 
 static int walk_error(struct walk *walk, uint64_t span, uint64_t spans, int err)
 {
-	return walk->w->error != NULL ? walk->w->error(walk->w->ctx, span * SPAN_SIZE,
-			walk_len(walk, span, spans), err) : err;
+	return walk->w->error != NULL
+			? walk->w->error(walk->w->ctx, span * SPAN_SIZE,
+					walk_len(walk, span, spans), err)
+			: err;
 }
 
 /* The parent's sums must be true: st_blocks and views are made from them. */
@@ -250,7 +254,8 @@ static int sums_differ(const struct node_child *said, uint64_t data_bytes,
 	return fail(-EBADMSG, "a tree node's sums are not its children's");
 }
 
-static int walk_leaf(struct walk *walk, const struct node_child *child, uint64_t span)
+static int walk_leaf(struct walk *walk, const struct node_child *child,
+		uint64_t span)
 {
 	struct cached_node *node;
 	int err = node_cache_leaf(walk->image->reader->nodes, &child->id,
@@ -266,7 +271,8 @@ static int walk_leaf(struct walk *walk, const struct node_child *child, uint64_t
 	return err;
 }
 
-static int check_node_sums(const struct node_child *child, const struct node *node)
+static int check_node_sums(const struct node_child *child,
+		const struct node *node)
 {
 	uint64_t data_bytes = 0, clusters = 0;
 	for (unsigned slot = 0; slot < NODE_FANOUT; slot++) {
@@ -276,8 +282,8 @@ static int check_node_sums(const struct node_child *child, const struct node *no
 	return sums_differ(child, data_bytes, clusters);
 }
 
-static int walk_tree(struct walk *walk, const struct node_child *child, uint8_t level,
-		uint64_t span);
+static int walk_tree(struct walk *walk, const struct node_child *child,
+		uint8_t level, uint64_t span);
 
 static int walk_node(struct walk *walk, const struct node_child *child,
 		uint8_t level, uint64_t span)
@@ -291,15 +297,15 @@ static int walk_node(struct walk *walk, const struct node_child *child,
 	if (err < 0)
 		err = walk_error(walk, span, step * NODE_FANOUT, err);
 	for (unsigned slot = 0; err == 0 && slot < NODE_FANOUT; slot++)
-		err = walk_tree(walk, &node->node->children[slot], (uint8_t)(level - 1),
-				span + slot * step);
+		err = walk_tree(walk, &node->node->children[slot],
+				(uint8_t)(level - 1), span + slot * step);
 	node_cache_release(node);
 	return err;
 }
 
 /* Depth at most NODE_LEVEL_MAX. */
-static int walk_tree(struct walk *walk, const struct node_child *child, uint8_t level,
-		uint64_t span)
+static int walk_tree(struct walk *walk, const struct node_child *child,
+		uint8_t level, uint64_t span)
 {
 	const struct image_walker *walker = walk->w;
 	int err = 0;
@@ -308,10 +314,12 @@ static int walk_tree(struct walk *walk, const struct node_child *child, uint8_t 
 	uint64_t spans = level == 0 ? 1 : node_slot_spans(level) * NODE_FANOUT;
 	uint64_t len = walk_len(walk, span, spans);
 	if (walker->enter != NULL)
-		err = walker->enter(walker->ctx, child, level, span * SPAN_SIZE, len);
+		err = walker->enter(walker->ctx, child, level, span * SPAN_SIZE,
+				len);
 	if (err != 0)
 		return err < 0 ? err : 0;
-	err = level == 0 ? walk_leaf(walk, child, span) : walk_node(walk, child, level, span);
+	err = level == 0 ? walk_leaf(walk, child, span)
+			 : walk_node(walk, child, level, span);
 	if (err != 0)
 		return err;
 	if (walker->leave != NULL)

@@ -40,7 +40,8 @@ static int skip_holes(struct worker *worker, struct job *job)
 					    : end / SPAN_SIZE - job->next_span;
 	if (skipped == 0)
 		return 0;
-	err = tree_builder_skip(job->builder, worker->stream, job->next_span, skipped);
+	err = tree_builder_skip(job->builder, worker->stream, job->next_span,
+			skipped);
 	job->next_span += skipped;
 	uint64_t bytes = min_u64(job->next_span * SPAN_SIZE, job->size) - at;
 	job->counts->holes += bytes;
@@ -68,7 +69,8 @@ static int pass_over(struct worker *worker, struct job *job)
 }
 
 /* 1: SPAN->span is to be done; 0: none is left. */
-static int take_span(struct worker *worker, struct job *job, struct span_work *span)
+static int take_span(struct worker *worker, struct job *job,
+		struct span_work *span)
 {
 	LOCK_SCOPE(&job->mutex);
 	if (job->error.err != 0)
@@ -83,13 +85,14 @@ static int take_span(struct worker *worker, struct job *job, struct span_work *s
 	if (job->next_span >= job->spans)
 		return 0;
 	span->span = job->next_span++;
-	span->len = (uint32_t)min_u64(
-			SPAN_SIZE, job->size - span->span * SPAN_SIZE);
+	span->len = (uint32_t)min_u64(SPAN_SIZE,
+			job->size - span->span * SPAN_SIZE);
 	return 1;
 }
 
 /* The same for a stream: reads the span as well. */
-static int take_streamed(struct worker *worker, struct job *job, struct span_work *span)
+static int take_streamed(struct worker *worker, struct job *job,
+		struct span_work *span)
 {
 	const struct image_source *source = job->source;
 	LOCK_SCOPE(&job->mutex);
@@ -112,7 +115,8 @@ static int take_streamed(struct worker *worker, struct job *job, struct span_wor
 	if (len == 0)
 		return 0;
 	if (job->size + len > IMAGE_SIZE_MAX)
-		return fail(-EFBIG, "the stream is longer than an image may be");
+		return fail(-EFBIG,
+				"the stream is longer than an image may be");
 	span->span = job->next_span++;
 	span->len = len;
 	job->size += len;
@@ -166,7 +170,8 @@ static void *worker_main(void *arg)
 	uint64_t done = 0;
 	pthread_mutex_lock(&writer->mutex);
 	for (;;) {
-		while (!writer->stop && (writer->job == NULL
+		while (!writer->stop
+				&& (writer->job == NULL
 						|| writer->generation == done))
 			pthread_cond_wait(&writer->wake, &writer->mutex);
 		if (writer->stop)
@@ -196,7 +201,9 @@ static int worker_start(struct worker *worker, struct chunk_sink *sink)
 	worker->leaf = malloc(sizeof(*worker->leaf)
 			+ LEAF_ENTRIES_MAX * sizeof(worker->leaf->entries[0]));
 	worker->node = malloc(LEAF_SIZE_MAX);
-	if (worker->span == NULL || worker->marks == NULL || worker->pieces == NULL || worker->leaf == NULL || worker->node == NULL)
+	if (worker->span == NULL || worker->marks == NULL
+			|| worker->pieces == NULL || worker->leaf == NULL
+			|| worker->node == NULL)
 		return fail_errno(-ENOMEM, "starting to write");
 	int err = chunk_stream_new(sink, &worker->stream);
 	if (err < 0)
@@ -219,13 +226,16 @@ int image_writer_new(struct image_writer **out, const struct seal *seal,
 	writer->reader = reader;
 	writer->throttle = throttle;
 	writer->chunker = (struct chunker){ .seed = seal_cut_seed(seal),
-		.min = config->chunk_min, .average = config->chunk_average,
+		.min = config->chunk_min,
+		.average = config->chunk_average,
 		.max = config->chunk_max };
 	pthread_mutex_init(&writer->mutex, NULL);
 	pthread_cond_init(&writer->wake, NULL);
 	pthread_cond_init(&writer->idle, NULL);
 	writer->workers = calloc(workers, sizeof(*writer->workers));
-	int err = writer->workers != NULL ? 0 : fail_errno(-ENOMEM, "starting to write");
+	int err = writer->workers != NULL
+			? 0
+			: fail_errno(-ENOMEM, "starting to write");
 	for (unsigned i = 0; err == 0 && i < workers; i++) {
 		writer->workers[i].writer = writer;
 		writer->workers[i].number = i;
@@ -282,12 +292,14 @@ static void run_job(struct image_writer *writer, struct job *job)
 	writer->job = NULL;
 }
 
-int image_writer_write(struct image_writer *writer, const struct image_source *source,
-		struct image *base, struct image_counts *counts,
-		const _Atomic sig_atomic_t *cancel, struct tree_root *root,
-		uint64_t *size)
+int image_writer_write(struct image_writer *writer,
+		const struct image_source *source, struct image *base,
+		struct image_counts *counts, const _Atomic sig_atomic_t *cancel,
+		struct tree_root *root, uint64_t *size)
 {
-	struct job job = { .source = source, .base = base, .counts = counts,
+	struct job job = { .source = source,
+		.base = base,
+		.counts = counts,
 		.cancel = cancel };
 	if (source->next == NULL && source->size > IMAGE_SIZE_MAX)
 		return fail(-EFBIG, "it is larger than an image may be");
@@ -303,15 +315,16 @@ int image_writer_write(struct image_writer *writer, const struct image_source *s
 	int err = job.error.err ? error_load(&job.error) : 0;
 	/* The workers rest: their streams may be used from here. */
 	if (err == 0)
-		err = tree_builder_finish(job.builder, writer->workers[0].stream,
-				job.spans, root);
+		err = tree_builder_finish(job.builder,
+				writer->workers[0].stream, job.spans, root);
 	*size = job.size;
 	tree_builder_free(job.builder);
 	pthread_mutex_destroy(&job.mutex);
 	return err;
 }
 
-void image_writer_stats(struct image_writer *writer, struct chunk_sink_stats *out)
+void image_writer_stats(struct image_writer *writer,
+		struct chunk_sink_stats *out)
 {
 	*out = (struct chunk_sink_stats){ .new_bytes = 0 };
 	for (unsigned i = 0; i < writer->worker_count; i++) {

@@ -17,7 +17,7 @@
  * workers at once, each with its own worker number (0 … workers-1).
  */
 struct image_source {
-	uint64_t size;		/* bytes; ignored for a stream */
+	uint64_t size; /* bytes; ignored for a stream */
 	/* Exactly LEN bytes at OFFSET (within SIZE). 0 or -errno with text. */
 	int (*read)(void *ctx, unsigned worker, void *buf, size_t len,
 			uint64_t offset);
@@ -29,8 +29,8 @@ struct image_source {
 	 * and how far the answer goes, at most to LIMIT (*END > OFFSET). May
 	 * be NULL: nothing is known. Asked before anything of a span is read.
 	 * 0 or -errno. */
-	int (*same)(void *ctx, unsigned worker, uint64_t offset,
-			uint64_t limit, bool *same, uint64_t *end);
+	int (*same)(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
+			bool *same, uint64_t *end);
 	/* Whether the leaf over OFFSET may have a proof: 1, 0, -errno. Asked once
 	 * all of its span was read. May be NULL: it may. For copies: leaves
 	 * made from the same bytes as others are then the same. */
@@ -44,12 +44,12 @@ struct image_source {
 	void *ctx;
 };
 
-struct image_counts {	/* bytes, updated while it runs; read at any time */
-	_Atomic uint64_t done;		/* of SIZE dealt with */
-	_Atomic uint64_t read;		/* read from the source */
-	_Atomic uint64_t holes;		/* not read: the source says hole */
-	_Atomic uint64_t zeros;		/* read and found zero */
-	_Atomic uint64_t same;		/* data taken over from the base: said
+struct image_counts { /* bytes, updated while it runs; read at any time */
+	_Atomic uint64_t done;	/* of SIZE dealt with */
+	_Atomic uint64_t read;	/* read from the source */
+	_Atomic uint64_t holes; /* not read: the source says hole */
+	_Atomic uint64_t zeros; /* read and found zero */
+	_Atomic uint64_t same;	/* data taken over from the base: said
 					   to be the same, and then not read,
 					   or recognised by a span's proof */
 };
@@ -74,13 +74,14 @@ void image_writer_free(struct image_writer *writer); /* NULL allowed */
  * true ends with -ECANCELED. On success ROOT and *SIZE are set; nothing is
  * durable before chunk_sink_barrier. 0 or -errno.
  */
-int image_writer_write(struct image_writer *writer, const struct image_source *source,
-		struct image *base, struct image_counts *counts,
-		const _Atomic sig_atomic_t *cancel, struct tree_root *root,
-		uint64_t *size);
+int image_writer_write(struct image_writer *writer,
+		const struct image_source *source, struct image *base,
+		struct image_counts *counts, const _Atomic sig_atomic_t *cancel,
+		struct tree_root *root, uint64_t *size);
 
 /* What its workers gave to the sink so far; see chunk_stream_stats. */
-void image_writer_stats(struct image_writer *writer, struct chunk_sink_stats *out);
+void image_writer_stats(struct image_writer *writer,
+		struct chunk_sink_stats *out);
 
 /* Ends the workers' open frames, which chunk_sink_barrier does as well. */
 int image_writer_flush(struct image_writer *writer);

@@ -29,8 +29,8 @@ struct job {
 	pthread_mutex_t mutex;
 	/* protected by mutex */
 	uint64_t next_span, spans;
-	uint64_t size;		/* of a stream: so far; else fixed */
-	bool ended;		/* of a stream */
+	uint64_t size; /* of a stream: so far; else fixed */
+	bool ended;    /* of a stream */
 	struct error_copy error;
 };
 
@@ -40,11 +40,11 @@ struct worker {
 	pthread_t thread;
 	bool started;
 	struct chunk_stream *stream;
-	uint8_t *span;		/* SPAN_SIZE bytes */
-	uint8_t *marks;		/* SPAN_BLOCKS */
-	struct piece *pieces;	/* SPAN_BLOCKS */
-	struct leaf *leaf;	/* room for LEAF_ENTRIES_MAX */
-	uint8_t *node;		/* LEAF_SIZE_MAX */
+	uint8_t *span;	      /* SPAN_SIZE bytes */
+	uint8_t *marks;	      /* SPAN_BLOCKS */
+	struct piece *pieces; /* SPAN_BLOCKS */
+	struct leaf *leaf;    /* room for LEAF_ENTRIES_MAX */
+	uint8_t *node;	      /* LEAF_SIZE_MAX */
 };
 
 struct image_writer {
@@ -60,7 +60,7 @@ struct image_writer {
 	pthread_cond_t wake, idle;
 	/* protected by mutex */
 	struct job *job;
-	uint64_t generation;	/* of the job */
+	uint64_t generation; /* of the job */
 	unsigned busy;
 	bool stop;
 };
@@ -71,28 +71,30 @@ struct span_work {
 	struct job *job;
 	uint64_t span;
 	uint32_t len;
-	uint32_t scanned;	/* where the next block to be marked is */
-	uint32_t done;		/* bytes counted as done */
+	uint32_t scanned; /* where the next block to be marked is */
+	uint32_t done;	  /* bytes counted as done */
 	struct seal_proof proof;
-	bool proving;		/* what is scanned goes into the proof */
-	struct id lost;		/* the base's leaf, which can't be read */
+	bool proving;	/* what is scanned goes into the proof */
+	struct id lost; /* the base's leaf, which can't be read */
 };
 
 /* --- span_read.c --- */
 
 bool span_read_cancelled(const struct job *job);
 /* Until BYTES may be read. 0 or -ECANCELED. */
-int span_read_wait(const struct worker *worker, const struct job *job, uint32_t bytes);
+int span_read_wait(const struct worker *worker, const struct job *job,
+		uint32_t bytes);
 /* What the source's EXTENT says of the image at AT, and to where, at most to
  * LIMIT. Data, where it has none. */
-int span_read_extent(const struct worker *worker, const struct job *job, uint64_t at,
-		uint64_t limit, bool *hole, uint64_t *end);
+int span_read_extent(const struct worker *worker, const struct job *job,
+		uint64_t at, uint64_t limit, bool *hole, uint64_t *end);
 /* What the source's SAME says of the image at AT, and to where, at most to
  * LIMIT. Not the same, where there is no base or nothing is known. */
-int span_read_same(const struct worker *worker, const struct job *job, uint64_t at,
-		uint64_t limit, bool *same, uint64_t *end);
+int span_read_same(const struct worker *worker, const struct job *job,
+		uint64_t at, uint64_t limit, bool *same, uint64_t *end);
 
-void span_read_begin(struct span_work *span, struct worker *worker, struct job *job);
+void span_read_begin(struct span_work *span, struct worker *worker,
+		struct job *job);
 /* Marks the blocks that are complete below UPTO. */
 void span_read_scan(struct span_work *span, uint32_t upto);
 /* Reads and marks [from, to) of the span: whole blocks. */

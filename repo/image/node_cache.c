@@ -27,8 +27,8 @@ struct node_cache {
 	size_t bytes;
 };
 
-struct node_cache *node_cache_new(struct pack_cache *packs, struct frame_cache *frames,
-		size_t bytes_max)
+struct node_cache *node_cache_new(struct pack_cache *packs,
+		struct frame_cache *frames, size_t bytes_max)
 {
 	struct node_cache *cache = calloc(1, sizeof(*cache));
 	if (cache == NULL)
@@ -60,15 +60,18 @@ void node_cache_free(struct node_cache *cache)
 	free(cache);
 }
 
-static struct cached_node **bucket_of(struct node_cache *cache, const struct id *id)
+static struct cached_node **bucket_of(struct node_cache *cache,
+		const struct id *id)
 {
 	return &cache->buckets[id_hash(id) % BUCKETS];
 }
 
 static void list_remove(struct node_cache *cache, struct cached_node *node)
 {
-	*(node->newer != NULL ? &node->newer->older : &cache->newest) = node->older;
-	*(node->older != NULL ? &node->older->newer : &cache->oldest) = node->newer;
+	*(node->newer != NULL ? &node->newer->older : &cache->newest) =
+			node->older;
+	*(node->older != NULL ? &node->older->newer : &cache->oldest) =
+			node->newer;
 	node->newer = node->older = NULL;
 }
 
@@ -76,7 +79,8 @@ static void list_push(struct node_cache *cache, struct cached_node *node)
 {
 	node->older = cache->newest;
 	node->newer = NULL;
-	*(cache->newest != NULL ? &cache->newest->newer : &cache->oldest) = node;
+	*(cache->newest != NULL ? &cache->newest->newer : &cache->oldest) =
+			node;
 	cache->newest = node;
 }
 
@@ -111,8 +115,8 @@ static struct cached_node *lookup(struct node_cache *cache, const struct id *id)
 }
 
 /* Takes FRESH; the result carries a reference. */
-static struct cached_node *insert(
-		struct node_cache *cache, struct cached_node *fresh)
+static struct cached_node *insert(struct node_cache *cache,
+		struct cached_node *fresh)
 {
 	struct cached_node *there = lookup(cache, &fresh->id);
 	if (there != NULL) {
@@ -120,7 +124,8 @@ static struct cached_node *insert(
 		return there;
 	}
 	LOCK_SCOPE(&cache->mutex);
-	while (cache->oldest != NULL && cache->bytes + fresh->bytes > cache->bytes_max)
+	while (cache->oldest != NULL
+			&& cache->bytes + fresh->bytes > cache->bytes_max)
 		evict(cache, cache->oldest);
 	fresh->refs = 1;
 	fresh->cached = true;
@@ -155,8 +160,8 @@ static int load(struct node_cache *cache, const struct id *id, uint8_t level,
 	struct frame *frame;
 	const uint8_t *data;
 	uint32_t len;
-	int err = chunk_read(cache->packs, cache->frames, PACK_TREE, id, 0, UINT32_MAX,
-			&frame, &data, &len);
+	int err = chunk_read(cache->packs, cache->frames, PACK_TREE, id, 0,
+			UINT32_MAX, &frame, &data, &len);
 	if (err < 0)
 		return err;
 	struct cached_node *node = calloc(1, sizeof(*node));
@@ -176,10 +181,8 @@ static int load(struct node_cache *cache, const struct id *id, uint8_t level,
 		return err == -EBADMSG ? misplaced(id) : err;
 	}
 	node->bytes = sizeof(*node)
-			+ (node->leaf != NULL ? sizeof(*node->leaf)
-							+ node->leaf->count
-								* sizeof(node->leaf->entries[0])
-				   : sizeof(*node->node));
+			+ (node->leaf != NULL ? sizeof(*node->leaf) + node->leaf->count * sizeof(node->leaf->entries[0])
+					      : sizeof(*node->node));
 	*out = insert(cache, node);
 	return 0;
 }
@@ -196,8 +199,8 @@ int node_cache_leaf(struct node_cache *cache, const struct id *id,
 	return misplaced(id);
 }
 
-int node_cache_node(struct node_cache *cache, const struct id *id, uint8_t level,
-		uint64_t spans, struct cached_node **out)
+int node_cache_node(struct node_cache *cache, const struct id *id,
+		uint8_t level, uint64_t spans, struct cached_node **out)
 {
 	*out = lookup(cache, id);
 	if (*out == NULL)

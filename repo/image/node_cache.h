@@ -25,16 +25,16 @@ struct cached_node {
 	struct cached_node *next, *newer, *older;
 };
 
-struct node_cache *node_cache_new(struct pack_cache *packs, struct frame_cache *frames,
-		size_t bytes_max);
+struct node_cache *node_cache_new(struct pack_cache *packs,
+		struct frame_cache *frames, size_t bytes_max);
 void node_cache_free(struct node_cache *cache); /* NULL allowed */
 
 /* The leaf ID that must cover SPAN_LEN bytes. 0, or as chunk_read. */
 int node_cache_leaf(struct node_cache *cache, const struct id *id,
 		uint32_t span_len, struct cached_node **out);
 /* The node ID that must have LEVEL (> 0) and cover SPANS spans. */
-int node_cache_node(struct node_cache *cache, const struct id *id, uint8_t level,
-		uint64_t spans, struct cached_node **out);
+int node_cache_node(struct node_cache *cache, const struct id *id,
+		uint8_t level, uint64_t spans, struct cached_node **out);
 void node_cache_release(struct cached_node *node); /* NULL allowed */
 
 #endif

@@ -16,12 +16,14 @@ int qcow2_open(struct qcow2_view **out, struct image *image)
 {
 	uint64_t size = image_size(image), count = image_clusters_count(image);
 	if (count > round_up(size, CLUSTER_SIZE) / CLUSTER_SIZE)
-		return fail(-EBADMSG, "an image's tree counts more clusters "
-				      "than its size has");
+		return fail(-EBADMSG,
+				"an image's tree counts more clusters "
+				"than its size has");
 	struct qcow2_view *view = malloc(sizeof(*view));
 	if (view == NULL)
 		return fail_errno(-ENOMEM, "opening an image as qcow2");
-	*view = (struct qcow2_view){ .image = image, .spans = node_span_count(size),
+	*view = (struct qcow2_view){ .image = image,
+		.spans = node_span_count(size),
 		.layout = qcow2_layout(size, count) };
 	*out = view;
 	return 0;
@@ -44,17 +46,17 @@ void qcow2_measure(uint64_t size, const struct tree_root *root,
 	uint64_t clusters = empty ? 0 : root->clusters;
 	struct qcow2_layout l = qcow2_layout(size, clusters);
 	*file_size = l.end * CLUSTER_SIZE;
-	*stored = BLOCK_SIZE + round_up(8 * l.block_count, BLOCK_SIZE) +
-			round_up(2 * l.end, BLOCK_SIZE) +
-			round_up(8 * l.l1_entries, BLOCK_SIZE) +
-			min_u64(l.l1_entries, clusters) * CLUSTER_SIZE +
-			(empty ? 0 : root->data_bytes);
+	*stored = BLOCK_SIZE + round_up(8 * l.block_count, BLOCK_SIZE)
+			+ round_up(2 * l.end, BLOCK_SIZE)
+			+ round_up(8 * l.l1_entries, BLOCK_SIZE)
+			+ min_u64(l.l1_entries, clusters) * CLUSTER_SIZE
+			+ (empty ? 0 : root->data_bytes);
 }
 
 /* --- reading --- */
 
-static ssize_t read_tables(const struct qcow2_view *view, uint8_t *buf, size_t len,
-		uint64_t offset)
+static ssize_t read_tables(const struct qcow2_view *view, uint8_t *buf,
+		size_t len, uint64_t offset)
 {
 	for (size_t done = 0; done < len;) {
 		uint8_t block[BLOCK_SIZE];
@@ -84,8 +86,8 @@ int qcow2_data_run(const struct qcow2_view *view, uint64_t offset, uint64_t *at,
 	return 0;
 }
 
-static ssize_t read_data(const struct qcow2_view *view, uint8_t *buf, size_t len,
-		uint64_t offset)
+static ssize_t read_data(const struct qcow2_view *view, uint8_t *buf,
+		size_t len, uint64_t offset)
 {
 	for (size_t done = 0; done < len;) {
 		uint64_t at = 0, run = 0;
@@ -106,7 +108,8 @@ static ssize_t read_data(const struct qcow2_view *view, uint8_t *buf, size_t len
 ssize_t qcow2_pread(struct qcow2_view *view, void *buf, size_t len,
 		uint64_t offset)
 {
-	uint64_t size = qcow2_size(view), data = view->layout.data * CLUSTER_SIZE;
+	uint64_t size = qcow2_size(view),
+		 data = view->layout.data * CLUSTER_SIZE;
 	uint8_t *to = buf;
 	if (offset >= size)
 		return 0;
@@ -126,8 +129,9 @@ static int add_data(const struct qcow2_view *view, struct image_iov *iov,
 {
 	struct image_iov more = { .iov = iov->iov + iov->count,
 		.pins = iov->pins + iov->pinned,
-		.room = iov->room - (iov->count > iov->pinned ? iov->count
-							      : iov->pinned) };
+		.room = iov->room
+				- (iov->count > iov->pinned ? iov->count
+							    : iov->pinned) };
 	ssize_t n = image_read_iov(view->image, &more, len, at);
 	if (n < 0)
 		return (int)n;
@@ -136,8 +140,8 @@ static int add_data(const struct qcow2_view *view, struct image_iov *iov,
 	return (size_t)n == len ? 0 : -E2BIG;
 }
 
-ssize_t qcow2_read_iov(struct qcow2_view *view, struct image_iov *iov, size_t len,
-		uint64_t offset)
+ssize_t qcow2_read_iov(struct qcow2_view *view, struct image_iov *iov,
+		size_t len, uint64_t offset)
 {
 	uint64_t size = qcow2_size(view);
 	iov->count = iov->pinned = 0;
@@ -171,8 +175,8 @@ static uint64_t prefetch(void *ctx, uint64_t offset, uint64_t len)
 	while (offset < end) {
 		uint64_t at = 0, run = 0;
 		/* An error is for the read that comes to it. */
-		if (qcow2_data_run(view, offset, &at, &run) < 0 ||
-				at >= image_size(view->image))
+		if (qcow2_data_run(view, offset, &at, &run) < 0
+				|| at >= image_size(view->image))
 			return end;
 		run = min_u64(run, end - offset);
 		run = min_u64(run, image_size(view->image) - at);

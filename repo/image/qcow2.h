@@ -34,8 +34,8 @@ ssize_t qcow2_pread(struct qcow2_view *view, void *buf, size_t len,
 		uint64_t offset);
 /* As image_read_iov, where the range is data only; elsewhere (header, tables,
  * the padding of the last cluster) -E2BIG too: use qcow2_pread. */
-ssize_t qcow2_read_iov(struct qcow2_view *view, struct image_iov *iov, size_t len,
-		uint64_t offset);
+ssize_t qcow2_read_iov(struct qcow2_view *view, struct image_iov *iov,
+		size_t len, uint64_t offset);
 
 /* As image_seek. Unused slots of tables are holes, and so are the image's
  * within a cluster. */

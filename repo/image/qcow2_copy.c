@@ -18,13 +18,14 @@ static int read_failed(int err, uint64_t at)
 }
 
 /* STREAM: at the file's own position. */
-static int write_all(const struct qcow2_copy *copy, const uint8_t *buf, size_t len,
-		uint64_t at, bool stream)
+static int write_all(const struct qcow2_copy *copy, const uint8_t *buf,
+		size_t len, uint64_t at, bool stream)
 {
 	while (len > 0) {
 		ssize_t n = stream ? write(copy->fd, buf, len)
 				   : pwrite(copy->fd, buf, len, (off_t)at);
-		if (n < 0 && errno == EINTR && !(copy->cancel != NULL && *copy->cancel))
+		if (n < 0 && errno == EINTR
+				&& !(copy->cancel != NULL && *copy->cancel))
 			continue;
 		if (n < 0)
 			return fail_errno(-errno, "writing %s at byte %llu",
@@ -65,14 +66,13 @@ int qcow2_copy(struct qcow2_copy *copy)
 	if (buf == NULL)
 		return fail_errno(-ENOMEM, "copying");
 	if (ftruncate(copy->fd, size) < 0)
-		return fail_errno(-errno, "making %s %llu bytes large", copy->to,
-				(unsigned long long)size);
+		return fail_errno(-errno, "making %s %llu bytes large",
+				copy->to, (unsigned long long)size);
 	for (; at < size; at = end) {
 		off_t data = qcow2_seek(copy->view, at, SEEK_DATA);
 		if (data == -ENXIO)
 			break;
-		end = data < 0 ? data
-			       : qcow2_seek(copy->view, data, SEEK_HOLE);
+		end = data < 0 ? data : qcow2_seek(copy->view, data, SEEK_HOLE);
 		if (end < 0)
 			return read_failed((int)end, (uint64_t)at);
 		int err = copy_data(copy, &ahead, buf, (uint64_t)data,

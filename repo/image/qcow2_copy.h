@@ -9,10 +9,10 @@
 
 struct qcow2_copy {
 	struct qcow2_view *view;
-	int fd;			/* a file that is new and empty; or a stream */
-	const char *to;		/* its name, for messages */
+	int fd;		/* a file that is new and empty; or a stream */
+	const char *to; /* its name, for messages */
 	const _Atomic sig_atomic_t *cancel; /* may be NULL */
-	_Atomic uint64_t done;	/* bytes dealt with, holes included */
+	_Atomic uint64_t done; /* bytes dealt with, holes included */
 	_Atomic uint64_t written;
 };
 

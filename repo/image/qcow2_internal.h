@@ -18,7 +18,7 @@
 struct qcow2_view {
 	struct image *image;
 	struct qcow2_layout layout;
-	uint64_t spans;		/* of the image */
+	uint64_t spans; /* of the image */
 };
 
 /* qcow2 is big-endian. */
@@ -43,10 +43,12 @@ static inline void put_be64(void *p, uint64_t v)
 /* --- qcow2_tables.c --- */
 
 /* The BLOCK_SIZE bytes number BLOCK of the file, before its data. */
-int qcow2_tables_block(const struct qcow2_view *view, uint64_t block, uint8_t *out);
+int qcow2_tables_block(const struct qcow2_view *view, uint64_t block,
+		uint8_t *out);
 
 /* The first slot at or after SLOT that is used, or the number of slots. */
-int qcow2_tables_used_slot(const struct qcow2_view *view, uint64_t slot, uint64_t *out);
+int qcow2_tables_used_slot(const struct qcow2_view *view, uint64_t slot,
+		uint64_t *out);
 
 /* --- qcow2.c --- */
 

@@ -9,7 +9,7 @@
 #include "repo/base/bytes.h"
 
 #define SECTOR 512u
-#define HEADER_LENGTH 104u	/* version 3 without optional fields */
+#define HEADER_LENGTH 104u /* version 3 without optional fields */
 
 static_assert(HEADER_LENGTH + 8 == QCOW2_HEADER_SIZE, "header");
 static_assert(CLUSTER_SIZE == 1u << QCOW2_CLUSTER_BITS, "cluster bits");
@@ -43,15 +43,15 @@ struct qcow2_layout qcow2_layout(uint64_t size, uint64_t clusters)
 void qcow2_layout_header(const struct qcow2_layout *layout, uint8_t *out)
 {
 	memset(out, 0, QCOW2_HEADER_SIZE);
-	put_be32(out, 0x514649fb);		/* "QFI", 0xfb */
-	put_be32(out + 4, 3);			/* version */
+	put_be32(out, 0x514649fb); /* "QFI", 0xfb */
+	put_be32(out + 4, 3);	   /* version */
 	put_be32(out + 20, QCOW2_CLUSTER_BITS);
 	put_be64(out + 24, layout->disk_size);
 	put_be32(out + 36, (uint32_t)layout->l1_entries);
 	put_be64(out + 40, layout->l1 * CLUSTER_SIZE);
-	put_be64(out + 48, CLUSTER_SIZE);	/* the refcount table */
+	put_be64(out + 48, CLUSTER_SIZE); /* the refcount table */
 	put_be32(out + 56, (uint32_t)(layout->blocks - 1));
-	put_be32(out + 96, 4);			/* refcounts of 2^4 bits */
+	put_be32(out + 96, 4); /* refcounts of 2^4 bits */
 	put_be32(out + 100, HEADER_LENGTH);
 	/* No backing file, encryption, snapshot or feature; and an extension
 	 * of type and length 0, which ends the list of them. */

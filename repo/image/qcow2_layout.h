@@ -26,14 +26,14 @@
 #include "repo/format/node.h"
 
 #define QCOW2_L1_ENTRY ((uint64_t)512 << 20)	/* bytes of the disk */
-#define QCOW2_TABLE_ENTRIES (CLUSTER_SIZE / 8u)	/* of a cluster of a table */
-#define QCOW2_BLOCK_ENTRIES (CLUSTER_SIZE / 2u)	/* of a refcount block */
-#define QCOW2_HEADER_SIZE 112u	/* with the end of its extensions */
+#define QCOW2_TABLE_ENTRIES (CLUSTER_SIZE / 8u) /* of a cluster of a table */
+#define QCOW2_BLOCK_ENTRIES (CLUSTER_SIZE / 2u) /* of a refcount block */
+#define QCOW2_HEADER_SIZE 112u /* with the end of its extensions */
 
 struct qcow2_layout {
-	uint64_t disk_size;	/* bytes, a multiple of 512 */
+	uint64_t disk_size; /* bytes, a multiple of 512 */
 	uint64_t block_count;
-	uint64_t l1_entries;	/* and slots; at least 1 */
+	uint64_t l1_entries; /* and slots; at least 1 */
 	uint64_t blocks, l1, l2, data, end;
 };
 

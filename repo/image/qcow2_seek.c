@@ -60,12 +60,13 @@ static int extent(const struct qcow2_view *view, uint64_t offset, bool *hole,
 		return extent_in_data(view, offset, hole, to);
 	if (offset >= layout->l2 * CLUSTER_SIZE)
 		return extent_in_slots(view, offset, hole, to);
-	if (!in_table(offset, 0, 1, QCOW2_HEADER_SIZE, hole, to) &&
-			!in_table(offset, 1, layout->blocks, 8 * layout->block_count,
-					hole, to) &&
-			!in_table(offset, layout->blocks, layout->l1, 2 * layout->end, hole,
-					to))
-		in_table(offset, layout->l1, layout->l2, 8 * layout->l1_entries, hole, to);
+	if (!in_table(offset, 0, 1, QCOW2_HEADER_SIZE, hole, to)
+			&& !in_table(offset, 1, layout->blocks,
+					8 * layout->block_count, hole, to)
+			&& !in_table(offset, layout->blocks, layout->l1,
+					2 * layout->end, hole, to))
+		in_table(offset, layout->l1, layout->l2, 8 * layout->l1_entries,
+				hole, to);
 	return 0;
 }
 

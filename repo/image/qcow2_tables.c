@@ -15,13 +15,15 @@
 #define BLOCKS_OF(clusters) ((clusters) * (CLUSTER_SIZE / BLOCK_SIZE))
 #define SLOT_SPANS (QCOW2_L1_ENTRY / SPAN_SIZE)
 
-int qcow2_tables_used_slot(const struct qcow2_view *view, uint64_t slot, uint64_t *out)
+int qcow2_tables_used_slot(const struct qcow2_view *view, uint64_t slot,
+		uint64_t *out)
 {
 	uint64_t span = view->spans;
 	int err = 0;
 	*out = view->layout.l1_entries;
 	if (slot < *out)
-		err = image_seek_data_span(view->image, slot * SLOT_SPANS, &span);
+		err = image_seek_data_span(view->image, slot * SLOT_SPANS,
+				&span);
 	if (err != 0)
 		return err;
 	if (span < view->spans)
@@ -29,13 +31,15 @@ int qcow2_tables_used_slot(const struct qcow2_view *view, uint64_t slot, uint64_
 	return 0;
 }
 
-static void fill_refcount_table(const struct qcow2_layout *layout, uint64_t block,
-		uint8_t *out)
+static void fill_refcount_table(const struct qcow2_layout *layout,
+		uint64_t block, uint8_t *out)
 {
 	uint64_t first = block * BLOCK_TABLE_ENTRIES;
-	for (uint64_t k = 0; k < BLOCK_TABLE_ENTRIES &&
-			first + k < layout->block_count; k++)
-		put_be64(out + 8 * k, (layout->blocks + first + k) * CLUSTER_SIZE);
+	for (uint64_t k = 0; k < BLOCK_TABLE_ENTRIES
+			&& first + k < layout->block_count;
+			k++)
+		put_be64(out + 8 * k,
+				(layout->blocks + first + k) * CLUSTER_SIZE);
 }
 
 /* 1 for all clusters but unused slots and what is beyond the end. */
@@ -70,8 +74,10 @@ static int fill_l1(const struct qcow2_view *view, uint64_t block, uint8_t *out)
 		if (err < 0)
 			return err;
 		if (slot < end)
-			put_be64(out + 8 * (slot - first), QCOW2_COPIED |
-					(layout->l2 + slot) * CLUSTER_SIZE);
+			put_be64(out + 8 * (slot - first),
+					QCOW2_COPIED
+							| (layout->l2 + slot)
+									* CLUSTER_SIZE);
 		slot++;
 	}
 	return 0;
@@ -84,8 +90,10 @@ static void fill_span(const struct qcow2_layout *layout,
 	uint64_t nth = clusters->before;
 	for (uint32_t n = 0; n < SPAN_CLUSTERS; n++)
 		if ((clusters->map[n / 64] >> n % 64 & 1) != 0)
-			put_be64(out + (size_t)8 * n, QCOW2_COPIED |
-					(layout->data + nth++) * CLUSTER_SIZE);
+			put_be64(out + (size_t)8 * n,
+					QCOW2_COPIED
+							| (layout->data + nth++)
+									* CLUSTER_SIZE);
 }
 
 static int fill_l2(const struct qcow2_view *view, uint64_t block, uint8_t *out)
@@ -103,7 +111,8 @@ static int fill_l2(const struct qcow2_view *view, uint64_t block, uint8_t *out)
 	return 0;
 }
 
-int qcow2_tables_block(const struct qcow2_view *view, uint64_t block, uint8_t *out)
+int qcow2_tables_block(const struct qcow2_view *view, uint64_t block,
+		uint8_t *out)
 {
 	const struct qcow2_layout *layout = &view->layout;
 	memset(out, 0, BLOCK_SIZE);
@@ -112,7 +121,8 @@ int qcow2_tables_block(const struct qcow2_view *view, uint64_t block, uint8_t *o
 	if (block >= BLOCKS_OF(layout->l1))
 		return fill_l1(view, block - BLOCKS_OF(layout->l1), out);
 	if (block >= BLOCKS_OF(layout->blocks))
-		return fill_refcounts(view, block - BLOCKS_OF(layout->blocks), out);
+		return fill_refcounts(view, block - BLOCKS_OF(layout->blocks),
+				out);
 	if (block >= BLOCKS_OF(1))
 		fill_refcount_table(layout, block - BLOCKS_OF(1), out);
 	else if (block == 0)

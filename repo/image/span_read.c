@@ -24,10 +24,12 @@ bool span_read_cancelled(const struct job *job)
 	return job->cancel != NULL && *job->cancel;
 }
 
-int span_read_wait(const struct worker *worker, const struct job *job, uint32_t bytes)
+int span_read_wait(const struct worker *worker, const struct job *job,
+		uint32_t bytes)
 {
 	struct throttle *throttle = worker->writer->throttle;
-	for (uint32_t done = 0; throttle != NULL && done < bytes && !span_read_cancelled(job);
+	for (uint32_t done = 0; throttle != NULL && done < bytes
+			&& !span_read_cancelled(job);
 			done += WAIT_SIZE)
 		throttle_wait(throttle, min_u64(WAIT_SIZE, bytes - done));
 	return span_read_cancelled(job) ? fail(-ECANCELED, "interrupted") : 0;
@@ -40,38 +42,42 @@ static int check_answer(uint64_t at, uint64_t end, uint64_t limit,
 	return end > at && end <= limit
 			? 0
 			: fail(-EIO, "the source's map of %s makes no sense",
-					  map);
+					map);
 }
 
-int span_read_extent(const struct worker *worker, const struct job *job, uint64_t at,
-		uint64_t limit, bool *hole, uint64_t *end)
+int span_read_extent(const struct worker *worker, const struct job *job,
+		uint64_t at, uint64_t limit, bool *hole, uint64_t *end)
 {
 	const struct image_source *source = job->source;
 	*hole = false;
 	*end = limit;
 	if (source->extent == NULL)
 		return 0;
-	int err = source->extent(source->ctx, worker->number, at, limit, hole, end);
+	int err = source->extent(source->ctx, worker->number, at, limit, hole,
+			end);
 	return err < 0 ? err : check_answer(at, *end, limit, "holes");
 }
 
-int span_read_same(const struct worker *worker, const struct job *job, uint64_t at,
-		uint64_t limit, bool *same, uint64_t *end)
+int span_read_same(const struct worker *worker, const struct job *job,
+		uint64_t at, uint64_t limit, bool *same, uint64_t *end)
 {
 	const struct image_source *source = job->source;
 	*same = false;
 	*end = limit;
 	if (source->same == NULL || job->base == NULL)
 		return 0;
-	int err = source->same(source->ctx, worker->number, at, limit, same, end);
+	int err = source->same(source->ctx, worker->number, at, limit, same,
+			end);
 	return err < 0 ? err : check_answer(at, *end, limit, "changes");
 }
 
 /* --- marking --- */
 
-void span_read_begin(struct span_work *span, struct worker *worker, struct job *job)
+void span_read_begin(struct span_work *span, struct worker *worker,
+		struct job *job)
 {
-	*span = (struct span_work){ .w = worker, .job = job,
+	*span = (struct span_work){ .w = worker,
+		.job = job,
 		.proving = seal_encrypts(worker->writer->seal) };
 	if (span->proving)
 		seal_proof_begin(worker->writer->seal, &span->proof);
@@ -85,7 +91,8 @@ void span_read_prove(struct span_work *span, uint32_t from, uint32_t to)
 		if (marks[at / BLOCK_SIZE] != BLOCK_ZERO)
 			continue;
 		if (at > run)
-			seal_proof_update(&span->proof, span->w->span + run, at - run);
+			seal_proof_update(&span->proof, span->w->span + run,
+					at - run);
 		run = at + BLOCK_SIZE;
 	}
 	if (to > run)
@@ -159,8 +166,8 @@ int span_read(struct span_work *span, uint32_t from, uint32_t to)
 	while (from < to) {
 		bool hole;
 		uint64_t end;
-		int err = span_read_extent(span->w, span->job, base + from, base + to, &hole,
-				&end);
+		int err = span_read_extent(span->w, span->job, base + from,
+				base + to, &hole, &end);
 		if (err < 0)
 			return err;
 		uint32_t upto = (uint32_t)(end - base);

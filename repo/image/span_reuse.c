@@ -20,7 +20,7 @@
 struct run {
 	struct worker *w;
 	struct job *job;
-	uint64_t to;		/* the first span behind it */
+	uint64_t to; /* the first span behind it */
 	uint64_t base_spans;
 };
 
@@ -41,10 +41,10 @@ static int add(struct run *run, const struct node_child *child, uint8_t level,
 {
 	struct job *job = run->job;
 	uint64_t from = job->next_span;
-	int err = whole ? tree_builder_add_node(job->builder, run->w->stream, level,
-			       from, child)
-		      : tree_builder_skip(job->builder, run->w->stream, from,
-			       upto - from);
+	int err = whole ? tree_builder_add_node(job->builder, run->w->stream,
+				  level, from, child)
+			: tree_builder_skip(job->builder, run->w->stream, from,
+					upto - from);
 	job->next_span = upto;
 	job->counts->same += child->data_bytes;
 	job->counts->done += bytes_below(job, upto) - bytes_below(job, from);
@@ -53,8 +53,8 @@ static int add(struct run *run, const struct node_child *child, uint8_t level,
 
 /* Depth at most NODE_LEVEL_MAX. What of the subtree, which begins at span
  * FIRST, belongs to the run: 0, 1: the base can't be read there, -errno. */
-static int take_below(struct run *run, const struct node_child *child, uint8_t level,
-		uint64_t first)
+static int take_below(struct run *run, const struct node_child *child,
+		uint8_t level, uint64_t first)
 {
 	uint64_t covers = level == 0 ? 1 : node_slot_spans(level) * NODE_FANOUT;
 	uint64_t end = min_u64(first + covers, run->base_spans);
@@ -81,8 +81,8 @@ static int take_below(struct run *run, const struct node_child *child, uint8_t l
 }
 
 /* How far the image is the base's from AT on. */
-static int same_upto(const struct worker *worker, const struct job *job, uint64_t at,
-		uint64_t *out)
+static int same_upto(const struct worker *worker, const struct job *job,
+		uint64_t at, uint64_t *out)
 {
 	uint64_t limit = min_u64(job->size, image_size(job->base));
 	bool same = true;
@@ -109,13 +109,15 @@ int span_reuse_pass(struct worker *worker, struct job *job)
 		return err;
 	/* A last span that is not full counts if it is as long in both. */
 	t.to = end == job->size && image_size(job->base) == end
-			? job->spans : end / SPAN_SIZE;
+			? job->spans
+			: end / SPAN_SIZE;
 	t.base_spans = node_span_count(image_size(job->base));
 	if (t.to <= job->next_span)
 		return end > at;
 	const struct tree_root *root = &job->base->root;
 	const struct node_child top = { .id = root->id,
-		.data_bytes = root->data_bytes, .clusters = root->clusters };
+		.data_bytes = root->data_bytes,
+		.clusters = root->clusters };
 	err = take_below(&t, &top, root->level, 0);
 	return err < 0 ? err : end > bytes_below(job, job->next_span);
 }

@@ -65,17 +65,22 @@ int span_store_piece(struct span_work *span, uint32_t offset, uint32_t len,
 		bool hole)
 {
 	struct worker *worker = span->w;
-	struct leaf_entry *entry = &worker->leaf->entries[worker->leaf->count++];
-	*entry = (struct leaf_entry){ .offset = offset, .len = len, .hole = hole };
+	struct leaf_entry *entry =
+			&worker->leaf->entries[worker->leaf->count++];
+	*entry = (struct leaf_entry){ .offset = offset,
+		.len = len,
+		.hole = hole };
 	if (hole)
 		return 0;
 	const uint8_t *data = worker->span + offset;
 	seal_id(worker->writer->seal, ID_CHUNK, &entry->id, data, len);
-	return chunk_stream_put(worker->stream, PACK_DATA, &entry->id, data, len);
+	return chunk_stream_put(worker->stream, PACK_DATA, &entry->id, data,
+			len);
 }
 
 /* Encodes the leaf with this proof (NULL: none); returns the length. */
-static size_t name_leaf(struct worker *worker, const uint8_t *proof, struct id *id)
+static size_t name_leaf(struct worker *worker, const uint8_t *proof,
+		struct id *id)
 {
 	struct leaf *leaf = worker->leaf;
 	leaf->has_proof = proof != NULL;
@@ -99,15 +104,16 @@ int span_store_leaf(struct span_work *span, const uint8_t *proof,
 	if (leaf->data_bytes == 0)
 		return 0;
 	size_t len = name_leaf(worker, proof, &child->id);
-	return chunk_stream_put(worker->stream, PACK_TREE, &child->id, worker->node,
-			(uint32_t)len);
+	return chunk_stream_put(worker->stream, PACK_TREE, &child->id,
+			worker->node, (uint32_t)len);
 }
 
 int span_store_end(struct span_work *span, const struct node_child *child)
 {
 	span->job->counts->done += span->len - span->done;
 	span->done = span->len;
-	return tree_builder_add(span->job->builder, span->w->stream, span->span, child);
+	return tree_builder_add(span->job->builder, span->w->stream, span->span,
+			child);
 }
 
 /* True if with this proof (NULL: without) the leaf is the one that is lost. */
@@ -134,7 +140,8 @@ static int gets_proof(struct span_work *span, const uint8_t *proof)
 		return 0;
 	if (source->proven == NULL || is_lost_leaf(span, proof))
 		return 1;
-	return source->proven(source->ctx, span->w->number, span->span * SPAN_SIZE);
+	return source->proven(source->ctx, span->w->number,
+			span->span * SPAN_SIZE);
 }
 
 int span_store_finish(struct span_work *span)
@@ -142,8 +149,8 @@ int span_store_finish(struct span_work *span)
 	struct worker *worker = span->w;
 	uint8_t proof[PROOF_SIZE];
 	struct node_child child;
-	uint32_t count = chunker_cut(
-			&worker->writer->chunker, worker->marks, span->len, worker->pieces);
+	uint32_t count = chunker_cut(&worker->writer->chunker, worker->marks,
+			span->len, worker->pieces);
 	if (span->proving)
 		end_proof(span, proof);
 	if (span->proving && same_as_base(span, proof, &child)) {
@@ -153,8 +160,8 @@ int span_store_finish(struct span_work *span)
 	int err = 0;
 	worker->leaf->count = 0;
 	for (uint32_t k = 0; err == 0 && k < count; k++)
-		err = span_store_piece(span, worker->pieces[k].offset, worker->pieces[k].len,
-				worker->pieces[k].hole);
+		err = span_store_piece(span, worker->pieces[k].offset,
+				worker->pieces[k].len, worker->pieces[k].hole);
 	if (err == 0)
 		err = gets_proof(span, proof);
 	if (err >= 0)

@@ -33,11 +33,11 @@
 
 struct update {
 	struct span_work *s;
-	const struct leaf_entry *old;	/* the base's entries */
+	const struct leaf_entry *old; /* the base's entries */
 	uint32_t old_count;
-	struct node_child child;	/* the base's, as its tree says */
-	struct cached_node *node;	/* holds OLD; or NULL: */
-	struct leaf_entry hole;		/* OLD, where all is hole */
+	struct node_child child;  /* the base's, as its tree says */
+	struct cached_node *node; /* holds OLD; or NULL: */
+	struct leaf_entry hole;	  /* OLD, where all is hole */
 };
 
 static uint32_t first_block(const struct leaf_entry *entry)
@@ -66,15 +66,22 @@ static bool find_base(struct update *update)
 	uint64_t at = span->span * SPAN_SIZE;
 	if (span->job->source->same == NULL || base == NULL
 			|| at >= image_size(base)
-			|| min_u64(SPAN_SIZE, image_size(base) - at) != span->len
-			|| image_leaf(base, span->span, &update->node, &update->child) < 0)
+			|| min_u64(SPAN_SIZE, image_size(base) - at)
+					!= span->len
+			|| image_leaf(base, span->span, &update->node,
+					   &update->child)
+					< 0)
 		return false;
 	update->hole = (struct leaf_entry){ .len = span->len, .hole = true };
-	update->old = update->node != NULL ? update->node->leaf->entries : &update->hole;
-	update->old_count = update->node != NULL ? update->node->leaf->count : 1;
+	update->old = update->node != NULL ? update->node->leaf->entries
+					   : &update->hole;
+	update->old_count =
+			update->node != NULL ? update->node->leaf->count : 1;
 	for (uint32_t k = 0; k < update->old_count; k++)
-		mark(update, first_block(&update->old[k]), end_block(&update->old[k]),
-				update->old[k].hole ? BLOCK_ZERO : BLOCK_UNREAD);
+		mark(update, first_block(&update->old[k]),
+				end_block(&update->old[k]),
+				update->old[k].hole ? BLOCK_ZERO
+						    : BLOCK_UNREAD);
 	return true;
 }
 
@@ -85,8 +92,8 @@ static int want_changes(struct update *update)
 	for (uint32_t at = 0; at < span->len;) {
 		bool same;
 		uint64_t end;
-		int err = span_read_same(span->w, span->job, base + at, base + span->len, &same,
-				&end);
+		int err = span_read_same(span->w, span->job, base + at,
+				base + span->len, &same, &end);
 		if (err < 0)
 			return err;
 		uint32_t to = (uint32_t)(end - base);
@@ -108,10 +115,13 @@ static void want_chunks(struct update *update)
 	for (uint32_t k = 0; k < update->old_count; k++) {
 		const struct leaf_entry *entry = &update->old[k];
 		uint32_t from = first_block(entry), to = end_block(entry);
-		if (!entry->hole && (memchr(worker->marks + from, BLOCK_WANTED, to - from)
-						|| (doubt && !image_reader_chunk_stored(
-								worker->writer->reader,
-								&entry->id))))
+		if (!entry->hole
+				&& (memchr(worker->marks + from, BLOCK_WANTED,
+						    to - from)
+						|| (doubt
+								&& !image_reader_chunk_stored(
+										worker->writer->reader,
+										&entry->id))))
 			mark(update, from, to, BLOCK_WANTED);
 	}
 }
@@ -233,7 +243,8 @@ static bool same_entries(const struct update *update, const struct leaf *leaf)
 	if (leaf->count != update->old_count)
 		return false;
 	for (uint32_t k = 0; k < leaf->count; k++) {
-		const struct leaf_entry *a = &leaf->entries[k], *b = &update->old[k];
+		const struct leaf_entry *a = &leaf->entries[k],
+					*b = &update->old[k];
 		if (a->len != b->len || a->hole != b->hole
 				|| !id_equal(&a->id, &b->id))
 			return false;

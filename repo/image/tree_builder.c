@@ -16,14 +16,14 @@
 
 struct open_node {
 	struct node node;
-	uint64_t position;	/* first span / spans of a full node */
-	unsigned known;		/* children reported */
+	uint64_t position; /* first span / spans of a full node */
+	unsigned known;	   /* children reported */
 	struct open_node *next;
 };
 
 struct tree_builder {
 	const struct seal *seal;
-	uint64_t spans;		/* of the image; 0: not known yet */
+	uint64_t spans; /* of the image; 0: not known yet */
 	pthread_mutex_t mutex;
 	/* by level; protected by mutex */
 	struct open_node *levels[NODE_LEVEL_MAX + 2];
@@ -54,10 +54,11 @@ void tree_builder_free(struct tree_builder *builder)
 	free(builder);
 }
 
-static struct open_node *open_node_at(struct tree_builder *builder, uint8_t level,
-		uint64_t position)
+static struct open_node *open_node_at(struct tree_builder *builder,
+		uint8_t level, uint64_t position)
 {
-	for (struct open_node *node = builder->levels[level]; node != NULL; node = node->next)
+	for (struct open_node *node = builder->levels[level]; node != NULL;
+			node = node->next)
 		if (node->position == position)
 			return node;
 	struct open_node *node = calloc(1, sizeof(*node));
@@ -84,8 +85,10 @@ static uint64_t spans_below(const struct tree_builder *builder,
 		const struct open_node *node)
 {
 	uint64_t covers = node_slot_spans(node->node.level) * NODE_FANOUT;
-	return builder->spans == 0 ? covers
-			     : min_u64(covers, builder->spans - node->position * covers);
+	return builder->spans == 0
+			? covers
+			: min_u64(covers,
+					builder->spans - node->position * covers);
 }
 
 /* Stores a node unless it is all hole; CHILD is what its parent says of it. */
@@ -102,8 +105,8 @@ static int write_node(struct tree_builder *builder, struct chunk_stream *stream,
 		return 0;
 	size_t len = node_encode(bytes, node);
 	seal_id(builder->seal, ID_NODE, &child->id, bytes, len);
-	return chunk_stream_put(
-			stream, PACK_TREE, &child->id, bytes, (uint32_t)len);
+	return chunk_stream_put(stream, PACK_TREE, &child->id, bytes,
+			(uint32_t)len);
 }
 
 /* Reports COUNT children with the same entry to the node above; walks up while
@@ -118,13 +121,13 @@ static int report(struct tree_builder *builder, struct chunk_stream *stream,
 		level++;
 		{
 			LOCK_SCOPE(&builder->mutex);
-			struct open_node *node = open_node_at(
-					builder, level, position / NODE_FANOUT);
+			struct open_node *node = open_node_at(builder, level,
+					position / NODE_FANOUT);
 			if (node == NULL)
 				return fail_errno(-ENOMEM, "writing a tree");
 			for (unsigned k = 0; k < count; k++)
-				node->node.children[position % NODE_FANOUT + k] =
-						child;
+				node->node.children[position % NODE_FANOUT
+						+ k] = child;
 			node->known += count;
 			if (node->known == NODE_FANOUT) {
 				take_out(builder, node);
@@ -150,8 +153,9 @@ int tree_builder_add(struct tree_builder *builder, struct chunk_stream *stream,
 	return report(builder, stream, 0, span, 1, child);
 }
 
-int tree_builder_add_node(struct tree_builder *builder, struct chunk_stream *stream,
-		uint8_t level, uint64_t span, const struct node_child *child)
+int tree_builder_add_node(struct tree_builder *builder,
+		struct chunk_stream *stream, uint8_t level, uint64_t span,
+		const struct node_child *child)
 {
 	uint64_t spans = level == 0 ? 1 : node_slot_spans(level) * NODE_FANOUT;
 	return report(builder, stream, level, span / spans, 1, child);
@@ -173,8 +177,9 @@ int tree_builder_skip(struct tree_builder *builder, struct chunk_stream *stream,
 	return 0;
 }
 
-int tree_builder_finish(struct tree_builder *builder, struct chunk_stream *stream,
-		uint64_t spans, struct tree_root *root)
+int tree_builder_finish(struct tree_builder *builder,
+		struct chunk_stream *stream, uint64_t spans,
+		struct tree_root *root)
 {
 	uint8_t top = node_tree_level(spans);
 	builder->spans = spans;
@@ -190,7 +195,8 @@ int tree_builder_finish(struct tree_builder *builder, struct chunk_stream *strea
 		int err = write_node(builder, stream, &node->node, &child);
 		free(node);
 		if (err == 0)
-			err = report(builder, stream, level, position, 1, &child);
+			err = report(builder, stream, level, position, 1,
+					&child);
 		if (err < 0)
 			return err;
 	}

@@ -23,15 +23,17 @@ int tree_builder_add(struct tree_builder *builder, struct chunk_stream *stream,
 
 /* All spans below a whole node of LEVEL (0: a leaf) that is stored already and
  * covers SPAN onwards exactly what the node there in the new tree will. */
-int tree_builder_add_node(struct tree_builder *builder, struct chunk_stream *stream,
-		uint8_t level, uint64_t span, const struct node_child *child);
+int tree_builder_add_node(struct tree_builder *builder,
+		struct chunk_stream *stream, uint8_t level, uint64_t span,
+		const struct node_child *child);
 
 /* COUNT all-hole spans from SPAN on. */
 int tree_builder_skip(struct tree_builder *builder, struct chunk_stream *stream,
 		uint64_t span, uint64_t count);
 
 /* After all SPANS spans were reported: writes what is left. */
-int tree_builder_finish(struct tree_builder *builder, struct chunk_stream *stream,
-		uint64_t spans, struct tree_root *root);
+int tree_builder_finish(struct tree_builder *builder,
+		struct chunk_stream *stream, uint64_t spans,
+		struct tree_root *root);
 
 #endif

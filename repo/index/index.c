@@ -87,8 +87,8 @@ static void load_filter(struct index *index)
 	struct index_env_numbers n;
 	struct index_filter *filter = NULL;
 	if (index_with_env(index, numbers_call, &n) == 0)
-		filter = index_filter_open(index->dir, index_env_nonce(index->env),
-				n.generation);
+		filter = index_filter_open(index->dir,
+				index_env_nonce(index->env), n.generation);
 	swap_filter(index, filter);
 }
 
@@ -221,20 +221,24 @@ struct find {
 static int find_call(struct index_env *env, void *arg)
 {
 	struct find *find = arg;
-	return index_env_find(env, find->key, find->packs, find->count, find->max);
+	return index_env_find(env, find->key, find->packs, find->count,
+			find->max);
 }
 
 /* What the runs that wait to be merged have; *ASK: whether the environment is
  * worth asking. */
-static int find_waiting(struct index *index, const struct find *find, bool for_writer,
-		bool *ask)
+static int find_waiting(struct index *index, const struct find *find,
+		bool for_writer, bool *ask)
 {
 	int n = 0;
 	pthread_rwlock_rdlock(&index->lock);
-	for (struct index_run *run = index->waiting; run != NULL; run = run->next)
+	for (struct index_run *run = index->waiting; run != NULL;
+			run = run->next)
 		n = index_run_find(run, find->key, find->packs, n, find->max);
-	*ask = index->env != NULL && (!for_writer || index->filter == NULL
-			|| index_filter_maybe(index->filter, find->key));
+	*ask = index->env != NULL
+			&& (!for_writer || index->filter == NULL
+					|| index_filter_maybe(index->filter,
+							find->key));
 	pthread_rwlock_unlock(&index->lock);
 	return n;
 }
@@ -242,7 +246,8 @@ static int find_waiting(struct index *index, const struct find *find, bool for_w
 int index_candidates(struct index *index, uint64_t prefix, bool for_writer,
 		struct pack_id *packs, int max)
 {
-	struct find f = { .key = index_key(prefix), .packs = packs,
+	struct find f = { .key = index_key(prefix),
+		.packs = packs,
 		.max = max };
 	bool ask;
 	f.count = find_waiting(index, &f, for_writer, &ask);
@@ -267,7 +272,8 @@ int index_stats(struct index *index, struct index_stats *out)
 		out->file_bytes = n.file_bytes;
 	}
 	pthread_rwlock_rdlock(&index->lock);
-	for (struct index_run *run = index->waiting; run != NULL; run = run->next) {
+	for (struct index_run *run = index->waiting; run != NULL;
+			run = run->next) {
 		out->chunks += run->entry_count;
 		out->packs += run->pack_count;
 	}
@@ -280,11 +286,15 @@ int index_stats(struct index *index, struct index_stats *out)
 int index_explain(struct index *index, int err)
 {
 	if (err == -EAGAIN)
-		return fail(err, "the index in %s is held by another process "
+		return fail(err,
+				"the index in %s is held by another process "
 				"that does not answer; nothing is lost, it is "
-				"brought up to date later", index->dir);
-	return fail_errno(err, "can't update the index in %s (nothing is "
-			"lost, it is brought up to date later)", index->dir);
+				"brought up to date later",
+				index->dir);
+	return fail_errno(err,
+			"can't update the index in %s (nothing is "
+			"lost, it is brought up to date later)",
+			index->dir);
 }
 
 int index_merge_now(struct index *index, const struct index_merge *merge)
@@ -302,7 +312,8 @@ int index_merge_now(struct index *index, const struct index_merge *merge)
 		if (err < 0)
 			return err;
 	}
-	if (err == -EBADMSG || err == -ESTALE || !index_env_current(index->env)) {
+	if (err == -EBADMSG || err == -ESTALE
+			|| !index_env_current(index->env)) {
 		swap_filter(index, NULL);
 		swap_env(index, NULL);
 		return -ERESTART;
@@ -355,14 +366,15 @@ int index_add(struct index *index, const struct index_pack *packs, size_t count)
 		struct index_run *run = index_run_new();
 		if (run == NULL)
 			return fail_errno(-ENOMEM, "updating the index");
-		while (at < count && err == 0 &&
-				run->entry_count < index_tuning.run_entries)
+		while (at < count && err == 0
+				&& run->entry_count < index_tuning.run_entries)
 			err = index_run_add(run, &packs[at++]);
 		if (err == 0)
 			err = merge_run(index, run);
 		index_run_free(run);
 	}
-	return err < 0 ? index_explain(index, err == -ERESTART ? -EIO : err) : 0;
+	return err < 0 ? index_explain(index, err == -ERESTART ? -EIO : err)
+		       : 0;
 }
 
 int index_rebuild(struct index *index)

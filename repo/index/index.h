@@ -31,7 +31,7 @@ struct index_pack {
 	struct pack_id pack;
 	enum pack_kind kind;
 	uint32_t count;
-	uint64_t *prefixes;	/* id_prefix of each chunk, any order */
+	uint64_t *prefixes; /* id_prefix of each chunk, any order */
 };
 
 /* Reads a pack's trailer for the index: fills OUT (prefixes malloc'ed, owned
@@ -68,7 +68,8 @@ int index_candidates(struct index *index, uint64_t prefix, bool for_writer,
 /* Adds packs (durable ones, each at most once) in a few large transactions.
  * Returns 0; -EAGAIN: another process holds the lock; or -errno (a full disk).
  * Nothing is lost then: a later reconcile finds them. */
-int index_add(struct index *index, const struct index_pack *packs, size_t count);
+int index_add(struct index *index, const struct index_pack *packs,
+		size_t count);
 
 /* Brings in packs that appeared and drops those that went, for shards whose
  * state moved. What can't be merged now (locked, disk full) is kept in memory

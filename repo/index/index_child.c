@@ -122,9 +122,9 @@ static _Noreturn void child_main(int lock_fd, int pipe_fd, pid_t parent,
 
 struct child {
 	pid_t pid;
-	int fd;			/* of the pipe */
+	int fd; /* of the pipe */
 	uint8_t answer[5];
-	size_t answered;	/* bytes of it */
+	size_t answered; /* bytes of it */
 };
 
 /* 1: said something; 0: nothing there; -EPIPE: its end is closed. */
@@ -137,8 +137,8 @@ static int listen_to(struct child *child)
 	if (n == 0)
 		return -EPIPE;
 	for (ssize_t i = 0; i < n; i++)
-		if ((child->answered > 0 || buf[i] == 'r') &&
-				child->answered < sizeof(child->answer))
+		if ((child->answered > 0 || buf[i] == 'r')
+				&& child->answered < sizeof(child->answer))
 			child->answer[child->answered++] = buf[i];
 	return 1;
 }

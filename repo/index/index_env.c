@@ -29,13 +29,13 @@
 struct index_env {
 	MDB_env *env;
 	MDB_dbi dbi[INDEX_DBS];
-	char *path;		/* of the data file */
+	char *path; /* of the data file */
 	uint64_t device, inode;
 	uint8_t nonce[INDEX_NONCE_SIZE];
 	atomic_bool broken;
 	pthread_mutex_t mutex;
 	pthread_cond_t returned;
-	MDB_txn *idle[READERS];	/* protected by mutex */
+	MDB_txn *idle[READERS]; /* protected by mutex */
 	int idle_count;		/* protected by mutex */
 };
 
@@ -83,8 +83,8 @@ static int check_identity(const struct opening *opening, MDB_txn *txn)
 	int err = mdb_get(txn, env->dbi[DB_META], &key, &value);
 	if (err != 0)
 		return -EBADMSG;
-	return index_layout_check_record(value.mv_data, value.mv_size, opening->identity,
-			env->device, env->inode, env->nonce);
+	return index_layout_check_record(value.mv_data, value.mv_size,
+			opening->identity, env->device, env->inode, env->nonce);
 }
 
 static int open_databases(const struct opening *opening, MDB_txn *txn)
@@ -92,9 +92,9 @@ static int open_databases(const struct opening *opening, MDB_txn *txn)
 	for (int i = 0; i < INDEX_DBS; i++) {
 		unsigned flags;
 		MDB_dbi *dbi = &opening->e->dbi[i];
-		if (mdb_dbi_open(txn, index_db_names[i], 0, dbi) != 0 ||
-				mdb_dbi_flags(txn, *dbi, &flags) != 0 ||
-				flags != 0)
+		if (mdb_dbi_open(txn, index_db_names[i], 0, dbi) != 0
+				|| mdb_dbi_flags(txn, *dbi, &flags) != 0
+				|| flags != 0)
 			return -EBADMSG;
 	}
 	return check_identity(opening, txn);
@@ -144,8 +144,8 @@ static int open_guarded(void *arg)
 	if (rc != 0)
 		return result(rc);
 	/* The file that was checked, not one put there since. */
-	if (mdb_env_get_fd(env->env, &fd) != 0 || fstat(fd, &st) < 0 ||
-			st.st_dev != env->device || st.st_ino != env->inode)
+	if (mdb_env_get_fd(env->env, &fd) != 0 || fstat(fd, &st) < 0
+			|| st.st_dev != env->device || st.st_ino != env->inode)
 		return -EBADMSG;
 	int err = begin_first(env, &txn);
 	if (err < 0)
@@ -243,8 +243,8 @@ bool index_env_broken(const struct index_env *env)
 bool index_env_current(const struct index_env *env)
 {
 	struct stat st;
-	return stat(env->path, &st) == 0 && st.st_dev == env->device &&
-			st.st_ino == env->inode;
+	return stat(env->path, &st) == 0 && st.st_dev == env->device
+			&& st.st_ino == env->inode;
 }
 
 const uint8_t *index_env_nonce(const struct index_env *env)
@@ -345,8 +345,8 @@ static int find_in(struct index_env *env, MDB_txn *txn, void *arg)
 	int rc = mdb_get(txn, env->dbi[DB_CHUNKS], &key, &value);
 	if (rc == MDB_NOTFOUND)
 		return find->count;
-	if (rc != 0 || value.mv_size > sizeof(numbers) ||
-			value.mv_size % 4 != 0)
+	if (rc != 0 || value.mv_size > sizeof(numbers)
+			|| value.mv_size % 4 != 0)
 		return -EBADMSG;
 	size_t len = value.mv_size;
 	memcpy(numbers, value.mv_data, len);
@@ -356,8 +356,8 @@ static int find_in(struct index_env *env, MDB_txn *txn, void *arg)
 		if (err < 0)
 			return err;
 		if (err > 0)
-			find->count = index_run_join_packs(find->packs, find->count, find->max,
-					&id);
+			find->count = index_run_join_packs(find->packs,
+					find->count, find->max, &id);
 	}
 	return find->count;
 }
@@ -378,9 +378,14 @@ struct listing {
 static int list_one(struct listing *listing, const MDB_val *key)
 {
 	/* Ascending, or a damaged tree could go round for ever. */
-	if (key->mv_size != PACK_ID_SIZE || (listing->count > 0 &&
-			memcmp(key->mv_data, listing->ids[listing->count - 1].b,
-					PACK_ID_SIZE) <= 0))
+	if (key->mv_size != PACK_ID_SIZE
+			|| (listing->count > 0
+					&& memcmp(key->mv_data,
+							   listing->ids[listing->count
+										  - 1]
+									   .b,
+							   PACK_ID_SIZE)
+							<= 0))
 		return -EBADMSG;
 	if (listing->count == listing->room) {
 		size_t room = listing->room * 2 + 64;
@@ -406,8 +411,9 @@ static int list_shard(struct index_env *env, MDB_txn *txn, void *arg)
 		return result(rc);
 	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
 	while (rc == 0 && err == 0) {
-		if (key.mv_size > 0 &&
-				*(const uint8_t *)key.mv_data != listing->shard)
+		if (key.mv_size > 0
+				&& *(const uint8_t *)key.mv_data
+						!= listing->shard)
 			break;
 		err = list_one(listing, &key);
 		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
@@ -461,8 +467,8 @@ static int read_numbers(struct index_env *env, MDB_txn *txn, void *arg)
 	MDB_val key = { sizeof(INDEX_KEY_GENERATION) - 1,
 		(char *)INDEX_KEY_GENERATION };
 	MDB_val value;
-	if (mdb_stat(txn, env->dbi[DB_CHUNKS], &chunks) != 0 ||
-			mdb_stat(txn, env->dbi[DB_PACKS], &packs) != 0)
+	if (mdb_stat(txn, env->dbi[DB_CHUNKS], &chunks) != 0
+			|| mdb_stat(txn, env->dbi[DB_PACKS], &packs) != 0)
 		return -EBADMSG;
 	int err = mdb_get(txn, env->dbi[DB_META], &key, &value);
 	if (err != 0 || value.mv_size != 8)

@@ -39,10 +39,10 @@ static const uint8_t magic[8] = { 'a', 'm', 'b', 'r', 'f', 'i', 'l', '1' };
 
 struct index_filter {
 	uint8_t *map;
-	size_t size;		/* of the map */
+	size_t size; /* of the map */
 	uint64_t blocks;
-	bool temporary;		/* not under its name yet */
-	atomic_bool lost;	/* a read of it failed */
+	bool temporary;	  /* not under its name yet */
+	atomic_bool lost; /* a read of it failed */
 };
 
 static int path_of(char out[PATH_MAX], const char *dir, bool temporary)
@@ -65,8 +65,9 @@ static struct index_filter *map_filter(int fd, uint64_t blocks, bool write)
 		return NULL;
 	filter->blocks = blocks;
 	filter->size = HEADER_SIZE + blocks * BLOCK_BYTES;
-	void *map = mmap(NULL, filter->size, PROT_READ | (write ? PROT_WRITE : 0),
-			MAP_SHARED, fd, 0);
+	void *map = mmap(NULL, filter->size,
+			PROT_READ | (write ? PROT_WRITE : 0), MAP_SHARED, fd,
+			0);
 	if (map == MAP_FAILED) {
 		free(filter);
 		return NULL;
@@ -81,17 +82,17 @@ static uint64_t judge(int fd, const uint8_t *nonce, uint64_t generation)
 {
 	uint8_t h[HEADER_SIZE];
 	struct stat st;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
-			st.st_uid != geteuid() ||
-			pread(fd, h, sizeof(h), 0) != sizeof(h))
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1
+			|| st.st_uid != geteuid()
+			|| pread(fd, h, sizeof(h), 0) != sizeof(h))
 		return 0;
 	uint64_t blocks = get_le64(h + 32);
-	if (memcmp(h, magic, sizeof(magic)) != 0 ||
-			memcmp(h + 8, nonce, INDEX_NONCE_SIZE) != 0 ||
-			get_le64(h + 24) != generation ||
-			blocks < BLOCKS_MIN || blocks > BLOCKS_MAX ||
-			(uint64_t)st.st_size !=
-					HEADER_SIZE + blocks * BLOCK_BYTES)
+	if (memcmp(h, magic, sizeof(magic)) != 0
+			|| memcmp(h + 8, nonce, INDEX_NONCE_SIZE) != 0
+			|| get_le64(h + 24) != generation || blocks < BLOCKS_MIN
+			|| blocks > BLOCKS_MAX
+			|| (uint64_t)st.st_size
+					!= HEADER_SIZE + blocks * BLOCK_BYTES)
 		return 0;
 	return blocks;
 }
@@ -102,8 +103,9 @@ static struct index_filter *open_named(const char *dir, const uint8_t *nonce,
 	char path[PATH_MAX];
 	if (path_of(path, dir, false) < 0)
 		return NULL;
-	CLEANUP_FD int fd = open(path, (write ? O_RDWR : O_RDONLY) |
-			O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	CLEANUP_FD int fd = open(path,
+			(write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW
+					| O_NONBLOCK);
 	if (fd < 0)
 		return NULL;
 	uint64_t blocks = judge(fd, nonce, generation);
@@ -130,15 +132,16 @@ void index_filter_close(struct index_filter *filter)
 /* --- asking --- */
 
 struct probes {
-	size_t block;		/* offset of its first byte */
-	uint64_t bits;		/* 9 for each probe, from the top */
+	size_t block;  /* offset of its first byte */
+	uint64_t bits; /* 9 for each probe, from the top */
 };
 
 static struct probes probes_of(const struct index_filter *filter, uint64_t key)
 {
 	return (struct probes){
-		.block = HEADER_SIZE +
-			(((key >> 32) * filter->blocks) >> 32) * BLOCK_BYTES,
+		.block = HEADER_SIZE
+				+ (((key >> 32) * filter->blocks) >> 32)
+						* BLOCK_BYTES,
 		.bits = key * UINT64_C(0x9E3779B97F4A7C15),
 	};
 }
@@ -163,7 +166,8 @@ static int ask_guarded(void *arg)
 	for (int i = 0; i < PROBES; i++) {
 		uint32_t bit = next_bit(&p);
 		/* Volatile: another process may be setting it. */
-		const volatile uint8_t *byte = question->f->map + p.block + bit / 8;
+		const volatile uint8_t *byte =
+				question->f->map + p.block + bit / 8;
 		if (!(*byte & 1u << bit % 8))
 			return 0;
 	}
@@ -194,8 +198,8 @@ int index_filter_begin(struct index_filter **out, const char *dir,
 		return err;
 	if (unlink(path) < 0 && errno != ENOENT)
 		return -errno;
-	CLEANUP_FD int fd = open(path,
-			O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	CLEANUP_FD int fd =
+			open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	/* With its blocks allocated: a hole in a full disk is a SIGBUS. */

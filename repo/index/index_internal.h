@@ -26,12 +26,12 @@
 
 /* Limits; changed by tests alone. */
 struct index_tuning {
-	unsigned lock_ms;	/* wait so long for the writers' lock */
-	unsigned silence_ms;	/* kill a child that says nothing so long */
-	unsigned cpu_seconds;	/* processor time a child may always use */
-	uint64_t map_size;	/* of a new environment */
-	uint32_t run_entries;	/* most entries of one merge */
-	uint32_t txn_entries;	/* most entries of one transaction */
+	unsigned lock_ms;	 /* wait so long for the writers' lock */
+	unsigned silence_ms;	 /* kill a child that says nothing so long */
+	unsigned cpu_seconds;	 /* processor time a child may always use */
+	uint64_t map_size;	 /* of a new environment */
+	uint32_t run_entries;	 /* most entries of one merge */
+	uint32_t txn_entries;	 /* most entries of one transaction */
 	uint32_t memory_entries; /* most entries kept when merging fails */
 };
 extern struct index_tuning index_tuning;
@@ -44,19 +44,19 @@ uint64_t index_child_clock_ms(void);
 struct run_pack {
 	struct pack_id id;
 	uint8_t kind;
-	bool gone;		/* deleted since: as if it were not here */
+	bool gone; /* deleted since: as if it were not here */
 };
 
 struct run_entry {
-	uint64_t key;		/* index_key of the prefix */
-	uint32_t pack;		/* position in the run's packs */
+	uint64_t key;  /* index_key of the prefix */
+	uint32_t pack; /* position in the run's packs */
 };
 
 struct index_run {
 	struct index_run *next;
 	struct run_pack *packs;
 	uint32_t pack_count, pack_room;
-	struct run_entry *entries;	/* by key, then latest pack first */
+	struct run_entry *entries; /* by key, then latest pack first */
 	uint32_t entry_count, entry_room;
 };
 
@@ -86,8 +86,8 @@ int index_run_join_packs(struct pack_id *packs, int count, int max,
 #define INDEX_NONCE_SIZE 16
 #define INDEX_MACHINE_SIZE 16
 #define INDEX_RECORD_SIZE 68
-#define INDEX_COPIES_MAX 16	/* pack numbers kept for one prefix */
-#define INDEX_PACK_SIZE 20	/* value in "packs" */
+#define INDEX_COPIES_MAX 16 /* pack numbers kept for one prefix */
+#define INDEX_PACK_SIZE 20  /* value in "packs" */
 #define INDEX_DATA_FILE "data.mdb"
 #define INDEX_LOCK_FILE "lock.mdb"
 #define INDEX_FILTER_FILE "filter"
@@ -95,7 +95,7 @@ int index_run_join_packs(struct pack_id *packs, int count, int max,
 enum index_db { DB_CHUNKS, DB_PACKS, DB_NAMES, DB_SHARDS, DB_META, INDEX_DBS };
 extern const char *const index_db_names[INDEX_DBS];
 
-#define INDEX_KEY_RECORD "index"	/* in "meta" */
+#define INDEX_KEY_RECORD "index" /* in "meta" */
 #define INDEX_KEY_NEXT "next"
 #define INDEX_KEY_GENERATION "generation"
 
@@ -107,7 +107,7 @@ struct index_identity {
 
 struct index_record {
 	struct index_identity identity;
-	uint64_t device, inode;	/* of the data file */
+	uint64_t device, inode;		 /* of the data file */
 	uint8_t nonce[INDEX_NONCE_SIZE]; /* differs for each index ever made */
 };
 
@@ -163,11 +163,11 @@ int index_env_grow(struct index_env *env);
 /* --- index_write.c: writing, always in a child and under the lock --- */
 
 struct index_merge {
-	const struct index_run *run;	/* or NULL */
+	const struct index_run *run; /* or NULL */
 	const struct pack_id *removed;
 	size_t removed_count;
 	bool set_shards;
-	uint64_t shards[256];		/* 0: unknown */
+	uint64_t shards[256]; /* 0: unknown */
 };
 
 /* Makes a new, empty environment in DIR, which must have none. */
@@ -219,16 +219,16 @@ struct index {
 	void *load_ctx;
 	_Atomic uint64_t unreadable;
 
-	pthread_mutex_t work;	/* one adds or reconciles at a time */
-	bool damaged;		/* remove the files before opening them;
+	pthread_mutex_t work; /* one adds or reconciles at a time */
+	bool damaged;	      /* remove the files before opening them;
 				   protected by work */
 
-	pthread_rwlock_t lock;	/* held for reading by every look-up */
-	struct index_env *env;	/* protected by lock, changed under work */
+	pthread_rwlock_t lock;	     /* held for reading by every look-up */
+	struct index_env *env;	     /* protected by lock, changed under work */
 	struct index_filter *filter; /* protected by lock */
-	struct index_run *waiting; /* not merged yet; protected by lock,
+	struct index_run *waiting;   /* not merged yet; protected by lock,
 				   changed under work */
-	uint64_t waiting_entries; /* protected by work */
+	uint64_t waiting_entries;    /* protected by work */
 };
 
 /* The calls below but the first need the work lock. */

@@ -33,8 +33,11 @@
 #include "repo/base/cleanup.h"
 
 const char *const index_db_names[INDEX_DBS] = {
-	[DB_CHUNKS] = "chunks", [DB_PACKS] = "packs", [DB_NAMES] = "names",
-	[DB_SHARDS] = "shards", [DB_META] = "meta",
+	[DB_CHUNKS] = "chunks",
+	[DB_PACKS] = "packs",
+	[DB_NAMES] = "names",
+	[DB_SHARDS] = "shards",
+	[DB_META] = "meta",
 };
 
 void index_put_be32(uint8_t out[4], uint32_t v)
@@ -73,7 +76,9 @@ int index_layout_check_record(const void *data, size_t len,
 		uint64_t inode, uint8_t nonce[INDEX_NONCE_SIZE])
 {
 	struct index_record r = {
-		.identity = *identity, .device = device, .inode = inode,
+		.identity = *identity,
+		.device = device,
+		.inode = inode,
 	};
 	uint8_t want[INDEX_RECORD_SIZE];
 	index_layout_encode_record(want, &r);
@@ -135,20 +140,20 @@ static int read_meta(int fd, unsigned which, uint64_t page_size,
 	ssize_t n = pread(fd, b, sizeof(b), (off_t)(which * page_size));
 	if (n < 0)
 		return -errno;
-	if (n != sizeof(b) || native16(b + 10) != META_PAGE_FLAG ||
-			native32(b + 16) != META_MAGIC ||
-			native32(b + 20) != META_VERSION ||
-			native32(b + 40) != page_size ||
-			native16(b + 92) != 0)
+	if (n != sizeof(b) || native16(b + 10) != META_PAGE_FLAG
+			|| native32(b + 16) != META_MAGIC
+			|| native32(b + 20) != META_VERSION
+			|| native32(b + 40) != page_size
+			|| native16(b + 92) != 0)
 		return -EBADMSG;
 	*out = (struct meta_page){
 		.map_size = native64(b + 32),
 		.last_page = native64(b + 136),
 		.txn = native64(b + 144),
 	};
-	if (out->map_size > MAP_SIZE_MAX || out->map_size % page_size != 0 ||
-			out->last_page >= MAP_SIZE_MAX / page_size ||
-			(out->txn != 0 && (out->txn & 1) != which))
+	if (out->map_size > MAP_SIZE_MAX || out->map_size % page_size != 0
+			|| out->last_page >= MAP_SIZE_MAX / page_size
+			|| (out->txn != 0 && (out->txn & 1) != which))
 		return -EBADMSG;
 	return 0;
 }
@@ -176,8 +181,8 @@ int index_layout_check(const char *dir, uint64_t *device, uint64_t *inode)
 {
 	char path[PATH_MAX];
 	struct stat st;
-	if (snprintf(path, sizeof(path), "%s/" INDEX_DATA_FILE, dir) >=
-			(int)sizeof(path))
+	if (snprintf(path, sizeof(path), "%s/" INDEX_DATA_FILE, dir)
+			>= (int)sizeof(path))
 		return -ENAMETOOLONG;
 	CLEANUP_FD int fd = open(path,
 			O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -186,8 +191,7 @@ int index_layout_check(const char *dir, uint64_t *device, uint64_t *inode)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	/* A link could make the writing child change a file elsewhere. */
-	if (!S_ISREG(st.st_mode) || st.st_nlink != 1 ||
-			st.st_uid != geteuid())
+	if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid())
 		return -EBADMSG;
 	int err = check_metas(fd, (uint64_t)st.st_size);
 	if (err < 0)

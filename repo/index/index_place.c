@@ -38,17 +38,17 @@ static int open_lock(const char *path)
 static bool still_named(int fd, const char *path)
 {
 	struct stat mine, named;
-	return fstat(fd, &mine) == 0 && stat(path, &named) == 0 &&
-			mine.st_dev == named.st_dev &&
-			mine.st_ino == named.st_ino;
+	return fstat(fd, &mine) == 0 && stat(path, &named) == 0
+			&& mine.st_dev == named.st_dev
+			&& mine.st_ino == named.st_ino;
 }
 
 int index_place_lock(int *fd, const char *dir, unsigned ms)
 {
 	char path[PATH_MAX];
 	struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
-	if (snprintf(path, sizeof(path), "%s/" WRITERS_LOCK_FILE, dir) >=
-			(int)sizeof(path))
+	if (snprintf(path, sizeof(path), "%s/" WRITERS_LOCK_FILE, dir)
+			>= (int)sizeof(path))
 		return -ENAMETOOLONG;
 	uint64_t start = index_child_clock_ms();
 	for (;;) {
@@ -78,8 +78,8 @@ int index_place_remove(const char *dir)
 		INDEX_FILTER_FILE, INDEX_FILTER_FILE ".tmp" };
 	char path[PATH_MAX];
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
-		if (snprintf(path, sizeof(path), "%s/%s", dir, files[i]) >=
-				(int)sizeof(path))
+		if (snprintf(path, sizeof(path), "%s/%s", dir, files[i])
+				>= (int)sizeof(path))
 			return -ENAMETOOLONG;
 		if (unlink(path) < 0 && errno != ENOENT)
 			return -errno;
@@ -96,8 +96,8 @@ void index_place_machine(uint8_t out[INDEX_MACHINE_SIZE])
 		n = read(fd, text, sizeof(text));
 	struct utsname name;
 	if (n <= 0 && uname(&name) == 0)
-		n = snprintf(text, sizeof(text), "%.*s",
-				(int)sizeof(text) - 1, name.nodename);
+		n = snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1,
+				name.nodename);
 	/* Hashed: the machine's id is not for whoever gets the repository. */
 	seal_hash(out, INDEX_MACHINE_SIZE, text, n > 0 ? (size_t)n : 0);
 }
@@ -176,8 +176,8 @@ static int usable(const char *path)
 		return -errno;
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
 		snprintf(file, sizeof(file), "%s/%s", path, files[i]);
-		if (faccessat(AT_FDCWD, file, R_OK | W_OK, AT_EACCESS) < 0 &&
-				errno != ENOENT)
+		if (faccessat(AT_FDCWD, file, R_OK | W_OK, AT_EACCESS) < 0
+				&& errno != ENOENT)
 			return -errno;
 	}
 	return 0;
@@ -207,7 +207,8 @@ static int choose_path(char **dir, char *path)
 				path, net);
 	err = usable(path);
 	if (err == -EPERM)
-		return fail(err, "the index folder %s belongs to another user; "
+		return fail(err,
+				"the index folder %s belongs to another user; "
 				"name one of your own with --index-dir",
 				path);
 	if (err < 0)
@@ -232,10 +233,10 @@ static bool choose_in_repository(char **dir, struct store *store)
 {
 	CLEANUP_FREE char *path = NULL;
 	struct stat st;
-	if (!store_writable(store) || stat(store_path(store), &st) < 0 ||
-			st.st_uid != geteuid() ||
-			network_name(store_path(store)) != NULL ||
-			asprintf(&path, "%s/index", store_path(store)) < 0)
+	if (!store_writable(store) || stat(store_path(store), &st) < 0
+			|| st.st_uid != geteuid()
+			|| network_name(store_path(store)) != NULL
+			|| asprintf(&path, "%s/index", store_path(store)) < 0)
 		return false;
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		return false;
@@ -264,7 +265,8 @@ static int cache_directory(char **out, const uint8_t *repo_id)
 	else if (home != NULL && *home == '/')
 		n = asprintf(out, "%s/.cache/amberfs/%s", home, id);
 	else
-		return fail(-ENOENT, "no home folder to keep the index in; "
+		return fail(-ENOENT,
+				"no home folder to keep the index in; "
 				"name a folder with --index-dir");
 	if (n < 0) {
 		*out = NULL;

@@ -49,19 +49,19 @@ static int compare_ids(const void *a, const void *b)
 
 struct reconciliation {
 	struct index *ix;
-	struct index_run *run;		/* loaded, not merged yet */
+	struct index_run *run; /* loaded, not merged yet */
 	struct id_list removed;
-	uint64_t recorded[256];		/* shards' states in the index */
-	uint64_t found[256];		/* read before the shard was listed */
-	int trouble;			/* why nothing can be merged now */
+	uint64_t recorded[256]; /* shards' states in the index */
+	uint64_t found[256];	/* read before the shard was listed */
+	int trouble;		/* why nothing can be merged now */
 };
 
 /* Keeps the run in memory, where look-ups find it. */
 static int keep_run(struct reconciliation *c)
 {
 	struct index *index = c->ix;
-	if (index->waiting_entries + c->run->entry_count >
-			index_tuning.memory_entries)
+	if (index->waiting_entries + c->run->entry_count
+			> index_tuning.memory_entries)
 		return index_explain(index, c->trouble);
 	pthread_rwlock_wrlock(&index->lock);
 	c->run->next = index->waiting;
@@ -99,7 +99,8 @@ static int flush_run(struct reconciliation *c, bool last)
 
 static bool waits(struct index *index, const struct pack_id *id)
 {
-	for (struct index_run *run = index->waiting; run != NULL; run = run->next)
+	for (struct index_run *run = index->waiting; run != NULL;
+			run = run->next)
 		for (uint32_t i = 0; i < run->pack_count; i++)
 			if (compare_ids(&run->packs[i].id, id) == 0)
 				return true;
@@ -139,8 +140,10 @@ static int take_in(struct reconciliation *c, const struct pack_id *id)
 
 static bool lists(const struct id_list *list, const struct pack_id *id)
 {
-	return list->count > 0 && bsearch(id, list->ids, list->count, sizeof(*list->ids),
-			compare_ids) != NULL;
+	return list->count > 0
+			&& bsearch(id, list->ids, list->count,
+					   sizeof(*list->ids), compare_ids)
+			!= NULL;
 }
 
 /* Look-ups skip a waiting pack that was deleted. */
@@ -148,7 +151,8 @@ static void mark_gone(struct index *index, unsigned shard,
 		const struct id_list *exist)
 {
 	pthread_rwlock_wrlock(&index->lock);
-	for (struct index_run *run = index->waiting; run != NULL; run = run->next)
+	for (struct index_run *run = index->waiting; run != NULL;
+			run = run->next)
 		for (uint32_t i = 0; i < run->pack_count; i++) {
 			struct run_pack *pack = &run->packs[i];
 			if (pack->id.b[0] == shard && !lists(exist, &pack->id))
@@ -165,7 +169,8 @@ static int compare_lists(struct reconciliation *c, const struct id_list *known,
 	int err = 0;
 	while (err == 0 && (k < known->count || e < exist->count)) {
 		int order = k == known->count ? 1
-				: e == exist->count ? -1
+				: e == exist->count
+				? -1
 				: compare_ids(&known->ids[k], &exist->ids[e]);
 		if (order > 0)
 			err = take_in(c, &exist->ids[e++]);
@@ -191,7 +196,8 @@ static int list_object(void *ctx, const char *name)
 	return push_id(listing->list, &id);
 }
 
-static int list_existing(struct index *index, unsigned shard, struct id_list *out)
+static int list_existing(struct index *index, unsigned shard,
+		struct id_list *out)
 {
 	char prefix[16];
 	struct shard_listing l = { shard, out };
@@ -212,7 +218,8 @@ struct shard_call {
 static int packs_call(struct index_env *env, void *arg)
 {
 	struct shard_call *call = arg;
-	return index_env_packs(env, call->shard, &call->list->ids, &call->list->count);
+	return index_env_packs(env, call->shard, &call->list->ids,
+			&call->list->count);
 }
 
 static int shards_call(struct index_env *env, void *arg)
@@ -260,7 +267,8 @@ static int reconcile_shards(struct reconciliation *c)
 		c->trouble = index_merge_waiting(index);
 	if (c->trouble == -ERESTART)
 		return -ERESTART;
-	if (index->env != NULL && index_with_env(index, shards_call, c->recorded) < 0)
+	if (index->env != NULL
+			&& index_with_env(index, shards_call, c->recorded) < 0)
 		return -ERESTART;
 	for (unsigned i = 0; i < 256; i++) {
 		int err = reconcile_shard(c, i);
@@ -299,7 +307,8 @@ int index_reconcile_held(struct index *index)
 		if (err != -ERESTART)
 			return err;
 	}
-	return fail(-EIO, "the index in %s is damaged again and again; check "
+	return fail(-EIO,
+			"the index in %s is damaged again and again; check "
 			"the disk, or name another folder with --index-dir",
 			index->dir);
 }

@@ -45,10 +45,12 @@ static int reserve(void *array, uint32_t *room, uint32_t count, uint32_t more,
 int index_run_add(struct index_run *run, const struct index_pack *pack)
 {
 	if (reserve(&run->packs, &run->pack_room, run->pack_count, 1,
-			sizeof(*run->packs)) < 0 ||
-			reserve(&run->entries, &run->entry_room,
-					run->entry_count, pack->count,
-					sizeof(*run->entries)) < 0)
+			    sizeof(*run->packs))
+					< 0
+			|| reserve(&run->entries, &run->entry_room,
+					   run->entry_count, pack->count,
+					   sizeof(*run->entries))
+					< 0)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < pack->count; i++)
 		run->entries[run->entry_count++] = (struct run_entry){
@@ -102,9 +104,11 @@ int index_run_find(const struct index_run *run, uint64_t key,
 			high = middle;
 	}
 	for (; low < run->entry_count && run->entries[low].key == key; low++) {
-		const struct run_pack *pack = &run->packs[run->entries[low].pack];
+		const struct run_pack *pack =
+				&run->packs[run->entries[low].pack];
 		if (!pack->gone)
-			count = index_run_join_packs(packs, count, max, &pack->id);
+			count = index_run_join_packs(packs, count, max,
+					&pack->id);
 	}
 	return count;
 }

@@ -40,21 +40,21 @@ struct writer {
 	const struct child_channel *voice;
 	const char *dir;
 	const struct index_identity *identity;
-	const uint8_t *nonce;	/* the index meant; NULL: make one */
+	const uint8_t *nonce; /* the index meant; NULL: make one */
 	const struct index_merge *merge;
 
 	MDB_env *env;
 	MDB_dbi dbi[INDEX_DBS];
 	MDB_txn *txn;
 	MDB_cursor *chunks;
-	uint64_t present;	/* chunk entries before */
-	uint64_t leaves;	/* their leaf pages */
+	uint64_t present; /* chunk entries before */
+	uint64_t leaves;  /* their leaf pages */
 	uint64_t generation;
 	struct index_filter *filter; /* NULL: goes without */
-	uint32_t *numbers;	/* of the run's packs; 0: leave it out */
+	uint32_t *numbers;	     /* of the run's packs; 0: leave it out */
 	bool has_last;
-	uint64_t last_key;	/* the greatest in the tree */
-	uint32_t quiet;		/* entries since the last sign of life */
+	uint64_t last_key; /* the greatest in the tree */
+	uint32_t quiet;	   /* entries since the last sign of life */
 };
 
 /* Inside, results are LMDB's: 0, an MDB_ number, or a positive errno. Some of
@@ -85,8 +85,8 @@ static int result(int rc)
 static bool disk_is_full(const char *dir)
 {
 	struct statvfs fs;
-	return statvfs(dir, &fs) == 0 &&
-			(uint64_t)fs.f_bavail * fs.f_frsize < FULL_BYTES;
+	return statvfs(dir, &fs) == 0
+			&& (uint64_t)fs.f_bavail * fs.f_frsize < FULL_BYTES;
 }
 
 static int final_result(const struct writer *writer, int rc)
@@ -119,8 +119,8 @@ static int put_record(struct writer *writer)
 		return EIO;
 	record.device = st.st_dev;
 	record.inode = st.st_ino;
-	if (getrandom(record.nonce, sizeof(record.nonce), 0) !=
-			sizeof(record.nonce))
+	if (getrandom(record.nonce, sizeof(record.nonce), 0)
+			!= sizeof(record.nonce))
 		return EIO;
 	index_layout_encode_record(bytes, &record);
 	put_le32(one, 1);
@@ -151,8 +151,9 @@ static int check_record(struct writer *writer)
 	int err = mdb_get(writer->txn, writer->dbi[DB_META], &key, &value);
 	if (err != 0)
 		return MDB_CORRUPTED;
-	if (index_layout_check_record(value.mv_data, value.mv_size, writer->identity,
-			st.st_dev, st.st_ino, nonce) < 0)
+	if (index_layout_check_record(value.mv_data, value.mv_size,
+			    writer->identity, st.st_dev, st.st_ino, nonce)
+			< 0)
 		return MDB_CORRUPTED;
 	if (memcmp(nonce, writer->nonce, sizeof(nonce)) != 0)
 		return ESTALE;
@@ -172,14 +173,16 @@ static int open_databases(struct writer *writer)
 	for (int i = 0; i < INDEX_DBS; i++) {
 		unsigned flags;
 		int err = mdb_dbi_open(writer->txn, index_db_names[i],
-				writer->nonce == NULL ? MDB_CREATE : 0, &writer->dbi[i]);
+				writer->nonce == NULL ? MDB_CREATE : 0,
+				&writer->dbi[i]);
 		if (err != 0)
 			return err;
 		err = mdb_dbi_flags(writer->txn, writer->dbi[i], &flags);
 		if (err != 0 || flags != 0)
 			return MDB_CORRUPTED;
 	}
-	return writer->nonce == NULL ? put_record(writer) : check_record(writer);
+	return writer->nonce == NULL ? put_record(writer)
+				     : check_record(writer);
 }
 
 /* A file that ends before its last page (LMDB leaves pages unwritten that are
@@ -189,9 +192,9 @@ static int cover_last_page(struct writer *writer)
 	MDB_envinfo info;
 	struct stat st;
 	int fd;
-	if (mdb_env_info(writer->env, &info) != 0 ||
-			mdb_env_get_fd(writer->env, &fd) != 0 ||
-			fstat(fd, &st) < 0)
+	if (mdb_env_info(writer->env, &info) != 0
+			|| mdb_env_get_fd(writer->env, &fd) != 0
+			|| fstat(fd, &st) < 0)
 		return EIO;
 	off_t end = (off_t)(info.me_last_pgno + 1) * sysconf(_SC_PAGESIZE);
 	if (st.st_size < end && ftruncate(fd, end) < 0)
@@ -208,7 +211,8 @@ static int open_env(struct writer *writer)
 	mdb_env_set_maxreaders(writer->env, READERS_MAX);
 	if (writer->nonce == NULL)
 		mdb_env_set_mapsize(writer->env, index_tuning.map_size);
-	err = mdb_env_open(writer->env, writer->dir, MDB_NOTLS | MDB_NORDAHEAD, 0600);
+	err = mdb_env_open(writer->env, writer->dir, MDB_NOTLS | MDB_NORDAHEAD,
+			0600);
 	if (err != 0)
 		return err;
 	/* Slots of readers that died would keep pages from being used again. */
@@ -311,7 +315,8 @@ static int put_shards(struct writer *writer)
 		uint8_t k = (uint8_t)i, v[8];
 		MDB_val key = { 1, &k }, value = { sizeof(v), v };
 		put_le64(v, writer->merge->shards[i]);
-		int err = mdb_put(writer->txn, writer->dbi[DB_SHARDS], &key, &value, 0);
+		int err = mdb_put(writer->txn, writer->dbi[DB_SHARDS], &key,
+				&value, 0);
 		if (err != 0)
 			return err;
 	}
@@ -330,9 +335,11 @@ static int finish(struct writer *writer)
 {
 	const struct index_merge *merge = writer->merge;
 	int err = 0;
-	for (uint32_t i = 0; merge->run != NULL && i < merge->run->pack_count; i++) {
+	for (uint32_t i = 0; merge->run != NULL && i < merge->run->pack_count;
+			i++) {
 		if (writer->numbers[i] != 0)
-			err = put_pack(writer, &merge->run->packs[i], writer->numbers[i]);
+			err = put_pack(writer, &merge->run->packs[i],
+					writer->numbers[i]);
 		if (err != 0)
 			return err;
 		tick(writer);
@@ -374,7 +381,8 @@ static bool number_lives(struct writer *writer, uint32_t number)
 }
 
 /* Adds the copies that the tree has under KEY already. */
-static int add_older(struct writer *writer, const MDB_val *key, struct copies *copies)
+static int add_older(struct writer *writer, const MDB_val *key,
+		struct copies *copies)
 {
 	uint8_t old[4 * INDEX_COPIES_MAX];
 	MDB_val k = *key, value;
@@ -434,7 +442,8 @@ static int find_last_key(struct writer *writer)
 static int put_entries(struct writer *writer, uint32_t from, uint32_t to)
 {
 	const struct run_entry *entry = writer->merge->run->entries;
-	int err = mdb_cursor_open(writer->txn, writer->dbi[DB_CHUNKS], &writer->chunks);
+	int err = mdb_cursor_open(writer->txn, writer->dbi[DB_CHUNKS],
+			&writer->chunks);
 	if (err == 0)
 		err = find_last_key(writer);
 	while (err == 0 && from < to) {
@@ -454,7 +463,7 @@ static int put_entries(struct writer *writer, uint32_t from, uint32_t to)
 /* --- transactions --- */
 
 struct part {
-	uint32_t from, to;	/* entries */
+	uint32_t from, to; /* entries */
 	bool first, last;
 };
 
@@ -505,7 +514,8 @@ static int write_part(struct writer *writer, const struct part *part)
  * are more entries than leaves. */
 static uint32_t part_size(const struct writer *writer, uint32_t entries)
 {
-	uint64_t per_leaf = writer->leaves > 0 ? entries / writer->leaves : entries;
+	uint64_t per_leaf =
+			writer->leaves > 0 ? entries / writer->leaves : entries;
 	uint64_t n = DIRTY_PAGES * max_u64(per_leaf, 1);
 	n = max_u64(min_u64(n, index_tuning.txn_entries), 1);
 	return (uint32_t)n;
@@ -519,8 +529,9 @@ static int write_parts(struct writer *writer)
 	struct part p = { .first = true };
 	do {
 		p.to = count - p.from > size ? p.from + size : count;
-		while (p.to < count && run->entries[p.to].key ==
-				run->entries[p.to - 1].key)
+		while (p.to < count
+				&& run->entries[p.to].key
+						== run->entries[p.to - 1].key)
 			p.to++;
 		p.last = p.to == count;
 		int err = write_part(writer, &p);
@@ -562,10 +573,12 @@ static int begin_filter(struct writer *writer)
 	uint64_t all = writer->present;
 	if (writer->merge->run != NULL)
 		all += writer->merge->run->entry_count;
-	if (index_filter_resume(&writer->filter, writer->dir, writer->nonce, writer->generation,
-			all) == 0)
+	if (index_filter_resume(&writer->filter, writer->dir, writer->nonce,
+			    writer->generation, all)
+			== 0)
 		return 0;
-	if (index_filter_begin(&writer->filter, writer->dir, writer->nonce, all) == 0)
+	if (index_filter_begin(&writer->filter, writer->dir, writer->nonce, all)
+			== 0)
 		return fill_filter(writer);
 	writer->filter = NULL;
 	return 0;
@@ -595,7 +608,8 @@ static int merge_main(void *ctx, const struct child_channel *voice)
 	if (err < 0)
 		return err == -ENOENT ? -ESTALE : err;
 	if (run != NULL) {
-		writer->numbers = calloc(run->pack_count + 1, sizeof(*writer->numbers));
+		writer->numbers = calloc(run->pack_count + 1,
+				sizeof(*writer->numbers));
 		if (writer->numbers == NULL)
 			return -ENOMEM;
 	}
@@ -605,7 +619,8 @@ static int merge_main(void *ctx, const struct child_channel *voice)
 	if (rc == 0)
 		rc = write_parts(writer);
 	if (rc == 0 && writer->filter != NULL)
-		index_filter_finish(writer->filter, writer->dir, writer->generation + 1);
+		index_filter_finish(writer->filter, writer->dir,
+				writer->generation + 1);
 	if (rc == 0)
 		mdb_env_close(writer->env);
 	return final_result(writer, rc);
@@ -636,7 +651,9 @@ int index_write_merge(const char *dir, int lock_fd,
 		const uint8_t nonce[INDEX_NONCE_SIZE],
 		const struct index_merge *merge)
 {
-	struct writer w = { .dir = dir, .identity = identity, .nonce = nonce,
+	struct writer w = { .dir = dir,
+		.identity = identity,
+		.nonce = nonce,
 		.merge = merge };
 	uint64_t work = guess_present(dir) / 10 + merge->removed_count;
 	if (merge->run != NULL)

@@ -11,19 +11,21 @@
 
 #include "repo/base/error.h"
 
-static int read_place(struct frame_cache *frames, const struct chunk_place *place,
-		uint32_t len, uint32_t upto, struct frame **frame,
-		const uint8_t **data, uint32_t *got)
+static int read_place(struct frame_cache *frames,
+		const struct chunk_place *place, uint32_t len, uint32_t upto,
+		struct frame **frame, const uint8_t **data, uint32_t *got)
 {
 	const struct trailer *trailer = place->pack->trailer;
 	const struct chunk_entry *chunk = &trailer->chunks[place->chunk];
 	if (len != 0 && chunk->len != len)
 		return fail(-EBADMSG,
-				"a chunk is %u bytes long where its tree says %u",
+				"a chunk is %u bytes long where its tree says "
+				"%u",
 				chunk->len, len);
 	if (upto > chunk->len)
 		upto = chunk->len;
-	int err = frame_cache_get(frames, place->pack, chunk->frame, chunk->offset + upto, frame);
+	int err = frame_cache_get(frames, place->pack, chunk->frame,
+			chunk->offset + upto, frame);
 	if (err < 0)
 		return err;
 	*data = (*frame)->data + chunk->offset;
@@ -31,9 +33,10 @@ static int read_place(struct frame_cache *frames, const struct chunk_place *plac
 	return 0;
 }
 
-int chunk_read(struct pack_cache *packs, struct frame_cache *frames, enum pack_kind kind,
-		const struct id *id, uint32_t len, uint32_t upto,
-		struct frame **frame, const uint8_t **data, uint32_t *got)
+int chunk_read(struct pack_cache *packs, struct frame_cache *frames,
+		enum pack_kind kind, const struct id *id, uint32_t len,
+		uint32_t upto, struct frame **frame, const uint8_t **data,
+		uint32_t *got)
 {
 	struct pack_cache_tried tried = { .count = 0 };
 	struct error_copy first = { .err = 0 };
@@ -42,7 +45,7 @@ int chunk_read(struct pack_cache *packs, struct frame_cache *frames, enum pack_k
 		int err = pack_cache_locate(packs, kind, id, &tried, &at);
 		if (err < 0)
 			return first.err && err == -ENOENT ? error_load(&first)
-							 : err;
+							   : err;
 		err = read_place(frames, &at, len, upto, frame, data, got);
 		struct pack_id id_of_pack = at.pack->trailer->pack;
 		pack_cache_release(at.pack);

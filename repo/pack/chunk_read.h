@@ -14,8 +14,9 @@
  * UPTO are valid. LEN is what the chunk's length must be; 0: any, *GOT says.
  * 0; -ENOENT, -EBADMSG, -EIO, -ENOMEM with a text. frame_cache_unpin(*frame).
  */
-int chunk_read(struct pack_cache *packs, struct frame_cache *frames, enum pack_kind kind,
-		const struct id *id, uint32_t len, uint32_t upto,
-		struct frame **frame, const uint8_t **data, uint32_t *got);
+int chunk_read(struct pack_cache *packs, struct frame_cache *frames,
+		enum pack_kind kind, const struct id *id, uint32_t len,
+		uint32_t upto, struct frame **frame, const uint8_t **data,
+		uint32_t *got);
 
 #endif

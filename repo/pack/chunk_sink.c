@@ -20,10 +20,9 @@ int chunk_sink_new(struct chunk_sink **out, const struct pack_target *target,
 	pthread_mutex_init(&sink->streams_mutex, NULL);
 	pthread_mutex_init(&sink->stats_mutex, NULL);
 	sink->feed = index_feed_new(index);
-	int err = sink->feed != NULL
-			? pack_writer_new(&sink->writer, target, packs,
-					  sink->feed)
-			: fail_errno(-ENOMEM, "starting to write");
+	int err = sink->feed != NULL ? pack_writer_new(&sink->writer, target,
+				  packs, sink->feed)
+				     : fail_errno(-ENOMEM, "starting to write");
 	if (err < 0) {
 		chunk_sink_free(sink);
 		return err;

@@ -23,9 +23,10 @@
 struct chunk_sink;
 
 struct chunk_sink_stats {
-	uint64_t new_chunks, new_bytes;	/* plain, data chunks not known before */
-	uint64_t known_bytes;		/* plain, deduplicated */
-	uint64_t stored_bytes;		/* bytes written into packs */
+	uint64_t new_chunks,
+			new_bytes; /* plain, data chunks not known before */
+	uint64_t known_bytes;	   /* plain, deduplicated */
+	uint64_t stored_bytes;	   /* bytes written into packs */
 };
 
 /* All that is given outlives the sink; TARGET is copied. 0 or -ENOMEM. */

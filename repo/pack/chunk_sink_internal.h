@@ -19,10 +19,10 @@ struct chunk_sink {
 	int zstd_level;
 
 	pthread_mutex_t streams_mutex;
-	struct chunk_stream *streams;	/* protected by streams_mutex */
+	struct chunk_stream *streams; /* protected by streams_mutex */
 
 	pthread_mutex_t stats_mutex;
-	struct chunk_sink_stats stats;	/* protected by stats_mutex; its
+	struct chunk_sink_stats stats; /* protected by stats_mutex; its
 					   stored_bytes are the writer's */
 };
 

@@ -21,19 +21,19 @@
 struct open_frame {
 	uint8_t *plain;
 	uint32_t len;
-	struct chunk_entry *chunks;	/* room: FRAME_CHUNKS_MAX */
+	struct chunk_entry *chunks; /* room: FRAME_CHUNKS_MAX */
 	uint32_t count;
 };
 
 struct chunk_stream {
 	struct chunk_sink *sink;
-	struct chunk_stream *next;	/* protected by sink->streams_mutex */
-	struct chunk_sink_stats stats;	/* protected by sink->stats_mutex */
+	struct chunk_stream *next;     /* protected by sink->streams_mutex */
+	struct chunk_sink_stats stats; /* protected by sink->stats_mutex */
 	pthread_mutex_t mutex;
 	/* all below protected by mutex */
 	struct frame_encoder *encoder;
 	struct open_frame frames[PACK_KINDS];
-	uint8_t *box;			/* nonce, compressed, tag */
+	uint8_t *box; /* nonce, compressed, tag */
 };
 
 static void enlist(struct chunk_stream *stream)
@@ -200,9 +200,9 @@ int chunk_stream_put(struct chunk_stream *stream, enum pack_kind kind,
 			return err;
 	}
 	memcpy(frame->plain + frame->len, data, len);
-	frame->chunks[frame->count++] = (struct chunk_entry){
-		.id = *id, .offset = frame->len, .len = len
-	};
+	frame->chunks[frame->count++] = (struct chunk_entry){ .id = *id,
+		.offset = frame->len,
+		.len = len };
 	frame->len += len;
 	if (frame->len >= frame_size || frame->count == FRAME_CHUNKS_MAX)
 		return flush_frame(stream, kind);

@@ -39,7 +39,7 @@ struct exclusions {
 	pthread_mutex_t mutex;
 	/* protected by mutex */
 	struct excluded_set condemned, damaged;
-	struct id_set *used;	/* ids of packs, filled up with zeros */
+	struct id_set *used; /* ids of packs, filled up with zeros */
 	_Atomic bool any_condemned, any_damaged;
 };
 
@@ -48,20 +48,21 @@ static int compare(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct excluded));
 }
 
-static bool contains(const struct excluded_set *set, const struct excluded *excluded)
+static bool contains(const struct excluded_set *set,
+		const struct excluded *excluded)
 {
 	return set->count != 0
-			&& bsearch(excluded, set->items, set->count, sizeof(*excluded),
-					   compare)
-					!= NULL;
+			&& bsearch(excluded, set->items, set->count,
+					   sizeof(*excluded), compare)
+			!= NULL;
 }
 
 static int add(struct excluded_set *set, const struct excluded *excluded)
 {
 	if (set->count == set->room) {
 		size_t room = set->room ? 2 * set->room : 64;
-		struct excluded *items = realloc(
-				set->items, room * sizeof(*items));
+		struct excluded *items =
+				realloc(set->items, room * sizeof(*items));
 		if (items == NULL)
 			return -ENOMEM;
 		set->items = items;
@@ -122,8 +123,7 @@ static int note_damaged(void *ctx, const char *name)
 	char digits[2 * PACK_ID_SIZE + 1];
 	struct excluded e;
 	char *end;
-	if (strlen(text) < sizeof(digits) + 1
-			|| text[2 * PACK_ID_SIZE] != '.')
+	if (strlen(text) < sizeof(digits) + 1 || text[2 * PACK_ID_SIZE] != '.')
 		return 0;
 	memcpy(digits, text, 2 * PACK_ID_SIZE);
 	digits[2 * PACK_ID_SIZE] = '\0';
@@ -161,7 +161,8 @@ static int join(struct excluded_set *set, const struct excluded_set *now)
 	return 0;
 }
 
-static int condemn_more(struct exclusions *exclusions, const struct excluded_set *now)
+static int condemn_more(struct exclusions *exclusions,
+		const struct excluded_set *now)
 {
 	int err = join(&exclusions->condemned, now);
 	exclusions->any_condemned = exclusions->condemned.count != 0;
@@ -187,12 +188,15 @@ static int collect_held(struct exclusions *exclusions, struct pack_id **held,
 	return 0;
 }
 
-int exclusions_refresh(struct exclusions *exclusions, struct pack_id **held, size_t *count)
+int exclusions_refresh(struct exclusions *exclusions, struct pack_id **held,
+		size_t *count)
 {
 	struct excluded_set condemned = { 0 }, damaged = { 0 };
-	int err = store_list(exclusions->store, "condemned/", note_condemned, &condemned);
+	int err = store_list(exclusions->store, "condemned/", note_condemned,
+			&condemned);
 	if (err == 0)
-		err = store_list(exclusions->store, "damaged/", note_damaged, &damaged);
+		err = store_list(exclusions->store, "damaged/", note_damaged,
+				&damaged);
 	if (err == 0) {
 		LOCK_SCOPE(&exclusions->mutex);
 		/* What this process found may not have been recorded. */
@@ -213,8 +217,8 @@ int exclusions_load(struct exclusions *exclusions)
 	return exclusions_refresh(exclusions, NULL, NULL);
 }
 
-int exclusions_set_aside(struct exclusions *exclusions, const struct pack_id *packs,
-		size_t count)
+int exclusions_set_aside(struct exclusions *exclusions,
+		const struct pack_id *packs, size_t count)
 {
 	struct excluded_set set = { 0 };
 	int err = 0;
@@ -236,10 +240,12 @@ bool exclusions_use(struct exclusions *exclusions, const struct pack_id *pack)
 	struct id id = pack_as_id(pack);
 	LOCK_SCOPE(&exclusions->mutex);
 	/* Without memory to remember it, the chunk is stored once more. */
-	return !contains(&exclusions->condemned, &e) && id_set_add(exclusions->used, &id) >= 0;
+	return !contains(&exclusions->condemned, &e)
+			&& id_set_add(exclusions->used, &id) >= 0;
 }
 
-bool exclusions_condemned(struct exclusions *exclusions, const struct pack_id *pack)
+bool exclusions_condemned(struct exclusions *exclusions,
+		const struct pack_id *pack)
 {
 	if (!exclusions->any_condemned)
 		return false;
@@ -253,29 +259,33 @@ bool exclusions_any_damaged(struct exclusions *exclusions)
 	return exclusions->any_damaged;
 }
 
-bool exclusions_damaged(struct exclusions *exclusions, const struct pack_id *pack,
-		uint32_t frame)
+bool exclusions_damaged(struct exclusions *exclusions,
+		const struct pack_id *pack, uint32_t frame)
 {
 	if (!exclusions->any_damaged)
 		return false;
 	struct excluded e = { .pack = *pack, .frame = frame };
 	struct excluded whole = { .pack = *pack, .frame = TRAILER_AD };
 	LOCK_SCOPE(&exclusions->mutex);
-	return contains(&exclusions->damaged, &e) || contains(&exclusions->damaged, &whole);
+	return contains(&exclusions->damaged, &e)
+			|| contains(&exclusions->damaged, &whole);
 }
 
 /* True if it was not known before. */
-static bool remember_damaged(struct exclusions *exclusions, const struct excluded *excluded)
+static bool remember_damaged(struct exclusions *exclusions,
+		const struct excluded *excluded)
 {
 	LOCK_SCOPE(&exclusions->mutex);
-	if (contains(&exclusions->damaged, excluded) || add(&exclusions->damaged, excluded) < 0)
+	if (contains(&exclusions->damaged, excluded)
+			|| add(&exclusions->damaged, excluded) < 0)
 		return false;
 	sort(&exclusions->damaged);
 	exclusions->any_damaged = true;
 	return true;
 }
 
-void exclusions_distrust(struct exclusions *exclusions, const struct pack_id *pack)
+void exclusions_distrust(struct exclusions *exclusions,
+		const struct pack_id *pack)
 {
 	struct excluded e = { .pack = *pack, .frame = TRAILER_AD };
 	remember_damaged(exclusions, &e);
@@ -295,16 +305,18 @@ static void damaged_name(char name[64], char hex[2 * PACK_ID_SIZE + 1],
 	snprintf(name, 64, "damaged/%s.%" PRIu32, hex, frame);
 }
 
-void exclusions_add_damaged(struct exclusions *exclusions, const struct pack_id *pack,
-		uint32_t frame)
+void exclusions_add_damaged(struct exclusions *exclusions,
+		const struct pack_id *pack, uint32_t frame)
 {
 	struct excluded e = { .pack = *pack, .frame = frame };
-	if (!remember_damaged(exclusions, &e) || !store_writable(exclusions->store))
+	if (!remember_damaged(exclusions, &e)
+			|| !store_writable(exclusions->store))
 		return;
 	char pack_hex[2 * PACK_ID_SIZE + 1], name[64], text[160];
 	damaged_name(name, pack_hex, pack, frame);
 	int len = snprintf(text, sizeof(text),
-			"{\"frame\":%" PRIu32 ",\"pack\":\"%s\",\"since\":%lld}",
+			"{\"frame\":%" PRIu32
+			",\"pack\":\"%s\",\"since\":%lld}",
 			frame, pack_hex, (long long)time(NULL));
 	CLEANUP_FREE uint8_t *object = NULL;
 	size_t object_len;
@@ -312,24 +324,27 @@ void exclusions_add_damaged(struct exclusions *exclusions, const struct pack_id 
 	error_save(&reader, -EBADMSG);
 	/* Best effort: the reader gets its error whether or not the record
 	 * could be written, and the next one finds the damage again. */
-	if (envelope_seal(exclusions->seal, exclusions->repo_id, ENVELOPE_DAMAGED, name, text,
-			    (size_t)len, &object, &object_len)
+	if (envelope_seal(exclusions->seal, exclusions->repo_id,
+			    ENVELOPE_DAMAGED, name, text, (size_t)len, &object,
+			    &object_len)
 			== 0)
 		store_put(exclusions->store, name, object, object_len, false);
 	error_load(&reader); /* the damage is what the caller has to tell */
 }
 
-int exclusions_list_damaged(struct exclusions *exclusions, struct damaged_frame **out,
-		size_t *count)
+int exclusions_list_damaged(struct exclusions *exclusions,
+		struct damaged_frame **out, size_t *count)
 {
 	LOCK_SCOPE(&exclusions->mutex);
-	struct damaged_frame *all = calloc(exclusions->damaged.count + 1, sizeof(*all));
+	struct damaged_frame *all =
+			calloc(exclusions->damaged.count + 1, sizeof(*all));
 	if (all == NULL)
 		return fail_errno(-ENOMEM, "listing damaged frames");
 	for (size_t i = 0; i < exclusions->damaged.count; i++)
 		all[i] = (struct damaged_frame){
 			.pack = exclusions->damaged.items[i].pack,
-			.frame = exclusions->damaged.items[i].frame };
+			.frame = exclusions->damaged.items[i].frame
+		};
 	*out = all;
 	*count = exclusions->damaged.count;
 	return 0;

@@ -28,25 +28,27 @@ int exclusions_load(struct exclusions *exclusions);
 int exclusions_refresh(struct exclusions *exclusions, struct pack_id **held,
 		size_t *count);
 /* As if these were condemned: by the process that is about to do it. */
-int exclusions_set_aside(struct exclusions *exclusions, const struct pack_id *packs,
-		size_t count);
+int exclusions_set_aside(struct exclusions *exclusions,
+		const struct pack_id *packs, size_t count);
 
-bool exclusions_condemned(struct exclusions *exclusions, const struct pack_id *pack);
+bool exclusions_condemned(struct exclusions *exclusions,
+		const struct pack_id *pack);
 /* For a writer that wants to count on a chunk's being stored in PACK: true,
  * and remembered as counted on, unless it is condemned. */
 bool exclusions_use(struct exclusions *exclusions, const struct pack_id *pack);
-bool exclusions_damaged(struct exclusions *exclusions, const struct pack_id *pack,
-		uint32_t frame);
+bool exclusions_damaged(struct exclusions *exclusions,
+		const struct pack_id *pack, uint32_t frame);
 bool exclusions_any_damaged(struct exclusions *exclusions);
 
 /* Remembers, and records durably where the repository can be written, that
  * FRAME of PACK can't be read (TRAILER_AD: the pack's trailer). Once each. */
-void exclusions_add_damaged(struct exclusions *exclusions, const struct pack_id *pack,
-		uint32_t frame);
+void exclusions_add_damaged(struct exclusions *exclusions,
+		const struct pack_id *pack, uint32_t frame);
 
 /* This process counts on nothing in PACK from now on; not recorded, as what
  * failed (EIO) may pass. */
-void exclusions_distrust(struct exclusions *exclusions, const struct pack_id *pack);
+void exclusions_distrust(struct exclusions *exclusions,
+		const struct pack_id *pack);
 
 /* The same for a chunk that is in no pack any more: recorded under the pack id
  * of zeros, as nobody knows which pack is lost. From then on writers check of
@@ -55,11 +57,11 @@ void exclusions_add_missing(struct exclusions *exclusions);
 
 /* All that are known to be damaged; *OUT is malloc'ed. 0 or -ENOMEM. */
 struct damaged_frame {
-	struct pack_id pack;	/* zeros: some chunk is in no pack */
-	uint32_t frame;		/* TRAILER_AD: the whole pack */
+	struct pack_id pack; /* zeros: some chunk is in no pack */
+	uint32_t frame;	     /* TRAILER_AD: the whole pack */
 };
-int exclusions_list_damaged(struct exclusions *exclusions, struct damaged_frame **out,
-		size_t *count);
+int exclusions_list_damaged(struct exclusions *exclusions,
+		struct damaged_frame **out, size_t *count);
 /* Takes back exclusions_add_missing, here and (best effort) on disk. */
 void exclusions_clear_missing(struct exclusions *exclusions);
 

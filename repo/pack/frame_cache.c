@@ -27,15 +27,15 @@
 #define SPARE_BUFFERS ((size_t)8 << 20)
 
 struct cached_frame {
-	struct frame public;	/* first: frame_cache_unpin gets its address */
+	struct frame public; /* first: frame_cache_unpin gets its address */
 	struct shard *shard;
 	struct pack_id pack;
 	uint32_t number, plain_len;
 	/* protected by shard->mutex */
 	unsigned pins;
 	bool loading, hashed;
-	struct cached_frame *next;		/* in the bucket */
-	struct cached_frame *newer, *older;	/* by last use */
+	struct cached_frame *next;	    /* in the bucket */
+	struct cached_frame *newer, *older; /* by last use */
 	uint8_t *buffer;
 };
 
@@ -45,8 +45,8 @@ struct shard {
 	/* protected by mutex */
 	struct cached_frame *buckets[BUCKETS];
 	struct cached_frame *newest, *oldest;
-	uint64_t bytes, bytes_max;	/* of buffers */
-	struct buffer_pool *buffers;	/* constant */
+	uint64_t bytes, bytes_max;   /* of buffers */
+	struct buffer_pool *buffers; /* constant */
 };
 
 /* What a decoding thread needs; a few are kept for the next one. */
@@ -62,7 +62,8 @@ struct frame_cache {
 	struct buffer_pool *buffers;
 	struct shard shards[SHARDS];
 	pthread_mutex_t idle_buffers_mutex;
-	struct decode_buffers *idle_buffers;	/* protected by idle_buffers_mutex */
+	struct decode_buffers
+			*idle_buffers; /* protected by idle_buffers_mutex */
 };
 
 struct frame_cache *frame_cache_new(struct pack_cache *packs, uint64_t size)
@@ -88,7 +89,8 @@ struct frame_cache *frame_cache_new(struct pack_cache *packs, uint64_t size)
 
 static void frame_destroy(struct cached_frame *frame)
 {
-	buffer_pool_give(frame->shard->buffers, frame->buffer, frame->plain_len);
+	buffer_pool_give(frame->shard->buffers, frame->buffer,
+			frame->plain_len);
 	free(frame);
 }
 
@@ -132,32 +134,37 @@ static uint32_t key_hash(const struct pack_id *pack, uint32_t number)
 	return get_le32(pack->b + 4) ^ number * 2654435761u;
 }
 
-static struct shard *shard_of(
-		struct frame_cache *cache, const struct pack_id *pack, uint32_t number)
+static struct shard *shard_of(struct frame_cache *cache,
+		const struct pack_id *pack, uint32_t number)
 {
 	return &cache->shards[(key_hash(pack, number) >> 16) % SHARDS];
 }
 
-static struct cached_frame **bucket_of(
-		struct shard *shard, const struct pack_id *pack, uint32_t number)
+static struct cached_frame **bucket_of(struct shard *shard,
+		const struct pack_id *pack, uint32_t number)
 {
 	return &shard->buckets[key_hash(pack, number) % BUCKETS];
 }
 
-static struct cached_frame *shard_get(
-		struct shard *shard, const struct pack_id *pack, uint32_t number)
+static struct cached_frame *shard_get(struct shard *shard,
+		const struct pack_id *pack, uint32_t number)
 {
 	struct cached_frame *frame = *bucket_of(shard, pack, number);
-	while (frame != NULL && (frame->number != number
-			|| memcmp(frame->pack.b, pack->b, PACK_ID_SIZE) != 0))
+	while (frame != NULL
+			&& (frame->number != number
+					|| memcmp(frame->pack.b, pack->b,
+							   PACK_ID_SIZE)
+							!= 0))
 		frame = frame->next;
 	return frame;
 }
 
 static void list_remove(struct shard *shard, struct cached_frame *frame)
 {
-	*(frame->newer != NULL ? &frame->newer->older : &shard->newest) = frame->older;
-	*(frame->older != NULL ? &frame->older->newer : &shard->oldest) = frame->newer;
+	*(frame->newer != NULL ? &frame->newer->older : &shard->newest) =
+			frame->older;
+	*(frame->older != NULL ? &frame->older->newer : &shard->oldest) =
+			frame->newer;
 	frame->newer = frame->older = NULL;
 }
 
@@ -165,13 +172,15 @@ static void list_push(struct shard *shard, struct cached_frame *frame)
 {
 	frame->older = shard->newest;
 	frame->newer = NULL;
-	*(shard->newest != NULL ? &shard->newest->newer : &shard->oldest) = frame;
+	*(shard->newest != NULL ? &shard->newest->newer : &shard->oldest) =
+			frame;
 	shard->newest = frame;
 }
 
 static void unhash(struct shard *shard, struct cached_frame *frame)
 {
-	struct cached_frame **at = bucket_of(shard, &frame->pack, frame->number);
+	struct cached_frame **at =
+			bucket_of(shard, &frame->pack, frame->number);
 	while (*at != frame)
 		at = &(*at)->next;
 	*at = frame->next;
@@ -202,7 +211,8 @@ static void make_room(struct shard *shard, uint32_t len)
 
 /* --- decoding --- */
 
-static struct decode_buffers *decode_buffers_take(struct frame_cache *cache, size_t box_size)
+static struct decode_buffers *decode_buffers_take(struct frame_cache *cache,
+		size_t box_size)
 {
 	struct decode_buffers *buffers;
 	pthread_mutex_lock(&cache->idle_buffers_mutex);
@@ -228,7 +238,8 @@ static struct decode_buffers *decode_buffers_take(struct frame_cache *cache, siz
 	return buffers;
 }
 
-static void decode_buffers_give(struct frame_cache *cache, struct decode_buffers *buffers)
+static void decode_buffers_give(struct frame_cache *cache,
+		struct decode_buffers *buffers)
 {
 	LOCK_SCOPE(&cache->idle_buffers_mutex);
 	buffers->next = cache->idle_buffers;
@@ -239,19 +250,23 @@ static int decode(struct frame_cache *cache, struct pack *pack, uint32_t number,
 		uint32_t upto, struct cached_frame *c)
 {
 	const struct frame_entry *e = &pack->trailer->frames[number];
-	struct decode_buffers *buffers = decode_buffers_take(cache, e->stored_len);
+	struct decode_buffers *buffers =
+			decode_buffers_take(cache, e->stored_len);
 	uint8_t *in;
 	size_t in_len;
 	if (buffers == NULL)
 		return fail_errno(-ENOMEM, "decoding a frame");
-	int err = pack_cache_read_frame(cache->packs, pack, number, buffers->box, &in, &in_len);
+	int err = pack_cache_read_frame(cache->packs, pack, number,
+			buffers->box, &in, &in_len);
 	if (err == 0) {
-		ssize_t valid = frame_codec_decode(buffers->decoder, e->compression,
-				c->buffer, e->plain_len, upto, in, in_len);
+		ssize_t valid = frame_codec_decode(buffers->decoder,
+				e->compression, c->buffer, e->plain_len, upto,
+				in, in_len);
 		if (valid < 0) {
 			char name[PACK_NAME_SIZE];
 			pack_name(name, &pack->trailer->pack);
-			err = fail(-EBADMSG, "pack %s, frame %u does not decode",
+			err = fail(-EBADMSG,
+					"pack %s, frame %u does not decode",
 					name, number);
 		} else {
 			c->public.valid = (uint32_t)valid;
@@ -264,8 +279,8 @@ static int decode(struct frame_cache *cache, struct pack *pack, uint32_t number,
 	return err;
 }
 
-static struct cached_frame *frame_make(struct shard *shard, const struct pack *pack,
-		uint32_t number)
+static struct cached_frame *frame_make(struct shard *shard,
+		const struct pack *pack, uint32_t number)
 {
 	struct cached_frame *frame = calloc(1, sizeof(*frame));
 	if (frame == NULL)
@@ -284,8 +299,8 @@ static struct cached_frame *frame_make(struct shard *shard, const struct pack *p
 }
 
 /* Decodes a new object that is already in the hash as "loading". */
-static int load(struct frame_cache *cache, struct pack *pack, struct cached_frame *frame,
-		uint32_t upto)
+static int load(struct frame_cache *cache, struct pack *pack,
+		struct cached_frame *frame, uint32_t upto)
 {
 	struct shard *shard = frame->shard;
 	int err = decode(cache, pack, frame->number, upto, frame);
@@ -304,15 +319,16 @@ static int load(struct frame_cache *cache, struct pack *pack, struct cached_fram
 
 /* A frame that can be used at once, pinned; or a new one for the caller to
  * load (*MINE), pinned; or NULL without memory. */
-static struct cached_frame *find_or_claim(struct frame_cache *cache, struct pack *pack,
-		uint32_t number, uint32_t *upto, bool *mine)
+static struct cached_frame *find_or_claim(struct frame_cache *cache,
+		struct pack *pack, uint32_t number, uint32_t *upto, bool *mine)
 {
 	const struct trailer *trailer = pack->trailer;
 	struct shard *shard = shard_of(cache, &trailer->pack, number);
 	struct cached_frame *frame;
 	*mine = false;
 	LOCK_SCOPE(&shard->mutex);
-	while ((frame = shard_get(shard, &trailer->pack, number)) != NULL && frame->loading)
+	while ((frame = shard_get(shard, &trailer->pack, number)) != NULL
+			&& frame->loading)
 		pthread_cond_wait(&shard->loaded, &shard->mutex);
 	if (frame != NULL && frame->public.valid >= *upto) {
 		frame->pins++;
@@ -338,11 +354,12 @@ static struct cached_frame *find_or_claim(struct frame_cache *cache, struct pack
 	return frame;
 }
 
-int frame_cache_get(struct frame_cache *cache, struct pack *pack, uint32_t frame,
-		uint32_t upto, struct frame **out)
+int frame_cache_get(struct frame_cache *cache, struct pack *pack,
+		uint32_t frame, uint32_t upto, struct frame **out)
 {
 	bool mine;
-	struct cached_frame *c = find_or_claim(cache, pack, frame, &upto, &mine);
+	struct cached_frame *c =
+			find_or_claim(cache, pack, frame, &upto, &mine);
 	if (c == NULL)
 		return fail_errno(-ENOMEM, "reading a frame");
 	if (mine) {
@@ -365,7 +382,8 @@ void frame_cache_unpin(struct frame *frame)
 		frame_destroy(c);
 }
 
-bool frame_cache_has(struct frame_cache *cache, const struct pack *pack, uint32_t frame)
+bool frame_cache_has(struct frame_cache *cache, const struct pack *pack,
+		uint32_t frame)
 {
 	struct shard *shard = shard_of(cache, &pack->trailer->pack, frame);
 	LOCK_SCOPE(&shard->mutex);

@@ -15,8 +15,8 @@
 struct frame_cache;
 
 struct frame {
-	const uint8_t *data;	/* plain bytes; valid while pinned */
-	uint32_t valid;		/* how many of them */
+	const uint8_t *data; /* plain bytes; valid while pinned */
+	uint32_t valid;	     /* how many of them */
 	/* the rest of the object belongs to frame_cache.c */
 };
 
@@ -26,11 +26,12 @@ void frame_cache_free(struct frame_cache *cache);
 
 /* Pins the frame with at least UPTO plain bytes valid. 0; -EBADMSG, -ENOENT,
  * -EIO, -ENOMEM (with a text). */
-int frame_cache_get(struct frame_cache *cache, struct pack *pack, uint32_t frame,
-		uint32_t upto, struct frame **out);
+int frame_cache_get(struct frame_cache *cache, struct pack *pack,
+		uint32_t frame, uint32_t upto, struct frame **out);
 void frame_cache_unpin(struct frame *frame); /* NULL allowed */
 
 /* True if it is there, or being decoded, whole. */
-bool frame_cache_has(struct frame_cache *cache, const struct pack *pack, uint32_t frame);
+bool frame_cache_has(struct frame_cache *cache, const struct pack *pack,
+		uint32_t frame);
 
 #endif

@@ -31,13 +31,13 @@ struct frame_encoder *frame_codec_encoder_new(int level)
 	if (encoder == NULL)
 		return NULL;
 	encoder->cctx = ZSTD_createCCtx();
-	if (encoder->cctx == NULL ||
-			ZSTD_isError(ZSTD_CCtx_setParameter(encoder->cctx,
-					ZSTD_c_compressionLevel, level)) ||
-			ZSTD_isError(ZSTD_CCtx_setParameter(
-					encoder->cctx, ZSTD_c_contentSizeFlag, 0)) ||
-			ZSTD_isError(ZSTD_CCtx_setParameter(
-					encoder->cctx, ZSTD_c_checksumFlag, 0))) {
+	if (encoder->cctx == NULL
+			|| ZSTD_isError(ZSTD_CCtx_setParameter(encoder->cctx,
+					ZSTD_c_compressionLevel, level))
+			|| ZSTD_isError(ZSTD_CCtx_setParameter(encoder->cctx,
+					ZSTD_c_contentSizeFlag, 0))
+			|| ZSTD_isError(ZSTD_CCtx_setParameter(encoder->cctx,
+					ZSTD_c_checksumFlag, 0))) {
 		frame_codec_encoder_free(encoder);
 		return NULL;
 	}
@@ -70,15 +70,17 @@ static size_t compress(ZSTD_CCtx *cctx, uint8_t *out, size_t room,
 	while (from.size < len) {
 		size_t next = min_u64(from.size + FRAME_BLOCK, len);
 		from.size = next;
-		if (ZSTD_compressStream2(cctx, &to, &from, next == len ?
-				ZSTD_e_end : ZSTD_e_flush) != 0)
+		if (ZSTD_compressStream2(cctx, &to, &from,
+				    next == len ? ZSTD_e_end : ZSTD_e_flush)
+				!= 0)
 			return 0;
 	}
 	return to.pos;
 }
 
-size_t frame_codec_encode(struct frame_encoder *encoder, uint8_t *out, const void *plain,
-		size_t len, enum frame_compression *compression)
+size_t frame_codec_encode(struct frame_encoder *encoder, uint8_t *out,
+		const void *plain, size_t len,
+		enum frame_compression *compression)
 {
 	/* A gain below a sixty-fourth is not worth decoding it for. */
 	size_t n = compress(encoder->cctx, out, len - len / 64, plain, len);
@@ -97,8 +99,8 @@ struct frame_decoder *frame_codec_decoder_new(void)
 	if (decoder == NULL)
 		return NULL;
 	decoder->dctx = ZSTD_createDCtx();
-	if (decoder->dctx == NULL ||
-			ZSTD_isError(ZSTD_DCtx_setParameter(decoder->dctx,
+	if (decoder->dctx == NULL
+			|| ZSTD_isError(ZSTD_DCtx_setParameter(decoder->dctx,
 					ZSTD_d_windowLogMax, WINDOW_LOG_MAX))) {
 		frame_codec_decoder_free(decoder);
 		return NULL;
@@ -129,9 +131,9 @@ static uint64_t window_size(const uint8_t *in, size_t len)
  * decoders nobody tests against hostile input any more. */
 static bool is_one_frame(const uint8_t *in, size_t len)
 {
-	return len >= 6 && get_le32(in) == ZSTD_MAGICNUMBER &&
-		window_size(in, len) <= FRAME_PLAIN_MAX &&
-		ZSTD_findFrameCompressedSize(in, len) == len;
+	return len >= 6 && get_le32(in) == ZSTD_MAGICNUMBER
+			&& window_size(in, len) <= FRAME_PLAIN_MAX
+			&& ZSTD_findFrameCompressedSize(in, len) == len;
 }
 
 static ssize_t decompress_whole(ZSTD_DCtx *dctx, uint8_t *out, size_t plain_len,
@@ -178,5 +180,7 @@ ssize_t frame_codec_decode(struct frame_decoder *decoder,
 	ssize_t n = -EBADMSG;
 	if (upto < plain_len)
 		n = decompress_part(decoder->dctx, out, upto, in, len);
-	return n >= 0 ? n : decompress_whole(decoder->dctx, out, plain_len, in, len);
+	return n >= 0 ? n
+		      : decompress_whole(decoder->dctx, out, plain_len, in,
+				      len);
 }

@@ -28,8 +28,9 @@ size_t frame_codec_encode_bound(size_t len);
 
 /* Compresses PLAIN into OUT; returns the length and sets *COMPRESSION
  * (FRAME_STORED and a plain copy where zstd does not gain). Never fails. */
-size_t frame_codec_encode(struct frame_encoder *encoder, uint8_t *out, const void *plain,
-		size_t len, enum frame_compression *compression);
+size_t frame_codec_encode(struct frame_encoder *encoder, uint8_t *out,
+		const void *plain, size_t len,
+		enum frame_compression *compression);
 
 struct frame_decoder *frame_codec_decoder_new(void);
 void frame_codec_decoder_free(struct frame_decoder *decoder);

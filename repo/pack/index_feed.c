@@ -19,16 +19,16 @@
 struct index_feed {
 	struct index *index;
 	pthread_mutex_t mutex;
-	pthread_cond_t done;		/* running became false */
+	pthread_cond_t done; /* running became false */
 	/* all below protected by mutex */
 	struct id_set *claimed;
-	struct index_pack *packs;	/* waiting, oldest first */
-	struct id **ids;		/* of each of these, all full ids */
+	struct index_pack *packs; /* waiting, oldest first */
+	struct id **ids;	  /* of each of these, all full ids */
 	size_t count, room;
-	uint64_t chunks;		/* of all waiting packs */
-	uint64_t due_at;		/* so many chunks are a batch */
-	bool running;			/* the index is being given some */
-	struct error_copy error;	/* .err != 0: the index lags */
+	uint64_t chunks;	 /* of all waiting packs */
+	uint64_t due_at;	 /* so many chunks are a batch */
+	bool running;		 /* the index is being given some */
+	struct error_copy error; /* .err != 0: the index lags */
 };
 
 struct index_feed *index_feed_new(struct index *index)
@@ -64,8 +64,7 @@ static void drop_oldest(struct index_feed *feed, size_t count, bool forget)
 	feed->count -= count;
 	memmove(feed->packs, feed->packs + count,
 			feed->count * sizeof(*feed->packs));
-	memmove(feed->ids, feed->ids + count,
-			feed->count * sizeof(*feed->ids));
+	memmove(feed->ids, feed->ids + count, feed->count * sizeof(*feed->ids));
 }
 
 void index_feed_free(struct index_feed *feed)
@@ -115,7 +114,8 @@ static int make_room(struct index_feed *feed)
 int index_feed_add(struct index_feed *feed, const struct trailer *trailer)
 {
 	size_t count = trailer->chunk_count;
-	CLEANUP_FREE uint64_t *prefixes = malloc((count + 1) * sizeof(*prefixes));
+	CLEANUP_FREE uint64_t *prefixes =
+			malloc((count + 1) * sizeof(*prefixes));
 	CLEANUP_FREE struct id *ids = malloc((count + 1) * sizeof(*ids));
 	if (prefixes == NULL || ids == NULL)
 		return fail_errno(-ENOMEM, "ending a pack");

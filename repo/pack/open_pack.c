@@ -72,7 +72,7 @@ bool open_pack_is_full(const struct open_pack *pack)
 	return pack->size >= pack->target->config->pack_size
 			|| pack->trailer.frame_count == PACK_FRAMES_MAX
 			|| pack->trailer.chunk_count
-					> PACK_CHUNKS_MAX - FRAME_CHUNKS_MAX;
+			> PACK_CHUNKS_MAX - FRAME_CHUNKS_MAX;
 }
 
 /* --- frames --- */
@@ -115,7 +115,8 @@ int open_pack_reserve(struct open_pack *pack, const struct packed_frame *frame,
 		.compression = frame->compression,
 	};
 	for (uint32_t i = 0; i < frame->chunk_count; i++) {
-		struct chunk_entry *chunk = &trailer->chunks[trailer->chunk_count++];
+		struct chunk_entry *chunk =
+				&trailer->chunks[trailer->chunk_count++];
 		*chunk = frame->chunks[i];
 		chunk->frame = *number;
 	}
@@ -129,8 +130,7 @@ void open_pack_seal(const struct open_pack *pack,
 	const struct pack_target *target = pack->target;
 	enum pack_kind kind = pack->trailer.kind;
 	uint8_t ad[PACK_AD_SIZE];
-	pack_ad(ad, target->config->repo_id, &pack->trailer.pack, kind,
-			number);
+	pack_ad(ad, target->config->repo_id, &pack->trailer.pack, kind, number);
 	seal_box(target->seal, seal_kind_of(kind), frame->box,
 			frame->box + SEAL_NONCE_SIZE, frame->len, ad,
 			sizeof(ad));
@@ -157,7 +157,8 @@ static int write_trailer(struct open_pack *pack, uint32_t *box_len)
 	box = malloc(len + SEAL_OVERHEAD);
 	if (box == NULL)
 		return fail_errno(-ENOMEM, "ending a pack");
-	pack_ad(ad, target->config->repo_id, &trailer->pack, trailer->kind, TRAILER_AD);
+	pack_ad(ad, target->config->repo_id, &trailer->pack, trailer->kind,
+			TRAILER_AD);
 	seal_box(target->seal, seal_kind_of(trailer->kind), box, plain, len, ad,
 			sizeof(ad));
 	*box_len = (uint32_t)(len + SEAL_OVERHEAD);

@@ -19,7 +19,7 @@ struct pack_target {
 	struct store *store;
 	const struct seal *seal;
 	const struct config *config;
-	const char *session;	/* the writer's id, which names its packs */
+	const char *session; /* the writer's id, which names its packs */
 };
 
 /* A compressed frame on its way into a pack. */
@@ -36,12 +36,12 @@ struct packed_frame {
 
 struct open_pack {
 	const struct pack_target *target;
-	struct trailer trailer;	/* grows with each reservation */
+	struct trailer trailer; /* grows with each reservation */
 	uint64_t size;		/* bytes, those reserved included */
 	/* The rest belongs to open_pack.c. */
 	struct store_put *put;
 	uint32_t frames_room, chunks_room;
-	void *checksum;		/* XXH3 state over all that was appended */
+	void *checksum; /* XXH3 state over all that was appended */
 };
 
 /* Begins a pack of KIND in the store. 0 or -errno of the store; -ENOMEM. */

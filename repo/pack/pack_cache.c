@@ -43,7 +43,7 @@ struct cached_pack {
 	unsigned refs;
 	bool cached;
 	uint32_t slot;
-	struct cached_pack *newer, *older;	/* by last use */
+	struct cached_pack *newer, *older; /* by last use */
 	struct cached_pack *next_by_id;
 };
 
@@ -53,21 +53,21 @@ struct pack_cache {
 	const uint8_t *repo_id;
 	struct index *index;
 	struct exclusions *exclusions;
-	bool quiet;		/* of what is missing */
+	bool quiet; /* of what is missing */
 
 	pthread_mutex_t mutex;
 	/* all below protected by mutex */
 	struct cached_pack *by_id[PACK_HASH_SIZE];
 	struct cached_pack **slots;
-	uint32_t slots_used;		/* high-water mark */
+	uint32_t slots_used; /* high-water mark */
 	uint32_t *free_slots, free_slot_count;
 	struct cached_pack *newest, *oldest;
 	uint32_t *heads, head_mask;
 	struct chunk_node *nodes;
 	uint32_t free_node, chunks, chunks_max;
 
-	pthread_mutex_t heal_mutex;	/* taken before mutex */
-	bool rebuilt;			/* protected by heal_mutex */
+	pthread_mutex_t heal_mutex; /* taken before mutex */
+	bool rebuilt;		    /* protected by heal_mutex */
 };
 
 /* --- making and freeing --- */
@@ -75,8 +75,9 @@ struct pack_cache {
 static int cache_alloc(struct pack_cache *cache, uint32_t chunks_max)
 {
 	/* A single pack must fit with room for another. */
-	cache->chunks_max = chunks_max < 2 * PACK_CHUNKS_MAX ? 2 * PACK_CHUNKS_MAX
-							 : chunks_max;
+	cache->chunks_max = chunks_max < 2 * PACK_CHUNKS_MAX
+			? 2 * PACK_CHUNKS_MAX
+			: chunks_max;
 	uint32_t heads = 1;
 	while (heads < cache->chunks_max)
 		heads *= 2;
@@ -84,8 +85,10 @@ static int cache_alloc(struct pack_cache *cache, uint32_t chunks_max)
 	cache->heads = malloc(heads * sizeof(*cache->heads));
 	cache->nodes = malloc(cache->chunks_max * sizeof(*cache->nodes));
 	cache->slots = calloc(PACKS_CACHED_MAX, sizeof(struct cached_pack *));
-	cache->free_slots = malloc(PACKS_CACHED_MAX * sizeof(*cache->free_slots));
-	if (cache->heads == NULL || cache->nodes == NULL || cache->slots == NULL || cache->free_slots == NULL)
+	cache->free_slots =
+			malloc(PACKS_CACHED_MAX * sizeof(*cache->free_slots));
+	if (cache->heads == NULL || cache->nodes == NULL || cache->slots == NULL
+			|| cache->free_slots == NULL)
 		return -ENOMEM;
 	memset(cache->heads, 0xff, heads * sizeof(*cache->heads));
 	cache->free_node = NONE;
@@ -148,18 +151,24 @@ static uint32_t pack_hash(const struct pack_id *id)
 	return get_le32(id->b) % PACK_HASH_SIZE;
 }
 
-static struct cached_pack *cache_get(struct pack_cache *cache, const struct pack_id *id)
+static struct cached_pack *cache_get(struct pack_cache *cache,
+		const struct pack_id *id)
 {
 	struct cached_pack *pack = cache->by_id[pack_hash(id)];
-	while (pack != NULL && memcmp(pack->pack.trailer->pack.b, id->b, PACK_ID_SIZE) != 0)
+	while (pack != NULL
+			&& memcmp(pack->pack.trailer->pack.b, id->b,
+					   PACK_ID_SIZE)
+					!= 0)
 		pack = pack->next_by_id;
 	return pack;
 }
 
 static void list_remove(struct pack_cache *cache, struct cached_pack *pack)
 {
-	*(pack->newer != NULL ? &pack->newer->older : &cache->newest) = pack->older;
-	*(pack->older != NULL ? &pack->older->newer : &cache->oldest) = pack->newer;
+	*(pack->newer != NULL ? &pack->newer->older : &cache->newest) =
+			pack->older;
+	*(pack->older != NULL ? &pack->older->newer : &cache->oldest) =
+			pack->newer;
 	pack->newer = pack->older = NULL;
 }
 
@@ -167,7 +176,8 @@ static void list_push(struct pack_cache *cache, struct cached_pack *pack)
 {
 	pack->older = cache->newest;
 	pack->newer = NULL;
-	*(cache->newest != NULL ? &cache->newest->newer : &cache->oldest) = pack;
+	*(cache->newest != NULL ? &cache->newest->newer : &cache->oldest) =
+			pack;
 	cache->newest = pack;
 }
 
@@ -184,8 +194,8 @@ static uint32_t *chunk_head(struct pack_cache *cache, const struct id *id)
 	return &cache->heads[id_hash(id) & cache->head_mask];
 }
 
-static void unlink_chunk(struct pack_cache *cache, uint32_t slot, const struct id *id,
-		uint32_t chunk)
+static void unlink_chunk(struct pack_cache *cache, uint32_t slot,
+		const struct id *id, uint32_t chunk)
 {
 	uint32_t *at = chunk_head(cache, id);
 	while (*at != NONE) {
@@ -245,9 +255,12 @@ static uint32_t take_node(struct pack_cache *cache)
 static void cache_insert(struct pack_cache *cache, struct cached_pack *pack)
 {
 	const struct trailer *trailer = pack->pack.trailer;
-	while (cache->oldest != NULL && (cache->chunks + trailer->chunk_count > cache->chunks_max
-			|| (cache->free_slot_count == 0
-					&& cache->slots_used == PACKS_CACHED_MAX)))
+	while (cache->oldest != NULL
+			&& (cache->chunks + trailer->chunk_count
+							> cache->chunks_max
+					|| (cache->free_slot_count == 0
+							&& cache->slots_used
+									== PACKS_CACHED_MAX)))
 		cache_remove(cache, cache->oldest);
 	pack->slot = take_slot(cache);
 	cache->slots[pack->slot] = pack;
@@ -256,7 +269,8 @@ static void cache_insert(struct pack_cache *cache, struct cached_pack *pack)
 		uint32_t n = take_node(cache);
 		uint32_t *head = chunk_head(cache, &trailer->chunks[i].id);
 		cache->nodes[n] = (struct chunk_node){ .next = *head,
-			.slot = pack->slot, .chunk = i,
+			.slot = pack->slot,
+			.chunk = i,
 			.tag = get_le32(trailer->chunks[i].id.b + 8) };
 		*head = n;
 		cache->chunks++;
@@ -268,7 +282,8 @@ static void cache_insert(struct pack_cache *cache, struct cached_pack *pack)
 	list_push(cache, pack);
 }
 
-static bool was_tried(const struct pack_cache_tried *tried, const struct pack_id *id)
+static bool was_tried(const struct pack_cache_tried *tried,
+		const struct pack_id *id)
 {
 	for (unsigned i = 0; tried != NULL && i < tried->count; i++)
 		if (memcmp(tried->packs[i].b, id->b, PACK_ID_SIZE) == 0)
@@ -281,20 +296,22 @@ struct wanted {
 	enum pack_kind kind;
 	const struct id *id;
 	const struct pack_cache_tried *tried;
-	bool for_writer;	/* neither condemned nor damaged */
+	bool for_writer; /* neither condemned nor damaged */
 	/* Why the first pack that might have it can't be read; NULL: unasked. */
 	struct error_copy *unread;
 };
 
-static bool acceptable(struct pack_cache *cache, const struct cached_pack *pack, uint32_t chunk,
-		const struct wanted *wanted)
+static bool acceptable(struct pack_cache *cache, const struct cached_pack *pack,
+		uint32_t chunk, const struct wanted *wanted)
 {
 	const struct trailer *trailer = pack->pack.trailer;
-	if (trailer->kind != wanted->kind || !id_equal(&trailer->chunks[chunk].id, wanted->id)
+	if (trailer->kind != wanted->kind
+			|| !id_equal(&trailer->chunks[chunk].id, wanted->id)
 			|| was_tried(wanted->tried, &trailer->pack))
 		return false;
 	return !wanted->for_writer
-			|| (!exclusions_damaged(cache->exclusions, &trailer->pack,
+			|| (!exclusions_damaged(cache->exclusions,
+					    &trailer->pack,
 					    trailer->chunks[chunk].frame)
 					&& exclusions_use(cache->exclusions,
 							&trailer->pack));
@@ -326,7 +343,8 @@ static bool cache_find(struct pack_cache *cache, const struct wanted *wanted,
 static int damaged_pack(const char *name, const char *what)
 {
 	return fail(-EBADMSG,
-			"pack %s: %s; run 'amberfs verify' to see what is affected",
+			"pack %s: %s; run 'amberfs verify' to see what is "
+			"affected",
 			name, what);
 }
 
@@ -338,14 +356,16 @@ static int read_tail(struct pack_cache *cache, const char *name, uint64_t size,
 	CLEANUP_FREE uint8_t *tail = malloc(guess);
 	if (tail == NULL)
 		return fail_errno(-ENOMEM, "reading pack %s", name);
-	ssize_t got = store_get_range(cache->store, name, tail, guess, size - guess);
+	ssize_t got = store_get_range(cache->store, name, tail, guess,
+			size - guess);
 	if (got < 0)
 		return (int)got;
 	if ((size_t)got != guess)
 		return damaged_pack(name, "it is shorter than it was");
 	int64_t len = pack_footer_decode(tail + guess - PACK_FOOTER_SIZE);
-	if (len < 0 || (uint64_t)len > size - PACK_HEADER_SIZE
-					- PACK_FOOTER_SIZE)
+	if (len < 0
+			|| (uint64_t)len > size - PACK_HEADER_SIZE
+							- PACK_FOOTER_SIZE)
 		return damaged_pack(name, "its footer is damaged");
 	uint8_t *out = malloc((size_t)len + 1);
 	if (out == NULL)
@@ -383,7 +403,8 @@ static int read_trailer(struct pack_cache *cache, const struct pack_id *id,
 	if (size < PACK_HEADER_SIZE + PACK_FOOTER_SIZE + SEAL_OVERHEAD
 			|| size > PACK_SIZE_MAX)
 		return damaged_pack(name, "its size is impossible");
-	ssize_t got = store_get_range(cache->store, name, header, sizeof(header), 0);
+	ssize_t got = store_get_range(cache->store, name, header,
+			sizeof(header), 0);
 	if (got < 0)
 		return (int)got;
 	if (got != sizeof(header)
@@ -423,7 +444,8 @@ int pack_cache_load_for_index(void *ctx, const struct pack_id *id,
 	int err = read_trailer(cache, id, &trailer);
 	if (err < 0)
 		return err;
-	*out = (struct index_pack){ .pack = *id, .kind = trailer->kind,
+	*out = (struct index_pack){ .pack = *id,
+		.kind = trailer->kind,
 		.count = trailer->chunk_count };
 	out->prefixes = malloc((trailer->chunk_count + 1) * sizeof(uint64_t));
 	if (out->prefixes == NULL)
@@ -436,7 +458,8 @@ int pack_cache_load_for_index(void *ctx, const struct pack_id *id,
 
 /* Puts TRAILER into the cache unless somebody was faster; takes TRAILER. With HOLD the
  * result carries a reference. NULL: no memory. */
-static struct cached_pack *adopt(struct pack_cache *cache, struct trailer *trailer, bool hold)
+static struct cached_pack *adopt(struct pack_cache *cache,
+		struct trailer *trailer, bool hold)
 {
 	struct cached_pack *fresh = calloc(1, sizeof(*fresh));
 	if (fresh == NULL) {
@@ -464,7 +487,8 @@ void pack_cache_adopt(struct pack_cache *cache, struct trailer *trailer)
 }
 
 /* The pack's trailer could not be had. */
-static void note_unreadable(struct pack_cache *cache, const struct pack_id *id, int err)
+static void note_unreadable(struct pack_cache *cache, const struct pack_id *id,
+		int err)
 {
 	if (err == -EBADMSG)
 		exclusions_add_damaged(cache->exclusions, id, TRAILER_AD);
@@ -492,10 +516,12 @@ static int load(struct pack_cache *cache, const struct pack_id *id,
 	if (err < 0)
 		return err;
 	*out = adopt(cache, trailer, true);
-	return *out != NULL ? 0 : fail_errno(-ENOMEM, "loading a pack's trailer");
+	return *out != NULL ? 0
+			    : fail_errno(-ENOMEM, "loading a pack's trailer");
 }
 
-int pack_cache_load(struct pack_cache *cache, const struct pack_id *id, struct pack **out)
+int pack_cache_load(struct pack_cache *cache, const struct pack_id *id,
+		struct pack **out)
 {
 	struct cached_pack *pack;
 	int err = load(cache, id, &pack);
@@ -505,7 +531,8 @@ int pack_cache_load(struct pack_cache *cache, const struct pack_id *id, struct p
 	return 0;
 }
 
-int pack_cache_peek(struct pack_cache *cache, const struct pack_id *id, struct trailer **out)
+int pack_cache_peek(struct pack_cache *cache, const struct pack_id *id,
+		struct trailer **out)
 {
 	int err = read_trailer(cache, id, out);
 	note_unreadable(cache, id, err);
@@ -566,12 +593,12 @@ static bool trailer_find(struct pack_cache *cache, struct cached_pack *pack,
 }
 
 /* Loads what the index proposes. 1 found, 0 not, -ENOMEM. */
-static int find_through_index(struct pack_cache *cache, const struct wanted *wanted,
-		struct chunk_place *place)
+static int find_through_index(struct pack_cache *cache,
+		const struct wanted *wanted, struct chunk_place *place)
 {
 	struct pack_id candidates[CANDIDATES_MAX];
-	int n = index_candidates(cache->index, id_prefix(wanted->id), wanted->for_writer,
-			candidates, CANDIDATES_MAX);
+	int n = index_candidates(cache->index, id_prefix(wanted->id),
+			wanted->for_writer, candidates, CANDIDATES_MAX);
 	for (int i = 0; i < n; i++) {
 		struct cached_pack *pack;
 		if (was_tried(wanted->tried, &candidates[i])
@@ -583,9 +610,10 @@ static int find_through_index(struct pack_cache *cache, const struct wanted *wan
 		int err = load(cache, &candidates[i], &pack);
 		if (err == -ENOMEM)
 			return err;
-		if (err != -ENOENT && err < 0 && wanted->unread != NULL && !wanted->unread->err)
+		if (err != -ENOENT && err < 0 && wanted->unread != NULL
+				&& !wanted->unread->err)
 			error_save(wanted->unread, err);
-		if (err < 0)	/* gone or unreadable: as if not listed */
+		if (err < 0) /* gone or unreadable: as if not listed */
 			continue;
 		if (trailer_find(cache, pack, wanted, &place->chunk)) {
 			place->pack = &pack->pack;
@@ -600,17 +628,20 @@ static int find_through_index(struct pack_cache *cache, const struct wanted *wan
 static int find_anywhere(struct pack_cache *cache, const struct wanted *wanted,
 		struct chunk_place *place)
 {
-	return cache_find(cache, wanted, place) ? 1 : find_through_index(cache, wanted, place);
+	return cache_find(cache, wanted, place)
+			? 1
+			: find_through_index(cache, wanted, place);
 }
 
-int pack_cache_find(struct pack_cache *cache, enum pack_kind kind, const struct id *id,
-		struct chunk_place *place)
+int pack_cache_find(struct pack_cache *cache, enum pack_kind kind,
+		const struct id *id, struct chunk_place *place)
 {
 	struct wanted w = { .kind = kind, .id = id, .for_writer = true };
 	return find_anywhere(cache, &w, place);
 }
 
-void pack_cache_tried_add(struct pack_cache_tried *tried, const struct pack_id *id)
+void pack_cache_tried_add(struct pack_cache_tried *tried,
+		const struct pack_id *id)
 {
 	if (tried->count < PACK_CACHE_TRIED_MAX)
 		tried->packs[tried->count++] = *id;
@@ -618,8 +649,8 @@ void pack_cache_tried_add(struct pack_cache_tried *tried, const struct pack_id *
 
 /* A miss is believed only of an index that knows the packs that exist: one
  * thread brings it up to date while others wait, then all look again. */
-static int find_after_healing(struct pack_cache *cache, const struct wanted *wanted,
-		struct chunk_place *place)
+static int find_after_healing(struct pack_cache *cache,
+		const struct wanted *wanted, struct chunk_place *place)
 {
 	LOCK_SCOPE(&cache->heal_mutex);
 	int err = find_anywhere(cache, wanted, place);
@@ -639,26 +670,35 @@ static int find_after_healing(struct pack_cache *cache, const struct wanted *wan
 static int not_found(struct pack_cache *cache, const struct wanted *wanted)
 {
 	const char *what = wanted->kind == PACK_TREE ? "tree node" : "chunk";
-	const char *other = wanted->tried != NULL && wanted->tried->count ? "other " : "";
+	const char *other = wanted->tried != NULL && wanted->tried->count
+			? "other "
+			: "";
 	char hex[2 * ID_SIZE + 1];
 	hex_encode(hex, wanted->id->b, ID_SIZE);
 	if (wanted->unread->err != 0)
-		return fail(-ENOENT, "%s %.16s… is in no %spack that can be "
-				"read: %s", what, hex, other, wanted->unread->text);
+		return fail(-ENOENT,
+				"%s %.16s… is in no %spack that can be "
+				"read: %s",
+				what, hex, other, wanted->unread->text);
 	if (index_unreadable(cache->index) != 0)
-		return fail(-ENOENT, "%s %.16s… is in no %spack that can be "
+		return fail(-ENOENT,
+				"%s %.16s… is in no %spack that can be "
 				"read (%" PRIu64 " can't; 'amberfs verify' "
-				"names them)", what, hex, other,
+				"names them)",
+				what, hex, other,
 				index_unreadable(cache->index));
 	return fail(-ENOENT, "%s %.16s… is in no %spack of the repository",
 			what, hex, other);
 }
 
-int pack_cache_locate(struct pack_cache *cache, enum pack_kind kind, const struct id *id,
-		const struct pack_cache_tried *tried, struct chunk_place *place)
+int pack_cache_locate(struct pack_cache *cache, enum pack_kind kind,
+		const struct id *id, const struct pack_cache_tried *tried,
+		struct chunk_place *place)
 {
 	struct error_copy unread = { .err = 0 };
-	struct wanted w = { .kind = kind, .id = id, .tried = tried,
+	struct wanted w = { .kind = kind,
+		.id = id,
+		.tried = tried,
 		.unread = &unread };
 	int err = find_anywhere(cache, &w, place);
 	if (err == 0)
@@ -671,28 +711,30 @@ int pack_cache_locate(struct pack_cache *cache, enum pack_kind kind, const struc
 	return err;
 }
 
-int pack_cache_read_frame(struct pack_cache *cache, const struct pack *pack, uint32_t frame,
-		uint8_t *buf, uint8_t **plain, size_t *len)
+int pack_cache_read_frame(struct pack_cache *cache, const struct pack *pack,
+		uint32_t frame, uint8_t *buf, uint8_t **plain, size_t *len)
 {
 	const struct trailer *trailer = pack->trailer;
 	const struct frame_entry *f = &trailer->frames[frame];
 	uint8_t ad[PACK_AD_SIZE];
 	char name[PACK_NAME_SIZE];
 	pack_name(name, &trailer->pack);
-	ssize_t got = store_get_range(
-			cache->store, name, buf, f->stored_len, f->offset);
+	ssize_t got = store_get_range(cache->store, name, buf, f->stored_len,
+			f->offset);
 	if (got < 0)
 		return (int)got;
 	pack_ad(ad, cache->repo_id, &trailer->pack, trailer->kind, frame);
 	if ((size_t)got != f->stored_len
 			|| seal_open(cache->seal,
-					   trailer->kind == PACK_TREE ? SEAL_TREE
-								: SEAL_DATA,
+					   trailer->kind == PACK_TREE
+							   ? SEAL_TREE
+							   : SEAL_DATA,
 					   buf + SEAL_NONCE_SIZE, buf,
 					   f->stored_len, ad, sizeof(ad))
 					< 0)
 		return fail(-EBADMSG,
-				"pack %s, frame %u (at byte %llu, %u bytes) is damaged",
+				"pack %s, frame %u (at byte %llu, %u bytes) is "
+				"damaged",
 				name, frame, (unsigned long long)f->offset,
 				f->stored_len);
 	*plain = buf + SEAL_NONCE_SIZE;

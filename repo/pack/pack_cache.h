@@ -22,8 +22,8 @@ struct pack {
 };
 
 struct chunk_place {
-	struct pack *pack;	/* a reference: pack_cache_release */
-	uint32_t chunk;		/* index in the trailer */
+	struct pack *pack; /* a reference: pack_cache_release */
+	uint32_t chunk;	   /* index in the trailer */
 };
 
 /* CHUNKS_MAX: the most chunk entries kept (about 64 bytes each). All that is
@@ -38,7 +38,8 @@ struct exclusions *packs_exclusions(const struct pack_cache *cache);
 
 /* Loads and authenticates one pack's trailer: from memory, else from the
  * store. 0 and a reference; -ENOENT, -EBADMSG (with a text), -EIO, -ENOMEM. */
-int pack_cache_load(struct pack_cache *cache, const struct pack_id *id, struct pack **out);
+int pack_cache_load(struct pack_cache *cache, const struct pack_id *id,
+		struct pack **out);
 /* The same read anew, neither from the cache nor into it; trailer_free. */
 int pack_cache_peek(struct pack_cache *cache, const struct pack_id *id,
 		struct trailer **out);
@@ -56,8 +57,8 @@ void pack_cache_adopt(struct pack_cache *cache, struct trailer *trailer);
 /* For writers: a stored, uncondemned, undamaged copy of the chunk. 1 found
  * (place filled; the pack counts as used from then on), 0 not known, -errno.
  * Never reconciles: a miss costs a duplicate. */
-int pack_cache_find(struct pack_cache *cache, enum pack_kind kind, const struct id *id,
-		struct chunk_place *place);
+int pack_cache_find(struct pack_cache *cache, enum pack_kind kind,
+		const struct id *id, struct chunk_place *place);
 
 /* Packs whose copy of a chunk turned out unreadable. */
 #define PACK_CACHE_TRIED_MAX 8
@@ -65,18 +66,20 @@ struct pack_cache_tried {
 	unsigned count;
 	struct pack_id packs[PACK_CACHE_TRIED_MAX];
 };
-void pack_cache_tried_add(struct pack_cache_tried *tried, const struct pack_id *id);
+void pack_cache_tried_add(struct pack_cache_tried *tried,
+		const struct pack_id *id);
 
 /* For readers: a copy of the chunk outside TRIED (may be NULL). A miss
  * reconciles the index with the packs that exist, then rebuilds it once,
  * before it is believed. 0 or -ENOENT (with a text), -errno. */
-int pack_cache_locate(struct pack_cache *cache, enum pack_kind kind, const struct id *id,
-		const struct pack_cache_tried *tried, struct chunk_place *place);
+int pack_cache_locate(struct pack_cache *cache, enum pack_kind kind,
+		const struct id *id, const struct pack_cache_tried *tried,
+		struct chunk_place *place);
 
 /* Reads and opens frame FRAME's box into BUF (room: stored_len). *PLAIN points
  * into BUF at *LEN bytes of compressed form. 0, -EBADMSG, -ENOENT, -EIO. */
-int pack_cache_read_frame(struct pack_cache *cache, const struct pack *pack, uint32_t frame,
-		uint8_t *buf, uint8_t **plain, size_t *len);
+int pack_cache_read_frame(struct pack_cache *cache, const struct pack *pack,
+		uint32_t frame, uint8_t *buf, uint8_t **plain, size_t *len);
 
 /* A pack is missing (deleted by prune): forget it everywhere. */
 void pack_cache_drop(struct pack_cache *cache, const struct pack_id *id);

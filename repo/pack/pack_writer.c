@@ -28,10 +28,10 @@ struct job {
 	struct open_pack *pack;
 	/* all below protected by writer->mutex; pack's frames are reserved
 	 * under it, too */
-	uint32_t next_write;	/* number of the frame whose turn it is */
+	uint32_t next_write; /* number of the frame whose turn it is */
 	bool closed;
 	uint64_t closing_number; /* packs are counted as they close */
-	struct job *next;	/* in `queue` or `closing` */
+	struct job *next;	 /* in `queue` or `closing` */
 };
 
 struct pack_writer {
@@ -40,14 +40,14 @@ struct pack_writer {
 	struct index_feed *feed;
 
 	pthread_mutex_t mutex;
-	pthread_cond_t changed;	/* turns, queue, errors */
+	pthread_cond_t changed; /* turns, queue, errors */
 	/* all below protected by mutex */
 	struct job *open[PACK_KINDS];
-	struct job *closing;	/* closed, not complete */
-	struct job *queue, **queue_end;	/* complete, not finished */
-	struct job *finishing;	/* out of the queue, with the finisher */
-	unsigned unfinished;	/* closed, not finished */
-	uint64_t closed_count;	/* so far */
+	struct job *closing;		/* closed, not complete */
+	struct job *queue, **queue_end; /* complete, not finished */
+	struct job *finishing; /* out of the queue, with the finisher */
+	unsigned unfinished;   /* closed, not finished */
+	uint64_t closed_count; /* so far */
 	bool stop;
 	struct error_copy error; /* .err != 0: sticky */
 	uint64_t stored_bytes;

@@ -30,7 +30,8 @@ int acknowledge_announce(struct repository *repo, const char *own_id,
 bool acknowledge_answered(const struct peer *peer, uint64_t epoch)
 {
 	return !peers_writes(peer)
-			|| (peer->readable && peer->record.acknowledged >= epoch);
+			|| (peer->readable
+					&& peer->record.acknowledged >= epoch);
 }
 
 static bool all_answered(const struct peers *peers, uint64_t epoch)
@@ -41,8 +42,8 @@ static bool all_answered(const struct peers *peers, uint64_t epoch)
 	return true;
 }
 
-int acknowledge_wait(struct repository *repo, const char *own_id, uint64_t epoch,
-		double seconds, struct peers *out, bool *all)
+int acknowledge_wait(struct repository *repo, const char *own_id,
+		uint64_t epoch, double seconds, struct peers *out, bool *all)
 {
 	const struct timespec pause = { .tv_nsec = POLL_NS };
 	double end = monotonic_now() + seconds;

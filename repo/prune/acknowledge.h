@@ -16,8 +16,8 @@ bool acknowledge_answered(const struct peer *peer, uint64_t epoch);
 
 /* Waits up to SECONDS for the answers to EPOCH, then sets *ALL; OUT gets the
  * living sessions with what they hold (peers_clear). */
-int acknowledge_wait(struct repository *repo, const char *own_id, uint64_t epoch,
-		double seconds, struct peers *out, bool *all);
+int acknowledge_wait(struct repository *repo, const char *own_id,
+		uint64_t epoch, double seconds, struct peers *out, bool *all);
 
 /* True if PEER has found chunks in the condemned PACK. */
 bool acknowledge_holds(const struct peer *peer, const struct pack_id *pack);

@@ -28,7 +28,7 @@ struct entry {
 struct live_set {
 	struct entry *places;
 	uint64_t size, count, flagged, bytes_max;
-	uint64_t seed;		/* as in id_hash.h */
+	uint64_t seed; /* as in id_hash.h */
 };
 
 _Static_assert(sizeof(struct entry) == LIVE_ENTRY_SIZE, "an entry's size");
@@ -82,7 +82,7 @@ struct live_set *live_set_new(uint64_t count, uint64_t bytes_max)
 	set->bytes_max = bytes_max;
 	seal_random(&set->seed, sizeof(set->seed));
 	set->size = max_u64(min_u64(places_for(count),
-					  bytes_max / LIVE_ENTRY_SIZE),
+					    bytes_max / LIVE_ENTRY_SIZE),
 			PLACES_MIN);
 	set->places = calloc(set->size, LIVE_ENTRY_SIZE);
 	if (set->places == NULL) {

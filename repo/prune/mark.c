@@ -56,7 +56,7 @@ static int no_memory(void)
 struct walk {
 	struct mark *mark;
 	const struct mark_visitor *visitor;
-	bool again;		/* over nodes that are known */
+	bool again; /* over nodes that are known */
 };
 
 static bool pass_over(void *ctx, const struct id *id)
@@ -74,8 +74,9 @@ static int enter_node(void *ctx, const struct id *id)
 	struct mark *mark = walk->mark;
 	if (walk->again) {
 		if (!live_set_turn(mark->nodes, id, mark->turned))
-			return fail(-ESTALE, "a tree has other nodes than a "
-					     "moment ago");
+			return fail(-ESTALE,
+					"a tree has other nodes than a "
+					"moment ago");
 	} else if (live_set_add(mark->nodes, id) < 0) {
 		return no_memory();
 	}
@@ -93,8 +94,12 @@ static int walk_root(struct mark *mark, const struct id *root,
 {
 	struct walk w = { .mark = mark, .visitor = visitor, .again = again };
 	const struct tree_walk tree = { .packs = mark->repo->packs,
-		.frames = mark->frames, .skip = pass_over, .node = enter_node,
-		.chunk = enter_chunk, .ctx = &w, .read = &mark->done };
+		.frames = mark->frames,
+		.skip = pass_over,
+		.node = enter_node,
+		.chunk = enter_chunk,
+		.ctx = &w,
+		.read = &mark->done };
 	return tree_walk(&tree, root);
 }
 
@@ -178,11 +183,12 @@ static int refuse(struct mark *mark, const char *object, const char *file,
 	if (err == -ENOENT)
 		exclusions_add_missing(mark->repo->exclusions);
 	/* What it needs can't be known, so nothing can be known to be unused. */
-	return fail(err, "snapshot %s%s%s can't be read: %.1000s; nothing is "
-			 "deleted until 'amberfs repair' mends it or 'amberfs "
-			 "forget' removes it",
-			name, file != NULL ? ", " : "", file != NULL ? file : "",
-			error_text(err));
+	return fail(err,
+			"snapshot %s%s%s can't be read: %.1000s; nothing is "
+			"deleted until 'amberfs repair' mends it or 'amberfs "
+			"forget' removes it",
+			name, file != NULL ? ", " : "",
+			file != NULL ? file : "", error_text(err));
 }
 
 static int walk_snapshot(struct mark *mark, const char *object,
@@ -210,7 +216,8 @@ static int walk_snapshot(struct mark *mark, const char *object,
 static int walk_snapshots(struct mark *mark, const struct mark_visitor *visitor)
 {
 	struct names names = { .items = NULL };
-	int err = store_list(mark->repo->store, "snapshots/", names_add, &names);
+	int err = store_list(mark->repo->store, "snapshots/", names_add,
+			&names);
 	mark->snapshots = 0;
 	if (err == 0 && names.count > 1)
 		qsort(names.items, names.count, sizeof(char *), compare_times);
@@ -230,7 +237,8 @@ static int is_stood_on(struct mark *mark, const struct id *root)
 	if (err < 0)
 		return err;
 	for (size_t i = 0; err == 0 && i < now.count; i++)
-		if (!now.items[i].readable || peers_has_root(&now.items[i], root))
+		if (!now.items[i].readable
+				|| peers_has_root(&now.items[i], root))
 			err = 1;
 	peers_clear(&now);
 	return err;
@@ -257,22 +265,25 @@ static int refuse_session(struct mark *mark, const struct peer *who,
 		nanosleep(&pause, NULL);
 	}
 	error_load(&kept);
-	return fail(err, "%s uses an image that can't be read: %.1000s; nothing "
-			 "is deleted until it has ended",
+	return fail(err,
+			"%s uses an image that can't be read: %.1000s; nothing "
+			"is deleted until it has ended",
 			peers_text(text, who), error_text(err));
 }
 
 static int walk_sessions(struct mark *mark, const struct mark_visitor *visitor)
 {
 	struct peers peers;
-	int err = peers_list_readable(mark->repo, mark->own_id, mark->wait, &peers);
+	int err = peers_list_readable(mark->repo, mark->own_id, mark->wait,
+			&peers);
 	if (err < 0)
 		return err;
 	for (size_t i = 0; err == 0 && i < peers.count; i++) {
 		const struct peer *peer = &peers.items[i];
 		if (!peer->readable)
 			peers_text(mark->blind, peer);
-		for (uint32_t k = 0; err == 0 && k < peer->record.root_count; k++) {
+		for (uint32_t k = 0; err == 0 && k < peer->record.root_count;
+				k++) {
 			const struct id *root = &peer->record.roots[k];
 			if (is_seen(mark, root))
 				continue;
@@ -301,14 +312,16 @@ static int walk_all(struct mark *mark, const struct mark_visitor *visitor)
 int mark_unseen(struct mark *mark, const struct mark_visitor *visitor)
 {
 	int err = walk_all(mark, visitor);
-	return err == -EAGAIN ? fail(-ESTALE, "snapshots were forgotten while "
-					    "they were looked at; run it again")
-			    : err;
+	return err == -EAGAIN ? fail(-ESTALE,
+			       "snapshots were forgotten while "
+			       "they were looked at; run it again")
+			      : err;
 }
 
 /* --- claiming --- */
 
-static uint64_t share_of(const struct trailer *trailer, const struct chunk_entry *chunk)
+static uint64_t share_of(const struct trailer *trailer,
+		const struct chunk_entry *chunk)
 {
 	const struct frame_entry *frame = &trailer->frames[chunk->frame];
 	return (uint64_t)frame->stored_len * chunk->len / frame->plain_len;
@@ -320,13 +333,15 @@ static int measure(struct mark *mark, struct stored_pack *pack,
 {
 	pack->kind = trailer->kind;
 	pack->chunks = trailer->chunk_count;
-	pack->live_bits = calloc(trailer->chunk_count / 64 + 1, sizeof(uint64_t));
+	pack->live_bits =
+			calloc(trailer->chunk_count / 64 + 1, sizeof(uint64_t));
 	if (pack->live_bits == NULL)
 		return no_memory();
 	for (uint32_t i = 0; i < trailer->chunk_count; i++)
 		pack->shares += share_of(trailer, &trailer->chunks[i]);
 	for (uint32_t i = 0; !pack->damaged && i < trailer->frame_count; i++)
-		pack->damaged = exclusions_damaged(mark->repo->exclusions, &pack->id, i);
+		pack->damaged = exclusions_damaged(mark->repo->exclusions,
+				&pack->id, i);
 	return 0;
 }
 
@@ -366,8 +381,9 @@ static int claim(struct mark *mark, struct stored_pack *pack,
 		if (!in_slice(slice, &chunk->id)
 				|| live_set_flag(table, &chunk->id) != 0)
 			continue;
-		if (pack->damaged && exclusions_damaged(mark->repo->exclusions, &pack->id,
-						  chunk->frame))
+		if (pack->damaged
+				&& exclusions_damaged(mark->repo->exclusions,
+						&pack->id, chunk->frame))
 			continue; /* no copy to count on */
 		live_set_turn(table, &chunk->id, true);
 		pack->live_bits[i / 64] |= (uint64_t)1 << i % 64;
@@ -389,8 +405,8 @@ static int look_for_irreplaceable(struct mark *mark, struct stored_pack *pack,
 		const struct chunk_entry *chunk = &trailer->chunks[i];
 		if (in_slice(slice, &chunk->id)
 				&& live_set_flag(table, &chunk->id) == 0
-				&& exclusions_damaged(mark->repo->exclusions, &pack->id,
-						chunk->frame))
+				&& exclusions_damaged(mark->repo->exclusions,
+						&pack->id, chunk->frame))
 			pack->irreplaceable = true;
 	}
 	trailer_free(trailer);
@@ -440,8 +456,8 @@ static int claim_all(struct mark *mark, struct live_set *table,
 		err = claim(mark, order[i], table, slice);
 	for (size_t i = 0; err == 0 && i < stored->count; i++)
 		if (stored->packs[i].damaged)
-			err = look_for_irreplaceable(mark, &stored->packs[i], table,
-					slice);
+			err = look_for_irreplaceable(mark, &stored->packs[i],
+					table, slice);
 	mark->live += live_set_count(table);
 	mark->missing += live_set_count(table) - live_set_flagged(table);
 	return err;
@@ -503,17 +519,20 @@ static void note_memory(struct mark *mark, const struct live_set *table)
 
 static int mark_slice(struct mark *mark, struct collector *collector)
 {
-	const struct mark_visitor v = { .node = collect, .chunk = collect,
+	const struct mark_visitor v = { .node = collect,
+		.chunk = collect,
 		.ctx = collector };
 	mark->done = mark->total = 0;
-	int err = collector->slice.number == 0 ? walk_all(mark, &v) : mark_revisit(mark, &v);
+	int err = collector->slice.number == 0 ? walk_all(mark, &v)
+					       : mark_revisit(mark, &v);
 	if (collector->slice.number == 0)
 		mark->tree_bytes = mark->done;
 	note_memory(mark, collector->table);
 	/* What was written since may hold chunks of the youngest snapshots. */
 	if (err == 0 && collector->slice.number == 0)
 		err = stored_list(mark->stored, mark->repo, true);
-	return err < 0 ? err : claim_all(mark, collector->table, &collector->slice);
+	return err < 0 ? err
+		       : claim_all(mark, collector->table, &collector->slice);
 }
 
 static int mark_once(struct mark *mark)
@@ -549,16 +568,18 @@ int mark_live(struct mark *mark)
 		if (err == -E2BIG && mark->slices < SLICES_MAX)
 			mark->slices *= 2;
 		else if (err == -EAGAIN && ++restarts >= RESTARTS_MAX)
-			return fail(-ESTALE, "snapshots are forgotten faster "
-					     "than they can be looked at; run "
-					     "it again");
+			return fail(-ESTALE,
+					"snapshots are forgotten faster "
+					"than they can be looked at; run "
+					"it again");
 		else if (err != -EAGAIN)
 			break;
 		err = 0;
 	}
-	return err == -E2BIG ? fail(err, "too little memory was allowed for so many "
-				     "chunks: raise --memory")
-			   : err;
+	return err == -E2BIG ? fail(err,
+			       "too little memory was allowed for so many "
+			       "chunks: raise --memory")
+			     : err;
 }
 
 void mark_clear(struct mark *mark)

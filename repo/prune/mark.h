@@ -19,29 +19,28 @@
 #include "stored.h"
 #include "tree_walk.h"
 
-
 /* To be zeroed, then filled where it says so, then mark_live. */
 struct mark {
-	struct repository *repo;	/* given */
-	const char *own_id;		/* given: our session */
-	struct stored *stored;		/* given: listed */
-	uint64_t memory;		/* given: for the live ids, bytes */
-	double wait;			/* given: for unreadable records, s */
+	struct repository *repo; /* given */
+	const char *own_id;	 /* given: our session */
+	struct stored *stored;	 /* given: listed */
+	uint64_t memory;	 /* given: for the live ids, bytes */
+	double wait;		 /* given: for unreadable records, s */
 	/* Found: */
-	struct live_set *nodes;	/* seen so far */
-	struct id *roots;		/* in the order of their walks */
+	struct live_set *nodes; /* seen so far */
+	struct id *roots;	/* in the order of their walks */
 	size_t root_count, root_room;
 	uint64_t snapshots, live, missing, unreadable_packs;
 	unsigned slices;
-	uint64_t memory_used;		/* the most at once */
-	char blind[PEER_TEXT_MAX];	/* a living session that can't be read:
+	uint64_t memory_used;	   /* the most at once */
+	char blind[PEER_TEXT_MAX]; /* a living session that can't be read:
 					   nothing may be deleted; or "" */
 	/* For a progress bar: bytes. */
 	_Atomic uint64_t done, total;
 	/* Own: */
 	struct frame_cache *frames;
-	uint64_t tree_bytes;		/* of all nodes */
-	bool turned;			/* the nodes' flag that means visited */
+	uint64_t tree_bytes; /* of all nodes */
+	bool turned;	     /* the nodes' flag that means visited */
 };
 
 /* Marks, and fills in the live parts of mark->stored. 0; -EBADMSG, -ENOENT or

@@ -38,12 +38,14 @@ static int copy_record(struct session_record *record,
 {
 	*record = *from;
 	record->host = from->host != NULL ? strdup(from->host) : NULL;
-	record->activity = from->activity != NULL ? strdup(from->activity) : NULL;
+	record->activity =
+			from->activity != NULL ? strdup(from->activity) : NULL;
 	record->roots = copy_array(from->roots, from->root_count,
 			sizeof(*from->roots));
 	record->held = copy_array(from->held, from->held_count,
 			sizeof(*from->held));
-	if ((from->host != NULL && record->host == NULL) || (from->activity != NULL && record->activity == NULL)
+	if ((from->host != NULL && record->host == NULL)
+			|| (from->activity != NULL && record->activity == NULL)
 			|| record->roots == NULL || record->held == NULL)
 		return no_memory();
 	return 0;
@@ -132,16 +134,23 @@ char *peers_text(char out[PEER_TEXT_MAX], const struct peer *peer)
 	char since[UTC_TEXT_MAX];
 	const struct session_record *record = &peer->record;
 	if (!peer->readable) {
-		snprintf(out, PEER_TEXT_MAX, "session %.8s…, whose record can't "
-				"be read", peer->id);
+		snprintf(out, PEER_TEXT_MAX,
+				"session %.8s…, whose record can't "
+				"be read",
+				peer->id);
 		return out;
 	}
 	snprintf(out, PEER_TEXT_MAX,
-			"the %s%s%.200s (process %" PRId64 " on %.200s since %s)",
-			record->kind == SESSION_READ	   ? "reader"
-			: record->kind == SESSION_WRITE ? "command"
-						   : session_record_kind_name(record->kind),
-			record->activity != NULL ? " " : "", record->activity != NULL ? record->activity : "",
-			record->pid, record->host, utc_format(since, record->started));
+			"the %s%s%.200s (process %" PRId64
+			" on %.200s since %s)",
+			record->kind == SESSION_READ ? "reader"
+					: record->kind == SESSION_WRITE
+					? "command"
+					: session_record_kind_name(
+							record->kind),
+			record->activity != NULL ? " " : "",
+			record->activity != NULL ? record->activity : "",
+			record->pid, record->host,
+			utc_format(since, record->started));
 	return out;
 }

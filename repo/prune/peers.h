@@ -12,7 +12,7 @@
 
 struct peer {
 	char id[2 * SESSION_ID_SIZE + 1];
-	bool readable;		/* false: all but the id is empty */
+	bool readable; /* false: all but the id is empty */
 	struct session_record record;
 };
 

@@ -12,11 +12,11 @@
 struct planner {
 	const struct plan_limits *limits;
 	struct plan *plan;
-	struct stored_pack **packs;	/* those that may go, by unused share */
+	struct stored_pack **packs; /* those that may go, by unused share */
 	size_t count;
 	/* Of them, while they are not doomed. */
 	uint64_t candidates_unused;
-	uint64_t left;			/* bytes of all that will be left */
+	uint64_t left; /* bytes of all that will be left */
 };
 
 static uint64_t unused_bytes(const struct stored_pack *pack)
@@ -37,8 +37,9 @@ static bool take(struct planner *planner, struct stored_pack *pack)
 	struct plan *plan = planner->plan;
 	uint64_t bytes = plan->rewrite_bytes + stored_live_bytes(pack);
 	uint64_t chunks = plan->rewrite_chunks + pack->live;
-	if (pack->live != 0 && (bytes > limits->space_bytes
-			|| chunks > limits->rewrite_chunks)) {
+	if (pack->live != 0
+			&& (bytes > limits->space_bytes
+					|| chunks > limits->rewrite_chunks)) {
 		plan->cut_short = true;
 		return false;
 	}
@@ -82,23 +83,25 @@ static bool is_damaged(const struct stored_pack *pack)
 static uint64_t unused_allowed(const struct planner *planner)
 {
 	const struct plan_limits *limits = planner->limits;
-	return limits->unused_is_share ? (uint64_t)(limits->unused_share * (double)planner->left)
-				  : limits->unused_bytes;
+	return limits->unused_is_share ? (uint64_t)(limits->unused_share
+			       * (double)planner->left)
+				       : limits->unused_bytes;
 }
 
 /* Most unused first. */
 static void take_unused(struct planner *planner)
 {
 	for (size_t i = 0; i < planner->count
-			&& planner->candidates_unused > unused_allowed(planner); i++) {
+			&& planner->candidates_unused > unused_allowed(planner);
+			i++) {
 		struct stored_pack *pack = planner->packs[i];
 		if (!pack->doomed && unused_bytes(pack) != 0)
 			take(planner, pack);
 	}
 }
 
-static bool is_tiny(const struct planner *planner, const struct stored_pack *pack,
-		enum pack_kind kind)
+static bool is_tiny(const struct planner *planner,
+		const struct stored_pack *pack, enum pack_kind kind)
 {
 	return !pack->doomed && !pack->condemned && pack->kind == kind
 			&& pack->size < planner->limits->pack_size / 4;
@@ -144,10 +147,12 @@ static void collect(struct planner *planner, struct stored *stored)
 			planner->candidates_unused += unused_bytes(pack);
 	}
 	if (planner->count > 1)
-		qsort(planner->packs, planner->count, sizeof(*planner->packs), compare_unused);
+		qsort(planner->packs, planner->count, sizeof(*planner->packs),
+				compare_unused);
 }
 
-int plan_make(struct stored *stored, const struct plan_limits *limits, struct plan *out)
+int plan_make(struct stored *stored, const struct plan_limits *limits,
+		struct plan *out)
 {
 	CLEANUP_FREE struct stored_pack **packs =
 			calloc(stored->count + 1, sizeof(struct stored_pack *));

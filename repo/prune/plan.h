@@ -23,25 +23,26 @@
 #define PLAN_TINY_COUNT 16u
 
 struct plan_limits {
-	uint64_t pack_size;		/* of config */
-	bool unused_is_share;		/* else bytes */
+	uint64_t pack_size;   /* of config */
+	bool unused_is_share; /* else bytes */
 	uint64_t unused_bytes;
-	double unused_share;		/* 0 … 1, of what will be left */
-	uint64_t rewrite_bytes;		/* at most, asked for */
-	uint64_t space_bytes;		/* at most, because of the disk */
-	uint64_t rewrite_chunks;	/* at most, because of memory */
+	double unused_share;	 /* 0 … 1, of what will be left */
+	uint64_t rewrite_bytes;	 /* at most, asked for */
+	uint64_t space_bytes;	 /* at most, because of the disk */
+	uint64_t rewrite_chunks; /* at most, because of memory */
 };
 
 struct plan {
 	uint64_t doomed_packs, doomed_bytes;
-	uint64_t condemned_packs;	/* of the doomed: they were already */
+	uint64_t condemned_packs; /* of the doomed: they were already */
 	uint64_t rewrite_bytes, rewrite_chunks;
-	uint64_t unused_bytes;		/* that will be left, everywhere */
-	bool cut_short;			/* by space or memory: worth another
+	uint64_t unused_bytes; /* that will be left, everywhere */
+	bool cut_short;	       /* by space or memory: worth another
 					   round after this one */
 };
 
 /* Sets doomed in the packs of STORED. */
-int plan_make(struct stored *stored, const struct plan_limits *limits, struct plan *out);
+int plan_make(struct stored *stored, const struct plan_limits *limits,
+		struct plan *out);
 
 #endif

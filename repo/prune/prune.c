@@ -54,18 +54,18 @@ struct prune {
 	struct repository *repo;
 	const struct prune_options *options;
 	struct prune_result *result;
-	struct session *session;	/* NULL: a dry run that can't write */
+	struct session *session; /* NULL: a dry run that can't write */
 	struct exclusive *claim;
 	const char *own_id;
-	bool tight;		/* the disk was full: the reserve is in use */
-	uint64_t rewritten;	/* bytes, in earlier rounds */
-	uint64_t chunks_left;	/* stored, behind the last round */
+	bool tight;	      /* the disk was full: the reserve is in use */
+	uint64_t rewritten;   /* bytes, in earlier rounds */
+	uint64_t chunks_left; /* stored, behind the last round */
 	/* Of a round: */
 	struct stored stored;
 	struct mark mark;
 	struct rewrite rewrite;
 	struct plan plan;
-	bool blind;		/* a living session can't be read */
+	bool blind; /* a living session can't be read */
 };
 
 /* --- progress --- */
@@ -117,12 +117,13 @@ static int look_around(struct prune *prune)
 	 * snapshot before, and the mark will see that. */
 	if (err < 0)
 		return err;
-	err = peers_list_readable(prune->repo, prune->own_id, prune->options->wait,
-				&peers);
+	err = peers_list_readable(prune->repo, prune->own_id,
+			prune->options->wait, &peers);
 	if (err < 0)
 		return err;
 	prune->blind = some_unreadable(&peers);
-	err = stored_leave_alone(&prune->stored, prune->repo, &peers, prune->own_id, young);
+	err = stored_leave_alone(&prune->stored, prune->repo, &peers,
+			prune->own_id, young);
 	peers_clear(&peers);
 	return err;
 }
@@ -144,10 +145,13 @@ static struct prune_count count_packs(const struct stored *stored)
 static int mark(struct prune *prune)
 {
 	struct prune_result *res = prune->result;
-	prune->mark = (struct mark){ .repo = prune->repo, .own_id = prune->own_id,
-		.stored = &prune->stored, .memory = prune->options->memory,
+	prune->mark = (struct mark){ .repo = prune->repo,
+		.own_id = prune->own_id,
+		.stored = &prune->stored,
+		.memory = prune->options->memory,
 		.wait = prune->blind ? 0 : prune->options->wait };
-	report_progress_begin("looking for what is in use", mark_progress, prune);
+	report_progress_begin("looking for what is in use", mark_progress,
+			prune);
 	int err = mark_live(&prune->mark);
 	report_progress_end();
 	if (prune->mark.blind[0] != '\0')
@@ -188,8 +192,9 @@ static int plan(struct prune *prune)
 		.unused_bytes = options->unused_bytes,
 		.rewrite_bytes = options->max_rewrite == UINT64_MAX
 				? UINT64_MAX
-				: options->max_rewrite - min_u64(prune->rewritten,
-								 options->max_rewrite),
+				: options->max_rewrite
+						- min_u64(prune->rewritten,
+								options->max_rewrite),
 		/* Any single pack must be possible. */
 		.rewrite_chunks = max_u64(options->memory / REWRITE_CHUNK_COST,
 				PACK_CHUNKS_MAX),
@@ -210,8 +215,8 @@ static bool goes(const struct stored_pack *pack)
 
 static int set_aside(struct prune *prune)
 {
-	CLEANUP_FREE struct pack_id *ids = calloc(
-			prune->plan.doomed_packs + 1, sizeof(*ids));
+	CLEANUP_FREE struct pack_id *ids =
+			calloc(prune->plan.doomed_packs + 1, sizeof(*ids));
 	size_t n = 0;
 	if (ids == NULL)
 		return fail_errno(-ENOMEM, "setting packs aside");
@@ -237,8 +242,10 @@ static void count_rewritten(struct prune *prune)
 
 static int rewrite(struct prune *prune)
 {
-	prune->rewrite = (struct rewrite){ .repo = prune->repo, .mark = &prune->mark,
-		.own_id = prune->own_id, .jobs = prune->options->jobs };
+	prune->rewrite = (struct rewrite){ .repo = prune->repo,
+		.mark = &prune->mark,
+		.own_id = prune->own_id,
+		.jobs = prune->options->jobs };
 	int err = set_aside(prune);
 	if (err < 0)
 		return err;
@@ -304,9 +311,12 @@ static int check_counted_on(struct prune *prune)
 			continue;
 		char hex[2 * PACK_ID_SIZE + 1];
 		hex_encode(hex, k->id.b, PACK_ID_SIZE);
-		err = fail(-ESTALE, "pack %s was %s by somebody else meanwhile; "
-				  "nothing is deleted, run prune again",
-				hex, n != NULL && n->condemned ? "condemned" : "removed");
+		err = fail(-ESTALE,
+				"pack %s was %s by somebody else meanwhile; "
+				"nothing is deleted, run prune again",
+				hex,
+				n != NULL && n->condemned ? "condemned"
+							  : "removed");
 	}
 	stored_clear(&now);
 	return err;
@@ -353,7 +363,8 @@ static int delete_all(struct prune *prune, const struct peers *peers)
 			continue;
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");
-		err = left_over ? clear_left_over(prune, pack) : delete_pack(prune, pack);
+		err = left_over ? clear_left_over(prune, pack)
+				: delete_pack(prune, pack);
 	}
 	return err;
 }
@@ -403,9 +414,11 @@ static int add_waiting(struct prune_result *res, struct peer *peer,
 	if (more == NULL)
 		return fail_errno(-ENOMEM, "listing sessions");
 	res->waiting = more;
-	res->waiting[res->waiting_count++] = (struct prune_waiting){
-		.peer = *peer, .answered = answered, .packs = count.packs,
-		.bytes = count.bytes };
+	res->waiting[res->waiting_count++] =
+			(struct prune_waiting){ .peer = *peer,
+				.answered = answered,
+				.packs = count.packs,
+				.bytes = count.bytes };
 	/* The record is the result's now. */
 	peer->readable = false;
 	memset(&peer->record, 0, sizeof(peer->record));
@@ -428,7 +441,9 @@ static struct prune_count count_held(const struct prune *prune,
 	for (size_t i = 0; i < prune->stored.count; i++) {
 		const struct stored_pack *pack = &prune->stored.packs[i];
 		if (!goes(pack) || pack->gone
-				|| (peer != NULL && !acknowledge_holds(peer, &pack->id)))
+				|| (peer != NULL
+						&& !acknowledge_holds(peer,
+								&pack->id)))
 			continue;
 		c.packs++;
 		c.bytes += pack->size;
@@ -436,14 +451,16 @@ static struct prune_count count_held(const struct prune *prune,
 	return c;
 }
 
-static int note_waiting(struct prune *prune, struct peers *peers, uint64_t epoch)
+static int note_waiting(struct prune *prune, struct peers *peers,
+		uint64_t epoch)
 {
 	int err = 0;
 	clear_waiting(prune->result);
 	for (size_t i = 0; err == 0 && i < peers->count; i++) {
 		struct peer *peer = &peers->items[i];
 		bool answered = acknowledge_answered(peer, epoch);
-		struct prune_count c = count_held(prune, answered ? peer : NULL);
+		struct prune_count c =
+				count_held(prune, answered ? peer : NULL);
 		if (c.packs != 0)
 			err = add_waiting(prune->result, peer, answered, c);
 	}
@@ -494,7 +511,8 @@ static bool something_to_do(const struct prune *prune)
 	for (size_t i = 0; i < prune->stored.count; i++)
 		if (prune->stored.packs[i].doomed
 				|| (prune->stored.packs[i].gone
-						&& prune->stored.packs[i].condemned))
+						&& prune->stored.packs[i]
+								   .condemned))
 			return true;
 	return false;
 }
@@ -526,7 +544,8 @@ static int check_not_empty(const struct prune *prune)
 			|| prune->options->all || prune->options->dry_run)
 		return 0;
 	return fail(-EPERM,
-			"%s has no snapshots, so all its packs would be deleted: is "
+			"%s has no snapshots, so all its packs would be "
+			"deleted: is "
 			"the disk of its folder 'snapshots' not mounted? If "
 			"everything is to go, say --all",
 			store_path(prune->repo->store));
@@ -563,7 +582,9 @@ static int run_round(struct prune *prune, bool *again)
 	}
 	*again = prune->plan.cut_short
 			&& (prune->result->deleted.packs != before
-					|| (prune->tight && prune->result->rounds == 1));
+					|| (prune->tight
+							&& prune->result->rounds
+									== 1));
 	return err;
 }
 
@@ -664,7 +685,8 @@ static int tidy(struct prune *prune)
 	if (prune->result->deleted.packs != 0)
 		tidy_index(prune);
 	tell_of_missing(prune);
-	int err = store_list(prune->repo->store, "damaged/", drop_damaged, prune->repo);
+	int err = store_list(prune->repo->store, "damaged/", drop_damaged,
+			prune->repo);
 	return err < 0 ? err : count_after(prune);
 }
 
@@ -679,7 +701,8 @@ static void end_session(struct prune *prune)
 
 static int begin_session(struct prune *prune)
 {
-	int err = session_begin(&prune->session, prune->repo, SESSION_PRUNE, NULL);
+	int err = session_begin(&prune->session, prune->repo, SESSION_PRUNE,
+			NULL);
 	if (err == 0)
 		prune->own_id = session_id(prune->session);
 	if (prune->options->dry_run && session_unwritable(err)) {
@@ -688,7 +711,8 @@ static int begin_session(struct prune *prune)
 		return 0;
 	}
 	if (err == 0 && !prune->options->dry_run)
-		err = exclusive_begin(&prune->claim, prune->repo, prune->own_id, "prune");
+		err = exclusive_begin(&prune->claim, prune->repo, prune->own_id,
+				"prune");
 	if (err < 0)
 		end_session(prune);
 	return err;
@@ -733,7 +757,9 @@ static void restore_reserve(struct prune *prune)
 int prune_run(struct repository *repo, const struct prune_options *options,
 		struct prune_result *out)
 {
-	struct prune p = { .repo = repo, .options = options, .result = out,
+	struct prune p = { .repo = repo,
+		.options = options,
+		.result = out,
 		.own_id = NOBODY };
 	struct error_copy why;
 	*out = (struct prune_result){ .rounds = 0 };

@@ -10,21 +10,21 @@
 #include "peers.h"
 
 struct prune_options {
-	bool dry_run;		/* writes nothing but its session */
-	bool all;		/* also where there is no snapshot at all */
-	bool unused_is_share;	/* which of the next two */
-	double unused_share;	/* 0 … 1 of what is left */
+	bool dry_run;	      /* writes nothing but its session */
+	bool all;	      /* also where there is no snapshot at all */
+	bool unused_is_share; /* which of the next two */
+	double unused_share;  /* 0 … 1 of what is left */
 	uint64_t unused_bytes;
-	uint64_t max_rewrite;	/* bytes; UINT64_MAX: any */
-	double wait;		/* seconds for each others' answers */
-	uint64_t memory;	/* bytes for live ids */
-	unsigned jobs;		/* threads that copy */
+	uint64_t max_rewrite; /* bytes; UINT64_MAX: any */
+	double wait;	      /* seconds for each others' answers */
+	uint64_t memory;      /* bytes for live ids */
+	unsigned jobs;	      /* threads that copy */
 };
 
 /* A session that keeps condemned packs from being deleted. */
 struct prune_waiting {
 	struct peer peer;
-	bool answered;		/* then it holds PACKS, else all wait for it */
+	bool answered; /* then it holds PACKS, else all wait for it */
 	uint64_t packs, bytes;
 };
 
@@ -35,16 +35,16 @@ struct prune_count {
 /* Bytes are those of whole packs, but for live and unused parts of them. */
 struct prune_result {
 	uint64_t snapshots, live_chunks;
-	uint64_t missing_chunks;	/* needed, but in no pack that is whole */
+	uint64_t missing_chunks; /* needed, but in no pack that is whole */
 	uint64_t unreadable_packs;
-	uint64_t failed_chunks;		/* could not be copied */
+	uint64_t failed_chunks; /* could not be copied */
 	struct prune_count before, after, deleted;
-	struct prune_count condemned;	/* that are left */
+	struct prune_count condemned;		    /* that are left */
 	uint64_t rewritten_chunks, rewritten_bytes; /* live ones of doomed */
-	uint64_t written_bytes;		/* of packs made for that */
-	uint64_t unused_bytes;		/* that are left in packs that stay */
+	uint64_t written_bytes;			    /* of packs made for that */
+	uint64_t unused_bytes; /* that are left in packs that stay */
 	unsigned rounds, slices;
-	uint64_t memory_bytes;		/* the most that ids took at once */
+	uint64_t memory_bytes; /* the most that ids took at once */
 	struct prune_waiting *waiting;
 	size_t waiting_count;
 };

@@ -29,8 +29,8 @@
 #define KEY_SIZE 16
 
 struct wanted {
-	uint8_t key[KEY_SIZE];	/* of the id; zeros: empty */
-	uint32_t pack;		/* in mark->stored */
+	uint8_t key[KEY_SIZE]; /* of the id; zeros: empty */
+	uint32_t pack;	       /* in mark->stored */
 	bool queued, copied;
 };
 
@@ -53,7 +53,7 @@ struct copying {
 	struct rewrite *w;
 	struct wanted *places;
 	size_t size;
-	struct batch *filling;		/* of the walk */
+	struct batch *filling; /* of the walk */
 
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
@@ -61,7 +61,7 @@ struct copying {
 	struct batch *first, **end;
 	unsigned queued, queue_max;
 	bool closed;
-	struct error_copy error;	/* .err != 0: all end */
+	struct error_copy error; /* .err != 0: all end */
 };
 
 static int no_memory(void)
@@ -73,7 +73,8 @@ static int no_memory(void)
 
 static struct wanted *place_of(struct copying *copying, const struct id *id)
 {
-	size_t i = (size_t)(((unsigned __int128)id_hash(id) * copying->size) >> 64);
+	size_t i = (size_t)(((unsigned __int128)id_hash(id) * copying->size)
+			>> 64);
 	while (!bytes_are_zero(copying->places[i].key, KEY_SIZE)
 			&& memcmp(copying->places[i].key, id->b, KEY_SIZE) != 0)
 		i = i + 1 == copying->size ? 0 : i + 1;
@@ -88,10 +89,12 @@ static int want_pack(struct copying *copying, uint32_t number)
 	int err = pack_cache_peek(rewrite->repo->packs, &pack->id, &trailer);
 	if (err < 0)
 		return err;
-	for (uint32_t i = 0; i < trailer->chunk_count && i < pack->chunks; i++) {
+	for (uint32_t i = 0; i < trailer->chunk_count && i < pack->chunks;
+			i++) {
 		if (!stored_is_live(pack, i))
 			continue;
-		struct wanted *wanted = place_of(copying, &trailer->chunks[i].id);
+		struct wanted *wanted =
+				place_of(copying, &trailer->chunks[i].id);
 		memcpy(wanted->key, trailer->chunks[i].id.b, KEY_SIZE);
 		wanted->pack = number;
 		rewrite->total += trailer->chunks[i].len;
@@ -141,7 +144,8 @@ static void stop_with(struct copying *copying, int err)
 static void note_failed(struct rewrite *rewrite, int err)
 {
 	if (rewrite->failed++ < WARNINGS_MAX)
-		report_warning("a chunk in use can't be copied, so its pack stays: "
+		report_warning("a chunk in use can't be copied, so its pack "
+			       "stays: "
 			       "%s",
 				error_text(err));
 }
@@ -153,8 +157,8 @@ static int copy_chunk(struct rewrite *rewrite, struct chunk_stream *stream,
 	struct frame *frame;
 	const uint8_t *data;
 	uint32_t len;
-	int err = chunk_read(rewrite->repo->packs, rewrite->mark->frames, kind, id, 0,
-			UINT32_MAX, &frame, &data, &len);
+	int err = chunk_read(rewrite->repo->packs, rewrite->mark->frames, kind,
+			id, 0, UINT32_MAX, &frame, &data, &len);
 	if (err == -ENOMEM || err == -ECANCELED)
 		return err;
 	if (err < 0) {
@@ -186,7 +190,8 @@ static int copy_batch(struct rewrite *rewrite, struct chunk_stream *stream,
 static struct batch *next_batch(struct copying *copying)
 {
 	LOCK_SCOPE(&copying->mutex);
-	while (copying->first == NULL && !copying->closed && copying->error.err == 0)
+	while (copying->first == NULL && !copying->closed
+			&& copying->error.err == 0)
 		pthread_cond_wait(&copying->changed, &copying->mutex);
 	struct batch *batch = copying->error.err ? NULL : copying->first;
 	if (batch == NULL)
@@ -238,7 +243,8 @@ static int submit(struct copying *copying)
 	return 0;
 }
 
-static int visit(struct copying *copying, enum pack_kind kind, const struct id *id)
+static int visit(struct copying *copying, enum pack_kind kind,
+		const struct id *id)
 {
 	struct wanted *wanted = place_of(copying, id);
 	if (wanted->queued || bytes_are_zero(wanted->key, KEY_SIZE))
@@ -249,7 +255,9 @@ static int visit(struct copying *copying, enum pack_kind kind, const struct id *
 		return no_memory();
 	wanted->queued = true;
 	copying->filling->items[copying->filling->count++] =
-			(struct item){ .id = *id, .kind = kind, .wanted = wanted };
+			(struct item){ .id = *id,
+				.kind = kind,
+				.wanted = wanted };
 	return copying->filling->count == BATCH_CHUNKS ? submit(copying) : 0;
 }
 
@@ -266,7 +274,8 @@ static int visit_chunk(void *ctx, const struct id *id)
 static int walk(struct copying *copying)
 {
 	const struct mark_visitor v = { .node = visit_node,
-		.chunk = visit_chunk, .ctx = copying };
+		.chunk = visit_chunk,
+		.ctx = copying };
 	int err = mark_revisit(copying->w->mark, &v);
 	if (err == 0)
 		err = submit(copying);
@@ -281,14 +290,16 @@ static int walk(struct copying *copying)
 static int run(struct copying *copying)
 {
 	pthread_t threads[THREADS_MAX];
-	unsigned started = 0, jobs = copying->w->jobs < THREADS_MAX ? copying->w->jobs
-							     : THREADS_MAX;
+	unsigned started = 0,
+		 jobs = copying->w->jobs < THREADS_MAX ? copying->w->jobs
+						       : THREADS_MAX;
 	copying->end = &copying->first;
 	copying->queue_max = 2 * jobs;
 	pthread_mutex_init(&copying->mutex, NULL);
 	pthread_cond_init(&copying->changed, NULL);
 	while (started < jobs
-			&& pthread_create(&threads[started], NULL, copier, copying)
+			&& pthread_create(&threads[started], NULL, copier,
+					   copying)
 					== 0)
 		started++;
 	if (started == 0)
@@ -308,8 +319,10 @@ static int open_sink(struct rewrite *rewrite)
 	struct repository *repo = rewrite->repo;
 	if (rewrite->sink != NULL)
 		return 0;
-	const struct pack_target target = { .store = repo->store, .seal = repo->seal,
-		.config = &repo->config, .session = rewrite->own_id };
+	const struct pack_target target = { .store = repo->store,
+		.seal = repo->seal,
+		.config = &repo->config,
+		.session = rewrite->own_id };
 	return chunk_sink_new(&rewrite->sink, &target, repo->packs, repo->index,
 			repo->config.zstd_level);
 }
@@ -330,7 +343,8 @@ static void spare_uncopied(struct copying *copying)
 	for (size_t i = 0; i < copying->size; i++) {
 		const struct wanted *wanted = &copying->places[i];
 		if (!wanted->copied && !bytes_are_zero(wanted->key, KEY_SIZE))
-			copying->w->mark->stored->packs[wanted->pack].spared = true;
+			copying->w->mark->stored->packs[wanted->pack].spared =
+					true;
 	}
 }
 
@@ -377,7 +391,8 @@ int rewrite_doomed(struct rewrite *rewrite)
 
 /* --- what is new --- */
 
-static int ensure(struct rewrite *rewrite, enum pack_kind kind, const struct id *id)
+static int ensure(struct rewrite *rewrite, enum pack_kind kind,
+		const struct id *id)
 {
 	struct chunk_place place;
 	int err = pack_cache_find(rewrite->repo->packs, kind, id, &place);
@@ -395,8 +410,9 @@ static int ensure(struct rewrite *rewrite, enum pack_kind kind, const struct id 
 	err = copy_chunk(rewrite, rewrite->stream, kind, id);
 	if (err < 0)
 		return err;
-	err = fail(-EBADMSG, "a chunk of a new snapshot can't be read; what "
-				   "is condemned stays for the next run");
+	err = fail(-EBADMSG,
+			"a chunk of a new snapshot can't be read; what "
+			"is condemned stays for the next run");
 	return err < 0 ? err : 0;
 }
 
@@ -413,7 +429,8 @@ static int ensure_chunk(void *ctx, const struct id *id)
 int rewrite_unseen(struct rewrite *rewrite)
 {
 	const struct mark_visitor v = { .node = ensure_node,
-		.chunk = ensure_chunk, .ctx = rewrite };
+		.chunk = ensure_chunk,
+		.ctx = rewrite };
 	int err = mark_unseen(rewrite->mark, &v);
 	if (err != 0)
 		return err;

@@ -17,17 +17,17 @@
 #define REWRITE_CHUNK_COST 36u
 
 struct rewrite {
-	struct repository *repo;	/* given, as all up to jobs */
+	struct repository *repo; /* given, as all up to jobs */
 	struct mark *mark;
 	const char *own_id;
 	unsigned jobs;
 	/* Found: */
-	_Atomic uint64_t failed;	/* chunks that could not be copied */
-	uint64_t written_bytes;		/* of packs */
-	_Atomic uint64_t done, total;	/* plain bytes; for a progress bar */
+	_Atomic uint64_t failed;      /* chunks that could not be copied */
+	uint64_t written_bytes;	      /* of packs */
+	_Atomic uint64_t done, total; /* plain bytes; for a progress bar */
 	/* Own: */
 	struct chunk_sink *sink;
-	struct chunk_stream *stream;	/* of rewrite_unseen */
+	struct chunk_stream *stream; /* of rewrite_unseen */
 };
 
 /* Copies what mark found live in the doomed packs of mark->stored, durably.

@@ -14,7 +14,7 @@
 struct listing {
 	struct stored *to;
 	struct store *store;
-	size_t known;		/* so many, sorted, were there before */
+	size_t known; /* so many, sorted, were there before */
 	bool fresh;
 };
 
@@ -38,12 +38,13 @@ struct stored_pack *stored_find(const struct stored *stored,
 	return find_among(stored, stored->count, id);
 }
 
-static struct stored_pack *append(struct stored *stored, const struct pack_id *id)
+static struct stored_pack *append(struct stored *stored,
+		const struct pack_id *id)
 {
 	if (stored->count == stored->room) {
 		size_t room = stored->room ? 2 * stored->room : 256;
-		struct stored_pack *more = realloc(
-				stored->packs, room * sizeof(*more));
+		struct stored_pack *more =
+				realloc(stored->packs, room * sizeof(*more));
 		if (more == NULL)
 			return NULL;
 		stored->packs = more;
@@ -76,7 +77,8 @@ static int note(void *ctx, const char *name)
 static void sort(struct stored *stored)
 {
 	if (stored->count > 1)
-		qsort(stored->packs, stored->count, sizeof(*stored->packs), compare);
+		qsort(stored->packs, stored->count, sizeof(*stored->packs),
+				compare);
 }
 
 static int list_condemned(struct stored *stored, struct repository *repo)
@@ -100,8 +102,10 @@ static int list_condemned(struct stored *stored, struct repository *repo)
 
 int stored_list(struct stored *stored, struct repository *repo, bool only_new)
 {
-	struct listing l = { .to = stored, .store = repo->store,
-		.known = only_new ? stored->count : 0, .fresh = only_new };
+	struct listing l = { .to = stored,
+		.store = repo->store,
+		.known = only_new ? stored->count : 0,
+		.fresh = only_new };
 	if (!only_new)
 		stored_clear(stored);
 	int err = store_list(repo->store, "packs/", note, &l);
@@ -158,5 +162,6 @@ uint64_t stored_live_bytes(const struct stored_pack *pack)
 
 bool stored_is_live(const struct stored_pack *pack, uint32_t chunk)
 {
-	return pack->live_bits != NULL && (pack->live_bits[chunk / 64] >> chunk % 64 & 1);
+	return pack->live_bits != NULL
+			&& (pack->live_bits[chunk / 64] >> chunk % 64 & 1);
 }

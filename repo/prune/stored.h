@@ -10,24 +10,24 @@
 
 struct stored_pack {
 	struct pack_id id;
-	uint64_t size;		/* bytes of the object */
+	uint64_t size; /* bytes of the object */
 	/* From the trailer. Shares: of its frame's box, each chunk in
 	 * proportion to its length. */
-	enum pack_kind kind;	/* 0: not read yet */
+	enum pack_kind kind; /* 0: not read yet */
 	uint32_t chunks, live;
 	uint64_t shares, live_shares;
-	uint64_t *live_bits;	/* by chunk: this is the copy that counts */
+	uint64_t *live_bits; /* by chunk: this is the copy that counts */
 	bool condemned;
-	bool alone;		/* left alone: of a living writer, or young */
-	bool fresh;		/* came after the listing: left alone as well */
-	bool unreadable;	/* its trailer: left alone */
-	bool gone;		/* condemned, but no longer there */
-	bool damaged;		/* has frames known to be damaged */
+	bool alone;	 /* left alone: of a living writer, or young */
+	bool fresh;	 /* came after the listing: left alone as well */
+	bool unreadable; /* its trailer: left alone */
+	bool gone;	 /* condemned, but no longer there */
+	bool damaged;	 /* has frames known to be damaged */
 	/* A chunk in a damaged frame is live and nowhere else: what can be
 	 * saved of it must not be deleted. */
 	bool irreplaceable;
-	bool doomed;		/* plan: to be condemned and deleted */
-	bool spared;		/* rewrite: could not be copied, so not doomed */
+	bool doomed; /* plan: to be condemned and deleted */
+	bool spared; /* rewrite: could not be copied, so not doomed */
 };
 
 struct stored {

@@ -25,8 +25,8 @@ static int read_node(const struct tree_walk *walk, const struct id *id,
 {
 	struct frame *frame;
 	const uint8_t *data;
-	int err = chunk_read(walk->packs, walk->frames, PACK_TREE, id, 0, UINT32_MAX,
-			&frame, &data, len);
+	int err = chunk_read(walk->packs, walk->frames, PACK_TREE, id, 0,
+			UINT32_MAX, &frame, &data, len);
 	if (err < 0)
 		return err;
 	if (walk->read != NULL)
@@ -42,18 +42,20 @@ static int walk_leaf(const struct tree_walk *walk, const uint8_t *data,
 		uint32_t len, const struct id *id)
 {
 	CLEANUP_FREE struct leaf *leaf = NULL;
-	int err = len < LEAF_HEAD ? fail(-EBADMSG, "a leaf is cut short")
-				: leaf_decode(&leaf, data, len,
-						  get_le32(data + 4));
+	int err = len < LEAF_HEAD
+			? fail(-EBADMSG, "a leaf is cut short")
+			: leaf_decode(&leaf, data, len, get_le32(data + 4));
 	if (err == 0 && walk->node != NULL)
 		err = walk->node(walk->ctx, id);
-	for (uint32_t i = 0; err == 0 && walk->chunk != NULL && i < leaf->count; i++)
+	for (uint32_t i = 0; err == 0 && walk->chunk != NULL && i < leaf->count;
+			i++)
 		if (!leaf->entries[i].hole)
 			err = walk->chunk(walk->ctx, &leaf->entries[i].id);
 	return err;
 }
 
-static int walk_id(const struct tree_walk *walk, const struct id *id, int level);
+static int walk_id(const struct tree_walk *walk, const struct id *id,
+		int level);
 
 static int walk_children(const struct tree_walk *walk, const struct node *node,
 		const struct id *id)

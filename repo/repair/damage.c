@@ -28,7 +28,8 @@ void damages_clear(struct damages *damages)
 const char *damage_kind_name(enum damage_kind k)
 {
 	static const char *const names[] = { [DAMAGE_FRAME] = "frame",
-		[DAMAGE_TRAILER] = "trailer", [DAMAGE_CHUNKS] = "chunks",
+		[DAMAGE_TRAILER] = "trailer",
+		[DAMAGE_CHUNKS] = "chunks",
 		[DAMAGE_NODE] = "node" };
 	return names[k];
 }
@@ -40,8 +41,8 @@ static struct damage *new_item(struct damages *damages, enum damage_kind kind,
 {
 	if (damages->count == damages->room) {
 		size_t room = damages->room ? 2 * damages->room : 16;
-		struct damage *more = reallocarray(
-				damages->items, room, sizeof(*more));
+		struct damage *more = reallocarray(damages->items, room,
+				sizeof(*more));
 		if (more == NULL)
 			return NULL;
 		damages->items = more;
@@ -61,7 +62,8 @@ static struct damage *find_pack(struct damages *damages, enum damage_kind kind,
 	for (size_t i = 0; i < damages->count; i++) {
 		struct damage *damage = &damages->items[i];
 		if (damage->kind == kind && damage->frame == frame
-				&& memcmp(damage->pack.b, pack->b, PACK_ID_SIZE) == 0)
+				&& memcmp(damage->pack.b, pack->b, PACK_ID_SIZE)
+						== 0)
 			return damage;
 	}
 	return NULL;
@@ -71,8 +73,8 @@ static int mark(struct damages *damages, const struct id *id, size_t item)
 {
 	if (damages->mark_count == damages->mark_room) {
 		size_t room = damages->mark_room ? 2 * damages->mark_room : 256;
-		struct damage_mark *more = reallocarray(
-				damages->marks, room, sizeof(*more));
+		struct damage_mark *more = reallocarray(damages->marks, room,
+				sizeof(*more));
 		if (more == NULL)
 			return no_memory();
 		damages->marks = more;
@@ -89,7 +91,8 @@ int damages_add_frame(struct damages *damages, const struct trailer *trailer,
 	const struct frame_entry *f = &trailer->frames[frame];
 	if (find_pack(damages, DAMAGE_FRAME, &trailer->pack, frame) != NULL)
 		return 0;
-	struct damage *damage = new_item(damages, DAMAGE_FRAME, error_text(err));
+	struct damage *damage =
+			new_item(damages, DAMAGE_FRAME, error_text(err));
 	if (damage == NULL)
 		return no_memory();
 	damage->pack = trailer->pack;
@@ -103,11 +106,13 @@ int damages_add_frame(struct damages *damages, const struct trailer *trailer,
 	return r;
 }
 
-int damages_add_trailer(struct damages *damages, const struct pack_id *pack, int err)
+int damages_add_trailer(struct damages *damages, const struct pack_id *pack,
+		int err)
 {
 	if (find_pack(damages, DAMAGE_TRAILER, pack, TRAILER_AD) != NULL)
 		return 0;
-	struct damage *damage = new_item(damages, DAMAGE_TRAILER, error_text(err));
+	struct damage *damage =
+			new_item(damages, DAMAGE_TRAILER, error_text(err));
 	if (damage == NULL)
 		return no_memory();
 	damage->pack = *pack;
@@ -124,14 +129,15 @@ static int compare_marks(const void *a, const void *b)
 int damages_find(struct damages *damages, struct pack_cache *packs)
 {
 	if (damages->mark_count > 1)
-		qsort(damages->marks, damages->mark_count, sizeof(*damages->marks),
-				compare_marks);
+		qsort(damages->marks, damages->mark_count,
+				sizeof(*damages->marks), compare_marks);
 	for (size_t i = 0; i < damages->count; i++)
 		damages->items[i].elsewhere = 0;
 	for (size_t i = 0; i < damages->mark_count; i++) {
 		struct damage *damage = &damages->items[damages->marks[i].item];
 		struct chunk_place place;
-		int err = pack_cache_find(packs, damage->holds, &damages->marks[i].id, &place);
+		int err = pack_cache_find(packs, damage->holds,
+				&damages->marks[i].id, &place);
 		if (err < 0)
 			return err;
 		if (err == 1) {
@@ -148,10 +154,10 @@ static const struct damage_mark *find_mark(const struct damages *damages,
 		const struct id *id)
 {
 	const struct damage_mark wanted = { .id = *id };
-	return damages->mark_count == 0 ? NULL
-				  : bsearch(&wanted, damages->marks, damages->mark_count,
-						    sizeof(wanted),
-						    compare_marks);
+	return damages->mark_count == 0
+			? NULL
+			: bsearch(&wanted, damages->marks, damages->mark_count,
+					sizeof(wanted), compare_marks);
 }
 
 bool damages_marked(const struct damages *damages, const struct id *id)
@@ -165,7 +171,8 @@ int damages_note_chunk(struct damages *damages, const struct tree_fault *fault,
 	const struct damage_mark *mark = find_mark(damages, &fault->chunk->id);
 	if (mark == NULL)
 		return 0;
-	int err = damage_ranges_add(&damages->items[mark->item].ranges, fault, whole);
+	int err = damage_ranges_add(&damages->items[mark->item].ranges, fault,
+			whole);
 	return err < 0 ? err : 1;
 }
 
@@ -179,7 +186,10 @@ int damages_note_fault(struct damages *damages, const struct tree_fault *fault)
 		if (strcmp(damages->items[i].cause, cause) == 0)
 			damage = &damages->items[i];
 	if (damage == NULL)
-		damage = new_item(damages, fault->chunk != NULL ? DAMAGE_CHUNKS : DAMAGE_NODE, cause);
+		damage = new_item(damages,
+				fault->chunk != NULL ? DAMAGE_CHUNKS
+						     : DAMAGE_NODE,
+				cause);
 	if (damage == NULL)
 		return no_memory();
 	return damage_ranges_add(&damage->ranges, fault, false);
@@ -187,27 +197,33 @@ int damages_note_fault(struct damages *damages, const struct tree_fault *fault)
 
 /* --- ranges --- */
 
-int damage_ranges_add(struct damage_ranges *ranges, const struct tree_fault *fault,
-		bool readable)
+int damage_ranges_add(struct damage_ranges *ranges,
+		const struct tree_fault *fault, bool readable)
 {
-	struct damage_range *last = ranges->count ? &ranges->items[ranges->count - 1] : NULL;
-	if (last != NULL && last->file == fault->file && last->to == fault->offset
+	struct damage_range *last = ranges->count
+			? &ranges->items[ranges->count - 1]
+			: NULL;
+	if (last != NULL && last->file == fault->file
+			&& last->to == fault->offset
 			&& last->readable == readable) {
 		last->to += fault->len;
 		return 0;
 	}
 	if (ranges->items == NULL || ranges->count == ranges->room) {
 		size_t room = ranges->room ? 2 * ranges->room : 16;
-		struct damage_range *more = reallocarray(
-				ranges->items, room, sizeof(*more));
+		struct damage_range *more = reallocarray(ranges->items, room,
+				sizeof(*more));
 		if (more == NULL)
 			return no_memory();
 		ranges->items = more;
 		ranges->room = room;
 	}
-	ranges->items[ranges->count++] = (struct damage_range){ .snap = fault->snap,
-		.file = fault->file, .from = fault->offset, .to = fault->offset + fault->len,
-		.readable = readable };
+	ranges->items[ranges->count++] =
+			(struct damage_range){ .snap = fault->snap,
+				.file = fault->file,
+				.from = fault->offset,
+				.to = fault->offset + fault->len,
+				.readable = readable };
 	return 0;
 }
 
@@ -232,9 +248,11 @@ void damage_ranges_join(struct damage_ranges *ranges)
 {
 	size_t kept = 0;
 	if (ranges->count > 1)
-		qsort(ranges->items, ranges->count, sizeof(*ranges->items), compare_ranges);
+		qsort(ranges->items, ranges->count, sizeof(*ranges->items),
+				compare_ranges);
 	for (size_t i = 0; i < ranges->count; i++) {
-		struct damage_range *last = kept ? &ranges->items[kept - 1] : NULL;
+		struct damage_range *last =
+				kept ? &ranges->items[kept - 1] : NULL;
 		const struct damage_range *now = &ranges->items[i];
 		if (last == NULL || last->file != now->file
 				|| last->readable != now->readable

@@ -17,7 +17,7 @@ struct damage_range {
 	const struct snapshot *snap;
 	const struct snapshot_file *file;
 	uint64_t from, to;
-	bool readable;		/* another copy is stored */
+	bool readable; /* another copy is stored */
 };
 
 struct damage_ranges {
@@ -27,12 +27,12 @@ struct damage_ranges {
 
 struct damage {
 	enum damage_kind kind;
-	struct pack_id pack;	/* of a frame or trailer */
+	struct pack_id pack; /* of a frame or trailer */
 	uint32_t frame;
-	enum pack_kind holds;	/* of a frame */
+	enum pack_kind holds; /* of a frame */
 	char *cause;
-	uint32_t chunks;	/* of a frame: how many, */
-	uint32_t elsewhere;	/* and how many had another copy */
+	uint32_t chunks;    /* of a frame: how many, */
+	uint32_t elsewhere; /* and how many had another copy */
 	struct damage_ranges ranges;
 };
 
@@ -43,7 +43,7 @@ struct damages {
 	struct damage_mark {
 		struct id id;
 		size_t item;
-	} *marks;
+	} * marks;
 	size_t mark_count, mark_room;
 };
 
@@ -53,7 +53,8 @@ void damages_clear(struct damages *damages);
  * thread's. */
 int damages_add_frame(struct damages *damages, const struct trailer *trailer,
 		uint32_t frame, int err);
-int damages_add_trailer(struct damages *damages, const struct pack_id *pack, int err);
+int damages_add_trailer(struct damages *damages, const struct pack_id *pack,
+		int err);
 
 /* Asks for each marked chunk whether a good copy is stored. */
 int damages_find(struct damages *damages, struct pack_cache *packs);
@@ -67,8 +68,8 @@ bool damages_marked(const struct damages *damages, const struct id *id);
 /* What else of a file can't be read: a node, or a chunk of no damaged frame. */
 int damages_note_fault(struct damages *damages, const struct tree_fault *fault);
 
-int damage_ranges_add(struct damage_ranges *ranges, const struct tree_fault *fault,
-		bool readable);
+int damage_ranges_add(struct damage_ranges *ranges,
+		const struct tree_fault *fault, bool readable);
 /* Sorted, joined where they touch or overlap. */
 void damage_ranges_join(struct damage_ranges *ranges);
 uint64_t damage_ranges_bytes(const struct damage_ranges *ranges);

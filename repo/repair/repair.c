@@ -36,18 +36,18 @@ struct repair {
 	struct repository *repo, *from;
 	const struct repair_options *options;
 	struct repair_result *res;
-	struct session *session;	/* of a dry run; or NULL */
+	struct session *session; /* of a dry run; or NULL */
 	struct snapshot_writer storing;
-	struct repair_snapshot *mend;		/* NULL: nothing to take from */
+	struct repair_snapshot *mend; /* NULL: nothing to take from */
 	struct check_trees check;
-	pthread_mutex_t mutex;		/* protects res->damages and error */
+	pthread_mutex_t mutex; /* protects res->damages and error */
 	int error;
 	/* Of the file under way. */
 	struct repair_fault *faults;
 	size_t fault_count, fault_room;
-	bool mending;			/* no longer only looking */
-	bool mended;			/* something, in this run */
-	bool mend_done;			/* looking at what is left */
+	bool mending;	/* no longer only looking */
+	bool mended;	/* something, in this run */
+	bool mend_done; /* looking at what is left */
 };
 
 static int no_memory(void)
@@ -66,7 +66,8 @@ static bool unreadable(int err)
 static int clear(struct repair *repair, const struct damaged_frame *frame)
 {
 	repair->res->records_removed++;
-	return exclusions_clear_damaged(repair->repo->exclusions, frame, !repair->options->dry_run);
+	return exclusions_clear_damaged(repair->repo->exclusions, frame,
+			!repair->options->dry_run);
 }
 
 static int look_at_record(struct repair *repair, const struct damaged_frame *d,
@@ -80,16 +81,19 @@ static int look_at_record(struct repair *repair, const struct damaged_frame *d,
 	if (err == -ENOENT)
 		return clear(repair, d);
 	if (unreadable(err))
-		return damages_add_trailer(&repair->res->damages, &d->pack, err);
+		return damages_add_trailer(&repair->res->damages, &d->pack,
+				err);
 	if (err < 0)
 		return err;
 	bool frame = d->frame != TRAILER_AD && d->frame < trailer->frame_count;
 	if (frame)
-		err = check_frames_one(repair->repo, trailer, d->frame, buffers);
+		err = check_frames_one(repair->repo, trailer, d->frame,
+				buffers);
 	if (err == 0 || err == -ENOENT)
 		err = clear(repair, d);
 	else if (err != -ENOMEM)
-		err = damages_add_frame(&repair->res->damages, trailer, d->frame, err);
+		err = damages_add_frame(&repair->res->damages, trailer,
+				d->frame, err);
 	trailer_free(trailer);
 	return err;
 }
@@ -101,10 +105,11 @@ static int look_at_records(struct repair *repair)
 	size_t count = 0;
 	int err = check_frames_init(&b);
 	if (err == 0)
-		err = exclusions_list_damaged(repair->repo->exclusions, &all, &count);
+		err = exclusions_list_damaged(repair->repo->exclusions, &all,
+				&count);
 	for (size_t i = 0; err == 0 && i < count; i++)
 		err = interrupt_flag ? fail(-ECANCELED, "interrupted")
-				   : look_at_record(repair, &all[i], &b);
+				     : look_at_record(repair, &all[i], &b);
 	check_frames_clear(&b);
 	return err;
 }
@@ -131,10 +136,12 @@ static void look_at_frames(struct repair *repair, struct trailer *trailer)
 		if (r == -ENOENT || r == -ENOMEM)
 			e = r;
 		if (unreadable(r))
-			exclusions_add_damaged(repair->repo->exclusions, &trailer->pack, i);
+			exclusions_add_damaged(repair->repo->exclusions,
+					&trailer->pack, i);
 		LOCK_SCOPE(&repair->mutex);
 		if (e == 0)
-			e = damages_add_frame(&repair->res->damages, trailer, i, r);
+			e = damages_add_frame(&repair->res->damages, trailer, i,
+					r);
 	}
 	check_frames_clear(&b);
 	keep_error(repair, e == -ENOENT ? 0 : e);
@@ -168,7 +175,9 @@ static int look_at_packs(struct repair *repair)
 	report_progress_end();
 	if (err == 0 && repair->error != 0)
 		err = fail_errno(repair->error, "looking at the packs");
-	return err < 0 ? err : damages_find(&repair->res->damages, repair->repo->packs);
+	return err < 0 ? err
+		       : damages_find(&repair->res->damages,
+				       repair->repo->packs);
 }
 
 /* --- 3 the trees --- */
@@ -185,12 +194,14 @@ static bool note_chunk(void *ctx, const struct tree_fault *fault, bool whole)
 }
 
 /* The id of the node that is lost at FAULT. */
-static struct id lost_node(struct repair *repair, const struct tree_fault *fault)
+static struct id lost_node(struct repair *repair,
+		const struct tree_fault *fault)
 {
 	struct id id = { .b = { 0 } };
 	struct image *image;
 	uint64_t from, to;
-	if (image_open(&image, repair->check.reader, &fault->file->root, fault->file->size)
+	if (image_open(&image, repair->check.reader, &fault->file->root,
+			    fault->file->size)
 			< 0)
 		return id;
 	if (image_seek_piece(image, fault->offset, &from, &to, &id) == 0)
@@ -204,16 +215,20 @@ static int collect(struct repair *repair, const struct tree_fault *fault)
 {
 	if (repair->fault_count == repair->fault_room) {
 		size_t room = repair->fault_room ? 2 * repair->fault_room : 256;
-		struct repair_fault *more = reallocarray(
-				repair->faults, room, sizeof(*more));
+		struct repair_fault *more = reallocarray(repair->faults, room,
+				sizeof(*more));
 		if (more == NULL)
 			return no_memory();
 		repair->faults = more;
 		repair->fault_room = room;
 	}
-	repair->faults[repair->fault_count++] = (struct repair_fault){
-		.offset = fault->offset, .len = fault->len, .node = fault->chunk == NULL,
-		.id = fault->chunk != NULL ? fault->chunk->id : lost_node(repair, fault) };
+	repair->faults[repair->fault_count++] =
+			(struct repair_fault){ .offset = fault->offset,
+				.len = fault->len,
+				.node = fault->chunk == NULL,
+				.id = fault->chunk != NULL
+						? fault->chunk->id
+						: lost_node(repair, fault) };
 	return 0;
 }
 
@@ -225,8 +240,8 @@ static int note_fault(void *ctx, const struct tree_fault *fault)
 	if (err != 0)
 		return err;
 	if (!(fault->chunk != NULL
-				    && damages_marked(&repair->res->damages,
-						    &fault->chunk->id)))
+			    && damages_marked(&repair->res->damages,
+					    &fault->chunk->id)))
 		err = damages_note_fault(&repair->res->damages, fault);
 	if (err != 0)
 		return err;
@@ -251,8 +266,8 @@ static int look_at_file(struct repair *repair, const struct snapshot *snap,
 		if (err < 0 || !repair->mending || repair->mend_done
 				|| repair->fault_count == 0)
 			break;
-		ssize_t n = repair_snapshot_file(repair->mend, snap, file, repair->faults, repair->fault_count,
-				&again);
+		ssize_t n = repair_snapshot_file(repair->mend, snap, file,
+				repair->faults, repair->fault_count, &again);
 		repair->mended = repair->mended || n > 0;
 		err = n < 0 ? (int)n : 0;
 		if (err == 0 && again)
@@ -269,8 +284,10 @@ static int look_at_trees(struct repair *repair)
 	repair->res->lost.count = 0;
 	repair->res->counts.snapshots = repair->res->counts.files = 0;
 	repair->check = (struct check_trees){ .repo = repair->repo,
-		.counts = &repair->res->counts, .fault = note_fault,
-		.chunk = note_chunk, .ctx = repair };
+		.counts = &repair->res->counts,
+		.fault = note_fault,
+		.chunk = note_chunk,
+		.ctx = repair };
 	int err = check_trees_begin(&repair->check);
 	for (size_t i = all->count; err == 0 && i-- > 0;) {
 		const struct snapshot *snap = all->items[i];
@@ -295,8 +312,9 @@ static void note_unreadable(void *ctx, const char *object, int err)
 		return;
 	}
 	res->unreadable = more;
-	more[res->unreadable_count++] = (struct repair_unreadable){
-		.object = strdup(object), .cause = strdup(error_text(err)) };
+	more[res->unreadable_count++] =
+			(struct repair_unreadable){ .object = strdup(object),
+				.cause = strdup(error_text(err)) };
 	if (more[res->unreadable_count - 1].object == NULL
 			|| more[res->unreadable_count - 1].cause == NULL)
 		repair->error = no_memory();
@@ -310,9 +328,11 @@ static int load_snapshots(struct repair *repair)
 			note_unreadable, repair);
 	if (err == 0)
 		err = repair->error;
-	for (size_t i = 0; err >= 0 && repair->mend != NULL && i < res->unreadable_count;
+	for (size_t i = 0; err >= 0 && repair->mend != NULL
+			&& i < res->unreadable_count;
 			i++) {
-		err = repair_from_copy_snapshot(repair->mend, res->unreadable[i].object);
+		err = repair_from_copy_snapshot(repair->mend,
+				res->unreadable[i].object);
 		res->unreadable[i].mended = err == 1;
 		some = some || err == 1;
 	}
@@ -325,8 +345,8 @@ static int load_snapshots(struct repair *repair)
 	 * kept. */
 	res->unreadable = NULL;
 	res->unreadable_count = 0;
-	err = snapshot_list_load(repair->repo, NULL, &res->snapshots, note_unreadable,
-			repair);
+	err = snapshot_list_load(repair->repo, NULL, &res->snapshots,
+			note_unreadable, repair);
 	for (size_t i = 0; i < res->unreadable_count; i++) {
 		free(res->unreadable[i].object);
 		free(res->unreadable[i].cause);
@@ -394,7 +414,8 @@ static int tidy_records(struct repair *repair)
 {
 	CLEANUP_FREE struct damaged_frame *all = NULL;
 	size_t count = 0;
-	int err = exclusions_list_damaged(repair->repo->exclusions, &all, &count);
+	int err = exclusions_list_damaged(repair->repo->exclusions, &all,
+			&count);
 	for (size_t i = 0; err == 0 && i < count; i++)
 		err = tidy_record(repair, &all[i]);
 	return err;
@@ -407,8 +428,10 @@ static int begin(struct repair *repair)
 	const struct snapshot_writer_options so = { .activity = "repair",
 		.workers = repair->options->jobs };
 	if (!repair->options->dry_run)
-		return snapshot_writer_begin(&repair->storing, repair->repo, &so);
-	int err = session_begin(&repair->session, repair->repo, SESSION_READ, "repair");
+		return snapshot_writer_begin(&repair->storing, repair->repo,
+				&so);
+	int err = session_begin(&repair->session, repair->repo, SESSION_READ,
+			"repair");
 	if (session_unwritable(err))
 		err = exclusions_load(repair->repo->exclusions);
 	if (err == 0)
@@ -426,7 +449,8 @@ static int mend_packs(struct repair *repair)
 				&& damages->items[i].kind != DAMAGE_TRAILER)
 			continue;
 		err = interrupt_flag ? fail(-ECANCELED, "interrupted")
-				   : repair_from_copy_pack(repair->mend, &damages->items[i].pack);
+				     : repair_from_copy_pack(repair->mend,
+						     &damages->items[i].pack);
 		repair->mended = repair->mended || err == 1;
 	}
 	return err < 0 ? err : 0;
@@ -480,7 +504,10 @@ static void finish(struct repair *repair)
 int repair_run(struct repository *repo, struct repository *from,
 		const struct repair_options *options, struct repair_result *res)
 {
-	struct repair k = { .repo = repo, .from = from, .options = options, .res = res };
+	struct repair k = { .repo = repo,
+		.from = from,
+		.options = options,
+		.res = res };
 	struct repair_snapshot mend;
 	memset(res, 0, sizeof(*res));
 	pthread_mutex_init(&k.mutex, NULL);

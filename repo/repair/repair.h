@@ -13,8 +13,8 @@
 
 struct repair_options {
 	unsigned jobs;
-	bool read_data;		/* read every frame first */
-	bool dry_run;		/* only look */
+	bool read_data; /* read every frame first */
+	bool dry_run;	/* only look */
 };
 
 /* A snapshot whose object can't be read. */
@@ -24,8 +24,8 @@ struct repair_unreadable {
 };
 
 struct repair_result {
-	struct damages damages;		/* all that was met */
-	struct damage_ranges lost;	/* that can't be read at the end */
+	struct damages damages;	   /* all that was met */
+	struct damage_ranges lost; /* that can't be read at the end */
 	struct repair_unreadable *unreadable;
 	size_t unreadable_count;
 	struct check_counts counts;
@@ -36,13 +36,14 @@ struct repair_result {
 	uint64_t packs_removed;		/* with unreadable trailers, needed by
 					   nobody */
 	bool whole;			/* every snapshot can be read */
-	struct snapshot_list snapshots;	/* that the ranges are of */
+	struct snapshot_list snapshots; /* that the ranges are of */
 };
 
 /* REPO and FROM (NULL: none) are attached. 0 if it ran to its end, whatever it
  * found. RES is filled in and to be cleared in any case. */
 int repair_run(struct repository *repo, struct repository *from,
-		const struct repair_options *options, struct repair_result *res);
+		const struct repair_options *options,
+		struct repair_result *res);
 void repair_result_clear(struct repair_result *res);
 
 #endif

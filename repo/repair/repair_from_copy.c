@@ -40,18 +40,21 @@ static int recorded(struct repository *repo, const struct pack_id *pack,
 			continue;
 		found = 1;
 		if (clear)
-			err = exclusions_clear_damaged(repo->exclusions, &all[i], true);
+			err = exclusions_clear_damaged(repo->exclusions,
+					&all[i], true);
 	}
 	return err < 0 ? err : found;
 }
 
-static int replace(struct repair_snapshot *repair, const char *name, const struct pack_id *pack)
+static int replace(struct repair_snapshot *repair, const char *name,
+		const struct pack_id *pack)
 {
 	struct repository *repo = repair->to->repo;
 	CLEANUP_FREE void *data = NULL;
 	struct pack *loaded;
 	size_t len = 0;
-	int err = store_get(repair->from->store, name, &data, &len, PACK_SIZE_MAX);
+	int err = store_get(repair->from->store, name, &data, &len,
+			PACK_SIZE_MAX);
 	if (err < 0)
 		return repair_snapshot_stopped(repair) ? err : 0;
 	err = store_put(repo->store, name, data, len, false);
@@ -68,7 +71,8 @@ static int replace(struct repair_snapshot *repair, const char *name, const struc
 	return err < 0 ? err : 1;
 }
 
-int repair_from_copy_pack(struct repair_snapshot *repair, const struct pack_id *pack)
+int repair_from_copy_pack(struct repair_snapshot *repair,
+		const struct pack_id *pack)
 {
 	char name[PACK_NAME_SIZE];
 	struct id key = { .b = { 0 } };
@@ -87,13 +91,16 @@ int repair_from_copy_pack(struct repair_snapshot *repair, const struct pack_id *
 	return replace(repair, name, pack);
 }
 
-int repair_from_copy_snapshot(struct repair_snapshot *repair, const char *object)
+int repair_from_copy_snapshot(struct repair_snapshot *repair,
+		const char *object)
 {
 	struct repository *repo = repair->to->repo;
 	CLEANUP_FREE void *data = NULL;
 	struct snapshot *snap;
 	size_t len = 0;
-	if (!repair->byte_copy || snapshot_object_load(repair->from, object, &snap) < 0)
+	if (!repair->byte_copy
+			|| snapshot_object_load(repair->from, object, &snap)
+					< 0)
 		return 0;
 	snapshot_free(snap);
 	int err = store_get(repair->from->store, object, &data, &len,
@@ -107,23 +114,25 @@ int repair_from_copy_snapshot(struct repair_snapshot *repair, const char *object
 	return 1;
 }
 
-static int take_chunk(struct repair_snapshot *repair, enum pack_kind kind, const struct id *id,
-		const struct chunk_place *place)
+static int take_chunk(struct repair_snapshot *repair, enum pack_kind kind,
+		const struct id *id, const struct chunk_place *place)
 {
 	const struct trailer *trailer = place->pack->trailer;
 	const struct chunk_entry *chunk = &trailer->chunks[place->chunk];
 	struct frame *frame;
-	if (frame_cache_get(repair->frames, place->pack, chunk->frame, chunk->offset + chunk->len,
-			    &frame)
+	if (frame_cache_get(repair->frames, place->pack, chunk->frame,
+			    chunk->offset + chunk->len, &frame)
 			< 0)
 		return 0;
-	int err = repair_snapshot_put(repair, kind, id, frame->data + chunk->offset, chunk->len);
+	int err = repair_snapshot_put(repair, kind, id,
+			frame->data + chunk->offset, chunk->len);
 	frame_cache_unpin(frame);
 	return err;
 }
 
 /* 1 mended, 0 not, -errno. */
-static int mend_by_id(struct repair_snapshot *repair, enum pack_kind kind, const struct id *id)
+static int mend_by_id(struct repair_snapshot *repair, enum pack_kind kind,
+		const struct id *id)
 {
 	struct chunk_place at;
 	if (repair_snapshot_has(repair, id))
@@ -137,7 +146,8 @@ static int mend_by_id(struct repair_snapshot *repair, enum pack_kind kind, const
 	if (err == 0) {
 		struct chunk_place now;
 		/* Or it came back with its pack, for an earlier fault. */
-		if (pack_cache_find(repair->to->repo->packs, kind, id, &now) == 1) {
+		if (pack_cache_find(repair->to->repo->packs, kind, id, &now)
+				== 1) {
 			pack_cache_release(now.pack);
 			err = 1;
 		} else {
@@ -148,16 +158,17 @@ static int mend_by_id(struct repair_snapshot *repair, enum pack_kind kind, const
 	return err;
 }
 
-ssize_t repair_from_copy(struct repair_snapshot *repair, const struct repair_fault *faults,
-		size_t count)
+ssize_t repair_from_copy(struct repair_snapshot *repair,
+		const struct repair_fault *faults, size_t count)
 {
 	ssize_t mended = 0;
 	for (size_t i = 0; i < count && !repair_snapshot_stopped(repair); i++) {
 		int err = id_is_zero(&faults[i].id)
 				? 0
-				: mend_by_id(repair, faults[i].node ? PACK_TREE
+				: mend_by_id(repair,
+						faults[i].node ? PACK_TREE
 							       : PACK_DATA,
-						  &faults[i].id);
+						&faults[i].id);
 		if (err < 0)
 			return err;
 		mended += err;

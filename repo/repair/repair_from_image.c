@@ -27,7 +27,8 @@ static void pass_over(void *ctx, const char *object, int err)
 
 /* The one of the same name, else the one that is a copy of SNAP, or that SNAP
  * is a copy of. NULL: none. */
-static struct snapshot *find_other(struct repair_snapshot *repair, const struct snapshot *snap)
+static struct snapshot *find_other(struct repair_snapshot *repair,
+		const struct snapshot *snap)
 {
 	struct snapshot *found = NULL;
 	struct snapshot_list all;
@@ -39,7 +40,8 @@ static struct snapshot *find_other(struct repair_snapshot *repair, const struct 
 			< 0)
 		return NULL;
 	for (size_t i = 0; found == NULL && i < all.count; i++)
-		if (snapshot_object_is_copy(repair->to->repo, snap, repair->from, all.items[i]))
+		if (snapshot_object_is_copy(repair->to->repo, snap,
+				    repair->from, all.items[i]))
 			found = take_ptr(all.items[i]);
 	snapshot_list_clear(&all);
 	return found;
@@ -54,7 +56,9 @@ static int stand_on_other(struct repair_snapshot *repair)
 		return fail_errno(-ENOMEM, "mending");
 	for (uint32_t i = 0; i < count; i++)
 		roots[i] = repair->other->files[i].root.id;
-	int err = repair->reading != NULL ? session_add_roots(repair->reading, roots, count) : 0;
+	int err = repair->reading != NULL
+			? session_add_roots(repair->reading, roots, count)
+			: 0;
 	if (err < 0)
 		free(roots);
 	else
@@ -63,8 +67,9 @@ static int stand_on_other(struct repair_snapshot *repair)
 }
 
 /* The file's image there, or NULL. */
-static int open_other(struct repair_snapshot *repair, const struct snapshot *snap,
-		const struct snapshot_file *file, struct image **out)
+static int open_other(struct repair_snapshot *repair,
+		const struct snapshot *snap, const struct snapshot_file *file,
+		struct image **out)
 {
 	*out = NULL;
 	if (repair->snap != snap) {
@@ -75,9 +80,9 @@ static int open_other(struct repair_snapshot *repair, const struct snapshot *sna
 		if (err < 0)
 			return err;
 	}
-	const struct snapshot_file *f =
-			repair->other != NULL ? snapshot_find_file(repair->other, file->name)
-				 : NULL;
+	const struct snapshot_file *f = repair->other != NULL
+			? snapshot_find_file(repair->other, file->name)
+			: NULL;
 	if (f == NULL || f->size != file->size)
 		return 0;
 	if (image_open(out, repair->reader, &f->root, f->size) < 0)
@@ -130,14 +135,18 @@ static int proven_there(void *ctx, unsigned worker, uint64_t offset)
 
 /* 1 if the tree is the same again, and durable; 0, -errno. ALIKE: leaves that
  * are lost had proofs where the other repository's have, else all had. */
-static int write_anew(struct repair_snapshot *repair, const struct snapshot_file *file,
-		struct image *other, bool alike)
+static int write_anew(struct repair_snapshot *repair,
+		const struct snapshot_file *file, struct image *other,
+		bool alike)
 {
 	struct remains s = { .other = other };
 	const struct image_source source = { .size = file->size,
-		.read = read_other, .extent = extent_of_other,
-		.same = remains_same, .doubt = true,
-		.proven = alike ? proven_there : NULL, .ctx = &s };
+		.read = read_other,
+		.extent = extent_of_other,
+		.same = remains_same,
+		.doubt = true,
+		.proven = alike ? proven_there : NULL,
+		.ctx = &s };
 	struct image_counts counts = { .done = 0 };
 	struct image *own;
 	struct tree_root root;
@@ -145,8 +154,8 @@ static int write_anew(struct repair_snapshot *repair, const struct snapshot_file
 	int err = image_open(&own, repair->to->reader, &file->root, file->size);
 	if (err < 0)
 		return 0;
-	err = image_writer_write(repair->to->writer, &source, own, &counts, &interrupt_flag,
-			&root, &size);
+	err = image_writer_write(repair->to->writer, &source, own, &counts,
+			&interrupt_flag, &root, &size);
 	image_close(own);
 	if (err < 0)
 		return repair_snapshot_stopped(repair) ? err : 0;
@@ -172,11 +181,12 @@ static int take_chunk(struct repair_snapshot *repair, struct image *other,
 	ssize_t n = image_pread(other, buf, fault->len, fault->offset);
 	if (n != (ssize_t)fault->len)
 		return 0;
-	return repair_snapshot_put(repair, PACK_DATA, &fault->id, buf, (uint32_t)fault->len);
+	return repair_snapshot_put(repair, PACK_DATA, &fault->id, buf,
+			(uint32_t)fault->len);
 }
 
-ssize_t repair_from_image(struct repair_snapshot *repair, const struct snapshot *snap,
-		const struct snapshot_file *file,
+ssize_t repair_from_image(struct repair_snapshot *repair,
+		const struct snapshot *snap, const struct snapshot_file *file,
 		const struct repair_fault *faults, size_t count)
 {
 	CLEANUP_FREE uint8_t *buf = malloc(FRAME_PLAIN_MAX);
@@ -184,7 +194,7 @@ ssize_t repair_from_image(struct repair_snapshot *repair, const struct snapshot 
 	bool nodes = false;
 	ssize_t mended = 0;
 	int err = buf != NULL ? open_other(repair, snap, file, &other)
-		    : fail_errno(-ENOMEM, "mending");
+			      : fail_errno(-ENOMEM, "mending");
 	if (err < 0 || other == NULL)
 		return err;
 	for (size_t i = 0; i < count; i++)

@@ -32,7 +32,8 @@ static bool same_keys(const struct seal *a, const struct seal *b)
 static int begin_reading(struct repair_snapshot *repair)
 {
 	struct image_reader_options ro = { .cache_size = FRAME_CACHE };
-	int err = session_begin(&repair->reading, repair->from, SESSION_READ, "repair");
+	int err = session_begin(&repair->reading, repair->from, SESSION_READ,
+			"repair");
 	if (session_unwritable(err)) /* what a prune takes is not mended */
 		err = exclusions_load(repair->from->exclusions);
 	if (err == 0)
@@ -40,20 +41,24 @@ static int begin_reading(struct repair_snapshot *repair)
 	if (err == -EAGAIN)
 		err = 0;
 	if (err == 0)
-		err = image_reader_new(&repair->reader, repair->from->packs, &ro);
+		err = image_reader_new(&repair->reader, repair->from->packs,
+				&ro);
 	repair->frames = frame_cache_new(repair->from->packs, FRAME_CACHE);
 	return err == 0 && repair->frames == NULL ? no_memory() : err;
 }
 
-int repair_snapshot_begin(struct repair_snapshot *repair, struct snapshot_writer *writer, struct repository *from)
+int repair_snapshot_begin(struct repair_snapshot *repair,
+		struct snapshot_writer *writer, struct repository *from)
 {
 	const struct repository *repo = writer->repo;
-	*repair = (struct repair_snapshot){ .to = writer, .from = from,
-		.stored = id_set_new(), .tried = id_set_new() };
+	*repair = (struct repair_snapshot){ .to = writer,
+		.from = from,
+		.stored = id_set_new(),
+		.tried = id_set_new() };
 	if (repair->stored == NULL || repair->tried == NULL)
 		return no_memory();
 	repair->byte_copy = memcmp(repo->config.repo_id, from->config.repo_id,
-				      REPO_ID_SIZE)
+					    REPO_ID_SIZE)
 			== 0;
 	if (repair->byte_copy && !same_keys(repo->seal, from->seal))
 		return fail(-EINVAL, "%s has the id of %s but other keys",
@@ -65,8 +70,10 @@ int repair_snapshot_begin(struct repair_snapshot *repair, struct snapshot_writer
 
 void repair_snapshot_forget_other(struct repair_snapshot *repair)
 {
-	if (repair->other != NULL && repair->reading != NULL && repair->roots != NULL)
-		session_leave_later(repair->reading, repair->roots, repair->other->file_count);
+	if (repair->other != NULL && repair->reading != NULL
+			&& repair->roots != NULL)
+		session_leave_later(repair->reading, repair->roots,
+				repair->other->file_count);
 	free(take_ptr(repair->roots));
 	snapshot_free(take_ptr(repair->other));
 	repair->snap = NULL;
@@ -83,17 +90,18 @@ void repair_snapshot_end(struct repair_snapshot *repair)
 	id_set_free(repair->tried);
 }
 
-bool repair_snapshot_has(const struct repair_snapshot *repair, const struct id *id)
+bool repair_snapshot_has(const struct repair_snapshot *repair,
+		const struct id *id)
 {
 	return id_set_contains(repair->stored, id);
 }
 
-int repair_snapshot_put(struct repair_snapshot *repair, enum pack_kind kind, const struct id *wanted,
-		const void *data, uint32_t len)
+int repair_snapshot_put(struct repair_snapshot *repair, enum pack_kind kind,
+		const struct id *wanted, const void *data, uint32_t len)
 {
 	struct id id;
-	seal_id(repair->to->repo->seal, kind == PACK_TREE ? ID_NODE : ID_CHUNK, &id,
-			data, len);
+	seal_id(repair->to->repo->seal, kind == PACK_TREE ? ID_NODE : ID_CHUNK,
+			&id, data, len);
 	if (!id_equal(&id, wanted))
 		return 0;
 	int err = chunk_stream_put(repair->stream, kind, &id, data, len);
@@ -119,12 +127,13 @@ int repair_snapshot_barrier(struct repair_snapshot *repair)
 	return err < 0 ? err : snapshot_writer_barrier(repair->to);
 }
 
-ssize_t repair_snapshot_file(struct repair_snapshot *repair, const struct snapshot *snap,
-		const struct snapshot_file *file,
+ssize_t repair_snapshot_file(struct repair_snapshot *repair,
+		const struct snapshot *snap, const struct snapshot_file *file,
 		const struct repair_fault *faults, size_t count, bool *again)
 {
-	ssize_t n = repair->byte_copy ? repair_from_copy(repair, faults, count)
-				 : repair_from_image(repair, snap, file, faults, count);
+	ssize_t n = repair->byte_copy
+			? repair_from_copy(repair, faults, count)
+			: repair_from_image(repair, snap, file, faults, count);
 	*again = false;
 	for (size_t i = 0; n > 0 && i < count; i++)
 		*again = *again || faults[i].node;

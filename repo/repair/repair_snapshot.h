@@ -27,13 +27,13 @@ struct repair_fault {
 struct repair_snapshot {
 	struct snapshot_writer *to;
 	struct repository *from;
-	struct session *reading;	/* in FROM; NULL: it can't be written */
-	struct image_reader *reader;	/* of FROM */
-	struct frame_cache *frames;		/* of FROM */
+	struct session *reading;     /* in FROM; NULL: it can't be written */
+	struct image_reader *reader; /* of FROM */
+	struct frame_cache *frames;  /* of FROM */
 	struct chunk_stream *stream;
 	bool byte_copy;
-	struct id_set *stored;		/* ids mended in this run */
-	struct id_set *tried;		/* packs, ids filled up with zeros */
+	struct id_set *stored; /* ids mended in this run */
+	struct id_set *tried;  /* packs, ids filled up with zeros */
 	/* The other repository's snapshot for SNAP; or NULL. */
 	const struct snapshot *snap;
 	struct snapshot *other;
@@ -43,22 +43,26 @@ struct repair_snapshot {
 };
 
 /* WRITER and FROM outlive it. On an error repair_snapshot_end is still called. */
-int repair_snapshot_begin(struct repair_snapshot *repair, struct snapshot_writer *writer, struct repository *from);
+int repair_snapshot_begin(struct repair_snapshot *repair,
+		struct snapshot_writer *writer, struct repository *from);
 void repair_snapshot_end(struct repair_snapshot *repair);
 
 /* True if this run has stored the chunk, though maybe not yet durably. */
-bool repair_snapshot_has(const struct repair_snapshot *repair, const struct id *id);
+bool repair_snapshot_has(const struct repair_snapshot *repair,
+		const struct id *id);
 
 /* Of a byte copy: puts the pack's bytes in the place of the damaged or missing
  * one, if all of its frames are good there. 1 done, 0 not, -errno. */
-int repair_from_copy_pack(struct repair_snapshot *repair, const struct pack_id *pack);
+int repair_from_copy_pack(struct repair_snapshot *repair,
+		const struct pack_id *pack);
 /* Of a byte copy: the same for a snapshot's object. */
-int repair_from_copy_snapshot(struct repair_snapshot *repair, const char *object);
+int repair_from_copy_snapshot(struct repair_snapshot *repair,
+		const char *object);
 
 /* Returns how many of the COUNT faults of FILE were mended, or -errno: nothing
  * more can be stored. *AGAIN: below a mended node there may be more. */
-ssize_t repair_snapshot_file(struct repair_snapshot *repair, const struct snapshot *snap,
-		const struct snapshot_file *file,
+ssize_t repair_snapshot_file(struct repair_snapshot *repair,
+		const struct snapshot *snap, const struct snapshot_file *file,
 		const struct repair_fault *faults, size_t count, bool *again);
 
 /* What was stored is durable and can be found. */

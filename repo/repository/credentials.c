@@ -32,8 +32,8 @@
 extern char **environ;
 
 /* AMBERFS_WHAT, or AMBERFS_TO_WHAT for the second repository "to". */
-static void variable_name(char out[VARIABLE_MAX], const struct credentials *credentials,
-		const char *what)
+static void variable_name(char out[VARIABLE_MAX],
+		const struct credentials *credentials, const char *what)
 {
 	const char *role = credentials->role != NULL ? credentials->role : "";
 	snprintf(out, VARIABLE_MAX, "AMBERFS_%s%s%s", role,
@@ -43,7 +43,8 @@ static void variable_name(char out[VARIABLE_MAX], const struct credentials *cred
 			*p = (char)(*p - 'a' + 'A');
 }
 
-static const char *environment(const struct credentials *credentials, const char *what)
+static const char *environment(const struct credentials *credentials,
+		const char *what)
 {
 	char name[VARIABLE_MAX];
 	variable_name(name, credentials, what);
@@ -74,7 +75,8 @@ static struct chosen choose(const struct credentials *credentials)
 bool credentials_given(const struct credentials *credentials)
 {
 	struct chosen ch = choose(credentials);
-	return ch.key_file != NULL || ch.text != NULL || ch.file != NULL || ch.command != NULL;
+	return ch.key_file != NULL || ch.text != NULL || ch.file != NULL
+			|| ch.command != NULL;
 }
 
 const char *credentials_key_file(const struct credentials *credentials)
@@ -92,7 +94,8 @@ static int secret_alloc(struct secret *secret, enum keyslot_kind kind)
 	secret->kind = kind;
 	secret->len = 0;
 	secret->bytes = seal_secret_alloc(SECRET_MAX + 1);
-	return secret->bytes != NULL ? 0 : fail_errno(-ENOMEM, "reading the key");
+	return secret->bytes != NULL ? 0
+				     : fail_errno(-ENOMEM, "reading the key");
 }
 
 void credentials_clear_secret(struct secret *secret)
@@ -105,7 +108,8 @@ void credentials_clear_secret(struct secret *secret)
 static int read_secret(struct secret *secret, int fd, const char *what)
 {
 	while (secret->len <= SECRET_MAX) {
-		ssize_t n = read(fd, secret->bytes + secret->len, SECRET_MAX + 1 - secret->len);
+		ssize_t n = read(fd, secret->bytes + secret->len,
+				SECRET_MAX + 1 - secret->len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -162,8 +166,7 @@ static int from_command(struct secret *secret, const char *command)
 		return fail_errno(-errno, "running the passphrase command");
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, pipes[1], STDOUT_FILENO);
-	int err = posix_spawn(&pid, argv[0], &actions, NULL,
-			argv, environ);
+	int err = posix_spawn(&pid, argv[0], &actions, NULL, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	close(pipes[1]);
 	CLEANUP_FD int fd = pipes[0];
@@ -177,7 +180,8 @@ static int from_command(struct secret *secret, const char *command)
 				WIFEXITED(status) ? WEXITSTATUS(status)
 						  : 128 + WTERMSIG(status));
 	strip_newline(secret);
-	return err < 0 ? err : not_empty(secret, "the passphrase command's output");
+	return err < 0 ? err
+		       : not_empty(secret, "the passphrase command's output");
 }
 
 /* What a key typed at the prompt does. 1: the line is done. */
@@ -227,7 +231,8 @@ static int prompt_line(struct secret *secret, int tty, const char *prompt)
 static int no_key(const struct credentials *credentials, const char *repository)
 {
 	char key[VARIABLE_MAX], passphrase[VARIABLE_MAX];
-	const char *role = credentials->role != NULL ? credentials->role : "", *dash = credentials->role != NULL ? "-" : "";
+	const char *role = credentials->role != NULL ? credentials->role : "",
+		   *dash = credentials->role != NULL ? "-" : "";
 	variable_name(key, credentials, "KEY_FILE");
 	variable_name(passphrase, credentials, "PASSPHRASE_FILE");
 	return fail(-ENOKEY,
@@ -236,8 +241,9 @@ static int no_key(const struct credentials *credentials, const char *repository)
 			repository, role, dash, role, dash, key, passphrase);
 }
 
-static int from_prompt(struct secret *secret, const struct credentials *credentials,
-		const char *repository, bool confirm)
+static int from_prompt(struct secret *secret,
+		const struct credentials *credentials, const char *repository,
+		bool confirm)
 {
 	char prompt[512];
 	CLEANUP_FD int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
@@ -252,15 +258,18 @@ static int from_prompt(struct secret *secret, const struct credentials *credenti
 	err = secret_alloc(&again, KEYSLOT_PASSPHRASE);
 	if (err == 0)
 		err = prompt_line(&again, tty, "The same again: ");
-	if (err == 0 && (again.len != secret->len
-				       || !seal_equal(again.bytes, secret->bytes,
-						       secret->len)))
+	if (err == 0
+			&& (again.len != secret->len
+					|| !seal_equal(again.bytes,
+							secret->bytes,
+							secret->len)))
 		err = fail(-EINVAL, "the two passphrases differ");
 	credentials_clear_secret(&again);
 	return err;
 }
 
-static int keep_prompted(const struct credentials *credentials, const struct secret *secret)
+static int keep_prompted(const struct credentials *credentials,
+		const struct secret *secret)
 {
 	char name[VARIABLE_MAX];
 	variable_name(name, credentials, "PASSPHRASE");
@@ -270,8 +279,9 @@ static int keep_prompted(const struct credentials *credentials, const struct sec
 static int read_chosen(const struct credentials *credentials, struct chosen ch,
 		const char *repository, bool confirm, struct secret *out)
 {
-	int err = secret_alloc(out, ch.key_file != NULL ? KEYSLOT_KEY_FILE
-					      : KEYSLOT_PASSPHRASE);
+	int err = secret_alloc(out,
+			ch.key_file != NULL ? KEYSLOT_KEY_FILE
+					    : KEYSLOT_PASSPHRASE);
 	if (err < 0)
 		return err;
 	if (ch.key_file != NULL) {
@@ -296,23 +306,26 @@ static int read_chosen(const struct credentials *credentials, struct chosen ch,
 	return err;
 }
 
-int credentials_secret(const struct credentials *credentials, const char *repository,
-		bool confirm, struct secret *out)
+int credentials_secret(const struct credentials *credentials,
+		const char *repository, bool confirm, struct secret *out)
 {
-	return read_chosen(credentials, choose(credentials), repository, confirm, out);
+	return read_chosen(credentials, choose(credentials), repository,
+			confirm, out);
 }
 
-int credentials_new_secret(const struct credentials *credentials, const char *repository,
-		struct secret *out)
+int credentials_new_secret(const struct credentials *credentials,
+		const char *repository, struct secret *out)
 {
 	struct chosen ch = { .key_file = credentials->key_file,
 		.file = credentials->passphrase_file,
 		.command = credentials->passphrase_command };
 	int err = read_chosen(credentials, ch, repository, true, out);
-	return err != -ENOKEY ? err
-			    : fail(err, "there is no terminal to ask for a new "
-				      "passphrase on; give "
-				      "--new-passphrase-file or another key");
+	return err != -ENOKEY
+			? err
+			: fail(err,
+					"there is no terminal to ask for a new "
+					"passphrase on; give "
+					"--new-passphrase-file or another key");
 }
 
 int credentials_recovery_key(struct secret *out)
@@ -329,8 +342,9 @@ int credentials_make_key_file(const char *path)
 {
 	uint8_t key[KEY_FILE_BYTES];
 	char text[2 * KEY_FILE_BYTES + 2];
-	CLEANUP_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
-					| O_NOFOLLOW, 0600);
+	CLEANUP_FD int fd = open(path,
+			O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+			0600);
 	if (fd < 0)
 		return fail_errno(-errno, "making key file %s", path);
 	seal_random(key, sizeof(key));
@@ -340,7 +354,7 @@ int credentials_make_key_file(const char *path)
 	int err = n == (ssize_t)sizeof(text) - 1 && fsync(fd) == 0
 			? 0
 			: fail_errno(n < 0 ? -errno : -EIO,
-					  "writing key file %s", path);
+					"writing key file %s", path);
 	seal_wipe(key, sizeof(key));
 	seal_wipe(text, sizeof(text));
 	if (err < 0)

@@ -12,7 +12,7 @@
 #include "repository.h"
 
 struct secret {
-	enum keyslot_kind kind;	/* which slots it may open */
+	enum keyslot_kind kind; /* which slots it may open */
 	char *bytes;		/* seal_secret_alloc'ed */
 	size_t len;
 };
@@ -30,12 +30,12 @@ const char *credentials_text(const struct credentials *credentials);
 /* Reads the secret; prompts if nothing is given and a terminal is there.
  * CONFIRM: a new passphrase, asked for twice. 0; -ENOKEY: nothing given and no
  * terminal; -errno with a text. */
-int credentials_secret(const struct credentials *credentials, const char *repository,
-		bool confirm, struct secret *out);
+int credentials_secret(const struct credentials *credentials,
+		const char *repository, bool confirm, struct secret *out);
 /* For a new slot: the same from CREDENTIALS's options alone, the environment being for
  * the slot that opens. No option: asked for twice. */
-int credentials_new_secret(const struct credentials *credentials, const char *repository,
-		struct secret *out);
+int credentials_new_secret(const struct credentials *credentials,
+		const char *repository, struct secret *out);
 /* A new recovery key (format/recovery.h prints it). */
 int credentials_recovery_key(struct secret *out);
 void credentials_clear_secret(struct secret *secret);

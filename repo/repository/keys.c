@@ -86,7 +86,8 @@ static int load_slot(struct key_slot *slot, struct store *store,
 	return err < 0 ? fail_within(err, "key slot %s", name) : 0;
 }
 
-int keys_load(struct key_slots *out, struct store *store, const uint8_t *repo_id)
+int keys_load(struct key_slots *out, struct store *store,
+		const uint8_t *repo_id)
 {
 	int err = list_slots(out, store), kept = 0;
 	if (err < 0)
@@ -106,11 +107,11 @@ int keys_load(struct key_slots *out, struct store *store, const uint8_t *repo_id
 
 struct opening {
 	const struct secret *secret;
-	struct secret recovery;	/* what it says as a recovery key; or no bytes */
+	struct secret recovery; /* what it says as a recovery key; or no bytes */
 	int mistyped;		/* -EINVAL: it seems to be one, but is wrong */
 	struct error_copy why;
 	bool recovery_slots;
-	struct error_copy bad;	/* of a slot that can't be used; err 0: none */
+	struct error_copy bad; /* of a slot that can't be used; err 0: none */
 };
 
 static int begin_opening(struct opening *opening, const struct secret *secret)
@@ -121,11 +122,12 @@ static int begin_opening(struct opening *opening, const struct secret *secret)
 	if (opening->recovery.bytes == NULL)
 		return fail_errno(-ENOMEM, "opening");
 	size_t len = secret->len;
-	while (len > 0 && (secret->bytes[len - 1] == '\n' ||
-					  secret->bytes[len - 1] == '\r'))
+	while (len > 0
+			&& (secret->bytes[len - 1] == '\n'
+					|| secret->bytes[len - 1] == '\r'))
 		len--; /* of a key file */
-	int err = recovery_decode((uint8_t *)opening->recovery.bytes, secret->bytes,
-			len);
+	int err = recovery_decode((uint8_t *)opening->recovery.bytes,
+			secret->bytes, len);
 	if (err == 0)
 		opening->recovery.len = RECOVERY_SIZE;
 	if (err == -EINVAL) {
@@ -165,7 +167,8 @@ static int load_for_opening(struct opening *opening, struct store *store,
 	int r = list_slots(slots, store);
 	if (r == 0 && slots->count == 0)
 		r = fail(-EBADMSG,
-				"%s has no key slots left in its keys/ folder: put a "
+				"%s has no key slots left in its keys/ folder: "
+				"put a "
 				"copy of them back",
 				store_path(store));
 	for (int i = 0; r == 0 && i < slots->count; i++) {
@@ -189,8 +192,8 @@ static int try_slots(struct opening *opening, struct store *store,
 	for (int costly = 0; costly < 2; costly++) {
 		for (int i = 0; i < slots->count; i++) {
 			const struct key_slot *slot = &slots->items[i];
-			if (!slot->readable ||
-					(slot->slot.cost.ops > 0) != costly)
+			if (!slot->readable
+					|| (slot->slot.cost.ops > 0) != costly)
 				continue;
 			int err = try_slot(opening, repo_id, slot, master);
 			if (err == 0)
@@ -202,7 +205,8 @@ static int try_slots(struct opening *opening, struct store *store,
 				error_save(&opening->bad, err);
 		}
 	}
-	return opening->bad.err < 0 ? error_load(&opening->bad) : rejected(opening, store);
+	return opening->bad.err < 0 ? error_load(&opening->bad)
+				    : rejected(opening, store);
 }
 
 int keys_open(struct store *store, const uint8_t *repo_id,
@@ -242,7 +246,8 @@ static int check_opens(const uint8_t bytes[KEYSLOT_SIZE],
 	bool right = err == 0 && seal_equal(again, master, MASTER_KEY_SIZE);
 	seal_secret_free(again);
 	if (!right && err != -ENOMEM)
-		err = fail(-EIO, "the new key slot does not open and was not "
+		err = fail(-EIO,
+				"the new key slot does not open and was not "
 				"written: is this machine's memory sound?");
 	return err;
 }
@@ -252,8 +257,7 @@ int keys_add(struct store *store, const uint8_t *repo_id,
 		const uint8_t master[MASTER_KEY_SIZE],
 		char digits[KEY_SLOT_DIGITS + 1])
 {
-	struct keyslot slot = { .kind = secret->kind,
-		.created = time(NULL) };
+	struct keyslot slot = { .kind = secret->kind, .created = time(NULL) };
 	uint8_t bytes[KEYSLOT_SIZE], random[KEY_SLOT_DIGITS / 2];
 	char name[32];
 	if (strlen(label) > KEYSLOT_LABEL_MAX)
@@ -262,8 +266,8 @@ int keys_add(struct store *store, const uint8_t *repo_id,
 	if (secret->kind == KEYSLOT_PASSPHRASE)
 		slot.cost = (struct kdf_cost){ .ops = KDF_DEFAULT_OPS,
 			.mem_kib = KDF_DEFAULT_MEM_KIB };
-	int err = keyslot_make(bytes, &slot, repo_id, secret->bytes, secret->len,
-			master);
+	int err = keyslot_make(bytes, &slot, repo_id, secret->bytes,
+			secret->len, master);
 	if (err == 0)
 		err = check_opens(bytes, repo_id, secret, master);
 	if (err < 0)
@@ -280,8 +284,10 @@ static bool has_label(const struct key_slot *slot, const char *spec)
 	if (!slot->readable || slot->slot.label[0] == '\0')
 		return false;
 	CLEANUP_FREE char *escaped = name_escape(spec, strlen(spec));
-	return strcmp(slot->slot.label, spec) == 0 ||
-	       (escaped != NULL && strcmp(slot->slot.label, escaped) == 0);
+	return strcmp(slot->slot.label, spec) == 0
+			|| (escaped != NULL
+					&& strcmp(slot->slot.label, escaped)
+							== 0);
 }
 
 int keys_find(const struct key_slots *slots, const char *spec,
@@ -293,19 +299,22 @@ int keys_find(const struct key_slots *slots, const char *spec,
 	name_display(shown, sizeof(shown), spec);
 	for (int i = 0; i < slots->count; i++) {
 		const struct key_slot *slot = &slots->items[i];
-		bool meant = len >= PREFIX_MIN &&
-				strncmp(slot->digits, spec, len) == 0;
+		bool meant = len >= PREFIX_MIN
+				&& strncmp(slot->digits, spec, len) == 0;
 		if (!meant && !has_label(slot, spec))
 			continue;
 		if (found != NULL)
-			return fail(-ENOTUNIQ, "'%s' may be slot %s or %s; give "
-					"all digits of one", shown, found->digits,
-					slot->digits);
+			return fail(-ENOTUNIQ,
+					"'%s' may be slot %s or %s; give "
+					"all digits of one",
+					shown, found->digits, slot->digits);
 		found = slot;
 	}
 	if (found == NULL)
-		return fail(-ENOENT, "there is no key slot '%s'; 'amberfs key "
-				"list' shows those there are", shown);
+		return fail(-ENOENT,
+				"there is no key slot '%s'; 'amberfs key "
+				"list' shows those there are",
+				shown);
 	*out = found;
 	return 0;
 }

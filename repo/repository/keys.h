@@ -15,18 +15,19 @@
 
 struct key_slot {
 	char digits[KEY_SLOT_DIGITS + 1]; /* of keys/<16 digits> */
-	bool readable;		/* else only the digits count */
+	bool readable;			  /* else only the digits count */
 	struct keyslot slot;
 };
 
 struct key_slots {
 	struct key_slot items[KEYS_MAX]; /* sorted by digits */
 	int count;
-	bool more;		/* than KEYS_MAX are there */
+	bool more; /* than KEYS_MAX are there */
 };
 
 /* Loads all slots; damaged ones are in the list, not readable. */
-int keys_load(struct key_slots *out, struct store *store, const uint8_t *repo_id);
+int keys_load(struct key_slots *out, struct store *store,
+		const uint8_t *repo_id);
 
 /* Opens with SECRET: a passphrase, a key file's bytes, or either's text if
  * that is a recovery key. OPENED gets the slot's digits. 0; -EKEYREJECTED: none

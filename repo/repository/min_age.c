@@ -57,13 +57,13 @@ static int load_one(struct repository *repo, uint64_t number,
 	object_name(name, number);
 	int err = store_get(repo->store, name, &data, &len, OBJECT_MAX);
 	if (err == -ENOENT)
-		err = fail(-EBADMSG, "%s is missing, though there is a later one",
+		err = fail(-EBADMSG,
+				"%s is missing, though there is a later one",
 				name);
 	if (err < 0)
 		return err;
 	err = envelope_open(repo->seal, repo->config.repo_id,
-				ENVELOPE_RETENTION, name, data, len, &text,
-				&text_len);
+			ENVELOPE_RETENTION, name, data, len, &text, &text_len);
 	return err < 0 ? err : decode(out, name, text, text_len);
 }
 
@@ -114,7 +114,8 @@ static int load_all(struct repository *repo, struct min_age *out)
 	uint64_t highest = 0;
 	int err = store_list(repo->store, PREFIX, note_number, &highest);
 	if (err == 0 && highest > MIN_AGE_COUNT_MAX)
-		err = fail(-EBADMSG, "there are more than %u settings in " PREFIX,
+		err = fail(-EBADMSG,
+				"there are more than %u settings in " PREFIX,
 				MIN_AGE_COUNT_MAX);
 	if (err < 0 || highest == 0)
 		return err;
@@ -138,9 +139,11 @@ int min_age_load(struct repository *repo, struct min_age *out)
 	if (err < 0)
 		min_age_clear(out);
 	if (err == -EBADMSG)
-		return fail_within(err, "how long snapshots are protected can't "
+		return fail_within(err,
+				"how long snapshots are protected can't "
 				"be told, so nothing is removed: put a copy of "
-				"%s/" PREFIX " back", store_path(repo->store));
+				"%s/" PREFIX " back",
+				store_path(repo->store));
 	return err;
 }
 
@@ -154,7 +157,8 @@ void min_age_clear(struct min_age *min_age)
 
 int64_t min_age_in_force(const struct min_age *min_age)
 {
-	return min_age->count == 0 ? 0 : min_age->items[min_age->count - 1].min_age;
+	return min_age->count == 0 ? 0
+				   : min_age->items[min_age->count - 1].min_age;
 }
 
 /* Whether setting I was in force at TIME or later. Of the second in which it
@@ -168,7 +172,8 @@ int64_t min_age_until(const struct min_age *min_age, int64_t time)
 {
 	int64_t longest = 0;
 	for (size_t i = 0; i < min_age->count; i++)
-		if (in_force_from(min_age, i, time) && min_age->items[i].min_age > longest)
+		if (in_force_from(min_age, i, time)
+				&& min_age->items[i].min_age > longest)
 			longest = min_age->items[i].min_age;
 	return time + longest;
 }
@@ -184,7 +189,8 @@ int64_t min_age_longest(const struct min_age *min_age, int64_t now)
 	int64_t longest = min_age_in_force(min_age);
 	for (size_t i = 0; i + 1 < min_age->count; i++) {
 		/* The last moment for which it counts, and how long it does. */
-		int64_t end = min_age->items[i + 1].since, age = min_age->items[i].min_age;
+		int64_t end = min_age->items[i + 1].since,
+			age = min_age->items[i].min_age;
 		if (end + age > now && age > longest)
 			longest = age;
 	}
@@ -197,8 +203,8 @@ static int note_newest(void *ctx, const char *name)
 {
 	int64_t *newest = ctx, second = 0;
 	const char *slash = strrchr(name, '/');
-	if (slash != NULL && utc_parse(&second, slash + 1) == 0 &&
-			second > *newest)
+	if (slash != NULL && utc_parse(&second, slash + 1) == 0
+			&& second > *newest)
 		*newest = second;
 	return 0;
 }
@@ -208,8 +214,8 @@ void min_age_check_clock(struct repository *repo)
 	int64_t now = time(NULL), newest = 0;
 	char newest_text[UTC_TEXT_MAX], now_text[UTC_TEXT_MAX];
 	char age[SIZE_TEXT_MAX];
-	if (store_list(repo->store, "snapshots/", note_newest, &newest) < 0 ||
-			newest <= now + DAY)
+	if (store_list(repo->store, "snapshots/", note_newest, &newest) < 0
+			|| newest <= now + DAY)
 		return;
 	report_warning("the newest snapshot is of %s, %s ahead of this "
 		       "machine's clock (%s): is the clock right?",
@@ -220,8 +226,8 @@ void min_age_check_clock(struct repository *repo)
 
 static int append(struct min_age *min_age, const struct min_age_setting *one)
 {
-	struct min_age_setting *more = reallocarray(min_age->items, min_age->count + 1,
-			sizeof(*more));
+	struct min_age_setting *more = reallocarray(min_age->items,
+			min_age->count + 1, sizeof(*more));
 	if (more == NULL)
 		return fail_errno(-ENOMEM, "setting the least age");
 	more[min_age->count++] = *one;
@@ -229,15 +235,16 @@ static int append(struct min_age *min_age, const struct min_age_setting *one)
 	return 0;
 }
 
-int min_age_set(struct repository *repo, struct min_age *r,
-		int64_t min_age)
+int min_age_set(struct repository *repo, struct min_age *r, int64_t min_age)
 {
 	struct min_age_setting next = { .since = time(NULL),
 		.min_age = min_age };
-	int err = store_list(repo->store, "snapshots/", note_newest, &next.since);
+	int err = store_list(repo->store, "snapshots/", note_newest,
+			&next.since);
 	while (err == 0) {
 		if (r->count >= MIN_AGE_COUNT_MAX)
-			return fail(-EMLINK, "the least age was set %u times: "
+			return fail(-EMLINK,
+					"the least age was set %u times: "
 					"it can't be set again",
 					MIN_AGE_COUNT_MAX);
 		if (r->count > 0 && r->items[r->count - 1].since > next.since)

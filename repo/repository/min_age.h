@@ -24,8 +24,8 @@
 #define MIN_AGE_AGE_MAX INT64_C(3162240000) /* 100 years of 366 days */
 
 struct min_age_setting {
-	int64_t since;		/* UTC second */
-	int64_t min_age;	/* seconds, 0 … MIN_AGE_AGE_MAX */
+	int64_t since;	 /* UTC second */
+	int64_t min_age; /* seconds, 0 … MIN_AGE_AGE_MAX */
 };
 
 /* In the order of their numbers; SINCE never falls (what a wrong clock wrote
@@ -60,8 +60,7 @@ void min_age_check_clock(struct repository *repo);
 
 /* Makes MIN_AGE the setting from now on, durably, and adds it to R's. Its
  * SINCE is never before the newest snapshot, whatever the clock says. */
-int min_age_set(struct repository *repo, struct min_age *r,
-		int64_t min_age);
+int min_age_set(struct repository *repo, struct min_age *r, int64_t min_age);
 
 /* For repository_init: the first setting of a repository being made. */
 int min_age_put_first(struct store *store, const struct seal *seal,

@@ -28,19 +28,22 @@
 #define OPTIONS 4
 #define ROLE_NAME_MAX 32
 
-static void fill_options(struct option *option, struct repository_options *options)
+static void fill_options(struct option *option,
+		struct repository_options *options)
 {
 	const struct option rows[OPTIONS + 1] = {
-		{ "key-file", 0, OPTION_TEXT, &options->credentials.key_file, "FILE",
-			"open the repository with this key file" },
+		{ "key-file", 0, OPTION_TEXT, &options->credentials.key_file,
+				"FILE",
+				"open the repository with this key file" },
 		{ "passphrase-file", 0, OPTION_TEXT,
-			&options->credentials.passphrase_file, "FILE",
-			"take the passphrase from this file" },
+				&options->credentials.passphrase_file, "FILE",
+				"take the passphrase from this file" },
 		{ "passphrase-command", 0, OPTION_TEXT,
-			&options->credentials.passphrase_command, "CMD",
-			"take the passphrase from this command's output" },
+				&options->credentials.passphrase_command, "CMD",
+				"take the passphrase from this command's "
+				"output" },
 		{ "index-dir", 0, OPTION_TEXT, &options->index_dir, "DIR",
-			"keep the index here (default: in REPO)" },
+				"keep the index here (default: in REPO)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	memcpy(option, rows, sizeof(rows));
@@ -77,26 +80,31 @@ const struct option *repository_second_option_table(
 
 /* --- unlocking --- */
 
-static int unlock(struct repository *repo, const struct credentials *credentials)
+static int unlock(struct repository *repo,
+		const struct credentials *credentials)
 {
 	struct secret secret;
 	if (!repo->config.encrypted) {
 		if (credentials_given(credentials))
 			return fail(-EKEYREJECTED,
-					"%s is not encrypted, but a key was given: if it "
-					"should be encrypted, its config was replaced; if "
-					"not, call without a key (see AMBERFS_* too)",
+					"%s is not encrypted, but a key was "
+					"given: if it "
+					"should be encrypted, its config was "
+					"replaced; if "
+					"not, call without a key (see "
+					"AMBERFS_* too)",
 					store_path(repo->store));
 		repo->seal = seal_new(repo->config.public_key, false);
 		return repo->seal != NULL ? 0 : fail_errno(-ENOMEM, "opening");
 	}
-	int err = credentials_secret(credentials, store_path(repo->store), false, &secret);
+	int err = credentials_secret(credentials, store_path(repo->store),
+			false, &secret);
 	if (err < 0)
 		return err;
 	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
-	err = master != NULL ? keys_open(repo->store, repo->config.repo_id, &secret, master,
-				     repo->key_slot)
-		   : fail_errno(-ENOMEM, "opening");
+	err = master != NULL ? keys_open(repo->store, repo->config.repo_id,
+			      &secret, master, repo->key_slot)
+			     : fail_errno(-ENOMEM, "opening");
 	if (err == 0) {
 		repo->seal = seal_new(master, true);
 		if (repo->seal == NULL)
@@ -107,14 +115,17 @@ static int unlock(struct repository *repo, const struct credentials *credentials
 	return err;
 }
 
-static int open_config(struct repository *repo, const struct credentials *credentials)
+static int open_config(struct repository *repo,
+		const struct credentials *credentials)
 {
 	CLEANUP_FREE void *data = NULL;
 	size_t len;
-	int err = store_get(repo->store, CONFIG_NAME, &data, &len, CONFIG_READ_MAX);
+	int err = store_get(repo->store, CONFIG_NAME, &data, &len,
+			CONFIG_READ_MAX);
 	if (err == -ENOENT)
 		return fail(-ENOENT,
-				"%s is not an amberfs repository (it has no config); "
+				"%s is not an amberfs repository (it has no "
+				"config); "
 				"make one with 'amberfs init'",
 				store_path(repo->store));
 	if (err == 0)
@@ -125,7 +136,8 @@ static int open_config(struct repository *repo, const struct credentials *creden
 		return err;
 	if (config_authenticate(data, len, repo->seal) < 0)
 		return fail(-EBADMSG,
-				"%s/config was changed by someone without the key: put "
+				"%s/config was changed by someone without the "
+				"key: put "
 				"a good copy back",
 				store_path(repo->store));
 	return 0;
@@ -142,8 +154,10 @@ int repository_open(struct repository **out, const char *path,
 		return fail_errno(-ENOMEM, "opening %s", path);
 	err = store_open_local(&repo->store, path);
 	if (err == -ENOENT)
-		err = fail(-ENOENT, "there is no repository at %s; make one with "
-				"'amberfs init %s'", path, path);
+		err = fail(-ENOENT,
+				"there is no repository at %s; make one with "
+				"'amberfs init %s'",
+				path, path);
 	if (err == 0)
 		err = open_config(repo, &options->credentials);
 	if (err < 0) {
@@ -162,7 +176,8 @@ int repository_peek_id(const char *path, uint8_t id[REPO_ID_SIZE])
 	size_t len = 0;
 	int err = store_open_local(&store, path);
 	if (err == 0)
-		err = store_get(store, CONFIG_NAME, &data, &len, CONFIG_READ_MAX);
+		err = store_get(store, CONFIG_NAME, &data, &len,
+				CONFIG_READ_MAX);
 	if (err == 0)
 		err = config_decode(&config, data, len);
 	if (err == 0)
@@ -171,19 +186,24 @@ int repository_peek_id(const char *path, uint8_t id[REPO_ID_SIZE])
 	return err < 0 ? fail_within(err, "%s", path) : 0;
 }
 
-int repository_attach(struct repository *repo, const struct repository_options *options)
+int repository_attach(struct repository *repo,
+		const struct repository_options *options)
 {
-	repo->exclusions = exclusions_new(repo->store, repo->seal, repo->config.repo_id);
+	repo->exclusions = exclusions_new(repo->store, repo->seal,
+			repo->config.repo_id);
 	repo->packs = repo->exclusions == NULL
 			? NULL
-			: pack_cache_new(repo->store, repo->seal, repo->config.repo_id,
-					  repo->exclusions,
-					  options->chunks_max ? options->chunks_max
+			: pack_cache_new(repo->store, repo->seal,
+					repo->config.repo_id, repo->exclusions,
+					options->chunks_max
+							? options->chunks_max
 							: CHUNKS_DEFAULT);
 	if (repo->packs == NULL)
-		return fail_errno(-ENOMEM, "opening %s", store_path(repo->store));
-	int err = index_open(&repo->index, repo->store, repo->config.repo_id, options->index_dir,
-			pack_cache_load_for_index, repo->packs);
+		return fail_errno(-ENOMEM, "opening %s",
+				store_path(repo->store));
+	int err = index_open(&repo->index, repo->store, repo->config.repo_id,
+			options->index_dir, pack_cache_load_for_index,
+			repo->packs);
 	if (err < 0)
 		return err;
 	pack_cache_set_index(repo->packs, repo->index);
@@ -211,7 +231,7 @@ static int put_retention(struct store *store, const struct config *config,
 		.min_age = min_age };
 	return min_age == 0 ? 0
 			    : min_age_put_first(store, seal, config->repo_id,
-						&first);
+					    &first);
 }
 
 static int fill_new(struct store *store, const struct config *config,
@@ -232,24 +252,28 @@ static int fill_new(struct store *store, const struct config *config,
 	config_encode(bytes, config, seal);
 	seal_free(seal);
 	/* The last step: from here on it is a repository. */
-	return err < 0 ? err : store_put(store, CONFIG_NAME, bytes, sizeof(bytes),
-					   true);
+	return err < 0 ? err
+		       : store_put(store, CONFIG_NAME, bytes, sizeof(bytes),
+				       true);
 }
 
-static int init_encrypted(const char *path, const struct repository_options *options,
+static int init_encrypted(const char *path,
+		const struct repository_options *options,
 		const struct config *config)
 {
 	struct secret secret;
 	struct store *store = NULL;
-	int err = credentials_secret(&options->credentials, path, true, &secret);
+	int err = credentials_secret(&options->credentials, path, true,
+			&secret);
 	if (err < 0)
 		return err;
 	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
 	err = master != NULL ? store_create_local(&store, path)
-		   : fail_errno(-ENOMEM, "making a repository");
+			     : fail_errno(-ENOMEM, "making a repository");
 	if (err == 0) {
 		seal_random(master, MASTER_KEY_SIZE);
-		err = fill_new(store, config, &secret, master, options->min_age);
+		err = fill_new(store, config, &secret, master,
+				options->min_age);
 	}
 	store_close(store);
 	seal_secret_free(master);
@@ -268,12 +292,14 @@ int repository_init(const char *path, const struct repository_options *options,
 		return init_encrypted(path, options, config);
 	if (credentials_given(&options->credentials))
 		return fail(-EINVAL,
-				"--no-encryption and a key (option or AMBERFS_* "
+				"--no-encryption and a key (option or "
+				"AMBERFS_* "
 				"variable) contradict each other");
 	err = store_create_local(&store, path);
 	if (err < 0)
 		return err;
-	err = fill_new(store, config, NULL, config->public_key, options->min_age);
+	err = fill_new(store, config, NULL, config->public_key,
+			options->min_age);
 	store_close(store);
 	return err;
 }

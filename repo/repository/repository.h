@@ -29,7 +29,7 @@ struct repository {
 /* How to unlock; filled from options and environment by the option table. */
 struct credentials {
 	const char *passphrase_file;	/* --passphrase-file */
-	const char *passphrase_command;	/* --passphrase-command */
+	const char *passphrase_command; /* --passphrase-command */
 	const char *key_file;		/* --key-file */
 	bool no_encryption;		/* --no-encryption, for init */
 	/* What is typed at a prompt is kept as if it had been in the
@@ -42,14 +42,15 @@ struct credentials {
 
 struct repository_options {
 	struct credentials credentials;
-	const char *index_dir;		/* --index-dir; NULL: default */
-	uint32_t chunks_max;		/* locality cache; 0: default */
-	int64_t min_age;		/* seconds, for init; see min_age.h */
+	const char *index_dir; /* --index-dir; NULL: default */
+	uint32_t chunks_max;   /* locality cache; 0: default */
+	int64_t min_age;       /* seconds, for init; see min_age.h */
 };
 
 /* The option rows that every command with a REPO has: --key-file,
  * --passphrase-file, --passphrase-command, --index-dir. OPTIONS is remembered. */
-const struct option *repository_option_table(struct repository_options *options);
+const struct option *repository_option_table(
+		struct repository_options *options);
 /* The same for a second repository, with ROLE ("to", "from"; static) before
  * each name. */
 const struct option *repository_second_option_table(
@@ -59,7 +60,8 @@ const struct option *repository_second_option_table(
  * PATH and the remedy. */
 int repository_open(struct repository **out, const char *path,
 		const struct repository_options *options);
-int repository_attach(struct repository *repo, const struct repository_options *options);
+int repository_attach(struct repository *repo,
+		const struct repository_options *options);
 /* The id that the config at PATH gives, read without a key and thus proved by
  * nothing. */
 int repository_peek_id(const char *path, uint8_t id[REPO_ID_SIZE]);
@@ -89,7 +91,8 @@ int snapshot_object_load(struct repository *repo, const char *object,
 /* 0: SNAP is still there, the very same; -ENOENT: it was forgotten (maybe
  * another has its name); or why that can't be told. What a session publishes
  * counts only if this says 0 afterwards. */
-int snapshot_object_exists(struct repository *repo, const struct snapshot *snap);
+int snapshot_object_exists(struct repository *repo,
+		const struct snapshot *snap);
 
 /* SPEC: "source/time", "source/latest", a unique prefix (4+ digits) of an id;
  * each may be followed by "/file". *FILE (malloc'ed, may be NULL result) gets
@@ -108,8 +111,8 @@ int snapshot_list_latest(struct repository *repo, const char *source,
 
 /* The number of the next snapshot of SOURCE whose last one is BASE (or NULL):
  * higher than any that this machine has seen. */
-uint64_t snapshot_list_next_sequence(struct repository *repo, const char *source,
-		const struct snapshot *base);
+uint64_t snapshot_list_next_sequence(struct repository *repo,
+		const char *source, const struct snapshot *base);
 
 /* THE commit point. Takes the next free second at or after SNAP->time, sets
  * object and id. */
@@ -119,10 +122,12 @@ int snapshot_object_commit_at(struct repository *repo, struct snapshot *snap);
 
 /* True if A (of RA) and B (of RB) are one snapshot: one was copied from the
  * other, or both from one. */
-bool snapshot_object_is_copy(const struct repository *ra, const struct snapshot *a,
-		const struct repository *rb, const struct snapshot *b);
+bool snapshot_object_is_copy(const struct repository *ra,
+		const struct snapshot *a, const struct repository *rb,
+		const struct snapshot *b);
 
-int snapshot_object_delete(struct repository *repo, const struct snapshot *snap);
+int snapshot_object_delete(struct repository *repo,
+		const struct snapshot *snap);
 /* The object's name and time of a snapshot that can't be read: SPEC must be
  * source/time. */
 int snapshot_resolve_unread(const char *spec, char object[OBJECT_NAME_MAX],

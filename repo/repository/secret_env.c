@@ -22,7 +22,7 @@
 extern char **environ;
 
 static struct {
-	char *text;		/* "NAME=value", secret memory */
+	char *text; /* "NAME=value", secret memory */
 	size_t name_len;
 } taken[TAKEN_MAX];
 static int count;
@@ -31,10 +31,11 @@ static bool is_secret(const char *entry)
 {
 	const char *end = strchr(entry, '=');
 	size_t len = end != NULL ? (size_t)(end - entry) + 1 : 0;
-	return len >= strlen(PREFIX SUFFIX) &&
-	       strncmp(entry, PREFIX, strlen(PREFIX)) == 0 &&
-	       strncmp(entry + len - strlen(SUFFIX), SUFFIX,
-			       strlen(SUFFIX)) == 0;
+	return len >= strlen(PREFIX SUFFIX)
+			&& strncmp(entry, PREFIX, strlen(PREFIX)) == 0
+			&& strncmp(entry + len - strlen(SUFFIX), SUFFIX,
+					   strlen(SUFFIX))
+			== 0;
 }
 
 static int take(char *entry)
@@ -88,9 +89,10 @@ const char *secret_env_get(const char *name)
 {
 	const char *v = getenv(name);
 	for (int i = 0; i < count; i++)
-		if (strlen(name) == taken[i].name_len &&
-				strncmp(taken[i].text, name,
-						taken[i].name_len) == 0)
+		if (strlen(name) == taken[i].name_len
+				&& strncmp(taken[i].text, name,
+						   taken[i].name_len)
+						== 0)
 			v = taken[i].text + taken[i].name_len + 1;
 	return v != NULL && *v ? v : NULL;
 }

@@ -30,8 +30,9 @@ static int put(struct repository *repo, const char *name, const char *text)
 {
 	CLEANUP_FREE uint8_t *object = NULL;
 	size_t len;
-	int err = envelope_seal(repo->seal, repo->config.repo_id, ENVELOPE_CONDEMNED,
-			name, text, strlen(text), &object, &len);
+	int err = envelope_seal(repo->seal, repo->config.repo_id,
+			ENVELOPE_CONDEMNED, name, text, strlen(text), &object,
+			&len);
 	return err < 0 ? err : store_put(repo->store, name, object, len, true);
 }
 
@@ -75,7 +76,8 @@ static int note_pack(void *ctx, const char *name)
 		return 0;
 	if (array->count == array->room) {
 		size_t room = array->room ? 2 * array->room : 64;
-		struct pack_id *more = realloc(array->items, room * sizeof(*more));
+		struct pack_id *more =
+				realloc(array->items, room * sizeof(*more));
 		if (more == NULL)
 			return fail_errno(-ENOMEM, "listing condemned packs");
 		array->items = more;
@@ -114,8 +116,7 @@ static uint64_t epoch_number(const char *name)
 		return 0;
 	const char *digits = name + strlen(EPOCH_PREFIX);
 	size_t n = strspn(digits, "0123456789");
-	if (n == 0 || n > EPOCH_DIGITS || digits[n] != '\0'
-			|| digits[0] == '0')
+	if (n == 0 || n > EPOCH_DIGITS || digits[n] != '\0' || digits[0] == '0')
 		return 0;
 	return strtoull(digits, NULL, 10);
 }
@@ -158,7 +159,8 @@ static int put_epoch(struct repository *repo, uint64_t n)
 	return put(repo, name, text);
 }
 
-int condemned_announce_epoch(struct repository *repo, uint64_t least, uint64_t *epoch)
+int condemned_announce_epoch(struct repository *repo, uint64_t least,
+		uint64_t *epoch)
 {
 	int err = -EEXIST;
 	for (int i = 0; err == -EEXIST && i < ANNOUNCE_TRIES; i++) {
@@ -168,7 +170,8 @@ int condemned_announce_epoch(struct repository *repo, uint64_t least, uint64_t *
 			return err;
 		n = (n > least ? n : least) + 1;
 		if (n > (uint64_t)EPOCH_MAX)
-			return fail(-EOVERFLOW, "the epochs in %s/" DIRECTORY
+			return fail(-EOVERFLOW,
+					"the epochs in %s/" DIRECTORY
 					" are used up: somebody forged one",
 					store_path(repo->store));
 		err = put_epoch(repo, n);

@@ -16,13 +16,15 @@ int condemned_add(struct repository *repo, const struct pack_id *pack);
 /* Deletes the object, after the pack. 0 also where it is gone. */
 int condemned_clear(struct repository *repo, const struct pack_id *pack);
 /* All that are listed now, sorted by id; *OUT is malloc'ed. */
-int condemned_list(struct repository *repo, struct pack_id **out, size_t *count);
+int condemned_list(struct repository *repo, struct pack_id **out,
+		size_t *count);
 
 /* The highest epoch, 0 if there is none. */
 int condemned_latest_epoch(struct repository *repo, uint64_t *epoch);
 /* Announces a new epoch, above LEAST (the highest that a living session has
  * acknowledged) and above all there are; older ones are deleted then. To be
  * called when all condemned objects are durable. */
-int condemned_announce_epoch(struct repository *repo, uint64_t least, uint64_t *epoch);
+int condemned_announce_epoch(struct repository *repo, uint64_t least,
+		uint64_t *epoch);
 
 #endif

@@ -67,7 +67,8 @@ static const char *path_of(const struct exclusive *exclusive)
 	return store_path(exclusive->repo->store);
 }
 
-static void object_name(char out[80], const struct exclusive *exclusive, int64_t number)
+static void object_name(char out[80], const struct exclusive *exclusive,
+		int64_t number)
 {
 	snprintf(out, 80, "sessions/%s.%" PRId64, exclusive->name, number);
 }
@@ -76,9 +77,9 @@ static void object_name(char out[80], const struct exclusive *exclusive, int64_t
 
 struct look {
 	const struct exclusive *e;
-	int64_t highest;	/* -1: none */
-	bool recorded;		/* our session has a record */
-	bool delete_lower;	/* than e->number */
+	int64_t highest;   /* -1: none */
+	bool recorded;	   /* our session has a record */
+	bool delete_lower; /* than e->number */
 };
 
 /* The n of "sessions/NAME.<n>", or -1. */
@@ -89,8 +90,8 @@ static int64_t number_of(const char *name, const char *text)
 	if (strncmp(text, name, len) != 0 || text[len] != '.')
 		return -1;
 	size_t count = strspn(digits, "0123456789");
-	if (count == 0 || count > 18 || digits[count] != '\0' ||
-			(digits[0] == '0' && count > 1))
+	if (count == 0 || count > 18 || digits[count] != '\0'
+			|| (digits[0] == '0' && count > 1))
 		return -1;
 	return strtoll(digits, NULL, 10);
 }
@@ -102,8 +103,8 @@ static int note(void *ctx, const char *object)
 	int64_t number = number_of(look->e->name, text);
 	if (number > look->highest)
 		look->highest = number;
-	if (strncmp(text, look->e->id, ID_TEXT - 1) == 0 &&
-			text[ID_TEXT - 1] == '.')
+	if (strncmp(text, look->e->id, ID_TEXT - 1) == 0
+			&& text[ID_TEXT - 1] == '.')
 		look->recorded = true;
 	if (look->delete_lower && number >= 0 && number < look->e->number)
 		store_delete(look->e->repo->store, object);
@@ -132,7 +133,7 @@ static int look(struct look *l, const struct exclusive *exclusive)
 
 struct holder {
 	const struct exclusive *e;
-	char id[ID_TEXT];	/* "": unknown; then any of that kind */
+	char id[ID_TEXT]; /* "": unknown; then any of that kind */
 	bool found;
 	char text[512];
 };
@@ -142,9 +143,9 @@ static int describe(void *ctx, const char *id, bool alive,
 {
 	struct holder *holder = ctx;
 	char since[UTC_TEXT_MAX];
-	bool fits = holder->id[0] != '\0' ? strcmp(id, holder->id) == 0
-				     : record == NULL ||
-						       record->kind == holder->e->kind;
+	bool fits = holder->id[0] != '\0'
+			? strcmp(id, holder->id) == 0
+			: record == NULL || record->kind == holder->e->kind;
 	if (!alive || !fits || strcmp(id, holder->e->id) == 0)
 		return 0;
 	holder->found = true;
@@ -176,8 +177,9 @@ static int load_holder(struct holder *holder, int64_t number)
 	if (err < 0 && err != -EFBIG)
 		return err;
 	if (err == 0)
-		err = envelope_open(repo->seal, repo->config.repo_id, ENVELOPE_SESSION,
-				name, data, len, &json, &json_len);
+		err = envelope_open(repo->seal, repo->config.repo_id,
+				ENVELOPE_SESSION, name, data, len, &json,
+				&json_len);
 	if (err == 0)
 		err = json_fields_load(&object, name, json, json_len);
 	if (err == -ENOMEM)
@@ -193,7 +195,8 @@ static int load_holder(struct holder *holder, int64_t number)
 
 static int busy(const struct exclusive *exclusive, const char *who)
 {
-	return fail(-EBUSY, "%s %s: another one is at it (%s); wait until it "
+	return fail(-EBUSY,
+			"%s %s: another one is at it (%s); wait until it "
 			"has ended, see 'amberfs sessions'",
 			work_name(exclusive), path_of(exclusive), who);
 }
@@ -245,7 +248,8 @@ static int take(struct exclusive *exclusive)
 	if (err < 0)
 		return err == -ENOENT ? 1 : err;
 	if (l.highest == NUMBER_MAX)
-		return fail(-EBADMSG, "sessions/%s.%" PRId64 " in %s has a number "
+		return fail(-EBADMSG,
+				"sessions/%s.%" PRId64 " in %s has a number "
 				"that nobody reaches; delete it",
 				exclusive->name, l.highest, path_of(exclusive));
 	exclusive->number = l.highest + 1;
@@ -298,8 +302,10 @@ int exclusive_begin(struct exclusive **out, struct repository *repo,
 
 static int passed_over(const struct exclusive *exclusive)
 {
-	return fail(-ESTALE, "%s %s: another process took this one for dead and "
-			"took over; run it again", work_name(exclusive), path_of(exclusive));
+	return fail(-ESTALE,
+			"%s %s: another process took this one for dead and "
+			"took over; run it again",
+			work_name(exclusive), path_of(exclusive));
 }
 
 int exclusive_check(struct exclusive *exclusive)

@@ -34,8 +34,8 @@ int marking_begin(struct session *session)
 	char name[80];
 	size_t len = 0;
 	marking_name(name, session);
-	int err = envelope_seal(repo->seal, repo->config.repo_id, ENVELOPE_SESSION,
-			name, "{}", 2, &object, &len);
+	int err = envelope_seal(repo->seal, repo->config.repo_id,
+			ENVELOPE_SESSION, name, "{}", 2, &object, &len);
 	return err < 0 ? err : store_put(repo->store, name, object, len, false);
 }
 
@@ -49,7 +49,7 @@ int marking_end(struct session *session)
 
 struct marker {
 	struct store *store;
-	char id[ID_DIGITS + 1];	/* of a living one, or "" */
+	char id[ID_DIGITS + 1]; /* of a living one, or "" */
 };
 
 static int note_marker(void *ctx, const char *name)
@@ -99,10 +99,13 @@ static int gave_up(struct repository *repo, const struct marker *marker)
 	struct culprit c = { .id = marker->id };
 	session_list(repo, describe, &c);
 	return fail(-EBUSY,
-			"a prune of %s (%s) has been looking for a minute at what "
-			"the snapshots need, and none may be removed meanwhile; "
+			"a prune of %s (%s) has been looking for a minute at "
+			"what "
+			"the snapshots need, and none may be removed "
+			"meanwhile; "
 			"see 'amberfs sessions' and try again",
-			store_path(repo->store), c.text[0] ? c.text : marker->id);
+			store_path(repo->store),
+			c.text[0] ? c.text : marker->id);
 }
 
 int marking_wait(struct repository *repo)

@@ -48,16 +48,16 @@ struct session {
 	struct session_record record; /* roots are filled in when published */
 	pthread_mutex_t mutex;
 	/* protected by mutex */
-	uint64_t number;	/* N of the record that counts */
+	uint64_t number; /* N of the record that counts */
 	bool published;
-	bool fenced;		/* taken for dead by somebody */
-	bool told;		/* the published record says all there is */
+	bool fenced; /* taken for dead by somebody */
+	bool told;   /* the published record says all there is */
 	struct standing *standing;
 	uint32_t standing_count, standing_room;
 
 	pthread_t watcher;
 	bool watched;
-	int stop;		/* eventfd: the watcher is to end */
+	int stop; /* eventfd: the watcher is to end */
 };
 
 const char *session_id(const struct session *session)
@@ -93,7 +93,8 @@ static int put_record(struct session *session, const char *name)
 	CLEANUP_FREE char *text = NULL;
 	CLEANUP_FREE uint8_t *object = NULL;
 	size_t len;
-	session->record.roots = calloc(session->standing_count + 1, sizeof(struct id));
+	session->record.roots =
+			calloc(session->standing_count + 1, sizeof(struct id));
 	if (session->record.roots == NULL)
 		return fail_errno(-ENOMEM, "publishing the session");
 	session->record.root_count = session->standing_count;
@@ -106,16 +107,19 @@ static int put_record(struct session *session, const char *name)
 	json_decref(json);
 	if (text == NULL)
 		return fail_errno(-ENOMEM, "publishing the session");
-	int err = envelope_seal(session->repo->seal, session->repo->config.repo_id,
-			ENVELOPE_SESSION, name, text, strlen(text), &object,
-			&len);
-	return err < 0 ? err : store_put(session->repo->store, name, object, len, true);
+	int err = envelope_seal(session->repo->seal,
+			session->repo->config.repo_id, ENVELOPE_SESSION, name,
+			text, strlen(text), &object, &len);
+	return err < 0 ? err
+		       : store_put(session->repo->store, name, object, len,
+				       true);
 }
 
 static int stale(void)
 {
 	return fail(-ESTALE,
-			"another process took this one for dead and removed its "
+			"another process took this one for dead and removed "
+			"its "
 			"session; run it again");
 }
 
@@ -130,7 +134,9 @@ static int publish(struct session *session)
 	if (err < 0)
 		return fail_within(err, "publishing the session");
 	record_name(before, session->id, session->number);
-	if (session->published && store_delete(session->repo->store, before) == -ENOENT) {
+	if (session->published
+			&& store_delete(session->repo->store, before)
+					== -ENOENT) {
 		/* The one that counted is gone: we were taken for dead. That
 		 * must show for good, so no newer one may hide it. */
 		session->fenced = true;
@@ -142,7 +148,8 @@ static int publish(struct session *session)
 	return 0;
 }
 
-static struct standing *find_standing(struct session *session, const struct id *root)
+static struct standing *find_standing(struct session *session,
+		const struct id *root)
 {
 	for (uint32_t i = 0; i < session->standing_count; i++)
 		if (id_equal(&session->standing[i].root, root))
@@ -155,9 +162,11 @@ static int add_standing(struct session *session, const struct id *root)
 	if (session->standing_count == SESSION_ROOTS_MAX)
 		return fail(-EMFILE, "too many images are in use at once");
 	if (session->standing_count == session->standing_room) {
-		uint32_t room = session->standing_room ? 2 * session->standing_room : 16;
-		struct standing *more = realloc(
-				session->standing, room * sizeof(*more));
+		uint32_t room = session->standing_room
+				? 2 * session->standing_room
+				: 16;
+		struct standing *more = realloc(session->standing,
+				room * sizeof(*more));
 		if (more == NULL)
 			return fail_errno(-ENOMEM, "publishing the session");
 		session->standing = more;
@@ -211,7 +220,8 @@ int session_leave(struct session *session, const struct id *root)
 	return drop_standing(session, root) ? publish(session) : 0;
 }
 
-int session_leave_all(struct session *session, const struct id *roots, size_t count)
+int session_leave_all(struct session *session, const struct id *roots,
+		size_t count)
 {
 	LOCK_SCOPE(&session->mutex);
 	bool gone = false;
@@ -330,7 +340,7 @@ static void stop_watching(struct session *session)
 
 struct seen {
 	char id[2 * SESSION_ID_SIZE + 1];
-	bool recorded;		/* false: only the lease was seen */
+	bool recorded; /* false: only the lease was seen */
 	uint64_t number;
 };
 
@@ -345,8 +355,9 @@ static int remember(struct seen_list *list, const struct seen *now)
 		struct seen *known = &list->items[i];
 		if (strcmp(known->id, now->id) != 0)
 			continue;
-		if (now->recorded && (!known->recorded ||
-					     now->number > known->number))
+		if (now->recorded
+				&& (!known->recorded
+						|| now->number > known->number))
 			*known = *now;
 		return 0;
 	}
@@ -369,7 +380,8 @@ static int note_record(void *ctx, const char *name)
 	struct seen now = { .recorded = true };
 	const char *text = name + strlen("sessions/");
 	char *end;
-	if (strlen(text) < sizeof(now.id) + 1 || text[sizeof(now.id) - 1] != '.')
+	if (strlen(text) < sizeof(now.id) + 1
+			|| text[sizeof(now.id) - 1] != '.')
 		return 0;
 	memcpy(now.id, text, sizeof(now.id) - 1);
 	now.number = strtoull(text + sizeof(now.id), &end, 10);
@@ -382,8 +394,8 @@ static int note_lease(void *ctx, const char *id)
 {
 	uint8_t bytes[SESSION_ID_SIZE];
 	struct seen now = { .recorded = false };
-	if (strlen(id) != sizeof(now.id) - 1 ||
-			hex_decode(bytes, sizeof(bytes), id) < 0)
+	if (strlen(id) != sizeof(now.id) - 1
+			|| hex_decode(bytes, sizeof(bytes), id) < 0)
 		return 0;
 	memcpy(now.id, id, sizeof(now.id));
 	return remember(ctx, &now);
@@ -401,7 +413,7 @@ static int load_record(struct repository *repo, const struct seen *seen,
 	if (err < 0)
 		return err;
 	err = envelope_open(repo->seal, repo->config.repo_id, ENVELOPE_SESSION,
-				name, data, len, &json, &json_len);
+			name, data, len, &json, &json_len);
 	return err < 0 ? err : session_record_from_json(record, json, json_len);
 }
 
@@ -470,7 +482,8 @@ struct traces {
 static int delete_trace(void *ctx, const char *name)
 {
 	struct traces *traces = ctx;
-	if (strncmp(name + strlen("sessions/"), traces->id, strlen(traces->id)) == 0)
+	if (strncmp(name + strlen("sessions/"), traces->id, strlen(traces->id))
+			== 0)
 		store_delete(traces->store, name);
 	return 0;
 }
@@ -507,8 +520,8 @@ static int bury(void *ctx, const char *id, bool alive,
 
 bool session_unwritable(int err)
 {
-	return err == -EROFS || err == -EACCES || err == -EPERM ||
-	       err == -ENOSPC || err == -EDQUOT;
+	return err == -EROFS || err == -EACCES || err == -EPERM
+			|| err == -ENOSPC || err == -EDQUOT;
 }
 
 static int fill_record(struct session *session, enum session_kind kind,
@@ -521,7 +534,9 @@ static int fill_record(struct session *session, enum session_kind kind,
 	session->record.pid = getpid();
 	session->record.host = name_escape(host, strlen(host));
 	session->record.activity = activity != NULL ? strdup(activity) : NULL;
-	if (session->record.host == NULL || (activity != NULL && session->record.activity == NULL))
+	if (session->record.host == NULL
+			|| (activity != NULL
+					&& session->record.activity == NULL))
 		return fail_errno(-ENOMEM, "registering the session");
 	return 0;
 }
@@ -552,7 +567,8 @@ int session_begin(struct session **out, struct repository *repo,
 	uint8_t random[SESSION_ID_SIZE];
 	if (!store_writable(repo->store))
 		return fail(-EROFS,
-				"%s can't be written by this user: is it mounted "
+				"%s can't be written by this user: is it "
+				"mounted "
 				"read-only, or owned by somebody else?",
 				store_path(repo->store));
 	struct session *session = calloc(1, sizeof(*session));

@@ -23,7 +23,8 @@ int session_begin(struct session **out, struct repository *repo,
 /* True if ERR of session_begin or session_add_root says that nothing can be
  * written there (permissions, a full disk), which need not stop a reader. */
 bool session_unwritable(int err);
-void session_end(struct session *session); /* removes the traces; NULL allowed */
+void session_end(
+		struct session *session); /* removes the traces; NULL allowed */
 
 const char *session_id(const struct session *session); /* 32 digits */
 struct repository *session_repository(const struct session *session);

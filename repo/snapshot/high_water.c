@@ -36,7 +36,8 @@ static bool state_path(char out[STATE_PATH_MAX])
 
 static void make_directories(char *path)
 {
-	for (char *p = strchr(path + 1, '/'); p != NULL; p = strchr(p + 1, '/')) {
+	for (char *p = strchr(path + 1, '/'); p != NULL;
+			p = strchr(p + 1, '/')) {
 		*p = '\0';
 		mkdir(path, 0700);
 		*p = '/';
@@ -57,8 +58,7 @@ static int open_directory(struct repository *repo, bool make)
 	hex_encode(id, repo->config.repo_id, REPO_ID_SIZE);
 	if (make)
 		mkdirat(top, id, 0700);
-	return openat(top, id,
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return openat(top, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
 uint64_t high_water_get(struct repository *repo, const char *source)
@@ -66,10 +66,10 @@ uint64_t high_water_get(struct repository *repo, const char *source)
 	char name[NAME_COMPONENT_MAX + 1], text[32];
 	CLEANUP_FD int directory = open_directory(repo, false);
 	name_component(name, source);
-	CLEANUP_FD int fd = directory < 0 ? -1
-				       : openat(directory, name,
-							 O_RDONLY | O_CLOEXEC
-							 | O_NOFOLLOW);
+	CLEANUP_FD int fd = directory < 0
+			? -1
+			: openat(directory, name,
+					O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 	if (n <= 0)
 		return 0;
@@ -77,7 +77,8 @@ uint64_t high_water_get(struct repository *repo, const char *source)
 	return strtoull(text, NULL, 10);
 }
 
-void high_water_set(struct repository *repo, const char *source, uint64_t sequence)
+void high_water_set(struct repository *repo, const char *source,
+		uint64_t sequence)
 {
 	char name[NAME_COMPONENT_MAX + 1], text[32], temporary[64];
 	CLEANUP_FD int directory = open_directory(repo, true);

@@ -44,8 +44,8 @@ static size_t format_period(char out[KEEP_PERIOD_MAX], enum keep_rule rule,
 	}
 }
 
-char *keep_policy_period(char out[KEEP_PERIOD_MAX], enum keep_rule rule, int64_t time,
-		bool utc)
+char *keep_policy_period(char out[KEEP_PERIOD_MAX], enum keep_rule rule,
+		int64_t time, bool utc)
 {
 	time_t second = (time_t)time;
 	struct tm tm;
@@ -95,7 +95,9 @@ void keep_policy_apply(const struct keep_policy *policy, const int64_t *times,
 	for (size_t i = 0; i < count; i++) {
 		if (last == KEEP_ALL || (last > 0 && count - i <= (size_t)last))
 			out[i].rules |= 1u << KEEP_LAST;
-		if (policy->has_within && times[count - 1] - times[i] <= policy->within)
+		if (policy->has_within
+				&& times[count - 1] - times[i]
+						<= policy->within)
 			out[i].rules |= 1u << KEEP_WITHIN;
 	}
 }

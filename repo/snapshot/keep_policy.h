@@ -51,8 +51,8 @@ enum keep_rule {
 struct keep_policy {
 	long counts[KEEP_WITHIN]; /* by rule: 0 … or KEEP_ALL */
 	bool has_within;
-	int64_t within;		  /* seconds, at least 0 */
-	bool utc;		  /* periods of UTC */
+	int64_t within; /* seconds, at least 0 */
+	bool utc;	/* periods of UTC */
 };
 
 /* Sets of rules: 1 << enum keep_rule. Kept if RULES is not 0. */
@@ -76,7 +76,7 @@ const char *keep_policy_rule_name(enum keep_rule rule);
 /* The period of RULE that TIME lies in, empty for KEEP_LAST and KEEP_WITHIN:
  * 2026-11-23T04+0100, 2026-11-23, 2026-W48, 2026-11, 2026. Two times lie in the
  * same period if these are equal. Returns OUT. */
-char *keep_policy_period(char out[KEEP_PERIOD_MAX], enum keep_rule rule, int64_t time,
-		bool utc);
+char *keep_policy_period(char out[KEEP_PERIOD_MAX], enum keep_rule rule,
+		int64_t time, bool utc);
 
 #endif

@@ -20,8 +20,7 @@
 
 static void pin_name(char out[OBJECT_NAME_MAX], const char *snapshot)
 {
-	snprintf(out, OBJECT_NAME_MAX, PINS "%s",
-			snapshot + strlen(SNAPSHOTS));
+	snprintf(out, OBJECT_NAME_MAX, PINS "%s", snapshot + strlen(SNAPSHOTS));
 }
 
 static void snapshot_of(char out[OBJECT_NAME_MAX], const char *pin)
@@ -114,7 +113,8 @@ static int decode(struct pin *out, const char *name, const char *text,
 	return m.err;
 }
 
-int pins_load_one(struct repository *repo, const char *snapshot, struct pin *out)
+int pins_load_one(struct repository *repo, const char *snapshot,
+		struct pin *out)
 {
 	CLEANUP_FREE void *data = NULL;
 	CLEANUP_FREE char *text = NULL;
@@ -126,7 +126,7 @@ int pins_load_one(struct repository *repo, const char *snapshot, struct pin *out
 	if (err < 0)
 		return err;
 	err = envelope_open(repo->seal, repo->config.repo_id, ENVELOPE_PIN,
-				name, data, len, &text, &text_len);
+			name, data, len, &text, &text_len);
 	return err < 0 ? err : decode(out, name, text, text_len);
 }
 
@@ -139,9 +139,10 @@ static int put_pin(struct repository *repo, const char *name, const char *note)
 	size_t len = 0;
 	text = json != NULL ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
 	if (text == NULL)
-		return fail(-EINVAL, "the note for %s is not valid UTF-8", name);
-	int err = envelope_seal(repo->seal, repo->config.repo_id, ENVELOPE_PIN, name,
-			text, strlen(text), &object, &len);
+		return fail(-EINVAL, "the note for %s is not valid UTF-8",
+				name);
+	int err = envelope_seal(repo->seal, repo->config.repo_id, ENVELOPE_PIN,
+			name, text, strlen(text), &object, &len);
 	return err < 0 ? err : store_put(repo->store, name, object, len, true);
 }
 
@@ -156,8 +157,10 @@ int pins_set(struct repository *repo, const char *snapshot, const char *note)
 	err = store_size(repo->store, snapshot, &size);
 	if (err == -ENOENT) {
 		store_delete(repo->store, name);
-		return fail(-ENOENT, "%s was forgotten by somebody else just "
-				"now", snapshot + strlen(SNAPSHOTS));
+		return fail(-ENOENT,
+				"%s was forgotten by somebody else just "
+				"now",
+				snapshot + strlen(SNAPSHOTS));
 	}
 	return err;
 }

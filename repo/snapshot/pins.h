@@ -19,7 +19,7 @@
 #include "repo/store/names.h"
 
 struct pins {
-	struct names names;	/* of the objects, sorted */
+	struct names names; /* of the objects, sorted */
 };
 
 /* Lists them. 0 or -errno. */
@@ -31,12 +31,13 @@ bool pins_have(const struct pins *pins, const char *snapshot);
 int pins_exists(struct repository *repo, const char *snapshot);
 
 struct pin {
-	int64_t since;	/* UTC second */
-	char *note;	/* plain text, not safe to print; or NULL */
+	int64_t since; /* UTC second */
+	char *note;    /* plain text, not safe to print; or NULL */
 };
 void pins_clear_one(struct pin *pin);
 /* -ENOENT: not pinned; -EBADMSG: pinned, but nobody knows why. */
-int pins_load_one(struct repository *repo, const char *snapshot, struct pin *out);
+int pins_load_one(struct repository *repo, const char *snapshot,
+		struct pin *out);
 
 /* NOTE (UTF-8) may be NULL. -EEXIST: it was pinned already, and the old note
  * stays; -ENOENT: the snapshot is gone. */

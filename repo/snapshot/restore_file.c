@@ -21,7 +21,7 @@
 
 /* A range of a file that was written as zeros because it can't be read. */
 struct restore_range {
-	const char *file;	/* of the snapshot */
+	const char *file; /* of the snapshot */
 	uint64_t from, to;
 	char *cause;
 };
@@ -33,7 +33,8 @@ static void note_damaged(void *ctx, uint64_t offset, uint64_t len, int err)
 {
 	struct restore_file *restore = ctx;
 	if (restore->range_count == restore->range_room) {
-		size_t room = restore->range_room ? 2 * restore->range_room : 64;
+		size_t room = restore->range_room ? 2 * restore->range_room
+						  : 64;
 		struct restore_range *more = reallocarray(restore->ranges, room,
 				sizeof(*more));
 		if (more == NULL) {
@@ -43,9 +44,11 @@ static void note_damaged(void *ctx, uint64_t offset, uint64_t len, int err)
 		restore->ranges = more;
 		restore->range_room = room;
 	}
-	restore->ranges[restore->range_count++] = (struct restore_range){
-		.file = restore->file->name, .from = offset, .to = offset + len,
-		.cause = strdup(error_text(err)) };
+	restore->ranges[restore->range_count++] =
+			(struct restore_range){ .file = restore->file->name,
+				.from = offset,
+				.to = offset + len,
+				.cause = strdup(error_text(err)) };
 }
 
 static int compare_ranges(const void *a, const void *b)
@@ -79,7 +82,8 @@ static int tell_damaged(struct restore_file *restore)
 		free(all[i].cause);
 	}
 	for (size_t i = 0; i < kept; i++)
-		report_error("%s: bytes %llu to %llu can't be read and were written "
+		report_error("%s: bytes %llu to %llu can't be read and were "
+			     "written "
 			     "as zeros: %s",
 				all[i].file, (unsigned long long)all[i].from,
 				(unsigned long long)all[i].to - 1,
@@ -93,10 +97,17 @@ json_t *restore_file_damaged_json(const struct restore_file *restore)
 	json_t *list = json_array();
 	for (size_t i = 0; i < restore->range_count; i++) {
 		const struct restore_range *range = &restore->ranges[i];
-		json_array_append_new(list, json_pack("{s:s,s:I,s:I,s:s}",
-				"file", range->file, "offset", (json_int_t)range->from,
-				"length", (json_int_t)(range->to - range->from), "cause",
-				range->cause != NULL ? range->cause : ""));
+		json_array_append_new(list,
+				json_pack("{s:s,s:I,s:I,s:s}", "file",
+						range->file, "offset",
+						(json_int_t)range->from,
+						"length",
+						(json_int_t)(range->to
+								- range->from),
+						"cause",
+						range->cause != NULL
+								? range->cause
+								: ""));
 	}
 	return list;
 }
@@ -126,13 +137,14 @@ static void progress(void *ctx, struct progress_numbers *now)
 	now->done = *restore->done_now;
 	now->total = restore->size;
 	now->all_done = restore->all_done + now->done;
-	now->all_total = restore->all_total > restore->size ? restore->all_total : 0;
+	now->all_total = restore->all_total > restore->size ? restore->all_total
+							    : 0;
 	now->fresh = UINT64_MAX;
 }
 
-static void begin_image(struct restore_file *restore, const struct snapshot_file *file,
-		uint64_t size, const _Atomic uint64_t *done,
-		const _Atomic uint64_t *written)
+static void begin_image(struct restore_file *restore,
+		const struct snapshot_file *file, uint64_t size,
+		const _Atomic uint64_t *done, const _Atomic uint64_t *written)
 {
 	restore->file = file;
 	restore->size = size;
@@ -153,35 +165,42 @@ static int end_image(struct restore_file *restore, int e)
 }
 
 enum target {
-	TARGET_FILE,	/* new and empty, with its size */
+	TARGET_FILE, /* new and empty, with its size */
 	TARGET_DEVICE,
 	TARGET_STREAM,
 };
 
 /* Copies FILE's image to FD. */
-static int copy_image(struct restore_file *restore, const struct snapshot_file *file, int fd,
-		const char *to, enum target target)
+static int copy_image(struct restore_file *restore,
+		const struct snapshot_file *file, int fd, const char *to,
+		enum target target)
 {
-	struct image_copy copy = { .fd = fd, .to = to,
-		.fresh = target != TARGET_DEVICE, .threads = restore->threads,
+	struct image_copy copy = { .fd = fd,
+		.to = to,
+		.fresh = target != TARGET_DEVICE,
+		.threads = restore->threads,
 		.cancel = &interrupt_flag,
-		.damaged = restore->zero_damaged ? note_damaged : NULL, .ctx = restore };
-	int err = image_open(&copy.image, restore->reader, &file->root, file->size);
+		.damaged = restore->zero_damaged ? note_damaged : NULL,
+		.ctx = restore };
+	int err = image_open(&copy.image, restore->reader, &file->root,
+			file->size);
 	if (err < 0)
 		return fail_within(err, "%s", file->name);
 	begin_image(restore, file, file->size, &copy.done, &copy.written);
 	err = target == TARGET_STREAM ? image_copy_stream(&copy)
-				    : image_copy_parallel(&copy);
+				      : image_copy_parallel(&copy);
 	err = end_image(restore, err);
 	image_close(copy.image);
 	return err;
 }
 
 /* As a qcow2 file. TARGET is no device. */
-static int copy_qcow2(struct restore_file *restore, const struct snapshot_file *file, int fd,
-		const char *to, enum target target)
+static int copy_qcow2(struct restore_file *restore,
+		const struct snapshot_file *file, int fd, const char *to,
+		enum target target)
 {
-	struct qcow2_copy copy = { .fd = fd, .to = to,
+	struct qcow2_copy copy = { .fd = fd,
+		.to = to,
 		.cancel = &interrupt_flag };
 	struct image *image = NULL;
 	int err = image_open(&image, restore->reader, &file->root, file->size);
@@ -191,9 +210,10 @@ static int copy_qcow2(struct restore_file *restore, const struct snapshot_file *
 		image_close(image);
 		return fail_within(err, "%s", file->name);
 	}
-	begin_image(restore, file, qcow2_size(copy.view), &copy.done, &copy.written);
+	begin_image(restore, file, qcow2_size(copy.view), &copy.done,
+			&copy.written);
 	err = target == TARGET_STREAM ? qcow2_copy_stream(&copy)
-				    : qcow2_copy(&copy);
+				      : qcow2_copy(&copy);
 	err = end_image(restore, err);
 	qcow2_close(copy.view);
 	image_close(image);
@@ -234,13 +254,14 @@ static int open_directory_of(const char *path, const char **leaf)
 	*leaf = slash != NULL ? path + (slash - directory) + 1 : path;
 	if (slash != NULL)
 		slash[slash == directory ? 1 : 0] = '\0';
-	int fd = open(slash != NULL ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(slash != NULL ? directory : ".",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? fail_errno(-errno, "opening the folder of %s", path)
 		      : fd;
 }
 
-static int growing_begin(struct growing *growing, const struct restore_file *restore,
-		const char *path)
+static int growing_begin(struct growing *growing,
+		const struct restore_file *restore, const char *path)
 {
 	uint8_t random[8];
 	char digits[17];
@@ -249,35 +270,42 @@ static int growing_begin(struct growing *growing, const struct restore_file *res
 	growing->directory = open_directory_of(path, &growing->leaf);
 	if (growing->directory < 0)
 		return growing->directory;
-	if (!restore->force && fstatat(growing->directory, growing->leaf, &st,
-					 AT_SYMLINK_NOFOLLOW) == 0)
+	if (!restore->force
+			&& fstatat(growing->directory, growing->leaf, &st,
+					   AT_SYMLINK_NOFOLLOW)
+					== 0)
 		return fail(-EEXIST, "%s exists; --force replaces it", path);
 	seal_random(random, sizeof(random));
 	hex_encode(digits, random, sizeof(random));
-	snprintf(growing->temporary, sizeof(growing->temporary), ".amberfs-restore.%s",
-			digits);
+	snprintf(growing->temporary, sizeof(growing->temporary),
+			".amberfs-restore.%s", digits);
 	growing->fd = openat(growing->directory, growing->temporary,
 			O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
 			0600);
 	return growing->fd < 0 ? fail_errno(-errno, "making %s", path) : 0;
 }
 
-static int growing_name(struct growing *growing, const struct restore_file *restore)
+static int growing_name(struct growing *growing,
+		const struct restore_file *restore)
 {
-	int n = restore->force && restore->may_replace != NULL ? restore->may_replace(restore->ctx, growing->path)
-					   : 0;
+	int n = restore->force && restore->may_replace != NULL
+			? restore->may_replace(restore->ctx, growing->path)
+			: 0;
 	if (n < 0)
 		return n;
-	n = renameat2(growing->directory, growing->temporary, growing->directory, growing->leaf,
+	n = renameat2(growing->directory, growing->temporary,
+			growing->directory, growing->leaf,
 			restore->force ? 0 : RENAME_NOREPLACE);
 	if (n < 0 && !restore->force && (errno == EINVAL || errno == ENOSYS)) {
 		/* A filesystem without it: link(2) doesn't replace either. */
-		n = linkat(growing->directory, growing->temporary, growing->directory, growing->leaf, 0);
+		n = linkat(growing->directory, growing->temporary,
+				growing->directory, growing->leaf, 0);
 		if (n == 0)
 			unlinkat(growing->directory, growing->temporary, 0);
 	}
 	if (n < 0 && errno == EEXIST)
-		return fail(-EEXIST, "%s exists; --force replaces it", growing->path);
+		return fail(-EEXIST, "%s exists; --force replaces it",
+				growing->path);
 	if (n == 0)
 		growing->temporary[0] = '\0';
 	if (n < 0 || fsync(growing->directory) < 0)
@@ -286,12 +314,13 @@ static int growing_name(struct growing *growing, const struct restore_file *rest
 }
 
 /* MTIME_NS 0: now. */
-static int growing_finish(struct growing *growing, const struct restore_file *restore,
-		mode_t mode, int64_t mtime_ns)
+static int growing_finish(struct growing *growing,
+		const struct restore_file *restore, mode_t mode,
+		int64_t mtime_ns)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_NOW },
 		{ .tv_sec = mtime_ns / 1000000000,
-			.tv_nsec = mtime_ns % 1000000000 } };
+				.tv_nsec = mtime_ns % 1000000000 } };
 	if (times[1].tv_nsec < 0) {
 		times[1].tv_nsec += 1000000000;
 		times[1].tv_sec--;
@@ -301,14 +330,16 @@ static int growing_finish(struct growing *growing, const struct restore_file *re
 	if (restore->own && fchown(growing->fd, restore->uid, restore->gid) < 0)
 		return fail_errno(-errno, "giving %s to user %u", growing->path,
 				(unsigned)restore->uid);
-	if (fchmod(growing->fd, mode & 0777) < 0 || futimens(growing->fd, times) < 0
+	if (fchmod(growing->fd, mode & 0777) < 0
+			|| futimens(growing->fd, times) < 0
 			|| fsync(growing->fd) < 0)
 		return fail_errno(-errno, "finishing %s", growing->path);
 	return growing_name(growing, restore);
 }
 
-static int to_file(struct restore_file *restore, const struct snapshot_file *file,
-		const char *path, enum restore_format format)
+static int to_file(struct restore_file *restore,
+		const struct snapshot_file *file, const char *path,
+		enum restore_format format)
 {
 	CLEANUP(growing_clear) struct growing g;
 	int err = growing_begin(&g, restore, path);
@@ -317,13 +348,16 @@ static int to_file(struct restore_file *restore, const struct snapshot_file *fil
 	if (format == RESTORE_RAW && ftruncate(g.fd, (off_t)file->size) < 0)
 		return fail_errno(-errno, "making %s %llu bytes large", path,
 				(unsigned long long)file->size);
-	err = format == RESTORE_RAW ? copy_image(restore, file, g.fd, path, TARGET_FILE)
-				  : copy_qcow2(restore, file, g.fd, path, TARGET_FILE);
-	return err < 0 ? err : growing_finish(&g, restore, file->mode, file->mtime_ns);
+	err = format == RESTORE_RAW
+			? copy_image(restore, file, g.fd, path, TARGET_FILE)
+			: copy_qcow2(restore, file, g.fd, path, TARGET_FILE);
+	return err < 0 ? err
+		       : growing_finish(&g, restore, file->mode,
+				       file->mtime_ns);
 }
 
-int restore_file_text(struct restore_file *restore, const char *text, size_t len, mode_t mode,
-		const char *path)
+int restore_file_text(struct restore_file *restore, const char *text,
+		size_t len, mode_t mode, const char *path)
 {
 	CLEANUP(growing_clear) struct growing g;
 	int err = growing_begin(&g, restore, path);
@@ -337,16 +371,20 @@ int restore_file_text(struct restore_file *restore, const char *text, size_t len
 
 /* --- to a device or a stream --- */
 
-static int to_device(struct restore_file *restore, const struct snapshot_file *file,
-		const char *path, enum restore_format format)
+static int to_device(struct restore_file *restore,
+		const struct snapshot_file *file, const char *path,
+		enum restore_format format)
 {
 	uint64_t size = 0;
 	if (!restore->force)
 		return fail(-EEXIST,
-				"%s is a block device; --force overwrites it", path);
+				"%s is a block device; --force overwrites it",
+				path);
 	if (format != RESTORE_RAW)
-		return fail(-EINVAL, "%s is a block device, which gets the bytes "
-				"of a disk as they are: --format raw", path);
+		return fail(-EINVAL,
+				"%s is a block device, which gets the bytes "
+				"of a disk as they are: --format raw",
+				path);
 	CLEANUP_FD int fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", path);
@@ -355,7 +393,8 @@ static int to_device(struct restore_file *restore, const struct snapshot_file *f
 		return fail_errno(err, "asking %s for its size", path);
 	if (size < file->size)
 		return fail(-ENOSPC,
-				"%s has %llu bytes, %s needs %llu: use a larger device",
+				"%s has %llu bytes, %s needs %llu: use a "
+				"larger device",
 				path, (unsigned long long)size, file->name,
 				(unsigned long long)file->size);
 	err = copy_image(restore, file, fd, path, TARGET_DEVICE);
@@ -367,16 +406,19 @@ static int to_device(struct restore_file *restore, const struct snapshot_file *f
 }
 
 /* What is lost with a tree node can be zeros, but no table of a qcow2 file. */
-static int check_format(const struct restore_file *restore, enum restore_format format)
+static int check_format(const struct restore_file *restore,
+		enum restore_format format)
 {
 	if (format == RESTORE_QCOW2 && restore->zero_damaged)
-		return fail(-EINVAL, "--damaged=zero needs raw files "
+		return fail(-EINVAL,
+				"--damaged=zero needs raw files "
 				"(--format raw, or the file X.raw)");
 	return 0;
 }
 
-int restore_file_to_path(struct restore_file *restore, const struct snapshot_file *file,
-		const char *path, enum restore_format format)
+int restore_file_to_path(struct restore_file *restore,
+		const struct snapshot_file *file, const char *path,
+		enum restore_format format)
 {
 	struct stat st;
 	bool device = stat(path, &st) == 0 && S_ISBLK(st.st_mode);
@@ -387,18 +429,19 @@ int restore_file_to_path(struct restore_file *restore, const struct snapshot_fil
 		      : to_file(restore, file, path, format);
 }
 
-int restore_file_to_stdout(struct restore_file *restore, const struct snapshot_file *file,
-		enum restore_format format)
+int restore_file_to_stdout(struct restore_file *restore,
+		const struct snapshot_file *file, enum restore_format format)
 {
 	int err = check_format(restore, format);
 	if (err < 0)
 		return err;
 	if (isatty(STDOUT_FILENO))
-		return fail(-EINVAL, "will not write an image to the terminal; "
-				     "send it into a file or a pipe");
+		return fail(-EINVAL,
+				"will not write an image to the terminal; "
+				"send it into a file or a pipe");
 	if (format == RESTORE_QCOW2)
-		return copy_qcow2(restore, file, STDOUT_FILENO, "standard output",
-				TARGET_STREAM);
+		return copy_qcow2(restore, file, STDOUT_FILENO,
+				"standard output", TARGET_STREAM);
 	return copy_image(restore, file, STDOUT_FILENO, "standard output",
 			TARGET_STREAM);
 }
@@ -413,7 +456,8 @@ int restore_file_add_roots(struct repository *repo, const struct snapshot *snap,
 		err = session_add_root(*out, &snap->files[i].root.id);
 	if (session_unwritable(err)) {
 		session_end(take_ptr(*out));
-		report_warning("%s can't be written, so nobody sees this restore: a "
+		report_warning("%s can't be written, so nobody sees this "
+			       "restore: a "
 			       "prune meanwhile may break it",
 				store_path(repo->store));
 		return 0;

@@ -20,32 +20,32 @@
 struct restore_range;
 
 enum restore_format {
-	RESTORE_RAW,	/* the bytes */
-	RESTORE_QCOW2,	/* a compact qcow2 file of them */
+	RESTORE_RAW,   /* the bytes */
+	RESTORE_QCOW2, /* a compact qcow2 file of them */
 };
 
 struct restore_file {
 	/* The caller's. */
 	struct image_reader *reader;
 	unsigned threads;
-	bool force;		/* replace files, overwrite block devices */
+	bool force; /* replace files, overwrite block devices */
 	/* With FORCE: asked right before a new file gets the name PATH, so that
 	 * nothing is replaced that was taken into use while it was written. 0
 	 * or -errno with a text. May be NULL. */
 	int (*may_replace)(void *ctx, const char *path);
 	void *ctx;
 	bool zero_damaged;
-	bool own;		/* give files to: */
+	bool own; /* give files to: */
 	uid_t uid;
 	gid_t gid;
-	uint64_t all_total;	/* bytes of all images, for progress; 0: one */
+	uint64_t all_total; /* bytes of all images, for progress; 0: one */
 	/* Sums. */
 	uint64_t all_done, written;
 	unsigned files;
 	/* Ranges written as zeros. */
 	struct restore_range *ranges;
 	size_t range_count, range_room, told;
-	bool range_lost;	/* one could not even be noted */
+	bool range_lost; /* one could not even be noted */
 	/* The one under way. */
 	const struct snapshot_file *file;
 	const _Atomic uint64_t *done_now, *written_now;
@@ -60,15 +60,16 @@ void restore_file_clear(struct restore_file *restore);
  * (or a device) and FORCE is not set; -ENOSPC the device is too small;
  * -ECANCELED; -EBADMSG …; with a text.
  */
-int restore_file_to_path(struct restore_file *restore, const struct snapshot_file *file,
-		const char *path, enum restore_format format);
-/* To the standard output. */
-int restore_file_to_stdout(struct restore_file *restore, const struct snapshot_file *file,
+int restore_file_to_path(struct restore_file *restore,
+		const struct snapshot_file *file, const char *path,
 		enum restore_format format);
+/* To the standard output. */
+int restore_file_to_stdout(struct restore_file *restore,
+		const struct snapshot_file *file, enum restore_format format);
 
 /* The LEN bytes of TEXT as a new file of MODE, by the same rules. */
-int restore_file_text(struct restore_file *restore, const char *text, size_t len, mode_t mode,
-		const char *path);
+int restore_file_text(struct restore_file *restore, const char *text,
+		size_t len, mode_t mode, const char *path);
 
 /* Bytes of the file that RESTORE_QCOW2 makes. */
 uint64_t restore_file_qcow2_size(const struct snapshot_file *file);

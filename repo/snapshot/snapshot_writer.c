@@ -26,25 +26,30 @@ static int new_writer(struct snapshot_writer *writer, unsigned workers,
 		struct image_writer **out)
 {
 	const struct repository *repo = writer->repo;
-	return image_writer_new(out, repo->seal, &repo->config, writer->sink, writer->reader,
-			workers, writer->throttle);
+	return image_writer_new(out, repo->seal, &repo->config, writer->sink,
+			writer->reader, workers, writer->throttle);
 }
 
 static int new_sink(struct snapshot_writer *writer, int level)
 {
 	const struct repository *repo = writer->repo;
-	const struct pack_target target = { .store = repo->store, .seal = repo->seal,
-		.config = &repo->config, .session = session_id(writer->session) };
-	return chunk_sink_new(&writer->sink, &target, repo->packs, repo->index, level);
+	const struct pack_target target = { .store = repo->store,
+		.seal = repo->seal,
+		.config = &repo->config,
+		.session = session_id(writer->session) };
+	return chunk_sink_new(&writer->sink, &target, repo->packs, repo->index,
+			level);
 }
 
-int snapshot_writer_begin(struct snapshot_writer *writer, struct repository *repo,
+int snapshot_writer_begin(struct snapshot_writer *writer,
+		struct repository *repo,
 		const struct snapshot_writer_options *options)
 {
 	struct image_reader_options ro = { .cache_size = FRAME_CACHE };
 	int level = options->level ? options->level : repo->config.zstd_level;
 	*writer = (struct snapshot_writer){ .repo = repo };
-	int err = session_begin(&writer->session, repo, SESSION_BACKUP, options->activity);
+	int err = session_begin(&writer->session, repo, SESSION_BACKUP,
+			options->activity);
 	if (err != 0)
 		return err;
 	err = new_sink(writer, level);
@@ -68,7 +73,8 @@ int snapshot_writer_begin(struct snapshot_writer *writer, struct repository *rep
 int snapshot_writer_add_writer(struct snapshot_writer *writer, unsigned workers,
 		struct image_writer **out)
 {
-	void *more = realloc(writer->more, (writer->more_count + 1) * sizeof(*writer->more));
+	void *more = realloc(writer->more,
+			(writer->more_count + 1) * sizeof(*writer->more));
 	if (more == NULL)
 		return fail_errno(-ENOMEM, "starting");
 	writer->more = more;
@@ -86,14 +92,16 @@ static void feed_index(struct snapshot_writer *writer)
 		return;
 	int err = chunk_sink_index_error(writer->sink);
 	if (err < 0 && err != -EAGAIN)
-		report_warning("the index lags behind (the next run makes up for "
+		report_warning("the index lags behind (the next run makes up "
+			       "for "
 			       "it): %s",
 				error_text(err));
 }
 
 void snapshot_writer_end(struct snapshot_writer *writer)
 {
-	if (writer->sink != NULL && !writer->given_up && !chunk_sink_failed(writer->sink))
+	if (writer->sink != NULL && !writer->given_up
+			&& !chunk_sink_failed(writer->sink))
 		chunk_sink_barrier(writer->sink, false);
 	for (unsigned i = 0; i < writer->more_count; i++)
 		image_writer_free(writer->more[i]);
@@ -122,21 +130,23 @@ int snapshot_writer_barrier(struct snapshot_writer *writer)
 }
 
 /* Takes the snapshot back because of ERR. */
-static int withdraw(struct snapshot_writer *writer, const struct snapshot *snap, int err)
+static int withdraw(struct snapshot_writer *writer, const struct snapshot *snap,
+		int err)
 {
 	struct error_copy why;
 	error_save(&why, err);
 	int e = snapshot_object_delete(writer->repo, snap);
 	error_load(&why);
 	if (e < 0 && e != -ENOENT)
-		return fail_within(err, "snapshot %s may lack data and could not "
+		return fail_within(err,
+				"snapshot %s may lack data and could not "
 				"be removed; use 'amberfs forget'",
 				snap->object + strlen("snapshots/"));
 	return err;
 }
 
-int snapshot_writer_commit(struct snapshot_writer *writer, struct snapshot *snap,
-		snapshot_writer_commit_fn *commit)
+int snapshot_writer_commit(struct snapshot_writer *writer,
+		struct snapshot *snap, snapshot_writer_commit_fn *commit)
 {
 	int err = commit(writer->repo, snap);
 	if (err < 0)
@@ -160,10 +170,11 @@ static int note_damaged_leaf(void *ctx, uint64_t offset,
 	return 0;
 }
 
-bool snapshot_writer_is_whole(struct snapshot_writer *writer, const struct tree_root *root,
-		uint64_t size)
+bool snapshot_writer_is_whole(struct snapshot_writer *writer,
+		const struct tree_root *root, uint64_t size)
 {
-	const struct image_walker w = { .leaf = note_damaged_leaf, .ctx = writer };
+	const struct image_walker w = { .leaf = note_damaged_leaf,
+		.ctx = writer };
 	struct image *image;
 	if (!image_reader_any_damaged(writer->reader))
 		return true;
@@ -189,5 +200,6 @@ static bool is_fenced(struct snapshot_writer *writer, int err)
 bool snapshot_writer_broken(struct snapshot_writer *writer, int err)
 {
 	return interrupt_flag || is_fenced(writer, err) || err == -ECANCELED
-			|| (writer->sink != NULL && chunk_sink_failed(writer->sink));
+			|| (writer->sink != NULL
+					&& chunk_sink_failed(writer->sink));
 }

@@ -14,27 +14,28 @@
 #include "repo/session/session.h"
 
 struct snapshot_writer_options {
-	const char *activity;	/* of the session; may be NULL */
-	unsigned workers;	/* of the first writer; 0: it is not made */
-	int level;		/* zstd's; 0: the repository's */
-	uint64_t bwlimit;	/* bytes read a second; 0: none */
+	const char *activity; /* of the session; may be NULL */
+	unsigned workers;     /* of the first writer; 0: it is not made */
+	int level;	      /* zstd's; 0: the repository's */
+	uint64_t bwlimit;     /* bytes read a second; 0: none */
 };
 
 struct snapshot_writer {
 	struct repository *repo;
 	struct session *session;
 	struct chunk_sink *sink;
-	struct image_reader *reader;	/* of the repository written to */
-	struct image_writer *writer;	/* the first */
-	struct image_writer **more;	/* those of snapshot_writer_add_writer */
+	struct image_reader *reader; /* of the repository written to */
+	struct image_writer *writer; /* the first */
+	struct image_writer **more;  /* those of snapshot_writer_add_writer */
 	unsigned more_count;
 	struct throttle *throttle;
-	bool given_up;		/* open frames are not worth storing */
+	bool given_up; /* open frames are not worth storing */
 };
 
 /* Registers a session of kind backup, then starts the workers. On an error
  * snapshot_writer_end is still called. REPO is attached and outlives WRITER. */
-int snapshot_writer_begin(struct snapshot_writer *writer, struct repository *repo,
+int snapshot_writer_begin(struct snapshot_writer *writer,
+		struct repository *repo,
 		const struct snapshot_writer_options *options);
 /* Gives the index what is left and ends the session. Half-built: allowed. */
 void snapshot_writer_end(struct snapshot_writer *writer);
@@ -49,17 +50,18 @@ int snapshot_writer_add_writer(struct snapshot_writer *writer, unsigned workers,
 int snapshot_writer_barrier(struct snapshot_writer *writer);
 
 /* snapshot_object_commit or snapshot_object_commit_at. */
-typedef int snapshot_writer_commit_fn(struct repository *r, struct snapshot *snap);
+typedef int snapshot_writer_commit_fn(struct repository *r,
+		struct snapshot *snap);
 
 /* After the barrier: the snapshot (the one commit point), and the session once
  * more, else the snapshot is withdrawn. Errors as COMMIT's, and -ESTALE. */
-int snapshot_writer_commit(struct snapshot_writer *writer, struct snapshot *snap,
-		snapshot_writer_commit_fn *commit);
+int snapshot_writer_commit(struct snapshot_writer *writer,
+		struct snapshot *snap, snapshot_writer_commit_fn *commit);
 
 /* True if nothing is known to be damaged, or every chunk of the image is
  * stored undamaged: then it may be taken over unread. */
-bool snapshot_writer_is_whole(struct snapshot_writer *writer, const struct tree_root *root,
-		uint64_t size);
+bool snapshot_writer_is_whole(struct snapshot_writer *writer,
+		const struct tree_root *root, uint64_t size);
 
 /* True if ERR is no single snapshot's failure: nothing more can be stored, or
  * somebody interrupted. */

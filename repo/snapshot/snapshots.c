@@ -33,12 +33,12 @@ int snapshot_object_load(struct repository *repo, const char *object,
 	CLEANUP_FREE void *data = NULL;
 	CLEANUP_FREE char *json = NULL;
 	size_t len, json_len;
-	int err = store_get(repo->store, object, &data, &len, SNAPSHOT_OBJECT_MAX);
+	int err = store_get(repo->store, object, &data, &len,
+			SNAPSHOT_OBJECT_MAX);
 	if (err != 0)
 		return err;
-	err = envelope_open(repo->seal, repo->config.repo_id,
-				ENVELOPE_SNAPSHOT, object, data, len, &json,
-				&json_len);
+	err = envelope_open(repo->seal, repo->config.repo_id, ENVELOPE_SNAPSHOT,
+			object, data, len, &json, &json_len);
 	if (err != 0)
 		return err;
 	return snapshot_json_decode(out, repo->seal, object, json, json_len);
@@ -52,8 +52,8 @@ int snapshot_object_exists(struct repository *repo, const struct snapshot *snap)
 		err = -ENOENT;
 	snapshot_free(now);
 	return err == -ENOENT ? fail(err, "%s was forgotten meanwhile",
-					 snap->object + strlen("snapshots/"))
-			    : err;
+			       snap->object + strlen("snapshots/"))
+			      : err;
 }
 
 /* The objects' names, sorted: by source, then by time. SOURCE NULL: all. */
@@ -88,7 +88,8 @@ int snapshot_list_load(struct repository *repo, const char *source,
 	if (out->items == NULL)
 		err = fail_errno(-ENOMEM, "listing snapshots");
 	for (size_t i = 0; err == 0 && i < names.count; i++) {
-		err = snapshot_object_load(repo, names.items[i], &out->items[out->count]);
+		err = snapshot_object_load(repo, names.items[i],
+				&out->items[out->count]);
 		if (err == 0) {
 			out->count++;
 		} else if (err == -ENOENT) {
@@ -138,7 +139,8 @@ int snapshot_list_latest(struct repository *repo, const char *source,
 	uint64_t have = *out != NULL ? (*out)->sequence : 0;
 	uint64_t seen = high_water_get(repo, source);
 	if (have < seen)
-		report_warning("the newest snapshot of %s has number %llu, but this "
+		report_warning("the newest snapshot of %s has number %llu, but "
+			       "this "
 			       "machine has seen number %llu: newer ones were "
 			       "forgotten elsewhere, or an older state of the "
 			       "repository was put back",
@@ -150,9 +152,9 @@ int snapshot_list_latest(struct repository *repo, const char *source,
 /* --- names people give --- */
 
 struct spec {
-	char *source;	/* escaped */
-	char *when;	/* "latest" or a time */
-	char *file;	/* or NULL */
+	char *source; /* escaped */
+	char *when;   /* "latest" or a time */
+	char *file;   /* or NULL */
 };
 
 static void spec_clear(struct spec *spec)
@@ -223,7 +225,8 @@ static int find_by_name(struct repository *repo, const struct spec *spec,
 			return err;
 		if (*out == NULL)
 			return fail(-ENOENT,
-					"there is no snapshot of %s; 'amberfs list' "
+					"there is no snapshot of %s; 'amberfs "
+					"list' "
 					"shows what there is",
 					spec->source);
 		return 0;
@@ -233,7 +236,8 @@ static int find_by_name(struct repository *repo, const struct spec *spec,
 	err = snapshot_object_load(repo, object, out);
 	if (err == -ENOENT)
 		err = fail(-ENOENT,
-				"there is no snapshot %s/%s; 'amberfs list' shows what "
+				"there is no snapshot %s/%s; 'amberfs list' "
+				"shows what "
 				"there is",
 				spec->source, spec->when);
 	return err;
@@ -259,14 +263,16 @@ static int find_by_id(struct repository *repo, const char *prefix, size_t len,
 			continue;
 		if (found != SIZE_MAX)
 			err = fail(-ENOTUNIQ,
-					"several snapshots have ids that begin with "
+					"several snapshots have ids that begin "
+					"with "
 					"%.*s; give more digits",
 					(int)len, prefix);
 		found = i;
 	}
 	if (err == 0 && found == SIZE_MAX)
 		err = fail(-ENOENT,
-				"there is no snapshot %.*s; 'amberfs list' shows "
+				"there is no snapshot %.*s; 'amberfs list' "
+				"shows "
 				"source/time and id of each",
 				(int)len, prefix);
 	if (err == 0)
@@ -283,11 +289,12 @@ static bool is_id_prefix(const char *text, size_t len)
 
 static int check_file(struct snapshot **snap, const char *name)
 {
-	if (name == NULL || snapshot_find_file(*snap, name) != NULL ||
-			snapshot_find_qcow2(*snap, name) != NULL)
+	if (name == NULL || snapshot_find_file(*snap, name) != NULL
+			|| snapshot_find_qcow2(*snap, name) != NULL)
 		return 0;
 	int err = fail(-ENOENT,
-			"snapshot %s has no file %s; 'amberfs show' lists its files",
+			"snapshot %s has no file %s; 'amberfs show' lists its "
+			"files",
 			(*snap)->object + strlen("snapshots/"), name);
 	snapshot_free(take_ptr(*snap));
 	return err;
@@ -307,8 +314,10 @@ int snapshot_resolve(struct repository *repo, const char *text,
 			err = find_by_id(repo, text, len, out);
 		else
 			err = fail(-EINVAL,
-					"%s names no snapshot: give source/time, "
-					"source/latest, or the beginning of an id",
+					"%s names no snapshot: give "
+					"source/time, "
+					"source/latest, or the beginning of an "
+					"id",
 					text);
 		if (err == 0 && text[len] == '/' && text[len + 1] != '\0') {
 			s.file = strdup(text + len + 1);
@@ -327,8 +336,8 @@ int snapshot_resolve(struct repository *repo, const char *text,
 
 /* --- committing and forgetting --- */
 
-uint64_t snapshot_list_next_sequence(struct repository *repo, const char *source,
-		const struct snapshot *base)
+uint64_t snapshot_list_next_sequence(struct repository *repo,
+		const char *source, const struct snapshot *base)
 {
 	uint64_t last = base != NULL ? base->sequence : 0;
 	uint64_t seen = high_water_get(repo, source);
@@ -342,12 +351,14 @@ static int encode_snapshot(struct repository *repo, struct snapshot *snap,
 {
 	struct snapshot *again;
 	json_t *json = snapshot_json_encode(snap, false);
-	CLEANUP_FREE char *made =
-			json != NULL ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
+	CLEANUP_FREE char *made = json != NULL
+			? json_dumps(json, JSON_FIELDS_DUMP_FLAGS)
+			: NULL;
 	json_decref(json);
 	if (made == NULL)
 		return fail_errno(-ENOMEM, "writing snapshot %s", name);
-	int err = snapshot_json_decode(&again, repo->seal, name, made, strlen(made));
+	int err = snapshot_json_decode(&again, repo->seal, name, made,
+			strlen(made));
 	if (err < 0)
 		return err;
 	snap->id = again->id;
@@ -368,9 +379,8 @@ static int put_snapshot(struct repository *repo, struct snapshot *snap)
 	int err = encode_snapshot(repo, snap, name, &text);
 	if (err < 0)
 		return err;
-	err = envelope_seal(repo->seal, repo->config.repo_id,
-				ENVELOPE_SNAPSHOT, name, text, strlen(text),
-				&object, &len);
+	err = envelope_seal(repo->seal, repo->config.repo_id, ENVELOPE_SNAPSHOT,
+			name, text, strlen(text), &object, &len);
 	return err < 0 ? err : store_put(repo->store, name, object, len, true);
 }
 
@@ -384,7 +394,8 @@ int snapshot_object_commit(struct repository *repo, struct snapshot *snap)
 			return err;
 	}
 	return fail(-EEXIST,
-			"every second of the next hour is taken by a snapshot of %s: "
+			"every second of the next hour is taken by a snapshot "
+			"of %s: "
 			"check the clock",
 			snap->source);
 }
@@ -399,25 +410,26 @@ int snapshot_object_commit_at(struct repository *repo, struct snapshot *snap)
 	return 0;
 }
 
-static bool comes_from(const struct snapshot *copy, const struct repository *repo,
-		const struct snapshot *snap)
+static bool comes_from(const struct snapshot *copy,
+		const struct repository *repo, const struct snapshot *snap)
 {
 	return copy->has_origin
 			&& memcmp(copy->origin_repository, repo->config.repo_id,
 					   REPO_ID_SIZE)
-					== 0
+			== 0
 			&& id_equal(&copy->origin_snapshot, &snap->id);
 }
 
-bool snapshot_object_is_copy(const struct repository *ra, const struct snapshot *a,
-		const struct repository *rb, const struct snapshot *b)
+bool snapshot_object_is_copy(const struct repository *ra,
+		const struct snapshot *a, const struct repository *rb,
+		const struct snapshot *b)
 {
 	if (comes_from(b, ra, a) || comes_from(a, rb, b))
 		return true;
 	return a->has_origin && b->has_origin
 			&& memcmp(a->origin_repository, b->origin_repository,
 					   REPO_ID_SIZE)
-					== 0
+			== 0
 			&& id_equal(&a->origin_snapshot, &b->origin_snapshot);
 }
 
@@ -430,8 +442,10 @@ int snapshot_resolve_unread(const char *text, char object[OBJECT_NAME_MAX],
 		snapshot_object_name(object, OBJECT_NAME_MAX, s.source, *time);
 		err = 0;
 	} else if (err >= 0) {
-		err = fail(-EINVAL, "%s can't be read; to remove it, name it as "
-				  "source/time", text);
+		err = fail(-EINVAL,
+				"%s can't be read; to remove it, name it as "
+				"source/time",
+				text);
 	}
 	spec_clear(&s);
 	return err;
@@ -450,7 +464,8 @@ int snapshot_object_delete(struct repository *repo, const struct snapshot *snap)
 		return err;
 	if (snap->sequence >= high_water_get(repo, snap->source)
 			&& load_newest(repo, snap->source, &left) == 0) {
-		high_water_set(repo, snap->source, left != NULL ? left->sequence : 0);
+		high_water_set(repo, snap->source,
+				left != NULL ? left->sequence : 0);
 		snapshot_free(left);
 	}
 	return 0;

@@ -49,7 +49,8 @@ void fd_cache_free(struct fd_cache *cache)
 static struct fd_entry **find(struct fd_cache *cache, const char *name)
 {
 	for (int i = 0; i < FD_CACHE_MAX; i++)
-		if (cache->kept[i] != NULL && strcmp(cache->kept[i]->name, name) == 0)
+		if (cache->kept[i] != NULL
+				&& strcmp(cache->kept[i]->name, name) == 0)
 			return &cache->kept[i];
 	return NULL;
 }
@@ -82,8 +83,9 @@ static struct fd_entry **make_room(struct fd_cache *cache)
 		struct fd_entry *entry = cache->kept[i];
 		if (entry == NULL)
 			return &cache->kept[i];
-		if (entry->refs == 0 &&
-				(oldest == NULL || entry->used < (*oldest)->used))
+		if (entry->refs == 0
+				&& (oldest == NULL
+						|| entry->used < (*oldest)->used))
 			oldest = &cache->kept[i];
 	}
 	if (oldest != NULL)
@@ -158,7 +160,8 @@ void fd_cache_tidy(struct fd_cache *cache)
 	struct stat st;
 	LOCK_SCOPE(&cache->mutex);
 	for (int i = 0; i < FD_CACHE_MAX; i++)
-		if (cache->kept[i] != NULL && fstat(cache->kept[i]->fd, &st) == 0 &&
-				st.st_nlink == 0)
+		if (cache->kept[i] != NULL
+				&& fstat(cache->kept[i]->fd, &st) == 0
+				&& st.st_nlink == 0)
 			forget_slot(&cache->kept[i]);
 }

@@ -17,13 +17,13 @@ struct fd_cache;
 
 struct fd_entry {
 	int fd;
-	unsigned refs;	/* protected by the cache's mutex, like the rest */
-	bool kept;	/* in the cache's table; else closed when released */
+	unsigned refs; /* protected by the cache's mutex, like the rest */
+	bool kept;     /* in the cache's table; else closed when released */
 	uint64_t used;
 	char *name;
 };
 
-struct fd_cache *fd_cache_new(void); /* NULL without memory */
+struct fd_cache *fd_cache_new(void);	    /* NULL without memory */
 void fd_cache_free(struct fd_cache *cache); /* all released; NULL allowed */
 
 /* NULL if NAME is not in the cache. */

@@ -67,7 +67,8 @@ static int take(struct store *store, struct lease *lease, const char *id,
 	if (flock(lease->fd, LOCK_EX | LOCK_NB) < 0)
 		err = lock_failed(store, -errno);
 	if (err == 0) {
-		err = store_rename_new(lease->directory, lease->fd, tmp, lease->leaf);
+		err = store_rename_new(lease->directory, lease->fd, tmp,
+				lease->leaf);
 		if (err < 0)
 			store_fail(store, err, "make", name);
 	}
@@ -95,10 +96,12 @@ int lease_acquire(struct store *store, const char *id, struct lease **out)
 	if (lease == NULL)
 		return fail_errno(-ENOMEM, "making a session");
 	lease->fd = -1;
-	memcpy(lease->leaf, store_last_component(name), strlen(store_last_component(name)) + 1);
+	memcpy(lease->leaf, store_last_component(name),
+			strlen(store_last_component(name)) + 1);
 	lease->directory = store_open_directory(store, name);
 	if (lease->directory < 0)
-		err = store_fail(store, lease->directory, "open the folder of", name);
+		err = store_fail(store, lease->directory, "open the folder of",
+				name);
 	else
 		err = take(store, lease, id, name);
 	if (err < 0) {
@@ -169,8 +172,8 @@ static bool id_of_lease(char id[STORE_OWNER_MAX], const char *leaf)
 {
 	const char *dot = strrchr(leaf, '.');
 	size_t len = dot != NULL ? (size_t)(dot - leaf) : 0;
-	if (len == 0 || len >= STORE_OWNER_MAX || strcmp(dot, ".lock") != 0 ||
-			!store_component_ok(leaf, len))
+	if (len == 0 || len >= STORE_OWNER_MAX || strcmp(dot, ".lock") != 0
+			|| !store_component_ok(leaf, len))
 		return false;
 	memcpy(id, leaf, len);
 	id[len] = '\0';
@@ -187,9 +190,10 @@ static bool id_of_unfinished(char id[STORE_OWNER_MAX], int directory,
 	if (strncmp(leaf, TEMPORARY_PREFIX, skip) != 0 || dot < leaf + skip)
 		return false;
 	size_t len = (size_t)(dot - leaf) - skip;
-	if (len >= STORE_OWNER_MAX || !store_component_ok(leaf + skip, len) ||
-			fstatat(directory, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-			time(NULL) - st.st_mtime < MAKING_SECONDS)
+	if (len >= STORE_OWNER_MAX || !store_component_ok(leaf + skip, len)
+			|| fstatat(directory, leaf, &st, AT_SYMLINK_NOFOLLOW)
+					< 0
+			|| time(NULL) - st.st_mtime < MAKING_SECONDS)
 		return false;
 	memcpy(id, leaf + skip, len);
 	id[len] = '\0';
@@ -213,10 +217,11 @@ int lease_list(struct store *store, lease_list_fn *fn, void *ctx)
 		errno = 0;
 		struct dirent *e = readdir(d);
 		if (e == NULL)
-			return errno == 0 ? 0 : store_fail(store, -errno, "list",
-								"sessions");
-		if (id_of_lease(id, e->d_name) ||
-				id_of_unfinished(id, directory, e->d_name))
+			return errno == 0 ? 0
+					  : store_fail(store, -errno, "list",
+							  "sessions");
+		if (id_of_lease(id, e->d_name)
+				|| id_of_unfinished(id, directory, e->d_name))
 			err = fn(ctx, id);
 	}
 	return err;

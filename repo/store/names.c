@@ -44,8 +44,10 @@ void names_sort(struct names *names)
 
 bool names_have(const struct names *names, const char *name)
 {
-	return names->count > 0 && bsearch(&name, names->items, names->count,
-					       sizeof(char *), compare) != NULL;
+	return names->count > 0
+			&& bsearch(&name, names->items, names->count,
+					   sizeof(char *), compare)
+			!= NULL;
 }
 
 void names_clear(struct names *names)

@@ -28,9 +28,9 @@
 
 static bool byte_ok(unsigned char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	       (c >= '0' && c <= '9') ||
-	       (c != '\0' && strchr("._+=,@-%~", c) != NULL);
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
+			|| (c >= '0' && c <= '9')
+			|| (c != '\0' && strchr("._+=,@-%~", c) != NULL);
 }
 
 bool store_component_ok(const char *name, size_t len)
@@ -142,8 +142,7 @@ int store_open_local(struct store **out, const char *path)
 	if (root < 0 && errno == ENOENT)
 		return fail(-ENOENT, "there is no folder %s", path);
 	if (root < 0 && errno == ENOTDIR)
-		return fail(-ENOTDIR,
-				"%s is not a folder: a repository is one",
+		return fail(-ENOTDIR, "%s is not a folder: a repository is one",
 				path);
 	if (root < 0)
 		return fail(-errno, "can't open the folder %s: %s%s", path,
@@ -196,7 +195,8 @@ int store_open_directory(const struct store *store, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-int store_sync_directory(const struct store *store, int directory, const char *name)
+int store_sync_directory(const struct store *store, int directory,
+		const char *name)
 {
 	if (fsync(directory) == 0)
 		return 0;
@@ -219,8 +219,8 @@ int store_open_temporary(struct store *store, int directory, const char *owner,
 	do {
 		next_temporary(store, owner, tmp);
 		fd = openat(directory, tmp,
-				O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC |
-						O_NOFOLLOW,
+				O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC
+						| O_NOFOLLOW,
 				0600);
 	} while (fd < 0 && errno == EEXIST);
 	return fd < 0 ? -errno : fd;
@@ -247,9 +247,9 @@ int store_rename_new(int directory, int fd, const char *tmp, const char *to)
 static bool is_temporary_of(const char *name, const char *owner)
 {
 	size_t prefix = strlen(TEMPORARY_PREFIX), len = strlen(owner);
-	if (strncmp(name, TEMPORARY_PREFIX, prefix) != 0 ||
-			strncmp(name + prefix, owner, len) != 0 ||
-			name[prefix + len] != '.')
+	if (strncmp(name, TEMPORARY_PREFIX, prefix) != 0
+			|| strncmp(name + prefix, owner, len) != 0
+			|| name[prefix + len] != '.')
 		return false;
 	const char *count = name + prefix + len + 1;
 	return *count != '\0' && strspn(count, "0123456789") == strlen(count);
@@ -430,14 +430,15 @@ static bool is_directory(int directory, const struct dirent *e)
 	struct stat st;
 	if (e->d_type != DT_UNKNOWN)
 		return e->d_type == DT_DIR;
-	return fstatat(directory, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       S_ISDIR(st.st_mode);
+	return fstatat(directory, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0
+			&& S_ISDIR(st.st_mode);
 }
 
-static int walk_directory(const struct walk *walk, const char *prefix, int depth);
+static int walk_directory(const struct walk *walk, const char *prefix,
+		int depth);
 
-static int walk_entry(const struct walk *walk, int directory, const char *prefix,
-		const struct dirent *e, int depth)
+static int walk_entry(const struct walk *walk, int directory,
+		const char *prefix, const struct dirent *e, int depth)
 {
 	char path[OBJECT_NAME_MAX];
 	int len = snprintf(path, sizeof(path), "%s%s", prefix, e->d_name);
@@ -445,8 +446,8 @@ static int walk_entry(const struct walk *walk, int directory, const char *prefix
 		return 0;
 	if (!is_directory(directory, e))
 		return walk->visit(walk->ctx, directory, path);
-	if (depth >= COMPONENTS_MAX ||
-			!store_component_ok(e->d_name, strlen(e->d_name)))
+	if (depth >= COMPONENTS_MAX
+			|| !store_component_ok(e->d_name, strlen(e->d_name)))
 		return 0;
 	path[len] = '/';
 	path[len + 1] = '\0';
@@ -460,7 +461,8 @@ static void close_dir(DIR **d)
 }
 
 /* PREFIX is "" or ends in '/'. What vanishes meanwhile is passed over. */
-static int walk_directory(const struct walk *walk, const char *prefix, int depth)
+static int walk_directory(const struct walk *walk, const char *prefix,
+		int depth)
 {
 	int fd = openat(walk->s->root, prefix[0] == '\0' ? "." : prefix,
 			DIRECTORY_FLAGS);
@@ -482,7 +484,7 @@ static int walk_directory(const struct walk *walk, const char *prefix, int depth
 		if (e == NULL)
 			return errno == 0 ? 0
 					  : store_fail(walk->s, -errno, "list",
-							    prefix);
+							  prefix);
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
 		int err = walk_entry(walk, dirfd(d), prefix, e, depth);
@@ -515,8 +517,9 @@ static int check_kind(const struct store *store, const char *prefix)
 		return 0;
 	if (errno != ENOENT)
 		return store_fail(store, -errno, "look at", kind);
-	return fail(-EIO, "the folder %s/%s is missing: is it on a disk that is "
-			  "not mounted? Put it back",
+	return fail(-EIO,
+			"the folder %s/%s is missing: is it on a disk that is "
+			"not mounted? Put it back",
 			store->path, kind);
 }
 
@@ -530,8 +533,8 @@ int store_list(struct store *store, const char *prefix, store_list_fn *fn,
 	int depth = 1;
 	/* A prefix is an object's name with its last component cut off. */
 	int n = snprintf(name, sizeof(name), "%sx", prefix);
-	if (len == 0 || prefix[len - 1] != '/' || n < 0 ||
-			(size_t)n >= sizeof(name) || !name_ok(name))
+	if (len == 0 || prefix[len - 1] != '/' || n < 0
+			|| (size_t)n >= sizeof(name) || !name_ok(name))
 		return fail(-EINVAL, "not a possible prefix (%zu bytes)", len);
 	for (size_t i = 0; i < len; i++)
 		depth += prefix[i] == '/';
@@ -549,16 +552,16 @@ static int visit_temporary(void *ctx, int directory, const char *path)
 	const struct temporary_visit *visit = ctx;
 	if (!is_temporary_of(store_last_component(path), visit->owner))
 		return 0;
-	if (unlinkat(directory, store_last_component(path), 0) < 0 && errno != ENOENT)
+	if (unlinkat(directory, store_last_component(path), 0) < 0
+			&& errno != ENOENT)
 		return store_fail(visit->s, -errno, "delete", path);
 	return 0;
 }
 
 int store_remove_temporaries(struct store *store, const char *owner)
 {
-	static const char *const prefixes[] = { "keys/", "packs/",
-		"snapshots/", "sessions/", "condemned/", "damaged/", "pins/",
-		"retention/" };
+	static const char *const prefixes[] = { "keys/", "packs/", "snapshots/",
+		"sessions/", "condemned/", "damaged/", "pins/", "retention/" };
 	struct temporary_visit v = { store, owner };
 	struct walk w = { store, visit_temporary, &v };
 	int err = 0;
@@ -586,8 +589,8 @@ uint64_t store_shard_state(struct store *store, unsigned shard)
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (st.st_mtim.tv_sec + 2 >= now.tv_sec)
 		return 0;
-	return (uint64_t)st.st_mtim.tv_sec * 1000000000u +
-	       (uint64_t)st.st_mtim.tv_nsec;
+	return (uint64_t)st.st_mtim.tv_sec * 1000000000u
+			+ (uint64_t)st.st_mtim.tv_nsec;
 }
 
 int store_space(struct store *store, struct store_space *out)

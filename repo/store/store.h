@@ -66,13 +66,14 @@ int store_modified(struct store *store, const char *name, int64_t *second);
  * taken), 4 fsync of the directory. On an error nothing is under the name, or,
  * if an object there was to be replaced, the old or the new one. (A pack whose
  * step 4 failed stays, whole: others may count on it already.) */
-int store_put(struct store *store, const char *name, const void *data, size_t len,
-		bool exclusive);
+int store_put(struct store *store, const char *name, const void *data,
+		size_t len, bool exclusive);
 
 /* The same for large objects, bit by bit. put_commit frees P also on error;
  * put_abort removes what was written (NULL allowed). Until commit nothing is
  * under NAME. */
-int store_put_begin(struct store *store, struct store_put **p, const char *name);
+int store_put_begin(struct store *store, struct store_put **p,
+		const char *name);
 int store_put_write(struct store_put *put, const void *data, size_t len);
 int store_put_commit(struct store_put *put, bool exclusive);
 void store_put_abort(struct store_put *put);

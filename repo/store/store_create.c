@@ -80,11 +80,13 @@ static int not_empty(int root, const char *path, const char *what)
 			&& fstatat(root, "config", &st, AT_SYMLINK_NOFOLLOW) < 0
 			&& errno == ENOENT)
 		return fail(-ENOTEMPTY,
-				"%s holds what an interrupted init has left (it has "
+				"%s holds what an interrupted init has left "
+				"(it has "
 				"no config): delete that folder and try again",
 				path);
 	return fail(-ENOTEMPTY,
-			"%s is not empty (it holds \"%.64s\"): a new repository "
+			"%s is not empty (it holds \"%.64s\"): a new "
+			"repository "
 			"needs a new or empty folder",
 			path, what);
 }
@@ -153,7 +155,7 @@ int store_create_local(struct store **out, const char *path)
 		return fail_errno(-errno, "can't make the folder %s", path);
 	CLEANUP_FD int root = open(path, DIRECTORY_FLAGS);
 	int err = root < 0 ? fail_errno(-errno, "can't open %s", path)
-			 : fill(root, path);
+			   : fill(root, path);
 	if (err == 0)
 		err = store_open_local(out, path);
 	else if (fresh)

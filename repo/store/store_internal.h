@@ -17,7 +17,7 @@
 #define STORE_TEMPORARY_MAX 128
 
 struct store {
-	int root; /* the repository's directory, opened O_DIRECTORY */
+	int root;   /* the repository's directory, opened O_DIRECTORY */
 	char *path; /* absolute */
 	bool writable;
 	struct fd_cache *readers;
@@ -42,7 +42,8 @@ int store_open_directory(const struct store *store, const char *name);
 const char *store_last_component(const char *name);
 
 /* fsync of a directory; NAME is an object in it, for the text. */
-int store_sync_directory(const struct store *store, int directory, const char *name);
+int store_sync_directory(const struct store *store, int directory,
+		const char *name);
 
 /* Makes a file ".tmp.<owner>.<counter>" (0600, read and write) in DIRECTORY, its
  * name in TMP. OWNER NULL: the store's. Returns its descriptor or -errno

@@ -69,8 +69,8 @@ static int make_directories(struct store *store, const char *name)
 static bool has_late_directory(const char *name)
 {
 	const char *first = strchr(name, '/');
-	return first != NULL && strchr(first + 1, '/') != NULL &&
-	       strncmp(name, "packs/", 6) != 0;
+	return first != NULL && strchr(first + 1, '/') != NULL
+			&& strncmp(name, "packs/", 6) != 0;
 }
 
 static int open_directory(struct store *store, const char *name)
@@ -90,7 +90,8 @@ static int open_directory(struct store *store, const char *name)
 	return fd < 0 ? store_fail(store, fd, "open the folder of", name) : fd;
 }
 
-int store_put_begin(struct store *store, struct store_put **out, const char *name)
+int store_put_begin(struct store *store, struct store_put **out,
+		const char *name)
 {
 	int err = store_check_name(name);
 	if (err < 0)
@@ -105,7 +106,8 @@ int store_put_begin(struct store *store, struct store_put **out, const char *nam
 	snprintf(put->name, sizeof(put->name), "%s", name);
 	err = put->directory = open_directory(store, name);
 	if (err >= 0) {
-		err = put->fd = store_open_temporary(store, put->directory, NULL, put->tmp);
+		err = put->fd = store_open_temporary(store, put->directory,
+				NULL, put->tmp);
 		if (err < 0)
 			store_fail(store, err, "write", name);
 	}
@@ -122,8 +124,9 @@ static int start_writeback(struct store_put *put)
 	while (put->size - put->started >= WRITEBACK_STEP) {
 		if (sync_file_range(put->fd, (off_t)put->started,
 				    (off_t)WRITEBACK_STEP,
-				    SYNC_FILE_RANGE_WRITE) < 0 &&
-				errno != ENOSYS && errno != EINVAL)
+				    SYNC_FILE_RANGE_WRITE)
+						< 0
+				&& errno != ENOSYS && errno != EINVAL)
 			return store_fail(put->s, -errno, "write", put->name);
 		put->started += WRITEBACK_STEP;
 	}
@@ -138,8 +141,8 @@ int store_put_write(struct store_put *put, const void *data, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return store_fail(put->s, n == 0 ? -EIO : -errno, "write",
-					put->name);
+			return store_fail(put->s, n == 0 ? -EIO : -errno,
+					"write", put->name);
 		from += n;
 		len -= (size_t)n;
 		put->size += (uint64_t)n;
@@ -147,12 +150,12 @@ int store_put_write(struct store_put *put, const void *data, size_t len)
 	return start_writeback(put);
 }
 
-int store_put_read(struct store_put *put, void *buf, size_t len, uint64_t offset)
+int store_put_read(struct store_put *put, void *buf, size_t len,
+		uint64_t offset)
 {
 	char *to = buf;
 	if (offset > put->size || len > put->size - offset)
-		return fail(-EINVAL,
-				"reading beyond what was written of %s/%s",
+		return fail(-EINVAL, "reading beyond what was written of %s/%s",
 				put->s->path, put->name);
 	while (len > 0) {
 		ssize_t n = pread(put->fd, to, len, (off_t)offset);
@@ -186,11 +189,14 @@ static int set_name(struct store_put *put, bool exclusive, bool *replaced)
 	int err = store_rename_new(put->directory, put->fd, put->tmp, leaf);
 	if (err == -EEXIST && !exclusive) {
 		*replaced = true;
-		err = renameat(put->directory, put->tmp, put->directory, leaf) < 0 ? -errno
-								     : 0;
+		err = renameat(put->directory, put->tmp, put->directory, leaf)
+						< 0
+				? -errno
+				: 0;
 	}
 	if (err == -EEXIST)
-		return fail(err, "%s/%s is there already", put->s->path, put->name);
+		return fail(err, "%s/%s is there already", put->s->path,
+				put->name);
 	if (err < 0)
 		return store_fail(put->s, err, "rename a temporary file to",
 				put->name);
@@ -208,8 +214,10 @@ int store_put_commit(struct store_put *put, bool exclusive)
 		err = store_sync_directory(put->s, put->directory, put->name);
 		/* Not known to be durable, so it must not be found either; but
 		 * in a pack another session may have found chunks by now. */
-		if (err < 0 && !replaced && strncmp(put->name, "packs/", 6) != 0)
-			unlinkat(put->directory, store_last_component(put->name), 0);
+		if (err < 0 && !replaced
+				&& strncmp(put->name, "packs/", 6) != 0)
+			unlinkat(put->directory,
+					store_last_component(put->name), 0);
 		/* A replaced object's descriptor would show the old bytes. */
 		if (replaced)
 			store_forget(put->s, put->name);
@@ -232,8 +240,8 @@ void store_put_abort(struct store_put *put)
 	free(put);
 }
 
-int store_put(struct store *store, const char *name, const void *data, size_t len,
-		bool exclusive)
+int store_put(struct store *store, const char *name, const void *data,
+		size_t len, bool exclusive)
 {
 	struct store_put *put;
 	int err = store_put_begin(store, &put, name);

@@ -35,6 +35,6 @@ int store_reserve_release(struct store *store)
 	if (unlinkat(store->root, "reserve", 0) < 0)
 		return errno == ENOENT ? 0
 				       : store_fail(store, -errno, "delete",
-							"reserve");
+						       "reserve");
 	return store_sync_directory(store, store->root, "reserve");
 }

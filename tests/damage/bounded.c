@@ -37,7 +37,8 @@ int main(int argc, char **argv)
 	struct rusage usage;
 	int status;
 	if (argc < 4) {
-		fprintf(stderr, "usage: damage-bounded SECONDS REPORT "
+		fprintf(stderr,
+				"usage: damage-bounded SECONDS REPORT "
 				"PROGRAM...\n");
 		return 125;
 	}

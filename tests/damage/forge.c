@@ -40,8 +40,8 @@ void forge_put_pack(struct forge *f, struct forged_pack *pack)
 {
 	uint8_t ad[PACK_AD_SIZE], *out, *at;
 	char name[PACK_NAME_SIZE];
-	size_t size = PACK_HEADER_SIZE + PACK_FOOTER_SIZE + SEAL_OVERHEAD +
-			pack->trailer_len;
+	size_t size = PACK_HEADER_SIZE + PACK_FOOTER_SIZE + SEAL_OVERHEAD
+			+ pack->trailer_len;
 	enum seal_kind kind = pack->kind == PACK_DATA ? SEAL_DATA : SEAL_TREE;
 	for (uint32_t i = 0; i < pack->box_count; i++)
 		size += pack->boxes[i].len + SEAL_OVERHEAD;
@@ -52,7 +52,8 @@ void forge_put_pack(struct forge *f, struct forged_pack *pack)
 	at += PACK_HEADER_SIZE;
 	for (uint32_t i = 0; i <= pack->box_count; i++) {
 		bool last = i == pack->box_count;
-		const uint8_t *plain = last ? pack->trailer : pack->boxes[i].data;
+		const uint8_t *plain =
+				last ? pack->trailer : pack->boxes[i].data;
 		size_t len = last ? pack->trailer_len : pack->boxes[i].len;
 		pack_ad(ad, f->repo->config.repo_id, &pack->id, pack->kind,
 				last ? TRAILER_AD : i);
@@ -73,8 +74,9 @@ void forge_trailer(struct forged_pack *pack, uint32_t frames, uint32_t chunks)
 	put_le32(pack->trailer + 4, chunks);
 }
 
-void forge_frame_record(struct forged_pack *pack, uint32_t frame, uint32_t stored,
-		uint32_t plain, uint32_t chunks, uint8_t compression)
+void forge_frame_record(struct forged_pack *pack, uint32_t frame,
+		uint32_t stored, uint32_t plain, uint32_t chunks,
+		uint8_t compression)
 {
 	uint8_t *at = pack->trailer + 8 + 12 * (size_t)frame;
 	put_le32(at, stored);
@@ -86,8 +88,8 @@ void forge_frame_record(struct forged_pack *pack, uint32_t frame, uint32_t store
 void forge_chunk_record(struct forged_pack *pack, uint32_t chunk,
 		const struct id *id, uint32_t len)
 {
-	uint8_t *at = pack->trailer + 8 + 12 * (size_t)get_le32(pack->trailer) +
-			36 * (size_t)chunk;
+	uint8_t *at = pack->trailer + 8 + 12 * (size_t)get_le32(pack->trailer)
+			+ 36 * (size_t)chunk;
 	memcpy(at, id->b, ID_SIZE);
 	put_le32(at + ID_SIZE, len);
 }
@@ -131,7 +133,8 @@ void forge_object(struct forge *f, enum envelope_kind kind, const char *name,
 	uint8_t *object;
 	size_t object_len;
 	forge_check(envelope_seal(f->repo->seal, f->repo->config.repo_id, kind,
-			name, json, len, &object, &object_len), name);
+				    name, json, len, &object, &object_len),
+			name);
 	forge_check(store_put(f->repo->store, name, object, object_len, false),
 			name);
 	free(object);
@@ -147,7 +150,9 @@ void forge_snapshot(struct forge *f, const struct id *root, uint64_t size,
 {
 	char *json, digits[2 * ID_SIZE + 1];
 	hex_encode(digits, root->b, ID_SIZE);
-	int n = asprintf(&json, FORGED_HEAD "\"files\":[" FORGED_DISK
+	int n = asprintf(&json,
+			FORGED_HEAD
+			"\"files\":[" FORGED_DISK
 			"\"name\":\"disk.raw\",\"size\":%llu,\"root\":\"%s\","
 			"\"data_bytes\":%llu,\"clusters\":%llu}]}",
 			(unsigned long long)size, digits,
@@ -163,7 +168,8 @@ int main(int argc, char **argv)
 	static const struct repository_options o;
 	struct forge f;
 	if (argc == 2 && strcmp(argv[1], "--list") == 0) {
-		for (const struct forgery *forgery = forgeries; forgery->name != NULL; forgery++)
+		for (const struct forgery *forgery = forgeries;
+				forgery->name != NULL; forgery++)
 			printf("%s %s\n", forgery->name, forgery->expect);
 		return 0;
 	}
@@ -172,7 +178,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	forge_check(repository_open(&f.repo, argv[1], &o), argv[1]);
-	for (const struct forgery *forgery = forgeries; forgery->name != NULL; forgery++) {
+	for (const struct forgery *forgery = forgeries; forgery->name != NULL;
+			forgery++) {
 		if (strcmp(forgery->name, argv[2]) != 0)
 			continue;
 		forgery->make(&f, forgery->number);

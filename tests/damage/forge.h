@@ -28,31 +28,32 @@ struct forgery {
 	 * beginning of the image is read. */
 	const char *expect;
 	void (*make)(struct forge *f, uint64_t number);
-	uint64_t number;	/* for make */
+	uint64_t number; /* for make */
 };
 extern const struct forgery forgeries[]; /* ends with a NULL name */
 
 /* Exits with a text if ERR is negative. */
 void forge_check(int err, const char *what);
-void *forge_room(size_t len);	/* zeroed; never NULL */
+void *forge_room(size_t len); /* zeroed; never NULL */
 
 struct forged_box {
-	const uint8_t *data;	/* plain, compressed form */
+	const uint8_t *data; /* plain, compressed form */
 	size_t len;
 };
 struct forged_pack {
 	enum pack_kind kind;
-	struct pack_id id;	/* set by forge_put_pack */
+	struct pack_id id; /* set by forge_put_pack */
 	const struct forged_box *boxes;
 	uint32_t box_count;
-	uint8_t *trailer;	/* plain */
+	uint8_t *trailer; /* plain */
 	size_t trailer_len;
 };
 void forge_put_pack(struct forge *f, struct forged_pack *pack);
 /* Makes the trailer's room and head; the records are zeros. */
 void forge_trailer(struct forged_pack *pack, uint32_t frames, uint32_t chunks);
-void forge_frame_record(struct forged_pack *pack, uint32_t frame, uint32_t stored,
-		uint32_t plain, uint32_t chunks, uint8_t compression);
+void forge_frame_record(struct forged_pack *pack, uint32_t frame,
+		uint32_t stored, uint32_t plain, uint32_t chunks,
+		uint8_t compression);
 void forge_chunk_record(struct forged_pack *pack, uint32_t chunk,
 		const struct id *id, uint32_t len);
 /* One stored frame with one chunk, named ID whatever it is. */

@@ -15,7 +15,7 @@
 
 struct entry {
 	uint32_t word;
-	const struct id *id;	/* NULL: none follows */
+	const struct id *id; /* NULL: none follows */
 };
 
 /* OUT has room for LEAF_SIZE_MAX + 64. */
@@ -39,10 +39,23 @@ static size_t leaf_bytes(uint8_t *out, uint32_t span_len, uint32_t data_bytes,
 }
 
 enum leaf_lie {
-	LEAF_GOOD, LEAF_SPAN, LEAF_COUNT, LEAF_NONE, LEAF_SUM, LEAF_EMPTY_ENTRY,
-	LEAF_LONG_ENTRY, LEAF_HOLES, LEAF_TAIL, LEAF_LEVEL, LEAF_CHUNK_LONGER,
-	LEAF_CHUNK_SHORTER, LEAF_NO_CHUNK, LEAF_NODE_AS_CHUNK, LEAF_ZERO_ID,
-	LEAF_SUMS_ABOVE, LEAF_SMALL_FOR_IMAGE,
+	LEAF_GOOD,
+	LEAF_SPAN,
+	LEAF_COUNT,
+	LEAF_NONE,
+	LEAF_SUM,
+	LEAF_EMPTY_ENTRY,
+	LEAF_LONG_ENTRY,
+	LEAF_HOLES,
+	LEAF_TAIL,
+	LEAF_LEVEL,
+	LEAF_CHUNK_LONGER,
+	LEAF_CHUNK_SHORTER,
+	LEAF_NO_CHUNK,
+	LEAF_NODE_AS_CHUNK,
+	LEAF_ZERO_ID,
+	LEAF_SUMS_ABOVE,
+	LEAF_SMALL_FOR_IMAGE,
 };
 
 /* Two chunks of 64 KiB. */
@@ -56,17 +69,32 @@ static void forge_leaf(struct forge *f, uint64_t lie)
 	uint8_t out[1024];
 	size_t len;
 	switch (lie) {
-	case LEAF_EMPTY_ENTRY: e[1].word = 0; break;
-	case LEAF_LONG_ENTRY: e[1].word = 0x7fffffff; break;
+	case LEAF_EMPTY_ENTRY:
+		e[1].word = 0;
+		break;
+	case LEAF_LONG_ENTRY:
+		e[1].word = 0x7fffffff;
+		break;
 	case LEAF_HOLES:
 		e[0] = e[1] = (struct entry){ 64 * KIB | HOLE, NULL };
 		break;
-	case LEAF_CHUNK_LONGER: e[1].word = 32 * KIB; break;
-	case LEAF_CHUNK_SHORTER: e[1].id = &longer; break;
-	case LEAF_NO_CHUNK: e[1].id = &none; break;
-	case LEAF_NODE_AS_CHUNK: e[1].id = &node; break;
-	case LEAF_ZERO_ID: e[1].id = &zero; break;
-	default: break;
+	case LEAF_CHUNK_LONGER:
+		e[1].word = 32 * KIB;
+		break;
+	case LEAF_CHUNK_SHORTER:
+		e[1].id = &longer;
+		break;
+	case LEAF_NO_CHUNK:
+		e[1].id = &none;
+		break;
+	case LEAF_NODE_AS_CHUNK:
+		e[1].id = &node;
+		break;
+	case LEAF_ZERO_ID:
+		e[1].id = &zero;
+		break;
+	default:
+		break;
 	}
 	len = leaf_bytes(out, TWO_CHUNKS, TWO_CHUNKS, e, 2);
 	if (lie == LEAF_SPAN)
@@ -140,9 +168,18 @@ static size_t node_bytes(uint8_t *out, uint8_t level, uint64_t spans,
 }
 
 enum node_lie {
-	NODE_GOOD, NODE_SPANS, NODE_COUNT, NODE_SLOTS, NODE_SLOT_BEYOND,
-	NODE_CLUSTERS, NODE_SUMS, NODE_LENGTH, NODE_LEVEL, NODE_NO_CHILD,
-	NODE_ITSELF, NODE_ITSELF_HIGH,
+	NODE_GOOD,
+	NODE_SPANS,
+	NODE_COUNT,
+	NODE_SLOTS,
+	NODE_SLOT_BEYOND,
+	NODE_CLUSTERS,
+	NODE_SUMS,
+	NODE_LENGTH,
+	NODE_LEVEL,
+	NODE_NO_CHILD,
+	NODE_ITSELF,
+	NODE_ITSELF_HIGH,
 };
 
 /* Two spans of 16 MiB under one node. */
@@ -158,15 +195,32 @@ static void forge_node_lie(struct forge *f, uint64_t lie)
 	size_t len = node_bytes(out, level, level == 2 ? 512 : 2, 2,
 			itself ? &root : &leaf, &s);
 	switch (lie) {
-	case NODE_SPANS: put_le64(out + 8, UINT64_MAX); break;
-	case NODE_COUNT: put_le16(out + 2, 257); break;
-	case NODE_SLOTS: out[16 + 48] = 0; break;
-	case NODE_SLOT_BEYOND: out[16 + 48] = 255; break;
-	case NODE_CLUSTERS: put_le32(out + 20, UINT32_MAX); break;
-	case NODE_SUMS: put_le64(out + 24, SPAN_SIZE / 2 - 4096); break;
-	case NODE_LENGTH: len += 48; break;
-	case NODE_LEVEL: out[0] = 3; break;
-	default: break;
+	case NODE_SPANS:
+		put_le64(out + 8, UINT64_MAX);
+		break;
+	case NODE_COUNT:
+		put_le16(out + 2, 257);
+		break;
+	case NODE_SLOTS:
+		out[16 + 48] = 0;
+		break;
+	case NODE_SLOT_BEYOND:
+		out[16 + 48] = 255;
+		break;
+	case NODE_CLUSTERS:
+		put_le32(out + 20, UINT32_MAX);
+		break;
+	case NODE_SUMS:
+		put_le64(out + 24, SPAN_SIZE / 2 - 4096);
+		break;
+	case NODE_LENGTH:
+		len += 48;
+		break;
+	case NODE_LEVEL:
+		out[0] = 3;
+		break;
+	default:
+		break;
 	}
 	if (itself) /* ids of a pack are taken from its trailer */
 		forge_simple_pack(f, PACK_TREE, &root, out, (uint32_t)len);
@@ -214,10 +268,20 @@ static void use_chunk(struct forge *f, const struct id *id, uint32_t len)
 }
 
 enum trailer_lie {
-	TRAILER_MOST, TRAILER_COUNTS, TRAILER_ZERO, TRAILER_BOX_LONG,
-	TRAILER_BOX_WRAP, TRAILER_BOX_SHORT, TRAILER_PLAIN, TRAILER_CHUNK_ZERO,
-	TRAILER_CHUNK_SUM, TRAILER_CHUNK_LONG, TRAILER_ID_ZERO,
-	TRAILER_FRAME_CHUNKS, TRAILER_COMPRESSION, TRAILER_LENGTH,
+	TRAILER_MOST,
+	TRAILER_COUNTS,
+	TRAILER_ZERO,
+	TRAILER_BOX_LONG,
+	TRAILER_BOX_WRAP,
+	TRAILER_BOX_SHORT,
+	TRAILER_PLAIN,
+	TRAILER_CHUNK_ZERO,
+	TRAILER_CHUNK_SUM,
+	TRAILER_CHUNK_LONG,
+	TRAILER_ID_ZERO,
+	TRAILER_FRAME_CHUNKS,
+	TRAILER_COMPRESSION,
+	TRAILER_LENGTH,
 };
 
 static void forge_trailer_lie(struct forge *f, uint64_t lie)
@@ -225,7 +289,8 @@ static void forge_trailer_lie(struct forge *f, uint64_t lie)
 	uint32_t n = 64 * KIB, box = n + SEAL_OVERHEAD;
 	uint8_t *plain = forge_room(n);
 	struct forged_box b[] = { { plain, n }, { plain, n } };
-	struct forged_pack p = { .kind = PACK_DATA, .boxes = b,
+	struct forged_pack p = { .kind = PACK_DATA,
+		.boxes = b,
 		.box_count = 2 };
 	struct id id, zero = { { 0 } };
 	seal_id(f->repo->seal, ID_CHUNK, &id, plain, n);
@@ -234,9 +299,10 @@ static void forge_trailer_lie(struct forge *f, uint64_t lie)
 	forge_frame_record(&p, 1, box, n, 1, FRAME_STORED);
 	forge_chunk_record(&p, 0, &id, n);
 	forge_chunk_record(&p, 1, lie == TRAILER_ID_ZERO ? &zero : &id,
-			lie == TRAILER_CHUNK_ZERO ? 0 :
-			lie == TRAILER_CHUNK_SUM ? n - 1 :
-			lie == TRAILER_CHUNK_LONG ? UINT32_MAX : n);
+			lie == TRAILER_CHUNK_ZERO		    ? 0
+					: lie == TRAILER_CHUNK_SUM  ? n - 1
+					: lie == TRAILER_CHUNK_LONG ? UINT32_MAX
+								    : n);
 	switch (lie) {
 	case TRAILER_MOST:
 		put_le32(p.trailer, 65536);
@@ -246,17 +312,32 @@ static void forge_trailer_lie(struct forge *f, uint64_t lie)
 		put_le32(p.trailer, UINT32_MAX);
 		put_le32(p.trailer + 4, UINT32_MAX);
 		break;
-	case TRAILER_ZERO: memset(p.trailer, 0, 8); break;
-	case TRAILER_BOX_LONG: put_le32(p.trailer + 8, 0x7fffffff); break;
-	case TRAILER_BOX_WRAP:
-		put_le32(p.trailer + 8, (uint32_t)-(int32_t)box);
+	case TRAILER_ZERO:
+		memset(p.trailer, 0, 8);
 		break;
-	case TRAILER_BOX_SHORT: put_le32(p.trailer + 8, 40); break;
-	case TRAILER_PLAIN: put_le32(p.trailer + 12, UINT32_MAX); break;
-	case TRAILER_FRAME_CHUNKS: put_le16(p.trailer + 16, 65535); break;
-	case TRAILER_COMPRESSION: p.trailer[18] = 2; break;
-	case TRAILER_LENGTH: p.trailer_len -= 36; break;
-	default: break;
+	case TRAILER_BOX_LONG:
+		put_le32(p.trailer + 8, 0x7fffffff);
+		break;
+	case TRAILER_BOX_WRAP:
+		put_le32(p.trailer + 8, (uint32_t) - (int32_t)box);
+		break;
+	case TRAILER_BOX_SHORT:
+		put_le32(p.trailer + 8, 40);
+		break;
+	case TRAILER_PLAIN:
+		put_le32(p.trailer + 12, UINT32_MAX);
+		break;
+	case TRAILER_FRAME_CHUNKS:
+		put_le16(p.trailer + 16, 65535);
+		break;
+	case TRAILER_COMPRESSION:
+		p.trailer[18] = 2;
+		break;
+	case TRAILER_LENGTH:
+		p.trailer_len -= 36;
+		break;
+	default:
+		break;
 	}
 	forge_put_pack(f, &p);
 	use_chunk(f, &id, n);
@@ -278,7 +359,8 @@ static void zstd_bytes(struct zstd *zstd, const void *data, size_t len)
 }
 
 /* Type 0: SIZE bytes follow as they are (zeros here), 1: one byte SIZE times. */
-static void zstd_block(struct zstd *zstd, unsigned type, uint32_t size, bool last)
+static void zstd_block(struct zstd *zstd, unsigned type, uint32_t size,
+		bool last)
 {
 	uint32_t head = (uint32_t)last | type << 1 | size << 3;
 	uint8_t bytes[4] = { (uint8_t)head, (uint8_t)(head >> 8),
@@ -299,22 +381,34 @@ static void zstd_head(struct zstd *zstd, uint8_t flags, uint8_t window)
 #define BLOCK (128 * KIB)
 
 enum frame_lie {
-	FRAME_GOOD, FRAME_LESS, FRAME_MORE, FRAME_4G, FRAME_WINDOW,
-	FRAME_CONTENT_SIZE, FRAME_EMPTY_BLOCKS, FRAME_SKIPPABLE, FRAME_TWO,
-	FRAME_DICTIONARY, FRAME_LEGACY, FRAME_BAD_SUM, FRAME_OPEN_END,
+	FRAME_GOOD,
+	FRAME_LESS,
+	FRAME_MORE,
+	FRAME_4G,
+	FRAME_WINDOW,
+	FRAME_CONTENT_SIZE,
+	FRAME_EMPTY_BLOCKS,
+	FRAME_SKIPPABLE,
+	FRAME_TWO,
+	FRAME_DICTIONARY,
+	FRAME_LEGACY,
+	FRAME_BAD_SUM,
+	FRAME_OPEN_END,
 };
 
 /* What should decode to 512 KiB of "x". */
 static void frame_form(struct zstd *zstd, uint64_t lie)
 {
-	static const uint8_t skip[] = { 0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0,
-		1, 2, 3, 4 };
+	static const uint8_t skip[] = { 0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1,
+		2, 3, 4 };
 	static const uint8_t claims[] = { 0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0xff,
 		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f };
 	static const uint8_t dictionary[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x01,
 		WINDOW_1M, 77 };
-	unsigned blocks = lie == FRAME_LESS ? 3 : lie == FRAME_MORE ? 5 :
-			lie == FRAME_4G ? 32768 : 4;
+	unsigned blocks = lie == FRAME_LESS ? 3
+			: lie == FRAME_MORE ? 5
+			: lie == FRAME_4G   ? 32768
+					    : 4;
 	if (lie == FRAME_SKIPPABLE)
 		zstd_bytes(zstd, skip, sizeof(skip));
 	if (lie == FRAME_CONTENT_SIZE)
@@ -329,8 +423,8 @@ static void frame_form(struct zstd *zstd, uint64_t lie)
 	for (unsigned i = 0; lie == FRAME_EMPTY_BLOCKS && i < 150000; i++)
 		zstd_block(zstd, 0, 0, false);
 	for (unsigned i = 0; i < blocks; i++)
-		zstd_block(zstd, 1, BLOCK, i == blocks - 1 &&
-				lie != FRAME_OPEN_END);
+		zstd_block(zstd, 1, BLOCK,
+				i == blocks - 1 && lie != FRAME_OPEN_END);
 	if (lie == FRAME_BAD_SUM)
 		zstd_bytes(zstd, "\1\2\3\4", 4);
 	if (lie == FRAME_TWO) {
@@ -380,13 +474,15 @@ static void forge_collisions(struct forge *f, uint64_t number)
 	for (unsigned i = 0; i < 8; i++)
 		zstd_block(&z, 1, BLOCK, i == 7);
 	for (uint64_t pack = 0; pack < number; pack++) {
-		struct forged_pack p = { .kind = PACK_DATA, .boxes = boxes,
+		struct forged_pack p = { .kind = PACK_DATA,
+			.boxes = boxes,
 			.box_count = 256 };
 		forge_trailer(&p, 256, COLLIDING);
 		for (uint32_t i = 0; i < 256; i++) {
 			boxes[i] = (struct forged_box){ z.data, z.len };
-			forge_frame_record(&p, i, (uint32_t)z.len +
-					SEAL_OVERHEAD, MIB, 256, FRAME_ZSTD);
+			forge_frame_record(&p, i,
+					(uint32_t)z.len + SEAL_OVERHEAD, MIB,
+					256, FRAME_ZSTD);
 		}
 		for (uint32_t i = 0; i < COLLIDING; i++) {
 			put_le32(id.b + 12, i);
@@ -402,8 +498,9 @@ static void forge_collisions(struct forge *f, uint64_t number)
 		ids[i] = id;
 		e[i] = (struct entry){ 4096, &ids[i] };
 	}
-	id = forge_node(f, out, leaf_bytes(out, SPAN_SIZE, SPAN_SIZE, e,
-			LEAF_ENTRIES_MAX));
+	id = forge_node(f, out,
+			leaf_bytes(out, SPAN_SIZE, SPAN_SIZE, e,
+					LEAF_ENTRIES_MAX));
 	forge_snapshot(f, &id, SPAN_SIZE, SPAN_SIZE, 256);
 	free(z.data);
 }
@@ -448,19 +545,19 @@ const struct forgery forgeries[] = {
 	{ "trailer-box-long", "refused", forge_trailer_lie, TRAILER_BOX_LONG },
 	{ "trailer-box-wrap", "refused", forge_trailer_lie, TRAILER_BOX_WRAP },
 	{ "trailer-box-short", "refused", forge_trailer_lie,
-		TRAILER_BOX_SHORT },
+			TRAILER_BOX_SHORT },
 	{ "trailer-plain", "refused", forge_trailer_lie, TRAILER_PLAIN },
 	{ "trailer-chunk-zero", "refused", forge_trailer_lie,
-		TRAILER_CHUNK_ZERO },
+			TRAILER_CHUNK_ZERO },
 	{ "trailer-chunk-sum", "refused", forge_trailer_lie,
-		TRAILER_CHUNK_SUM },
+			TRAILER_CHUNK_SUM },
 	{ "trailer-chunk-long", "refused", forge_trailer_lie,
-		TRAILER_CHUNK_LONG },
+			TRAILER_CHUNK_LONG },
 	{ "trailer-id-zero", "refused", forge_trailer_lie, TRAILER_ID_ZERO },
 	{ "trailer-frame-chunks", "refused", forge_trailer_lie,
-		TRAILER_FRAME_CHUNKS },
+			TRAILER_FRAME_CHUNKS },
 	{ "trailer-compression", "refused", forge_trailer_lie,
-		TRAILER_COMPRESSION },
+			TRAILER_COMPRESSION },
 	{ "trailer-length", "refused", forge_trailer_lie, TRAILER_LENGTH },
 	{ "trailer-collisions", "refused", forge_collisions, 1 },
 	{ "trailer-collisions-2", "refused", forge_collisions, 2 },
@@ -470,7 +567,7 @@ const struct forgery forgeries[] = {
 	{ "frame-4g", "refused", forge_frame_lie, FRAME_4G },
 	{ "frame-window", "refused", forge_frame_lie, FRAME_WINDOW },
 	{ "frame-content-size", "refused", forge_frame_lie,
-		FRAME_CONTENT_SIZE },
+			FRAME_CONTENT_SIZE },
 	{ "frame-empty-blocks", "whole", forge_frame_lie, FRAME_EMPTY_BLOCKS },
 	{ "frame-skippable", "refused", forge_frame_lie, FRAME_SKIPPABLE },
 	{ "frame-two", "refused", forge_frame_lie, FRAME_TWO },
@@ -478,6 +575,5 @@ const struct forgery forgeries[] = {
 	{ "frame-legacy", "refused", forge_frame_lie, FRAME_LEGACY },
 	{ "frame-bad-sum", "refused", forge_frame_lie, FRAME_BAD_SUM },
 	{ "frame-open-end", "refused", forge_frame_lie, FRAME_OPEN_END },
-	FORGERIES_SMALL
-	{ NULL, NULL, NULL, 0 },
+	FORGERIES_SMALL{ NULL, NULL, NULL, 0 },
 };

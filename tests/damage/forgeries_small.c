@@ -78,19 +78,25 @@ static void add_unknown(struct text *text, uint64_t lie)
 
 static const char *name_of(uint64_t lie)
 {
-	return lie == LIE_SLASH ? "a/b" : lie == LIE_DOTS ? ".." :
-			lie == LIE_RESERVED ? "snapshot.json" :
-			lie == LIE_UTF8 ? "a\xff" :
-			lie == LIE_NUL ? "a\\u0000b" : "disk";
+	return lie == LIE_SLASH		      ? "a/b"
+			: lie == LIE_DOTS     ? ".."
+			: lie == LIE_RESERVED ? "snapshot.json"
+			: lie == LIE_UTF8     ? "a\xff"
+			: lie == LIE_NUL      ? "a\\u0000b"
+					      : "disk";
 }
 
 static void add_file(struct text *text, uint64_t lie)
 {
 	char file[256];
-	snprintf(file, sizeof(file), FORGED_FILE "\"name\":\"%s\",\"size\":%s,"
-			"\"data_bytes\":0,\"clusters\":0}", name_of(lie),
-			lie == LIE_REAL ? "1.0" : lie == LIE_NEGATIVE ? "-1" :
-			lie == LIE_SIZE ? "140737488355329" : "65536");
+	snprintf(file, sizeof(file),
+			FORGED_FILE "\"name\":\"%s\",\"size\":%s,"
+				    "\"data_bytes\":0,\"clusters\":0}",
+			name_of(lie),
+			lie == LIE_REAL			      ? "1.0"
+					: lie == LIE_NEGATIVE ? "-1"
+					: lie == LIE_SIZE ? "140737488355329"
+							  : "65536");
 	add(text, file);
 }
 
@@ -128,11 +134,12 @@ void forge_json(struct forge *f, uint64_t lie)
 
 void forge_taken(struct forge *f, uint64_t number)
 {
-	static const char json[] = FORGED_HEAD "\"files\":[" FORGED_DISK
-		"\"name\":\"disk.raw\",\"size\":1048576,"
-		"\"data_bytes\":0,\"clusters\":0}," FORGED_FILE
-		"\"name\":\"disk.qcow2\",\"size\":5,"
-		"\"data_bytes\":0,\"clusters\":0}]}";
+	static const char json[] = FORGED_HEAD
+			"\"files\":[" FORGED_DISK
+			"\"name\":\"disk.raw\",\"size\":1048576,"
+			"\"data_bytes\":0,\"clusters\":0}," FORGED_FILE
+			"\"name\":\"disk.qcow2\",\"size\":5,"
+			"\"data_bytes\":0,\"clusters\":0}]}";
 	(void)number;
 	forge_snapshot_json(f, json, strlen(json));
 }
@@ -143,10 +150,11 @@ void forge_files(struct forge *f, uint64_t count)
 	char file[256];
 	add(&t, FORGED_HEAD "\"files\":[");
 	for (uint64_t i = 0; i < count; i++) {
-		snprintf(file, sizeof(file), "%s" FORGED_FILE "\"name\":"
+		snprintf(file, sizeof(file),
+				"%s" FORGED_FILE "\"name\":"
 				"\"f%llu\",\"size\":0,\"data_bytes\":0,"
-				"\"clusters\":0}", i ? "," : "",
-				(unsigned long long)i);
+				"\"clusters\":0}",
+				i ? "," : "", (unsigned long long)i);
 		add(&t, file);
 	}
 	add(&t, "]}");
@@ -157,7 +165,9 @@ void forge_files(struct forge *f, uint64_t count)
 void forge_identities(struct forge *f, uint64_t count)
 {
 	struct text t = { .data = forge_room(PAYLOAD_MAX + 1) };
-	add(&t, FORGED_HEAD "\"files\":[" FORGED_FILE "\"name\":\"disk\","
+	add(&t,
+			FORGED_HEAD
+			"\"files\":[" FORGED_FILE "\"name\":\"disk\","
 			"\"size\":0,\"data_bytes\":0,\"clusters\":0,"
 			"\"identities\":[null");
 	add_times(&t, ",null", count - 1);
@@ -214,7 +224,8 @@ void forge_small(struct forge *f, uint64_t lie)
 		forge_object(f, ENVELOPE_SESSION,
 				"sessions/prune.999999999999999999",
 				"{\"session\":"
-				"\"0123456789abcdef0123456789abcdef\"}", 46);
+				"\"0123456789abcdef0123456789abcdef\"}",
+				46);
 		break;
 	default:
 		break;
@@ -253,6 +264,7 @@ void forge_config(struct forge *f, uint64_t lie)
 	config_encode(bytes, &c, f->repo->seal);
 	if (lie == CONFIG_VERSION)
 		put_le32(bytes + 8, 2);
-	forge_check(store_put(f->repo->store, CONFIG_NAME, bytes,
-			sizeof(bytes), false), CONFIG_NAME);
+	forge_check(store_put(f->repo->store, CONFIG_NAME, bytes, sizeof(bytes),
+				    false),
+			CONFIG_NAME);
 }

@@ -36,7 +36,8 @@ static void check(int err, const char *what)
 
 static void add_key_slot(struct repository *repo, const char *key_file)
 {
-	struct keyslot slot = { .kind = KEYSLOT_KEY_FILE, .created = 1700000000,
+	struct keyslot slot = { .kind = KEYSLOT_KEY_FILE,
+		.created = 1700000000,
 		.label = "second" };
 	uint8_t secret[64], master[MASTER_KEY_SIZE], bytes[KEYSLOT_SIZE];
 	FILE *f = fopen(key_file, "re");
@@ -45,9 +46,11 @@ static void add_key_slot(struct repository *repo, const char *key_file)
 	fclose(f);
 	seal_master(repo->seal, master);
 	check(keyslot_make(bytes, &slot, repo->config.repo_id, secret,
-			sizeof(secret), master), "a key slot");
+			      sizeof(secret), master),
+			"a key slot");
 	check(store_put(repo->store, "keys/0123456789abcdef", bytes,
-			sizeof(bytes), true), "a key slot");
+			      sizeof(bytes), true),
+			"a key slot");
 }
 
 static void add_condemned(struct repository *repo)
@@ -63,17 +66,20 @@ static void add_condemned(struct repository *repo)
 static void add_damaged(struct repository *repo)
 {
 	static const char name[] = "damaged/0123456789abcdef0123456789abcdef.0",
-		text[] = "{\"frame\":0,\"pack\":\"0123456789abcdef0123456789"
-			"abcdef\",\"since\":1700000000}";
+			  text[] = "{\"frame\":0,\"pack\":"
+				   "\"0123456789abcdef0123456789"
+				   "abcdef\",\"since\":1700000000}";
 	uint8_t *object;
 	size_t len;
-	check(envelope_seal(repo->seal, repo->config.repo_id, ENVELOPE_DAMAGED, name,
-			text, strlen(text), &object, &len), name);
+	check(envelope_seal(repo->seal, repo->config.repo_id, ENVELOPE_DAMAGED,
+			      name, text, strlen(text), &object, &len),
+			name);
 	check(store_put(repo->store, name, object, len, true), name);
 	free(object);
 }
 
-static void add_keeping(struct repository *repo, const struct snapshot_list *all)
+static void add_keeping(struct repository *repo,
+		const struct snapshot_list *all)
 {
 	struct min_age retention;
 	check(pins_set(repo, all->items[0]->object, "kept"), "a pin");
@@ -96,8 +102,8 @@ static void print_pack(struct repository *repo, const char *name)
 	uint64_t end = 0, size;
 	for (uint32_t i = 0; i < trailer->frame_count; i++) {
 		const struct frame_entry *frame = &trailer->frames[i];
-		printf("%s %s %u %" PRIu64 " %u\n", name, kind, i, frame->offset,
-				frame->stored_len);
+		printf("%s %s %u %" PRIu64 " %u\n", name, kind, i,
+				frame->offset, frame->stored_len);
 		end = frame->offset + frame->stored_len;
 	}
 	check(store_size(repo->store, name, &size), name);
@@ -131,10 +137,12 @@ int main(int argc, char **argv)
 	add_condemned(repo);
 	add_damaged(repo);
 	add_keeping(repo, &all);
-	check(session_begin(&session, repo, SESSION_READ, "damage"), "a session");
+	check(session_begin(&session, repo, SESSION_READ, "damage"),
+			"a session");
 	check(session_add_root(session, &all.items[0]->files[0].root.id),
 			"a session");
-	check(exclusive_begin(&claim, repo, session_id(session), "keys"), "keys");
+	check(exclusive_begin(&claim, repo, session_id(session), "keys"),
+			"keys");
 	check(store_list(repo->store, "packs/", note_pack, repo), "packs");
 	puts("ready");
 	fflush(stdout);

@@ -57,8 +57,8 @@ uint64_t input_u64(struct input *in)
 
 char *input_line(struct input *in)
 {
-	const uint8_t *end = in->left > 0 ? memchr(in->at, '\n', in->left)
-					  : NULL;
+	const uint8_t *end =
+			in->left > 0 ? memchr(in->at, '\n', in->left) : NULL;
 	size_t len = end != NULL ? (size_t)(end - in->at) : in->left;
 	char *line = calloc(1, len + 1);
 	must(line != NULL);
@@ -70,7 +70,8 @@ char *input_line(struct input *in)
 
 const struct seal *fuzz_seal(bool encrypted)
 {
-	static const uint8_t master[MASTER_KEY_SIZE] = "a key that is no secret";
+	static const uint8_t master[MASTER_KEY_SIZE] =
+			"a key that is no secret";
 	static struct seal *seals[2];
 	if (seals[encrypted] == NULL) {
 		must(seal_global_init() == 0);
@@ -84,9 +85,9 @@ static bool stays(char c, bool first)
 {
 	if (c == '.' || c == '-')
 		return !first;
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-			(c >= '0' && c <= '9') ||
-			(c != '\0' && strchr("_+=,@", c) != NULL);
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')
+			|| (c >= '0' && c <= '9')
+			|| (c != '\0' && strchr("_+=,@", c) != NULL);
 }
 
 bool fuzz_is_escaped(const char *text)

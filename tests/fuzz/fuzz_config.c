@@ -10,7 +10,8 @@ static void check_bounds(const struct config *config)
 {
 	must(config->chunk_min >= 4096 && config->chunk_min % 4096 == 0);
 	must(config->chunk_min <= config->chunk_average);
-	must(config->chunk_average <= config->chunk_max && config->chunk_max <= 1u << 20);
+	must(config->chunk_average <= config->chunk_max
+			&& config->chunk_max <= 1u << 20);
 	must(config->frame_size >= 4096 && config->frame_size <= 1u << 20);
 	must(config->pack_size >= 64u << 10 && config->pack_size <= 72u << 20);
 	must(config->zstd_level >= 1 && config->zstd_level <= 19);

@@ -21,12 +21,16 @@ static void check_disk(const struct domain_disk *disk)
 
 static void adapt(const uint8_t *data, size_t size, bool isolated)
 {
-	const struct adapt_disk disk = { .target = "vda", .path = "/overlay",
-		.format = "qcow2", .backing_path = "/below",
+	const struct adapt_disk disk = { .target = "vda",
+		.path = "/overlay",
+		.format = "qcow2",
+		.backing_path = "/below",
 		.backing_format = "raw" };
-	const struct adapt_options o = { .name = "new", .isolated = isolated,
+	const struct adapt_options o = { .name = "new",
+		.isolated = isolated,
 		.console_file = isolated ? "/console" : NULL,
-		.memory = isolated ? 1u << 26 : 0, .disks = &disk,
+		.memory = isolated ? 1u << 26 : 0,
+		.disks = &disk,
 		.disk_count = 1 };
 	struct domain_xml *xml = NULL;
 	char *out = NULL;

@@ -31,8 +31,8 @@ static void check_disk(const struct domain_disk *disk)
 	must(disk->device <= DEVICE_OTHER);
 	must(domain_xml_device_name(disk->device) != NULL);
 	check_source(&disk->source);
-	for (const struct disk_source *source = disk->source.backing; source != NULL;
-			source = source->backing, depth++)
+	for (const struct disk_source *source = disk->source.backing;
+			source != NULL; source = source->backing, depth++)
 		check_source(source);
 	must(depth <= CHAIN_MAX);
 }

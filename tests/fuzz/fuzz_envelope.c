@@ -17,12 +17,13 @@ struct place {
 	const char *name;
 };
 
-static int open_there(const struct place *place, const uint8_t *object, size_t len)
+static int open_there(const struct place *place, const uint8_t *object,
+		size_t len)
 {
 	char *payload;
 	size_t n;
-	int err = envelope_open(place->seal, fuzz_repo_id, place->kind, place->name, object,
-			len, &payload, &n);
+	int err = envelope_open(place->seal, fuzz_repo_id, place->kind,
+			place->name, object, len, &payload, &n);
 	must((err == 0) == (payload != NULL));
 	must(err == 0 || err == -EBADMSG);
 	must(err < 0 || (n + 52 == len && payload[n] == '\0'));
@@ -40,13 +41,13 @@ static void try_changed(const struct place *place, uint8_t *object, size_t len,
 	object[where % len] ^= (uint8_t)(1u << where % 8);
 	must(open_there(place, object, len) == 0);
 	must(open_there(place, object, len - 1) < 0);
-	other.kind = place->kind == ENVELOPE_SNAPSHOT ? ENVELOPE_SESSION :
-			ENVELOPE_SNAPSHOT;
+	other.kind = place->kind == ENVELOPE_SNAPSHOT ? ENVELOPE_SESSION
+						      : ENVELOPE_SNAPSHOT;
 	must(open_there(&other, object, len) < 0);
 	other = *place;
 	other.name = "snapshots/another";
-	must(open_there(&other, object, len) < 0 ||
-			strcmp(place->name, other.name) == 0);
+	must(open_there(&other, object, len) < 0
+			|| strcmp(place->name, other.name) == 0);
 	other = *place;
 	other.seal = fuzz_seal(!seal_encrypts(place->seal));
 	must(open_there(&other, object, len) < 0);
@@ -58,13 +59,14 @@ static void try_payload(const struct place *place, const struct input *in)
 	char *payload = NULL;
 	size_t len, n;
 
-	int err = envelope_seal(place->seal, fuzz_repo_id, place->kind, place->name,
-			in->at, in->left, &object, &len);
+	int err = envelope_seal(place->seal, fuzz_repo_id, place->kind,
+			place->name, in->at, in->left, &object, &len);
 	must(err == 0 || err == -ENAMETOOLONG);
 	if (err < 0)
 		return;
-	must(envelope_open(place->seal, fuzz_repo_id, place->kind, place->name, object,
-			len, &payload, &n) == 0);
+	must(envelope_open(place->seal, fuzz_repo_id, place->kind, place->name,
+			     object, len, &payload, &n)
+			== 0);
 	must(n == in->left && (n == 0 || memcmp(payload, in->at, n) == 0));
 	try_changed(place, object, len, in->left * 31);
 	free(payload);

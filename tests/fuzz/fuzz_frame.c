@@ -33,8 +33,8 @@ static void round_trip(const uint8_t *plain, size_t len)
 	must(encoder != NULL && form != NULL && back != NULL);
 	size_t n = frame_codec_encode(encoder, form, plain, len, &compression);
 	must(n >= 1 && n <= len);
-	must(frame_codec_decode(decoder(), compression, back, len, len, form, n) ==
-			(ssize_t)len);
+	must(frame_codec_decode(decoder(), compression, back, len, len, form, n)
+			== (ssize_t)len);
 	must(memcmp(back, plain, len) == 0);
 	free(form);
 	free(back);
@@ -49,11 +49,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t upto = input_u32(&in) % plain_len + 1;
 	uint8_t *whole = malloc(plain_len), *part = malloc(plain_len);
 	must(whole != NULL && part != NULL);
-	ssize_t got = frame_codec_decode(decoder(), compression, part, plain_len,
-			upto, in.at, in.left);
+	ssize_t got = frame_codec_decode(decoder(), compression, part,
+			plain_len, upto, in.at, in.left);
 	must(got < 0 || ((size_t)got >= upto && (size_t)got <= plain_len));
-	ssize_t all = frame_codec_decode(decoder(), compression, whole, plain_len,
-			plain_len, in.at, in.left);
+	ssize_t all = frame_codec_decode(decoder(), compression, whole,
+			plain_len, plain_len, in.at, in.left);
 	must(all < 0 || (size_t)all == plain_len);
 	/* What is good as a whole is good in parts. */
 	must(all < 0 || got >= (ssize_t)upto);

@@ -16,8 +16,8 @@
 static void check_bounds(const struct keyslot *slot)
 {
 	bool passphrase = slot->kind == KEYSLOT_PASSPHRASE;
-	must(passphrase || slot->kind == KEYSLOT_KEY_FILE ||
-			slot->kind == KEYSLOT_RECOVERY);
+	must(passphrase || slot->kind == KEYSLOT_KEY_FILE
+			|| slot->kind == KEYSLOT_RECOVERY);
 	must(slot->cost.ops <= KDF_MAX_OPS);
 	must(slot->cost.mem_kib <= KDF_MAX_MEM_KIB);
 	must((slot->cost.ops > 0) == passphrase);
@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = { data, size };
 	uint8_t how = input_u8(&in), again[KEYSLOT_SIZE], object[KEYSLOT_SIZE],
-			master[MASTER_KEY_SIZE];
+		master[MASTER_KEY_SIZE];
 	struct keyslot slot;
 	fuzz_seal(true);
 	if (in.left != KEYSLOT_SIZE) {
@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(memcmp(again, object, KEYSLOT_SIZE) == 0);
 	/* Argon2id takes what the slot says, and would be slow. */
 	if (slot.kind != KEYSLOT_PASSPHRASE)
-		must(keyslot_unwrap(&slot, fuzz_repo_id, "secret", 6,
-				master) == -EKEYREJECTED);
+		must(keyslot_unwrap(&slot, fuzz_repo_id, "secret", 6, master)
+				== -EKEYREJECTED);
 	return 0;
 }

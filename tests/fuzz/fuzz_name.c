@@ -19,12 +19,12 @@ static void check_component(const char *escaped)
 	len = strnlen(component, sizeof(component));
 	must(len >= 1 && len <= NAME_COMPONENT_MAX);
 	must(strchr(component, '/') == NULL && component[0] != '.');
-	must((strcmp(component, escaped) == 0) == (strlen(escaped) <=
-			NAME_COMPONENT_MAX));
+	must((strcmp(component, escaped) == 0)
+			== (strlen(escaped) <= NAME_COMPONENT_MAX));
 	/* A shortened one is no escaped name, so that neither can pose as the
 	 * other. */
-	must(fuzz_is_escaped(component) == (strlen(escaped) <=
-			NAME_COMPONENT_MAX));
+	must(fuzz_is_escaped(component)
+			== (strlen(escaped) <= NAME_COMPONENT_MAX));
 }
 
 static void try_raw(const char *name)

@@ -53,8 +53,9 @@ static void check_node(const struct node *node, uint8_t level, uint64_t spans)
 	must(node->level == level && node->spans == spans);
 	for (uint64_t slot = 0; slot < NODE_FANOUT; slot++) {
 		const struct node_child *child = &node->children[slot];
-		uint64_t left = slot * per_slot < spans ?
-				spans - slot * per_slot : 0;
+		uint64_t left = slot * per_slot < spans
+				? spans - slot * per_slot
+				: 0;
 		uint64_t below = left < per_slot ? left : per_slot;
 		if (id_is_zero(&child->id)) {
 			must(child->clusters == 0 && child->data_bytes == 0);

@@ -20,8 +20,9 @@ static void try_header(const uint8_t *header)
 	pack_header_encode(again, header + 12, kind, encrypted);
 	must(memcmp(again, header, PACK_HEADER_SIZE) == 0);
 	must(!fuzz_accepted(pack_header_decode(header, fuzz_repo_id, &kind,
-			     &encrypted)) ||
-			memcmp(header + 12, fuzz_repo_id, REPO_ID_SIZE) == 0);
+			     &encrypted))
+			|| memcmp(header + 12, fuzz_repo_id, REPO_ID_SIZE)
+					== 0);
 }
 
 static void try_footer(const uint8_t *footer)

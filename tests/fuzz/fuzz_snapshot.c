@@ -9,8 +9,8 @@
 
 static void check_file(const struct snapshot_file *file)
 {
-	uint64_t clusters = file->size / CLUSTER_SIZE +
-			(file->size % CLUSTER_SIZE != 0);
+	uint64_t clusters = file->size / CLUSTER_SIZE
+			+ (file->size % CLUSTER_SIZE != 0);
 	must(strlen(file->name) <= 214 && file->name[0] != '.');
 	must(strchr(file->name, '/') == NULL);
 	must(strcmp(file->name, SNAPSHOT_JSON_NAME) != 0);
@@ -37,7 +37,8 @@ static void check(const struct snapshot *snap, const char *object)
 	must(snap->file_count <= SNAPSHOT_FILES_MAX);
 	for (uint32_t i = 0; i < snap->file_count; i++) {
 		check_file(&snap->files[i]);
-		must(snapshot_find_file(snap, snap->files[i].name) == &snap->files[i]);
+		must(snapshot_find_file(snap, snap->files[i].name)
+				== &snap->files[i]);
 	}
 	must(snap->skipped_count <= SNAPSHOT_SKIPPED_MAX);
 	for (uint32_t i = 0; i < snap->skipped_count; i++)

@@ -41,7 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!fuzz_accepted(trailer_decode(&trailer, &id, kind, in.at, in.left,
 			    frames_end)))
 		return 0;
-	must(trailer->kind == kind && memcmp(&trailer->pack, &id, sizeof(id)) == 0);
+	must(trailer->kind == kind
+			&& memcmp(&trailer->pack, &id, sizeof(id)) == 0);
 	for (uint32_t i = 0; i < trailer->frame_count; i++)
 		check_frames_one(trailer, i, &offset, &chunk);
 	must(offset == frames_end && chunk == trailer->chunk_count);

@@ -64,7 +64,9 @@ static void bound_memory(void)
 #ifndef SANITIZED
 	unsigned long pages = 0;
 	FILE *f = fopen("/proc/self/statm", "re");
-	if (f == NULL || fscanf(f, "%lu", &pages) != 1) /* NOLINT(cert-err34-c) */
+	if (f == NULL
+			|| fscanf(f, "%lu", &pages)
+					!= 1) /* NOLINT(cert-err34-c) */
 		die("/proc/self/statm");
 	fclose(f);
 	rlim_t most = pages * (rlim_t)sysconf(_SC_PAGESIZE) + ROOM;
@@ -97,8 +99,8 @@ static unsigned run_directory(const char *path)
 	for (int i = 0; i < n; i++) {
 		char *below;
 		if (list[i]->d_name[0] != '.') {
-			if (asprintf(&below, "%s/%s", path, list[i]->d_name) <
-					0)
+			if (asprintf(&below, "%s/%s", path, list[i]->d_name)
+					< 0)
 				die(path);
 			count += run_path(below);
 			free(below);

@@ -18,14 +18,14 @@
 #include "repo/pack/frame_codec.h"
 #include "repo/session/session.h"
 
-#define EACH 16			/* seeds of one kind from one repository */
+#define EACH 16 /* seeds of one kind from one repository */
 #define OBJECT_MAX ((size_t)PACK_SIZE_MAX)
 #define HEAD_MAX 600
 
 struct seeds {
 	struct repository *repo;
 	const char *directory;
-	char *names[4096];	/* of the objects */
+	char *names[4096]; /* of the objects */
 	size_t count;
 	unsigned written;
 };
@@ -55,9 +55,9 @@ static void write_seed(struct seeds *s, const char *entry, const void *head,
 		die_errno(directory);
 	snprintf(path, sizeof(path), "%s/%s", directory, id);
 	FILE *f = fopen(path, "we");
-	if (f == NULL || fwrite(head, 1, head_len, f) != head_len ||
-			fwrite(body, 1, body_len, f) != body_len ||
-			fclose(f) != 0)
+	if (f == NULL || fwrite(head, 1, head_len, f) != head_len
+			|| fwrite(body, 1, body_len, f) != body_len
+			|| fclose(f) != 0)
 		die_errno(path);
 	s->written++;
 }
@@ -88,8 +88,11 @@ static uint8_t *open_box(struct seeds *s, const struct pack_bytes *bytes,
 	uint8_t ad[PACK_AD_SIZE], *plain = malloc(len);
 	pack_ad(ad, s->repo->config.repo_id, &bytes->id, bytes->kind, frame);
 	int err = plain != NULL ? seal_open(s->repo->seal,
-			bytes->kind == PACK_DATA ? SEAL_DATA : SEAL_TREE, plain,
-			bytes->data + offset, len, ad, sizeof(ad)) : -ENOMEM;
+				  bytes->kind == PACK_DATA ? SEAL_DATA
+							   : SEAL_TREE,
+				  plain, bytes->data + offset, len, ad,
+				  sizeof(ad))
+				: -ENOMEM;
 	if (err == -ENOMEM)
 		die(err, "a box");
 	if (err < 0)
@@ -99,7 +102,8 @@ static uint8_t *open_box(struct seeds *s, const struct pack_bytes *bytes,
 
 static void seed_trailer(struct seeds *s, struct pack_bytes *bytes)
 {
-	int64_t box = pack_footer_decode(bytes->data + bytes->len - PACK_FOOTER_SIZE);
+	int64_t box = pack_footer_decode(
+			bytes->data + bytes->len - PACK_FOOTER_SIZE);
 	uint8_t head[5];
 	if (box < 0)
 		die((int)box, "a footer");
@@ -108,7 +112,8 @@ static void seed_trailer(struct seeds *s, struct pack_bytes *bytes)
 	size_t len = (size_t)box - SEAL_OVERHEAD;
 	if (plain == NULL)
 		die(-EBADMSG, "a trailer");
-	int err = trailer_decode(&bytes->trailer, &bytes->id, bytes->kind, plain, len, end);
+	int err = trailer_decode(&bytes->trailer, &bytes->id, bytes->kind,
+			plain, len, end);
 	if (err < 0)
 		die(err, "a trailer");
 	head[0] = bytes->kind == PACK_DATA;
@@ -121,8 +126,9 @@ static void seed_node(struct seeds *s, const uint8_t *plain, size_t len)
 {
 	uint8_t head[9];
 	head[0] = plain[0];
-	put_le64(head + 1, plain[0] == 0 ? get_le32(plain + 4) :
-			get_le64(plain + 8));
+	put_le64(head + 1,
+			plain[0] == 0 ? get_le32(plain + 4)
+				      : get_le64(plain + 8));
 	write_seed(s, "node", head, sizeof(head), plain, len);
 }
 
@@ -131,9 +137,12 @@ static void seed_nodes(struct seeds *s, const struct pack_bytes *bytes,
 {
 	struct frame_decoder *decoder = frame_codec_decoder_new();
 	uint8_t *plain = malloc(frame->plain_len);
-	if (decoder == NULL || plain == NULL || frame_codec_decode(decoder, frame->compression, plain,
-			frame->plain_len, frame->plain_len, form,
-			frame->stored_len - SEAL_OVERHEAD) < 0)
+	if (decoder == NULL || plain == NULL
+			|| frame_codec_decode(decoder, frame->compression,
+					   plain, frame->plain_len,
+					   frame->plain_len, form,
+					   frame->stored_len - SEAL_OVERHEAD)
+					< 0)
 		die(-EBADMSG, "a frame");
 	for (uint32_t i = 0; i < frame->chunk_count && i < EACH; i++) {
 		const struct chunk_entry *chunk =
@@ -148,14 +157,17 @@ static void seed_frame(struct seeds *s, const struct pack_bytes *bytes,
 		uint32_t number)
 {
 	const struct frame_entry *frame = &bytes->trailer->frames[number];
-	uint8_t *form = open_box(s, bytes, number, frame->offset, frame->stored_len);
+	uint8_t *form = open_box(s, bytes, number, frame->offset,
+			frame->stored_len);
 	uint8_t head[9];
 	if (form == NULL)
 		return;
 	head[0] = (uint8_t)frame->compression;
 	put_le32(head + 1, frame->plain_len - 1);
 	/* Readers want the whole, or a part. */
-	put_le32(head + 5, number % 2 ? frame->plain_len - 1 : frame->plain_len / 3);
+	put_le32(head + 5,
+			number % 2 ? frame->plain_len - 1
+				   : frame->plain_len / 3);
 	write_seed(s, "frame", head, sizeof(head), form,
 			frame->stored_len - SEAL_OVERHEAD);
 	if (bytes->kind == PACK_TREE)
@@ -277,7 +289,8 @@ static void seed_session(struct seeds *s)
 {
 	struct snapshot_list all;
 	struct session *session;
-	int err = session_begin(&session, s->repo, SESSION_READ, "fuzz%20seeds");
+	int err = session_begin(&session, s->repo, SESSION_READ,
+			"fuzz%20seeds");
 	if (err == 0)
 		err = snapshot_list_load(s->repo, NULL, &all, NULL, NULL);
 	for (size_t i = 0; err == 0 && i < all.count; i++)

@@ -53,39 +53,41 @@ _Static_assert(sizeof(off_t) == 8, "a 64-bit system");
 
 /* The C library's own functions, all found before any fork: a child of a
  * program with threads must not ask the linker. */
-#define CALLS(X) \
-	X(ssize_t, write, (int, const void *, size_t)) \
-	X(ssize_t, pwrite, (int, const void *, size_t, off_t)) \
-	X(ssize_t, writev, (int, const struct iovec *, int)) \
-	X(ssize_t, pwritev, (int, const struct iovec *, int, off_t)) \
-	X(ssize_t, read, (int, void *, size_t)) \
-	X(ssize_t, pread, (int, void *, size_t, off_t)) \
-	X(ssize_t, preadv, (int, const struct iovec *, int, off_t)) \
-	X(ssize_t, copy_file_range, \
-		(int, off_t *, int, off_t *, size_t, unsigned)) \
-	X(ssize_t, sendfile, (int, int, off_t *, size_t)) \
-	X(int, fsync, (int)) \
-	X(int, fdatasync, (int)) \
-	X(int, sync_file_range, (int, off_t, off_t, unsigned)) \
-	X(int, ftruncate, (int, off_t)) \
-	X(int, fallocate, (int, int, off_t, off_t)) \
-	X(int, posix_fallocate, (int, off_t, off_t)) \
-	X(int, renameat2, (int, const char *, int, const char *, unsigned)) \
-	X(int, linkat, (int, const char *, int, const char *, int)) \
-	X(int, unlinkat, (int, const char *, int)) \
-	X(int, mkdirat, (int, const char *, mode_t)) \
-	X(int, open, (const char *, int, ...)) \
-	X(int, openat, (int, const char *, int, ...)) \
-	X(void *, mmap, (void *, size_t, int, int, int, off_t)) \
+#define CALLS(X)                                                               \
+	X(ssize_t, write, (int, const void *, size_t))                         \
+	X(ssize_t, pwrite, (int, const void *, size_t, off_t))                 \
+	X(ssize_t, writev, (int, const struct iovec *, int))                   \
+	X(ssize_t, pwritev, (int, const struct iovec *, int, off_t))           \
+	X(ssize_t, read, (int, void *, size_t))                                \
+	X(ssize_t, pread, (int, void *, size_t, off_t))                        \
+	X(ssize_t, preadv, (int, const struct iovec *, int, off_t))            \
+	X(ssize_t, copy_file_range,                                            \
+			(int, off_t *, int, off_t *, size_t, unsigned))        \
+	X(ssize_t, sendfile, (int, int, off_t *, size_t))                      \
+	X(int, fsync, (int))                                                   \
+	X(int, fdatasync, (int))                                               \
+	X(int, sync_file_range, (int, off_t, off_t, unsigned))                 \
+	X(int, ftruncate, (int, off_t))                                        \
+	X(int, fallocate, (int, int, off_t, off_t))                            \
+	X(int, posix_fallocate, (int, off_t, off_t))                           \
+	X(int, renameat2, (int, const char *, int, const char *, unsigned))    \
+	X(int, linkat, (int, const char *, int, const char *, int))            \
+	X(int, unlinkat, (int, const char *, int))                             \
+	X(int, mkdirat, (int, const char *, mode_t))                           \
+	X(int, open, (const char *, int, ...))                                 \
+	X(int, openat, (int, const char *, int, ...))                          \
+	X(void *, mmap, (void *, size_t, int, int, int, off_t))                \
 	X(struct dirent *, readdir, (DIR *))
 
 /* Types and names can't stand in parentheses. */
 /* NOLINTBEGIN(bugprone-macro-parentheses) */
-#define FIELD(type, name, arguments) type (*name) arguments;
-static struct { CALLS(FIELD) } libc;
+#define FIELD(type, name, arguments) type(*name) arguments;
+static struct {
+	CALLS(FIELD)
+} libc;
 
-#define FIND(type, name, arguments) \
-	if (!(libc.name = (type (*) arguments)dlsym(RTLD_NEXT, #name))) \
+#define FIND(type, name, arguments)                                            \
+	if (!(libc.name = (type(*) arguments)dlsym(RTLD_NEXT, #name)))         \
 		fatal(#name);
 static void find_all(void)
 {
@@ -101,8 +103,7 @@ __attribute__((constructor)) static void find_early(void)
 }
 
 /* The same under the name that programs with large files use. */
-#define ALSO(new, old) \
-	extern __typeof__(old) new __attribute__((alias(#old)))
+#define ALSO(new, old) extern __typeof__(old) new __attribute__((alias(#old)))
 /* NOLINTEND(bugprone-macro-parentheses) */
 
 /* --- writing --- */
@@ -194,8 +195,8 @@ ssize_t writev(int fd, const struct iovec *iov, int n)
 	if (c.fail)
 		return -1;
 	ssize_t r = c.halve && n > 0
-		? REAL(write)(fd, iov->iov_base, part(&c, iov->iov_len))
-		: REAL(writev)(fd, iov, n);
+			? REAL(write)(fd, iov->iov_base, part(&c, iov->iov_len))
+			: REAL(writev)(fd, iov, n);
 	leave_write(&c, fd, at, r);
 	return r;
 }
@@ -209,9 +210,9 @@ ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t at)
 	struct call c = enter_write("pwritev", fd, path, at, sum(iov, n));
 	if (c.fail)
 		return -1;
-	ssize_t r = c.halve && n > 0
-		? REAL(pwrite)(fd, iov->iov_base, part(&c, iov->iov_len), at)
-		: REAL(pwritev)(fd, iov, n, at);
+	ssize_t r = c.halve && n > 0 ? REAL(pwrite)(fd, iov->iov_base,
+				    part(&c, iov->iov_len), at)
+				     : REAL(pwritev)(fd, iov, n, at);
 	leave_write(&c, fd, at, r);
 	return r;
 }
@@ -226,13 +227,13 @@ ssize_t copy_file_range(int from, off_t *from_at, int to, off_t *to_at,
 		return -1;
 	if (!path_of_fd(path, to))
 		return REAL(copy_file_range)(from, from_at, to, to_at, n,
-			flags);
+				flags);
 	off_t at = to_at ? *to_at : where(to);
 	struct call c = enter_write("copy", to, path, at, n);
 	if (c.fail)
 		return -1;
-	ssize_t r = REAL(copy_file_range)(from, from_at, to, to_at,
-		part(&c, n), flags);
+	ssize_t r = REAL(copy_file_range)(from, from_at, to, to_at, part(&c, n),
+			flags);
 	leave_write(&c, to, at, r);
 	return r;
 }
@@ -409,8 +410,9 @@ int unlinkat(int at, const char *name, int flags)
 	struct call c = enter("unlink", path, NULL, false);
 	if (c.fail)
 		return -1;
-	struct name *n = will_name(
-		flags & AT_REMOVEDIR ? DELETED_DIRECTORY : DELETED, NULL, path);
+	struct name *n = will_name(flags & AT_REMOVEDIR ? DELETED_DIRECTORY
+							: DELETED,
+			NULL, path);
 	int err = REAL(unlinkat)(at, name, flags);
 	did_name(n, err == 0);
 	leave(&c);
@@ -481,8 +483,8 @@ int openat(int at, const char *name, int flags, ...)
 		return REAL(openat)(at, name, flags, mode);
 	if (faccessat(at, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return flags & O_TRUNC && !(flags & O_EXCL)
-			? open_cutting(at, name, flags, path)
-			: REAL(openat)(at, name, flags, mode);
+				? open_cutting(at, name, flags, path)
+				: REAL(openat)(at, name, flags, mode);
 	struct call c = enter("create", path, NULL, true);
 	if (c.fail)
 		return -1;
@@ -511,8 +513,8 @@ void *mmap(void *at, size_t len, int prot, int flags, int fd, off_t from)
 {
 	char path[PATH_ROOM];
 
-	if (fd >= 0 && (prot & PROT_WRITE) && (flags & MAP_SHARED) &&
-			path_of_fd(path, fd)) {
+	if (fd >= 0 && (prot & PROT_WRITE) && (flags & MAP_SHARED)
+			&& path_of_fd(path, fd)) {
 		struct call c = enter("map", path, NULL, true);
 		if (c.fail)
 			return MAP_FAILED;
@@ -541,7 +543,7 @@ ALSO(pread64, pread);
 ssize_t preadv(int fd, const struct iovec *iov, int n, off_t at)
 {
 	return read_fails(fd, at, sum(iov, n)) ? -1
-		: REAL(preadv)(fd, iov, n, at);
+					       : REAL(preadv)(fd, iov, n, at);
 }
 ALSO(preadv64, preadv);
 

@@ -21,7 +21,7 @@
 static void reached(const char *call, const char *when)
 {
 	const char *wanted = getenv("SHIM_CALL"), *act = getenv("SHIM_ACT"),
-			*done = getenv("SHIM_DONE");
+		   *done = getenv("SHIM_DONE");
 	if (wanted == NULL || act == NULL || done == NULL
 			|| strcmp(wanted, call) != 0 || strcmp(act, when) != 0)
 		return;
@@ -30,35 +30,40 @@ static void reached(const char *call, const char *when)
 		return;
 	close(fd);
 	const char *signal = getenv("SHIM_SIGNAL");
-	kill(getpid(), signal != NULL ? (int)strtol(signal, NULL, 10)
-				      : SIGKILL);
+	kill(getpid(),
+			signal != NULL ? (int)strtol(signal, NULL, 10)
+				       : SIGKILL);
 }
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): parameters bring their own */
-#define CALL(name, parameters, arguments) \
-	int name parameters \
-	{ \
-		int (*real) parameters; \
-		void *found = dlsym(RTLD_NEXT, #name); \
-		memcpy(&real, &found, sizeof(real)); \
-		reached(#name, "before"); \
-		int result = real arguments; \
-		reached(#name, "after"); \
-		return result; \
+#define CALL(name, parameters, arguments)                                      \
+	int name parameters                                                    \
+	{                                                                      \
+		int(*real) parameters;                                         \
+		void *found = dlsym(RTLD_NEXT, #name);                         \
+		memcpy(&real, &found, sizeof(real));                           \
+		reached(#name, "before");                                      \
+		int result = real arguments;                                   \
+		reached(#name, "after");                                       \
+		return result;                                                 \
 	}
 /* NOLINTEND(bugprone-macro-parentheses) */
 
-CALL(virDomainFSFreeze, (virDomainPtr domain, const char **mountpoints,
-		unsigned count, unsigned flags),
+CALL(virDomainFSFreeze,
+		(virDomainPtr domain, const char **mountpoints, unsigned count,
+				unsigned flags),
 		(domain, mountpoints, count, flags))
-CALL(virDomainFSThaw, (virDomainPtr domain, const char **mountpoints,
-		unsigned count, unsigned flags),
+CALL(virDomainFSThaw,
+		(virDomainPtr domain, const char **mountpoints, unsigned count,
+				unsigned flags),
 		(domain, mountpoints, count, flags))
-CALL(virDomainBackupBegin, (virDomainPtr domain, const char *backup,
-		const char *checkpoint, unsigned flags),
+CALL(virDomainBackupBegin,
+		(virDomainPtr domain, const char *backup,
+				const char *checkpoint, unsigned flags),
 		(domain, backup, checkpoint, flags))
 CALL(virDomainAbortJob, (virDomainPtr domain), (domain))
 CALL(virDomainAbortJobFlags, (virDomainPtr domain, unsigned flags),
 		(domain, flags))
-CALL(virDomainCheckpointDelete, (virDomainCheckpointPtr checkpoint,
-		unsigned flags), (checkpoint, flags))
+CALL(virDomainCheckpointDelete,
+		(virDomainCheckpointPtr checkpoint, unsigned flags),
+		(checkpoint, flags))

@@ -20,32 +20,32 @@
 #define UNDO_MAX 65536
 #define NAMES_MAX 4096
 
-struct file {		/* has bytes that are not fsynced */
+struct file { /* has bytes that are not fsynced */
 	ino_t ino;
-	off_t size;	/* what of its size is durable */
+	off_t size; /* what of its size is durable */
 };
 
-struct undo {		/* bytes that were overwritten and not fsynced */
+struct undo { /* bytes that were overwritten and not fsynced */
 	ino_t ino;
-	off_t at, pos;	/* in the file, in SHIM_STATE.undo */
+	off_t at, pos; /* in the file, in SHIM_STATE.undo */
 	size_t len;
 };
 
 enum change { MADE, MADE_DIRECTORY, RENAMED, DELETED, DELETED_DIRECTORY };
 
-struct name {		/* a change of a directory that is not fsynced */
+struct name { /* a change of a directory that is not fsynced */
 	enum change change;
-	char from[PATH_ROOM];	/* RENAMED */
+	char from[PATH_ROOM]; /* RENAMED */
 	char path[PATH_ROOM];
-	unsigned long kept;	/* number of the link to what went; 0: none */
-	struct timespec mtime;	/* of the directory before */
+	unsigned long kept;    /* number of the link to what went; 0: none */
+	struct timespec mtime; /* of the directory before */
 };
 
 /* In SHIM_STATE, so that forked and executed programs share it. */
 struct state {
 	pthread_mutex_t lock;
 	bool ready;
-	bool dead;		/* ACT_DEAD has begun */
+	bool dead; /* ACT_DEAD has begun */
 	unsigned long count, kept;
 	unsigned file_count, undo_count, name_count;
 	struct file files[FILES_MAX];
@@ -71,7 +71,7 @@ bool read_fails(int fd, off_t at, size_t len);
 
 struct call {
 	unsigned long number;
-	bool fail, halve;	/* what must be done; errno is set */
+	bool fail, halve; /* what must be done; errno is set */
 };
 /* Takes the lock, counts, logs; ROOM: the call may need room on the disk. If
  * it must fail the lock is free again; else leave() must follow, which keeps
@@ -82,7 +82,7 @@ void leave(const struct call *c);
 
 /* Between enter() and leave(); those with "will" before the call. */
 void will_change(int fd, off_t at, size_t len);
-void did_write_through(int fd, off_t end);	/* O_SYNC, O_DSYNC */
+void did_write_through(int fd, off_t end); /* O_SYNC, O_DSYNC */
 void did_sync(int fd, const char *path);
 struct name *will_name(enum change change, const char *from, const char *path);
 void did_name(struct name *n, bool done);

@@ -15,8 +15,17 @@
 
 #include "shim.h"
 
-enum act { ACT_NONE, ACT_BEFORE, ACT_AFTER, ACT_LOSS, ACT_TORN, ACT_ERROR,
-	ACT_FULL, ACT_SHORT, ACT_DEAD };
+enum act {
+	ACT_NONE,
+	ACT_BEFORE,
+	ACT_AFTER,
+	ACT_LOSS,
+	ACT_TORN,
+	ACT_ERROR,
+	ACT_FULL,
+	ACT_SHORT,
+	ACT_DEAD
+};
 
 struct state *state;
 char side_path[PATH_ROOM], undo_path[PATH_ROOM];
@@ -61,7 +70,7 @@ static void map_state(const char *path)
 	if (fd < 0 || ftruncate(fd, sizeof(*state)) < 0)
 		fatal(path);
 	state = mmap(NULL, sizeof(*state), PROT_READ | PROT_WRITE, MAP_SHARED,
-		fd, 0);
+			fd, 0);
 	if (state == MAP_FAILED)
 		fatal(path);
 	close(fd);
@@ -108,7 +117,7 @@ __attribute__((constructor)) static void setup(void)
 	act = act_from(getenv("SHIM_ACT"));
 	act_at = number_from("SHIM_AT", 0);
 	act_errno = (int)number_from("SHIM_ERRNO",
-		act == ACT_DEAD ? EIO : ENOSPC);
+			act == ACT_DEAD ? EIO : ENOSPC);
 	read_pattern = getenv("SHIM_READ");
 	read_byte = (off_t)number_from("SHIM_READ_BYTE", (unsigned long)-1);
 	read_errno = (int)number_from("SHIM_READ_ERRNO", EIO);
@@ -127,8 +136,8 @@ static void state_lock(void)
 
 static bool below(const char *path)
 {
-	return dir_len && strncmp(path, dir, dir_len) == 0 &&
-		(path[dir_len] == '/' || !path[dir_len]);
+	return dir_len && strncmp(path, dir, dir_len) == 0
+			&& (path[dir_len] == '/' || !path[dir_len]);
 }
 
 static bool link_of(char out[PATH_ROOM], const char *link)
@@ -161,8 +170,8 @@ bool path_at(char out[PATH_ROOM], int at, const char *name)
 	if (!dir_len || inside || !name)
 		return false;
 	if (name[0] == '/')
-		return snprintf(out, PATH_ROOM, "%s", name) < PATH_ROOM &&
-			below(out);
+		return snprintf(out, PATH_ROOM, "%s", name) < PATH_ROOM
+				&& below(out);
 	if (at == AT_FDCWD)
 		strcpy(link, "/proc/self/cwd");
 	else
@@ -172,7 +181,8 @@ bool path_at(char out[PATH_ROOM], int at, const char *name)
 	if (strcmp(name, ".") == 0)
 		name = "";
 	return snprintf(out, PATH_ROOM, "%s%s%s", base, *name ? "/" : "", name)
-		< PATH_ROOM && below(out);
+			< PATH_ROOM
+			&& below(out);
 }
 
 bool read_fails(int fd, off_t at, size_t len)
@@ -184,10 +194,16 @@ bool read_fails(int fd, off_t at, size_t len)
 	int e = errno;
 	if (at < 0)
 		at = lseek(fd, 0, SEEK_CUR);
-	bool fails = state->dead || (read_pattern && path[dir_len] &&
-		fnmatch(read_pattern, path + dir_len + 1, 0) == 0 &&
-		(read_byte < 0 || (read_byte >= at &&
-			read_byte - at < (off_t)len)));
+	bool fails = state->dead
+			|| (read_pattern && path[dir_len]
+					&& fnmatch(read_pattern,
+							   path + dir_len + 1,
+							   0)
+							== 0
+					&& (read_byte < 0
+							|| (read_byte >= at
+									&& read_byte - at
+											< (off_t)len)));
 	errno = !fails ? e : state->dead ? EIO : read_errno;
 	return fails;
 }
@@ -221,12 +237,12 @@ static bool fails_now(unsigned long number, bool room)
 {
 	if (act == ACT_DEAD && number == act_at)
 		state->dead = true;
-	return state->dead || (act == ACT_ERROR && number == act_at) ||
-		(act == ACT_FULL && act_at && number >= act_at && room);
+	return state->dead || (act == ACT_ERROR && number == act_at)
+			|| (act == ACT_FULL && act_at && number >= act_at
+					&& room);
 }
 
-struct call enter(const char *name, const char *path, const char *to,
-		bool room)
+struct call enter(const char *name, const char *path, const char *to, bool room)
 {
 	struct call c = { 0 };
 

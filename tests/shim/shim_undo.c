@@ -60,8 +60,8 @@ static struct file *note_file(int fd, const struct stat *st)
 	f->size = st->st_size;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	kept_path(path, 'i', st->st_ino);
-	if (linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0 &&
-			errno != EEXIST && errno != ENOENT && errno != EXDEV)
+	if (linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0
+			&& errno != EEXIST && errno != ENOENT && errno != EXDEV)
 		fatal(path);
 	return f;
 }
@@ -70,7 +70,7 @@ static void save(const struct file *f, int from, off_t at, size_t len)
 {
 	char *buf = malloc(len);
 	int fd = open(undo_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
-		0600);
+			0600);
 	struct undo *u;
 
 	if (fd < 0 || !buf)
@@ -80,7 +80,9 @@ static void save(const struct file *f, int from, off_t at, size_t len)
 		fatal("can't read what will be overwritten");
 	room_for(state->undo_count, UNDO_MAX, "too many overwritten places");
 	u = &state->undo[state->undo_count++];
-	*u = (struct undo){ .ino = f->ino, .at = at, .len = len,
+	*u = (struct undo){ .ino = f->ino,
+		.at = at,
+		.len = len,
 		.pos = lseek(fd, 0, SEEK_END) };
 	if (write(fd, buf, len) != (ssize_t)len)
 		fatal(undo_path);
@@ -233,9 +235,9 @@ static void put_back(int to, int undo, const struct undo *u, bool torn)
 
 		if (spared(torn))
 			continue;
-		if (pread(undo, page, n, u->pos + (off_t)done) != (ssize_t)n ||
-				pwrite(to, page, n, u->at + (off_t)done)
-				!= (ssize_t)n)
+		if (pread(undo, page, n, u->pos + (off_t)done) != (ssize_t)n
+				|| pwrite(to, page, n, u->at + (off_t)done)
+						!= (ssize_t)n)
 			fatal(undo_path);
 	}
 }

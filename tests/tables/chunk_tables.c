@@ -35,7 +35,7 @@ enum { OWN = 1, F64 = 2, F128 = 4, F256 = 8, F1M = 16, ALL = 31 };
 
 static const struct row {
 	struct method method;
-	unsigned frames;	/* columns worth the time */
+	unsigned frames; /* columns worth the time */
 } rows[] = {
 	{ { "fixed 4 KiB", METHOD_FIXED, 4 * KI, 0 }, 0 },
 	{ { "fixed 64 KiB", METHOD_FIXED, 64 * KI, 0 }, OWN | F256 },
@@ -48,7 +48,7 @@ static const struct row {
 	{ { "blocks 64 KiB", METHOD_BLOCKS, 64 * KI, 16 * MI }, ALL },
 	{ { "blocks 128 KiB", METHOD_BLOCKS, 128 * KI, 16 * MI }, ALL },
 	{ { "blocks 64 KiB, span 4 MiB", METHOD_BLOCKS, 64 * KI, 4 * MI },
-		F256 },
+			F256 },
 };
 
 /* Part of the chunks, compressed in frames by one thread. */
@@ -71,10 +71,11 @@ static void *compress_share(void *arg)
 	for (size_t at = 0; at < share->count;) {
 		enum frame_compression kind;
 		uint32_t len;
-		at += parts_gather(share->parts + at, share->count - at, share->frame_size,
-				plain, &len);
-		share->stored += SEAL_OVERHEAD +
-			frame_codec_encode(encoder, out, plain, len, &kind);
+		at += parts_gather(share->parts + at, share->count - at,
+				share->frame_size, plain, &len);
+		share->stored += SEAL_OVERHEAD
+				+ frame_codec_encode(encoder, out, plain, len,
+						&kind);
 	}
 	frame_codec_encoder_free(encoder);
 	free(plain);
@@ -91,9 +92,11 @@ static uint64_t stored_bytes(const struct parts *parts, uint32_t frame_size)
 		size_t from = parts->count * i / THREADS;
 		size_t to = parts->count * (i + 1) / THREADS;
 		shares[i] = (struct share){ .parts = parts->items + from,
-			.count = to - from, .frame_size = frame_size };
+			.count = to - from,
+			.frame_size = frame_size };
 		if (pthread_create(&threads[i], NULL, compress_share,
-				&shares[i]) != 0)
+				    &shares[i])
+				!= 0)
 			errx(1, "no thread");
 	}
 	for (size_t i = 0; i < THREADS; i++) {
@@ -115,12 +118,15 @@ static void print_row(const struct corpus *c, const struct row *row)
 		if ((row->frames & 1u << i) == 0)
 			printf(" – |");
 		else
-			printf(" %.0f |", (double)stored_bytes(&unique,
-					frame_sizes[i]) / 1e6);
+			printf(" %.0f |",
+					(double)stored_bytes(&unique,
+							frame_sizes[i])
+							/ 1e6);
 		fflush(stdout);
 	}
-	printf(" %.1f |\n", (double)((TREE_COST + INDEX_COST) * unique.count) /
-			1e6);
+	printf(" %.1f |\n",
+			(double)((TREE_COST + INDEX_COST) * unique.count)
+					/ 1e6);
 	parts_free(&all);
 	parts_free(&unique);
 }
@@ -144,7 +150,8 @@ static void print_reads(const struct parts *sample)
 	       "|---|---|---|---|---|---|---|\n");
 	for (size_t f = 1; f < FRAME_SIZES; f++) {
 		double base = 0;
-		for (size_t b = 0; b < sizeof(blocks) / sizeof(blocks[0]); b++) {
+		for (size_t b = 0; b < sizeof(blocks) / sizeof(blocks[0]);
+				b++) {
 			struct trial t = { .level = LEVEL,
 				.frame_size = frame_sizes[f],
 				.block = blocks[b] };
@@ -152,7 +159,8 @@ static void print_reads(const struct parts *sample)
 			if (b == 0)
 				base = (double)t.stored;
 			printf("| %u | %u | %.1f | %+.2f %% | %.0f | %.0f |"
-			       " %.0f |\n", t.frame_size / KI, t.block / KI,
+			       " %.0f |\n",
+					t.frame_size / KI, t.block / KI,
 					(double)t.stored / 1e6,
 					((double)t.stored / base - 1) * 100,
 					t.encode_rate / 1e6, t.median_us,
@@ -168,12 +176,12 @@ static void print_levels(const struct parts *sample)
 	       " 4 KiB read, median us |\n|---|---|---|---|---|\n");
 	for (uint32_t size = 128 * KI; size <= 256 * KI; size *= 2) {
 		for (int level = 1; level <= 6; level++) {
-			struct trial t = { .level = level, .frame_size = size,
+			struct trial t = { .level = level,
+				.frame_size = size,
 				.block = FRAME_BLOCK };
 			trial_reads(&t, sample);
-			printf("| %u | %d | %.1f | %.0f | %.0f |\n",
-					size / KI, level,
-					(double)t.stored / 1e6,
+			printf("| %u | %d | %.1f | %.0f | %.0f |\n", size / KI,
+					level, (double)t.stored / 1e6,
 					t.encode_rate / 1e6, t.median_us);
 			fflush(stdout);
 		}
@@ -186,7 +194,8 @@ static void print_dictionary(const struct parts *sample)
 	       "|---|---|---|---|\n");
 	for (uint32_t dictionary = 0; dictionary <= 112 * KI;
 			dictionary += 56 * KI) {
-		struct trial t = { .level = LEVEL, .frame_size = 128 * KI,
+		struct trial t = { .level = LEVEL,
+			.frame_size = 128 * KI,
 			.dictionary = dictionary };
 		trial_dictionary(&t, sample);
 		printf("| %u | %u | %.1f | %.0f |\n", t.frame_size / KI,

@@ -48,7 +48,8 @@ void parts_add(struct parts *parts, const uint8_t *data, uint64_t len)
 {
 	if (parts->count == parts->room) {
 		parts->room = parts->room == 0 ? 65536 : parts->room * 2;
-		parts->items = grow(parts->items, parts->room, sizeof(*parts->items));
+		parts->items = grow(parts->items, parts->room,
+				sizeof(*parts->items));
 	}
 	parts->items[parts->count++] = (struct part){ data, (uint32_t)len };
 	parts->bytes += len;
@@ -72,7 +73,8 @@ static void find_extents(struct picture *picture, int fd)
 				sizeof(*picture->extents));
 		picture->extents[picture->count++] = (struct extent){
 			(uint64_t)at / BLOCK_SIZE * BLOCK_SIZE,
-			min_u64(round_up((uint64_t)end, BLOCK_SIZE), picture->size)
+			min_u64(round_up((uint64_t)end, BLOCK_SIZE),
+					picture->size)
 		};
 		at = end;
 	}
@@ -97,8 +99,10 @@ static void picture_open(struct picture *picture, const char *path)
 struct corpus *corpus_open(char **paths, int count)
 {
 	struct corpus *c = calloc(1, sizeof(*c));
-	if (c == NULL || (c->images = calloc((size_t)count,
-			sizeof(*c->images))) == NULL)
+	if (c == NULL
+			|| (c->images = calloc((size_t)count,
+					    sizeof(*c->images)))
+					== NULL)
 		err(1, "memory");
 	c->count = count;
 	volatile uint8_t sum = 0;
@@ -131,15 +135,17 @@ uint64_t corpus_data_bytes(const struct corpus *c)
 	return c->data_bytes;
 }
 
-static void cut_fixed(const struct picture *picture, const struct method *method,
-		struct parts *all)
+static void cut_fixed(const struct picture *picture,
+		const struct method *method, struct parts *all)
 {
 	uint64_t at = 0;
 	for (size_t e = 0; e < picture->count; e++) {
-		uint64_t first = picture->extents[e].start / method->average * method->average;
+		uint64_t first = picture->extents[e].start / method->average
+				* method->average;
 		for (at = max_u64(at, first); at < picture->extents[e].end;
 				at += method->average) {
-			uint64_t len = min_u64(method->average, picture->size - at);
+			uint64_t len = min_u64(method->average,
+					picture->size - at);
 			if (!bytes_are_zero(picture->data + at, len))
 				parts_add(all, picture->data + at, len);
 		}
@@ -148,13 +154,16 @@ static void cut_fixed(const struct picture *picture, const struct method *method
 
 /* Marks what is data of one span; returns false if nothing is. *E is the
  * first extent that ends after the span's start. */
-static bool mark_span(const struct chunker *chunker, const struct picture *picture,
-		size_t *e, uint64_t start, uint64_t end, uint8_t *marks)
+static bool mark_span(const struct chunker *chunker,
+		const struct picture *picture, size_t *e, uint64_t start,
+		uint64_t end, uint8_t *marks)
 {
 	bool any = false;
 	while (*e < picture->count && picture->extents[*e].end <= start)
 		++*e;
-	for (size_t i = *e; i < picture->count && picture->extents[i].start < end; i++) {
+	for (size_t i = *e;
+			i < picture->count && picture->extents[i].start < end;
+			i++) {
 		if (!any)
 			memset(marks, BLOCK_ZERO, SPAN_BLOCKS);
 		any = true;
@@ -166,13 +175,15 @@ static bool mark_span(const struct chunker *chunker, const struct picture *pictu
 	return any;
 }
 
-static void cut_blocks(const struct picture *picture, const struct method *method,
-		struct parts *all)
+static void cut_blocks(const struct picture *picture,
+		const struct method *method, struct parts *all)
 {
 	static struct piece pieces[SPAN_BLOCKS];
 	static uint8_t marks[SPAN_BLOCKS];
-	const struct chunker c = { .seed = 0x616d626572, .min = method->average / 4,
-		.average = method->average, .max = method->average * 4 };
+	const struct chunker c = { .seed = 0x616d626572,
+		.min = method->average / 4,
+		.average = method->average,
+		.max = method->average * 4 };
 	size_t e = 0;
 	for (uint64_t at = 0; at < picture->size; at += method->span) {
 		uint64_t end = min_u64(at + method->span, picture->size);
@@ -182,7 +193,9 @@ static void cut_blocks(const struct picture *picture, const struct method *metho
 				pieces);
 		for (uint32_t i = 0; i < n; i++)
 			if (!pieces[i].hole)
-				parts_add(all, picture->data + at + pieces[i].offset,
+				parts_add(all,
+						picture->data + at
+								+ pieces[i].offset,
 						pieces[i].len);
 	}
 }

@@ -10,17 +10,17 @@
 #include <stdint.h>
 
 enum method_kind {
-	METHOD_FIXED,	/* equal slices */
-	METHOD_BLOCKS,	/* amberfs: content-defined, on 4 KiB blocks */
-	METHOD_GEAR,	/* content-defined at any byte, a gear hash */
+	METHOD_FIXED,  /* equal slices */
+	METHOD_BLOCKS, /* amberfs: content-defined, on 4 KiB blocks */
+	METHOD_GEAR,   /* content-defined at any byte, a gear hash */
 };
 
 struct method {
 	const char *name;
 	enum method_kind kind;
-	uint32_t average;	/* minimum a quarter, maximum four times of it;
+	uint32_t average; /* minimum a quarter, maximum four times of it;
 				   METHOD_FIXED: the length */
-	uint32_t span;		/* METHOD_BLOCKS: at most SPAN_SIZE */
+	uint32_t span;	  /* METHOD_BLOCKS: at most SPAN_SIZE */
 };
 
 /* One chunk, in the mapped image. */

@@ -20,7 +20,7 @@ struct box {
 	uint8_t *data;
 	size_t len;
 	uint32_t plain_len;
-	bool stored;		/* not compressed */
+	bool stored; /* not compressed */
 };
 
 struct boxes {
@@ -38,10 +38,11 @@ static size_t encode(ZSTD_CCtx *cctx, uint32_t block, uint8_t *out,
 	ZSTD_CCtx_reset(cctx, ZSTD_reset_session_only);
 	ZSTD_CCtx_setPledgedSrcSize(cctx, len);
 	while (from.size < len) {
-		from.size = block == 0 ? len :
-					 min_u64(from.size + block, len);
-		if (ZSTD_compressStream2(cctx, &to, &from, from.size == len ?
-				ZSTD_e_end : ZSTD_e_flush) != 0)
+		from.size = block == 0 ? len : min_u64(from.size + block, len);
+		if (ZSTD_compressStream2(cctx, &to, &from,
+				    from.size == len ? ZSTD_e_end
+						     : ZSTD_e_flush)
+				!= 0)
 			return 0;
 	}
 	return to.pos;
@@ -88,7 +89,8 @@ static void make_boxes(struct trial *trial, const struct parts *sample,
 		double began = monotonic_now();
 		size_t n = encode(cctx, trial->block, out, plain, len);
 		seconds += monotonic_now() - began;
-		keep_box(boxes, seal, n == 0 ? plain : out, n == 0 ? len : n, len);
+		keep_box(boxes, seal, n == 0 ? plain : out, n == 0 ? len : n,
+				len);
 		trial->stored += boxes->items[boxes->count - 1].len;
 	}
 	trial->encode_rate = (double)boxes->plain / seconds;
@@ -106,7 +108,8 @@ static void boxes_free(struct boxes *boxes)
 
 /* Decodes the first UPTO bytes of the box. */
 static void read_box(ZSTD_DCtx *dctx, const struct seal *seal,
-		const struct box *box, uint32_t upto, uint8_t *buf, uint8_t *out)
+		const struct box *box, uint32_t upto, uint8_t *buf,
+		uint8_t *out)
 {
 	memcpy(buf, box->data, box->len);
 	uint8_t *form = buf + SEAL_NONCE_SIZE;
@@ -148,9 +151,9 @@ static void time_reads(struct trial *trial, const struct seal *seal,
 	srandom(1);
 	for (unsigned i = 0; i < READS;) {
 		/* Every page of the data is as likely as any other. */
-		const struct box *box = &boxes->items[(size_t)random() % boxes->count];
-		uint32_t page = (uint32_t)random() %
-			(PLAIN_ROOM / PAGE);
+		const struct box *box =
+				&boxes->items[(size_t)random() % boxes->count];
+		uint32_t page = (uint32_t)random() % (PLAIN_ROOM / PAGE);
 		if (page * PAGE >= box->plain_len)
 			continue;
 		uint32_t upto = (uint32_t)min_u64((page + 1) * PAGE,

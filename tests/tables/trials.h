@@ -10,12 +10,12 @@
 
 struct trial {
 	int level;
-	uint32_t frame_size;	/* bytes */
-	uint32_t block;		/* plain bytes between flushes; 0: none */
-	uint32_t dictionary;	/* bytes; 0: none */
+	uint32_t frame_size; /* bytes */
+	uint32_t block;	     /* plain bytes between flushes; 0: none */
+	uint32_t dictionary; /* bytes; 0: none */
 	/* what comes out */
-	uint64_t stored;	/* bytes */
-	double encode_rate;	/* plain bytes per second */
+	uint64_t stored;    /* bytes */
+	double encode_rate; /* plain bytes per second */
 	double median_us, ninety_us;
 };
 

@@ -55,8 +55,10 @@ static void add_disk(struct adapt_disk *disk, char *word)
 	*path++ = '\0';
 	if (backing != NULL)
 		*backing++ = '\0';
-	*disk = (struct adapt_disk){ .target = word, .path = path,
-		.format = "qcow2", .backing_path = backing,
+	*disk = (struct adapt_disk){ .target = word,
+		.path = path,
+		.format = "qcow2",
+		.backing_path = backing,
 		.backing_format = backing != NULL ? "raw" : NULL };
 }
 

@@ -53,7 +53,8 @@ static void die_with_guard(void)
 	snprintf(path, sizeof(path), "/proc/self/task/%d/children",
 			(int)getpid());
 	f = fopen(path, "r");
-	if (f != NULL && getenv("LIVE_JOB_DIE_ALL") != NULL && fgets(line, sizeof(line), f) != NULL)
+	if (f != NULL && getenv("LIVE_JOB_DIE_ALL") != NULL
+			&& fgets(line, sizeof(line), f) != NULL)
 		kill((pid_t)strtol(line, NULL, 10), SIGKILL);
 	kill(getpid(), SIGKILL);
 }
@@ -134,14 +135,17 @@ static int add_disk(struct hand *hand, char *text)
 			disk->track = true;
 		else
 			disk->since = word;
-	return domain_disk_size(hand->domain, disk->target, &disk->size, &disk->allocated);
+	return domain_disk_size(hand->domain, disk->target, &disk->size,
+			&disk->allocated);
 }
 
 static int prepare(struct hand *hand)
 {
 	struct live_job_options o = { .connection = hand->connection,
-		.domain = hand->domain, .repository_id = "00",
-		.scratch_dir = hand->scratch_dir, .quiesce = hand->quiesce };
+		.domain = hand->domain,
+		.repository_id = "00",
+		.scratch_dir = hand->scratch_dir,
+		.quiesce = hand->quiesce };
 	return live_job_prepare(&hand->job, &o, hand->disks, hand->count);
 }
 
@@ -155,7 +159,8 @@ static int begin(struct hand *hand, const char *checkpoint)
 	why = live_job_why_not_frozen(hand->job);
 	printf("begun %s %.3f: %s\n",
 			live_job_frozen(hand->job) ? "frozen" : "not",
-			live_job_frozen_seconds(hand->job), why != NULL ? why : "");
+			live_job_frozen_seconds(hand->job),
+			why != NULL ? why : "");
 	return 0;
 }
 
@@ -170,7 +175,8 @@ static int open_export(struct hand *hand, struct nbd_client **c,
 {
 	char bitmap[64];
 	struct nbd_client_options o = { .socket = live_job_socket(hand->job),
-		.export = target, .workers = workers() };
+		.export = target,
+		.workers = workers() };
 	snprintf(bitmap, sizeof(bitmap), "backup-%s", target);
 	o.bitmap = dirty ? bitmap : NULL;
 	return nbd_client_open(c, &o);
@@ -182,7 +188,9 @@ static int read_export(struct hand *hand, const char *target, const char *file)
 	CLEANUP_FREE char *buf = malloc(PIECE);
 	struct nbd_client *client = NULL;
 	struct image_source s = { 0 };
-	int err = buf != NULL && fd >= 0 ? open_export(hand, &client, target, false) : -EIO;
+	int err = buf != NULL && fd >= 0
+			? open_export(hand, &client, target, false)
+			: -EIO;
 	if (err == 0)
 		nbd_client_fill(client, &s);
 	for (uint64_t pos = 0; err == 0 && pos < s.size; pos += PIECE) {
@@ -201,10 +209,11 @@ static int count_dirty(struct hand *hand, const char *target)
 	struct nbd_client *client = NULL;
 	uint64_t sum = 0, end = 0;
 	int err = open_export(hand, &client, target, true);
-	for (uint64_t pos = 0; err == 0 && pos < nbd_client_size(client); pos = end) {
+	for (uint64_t pos = 0; err == 0 && pos < nbd_client_size(client);
+			pos = end) {
 		bool dirty = false;
-		err = nbd_client_dirty(client, 0, pos, nbd_client_size(client), &dirty,
-				&end);
+		err = nbd_client_dirty(client, 0, pos, nbd_client_size(client),
+				&dirty, &end);
 		sum += dirty ? end - pos : 0;
 	}
 	nbd_client_close(client);
@@ -244,9 +253,9 @@ static int act(struct hand *hand, char ***argv)
 	char **a = *argv;
 	const char *word = *a++;
 	int err = -EINVAL;
-	if (strcmp(word, "auto") == 0 || strcmp(word, "require") == 0 ||
-			strcmp(word, "never") == 0) {
-		hand->quiesce = *word == 'a' ? QUIESCE_AUTO
+	if (strcmp(word, "auto") == 0 || strcmp(word, "require") == 0
+			|| strcmp(word, "never") == 0) {
+		hand->quiesce = *word == 'a'   ? QUIESCE_AUTO
 				: *word == 'r' ? QUIESCE_REQUIRE
 					       : QUIESCE_NEVER;
 		err = 0;

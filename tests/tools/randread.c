@@ -53,12 +53,13 @@ static void map_data(struct map *map, const char *path)
 		if (end < 0)
 			die(path);
 		map->ranges = reallocarray(map->ranges, map->count + 1,
-			sizeof(*map->ranges));
+				sizeof(*map->ranges));
 		if (map->ranges == NULL)
 			die("memory");
-		map->ranges[map->count].start = (at + BLOCK - 1) / BLOCK * BLOCK;
+		map->ranges[map->count].start =
+				(at + BLOCK - 1) / BLOCK * BLOCK;
 		map->ranges[map->count].blocks =
-			(end - map->ranges[map->count].start) / BLOCK;
+				(end - map->ranges[map->count].start) / BLOCK;
 		if (map->ranges[map->count].blocks > 0)
 			map->blocks += map->ranges[map->count++].blocks;
 		at = end;
@@ -103,8 +104,9 @@ int main(int argc, char **argv)
 		argc -= 2;
 	}
 	if (argc < 3 || argc > 4) {
-		fprintf(stderr, "Usage: randread [--map RANGES] FILE SECONDS "
-			"[SEED]\n");
+		fprintf(stderr,
+				"Usage: randread [--map RANGES] FILE SECONDS "
+				"[SEED]\n");
 		return 2;
 	}
 	limit = strtod(argv[2], NULL);
@@ -117,8 +119,8 @@ int main(int argc, char **argv)
 	posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
 	start = now();
 	do {
-		off_t at = map_offset(&m, next_random(&seed) %
-			(uint64_t)m.blocks);
+		off_t at = map_offset(&m,
+				next_random(&seed) % (uint64_t)m.blocks);
 		if (pread(fd, buf, BLOCK, at) != BLOCK)
 			die(argv[1]);
 		reads++;

@@ -16,8 +16,8 @@ static inline int directory_make(char out[DIRECTORY_MAX], const char *below,
 		const char *name)
 {
 	const char *tmp = below != NULL ? below : getenv("TMPDIR");
-	snprintf(out, DIRECTORY_MAX, "%.40s/%.20s.XXXXXX", tmp != NULL ? tmp : "/tmp",
-			name);
+	snprintf(out, DIRECTORY_MAX, "%.40s/%.20s.XXXXXX",
+			tmp != NULL ? tmp : "/tmp", name);
 	return mkdtemp(out) != NULL ? 0 : -1;
 }
 

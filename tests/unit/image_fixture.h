@@ -45,7 +45,8 @@ static inline int begin(struct fixture *f, const struct config *config)
 					 NULL),
 			0);
 	const struct pack_target target = { .store = f->repo->store,
-		.seal = f->repo->seal, .config = &f->repo->config,
+		.seal = f->repo->seal,
+		.config = &f->repo->config,
 		.session = session_id(f->session) };
 	assert_int_equal(chunk_sink_new(&f->sink, &target, f->repo->packs,
 					 f->repo->index, 1),
@@ -64,7 +65,8 @@ static inline int setup_config(void **state, const struct config *config)
 	struct fixture *f = calloc(1, sizeof(*f));
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	assert_int_equal(directory_make(f->directory, NULL, "image_fixture"), 0);
+	assert_int_equal(directory_make(f->directory, NULL, "image_fixture"),
+			0);
 	setenv("AMBERFS_STATE_DIR", f->directory, 1);
 	snprintf(f->path, sizeof(f->path), "%s/repo", f->directory);
 	snprintf(f->key, sizeof(f->key), "%s/key", f->directory);

@@ -66,7 +66,8 @@ static int check_target(const char *target)
 static void test_words(void **state)
 {
 	struct backup_options o = { .wait_seconds = 0 };
-	struct backup_words w = { .quiesce = "require", .wait = "10min",
+	struct backup_words w = { .quiesce = "require",
+		.wait = "10min",
 		.hook_timeout = "1h" };
 	(void)state;
 	assert_int_equal(backup_options_check(&o, &w), 0);

@@ -18,8 +18,8 @@
 #include <cmocka.h>
 
 #define LANES 3u
-#define CHUNKS 240u	/* of each lane */
-#define SHARED 3u	/* every so manieth is everyone's */
+#define CHUNKS 240u /* of each lane */
+#define SHARED 3u   /* every so manieth is everyone's */
 #define CHUNK_LEN 20000u
 #define BARRIER_EVERY 60u
 
@@ -57,7 +57,8 @@ static int setup(void **state)
 					 NULL),
 			0);
 	const struct pack_target target = { .store = f->repo->store,
-		.seal = f->repo->seal, .config = &f->repo->config,
+		.seal = f->repo->seal,
+		.config = &f->repo->config,
 		.session = session_id(f->session) };
 	assert_int_equal(chunk_sink_new(&f->sink, &target, f->repo->packs,
 					 f->repo->index, 1),
@@ -100,7 +101,8 @@ static unsigned found(const struct fixture *f, const struct id *ids,
 	assert_int_equal(index_reconcile(repo->index), 0);
 	for (unsigned i = 0; i < count; i++) {
 		struct chunk_place place;
-		if (pack_cache_find(repo->packs, PACK_DATA, &ids[i], &place) != 1)
+		if (pack_cache_find(repo->packs, PACK_DATA, &ids[i], &place)
+				!= 1)
 			continue;
 		pack_cache_release(place.pack);
 		n++;
@@ -156,14 +158,15 @@ static void *lane_main(void *arg)
 		unsigned n = i % SHARED == 0 ? i
 					     : (lane->number + 1) * 100000 + i;
 		make_chunk(lane->f, n, data, &lane->ids[i]);
-		lane->err = chunk_stream_put(lane->stream, PACK_DATA, &lane->ids[i],
-				data, CHUNK_LEN);
+		lane->err = chunk_stream_put(lane->stream, PACK_DATA,
+				&lane->ids[i], data, CHUNK_LEN);
 		if (lane->err < 0 || (i + 1) % BARRIER_EVERY != 0)
 			continue;
 		lane->err = chunk_sink_barrier(lane->f->sink, false);
 		pthread_mutex_lock(&looking);
 		if (lane->err == 0)
-			lane->missing += i + 1 - found(lane->f, lane->ids, i + 1);
+			lane->missing += i + 1
+					- found(lane->f, lane->ids, i + 1);
 		pthread_mutex_unlock(&looking);
 	}
 	return NULL;
@@ -179,7 +182,8 @@ static void test_lanes(void **state)
 	for (unsigned i = 0; i < LANES; i++) {
 		lanes[i].f = f;
 		lanes[i].number = i;
-		assert_int_equal(chunk_stream_new(f->sink, &lanes[i].stream), 0);
+		assert_int_equal(chunk_stream_new(f->sink, &lanes[i].stream),
+				0);
 		assert_int_equal(pthread_create(&threads[i], NULL, lane_main,
 						 &lanes[i]),
 				0);
@@ -200,8 +204,8 @@ static void test_lanes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-				test_claimed_by_another, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_claimed_by_another, setup,
+				teardown),
 		cmocka_unit_test_setup_teardown(test_lanes, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

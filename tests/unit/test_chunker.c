@@ -11,9 +11,10 @@
 
 #include <cmocka.h>
 
-static const struct chunker usual = {
-	.seed = 0x1234567, .min = 16384, .average = 65536, .max = 262144
-};
+static const struct chunker usual = { .seed = 0x1234567,
+	.min = 16384,
+	.average = 65536,
+	.max = 262144 };
 
 struct span {
 	uint8_t *data;
@@ -53,7 +54,8 @@ static void span_free(struct span *span)
 static void span_cut(struct span *span, const struct chunker *chunker)
 {
 	chunker_scan(chunker, span->marks, span->data, span->len);
-	span->count = chunker_cut(chunker, span->marks, span->len, span->pieces);
+	span->count = chunker_cut(chunker, span->marks, span->len,
+			span->pieces);
 }
 
 static void zero(struct span *span, uint32_t block, uint32_t blocks)
@@ -72,8 +74,10 @@ static void check_rules(const struct span *span, const struct chunker *chunker)
 		assert_true(piece->len > 0);
 		at += piece->len;
 		uint32_t end_block = (at - 1) / BLOCK_SIZE;
-		for (uint32_t b = piece->offset / BLOCK_SIZE; b <= end_block; b++)
-			assert_int_equal(span->marks[b] == BLOCK_ZERO, piece->hole);
+		for (uint32_t b = piece->offset / BLOCK_SIZE; b <= end_block;
+				b++)
+			assert_int_equal(span->marks[b] == BLOCK_ZERO,
+					piece->hole);
 		if (!last)
 			assert_int_equal(at % BLOCK_SIZE, 0);
 		if (piece->hole) {
@@ -81,8 +85,8 @@ static void check_rules(const struct span *span, const struct chunker *chunker)
 			continue;
 		}
 		assert_true(piece->len <= chunker->max);
-		bool natural = piece->len >= chunker->min &&
-			span->marks[end_block] == BLOCK_CUT;
+		bool natural = piece->len >= chunker->min
+				&& span->marks[end_block] == BLOCK_CUT;
 		if (!last && !span->pieces[i + 1].hole)
 			assert_true(natural || piece->len == chunker->max);
 		/* No place to cut was passed by. */
@@ -108,10 +112,10 @@ static void test_holes(void **state)
 {
 	(void)state;
 	struct span *span = span_new(SPAN_SIZE, 43);
-	zero(span, 0, 3);		/* at the start */
-	zero(span, 100, 1);	/* alone */
-	zero(span, 102, 2);	/* after one block of data */
-	zero(span, 1000, 999);	/* two runs that touch */
+	zero(span, 0, 3);      /* at the start */
+	zero(span, 100, 1);    /* alone */
+	zero(span, 102, 2);    /* after one block of data */
+	zero(span, 1000, 999); /* two runs that touch */
 	zero(span, 1999, 1);
 	zero(span, SPAN_BLOCKS - 5, 5);
 	span_cut(span, &usual);
@@ -119,8 +123,8 @@ static void test_holes(void **state)
 	uint32_t holes = 0, big = 0;
 	for (uint32_t i = 0; i < span->count; i++) {
 		holes += span->pieces[i].hole;
-		big += span->pieces[i].hole &&
-			span->pieces[i].len == 1000 * BLOCK_SIZE;
+		big += span->pieces[i].hole
+				&& span->pieces[i].len == 1000 * BLOCK_SIZE;
 	}
 	assert_int_equal(holes, 5);
 	assert_int_equal(big, 1);

@@ -15,10 +15,10 @@
 #include "repo/base/units.h"
 
 #define SIZE (40 * MIB + 4096)
-#define DATA (9 * MIB)		/* data from here … */
-#define DATA_END (21 * MIB)	/* … to here; the rest are holes */
-#define DIRTY (12 * MIB)	/* called dirty from here … */
-#define DIRTY_END (13 * MIB)	/* … to here */
+#define DATA (9 * MIB)	     /* data from here … */
+#define DATA_END (21 * MIB)  /* … to here; the rest are holes */
+#define DIRTY (12 * MIB)     /* called dirty from here … */
+#define DIRTY_END (13 * MIB) /* … to here */
 
 struct disk {
 	uint8_t *bytes;
@@ -69,10 +69,11 @@ static void store(struct world *w, struct fixture *f)
 	w->disk = (struct disk){ .bytes = calloc(1, SIZE) };
 	assert_non_null(w->disk.bytes);
 	fill(w->disk.bytes, DATA, DATA_END, 1);
-	w->source = (struct image_source){ .size = SIZE, .read = read_disk,
+	w->source = (struct image_source){ .size = SIZE,
+		.read = read_disk,
 		.ctx = &w->disk };
-	assert_int_equal(image_writer_write(f->writer, &w->source, NULL, &counts, NULL,
-					 &root, &size),
+	assert_int_equal(image_writer_write(f->writer, &w->source, NULL,
+					 &counts, NULL, &root, &size),
 			0);
 	fixture_flush(f);
 	assert_int_equal(image_open(&w->base, f->reader, &root, size), 0);
@@ -158,7 +159,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_truth, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lie, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_end, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unreadable, setup,
+				teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

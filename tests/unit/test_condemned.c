@@ -24,7 +24,7 @@ struct fixture {
 	struct repository *repo;
 	struct session *session;
 	struct id chunk;
-	struct pack_id pack;	/* that the chunk is in */
+	struct pack_id pack; /* that the chunk is in */
 };
 
 /* Stores a chunk in a pack of a session that has ended. */
@@ -40,7 +40,8 @@ static void store_chunk(struct fixture *f)
 	assert_int_equal(session_begin(&writer, f->repo, SESSION_BACKUP, NULL),
 			0);
 	const struct pack_target target = { .store = f->repo->store,
-		.seal = f->repo->seal, .config = &f->repo->config,
+		.seal = f->repo->seal,
+		.config = &f->repo->config,
 		.session = session_id(writer) };
 	assert_int_equal(chunk_sink_new(&sink, &target, f->repo->packs,
 					 f->repo->index, 1),
@@ -78,7 +79,8 @@ static int setup(void **state)
 	assert_int_equal(seal_global_init(), 0);
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	assert_int_equal(directory_make(f->directory, NULL, "test_condemned"), 0);
+	assert_int_equal(directory_make(f->directory, NULL, "test_condemned"),
+			0);
 	snprintf(f->path, sizeof(f->path), "%s/repo", f->directory);
 	config_defaults(&c, false);
 	assert_int_equal(repository_init(f->path, &o, &c), 0);

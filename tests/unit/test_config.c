@@ -15,7 +15,8 @@
 
 static const uint8_t master[MASTER_KEY_SIZE] = { 1, 2, 3 };
 
-static void make(uint8_t out[CONFIG_SIZE], struct config *config, bool encrypted)
+static void make(uint8_t out[CONFIG_SIZE], struct config *config,
+		bool encrypted)
 {
 	config_defaults(config, encrypted);
 	/* Not the defaults, so that they may change. */
@@ -48,8 +49,9 @@ static void test_round_trip(void **state)
 		assert_int_equal(back.created, c.created);
 		assert_memory_equal(back.public_key, c.public_key,
 				MASTER_KEY_SIZE);
-		struct seal *seal = seal_new(encrypted ? master :
-				back.public_key, encrypted);
+		struct seal *seal =
+				seal_new(encrypted ? master : back.public_key,
+						encrypted);
 		assert_int_equal(config_authenticate(bytes, CONFIG_SIZE, seal),
 				0);
 		seal_free(seal);
@@ -80,14 +82,16 @@ static void test_every_bit_counts(void **state)
 	for (int i = 0; i < CONFIG_SIZE * 8; i++) {
 		bytes[i / 8] ^= (uint8_t)(1 << i % 8);
 		int err = config_decode(&back, bytes, CONFIG_SIZE);
-		assert_true(err == 0 || err == -EBADMSG || err == -EPROTONOSUPPORT);
+		assert_true(err == 0 || err == -EBADMSG
+				|| err == -EPROTONOSUPPORT);
 		assert_int_equal(config_authenticate(bytes, CONFIG_SIZE, seal),
 				-EBADMSG);
 		bytes[i / 8] ^= (uint8_t)(1 << i % 8);
 	}
 	for (size_t len = 0; len < CONFIG_SIZE; len++) {
 		assert_int_equal(config_decode(&back, bytes, len), -EBADMSG);
-		assert_int_equal(config_authenticate(bytes, len, seal), -EBADMSG);
+		assert_int_equal(config_authenticate(bytes, len, seal),
+				-EBADMSG);
 	}
 	seal_free(seal);
 }
@@ -99,7 +103,8 @@ static void test_wrong_key(void **state)
 	struct seal *seal = seal_new(other, true);
 	(void)state;
 	make(bytes, &c, true);
-	assert_int_equal(config_authenticate(bytes, CONFIG_SIZE, seal), -EBADMSG);
+	assert_int_equal(config_authenticate(bytes, CONFIG_SIZE, seal),
+			-EBADMSG);
 	seal_free(seal);
 }
 
@@ -134,14 +139,36 @@ static void test_bounds(void **state)
 		unsigned at;
 		uint32_t value;
 	} bad[] = {
-		{ 12, 3 }, { 12, 0 }, { 48, 0 }, { 48, 4095 }, { 48, 4097 },
-		{ 48, 131072 }, { 52, 0 }, { 52, 65535 }, { 52, 98304 },
-		{ 52, 8192 }, { 52, 524288 }, { 52, 0x80000000 },
-		{ 56, 61440 }, { 56, 262145 }, { 56, 1052672 },
-		{ 60, 0 }, { 60, 4097 }, { 60, 1052672 }, { 60, UINT32_MAX },
-		{ 64, 0 }, { 64, 4096 }, { 64, 73u << 20 }, { 68, 0 },
-		{ 68, 20 }, { 68, UINT32_MAX }, { 76, UINT32_MAX },
-		{ 76, 0x7fffffff }, { 80, 1 }, { 112, 1 }, { 124, 1 },
+		{ 12, 3 },
+		{ 12, 0 },
+		{ 48, 0 },
+		{ 48, 4095 },
+		{ 48, 4097 },
+		{ 48, 131072 },
+		{ 52, 0 },
+		{ 52, 65535 },
+		{ 52, 98304 },
+		{ 52, 8192 },
+		{ 52, 524288 },
+		{ 52, 0x80000000 },
+		{ 56, 61440 },
+		{ 56, 262145 },
+		{ 56, 1052672 },
+		{ 60, 0 },
+		{ 60, 4097 },
+		{ 60, 1052672 },
+		{ 60, UINT32_MAX },
+		{ 64, 0 },
+		{ 64, 4096 },
+		{ 64, 73u << 20 },
+		{ 68, 0 },
+		{ 68, 20 },
+		{ 68, UINT32_MAX },
+		{ 76, UINT32_MAX },
+		{ 76, 0x7fffffff },
+		{ 80, 1 },
+		{ 112, 1 },
+		{ 124, 1 },
 	};
 	struct config c, back;
 	uint8_t bytes[CONFIG_SIZE];

@@ -32,12 +32,14 @@ static int adapt(const char *xml, const struct adapt_options *options)
 }
 
 /* DEVICES in a domain. */
-static void adapt_devices(const char *devices, const struct adapt_options *options)
+static void adapt_devices(const char *devices,
+		const struct adapt_options *options)
 {
 	char *xml = NULL;
 	int err = 0;
 	assert_true(asprintf(&xml, HEAD "<devices>%s</devices></domain>",
-				    devices) > 0);
+				    devices)
+			> 0);
 	err = adapt(xml, options);
 	free(xml);
 	if (err != 0)
@@ -63,8 +65,10 @@ static void noted(const char *text)
 }
 
 static const struct adapt_disk overlay = { .target = "vda",
-	.path = "/o/a&b'<.qcow2", .format = "qcow2",
-	.backing_path = "/mnt/web/latest/vda.raw", .backing_format = "raw" };
+	.path = "/o/a&b'<.qcow2",
+	.format = "qcow2",
+	.backing_path = "/mnt/web/latest/vda.raw",
+	.backing_format = "raw" };
 
 static void test_disk_gets_the_whole_chain(void **state)
 {
@@ -80,17 +84,20 @@ static void test_disk_gets_the_whole_chain(void **state)
 		      "<backingStore type='file'><format type='raw'/>"
 		      "<source file='/old-base'/></backingStore>"
 		      "<encryption format='luks'/><transient/><shareable/>"
-		      "<driver name='qemu' type='raw' cache='none' io='native'/>"
+		      "<driver name='qemu' type='raw' cache='none' "
+		      "io='native'/>"
 		      "<target dev='vda' bus='virtio'/><serial>S</serial>"
 		      "<alias name='virtio-disk0'/>"
-		      "<address type='pci' slot='0x07'/></disk>", &o);
+		      "<address type='pci' slot='0x07'/></disk>",
+			&o);
 	assert_int_equal(domain_xml_parse(&xml, out, strlen(out)), 0);
 	assert_int_equal(xml->disk_count, 1);
 	assert_int_equal(xml->disks[0].device, DEVICE_DISK);
 	assert_int_equal(xml->disks[0].source.type, SOURCE_FILE);
 	assert_string_equal(xml->disks[0].source.path, "/o/a&b'<.qcow2");
 	assert_string_equal(xml->disks[0].source.format, "qcow2");
-	assert_false(xml->disks[0].source.encrypted || xml->disks[0].source.sliced);
+	assert_false(xml->disks[0].source.encrypted
+			|| xml->disks[0].source.sliced);
 	assert_false(xml->disks[0].transient || xml->disks[0].shareable);
 	assert_string_equal(xml->disks[0].source.backing->path,
 			"/mnt/web/latest/vda.raw");
@@ -111,13 +118,17 @@ static void test_disk_gets_the_whole_chain(void **state)
 /* Nothing below: said, so that nobody looks into the image. */
 static void test_restored_disk_ends(void **state)
 {
-	struct adapt_disk d = { .target = "vda", .path = "/dev/vg/web",
-		.block_device = true, .format = "raw" };
-	struct adapt_options o = { .same_identity = true, .disks = &d,
+	struct adapt_disk d = { .target = "vda",
+		.path = "/dev/vg/web",
+		.block_device = true,
+		.format = "raw" };
+	struct adapt_options o = { .same_identity = true,
+		.disks = &d,
 		.disk_count = 1 };
 	(void)state;
 	adapt_devices("<disk type='file'><source file='/x'/>"
-		      "<target dev='vda'/><shareable/><transient/></disk>", &o);
+		      "<target dev='vda'/><shareable/><transient/></disk>",
+			&o);
 	has("type=\"block\"");
 	has("<source dev=\"/dev/vg/web\"/>");
 	has("<backingStore/>");
@@ -130,7 +141,8 @@ static void test_restored_disk_ends(void **state)
 	d.block_device = false;
 	d.path = "/images/web.img";
 	adapt_devices("<disk type='block'><source dev='/x'/>"
-		      "<target dev='vda'/><transient/></disk>", &o);
+		      "<target dev='vda'/><transient/></disk>",
+			&o);
 	has("<source file=\"/images/web.img\"/>");
 	has("<transient/>");
 	assert_string_equal(notes, "");
@@ -144,7 +156,8 @@ static void test_other_disks(void **state)
 		      "<target dev='sda' bus='sata'/><readonly/></disk>"
 		      "<disk type='block' device='disk'><source dev='/dev/x'/>"
 		      "<target dev='vdb'/></disk>"
-		      "<disk type='dir'/>", &o);
+		      "<disk type='dir'/>",
+			&o);
 	hasnt("/iso");
 	hasnt("/dev/x");
 	has("device=\"cdrom\"");
@@ -156,13 +169,14 @@ static void test_other_disks(void **state)
 static void test_identity(void **state)
 {
 	const char *xml = HEAD "<genid>g-1</genid><title>t</title>"
-			"<sysinfo type='smbios'><system>"
-			"<entry name='uuid'>u-1</entry>"
-			"<entry name='sku'>k</entry></system></sysinfo>"
-			"<devices><interface type='network'>"
-			"<mac address='52:54:00:00:00:01'/>"
-			"<source network='n' portid='p'/>"
-			"<target dev='tap-web'/></interface></devices></domain>";
+			       "<sysinfo type='smbios'><system>"
+			       "<entry name='uuid'>u-1</entry>"
+			       "<entry name='sku'>k</entry></system></sysinfo>"
+			       "<devices><interface type='network'>"
+			       "<mac address='52:54:00:00:00:01'/>"
+			       "<source network='n' portid='p'/>"
+			       "<target "
+			       "dev='tap-web'/></interface></devices></domain>";
 	struct adapt_options o = { .name = "new & <b>" };
 	(void)state;
 	assert_int_equal(adapt(xml, &o), 0);
@@ -195,9 +209,11 @@ static void test_isolated_keeps_only_what_is_known(void **state)
 		      "<vsock/><redirdev type='tcp'/><smartcard mode='host'/>"
 		      "<invented path='/etc/passwd'/><controller type='usb'/>"
 		      "<memory model='nvdimm'><source><path>/p</path></source>"
-		      "</memory><serial type='unix'><source path='/s'/></serial>"
+		      "</memory><serial type='unix'><source "
+		      "path='/s'/></serial>"
 		      "<graphics type='vnc' port='5900' listen='0.0.0.0'/>"
-		      "<graphics type='sdl'/>", &o);
+		      "<graphics type='sdl'/>",
+			&o);
 	hasnt("interface");
 	hasnt("hostdev");
 	hasnt("filesystem");
@@ -228,7 +244,9 @@ static void test_isolated_lets_the_host_go(void **state)
 			       "<on_crash>coredump-restart</on_crash>"
 			       "<seclabel type='static' model='dac'/>"
 			       "<qemu:commandline><qemu:arg value='-x'/>"
-			       "</qemu:commandline></domain>", &o), 0);
+			       "</qemu:commandline></domain>",
+					 &o),
+			0);
 	has("<memory unit=\"KiB\">65536</memory>");
 	hasnt("memoryBacking");
 	hasnt("cpuset");
@@ -250,7 +268,8 @@ static void test_one_console(void **state)
 		      "<serial type='tcp'><target port='1'/></serial>"
 		      "<console type='pty'><target type='serial'/></console>"
 		      "<console type='unix'><source path='/u'/>"
-		      "<target type='virtio'/></console>", &o);
+		      "<target type='virtio'/></console>",
+			&o);
 	has("<serial type=\"file\"><target port=\"0\"/>"
 	    "<source path=\"/run/c&amp;\" append=\"on\"/></serial>");
 	has("<serial type=\"null\"><target port=\"1\"/></serial>");
@@ -271,14 +290,15 @@ static void test_one_console(void **state)
 
 static void test_ports_and_channels(void **state)
 {
-	const char *xml = "<serial type='file'><source path='/var/log/c'/>"
-			  "</serial><channel type='unix'><source path='/s'/>"
-			  "<target type='virtio' name='org.x'/></channel>"
-			  "<channel type='unix'><source path='/libvirts'/>"
-			  "<target type='virtio' name='org.qemu.guest_agent.0'/>"
-			  "</channel><graphics type='vnc' port='5901'>"
-			  "<listen type='socket' socket='/vnc'/></graphics>"
-			  "<vsock><cid auto='no' address='3'/></vsock>";
+	const char *xml =
+			"<serial type='file'><source path='/var/log/c'/>"
+			"</serial><channel type='unix'><source path='/s'/>"
+			"<target type='virtio' name='org.x'/></channel>"
+			"<channel type='unix'><source path='/libvirts'/>"
+			"<target type='virtio' name='org.qemu.guest_agent.0'/>"
+			"</channel><graphics type='vnc' port='5901'>"
+			"<listen type='socket' socket='/vnc'/></graphics>"
+			"<vsock><cid auto='no' address='3'/></vsock>";
 	struct adapt_options o = { .same_identity = false };
 	(void)state;
 	adapt_devices(xml, &o);
@@ -300,11 +320,13 @@ static void test_ports_and_channels(void **state)
 
 static void test_firmware(void **state)
 {
-	const char *xml = HEAD "<os><type>hvm</type><loader type='pflash'>/code"
+	const char *xml = HEAD
+			"<os><type>hvm</type><loader type='pflash'>/code"
 			"</loader><nvram template='/t' type='file'>"
 			"<source file='/old.fd'/></nvram><kernel>/k</kernel>"
 			"</os></domain>";
-	struct adapt_options o = { .nvram = "/new.fd", .kernel = "/k2",
+	struct adapt_options o = { .nvram = "/new.fd",
+		.kernel = "/k2",
 		.initrd = "/i2" };
 	(void)state;
 	assert_int_equal(adapt(xml, &o), 0);
@@ -322,8 +344,9 @@ static void test_firmware(void **state)
 
 static void test_tpm(void **state)
 {
-	const char *xml = "<tpm><backend type='emulator' persistent_state='yes'>"
-			  "<encryption secret='s'/></backend></tpm>";
+	const char *xml =
+			"<tpm><backend type='emulator' persistent_state='yes'>"
+			"<encryption secret='s'/></backend></tpm>";
 	struct adapt_options o = { .isolated = true, .throw_away = true };
 	(void)state;
 	adapt_devices(xml, &o);
@@ -356,7 +379,8 @@ static void test_what_goes_past_libvirt(void **state)
 	noted("commandline is kept");
 	adapt_devices("<audio id='1' type='file' path='/tmp/a.wav'/>"
 		      "<channel type='spicevmc'><log file='/log'/>"
-		      "<target type='virtio'/></channel>", &o);
+		      "<target type='virtio'/></channel>",
+			&o);
 	hasnt("a.wav");
 	hasnt("/log");
 	o.same_identity = true;
@@ -365,7 +389,8 @@ static void test_what_goes_past_libvirt(void **state)
 	assert_string_equal(notes, "");
 }
 
-static void refused(const char *xml, const struct adapt_options *options, int err)
+static void refused(const char *xml, const struct adapt_options *options,
+		int err)
 {
 	assert_int_equal(adapt(xml, options), err);
 	assert_null(out);
@@ -374,24 +399,28 @@ static void refused(const char *xml, const struct adapt_options *options, int er
 
 static void test_hostile(void **state)
 {
-	struct adapt_options o = { .name = "n", .disks = &overlay,
+	struct adapt_options o = { .name = "n",
+		.disks = &overlay,
 		.disk_count = 1 };
 	(void)state;
 	refused("", &o, -EBADMSG);
 	refused("<domain>", &o, -EBADMSG);
 	refused("<network/>", &o, -EBADMSG);
 	refused("<!DOCTYPE domain [<!ENTITY x SYSTEM '/etc/passwd'>]>"
-		"<domain><name>&x;</name></domain>", &o, -EBADMSG);
+		"<domain><name>&x;</name></domain>",
+			&o, -EBADMSG);
 	/* Too little, twice, empty, or of the wrong kind. */
 	assert_int_equal(adapt("<domain/>", &o), 0);
 	has("<name>n</name>");
 	assert_int_equal(adapt("<domain><uuid>a</uuid><uuid>b</uuid><os/>"
-			       "<devices><disk/></devices></domain>", &o), 0);
+			       "<devices><disk/></devices></domain>",
+					 &o),
+			0);
 	hasnt("uuid");
 	adapt_devices("<disk/><serial/><console/><channel/><graphics/><tpm/>"
 		      "<interface/><video/><rng/><audio/><memory/><vsock/>"
 		      "<disk><target/></disk><emulator/>text<?pi x?><!--c-->",
-		      &o);
+			&o);
 	/* One of them would go unseen. */
 	refused("<domain><devices/><devices/></domain>", &o, -EBADMSG);
 	refused("<domain><os/><x/><os/></domain>", &o, -EBADMSG);
@@ -420,7 +449,8 @@ static void test_firmware_is_not_written(void **state)
 	(void)state;
 	for (int i = 0; i < 3; i++) {
 		assert_true(asprintf(&xml, HEAD "<os>%s</os></domain>",
-					    loaders[i]) > 0);
+					    loaders[i])
+				> 0);
 		assert_int_equal(adapt(xml, &o), 0);
 		has("readonly=\"yes\"");
 		assert_true((strstr(notes, "firmware") != NULL) == (i < 2));
@@ -432,7 +462,9 @@ static void test_firmware_is_not_written(void **state)
 	}
 	o.same_identity = true;
 	assert_int_equal(adapt(HEAD "<os><loader type='pflash'>/fw</loader>"
-			       "</os></domain>", &o), 0);
+				    "</os></domain>",
+					 &o),
+			0);
 	hasnt("readonly");
 }
 

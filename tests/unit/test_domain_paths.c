@@ -17,13 +17,21 @@
 	"<backingStore type='file'><format type='raw'/><source file='" below   \
 	"'/><backingStore/></backingStore><target dev='" target "'/></disk>"
 
-static const char xml[] = "<domain type='qemu'><name>x</name>"
-	"<os><kernel>/place/kernel</kernel><nvram>/other/nvram</nvram></os>"
-	"<devices>" DISK("vda", "/place/vda.qcow2", "/place/mnt/s/1/vda.raw")
-	DISK("vdb", "/srv/b.qcow2", "/srv/base.raw")
-	DISK("vdc", "/srv/top.qcow2", "/place/mnt/s/1/vdc.raw")
-	"<disk type='file'><source file='/place/mnt/s/1/vdd.raw'/>"
-	"<target dev='vdd'/></disk></devices></domain>";
+static const char xml[] =
+		"<domain type='qemu'><name>x</name>"
+		"<os><kernel>/place/kernel</kernel><nvram>/other/nvram</"
+		"nvram></os>"
+		"<devices>" DISK("vda", "/place/vda.qcow2",
+				"/place/mnt/s/1/vda.raw") DISK("vdb",
+				"/srv/b.qcow2",
+				"/srv/base.raw") DISK("vdc", "/srv/top.qcow2",
+				"/place/mnt/s/1/vdc.raw") "<disk "
+							  "type='file'><source "
+							  "file='/place/mnt/s/"
+							  "1/vdd.raw'/>"
+							  "<target "
+							  "dev='vdd'/></disk></"
+							  "devices></domain>";
 
 static void test_below(void **state)
 {
@@ -37,7 +45,9 @@ static void test_below(void **state)
 	assert_int_equal(domain_paths_below(xml, "/srv/base.raw"), 0);
 	assert_true(domain_paths_below("<domain", "/place") < 0);
 	assert_true(domain_paths_below("<!DOCTYPE d [<!ENTITY e '/place/x'>]>"
-			"<domain/>", "/place") < 0);
+				       "<domain/>",
+				    "/place")
+			< 0);
 }
 
 static void test_name(void **state)

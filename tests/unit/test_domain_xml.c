@@ -32,8 +32,8 @@ static struct domain_xml *parse_disk(const char *disk)
 {
 	struct domain_xml *d;
 	char *xml;
-	assert_true(asprintf(&xml, HEAD "<devices>%s</devices></domain>",
-				    disk) > 0);
+	assert_true(asprintf(&xml, HEAD "<devices>%s</devices></domain>", disk)
+			> 0);
 	d = parse(xml);
 	free(xml);
 	assert_int_equal(d->disk_count, 1);
@@ -50,17 +50,21 @@ static void refused(const char *xml)
 static void test_file_with_chain(void **state)
 {
 	struct domain_xml *xml = parse_disk(
-		"<disk type='file' device='disk'>"
-		"<driver name='qemu' type='qcow2' cache='none'/>"
-		"<source file='/a b/&quot;x&apos; &#xFC;&#10;.qcow2' index='2'/>"
-		"<backingStore type='file' index='3'><format type='qcow2'/>"
-		"<source file='/base1'/>"
-		"<backingStore type='block'><format type='raw'/>"
-		"<source dev='/dev/vg/base0'/><backingStore/></backingStore>"
-		"</backingStore>"
-		"<mirror type='file' file='/copy'><source file='/copy'/>"
-		"<backingStore/></mirror>"
-		"<target dev='vda' bus='virtio'/></disk>");
+			"<disk type='file' device='disk'>"
+			"<driver name='qemu' type='qcow2' cache='none'/>"
+			"<source file='/a b/&quot;x&apos; &#xFC;&#10;.qcow2' "
+			"index='2'/>"
+			"<backingStore type='file' index='3'><format "
+			"type='qcow2'/>"
+			"<source file='/base1'/>"
+			"<backingStore type='block'><format type='raw'/>"
+			"<source "
+			"dev='/dev/vg/base0'/><backingStore/></backingStore>"
+			"</backingStore>"
+			"<mirror type='file' file='/copy'><source "
+			"file='/copy'/>"
+			"<backingStore/></mirror>"
+			"<target dev='vda' bus='virtio'/></disk>");
 	const struct domain_disk *disk = &xml->disks[0];
 	const struct disk_source *source;
 	(void)state;
@@ -90,9 +94,9 @@ static void test_file_with_chain(void **state)
 static void test_mirror_is_ignored(void **state)
 {
 	struct domain_xml *xml = parse_disk(
-		"<disk type='file'><mirror type='file'>"
-		"<source file='/copy'/><backingStore/></mirror>"
-		"<source file='/real'/><target dev='sda'/></disk>");
+			"<disk type='file'><mirror type='file'>"
+			"<source file='/copy'/><backingStore/></mirror>"
+			"<source file='/real'/><target dev='sda'/></disk>");
 	(void)state;
 	assert_string_equal(xml->disks[0].source.path, "/real");
 	assert_false(xml->disks[0].source.ends);
@@ -105,9 +109,10 @@ static void test_mirror_is_ignored(void **state)
 static void test_block_lun(void **state)
 {
 	struct domain_xml *xml = parse_disk(
-		"<disk type='block' device='lun' rawio='yes'>"
-		"<driver name='qemu' type='raw'/><source dev='/dev/sda'/>"
-		"<target dev='sdc' bus='scsi'/><shareable/></disk>");
+			"<disk type='block' device='lun' rawio='yes'>"
+			"<driver name='qemu' type='raw'/><source "
+			"dev='/dev/sda'/>"
+			"<target dev='sdc' bus='scsi'/><shareable/></disk>");
 	(void)state;
 	assert_int_equal(xml->disks[0].device, DEVICE_LUN);
 	assert_int_equal(xml->disks[0].source.type, SOURCE_BLOCK);
@@ -118,9 +123,10 @@ static void test_block_lun(void **state)
 
 static void test_volume(void **state)
 {
-	struct domain_xml *xml = parse_disk(
-		"<disk type='volume'><driver type='qcow2'/>"
-		"<source pool='p' volume='v 1'/><target dev='vdb'/></disk>");
+	struct domain_xml *xml =
+			parse_disk("<disk type='volume'><driver type='qcow2'/>"
+				   "<source pool='p' volume='v 1'/><target "
+				   "dev='vdb'/></disk>");
 	(void)state;
 	assert_int_equal(xml->disks[0].source.type, SOURCE_VOLUME);
 	assert_true(xml->disks[0].source.present);
@@ -132,9 +138,10 @@ static void test_volume(void **state)
 static void test_network(void **state)
 {
 	struct domain_xml *xml = parse_disk(
-		"<disk type='network'><source protocol='rbd' name='p/i'>"
-		"<host name='m1' port='6789'/><host name='m2'/>"
-		"</source><target dev='vda'/></disk>");
+			"<disk type='network'><source protocol='rbd' "
+			"name='p/i'>"
+			"<host name='m1' port='6789'/><host name='m2'/>"
+			"</source><target dev='vda'/></disk>");
 	(void)state;
 	assert_int_equal(xml->disks[0].source.type, SOURCE_NETWORK);
 	assert_string_equal(xml->disks[0].source.protocol, "rbd");
@@ -142,24 +149,27 @@ static void test_network(void **state)
 	assert_string_equal(xml->disks[0].source.host, "m1:6789");
 	domain_xml_free(xml);
 	xml = parse_disk("<disk type='network'><source protocol='nbd'>"
-		"<host transport='unix' socket='/s'/></source>"
-		"<target dev='vda'/></disk>");
+			 "<host transport='unix' socket='/s'/></source>"
+			 "<target dev='vda'/></disk>");
 	assert_string_equal(xml->disks[0].source.host, "/s");
 	domain_xml_free(xml);
 }
 
 static void test_dir_nvme_vhostuser(void **state)
 {
-	struct domain_xml *xml = parse(HEAD "<devices>"
-		"<disk type='dir'><source dir='/d'/><target dev='a'/>"
-		"<readonly/></disk>"
-		"<disk type='nvme'><source type='pci' namespace='1'>"
-		"<address domain='0' bus='1' slot='0' function='0'/></source>"
-		"<target dev='b'/></disk>"
-		"<disk type='vhostuser'><source type='unix' path='/s'/>"
-		"<target dev='c'/></disk>"
-		"<disk type='later'><source x='y'/><target dev='d'/></disk>"
-		"</devices></domain>");
+	struct domain_xml *xml = parse(HEAD
+			"<devices>"
+			"<disk type='dir'><source dir='/d'/><target dev='a'/>"
+			"<readonly/></disk>"
+			"<disk type='nvme'><source type='pci' namespace='1'>"
+			"<address domain='0' bus='1' slot='0' "
+			"function='0'/></source>"
+			"<target dev='b'/></disk>"
+			"<disk type='vhostuser'><source type='unix' path='/s'/>"
+			"<target dev='c'/></disk>"
+			"<disk type='later'><source x='y'/><target "
+			"dev='d'/></disk>"
+			"</devices></domain>");
 	(void)state;
 	assert_int_equal(xml->disk_count, 4);
 	assert_int_equal(xml->disks[0].source.type, SOURCE_DIR);
@@ -174,13 +184,15 @@ static void test_dir_nvme_vhostuser(void **state)
 
 static void test_drives(void **state)
 {
-	struct domain_xml *xml = parse(HEAD "<devices>"
-		"<disk type='file' device='cdrom'><target dev='sda'/></disk>"
-		"<disk type='file' device='cdrom'>"
-		"<source file='/x.iso' startupPolicy='optional'/>"
-		"<target dev='sdb'/><readonly/></disk>"
-		"<disk type='block' device='floppy'><source/>"
-		"<target dev='fda'/></disk></devices></domain>");
+	struct domain_xml *xml = parse(
+			HEAD "<devices>"
+			     "<disk type='file' device='cdrom'><target "
+			     "dev='sda'/></disk>"
+			     "<disk type='file' device='cdrom'>"
+			     "<source file='/x.iso' startupPolicy='optional'/>"
+			     "<target dev='sdb'/><readonly/></disk>"
+			     "<disk type='block' device='floppy'><source/>"
+			     "<target dev='fda'/></disk></devices></domain>");
 	(void)state;
 	assert_int_equal(xml->disks[0].device, DEVICE_CDROM);
 	assert_false(xml->disks[0].source.present);
@@ -193,15 +205,18 @@ static void test_drives(void **state)
 
 static void test_slice_transient_encrypted(void **state)
 {
-	struct domain_xml *xml = parse(HEAD "<devices>"
-		"<disk type='file'><source file='/s'><slices>"
-		"<slice type='storage' offset='1048576' size='8388608'/>"
-		"</slices></source><target dev='a'/><transient/></disk>"
-		"<disk type='file'><source file='/e'>"
-		"<encryption format='luks'/></source><target dev='b'/></disk>"
-		"<disk type='file'><source file='/e'/>"
-		"<encryption format='luks'/><target dev='c'/></disk>"
-		"</devices></domain>");
+	struct domain_xml *xml = parse(HEAD
+			"<devices>"
+			"<disk type='file'><source file='/s'><slices>"
+			"<slice type='storage' offset='1048576' "
+			"size='8388608'/>"
+			"</slices></source><target dev='a'/><transient/></disk>"
+			"<disk type='file'><source file='/e'>"
+			"<encryption format='luks'/></source><target "
+			"dev='b'/></disk>"
+			"<disk type='file'><source file='/e'/>"
+			"<encryption format='luks'/><target dev='c'/></disk>"
+			"</devices></domain>");
 	(void)state;
 	assert_true(xml->disks[0].transient);
 	assert_true(xml->disks[0].source.sliced);
@@ -215,10 +230,11 @@ static void test_slice_transient_encrypted(void **state)
 
 static void test_firmware(void **state)
 {
-	struct domain_xml *xml = parse(HEAD "<os><type>hvm</type>"
-		"<loader readonly='yes'>/OVMF_CODE.fd</loader>"
-		"<nvram template='/OVMF_VARS.fd'>/n v.fd</nvram>"
-		"<kernel>/k</kernel><initrd>/i</initrd></os></domain>");
+	struct domain_xml *xml = parse(HEAD
+			"<os><type>hvm</type>"
+			"<loader readonly='yes'>/OVMF_CODE.fd</loader>"
+			"<nvram template='/OVMF_VARS.fd'>/n v.fd</nvram>"
+			"<kernel>/k</kernel><initrd>/i</initrd></os></domain>");
 	(void)state;
 	assert_string_equal(xml->loader, "/OVMF_CODE.fd");
 	assert_string_equal(xml->nvram, "/n v.fd");
@@ -228,7 +244,7 @@ static void test_firmware(void **state)
 	assert_int_equal(xml->disk_count, 0);
 	domain_xml_free(xml);
 	xml = parse(HEAD "<os><nvram type='file'><source file='/m.fd'/></nvram>"
-		"</os></domain>");
+			 "</os></domain>");
 	assert_string_equal(xml->nvram, "/m.fd");
 	assert_false(xml->tpm_emulated);
 	domain_xml_free(xml);
@@ -237,21 +253,23 @@ static void test_firmware(void **state)
 static void test_tpm(void **state)
 {
 	struct domain_xml *xml = parse(HEAD "<devices><tpm model='tpm-tis'>"
-		"<backend type='emulator' version='2.0'/></tpm></devices>"
-		"</domain>");
+					    "<backend type='emulator' "
+					    "version='2.0'/></tpm></devices>"
+					    "</domain>");
 	(void)state;
 	assert_true(xml->tpm_emulated);
 	assert_null(xml->tpm_path);
 	domain_xml_free(xml);
 	xml = parse(HEAD "<devices><tpm><backend type='emulator'>"
-		"<source type='dir' path='/t p'/></backend></tpm></devices>"
-		"</domain>");
+			 "<source type='dir' path='/t "
+			 "p'/></backend></tpm></devices>"
+			 "</domain>");
 	assert_true(xml->tpm_emulated);
 	assert_string_equal(xml->tpm_path, "/t p");
 	domain_xml_free(xml);
 	xml = parse(HEAD "<devices><tpm><backend type='passthrough'>"
-		"<device path='/dev/tpm0'/></backend></tpm></devices>"
-		"</domain>");
+			 "<device path='/dev/tpm0'/></backend></tpm></devices>"
+			 "</domain>");
 	assert_false(xml->tpm_emulated);
 	assert_null(xml->tpm_path);
 	domain_xml_free(xml);
@@ -264,19 +282,21 @@ static void test_refusals(void **state)
 	refused("<domain>");
 	refused("<pool><name>x</name></pool>");
 	refused("<domain type='kvm'/>");
-	refused("<!DOCTYPE domain [<!ENTITY e SYSTEM 'file:///etc/passwd'>]>"
-		HEAD "<os><kernel>&e;</kernel></os></domain>");
+	refused("<!DOCTYPE domain [<!ENTITY e SYSTEM "
+		"'file:///etc/passwd'>]>" HEAD
+		"<os><kernel>&e;</kernel></os></domain>");
 	refused("<!DOCTYPE d [<!ENTITY a 'aaaaaaaaaa'>"
 		"<!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;'>]>" HEAD "</domain>");
 	refused(HEAD "<devices><disk type='file'><source file='/x'/></disk>"
-		"</devices></domain>"); /* without a target */
+		     "</devices></domain>"); /* without a target */
 	refused(HEAD "<devices><disk type='file'><source file='/x'><slices>"
-		"<slice type='storage' offset='-1' size='5'/></slices>"
-		"</source><target dev='a'/></disk></devices></domain>");
+		     "<slice type='storage' offset='-1' size='5'/></slices>"
+		     "</source><target dev='a'/></disk></devices></domain>");
 	refused(HEAD "<devices><disk type='file'><source file='/x'><slices>"
-		"<slice type='storage' offset='9223372036854775807' size='9'/>"
-		"</slices></source><target dev='a'/></disk></devices>"
-		"</domain>");
+		     "<slice type='storage' offset='9223372036854775807' "
+		     "size='9'/>"
+		     "</slices></source><target dev='a'/></disk></devices>"
+		     "</domain>");
 }
 
 static void test_deep_chain(void **state)
@@ -305,7 +325,8 @@ static void test_too_large(void **state)
 	(void)state;
 	assert_non_null(xml);
 	memset(xml, ' ', DOMAIN_DOC_MAX + 1);
-	assert_int_equal(domain_xml_parse(&d, xml, DOMAIN_DOC_MAX + 1), -EBADMSG);
+	assert_int_equal(domain_xml_parse(&d, xml, DOMAIN_DOC_MAX + 1),
+			-EBADMSG);
 	free(xml);
 }
 

@@ -18,8 +18,8 @@ static const uint8_t master[MASTER_KEY_SIZE] = { 1, 2, 3 };
 static const uint8_t repo_id[REPO_ID_SIZE] = { 7 };
 
 static int open_it(const struct seal *seal, const uint8_t *id,
-		enum envelope_kind kind, const char *name,
-		const uint8_t *data, size_t len)
+		enum envelope_kind kind, const char *name, const uint8_t *data,
+		size_t len)
 {
 	/* A copy of the exact size, so that a read beyond it is seen. */
 	uint8_t *copy = malloc(len > 0 ? len : 1);
@@ -44,12 +44,14 @@ static void check_round_trip(bool encrypted, const char *text, size_t len)
 	char *back;
 	size_t object_len, back_len;
 	assert_int_equal(envelope_seal(seal, repo_id, ENVELOPE_SNAPSHOT, NAME,
-			text, len, &object, &object_len), 0);
+					 text, len, &object, &object_len),
+			0);
 	assert_int_equal(object_len, 12 + SEAL_OVERHEAD + len);
 	assert_memory_equal(object, "AMB1\1", 5);
 	assert_int_equal(object[5], encrypted);
 	assert_int_equal(envelope_open(seal, repo_id, ENVELOPE_SNAPSHOT, NAME,
-			object, object_len, &back, &back_len), 0);
+					 object, object_len, &back, &back_len),
+			0);
 	assert_int_equal(back_len, len);
 	assert_memory_equal(back, text, len);
 	assert_int_equal(back[len], '\0');
@@ -75,28 +77,37 @@ static void check_refusals(bool encrypted)
 	uint8_t *object, other_id[REPO_ID_SIZE] = { 8 };
 	size_t len;
 	assert_int_equal(envelope_seal(seal, repo_id, ENVELOPE_SESSION, NAME,
-			"{\"a\":1}", 7, &object, &len), 0);
+					 "{\"a\":1}", 7, &object, &len),
+			0);
 	assert_int_equal(open_it(seal, repo_id, ENVELOPE_SESSION, NAME, object,
-			len), 0);
+					 len),
+			0);
 	assert_int_equal(open_it(seal, other_id, ENVELOPE_SESSION, NAME, object,
-			len), -EBADMSG);
-	assert_int_equal(open_it(seal, repo_id, ENVELOPE_CONDEMNED, NAME, object,
-			len), -EBADMSG);
+					 len),
+			-EBADMSG);
+	assert_int_equal(open_it(seal, repo_id, ENVELOPE_CONDEMNED, NAME,
+					 object, len),
+			-EBADMSG);
 	assert_int_equal(open_it(seal, repo_id, ENVELOPE_SESSION, NAME "x",
-			object, len), -EBADMSG);
+					 object, len),
+			-EBADMSG);
 	assert_int_equal(open_it(seal, repo_id, ENVELOPE_SESSION, "", object,
-			len), -EBADMSG);
-	assert_int_equal(open_it(other, repo_id, ENVELOPE_SESSION, NAME,
-			object, len), -EBADMSG);
+					 len),
+			-EBADMSG);
+	assert_int_equal(open_it(other, repo_id, ENVELOPE_SESSION, NAME, object,
+					 len),
+			-EBADMSG);
 	for (size_t i = 0; i < len * 8; i++) {
 		object[i / 8] ^= (uint8_t)(1 << i % 8);
 		assert_int_equal(open_it(seal, repo_id, ENVELOPE_SESSION, NAME,
-				object, len), -EBADMSG);
+						 object, len),
+				-EBADMSG);
 		object[i / 8] ^= (uint8_t)(1 << i % 8);
 	}
 	for (size_t i = 0; i < len; i++)
 		assert_int_equal(open_it(seal, repo_id, ENVELOPE_SESSION, NAME,
-				object, i), -EBADMSG);
+						 object, i),
+				-EBADMSG);
 	free(object);
 	seal_free(seal);
 	seal_free(other);
@@ -118,13 +129,18 @@ static void test_size_limit(void **state)
 	size_t object_len;
 	(void)state;
 	assert_int_equal(envelope_seal(seal, repo_id, ENVELOPE_SNAPSHOT, NAME,
-			big, len, &object, &object_len), -EFBIG);
+					 big, len, &object, &object_len),
+			-EFBIG);
 	assert_int_equal(open_it(seal, repo_id, ENVELOPE_SNAPSHOT, NAME,
-			(uint8_t *)big, len + 12 + SEAL_OVERHEAD), -EBADMSG);
+					 (uint8_t *)big,
+					 len + 12 + SEAL_OVERHEAD),
+			-EBADMSG);
 	assert_int_equal(envelope_seal(seal, repo_id, ENVELOPE_SNAPSHOT, NAME,
-			big, len - 1, &object, &object_len), 0);
+					 big, len - 1, &object, &object_len),
+			0);
 	assert_int_equal(open_it(seal, repo_id, ENVELOPE_SNAPSHOT, NAME, object,
-			object_len), 0);
+					 object_len),
+			0);
 	free(big);
 	free(object);
 	seal_free(seal);

@@ -38,7 +38,8 @@ static int setup(void **state)
 	assert_int_equal(seal_global_init(), 0);
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	assert_int_equal(directory_make(f->directory, below, "test_exclusive"), 0);
+	assert_int_equal(directory_make(f->directory, below, "test_exclusive"),
+			0);
 	snprintf(f->path, sizeof(f->path), "%s/repo", f->directory);
 	snprintf(f->witness, sizeof(f->witness), "%s/witness", f->directory);
 	config_defaults(&c, false);
@@ -69,12 +70,15 @@ static int worker_start(struct worker *worker, const struct fixture *f,
 	if (err < 0)
 		return err;
 	err = repository_attach(worker->repo, &f->options);
-	return err < 0 ? err : session_begin(&worker->session, worker->repo, kind, "here");
+	return err < 0 ? err
+		       : session_begin(&worker->session, worker->repo, kind,
+				       "here");
 }
 
 static int worker_take(struct worker *worker, const char *name)
 {
-	return exclusive_begin(&worker->work, worker->repo, session_id(worker->session), name);
+	return exclusive_begin(&worker->work, worker->repo,
+			session_id(worker->session), name);
 }
 
 static void worker_end(struct worker *worker)
@@ -346,20 +350,20 @@ static void test_many_turns(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-				test_one_after_the_other, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-				test_passed_over, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-				test_unreadable, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-				test_no_session, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-				test_killed_holder, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-				test_racing_takers, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-				test_many_turns, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_after_the_other, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(test_passed_over, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(test_unreadable, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(test_no_session, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(test_killed_holder, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(test_racing_takers, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(test_many_turns, setup,
+				teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

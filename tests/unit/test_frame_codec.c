@@ -62,7 +62,8 @@ static struct sample sample_new(size_t len, int level,
 	fill(s.plain, len);
 	struct frame_encoder *encoder = frame_codec_encoder_new(level);
 	assert_non_null(encoder);
-	s.coded_len = frame_codec_encode(encoder, s.coded, s.plain, len, &s.compression);
+	s.coded_len = frame_codec_encode(encoder, s.coded, s.plain, len,
+			&s.compression);
 	assert_true(s.coded_len <= frame_codec_encode_bound(len));
 	frame_codec_encoder_free(encoder);
 	return s;
@@ -75,11 +76,13 @@ static void sample_free(struct sample *sample)
 	free(sample->out);
 }
 
-static void expect_part(struct frame_decoder *decoder, struct sample *sample, size_t upto)
+static void expect_part(struct frame_decoder *decoder, struct sample *sample,
+		size_t upto)
 {
 	memset(sample->out, 0xa5, sample->len);
-	ssize_t n = frame_codec_decode(decoder, sample->compression, sample->out, sample->len, upto,
-			sample->coded, sample->coded_len);
+	ssize_t n = frame_codec_decode(decoder, sample->compression,
+			sample->out, sample->len, upto, sample->coded,
+			sample->coded_len);
 	assert_true(n >= (ssize_t)upto && n <= (ssize_t)sample->len);
 	assert_memory_equal(sample->out, sample->plain, (size_t)n);
 }
@@ -95,8 +98,8 @@ static void test_round_trip(void **state)
 	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
 		for (int level = 1; level <= 19; level += 6) {
 			struct sample s = sample_new(lens[i], level, fill_text);
-			assert_true(lens[i] <= 100 ||
-					s.compression == FRAME_ZSTD);
+			assert_true(lens[i] <= 100
+					|| s.compression == FRAME_ZSTD);
 			expect_part(decoder, &s, lens[i]);
 			sample_free(&s);
 		}
@@ -120,8 +123,9 @@ static void test_parts(void **state)
 	}
 	expect_part(decoder, &text, 0);
 	/* And the point of it: a part at the start leaves the rest alone. */
-	assert_true(frame_codec_decode(decoder, text.compression, text.out, text.len, 1,
-			text.coded, text.coded_len) <= FRAME_BLOCK);
+	assert_true(frame_codec_decode(decoder, text.compression, text.out,
+				    text.len, 1, text.coded, text.coded_len)
+			<= FRAME_BLOCK);
 	sample_free(&text);
 	sample_free(&noise);
 	frame_codec_decoder_free(decoder);
@@ -154,10 +158,10 @@ static int decode(struct frame_decoder *decoder, const struct sample *sample,
 	uint8_t *copy = malloc(len);
 	assert_true(out != NULL && (copy != NULL || len == 0));
 	memcpy(copy, in, len);
-	ssize_t n = frame_codec_decode(decoder, sample->compression, out, plain_len, upto, copy,
-			len);
-	assert_true(n == -EBADMSG || (n >= (ssize_t)upto &&
-			n <= (ssize_t)plain_len));
+	ssize_t n = frame_codec_decode(decoder, sample->compression, out,
+			plain_len, upto, copy, len);
+	assert_true(n == -EBADMSG
+			|| (n >= (ssize_t)upto && n <= (ssize_t)plain_len));
 	free(out);
 	free(copy);
 	return n < 0 ? (int)n : 0;
@@ -172,16 +176,25 @@ static void test_wrong_lengths(void **state)
 	for (int i = 0; i < 2; i++) {
 		struct sample *sample = &kinds[i];
 		/* The trailer promises more or less than the frame holds. */
-		assert_int_equal(decode(decoder, sample, sample->len + 1, sample->len + 1, sample->coded,
-				sample->coded_len), -EBADMSG);
-		assert_int_equal(decode(decoder, sample, sample->len - 1, sample->len - 1, sample->coded,
-				sample->coded_len), -EBADMSG);
+		assert_int_equal(decode(decoder, sample, sample->len + 1,
+						 sample->len + 1, sample->coded,
+						 sample->coded_len),
+				-EBADMSG);
+		assert_int_equal(decode(decoder, sample, sample->len - 1,
+						 sample->len - 1, sample->coded,
+						 sample->coded_len),
+				-EBADMSG);
 		/* Cut short at every length near the ends, or empty. */
 		for (size_t cut = 1; cut < 40; cut++)
-			assert_int_equal(decode(decoder, sample, sample->len, sample->len, sample->coded,
-					sample->coded_len - cut), -EBADMSG);
+			assert_int_equal(decode(decoder, sample, sample->len,
+							 sample->len,
+							 sample->coded,
+							 sample->coded_len
+									 - cut),
+					-EBADMSG);
 		for (size_t n = 0; n < 40; n++)
-			assert_int_equal(decode(decoder, sample, sample->len, 1, sample->coded, n),
+			assert_int_equal(decode(decoder, sample, sample->len, 1,
+							 sample->coded, n),
 					-EBADMSG);
 	}
 	sample_free(&kinds[0]);
@@ -200,7 +213,8 @@ static void test_only_one_frame(void **state)
 	size_t len = s.coded_len;
 	uint8_t *in = calloc(1, 2 * len + sizeof(skippable));
 	memcpy(in, s.coded, len);
-	assert_int_equal(decode(decoder, &s, s.len, s.len, in, len + 1), -EBADMSG);
+	assert_int_equal(decode(decoder, &s, s.len, s.len, in, len + 1),
+			-EBADMSG);
 	memcpy(in + len, s.coded, len);
 	assert_int_equal(decode(decoder, &s, s.len, 1, in, 2 * len), -EBADMSG);
 	assert_int_equal(decode(decoder, &s, 2 * s.len, 2 * s.len, in, 2 * len),
@@ -208,7 +222,8 @@ static void test_only_one_frame(void **state)
 	memcpy(in, skippable, sizeof(skippable));
 	memcpy(in + sizeof(skippable), s.coded, len);
 	assert_int_equal(decode(decoder, &s, s.len, s.len, in,
-			len + sizeof(skippable)), -EBADMSG);
+					 len + sizeof(skippable)),
+			-EBADMSG);
 	memcpy(in, s.coded, len);
 	in[0] = 0x25; /* zstd 0.5 */
 	assert_int_equal(decode(decoder, &s, s.len, s.len, in, len), -EBADMSG);
@@ -229,13 +244,16 @@ static void test_huge_window(void **state)
 		0x09, 0, 0, 'a' };
 	struct frame_decoder *decoder = frame_codec_decoder_new();
 	struct sample s = { .compression = FRAME_ZSTD };
-	assert_int_equal(decode(decoder, &s, FRAME_PLAIN_MAX, 1, huge, sizeof(huge)),
+	assert_int_equal(decode(decoder, &s, FRAME_PLAIN_MAX, 1, huge,
+					 sizeof(huge)),
 			-EBADMSG);
-	assert_int_equal(decode(decoder, &s, FRAME_PLAIN_MAX, 1, fair, sizeof(fair)),
+	assert_int_equal(decode(decoder, &s, FRAME_PLAIN_MAX, 1, fair,
+					 sizeof(fair)),
 			-EBADMSG);
 	assert_int_equal(decode(decoder, &s, 1, 1, fair, sizeof(fair)), 0);
 	/* Nor is it good as a whole, where the window would not matter. */
-	assert_int_equal(decode(decoder, &s, 1, 1, huge, sizeof(huge)), -EBADMSG);
+	assert_int_equal(decode(decoder, &s, 1, 1, huge, sizeof(huge)),
+			-EBADMSG);
 	frame_codec_decoder_free(decoder);
 }
 
@@ -251,7 +269,8 @@ static void test_large_block(void **state)
 	struct sample s = { .compression = FRAME_ZSTD };
 	int whole = decode(decoder, &s, 40000, 40000, in, sizeof(in));
 	assert_int_equal(decode(decoder, &s, 40000, 1, in, sizeof(in)), whole);
-	assert_int_equal(decode(decoder, &s, 40000, 40000, in, sizeof(in)), whole);
+	assert_int_equal(decode(decoder, &s, 40000, 40000, in, sizeof(in)),
+			whole);
 	frame_codec_decoder_free(decoder);
 }
 
@@ -263,8 +282,8 @@ static void test_flipped_bits(void **state)
 	struct frame_decoder *decoder = frame_codec_decoder_new();
 	struct sample s = sample_new(70000, 3, fill_text);
 	for (int i = 0; i < 3000; i++) {
-		size_t at = i < 300 ? (size_t)i / 8 :
-				      next_random() % s.coded_len;
+		size_t at = i < 300 ? (size_t)i / 8
+				    : next_random() % s.coded_len;
 		uint8_t bit = (uint8_t)(1u << (i % 8));
 		s.coded[at] ^= bit;
 		decode(decoder, &s, s.len, s.len, s.coded, s.coded_len);
@@ -282,7 +301,8 @@ static void test_unknown_compression(void **state)
 	struct frame_decoder *decoder = frame_codec_decoder_new();
 	struct sample s = sample_new(1000, 3, fill_text);
 	s.compression = (enum frame_compression)2;
-	assert_int_equal(decode(decoder, &s, s.len, s.len, s.coded, s.coded_len),
+	assert_int_equal(decode(decoder, &s, s.len, s.len, s.coded,
+					 s.coded_len),
 			-EBADMSG);
 	sample_free(&s);
 	frame_codec_decoder_free(decoder);

@@ -52,7 +52,9 @@ static int memory_extent(void *ctx, unsigned worker, uint64_t offset,
 	(void)worker;
 	uint64_t at = offset / 512 * 512;
 	*hole = !memory->hide_holes && sector_zero(memory, at);
-	while (at < limit && (!memory->hide_holes && sector_zero(memory, at)) == *hole)
+	while (at < limit
+			&& (!memory->hide_holes && sector_zero(memory, at))
+					== *hole)
 		at += 512;
 	*end = min_u64(at, limit);
 	return 0;
@@ -99,14 +101,16 @@ static void store(struct fixture *f, struct memory *memory, bool stream,
 		struct image *base, struct image_counts *counts,
 		struct tree_root *root)
 {
-	struct image_source s = { .size = memory->size, .read = memory_read,
-		.extent = memory_extent, .ctx = memory };
+	struct image_source s = { .size = memory->size,
+		.read = memory_read,
+		.extent = memory_extent,
+		.ctx = memory };
 	uint64_t size;
 	if (stream)
 		s = (struct image_source){ .next = memory_next, .ctx = memory };
 	*counts = (struct image_counts){ .done = 0 };
-	assert_int_equal(image_writer_write(f->writer, &s, base, counts, NULL, root,
-					 &size),
+	assert_int_equal(image_writer_write(f->writer, &s, base, counts, NULL,
+					 root, &size),
 			0);
 	assert_int_equal(size, memory->size);
 	fixture_flush(f);
@@ -134,13 +138,15 @@ static void check_seeks(struct image *image, const struct memory *memory)
 		else
 			assert_int_equal(got, (off_t)expect);
 	}
-	assert_int_equal(image_seek(image, (off_t)memory->size, SEEK_DATA), -ENXIO);
-	assert_int_equal(image_seek(image, (off_t)memory->size, SEEK_HOLE), -ENXIO);
+	assert_int_equal(image_seek(image, (off_t)memory->size, SEEK_DATA),
+			-ENXIO);
+	assert_int_equal(image_seek(image, (off_t)memory->size, SEEK_HOLE),
+			-ENXIO);
 	assert_int_equal(image_seek(image, -1, SEEK_HOLE), -ENXIO);
 }
 
-static void check_iov(struct image *image, const struct memory *memory, uint64_t at,
-		size_t len)
+static void check_iov(struct image *image, const struct memory *memory,
+		uint64_t at, size_t len)
 {
 	struct iovec iov[64];
 	struct frame *pins[64];
@@ -163,7 +169,8 @@ static void check_image(struct fixture *f, const struct memory *memory,
 	struct image *image;
 	assert_int_equal(image_open(&image, f->reader, root, memory->size), 0);
 	CLEANUP_FREE uint8_t *buf = malloc(memory->size + 1);
-	assert_int_equal(image_pread(image, buf, memory->size + 1, 0), memory->size);
+	assert_int_equal(image_pread(image, buf, memory->size + 1, 0),
+			memory->size);
 	assert_memory_equal(buf, memory->bytes, memory->size);
 	for (int k = 0; k < 300 && memory->size > 0; k++) {
 		uint64_t at = (uint64_t)rand() % memory->size;
@@ -254,8 +261,10 @@ static int all_but_second(void *ctx, unsigned worker, uint64_t offset,
 	assert_true(worker < WORKERS);
 	assert_true(offset < limit && limit <= memory->size);
 	*same = offset / SPAN_SIZE != 1;
-	*end = min_u64(offset < SPAN_SIZE ? SPAN_SIZE
-			: *same ? memory->size : 2 * (uint64_t)SPAN_SIZE, limit);
+	*end = min_u64(offset < SPAN_SIZE	? SPAN_SIZE
+					: *same ? memory->size
+						: 2 * (uint64_t)SPAN_SIZE,
+			limit);
 	return 0;
 }
 
@@ -263,8 +272,10 @@ static void test_same(void **state)
 {
 	struct fixture *f = *state;
 	struct memory m = make_memory(4 * (uint64_t)SPAN_SIZE + 999);
-	struct image_source s = { .size = m.size, .read = memory_read,
-		.same = all_but_second, .ctx = &m };
+	struct image_source s = { .size = m.size,
+		.read = memory_read,
+		.same = all_but_second,
+		.ctx = &m };
 	struct image_counts counts;
 	struct tree_root first, second, plain;
 	struct image *base;
@@ -282,8 +293,8 @@ static void test_same(void **state)
 	fixture_flush(f);
 	check_image(f, &m, &second);
 	counts = (struct image_counts){ .done = 0 };
-	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL, &plain,
-					 &size),
+	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL,
+					 &plain, &size),
 			0);
 	assert_int_equal(counts.read, m.size);
 	assert_memory_equal(&plain.id, &second.id, ID_SIZE);
@@ -307,7 +318,9 @@ static void test_extent(void **state)
 		uint64_t at = (uint64_t)rand() % m.size, end = 0;
 		uint64_t limit = at + 1 + (uint64_t)rand() % (m.size - at);
 		bool hole = false;
-		assert_int_equal(image_seek_extent(image, at, limit, &hole, &end), 0);
+		assert_int_equal(image_seek_extent(image, at, limit, &hole,
+						 &end),
+				0);
 		assert_true(end > at && end <= limit);
 		assert_true(!hole || bytes_are_zero(m.bytes + at, end - at));
 		if (hole || at % SPAN_SIZE == 0)
@@ -364,16 +377,18 @@ static void test_huge_sparse(void **state)
 	struct fixture *f = *state;
 	uint64_t size = (uint64_t)20 << 40, got;
 	struct huge h = { .places = { 0, 5000, 1 << 24, (uint64_t)4 << 30,
-				  ((uint64_t)4 << 30) - 1,
-				  ((uint64_t)7 << 40) + 777, size - 4097,
-				  size - 1 } };
-	struct image_source s = { .size = size, .read = huge_read,
-		.extent = huge_extent, .ctx = &h };
+					  ((uint64_t)4 << 30) - 1,
+					  ((uint64_t)7 << 40) + 777,
+					  size - 4097, size - 1 } };
+	struct image_source s = { .size = size,
+		.read = huge_read,
+		.extent = huge_extent,
+		.ctx = &h };
 	struct image_counts counts = { .done = 0 };
 	struct tree_root root;
 	struct image *image;
-	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL, &root,
-					 &got),
+	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL,
+					 &root, &got),
 			0);
 	assert_int_equal(image_writer_flush(f->writer), 0);
 	assert_int_equal(chunk_sink_barrier(f->sink, false), 0);
@@ -407,15 +422,17 @@ static void test_full_nodes(void **state)
 	for (size_t k = 0; k < 2 * sizeof(spans) / sizeof(spans[0]); k++) {
 		uint64_t size = spans[k / 2] * SPAN_SIZE - k % 2 * 777, got;
 		struct huge h = { .places = { 0, 0, 0, 0, 0, 0, size / 2,
-					  size - 1 } };
-		struct image_source s = { .size = size, .read = huge_read,
-			.extent = huge_extent, .ctx = &h };
+						  size - 1 } };
+		struct image_source s = { .size = size,
+			.read = huge_read,
+			.extent = huge_extent,
+			.ctx = &h };
 		struct image_counts counts = { .done = 0 };
 		struct tree_root root;
 		struct image *image;
 		uint8_t b = 0;
-		assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL,
-						 &root, &got),
+		assert_int_equal(image_writer_write(f->writer, &s, NULL,
+						 &counts, NULL, &root, &got),
 				0);
 		fixture_flush(f);
 		assert_int_equal(image_open(&image, f->reader, &root, size), 0);
@@ -433,9 +450,7 @@ static int failing_read(void *ctx, unsigned worker, void *buf, size_t len,
 	(void)ctx;
 	(void)worker;
 	memset(buf, 1, len);
-	return offset >= 2 * (uint64_t)SPAN_SIZE
-			? out_of_order()
-			: 0;
+	return offset >= 2 * (uint64_t)SPAN_SIZE ? out_of_order() : 0;
 }
 
 static void test_source_error(void **state)
@@ -446,8 +461,8 @@ static void test_source_error(void **state)
 	struct image_counts counts = { .done = 0 };
 	struct tree_root root;
 	uint64_t size;
-	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL, &root,
-					 &size),
+	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL,
+					 &root, &size),
 			-EIO);
 	assert_string_equal(error_text(-EIO), "sector 42");
 	/* The writer can be used after that. */
@@ -472,13 +487,15 @@ static void test_senseless_map(void **state)
 {
 	struct fixture *f = *state;
 	struct memory m = make_memory(3 * SPAN_SIZE);
-	struct image_source s = { .size = m.size, .read = memory_read,
-		.extent = senseless_extent, .ctx = &m };
+	struct image_source s = { .size = m.size,
+		.read = memory_read,
+		.extent = senseless_extent,
+		.ctx = &m };
 	struct image_counts counts = { .done = 0 };
 	struct tree_root root;
 	uint64_t size;
-	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL, &root,
-					 &size),
+	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL,
+					 &root, &size),
 			-EIO);
 	free(m.bytes);
 }
@@ -509,7 +526,9 @@ static void test_copy(void **state)
 	store(f, &m, false, NULL, &counts, &root);
 	snprintf(path, sizeof(path), "%s/copy", f->directory);
 	CLEANUP_FD int fd = open(path, O_RDWR | O_CREAT, 0600);
-	struct image_copy c = { .fd = fd, .to = path, .fresh = true,
+	struct image_copy c = { .fd = fd,
+		.to = path,
+		.fresh = true,
 		.threads = 3 };
 	assert_int_equal(ftruncate(fd, (off_t)m.size), 0);
 	assert_int_equal(image_open(&c.image, f->reader, &root, m.size), 0);
@@ -532,22 +551,26 @@ static void test_copy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_round_trips, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-				test_round_trips, setup_plain, teardown),
-		cmocka_unit_test_setup_teardown(test_over_base, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-				test_over_base, setup_plain, teardown),
+		cmocka_unit_test_setup_teardown(test_round_trips, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(test_round_trips, setup_plain,
+				teardown),
+		cmocka_unit_test_setup_teardown(test_over_base, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(test_over_base, setup_plain,
+				teardown),
 		cmocka_unit_test_setup_teardown(test_same, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_extent, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_huge_sparse, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_full_nodes, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-				test_source_error, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-				test_senseless_map, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-				test_interrupted_rebuild, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_huge_sparse, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(test_full_nodes, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(test_source_error, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(test_senseless_map, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(test_interrupted_rebuild, setup,
+				teardown),
 		cmocka_unit_test_setup_teardown(test_copy, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,18 +33,19 @@ static void flush(struct fixture *f)
 
 struct place {
 	uint64_t block;
-	uint32_t version;	/* 0: hole */
+	uint32_t version; /* 0: hole */
 	bool dirty;
 };
 
 struct sparse {
 	uint64_t size;
-	struct place at[PLACES];	/* ascending */
+	struct place at[PLACES]; /* ascending */
 	_Atomic unsigned asked;
 	_Atomic uint64_t read;
 };
 
-static const struct place *next_place(const struct sparse *sparse, uint64_t offset)
+static const struct place *next_place(const struct sparse *sparse,
+		uint64_t offset)
 {
 	uint64_t block = offset / BLOCK_SIZE;
 	int k = 0;
@@ -64,21 +65,23 @@ static int sparse_read(void *ctx, unsigned worker, void *buf, size_t len,
 	for (uint64_t at = 0; at < len; at += BLOCK_SIZE) {
 		const struct place *place = next_place(sparse, offset + at);
 		uint64_t n = min_u64(BLOCK_SIZE, len - at);
-		bool here = place != NULL && place->block == (offset + at) / BLOCK_SIZE;
+		bool here = place != NULL
+				&& place->block == (offset + at) / BLOCK_SIZE;
 		memset(to + at, here ? (int)place->version : 0, n);
 	}
 	return 0;
 }
 
 /* The block at OFFSET, or all up to the next place. */
-static void sparse_run(const struct sparse *sparse, uint64_t offset, uint64_t limit,
-		const struct place **at, uint64_t *end)
+static void sparse_run(const struct sparse *sparse, uint64_t offset,
+		uint64_t limit, const struct place **at, uint64_t *end)
 {
 	const struct place *place = next_place(sparse, offset);
 	bool here = place != NULL && place->block == offset / BLOCK_SIZE;
 	*at = here ? place : NULL;
-	*end = here ? (place->block + 1) * BLOCK_SIZE
-		    : place != NULL ? place->block * BLOCK_SIZE : limit;
+	*end = here			? (place->block + 1) * BLOCK_SIZE
+			: place != NULL ? place->block * BLOCK_SIZE
+					: limit;
 	*end = min_u64(*end, limit);
 }
 
@@ -148,8 +151,8 @@ static struct sparse change_sparse(const struct sparse *base)
 	for (int k = 1; k < PLACES; k++)
 		if (s.at[k].block == s.at[k - 1].block) {
 			s.at[k].version = s.at[k - 1].version;
-			s.at[k].dirty = s.at[k - 1].dirty = s.at[k].dirty
-					|| s.at[k - 1].dirty;
+			s.at[k].dirty = s.at[k - 1].dirty =
+					s.at[k].dirty || s.at[k - 1].dirty;
 		}
 	return s;
 }
@@ -158,14 +161,16 @@ static void write_sparse(struct fixture *f, struct sparse *sparse,
 		struct image *base, struct image_counts *counts,
 		struct tree_root *root)
 {
-	struct image_source source = { .size = sparse->size, .read = sparse_read,
-		.extent = sparse_extent, .ctx = sparse };
+	struct image_source source = { .size = sparse->size,
+		.read = sparse_read,
+		.extent = sparse_extent,
+		.ctx = sparse };
 	uint64_t size;
 	if (base != NULL)
 		source.same = sparse_same;
 	*counts = (struct image_counts){ .done = 0 };
-	assert_int_equal(image_writer_write(f->writer, &source, base, counts, NULL,
-					 root, &size),
+	assert_int_equal(image_writer_write(f->writer, &source, base, counts,
+					 NULL, root, &size),
 			0);
 	assert_int_equal(counts->done, sparse->size);
 	flush(f);
@@ -181,13 +186,16 @@ static void check_same_places(struct fixture *f, const struct sparse *sparse,
 	assert_int_equal(image_open(&image, f->reader, root, sparse->size), 0);
 	for (uint64_t at = 0, end = 0; at < sparse->size; at = end, answers++) {
 		bool same = false, differs = false;
-		assert_int_equal(image_compare(image, base, at, sparse->size, &same, &end),
+		assert_int_equal(image_compare(image, base, at, sparse->size,
+						 &same, &end),
 				0);
 		for (int k = 0; k < PLACES; k++)
-			differs = differs || (sparse->at[k].block >= at / BLOCK_SIZE
-					&& sparse->at[k].block * BLOCK_SIZE < end
-					&& sparse->at[k].version
-							!= before->at[k].version);
+			differs = differs
+					|| (sparse->at[k].block >= at / BLOCK_SIZE
+							&& sparse->at[k].block * BLOCK_SIZE
+									< end
+							&& sparse->at[k].version
+									!= before->at[k].version);
 		assert_int_equal(same, !differs);
 	}
 	assert_true(answers < 3000);
@@ -227,8 +235,8 @@ static void test_whole_nodes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-				test_whole_nodes, setup_plain, teardown),
+		cmocka_unit_test_setup_teardown(test_whole_nodes, setup_plain,
+				teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,11 +66,11 @@ static int case_count(int usual)
 struct version {
 	uint8_t *bytes;
 	uint64_t size;
-	uint32_t granule;	/* of the map of changes, bytes */
-	uint8_t *dirty;		/* by granule */
-	uint8_t *seen;		/* by block: was read */
+	uint32_t granule; /* of the map of changes, bytes */
+	uint8_t *dirty;	  /* by granule */
+	uint8_t *seen;	  /* by block: was read */
 	bool hide_holes;
-	bool watched;		/* for what is read */
+	bool watched; /* for what is read */
 	_Atomic uint64_t read;
 	struct image_counts counts;
 	struct tree_root full, updated;
@@ -108,7 +108,8 @@ static int version_extent(void *ctx, unsigned worker, uint64_t offset,
 {
 	const struct version *version = ctx;
 	uint64_t at = offset / 512 * 512;
-	assert_true(worker < WORKERS && offset < limit && limit <= version->size);
+	assert_true(worker < WORKERS && offset < limit
+			&& limit <= version->size);
 	*hole = is_hole(version, at);
 	while (at < limit && is_hole(version, at) == *hole)
 		at += 512;
@@ -121,7 +122,8 @@ static int version_same(void *ctx, unsigned worker, uint64_t offset,
 {
 	const struct version *version = ctx;
 	uint64_t g = offset / version->granule;
-	assert_true(worker < WORKERS && offset < limit && limit <= version->size);
+	assert_true(worker < WORKERS && offset < limit
+			&& limit <= version->size);
 	*same = !version->dirty[g];
 	while (g * version->granule < limit && !version->dirty[g] == *same)
 		g++;
@@ -129,7 +131,8 @@ static int version_same(void *ctx, unsigned worker, uint64_t offset,
 	return 0;
 }
 
-static void version_make(struct version *version, uint64_t size, uint32_t granule)
+static void version_make(struct version *version, uint64_t size,
+		uint32_t granule)
 {
 	*version = (struct version){ .size = size, .granule = granule };
 	version->bytes = calloc(1, size + 1);
@@ -166,7 +169,11 @@ static void scribble(struct version *version, uint64_t from, uint64_t to)
 		memset(at, rand() % 255 + 1, to - from);
 		break;
 	case 2:
-		memmove(at, version->bytes + below(version->size - (to - from) + 1),
+		memmove(at,
+				version->bytes
+						+ below(version->size
+								- (to - from)
+								+ 1),
 				to - from);
 		break;
 	default:
@@ -175,8 +182,8 @@ static void scribble(struct version *version, uint64_t from, uint64_t to)
 }
 
 /* A random range of up to MAX bytes, mostly of whole blocks. */
-static void choose_range(const struct version *version, uint64_t max, uint64_t *from,
-		uint64_t *to)
+static void choose_range(const struct version *version, uint64_t max,
+		uint64_t *from, uint64_t *to)
 {
 	*from = below(version->size);
 	*to = *from + 1 + below(max);
@@ -207,7 +214,8 @@ static void make_base(struct version *version, uint64_t data)
 
 static void soil(struct version *version, uint64_t from, uint64_t to)
 {
-	for (uint64_t g = from / version->granule; g * version->granule < to; g++)
+	for (uint64_t g = from / version->granule; g * version->granule < to;
+			g++)
 		version->dirty[g] = 1;
 }
 
@@ -224,7 +232,8 @@ static void make_version(struct version *version, const struct version *base)
 	version->hide_holes = rand() % 3 == 0;
 	for (int n = rand() % 6; n > 0; n--) {
 		uint64_t from, to;
-		choose_range(version, rand() % 5 ? 20 * KIB : 1 << 20, &from, &to);
+		choose_range(version, rand() % 5 ? 20 * KIB : 1 << 20, &from,
+				&to);
 		scribble(version, from, to);
 		soil(version, from, to);
 		if (rand() % 4 == 0) { /* dirty, but not changed */
@@ -237,7 +246,8 @@ static void make_version(struct version *version, const struct version *base)
 		choose_range(version, 100 * KIB, &from, &to);
 		to = min_u64(to, base->size);
 		if (from < to)
-			memcpy(version->bytes + from, base->bytes + from, to - from);
+			memcpy(version->bytes + from, base->bytes + from,
+					to - from);
 	}
 }
 
@@ -245,8 +255,10 @@ static void make_version(struct version *version, const struct version *base)
 
 static void write_full(struct fixture *f, struct version *version)
 {
-	struct image_source s = { .size = version->size, .read = version_read,
-		.extent = version_extent, .ctx = version };
+	struct image_source s = { .size = version->size,
+		.read = version_read,
+		.extent = version_extent,
+		.ctx = version };
 	uint64_t size;
 	struct image_counts counts = { .done = 0 };
 	version->watched = false;
@@ -258,13 +270,17 @@ static void write_full(struct fixture *f, struct version *version)
 static void write_update(struct fixture *f, struct version *version,
 		struct image *base)
 {
-	struct image_source s = { .size = version->size, .read = version_read,
-		.extent = version_extent, .same = version_same, .ctx = version };
+	struct image_source s = { .size = version->size,
+		.read = version_read,
+		.extent = version_extent,
+		.same = version_same,
+		.ctx = version };
 	uint64_t size;
 	version->watched = true;
 	version->read = 0;
 	version->counts = (struct image_counts){ .done = 0 };
-	assert_int_equal(image_writer_write(f->writer, &s, base, &version->counts, NULL,
+	assert_int_equal(image_writer_write(f->writer, &s, base,
+					 &version->counts, NULL,
 					 &version->updated, &size),
 			0);
 	assert_int_equal(size, version->size);
@@ -316,13 +332,14 @@ static void check_leaf(struct image *full, struct image *updated, uint64_t span)
 static void check_bytes(struct image *image, const struct version *version)
 {
 	CLEANUP_FREE uint8_t *buf = malloc(version->size);
-	assert_int_equal(image_pread(image, buf, version->size, 0), version->size);
+	assert_int_equal(image_pread(image, buf, version->size, 0),
+			version->size);
 	assert_memory_equal(buf, version->bytes, version->size);
 }
 
 /* --- what may be read for it --- */
 
-enum { KEEP, MAY, MUST };	/* read a block */
+enum { KEEP, MAY, MUST }; /* read a block */
 
 static void allow(uint8_t *allowed, const struct leaf_entry *entry, uint8_t how)
 {
@@ -340,11 +357,13 @@ static bool entry_has(const uint8_t *allowed, const struct leaf_entry *entry,
 static void allow_dirty(uint8_t *allowed, const struct version *version,
 		uint64_t from, uint64_t len)
 {
-	for (uint64_t g = from / version->granule; g * version->granule < from + len; g++) {
+	for (uint64_t g = from / version->granule;
+			g * version->granule < from + len; g++) {
 		if (!version->dirty[g])
 			continue;
 		uint64_t a = max_u64(g * version->granule, from) - from;
-		uint64_t b = min_u64((g + 1) * version->granule, from + len) - from;
+		uint64_t b = min_u64((g + 1) * version->granule, from + len)
+				- from;
 		memset(allowed + a / BLOCK_SIZE, MUST,
 				units(b, BLOCK_SIZE) - a / BLOCK_SIZE);
 	}
@@ -357,8 +376,10 @@ static void allow_neighbours(uint8_t *allowed, const struct entries *old,
 {
 	for (uint32_t k = 0; k + 1 < old->count; k++) {
 		const struct leaf_entry *entry = &old->e[k];
-		if (!entry->hole && entry[1].hole && !entry_has(allowed, entry, MUST)
-				&& allowed[entry[1].offset / BLOCK_SIZE] == MUST)
+		if (!entry->hole && entry[1].hole
+				&& !entry_has(allowed, entry, MUST)
+				&& allowed[entry[1].offset / BLOCK_SIZE]
+						== MUST)
 			allow(allowed, entry, MAY);
 	}
 	uint32_t n = 0;
@@ -382,14 +403,15 @@ static void allow_rest(uint8_t *allowed, const struct entries *old,
 	for (uint32_t k = 0; k < old->count; k++)
 		if (!old->e[k].hole && !entry_has(allowed, &old->e[k], MUST))
 			rest += (uint32_t)units(old->e[k].len, BLOCK_SIZE);
-	for (uint32_t k = 0; wanted && rest <= wanted / 7 && k < old->count; k++)
+	for (uint32_t k = 0; wanted && rest <= wanted / 7 && k < old->count;
+			k++)
 		if (!old->e[k].hole && !entry_has(allowed, &old->e[k], MUST))
 			allow(allowed, &old->e[k], MAY);
 }
 
 /* Returns the data bytes of the span that were not read. */
-static uint64_t check_span_reads(const struct version *version, struct image *base,
-		struct image *full, uint64_t span)
+static uint64_t check_span_reads(const struct version *version,
+		struct image *base, struct image *full, uint64_t span)
 {
 	uint8_t allowed[SPAN_BLOCKS] = { KEEP };
 	struct entries old = { .node = NULL }, new;
@@ -403,8 +425,8 @@ static uint64_t check_span_reads(const struct version *version, struct image *ba
 		entries_get(base, span, &old, NULL);
 		allow_dirty(allowed, version, from, len);
 		for (uint32_t k = 0; k < old.count; k++)
-			if (!old.e[k].hole && entry_has(allowed, &old.e[k],
-							      MUST))
+			if (!old.e[k].hole
+					&& entry_has(allowed, &old.e[k], MUST))
 				allow(allowed, &old.e[k], MUST);
 		allow_rest(allowed, &old, blocks);
 		allow_neighbours(allowed, &old, &new);
@@ -426,11 +448,15 @@ static void check_version(struct fixture *f, struct version *version,
 {
 	struct image *full, *updated;
 	uint64_t unread = 0;
-	assert_int_equal(image_open(&full, f->reader, &version->full, version->size), 0);
-	assert_int_equal(image_open(&updated, f->reader, &version->updated, version->size),
+	assert_int_equal(image_open(&full, f->reader, &version->full,
+					 version->size),
+			0);
+	assert_int_equal(image_open(&updated, f->reader, &version->updated,
+					 version->size),
 			0);
 	if (!seal_encrypts(f->repo->seal))
-		assert_memory_equal(&version->full.id, &version->updated.id, ID_SIZE);
+		assert_memory_equal(&version->full.id, &version->updated.id,
+				ID_SIZE);
 	for (uint64_t span = 0; span < node_span_count(version->size); span++) {
 		check_leaf(full, updated, span);
 		unread += check_span_reads(version, base, full, span);
@@ -451,7 +477,8 @@ static void check_version(struct fixture *f, struct version *version,
 
 /* --- the same, as two trees tell --- */
 
-static bool entry_in(struct image *image, const struct leaf_entry *entry, uint64_t span)
+static bool entry_in(struct image *image, const struct leaf_entry *entry,
+		uint64_t span)
 {
 	struct entries all;
 	bool found = false;
@@ -475,8 +502,8 @@ static void check_same_chunks(struct image *image, struct image *base,
 		const struct leaf_entry *entry = &all.e[k];
 		uint64_t at = from + entry->offset, end = 0;
 		bool same = false;
-		assert_int_equal(image_compare(image, base, at, at + entry->len, &same,
-						 &end),
+		assert_int_equal(image_compare(image, base, at, at + entry->len,
+						 &same, &end),
 				0);
 		if (!entry->hole)
 			assert_int_equal(same, entry_in(base, entry, span));
@@ -488,22 +515,26 @@ static void check_same(struct fixture *f, const struct version *version,
 		struct image *base, const struct version *before)
 {
 	struct image *image;
-	assert_int_equal(image_open(&image, f->reader, &version->updated, version->size), 0);
+	assert_int_equal(image_open(&image, f->reader, &version->updated,
+					 version->size),
+			0);
 	for (uint64_t at = 0; at < version->size;) {
 		uint64_t limit = at + 1 + below(version->size - at), end = 0;
 		bool same = false;
-		assert_int_equal(image_compare(image, base, at, limit, &same, &end),
+		assert_int_equal(image_compare(image, base, at, limit, &same,
+						 &end),
 				0);
 		assert_true(end > at && end <= limit);
 		if (same) {
 			assert_true(end <= before->size);
-			assert_memory_equal(version->bytes + at, before->bytes + at,
-					end - at);
+			assert_memory_equal(version->bytes + at,
+					before->bytes + at, end - at);
 		}
 		at = end;
 	}
 	for (uint64_t span = 0; version->size == before->size
-			&& span < node_span_count(version->size); span++)
+			&& span < node_span_count(version->size);
+			span++)
 		if (image_proven(image, span * SPAN_SIZE) == 0)
 			check_same_chunks(image, base, span);
 	image_close(image);
@@ -518,7 +549,8 @@ static void check_all_bytes(struct fixture *f, const struct version *version,
 {
 	for (int k = 0; k < count; k++) {
 		struct image *image;
-		assert_int_equal(image_open(&image, f->reader, &version[k].updated,
+		assert_int_equal(image_open(&image, f->reader,
+						 &version[k].updated,
 						 version[k].size),
 				0);
 		check_bytes(image, &version[k]);
@@ -632,13 +664,15 @@ static void damage_chunk(struct fixture *f, struct image *image)
 static uint64_t lacking(struct fixture *f, struct image *image)
 {
 	uint64_t sum = 0;
-	for (uint64_t span = 0; span < node_span_count(image_size(image)); span++) {
+	for (uint64_t span = 0; span < node_span_count(image_size(image));
+			span++) {
 		struct cached_node *node;
 		assert_int_equal(image_leaf(image, span, &node, NULL), 0);
 		for (uint32_t k = 0; node != NULL && k < node->leaf->count; k++)
 			if (!node->leaf->entries[k].hole
 					&& !image_reader_chunk_stored(f->reader,
-							&node->leaf->entries[k].id))
+							&node->leaf->entries[k]
+									 .id))
 				sum += node->leaf->entries[k].len;
 		node_cache_release(node);
 	}
@@ -678,7 +712,8 @@ static void lose_node(struct fixture *f, const struct id *id)
 {
 	struct chunk_place place;
 	char name[PACK_NAME_SIZE];
-	assert_int_equal(pack_cache_find(f->repo->packs, PACK_TREE, id, &place), 1);
+	assert_int_equal(pack_cache_find(f->repo->packs, PACK_TREE, id, &place),
+			1);
 	struct pack_id pack = place.pack->trailer->pack;
 	pack_cache_release(place.pack);
 	pack_name(name, &pack);
@@ -758,16 +793,18 @@ static void test_senseless_map(void **state)
 	write_full(f, &v);
 	flush(f);
 	assert_int_equal(image_open(&base, f->reader, &v.full, v.size), 0);
-	struct image_source s = { .size = v.size, .read = version_read,
-		.same = same_before, .ctx = &v };
-	assert_int_equal(image_writer_write(f->writer, &s, base, &counts, NULL, &root,
-					 &size),
+	struct image_source s = { .size = v.size,
+		.read = version_read,
+		.same = same_before,
+		.ctx = &v };
+	assert_int_equal(image_writer_write(f->writer, &s, base, &counts, NULL,
+					 &root, &size),
 			-EIO);
 	image_close(base);
 	version_clear(&v);
 }
 
-#define WITH(function, begin) \
+#define WITH(function, begin)                                                  \
 	cmocka_unit_test_setup_teardown(function, begin, teardown)
 
 int main(void)

@@ -28,11 +28,12 @@
 #include <cmocka.h>
 
 #define PACKS 48
-#define CHUNKS 150	/* of each pack */
-#define TRIALS 150	/* with flipped bits; INDEX_TRIALS overrides it */
+#define CHUNKS 150 /* of each pack */
+#define TRIALS 150 /* with flipped bits; INDEX_TRIALS overrides it */
 
 static const uint8_t repo_id[REPO_ID_SIZE] = "0123456789abcde";
-static char directory[DIRECTORY_MAX];	/* holds the repository "r" and the index "i" */
+static char directory
+		[DIRECTORY_MAX]; /* holds the repository "r" and the index "i" */
 static char dir[96];
 static struct store *store;
 static atomic_uint loads;
@@ -68,8 +69,10 @@ static struct index_pack pack_of(unsigned pack, uint64_t *prefixes, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
 		prefixes[i] = prefix_of(pack, i);
-	return (struct index_pack){ .pack = id_of(pack), .kind = PACK_DATA,
-		.count = n, .prefixes = prefixes };
+	return (struct index_pack){ .pack = id_of(pack),
+		.kind = PACK_DATA,
+		.count = n,
+		.prefixes = prefixes };
 }
 
 static void store_pack(unsigned pack)
@@ -80,7 +83,8 @@ static void store_pack(unsigned pack)
 	pack_of(pack, prefixes, CHUNKS);
 	pack_name(name, &id);
 	assert_int_equal(store_put(store, name, prefixes, sizeof(prefixes),
-			true), 0);
+					 true),
+			0);
 }
 
 static void store_packs(unsigned from, unsigned to)
@@ -112,8 +116,10 @@ static int load(void *ctx, const struct pack_id *id, struct index_pack *out)
 		free(data);
 		return -EBADMSG;
 	}
-	*out = (struct index_pack){ .pack = *id, .kind = PACK_DATA,
-		.count = (uint32_t)(len / 8), .prefixes = data };
+	*out = (struct index_pack){ .pack = *id,
+		.kind = PACK_DATA,
+		.count = (uint32_t)(len / 8),
+		.prefixes = data };
 	return 0;
 }
 
@@ -125,8 +131,12 @@ static int setup(void **state)
 	snprintf(path, sizeof(path), "%s/r", directory);
 	snprintf(dir, sizeof(dir), "%s/i", directory);
 	index_tuning = (struct index_tuning){
-		.lock_ms = 10000, .silence_ms = 20000, .cpu_seconds = 20,
-		.map_size = 1 << 24, .run_entries = 4000, .txn_entries = 1500,
+		.lock_ms = 10000,
+		.silence_ms = 20000,
+		.cpu_seconds = 20,
+		.map_size = 1 << 24,
+		.run_entries = 4000,
+		.txn_entries = 1500,
 		.memory_entries = 1 << 20,
 	};
 	loads = 0;
@@ -212,7 +222,7 @@ static int run_apart(int (*fn)(void *), void *arg, unsigned seconds)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return WIFSIGNALED(status) ? 1000 + WTERMSIG(status)
-			: WEXITSTATUS(status);
+				   : WEXITSTATUS(status);
 }
 
 static void data_path(char out[128])
@@ -244,17 +254,25 @@ static void test_find_after_add(void **state)
 	(void)state;
 	struct index *index = open_index();
 	struct pack_id got[4];
-	assert_int_equal(index_candidates(index, prefix_of(0, 0), false, got, 4), 0);
+	assert_int_equal(index_candidates(index, prefix_of(0, 0), false, got,
+					 4),
+			0);
 	for (unsigned p = 0; p < 12; p++)
 		assert_int_equal(add_pack(index, p), 0);
 	assert_int_equal(count_found(index, 0, 12), ALL(0, 12));
-	assert_int_equal(index_candidates(index, prefix_of(12, 0), false, got, 4), 0);
+	assert_int_equal(index_candidates(index, prefix_of(12, 0), false, got,
+					 4),
+			0);
 
 	/* Packs 0 and 1 hold the same chunks: the newest comes first. */
 	struct pack_id newest = id_of(1);
-	assert_int_equal(index_candidates(index, prefix_of(0, 7), false, got, 4), 2);
+	assert_int_equal(index_candidates(index, prefix_of(0, 7), false, got,
+					 4),
+			2);
 	assert_memory_equal(&got[0], &newest, sizeof(newest));
-	assert_int_equal(index_candidates(index, prefix_of(0, 7), false, got, 1), 1);
+	assert_int_equal(index_candidates(index, prefix_of(0, 7), false, got,
+					 1),
+			1);
 	assert_memory_equal(&got[0], &newest, sizeof(newest));
 
 	struct index_stats st;
@@ -296,11 +314,14 @@ static void test_many_copies(void **state)
 	struct pack_id got[64];
 	for (unsigned p = 0; p < 20; p++) {
 		uint64_t prefix = 42;
-		struct index_pack k = { .pack = id_of(p), .kind = PACK_TREE,
-			.count = 1, .prefixes = &prefix };
+		struct index_pack k = { .pack = id_of(p),
+			.kind = PACK_TREE,
+			.count = 1,
+			.prefixes = &prefix };
 		assert_int_equal(index_add(index, &k, 1), 0);
 	}
-	assert_int_equal(index_candidates(index, 42, false, got, 64), INDEX_COPIES_MAX);
+	assert_int_equal(index_candidates(index, 42, false, got, 64),
+			INDEX_COPIES_MAX);
 	for (unsigned i = 0; i < INDEX_COPIES_MAX; i++) {
 		struct pack_id want = id_of(19 - i);
 		assert_memory_equal(&got[i], &want, sizeof(want));
@@ -423,7 +444,8 @@ static void test_loader_fails(void **state)
 	struct index *index;
 	store_packs(0, 3);
 	assert_int_equal(index_open(&index, store, repo_id, dir, fail_to_load,
-			NULL), 0);
+					 NULL),
+			0);
 	load_error = -EACCES;
 	assert_int_equal(index_reconcile(index), -EACCES);
 	assert_string_equal(error_text(-EACCES), "the disk is on fire");
@@ -499,9 +521,10 @@ static int cut_while_open(void *arg)
 	add_pack(index, 16);
 	if (index_reconcile(index) < 0)
 		return 2;
-	if (count_found(index, 0, 16) != ALL(0, 16) &&
-			(index_rebuild(index) < 0 ||
-				count_found(index, 0, 16) != ALL(0, 16)))
+	if (count_found(index, 0, 16) != ALL(0, 16)
+			&& (index_rebuild(index) < 0
+					|| count_found(index, 0, 16)
+							!= ALL(0, 16)))
 		return 3;
 	index_close(index);
 	return 0;
@@ -616,8 +639,9 @@ static void put_image(uint8_t *buf)
 	data_path(path);
 	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	assert_true(fd >= 0 && fstat(fd, &st) == 0);
-	for (size_t at = 0; (at = find_record(buf, at, image_size)) <
-			image_size; at++)
+	for (size_t at = 0;
+			(at = find_record(buf, at, image_size)) < image_size;
+			at++)
 		put_le64(buf + at + 44, st.st_ino);
 	assert_int_equal(write(fd, buf, image_size), image_size);
 	close(fd);
@@ -636,8 +660,9 @@ static void test_foreign_machine(void **state)
 	index = open_index();
 	assert_int_equal(count_found(index, 7, 8), CHUNKS);
 	index_close(index);
-	for (size_t at = 0; (at = find_record(buf, at, image_size)) <
-			image_size; at++)
+	for (size_t at = 0;
+			(at = find_record(buf, at, image_size)) < image_size;
+			at++)
 		buf[at + 20] ^= 1;
 	put_image(buf);
 	index = open_index();
@@ -674,8 +699,8 @@ static void damage(uint8_t *buf, unsigned seed)
 			buf[r % pages * 4096 + i] = (uint8_t)mix(r + i);
 		break;
 	case 3: /* one page in the place of another */
-		memcpy(buf + r % pages * 4096,
-				image + mix(r) % pages * 4096, 4096);
+		memcpy(buf + r % pages * 4096, image + mix(r) % pages * 4096,
+				4096);
 		break;
 	case 4: /* the meta pages */
 		buf[r % 2 * 4096 + 8 + mix(r) % 150] ^=
@@ -766,8 +791,8 @@ static int hold_lock(void *arg)
 {
 	int fd;
 	int *ready = arg;
-	if (index_place_lock(&fd, dir, 1000) < 0 ||
-			write(ready[1], "x", 1) != 1)
+	if (index_place_lock(&fd, dir, 1000) < 0
+			|| write(ready[1], "x", 1) != 1)
 		return 1;
 	for (;;)
 		pause();
@@ -977,7 +1002,8 @@ static void test_threads(void **state)
 	for (int i = 0; i < 20; i++) {
 		seekers[i] = (struct seeker){ index, &stop, 0 };
 		assert_int_equal(pthread_create(&threads[i], NULL, seek,
-				&seekers[i]), 0);
+						 &seekers[i]),
+				0);
 	}
 	for (unsigned p = 3; p < 30; p++)
 		assert_int_equal(add_pack(index, p), 0);
@@ -1045,7 +1071,8 @@ static int child_counts_files(void *ctx, const struct child_channel *channel)
 	int lock = *(int *)ctx, n = 0;
 	for (int fd = 0; fd < 1024; fd++)
 		n += fd > 2 && fcntl(fd, F_GETFD) >= 0;
-	return n == 2 && fcntl(lock, F_GETFD) >= 0 && channel->fd > 2 ? 0 : -EINVAL;
+	return n == 2 && fcntl(lock, F_GETFD) >= 0 && channel->fd > 2 ? 0
+								      : -EINVAL;
 }
 
 static void test_child(void **state)
@@ -1064,8 +1091,7 @@ static void test_child(void **state)
 			0);
 	assert_int_equal(index_child_run(lock, child_spins, &n, 1), -EBADMSG);
 	index_tuning.silence_ms = 300;
-	assert_int_equal(index_child_run(lock, child_sleeps, NULL, 5),
-			-EAGAIN);
+	assert_int_equal(index_child_run(lock, child_sleeps, NULL, 5), -EAGAIN);
 	/* Whoever collects the program's children. */
 	signal(SIGCHLD, SIG_IGN);
 	assert_int_equal(index_child_run(lock, child_full, NULL, 5), -ENOSPC);
@@ -1194,8 +1220,8 @@ static void test_filter_outgrown(void **state)
 	assert_true(after.st_size > before.st_size);
 	assert_int_equal(count_maybe(index, 0, 1), CHUNKS);
 	for (unsigned i = 0; i < MANY; i++)
-		if (!filter_maybe(index, prefix_of(1002, i)) ||
-				!filter_maybe(index, prefix_of(1005, i)))
+		if (!filter_maybe(index, prefix_of(1002, i))
+				|| !filter_maybe(index, prefix_of(1005, i)))
 			fail_msg("chunk %u is not in the filter", i);
 	assert_true(count_maybe(index, 2001, 2101) < ALL(0, 100) / 30);
 	index_close(index);
@@ -1210,18 +1236,22 @@ static void test_directory(void **state)
 	char deep[128];
 	struct index *index;
 	snprintf(deep, sizeof(deep), "%s/a/b/c", directory);
-	assert_int_equal(index_open(&index, store, repo_id, deep, load, NULL), 0);
+	assert_int_equal(index_open(&index, store, repo_id, deep, load, NULL),
+			0);
 	assert_string_equal(index_dir(index), deep);
 	index_close(index);
-	assert_int_equal(index_open(&index, store, repo_id, NULL, load, NULL), 0);
+	assert_int_equal(index_open(&index, store, repo_id, NULL, load, NULL),
+			0);
 	assert_non_null(strstr(index_dir(index), "/r/index"));
 	index_close(index);
 	assert_int_equal(index_open(&index, store, repo_id, "/dev/null", load,
-			NULL), -ENOTDIR);
+					 NULL),
+			-ENOTDIR);
 	if (geteuid() == 0) {
 		assert_int_equal(chown(deep, 65534, 65534), 0);
 		assert_int_equal(index_open(&index, store, repo_id, deep, load,
-				NULL), -EPERM);
+						 NULL),
+				-EPERM);
 	}
 }
 
@@ -1232,15 +1262,14 @@ static int open_as_nobody(void *arg)
 	char cache[128];
 	(void)arg;
 	snprintf(cache, sizeof(cache), "%s/cache", directory);
-	if (setgid(65534) < 0 || setuid(65534) < 0 ||
-			setenv("XDG_CACHE_HOME", cache, 1) < 0)
+	if (setgid(65534) < 0 || setuid(65534) < 0
+			|| setenv("XDG_CACHE_HOME", cache, 1) < 0)
 		return 1;
 	if (index_open(&index, store, repo_id, NULL, load, NULL) < 0)
 		return 2;
 	if (strncmp(index_dir(index), cache, strlen(cache)) != 0)
 		return 3;
-	if (index_reconcile(index) < 0 ||
-			count_found(index, 0, 4) != ALL(0, 4))
+	if (index_reconcile(index) < 0 || count_found(index, 0, 4) != ALL(0, 4))
 		return 4;
 	index_close(index);
 	return 0;

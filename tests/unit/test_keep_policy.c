@@ -32,7 +32,8 @@ static void describe(char out[256], const struct keep_verdict *verdict)
 	for (enum keep_rule r = 0; r < KEEP_RULES; r++)
 		if (verdict->rules >> r & 1)
 			n += (size_t)snprintf(out + n, 256 - n, "%s%s%s",
-					n == 0 ? "" : " ", keep_policy_rule_name(r),
+					n == 0 ? "" : " ",
+					keep_policy_rule_name(r),
 					verdict->oldest >> r & 1 ? "*" : "");
 	assert_int_equal(verdict->oldest & ~verdict->rules, 0);
 }
@@ -113,8 +114,9 @@ static void test_oldest(void **state)
 		{ "20261102T120000Z", "daily" },
 		{ "20261103T120000Z", "daily yearly" },
 	};
-	const struct keep_policy p = { .counts = { [KEEP_DAILY] = 3,
-					       [KEEP_YEARLY] = 2 } };
+	const struct keep_policy p = {
+		.counts = { [KEEP_DAILY] = 3, [KEEP_YEARLY] = 2 }
+	};
 	(void)state;
 	CHECK("UTC", &p, rows);
 	CHECK("UTC", &p, one);
@@ -132,12 +134,12 @@ static void test_year_end(void **state)
 		{ "20261228T120000Z", "" },		  /* Monday of W53 */
 		{ "20261231T235959Z", "monthly yearly" }, /* 2026 */
 		{ "20270101T000000Z", "" },
-		{ "20270103T235959Z", "weekly" },	  /* Sunday of W53 */
+		{ "20270103T235959Z", "weekly" }, /* Sunday of W53 */
 		{ "20270104T000000Z", "weekly monthly yearly" }, /* W01 */
 	};
 	const struct keep_policy p = { .counts = { [KEEP_WEEKLY] = 4,
-					       [KEEP_MONTHLY] = 2,
-					       [KEEP_YEARLY] = 2 } };
+						       [KEEP_MONTHLY] = 2,
+						       [KEEP_YEARLY] = 2 } };
 	(void)state;
 	CHECK("UTC", &p, rows);
 }
@@ -181,8 +183,9 @@ static void test_autumn(void **state)
 		{ "20261025T225959Z", "hourly daily" }, /* 23:59:59 */
 		{ "20261025T230000Z", "hourly daily" }, /* the 26th */
 	};
-	const struct keep_policy p = { .counts = { [KEEP_HOURLY] = 6,
-					       [KEEP_DAILY] = 3 } };
+	const struct keep_policy p = {
+		.counts = { [KEEP_HOURLY] = 6, [KEEP_DAILY] = 3 }
+	};
 	(void)state;
 	CHECK(BERLIN, &p, rows);
 }
@@ -191,7 +194,7 @@ static void test_autumn(void **state)
 static void test_spring(void **state)
 {
 	static const struct row rows[] = {
-		{ "20260328T225959Z", "hourly daily" },	/* the 28th */
+		{ "20260328T225959Z", "hourly daily" }, /* the 28th */
 		{ "20260328T230000Z", "hourly" },	/* the 29th, 00:00 */
 		{ "20260329T005900Z", "hourly" },	/* 01:59 */
 		{ "20260329T010000Z", "" },		/* 03:00 */
@@ -199,8 +202,9 @@ static void test_spring(void **state)
 		{ "20260329T215959Z", "hourly daily" }, /* 23:59:59 */
 		{ "20260329T220000Z", "hourly daily" }, /* the 30th */
 	};
-	const struct keep_policy p = { .counts = { [KEEP_HOURLY] = 6,
-					       [KEEP_DAILY] = 3 } };
+	const struct keep_policy p = {
+		.counts = { [KEEP_HOURLY] = 6, [KEEP_DAILY] = 3 }
+	};
 	(void)state;
 	CHECK(BERLIN, &p, rows);
 }
@@ -239,9 +243,10 @@ static void test_together(void **state)
 		{ "20261123T020000Z", "last daily monthly within" },
 	};
 	const struct keep_policy p = { .counts = { [KEEP_LAST] = 1,
-					       [KEEP_DAILY] = 3,
-					       [KEEP_MONTHLY] = 4 },
-		.has_within = true, .within = 3600 };
+						       [KEEP_DAILY] = 3,
+						       [KEEP_MONTHLY] = 4 },
+		.has_within = true,
+		.within = 3600 };
 	(void)state;
 	CHECK("UTC", &p, rows);
 }
@@ -306,9 +311,11 @@ static void test_periods(void **state)
 	tzset();
 	assert_int_equal(utc_parse(&time, "20261231T233000Z"), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_string_equal(keep_policy_period(out, cases[i].rule, time, false),
+		assert_string_equal(keep_policy_period(out, cases[i].rule, time,
+						    false),
 				cases[i].berlin);
-		assert_string_equal(keep_policy_period(out, cases[i].rule, time, true),
+		assert_string_equal(keep_policy_period(out, cases[i].rule, time,
+						    true),
 				cases[i].utc);
 	}
 }

@@ -22,8 +22,8 @@ static void make(uint8_t out[KEYSLOT_SIZE], enum keyslot_kind kind,
 	if (kind == KEYSLOT_PASSPHRASE)
 		slot.cost = (struct kdf_cost){ 1, 8 };
 	memcpy(slot.label, label, strlen(label));
-	assert_int_equal(keyslot_make(out, &slot, repo_id, "secret", 6,
-			master), 0);
+	assert_int_equal(keyslot_make(out, &slot, repo_id, "secret", 6, master),
+			0);
 }
 
 /* As someone would who forges a slot: the checksum is no secret. */
@@ -68,7 +68,8 @@ static void test_damage(void **state)
 	for (int i = 0; i < KEYSLOT_SIZE * 8; i++) {
 		bytes[i / 8] ^= (uint8_t)(1 << i % 8);
 		assert_int_equal(keyslot_decode(&slot, repo_id, bytes,
-				KEYSLOT_SIZE), -EBADMSG);
+						 KEYSLOT_SIZE),
+				-EBADMSG);
 		bytes[i / 8] ^= (uint8_t)(1 << i % 8);
 	}
 	for (size_t len = 0; len < KEYSLOT_SIZE; len++)
@@ -98,8 +99,12 @@ static void test_forgery(void **state)
 static void test_cost_is_bounded(void **state)
 {
 	static const struct kdf_cost bad[] = {
-		{ 0, 8 }, { KDF_MAX_OPS + 1, 8 }, { 1, 7 }, { 1, 0 },
-		{ 1, KDF_MAX_MEM_KIB + 1 }, { UINT32_MAX, UINT32_MAX },
+		{ 0, 8 },
+		{ KDF_MAX_OPS + 1, 8 },
+		{ 1, 7 },
+		{ 1, 0 },
+		{ 1, KDF_MAX_MEM_KIB + 1 },
+		{ UINT32_MAX, UINT32_MAX },
 	};
 	uint8_t bytes[KEYSLOT_SIZE];
 	(void)state;
@@ -107,13 +112,15 @@ static void test_cost_is_bounded(void **state)
 		struct keyslot slot = { .kind = KEYSLOT_PASSPHRASE,
 			.cost = bad[i] };
 		assert_int_equal(keyslot_make(bytes, &slot, repo_id, "x", 1,
-				master), -EINVAL);
+						 master),
+				-EINVAL);
 		make(bytes, KEYSLOT_PASSPHRASE, "");
 		put_le32(bytes + 12, bad[i].ops);
 		put_le32(bytes + 16, bad[i].mem_kib);
 		fix_checksum(bytes);
 		assert_int_equal(keyslot_decode(&slot, repo_id, bytes,
-				KEYSLOT_SIZE), -EBADMSG);
+						 KEYSLOT_SIZE),
+				-EBADMSG);
 	}
 }
 

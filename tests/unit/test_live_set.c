@@ -42,8 +42,7 @@ static void test_model(void **state)
 		struct id id = make_id(n);
 		assert_int_equal(live_set_flag(set, &id), flags[n]);
 		if (rand() % 3 == 0) {
-			assert_int_equal(live_set_add(set, &id),
-					flags[n] < 0);
+			assert_int_equal(live_set_add(set, &id), flags[n] < 0);
 			count += flags[n] < 0;
 			flags[n] = flags[n] < 0 ? 0 : flags[n];
 		} else {

@@ -106,10 +106,10 @@ static void test_waits_for_no_dead(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-				test_waits_for_the_living, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-				test_waits_for_no_dead, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_waits_for_the_living,
+				setup, teardown),
+		cmocka_unit_test_setup_teardown(test_waits_for_no_dead, setup,
+				teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

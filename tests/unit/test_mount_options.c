@@ -23,10 +23,13 @@ static void test_generic_options(void **state)
 	struct mount_options o;
 	(void)state;
 	mount_options_init(&o);
-	assert_int_equal(0, parse(&o, "ro,nodev,nosuid,noexec,noatime,auto,user,"
-				      "user=jane,_netdev,nofail,defaults,,"
-				      "x-systemd.automount,x-a=b\\,c,"
-				      "comment=\"a, b\""));
+	assert_int_equal(0,
+			parse(&o,
+					"ro,nodev,nosuid,noexec,noatime,auto,"
+					"user,"
+					"user=jane,_netdev,nofail,defaults,,"
+					"x-systemd.automount,x-a=b\\,c,"
+					"comment=\"a, b\""));
 	assert_true(o.noexec);
 	assert_int_equal(0, parse(&o, "exec"));
 	assert_false(o.noexec);
@@ -40,10 +43,14 @@ static void test_values(void **state)
 	struct mount_options o;
 	(void)state;
 	mount_options_init(&o);
-	assert_int_equal(0, parse(&o, "key_file=/a\\,b\\\\c,uid=7,gid=8,"
-				      "umask=027,cache_size=1G"));
-	assert_int_equal(0, parse(&o, "index_dir=\"/d,e\",readahead=512K,"
-				      "allow_other,passphrase_command=a=b"));
+	assert_int_equal(0,
+			parse(&o,
+					"key_file=/a\\,b\\\\c,uid=7,gid=8,"
+					"umask=027,cache_size=1G"));
+	assert_int_equal(0,
+			parse(&o,
+					"index_dir=\"/d,e\",readahead=512K,"
+					"allow_other,passphrase_command=a=b"));
 	assert_string_equal("/a,b\\c", o.repository.credentials.key_file);
 	assert_string_equal("/d,e", o.repository.index_dir);
 	assert_string_equal("a=b", o.repository.credentials.passphrase_command);
@@ -62,9 +69,9 @@ static void test_values(void **state)
 
 static void test_mistakes(void **state)
 {
-	static const char *const lists[] = { "cachesize=1M", "uid", "uid=",
-		"uid=-1", "uid=x", "uid=4294967295", "umask=1000", "umask=8",
-		"allow_other=1", "cache_size=much", "key_file", "rw",
+	static const char *const lists[] = { "cachesize=1M", "uid",
+		"uid=", "uid=-1", "uid=x", "uid=4294967295", "umask=1000",
+		"umask=8", "allow_other=1", "cache_size=much", "key_file", "rw",
 		"passphrase=x", "nonsense" };
 	struct mount_options o;
 	(void)state;

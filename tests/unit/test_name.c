@@ -156,11 +156,11 @@ static void test_display(void **state)
 			"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80");
 	assert_shows("a\x1b[31m", "a\\x1B[31m");
 	assert_shows("a\nb\x7f", "a\\x0Ab\\x7F");
-	assert_shows("\xc2\x85", "\\xC2\\x85");			/* C1 */
-	assert_shows("\xe2\x80\xae", "\\xE2\\x80\\xAE");	/* bidi */
-	assert_shows("\xe2\x81\xa6", "\\xE2\\x81\\xA6");	/* bidi */
-	assert_shows("\xc0\xaf", "\\xC0\\xAF");			/* overlong */
-	assert_shows("\xed\xa0\x80", "\\xED\\xA0\\x80");	/* surrogate */
+	assert_shows("\xc2\x85", "\\xC2\\x85");		 /* C1 */
+	assert_shows("\xe2\x80\xae", "\\xE2\\x80\\xAE"); /* bidi */
+	assert_shows("\xe2\x81\xa6", "\\xE2\\x81\\xA6"); /* bidi */
+	assert_shows("\xc0\xaf", "\\xC0\\xAF");		 /* overlong */
+	assert_shows("\xed\xa0\x80", "\\xED\\xA0\\x80"); /* surrogate */
 	assert_shows("\xf4\x90\x80\x80", "\\xF4\\x90\\x80\\x80");
 	assert_shows("\xff", "\\xFF");
 	assert_shows("a\xe2\x82", "a\\xE2\\x82"); /* ends too early */

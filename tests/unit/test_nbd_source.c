@@ -120,8 +120,10 @@ static int tear_down(void **state)
 static int resolve(struct chain *chain, const char *name, const char *format)
 {
 	char *path = in_directory(name);
-	struct disk_source s = { .type = SOURCE_FILE, .present = true,
-		.path = path, .format = (char *)format };
+	struct disk_source s = { .type = SOURCE_FILE,
+		.present = true,
+		.path = path,
+		.format = (char *)format };
 	int err = chain_resolve(chain, &s, NULL, 0);
 	free(path);
 	return err;
@@ -177,8 +179,8 @@ static void test_raw_is_never_probed(void **state)
 		bytes = slurp("evil.raw", &len);
 		assert_true(source.size >= len);
 		read_bytes = malloc(len);
-		assert_int_equal(source.read(source.ctx, 0, read_bytes, len,
-						 0), 0);
+		assert_int_equal(source.read(source.ctx, 0, read_bytes, len, 0),
+				0);
 		assert_memory_equal(bytes, read_bytes, len);
 		free(bytes);
 		free(read_bytes);
@@ -246,13 +248,15 @@ static void *read_spans(void *ctx)
 			span += WORKERS * SPAN) {
 		uint64_t pos = span, end;
 		bool hole;
-		if (source->read(source->ctx, reader->number, buf, SPAN, span) != 0 ||
-				memcmp(buf, reader->want + span, SPAN) != 0)
+		if (source->read(source->ctx, reader->number, buf, SPAN, span)
+						!= 0
+				|| memcmp(buf, reader->want + span, SPAN) != 0)
 			reader->wrong = "bytes";
 		while (pos < span + SPAN && reader->wrong == NULL) {
-			if (source->extent(source->ctx, reader->number, pos, span + SPAN,
-					    &hole, &end) != 0 ||
-					end <= pos || end > span + SPAN) {
+			if (source->extent(source->ctx, reader->number, pos,
+					    span + SPAN, &hole,
+					    &end) != 0
+					|| end <= pos || end > span + SPAN) {
 				reader->wrong = "extents";
 				break;
 			}
@@ -287,7 +291,8 @@ static void test_reading(void **state)
 	nbd_source_fill(s, &source);
 	assert_true(source.size == SIZE && len == SIZE);
 	for (unsigned i = 0; i < WORKERS; i++) {
-		readers[i] = (struct reader){ .source = &source, .number = i,
+		readers[i] = (struct reader){ .source = &source,
+			.number = i,
 			.want = want };
 		pthread_create(&threads[i], NULL, read_spans, &readers[i]);
 	}
@@ -312,9 +317,9 @@ static void write_often(const char *name, unsigned from_mib, unsigned count)
 	argv[n++] = (char *)"qcow2";
 	for (unsigned i = 0; i < count; i++) {
 		argv[n++] = (char *)"-c";
-		assert_true(asprintf(&argv[n++], "write -q -P %u %uk 4k",
-					    i + 1, from_mib * 1024 + i * 128) >
-				0);
+		assert_true(asprintf(&argv[n++], "write -q -P %u %uk 4k", i + 1,
+					    from_mib * 1024 + i * 128)
+				> 0);
 	}
 	argv[n] = (char *)name;
 	argv[n + 1] = NULL;
@@ -327,15 +332,15 @@ static void write_often(const char *name, unsigned from_mib, unsigned count)
 static bool may_be_dirty(uint64_t block) /* of 64 KiB */
 {
 	uint64_t often = 16 * 30; /* from 30 MiB on */
-	return (block >= often && block < often + 200 && block % 2 == 0) ||
-			block == 0 || block == 16 * 1024 ||
-			block == 16 * 3000;
+	return (block >= often && block < often + 200 && block % 2 == 0)
+			|| block == 0 || block == 16 * 1024
+			|| block == 16 * 3000;
 }
 
 struct dirty_reader {
 	const struct image_source *source;
 	unsigned number;
-	uint64_t dirty;		/* bytes */
+	uint64_t dirty; /* bytes */
 	const char *wrong;
 };
 
@@ -345,18 +350,22 @@ static void *look_for_dirt(void *ctx)
 	struct dirty_reader *reader = ctx;
 	const struct image_source *source = reader->source;
 	uint64_t spans = (source->size + SPAN - 1) / SPAN;
-	for (uint64_t i = reader->number; i < spans && reader->wrong == NULL; i += WORKERS) {
+	for (uint64_t i = reader->number; i < spans && reader->wrong == NULL;
+			i += WORKERS) {
 		bool back = reader->number == WORKERS - 1;
-		uint64_t last = reader->number + (spans - 1 - reader->number) / WORKERS *
-				WORKERS;
+		uint64_t last = reader->number
+				+ (spans - 1 - reader->number) / WORKERS
+						* WORKERS;
 		uint64_t span = (back ? last + reader->number - i : i) * SPAN;
-		uint64_t limit = span + SPAN < source->size ? span + SPAN : source->size;
+		uint64_t limit = span + SPAN < source->size ? span + SPAN
+							    : source->size;
 		uint64_t pos = span, end = 0;
 		bool same, hole;
 		while (pos < limit && reader->wrong == NULL) {
-			if (source->same(source->ctx, reader->number, pos, limit, &same,
-					    &end) != 0 ||
-					end <= pos || end > limit) {
+			if (source->same(source->ctx, reader->number, pos,
+					    limit, &same,
+					    &end) != 0
+					|| end <= pos || end > limit) {
 				reader->wrong = "an answer";
 				break;
 			}
@@ -364,9 +373,12 @@ static void *look_for_dirt(void *ctx)
 					b++)
 				if (may_be_dirty(b) == same)
 					reader->wrong = "what is the same";
-			if (!same && (source->extent(source->ctx, reader->number, pos, end,
-						      &hole, &end) != 0 ||
-						     end <= pos))
+			if (!same
+					&& (source->extent(source->ctx,
+							    reader->number, pos,
+							    end, &hole,
+							    &end) != 0
+							|| end <= pos))
 				reader->wrong = "a hole among what is dirty";
 			reader->dirty += same ? 0 : end - pos;
 			pos = end;
@@ -415,11 +427,13 @@ static void test_bitmap(void **state)
 	}
 	assert_true(dirty > 102 * 65536 && dirty <= 103 * 65536);
 	assert_int_equal(source.same(source.ctx, 0, GIB, GIB + 4096, &same,
-					 &end), 0);
+					 &end),
+			0);
 	assert_false(same);
 	assert_true(end == GIB + 4096);
 	assert_int_equal(source.extent(source.ctx, 0, GIB, GIB + 4096, &hole,
-					 &end), 0);
+					 &end),
+			0);
 	assert_true(hole && end == GIB + 4096);
 	nbd_source_close(s);
 	assert_int_equal(nbd_source_open(&s, &chain, "b 2", 1), -EIO);
@@ -448,14 +462,17 @@ static void test_large_bitmap(void **state)
 	assert_int_equal(nbd_source_open(&s, &chain, "b 1", 1), 0);
 	nbd_source_fill(s, &source);
 	assert_int_equal(source.same(source.ctx, 0, 0, source.size, &same,
-					 &end), 0);
+					 &end),
+			0);
 	assert_false(same);
 	assert_int_equal(source.extent(source.ctx, 0, 0, source.size, &hole,
-					 &end), 0);
+					 &end),
+			0);
 	assert_true(!hole && end == 65536);
 	for (at = end; at < source.size; at = end) {
 		assert_int_equal(source.extent(source.ctx, 0, at, source.size,
-						 &hole, &end), 0);
+						 &hole, &end),
+				0);
 		assert_true(hole && end > at && end <= source.size);
 	}
 	nbd_source_close(s);
@@ -466,7 +483,8 @@ static void test_large_bitmap(void **state)
  * not know the bitmap is told from one that can't be reached. */
 static void test_foreign_server(void **state)
 {
-	struct nbd_client_options o = { .export = "d i\"sk", .bitmap = "b 2",
+	struct nbd_client_options o = { .export = "d i\"sk",
+		.bitmap = "b 2",
 		.workers = 1 };
 	struct nbd_client *client = NULL;
 	struct image_source source;
@@ -480,7 +498,9 @@ static void test_foreign_server(void **state)
 				    "qemu-nbd|--fork|--read-only|--persistent"
 				    "|--shared=0|-f|qcow2|-k|%s|--pid-file=pid"
 				    "|--export-name=d i\"sk|--bitmap=b 1"
-				    "|tracked.qcow2", path) > 0);
+				    "|tracked.qcow2",
+				    path)
+			> 0);
 	run(command);
 	free(command);
 	o.socket = path;
@@ -493,8 +513,9 @@ static void test_foreign_server(void **state)
 	o.export = "d i\"sk";
 	assert_int_equal(nbd_client_open(&client, &o), 0);
 	assert_true(nbd_client_size(client) == 3145729536);
-	assert_int_equal(nbd_client_dirty(client, 0, 2 * GIB, 2 * GIB + 512, &dirty,
-					 &end), 0);
+	assert_int_equal(nbd_client_dirty(client, 0, 2 * GIB, 2 * GIB + 512,
+					 &dirty, &end),
+			0);
 	assert_true(!dirty && end == 2 * GIB + 512);
 	nbd_client_fill(client, &source);
 	memset(want, 9, sizeof(want));
@@ -505,7 +526,8 @@ static void test_foreign_server(void **state)
 	assert_int_equal(source.read(source.ctx, 0, got, sizeof(got), 2 * GIB),
 			-EIO);
 	assert_int_equal(source.extent(source.ctx, 0, GIB, 2 * GIB, &dirty,
-					 &end), -EIO);
+					 &end),
+			-EIO);
 	nbd_client_close(client);
 	o.socket = "nothing";
 	assert_int_equal(nbd_client_open(&client, &o), -EIO);
@@ -516,9 +538,12 @@ static void test_foreign_server(void **state)
 static void test_slice(void **state)
 {
 	char *path = in_directory("base.raw");
-	struct disk_source d = { .type = SOURCE_FILE, .present = true,
-		.path = path, .sliced = true,
-		.slice_offset = (20 << 20) - 512, .slice_size = 4096 };
+	struct disk_source d = { .type = SOURCE_FILE,
+		.present = true,
+		.path = path,
+		.sliced = true,
+		.slice_offset = (20 << 20) - 512,
+		.slice_size = 4096 };
 	struct image_source source;
 	struct nbd_source *s;
 	struct chain chain;

@@ -37,13 +37,16 @@ static uint32_t random_len(uint32_t left)
 
 static struct leaf *random_leaf(uint32_t span_len)
 {
-	struct leaf *leaf = calloc(1, sizeof(*leaf) +
-			LEAF_ENTRIES_MAX * sizeof(leaf->entries[0]));
+	struct leaf *leaf = calloc(1,
+			sizeof(*leaf)
+					+ LEAF_ENTRIES_MAX
+							* sizeof(leaf->entries[0]));
 	uint32_t offset = 0;
 	leaf->span_len = span_len;
 	while (offset < span_len) {
 		struct leaf_entry *entry = &leaf->entries[leaf->count];
-		entry->hole = leaf->count > 0 && !entry[-1].hole && number() % 4 == 0;
+		entry->hole = leaf->count > 0 && !entry[-1].hole
+				&& number() % 4 == 0;
 		entry->offset = offset;
 		entry->len = random_len(span_len - offset);
 		if (!entry->hole)
@@ -105,7 +108,9 @@ static void test_leaf_round_trip(void **state)
 		assert_int_equal(leaf_encode(again, back), len);
 		assert_memory_equal(again, bytes, len);
 		assert_int_equal(leaf_decode(&(struct leaf *){ NULL }, bytes,
-				len, span_len == 1 ? 2 : span_len - 1),
+						 len,
+						 span_len == 1 ? 2
+							       : span_len - 1),
 				-EBADMSG);
 		free(leaf);
 		free(back);
@@ -115,8 +120,11 @@ static void test_leaf_round_trip(void **state)
 static void test_largest_leaf(void **state)
 {
 	static uint8_t bytes[LEAF_SIZE_MAX];
-	struct leaf *leaf = calloc(1, sizeof(*leaf) +
-			LEAF_ENTRIES_MAX * sizeof(leaf->entries[0])), *back;
+	struct leaf *leaf = calloc(1,
+				    sizeof(*leaf)
+						    + LEAF_ENTRIES_MAX
+								    * sizeof(leaf->entries[0])),
+		    *back;
 	(void)state;
 	leaf->span_len = SPAN_SIZE;
 	leaf->count = LEAF_ENTRIES_MAX;
@@ -191,8 +199,9 @@ static int decode_lengths(uint32_t span_len, uint32_t data_bytes,
 	put_le32(bytes + 8, count);
 	put_le32(bytes + 12, data_bytes);
 	for (uint32_t i = 0; i < count; i++) {
-		put_le32(p, lens[i] < 0 ? (uint32_t)-lens[i] | 1u << 31 :
-					(uint32_t)lens[i]);
+		put_le32(p,
+				lens[i] < 0 ? (uint32_t)-lens[i] | 1u << 31
+					    : (uint32_t)lens[i]);
 		p += 4;
 		if (lens[i] >= 0) {
 			memset(p, 0x11, ID_SIZE);
@@ -221,17 +230,20 @@ static void test_leaf_rules(void **state)
 	assert_int_equal(DECODE(8192, 4096, 4096), -EBADMSG);
 	assert_int_equal(DECODE(8192, 12288, 12288), -EBADMSG);
 	assert_int_equal(DECODE(2 * ENTRY_MAX, ENTRY_MAX + 4096,
-			ENTRY_MAX + 4096, -(ENTRY_MAX - 4096)), -EBADMSG);
+					 ENTRY_MAX + 4096, -(ENTRY_MAX - 4096)),
+			-EBADMSG);
 #undef DECODE
 }
 
 static void test_clusters_are_counted_once(void **state)
 {
-	struct leaf *leaf = calloc(1, sizeof(*leaf) + 3 * sizeof(leaf->entries[0]));
+	struct leaf *leaf =
+			calloc(1, sizeof(*leaf) + 3 * sizeof(leaf->entries[0]));
 	(void)state;
 	leaf->count = 3;
 	leaf->entries[0] = (struct leaf_entry){ .offset = 0, .len = 4096 };
-	leaf->entries[1] = (struct leaf_entry){ .offset = 4096, .len = 57344,
+	leaf->entries[1] = (struct leaf_entry){ .offset = 4096,
+		.len = 57344,
 		.hole = true };
 	leaf->entries[2] = (struct leaf_entry){ .offset = 61440, .len = 8192 };
 	leaf_sum(leaf);
@@ -256,8 +268,8 @@ static struct node *random_node(uint8_t level, uint64_t spans)
 		any = true;
 		random_id(&child->id);
 		child->clusters = 1 + number() % 200;
-		child->data_bytes = child->clusters * (uint64_t)BLOCK_SIZE +
-				number() % 1000;
+		child->data_bytes = child->clusters * (uint64_t)BLOCK_SIZE
+				+ number() % 1000;
 	}
 	return node;
 }
@@ -286,9 +298,11 @@ static void test_node_round_trip(void **state)
 		assert_memory_equal(again, bytes, len);
 		free(back);
 		assert_int_equal(node_decode(&back, bytes, len, level,
-				spans + 1), -EBADMSG);
-		assert_int_equal(node_decode(&back, bytes, len,
-				level % 3 + 1, spans), -EBADMSG);
+						 spans + 1),
+				-EBADMSG);
+		assert_int_equal(node_decode(&back, bytes, len, level % 3 + 1,
+						 spans),
+				-EBADMSG);
 		free(node);
 	}
 }
@@ -362,8 +376,7 @@ static void test_node_rules(void **state)
 	assert_int_equal(decode_one_child(10, 1, 1, 10), -EBADMSG);
 	assert_int_equal(decode_one_child(0, 257, SPAN_SIZE, 1), -EBADMSG);
 	assert_int_equal(decode_one_child(0, 256, SPAN_SIZE + 1, 1), -EBADMSG);
-	assert_int_equal(decode_one_child(0, 1, CLUSTER_SIZE + 1, 1),
-			-EBADMSG);
+	assert_int_equal(decode_one_child(0, 1, CLUSTER_SIZE + 1, 1), -EBADMSG);
 	assert_int_equal(decode_one_child(0, 2, 4096, 1), -EBADMSG);
 	assert_int_equal(decode_one_child(0, 0, 0, 1), -EBADMSG);
 	assert_int_equal(decode_one_child(0, 0, 1, 1), -EBADMSG);

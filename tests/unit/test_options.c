@@ -74,7 +74,9 @@ static void test_spellings(void **state)
 	char *argv[ARGS_MAX];
 	(void)state;
 	assert_int_equal(parse("/r --name web -v --jobs=7 /a --json "
-			       "--bwlimit 1.5M /b", argv), 3);
+			       "--bwlimit 1.5M /b",
+					 argv),
+			3);
 	assert_string_equal(argv[1], "/r");
 	assert_string_equal(argv[2], "/a");
 	assert_string_equal(argv[3], "/b");
@@ -142,11 +144,13 @@ static int parse_apart(const char *words, char *text, size_t size)
 static void test_mistakes(void **state)
 {
 	static const char *const cases[][2] = {
-		{ "--compresion 3", "unknown option --compresion; did you mean "
-				    "--compression?" },
+		{ "--compresion 3",
+				"unknown option --compresion; did you mean "
+				"--compression?" },
 		{ "--jsno", "unknown option --jsno; did you mean --json?" },
-		{ "--comp=3", "unknown option --comp; did you mean "
-			      "--compression?" },
+		{ "--comp=3",
+				"unknown option --comp; did you mean "
+				"--compression?" },
 		{ "-json", "unknown option -json; did you mean --json?" },
 		{ "--hlep", "did you mean --help?" },
 		{ "--xyzzyplugh", "unknown option --xyzzyplugh\n" },

@@ -25,8 +25,11 @@ static struct stored_pack *add(struct fixture *f, uint64_t size,
 		unsigned live_percent)
 {
 	struct stored_pack *pack = &f->packs[f->stored.count++];
-	*pack = (struct stored_pack){ .size = size, .kind = PACK_DATA,
-		.chunks = 100, .live = live_percent, .shares = 1000,
+	*pack = (struct stored_pack){ .size = size,
+		.kind = PACK_DATA,
+		.chunks = 100,
+		.live = live_percent,
+		.shares = 1000,
 		.live_shares = 10 * (uint64_t)live_percent };
 	pack->id.b[0] = (uint8_t)f->stored.count;
 	return pack;
@@ -39,8 +42,10 @@ static int begin(void **state)
 		return -1;
 	f->stored.packs = f->packs;
 	f->limits = (struct plan_limits){ .pack_size = PACK,
-		.unused_is_share = true, .unused_share = 0.05,
-		.rewrite_bytes = UINT64_MAX, .space_bytes = UINT64_MAX,
+		.unused_is_share = true,
+		.unused_share = 0.05,
+		.rewrite_bytes = UINT64_MAX,
+		.space_bytes = UINT64_MAX,
 		.rewrite_chunks = UINT64_MAX };
 	*state = f;
 	return 0;

@@ -126,13 +126,13 @@ static struct prove_screen picture(uint32_t width, uint32_t height, size_t at,
 			width, height);
 	memset(ppm + head, 7, size);
 	memset(ppm + head + 3 * at, 200, 3 * dots);
-	assert_int_equal(prove_screen_read(&p, (uint8_t *)ppm, head + size),
-			0);
+	assert_int_equal(prove_screen_read(&p, (uint8_t *)ppm, head + size), 0);
 	assert_int_equal(p.width, width);
 	assert_int_equal(p.height, height);
 	/* One byte less. */
 	assert_int_equal(prove_screen_read(&(struct prove_screen){ 0 },
-			(uint8_t *)ppm, head + size - 1), -EBADMSG);
+					 (uint8_t *)ppm, head + size - 1),
+			-EBADMSG);
 	free(ppm);
 	return p;
 }
@@ -213,7 +213,8 @@ static void test_hostile_pictures(void **state)
 	(void)state;
 	for (const char *const *s = bad; *s != NULL; s++) {
 		assert_int_equal(prove_screen_read(&p, (const uint8_t *)*s,
-				strlen(*s)), -EBADMSG);
+						 strlen(*s)),
+				-EBADMSG);
 		assert_null(p.pixels);
 	}
 }

@@ -83,12 +83,14 @@ static void add(struct disk *disk, uint64_t at, uint64_t len)
 
 static void store(struct fixture *f, struct disk *disk, struct tree_root *root)
 {
-	struct image_source s = { .size = disk->size, .read = disk_read,
-		.extent = disk_extent, .ctx = disk };
+	struct image_source s = { .size = disk->size,
+		.read = disk_read,
+		.extent = disk_extent,
+		.ctx = disk };
 	struct image_counts counts = { .done = 0 };
 	uint64_t size;
-	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL, root,
-					 &size),
+	assert_int_equal(image_writer_write(f->writer, &s, NULL, &counts, NULL,
+					 root, &size),
 			0);
 	assert_int_equal(image_writer_flush(f->writer), 0);
 	assert_int_equal(chunk_sink_barrier(f->sink, true), 0);
@@ -97,8 +99,8 @@ static void store(struct fixture *f, struct disk *disk, struct tree_root *root)
 struct opened {
 	struct image *image;
 	struct qcow2_view *view;
-	uint64_t size;		/* of the file */
-	uint8_t *bytes;		/* all of it, or NULL */
+	uint64_t size;	/* of the file */
+	uint8_t *bytes; /* all of it, or NULL */
 };
 
 static void open_view(struct fixture *f, const struct tree_root *root,
@@ -114,7 +116,8 @@ static void read_whole(struct opened *opened)
 {
 	opened->bytes = malloc(opened->size + 1);
 	assert_non_null(opened->bytes);
-	assert_int_equal(qcow2_pread(opened->view, opened->bytes, opened->size + 1, 0),
+	assert_int_equal(qcow2_pread(opened->view, opened->bytes,
+					 opened->size + 1, 0),
 			opened->size);
 }
 
@@ -162,24 +165,25 @@ static void parse_header(struct parsed *parsed)
 	static const uint8_t none[16];
 	assert_true(parsed->size % CLUSTER_SIZE == 0);
 	assert_memory_equal(parsed->bytes, "QFI\xfb\0\0\0\3", 8);
-	assert_memory_equal(parsed->bytes + 8, none, 12);	/* backing file */
+	assert_memory_equal(parsed->bytes + 8, none, 12); /* backing file */
 	assert_int_equal(be32_at(parsed->bytes + 20), 16);
 	parsed->disk_size = be64_at(parsed->bytes + 24);
-	assert_int_equal(be32_at(parsed->bytes + 32), 0);	/* encryption */
+	assert_int_equal(be32_at(parsed->bytes + 32), 0); /* encryption */
 	parsed->l1_entries = be32_at(parsed->bytes + 36);
 	parsed->l1_at = be64_at(parsed->bytes + 40);
 	parsed->table_at = be64_at(parsed->bytes + 48);
 	parsed->table_clusters = be32_at(parsed->bytes + 56);
-	assert_memory_equal(parsed->bytes + 60, none, 12);	/* snapshots */
-	assert_memory_equal(parsed->bytes + 72, none, 16);	/* features */
+	assert_memory_equal(parsed->bytes + 60, none, 12); /* snapshots */
+	assert_memory_equal(parsed->bytes + 72, none, 16); /* features */
 	assert_memory_equal(parsed->bytes + 88, none, 8);
 	assert_int_equal(be32_at(parsed->bytes + 96), 4);
 	assert_int_equal(be32_at(parsed->bytes + 100), 104);
-	assert_memory_equal(parsed->bytes + 104, none, 8);	/* no extension */
+	assert_memory_equal(parsed->bytes + 104, none, 8); /* no extension */
 	refer(parsed, 0, 1);
 	refer(parsed, parsed->table_at, parsed->table_clusters);
-	refer(parsed, parsed->l1_at, (parsed->l1_entries * 8 + CLUSTER_SIZE - 1) /
-					CLUSTER_SIZE);
+	refer(parsed, parsed->l1_at,
+			(parsed->l1_entries * 8 + CLUSTER_SIZE - 1)
+					/ CLUSTER_SIZE);
 }
 
 /* The address in an entry, or 0. Sets no other bit than COPIED. */
@@ -214,12 +218,15 @@ static void check_content(const struct parsed *parsed, struct disk *disk)
 {
 	assert_true(parsed->l1_entries * QCOW2_L1_ENTRY >= parsed->disk_size);
 	for (uint64_t i = 0; i < parsed->l1_entries; i++) {
-		uint64_t l2 = entry_at(parsed, parsed->bytes + parsed->l1_at + 8 * i);
+		uint64_t l2 = entry_at(parsed,
+				parsed->bytes + parsed->l1_at + 8 * i);
 		for (uint64_t k = 0; k < 8192; k++)
-			check_cluster(parsed, disk, i * QCOW2_L1_ENTRY +
-							k * CLUSTER_SIZE,
-					l2 == 0 ? 0 : entry_at(parsed, parsed->bytes +
-							l2 + 8 * k));
+			check_cluster(parsed, disk,
+					i * QCOW2_L1_ENTRY + k * CLUSTER_SIZE,
+					l2 == 0 ? 0
+						: entry_at(parsed,
+								parsed->bytes + l2
+										+ 8 * k));
 	}
 }
 
@@ -234,13 +241,14 @@ static void check_refcounts(struct parsed *parsed)
 			assert_true(i * 32768 >= clusters);
 	}
 	for (uint64_t c = 0; c < parsed->table_clusters * 8192 * 32768; c++) {
-		uint64_t block = be64_at(parsed->bytes + parsed->table_at +
-				8 * (c / 32768));
+		uint64_t block = be64_at(parsed->bytes + parsed->table_at
+				+ 8 * (c / 32768));
 		if (block == 0)
 			break;
 		const uint8_t *at = parsed->bytes + block + c % 32768 * 2;
 		assert_int_equal(at[0], 0);
-		assert_int_equal(at[1], c < clusters ? parsed->references[c] : 0);
+		assert_int_equal(at[1],
+				c < clusters ? parsed->references[c] : 0);
 	}
 }
 
@@ -280,11 +288,13 @@ static void check_part(const struct opened *opened, uint64_t at, size_t len)
 	image_unpin(&v);
 }
 
-static void check_parts(const struct opened *opened, const struct qcow2_layout *layout)
+static void check_parts(const struct opened *opened,
+		const struct qcow2_layout *layout)
 {
 	const uint64_t edges[] = { 0, 104, 4096, CLUSTER_SIZE,
 		layout->blocks * CLUSTER_SIZE, layout->l1 * CLUSTER_SIZE,
-		layout->l2 * CLUSTER_SIZE, layout->data * CLUSTER_SIZE, opened->size };
+		layout->l2 * CLUSTER_SIZE, layout->data * CLUSTER_SIZE,
+		opened->size };
 	assert_int_equal(layout->end * CLUSTER_SIZE, opened->size);
 	for (size_t k = 0; k < sizeof(edges) / sizeof(edges[0]); k++)
 		for (int around = -9; around <= 9; around++) {
@@ -314,17 +324,19 @@ static uint64_t check_holes(const struct opened *opened,
 		if (from == -ENXIO)
 			from = end;
 		assert_true(from >= at && from <= end);
-		assert_true(bytes_are_zero(opened->bytes + at, (size_t)(from - at)));
+		assert_true(bytes_are_zero(opened->bytes + at,
+				(size_t)(from - at)));
 		if (from == end)
 			break;
 		assert_int_equal(from % BLOCK_SIZE, 0);
 		at = qcow2_seek(opened->view, from, SEEK_HOLE);
 		assert_true(at > from && at <= end);
 		for (off_t b = from; b < at; b += BLOCK_SIZE) {
-			assert_int_equal(qcow2_seek(opened->view, b + 7, SEEK_DATA),
+			assert_int_equal(qcow2_seek(opened->view, b + 7,
+							 SEEK_DATA),
 					b + 7 < at ? b + 7 : -ENXIO);
-			assert_true((uint64_t)b < layout->data * CLUSTER_SIZE ||
-					!bytes_are_zero(opened->bytes + b,
+			assert_true((uint64_t)b < layout->data * CLUSTER_SIZE
+					|| !bytes_are_zero(opened->bytes + b,
 							BLOCK_SIZE));
 		}
 		data += (uint64_t)(at - from);
@@ -369,8 +381,12 @@ static void check_disk(struct fixture *f, struct disk *disk)
 	uint64_t data = check_holes(&o, &l);
 	qcow2_measure(disk->size, &root, &file_size, &stored);
 	assert_int_equal(file_size, o.size);
-	assert_int_equal(stored, data + CLUSTER_SIZE *
-			(min_u64(l.l1_entries, clusters) - slots));
+	assert_int_equal(stored,
+			data
+					+ CLUSTER_SIZE
+							* (min_u64(l.l1_entries,
+									   clusters)
+									- slots));
 	close_view(&o);
 }
 
@@ -447,8 +463,8 @@ static void test_layouts(void **state)
 		uint64_t size = sizes[round % 8];
 		uint64_t most = (size + CLUSTER_SIZE - 1) / CLUSTER_SIZE;
 		/* Around the places where another refcount block begins. */
-		uint64_t n = (uint64_t)rand() * 32768 + (uint64_t)(rand() % 9) +
-				32758 - size / QCOW2_L1_ENTRY;
+		uint64_t n = (uint64_t)rand() * 32768 + (uint64_t)(rand() % 9)
+				+ 32758 - size / QCOW2_L1_ENTRY;
 		n = round < 8 ? 0 : round < 16 ? most : n % (most + 1);
 		struct qcow2_layout l = qcow2_layout(size, n);
 		assert_int_equal(l.disk_size, round_up(size, 512));
@@ -459,8 +475,8 @@ static void test_layouts(void **state)
 		assert_true((l.blocks - 1) * 8192 >= l.block_count);
 		assert_int_equal(l.l1 - l.blocks, l.block_count);
 		assert_true(l.block_count * 32768 >= l.end);
-		assert_true((l.block_count - 2) * 32768 < l.end ||
-				l.block_count < 2);
+		assert_true((l.block_count - 2) * 32768 < l.end
+				|| l.block_count < 2);
 		/* qemu's limits */
 		assert_true(l.l1_entries * 8 <= 32 * MIB);
 		assert_true((l.blocks - 1) * CLUSTER_SIZE <= 8 * MIB);
@@ -475,20 +491,23 @@ static void read_be64(const struct opened *opened, uint64_t at, uint64_t *out)
 }
 
 /* What the guest reads at AT, through the tables, byte by byte. */
-static uint8_t guest_byte(const struct opened *opened, const struct qcow2_layout *layout,
-		uint64_t at)
+static uint8_t guest_byte(const struct opened *opened,
+		const struct qcow2_layout *layout, uint64_t at)
 {
 	uint64_t l2, cluster;
 	uint8_t b = 0;
-	read_be64(opened, layout->l1 * CLUSTER_SIZE + at / QCOW2_L1_ENTRY * 8, &l2);
+	read_be64(opened, layout->l1 * CLUSTER_SIZE + at / QCOW2_L1_ENTRY * 8,
+			&l2);
 	if (l2 == 0)
 		return 0;
-	read_be64(opened, (l2 & ~COPIED) + at % QCOW2_L1_ENTRY / CLUSTER_SIZE * 8,
+	read_be64(opened,
+			(l2 & ~COPIED) + at % QCOW2_L1_ENTRY / CLUSTER_SIZE * 8,
 			&cluster);
 	if (cluster == 0)
 		return 0;
-	assert_int_equal(qcow2_pread(opened->view, &b, 1, (cluster & ~COPIED) +
-					at % CLUSTER_SIZE),
+	assert_int_equal(qcow2_pread(opened->view, &b, 1,
+					 (cluster & ~COPIED)
+							 + at % CLUSTER_SIZE),
 			1);
 	return b;
 }
@@ -520,10 +539,10 @@ static void test_huge(void **state)
 	off_t slots = (off_t)(l.l2 * CLUSTER_SIZE);
 	assert_int_equal(qcow2_seek(o.view, slots + 9 * CLUSTER_SIZE,
 					 SEEK_DATA),
-			slots + (off_t)((TIB / QCOW2_L1_ENTRY - 1) *
-						CLUSTER_SIZE));
-	assert_int_equal(qcow2_seek(o.view,
-					 (off_t)(l.data * CLUSTER_SIZE) - 1,
+			slots
+					+ (off_t)((TIB / QCOW2_L1_ENTRY - 1)
+							* CLUSTER_SIZE));
+	assert_int_equal(qcow2_seek(o.view, (off_t)(l.data * CLUSTER_SIZE) - 1,
 					 SEEK_HOLE),
 			l.data * CLUSTER_SIZE + BLOCK_SIZE);
 	close_view(&o);
@@ -587,17 +606,19 @@ static void put_node(struct fixture *f, struct chunk_stream *stream,
 static void put_leaf(struct fixture *f, struct chunk_stream *stream,
 		const struct id *chunk, uint32_t at, struct node_child *out)
 {
-	CLEANUP_FREE struct leaf *leaf = calloc(1, sizeof(*leaf) +
-			3 * sizeof(leaf->entries[0]));
+	CLEANUP_FREE struct leaf *leaf =
+			calloc(1, sizeof(*leaf) + 3 * sizeof(leaf->entries[0]));
 	uint8_t bytes[32 + 3 * 36];
 	uint32_t offset = at * CLUSTER_SIZE;
 	leaf->span_len = SPAN_SIZE;
 	leaf->count = 3;
 	leaf->entries[0] = (struct leaf_entry){ .len = offset, .hole = true };
 	leaf->entries[1] = (struct leaf_entry){ .offset = offset,
-		.len = CLUSTER_SIZE, .id = *chunk };
+		.len = CLUSTER_SIZE,
+		.id = *chunk };
 	leaf->entries[2] = (struct leaf_entry){ .offset = offset + CLUSTER_SIZE,
-		.len = SPAN_SIZE - CLUSTER_SIZE - offset, .hole = true };
+		.len = SPAN_SIZE - CLUSTER_SIZE - offset,
+		.hole = true };
 	leaf_sum(leaf);
 	put_node(f, stream, bytes, leaf_encode(bytes, leaf), &out->id);
 	out->data_bytes = leaf->data_bytes;
@@ -665,9 +686,9 @@ static void test_false_counts(void **state)
 	assert_int_equal(chunk_stream_flush(stream), 0);
 	chunk_stream_free(stream);
 	try_counts(f, leaves, 1, 1, 2, false);
-	try_counts(f, leaves, 2, 1, 3, true);	/* leaf against node */
+	try_counts(f, leaves, 2, 1, 3, true); /* leaf against node */
 	try_counts(f, leaves, 1, 16, 17, true);
-	try_counts(f, leaves, 1, 1, 1, true);	/* node against root */
+	try_counts(f, leaves, 1, 1, 1, true); /* node against root */
 	try_counts(f, leaves, 1, 1, 3, true);
 	try_counts(f, leaves, 1, 1, 65536, true);
 	try_counts(f, leaves, 16, 16, 2, true);
@@ -678,8 +699,10 @@ static void test_false_counts(void **state)
 static void test_opening(void **state)
 {
 	struct fixture *f = *state;
-	struct tree_root root = { .id = { "nowhere" }, .level = 1,
-		.data_bytes = 5 * CLUSTER_SIZE, .clusters = 5 };
+	struct tree_root root = { .id = { "nowhere" },
+		.level = 1,
+		.data_bytes = 5 * CLUSTER_SIZE,
+		.clusters = 5 };
 	struct qcow2_view *view;
 	struct opened o;
 	uint8_t b;
@@ -705,8 +728,7 @@ static void test_opening(void **state)
 	/* A root that is not there has no clusters, whatever it says. */
 	memset(&root.id, 0, sizeof(root.id));
 	open_view(f, &root, 40 * MIB, &o);
-	assert_int_equal(o.size,
-			qcow2_layout(40 * MIB, 0).end * CLUSTER_SIZE);
+	assert_int_equal(o.size, qcow2_layout(40 * MIB, 0).end * CLUSTER_SIZE);
 	close_view(&o);
 }
 

@@ -31,7 +31,8 @@ static void test_fixed(void **state)
 	for (unsigned i = 0; i < RECOVERY_SIZE; i++)
 		key[i] = (uint8_t)(i * 13 + 1);
 	recovery_encode(text, key);
-	assert_string_equal(text, "0471Y-PA1NS-897NA-RTBP3-GE89M-VANQX-RK8XM-XTZR6");
+	assert_string_equal(text,
+			"0471Y-PA1NS-897NA-RTBP3-GE89M-VANQX-RK8XM-XTZR6");
 	assert_int_equal(decode(back, text), 0);
 	assert_memory_equal(back, key, sizeof(key));
 }
@@ -106,7 +107,9 @@ static void test_groups_out_of_place(void **state)
 	memcpy(text, text + 42, 5);
 	memcpy(text + 42, first, 5);
 	expect_group(text, 0);
-	assert_int_equal(decode(key, "7KQ2M-0V9TC-AAAAA-AAAAA-AAAAA-AAAAA-AAAAA"),
+	assert_int_equal(decode(key,
+					 "7KQ2M-0V9TC-AAAAA-AAAAA-AAAAA-AAAAA-"
+					 "AAAAA"),
 			-EINVAL);
 	assert_non_null(strstr(error_text(-EINVAL), "40"));
 }
@@ -118,7 +121,9 @@ static void test_nothing_like_it(void **state)
 	char longest[5000];
 	assert_int_equal(decode(key, ""), -ENOENT);
 	assert_int_equal(decode(key, "open sesame"), -ENOENT);
-	assert_int_equal(decode(key, "correct horse battery staple, and so forth"),
+	assert_int_equal(decode(key,
+					 "correct horse battery staple, and so "
+					 "forth"),
 			-ENOENT);
 	memset(longest, 'A', sizeof(longest));
 	assert_int_equal(recovery_decode(key, longest, sizeof(longest)),

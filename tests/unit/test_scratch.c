@@ -45,10 +45,14 @@ static struct scratch *make(void)
 
 static void write_state(struct scratch *scratch, enum scratch_phase phase)
 {
-	struct scratch_state st = { .phase = phase, .domain_id = 7,
-		.repository = (char *)"ab", .uri = (char *)"test:///default",
-		.uuid = (char *)"u", .name = (char *)"a \"name\"",
-		.checkpoint = phase == SCRATCH_FROZEN ? (char *)"point" : NULL };
+	struct scratch_state st = { .phase = phase,
+		.domain_id = 7,
+		.repository = (char *)"ab",
+		.uri = (char *)"test:///default",
+		.uuid = (char *)"u",
+		.name = (char *)"a \"name\"",
+		.checkpoint = phase == SCRATCH_FROZEN ? (char *)"point"
+						      : NULL };
 	assert_int_equal(scratch_write_state(scratch, &st), 0);
 }
 
@@ -64,9 +68,11 @@ static void on_dead(void *ctx, struct scratch *scratch,
 	struct seen *seen = ctx;
 	seen->count++;
 	seen->phase = state->phase;
-	seen->whole = state->this_boot && state->domain_id == 7 && state->uri != NULL &&
-			strcmp(state->uri, "test:///default") == 0 && state->name != NULL &&
-			strcmp(state->name, "a \"name\"") == 0;
+	seen->whole = state->this_boot && state->domain_id == 7
+			&& state->uri != NULL
+			&& strcmp(state->uri, "test:///default") == 0
+			&& state->name != NULL
+			&& strcmp(state->name, "a \"name\"") == 0;
 	assert_int_equal(scratch_remove(scratch), 0);
 }
 
@@ -143,7 +149,8 @@ static void test_without_state(void **state)
 	struct seen seen = { 0 };
 	char where[256];
 	(void)state;
-	snprintf(where, sizeof(where), "%s/amberfs-0123456789abcdef", directory);
+	snprintf(where, sizeof(where), "%s/amberfs-0123456789abcdef",
+			directory);
 	assert_int_equal(mkdir(where, 0700), 0);
 	assert_int_equal(scratch_dead(directory, on_dead, &seen), 0);
 	assert_int_equal(seen.count, 0);
@@ -152,7 +159,8 @@ static void test_without_state(void **state)
 	assert_int_equal(seen.count, 1);
 	assert_false(exists(where));
 	/* Other names are not looked at. */
-	snprintf(where, sizeof(where), "%s/amberfs-0123456789abcdeF", directory);
+	snprintf(where, sizeof(where), "%s/amberfs-0123456789abcdeF",
+			directory);
 	assert_int_equal(mkdir(where, 0700), 0);
 	assert_int_equal(utime(where, &old), 0);
 	assert_int_equal(scratch_dead(directory, on_dead, &seen), 0);
@@ -219,23 +227,26 @@ static void test_places(void **state)
 	char long_dir[256];
 	(void)state;
 	assert_int_equal(scratch_make(&scratch, "/nowhere/at/all", geteuid(),
-					 getegid()), -ENOENT);
+					 getegid()),
+			-ENOENT);
 	snprintf(long_dir, sizeof(long_dir), "%s/%060d%020d", directory, 0, 0);
 	assert_int_equal(mkdir(long_dir, 0700), 0);
 	assert_int_equal(scratch_make(&scratch, long_dir, geteuid(), getegid()),
 			-ENAMETOOLONG);
 	assert_non_null(strstr(error_text(-ENAMETOOLONG), "--scratch-dir"));
 	assert_int_equal(rmdir(long_dir), 0);
-	assert_false(scratch_is_socket("/var/tmp/amberfs-0123456789abcdef/nbd"));
+	assert_false(scratch_is_socket(
+			"/var/tmp/amberfs-0123456789abcdef/nbd"));
 	assert_false(scratch_is_socket("amberfs-0123456789abcdef/q/nbd"));
 	assert_true(scratch_is_socket("/amberfs-0123456789abcdef/q/nbd"));
 }
 
 static void test_job_xml(void **state)
 {
-	struct live_disk disks[] = { { .target = "vd<a>", .since = "old",
-					     .track = true },
-		{ .target = "v\"d'b" } };
+	struct live_disk disks[] = {
+		{ .target = "vd<a>", .since = "old", .track = true },
+		{ .target = "v\"d'b" }
+	};
 	char *files[] = { (char *)"/s/a&b", (char *)"/s/2" };
 	char *xml = job_xml_backup("/a \"b\"/nbd", disks, files, 2);
 	char *socket = NULL;
@@ -255,9 +266,11 @@ static void test_job_xml(void **state)
 	assert_non_null(strstr(xml, "checkpoint=\"no\" name=\"v&quot;"));
 	free(xml);
 	assert_int_equal(job_xml_socket(&socket, "<domain/>"), -EBADMSG);
-	assert_int_equal(job_xml_socket(&socket, "<domainbackup>"
-						 "<server transport='tcp'/>"
-						 "</domainbackup>"), 0);
+	assert_int_equal(job_xml_socket(&socket,
+					 "<domainbackup>"
+					 "<server transport='tcp'/>"
+					 "</domainbackup>"),
+			0);
 	assert_null(socket);
 }
 
@@ -280,7 +293,7 @@ static struct guest_facts facts_of(const char *inside)
 static void test_guest_xml(void **state)
 {
 	struct guest_facts f = facts_of(LABEL("dac", "+64055:+107")
-			LABEL("apparmor", "libvirt-1"));
+					LABEL("apparmor", "libvirt-1"));
 	(void)state;
 	assert_true(f.has_owner && f.owner == 64055 && f.group == 107);
 	assert_true(f.apparmor && f.agent == AGENT_NONE);

@@ -43,13 +43,15 @@ static void check_round_trip(bool encrypted, size_t len)
 		assert_int_equal(memcmp(box + SEAL_NONCE_SIZE, plain, len) != 0,
 				encrypted);
 	assert_int_equal(seal_open(seal, SEAL_DATA, back, box,
-			len + SEAL_OVERHEAD, ad, sizeof(ad)), 0);
+					 len + SEAL_OVERHEAD, ad, sizeof(ad)),
+			0);
 	assert_memory_equal(back, plain, len);
 	/* In place, both ways. */
 	memcpy(box + SEAL_NONCE_SIZE, plain, len);
 	seal_box(seal, SEAL_DATA, box, box + SEAL_NONCE_SIZE, len, NULL, 0);
 	assert_int_equal(seal_open(seal, SEAL_DATA, box + SEAL_NONCE_SIZE, box,
-			len + SEAL_OVERHEAD, NULL, 0), 0);
+					 len + SEAL_OVERHEAD, NULL, 0),
+			0);
 	assert_memory_equal(box + SEAL_NONCE_SIZE, plain, len);
 	free(plain);
 	free(back);
@@ -155,20 +157,25 @@ static void test_known_answers(void **state)
 	uint8_t hash[64], mac[MAC_SIZE];
 	(void)state;
 	seal_hash(hash, 64, "abc", 3);
-	assert_hex(hash, 64, "ba80a53f981c4d0d6a2797b69f12f6e94c212f14685ac4b74"
+	assert_hex(hash, 64,
+			"ba80a53f981c4d0d6a2797b69f12f6e94c212f14685ac4b74"
 			"b12bb6fdbffa2d17d87c5392aab792dc252d5de4533cc95"
 			"18d38aa8dbf1925ab92386edd4009923");
 	seal_id(seal, ID_CHUNK, &id, "abc", 3);
-	assert_hex(id.b, ID_SIZE, "29b221784a4877ae2ae511bc04f5fb0d"
+	assert_hex(id.b, ID_SIZE,
+			"29b221784a4877ae2ae511bc04f5fb0d"
 			"1dc5413a8ef8029c3f471ed385383193");
 	seal_id(seal, ID_NODE, &id, "abc", 3);
-	assert_hex(id.b, ID_SIZE, "94e7a80a4f3fcc800226bc219ef83f0a"
+	assert_hex(id.b, ID_SIZE,
+			"94e7a80a4f3fcc800226bc219ef83f0a"
 			"1d082fcdc7ff9bacd2a1fd05e9be9999");
 	seal_id(seal, ID_SNAPSHOT, &id, "abc", 3);
-	assert_hex(id.b, ID_SIZE, "d9857163be06f12a3f45125044e2699d"
+	assert_hex(id.b, ID_SIZE,
+			"d9857163be06f12a3f45125044e2699d"
 			"ce69100ec4f617444ee2cb673a990902");
 	seal_config_mac(seal, mac, "abc", 3);
-	assert_hex(mac, MAC_SIZE, "6970e9a38ed4d7210f36532f9682bee4"
+	assert_hex(mac, MAC_SIZE,
+			"6970e9a38ed4d7210f36532f9682bee4"
 			"86e4ac7d836fbb226b62b3577315e197");
 	assert_int_equal(seal_cut_seed(seal), UINT64_C(0x71a0c444787eb69a));
 	seal_free(seal);
@@ -182,8 +189,11 @@ static void test_known_checksum(void **state)
 	uint8_t box[SEAL_OVERHEAD + 3];
 	(void)state;
 	seal_box(seal, SEAL_DATA, box, "abc", 3, "ad", 2);
-	assert_hex(box, sizeof(box), "000000000000000000000000000000000000000000"
-			"000000" "616263" "75635d9620a24b2ac4fd01ca7325c0c0");
+	assert_hex(box, sizeof(box),
+			"000000000000000000000000000000000000000000"
+			"000000"
+			"616263"
+			"75635d9620a24b2ac4fd01ca7325c0c0");
 	seal_free(seal);
 }
 
@@ -243,8 +253,7 @@ static void check_wrapping(const struct kdf_cost *cost)
 	assert_int_equal(seal_unwrap(back, other, wrapped, ad, sizeof(ad)),
 			-EKEYREJECTED);
 	assert_int_equal(back[0], 0);
-	assert_int_equal(seal_unwrap(back, kek, wrapped, ad, 1),
-			-EKEYREJECTED);
+	assert_int_equal(seal_unwrap(back, kek, wrapped, ad, 1), -EKEYREJECTED);
 	wrapped[40] ^= 1;
 	assert_int_equal(seal_unwrap(back, kek, wrapped, ad, sizeof(ad)),
 			-EKEYREJECTED);

@@ -36,7 +36,8 @@ static int setup(void **state)
 	assert_int_equal(seal_global_init(), 0);
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	assert_int_equal(directory_make(f->directory, below, "test_session"), 0);
+	assert_int_equal(directory_make(f->directory, below, "test_session"),
+			0);
 	snprintf(f->path, sizeof(f->path), "%s/repo", f->directory);
 	config_defaults(&c, false);
 	assert_int_equal(repository_init(f->path, &o, &c), 0);
@@ -124,10 +125,10 @@ static void test_ended_is_unseen(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-				test_seen_at_any_instant, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-				test_ended_is_unseen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seen_at_any_instant, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(test_ended_is_unseen, setup,
+				teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

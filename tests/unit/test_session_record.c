@@ -22,10 +22,16 @@ static void check_round_trip(enum session_kind kind, const char *activity)
 {
 	struct id roots[2];
 	struct pack_id held[1] = { { { 0xcd, 1 } } };
-	struct session_record r = { .kind = kind, .started = 1795406400,
-		.host = strdup("host"), .pid = 4711, .root_count = 2,
-		.roots = roots, .acknowledged = kind, .held_count = kind % 2,
-		.held = held }, back;
+	struct session_record r = { .kind = kind,
+		.started = 1795406400,
+		.host = strdup("host"),
+		.pid = 4711,
+		.root_count = 2,
+		.roots = roots,
+		.acknowledged = kind,
+		.held_count = kind % 2,
+		.held = held },
+			      back;
 	memset(roots, 0xab, sizeof(roots));
 	r.activity = activity == NULL ? NULL : strdup(activity);
 	json_t *json = session_record_to_json(&r);
@@ -63,35 +69,38 @@ static void test_round_trip(void **state)
 	check_round_trip(SESSION_WRITE, NULL);
 }
 
-static const char valid[] = "{\"host\":\"h\",\"kind\":\"backup\",\"pid\":1,"
+static const char valid[] =
+		"{\"host\":\"h\",\"kind\":\"backup\",\"pid\":1,"
 		"\"roots\":[\"" ROOT "\"],\"started\":5,\"later\":{}}";
 
 static void test_refusals(void **state)
 {
 	static const char *const bad[] = {
-		"", "[]", "{}",
+		"",
+		"[]",
+		"{}",
 		"{\"host\":\"h\",\"kind\":\"b\",\"pid\":1,\"roots\":[],"
-			"\"started\":5}",
+		"\"started\":5}",
 		"{\"host\":\"/\",\"kind\":\"backup\",\"pid\":1,\"roots\":[],"
-			"\"started\":5}",
+		"\"started\":5}",
 		"{\"host\":\"h\",\"kind\":\"backup\",\"pid\":-1,\"roots\":[],"
-			"\"started\":5}",
+		"\"started\":5}",
 		"{\"host\":\"h\",\"kind\":\"backup\",\"pid\":1,"
-			"\"started\":5}",
+		"\"started\":5}",
 		"{\"host\":\"h\",\"kind\":\"backup\",\"pid\":1,\"roots\":[1],"
-			"\"started\":5}",
+		"\"started\":5}",
 		"{\"host\":\"h\",\"kind\":\"backup\",\"pid\":1,"
-			"\"roots\":[\"ab\"],\"started\":5}",
+		"\"roots\":[\"ab\"],\"started\":5}",
 		"{\"host\":\"h\",\"kind\":\"backup\",\"pid\":1,"
-			"\"roots\":[\"" ROOT "\",\"0000000000000000000000000000"
-			"000000000000000000000000000000000000\"],"
-			"\"started\":5}",
+		"\"roots\":[\"" ROOT "\",\"0000000000000000000000000000"
+		"000000000000000000000000000000000000\"],"
+		"\"started\":5}",
 		"{\"host\":\"h\",\"kind\":\"backup\",\"pid\":1,\"roots\":[],"
-			"\"started\":253402300800}",
+		"\"started\":253402300800}",
 		"{\"host\":\"h\",\"kind\":\"backup\",\"pid\":1,\"roots\":[],"
-			"\"started\":5,\"acknowledged\":0}",
+		"\"started\":5,\"acknowledged\":0}",
 		"{\"host\":\"h\",\"kind\":\"backup\",\"pid\":1,\"roots\":[],"
-			"\"started\":5,\"held\":[\"ab\"]}",
+		"\"started\":5,\"held\":[\"ab\"]}",
 	};
 	struct session_record r;
 	(void)state;

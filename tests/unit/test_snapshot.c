@@ -15,7 +15,8 @@
 
 #define TIME 1795406400 /* 20261123T040000Z */
 #define OBJECT "snapshots/vm%2F1/20261123T040000Z"
-#define ZEROS_62 "00000000000000000000000000000000000000000000000000000000000000"
+#define ZEROS_62                                                               \
+	"00000000000000000000000000000000000000000000000000000000000000"
 
 static const uint8_t master[MASTER_KEY_SIZE] = { 1, 2, 3 };
 static struct seal *seal;
@@ -180,13 +181,16 @@ static void test_id_covers_name_and_bytes(void **state)
 	struct id id;
 	(void)state;
 	assert_int_equal(snapshot_json_derive_id(&id, seal, OBJECT, text,
-			strlen(text)), 0);
+					 strlen(text)),
+			0);
 	assert_true(id_equal(&id, &snap->id));
 	assert_int_equal(snapshot_json_derive_id(&id, seal, OBJECT "x", text,
-			strlen(text)), 0);
+					 strlen(text)),
+			0);
 	assert_false(id_equal(&id, &snap->id));
 	assert_int_equal(snapshot_json_derive_id(&id, seal, OBJECT, text,
-			strlen(text) - 1), 0);
+					 strlen(text) - 1),
+			0);
 	assert_false(id_equal(&id, &snap->id));
 	free(text);
 	snapshot_free(snap);
@@ -233,7 +237,8 @@ static void assert_bad(const char *text, const char *member)
 {
 	struct snapshot *snap;
 	assert_int_equal(snapshot_json_decode(&snap, seal, OBJECT, text,
-			strlen(text)), -EBADMSG);
+					 strlen(text)),
+			-EBADMSG);
 	assert_null(snap);
 	const char *why = error_text(-EBADMSG);
 	if (strstr(why, member) == NULL || strstr(why, OBJECT) == NULL)
@@ -249,8 +254,8 @@ static char *changed(bool in_file, const char *key, const char *value)
 	if (in_file)
 		at = json_array_get(json_object_get(json, "files"), 0);
 	if (value != NULL)
-		json_object_set_new(at, key, json_loads(value,
-				JSON_DECODE_ANY, NULL));
+		json_object_set_new(at, key,
+				json_loads(value, JSON_DECODE_ANY, NULL));
 	else
 		json_object_del(at, key);
 	free(text);
@@ -269,26 +274,46 @@ static void refuse(bool in_file, const char *key, const char *value)
 static void test_bad_heads(void **state)
 {
 	static const char *const bad[][2] = {
-		{ "source", NULL }, { "source", "3" }, { "source", "\"\"" },
-		{ "source", "\"vm\"" }, { "source", "\"..\"" },
-		{ "source", "\"a/b\"" }, { "source", "\"a%2fb\"" },
-		{ "kind", NULL }, { "kind", "\"tape\"" }, { "kind", "1" },
-		{ "time", NULL }, { "time", "\"20261123T040001Z\"" },
-		{ "time", "\"tomorrow\"" }, { "time", "1795406400" },
-		{ "started_ns", NULL }, { "started_ns", "1.0" },
-		{ "sequence", "0" }, { "sequence", "-1" },
-		{ "sequence", "\"4\"" }, { "predecessor", "\"11\"" },
+		{ "source", NULL },
+		{ "source", "3" },
+		{ "source", "\"\"" },
+		{ "source", "\"vm\"" },
+		{ "source", "\"..\"" },
+		{ "source", "\"a/b\"" },
+		{ "source", "\"a%2fb\"" },
+		{ "kind", NULL },
+		{ "kind", "\"tape\"" },
+		{ "kind", "1" },
+		{ "time", NULL },
+		{ "time", "\"20261123T040001Z\"" },
+		{ "time", "\"tomorrow\"" },
+		{ "time", "1795406400" },
+		{ "started_ns", NULL },
+		{ "started_ns", "1.0" },
+		{ "sequence", "0" },
+		{ "sequence", "-1" },
+		{ "sequence", "\"4\"" },
+		{ "predecessor", "\"11\"" },
 		{ "predecessor", "\"zz" ZEROS_62 "\"" },
-		{ "predecessor", "7" }, { "origin", "\"11\"" },
-		{ "origin", "{}" }, { "origin", "{\"repository\":\"12\"}" },
-		{ "origin", "null" }, { "host", NULL },
-		{ "host", "\"a\\u001b[31m\"" }, { "uuid", "\"a b\"" },
-		{ "consistency", "null" }, { "read_bytes", "-1" },
-		{ "new_bytes", NULL }, { "stored_bytes", "true" },
-		{ "skipped", "{}" }, { "skipped", "[1]" },
+		{ "predecessor", "7" },
+		{ "origin", "\"11\"" },
+		{ "origin", "{}" },
+		{ "origin", "{\"repository\":\"12\"}" },
+		{ "origin", "null" },
+		{ "host", NULL },
+		{ "host", "\"a\\u001b[31m\"" },
+		{ "uuid", "\"a b\"" },
+		{ "consistency", "null" },
+		{ "read_bytes", "-1" },
+		{ "new_bytes", NULL },
+		{ "stored_bytes", "true" },
+		{ "skipped", "{}" },
+		{ "skipped", "[1]" },
 		{ "skipped", "[{\"target\":\"a\"}]" },
 		{ "skipped", "[{\"target\":\"/\",\"reason\":\"\"}]" },
-		{ "files", NULL }, { "files", "{}" }, { "files", "[[]]" },
+		{ "files", NULL },
+		{ "files", "{}" },
+		{ "files", "[[]]" },
 		{ "files", "[null]" },
 	};
 	(void)state;
@@ -299,23 +324,42 @@ static void test_bad_heads(void **state)
 static void test_bad_files(void **state)
 {
 	static const char *const bad[][2] = {
-		{ "name", NULL }, { "name", "\"\"" }, { "name", "\".\"" },
-		{ "name", "\"..\"" }, { "name", "\"a/b\"" },
-		{ "name", "\"%41\"" }, { "name", "\"snapshot.json\"" },
-		{ "name", "\"domain.xml\"" }, { "name", "\"a%~b\"" },
-		{ "kind", "\"pipe\"" }, { "size", "-1" },
-		{ "size", "140737488355329" }, { "size", "1e3" },
-		{ "mode", "4096" }, { "mode", "-1" }, { "mtime_ns", NULL },
-		{ "root", NULL }, { "root", "\"ab\"" }, { "root", "\"\"" },
-		{ "data_bytes", "0" }, { "data_bytes", "50331654" },
-		{ "data_bytes", "131073" }, { "data_bytes", "4096" },
-		{ "clusters", "0" }, { "clusters", "1" },
-		{ "clusters", "4294967296" }, { "clusters", "770" },
-		{ "source_path", "\"/etc\"" }, { "format", "\"a b\"" },
-		{ "target", "1" }, { "reading", "[]" },
-		{ "identities", "{}" }, { "identities", "[{}]" },
+		{ "name", NULL },
+		{ "name", "\"\"" },
+		{ "name", "\".\"" },
+		{ "name", "\"..\"" },
+		{ "name", "\"a/b\"" },
+		{ "name", "\"%41\"" },
+		{ "name", "\"snapshot.json\"" },
+		{ "name", "\"domain.xml\"" },
+		{ "name", "\"a%~b\"" },
+		{ "kind", "\"pipe\"" },
+		{ "size", "-1" },
+		{ "size", "140737488355329" },
+		{ "size", "1e3" },
+		{ "mode", "4096" },
+		{ "mode", "-1" },
+		{ "mtime_ns", NULL },
+		{ "root", NULL },
+		{ "root", "\"ab\"" },
+		{ "root", "\"\"" },
+		{ "data_bytes", "0" },
+		{ "data_bytes", "50331654" },
+		{ "data_bytes", "131073" },
+		{ "data_bytes", "4096" },
+		{ "clusters", "0" },
+		{ "clusters", "1" },
+		{ "clusters", "4294967296" },
+		{ "clusters", "770" },
+		{ "source_path", "\"/etc\"" },
+		{ "format", "\"a b\"" },
+		{ "target", "1" },
+		{ "reading", "[]" },
+		{ "identities", "{}" },
+		{ "identities", "[{}]" },
 		{ "identities", "[[]]" },
-		{ "identities", "[{\"device\":1,\"inode\":1,\"size\":-1,"
+		{ "identities",
+				"[{\"device\":1,\"inode\":1,\"size\":-1,"
 				"\"mtime_ns\":0,\"ctime_ns\":0}]" },
 	};
 	(void)state;
@@ -375,14 +419,15 @@ static void test_damaged_bytes(void **state)
 		for (const char *t = tries; *t != '\0'; t++) {
 			struct snapshot *snap;
 			text[i] = *t;
-			int err = snapshot_json_decode(&snap, seal, OBJECT, text,
-					len);
+			int err = snapshot_json_decode(&snap, seal, OBJECT,
+					text, len);
 			assert_true(err == 0 || err == -EBADMSG);
 			snapshot_free(snap);
 		}
 		text[i] = old;
 		struct snapshot *snap;
-		assert_int_equal(snapshot_json_decode(&snap, seal, OBJECT, text, i),
+		assert_int_equal(snapshot_json_decode(&snap, seal, OBJECT, text,
+						 i),
 				-EBADMSG);
 	}
 	free(text);

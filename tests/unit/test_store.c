@@ -53,7 +53,8 @@ static void put(struct store *store, const char *name, const char *text)
 	assert_int_equal(store_put(store, name, text, strlen(text), true), 0);
 }
 
-static void assert_holds(struct store *store, const char *name, const char *text)
+static void assert_holds(struct store *store, const char *name,
+		const char *text)
 {
 	void *data;
 	size_t len;
@@ -354,8 +355,8 @@ static void *read_and_forget(void *arg)
 		int n = i * 31 % 80;
 		snprintf(name, sizeof(name), "packs/%02x/%04d", n, n);
 		snprintf(text, sizeof(text), "%04d", n);
-		if (store_get_range(f->s, name, buf, 4, 0) != 4 ||
-				memcmp(buf, text, 4) != 0)
+		if (store_get_range(f->s, name, buf, 4, 0) != 4
+				|| memcmp(buf, text, 4) != 0)
 			return arg;
 		if (i % 5 == 0)
 			store_forget(f->s, name);
@@ -468,12 +469,12 @@ static void hold_until_killed(const char *repo, int ready)
 	struct store *store;
 	struct lease *lease;
 	struct store_put *put;
-	if (store_open_local(&store, repo) == 0 &&
-			lease_acquire(store, ID_A, &lease) == 0) {
+	if (store_open_local(&store, repo) == 0
+			&& lease_acquire(store, ID_A, &lease) == 0) {
 		store_set_owner(store, ID_A);
-		if (store_put_begin(store, &put, PACK) == 0 &&
-				store_put_write(put, "half", 4) == 0 &&
-				write(ready, "x", 1) == 1)
+		if (store_put_begin(store, &put, PACK) == 0
+				&& store_put_write(put, "half", 4) == 0
+				&& write(ready, "x", 1) == 1)
 			pause();
 	}
 	_exit(1);

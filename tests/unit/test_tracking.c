@@ -55,8 +55,10 @@ static int setup(void **state)
 {
 	static struct world w;
 	w = (struct world){ .disk = { .target = "vda",
-		.path = "/images/a b.qcow2", .reading = "chain",
-		.size = 3 << 20, .identity_count = 2 } };
+					    .path = "/images/a b.qcow2",
+					    .reading = "chain",
+					    .size = 3 << 20,
+					    .identity_count = 2 } };
 	tracking_fresh_name(w.token, repo_id);
 	w.snap = snapshot_new();
 	w.snap->uuid = strdup(UUID);
@@ -69,10 +71,10 @@ static int setup(void **state)
 	w.record->checkpoint = strdup(w.token);
 	w.record->identity_count = 2;
 	w.record->identities = calloc(2, sizeof(struct file_identity));
-	w.record->identities[0] = (struct file_identity){ .device = 7,
-		.inode = 8 };
-	w.record->identities[1] = (struct file_identity){ true, 7, 9, 100, 5,
-		6 };
+	w.record->identities[0] =
+			(struct file_identity){ .device = 7, .inode = 8 };
+	w.record->identities[1] =
+			(struct file_identity){ true, 7, 9, 100, 5, 6 };
 	w.now[0] = (struct file_identity){ true, 7, 8, 4000, 70, 71 };
 	w.now[1] = w.record->identities[1];
 	w.disk.identities = w.now;
@@ -229,17 +231,28 @@ static void test_image(void **state)
 	struct chain_file f = { .format = (char *)"qcow2" };
 	const char *t = "amberfs-0123abcd-0123456789abcdef";
 	(void)state;
-	assert_string_equal(why_not(&f, t, "[{\"name\": \"other\", \"flags\": "
-			"[]}, {\"name\": \"amberfs-0123abcd-0123456789abcdef\","
-			" \"flags\": [\"auto\"], \"granularity\": 65536}]"), "");
+	assert_string_equal(
+			why_not(&f, t,
+					"[{\"name\": \"other\", \"flags\": "
+					"[]}, {\"name\": "
+					"\"amberfs-0123abcd-0123456789abcdef\","
+					" \"flags\": [\"auto\"], "
+					"\"granularity\": 65536}]"),
+			"");
 	assert_true(tracking_image_lists_ours(&f, repo_id));
 	assert_false(tracking_image_lists_ours(&f, other_id));
-	assert_non_null(strstr(why_not(&f, t, "[{\"name\": "
-			"\"amberfs-0123abcd-0123456789abcdef\", \"flags\": "
-			"[\"in-use\", \"auto\"]}]"), "closed"));
-	assert_non_null(strstr(why_not(&f, t, "[{\"name\": "
-			"\"amberfs-0123abcd-0123456789abcdef\", \"flags\": "
-			"[]}]"), "off"));
+	assert_non_null(strstr(why_not(&f, t,
+					       "[{\"name\": "
+					       "\"amberfs-0123abcd-"
+					       "0123456789abcdef\", \"flags\": "
+					       "[\"in-use\", \"auto\"]}]"),
+			"closed"));
+	assert_non_null(strstr(why_not(&f, t,
+					       "[{\"name\": "
+					       "\"amberfs-0123abcd-"
+					       "0123456789abcdef\", \"flags\": "
+					       "[]}]"),
+			"off"));
 	assert_non_null(strstr(why_not(&f, t, "[]"), "missing"));
 	assert_non_null(strstr(why_not(&f, t, "[7, {}, {\"name\": 1}]"),
 			"missing"));

@@ -34,7 +34,8 @@ static void random_frame(struct trailer *trailer, uint64_t *offset)
 		.compression = number() % 2 ? FRAME_ZSTD : FRAME_STORED,
 	};
 	for (uint32_t i = 0; i < frame->chunk_count; i++) {
-		struct chunk_entry *chunk = &trailer->chunks[trailer->chunk_count++];
+		struct chunk_entry *chunk =
+				&trailer->chunks[trailer->chunk_count++];
 		chunk->frame = trailer->frame_count;
 		chunk->offset = frame->plain_len;
 		chunk->len = 1 + number() % 50000;
@@ -62,7 +63,8 @@ static struct trailer *random_trailer(uint64_t *frames_end)
 }
 
 /* What users of a decoded trailer rely on. */
-static void assert_holds_together(const struct trailer *trailer, uint64_t frames_end)
+static void assert_holds_together(const struct trailer *trailer,
+		uint64_t frames_end)
 {
 	uint64_t offset = PACK_HEADER_SIZE;
 	uint32_t chunk = 0;
@@ -95,7 +97,8 @@ static void test_round_trip(void **state)
 		struct trailer *trailer = random_trailer(&end), *back;
 		assert_int_equal(trailer_encode(trailer, &bytes, &len), 0);
 		assert_int_equal(trailer_decode(&back, &pack, PACK_TREE, bytes,
-				len, end), 0);
+						 len, end),
+				0);
 		assert_int_equal(back->kind, PACK_TREE);
 		assert_memory_equal(&back->pack, &pack, sizeof(pack));
 		assert_int_equal(back->frame_count, trailer->frame_count);
@@ -178,7 +181,8 @@ static void make_one(uint8_t out[ONE_LEN])
 static int decode_one(const uint8_t *bytes, uint64_t end)
 {
 	struct trailer *trailer;
-	int err = trailer_decode(&trailer, &pack, PACK_DATA, bytes, ONE_LEN, end);
+	int err = trailer_decode(&trailer, &pack, PACK_DATA, bytes, ONE_LEN,
+			end);
 	trailer_free(trailer);
 	return err;
 }
@@ -189,13 +193,30 @@ static void test_each_rule(void **state)
 		unsigned at;
 		uint32_t value;
 	} bad[] = {
-		{ 0, 0 }, { 0, 2 }, { 0, UINT32_MAX }, { 4, 0 }, { 4, 2 },
-		{ 4, UINT32_MAX }, { 8, 0 }, { 8, SEAL_OVERHEAD },
-		{ 8, 99 + SEAL_OVERHEAD }, { 8, 101 + SEAL_OVERHEAD },
-		{ 8, UINT32_MAX }, { 12, 0 }, { 12, 99 }, { 12, 101 },
-		{ 12, FRAME_PLAIN_MAX + 1 }, { 12, UINT32_MAX }, { 16, 1 },
-		{ 16, 0xffff }, { 16, 2u << 16 }, { 16, 1u << 24 }, { 52, 0 },
-		{ 52, 99 }, { 52, 101 }, { 52, UINT32_MAX },
+		{ 0, 0 },
+		{ 0, 2 },
+		{ 0, UINT32_MAX },
+		{ 4, 0 },
+		{ 4, 2 },
+		{ 4, UINT32_MAX },
+		{ 8, 0 },
+		{ 8, SEAL_OVERHEAD },
+		{ 8, 99 + SEAL_OVERHEAD },
+		{ 8, 101 + SEAL_OVERHEAD },
+		{ 8, UINT32_MAX },
+		{ 12, 0 },
+		{ 12, 99 },
+		{ 12, 101 },
+		{ 12, FRAME_PLAIN_MAX + 1 },
+		{ 12, UINT32_MAX },
+		{ 16, 1 },
+		{ 16, 0xffff },
+		{ 16, 2u << 16 },
+		{ 16, 1u << 24 },
+		{ 52, 0 },
+		{ 52, 99 },
+		{ 52, 101 },
+		{ 52, UINT32_MAX },
 	};
 	uint8_t one[ONE_LEN];
 	(void)state;
@@ -220,8 +241,8 @@ static void test_header(void **state)
 	bool encrypted;
 	(void)state;
 	pack_header_encode(header, repo_id, PACK_TREE, true);
-	assert_int_equal(pack_header_decode(header, repo_id, &kind,
-			&encrypted), 0);
+	assert_int_equal(pack_header_decode(header, repo_id, &kind, &encrypted),
+			0);
 	assert_int_equal(kind, PACK_TREE);
 	assert_true(encrypted);
 	assert_int_equal(pack_header_decode(header, other, &kind, &encrypted),
@@ -229,7 +250,8 @@ static void test_header(void **state)
 	for (int i = 0; i < PACK_HEADER_SIZE; i++) {
 		header[i] ^= 0x40;
 		assert_int_equal(pack_header_decode(header, repo_id, &kind,
-				&encrypted), -EBADMSG);
+						 &encrypted),
+				-EBADMSG);
 		header[i] ^= 0x40;
 	}
 }
@@ -261,7 +283,8 @@ static void test_names(void **state)
 	struct pack_id back;
 	(void)state;
 	pack_name(name, &pack);
-	assert_string_equal(name, "packs/3f/"
+	assert_string_equal(name,
+			"packs/3f/"
 			"3fa00100000000000000000000000000");
 	assert_int_equal(pack_name_parse(&back, name), 0);
 	assert_memory_equal(&back, &pack, sizeof(pack));

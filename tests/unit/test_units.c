@@ -61,7 +61,7 @@ static void test_age(void **state)
 		{ "2w", 14 * 86400, "14 days" },
 		{ "1m", 31 * 86400, "31 days" },
 		{ "1y5m7d2h", (366 + 5 * 31 + 7) * 86400 + 7200,
-			"528 days 2 h" },
+				"528 days 2 h" },
 		{ "100y", AGE_MAX, "36600 days" },
 	};
 	static const char *const bad[] = { "", "30", "d", "-1d", "1d1", "1d1d",

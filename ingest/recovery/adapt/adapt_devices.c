@@ -16,7 +16,8 @@ static void leave_out(struct adapt *adapt, xmlNode *n, const char *why)
 {
 	CLEANUP_XML_TEXT xmlChar *type = adapt_tree_get(n, "type");
 	adapt_tree_note(adapt, "%s%s%s left out: %s", (const char *)n->name,
-			type != NULL ? " " : "", type != NULL ? (const char *)type : "", why);
+			type != NULL ? " " : "",
+			type != NULL ? (const char *)type : "", why);
 	adapt_tree_remove(n);
 }
 
@@ -49,8 +50,11 @@ static void interface(struct adapt *adapt, xmlNode *n)
 		return;
 	new_port(n);
 	if (adapt_tree_one_of(n, "type", exclusive_nets))
-		adapt_tree_note(adapt, "interface %s: only one domain at a time can have "
-			      "it", type != NULL ? (const char *)type : "");
+		adapt_tree_note(adapt,
+				"interface %s: only one domain at a time can "
+				"have "
+				"it",
+				type != NULL ? (const char *)type : "");
 }
 
 /* --- graphics and sound --- */
@@ -62,10 +66,10 @@ static const char *const no_port[] = { "socket", "none", NULL };
 static bool without_port(struct adapt *adapt, xmlNode *graphics)
 {
 	bool found = false;
-	if (xmlHasProp(graphics, (const xmlChar *)"socket") != NULL &&
-			domain_doc_child(graphics, "listen") == NULL)
-		adapt_tree_set(adapt, adapt_tree_add(adapt, graphics, "listen"), "type",
-				"socket");
+	if (xmlHasProp(graphics, (const xmlChar *)"socket") != NULL
+			&& domain_doc_child(graphics, "listen") == NULL)
+		adapt_tree_set(adapt, adapt_tree_add(adapt, graphics, "listen"),
+				"type", "socket");
 	adapt_tree_unset(graphics, "socket");
 	for (xmlNode *n = graphics->children; n != NULL; n = n->next) {
 		if (!domain_doc_is(n, "listen"))
@@ -126,7 +130,8 @@ static void audio(struct adapt *adapt, xmlNode *n)
 		adapt_tree_remove(n->children);
 	adapt_tree_set(adapt, n, "type", "none");
 	for (const char *const *p = (const char *const[]){ "serverName",
-			"runtimeDir", "device", "dev", "driver", "path", NULL };
+			     "runtimeDir", "device", "dev", "driver", "path",
+			     NULL };
 			*p != NULL; p++)
 		adapt_tree_unset(n, *p);
 }
@@ -138,14 +143,16 @@ static void hostdev(struct adapt *adapt, xmlNode *n)
 	if (adapt->o->isolated)
 		leave_out(adapt, n, "it is a device of the host");
 	else if (adapt->beside)
-		adapt_tree_note(adapt, "%s: only one domain at a time can have it",
+		adapt_tree_note(adapt,
+				"%s: only one domain at a time can have it",
 				(const char *)n->name);
 }
 
 /* Of the person who looks at it, or of the host. */
 static void redirected(struct adapt *adapt, xmlNode *n)
 {
-	if (adapt->o->isolated || !domain_doc_attribute_is(n, "type", "spicevmc"))
+	if (adapt->o->isolated
+			|| !domain_doc_attribute_is(n, "type", "spicevmc"))
 		hostdev(adapt, n);
 }
 
@@ -160,8 +167,11 @@ static void shared(struct adapt *adapt, xmlNode *n)
 	if (adapt->o->isolated)
 		leave_out(adapt, n, "it is shared with the host");
 	else if (adapt->beside)
-		adapt_tree_note(adapt, "%s: shared with the original, and not as it was "
-			      "in the snapshot", (const char *)n->name);
+		adapt_tree_note(adapt,
+				"%s: shared with the original, and not as it "
+				"was "
+				"in the snapshot",
+				(const char *)n->name);
 }
 
 static void lease(struct adapt *adapt, xmlNode *n)
@@ -178,7 +188,8 @@ static void vsock(struct adapt *adapt, xmlNode *n)
 	} else if (adapt->beside && cid != NULL) {
 		adapt_tree_unset(cid, "address");
 		adapt_tree_set(adapt, cid, "auto", "yes");
-		adapt_tree_note(adapt, "vsock: another address, chosen by libvirt");
+		adapt_tree_note(adapt,
+				"vsock: another address, chosen by libvirt");
 	}
 }
 
@@ -189,7 +200,8 @@ static void memory(struct adapt *adapt, xmlNode *n)
 	if (adapt->o->memory)
 		leave_out(adapt, n, "the size of the memory is given");
 	else if (adapt->beside && domain_doc_child(source, "path") != NULL)
-		leave_out(adapt, n, "its file is the original's and not in the "
+		leave_out(adapt, n,
+				"its file is the original's and not in the "
 				"snapshot");
 }
 
@@ -211,16 +223,18 @@ static void tpm(struct adapt *adapt, xmlNode *n)
 		return;
 	if (adapt->o->isolated)
 		adapt_tree_drop(backend, "encryption");
-	adapt_tree_note(adapt, "the TPM is new and empty: what the guest sealed in the "
-		      "original's (keys of its disks) must be unlocked in "
-		      "another way");
+	adapt_tree_note(adapt,
+			"the TPM is new and empty: what the guest sealed in "
+			"the "
+			"original's (keys of its disks) must be unlocked in "
+			"another way");
 }
 
 static void rng(struct adapt *adapt, xmlNode *n)
 {
 	xmlNode *backend = domain_doc_child(n, "backend");
-	if (!adapt->o->isolated ||
-			!domain_doc_attribute_is(backend, "model", "egd"))
+	if (!adapt->o->isolated
+			|| !domain_doc_attribute_is(backend, "model", "egd"))
 		return;
 	adapt_tree_remove(backend);
 	backend = adapt_tree_add(adapt, n, "backend");
@@ -258,7 +272,8 @@ static void emulator(struct adapt *adapt, xmlNode *n)
 {
 	CLEANUP_XML_TEXT xmlChar *path = xmlNodeGetContent(n);
 	(void)adapt;
-	for (const char *const *p = usual_emulators; path != NULL && *p != NULL; p++)
+	for (const char *const *p = usual_emulators; path != NULL && *p != NULL;
+			p++)
 		if (strncmp((const char *)path, *p, strlen(*p)) == 0) {
 			adapt_tree_remove(n);
 			return;
@@ -276,11 +291,11 @@ static const struct {
 	handler *handle;
 } handlers[] = {
 	{ "audio", audio },
-	{ "channel", keep },	/* adapt_ports */
+	{ "channel", keep }, /* adapt_ports */
 	{ "console", keep },
 	{ "controller", keep },
 	{ "crypto", keep },
-	{ "disk", keep },	/* adapt_disks */
+	{ "disk", keep }, /* adapt_disks */
 	{ "emulator", emulator },
 	{ "filesystem", shared },
 	{ "graphics", graphics },
@@ -292,7 +307,7 @@ static const struct {
 	{ "lease", lease },
 	{ "memballoon", keep },
 	{ "memory", memory },
-	{ "nvram", keep },	/* of POWER machines */
+	{ "nvram", keep }, /* of POWER machines */
 	{ "panic", keep },
 	{ "parallel", keep },
 	{ "pstore", pstore },
@@ -336,7 +351,8 @@ void adapt_devices(struct adapt *adapt, xmlNode *devices)
 {
 	bool had_network = domain_doc_child(devices, "interface") != NULL;
 	xmlNode *next = NULL;
-	for (xmlNode *n = devices != NULL ? devices->children : NULL; n != NULL; n = next) {
+	for (xmlNode *n = devices != NULL ? devices->children : NULL; n != NULL;
+			n = next) {
 		next = n->next;
 		if (n->type != XML_ELEMENT_NODE)
 			continue;
@@ -344,7 +360,8 @@ void adapt_devices(struct adapt *adapt, xmlNode *devices)
 		find(n)(adapt, n);
 	}
 	if (had_network && adapt->beside && !adapt->o->isolated)
-		adapt_tree_note(adapt, "it is on the original's networks: an address "
-			      "that is set inside the guest would be there "
-			      "twice");
+		adapt_tree_note(adapt,
+				"it is on the original's networks: an address "
+				"that is set inside the guest would be there "
+				"twice");
 }

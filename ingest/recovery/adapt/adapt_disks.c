@@ -14,7 +14,8 @@ static const char *const whereabouts[] = { "source", "backingStore", "mirror",
 
 static const char *const removable[] = { "cdrom", "floppy", NULL };
 
-static const struct adapt_disk *find(const struct adapt *adapt, const xmlNode *disk)
+static const struct adapt_disk *find(const struct adapt *adapt,
+		const xmlNode *disk)
 {
 	const xmlNode *target = domain_doc_child(disk, "target");
 	for (unsigned i = 0; i < adapt->o->disk_count; i++)
@@ -29,7 +30,8 @@ static void drop_whereabouts(xmlNode *disk)
 {
 	xmlNode *alias = domain_doc_child(disk, "alias");
 	CLEANUP_XML_TEXT xmlChar *name = adapt_tree_get(alias, "name");
-	bool chosen = name != NULL && strncmp((const char *)name, "ua-", 3) == 0;
+	bool chosen = name != NULL
+			&& strncmp((const char *)name, "ua-", 3) == 0;
 	if (chosen)
 		xmlUnlinkNode(alias);
 	adapt_tree_drop_all(disk, whereabouts);
@@ -41,8 +43,8 @@ static void set_source(struct adapt *adapt, xmlNode *parent, bool block,
 		const char *path)
 {
 	adapt_tree_set(adapt, parent, "type", block ? "block" : "file");
-	adapt_tree_set(adapt, adapt_tree_add(adapt, parent, "source"), block ? "dev" : "file",
-			path);
+	adapt_tree_set(adapt, adapt_tree_add(adapt, parent, "source"),
+			block ? "dev" : "file", path);
 }
 
 static void set_backing(struct adapt *adapt, xmlNode *disk,
@@ -51,7 +53,8 @@ static void set_backing(struct adapt *adapt, xmlNode *disk,
 	xmlNode *below = adapt_tree_add(adapt, disk, "backingStore");
 	if (d->backing_path == NULL)
 		return;
-	adapt_tree_set(adapt, adapt_tree_add(adapt, below, "format"), "type", d->backing_format);
+	adapt_tree_set(adapt, adapt_tree_add(adapt, below, "format"), "type",
+			d->backing_format);
 	set_source(adapt, below, false, d->backing_path);
 	adapt_tree_add(adapt, below, "backingStore");
 }
@@ -79,13 +82,18 @@ static void drop_modes(struct adapt *adapt, xmlNode *disk,
 	bool raw = d->backing_path == NULL && strcmp(d->format, "raw") == 0;
 	bool file = d->backing_path == NULL && !d->block_device;
 	if (!raw && adapt_tree_drop(disk, "shareable"))
-		adapt_tree_note(adapt, "%s was shareable: now it is not", d->target);
-	if (!file && adapt_tree_drop(disk, "transient") && !adapt->o->throw_away)
-		adapt_tree_note(adapt, "%s was transient: now what is written to it "
-			      "stays", d->target);
+		adapt_tree_note(adapt, "%s was shareable: now it is not",
+				d->target);
+	if (!file && adapt_tree_drop(disk, "transient")
+			&& !adapt->o->throw_away)
+		adapt_tree_note(adapt,
+				"%s was transient: now what is written to it "
+				"stays",
+				d->target);
 }
 
-static void place(struct adapt *adapt, xmlNode *disk, const struct adapt_disk *d)
+static void place(struct adapt *adapt, xmlNode *disk,
+		const struct adapt_disk *d)
 {
 	drop_whereabouts(disk);
 	set_driver(adapt, disk, d);
@@ -104,14 +112,18 @@ static void empty(struct adapt *adapt, xmlNode *disk)
 	CLEANUP_XML_TEXT xmlChar *target =
 			adapt_tree_get(domain_doc_child(disk, "target"), "dev");
 	if (domain_doc_child(disk, "source") != NULL)
-		adapt_tree_note(adapt, "%s: its medium is not in the snapshot, the drive "
-			      "is empty", target != NULL ? (const char *)target : "?");
+		adapt_tree_note(adapt,
+				"%s: its medium is not in the snapshot, the "
+				"drive "
+				"is empty",
+				target != NULL ? (const char *)target : "?");
 	drop_whereabouts(disk);
 	adapt_tree_drop(disk, "transient");
 	adapt_tree_set(adapt, disk, "type", "file");
 	/* Also the format of what was in it. */
 	if (domain_doc_child(disk, "driver") != NULL)
-		adapt_tree_set(adapt, domain_doc_child(disk, "driver"), "type", "raw");
+		adapt_tree_set(adapt, domain_doc_child(disk, "driver"), "type",
+				"raw");
 }
 
 static void leave_out(struct adapt *adapt, xmlNode *disk)
@@ -119,7 +131,8 @@ static void leave_out(struct adapt *adapt, xmlNode *disk)
 	CLEANUP_XML_TEXT xmlChar *target =
 			adapt_tree_get(domain_doc_child(disk, "target"), "dev");
 	adapt_tree_note(adapt, "%s is not in the snapshot: left out",
-			target != NULL ? (const char *)target : "a disk without target");
+			target != NULL ? (const char *)target
+				       : "a disk without target");
 	adapt_tree_remove(disk);
 }
 
@@ -129,13 +142,19 @@ static void note_unused(struct adapt *adapt, const xmlNode *devices)
 	for (unsigned i = 0; i < adapt->o->disk_count; i++) {
 		const char *target = adapt->o->disks[i].target;
 		const xmlNode *n = devices != NULL ? devices->children : NULL;
-		while (n != NULL && !(domain_doc_is(n, "disk") &&
-				       domain_doc_attribute_is(domain_doc_child(
-						n, "target"), "dev", target)))
+		while (n != NULL
+				&& !(domain_doc_is(n, "disk")
+						&& domain_doc_attribute_is(
+								domain_doc_child(
+										n,
+										"target"),
+								"dev", target)))
 			n = n->next;
 		if (n == NULL)
-			adapt_tree_note(adapt, "%s is in the snapshot but not in the "
-				      "definition: not attached", target);
+			adapt_tree_note(adapt,
+					"%s is in the snapshot but not in the "
+					"definition: not attached",
+					target);
 	}
 }
 
@@ -143,7 +162,8 @@ void adapt_disks(struct adapt *adapt, xmlNode *devices)
 {
 	xmlNode *next = NULL;
 	note_unused(adapt, devices);
-	for (xmlNode *n = devices != NULL ? devices->children : NULL; n != NULL; n = next) {
+	for (xmlNode *n = devices != NULL ? devices->children : NULL; n != NULL;
+			n = next) {
 		const struct adapt_disk *disk = NULL;
 		next = n->next;
 		if (!domain_doc_is(n, "disk"))

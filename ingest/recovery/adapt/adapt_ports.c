@@ -23,8 +23,8 @@ static void set_end(struct adapt *adapt, xmlNode *port, const char *type)
 
 static bool is_port(const xmlNode *n)
 {
-	return domain_doc_is(n, "serial") || domain_doc_is(n, "console") ||
-			domain_doc_is(n, "parallel");
+	return domain_doc_is(n, "serial") || domain_doc_is(n, "console")
+			|| domain_doc_is(n, "parallel");
 }
 
 /* The first serial port shows up a second time as a console; libvirt adds that
@@ -34,9 +34,11 @@ static bool is_double(const xmlNode *n)
 	const xmlNode *target = domain_doc_child(n, "target");
 	if (!domain_doc_is(n, "console"))
 		return false;
-	return target == NULL || xmlHasProp((xmlNode *)target,
-			(const xmlChar *)"type") == NULL ||
-			domain_doc_attribute_is(target, "type", "serial");
+	return target == NULL
+			|| xmlHasProp((xmlNode *)target,
+					   (const xmlChar *)"type")
+			== NULL
+			|| domain_doc_attribute_is(target, "type", "serial");
 }
 
 static void drop_doubles(xmlNode *devices)
@@ -85,7 +87,8 @@ static void to_pty(struct adapt *adapt, xmlNode *port)
 		set_end(adapt, port, "pty"); /* live, it has a name */
 	if (type != NULL && adapt_tree_one_of(port, "type", own_ends))
 		return;
-	adapt_tree_note(adapt, "the %s port, which was a %s of the host, is a pty now",
+	adapt_tree_note(adapt,
+			"the %s port, which was a %s of the host, is a pty now",
 			kind, type != NULL ? (const char *)type : "thing");
 	set_end(adapt, port, "pty");
 }
@@ -107,23 +110,30 @@ static void channel(struct adapt *adapt, xmlNode *n)
 	bool agent = domain_doc_attribute_is(target, "name",
 			"org.qemu.guest_agent.0");
 	CLEANUP_XML_TEXT xmlChar *name = adapt_tree_get(target, "name");
-	const char *shown = name != NULL ? (const char *)name : "without a name";
+	const char *shown =
+			name != NULL ? (const char *)name : "without a name";
 	if (adapt->beside)
 		adapt_tree_drop(n, "log");
 	/* The agent's socket is libvirt's: it makes one for each domain. */
-	if ((!adapt->beside && !agent) || adapt_tree_one_of(n, "type", own_ends))
+	if ((!adapt->beside && !agent)
+			|| adapt_tree_one_of(n, "type", own_ends))
 		return;
 	if (!domain_doc_attribute_is(target, "type", "virtio")) {
-		adapt_tree_note(adapt, "the channel %s goes to the host: left out",
+		adapt_tree_note(adapt,
+				"the channel %s goes to the host: left out",
 				shown);
 		adapt_tree_remove(n);
 		return;
 	}
 	if (!agent)
-		adapt_tree_note(adapt, "the channel %s has a socket of its own, made by "
-			      "libvirt", shown);
+		adapt_tree_note(adapt,
+				"the channel %s has a socket of its own, made "
+				"by "
+				"libvirt",
+				shown);
 	set_end(adapt, n, "unix");
-	adapt_tree_set(adapt, adapt_tree_add(adapt, n, "source"), "mode", "bind");
+	adapt_tree_set(adapt, adapt_tree_add(adapt, n, "source"), "mode",
+			"bind");
 }
 
 void adapt_ports(struct adapt *adapt, xmlNode *devices)

@@ -71,7 +71,8 @@ xmlNode *adapt_tree_add(struct adapt *adapt, xmlNode *parent, const char *name)
 	return n;
 }
 
-xmlNode *adapt_tree_child(struct adapt *adapt, xmlNode *parent, const char *name)
+xmlNode *adapt_tree_child(struct adapt *adapt, xmlNode *parent,
+		const char *name)
 {
 	xmlNode *n = domain_doc_child(parent, name);
 	return n != NULL ? n : adapt_tree_add(adapt, parent, name);

@@ -15,9 +15,9 @@
 
 struct adapt {
 	const struct adapt_options *o;
-	bool beside;	/* the original may run at the same time */
+	bool beside; /* the original may run at the same time */
 	FILE *notes;
-	int err;	/* the first failure */
+	int err; /* the first failure */
 };
 
 static inline void adapt_tree_cleanup_text(xmlChar **p)
@@ -42,7 +42,8 @@ bool adapt_tree_one_of(const xmlNode *n, const char *attribute,
 
 xmlNode *adapt_tree_add(struct adapt *adapt, xmlNode *parent, const char *name);
 /* The child of this name, made if there is none. */
-xmlNode *adapt_tree_child(struct adapt *adapt, xmlNode *parent, const char *name);
+xmlNode *adapt_tree_child(struct adapt *adapt, xmlNode *parent,
+		const char *name);
 void adapt_tree_text(struct adapt *adapt, xmlNode *n, const char *text);
 
 void adapt_tree_remove(xmlNode *n);

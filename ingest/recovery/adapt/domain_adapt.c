@@ -22,10 +22,11 @@ static void drop_smbios_uuid(xmlNode *root)
 	xmlNode *info = root->children;
 	xmlNode *next = NULL;
 	for (; info != NULL; info = info->next) {
-		xmlNode *system = domain_doc_is(info, "sysinfo") ?
-				domain_doc_child(info, "system") : NULL;
-		for (xmlNode *n = system != NULL ? system->children : NULL; n != NULL;
-				n = next) {
+		xmlNode *system = domain_doc_is(info, "sysinfo")
+				? domain_doc_child(info, "system")
+				: NULL;
+		for (xmlNode *n = system != NULL ? system->children : NULL;
+				n != NULL; n = next) {
 			next = n->next;
 			if (domain_doc_attribute_is(n, "name", "uuid"))
 				adapt_tree_remove(n);
@@ -38,7 +39,10 @@ static void identity(struct adapt *adapt, xmlNode *root)
 	xmlNode *name = domain_doc_child(root, "name");
 	adapt_tree_unset(root, "id");
 	if (adapt->o->name != NULL)
-		adapt_tree_text(adapt, name != NULL ? name : adapt_tree_add(adapt, root, "name"),
+		adapt_tree_text(adapt,
+				name != NULL ? name
+					     : adapt_tree_add(adapt, root,
+							     "name"),
 				adapt->o->name);
 	if (adapt->beside) {
 		adapt_tree_drop(root, "uuid");
@@ -57,9 +61,9 @@ static bool has_nvram(const xmlNode *os)
 	const xmlNode *loader = domain_doc_child(os, "loader");
 	if (domain_doc_attribute_is(loader, "stateless", "yes"))
 		return false;
-	return domain_doc_child(os, "nvram") != NULL ||
-			domain_doc_attribute_is(os, "firmware", "efi") ||
-			domain_doc_attribute_is(loader, "type", "pflash");
+	return domain_doc_child(os, "nvram") != NULL
+			|| domain_doc_attribute_is(os, "firmware", "efi")
+			|| domain_doc_attribute_is(loader, "type", "pflash");
 }
 
 static void nvram(struct adapt *adapt, xmlNode *os)
@@ -80,8 +84,10 @@ static void nvram(struct adapt *adapt, xmlNode *os)
 		return;
 	}
 	if (said)
-		adapt_tree_note(adapt, "the firmware's settings (NVRAM) are not in the "
-			      "snapshot: they start afresh");
+		adapt_tree_note(adapt,
+				"the firmware's settings (NVRAM) are not in "
+				"the "
+				"snapshot: they start afresh");
 	if (n->properties == NULL)
 		adapt_tree_remove(n);
 }
@@ -91,12 +97,13 @@ static void nvram(struct adapt *adapt, xmlNode *os)
 static void loader(struct adapt *adapt, xmlNode *os)
 {
 	xmlNode *n = domain_doc_child(os, "loader");
-	if (!adapt->beside || !domain_doc_attribute_is(n, "type", "pflash") ||
-			domain_doc_attribute_is(n, "readonly", "yes"))
+	if (!adapt->beside || !domain_doc_attribute_is(n, "type", "pflash")
+			|| domain_doc_attribute_is(n, "readonly", "yes"))
 		return;
 	adapt_tree_set(adapt, n, "readonly", "yes");
-	adapt_tree_note(adapt, "its firmware is the original's file, which it can't "
-		      "write to");
+	adapt_tree_note(adapt,
+			"its firmware is the original's file, which it can't "
+			"write to");
 }
 
 static void firmware(struct adapt *adapt, xmlNode *os)
@@ -104,9 +111,11 @@ static void firmware(struct adapt *adapt, xmlNode *os)
 	loader(adapt, os);
 	nvram(adapt, os);
 	if (adapt->o->kernel != NULL)
-		adapt_tree_text(adapt, adapt_tree_child(adapt, os, "kernel"), adapt->o->kernel);
+		adapt_tree_text(adapt, adapt_tree_child(adapt, os, "kernel"),
+				adapt->o->kernel);
 	if (adapt->o->initrd != NULL)
-		adapt_tree_text(adapt, adapt_tree_child(adapt, os, "initrd"), adapt->o->initrd);
+		adapt_tree_text(adapt, adapt_tree_child(adapt, os, "initrd"),
+				adapt->o->initrd);
 }
 
 /* --- claims on the host --- */
@@ -122,8 +131,9 @@ static void set_memory(struct adapt *adapt, xmlNode *root)
 		return;
 	n = adapt_tree_child(adapt, root, "memory");
 	/* Cells and slots would add up to the old size. */
-	adapt_tree_drop_all(root, (const char *const[]){ "maxMemory",
-			"currentMemory", "numatune", NULL });
+	adapt_tree_drop_all(root,
+			(const char *const[]){ "maxMemory", "currentMemory",
+					"numatune", NULL });
 	adapt_tree_drop(domain_doc_child(root, "cpu"), "numa");
 	snprintf(kib, sizeof(kib), "%" PRIu64, adapt->o->memory / 1024);
 	adapt_tree_set(adapt, n, "unit", "KiB");
@@ -133,7 +143,8 @@ static void set_memory(struct adapt *adapt, xmlNode *root)
 static void end_with(struct adapt *adapt, xmlNode *root, const char *event)
 {
 	if (domain_doc_child(root, event) != NULL)
-		adapt_tree_text(adapt, domain_doc_child(root, event), "destroy");
+		adapt_tree_text(adapt, domain_doc_child(root, event),
+				"destroy");
 }
 
 static void let_go(struct adapt *adapt, xmlNode *root)
@@ -153,8 +164,8 @@ static void let_go(struct adapt *adapt, xmlNode *root)
 /* Of a running domain: made at its start, from nothing that lasts. */
 static bool is_made_at_start(const xmlNode *label)
 {
-	return domain_doc_attribute_is(label, "type", "dynamic") &&
-			domain_doc_child(label, "baselabel") == NULL;
+	return domain_doc_attribute_is(label, "type", "dynamic")
+			&& domain_doc_child(label, "baselabel") == NULL;
 }
 
 static void labels(struct adapt *adapt, xmlNode *root)
@@ -168,12 +179,18 @@ static void labels(struct adapt *adapt, xmlNode *root)
 		model = adapt_tree_get(n, "model");
 		if (is_made_at_start(n)) {
 			adapt_tree_remove(n);
-		} else if (adapt->o->isolated ||
-				(adapt->beside && !domain_doc_attribute_is(n,
-						"type", "none"))) {
-			adapt_tree_note(adapt, "its security label%s%s is left out: the "
-				      "host's rule applies", model != NULL ? " " : "",
-					model != NULL ? (const char *)model : "");
+		} else if (adapt->o->isolated
+				|| (adapt->beside
+						&& !domain_doc_attribute_is(n,
+								"type",
+								"none"))) {
+			adapt_tree_note(adapt,
+					"its security label%s%s is left out: "
+					"the "
+					"host's rule applies",
+					model != NULL ? " " : "",
+					model != NULL ? (const char *)model
+						      : "");
 			adapt_tree_remove(n);
 		}
 	}
@@ -186,7 +203,8 @@ static bool names_a_file(const xmlNode *n)
 {
 	for (const xmlNode *i = n->children; i != NULL; i = i->next) {
 		CLEANUP_XML_TEXT xmlChar *value = i->type == XML_ELEMENT_NODE
-				? adapt_tree_get(i, "value") : NULL;
+				? adapt_tree_get(i, "value")
+				: NULL;
 		if (value != NULL && strchr((const char *)value, '/') != NULL)
 			return true;
 	}
@@ -197,16 +215,24 @@ static void foreign_one(struct adapt *adapt, xmlNode *n)
 {
 	const char *name = (const char *)n->name;
 	if (adapt->o->isolated) {
-		adapt_tree_note(adapt, "%s left out: it can give the guest anything of "
-			      "the host", name);
+		adapt_tree_note(adapt,
+				"%s left out: it can give the guest anything "
+				"of "
+				"the host",
+				name);
 		adapt_tree_remove(n);
 	} else if (adapt->beside && names_a_file(n)) {
-		adapt_tree_note(adapt, "%s left out: it names files of the host, which "
-			      "the original may have open", name);
+		adapt_tree_note(adapt,
+				"%s left out: it names files of the host, "
+				"which "
+				"the original may have open",
+				name);
 		adapt_tree_remove(n);
 	} else if (adapt->beside) {
-		adapt_tree_note(adapt, "%s is kept as it is: look whether two domains "
-			      "can have it", name);
+		adapt_tree_note(adapt,
+				"%s is kept as it is: look whether two domains "
+				"can have it",
+				name);
 	}
 }
 
@@ -250,17 +276,20 @@ static int check_text(const char *text)
 			break;
 	if (!*p && xmlCheckUTF8((const unsigned char *)text))
 		return 0;
-	return fail(-EINVAL, "libvirt can't be given %s: it is not UTF-8, or "
+	return fail(-EINVAL,
+			"libvirt can't be given %s: it is not UTF-8, or "
 			"holds control characters; choose another name or "
-			"folder", printable(shown, sizeof(shown), text));
+			"folder",
+			printable(shown, sizeof(shown), text));
 }
 
 static int check_options(const struct adapt_options *options)
 {
-	const char *const texts[] = { options->name, options->console_file, options->nvram,
-		options->kernel, options->initrd };
+	const char *const texts[] = { options->name, options->console_file,
+		options->nvram, options->kernel, options->initrd };
 	int err = 0;
-	for (unsigned i = 0; err == 0 && i < sizeof(texts) / sizeof(*texts); i++)
+	for (unsigned i = 0; err == 0 && i < sizeof(texts) / sizeof(*texts);
+			i++)
 		err = check_text(texts[i]);
 	for (unsigned i = 0; err == 0 && i < options->disk_count; i++) {
 		err = check_text(options->disks[i].path);
@@ -276,8 +305,8 @@ static int check_once(const xmlNode *root, const char *name)
 	unsigned count = 0;
 	for (const xmlNode *n = root->children; n != NULL; n = n->next)
 		count += domain_doc_is(n, name);
-	return count < 2 ? 0 : fail(-EBADMSG, "a domain with %u <%s>", count,
-					name);
+	return count < 2 ? 0
+			 : fail(-EBADMSG, "a domain with %u <%s>", count, name);
 }
 
 static int write_out(xmlDoc *doc, char **out)
@@ -309,8 +338,8 @@ static int rewrite(struct adapt *a, xmlDoc *doc, char **out, char **notes)
 	return a->err ? a->err : write_out(doc, out);
 }
 
-int domain_adapt(const char *xml, size_t len, const struct adapt_options *options,
-		char **out, char **notes)
+int domain_adapt(const char *xml, size_t len,
+		const struct adapt_options *options, char **out, char **notes)
 {
 	struct adapt a = { .o = options,
 		.beside = !options->same_identity || options->isolated };

@@ -13,16 +13,16 @@
 
 /* A disk of the definition and where it is now. */
 struct adapt_disk {
-	const char *target;	/* "vda" */
-	const char *path;	/* absolute */
+	const char *target; /* "vda" */
+	const char *path;   /* absolute */
 	bool block_device;
-	const char *format;	/* "qcow2", "raw" */
+	const char *format; /* "qcow2", "raw" */
 	/* What lies below it, so that libvirt need not look; NULL: nothing. */
 	const char *backing_path, *backing_format;
 };
 
 struct adapt_options {
-	const char *name;	/* NULL: as it was */
+	const char *name; /* NULL: as it was */
 	/* It takes the original's place: UUID, MAC addresses, files and sockets
 	 * of its ports stay. Default: it may run beside the original, so libvirt
 	 * makes new ones, and what both would write to is left out. */
@@ -30,8 +30,8 @@ struct adapt_options {
 	/* No network, no host devices, no directories or sockets shared with the
 	 * host, no claims on its CPUs and memory. Wins over same_identity. */
 	bool isolated;
-	bool throw_away;	/* what is written need not last: fast, not safe*/
-	uint64_t memory;	/* bytes; 0: as it was */
+	bool throw_away; /* what is written need not last: fast, not safe*/
+	uint64_t memory; /* bytes; 0: as it was */
 	/* The caller puts the state of an emulated TPM where libvirt looks for
 	 * it; else it starts empty, with a note. */
 	bool tpm_placed;
@@ -42,7 +42,8 @@ struct adapt_options {
 	/* Path of the copy. NULL: it has none; libvirt makes one if the firmware
 	 * needs it, where it likes. */
 	const char *nvram;
-	const char *kernel, *initrd; /* where they are now; NULL: as they were */
+	const char *kernel,
+			*initrd; /* where they are now; NULL: as they were */
 	const struct adapt_disk *disks;
 	unsigned disk_count;
 };
@@ -55,7 +56,7 @@ struct adapt_options {
  * XML of a running domain is as good as that of one shut off.
  * 0, -EBADMSG with a text, -EINVAL (something in OPTIONS can't stand in XML), -ENOMEM.
  */
-int domain_adapt(const char *xml, size_t len, const struct adapt_options *options,
-		char **out, char **notes);
+int domain_adapt(const char *xml, size_t len,
+		const struct adapt_options *options, char **out, char **notes);
 
 #endif

@@ -29,8 +29,10 @@ int boot_setup(struct boot *boot, const struct boot_options *options)
 static int no_place(const struct boot *boot, const char *name)
 {
 	char shown[256];
-	return fail(-ENOENT, "nothing was booted as %s below %s ('amberfs boot "
-			"--list' lists what was; was it finished already, or is "
+	return fail(-ENOENT,
+			"nothing was booted as %s below %s ('amberfs boot "
+			"--list' lists what was; was it finished already, or "
+			"is "
 			"it elsewhere (--overlay-dir)?)",
 			printable(shown, sizeof(shown), name), boot->dir);
 }
@@ -40,7 +42,8 @@ static int no_place(const struct boot *boot, const char *name)
 static int open_newborn(struct boot *boot, const char *name)
 {
 	CLEANUP_FREE char *begun = NULL;
-	if (asprintf(&begun, "%s/." BOOT_STATE_NAME ".new", boot->place.directory)
+	if (asprintf(&begun, "%s/." BOOT_STATE_NAME ".new",
+			    boot->place.directory)
 			< 0) {
 		begun = NULL;
 		return fail_errno(-ENOMEM, "booting");
@@ -70,12 +73,14 @@ int boot_open(struct boot *boot, const char *name)
 		return open_newborn(boot, name);
 	if (err == 0)
 		err = connection_open(&boot->connection,
-				boot->options->connect != NULL ? boot->options->connect
-						    : boot->state.uri,
+				boot->options->connect != NULL
+						? boot->options->connect
+						: boot->state.uri,
 				CONNECTION_SECRETS);
 	if (err == 0) {
 		boot_directory_close(&boot->place);
-		err = boot_directory_open(&boot->place, directory, boot->connection);
+		err = boot_directory_open(&boot->place, directory,
+				boot->connection);
 	}
 	return err;
 }
@@ -102,7 +107,8 @@ static int with_place(struct boot *boot, const char *name,
 	return verb == boot_end_discard ? 0 : no_place(boot, name);
 }
 
-static int run(const struct boot_command *command, struct boot *boot, char **argv)
+static int run(const struct boot_command *command, struct boot *boot,
+		char **argv)
 {
 	int err = boot_setup(boot, &command->o);
 	if (err < 0)
@@ -123,26 +129,34 @@ static void check_usage(const struct command_line *line,
 {
 	int verbs = (command->finish != NULL) + (command->resume != NULL)
 			+ (command->discard != NULL) + command->list;
-	bool begins = command->o.name != NULL || command->o.isolated || command->o.same_identity;
+	bool begins = command->o.name != NULL || command->o.isolated
+			|| command->o.same_identity;
 	if (verbs > 1)
-		options_error(line, "--finish, --resume, --discard and --list "
+		options_error(line,
+				"--finish, --resume, --discard and --list "
 				"exclude each other");
 	if (verbs == 0 && operands != 2)
 		options_error(line, "REPO and SNAPSHOT are needed");
 	if (verbs == 1 && operands != 0)
-		options_error(line, "REPO and SNAPSHOT are known already: leave them "
+		options_error(line,
+				"REPO and SNAPSHOT are known already: leave "
+				"them "
 				"out");
 	if (verbs == 1 && begins)
-		options_error(line, "--name, --isolated and --same-identity are for "
+		options_error(line,
+				"--name, --isolated and --same-identity are "
+				"for "
 				"booting");
 	if (command->o.force && command->discard == NULL)
 		options_error(line, "--force goes with --discard");
 	if (command->o.start && verbs == 1 && command->resume == NULL)
 		options_error(line, "--start goes with booting and --resume");
-	if (command->o.name != NULL && (*command->o.name == '\0'
-					 || strchr(command->o.name, '/') != NULL
-					 || strlen(command->o.name) > 200))
-		options_error(line, "--name must have 1 to 200 bytes and no '/'");
+	if (command->o.name != NULL
+			&& (*command->o.name == '\0'
+					|| strchr(command->o.name, '/') != NULL
+					|| strlen(command->o.name) > 200))
+		options_error(line,
+				"--name must have 1 to 200 bytes and no '/'");
 }
 
 int boot_main(int argc, char **argv)
@@ -151,26 +165,29 @@ int boot_main(int argc, char **argv)
 	struct boot_options *options = &c.o;
 	const struct option own[] = {
 		{ "name", 'n', OPTION_TEXT, &options->name, "NEW",
-			"its name (default: SOURCE-TIME)" },
+				"its name (default: SOURCE-TIME)" },
 		{ "connect", 'c', OPTION_TEXT, &options->connect, "URI",
-			"libvirt to ask (default LIBVIRT_DEFAULT_URI)" },
-		{ "start", 0, OPTION_FLAG, &options->start, NULL, "start it, too" },
+				"libvirt to ask (default "
+				"LIBVIRT_DEFAULT_URI)" },
+		{ "start", 0, OPTION_FLAG, &options->start, NULL,
+				"start it, too" },
 		{ "overlay-dir", 0, OPTION_TEXT, &options->overlay_dir, "DIR",
-			"its folder comes here (/var/lib/amberfs/boot)" },
+				"its folder comes here "
+				"(/var/lib/amberfs/boot)" },
 		{ "isolated", 0, OPTION_FLAG, &options->isolated, NULL,
-			"without network and devices of the host" },
-		{ "same-identity", 0, OPTION_FLAG, &options->same_identity, NULL,
-			"keep name, UUID and MAC addresses" },
+				"without network and devices of the host" },
+		{ "same-identity", 0, OPTION_FLAG, &options->same_identity,
+				NULL, "keep name, UUID and MAC addresses" },
 		{ "finish", 0, OPTION_TEXT, &c.finish, "NAME",
-			"make its disks whole, let go of the backup" },
+				"make its disks whole, let go of the backup" },
 		{ "resume", 0, OPTION_TEXT, &c.resume, "NAME",
-			"mount again, after the host was restarted" },
+				"mount again, after the host was restarted" },
 		{ "discard", 0, OPTION_TEXT, &c.discard, "NAME",
-			"remove it, with all that its guest wrote" },
+				"remove it, with all that its guest wrote" },
 		{ "force", 0, OPTION_FLAG, &options->force, NULL,
-			"with --discard: even if the guest runs" },
+				"with --discard: even if the guest runs" },
 		{ "list", 0, OPTION_FLAG, &c.list, NULL,
-			"list what was booted and not finished" },
+				"list what was booted and not finished" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -179,11 +196,14 @@ int boot_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs boot",
 		.operands = "[REPO SNAPSHOT]",
-		.purpose = "Define a domain whose disks are those of a snapshot, "
-			   "with overlays for what the\nguest writes; later pull "
+		.purpose = "Define a domain whose disks are those of a "
+			   "snapshot, "
+			   "with overlays for what the\nguest writes; later "
+			   "pull "
 			   "the rest over while it runs.",
 		.tables = tables,
-		.min_operands = 0, .max_operands = 2,
+		.min_operands = 0,
+		.max_operands = 2,
 	};
 	struct boot b = { .lock = -1 };
 	int n = options_parse(&cl, argc, argv);
@@ -195,6 +215,7 @@ int boot_main(int argc, char **argv)
 		report_error("%s", error_text(err));
 	bool partly = b.partly;
 	boot_close(&b);
-	return report_finish(err < 0 ? EXIT_FAILED
-			     : partly ? EXIT_PARTLY : EXIT_DONE);
+	return report_finish(err < 0		 ? EXIT_FAILED
+					: partly ? EXIT_PARTLY
+						 : EXIT_DONE);
 }

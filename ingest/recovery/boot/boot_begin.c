@@ -70,12 +70,16 @@ static int fill_state(struct begin *begin, const char *repository)
 	state->id = strdup(id);
 	state->uri = strdup(connection_uri(begin->boot->connection));
 	state->since = time(NULL);
-	if (state->name == NULL || state->repository == NULL || state->snapshot == NULL || state->id == NULL || state->uri == NULL)
+	if (state->name == NULL || state->repository == NULL
+			|| state->snapshot == NULL || state->id == NULL
+			|| state->uri == NULL)
 		return no_memory();
 	for (uint32_t i = 0; i < begin->snap->file_count; i++) {
 		const struct snapshot_file *file = &begin->snap->files[i];
 		if (file->kind == FILE_DISK && file->target != NULL
-				&& boot_state_add_disk(state, file->target, file->name) < 0)
+				&& boot_state_add_disk(state, file->target,
+						   file->name)
+						< 0)
 			return no_memory();
 	}
 	return 0;
@@ -86,24 +90,28 @@ static int check_libvirt(struct begin *begin)
 	struct boot *boot = begin->boot;
 	const struct boot_options *options = boot->options;
 	if (!connection_writable(boot->connection))
-		return fail(-EPERM, "%s lets this user only look; booting needs "
-				"more", connection_uri(boot->connection));
+		return fail(-EPERM,
+				"%s lets this user only look; booting needs "
+				"more",
+				connection_uri(boot->connection));
 	int err = domain_control_absent(boot->connection, boot->state.name,
 			options->same_identity ? begin->snap->uuid : NULL);
 	return err == -EEXIST ? fail(err, "%s; choose another with --name%s",
-					      error_text(err),
-					      options->same_identity
-						? ", without --same-identity"
-						: "")
-			    : err;
+			       error_text(err),
+			       options->same_identity
+					       ? ", without --same-identity"
+					       : "")
+			      : err;
 }
 
-static int open_all(struct begin *begin, const char *repository, const char *spec)
+static int open_all(struct begin *begin, const char *repository,
+		const char *spec)
 {
 	struct boot *boot = begin->boot;
 	CLEANUP_FREE char *file = NULL;
 	CLEANUP_FREE char *directory = NULL;
-	int err = repository_open(&begin->repo, repository, &boot->options->repository);
+	int err = repository_open(&begin->repo, repository,
+			&boot->options->repository);
 	if (err < 0)
 		return err;
 	err = repository_attach(begin->repo, &boot->options->repository);
@@ -116,7 +124,7 @@ static int open_all(struct begin *begin, const char *repository, const char *spe
 	if (err < 0)
 		return err;
 	err = connection_open(&boot->connection, boot->options->connect,
-				CONNECTION_SECRETS);
+			CONNECTION_SECRETS);
 	if (err < 0)
 		return err;
 	err = fill_state(begin, repository);
@@ -129,8 +137,9 @@ static int open_all(struct begin *begin, const char *repository, const char *spe
 	if (err < 0)
 		return err;
 	directory = boot_root_directory(boot->dir, boot->state.name);
-	err = directory != NULL ? boot_directory_open(&boot->place, directory, boot->connection)
-		   : no_memory();
+	err = directory != NULL ? boot_directory_open(&boot->place, directory,
+			      boot->connection)
+				: no_memory();
 	if (err != 0)
 		return err;
 	boot_root_check_way(boot->dir, boot->place.uid, boot->place.gid);
@@ -147,7 +156,9 @@ static int define(struct begin *begin, struct domain **out)
 		return err;
 	if (interrupt_flag)
 		err = fail(-ECANCELED, "interrupted");
-	return err < 0 ? err : domain_control_define(begin->boot->connection, xml, out);
+	return err < 0 ? err
+		       : domain_control_define(begin->boot->connection, xml,
+				       out);
 }
 
 static int make_files(struct begin *begin)
@@ -201,8 +212,9 @@ static int create(struct begin *begin)
 	if (err < 0)
 		return err;
 	boot->lock = boot_root_lock(boot->place.directory, false);
-	return boot->lock < 0 ? boot->lock : boot_state_save(&boot->state,
-						       boot->place.directory);
+	return boot->lock < 0
+			? boot->lock
+			: boot_state_save(&boot->state, boot->place.directory);
 }
 
 static int start(struct begin *begin, struct domain *domain)
@@ -213,10 +225,14 @@ static int start(struct begin *begin, struct domain *domain)
 	int err = domain_control_start(domain);
 	begin->started = err == 0;
 	return err == 0 ? 0
-		      : fail(err, "%s. It is defined, and may be started with "
-				"virsh start, or removed with: amberfs boot "
-				"--discard %s",
-				     error_text(err), begin->boot->state.name);
+			: fail(err,
+					"%s. It is defined, and may be started "
+					"with "
+					"virsh start, or removed with: amberfs "
+					"boot "
+					"--discard %s",
+					error_text(err),
+					begin->boot->state.name);
 }
 
 /* --- the report --- */
@@ -237,14 +253,15 @@ static void print_text(const struct begin *begin)
 	const char *dir = options->overlay_dir;
 	char shown[256];
 	printable(shown, sizeof(shown), state->name);
-	printf("%s is defined%s; its disks are overlays in %s over %s, which is "
-	       "pinned and mounted there.\n", shown,
-			begin->started ? " and runs" : "", begin->boot->place.directory,
-			state->snapshot);
+	printf("%s is defined%s; its disks are overlays in %s over %s, which "
+	       "is "
+	       "pinned and mounted there.\n",
+			shown, begin->started ? " and runs" : "",
+			begin->boot->place.directory, state->snapshot);
 	print_notes(begin->notes);
 	if (!begin->started)
-		printf("Start it:          virsh -c '%s' start %s\n", state->uri,
-				shown);
+		printf("Start it:          virsh -c '%s' start %s\n",
+				state->uri, shown);
 	const char *option = dir != NULL ? " --overlay-dir " : "";
 	dir = dir != NULL ? dir : "";
 	printf("Keep it for good:  amberfs boot --finish %s%s%s\n"
@@ -265,14 +282,21 @@ static void report(const struct begin *begin)
 		return;
 	}
 	for (unsigned i = 0; i < begin->files.adapt.disk_count; i++)
-		json_array_append_new(disks, json_pack("{s:s,s:o,s:o}", "target",
-				begin->files.disks[i].target, "overlay",
-				report_json_text(begin->files.disks[i].path), "backing",
-				report_json_text(begin->files.disks[i].backing_path)));
-	report_print_json(json_pack("{s:s,s:s,s:o,s:b,s:o,s:s}", "name", state->name,
-			"snapshot", state->snapshot, "folder",
-			report_json_text(begin->boot->place.directory), "started",
-			begin->started, "disks", disks, "notes",
+		json_array_append_new(disks,
+				json_pack("{s:s,s:o,s:o}", "target",
+						begin->files.disks[i].target,
+						"overlay",
+						report_json_text(
+								begin->files.disks[i]
+										.path),
+						"backing",
+						report_json_text(
+								begin->files.disks[i]
+										.backing_path)));
+	report_print_json(json_pack("{s:s,s:s,s:o,s:b,s:o,s:s}", "name",
+			state->name, "snapshot", state->snapshot, "folder",
+			report_json_text(begin->boot->place.directory),
+			"started", begin->started, "disks", disks, "notes",
 			begin->notes != NULL ? begin->notes : ""));
 }
 
@@ -295,7 +319,8 @@ int boot_begin(struct boot *boot, const char *repository, const char *spec)
 		err = build(&g, &domain);
 		boot->state.ready = err == 0;
 		if (err == 0)
-			err = boot_state_save(&boot->state, boot->place.directory);
+			err = boot_state_save(&boot->state,
+					boot->place.directory);
 		if (err < 0)
 			err = take_down(&g, err);
 		if (err == 0)

@@ -50,9 +50,11 @@ int boot_directory_open(struct boot_directory *dir, const char *directory,
 	if (name == NULL
 			|| asprintf(&dir->directory, "%s/%s",
 					   strcmp(real, "/") == 0 ? "" : real,
-					   name) < 0
+					   name)
+					< 0
 			|| asprintf(&dir->mount, "%s/" BOOT_DIRECTORY_MOUNT,
-					   dir->directory) < 0) {
+					   dir->directory)
+					< 0) {
 		boot_directory_close(dir);
 		return fail_errno(-ENOMEM, "booting");
 	}
@@ -69,17 +71,19 @@ void boot_directory_close(struct boot_directory *dir)
 	*dir = (struct boot_directory){ .directory = NULL };
 }
 
-char *boot_directory_file(const struct boot_directory *dir, const struct snapshot *snap,
-		const struct snapshot_file *file)
+char *boot_directory_file(const struct boot_directory *dir,
+		const struct snapshot *snap, const struct snapshot_file *file)
 {
 	char *path = NULL;
 	if (asprintf(&path, "%s/%s/%s", dir->mount,
-			    snap->object + strlen("snapshots/"), file->name) < 0)
+			    snap->object + strlen("snapshots/"), file->name)
+			< 0)
 		return NULL;
 	return path;
 }
 
-char *boot_directory_overlay_path(const struct boot_directory *dir, const char *target)
+char *boot_directory_overlay_path(const struct boot_directory *dir,
+		const char *target)
 {
 	char component[NAME_COMPONENT_MAX + 1];
 	char *path = NULL;
@@ -87,8 +91,9 @@ char *boot_directory_overlay_path(const struct boot_directory *dir, const char *
 	if (escaped == NULL)
 		return NULL;
 	name_component(component, escaped);
-	return asprintf(&path, "%s/%s.qcow2", dir->directory, component) < 0 ? NULL
-								     : path;
+	return asprintf(&path, "%s/%s.qcow2", dir->directory, component) < 0
+			? NULL
+			: path;
 }
 
 /* --- the directory --- */
@@ -115,9 +120,12 @@ int boot_directory_create(struct boot_directory *dir)
 {
 	if (mkdir(dir->directory, DIRECTORY_MODE) < 0) {
 		if (errno == EEXIST)
-			return fail(-EEXIST, "%s exists already; choose another "
-					"name", dir->directory);
-		return fail_errno(-errno, "making the folder %s", dir->directory);
+			return fail(-EEXIST,
+					"%s exists already; choose another "
+					"name",
+					dir->directory);
+		return fail_errno(-errno, "making the folder %s",
+				dir->directory);
 	}
 	/* Whatever the umask said. */
 	if (chmod(dir->directory, DIRECTORY_MODE) < 0
@@ -185,14 +193,15 @@ static void new_file_clear(struct new_file *file)
 #define CLEANUP_NEW_FILE CLEANUP(new_file_clear)
 
 /* What an interrupted run left under the temporary name is in nobody's use. */
-static int new_file_begin(struct new_file *file, const struct boot_directory *dir,
-		const char *name)
+static int new_file_begin(struct new_file *file,
+		const struct boot_directory *dir, const char *name)
 {
 	if (asprintf(&file->path, "%s/%s", dir->directory, name) < 0) {
 		file->path = NULL;
 		return fail_errno(-ENOMEM, "booting");
 	}
-	if (asprintf(&file->temporary, "%s/.%s.new", dir->directory, name) < 0) {
+	if (asprintf(&file->temporary, "%s/.%s.new", dir->directory, name)
+			< 0) {
 		file->temporary = NULL;
 		return fail_errno(-ENOMEM, "booting");
 	}
@@ -201,8 +210,8 @@ static int new_file_begin(struct new_file *file, const struct boot_directory *di
 	return 0;
 }
 
-static int new_file_finish(struct new_file *file, const struct boot_directory *dir,
-		int fd, char **path)
+static int new_file_finish(struct new_file *file,
+		const struct boot_directory *dir, int fd, char **path)
 {
 	int err = qemu_user_chown(fd, file->path, dir->uid, dir->gid);
 	if (err < 0)
@@ -210,7 +219,8 @@ static int new_file_finish(struct new_file *file, const struct boot_directory *d
 	if (fchmod(fd, FILE_MODE) < 0 || fsync(fd) < 0)
 		return fail_errno(-errno, "writing %s", file->path);
 	if (renameat2(AT_FDCWD, file->temporary, AT_FDCWD, file->path,
-			    RENAME_NOREPLACE) < 0)
+			    RENAME_NOREPLACE)
+			< 0)
 		return fail_errno(-errno, "naming %s", file->path);
 	free(take_ptr(file->temporary));
 	err = sync_directory(dir->directory);
@@ -237,8 +247,9 @@ static int create_overlay(char *to, char *backing, uint64_t size)
 	return child_run(argv, OUTPUT_MAX, &out);
 }
 
-int boot_directory_overlay(struct boot_directory *dir, const struct snapshot *snap,
-		const struct snapshot_file *file, char **path)
+int boot_directory_overlay(struct boot_directory *dir,
+		const struct snapshot *snap, const struct snapshot_file *file,
+		char **path)
 {
 	CLEANUP_NEW_FILE struct new_file f = { .path = NULL };
 	CLEANUP_FREE char *backing = boot_directory_file(dir, snap, file);
@@ -253,8 +264,7 @@ int boot_directory_overlay(struct boot_directory *dir, const struct snapshot *sn
 		err = create_overlay(f.temporary, backing, size);
 	if (err < 0)
 		return fail_within(err, "making the overlay %s", wanted);
-	CLEANUP_FD int fd = open(f.temporary,
-			O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP_FD int fd = open(f.temporary, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", f.temporary);
 	return new_file_finish(&f, dir, fd, path);
@@ -285,8 +295,7 @@ static int copy_bytes(int from, int to, const char *name)
 }
 
 int boot_directory_copy(struct boot_directory *dir, const struct snapshot *snap,
-		const struct snapshot_file *file, const char *name,
-		char **path)
+		const struct snapshot_file *file, const char *name, char **path)
 {
 	CLEANUP_NEW_FILE struct new_file f = { .path = NULL };
 	CLEANUP_FREE char *source = boot_directory_file(dir, snap, file);
@@ -298,8 +307,8 @@ int boot_directory_copy(struct boot_directory *dir, const struct snapshot *snap,
 	CLEANUP_FD int from = open(source, O_RDONLY | O_CLOEXEC);
 	if (from < 0)
 		return fail_errno(-errno, "opening %s", source);
-	CLEANUP_FD int to = open(f.temporary, O_WRONLY | O_CREAT | O_EXCL
-						      | O_CLOEXEC | O_NOFOLLOW,
+	CLEANUP_FD int to = open(f.temporary,
+			O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
 			FILE_MODE);
 	if (to < 0)
 		return fail_errno(-errno, "making %s", f.temporary);

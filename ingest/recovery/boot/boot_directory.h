@@ -33,8 +33,8 @@
 #define BOOT_DIRECTORY_STATE "boot.json" /* boot_state.h; removed last */
 
 struct boot_directory {
-	char *directory, *mount;	/* absolute */
-	uid_t uid;		/* who qemu runs as */
+	char *directory, *mount; /* absolute */
+	uid_t uid;		 /* who qemu runs as */
 	gid_t gid;
 	/* Set before it is mounted: all that is to be seen there, "source/time",
 	 * since a guest that breaks out of its qemu can read it. NULL: all. */
@@ -66,16 +66,18 @@ int boot_mount_active(const struct boot_directory *dir);
 int boot_mount_end(struct boot_directory *dir);
 
 /* Where FILE of SNAP is in the mount; to free. NULL without memory. */
-char *boot_directory_file(const struct boot_directory *dir, const struct snapshot *snap,
-		const struct snapshot_file *file);
+char *boot_directory_file(const struct boot_directory *dir,
+		const struct snapshot *snap, const struct snapshot_file *file);
 
 /* DIRECTORY/TARGET.qcow2, to free. NULL without memory. */
-char *boot_directory_overlay_path(const struct boot_directory *dir, const char *target);
+char *boot_directory_overlay_path(const struct boot_directory *dir,
+		const char *target);
 
 /* Makes that over the disk FILE (kind disk), whose format is
  * always raw and always said. *PATH: its name, to free. Needs no mount. */
-int boot_directory_overlay(struct boot_directory *dir, const struct snapshot *snap,
-		const struct snapshot_file *file, char **path);
+int boot_directory_overlay(struct boot_directory *dir,
+		const struct snapshot *snap, const struct snapshot_file *file,
+		char **path);
 
 /* Copies FILE out of the mount to DIRECTORY/NAME. */
 int boot_directory_copy(struct boot_directory *dir, const struct snapshot *snap,

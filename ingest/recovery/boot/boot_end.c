@@ -42,13 +42,16 @@ static int check_snapshot(struct boot *boot)
 	if (err == 0)
 		err = repository_attach(repo, &boot->options->repository);
 	if (err == 0)
-		err = snapshot_resolve(repo, boot->state.snapshot, &snap, &file);
+		err = snapshot_resolve(repo, boot->state.snapshot, &snap,
+				&file);
 	if (err == 0)
 		hex_encode(id, snap->id.b, ID_SIZE);
 	if (err == 0 && strcmp(id, boot->state.id) != 0)
-		err = fail(-ESTALE, "%s is not the snapshot any more that %s was "
+		err = fail(-ESTALE,
+				"%s is not the snapshot any more that %s was "
 				"booted from; its disks can't be read without "
-				"that", boot->state.snapshot, boot->state.name);
+				"that",
+				boot->state.snapshot, boot->state.name);
 	snapshot_free(snap);
 	repository_close(repo);
 	return err;
@@ -62,8 +65,10 @@ int boot_end_remount(struct boot *boot)
 	if (err == -ENOTCONN)
 		err = boot_mount_end(&boot->place);
 	if (err == -EBUSY)
-		return fail(-EBUSY, "the mount %s is dead, but something still "
-				"has files of it open: shut the guest down first "
+		return fail(-EBUSY,
+				"the mount %s is dead, but something still "
+				"has files of it open: shut the guest down "
+				"first "
 				"(virsh destroy %s)",
 				boot->place.mount, boot->state.name);
 	if (err == 0)
@@ -84,7 +89,8 @@ static int check_ours(struct boot *boot, struct domain **users, unsigned count)
 	char shown[256];
 	for (unsigned i = 0; i < count; i++)
 		if (strcmp(domain_name(users[i]), boot->state.name) != 0)
-			return fail(-EBUSY, "the domain %s uses files in %s, too: "
+			return fail(-EBUSY,
+					"the domain %s uses files in %s, too: "
 					"undefine it first",
 					printable(shown, sizeof(shown),
 							domain_name(users[i])),
@@ -96,7 +102,8 @@ static int end_users(struct boot *boot)
 {
 	struct domain **users = NULL;
 	unsigned count = 0;
-	int err = domain_control_users(boot->connection, boot->place.directory, &users, &count);
+	int err = domain_control_users(boot->connection, boot->place.directory,
+			&users, &count);
 	if (err == 0)
 		err = check_ours(boot, users, count);
 	for (unsigned i = 0; err == 0 && i < count; i++) {
@@ -134,10 +141,13 @@ static int check_off(struct boot *boot)
 	struct domain **users = NULL;
 	unsigned count = 0;
 	char shown[256];
-	int err = domain_control_users(boot->connection, boot->place.directory, &users, &count);
+	int err = domain_control_users(boot->connection, boot->place.directory,
+			&users, &count);
 	for (unsigned i = 0; err == 0 && i < count; i++)
 		if (domain_control_is_active(users[i]))
-			err = fail(-EBUSY, "domain %s runs; --force pulls its plug "
+			err = fail(-EBUSY,
+					"domain %s runs; --force pulls its "
+					"plug "
 					"and removes it with all it wrote",
 					printable(shown, sizeof(shown),
 							domain_name(users[i])));
@@ -155,10 +165,13 @@ int boot_end_discard(struct boot *boot)
 		return err;
 	if (report_json())
 		return report_print_json(json_pack("{s:s,s:s}", "discarded",
-				boot->state.name, "snapshot", boot->state.snapshot));
+				boot->state.name, "snapshot",
+				boot->state.snapshot));
 	if (report_wants_text())
-		printf("%s is gone, with all that its guest wrote. The backup is "
-		       "as it was.\n", boot->state.name);
+		printf("%s is gone, with all that its guest wrote. The backup "
+		       "is "
+		       "as it was.\n",
+				boot->state.name);
 	return 0;
 }
 
@@ -181,9 +194,11 @@ static int start_if_wanted(struct boot *boot, bool *runs)
 {
 	struct domain **users = NULL;
 	unsigned count = 0;
-	int err = domain_control_users(boot->connection, boot->place.directory, &users, &count);
+	int err = domain_control_users(boot->connection, boot->place.directory,
+			&users, &count);
 	if (err == 0 && count == 0)
-		err = fail(-ENOENT, "no domain uses %s any more; its disks are "
+		err = fail(-ENOENT,
+				"no domain uses %s any more; its disks are "
 				"there, and mounted what they need",
 				boot->place.directory);
 	if (err == 0 && domain_control_is_active(users[0]))
@@ -199,7 +214,8 @@ int boot_end_resume(struct boot *boot)
 {
 	bool runs = false;
 	if (!boot->state.ready)
-		return fail(-EINVAL, "the boot of %s was interrupted before it "
+		return fail(-EINVAL,
+				"the boot of %s was interrupted before it "
 				"was complete: amberfs boot --discard %s, then "
 				"boot it again",
 				boot->state.name, boot->state.name);

@@ -39,24 +39,30 @@ int boot_files_check(const struct snapshot *snap, const char *file)
 {
 	const char *name = snap->object + strlen("snapshots/");
 	if (file != NULL)
-		return fail(-EINVAL, "a whole snapshot is booted; leave out the "
-				"file %s", file);
+		return fail(-EINVAL,
+				"a whole snapshot is booted; leave out the "
+				"file %s",
+				file);
 	if (snap->kind != SNAPSHOT_DOMAIN
 			|| snapshot_find_file(snap, DEFINITION) == NULL)
-		return fail(-EINVAL, "%s is not of a domain, so there is no "
-				"definition to boot it with", name);
+		return fail(-EINVAL,
+				"%s is not of a domain, so there is no "
+				"definition to boot it with",
+				name);
 	if (count_disks(snap) == 0)
-		return fail(-EINVAL, "%s has no disk to boot from (a backup made "
-				"with --exact must be restored)", name);
+		return fail(-EINVAL,
+				"%s has no disk to boot from (a backup made "
+				"with --exact must be restored)",
+				name);
 	return 0;
 }
 
 /* Remembers PATH, which becomes ours; NULL: no memory. */
 static const char *keep(struct boot_files *files, char *path)
 {
-	char **more = path != NULL ? reallocarray(files->paths, files->path_count + 1,
-					     sizeof(*more))
-			   : NULL;
+	char **more = path != NULL ? reallocarray(files->paths,
+				      files->path_count + 1, sizeof(*more))
+				   : NULL;
 	if (more == NULL) {
 		free(path);
 		return NULL;
@@ -65,26 +71,33 @@ static const char *keep(struct boot_files *files, char *path)
 	return more[files->path_count++] = path;
 }
 
-static int make_overlay(struct boot_files *files, const struct snapshot_file *file)
+static int make_overlay(struct boot_files *files,
+		const struct snapshot_file *file)
 {
 	struct adapt_disk *disk = &files->disks[files->adapt.disk_count];
 	char *path = NULL;
-	int err = boot_directory_overlay(files->place, files->snap, file, &path);
+	int err = boot_directory_overlay(files->place, files->snap, file,
+			&path);
 	if (err < 0)
 		return err;
-	*disk = (struct adapt_disk){ .target = file->target, .format = "qcow2",
-		.path = keep(files, path), .backing_format = "raw",
-		.backing_path = keep(files, boot_directory_file(files->place, files->snap,
-				file)) };
+	*disk = (struct adapt_disk){ .target = file->target,
+		.format = "qcow2",
+		.path = keep(files, path),
+		.backing_format = "raw",
+		.backing_path = keep(files,
+				boot_directory_file(files->place, files->snap,
+						file)) };
 	files->adapt.disk_count++;
-	return disk->path != NULL && disk->backing_path != NULL ? 0 : no_memory();
+	return disk->path != NULL && disk->backing_path != NULL ? 0
+								: no_memory();
 }
 
 static int copy_file(struct boot_files *files, const struct snapshot_file *file,
 		const char *name, const char **path)
 {
 	char *made = NULL;
-	int err = boot_directory_copy(files->place, files->snap, file, name, &made);
+	int err = boot_directory_copy(files->place, files->snap, file, name,
+			&made);
 	if (err < 0)
 		return err;
 	*path = keep(files, made);
@@ -94,7 +107,8 @@ static int copy_file(struct boot_files *files, const struct snapshot_file *file,
 static bool was_at(const struct snapshot_file *file, const char *path)
 {
 	CLEANUP_FREE char *raw = file->source_path != NULL && path != NULL
-			? name_unescape(file->source_path, NULL) : NULL;
+			? name_unescape(file->source_path, NULL)
+			: NULL;
 	return raw != NULL && strcmp(raw, path) == 0;
 }
 
@@ -123,7 +137,8 @@ static int read_definition(struct boot_files *files)
 {
 	const struct snapshot_file *file =
 			snapshot_find_file(files->snap, DEFINITION);
-	CLEANUP_FREE char *path = boot_directory_file(files->place, files->snap, file);
+	CLEANUP_FREE char *path =
+			boot_directory_file(files->place, files->snap, file);
 	if (path == NULL)
 		return no_memory();
 	if (file->size > DOMAIN_DOC_MAX)
@@ -135,7 +150,8 @@ static int read_definition(struct boot_files *files)
 	if (files->xml == NULL)
 		return no_memory();
 	for (uint64_t at = 0; at < file->size;) {
-		ssize_t n = pread(fd, files->xml + at, file->size - at, (off_t)at);
+		ssize_t n = pread(fd, files->xml + at, file->size - at,
+				(off_t)at);
 		if (n <= 0)
 			return fail_errno(n < 0 ? -errno : -EIO, "reading %s",
 					path);
@@ -151,7 +167,8 @@ int boot_files_make(struct boot_files *files)
 	int err = read_definition(files);
 	if (err == 0)
 		err = domain_xml_parse(&parsed, files->xml, strlen(files->xml));
-	files->disks = calloc(count_disks(files->snap) + 1u, sizeof(*files->disks));
+	files->disks = calloc(count_disks(files->snap) + 1u,
+			sizeof(*files->disks));
 	files->adapt.disks = files->disks;
 	if (err == 0 && files->disks == NULL)
 		err = no_memory();
@@ -161,9 +178,11 @@ int boot_files_make(struct boot_files *files)
 	return err;
 }
 
-int boot_files_definition(const struct boot_files *files, char **xml, char **notes)
+int boot_files_definition(const struct boot_files *files, char **xml,
+		char **notes)
 {
-	return domain_adapt(files->xml, strlen(files->xml), &files->adapt, xml, notes);
+	return domain_adapt(files->xml, strlen(files->xml), &files->adapt, xml,
+			notes);
 }
 
 void boot_files_clear(struct boot_files *files)

@@ -18,15 +18,15 @@
 #include "ingest/recovery/adapt/domain_adapt.h"
 
 struct boot_files {
-	struct boot_directory *place;	/* borrowed */
-	const struct snapshot *snap;	/* borrowed */
+	struct boot_directory *place; /* borrowed */
+	const struct snapshot *snap;  /* borrowed */
 	/* The caller's: name, identity, isolated …; disks, nvram, kernel and
 	 * initrd are filled in by boot_files_make. */
 	struct adapt_options adapt;
-	struct adapt_disk *disks;	/* adapt.disk_count of them */
-	char **paths;			/* what the pointers above point to */
+	struct adapt_disk *disks; /* adapt.disk_count of them */
+	char **paths;		  /* what the pointers above point to */
 	unsigned path_count;
-	char *xml;			/* as stored */
+	char *xml; /* as stored */
 };
 
 /* 0 if SNAP is of a domain, with disks to boot from; FILE (as snapshot_resolve

@@ -36,10 +36,10 @@
 
 struct finish {
 	struct boot *boot;
-	struct domain **users;	/* who names something in the directory */
+	struct domain **users; /* who names something in the directory */
 	unsigned count;
 	_Atomic uint64_t done, total; /* bytes of the pull under way */
-	unsigned pulled;	/* disks */
+	unsigned pulled;	      /* disks */
 };
 
 static void pause_a_little(void)
@@ -59,31 +59,38 @@ static void progress(void *ctx, struct progress_numbers *now)
 }
 
 /* Until no job is at work on the disk. */
-static int wait_for_job(struct finish *finish, struct domain *domain, const char *target)
+static int wait_for_job(struct finish *finish, struct domain *domain,
+		const char *target)
 {
 	for (;;) {
 		uint64_t done = 0, total = 0;
-		int err = domain_control_pull_progress(domain, target, &done, &total);
+		int err = domain_control_pull_progress(domain, target, &done,
+				&total);
 		if (err <= 0)
 			return err;
 		finish->done = done;
 		finish->total = total;
 		if (interrupt_flag)
-			return fail(-ECANCELED, "interrupted; qemu goes on to "
-					"pull the disk %s. Run it again to see it "
-					"to its end", target);
+			return fail(-ECANCELED,
+					"interrupted; qemu goes on to "
+					"pull the disk %s. Run it again to see "
+					"it "
+					"to its end",
+					target);
 		pause_a_little();
 	}
 }
 
 /* 1: the disk still has the mount below it. */
-static int is_backed(struct finish *finish, struct domain *domain, const char *target)
+static int is_backed(struct finish *finish, struct domain *domain,
+		const char *target)
 {
 	CLEANUP_FREE char *xml = NULL;
 	char **targets = NULL;
 	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
 	if (err == 0)
-		err = domain_paths_backed(xml, finish->boot->place.mount, &targets);
+		err = domain_paths_backed(xml, finish->boot->place.mount,
+				&targets);
 	for (char **t = targets; err == 0 && t != NULL && *t != NULL; t++)
 		err = strcmp(*t, target) == 0;
 	domain_paths_free(targets);
@@ -91,21 +98,28 @@ static int is_backed(struct finish *finish, struct domain *domain, const char *t
 }
 
 /* libvirt hears of a job's end a moment after qemu tells that it is gone. */
-static int check_pulled(struct finish *finish, struct domain *domain, const char *target)
+static int check_pulled(struct finish *finish, struct domain *domain,
+		const char *target)
 {
 	double end = monotonic_now() + SETTLE_SECONDS;
 	int err;
-	while ((err = is_backed(finish, domain, target)) == 1 && monotonic_now() < end
+	while ((err = is_backed(finish, domain, target)) == 1
+			&& monotonic_now() < end
 			&& domain_control_is_active(domain) && !interrupt_flag)
 		pause_a_little();
 	if (err == 1)
-		err = fail(-EIO, "disk %s: pulling ended, but not all is there: is "
-				"the disk of %s full? The guest runs as before; "
-				"run it again", target, finish->boot->place.directory);
+		err = fail(-EIO,
+				"disk %s: pulling ended, but not all is there: "
+				"is "
+				"the disk of %s full? The guest runs as "
+				"before; "
+				"run it again",
+				target, finish->boot->place.directory);
 	return err;
 }
 
-static int pull_disk(struct finish *finish, struct domain *domain, const char *target)
+static int pull_disk(struct finish *finish, struct domain *domain,
+		const char *target)
 {
 	uint64_t done = 0, total = 0;
 	char what[64];
@@ -118,7 +132,8 @@ static int pull_disk(struct finish *finish, struct domain *domain, const char *t
 		return err;
 	finish->done = done;
 	finish->total = total;
-	report_progress_begin(printable(what, sizeof(what), target), progress, finish);
+	report_progress_begin(printable(what, sizeof(what), target), progress,
+			finish);
 	err = wait_for_job(finish, domain, target);
 	report_progress_end();
 	if (err == 0)
@@ -133,7 +148,8 @@ static int pull_all(struct finish *finish, struct domain *domain)
 	char **targets = NULL;
 	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
 	if (err == 0)
-		err = domain_paths_backed(xml, finish->boot->place.mount, &targets);
+		err = domain_paths_backed(xml, finish->boot->place.mount,
+				&targets);
 	for (char **t = targets; err == 0 && t != NULL && *t != NULL; t++)
 		err = pull_disk(finish, domain, *t);
 	domain_paths_free(targets);
@@ -145,7 +161,8 @@ static int pull_all(struct finish *finish, struct domain *domain)
 static int save_pausing(struct finish *finish, bool pausing)
 {
 	finish->boot->state.pausing = pausing;
-	return boot_state_save(&finish->boot->state, finish->boot->place.directory);
+	return boot_state_save(&finish->boot->state,
+			finish->boot->place.directory);
 }
 
 static int flush(struct finish *finish, struct domain *domain)
@@ -168,11 +185,13 @@ static int no_state_for_it(const struct domain_facts *facts)
 	char shown[256];
 	printable(shown, sizeof(shown), facts->name);
 	if (facts->managed_save)
-		return fail(-EBUSY, "domain %s is saved in mid-run, and what was "
+		return fail(-EBUSY,
+				"domain %s is saved in mid-run, and what was "
 				"saved needs the mount: start it, then finish",
 				shown);
 	if (facts->id >= 0 && strcmp(facts->state, "paused") == 0)
-		return fail(-EBUSY, "domain %s is paused (%s): let it go on "
+		return fail(-EBUSY,
+				"domain %s is paused (%s): let it go on "
 				"(virsh resume), then finish",
 				shown, facts->reason);
 	return 0;
@@ -215,7 +234,8 @@ static int some_guest_has(struct finish *finish, const char *path)
 		CLEANUP_FREE char *xml = NULL;
 		if (!domain_control_is_active(finish->users[i]))
 			continue;
-		int err = domain_get_xml(finish->users[i], DOMAIN_XML_CURRENT, &xml);
+		int err = domain_get_xml(finish->users[i], DOMAIN_XML_CURRENT,
+				&xml);
 		if (err != 0)
 			return err;
 		err = domain_paths_name(xml, path);
@@ -230,17 +250,21 @@ static int make_whole(struct finish *finish, const struct boot_disk *disk,
 {
 	struct boot *boot = finish->boot;
 	CLEANUP_FREE char *backing = NULL;
-	if (asprintf(&backing, "%s/%s/%s", boot->place.mount, boot->state.snapshot,
-			    disk->file) < 0) {
+	if (asprintf(&backing, "%s/%s/%s", boot->place.mount,
+			    boot->state.snapshot, disk->file)
+			< 0) {
 		backing = NULL;
 		return fail_errno(-ENOMEM, "finishing");
 	}
 	int err = boot_mount_active(&boot->place);
 	if (err <= 0)
-		return fail(err < 0 ? err : -ENOTCONN, "%s is not mounted (was the "
-				"host restarted?), and %s needs it: amberfs boot "
+		return fail(err < 0 ? err : -ENOTCONN,
+				"%s is not mounted (was the "
+				"host restarted?), and %s needs it: amberfs "
+				"boot "
 				"--resume %s",
-				boot->state.snapshot, overlay->path, boot->state.name);
+				boot->state.snapshot, overlay->path,
+				boot->state.name);
 	err = overlay_chown(overlay);
 	if (err == 0)
 		err = overlay_has_backing(overlay);
@@ -253,9 +277,11 @@ static int make_whole(struct finish *finish, const struct boot_disk *disk,
 
 static int finish_overlay(struct finish *finish, const struct boot_disk *disk)
 {
-	CLEANUP_FREE char *path = boot_directory_overlay_path(&finish->boot->place,
-			disk->target);
-	const struct overlay o = { .path = path, .uid = finish->boot->place.uid,
+	CLEANUP_FREE char *path =
+			boot_directory_overlay_path(&finish->boot->place,
+					disk->target);
+	const struct overlay o = { .path = path,
+		.uid = finish->boot->place.uid,
 		.gid = finish->boot->place.gid };
 	if (path == NULL)
 		return fail_errno(-ENOMEM, "finishing");
@@ -290,11 +316,15 @@ static int correct_definition(struct finish *finish, struct domain *domain)
 	err = domain_get_xml(domain, DOMAIN_XML_SECURE, &xml);
 	if (err == -EPERM)
 		err = domain_get_xml(domain, DOMAIN_XML_INACTIVE, &xml);
-	int names = err < 0 ? err : domain_paths_below(xml, finish->boot->place.mount);
+	int names = err < 0
+			? err
+			: domain_paths_below(xml, finish->boot->place.mount);
 	if (names <= 0)
 		return names;
 	err = domain_paths_unback(xml, finish->boot->place.mount, &better);
-	return err < 0 ? err : domain_control_define(finish->boot->connection, better, NULL);
+	return err < 0 ? err
+		       : domain_control_define(finish->boot->connection, better,
+				       NULL);
 }
 
 static int check_unused(struct finish *finish)
@@ -302,10 +332,11 @@ static int check_unused(struct finish *finish)
 	struct domain **left = NULL;
 	unsigned count = 0;
 	char shown[256];
-	int err = domain_control_users(finish->boot->connection, finish->boot->place.mount, &left,
-			&count);
+	int err = domain_control_users(finish->boot->connection,
+			finish->boot->place.mount, &left, &count);
 	if (err == 0 && count > 0)
-		err = fail(-EBUSY, "domain %s still names files in %s; it stays "
+		err = fail(-EBUSY,
+				"domain %s still names files in %s; it stays "
 				"mounted",
 				printable(shown, sizeof(shown),
 						domain_name(left[0])),
@@ -334,7 +365,8 @@ static int become_whole(struct finish *finish)
 static int remove_state(struct boot *boot)
 {
 	CLEANUP_FREE char *state = NULL;
-	if (asprintf(&state, "%s/" BOOT_STATE_NAME, boot->place.directory) < 0) {
+	if (asprintf(&state, "%s/" BOOT_STATE_NAME, boot->place.directory)
+			< 0) {
 		state = NULL;
 		return fail_errno(-ENOMEM, "finishing");
 	}
@@ -368,8 +400,9 @@ static void report(const struct finish *finish)
 	const struct boot *boot = finish->boot;
 	if (report_json())
 		report_print_json(json_pack("{s:s,s:s,s:o,s:i,s:i}", "finished",
-				boot->state.name, "snapshot", boot->state.snapshot,
-				"folder", report_json_text(boot->place.directory),
+				boot->state.name, "snapshot",
+				boot->state.snapshot, "folder",
+				report_json_text(boot->place.directory),
 				"disks", (int)boot->state.disk_count, "pulled",
 				(int)finish->pulled));
 	else if (report_wants_text())
@@ -383,10 +416,12 @@ int boot_finish(struct boot *boot)
 {
 	struct finish f = { .boot = boot };
 	if (!boot->state.ready)
-		return fail(-EINVAL, "the boot of %s was interrupted before it "
+		return fail(-EINVAL,
+				"the boot of %s was interrupted before it "
 				"was complete: amberfs boot --discard %s",
 				boot->state.name, boot->state.name);
-	int err = domain_control_users(boot->connection, boot->place.directory, &f.users, &f.count);
+	int err = domain_control_users(boot->connection, boot->place.directory,
+			&f.users, &f.count);
 	if (err == 0 && !boot->state.whole)
 		err = become_whole(&f);
 	if (err == 0)

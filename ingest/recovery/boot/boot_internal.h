@@ -26,8 +26,8 @@ struct boot {
 	struct boot_directory place;
 	struct boot_state state;
 	struct connection *connection;
-	int lock;		/* of the place; -1: none */
-	bool partly;		/* something smaller failed, and was told */
+	int lock;    /* of the place; -1: none */
+	bool partly; /* something smaller failed, and was told */
 };
 
 /* Finds DIR. */

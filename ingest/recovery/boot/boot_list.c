@@ -23,10 +23,14 @@ static void domain_word(char *out, size_t size, const struct listing *listing,
 	struct domain_facts facts = { .state = NULL };
 	unsigned count = 0;
 	const char *word = "unknown";
-	if (connection_open(&conn, listing->options->connect != NULL ? listing->options->connect
-						    : state->uri,
-			    CONNECTION_SECRETS) == 0
-			&& domain_control_users(conn, directory, &users, &count) == 0) {
+	if (connection_open(&conn,
+			    listing->options->connect != NULL
+					    ? listing->options->connect
+					    : state->uri,
+			    CONNECTION_SECRETS)
+					== 0
+			&& domain_control_users(conn, directory, &users, &count)
+					== 0) {
 		word = "not defined";
 		if (count > 0 && domain_facts(users[0], &facts) == 0)
 			word = facts.state;
@@ -44,29 +48,33 @@ static const char *mount_word(const char *directory)
 		return "unknown";
 	int mounted = boot_mount_active(&p);
 	boot_directory_close(&p);
-	return mounted == 1   ? "mounted"
-	       : mounted == 0 ? "not mounted" : "dead";
+	return mounted == 1 ? "mounted" : mounted == 0 ? "not mounted" : "dead";
 }
 
-static int add_row(void *ctx, const char *directory, const struct boot_state *state,
-		int err)
+static int add_row(void *ctx, const char *directory,
+		const struct boot_state *state, int err)
 {
 	struct listing *listing = ctx;
 	char domain[64], since[UTC_TEXT_MAX];
 	if (state == NULL) {
-		json_array_append_new(listing->rows, json_pack("{s:o,s:s}", "folder",
-				report_json_text(directory), "error",
-				error_text(err)));
+		json_array_append_new(listing->rows,
+				json_pack("{s:o,s:s}", "folder",
+						report_json_text(directory),
+						"error", error_text(err)));
 		return 0;
 	}
 	domain_word(domain, sizeof(domain), listing, state, directory);
-	json_array_append_new(listing->rows, json_pack(
-			"{s:s,s:s,s:s,s:o,s:s,s:s,s:s,s:b,s:s}", "name",
-			state->name, "snapshot", state->snapshot, "repository",
-			state->repository, "folder", report_json_text(directory),
-			"domain", domain, "mount", mount_word(directory), "since",
-			utc_format(since, state->since), "complete", state->ready,
-			"uri", state->uri));
+	json_array_append_new(listing->rows,
+			json_pack("{s:s,s:s,s:s,s:o,s:s,s:s,s:s,s:b,s:s}",
+					"name", state->name, "snapshot",
+					state->snapshot, "repository",
+					state->repository, "folder",
+					report_json_text(directory), "domain",
+					domain, "mount", mount_word(directory),
+					"since",
+					utc_format(since, state->since),
+					"complete", state->ready, "uri",
+					state->uri));
 	return 0;
 }
 
@@ -78,15 +86,16 @@ static void print_row(json_t *row)
 	int complete = 1;
 	json_unpack(row, "{s?s,s?s,s?s,s?s,s?s,s?s,s?b}", "name", &name,
 			"snapshot", &snapshot, "domain", &domain, "mount",
-			&mount, "folder", &directory, "error", &error, "complete",
-			&complete);
+			&mount, "folder", &directory, "error", &error,
+			"complete", &complete);
 	if (error != NULL)
 		printf("%s: %s\n", printable(a, sizeof(a), directory), error);
 	else
 		printf("%-24s %-32s %-12s %s%s\n",
 				printable(a, sizeof(a), name),
 				printable(b, sizeof(b), snapshot), domain,
-				mount, complete ? "" : ", incomplete: discard it");
+				mount,
+				complete ? "" : ", incomplete: discard it");
 }
 
 int boot_list(struct boot *boot)
@@ -100,7 +109,9 @@ int boot_list(struct boot *boot)
 	if (err == 0 && json_array_size(l.rows) > 0)
 		printf("%-24s %-32s %-12s %s\n", "NAME", "SNAPSHOT", "DOMAIN",
 				"BACKUP");
-	json_array_foreach(l.rows, i, row) if (err == 0) print_row(row);
+	json_array_foreach (l.rows, i, row)
+		if (err == 0)
+			print_row(row);
 	json_decref(l.rows);
 	return err;
 }

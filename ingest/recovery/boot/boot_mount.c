@@ -47,8 +47,10 @@ static int find_program(char out[PATH_MAX])
 		if (len < PATH_MAX && access(out, X_OK) == 0)
 			return 0;
 	}
-	return fail(-ENOENT, "there is no amberfs-mount beside %samberfs-ingest; "
-			"is amberfs installed whole?", self);
+	return fail(-ENOENT,
+			"there is no amberfs-mount beside %samberfs-ingest; "
+			"is amberfs installed whole?",
+			self);
 }
 
 /* The read end of a pipe that holds TEXT and a newline. */
@@ -86,7 +88,8 @@ static void add(struct command *command, const char *option, const char *value)
 
 /* A user who isn't root may let others in only if fuse.conf says so; there
  * qemu runs as the same user. */
-static void fill_options(struct command *command, const struct boot_directory *dir)
+static void fill_options(struct command *command,
+		const struct boot_directory *dir)
 {
 	int n = snprintf(command->options, sizeof(command->options),
 			"%suid=%u,gid=%u,noexec%s",
@@ -104,9 +107,9 @@ static void fill_options(struct command *command, const struct boot_directory *d
 	*to = '\0';
 }
 
-static int fill_command(struct command *command, const struct boot_directory *dir,
-		const char *repository, const struct repository_options *options,
-		bool piped)
+static int fill_command(struct command *command,
+		const struct boot_directory *dir, const char *repository,
+		const struct repository_options *options, bool piped)
 {
 	int err = find_program(command->program);
 	if (err < 0)
@@ -119,8 +122,10 @@ static int fill_command(struct command *command, const struct boot_directory *di
 	add(command, "--options", command->options);
 	add(command, "--key-file", options->credentials.key_file);
 	add(command, "--passphrase-file",
-			piped ? command->from_pipe : options->credentials.passphrase_file);
-	add(command, "--passphrase-command", options->credentials.passphrase_command);
+			piped ? command->from_pipe
+			      : options->credentials.passphrase_file);
+	add(command, "--passphrase-command",
+			options->credentials.passphrase_command);
 	add(command, "--index-dir", options->index_dir);
 	command->argv[command->argc++] = "--";
 	command->argv[command->argc++] = repository;
@@ -155,8 +160,10 @@ static int wait_for(pid_t pid, const struct boot_directory *dir)
 			return fail_errno(-errno, "waiting for the mount");
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	return fail(-EIO, "the repository can't be mounted on %s (amberfs mount "
-			"said why)", dir->mount);
+	return fail(-EIO,
+			"the repository can't be mounted on %s (amberfs mount "
+			"said why)",
+			dir->mount);
 }
 
 int boot_mount_start(struct boot_directory *dir, const char *repository,
@@ -187,15 +194,18 @@ int boot_mount_active(const struct boot_directory *dir)
 {
 	struct statx st;
 	if (statx(AT_FDCWD, dir->mount, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
-			    STATX_TYPE, &st) == 0)
+			    STATX_TYPE, &st)
+			== 0)
 		return (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 	if (errno == ENOENT)
 		return 0;
 	if (errno == EACCES)
 		return 1; /* another user's mount, which keeps us out */
 	if (errno == ENOTCONN)
-		return fail(-ENOTCONN, "the process that served the mount %s is "
-				"gone", dir->mount);
+		return fail(-ENOTCONN,
+				"the process that served the mount %s is "
+				"gone",
+				dir->mount);
 	return fail_errno(-errno, "looking at the mount %s", dir->mount);
 }
 
@@ -229,7 +239,8 @@ int boot_mount_end(struct boot_directory *dir)
 	else
 		err = umount2(dir->mount, UMOUNT_NOFOLLOW) == 0 ? 0 : -errno;
 	if (err == -EBUSY)
-		return fail(-EBUSY, "%s is still in use, so it stays mounted "
+		return fail(-EBUSY,
+				"%s is still in use, so it stays mounted "
 				"('fuser -vm %s' says by whom)",
 				dir->mount, dir->mount);
 	return err < 0 ? fail_errno(err, "unmounting %s", dir->mount) : 0;

@@ -47,14 +47,16 @@ int boot_pin(struct boot *boot, struct repository *repo, const char *object)
 	return err < 0 ? fail_within(err, "pinning the snapshot") : 0;
 }
 
-static int needs_it(void *ctx, const char *directory, const struct boot_state *state,
-		int err)
+static int needs_it(void *ctx, const char *directory,
+		const struct boot_state *state, int err)
 {
 	const struct boot *boot = ctx;
 	(void)err;
 	/* One that can't be read may be one that needs it. */
 	return strcmp(directory, boot->place.directory) != 0
-			&& (state == NULL || strcmp(state->id, boot->state.id) == 0);
+			&& (state == NULL
+					|| strcmp(state->id, boot->state.id)
+							== 0);
 }
 
 /* Only if the snapshot is the very one, and the pin one of ours. */
@@ -69,8 +71,9 @@ static int unpin(const struct boot *boot, struct repository *repo)
 	if (err < 0)
 		return err == -ENOENT ? 0 : err;
 	hex_encode(id, snap->id.b, ID_SIZE);
-	err = strcmp(id, boot->state.id) == 0 ? pins_load_one(repo, snap->object, &pin)
-					 : -ENOENT;
+	err = strcmp(id, boot->state.id) == 0
+			? pins_load_one(repo, snap->object, &pin)
+			: -ENOENT;
 	bool ours = err == 0 && pin.note != NULL
 			&& strncmp(pin.note, NOTE, strlen(NOTE)) == 0;
 	pins_clear_one(&pin);
@@ -93,7 +96,7 @@ void boot_pin_remove(struct boot *boot)
 		return;
 	}
 	int err = others < 0 ? others
-			   : repository_open(&repo, boot->state.repository,
+			     : repository_open(&repo, boot->state.repository,
 					     &boot->options->repository);
 	if (err == 0)
 		err = repository_attach(repo, &boot->options->repository);
@@ -103,7 +106,9 @@ void boot_pin_remove(struct boot *boot)
 	if (err == 0)
 		return;
 	boot->partly = true;
-	report_warning("the snapshot could not be unpinned (%s); when it may go: "
+	report_warning("the snapshot could not be unpinned (%s); when it may "
+		       "go: "
 		       "amberfs unpin %s %s",
-			error_text(err), boot->state.repository, boot->state.snapshot);
+			error_text(err), boot->state.repository,
+			boot->state.snapshot);
 }

@@ -93,9 +93,12 @@ void boot_root_check_way(const char *dir, uid_t uid, gid_t gid)
 		if (end != NULL)
 			*end = '\0';
 		if (stat(path, &st) == 0 && !may_pass(&st, uid, gid))
-			report_warning("the user that qemu runs as (%u) may not "
-				       "be able to pass through %s to the disks: "
-				       "'chmod o+x' lets it, --overlay-dir takes "
+			report_warning("the user that qemu runs as (%u) may "
+				       "not "
+				       "be able to pass through %s to the "
+				       "disks: "
+				       "'chmod o+x' lets it, --overlay-dir "
+				       "takes "
 				       "another way",
 					(unsigned)uid, path);
 		if (end != NULL)
@@ -116,9 +119,12 @@ int boot_root_prepare(const char *dir)
 	if (statfs(dir, &fs) < 0)
 		return fail_errno(-errno, "looking at %s", dir);
 	if (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC)
-		return fail(-EINVAL, "%s is in memory only, so what the guest "
-				"writes would be lost with it: give a folder on a "
-				"disk with --overlay-dir", dir);
+		return fail(-EINVAL,
+				"%s is in memory only, so what the guest "
+				"writes would be lost with it: give a folder "
+				"on a "
+				"disk with --overlay-dir",
+				dir);
 	return 0;
 }
 
@@ -140,8 +146,10 @@ int boot_root_lock(const char *directory, bool wait)
 		return fail_errno(-errno, "opening %s", directory);
 	while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0) {
 		if (errno == EWOULDBLOCK)
-			return fail(-EBUSY, "another amberfs boot is at work on "
-					"%s; wait for it", directory);
+			return fail(-EBUSY,
+					"another amberfs boot is at work on "
+					"%s; wait for it",
+					directory);
 		if (errno != EINTR)
 			return fail_errno(-errno, "locking %s", directory);
 	}
@@ -169,12 +177,14 @@ int boot_root_each(const char *dir, boot_root_fn *fn, void *ctx)
 	struct dirent **list = NULL;
 	int n = scandir(dir, &list, visible, alphasort), err = 0;
 	if (n < 0)
-		return errno == ENOENT ? 0 : fail_errno(-errno, "reading %s",
-						       dir);
+		return errno == ENOENT ? 0
+				       : fail_errno(-errno, "reading %s", dir);
 	for (int i = 0; i < n; i++) {
 		CLEANUP_FREE char *directory = NULL;
-		if (err == 0 && asprintf(&directory, "%s/%s", dir,
-					    list[i]->d_name) < 0) {
+		if (err == 0
+				&& asprintf(&directory, "%s/%s", dir,
+						   list[i]->d_name)
+						< 0) {
 			directory = NULL;
 			err = no_memory();
 		}

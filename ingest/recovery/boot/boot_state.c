@@ -51,19 +51,21 @@ static json_t *disks_to_json(const struct boot_state *state)
 {
 	json_t *list = json_array();
 	for (uint32_t i = 0; i < state->disk_count; i++)
-		json_array_append_new(list, json_pack("{s:s,s:s}", "target",
-				state->disks[i].target, "file", state->disks[i].file));
+		json_array_append_new(list,
+				json_pack("{s:s,s:s}", "target",
+						state->disks[i].target, "file",
+						state->disks[i].file));
 	return list;
 }
 
 static json_t *to_json(const struct boot_state *state)
 {
 	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:b,s:b,s:b,s:o}", "name",
-			state->name, "repository", state->repository, "snapshot",
-			state->snapshot, "id", state->id, "uri", state->uri, "since",
-			(json_int_t)state->since, "ready", state->ready, "pausing",
-			state->pausing, "whole", state->whole, "disks",
-			disks_to_json(state));
+			state->name, "repository", state->repository,
+			"snapshot", state->snapshot, "id", state->id, "uri",
+			state->uri, "since", (json_int_t)state->since, "ready",
+			state->ready, "pausing", state->pausing, "whole",
+			state->whole, "disks", disks_to_json(state));
 }
 
 static int from_json(struct boot_state *state, json_t *json, const char *path)
@@ -83,12 +85,13 @@ static int from_json(struct boot_state *state, json_t *json, const char *path)
 	state->whole = json_is_true(json_object_get(json, "whole"));
 	size_t i;
 	json_t *disk;
-	json_array_foreach(json_object_get(json, "disks"), i, disk)
-	{
+	json_array_foreach (json_object_get(json, "disks"), i, disk) {
 		const char *target = NULL, *file = NULL;
 		if (json_unpack(disk, "{s:s,s:s}", "target", &target, "file",
-				    &file) < 0)
-			return fail(-EBADMSG, "%s: a disk without a name", path);
+				    &file)
+				< 0)
+			return fail(-EBADMSG, "%s: a disk without a name",
+					path);
 		if (boot_state_add_disk(state, target, file) < 0)
 			return fail_errno(-ENOMEM, "reading %s", path);
 	}
@@ -144,8 +147,9 @@ int boot_state_load(struct boot_state *out, const char *directory)
 static int write_text(const char *path, const char *text)
 {
 	size_t len = strlen(text);
-	CLEANUP_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
-					| O_NOFOLLOW, 0600);
+	CLEANUP_FD int fd = open(path,
+			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+			0600);
 	if (fd < 0)
 		return fail_errno(-errno, "making %s", path);
 	ssize_t n = write(fd, text, len);
@@ -160,10 +164,12 @@ int boot_state_save(const struct boot_state *state, const char *directory)
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *temporary = NULL;
 	CLEANUP_JSON json_t *json = to_json(state);
-	CLEANUP_FREE char *text = json != NULL ? json_dumps(json,
-			JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
+	CLEANUP_FREE char *text = json != NULL
+			? json_dumps(json, JSON_INDENT(2) | JSON_ENSURE_ASCII)
+			: NULL;
 	if (text == NULL)
-		return fail(-EINVAL, "names and paths must be valid UTF-8 here");
+		return fail(-EINVAL,
+				"names and paths must be valid UTF-8 here");
 	if (asprintf(&path, "%s/" BOOT_STATE_NAME, directory) < 0)
 		path = NULL;
 	if (asprintf(&temporary, "%s/.%s.new", directory, BOOT_STATE_NAME) < 0)

@@ -15,18 +15,18 @@
 #define BOOT_STATE_NAME "boot.json" /* BOOT_DIRECTORY_STATE */
 
 struct boot_disk {
-	char *target;		/* "vda" */
-	char *file;		/* of the snapshot: "vda.raw" */
+	char *target; /* "vda" */
+	char *file;   /* of the snapshot: "vda.raw" */
 };
 
 struct boot_state {
-	char *name;		/* of the domain, raw */
-	char *repository;	/* absolute */
-	char *snapshot;		/* "source/time" */
-	char *id;		/* of the snapshot, 64 digits */
-	char *uri;		/* of libvirt */
-	int64_t since;		/* UTC second */
-	bool ready;		/* the domain is defined */
+	char *name;	  /* of the domain, raw */
+	char *repository; /* absolute */
+	char *snapshot;	  /* "source/time" */
+	char *id;	  /* of the snapshot, 64 digits */
+	char *uri;	  /* of libvirt */
+	int64_t since;	  /* UTC second */
+	bool ready;	  /* the domain is defined */
 	/* A guest is being paused for an instant, so that qemu writes all out;
 	 * found paused, it is to go on. */
 	bool pausing;

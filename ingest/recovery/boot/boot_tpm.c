@@ -23,13 +23,18 @@
 static int add_note(char **notes, const char *file, const char *why)
 {
 	char *more = NULL;
-	if (asprintf(&more, "%s%s%s: %s; the guest begins with an empty TPM, "
+	if (asprintf(&more,
+			    "%s%s%s: %s; the guest begins with an empty TPM, "
 			    "which what it sealed there won't survive\n",
 			    *notes != NULL ? *notes : "",
 			    *notes != NULL && **notes
-				&& (*notes)[strlen(*notes) - 1] != '\n'
-					? "\n" : "",
-			    file, why) < 0)
+							    && (*notes)[strlen(*notes)
+									       - 1]
+									    != '\n'
+					    ? "\n"
+					    : "",
+			    file, why)
+			< 0)
 		return fail_errno(-ENOMEM, "restoring the TPM");
 	free(*notes);
 	*notes = more;
@@ -41,10 +46,10 @@ static char *with_uuid(const char *path, const char *old, const char *new)
 {
 	const char *at = old != NULL && *old ? strstr(path, old) : NULL;
 	char *out = NULL;
-	if (at == NULL || at == path || at[-1] != '/'
-			|| at[strlen(old)] != '/'
+	if (at == NULL || at == path || at[-1] != '/' || at[strlen(old)] != '/'
 			|| asprintf(&out, "%.*s%s%s", (int)(at - path), path,
-					   new, at + strlen(old)) < 0)
+					   new, at + strlen(old))
+					< 0)
 		return NULL;
 	return out;
 }
@@ -83,8 +88,8 @@ static int write_file(const char *from, const char *path,
 	ssize_t n = in < 0 ? -1 : read(in, buf, STATE_MAX);
 	if (n < 0)
 		return -errno;
-	CLEANUP_FD int out = open(temporary, O_WRONLY | O_CREAT | O_TRUNC
-						| O_CLOEXEC | O_NOFOLLOW,
+	CLEANUP_FD int out = open(temporary,
+			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
 			0600);
 	if (out < 0)
 		return -errno;
@@ -92,29 +97,35 @@ static int write_file(const char *from, const char *path,
 	int err = w != n ? (w < 0 ? -errno : -ENOSPC) : 0;
 	if (err == 0)
 		err = qemu_user_chown(out, path, dir->uid, dir->gid);
-	if (err == 0 && (fsync(out) < 0
-			      || renameat2(AT_FDCWD, temporary, AT_FDCWD, path,
-					      RENAME_NOREPLACE) < 0))
+	if (err == 0
+			&& (fsync(out) < 0
+					|| renameat2(AT_FDCWD, temporary,
+							   AT_FDCWD, path,
+							   RENAME_NOREPLACE)
+							< 0))
 		err = -errno;
 	if (err < 0)
 		unlink(temporary);
 	return err;
 }
 
-static int place_one(struct domain_facts *facts, const struct boot_directory *dir,
-		const struct snapshot *snap, const struct snapshot_file *file,
-		char **notes)
+static int place_one(struct domain_facts *facts,
+		const struct boot_directory *dir, const struct snapshot *snap,
+		const struct snapshot_file *file, char **notes)
 {
 	CLEANUP_FREE char *from = boot_directory_file(dir, snap, file);
 	CLEANUP_FREE char *was = file->source_path != NULL
-			? name_unescape(file->source_path, NULL) : NULL;
-	CLEANUP_FREE char *to = was != NULL ? with_uuid(was, snap->uuid, facts->uuid)
-				    : NULL;
+			? name_unescape(file->source_path, NULL)
+			: NULL;
+	CLEANUP_FREE char *to = was != NULL
+			? with_uuid(was, snap->uuid, facts->uuid)
+			: NULL;
 	if (from == NULL)
 		return fail_errno(-ENOMEM, "restoring the TPM");
 	if (to == NULL || file->size >= STATE_MAX)
-		return add_note(notes, file->name, "where libvirt keeps the state "
-						"of its TPM is not known");
+		return add_note(notes, file->name,
+				"where libvirt keeps the state "
+				"of its TPM is not known");
 	int err = make_directories(to, facts->uuid, dir);
 	if (err == 0)
 		err = write_file(from, to, dir);
@@ -128,7 +139,8 @@ int boot_tpm_place(struct domain *domain, const struct boot_directory *dir,
 	int err = domain_facts(domain, &facts);
 	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++)
 		if (snap->files[i].kind == FILE_TPM)
-			err = place_one(&facts, dir, snap, &snap->files[i], notes);
+			err = place_one(&facts, dir, snap, &snap->files[i],
+					notes);
 	domain_facts_clear(&facts);
 	return err;
 }

@@ -60,11 +60,14 @@ static int command_make(struct command *command, const struct overlay *overlay,
 		const char *const *words)
 {
 	static const char *const program[] = { "qemu-img", NULL };
-	const char *const as[] = { "setpriv", "--reuid", command->uid, "--regid",
-		command->gid, "--clear-groups", "--no-new-privs", "--", NULL };
+	const char *const as[] = { "setpriv", "--reuid", command->uid,
+		"--regid", command->gid, "--clear-groups", "--no-new-privs",
+		"--", NULL };
 	*command = (struct command){ .argc = 0 };
-	snprintf(command->uid, sizeof(command->uid), "%u", (unsigned)overlay->uid);
-	snprintf(command->gid, sizeof(command->gid), "%u", (unsigned)overlay->gid);
+	snprintf(command->uid, sizeof(command->uid), "%u",
+			(unsigned)overlay->uid);
+	snprintf(command->gid, sizeof(command->gid), "%u",
+			(unsigned)overlay->gid);
 	if (geteuid() == 0 && overlay->uid != 0)
 		add(command, as);
 	add(command, program);
@@ -84,7 +87,8 @@ static int qemu_img(const struct overlay *overlay, const char *const *words,
 		err = child_run(c.argv, INFO_MAX, out);
 	if (err == -EIO && strstr(error_text(err), " lock") != NULL)
 		err = fail_within(-EBUSY, "%s", overlay->path);
-	return err < 0 && err != -EBUSY ? fail_within(err, "%s", overlay->path) : err;
+	return err < 0 && err != -EBUSY ? fail_within(err, "%s", overlay->path)
+					: err;
 }
 
 /* A qemu-img of a killed run, or a qemu that has just ended, lets go soon. */
@@ -112,15 +116,17 @@ int overlay_has_backing(const struct overlay *overlay)
 	bool understood = json_is_object(info);
 	json_decref(info);
 	if (!understood)
-		return fail(-EIO, "%s: qemu-img describes it in a way that "
-				"amberfs does not understand", overlay->path);
+		return fail(-EIO,
+				"%s: qemu-img describes it in a way that "
+				"amberfs does not understand",
+				overlay->path);
 	return has;
 }
 
 int overlay_attach(const struct overlay *overlay, const char *backing)
 {
-	const char *const words[] = { "rebase", "-u", "-f", "qcow2", "-F", "raw",
-		"-b", backing, overlay->path, NULL };
+	const char *const words[] = { "rebase", "-u", "-f", "qcow2", "-F",
+		"raw", "-b", backing, overlay->path, NULL };
 	double end = monotonic_now() + LOCK_SECONDS;
 	int err;
 	do {
@@ -132,7 +138,8 @@ int overlay_attach(const struct overlay *overlay, const char *backing)
 
 int overlay_chown(const struct overlay *overlay)
 {
-	CLEANUP_FD int fd = open(overlay->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP_FD int fd =
+			open(overlay->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", overlay->path);
 	return qemu_user_chown(fd, overlay->path, overlay->uid, overlay->gid);
@@ -140,7 +147,8 @@ int overlay_chown(const struct overlay *overlay)
 
 int overlay_sync(const struct overlay *overlay)
 {
-	CLEANUP_FD int fd = open(overlay->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP_FD int fd =
+			open(overlay->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 || fsync(fd) < 0)
 		return fail_errno(-errno, "fsync of %s", overlay->path);
 	return 0;
@@ -164,7 +172,8 @@ static void progress(void *ctx, struct progress_numbers *now)
 /* "    (12.34/100%)\r": the last number after a parenthesis. */
 static void note_percent(struct flatten *flatten, const char *text)
 {
-	for (const char *at = strchr(text, '('); at != NULL; at = strchr(at + 1, '(')) {
+	for (const char *at = strchr(text, '('); at != NULL;
+			at = strchr(at + 1, '(')) {
 		unsigned long n = strtoul(at + 1, NULL, 10);
 		if (n <= PERCENT)
 			flatten->percent = (unsigned)n;
@@ -176,10 +185,12 @@ static int follow(struct flatten *flatten)
 {
 	char text[4096];
 	for (;;) {
-		struct pollfd p = { .fd = flatten->child.out, .events = POLLIN };
+		struct pollfd p = { .fd = flatten->child.out,
+			.events = POLLIN };
 		int ready = poll(&p, 1, POLL_MS);
 		if (interrupt_flag)
-			return fail(-ECANCELED, "interrupted; run it again to go "
+			return fail(-ECANCELED,
+					"interrupted; run it again to go "
 					"on");
 		if (ready <= 0)
 			continue;
@@ -204,8 +215,8 @@ static int finish(struct child *child, const char *path)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	child_message(child, why, sizeof(why));
-	return fail(strstr(why, " lock") != NULL ? -EBUSY : -EIO, "%s: %s", path,
-			*why ? why : "qemu-img failed");
+	return fail(strstr(why, " lock") != NULL ? -EBUSY : -EIO, "%s: %s",
+			path, *why ? why : "qemu-img failed");
 }
 
 static int flatten_once(const struct overlay *overlay, const char *what)

@@ -14,7 +14,7 @@
 
 struct overlay {
 	const char *path;
-	uid_t uid;		/* who qemu runs as */
+	uid_t uid; /* who qemu runs as */
 	gid_t gid;
 };
 

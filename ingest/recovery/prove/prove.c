@@ -47,33 +47,42 @@ static int add_sign(struct prove_command *command, const char *word)
 	return -EINVAL;
 }
 
-static void parse_accept(struct prove_command *command, const struct command_line *line)
+static void parse_accept(struct prove_command *command,
+		const struct command_line *line)
 {
-	CLEANUP_FREE char *words = strdup(command->accept != NULL ? command->accept
-						    : "agent,console");
+	CLEANUP_FREE char *words =
+			strdup(command->accept != NULL ? command->accept
+						       : "agent,console");
 	char *next = NULL;
-	for (char *w = words != NULL ? strtok_r(words, SEPARATORS, &next) : NULL; w != NULL;
-			w = strtok_r(NULL, SEPARATORS, &next))
+	for (char *w = words != NULL ? strtok_r(words, SEPARATORS, &next)
+				     : NULL;
+			w != NULL; w = strtok_r(NULL, SEPARATORS, &next))
 		if (add_sign(command, w) < 0)
-			options_error(line, "--accept is a list of agent, console "
-					"and screen, not %s", w);
+			options_error(line,
+					"--accept is a list of agent, console "
+					"and screen, not %s",
+					w);
 	if (!command->o.accept)
 		options_error(line, "--accept names no sign");
 }
 
-static void parse_words(struct prove_command *command, const struct command_line *line,
-		regex_t *pattern)
+static void parse_words(struct prove_command *command,
+		const struct command_line *line, regex_t *pattern)
 {
 	int64_t seconds = TIMEOUT_DEFAULT;
-	if (command->timeout != NULL && age_parse(&seconds, command->timeout) < 0)
+	if (command->timeout != NULL
+			&& age_parse(&seconds, command->timeout) < 0)
 		options_error(line, "--timeout: %s", error_text(-EINVAL));
 	if (seconds < 1)
 		options_error(line, "--timeout: it takes a moment");
 	command->o.timeout = (double)seconds;
 	parse_accept(command, line);
-	if (prove_console_pattern(pattern, command->pattern != NULL ? command->pattern
-						       : PATTERN_DEFAULT) < 0)
-		options_error(line, "--console-pattern: %s", error_text(-EINVAL));
+	if (prove_console_pattern(pattern,
+			    command->pattern != NULL ? command->pattern
+						     : PATTERN_DEFAULT)
+			< 0)
+		options_error(line, "--console-pattern: %s",
+				error_text(-EINVAL));
 	command->o.pattern = pattern;
 	if (command->o.memory && command->o.memory < MIB)
 		options_error(line, "--memory: less than 1M runs nothing");
@@ -88,7 +97,8 @@ static int add(struct prove_command *command, struct snapshot *snap)
 	struct snapshot **more = NULL;
 	if (command->count == command->room) {
 		command->room = command->room * 2 + 8;
-		more = reallocarray(command->snaps, command->room, sizeof(*more));
+		more = reallocarray(command->snaps, command->room,
+				sizeof(*more));
 		if (more == NULL) {
 			snapshot_free(snap);
 			return fail_errno(-ENOMEM, "listing snapshots");
@@ -124,12 +134,15 @@ static void bad_snapshot(void *ctx, const char *object, int err)
 static int add_newest(struct prove_command *command)
 {
 	struct snapshot_list l = { .count = 0 };
-	int err = snapshot_list_load(command->repo, NULL, &l, bad_snapshot, NULL);
+	int err = snapshot_list_load(command->repo, NULL, &l, bad_snapshot,
+			NULL);
 	for (size_t i = 0; err == 0 && i < l.count; i++) {
 		struct snapshot *snap = l.items[i];
-		if (snap->kind != SNAPSHOT_DOMAIN ||
-				(i + 1 < l.count && strcmp(snap->source,
-						l.items[i + 1]->source) == 0))
+		if (snap->kind != SNAPSHOT_DOMAIN
+				|| (i + 1 < l.count
+						&& strcmp(snap->source,
+								   l.items[i + 1]->source)
+								== 0))
 			continue;
 		l.items[i] = NULL;
 		err = add(command, snap);
@@ -163,10 +176,13 @@ static int add_row(struct prove_command *command, const struct snapshot *snap,
 {
 	json_t *row = json_pack("{s:s,s:b,s:s?,s:f,s:I,s:s?,s:o?,s:o}",
 			"snapshot", name_of(snap), "up", result->up, "by",
-			result->up ? prove_sign_names[result->by] : NULL, "seconds",
-			result->seconds, "read", (json_int_t)result->read, "reason",
-			result->why, "picture",
-			result->picture != NULL ? report_json_text(result->picture) : NULL,
+			result->up ? prove_sign_names[result->by] : NULL,
+			"seconds", result->seconds, "read",
+			(json_int_t)result->read, "reason", result->why,
+			"picture",
+			result->picture != NULL
+					? report_json_text(result->picture)
+					: NULL,
 			"changed", lines(result->notes));
 	if (row != NULL && result->console != NULL)
 		json_object_set(row, "console", result->console);
@@ -188,7 +204,8 @@ static void each_note(const char *notes, bool verbose_only)
 }
 
 /* All but its good news goes to stderr: cron sends it. */
-static void say_failure(const struct snapshot *snap, const struct prove_result *result)
+static void say_failure(const struct snapshot *snap,
+		const struct prove_result *result)
 {
 	json_t *line = NULL;
 	size_t i = 0;
@@ -198,7 +215,7 @@ static void say_failure(const struct snapshot *snap, const struct prove_result *
 		report_error("  its screen: %s", result->picture);
 	if (json_array_size(result->console) > 0)
 		report_error("  the last lines on its console:");
-	json_array_foreach(result->console, i, line)
+	json_array_foreach (result->console, i, line)
 		report_error("  | %s", json_string_value(line));
 }
 
@@ -222,8 +239,9 @@ static void say(const struct snapshot *snap, const struct prove_result *result)
 static int finish(struct prove_command *command)
 {
 	size_t done = json_array_size(command->rows);
-	int status = command->up == 0 ? EXIT_FAILED
-			: command->up < command->count ? EXIT_PARTLY : EXIT_DONE;
+	int status = command->up == 0		       ? EXIT_FAILED
+			: command->up < command->count ? EXIT_PARTLY
+						       : EXIT_DONE;
 	if (report_json())
 		report_print_json(json_pack("{s:O,s:i,s:i,s:f}", "snapshots",
 				command->rows, "up", (int)command->up, "failed",
@@ -263,8 +281,10 @@ static int connect_and_prove(struct prove_command *command)
 		prove_directory_sweep(command->o.scratch_dir, conn);
 		err = prove_all(command, conn);
 	} else {
-		err = fail(-EPERM, "%s lets this user only look; starting a "
-				"guest needs more", connection_uri(conn));
+		err = fail(-EPERM,
+				"%s lets this user only look; starting a "
+				"guest needs more",
+				connection_uri(conn));
 	}
 	connection_close(conn);
 	return err;
@@ -277,8 +297,8 @@ static int check_directory(const char *path)
 		return 0;
 	if (stat(path, &st) < 0)
 		return fail_errno(-errno, "the folder %s", path);
-	return S_ISDIR(st.st_mode) ? 0 : fail(-ENOTDIR, "%s is no folder",
-						 path);
+	return S_ISDIR(st.st_mode) ? 0
+				   : fail(-ENOTDIR, "%s is no folder", path);
 }
 
 static int work(struct prove_command *command, char **specs, int count)
@@ -287,7 +307,8 @@ static int work(struct prove_command *command, char **specs, int count)
 	if (err == 0)
 		err = check_directory(command->o.scratch_dir);
 	if (err == 0)
-		err = repository_open(&command->repo, command->o.repository, &command->o.unlock);
+		err = repository_open(&command->repo, command->o.repository,
+				&command->o.unlock);
 	if (err == 0)
 		err = repository_attach(command->repo, &command->o.unlock);
 	for (int i = 0; err == 0 && i < count; i++)
@@ -313,8 +334,8 @@ static int run(struct prove_command *command, char **specs, int count)
 	free(command->snaps);
 	json_decref(command->rows);
 	repository_close(command->repo);
-	return report_finish(err < 0 && status == EXIT_DONE ? EXIT_FAILED
-							    : status);
+	return report_finish(
+			err < 0 && status == EXIT_DONE ? EXIT_FAILED : status);
 }
 
 int prove_main(int argc, char **argv)
@@ -322,19 +343,21 @@ int prove_main(int argc, char **argv)
 	struct prove_command p = { .o.unlock.credentials.keep = true };
 	const struct option own[] = {
 		{ "accept", 0, OPTION_TEXT, &p.accept, "LIST",
-			"signs that count (default agent,console)" },
+				"signs that count (default agent,console)" },
 		{ "console-pattern", 0, OPTION_TEXT, &p.pattern, "REGEX",
-			"sign on the console ('" PATTERN_DEFAULT "')" },
+				"sign on the console ('" PATTERN_DEFAULT "')" },
 		{ "timeout", 0, OPTION_TEXT, &p.timeout, "DURATION",
-			"how long to wait for a sign (default 5min)" },
+				"how long to wait for a sign (default 5min)" },
 		{ "memory", 0, OPTION_SIZE, &p.o.memory, "SIZE",
-			"the guest's memory (default: what it had)" },
+				"the guest's memory (default: what it had)" },
 		{ "picture-dir", 0, OPTION_TEXT, &p.o.picture_dir, "DIR",
-			"keep a picture of each guest's screen here" },
+				"keep a picture of each guest's screen here" },
 		{ "scratch-dir", 0, OPTION_TEXT, &p.o.scratch_dir, "DIR",
-			"what guests write lies here (default /var/tmp)" },
+				"what guests write lies here (default "
+				"/var/tmp)" },
 		{ "connect", 'c', OPTION_TEXT, &p.connect, "URI",
-			"libvirt to ask (default LIBVIRT_DEFAULT_URI)" },
+				"libvirt to ask (default "
+				"LIBVIRT_DEFAULT_URI)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -343,10 +366,13 @@ int prove_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs prove",
 		.operands = "REPO [SNAPSHOT...]",
-		.purpose = "Boot snapshots of domains to see that they come up: "
-			   "isolated, on overlays that\nare thrown away. Without "
+		.purpose = "Boot snapshots of domains to see that they come "
+			   "up: "
+			   "isolated, on overlays that\nare thrown away. "
+			   "Without "
 			   "SNAPSHOT, the newest of every domain.",
-		.notes = "It came up if a sign that counts is seen in time. Exit "
+		.notes = "It came up if a sign that counts is seen in time. "
+			 "Exit "
 			 "status: 0 all came up,\n3 some, 1 none.\n",
 		.tables = tables,
 		.min_operands = 1,

@@ -47,7 +47,9 @@ static void put(struct prove_console *console, char byte)
 {
 	if (console->len == CONSOLE_TEXT_MAX) {
 		console->len = CONSOLE_TEXT_MAX / 2;
-		memmove(console->text, console->text + CONSOLE_TEXT_MAX - console->len, console->len);
+		memmove(console->text,
+				console->text + CONSOLE_TEXT_MAX - console->len,
+				console->len);
 	}
 	console->text[console->len++] = byte;
 }
@@ -84,13 +86,15 @@ int prove_console_read(struct prove_console *console)
 	return n < 0 ? fail_errno(-errno, "reading the guest's console") : 0;
 }
 
-bool prove_console_has(const struct prove_console *console, const regex_t *pattern)
+bool prove_console_has(const struct prove_console *console,
+		const regex_t *pattern)
 {
 	return regexec(pattern, console->text, 0, NULL, 0) == 0;
 }
 
 /* The start of the line that ends before END. */
-static const char *line_start(const struct prove_console *console, const char *end)
+static const char *line_start(const struct prove_console *console,
+		const char *end)
 {
 	while (end > console->text && end[-1] != '\n')
 		end--;
@@ -118,8 +122,9 @@ json_t *prove_console_tail(const struct prove_console *console, unsigned lines)
 			len = len < sizeof(line) ? len : sizeof(line) - 1;
 			memcpy(line, start, len);
 			line[len] = '\0';
-			json_array_insert_new(list, 0, json_string(printable(
-					shown, sizeof(shown), line)));
+			json_array_insert_new(list, 0,
+					json_string(printable(shown,
+							sizeof(shown), line)));
 		}
 		if (start == console->text)
 			break;

@@ -15,10 +15,10 @@
 #define CONSOLE_TEXT_MAX 65536
 
 struct prove_console {
-	int fd;			/* of the file, which somebody else appends to */
+	int fd; /* of the file, which somebody else appends to */
 	off_t at;
 	size_t len;
-	bool in_escape;		/* the sequence goes on in what comes next */
+	bool in_escape; /* the sequence goes on in what comes next */
 	char text[CONSOLE_TEXT_MAX + 1]; /* the last of it, without escapes */
 };
 
@@ -32,7 +32,8 @@ void prove_console_close(struct prove_console *console);
 
 /* Takes in what has come. 0 or -errno. */
 int prove_console_read(struct prove_console *console);
-bool prove_console_has(const struct prove_console *console, const regex_t *pattern);
+bool prove_console_has(const struct prove_console *console,
+		const regex_t *pattern);
 /* The last lines that are not empty, printable, as an array of texts; a new
  * reference, NULL without memory. */
 json_t *prove_console_tail(const struct prove_console *console, unsigned lines);

@@ -39,8 +39,7 @@ static int unmount(struct boot_directory *dir)
 {
 	double end = monotonic_now() + UNMOUNT_SECONDS;
 	int err = 0;
-	while ((err = boot_mount_end(dir)) == -EBUSY &&
-			monotonic_now() < end)
+	while ((err = boot_mount_end(dir)) == -EBUSY && monotonic_now() < end)
 		usleep(TRY_EVERY_US);
 	return err;
 }
@@ -132,8 +131,9 @@ int prove_directory_make(struct prove_directory *f, const char *dir,
 		struct connection *conn, char **console)
 {
 	int err = make_once(f, dir, conn, console);
-	for (int i = 0; i < TRIES && (err == -EAGAIN || err == -ENOENT ||
-						err == -EEXIST); i++)
+	for (int i = 0; i < TRIES
+			&& (err == -EAGAIN || err == -ENOENT || err == -EEXIST);
+			i++)
 		err = make_once(f, dir, conn, console);
 	return err;
 }
@@ -153,9 +153,9 @@ int prove_directory_remove(struct prove_directory *dir)
 static bool is_ours(const char *name)
 {
 	const char *digits = name + strlen(PREFIX);
-	return strncmp(name, PREFIX, strlen(PREFIX)) == 0 &&
-			strlen(digits) == DIGITS &&
-			strspn(digits, "0123456789abcdef") == DIGITS;
+	return strncmp(name, PREFIX, strlen(PREFIX)) == 0
+			&& strlen(digits) == DIGITS
+			&& strspn(digits, "0123456789abcdef") == DIGITS;
 }
 
 /* The lock of a dead run's directory, or -1: it lives, or isn't this user's (in
@@ -164,8 +164,8 @@ static int lock_dead(const char *path)
 {
 	struct stat st;
 	CLEANUP_FD int fd = lock_directory(path);
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() ||
-			st.st_nlink == 0)
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid()
+			|| st.st_nlink == 0)
 		return -1;
 	return take_fd(&fd);
 }

@@ -13,7 +13,7 @@
 
 struct prove_directory {
 	struct boot_directory place;
-	char name[16];		/* of the guest */
+	char name[16]; /* of the guest */
 	int lock;
 };
 

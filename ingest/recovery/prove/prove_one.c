@@ -41,7 +41,7 @@ struct proof {
 	struct prove_console *console;
 	struct prove_screen picture; /* the last one */
 	double begin, still_since, next_picture;
-	unsigned waiting;	/* SIGN_BIT()s that may still come */
+	unsigned waiting; /* SIGN_BIT()s that may still come */
 };
 
 static int out_of_memory(void)
@@ -70,8 +70,8 @@ static void take_picture(struct proof *proof, double now)
 	struct prove_screen new = { .pixels = NULL };
 	size_t len = 0;
 	proof->next_picture = now + SCREEN_EVERY;
-	if (transient_guest_screen(proof->guest, &data, &len) < 0 ||
-			prove_screen_read(&new, data, len) < 0)
+	if (transient_guest_screen(proof->guest, &data, &len) < 0
+			|| prove_screen_read(&new, data, len) < 0)
 		return;
 	if (!prove_screen_same(&proof->picture, &new))
 		proof->still_since = now;
@@ -84,8 +84,9 @@ static bool screen_is_still(struct proof *proof)
 	double now = monotonic_now();
 	if (now >= proof->next_picture)
 		take_picture(proof, now);
-	return proof->picture.pixels != NULL && now - proof->still_since >= STILL_SECONDS &&
-			!prove_screen_blank(&proof->picture);
+	return proof->picture.pixels != NULL
+			&& now - proof->still_since >= STILL_SECONDS
+			&& !prove_screen_blank(&proof->picture);
 }
 
 static bool has_sign(struct proof *proof)
@@ -140,7 +141,8 @@ static int look(struct proof *proof)
 	if (state == GUEST_STUCK)
 		return not_up(proof, why);
 	if (!proof->waiting)
-		return fail(-ETIMEDOUT, "its definition has no channel for the "
+		return fail(-ETIMEDOUT,
+				"its definition has no channel for the "
 				"guest agent; prove it by another sign (see "
 				"--accept)");
 	return 0;
@@ -212,14 +214,18 @@ static int run(struct proof *proof, const char *xml)
 
 static int boot(struct proof *proof, char *console)
 {
-	struct boot_files f = { .place = &proof->directory.place, .snap = proof->snap,
-		.adapt = { .name = proof->directory.name, .isolated = true,
-				.throw_away = true, .memory = proof->o->memory,
+	struct boot_files f = { .place = &proof->directory.place,
+		.snap = proof->snap,
+		.adapt = { .name = proof->directory.name,
+				.isolated = true,
+				.throw_away = true,
+				.memory = proof->o->memory,
 				.console_file = console } };
 	CLEANUP_FREE char *xml = NULL;
 	int err = 0;
 	f.place->only = proof->snap->object + strlen("snapshots/");
-	err = boot_mount_start(f.place, proof->o->repository, &proof->o->unlock);
+	err = boot_mount_start(f.place, proof->o->repository,
+			&proof->o->unlock);
 
 	if (err == 0)
 		err = boot_files_make(&f);
@@ -251,7 +257,7 @@ static int prove(struct proof *proof)
 	if (err != 0)
 		return err;
 	err = prove_directory_make(&proof->directory, proof->o->scratch_dir,
-				proof->connection, &console);
+			proof->connection, &console);
 	if (err != 0)
 		return err;
 	err = prove_console_open(proof->console, console);
@@ -259,7 +265,8 @@ static int prove(struct proof *proof)
 		err = boot(proof, console);
 	err = take_down(proof, err);
 	if (!proof->out->up)
-		proof->out->console = prove_console_tail(proof->console, TAIL_LINES);
+		proof->out->console =
+				prove_console_tail(proof->console, TAIL_LINES);
 	prove_console_close(proof->console);
 	return err;
 }
@@ -267,10 +274,14 @@ static int prove(struct proof *proof)
 int prove_one(struct prove_result *out, const struct prove_options *options,
 		const struct snapshot *snap, struct connection *conn)
 {
-	CLEANUP_FREE struct prove_console *console = calloc(1,
-			sizeof(*console));
-	struct proof p = { .o = options, .snap = snap, .connection = conn, .out = out,
-		.console = console, .waiting = options->accept };
+	CLEANUP_FREE struct prove_console *console =
+			calloc(1, sizeof(*console));
+	struct proof p = { .o = options,
+		.snap = snap,
+		.connection = conn,
+		.out = out,
+		.console = console,
+		.waiting = options->accept };
 	int err = 0;
 	*out = (struct prove_result){ .up = false };
 	if (console == NULL)

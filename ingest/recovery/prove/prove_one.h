@@ -24,22 +24,22 @@ struct prove_options {
 	const char *repository;
 	struct repository_options unlock;
 	const char *scratch_dir;
-	const char *picture_dir;	/* NULL: no pictures */
-	unsigned accept;		/* SIGN_BIT()s */
-	const regex_t *pattern;		/* for the console */
-	double timeout;			/* seconds */
-	uint64_t memory;		/* bytes; 0: as it was */
+	const char *picture_dir; /* NULL: no pictures */
+	unsigned accept;	 /* SIGN_BIT()s */
+	const regex_t *pattern;	 /* for the console */
+	double timeout;		 /* seconds */
+	uint64_t memory;	 /* bytes; 0: as it was */
 };
 
 struct prove_result {
 	bool up;
-	enum prove_sign by;		/* if so */
-	double seconds;			/* since it was started */
-	uint64_t read;			/* bytes that it read from its disks */
-	char *why;			/* if not up */
-	char *picture;			/* the path, or NULL */
-	char *notes;			/* what was changed for it, or NULL */
-	json_t *console;		/* its last lines, or NULL */
+	enum prove_sign by; /* if so */
+	double seconds;	    /* since it was started */
+	uint64_t read;	    /* bytes that it read from its disks */
+	char *why;	    /* if not up */
+	char *picture;	    /* the path, or NULL */
+	char *notes;	    /* what was changed for it, or NULL */
+	json_t *console;    /* its last lines, or NULL */
 };
 
 /*

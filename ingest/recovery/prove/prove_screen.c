@@ -56,7 +56,8 @@ static int check_size(uint32_t width, uint32_t height)
 	return fail(-EBADMSG, "the screen's picture is out of bounds");
 }
 
-static int read_ppm(struct prove_screen *screen, const uint8_t *data, size_t len)
+static int read_ppm(struct prove_screen *screen, const uint8_t *data,
+		size_t len)
 {
 	struct reader r = { data + 2, data + len };
 	size_t size = 0;
@@ -94,7 +95,8 @@ static int read_pixels(struct prove_screen *screen, png_image *png)
 	return fail(-EBADMSG, "the screen's picture: %s", png->message);
 }
 
-static int read_png(struct prove_screen *screen, const uint8_t *data, size_t len)
+static int read_png(struct prove_screen *screen, const uint8_t *data,
+		size_t len)
 {
 	png_image png = { .version = PNG_IMAGE_VERSION };
 	int err = 0;
@@ -105,8 +107,7 @@ static int read_png(struct prove_screen *screen, const uint8_t *data, size_t len
 	return err;
 }
 
-int prove_screen_read(struct prove_screen *out, const uint8_t *data,
-		size_t len)
+int prove_screen_read(struct prove_screen *out, const uint8_t *data, size_t len)
 {
 	struct prove_screen p = { .pixels = NULL };
 	bool ppm = len > 2 && memcmp(data, "P6", 2) == 0;
@@ -144,20 +145,22 @@ static size_t unlike(const struct prove_screen *screen, size_t at)
 /* The background is at one end at least: the other may be the cursor. */
 bool prove_screen_blank(const struct prove_screen *screen)
 {
-	return screen->pixels == NULL || unlike(screen, 0) <= CURSOR_PIXELS ||
-			unlike(screen, pixel_count(screen) - 1) <= CURSOR_PIXELS;
+	return screen->pixels == NULL || unlike(screen, 0) <= CURSOR_PIXELS
+			|| unlike(screen, pixel_count(screen) - 1)
+			<= CURSOR_PIXELS;
 }
 
 bool prove_screen_same(const struct prove_screen *a,
 		const struct prove_screen *b)
 {
 	size_t differ = 0;
-	if (a->pixels == NULL || b->pixels == NULL || a->width != b->width ||
-			a->height != b->height)
+	if (a->pixels == NULL || b->pixels == NULL || a->width != b->width
+			|| a->height != b->height)
 		return false;
 	for (size_t i = 0; i < pixel_count(a) && differ <= CURSOR_PIXELS; i++)
 		differ += memcmp(a->pixels + i * PIXEL, b->pixels + i * PIXEL,
-					  PIXEL) != 0;
+					  PIXEL)
+				!= 0;
 	return differ <= CURSOR_PIXELS;
 }
 
@@ -168,10 +171,13 @@ bool prove_screen_same(const struct prove_screen *a,
 
 int prove_screen_save(const struct prove_screen *screen, const char *path)
 {
-	png_image png = { .version = PNG_IMAGE_VERSION, .width = screen->width,
-		.height = screen->height, .format = PNG_FORMAT_RGB };
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW |
-						O_CLOEXEC, FILE_MODE);
+	png_image png = { .version = PNG_IMAGE_VERSION,
+		.width = screen->width,
+		.height = screen->height,
+		.format = PNG_FORMAT_RGB };
+	int fd = open(path,
+			O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+			FILE_MODE);
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
 	int written = 0;
 	if (file == NULL) {
@@ -180,7 +186,8 @@ int prove_screen_save(const struct prove_screen *screen, const char *path)
 			close(fd);
 		return err;
 	}
-	written = png_image_write_to_stdio(&png, file, 0, screen->pixels, 0, NULL);
+	written = png_image_write_to_stdio(&png, file, 0, screen->pixels, 0,
+			NULL);
 	if (fclose(file) != 0 && written)
 		return fail_errno(-errno, "writing %s", path);
 	return written ? 0 : fail(-EIO, "writing %s: %s", path, png.message);

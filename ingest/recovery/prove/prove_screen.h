@@ -13,7 +13,7 @@
 
 struct prove_screen {
 	uint32_t width, height;
-	uint8_t *pixels;	/* 3 bytes each, red green blue; NULL: none */
+	uint8_t *pixels; /* 3 bytes each, red green blue; NULL: none */
 };
 
 /* A PNG file, or a binary PPM file of 8 bits; not trusted. 0 or -EBADMSG,

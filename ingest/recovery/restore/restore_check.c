@@ -29,8 +29,10 @@ static int check_lock(const struct restore_item *item)
 	if (fd < 0)
 		return 0; /* writing will say why */
 	if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
-		return fail(-EBUSY, "%s is in use (a process, such as a qemu, "
-				"has locked it); end that first", item->path);
+		return fail(-EBUSY,
+				"%s is in use (a process, such as a qemu, "
+				"has locked it); end that first",
+				item->path);
 	return 0;
 }
 
@@ -39,7 +41,8 @@ static int check_device(const struct restore_item *item)
 {
 	uint64_t size = 0;
 	if (item->format != RESTORE_RAW)
-		return fail(-EINVAL, "%s is a block device, which gets the bytes "
+		return fail(-EINVAL,
+				"%s is a block device, which gets the bytes "
 				"of a disk as they are: give --disk %s=%s,raw",
 				item->path, item->file->target, item->path);
 	CLEANUP_FD int fd = open(item->path, O_RDONLY | O_CLOEXEC);
@@ -47,9 +50,11 @@ static int check_device(const struct restore_item *item)
 	if (err < 0)
 		return fail_errno(err, "asking %s for its size", item->path);
 	if (size < item->file->size)
-		return fail(-ENOSPC, "%s has %llu bytes, %s needs %llu: use a "
-				"larger device", item->path,
-				(unsigned long long)size, item->file->name,
+		return fail(-ENOSPC,
+				"%s has %llu bytes, %s needs %llu: use a "
+				"larger device",
+				item->path, (unsigned long long)size,
+				item->file->name,
 				(unsigned long long)item->file->size);
 	return 0;
 }
@@ -101,11 +106,13 @@ static int is_target(void *ctx, const char *path)
 }
 
 /* 1: what DOMAIN starts with, or if ACTIVE runs with, names a target. */
-static int names_target(struct search *search, struct domain *domain, bool active)
+static int names_target(struct search *search, struct domain *domain,
+		bool active)
 {
 	CLEANUP_FREE char *xml = NULL;
-	int err = domain_get_xml(domain, active ? DOMAIN_XML_CURRENT
-				     : DOMAIN_XML_INACTIVE, &xml);
+	int err = domain_get_xml(domain,
+			active ? DOMAIN_XML_CURRENT : DOMAIN_XML_INACTIVE,
+			&xml);
 	return err < 0 ? err : domain_paths_each(xml, is_target, search);
 }
 
@@ -115,15 +122,22 @@ static int check_replaced(const struct domain_facts *facts, bool force)
 	char shown[256];
 	printable(shown, sizeof(shown), facts->name);
 	if (!facts->shut_off)
-		return fail(-EBUSY, "domain %s is %s: shut it off first, "
-				"or make another with --name", shown, facts->state);
+		return fail(-EBUSY,
+				"domain %s is %s: shut it off first, "
+				"or make another with --name",
+				shown, facts->state);
 	if (facts->managed_save)
-		return fail(-EBUSY, "domain %s has a saved state, which would not "
+		return fail(-EBUSY,
+				"domain %s has a saved state, which would not "
 				"fit its restored disks: remove that first "
-				"(virsh managedsave-remove)", shown);
+				"(virsh managedsave-remove)",
+				shown);
 	return force ? 0
-		     : fail(-EEXIST, "domain %s is defined; --force replaces it "
-				     "and its disks, --name makes another", shown);
+		     : fail(-EEXIST,
+				     "domain %s is defined; --force replaces "
+				     "it "
+				     "and its disks, --name makes another",
+				     shown);
 }
 
 static int check_other(struct search *search, struct domain *domain,
@@ -136,25 +150,33 @@ static int check_other(struct search *search, struct domain *domain,
 	if (err == 0)
 		err = names_target(search, domain, false);
 	if (err == 1)
-		err = fail(-EBUSY, "%s belongs to the domain %s%s: give --disk "
-				"TARGET=PATH", search->found->path,
+		err = fail(-EBUSY,
+				"%s belongs to the domain %s%s: give --disk "
+				"TARGET=PATH",
+				search->found->path,
 				printable(shown, sizeof(shown), facts->name),
 				facts->id >= 0 ? ", which runs" : "");
 	return err == -ENOENT ? 0 : err;
 }
 
-static int clash(const struct domain_facts *facts, const struct restore_plan *plan)
+static int clash(const struct domain_facts *facts,
+		const struct restore_plan *plan)
 {
 	char shown[256];
 	printable(shown, sizeof(shown), facts->name);
 	if (strcmp(facts->name, plan->name) == 0)
-		return fail(-EEXIST, "libvirt has another domain of the name %s: "
-				"undefine it, or give another --name", shown);
-	return fail(-EEXIST, "libvirt has the same domain under the name %s: "
-			"undefine that, or leave out --same-identity", shown);
+		return fail(-EEXIST,
+				"libvirt has another domain of the name %s: "
+				"undefine it, or give another --name",
+				shown);
+	return fail(-EEXIST,
+			"libvirt has the same domain under the name %s: "
+			"undefine that, or leave out --same-identity",
+			shown);
 }
 
-static int check_domain(struct search *search, struct domain *domain, bool force)
+static int check_domain(struct search *search, struct domain *domain,
+		bool force)
 {
 	const struct restore_plan *plan = search->plan;
 	struct domain_facts f;
@@ -175,8 +197,8 @@ static int check_domain(struct search *search, struct domain *domain, bool force
 	return err;
 }
 
-static int check_domains(const struct restore_plan *plan, struct connection *conn,
-		bool force)
+static int check_domains(const struct restore_plan *plan,
+		struct connection *conn, bool force)
 {
 	struct search s = { .plan = plan };
 	struct domain **list = NULL;
@@ -188,7 +210,8 @@ static int check_domains(const struct restore_plan *plan, struct connection *con
 	return err;
 }
 
-int restore_check_plan(struct restore_plan *plan, struct connection *conn, bool force)
+int restore_check_plan(struct restore_plan *plan, struct connection *conn,
+		bool force)
 {
 	int err = conn != NULL ? check_domains(plan, conn, force) : 0;
 	for (unsigned i = 0; err == 0 && i < plan->count; i++)
@@ -196,8 +219,8 @@ int restore_check_plan(struct restore_plan *plan, struct connection *conn, bool 
 	return err;
 }
 
-int restore_check_plan_again(const struct restore_plan *plan, struct connection *conn,
-		const char *path)
+int restore_check_plan_again(const struct restore_plan *plan,
+		struct connection *conn, const char *path)
 {
 	int err = conn != NULL ? check_domains(plan, conn, true) : 0;
 	for (unsigned i = 0; err == 0 && i < plan->count; i++)

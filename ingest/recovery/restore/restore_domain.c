@@ -43,9 +43,9 @@ struct command {
 	struct connection *connection; /* NULL: there is no libvirt */
 	struct restore_file restore;
 	struct restore_plan plan;
-	char *xml;		/* as stored */
+	char *xml; /* as stored */
 	char *adapted, *notes;
-	char *xml_path;		/* where the XML was written; NULL: defined */
+	char *xml_path; /* where the XML was written; NULL: defined */
 	bool partly;
 };
 
@@ -58,10 +58,12 @@ static int no_memory(void)
 
 static int read_definition(struct command *command, struct domain_xml **parsed)
 {
-	const struct snapshot_file *file = snapshot_find_file(command->snap, DEFINITION);
+	const struct snapshot_file *file =
+			snapshot_find_file(command->snap, DEFINITION);
 	struct image *image = NULL;
 	if (file == NULL || command->snap->kind != SNAPSHOT_DOMAIN)
-		return fail(-EINVAL, "%s is not of a domain; leave out --domain "
+		return fail(-EINVAL,
+				"%s is not of a domain; leave out --domain "
 				"and name a folder",
 				command->snap->object + strlen("snapshots/"));
 	if (file->size > DOMAIN_DOC_MAX)
@@ -69,8 +71,10 @@ static int read_definition(struct command *command, struct domain_xml **parsed)
 	command->xml = malloc(file->size + 1);
 	if (command->xml == NULL)
 		return no_memory();
-	int err = image_open(&image, command->restore.reader, &file->root, file->size);
-	ssize_t n = err < 0 ? err : image_pread(image, command->xml, file->size, 0);
+	int err = image_open(&image, command->restore.reader, &file->root,
+			file->size);
+	ssize_t n = err < 0 ? err
+			    : image_pread(image, command->xml, file->size, 0);
 	image_close(image);
 	if (n < 0)
 		return fail_within((int)n, "reading %s", file->name);
@@ -81,10 +85,13 @@ static int read_definition(struct command *command, struct domain_xml **parsed)
 /* Without --no-define it matters that libvirt is not there. */
 static int connect(struct command *command)
 {
-	int err = connection_open(&command->connection, command->connect, CONNECTION_SECRETS);
-	if (err == 0 && !command->no_define && !connection_writable(command->connection)) {
+	int err = connection_open(&command->connection, command->connect,
+			CONNECTION_SECRETS);
+	if (err == 0 && !command->no_define
+			&& !connection_writable(command->connection)) {
 		report_warning("%s lets this user only look, so the domain is "
-			       "not defined", connection_uri(command->connection));
+			       "not defined",
+				connection_uri(command->connection));
 		command->no_define = command->partly = true;
 	}
 	if (err == 0 || err == -EREMOTE)
@@ -93,7 +100,8 @@ static int connect(struct command *command)
 	if (command->no_define)
 		return 0;
 	report_warning("%s; so the files are restored, and the domain is not "
-		       "defined", error_text(err));
+		       "defined",
+			error_text(err));
 	command->no_define = command->partly = true;
 	return 0;
 }
@@ -107,16 +115,18 @@ static int find_xml_path(struct command *command)
 	if (escaped == NULL)
 		return no_memory();
 	name_component(component, escaped);
-	for (unsigned i = 1; i < command->plan.count && item->file->kind != FILE_DISK;
+	for (unsigned i = 1; i < command->plan.count
+			&& item->file->kind != FILE_DISK;
 			i++)
 		item = &command->plan.items[i];
 	/* Beside a device there is no good place. */
-	const char *slash = item->block_device ? NULL
-					       : strrchr(item->path, '/');
-	int n = slash != NULL ? asprintf(&command->xml_path, "%.*s/%s.xml",
+	const char *slash =
+			item->block_device ? NULL : strrchr(item->path, '/');
+	int n = slash != NULL
+			? asprintf(&command->xml_path, "%.*s/%s.xml",
 					(int)(slash - item->path), item->path,
 					component)
-		      : asprintf(&command->xml_path, "%s.xml", component);
+			: asprintf(&command->xml_path, "%s.xml", component);
 	if (n < 0) {
 		command->xml_path = NULL;
 		return no_memory();
@@ -132,10 +142,12 @@ static int make_plan(struct command *command)
 	struct domain_xml *parsed = NULL;
 	int err = read_definition(command, &parsed);
 	if (err == 0)
-		err = restore_plan_make(&command->plan, command->snap, parsed, &command->wishes);
+		err = restore_plan_make(&command->plan, command->snap, parsed,
+				&command->wishes);
 	domain_xml_free(parsed);
 	if (err == 0 && command->plan.count == 0)
-		err = fail(-EINVAL, "%s has no disk (a backup made with --exact is "
+		err = fail(-EINVAL,
+				"%s has no disk (a backup made with --exact is "
 				"restored into a folder)",
 				command->snap->object + strlen("snapshots/"));
 	if (err == 0)
@@ -151,16 +163,18 @@ static int make_plan(struct command *command)
 static int set_owner(struct command *command, const struct restore_item *item)
 {
 	struct restore_file *restore = &command->restore;
-	restore->own = geteuid() == 0 && (item->exists || command->connection != NULL);
+	restore->own = geteuid() == 0
+			&& (item->exists || command->connection != NULL);
 	restore->uid = item->uid;
 	restore->gid = item->gid;
-	return restore->own && !item->exists ? qemu_user(command->connection, &restore->uid,
-							 &restore->gid)
-				       : 0;
+	return restore->own && !item->exists ? qemu_user(command->connection,
+			       &restore->uid, &restore->gid)
+					     : 0;
 }
 
 /* UUID/tpm2 in swtpm's directory, which must be there. */
-static void make_tpm_directories(const struct command *command, const char *path)
+static void make_tpm_directories(const struct command *command,
+		const char *path)
 {
 	CLEANUP_FREE char *directory = strdup(path);
 	for (int up = 2; directory != NULL && up > 0; up--) {
@@ -175,12 +189,14 @@ static void make_tpm_directories(const struct command *command, const char *path
 		uid_t uid = 0;
 		gid_t gid = 0;
 		if (mkdir(directory, 0700) == 0 && geteuid() == 0
-				&& qemu_user(command->connection, &uid, &gid) == 0)
+				&& qemu_user(command->connection, &uid, &gid)
+						== 0)
 			(void)!chown(directory, uid, gid);
 	}
 }
 
-static int restore_item(struct command *command, const struct restore_item *item)
+static int restore_item(struct command *command,
+		const struct restore_item *item)
 {
 	if (item->if_missing && item->exists)
 		return 0;
@@ -193,8 +209,8 @@ static int restore_item(struct command *command, const struct restore_item *item
 		make_tpm_directories(command, item->path);
 	int err = set_owner(command, item);
 	if (err == 0)
-		err = restore_file_to_path(&command->restore, item->file, item->path,
-				item->format);
+		err = restore_file_to_path(&command->restore, item->file,
+				item->path, item->format);
 	if (err < 0 && err != -ECANCELED && item->optional) {
 		report_warning("%s is not restored: %s", item->file->name,
 				error_text(err));
@@ -208,7 +224,8 @@ static int restore_item(struct command *command, const struct restore_item *item
 static int may_replace(void *ctx, const char *path)
 {
 	const struct command *command = ctx;
-	return restore_check_plan_again(&command->plan, command->connection, path);
+	return restore_check_plan_again(&command->plan, command->connection,
+			path);
 }
 
 static int restore_items(struct command *command)
@@ -228,12 +245,15 @@ static int restore_items(struct command *command)
 static int adapt(struct command *command)
 {
 	const struct restore_plan *plan = &command->plan;
-	CLEANUP_FREE struct adapt_disk *disks = calloc(plan->count + 1u,
-			sizeof(*disks));
+	CLEANUP_FREE struct adapt_disk *disks =
+			calloc(plan->count + 1u, sizeof(*disks));
 	struct adapt_options o = { .name = plan->name,
-		.same_identity = plan->same_identity, .nvram = plan->nvram,
-		.kernel = plan->kernel, .initrd = plan->initrd,
-		.tpm_placed = plan->same_identity && boot_tpm_stored(command->snap),
+		.same_identity = plan->same_identity,
+		.nvram = plan->nvram,
+		.kernel = plan->kernel,
+		.initrd = plan->initrd,
+		.tpm_placed = plan->same_identity
+				&& boot_tpm_stored(command->snap),
 		.disks = disks };
 	if (disks == NULL)
 		return no_memory();
@@ -242,23 +262,26 @@ static int adapt(struct command *command)
 		if (item->file->kind != FILE_DISK)
 			continue;
 		disks[o.disk_count++] = (struct adapt_disk){
-			.target = item->file->target, .path = item->path,
+			.target = item->file->target,
+			.path = item->path,
 			.block_device = item->block_device,
-			.format = item->format == RESTORE_RAW ? "raw"
-							      : "qcow2" };
+			.format = item->format == RESTORE_RAW ? "raw" : "qcow2"
+		};
 	}
-	return domain_adapt(command->xml, strlen(command->xml), &o, &command->adapted, &command->notes);
+	return domain_adapt(command->xml, strlen(command->xml), &o,
+			&command->adapted, &command->notes);
 }
 
 static int define(struct command *command)
 {
 	int err = adapt(command);
 	if (err < 0 || !command->no_define)
-		return err < 0 ? err : domain_control_define(command->connection, command->adapted,
-						   NULL);
+		return err < 0 ? err
+			       : domain_control_define(command->connection,
+					       command->adapted, NULL);
 	command->restore.own = false;
-	return restore_file_text(&command->restore, command->adapted, strlen(command->adapted), 0600,
-			command->xml_path);
+	return restore_file_text(&command->restore, command->adapted,
+			strlen(command->adapted), 0600, command->xml_path);
 }
 
 /* --- the command --- */
@@ -272,18 +295,24 @@ static int run(struct command *command, char **argv)
 		.threads = (unsigned)command->jobs.value };
 	restore->threads = (unsigned)command->jobs.value;
 	restore->zero_damaged = command->damaged != NULL;
-	int err = repository_open(&command->repo, argv[1], &command->repository);
+	int err = repository_open(&command->repo, argv[1],
+			&command->repository);
 	if (err == 0)
 		err = repository_attach(command->repo, &command->repository);
 	if (err == 0)
-		err = snapshot_resolve(command->repo, argv[2], &command->snap, &file);
+		err = snapshot_resolve(command->repo, argv[2], &command->snap,
+				&file);
 	if (err == 0 && file != NULL)
-		err = fail(-EINVAL, "a whole snapshot is restored with --domain; "
-				"leave out the file %s", file);
+		err = fail(-EINVAL,
+				"a whole snapshot is restored with --domain; "
+				"leave out the file %s",
+				file);
 	if (err == 0)
-		err = restore_file_add_roots(command->repo, command->snap, "restore", &session);
+		err = restore_file_add_roots(command->repo, command->snap,
+				"restore", &session);
 	if (err == 0)
-		err = image_reader_new(&restore->reader, command->repo->packs, &ro);
+		err = image_reader_new(&restore->reader, command->repo->packs,
+				&ro);
 	if (err == 0)
 		err = make_plan(command);
 	if (err == 0)
@@ -301,27 +330,38 @@ static json_t *disks_json(const struct command *command)
 	for (unsigned i = 0; i < command->plan.count; i++) {
 		const struct restore_item *item = &command->plan.items[i];
 		if (item->file->kind == FILE_DISK)
-			json_array_append_new(list, json_pack("{s:s,s:o,s:s}",
-					"target", item->file->target, "path",
-					report_json_text(item->path), "format",
-					item->format == RESTORE_RAW ? "raw"
-								    : "qcow2"));
+			json_array_append_new(list,
+					json_pack("{s:s,s:o,s:s}", "target",
+							item->file->target,
+							"path",
+							report_json_text(
+									item->path),
+							"format",
+							item->format == RESTORE_RAW
+									? "raw"
+									: "qcow"
+									  "2"));
 	}
 	return list;
 }
 
 static void print_json(const struct command *command, double seconds)
 {
-	json_t *xml = command->xml_path != NULL ? report_json_text(command->xml_path) : json_null();
+	json_t *xml = command->xml_path != NULL
+			? report_json_text(command->xml_path)
+			: json_null();
 	report_print_json(json_pack(
 			"{s:s,s:s,s:b,s:o,s:o,s:i,s:I,s:I,s:f,s:o,s:s}",
-			"snapshot", command->snap->object + strlen("snapshots/"),
-			"domain", command->plan.name, "defined", command->xml_path == NULL,
-			"xml", xml, "disks", disks_json(command), "files",
+			"snapshot",
+			command->snap->object + strlen("snapshots/"), "domain",
+			command->plan.name, "defined",
+			command->xml_path == NULL, "xml", xml, "disks",
+			disks_json(command), "files",
 			(int)command->restore.files, "bytes",
 			(json_int_t)command->restore.all_done, "written",
-			(json_int_t)command->restore.written, "seconds", seconds,
-			"damaged", restore_file_damaged_json(&command->restore), "notes",
+			(json_int_t)command->restore.written, "seconds",
+			seconds, "damaged",
+			restore_file_damaged_json(&command->restore), "notes",
 			command->notes != NULL ? command->notes : ""));
 }
 
@@ -337,7 +377,8 @@ static void print_text(const struct command *command, double seconds)
 			duration_format(took, seconds));
 	for (unsigned i = 0; i < command->plan.count; i++)
 		if (command->plan.items[i].file->kind == FILE_DISK)
-			printf("  %-8s %s\n", command->plan.items[i].file->target,
+			printf("  %-8s %s\n",
+					command->plan.items[i].file->target,
 					command->plan.items[i].path);
 	for (const char *at = command->notes; at != NULL && *at != '\0';) {
 		size_t len = strcspn(at, "\n");
@@ -346,7 +387,8 @@ static void print_text(const struct command *command, double seconds)
 	}
 	if (command->xml_path == NULL)
 		printf("%s is defined; start it: virsh -c '%s' start %s\n",
-				shown, connection_uri(command->connection), shown);
+				shown, connection_uri(command->connection),
+				shown);
 }
 
 static void report(const struct command *command, double seconds)
@@ -366,7 +408,8 @@ static void report(const struct command *command, double seconds)
 			       "'amberfs repair' may bring it back");
 }
 
-static void check_usage(const struct command_line *line, const struct command *command)
+static void check_usage(const struct command_line *line,
+		const struct command *command)
 {
 	const struct restore_plan_options *options = &command->wishes;
 	if (!command->domain)
@@ -376,40 +419,52 @@ static void check_usage(const struct command_line *line, const struct command *c
 	if (options->format != NULL && strcmp(options->format, "raw") != 0
 			&& strcmp(options->format, "qcow2") != 0)
 		options_error(line, "--format takes raw or qcow2");
-	if (options->name != NULL && (*options->name == '\0' || strchr(options->name, '/') != NULL
-					 || strlen(options->name) > 200))
-		options_error(line, "--name must have 1 to 200 bytes and no '/'");
+	if (options->name != NULL
+			&& (*options->name == '\0'
+					|| strchr(options->name, '/') != NULL
+					|| strlen(options->name) > 200))
+		options_error(line,
+				"--name must have 1 to 200 bytes and no '/'");
 	if (options->same_identity && options->name == NULL)
-		options_error(line, "--same-identity goes with --name; without that "
+		options_error(line,
+				"--same-identity goes with --name; without "
+				"that "
 				"the identity stays anyway");
 }
 
 int restore_domain_main(int argc, char **argv)
 {
-	struct command c = { .jobs = { .value = pool_processors(), .min = 1,
-				     .max = 256 } };
+	struct command c = {
+		.jobs = { .value = pool_processors(), .min = 1, .max = 256 }
+	};
 	struct restore_plan_options *options = &c.wishes;
 	const struct option own[] = {
 		{ "domain", 0, OPTION_FLAG, &c.domain, NULL,
-			"put disks where they belong and define the domain" },
+				"put disks where they belong and define the "
+				"domain" },
 		{ "name", 'n', OPTION_TEXT, &options->name, "NEW",
-			"another name, with a new UUID and MAC addresses" },
-		{ "same-identity", 0, OPTION_FLAG, &options->same_identity, NULL,
-			"with --name: keep UUID and MAC addresses" },
+				"another name, with a new UUID and MAC "
+				"addresses" },
+		{ "same-identity", 0, OPTION_FLAG, &options->same_identity,
+				NULL,
+				"with --name: keep UUID and MAC addresses" },
 		{ "disk", 0, OPTION_LIST, &options->disks, "VDA=PATH[,FORMAT]",
-			"put this disk there; may be repeated" },
+				"put this disk there; may be repeated" },
 		{ "format", 0, OPTION_TEXT, &options->format, "raw|qcow2",
-			"of the disks (default: what each was)" },
+				"of the disks (default: what each was)" },
 		{ "connect", 'c', OPTION_TEXT, &c.connect, "URI",
-			"libvirt to ask (default LIBVIRT_DEFAULT_URI)" },
+				"libvirt to ask (default "
+				"LIBVIRT_DEFAULT_URI)" },
 		{ "no-define", 0, OPTION_FLAG, &c.no_define, NULL,
-			"write the definition to a file instead" },
+				"write the definition to a file instead" },
 		{ "force", 0, OPTION_FLAG, &c.restore.force, NULL,
-			"replace files, and the domain if it is shut off" },
+				"replace files, and the domain if it is shut "
+				"off" },
 		{ "damaged", 0, OPTION_TEXT, &c.damaged, "zero",
-			"write what can't be read as zeros, and name it" },
+				"write what can't be read as zeros, and name "
+				"it" },
 		{ "jobs", 'j', OPTION_NUMBER, &c.jobs, "N",
-			"threads (default: one per processor)" },
+				"threads (default: one per processor)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -418,11 +473,14 @@ int restore_domain_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs restore",
 		.operands = "REPO SNAPSHOT --domain",
-		.purpose = "Bring a domain back: its disks to where they were, or "
-			   "where --disk says, and its\ndefinition. Without libvirt "
+		.purpose = "Bring a domain back: its disks to where they were, "
+			   "or "
+			   "where --disk says, and its\ndefinition. Without "
+			   "libvirt "
 			   "the files are restored, too.",
 		.tables = tables,
-		.min_operands = 2, .max_operands = 2,
+		.min_operands = 2,
+		.max_operands = 2,
 	};
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &c.report);
@@ -444,6 +502,7 @@ int restore_domain_main(int argc, char **argv)
 	free(c.adapted);
 	free(c.notes);
 	free(c.xml_path);
-	return report_finish(err < 0 ? EXIT_FAILED
-			     : partly ? EXIT_PARTLY : EXIT_DONE);
+	return report_finish(err < 0		 ? EXIT_FAILED
+					: partly ? EXIT_PARTLY
+						 : EXIT_DONE);
 }

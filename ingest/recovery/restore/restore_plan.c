@@ -32,8 +32,8 @@ void restore_plan_clear(struct restore_plan *plan)
 
 /* "vda=/path,qcow2": the wish for TARGET; *PATH to free; *FORMAT stays where
  * nothing is said. */
-static int find_wish(const struct restore_plan_options *options, const char *target,
-		char **path, const char **format)
+static int find_wish(const struct restore_plan_options *options,
+		const char *target, char **path, const char **format)
 {
 	static const char *const formats[] = { "raw", "qcow2" };
 	size_t len = strlen(target);
@@ -69,12 +69,15 @@ static int check_wishes(const struct restore_plan *plan,
 					&& strncmp(text, target, len) == 0;
 		}
 		if (text[len] != '=' || text[len + 1] == '\0')
-			return fail(-EINVAL, "--disk %s: TARGET=PATH was "
+			return fail(-EINVAL,
+					"--disk %s: TARGET=PATH was "
 					"expected, as in vda=/srv/web.qcow2",
 					text);
 		if (!known)
-			return fail(-EINVAL, "--disk %s: the snapshot has no disk "
-					"%.*s", text, (int)len, text);
+			return fail(-EINVAL,
+					"--disk %s: the snapshot has no disk "
+					"%.*s",
+					text, (int)len, text);
 	}
 	return 0;
 }
@@ -108,14 +111,17 @@ static struct restore_item *add(struct restore_plan *plan,
 	}
 	plan->items = more;
 	more += plan->count++;
-	*more = (struct restore_item){ .file = file, .path = path,
+	*more = (struct restore_item){ .file = file,
+		.path = path,
 		.format = RESTORE_RAW };
 	return more;
 }
 
 static char *source_of(const struct snapshot_file *file)
 {
-	return file->source_path != NULL ? name_unescape(file->source_path, NULL) : NULL;
+	return file->source_path != NULL
+			? name_unescape(file->source_path, NULL)
+			: NULL;
 }
 
 static int choose_format(enum restore_format *out, const char *format,
@@ -126,7 +132,8 @@ static int choose_format(enum restore_format *out, const char *format,
 	else if (strcmp(format, "qcow2") == 0)
 		*out = RESTORE_QCOW2;
 	else
-		return fail(-EINVAL, "disk %s was in the format %s, which amberfs "
+		return fail(-EINVAL,
+				"disk %s was in the format %s, which amberfs "
 				"can't write: give --format raw or qcow2",
 				target, format);
 	return 0;
@@ -136,14 +143,18 @@ static int add_disk(struct restore_plan *plan, const struct snapshot_file *file,
 		const struct restore_plan_options *options)
 {
 	char *path = NULL;
-	const char *format = options->format != NULL ? options->format : file->format;
+	const char *format = options->format != NULL ? options->format
+						     : file->format;
 	int err = find_wish(options, file->target, &path, &format);
 	if (err < 0)
 		return err;
 	if (path == NULL && file->source_path == NULL)
-		return fail(-EINVAL, "where disk %s was is not known: give --disk "
-				"%s=PATH", file->target, file->target);
-	struct restore_item *item = add(plan, file, path != NULL ? path : source_of(file));
+		return fail(-EINVAL,
+				"where disk %s was is not known: give --disk "
+				"%s=PATH",
+				file->target, file->target);
+	struct restore_item *item =
+			add(plan, file, path != NULL ? path : source_of(file));
 	if (item == NULL)
 		return no_memory();
 	err = choose_format(&item->format, format, file->target);
@@ -151,19 +162,23 @@ static int add_disk(struct restore_plan *plan, const struct snapshot_file *file,
 }
 
 /* A domain of another name gets one beside the original's. */
-static int add_nvram(struct restore_plan *plan, const struct snapshot_file *file)
+static int add_nvram(struct restore_plan *plan,
+		const struct snapshot_file *file)
 {
 	char component[NAME_COMPONENT_MAX + 1];
-	char *path = source_of(file), *slash = path != NULL ? strrchr(path, '/') : NULL;
+	char *path = source_of(file),
+	     *slash = path != NULL ? strrchr(path, '/') : NULL;
 	if (path != NULL && slash != NULL && !plan->same_identity) {
 		char *beside = NULL;
-		CLEANUP_FREE char *escaped = name_escape(plan->name,
-				strlen(plan->name));
+		CLEANUP_FREE char *escaped =
+				name_escape(plan->name, strlen(plan->name));
 		if (escaped != NULL)
 			name_component(component, escaped);
-		if (escaped == NULL || asprintf(&beside, "%.*s/%s_VARS.fd",
-						       (int)(slash - path), path,
-						       component) < 0)
+		if (escaped == NULL
+				|| asprintf(&beside, "%.*s/%s_VARS.fd",
+						   (int)(slash - path), path,
+						   component)
+						< 0)
 			beside = NULL;
 		free(path);
 		path = beside;
@@ -200,8 +215,10 @@ static int check_distinct(const struct restore_plan *plan)
 {
 	for (unsigned i = 0; i < plan->count; i++)
 		for (unsigned k = 0; k < i; k++)
-			if (strcmp(plan->items[i].path, plan->items[k].path) == 0)
-				return fail(-EINVAL, "both %s and %s would go to "
+			if (strcmp(plan->items[i].path, plan->items[k].path)
+					== 0)
+				return fail(-EINVAL,
+						"both %s and %s would go to "
 						"%s: give --disk TARGET=PATH",
 						plan->items[k].file->name,
 						plan->items[i].file->name,
@@ -262,7 +279,8 @@ static int settle_all(struct restore_plan *plan, const struct domain_xml *xml)
 				|| item->file->kind == FILE_BOOT)
 			err = settle(plan, item, xml);
 		else if (!item->optional && !directory_exists(item->path))
-			err = fail(-ENOENT, "the folder of %s does not exist: make "
+			err = fail(-ENOENT,
+					"the folder of %s does not exist: make "
 					"it, or give --disk %s=PATH",
 					item->path, item->file->target);
 	}
@@ -285,14 +303,17 @@ static int look(struct restore_plan *plan)
 		item->gid = st.st_gid;
 		item->block_device = S_ISBLK(st.st_mode);
 		if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-			return fail(-EINVAL, "%s is neither a file nor a block "
-					"device", item->path);
+			return fail(-EINVAL,
+					"%s is neither a file nor a block "
+					"device",
+					item->path);
 	}
 	return 0;
 }
 
 int restore_plan_make(struct restore_plan *plan, const struct snapshot *snap,
-		const struct domain_xml *xml, const struct restore_plan_options *options)
+		const struct domain_xml *xml,
+		const struct restore_plan_options *options)
 {
 	*plan = (struct restore_plan){ .snap = snap };
 	plan->name = strdup(options->name != NULL ? options->name : xml->name);

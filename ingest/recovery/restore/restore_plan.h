@@ -14,18 +14,18 @@
 
 struct restore_item {
 	const struct snapshot_file *file;
-	char *path;		/* absolute */
+	char *path; /* absolute */
 	enum restore_format format;
-	bool if_missing;	/* what is there stays (kernel, initrd) */
-	bool optional;		/* a failure is told, not fatal (TPM) */
+	bool if_missing; /* what is there stays (kernel, initrd) */
+	bool optional;	 /* a failure is told, not fatal (TPM) */
 	bool exists, block_device;
-	uid_t uid;		/* of what is there */
+	uid_t uid; /* of what is there */
 	gid_t gid;
 };
 
 struct restore_plan {
-	const struct snapshot *snap;	/* borrowed */
-	char *name;		/* of the domain, raw */
+	const struct snapshot *snap; /* borrowed */
+	char *name;		     /* of the domain, raw */
 	bool same_identity;
 	struct restore_item *items;
 	unsigned count;
@@ -35,15 +35,16 @@ struct restore_plan {
 };
 
 struct restore_plan_options {
-	const char *name;	/* --name; NULL: as it was */
+	const char *name; /* --name; NULL: as it was */
 	bool same_identity;
-	const char *format;	/* --format: "raw", "qcow2"; NULL: as it was */
+	const char *format; /* --format: "raw", "qcow2"; NULL: as it was */
 	struct option_list disks; /* "vda=/path[,raw|qcow2]" */
 };
 
 /* XML: as stored. 0; -EINVAL: a wish that can't be met; -ENOMEM; … */
 int restore_plan_make(struct restore_plan *plan, const struct snapshot *snap,
-		const struct domain_xml *xml, const struct restore_plan_options *options);
+		const struct domain_xml *xml,
+		const struct restore_plan_options *options);
 void restore_plan_clear(struct restore_plan *plan);
 
 /* CONN NULL: libvirt can't be asked. -EEXIST: something is there that only FORCE
@@ -51,7 +52,7 @@ void restore_plan_clear(struct restore_plan *plan);
 int restore_check_plan(struct restore_plan *plan, struct connection *conn,
 		bool force);
 /* Again, right before PATH is replaced: hours may have passed. 0, -EBUSY … */
-int restore_check_plan_again(const struct restore_plan *plan, struct connection *conn,
-		const char *path);
+int restore_check_plan_again(const struct restore_plan *plan,
+		struct connection *conn, const char *path);
 
 #endif
