@@ -105,7 +105,7 @@ static void parse_direct(struct program *program, int argc, char **argv)
 		.program = "amberfs mount",
 		.operands = "REPO MNT",
 		.purpose = "Shows all snapshots of REPO as files under the "
-			   "folder MNT, read-only.",
+			   "directory MNT, read-only.",
 		.notes = notes,
 		.tables = tables,
 		.min_operands = 2,
@@ -188,12 +188,13 @@ static int find_mountpoint(struct program *program, const char *path)
 			|| statfs(program->mountpoint, &fs) != 0)
 		return fail_mountpoint(-errno, path);
 	if (!S_ISDIR(st.st_mode))
-		return fail(-ENOTDIR, "can't mount on %s: it is not a folder",
+		return fail(-ENOTDIR,
+				"can't mount on %s: it is not a directory",
 				path);
 	if (fs.f_type == FUSE_MAGIC && st.st_ino == INODE_ROOT)
 		return fail(-EBUSY,
 				"something is mounted on %s already; "
-				"unmount it or choose another folder",
+				"unmount it or choose another directory",
 				path);
 	return 0;
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=bash disable=SC2034
-# The fault tests' common part. A scenario says what it does in one folder, $W:
+# The fault tests' common part. A scenario says what it does in one directory, $W:
 #
 #   prepare   makes the repository $R in $W; calls keep for what must survive
 #   repos     (optional) an array of all repositories in $W, default: $R

@@ -5,8 +5,8 @@
 # a processor: have one at a time. Nothing of it is left when the scenario ends.
 #
 #	guest_new NAME		the guest that the functions below mean ($guest)
-#	guest_disk TARGET FORMAT SIZE [FOLDER]	makes a disk for the guest to be
-#		defined, $L/images/NAME-TARGET.FORMAT: an ext4 with FOLDER's files
+#	guest_disk TARGET FORMAT SIZE [DIRECTORY]	makes a disk for the guest to be
+#		defined, $L/images/NAME-TARGET.FORMAT: an ext4 with DIRECTORY's files
 #	guest_file TARGET	prints the path of such a disk
 #	guest_define [WORD...]	defines it (or again); WORDs go to its kernel (see
 #		guest/init: noagent, tick=MS ...); nochannel: none for the agent
@@ -227,7 +227,7 @@ guest_plug() {
   guest_ticks 2
 }
 
-# guest_check_files FOLDER: what guest/init promises of any moment.
+# guest_check_files DIRECTORY: what guest/init promises of any moment.
 guest_check_files() {
   local counter i file
   counter=$(cat "$1/counter" 2>/dev/null) || {

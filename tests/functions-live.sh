@@ -76,13 +76,13 @@ live_clean() {
   local left
   live_no_job || die "a job is left: $(virsh_do domjobinfo "$guest")"
   left=$(find "$L/scratch" -mindepth 1)
-  equal "$left" '' "what is left in the scratch folder"
+  equal "$left" '' "what is left in the scratch directory"
   equal "$(live_checkpoints | grep -c ^amberfs- || :)" "${1:-1}" \
     "checkpoints: $(live_checkpoints | tr '\n' ' ')"
 }
 
-# The folder of the newest snapshot in the mount.
-live_folder() {
+# The directory of the newest snapshot in the mount.
+live_directory() {
   local time
   time=$(latest "$guest")
   wait_for 20 test -d "$M/$guest/$time" ||
@@ -92,20 +92,20 @@ live_folder() {
 
 # Leaves the tick of vda in $T/tick.
 live_right() {
-  local folder truth disk counter first=''
-  folder=$(live_folder)
+  local directory truth disk counter first=''
+  directory=$(live_directory)
   [ -d "$T/truth" ] || die "the hook did not run after the thaw"
   for truth in "$T"/truth/vd?; do
     disk=${truth##*/}
-    same "$truth" "$folder/$disk.raw"
-    counter=$(guest_check "$folder/$disk.raw" "$@")
+    same "$truth" "$directory/$disk.raw"
+    counter=$(guest_check "$directory/$disk.raw" "$@")
     # One moment of all disks: vda is written first.
     [ -n "$first" ] || first=$counter
     [ "$counter" = "$first" ] || [ "$counter" = $((first - 1)) ] ||
       die "vda is at tick $first, $disk at $counter"
   done
   echo "$first" >"$T/tick"
-  equal "$(find "$folder" -name 'vd?.raw' | wc -l)" \
+  equal "$(find "$directory" -name 'vd?.raw' | wc -l)" \
     "$(find "$T/truth" -name 'vd?' | wc -l)" "disks in the snapshot"
   live_clean
 }

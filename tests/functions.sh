@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=bash
 # What the scenarios share. A scenario sources this file, works in its private
-# folder $T, and ends with 0 (pass), 77 (this machine can't run it) or anything
+# directory $T, and ends with 0 (pass), 77 (this machine can't run it) or anything
 # else (fail). Nothing of it is left behind: mounts, loop devices, processes.
 set -euo pipefail
 
-: "${AMBERFS_BUILD:?the build folder, e.g. build}"
+: "${AMBERFS_BUILD:?the build directory, e.g. build}"
 AMBERFS_BUILD=$(cd "$AMBERFS_BUILD" && pwd)
 TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 SOURCE_TREE=$(dirname "$TESTS")
@@ -51,7 +51,7 @@ at_exit() {
   exit_commands=("$(printf '%q ' "$@")" "${exit_commands[@]}")
 }
 
-# Everything mounted below a folder, innermost first.
+# Everything mounted below a directory, innermost first.
 mounts_below() {
   local target
   while read -r _ _ _ _ target _; do
@@ -207,7 +207,7 @@ new_repo() {
   amberfs init "$R" "$@" >/dev/null
 }
 
-# amber_mount REPO FOLDER [OPTION...]: returns when it is mounted.
+# amber_mount REPO DIRECTORY [OPTION...]: returns when it is mounted.
 amber_mount() {
   mkdir -p "$2"
   amberfs mount "$@"
@@ -232,20 +232,20 @@ snapshot_count() {
   amberfs list --json "$R" "$@" | jq '.snapshots | length'
 }
 
-# make_tree FOLDER [MIB]: text, binaries and noise such as a system holds.
+# make_tree DIRECTORY [MIB]: text, binaries and noise such as a system holds.
 make_tree() {
-  local folder=$1 mib=${2:-8} i
-  mkdir -p "$folder/etc" "$folder/usr/lib" "$folder/var/log"
+  local directory=$1 mib=${2:-8} i
+  mkdir -p "$directory/etc" "$directory/usr/lib" "$directory/var/log"
   for ((i = 0; i < mib; i++)); do
     openssl enc -aes-128-ctr -K "$(printf '%032x' "$i")" -iv 0 -in /dev/zero \
-      2>/dev/null | head -c 512K >"$folder/usr/lib/noise$i" || :
+      2>/dev/null | head -c 512K >"$directory/usr/lib/noise$i" || :
     seq "$((i * 100000))" "$((i * 100000 + 90000))" | head -c 512K \
-      >"$folder/var/log/text$i" || :
+      >"$directory/var/log/text$i" || :
   done
   for ((i = 0; i < 40; i++)); do
-    echo "setting=$i" >"$folder/etc/file$i.conf"
+    echo "setting=$i" >"$directory/etc/file$i.conf"
   done
-  ln -s ../usr/lib "$folder/etc/link"
+  ln -s ../usr/lib "$directory/etc/link"
 }
 
 # make_noise FILE MIB [SEED]: bytes that nothing compresses, always the same.
@@ -254,7 +254,7 @@ make_noise() {
     -in /dev/zero 2>/dev/null | head -c "${2}M" >"$1" || :
 }
 
-# small_disk KIND SIZE FOLDER: a filesystem of its own (ext4, xfs or tmpfs).
+# small_disk KIND SIZE DIRECTORY: a filesystem of its own (ext4, xfs or tmpfs).
 small_disk() {
   mkdir -p "$3"
   if [ "$1" = tmpfs ]; then
@@ -269,7 +269,7 @@ small_disk() {
   mount -o loop "$3.disk" "$3" || skip "no loop mounts here"
 }
 
-# fill_disk FOLDER: not a byte is left.
+# fill_disk DIRECTORY: not a byte is left.
 fill_disk() {
   cat /dev/zero >>"$1/filler" 2>/dev/null || :
 }
@@ -285,14 +285,14 @@ back_up_mixed() {
   done
 }
 
-# make_image_ext4 FILE SIZE FOLDER
+# make_image_ext4 FILE SIZE DIRECTORY
 make_image_ext4() {
   rm -f "$1"
   truncate -s "$2" "$1"
   mke2fs -q -F -t ext4 -E nodiscard -d "$3" "$1"
 }
 
-# make_image_xfs FILE SIZE FOLDER: needs root; 300 MiB is mkfs.xfs's least.
+# make_image_xfs FILE SIZE DIRECTORY: needs root; 300 MiB is mkfs.xfs's least.
 make_image_xfs() {
   need_root "to fill an xfs image"
   rm -f "$1"

@@ -334,7 +334,7 @@ int hooks_check(const char *dir)
 		return fail_errno(-errno, "the hooks of %s can't be read",
 				shown);
 	if (!S_ISDIR(st.st_mode))
-		return fail(-ENOTDIR, "%s is no folder of hooks", shown);
+		return fail(-ENOTDIR, "%s is no directory of hooks", shown);
 	return refuse_writable(dir, &st);
 }
 

@@ -327,7 +327,7 @@ static int add_remedy(const struct live_job *job, int err)
 				text, shown);
 	return fail(err,
 			"%.1000s; the user that its qemu runs as must be able "
-			"to reach %s-*, or give another folder with "
+			"to reach %s-*, or give another directory with "
 			"--scratch-dir",
 			text, shown);
 }
@@ -449,7 +449,7 @@ static int gone_before(struct live_job *job)
 		return fail(-EIO,
 				"its backup job was ended, for %s had no more "
 				"room for what the guest overwrites meanwhile; "
-				"give a larger folder with --scratch-dir",
+				"give a larger directory with --scratch-dir",
 				scratch_directory(job->scratch));
 	if (!live_guest_active(job->guest))
 		return fail(-EIO, "it was shut off meanwhile");

@@ -111,7 +111,7 @@ static int make_outer(struct scratch *scratch, bool shared)
 {
 	char buf[512];
 	if (mkdirat(scratch->base, scratch->name, 0700) < 0)
-		return fail_errno(-errno, "no scratch folder %s",
+		return fail_errno(-errno, "no scratch directory %s",
 				shown(scratch, buf));
 	scratch->dir = openat(scratch->base, scratch->name,
 			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -163,7 +163,7 @@ static int open_base(char **path, int *fd, const char *dir)
 	if (*path != NULL && *fd >= 0)
 		return 0;
 	return fail_errno(-errno,
-			"the scratch folder's place %s (give one that "
+			"the scratch directory's place %s (give one that "
 			"is there with --scratch-dir)",
 			buf);
 }
@@ -182,7 +182,8 @@ static int make_in(struct scratch **out, const char *base)
 		int over = (int)(strlen(scratch->socket) - SOCKET_MAX);
 		scratch_close(scratch);
 		return fail(-ENAMETOOLONG,
-				"the scratch folder's place has a path of %zu "
+				"the scratch directory's place has a path of "
+				"%zu "
 				"bytes, %d too many for a socket in it; give a "
 				"shorter one with --scratch-dir",
 				strlen(base), over);
@@ -354,7 +355,7 @@ int scratch_check_space(const struct scratch *scratch, uint64_t allocated)
 		return fail(-ENOSPC,
 				"%s has room for %s, but what the guest "
 				"overwrites during the backup goes there: at "
-				"least %s; give another folder with "
+				"least %s; give another directory with "
 				"--scratch-dir",
 				shown(scratch, buf), has,
 				size_format(needs, least));

@@ -92,7 +92,7 @@ static int introduce(struct watchdog *watchdog, const struct scratch *scratch,
 	CLEANUP_FREE char *text = json != NULL ? json_dumps(json, 0) : NULL;
 	json_decref(json);
 	if (text == NULL)
-		return fail(-EIO, "the scratch folder's path is not UTF-8");
+		return fail(-EIO, "the scratch directory's path is not UTF-8");
 	return say(watchdog, text, strlen(text));
 }
 

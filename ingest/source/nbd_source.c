@@ -58,7 +58,7 @@ static int place_make(struct socket_place *place, int backlog)
 	if (mkdtemp(place->dir) == NULL) { /* 0700 */
 		int err = -errno;
 		place->dir[0] = '\0';
-		return fail_errno(err, "no folder for a socket in %s", tmp);
+		return fail_errno(err, "no directory for a socket in %s", tmp);
 	}
 	snprintf(place->path, sizeof(place->path), "%s/nbd", place->dir);
 	strcpy(addr.sun_path, place->path);

@@ -93,7 +93,8 @@ int command_init(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs init",
 		.operands = "REPO",
-		.purpose = "Make a repository in the new or empty folder REPO. "
+		.purpose = "Make a repository in the new or empty directory "
+			   "REPO. "
 			   "It is "
 			   "encrypted: with a\npassphrase (asked for) or a key "
 			   "file "

@@ -33,7 +33,7 @@ static const struct command commands[] = {
 			"list snapshots ('show' tells all about one)" },
 	{ "show", command_show, NULL, NULL, NULL },
 	{ "mount", NULL, "amberfs-mount", "fs",
-			"mount the repository: every snapshot is a folder" },
+			"mount the repository: every snapshot is a directory" },
 	{ "boot", NULL, "amberfs-ingest", "ingest",
 			"run a snapshot as a guest, at once" },
 	{ "restore", command_restore, NULL, NULL,

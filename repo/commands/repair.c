@@ -54,7 +54,7 @@ static int make_own_index(struct repair_command *command)
 		return fail_errno(-ENOMEM, "opening %s", command->from);
 	if (mkdtemp(command->own_index) == NULL) {
 		int err = -errno;
-		fail_errno(err, "making folder %s", command->own_index);
+		fail_errno(err, "making directory %s", command->own_index);
 		free(take_ptr(command->own_index));
 		return err;
 	}

@@ -88,11 +88,11 @@ static int restore_all(struct command *command, const char *dest)
 		return all_into_directory(command, dest);
 	if (exists)
 		return fail(-ENOTDIR,
-				"%s is no folder; a whole snapshot goes "
-				"into a folder",
+				"%s is no directory; a whole snapshot goes "
+				"into a directory",
 				dest);
 	if (mkdir(dest, 0700) < 0)
-		return fail_errno(-errno, "making folder %s", dest);
+		return fail_errno(-errno, "making directory %s", dest);
 	return all_into_directory(command, dest);
 }
 
@@ -181,7 +181,7 @@ int command_restore(int argc, char **argv)
 		.program = "amberfs restore",
 		.operands = "REPO SNAPSHOT[/FILE] DEST",
 		.purpose = "Copy a snapshot's files, or one, to DEST: a "
-			   "folder, a file, a "
+			   "directory, a file, a "
 			   "block device, or\n- (standard output). Holes stay "
 			   "holes; nothing "
 			   "partial gets a final name.\nA whole domain comes "

@@ -123,8 +123,8 @@ static const struct {
 	{ 0x7461636F, "OCFS2" },
 	{ 0x0BD00BD0, "Lustre" },
 	{ 0x47504653, "GPFS" },
-	{ 0xBACBACBC, "a VMware shared folder" },
-	{ 0x786F4256, "a VirtualBox shared folder" },
+	{ 0xBACBACBC, "a VMware shared directory" },
+	{ 0x786F4256, "a VirtualBox shared directory" },
 	{ 0xAAD7AAEA, "PanFS" },
 	{ 0x19830326, "BeeGFS" },
 };
@@ -187,7 +187,7 @@ static int resolve(char **dir, const char *path)
 {
 	*dir = realpath(path, NULL);
 	if (*dir == NULL)
-		return fail_errno(-errno, "index folder %s", path);
+		return fail_errno(-errno, "index directory %s", path);
 	return 0;
 }
 
@@ -196,33 +196,37 @@ static int choose_path(char **dir, char *path)
 {
 	int err = make_directories(path);
 	if (err < 0 && access(path, F_OK) < 0)
-		return fail_errno(err, "can't make the index folder %s", path);
+		return fail_errno(err, "can't make the index directory %s",
+				path);
 	const char *net = network_name(path);
 	if (net != NULL)
 		return fail(-EOPNOTSUPP,
-				"the index folder %s is on a network "
+				"the index directory %s is on a network "
 				"filesystem (%s), where LMDB is not safe; "
-				"name a folder on a local disk with "
+				"name a directory on a local disk with "
 				"--index-dir",
 				path, net);
 	err = usable(path);
 	if (err == -EPERM)
 		return fail(err,
-				"the index folder %s belongs to another user; "
+				"the index directory %s belongs to another "
+				"user; "
 				"name one of your own with --index-dir",
 				path);
 	if (err < 0)
-		return fail_errno(err, "can't use the index folder %s", path);
+		return fail_errno(err, "can't use the index directory %s",
+				path);
 	return resolve(dir, path);
 }
 
 static int choose_wanted(char **dir, const char *wanted)
 {
 	if (*wanted == '\0')
-		return fail(-EINVAL, "--index-dir needs the name of a folder");
+		return fail(-EINVAL,
+				"--index-dir needs the name of a directory");
 	char *path = strdup(wanted);
 	if (path == NULL)
-		return fail_errno(-ENOMEM, "index folder %s", wanted);
+		return fail_errno(-ENOMEM, "index directory %s", wanted);
 	int err = choose_path(dir, path);
 	free(path);
 	return err;
@@ -266,11 +270,11 @@ static int cache_directory(char **out, const uint8_t *repo_id)
 		n = asprintf(out, "%s/.cache/amberfs/%s", home, id);
 	else
 		return fail(-ENOENT,
-				"no home folder to keep the index in; "
-				"name a folder with --index-dir");
+				"no home directory to keep the index in; "
+				"name a directory with --index-dir");
 	if (n < 0) {
 		*out = NULL;
-		return fail_errno(-ENOMEM, "index folder");
+		return fail_errno(-ENOMEM, "index directory");
 	}
 	return 0;
 }

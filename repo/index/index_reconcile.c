@@ -309,7 +309,7 @@ int index_reconcile_held(struct index *index)
 	}
 	return fail(-EIO,
 			"the index in %s is damaged again and again; check "
-			"the disk, or name another folder with --index-dir",
+			"the disk, or name another directory with --index-dir",
 			index->dir);
 }
 

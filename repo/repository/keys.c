@@ -167,7 +167,8 @@ static int load_for_opening(struct opening *opening, struct store *store,
 	int r = list_slots(slots, store);
 	if (r == 0 && slots->count == 0)
 		r = fail(-EBADMSG,
-				"%s has no key slots left in its keys/ folder: "
+				"%s has no key slots left in its keys/ "
+				"directory: "
 				"put a "
 				"copy of them back",
 				store_path(store));

@@ -256,7 +256,7 @@ static int open_directory_of(const char *path, const char **leaf)
 		slash[slash == directory ? 1 : 0] = '\0';
 	int fd = open(slash != NULL ? directory : ".",
 			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? fail_errno(-errno, "opening the folder of %s", path)
+	return fd < 0 ? fail_errno(-errno, "opening the directory of %s", path)
 		      : fd;
 }
 

@@ -100,8 +100,8 @@ int lease_acquire(struct store *store, const char *id, struct lease **out)
 			strlen(store_last_component(name)) + 1);
 	lease->directory = store_open_directory(store, name);
 	if (lease->directory < 0)
-		err = store_fail(store, lease->directory, "open the folder of",
-				name);
+		err = store_fail(store, lease->directory,
+				"open the directory of", name);
 	else
 		err = take(store, lease, id, name);
 	if (err < 0) {

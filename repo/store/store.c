@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The store as a local directory: opening, reading, listing, deleting. Writing is
- * in store_put.c, making a new one in store_create.c.
+ * The store as a local directory: opening, reading, listing, deleting. Writing
+ * is in store_put.c, making a new one in store_create.c.
  *
  * Everything is reached from a descriptor of the directory, so a directory that is
  * renamed or mounted over meanwhile changes nothing. Descriptors of packs stay
@@ -140,12 +140,13 @@ int store_open_local(struct store **out, const char *path)
 {
 	CLEANUP_FD int root = open(path, DIRECTORY_FLAGS);
 	if (root < 0 && errno == ENOENT)
-		return fail(-ENOENT, "there is no folder %s", path);
+		return fail(-ENOENT, "there is no directory %s", path);
 	if (root < 0 && errno == ENOTDIR)
-		return fail(-ENOTDIR, "%s is not a folder: a repository is one",
+		return fail(-ENOTDIR,
+				"%s is not a directory: a repository is one",
 				path);
 	if (root < 0)
-		return fail(-errno, "can't open the folder %s: %s%s", path,
+		return fail(-errno, "can't open the directory %s: %s%s", path,
 				strerror(errno), remedy(-errno));
 	*out = store_new(root, path);
 	if (*out == NULL)
@@ -200,7 +201,7 @@ int store_sync_directory(const struct store *store, int directory,
 {
 	if (fsync(directory) == 0)
 		return 0;
-	return store_fail(store, -errno, "fsync the folder of", name);
+	return store_fail(store, -errno, "fsync the directory of", name);
 }
 
 static void next_temporary(struct store *store, const char *owner, char *tmp)
@@ -404,7 +405,8 @@ int store_delete(struct store *store, const char *name)
 		return err;
 	CLEANUP_FD int directory = store_open_directory(store, name);
 	if (directory < 0)
-		return store_fail(store, directory, "open the folder of", name);
+		return store_fail(store, directory, "open the directory of",
+				name);
 	store_forget(store, name);
 	if (unlinkat(directory, store_last_component(name), 0) < 0)
 		return store_fail(store, -errno, "delete", name);
@@ -518,7 +520,8 @@ static int check_kind(const struct store *store, const char *prefix)
 	if (errno != ENOENT)
 		return store_fail(store, -errno, "look at", kind);
 	return fail(-EIO,
-			"the folder %s/%s is missing: is it on a disk that is "
+			"the directory %s/%s is missing: is it on a disk that "
+			"is "
 			"not mounted? Put it back",
 			store->path, kind);
 }

@@ -82,12 +82,13 @@ static int not_empty(int root, const char *path, const char *what)
 		return fail(-ENOTEMPTY,
 				"%s holds what an interrupted init has left "
 				"(it has "
-				"no config): delete that folder and try again",
+				"no config): delete that directory and try "
+				"again",
 				path);
 	return fail(-ENOTEMPTY,
 			"%s is not empty (it holds \"%.64s\"): a new "
 			"repository "
-			"needs a new or empty folder",
+			"needs a new or empty directory",
 			path, what);
 }
 
@@ -122,7 +123,8 @@ static int sync_parent(int root, const char *path)
 	if (fd < 0 && errno == EACCES)
 		return 0; /* not ours to open, so not made by us either */
 	if (fd < 0 || fsync(fd) < 0)
-		return fail_errno(-errno, "can't fsync the folder of %s", path);
+		return fail_errno(-errno, "can't fsync the directory of %s",
+				path);
 	return 0;
 }
 
@@ -135,7 +137,7 @@ static int fill(int root, const char *path)
 		return err;
 	err = make_directories(root, &made, failed);
 	if (err < 0)
-		fail_errno(err, "can't make the folder %s/%s", path, failed);
+		fail_errno(err, "can't make the directory %s/%s", path, failed);
 	else
 		err = sync_parent(root, path);
 	if (err < 0)
@@ -148,11 +150,12 @@ int store_create_local(struct store **out, const char *path)
 	bool fresh = mkdir(path, 0700) == 0;
 	if (!fresh && errno == ENOENT)
 		return fail(-ENOENT,
-				"can't make %s: the folder that should hold it "
+				"can't make %s: the directory that should hold "
+				"it "
 				"does not exist",
 				path);
 	if (!fresh && errno != EEXIST)
-		return fail_errno(-errno, "can't make the folder %s", path);
+		return fail_errno(-errno, "can't make the directory %s", path);
 	CLEANUP_FD int root = open(path, DIRECTORY_FLAGS);
 	int err = root < 0 ? fail_errno(-errno, "can't open %s", path)
 			   : fill(root, path);

@@ -40,7 +40,7 @@ static int sync_path(struct store *store, const char *path, const char *name)
 	CLEANUP_FD int fd = openat(store->root, path,
 			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return store_fail(store, -errno, "open the folder of", name);
+		return store_fail(store, -errno, "open the directory of", name);
 	return store_sync_directory(store, fd, name);
 }
 
@@ -54,8 +54,8 @@ static int make_directories(struct store *store, const char *name)
 			p = strchr(p + 1, '/')) {
 		snprintf(path, sizeof(path), "%.*s", (int)(p - name), name);
 		if (mkdirat(store->root, path, 0700) < 0 && errno != EEXIST)
-			return store_fail(store, -errno, "make the folder of",
-					name);
+			return store_fail(store, -errno,
+					"make the directory of", name);
 		int err = sync_path(store, parent, name);
 		if (err < 0)
 			return err;
@@ -87,7 +87,8 @@ static int open_directory(struct store *store, const char *name)
 			return err;
 		fd = store_open_directory(store, name);
 	}
-	return fd < 0 ? store_fail(store, fd, "open the folder of", name) : fd;
+	return fd < 0 ? store_fail(store, fd, "open the directory of", name)
+		      : fd;
 }
 
 int store_put_begin(struct store *store, struct store_put **out,

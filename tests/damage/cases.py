@@ -102,7 +102,7 @@ def field_cases(what, name, data, field, others, rng):
                put(name, data[:at + length - 1]))
 
 
-def as_folder(name):
+def as_directory(name):
     def change(copy):
         copy.remove(name)
         os.mkdir(copy.path(name))
@@ -179,7 +179,7 @@ def whole_cases(what, name, data, others):
     yield Case(what, "zeros", put(name, bytes(len(data))))
     yield Case(what, "a hole of 1 TiB", as_hole(name, 1 << 40))
     # No object, so nothing is listed there.
-    yield Case(what, "a folder", as_folder(name), **removed)
+    yield Case(what, "a directory", as_directory(name), **removed)
     yield Case(what, "a pipe", as_pipe(name))
     yield Case(what, "a socket", as_socket(name))
     yield Case(what, "a link to itself", as_link(name, os.path.basename(name)))
@@ -205,7 +205,7 @@ def name_cases(made, kinds, boxes):
         yield Case("pack name", f"{label} pack has another id",
                    moved(name, name[:-2] + ("00" if name[-2:] != "00"
                                             else "11")))
-        yield Case("pack name", f"{label} pack in another folder",
+        yield Case("pack name", f"{label} pack in another directory",
                    moved(name, "packs/%02x/%s" % (
                        (int(name[6:8], 16) + 1) % 256, name[9:])))
         yield Case("pack name", f"{label} pack's name too long",

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""damage.py BUILD FOLDER CASES: damages each field of each kind of object of
+"""damage.py BUILD DIRECTORY CASES: damages each field of each kind of object of
 two repositories (encrypted and not) in each way and runs the commands on it.
 
 CASES is "all" or how many for both repositories: then an evenly spread sample,
@@ -39,11 +39,11 @@ def digest(path):
 class Bench:
     """One prepared repository with all that is checked on it."""
 
-    def __init__(self, build, folder, encrypted, seconds, check_memory):
-        os.makedirs(folder)
-        self.folder, self.encrypted = folder, encrypted
+    def __init__(self, build, directory, encrypted, seconds, check_memory):
+        os.makedirs(directory)
+        self.directory, self.encrypted = directory, encrypted
         self.check_memory = check_memory
-        self.programs = repository.Programs(build, folder, seconds)
+        self.programs = repository.Programs(build, directory, seconds)
         self.prepare()
 
     # --- preparing ---
@@ -51,7 +51,7 @@ class Bench:
     def make_files(self):
         """Data that compresses and data that doesn't, holes, a tree with a
         node above its leaves; what they held at each backup."""
-        self.files = self.folder + "/files"
+        self.files = self.directory + "/files"
         os.mkdir(self.files)
         seed = hashlib.sha256(b"noise").digest()
         noise = b"".join(hashlib.sha256(seed + i.to_bytes(4, "little")).digest()
@@ -82,19 +82,19 @@ class Bench:
             f.write(hashlib.sha256(seed).digest() * 3000)
 
     def foreign(self, init):
-        path = self.folder + "/foreign"
+        path = self.directory + "/foreign"
         init(path)
         with open(path + "/config", "rb") as f:
             return f.read()
 
     def prepare(self):
-        p, pristine = self.programs, self.folder + "/pristine"
+        p, pristine = self.programs, self.directory + "/pristine"
         if self.encrypted:
-            with open(self.folder + "/key", "wb") as f:
+            with open(self.directory + "/key", "wb") as f:
                 f.write(os.urandom(64))
-            with open(self.folder + "/key2", "wb") as f:
+            with open(self.directory + "/key2", "wb") as f:
                 f.write(os.urandom(64))
-            p.env["AMBERFS_KEY_FILE"] = self.folder + "/key"
+            p.env["AMBERFS_KEY_FILE"] = self.directory + "/key"
         options = [] if self.encrypted else ["--no-encryption"]
         init = lambda path: p.must("amberfs", "init", path, *options)
         self.made = {"seed": self.encrypted, "foreign config":
@@ -114,9 +114,9 @@ class Bench:
         self.change_files(b"fourth")
         self.now = {n: digest(n) for n in glob.glob(self.files + "/*")}
         self.boxes = self.hold(pristine)
-        self.copy = repository.Copy(pristine, self.folder + "/work")
+        self.copy = repository.Copy(pristine, self.directory + "/work")
         p.must("amberfs", "verify", self.copy.work)
-        self.copy.keep_index(self.folder + "/state")
+        self.copy.keep_index(self.directory + "/state")
         self.cases = list(cases.all_cases(self.made, self.copy, self.boxes,
                                           older))
 
@@ -124,7 +124,7 @@ class Bench:
         """Objects of the other kinds, and a session that lives until we end."""
         argv = [self.programs.build + "/tests/damage/damage-prepare", pristine]
         if self.encrypted:
-            argv.append(self.folder + "/key2")
+            argv.append(self.directory + "/key2")
         self.holder = subprocess.Popen(argv, stdin=subprocess.PIPE,
                                        stdout=subprocess.PIPE, text=True,
                                        env=self.programs.env)
@@ -158,20 +158,20 @@ class Bench:
             self.peaks[label] = (r.memory, self.case)
         return r
 
-    def compare(self, label, folder, files, whole):
+    def compare(self, label, directory, files, whole):
         """Files that have their names are right; all are there if WHOLE."""
         for name, right in files.items():
-            path = folder + "/" + name
+            path = directory + "/" + name
             if os.path.lexists(path):
                 if digest(path) != right:
                     raise Failure(f"{label}: WRONG BYTES in {name}")
             elif whole:
                 raise Failure(f"{label}: status 0 without {name}")
-        for name in set(os.listdir(folder)) - set(files):
+        for name in set(os.listdir(directory)) - set(files):
             raise Failure(f"{label}: {name} is left over")
 
     def restore(self, snapshot, files):
-        out = self.folder + "/out"
+        out = self.directory + "/out"
         shutil.rmtree(out, ignore_errors=True)
         os.mkdir(out)
         spec = snapshot.removeprefix("snapshots/")
@@ -204,17 +204,17 @@ class Bench:
     def read_mounted(self, at):
         """Each file of each snapshot is right, or reading it fails."""
         for snapshot, files in self.originals.items():
-            folder = at + "/" + snapshot.removeprefix("snapshots/")
+            directory = at + "/" + snapshot.removeprefix("snapshots/")
             for name, right in files.items():
                 try:
-                    same = digest(folder + "/" + name) == right
+                    same = digest(directory + "/" + name) == right
                 except OSError:
                     continue
                 if not same:
                     raise Failure(f"mount: WRONG BYTES in {name}")
 
     def mount(self):
-        at = self.folder + "/mnt"
+        at = self.directory + "/mnt"
         os.makedirs(at, exist_ok=True)
         mount = self.programs.start("amberfs", "mount", "-f", self.copy.work,
                                     at)
@@ -266,8 +266,8 @@ class Bench:
         self.case = case
         case.change(self.copy)
         if case.unseen:
-            shutil.rmtree(self.folder + "/state")
-            os.mkdir(self.folder + "/state")
+            shutil.rmtree(self.directory + "/state")
+            os.mkdir(self.directory + "/state")
         packs = self.look()
         verified = self.run("verify", "amberfs", "verify", "--read-data",
                             self.copy.work).status
@@ -312,7 +312,7 @@ def sample(all_cases, count):
 
 
 def main():
-    build, folder, wanted = sys.argv[1:4]
+    build, directory, wanted = sys.argv[1:4]
     sanitized = os.environ.get("DAMAGE_SANITIZED") == "yes"
     only = os.environ.get("DAMAGE_ONLY", "")
     seconds = 120 if sanitized else 40
@@ -320,7 +320,7 @@ def main():
     begin = time.monotonic()
     for encrypted in (True, False):
         name = "encrypted" if encrypted else "unencrypted"
-        bench = Bench(build, folder + "/" + name, encrypted, seconds,
+        bench = Bench(build, directory + "/" + name, encrypted, seconds,
                       not sanitized)
         try:
             bench.good()

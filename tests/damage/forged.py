@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""forged.py BUILD FOLDER all|some|NAME...: adds forgeries (see damage-forge) to
+"""forged.py BUILD DIRECTORY all|some|NAME...: adds forgeries (see damage-forge) to
 a repository without encryption and runs the commands on it; some is a third. Each must end by
 itself with status 0, 1 or 3, say something if it isn't 0, and take at most
 64 MiB more than without the forgery; other snapshots stay as they are."""
@@ -22,18 +22,18 @@ class Failure(Exception):
 
 
 class Forged:
-    def __init__(self, build, folder, seconds, check_memory):
-        self.folder, self.check_memory = folder, check_memory
-        self.programs = repository.Programs(build, folder, seconds)
+    def __init__(self, build, directory, seconds, check_memory):
+        self.directory, self.check_memory = directory, check_memory
+        self.programs = repository.Programs(build, directory, seconds)
         self.forge = build + "/tests/damage/damage-forge"
-        self.work, self.out = folder + "/work", folder + "/out"
+        self.work, self.out = directory + "/work", directory + "/out"
         self.peaks, self.memory = {}, {}
         p = self.programs
-        p.must("amberfs", "init", "--no-encryption", folder + "/good")
-        with open(folder + "/file", "wb") as f:
+        p.must("amberfs", "init", "--no-encryption", directory + "/good")
+        with open(directory + "/file", "wb") as f:
             f.write(b"".join(b"line %d\n" % i for i in range(100000)))
-        p.must("amberfs", "backup", folder + "/good", "--name", "good",
-               folder + "/file")
+        p.must("amberfs", "backup", directory + "/good", "--name", "good",
+               directory + "/file")
 
     def run(self, label, *argv):
         return self.check(label, self.programs.run(*argv))
@@ -69,19 +69,19 @@ class Forged:
             os.stat(at + "/" + name)
         try:
             with open(at + "/good/latest/file", "rb") as a, \
-                    open(self.folder + "/file", "rb") as b:
+                    open(self.directory + "/file", "rb") as b:
                 if a.read() != b.read():
                     raise Failure("WRONG BYTES in the mount")
         except OSError as e:
             if opens:
                 raise Failure("mount: the good snapshot") from e
         try:
-            folder = at + "/" + OBJECT
-            names = os.listdir(folder)[:100]
+            directory = at + "/" + OBJECT
+            names = os.listdir(directory)[:100]
         except OSError:
             return
         for name in names:
-            self.read_forged(folder + "/" + name)
+            self.read_forged(directory + "/" + name)
 
     def read_forged(self, path):
         """Its beginning and its end, if that can be read."""
@@ -100,7 +100,7 @@ class Forged:
             os.close(fd)
 
     def mount(self, opens):
-        at = self.folder + "/mnt"
+        at = self.directory + "/mnt"
         os.makedirs(at, exist_ok=True)
         mount = self.programs.start("amberfs", "mount", "-f", self.work, at)
         while not os.path.ismount(at) and mount.process.poll() is None:
@@ -127,15 +127,15 @@ class Forged:
     def use(self, opens, large):
         """What writes; returns whether the forged snapshot is whole."""
         whole = large or self.restore(OBJECT, None)
-        if self.restore("good/latest", self.folder + "/file") != opens:
+        if self.restore("good/latest", self.directory + "/file") != opens:
             raise Failure("the good snapshot: not as expected")
         backup = self.run("backup", "amberfs", "backup", self.work, "--name",
-                          "new", self.folder + "/file")
+                          "new", self.directory + "/file")
         if backup == 0 and not self.restore("new/latest",
-                                            self.folder + "/file"):
+                                            self.directory + "/file"):
             raise Failure("a backup that succeeded can't be restored")
         self.run("prune", "amberfs", "prune", "--wait", "0", self.work)
-        if self.restore("good/latest", self.folder + "/file") != opens:
+        if self.restore("good/latest", self.directory + "/file") != opens:
             raise Failure("the good snapshot is gone after prune")
         self.run("forget", "amberfs", "forget", self.work, OBJECT)
         return whole
@@ -159,8 +159,8 @@ class Forged:
 
     def fresh(self):
         shutil.rmtree(self.work, ignore_errors=True)
-        shutil.rmtree(self.folder + "/state", ignore_errors=True)
-        repository.link_tree(self.folder + "/good", self.work)
+        shutil.rmtree(self.directory + "/state", ignore_errors=True)
+        repository.link_tree(self.directory + "/good", self.work)
         # An index of its own, not a link to another's.
         shutil.rmtree(self.work + "/index", ignore_errors=True)
 
@@ -173,9 +173,9 @@ class Forged:
 
 
 def main():
-    build, folder = sys.argv[1:3]
+    build, directory = sys.argv[1:3]
     sanitized = os.environ.get("DAMAGE_SANITIZED") == "yes"
-    b = Forged(build, folder, 200 if sanitized else 60, not sanitized)
+    b = Forged(build, directory, 200 if sanitized else 60, not sanitized)
     b.learn()
     listing = subprocess.run([b.forge, "--list"], check=True, text=True,
                              stdout=subprocess.PIPE).stdout.split("\n")

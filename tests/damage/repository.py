@@ -22,9 +22,9 @@ class Running:
     """A program under way, with its output in files."""
 
     def __init__(self, programs, argv):
-        self.out = tempfile.TemporaryFile(dir=programs.folder)
-        self.err = tempfile.TemporaryFile(dir=programs.folder)
-        self.report = tempfile.NamedTemporaryFile("r", dir=programs.folder)
+        self.out = tempfile.TemporaryFile(dir=programs.directory)
+        self.err = tempfile.TemporaryFile(dir=programs.directory)
+        self.report = tempfile.NamedTemporaryFile("r", dir=programs.directory)
         self.process = subprocess.Popen(
             [programs.build + "/tests/damage/damage-bounded",
              str(programs.seconds), self.report.name, *argv],
@@ -45,14 +45,14 @@ class Running:
 
 
 class Programs:
-    """amberfs of a build folder, with an environment of its own."""
+    """amberfs of a build directory, with an environment of its own."""
 
-    def __init__(self, build, folder, seconds):
-        self.build, self.folder, self.seconds = build, folder, seconds
+    def __init__(self, build, directory, seconds):
+        self.build, self.directory, self.seconds = build, directory, seconds
         self.env = {k: v for k, v in os.environ.items()
                     if not k.startswith("AMBERFS_")}
-        self.env["HOME"] = folder
-        self.env["AMBERFS_STATE_DIR"] = folder + "/state"
+        self.env["HOME"] = directory
+        self.env["AMBERFS_STATE_DIR"] = directory + "/state"
         self.env["PATH"] = ":".join(
             [build + "/repo/commands", build + "/fs", build + "/ingest",
              self.env["PATH"]])
@@ -85,11 +85,11 @@ class Copy:
         link_tree(pristine, work)
         shutil.rmtree(work + "/index", ignore_errors=True)
         self.objects = {}
-        for folder, _, names in os.walk(pristine):
-            if folder.startswith(pristine + "/index"):
+        for directory, _, names in os.walk(pristine):
+            if directory.startswith(pristine + "/index"):
                 continue
             for name in names:
-                path = os.path.join(folder, name)
+                path = os.path.join(directory, name)
                 self.objects[os.path.relpath(path, pristine)] = \
                     os.lstat(path).st_ino
         self.index = {}
@@ -111,12 +111,12 @@ class Copy:
 
     def _reset_objects(self):
         there = set()
-        for folder, folders, names in os.walk(self.work):
-            if folder == self.work and "index" in folders:
-                folders.remove("index")
-            for name in names + [f for f in folders
-                                 if os.path.islink(folder + "/" + f)]:
-                path = os.path.join(folder, name)
+        for directory, directories, names in os.walk(self.work):
+            if directory == self.work and "index" in directories:
+                directories.remove("index")
+            for name in names + [f for f in directories
+                                 if os.path.islink(directory + "/" + f)]:
+                path = os.path.join(directory, name)
                 rel = os.path.relpath(path, self.work)
                 if self.objects.get(rel) == os.lstat(path).st_ino:
                     there.add(rel)
@@ -132,11 +132,11 @@ class Copy:
             os.link(os.path.join(self.pristine, rel), path)
 
     def _reset_index(self):
-        folder = self.work + "/index"
-        if os.path.islink(folder) or os.path.isfile(folder):
-            os.unlink(folder)
-        os.makedirs(folder, exist_ok=True)
-        for path in glob.glob(folder + "/*") + glob.glob(folder + "/.*"):
+        directory = self.work + "/index"
+        if os.path.islink(directory) or os.path.isfile(directory):
+            os.unlink(directory)
+        os.makedirs(directory, exist_ok=True)
+        for path in glob.glob(directory + "/*") + glob.glob(directory + "/.*"):
             if path not in self.index:
                 self._clear(path)
         for path, data in self.index.items():

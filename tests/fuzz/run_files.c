@@ -133,7 +133,7 @@ int main(int argc, char **argv)
 {
 	unsigned count = 0;
 	if (argc < 2) {
-		fprintf(stderr, "usage: %s FILE|FOLDER...\n", argv[0]);
+		fprintf(stderr, "usage: %s FILE|DIRECTORY...\n", argv[0]);
 		return 2;
 	}
 	fuzz_seal(false);

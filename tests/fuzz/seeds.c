@@ -309,7 +309,7 @@ int main(int argc, char **argv)
 	static struct seeds s;
 	static const struct repository_options o;
 	if (argc != 3) {
-		fprintf(stderr, "usage: fuzz-seeds REPO FOLDER\n");
+		fprintf(stderr, "usage: fuzz-seeds REPO DIRECTORY\n");
 		return 2;
 	}
 	s.directory = argv[2];

@@ -37,7 +37,7 @@
  * holds nothing), damage, and packs that hold no copy.
  *
  * -DSTRICT holds the unsure to them too, which shows that the exception is real.
- * -DSLOWLY lists snapshots one by one, which a folder does.
+ * -DSLOWLY lists snapshots one by one, which a directory does.
  * -DBLIND lets the first mark see nothing: all safety is in the second one.
  *
  * -DSEED=N puts in a mistake, which spin must find:

@@ -41,7 +41,7 @@ right() {
   qemu-img compare -q -f qcow2 -F raw "$1" "$T/want" || die "$1 is wrong"
 }
 nothing_left() {
-  [ ! -e "$dir/$1" ] || die "a folder is left: $(ls -A "$dir/$1")"
+  [ ! -e "$dir/$1" ] || die "a directory is left: $(ls -A "$dir/$1")"
   [ -z "$(mounts_below "$dir")" ] || die "a mount is left"
   not libvirt_do virsh domstate "$1" >/dev/null 2>&1 || die "a domain is left"
   not pinned || die "a pin is left"

@@ -57,13 +57,13 @@ mkfifo "$L/clone.tell.in" "$L/clone.tell.out"
 touch "$(guest_console)"
 python3 - "$T/clone.xml" "$L" <<'END'
 import re, sys
-path, folder = sys.argv[1:]
+path, directory = sys.argv[1:]
 xml = open(path).read()
 ends = iter(["type='file'><source path='%s/clone.console' append='on'/>",
              "type='pipe'><source path='%s/clone.tell'/>"])
 xml = re.sub(r"<console.*?</console>", "", xml, flags=re.S)
 xml = re.sub(r"<serial type='pty'>",
-             lambda m: "<serial " + next(ends) % folder, xml)
+             lambda m: "<serial " + next(ends) % directory, xml)
 open(path, "w").write(xml)
 END
 cp "$T/clone.xml" "$L/clone.xml"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Goal of this test: the order of a backup's durable calls is the one of the
-# format: whatever is given its final name was fsynced before and its folder
+# format: whatever is given its final name was fsynced before and its directory
 # after, and the snapshot comes last.
 . "$(dirname "$0")/../functions.sh"
 ! sanitized || skip "the shim is preloaded into the plain program only"
@@ -21,14 +21,14 @@ awk -v repo="$R/" '
   function kind(p) { p = substr(p, length(repo) + 1); sub("/.*", "", p); return p }
   index($3, repo "index") == 1 { next }
   $2 ~ /write/ { dirty[$3] = 1; written++ }
-  $2 ~ /sync/ { delete dirty[$3]; delete open_folder[$3] }
+  $2 ~ /sync/ { delete dirty[$3]; delete open_directory[$3] }
   ($2 == "rename" || $2 == "link") {
     if ($3 in dirty) bad("renamed before its fsync: " $3)
-    open_folder[parent($4)] = $4
+    open_directory[parent($4)] = $4
     if (kind($4) == "packs") packs++
     if (kind($4) == "snapshots") {
       snapshots++
-      for (f in open_folder)
+      for (f in open_directory)
         if (f != parent($4)) bad("snapshot before the fsync of " f)
       for (d in dirty)
         if (kind(d) == "packs") bad("snapshot before the fsync of " d)
@@ -38,7 +38,7 @@ awk -v repo="$R/" '
   kind($3) == "packs" && $2 ~ /write|create|fallocate/ && snapshots {
     bad("a pack is written after the snapshot") }
   END {
-    for (f in open_folder) if (kind(f "/x") == "packs" ||
+    for (f in open_directory) if (kind(f "/x") == "packs" ||
       kind(f "/x") == "snapshots") { print "never fsynced: " f; failed = 1 }
     if (packs < 3 || snapshots != 1 || !written) {
       print packs + 0 " packs, " snapshots + 0 " snapshots"; failed = 1 }

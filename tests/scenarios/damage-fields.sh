@@ -15,7 +15,7 @@ if sanitized; then
   cases=${DAMAGE_CASES:-16}
 fi
 # In memory if there is room: nearly all the time would be spent in fsync.
-folder=$T/damage
-mkdir "$folder"
-mount -t tmpfs -o size=1g none "$folder" || :
-python3 "$TESTS/damage/damage.py" "$AMBERFS_BUILD" "$folder" "$cases"
+directory=$T/damage
+mkdir "$directory"
+mount -t tmpfs -o size=1g none "$directory" || :
+python3 "$TESTS/damage/damage.py" "$AMBERFS_BUILD" "$directory" "$cases"

@@ -9,9 +9,9 @@ need_root "to mount and unmount many times"
 [ -e /dev/fuse ] || skip "no /dev/fuse"
 need_program python3
 
-folder=$T/forged
-mkdir "$folder"
-mount -t tmpfs -o size=1g none "$folder" || :
+directory=$T/forged
+mkdir "$directory"
+mount -t tmpfs -o size=1g none "$directory" || :
 ! sanitized || export DAMAGE_SANITIZED=yes
-python3 "$TESTS/damage/forged.py" "$AMBERFS_BUILD" "$folder" \
+python3 "$TESTS/damage/forged.py" "$AMBERFS_BUILD" "$directory" \
   "${DAMAGE_FORGERIES:-some}"

@@ -3,7 +3,7 @@
 # Goal of this test: a reader that meets damage says what is damaged, also where
 # it can't be written down.
 . "$(dirname "$0")/../functions.sh"
-need_root "to mount a read-only folder"
+need_root "to mount a read-only directory"
 need_program jq
 
 new_repo

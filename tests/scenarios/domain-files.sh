@@ -126,7 +126,7 @@ head -c 4M /dev/urandom >live.fd
 libvirt_own
 libvirt_do virsh -q define "$L/live.xml"
 uuid=$(libvirt_do virsh domuuid live | tr -d '[:space:]')
-# Where the folder is there, libvirt does not manufacture one with certificates.
+# Where the directory is there, libvirt does not manufacture one with certificates.
 tpm=$XDG_CONFIG_HOME/libvirt/qemu/swtpm/$uuid/tpm2/tpm2-00.permall
 libvirt_do mkdir -p "${tpm%/*}"
 libvirt_do virsh -q start --paused live

@@ -12,11 +12,11 @@ need_program python3
 python3 - "$T/seeds" "$T/changed" <<'END'
 import os, random, sys
 rng = random.Random(11)
-for folder, _, names in sorted(os.walk(sys.argv[1])):
+for directory, _, names in sorted(os.walk(sys.argv[1])):
     for name in sorted(names):
-        with open(os.path.join(folder, name), "rb") as f:
+        with open(os.path.join(directory, name), "rb") as f:
             seed = f.read()
-        to = os.path.join(sys.argv[2], os.path.relpath(folder, sys.argv[1]))
+        to = os.path.join(sys.argv[2], os.path.relpath(directory, sys.argv[1]))
         os.makedirs(to, exist_ok=True)
         for i in range(12):
             b = bytearray(seed)
@@ -36,8 +36,8 @@ for program in "$AMBERFS_BUILD"/tests/fuzz/fuzz_*; do
   [ -f "$program" ] || continue
   entry=$(basename "$program")
   entry=${entry#fuzz_}
-  folders=("$T/seeds/$entry" "$T/changed/$entry")
-  [ ! -d "$TESTS/fuzz/found/$entry" ] || folders+=("$TESTS/fuzz/found/$entry")
-  "$program" "${folders[@]}" >"$T/out" 2>&1 || die "$entry: $(cat "$T/out")"
+  directories=("$T/seeds/$entry" "$T/changed/$entry")
+  [ ! -d "$TESTS/fuzz/found/$entry" ] || directories+=("$TESTS/fuzz/found/$entry")
+  "$program" "${directories[@]}" >"$T/out" 2>&1 || die "$entry: $(cat "$T/out")"
   echo "$entry: $(cat "$T/out")"
 done

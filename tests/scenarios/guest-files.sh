@@ -43,10 +43,10 @@ done
 mkdir "$T/one" "$T/two"
 mount -o ro,noload "${loop}p1" "$T/one"
 mount -o ro,norecovery "${loop}p2" "$T/two"
-for folder in one two; do
-  diff -r --no-dereference -x lost+found "$T/tree" "$T/$folder" ||
-    die "files of $folder differ"
-  not touch "$T/$folder/x" 2>/dev/null || die "$folder can be written"
+for directory in one two; do
+  diff -r --no-dereference -x lost+found "$T/tree" "$T/$directory" ||
+    die "files of $directory differ"
+  not touch "$T/$directory/x" 2>/dev/null || die "$directory can be written"
 done
 umount "$T/one" "$T/two"
 partx -d "$loop"

@@ -17,7 +17,7 @@ images=(web mail db)
 # writes small blocks in one hot region; every seventh night much is rewritten.
 cat >"$T/work.py" <<'END'
 import random, sys
-folder, size, night = sys.argv[1], int(sys.argv[2]) << 20, int(sys.argv[3])
+directory, size, night = sys.argv[1], int(sys.argv[2]) << 20, int(sys.argv[3])
 def data(r, n):
     if r.random() < 0.5:
         return r.randbytes(n)
@@ -47,7 +47,7 @@ def work(kind, f):
         f.write(data(r, n))
         budget -= n
 for kind in "web", "mail", "db":
-    with open(folder + "/" + kind, "r+b" if night else "w+b") as f:
+    with open(directory + "/" + kind, "r+b" if night else "w+b") as f:
         work(kind, f)
 END
 

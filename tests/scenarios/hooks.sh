@@ -48,7 +48,7 @@ for name in 20-b 10-a .hidden old~; do
 done
 cp "$T/hook" "$H/30-not-executable"
 chmod 644 "$H/30-not-executable"
-mkdir "$H/40-folder"
+mkdir "$H/40-directory"
 fresh() {
   rm -rf "$T/told" "$T/fail" "$T/hang"
   mkdir "$T/told"

@@ -30,7 +30,7 @@ calm() {
     die "$(cat "$T/bad")"
   [ -z "$(ls -A "$T/work")" ] || die "appeared: $(ls -A "$T/work")"
 }
-# Every name below a folder is one that no shell, terminal or option minds.
+# Every name below a directory is one that no shell, terminal or option minds.
 tame() {
   ! find "$1" -mindepth 1 -printf '%f\0' |
     grep -zEv '^[A-Za-z0-9_+=,@%~][A-Za-z0-9._+=,@%~-]*$' | tr '\0' '\n' |
@@ -108,7 +108,7 @@ for json in "$mnt"/*/latest/snapshot.json; do
 done
 umount "$mnt"
 
-# Out again, into this folder and no other.
+# Out again, into this directory and no other.
 ls -A "$T" >"$T/.before"
 k=0
 while read -r spec; do
@@ -131,7 +131,7 @@ done <"$T/specs"
 equal "$(snapshot_count)" 0 "snapshots left"
 calm
 
-# A repository in such a folder.
+# A repository in such a directory.
 R2=$T/$'repo\e[31m\n;touch pwned;\xff'
 run 0 amberfs init "$R2"
 run 0 amberfs init "$R2.2" --json

@@ -26,7 +26,7 @@ done
 [ -z "$(find "$T/root" -name '*test*' -o -name '*shim*' -o -name 'lib*.a')" ] ||
   die "too much: $(find "$T/root" -name '*test*' -o -name '*shim*')"
 
-# The programs find each other without the build folder, in a /usr to which they
+# The programs find each other without the build directory, in a /usr to which they
 # were added.
 if [ "$(id -u)" = 0 ]; then
   unshare --mount bash -c "

@@ -54,12 +54,12 @@ age "$(guest_file vda)" "$(guest_file vdb)" "$(guest_file vdc)"
 live_backup 0
 equal "$(live_consistency)" offline "consistency of a guest that is off"
 off_right() {
-  local disk folder
-  folder=$(live_folder)
+  local disk directory
+  directory=$(live_directory)
   for disk in vda vdb vdc; do
     qemu-img compare -q -f qcow2 -F raw "$(guest_file $disk)" \
-      "$folder/$disk.raw" || die "$disk is not what the guest would see"
-    guest_check "$folder/$disk.raw" 0 >/dev/null
+      "$directory/$disk.raw" || die "$disk is not what the guest would see"
+    guest_check "$directory/$disk.raw" 0 >/dev/null
   done
 }
 off_right

@@ -118,5 +118,5 @@ guest_ticks 1
 live_backup 0
 rm "$T/places"
 live_full vda 'clean|bitmap|differ'
-same "$T/truth/vda" "$(live_folder)/vda.raw"
+same "$T/truth/vda" "$(live_directory)/vda.raw"
 live_clean

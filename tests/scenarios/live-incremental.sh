@@ -47,7 +47,7 @@ guest_tell fill vdc/filler 8
 live_backup 0
 live_right 0
 live_read_bounded
-full=$(allocated "$(live_folder)/vda.raw")
+full=$(allocated "$(live_directory)/vda.raw")
 
 # 4: what was discarded is a hole, and not read.
 guest_tell remove vda/filler
@@ -57,7 +57,7 @@ guest_tell trim vdc
 live_backup 0
 live_right 0
 live_read_bounded
-now=$(allocated "$(live_folder)/vda.raw")
+now=$(allocated "$(live_directory)/vda.raw")
 [ "$now" -lt $((full - (7 << 20))) ] || die "$now bytes of data, $full before"
 
 # 5: the agent has ended: as after a crash, and said.

@@ -68,7 +68,7 @@ for disk in first vdb; do
 done
 undone "a job that was ended"
 
-# The next one knows what was written since; twice in one folder.
+# The next one knows what was written since; twice in one directory.
 guest_tell fill vda/some 2
 expect 0 hand never disk vda:amberfs-1 prepare begin - dirty vda stop begin - \
   dirty vda
@@ -97,7 +97,7 @@ SCRATCH=$T/closed/s
 mkdir -m 700 "$SCRATCH"
 expect 1 hand auto disk vda prepare begin -
 said '^begin: -5: .*ermission denied.*must be able to reach.*--scratch-dir'
-undone "a folder that qemu can't reach"
+undone "a directory that qemu can't reach"
 SCRATCH=$S
 undone "refusals"
 
@@ -163,7 +163,7 @@ LIVE_JOB_DIE_ALL=1 LIVE_JOB_DIE=begun hand never disk vda prepare begin - \
 rm -r "$S"/amberfs-*
 expect 0 hand holder leftovers holder
 grep -q 'holder another backup by amberfs' "$T/out" || die "no job was left"
-undone "a job without a folder"
+undone "a job without a directory"
 # A living one is nobody's leftover.
 hand_on never disk vda prepare begin - wait read vda "$T/vda" stop
 hand leftovers
@@ -214,7 +214,7 @@ expect 1 hand require disk vda prepare begin -
 said '^begin: -1: .*--quiesce=require.*not connected'
 undone "no agent"
 
-# The scratch folder runs full: the guest does not notice.
+# The scratch directory runs full: the guest does not notice.
 small_disk tmpfs 32M "$T/small"
 chmod 711 "$T/small"
 SCRATCH=$T/small
@@ -241,7 +241,7 @@ done
 hand_off
 said 'no more room.*--scratch-dir'
 not grep -q 'write failed' "$log" || die "the guest's writes fail"
-undone "a full scratch folder"
+undone "a full scratch directory"
 SCRATCH=$S
 
 # libvirtd is started anew meanwhile.

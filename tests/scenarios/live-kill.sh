@@ -139,7 +139,7 @@ guest_kill
 status=0
 wait "$backup_pid" || status=$?
 [ "$status" = 0 ] || [ -s "$T/err" ] || die "it failed and said nothing"
-equal "$(find "$L/scratch" -mindepth 1)" '' "the scratch folder"
+equal "$(find "$L/scratch" -mindepth 1)" '' "the scratch directory"
 guest_start
 live_backup 0
 live_right 0

@@ -30,7 +30,7 @@ is_latest() {
 wait_for 5 is_latest "$second" ||
   die "latest is $(readlink "$T/mnt/vm/latest")"
 same "$T/second" "$T/mnt/vm/latest/disk"
-equal "$(find "$T/mnt/vm" -mindepth 1 -maxdepth 1 | wc -l)" 3 "names in the source's folder"
+equal "$(find "$T/mnt/vm" -mindepth 1 -maxdepth 1 | wc -l)" 3 "names in the source's directory"
 
 # Forgotten: gone for all but those who have it open.
 cd "$T/mnt/vm/$first"
@@ -45,7 +45,7 @@ make_noise "$T/expected" 20 1
 cmp "$T/expected" - <&7 || die "the open file was cut off"
 exec 7<&-
 
-# The last of a source takes its folder along.
+# The last of a source takes its directory along.
 amberfs forget "$R" "vm/$second"
 all_gone() {
   [ -z "$(ls "$T/mnt")" ] && [ ! -e "$T/mnt/vm" ]

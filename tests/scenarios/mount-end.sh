@@ -18,7 +18,7 @@ one_line "$T/err"
 expect 1 amberfs mount "$R" "$T/nowhere"
 said "nowhere.*No such file"
 expect 1 amberfs mount "$R" "$T/disk"
-said "not a folder"
+said "not a directory"
 expect 1 amberfs mount "$R" "$R/packs"
 said "inside the repository"
 head -c 64 /dev/urandom >"$T/wrong"
@@ -81,13 +81,13 @@ daemon() {
 }
 pid=$(daemon)
 [ -n "$pid" ] || die "no daemon is found"
-equal "$(readlink "/proc/$pid/cwd")" / "the daemon's folder"
+equal "$(readlink "/proc/$pid/cwd")" / "the daemon's directory"
 equal "$(readlink "/proc/$pid/fd/2")" /dev/null "the daemon's stderr"
 exec 7<"$T/mnt/vm/latest/disk"
 kill -TERM "$pid"
 wait_for 10 ended "$pid" || die "SIGTERM with an open file left a mount"
 exec 7<&-
-[ -z "$(ls "$T/mnt")" ] || die "the folder is not usable"
+[ -z "$(ls "$T/mnt")" ] || die "the directory is not usable"
 no_session || die "a session remains"
 
 # A killed one leaves a stale mount, which the next one tells how to remove.

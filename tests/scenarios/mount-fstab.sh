@@ -14,7 +14,7 @@ amberfs backup "$R" --name vm "$T/disk"
 unset AMBERFS_KEY_FILE
 
 # mount(8) looks for helpers in /sbin alone. In a namespace of our own that
-# folder gets one name more.
+# directory gets one name more.
 mkdir "$T/real" "$T/sbin" "$T/mnt"
 head -c 64 /dev/urandom >"$T/wrong"
 sbin=$(readlink -f /sbin)

@@ -127,12 +127,12 @@ same "$snap/vde.qcow2" "$T/restored"
 compact "$T/restored" "$snap/vde.raw"
 equal "$(stat -c '%a %y' "$T/restored")" "600 $(stat -c %y "$snap/vde.raw")" \
   "mode and time"
-mkdir "$T/folder"
-amberfs restore "$R" web/latest/vda.qcow2 "$T/folder"
-same "$snap/vda.qcow2" "$T/folder/vda.qcow2"
+mkdir "$T/directory"
+amberfs restore "$R" web/latest/vda.qcow2 "$T/directory"
+same "$snap/vda.qcow2" "$T/directory/vda.qcow2"
 amberfs restore "$R" web/latest/vda.qcow2 - | cmp - "$snap/vda.qcow2" ||
   die "restore to a stream"
-expect 1 amberfs restore "$R" web/latest/vda.qcow2 "$T/folder"
+expect 1 amberfs restore "$R" web/latest/vda.qcow2 "$T/directory"
 said --force
 expect 1 amberfs restore "$R" web/latest/vda.qcow2 "$T/x" --damaged=zero
 said raw

@@ -21,7 +21,7 @@ equal "$(ls "$T/mnt")" "$(printf 'other\nweb%%20server%%2F%%C3%%A4')" sources
 web="$T/mnt/web%20server%2F%C3%A4"
 time=$(find "$web" -mindepth 1 -type d -printf "%f")
 [[ $time =~ ^[0-9]{8}T[0-9]{6}Z$ ]] || die "not a time: $time"
-equal "$(ls "$web")" "$(printf '%s\nlatest' "$time")" "the source's folder"
+equal "$(ls "$web")" "$(printf '%s\nlatest' "$time")" "the source's directory"
 equal "$(readlink "$web/latest")" "$time" latest
 snap=$web/latest
 equal "$(ls "$snap")" "$(printf 'disk.img\nempty\nsecret\nsnapshot.json')" files
@@ -40,7 +40,7 @@ equal "$(du -B1 "$snap/disk.img" | cut -f1)" 3145728 du
 [ "$(stat -c %o "$snap/disk.img")" -ge 131072 ] || die "blksize is small"
 equal "$(stat -L -c %F "$snap")" directory type
 equal "$(date -u -d "@$(stat -L -c %Y "$snap")" +%Y%m%dT%H%M%SZ)" "$time" \
-  "time of the snapshot's folder"
+  "time of the snapshot's directory"
 equal "$(stat -c %h "$T/mnt")" 4 "links of the root"
 # Inodes are distinct, the same each time, and the same in the next mount.
 find "$T/mnt" -printf '%i %P\n' | sort -k2 >"$T/inodes"
@@ -56,7 +56,7 @@ equal "$(jq -r .id "$snap/snapshot.json")" \
 # Extended attributes, and none that isn't there.
 python3 - "$snap" "$T/mnt" "$(jq -r .id "$snap/snapshot.json")" "$T" <<'END'
 import errno, json, os, sys
-snap, mnt, ident, folder = sys.argv[1:]
+snap, mnt, ident, directory = sys.argv[1:]
 get = lambda p, n: os.getxattr(p, "user.amberfs." + n).decode()
 assert get(snap, "snapshot") == ident
 disk = snap + "/disk.img"

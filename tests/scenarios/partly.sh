@@ -19,9 +19,9 @@ expect 1 amberfs backup "$R" --name none "$T/missing"
 said missing
 equal "$(snapshot_count none)" 0 "snapshots of nothing"
 expect 1 amberfs backup "$T/no-repo" --name vm "$T/one"
-mkdir "$T/folder"
-expect 1 amberfs backup "$R" --name folder "$T/folder"
-said folder
+mkdir "$T/directory"
+expect 1 amberfs backup "$R" --name directory "$T/directory"
+said directory
 mkfifo "$T/fifo"
 expect 1 timeout 20 amberfs backup "$R" --name fifo "$T/fifo"
 # Equal names get distinct ones.

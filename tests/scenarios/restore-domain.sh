@@ -216,7 +216,7 @@ expect 3 amberfs restore "$R" web/latest --domain --name copy \
 said "virsh define $T/rescue/copy.xml"
 holds "$T/rescue/a" qcow2 "$T/a"
 same "$T/rescue/b" "$T/b"
-# There, on a host that has nothing of what was, not even the folders.
+# There, on a host that has nothing of what was, not even the directories.
 rm -r "$T/rescue"
 mkdir "$T/rescue"
 mv "$images" "$images.away"

@@ -12,7 +12,7 @@ dd if="$T/noise" of="$T/disk" bs=1M seek=8 conv=notrunc status=none
 echo hello >"$T/note.txt"
 amberfs backup "$R" --name vm "$T/disk" "$T/note.txt"
 
-# A folder: a new one, and into one that is there.
+# A directory: a new one, and into one that is there.
 amberfs restore "$R" vm/latest "$T/new"
 same "$T/disk" "$T/new/disk"
 same "$T/note.txt" "$T/new/note.txt"
@@ -23,7 +23,7 @@ expect 1 amberfs restore "$R" vm/latest "$T/there"
 said 'exists|--force'
 expect 0 amberfs restore "$R" vm/latest "$T/there" --force
 
-# A file, by name and into a folder.
+# A file, by name and into a directory.
 amberfs restore "$R" vm/latest/disk "$T/file"
 same "$T/disk" "$T/file"
 mkdir "$T/into"
@@ -40,7 +40,7 @@ expect 1 amberfs restore "$R" vm/latest/nothing "$T/x"
 said 'nothing'
 expect 1 amberfs restore "$R" nobody/latest "$T/x"
 [ ! -e "$T/x" ] || die "something was made for nothing"
-expect 1 amberfs restore "$R" vm/latest/disk "$T/no/such/folder/x"
+expect 1 amberfs restore "$R" vm/latest/disk "$T/no/such/directory/x"
 
 # Interrupted: nothing under the name, nothing left beside it.
 make_noise "$T/large" 96

@@ -65,7 +65,7 @@ watch "$backup"
 exec 7>&-
 wait "$backup" || die "$(cat "$T/out1")"
 
-# A dump of one that died, where dumps are files of the current folder.
+# A dump of one that died, where dumps are files of the current directory.
 pattern=$(cat /proc/sys/kernel/core_pattern)
 case $pattern in
   '|'* | */*) ;;
@@ -179,9 +179,9 @@ expect 1 amberfs restore "$R" vm/latest/disk "$T/result"
 amberfs restore "$R" vm/latest/disk "$T/result" --force
 [ ! -L "$T/result" ] || die "restored through a link"
 same "$T/victim" "$T/before"
-mkdir "$T/folder"
-plant "$T/folder/disk"
-amberfs restore "$R" vm/latest "$T/folder" --force
+mkdir "$T/directory"
+plant "$T/directory/disk"
+amberfs restore "$R" vm/latest "$T/directory" --force
 same "$T/victim" "$T/before"
 for file in "$T/state.amberfs"/*/*; do
   [ ! -f "$file" ] || plant "$file"

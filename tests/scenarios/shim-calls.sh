@@ -82,8 +82,8 @@ amberfs init "$T/from" >/dev/null
 amberfs backup "$T/from" --name other "$T/noise"
 AMBERFS_TO_KEY_FILE=$T/key compare amberfs copy "$T/from" "$R"
 
-# Losses, of a folder that a shell works in.
-D=$T/folder
+# Losses, of a directory that a shell works in.
+D=$T/directory
 lose() { # CALL COMMANDS
   rm -rf "$D" "$T"/state* "$T/log"
   mkdir "$D"
@@ -115,12 +115,12 @@ is b kept
 lose 2 "os.rename('a', 'b'); os.unlink('b')"
 is a old
 is b kept
-equal "$(stat -c %y "$D" | cut -c1-4)" 2001 "the folder's time"
+equal "$(stat -c %y "$D" | cut -c1-4)" 2001 "the directory's time"
 lose 3 "os.rename('a', 'b'); sync(); os.unlink('b')"
 is b old
 [ ! -e "$D/a" ] || die "a rename was lost in spite of its fsync"
 lose 4 "fd = put('c', b'new'); os.fsync(fd); os.rename('c', 'd')"
-equal "$(ls "$D")" "$(printf 'a\nb')" "the folder"
+equal "$(ls "$D")" "$(printf 'a\nb')" "the directory"
 lose 3 "os.unlink('a'); sync(); os.ftruncate(os.open('b', os.O_RDWR), 1)"
 [ ! -e "$D/a" ] || die "a deletion was lost in spite of its fsync"
 is b kept
@@ -130,4 +130,4 @@ lose 3 "import mmap
 m = mmap.mmap(os.open('a', os.O_RDWR), 3); m[0:3] = b'new'; os.mkdir('e'); put('b', b'?')"
 is a old
 is b kept
-[ ! -e "$D/e" ] || die "a folder was not lost"
+[ ! -e "$D/e" ] || die "a directory was not lost"

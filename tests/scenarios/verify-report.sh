@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Goal of this test: what verify says is true: the bytes it names in each file
-# are those that are missing, and a folder that is no repository is not well.
+# are those that are missing, and a directory that is no repository is not well.
 . "$(dirname "$0")/../functions.sh"
 need_program jq
 

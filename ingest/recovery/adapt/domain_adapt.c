@@ -279,7 +279,7 @@ static int check_text(const char *text)
 	return fail(-EINVAL,
 			"libvirt can't be given %s: it is not UTF-8, or "
 			"holds control characters; choose another name or "
-			"folder",
+			"directory",
 			printable(shown, sizeof(shown), text));
 }
 

@@ -172,7 +172,7 @@ int boot_main(int argc, char **argv)
 		{ "start", 0, OPTION_FLAG, &options->start, NULL,
 				"start it, too" },
 		{ "overlay-dir", 0, OPTION_TEXT, &options->overlay_dir, "DIR",
-				"its folder comes here "
+				"its directory comes here "
 				"(/var/lib/amberfs/boot)" },
 		{ "isolated", 0, OPTION_FLAG, &options->isolated, NULL,
 				"without network and devices of the host" },

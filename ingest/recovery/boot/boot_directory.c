@@ -46,7 +46,7 @@ int boot_directory_open(struct boot_directory *dir, const char *directory,
 		slash[slash == above ? 1 : 0] = '\0';
 	CLEANUP_FREE char *real = realpath(slash != NULL ? above : ".", NULL);
 	if (real == NULL)
-		return fail_errno(-errno, "the folder of %s", leaf);
+		return fail_errno(-errno, "the directory of %s", leaf);
 	if (name == NULL
 			|| asprintf(&dir->directory, "%s/%s",
 					   strcmp(real, "/") == 0 ? "" : real,
@@ -102,7 +102,7 @@ static int sync_directory(const char *path)
 {
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fsync(fd) < 0)
-		return fail_errno(-errno, "fsync of the folder %s", path);
+		return fail_errno(-errno, "fsync of the directory %s", path);
 	return 0;
 }
 
@@ -124,13 +124,14 @@ int boot_directory_create(struct boot_directory *dir)
 					"%s exists already; choose another "
 					"name",
 					dir->directory);
-		return fail_errno(-errno, "making the folder %s",
+		return fail_errno(-errno, "making the directory %s",
 				dir->directory);
 	}
 	/* Whatever the umask said. */
 	if (chmod(dir->directory, DIRECTORY_MODE) < 0
 			|| mkdir(dir->mount, MOUNT_MODE) < 0)
-		return fail_errno(-errno, "making the folder %s", dir->mount);
+		return fail_errno(-errno, "making the directory %s",
+				dir->mount);
 	int err = sync_directory(dir->directory);
 	return err < 0 ? err : sync_directory_above(dir->directory);
 }

@@ -59,7 +59,8 @@ static int make_directories(char *path)
 		if (mkdir(path, MODE) == 0)
 			(void)chmod(path, MODE);
 		else if (errno != EEXIST)
-			return fail_errno(-errno, "making the folder %s", path);
+			return fail_errno(-errno, "making the directory %s",
+					path);
 		*at = was;
 		if (was == '\0')
 			return 0;
@@ -121,7 +122,8 @@ int boot_root_prepare(const char *dir)
 	if (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC)
 		return fail(-EINVAL,
 				"%s is in memory only, so what the guest "
-				"writes would be lost with it: give a folder "
+				"writes would be lost with it: give a "
+				"directory "
 				"on a "
 				"disk with --overlay-dir",
 				dir);

@@ -296,9 +296,9 @@ static int check_directory(const char *path)
 	if (path == NULL)
 		return 0;
 	if (stat(path, &st) < 0)
-		return fail_errno(-errno, "the folder %s", path);
+		return fail_errno(-errno, "the directory %s", path);
 	return S_ISDIR(st.st_mode) ? 0
-				   : fail(-ENOTDIR, "%s is no folder", path);
+				   : fail(-ENOTDIR, "%s is no directory", path);
 }
 
 static int work(struct prove_command *command, char **specs, int count)

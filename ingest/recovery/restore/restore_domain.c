@@ -64,7 +64,7 @@ static int read_definition(struct command *command, struct domain_xml **parsed)
 	if (file == NULL || command->snap->kind != SNAPSHOT_DOMAIN)
 		return fail(-EINVAL,
 				"%s is not of a domain; leave out --domain "
-				"and name a folder",
+				"and name a directory",
 				command->snap->object + strlen("snapshots/"));
 	if (file->size > DOMAIN_DOC_MAX)
 		return fail(-EBADMSG, "%s is too large", file->name);
@@ -148,7 +148,7 @@ static int make_plan(struct command *command)
 	if (err == 0 && command->plan.count == 0)
 		err = fail(-EINVAL,
 				"%s has no disk (a backup made with --exact is "
-				"restored into a folder)",
+				"restored into a directory)",
 				command->snap->object + strlen("snapshots/"));
 	if (err == 0)
 		err = connect(command);

@@ -280,7 +280,8 @@ static int settle_all(struct restore_plan *plan, const struct domain_xml *xml)
 			err = settle(plan, item, xml);
 		else if (!item->optional && !directory_exists(item->path))
 			err = fail(-ENOENT,
-					"the folder of %s does not exist: make "
+					"the directory of %s does not exist: "
+					"make "
 					"it, or give --disk %s=PATH",
 					item->path, item->file->target);
 	}
