@@ -189,7 +189,7 @@ int housekeeping_start(struct housekeeping **out,
 {
 	struct housekeeping *housekeeping = calloc(1, sizeof(*housekeeping));
 	if (housekeeping == NULL)
-		return fail_errno(-ENOMEM, "starting the mount");
+		return fail_no_memory("starting the mount");
 	housekeeping->job = *job;
 	housekeeping->signals = housekeeping->words = housekeeping->speak = -1;
 	housekeeping->loop_thread = pthread_self();

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "repo/base/bytes.h"
 #include "repo/base/error.h"
 
 enum option_meaning {
@@ -90,7 +91,7 @@ static const struct known_option known[] = {
 	{ "uhelper", MEANS_NOTHING, 0 },
 	{ "helper", MEANS_NOTHING, 0 },
 };
-#define KNOWN_COUNT (sizeof(known) / sizeof(known[0]))
+#define KNOWN_COUNT (ARRAY_SIZE(known))
 
 void mount_options_init(struct mount_options *options)
 {
@@ -256,11 +257,11 @@ int mount_options_parse(struct mount_options *options, const char *list)
 	char **texts = reallocarray(options->texts,
 			(size_t)options->text_count + 1, sizeof(*texts));
 	if (texts == NULL)
-		return fail_errno(-ENOMEM, "reading mount options");
+		return fail_no_memory("reading mount options");
 	options->texts = texts;
 	char *rest = strdup(list), *option;
 	if (rest == NULL)
-		return fail_errno(-ENOMEM, "reading mount options");
+		return fail_no_memory("reading mount options");
 	texts[options->text_count++] = rest;
 	while ((option = next_option(&rest)) != NULL) {
 		int err = apply_text(options, option);

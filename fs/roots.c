@@ -49,7 +49,7 @@ int roots_new(struct roots **out, struct repository *repo, const char *activity,
 	struct roots *new = calloc(1, sizeof(*new));
 	*why_not = NULL;
 	if (new == NULL)
-		return fail_errno(-ENOMEM, "registering the mount");
+		return fail_no_memory("registering the mount");
 	pthread_mutex_init(&new->mutex, NULL);
 	new->repo = repo;
 	new->activity = strdup(activity);
@@ -158,7 +158,7 @@ int roots_hold(struct roots *roots, const struct id *id)
 	if (root == NULL)
 		root = add(roots, id);
 	if (root == NULL)
-		return fail_errno(-ENOMEM, "opening a file");
+		return fail_no_memory("opening a file");
 	if (!root->published) {
 		int err = publish(roots, root);
 		if (err != 0 && root->held == 0)

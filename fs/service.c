@@ -64,7 +64,7 @@ static int register_mount(struct service *service)
 	CLEANUP_FREE char *activity = name_escape(service->mountpoint,
 			strlen(service->mountpoint));
 	if (activity == NULL)
-		return fail_errno(-ENOMEM, "registering the mount");
+		return fail_no_memory("registering the mount");
 	int err = roots_new(&service->fs.roots, service->fs.repo, activity,
 			&why_not);
 	if (why_not != NULL)
@@ -98,7 +98,7 @@ static int open_filesystem(struct service *service, const char *path)
 	if (err != 0)
 		return err;
 	service->fs.usage = statfs_new(service->fs.repo->store);
-	return service->fs.usage == NULL ? fail_errno(-ENOMEM, "mounting") : 0;
+	return service->fs.usage == NULL ? fail_no_memory("mounting") : 0;
 }
 
 /* --- the kernel's side --- */
@@ -124,7 +124,7 @@ static int add_option(struct fuse_args *args, const char *option)
 {
 	if (fuse_opt_add_arg(args, "-o") != 0
 			|| fuse_opt_add_arg(args, option) != 0)
-		return fail_errno(-ENOMEM, "mounting");
+		return fail_no_memory("mounting");
 	return 0;
 }
 
@@ -132,7 +132,7 @@ static int add_fsname(struct fuse_args *args, const char *path)
 {
 	char *option = fsname_option(path);
 	if (option == NULL)
-		return fail_errno(-ENOMEM, "mounting");
+		return fail_no_memory("mounting");
 	int err = add_option(args, option);
 	free(option);
 	return err;
@@ -142,7 +142,7 @@ static int fill_arguments(const struct service *service, struct fuse_args *args)
 {
 	const struct mount_options *options = service->options;
 	if (fuse_opt_add_arg(args, "amberfs") != 0)
-		return fail_errno(-ENOMEM, "mounting");
+		return fail_no_memory("mounting");
 	int err = add_option(args,
 			"ro,nosuid,nodev,default_permissions,"
 			"subtype=amberfs");
@@ -203,7 +203,7 @@ int service_start(struct service **out, const char *repo,
 {
 	struct service *service = calloc(1, sizeof(*service));
 	if (service == NULL)
-		return fail_errno(-ENOMEM, "mounting");
+		return fail_no_memory("mounting");
 	service->mountpoint = mountpoint;
 	service->options = options;
 	service->fs.options = options;
@@ -232,7 +232,7 @@ int service_run(struct service *service)
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
 	unsigned servers = 2 * pool_processors();
 	if (config == NULL)
-		return fail_errno(-ENOMEM, "serving the mount");
+		return fail_no_memory("serving the mount");
 	servers = (unsigned)max_u64(SERVERS_MIN, min_u64(servers, SERVERS_MAX));
 	fuse_loop_cfg_set_max_threads(config, servers);
 	fuse_loop_cfg_set_clone_fd(config, 0);

@@ -21,7 +21,7 @@ int tree_new(struct tree **out, struct repository *repo, const char *only)
 	struct tree *tree = calloc(1, sizeof(*tree));
 	if (tree == NULL || inodes_reserve(&tree->inodes, 1) != 0) {
 		free(tree);
-		return fail_errno(-ENOMEM, "making the tree of names");
+		return fail_no_memory("making the tree of names");
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	tree->repo = repo;

@@ -365,7 +365,7 @@ int tree_entry_record_text(struct tree *tree, const struct tree_held *held,
 	LOCK_SCOPE(&tree->load_mutex);
 	*text = record_text(held->snapshot);
 	if (*text == NULL)
-		return fail_errno(-ENOMEM, "making snapshot.json");
+		return fail_no_memory("making snapshot.json");
 	*len = strlen(*text);
 	return 0;
 }

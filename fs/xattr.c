@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "repo/base/bytes.h"
 #include "repo/base/hex.h"
 
 #define PREFIX "user.amberfs."
@@ -65,7 +66,7 @@ static const struct {
 	{ PREFIX "target", tag_target },
 	{ PREFIX "root", tag_root },
 };
-#define TAG_COUNT (sizeof(tags) / sizeof(tags[0]))
+#define TAG_COUNT (ARRAY_SIZE(tags))
 
 ssize_t xattr_get(const struct tree_held *held, const char *name,
 		char out[XATTR_VALUE_MAX])

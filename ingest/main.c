@@ -12,6 +12,7 @@
 #include "ingest/recovery/boot/boot.h"
 #include "ingest/recovery/prove/prove.h"
 #include "ingest/recovery/restore/restore_domain.h"
+#include "repo/base/bytes.h"
 #include "repo/base/error.h"
 #include "repo/base/options.h"
 #include "repo/repository/secret_env.h"
@@ -36,9 +37,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "amberfs: %s\n", error_text(err));
 		return EXIT_FAILED;
 	}
-	for (size_t i = 0;
-			argc > 1 && i < sizeof(commands) / sizeof(commands[0]);
-			i++)
+	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].main(argc - 1, argv + 1);
 	fputs("amberfs-ingest: use `amberfs backup`, `amberfs boot` and so "

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hooks.h"
+#include "repo/base/bytes.h"
 #include "repo/base/error.h"
 #include "repo/base/units.h"
 
@@ -16,7 +17,7 @@ static int parse_quiesce(enum quiesce *out, const char *text)
 		[QUIESCE_REQUIRE] = "require",
 		[QUIESCE_NEVER] = "never",
 	};
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (strcmp(text, words[i]) == 0) {
 			*out = (enum quiesce)i;
 			return 0;

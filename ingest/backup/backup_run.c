@@ -36,7 +36,7 @@ int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows)
 	int err = 0;
 	run->lanes = calloc(count, sizeof(*run->lanes));
 	if (run->lanes == NULL)
-		return fail_errno(-ENOMEM, "starting");
+		return fail_no_memory("starting");
 	while (err == 0 && run->lane_count < count) {
 		struct backup_lane *lane = &run->lanes[run->lane_count++];
 		lane->run = run;
@@ -46,7 +46,7 @@ int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows)
 	}
 	for (unsigned i = 0; err == 0 && i < rows; i++)
 		if (json_array_append_new(run->snapshots, json_null()) < 0)
-			err = fail_errno(-ENOMEM, "starting");
+			err = fail_no_memory("starting");
 	return err;
 }
 

@@ -24,11 +24,6 @@
 
 #define CLOCK_BEHIND_S 300
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "making a snapshot");
-}
-
 /* --- the base --- */
 
 static int publish_base(struct backup_snapshot *snapshot)
@@ -37,7 +32,7 @@ static int publish_base(struct backup_snapshot *snapshot)
 	uint32_t count = snapshot->base->file_count;
 	struct id *roots = calloc(count + 1, sizeof(*roots));
 	if (roots == NULL)
-		return no_memory();
+		return fail_no_memory("making a snapshot");
 	for (uint32_t i = 0; i < count; i++)
 		roots[i] = snapshot->base->files[i].root.id;
 	int err = session_add_roots(snapshot->run->storing.session, roots,
@@ -99,14 +94,16 @@ static int fill_snapshot(struct backup_snapshot *snapshot, const char *source,
 	char host[256] = "";
 	struct snapshot *snap = snapshot->snap = snapshot_new();
 	if (snap == NULL)
-		return no_memory();
+		return fail_no_memory("making a snapshot");
 	gethostname(host, sizeof(host) - 1);
 	snap->source = name_escape(source, strlen(source));
 	snap->host = name_escape(host, strlen(host));
 	snap->kind = kind;
 	snap->started_ns = realtime_ns();
 	snap->time = snap->started_ns / 1000000000;
-	return snap->source != NULL && snap->host != NULL ? 0 : no_memory();
+	return snap->source != NULL && snap->host != NULL
+			? 0
+			: fail_no_memory("making a snapshot");
 }
 
 int backup_snapshot_begin(struct backup_snapshot *snapshot,
@@ -153,11 +150,13 @@ int backup_snapshot_note_disk(struct backup_snapshot *snapshot,
 {
 	struct disk_outcome *outcome = outcome_of(snapshot, target);
 	if (outcome == NULL)
-		return no_memory();
+		return fail_no_memory("making a snapshot");
 	free(take_ptr(outcome->why));
 	outcome->mode = mode;
 	outcome->why = why != NULL ? strdup(why) : NULL;
-	return why == NULL || outcome->why != NULL ? 0 : no_memory();
+	return why == NULL || outcome->why != NULL
+			? 0
+			: fail_no_memory("making a snapshot");
 }
 
 /* What READ bytes, or none (taken over), of FILE mean for its disk. */
@@ -171,7 +170,7 @@ static int note_read(struct backup_snapshot *snapshot,
 	unsigned before = snapshot->disk_count;
 	struct disk_outcome *outcome = outcome_of(snapshot, file->target);
 	if (outcome == NULL)
-		return no_memory();
+		return fail_no_memory("making a snapshot");
 	bool first = before != snapshot->disk_count;
 	if (first)
 		outcome->mode = taken ? DISK_UNCHANGED : DISK_FULL;
@@ -244,7 +243,7 @@ static int fill_file(struct snapshot_file *to,
 	char component[NAME_COMPONENT_MAX + 1];
 	CLEANUP_FREE char *name = escape(f->name);
 	if (name == NULL)
-		return no_memory();
+		return fail_no_memory("making a snapshot");
 	name_component(component, name);
 	to->kind = f->kind;
 	to->mode = f->mode;
@@ -263,7 +262,7 @@ static int fill_file(struct snapshot_file *to,
 			|| (f->reading != NULL && to->reading == NULL)
 			|| (f->checkpoint != NULL && to->checkpoint == NULL)
 			|| to->identities == NULL)
-		return no_memory();
+		return fail_no_memory("making a snapshot");
 	to->identity_count = f->identity_count;
 	if (f->identity_count)
 		memcpy(to->identities, f->identities,
@@ -280,7 +279,7 @@ static int add_file(struct backup_snapshot *snapshot,
 	int err = fill_file(&made, snapshot, f);
 	struct snapshot_file *to = snapshot_add_file(snapshot->snap);
 	if (to == NULL)
-		return no_memory();
+		return fail_no_memory("making a snapshot");
 	*to = made; /* also when half-made: freed with the snapshot */
 	return err;
 }
@@ -443,14 +442,15 @@ int backup_snapshot_lacks(struct backup_snapshot *snapshot, const char *what,
 	void *more = realloc(snap->skipped,
 			(snap->skipped_count + 1) * sizeof(*snap->skipped));
 	if (more == NULL)
-		return no_memory();
+		return fail_no_memory("making a snapshot");
 	snap->skipped = more;
 	struct snapshot_skipped *skipped =
 			&snap->skipped[snap->skipped_count++];
 	skipped->target = escape(what);
 	skipped->reason = strdup(reason);
-	return skipped->target != NULL && skipped->reason != NULL ? 0
-								  : no_memory();
+	return skipped->target != NULL && skipped->reason != NULL
+			? 0
+			: fail_no_memory("making a snapshot");
 }
 
 int backup_snapshot_skip(struct backup_snapshot *snapshot, const char *target,

@@ -53,7 +53,7 @@ int disk_record_store_info(struct domain_run *run, const struct disk_plan *plan)
 			JSON_INDENT(2) | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
 	json_decref(list);
 	if (text == NULL)
-		return fail_errno(-ENOMEM, "describing a disk");
+		return fail_no_memory("describing a disk");
 	snprintf(name, sizeof(name), "%.200s.info.json", plan->target);
 	struct backup_file f = { .name = name,
 		.kind = FILE_INFO,

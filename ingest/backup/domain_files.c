@@ -32,11 +32,6 @@
 #define READINGS 6
 #define PAUSE_NS 20000000L
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "storing what belongs to a domain");
-}
-
 /* --- the definition --- */
 
 /* The definition with its secrets, unless the repository would show them. */
@@ -89,7 +84,7 @@ static int read_all(int fd, const char *path, struct bytes *out)
 				+ st.st_mtim.tv_nsec };
 	out->data = malloc(out->len + 1);
 	if (out->data == NULL)
-		return no_memory();
+		return fail_no_memory("storing what belongs to a domain");
 	for (size_t at = 0; at < out->len;) {
 		ssize_t n = pread(fd, (char *)out->data + at, out->len - at,
 				(off_t)at);
@@ -193,7 +188,7 @@ static int lack(struct domain_run *run, const char *what, int err)
 	report_warning("domain %s: its %s is not in the backup: %s",
 			run->display, what, error_text(err));
 	return why != NULL ? backup_snapshot_lacks(run->b, what, why)
-			   : no_memory();
+			   : fail_no_memory("storing what belongs to a domain");
 }
 
 static int store_needed(struct domain_run *run, struct backup_file *file,
@@ -261,7 +256,7 @@ static int store_tpm_file(struct domain_run *run, const char *directory,
 	struct stat st;
 	if (asprintf(&path, "%s/%s", directory, name) < 0) {
 		path = NULL;
-		return no_memory();
+		return fail_no_memory("storing what belongs to a domain");
 	}
 	CLEANUP_FD int fd = open(path,
 			O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
@@ -333,7 +328,8 @@ static int find_tpm(struct domain_run *run, bool live, bool *found)
 				    versions[i])
 				< 0) {
 			directory = NULL;
-			return no_memory();
+			return fail_no_memory(
+					"storing what belongs to a domain");
 		}
 		err = store_tpm_directory(run, directory, live, found);
 	}

@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
@@ -91,7 +92,7 @@ static bool is_withheld(const char *entry)
 	const char *secret = strstr(entry, "PASSPHRASE");
 	if (strncmp(entry, "AMBERFS_", 8) != 0)
 		return false;
-	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
 		if (strncmp(entry + 8, own[i], strlen(own[i])) == 0)
 			return true;
 	return secret != NULL && (end == NULL || secret < end);
@@ -116,7 +117,7 @@ static int variables_make(struct variables *variables,
 		n++;
 	variables->all = calloc(n + room, sizeof(*variables->all));
 	if (variables->all == NULL || variables->no_memory)
-		return fail_errno(-ENOMEM, "running hooks");
+		return fail_no_memory("running hooks");
 	char **to = variables->all;
 	for (size_t i = 0; i < n; i++)
 		if (!is_withheld(environ[i]))
@@ -347,7 +348,7 @@ static int run_all(const char *dir, struct dirent **list, int count,
 		CLEANUP_FREE char *path = NULL;
 		if (asprintf(&path, "%s/%s", dir, list[i]->d_name) < 0) {
 			path = NULL;
-			return fail_errno(-ENOMEM, "running hooks");
+			return fail_no_memory("running hooks");
 		}
 		err = look_at(path);
 		if (err > 0)

@@ -56,7 +56,7 @@ static int run_all_domains(struct backup_command *command,
 		if (!excluded(command, names[i]))
 			wanted[kept++] = names[i];
 	if (wanted == NULL)
-		err = fail_errno(-ENOMEM, "listing domains");
+		err = fail_no_memory("listing domains");
 	else if (kept == 0)
 		err = fail(-ENOENT, "%s has no domains to back up",
 				connection_uri(conn));

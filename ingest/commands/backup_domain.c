@@ -99,7 +99,7 @@ static int backup_shut_off(struct domain_run *run)
 			       "cut",
 				run->display);
 	if (snap->consistency == NULL)
-		return fail_errno(-ENOMEM, "making a snapshot");
+		return fail_no_memory("making a snapshot");
 	int err = domain_files_store(run, NULL);
 	if (err < 0)
 		return err;
@@ -117,7 +117,7 @@ static int back_up(struct domain_run *run)
 	struct snapshot *snap = run->b->snap;
 	snap->uuid = strdup(run->domain->facts.uuid);
 	if (snap->uuid == NULL)
-		return fail_errno(-ENOMEM, "making a snapshot");
+		return fail_no_memory("making a snapshot");
 	return run->domain->live ? live_backup(run) : backup_shut_off(run);
 }
 

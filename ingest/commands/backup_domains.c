@@ -216,7 +216,7 @@ static int take_names(struct domains_job *job, char *const *names,
 		char *name = own_name(job->connection, names[i]);
 		unsigned k = 0;
 		if (name == NULL)
-			return fail_errno(-ENOMEM, "listing domains");
+			return fail_no_memory("listing domains");
 		while (k < job->count && strcmp(job->names[k], name) != 0)
 			k++;
 		if (k == job->count)
@@ -224,7 +224,7 @@ static int take_names(struct domains_job *job, char *const *names,
 		else
 			free(name);
 	}
-	return job->names != NULL ? 0 : fail_errno(-ENOMEM, "listing domains");
+	return job->names != NULL ? 0 : fail_no_memory("listing domains");
 }
 
 int backup_domains(struct backup_run *run, struct connection *conn,

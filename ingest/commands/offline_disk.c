@@ -26,7 +26,7 @@ static int chain_identities(const struct chain *chain,
 	CLEANUP_FREE struct file_identity *ids =
 			calloc(chain_file_count(chain) + 1, sizeof(*ids));
 	if (ids == NULL)
-		return fail_errno(-ENOMEM, "reading a disk");
+		return fail_no_memory("reading a disk");
 	uint32_t n = 0;
 	int err = 0;
 	for (unsigned i = 0; err == 0 && i < chain->count; i++) {
@@ -146,7 +146,7 @@ static int store_chain(struct domain_run *run, const struct disk_plan *plan,
 	CLEANUP_FREE char *reading = chain_reading(&plan->chain);
 	bool taken;
 	if (reading == NULL)
-		return fail_errno(-ENOMEM, "reading a disk");
+		return fail_no_memory("reading a disk");
 	int err = chain_identities(&plan->chain, &before,
 			&file->identity_count);
 	if (err < 0)

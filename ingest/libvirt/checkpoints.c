@@ -38,7 +38,7 @@ static int take_name(struct checkpoint_names *out, virDomainCheckpointPtr c)
 	const char *name = virDomainCheckpointGetName(c);
 	char *copy = strdup(name != NULL ? name : "");
 	if (copy == NULL)
-		return fail_errno(-ENOMEM, "listing checkpoints");
+		return fail_no_memory("listing checkpoints");
 	out->items[out->count++] = copy;
 	return 0;
 }
@@ -55,7 +55,7 @@ int checkpoints_list(struct domain *domain, struct checkpoint_names *out)
 				: checkpoint_fail(-EIO, domain, "list", "read");
 	out->items = calloc((size_t)n + 1, sizeof(*out->items));
 	if (out->items == NULL)
-		err = fail_errno(-ENOMEM, "listing checkpoints");
+		err = fail_no_memory("listing checkpoints");
 	for (int i = 0; i < n; i++) {
 		if (err == 0)
 			err = take_name(out, list[i]);
@@ -152,7 +152,7 @@ int checkpoints_redefine(struct domain *domain, const char *xml,
 	xmlDocDumpMemoryEnc(doc, &text, &len, "UTF-8");
 	xmlFreeDoc(doc);
 	if (text == NULL)
-		return fail_errno(-ENOMEM, "describing a checkpoint");
+		return fail_no_memory("describing a checkpoint");
 	virDomainCheckpointPtr c =
 			virDomainCheckpointCreateXML(domain_handle(domain),
 					(const char *)text, REDEFINE);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repo/base/bytes.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
 
@@ -102,7 +103,7 @@ static const struct {
 	[VIR_DOMAIN_CRASHED] = TABLE(crashed_reasons),
 	[VIR_DOMAIN_PMSUSPENDED] = TABLE(no_reasons),
 };
-#define STATES (sizeof(reasons) / sizeof(reasons[0]))
+#define STATES (ARRAY_SIZE(reasons))
 
 /* A newer libvirt may have states and reasons that this program is too old
  * to name. */

@@ -88,7 +88,7 @@ static int compare(const struct image_source *source, struct image *base,
 	size_t len = (size_t)min_u64(RANGE_MAX, to - from);
 	CLEANUP_FREE uint8_t *now = malloc(len), *then = malloc(len);
 	if (now == NULL || then == NULL)
-		return fail_errno(-ENOMEM, "comparing with the last snapshot");
+		return fail_no_memory("comparing with the last snapshot");
 	ssize_t n = image_pread(base, then, len, from);
 	if (n < 0)
 		return base_failed((int)n);

@@ -60,7 +60,7 @@ static int note_disks(struct live_run *run)
 	struct domain_state *state = run->domain;
 	run->disks = calloc(state->disk_count + 1, sizeof(*run->disks));
 	if (run->disks == NULL)
-		return fail_errno(-ENOMEM, "looking at disks");
+		return fail_no_memory("looking at disks");
 	int err = 0;
 	for (unsigned i = 0; err == 0 && i < state->disk_count; i++) {
 		bool left_out;
@@ -124,7 +124,7 @@ static int redefine(struct live_run *run)
 			calloc(run->count + 1, sizeof(*targets));
 	unsigned count = 0;
 	if (targets == NULL)
-		return fail_errno(-ENOMEM, "describing a checkpoint");
+		return fail_no_memory("describing a checkpoint");
 	for (unsigned i = 0; i < run->count; i++)
 		if (run->disks[i].verdict.record != NULL)
 			targets[count++] = run->disks[i].plan->target;
@@ -232,7 +232,7 @@ static int note_moment(struct live_run *run)
 				live_job_why_not_frozen(run->begun.job));
 	return snapshot->snap->consistency != NULL
 			? 0
-			: fail_errno(-ENOMEM, "making a snapshot");
+			: fail_no_memory("making a snapshot");
 }
 
 /* The last snapshot has the disk, and no checkpoint of it either. */
@@ -316,7 +316,7 @@ static int store_without_disks(struct live_run *run)
 	struct snapshot *snap = snapshot->snap;
 	snap->consistency = strdup("crash");
 	if (snap->consistency == NULL)
-		return fail_errno(-ENOMEM, "making a snapshot");
+		return fail_no_memory("making a snapshot");
 	return domain_files_store(run->d, run->domain->xml_live);
 }
 

@@ -71,7 +71,7 @@ static int fill_disks(const struct ladder *ladder, struct live_disk **out)
 	*out = calloc(ladder->count + 1, sizeof(**out));
 	for (unsigned i = 0; *out != NULL && i < ladder->count; i++)
 		fill_disk(ladder, &ladder->disks[i], ladder->track, &(*out)[i]);
-	return *out != NULL ? 0 : fail_errno(-ENOMEM, "beginning a backup job");
+	return *out != NULL ? 0 : fail_no_memory("beginning a backup job");
 }
 
 static unsigned incremental_count(const struct ladder *ladder)

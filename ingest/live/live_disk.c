@@ -27,7 +27,7 @@ static int note_identities(struct disk_state *disk, const struct chain *chain)
 	disk->identities = calloc(chain_file_count(chain) + 1,
 			sizeof(*disk->identities));
 	if (disk->identities == NULL)
-		return fail_errno(-ENOMEM, "noting a disk's files");
+		return fail_no_memory("noting a disk's files");
 	for (unsigned i = 0; err == 0 && i < chain->count; i++) {
 		const struct chain_file *file = &chain->files[i];
 		struct file_identity *identity = &disk->identities[n++];
@@ -54,7 +54,7 @@ int live_disk_note(struct disk_state *disk, const struct disk_plan *plan)
 		.cannot = tracking_cannot(plan) };
 	disk->reading = chain_reading(&plan->chain);
 	if (disk->reading == NULL)
-		return fail_errno(-ENOMEM, "noting a disk's files");
+		return fail_no_memory("noting a disk's files");
 	return note_identities(disk, &plan->chain);
 }
 

@@ -46,7 +46,7 @@ static int publish(struct tracked_base *base, struct backup_snapshot *snapshot)
 	uint32_t n = base->own->file_count;
 	struct id *roots = calloc(n + 1, sizeof(*roots));
 	if (roots == NULL)
-		return fail_errno(-ENOMEM, "looking for an earlier snapshot");
+		return fail_no_memory("looking for an earlier snapshot");
 	for (uint32_t i = 0; i < n; i++)
 		roots[i] = base->own->files[i].root.id;
 	int err = session_add_roots(session, roots, n);

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * Little-endian fields in byte arrays, and a reader over untrusted bytes that
- * can't leave them.
- */
+/* Fixed-size fields in byte arrays, and small arithmetic. */
 #ifndef AMBERFS_BASE_BYTES_H
 #define AMBERFS_BASE_BYTES_H
 
@@ -50,6 +47,34 @@ static inline void put_le64(void *p, uint64_t v)
 	v = htole64(v);
 	memcpy(p, &v, sizeof(v));
 }
+
+static inline void put_be16(void *p, uint16_t v)
+{
+	v = htobe16(v);
+	memcpy(p, &v, sizeof(v));
+}
+
+static inline void put_be32(void *p, uint32_t v)
+{
+	v = htobe32(v);
+	memcpy(p, &v, sizeof(v));
+}
+
+static inline void put_be64(void *p, uint64_t v)
+{
+	v = htobe64(v);
+	memcpy(p, &v, sizeof(v));
+}
+
+static inline uint64_t get_be64(const void *p)
+{
+	uint64_t v;
+	memcpy(&v, p, sizeof(v));
+	return be64toh(v);
+}
+
+/* Elements of an array (not of a pointer). */
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 /* True if all LEN bytes at P are zero. */
 bool bytes_are_zero(const void *p, size_t len);

@@ -54,6 +54,11 @@ int(fail_errno)(int err, const char *fmt, ...)
 	return err;
 }
 
+int(fail_no_memory)(const char *doing)
+{
+	return (fail_errno)(-ENOMEM, "%s", doing);
+}
+
 int(fail_within)(int err, const char *fmt, ...)
 {
 	char inner[ERROR_TEXT_MAX];

@@ -33,6 +33,10 @@ int fail(int err, const char *fmt, ...)
 int fail_errno(int err, const char *fmt, ...)
 		__attribute__((format(printf, 2, 3), cold));
 
+/* fail_errno() for lack of memory while DOING something ("restoring"). Returns
+ * -ENOMEM. */
+int fail_no_memory(const char *doing) __attribute__((cold));
+
 /* Puts "…: " before the text that is there (or before the meaning of ERR). */
 int fail_within(int err, const char *fmt, ...)
 		__attribute__((format(printf, 2, 3), cold));
@@ -42,6 +46,7 @@ int fail_within(int err, const char *fmt, ...)
 #define fail(err, ...) ((fail)((err), __VA_ARGS__), (err))
 #define fail_errno(err, ...) ((fail_errno)((err), __VA_ARGS__), (err))
 #define fail_within(err, ...) ((fail_within)((err), __VA_ARGS__), (err))
+#define fail_no_memory(doing) ((fail_no_memory)(doing), -ENOMEM)
 #endif
 
 /* The text for ERR: the one set by this thread, else the errno's meaning.

@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "bytes.h"
+
 static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal handler may set it");
 
 _Atomic sig_atomic_t interrupt_flag;
@@ -21,7 +23,7 @@ void interrupt_setup(void)
 	struct sigaction act = { .sa_handler = on_signal,
 		.sa_flags = (int)SA_RESETHAND };
 	sigemptyset(&act.sa_mask);
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
 		struct sigaction old;
 		/* What the caller ignores (nohup) stays ignored. */
 		sigaction(signals[i], NULL, &old);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bytes.h"
 #include "error.h"
 
 #define YEAR_10000 253402300800 /* seconds from 1970 */
@@ -145,7 +146,7 @@ static const struct age_unit {
 	{ "min", 60 },
 	{ "s", 1 },
 };
-#define AGE_UNITS (sizeof(age_units) / sizeof(age_units[0]))
+#define AGE_UNITS (ARRAY_SIZE(age_units))
 
 /* The unit that *TEXT begins with, of those from number FROM on; else
  * AGE_UNITS. */

@@ -14,9 +14,7 @@ int check_frames_init(struct check_frames_buffers *buffers)
 	*buffers = (struct check_frames_buffers){
 		.decoder = frame_codec_decoder_new()
 	};
-	return buffers->decoder != NULL
-			? 0
-			: fail_errno(-ENOMEM, "checking frames");
+	return buffers->decoder != NULL ? 0 : fail_no_memory("checking frames");
 }
 
 void check_frames_clear(struct check_frames_buffers *buffers)
@@ -34,7 +32,7 @@ static int make_room(uint8_t **buf, size_t *room, size_t need)
 	free(*buf);
 	*buf = malloc(need);
 	*room = *buf != NULL ? need : 0;
-	return *buf != NULL ? 0 : fail_errno(-ENOMEM, "checking frames");
+	return *buf != NULL ? 0 : fail_no_memory("checking frames");
 }
 
 static int check_chunks(struct repository *repo, const struct trailer *trailer,

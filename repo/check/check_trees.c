@@ -22,7 +22,7 @@ int check_trees_begin(struct check_trees *check)
 	check->faults = 0;
 	return check->sound != NULL ? image_reader_new(&check->reader,
 			       check->repo->packs, &o)
-				    : fail_errno(-ENOMEM, "checking trees");
+				    : fail_no_memory("checking trees");
 }
 
 void check_trees_end(struct check_trees *check)
@@ -191,7 +191,7 @@ int check_trees_file(struct check_trees *check, const struct snapshot *snap,
 	check->counts->total = file->size;
 	check->bad = id_set_new();
 	if (check->bad == NULL)
-		return fail_errno(-ENOMEM, "checking trees");
+		return fail_no_memory("checking trees");
 	int err = walk_file(check);
 	id_set_free(check->bad);
 	check->bad = NULL;

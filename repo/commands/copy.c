@@ -52,7 +52,7 @@ static int add_wanted(struct copy_command *command, struct snapshot_list *list)
 			command->wanted.count + list->count + 1, sizeof(*more));
 	if (more == NULL) {
 		snapshot_list_clear(list);
-		return fail_errno(-ENOMEM, "listing snapshots");
+		return fail_no_memory("listing snapshots");
 	}
 	command->wanted.items = more;
 	for (size_t i = 0; i < list->count; i++)
@@ -71,7 +71,7 @@ static int add_operand(struct copy_command *command, const char *text)
 	struct snapshot *one;
 	unsigned failed = command->failed;
 	if (source == NULL)
-		return fail_errno(-ENOMEM, "listing snapshots");
+		return fail_no_memory("listing snapshots");
 	int err = snapshot_list_load(command->from_repo, source, &l, note_bad,
 			command);
 	if (err < 0)
@@ -96,7 +96,7 @@ static int add_operand(struct copy_command *command, const char *text)
 				"copied",
 				text);
 	else if (l.items == NULL)
-		err = fail_errno(-ENOMEM, "listing snapshots");
+		err = fail_no_memory("listing snapshots");
 	if (err < 0) {
 		free(l.items);
 		snapshot_free(one);

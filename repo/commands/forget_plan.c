@@ -54,7 +54,7 @@ static int add(struct forget_plan *plan, struct snapshot *snap,
 				reallocarray(plan->items, room, sizeof(*more));
 		if (more == NULL) {
 			snapshot_free(snap);
-			return fail_errno(-ENOMEM, "listing snapshots");
+			return fail_no_memory("listing snapshots");
 		}
 		plan->items = more;
 		plan->room = room;
@@ -68,7 +68,7 @@ static int add(struct forget_plan *plan, struct snapshot *snap,
 		.until = min_age_until(&plan->retention, time) };
 	if (e.object == NULL) {
 		snapshot_free(snap);
-		return fail_errno(-ENOMEM, "listing snapshots");
+		return fail_no_memory("listing snapshots");
 	}
 	plan->items[plan->count++] = e;
 	return 0;
@@ -174,7 +174,7 @@ static int decide(struct forget_plan *plan, size_t from)
 			calloc(count + 1, sizeof(*verdict));
 	bool any = false;
 	if (times == NULL || verdict == NULL)
-		return fail_errno(-ENOMEM, "applying the rules");
+		return fail_no_memory("applying the rules");
 	for (size_t i = 0; i < count; i++)
 		times[i] = plan->items[from + i].time;
 	keep_policy_apply(&plan->policy, times, count, verdict);
@@ -235,7 +235,7 @@ int forget_plan_sources(struct forget_plan *plan, char **names, int count)
 	for (int i = 0; i < count; i++) {
 		CLEANUP_FREE char *source = snapshot_resolve_source(names[i]);
 		if (source == NULL)
-			return fail_errno(-ENOMEM, "listing snapshots");
+			return fail_no_memory("listing snapshots");
 		if (planned_before(plan, source))
 			continue;
 		int err = add_sources(plan, source);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/units.h"
@@ -17,7 +18,7 @@ int key_load_slots(struct repository *repo, struct key_slots **out)
 {
 	*out = malloc(sizeof(**out));
 	if (*out == NULL)
-		return fail_errno(-ENOMEM, "reading the key slots");
+		return fail_no_memory("reading the key slots");
 	int err = keys_load(*out, repo->store, repo->config.repo_id);
 	if (err < 0)
 		free(take_ptr(*out));
@@ -164,9 +165,7 @@ int command_key(int argc, char **argv)
 		.min_operands = 1,
 		.max_operands = -1,
 	};
-	for (size_t i = 0; argc > 1
-			&& i < sizeof(subcommands) / sizeof(subcommands[0]);
-			i++)
+	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(subcommands); i++)
 		if (strcmp(argv[1], subcommands[i].name) == 0)
 			return subcommands[i].run(argc - 1, argv + 1);
 	if (argc > 1 && argv[1][0] == '-')

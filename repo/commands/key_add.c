@@ -46,7 +46,7 @@ static char *take_label(const char *label)
 			? name_escape(label, strlen(label))
 			: strdup("");
 	if (escaped == NULL) {
-		command_failed(fail_errno(-ENOMEM, "taking the label"));
+		command_failed(fail_no_memory("taking the label"));
 	} else if (strlen(escaped) > KEYSLOT_LABEL_MAX) {
 		report_error("the label is too long: %zu bytes, of which %d "
 			     "fit; "
@@ -80,7 +80,7 @@ static int put_slot(struct key_change *change, const struct secret *secret,
 {
 	struct repository *repo = change->repo;
 	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
-	int err = master != NULL ? 0 : fail_errno(-ENOMEM, "making a key slot");
+	int err = master != NULL ? 0 : fail_no_memory("making a key slot");
 	if (err == 0)
 		err = check_room(change->slots, label);
 	if (err == 0)

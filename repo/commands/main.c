@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "repo/base/bytes.h"
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
 #include "repo/repository/secret_env.h"
@@ -84,7 +85,7 @@ static void print_usage(FILE *to)
 
 static int unknown(const char *name)
 {
-	const char *words[sizeof(commands) / sizeof(commands[0])];
+	const char *words[ARRAY_SIZE(commands)];
 	size_t n = 0;
 	for (const struct command *command = commands; command->name != NULL;
 			command++)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "repo/base/bytes.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/pool.h"
@@ -137,7 +138,7 @@ static json_t *result_to_json(const struct prune_result *res, bool dry_run,
 		{ "slices", res->slices },
 		{ "memory", (int64_t)res->memory_bytes },
 	};
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		json_object_set_new(j, numbers[i].name,
 				json_integer(numbers[i].value));
 	return j;

@@ -35,7 +35,7 @@ static int one_into_directory(struct command *command, const char *dest,
 	struct stat st;
 	if (asprintf(&path, "%s/%s", dest, name) < 0) {
 		path = NULL;
-		return fail_errno(-ENOMEM, "restoring");
+		return fail_no_memory("restoring");
 	}
 	/* A device is meant only where it is named. */
 	if (stat(path, &st) == 0 && S_ISBLK(st.st_mode))

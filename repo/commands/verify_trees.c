@@ -101,7 +101,7 @@ static int check_one(struct check_trees *check, struct verify *verify,
 	size_t count;
 	CLEANUP_FREE struct id *roots = roots_to_walk(check, snap, &count);
 	if (roots == NULL)
-		return fail_errno(-ENOMEM, "checking trees");
+		return fail_no_memory("checking trees");
 	int err = stand_on(verify, roots, &count);
 	/* Only now does it count that the snapshot is there. */
 	if (err == 0 && !is_forgotten(verify, snap))

@@ -84,18 +84,13 @@ void copy_progress(void *ctx, struct progress_numbers *now)
 
 /* --- one snapshot --- */
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "copying a snapshot");
-}
-
 /* Publishes the roots of SNAP in FROM, then looks whether it is still there. */
 static int stand_on(struct copy *copy, const struct snapshot *snap,
 		struct id **roots)
 {
 	*roots = calloc(snap->file_count + 1, sizeof(**roots));
 	if (*roots == NULL)
-		return no_memory();
+		return fail_no_memory("copying a snapshot");
 	for (uint32_t i = 0; i < snap->file_count; i++)
 		(*roots)[i] = snap->files[i].root.id;
 	int err = copy->reading != NULL ? session_add_roots(copy->reading,
@@ -139,7 +134,7 @@ static int note_copied(struct copy *copy, struct snapshot *made)
 			(list->count + 1) * sizeof(struct snapshot *));
 	if (more == NULL) {
 		snapshot_free(made);
-		return no_memory();
+		return fail_no_memory("copying a snapshot");
 	}
 	list->items = more;
 	size_t at = list->count++;
@@ -157,7 +152,7 @@ static int copy_files(struct copy *copy, const struct snapshot *snap,
 	CLEANUP_FREE struct tree_root *roots =
 			calloc(snap->file_count + 1, sizeof(*roots));
 	if (roots == NULL)
-		return no_memory();
+		return fail_no_memory("copying a snapshot");
 	int err = copy_base_find(copy, snap, &base);
 	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++) {
 		err = copy_file(copy, &snap->files[i], &base, &roots[i]);

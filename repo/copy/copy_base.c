@@ -12,11 +12,6 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "copying snapshots");
-}
-
 /* One that is damaged is no base; whether it is in the way shows when a
  * snapshot is to take its place. */
 static void pass_over(void *ctx, const char *object, int err)
@@ -42,7 +37,7 @@ int copy_base_load_source(struct copy *copy, const char *source)
 	if (err < 0)
 		return err;
 	copy->source = strdup(source);
-	return copy->source != NULL ? 0 : no_memory();
+	return copy->source != NULL ? 0 : fail_no_memory("copying snapshots");
 }
 
 const struct snapshot *copy_base_counterpart(const struct copy *copy,
@@ -98,7 +93,7 @@ static int publish(struct repository *repo, struct session *session,
 {
 	*roots = calloc(snap->file_count + 1, sizeof(**roots));
 	if (*roots == NULL)
-		return no_memory();
+		return fail_no_memory("copying snapshots");
 	for (uint32_t i = 0; i < snap->file_count; i++)
 		(*roots)[i] = snap->files[i].root.id;
 	if (session != NULL) {

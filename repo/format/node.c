@@ -166,7 +166,7 @@ int leaf_decode(struct leaf **out, const void *data, size_t len,
 	struct leaf *leaf = calloc(1,
 			sizeof(*leaf) + count * sizeof(leaf->entries[0]));
 	if (leaf == NULL)
-		return fail_errno(-ENOMEM, "reading a leaf of the tree");
+		return fail_no_memory("reading a leaf of the tree");
 	leaf->span_len = span_len;
 	leaf->count = count;
 	memcpy(leaf->proof, p + 16, PROOF_SIZE);
@@ -267,7 +267,7 @@ int node_decode(struct node **out, const void *data, size_t len, uint8_t level,
 		return fail(-EBADMSG, damaged);
 	struct node *node = calloc(1, sizeof(*node));
 	if (node == NULL)
-		return fail_errno(-ENOMEM, "reading a node of the tree");
+		return fail_no_memory("reading a node of the tree");
 	node->level = level;
 	node->spans = spans;
 	const uint8_t *end = p + len;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 
 struct snapshot *snapshot_new(void)
@@ -210,7 +211,7 @@ const char *snapshot_file_kind_name(enum file_kind k)
 		[FILE_TPM] = "tpm",
 		[FILE_BOOT] = "boot",
 	};
-	assert((size_t)k < sizeof(names) / sizeof(names[0]));
+	assert((size_t)k < ARRAY_SIZE(names));
 	return names[k];
 }
 

@@ -154,7 +154,7 @@ int trailer_encode(const struct trailer *trailer, uint8_t **out, size_t *len)
 			+ CHUNK_RECORD * (size_t)trailer->chunk_count;
 	uint8_t *p = *out = malloc(*len);
 	if (p == NULL)
-		return fail_errno(-ENOMEM, "writing a pack's trailer");
+		return fail_no_memory("writing a pack's trailer");
 	put_le32(p, trailer->frame_count);
 	put_le32(p + 4, trailer->chunk_count);
 	p += TRAILER_HEAD;
@@ -291,7 +291,7 @@ int trailer_decode(struct trailer **out, const struct pack_id *pack,
 		return fail(-EBADMSG, damaged);
 	struct trailer *trailer = trailer_new(frames, chunks);
 	if (trailer == NULL)
-		return fail_errno(-ENOMEM, "reading a pack's trailer");
+		return fail_no_memory("reading a pack's trailer");
 	trailer->pack = *pack;
 	trailer->kind = kind;
 	int err = decode_tables(trailer, p + TRAILER_HEAD, frames_end);

@@ -23,7 +23,7 @@ int image_reader_new(struct image_reader **out, struct pack_cache *packs,
 {
 	struct image_reader *reader = calloc(1, sizeof(*reader));
 	if (reader == NULL)
-		return fail_errno(-ENOMEM, "starting to read");
+		return fail_no_memory("starting to read");
 	reader->packs = packs;
 	reader->frames = frame_cache_new(packs, options->cache_size);
 	reader->nodes = reader->frames != NULL
@@ -34,7 +34,7 @@ int image_reader_new(struct image_reader **out, struct pack_cache *packs,
 	if (reader->nodes == NULL
 			|| (options->threads != 0 && reader->pool == NULL)) {
 		image_reader_free(reader);
-		return fail_errno(-ENOMEM, "starting to read");
+		return fail_no_memory("starting to read");
 	}
 	*out = reader;
 	return 0;
@@ -74,7 +74,7 @@ int image_open(struct image **out, struct image_reader *reader,
 		return fail(-EBADMSG, "an image's size and tree do not match");
 	struct image *image = malloc(sizeof(*image));
 	if (image == NULL)
-		return fail_errno(-ENOMEM, "opening an image");
+		return fail_no_memory("opening an image");
 	*image = (struct image){ .reader = reader,
 		.root = *root,
 		.size = size,

@@ -131,7 +131,7 @@ static int lose(struct image_copy *copy, uint64_t from, uint64_t to, int err)
 		void *more = realloc(lost->ranges,
 				room * sizeof(*lost->ranges));
 		if (more == NULL)
-			return fail_errno(-ENOMEM, "copying");
+			return fail_no_memory("copying");
 		lost->ranges = more;
 		lost->room = room;
 	}
@@ -320,7 +320,7 @@ static int copy_parallel(struct image_copy *copy)
 	unsigned started = 0;
 	pthread_t *threads = calloc(copy->threads, sizeof(*threads));
 	if (threads == NULL)
-		return fail_errno(-ENOMEM, "copying");
+		return fail_no_memory("copying");
 	pthread_mutex_init(&job.mutex, NULL);
 	/* This thread works too; fewer helpers than asked for is no failure. */
 	while (started + 1 < copy->threads && started < job.spans

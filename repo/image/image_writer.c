@@ -204,7 +204,7 @@ static int worker_start(struct worker *worker, struct chunk_sink *sink)
 	if (worker->span == NULL || worker->marks == NULL
 			|| worker->pieces == NULL || worker->leaf == NULL
 			|| worker->node == NULL)
-		return fail_errno(-ENOMEM, "starting to write");
+		return fail_no_memory("starting to write");
 	int err = chunk_stream_new(sink, &worker->stream);
 	if (err < 0)
 		return err;
@@ -220,7 +220,7 @@ int image_writer_new(struct image_writer **out, const struct seal *seal,
 {
 	struct image_writer *writer = calloc(1, sizeof(*writer));
 	if (writer == NULL)
-		return fail_errno(-ENOMEM, "starting to write");
+		return fail_no_memory("starting to write");
 	writer->seal = seal;
 	writer->config = config;
 	writer->reader = reader;
@@ -233,9 +233,8 @@ int image_writer_new(struct image_writer **out, const struct seal *seal,
 	pthread_cond_init(&writer->wake, NULL);
 	pthread_cond_init(&writer->idle, NULL);
 	writer->workers = calloc(workers, sizeof(*writer->workers));
-	int err = writer->workers != NULL
-			? 0
-			: fail_errno(-ENOMEM, "starting to write");
+	int err = writer->workers != NULL ? 0
+					  : fail_no_memory("starting to write");
 	for (unsigned i = 0; err == 0 && i < workers; i++) {
 		writer->workers[i].writer = writer;
 		writer->workers[i].number = i;
@@ -309,7 +308,7 @@ int image_writer_write(struct image_writer *writer,
 	}
 	job.builder = tree_builder_new(writer->seal, job.spans);
 	if (job.builder == NULL)
-		return fail_errno(-ENOMEM, "writing an image");
+		return fail_no_memory("writing an image");
 	pthread_mutex_init(&job.mutex, NULL);
 	run_job(writer, &job);
 	int err = job.error.err ? error_load(&job.error) : 0;

@@ -167,7 +167,7 @@ static int load(struct node_cache *cache, const struct id *id, uint8_t level,
 	struct cached_node *node = calloc(1, sizeof(*node));
 	if (node == NULL) {
 		frame_cache_unpin(frame);
-		return fail_errno(-ENOMEM, "reading a tree");
+		return fail_no_memory("reading a tree");
 	}
 	node->owner = cache;
 	node->id = *id;

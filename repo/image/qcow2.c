@@ -21,7 +21,7 @@ int qcow2_open(struct qcow2_view **out, struct image *image)
 				"than its size has");
 	struct qcow2_view *view = malloc(sizeof(*view));
 	if (view == NULL)
-		return fail_errno(-ENOMEM, "opening an image as qcow2");
+		return fail_no_memory("opening an image as qcow2");
 	*view = (struct qcow2_view){ .image = image,
 		.spans = node_span_count(size),
 		.layout = qcow2_layout(size, count) };

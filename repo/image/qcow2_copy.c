@@ -64,7 +64,7 @@ int qcow2_copy(struct qcow2_copy *copy)
 	off_t size = (off_t)qcow2_size(copy->view), at = 0, end;
 	CLEANUP_FREE uint8_t *buf = malloc(COPY_SIZE);
 	if (buf == NULL)
-		return fail_errno(-ENOMEM, "copying");
+		return fail_no_memory("copying");
 	if (ftruncate(copy->fd, size) < 0)
 		return fail_errno(-errno, "making %s %llu bytes large",
 				copy->to, (unsigned long long)size);
@@ -89,6 +89,6 @@ int qcow2_copy_stream(struct qcow2_copy *copy)
 	struct image_sequence ahead = { 0 };
 	CLEANUP_FREE uint8_t *buf = malloc(COPY_SIZE);
 	if (buf == NULL)
-		return fail_errno(-ENOMEM, "copying");
+		return fail_no_memory("copying");
 	return copy_data(copy, &ahead, buf, 0, qcow2_size(copy->view), true);
 }

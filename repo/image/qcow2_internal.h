@@ -21,25 +21,6 @@ struct qcow2_view {
 	uint64_t spans; /* of the image */
 };
 
-/* qcow2 is big-endian. */
-static inline void put_be16(void *p, uint16_t v)
-{
-	v = htobe16(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static inline void put_be32(void *p, uint32_t v)
-{
-	v = htobe32(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static inline void put_be64(void *p, uint64_t v)
-{
-	v = htobe64(v);
-	memcpy(p, &v, sizeof(v));
-}
-
 /* --- qcow2_tables.c --- */
 
 /* The BLOCK_SIZE bytes number BLOCK of the file, before its data. */

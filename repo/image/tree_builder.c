@@ -124,7 +124,7 @@ static int report(struct tree_builder *builder, struct chunk_stream *stream,
 			struct open_node *node = open_node_at(builder, level,
 					position / NODE_FANOUT);
 			if (node == NULL)
-				return fail_errno(-ENOMEM, "writing a tree");
+				return fail_no_memory("writing a tree");
 			for (unsigned k = 0; k < count; k++)
 				node->node.children[position % NODE_FANOUT
 						+ k] = child;

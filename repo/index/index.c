@@ -167,7 +167,7 @@ int index_open(struct index **out, struct store *store, const uint8_t *repo_id,
 {
 	struct index *index = calloc(1, sizeof(*index));
 	if (index == NULL)
-		return fail_errno(-ENOMEM, "opening the index");
+		return fail_no_memory("opening the index");
 	pthread_mutex_init(&index->work, NULL);
 	init_lock(&index->lock);
 	index->store = store;
@@ -365,7 +365,7 @@ int index_add(struct index *index, const struct index_pack *packs, size_t count)
 	while (at < count && err == 0) {
 		struct index_run *run = index_run_new();
 		if (run == NULL)
-			return fail_errno(-ENOMEM, "updating the index");
+			return fail_no_memory("updating the index");
 		while (at < count && err == 0
 				&& run->entry_count < index_tuning.run_entries)
 			err = index_run_add(run, &packs[at++]);

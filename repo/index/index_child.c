@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "index_internal.h"
+#include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 
 /* Longer pauses between two looks at the clock are not counted: this process
@@ -59,7 +60,7 @@ static void child_signals(void)
 	for (int sig = 1; sig < NSIG; sig++)
 		sigaction(sig, &sa, NULL);
 	sa.sa_handler = SIG_IGN;
-	for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
 		sigaction(ignored[i], &sa, NULL);
 	sigset_t none;
 	sigemptyset(&none);

@@ -326,7 +326,7 @@ static int pack_of(struct index_env *env, MDB_txn *txn, uint32_t number,
 {
 	uint8_t k[4];
 	MDB_val key = { sizeof(k), k }, value;
-	index_put_be32(k, number);
+	put_be32(k, number);
 	int err = mdb_get(txn, env->dbi[DB_PACKS], &key, &value);
 	if (err == MDB_NOTFOUND)
 		return 0;
@@ -341,7 +341,7 @@ static int find_in(struct index_env *env, MDB_txn *txn, void *arg)
 	struct find *find = arg;
 	uint8_t k[8], numbers[4 * INDEX_COPIES_MAX];
 	MDB_val key = { sizeof(k), k }, value;
-	index_put_be64(k, find->key);
+	put_be64(k, find->key);
 	int rc = mdb_get(txn, env->dbi[DB_CHUNKS], &key, &value);
 	if (rc == MDB_NOTFOUND)
 		return find->count;

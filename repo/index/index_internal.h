@@ -119,9 +119,6 @@ int index_layout_check_record(const void *data, size_t len,
 		uint64_t inode, uint8_t nonce[INDEX_NONCE_SIZE]);
 
 /* Keys and numbers that sort by their bytes. */
-void index_put_be32(uint8_t out[4], uint32_t v);
-void index_put_be64(uint8_t out[8], uint64_t v);
-uint64_t index_get_be64(const uint8_t in[8]);
 
 /* Opens DIR's data file and checks, reading its two meta pages alone, that
  * LMDB may map it: a plain file of ours, of this machine's page size, not

@@ -40,25 +40,6 @@ const char *const index_db_names[INDEX_DBS] = {
 	[DB_META] = "meta",
 };
 
-void index_put_be32(uint8_t out[4], uint32_t v)
-{
-	v = htobe32(v);
-	memcpy(out, &v, sizeof(v));
-}
-
-void index_put_be64(uint8_t out[8], uint64_t v)
-{
-	v = htobe64(v);
-	memcpy(out, &v, sizeof(v));
-}
-
-uint64_t index_get_be64(const uint8_t in[8])
-{
-	uint64_t v;
-	memcpy(&v, in, sizeof(v));
-	return be64toh(v);
-}
-
 void index_layout_encode_record(uint8_t out[INDEX_RECORD_SIZE],
 		const struct index_record *record)
 {

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "index_internal.h"
+#include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
@@ -77,7 +78,7 @@ int index_place_remove(const char *dir)
 	static const char *const files[] = { INDEX_DATA_FILE, INDEX_LOCK_FILE,
 		INDEX_FILTER_FILE, INDEX_FILTER_FILE ".tmp" };
 	char path[PATH_MAX];
-	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		if (snprintf(path, sizeof(path), "%s/%s", dir, files[i])
 				>= (int)sizeof(path))
 			return -ENAMETOOLONG;
@@ -135,7 +136,7 @@ static const char *network_name(const char *path)
 	struct statfs fs;
 	if (statfs(path, &fs) < 0)
 		return NULL;
-	for (size_t i = 0; i < sizeof(network) / sizeof(*network); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(network); i++)
 		if (network[i].magic == (uint32_t)fs.f_type)
 			return network[i].name;
 	return NULL;
@@ -174,7 +175,7 @@ static int usable(const char *path)
 		return -EPERM;
 	if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) < 0)
 		return -errno;
-	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		snprintf(file, sizeof(file), "%s/%s", path, files[i]);
 		if (faccessat(AT_FDCWD, file, R_OK | W_OK, AT_EACCESS) < 0
 				&& errno != ENOENT)
@@ -274,7 +275,7 @@ static int cache_directory(char **out, const uint8_t *repo_id)
 				"name a directory with --index-dir");
 	if (n < 0) {
 		*out = NULL;
-		return fail_errno(-ENOMEM, "index directory");
+		return fail_no_memory("index directory");
 	}
 	return 0;
 }

@@ -34,7 +34,7 @@ static int push_id(struct id_list *list, const struct pack_id *id)
 		size_t room = list->room * 2 + 64;
 		void *p = realloc(list->ids, room * sizeof(*list->ids));
 		if (p == NULL)
-			return fail_errno(-ENOMEM, "reconciling the index");
+			return fail_no_memory("reconciling the index");
 		list->ids = p;
 		list->room = room;
 	}
@@ -290,7 +290,7 @@ static int reconcile_once(struct index *index)
 {
 	struct reconciliation *c = calloc(1, sizeof(*c));
 	if (c == NULL)
-		return fail_errno(-ENOMEM, "reconciling the index");
+		return fail_no_memory("reconciling the index");
 	c->ix = index;
 	index->unreadable = 0;
 	int err = reconcile_shards(c);

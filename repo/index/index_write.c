@@ -284,7 +284,7 @@ static int put_pack(struct writer *writer, const struct run_pack *pack,
 			MDB_NOOVERWRITE);
 	if (err != 0) /* listed twice in one run: the first one stands */
 		return err == MDB_KEYEXIST ? 0 : err;
-	index_put_be32(be, number);
+	put_be32(be, number);
 	memcpy(value_bytes, pack->id.b, PACK_ID_SIZE);
 	value_bytes[PACK_ID_SIZE] = pack->kind;
 	key = (MDB_val){ sizeof(be), be };
@@ -303,7 +303,7 @@ static int remove_pack(struct writer *writer, const struct pack_id *id)
 	err = mdb_del(writer->txn, writer->dbi[DB_NAMES], &key, NULL);
 	if (err != 0)
 		return err;
-	index_put_be32(be, number);
+	put_be32(be, number);
 	key = (MDB_val){ sizeof(be), be };
 	err = mdb_del(writer->txn, writer->dbi[DB_PACKS], &key, NULL);
 	return err == MDB_NOTFOUND ? 0 : err;
@@ -376,7 +376,7 @@ static bool number_lives(struct writer *writer, uint32_t number)
 {
 	uint8_t be[4];
 	MDB_val key = { sizeof(be), be }, value;
-	index_put_be32(be, number);
+	put_be32(be, number);
 	return mdb_get(writer->txn, writer->dbi[DB_PACKS], &key, &value) == 0;
 }
 
@@ -404,7 +404,7 @@ static int put_chunk(struct writer *writer, uint64_t key, struct copies *copies)
 	uint8_t k[8];
 	MDB_val mkey = { sizeof(k), k };
 	bool append = !writer->has_last || key > writer->last_key;
-	index_put_be64(k, key);
+	put_be64(k, key);
 	if (writer->filter != NULL)
 		index_filter_add(writer->filter, key);
 	if (!append) {
@@ -434,7 +434,7 @@ static int find_last_key(struct writer *writer)
 	if (err == 0 && key.mv_size != 8)
 		return MDB_CORRUPTED;
 	if (err == 0)
-		writer->last_key = index_get_be64(key.mv_data);
+		writer->last_key = get_be64(key.mv_data);
 	return err;
 }
 
@@ -559,7 +559,7 @@ static int fill_filter(struct writer *writer)
 	while (err == 0) {
 		if (key.mv_size != 8 || ++seen > writer->present)
 			return MDB_CORRUPTED;
-		index_filter_add(writer->filter, index_get_be64(key.mv_data));
+		index_filter_add(writer->filter, get_be64(key.mv_data));
 		tick(writer);
 		err = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
 	}

@@ -13,7 +13,7 @@ int chunk_sink_new(struct chunk_sink **out, const struct pack_target *target,
 {
 	struct chunk_sink *sink = calloc(1, sizeof(*sink));
 	if (sink == NULL)
-		return fail_errno(-ENOMEM, "starting to write");
+		return fail_no_memory("starting to write");
 	sink->config = target->config;
 	sink->packs = packs;
 	sink->zstd_level = zstd_level;
@@ -22,7 +22,7 @@ int chunk_sink_new(struct chunk_sink **out, const struct pack_target *target,
 	sink->feed = index_feed_new(index);
 	int err = sink->feed != NULL ? pack_writer_new(&sink->writer, target,
 				  packs, sink->feed)
-				     : fail_errno(-ENOMEM, "starting to write");
+				     : fail_no_memory("starting to write");
 	if (err < 0) {
 		chunk_sink_free(sink);
 		return err;

@@ -83,13 +83,13 @@ int chunk_stream_new(struct chunk_sink *sink, struct chunk_stream **out)
 {
 	struct chunk_stream *stream = calloc(1, sizeof(*stream));
 	if (stream == NULL)
-		return fail_errno(-ENOMEM, "starting to write");
+		return fail_no_memory("starting to write");
 	stream->sink = sink;
 	pthread_mutex_init(&stream->mutex, NULL);
 	enlist(stream);
 	if (!alloc_buffers(stream)) {
 		chunk_stream_free(stream);
-		return fail_errno(-ENOMEM, "starting to write");
+		return fail_no_memory("starting to write");
 	}
 	*out = stream;
 	return 0;

@@ -177,7 +177,7 @@ static int collect_held(struct exclusions *exclusions, struct pack_id **held,
 	struct pack_id *out = calloc(set->count + 1, sizeof(*out));
 	size_t n = 0;
 	if (out == NULL)
-		return fail_errno(-ENOMEM, "listing condemned packs");
+		return fail_no_memory("listing condemned packs");
 	for (size_t i = 0; i < set->count; i++) {
 		struct id id = pack_as_id(&set->items[i].pack);
 		if (id_set_contains(exclusions->used, &id))
@@ -339,7 +339,7 @@ int exclusions_list_damaged(struct exclusions *exclusions,
 	struct damaged_frame *all =
 			calloc(exclusions->damaged.count + 1, sizeof(*all));
 	if (all == NULL)
-		return fail_errno(-ENOMEM, "listing damaged frames");
+		return fail_no_memory("listing damaged frames");
 	for (size_t i = 0; i < exclusions->damaged.count; i++)
 		all[i] = (struct damaged_frame){
 			.pack = exclusions->damaged.items[i].pack,

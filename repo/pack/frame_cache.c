@@ -255,7 +255,7 @@ static int decode(struct frame_cache *cache, struct pack *pack, uint32_t number,
 	uint8_t *in;
 	size_t in_len;
 	if (buffers == NULL)
-		return fail_errno(-ENOMEM, "decoding a frame");
+		return fail_no_memory("decoding a frame");
 	int err = pack_cache_read_frame(cache->packs, pack, number,
 			buffers->box, &in, &in_len);
 	if (err == 0) {
@@ -361,7 +361,7 @@ int frame_cache_get(struct frame_cache *cache, struct pack *pack,
 	struct cached_frame *c =
 			find_or_claim(cache, pack, frame, &upto, &mine);
 	if (c == NULL)
-		return fail_errno(-ENOMEM, "reading a frame");
+		return fail_no_memory("reading a frame");
 	if (mine) {
 		int err = load(cache, pack, c, upto);
 		if (err < 0)

@@ -118,7 +118,7 @@ int index_feed_add(struct index_feed *feed, const struct trailer *trailer)
 			malloc((count + 1) * sizeof(*prefixes));
 	CLEANUP_FREE struct id *ids = malloc((count + 1) * sizeof(*ids));
 	if (prefixes == NULL || ids == NULL)
-		return fail_errno(-ENOMEM, "ending a pack");
+		return fail_no_memory("ending a pack");
 	for (size_t i = 0; i < count; i++) {
 		ids[i] = trailer->chunks[i].id;
 		prefixes[i] = id_prefix(&ids[i]);

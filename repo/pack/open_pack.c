@@ -50,15 +50,14 @@ int open_pack_new(struct open_pack **out, const struct pack_target *target,
 {
 	struct open_pack *pack = calloc(1, sizeof(*pack));
 	if (pack == NULL)
-		return fail_errno(-ENOMEM, "starting a pack");
+		return fail_no_memory("starting a pack");
 	pack->target = target;
 	pack_id_make(&pack->trailer.pack, target->session);
 	pack->trailer.kind = kind;
 	pack->size = PACK_HEADER_SIZE;
 	pack->checksum = XXH3_createState();
-	int err = pack->checksum != NULL
-			? begin(pack)
-			: fail_errno(-ENOMEM, "starting a pack");
+	int err = pack->checksum != NULL ? begin(pack)
+					 : fail_no_memory("starting a pack");
 	if (err < 0) {
 		open_pack_free(pack);
 		return err;
@@ -86,7 +85,7 @@ static int grow(void **array, uint32_t *room, uint32_t need, size_t size)
 		more *= 2;
 	void *bigger = realloc(*array, more * size);
 	if (bigger == NULL)
-		return fail_errno(-ENOMEM, "writing a pack");
+		return fail_no_memory("writing a pack");
 	*array = bigger;
 	*room = more;
 	return 0;
@@ -156,7 +155,7 @@ static int write_trailer(struct open_pack *pack, uint32_t *box_len)
 		return fail_errno(err, "ending a pack");
 	box = malloc(len + SEAL_OVERHEAD);
 	if (box == NULL)
-		return fail_errno(-ENOMEM, "ending a pack");
+		return fail_no_memory("ending a pack");
 	pack_ad(ad, target->config->repo_id, &trailer->pack, trailer->kind,
 			TRAILER_AD);
 	seal_box(target->seal, seal_kind_of(trailer->kind), box, plain, len, ad,

@@ -516,8 +516,7 @@ static int load(struct pack_cache *cache, const struct pack_id *id,
 	if (err < 0)
 		return err;
 	*out = adopt(cache, trailer, true);
-	return *out != NULL ? 0
-			    : fail_errno(-ENOMEM, "loading a pack's trailer");
+	return *out != NULL ? 0 : fail_no_memory("loading a pack's trailer");
 }
 
 int pack_cache_load(struct pack_cache *cache, const struct pack_id *id,

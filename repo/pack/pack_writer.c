@@ -86,7 +86,7 @@ static int job_new(struct pack_writer *writer, enum pack_kind kind,
 {
 	struct job *job = calloc(1, sizeof(*job));
 	if (job == NULL)
-		return fail_errno(-ENOMEM, "starting a pack");
+		return fail_no_memory("starting a pack");
 	int err = open_pack_new(&job->pack, &writer->target, kind);
 	if (err < 0) {
 		free(job);
@@ -137,7 +137,7 @@ static int finish_pack(struct pack_writer *writer, struct open_pack *pack)
 		return err;
 	struct trailer *trailer = malloc(sizeof(*trailer));
 	if (trailer == NULL)
-		return fail_errno(-ENOMEM, "ending a pack");
+		return fail_no_memory("ending a pack");
 	err = index_feed_add(writer->feed, &pack->trailer);
 	if (err < 0) {
 		free(trailer);
@@ -317,7 +317,7 @@ int pack_writer_new(struct pack_writer **out, const struct pack_target *target,
 {
 	struct pack_writer *writer = calloc(1, sizeof(*writer));
 	if (writer == NULL)
-		return fail_errno(-ENOMEM, "starting to write");
+		return fail_no_memory("starting to write");
 	writer->target = *target;
 	writer->packs = packs;
 	writer->feed = feed;
@@ -327,7 +327,7 @@ int pack_writer_new(struct pack_writer **out, const struct pack_target *target,
 	if (pthread_create(&writer->finisher, NULL, finisher_main, writer)
 			!= 0) {
 		pack_writer_free(writer);
-		return fail_errno(-ENOMEM, "starting to write");
+		return fail_no_memory("starting to write");
 	}
 	writer->finisher_started = true;
 	*out = writer;

@@ -46,11 +46,6 @@ static bool in_slice(const struct slice *slice, const struct id *id)
 			== slice->number;
 }
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "looking for what is in use");
-}
-
 /* --- one walk --- */
 
 struct walk {
@@ -78,7 +73,7 @@ static int enter_node(void *ctx, const struct id *id)
 					"a tree has other nodes than a "
 					"moment ago");
 	} else if (live_set_add(mark->nodes, id) < 0) {
-		return no_memory();
+		return fail_no_memory("looking for what is in use");
 	}
 	return walk->visitor->node(walk->visitor->ctx, id);
 }
@@ -127,7 +122,7 @@ static int remember_root(struct mark *mark, const struct id *root)
 		size_t room = mark->root_room ? 2 * mark->root_room : 256;
 		struct id *more = realloc(mark->roots, room * sizeof(*more));
 		if (more == NULL)
-			return no_memory();
+			return fail_no_memory("looking for what is in use");
 		mark->roots = more;
 		mark->root_room = room;
 	}
@@ -336,7 +331,7 @@ static int measure(struct mark *mark, struct stored_pack *pack,
 	pack->live_bits =
 			calloc(trailer->chunk_count / 64 + 1, sizeof(uint64_t));
 	if (pack->live_bits == NULL)
-		return no_memory();
+		return fail_no_memory("looking for what is in use");
 	for (uint32_t i = 0; i < trailer->chunk_count; i++)
 		pack->shares += share_of(trailer, &trailer->chunks[i]);
 	for (uint32_t i = 0; !pack->damaged && i < trailer->frame_count; i++)
@@ -442,7 +437,7 @@ static int claim_all(struct mark *mark, struct live_set *table,
 	uint64_t bytes = 0;
 	int err = 0;
 	if (order == NULL)
-		return no_memory();
+		return fail_no_memory("looking for what is in use");
 	for (size_t i = 0; i < stored->count; i++) {
 		order[i] = &stored->packs[i];
 		bytes += stored->packs[i].size;
@@ -476,7 +471,9 @@ static int collect(void *ctx, const struct id *id)
 	if (!in_slice(&collector->slice, id))
 		return 0;
 	int err = live_set_add(collector->table, id);
-	return err == -ENOMEM ? no_memory() : err < 0 ? err : 0;
+	return err == -ENOMEM	  ? fail_no_memory("looking for what is in use")
+			: err < 0 ? err
+				  : 0;
 }
 
 /* Forgets what an earlier try found. */
@@ -497,7 +494,9 @@ static int begin_anew(struct mark *mark)
 	mark->live = mark->missing = 0;
 	mark->turned = false;
 	mark->blind[0] = '\0';
-	return mark->nodes != NULL ? 0 : no_memory();
+	return mark->nodes != NULL
+			? 0
+			: fail_no_memory("looking for what is in use");
 }
 
 /* So many ids must fit at most, by the index; a wrong guess costs time. */
@@ -540,7 +539,9 @@ static int mark_once(struct mark *mark)
 	uint64_t per_slice = guess_ids(mark) / mark->slices;
 	struct collector c = { .table = live_set_new(per_slice, mark->memory),
 		.slice = { .count = mark->slices } };
-	int err = c.table != NULL ? begin_anew(mark) : no_memory();
+	int err = c.table != NULL
+			? begin_anew(mark)
+			: fail_no_memory("looking for what is in use");
 	for (; err == 0 && c.slice.number < mark->slices; c.slice.number++) {
 		live_set_clear(c.table);
 		err = mark_slice(mark, &c);
@@ -557,7 +558,9 @@ static int start_slices(struct mark *mark)
 		mark->slices *= 2;
 	if (mark->frames == NULL)
 		mark->frames = frame_cache_new(mark->repo->packs, FRAME_CACHE);
-	return mark->frames != NULL ? 0 : no_memory();
+	return mark->frames != NULL
+			? 0
+			: fail_no_memory("looking for what is in use");
 }
 
 int mark_live(struct mark *mark)

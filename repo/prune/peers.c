@@ -20,11 +20,6 @@ struct listing {
 	size_t room;
 };
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "listing sessions");
-}
-
 static void *copy_array(const void *from, size_t count, size_t size)
 {
 	void *to = calloc(count + 1, size);
@@ -47,7 +42,7 @@ static int copy_record(struct session_record *record,
 	if ((from->host != NULL && record->host == NULL)
 			|| (from->activity != NULL && record->activity == NULL)
 			|| record->roots == NULL || record->held == NULL)
-		return no_memory();
+		return fail_no_memory("listing sessions");
 	return 0;
 }
 
@@ -63,7 +58,7 @@ static int note(void *ctx, const char *id, bool alive,
 		size_t room = listing->room ? 2 * listing->room : 16;
 		struct peer *more = realloc(peers->items, room * sizeof(*more));
 		if (more == NULL)
-			return no_memory();
+			return fail_no_memory("listing sessions");
 		peers->items = more;
 		listing->room = room;
 	}

@@ -159,7 +159,7 @@ int plan_make(struct stored *stored, const struct plan_limits *limits,
 	struct planner k = { .limits = limits, .plan = out, .packs = packs };
 	*out = (struct plan){ .doomed_packs = 0 };
 	if (packs == NULL)
-		return fail_errno(-ENOMEM, "planning");
+		return fail_no_memory("planning");
 	collect(&k, stored);
 	/* What needs no copying, then condemned ones: they have waited. */
 	take_where(&k, is_dead);

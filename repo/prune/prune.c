@@ -219,7 +219,7 @@ static int set_aside(struct prune *prune)
 			calloc(prune->plan.doomed_packs + 1, sizeof(*ids));
 	size_t n = 0;
 	if (ids == NULL)
-		return fail_errno(-ENOMEM, "setting packs aside");
+		return fail_no_memory("setting packs aside");
 	for (size_t i = 0; i < prune->stored.count; i++)
 		if (prune->stored.packs[i].doomed)
 			ids[n++] = prune->stored.packs[i].id;
@@ -412,7 +412,7 @@ static int add_waiting(struct prune_result *res, struct peer *peer,
 	struct prune_waiting *more = realloc(res->waiting,
 			(res->waiting_count + 1) * sizeof(*more));
 	if (more == NULL)
-		return fail_errno(-ENOMEM, "listing sessions");
+		return fail_no_memory("listing sessions");
 	res->waiting = more;
 	res->waiting[res->waiting_count++] =
 			(struct prune_waiting){ .peer = *peer,

@@ -64,11 +64,6 @@ struct copying {
 	struct error_copy error; /* .err != 0: all end */
 };
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "copying chunks");
-}
-
 /* --- the table --- */
 
 static struct wanted *place_of(struct copying *copying, const struct id *id)
@@ -120,7 +115,7 @@ static int make_table(struct copying *copying, uint64_t *count)
 	copying->size = (size_t)(*count + *count / 2 + 16);
 	copying->places = calloc(copying->size, sizeof(*copying->places));
 	if (copying->places == NULL)
-		return no_memory();
+		return fail_no_memory("copying chunks");
 	for (size_t i = 0; err == 0 && i < stored->count; i++)
 		if (is_to_copy(&stored->packs[i]))
 			err = want_pack(copying, (uint32_t)i);
@@ -252,7 +247,7 @@ static int visit(struct copying *copying, enum pack_kind kind,
 	if (copying->filling == NULL)
 		copying->filling = calloc(1, sizeof(*copying->filling));
 	if (copying->filling == NULL)
-		return no_memory();
+		return fail_no_memory("copying chunks");
 	wanted->queued = true;
 	copying->filling->items[copying->filling->count++] =
 			(struct item){ .id = *id,
@@ -303,7 +298,7 @@ static int run(struct copying *copying)
 					== 0)
 		started++;
 	if (started == 0)
-		stop_with(copying, no_memory());
+		stop_with(copying, fail_no_memory("copying chunks"));
 	walk(copying);
 	while (started > 0)
 		pthread_join(threads[--started], NULL);

@@ -68,7 +68,7 @@ static int note(void *ctx, const char *name)
 		return err == -ENOENT || err == -EBADMSG ? 0 : err;
 	struct stored_pack *pack = append(listing->to, &id);
 	if (pack == NULL)
-		return fail_errno(-ENOMEM, "listing packs");
+		return fail_no_memory("listing packs");
 	pack->size = size;
 	pack->fresh = listing->fresh;
 	return 0;
@@ -91,7 +91,7 @@ static int list_condemned(struct stored *stored, struct repository *repo)
 		if (pack == NULL) {
 			pack = append(stored, &ids[i]);
 			if (pack == NULL)
-				return fail_errno(-ENOMEM, "listing packs");
+				return fail_no_memory("listing packs");
 			pack->gone = true;
 		}
 		pack->condemned = true;

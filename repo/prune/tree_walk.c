@@ -35,7 +35,7 @@ static int read_node(const struct tree_walk *walk, const struct id *id,
 	if (*out != NULL)
 		memcpy(*out, data, *len);
 	frame_cache_unpin(frame);
-	return *out != NULL ? 0 : fail_errno(-ENOMEM, "walking a tree");
+	return *out != NULL ? 0 : fail_no_memory("walking a tree");
 }
 
 static int walk_leaf(const struct tree_walk *walk, const uint8_t *data,

@@ -9,11 +9,6 @@
 
 #include "repo/base/error.h"
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "noting damage");
-}
-
 void damages_clear(struct damages *damages)
 {
 	for (size_t i = 0; i < damages->count; i++) {
@@ -76,7 +71,7 @@ static int mark(struct damages *damages, const struct id *id, size_t item)
 		struct damage_mark *more = reallocarray(damages->marks, room,
 				sizeof(*more));
 		if (more == NULL)
-			return no_memory();
+			return fail_no_memory("noting damage");
 		damages->marks = more;
 		damages->mark_room = room;
 	}
@@ -94,7 +89,7 @@ int damages_add_frame(struct damages *damages, const struct trailer *trailer,
 	struct damage *damage =
 			new_item(damages, DAMAGE_FRAME, error_text(err));
 	if (damage == NULL)
-		return no_memory();
+		return fail_no_memory("noting damage");
 	damage->pack = trailer->pack;
 	damage->frame = frame;
 	damage->holds = trailer->kind;
@@ -114,7 +109,7 @@ int damages_add_trailer(struct damages *damages, const struct pack_id *pack,
 	struct damage *damage =
 			new_item(damages, DAMAGE_TRAILER, error_text(err));
 	if (damage == NULL)
-		return no_memory();
+		return fail_no_memory("noting damage");
 	damage->pack = *pack;
 	damage->frame = TRAILER_AD;
 	return 0;
@@ -191,7 +186,7 @@ int damages_note_fault(struct damages *damages, const struct tree_fault *fault)
 						     : DAMAGE_NODE,
 				cause);
 	if (damage == NULL)
-		return no_memory();
+		return fail_no_memory("noting damage");
 	return damage_ranges_add(&damage->ranges, fault, false);
 }
 
@@ -214,7 +209,7 @@ int damage_ranges_add(struct damage_ranges *ranges,
 		struct damage_range *more = reallocarray(ranges->items, room,
 				sizeof(*more));
 		if (more == NULL)
-			return no_memory();
+			return fail_no_memory("noting damage");
 		ranges->items = more;
 		ranges->room = room;
 	}

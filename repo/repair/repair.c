@@ -50,11 +50,6 @@ struct repair {
 	bool mend_done; /* looking at what is left */
 };
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "repairing");
-}
-
 /* Damaged, or on a part of the disk that can't be read. */
 static bool unreadable(int err)
 {
@@ -218,7 +213,7 @@ static int collect(struct repair *repair, const struct tree_fault *fault)
 		struct repair_fault *more = reallocarray(repair->faults, room,
 				sizeof(*more));
 		if (more == NULL)
-			return no_memory();
+			return fail_no_memory("repairing");
 		repair->faults = more;
 		repair->fault_room = room;
 	}
@@ -308,7 +303,7 @@ static void note_unreadable(void *ctx, const char *object, int err)
 	struct repair_unreadable *more = reallocarray(res->unreadable,
 			res->unreadable_count + 1, sizeof(*more));
 	if (more == NULL) {
-		repair->error = no_memory();
+		repair->error = fail_no_memory("repairing");
 		return;
 	}
 	res->unreadable = more;
@@ -317,7 +312,7 @@ static void note_unreadable(void *ctx, const char *object, int err)
 				.cause = strdup(error_text(err)) };
 	if (more[res->unreadable_count - 1].object == NULL
 			|| more[res->unreadable_count - 1].cause == NULL)
-		repair->error = no_memory();
+		repair->error = fail_no_memory("repairing");
 }
 
 static int load_snapshots(struct repair *repair)

@@ -53,7 +53,7 @@ static int stand_on_other(struct repair_snapshot *repair)
 	uint32_t count = repair->other->file_count;
 	struct id *roots = calloc(count + 1, sizeof(*roots));
 	if (roots == NULL)
-		return fail_errno(-ENOMEM, "mending");
+		return fail_no_memory("mending");
 	for (uint32_t i = 0; i < count; i++)
 		roots[i] = repair->other->files[i].root.id;
 	int err = repair->reading != NULL
@@ -194,7 +194,7 @@ ssize_t repair_from_image(struct repair_snapshot *repair,
 	bool nodes = false;
 	ssize_t mended = 0;
 	int err = buf != NULL ? open_other(repair, snap, file, &other)
-			      : fail_errno(-ENOMEM, "mending");
+			      : fail_no_memory("mending");
 	if (err < 0 || other == NULL)
 		return err;
 	for (size_t i = 0; i < count; i++)

@@ -14,11 +14,6 @@
 
 #define FRAME_CACHE ((uint64_t)32 << 20)
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "mending");
-}
-
 /* Equal keys make equal ids. */
 static bool same_keys(const struct seal *a, const struct seal *b)
 {
@@ -44,7 +39,8 @@ static int begin_reading(struct repair_snapshot *repair)
 		err = image_reader_new(&repair->reader, repair->from->packs,
 				&ro);
 	repair->frames = frame_cache_new(repair->from->packs, FRAME_CACHE);
-	return err == 0 && repair->frames == NULL ? no_memory() : err;
+	return err == 0 && repair->frames == NULL ? fail_no_memory("mending")
+						  : err;
 }
 
 int repair_snapshot_begin(struct repair_snapshot *repair,
@@ -56,7 +52,7 @@ int repair_snapshot_begin(struct repair_snapshot *repair,
 		.stored = id_set_new(),
 		.tried = id_set_new() };
 	if (repair->stored == NULL || repair->tried == NULL)
-		return no_memory();
+		return fail_no_memory("mending");
 	repair->byte_copy = memcmp(repo->config.repo_id, from->config.repo_id,
 					    REPO_ID_SIZE)
 			== 0;
@@ -108,7 +104,7 @@ int repair_snapshot_put(struct repair_snapshot *repair, enum pack_kind kind,
 	if (err < 0)
 		return err;
 	if (id_set_add(repair->stored, &id) < 0)
-		err = no_memory();
+		err = fail_no_memory("mending");
 	if (err < 0)
 		return err;
 	repair->chunks++;

@@ -94,8 +94,7 @@ static int secret_alloc(struct secret *secret, enum keyslot_kind kind)
 	secret->kind = kind;
 	secret->len = 0;
 	secret->bytes = seal_secret_alloc(SECRET_MAX + 1);
-	return secret->bytes != NULL ? 0
-				     : fail_errno(-ENOMEM, "reading the key");
+	return secret->bytes != NULL ? 0 : fail_no_memory("reading the key");
 }
 
 void credentials_clear_secret(struct secret *secret)
@@ -161,7 +160,7 @@ static int from_command(struct secret *secret, const char *command)
 	int pipes[2], status;
 	pid_t pid;
 	if (text == NULL)
-		return fail_errno(-ENOMEM, "running the passphrase command");
+		return fail_no_memory("running the passphrase command");
 	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return fail_errno(-errno, "running the passphrase command");
 	posix_spawn_file_actions_init(&actions);

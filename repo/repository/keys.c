@@ -120,7 +120,7 @@ static int begin_opening(struct opening *opening, const struct secret *secret)
 	opening->recovery.kind = KEYSLOT_RECOVERY;
 	opening->recovery.bytes = seal_secret_alloc(RECOVERY_SIZE);
 	if (opening->recovery.bytes == NULL)
-		return fail_errno(-ENOMEM, "opening");
+		return fail_no_memory("opening");
 	size_t len = secret->len;
 	while (len > 0
 			&& (secret->bytes[len - 1] == '\n'
@@ -217,7 +217,7 @@ int keys_open(struct store *store, const uint8_t *repo_id,
 	struct opening o;
 	CLEANUP_FREE struct key_slots *slots = malloc(sizeof(*slots));
 	if (slots == NULL)
-		return fail_errno(-ENOMEM, "opening");
+		return fail_no_memory("opening");
 	int err = begin_opening(&o, secret);
 	if (err == 0)
 		err = -ENOENT;
@@ -239,7 +239,7 @@ static int check_opens(const uint8_t bytes[KEYSLOT_SIZE],
 	struct keyslot back;
 	uint8_t *again = seal_secret_alloc(MASTER_KEY_SIZE);
 	if (again == NULL)
-		return fail_errno(-ENOMEM, "making a key slot");
+		return fail_no_memory("making a key slot");
 	int err = keyslot_decode(&back, repo_id, bytes, KEYSLOT_SIZE);
 	if (err == 0)
 		err = keyslot_unwrap(&back, repo_id, secret->bytes, secret->len,

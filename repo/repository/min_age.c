@@ -229,7 +229,7 @@ static int append(struct min_age *min_age, const struct min_age_setting *one)
 	struct min_age_setting *more = reallocarray(min_age->items,
 			min_age->count + 1, sizeof(*more));
 	if (more == NULL)
-		return fail_errno(-ENOMEM, "setting the least age");
+		return fail_no_memory("setting the least age");
 	more[min_age->count++] = *one;
 	min_age->items = more;
 	return 0;

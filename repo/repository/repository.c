@@ -95,7 +95,7 @@ static int unlock(struct repository *repo,
 					"AMBERFS_* too)",
 					store_path(repo->store));
 		repo->seal = seal_new(repo->config.public_key, false);
-		return repo->seal != NULL ? 0 : fail_errno(-ENOMEM, "opening");
+		return repo->seal != NULL ? 0 : fail_no_memory("opening");
 	}
 	int err = credentials_secret(credentials, store_path(repo->store),
 			false, &secret);
@@ -104,11 +104,11 @@ static int unlock(struct repository *repo,
 	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
 	err = master != NULL ? keys_open(repo->store, repo->config.repo_id,
 			      &secret, master, repo->key_slot)
-			     : fail_errno(-ENOMEM, "opening");
+			     : fail_no_memory("opening");
 	if (err == 0) {
 		repo->seal = seal_new(master, true);
 		if (repo->seal == NULL)
-			err = fail_errno(-ENOMEM, "opening");
+			err = fail_no_memory("opening");
 	}
 	seal_secret_free(master);
 	credentials_clear_secret(&secret);
@@ -242,7 +242,7 @@ static int fill_new(struct store *store, const struct config *config,
 	char digits[KEY_SLOT_DIGITS + 1];
 	struct seal *seal = seal_new(master, config->encrypted);
 	if (seal == NULL)
-		return fail_errno(-ENOMEM, "making a repository");
+		return fail_no_memory("making a repository");
 	int err = store_reserve_make(store, RESERVE_SIZE);
 	if (err == 0 && config->encrypted)
 		err = keys_add(store, config->repo_id, secret, "", master,
@@ -269,7 +269,7 @@ static int init_encrypted(const char *path,
 		return err;
 	uint8_t *master = seal_secret_alloc(MASTER_KEY_SIZE);
 	err = master != NULL ? store_create_local(&store, path)
-			     : fail_errno(-ENOMEM, "making a repository");
+			     : fail_no_memory("making a repository");
 	if (err == 0) {
 		seal_random(master, MASTER_KEY_SIZE);
 		err = fill_new(store, config, &secret, master,

@@ -43,7 +43,7 @@ static int take(char *entry)
 	size_t len = strlen(entry);
 	char *copy = seal_secret_alloc(len + 1);
 	if (copy == NULL)
-		return fail_errno(-ENOMEM, "taking the passphrase");
+		return fail_no_memory("taking the passphrase");
 	memcpy(copy, entry, len + 1);
 	seal_wipe(entry, len);
 	taken[count].text = copy;
@@ -75,7 +75,7 @@ int secret_env_put(const char *name, const char *value, size_t len)
 		return fail(-ENOSPC, "too many passphrases to keep");
 	char *copy = seal_secret_alloc(name_len + len + 2);
 	if (copy == NULL)
-		return fail_errno(-ENOMEM, "keeping the passphrase");
+		return fail_no_memory("keeping the passphrase");
 	memcpy(copy, name, name_len);
 	copy[name_len] = '=';
 	memcpy(copy + name_len + 1, value, len);

@@ -79,7 +79,7 @@ static int note_pack(void *ctx, const char *name)
 		struct pack_id *more =
 				realloc(array->items, room * sizeof(*more));
 		if (more == NULL)
-			return fail_errno(-ENOMEM, "listing condemned packs");
+			return fail_no_memory("listing condemned packs");
 		array->items = more;
 		array->room = room;
 	}

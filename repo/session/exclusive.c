@@ -26,6 +26,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
@@ -267,7 +268,7 @@ static int take(struct exclusive *exclusive)
 
 static int find_kind(struct exclusive *exclusive, const char *name)
 {
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (strcmp(kinds[i].name, name) != 0)
 			continue;
 		exclusive->name = kinds[i].name;

@@ -96,7 +96,7 @@ static int put_record(struct session *session, const char *name)
 	session->record.roots =
 			calloc(session->standing_count + 1, sizeof(struct id));
 	if (session->record.roots == NULL)
-		return fail_errno(-ENOMEM, "publishing the session");
+		return fail_no_memory("publishing the session");
 	session->record.root_count = session->standing_count;
 	for (uint32_t i = 0; i < session->standing_count; i++)
 		session->record.roots[i] = session->standing[i].root;
@@ -106,7 +106,7 @@ static int put_record(struct session *session, const char *name)
 	text = json != NULL ? json_dumps(json, JSON_FIELDS_DUMP_FLAGS) : NULL;
 	json_decref(json);
 	if (text == NULL)
-		return fail_errno(-ENOMEM, "publishing the session");
+		return fail_no_memory("publishing the session");
 	int err = envelope_seal(session->repo->seal,
 			session->repo->config.repo_id, ENVELOPE_SESSION, name,
 			text, strlen(text), &object, &len);
@@ -168,7 +168,7 @@ static int add_standing(struct session *session, const struct id *root)
 		struct standing *more = realloc(session->standing,
 				room * sizeof(*more));
 		if (more == NULL)
-			return fail_errno(-ENOMEM, "publishing the session");
+			return fail_no_memory("publishing the session");
 		session->standing = more;
 		session->standing_room = room;
 	}
@@ -537,7 +537,7 @@ static int fill_record(struct session *session, enum session_kind kind,
 	if (session->record.host == NULL
 			|| (activity != NULL
 					&& session->record.activity == NULL))
-		return fail_errno(-ENOMEM, "registering the session");
+		return fail_no_memory("registering the session");
 	return 0;
 }
 
@@ -573,7 +573,7 @@ int session_begin(struct session **out, struct repository *repo,
 				store_path(repo->store));
 	struct session *session = calloc(1, sizeof(*session));
 	if (session == NULL)
-		return fail_errno(-ENOMEM, "registering the session");
+		return fail_no_memory("registering the session");
 	session->repo = repo;
 	session->stop = -1;
 	pthread_mutex_init(&session->mutex, NULL);

@@ -65,7 +65,7 @@ static int tell_damaged(struct restore_file *restore)
 {
 	size_t count = restore->range_count - restore->told, kept = 0;
 	if (restore->range_lost)
-		return fail_errno(-ENOMEM, "noting damaged ranges");
+		return fail_no_memory("noting damaged ranges");
 	if (count == 0)
 		return 0;
 	struct restore_range *all = restore->ranges + restore->told;
@@ -249,7 +249,7 @@ static int open_directory_of(const char *path, const char **leaf)
 {
 	CLEANUP_FREE char *directory = strdup(path);
 	if (directory == NULL)
-		return fail_errno(-ENOMEM, "restoring");
+		return fail_no_memory("restoring");
 	char *slash = strrchr(directory, '/');
 	*leaf = slash != NULL ? path + (slash - directory) + 1 : path;
 	if (slash != NULL)

@@ -61,7 +61,7 @@ int snapshot_writer_begin(struct snapshot_writer *writer,
 	if (options->bwlimit != 0) {
 		writer->throttle = throttle_new(options->bwlimit);
 		if (writer->throttle == NULL)
-			err = fail_errno(-ENOMEM, "starting");
+			err = fail_no_memory("starting");
 	}
 	if (err != 0)
 		return err;
@@ -76,7 +76,7 @@ int snapshot_writer_add_writer(struct snapshot_writer *writer, unsigned workers,
 	void *more = realloc(writer->more,
 			(writer->more_count + 1) * sizeof(*writer->more));
 	if (more == NULL)
-		return fail_errno(-ENOMEM, "starting");
+		return fail_no_memory("starting");
 	writer->more = more;
 	int err = new_writer(writer, workers, out);
 	if (err != 0)

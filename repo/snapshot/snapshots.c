@@ -86,7 +86,7 @@ int snapshot_list_load(struct repository *repo, const char *source,
 		return err;
 	out->items = calloc(names.count + 1, sizeof(*out->items));
 	if (out->items == NULL)
-		err = fail_errno(-ENOMEM, "listing snapshots");
+		err = fail_no_memory("listing snapshots");
 	for (size_t i = 0; err == 0 && i < names.count; i++) {
 		err = snapshot_object_load(repo, names.items[i],
 				&out->items[out->count]);

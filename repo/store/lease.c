@@ -94,7 +94,7 @@ int lease_acquire(struct store *store, const char *id, struct lease **out)
 		return err;
 	struct lease *lease = calloc(1, sizeof(*lease));
 	if (lease == NULL)
-		return fail_errno(-ENOMEM, "making a session");
+		return fail_no_memory("making a session");
 	lease->fd = -1;
 	memcpy(lease->leaf, store_last_component(name),
 			strlen(store_last_component(name)) + 1);
@@ -211,7 +211,7 @@ int lease_list(struct store *store, lease_list_fn *fn, void *ctx)
 		return store_fail(store, -errno, "list", "sessions");
 	if (d == NULL) {
 		close(directory);
-		return fail_errno(-ENOMEM, "listing the sessions");
+		return fail_no_memory("listing the sessions");
 	}
 	while (err == 0) {
 		errno = 0;

@@ -8,11 +8,6 @@
 
 #include "repo/base/error.h"
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "listing the repository");
-}
-
 int names_add(void *ctx, const char *name)
 {
 	struct names *names = ctx;
@@ -20,13 +15,13 @@ int names_add(void *ctx, const char *name)
 		size_t room = names->room ? 2 * names->room : 64;
 		char **more = realloc(names->items, room * sizeof(*more));
 		if (more == NULL)
-			return no_memory();
+			return fail_no_memory("listing the repository");
 		names->items = more;
 		names->room = room;
 	}
 	char *copy = strdup(name);
 	if (copy == NULL)
-		return no_memory();
+		return fail_no_memory("listing the repository");
 	names->items[names->count++] = copy;
 	return 0;
 }

@@ -7,6 +7,7 @@
  * renamed or mounted over meanwhile changes nothing. Descriptors of packs stay
  * open in a small cache; others are opened for each call.
  */
+#include "repo/base/bytes.h"
 #include "store_internal.h"
 
 #include <dirent.h>
@@ -568,8 +569,7 @@ int store_remove_temporaries(struct store *store, const char *owner)
 	struct temporary_visit v = { store, owner };
 	struct walk w = { store, visit_temporary, &v };
 	int err = 0;
-	for (size_t i = 0; err == 0 && i < sizeof(prefixes) / sizeof(*prefixes);
-			i++)
+	for (size_t i = 0; err == 0 && i < ARRAY_SIZE(prefixes); i++)
 		err = walk_directory(&w, prefixes[i], 2);
 	/* The repository's directory itself, not what is below it: the index is
 	 * not the store's. */

@@ -10,6 +10,7 @@
  *	4 fsync the directory that holds the repository
  * An error before the end takes back what was made.
  */
+#include "repo/base/bytes.h"
 #include "store_internal.h"
 
 #include <dirent.h>
@@ -27,7 +28,7 @@
 /* The shards come first in the order of making, and last of removing. */
 static const char *const kinds[] = { "packs", "keys", "snapshots", "sessions",
 	"condemned", "damaged", "pins", "retention" };
-#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+#define KINDS (ARRAY_SIZE(kinds))
 
 static void directory_name(char out[16], size_t n)
 {

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "repo/base/bytes.h"
 
 #define ROOM ((rlim_t)64 << 20)
 #define INPUT_MAX ((off_t)32 << 20)
@@ -55,7 +56,7 @@ static void tell_on_crash(void)
 		SIGILL };
 	struct sigaction action = { .sa_handler = told,
 		.sa_flags = (int)SA_RESETHAND };
-	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaction(signals[i], &action, NULL);
 }
 

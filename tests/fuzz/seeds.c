@@ -264,7 +264,7 @@ static void seed_plain(struct seeds *s, const char *name)
 static int note(void *ctx, const char *name)
 {
 	struct seeds *s = ctx;
-	if (s->count == sizeof(s->names) / sizeof(*s->names))
+	if (s->count == ARRAY_SIZE(s->names))
 		return 0;
 	s->names[s->count] = strdup(name);
 	return s->names[s->count++] != NULL ? 0 : -ENOMEM;

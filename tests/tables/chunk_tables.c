@@ -30,7 +30,7 @@
 #define MI (1024u * KI)
 static const uint32_t frame_sizes[] = { 0 /* one chunk */, 64 * KI, 128 * KI,
 	256 * KI, MI };
-#define FRAME_SIZES (sizeof(frame_sizes) / sizeof(frame_sizes[0]))
+#define FRAME_SIZES (ARRAY_SIZE(frame_sizes))
 enum { OWN = 1, F64 = 2, F128 = 4, F256 = 8, F1M = 16, ALL = 31 };
 
 static const struct row {
@@ -138,7 +138,7 @@ static void print_cutting(const struct corpus *c)
 	       " 64 KiB | 128 KiB | 256 KiB | 1 MiB | tree + index MB |\n"
 	       "|---|---|---|---|---|---|---|---|---|---|\n",
 			(double)corpus_data_bytes(c) / 1e6);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		print_row(c, &rows[i]);
 }
 
@@ -150,8 +150,7 @@ static void print_reads(const struct parts *sample)
 	       "|---|---|---|---|---|---|---|\n");
 	for (size_t f = 1; f < FRAME_SIZES; f++) {
 		double base = 0;
-		for (size_t b = 0; b < sizeof(blocks) / sizeof(blocks[0]);
-				b++) {
+		for (size_t b = 0; b < ARRAY_SIZE(blocks); b++) {
 			struct trial t = { .level = LEVEL,
 				.frame_size = frame_sizes[f],
 				.block = blocks[b] };

@@ -7,6 +7,7 @@
 #include <sodium.h>
 #include <stdio.h>
 
+#include "repo/base/bytes.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/repository/repository.h"
@@ -38,7 +39,7 @@ int main(int argc, char **argv)
 	}
 	seal_master(repo->seal, master);
 	print("master", master, sizeof(master));
-	for (unsigned i = 1; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (unsigned i = 1; i < ARRAY_SIZE(names); i++) {
 		size_t len = i == 4 ? 16 : sizeof(sub);
 		crypto_kdf_derive_from_key(sub, len, i, "amberfs1", master);
 		print(names[i], sub, len);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: buffers for frames hold what was asked for, are used
  * again, and few unused ones are kept. */
+#include "repo/base/bytes.h"
 #include "repo/pack/buffer_pool.h"
 
 #include <setjmp.h>
@@ -20,7 +21,7 @@ static void test_sizes(void **state)
 	struct buffer_pool *b = buffer_pool_new(64 * KIB_SIZE);
 	(void)state;
 	assert_non_null(b);
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		uint8_t *p = buffer_pool_take(b, sizes[i]);
 		assert_non_null(p);
 		assert_true(buffer_pool_capacity(sizes[i]) >= sizes[i]);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: pieces cover a span by the rules, however it was fed. */
+#include "repo/base/bytes.h"
 #include "repo/image/chunker.h"
 
 #include <setjmp.h>
@@ -150,7 +151,7 @@ static void test_almost_zero(void **state)
 	static const uint32_t places[] = { 0, 1, 15, 16, 17, 2048, 4095 };
 	uint8_t block[BLOCK_SIZE] = { 0 };
 	uint8_t m = BLOCK_PLAIN;
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 		block[places[i]] = 1;
 		chunker_scan(&usual, &m, block, sizeof(block));
 		assert_int_not_equal(m, BLOCK_ZERO);
@@ -209,7 +210,7 @@ static void test_short_last_block(void **state)
 	(void)state;
 	static const uint32_t lens[] = { 1, 4095, 4096, 4097, 16385, 262145,
 		1000001, SPAN_SIZE - 1 };
-	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(lens); i++) {
 		struct span *span = span_new(lens[i], 48 + i);
 		span->data[lens[i] - 1] = 1;
 		span_cut(span, &usual);

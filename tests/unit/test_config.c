@@ -173,7 +173,7 @@ static void test_bounds(void **state)
 	struct config c, back;
 	uint8_t bytes[CONFIG_SIZE];
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		make(bytes, &c, true);
 		put_le32(bytes + bad[i].at, bad[i].value);
 		assert_int_equal(config_decode(&back, bytes, CONFIG_SIZE),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: frames come back whole or in part, and nothing else. */
+#include "repo/base/bytes.h"
 #include "repo/pack/frame_codec.h"
 
 #include <errno.h>
@@ -95,7 +96,7 @@ static void test_round_trip(void **state)
 		FRAME_PLAIN_MAX };
 	struct frame_decoder *decoder = frame_codec_decoder_new();
 	assert_non_null(decoder);
-	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(lens); i++) {
 		for (int level = 1; level <= 19; level += 6) {
 			struct sample s = sample_new(lens[i], level, fill_text);
 			assert_true(lens[i] <= 100

@@ -205,7 +205,7 @@ static void test_round_trips(void **state)
 		3 * (uint64_t)SPAN_SIZE + 12345 };
 	struct fixture *f = *state;
 	srand(1);
-	for (size_t k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
+	for (size_t k = 0; k < ARRAY_SIZE(sizes); k++) {
 		struct memory m = make_memory(sizes[k]);
 		struct image_counts counts;
 		struct tree_root direct, streamed, blind;
@@ -419,7 +419,7 @@ static void test_full_nodes(void **state)
 	static const uint64_t spans[] = { 1, 255, 256, 257, 511, 512, 65279,
 		65280, 65281, 65535, 65536, 65537 };
 	struct fixture *f = *state;
-	for (size_t k = 0; k < 2 * sizeof(spans) / sizeof(spans[0]); k++) {
+	for (size_t k = 0; k < 2 * ARRAY_SIZE(spans); k++) {
 		uint64_t size = spans[k / 2] * SPAN_SIZE - k % 2 * 777, got;
 		struct huge h = { .places = { 0, 0, 0, 0, 0, 0, size / 2,
 						  size - 1 } };

@@ -2,6 +2,7 @@
 /* Goal of this test: the index finds what was added, and every kind of damage
  * to it, every foreign owner and every stuck process costs time alone. */
 #include "directory.h"
+#include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "repo/index/index_internal.h"
@@ -535,7 +536,7 @@ static void test_truncated_while_open(void **state)
 	(void)state;
 	store_packs(0, 16);
 	off_t cuts[] = { 0, 100, 4096, 8192, 20000, 40960, 90000 };
-	for (size_t i = 0; i < sizeof(cuts) / sizeof(*cuts); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cuts); i++) {
 		index_close(open_index());
 		assert_int_equal(run_apart(cut_while_open, &cuts[i], 60), 0);
 	}

@@ -2,6 +2,7 @@
 /* Goal of this test: a rotation keeps exactly the snapshots that were worked
  * out by hand, each by the rules worked out, also where clocks change and years
  * end. */
+#include "repo/base/bytes.h"
 #include "repo/base/units.h"
 #include "repo/snapshot/keep_policy.h"
 
@@ -310,7 +311,7 @@ static void test_periods(void **state)
 	setenv("TZ", BERLIN, 1);
 	tzset();
 	assert_int_equal(utc_parse(&time, "20261231T233000Z"), 0);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		assert_string_equal(keep_policy_period(out, cases[i].rule, time,
 						    false),
 				cases[i].berlin);

@@ -108,7 +108,7 @@ static void test_cost_is_bounded(void **state)
 	};
 	uint8_t bytes[KEYSLOT_SIZE];
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct keyslot slot = { .kind = KEYSLOT_PASSPHRASE,
 			.cost = bad[i] };
 		assert_int_equal(keyslot_make(bytes, &slot, repo_id, "x", 1,

@@ -4,6 +4,7 @@
 /* The program's file itself: it belongs to no library. Before cmocka, whose
  * macro fail() is not ours. */
 #include "fs/mount_options.c"
+#include "repo/base/bytes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -76,7 +77,7 @@ static void test_mistakes(void **state)
 	struct mount_options o;
 	(void)state;
 	mount_options_init(&o);
-	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
 		assert_int_equal(-EINVAL, parse(&o, lists[i]));
 	parse(&o, "cachesize=1M");
 	assert_non_null(strstr(error_text(-EINVAL), "cache_size"));

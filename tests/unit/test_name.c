@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: every name has exactly one escaped form, which comes back
  * as it was; components are cut safely; display shows nothing dangerous. */
+#include "repo/base/bytes.h"
 #include "repo/crypto/seal.h"
 #include "repo/format/name.h"
 
@@ -48,7 +49,7 @@ static void test_known(void **state)
 		{ "C:\\x", "C%3A%5Cx" },
 	};
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_escapes(cases[i][0], strlen(cases[i][0]), cases[i][1]);
 }
 
@@ -101,7 +102,7 @@ static void test_hostile_texts(void **state)
 		"%%", "%00", "a%00", "%41", "%2e", "a%2E", "a%2D", "a/b", "a b",
 		"%2g", "%~", "a%~0123", "\x80", "a\n", "%25%", "%+2", "% 2" };
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		errno = 0;
 		assert_null(name_unescape(bad[i], NULL));
 		assert_int_equal(errno, EINVAL);
@@ -172,7 +173,7 @@ static void test_display_fits(void **state)
 		"\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac",
 		"\xff\xff" };
 	(void)state;
-	for (size_t n = 0; n < sizeof(names) / sizeof(*names); n++)
+	for (size_t n = 0; n < ARRAY_SIZE(names); n++)
 		for (size_t size = 1; size < 24; size++) {
 			char *out = malloc(size); /* for the sanitizer */
 			name_display(out, size, names[n]);

@@ -80,7 +80,7 @@ static void assert_leaf_holds(const struct leaf *leaf)
 		for (uint32_t at = entry->offset; at < offset; at++)
 			used[at / CLUSTER_SIZE] = true;
 	}
-	for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(used); i++)
 		clusters += used[i];
 	assert_int_equal(offset, leaf->span_len);
 	assert_int_equal(data, leaf->data_bytes);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: command lines are read as promised in every spelling, and
  * each mistake ends with status 2 and a line that says what was meant. */
+#include "repo/base/bytes.h"
 #include "repo/base/options.h"
 
 #include <fcntl.h>
@@ -170,7 +171,7 @@ static void test_mistakes(void **state)
 	};
 	char text[4096];
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		int status = parse_apart(cases[i][0], text, sizeof(text));
 		if (strstr(text, cases[i][1]) == NULL)
 			print_message("%s: %s\n", cases[i][0], text);

@@ -296,7 +296,7 @@ static void check_parts(const struct opened *opened,
 		layout->l2 * CLUSTER_SIZE, layout->data * CLUSTER_SIZE,
 		opened->size };
 	assert_int_equal(layout->end * CLUSTER_SIZE, opened->size);
-	for (size_t k = 0; k < sizeof(edges) / sizeof(edges[0]); k++)
+	for (size_t k = 0; k < ARRAY_SIZE(edges); k++)
 		for (int around = -9; around <= 9; around++) {
 			uint64_t at = edges[k] + (uint64_t)around;
 			if (around < 0 && edges[k] == 0)
@@ -397,7 +397,7 @@ static void test_shapes(void **state)
 		40 * MIB + 513 };
 	struct fixture *f = *state;
 	srand(1);
-	for (size_t k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
+	for (size_t k = 0; k < ARRAY_SIZE(sizes); k++) {
 		struct disk hole = { .size = sizes[k] }, full = hole,
 			    first = hole, last = hole;
 		check_disk(f, &hole);

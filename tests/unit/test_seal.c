@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: boxes open only unchanged, at their place and with their
  * key, with and without encryption; ids, proofs and wrapped keys are right. */
+#include "repo/base/bytes.h"
 #include "repo/base/hex.h"
 #include "repo/crypto/seal.h"
 
@@ -63,7 +64,7 @@ static void test_round_trip(void **state)
 {
 	static const size_t lens[] = { 0, 1, 17, LEN, 262144 };
 	(void)state;
-	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(lens); i++) {
 		check_round_trip(true, lens[i]);
 		check_round_trip(false, lens[i]);
 	}
@@ -271,7 +272,7 @@ static void test_secret_memory(void **state)
 {
 	static const size_t lens[] = { 0, 1, 15, 16, 33, 5000 };
 	(void)state;
-	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(lens); i++) {
 		uint8_t *p = seal_secret_alloc(lens[i]);
 		assert_non_null(p);
 		assert_int_equal((uintptr_t)p % 16, 0);

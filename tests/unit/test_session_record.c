@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: a session's record comes back as it was, and what is not
  * one is refused. */
+#include "repo/base/bytes.h"
 #include "repo/format/session_record.h"
 
 #include <errno.h>
@@ -106,7 +107,7 @@ static void test_refusals(void **state)
 	(void)state;
 	assert_int_equal(parse(&r, valid), 0);
 	session_record_clear(&r);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		assert_int_equal(parse(&r, bad[i]), -EBADMSG);
 		assert_null(r.host);
 		assert_null(r.roots);

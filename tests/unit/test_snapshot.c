@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: a snapshot's JSON comes back as it was, unknown members
  * included; every bound is enforced with a text that names the member. */
+#include "repo/base/bytes.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
 #include "repo/format/snapshot.h"
@@ -317,7 +318,7 @@ static void test_bad_heads(void **state)
 		{ "files", "[null]" },
 	};
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		refuse(false, bad[i][0], bad[i][1]);
 }
 
@@ -363,7 +364,7 @@ static void test_bad_files(void **state)
 				"\"mtime_ns\":0,\"ctime_ns\":0}]" },
 	};
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		const char *key = bad[i][0];
 		char *text = changed(true, key, bad[i][1]);
 		struct snapshot *snap;
@@ -383,7 +384,7 @@ static void test_not_json(void **state)
 		"{\"source\":\"a\",\"source\":\"b\"}", "{\"a\":\"\\u0000\"}",
 		"{\"sequence\":99999999999999999999}", "{\"a\":\"\xff\"}" };
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_bad(bad[i], OBJECT);
 }
 
@@ -517,7 +518,7 @@ static void test_qcow2_names(void **state)
 		"vdc", ".raw", "x.raw.raw", "file.raw" };
 	struct snapshot *snap = snapshot_new();
 	(void)state;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		snapshot_add_file(snap)->name = strdup(names[i]);
 	snap->files[6].kind = FILE_IMAGE;
 	assert_qcow2(snap, "vda.qcow2", "vda.raw");

@@ -3,6 +3,7 @@
  * lists and deletes objects, cleans up after the dead, and tells them from the
  * living. */
 #include "directory.h"
+#include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "repo/store/store.h"
@@ -250,7 +251,7 @@ static void test_names(void **state)
 	void *data;
 	size_t len;
 	int n = 0;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		assert_int_equal(store_put(f->s, bad[i], "x", 1, false),
 				-EINVAL);
 		assert_int_equal(store_get(f->s, bad[i], &data, &len, 9),

@@ -224,7 +224,7 @@ static void test_each_rule(void **state)
 	assert_int_equal(decode_one(one, ONE_END), 0);
 	assert_int_equal(decode_one(one, ONE_END + 1), -EBADMSG);
 	assert_int_equal(decode_one(one, PACK_SIZE_MAX + 1), -EBADMSG);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		make_one(one);
 		put_le32(one + bad[i].at, bad[i].value);
 		assert_int_equal(decode_one(one, ONE_END), -EBADMSG);

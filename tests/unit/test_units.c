@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: sizes, durations and times are written as promised, and
  * reading them accepts all of that and nothing that overflows. */
+#include "repo/base/bytes.h"
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include "repo/base/units.h"
 
@@ -37,7 +38,7 @@ static void test_size_format(void **state)
 	};
 	char out[SIZE_TEXT_MAX];
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_string_equal(size_format(out, cases[i].bytes),
 				cases[i].text);
 }
@@ -70,12 +71,12 @@ static void test_age(void **state)
 	char out[SIZE_TEXT_MAX];
 	int64_t got = -1;
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		assert_int_equal(age_parse(&got, cases[i].text), 0);
 		assert_int_equal(got, cases[i].seconds);
 		assert_string_equal(age_format(out, got), cases[i].shown);
 	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(age_parse(&got, bad[i]), -EINVAL);
 	assert_string_equal(age_format(out, -5), "0 s");
 	assert_string_equal(age_format(out, INT64_MAX),
@@ -107,7 +108,7 @@ static void test_size_parse(void **state)
 		{ "16383P", (uint64_t)16383 << 50 },
 	};
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		uint64_t bytes = 1;
 		assert_int_equal(size_parse(&bytes, cases[i].text), 0);
 		assert_int_equal(bytes, cases[i].bytes);
@@ -122,7 +123,7 @@ static void test_size_parse_refuses(void **state)
 		"17179869184G", "99999999999999999999999999999999M",
 		"1\xc3\xa4", "1KiBs" };
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		uint64_t bytes = 77;
 		error_clear();
 		assert_int_equal(size_parse(&bytes, bad[i]), -EINVAL);
@@ -149,7 +150,7 @@ static void test_duration_format(void **state)
 	};
 	char out[SIZE_TEXT_MAX];
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_string_equal(duration_format(out, cases[i].seconds),
 				cases[i].text);
 	assert_string_equal(duration_format(out, NAN), "0.0 s");
@@ -171,7 +172,7 @@ static void test_utc(void **state)
 	int64_t back;
 	(void)state;
 	setenv("TZ", "Asia/Tokyo", 1);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		assert_string_equal(utc_format(out, cases[i].second),
 				cases[i].text);
 		assert_int_equal(utc_parse(&back, cases[i].text), 0);
@@ -190,7 +191,7 @@ static void test_utc_parse_refuses(void **state)
 		"20260001T000000Z", "20261100T000000Z", "-0261123T040000Z" };
 	int64_t second = 5;
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(utc_parse(&second, bad[i]), -EINVAL);
 	assert_int_equal(second, 5);
 }

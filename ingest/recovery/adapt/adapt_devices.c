@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "adapt_tree.h"
+#include "repo/base/bytes.h"
 
 typedef void handler(struct adapt *a, xmlNode *n);
 
@@ -332,7 +333,7 @@ static void unknown(struct adapt *adapt, xmlNode *n)
 
 static handler *find(const xmlNode *n)
 {
-	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++)
 		if (domain_doc_is(n, handlers[i].name))
 			return handlers[i].handle;
 	return unknown;

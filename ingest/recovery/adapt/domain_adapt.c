@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "adapt_tree.h"
+#include "repo/base/bytes.h"
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
 
@@ -288,8 +289,7 @@ static int check_options(const struct adapt_options *options)
 	const char *const texts[] = { options->name, options->console_file,
 		options->nvram, options->kernel, options->initrd };
 	int err = 0;
-	for (unsigned i = 0; err == 0 && i < sizeof(texts) / sizeof(*texts);
-			i++)
+	for (unsigned i = 0; err == 0 && i < ARRAY_SIZE(texts); i++)
 		err = check_text(texts[i]);
 	for (unsigned i = 0; err == 0 && i < options->disk_count; i++) {
 		err = check_text(options->disks[i].path);

@@ -46,7 +46,7 @@ static int open_newborn(struct boot *boot, const char *name)
 			    boot->place.directory)
 			< 0) {
 		begun = NULL;
-		return fail_errno(-ENOMEM, "booting");
+		return fail_no_memory("booting");
 	}
 	unlink(begun);
 	rmdir(boot->place.mount);
@@ -59,7 +59,7 @@ int boot_open(struct boot *boot, const char *name)
 {
 	CLEANUP_FREE char *directory = boot_root_directory(boot->dir, name);
 	if (directory == NULL)
-		return fail_errno(-ENOMEM, "booting");
+		return fail_no_memory("booting");
 	if (access(directory, F_OK) < 0)
 		return no_place(boot, name);
 	int err = boot_directory_open(&boot->place, directory, NULL);

@@ -39,11 +39,6 @@ struct begin {
 	bool started;
 };
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "booting");
-}
-
 /* --- 1: checks --- */
 
 static char *choose_name(const struct begin *begin)
@@ -73,14 +68,14 @@ static int fill_state(struct begin *begin, const char *repository)
 	if (state->name == NULL || state->repository == NULL
 			|| state->snapshot == NULL || state->id == NULL
 			|| state->uri == NULL)
-		return no_memory();
+		return fail_no_memory("booting");
 	for (uint32_t i = 0; i < begin->snap->file_count; i++) {
 		const struct snapshot_file *file = &begin->snap->files[i];
 		if (file->kind == FILE_DISK && file->target != NULL
 				&& boot_state_add_disk(state, file->target,
 						   file->name)
 						< 0)
-			return no_memory();
+			return fail_no_memory("booting");
 	}
 	return 0;
 }
@@ -139,7 +134,7 @@ static int open_all(struct begin *begin, const char *repository,
 	directory = boot_root_directory(boot->dir, boot->state.name);
 	err = directory != NULL ? boot_directory_open(&boot->place, directory,
 			      boot->connection)
-				: no_memory();
+				: fail_no_memory("booting");
 	if (err != 0)
 		return err;
 	boot_root_check_way(boot->dir, boot->place.uid, boot->place.gid);

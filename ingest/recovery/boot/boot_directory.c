@@ -35,7 +35,7 @@ int boot_directory_open(struct boot_directory *dir, const char *directory,
 	*dir = (struct boot_directory){ .directory = NULL };
 	CLEANUP_FREE char *above = strdup(directory);
 	if (above == NULL)
-		return fail_errno(-ENOMEM, "booting");
+		return fail_no_memory("booting");
 	size_t len = strlen(above);
 	while (len > 1 && above[len - 1] == '/')
 		above[--len] = '\0';
@@ -56,7 +56,7 @@ int boot_directory_open(struct boot_directory *dir, const char *directory,
 					   dir->directory)
 					< 0) {
 		boot_directory_close(dir);
-		return fail_errno(-ENOMEM, "booting");
+		return fail_no_memory("booting");
 	}
 	int err = qemu_user(conn, &dir->uid, &dir->gid);
 	if (err < 0)
@@ -110,7 +110,7 @@ static int sync_directory_above(const char *path)
 {
 	CLEANUP_FREE char *above = strdup(path);
 	if (above == NULL)
-		return fail_errno(-ENOMEM, "booting");
+		return fail_no_memory("booting");
 	char *slash = strrchr(above, '/');
 	slash[slash == above ? 1 : 0] = '\0';
 	return sync_directory(above);
@@ -199,12 +199,12 @@ static int new_file_begin(struct new_file *file,
 {
 	if (asprintf(&file->path, "%s/%s", dir->directory, name) < 0) {
 		file->path = NULL;
-		return fail_errno(-ENOMEM, "booting");
+		return fail_no_memory("booting");
 	}
 	if (asprintf(&file->temporary, "%s/.%s.new", dir->directory, name)
 			< 0) {
 		file->temporary = NULL;
-		return fail_errno(-ENOMEM, "booting");
+		return fail_no_memory("booting");
 	}
 	if (unlink(file->temporary) < 0 && errno != ENOENT)
 		return fail_errno(-errno, "removing %s", file->temporary);
@@ -259,7 +259,7 @@ int boot_directory_overlay(struct boot_directory *dir,
 	/* qemu sees whole sectors. */
 	uint64_t size = (file->size + SECTOR - 1) / SECTOR * SECTOR;
 	if (backing == NULL || wanted == NULL)
-		return fail_errno(-ENOMEM, "making an overlay");
+		return fail_no_memory("making an overlay");
 	int err = new_file_begin(&f, dir, strrchr(wanted, '/') + 1);
 	if (err == 0)
 		err = create_overlay(f.temporary, backing, size);

@@ -17,11 +17,6 @@
 
 #define DEFINITION "domain.xml"
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "booting");
-}
-
 static bool is_disk(const struct snapshot_file *file)
 {
 	return file->kind == FILE_DISK && file->target != NULL;
@@ -88,8 +83,9 @@ static int make_overlay(struct boot_files *files,
 				boot_directory_file(files->place, files->snap,
 						file)) };
 	files->adapt.disk_count++;
-	return disk->path != NULL && disk->backing_path != NULL ? 0
-								: no_memory();
+	return disk->path != NULL && disk->backing_path != NULL
+			? 0
+			: fail_no_memory("booting");
 }
 
 static int copy_file(struct boot_files *files, const struct snapshot_file *file,
@@ -101,7 +97,7 @@ static int copy_file(struct boot_files *files, const struct snapshot_file *file,
 	if (err < 0)
 		return err;
 	*path = keep(files, made);
-	return *path != NULL ? 0 : no_memory();
+	return *path != NULL ? 0 : fail_no_memory("booting");
 }
 
 static bool was_at(const struct snapshot_file *file, const char *path)
@@ -140,7 +136,7 @@ static int read_definition(struct boot_files *files)
 	CLEANUP_FREE char *path =
 			boot_directory_file(files->place, files->snap, file);
 	if (path == NULL)
-		return no_memory();
+		return fail_no_memory("booting");
 	if (file->size > DOMAIN_DOC_MAX)
 		return fail(-EBADMSG, "%s is too large", path);
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -148,7 +144,7 @@ static int read_definition(struct boot_files *files)
 		return fail_errno(-errno, "opening %s", path);
 	files->xml = malloc(file->size + 1);
 	if (files->xml == NULL)
-		return no_memory();
+		return fail_no_memory("booting");
 	for (uint64_t at = 0; at < file->size;) {
 		ssize_t n = pread(fd, files->xml + at, file->size - at,
 				(off_t)at);
@@ -171,7 +167,7 @@ int boot_files_make(struct boot_files *files)
 			sizeof(*files->disks));
 	files->adapt.disks = files->disks;
 	if (err == 0 && files->disks == NULL)
-		err = no_memory();
+		err = fail_no_memory("booting");
 	for (uint32_t i = 0; err == 0 && i < files->snap->file_count; i++)
 		err = make_file(files, parsed, &files->snap->files[i]);
 	domain_xml_free(parsed);

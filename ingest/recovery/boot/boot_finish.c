@@ -254,7 +254,7 @@ static int make_whole(struct finish *finish, const struct boot_disk *disk,
 			    boot->state.snapshot, disk->file)
 			< 0) {
 		backing = NULL;
-		return fail_errno(-ENOMEM, "finishing");
+		return fail_no_memory("finishing");
 	}
 	int err = boot_mount_active(&boot->place);
 	if (err <= 0)
@@ -284,7 +284,7 @@ static int finish_overlay(struct finish *finish, const struct boot_disk *disk)
 		.uid = finish->boot->place.uid,
 		.gid = finish->boot->place.gid };
 	if (path == NULL)
-		return fail_errno(-ENOMEM, "finishing");
+		return fail_no_memory("finishing");
 	if (access(path, F_OK) < 0 && errno == ENOENT) {
 		report_warning("%s is not there any more", path);
 		return 0;
@@ -368,7 +368,7 @@ static int remove_state(struct boot *boot)
 	if (asprintf(&state, "%s/" BOOT_STATE_NAME, boot->place.directory)
 			< 0) {
 		state = NULL;
-		return fail_errno(-ENOMEM, "finishing");
+		return fail_no_memory("finishing");
 	}
 	if (rmdir(boot->place.mount) < 0 && errno != ENOENT)
 		return fail_errno(-errno, "removing %s", boot->place.mount);

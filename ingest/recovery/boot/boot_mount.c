@@ -138,7 +138,7 @@ static int spawn(struct command *command, int passphrase, pid_t *pid)
 {
 	posix_spawn_file_actions_t files;
 	if (posix_spawn_file_actions_init(&files) != 0)
-		return fail_errno(-ENOMEM, "starting the mount");
+		return fail_no_memory("starting the mount");
 	/* Our output is for results. */
 	int err = posix_spawn_file_actions_addopen(&files, STDOUT_FILENO,
 			"/dev/null", O_WRONLY, 0);
@@ -220,7 +220,7 @@ static int unmount_as_user(const char *path)
 	pid_t pid = 0;
 	int status = 0;
 	if (target == NULL)
-		return fail_errno(-ENOMEM, "unmounting");
+		return fail_no_memory("unmounting");
 	int err = posix_spawnp(&pid, program, NULL, NULL, argv, environ);
 	if (err != 0)
 		return fail_errno(-err, "starting fusermount3");

@@ -25,7 +25,7 @@ int boot_pin(struct boot *boot, struct repository *repo, const char *object)
 	CLEANUP_FREE char *note = NULL;
 	if (asprintf(&note, NOTE "%s", boot->state.name) < 0) {
 		note = NULL;
-		return fail_errno(-ENOMEM, "pinning the snapshot");
+		return fail_no_memory("pinning the snapshot");
 	}
 	/* Nobody leaves meanwhile, who would take the pin along. */
 	CLEANUP_FD int lock = boot_root_lock(boot->dir, true);

@@ -23,11 +23,6 @@
 #define USUAL_AT_HOME "/.local/share/amberfs/boot"
 #define MODE 0711
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "booting");
-}
-
 static char *usual_dir(void)
 {
 	const char *home = getenv("HOME");
@@ -41,7 +36,7 @@ int boot_root_find(const char *path, char **out)
 {
 	CLEANUP_FREE char *wanted = path != NULL ? strdup(path) : usual_dir();
 	if (wanted == NULL)
-		return no_memory();
+		return fail_no_memory("booting");
 	*out = realpath(wanted, NULL);
 	if (*out == NULL && errno == ENOENT)
 		*out = take_ptr(wanted);
@@ -112,7 +107,7 @@ int boot_root_prepare(const char *dir)
 	struct statfs fs;
 	CLEANUP_FREE char *path = strdup(dir);
 	if (path == NULL)
-		return no_memory();
+		return fail_no_memory("booting");
 	int err = make_directories(path);
 	if (err < 0)
 		return err;
@@ -188,7 +183,7 @@ int boot_root_each(const char *dir, boot_root_fn *fn, void *ctx)
 						   list[i]->d_name)
 						< 0) {
 			directory = NULL;
-			err = no_memory();
+			err = fail_no_memory("booting");
 		}
 		if (err == 0)
 			err = visit(directory, fn, ctx);

@@ -132,7 +132,7 @@ int boot_state_load(struct boot_state *out, const char *directory)
 	*out = (struct boot_state){ .name = NULL };
 	if (asprintf(&path, "%s/" BOOT_STATE_NAME, directory) < 0) {
 		path = NULL;
-		return fail_errno(-ENOMEM, "booting");
+		return fail_no_memory("booting");
 	}
 	int err = read_text(path, &text, &len);
 	if (err == 0)
@@ -175,7 +175,7 @@ int boot_state_save(const struct boot_state *state, const char *directory)
 	if (asprintf(&temporary, "%s/.%s.new", directory, BOOT_STATE_NAME) < 0)
 		temporary = NULL;
 	if (path == NULL || temporary == NULL)
-		return fail_errno(-ENOMEM, "booting");
+		return fail_no_memory("booting");
 	int err = write_text(temporary, text);
 	if (err < 0)
 		return err;

@@ -35,7 +35,7 @@ static int add_note(char **notes, const char *file, const char *why)
 					    : "",
 			    file, why)
 			< 0)
-		return fail_errno(-ENOMEM, "restoring the TPM");
+		return fail_no_memory("restoring the TPM");
 	free(*notes);
 	*notes = more;
 	return 0;
@@ -121,7 +121,7 @@ static int place_one(struct domain_facts *facts,
 			? with_uuid(was, snap->uuid, facts->uuid)
 			: NULL;
 	if (from == NULL)
-		return fail_errno(-ENOMEM, "restoring the TPM");
+		return fail_no_memory("restoring the TPM");
 	if (to == NULL || file->size >= STATE_MAX)
 		return add_note(notes, file->name,
 				"where libvirt keeps the state "

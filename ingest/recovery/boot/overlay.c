@@ -30,11 +30,6 @@
 #define LOCK_SECONDS 30.0
 #define LOCK_PAUSE_NS 200000000L
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "running qemu-img");
-}
-
 /* --- qemu-img, as the right user --- */
 
 struct command {
@@ -74,7 +69,7 @@ static int command_make(struct command *command, const struct overlay *overlay,
 	add(command, words);
 	for (int i = 0; i < command->argc; i++)
 		if (command->argv[i] == NULL)
-			return no_memory();
+			return fail_no_memory("running qemu-img");
 	return 0;
 }
 

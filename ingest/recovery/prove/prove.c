@@ -101,7 +101,7 @@ static int add(struct prove_command *command, struct snapshot *snap)
 				sizeof(*more));
 		if (more == NULL) {
 			snapshot_free(snap);
-			return fail_errno(-ENOMEM, "listing snapshots");
+			return fail_no_memory("listing snapshots");
 		}
 		command->snaps = more;
 	}
@@ -187,7 +187,7 @@ static int add_row(struct prove_command *command, const struct snapshot *snap,
 	if (row != NULL && result->console != NULL)
 		json_object_set(row, "console", result->console);
 	if (row == NULL || json_array_append_new(command->rows, row) < 0)
-		return fail_errno(-ENOMEM, "reporting");
+		return fail_no_memory("reporting");
 	return 0;
 }
 

@@ -72,7 +72,7 @@ static int make_console(struct prove_directory *dir, char **console)
 	int err = 0;
 	if (asprintf(&path, "%s/" CONSOLE, dir->place.directory) < 0) {
 		path = NULL;
-		return fail_errno(-ENOMEM, "proving");
+		return fail_no_memory("proving");
 	}
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -91,7 +91,7 @@ static int name_directory(char **path, const char *dir)
 		return fail_errno(-errno, "getrandom");
 	if (asprintf(path, "%s/" PREFIX "%08" PRIx32, dir, random) < 0) {
 		*path = NULL;
-		return fail_errno(-ENOMEM, "proving");
+		return fail_no_memory("proving");
 	}
 	return 0;
 }
@@ -190,7 +190,7 @@ static int sweep_one(const char *dir, const char *name, struct connection *conn)
 	int err = 0;
 	if (asprintf(&path, "%s/%s", dir, name) < 0) {
 		path = NULL;
-		return fail_errno(-ENOMEM, "looking for leftovers");
+		return fail_no_memory("looking for leftovers");
 	}
 	lock = lock_dead(path);
 	if (lock < 0)

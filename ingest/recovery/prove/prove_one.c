@@ -44,11 +44,6 @@ struct proof {
 	unsigned waiting; /* SIGN_BIT()s that may still come */
 };
 
-static int out_of_memory(void)
-{
-	return fail_errno(-ENOMEM, "proving");
-}
-
 /* --- signs --- */
 
 static bool agent_answers(struct proof *proof)
@@ -175,7 +170,7 @@ static int save_picture(struct proof *proof)
 	const char *name = proof->snap->object + strlen("snapshots/");
 	char *path = NULL;
 	if (asprintf(&path, "%s/%s.png", proof->o->picture_dir, name) < 0)
-		return out_of_memory();
+		return fail_no_memory("proving");
 	/* SOURCE/TIME: one directory holds all. */
 	*strrchr(path, '/') = '-';
 	proof->out->picture = path;
@@ -285,7 +280,7 @@ int prove_one(struct prove_result *out, const struct prove_options *options,
 	int err = 0;
 	*out = (struct prove_result){ .up = false };
 	if (console == NULL)
-		return out_of_memory();
+		return fail_no_memory("proving");
 	console->fd = -1;
 	err = prove(&p);
 	prove_screen_clear(&p.picture);
@@ -293,7 +288,7 @@ int prove_one(struct prove_result *out, const struct prove_options *options,
 		return err;
 	out->up = false;
 	out->why = strdup(error_text(err));
-	return out->why != NULL ? 0 : out_of_memory();
+	return out->why != NULL ? 0 : fail_no_memory("proving");
 }
 
 void prove_one_result_clear(struct prove_result *result)

@@ -51,11 +51,6 @@ struct command {
 
 /* --- what is restored --- */
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "restoring");
-}
-
 static int read_definition(struct command *command, struct domain_xml **parsed)
 {
 	const struct snapshot_file *file =
@@ -70,7 +65,7 @@ static int read_definition(struct command *command, struct domain_xml **parsed)
 		return fail(-EBADMSG, "%s is too large", file->name);
 	command->xml = malloc(file->size + 1);
 	if (command->xml == NULL)
-		return no_memory();
+		return fail_no_memory("restoring");
 	int err = image_open(&image, command->restore.reader, &file->root,
 			file->size);
 	ssize_t n = err < 0 ? err
@@ -113,7 +108,7 @@ static int find_xml_path(struct command *command)
 	CLEANUP_FREE char *escaped = name_escape(command->plan.name,
 			strlen(command->plan.name));
 	if (escaped == NULL)
-		return no_memory();
+		return fail_no_memory("restoring");
 	name_component(component, escaped);
 	for (unsigned i = 1; i < command->plan.count
 			&& item->file->kind != FILE_DISK;
@@ -129,7 +124,7 @@ static int find_xml_path(struct command *command)
 			: asprintf(&command->xml_path, "%s.xml", component);
 	if (n < 0) {
 		command->xml_path = NULL;
-		return no_memory();
+		return fail_no_memory("restoring");
 	}
 	if (!command->restore.force && access(command->xml_path, F_OK) == 0)
 		return fail(-EEXIST, "%s exists; --force replaces it",
@@ -256,7 +251,7 @@ static int adapt(struct command *command)
 				&& boot_tpm_stored(command->snap),
 		.disks = disks };
 	if (disks == NULL)
-		return no_memory();
+		return fail_no_memory("restoring");
 	for (unsigned i = 0; i < plan->count; i++) {
 		const struct restore_item *item = &plan->items[i];
 		if (item->file->kind != FILE_DISK)

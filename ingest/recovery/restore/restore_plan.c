@@ -14,11 +14,6 @@
 #include "repo/base/printable.h"
 #include "repo/format/name.h"
 
-static int no_memory(void)
-{
-	return fail_errno(-ENOMEM, "restoring");
-}
-
 void restore_plan_clear(struct restore_plan *plan)
 {
 	for (unsigned i = 0; i < plan->count; i++)
@@ -50,7 +45,7 @@ static int find_wish(const struct restore_plan_options *options,
 				end = (size_t)(comma - text);
 			}
 		*path = strndup(text, end);
-		return *path != NULL ? 0 : no_memory();
+		return *path != NULL ? 0 : fail_no_memory("restoring");
 	}
 	return 0;
 }
@@ -91,7 +86,7 @@ static int make_absolute(char **path)
 		return 0;
 	CLEANUP_FREE char *here = getcwd(NULL, 0);
 	if (here == NULL || asprintf(&whole, "%s/%s", here, *path) < 0)
-		return no_memory();
+		return fail_no_memory("restoring");
 	free(*path);
 	*path = whole;
 	return 0;
@@ -156,7 +151,7 @@ static int add_disk(struct restore_plan *plan, const struct snapshot_file *file,
 	struct restore_item *item =
 			add(plan, file, path != NULL ? path : source_of(file));
 	if (item == NULL)
-		return no_memory();
+		return fail_no_memory("restoring");
 	err = choose_format(&item->format, format, file->target);
 	return err < 0 ? err : make_absolute(&item->path);
 }
@@ -185,7 +180,7 @@ static int add_nvram(struct restore_plan *plan,
 	}
 	struct restore_item *item = add(plan, file, path);
 	if (item == NULL)
-		return no_memory();
+		return fail_no_memory("restoring");
 	return 0;
 }
 
@@ -205,7 +200,7 @@ static int add_file(struct restore_plan *plan, const struct snapshot_file *file,
 		return 0;
 	item = add(plan, file, source_of(file));
 	if (item == NULL)
-		return no_memory();
+		return fail_no_memory("restoring");
 	item->if_missing = file->kind == FILE_BOOT;
 	item->optional = file->kind == FILE_TPM;
 	return 0;
@@ -260,7 +255,7 @@ static int settle(struct restore_plan *plan, struct restore_item *item,
 			< 0)
 		item->path = NULL;
 	if (item->path == NULL)
-		return no_memory();
+		return fail_no_memory("restoring");
 	if (item->file->kind == FILE_NVRAM)
 		plan->nvram = item->path;
 	else if (!stays && xml->kernel != NULL && strcmp(was, xml->kernel) == 0)
@@ -319,7 +314,7 @@ int restore_plan_make(struct restore_plan *plan, const struct snapshot *snap,
 	*plan = (struct restore_plan){ .snap = snap };
 	plan->name = strdup(options->name != NULL ? options->name : xml->name);
 	plan->same_identity = options->name == NULL || options->same_identity;
-	int err = plan->name != NULL ? 0 : no_memory();
+	int err = plan->name != NULL ? 0 : fail_no_memory("restoring");
 	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++)
 		err = add_file(plan, &snap->files[i], options);
 	if (err < 0)
