@@ -14,6 +14,7 @@ wrong() {
 }
 
 # What stands in backticks, one a line, outside of blocks of commands.
+# shellcheck disable=SC2016 # backticks are meant
 quoted() {
   awk '/^ *```/ { block = !block; next } !block' "$1" | tr '\n' ' ' |
     grep -oE '`[^`]+`' | tr -d '`' | sort -u
@@ -45,6 +46,7 @@ for document in "${documents[@]}"; do
 done
 
 # The map: rows that begin with a directory.
+# shellcheck disable=SC2016
 sed -nE 's/^\| `([a-z_/]+)\/` \|.*/\1/p' HACKING.md >"$T/map"
 find repo ingest fs tests scripts -name '*.[chs]*' -printf '%h\n' | sort -u |
   while read -r directory; do
