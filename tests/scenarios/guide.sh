@@ -64,8 +64,8 @@ find repo ingest -mindepth 2 -name '*.[ch]' -print0 |
   sed -E 's,/[^/:]*:[^"]*", ,; s,/$,,' | sort -u |
   while read -r from to; do
     [ "$from" != "$to" ] || continue
-    below=$(grep -nxF "$from" "$T/map" | cut -d: -f1)
-    above=$(grep -nxF "$to" "$T/map" | cut -d: -f1)
+    below=$(grep -nxF "$from" "$T/map" | cut -d: -f1 || true)
+    above=$(grep -nxF "$to" "$T/map" | cut -d: -f1 || true)
     [ "${above:-0}" -lt "${below:-0}" ] || echo "$from includes $to"
   done >"$T/upward"
 [ ! -s "$T/upward" ] ||
