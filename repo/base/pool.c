@@ -26,11 +26,12 @@ struct pool {
 	pthread_cond_t work; /* something was queued, or the end came */
 	pthread_cond_t room; /* a place in the ring became free */
 	pthread_cond_t idle; /* nothing queued or running */
-	/* protected by mutex: */
-	struct queued *ring;
-	unsigned size, first, count;
-	unsigned running;
-	bool ending;
+	struct queued *ring GUARDED_BY(mutex);
+	unsigned size GUARDED_BY(mutex);
+	unsigned first GUARDED_BY(mutex);
+	unsigned count GUARDED_BY(mutex);
+	unsigned running GUARDED_BY(mutex);
+	bool ending GUARDED_BY(mutex);
 	/* set up once */
 	pthread_t *threads;
 	unsigned thread_count;
@@ -110,6 +111,7 @@ void pool_free(struct pool *pool)
 	pthread_mutex_unlock(&pool->mutex);
 	for (unsigned i = 0; i < pool->thread_count; i++)
 		pthread_join(pool->threads[i], NULL);
+	not_shared(&pool->mutex);
 	pthread_cond_destroy(&pool->idle);
 	pthread_cond_destroy(&pool->room);
 	pthread_cond_destroy(&pool->work);
@@ -119,8 +121,9 @@ void pool_free(struct pool *pool)
 	free(pool);
 }
 
-/* The mutex is held and there is room. */
+/* There is room. */
 static void enqueue(struct pool *pool, pool_job *job, void *arg)
+		REQUIRES(pool->mutex)
 {
 	pool->ring[(pool->first + pool->count) % pool->size] =
 			(struct queued){ job, arg };

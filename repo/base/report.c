@@ -35,7 +35,7 @@ static struct {
 } setup = { .program = "amberfs" };
 
 static pthread_mutex_t voice = PTHREAD_MUTEX_INITIALIZER;
-static bool bar_drawn; /* protected by voice */
+static bool bar_drawn GUARDED_BY(voice);
 
 struct sample {
 	double when;
@@ -44,7 +44,7 @@ struct sample {
 
 static pthread_mutex_t life = PTHREAD_MUTEX_INITIALIZER;
 static struct {
-	bool running; /* protected by life */
+	bool running GUARDED_BY(life);
 	pthread_t thread;
 	/* set before the thread starts, then its own */
 	char what[WHAT_MAX];
@@ -55,7 +55,7 @@ static struct {
 	/* the end: */
 	pthread_mutex_t mutex;
 	pthread_cond_t cond;
-	bool stop; /* protected by mutex */
+	bool stop GUARDED_BY(mutex);
 } bar = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
 /* --- messages --- */
@@ -101,8 +101,7 @@ bool report_json(void)
 	return setup.options.json;
 }
 
-/* Voice is held. */
-static void erase_bar(void)
+static void erase_bar(void) REQUIRES(voice)
 {
 	if (bar_drawn)
 		fputs(ERASE, stderr);
@@ -348,6 +347,7 @@ static void *bar_thread(void *arg)
 }
 
 static void bar_start(const char *what, progress_source *source, void *ctx)
+		REQUIRES(life)
 {
 	pthread_condattr_t attr;
 	sigset_t all, before;
@@ -358,6 +358,7 @@ static void bar_start(const char *what, progress_source *source, void *ctx)
 	bar.source = source;
 	bar.ctx = ctx;
 	bar.sample_count = 0;
+	not_shared(&bar.mutex); /* its thread is not running */
 	bar.stop = false;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -371,7 +372,7 @@ static void bar_start(const char *what, progress_source *source, void *ctx)
 		pthread_cond_destroy(&bar.cond);
 }
 
-static void bar_end(void)
+static void bar_end(void) REQUIRES(life)
 {
 	if (!bar.running)
 		return;

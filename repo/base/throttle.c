@@ -20,7 +20,7 @@ struct throttle {
 	double rate; /* bytes per second */
 	uint64_t piece;
 	pthread_mutex_t mutex;
-	double reserved; /* monotonic seconds; protected by mutex */
+	double reserved GUARDED_BY(mutex); /* monotonic seconds */
 };
 
 struct throttle *throttle_new(uint64_t rate)
