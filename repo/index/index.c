@@ -82,18 +82,19 @@ static void swap_env(struct index *index, struct index_env *env)
 	index_env_close(old);
 }
 
-static void load_filter(struct index *index)
+static void load_filter(struct index *index) REQUIRES(index->work)
 {
 	struct index_env_numbers n;
 	struct index_filter *filter = NULL;
 	if (index_with_env(index, numbers_call, &n) == 0)
 		filter = index_filter_open(index->dir,
-				index_env_nonce(index->env), n.generation);
+				index_env_nonce(index_current_env(index)),
+				n.generation);
 	swap_filter(index, filter);
 }
 
 /* Opens the environment without changing anything. */
-static int open_env(struct index *index)
+static int open_env(struct index *index) REQUIRES(index->work)
 {
 	struct index_env *env;
 	int err = index_env_open(&env, index->dir, &index->identity);
@@ -106,6 +107,7 @@ static int open_env(struct index *index)
 
 /* The same with the lock: what is damaged, foreign or missing is made anew. */
 static int open_or_make_env(struct index *index, int lock_fd)
+		REQUIRES(index->work)
 {
 	int err = index->damaged ? -EBADMSG : open_env(index);
 	if (err != -EBADMSG && err != -ENOENT)
@@ -118,18 +120,18 @@ static int open_or_make_env(struct index *index, int lock_fd)
 	return err < 0 ? err : open_env(index);
 }
 
-static int lock_and_open(struct index *index, unsigned ms)
+static int lock_and_open(struct index *index, unsigned ms) REQUIRES(index->work)
 {
 	CLEANUP_FD int lock = -1;
 	int err = index_place_lock(&lock, index->dir, ms);
 	return err < 0 ? err : open_or_make_env(index, lock);
 }
 
-int index_make_ready(struct index *index)
+int index_make_ready(struct index *index) REQUIRES(index->work)
 {
-	if (index->env != NULL) {
-		bool broken = index_env_broken(index->env);
-		bool current = index_env_current(index->env);
+	if (index_current_env(index) != NULL) {
+		bool broken = index_env_broken(index_current_env(index));
+		bool current = index_env_current(index_current_env(index));
 		if (current && !broken)
 			return 0;
 		if (current)
@@ -142,7 +144,7 @@ int index_make_ready(struct index *index)
 
 /* Whoever holds the lock for long, a look at the index must not wait for him
  * if it is in order. */
-static void open_first(struct index *index)
+static void open_first(struct index *index) REQUIRES(index->work)
 {
 	unsigned ms = (unsigned)min_u64(index_tuning.lock_ms, OPEN_LOCK_MS);
 	if (lock_and_open(index, ms) != -EAGAIN)
@@ -185,7 +187,7 @@ int index_open(struct index **out, struct store *store, const uint8_t *repo_id,
 	return 0;
 }
 
-static void drop_waiting(struct index *index)
+static void drop_waiting(struct index *index) REQUIRES(index->work)
 {
 	pthread_rwlock_wrlock(&index->lock);
 	while (index->waiting != NULL) {
@@ -201,6 +203,8 @@ void index_close(struct index *index)
 {
 	if (index == NULL)
 		return;
+	not_shared(&index->work);
+	not_shared(&index->lock);
 	drop_waiting(index);
 	index_filter_close(index->filter);
 	index_env_close(index->env);
@@ -298,22 +302,23 @@ int index_explain(struct index *index, int err)
 }
 
 int index_merge_now(struct index *index, const struct index_merge *merge)
+		REQUIRES(index->work)
 {
 	CLEANUP_FD int lock = -1;
-	if (index->env == NULL)
+	if (index_current_env(index) == NULL)
 		return -EAGAIN;
 	int err = index_place_lock(&lock, index->dir, index_tuning.lock_ms);
 	if (err < 0)
 		return err;
 	err = index_write_merge(index->dir, lock, &index->identity,
-			index_env_nonce(index->env), merge);
+			index_env_nonce(index_current_env(index)), merge);
 	if (err == -EBADMSG) {
 		err = index_place_remove(index->dir);
 		if (err < 0)
 			return err;
 	}
 	if (err == -EBADMSG || err == -ESTALE
-			|| !index_env_current(index->env)) {
+			|| !index_env_current(index_current_env(index))) {
 		swap_filter(index, NULL);
 		swap_env(index, NULL);
 		return -ERESTART;
@@ -323,10 +328,10 @@ int index_merge_now(struct index *index, const struct index_merge *merge)
 	return err;
 }
 
-int index_merge_waiting(struct index *index)
+int index_merge_waiting(struct index *index) REQUIRES(index->work)
 {
-	while (index->waiting != NULL) {
-		struct index_merge m = { .run = index->waiting };
+	while (index_first_waiting(index) != NULL) {
+		struct index_merge m = { .run = index_first_waiting(index) };
 		int err = index_merge_now(index, &m);
 		if (err < 0)
 			return err;
@@ -341,6 +346,7 @@ int index_merge_waiting(struct index *index)
 }
 
 static int merge_run(struct index *index, struct index_run *run)
+		REQUIRES(index->work)
 {
 	struct index_merge m = { .run = run };
 	int err = 0;

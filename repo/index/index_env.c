@@ -35,8 +35,8 @@ struct index_env {
 	atomic_bool broken;
 	pthread_mutex_t mutex;
 	pthread_cond_t returned;
-	MDB_txn *idle[READERS]; /* protected by mutex */
-	int idle_count;		/* protected by mutex */
+	MDB_txn *idle[READERS] GUARDED_BY(mutex);
+	int idle_count GUARDED_BY(mutex);
 };
 
 static void on_assert(MDB_env *env, const char *text)
@@ -102,6 +102,7 @@ static int open_databases(const struct opening *opening, MDB_txn *txn)
 
 static int make_readers(struct index_env *env)
 {
+	not_shared(&env->mutex);
 	while (env->idle_count < READERS) {
 		MDB_txn *txn;
 		int err = mdb_txn_begin(env->env, NULL, MDB_RDONLY, &txn);
@@ -217,6 +218,7 @@ int index_env_open(struct index_env **out, const char *dir,
 static int close_guarded(void *arg)
 {
 	struct index_env *env = arg;
+	not_shared(&env->mutex);
 	while (env->idle_count > 0)
 		mdb_txn_abort(env->idle[--env->idle_count]);
 	mdb_env_close(env->env);

@@ -23,6 +23,7 @@
 
 #include "index.h"
 #include "repo/base/bytes.h"
+#include "repo/base/thread_safety.h"
 
 /* Limits; changed by tests alone. */
 struct index_tuning {
@@ -217,33 +218,46 @@ struct index {
 	_Atomic uint64_t unreadable;
 
 	pthread_mutex_t work; /* one adds or reconciles at a time */
-	bool damaged;	      /* remove the files before opening them;
-				   protected by work */
+	/* Remove the files before opening them. */
+	bool damaged GUARDED_BY(work);
+	uint64_t waiting_entries GUARDED_BY(work);
 
-	pthread_rwlock_t lock;	     /* held for reading by every look-up */
-	struct index_env *env;	     /* protected by lock, changed under work */
-	struct index_filter *filter; /* protected by lock */
-	struct index_run *waiting;   /* not merged yet; protected by lock,
-				   changed under work */
-	uint64_t waiting_entries;    /* protected by work */
+	/* Held for reading by every look-up. What it guards changes only under
+	 * `work` as well. */
+	pthread_rwlock_t lock;
+	struct index_env *env GUARDED_BY(lock);
+	struct index_filter *filter GUARDED_BY(lock);
+	struct index_run *waiting GUARDED_BY(lock); /* not merged yet */
 };
 
-/* The calls below but the first need the work lock. */
+/* For who has `work`: nobody else changes these meanwhile. */
+static inline struct index_env *index_current_env(const struct index *index)
+		REQUIRES(index->work) NO_THREAD_SAFETY_ANALYSIS
+{
+	return index->env;
+}
+
+static inline struct index_run *index_first_waiting(const struct index *index)
+		REQUIRES(index->work) NO_THREAD_SAFETY_ANALYSIS
+{
+	return index->waiting;
+}
 
 /* Runs FN on the environment; grows the map when it must. -EBADMSG also when
  * there is none. */
 typedef int index_env_call(struct index_env *e, void *arg);
 int index_with_env(struct index *index, index_env_call *fn, void *arg);
 /* An environment that can be used, if there can be one. 0, -EAGAIN, -errno. */
-int index_make_ready(struct index *index);
+int index_make_ready(struct index *index) REQUIRES(index->work);
 /* 0; -ERESTART: that index is gone, index_make_ready makes a new one; -EAGAIN,
  * -errno: not now. No text. */
-int index_merge_now(struct index *index, const struct index_merge *merge);
+int index_merge_now(struct index *index, const struct index_merge *merge)
+		REQUIRES(index->work);
 /* Merges what an earlier reconciliation could not. */
-int index_merge_waiting(struct index *index);
+int index_merge_waiting(struct index *index) REQUIRES(index->work);
 /* Sets the text for what a merge returned. */
 int index_explain(struct index *index, int err);
-int index_reconcile_held(struct index *index);
+int index_reconcile_held(struct index *index) REQUIRES(index->work);
 
 /* --- index_child.c --- */
 

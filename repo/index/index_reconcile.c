@@ -57,7 +57,7 @@ struct reconciliation {
 };
 
 /* Keeps the run in memory, where look-ups find it. */
-static int keep_run(struct reconciliation *c)
+static int keep_run(struct reconciliation *c) REQUIRES(c->ix->work)
 {
 	struct index *index = c->ix;
 	if (index->waiting_entries + c->run->entry_count
@@ -74,7 +74,7 @@ static int keep_run(struct reconciliation *c)
 
 /* Merges the run, or keeps it in memory. LAST: with all that went, and the
  * states. */
-static int flush_run(struct reconciliation *c, bool last)
+static int flush_run(struct reconciliation *c, bool last) REQUIRES(c->ix->work)
 {
 	struct index_merge m = { .run = c->run, .set_shards = last };
 	if (c->run != NULL)
@@ -98,8 +98,9 @@ static int flush_run(struct reconciliation *c, bool last)
 }
 
 static bool waits(struct index *index, const struct pack_id *id)
+		REQUIRES(index->work)
 {
-	for (struct index_run *run = index->waiting; run != NULL;
+	for (struct index_run *run = index_first_waiting(index); run != NULL;
 			run = run->next)
 		for (uint32_t i = 0; i < run->pack_count; i++)
 			if (compare_ids(&run->packs[i].id, id) == 0)
@@ -109,6 +110,7 @@ static bool waits(struct index *index, const struct pack_id *id)
 
 /* A pack that the index lacks. */
 static int take_in(struct reconciliation *c, const struct pack_id *id)
+		REQUIRES(c->ix->work)
 {
 	struct index_pack k = { .count = 0 };
 	if (waits(c->ix, id))
@@ -163,7 +165,7 @@ static void mark_gone(struct index *index, unsigned shard,
 
 /* Both lists ascend. */
 static int compare_lists(struct reconciliation *c, const struct id_list *known,
-		const struct id_list *exist)
+		const struct id_list *exist) REQUIRES(c->ix->work)
 {
 	size_t k = 0, e = 0;
 	int err = 0;
@@ -231,13 +233,14 @@ static int shards_call(struct index_env *env, void *arg)
  * between shows as a state that moved, or as a pack known already. */
 static int reconcile_lists(struct reconciliation *c, unsigned shard,
 		struct id_list *known, struct id_list *exist)
+		REQUIRES(c->ix->work)
 {
 	struct index *index = c->ix;
 	struct shard_call s = { shard, known };
 	c->found[shard] = store_shard_state(index->store, shard);
 	if (c->found[shard] != 0 && c->found[shard] == c->recorded[shard])
 		return 0;
-	if (index->env != NULL) {
+	if (index_current_env(c->ix) != NULL) {
 		int err = index_with_env(index, packs_call, &s);
 		if (err < 0)
 			return err == -ENOMEM ? err : -ERESTART;
@@ -245,12 +248,13 @@ static int reconcile_lists(struct reconciliation *c, unsigned shard,
 	int err = list_existing(index, shard, exist);
 	if (err < 0)
 		return err;
-	if (index->waiting != NULL)
+	if (index_first_waiting(c->ix) != NULL)
 		mark_gone(index, shard, exist);
 	return compare_lists(c, known, exist);
 }
 
 static int reconcile_shard(struct reconciliation *c, unsigned shard)
+		REQUIRES(c->ix->work)
 {
 	struct id_list known = { 0 }, exist = { 0 };
 	int err = reconcile_lists(c, shard, &known, &exist);
@@ -259,16 +263,15 @@ static int reconcile_shard(struct reconciliation *c, unsigned shard)
 	return err;
 }
 
-static int reconcile_shards(struct reconciliation *c)
+static int reconcile_shards(struct reconciliation *c) REQUIRES(c->ix->work)
 {
-	struct index *index = c->ix;
-	c->trouble = index_make_ready(index);
+	c->trouble = index_make_ready(c->ix);
 	if (c->trouble == 0)
-		c->trouble = index_merge_waiting(index);
+		c->trouble = index_merge_waiting(c->ix);
 	if (c->trouble == -ERESTART)
 		return -ERESTART;
-	if (index->env != NULL
-			&& index_with_env(index, shards_call, c->recorded) < 0)
+	if (index_current_env(c->ix) != NULL
+			&& index_with_env(c->ix, shards_call, c->recorded) < 0)
 		return -ERESTART;
 	for (unsigned i = 0; i < 256; i++) {
 		int err = reconcile_shard(c, i);
@@ -286,12 +289,13 @@ static int reconcile_shards(struct reconciliation *c)
 	return same ? 0 : flush_run(c, true);
 }
 
-static int reconcile_once(struct index *index)
+static int reconcile_once(struct index *index) REQUIRES(index->work)
 {
 	struct reconciliation *c = calloc(1, sizeof(*c));
 	if (c == NULL)
 		return fail_no_memory("reconciling the index");
 	c->ix = index;
+	same_lock(&c->ix->work);
 	index->unreadable = 0;
 	int err = reconcile_shards(c);
 	index_run_free(c->run);
@@ -300,7 +304,7 @@ static int reconcile_once(struct index *index)
 	return err;
 }
 
-int index_reconcile_held(struct index *index)
+int index_reconcile_held(struct index *index) REQUIRES(index->work)
 {
 	for (int i = 0; i < INDEX_RESTARTS_MAX; i++) {
 		int err = reconcile_once(index);

@@ -1137,6 +1137,7 @@ static void test_writer_is_killed(void **state)
 /* What the filter alone says. */
 static bool filter_maybe(const struct index *index, uint64_t prefix)
 {
+	not_shared(&index->lock);
 	return index->filter == NULL
 			|| index_filter_maybe(index->filter, index_key(prefix));
 }
