@@ -23,10 +23,9 @@ struct spare {
 struct buffer_pool {
 	size_t spare_max;
 	pthread_mutex_t mutex;
-	/* protected by mutex */
-	struct spare *spares[CLASSES];
-	size_t class_bytes[CLASSES];
-	size_t spare_bytes;
+	struct spare *spares[CLASSES] GUARDED_BY(mutex);
+	size_t class_bytes[CLASSES] GUARDED_BY(mutex);
+	size_t spare_bytes GUARDED_BY(mutex);
 };
 
 struct buffer_pool *buffer_pool_new(size_t spare_max)
@@ -44,9 +43,10 @@ size_t buffer_pool_capacity(size_t len)
 	return len == 0 ? CLASS_STEP : round_up(len, CLASS_STEP);
 }
 
-/* --- with mutex --- */
+/* --- spares --- */
 
 static struct spare *pop(struct buffer_pool *pool, size_t capacity)
+		REQUIRES(pool->mutex)
 {
 	size_t class = capacity / CLASS_STEP - 1;
 	struct spare *spare = pool->spares[class];
@@ -59,6 +59,7 @@ static struct spare *pop(struct buffer_pool *pool, size_t capacity)
 }
 
 static void push(struct buffer_pool *pool, struct spare *spare, size_t capacity)
+		REQUIRES(pool->mutex)
 {
 	size_t class = capacity / CLASS_STEP - 1;
 	spare->next = pool->spares[class];
@@ -68,6 +69,7 @@ static void push(struct buffer_pool *pool, struct spare *spare, size_t capacity)
 }
 
 static size_t fullest_class(const struct buffer_pool *pool)
+		REQUIRES(pool->mutex)
 {
 	size_t fullest = 0;
 	for (size_t i = 1; i < CLASSES; i++)
@@ -112,6 +114,7 @@ void buffer_pool_free(struct buffer_pool *pool)
 {
 	if (pool == NULL)
 		return;
+	not_shared(&pool->mutex);
 	for (size_t i = 0; i < CLASSES; i++) {
 		size_t capacity = (i + 1) * CLASS_STEP;
 		struct spare *spare;

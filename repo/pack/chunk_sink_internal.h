@@ -8,6 +8,7 @@
 #include "chunk_sink.h"
 #include "index_feed.h"
 #include "pack_writer.h"
+#include "repo/base/thread_safety.h"
 
 /* Order of locks: streams_mutex, a stream's mutex, stats_mutex. Those of the
  * writer, the feed and the cache are taken inside of a stream's. */
@@ -19,11 +20,11 @@ struct chunk_sink {
 	int zstd_level;
 
 	pthread_mutex_t streams_mutex;
-	struct chunk_stream *streams; /* protected by streams_mutex */
+	struct chunk_stream *streams GUARDED_BY(streams_mutex);
 
 	pthread_mutex_t stats_mutex;
-	struct chunk_sink_stats stats; /* protected by stats_mutex; its
-					   stored_bytes are the writer's */
+	/* Its stored_bytes are the writer's. */
+	struct chunk_sink_stats stats GUARDED_BY(stats_mutex);
 };
 
 #endif

@@ -30,10 +30,9 @@ struct chunk_stream {
 	struct chunk_stream *next;     /* protected by sink->streams_mutex */
 	struct chunk_sink_stats stats; /* protected by sink->stats_mutex */
 	pthread_mutex_t mutex;
-	/* all below protected by mutex */
-	struct frame_encoder *encoder;
-	struct open_frame frames[PACK_KINDS];
-	uint8_t *box; /* nonce, compressed, tag */
+	struct frame_encoder *encoder GUARDED_BY(mutex);
+	struct open_frame frames[PACK_KINDS] GUARDED_BY(mutex);
+	uint8_t *box GUARDED_BY(mutex); /* nonce, compressed, tag */
 };
 
 static void enlist(struct chunk_stream *stream)
@@ -58,7 +57,7 @@ struct chunk_stream *chunk_stream_next(const struct chunk_stream *stream)
 }
 
 /* False without memory. */
-static bool alloc_buffers(struct chunk_stream *stream)
+static bool alloc_buffers(struct chunk_stream *stream) REQUIRES(stream->mutex)
 {
 	const struct config *config = stream->sink->config;
 	uint32_t room = config->frame_size + config->chunk_max;
@@ -99,6 +98,7 @@ void chunk_stream_free(struct chunk_stream *stream)
 {
 	if (stream == NULL)
 		return;
+	not_shared(&stream->mutex);
 	unlist(stream);
 	pthread_mutex_destroy(&stream->mutex);
 	frame_codec_encoder_free(stream->encoder);
@@ -110,8 +110,9 @@ void chunk_stream_free(struct chunk_stream *stream)
 	free(stream);
 }
 
-/* Compresses and writes the open frame of KIND; mutex held. */
+/* Compresses and writes the open frame of KIND. */
 static int flush_frame(struct chunk_stream *stream, enum pack_kind kind)
+		REQUIRES(stream->mutex)
 {
 	struct open_frame *frame = &stream->frames[kind];
 	struct packed_frame packed = {

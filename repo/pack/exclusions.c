@@ -37,9 +37,10 @@ struct exclusions {
 	const struct seal *seal;
 	const uint8_t *repo_id;
 	pthread_mutex_t mutex;
-	/* protected by mutex */
-	struct excluded_set condemned, damaged;
-	struct id_set *used; /* ids of packs, filled up with zeros */
+	struct excluded_set condemned GUARDED_BY(mutex);
+	struct excluded_set damaged GUARDED_BY(mutex);
+	/* Ids of packs, filled up with zeros */
+	struct id_set *used GUARDED_BY(mutex);
 	_Atomic bool any_condemned, any_damaged;
 };
 
@@ -100,6 +101,7 @@ void exclusions_free(struct exclusions *exclusions)
 {
 	if (exclusions == NULL)
 		return;
+	not_shared(&exclusions->mutex);
 	free(exclusions->condemned.items);
 	free(exclusions->damaged.items);
 	id_set_free(exclusions->used);
@@ -142,7 +144,7 @@ static struct id pack_as_id(const struct pack_id *pack)
 	return id;
 }
 
-/* Adds to SET (sorted) what NOW lists beyond it; mutex held. */
+/* Adds to SET (sorted) what NOW lists beyond it. */
 static int join(struct excluded_set *set, const struct excluded_set *now)
 {
 	size_t before = set->count;
@@ -162,16 +164,16 @@ static int join(struct excluded_set *set, const struct excluded_set *now)
 }
 
 static int condemn_more(struct exclusions *exclusions,
-		const struct excluded_set *now)
+		const struct excluded_set *now) REQUIRES(exclusions->mutex)
 {
 	int err = join(&exclusions->condemned, now);
 	exclusions->any_condemned = exclusions->condemned.count != 0;
 	return err;
 }
 
-/* The condemned packs that are used; mutex held. */
+/* The condemned packs that are used. */
 static int collect_held(struct exclusions *exclusions, struct pack_id **held,
-		size_t *count)
+		size_t *count) REQUIRES(exclusions->mutex)
 {
 	const struct excluded_set *set = &exclusions->condemned;
 	struct pack_id *out = calloc(set->count + 1, sizeof(*out));

@@ -42,11 +42,12 @@ struct cached_frame {
 struct shard {
 	pthread_mutex_t mutex;
 	pthread_cond_t loaded;
-	/* protected by mutex */
-	struct cached_frame *buckets[BUCKETS];
-	struct cached_frame *newest, *oldest;
-	uint64_t bytes, bytes_max;   /* of buffers */
-	struct buffer_pool *buffers; /* constant */
+	struct cached_frame *buckets[BUCKETS] GUARDED_BY(mutex);
+	struct cached_frame *newest GUARDED_BY(mutex);
+	struct cached_frame *oldest GUARDED_BY(mutex);
+	uint64_t bytes GUARDED_BY(mutex); /* of buffers */
+	uint64_t bytes_max;		  /* constant */
+	struct buffer_pool *buffers;	  /* constant */
 };
 
 /* What a decoding thread needs; a few are kept for the next one. */
@@ -62,8 +63,7 @@ struct frame_cache {
 	struct buffer_pool *buffers;
 	struct shard shards[SHARDS];
 	pthread_mutex_t idle_buffers_mutex;
-	struct decode_buffers
-			*idle_buffers; /* protected by idle_buffers_mutex */
+	struct decode_buffers *idle_buffers GUARDED_BY(idle_buffers_mutex);
 };
 
 struct frame_cache *frame_cache_new(struct pack_cache *packs, uint64_t size)
@@ -107,8 +107,10 @@ void frame_cache_free(struct frame_cache *cache)
 {
 	if (cache == NULL)
 		return;
+	not_shared(&cache->idle_buffers_mutex);
 	for (unsigned i = 0; i < SHARDS; i++) {
 		struct shard *shard = &cache->shards[i];
+		not_shared(&shard->mutex);
 		while (shard->newest != NULL) {
 			struct cached_frame *frame = shard->newest;
 			shard->newest = frame->older;
@@ -127,7 +129,7 @@ void frame_cache_free(struct frame_cache *cache)
 	free(cache);
 }
 
-/* --- hash and list; shard->mutex held --- */
+/* --- hash and list --- */
 
 static uint32_t key_hash(const struct pack_id *pack, uint32_t number)
 {
@@ -142,12 +144,14 @@ static struct shard *shard_of(struct frame_cache *cache,
 
 static struct cached_frame **bucket_of(struct shard *shard,
 		const struct pack_id *pack, uint32_t number)
+		REQUIRES(shard->mutex)
 {
 	return &shard->buckets[key_hash(pack, number) % BUCKETS];
 }
 
 static struct cached_frame *shard_get(struct shard *shard,
 		const struct pack_id *pack, uint32_t number)
+		REQUIRES(shard->mutex)
 {
 	struct cached_frame *frame = *bucket_of(shard, pack, number);
 	while (frame != NULL
@@ -160,6 +164,7 @@ static struct cached_frame *shard_get(struct shard *shard,
 }
 
 static void list_remove(struct shard *shard, struct cached_frame *frame)
+		REQUIRES(shard->mutex)
 {
 	*(frame->newer != NULL ? &frame->newer->older : &shard->newest) =
 			frame->older;
@@ -169,6 +174,7 @@ static void list_remove(struct shard *shard, struct cached_frame *frame)
 }
 
 static void list_push(struct shard *shard, struct cached_frame *frame)
+		REQUIRES(shard->mutex)
 {
 	frame->older = shard->newest;
 	frame->newer = NULL;
@@ -178,6 +184,7 @@ static void list_push(struct shard *shard, struct cached_frame *frame)
 }
 
 static void unhash(struct shard *shard, struct cached_frame *frame)
+		REQUIRES(shard->mutex)
 {
 	struct cached_frame **at =
 			bucket_of(shard, &frame->pack, frame->number);
@@ -189,6 +196,7 @@ static void unhash(struct shard *shard, struct cached_frame *frame)
 
 /* Takes a ready frame out; frees it unless pinned. */
 static void evict(struct shard *shard, struct cached_frame *frame)
+		REQUIRES(shard->mutex)
 {
 	unhash(shard, frame);
 	list_remove(shard, frame);
@@ -197,7 +205,7 @@ static void evict(struct shard *shard, struct cached_frame *frame)
 		frame_destroy(frame);
 }
 
-static void make_room(struct shard *shard, uint32_t len)
+static void make_room(struct shard *shard, uint32_t len) REQUIRES(shard->mutex)
 {
 	struct cached_frame *frame = shard->oldest;
 	size_t need = buffer_pool_capacity(len);

@@ -20,15 +20,19 @@ struct index_feed {
 	struct index *index;
 	pthread_mutex_t mutex;
 	pthread_cond_t done; /* running became false */
-	/* all below protected by mutex */
-	struct id_set *claimed;
-	struct index_pack *packs; /* waiting, oldest first */
-	struct id **ids;	  /* of each of these, all full ids */
-	size_t count, room;
-	uint64_t chunks;	 /* of all waiting packs */
-	uint64_t due_at;	 /* so many chunks are a batch */
-	bool running;		 /* the index is being given some */
-	struct error_copy error; /* .err != 0: the index lags */
+	struct id_set *claimed GUARDED_BY(mutex);
+	struct index_pack *packs GUARDED_BY(mutex); /* waiting, oldest first */
+	/* Of each of these, all full ids */
+	struct id **ids GUARDED_BY(mutex);
+	size_t count GUARDED_BY(mutex);
+	size_t room GUARDED_BY(mutex);
+	uint64_t chunks GUARDED_BY(mutex); /* of all waiting packs */
+	/* So many chunks are a batch */
+	uint64_t due_at GUARDED_BY(mutex);
+	/* The index is being given some */
+	bool running GUARDED_BY(mutex);
+	/* .err != 0: the index lags */
+	struct error_copy error GUARDED_BY(mutex);
 };
 
 struct index_feed *index_feed_new(struct index *index)
@@ -37,8 +41,8 @@ struct index_feed *index_feed_new(struct index *index)
 	if (feed == NULL)
 		return NULL;
 	feed->index = index;
-	feed->due_at = BATCH_CHUNKS;
 	pthread_mutex_init(&feed->mutex, NULL);
+	feed->due_at = BATCH_CHUNKS;
 	pthread_cond_init(&feed->done, NULL);
 	feed->claimed = id_set_new();
 	if (feed->claimed == NULL) {
@@ -48,8 +52,9 @@ struct index_feed *index_feed_new(struct index *index)
 	return feed;
 }
 
-/* Drops the COUNT oldest packs, and with FORGET their ids; mutex held. */
+/* Drops the COUNT oldest packs, and with FORGET their ids. */
 static void drop_oldest(struct index_feed *feed, size_t count, bool forget)
+		REQUIRES(feed->mutex)
 {
 	if (count == 0)
 		return;
@@ -71,6 +76,7 @@ void index_feed_free(struct index_feed *feed)
 {
 	if (feed == NULL)
 		return;
+	not_shared(&feed->mutex);
 	drop_oldest(feed, feed->count, false);
 	free(feed->packs);
 	free(feed->ids);
@@ -93,8 +99,8 @@ int index_feed_claim(struct index_feed *feed, const struct id *id)
 	return added >= 0 ? added : fail_errno(added, "remembering new chunks");
 }
 
-/* Room for another waiting pack; mutex held. */
-static int make_room(struct index_feed *feed)
+/* Room for another waiting pack. */
+static int make_room(struct index_feed *feed) REQUIRES(feed->mutex)
 {
 	if (feed->count < feed->room)
 		return 0;
@@ -144,6 +150,19 @@ bool index_feed_due(struct index_feed *feed)
 	return feed->chunks >= feed->due_at;
 }
 
+/* Gives the index COUNT packs; the mutex is dropped meanwhile. */
+static int give(struct index_feed *feed, const struct index_pack *packs,
+		size_t count) REQUIRES(feed->mutex)
+{
+	feed->running = true;
+	pthread_mutex_unlock(&feed->mutex);
+	int err = index_add(feed->index, packs, count);
+	pthread_mutex_lock(&feed->mutex);
+	feed->running = false;
+	pthread_cond_broadcast(&feed->done);
+	return err;
+}
+
 void index_feed_run(struct index_feed *feed)
 {
 	LOCK_SCOPE(&feed->mutex);
@@ -155,12 +174,7 @@ void index_feed_run(struct index_feed *feed)
 	if (count == 0 || copy == NULL)
 		return;
 	memcpy(copy, feed->packs, count * sizeof(*copy));
-	feed->running = true;
-	pthread_mutex_unlock(&feed->mutex);
-	int err = index_add(feed->index, copy, count);
-	pthread_mutex_lock(&feed->mutex);
-	feed->running = false;
-	pthread_cond_broadcast(&feed->done);
+	int err = give(feed, copy, count);
 	error_save(&feed->error, err);
 	if (err == 0)
 		drop_oldest(feed, count, true);

@@ -56,23 +56,28 @@ struct pack_cache {
 	bool quiet; /* of what is missing */
 
 	pthread_mutex_t mutex;
-	/* all below protected by mutex */
-	struct cached_pack *by_id[PACK_HASH_SIZE];
-	struct cached_pack **slots;
-	uint32_t slots_used; /* high-water mark */
-	uint32_t *free_slots, free_slot_count;
-	struct cached_pack *newest, *oldest;
-	uint32_t *heads, head_mask;
-	struct chunk_node *nodes;
-	uint32_t free_node, chunks, chunks_max;
+	struct cached_pack *by_id[PACK_HASH_SIZE] GUARDED_BY(mutex);
+	struct cached_pack **slots GUARDED_BY(mutex);
+	uint32_t slots_used GUARDED_BY(mutex); /* high-water mark */
+	uint32_t *free_slots GUARDED_BY(mutex);
+	uint32_t free_slot_count GUARDED_BY(mutex);
+	struct cached_pack *newest GUARDED_BY(mutex);
+	struct cached_pack *oldest GUARDED_BY(mutex);
+	uint32_t *heads GUARDED_BY(mutex);
+	uint32_t head_mask GUARDED_BY(mutex);
+	struct chunk_node *nodes GUARDED_BY(mutex);
+	uint32_t free_node GUARDED_BY(mutex);
+	uint32_t chunks GUARDED_BY(mutex);
+	uint32_t chunks_max GUARDED_BY(mutex);
 
 	pthread_mutex_t heal_mutex; /* taken before mutex */
-	bool rebuilt;		    /* protected by heal_mutex */
+	bool rebuilt GUARDED_BY(heal_mutex);
 };
 
 /* --- making and freeing --- */
 
 static int cache_alloc(struct pack_cache *cache, uint32_t chunks_max)
+		REQUIRES(cache->mutex)
 {
 	/* A single pack must fit with room for another. */
 	cache->chunks_max = chunks_max < 2 * PACK_CHUNKS_MAX
@@ -130,6 +135,7 @@ void pack_cache_free(struct pack_cache *cache)
 {
 	if (cache == NULL)
 		return;
+	not_shared(&cache->mutex);
 	for (struct cached_pack *pack = cache->newest; pack != NULL;) {
 		struct cached_pack *older = pack->older;
 		pack_free(pack);
@@ -144,7 +150,7 @@ void pack_cache_free(struct pack_cache *cache)
 	free(cache);
 }
 
-/* --- the cache; every function here needs p->mutex --- */
+/* --- the cache --- */
 
 static uint32_t pack_hash(const struct pack_id *id)
 {
@@ -152,7 +158,7 @@ static uint32_t pack_hash(const struct pack_id *id)
 }
 
 static struct cached_pack *cache_get(struct pack_cache *cache,
-		const struct pack_id *id)
+		const struct pack_id *id) REQUIRES(cache->mutex)
 {
 	struct cached_pack *pack = cache->by_id[pack_hash(id)];
 	while (pack != NULL
@@ -173,6 +179,7 @@ static void list_remove(struct pack_cache *cache, struct cached_pack *pack)
 }
 
 static void list_push(struct pack_cache *cache, struct cached_pack *pack)
+		REQUIRES(cache->mutex)
 {
 	pack->older = cache->newest;
 	pack->newer = NULL;
@@ -182,6 +189,7 @@ static void list_push(struct pack_cache *cache, struct cached_pack *pack)
 }
 
 static void touch(struct pack_cache *cache, struct cached_pack *pack)
+		REQUIRES(cache->mutex)
 {
 	if (cache->newest != pack) {
 		list_remove(cache, pack);
@@ -190,12 +198,13 @@ static void touch(struct pack_cache *cache, struct cached_pack *pack)
 }
 
 static uint32_t *chunk_head(struct pack_cache *cache, const struct id *id)
+		REQUIRES(cache->mutex)
 {
 	return &cache->heads[id_hash(id) & cache->head_mask];
 }
 
 static void unlink_chunk(struct pack_cache *cache, uint32_t slot,
-		const struct id *id, uint32_t chunk)
+		const struct id *id, uint32_t chunk) REQUIRES(cache->mutex)
 {
 	uint32_t *at = chunk_head(cache, id);
 	while (*at != NONE) {
@@ -212,6 +221,7 @@ static void unlink_chunk(struct pack_cache *cache, uint32_t slot,
 }
 
 static void cache_remove(struct pack_cache *cache, struct cached_pack *pack)
+		REQUIRES(cache->mutex)
 {
 	const struct trailer *trailer = pack->pack.trailer;
 	for (uint32_t i = 0; i < trailer->chunk_count; i++)
@@ -229,7 +239,7 @@ static void cache_remove(struct pack_cache *cache, struct cached_pack *pack)
 		pack_free(pack);
 }
 
-static uint32_t take_slot(struct pack_cache *cache)
+static uint32_t take_slot(struct pack_cache *cache) REQUIRES(cache->mutex)
 {
 	if (cache->free_slot_count != 0)
 		return cache->free_slots[--cache->free_slot_count];
@@ -237,12 +247,13 @@ static uint32_t take_slot(struct pack_cache *cache)
 }
 
 static uint32_t nodes_fresh(const struct pack_cache *cache)
+		REQUIRES(cache->mutex)
 {
 	return cache->chunks; /* nodes 0 … chunks-1 were handed out at some time,
 			     unless some are on the free list */
 }
 
-static uint32_t take_node(struct pack_cache *cache)
+static uint32_t take_node(struct pack_cache *cache) REQUIRES(cache->mutex)
 {
 	if (cache->free_node != NONE) {
 		uint32_t n = cache->free_node;
@@ -253,6 +264,7 @@ static uint32_t take_node(struct pack_cache *cache)
 }
 
 static void cache_insert(struct pack_cache *cache, struct cached_pack *pack)
+		REQUIRES(cache->mutex)
 {
 	const struct trailer *trailer = pack->pack.trailer;
 	while (cache->oldest != NULL

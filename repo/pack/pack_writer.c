@@ -41,29 +41,32 @@ struct pack_writer {
 
 	pthread_mutex_t mutex;
 	pthread_cond_t changed; /* turns, queue, errors */
-	/* all below protected by mutex */
-	struct job *open[PACK_KINDS];
-	struct job *closing;		/* closed, not complete */
-	struct job *queue, **queue_end; /* complete, not finished */
-	struct job *finishing; /* out of the queue, with the finisher */
-	unsigned unfinished;   /* closed, not finished */
-	uint64_t closed_count; /* so far */
-	bool stop;
-	struct error_copy error; /* .err != 0: sticky */
-	uint64_t stored_bytes;
+	struct job *open[PACK_KINDS] GUARDED_BY(mutex);
+	/* Closed, not complete */
+	struct job *closing GUARDED_BY(mutex);
+	struct job *queue GUARDED_BY(mutex); /* complete, not finished */
+	struct job **queue_end GUARDED_BY(mutex);
+	/* Out of the queue, with the finisher */
+	struct job *finishing GUARDED_BY(mutex);
+	unsigned unfinished GUARDED_BY(mutex);	 /* closed, not finished */
+	uint64_t closed_count GUARDED_BY(mutex); /* so far */
+	bool stop GUARDED_BY(mutex);
+	struct error_copy error GUARDED_BY(mutex); /* .err != 0: sticky */
+	uint64_t stored_bytes GUARDED_BY(mutex);
 
 	pthread_t finisher;
 	bool finisher_started;
 };
 
-/* --- errors; mutex held --- */
+/* --- errors --- */
 
-static int error_held(struct pack_writer *writer)
+static int error_held(struct pack_writer *writer) REQUIRES(writer->mutex)
 {
 	return writer->error.err != 0 ? error_load(&writer->error) : 0;
 }
 
 static int fail_held(struct pack_writer *writer, int err)
+		REQUIRES(writer->mutex)
 {
 	if (writer->error.err == 0)
 		error_save(&writer->error, err);
@@ -96,8 +99,9 @@ static int job_new(struct pack_writer *writer, enum pack_kind kind,
 	return 0;
 }
 
-/* Moves JOB to the finisher's queue once it is complete; mutex held. */
+/* Moves JOB to the finisher's queue once it is complete. */
 static void queue_if_complete(struct pack_writer *writer, struct job *job)
+		REQUIRES(writer->mutex)
 {
 	assert(job->next_write <= job->pack->trailer.frame_count);
 	if (!job->closed || job->next_write != job->pack->trailer.frame_count)
@@ -112,8 +116,9 @@ static void queue_if_complete(struct pack_writer *writer, struct job *job)
 	pthread_cond_broadcast(&writer->changed);
 }
 
-/* No more tickets for the open pack of KIND; mutex held. */
+/* No more tickets for the open pack of KIND. */
 static void close_pack(struct pack_writer *writer, enum pack_kind kind)
+		REQUIRES(writer->mutex)
 {
 	struct job *job = writer->open[kind];
 	if (job == NULL)
@@ -150,8 +155,9 @@ static int finish_pack(struct pack_writer *writer, struct open_pack *pack)
 	return 0;
 }
 
-/* Finishes JOB, the first of the queue; mutex held, and dropped meanwhile. */
+/* Finishes JOB, the first of the queue; the mutex is dropped meanwhile. */
 static void finish_job(struct pack_writer *writer, struct job *job)
+		REQUIRES(writer->mutex)
 {
 	writer->queue = job->next;
 	if (writer->queue == NULL)
@@ -194,10 +200,10 @@ static void *finisher_main(void *arg)
 
 /* --- frames --- */
 
-/* The pack of KIND with room for another frame; mutex held, and dropped while
+/* The pack of KIND with room for another frame; the mutex is dropped while
  * waiting for the finisher. */
 static int pack_with_room(struct pack_writer *writer, enum pack_kind kind,
-		struct job **out)
+		struct job **out) REQUIRES(writer->mutex)
 {
 	for (;;) {
 		int err = error_held(writer);
@@ -274,9 +280,9 @@ static bool any_closed_by(const struct job *list, uint64_t upto)
 	return false;
 }
 
-/* True if a pack that was closed as number UPTO or before is not finished yet;
- * mutex held. */
+/* True if a pack that was closed as number UPTO or before is not finished yet. */
 static bool any_unfinished(const struct pack_writer *writer, uint64_t upto)
+		REQUIRES(writer->mutex)
 {
 	return (writer->finishing != NULL
 			       && writer->finishing->closing_number <= upto)
@@ -284,9 +290,9 @@ static bool any_unfinished(const struct pack_writer *writer, uint64_t upto)
 			|| any_closed_by(writer->closing, upto);
 }
 
-/* Closes KIND's pack and waits until all that are closed by now are finished;
- * mutex held. */
+/* Closes KIND's pack and waits until all that are closed by now are finished. */
 static int finish_all(struct pack_writer *writer, enum pack_kind kind)
+		REQUIRES(writer->mutex)
 {
 	close_pack(writer, kind);
 	uint64_t upto = writer->closed_count;
@@ -321,8 +327,8 @@ int pack_writer_new(struct pack_writer **out, const struct pack_target *target,
 	writer->target = *target;
 	writer->packs = packs;
 	writer->feed = feed;
-	writer->queue_end = &writer->queue;
 	pthread_mutex_init(&writer->mutex, NULL);
+	writer->queue_end = &writer->queue;
 	pthread_cond_init(&writer->changed, NULL);
 	if (pthread_create(&writer->finisher, NULL, finisher_main, writer)
 			!= 0) {
@@ -349,6 +355,7 @@ void pack_writer_free(struct pack_writer *writer)
 		return;
 	if (writer->finisher_started)
 		stop_finisher(writer);
+	not_shared(&writer->mutex);
 	for (enum pack_kind kind = PACK_DATA; kind <= PACK_TREE; kind++)
 		job_free(writer->open[kind]);
 	while (writer->closing != NULL) { /* after a failed write */
