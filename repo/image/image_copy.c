@@ -27,11 +27,11 @@ static const uint8_t zeros[COPY_SIZE];
 /* What is lost with unreadable tree nodes. */
 struct lost {
 	pthread_mutex_t mutex;
-	/* protected by mutex */
 	struct {
 		uint64_t from, to;
-	} * ranges;
-	size_t count, room;
+	} * ranges GUARDED_BY(mutex);
+	size_t count GUARDED_BY(mutex);
+	size_t room GUARDED_BY(mutex);
 };
 
 struct copy_job {
@@ -40,7 +40,7 @@ struct copy_job {
 	_Atomic uint64_t next_span;
 	_Atomic bool failed;
 	pthread_mutex_t mutex;
-	struct error_copy error; /* protected by mutex */
+	struct error_copy error GUARDED_BY(mutex);
 };
 
 static int write_failed(const struct image_copy *copy, uint64_t at)
@@ -88,8 +88,9 @@ static bool is_damage(const struct image_copy *copy, int err)
 			&& (err == -EBADMSG || err == -ENOENT || err == -EIO);
 }
 
-/* Where the lost range ends that AT is in, or 0; mutex held. */
+/* Where the lost range ends that AT is in, or 0. */
 static uint64_t lost_until(const struct lost *lost, uint64_t at)
+		REQUIRES(lost->mutex)
 {
 	for (size_t k = 0; k < lost->count; k++)
 		if (at >= lost->ranges[k].from && at < lost->ranges[k].to)

@@ -28,8 +28,9 @@
 
 /* --- taking spans --- */
 
-/* Passes over all-hole spans in one go; mutex held. */
+/* Passes over all-hole spans in one go. */
 static int skip_holes(struct worker *worker, struct job *job)
+		REQUIRES(job->mutex)
 {
 	uint64_t at = job->next_span * SPAN_SIZE, end;
 	bool hole;
@@ -49,10 +50,11 @@ static int skip_holes(struct worker *worker, struct job *job)
 	return err;
 }
 
-/* Passes over what needs no worker; mutex held. Where a span begins with the
+/* Passes over what needs no worker. Where a span begins with the
  * base's bytes nothing is asked about holes: the base's tree knows them. -errno
  * on failure. */
 static int pass_over(struct worker *worker, struct job *job)
+		REQUIRES(job->mutex)
 {
 	uint64_t before;
 	do {
@@ -302,6 +304,7 @@ int image_writer_write(struct image_writer *writer,
 		.cancel = cancel };
 	if (source->next == NULL && source->size > IMAGE_SIZE_MAX)
 		return fail(-EFBIG, "it is larger than an image may be");
+	not_shared(&job.mutex);
 	if (source->next == NULL) {
 		job.size = source->size;
 		job.spans = node_span_count(source->size);

@@ -17,6 +17,7 @@
 #include "image_internal.h"
 #include "image_writer.h"
 #include "repo/base/error.h"
+#include "repo/base/thread_safety.h"
 #include "tree_builder.h"
 
 /* One image that is being written. */
@@ -27,11 +28,11 @@ struct job {
 	const _Atomic sig_atomic_t *cancel;
 	struct tree_builder *builder;
 	pthread_mutex_t mutex;
-	/* protected by mutex */
-	uint64_t next_span, spans;
-	uint64_t size; /* of a stream: so far; else fixed */
-	bool ended;    /* of a stream */
-	struct error_copy error;
+	uint64_t next_span GUARDED_BY(mutex);
+	uint64_t spans GUARDED_BY(mutex);
+	uint64_t size GUARDED_BY(mutex); /* of a stream: so far; else fixed */
+	bool ended GUARDED_BY(mutex);	 /* of a stream */
+	struct error_copy error GUARDED_BY(mutex);
 };
 
 struct worker {
@@ -58,11 +59,10 @@ struct image_writer {
 
 	pthread_mutex_t mutex;
 	pthread_cond_t wake, idle;
-	/* protected by mutex */
-	struct job *job;
-	uint64_t generation; /* of the job */
-	unsigned busy;
-	bool stop;
+	struct job *job GUARDED_BY(mutex);
+	uint64_t generation GUARDED_BY(mutex); /* of the job */
+	unsigned busy GUARDED_BY(mutex);
+	bool stop GUARDED_BY(mutex);
 };
 
 /* One span in one worker's hands. */
@@ -128,6 +128,7 @@ bool span_reuse_in_doubt(const struct worker *worker, const struct job *job);
 /* Passes over the spans from the next one on that are the base's; job->mutex is
  * held. 1 if the span that is the next then begins with bytes that are; 0,
  * -errno. */
-int span_reuse_pass(struct worker *worker, struct job *job);
+int span_reuse_pass(struct worker *worker, struct job *job)
+		REQUIRES(job->mutex);
 
 #endif

@@ -21,10 +21,10 @@ struct node_cache {
 	struct frame_cache *frames;
 	size_t bytes_max;
 	pthread_mutex_t mutex;
-	/* protected by mutex */
-	struct cached_node *buckets[BUCKETS];
-	struct cached_node *newest, *oldest;
-	size_t bytes;
+	struct cached_node *buckets[BUCKETS] GUARDED_BY(mutex);
+	struct cached_node *newest GUARDED_BY(mutex);
+	struct cached_node *oldest GUARDED_BY(mutex);
+	size_t bytes GUARDED_BY(mutex);
 };
 
 struct node_cache *node_cache_new(struct pack_cache *packs,
@@ -51,6 +51,7 @@ void node_cache_free(struct node_cache *cache)
 {
 	if (cache == NULL)
 		return;
+	not_shared(&cache->mutex);
 	while (cache->newest != NULL) {
 		struct cached_node *node = cache->newest;
 		cache->newest = node->older;
@@ -67,6 +68,7 @@ static struct cached_node **bucket_of(struct node_cache *cache,
 }
 
 static void list_remove(struct node_cache *cache, struct cached_node *node)
+		REQUIRES(cache->mutex)
 {
 	*(node->newer != NULL ? &node->newer->older : &cache->newest) =
 			node->older;
@@ -76,6 +78,7 @@ static void list_remove(struct node_cache *cache, struct cached_node *node)
 }
 
 static void list_push(struct node_cache *cache, struct cached_node *node)
+		REQUIRES(cache->mutex)
 {
 	node->older = cache->newest;
 	node->newer = NULL;
@@ -84,8 +87,8 @@ static void list_push(struct node_cache *cache, struct cached_node *node)
 	cache->newest = node;
 }
 
-/* With mutex held. */
 static void evict(struct node_cache *cache, struct cached_node *node)
+		REQUIRES(cache->mutex)
 {
 	struct cached_node **at = bucket_of(cache, &node->id);
 	while (*at != node)

@@ -31,13 +31,14 @@ bool span_reuse_in_doubt(const struct worker *worker, const struct job *job)
 }
 
 static uint64_t bytes_below(const struct job *job, uint64_t span)
+		REQUIRES(job->mutex)
 {
 	return min_u64(span * SPAN_SIZE, job->size);
 }
 
 /* The next spans, up to UPTO, are what CHILD (of LEVEL) says; no id: hole. */
 static int add(struct run *run, const struct node_child *child, uint8_t level,
-		uint64_t upto, bool whole)
+		uint64_t upto, bool whole) REQUIRES(run->job->mutex)
 {
 	struct job *job = run->job;
 	uint64_t from = job->next_span;
@@ -47,14 +48,15 @@ static int add(struct run *run, const struct node_child *child, uint8_t level,
 					upto - from);
 	job->next_span = upto;
 	job->counts->same += child->data_bytes;
-	job->counts->done += bytes_below(job, upto) - bytes_below(job, from);
+	job->counts->done += bytes_below(run->job, upto)
+			- bytes_below(run->job, from);
 	return err;
 }
 
 /* Depth at most NODE_LEVEL_MAX. What of the subtree, which begins at span
  * FIRST, belongs to the run: 0, 1: the base can't be read there, -errno. */
 static int take_below(struct run *run, const struct node_child *child,
-		uint8_t level, uint64_t first)
+		uint8_t level, uint64_t first) REQUIRES(run->job->mutex)
 {
 	uint64_t covers = level == 0 ? 1 : node_slot_spans(level) * NODE_FANOUT;
 	uint64_t end = min_u64(first + covers, run->base_spans);
@@ -82,7 +84,7 @@ static int take_below(struct run *run, const struct node_child *child,
 
 /* How far the image is the base's from AT on. */
 static int same_upto(const struct worker *worker, const struct job *job,
-		uint64_t at, uint64_t *out)
+		uint64_t at, uint64_t *out) REQUIRES(job->mutex)
 {
 	uint64_t limit = min_u64(job->size, image_size(job->base));
 	bool same = true;
@@ -97,7 +99,7 @@ static int same_upto(const struct worker *worker, const struct job *job,
 	return 0;
 }
 
-int span_reuse_pass(struct worker *worker, struct job *job)
+int span_reuse_pass(struct worker *worker, struct job *job) REQUIRES(job->mutex)
 {
 	struct run t = { .w = worker, .job = job };
 	if (job->source->same == NULL || job->base == NULL
@@ -118,6 +120,7 @@ int span_reuse_pass(struct worker *worker, struct job *job)
 	const struct node_child top = { .id = root->id,
 		.data_bytes = root->data_bytes,
 		.clusters = root->clusters };
+	same_lock(&t.job->mutex);
 	err = take_below(&t, &top, root->level, 0);
 	return err < 0 ? err : end > bytes_below(job, job->next_span);
 }

@@ -25,8 +25,8 @@ struct tree_builder {
 	const struct seal *seal;
 	uint64_t spans; /* of the image; 0: not known yet */
 	pthread_mutex_t mutex;
-	/* by level; protected by mutex */
-	struct open_node *levels[NODE_LEVEL_MAX + 2];
+	/* by level */
+	struct open_node *levels[NODE_LEVEL_MAX + 2] GUARDED_BY(mutex);
 };
 
 struct tree_builder *tree_builder_new(const struct seal *seal, uint64_t spans)
@@ -44,6 +44,7 @@ void tree_builder_free(struct tree_builder *builder)
 {
 	if (builder == NULL)
 		return;
+	not_shared(&builder->mutex);
 	for (unsigned level = 0; level < NODE_LEVEL_MAX + 2; level++)
 		while (builder->levels[level] != NULL) {
 			struct open_node *node = builder->levels[level];
@@ -55,7 +56,7 @@ void tree_builder_free(struct tree_builder *builder)
 }
 
 static struct open_node *open_node_at(struct tree_builder *builder,
-		uint8_t level, uint64_t position)
+		uint8_t level, uint64_t position) REQUIRES(builder->mutex)
 {
 	for (struct open_node *node = builder->levels[level]; node != NULL;
 			node = node->next)
@@ -72,6 +73,7 @@ static struct open_node *open_node_at(struct tree_builder *builder,
 }
 
 static void take_out(struct tree_builder *builder, struct open_node *node)
+		REQUIRES(builder->mutex)
 {
 	struct open_node **at = &builder->levels[node->node.level];
 	while (*at != node)
@@ -182,6 +184,7 @@ int tree_builder_finish(struct tree_builder *builder,
 		struct tree_root *root)
 {
 	uint8_t top = node_tree_level(spans);
+	not_shared(&builder->mutex);
 	builder->spans = spans;
 	for (uint8_t level = 1; level <= top; level++) {
 		/* At most one node of each level is not full: the last. */
