@@ -35,6 +35,7 @@ void verify_problem(struct verify *verify, const char *fmt, ...)
 static void print_report(struct verify *verify, double seconds)
 {
 	char took[SIZE_TEXT_MAX];
+	not_shared(&verify->mutex);
 	if (report_json()) {
 		report_print_json(json_pack(
 				"{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O,s:f}",

@@ -4,6 +4,7 @@
 #define AMBERFS_COMMANDS_VERIFY_H
 
 #include "command.h"
+#include "repo/base/thread_safety.h"
 #include "repo/check/check.h"
 #include "repo/session/session.h"
 
@@ -12,11 +13,10 @@ struct verify {
 	struct store *store;
 	struct session *session; /* NULL: nobody sees this check */
 	unsigned jobs;
-	pthread_mutex_t mutex;
-	/* protected by mutex */
-	json_t *problems; /* strings */
-	uint64_t problem_count;
 	struct check_counts counts;
+	pthread_mutex_t mutex;
+	json_t *problems GUARDED_BY(mutex); /* strings */
+	uint64_t problem_count GUARDED_BY(mutex);
 };
 
 /* Notes and prints one problem. Thread-safe. */

@@ -57,11 +57,12 @@ struct copying {
 
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
-	/* protected by mutex */
-	struct batch *first, **end;
-	unsigned queued, queue_max;
-	bool closed;
-	struct error_copy error; /* .err != 0: all end */
+	struct batch *first GUARDED_BY(mutex);
+	struct batch **end GUARDED_BY(mutex);
+	unsigned queued GUARDED_BY(mutex);
+	unsigned queue_max; /* constant */
+	bool closed GUARDED_BY(mutex);
+	struct error_copy error GUARDED_BY(mutex); /* .err != 0: all end */
 };
 
 /* --- the table --- */
@@ -288,6 +289,7 @@ static int run(struct copying *copying)
 	unsigned started = 0,
 		 jobs = copying->w->jobs < THREADS_MAX ? copying->w->jobs
 						       : THREADS_MAX;
+	not_shared(&copying->mutex);
 	copying->end = &copying->first;
 	copying->queue_max = 2 * jobs;
 	pthread_mutex_init(&copying->mutex, NULL);
@@ -352,6 +354,7 @@ static void spare_all(struct stored *stored)
 
 static void free_queue(struct copying *copying)
 {
+	not_shared(&copying->mutex);
 	free(copying->filling);
 	while (copying->first != NULL) {
 		struct batch *batch = copying->first;

@@ -41,7 +41,7 @@ struct repair {
 	struct repair_snapshot *mend; /* NULL: nothing to take from */
 	struct check_trees check;
 	pthread_mutex_t mutex; /* protects res->damages and error */
-	int error;
+	int error GUARDED_BY(mutex);
 	/* Of the file under way. */
 	struct repair_fault *faults;
 	size_t fault_count, fault_room;
@@ -118,6 +118,12 @@ static void keep_error(struct repair *repair, int e)
 		repair->error = e;
 }
 
+static int kept_error(struct repair *repair)
+{
+	LOCK_SCOPE(&repair->mutex);
+	return repair->error;
+}
+
 static void look_at_frames(struct repair *repair, struct trailer *trailer)
 {
 	struct check_frames_buffers b;
@@ -168,8 +174,8 @@ static int look_at_packs(struct repair *repair)
 	int err = check_packs_each(repair->repo->store, repair->options->jobs,
 			&repair->res->counts, look_at_pack, repair);
 	report_progress_end();
-	if (err == 0 && repair->error != 0)
-		err = fail_errno(repair->error, "looking at the packs");
+	if (err == 0 && kept_error(repair) != 0)
+		err = fail_errno(kept_error(repair), "looking at the packs");
 	return err < 0 ? err
 		       : damages_find(&repair->res->damages,
 				       repair->repo->packs);
@@ -230,7 +236,7 @@ static int collect(struct repair *repair, const struct tree_fault *fault)
 static int note_fault(void *ctx, const struct tree_fault *fault)
 {
 	struct repair *repair = ctx;
-	int err = repair->error;
+	int err = kept_error(repair);
 	/* A chunk of a damaged frame was noted there. */
 	if (err != 0)
 		return err;
@@ -291,7 +297,7 @@ static int look_at_trees(struct repair *repair)
 			err = look_at_file(repair, snap, &snap->files[n]);
 	}
 	check_trees_end(&repair->check);
-	return err < 0 ? err : repair->error;
+	return err < 0 ? err : kept_error(repair);
 }
 
 /* --- snapshots --- */
@@ -303,7 +309,7 @@ static void note_unreadable(void *ctx, const char *object, int err)
 	struct repair_unreadable *more = reallocarray(res->unreadable,
 			res->unreadable_count + 1, sizeof(*more));
 	if (more == NULL) {
-		repair->error = fail_no_memory("repairing");
+		keep_error(repair, fail_no_memory("repairing"));
 		return;
 	}
 	res->unreadable = more;
@@ -312,7 +318,7 @@ static void note_unreadable(void *ctx, const char *object, int err)
 				.cause = strdup(error_text(err)) };
 	if (more[res->unreadable_count - 1].object == NULL
 			|| more[res->unreadable_count - 1].cause == NULL)
-		repair->error = fail_no_memory("repairing");
+		keep_error(repair, fail_no_memory("repairing"));
 }
 
 static int load_snapshots(struct repair *repair)
@@ -322,7 +328,7 @@ static int load_snapshots(struct repair *repair)
 	int err = snapshot_list_load(repair->repo, NULL, &res->snapshots,
 			note_unreadable, repair);
 	if (err == 0)
-		err = repair->error;
+		err = kept_error(repair);
 	for (size_t i = 0; err >= 0 && repair->mend != NULL
 			&& i < res->unreadable_count;
 			i++) {

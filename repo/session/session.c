@@ -47,13 +47,14 @@ struct session {
 	char id[2 * SESSION_ID_SIZE + 1];
 	struct session_record record; /* roots are filled in when published */
 	pthread_mutex_t mutex;
-	/* protected by mutex */
-	uint64_t number; /* N of the record that counts */
-	bool published;
-	bool fenced; /* taken for dead by somebody */
-	bool told;   /* the published record says all there is */
-	struct standing *standing;
-	uint32_t standing_count, standing_room;
+	uint64_t number GUARDED_BY(mutex); /* N of the record that counts */
+	bool published GUARDED_BY(mutex);
+	bool fenced GUARDED_BY(mutex); /* taken for dead by somebody */
+	/* The published record says all there is */
+	bool told GUARDED_BY(mutex);
+	struct standing *standing GUARDED_BY(mutex);
+	uint32_t standing_count GUARDED_BY(mutex);
+	uint32_t standing_room GUARDED_BY(mutex);
 
 	pthread_t watcher;
 	bool watched;
@@ -86,9 +87,10 @@ void session_set_activity(struct session *session, const char *activity)
 	session->told = false;
 }
 
-/* --- publishing; mutex held --- */
+/* --- publishing --- */
 
 static int put_record(struct session *session, const char *name)
+		REQUIRES(session->mutex)
 {
 	CLEANUP_FREE char *text = NULL;
 	CLEANUP_FREE uint8_t *object = NULL;
@@ -123,7 +125,7 @@ static int stale(void)
 			"session; run it again");
 }
 
-static int publish(struct session *session)
+static int publish(struct session *session) REQUIRES(session->mutex)
 {
 	char name[80], before[80];
 	uint64_t next = session->published ? session->number + 1 : 0;
@@ -149,7 +151,7 @@ static int publish(struct session *session)
 }
 
 static struct standing *find_standing(struct session *session,
-		const struct id *root)
+		const struct id *root) REQUIRES(session->mutex)
 {
 	for (uint32_t i = 0; i < session->standing_count; i++)
 		if (id_equal(&session->standing[i].root, root))
@@ -158,6 +160,7 @@ static struct standing *find_standing(struct session *session,
 }
 
 static int add_standing(struct session *session, const struct id *root)
+		REQUIRES(session->mutex)
 {
 	if (session->standing_count == SESSION_ROOTS_MAX)
 		return fail(-EMFILE, "too many images are in use at once");
@@ -204,8 +207,9 @@ int session_add_root(struct session *session, const struct id *root)
 	return session_add_roots(session, root, 1);
 }
 
-/* True if ROOT is no longer stood on; mutex held. */
+/* True if ROOT is no longer stood on. */
 static bool drop_standing(struct session *session, const struct id *root)
+		REQUIRES(session->mutex)
 {
 	struct standing *there = find_standing(session, root);
 	if (there == NULL || --there->count > 0)
@@ -260,8 +264,8 @@ bool session_kind_writes(enum session_kind kind)
 	return kind == SESSION_BACKUP || kind == SESSION_PRUNE;
 }
 
-/* Sees a new epoch, mutex held. What it means goes out with the next record. */
-static int look(struct session *session)
+/* Sees a new epoch. What it means goes out with the next record. */
+static int look(struct session *session) REQUIRES(session->mutex)
 {
 	uint64_t epoch = 0;
 	struct pack_id *held = NULL;
@@ -608,6 +612,7 @@ void session_end(struct session *session)
 	if (session == NULL)
 		return;
 	stop_watching(session);
+	not_shared(&session->mutex);
 	/* The record first: a lease without a record is nobody's. */
 	if (session->published)
 		remove_traces(session->repo->store, session->id);

@@ -14,10 +14,9 @@
 
 struct fd_cache {
 	pthread_mutex_t mutex;
-	/* protected by mutex: */
-	struct fd_entry *kept[FD_CACHE_MAX]; /* NULL: free */
-	uint64_t clock;
-	uint64_t epoch;
+	struct fd_entry *kept[FD_CACHE_MAX] GUARDED_BY(mutex); /* NULL: free */
+	uint64_t clock GUARDED_BY(mutex);
+	uint64_t epoch GUARDED_BY(mutex);
 };
 
 struct fd_cache *fd_cache_new(void)
@@ -39,6 +38,7 @@ void fd_cache_free(struct fd_cache *cache)
 {
 	if (cache == NULL)
 		return;
+	not_shared(&cache->mutex);
 	for (int i = 0; i < FD_CACHE_MAX; i++)
 		if (cache->kept[i] != NULL)
 			entry_free(cache->kept[i]);
@@ -47,6 +47,7 @@ void fd_cache_free(struct fd_cache *cache)
 }
 
 static struct fd_entry **find(struct fd_cache *cache, const char *name)
+		REQUIRES(cache->mutex)
 {
 	for (int i = 0; i < FD_CACHE_MAX; i++)
 		if (cache->kept[i] != NULL
@@ -56,6 +57,7 @@ static struct fd_entry **find(struct fd_cache *cache, const char *name)
 }
 
 static struct fd_entry *use(struct fd_cache *cache, struct fd_entry *entry)
+		REQUIRES(cache->mutex)
 {
 	entry->refs++;
 	entry->used = ++cache->clock;
@@ -77,6 +79,7 @@ uint64_t fd_cache_epoch(struct fd_cache *cache)
 
 /* A free place, or that of the idle entry used longest ago, or NULL. */
 static struct fd_entry **make_room(struct fd_cache *cache)
+		REQUIRES(cache->mutex)
 {
 	struct fd_entry **oldest = NULL;
 	for (int i = 0; i < FD_CACHE_MAX; i++) {
@@ -137,7 +140,6 @@ void fd_cache_release(struct fd_cache *cache, struct fd_entry *entry)
 		entry_free(entry);
 }
 
-/* The mutex is held. */
 static void forget_slot(struct fd_entry **slot)
 {
 	struct fd_entry *entry = take_ptr(*slot);

@@ -11,6 +11,7 @@
 
 #include "fd_cache.h"
 #include "store.h"
+#include "repo/base/thread_safety.h"
 
 #define TEMPORARY_PREFIX ".tmp."
 #define STORE_OWNER_MAX 64
@@ -22,8 +23,8 @@ struct store {
 	bool writable;
 	struct fd_cache *readers;
 	pthread_mutex_t mutex;
-	char owner[STORE_OWNER_MAX]; /* protected by mutex */
-	uint64_t counter; /* of temporary names; protected by mutex */
+	char owner[STORE_OWNER_MAX] GUARDED_BY(mutex);
+	uint64_t counter GUARDED_BY(mutex); /* of temporary names */
 };
 
 /* -EINVAL with a text if NAME is no object's name: one to four components of
