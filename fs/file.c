@@ -28,7 +28,7 @@ struct handle {
 	char *text;		 /* of a TREE_RECORD */
 	size_t text_len;
 	pthread_mutex_t mutex;
-	struct image_sequence sequence; /* protected by mutex */
+	struct image_sequence sequence GUARDED_BY(mutex);
 	/* In filesystem->handles; protected by filesystem->mutex. */
 	struct handle *next, **at;
 };
@@ -157,6 +157,7 @@ void file_release(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 
 void file_close_all(struct filesystem *fs)
 {
+	not_shared(&fs->mutex);
 	while (fs->handles != NULL) {
 		struct handle *handle = fs->handles;
 		handle_unlink(fs, handle);

@@ -22,15 +22,15 @@
 
 static struct {
 	pthread_mutex_t mutex;
-	/* protected by mutex: */
-	bool syslog;
-	double tokens, refilled;
-	unsigned long left_out;
+	bool syslog GUARDED_BY(mutex);
+	double tokens GUARDED_BY(mutex);
+	double refilled GUARDED_BY(mutex);
+	unsigned long left_out GUARDED_BY(mutex);
 	struct {
 		uint64_t hash;
 		double at;
-	} late[REMEMBERED];
-	unsigned next;
+	} late[REMEMBERED] GUARDED_BY(mutex);
+	unsigned next GUARDED_BY(mutex);
 } log_state = { .mutex = PTHREAD_MUTEX_INITIALIZER, .tokens = LOG_BURST };
 
 void log_to_syslog(void)
@@ -49,7 +49,7 @@ static uint64_t text_hash(const char *text)
 	return h;
 }
 
-static bool said_lately(uint64_t hash, double now)
+static bool said_lately(uint64_t hash, double now) REQUIRES(log_state.mutex)
 {
 	for (unsigned i = 0; i < REMEMBERED; i++)
 		if (log_state.late[i].hash == hash
@@ -59,7 +59,7 @@ static bool said_lately(uint64_t hash, double now)
 	return false;
 }
 
-static bool may_say(const char *text)
+static bool may_say(const char *text) REQUIRES(log_state.mutex)
 {
 	double now = monotonic_now();
 	uint64_t hash = text_hash(text);
@@ -80,7 +80,7 @@ static bool may_say(const char *text)
 	return true;
 }
 
-static void say(const char *text)
+static void say(const char *text) REQUIRES(log_state.mutex)
 {
 	if (log_state.syslog)
 		syslog(LOG_ERR, "%s", text);

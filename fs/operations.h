@@ -8,6 +8,7 @@
 
 #include "fuse_api.h"
 #include "mount_options.h"
+#include "repo/base/thread_safety.h"
 #include "roots.h"
 #include "statfs.h"
 #include "tree.h"
@@ -23,7 +24,7 @@ struct filesystem {
 	void (*started)(void *ctx);
 	void *started_ctx;
 	pthread_mutex_t mutex;
-	struct handle *handles; /* open files; protected by mutex */
+	struct handle *handles GUARDED_BY(mutex); /* open files */
 };
 
 const struct fuse_lowlevel_ops *operations_table(void);

@@ -26,10 +26,11 @@ struct roots {
 	struct repository *repo;
 	char *activity;
 	pthread_mutex_t mutex;
-	/* protected by mutex: */
-	struct session *session; /* NULL: the repository can't be written */
-	struct root *items;
-	size_t count, room;
+	/* NULL: the repository can't be written */
+	struct session *session GUARDED_BY(mutex);
+	struct root *items GUARDED_BY(mutex);
+	size_t count GUARDED_BY(mutex);
+	size_t room GUARDED_BY(mutex);
 };
 
 static int register_session(struct roots *roots, char **why_not)
@@ -67,6 +68,7 @@ void roots_free(struct roots *roots)
 {
 	if (roots == NULL)
 		return;
+	not_shared(&roots->mutex);
 	session_end(roots->session);
 	pthread_mutex_destroy(&roots->mutex);
 	free(roots->items);
@@ -74,11 +76,11 @@ void roots_free(struct roots *roots)
 	free(roots);
 }
 
-/* --- with mutex --- */
+/* --- the list --- */
 
 /* Somebody removed our session: everything is published again in a new one.
  * Files opened before may have lost what they stand on; reading tells. */
-static int register_again(struct roots *roots)
+static int register_again(struct roots *roots) REQUIRES(roots->mutex)
 {
 	char *why_not = NULL;
 	log_problem("another amberfs took this mount for dead; registering "
@@ -100,6 +102,7 @@ static int register_again(struct roots *roots)
 }
 
 static struct root *find(struct roots *roots, const struct id *id)
+		REQUIRES(roots->mutex)
 {
 	for (size_t i = 0; i < roots->count; i++)
 		if (id_equal(&roots->items[i].id, id))
@@ -108,6 +111,7 @@ static struct root *find(struct roots *roots, const struct id *id)
 }
 
 static struct root *add(struct roots *roots, const struct id *id)
+		REQUIRES(roots->mutex)
 {
 	if (roots->count == roots->room) {
 		size_t room = roots->room == 0 ? 16 : 2 * roots->room;
@@ -123,11 +127,13 @@ static struct root *add(struct roots *roots, const struct id *id)
 }
 
 static void take_out(struct roots *roots, struct root *root)
+		REQUIRES(roots->mutex)
 {
 	*root = roots->items[--roots->count];
 }
 
 static int publish(struct roots *roots, struct root *root)
+		REQUIRES(roots->mutex)
 {
 	int err = session_add_root(roots->session, &root->id);
 	if (err == -ESTALE) {
@@ -193,7 +199,7 @@ void roots_drop_now(struct roots *roots, const struct id *id)
 		take_out(roots, root);
 }
 
-static void leave_unused(struct roots *roots)
+static void leave_unused(struct roots *roots) REQUIRES(roots->mutex)
 {
 	double now = monotonic_now();
 	for (size_t i = 0; i < roots->count;) {

@@ -13,12 +13,11 @@
 struct statfs_cache {
 	struct store *store;
 	pthread_mutex_t mutex;
-	/* protected by mutex: */
-	double at;
-	uint64_t bytes;
+	double at GUARDED_BY(mutex);
+	uint64_t bytes GUARDED_BY(mutex);
 	struct {
 		uint64_t state, bytes;
-	} shards[SHARDS];
+	} shards[SHARDS] GUARDED_BY(mutex);
 };
 
 struct statfs_cache *statfs_new(struct store *store)
@@ -54,6 +53,7 @@ static int add_object(void *ctx, const char *name)
 }
 
 static int sum_shard(struct statfs_cache *cache, unsigned shard)
+		REQUIRES(cache->mutex)
 {
 	char prefix[16];
 	struct sum sum = { cache->store, 0 };

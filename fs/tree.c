@@ -26,9 +26,9 @@ int tree_new(struct tree **out, struct repository *repo, const char *only)
 	clock_gettime(CLOCK_REALTIME, &now);
 	tree->repo = repo;
 	tree->only = only;
-	tree->started_ns = now.tv_sec * NS_PER_SECOND;
 	pthread_mutex_init(&tree->mutex, NULL);
 	pthread_mutex_init(&tree->load_mutex, NULL);
+	tree->started_ns = now.tv_sec * NS_PER_SECOND;
 	tree->root.kind = TREE_ROOT;
 	inodes_add_numbered(&tree->inodes, &tree->root.inode, INODE_ROOT);
 	*out = tree;
@@ -39,6 +39,7 @@ void tree_free(struct tree *tree)
 {
 	if (tree == NULL)
 		return;
+	not_shared(&tree->mutex);
 	tree_refresh_clear_listing(tree, &tree->names);
 	inodes_clear(&tree->inodes);
 	pthread_mutex_destroy(&tree->mutex);
@@ -46,7 +47,7 @@ void tree_free(struct tree *tree)
 	free(tree);
 }
 
-/* --- attributes; all with the mutex --- */
+/* --- attributes --- */
 
 static int64_t entry_time_ns(const struct tree_entry *entry)
 {
@@ -56,7 +57,7 @@ static int64_t entry_time_ns(const struct tree_entry *entry)
 /* That of the newest snapshot. A source whose last snapshot just went may
  * still be asked about: it has the root's first time then. */
 static int64_t source_time_ns(const struct tree *tree,
-		const struct tree_source *source)
+		const struct tree_source *source) REQUIRES(tree->mutex)
 {
 	size_t last = source->first + source->count;
 	if (source->count == 0 || last > tree->names.entry_count)
@@ -64,7 +65,7 @@ static int64_t source_time_ns(const struct tree *tree,
 	return entry_time_ns(tree->names.entries[last - 1]);
 }
 
-static int64_t root_time_ns(const struct tree *tree)
+static int64_t root_time_ns(const struct tree *tree) REQUIRES(tree->mutex)
 {
 	int64_t newest = tree->names.source_count == 0 ? tree->started_ns : 0;
 	for (size_t i = 0; i < tree->names.source_count; i++) {
@@ -98,7 +99,7 @@ static void file_attr(struct tree_attr *out, const struct snapshot_file *file)
 }
 
 static void fill_attr(const struct tree *tree, const struct tree_inode *inode,
-		struct tree_attr *out)
+		struct tree_attr *out) REQUIRES(tree->mutex)
 {
 	*out = (struct tree_attr){ .kind = inode->kind,
 		.links = 1,
@@ -150,6 +151,7 @@ int tree_attr(struct tree *tree, uint64_t inode, struct tree_attr *out)
 /* --- looking up --- */
 
 static struct tree_source *root_find(const struct tree *tree, const char *name)
+		REQUIRES(tree->mutex)
 {
 	size_t low = 0, high = tree->names.source_count;
 	while (low < high) {
@@ -169,6 +171,7 @@ static struct tree_source *root_find(const struct tree *tree, const char *name)
 /* The place in the listing, or -1. */
 static ssize_t source_find(const struct tree *tree,
 		const struct tree_source *source, const char *name)
+		REQUIRES(tree->mutex)
 {
 	size_t low = source->first, high = source->first + source->count;
 	while (low < high) {
@@ -187,7 +190,7 @@ static ssize_t source_find(const struct tree *tree,
 /* What NAME in the directory INODE is, if that is known without reading a record:
  * 0 and *OUT; 1 and *OUT NULL: a snapshot (by its name). */
 static int find_child(const struct tree *tree, struct tree_inode *inode,
-		const char *name, struct tree_inode **out)
+		const char *name, struct tree_inode **out) REQUIRES(tree->mutex)
 {
 	struct tree_source *source;
 	int64_t file;
@@ -392,6 +395,7 @@ static int names_add(struct tree_names *names, const char *name,
 }
 
 static int list_root(const struct tree *tree, struct tree_names *names)
+		REQUIRES(tree->mutex)
 {
 	int err = 0;
 	for (size_t i = 0; err == 0 && i < tree->names.source_count; i++) {
@@ -404,6 +408,7 @@ static int list_root(const struct tree *tree, struct tree_names *names)
 
 static int list_source(const struct tree *tree,
 		const struct tree_source *source, struct tree_names *names)
+		REQUIRES(tree->mutex)
 {
 	int err = 0;
 	for (size_t i = 0; err == 0 && i < source->count; i++) {
@@ -439,7 +444,7 @@ static int list_snapshot(const struct tree_entry *entry,
 }
 
 static size_t names_most(const struct tree *tree,
-		const struct tree_inode *inode)
+		const struct tree_inode *inode) REQUIRES(tree->mutex)
 {
 	switch (inode->kind) {
 	case TREE_ROOT:

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "repo/base/thread_safety.h"
 #include "repo/format/name.h"
 #include "tree.h"
 
@@ -76,11 +77,11 @@ struct tree {
 	const char *only;	    /* shown, "source/time"; NULL: all */
 	pthread_mutex_t load_mutex; /* one record is read at a time */
 	pthread_mutex_t mutex;
-	/* protected by mutex: */
-	struct inodes inodes;
-	struct tree_listing names;
-	struct tree_inode root;
-	int64_t started_ns; /* the root's time while it is empty */
+	struct inodes inodes GUARDED_BY(mutex);
+	struct tree_listing names GUARDED_BY(mutex);
+	struct tree_inode root GUARDED_BY(mutex);
+	/* The root's time while it is empty */
+	int64_t started_ns GUARDED_BY(mutex);
 };
 
 static inline struct tree_inode *entry_directory(const struct tree_entry *entry)
@@ -104,14 +105,17 @@ static inline struct tree_inode *entry_view(const struct tree_entry *entry,
 /* The source of that name, or a new one; counted. NULL without memory. Both
  * are called with mutex; NULL allowed to put. */
 struct tree_source *tree_entry_get_source(struct tree *tree,
-		const char *component);
-void tree_entry_put_source(struct tree *tree, struct tree_source *source);
+		const char *component) REQUIRES(tree->mutex);
+void tree_entry_put_source(struct tree *tree, struct tree_source *source)
+		REQUIRES(tree->mutex);
 
-/* A new one with one reference; NULL without memory. Called with mutex. */
+/* A new one with one reference; NULL without memory. Called with the
+ * tree's mutex. */
 struct tree_entry *tree_entry_new(struct tree_source *source,
 		const char *time_text, int64_t time);
-/* Called with mutex. NULL allowed. */
-void tree_entry_put(struct tree *tree, struct tree_entry *entry);
+/* NULL allowed. */
+void tree_entry_put(struct tree *tree, struct tree_entry *entry)
+		REQUIRES(tree->mutex);
 
 /* Reads the record if that was not done yet. The caller has a reference and
  * no lock. 0, -ENOENT, -EBADMSG, … */
@@ -126,8 +130,8 @@ int64_t tree_entry_find_file(const struct tree_entry *entry, const char *name);
 
 /* --- tree_refresh.c --- */
 
-/* Drops all names. Called with mutex. */
-void tree_refresh_clear_listing(struct tree *tree,
-		struct tree_listing *listing);
+/* Drops all names. */
+void tree_refresh_clear_listing(struct tree *tree, struct tree_listing *listing)
+		REQUIRES(tree->mutex);
 
 #endif

@@ -105,6 +105,7 @@ static int entry_compare(const struct tree_entry *entry,
 /* The source of FOUND: the one last added, or one more. */
 static struct tree_source *add_source(struct tree *tree,
 		struct tree_listing *listing, const struct found *found)
+		REQUIRES(tree->mutex)
 {
 	struct tree_source *last = listing->source_count == 0
 			? NULL
@@ -120,6 +121,7 @@ static struct tree_source *add_source(struct tree *tree,
 
 static int add_entry(struct tree *tree, struct tree_listing *listing,
 		const struct found *found, struct tree_entry *known)
+		REQUIRES(tree->mutex)
 {
 	struct tree_source *source = add_source(tree, listing, found);
 	if (source == NULL)
@@ -136,7 +138,7 @@ static int add_entry(struct tree *tree, struct tree_listing *listing,
 }
 
 static int build(struct tree *tree, const struct found_list *found,
-		struct tree_listing *listing)
+		struct tree_listing *listing) REQUIRES(tree->mutex)
 {
 	const struct tree_listing *old = &tree->names;
 	size_t at = 0;
