@@ -116,13 +116,14 @@ json_t *backup_report_row(const struct backup_snapshot *snapshot,
 /* --- all as JSON --- */
 
 static uint64_t deduplicated(const struct backup_run *run,
-		const struct chunk_sink_stats *stats)
+		const struct chunk_sink_stats *stats) REQUIRES(run->mutex)
 {
 	return stats->known_bytes + run->same;
 }
 
 static void print_json(struct backup_run *run,
 		const struct chunk_sink_stats *stats, double seconds)
+		REQUIRES(run->mutex)
 {
 	report_print_json(json_pack("{s:O,s:I,s:I,s:I,s:I,s:I,s:I,s:f}",
 			"snapshots", run->snapshots, "read",
@@ -220,6 +221,7 @@ static void print_row(const json_t *row, bool domains)
 
 static void print_sums(struct backup_run *run,
 		const struct chunk_sink_stats *stats, double seconds)
+		REQUIRES(run->mutex)
 {
 	char read[SIZE_TEXT_MAX], holes[SIZE_TEXT_MAX],
 			unchanged[SIZE_TEXT_MAX], known[SIZE_TEXT_MAX],
@@ -238,6 +240,7 @@ static void print_sums(struct backup_run *run,
 
 static void print_text(struct backup_run *run,
 		const struct chunk_sink_stats *stats, double seconds)
+		REQUIRES(run->mutex)
 {
 	size_t i;
 	json_t *row;
@@ -253,7 +256,7 @@ static void print_text(struct backup_run *run,
 /* --- the end --- */
 
 /* The failures once more, together, for who reads only the end. */
-static void print_failures(struct backup_run *run)
+static void print_failures(struct backup_run *run) REQUIRES(run->mutex)
 {
 	size_t i;
 	json_t *row;
@@ -278,6 +281,7 @@ void backup_report_print(struct backup_run *run, double seconds)
 {
 	struct chunk_sink_stats st;
 	chunk_sink_stats(run->storing.sink, &st);
+	not_shared(&run->mutex); /* the lanes have ended */
 	drop_unreached(run->snapshots);
 	if (report_json())
 		print_json(run, &st, seconds);

@@ -44,6 +44,7 @@ int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows)
 		err = snapshot_writer_add_writer(&run->storing, workers,
 				&lane->writer);
 	}
+	not_shared(&run->mutex);
 	for (unsigned i = 0; err == 0 && i < rows; i++)
 		if (json_array_append_new(run->snapshots, json_null()) < 0)
 			err = fail_no_memory("starting");
@@ -52,6 +53,7 @@ int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows)
 
 void backup_run_end(struct backup_run *run)
 {
+	not_shared(&run->mutex);
 	run->storing.given_up = run->broken.err != 0;
 	snapshot_writer_end(&run->storing);
 	repository_close(run->repo);

@@ -14,6 +14,7 @@
 #include "ingest/source/file_source.h"
 #include "repo/base/error.h"
 #include "repo/base/report.h"
+#include "repo/base/thread_safety.h"
 #include "repo/snapshot/snapshot_writer.h"
 
 enum backup_status { BACKUP_DONE, BACKUP_PARTLY, BACKUP_FAILED };
@@ -42,13 +43,20 @@ struct backup_run {
 	/* Held from the barrier to the commit. Before mutex. */
 	pthread_mutex_t commit_mutex;
 	pthread_mutex_t mutex;
-	/* protected by mutex while lanes work */
-	uint64_t all_done, all_total; /* bytes, finished images; all */
+	uint64_t all_done GUARDED_BY(mutex); /* bytes, finished images; all */
+	uint64_t all_total GUARDED_BY(mutex);
 	/* sums of finished images, bytes */
-	uint64_t read, holes, unchanged, same;
-	json_t *snapshots; /* the report's rows; null: not reached */
-	unsigned done, partly, failed;
-	struct error_copy broken; /* .err != 0: the run can't go on */
+	uint64_t read GUARDED_BY(mutex);
+	uint64_t holes GUARDED_BY(mutex);
+	uint64_t unchanged GUARDED_BY(mutex);
+	uint64_t same GUARDED_BY(mutex);
+	/* The report's rows; null: not reached */
+	json_t *snapshots GUARDED_BY(mutex);
+	unsigned done GUARDED_BY(mutex);
+	unsigned partly GUARDED_BY(mutex);
+	unsigned failed GUARDED_BY(mutex);
+	/* .err != 0: the run can't go on */
+	struct error_copy broken GUARDED_BY(mutex);
 };
 
 /* Opens the repository, registers the session. On an error backup_run_end is

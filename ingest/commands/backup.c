@@ -26,7 +26,7 @@ struct backup_command {
 
 /* --- the end --- */
 
-static int exit_status(const struct backup_run *run)
+static int exit_status(const struct backup_run *run) REQUIRES(run->mutex)
 {
 	if (run->failed == 0 && run->partly == 0 && run->broken.err == 0)
 		return run->done ? EXIT_DONE : EXIT_FAILED;
@@ -161,6 +161,7 @@ static int run_backup(struct backup_command *command, int operands, char **argv)
 	if (err < 0) {
 		report_error("%s", error_text(err));
 	} else {
+		not_shared(&run.mutex);
 		status = exit_status(&run);
 		backup_report_print(&run, monotonic_now() - command->begin);
 	}

@@ -237,6 +237,7 @@ int backup_domains(struct backup_run *run, struct connection *conn,
 	if (err == 0)
 		err = backup_run_add_lanes(run,
 				lanes < j.count ? lanes : j.count, j.count);
+	not_shared(&run->mutex); /* no lane works yet */
 	for (unsigned i = 0; err == 0 && report_shows_progress() && i < j.count;
 			i++)
 		run->all_total += domain_size(conn, j.names[i]);

@@ -73,6 +73,7 @@ void backup_files(struct backup_lane *lane, const char *name,
 		const char *const *paths, int count, const char *stdin_name)
 {
 	struct backup_snapshot b;
+	not_shared(&lane->run->mutex);
 	for (int i = 0; i < count; i++)
 		lane->run->all_total += backup_path_size(paths[i]);
 	int err = backup_snapshot_begin(&b, lane, name, SNAPSHOT_FILES);

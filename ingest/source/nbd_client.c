@@ -63,8 +63,8 @@ struct worker {
 
 struct nbd_client {
 	uint64_t size;
-	char *dirty_context;	      /* NULL: no bitmap */
-	struct nbd_handle *dirty_nbd; /* protected by dirty_mutex */
+	char *dirty_context; /* NULL: no bitmap */
+	struct nbd_handle *dirty_nbd GUARDED_BY(dirty_mutex);
 	pthread_mutex_t dirty_mutex;
 	void (*message)(void *ctx, char *buf, size_t size);
 	void *ctx; /* of MESSAGE; used under message_mutex */
@@ -450,6 +450,7 @@ static int connect_bitmap(struct nbd_client *client,
 		const struct nbd_client_options *options)
 {
 	char shown[256];
+	not_shared(&client->dirty_mutex);
 	int err = connect_one(client, &client->dirty_nbd, options,
 			client->dirty_context);
 	if (err == 0
@@ -522,6 +523,7 @@ void nbd_client_close(struct nbd_client *client)
 {
 	if (client == NULL)
 		return;
+	not_shared(&client->dirty_mutex);
 	for (unsigned i = 0; i < client->worker_count; i++) {
 		if (client->workers[i].nbd != NULL)
 			nbd_close(client->workers[i].nbd);
