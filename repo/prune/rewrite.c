@@ -408,10 +408,11 @@ static int ensure(struct rewrite *rewrite, enum pack_kind kind,
 	err = copy_chunk(rewrite, rewrite->stream, kind, id);
 	if (err < 0)
 		return err;
-	err = fail(-EBADMSG,
-			"a chunk of a new snapshot can't be read; what "
-			"is condemned stays for the next run");
-	return err < 0 ? err : 0;
+	if (err == 0)
+		return fail(-EBADMSG,
+				"a chunk of a new snapshot can't be read; what "
+				"is condemned stays for the next run");
+	return 0;
 }
 
 static int ensure_node(void *ctx, const struct id *id)

@@ -125,9 +125,8 @@ static int pull_disk(struct finish *finish, struct domain *domain,
 	char what[64];
 	/* A killed run's job may still be at it. */
 	int err = domain_control_pull_progress(domain, target, &done, &total);
-	if (err < 0)
-		return err;
-	err = domain_control_pull(domain, target);
+	if (err == 0)
+		err = domain_control_pull(domain, target);
 	if (err < 0)
 		return err;
 	finish->done = done;
