@@ -38,22 +38,22 @@
 static const char *choose_xml(struct domain_run *run)
 {
 	const struct domain_state *state = run->domain;
-	if (state->xml_secure == NULL) {
+	if (state->secure == NULL) {
 		if (state->secrets_hidden)
 			report_warning("domain %s: this connection does not "
 				       "show "
 				       "passwords, so the definition is stored "
 				       "without any",
 					run->display);
-		return state->xml;
+		return state->inactive->text;
 	}
 	if (seal_encrypts(run->repo->seal))
-		return state->xml_secure;
+		return state->secure->text;
 	report_warning("domain %s: its definition holds passwords; they are "
 		       "left "
 		       "out, as this repository is not encrypted",
 			run->display);
-	return state->xml;
+	return state->inactive->text;
 }
 
 static int store_xml(struct domain_run *run, const char *name, const char *xml)
@@ -205,7 +205,7 @@ static int store_needed(struct domain_run *run, struct backup_file *file,
 /* One that never ran has a path for its NVRAM but not yet the file. */
 static int store_nvram(struct domain_run *run, bool live)
 {
-	const struct domain_xml *xml = run->domain->parsed;
+	const struct domain_xml *xml = run->domain->current;
 	const char *path = xml->nvram;
 	struct backup_file f = { .name = "nvram.fd", .kind = FILE_NVRAM };
 	if (path == NULL
@@ -320,8 +320,8 @@ static int find_tpm(struct domain_run *run, bool live, bool *found)
 	const struct domain_state *state = run->domain;
 	CLEANUP_FREE char *root = tpm_root(connection_uri(state->connection));
 	int err = 0;
-	if (state->parsed->tpm_path != NULL)
-		return store_tpm_at(run, state->parsed->tpm_path, live, found);
+	if (state->current->tpm_path != NULL)
+		return store_tpm_at(run, state->current->tpm_path, live, found);
 	for (size_t i = 0; root != NULL && err == 0 && i < 2; i++) {
 		CLEANUP_FREE char *directory = NULL;
 		if (asprintf(&directory, "%s/%s/%s", root, state->facts.uuid,
@@ -341,7 +341,7 @@ static int store_tpm(struct domain_run *run, bool live)
 	const struct domain_state *state = run->domain;
 	bool found = false;
 	int err;
-	if (!state->parsed->tpm_emulated)
+	if (!state->current->tpm_emulated)
 		return 0;
 	if (seal_encrypts(run->repo->seal))
 		err = find_tpm(run, live, &found);
@@ -362,15 +362,16 @@ static int store_tpm(struct domain_run *run, bool live)
 
 /* --- all --- */
 
-int domain_files_store(struct domain_run *run, const char *live_xml)
+int domain_files_store(struct domain_run *run)
 {
-	const struct domain_xml *xml = run->domain->parsed;
-	bool live = live_xml != NULL;
+	const struct domain_xml *running = run->domain->running;
+	const struct domain_xml *xml = run->domain->current;
+	bool live = running != NULL;
 	int err = store_xml(run, "domain.xml", choose_xml(run));
 	if (err < 0)
 		return err;
 	if (live)
-		err = store_xml(run, "domain-live.xml", live_xml);
+		err = store_xml(run, "domain-live.xml", running->text);
 	if (err < 0)
 		return err;
 	err = store_nvram(run, live);

@@ -9,12 +9,12 @@
 #include "disk_record.h"
 
 /*
- * Stores domain.xml; domain-live.xml, if the domain runs: LIVE_XML (without
- * secrets), else NULL; NVRAM; the state of an emulated TPM; a kernel and initrd
- * that it boots directly. Files that are unchanged are taken over unread; what
+ * Stores domain.xml; domain-live.xml (without secrets), if the domain runs;
+ * NVRAM; the state of an emulated TPM; a kernel and initrd that it boots
+ * directly. Files that are unchanged are taken over unread; what
  * a running guest may write meanwhile is read until two readings agree. What
  * can't be read costs a line and a note in the snapshot. 0 or -errno.
  */
-int domain_files_store(struct domain_run *run, const char *live_xml);
+int domain_files_store(struct domain_run *run);
 
 #endif

@@ -52,16 +52,17 @@ static int read_secrets(struct domain_state *state, struct connection *conn)
 	state->secrets_hidden = !connection_writable(conn);
 	if (state->secrets_hidden)
 		return 0;
-	err = domain_get_xml(state->domain, DOMAIN_XML_SECURE,
-			&state->xml_secure);
+	err = domain_get_xml(state->domain, DOMAIN_XML_SECURE, &state->secure);
 	if (err == -EPERM) {
 		state->secrets_hidden = true;
 		error_clear();
 		return 0;
 	}
-	if (err == 0 && strcmp(state->xml, state->xml_secure) == 0) {
-		free(state->xml_secure);
-		state->xml_secure = NULL;
+	if (err == 0
+			&& strcmp(state->inactive->text, state->secure->text)
+					== 0) {
+		domain_xml_free(state->secure);
+		state->secure = NULL;
 	}
 	return err;
 }
@@ -70,16 +71,13 @@ static int read_definition(struct domain_state *state, struct connection *conn)
 {
 	char shown[256];
 	int err = domain_get_xml(state->domain, DOMAIN_XML_INACTIVE,
-			&state->xml);
+			&state->inactive);
 	if (err == 0)
 		err = read_secrets(state, conn);
 	if (err == 0 && state->live)
 		err = domain_get_xml(state->domain, DOMAIN_XML_CURRENT,
-				&state->xml_live);
-	if (err == 0) {
-		const char *xml = state->live ? state->xml_live : state->xml;
-		err = domain_xml_parse(&state->parsed, xml, strlen(xml));
-	}
+				&state->running);
+	state->current = state->live ? state->running : state->inactive;
 	if (err == -EBADMSG) {
 		name_display(shown, sizeof(shown), state->facts.name);
 		return fail_within(err, "domain %s", shown);
@@ -90,7 +88,7 @@ static int read_definition(struct domain_state *state, struct connection *conn)
 /* A domain that never ran has a path for its NVRAM but not yet the file. */
 static int find_nvram(struct domain_state *state)
 {
-	const char *path = state->parsed->nvram;
+	const char *path = state->current->nvram;
 	if (path == NULL || access(path, F_OK) < 0)
 		return 0;
 	state->nvram = strdup(path);
@@ -99,7 +97,7 @@ static int find_nvram(struct domain_state *state)
 
 static int plan_disks(struct domain_state *state, struct connection *conn)
 {
-	const struct domain_xml *xml = state->parsed;
+	const struct domain_xml *xml = state->current;
 	int err = 0;
 	state->disks = calloc((size_t)xml->disk_count + 1,
 			sizeof(*state->disks));
@@ -146,11 +144,10 @@ void domain_state_close(struct domain_state *state)
 	for (unsigned i = 0; i < state->disk_count; i++)
 		disk_plan_clear(&state->disks[i]);
 	free(state->disks);
-	domain_xml_free(state->parsed);
 	free(state->nvram);
-	free(state->xml);
-	free(state->xml_live);
-	free(state->xml_secure);
+	domain_xml_free(state->inactive);
+	domain_xml_free(state->secure);
+	domain_xml_free(state->running);
 	domain_facts_clear(&state->facts);
 	domain_free(state->domain);
 	free(state);
@@ -184,10 +181,11 @@ static int recheck_chain(struct domain_state *state,
 			shown);
 }
 
+/* Asks for the definition anew: what counts is what it is after the reading. */
 static int recheck_shut_off(struct domain_state *state, const char *shown,
 		const struct domain_facts *now)
 {
-	CLEANUP_FREE char *xml = NULL;
+	CLEANUP_DOMAIN_XML struct domain_xml *xml = NULL;
 	int err = 0;
 	if (!now->shut_off)
 		return fail(-EBUSY, "domain %s was started while it was read",
@@ -195,7 +193,7 @@ static int recheck_shut_off(struct domain_state *state, const char *shown,
 	err = domain_get_xml(state->domain, DOMAIN_XML_INACTIVE, &xml);
 	if (err != 0)
 		return err;
-	if (strcmp(xml, state->xml) != 0)
+	if (strcmp(xml->text, state->inactive->text) != 0)
 		return fail(-EBUSY,
 				"the definition of domain %s changed while "
 				"it was read; back it up again",
@@ -244,12 +242,11 @@ static bool same_disks(const struct domain_xml *x, const struct domain_xml *y)
 	return true;
 }
 
+/* Asks for the disks anew: the job has begun since they were looked at. */
 static int recheck_live(struct domain_state *state, const char *shown,
 		const struct domain_facts *now)
 {
-	CLEANUP_FREE char *xml = NULL;
-	struct domain_xml *parsed = NULL;
-	bool same;
+	CLEANUP_DOMAIN_XML struct domain_xml *xml = NULL;
 	int err;
 	if (now->id != state->facts.id)
 		return fail(-EBUSY,
@@ -259,16 +256,13 @@ static int recheck_live(struct domain_state *state, const char *shown,
 	err = domain_get_xml(state->domain, DOMAIN_XML_CURRENT, &xml);
 	if (err != 0)
 		return err;
-	err = domain_xml_parse(&parsed, xml, strlen(xml));
-	if (err != 0)
-		return err;
-	same = same_disks(state->parsed, parsed);
-	domain_xml_free(parsed);
-	return same ? 0
-		    : fail(-EBUSY,
-				    "the disks of domain %s were changed "
-				    "while its backup began; back it up again",
-				    shown);
+	return same_disks(state->current, xml)
+			? 0
+			: fail(-EBUSY,
+					"the disks of domain %s were changed "
+					"while its backup began; back it up "
+					"again",
+					shown);
 }
 
 int domain_state_recheck(struct domain_state *state)

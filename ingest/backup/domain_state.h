@@ -21,16 +21,16 @@ struct domain_state {
 	struct connection *connection; /* borrowed */
 	struct domain *domain;
 	struct domain_facts facts; /* name, UUID, … when it was opened */
-	bool live;	     /* it runs, or is paused: its disks are in use,
+	bool live; /* it runs, or is paused: its disks are in use,
 				   and the plans are of the running one's */
-	char *xml;	     /* the inactive definition, without secrets */
-	char *xml_live;	     /* of the running one, without; or NULL */
-	char *xml_secure;    /* with them; NULL: it has none, or the
+	struct domain_xml *inactive; /* what it starts with, without secrets */
+	struct domain_xml *secure;  /* that with them; NULL: it has none, or the
 				   connection doesn't permit to see them */
+	struct domain_xml *running; /* what it runs with, without; NULL: !live*/
+	const struct domain_xml *current; /* running, else inactive */
 	bool secrets_hidden; /* the connection is read-only or was refused
-				   them: if there are any, they are not in xml*/
-	struct domain_xml *parsed; /* of xml_live if it is live, else of xml */
-	char *nvram; /* path of the file if it exists, else NULL */
+				   them: they may be lacking */
+	char *nvram;	     /* path of the file if it exists, else NULL */
 	unsigned disk_count;
 	struct disk_plan *disks; /* in that definition's order */
 };

@@ -100,7 +100,7 @@ static int backup_shut_off(struct domain_run *run)
 				run->display);
 	if (snap->consistency == NULL)
 		return fail_no_memory("making a snapshot");
-	int err = domain_files_store(run, NULL);
+	int err = domain_files_store(run);
 	if (err < 0)
 		return err;
 	err = store_disks(run);

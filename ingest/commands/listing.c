@@ -54,11 +54,7 @@ static int add_disk(struct listed_disk *out, const struct domain_disk *disk,
 static int add_disks(struct listed_domain *out, struct domain *domain,
 		struct connection *conn)
 {
-	CLEANUP_FREE char *xml = NULL;
-	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
-	if (err != 0)
-		return err;
-	err = domain_xml_parse(&out->xml, xml, strlen(xml));
+	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &out->xml);
 	if (err != 0)
 		return err;
 	out->disks = calloc((size_t)out->xml->disk_count + 1,

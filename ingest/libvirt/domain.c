@@ -294,17 +294,22 @@ void domain_facts_clear(struct domain_facts *facts)
 	memset(facts, 0, sizeof(*facts));
 }
 
-int domain_get_xml(struct domain *domain, enum domain_xml_kind kind, char **out)
+int domain_get_xml(struct domain *domain, enum domain_xml_kind kind,
+		struct domain_xml **out)
 {
 	unsigned flags = 0;
+	char *text;
+	int err;
 	if (kind != DOMAIN_XML_CURRENT)
 		flags |= VIR_DOMAIN_XML_INACTIVE;
 	if (kind == DOMAIN_XML_SECURE)
 		flags |= VIR_DOMAIN_XML_SECURE;
-	*out = virDomainGetXMLDesc(domain->handle, flags);
-	if (*out == NULL)
+	text = virDomainGetXMLDesc(domain->handle, flags);
+	if (text == NULL)
 		return domain_fail(domain, "its XML is not to be had");
-	return 0;
+	err = domain_xml_parse(out, text, strlen(text));
+	free(text);
+	return err;
 }
 
 int domain_disk_size(struct domain *domain, const char *target,

@@ -4,6 +4,7 @@
 #define AMBERFS_INGEST_LIBVIRT_DOMAIN_H
 
 #include "connection.h"
+#include "domain_xml.h"
 
 #define DOMAIN_UUID_MAX 37
 
@@ -44,9 +45,10 @@ enum domain_xml_kind {
 	DOMAIN_XML_SECURE,   /* that, with passwords; needs a writable
 				   connection */
 };
-/* A string to free. 0, -ENOENT, -EPERM (no secrets for this user), -EIO. */
+/* As it is now; to be freed with domain_xml_free. 0, -ENOENT, -EPERM (no secrets
+ * for this user), -EIO, -EBADMSG, -ENOMEM. */
 int domain_get_xml(struct domain *domain, enum domain_xml_kind kind,
-		char **out);
+		struct domain_xml **out);
 
 /* What libvirt, who may see files that we may not, says of the disk TARGET.
  * 0 or -errno. */

@@ -113,16 +113,17 @@ int domain_control_uses(struct domain *domain, const char *directory)
 {
 	static const enum domain_xml_kind kinds[] = { DOMAIN_XML_CURRENT,
 		DOMAIN_XML_INACTIVE };
-	int err = 0;
-	for (size_t i = 0; err == 0 && i < 2; i++) {
-		CLEANUP_FREE char *xml = NULL;
-		err = domain_get_xml(domain, kinds[i], &xml);
+	bool uses = false;
+	for (size_t i = 0; !uses && i < 2; i++) {
+		CLEANUP_DOMAIN_XML struct domain_xml *xml = NULL;
+		int err = domain_get_xml(domain, kinds[i], &xml);
 		if (err == -ENOENT)
 			return 0; /* undefined meanwhile */
-		if (err == 0)
-			err = domain_paths_below(xml, directory);
+		if (err < 0)
+			return err;
+		uses = domain_paths_below(xml->doc, directory);
 	}
-	return err;
+	return uses;
 }
 
 int domain_control_users(struct connection *conn, const char *directory,

@@ -73,3 +73,9 @@ int domain_doc_parse_root(xmlDoc **out, const char *xml, size_t len,
 	*out = doc;
 	return 0;
 }
+
+xmlDoc *domain_doc_copy(const xmlDoc *doc)
+{
+	/* Older libxml2 takes no const, and changes nothing all the same. */
+	return xmlCopyDoc((xmlDoc *)doc, 1);
+}

@@ -22,6 +22,9 @@ int domain_doc_parse(xmlDoc **out, const char *xml, size_t len);
 int domain_doc_parse_root(xmlDoc **out, const char *xml, size_t len,
 		const char *root);
 
+/* To be changed and freed by itself; NULL without memory. */
+xmlDoc *domain_doc_copy(const xmlDoc *doc);
+
 /* An element of this name, in no namespace (libvirt's own have none). */
 bool domain_doc_is(const xmlNode *n, const char *name);
 

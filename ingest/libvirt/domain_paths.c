@@ -62,11 +62,9 @@ static int visit_below(xmlNode *root, domain_path_fn *fn, void *ctx)
 	return err;
 }
 
-int domain_paths_each(const char *xml, domain_path_fn *fn, void *ctx)
+int domain_paths_each(const xmlDoc *doc, domain_path_fn *fn, void *ctx)
 {
-	CLEANUP_DOC xmlDoc *doc = NULL;
-	int err = domain_doc_parse(&doc, xml, strlen(xml));
-	return err < 0 ? err : visit_below(xmlDocGetRootElement(doc), fn, ctx);
+	return visit_below(xmlDocGetRootElement(doc), fn, ctx);
 }
 
 /* --- below a directory --- */
@@ -78,9 +76,9 @@ static int is_below(void *ctx, const char *path)
 	return strncmp(path, directory, len) == 0 && path[len] == '/';
 }
 
-int domain_paths_below(const char *xml, const char *directory)
+bool domain_paths_below(const xmlDoc *doc, const char *directory)
 {
-	return domain_paths_each(xml, is_below, (void *)directory);
+	return domain_paths_each(doc, is_below, (void *)directory) == 1;
 }
 
 static int is_the_same(void *ctx, const char *path)
@@ -88,9 +86,9 @@ static int is_the_same(void *ctx, const char *path)
 	return strcmp(path, ctx) == 0;
 }
 
-int domain_paths_name(const char *xml, const char *path)
+bool domain_paths_name(const xmlDoc *doc, const char *path)
 {
-	return domain_paths_each(xml, is_the_same, (void *)path);
+	return domain_paths_each(doc, is_the_same, (void *)path) == 1;
 }
 
 /* The disk's <backingStore> if something below DIRECTORY is named in it. */
@@ -128,20 +126,20 @@ static int add_target(char ***list, size_t *count, const xmlNode *disk)
 	return more[(*count)++] != NULL ? 0 : -ENOMEM;
 }
 
-int domain_paths_backed(const char *xml, const char *directory, char ***targets)
+static xmlNode *first_device(const xmlDoc *doc)
 {
-	CLEANUP_DOC xmlDoc *doc = NULL;
+	const xmlNode *devices =
+			domain_doc_child(xmlDocGetRootElement(doc), "devices");
+	return devices != NULL ? devices->children : NULL;
+}
+
+int domain_paths_backed(const xmlDoc *doc, const char *directory,
+		char ***targets)
+{
 	size_t count = 0;
-	int err = domain_doc_parse(&doc, xml, strlen(xml));
 	char **list = calloc(1, sizeof(*list));
-	if (err == 0 && list == NULL)
-		err = -ENOMEM;
-	const xmlNode *devices = err < 0
-			? NULL
-			: domain_doc_child(xmlDocGetRootElement(doc),
-					"devices");
-	for (xmlNode *n = devices != NULL ? devices->children : NULL;
-			err == 0 && n != NULL; n = n->next)
+	int err = list != NULL ? 0 : -ENOMEM;
+	for (xmlNode *n = first_device(doc); err == 0 && n != NULL; n = n->next)
 		if (backing_below(n, directory) != NULL)
 			err = add_target(&list, &count, n);
 	if (err < 0) {
@@ -152,17 +150,14 @@ int domain_paths_backed(const char *xml, const char *directory, char ***targets)
 	return 0;
 }
 
-int domain_paths_unback(const char *xml, const char *directory, char **out)
+int domain_paths_unback(const xmlDoc *doc, const char *directory, char **out)
 {
-	CLEANUP_DOC xmlDoc *doc = NULL;
+	CLEANUP_DOC xmlDoc *better = domain_doc_copy(doc);
 	xmlChar *text = NULL;
-	int len = 0, err = domain_doc_parse(&doc, xml, strlen(xml));
-	if (err < 0)
-		return err;
-	const xmlNode *devices =
-			domain_doc_child(xmlDocGetRootElement(doc), "devices");
-	for (xmlNode *n = devices != NULL ? devices->children : NULL; n != NULL;
-			n = n->next) {
+	int len = 0;
+	if (better == NULL)
+		return -ENOMEM;
+	for (xmlNode *n = first_device(better); n != NULL; n = n->next) {
 		xmlNode *old = backing_below(n, directory);
 		xmlNode *none = old != NULL ? xmlNewNode(NULL,
 						(const xmlChar *)"backingStore")
@@ -174,7 +169,7 @@ int domain_paths_unback(const char *xml, const char *directory, char **out)
 		xmlReplaceNode(old, none);
 		xmlFreeNode(old);
 	}
-	xmlDocDumpMemory(doc, &text, &len);
+	xmlDocDumpMemory(better, &text, &len);
 	*out = text != NULL ? strdup((const char *)text) : NULL;
 	xmlFree(text);
 	return *out != NULL ? 0 : -ENOMEM;

@@ -6,28 +6,31 @@
 
 #include <stdbool.h>
 
-/* Calls FN for each absolute path in XML, until it returns non-zero; returns
- * that, 0, or -EBADMSG with a text. */
+struct _xmlDoc; /* of domain_xml.h or domain_doc.h */
+
 typedef int domain_path_fn(void *ctx, const char *path);
-int domain_paths_each(const char *xml, domain_path_fn *fn, void *ctx);
+/* Calls FN for each absolute path in DOC, until it returns non-zero; returns
+ * that, or 0. */
+int domain_paths_each(const struct _xmlDoc *doc, domain_path_fn *fn, void *ctx);
 
-/* 1: XML names something below DIRECTORY; 0; -errno. */
-int domain_paths_below(const char *xml, const char *directory);
+/* Whether DOC names something below DIRECTORY. */
+bool domain_paths_below(const struct _xmlDoc *doc, const char *directory);
 
-/* 1: XML names PATH; 0; -errno. */
-int domain_paths_name(const char *xml, const char *path);
+/* Whether DOC names PATH. */
+bool domain_paths_name(const struct _xmlDoc *doc, const char *path);
 
 /*
  * The disks (by target) whose chain, but not whose own image, has something
  * below DIRECTORY. *TARGETS: NULL-ended, to be freed with domain_paths_free.
  * 0 or -errno.
  */
-int domain_paths_backed(const char *xml, const char *directory,
+int domain_paths_backed(const struct _xmlDoc *doc, const char *directory,
 		char ***targets);
 void domain_paths_free(char **targets); /* NULL allowed */
 
-/* XML without the chains of those disks: their own images are all there is.
+/* DOC without the chains of those disks: their own images are all there is.
  * *OUT to free. 0 or -errno. */
-int domain_paths_unback(const char *xml, const char *directory, char **out);
+int domain_paths_unback(const struct _xmlDoc *doc, const char *directory,
+		char **out);
 
 #endif

@@ -339,14 +339,17 @@ static int read_domain(const xmlNode *root, struct domain_xml *xml)
 
 int domain_xml_parse(struct domain_xml **out, const char *xml, size_t len)
 {
-	struct domain_xml *d;
-	xmlDoc *doc = NULL;
-	int err = domain_doc_parse(&doc, xml, len);
-	if (err != 0)
-		return err;
-	d = calloc(1, sizeof(*d));
-	err = d != NULL ? read_domain(xmlDocGetRootElement(doc), d) : -ENOMEM;
-	xmlFreeDoc(doc);
+	struct domain_xml *d = calloc(1, sizeof(*d));
+	int err;
+	if (d == NULL)
+		return -ENOMEM;
+	err = domain_doc_parse(&d->doc, xml, len);
+	if (err == 0) {
+		d->text = strndup(xml, len);
+		err = d->text != NULL ? 0 : -ENOMEM;
+	}
+	if (err == 0)
+		err = read_domain(xmlDocGetRootElement(d->doc), d);
 	if (err != 0) {
 		domain_xml_free(d);
 		return err;
@@ -385,6 +388,8 @@ void domain_xml_free(struct domain_xml *xml)
 		}
 	}
 	free(xml->disks);
+	xmlFreeDoc(xml->doc);
+	free(xml->text);
 	free(xml->name);
 	free(xml->uuid);
 	free(xml->nvram);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a domain's XML says of its disks and firmware. The XML is not trusted:
- * its size is bounded, a DOCTYPE is refused, nothing is ever fetched.
- * Only what the XML says: no file is looked at here.
+ * A domain's XML, parsed: its text, its tree, and what it says of disks and
+ * firmware. Made once for a domain in one state and handed on to all that want
+ * to know something of it. The XML is not trusted: its size is bounded, a
+ * DOCTYPE is refused, nothing is ever fetched. Only what the XML says: no file
+ * is looked at here.
  */
 #ifndef AMBERFS_INGEST_LIBVIRT_DOMAIN_XML_H
 #define AMBERFS_INGEST_LIBVIRT_DOMAIN_XML_H
@@ -10,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "repo/base/cleanup.h"
 
 #define DOMAIN_XML_DISKS_MAX 4096u
 
@@ -57,8 +61,10 @@ struct domain_disk {
 };
 
 struct domain_xml {
-	char *name, *uuid;				 /* uuid may be NULL */
-	char *nvram;					 /* the path, or NULL */
+	char *text;
+	struct _xmlDoc *doc; /* for domain_doc.h; not to be changed */
+	char *name, *uuid;   /* uuid may be NULL */
+	char *nvram;	     /* the path, or NULL */
 	char *nvram_template, *loader, *kernel, *initrd; /* or NULL */
 	bool tpm_emulated; /* by swtpm, whose state is on the host */
 	char *tpm_path;	   /* of that state; NULL: where libvirt keeps it */
@@ -69,6 +75,11 @@ struct domain_xml {
 /* 0, -EBADMSG with a text, -ENOMEM. */
 int domain_xml_parse(struct domain_xml **out, const char *xml, size_t len);
 void domain_xml_free(struct domain_xml *xml); /* NULL allowed */
+static inline void domain_xml_cleanup(struct domain_xml **xml)
+{
+	domain_xml_free(*xml);
+}
+#define CLEANUP_DOMAIN_XML CLEANUP(domain_xml_cleanup)
 
 const char *domain_xml_device_name(enum disk_device d);
 const char *domain_xml_source_name(enum source_type t);

@@ -64,18 +64,14 @@ static int block_job(struct domain *domain, const char *target, char **who)
 	return 0;
 }
 
-static int block_jobs(struct domain *domain, char **who)
+static int block_jobs(struct domain *domain, const struct domain_xml *xml,
+		char **who)
 {
-	CLEANUP_FREE char *xml = NULL;
-	struct domain_xml *parsed = NULL;
-	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
-	if (err == 0)
-		err = domain_xml_parse(&parsed, xml, strlen(xml));
-	for (unsigned i = 0; err == 0 && *who == NULL && i < parsed->disk_count;
+	int err = 0;
+	for (unsigned i = 0; err == 0 && *who == NULL && i < xml->disk_count;
 			i++)
-		if (parsed->disks[i].source.present)
-			err = block_job(domain, parsed->disks[i].target, who);
-	domain_xml_free(parsed);
+		if (xml->disks[i].source.present)
+			err = block_job(domain, xml->disks[i].target, who);
 	return err;
 }
 
@@ -102,7 +98,8 @@ static int wait_a_moment(struct domain *domain, bool *is_free, char **who)
 	return 0;
 }
 
-int job_owner_find(struct domain *domain, char **who)
+int job_owner_find(struct domain *domain, const struct domain_xml *xml,
+		char **who)
 {
 	bool is_free = true;
 	int err;
@@ -131,6 +128,6 @@ int job_owner_find(struct domain *domain, char **who)
 	if (err != 0)
 		return err;
 	if (*who == NULL)
-		err = block_jobs(domain, who);
+		err = block_jobs(domain, xml, who);
 	return err;
 }

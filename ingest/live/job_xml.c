@@ -185,15 +185,10 @@ static void read_channel(struct guest_facts *out, const xmlNode *channel)
 			: AGENT_CONNECTED;
 }
 
-int job_xml_guest(struct guest_facts *out, const char *xml)
+void job_xml_guest(struct guest_facts *out, const struct domain_xml *xml)
 {
-	const xmlNode *root;
-	xmlDoc *doc;
-	int err = domain_doc_parse(&doc, xml, strlen(xml));
+	const xmlNode *root = xmlDocGetRootElement(xml->doc);
 	memset(out, 0, sizeof(*out));
-	if (err != 0)
-		return err;
-	root = xmlDocGetRootElement(doc);
 	for (const xmlNode *n = root->children; n != NULL; n = n->next)
 		if (domain_doc_is(n, "seclabel"))
 			read_seclabel(out, n);
@@ -202,6 +197,4 @@ int job_xml_guest(struct guest_facts *out, const char *xml)
 			n = n->next)
 		if (domain_doc_is(n, "channel"))
 			read_channel(out, n);
-	xmlFreeDoc(doc);
-	return 0;
 }

@@ -28,7 +28,7 @@ struct guest_facts {
 	bool apparmor; /* qemu is confined by it */
 	enum guest_agent agent;
 };
-/* From a running domain's XML. 0, -EBADMSG, -ENOMEM. */
-int job_xml_guest(struct guest_facts *out, const char *xml);
+/* From a running domain's XML. */
+void job_xml_guest(struct guest_facts *out, const struct domain_xml *xml);
 
 #endif

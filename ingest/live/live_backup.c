@@ -317,7 +317,7 @@ static int store_without_disks(struct live_run *run)
 	snap->consistency = strdup("crash");
 	if (snap->consistency == NULL)
 		return fail_no_memory("making a snapshot");
-	return domain_files_store(run->d, run->domain->xml_live);
+	return domain_files_store(run->d);
 }
 
 static int store_all(struct live_run *run)
@@ -332,7 +332,7 @@ static int store_all(struct live_run *run)
 		return err;
 	say_reasons(run);
 	call_hook(run);
-	err = domain_files_store(run->d, run->domain->xml_live);
+	err = domain_files_store(run->d);
 	if (err < 0)
 		return err;
 	err = store_checkpoint(run);

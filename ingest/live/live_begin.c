@@ -97,6 +97,7 @@ static int prepare(const struct ladder *ladder, enum quiesce quiesce,
 	const struct domain_state *domain = ladder->d->domain;
 	const struct live_job_options o = { .connection = domain->connection,
 		.domain = domain->domain,
+		.xml = domain->running,
 		.repository_id = ladder->repository_id,
 		.scratch_dir = options(ladder)->scratch_dir,
 		.quiesce = quiesce };

@@ -42,6 +42,7 @@
 struct live_job {
 	struct connection *connection; /* borrowed, with the domain */
 	struct domain *domain;
+	const struct domain_xml *xml; /* borrowed too */
 	enum quiesce quiesce;
 	bool apparmor;
 	char shown[256]; /* the domain's name, printable */
@@ -121,15 +122,10 @@ static int make_directory(struct live_job *job,
 		const struct live_job_options *options,
 		const struct live_disk *disks, unsigned count)
 {
-	CLEANUP_FREE char *xml = NULL;
 	struct guest_facts facts;
 	uint64_t allocated = 0;
-	int err = domain_get_xml(options->domain, DOMAIN_XML_CURRENT, &xml);
-	if (err != 0)
-		return err;
-	err = job_xml_guest(&facts, xml);
-	if (err != 0)
-		return err;
+	int err;
+	job_xml_guest(&facts, job->xml);
 	job->apparmor = facts.apparmor;
 	find_owner(job->state.uri, &facts);
 	for (unsigned i = 0; i < count; i++)
@@ -152,6 +148,7 @@ int live_job_prepare(struct live_job **out,
 		return -ENOMEM;
 	job->connection = options->connection;
 	job->domain = options->domain;
+	job->xml = options->xml;
 	job->quiesce = options->quiesce;
 	err = fill_state(job, options);
 	if (err == 0)
@@ -191,19 +188,20 @@ static void not_frozen(struct live_job *job, const char *why)
 	snprintf(job->why_not, sizeof(job->why_not), "%s", why);
 }
 
-/* Why the guest is not even asked; NULL: ask it. */
+/* Why the guest is not even asked; NULL: ask it. The XML is asked for anew: its
+ * agent comes and goes. */
 static const char *cannot_freeze(struct live_job *job)
 {
 	CLEANUP(domain_facts_clear) struct domain_facts now = { 0 };
-	CLEANUP_FREE char *xml = NULL;
+	CLEANUP_DOMAIN_XML struct domain_xml *xml = NULL;
 	struct guest_facts facts;
 	if (job->quiesce == QUIESCE_NEVER)
 		return "--quiesce=never";
 	if (domain_facts(job->domain, &now) != 0
 			|| domain_get_xml(job->domain, DOMAIN_XML_CURRENT, &xml)
-					!= 0
-			|| job_xml_guest(&facts, xml) != 0)
+					!= 0)
 		return "libvirt does not say whether it has a guest agent";
+	job_xml_guest(&facts, xml);
 	if (strcmp(now.state, "paused") == 0)
 		return "it is paused";
 	if (strcmp(now.state, "running") != 0
@@ -299,7 +297,7 @@ static int make_job_xml(struct live_job *job, const struct live_disk *disks,
 static int check_holder(struct live_job *job)
 {
 	CLEANUP_FREE char *who = NULL;
-	int err = job_owner_find(job->domain, &who);
+	int err = job_owner_find(job->domain, job->xml, &who);
 	if (err != 0)
 		return err;
 	if (who != NULL)

@@ -24,8 +24,9 @@
 struct live_job_options {
 	struct connection *connection; /* writable */
 	struct domain *domain;
-	const char *repository_id; /* hexadecimal, for the state file */
-	const char *scratch_dir;   /* NULL: /var/tmp */
+	const struct domain_xml *xml; /* that it runs with */
+	const char *repository_id;    /* hexadecimal, for the state file */
+	const char *scratch_dir;      /* NULL: /var/tmp */
 	enum quiesce quiesce;
 };
 
@@ -80,10 +81,11 @@ int live_job_stop(struct live_job *job);
 /* Stops, removes all files, dismisses the guard. NULL allowed. */
 void live_job_end(struct live_job *job);
 
-/* Who has the domain: a text such as "a block copy of disk vda", "a backup job
- * that amberfs did not start", "a migration"; to free; NULL: nobody. 0, -EIO,
- * -ENOMEM. */
-int job_owner_find(struct domain *domain, char **who);
+/* Who has the domain, or a disk of XML, which it runs with: a text such as "a
+ * block copy of disk vda", "a backup job that amberfs did not start", "a
+ * migration"; to free; NULL: nobody. 0, -EIO, -ENOMEM. */
+int job_owner_find(struct domain *domain, const struct domain_xml *xml,
+		char **who);
 
 /*
  * Ends what dead runs of ours left: guests that may be frozen, jobs, files in

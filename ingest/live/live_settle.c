@@ -17,7 +17,7 @@
 static int ask(struct domain_state *state)
 {
 	CLEANUP_FREE char *who = NULL;
-	int err = job_owner_find(state->domain, &who);
+	int err = job_owner_find(state->domain, state->current, &who);
 	if (err < 0 || who == NULL)
 		return err;
 	return fail(-EBUSY, "it is busy with %s", who);

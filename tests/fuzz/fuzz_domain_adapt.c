@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "ingest/libvirt/domain_doc.h"
 #include "ingest/libvirt/domain_xml.h"
 #include "ingest/recovery/adapt/domain_adapt.h"
 
@@ -17,6 +18,17 @@ static void check_disk(const struct domain_disk *disk)
 	must(disk->source.type == SOURCE_FILE);
 	must(strcmp(disk->source.path, "/overlay") == 0);
 	must(disk->source.backing && disk->source.backing->ends);
+}
+
+static int adapt_text(const uint8_t *data, size_t size,
+		const struct adapt_options *options, char **out, char **notes)
+{
+	xmlDoc *doc = NULL;
+	int err = domain_doc_parse(&doc, (const char *)data, size);
+	if (err == 0)
+		err = domain_adapt(doc, options, out, notes);
+	xmlFreeDoc(doc);
+	return err;
 }
 
 static void adapt(const uint8_t *data, size_t size, bool isolated)
@@ -35,8 +47,7 @@ static void adapt(const uint8_t *data, size_t size, bool isolated)
 	struct domain_xml *xml = NULL;
 	char *out = NULL;
 	char *notes = NULL;
-	if (!fuzz_accepted(domain_adapt((const char *)data, size, &o, &out,
-			    &notes)))
+	if (!fuzz_accepted(adapt_text(data, size, &o, &out, &notes)))
 		return;
 	/* A removable drive may have no target; libvirt will say so. */
 	if (domain_xml_parse(&xml, out, strlen(out)) == 0) {

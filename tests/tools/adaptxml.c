@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ingest/libvirt/domain_doc.h"
 #include "ingest/recovery/adapt/domain_adapt.h"
 #include "repo/base/error.h"
 
@@ -66,6 +67,7 @@ int main(int argc, char **argv)
 {
 	struct adapt_disk disks[DISKS_MAX];
 	struct adapt_options o = { .name = "new & 'name' <ü>", .disks = disks };
+	xmlDoc *doc = NULL;
 	char *xml = NULL;
 	char *out = NULL;
 	char *notes = NULL;
@@ -77,8 +79,11 @@ int main(int argc, char **argv)
 		if (!flag(&o, argv[i]))
 			add_disk(&disks[o.disk_count++], argv[i]);
 	xml = slurp(argv[1], &len);
-	err = domain_adapt(xml, len, &o, &out, &notes);
+	err = domain_doc_parse(&doc, xml, len);
 	free(xml);
+	if (err == 0)
+		err = domain_adapt(doc, &o, &out, &notes);
+	xmlFreeDoc(doc);
 	if (err != 0) {
 		fprintf(stderr, "adaptxml: %s\n", error_text(err));
 		return 1;

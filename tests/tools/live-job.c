@@ -116,6 +116,7 @@ int virDomainBackupBegin(virDomainPtr d, const char *job, const char *point,
 struct hand {
 	struct connection *connection;
 	struct domain *domain;
+	struct domain_xml *xml;
 	const char *scratch_dir;
 	enum quiesce quiesce;
 	struct live_disk disks[DISKS_MAX];
@@ -143,6 +144,7 @@ static int prepare(struct hand *hand)
 {
 	struct live_job_options o = { .connection = hand->connection,
 		.domain = hand->domain,
+		.xml = hand->xml,
 		.repository_id = "00",
 		.scratch_dir = hand->scratch_dir,
 		.quiesce = hand->quiesce };
@@ -225,7 +227,7 @@ static int count_dirty(struct hand *hand, const char *target)
 static int holder(struct hand *hand)
 {
 	CLEANUP_FREE char *who = NULL;
-	int err = job_owner_find(hand->domain, &who);
+	int err = job_owner_find(hand->domain, hand->xml, &who);
 	if (err != 0)
 		return err;
 	printf("holder %s\n", who != NULL ? who : "nobody");
@@ -304,12 +306,15 @@ int main(int argc, char **argv)
 	err = connection_open(&h.connection, argv[1], CONNECTION_SECRETS);
 	if (err == 0)
 		err = domain_find(&h.domain, h.connection, argv[2]);
+	if (err == 0)
+		err = domain_get_xml(h.domain, DOMAIN_XML_CURRENT, &h.xml);
 	if (err != 0)
 		fprintf(stderr, "%s\n", error_text(err));
 	argv += 4;
 	while (err == 0 && *argv != NULL)
 		err = act(&h, &argv);
 	live_job_end(h.job);
+	domain_xml_free(h.xml);
 	domain_free(h.domain);
 	connection_close(h.connection);
 	return err != 0 ? 1 : 0;

@@ -28,7 +28,12 @@ static int adapt(const char *xml, const struct adapt_options *options)
 	free(out);
 	free(notes);
 	out = notes = NULL;
-	return domain_adapt(xml, strlen(xml), options, &out, &notes);
+	xmlDoc *doc = NULL;
+	int err = domain_doc_parse(&doc, xml, strlen(xml));
+	if (err == 0)
+		err = domain_adapt(doc, options, &out, &notes);
+	xmlFreeDoc(doc);
+	return err;
 }
 
 /* DEVICES in a domain. */

@@ -276,10 +276,13 @@ static void test_job_xml(void **state)
 
 static struct guest_facts facts_of(const char *inside)
 {
+	struct domain_xml *parsed = NULL;
 	struct guest_facts f = { 0 };
 	char xml[1024];
 	snprintf(xml, sizeof(xml), "<domain><name>x</name>%s</domain>", inside);
-	assert_int_equal(job_xml_guest(&f, xml), 0);
+	assert_int_equal(domain_xml_parse(&parsed, xml, strlen(xml)), 0);
+	job_xml_guest(&f, parsed);
+	domain_xml_free(parsed);
 	return f;
 }
 

@@ -338,22 +338,22 @@ static int rewrite(struct adapt *a, xmlDoc *doc, char **out, char **notes)
 	return a->err ? a->err : write_out(doc, out);
 }
 
-int domain_adapt(const char *xml, size_t len,
-		const struct adapt_options *options, char **out, char **notes)
+int domain_adapt(const xmlDoc *doc, const struct adapt_options *options,
+		char **out, char **notes)
 {
 	struct adapt a = { .o = options,
 		.beside = !options->same_identity || options->isolated };
 	CLEANUP_FREE char *text = NULL;
-	xmlDoc *doc = NULL;
+	xmlDoc *copy;
 	int err = check_options(options);
 	if (err != 0)
 		return err;
-	err = domain_doc_parse(&doc, xml, len);
-	if (err != 0)
-		return err;
+	copy = domain_doc_copy(doc);
+	if (copy == NULL)
+		return -ENOMEM;
 	*out = NULL;
-	err = rewrite(&a, doc, out, &text);
-	xmlFreeDoc(doc);
+	err = rewrite(&a, copy, out, &text);
+	xmlFreeDoc(copy);
 	if (err == 0)
 		*notes = take_ptr(text);
 	return err;

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct _xmlDoc;
+
 /* A disk of the definition and where it is now. */
 struct adapt_disk {
 	const char *target; /* "vda" */
@@ -49,14 +51,15 @@ struct adapt_options {
 };
 
 /*
- * XML of LEN bytes, not trusted (bounds and no DOCTYPE, as domain_xml.h). *OUT:
- * the new definition, to free. *NOTES: lines for the person about what was
+ * DOC: of domain_xml.h or domain_doc.h, stays as it is. *OUT: the new
+ * definition, to free. *NOTES: lines for the person about what was
  * taken away or must be known, "" if there is nothing, to free. Disks that are
  * not in OPTIONS->disks: removable drives are emptied, others removed with a note.
  * XML of a running domain is as good as that of one shut off.
- * 0, -EBADMSG with a text, -EINVAL (something in OPTIONS can't stand in XML), -ENOMEM.
+ * 0, -EBADMSG with a text, -EINVAL (something in OPTIONS can't stand in XML),
+ * -ENOMEM.
  */
-int domain_adapt(const char *xml, size_t len,
-		const struct adapt_options *options, char **out, char **notes);
+int domain_adapt(const struct _xmlDoc *doc, const struct adapt_options *options,
+		char **out, char **notes);
 
 #endif

@@ -110,9 +110,9 @@ static bool was_at(const struct snapshot_file *file, const char *path)
 
 /* Kernel and initrd are copied even where the host still has them: an update
  * may have put others in their place since. */
-static int make_file(struct boot_files *files, const struct domain_xml *parsed,
-		const struct snapshot_file *file)
+static int make_file(struct boot_files *files, const struct snapshot_file *file)
 {
+	const struct domain_xml *xml = files->xml;
 	struct adapt_options *options = &files->adapt;
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
@@ -120,10 +120,10 @@ static int make_file(struct boot_files *files, const struct domain_xml *parsed,
 		return make_overlay(files, file);
 	if (file->kind == FILE_NVRAM && options->nvram == NULL)
 		return copy_file(files, file, "nvram.fd", &options->nvram);
-	if (file->kind == FILE_BOOT && was_at(file, parsed->kernel)
+	if (file->kind == FILE_BOOT && was_at(file, xml->kernel)
 			&& options->kernel == NULL)
 		return copy_file(files, file, "kernel", &options->kernel);
-	if (file->kind == FILE_BOOT && was_at(file, parsed->initrd)
+	if (file->kind == FILE_BOOT && was_at(file, xml->initrd)
 			&& options->initrd == NULL)
 		return copy_file(files, file, "initrd", &options->initrd);
 	return 0;
@@ -142,43 +142,37 @@ static int read_definition(struct boot_files *files)
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", path);
-	files->xml = malloc(file->size + 1);
-	if (files->xml == NULL)
+	CLEANUP_FREE char *text = malloc(file->size + 1);
+	if (text == NULL)
 		return fail_no_memory("booting");
 	for (uint64_t at = 0; at < file->size;) {
-		ssize_t n = pread(fd, files->xml + at, file->size - at,
-				(off_t)at);
+		ssize_t n = pread(fd, text + at, file->size - at, (off_t)at);
 		if (n <= 0)
 			return fail_errno(n < 0 ? -errno : -EIO, "reading %s",
 					path);
 		at += (uint64_t)n;
 	}
-	files->xml[file->size] = '\0';
-	return 0;
+	text[file->size] = '\0';
+	return domain_xml_parse(&files->xml, text, strlen(text));
 }
 
 int boot_files_make(struct boot_files *files)
 {
-	struct domain_xml *parsed = NULL;
 	int err = read_definition(files);
-	if (err == 0)
-		err = domain_xml_parse(&parsed, files->xml, strlen(files->xml));
 	files->disks = calloc(count_disks(files->snap) + 1u,
 			sizeof(*files->disks));
 	files->adapt.disks = files->disks;
 	if (err == 0 && files->disks == NULL)
 		err = fail_no_memory("booting");
 	for (uint32_t i = 0; err == 0 && i < files->snap->file_count; i++)
-		err = make_file(files, parsed, &files->snap->files[i]);
-	domain_xml_free(parsed);
+		err = make_file(files, &files->snap->files[i]);
 	return err;
 }
 
 int boot_files_definition(const struct boot_files *files, char **xml,
 		char **notes)
 {
-	return domain_adapt(files->xml, strlen(files->xml), &files->adapt, xml,
-			notes);
+	return domain_adapt(files->xml->doc, &files->adapt, xml, notes);
 }
 
 void boot_files_clear(struct boot_files *files)
@@ -187,6 +181,6 @@ void boot_files_clear(struct boot_files *files)
 		free(files->paths[i]);
 	free(files->paths);
 	free(files->disks);
-	free(files->xml);
+	domain_xml_free(files->xml);
 	*files = (struct boot_files){ .place = NULL };
 }

@@ -26,7 +26,7 @@ struct boot_files {
 	struct adapt_disk *disks; /* adapt.disk_count of them */
 	char **paths;		  /* what the pointers above point to */
 	unsigned path_count;
-	char *xml; /* as stored */
+	struct domain_xml *xml; /* as stored */
 };
 
 /* 0 if SNAP is of a domain, with disks to boot from; FILE (as snapshot_resolve

@@ -81,15 +81,15 @@ static int wait_for_job(struct finish *finish, struct domain *domain,
 	}
 }
 
-/* 1: the disk still has the mount below it. */
+/* 1: the disk still has the mount below it, as libvirt has it by now. */
 static int is_backed(struct finish *finish, struct domain *domain,
 		const char *target)
 {
-	CLEANUP_FREE char *xml = NULL;
+	CLEANUP_DOMAIN_XML struct domain_xml *xml = NULL;
 	char **targets = NULL;
 	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
 	if (err == 0)
-		err = domain_paths_backed(xml, finish->boot->place.mount,
+		err = domain_paths_backed(xml->doc, finish->boot->place.mount,
 				&targets);
 	for (char **t = targets; err == 0 && t != NULL && *t != NULL; t++)
 		err = strcmp(*t, target) == 0;
@@ -143,11 +143,11 @@ static int pull_disk(struct finish *finish, struct domain *domain,
 
 static int pull_all(struct finish *finish, struct domain *domain)
 {
-	CLEANUP_FREE char *xml = NULL;
+	CLEANUP_DOMAIN_XML struct domain_xml *xml = NULL;
 	char **targets = NULL;
 	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
 	if (err == 0)
-		err = domain_paths_backed(xml, finish->boot->place.mount,
+		err = domain_paths_backed(xml->doc, finish->boot->place.mount,
 				&targets);
 	for (char **t = targets; err == 0 && t != NULL && *t != NULL; t++)
 		err = pull_disk(finish, domain, *t);
@@ -227,17 +227,19 @@ static int finish_guest(struct finish *finish, struct domain *domain)
 
 /* --- 3: overlays that nobody has open --- */
 
+/* Asks anew for each: making one whole takes long, and guests are started
+ * meanwhile. */
 static int some_guest_has(struct finish *finish, const char *path)
 {
 	for (unsigned i = 0; i < finish->count; i++) {
-		CLEANUP_FREE char *xml = NULL;
+		CLEANUP_DOMAIN_XML struct domain_xml *xml = NULL;
 		if (!domain_control_is_active(finish->users[i]))
 			continue;
 		int err = domain_get_xml(finish->users[i], DOMAIN_XML_CURRENT,
 				&xml);
 		if (err != 0)
 			return err;
-		err = domain_paths_name(xml, path);
+		err = domain_paths_name(xml->doc, path);
 		if (err != 0)
 			return err;
 	}
@@ -305,7 +307,7 @@ static int finish_overlay(struct finish *finish, const struct boot_disk *disk)
 static int correct_definition(struct finish *finish, struct domain *domain)
 {
 	struct domain_facts facts;
-	CLEANUP_FREE char *xml = NULL;
+	CLEANUP_DOMAIN_XML struct domain_xml *xml = NULL;
 	CLEANUP_FREE char *better = NULL;
 	int err = domain_facts(domain, &facts);
 	bool persistent = err == 0 && facts.persistent;
@@ -315,12 +317,9 @@ static int correct_definition(struct finish *finish, struct domain *domain)
 	err = domain_get_xml(domain, DOMAIN_XML_SECURE, &xml);
 	if (err == -EPERM)
 		err = domain_get_xml(domain, DOMAIN_XML_INACTIVE, &xml);
-	int names = err < 0
-			? err
-			: domain_paths_below(xml, finish->boot->place.mount);
-	if (names <= 0)
-		return names;
-	err = domain_paths_unback(xml, finish->boot->place.mount, &better);
+	if (err < 0 || !domain_paths_below(xml->doc, finish->boot->place.mount))
+		return err;
+	err = domain_paths_unback(xml->doc, finish->boot->place.mount, &better);
 	return err < 0 ? err
 		       : domain_control_define(finish->boot->connection, better,
 				       NULL);

@@ -109,11 +109,11 @@ static int is_target(void *ctx, const char *path)
 static int names_target(struct search *search, struct domain *domain,
 		bool active)
 {
-	CLEANUP_FREE char *xml = NULL;
+	CLEANUP_DOMAIN_XML struct domain_xml *xml = NULL;
 	int err = domain_get_xml(domain,
 			active ? DOMAIN_XML_CURRENT : DOMAIN_XML_INACTIVE,
 			&xml);
-	return err < 0 ? err : domain_paths_each(xml, is_target, search);
+	return err < 0 ? err : domain_paths_each(xml->doc, is_target, search);
 }
 
 /* The one that is restored: it is replaced, so it must be off. */

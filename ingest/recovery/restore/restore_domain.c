@@ -43,7 +43,7 @@ struct command {
 	struct connection *connection; /* NULL: there is no libvirt */
 	struct restore_file restore;
 	struct restore_plan plan;
-	char *xml; /* as stored */
+	struct domain_xml *xml; /* as stored */
 	char *adapted, *notes;
 	char *xml_path; /* where the XML was written; NULL: defined */
 	bool partly;
@@ -51,7 +51,7 @@ struct command {
 
 /* --- what is restored --- */
 
-static int read_definition(struct command *command, struct domain_xml **parsed)
+static int read_definition(struct command *command)
 {
 	const struct snapshot_file *file =
 			snapshot_find_file(command->snap, DEFINITION);
@@ -63,18 +63,16 @@ static int read_definition(struct command *command, struct domain_xml **parsed)
 				command->snap->object + strlen("snapshots/"));
 	if (file->size > DOMAIN_DOC_MAX)
 		return fail(-EBADMSG, "%s is too large", file->name);
-	command->xml = malloc(file->size + 1);
-	if (command->xml == NULL)
+	CLEANUP_FREE char *text = malloc(file->size + 1);
+	if (text == NULL)
 		return fail_no_memory("restoring");
 	int err = image_open(&image, command->restore.reader, &file->root,
 			file->size);
-	ssize_t n = err < 0 ? err
-			    : image_pread(image, command->xml, file->size, 0);
+	ssize_t n = err < 0 ? err : image_pread(image, text, file->size, 0);
 	image_close(image);
 	if (n < 0)
 		return fail_within((int)n, "reading %s", file->name);
-	command->xml[n] = '\0';
-	return domain_xml_parse(parsed, command->xml, (size_t)n);
+	return domain_xml_parse(&command->xml, text, (size_t)n);
 }
 
 /* Without --no-define it matters that libvirt is not there. */
@@ -134,12 +132,10 @@ static int find_xml_path(struct command *command)
 
 static int make_plan(struct command *command)
 {
-	struct domain_xml *parsed = NULL;
-	int err = read_definition(command, &parsed);
+	int err = read_definition(command);
 	if (err == 0)
-		err = restore_plan_make(&command->plan, command->snap, parsed,
-				&command->wishes);
-	domain_xml_free(parsed);
+		err = restore_plan_make(&command->plan, command->snap,
+				command->xml, &command->wishes);
 	if (err == 0 && command->plan.count == 0)
 		err = fail(-EINVAL,
 				"%s has no disk (a backup made with --exact is "
@@ -263,8 +259,8 @@ static int adapt(struct command *command)
 			.format = item->format == RESTORE_RAW ? "raw" : "qcow2"
 		};
 	}
-	return domain_adapt(command->xml, strlen(command->xml), &o,
-			&command->adapted, &command->notes);
+	return domain_adapt(command->xml->doc, &o, &command->adapted,
+			&command->notes);
 }
 
 static int define(struct command *command)
@@ -493,7 +489,7 @@ int restore_domain_main(int argc, char **argv)
 	connection_close(c.connection);
 	snapshot_free(c.snap);
 	repository_close(c.repo);
-	free(c.xml);
+	domain_xml_free(c.xml);
 	free(c.adapted);
 	free(c.notes);
 	free(c.xml_path);
