@@ -14,7 +14,7 @@
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "repo/image/qcow2.h"
+#include "repo/image/image_view.h"
 
 /* Pieces of one answer; a read of 1 MiB that changes between data and hole
  * at every block has 256. */
@@ -22,8 +22,7 @@
 
 struct handle {
 	struct tree_held held;
-	struct image *image;	 /* of a TREE_FILE or TREE_QCOW2 */
-	struct qcow2_view *view; /* of a TREE_QCOW2 */
+	struct image_view *view; /* of a TREE_FILE or TREE_QCOW2 */
 	bool standing;		 /* its root is published */
 	char *text;		 /* of a TREE_RECORD */
 	size_t text_len;
@@ -37,8 +36,7 @@ struct handle {
 
 static void handle_free(struct filesystem *fs, struct handle *handle)
 {
-	qcow2_close(handle->view);
-	image_close(handle->image);
+	image_view_close(handle->view);
 	if (handle->standing)
 		roots_drop(fs->roots, &handle->held.file->root.id);
 	if (handle->held.entry != NULL)
@@ -80,12 +78,10 @@ static int open_image(struct filesystem *fs, struct handle *handle)
 		roots_drop_now(fs->roots, &file->root.id);
 		return err;
 	}
-	err = image_open(&handle->image, fs->reader, &file->root, file->size);
-	if (err != 0)
-		return err;
-	if (handle->held.kind == TREE_QCOW2)
-		err = qcow2_open(&handle->view, handle->image);
-	return err;
+	return image_view_open(&handle->view, fs->reader, &file->root,
+			file->size,
+			handle->held.kind == TREE_QCOW2 ? IMAGE_VIEW_QCOW2
+							: IMAGE_VIEW_RAW);
 }
 
 static int handle_fill(struct filesystem *fs, struct handle *handle,
@@ -165,45 +161,16 @@ void file_close_all(struct filesystem *fs)
 	}
 }
 
-/* --- a file of an image: its bytes, or what is computed from them --- */
-
-static ssize_t file_pread(struct handle *handle, void *buf, size_t size,
-		off_t off)
-{
-	if (handle->view != NULL)
-		return qcow2_pread(handle->view, buf, size, (uint64_t)off);
-	return image_pread(handle->image, buf, size, (uint64_t)off);
-}
-
-static ssize_t file_read_iov(struct handle *handle, struct image_iov *iov,
-		size_t size, off_t off)
-{
-	if (handle->view != NULL)
-		return qcow2_read_iov(handle->view, iov, size, (uint64_t)off);
-	return image_read_iov(handle->image, iov, size, (uint64_t)off);
-}
-
-static off_t file_seek(struct handle *handle, off_t off, int whence)
-{
-	if (handle->view != NULL)
-		return qcow2_seek(handle->view, off, whence);
-	return image_seek(handle->image, off, whence);
-}
+/* --- reading --- */
 
 /* Before the read itself, so that the threads that decode ahead start while
  * this one decodes what is asked for. */
 static void note_read(struct handle *handle, size_t size, off_t off)
 {
 	LOCK_SCOPE(&handle->mutex);
-	if (handle->view != NULL)
-		qcow2_note_read(handle->view, &handle->sequence, (uint64_t)off,
-				size);
-	else
-		image_prefetch_note_read(handle->image, &handle->sequence,
-				(uint64_t)off, size);
+	image_view_note_read(handle->view, &handle->sequence, (uint64_t)off,
+			size);
 }
-
-/* --- reading --- */
 
 /* The bytes are damaged or missing: one line that says where, EIO. */
 static void reply_read_failure(fuse_req_t req, const struct handle *handle,
@@ -227,7 +194,7 @@ static void reply_copied(fuse_req_t req, struct handle *handle, size_t size,
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	ssize_t n = file_pread(handle, buf, size, off);
+	ssize_t n = image_view_pread(handle->view, buf, size, (uint64_t)off);
 	if (n < 0)
 		reply_read_failure(req, handle, (int)n, off);
 	else
@@ -240,7 +207,7 @@ static void reply_pinned(fuse_req_t req, struct handle *handle, size_t size,
 	struct iovec iov[PIECES_MAX];
 	struct frame *pins[PIECES_MAX];
 	struct image_iov v = { .iov = iov, .pins = pins, .room = PIECES_MAX };
-	ssize_t n = file_read_iov(handle, &v, size, off);
+	ssize_t n = image_view_read_iov(handle->view, &v, size, (uint64_t)off);
 	if (n == -E2BIG) {
 		reply_copied(req, handle, size, off);
 	} else if (n < 0) {
@@ -271,7 +238,7 @@ void file_read(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct handle *handle = opened(fi);
-	if (handle->image == NULL) {
+	if (handle->view == NULL) {
 		reply_text(req, handle, size, off);
 		return;
 	}
@@ -297,8 +264,9 @@ void file_lseek(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		fuse_reply_err(req, EINVAL);
 		return;
 	}
-	off_t r = handle->image == NULL ? text_seek(handle, off, whence)
-					: file_seek(handle, off, whence);
+	off_t r = handle->view == NULL
+			? text_seek(handle, off, whence)
+			: image_view_seek(handle->view, off, whence);
 	if (r >= 0)
 		fuse_reply_lseek(req, r);
 	else if (r == -ENXIO)

@@ -7,6 +7,7 @@
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
+#include "repo/image/image_view.h"
 #include "repo/image/qcow2_copy.h"
 #include "repo/image/qcow2_layout.h"
 
@@ -732,6 +733,50 @@ static void test_opening(void **state)
 	close_view(&o);
 }
 
+static void check_view(const struct fixture *f, const struct tree_root *root,
+		uint64_t size, enum image_view_kind kind, uint8_t first)
+{
+	struct image_view *view;
+	struct image_sequence sequence = { 0 };
+	struct iovec iov[4];
+	struct frame *pins[4];
+	struct image_iov v = { .iov = iov, .pins = pins, .room = 4 };
+	uint8_t b;
+	assert_int_equal(image_view_open(&view, f->reader, root, size, kind),
+			0);
+	assert_int_equal(image_view_pread(view, &b, 1, 0), 1);
+	assert_int_equal(b, first);
+	ssize_t n = image_view_read_iov(view, &v, 1, 0);
+	if (kind == IMAGE_VIEW_RAW) {
+		assert_int_equal(n, 1);
+		assert_int_equal(*(uint8_t *)v.iov[0].iov_base, first);
+		image_unpin(&v);
+	} else {
+		assert_int_equal(n, -E2BIG); /* the header is computed */
+	}
+	assert_int_equal(image_view_seek(view, 0, SEEK_DATA), 0);
+	image_view_note_read(view, &sequence, 0, 1);
+	image_view_close(view);
+}
+
+/* The same image through both kinds of view. */
+static void test_views(void **state)
+{
+	struct fixture *f = *state;
+	struct image_view *view = NULL;
+	struct disk disk = { .size = 8 * MIB };
+	struct tree_root root;
+	add(&disk, 0, 3 * CLUSTER_SIZE);
+	store(f, &disk, &root);
+	check_view(f, &root, disk.size, IMAGE_VIEW_RAW, byte_at(0));
+	check_view(f, &root, disk.size, IMAGE_VIEW_QCOW2, 'Q');
+	root.clusters = 129;
+	assert_int_equal(image_view_open(&view, f->reader, &root, disk.size,
+					 IMAGE_VIEW_QCOW2),
+			-EBADMSG);
+	assert_null(view);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -746,6 +791,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_false_counts, setup,
 				teardown),
 		cmocka_unit_test_setup_teardown(test_opening, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_views, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
