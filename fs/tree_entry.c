@@ -4,6 +4,7 @@
  * the listing while its name exists, and by whoever holds it; its inodes are
  * in the table for as long as it lives, so an open file outlives its name.
  */
+#include "repo/snapshot/snapshot_object.h"
 #include "tree_internal.h"
 
 #include <stdio.h>

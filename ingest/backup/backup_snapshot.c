@@ -21,6 +21,9 @@
 #include "repo/base/interrupt.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
+#include "repo/snapshot/snapshot_commit.h"
+#include "repo/snapshot/snapshot_list.h"
+#include "repo/snapshot/snapshot_object.h"
 
 #define CLOCK_BEHIND_S 300
 
@@ -487,8 +490,7 @@ int backup_snapshot_commit(struct backup_snapshot *snapshot)
 	if (err < 0)
 		return err;
 	finish_snapshot(snapshot);
-	return snapshot_writer_commit(writer, snapshot->snap,
-			snapshot_object_commit);
+	return snapshot_writer_commit(writer, snapshot->snap, snapshot_commit);
 }
 
 static void add_to_report(struct backup_snapshot *snapshot, const char *source,

@@ -13,6 +13,8 @@
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
+#include "repo/snapshot/snapshot_list.h"
+#include "repo/snapshot/snapshot_object.h"
 
 static void note_unread(void *ctx, const char *object, int err)
 {

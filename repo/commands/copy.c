@@ -13,6 +13,8 @@
 #include "repo/base/interrupt.h"
 #include "repo/base/pool.h"
 #include "repo/copy/copy.h"
+#include "repo/snapshot/snapshot_list.h"
+#include "repo/snapshot/snapshot_resolve.h"
 
 #define JOBS_MAX 64
 

@@ -16,6 +16,7 @@
 #include "repo/base/error.h"
 #include "repo/base/units.h"
 #include "repo/session/marking.h"
+#include "repo/snapshot/snapshot_forget.h"
 
 struct forget_options {
 	struct common_options common;
@@ -86,7 +87,7 @@ static int forget_entry(struct forget_plan *plan, struct forget_entry *entry)
 		return fail(-EEXIST, "%s was pinned just now, so it stays",
 				forget_plan_shown(entry));
 	}
-	return entry->snap != NULL ? snapshot_object_delete(repo, entry->snap)
+	return entry->snap != NULL ? snapshot_forget(repo, entry->snap)
 				   : store_delete(repo->store, entry->object);
 }
 

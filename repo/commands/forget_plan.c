@@ -12,6 +12,8 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/units.h"
+#include "repo/snapshot/snapshot_list.h"
+#include "repo/snapshot/snapshot_resolve.h"
 
 const char *forget_plan_shown(const struct forget_entry *entry)
 {

@@ -8,6 +8,8 @@
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/format/name.h"
+#include "repo/snapshot/snapshot_list.h"
+#include "repo/snapshot/snapshot_resolve.h"
 #include "snapshot_protection.h"
 
 struct listing {

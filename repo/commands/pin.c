@@ -9,6 +9,7 @@
 #include "repo/base/error.h"
 #include "repo/session/session.h"
 #include "repo/snapshot/pins.h"
+#include "repo/snapshot/snapshot_resolve.h"
 
 struct pin_options {
 	struct common_options common;

@@ -13,6 +13,7 @@
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/snapshot/restore_file.h"
+#include "repo/snapshot/snapshot_resolve.h"
 
 #define FRAME_CACHE ((uint64_t)64 << 20)
 

@@ -9,6 +9,7 @@
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/format/name.h"
+#include "repo/snapshot/snapshot_resolve.h"
 #include "snapshot_protection.h"
 
 static void print_file(const struct snapshot_file *file)

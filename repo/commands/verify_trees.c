@@ -8,6 +8,8 @@
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
+#include "repo/snapshot/snapshot_list.h"
+#include "repo/snapshot/snapshot_resolve.h"
 #include "verify.h"
 
 /* A run of bad bytes, reported as one. */

@@ -19,6 +19,8 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
+#include "repo/snapshot/snapshot_commit.h"
+#include "repo/snapshot/snapshot_object.h"
 
 #define FRAME_CACHE ((uint64_t)64 << 20)
 
@@ -165,7 +167,7 @@ static int copy_files(struct copy *copy, const struct snapshot *snap,
 		err = snapshot_writer_barrier(&copy->to);
 	if (err == 0)
 		err = snapshot_writer_commit(&copy->to, made,
-				snapshot_object_commit_at);
+				snapshot_commit_at);
 	copy_base_leave(copy, &base);
 	if (err < 0 || made == NULL) {
 		snapshot_free(made);

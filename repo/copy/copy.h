@@ -16,6 +16,7 @@
 #define AMBERFS_COPY_COPY_H
 
 #include "repo/base/report.h"
+#include "repo/snapshot/snapshot_list.h"
 #include "repo/snapshot/snapshot_writer.h"
 
 struct copy_options {

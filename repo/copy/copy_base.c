@@ -11,6 +11,8 @@
 #include "copy.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
+#include "repo/snapshot/snapshot_list.h"
+#include "repo/snapshot/snapshot_object.h"
 
 /* One that is damaged is no base; whether it is in the way shows when a
  * snapshot is to take its place. */

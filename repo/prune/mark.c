@@ -27,6 +27,7 @@
 #include "repo/base/interrupt.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
+#include "repo/snapshot/snapshot_object.h"
 #include "repo/store/names.h"
 
 #define FRAME_CACHE ((uint64_t)32 << 20)

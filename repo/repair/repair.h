@@ -10,6 +10,7 @@
 #define AMBERFS_REPAIR_REPAIR_H
 
 #include "damage.h"
+#include "repo/snapshot/snapshot_list.h"
 
 struct repair_options {
 	unsigned jobs;

@@ -12,6 +12,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/pack/exclusions.h"
+#include "repo/snapshot/snapshot_object.h"
 
 static int check_all(struct repository *repo, const struct pack_id *pack)
 {

@@ -14,6 +14,8 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
+#include "repo/snapshot/snapshot_list.h"
+#include "repo/snapshot/snapshot_object.h"
 
 /* --- the same snapshot there --- */
 

@@ -18,6 +18,7 @@
 #include "repo/base/report.h"
 #include "repo/image/image_copy.h"
 #include "repo/image/qcow2_copy.h"
+#include "snapshot_object.h"
 
 /* A range of a file that was written as zeros because it can't be read. */
 struct restore_range {

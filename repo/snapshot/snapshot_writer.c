@@ -10,6 +10,7 @@
  *	3 the snapshot object: the one commit point
  *	4 our own session is still there, else the snapshot is withdrawn
  */
+#include "snapshot_forget.h"
 #include "snapshot_writer.h"
 
 #include <errno.h>
@@ -135,7 +136,7 @@ static int withdraw(struct snapshot_writer *writer, const struct snapshot *snap,
 {
 	struct error_copy why;
 	error_save(&why, err);
-	int e = snapshot_object_delete(writer->repo, snap);
+	int e = snapshot_forget(writer->repo, snap);
 	error_load(&why);
 	if (e < 0 && e != -ENOENT)
 		return fail_within(err,

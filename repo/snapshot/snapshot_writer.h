@@ -49,7 +49,7 @@ int snapshot_writer_add_writer(struct snapshot_writer *writer, unsigned workers,
  * when interrupted; -ESTALE; -errno. */
 int snapshot_writer_barrier(struct snapshot_writer *writer);
 
-/* snapshot_object_commit or snapshot_object_commit_at. */
+/* snapshot_commit or snapshot_commit_at. */
 typedef int snapshot_writer_commit_fn(struct repository *r,
 		struct snapshot *snap);
 

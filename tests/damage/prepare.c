@@ -23,6 +23,7 @@
 #include "repo/session/exclusive.h"
 #include "repo/session/session.h"
 #include "repo/snapshot/pins.h"
+#include "repo/snapshot/snapshot_list.h"
 
 static void check(int err, const char *what)
 {

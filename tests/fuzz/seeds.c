@@ -17,6 +17,7 @@
 #include "repo/format/keyslot.h"
 #include "repo/pack/frame_codec.h"
 #include "repo/session/session.h"
+#include "repo/snapshot/snapshot_list.h"
 
 #define EACH 16 /* seeds of one kind from one repository */
 #define OBJECT_MAX ((size_t)PACK_SIZE_MAX)

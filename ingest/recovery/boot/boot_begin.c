@@ -29,6 +29,7 @@
 #include "repo/base/interrupt.h"
 #include "repo/base/printable.h"
 #include "repo/format/name.h"
+#include "repo/snapshot/snapshot_resolve.h"
 
 struct begin {
 	struct boot *boot;

@@ -12,6 +12,7 @@
 #include "repo/base/hex.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/printable.h"
+#include "repo/snapshot/snapshot_resolve.h"
 
 #define UNMOUNT_SECONDS 15.0
 #define UNMOUNT_PAUSE_NS 100000000L

@@ -16,6 +16,7 @@
 #include "repo/base/printable.h"
 #include "repo/session/session.h"
 #include "repo/snapshot/pins.h"
+#include "repo/snapshot/snapshot_resolve.h"
 
 #define NOTE "booted as "
 

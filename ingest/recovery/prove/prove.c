@@ -18,6 +18,8 @@
 #include "repo/base/interrupt.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
+#include "repo/snapshot/snapshot_list.h"
+#include "repo/snapshot/snapshot_resolve.h"
 
 #define PATTERN_DEFAULT "login: |SAC>"
 #define TIMEOUT_DEFAULT 300

@@ -26,6 +26,7 @@
 #include "repo/base/printable.h"
 #include "repo/base/report.h"
 #include "repo/format/name.h"
+#include "repo/snapshot/snapshot_resolve.h"
 #include "restore_plan.h"
 
 #define FRAME_CACHE ((uint64_t)64 << 20)

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Listing snapshots; see snapshot_list.h. */
+#include "snapshot_list.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "high_water.h"
+#include "repo/base/error.h"
+#include "repo/base/report.h"
+#include "repo/format/name.h"
+#include "repo/store/names.h"
+#include "snapshot_object.h"
+
+/* The objects' names, sorted: by source, then by time. SOURCE NULL: all. */
+static int snapshot_names(struct repository *repo, const char *source,
+		struct names *out)
+{
+	char prefix[OBJECT_NAME_MAX] = "snapshots/";
+	*out = (struct names){ 0 };
+	if (source != NULL) {
+		char component[NAME_COMPONENT_MAX + 1];
+		name_component(component, source);
+		snprintf(prefix, sizeof(prefix), "snapshots/%s/", component);
+	}
+	int err = store_list(repo->store, prefix, names_add, out);
+	if (err < 0) {
+		names_clear(out);
+		return err;
+	}
+	names_sort(out);
+	return 0;
+}
+
+int snapshot_list_load(struct repository *repo, const char *source,
+		struct snapshot_list *out, snapshot_bad_fn *on_bad, void *ctx)
+{
+	struct names names;
+	*out = (struct snapshot_list){ 0 };
+	int err = snapshot_names(repo, source, &names);
+	if (err < 0)
+		return err;
+	out->items = calloc(names.count + 1, sizeof(*out->items));
+	if (out->items == NULL)
+		err = fail_no_memory("listing snapshots");
+	for (size_t i = 0; err == 0 && i < names.count; i++) {
+		err = snapshot_object_load(repo, names.items[i],
+				&out->items[out->count]);
+		if (err == 0) {
+			out->count++;
+		} else if (err == -ENOENT) {
+			err = 0; /* forgotten meanwhile */
+		} else if (on_bad != NULL) {
+			on_bad(ctx, names.items[i], err);
+			err = 0;
+		}
+	}
+	names_clear(&names);
+	if (err < 0)
+		snapshot_list_clear(out);
+	return err;
+}
+
+void snapshot_list_clear(struct snapshot_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		snapshot_free(list->items[i]);
+	free(list->items);
+	*list = (struct snapshot_list){ 0 };
+}
+
+/* --- the newest --- */
+
+int snapshot_list_newest(struct repository *repo, const char *source,
+		struct snapshot **out)
+{
+	struct names names;
+	*out = NULL;
+	int err = snapshot_names(repo, source, &names);
+	for (size_t i = names.count; err == 0 && i-- > 0 && *out == NULL;) {
+		err = snapshot_object_load(repo, names.items[i], out);
+		if (err == -ENOENT)
+			err = 0;
+	}
+	names_clear(&names);
+	return err;
+}
+
+int snapshot_list_latest(struct repository *repo, const char *source,
+		struct snapshot **out)
+{
+	int err = snapshot_list_newest(repo, source, out);
+	if (err < 0)
+		return err;
+	uint64_t have = *out != NULL ? (*out)->sequence : 0;
+	uint64_t seen = high_water_get(repo, source);
+	if (have < seen)
+		report_warning("the newest snapshot of %s has number %llu, but "
+			       "this "
+			       "machine has seen number %llu: newer ones were "
+			       "forgotten elsewhere, or an older state of the "
+			       "repository was put back",
+				source, (unsigned long long)have,
+				(unsigned long long)seen);
+	return 0;
+}
+
+uint64_t snapshot_list_next_sequence(struct repository *repo,
+		const char *source, const struct snapshot *base)
+{
+	uint64_t last = base != NULL ? base->sequence : 0;
+	uint64_t seen = high_water_get(repo, source);
+	return (last > seen ? last : seen) + 1;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The snapshots of a repository, and the newest of a source. */
+#ifndef AMBERFS_SNAPSHOT_SNAPSHOT_LIST_H
+#define AMBERFS_SNAPSHOT_SNAPSHOT_LIST_H
+
+#include "repo/repository/repository.h"
+
+struct snapshot_list {
+	struct snapshot **items;
+	size_t count;
+};
+typedef void snapshot_bad_fn(void *ctx, const char *object, int err);
+
+/* Loads all, or those of SOURCE (escaped; NULL: all), sorted by source and
+ * time. Objects that can't be read are reported through ON_BAD (may be NULL:
+ * fail) and left out. */
+int snapshot_list_load(struct repository *repo, const char *source,
+		struct snapshot_list *out, snapshot_bad_fn *on_bad, void *ctx);
+void snapshot_list_clear(struct snapshot_list *list);
+
+/* The newest of SOURCE, or NULL in *OUT. */
+int snapshot_list_newest(struct repository *repo, const char *source,
+		struct snapshot **out);
+/* The same, with a warning (report) of a rollback if this machine has seen a
+ * newer sequence number (remembered beside the index). */
+int snapshot_list_latest(struct repository *repo, const char *source,
+		struct snapshot **out);
+/* The number of the next snapshot of SOURCE whose last one is BASE (or NULL):
+ * higher than any that this machine has seen. */
+uint64_t snapshot_list_next_sequence(struct repository *repo,
+		const char *source, const struct snapshot *base);
+
+#endif
