@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,24 +12,6 @@
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/session/session.h"
-
-#define PROBLEMS_LISTED 1000u
-
-void verify_problem(struct verify *verify, const char *fmt, ...)
-{
-	char text[ERROR_TEXT_MAX];
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	LOCK_SCOPE(&verify->mutex);
-	if (verify->problem_count++ < PROBLEMS_LISTED) {
-		json_array_append_new(verify->problems, json_string(text));
-		report_error("%s", text);
-	}
-}
-
-/* --- the command --- */
 
 static void print_report(struct verify *verify, double seconds)
 {
