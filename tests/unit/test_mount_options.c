@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: mount options are read as mount(8) and fstab write them:
  * generic ones accepted, ours taken over, wrong ones refused with a hint. */
-/* The program's file itself: it belongs to no library. Before cmocka, whose
- * macro fail() is not ours. */
-#include "fs/mount_options.c"
+/* Before cmocka, whose macro fail() is not ours. */
+#include "fs/mount_options.h"
 #include "repo/base/bytes.h"
+#include "repo/base/error.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
