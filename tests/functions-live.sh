@@ -46,7 +46,7 @@ TEXT
 
 live_prepare() {
   need_root "to mount"
-  [ -e /dev/fuse ] || skip "no /dev/fuse"
+  need_fuse
   need_program nbdcopy nbdinfo python3 jq
   libvirt_start
   mkdir -p "$L/scratch"

@@ -38,6 +38,10 @@ need_root() {
   [ "$(id -u)" = 0 ] || skip "needs root: $*"
 }
 
+need_fuse() {
+  [ -w /dev/fuse ] || skip "no access to /dev/fuse"
+}
+
 need_program() {
   local program
   for program; do

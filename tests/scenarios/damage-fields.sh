@@ -6,7 +6,7 @@
 # DAMAGE_CASES: how many (all: thousands, for hours).
 . "$(dirname "$0")/../functions.sh"
 need_root "to mount and unmount many times"
-[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_fuse
 need_program python3
 
 cases=${DAMAGE_CASES:-60}

@@ -6,7 +6,7 @@
 # DAMAGE_FORGERIES=all: all of them instead of a third.
 . "$(dirname "$0")/../functions.sh"
 need_root "to mount and unmount many times"
-[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_fuse
 need_program python3
 
 directory=$T/forged

@@ -30,7 +30,7 @@ $(domain_disk "$L/images/$chained" qcow2 vdb)" \
 libvirt_own
 libvirt_do virsh -q define "$L/web.xml"
 # evil: into its raw disk the guest wrote a qcow2 header with a file of the host.
-qemu-img create -q -f qcow2 -F raw -b /etc/shadow evil.raw 1M
+qemu-img create -q -u -f qcow2 -F raw -b /etc/shadow evil.raw 1M
 domain_define evil "$(domain_disk "$L/images/evil.raw" raw vda)"
 # broken: its disk is missing. busy: it runs.
 domain_define broken "$(domain_disk "$L/images/gone.img" raw vda)"

@@ -5,6 +5,7 @@
 # owner's eyes only; what can't be had is told; no secret is printed.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
+need_fuse
 need_program jq
 libvirt_start
 cd "$L/images"

@@ -48,7 +48,7 @@ unreadable "${first#"$R"/}" $((size / 2))
 check_bad "a sector"
 
 # The mount: only what is on the bad sector is missing.
-if [ -e /dev/fuse ]; then
+if [ -w /dev/fuse ]; then
   mkdir "$T/mnt"
   "${with[@]}" amberfs mount "$R" "$T/mnt" -f 2>"$T/log" &
   pid=$!

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
 need_program jq python3
-[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_fuse
 
 shopt -s dotglob
 mkdir "$T/said" "$T/work"

@@ -3,7 +3,7 @@
 # Goal of this test: in a mount, new snapshots appear and forgotten ones vanish
 # within five seconds; files that are open are read to their end all the same.
 . "$(dirname "$0")/../functions.sh"
-[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_fuse
 need_program jq
 
 new_repo

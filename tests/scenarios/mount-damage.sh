@@ -4,7 +4,7 @@
 # a log line with pack and frame; all else stays readable, and no wrong byte is
 # ever seen.
 . "$(dirname "$0")/../functions.sh"
-[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_fuse
 need_program python3
 
 new_repo

@@ -3,7 +3,7 @@
 # Goal of this test: a mount that fails is told by the exit status and one
 # line; one that ends by umount, SIGTERM or SIGINT leaves nothing behind.
 . "$(dirname "$0")/../functions.sh"
-[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_fuse
 need_program python3
 
 new_repo

@@ -3,7 +3,7 @@
 # Goal of this test: mount -t amberfs and a line in fstab work, and a failure
 # is told by mount's own exit status.
 . "$(dirname "$0")/../functions.sh"
-[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_fuse
 need_root "to mount by mount(8)"
 need_program unshare
 unshare -m true 2>/dev/null || skip "no mount namespaces"

@@ -3,7 +3,7 @@
 # Goal of this test: an ext4 and an xfs image in a mounted snapshot are
 # loop-mounted and their files compared; qemu's tools read them.
 . "$(dirname "$0")/../functions.sh"
-[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_fuse
 need_root "to loop-mount"
 need_program mke2fs mkfs.xfs losetup qemu-img qemu-io
 

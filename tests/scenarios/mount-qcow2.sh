@@ -6,7 +6,7 @@
 # same: whatever the size, up to 64 TiB, and wherever the data is.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
-[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_fuse
 need_root "to mount an xfs image with a large file"
 need_program jq mke2fs mkfs.xfs python3 qemu-img qemu-io
 libvirt_start

@@ -3,7 +3,7 @@
 # Goal of this test: eight readers at once, random and sequential, with a cache
 # much smaller than what they read, see right bytes and bounded memory.
 . "$(dirname "$0")/../functions.sh"
-[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_fuse
 need_program python3
 
 new_repo

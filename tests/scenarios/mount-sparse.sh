@@ -3,7 +3,7 @@
 # Goal of this test: holes are seen through the mount: SEEK_DATA and SEEK_HOLE
 # are right at every edge, and cp makes equally sparse copies.
 . "$(dirname "$0")/../functions.sh"
-[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_fuse
 need_program python3
 
 new_repo

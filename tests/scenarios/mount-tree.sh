@@ -3,7 +3,7 @@
 # Goal of this test: a mount shows sources, snapshots and files with the right
 # names, sizes, times, modes, blocks and attributes, and lets nobody write.
 . "$(dirname "$0")/../functions.sh"
-[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_fuse
 need_program jq python3
 
 new_repo

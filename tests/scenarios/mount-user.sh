@@ -3,7 +3,7 @@
 # Goal of this test: an ordinary user backs up, mounts, reads and unmounts; the
 # mount is private; a repository he can't write to is mounted with a warning.
 . "$(dirname "$0")/../functions.sh"
-[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_fuse
 need_root "to become an ordinary user"
 need_program fusermount3 setpriv
 [ -u "$(command -v fusermount3)" ] || skip "fusermount3 is not set-uid"

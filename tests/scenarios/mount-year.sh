@@ -6,7 +6,7 @@
 #
 # YEAR_STEP: a backup every so many nights (15); 1 in the long form.
 . "$(dirname "$0")/../functions.sh"
-[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_fuse
 need_program jq faketime
 
 step=${YEAR_STEP:-15}

@@ -7,7 +7,7 @@
 # The disks are made of a few pieces that come and go, so that chunks die, are
 # condemned, and are wanted again all the time. CONCURRENT_SECONDS (15).
 . "$(dirname "$0")/../functions.sh"
-[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_fuse
 need_program jq python3 openssl
 
 seconds=${CONCURRENT_SECONDS:-15}

@@ -4,6 +4,7 @@
 # snapshot was forgotten and pruned, can't be opened, holds up no later prune,
 # and leaves no record of something lost.
 . "$(dirname "$0")/../functions.sh"
+need_fuse
 need_program jq
 new_repo
 seed=0

@@ -3,7 +3,7 @@
 # Goal of this test: a prune beside a backup, a mount, a restore and a verify
 # takes nothing that they use, says for whom it waits, and a later one frees it.
 . "$(dirname "$0")/../functions.sh"
-[ -e /dev/fuse ] || skip "no /dev/fuse"
+need_fuse
 need_program jq
 
 packs_size() {

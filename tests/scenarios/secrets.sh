@@ -4,6 +4,7 @@
 # not in dumps, process lists, children, messages or JSON; and what amberfs
 # makes is its user's alone, wherever somebody has planted links.
 . "$(dirname "$0")/../functions.sh"
+need_fuse
 need_program jq python3
 
 word='correct horse battery staple'

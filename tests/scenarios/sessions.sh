@@ -4,6 +4,7 @@
 # alive or dead by the kernel's lock; a killed or unreadable one blocks nobody
 # and is gone after the next has begun.
 . "$(dirname "$0")/../functions.sh"
+need_fuse
 need_program jq
 new_repo
 expect 0 amberfs sessions "$R"
