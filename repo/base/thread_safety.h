@@ -25,9 +25,9 @@
 #endif
 
 /* Read or written with LOCK held only. */
-#define GUARDED_BY(lock) THREAD_SAFETY(guarded_by(&lock))
+#define GUARDED_BY(lock) THREAD_SAFETY(guarded_by(&(lock)))
 /* What the pointer points to is; the pointer itself isn't. */
-#define PT_GUARDED_BY(lock) THREAD_SAFETY(pt_guarded_by(&lock))
+#define PT_GUARDED_BY(lock) THREAD_SAFETY(pt_guarded_by(&(lock)))
 
 /* Of functions: the caller holds the lock; holds it for reading; does not hold
  * it; gets it; gives it back. */

@@ -21,7 +21,7 @@ struct verify {
 
 /* Notes and prints one problem. Thread-safe. */
 void verify_problem(struct verify *verify, const char *fmt, ...)
-		__attribute__((format(printf, 2, 3)));
+		__attribute__((format(printf, 2, 3), nonnull(2)));
 
 /* Each: 0 if it ran to its end (whatever it found), else -errno. */
 int verify_packs(struct verify *verify);   /* checksums; no key needed */

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include <cmocka.h>
 
 #define HEAD "<domain type='kvm' id='3'><name>old</name><uuid>u-1</uuid>"

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include <cmocka.h>
 
 #define HEAD "<domain type='kvm'><name>a &amp; b</name><uuid>u-1</uuid>"

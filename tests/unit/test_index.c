@@ -25,7 +25,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include <cmocka.h>
 
 #define PACKS 48

@@ -16,7 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include <cmocka.h>
 
 #define DAY 86400

@@ -16,7 +16,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include <cmocka.h>
 
 /* --- console --- */

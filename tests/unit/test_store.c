@@ -18,7 +18,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include <cmocka.h>
 
 #define ID_A "00112233445566778899aabbccddeeff"

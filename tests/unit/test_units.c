@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/base/error.h" /* before cmocka.h, which has a fail() */
 #include <cmocka.h>
 
 static void test_size_format(void **state)
