@@ -144,8 +144,7 @@ static int fill_arguments(const struct service *service, struct fuse_args *args)
 	if (fuse_opt_add_arg(args, "amberfs") != 0)
 		return fail_no_memory("mounting");
 	int err = add_option(args,
-			"ro,nosuid,nodev,default_permissions,"
-			"subtype=amberfs");
+			"ro,nosuid,nodev,default_permissions,subtype=amberfs");
 	if (err != 0)
 		return err;
 	err = add_fsname(args, store_path(service->fs.repo->store));

@@ -63,9 +63,9 @@ static void follow_in_time(struct backup_snapshot *snapshot)
 {
 	int64_t behind = snapshot->base->time - snapshot->snap->time;
 	if (behind > CLOCK_BEHIND_S)
-		report_warning("the clock is %lld s behind the last snapshot "
-			       "of %s; "
-			       "the new one is named a second after that",
+		report_warning("the clock is %lld s behind the "
+			       "last snapshot of %s; the new one "
+			       "is named a second after that",
 				(long long)behind, snapshot->snap->source);
 	if (behind >= 0)
 		snapshot->snap->time = snapshot->base->time + 1;
@@ -79,9 +79,8 @@ static int find_base(struct backup_snapshot *snapshot)
 	if (err == -ENOMEM)
 		return err;
 	if (err < 0) {
-		report_warning("the last snapshot of %s can't be read, so all "
-			       "is "
-			       "read again: %s",
+		report_warning("the last snapshot of %s can't be "
+			       "read, so all is read again: %s",
 				snapshot->snap->source, error_text(err));
 		return 0;
 	}

@@ -36,9 +36,8 @@ static const char *refused_by_form(const struct domain_disk *disk)
 		return "it is a network disk, not a file or block device of "
 		       "this host";
 	case SOURCE_DIR:
-		return "it is a directory shown as a FAT disk; back the "
-		       "directory "
-		       "up as files";
+		return "it is a directory shown as a FAT "
+		       "disk; back the directory up as files";
 	case SOURCE_NVME:
 		return "it is an NVMe device passed through to the guest";
 	case SOURCE_VHOSTUSER:

@@ -40,18 +40,16 @@ static const char *choose_xml(struct domain_run *run)
 	const struct domain_state *state = run->domain;
 	if (state->secure == NULL) {
 		if (state->secrets_hidden)
-			report_warning("domain %s: this connection does not "
-				       "show "
-				       "passwords, so the definition is stored "
-				       "without any",
+			report_warning("domain %s: this connection does "
+				       "not show passwords, so the "
+				       "definition is stored without any",
 					run->display);
 		return state->inactive->text;
 	}
 	if (seal_encrypts(run->repo->seal))
 		return state->secure->text;
-	report_warning("domain %s: its definition holds passwords; they are "
-		       "left "
-		       "out, as this repository is not encrypted",
+	report_warning("domain %s: its definition holds passwords; they "
+		       "are left out, as this repository is not encrypted",
 			run->display);
 	return state->inactive->text;
 }
@@ -138,8 +136,7 @@ static int read_stable(struct domain_run *run, const char *path,
 	free(before.data);
 	if (err == 0)
 		report_warning("domain %s: the guest writes to %s all the "
-			       "time; "
-			       "what is stored of it may be half written",
+			       "time; what is stored of it may be half written",
 				run->display, path);
 	return err;
 }

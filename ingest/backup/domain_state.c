@@ -272,9 +272,7 @@ int domain_state_recheck(struct domain_state *state)
 	int err = domain_facts(state->domain, &now);
 	name_display(shown, sizeof(shown), state->facts.name);
 	if (err == -ENOENT)
-		return fail(-EBUSY,
-				"domain %s was undefined while it was "
-				"read",
+		return fail(-EBUSY, "domain %s was undefined while it was read",
 				shown);
 	if (err != 0)
 		return err;

@@ -110,14 +110,12 @@ static void check_usage(const struct command_line *line,
 		options_error(line, "--exclude goes with --all-domains");
 	if (domains && (command->name != NULL || operands > 1))
 		options_error(line,
-				"files and domains can't go into one backup; "
-				"run it "
-				"twice");
+				"files and domains can't go "
+				"into one backup; run it twice");
 	if (!domains && operands < 2)
 		options_error(line,
 				"nothing to back up: give --all-domains, "
-				"--domain "
-				"NAME, or --name NAME FILE...");
+				"--domain NAME, or --name NAME FILE...");
 	if (!domains && command->name == NULL)
 		options_error(line,
 				"files need --name NAME, the name of their "
@@ -135,9 +133,8 @@ static void check_usage(const struct command_line *line,
 		options_error(line, "--stdin-name goes with -");
 	if (command->o.exact && !domains)
 		options_error(line,
-				"--exact goes with domains; files are always "
-				"stored "
-				"byte for byte");
+				"--exact goes with domains; files "
+				"are always stored byte for byte");
 	if (!domains
 			&& (command->o.disks.count
 					|| command->o.exclude_disks.count

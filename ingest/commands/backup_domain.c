@@ -93,10 +93,9 @@ static int backup_shut_off(struct domain_run *run)
 			|| strcmp(run->domain->facts.reason, "saved") == 0;
 	snap->consistency = strdup(saved ? "crash" : "offline");
 	if (saved)
-		report_warning("domain %s is saved in mid-run: its memory is "
-			       "not "
-			       "backed up, so its disks are as after a power "
-			       "cut",
+		report_warning("domain %s is saved in mid-run: its "
+			       "memory is not backed up, so its "
+			       "disks are as after a power cut",
 				run->display);
 	if (snap->consistency == NULL)
 		return fail_no_memory("making a snapshot");

@@ -44,8 +44,7 @@ int domains_main(int argc, char **argv)
 	const struct option options[] = {
 		{ "connect", 'c', OPTION_TEXT, &uri, "URI",
 				"the libvirt to ask (default: "
-				"LIBVIRT_DEFAULT_URI, "
-				"else qemu:///system)" },
+				"LIBVIRT_DEFAULT_URI, else qemu:///system)" },
 		{ 0 },
 	};
 	const struct option *const tables[] = { options,

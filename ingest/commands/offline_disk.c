@@ -54,8 +54,7 @@ static int recheck_chain(const struct chain *chain,
 						&after[i]))
 			return fail(-EBUSY,
 					"%s, or a file below it, changed while "
-					"it was "
-					"read: is something using it?",
+					"it was read: is something using it?",
 					chain->files[0].path);
 	return err;
 }

@@ -241,8 +241,7 @@ static int ask_qemu_img(struct chain_file *file)
 	int err;
 	if (image == NULL)
 		return fail(-ENOTSUP,
-				"its name is not UTF-8, which qemu "
-				"needs");
+				"its name is not UTF-8, which qemu needs");
 	node = json_dumps(image, JSON_COMPACT);
 	json_decref(image);
 	if (node == NULL || asprintf(&name, "json:%s", node) < 0)
@@ -429,8 +428,7 @@ static int check_loop(const struct chain *chain, const struct chain_file *file)
 				&& chain->files[i].inode == file->inode) {
 			name_display(shown, sizeof(shown), file->path);
 			return fail(-ELOOP,
-					"the backing chain leads to %s "
-					"twice",
+					"the backing chain leads to %s twice",
 					shown);
 		}
 	return 0;

@@ -33,8 +33,7 @@ static int found(virDomainPtr handle, const char *what)
 		printable(shown, sizeof(shown), virDomainGetName(handle));
 		virDomainFree(handle);
 		return fail(-EEXIST,
-				"libvirt has a domain of that %s already: "
-				"%s",
+				"libvirt has a domain of that %s already: %s",
 				what, shown);
 	}
 	if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)

@@ -19,8 +19,8 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 
-static const char label_path[] = "string(/capabilities/host/"
-				 "secmodel[model='dac']/baselabel[1])";
+static const char label_path[] =
+		"string(/capabilities/host/secmodel[model='dac']/baselabel[1])";
 
 /* "+64055". Returns what follows, or NULL. */
 static const char *parse_id(const char *text, unsigned *id)
@@ -112,8 +112,7 @@ int qemu_user_chown(int fd, const char *path, uid_t uid, gid_t gid)
 		return 0;
 	if (fchown(fd, uid, gid) < 0)
 		return fail_errno(-errno,
-				"giving %s to the user that qemu runs "
-				"as (%u)",
+				"giving %s to the user that qemu runs as (%u)",
 				path, (unsigned)uid);
 	return 0;
 }

@@ -150,8 +150,7 @@ int transient_guest_state(struct transient_guest *guest, const char **why)
 		if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
 			return GUEST_ENDED;
 		return connection_fail(-EIO,
-				"libvirt doesn't say whether the "
-				"guest runs");
+				"libvirt doesn't say whether the guest runs");
 	}
 	if (state == VIR_DOMAIN_SHUTOFF)
 		return GUEST_ENDED;

@@ -163,9 +163,8 @@ static void delete_leftovers(struct live_run *run)
 		if (!tracking_is_ours(name, id)
 				|| (token != NULL && strcmp(name, token) == 0))
 			continue;
-		report_verbose("domain %s: checkpoint %s belongs to no "
-			       "snapshot "
-			       "and is deleted",
+		report_verbose("domain %s: checkpoint %s belongs "
+			       "to no snapshot and is deleted",
 				run->d->display, name);
 		int err = checkpoints_delete(run->domain->domain, name);
 		if (err < 0)
@@ -226,8 +225,8 @@ static int note_moment(struct live_run *run)
 				live_job_frozen_seconds(run->begun.job);
 	else
 		(news ? report_warning
-		      : report_verbose)("domain %s: its "
-					"filesystems were not frozen: %s",
+		      : report_verbose)("domain %s: its filesystems "
+					"were not frozen: %s",
 				run->d->display,
 				live_job_why_not_frozen(run->begun.job));
 	return snapshot->snap->consistency != NULL

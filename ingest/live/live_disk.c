@@ -84,8 +84,7 @@ static void say_lie(struct domain_run *run, struct disk_state *disk,
 			name_display(shown, sizeof(shown), disk->plan->target),
 			(unsigned long long)where);
 	snprintf(why, sizeof(why),
-			"its bitmap calls byte %llu unchanged, which "
-			"is not so",
+			"its bitmap calls byte %llu unchanged, which is not so",
 			(unsigned long long)where);
 	live_disk_demote(disk, why);
 }

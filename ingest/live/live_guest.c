@@ -425,8 +425,7 @@ bool live_guest_job_failed(struct live_guest *guest)
 		fail(-EIO, "the backup job failed: %s",
 				printable(shown, sizeof(shown),
 						why != NULL ? why
-							    : "no reason "
-							      "given"));
+							    : "no reason given"));
 	virTypedParamsFree(params, count);
 	return !success;
 }

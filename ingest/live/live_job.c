@@ -230,9 +230,8 @@ static void thaw(struct live_job *job, double start)
 	set_phase(job, SCRATCH_RUNNING);
 	if (watchdog_thawed(job->guard, &late) == 0 && late && job->frozen)
 		not_frozen(job,
-				"it took too long to start the job, so the "
-				"guest "
-				"was thawed before");
+				"it took too long to start the job, "
+				"so the guest was thawed before");
 	else if (job->frozen && live_guest_found_thawed(job->guest))
 		not_frozen(job,
 				"somebody else thawed it before the job had "

@@ -182,10 +182,9 @@ static int make_in(struct scratch **out, const char *base)
 		int over = (int)(strlen(scratch->socket) - SOCKET_MAX);
 		scratch_close(scratch);
 		return fail(-ENAMETOOLONG,
-				"the scratch directory's place has a path of "
-				"%zu "
-				"bytes, %d too many for a socket in it; give a "
-				"shorter one with --scratch-dir",
+				"the scratch directory's place has a path "
+				"of %zu bytes, %d too many for a socket in "
+				"it; give a shorter one with --scratch-dir",
 				strlen(base), over);
 	}
 	*out = scratch;

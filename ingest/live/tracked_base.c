@@ -84,9 +84,8 @@ static int search_back(struct tracked_base *base,
 		return err;
 	if (base->own == NULL)
 		base->base.none = base->unread
-				? "the snapshot of its last checkpoint can't "
-				  "be "
-				  "read"
+				? "the snapshot of its last "
+				  "checkpoint can't be read"
 				: "no snapshot has its last checkpoint (it was "
 				  "forgotten, or the domain renamed)";
 	return 0;

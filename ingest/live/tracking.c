@@ -141,9 +141,8 @@ const char *tracking_cannot(const struct disk_plan *plan)
 	if (plan->disk->readonly)
 		return "it is read-only, so no bitmap can be kept in it";
 	if (plan->disk->shareable)
-		return "it is shared with other domains, whose writes no "
-		       "bitmap "
-		       "would record";
+		return "it is shared with other domains, "
+		       "whose writes no bitmap would record";
 	return NULL;
 }
 

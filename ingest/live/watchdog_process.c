@@ -144,9 +144,8 @@ static int clean_up(struct watch *watch)
 	}
 	if (err != 0 || job || directory)
 		return EXIT_FAILED;
-	report_warning("the backup of the domain %s has died: its job is "
-		       "ended, "
-		       "its files are removed",
+	report_warning("the backup of the domain %s has died: "
+		       "its job is ended, its files are removed",
 			watch->name);
 	return EXIT_DONE;
 }

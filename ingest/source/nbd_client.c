@@ -430,8 +430,7 @@ static int connect_worker(struct nbd_client *client, struct worker *worker,
 					   LIBNBD_CONTEXT_BASE_ALLOCATION)
 					!= 1)
 		err = fail(-EIO,
-				"the NBD server does not tell where holes "
-				"are");
+				"the NBD server does not tell where holes are");
 	return err;
 }
 

@@ -43,8 +43,8 @@ static inline pthread_mutex_t *lock_scope_begin(pthread_mutex_t *mutex)
 	return mutex;
 }
 
-static inline void lock_scope_end(
-		pthread_mutex_t **mutex) NO_THREAD_SAFETY_ANALYSIS
+static inline void lock_scope_end(pthread_mutex_t **mutex)
+		NO_THREAD_SAFETY_ANALYSIS
 {
 	pthread_mutex_unlock(*mutex);
 }

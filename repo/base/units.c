@@ -116,8 +116,7 @@ int size_parse(uint64_t *bytes, const char *text)
 		return bad_size(text);
 	if (digits < 0 || (shift > 0 && whole >> (64 - shift) != 0))
 		return fail(-EINVAL,
-				"\"%.40s\" is too large: sizes are below "
-				"16E",
+				"\"%.40s\" is too large: sizes are below 16E",
 				text);
 	/* PART / SCALE is below 1, so the sum stays below (WHOLE + 1) units. */
 	unsigned __int128 fraction = ((unsigned __int128)part << shift) / scale;
@@ -129,8 +128,7 @@ static int bad_age(const char *text)
 {
 	return fail(-EINVAL,
 			"\"%.40s\" is no length of time: write for example "
-			"30d, 12h or "
-			"1y6m (s, min, h, d, w, m for months, y)",
+			"30d, 12h or 1y6m (s, min, h, d, w, m for months, y)",
 			text);
 }
 
@@ -183,8 +181,7 @@ int age_parse(int64_t *seconds, const char *text)
 		sum += number * (uint64_t)age_units[unit].seconds;
 		if (sum > AGE_MAX)
 			return fail(-EINVAL,
-					"\"%.40s\" is too long: at most "
-					"100y",
+					"\"%.40s\" is too long: at most 100y",
 					text);
 	}
 	if (p == text)

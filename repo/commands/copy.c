@@ -85,8 +85,7 @@ static int add_operand(struct copy_command *command, const char *text)
 	if (err == -EINVAL)
 		return fail(-ENOENT,
 				"%s is neither a source nor a snapshot; "
-				"'amberfs list' "
-				"shows what there is",
+				"'amberfs list' shows what there is",
 				text);
 	if (err < 0)
 		return err;
@@ -231,9 +230,8 @@ static void print_report(struct copy_command *command)
 				(json_int_t)command->stored_bytes, "seconds",
 				seconds));
 	else if (report_wants_text())
-		printf("Copied %u snapshot%s in %s (%u were there): read %s, "
-		       "new "
-		       "%s, stored %s.\n",
+		printf("Copied %u snapshot%s in %s (%u were "
+		       "there): read %s, new %s, stored %s.\n",
 				command->done, command->done == 1 ? "" : "s",
 				duration_format(took, seconds), command->there,
 				size_format(read, command->read),
@@ -297,10 +295,9 @@ int command_copy(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs copy",
 		.operands = "REPO REPO2 [SNAPSHOT|SOURCE...]",
-		.purpose = "Copy the snapshots named (or all) into another "
-			   "repository "
-			   "with its own keys:\nonly what is missing there is "
-			   "read and "
+		.purpose = "Copy the snapshots named (or all) into "
+			   "another repository with its own keys:\n"
+			   "only what is missing there is read and "
 			   "stored. May be interrupted and run again.",
 		.tables = tables,
 		.min_operands = 2,

@@ -236,10 +236,10 @@ int command_forget(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs forget",
 		.operands = "REPO SNAPSHOT...|--keep-... N [SOURCE...]",
-		.purpose = "Remove snapshots: those named, or those that no "
-			   "--keep-... rule keeps (of the\nsources named, or "
-			   "of "
-			   "all). The others lose nothing.",
+		.purpose = "Remove snapshots: those named, or those "
+			   "that no --keep-... rule keeps (of the\n"
+			   "sources named, or of all). "
+			   "The others lose nothing.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = -1,

@@ -49,11 +49,10 @@ int command_index(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs index",
 		.operands = "REPO",
-		.purpose = "Bring the index up to date and say what it holds. "
-			   "The index "
-			   "is a cache: it may\nbe deleted at any time and is "
-			   "mended or "
-			   "made anew by whoever needs it.",
+		.purpose = "Bring the index up to date and say what "
+			   "it holds. The index is a cache: it may\n"
+			   "be deleted at any time and is mended "
+			   "or made anew by whoever needs it.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,

@@ -25,9 +25,8 @@ static void check_sizes(const struct command_line *line,
 		uint64_t a = options->chunk_average;
 		if (a < 16 * KIB || a > 256 * KIB || (a & (a - 1)))
 			options_error(line,
-					"--chunk-average must be 16K, 32K, "
-					"64K, "
-					"128K or 256K");
+					"--chunk-average must be 16K, "
+					"32K, 64K, 128K or 256K");
 		config->chunk_average = (uint32_t)a;
 		config->chunk_min = (uint32_t)(a / 4);
 		config->chunk_max = (uint32_t)(4 * a);
@@ -37,9 +36,8 @@ static void check_sizes(const struct command_line *line,
 				|| options->frame_size > 512 * KIB
 				|| options->frame_size % 4096)
 			options_error(line,
-					"--frame-size must be from 16K to "
-					"512K, "
-					"in steps of 4K");
+					"--frame-size must be from "
+					"16K to 512K, in steps of 4K");
 		config->frame_size = (uint32_t)options->frame_size;
 	}
 	config->zstd_level = (int32_t)options->level.value;
@@ -60,9 +58,9 @@ static int make_repository(const char *path, const struct init_options *options,
 	if (err < 0 && new_key)
 		unlink(key_file); /* it opens nothing */
 	if (err == 0 && new_key)
-		report_warning("made the key file %s: keep a copy in a safe "
-			       "place; "
-			       "without it nobody can read the repository",
+		report_warning("made the key file %s: keep a "
+			       "copy in a safe place; without it "
+			       "nobody can read the repository",
 				key_file);
 	return err;
 }
@@ -93,12 +91,10 @@ int command_init(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs init",
 		.operands = "REPO",
-		.purpose = "Make a repository in the new or empty directory "
-			   "REPO. "
-			   "It is "
-			   "encrypted: with a\npassphrase (asked for) or a key "
-			   "file "
-			   "(made if it does not exist).",
+		.purpose = "Make a repository in the new or empty "
+			   "directory REPO. It is encrypted: with a\n"
+			   "passphrase (asked for) or a key "
+			   "file (made if it does not exist).",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,
@@ -110,9 +106,8 @@ int command_init(int argc, char **argv)
 			&o.common.repository.credentials;
 	if (credentials->no_encryption && credentials_given(credentials))
 		options_error(&cl,
-				"--no-encryption and a key contradict each "
-				"other "
-				"(AMBERFS_* variables count)");
+				"--no-encryption and a key contradict "
+				"each other (AMBERFS_* variables count)");
 	if (o.min_age != NULL
 			&& age_parse(&o.common.repository.min_age, o.min_age)
 					< 0)

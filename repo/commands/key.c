@@ -158,9 +158,8 @@ int command_key(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs key",
 		.operands = "list|add|remove REPO ...",
-		.purpose = "The keys that open an encrypted repository; see "
-			   "'amberfs key "
-			   "add --help' etc.",
+		.purpose = "The keys that open an encrypted repository; "
+			   "see 'amberfs key add --help' etc.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = -1,

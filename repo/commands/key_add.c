@@ -48,10 +48,9 @@ static char *take_label(const char *label)
 	if (escaped == NULL) {
 		command_failed(fail_no_memory("taking the label"));
 	} else if (strlen(escaped) > KEYSLOT_LABEL_MAX) {
-		report_error("the label is too long: %zu bytes, of which %d "
-			     "fit; "
-			     "those other than A-Z a-z 0-9 . _ + = , @ - count "
-			     "as three",
+		report_error("the label is too long: %zu bytes, of "
+			     "which %d fit; those other than A-Z "
+			     "a-z 0-9 . _ + = , @ - count as three",
 				strlen(escaped), KEYSLOT_LABEL_MAX);
 		free(take_ptr(escaped));
 	}
@@ -112,8 +111,7 @@ static int show_recovery(struct key_change *change, const struct secret *secret,
 		ssize_t n = write(STDOUT_FILENO, parts[i].p, parts[i].n);
 		if (n != (ssize_t)parts[i].n)
 			err = fail_errno(n < 0 ? -errno : -EIO,
-					"printing the "
-					"recovery key");
+					"printing the recovery key");
 	}
 	seal_wipe(text, sizeof(text));
 	if (err == 0)
@@ -136,12 +134,10 @@ static void report_added(const struct add_options *options,
 				*label ? label : NULL));
 	} else if (options->recovery) {
 		fprintf(stderr,
-				"That is a recovery key (slot %s). Write it "
-				"down "
-				"or print it, and keep it\nin a safe place: it "
-				"is not "
-				"shown again. It opens the repository wherever "
-				"a\n"
+				"That is a recovery key (slot %s). Write "
+				"it down or print it, and keep it\n"
+				"in a safe place: it is not shown again. "
+				"It opens the repository wherever a\n"
 				"passphrase is asked for.\n",
 				digits);
 	} else if (report_wants_text()) {
@@ -231,9 +227,9 @@ int key_add_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs key add",
 		.operands = "REPO",
-		.purpose = "Add one more key that opens REPO. The other "
-			   "options say "
-			   "which key opens it\nnow.",
+		.purpose = "Add one more key that opens REPO. The "
+			   "other options say which key opens it\n"
+			   "now.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,

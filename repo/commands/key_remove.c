@@ -37,17 +37,14 @@ static int check_removal(const struct key_change *change,
 {
 	if (others(change->slots, slot) == 0)
 		return fail(-EBUSY,
-				"slot %s is the last one that is whole: "
-				"without "
-				"it nobody can read the repository; add "
-				"another "
-				"key first",
+				"slot %s is the last one that is "
+				"whole: without it nobody can read the "
+				"repository; add another key first",
 				slot->digits);
 	if (force || strcmp(slot->digits, change->repo->key_slot) != 0)
 		return 0;
-	report_warning("slot %s is the one that opened the repository now, and "
-		       "no "
-		       "other key was shown to",
+	report_warning("slot %s is the one that opened the repository "
+		       "now, and no other key was shown to",
 			slot->digits);
 	if (agreed())
 		return 0;
@@ -106,11 +103,9 @@ int key_remove_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs key remove",
 		.operands = "REPO SLOT",
-		.purpose = "Remove a key: SLOT is its label, or the beginning "
-			   "(4 digits "
-			   "or more) of what\n'amberfs key list' shows. The "
-			   "last one "
-			   "stays.",
+		.purpose = "Remove a key: SLOT is its label, or the "
+			   "beginning (4 digits or more) of what\n"
+			   "'amberfs key list' shows. The last one stays.",
 		.tables = tables,
 		.min_operands = 2,
 		.max_operands = 2,

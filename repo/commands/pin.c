@@ -141,10 +141,9 @@ int command_pin(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs pin",
 		.operands = "REPO SNAPSHOT...",
-		.purpose = "Keep the snapshots named until they are unpinned: "
-			   "'amberfs forget' leaves them\nalone, by name and "
-			   "by "
-			   "rule.",
+		.purpose = "Keep the snapshots named until they are "
+			   "unpinned: 'amberfs forget' leaves them\n"
+			   "alone, by name and by rule.",
 		.tables = tables,
 		.min_operands = 2,
 		.max_operands = -1,
@@ -163,9 +162,8 @@ int command_unpin(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs unpin",
 		.operands = "REPO SNAPSHOT...",
-		.purpose = "Let the snapshots named go again, after 'amberfs "
-			   "pin'. "
-			   "This removes nothing.",
+		.purpose = "Let the snapshots named go again, after "
+			   "'amberfs pin'. This removes nothing.",
 		.tables = tables,
 		.min_operands = 2,
 		.max_operands = -1,

@@ -51,9 +51,9 @@ static void print_settings(const struct protection *protection)
 	int64_t now = min_age_in_force(min_age);
 	int64_t longest = min_age_longest(min_age, protection->now);
 	if (min_age->count == 0)
-		printf("No least age is set: any snapshot may be forgotten. "
-		       "Set "
-		       "one with\n--min-age 30d, for example.\n");
+		printf("No least age is set: any snapshot "
+		       "may be forgotten. Set one with\n"
+		       "--min-age 30d, for example.\n");
 	else if (now == 0)
 		printf("Snapshots made since %s may be forgotten at any age.\n",
 				utc_format(time,
@@ -162,9 +162,8 @@ int command_protect(int argc, char **argv)
 	struct protect_options o = { .min_age = NULL };
 	const struct option own[] = {
 		{ "min-age", 0, OPTION_TEXT, &o.min_age, "AGE",
-				"set it, e.g. 30d; a smaller one holds only "
-				"for "
-				"snapshots to come" },
+				"set it, e.g. 30d; a smaller one "
+				"holds only for snapshots to come" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -173,10 +172,9 @@ int command_protect(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs protect",
 		.operands = "REPO",
-		.purpose = "Show or set how old a snapshot must be before "
-			   "'amberfs "
-			   "forget' and 'amberfs\nprune' remove it or its "
-			   "data.",
+		.purpose = "Show or set how old a snapshot must be "
+			   "before 'amberfs forget' and 'amberfs\n"
+			   "prune' remove it or its data.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,

@@ -30,9 +30,8 @@ static void parse_unused(const struct command_line *line, const char *text,
 		options->unused_is_share = false;
 		if (size_parse(&options->unused_bytes, text) < 0)
 			options_error(line,
-					"--max-unused: %s is neither a size "
-					"nor a "
-					"percentage",
+					"--max-unused: %s is neither "
+					"a size nor a percentage",
 					text);
 		return;
 	}
@@ -176,9 +175,9 @@ static void print_text(const struct prune_result *res, bool dry_run,
 		       " packs (%s) will be deleted by a later run%s\n",
 				res->condemned.packs,
 				size_format(a, res->condemned.bytes),
-				res->waiting_count ? ":"
-						   : ", when what is in use "
-						     "there can be copied.");
+				res->waiting_count
+						? ":"
+						: ", when what is in use there can be copied.");
 	print_waiting(res);
 }
 
@@ -275,10 +274,10 @@ int command_prune(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs prune",
 		.operands = "REPO",
-		.purpose = "Free the space of what no snapshot needs any more. "
-			   "Backups, mounts and readers\nmay go on meanwhile; "
-			   "what "
-			   "they still use is deleted by a later run.",
+		.purpose = "Free the space of what no snapshot needs "
+			   "any more. Backups, mounts and readers\n"
+			   "may go on meanwhile; what they still "
+			   "use is deleted by a later run.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,

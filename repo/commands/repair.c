@@ -148,8 +148,7 @@ static void print_mended(const struct repair_result *res)
 	char size[SIZE_TEXT_MAX];
 	if (res->packs || res->chunks || res->trees)
 		printf("Brought back: %" PRIu64 " packs, %" PRIu64
-		       " chunks, the "
-		       "trees of %" PRIu64 " files; %s.\n",
+		       " chunks, the trees of %" PRIu64 " files; %s.\n",
 				res->packs, res->chunks, res->trees,
 				size_format(size, res->bytes));
 	if (res->records_removed)
@@ -162,8 +161,7 @@ static void print_mended(const struct repair_result *res)
 				res->frames_left);
 	if (res->packs_removed)
 		printf("Removed %" PRIu64
-		       " packs with unreadable trailers that "
-		       "nothing needs.\n",
+		       " packs with unreadable trailers that nothing needs.\n",
 				res->packs_removed);
 }
 
@@ -192,14 +190,14 @@ static void print_text(struct repair_command *command)
 	size_t unreadable = 0;
 	for (size_t i = 0; i < res->unreadable_count; i++)
 		unreadable += !res->unreadable[i].mended;
-	report_error("damage remains: %s of files%s can't be read. The next "
-		     "backup "
-		     "of each source stores again what that still has%s.",
+	report_error("damage remains: %s of files%s can't be "
+		     "read. The next backup of each source "
+		     "stores again what that still has%s.",
 			size_format(size, damage_ranges_bytes(&res->lost)),
 			unreadable ? " and some snapshots" : "",
-			command->from != NULL ? ""
-					      : "; --from REPO2 takes what a "
-						"copy has");
+			command->from != NULL
+					? ""
+					: "; --from REPO2 takes what a copy has");
 	if (command->from_repo != NULL && res->lost.count != 0) {
 		report_error("still lost:");
 		print_ranges(command, &res->lost);
@@ -256,16 +254,14 @@ static void print_json(const struct repair_result *res, double seconds)
 		json_array_append_new(unreadable,
 				json_pack("{s:s,s:s,s:b}", "snapshot",
 						res->unreadable[i].object
-								+ strlen("snaps"
-									 "hots"
-									 "/"),
+								+ strlen("snapshots/"),
 						"cause",
 						res->unreadable[i].cause,
 						"mended",
 						(int)res->unreadable[i]
 								.mended));
-	report_print_json(json_pack("{s:b,s:o,s:o,s:o,s:{s:I,s:I,s:I,s:I},"
-				    "s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}",
+	report_print_json(json_pack(
+			"{s:b,s:o,s:o,s:o,s:{s:I,s:I,s:I,s:I},s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}",
 			"whole", (int)res->whole, "damage", damage,
 			"unreadable_snapshots", unreadable, "lost",
 			ranges_to_json(&res->lost, false), "mended", "packs",
@@ -329,11 +325,11 @@ int command_repair(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs repair",
 		.operands = "REPO",
-		.purpose = "List damaged or missing parts of the repository "
-			   "with every "
-			   "snapshot, file and\nbyte range they touch, and "
-			   "bring back "
-			   "what a copy has. Exit status 1 if damage\nremains.",
+		.purpose = "List damaged or missing parts of the "
+			   "repository with every snapshot, file and\n"
+			   "byte range they touch, and bring back "
+			   "what a copy has. Exit status 1 if damage\n"
+			   "remains.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,

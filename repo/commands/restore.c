@@ -41,8 +41,7 @@ static int one_into_directory(struct command *command, const char *dest,
 	/* A device is meant only where it is named. */
 	if (stat(path, &st) == 0 && S_ISBLK(st.st_mode))
 		return fail(-EEXIST,
-				"%s is a block device; name it to "
-				"write to it",
+				"%s is a block device; name it to write to it",
 				path);
 	return restore_file_to_path(&command->restore, file, path, format);
 }
@@ -132,9 +131,9 @@ static void print_summary(const struct command *command, const char *dest,
 	const struct restore_file *restore = &command->restore;
 	char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX], took[SIZE_TEXT_MAX];
 	if (restore->range_count != 0)
-		report_warning("%s in %zu range%s can't be read and were "
-			       "written as "
-			       "zeros; 'amberfs repair' may bring them back",
+		report_warning("%s in %zu range%s can't be read and "
+			       "were written as zeros; 'amberfs "
+			       "repair' may bring them back",
 				size_format(size,
 						restore_file_damaged_bytes(
 								restore)),
@@ -150,9 +149,8 @@ static void print_summary(const struct command *command, const char *dest,
 				seconds, "damaged",
 				restore_file_damaged_json(restore)));
 	else if (report_wants_text() && strcmp(dest, "-") != 0)
-		printf("Restored %u file%s, %s (%s written, the rest holes), "
-		       "in "
-		       "%s.\n",
+		printf("Restored %u file%s, %s (%s "
+		       "written, the rest holes), in %s.\n",
 				restore->files, restore->files == 1 ? "" : "s",
 				size_format(size, restore->all_done),
 				size_format(data, restore->written),
@@ -181,13 +179,12 @@ int command_restore(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs restore",
 		.operands = "REPO SNAPSHOT[/FILE] DEST",
-		.purpose = "Copy a snapshot's files, or one, to DEST: a "
-			   "directory, a file, a "
-			   "block device, or\n- (standard output). Holes stay "
-			   "holes; nothing "
-			   "partial gets a final name.\nA whole domain comes "
-			   "back with "
-			   "--domain: 'amberfs restore --domain --help'.",
+		.purpose = "Copy a snapshot's files, or one, to DEST: "
+			   "a directory, a file, a block device, or\n"
+			   "- (standard output). Holes stay holes; "
+			   "nothing partial gets a final name.\n"
+			   "A whole domain comes back with --domain: "
+			   "'amberfs restore --domain --help'.",
 		.tables = tables,
 		.min_operands = 3,
 		.max_operands = 3,

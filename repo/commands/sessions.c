@@ -71,10 +71,9 @@ int command_sessions(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs sessions",
 		.operands = "REPO",
-		.purpose = "List the backups, mounts and other processes at "
-			   "work in "
-			   "REPO. Dead ones are\nremoved by the next one that "
-			   "begins.",
+		.purpose = "List the backups, mounts and other "
+			   "processes at work in REPO. Dead ones are\n"
+			   "removed by the next one that begins.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,

@@ -59,8 +59,7 @@ static int check_with_key(struct verify *verify, const char *snapshot,
 			"verify");
 	if (session_unwritable(err)) {
 		report_warning("%s can't be written, so nobody sees this "
-			       "check: a "
-			       "prune meanwhile may look like damage",
+			       "check: a prune meanwhile may look like damage",
 				store_path(verify->store));
 		err = exclusions_load(verify->repo->exclusions);
 	}
@@ -132,11 +131,10 @@ int command_verify(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs verify",
 		.operands = "REPO [SNAPSHOT]",
-		.purpose = "Check that every image of every snapshot (or of "
-			   "SNAPSHOT) "
-			   "resolves to stored\nchunks. Exit status 1 if "
-			   "anything is "
-			   "damaged or missing.",
+		.purpose = "Check that every image of every snapshot "
+			   "(or of SNAPSHOT) resolves to stored\n"
+			   "chunks. Exit status 1 if "
+			   "anything is damaged or missing.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 2,

@@ -30,9 +30,8 @@ static int begin_reading(struct copy *copy)
 	int err = session_begin(&copy->reading, copy->from, SESSION_READ,
 			"copy");
 	if (session_unwritable(err)) {
-		report_warning("%s can't be written, so nobody sees this copy: "
-			       "a "
-			       "prune there meanwhile may break it",
+		report_warning("%s can't be written, so nobody sees this "
+			       "copy: a prune there meanwhile may break it",
 				store_path(copy->from->store));
 		err = 0;
 	}
@@ -51,9 +50,8 @@ int copy_begin(struct copy *copy, struct repository *from,
 	if (memcmp(from->config.repo_id, repo->config.repo_id, REPO_ID_SIZE)
 			== 0)
 		return fail(-EINVAL,
-				"%s and %s are the same repository; a copy "
-				"needs one "
-				"made by 'amberfs init'",
+				"%s and %s are the same repository; a "
+				"copy needs one made by 'amberfs init'",
 				store_path(from->store),
 				store_path(repo->store));
 	int err = begin_reading(copy);
@@ -184,10 +182,9 @@ static int compare_there(const struct copy *copy, const struct snapshot *snap,
 	char time[UTC_TEXT_MAX];
 	if (!snapshot_object_is_copy(copy->from, snap, copy->to.repo, there))
 		return fail(-EEXIST,
-				"%s has a snapshot %s/%s that is not a copy of "
-				"this "
-				"one; if that is the one to go, forget it "
-				"there",
+				"%s has a snapshot %s/%s that is "
+				"not a copy of this one; if that "
+				"is the one to go, forget it there",
 				store_path(copy->to.repo->store), snap->source,
 				utc_format(time, snap->time));
 	out->status = COPY_THERE;

@@ -116,9 +116,8 @@ static int check_version(const uint8_t *p, size_t len)
 	uint64_t unknown = get_le64(p + 32) & ~KNOWN_REQUIRED;
 	if (unknown != 0)
 		return fail(-EPROTONOSUPPORT,
-				"made by a newer amberfs: it "
-				"uses features (bits %#llx) that this program "
-				"does not know",
+				"made by a newer amberfs: it uses features "
+				"(bits %#llx) that this program does not know",
 				(unsigned long long)unknown);
 	return 0;
 }

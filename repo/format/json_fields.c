@@ -38,8 +38,7 @@ int json_fields_load(json_t **out, const char *object, const char *text,
 	*out = NULL;
 	if (!few_values(text, len))
 		return fail(-EBADMSG,
-				"%s is not valid: it has far too many "
-				"values",
+				"%s is not valid: it has far too many values",
 				object);
 	json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
 	if (json == NULL && json_error_code(&error) == json_error_out_of_memory)

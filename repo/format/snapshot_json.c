@@ -89,8 +89,8 @@ static json_t *file_to_json(const struct snapshot_file *file)
 	json_t *identities = identities_to_json(file);
 	if (identities == NULL)
 		return NULL;
-	json_t *json = json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o,"
-				 "s:s*,s:s*,s:s*,s:s*,s:s*,s:s*}",
+	json_t *json = json_pack(
+			"{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*}",
 			"name", file->name, "kind",
 			snapshot_file_kind_name(file->kind), "size",
 			(json_int_t)file->size, "mode", (json_int_t)file->mode,
@@ -140,8 +140,8 @@ static json_t *skipped_to_json(const struct snapshot *snap)
 static json_t *head_to_json(const struct snapshot *snap)
 {
 	char time[UTC_TEXT_MAX], predecessor[HEX_ID_SIZE];
-	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:s,"
-			 "s:s*,s:s*,s:s*}",
+	return json_pack(
+			"{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s*,s:s*,s:s*}",
 			"source", snap->source, "kind",
 			snapshot_kind_name(snap->kind), "time",
 			utc_format(time, snap->time), "started_ns",
@@ -451,8 +451,7 @@ static void read_place(struct snapshot *snap, struct json_fields *fields)
 	snapshot_object_name(object, sizeof(object), snap->source, snap->time);
 	if (strcmp(object, fields->object) != 0)
 		json_fields_refuse(fields, "source",
-				"with time it does not give the "
-				"object's name");
+				"with time it does not give the object's name");
 }
 
 static void read_origin(struct snapshot *snap, struct json_fields *fields)

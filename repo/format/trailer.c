@@ -108,9 +108,7 @@ int pack_header_decode(const uint8_t in[PACK_HEADER_SIZE],
 			|| in[11] != 0 || !bytes_are_zero(in + 28, 4))
 		return fail(-EBADMSG, "the pack's header is damaged");
 	if (memcmp(in + 12, repo_id, REPO_ID_SIZE) != 0)
-		return fail(-EBADMSG,
-				"the pack belongs to another "
-				"repository");
+		return fail(-EBADMSG, "the pack belongs to another repository");
 	*kind = in[9];
 	*encrypted = in[10] == 1;
 	return 0;

@@ -203,16 +203,14 @@ static int choose_path(char **dir, char *path)
 	if (net != NULL)
 		return fail(-EOPNOTSUPP,
 				"the index directory %s is on a network "
-				"filesystem (%s), where LMDB is not safe; "
-				"name a directory on a local disk with "
-				"--index-dir",
+				"filesystem (%s), where LMDB is not safe; name "
+				"a directory on a local disk with --index-dir",
 				path, net);
 	err = usable(path);
 	if (err == -EPERM)
 		return fail(err,
 				"the index directory %s belongs to another "
-				"user; "
-				"name one of your own with --index-dir",
+				"user; name one of your own with --index-dir",
 				path);
 	if (err < 0)
 		return fail_errno(err, "can't use the index directory %s",

@@ -693,9 +693,8 @@ static int not_found(struct pack_cache *cache, const struct wanted *wanted)
 				what, hex, other, wanted->unread->text);
 	if (index_unreadable(cache->index) != 0)
 		return fail(-ENOENT,
-				"%s %.16s… is in no %spack that can be "
-				"read (%" PRIu64 " can't; 'amberfs verify' "
-				"names them)",
+				"%s %.16s… is in no %spack that can be read (%" PRIu64
+				" can't; 'amberfs verify' names them)",
 				what, hex, other,
 				index_unreadable(cache->index));
 	return fail(-ENOENT, "%s %.16s… is in no %spack of the repository",

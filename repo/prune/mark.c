@@ -573,9 +573,8 @@ int mark_live(struct mark *mark)
 			mark->slices *= 2;
 		else if (err == -EAGAIN && ++restarts >= RESTARTS_MAX)
 			return fail(-ESTALE,
-					"snapshots are forgotten faster "
-					"than they can be looked at; run "
-					"it again");
+					"snapshots are forgotten faster than "
+					"they can be looked at; run it again");
 		else if (err != -EAGAIN)
 			break;
 		err = 0;

@@ -545,9 +545,8 @@ static int check_not_empty(const struct prune *prune)
 		return 0;
 	return fail(-EPERM,
 			"%s has no snapshots, so all its packs would be "
-			"deleted: is "
-			"the disk of its directory 'snapshots' not mounted? If "
-			"everything is to go, say --all",
+			"deleted: is the disk of its directory 'snapshots' "
+			"not mounted? If everything is to go, say --all",
 			store_path(prune->repo->store));
 }
 

@@ -140,9 +140,8 @@ static void stop_with(struct copying *copying, int err)
 static void note_failed(struct rewrite *rewrite, int err)
 {
 	if (rewrite->failed++ < WARNINGS_MAX)
-		report_warning("a chunk in use can't be copied, so its pack "
-			       "stays: "
-			       "%s",
+		report_warning("a chunk in use can't be "
+			       "copied, so its pack stays: %s",
 				error_text(err));
 }
 

@@ -168,9 +168,7 @@ static int load_for_opening(struct opening *opening, struct store *store,
 	if (r == 0 && slots->count == 0)
 		r = fail(-EBADMSG,
 				"%s has no key slots left in its keys/ "
-				"directory: "
-				"put a "
-				"copy of them back",
+				"directory: put a copy of them back",
 				store_path(store));
 	for (int i = 0; r == 0 && i < slots->count; i++) {
 		struct key_slot *slot = &slots->items[i];

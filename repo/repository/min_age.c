@@ -140,9 +140,9 @@ int min_age_load(struct repository *repo, struct min_age *out)
 		min_age_clear(out);
 	if (err == -EBADMSG)
 		return fail_within(err,
-				"how long snapshots are protected can't "
-				"be told, so nothing is removed: put a copy of "
-				"%s/" PREFIX " back",
+				"how long snapshots are protected can't be "
+				"told, so nothing is removed: put a copy of %s/" PREFIX
+				" back",
 				store_path(repo->store));
 	return err;
 }

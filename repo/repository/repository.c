@@ -88,11 +88,9 @@ static int unlock(struct repository *repo,
 		if (credentials_given(credentials))
 			return fail(-EKEYREJECTED,
 					"%s is not encrypted, but a key was "
-					"given: if it "
-					"should be encrypted, its config was "
-					"replaced; if "
-					"not, call without a key (see "
-					"AMBERFS_* too)",
+					"given: if it should be encrypted, its "
+					"config was replaced; if not, call "
+					"without a key (see AMBERFS_* too)",
 					store_path(repo->store));
 		repo->seal = seal_new(repo->config.public_key, false);
 		return repo->seal != NULL ? 0 : fail_no_memory("opening");
@@ -124,9 +122,8 @@ static int open_config(struct repository *repo,
 			CONFIG_READ_MAX);
 	if (err == -ENOENT)
 		return fail(-ENOENT,
-				"%s is not an amberfs repository (it has no "
-				"config); "
-				"make one with 'amberfs init'",
+				"%s is not an amberfs repository (it has "
+				"no config); make one with 'amberfs init'",
 				store_path(repo->store));
 	if (err == 0)
 		err = config_decode(&repo->config, data, len);
@@ -136,9 +133,8 @@ static int open_config(struct repository *repo,
 		return err;
 	if (config_authenticate(data, len, repo->seal) < 0)
 		return fail(-EBADMSG,
-				"%s/config was changed by someone without the "
-				"key: put "
-				"a good copy back",
+				"%s/config was changed by someone "
+				"without the key: put a good copy back",
 				store_path(repo->store));
 	return 0;
 }
@@ -293,8 +289,7 @@ int repository_init(const char *path, const struct repository_options *options,
 	if (credentials_given(&options->credentials))
 		return fail(-EINVAL,
 				"--no-encryption and a key (option or "
-				"AMBERFS_* "
-				"variable) contradict each other");
+				"AMBERFS_* variable) contradict each other");
 	err = store_create_local(&store, path);
 	if (err < 0)
 		return err;

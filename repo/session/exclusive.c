@@ -250,8 +250,8 @@ static int take(struct exclusive *exclusive)
 		return err == -ENOENT ? 1 : err;
 	if (l.highest == NUMBER_MAX)
 		return fail(-EBADMSG,
-				"sessions/%s.%" PRId64 " in %s has a number "
-				"that nobody reaches; delete it",
+				"sessions/%s.%" PRId64
+				" in %s has a number that nobody reaches; delete it",
 				exclusive->name, l.highest, path_of(exclusive));
 	exclusive->number = l.highest + 1;
 	err = put(exclusive);

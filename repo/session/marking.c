@@ -100,10 +100,8 @@ static int gave_up(struct repository *repo, const struct marker *marker)
 	session_list(repo, describe, &c);
 	return fail(-EBUSY,
 			"a prune of %s (%s) has been looking for a minute at "
-			"what "
-			"the snapshots need, and none may be removed "
-			"meanwhile; "
-			"see 'amberfs sessions' and try again",
+			"what the snapshots need, and none may be removed "
+			"meanwhile; see 'amberfs sessions' and try again",
 			store_path(repo->store),
 			c.text[0] ? c.text : marker->id);
 }

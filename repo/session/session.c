@@ -120,9 +120,8 @@ static int put_record(struct session *session, const char *name)
 static int stale(void)
 {
 	return fail(-ESTALE,
-			"another process took this one for dead and removed "
-			"its "
-			"session; run it again");
+			"another process took this one for dead "
+			"and removed its session; run it again");
 }
 
 static int publish(struct session *session) REQUIRES(session->mutex)
@@ -572,8 +571,7 @@ int session_begin(struct session **out, struct repository *repo,
 	if (!store_writable(repo->store))
 		return fail(-EROFS,
 				"%s can't be written by this user: is it "
-				"mounted "
-				"read-only, or owned by somebody else?",
+				"mounted read-only, or owned by somebody else?",
 				store_path(repo->store));
 	struct session *session = calloc(1, sizeof(*session));
 	if (session == NULL)

@@ -158,8 +158,7 @@ int pins_set(struct repository *repo, const char *snapshot, const char *note)
 	if (err == -ENOENT) {
 		store_delete(repo->store, name);
 		return fail(-ENOENT,
-				"%s was forgotten by somebody else just "
-				"now",
+				"%s was forgotten by somebody else just now",
 				snapshot + strlen(SNAPSHOTS));
 	}
 	return err;

@@ -83,9 +83,8 @@ static int tell_damaged(struct restore_file *restore)
 		free(all[i].cause);
 	}
 	for (size_t i = 0; i < kept; i++)
-		report_error("%s: bytes %llu to %llu can't be read and were "
-			     "written "
-			     "as zeros: %s",
+		report_error("%s: bytes %llu to %llu can't be "
+			     "read and were written as zeros: %s",
 				all[i].file, (unsigned long long)all[i].from,
 				(unsigned long long)all[i].to - 1,
 				all[i].cause != NULL ? all[i].cause : "");
@@ -458,8 +457,7 @@ int restore_file_add_roots(struct repository *repo, const struct snapshot *snap,
 	if (session_unwritable(err)) {
 		session_end(take_ptr(*out));
 		report_warning("%s can't be written, so nobody sees this "
-			       "restore: a "
-			       "prune meanwhile may break it",
+			       "restore: a prune meanwhile may break it",
 				store_path(repo->store));
 		return 0;
 	}

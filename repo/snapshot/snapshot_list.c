@@ -96,11 +96,10 @@ int snapshot_list_latest(struct repository *repo, const char *source,
 	uint64_t have = *out != NULL ? (*out)->sequence : 0;
 	uint64_t seen = high_water_get(repo, source);
 	if (have < seen)
-		report_warning("the newest snapshot of %s has number %llu, but "
-			       "this "
-			       "machine has seen number %llu: newer ones were "
-			       "forgotten elsewhere, or an older state of the "
-			       "repository was put back",
+		report_warning("the newest snapshot of %s has number %llu, "
+			       "but this machine has seen number %llu: "
+			       "newer ones were forgotten elsewhere, or an "
+			       "older state of the repository was put back",
 				source, (unsigned long long)have,
 				(unsigned long long)seen);
 	return 0;

@@ -90,9 +90,8 @@ static int find_by_name(struct repository *repo, const struct spec *spec,
 			return err;
 		if (*out == NULL)
 			return fail(-ENOENT,
-					"there is no snapshot of %s; 'amberfs "
-					"list' "
-					"shows what there is",
+					"there is no snapshot of %s; "
+					"'amberfs list' shows what there is",
 					spec->source);
 		return 0;
 	}
@@ -101,9 +100,8 @@ static int find_by_name(struct repository *repo, const struct spec *spec,
 	err = snapshot_object_load(repo, object, out);
 	if (err == -ENOENT)
 		err = fail(-ENOENT,
-				"there is no snapshot %s/%s; 'amberfs list' "
-				"shows what "
-				"there is",
+				"there is no snapshot %s/%s; "
+				"'amberfs list' shows what there is",
 				spec->source, spec->when);
 	return err;
 }
@@ -128,17 +126,15 @@ static int find_by_id(struct repository *repo, const char *prefix, size_t len,
 			continue;
 		if (found != SIZE_MAX)
 			err = fail(-ENOTUNIQ,
-					"several snapshots have ids that begin "
-					"with "
-					"%.*s; give more digits",
+					"several snapshots have ids that "
+					"begin with %.*s; give more digits",
 					(int)len, prefix);
 		found = i;
 	}
 	if (err == 0 && found == SIZE_MAX)
 		err = fail(-ENOENT,
-				"there is no snapshot %.*s; 'amberfs list' "
-				"shows "
-				"source/time and id of each",
+				"there is no snapshot %.*s; 'amberfs "
+				"list' shows source/time and id of each",
 				(int)len, prefix);
 	if (err == 0)
 		*out = take_ptr(all.items[found]);
@@ -180,9 +176,8 @@ int snapshot_resolve(struct repository *repo, const char *text,
 		else
 			err = fail(-EINVAL,
 					"%s names no snapshot: give "
-					"source/time, "
-					"source/latest, or the beginning of an "
-					"id",
+					"source/time, source/latest, "
+					"or the beginning of an id",
 					text);
 		if (err == 0 && text[len] == '/' && text[len + 1] != '\0') {
 			s.file = strdup(text + len + 1);

@@ -93,9 +93,8 @@ static void feed_index(struct snapshot_writer *writer)
 		return;
 	int err = chunk_sink_index_error(writer->sink);
 	if (err < 0 && err != -EAGAIN)
-		report_warning("the index lags behind (the next run makes up "
-			       "for "
-			       "it): %s",
+		report_warning("the index lags behind (the "
+			       "next run makes up for it): %s",
 				error_text(err));
 }
 

@@ -521,9 +521,8 @@ static int check_kind(const struct store *store, const char *prefix)
 	if (errno != ENOENT)
 		return store_fail(store, -errno, "look at", kind);
 	return fail(-EIO,
-			"the directory %s/%s is missing: is it on a disk that "
-			"is "
-			"not mounted? Put it back",
+			"the directory %s/%s is missing: is it on "
+			"a disk that is not mounted? Put it back",
 			store->path, kind);
 }
 

@@ -281,8 +281,7 @@ static void test_refusals(void **state)
 	refused("<domain>");
 	refused("<pool><name>x</name></pool>");
 	refused("<domain type='kvm'/>");
-	refused("<!DOCTYPE domain [<!ENTITY e SYSTEM "
-		"'file:///etc/passwd'>]>" HEAD
+	refused("<!DOCTYPE domain [<!ENTITY e SYSTEM 'file:///etc/passwd'>]>" HEAD
 		"<os><kernel>&e;</kernel></os></domain>");
 	refused("<!DOCTYPE d [<!ENTITY a 'aaaaaaaaaa'>"
 		"<!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;'>]>" HEAD "</domain>");

@@ -52,9 +52,8 @@ static void interface(struct adapt *adapt, xmlNode *n)
 	new_port(n);
 	if (adapt_tree_one_of(n, "type", exclusive_nets))
 		adapt_tree_note(adapt,
-				"interface %s: only one domain at a time can "
-				"have "
-				"it",
+				"interface %s: only one "
+				"domain at a time can have it",
 				type != NULL ? (const char *)type : "");
 }
 
@@ -169,9 +168,8 @@ static void shared(struct adapt *adapt, xmlNode *n)
 		leave_out(adapt, n, "it is shared with the host");
 	else if (adapt->beside)
 		adapt_tree_note(adapt,
-				"%s: shared with the original, and not as it "
-				"was "
-				"in the snapshot",
+				"%s: shared with the original, and "
+				"not as it was in the snapshot",
 				(const char *)n->name);
 }
 
@@ -225,10 +223,9 @@ static void tpm(struct adapt *adapt, xmlNode *n)
 	if (adapt->o->isolated)
 		adapt_tree_drop(backend, "encryption");
 	adapt_tree_note(adapt,
-			"the TPM is new and empty: what the guest sealed in "
-			"the "
-			"original's (keys of its disks) must be unlocked in "
-			"another way");
+			"the TPM is new and empty: what the guest "
+			"sealed in the original's (keys of its "
+			"disks) must be unlocked in another way");
 }
 
 static void rng(struct adapt *adapt, xmlNode *n)

@@ -113,9 +113,8 @@ static void empty(struct adapt *adapt, xmlNode *disk)
 			adapt_tree_get(domain_doc_child(disk, "target"), "dev");
 	if (domain_doc_child(disk, "source") != NULL)
 		adapt_tree_note(adapt,
-				"%s: its medium is not in the snapshot, the "
-				"drive "
-				"is empty",
+				"%s: its medium is not in the "
+				"snapshot, the drive is empty",
 				target != NULL ? (const char *)target : "?");
 	drop_whereabouts(disk);
 	adapt_tree_drop(disk, "transient");

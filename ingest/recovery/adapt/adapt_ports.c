@@ -127,9 +127,8 @@ static void channel(struct adapt *adapt, xmlNode *n)
 	}
 	if (!agent)
 		adapt_tree_note(adapt,
-				"the channel %s has a socket of its own, made "
-				"by "
-				"libvirt",
+				"the channel %s has a socket "
+				"of its own, made by libvirt",
 				shown);
 	set_end(adapt, n, "unix");
 	adapt_tree_set(adapt, adapt_tree_add(adapt, n, "source"), "mode",

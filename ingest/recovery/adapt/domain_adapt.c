@@ -86,9 +86,8 @@ static void nvram(struct adapt *adapt, xmlNode *os)
 	}
 	if (said)
 		adapt_tree_note(adapt,
-				"the firmware's settings (NVRAM) are not in "
-				"the "
-				"snapshot: they start afresh");
+				"the firmware's settings (NVRAM) are not "
+				"in the snapshot: they start afresh");
 	if (n->properties == NULL)
 		adapt_tree_remove(n);
 }
@@ -186,9 +185,8 @@ static void labels(struct adapt *adapt, xmlNode *root)
 								"type",
 								"none"))) {
 			adapt_tree_note(adapt,
-					"its security label%s%s is left out: "
-					"the "
-					"host's rule applies",
+					"its security label%s%s is left "
+					"out: the host's rule applies",
 					model != NULL ? " " : "",
 					model != NULL ? (const char *)model
 						      : "");
@@ -217,16 +215,14 @@ static void foreign_one(struct adapt *adapt, xmlNode *n)
 	const char *name = (const char *)n->name;
 	if (adapt->o->isolated) {
 		adapt_tree_note(adapt,
-				"%s left out: it can give the guest anything "
-				"of "
-				"the host",
+				"%s left out: it can give the "
+				"guest anything of the host",
 				name);
 		adapt_tree_remove(n);
 	} else if (adapt->beside && names_a_file(n)) {
 		adapt_tree_note(adapt,
-				"%s left out: it names files of the host, "
-				"which "
-				"the original may have open",
+				"%s left out: it names files of the "
+				"host, which the original may have open",
 				name);
 		adapt_tree_remove(n);
 	} else if (adapt->beside) {
@@ -278,9 +274,8 @@ static int check_text(const char *text)
 	if (!*p && xmlCheckUTF8((const unsigned char *)text))
 		return 0;
 	return fail(-EINVAL,
-			"libvirt can't be given %s: it is not UTF-8, or "
-			"holds control characters; choose another name or "
-			"directory",
+			"libvirt can't be given %s: it is not UTF-8, or holds "
+			"control characters; choose another name or directory",
 			printable(shown, sizeof(shown), text));
 }
 

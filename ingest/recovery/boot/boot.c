@@ -30,10 +30,9 @@ static int no_place(const struct boot *boot, const char *name)
 {
 	char shown[256];
 	return fail(-ENOENT,
-			"nothing was booted as %s below %s ('amberfs boot "
-			"--list' lists what was; was it finished already, or "
-			"is "
-			"it elsewhere (--overlay-dir)?)",
+			"nothing was booted as %s below %s ('amberfs "
+			"boot --list' lists what was; was it finished "
+			"already, or is it elsewhere (--overlay-dir)?)",
 			printable(shown, sizeof(shown), name), boot->dir);
 }
 
@@ -139,14 +138,12 @@ static void check_usage(const struct command_line *line,
 		options_error(line, "REPO and SNAPSHOT are needed");
 	if (verbs == 1 && operands != 0)
 		options_error(line,
-				"REPO and SNAPSHOT are known already: leave "
-				"them "
-				"out");
+				"REPO and SNAPSHOT are known "
+				"already: leave them out");
 	if (verbs == 1 && begins)
 		options_error(line,
-				"--name, --isolated and --same-identity are "
-				"for "
-				"booting");
+				"--name, --isolated and "
+				"--same-identity are for booting");
 	if (command->o.force && command->discard == NULL)
 		options_error(line, "--force goes with --discard");
 	if (command->o.start && verbs == 1 && command->resume == NULL)
@@ -196,11 +193,10 @@ int boot_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs boot",
 		.operands = "[REPO SNAPSHOT]",
-		.purpose = "Define a domain whose disks are those of a "
-			   "snapshot, "
-			   "with overlays for what the\nguest writes; later "
-			   "pull "
-			   "the rest over while it runs.",
+		.purpose = "Define a domain whose disks are those of "
+			   "a snapshot, with overlays for what the\n"
+			   "guest writes; later pull the "
+			   "rest over while it runs.",
 		.tables = tables,
 		.min_operands = 0,
 		.max_operands = 2,

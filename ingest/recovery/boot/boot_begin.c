@@ -222,11 +222,9 @@ static int start(struct begin *begin, struct domain *domain)
 	begin->started = err == 0;
 	return err == 0 ? 0
 			: fail(err,
-					"%s. It is defined, and may be started "
-					"with "
-					"virsh start, or removed with: amberfs "
-					"boot "
-					"--discard %s",
+					"%s. It is defined, and may be "
+					"started with virsh start, or removed "
+					"with: amberfs boot --discard %s",
 					error_text(err),
 					begin->boot->state.name);
 }
@@ -249,9 +247,8 @@ static void print_text(const struct begin *begin)
 	const char *dir = options->overlay_dir;
 	char shown[256];
 	printable(shown, sizeof(shown), state->name);
-	printf("%s is defined%s; its disks are overlays in %s over %s, which "
-	       "is "
-	       "pinned and mounted there.\n",
+	printf("%s is defined%s; its disks are overlays in %s "
+	       "over %s, which is pinned and mounted there.\n",
 			shown, begin->started ? " and runs" : "",
 			begin->boot->place.directory, state->snapshot);
 	print_notes(begin->notes);

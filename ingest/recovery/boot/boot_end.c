@@ -67,10 +67,9 @@ int boot_end_remount(struct boot *boot)
 		err = boot_mount_end(&boot->place);
 	if (err == -EBUSY)
 		return fail(-EBUSY,
-				"the mount %s is dead, but something still "
-				"has files of it open: shut the guest down "
-				"first "
-				"(virsh destroy %s)",
+				"the mount %s is dead, but something "
+				"still has files of it open: shut the "
+				"guest down first (virsh destroy %s)",
 				boot->place.mount, boot->state.name);
 	if (err == 0)
 		err = check_snapshot(boot);
@@ -148,8 +147,7 @@ static int check_off(struct boot *boot)
 		if (domain_control_is_active(users[i]))
 			err = fail(-EBUSY,
 					"domain %s runs; --force pulls its "
-					"plug "
-					"and removes it with all it wrote",
+					"plug and removes it with all it wrote",
 					printable(shown, sizeof(shown),
 							domain_name(users[i])));
 	domain_list_free(users, count);
@@ -169,9 +167,8 @@ int boot_end_discard(struct boot *boot)
 				boot->state.name, "snapshot",
 				boot->state.snapshot));
 	if (report_wants_text())
-		printf("%s is gone, with all that its guest wrote. The backup "
-		       "is "
-		       "as it was.\n",
+		printf("%s is gone, with all that its guest "
+		       "wrote. The backup is as it was.\n",
 				boot->state.name);
 	return 0;
 }

@@ -72,10 +72,9 @@ static int wait_for_job(struct finish *finish, struct domain *domain,
 		finish->total = total;
 		if (interrupt_flag)
 			return fail(-ECANCELED,
-					"interrupted; qemu goes on to "
-					"pull the disk %s. Run it again to see "
-					"it "
-					"to its end",
+					"interrupted; qemu goes on "
+					"to pull the disk %s. Run it "
+					"again to see it to its end",
 					target);
 		pause_a_little();
 	}
@@ -109,11 +108,9 @@ static int check_pulled(struct finish *finish, struct domain *domain,
 		pause_a_little();
 	if (err == 1)
 		err = fail(-EIO,
-				"disk %s: pulling ended, but not all is there: "
-				"is "
-				"the disk of %s full? The guest runs as "
-				"before; "
-				"run it again",
+				"disk %s: pulling ended, but not all "
+				"is there: is the disk of %s full? The "
+				"guest runs as before; run it again",
 				target, finish->boot->place.directory);
 	return err;
 }
@@ -260,10 +257,8 @@ static int make_whole(struct finish *finish, const struct boot_disk *disk,
 	int err = boot_mount_active(&boot->place);
 	if (err <= 0)
 		return fail(err < 0 ? err : -ENOTCONN,
-				"%s is not mounted (was the "
-				"host restarted?), and %s needs it: amberfs "
-				"boot "
-				"--resume %s",
+				"%s is not mounted (was the host restarted?), "
+				"and %s needs it: amberfs boot --resume %s",
 				boot->state.snapshot, overlay->path,
 				boot->state.name);
 	err = overlay_chown(overlay);

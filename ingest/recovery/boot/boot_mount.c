@@ -203,8 +203,7 @@ int boot_mount_active(const struct boot_directory *dir)
 		return 1; /* another user's mount, which keeps us out */
 	if (errno == ENOTCONN)
 		return fail(-ENOTCONN,
-				"the process that served the mount %s is "
-				"gone",
+				"the process that served the mount %s is gone",
 				dir->mount);
 	return fail_errno(-errno, "looking at the mount %s", dir->mount);
 }

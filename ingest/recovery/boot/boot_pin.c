@@ -107,9 +107,8 @@ void boot_pin_remove(struct boot *boot)
 	if (err == 0)
 		return;
 	boot->partly = true;
-	report_warning("the snapshot could not be unpinned (%s); when it may "
-		       "go: "
-		       "amberfs unpin %s %s",
+	report_warning("the snapshot could not be unpinned (%s); "
+		       "when it may go: amberfs unpin %s %s",
 			error_text(err), boot->state.repository,
 			boot->state.snapshot);
 }

@@ -89,13 +89,10 @@ void boot_root_check_way(const char *dir, uid_t uid, gid_t gid)
 		if (end != NULL)
 			*end = '\0';
 		if (stat(path, &st) == 0 && !may_pass(&st, uid, gid))
-			report_warning("the user that qemu runs as (%u) may "
-				       "not "
-				       "be able to pass through %s to the "
-				       "disks: "
-				       "'chmod o+x' lets it, --overlay-dir "
-				       "takes "
-				       "another way",
+			report_warning("the user that qemu runs as (%u) "
+				       "may not be able to pass through %s "
+				       "to the disks: 'chmod o+x' lets it, "
+				       "--overlay-dir takes another way",
 					(unsigned)uid, path);
 		if (end != NULL)
 			*end = '/';
@@ -118,9 +115,7 @@ int boot_root_prepare(const char *dir)
 		return fail(-EINVAL,
 				"%s is in memory only, so what the guest "
 				"writes would be lost with it: give a "
-				"directory "
-				"on a "
-				"disk with --overlay-dir",
+				"directory on a disk with --overlay-dir",
 				dir);
 	return 0;
 }

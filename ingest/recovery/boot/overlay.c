@@ -185,8 +185,7 @@ static int follow(struct flatten *flatten)
 		int ready = poll(&p, 1, POLL_MS);
 		if (interrupt_flag)
 			return fail(-ECANCELED,
-					"interrupted; run it again to go "
-					"on");
+					"interrupted; run it again to go on");
 		if (ready <= 0)
 			continue;
 		ssize_t n = read(flatten->child.out, text, sizeof(text) - 1);

@@ -368,14 +368,13 @@ int prove_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs prove",
 		.operands = "REPO [SNAPSHOT...]",
-		.purpose = "Boot snapshots of domains to see that they come "
-			   "up: "
-			   "isolated, on overlays that\nare thrown away. "
-			   "Without "
-			   "SNAPSHOT, the newest of every domain.",
-		.notes = "It came up if a sign that counts is seen in time. "
-			 "Exit "
-			 "status: 0 all came up,\n3 some, 1 none.\n",
+		.purpose = "Boot snapshots of domains to see that "
+			   "they come up: isolated, on overlays that\n"
+			   "are thrown away. Without SNAPSHOT, "
+			   "the newest of every domain.",
+		.notes = "It came up if a sign that counts is seen "
+			 "in time. Exit status: 0 all came up,\n"
+			 "3 some, 1 none.\n",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = -1,

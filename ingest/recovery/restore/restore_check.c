@@ -135,8 +135,7 @@ static int check_replaced(const struct domain_facts *facts, bool force)
 	return force ? 0
 		     : fail(-EEXIST,
 				     "domain %s is defined; --force replaces "
-				     "it "
-				     "and its disks, --name makes another",
+				     "it and its disks, --name makes another",
 				     shown);
 }
 

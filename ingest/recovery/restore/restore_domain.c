@@ -331,8 +331,7 @@ static json_t *disks_json(const struct command *command)
 							"format",
 							item->format == RESTORE_RAW
 									? "raw"
-									: "qcow"
-									  "2"));
+									: "qcow2"));
 	}
 	return list;
 }
@@ -419,9 +418,8 @@ static void check_usage(const struct command_line *line,
 				"--name must have 1 to 200 bytes and no '/'");
 	if (options->same_identity && options->name == NULL)
 		options_error(line,
-				"--same-identity goes with --name; without "
-				"that "
-				"the identity stays anyway");
+				"--same-identity goes with --name; "
+				"without that the identity stays anyway");
 }
 
 int restore_domain_main(int argc, char **argv)
@@ -465,10 +463,9 @@ int restore_domain_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs restore",
 		.operands = "REPO SNAPSHOT --domain",
-		.purpose = "Bring a domain back: its disks to where they were, "
-			   "or "
-			   "where --disk says, and its\ndefinition. Without "
-			   "libvirt "
+		.purpose = "Bring a domain back: its disks to where "
+			   "they were, or where --disk says, and its\n"
+			   "definition. Without libvirt "
 			   "the files are restored, too.",
 		.tables = tables,
 		.min_operands = 2,

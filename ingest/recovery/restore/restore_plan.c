@@ -276,8 +276,7 @@ static int settle_all(struct restore_plan *plan, const struct domain_xml *xml)
 		else if (!item->optional && !directory_exists(item->path))
 			err = fail(-ENOENT,
 					"the directory of %s does not exist: "
-					"make "
-					"it, or give --disk %s=PATH",
+					"make it, or give --disk %s=PATH",
 					item->path, item->file->target);
 	}
 	return err;
