@@ -16,6 +16,7 @@
  */
 #include "live_job.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <libxml/uri.h>
 #include <stdio.h>
@@ -144,6 +145,7 @@ int live_job_prepare(struct live_job **out,
 	struct live_job *job = calloc(1, sizeof(*job));
 	struct error_copy why;
 	int err;
+	assert(count >= 1);
 	if (job == NULL)
 		return -ENOMEM;
 	job->connection = options->connection;
@@ -171,6 +173,7 @@ int live_job_prepare(struct live_job **out,
 
 static int set_phase(struct live_job *job, enum scratch_phase phase)
 {
+	assert(job->scratch != NULL);
 	job->state.phase = phase;
 	return scratch_write_state(job->scratch, &job->state);
 }
@@ -375,6 +378,7 @@ static int check_begun(struct live_job *job)
 static int undo_begin(struct live_job *job, int err)
 {
 	struct error_copy why;
+	assert(err < 0);
 	error_save(&why, err);
 	if (live_guest_end_job(job->guest, scratch_directory(job->scratch),
 			    JOB_SECONDS)
@@ -390,6 +394,8 @@ int live_job_begin(struct live_job *j, const struct live_disk *disks,
 {
 	CLEANUP_FREE char *job = NULL;
 	CLEANUP_FREE char *point = NULL;
+	assert(!j->running && j->guard != NULL);
+	assert(count >= 1);
 	int err = make_job_xml(j, disks, count, &job);
 	if (err != 0)
 		return err;
@@ -480,6 +486,7 @@ int live_job_stop(struct live_job *job)
 	int err;
 	if (!job->running)
 		return 0;
+	assert(job->guard != NULL && job->guest != NULL);
 	ran = still_runs(job);
 	err = live_guest_end_job(job->guest, directory, JOB_SECONDS);
 	watchdog_stopped(job->guard);

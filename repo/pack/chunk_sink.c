@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "chunk_sink.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "chunk_sink_internal.h"
@@ -35,6 +36,8 @@ void chunk_sink_free(struct chunk_sink *sink)
 {
 	if (sink == NULL)
 		return;
+	not_shared(&sink->streams_mutex);
+	assert(sink->streams == NULL);
 	pack_writer_free(sink->writer);
 	index_feed_free(sink->feed);
 	pthread_mutex_destroy(&sink->streams_mutex);

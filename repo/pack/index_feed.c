@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "index_feed.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,6 +121,7 @@ static int make_room(struct index_feed *feed) REQUIRES(feed->mutex)
 int index_feed_add(struct index_feed *feed, const struct trailer *trailer)
 {
 	size_t count = trailer->chunk_count;
+	assert(trailer->chunk_count >= 1);
 	CLEANUP_FREE uint64_t *prefixes =
 			malloc((count + 1) * sizeof(*prefixes));
 	CLEANUP_FREE struct id *ids = malloc((count + 1) * sizeof(*ids));
@@ -154,6 +156,7 @@ bool index_feed_due(struct index_feed *feed)
 static int give(struct index_feed *feed, const struct index_pack *packs,
 		size_t count) REQUIRES(feed->mutex)
 {
+	assert(!feed->running);
 	feed->running = true;
 	pthread_mutex_unlock(&feed->mutex);
 	int err = index_add(feed->index, packs, count);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "open_pack.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -95,6 +96,9 @@ int open_pack_reserve(struct open_pack *pack, const struct packed_frame *frame,
 		uint32_t *number)
 {
 	struct trailer *trailer = &pack->trailer;
+	assert(pack->put != NULL);
+	assert(frame->chunk_count >= 1);
+	assert(!open_pack_is_full(pack));
 	int err = grow((void **)&trailer->frames, &pack->frames_room,
 			trailer->frame_count + 1, sizeof(*trailer->frames));
 	if (err < 0)
@@ -137,6 +141,7 @@ void open_pack_seal(const struct open_pack *pack,
 
 int open_pack_append(struct open_pack *pack, const struct packed_frame *frame)
 {
+	assert(pack->put != NULL);
 	return append(pack, frame->box, frame->len + SEAL_OVERHEAD);
 }
 
@@ -169,6 +174,7 @@ int open_pack_finish(struct open_pack *pack)
 	const size_t head = PACK_FOOTER_SIZE - PACK_CHECKSUM_SIZE;
 	uint8_t footer[PACK_FOOTER_SIZE];
 	uint32_t box_len = 0;
+	assert(pack->put != NULL);
 	int err = write_trailer(pack, &box_len);
 	if (err < 0)
 		return err;

@@ -68,6 +68,7 @@ static int error_held(struct pack_writer *writer) REQUIRES(writer->mutex)
 static int fail_held(struct pack_writer *writer, int err)
 		REQUIRES(writer->mutex)
 {
+	assert(err < 0);
 	if (writer->error.err == 0)
 		error_save(&writer->error, err);
 	pthread_cond_broadcast(&writer->changed);
@@ -159,6 +160,8 @@ static int finish_pack(struct pack_writer *writer, struct open_pack *pack)
 static void finish_job(struct pack_writer *writer, struct job *job)
 		REQUIRES(writer->mutex)
 {
+	assert(writer->queue == job && writer->finishing == NULL);
+	assert(job->closed);
 	writer->queue = job->next;
 	if (writer->queue == NULL)
 		writer->queue_end = &writer->queue;
@@ -356,6 +359,7 @@ void pack_writer_free(struct pack_writer *writer)
 	if (writer->finisher_started)
 		stop_finisher(writer);
 	not_shared(&writer->mutex);
+	assert(writer->queue == NULL && writer->finishing == NULL);
 	for (enum pack_kind kind = PACK_DATA; kind <= PACK_TREE; kind++)
 		job_free(writer->open[kind]);
 	while (writer->closing != NULL) { /* after a failed write */

@@ -2,6 +2,7 @@
 /* The answers of the living; see FORMAT.md, section 12. */
 #include "acknowledge.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -47,6 +48,7 @@ int acknowledge_wait(struct repository *repo, const char *own_id,
 {
 	const struct timespec pause = { .tv_nsec = POLL_NS };
 	double end = monotonic_now() + seconds;
+	assert(epoch != 0);
 	for (;;) {
 		int err = peers_list(repo, own_id, out);
 		if (err < 0)

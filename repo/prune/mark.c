@@ -15,6 +15,7 @@
  */
 #include "mark.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -102,6 +103,7 @@ static int walk_root(struct mark *mark, const struct id *root,
 int mark_revisit(struct mark *mark, const struct mark_visitor *visitor)
 {
 	int err = 0;
+	assert(mark->nodes != NULL);
 	mark->turned = !mark->turned;
 	mark->done = 0;
 	mark->total = mark->tree_bytes;
@@ -307,6 +309,7 @@ static int walk_all(struct mark *mark, const struct mark_visitor *visitor)
 
 int mark_unseen(struct mark *mark, const struct mark_visitor *visitor)
 {
+	assert(mark->nodes != NULL);
 	int err = walk_all(mark, visitor);
 	return err == -EAGAIN ? fail(-ESTALE,
 			       "snapshots were forgotten while "
@@ -566,6 +569,8 @@ static int start_slices(struct mark *mark)
 
 int mark_live(struct mark *mark)
 {
+	assert(mark->repo != NULL && mark->stored != NULL);
+	assert(mark->own_id != NULL && mark->nodes == NULL);
 	int err = start_slices(mark);
 	for (int restarts = 0; err == 0;) {
 		err = mark_once(mark);

@@ -2,6 +2,7 @@
 /* Choosing packs; see plan.h. */
 #include "plan.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +159,7 @@ int plan_make(struct stored *stored, const struct plan_limits *limits,
 			calloc(stored->count + 1, sizeof(struct stored_pack *));
 	struct planner k = { .limits = limits, .plan = out, .packs = packs };
 	*out = (struct plan){ .doomed_packs = 0 };
+	assert(limits->pack_size != 0);
 	if (packs == NULL)
 		return fail_no_memory("planning");
 	collect(&k, stored);

@@ -21,6 +21,7 @@
  */
 #include "prune.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -242,6 +243,7 @@ static void count_rewritten(struct prune *prune)
 
 static int rewrite(struct prune *prune)
 {
+	assert(!prune->options->dry_run);
 	prune->rewrite = (struct rewrite){ .repo = prune->repo,
 		.mark = &prune->mark,
 		.own_id = prune->own_id,
@@ -268,12 +270,14 @@ static int rewrite(struct prune *prune)
 
 static int check_claim(struct prune *prune)
 {
+	assert(prune->claim != NULL && prune->session != NULL);
 	int err = exclusive_check(prune->claim);
 	return err < 0 ? err : session_check(prune->session);
 }
 
 static int condemn_all(struct prune *prune)
 {
+	assert(!prune->options->dry_run && !prune->blind);
 	int err = check_claim(prune);
 	for (size_t i = 0; err == 0 && i < prune->stored.count; i++) {
 		struct stored_pack *pack = &prune->stored.packs[i];
@@ -325,6 +329,7 @@ static int check_counted_on(struct prune *prune)
 static int delete_pack(struct prune *prune, struct stored_pack *pack)
 {
 	char name[PACK_NAME_SIZE];
+	assert(goes(pack));
 	pack_name(name, &pack->id);
 	int err = check_claim(prune);
 	if (err < 0)
@@ -761,6 +766,7 @@ int prune_run(struct repository *repo, const struct prune_options *options,
 		.result = out,
 		.own_id = NOBODY };
 	struct error_copy why;
+	assert(repo->packs != NULL && repo->index != NULL);
 	*out = (struct prune_result){ .rounds = 0 };
 	pack_cache_silence_missing(repo->packs);
 	int err = begin(&p);

@@ -10,6 +10,7 @@
  */
 #include "rewrite.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -367,6 +368,8 @@ int rewrite_doomed(struct rewrite *rewrite)
 {
 	struct copying c = { .w = rewrite };
 	uint64_t count;
+	assert(rewrite->mark != NULL && rewrite->own_id != NULL);
+	assert(rewrite->sink == NULL);
 	rewrite->done = rewrite->total = 0;
 	int err = make_table(&c, &count);
 	if (err == 0 && count != 0) {
@@ -429,6 +432,7 @@ int rewrite_unseen(struct rewrite *rewrite)
 	const struct mark_visitor v = { .node = ensure_node,
 		.chunk = ensure_chunk,
 		.ctx = rewrite };
+	assert(rewrite->mark != NULL && rewrite->own_id != NULL);
 	int err = mark_unseen(rewrite->mark, &v);
 	if (err != 0)
 		return err;

@@ -17,6 +17,7 @@
  */
 #include "session.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -78,6 +79,7 @@ static void record_name(char out[80], const char *id, uint64_t number)
 
 void session_set_activity(struct session *session, const char *activity)
 {
+	assert(session->lease != NULL);
 	char *copy = strdup(activity);
 	if (copy == NULL)
 		return;
@@ -128,6 +130,7 @@ static int publish(struct session *session) REQUIRES(session->mutex)
 {
 	char name[80], before[80];
 	uint64_t next = session->published ? session->number + 1 : 0;
+	assert(session->lease != NULL);
 	if (session->fenced)
 		return stale();
 	record_name(name, session->id, next);
@@ -183,6 +186,7 @@ int session_add_roots(struct session *session, const struct id *roots,
 		size_t count)
 {
 	LOCK_SCOPE(&session->mutex);
+	assert(session->published);
 	uint32_t before = session->standing_count;
 	int err = 0;
 	for (size_t i = 0; err == 0 && i < count; i++) {
@@ -220,6 +224,7 @@ static bool drop_standing(struct session *session, const struct id *root)
 int session_leave(struct session *session, const struct id *root)
 {
 	LOCK_SCOPE(&session->mutex);
+	assert(session->published);
 	return drop_standing(session, root) ? publish(session) : 0;
 }
 
@@ -227,6 +232,7 @@ int session_leave_all(struct session *session, const struct id *roots,
 		size_t count)
 {
 	LOCK_SCOPE(&session->mutex);
+	assert(session->published);
 	bool gone = false;
 	for (size_t i = 0; i < count; i++)
 		gone |= drop_standing(session, &roots[i]);
@@ -237,6 +243,7 @@ void session_leave_later(struct session *session, const struct id *roots,
 		size_t count)
 {
 	LOCK_SCOPE(&session->mutex);
+	assert(session->published);
 	for (size_t i = 0; i < count; i++)
 		drop_standing(session, &roots[i]);
 }
@@ -246,6 +253,7 @@ int session_check(struct session *session)
 	char name[80];
 	uint64_t size;
 	LOCK_SCOPE(&session->mutex);
+	assert(session->published);
 	record_name(name, session->id, session->number);
 	if (session->fenced)
 		return stale();
@@ -291,6 +299,8 @@ static int look(struct session *session) REQUIRES(session->mutex)
 int session_acknowledge(struct session *session)
 {
 	LOCK_SCOPE(&session->mutex);
+	assert(session->published);
+	assert(session_kind_writes(session->record.kind));
 	int err = look(session);
 	return err == 0 && !session->told ? publish(session) : err;
 }

@@ -2,6 +2,7 @@
 /* amberfs boot: options, and what its verbs share. */
 #include "boot.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,6 +58,7 @@ static int open_newborn(struct boot *boot, const char *name)
 int boot_open(struct boot *boot, const char *name)
 {
 	CLEANUP_FREE char *directory = boot_root_directory(boot->dir, name);
+	assert(boot->lock < 0 && boot->state.name == NULL);
 	if (directory == NULL)
 		return fail_no_memory("booting");
 	if (access(directory, F_OK) < 0)

@@ -16,6 +16,7 @@
  */
 #include "boot_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -305,6 +306,7 @@ int boot_begin(struct boot *boot, const char *repository, const char *spec)
 {
 	struct begin g = { .boot = boot };
 	struct domain *domain = NULL;
+	assert(boot->lock < 0 && boot->state.name == NULL);
 	int err = open_all(&g, repository, spec);
 	if (err == 0)
 		err = create(&g);

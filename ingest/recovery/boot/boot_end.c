@@ -2,6 +2,7 @@
 /* amberfs boot --discard and --resume. */
 #include "boot_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,6 +61,7 @@ static int check_snapshot(struct boot *boot)
 
 int boot_end_remount(struct boot *boot)
 {
+	assert(boot->lock >= 0 && boot->state.ready);
 	int err = boot_mount_active(&boot->place);
 	if (err == 1)
 		return 0;
@@ -117,6 +119,7 @@ static int end_users(struct boot *boot)
 
 int boot_end_take_down(struct boot *boot)
 {
+	assert(boot->lock >= 0);
 	/* In this order a kill at any moment leaves what can be discarded: the
 	 * directory's last file is the state. */
 	int err = boot->connection != NULL ? end_users(boot) : 0;
@@ -156,6 +159,7 @@ static int check_off(struct boot *boot)
 
 int boot_end_discard(struct boot *boot)
 {
+	assert(boot->lock >= 0 && boot->state.name != NULL);
 	int err = boot->options->force ? 0 : check_off(boot);
 	if (err < 0)
 		return err;
@@ -211,6 +215,8 @@ static int start_if_wanted(struct boot *boot, bool *runs)
 int boot_end_resume(struct boot *boot)
 {
 	bool runs = false;
+	assert(boot->lock >= 0 && boot->state.name != NULL);
+	assert(boot->connection != NULL);
 	if (!boot->state.ready)
 		return fail(-EINVAL,
 				"the boot of %s was interrupted before it "

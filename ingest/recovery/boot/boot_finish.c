@@ -19,6 +19,7 @@
  */
 #include "boot_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -344,6 +345,7 @@ static int become_whole(struct finish *finish)
 {
 	struct boot *boot = finish->boot;
 	int err = 0;
+	assert(boot->state.ready && !boot->state.whole);
 	for (unsigned i = 0; err == 0 && i < finish->count; i++)
 		err = finish_guest(finish, finish->users[i]);
 	for (uint32_t i = 0; err == 0 && i < boot->state.disk_count; i++)
@@ -358,6 +360,7 @@ static int become_whole(struct finish *finish)
 static int remove_state(struct boot *boot)
 {
 	CLEANUP_FREE char *state = NULL;
+	assert(boot->lock >= 0);
 	if (asprintf(&state, "%s/" BOOT_STATE_NAME, boot->place.directory)
 			< 0) {
 		state = NULL;
@@ -408,6 +411,8 @@ static void report(const struct finish *finish)
 int boot_finish(struct boot *boot)
 {
 	struct finish f = { .boot = boot };
+	assert(boot->lock >= 0 && boot->state.name != NULL);
+	assert(boot->connection != NULL);
 	if (!boot->state.ready)
 		return fail(-EINVAL,
 				"the boot of %s was interrupted before it "

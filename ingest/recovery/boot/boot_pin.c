@@ -6,6 +6,7 @@
  */
 #include "boot_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +25,7 @@ int boot_pin(struct boot *boot, struct repository *repo, const char *object)
 {
 	struct session *session = NULL;
 	CLEANUP_FREE char *note = NULL;
+	assert(boot->state.name != NULL);
 	if (asprintf(&note, NOTE "%s", boot->state.name) < 0) {
 		note = NULL;
 		return fail_no_memory("pinning the snapshot");
@@ -90,6 +92,7 @@ static int unpin(const struct boot *boot, struct repository *repo)
 void boot_pin_remove(struct boot *boot)
 {
 	struct repository *repo = NULL;
+	assert(boot->state.snapshot != NULL && boot->state.repository != NULL);
 	int others = boot_root_each(boot->dir, needs_it, boot);
 	if (others == 1) {
 		report_verbose("%s stays pinned: another boot needs it",

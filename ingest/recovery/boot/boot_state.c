@@ -2,6 +2,7 @@
 /* boot.json; see boot_state.h. Written beside, fsynced, renamed over. */
 #include "boot_state.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -163,6 +164,7 @@ int boot_state_save(const struct boot_state *state, const char *directory)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *temporary = NULL;
+	assert(state->name != NULL && state->snapshot != NULL);
 	CLEANUP_JSON json_t *json = to_json(state);
 	CLEANUP_FREE char *text = json != NULL
 			? json_dumps(json, JSON_INDENT(2) | JSON_ENSURE_ASCII)
