@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A directory of a unit test's own, below $TMPDIR or /tmp. */
+/* A directory of a unit test's own. */
 #ifndef AMBERFS_TESTS_UNIT_DIRECTORY_H
 #define AMBERFS_TESTS_UNIT_DIRECTORY_H
 
@@ -7,17 +7,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define DIRECTORY_MAX 80
+#define DIRECTORY_ROOM ((unsigned long long)1 << 30)
 
-/* BELOW NULL: $TMPDIR, else /tmp. 0 or -1. */
-static inline int directory_make(char out[DIRECTORY_MAX], const char *below,
-		const char *name)
+/* In memory, where fsync takes no time, if a gigabyte of it is free. */
+static inline const char *directory_tmp(void)
 {
-	const char *tmp = below != NULL ? below : getenv("TMPDIR");
-	snprintf(out, DIRECTORY_MAX, "%.40s/%.20s.XXXXXX",
-			tmp != NULL ? tmp : "/tmp", name);
+	struct statvfs st;
+	const char *tmp = getenv("TMPDIR");
+	if (tmp != NULL)
+		return tmp;
+	if (access("/dev/shm", W_OK | X_OK) == 0
+			&& statvfs("/dev/shm", &st) == 0
+			&& st.f_bavail * (unsigned long long)st.f_frsize
+					>= DIRECTORY_ROOM)
+		return "/dev/shm";
+	return "/tmp";
+}
+
+/* Below $TMPDIR, else /dev/shm or /tmp. 0 or -1. */
+static inline int directory_make(char out[DIRECTORY_MAX], const char *name)
+{
+	snprintf(out, DIRECTORY_MAX, "%.40s/%.20s.XXXXXX", directory_tmp(),
+			name);
 	return mkdtemp(out) != NULL ? 0 : -1;
 }
 

@@ -14,6 +14,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -65,8 +67,7 @@ static inline int setup_config(void **state, const struct config *config)
 	struct fixture *f = calloc(1, sizeof(*f));
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	assert_int_equal(directory_make(f->directory, NULL, "image_fixture"),
-			0);
+	assert_int_equal(directory_make(f->directory, "image_fixture"), 0);
 	setenv("AMBERFS_STATE_DIR", f->directory, 1);
 	snprintf(f->path, sizeof(f->path), "%s/repo", f->directory);
 	snprintf(f->key, sizeof(f->key), "%s/key", f->directory);
@@ -103,6 +104,20 @@ static inline int teardown(void **state)
 	int err = directory_remove(f->directory);
 	free(f);
 	return err;
+}
+
+/* Bytes that nothing compresses, after srand() always the same; rand() for each
+ * of them would take longer than to store them. */
+static inline void fill_noise(uint8_t *to, uint64_t len)
+{
+	uint64_t x = (uint64_t)rand() << 31 | (uint64_t)rand() | 1;
+	for (uint64_t at = 0; at < len; at += sizeof(x)) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		memcpy(to + at, &x,
+				len - at < sizeof(x) ? len - at : sizeof(x));
+	}
 }
 
 /* What was written can be read. */

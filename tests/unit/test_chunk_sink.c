@@ -48,7 +48,7 @@ static int setup(void **state)
 	assert_int_equal(seal_global_init(), 0);
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	assert_int_equal(directory_make(f->directory, NULL, "test_sink"), 0);
+	assert_int_equal(directory_make(f->directory, "test_sink"), 0);
 	snprintf(f->path, sizeof(f->path), "%s/repo", f->directory);
 	config_defaults(&c, false);
 	assert_int_equal(repository_init(f->path, &o, &c), 0);

@@ -32,14 +32,11 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct config c;
-	/* Without fsyncs to wait for, more happens at once. */
-	const char *below = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL;
 	assert_non_null(f);
 	assert_int_equal(seal_global_init(), 0);
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	assert_int_equal(directory_make(f->directory, below, "test_exclusive"),
-			0);
+	assert_int_equal(directory_make(f->directory, "test_exclusive"), 0);
 	snprintf(f->path, sizeof(f->path), "%s/repo", f->directory);
 	snprintf(f->witness, sizeof(f->witness), "%s/witness", f->directory);
 	config_defaults(&c, false);

@@ -73,8 +73,7 @@ static ssize_t memory_next(void *ctx, void *buf, size_t len)
 
 static void fill_random(struct memory *memory, uint64_t from, uint64_t to)
 {
-	for (uint64_t i = from; i < to; i++)
-		memory->bytes[i] = (uint8_t)(rand() >> 7);
+	fill_noise(memory->bytes + from, to - from);
 }
 
 /* SIZE bytes with random runs of data, of zeros, and of repeats. */

@@ -150,12 +150,6 @@ static void version_clear(struct version *version)
 
 /* --- random contents --- */
 
-static void fill_random(uint8_t *to, uint64_t len)
-{
-	for (uint64_t i = 0; i < len; i++)
-		to[i] = (uint8_t)(rand() >> 7);
-}
-
 /* Something in [from, to): noise, zeros, one byte over and over, or bytes from
  * elsewhere. */
 static void scribble(struct version *version, uint64_t from, uint64_t to)
@@ -177,7 +171,7 @@ static void scribble(struct version *version, uint64_t from, uint64_t to)
 				to - from);
 		break;
 	default:
-		fill_random(at, to - from);
+		fill_noise(at, to - from);
 	}
 }
 
@@ -205,7 +199,7 @@ static void make_base(struct version *version, uint64_t data)
 		if (rand() % 3)
 			end = min_u64(round_up(end, BLOCK_SIZE), to);
 		if (dense)
-			fill_random(version->bytes + at, end - at);
+			fill_noise(version->bytes + at, end - at);
 		else
 			scribble(version, at, end);
 		at = end;
@@ -621,7 +615,7 @@ static void test_single_blocks(void **state)
 	uint64_t all = 0;
 	version_make(&base, SPAN_SIZE, 4096);
 	version_make(&v, SPAN_SIZE, 4096);
-	fill_random(base.bytes, base.size);
+	fill_noise(base.bytes, base.size);
 	write_full(f, &base);
 	flush(f);
 	assert_int_equal(image_open(&image, f->reader, &base.full, base.size),
@@ -630,7 +624,7 @@ static void test_single_blocks(void **state)
 		uint64_t at = below(SPAN_BLOCKS) * BLOCK_SIZE;
 		memcpy(v.bytes, base.bytes, base.size);
 		memset(v.dirty, 0, SPAN_BLOCKS);
-		fill_random(v.bytes + at, BLOCK_SIZE);
+		fill_noise(v.bytes + at, BLOCK_SIZE);
 		soil(&v, at, at + BLOCK_SIZE);
 		write_update(f, &v, image);
 		assert_in_range(v.read, BLOCK_SIZE, 8 * config->chunk_max);
@@ -685,8 +679,8 @@ static void test_damaged(void **state)
 	struct version v;
 	struct image *base;
 	version_make(&v, 3 * (uint64_t)SPAN_SIZE + 5000, 4096);
-	fill_random(v.bytes + SPAN_SIZE, 3 << 20);
-	fill_random(v.bytes + 3 * (uint64_t)SPAN_SIZE, 5000);
+	fill_noise(v.bytes + SPAN_SIZE, 3 << 20);
+	fill_noise(v.bytes + 3 * (uint64_t)SPAN_SIZE, 5000);
 	write_full(f, &v);
 	fixture_flush(f);
 	assert_int_equal(image_open(&base, f->reader, &v.full, v.size), 0);
@@ -750,13 +744,13 @@ static void test_lost_leaf(void **state)
 	struct version v;
 	struct image *base;
 	version_make(&v, 5 << 20, 4096);
-	fill_random(v.bytes, v.size);
+	fill_noise(v.bytes, v.size);
 	write_full(f, &v);
 	struct tree_root with_proof = v.full;
 	check_lost_leaf(f, &v, &with_proof);
 	/* One that was read in part has none. */
 	assert_int_equal(image_open(&base, f->reader, &with_proof, v.size), 0);
-	fill_random(v.bytes + 70000, 100);
+	fill_noise(v.bytes + 70000, 100);
 	soil(&v, 70000, 70100);
 	write_update(f, &v, base);
 	image_close(base);
@@ -789,7 +783,7 @@ static void test_senseless_map(void **state)
 	struct tree_root root;
 	uint64_t size;
 	version_make(&v, 2 * (uint64_t)SPAN_SIZE, 4096);
-	fill_random(v.bytes, 100000);
+	fill_noise(v.bytes, 100000);
 	write_full(f, &v);
 	flush(f);
 	assert_int_equal(image_open(&base, f->reader, &v.full, v.size), 0);

@@ -117,8 +117,7 @@ static int setup(void **state)
 	assert_int_equal(seal_global_init(), 0);
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	assert_int_equal(directory_make(f->directory, NULL, "test_retention"),
-			0);
+	assert_int_equal(directory_make(f->directory, "test_retention"), 0);
 	*state = f;
 	return 0;
 }

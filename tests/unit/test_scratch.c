@@ -25,7 +25,7 @@ static char directory[DIRECTORY_MAX];
 static int set_up(void **state)
 {
 	(void)state;
-	return directory_make(directory, NULL, "s");
+	return directory_make(directory, "s");
 }
 
 static int tear_down(void **state)

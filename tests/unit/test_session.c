@@ -31,13 +31,10 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct repository_options o = { .index_dir = NULL };
 	struct config c;
-	/* Without fsyncs to wait for, records change faster. */
-	const char *below = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL;
 	assert_int_equal(seal_global_init(), 0);
 	unsetenv("AMBERFS_KEY_FILE");
 	unsetenv("AMBERFS_PASSPHRASE");
-	assert_int_equal(directory_make(f->directory, below, "test_session"),
-			0);
+	assert_int_equal(directory_make(f->directory, "test_session"), 0);
 	snprintf(f->path, sizeof(f->path), "%s/repo", f->directory);
 	config_defaults(&c, false);
 	assert_int_equal(repository_init(f->path, &o, &c), 0);

@@ -32,7 +32,7 @@ struct fixture {
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	if (directory_make(f->directory, NULL, "test_store") < 0)
+	if (directory_make(f->directory, "test_store") < 0)
 		return -1;
 	snprintf(f->repo, sizeof(f->repo), "%s/repo", f->directory);
 	*state = f;
