@@ -1,25 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Tree nodes. A leaf (level 0) maps one span; a node of level n > 0 has up to
- * 256 children of level n - 1. All-hole children and all-hole images have no
- * node: their id is zero. Plain forms (hashed with the tree key to the id):
+ * The tree of an image, and its nodes. A leaf (level 0, leaf.h) maps one span;
+ * a node of level n > 0 has up to 256 children of level n - 1. All-hole
+ * children and all-hole images have no node: their id is zero. Plain form,
+ * hashed with the tree key to the id:
  *
- *	leaf	0	1	level 0
- *		1	3	zero
- *		4	4	span length in bytes, 1 … 16 MiB
- *		8	4	entry count
- *		12	4	data bytes
- *		16	16	proof over the span, zeros: none
- *		32	…	per entry u32: length, bit 31 set: a hole;
- *				a data entry goes on with 32 bytes of id.
- *			At least one data entry
- *	node	0	1	level 1 … 3
- *		1	1	zero
- *		2	2	child count 1 … 256 (all-hole ones not counted)
- *		4	4	zero
- *		8	8	spans covered
- *		16	48 n	per child, ascending slots: slot u8, zero u8 u8 u8,
- *				clusters u32, data bytes u64, id 32
+ *	0	1	level 1 … 3
+ *	1	1	zero
+ *	2	2	child count 1 … 256 (all-hole ones not counted)
+ *	4	4	zero
+ *	8	8	spans covered
+ *	16	48 n	per child, ascending slots: slot u8, zero u8 u8 u8,
+ *			clusters u32, data bytes u64, id 32
  */
 #ifndef AMBERFS_FORMAT_NODE_H
 #define AMBERFS_FORMAT_NODE_H
@@ -33,28 +25,7 @@
 #define NODE_FANOUT 256u
 #define NODE_LEVEL_MAX 3u /* 256^3 spans = 256 TiB */
 #define IMAGE_SIZE_MAX ((uint64_t)1 << 47)
-/* A span's most entries: a chunk has at least 4 KiB (but at the end of a
- * span or before a hole), a hole at least a block. */
-#define LEAF_ENTRIES_MAX 4096u
-#define LEAF_SIZE_MAX (32 + LEAF_ENTRIES_MAX * 36)
 #define NODE_SIZE_MAX (16 + 48 * NODE_FANOUT)
-
-struct leaf_entry {
-	uint32_t offset; /* in the span, bytes */
-	uint32_t len;	 /* bytes */
-	bool hole;
-	struct id id; /* zero for a hole */
-};
-
-struct leaf {
-	uint32_t span_len;
-	uint32_t data_bytes; /* sum of the data entries */
-	uint32_t clusters;   /* derived: non-empty 64 KiB clusters */
-	bool has_proof;
-	uint8_t proof[PROOF_SIZE];
-	uint32_t count;
-	struct leaf_entry entries[];
-};
 
 struct node_child {
 	struct id id; /* zero: all hole */
@@ -82,21 +53,13 @@ uint8_t node_tree_level(uint64_t spans);
 /* Spans below one slot of a node of LEVEL 1 … 3: 256^(level-1). */
 uint64_t node_slot_spans(uint8_t level);
 
-/* Bytes written (at most LEAF_SIZE_MAX, NODE_SIZE_MAX). The leaf's or node's
- * sums must be right and at least one entry or child must hold data: what is
- * all hole has no encoding. */
-size_t leaf_encode(uint8_t *out, const struct leaf *leaf);
+/* Bytes written, at most NODE_SIZE_MAX. At least one child must hold data: what
+ * is all hole has no encoding. */
 size_t node_encode(uint8_t *out, const struct node *node);
 
-/* Strict: sums, order, lengths, adjacent holes, zeros. SPAN_LEN and SPANS are
- * what the place in the tree asks for. 0, -EBADMSG, -ENOMEM, with a text. To
- * be freed with free(). */
-int leaf_decode(struct leaf **out, const void *data, size_t len,
-		uint32_t span_len);
+/* Strict: order, counts, zeros. LEVEL and SPANS are what the place in the tree
+ * asks for. 0, -EBADMSG, -ENOMEM, with a text. To be freed with free(). */
 int node_decode(struct node **out, const void *data, size_t len, uint8_t level,
 		uint64_t spans);
-
-/* Recomputes data_bytes and clusters from the entries. */
-void leaf_sum(struct leaf *leaf);
 
 #endif

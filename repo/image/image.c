@@ -52,7 +52,7 @@ void image_reader_free(struct image_reader *reader)
 
 bool image_reader_any_damaged(const struct image_reader *reader)
 {
-	return exclusions_any_damaged(packs_exclusions(reader->packs));
+	return exclusions_any_damaged(pack_cache_exclusions(reader->packs));
 }
 
 bool image_reader_chunk_stored(struct image_reader *reader, const struct id *id)

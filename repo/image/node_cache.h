@@ -7,7 +7,7 @@
 #ifndef AMBERFS_IMAGE_NODE_CACHE_H
 #define AMBERFS_IMAGE_NODE_CACHE_H
 
-#include "repo/format/node.h"
+#include "repo/format/leaf.h"
 #include "repo/pack/chunk_read.h"
 
 struct node_cache;

@@ -22,7 +22,7 @@
 #ifndef AMBERFS_INDEX_INDEX_H
 #define AMBERFS_INDEX_INDEX_H
 
-#include "repo/format/trailer.h"
+#include "repo/format/pack.h"
 #include "repo/store/store.h"
 
 struct index;

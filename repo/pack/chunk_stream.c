@@ -15,7 +15,7 @@
 #include "chunk_sink_internal.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "repo/format/node.h"
+#include "repo/format/leaf.h"
 
 /* A frame under construction. */
 struct open_frame {

@@ -282,7 +282,7 @@ static int decode(struct frame_cache *cache, struct pack *pack, uint32_t number,
 	}
 	decode_buffers_give(cache, buffers);
 	if (err == -EBADMSG || err == -EIO)
-		exclusions_add_damaged(packs_exclusions(cache->packs),
+		exclusions_add_damaged(pack_cache_exclusions(cache->packs),
 				&pack->trailer->pack, number);
 	return err;
 }

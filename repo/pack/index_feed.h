@@ -13,6 +13,7 @@
 #ifndef AMBERFS_PACK_INDEX_FEED_H
 #define AMBERFS_PACK_INDEX_FEED_H
 
+#include "repo/format/trailer.h"
 #include "repo/index/index.h"
 
 struct index_feed;

@@ -754,7 +754,7 @@ int pack_cache_read_frame(struct pack_cache *cache, const struct pack *pack,
 
 /* --- what is asked of others --- */
 
-struct exclusions *packs_exclusions(const struct pack_cache *cache)
+struct exclusions *pack_cache_exclusions(const struct pack_cache *cache)
 {
 	return cache->exclusions;
 }

@@ -34,7 +34,7 @@ struct pack_cache *pack_cache_new(struct store *store, const struct seal *seal,
 		uint32_t chunks_max);
 void pack_cache_set_index(struct pack_cache *cache, struct index *index);
 void pack_cache_free(struct pack_cache *cache);
-struct exclusions *packs_exclusions(const struct pack_cache *cache);
+struct exclusions *pack_cache_exclusions(const struct pack_cache *cache);
 
 /* Loads and authenticates one pack's trailer: from memory, else from the
  * store. 0 and a reference; -ENOENT, -EBADMSG (with a text), -EIO, -ENOMEM. */

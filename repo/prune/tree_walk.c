@@ -13,6 +13,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
+#include "repo/format/leaf.h"
 #include "repo/pack/chunk_read.h"
 
 #define ANY_LEVEL (-1)

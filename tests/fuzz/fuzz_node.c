@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "repo/format/node.h"
+#include "repo/format/leaf.h"
 
 static void check_leaf(const struct leaf *leaf, uint32_t span_len)
 {

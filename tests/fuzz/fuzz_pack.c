@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "repo/format/trailer.h"
+#include "repo/format/pack.h"
 
 static void try_header(const uint8_t *header)
 {

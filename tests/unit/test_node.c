@@ -2,7 +2,7 @@
 /* Goal of this test: leaves and nodes have one encoding each; whatever bytes
  * are given to the decoders, they refuse them or yield sums that are right. */
 #include "repo/base/bytes.h"
-#include "repo/format/node.h"
+#include "repo/format/leaf.h"
 
 #include <errno.h>
 #include <setjmp.h>
