@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The index as the rest of the program sees it; index_internal.h lists its
- * parts. Here: opening, look-ups and merging.
+ * parts. Here: opening and look-ups.
  *
- * States of the environment: open; or absent (ix->env NULL), because the lock
- * could not be had, the disk is full, or a look-up met damage. Look-ups then
- * find nothing in it, which is a valid answer. The next index_add or
- * index_reconcile opens it again, made anew if it was damaged.
+ * States of the environment: open; or absent (index->env NULL), because the
+ * lock could not be had, the disk is full, or a look-up met damage. Look-ups
+ * then find nothing in it, which is a valid answer. The next merge or
+ * reconciliation opens it again, made anew if it was damaged.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -82,7 +82,13 @@ static void swap_env(struct index *index, struct index_env *env)
 	index_env_close(old);
 }
 
-static void load_filter(struct index *index) REQUIRES(index->work)
+void index_drop_env(struct index *index)
+{
+	swap_filter(index, NULL);
+	swap_env(index, NULL);
+}
+
+void index_load_filter(struct index *index) REQUIRES(index->work)
 {
 	struct index_env_numbers n;
 	struct index_filter *filter = NULL;
@@ -101,7 +107,7 @@ static int open_env(struct index *index) REQUIRES(index->work)
 	if (err < 0)
 		return err;
 	swap_env(index, env);
-	load_filter(index);
+	index_load_filter(index);
 	return 0;
 }
 
@@ -136,8 +142,7 @@ int index_make_ready(struct index *index) REQUIRES(index->work)
 			return 0;
 		if (current)
 			index->damaged = true;
-		swap_filter(index, NULL);
-		swap_env(index, NULL);
+		index_drop_env(index);
 	}
 	return lock_and_open(index, index_tuning.lock_ms);
 }
@@ -197,6 +202,14 @@ static void drop_waiting(struct index *index) REQUIRES(index->work)
 	}
 	index->waiting_entries = 0;
 	pthread_rwlock_unlock(&index->lock);
+}
+
+int index_empty(struct index *index, int lock_fd) REQUIRES(index->work)
+{
+	index_drop_env(index);
+	drop_waiting(index);
+	index->damaged = true;
+	return open_or_make_env(index, lock_fd);
 }
 
 void index_close(struct index *index)
@@ -283,119 +296,4 @@ int index_stats(struct index *index, struct index_stats *out)
 	}
 	pthread_rwlock_unlock(&index->lock);
 	return 0;
-}
-
-/* --- merging --- */
-
-int index_explain(struct index *index, int err)
-{
-	if (err == -EAGAIN)
-		return fail(err,
-				"the index in %s is held by another process "
-				"that does not answer; nothing is lost, it is "
-				"brought up to date later",
-				index->dir);
-	return fail_errno(err,
-			"can't update the index in %s (nothing is "
-			"lost, it is brought up to date later)",
-			index->dir);
-}
-
-int index_merge_now(struct index *index, const struct index_merge *merge)
-		REQUIRES(index->work)
-{
-	CLEANUP_FD int lock = -1;
-	if (index_current_env(index) == NULL)
-		return -EAGAIN;
-	int err = index_place_lock(&lock, index->dir, index_tuning.lock_ms);
-	if (err < 0)
-		return err;
-	err = index_write_merge(index->dir, lock, &index->identity,
-			index_env_nonce(index_current_env(index)), merge);
-	if (err == -EBADMSG) {
-		err = index_place_remove(index->dir);
-		if (err < 0)
-			return err;
-	}
-	if (err == -EBADMSG || err == -ESTALE
-			|| !index_env_current(index_current_env(index))) {
-		swap_filter(index, NULL);
-		swap_env(index, NULL);
-		return -ERESTART;
-	}
-	if (err == 0)
-		load_filter(index);
-	return err;
-}
-
-int index_merge_waiting(struct index *index) REQUIRES(index->work)
-{
-	while (index_first_waiting(index) != NULL) {
-		struct index_merge m = { .run = index_first_waiting(index) };
-		int err = index_merge_now(index, &m);
-		if (err < 0)
-			return err;
-		pthread_rwlock_wrlock(&index->lock);
-		struct index_run *run = index->waiting;
-		index->waiting = run->next;
-		pthread_rwlock_unlock(&index->lock);
-		index->waiting_entries -= run->entry_count;
-		index_run_free(run);
-	}
-	return 0;
-}
-
-static int merge_run(struct index *index, struct index_run *run)
-		REQUIRES(index->work)
-{
-	struct index_merge m = { .run = run };
-	int err = 0;
-	index_run_sort(run);
-	for (int i = 0; i < INDEX_RESTARTS_MAX; i++) {
-		err = index_make_ready(index);
-		if (err == 0)
-			err = index_merge_waiting(index);
-		if (err == 0)
-			err = index_merge_now(index, &m);
-		if (err != -ERESTART)
-			break;
-	}
-	return err;
-}
-
-int index_add(struct index *index, const struct index_pack *packs, size_t count)
-{
-	LOCK_SCOPE(&index->work);
-	size_t at = 0;
-	int err = 0;
-	while (at < count && err == 0) {
-		struct index_run *run = index_run_new();
-		if (run == NULL)
-			return fail_no_memory("updating the index");
-		while (at < count && err == 0
-				&& run->entry_count < index_tuning.run_entries)
-			err = index_run_add(run, &packs[at++]);
-		if (err == 0)
-			err = merge_run(index, run);
-		index_run_free(run);
-	}
-	return err < 0 ? index_explain(index, err == -ERESTART ? -EIO : err)
-		       : 0;
-}
-
-int index_rebuild(struct index *index)
-{
-	LOCK_SCOPE(&index->work);
-	CLEANUP_FD int lock = -1;
-	int err = index_place_lock(&lock, index->dir, index_tuning.lock_ms);
-	if (err < 0)
-		return index_explain(index, err);
-	swap_filter(index, NULL);
-	swap_env(index, NULL);
-	drop_waiting(index);
-	index->damaged = true;
-	/* Without room for it, reconciling goes on in memory. */
-	open_or_make_env(index, lock);
-	close(take_fd(&lock));
-	return index_reconcile_held(index);
 }

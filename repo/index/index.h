@@ -14,10 +14,11 @@
  *   the index is removed and built anew.
  * - Readers hold no transaction between calls, grow their map when another
  *   process grew it, and survive a read beyond the file (SIGBUS/SIGSEGV
- *   within a look-up is caught: the index is given up until the next
- *   index_add or index_reconcile, which makes a new one).
+ *   within a look-up is caught: the index is given up until the next merge or
+ *   reconciliation, which makes a new one).
  *
- * Threading: index_candidates may run in many threads at once; the rest is serialised inside. The loader must not call the index.
+ * Threading: index_candidates may run in many threads at once; the rest is
+ * serialised inside. The loader must not call the index.
  */
 #ifndef AMBERFS_INDEX_INDEX_H
 #define AMBERFS_INDEX_INDEX_H
@@ -68,7 +69,7 @@ int index_candidates(struct index *index, uint64_t prefix, bool for_writer,
 /* Adds packs (durable ones, each at most once) in a few large transactions.
  * Returns 0; -EAGAIN: another process holds the lock; or -errno (a full disk).
  * Nothing is lost then: a later reconcile finds them. */
-int index_add(struct index *index, const struct index_pack *packs,
+int index_merge_packs(struct index *index, const struct index_pack *packs,
 		size_t count);
 
 /* Brings in packs that appeared and drops those that went, for shards whose

@@ -2,8 +2,10 @@
 /*
  * What the files of the index share; nobody else includes this.
  *
- *	index.c		opening, look-ups, merging
+ *	index.c		opening and look-ups
+ *	index_merge.c	bringing packs in
  *	index_reconcile.c	what appeared and what went
+ *	index_rebuild.c	all of it anew
  *	index_run.c	packs and their chunks in memory, sorted for a merge
  *	index_env.c	the LMDB environment as this process reads it
  *	index_write.c	the LMDB environment as a child process writes it
@@ -119,8 +121,6 @@ int index_layout_check_record(const void *data, size_t len,
 		const struct index_identity *identity, uint64_t device,
 		uint64_t inode, uint8_t nonce[INDEX_NONCE_SIZE]);
 
-/* Keys and numbers that sort by their bytes. */
-
 /* Opens DIR's data file and checks, reading its two meta pages alone, that
  * LMDB may map it: a plain file of ours, of this machine's page size, not
  * shorter than its last page. 0, *DEVICE and *INODE; -ENOENT none there;
@@ -204,7 +204,7 @@ void index_filter_add(struct index_filter *filter, uint64_t key);
 int index_filter_finish(struct index_filter *filter, const char *dir,
 		uint64_t generation);
 
-/* --- index.c and index_reconcile.c --- */
+/* --- index.c --- */
 
 #define INDEX_RESTARTS_MAX 3
 
@@ -249,6 +249,16 @@ typedef int index_env_call(struct index_env *e, void *arg);
 int index_with_env(struct index *index, index_env_call *fn, void *arg);
 /* An environment that can be used, if there can be one. 0, -EAGAIN, -errno. */
 int index_make_ready(struct index *index) REQUIRES(index->work);
+/* Closes the environment and its filter: look-ups find nothing in them. */
+void index_drop_env(struct index *index);
+/* Opens the filter that belongs to the environment's present generation. */
+void index_load_filter(struct index *index) REQUIRES(index->work);
+/* Forgets all entries and makes an empty environment; the writers' lock is
+ * held. 0 or -errno: there is none then. */
+int index_empty(struct index *index, int lock_fd) REQUIRES(index->work);
+
+/* --- index_merge.c --- */
+
 /* 0; -ERESTART: that index is gone, index_make_ready makes a new one; -EAGAIN,
  * -errno: not now. No text. */
 int index_merge_now(struct index *index, const struct index_merge *merge)
@@ -256,7 +266,10 @@ int index_merge_now(struct index *index, const struct index_merge *merge)
 /* Merges what an earlier reconciliation could not. */
 int index_merge_waiting(struct index *index) REQUIRES(index->work);
 /* Sets the text for what a merge returned. */
-int index_explain(struct index *index, int err);
+int index_merge_explain(struct index *index, int err);
+
+/* --- index_reconcile.c --- */
+
 int index_reconcile_held(struct index *index) REQUIRES(index->work);
 
 /* --- index_child.c --- */

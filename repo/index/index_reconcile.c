@@ -48,7 +48,7 @@ static int compare_ids(const void *a, const void *b)
 }
 
 struct reconciliation {
-	struct index *ix;
+	struct index *index;
 	struct index_run *run; /* loaded, not merged yet */
 	struct id_list removed;
 	uint64_t recorded[256]; /* shards' states in the index */
@@ -57,12 +57,12 @@ struct reconciliation {
 };
 
 /* Keeps the run in memory, where look-ups find it. */
-static int keep_run(struct reconciliation *c) REQUIRES(c->ix->work)
+static int keep_run(struct reconciliation *c) REQUIRES(c->index->work)
 {
-	struct index *index = c->ix;
+	struct index *index = c->index;
 	if (index->waiting_entries + c->run->entry_count
 			> index_tuning.memory_entries)
-		return index_explain(index, c->trouble);
+		return index_merge_explain(index, c->trouble);
 	pthread_rwlock_wrlock(&index->lock);
 	c->run->next = index->waiting;
 	index->waiting = c->run;
@@ -74,7 +74,8 @@ static int keep_run(struct reconciliation *c) REQUIRES(c->ix->work)
 
 /* Merges the run, or keeps it in memory. LAST: with all that went, and the
  * states. */
-static int flush_run(struct reconciliation *c, bool last) REQUIRES(c->ix->work)
+static int flush_run(struct reconciliation *c, bool last)
+		REQUIRES(c->index->work)
 {
 	struct index_merge m = { .run = c->run, .set_shards = last };
 	if (c->run != NULL)
@@ -85,7 +86,7 @@ static int flush_run(struct reconciliation *c, bool last) REQUIRES(c->ix->work)
 		memcpy(m.shards, c->recorded, sizeof(m.shards));
 	}
 	if (c->trouble == 0) {
-		int err = index_merge_now(c->ix, &m);
+		int err = index_merge_now(c->index, &m);
 		if (err == -ERESTART)
 			return err;
 		c->trouble = err;
@@ -110,19 +111,19 @@ static bool waits(struct index *index, const struct pack_id *id)
 
 /* A pack that the index lacks. */
 static int take_in(struct reconciliation *c, const struct pack_id *id)
-		REQUIRES(c->ix->work)
+		REQUIRES(c->index->work)
 {
 	struct index_pack k = { .count = 0 };
-	if (waits(c->ix, id))
+	if (waits(c->index, id))
 		return 0;
-	int err = c->ix->load(c->ix->load_ctx, id, &k);
+	int err = c->index->load(c->index->load_ctx, id, &k);
 	if (err == -ENOENT)
 		return 0;
 	if (err == -EBADMSG || err == -EIO) {
 		/* One pack must not keep all others from being found. The
 		 * shard stays unsettled, so that a repaired pack is found and
 		 * this one is counted each time. */
-		c->ix->unreadable++;
+		c->index->unreadable++;
 		c->found[id->b[0]] = 0;
 		return 0;
 	}
@@ -165,7 +166,7 @@ static void mark_gone(struct index *index, unsigned shard,
 
 /* Both lists ascend. */
 static int compare_lists(struct reconciliation *c, const struct id_list *known,
-		const struct id_list *exist) REQUIRES(c->ix->work)
+		const struct id_list *exist) REQUIRES(c->index->work)
 {
 	size_t k = 0, e = 0;
 	int err = 0;
@@ -233,14 +234,14 @@ static int shards_call(struct index_env *env, void *arg)
  * between shows as a state that moved, or as a pack known already. */
 static int reconcile_lists(struct reconciliation *c, unsigned shard,
 		struct id_list *known, struct id_list *exist)
-		REQUIRES(c->ix->work)
+		REQUIRES(c->index->work)
 {
-	struct index *index = c->ix;
+	struct index *index = c->index;
 	struct shard_call s = { shard, known };
 	c->found[shard] = store_shard_state(index->store, shard);
 	if (c->found[shard] != 0 && c->found[shard] == c->recorded[shard])
 		return 0;
-	if (index_current_env(c->ix) != NULL) {
+	if (index_current_env(c->index) != NULL) {
 		int err = index_with_env(index, packs_call, &s);
 		if (err < 0)
 			return err == -ENOMEM ? err : -ERESTART;
@@ -248,13 +249,13 @@ static int reconcile_lists(struct reconciliation *c, unsigned shard,
 	int err = list_existing(index, shard, exist);
 	if (err < 0)
 		return err;
-	if (index_first_waiting(c->ix) != NULL)
+	if (index_first_waiting(c->index) != NULL)
 		mark_gone(index, shard, exist);
 	return compare_lists(c, known, exist);
 }
 
 static int reconcile_shard(struct reconciliation *c, unsigned shard)
-		REQUIRES(c->ix->work)
+		REQUIRES(c->index->work)
 {
 	struct id_list known = { 0 }, exist = { 0 };
 	int err = reconcile_lists(c, shard, &known, &exist);
@@ -263,15 +264,16 @@ static int reconcile_shard(struct reconciliation *c, unsigned shard)
 	return err;
 }
 
-static int reconcile_shards(struct reconciliation *c) REQUIRES(c->ix->work)
+static int reconcile_shards(struct reconciliation *c) REQUIRES(c->index->work)
 {
-	c->trouble = index_make_ready(c->ix);
+	c->trouble = index_make_ready(c->index);
 	if (c->trouble == 0)
-		c->trouble = index_merge_waiting(c->ix);
+		c->trouble = index_merge_waiting(c->index);
 	if (c->trouble == -ERESTART)
 		return -ERESTART;
-	if (index_current_env(c->ix) != NULL
-			&& index_with_env(c->ix, shards_call, c->recorded) < 0)
+	if (index_current_env(c->index) != NULL
+			&& index_with_env(c->index, shards_call, c->recorded)
+					< 0)
 		return -ERESTART;
 	for (unsigned i = 0; i < 256; i++) {
 		int err = reconcile_shard(c, i);
@@ -294,8 +296,8 @@ static int reconcile_once(struct index *index) REQUIRES(index->work)
 	struct reconciliation *c = calloc(1, sizeof(*c));
 	if (c == NULL)
 		return fail_no_memory("reconciling the index");
-	c->ix = index;
-	same_lock(&c->ix->work);
+	c->index = index;
+	same_lock(&c->index->work);
 	index->unreadable = 0;
 	int err = reconcile_shards(c);
 	index_run_free(c->run);

@@ -159,7 +159,7 @@ static int give(struct index_feed *feed, const struct index_pack *packs,
 	assert(!feed->running);
 	feed->running = true;
 	pthread_mutex_unlock(&feed->mutex);
-	int err = index_add(feed->index, packs, count);
+	int err = index_merge_packs(feed->index, packs, count);
 	pthread_mutex_lock(&feed->mutex);
 	feed->running = false;
 	pthread_cond_broadcast(&feed->done);

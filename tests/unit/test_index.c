@@ -204,7 +204,7 @@ static int add_pack(struct index *index, unsigned pack)
 {
 	uint64_t prefixes[CHUNKS];
 	struct index_pack k = pack_of(pack, prefixes, CHUNKS);
-	return index_add(index, &k, 1);
+	return index_merge_packs(index, &k, 1);
 }
 
 /* --- processes --- */
@@ -297,9 +297,9 @@ static void test_add_twice_and_many(void **state)
 	struct index *index = open_index();
 	for (unsigned p = 0; p < PACKS; p++)
 		packs[p] = pack_of(p, prefixes[p], CHUNKS);
-	assert_int_equal(index_add(index, packs, PACKS), 0);
-	assert_int_equal(index_add(index, packs, PACKS), 0);
-	assert_int_equal(index_add(index, NULL, 0), 0);
+	assert_int_equal(index_merge_packs(index, packs, PACKS), 0);
+	assert_int_equal(index_merge_packs(index, packs, PACKS), 0);
+	assert_int_equal(index_merge_packs(index, NULL, 0), 0);
 	assert_int_equal(index_stats(index, &st), 0);
 	assert_int_equal(st.packs, PACKS);
 	assert_int_equal(count_found(index, 0, PACKS), ALL(0, PACKS));
@@ -318,7 +318,7 @@ static void test_many_copies(void **state)
 			.kind = PACK_TREE,
 			.count = 1,
 			.prefixes = &prefix };
-		assert_int_equal(index_add(index, &k, 1), 0);
+		assert_int_equal(index_merge_packs(index, &k, 1), 0);
 	}
 	assert_int_equal(index_candidates(index, 42, false, got, 64),
 			INDEX_COPIES_MAX);
@@ -1215,9 +1215,9 @@ static void test_filter_outgrown(void **state)
 	assert_int_equal(add_pack(index, 0), 0);
 	assert_int_equal(stat(path, &before), 0);
 	struct index_pack k = pack_of(1002, prefixes, MANY);
-	assert_int_equal(index_add(index, &k, 1), 0);
+	assert_int_equal(index_merge_packs(index, &k, 1), 0);
 	k = pack_of(1005, prefixes, MANY);
-	assert_int_equal(index_add(index, &k, 1), 0);
+	assert_int_equal(index_merge_packs(index, &k, 1), 0);
 	assert_int_equal(stat(path, &after), 0);
 	assert_true(after.st_size > before.st_size);
 	assert_int_equal(count_maybe(index, 0, 1), CHUNKS);
