@@ -24,10 +24,13 @@
 #define THREAD_SAFETY(...)
 #endif
 
+/* clang takes &(lock) for another lock than &lock. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 /* Read or written with LOCK held only. */
-#define GUARDED_BY(lock) THREAD_SAFETY(guarded_by(&(lock)))
+#define GUARDED_BY(lock) THREAD_SAFETY(guarded_by(&lock))
 /* What the pointer points to is; the pointer itself isn't. */
-#define PT_GUARDED_BY(lock) THREAD_SAFETY(pt_guarded_by(&(lock)))
+#define PT_GUARDED_BY(lock) THREAD_SAFETY(pt_guarded_by(&lock))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* Of functions: the caller holds the lock; holds it for reading; does not hold
  * it; gets it; gives it back. */
