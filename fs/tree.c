@@ -85,6 +85,12 @@ static void directory_attr(struct tree_attr *out, uint64_t directories,
 	out->time_ns = ns;
 }
 
+static const struct snapshot_file *file_of(const struct tree_inode *inode)
+{
+	const struct snapshot *record = inode->entry->record;
+	return &record->files[inode->file];
+}
+
 static void file_attr(struct tree_attr *out, const struct snapshot_file *file)
 {
 	out->mode = file->mode & READ_BITS;
@@ -123,7 +129,7 @@ static void fill_attr(const struct tree *tree, const struct tree_inode *inode,
 		break;
 	case TREE_FILE:
 	case TREE_QCOW2:
-		file_attr(out, &inode->entry->record->files[inode->file]);
+		file_attr(out, file_of(inode));
 		break;
 	case TREE_RECORD:
 		out->mode = READ_BITS;
@@ -221,6 +227,7 @@ static int find_child(const struct tree *tree, struct tree_inode *inode,
 
 static struct tree_inode *parent_of(struct tree *tree, struct tree_inode *inode)
 {
+	struct tree_source *source;
 	switch (inode->kind) {
 	case TREE_ROOT:
 	case TREE_SOURCE:
@@ -228,7 +235,8 @@ static struct tree_inode *parent_of(struct tree *tree, struct tree_inode *inode)
 	case TREE_LATEST:
 		return &inode->source->directory;
 	case TREE_SNAPSHOT:
-		return &inode->entry->source->directory;
+		source = inode->entry->source;
+		return &source->directory;
 	default:
 		return entry_directory(inode->entry);
 	}
@@ -443,6 +451,11 @@ static int list_snapshot(const struct tree_entry *entry,
 			entry_record(entry)->inode.number);
 }
 
+static size_t names_of_snapshot(const struct tree_entry *entry)
+{
+	return (size_t)entry->record->file_count + entry->view_count + 1;
+}
+
 static size_t names_most(const struct tree *tree,
 		const struct tree_inode *inode) REQUIRES(tree->mutex)
 {
@@ -452,8 +465,7 @@ static size_t names_most(const struct tree *tree,
 	case TREE_SOURCE:
 		return inode->source->count + 1;
 	case TREE_SNAPSHOT:
-		return (size_t)inode->entry->record->file_count
-				+ inode->entry->view_count + 1;
+		return names_of_snapshot(inode->entry);
 	default:
 		return 0;
 	}
@@ -501,7 +513,7 @@ int tree_hold(struct tree *tree, uint64_t inode, struct tree_held *out)
 		.entry = ti->entry,
 		.snapshot = ti->entry->record };
 	if (ti->kind == TREE_FILE || ti->kind == TREE_QCOW2) {
-		out->file = &ti->entry->record->files[ti->file];
+		out->file = file_of(ti);
 		out->name = out->file->name;
 	}
 	if (ti->kind == TREE_QCOW2)

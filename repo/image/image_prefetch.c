@@ -29,11 +29,10 @@ static void decode_ahead(void *arg)
 {
 	struct ahead *ahead = arg;
 	struct frame *frame;
-	const struct frame_entry *e =
-			&ahead->pack->trailer->frames[ahead->frame];
+	const struct trailer *trailer = ahead->pack->trailer;
 	/* A failure is for the read that comes to it. */
 	if (frame_cache_get(ahead->frames, ahead->pack, ahead->frame,
-			    e->plain_len, &frame)
+			    trailer->frames[ahead->frame].plain_len, &frame)
 			== 0)
 		frame_cache_unpin(frame);
 	pack_cache_release(ahead->pack);
@@ -43,12 +42,13 @@ static void decode_ahead(void *arg)
 /* False: the queue is full. */
 static bool queue_frame(struct image_reader *reader, struct chunk_place *place)
 {
+	const struct trailer *trailer = place->pack->trailer;
 	struct ahead *ahead = malloc(sizeof(*ahead));
 	if (ahead == NULL)
 		return false;
 	*ahead = (struct ahead){ .frames = reader->frames,
 		.pack = pack_cache_hold(place->pack),
-		.frame = place->pack->trailer->chunks[place->chunk].frame };
+		.frame = trailer->chunks[place->chunk].frame };
 	if (pool_try(reader->pool, decode_ahead, ahead))
 		return true;
 	pack_cache_release(ahead->pack);

@@ -227,7 +227,7 @@ int image_seek_piece(struct image *image, uint64_t offset, uint64_t *from,
 
 struct walk {
 	struct image *image;
-	const struct image_walker *w;
+	const struct image_walker *walker;
 };
 
 /* Bytes of SPANS spans from SPAN on, as far as the image goes. */
@@ -239,8 +239,9 @@ static uint64_t walk_len(const struct walk *walk, uint64_t span, uint64_t spans)
 
 static int walk_error(struct walk *walk, uint64_t span, uint64_t spans, int err)
 {
-	return walk->w->error != NULL
-			? walk->w->error(walk->w->ctx, span * SPAN_SIZE,
+	return walk->walker->error != NULL
+			? walk->walker->error(walk->walker->ctx,
+					span * SPAN_SIZE,
 					walk_len(walk, span, spans), err)
 			: err;
 }
@@ -257,16 +258,18 @@ static int sums_differ(const struct node_child *said, uint64_t data_bytes,
 static int walk_leaf(struct walk *walk, const struct node_child *child,
 		uint64_t span)
 {
+	struct image *image = walk->image;
 	struct cached_node *node;
-	int err = node_cache_leaf(walk->image->reader->nodes, &child->id,
-			image_span_len(walk->image, span), &node);
+	int err = node_cache_leaf(image->reader->nodes, &child->id,
+			image_span_len(image, span), &node);
 	if (err < 0)
 		return walk_error(walk, span, 1, err);
 	err = sums_differ(child, node->leaf->data_bytes, node->leaf->clusters);
 	if (err < 0)
 		err = walk_error(walk, span, 1, err);
 	if (err == 0)
-		err = walk->w->leaf(walk->w->ctx, span * SPAN_SIZE, node->leaf);
+		err = walk->walker->leaf(walk->walker->ctx, span * SPAN_SIZE,
+				node->leaf);
 	node_cache_release(node);
 	return err;
 }
@@ -307,7 +310,7 @@ static int walk_node(struct walk *walk, const struct node_child *child,
 static int walk_tree(struct walk *walk, const struct node_child *child,
 		uint8_t level, uint64_t span)
 {
-	const struct image_walker *walker = walk->w;
+	const struct image_walker *walker = walk->walker;
 	int err = 0;
 	if (id_is_zero(&child->id))
 		return 0;
@@ -329,7 +332,7 @@ static int walk_tree(struct walk *walk, const struct node_child *child,
 
 int image_seek_walk(struct image *image, const struct image_walker *walker)
 {
-	struct walk k = { .image = image, .w = walker };
+	struct walk k = { .image = image, .walker = walker };
 	struct node_child top = { .id = image->root.id,
 		.data_bytes = image->root.data_bytes,
 		.clusters = image->root.clusters };

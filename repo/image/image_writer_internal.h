@@ -67,8 +67,9 @@ struct image_writer {
 
 /* One span in one worker's hands. */
 struct span_work {
-	struct worker *w;
+	struct worker *worker;
 	struct job *job;
+	struct image_counts *counts; /* the job's */
 	uint64_t span;
 	uint32_t len;
 	uint32_t scanned; /* where the next block to be marked is */

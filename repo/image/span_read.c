@@ -76,7 +76,8 @@ int span_read_same(const struct worker *worker, const struct job *job,
 void span_read_begin(struct span_work *span, struct worker *worker,
 		struct job *job)
 {
-	*span = (struct span_work){ .w = worker,
+	*span = (struct span_work){ .worker = worker,
+		.counts = job->counts,
 		.job = job,
 		.proving = seal_encrypts(worker->writer->seal) };
 	if (span->proving)
@@ -85,18 +86,19 @@ void span_read_begin(struct span_work *span, struct worker *worker,
 
 void span_read_prove(struct span_work *span, uint32_t from, uint32_t to)
 {
-	const uint8_t *marks = span->w->marks;
+	const uint8_t *marks = span->worker->marks;
 	uint32_t run = from;
 	for (uint32_t at = from; at < to; at += BLOCK_SIZE) {
 		if (marks[at / BLOCK_SIZE] != BLOCK_ZERO)
 			continue;
 		if (at > run)
-			seal_proof_update(&span->proof, span->w->span + run,
-					at - run);
+			seal_proof_update(&span->proof,
+					span->worker->span + run, at - run);
 		run = at + BLOCK_SIZE;
 	}
 	if (to > run)
-		seal_proof_update(&span->proof, span->w->span + run, to - run);
+		seal_proof_update(&span->proof, span->worker->span + run,
+				to - run);
 }
 
 void span_read_scan(struct span_work *span, uint32_t upto)
@@ -104,9 +106,10 @@ void span_read_scan(struct span_work *span, uint32_t upto)
 	uint32_t to = upto == span->len ? upto : upto / BLOCK_SIZE * BLOCK_SIZE;
 	if (to <= span->scanned)
 		return;
-	chunker_scan(&span->w->writer->chunker,
-			span->w->marks + span->scanned / BLOCK_SIZE,
-			span->w->span + span->scanned, to - span->scanned);
+	struct worker *worker = span->worker;
+	chunker_scan(&worker->writer->chunker,
+			worker->marks + span->scanned / BLOCK_SIZE,
+			worker->span + span->scanned, to - span->scanned);
 	if (span->proving)
 		span_read_prove(span, span->scanned, to);
 	span->scanned = to;
@@ -119,19 +122,19 @@ static void fill_hole(struct span_work *span, uint32_t from, uint32_t to)
 	uint32_t first = (uint32_t)round_up(from, BLOCK_SIZE);
 	uint32_t last = to == span->len ? to : to / BLOCK_SIZE * BLOCK_SIZE;
 	if (first >= last || span->scanned != from / BLOCK_SIZE * BLOCK_SIZE) {
-		memset(span->w->span + from, 0, to - from);
+		memset(span->worker->span + from, 0, to - from);
 		span_read_scan(span, to);
 		return;
 	}
 	if (first > from) {
-		memset(span->w->span + from, 0, first - from);
+		memset(span->worker->span + from, 0, first - from);
 		span_read_scan(span, first);
 	}
-	memset(span->w->marks + first / BLOCK_SIZE, BLOCK_ZERO,
+	memset(span->worker->marks + first / BLOCK_SIZE, BLOCK_ZERO,
 			(last - first + BLOCK_SIZE - 1) / BLOCK_SIZE);
 	span->scanned = last;
 	if (to > last)
-		memset(span->w->span + last, 0, to - last);
+		memset(span->worker->span + last, 0, to - last);
 }
 
 /* --- reading --- */
@@ -143,11 +146,11 @@ static int read_data(struct span_work *span, uint32_t from, uint32_t to)
 	uint64_t base = span->span * SPAN_SIZE;
 	while (from < to) {
 		uint32_t n = (uint32_t)min_u64(READ_SIZE, to - from);
-		int err = span_read_wait(span->w, job, n);
+		int err = span_read_wait(span->worker, job, n);
 		if (err < 0)
 			return err;
-		err = source->read(source->ctx, span->w->number,
-				span->w->span + from, n, base + from);
+		err = source->read(source->ctx, span->worker->number,
+				span->worker->span + from, n, base + from);
 		if (err < 0)
 			return err;
 		from += n;
@@ -166,15 +169,15 @@ int span_read(struct span_work *span, uint32_t from, uint32_t to)
 	while (from < to) {
 		bool hole;
 		uint64_t end;
-		int err = span_read_extent(span->w, span->job, base + from,
+		int err = span_read_extent(span->worker, span->job, base + from,
 				base + to, &hole, &end);
 		if (err < 0)
 			return err;
 		uint32_t upto = (uint32_t)(end - base);
 		if (hole) {
 			fill_hole(span, from, upto);
-			span->job->counts->holes += upto - from;
-			span->job->counts->done += upto - from;
+			span->counts->holes += upto - from;
+			span->counts->done += upto - from;
 		} else {
 			err = read_data(span, from, upto);
 		}

@@ -18,7 +18,7 @@
 #include "repo/base/bytes.h"
 
 struct run {
-	struct worker *w;
+	struct worker *worker;
 	struct job *job;
 	uint64_t to; /* the first span behind it */
 	uint64_t base_spans;
@@ -42,10 +42,10 @@ static int add(struct run *run, const struct node_child *child, uint8_t level,
 {
 	struct job *job = run->job;
 	uint64_t from = job->next_span;
-	int err = whole ? tree_builder_add_node(job->builder, run->w->stream,
-				  level, from, child)
-			: tree_builder_skip(job->builder, run->w->stream, from,
-					upto - from);
+	int err = whole ? tree_builder_add_node(job->builder,
+				  run->worker->stream, level, from, child)
+			: tree_builder_skip(job->builder, run->worker->stream,
+					from, upto - from);
 	job->next_span = upto;
 	job->counts->same += child->data_bytes;
 	job->counts->done += bytes_below(run->job, upto)
@@ -101,7 +101,7 @@ static int same_upto(const struct worker *worker, const struct job *job,
 
 int span_reuse_pass(struct worker *worker, struct job *job) REQUIRES(job->mutex)
 {
-	struct run t = { .w = worker, .job = job };
+	struct run t = { .worker = worker, .job = job };
 	if (job->source->same == NULL || job->base == NULL
 			|| span_reuse_in_doubt(worker, job))
 		return 0;

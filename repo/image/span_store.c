@@ -16,7 +16,7 @@ static void end_proof(struct span_work *span, uint8_t out[PROOF_SIZE])
 {
 	uint8_t map[SPAN_BLOCKS / 8] = { 0 }, len[8];
 	for (uint32_t b = 0; b < (span->len + BLOCK_SIZE - 1) / BLOCK_SIZE; b++)
-		if (span->w->marks[b] != BLOCK_ZERO)
+		if (span->worker->marks[b] != BLOCK_ZERO)
 			map[b / 8] |= (uint8_t)(1u << b % 8);
 	seal_proof_update(&span->proof, map, sizeof(map));
 	put_le64(len, span->len);
@@ -56,7 +56,7 @@ static int same_as_base(struct span_work *span, const uint8_t *proof,
 	const struct leaf *leaf = node->leaf;
 	bool same = leaf->has_proof && leaf->span_len == span->len
 			&& seal_equal(leaf->proof, proof, PROOF_SIZE)
-			&& leaf_is_whole(span->w->writer, leaf);
+			&& leaf_is_whole(span->worker->writer, leaf);
 	node_cache_release(node);
 	return same;
 }
@@ -64,7 +64,7 @@ static int same_as_base(struct span_work *span, const uint8_t *proof,
 int span_store_piece(struct span_work *span, uint32_t offset, uint32_t len,
 		bool hole)
 {
-	struct worker *worker = span->w;
+	struct worker *worker = span->worker;
 	struct leaf_entry *entry =
 			&worker->leaf->entries[worker->leaf->count++];
 	*entry = (struct leaf_entry){ .offset = offset,
@@ -95,7 +95,7 @@ static size_t name_leaf(struct worker *worker, const uint8_t *proof,
 int span_store_leaf(struct span_work *span, const uint8_t *proof,
 		struct node_child *child)
 {
-	struct worker *worker = span->w;
+	struct worker *worker = span->worker;
 	struct leaf *leaf = worker->leaf;
 	leaf->span_len = span->len;
 	leaf_sum(leaf);
@@ -110,16 +110,16 @@ int span_store_leaf(struct span_work *span, const uint8_t *proof,
 
 int span_store_end(struct span_work *span, const struct node_child *child)
 {
-	span->job->counts->done += span->len - span->done;
+	span->counts->done += span->len - span->done;
 	span->done = span->len;
-	return tree_builder_add(span->job->builder, span->w->stream, span->span,
-			child);
+	return tree_builder_add(span->job->builder, span->worker->stream,
+			span->span, child);
 }
 
 /* True if with this proof (NULL: without) the leaf is the one that is lost. */
 static bool is_lost_leaf(struct span_work *span, const uint8_t *proof)
 {
-	struct leaf *leaf = span->w->leaf;
+	struct leaf *leaf = span->worker->leaf;
 	struct id id;
 	if (id_is_zero(&span->lost))
 		return false;
@@ -127,7 +127,7 @@ static bool is_lost_leaf(struct span_work *span, const uint8_t *proof)
 	leaf_sum(leaf);
 	if (leaf->data_bytes == 0)
 		return false;
-	name_leaf(span->w, proof, &id);
+	name_leaf(span->worker, proof, &id);
 	return id_equal(&id, &span->lost);
 }
 
@@ -140,13 +140,13 @@ static int gets_proof(struct span_work *span, const uint8_t *proof)
 		return 0;
 	if (source->proven == NULL || is_lost_leaf(span, proof))
 		return 1;
-	return source->proven(source->ctx, span->w->number,
+	return source->proven(source->ctx, span->worker->number,
 			span->span * SPAN_SIZE);
 }
 
 int span_store_finish(struct span_work *span)
 {
-	struct worker *worker = span->w;
+	struct worker *worker = span->worker;
 	uint8_t proof[PROOF_SIZE];
 	struct node_child child;
 	uint32_t count = chunker_cut(&worker->writer->chunker, worker->marks,
@@ -154,7 +154,7 @@ int span_store_finish(struct span_work *span)
 	if (span->proving)
 		end_proof(span, proof);
 	if (span->proving && same_as_base(span, proof, &child)) {
-		span->job->counts->same += child.data_bytes;
+		span->counts->same += child.data_bytes;
 		return span_store_end(span, &child);
 	}
 	int err = 0;

@@ -32,7 +32,7 @@
 #define PROOF_SHARE 7
 
 struct update {
-	struct span_work *s;
+	struct span_work *span;
 	const struct leaf_entry *old; /* the base's entries */
 	uint32_t old_count;
 	struct node_child child;  /* the base's, as its tree says */
@@ -53,7 +53,8 @@ static uint32_t end_block(const struct leaf_entry *entry)
 
 static void mark(struct update *update, uint32_t from, uint32_t to, uint8_t how)
 {
-	memset(update->s->w->marks + from, how, to - from);
+	struct worker *worker = update->span->worker;
+	memset(worker->marks + from, how, to - from);
 }
 
 /* --- what to read --- */
@@ -61,11 +62,11 @@ static void mark(struct update *update, uint32_t from, uint32_t to, uint8_t how)
 /* The base's span, if it is as long; else false. */
 static bool find_base(struct update *update)
 {
-	struct span_work *span = update->s;
-	struct image *base = span->job->base;
+	struct span_work *span = update->span;
+	const struct job *job = span->job;
+	struct image *base = job->base;
 	uint64_t at = span->span * SPAN_SIZE;
-	if (span->job->source->same == NULL || base == NULL
-			|| at >= image_size(base)
+	if (job->source->same == NULL || base == NULL || at >= image_size(base)
 			|| min_u64(SPAN_SIZE, image_size(base) - at)
 					!= span->len
 			|| image_leaf(base, span->span, &update->node,
@@ -73,10 +74,10 @@ static bool find_base(struct update *update)
 					< 0)
 		return false;
 	update->hole = (struct leaf_entry){ .len = span->len, .hole = true };
-	update->old = update->node != NULL ? update->node->leaf->entries
-					   : &update->hole;
-	update->old_count =
-			update->node != NULL ? update->node->leaf->count : 1;
+	const struct leaf *leaf =
+			update->node != NULL ? update->node->leaf : NULL;
+	update->old = leaf != NULL ? leaf->entries : &update->hole;
+	update->old_count = leaf != NULL ? leaf->count : 1;
 	for (uint32_t k = 0; k < update->old_count; k++)
 		mark(update, first_block(&update->old[k]),
 				end_block(&update->old[k]),
@@ -87,12 +88,12 @@ static bool find_base(struct update *update)
 
 static int want_changes(struct update *update)
 {
-	struct span_work *span = update->s;
+	struct span_work *span = update->span;
 	uint64_t base = span->span * SPAN_SIZE;
 	for (uint32_t at = 0; at < span->len;) {
 		bool same;
 		uint64_t end;
-		int err = span_read_same(span->w, span->job, base + at,
+		int err = span_read_same(span->worker, span->job, base + at,
 				base + span->len, &same, &end);
 		if (err < 0)
 			return err;
@@ -110,8 +111,8 @@ static int want_changes(struct update *update)
  * the source still has it. */
 static void want_chunks(struct update *update)
 {
-	const struct worker *worker = update->s->w;
-	bool doubt = span_reuse_in_doubt(worker, update->s->job);
+	const struct worker *worker = update->span->worker;
+	bool doubt = span_reuse_in_doubt(worker, update->span->job);
 	for (uint32_t k = 0; k < update->old_count; k++) {
 		const struct leaf_entry *entry = &update->old[k];
 		uint32_t from = first_block(entry), to = end_block(entry);
@@ -130,8 +131,9 @@ static void want_chunks(struct update *update)
  * wanted blocks; *COMPLETE: none is left unread. */
 static uint32_t want_rest(struct update *update, bool *complete)
 {
-	uint8_t *marks = update->s->w->marks;
-	uint32_t blocks = (update->s->len + BLOCK_SIZE - 1) / BLOCK_SIZE;
+	const struct worker *worker = update->span->worker;
+	uint8_t *marks = worker->marks;
+	uint32_t blocks = (update->span->len + BLOCK_SIZE - 1) / BLOCK_SIZE;
 	uint32_t wanted = 0, rest = 0;
 	for (uint32_t b = 0; b < blocks; b++) {
 		wanted += marks[b] == BLOCK_WANTED;
@@ -146,8 +148,8 @@ static uint32_t want_rest(struct update *update, bool *complete)
 
 static int read_wanted(struct update *update)
 {
-	struct span_work *span = update->s;
-	const uint8_t *marks = span->w->marks;
+	struct span_work *span = update->span;
+	const uint8_t *marks = span->worker->marks;
 	uint32_t blocks = (span->len + BLOCK_SIZE - 1) / BLOCK_SIZE;
 	for (uint32_t b = 0; b < blocks;) {
 		uint32_t from = b;
@@ -172,7 +174,7 @@ static int read_wanted(struct update *update)
  * may be data now that belongs to it. */
 static bool stands(const struct update *update, uint32_t k)
 {
-	const struct worker *worker = update->s->w;
+	const struct worker *worker = update->span->worker;
 	const struct leaf_entry *entry = &update->old[k], *next = entry + 1;
 	if (worker->marks[first_block(entry)] != BLOCK_UNREAD)
 		return false;
@@ -186,7 +188,7 @@ static int read_chunk_at(struct update *update, uint32_t k, uint32_t b)
 {
 	while (end_block(&update->old[k]) <= b)
 		k++;
-	return span_read(update->s, update->old[k].offset,
+	return span_read(update->span, update->old[k].offset,
 			update->old[k].offset + update->old[k].len);
 }
 
@@ -194,8 +196,8 @@ static int read_chunk_at(struct update *update, uint32_t k, uint32_t b)
  * entry K on. */
 static int cut_piece(struct update *update, uint32_t k, uint32_t *at)
 {
-	struct span_work *span = update->s;
-	const struct worker *worker = span->w;
+	struct span_work *span = update->span;
+	const struct worker *worker = span->worker;
 	uint32_t blocks = (span->len + BLOCK_SIZE - 1) / BLOCK_SIZE;
 	uint32_t n, unread = 0, from = *at * BLOCK_SIZE;
 	bool hole = worker->marks[*at] == BLOCK_ZERO;
@@ -214,8 +216,8 @@ static int cut_piece(struct update *update, uint32_t k, uint32_t *at)
 
 static int cut(struct update *update)
 {
-	struct span_work *span = update->s;
-	struct leaf *leaf = span->w->leaf;
+	struct span_work *span = update->span;
+	struct leaf *leaf = span->worker->leaf;
 	uint32_t blocks = (span->len + BLOCK_SIZE - 1) / BLOCK_SIZE;
 	uint32_t k = 0;
 	leaf->count = 0;
@@ -225,7 +227,7 @@ static int cut(struct update *update)
 		const struct leaf_entry *entry = &update->old[k];
 		if (first_block(entry) == at && stands(update, k)) {
 			leaf->entries[leaf->count++] = *entry;
-			span->job->counts->same += entry->len;
+			span->counts->same += entry->len;
 			at = end_block(entry);
 			continue;
 		}
@@ -255,25 +257,25 @@ static bool same_entries(const struct update *update, const struct leaf *leaf)
 /* Some of the span is read, some not. */
 static int finish_partly(struct update *update)
 {
-	struct span_work *span = update->s;
+	struct span_work *span = update->span;
 	int err = cut(update);
 	if (err < 0)
 		return err;
-	if (!same_entries(update, span->w->leaf))
+	if (!same_entries(update, span->worker->leaf))
 		err = span_store_leaf(span, NULL, &update->child);
 	return err < 0 ? err : span_store_end(span, &update->child);
 }
 
 static int update(struct update *u)
 {
-	struct span_work *span = u->s;
+	struct span_work *span = u->span;
 	bool complete, proving = span->proving;
 	int err = want_changes(u);
 	if (err < 0)
 		return err;
 	want_chunks(u);
 	if (want_rest(u, &complete) == 0) {
-		span->job->counts->same += u->child.data_bytes;
+		span->counts->same += u->child.data_bytes;
 		return span_store_end(span, &u->child);
 	}
 	span->proving = false; /* which goes in order */
@@ -290,7 +292,7 @@ static int update(struct update *u)
 
 int span_update(struct span_work *span)
 {
-	struct update u = { .s = span };
+	struct update u = { .span = span };
 	if (!find_base(&u))
 		return 0;
 	int err = update(&u);

@@ -441,7 +441,8 @@ static int find_last_key(struct writer *writer)
 /* Entries FROM to TO of the run; equal keys are never parted. */
 static int put_entries(struct writer *writer, uint32_t from, uint32_t to)
 {
-	const struct run_entry *entry = writer->merge->run->entries;
+	const struct index_run *run = writer->merge->run;
+	const struct run_entry *entry = run->entries;
 	int err = mdb_cursor_open(writer->txn, writer->dbi[DB_CHUNKS],
 			&writer->chunks);
 	if (err == 0)
@@ -570,9 +571,10 @@ static int fill_filter(struct writer *writer)
 /* Without room for a filter the index does without one. */
 static int begin_filter(struct writer *writer)
 {
+	const struct index_run *run = writer->merge->run;
 	uint64_t all = writer->present;
-	if (writer->merge->run != NULL)
-		all += writer->merge->run->entry_count;
+	if (run != NULL)
+		all += run->entry_count;
 	if (index_filter_resume(&writer->filter, writer->dir, writer->nonce,
 			    writer->generation, all)
 			== 0)

@@ -187,7 +187,8 @@ static int claim(struct chunk_stream *stream, enum pack_kind kind,
 int chunk_stream_put(struct chunk_stream *stream, enum pack_kind kind,
 		const struct id *id, const void *data, uint32_t len)
 {
-	const uint32_t frame_size = stream->sink->config->frame_size;
+	const struct chunk_sink *sink = stream->sink;
+	const uint32_t frame_size = sink->config->frame_size;
 	struct open_frame *frame = &stream->frames[kind];
 	assert(kind == PACK_DATA || kind == PACK_TREE);
 	assert(len != 0);

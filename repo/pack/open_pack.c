@@ -69,7 +69,8 @@ int open_pack_new(struct open_pack **out, const struct pack_target *target,
 
 bool open_pack_is_full(const struct open_pack *pack)
 {
-	return pack->size >= pack->target->config->pack_size
+	const struct config *config = pack->target->config;
+	return pack->size >= config->pack_size
 			|| pack->trailer.frame_count == PACK_FRAMES_MAX
 			|| pack->trailer.chunk_count
 			> PACK_CHUNKS_MAX - FRAME_CHUNKS_MAX;

@@ -51,7 +51,7 @@ struct batch {
 };
 
 struct copying {
-	struct rewrite *w;
+	struct rewrite *rewrite;
 	struct wanted *places;
 	size_t size;
 	struct batch *filling; /* of the walk */
@@ -80,8 +80,9 @@ static struct wanted *place_of(struct copying *copying, const struct id *id)
 
 static int want_pack(struct copying *copying, uint32_t number)
 {
-	struct rewrite *rewrite = copying->w;
-	const struct stored_pack *pack = &rewrite->mark->stored->packs[number];
+	struct rewrite *rewrite = copying->rewrite;
+	const struct stored *stored = rewrite->mark->stored;
+	const struct stored_pack *pack = &stored->packs[number];
 	struct trailer *trailer;
 	int err = pack_cache_peek(rewrite->repo->packs, &pack->id, &trailer);
 	if (err < 0)
@@ -108,7 +109,8 @@ static bool is_to_copy(const struct stored_pack *pack)
 /* *COUNT: the chunks wanted. */
 static int make_table(struct copying *copying, uint64_t *count)
 {
-	struct stored *stored = copying->w->mark->stored;
+	const struct mark *mark = copying->rewrite->mark;
+	struct stored *stored = mark->stored;
 	int err = 0;
 	*count = 0;
 	for (size_t i = 0; i < stored->count; i++)
@@ -205,9 +207,9 @@ static void *copier(void *arg)
 	struct copying *copying = arg;
 	struct chunk_stream *stream = NULL;
 	struct batch *batch;
-	int err = chunk_stream_new(copying->w->sink, &stream);
+	int err = chunk_stream_new(copying->rewrite->sink, &stream);
 	while (err == 0 && (batch = next_batch(copying)) != NULL) {
-		err = copy_batch(copying->w, stream, batch);
+		err = copy_batch(copying->rewrite, stream, batch);
 		free(batch);
 	}
 	if (err == 0)
@@ -272,7 +274,7 @@ static int walk(struct copying *copying)
 	const struct mark_visitor v = { .node = visit_node,
 		.chunk = visit_chunk,
 		.ctx = copying };
-	int err = mark_revisit(copying->w->mark, &v);
+	int err = mark_revisit(copying->rewrite->mark, &v);
 	if (err == 0)
 		err = submit(copying);
 	if (err < 0)
@@ -287,8 +289,9 @@ static int run(struct copying *copying)
 {
 	pthread_t threads[THREADS_MAX];
 	unsigned started = 0,
-		 jobs = copying->w->jobs < THREADS_MAX ? copying->w->jobs
-						       : THREADS_MAX;
+		 jobs = copying->rewrite->jobs < THREADS_MAX
+			? copying->rewrite->jobs
+			: THREADS_MAX;
 	not_shared(&copying->mutex);
 	copying->end = &copying->first;
 	copying->queue_max = 2 * jobs;
@@ -337,11 +340,12 @@ static void close_sink(struct rewrite *rewrite)
 
 static void spare_uncopied(struct copying *copying)
 {
+	const struct mark *mark = copying->rewrite->mark;
+	struct stored *stored = mark->stored;
 	for (size_t i = 0; i < copying->size; i++) {
 		const struct wanted *wanted = &copying->places[i];
 		if (!wanted->copied && !bytes_are_zero(wanted->key, KEY_SIZE))
-			copying->w->mark->stored->packs[wanted->pack].spared =
-					true;
+			stored->packs[wanted->pack].spared = true;
 	}
 }
 
@@ -366,7 +370,7 @@ static void free_queue(struct copying *copying)
 
 int rewrite_doomed(struct rewrite *rewrite)
 {
-	struct copying c = { .w = rewrite };
+	struct copying c = { .rewrite = rewrite };
 	uint64_t count;
 	assert(rewrite->mark != NULL && rewrite->own_id != NULL);
 	assert(rewrite->sink == NULL);

@@ -75,6 +75,7 @@ static int replace(struct repair_snapshot *repair, const char *name,
 int repair_from_copy_pack(struct repair_snapshot *repair,
 		const struct pack_id *pack)
 {
+	struct repository *repo = repair->to->repo;
 	char name[PACK_NAME_SIZE];
 	struct id key = { .b = { 0 } };
 	uint64_t size;
@@ -82,8 +83,8 @@ int repair_from_copy_pack(struct repair_snapshot *repair,
 	if (!repair->byte_copy || id_set_add(repair->tried, &key) != 1)
 		return 0;
 	pack_name(name, pack);
-	if (store_size(repair->to->repo->store, name, &size) == 0) {
-		int err = recorded(repair->to->repo, pack, false);
+	if (store_size(repo->store, name, &size) == 0) {
+		int err = recorded(repo, pack, false);
 		if (err <= 0)
 			return err;
 	}
@@ -135,6 +136,7 @@ static int take_chunk(struct repair_snapshot *repair, enum pack_kind kind,
 static int mend_by_id(struct repair_snapshot *repair, enum pack_kind kind,
 		const struct id *id)
 {
+	struct repository *to = repair->to->repo;
 	struct chunk_place at;
 	if (repair_snapshot_has(repair, id))
 		return 1;
@@ -147,8 +149,7 @@ static int mend_by_id(struct repair_snapshot *repair, enum pack_kind kind,
 	if (err == 0) {
 		struct chunk_place now;
 		/* Or it came back with its pack, for an earlier fault. */
-		if (pack_cache_find(repair->to->repo->packs, kind, id, &now)
-				== 1) {
+		if (pack_cache_find(to->packs, kind, id, &now) == 1) {
 			pack_cache_release(now.pack);
 			err = 1;
 		} else {

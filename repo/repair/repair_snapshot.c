@@ -95,9 +95,10 @@ bool repair_snapshot_has(const struct repair_snapshot *repair,
 int repair_snapshot_put(struct repair_snapshot *repair, enum pack_kind kind,
 		const struct id *wanted, const void *data, uint32_t len)
 {
+	struct repository *repo = repair->to->repo;
 	struct id id;
-	seal_id(repair->to->repo->seal, kind == PACK_TREE ? ID_NODE : ID_CHUNK,
-			&id, data, len);
+	seal_id(repo->seal, kind == PACK_TREE ? ID_NODE : ID_CHUNK, &id, data,
+			len);
 	if (!id_equal(&id, wanted))
 		return 0;
 	int err = chunk_stream_put(repair->stream, kind, &id, data, len);

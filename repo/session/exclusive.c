@@ -77,10 +77,10 @@ static void object_name(char out[80], const struct exclusive *exclusive,
 /* --- looking --- */
 
 struct look {
-	const struct exclusive *e;
+	const struct exclusive *exclusive;
 	int64_t highest;   /* -1: none */
 	bool recorded;	   /* our session has a record */
-	bool delete_lower; /* than e->number */
+	bool delete_lower; /* than exclusive->number */
 };
 
 /* The n of "sessions/NAME.<n>", or -1. */
@@ -100,21 +100,22 @@ static int64_t number_of(const char *name, const char *text)
 static int note(void *ctx, const char *object)
 {
 	struct look *look = ctx;
+	const struct exclusive *exclusive = look->exclusive;
 	const char *text = object + strlen("sessions/");
-	int64_t number = number_of(look->e->name, text);
+	int64_t number = number_of(exclusive->name, text);
 	if (number > look->highest)
 		look->highest = number;
-	if (strncmp(text, look->e->id, ID_TEXT - 1) == 0
+	if (strncmp(text, exclusive->id, ID_TEXT - 1) == 0
 			&& text[ID_TEXT - 1] == '.')
 		look->recorded = true;
-	if (look->delete_lower && number >= 0 && number < look->e->number)
-		store_delete(look->e->repo->store, object);
+	if (look->delete_lower && number >= 0 && number < exclusive->number)
+		store_delete(exclusive->repo->store, object);
 	return 0;
 }
 
 static int look_once(struct look *look, const struct exclusive *exclusive)
 {
-	*look = (struct look){ .e = exclusive, .highest = -1 };
+	*look = (struct look){ .exclusive = exclusive, .highest = -1 };
 	return store_list(exclusive->repo->store, "sessions/", note, look);
 }
 
@@ -133,7 +134,7 @@ static int look(struct look *l, const struct exclusive *exclusive)
 /* --- the holder --- */
 
 struct holder {
-	const struct exclusive *e;
+	const struct exclusive *exclusive;
 	char id[ID_TEXT]; /* "": unknown; then any of that kind */
 	bool found;
 	char text[512];
@@ -143,11 +144,12 @@ static int describe(void *ctx, const char *id, bool alive,
 		const struct session_record *record)
 {
 	struct holder *holder = ctx;
+	const struct exclusive *exclusive = holder->exclusive;
 	char since[UTC_TEXT_MAX];
 	bool fits = holder->id[0] != '\0'
 			? strcmp(id, holder->id) == 0
-			: record == NULL || record->kind == holder->e->kind;
-	if (!alive || !fits || strcmp(id, holder->e->id) == 0)
+			: record == NULL || record->kind == exclusive->kind;
+	if (!alive || !fits || strcmp(id, exclusive->id) == 0)
 		return 0;
 	holder->found = true;
 	if (record == NULL)
@@ -161,19 +163,19 @@ static int describe(void *ctx, const char *id, bool alive,
 	return 1;
 }
 
-/* Who holds NUMBER, from its object: h->id, "" if that can't be read, or
+/* Who holds NUMBER, from its object: holder->id, "" if that can't be read, or
  * -ENOENT if it is gone. */
 static int load_holder(struct holder *holder, int64_t number)
 {
 	CLEANUP_FREE void *data = NULL;
 	CLEANUP_FREE char *json = NULL;
 	CLEANUP_JSON json_t *object = NULL;
-	struct repository *repo = holder->e->repo;
+	struct repository *repo = holder->exclusive->repo;
 	uint8_t bytes[SESSION_ID_SIZE];
 	size_t len = 0, json_len = 0;
 	struct json_fields m;
 	char name[80];
-	object_name(name, holder->e, number);
+	object_name(name, holder->exclusive, number);
 	int err = store_get(repo->store, name, &data, &len, OBJECT_MAX);
 	if (err < 0 && err != -EFBIG)
 		return err;
@@ -205,7 +207,7 @@ static int busy(const struct exclusive *exclusive, const char *who)
 /* 0: nobody that lives holds NUMBER. */
 static int check_holder(const struct exclusive *exclusive, int64_t number)
 {
-	struct holder h = { .e = exclusive };
+	struct holder h = { .exclusive = exclusive };
 	int err = load_holder(&h, number);
 	if (err < 0)
 		return err;
