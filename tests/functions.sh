@@ -10,6 +10,8 @@ AMBERFS_BUILD=$(cd "$AMBERFS_BUILD" && pwd)
 TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 SOURCE_TREE=$(dirname "$TESTS")
 export AMBERFS_BUILD TESTS SOURCE_TREE
+# shellcheck source=SCRIPTDIR/../scripts/mounts
+. "$SOURCE_TREE/scripts/mounts"
 PATH=$AMBERFS_BUILD/repo/commands:$AMBERFS_BUILD/fs:$AMBERFS_BUILD/ingest:$PATH
 PATH=$PATH:/usr/sbin:/sbin
 export PATH LC_ALL=C.UTF-8
@@ -53,15 +55,6 @@ exit_commands=()
 # at_exit COMMAND ARGUMENT...: run when the scenario ends, last given first.
 at_exit() {
   exit_commands=("$(printf '%q ' "$@")" "${exit_commands[@]}")
-}
-
-# Everything mounted below a directory, innermost first.
-mounts_below() {
-  local target
-  while read -r _ _ _ _ target _; do
-    target=$(printf '%b' "$target")
-    case $target in "$1"/*) printf '%s\n' "$target" ;; esac
-  done </proc/self/mountinfo | tac
 }
 
 detach_loops_below() {
