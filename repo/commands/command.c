@@ -27,7 +27,8 @@ int command_session_to_delete(struct session **out, struct repository *repo,
 	int err = session_begin(out, repo, SESSION_WRITE, activity);
 	if (err != -ENOSPC && err != -EDQUOT)
 		return err;
-	report_verbose("no room to register a session; going on without one");
+	report_verbose("no space to register a session; continuing without "
+		       "one");
 	error_clear();
 	*out = NULL;
 	return 0;

@@ -85,7 +85,7 @@ static int add_operand(struct copy_command *command, const char *text)
 	if (err == -EINVAL)
 		return fail(-ENOENT,
 				"%s is neither a source nor a snapshot; "
-				"'amberfs list' shows what there is",
+				"'amberfs list' shows both",
 				text);
 	if (err < 0)
 		return err;
@@ -93,7 +93,7 @@ static int add_operand(struct copy_command *command, const char *text)
 		.count = 1 };
 	if (file != NULL)
 		err = fail(-EINVAL,
-				"%s names a file; only whole snapshots can be "
+				"%s is a file; only whole snapshots can be "
 				"copied",
 				text);
 	else if (l.items == NULL)
@@ -178,7 +178,7 @@ static void note_result(struct copy_command *command,
 	if (result->status == COPY_DONE)
 		printf("copied    %s\n", name);
 	else
-		report_verbose("%s is there already", name);
+		report_verbose("%s is already there", name);
 }
 
 static int copy_all(struct copy_command *command, struct copy *copy)
@@ -230,8 +230,8 @@ static void print_report(struct copy_command *command)
 				(json_int_t)command->stored_bytes, "seconds",
 				seconds));
 	else if (report_wants_text())
-		printf("Copied %u snapshot%s in %s (%u were "
-		       "there): read %s, new %s, stored %s.\n",
+		printf("Copied %u snapshot%s in %s (%u already there): read "
+		       "%s, new %s, stored %s.\n",
 				command->done, command->done == 1 ? "" : "s",
 				duration_format(took, seconds), command->there,
 				size_format(read, command->read),
@@ -283,9 +283,10 @@ int command_copy(int argc, char **argv)
 		c.jobs.value = JOBS_MAX;
 	const struct option own[] = {
 		{ "jobs", 'j', OPTION_NUMBER, &c.jobs, "N",
-				"threads (default: one per processor)" },
+				"number of threads (default: one per "
+				"processor)" },
 		{ "bwlimit", 0, OPTION_SIZE, &c.bwlimit, "SIZE",
-				"read at most this much a second" },
+				"read at most SIZE bytes per second" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -295,10 +296,10 @@ int command_copy(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs copy",
 		.operands = "REPO REPO2 [SNAPSHOT|SOURCE...]",
-		.purpose = "Copy the snapshots named (or all) into "
-			   "another repository with its own keys:\n"
-			   "only what is missing there is read and "
-			   "stored. May be interrupted and run again.",
+		.purpose = "Copy snapshots (default: all) to another "
+			   "repository, which has its own keys.\n"
+			   "Only what is missing there is read and stored. "
+			   "Can be interrupted and run again.",
 		.tables = tables,
 		.min_operands = 2,
 		.max_operands = -1,

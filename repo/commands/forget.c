@@ -63,8 +63,8 @@ static bool parse_policy(const struct command_line *line,
 		options_error(line, "--keep-within: %s", error_text(-EINVAL));
 	if (given && !keep_policy_keeps(policy))
 		options_error(line,
-				"these rules keep nothing at all: at least one "
-				"--keep-... must be above 0");
+				"these rules would keep nothing: at least "
+				"one --keep-... must be above 0");
 	return given;
 }
 
@@ -84,7 +84,7 @@ static int forget_entry(struct forget_plan *plan, struct forget_entry *entry)
 	if (pinned > 0) {
 		entry->pinned = true;
 		entry->remove = false;
-		return fail(-EEXIST, "%s was pinned just now, so it stays",
+		return fail(-EEXIST, "%s has just been pinned, so it is kept",
 				forget_plan_shown(entry));
 	}
 	return entry->snap != NULL ? snapshot_forget(repo, entry->snap)
@@ -211,23 +211,25 @@ int command_forget(int argc, char **argv)
 		{ "keep-last", 0, OPTION_TEXT, &o.counts[KEEP_LAST], "N",
 				"keep the newest N of each source" },
 		{ "keep-hourly", 0, OPTION_TEXT, &o.counts[KEEP_HOURLY], "N",
-				"the newest one of each of the last N hours" },
+				"keep the newest of each of the last N hours" },
 		{ "keep-daily", 0, OPTION_TEXT, &o.counts[KEEP_DAILY], "N",
-				"… days; only those count that have one" },
+				"… days (those without snapshots don't count)" },
 		{ "keep-weekly", 0, OPTION_TEXT, &o.counts[KEEP_WEEKLY], "N",
-				"… weeks, from Monday on" },
+				"… weeks, starting on Monday" },
 		{ "keep-monthly", 0, OPTION_TEXT, &o.counts[KEEP_MONTHLY], "N",
 				"… months" },
 		{ "keep-yearly", 0, OPTION_TEXT, &o.counts[KEEP_YEARLY], "N",
 				"… years" },
 		{ "keep-within", 0, OPTION_TEXT, &o.within, "AGE",
-				"all of e.g. 14d before the newest" },
+				"keep all within AGE (e.g. 14d) of the "
+				"newest" },
 		{ "utc", 0, OPTION_FLAG, &o.utc, NULL,
-				"periods of UTC, not of the local zone" },
+				"use UTC instead of the local time zone" },
 		{ "dry-run", 'n', OPTION_FLAG, &o.dry_run, NULL,
-				"only show what stays, why, and what goes" },
+				"show what would be kept and why; change "
+				"nothing" },
 		{ "prune", 0, OPTION_FLAG, &o.prune, NULL,
-				"then free the space (amberfs prune)" },
+				"then free the space, like 'amberfs prune'" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -236,10 +238,10 @@ int command_forget(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs forget",
 		.operands = "REPO SNAPSHOT...|--keep-... N [SOURCE...]",
-		.purpose = "Remove snapshots: those named, or those "
-			   "that no --keep-... rule keeps (of the\n"
-			   "sources named, or of all). "
-			   "The others lose nothing.",
+		.purpose = "Remove the snapshots named, or those that no "
+			   "--keep-... rule keeps (of the\n"
+			   "sources named, or of all). Other snapshots are "
+			   "not affected.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = -1,
@@ -250,7 +252,7 @@ int command_forget(int argc, char **argv)
 	p.by_policy = parse_policy(&cl, &o, &p.policy);
 	if (!p.by_policy && n == 1)
 		options_error(&cl,
-				"name the snapshots to remove, or say with "
-				"--keep-... what stays");
+				"name the snapshots to remove, or give "
+				"--keep-... rules");
 	return run(argv[1], &o, &p, argv + 2, n - 1);
 }

@@ -85,7 +85,7 @@ static int check_free(const struct forget_plan *plan,
 	char until[UTC_TEXT_MAX], rest[SIZE_TEXT_MAX];
 	if (entry->pinned)
 		return fail(-EPERM,
-				"%s is pinned; to let it go: amberfs unpin "
+				"%s is pinned; to release it: amberfs unpin "
 				"%s %s",
 				forget_plan_shown(entry),
 				store_path(plan->repo->store),
@@ -93,8 +93,8 @@ static int check_free(const struct forget_plan *plan,
 	if (entry->protected)
 		return fail(-EPERM,
 				"%s is protected until %s (for another %s) "
-				"by this repository's least age; 'amberfs "
-				"protect' shows it",
+				"by the repository's minimum age; see "
+				"'amberfs protect'",
 				forget_plan_shown(entry),
 				utc_format(until, entry->until),
 				age_format(rest, entry->until - plan->now));
@@ -122,7 +122,7 @@ static int add_named(struct forget_plan *plan, const char *name)
 		err = snapshot_resolve_unread(name, object, &time);
 	} else if (err == 0 && file != NULL) {
 		err = fail(-EINVAL,
-				"%s names a file; only whole snapshots can be "
+				"%s is a file; only whole snapshots can be "
 				"forgotten",
 				name);
 	} else if (err == 0) {
@@ -162,8 +162,8 @@ static void leave_damaged(void *ctx, const char *object, int err)
 {
 	struct forget_plan *plan = ctx;
 	plan->damaged++;
-	report_warning("%s can't be read, so no rule looks at it and it stays: "
-		       "%s",
+	report_warning("%s can't be read, so the rules ignore it and it is "
+		       "kept: %s",
 			object + strlen("snapshots/"), error_text(err));
 }
 
@@ -203,9 +203,9 @@ static int add_sources(struct forget_plan *plan, const char *source)
 	if (err == 0 && source != NULL && l.count == 0
 			&& plan->damaged == damaged)
 		err = fail(-ENOENT,
-				"there is no snapshot of a source %s; with "
-				"--keep-... rules, name sources, as 'amberfs "
-				"list' shows them",
+				"no snapshots of source %s; with --keep-... "
+				"rules, name sources as 'amberfs list' shows "
+				"them",
 				source);
 	for (size_t i = 0; err == 0 && i < l.count; i++) {
 		struct snapshot *snap = take_ptr(l.items[i]);

@@ -95,8 +95,8 @@ static void print_zone(const struct forget_plan *plan)
 		return;
 	strftime(zone, sizeof(zone), "%Z", &tm);
 	if (tm.tm_gmtoff != 0)
-		printf("Periods are those of the local "
-		       "time zone, %s; names are in UTC.\n",
+		printf("Periods are in the local time zone, %s; names are "
+		       "in UTC.\n",
 				zone);
 }
 

@@ -40,7 +40,7 @@ int command_index(int argc, char **argv)
 	bool rebuild = false;
 	const struct option own[] = {
 		{ "rebuild", 0, OPTION_FLAG, &rebuild, NULL,
-				"make it anew from the packs' trailers" },
+				"rebuild it from the packs' trailers" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -49,10 +49,10 @@ int command_index(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs index",
 		.operands = "REPO",
-		.purpose = "Bring the index up to date and say what "
-			   "it holds. The index is a cache: it may\n"
-			   "be deleted at any time and is mended "
-			   "or made anew by whoever needs it.",
+		.purpose = "Update the index and show what it contains. The "
+			   "index is a cache: it may be\n"
+			   "deleted at any time, and is repaired or rebuilt "
+			   "when needed.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,

@@ -58,9 +58,9 @@ static int make_repository(const char *path, const struct init_options *options,
 	if (err < 0 && new_key)
 		unlink(key_file); /* it opens nothing */
 	if (err == 0 && new_key)
-		report_warning("made the key file %s: keep a "
-			       "copy in a safe place; without it "
-			       "nobody can read the repository",
+		report_warning("created the key file %s: keep a copy in a "
+			       "safe place; without it the repository can't "
+			       "be read",
 				key_file);
 	return err;
 }
@@ -73,16 +73,16 @@ int command_init(int argc, char **argv)
 	const struct option own[] = {
 		{ "no-encryption", 0, OPTION_FLAG,
 				&o.common.repository.credentials.no_encryption,
-				NULL, "store everything readable by anyone" },
+				NULL, "do not encrypt" },
 		{ "compression", 0, OPTION_NUMBER, &o.level, "LEVEL",
-				"zstd level, 1 to 19 (default 3)" },
+				"zstd level, 1 to 19 (default: 3)" },
 		{ "min-age", 0, OPTION_TEXT, &o.min_age, "AGE",
-				"refuse to remove younger snapshots, e.g. "
+				"minimum age for removing snapshots, e.g. "
 				"30d" },
 		{ "chunk-average", 0, OPTION_SIZE, &o.chunk_average, "SIZE",
-				"average chunk (default in amberfs(1))" },
+				"average chunk size (default: 32K)" },
 		{ "frame-size", 0, OPTION_SIZE, &o.frame_size, "SIZE",
-				"what is decoded at once" },
+				"how much is compressed as one unit" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -91,10 +91,10 @@ int command_init(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs init",
 		.operands = "REPO",
-		.purpose = "Make a repository in the new or empty "
-			   "directory REPO. It is encrypted: with a\n"
-			   "passphrase (asked for) or a key "
-			   "file (made if it does not exist).",
+		.purpose = "Create a repository in REPO, a new or empty "
+			   "directory. It is encrypted, with a\n"
+			   "passphrase (prompted for) or a key file "
+			   "(created if it does not exist).",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,
@@ -106,8 +106,8 @@ int command_init(int argc, char **argv)
 			&o.common.repository.credentials;
 	if (credentials->no_encryption && credentials_given(credentials))
 		options_error(&cl,
-				"--no-encryption and a key contradict "
-				"each other (AMBERFS_* variables count)");
+				"--no-encryption can't be combined with a "
+				"key (option or AMBERFS_* variable)");
 	if (o.min_age != NULL
 			&& age_parse(&o.common.repository.min_age, o.min_age)
 					< 0)
@@ -125,7 +125,7 @@ int command_init(int argc, char **argv)
 				"encrypted", (int)config.encrypted, "min_age",
 				(json_int_t)o.common.repository.min_age));
 	else if (report_wants_text())
-		printf("Made %s repository %s in %s.\n",
+		printf("Created %s repository %s in %s.\n",
 				config.encrypted ? "the encrypted"
 						 : "the UNENCRYPTED",
 				id,

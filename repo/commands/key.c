@@ -99,11 +99,11 @@ static void print_text(const struct key_slots *slots, const char *opened)
 				slot->slot.label,
 				!now ? ""
 						: *slot->slot.label
-						? " (opened it now)"
-						: "(opened it now)");
+						? " (used now)"
+						: "(used now)");
 	}
 	if (slots->more)
-		printf("... and more than %d in all\n", KEYS_MAX);
+		printf("… more than %d in all\n", KEYS_MAX);
 }
 
 static int list_main(int argc, char **argv)
@@ -115,8 +115,8 @@ static int list_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs key list",
 		.operands = "REPO",
-		.purpose = "List the keys that open REPO, and which of them "
-			   "did now.",
+		.purpose = "List the keys that open REPO; the one used now "
+			   "is marked.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,
@@ -158,8 +158,9 @@ int command_key(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs key",
 		.operands = "list|add|remove REPO ...",
-		.purpose = "The keys that open an encrypted repository; "
-			   "see 'amberfs key add --help' etc.",
+		.purpose = "Manage the keys that open an encrypted "
+			   "repository; see 'amberfs key add --help'\n"
+			   "and so on.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = -1,
@@ -169,6 +170,7 @@ int command_key(int argc, char **argv)
 			return subcommands[i].run(argc - 1, argv + 1);
 	if (argc > 1 && argv[1][0] == '-')
 		options_parse(&cl, argc, argv);
-	options_error(&cl, argc > 1 ? "unknown: %s" : "list, add or remove%s",
-			argc > 1 ? argv[1] : "?");
+	options_error(&cl, "%s%s: use list, add or remove",
+			argc > 1 ? "unknown subcommand " : "missing subcommand",
+			argc > 1 ? argv[1] : "");
 }

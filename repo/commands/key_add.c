@@ -36,7 +36,9 @@ static void check_add(const struct command_line *line,
 				"--new-passphrase, --new-passphrase-file, "
 				"--new-passphrase-command and --recovery");
 	if (options->recovery && options->common.report.json)
-		options_error(line, "a recovery key is never put into JSON");
+		options_error(line,
+				"--recovery can't be combined with --json: "
+				"a recovery key is never written as JSON");
 }
 
 /* Escaped, or NULL after an error. */
@@ -48,9 +50,9 @@ static char *take_label(const char *label)
 	if (escaped == NULL) {
 		command_failed(fail_no_memory("taking the label"));
 	} else if (strlen(escaped) > KEYSLOT_LABEL_MAX) {
-		report_error("the label is too long: %zu bytes, of "
-			     "which %d fit; those other than A-Z "
-			     "a-z 0-9 . _ + = , @ - count as three",
+		report_error("the label is too long: %zu bytes, at most %d "
+			     "are allowed (characters other than A-Z a-z 0-9 "
+			     ". _ + = , @ - count as three)",
 				strlen(escaped), KEYSLOT_LABEL_MAX);
 		free(take_ptr(escaped));
 	}
@@ -61,14 +63,16 @@ static int check_room(const struct key_slots *slots, const char *label)
 {
 	if (slots->count == KEYS_MAX)
 		return fail(-EMFILE,
-				"there are %d key slots, which is the most; "
-				"remove one first",
+				"there are %d key slots already, the "
+				"maximum; remove one first",
 				KEYS_MAX);
 	for (int i = 0; i < slots->count; i++) {
 		const struct key_slot *slot = &slots->items[i];
 		if (*label && slot->readable
 				&& strcmp(slot->slot.label, label) == 0)
-			return fail(-EEXIST, "slot %s is called %s already",
+			return fail(-EEXIST,
+					"slot %s already has the label "
+					"%s",
 					slot->digits, label);
 	}
 	return 0;
@@ -134,11 +138,11 @@ static void report_added(const struct add_options *options,
 				*label ? label : NULL));
 	} else if (options->recovery) {
 		fprintf(stderr,
-				"That is a recovery key (slot %s). Write "
-				"it down or print it, and keep it\n"
-				"in a safe place: it is not shown again. "
-				"It opens the repository wherever a\n"
-				"passphrase is asked for.\n",
+				"This is a recovery key (slot %s). Write it "
+				"down or print it, and keep it in\n"
+				"a safe place: it is not shown again. It is "
+				"accepted wherever a passphrase is\n"
+				"asked for.\n",
 				digits);
 	} else if (report_wants_text()) {
 		printf("Added the %s (slot %s).\n",
@@ -192,8 +196,8 @@ static int add_to(struct repository *repo, const struct add_options *options,
 	if (new_file && status != EXIT_DONE)
 		unlink(options->fresh.key_file); /* it opens nothing */
 	else if (new_file)
-		report_warning("made the key file %s: keep a copy in a safe "
-			       "place",
+		report_warning("created the key file %s: keep a copy in a "
+			       "safe place",
 				options->fresh.key_file);
 	credentials_clear_secret(&secret);
 	key_change_end(&c);
@@ -205,20 +209,20 @@ int key_add_main(int argc, char **argv)
 	struct add_options o = { .label = NULL };
 	const struct option own[] = {
 		{ "new-key-file", 0, OPTION_TEXT, &o.fresh.key_file, "FILE",
-				"add this key file; made if it does not "
+				"add this key file; created if it does not "
 				"exist" },
 		{ "new-passphrase", 0, OPTION_FLAG, &o.ask, NULL,
-				"add a passphrase, asked for twice" },
+				"add a passphrase (prompted for twice)" },
 		{ "new-passphrase-file", 0, OPTION_TEXT,
 				&o.fresh.passphrase_file, "FILE",
-				"add the passphrase in this file" },
+				"add the passphrase in FILE" },
 		{ "new-passphrase-command", 0, OPTION_TEXT,
 				&o.fresh.passphrase_command, "CMD",
-				"add the passphrase that this command prints" },
+				"add the passphrase that CMD prints" },
 		{ "recovery", 0, OPTION_FLAG, &o.recovery, NULL,
-				"add a recovery key and print it, once" },
+				"add a recovery key and print it (only once)" },
 		{ "label", 0, OPTION_TEXT, &o.label, "TEXT",
-				"a name for it; readable without a key" },
+				"name for the key; readable without a key" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -227,9 +231,8 @@ int key_add_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs key add",
 		.operands = "REPO",
-		.purpose = "Add one more key that opens REPO. The "
-			   "other options say which key opens it\n"
-			   "now.",
+		.purpose = "Add another key that opens REPO. The usual "
+			   "options say which key opens it now.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,

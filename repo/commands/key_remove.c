@@ -17,7 +17,7 @@ static bool agreed(void)
 	char answer[16] = "";
 	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
 		return false;
-	fprintf(stderr, "Remove it all the same? [y/N] ");
+	fprintf(stderr, "Remove it anyway? [y/N] ");
 	return fgets(answer, sizeof(answer), stdin) != NULL
 			&& (answer[0] == 'y' || answer[0] == 'Y');
 }
@@ -37,20 +37,20 @@ static int check_removal(const struct key_change *change,
 {
 	if (others(change->slots, slot) == 0)
 		return fail(-EBUSY,
-				"slot %s is the last one that is "
-				"whole: without it nobody can read the "
-				"repository; add another key first",
+				"slot %s is the last intact one: without it "
+				"the repository can't be read; add another "
+				"key first",
 				slot->digits);
 	if (force || strcmp(slot->digits, change->repo->key_slot) != 0)
 		return 0;
-	report_warning("slot %s is the one that opened the repository "
-		       "now, and no other key was shown to",
+	report_warning("slot %s is the one that just opened the repository, "
+		       "and no other key has been shown to work",
 			slot->digits);
 	if (agreed())
 		return 0;
 	return fail(-EPERM,
 			"slot %s was not removed: open the repository with "
-			"a key that stays, or use --force",
+			"a key that you are keeping, or use --force",
 			slot->digits);
 }
 
@@ -60,8 +60,9 @@ static void report_removed(const struct key_slot *slot, const char *opened)
 		report_print_json(json_pack("{s:o}", "removed",
 				key_slot_to_json(slot, opened)));
 	else if (report_wants_text())
-		printf("Removed slot %s. Who kept a copy of it and knows its "
-		       "secret can still open the\nrepository.\n",
+		printf("Removed slot %s. Anyone with a copy of the slot and "
+		       "its secret can still open the\n"
+		       "repository.\n",
 				slot->digits);
 }
 
@@ -94,7 +95,7 @@ int key_remove_main(int argc, char **argv)
 	bool force = false;
 	const struct option own[] = {
 		{ "force", 0, OPTION_FLAG, &force, NULL,
-				"also the one that opened the repository now" },
+				"even if it is the key that opened REPO now" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -103,9 +104,10 @@ int key_remove_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs key remove",
 		.operands = "REPO SLOT",
-		.purpose = "Remove a key: SLOT is its label, or the "
-			   "beginning (4 digits or more) of what\n"
-			   "'amberfs key list' shows. The last one stays.",
+		.purpose = "Remove a key. SLOT is its label, or the first "
+			   "digits (at least 4) of the slot that\n"
+			   "'amberfs key list' shows. The last key can't be "
+			   "removed.",
 		.tables = tables,
 		.min_operands = 2,
 		.max_operands = 2,

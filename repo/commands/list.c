@@ -100,10 +100,10 @@ int command_list(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs list",
 		.operands = "REPO [SOURCE]",
-		.purpose = "List all snapshots, or those of SOURCE. "
-			   "SIZE is what the images measure,\n"
-			   "DATA what of them is not hole, "
-			   "NEW what the backup had to store.",
+		.purpose = "List all snapshots, or those of SOURCE. SIZE is "
+			   "the size of the images, DATA how\n"
+			   "much of that is not holes, NEW how much data "
+			   "the backup had to store.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 2,

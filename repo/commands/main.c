@@ -21,7 +21,7 @@ struct command {
 	int (*run)(int argc, char **argv);
 	const char *program;   /* for those of other programs */
 	const char *directory; /* of that in the build tree */
-	const char *purpose;   /* NULL: named beside another */
+	const char *purpose;   /* NULL: listed with another */
 };
 
 static const struct command commands[] = {
@@ -31,34 +31,34 @@ static const struct command commands[] = {
 	{ "backup", NULL, "amberfs-ingest", "ingest",
 			"back up domains, image files or devices" },
 	{ "list", command_list, NULL, NULL,
-			"list snapshots ('show' tells all about one)" },
+			"list snapshots ('show' describes one in full)" },
 	{ "show", command_show, NULL, NULL, NULL },
 	{ "mount", NULL, "amberfs-mount", "fs",
 			"mount the repository: every snapshot is a directory" },
 	{ "boot", NULL, "amberfs-ingest", "ingest",
-			"run a snapshot as a guest, at once" },
+			"run a snapshot as a guest right away" },
 	{ "restore", command_restore, NULL, NULL,
-			"copy a snapshot or one of its files out" },
+			"copy a snapshot or one of its files to disk" },
 	{ "prove", NULL, "amberfs-ingest", "ingest",
-			"boot snapshots, to see that they come up" },
+			"boot snapshots to check that they come up" },
 	{ "verify", command_verify, NULL, NULL,
 			"check that everything stored can be read" },
 	{ "repair", command_repair, NULL, NULL,
-			"list damage, and take back what a copy has" },
+			"list damage, and restore what a copy still has" },
 	{ "copy", command_copy, NULL, NULL,
 			"copy snapshots into another repository" },
 	{ "forget", command_forget, NULL, NULL,
 			"remove snapshots, by name or by rules" },
 	{ "pin", command_pin, NULL, NULL,
-			"keep snapshots from 'forget', until 'unpin'" },
+			"protect snapshots from 'forget' until 'unpin'" },
 	{ "unpin", command_unpin, NULL, NULL, NULL },
 	{ "protect", command_protect, NULL, NULL,
-			"set how old snapshots must be to be removed" },
+			"set a minimum age for removing snapshots" },
 	{ "key", command_key, NULL, NULL, "list, add and remove keys" },
 	{ "prune", command_prune, NULL, NULL,
-			"free the space of what no snapshot needs" },
+			"free space that no snapshot needs" },
 	{ "sessions", command_sessions, NULL, NULL,
-			"list who is at work in the repository" },
+			"list processes using the repository" },
 	{ "index", command_index, NULL, NULL,
 			"show or rebuild the index (a cache)" },
 	{ NULL, NULL, NULL, NULL, NULL },
@@ -71,7 +71,7 @@ static void print_usage(FILE *to)
 {
 	fprintf(to,
 			"Usage: amberfs COMMAND [OPTION...] [ARGUMENT...]\n"
-			"Backups of virtual disks that you can look into.\n\n"
+			"Backups of virtual disks that you can browse.\n\n"
 			"Commands:\n");
 	for (const struct command *command = commands; command->name != NULL;
 			command++)
@@ -79,8 +79,9 @@ static void print_usage(FILE *to)
 			fprintf(to, "  %-10s %s\n", command->name,
 					command->purpose);
 	fprintf(to,
-			"\n'amberfs COMMAND --help' explains a command; "
-			"'amberfs --version' tells the version.\n");
+			"\n"
+			"'amberfs COMMAND --help' explains a command; "
+			"'amberfs --version' prints the version.\n");
 }
 
 static int unknown(const char *name)
@@ -139,8 +140,8 @@ static int start_program(const struct command *command, char **argv)
 	find_program(path, command);
 	execv(path, argv);
 	fprintf(stderr,
-			"amberfs: can't start %s: %s; is amberfs installed "
-			"whole?\n",
+			"amberfs: can't start %s: %s; is the installation "
+			"complete?\n",
 			path, strerror(errno));
 	return EXIT_FAILED;
 }

@@ -43,7 +43,7 @@ static int resolve(struct repository *repo, const char *spec, bool find_lost,
 	int err = snapshot_resolve(repo, spec, &snap, &file);
 	if (err == 0 && file != NULL)
 		err = fail(-EINVAL,
-				"%s names a file; only whole snapshots can be "
+				"%s is a file; only whole snapshots can be "
 				"pinned",
 				spec);
 	else if (err == 0)
@@ -67,8 +67,8 @@ static int pin_one(struct pin_run *run, const char *spec)
 	err = pins_set(run->repo, object, run->note);
 	if (err == -EEXIST && run->note != NULL)
 		return fail(-EEXIST,
-				"%s is pinned already; to give it another "
-				"note, unpin it first",
+				"%s is already pinned; to change its note, "
+				"unpin it first",
 				object + strlen("snapshots/"));
 	if (err == 0 || err == -EEXIST)
 		note_done(run, object, err == 0 ? "Pinned" : "Already pinned:");
@@ -132,7 +132,7 @@ int command_pin(int argc, char **argv)
 	struct pin_options o = { .note = NULL };
 	const struct option own[] = {
 		{ "note", 0, OPTION_TEXT, &o.note, "TEXT",
-				"why; 'amberfs show' shows it" },
+				"reason; 'amberfs show' displays it" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -141,9 +141,9 @@ int command_pin(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs pin",
 		.operands = "REPO SNAPSHOT...",
-		.purpose = "Keep the snapshots named until they are "
-			   "unpinned: 'amberfs forget' leaves them\n"
-			   "alone, by name and by rule.",
+		.purpose = "Pin the snapshots named: 'amberfs forget' does "
+			   "not remove them, by name or by rule,\n"
+			   "until they are unpinned.",
 		.tables = tables,
 		.min_operands = 2,
 		.max_operands = -1,
@@ -162,8 +162,8 @@ int command_unpin(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs unpin",
 		.operands = "REPO SNAPSHOT...",
-		.purpose = "Let the snapshots named go again, after "
-			   "'amberfs pin'. This removes nothing.",
+		.purpose = "Unpin the snapshots named, so that 'amberfs "
+			   "forget' may remove them again.",
 		.tables = tables,
 		.min_operands = 2,
 		.max_operands = -1,

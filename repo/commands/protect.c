@@ -51,9 +51,9 @@ static void print_settings(const struct protection *protection)
 	int64_t now = min_age_in_force(min_age);
 	int64_t longest = min_age_longest(min_age, protection->now);
 	if (min_age->count == 0)
-		printf("No least age is set: any snapshot "
-		       "may be forgotten. Set one with\n"
-		       "--min-age 30d, for example.\n");
+		printf("No minimum age is set: any snapshot may be "
+		       "forgotten. To set one, use for\n"
+		       "example --min-age 30d.\n");
 	else if (now == 0)
 		printf("Snapshots made since %s may be forgotten at any age.\n",
 				utc_format(time,
@@ -64,11 +64,11 @@ static void print_settings(const struct protection *protection)
 		printf("No snapshot may be forgotten before it is %s old.\n",
 				age_format(age, now));
 	if (protection->changed && now > 0 && now == longest)
-		printf("That can't be shortened later for the snapshots there "
-		       "are then.\n");
+		printf("This can't be shortened later for snapshots that "
+		       "already exist by then.\n");
 	if (longest > now)
-		printf("For those made until %s an older, longer age holds: up "
-		       "to %s.\n",
+		printf("For those made before %s an earlier, longer minimum "
+		       "age applies: up to %s.\n",
 				utc_format(time,
 						min_age->items[min_age->count
 								       - 1]
@@ -83,11 +83,11 @@ static void print_text(const struct protection *protection)
 	if (protection->retention.count == 0)
 		return;
 	if (protection->protected == 0)
-		printf("Of %zu snapshots none is protected now.\n",
+		printf("None of %zu snapshots is protected now.\n",
 				protection->snapshots);
 	else
-		printf("Of %zu snapshots %zu are protected now, the last one "
-		       "until %s.\n",
+		printf("Of %zu snapshots, %zu are protected now, the last "
+		       "one until %s.\n",
 				protection->snapshots, protection->protected,
 				utc_format(last, protection->last));
 }
@@ -162,8 +162,8 @@ int command_protect(int argc, char **argv)
 	struct protect_options o = { .min_age = NULL };
 	const struct option own[] = {
 		{ "min-age", 0, OPTION_TEXT, &o.min_age, "AGE",
-				"set it, e.g. 30d; a smaller one "
-				"holds only for snapshots to come" },
+				"set the minimum age, e.g. 30d; a lower one "
+				"applies only to future snapshots" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -172,9 +172,9 @@ int command_protect(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs protect",
 		.operands = "REPO",
-		.purpose = "Show or set how old a snapshot must be "
-			   "before 'amberfs forget' and 'amberfs\n"
-			   "prune' remove it or its data.",
+		.purpose = "Show or set the minimum age: how old a snapshot "
+			   "must be before 'amberfs forget' and\n"
+			   "'amberfs prune' may remove it or its data.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,

@@ -37,7 +37,9 @@ static void parse_unused(const struct command_line *line, const char *text,
 	}
 	double percent = strtod(text, &end);
 	if (end != text + n - 1 || !(percent >= 0 && percent <= 100))
-		options_error(line, "--max-unused: %s is not from 0%% to 100%%",
+		options_error(line,
+				"--max-unused: %s is not between 0%% and "
+				"100%%",
 				text);
 	options->unused_is_share = true;
 	options->unused_share = percent / 100;
@@ -76,7 +78,7 @@ static const char *reason_of(const struct prune_waiting *waiting)
 {
 	if (!waiting->peer.readable)
 		return "its record can't be read";
-	return waiting->answered ? "it has found chunks there"
+	return waiting->answered ? "it uses chunks there"
 				 : "it has not answered yet";
 }
 
@@ -160,13 +162,14 @@ static void print_text(const struct prune_result *res, bool dry_run,
 {
 	char a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX], c[SIZE_TEXT_MAX];
 	int64_t freed = freed_bytes(res, dry_run);
-	printf("%s %s%s: %" PRIu64 " packs (%s) deleted, %s of them copied.\n",
+	printf("%s %s%s: %" PRIu64 " packs (%s) deleted, %s of that "
+	       "copied.\n",
 			dry_run ? "Would free" : "Freed", freed < 0 ? "-" : "",
 			size_format(a, (uint64_t)(freed < 0 ? -freed : freed)),
 			res->deleted.packs, size_format(b, res->deleted.bytes),
 			size_format(c, res->rewritten_bytes));
-	printf("%" PRIu64 " packs (%s) are left for %" PRIu64
-	       " snapshots, %s of them unused; it took %s.\n",
+	printf("%" PRIu64 " packs (%s) remain for %" PRIu64 " snapshots, "
+	       "%s of that unused; took %s.\n",
 			res->after.packs, size_format(a, res->after.bytes),
 			res->snapshots, size_format(b, res->unused_bytes),
 			duration_format(c, seconds));
@@ -175,9 +178,10 @@ static void print_text(const struct prune_result *res, bool dry_run,
 		       " packs (%s) will be deleted by a later run%s\n",
 				res->condemned.packs,
 				size_format(a, res->condemned.bytes),
-				res->waiting_count
-						? ":"
-						: ", when what is in use there can be copied.");
+				res->waiting_count ? ":"
+						   : ", once the chunks in "
+						     "use there can be "
+						     "copied.");
 	print_waiting(res);
 }
 
@@ -185,10 +189,9 @@ static void make_report(const struct prune_result *res, bool dry_run,
 		double seconds, json_t **json)
 {
 	if (res->missing_chunks != 0)
-		report_warning("%" PRIu64
-			       " chunks that snapshots need are in no "
-			       "pack that can be read; 'amberfs verify' says "
-			       "which files they belong to",
+		report_warning("%" PRIu64 " chunks that snapshots need are "
+			       "in no readable pack; 'amberfs verify' lists "
+			       "the files affected",
 				res->missing_chunks);
 	if (report_json())
 		*json = result_to_json(res, dry_run, seconds);
@@ -251,21 +254,22 @@ int command_prune(int argc, char **argv)
 	struct texts t = default_texts();
 	const struct option own[] = {
 		{ "dry-run", 'n', OPTION_FLAG, &o.dry_run, NULL,
-				"say what would be done, and do nothing" },
+				"show what would be done, and do nothing" },
 		{ "all", 0, OPTION_FLAG, &o.all, NULL,
-				"also where no snapshot is left: delete "
-				"everything" },
+				"delete everything if no snapshots are left" },
 		{ "max-unused", 0, OPTION_TEXT, &t.max_unused, "PERCENT|SIZE",
-				"what may stay unused in packs (default 5%)" },
+				"how much of packs may be unused (default: "
+				"5%)" },
 		{ "max-rewrite", 0, OPTION_SIZE, &t.max_rewrite, "SIZE",
-				"copy at most so much into new packs" },
+				"copy at most SIZE bytes into new packs" },
 		{ "wait", 0, OPTION_TEXT, &t.wait, "TIME",
-				"for answers of others at work (default 10s)" },
+				"wait for other sessions (default: 10s)" },
 		{ "memory", 0, OPTION_SIZE, &t.memory, "SIZE",
-				"for the list of what is in use (default "
+				"memory for the list of chunks (default: "
 				"256M)" },
 		{ "jobs", 'j', OPTION_NUMBER, &t.jobs, "N",
-				"threads (default: one per processor)" },
+				"number of threads (default: one per "
+				"processor)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -274,10 +278,10 @@ int command_prune(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs prune",
 		.operands = "REPO",
-		.purpose = "Free the space of what no snapshot needs "
-			   "any more. Backups, mounts and readers\n"
-			   "may go on meanwhile; what they still "
-			   "use is deleted by a later run.",
+		.purpose = "Free space that no snapshot needs any more. "
+			   "Backups, mounts and restores may run at\n"
+			   "the same time; what they still use is deleted "
+			   "by a later prune.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,

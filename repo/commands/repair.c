@@ -81,7 +81,7 @@ static int open_from(struct repair_command *command)
 {
 	uint8_t id[REPO_ID_SIZE];
 	if (same_directory(store_path(command->repo->store), command->from))
-		return fail(-EINVAL, "%s can't be mended from itself",
+		return fail(-EINVAL, "%s can't be repaired from itself",
 				command->from);
 	int err = repository_peek_id(command->from, id);
 	if (err < 0)
@@ -120,8 +120,7 @@ static void print_ranges(struct repair_command *command,
 			     "%s",
 				range->snap->object + strlen("snapshots/"),
 				range->file->name, range->from, range->to - 1,
-				range->readable ? ": there is another copy"
-						: "");
+				range->readable ? ": another copy exists" : "");
 	}
 }
 
@@ -147,17 +146,16 @@ static void print_mended(const struct repair_result *res)
 {
 	char size[SIZE_TEXT_MAX];
 	if (res->packs || res->chunks || res->trees)
-		printf("Brought back: %" PRIu64 " packs, %" PRIu64
-		       " chunks, the trees of %" PRIu64 " files; %s.\n",
+		printf("Restored %" PRIu64 " packs, %" PRIu64 " chunks, "
+		       "the trees of %" PRIu64 " files; %s.\n",
 				res->packs, res->chunks, res->trees,
 				size_format(size, res->bytes));
 	if (res->records_removed)
-		printf("%" PRIu64 " records of damage were no longer true.\n",
+		printf("Removed %" PRIu64 " outdated records of damage.\n",
 				res->records_removed);
 	if (res->frames_left)
-		printf("%" PRIu64
-		       " damaged frames stay until 'amberfs prune' has "
-		       "removed their packs.\n",
+		printf("%" PRIu64 " damaged frames remain until 'amberfs "
+		       "prune' removes their packs.\n",
 				res->frames_left);
 	if (res->packs_removed)
 		printf("Removed %" PRIu64
@@ -175,31 +173,30 @@ static void print_text(struct repair_command *command)
 			i++)
 		report_error("%s: %s%s", res->unreadable[i].object,
 				res->unreadable[i].cause,
-				res->unreadable[i].mended ? " (brought back)"
-							  : "");
+				res->unreadable[i].mended ? " (restored)" : "");
 	if (command->lines > LINES_MAX)
-		report_error("… and more; --json has all of it");
+		report_error("… and more; --json lists everything");
 	if (report_wants_text())
 		print_mended(res);
 	if (res->whole) {
 		if (report_wants_text())
-			printf("Every snapshot is whole (%" PRIu64 ").\n",
+			printf("All %" PRIu64 " snapshots are intact.\n",
 					(uint64_t)res->counts.snapshots);
 		return;
 	}
 	size_t unreadable = 0;
 	for (size_t i = 0; i < res->unreadable_count; i++)
 		unreadable += !res->unreadable[i].mended;
-	report_error("damage remains: %s of files%s can't be "
-		     "read. The next backup of each source "
-		     "stores again what that still has%s.",
+	report_error("damage remains: %s of files%s can't be read. The next "
+		     "backup of each source stores again what it still has%s.",
 			size_format(size, damage_ranges_bytes(&res->lost)),
 			unreadable ? " and some snapshots" : "",
 			command->from != NULL
 					? ""
-					: "; --from REPO2 takes what a copy has");
+					: "; --from REPO2 restores what a "
+					  "copy still has");
 	if (command->from_repo != NULL && res->lost.count != 0) {
-		report_error("still lost:");
+		report_error("still missing:");
 		print_ranges(command, &res->lost);
 	}
 }
@@ -309,13 +306,14 @@ int command_repair(int argc, char **argv)
 		c.jobs.value = JOBS_MAX;
 	const struct option own[] = {
 		{ "from", 0, OPTION_TEXT, &c.from, "REPO2",
-				"take what this copy of the repository has" },
+				"restore what this copy of REPO still has" },
 		{ "read-data", 0, OPTION_FLAG, &c.o.read_data, NULL,
-				"read every frame first" },
+				"read and check every frame first" },
 		{ "dry-run", 'n', OPTION_FLAG, &c.o.dry_run, NULL,
-				"only look and list" },
+				"only list damage" },
 		{ "jobs", 'j', OPTION_NUMBER, &c.jobs, "N",
-				"threads (default: one per processor)" },
+				"number of threads (default: one per "
+				"processor)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -325,11 +323,11 @@ int command_repair(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs repair",
 		.operands = "REPO",
-		.purpose = "List damaged or missing parts of the "
-			   "repository with every snapshot, file and\n"
-			   "byte range they touch, and bring back "
-			   "what a copy has. Exit status 1 if damage\n"
-			   "remains.",
+		.purpose = "List damaged or missing parts of the repository "
+			   "with every snapshot, file and\n"
+			   "byte range affected, and restore what a copy "
+			   "still has. The exit status is 1 if\n"
+			   "damage remains.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,

@@ -41,7 +41,8 @@ static int one_into_directory(struct command *command, const char *dest,
 	/* A device is meant only where it is named. */
 	if (stat(path, &st) == 0 && S_ISBLK(st.st_mode))
 		return fail(-EEXIST,
-				"%s is a block device; name it to write to it",
+				"%s is a block device; give its own name as "
+				"DEST to write to it",
 				path);
 	return restore_file_to_path(&command->restore, file, path, format);
 }
@@ -82,14 +83,14 @@ static int restore_all(struct command *command, const char *dest)
 	bool exists = stat(dest, &st) == 0;
 	if (strcmp(dest, "-") == 0)
 		return fail(-EINVAL,
-				"to standard output goes one file: name it "
-				"(SNAPSHOT/FILE)");
+				"only one file can be written to standard "
+				"output: name it (SNAPSHOT/FILE)");
 	if (exists && S_ISDIR(st.st_mode))
 		return all_into_directory(command, dest);
 	if (exists)
 		return fail(-ENOTDIR,
-				"%s is no directory; a whole snapshot goes "
-				"into a directory",
+				"%s is not a directory; a whole snapshot "
+				"needs a directory",
 				dest);
 	if (mkdir(dest, 0700) < 0)
 		return fail_errno(-errno, "making directory %s", dest);
@@ -131,9 +132,9 @@ static void print_summary(const struct command *command, const char *dest,
 	const struct restore_file *restore = &command->restore;
 	char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX], took[SIZE_TEXT_MAX];
 	if (restore->range_count != 0)
-		report_warning("%s in %zu range%s can't be read and "
-			       "were written as zeros; 'amberfs "
-			       "repair' may bring them back",
+		report_warning("%s in %zu range%s can't be read and were "
+			       "written as zeros; 'amberfs repair' may be "
+			       "able to restore them",
 				size_format(size,
 						restore_file_damaged_bytes(
 								restore)),
@@ -164,13 +165,14 @@ int command_restore(int argc, char **argv)
 	};
 	const struct option own[] = {
 		{ "force", 0, OPTION_FLAG, &c.restore.force, NULL,
-				"replace files that exist; overwrite a block "
+				"replace existing files; overwrite a block "
 				"device" },
 		{ "damaged", 0, OPTION_TEXT, &c.damaged, "zero",
-				"write what can't be read as zeros, and name "
-				"it" },
+				"write unreadable ranges as zeros, and "
+				"report them" },
 		{ "jobs", 'j', OPTION_NUMBER, &c.jobs, "N",
-				"threads (default: one per processor)" },
+				"number of threads (default: one per "
+				"processor)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -179,12 +181,12 @@ int command_restore(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs restore",
 		.operands = "REPO SNAPSHOT[/FILE] DEST",
-		.purpose = "Copy a snapshot's files, or one, to DEST: "
-			   "a directory, a file, a block device, or\n"
-			   "- (standard output). Holes stay holes; "
-			   "nothing partial gets a final name.\n"
-			   "A whole domain comes back with --domain: "
-			   "'amberfs restore --domain --help'.",
+		.purpose = "Copy one or all files of a snapshot to DEST: a "
+			   "directory, a file, a block device, or\n"
+			   "- (standard output). Holes stay holes; a file "
+			   "gets its name only when complete.\n"
+			   "To restore a whole domain, see 'amberfs restore "
+			   "--domain --help'.",
 		.tables = tables,
 		.min_operands = 3,
 		.max_operands = 3,
@@ -193,10 +195,10 @@ int command_restore(int argc, char **argv)
 	report_setup(cl.program, &c.common.report);
 	if (c.common.report.json && strcmp(argv[3], "-") == 0)
 		options_error(&cl,
-				"--json and standard output as DEST contradict "
-				"each other");
+				"--json can't be combined with standard "
+				"output as DEST");
 	if (c.damaged != NULL && strcmp(c.damaged, "zero") != 0)
-		options_error(&cl, "--damaged takes the word zero");
+		options_error(&cl, "--damaged: the only value is zero");
 	interrupt_setup();
 	double begin = monotonic_now();
 	c.repo = command_open(argv[1], &c.common);

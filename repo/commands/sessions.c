@@ -44,7 +44,7 @@ static void print_session(json_t *s)
 	if (activity != NULL)
 		printf(", at %s", activity);
 	if (members(s, "roots") != 0)
-		printf(", stands on %zu image%s", members(s, "roots"),
+		printf(", uses %zu image%s", members(s, "roots"),
 				members(s, "roots") == 1 ? "" : "s");
 	if (members(s, "held") != 0)
 		printf(", holds %zu condemned pack%s", members(s, "held"),
@@ -57,7 +57,7 @@ static void print_text(json_t *sessions)
 	size_t i;
 	json_t *s;
 	if (json_array_size(sessions) == 0)
-		printf("Nobody is at work.\n");
+		printf("No sessions.\n");
 	json_array_foreach (sessions, i, s)
 		print_session(s);
 }
@@ -71,9 +71,9 @@ int command_sessions(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs sessions",
 		.operands = "REPO",
-		.purpose = "List the backups, mounts and other "
-			   "processes at work in REPO. Dead ones are\n"
-			   "removed by the next one that begins.",
+		.purpose = "List the backups, mounts and other processes "
+			   "that use REPO. Dead sessions are\n"
+			   "removed when the next one begins.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,

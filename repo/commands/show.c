@@ -31,7 +31,7 @@ static void print_file(const struct snapshot_file *file)
 	}
 	if (file->checkpoint != NULL) {
 		char shown[256];
-		printf(", tracked since by %s",
+		printf(", changes tracked by %s",
 				name_display(shown, sizeof(shown),
 						file->checkpoint));
 	}
@@ -63,7 +63,7 @@ static void print_keeping(struct repository *repo, const struct snapshot *snap)
 	int64_t end = snapshot_protection_until(&k, snap);
 	print_pin(repo, snap);
 	if (end > 0)
-		printf("Protected    until %s, for another %s\n",
+		printf("Protected    until %s (for another %s)\n",
 				utc_format(until, end),
 				age_format(rest, end - k.now));
 	snapshot_protection_clear(&k);
@@ -128,7 +128,7 @@ int command_show(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs show",
 		.operands = "REPO SNAPSHOT",
-		.purpose = "Show a snapshot: source/time, "
+		.purpose = "Show a snapshot, given as source/time, "
 			   "source/latest, or the beginning of its id.",
 		.tables = tables,
 		.min_operands = 2,

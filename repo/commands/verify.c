@@ -58,8 +58,9 @@ static int check_with_key(struct verify *verify, const char *snapshot,
 	int err = session_begin(&verify->session, verify->repo, SESSION_READ,
 			"verify");
 	if (session_unwritable(err)) {
-		report_warning("%s can't be written, so nobody sees this "
-			       "check: a prune meanwhile may look like damage",
+		report_warning("%s is not writable, so this verify can't "
+			       "register a session: a prune running "
+			       "meanwhile may look like damage",
 				store_path(verify->store));
 		err = exclusions_load(verify->repo->exclusions);
 	}
@@ -118,11 +119,13 @@ int command_verify(int argc, char **argv)
 	bool read_data = false, packs = false;
 	const struct option own[] = {
 		{ "read-data", 0, OPTION_FLAG, &read_data, NULL,
-				"read, decode and check every frame" },
+				"also read, decode and check every frame" },
 		{ "packs", 0, OPTION_FLAG, &packs, NULL,
-				"only the packs' checksums; needs no key" },
+				"check only the checksums of packs; needs "
+				"no key" },
 		{ "jobs", 'j', OPTION_NUMBER, &jobs, "N",
-				"threads (default: one per processor)" },
+				"number of threads (default: one per "
+				"processor)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -131,10 +134,10 @@ int command_verify(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs verify",
 		.operands = "REPO [SNAPSHOT]",
-		.purpose = "Check that every image of every snapshot "
-			   "(or of SNAPSHOT) resolves to stored\n"
-			   "chunks. Exit status 1 if "
-			   "anything is damaged or missing.",
+		.purpose = "Check that every image of every snapshot (or of "
+			   "SNAPSHOT) resolves to stored\n"
+			   "chunks. The exit status is 1 if anything is "
+			   "damaged or missing.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 2,

@@ -49,8 +49,8 @@ static int check_pins(struct verify *verify)
 			e = r;
 		else if (r < 0 && r != -ENOENT)
 			verify_problem(verify,
-					"%s holds, but its note can't be "
-					"read: %s",
+					"%s is in effect, but its note "
+					"can't be read: %s",
 					pins.names.items[i], error_text(r));
 		pins_clear_one(&pin);
 	}

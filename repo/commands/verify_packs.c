@@ -21,7 +21,7 @@ static int hash_range(struct verify *verify, const char *name, uint8_t *buf,
 		if (n < 0)
 			return (int)n;
 		if ((size_t)n != len)
-			return fail(-EBADMSG, "pack %s is cut short", name);
+			return fail(-EBADMSG, "pack %s is truncated", name);
 		XXH3_128bits_update(state, buf, len);
 		verify->counts.done += len;
 		at += len;
@@ -38,7 +38,7 @@ static int check_pack(struct verify *verify, const char *name, uint8_t *buf,
 	if (err < 0)
 		return err;
 	if (size < PACK_HEADER_SIZE + PACK_FOOTER_SIZE || size > PACK_SIZE_MAX)
-		return fail(-EBADMSG, "pack %s: its size is impossible", name);
+		return fail(-EBADMSG, "pack %s has an impossible size", name);
 	XXH3_128bits_reset(state);
 	err = hash_range(verify, name, buf, size - PACK_CHECKSUM_SIZE, state);
 	if (err < 0)
@@ -50,8 +50,8 @@ static int check_pack(struct verify *verify, const char *name, uint8_t *buf,
 		return (int)n;
 	if (n != sizeof(stored) || memcmp(&sum, &stored, sizeof(sum)) != 0)
 		return fail(-EBADMSG,
-				"pack %s does not have its checksum: it is "
-				"damaged",
+				"pack %s is damaged: its checksum does not "
+				"match",
 				name);
 	return 0;
 }

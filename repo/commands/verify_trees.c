@@ -89,7 +89,7 @@ static int stand_on(struct verify *verify, const struct id *roots,
 	if (!session_unwritable(err))
 		return err;
 	/* A full disk: as for one who can't write there. */
-	report_warning("%s; a prune meanwhile may look like damage",
+	report_warning("%s; a prune running meanwhile may look like damage",
 			error_text(err));
 	*count = 0;
 	return 0;

@@ -83,7 +83,7 @@ cp "$T/out" "$T/json"
 equal "$(field '.copied, .failed' | xargs)" "2 1" "copied and failed"
 expect 1 copy nothing
 expect 1 copy vm/1/latest/disk
-said 'names a file'
+said 'is a file'
 # An older snapshot after a newer one: that one is the base.
 copy --json >"$T/json"
 equal "$(field "$changed | .read")" 4194304 "read with a later base"

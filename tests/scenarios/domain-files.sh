@@ -140,7 +140,7 @@ jq -e '.consistency == "crash" and .skipped == [] and
   die "$(cat "$T/json")"
 amberfs show "$R" live/latest >"$T/text"
 found -E '^Consistency +crash$' <"$T/text" || die "$(cat "$T/text")"
-found -E '^  vda.raw .* tracked since by amberfs-' <"$T/text" ||
+found -E '^  vda.raw .* changes tracked by amberfs-' <"$T/text" ||
   die "$(cat "$T/text")"
 amberfs restore "$R" live/latest "$T/live"
 same live.fd "$T/live/nvram.fd"

@@ -25,7 +25,7 @@ amberfs key add "$R" --new-passphrase-file "$T/pass" --label 'the office'
 silent_key=$(amberfs key add -v "$R" --new-key-file "$T/key2" --label laptop \
   2>"$T/err")
 echo "$silent_key" | found 'Added the key file'
-said 'made the key file .*key2'
+said 'created the key file .*key2'
 equal "$(stat -c %a "$T/key2")" 600 "the new key file's mode"
 unset AMBERFS_KEY_FILE
 on_terminal 'open sesame,my word,my word' amberfs key add "$R" \
@@ -41,7 +41,7 @@ done
 equal "$(keys --passphrase-file "$T/pass" |
   jq -r '.slots[] | select(.opened) | .label')" the%20office "which opened it"
 amberfs key list "$R" --key-file "$T/key2" >"$T/list"
-grep -Eq '^[0-9a-f]{16}  key file      [0-9]{8}T[0-9]{6}Z  laptop \(opened' \
+grep -Eq '^[0-9a-f]{16}  key file      [0-9]{8}T[0-9]{6}Z  laptop \(used' \
   "$T/list" || die "the list: $(cat "$T/list")"
 equal "$(wc -l <"$T/list")" 5 "lines of the list"
 
@@ -62,7 +62,7 @@ recovery=$(cat "$T/recovery")
 unset AMBERFS_KEY_FILE
 typed=$(echo "$recovery" | tr 'A-Z0' 'a-zo' | tr -d -)
 on_terminal "$typed" amberfs key list "$R" >"$T/tty" || die "typed: $typed"
-grep -q 'paper (opened' "$T/tty" || die "another slot opened: $(cat "$T/tty")"
+grep -q 'paper (used' "$T/tty" || die "another slot opened: $(cat "$T/tty")"
 amberfs restore "$R" a/latest/file - --passphrase-file "$T/recovery" |
   cmp - "$T/file"
 sed 's/^\(.\{20\}\)./\1U/' "$T/recovery" >"$T/mistyped"
@@ -122,7 +122,7 @@ equal "$(key_count)" 3 slots
 # The one that opened it: only on request.
 own=$(keys | jq -r '.slots[] | select(.opened) | .slot')
 expect 1 amberfs key remove "$R" "$own"
-said 'is the one that opened'
+said 'is the one that just opened'
 said -- '--force'
 expect 1 on_terminal n amberfs key remove "$R" "$own"
 equal "$(key_count)" 3 "slots, after a no"
@@ -134,10 +134,10 @@ amberfs key remove "$R" paper
 head -c 256 /dev/urandom >"$R/keys/00112233445566aa"
 amberfs key list "$R" | found '^00112233445566aa  damaged'
 expect 1 amberfs key remove "$R" laptop --force
-said 'last one'
+said 'last intact one'
 amberfs key remove "$R" 0011
 expect 1 amberfs key remove "$R" laptop --force
-said 'last one'
+said 'last intact one'
 equal "$(key_count)" 1 "the last slot"
 
 # Two at once, each removing the key it opened the repository with.
@@ -151,7 +151,7 @@ for round in 1 2 3 4; do
   wait "$one" && gone=$((gone + 1)) && left=round || said1=$(cat "$T/err1")
   wait "$two" && gone=$((gone + 1)) && left=key2 || said1=$(cat "$T/err2")
   equal "$gone/$(key_count)" 1/1 "removed and left in round $round"
-  echo "$said1" | found -E 'another one is at it|last one|wrong key' ||
+  echo "$said1" | found -E 'already doing this|last intact one|wrong key' ||
     die "the loser said: $said1"
   mv "$T/$left" "$T/kept"
   amberfs list "$R" --key-file "$T/kept" >/dev/null || die "no key opens it"

@@ -116,7 +116,7 @@ for order in "$name" "--keep-last 1 --json"; do
   [ -e "$R/snapshots/$name" ] || die "forgotten although it was pinned"
   case $order in
     --*) equal "$status" 0 "status by rule" ;;
-    *) equal "$status" 1 "status by name" && said 'pinned just now' ;;
+    *) equal "$status" 1 "status by name" && said 'just been pinned' ;;
   esac
   amberfs unpin "$R" "$name"
   exec 8>&-

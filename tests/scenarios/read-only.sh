@@ -17,7 +17,7 @@ amberfs list "$T/ro" | found vm/ || die "list"
 amberfs restore "$T/ro" vm/latest/disk - | cmp - "$T/disk"
 amberfs verify "$T/ro" --read-data
 expect 1 amberfs backup "$T/ro" --name vm "$T/disk"
-said "can't be written|read-only"
+said "not writable|read-only"
 # Root's index of such a repository is outside of it.
 index=$(amberfs index "$T/ro" --json | jq -r .folder)
 case $index in

@@ -8,7 +8,7 @@ need_fuse
 need_program jq
 new_repo
 expect 0 amberfs sessions "$R"
-equal "$(cat "$T/out")" "Nobody is at work."
+equal "$(cat "$T/out")" "No sessions."
 
 make_noise "$T/disk" 2
 amberfs backup "$R" --name web "$T/disk"
@@ -37,7 +37,7 @@ shows "[.sessions[] | select(.started > $now - 60 and .started <= $now)] |
 expect 0 amberfs sessions "$R"
 found "^alive  backup  process $backup on .* since .*Z, at a%20b" <"$T/out" ||
   die "$(cat "$T/out")"
-found "^alive  mount  .*, at .*mnt, stands on 1 image$" <"$T/out" ||
+found "^alive  mount  .*, at .*mnt, uses 1 image$" <"$T/out" ||
   die "$(cat "$T/out")"
 
 kill -9 "$backup"
@@ -58,6 +58,6 @@ amberfs backup "$R" --name web --force-read "$T/disk"
 equal "$(amberfs sessions --json "$R" | jq -c '[.sessions[].kind]')" '["mount"]'
 amber_umount "$T/mnt"
 nobody() {
-  [ "$(amberfs sessions "$R")" = "Nobody is at work." ]
+  [ "$(amberfs sessions "$R")" = "No sessions." ]
 }
 wait_for 10 nobody || die "$(amberfs sessions "$R")"
