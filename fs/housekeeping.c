@@ -95,7 +95,7 @@ static double refresh(struct housekeeping *housekeeping)
 	int err = tree_refresh(housekeeping->job.fs->tree, tell_kernel,
 			housekeeping);
 	if (err != 0)
-		log_problem("looking for snapshots: %s", error_text(err));
+		log_problem("listing snapshots: %s", error_text(err));
 	error_clear();
 	roots_tick(housekeeping->job.fs->roots);
 	store_tidy(housekeeping->job.fs->repo->store);

@@ -101,7 +101,7 @@ void log_problem(const char *fmt, ...)
 		return;
 	if (log_state.left_out > 0) {
 		char more[64];
-		snprintf(more, sizeof(more), "%lu lines were left out here",
+		snprintf(more, sizeof(more), "%lu lines suppressed",
 				log_state.left_out);
 		log_state.left_out = 0;
 		say(more);

@@ -49,17 +49,16 @@ static int exit_failed(const struct program *program)
 
 /* --- command line --- */
 
-static const char notes[] = "Mount options: ro, allow_other, allow_root, uid=, "
-			    "gid=, umask=,\n"
+static const char notes[] = "Mount options: ro, allow_other, allow_root, "
+			    "uid=, gid=, umask=,\n"
 			    "noexec, cache_size=, readahead=, key_file=, "
 			    "passphrase_file=,\n"
-			    "passphrase_command=, index_dir=, snapshot=, and "
-			    "those of mount(8), which are\n"
-			    "accepted: nodev, nosuid, noatime, auto, user, "
-			    "nofail, _netdev, x-*\n"
-			    "\n"
-			    "Unmount with: umount MNT, or fusermount3 -u MNT "
-			    "as an ordinary user.\n"
+			    "passphrase_command=, index_dir=, snapshot=. "
+			    "Those of mount(8) are accepted:\n"
+			    "nodev, nosuid, noatime, auto, user, nofail, "
+			    "_netdev, x-*\n\n"
+			    "Unmount with: umount MNT, or fusermount3 -u "
+			    "MNT as an ordinary user.\n"
 			    "In /etc/fstab: REPO MNT amberfs "
 			    "key_file=/root/amberfs.key,nofail 0 0";
 
@@ -90,13 +89,15 @@ static void parse_direct(struct program *program, int argc, char **argv)
 		{ "options", 'o', OPTION_LIST, &program->lists, "LIST",
 				"mount options, separated by commas" },
 		{ "foreground", 'f', OPTION_FLAG, &program->foreground, NULL,
-				"stay in the foreground, messages to stderr" },
+				"stay in the foreground, log to standard "
+				"error" },
 		{ "allow-other", 0, OPTION_FLAG, &options->allow_other, NULL,
-				"let all users in (root, or see fuse.conf)" },
+				"allow all users access (root, or see "
+				"fuse.conf)" },
 		{ "cache-size", 0, OPTION_SIZE, &options->cache_size, "SIZE",
-				"memory for decoded data (default 256M)" },
+				"memory for decoded data (default: 256M)" },
 		{ "readahead", 0, OPTION_SIZE, &options->readahead, "SIZE",
-				"what the kernel reads ahead (default 1M)" },
+				"kernel read-ahead (default: 1M)" },
 		{ 0 },
 	};
 	const struct option *const tables[] = { own,
@@ -104,7 +105,7 @@ static void parse_direct(struct program *program, int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs mount",
 		.operands = "REPO MNT",
-		.purpose = "Shows all snapshots of REPO as files under the "
+		.purpose = "Show all snapshots of REPO as files under the "
 			   "directory MNT, read-only.",
 		.notes = notes,
 		.tables = tables,
@@ -124,15 +125,15 @@ static void parse_helper(struct program *program, int argc, char **argv)
 		{ "options", 'o', OPTION_LIST, &program->lists, "LIST",
 				"mount options, separated by commas" },
 		{ "sloppy", 's', OPTION_FLAG, &program->options.sloppy, NULL,
-				"pass over unknown mount options" },
+				"ignore unknown mount options" },
 		{ "fake", 'f', OPTION_FLAG, &program->fake, NULL,
-				"all but mounting" },
+				"do everything except mounting" },
 		{ "no-mtab", 'n', OPTION_FLAG, &program->ignored, NULL,
 				"accepted" },
 		{ "verbose", 'v', OPTION_FLAG, &program->verbose, NULL,
 				"accepted" },
 		{ "read-only", 'r', OPTION_FLAG, &program->ignored, NULL,
-				"accepted: every mount is" },
+				"accepted: every mount is read-only" },
 		{ "rw", 'w', OPTION_FLAG, &program->read_write, NULL,
 				"refused" },
 		{ "types", 't', OPTION_TEXT, &ignored_text, "TYPE",
@@ -145,7 +146,8 @@ static void parse_helper(struct program *program, int argc, char **argv)
 	const struct command_line cl = {
 		.program = "mount.amberfs",
 		.operands = "REPO MNT",
-		.purpose = "What mount -t amberfs runs; see amberfs mount.",
+		.purpose = "The helper that 'mount -t amberfs' runs; see "
+			   "'amberfs mount'.",
 		.tables = tables,
 		.min_operands = 2,
 		.max_operands = 2,
@@ -155,8 +157,8 @@ static void parse_helper(struct program *program, int argc, char **argv)
 	check_operands(&cl, program, argv);
 	if (program->read_write)
 		options_error(&cl,
-				"a mounted repository can't be written: "
-				"leave out -w");
+				"amberfs mounts are always read-only: "
+				"remove -w");
 	take_options(&cl, program);
 }
 
@@ -172,8 +174,9 @@ static int fail_mountpoint(int err, const char *path)
 {
 	if (err == -ENOTCONN)
 		return fail(err,
-				"%s: a mount whose program died is still "
-				"there; remove it with: fusermount3 -u -z %s",
+				"%s: the program serving this mount has "
+				"died; remove the mount with: fusermount3 -u "
+				"-z %s",
 				path, path);
 	return fail_errno(err, "can't mount on %s", path);
 }
@@ -251,8 +254,8 @@ static int wait_for_child(const struct program *program, pid_t child, int fd)
 	while (waitpid(child, &how, 0) < 0 && errno == EINTR)
 		;
 	if (WIFSIGNALED(how))
-		report_error("the program that serves the mount was ended by "
-			     "signal %d (%s)",
+		report_error("the program that serves the mount was killed "
+			     "by signal %d (%s)",
 				WTERMSIG(how), strsignal(WTERMSIG(how)));
 	return WIFEXITED(how) && WEXITSTATUS(how) != 0 ? WEXITSTATUS(how)
 						       : exit_failed(program);

@@ -120,8 +120,8 @@ static int parse_number(unsigned long *out, const char *name, const char *value,
 	unsigned long v = strtoul(value, &end, base);
 	if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0
 			|| v > max)
-		return fail(-EINVAL, "mount option %s=%s: %s was expected",
-				name, value,
+		return fail(-EINVAL, "mount option %s=%s: expected %s", name,
+				value,
 				base == 8 ? "an octal mode up to 777"
 					  : "a number");
 	*out = v;
@@ -184,12 +184,12 @@ static int apply(struct mount_options *options,
 		if (options->by_mount)
 			return 0;
 		return fail(-EINVAL,
-				"a mounted repository can't be written: "
-				"leave out the mount option rw");
+				"amberfs mounts are always read-only: "
+				"remove the mount option rw");
 	case MEANS_SECRET:
 		/* The value is not repeated: messages end up in logs. */
 		return fail(-EINVAL,
-				"mount option %s: everybody on this "
+				"mount option %s: every user of this "
 				"machine can read a command line; use "
 				"passphrase_file=, passphrase_command= or "
 				"key_file=",
@@ -210,7 +210,8 @@ static int unknown(const struct mount_options *options, const char *name)
 	words[KNOWN_COUNT] = NULL;
 	const char *near = options_nearest_word(name, words);
 	if (near != NULL)
-		return fail(-EINVAL, "unknown mount option %s; was %s meant?",
+		return fail(-EINVAL,
+				"unknown mount option %s; did you mean %s?",
 				name, near);
 	return fail(-EINVAL, "unknown mount option %s", name);
 }
@@ -284,7 +285,7 @@ int mount_options_check(const struct mount_options *options)
 				size_format(most, MOUNT_READAHEAD_MAX));
 	if (options->allow_other && options->allow_root)
 		return fail(-EINVAL,
-				"allow_other and allow_root exclude each "
-				"other");
+				"allow_other and allow_root can't be "
+				"combined");
 	return 0;
 }

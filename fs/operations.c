@@ -109,7 +109,7 @@ static void lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct tree_attr a;
 	int err = tree_lookup(fs->tree, parent, name, &a);
 	if (err != 0) {
-		operations_reply_failure(req, err, "looking at a snapshot");
+		operations_reply_failure(req, err, "reading a snapshot");
 		return;
 	}
 	operations_fill_entry(fs, &a, &e);
@@ -216,7 +216,8 @@ static void statfs(fuse_req_t req, fuse_ino_t ino __attribute__((unused)))
 	if (err == 0)
 		err = statfs_packs(fs->usage, &packs);
 	if (err != 0) {
-		operations_reply_failure(req, err, "measuring the repository");
+		operations_reply_failure(req, err,
+				"getting the size of the repository");
 		return;
 	}
 	struct statvfs st = {

@@ -83,12 +83,13 @@ void roots_free(struct roots *roots)
 static int register_again(struct roots *roots) REQUIRES(roots->mutex)
 {
 	char *why_not = NULL;
-	log_problem("another amberfs took this mount for dead; registering "
-		    "again");
+	log_problem("another process considered this mount dead; "
+		    "registering again");
 	session_end(take_ptr(roots->session));
 	int err = register_session(roots, &why_not);
 	if (why_not != NULL)
-		log_problem("%s: prune may take what open files need", why_not);
+		log_problem("%s: prune may delete what open files need",
+				why_not);
 	free(why_not);
 	for (size_t i = 0;
 			err == 0 && roots->session != NULL && i < roots->count;
@@ -145,7 +146,7 @@ static int publish(struct roots *roots, struct root *root)
 	}
 	if (session_unwritable(err)) {
 		/* Restoring from a full disk must be possible. */
-		log_problem("%s: prune may take what open files need",
+		log_problem("%s: prune may delete what open files need",
 				error_text(err));
 		return 0;
 	}

@@ -68,9 +68,9 @@ static int register_mount(struct service *service)
 	int err = roots_new(&service->fs.roots, service->fs.repo, activity,
 			&why_not);
 	if (why_not != NULL)
-		report_warning("%s; as the mount can't register itself there, "
-			       "prune may take old snapshots from under it "
-			       "while they are being read",
+		report_warning("%s; the mount can't register a session, so "
+			       "prune may delete old snapshots while they "
+			       "are being read",
 				why_not);
 	free(why_not);
 	return err;

@@ -166,7 +166,7 @@ static int load_marked(struct tree *tree, const char *object,
 		if (err != 0)
 			return err;
 	}
-	fail(-EIO, "%s changes all the time; snapshots never should", object);
+	fail(-EIO, "%s keeps changing; snapshots should never change", object);
 	return -EIO;
 }
 

@@ -16,9 +16,9 @@ static const char *meaning(int err)
 {
 	switch (-err) {
 	case EBADMSG:
-		return "stored bytes are damaged or forged";
+		return "stored data is damaged or forged";
 	case ESTALE:
-		return "it was removed meanwhile";
+		return "it was removed in the meantime";
 	default:
 		return strerror(-err);
 	}

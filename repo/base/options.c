@@ -23,7 +23,7 @@
 #define MISTAKE_MAX 1024
 
 static const struct option help_option = { "help", 'h', OPTION_FLAG, NULL, NULL,
-	"show this page" };
+	"show this help" };
 
 /* --- walking the tables --- */
 
@@ -347,7 +347,7 @@ static const char *next_value(struct words *words, const struct option *option)
 	if (words->at + 1 >= words->argc)
 		options_error(words->cl, "--%s needs a value (%s)",
 				option->name,
-				option->arg == NULL ? "see the help"
+				option->arg == NULL ? "see --help"
 						    : option->arg);
 	return words->argv[++words->at];
 }
@@ -424,10 +424,10 @@ static void check_operands(const struct command_line *line, int n, char **argv)
 	char name[64];
 	if (n < line->min_operands) {
 		operand_name(line, n, name, sizeof(name));
-		options_error(line, "%s is missing", name);
+		options_error(line, "missing %s", name);
 	}
 	if (line->max_operands >= 0 && n > line->max_operands)
-		options_error(line, "one operand too many: \"%s\"",
+		options_error(line, "too many arguments: \"%s\"",
 				argv[line->max_operands + 1]);
 }
 

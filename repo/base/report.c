@@ -65,11 +65,11 @@ const struct option *report_option_table(struct report_options *options)
 	static struct option table[4];
 	const struct option rows[] = {
 		{ "json", 0, OPTION_FLAG, &options->json, NULL,
-				"print the result as one JSON object" },
+				"print the result as a JSON object" },
 		{ "verbose", 'v', OPTION_FLAG, &options->verbose, NULL,
-				"say more" },
+				"print more messages" },
 		{ "quiet", 'q', OPTION_FLAG, &options->quiet, NULL,
-				"show no progress" },
+				"do not show progress" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	memcpy(table, rows, sizeof(rows));
@@ -437,7 +437,7 @@ int report_finish(int status)
 	if (fflush(stdout) == 0 && !ferror(stdout) && stdout_error == 0)
 		return status;
 	int err = stdout_error != 0 ? stdout_error : errno;
-	report_error("can't write all of the standard output%s%s",
-			err != 0 ? ": " : "", err != 0 ? strerror(err) : "");
+	report_error("can't write to standard output%s%s", err != 0 ? ": " : "",
+			err != 0 ? strerror(err) : "");
 	return status == EXIT_DONE ? EXIT_FAILED : status;
 }

@@ -94,7 +94,7 @@ static int parse_suffix(const char *text)
 static int bad_size(const char *text)
 {
 	return fail(-EINVAL,
-			"\"%.40s\" is not a size: write for example 4096, "
+			"\"%.40s\" is not a size: use for example 4096, "
 			"512K, 64M or 1.5G",
 			text);
 }
@@ -116,7 +116,8 @@ int size_parse(uint64_t *bytes, const char *text)
 		return bad_size(text);
 	if (digits < 0 || (shift > 0 && whole >> (64 - shift) != 0))
 		return fail(-EINVAL,
-				"\"%.40s\" is too large: sizes are below 16E",
+				"\"%.40s\" is too large: sizes must be "
+				"below 16E",
 				text);
 	/* PART / SCALE is below 1, so the sum stays below (WHOLE + 1) units. */
 	unsigned __int128 fraction = ((unsigned __int128)part << shift) / scale;
@@ -127,8 +128,8 @@ int size_parse(uint64_t *bytes, const char *text)
 static int bad_age(const char *text)
 {
 	return fail(-EINVAL,
-			"\"%.40s\" is no length of time: write for example "
-			"30d, 12h or 1y6m (s, min, h, d, w, m for months, y)",
+			"\"%.40s\" is not a duration: use for example 30d, "
+			"12h or 1y6m (s, min, h, d, w, m for months, y)",
 			text);
 }
 
@@ -181,7 +182,8 @@ int age_parse(int64_t *seconds, const char *text)
 		sum += number * (uint64_t)age_units[unit].seconds;
 		if (sum > AGE_MAX)
 			return fail(-EINVAL,
-					"\"%.40s\" is too long: at most 100y",
+					"\"%.40s\" is too long: the maximum "
+					"is 100y",
 					text);
 	}
 	if (p == text)

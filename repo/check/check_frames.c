@@ -46,7 +46,9 @@ static int check_chunks(struct repository *repo, const struct trailer *trailer,
 				trailer->kind == PACK_TREE ? ID_NODE : ID_CHUNK,
 				&id, plain + chunk->offset, chunk->len);
 		if (!id_equal(&id, &chunk->id))
-			return fail(-EBADMSG, "chunk %u does not have its id",
+			return fail(-EBADMSG,
+					"the contents of chunk %u do not "
+					"match its id",
 					i);
 	}
 	return 0;
@@ -76,6 +78,6 @@ int check_frames_one(struct repository *repo, const struct trailer *trailer,
 			buffers->plain, frame->plain_len, frame->plain_len, in,
 			len);
 	if (n != (ssize_t)frame->plain_len)
-		return fail(-EBADMSG, "it does not decode");
+		return fail(-EBADMSG, "it can't be decoded");
 	return check_chunks(repo, trailer, frame, buffers->plain);
 }

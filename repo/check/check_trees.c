@@ -146,7 +146,7 @@ static int enter(void *ctx, const struct node_child *child, uint8_t level,
 	/* Who wants each chunk gets each. */
 	if (check->chunk != NULL || !id_set_contains(check->bad, &key))
 		return 0;
-	fail(-EBADMSG, "damaged like an equal part of the file before it");
+	fail(-EBADMSG, "damaged like an identical, earlier part");
 	int err = found(check, offset, len, NULL, -EBADMSG);
 	return err != 0 ? err : 1;
 }

@@ -105,9 +105,9 @@ int key_remove_main(int argc, char **argv)
 		.program = "amberfs key remove",
 		.operands = "REPO SLOT",
 		.purpose = "Remove a key. SLOT is its label, or the first "
-			   "digits (at least 4) of the slot that\n"
-			   "'amberfs key list' shows. The last key can't be "
-			   "removed.",
+			   "digits (at least 4) of its slot as\n"
+			   "'amberfs key list' shows it. The last key can't "
+			   "be removed.",
 		.tables = tables,
 		.min_operands = 2,
 		.max_operands = 2,

@@ -80,8 +80,8 @@ static void print_usage(FILE *to)
 					command->purpose);
 	fprintf(to,
 			"\n"
-			"'amberfs COMMAND --help' explains a command; "
-			"'amberfs --version' prints the version.\n");
+			"See also 'amberfs COMMAND --help' and 'amberfs "
+			"--version'.\n");
 }
 
 static int unknown(const char *name)

@@ -141,9 +141,9 @@ int command_pin(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs pin",
 		.operands = "REPO SNAPSHOT...",
-		.purpose = "Pin the snapshots named: 'amberfs forget' does "
-			   "not remove them, by name or by rule,\n"
-			   "until they are unpinned.",
+		.purpose = "Pin the snapshots named: until they are "
+			   "unpinned, 'amberfs forget' does not\n"
+			   "remove them, neither by name nor by rule.",
 		.tables = tables,
 		.min_operands = 2,
 		.max_operands = -1,

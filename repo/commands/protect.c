@@ -173,8 +173,8 @@ int command_protect(int argc, char **argv)
 		.program = "amberfs protect",
 		.operands = "REPO",
 		.purpose = "Show or set the minimum age: how old a snapshot "
-			   "must be before 'amberfs forget' and\n"
-			   "'amberfs prune' may remove it or its data.",
+			   "must be before 'amberfs forget'\n"
+			   "and 'amberfs prune' may remove it or its data.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,

@@ -279,9 +279,9 @@ int command_prune(int argc, char **argv)
 		.program = "amberfs prune",
 		.operands = "REPO",
 		.purpose = "Free space that no snapshot needs any more. "
-			   "Backups, mounts and restores may run at\n"
-			   "the same time; what they still use is deleted "
-			   "by a later prune.",
+			   "Backups, mounts and restores may run\n"
+			   "at the same time; what they still use is "
+			   "deleted by a later prune.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 1,

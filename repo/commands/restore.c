@@ -182,9 +182,9 @@ int command_restore(int argc, char **argv)
 		.program = "amberfs restore",
 		.operands = "REPO SNAPSHOT[/FILE] DEST",
 		.purpose = "Copy one or all files of a snapshot to DEST: a "
-			   "directory, a file, a block device, or\n"
-			   "- (standard output). Holes stay holes; a file "
-			   "gets its name only when complete.\n"
+			   "directory, a file, a block device\n"
+			   "or - (standard output). Holes stay holes; a "
+			   "file gets its name when complete.\n"
 			   "To restore a whole domain, see 'amberfs restore "
 			   "--domain --help'.",
 		.tables = tables,

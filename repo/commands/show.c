@@ -128,8 +128,8 @@ int command_show(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs show",
 		.operands = "REPO SNAPSHOT",
-		.purpose = "Show a snapshot, given as source/time, "
-			   "source/latest, or the beginning of its id.",
+		.purpose = "Show a snapshot (source/time, source/latest, or "
+			   "the beginning of its id).",
 		.tables = tables,
 		.min_operands = 2,
 		.max_operands = 2,

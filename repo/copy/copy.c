@@ -30,8 +30,9 @@ static int begin_reading(struct copy *copy)
 	int err = session_begin(&copy->reading, copy->from, SESSION_READ,
 			"copy");
 	if (session_unwritable(err)) {
-		report_warning("%s can't be written, so nobody sees this "
-			       "copy: a prune there meanwhile may break it",
+		report_warning("%s is not writable, so this copy can't "
+			       "register a session there: a prune there "
+			       "meanwhile may break it",
 				store_path(copy->from->store));
 		err = 0;
 	}
@@ -50,8 +51,8 @@ int copy_begin(struct copy *copy, struct repository *from,
 	if (memcmp(from->config.repo_id, repo->config.repo_id, REPO_ID_SIZE)
 			== 0)
 		return fail(-EINVAL,
-				"%s and %s are the same repository; a "
-				"copy needs one made by 'amberfs init'",
+				"%s and %s are the same repository; copy to "
+				"one made by 'amberfs init'",
 				store_path(from->store),
 				store_path(repo->store));
 	int err = begin_reading(copy);
@@ -114,7 +115,8 @@ static int make_record(struct copy *copy, const struct snapshot *snap,
 	if (!id_equal(&s->id, &snap->id)) {
 		snapshot_free(s);
 		return fail(-ESTALE,
-				"another snapshot took its place meanwhile");
+				"another snapshot took its place in the "
+				"meantime");
 	}
 	s->predecessor = copy_base_predecessor(copy, snap);
 	s->has_origin = true;
@@ -182,9 +184,8 @@ static int compare_there(const struct copy *copy, const struct snapshot *snap,
 	char time[UTC_TEXT_MAX];
 	if (!snapshot_object_is_copy(copy->from, snap, copy->to.repo, there))
 		return fail(-EEXIST,
-				"%s has a snapshot %s/%s that is "
-				"not a copy of this one; if that "
-				"is the one to go, forget it there",
+				"%s already has a different snapshot %s/%s; "
+				"to replace it, forget it there",
 				store_path(copy->to.repo->store), snap->source,
 				utc_format(time, snap->time));
 	out->status = COPY_THERE;

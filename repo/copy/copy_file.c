@@ -25,7 +25,7 @@ static int read_image(void *ctx, unsigned worker, void *buf, size_t len,
 	if (n < 0)
 		return fail_within((int)n, "at byte %llu",
 				(unsigned long long)offset);
-	return (size_t)n == len ? 0 : fail(-EIO, "an image is cut short");
+	return (size_t)n == len ? 0 : fail(-EIO, "an image is truncated");
 }
 
 static int extent(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,

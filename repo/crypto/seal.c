@@ -76,7 +76,7 @@ int seal_global_init(void)
 {
 	if (sodium_init() < 0)
 		return fail(-EIO,
-				"libsodium does not start: it finds no "
+				"can't initialize libsodium: it found no "
 				"source of random numbers");
 	return 0;
 }
@@ -126,8 +126,8 @@ int seal_lock(const struct seal *seal)
 {
 	if (mlock(seal, sizeof(*seal)) != 0)
 		return fail_errno(-errno,
-				"the keys can't be kept out of swap "
-				"(see ulimit -l)");
+				"can't lock the keys in memory, so they may "
+				"be swapped out (see ulimit -l)");
 	return 0;
 }
 
@@ -287,8 +287,8 @@ int seal_derive_kek(uint8_t kek[32], const void *secret, size_t len,
 	seal_forget_stack();
 	if (err != 0)
 		return fail(-ENOMEM,
-				"deriving the key from the passphrase "
-				"takes %u MiB of memory, which can't be had",
+				"not enough memory: deriving the key from "
+				"the passphrase takes %u MiB",
 				(cost->mem_kib + 1023) / 1024);
 	return 0;
 }

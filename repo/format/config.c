@@ -104,12 +104,13 @@ void config_encode(uint8_t out[CONFIG_SIZE], const struct config *config,
 static int check_version(const uint8_t *p, size_t len)
 {
 	if (len < 12 || memcmp(p, magic, 8) != 0)
-		return fail(-EBADMSG, "config is damaged, or not amberfs's");
+		return fail(-EBADMSG,
+				"config is damaged, or not an amberfs config");
 	uint32_t version = get_le32(p + 8);
 	if (version > FORMAT_VERSION)
 		return fail(-EPROTONOSUPPORT,
-				"made by a newer amberfs: format "
-				"version %u, this program knows %u",
+				"made by a newer amberfs: format version "
+				"%u, this program supports up to %u",
 				version, FORMAT_VERSION);
 	if (version != FORMAT_VERSION || len != CONFIG_SIZE)
 		return fail(-EBADMSG, "config is damaged");
@@ -117,7 +118,8 @@ static int check_version(const uint8_t *p, size_t len)
 	if (unknown != 0)
 		return fail(-EPROTONOSUPPORT,
 				"made by a newer amberfs: it uses features "
-				"(bits %#llx) that this program does not know",
+				"(bits %#llx) that this program does not "
+				"support",
 				(unsigned long long)unknown);
 	return 0;
 }

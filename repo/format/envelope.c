@@ -86,7 +86,7 @@ static int check_header(const struct seal *seal, enum envelope_kind kind,
 	if (strlen(name) > ENVELOPE_NAME_MAX)
 		return fail(-EBADMSG, "the name %s is too long", name);
 	if (data_len < ENVELOPE_HEADER_SIZE + SEAL_OVERHEAD)
-		return fail(-EBADMSG, "%s is damaged: it is cut short", name);
+		return fail(-EBADMSG, "%s is damaged: it is truncated", name);
 	size_t len = data_len - ENVELOPE_HEADER_SIZE - SEAL_OVERHEAD;
 	if (len > ENVELOPE_PAYLOAD_MAX)
 		return fail(-EBADMSG, "%s is damaged: it is larger than 8 MiB",
@@ -94,8 +94,8 @@ static int check_header(const struct seal *seal, enum envelope_kind kind,
 	encode_header(header, kind, seal_encrypts(seal), (uint32_t)len);
 	if (memcmp(header, data, ENVELOPE_HEADER_SIZE) != 0)
 		return fail(-EBADMSG,
-				"%s is damaged: its header is not that "
-				"of such an object of this repository",
+				"%s is damaged: its header does not fit "
+				"this kind of object in this repository",
 				name);
 	return 0;
 }
@@ -120,8 +120,8 @@ int envelope_open(const struct seal *seal, const uint8_t *repo_id,
 			data_len - ENVELOPE_HEADER_SIZE, b.ad, b.len);
 	if (err < 0)
 		return fail(err,
-				"%s is damaged or forged, or it was copied "
-				"here under another name",
+				"%s is damaged or forged, or was copied "
+				"here from another name",
 				name);
 	plain[*len] = '\0';
 	*payload = take_ptr(plain);

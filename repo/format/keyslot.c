@@ -92,8 +92,8 @@ int keyslot_make(uint8_t out[KEYSLOT_SIZE], struct keyslot *slot,
 	uint8_t kek[32], ad[AD_SIZE];
 	if (!cost_fits(slot->kind, &slot->cost))
 		return fail(-EINVAL,
-				"a key slot takes 1 to %u passes over 8 to %u "
-				"KiB of memory, and that only for a passphrase",
+				"a key slot takes 1 to %u passes over 8 to "
+				"%u KiB of memory, and only for a passphrase",
 				KDF_MAX_OPS, KDF_MAX_MEM_KIB);
 	seal_random(slot->salt, KDF_SALT_SIZE);
 	int err = seal_derive_kek(kek, secret, secret_len, slot->salt,

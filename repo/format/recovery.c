@@ -126,7 +126,7 @@ int recovery_decode(uint8_t key[RECOVERY_SIZE], const char *text, size_t len)
 	else if (count >= SYMBOLS - NEAR && count <= SYMBOLS + NEAR)
 		err = fail(-EINVAL,
 				"a recovery key has %d groups of %d "
-				"characters, %d in all; here are %d",
+				"characters, %d in all; this one has %d",
 				GROUPS, VALUES + 1, SYMBOLS, count);
 	seal_wipe(values, sizeof(values));
 	if (err < 0)

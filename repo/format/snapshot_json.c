@@ -212,9 +212,9 @@ json_t *snapshot_json_encode(const struct snapshot *snap, bool derived)
 	if (err != 0)
 		json_decref(json);
 	fail(-EINVAL,
-			"the snapshot's record can't be written: there is no "
-			"memory for it, or it has text that is not UTF-8 or "
-			"a number that is too large");
+			"can't encode the snapshot's record: out of memory, "
+			"text that is not UTF-8, or a number that is too "
+			"large");
 	return NULL;
 }
 
@@ -307,7 +307,7 @@ static void read_root(struct snapshot_file *file, struct json_fields *fields)
 			UINT32_MAX);
 	if (fields->err == 0 && !root_fits(root, file->size))
 		json_fields_refuse(fields, "root",
-				"it does not agree with the sizes");
+				"it does not match the sizes");
 }
 
 static int read_identity(struct file_identity *identity, json_t *json,
@@ -451,7 +451,7 @@ static void read_place(struct snapshot *snap, struct json_fields *fields)
 	snapshot_object_name(object, sizeof(object), snap->source, snap->time);
 	if (strcmp(object, fields->object) != 0)
 		json_fields_refuse(fields, "source",
-				"with time it does not give the object's name");
+				"it and time do not give the object's name");
 }
 
 static void read_origin(struct snapshot *snap, struct json_fields *fields)

@@ -18,8 +18,8 @@ struct way {
 static int counts_differ(void)
 {
 	return fail(-EBADMSG,
-			"a tree node's clusters are not as many as its "
-			"parent says");
+			"a tree node's number of clusters differs from what "
+			"its parent says");
 }
 
 uint64_t image_clusters_count(const struct image *image)

@@ -252,7 +252,7 @@ static int sums_differ(const struct node_child *said, uint64_t data_bytes,
 {
 	if (said->data_bytes == data_bytes && said->clusters == clusters)
 		return 0;
-	return fail(-EBADMSG, "a tree node's sums are not its children's");
+	return fail(-EBADMSG, "a tree node's sums do not match its children");
 }
 
 static int walk_leaf(struct walk *walk, const struct node_child *child,

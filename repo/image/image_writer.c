@@ -118,7 +118,8 @@ static int take_streamed(struct worker *worker, struct job *job,
 		return 0;
 	if (job->size + len > IMAGE_SIZE_MAX)
 		return fail(-EFBIG,
-				"the stream is longer than an image may be");
+				"the stream is longer than the maximum size "
+				"of an image");
 	span->span = job->next_span++;
 	span->len = len;
 	job->size += len;
@@ -303,7 +304,9 @@ int image_writer_write(struct image_writer *writer,
 		.counts = counts,
 		.cancel = cancel };
 	if (source->next == NULL && source->size > IMAGE_SIZE_MAX)
-		return fail(-EFBIG, "it is larger than an image may be");
+		return fail(-EFBIG,
+				"it is larger than the maximum size of an "
+				"image");
 	not_shared(&job.mutex);
 	if (source->next == NULL) {
 		job.size = source->size;

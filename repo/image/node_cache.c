@@ -153,7 +153,8 @@ static int misplaced(const struct id *id)
 {
 	char hex[2 * ID_SIZE + 1];
 	hex_encode(hex, id->b, ID_SIZE);
-	return fail(-EBADMSG, "tree node %.16s… does not fit its place", hex);
+	return fail(-EBADMSG, "tree node %.16s… does not fit its position",
+			hex);
 }
 
 /* LEVEL 0: a leaf of SPANS bytes. */

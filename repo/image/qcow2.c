@@ -17,8 +17,8 @@ int qcow2_open(struct qcow2_view **out, struct image *image)
 	uint64_t size = image_size(image), count = image_clusters_count(image);
 	if (count > round_up(size, CLUSTER_SIZE) / CLUSTER_SIZE)
 		return fail(-EBADMSG,
-				"an image's tree counts more clusters "
-				"than its size has");
+				"an image's tree counts more clusters than "
+				"the image has");
 	struct qcow2_view *view = malloc(sizeof(*view));
 	if (view == NULL)
 		return fail_no_memory("opening an image as qcow2");

@@ -66,7 +66,8 @@ int qcow2_copy(struct qcow2_copy *copy)
 	if (buf == NULL)
 		return fail_no_memory("copying");
 	if (ftruncate(copy->fd, size) < 0)
-		return fail_errno(-errno, "making %s %llu bytes large",
+		return fail_errno(-errno,
+				"setting the size of %s to %llu bytes",
 				copy->to, (unsigned long long)size);
 	for (; at < size; at = end) {
 		off_t data = qcow2_seek(copy->view, at, SEEK_DATA);

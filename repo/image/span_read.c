@@ -41,7 +41,9 @@ static int check_answer(uint64_t at, uint64_t end, uint64_t limit,
 {
 	return end > at && end <= limit
 			? 0
-			: fail(-EIO, "the source's map of %s makes no sense",
+			: fail(-EIO,
+					"the source gave an inconsistent "
+					"map of %s",
 					map);
 }
 

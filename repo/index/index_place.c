@@ -269,8 +269,8 @@ static int cache_directory(char **out, const uint8_t *repo_id)
 		n = asprintf(out, "%s/.cache/amberfs/%s", home, id);
 	else
 		return fail(-ENOENT,
-				"no home directory to keep the index in; "
-				"name a directory with --index-dir");
+				"no home directory for the index; name a "
+				"directory with --index-dir");
 	if (n < 0) {
 		*out = NULL;
 		return fail_no_memory("index directory");

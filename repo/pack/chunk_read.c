@@ -19,8 +19,8 @@ static int read_place(struct frame_cache *frames,
 	const struct chunk_entry *chunk = &trailer->chunks[place->chunk];
 	if (len != 0 && chunk->len != len)
 		return fail(-EBADMSG,
-				"a chunk is %u bytes long where its tree says "
-				"%u",
+				"a chunk is %u bytes long, but its tree "
+				"says %u",
 				chunk->len, len);
 	if (upto > chunk->len)
 		upto = chunk->len;

@@ -274,7 +274,7 @@ static int decode(struct frame_cache *cache, struct pack *pack, uint32_t number,
 			char name[PACK_NAME_SIZE];
 			pack_name(name, &pack->trailer->pack);
 			err = fail(-EBADMSG,
-					"pack %s, frame %u does not decode",
+					"pack %s, frame %u can't be decoded",
 					name, number);
 		} else {
 			c->public.valid = (uint32_t)valid;

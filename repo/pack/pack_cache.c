@@ -373,7 +373,7 @@ static int read_tail(struct pack_cache *cache, const char *name, uint64_t size,
 	if (got < 0)
 		return (int)got;
 	if ((size_t)got != guess)
-		return damaged_pack(name, "it is shorter than it was");
+		return damaged_pack(name, "it has become shorter");
 	int64_t len = pack_footer_decode(tail + guess - PACK_FOOTER_SIZE);
 	if (len < 0
 			|| (uint64_t)len > size - PACK_HEADER_SIZE
@@ -390,7 +390,7 @@ static int read_tail(struct pack_cache *cache, const char *name, uint64_t size,
 		if (got != len) {
 			free(out);
 			return got < 0 ? (int)got
-				       : damaged_pack(name, "it is cut short");
+				       : damaged_pack(name, "it is truncated");
 		}
 	}
 	*box = out;
@@ -414,7 +414,7 @@ static int read_trailer(struct pack_cache *cache, const struct pack_id *id,
 		return err;
 	if (size < PACK_HEADER_SIZE + PACK_FOOTER_SIZE + SEAL_OVERHEAD
 			|| size > PACK_SIZE_MAX)
-		return damaged_pack(name, "its size is impossible");
+		return damaged_pack(name, "it has an impossible size");
 	ssize_t got = store_get_range(cache->store, name, header,
 			sizeof(header), 0);
 	if (got < 0)
@@ -441,7 +441,7 @@ static int read_trailer(struct pack_cache *cache, const struct pack_id *id,
 			box_len - SEAL_OVERHEAD,
 			size - PACK_FOOTER_SIZE - box_len);
 	if (err == -EBADMSG)
-		return damaged_pack(name, "its trailer makes no sense");
+		return damaged_pack(name, "its trailer is inconsistent");
 	return err;
 }
 
@@ -687,14 +687,13 @@ static int not_found(struct pack_cache *cache, const struct wanted *wanted)
 	char hex[2 * ID_SIZE + 1];
 	hex_encode(hex, wanted->id->b, ID_SIZE);
 	if (wanted->unread->err != 0)
-		return fail(-ENOENT,
-				"%s %.16s… is in no %spack that can be "
-				"read: %s",
+		return fail(-ENOENT, "%s %.16s… is in no %sreadable pack: %s",
 				what, hex, other, wanted->unread->text);
 	if (index_unreadable(cache->index) != 0)
 		return fail(-ENOENT,
-				"%s %.16s… is in no %spack that can be read (%" PRIu64
-				" can't; 'amberfs verify' names them)",
+				"%s %.16s… is in no %sreadable pack (%" PRIu64
+				" can't be read; 'amberfs verify' "
+				"lists them)",
 				what, hex, other,
 				index_unreadable(cache->index));
 	return fail(-ENOENT, "%s %.16s… is in no %spack of the repository",

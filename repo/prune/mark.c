@@ -72,10 +72,10 @@ static int enter_node(void *ctx, const struct id *id)
 	if (walk->again) {
 		if (!live_set_turn(mark->nodes, id, mark->turned))
 			return fail(-ESTALE,
-					"a tree has other nodes than a "
+					"a tree has different nodes than a "
 					"moment ago");
 	} else if (live_set_add(mark->nodes, id) < 0) {
-		return fail_no_memory("looking for what is in use");
+		return fail_no_memory("finding what is in use");
 	}
 	return walk->visitor->node(walk->visitor->ctx, id);
 }
@@ -125,7 +125,7 @@ static int remember_root(struct mark *mark, const struct id *root)
 		size_t room = mark->root_room ? 2 * mark->root_room : 256;
 		struct id *more = realloc(mark->roots, room * sizeof(*more));
 		if (more == NULL)
-			return fail_no_memory("looking for what is in use");
+			return fail_no_memory("finding what is in use");
 		mark->roots = more;
 		mark->root_room = room;
 	}
@@ -183,8 +183,8 @@ static int refuse(struct mark *mark, const char *object, const char *file,
 	/* What it needs can't be known, so nothing can be known to be unused. */
 	return fail(err,
 			"snapshot %s%s%s can't be read: %.1000s; nothing is "
-			"deleted until 'amberfs repair' mends it or 'amberfs "
-			"forget' removes it",
+			"deleted until 'amberfs repair' repairs it or "
+			"'amberfs forget' removes it",
 			name, file != NULL ? ", " : "",
 			file != NULL ? file : "", error_text(err));
 }
@@ -264,8 +264,8 @@ static int refuse_session(struct mark *mark, const struct peer *who,
 	}
 	error_load(&kept);
 	return fail(err,
-			"%s uses an image that can't be read: %.1000s; nothing "
-			"is deleted until it has ended",
+			"%s uses an image that can't be read: %.1000s; "
+			"nothing is deleted until it ends",
 			peers_text(text, who), error_text(err));
 }
 
@@ -312,8 +312,8 @@ int mark_unseen(struct mark *mark, const struct mark_visitor *visitor)
 	assert(mark->nodes != NULL);
 	int err = walk_all(mark, visitor);
 	return err == -EAGAIN ? fail(-ESTALE,
-			       "snapshots were forgotten while "
-			       "they were looked at; run it again")
+			       "snapshots were forgotten while being "
+			       "examined; run prune again")
 			      : err;
 }
 
@@ -335,7 +335,7 @@ static int measure(struct mark *mark, struct stored_pack *pack,
 	pack->live_bits =
 			calloc(trailer->chunk_count / 64 + 1, sizeof(uint64_t));
 	if (pack->live_bits == NULL)
-		return fail_no_memory("looking for what is in use");
+		return fail_no_memory("finding what is in use");
 	for (uint32_t i = 0; i < trailer->chunk_count; i++)
 		pack->shares += share_of(trailer, &trailer->chunks[i]);
 	for (uint32_t i = 0; !pack->damaged && i < trailer->frame_count; i++)
@@ -361,7 +361,8 @@ static int load_trailer(struct mark *mark, struct stored_pack *pack,
 	if (err < 0) {
 		pack->unreadable = !pack->gone;
 		if (pack->unreadable && mark->unreadable_packs++ < 10)
-			report_warning("%s; it is left alone", error_text(err));
+			report_warning("%s; it is kept as it is",
+					error_text(err));
 		return 0;
 	}
 	err = pack->kind ? 0 : measure(mark, pack, *t);
@@ -441,7 +442,7 @@ static int claim_all(struct mark *mark, struct live_set *table,
 	uint64_t bytes = 0;
 	int err = 0;
 	if (order == NULL)
-		return fail_no_memory("looking for what is in use");
+		return fail_no_memory("finding what is in use");
 	for (size_t i = 0; i < stored->count; i++) {
 		order[i] = &stored->packs[i];
 		bytes += stored->packs[i].size;
@@ -475,7 +476,7 @@ static int collect(void *ctx, const struct id *id)
 	if (!in_slice(&collector->slice, id))
 		return 0;
 	int err = live_set_add(collector->table, id);
-	return err == -ENOMEM	  ? fail_no_memory("looking for what is in use")
+	return err == -ENOMEM	  ? fail_no_memory("finding what is in use")
 			: err < 0 ? err
 				  : 0;
 }
@@ -498,9 +499,8 @@ static int begin_anew(struct mark *mark)
 	mark->live = mark->missing = 0;
 	mark->turned = false;
 	mark->blind[0] = '\0';
-	return mark->nodes != NULL
-			? 0
-			: fail_no_memory("looking for what is in use");
+	return mark->nodes != NULL ? 0
+				   : fail_no_memory("finding what is in use");
 }
 
 /* So many ids must fit at most, by the index; a wrong guess costs time. */
@@ -543,9 +543,8 @@ static int mark_once(struct mark *mark)
 	uint64_t per_slice = guess_ids(mark) / mark->slices;
 	struct collector c = { .table = live_set_new(per_slice, mark->memory),
 		.slice = { .count = mark->slices } };
-	int err = c.table != NULL
-			? begin_anew(mark)
-			: fail_no_memory("looking for what is in use");
+	int err = c.table != NULL ? begin_anew(mark)
+				  : fail_no_memory("finding what is in use");
 	for (; err == 0 && c.slice.number < mark->slices; c.slice.number++) {
 		live_set_clear(c.table);
 		err = mark_slice(mark, &c);
@@ -562,9 +561,8 @@ static int start_slices(struct mark *mark)
 		mark->slices *= 2;
 	if (mark->frames == NULL)
 		mark->frames = frame_cache_new(mark->repo->packs, FRAME_CACHE);
-	return mark->frames != NULL
-			? 0
-			: fail_no_memory("looking for what is in use");
+	return mark->frames != NULL ? 0
+				    : fail_no_memory("finding what is in use");
 }
 
 int mark_live(struct mark *mark)
@@ -578,15 +576,16 @@ int mark_live(struct mark *mark)
 			mark->slices *= 2;
 		else if (err == -EAGAIN && ++restarts >= RESTARTS_MAX)
 			return fail(-ESTALE,
-					"snapshots are forgotten faster than "
-					"they can be looked at; run it again");
+					"snapshots are being forgotten "
+					"faster than they can be examined; "
+					"run prune again");
 		else if (err != -EAGAIN)
 			break;
 		err = 0;
 	}
 	return err == -E2BIG ? fail(err,
-			       "too little memory was allowed for so many "
-			       "chunks: raise --memory")
+			       "--memory is too low for the number of "
+			       "chunks: raise it")
 			     : err;
 }
 

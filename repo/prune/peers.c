@@ -130,8 +130,7 @@ char *peers_text(char out[PEER_TEXT_MAX], const struct peer *peer)
 	const struct session_record *record = &peer->record;
 	if (!peer->readable) {
 		snprintf(out, PEER_TEXT_MAX,
-				"session %.8s…, whose record can't be read",
-				peer->id);
+				"session %.8s… (unreadable record)", peer->id);
 		return out;
 	}
 	snprintf(out, PEER_TEXT_MAX,

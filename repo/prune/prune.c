@@ -151,8 +151,7 @@ static int mark(struct prune *prune)
 		.stored = &prune->stored,
 		.memory = prune->options->memory,
 		.wait = prune->blind ? 0 : prune->options->wait };
-	report_progress_begin("looking for what is in use", mark_progress,
-			prune);
+	report_progress_begin("finding what is in use", mark_progress, prune);
 	int err = mark_live(&prune->mark);
 	report_progress_end();
 	if (prune->mark.blind[0] != '\0')
@@ -256,7 +255,7 @@ static int rewrite(struct prune *prune)
 	report_progress_end();
 	if (err == -ENOSPC || err == -EDQUOT) {
 		/* Others took the room. What needs no copying can still go. */
-		report_warning("%s; what can be freed without copying is",
+		report_warning("%s; freeing only what needs no copying",
 				error_text(err));
 		prune->plan.cut_short = true;
 		err = 0;
@@ -316,8 +315,9 @@ static int check_counted_on(struct prune *prune)
 		char hex[2 * PACK_ID_SIZE + 1];
 		hex_encode(hex, k->id.b, PACK_ID_SIZE);
 		err = fail(-ESTALE,
-				"pack %s was %s by somebody else meanwhile; "
-				"nothing is deleted, run prune again",
+				"pack %s was %s by another process in the "
+				"meantime; nothing was deleted, run prune "
+				"again",
 				hex,
 				n != NULL && n->condemned ? "condemned"
 							  : "removed");
@@ -382,7 +382,7 @@ static int mark_what_is_new(struct prune *prune)
 	if (err < 0)
 		return err;
 	prune->mark.blind[0] = '\0';
-	report_progress_begin("looking for what is new", mark_progress, prune);
+	report_progress_begin("finding what is new", mark_progress, prune);
 	err = rewrite_unseen(&prune->rewrite);
 	report_progress_end();
 	struct error_copy why;
@@ -396,7 +396,7 @@ static int finish(struct prune *prune, const struct peers *peers)
 	/* Chunks that were stored meanwhile need not be copied. */
 	int err = index_reconcile(prune->repo->index);
 	if (err < 0 && err != -EAGAIN)
-		report_warning("%s; more may be copied than need be",
+		report_warning("%s; more may be copied than necessary",
 				error_text(err));
 	err = mark_what_is_new(prune);
 	prune->blind = prune->mark.blind[0] != '\0';
@@ -551,7 +551,7 @@ static int check_not_empty(const struct prune *prune)
 	return fail(-EPERM,
 			"%s has no snapshots, so all its packs would be "
 			"deleted: is the disk of its directory 'snapshots' "
-			"not mounted? If everything is to go, say --all",
+			"not mounted? To delete everything, use --all",
 			store_path(prune->repo->store));
 }
 
@@ -671,7 +671,7 @@ static void tidy_index(struct prune *prune)
 	if (err == 0 && st.chunks > bound)
 		err = index_rebuild(prune->repo->index);
 	if (err < 0)
-		report_warning("the index: %s", error_text(err));
+		report_warning("can't update the index: %s", error_text(err));
 }
 
 /* The record of something lost makes backups look at all that they take over,
@@ -710,7 +710,7 @@ static int begin_session(struct prune *prune)
 	if (err == 0)
 		prune->own_id = session_id(prune->session);
 	if (prune->options->dry_run && session_unwritable(err)) {
-		report_warning("%s; others don't see this dry run",
+		report_warning("%s; this dry run runs without a session",
 				error_text(err));
 		return 0;
 	}
@@ -754,7 +754,7 @@ static void restore_reserve(struct prune *prune)
 {
 	int err = store_reserve_make(prune->repo->store, RESERVE_SIZE);
 	if (err < 0)
-		report_warning("%s; the next prune tries again",
+		report_warning("%s; the next prune will try again",
 				error_text(err));
 }
 

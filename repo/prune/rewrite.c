@@ -143,8 +143,8 @@ static void stop_with(struct copying *copying, int err)
 static void note_failed(struct rewrite *rewrite, int err)
 {
 	if (rewrite->failed++ < WARNINGS_MAX)
-		report_warning("a chunk in use can't be "
-			       "copied, so its pack stays: %s",
+		report_warning("a chunk in use can't be copied, so its pack "
+			       "is kept: %s",
 				error_text(err));
 }
 
@@ -416,8 +416,8 @@ static int ensure(struct rewrite *rewrite, enum pack_kind kind,
 		return err;
 	if (err == 0)
 		return fail(-EBADMSG,
-				"a chunk of a new snapshot can't be read; what "
-				"is condemned stays for the next run");
+				"a chunk of a new snapshot can't be read; "
+				"condemned packs are left for the next run");
 	return 0;
 }
 

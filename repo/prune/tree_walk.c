@@ -44,7 +44,7 @@ static int walk_leaf(const struct tree_walk *walk, const uint8_t *data,
 {
 	CLEANUP_FREE struct leaf *leaf = NULL;
 	int err = len < LEAF_HEAD
-			? fail(-EBADMSG, "a leaf is cut short")
+			? fail(-EBADMSG, "a leaf is truncated")
 			: leaf_decode(&leaf, data, len, get_le32(data + 4));
 	if (err == 0 && walk->node != NULL)
 		err = walk->node(walk->ctx, id);
@@ -81,7 +81,7 @@ static int walk_id(const struct tree_walk *walk, const struct id *id, int level)
 	if (err < 0)
 		return err;
 	if (len < NODE_HEAD || (level != ANY_LEVEL && data[0] != level))
-		return fail(-EBADMSG, "a tree node is not of its level");
+		return fail(-EBADMSG, "a tree node has the wrong level");
 	if (data[0] == 0)
 		return walk_leaf(walk, data, len, id);
 	err = node_decode(&node, data, len, data[0], get_le64(data + 8));

@@ -174,7 +174,7 @@ int damages_note_chunk(struct damages *damages, const struct tree_fault *fault,
 int damages_note_fault(struct damages *damages, const struct tree_fault *fault)
 {
 	bool missing = fault->chunk != NULL && fault->err == -ENOENT;
-	const char *cause = missing ? "chunks are in no pack that can be read"
+	const char *cause = missing ? "chunks are in no readable pack"
 				    : error_text(fault->err);
 	struct damage *damage = NULL;
 	for (size_t i = 0; damage == NULL && i < damages->count; i++)

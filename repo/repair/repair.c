@@ -175,7 +175,7 @@ static int look_at_packs(struct repair *repair)
 			&repair->res->counts, look_at_pack, repair);
 	report_progress_end();
 	if (err == 0 && kept_error(repair) != 0)
-		err = fail_errno(kept_error(repair), "looking at the packs");
+		err = fail_errno(kept_error(repair), "examining the packs");
 	return err < 0 ? err
 		       : damages_find(&repair->res->damages,
 				       repair->repo->packs);

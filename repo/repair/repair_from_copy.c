@@ -64,7 +64,7 @@ static int replace(struct repair_snapshot *repair, const char *name,
 	pack_cache_drop(repo->packs, pack);
 	err = check_all(repo, pack);
 	if (err < 0) /* it does not come back as it went */
-		return fail_within(err, "after %s was written anew", name);
+		return fail_within(err, "after rewriting %s", name);
 	err = recorded(repo, pack, true);
 	if (err >= 0 && pack_cache_load(repo->packs, pack, &loaded) == 0)
 		pack_cache_release(loaded);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Beginning, ending, and what both ways of mending share; repair_from_copy.c takes
- * from a byte copy, repair_from_image.c from a repository with other keys.
+ * Beginning, ending, and what both ways of repairing share; repair_from_copy.c
+ * takes from a byte copy, repair_from_image.c from a repository with other
+ * keys.
  */
 #include "repair_internal.h"
 
@@ -39,7 +40,7 @@ static int begin_reading(struct repair_snapshot *repair)
 		err = image_reader_new(&repair->reader, repair->from->packs,
 				&ro);
 	repair->frames = frame_cache_new(repair->from->packs, FRAME_CACHE);
-	return err == 0 && repair->frames == NULL ? fail_no_memory("mending")
+	return err == 0 && repair->frames == NULL ? fail_no_memory("repairing")
 						  : err;
 }
 
@@ -52,12 +53,13 @@ int repair_snapshot_begin(struct repair_snapshot *repair,
 		.stored = id_set_new(),
 		.tried = id_set_new() };
 	if (repair->stored == NULL || repair->tried == NULL)
-		return fail_no_memory("mending");
+		return fail_no_memory("repairing");
 	repair->byte_copy = memcmp(repo->config.repo_id, from->config.repo_id,
 					    REPO_ID_SIZE)
 			== 0;
 	if (repair->byte_copy && !same_keys(repo->seal, from->seal))
-		return fail(-EINVAL, "%s has the id of %s but other keys",
+		return fail(-EINVAL,
+				"%s has the same id as %s but different keys",
 				store_path(from->store),
 				store_path(repo->store));
 	int err = begin_reading(repair);
@@ -105,7 +107,7 @@ int repair_snapshot_put(struct repair_snapshot *repair, enum pack_kind kind,
 	if (err < 0)
 		return err;
 	if (id_set_add(repair->stored, &id) < 0)
-		err = fail_no_memory("mending");
+		err = fail_no_memory("repairing");
 	if (err < 0)
 		return err;
 	repair->chunks++;

@@ -235,7 +235,7 @@ static int no_key(const struct credentials *credentials, const char *repository)
 	variable_name(key, credentials, "KEY_FILE");
 	variable_name(passphrase, credentials, "PASSPHRASE_FILE");
 	return fail(-ENOKEY,
-			"no key for %s: give --%s%skey-file or "
+			"no key for %s: use --%s%skey-file or "
 			"--%s%spassphrase-file, or set %s or %s",
 			repository, role, dash, role, dash, key, passphrase);
 }
@@ -256,7 +256,7 @@ static int from_prompt(struct secret *secret,
 	struct secret again;
 	err = secret_alloc(&again, KEYSLOT_PASSPHRASE);
 	if (err == 0)
-		err = prompt_line(&again, tty, "The same again: ");
+		err = prompt_line(&again, tty, "Repeat it: ");
 	if (err == 0
 			&& (again.len != secret->len
 					|| !seal_equal(again.bytes,
@@ -322,8 +322,8 @@ int credentials_new_secret(const struct credentials *credentials,
 	return err != -ENOKEY
 			? err
 			: fail(err,
-					"there is no terminal to ask for a new "
-					"passphrase on; give "
+					"no terminal to ask for the new "
+					"passphrase; use "
 					"--new-passphrase-file or another key");
 }
 

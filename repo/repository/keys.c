@@ -167,8 +167,8 @@ static int load_for_opening(struct opening *opening, struct store *store,
 	int r = list_slots(slots, store);
 	if (r == 0 && slots->count == 0)
 		r = fail(-EBADMSG,
-				"%s has no key slots left in its keys/ "
-				"directory: put a copy of them back",
+				"%s has no key slots left in its directory "
+				"keys: restore them from a copy",
 				store_path(store));
 	for (int i = 0; r == 0 && i < slots->count; i++) {
 		struct key_slot *slot = &slots->items[i];
@@ -247,7 +247,7 @@ static int check_opens(const uint8_t bytes[KEYSLOT_SIZE],
 	if (!right && err != -ENOMEM)
 		err = fail(-EIO,
 				"the new key slot does not open and was not "
-				"written: is this machine's memory sound?");
+				"written: is this machine's memory faulty?");
 	return err;
 }
 
@@ -304,15 +304,15 @@ int keys_find(const struct key_slots *slots, const char *spec,
 			continue;
 		if (found != NULL)
 			return fail(-ENOTUNIQ,
-					"'%s' may be slot %s or %s; give "
-					"all digits of one",
+					"'%s' is ambiguous: slot %s or %s; "
+					"give all its digits",
 					shown, found->digits, slot->digits);
 		found = slot;
 	}
 	if (found == NULL)
 		return fail(-ENOENT,
 				"there is no key slot '%s'; 'amberfs key "
-				"list' shows those there are",
+				"list' shows all",
 				shown);
 	*out = found;
 	return 0;

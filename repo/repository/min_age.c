@@ -58,7 +58,7 @@ static int load_one(struct repository *repo, uint64_t number,
 	int err = store_get(repo->store, name, &data, &len, OBJECT_MAX);
 	if (err == -ENOENT)
 		err = fail(-EBADMSG,
-				"%s is missing, though there is a later one",
+				"%s is missing, although a later one exists",
 				name);
 	if (err < 0)
 		return err;
@@ -140,9 +140,9 @@ int min_age_load(struct repository *repo, struct min_age *out)
 		min_age_clear(out);
 	if (err == -EBADMSG)
 		return fail_within(err,
-				"how long snapshots are protected can't be "
-				"told, so nothing is removed: put a copy of %s/" PREFIX
-				" back",
+				"can't tell how long snapshots are "
+				"protected, so nothing is removed: restore "
+				"%s/" PREFIX " from a copy",
 				store_path(repo->store));
 	return err;
 }
@@ -229,7 +229,7 @@ static int append(struct min_age *min_age, const struct min_age_setting *one)
 	struct min_age_setting *more = reallocarray(min_age->items,
 			min_age->count + 1, sizeof(*more));
 	if (more == NULL)
-		return fail_no_memory("setting the least age");
+		return fail_no_memory("setting the minimum age");
 	more[min_age->count++] = *one;
 	min_age->items = more;
 	return 0;
@@ -244,8 +244,9 @@ int min_age_set(struct repository *repo, struct min_age *r, int64_t min_age)
 	while (err == 0) {
 		if (r->count >= MIN_AGE_COUNT_MAX)
 			return fail(-EMLINK,
-					"the least age was set %u times: "
-					"it can't be set again",
+					"the minimum age has been set %u "
+					"times, the maximum: it can't be set "
+					"again",
 					MIN_AGE_COUNT_MAX);
 		if (r->count > 0 && r->items[r->count - 1].since > next.since)
 			next.since = r->items[r->count - 1].since;

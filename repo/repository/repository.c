@@ -33,17 +33,15 @@ static void fill_options(struct option *option,
 {
 	const struct option rows[OPTIONS + 1] = {
 		{ "key-file", 0, OPTION_TEXT, &options->credentials.key_file,
-				"FILE",
-				"open the repository with this key file" },
+				"FILE", "key file that opens the repository" },
 		{ "passphrase-file", 0, OPTION_TEXT,
 				&options->credentials.passphrase_file, "FILE",
-				"take the passphrase from this file" },
+				"read the passphrase from FILE" },
 		{ "passphrase-command", 0, OPTION_TEXT,
 				&options->credentials.passphrase_command, "CMD",
-				"take the passphrase from this command's "
-				"output" },
+				"read the passphrase from CMD's output" },
 		{ "index-dir", 0, OPTION_TEXT, &options->index_dir, "DIR",
-				"keep the index here (default: in REPO)" },
+				"directory for the index (default: in REPO)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	memcpy(option, rows, sizeof(rows));
@@ -62,10 +60,10 @@ const struct option *repository_second_option_table(
 	static struct option table[OPTIONS + 1];
 	static char names[OPTIONS][ROLE_NAME_MAX];
 	static const char *const help[OPTIONS] = {
-		"open the second repository with this key file",
-		"take its passphrase from this file",
-		"take its passphrase from this command's output",
-		"keep its index here (default: in it)",
+		"key file that opens the second repository",
+		"read its passphrase from FILE",
+		"read its passphrase from CMD's output",
+		"directory for its index (default: in it)",
 	};
 	options->credentials.role = role;
 	fill_options(table, options);
@@ -88,9 +86,10 @@ static int unlock(struct repository *repo,
 		if (credentials_given(credentials))
 			return fail(-EKEYREJECTED,
 					"%s is not encrypted, but a key was "
-					"given: if it should be encrypted, its "
-					"config was replaced; if not, call "
-					"without a key (see AMBERFS_* too)",
+					"given: if it should be encrypted, "
+					"its config was replaced; if not, do "
+					"not give a key (check AMBERFS_* "
+					"variables too)",
 					store_path(repo->store));
 		repo->seal = seal_new(repo->config.public_key, false);
 		return repo->seal != NULL ? 0 : fail_no_memory("opening");
@@ -133,8 +132,8 @@ static int open_config(struct repository *repo,
 		return err;
 	if (config_authenticate(data, len, repo->seal) < 0)
 		return fail(-EBADMSG,
-				"%s/config was changed by someone "
-				"without the key: put a good copy back",
+				"%s/config was changed by someone without "
+				"the key: restore it from a good copy",
 				store_path(repo->store));
 	return 0;
 }
@@ -144,7 +143,7 @@ int repository_open(struct repository **out, const char *path,
 {
 	int err = seal_global_init();
 	if (err < 0)
-		return fail(err, "libsodium can't start");
+		return fail(err, "can't initialize libsodium");
 	struct repository *repo = calloc(1, sizeof(*repo));
 	if (repo == NULL)
 		return fail_errno(-ENOMEM, "opening %s", path);
@@ -283,13 +282,13 @@ int repository_init(const char *path, const struct repository_options *options,
 	struct store *store;
 	int err = seal_global_init();
 	if (err < 0)
-		return fail(err, "libsodium can't start");
+		return fail(err, "can't initialize libsodium");
 	if (config->encrypted)
 		return init_encrypted(path, options, config);
 	if (credentials_given(&options->credentials))
 		return fail(-EINVAL,
-				"--no-encryption and a key (option or "
-				"AMBERFS_* variable) contradict each other");
+				"--no-encryption can't be combined with a "
+				"key (option or AMBERFS_* variable)");
 	err = store_create_local(&store, path);
 	if (err < 0)
 		return err;

@@ -72,7 +72,7 @@ int secret_env_put(const char *name, const char *value, size_t len)
 {
 	size_t name_len = strlen(name);
 	if (count == TAKEN_MAX)
-		return fail(-ENOSPC, "too many passphrases to keep");
+		return fail(-ENOSPC, "too many passphrases");
 	char *copy = seal_secret_alloc(name_len + len + 2);
 	if (copy == NULL)
 		return fail_no_memory("keeping the passphrase");

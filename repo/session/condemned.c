@@ -172,7 +172,7 @@ int condemned_announce_epoch(struct repository *repo, uint64_t least,
 		if (n > (uint64_t)EPOCH_MAX)
 			return fail(-EOVERFLOW,
 					"the epochs in %s/" DIRECTORY
-					" are used up: somebody forged one",
+					" are exhausted: one must be forged",
 					store_path(repo->store));
 		err = put_epoch(repo, n);
 		*epoch = n;

@@ -154,7 +154,7 @@ static int describe(void *ctx, const char *id, bool alive,
 	holder->found = true;
 	if (record == NULL)
 		snprintf(holder->text, sizeof(holder->text),
-				"session %s, whose record can't be read,", id);
+				"session %s (unreadable record)", id);
 	else
 		snprintf(holder->text, sizeof(holder->text),
 				"process %" PRId64 " on %.255s since %s",
@@ -199,8 +199,8 @@ static int load_holder(struct holder *holder, int64_t number)
 static int busy(const struct exclusive *exclusive, const char *who)
 {
 	return fail(-EBUSY,
-			"%s %s: another one is at it (%s); wait until it "
-			"has ended, see 'amberfs sessions'",
+			"%s %s: another session is already doing this (%s); "
+			"wait until it ends, see 'amberfs sessions'",
 			work_name(exclusive), path_of(exclusive), who);
 }
 
@@ -216,7 +216,7 @@ static int check_holder(const struct exclusive *exclusive, int64_t number)
 		if (err <= 0) /* what can't be told is an error, not a death */
 			return err;
 		if (strcmp(h.id, exclusive->id) == 0)
-			return busy(exclusive, "this very process");
+			return busy(exclusive, "this process itself");
 		snprintf(h.text, sizeof(h.text), "session %s", h.id);
 	}
 	err = session_list(exclusive->repo, describe, &h);
@@ -252,8 +252,8 @@ static int take(struct exclusive *exclusive)
 		return err == -ENOENT ? 1 : err;
 	if (l.highest == NUMBER_MAX)
 		return fail(-EBADMSG,
-				"sessions/%s.%" PRId64
-				" in %s has a number that nobody reaches; delete it",
+				"sessions/%s.%" PRId64 " in %s has an "
+				"impossible number; delete it",
 				exclusive->name, l.highest, path_of(exclusive));
 	exclusive->number = l.highest + 1;
 	err = put(exclusive);
@@ -306,8 +306,8 @@ int exclusive_begin(struct exclusive **out, struct repository *repo,
 static int passed_over(const struct exclusive *exclusive)
 {
 	return fail(-ESTALE,
-			"%s %s: another process took this one for dead and "
-			"took over; run it again",
+			"%s %s: another process considered this one dead "
+			"and took over; run it again",
 			work_name(exclusive), path_of(exclusive));
 }
 

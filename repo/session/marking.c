@@ -99,8 +99,8 @@ static int gave_up(struct repository *repo, const struct marker *marker)
 	struct culprit c = { .id = marker->id };
 	session_list(repo, describe, &c);
 	return fail(-EBUSY,
-			"a prune of %s (%s) has been looking for a minute at "
-			"what the snapshots need, and none may be removed "
+			"a prune of %s (%s) has been examining the "
+			"snapshots for a minute, and none can be removed "
 			"meanwhile; see 'amberfs sessions' and try again",
 			store_path(repo->store),
 			c.text[0] ? c.text : marker->id);

@@ -122,8 +122,8 @@ static int put_record(struct session *session, const char *name)
 static int stale(void)
 {
 	return fail(-ESTALE,
-			"another process took this one for dead "
-			"and removed its session; run it again");
+			"another process considered this one dead and "
+			"removed its session; run it again");
 }
 
 static int publish(struct session *session) REQUIRES(session->mutex)
@@ -580,8 +580,8 @@ int session_begin(struct session **out, struct repository *repo,
 	uint8_t random[SESSION_ID_SIZE];
 	if (!store_writable(repo->store))
 		return fail(-EROFS,
-				"%s can't be written by this user: is it "
-				"mounted read-only, or owned by somebody else?",
+				"%s is not writable by this user: is it "
+				"mounted read-only, or owned by another user?",
 				store_path(repo->store));
 	struct session *session = calloc(1, sizeof(*session));
 	if (session == NULL)

@@ -158,7 +158,8 @@ int pins_set(struct repository *repo, const char *snapshot, const char *note)
 	if (err == -ENOENT) {
 		store_delete(repo->store, name);
 		return fail(-ENOENT,
-				"%s was forgotten by somebody else just now",
+				"%s has just been forgotten by another "
+				"process",
 				snapshot + strlen(SNAPSHOTS));
 	}
 	return err;

@@ -328,8 +328,10 @@ static int growing_finish(struct growing *growing,
 	if (mtime_ns == 0)
 		times[1] = times[0];
 	if (restore->own && fchown(growing->fd, restore->uid, restore->gid) < 0)
-		return fail_errno(-errno, "giving %s to user %u", growing->path,
-				(unsigned)restore->uid);
+		return fail_errno(-errno,
+				"changing the owner of %s to user "
+				"%u",
+				growing->path, (unsigned)restore->uid);
 	if (fchmod(growing->fd, mode & 0777) < 0
 			|| futimens(growing->fd, times) < 0
 			|| fsync(growing->fd) < 0)
@@ -346,7 +348,8 @@ static int to_file(struct restore_file *restore,
 	if (err < 0)
 		return err;
 	if (format == RESTORE_RAW && ftruncate(g.fd, (off_t)file->size) < 0)
-		return fail_errno(-errno, "making %s %llu bytes large", path,
+		return fail_errno(-errno,
+				"setting the size of %s to %llu bytes", path,
 				(unsigned long long)file->size);
 	err = format == RESTORE_RAW
 			? copy_image(restore, file, g.fd, path, TARGET_FILE)
@@ -382,15 +385,15 @@ static int to_device(struct restore_file *restore,
 				path);
 	if (format != RESTORE_RAW)
 		return fail(-EINVAL,
-				"%s is a block device, which gets the bytes "
-				"of a disk as they are: --format raw",
+				"%s is a block device and can only be "
+				"written as raw: use --format raw",
 				path);
 	CLEANUP_FD int fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", path);
 	int err = device_size(fd, &size);
 	if (err < 0)
-		return fail_errno(err, "asking %s for its size", path);
+		return fail_errno(err, "getting the size of %s", path);
 	if (size < file->size)
 		return fail(-ENOSPC,
 				"%s has %llu bytes, %s needs %llu: use a "
@@ -411,7 +414,7 @@ static int check_format(const struct restore_file *restore,
 {
 	if (format == RESTORE_QCOW2 && restore->zero_damaged)
 		return fail(-EINVAL,
-				"--damaged=zero needs raw files "
+				"--damaged=zero works only with raw files "
 				"(--format raw, or the file X.raw)");
 	return 0;
 }
@@ -437,8 +440,8 @@ int restore_file_to_stdout(struct restore_file *restore,
 		return err;
 	if (isatty(STDOUT_FILENO))
 		return fail(-EINVAL,
-				"will not write an image to the terminal; "
-				"send it into a file or a pipe");
+				"refusing to write an image to a terminal; "
+				"redirect it to a file or a pipe");
 	if (format == RESTORE_QCOW2)
 		return copy_qcow2(restore, file, STDOUT_FILENO,
 				"standard output", TARGET_STREAM);
@@ -456,8 +459,9 @@ int restore_file_add_roots(struct repository *repo, const struct snapshot *snap,
 		err = session_add_root(*out, &snap->files[i].root.id);
 	if (session_unwritable(err)) {
 		session_end(take_ptr(*out));
-		report_warning("%s can't be written, so nobody sees this "
-			       "restore: a prune meanwhile may break it",
+		report_warning("%s is not writable, so this restore can't "
+			       "register a session: a prune running "
+			       "meanwhile may break it",
 				store_path(repo->store));
 		return 0;
 	}

@@ -66,8 +66,8 @@ int snapshot_commit(struct repository *repo, struct snapshot *snap)
 			return err;
 	}
 	return fail(-EEXIST,
-			"every second of the next hour is taken "
-			"by a snapshot of %s: check the clock",
+			"there is already a snapshot of %s for every second "
+			"of the next hour: check the clock",
 			snap->source);
 }
 

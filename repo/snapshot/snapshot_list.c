@@ -97,9 +97,9 @@ int snapshot_list_latest(struct repository *repo, const char *source,
 	uint64_t seen = high_water_get(repo, source);
 	if (have < seen)
 		report_warning("the newest snapshot of %s has number %llu, "
-			       "but this machine has seen number %llu: "
-			       "newer ones were forgotten elsewhere, or an "
-			       "older state of the repository was put back",
+			       "but this machine has seen number %llu: newer "
+			       "ones were forgotten elsewhere, or the "
+			       "repository was rolled back to an older state",
 				source, (unsigned long long)have,
 				(unsigned long long)seen);
 	return 0;

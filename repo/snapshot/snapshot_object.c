@@ -35,7 +35,7 @@ int snapshot_object_exists(struct repository *repo, const struct snapshot *snap)
 	if (err == 0 && !id_equal(&now->id, &snap->id))
 		err = -ENOENT;
 	snapshot_free(now);
-	return err == -ENOENT ? fail(err, "%s was forgotten meanwhile",
+	return err == -ENOENT ? fail(err, "%s was forgotten in the meantime",
 			       snap->object + strlen("snapshots/"))
 			      : err;
 }

@@ -91,7 +91,7 @@ static int find_by_name(struct repository *repo, const struct spec *spec,
 		if (*out == NULL)
 			return fail(-ENOENT,
 					"there is no snapshot of %s; "
-					"'amberfs list' shows what there is",
+					"'amberfs list' shows all",
 					spec->source);
 		return 0;
 	}
@@ -100,8 +100,8 @@ static int find_by_name(struct repository *repo, const struct spec *spec,
 	err = snapshot_object_load(repo, object, out);
 	if (err == -ENOENT)
 		err = fail(-ENOENT,
-				"there is no snapshot %s/%s; "
-				"'amberfs list' shows what there is",
+				"there is no snapshot %s/%s; 'amberfs list' "
+				"shows all",
 				spec->source, spec->when);
 	return err;
 }
@@ -126,8 +126,9 @@ static int find_by_id(struct repository *repo, const char *prefix, size_t len,
 			continue;
 		if (found != SIZE_MAX)
 			err = fail(-ENOTUNIQ,
-					"several snapshots have ids that "
-					"begin with %.*s; give more digits",
+					"several snapshots have ids "
+					"beginning with %.*s; give more "
+					"digits",
 					(int)len, prefix);
 		found = i;
 	}
@@ -175,9 +176,9 @@ int snapshot_resolve(struct repository *repo, const char *text,
 			err = find_by_id(repo, text, len, out);
 		else
 			err = fail(-EINVAL,
-					"%s names no snapshot: give "
-					"source/time, source/latest, "
-					"or the beginning of an id",
+					"%s is not a snapshot name: use "
+					"source/time, source/latest, or the "
+					"beginning of an id",
 					text);
 		if (err == 0 && text[len] == '/' && text[len + 1] != '\0') {
 			s.file = strdup(text + len + 1);

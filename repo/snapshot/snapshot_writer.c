@@ -93,8 +93,8 @@ static void feed_index(struct snapshot_writer *writer)
 		return;
 	int err = chunk_sink_index_error(writer->sink);
 	if (err < 0 && err != -EAGAIN)
-		report_warning("the index lags behind (the "
-			       "next run makes up for it): %s",
+		report_warning("the index is behind (the next run will "
+			       "catch up): %s",
 				error_text(err));
 }
 

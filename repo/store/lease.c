@@ -48,9 +48,10 @@ static int lock_failed(const struct store *store, int err)
 {
 	if (err == -ENOLCK || err == -EOPNOTSUPP || err == -ENOSYS)
 		return fail(err,
-				"the filesystem of %s has no locks (flock), "
-				"without which sessions can't be told dead "
-				"from alive; mount it with locks",
+				"the filesystem of %s does not support "
+				"locks (flock), which are needed to tell "
+				"live sessions from dead ones; mount it with "
+				"locks",
 				store->path);
 	return fail_errno(err, "can't lock a session in %s", store->path);
 }
@@ -130,7 +131,7 @@ static int probe(struct store *store, const char *name)
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	if (fd < 0)
-		return store_fail(store, -errno, "look at", name);
+		return store_fail(store, -errno, "access", name);
 	if (flock(fd, LOCK_SH | LOCK_NB) == 0)
 		return 0;
 	return errno == EWOULDBLOCK ? 1 : lock_failed(store, -errno);
@@ -153,7 +154,7 @@ int lease_remove_dead(struct store *store, const char *id)
 	if (err < 0)
 		return err;
 	if (err > 0)
-		return fail(-EBUSY, "the session %s is alive", id);
+		return fail(-EBUSY, "session %s is alive", id);
 	if (unlinkat(store->root, name, 0) < 0 && errno != ENOENT)
 		return store_fail(store, -errno, "delete", name);
 	return store_remove_temporaries(store, id);

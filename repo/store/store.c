@@ -77,7 +77,7 @@ static const char *remedy(int err)
 {
 	switch (-err) {
 	case ENOSPC:
-		return "; free space on the filesystem of the repository";
+		return "; free some space on the repository's filesystem";
 	case EDQUOT:
 		return "; raise the quota or free space there";
 	case EROFS:
@@ -86,10 +86,10 @@ static const char *remedy(int err)
 	case EPERM:
 		return "; run this as the repository's owner";
 	case EIO:
-		return "; the disk below it fails: see the kernel's log";
+		return "; the disk is failing: see the kernel's log";
 	case EMFILE:
 	case ENFILE:
-		return "; raise the limit of open files (ulimit -n)";
+		return "; raise the limit on open files (ulimit -n)";
 	default:
 		return "";
 	}
@@ -144,7 +144,8 @@ int store_open_local(struct store **out, const char *path)
 		return fail(-ENOENT, "there is no directory %s", path);
 	if (root < 0 && errno == ENOTDIR)
 		return fail(-ENOTDIR,
-				"%s is not a directory: a repository is one",
+				"%s is not a directory, so it can't be a "
+				"repository",
 				path);
 	if (root < 0)
 		return fail(-errno, "can't open the directory %s: %s%s", path,
@@ -271,8 +272,8 @@ static int open_plain(const struct store *store, const char *name)
 	if (fd >= 0 && fstat(fd, &st) < 0)
 		return store_fail(store, -errno, "open", name);
 	if (fd < 0 || !S_ISREG(st.st_mode))
-		return fail(-EBADMSG, "%s/%s is not a plain file", store->path,
-				name);
+		return fail(-EBADMSG, "%s/%s is not a regular file",
+				store->path, name);
 	return take_fd(&fd);
 }
 
@@ -316,7 +317,9 @@ ssize_t store_get_range(struct store *store, const char *name, void *buf,
 	if (err < 0)
 		return err;
 	if (offset > INT64_MAX || len > (uint64_t)INT64_MAX - offset)
-		return fail(-EINVAL, "a range beyond all files of %s/%s",
+		return fail(-EINVAL,
+				"a range beyond the largest possible file "
+				"of %s/%s",
 				store->path, name);
 	err = open_reader(store, name, &entry);
 	if (err < 0)
@@ -360,10 +363,10 @@ static int look_at(struct store *store, const char *name, struct stat *st)
 	if (err < 0)
 		return err;
 	if (fstatat(store->root, name, st, AT_SYMLINK_NOFOLLOW) < 0)
-		return store_fail(store, -errno, "look at", name);
+		return store_fail(store, -errno, "access", name);
 	if (!S_ISREG(st->st_mode))
-		return fail(-EBADMSG, "%s/%s is not a plain file", store->path,
-				name);
+		return fail(-EBADMSG, "%s/%s is not a regular file",
+				store->path, name);
 	return 0;
 }
 
@@ -519,10 +522,10 @@ static int check_kind(const struct store *store, const char *prefix)
 	if (kind[0] == '\0' || fstatat(store->root, kind, &st, 0) == 0)
 		return 0;
 	if (errno != ENOENT)
-		return store_fail(store, -errno, "look at", kind);
+		return store_fail(store, -errno, "access", kind);
 	return fail(-EIO,
-			"the directory %s/%s is missing: is it on "
-			"a disk that is not mounted? Put it back",
+			"the directory %s/%s is missing: is it on a disk "
+			"that is not mounted? Restore it",
 			store->path, kind);
 }
 
@@ -599,7 +602,7 @@ int store_space(struct store *store, struct store_space *out)
 {
 	struct statvfs v;
 	if (fstatvfs(store->root, &v) < 0)
-		return fail_errno(-errno, "can't ask for the space below %s",
+		return fail_errno(-errno, "can't get the free space of %s",
 				store->path);
 	out->total = (uint64_t)v.f_blocks * v.f_frsize;
 	out->free = (uint64_t)v.f_bfree * v.f_frsize;

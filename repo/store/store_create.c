@@ -81,12 +81,12 @@ static int not_empty(int root, const char *path, const char *what)
 			&& fstatat(root, "config", &st, AT_SYMLINK_NOFOLLOW) < 0
 			&& errno == ENOENT)
 		return fail(-ENOTEMPTY,
-				"%s holds what an interrupted init "
-				"has left (it has no config): delete "
-				"that directory and try again",
+				"%s contains the remains of an interrupted "
+				"init (it has no config): delete that "
+				"directory and try again",
 				path);
 	return fail(-ENOTEMPTY,
-			"%s is not empty (it holds \"%.64s\"): a new "
+			"%s is not empty (it contains \"%.64s\"): a new "
 			"repository needs a new or empty directory",
 			path, what);
 }
@@ -149,8 +149,8 @@ int store_create_local(struct store **out, const char *path)
 	bool fresh = mkdir(path, 0700) == 0;
 	if (!fresh && errno == ENOENT)
 		return fail(-ENOENT,
-				"can't make %s: the directory that "
-				"should hold it does not exist",
+				"can't make %s: its parent directory does "
+				"not exist",
 				path);
 	if (!fresh && errno != EEXIST)
 		return fail_errno(-errno, "can't make the directory %s", path);

@@ -156,7 +156,9 @@ int store_put_read(struct store_put *put, void *buf, size_t len,
 {
 	char *to = buf;
 	if (offset > put->size || len > put->size - offset)
-		return fail(-EINVAL, "reading beyond what was written of %s/%s",
+		return fail(-EINVAL,
+				"reading beyond what has been written of "
+				"%s/%s",
 				put->s->path, put->name);
 	while (len > 0) {
 		ssize_t n = pread(put->fd, to, len, (off_t)offset);
@@ -196,7 +198,7 @@ static int set_name(struct store_put *put, bool exclusive, bool *replaced)
 				: 0;
 	}
 	if (err == -EEXIST)
-		return fail(err, "%s/%s is there already", put->s->path,
+		return fail(err, "%s/%s already exists", put->s->path,
 				put->name);
 	if (err < 0)
 		return store_fail(put->s, err, "rename a temporary file to",

@@ -10,7 +10,7 @@ static int allocate(struct store *store, int fd, uint64_t bytes)
 {
 	int err = posix_fallocate(fd, 0, (off_t)bytes);
 	if (err != 0)
-		return store_fail(store, -err, "set aside space in", "reserve");
+		return store_fail(store, -err, "reserve space in", "reserve");
 	if (fsync(fd) < 0)
 		return store_fail(store, -errno, "fsync", "reserve");
 	return store_sync_directory(store, store->root, "reserve");

@@ -113,7 +113,7 @@ if [ "$taken" != "$wanted" ]; then
   done
   equal "$a" "$b" "no two backups within a second"
   expect 1 amberfs copy "$R" "$T/third" busy/latest
-  said 'not a copy'
+  said 'a different snapshot'
   said 'forget'
   expect 3 amberfs copy "$R" "$T/third"
 fi

@@ -73,7 +73,7 @@ pack=$(of_kind 1 | sed -n 1p)
 flip "$pack" $(($(stat -c %s "$pack") - 100))
 expect 0 amberfs prune "$R" --json
 cp "$T/out" "$T/json"
-said 'left alone'
+said 'kept as it is'
 check '.unreadable_packs == 1'
 [ -e "$pack" ] || die "a pack that can't be read was deleted"
 
