@@ -165,9 +165,9 @@ static void test_mistakes(void **state)
 		{ "-j 3x", "not a whole number" },
 		{ "-j 99999999999999999999999", "not a whole number" },
 		{ "--bwlimit fast", "--bwlimit: \"fast\" is not a size" },
-		{ "-v", "REPO is missing" },
-		{ "/r", "FILE is missing" },
-		{ "/r a b c", "one operand too many: \"c\"" },
+		{ "-v", "missing REPO" },
+		{ "/r", "missing FILE" },
+		{ "/r a b c", "too many arguments: \"c\"" },
 	};
 	char text[4096];
 	(void)state;
