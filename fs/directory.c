@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Reading directories. opendir takes the list of names as it is then; the offsets
- * of readdir count in that list, so they stay right whatever comes or goes.
+ * Reading directories. opendir takes a copy of the list of names; readdir's
+ * offsets refer to that list, so they stay valid whatever is added or removed.
  */
 #include "operations_internal.h"
 
 #include <stdlib.h>
 
 #define DOT_NAMES 2		  /* "." and ".." come first */
-#define UNKNOWN_INODE 0xffffffffu /* a number that readers distrust */
+#define UNKNOWN_INODE 0xffffffffu /* marks the inode number as unknown */
 
 void directory_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -49,7 +49,8 @@ static void plain_entry(struct fuse_entry_param *param, uint64_t inode,
 }
 
 /* The entry at AT. An e.ino of 0 tells readdirplus that attributes are not
- * known (a snapshot whose record nobody needed yet) or not wanted (dots). */
+ * known (a snapshot whose record has not been read yet) or not wanted
+ * (dots). */
 static const char *entry_at(struct filesystem *fs,
 		const struct tree_names *names, size_t at, bool plus,
 		struct fuse_entry_param *param)

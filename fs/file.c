@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Open files. Opening publishes the file's root and then makes sure that the
- * snapshot still exists: from then on nothing takes the bytes away. Reads are
+ * snapshot still exists: from then on nothing can delete the bytes. Reads are
  * answered from the decoded frames where they lie.
  */
 #include "operations_internal.h"
@@ -135,7 +135,7 @@ void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fi->keep_cache = 1;
 	fi->noflush = 1;
 	if (fuse_reply_open(req, fi) != 0) {
-		/* Whoever wanted it was interrupted; no release will come. */
+		/* The opener was interrupted; no release will follow. */
 		handle_unlink(fs, handle);
 		handle_free(fs, handle);
 	}

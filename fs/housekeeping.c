@@ -57,8 +57,8 @@ void housekeeping_block_signals(void)
 
 /* --- finishing the mount --- */
 
-/* The kernel reads 128 KiB ahead unless told otherwise, which halves the speed
- * of one reader. An ordinary user may not tell it: no harm done. */
+/* The kernel reads 128 KiB ahead by default, which halves the speed of a single
+ * reader. An ordinary user can't change that, which is only slower. */
 static void set_readahead(const struct housekeeping *housekeeping)
 {
 	char path[80], text[32];
@@ -83,7 +83,7 @@ static void set_readahead(const struct housekeeping *housekeeping)
 static void tell_kernel(void *ctx, uint64_t parent, const char *name)
 {
 	struct housekeeping *housekeeping = ctx;
-	/* It fails with ENOENT where the kernel never heard of the name. */
+	/* It fails with ENOENT if the kernel has never seen the name. */
 	fuse_lowlevel_notify_inval_entry(housekeeping->job.session, parent,
 			name, strlen(name));
 }

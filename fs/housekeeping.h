@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The thread that looks after a mount: it finishes mounting once the kernel
- * has answered, brings new names in and takes forgotten ones away, tends the
- * published roots, and ends the mount on SIGTERM, SIGINT or SIGHUP.
+ * The thread that looks after a mount: it finishes mounting once the kernel has
+ * answered, adds new names and removes forgotten ones, maintains the published
+ * roots, and ends the mount on SIGTERM, SIGINT or SIGHUP.
  */
 #ifndef AMBERFS_FS_HOUSEKEEPING_H
 #define AMBERFS_FS_HOUSEKEEPING_H

@@ -30,11 +30,11 @@ void inodes_clear(struct inodes *inodes); /* the table, not what is in it */
 /* Makes room for MORE entries, so that inodes_add can't fail. 0 or -ENOMEM. */
 int inodes_reserve(struct inodes *inodes, size_t more);
 
-/* Gives I the number that KEY asks for, or, if another thing has that, the
- * next that KEY asks for. */
+/* Gives I the number derived from KEY, or, if that is taken, the next one
+ * derived from KEY. */
 void inodes_add(struct inodes *inodes, struct inode *inode, const void *key,
 		size_t key_len);
-/* The same with a number given. */
+/* The same with a given number. */
 void inodes_add_numbered(struct inodes *inodes, struct inode *inode,
 		uint64_t number);
 void inodes_remove(struct inodes *inodes, struct inode *inode);

@@ -11,13 +11,13 @@ void log_to_syslog(void);
 
 /*
  * One line. The same text comes at most once a minute and all lines together
- * at most LOG_BURST at once and one a second in the long run: a damaged disk
- * must not fill the log. What was left out is counted in the next line.
+ * are limited to bursts of LOG_BURST and one per second on average: a damaged
+ * disk must not fill the log. The next line says how many were suppressed.
  */
 #define LOG_BURST 20
 void log_problem(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Turns what libfuse says into lines of ours. */
+/* Passes libfuse's messages to our log. */
 void log_capture_libfuse(void);
 
 #endif

@@ -28,7 +28,7 @@
 #include "service.h"
 
 #define MALLOC_ARENAS 4
-#define STATUS_MOUNT_FAILED 32 /* mount(8)'s word for it */
+#define STATUS_MOUNT_FAILED 32 /* mount(8)'s name for it */
 #define FUSE_MAGIC 0x65735546
 
 struct program {
@@ -186,7 +186,8 @@ static int find_mountpoint(struct program *program, const char *path)
 	struct stat st;
 	struct statfs fs;
 	program->mountpoint = realpath(path, NULL);
-	/* statfs asks a dead mount where stat may still know the answer. */
+	/* statfs reaches a dead mount where stat may be answered from a
+	 * cache. */
 	if (program->mountpoint == NULL || stat(program->mountpoint, &st) != 0
 			|| statfs(program->mountpoint, &fs) != 0)
 		return fail_mountpoint(-errno, path);
@@ -240,7 +241,7 @@ static void tell_parent(void *ctx)
 	program->detached = true;
 }
 
-/* The parent's part: the child's word, or how it ended. */
+/* The parent's part: waits for the child's status, or for its end. */
 static int wait_for_child(const struct program *program, pid_t child, int fd)
 {
 	char status = EXIT_FAILED;
@@ -319,7 +320,7 @@ int main(int argc, char **argv)
 	take_standard_descriptors();
 	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
 	p.helper = called_as(argv[0], "mount.amberfs");
-	/* The amberfs program hands its own arguments over. */
+	/* The amberfs program passes its own arguments on. */
 	if (called_as(argv[0], "amberfs") && argc > 1
 			&& strcmp(argv[1], "mount") == 0) {
 		argv++;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A table of mount options. Those that say what every amberfs mount is anyway
- * (read-only, no devices, no set-uid programs, no access times), and those
- * that are for mount(8), systemd and people, are accepted and do nothing.
+ * A table of mount options. Those that describe what every amberfs mount is
+ * anyway (read-only, no devices, no set-uid programs, no access times), and
+ * those that are for mount(8), systemd and people, are accepted and do nothing.
  */
 #include "mount_options.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What can be said about a mount, and the "-o a,b=c" way of saying it that
- * mount(8) and /etc/fstab use. Knows nothing of FUSE.
+ * The options of a mount, and parsing them in the form "-o a,b=c" that mount(8)
+ * and /etc/fstab use. Knows nothing of FUSE.
  */
 #ifndef AMBERFS_FS_MOUNT_OPTIONS_H
 #define AMBERFS_FS_MOUNT_OPTIONS_H
@@ -19,7 +19,7 @@
 
 struct mount_options {
 	bool by_mount; /* called by mount(8), which always says "rw" */
-	bool sloppy;   /* pass over options that nobody knows */
+	bool sloppy;   /* ignore unknown options */
 	bool allow_other, allow_root, noexec;
 	uid_t uid; /* owner of everything shown */
 	gid_t gid;
@@ -37,8 +37,8 @@ void mount_options_init(struct mount_options *options);
 void mount_options_clear(struct mount_options *options);
 
 /* Takes over the options in LIST: separated by commas; "\," and "\\" stand for
- * the characters, "a,b" keeps commas together. Of two that contradict each
- * other the later counts. 0, -EINVAL with a text that says what was meant, or
+ * the characters, "a,b" keeps commas together. If two contradict each other,
+ * the later one wins. 0, -EINVAL with a text that says what was meant, or
  * -ENOMEM. */
 int mount_options_parse(struct mount_options *options, const char *list);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Names, attributes and the terms agreed on with the kernel. Inode numbers
- * mean the same for as long as the mount lives, so nothing counts look-ups.
+ * Names, attributes and the negotiation with the kernel. Inode numbers mean the
+ * same for as long as the mount lives, so nothing counts look-ups.
  */
 #include "operations_internal.h"
 
@@ -82,8 +82,8 @@ double operations_attr_timeout(enum tree_kind kind)
 	return kind >= TREE_SNAPSHOT ? TIMEOUT_IMMUTABLE : TIMEOUT_LISTING;
 }
 
-/* A name in a source's directory, or the root, may vanish; one below not before
- * the directory that it is in. */
+/* Names in the root or in a source's directory may disappear; those below do
+ * not before their directory does. */
 static double name_timeout(enum tree_kind kind)
 {
 	return kind > TREE_SNAPSHOT ? TIMEOUT_IMMUTABLE : TIMEOUT_LISTING;
@@ -257,7 +257,7 @@ static void init(void *userdata, struct fuse_conn_info *conn)
 			| FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_WRITEBACK_CACHE
 			| FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE
 			| FUSE_CAP_SPLICE_MOVE);
-	/* The kernel's 12 choke its readahead. */
+	/* The kernel's default of 12 limits readahead. */
 	conn->max_background = BACKGROUND_REQUESTS;
 	conn->congestion_threshold = BACKGROUND_REQUESTS * 3 / 4;
 	conn->max_readahead = (unsigned)fs->options->readahead;

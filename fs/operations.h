@@ -20,7 +20,7 @@ struct filesystem {
 	struct tree *tree;
 	struct roots *roots;
 	struct statfs_cache *usage;
-	/* Called once, when the kernel and we have agreed on terms. */
+	/* Called once, after the initial negotiation with the kernel. */
 	void (*started)(void *ctx);
 	void *started_ctx;
 	pthread_mutex_t mutex;

@@ -5,8 +5,8 @@
 
 #include "operations.h"
 
-/* How long the kernel may believe what we said, in seconds: contents of
- * snapshots never change, which snapshots there are does. */
+/* How long the kernel may cache our answers, in seconds: the contents of
+ * snapshots never change, the set of snapshots does. */
 #define TIMEOUT_IMMUTABLE 86400.0
 #define TIMEOUT_LISTING 1.0
 
@@ -21,8 +21,8 @@ union open_number {
 	void *pointer;
 };
 
-/* What one thread opens another uses, in an order that the kernel keeps and
- * ThreadSanitizer, which can't see it, is told of. */
+/* One thread opens, another one uses: the kernel guarantees the order, and
+ * ThreadSanitizer, which can't see it, is told. */
 #ifdef __SANITIZE_THREAD__
 void __tsan_acquire(void *what);
 void __tsan_release(void *what);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Everything that writes gets EROFS. The mount is read-only, so the kernel
- * says so before it asks us; these answers are for the day when somebody
- * remounts it otherwise.
+ * Everything that writes fails with EROFS. The mount is read-only, so the
+ * kernel refuses before it asks us; these answers are for the case that it is
+ * remounted read-write.
  */
 #include "operations_internal.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A counted list of published roots over one session. A root is in the list
- * exactly while the session stands on it, but for roots taken up while the
- * disk was full: those are readable, unprotected, and said to be so.
+ * exactly while the session publishes it, except for roots added while the disk
+ * was full: those are readable but unprotected, and a message says so.
  */
 #include "roots.h"
 
@@ -78,8 +78,8 @@ void roots_free(struct roots *roots)
 
 /* --- the list --- */
 
-/* Somebody removed our session: everything is published again in a new one.
- * Files opened before may have lost what they stand on; reading tells. */
+/* Another process removed our session: everything is published again in a new
+ * one. Files opened before may have lost data; reading them will show. */
 static int register_again(struct roots *roots) REQUIRES(roots->mutex)
 {
 	char *why_not = NULL;
@@ -145,7 +145,7 @@ static int publish(struct roots *roots, struct root *root)
 		err = session_add_root(roots->session, &root->id);
 	}
 	if (session_unwritable(err)) {
-		/* Restoring from a full disk must be possible. */
+		/* It must be possible to restore from a full disk. */
 		log_problem("%s: prune may delete what open files need",
 				error_text(err));
 		return 0;
@@ -193,7 +193,7 @@ void roots_drop_now(struct roots *roots, const struct id *id)
 	struct root *root = find(roots, id);
 	if (root == NULL || root->held == 0 || --root->held > 0)
 		return;
-	/* Left standing when it fails, it goes with the next tick. */
+	/* If this fails it is retried at the next tick. */
 	root->dropped = 0;
 	if (root->published && roots->session != NULL
 			&& session_leave(roots->session, &root->id) == 0)
@@ -209,7 +209,8 @@ static void leave_unused(struct roots *roots) REQUIRES(roots->mutex)
 			i++;
 			continue;
 		}
-		/* Left standing when it fails, a root costs only space. */
+		/* If this fails the root stays published, which costs only
+		 * space. */
 		if (root->published && roots->session != NULL
 				&& session_leave(roots->session, &root->id)
 						!= 0) {

@@ -51,7 +51,7 @@ static int open_repository(struct service *service, const char *path)
 	secret_env_forget();
 	if (err != 0)
 		return err;
-	/* A mount lives long: its keys must not come to the swap. */
+	/* A mount lives long: its keys must not be swapped out. */
 	int locked = seal_lock(service->fs.repo->seal);
 	if (locked < 0)
 		report_warning("%s", error_text(locked));

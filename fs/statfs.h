@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * How many bytes a repository's packs take, for df. The first answer costs a
- * look at every pack; later ones only at the directories that changed since.
+ * How many bytes a repository's packs take, for df. The first answer has to
+ * look at every pack; later ones only at directories that changed since.
  * Thread-safe.
  */
 #ifndef AMBERFS_FS_STATFS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Questions to the tree. Each takes the mutex for a moment and copies out what
- * was asked; reading a record happens outside of it, with the entry held.
+ * Queries of the tree. Each takes the mutex briefly and copies the answer out;
+ * reading a record happens outside of it, with the entry held.
  */
 #include "tree_internal.h"
 

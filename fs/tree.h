@@ -48,8 +48,8 @@ struct tree_attr {
 int tree_new(struct tree **out, struct repository *repo, const char *only);
 void tree_free(struct tree *tree); /* NULL allowed */
 
-/* Looks which snapshots there are now. Calls FN, with no lock held, for each
- * NAME in the directory PARENT that came or went. */
+/* Finds out which snapshots exist now. Calls FN, with no lock held, for each
+ * NAME that was added to or removed from the directory PARENT. */
 typedef void tree_change_fn(void *ctx, uint64_t parent, const char *name);
 int tree_refresh(struct tree *tree, tree_change_fn *fn, void *ctx);
 
@@ -63,7 +63,7 @@ int tree_read_link(struct tree *tree, uint64_t inode, char out[UTC_TEXT_MAX]);
 struct tree_name {
 	char *name;
 	enum tree_kind kind;
-	uint64_t inode; /* 0: a snapshot nobody has looked at yet */
+	uint64_t inode; /* 0: a snapshot not accessed yet */
 };
 struct tree_names {
 	uint64_t directory, parent; /* inodes */

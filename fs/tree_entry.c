@@ -265,7 +265,7 @@ static int derive(struct tree_entry *entry, const struct snapshot *record)
 {
 	uint32_t count = record->file_count, disks = disk_count(record);
 	char *text = record_text(record);
-	/* One more, because nothing is not asked for. */
+	/* One more, to avoid an allocation of size 0. */
 	entry->inodes = calloc((size_t)count + disks + 2,
 			sizeof(*entry->inodes));
 	entry->by_name = calloc((size_t)count + disks + 1,

@@ -28,8 +28,8 @@ struct tree_source {
 	size_t first, count;
 };
 
-/* Tells an object from another that took its name: its size, its beginning
- * (with the nonce) and its end (with the tag). */
+/* Distinguishes an object from another one that replaced it under the same
+ * name: its size, its beginning (with the nonce) and its end (with the tag). */
 struct tree_mark {
 	uint64_t size;
 	uint8_t bytes[64];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Which names there are: one listing of the snapshot objects, sorted, becomes
- * a new listing that takes over from the old one what it knew. Only names are
- * compared; that an object was replaced by another of its name is found where
- * somebody looks at it (tree_lookup, tree_check).
+ * Which names there are: one listing of the snapshot objects, sorted, becomes a
+ * new listing that takes over what the old one knew. Only names are compared;
+ * that an object was replaced by another of its name is found where somebody
+ * looks at it (tree_lookup, tree_check).
  */
 #include "tree_internal.h"
 
@@ -33,7 +33,7 @@ static void found_clear(struct found_list *list)
 	free(list->items);
 }
 
-/* Names of another form are not ours to show. */
+/* Names of another form are not shown. */
 static bool name_split(char *text, struct found *out)
 {
 	char *slash = strchr(text, '/');
@@ -142,7 +142,7 @@ static int build(struct tree *tree, const struct found_list *found,
 {
 	const struct tree_listing *old = &tree->names;
 	size_t at = 0;
-	/* One more, because nothing is not asked for. */
+	/* One more, to avoid an allocation of size 0. */
 	listing->entries =
 			calloc(found->count + 1, sizeof(struct tree_entry *));
 	listing->sources =
@@ -196,7 +196,7 @@ static void changes_clear(struct changes *changes)
 	free(changes->items);
 }
 
-/* A change that isn't told for want of memory shows a second later. */
+/* A change that isn't reported for lack of memory shows up a second later. */
 static void changes_add(struct changes *changes, uint64_t parent,
 		const char *name)
 {

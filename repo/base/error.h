@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Errors inside amberfs: a function returns 0 (or a count) or a negative errno.
- * Two values have one fixed meaning each:
+ * Four values have one fixed meaning each:
  *
  *	-EBADMSG	stored bytes are corrupt or forged
  *	-ENOENT		the thing asked for is not there
@@ -9,7 +9,7 @@
  *	-ESTALE		the session or snapshot was removed by someone else
  *
  * Beside the number, the thread that failed keeps one line of text for the
- * person: what was being done to what, why it failed, and what to do. Library
+ * user: what was being done to what, why it failed, and what to do. Library
  * code never prints; a program prints error_text() once.
  *
  * Threading: the text belongs to the thread. To carry it from a worker to its
@@ -42,7 +42,7 @@ int fail_within(int err, const char *fmt, ...)
 		__attribute__((format(printf, 2, 3), cold));
 
 #ifdef __clang_analyzer__
-/* The analyzer looks at one file at a time and must be told what they return. */
+/* The analyzer sees one file at a time and must be told what they return. */
 #define fail(err, ...) ((fail)((err), __VA_ARGS__), (err))
 #define fail_errno(err, ...) ((fail_errno)((err), __VA_ARGS__), (err))
 #define fail_within(err, ...) ((fail_within)((err), __VA_ARGS__), (err))

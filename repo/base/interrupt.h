@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* SIGINT, SIGTERM and SIGHUP as a flag that long work looks at; a second one
+/* SIGINT, SIGTERM and SIGHUP as a flag that long operations check; a second one
  * ends the process at once. */
 #ifndef AMBERFS_BASE_INTERRUPT_H
 #define AMBERFS_BASE_INTERRUPT_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The parser of command lines and the pages that --help prints. It allocates
- * only option lists, and leaves the process on --help and on any mistake, so a
- * caller sees good command lines alone. It does not know --version.
+ * only option lists, and exits on --help and on any mistake, so callers see
+ * only valid command lines. It does not handle --version.
  */
 #include "options.h"
 
@@ -19,7 +19,7 @@
 
 #define PAGE_WIDTH 80
 #define HELP_COLUMN_MAX 32 /* longer options get their help below */
-#define WORD_MAX 48	   /* longer words are near nothing */
+#define WORD_MAX 48	   /* longer words are not compared */
 #define MISTAKE_MAX 1024
 
 static const struct option help_option = { "help", 'h', OPTION_FLAG, NULL, NULL,
@@ -122,7 +122,7 @@ static void consider(struct nearest *nearest, const char *candidate)
 {
 	size_t len = strlen(nearest->word);
 	unsigned d = edit_distance(nearest->word, candidate);
-	/* An abbreviation is as near as a slip of the finger. */
+	/* An abbreviation counts as one typing error. */
 	if (len >= 2 && strncmp(nearest->word, candidate, len) == 0)
 		d = least_of(d, 1);
 	if (d < nearest->distance) {
@@ -372,7 +372,7 @@ static void parse_long(struct words *words, const char *word)
 static void parse_letters(struct words *words, const char *word)
 {
 	size_t len = strcspn(word + 1, "=");
-	/* "-json" lacks a dash; nobody means -j with the value "son". */
+	/* "-json" lacks a dash; it is not meant as -j with the value "son". */
 	if (len > 1 && find_long(words->cl, word + 1, len) != NULL)
 		unknown_option(words->cl, word, word + 1, len);
 	for (const char *p = word + 1; *p != '\0'; p++) {
@@ -395,7 +395,7 @@ static void parse_letters(struct words *words, const char *word)
 /* --- operands --- */
 
 /* Copies the name of the operand that is number N (from 0) in LINE's list,
- * passing over the options that stand there for clearness. */
+ * skipping options that are listed there for clarity. */
 static void operand_name(const struct command_line *line, int n, char *out,
 		size_t size)
 {

@@ -2,9 +2,9 @@
 /*
  * Command lines: a table of options per command, one parser for all programs.
  * It knows --name VALUE, --name=VALUE, -n VALUE, -nVALUE, clustered flags and
- * "--". Options and operands may be mixed. --help prints the page to stdout
- * and exits 0; a mistake prints one or two lines to stderr that say what was
- * meant (nearest option by edit distance) and exits 2.
+ * "--". Options and operands may be mixed. --help prints the page to stdout and
+ * exits 0; a mistake prints one or two lines to stderr that suggest what was
+ * meant (the nearest option by edit distance) and exits 2.
  */
 #ifndef AMBERFS_BASE_OPTIONS_H
 #define AMBERFS_BASE_OPTIONS_H
@@ -59,7 +59,7 @@ struct command_line {
  * Exits by itself as said above. */
 int options_parse(const struct command_line *line, int argc, char **argv);
 
-/* Prints "PROGRAM: message" and where the help is, exits 2. */
+/* Prints "PROGRAM: message" and a hint to --help, exits 2. */
 void options_error(const struct command_line *line, const char *fmt, ...)
 		__attribute__((format(printf, 2, 3), noreturn, cold));
 

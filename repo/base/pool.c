@@ -159,7 +159,7 @@ void pool_drain(struct pool *pool)
 
 static unsigned processors_affine(void)
 {
-	/* The kernel refuses a set smaller than its own: grow until it fits. */
+	/* The kernel rejects a set smaller than its own: grow until it fits. */
 	for (int cpus = 1024; cpus <= 1 << 20; cpus *= 4) {
 		cpu_set_t *set = CPU_ALLOC((size_t)cpus);
 		size_t size = CPU_ALLOC_SIZE((size_t)cpus);
@@ -223,9 +223,9 @@ static unsigned quota_at(const char *directory, bool v2)
 	return found ? quota_processors(quota, period) : 0;
 }
 
-/* The least quota of GROUP and those above it, 0 without any. In a container
- * GROUP may name a directory that only the host sees; the walk upwards then still
- * ends at the container's own. */
+/* The lowest quota of GROUP and its parents, 0 without any. In a container
+ * GROUP may name a directory that only the host sees; the walk upwards then
+ * still ends at the container's own. */
 static unsigned quota_of_group(const char *root, const char *group, bool v2)
 {
 	char directory[4224];

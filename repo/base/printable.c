@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Text that a terminal can't obey; see printable.h. */
+/* Text that is safe for terminals; see printable.h. */
 #include "printable.h"
 
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Text of any origin, for people: nothing in it makes a terminal do more than
- * show it, on one line. */
+/* Untrusted text for output: nothing in the result can make a terminal do more
+ * than display it on one line. */
 #ifndef AMBERFS_BASE_PRINTABLE_H
 #define AMBERFS_BASE_PRINTABLE_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The program's voice. All lines to stderr go through one mutex, which also
+ * The program's output. All lines to stderr go through one mutex, which also
  * guards what is known of the terminal's last line: a message erases the bar
  * first, and the bar's thread draws it again at its next turn.
  *
@@ -116,7 +116,7 @@ __attribute__((format(printf, 2, 0))) static void say(const char *kind,
 	if (vasprintf(&text, fmt, ap) < 0)
 		text = NULL;
 	if (text != NULL) {
-		/* Paths and others' words may be in it, whoever made it. */
+		/* It may contain paths and other text of any origin. */
 		size_t size = 4 * strlen(text) + 1;
 		shown = malloc(size);
 		if (shown != NULL)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a program says while it works and at its end: warnings, verbose lines,
- * a progress bar on a terminal, JSON on stdout. One per process.
- * Thread-safe: any thread may call any function but report_setup.
+ * What a program prints while it works and at its end: warnings, verbose lines,
+ * a progress bar on a terminal, JSON on stdout. One per process. Thread-safe:
+ * any thread may call any function but report_setup.
  */
 #ifndef AMBERFS_BASE_REPORT_H
 #define AMBERFS_BASE_REPORT_H
@@ -16,7 +16,7 @@
 struct report_options {
 	bool json;    /* --json: one object on stdout, nothing else there */
 	bool verbose; /* -v */
-	bool quiet;   /* -q: no progress even on a terminal */
+	bool quiet;   /* -q: no progress, not even on a terminal */
 };
 
 /* The rows --json, --verbose and --quiet for options_parse. OPTIONS is remembered. */

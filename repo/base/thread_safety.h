@@ -46,7 +46,8 @@
 	THREAD_SAFETY(release_generic_capability(__VA_ARGS__))
 #define ASSERT_HELD(...) THREAD_SAFETY(assert_capability(__VA_ARGS__))
 
-/* Of a function that the check can't follow; a comment says why it is right. */
+/* For a function that the check can't follow; a comment says why it is
+ * correct. */
 #define NO_THREAD_SAFETY_ANALYSIS THREAD_SAFETY(no_thread_safety_analysis)
 
 /*

@@ -50,7 +50,7 @@ static double reserve(struct throttle *throttle, uint64_t bytes)
 {
 	LOCK_SCOPE(&throttle->mutex);
 	double now = monotonic_now();
-	/* What was not used while idle is lost: no long burst later. */
+	/* Bandwidth not used while idle is lost: no long burst later. */
 	if (throttle->reserved < now)
 		throttle->reserved = now;
 	throttle->reserved += (double)bytes / throttle->rate;

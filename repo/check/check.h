@@ -42,7 +42,7 @@ int check_frames_one(struct repository *repo, const struct trailer *trailer,
 
 /* --- trees --- */
 
-/* What of a file can't be read. */
+/* A part of a file that can't be read. */
 struct tree_fault {
 	const struct snapshot *snap;
 	const struct snapshot_file *file;
@@ -57,8 +57,8 @@ struct check_trees {
 	struct check_counts *counts;
 	/* Non-zero ends the check with it. */
 	int (*fault)(void *ctx, const struct tree_fault *f);
-	/* Each chunk of the leaves that are looked at, WHOLE or not. True: the
-	 * file is to be looked at again in each snapshot. May be NULL. */
+	/* Called for each chunk of the leaves visited, WHOLE or not. True: the
+	 * file is to be checked again in each snapshot. May be NULL. */
 	bool (*chunk)(void *ctx, const struct tree_fault *at, bool whole);
 	void *ctx;
 	/* The rest belongs to check_trees.c. */
@@ -74,10 +74,10 @@ struct check_trees {
 /*
  * Each node can be read, and each chunk is listed, with the length that the
  * tree gives it, by the authenticated trailer of a pack that exists, outside of
- * frames known to be damaged. A subtree found sound is passed over when it is
- * met again; a bad one is looked at again in each file. Where the same file has
- * it once more, and CHUNK is NULL, its whole range is one fault. FAULT, CHUNK,
- * REPO and COUNTS are set before.
+ * frames known to be damaged. A subtree found sound is skipped when it is met
+ * again; a bad one is checked again in each file. If the same file contains it
+ * again, and CHUNK is NULL, its whole range is one fault. FAULT, CHUNK, REPO
+ * and COUNTS are set before.
  */
 int check_trees_begin(struct check_trees *check);
 void check_trees_end(struct check_trees *check);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The trees of snapshots. Each leaf and node is looked at once, wherever it is
- * met; bad ones again for each file, since each file's damage is to be told.
- * Within a file they aren't either: a few nodes can stand for 128 TiB.
+ * The trees of snapshots. Each leaf and node is checked once, wherever it is
+ * met; bad ones are checked again for each file, since each file's damage is to
+ * be reported, but not within a file: a few nodes can stand for 128 TiB.
  */
 #include <assert.h>
 #include <errno.h>
@@ -143,7 +143,7 @@ static int enter(void *ctx, const struct node_child *child, uint8_t level,
 	if (id_set_contains(check->sound, &key))
 		return 1;
 	check->before[level] = check->faults;
-	/* Who wants each chunk gets each. */
+	/* With a CHUNK callback every chunk is visited. */
 	if (check->chunk != NULL || !id_set_contains(check->bad, &key))
 		return 0;
 	fail(-EBADMSG, "damaged like an identical, earlier part");
@@ -151,7 +151,7 @@ static int enter(void *ctx, const struct node_child *child, uint8_t level,
 	return err != 0 ? err : 1;
 }
 
-/* Without memory it will be walked again: slower only. */
+/* Without memory it is walked again, which is only slower. */
 static void leave(void *ctx, const struct node_child *child, uint8_t level,
 		uint64_t len)
 {

@@ -37,14 +37,14 @@ struct common_options {
 struct repository *command_open(const char *path,
 		const struct common_options *options);
 
-/* For what only deletes, which needs no room: on a full disk, where no session
- * can be registered, it goes on without one (*OUT is NULL). */
+/* For commands that only delete, which needs no space: on a full disk, where no
+ * session can be registered, they continue without one (*OUT is NULL). */
 int command_session_to_delete(struct session **out, struct repository *repo,
 		const char *activity);
 
-/* amberfs prune as it is without options, on a repository that is open and in
- * which this process has no session. Prints its errors, and its result unless
- * that goes to *JSON (new, with --json; else NULL). Returns an exit status. */
+/* Runs amberfs prune with default options on an open repository in which this
+ * process has no session. Prints its errors, and its result unless that goes to
+ * *JSON (new, with --json; else NULL). Returns an exit status. */
 int command_prune_now(struct repository *repo, json_t **json);
 
 /* Prints error_text(err) once and returns EXIT_FAILED. */

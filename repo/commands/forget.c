@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * amberfs forget: removes snapshots, by name or by rules that say what stays.
+ * amberfs forget: removes snapshots, by name or by rules that say what is kept.
  * Their space is freed by prune.
  *
  * Deleting needs no room, so on a full disk, where no session can be
- * registered, it goes on without one: forget stands on nothing, a session only
- * shows others who is at work.
+ * registered, it continues without one: forget relies on no images, and a
+ * session only shows others who is at work.
  */
 #include "forget.h"
 
@@ -74,7 +74,7 @@ static bool parse_policy(const struct command_line *line,
 static int forget_entry(struct forget_plan *plan, struct forget_entry *entry)
 {
 	struct repository *repo = plan->repo;
-	/* Before the look for a pin, as it may take long. */
+	/* Before checking for a pin, as this may take long. */
 	int err = marking_wait(repo);
 	if (err < 0)
 		return err;
@@ -91,7 +91,7 @@ static int forget_entry(struct forget_plan *plan, struct forget_entry *entry)
 				   : store_delete(repo->store, entry->object);
 }
 
-/* By rule, what stays or is gone through somebody else is no failure. */
+/* By rule, a snapshot pinned or removed by another process is not a failure. */
 static bool no_failure(const struct forget_plan *plan, int err)
 {
 	return plan->by_policy && (err == -ENOENT || err == -EEXIST);
@@ -109,7 +109,7 @@ static void carry_out(struct forget_plan *plan)
 		if (err < 0) {
 			report_error("%s", error_text(err));
 			plan->failed++;
-			/* A prune is in the way, of the others, too. */
+			/* A prune blocks this one, and the others too. */
 			if (err == -EBUSY || err == -ECANCELED)
 				return;
 			continue;
@@ -213,7 +213,7 @@ int command_forget(int argc, char **argv)
 		{ "keep-hourly", 0, OPTION_TEXT, &o.counts[KEEP_HOURLY], "N",
 				"keep the newest of each of the last N hours" },
 		{ "keep-daily", 0, OPTION_TEXT, &o.counts[KEEP_DAILY], "N",
-				"… days (those without snapshots don't count)" },
+				"… days (only those with snapshots count)" },
 		{ "keep-weekly", 0, OPTION_TEXT, &o.counts[KEEP_WEEKLY], "N",
 				"… weeks, starting on Monday" },
 		{ "keep-monthly", 0, OPTION_TEXT, &o.counts[KEEP_MONTHLY], "N",

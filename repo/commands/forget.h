@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * amberfs forget, in two steps: a plan that says of each snapshot it looks at
- * whether it goes and which rules keep it (forget_plan.c), which is shown
+ * amberfs forget, in two steps: a plan that says for each snapshot considered
+ * whether it is removed and which rules keep it (forget_plan.c), which is shown
  * (forget_report.c) and carried out (forget.c).
  */
 #ifndef AMBERFS_COMMANDS_FORGET_H
@@ -51,7 +51,7 @@ int forget_plan_sources(struct forget_plan *plan, char **names, int count);
 /* "web/20261123T040000Z" */
 const char *forget_plan_shown(const struct forget_entry *entry);
 
-/* A table of what stays, by which rules, and what goes. */
+/* A table of what is kept, by which rules, and what is removed. */
 void forget_report_print(const struct forget_plan *plan);
 /* "Kept 12 snapshots, forgot 3." */
 void forget_report_print_sum(const struct forget_plan *plan);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Which snapshots go: those named, or those that no rule keeps. Pins and the
- * least age hold for both. Nothing is deleted here.
+ * minimum age apply to both. Nothing is deleted here.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -46,7 +46,7 @@ void forget_plan_clear(struct forget_plan *plan)
 	plan->count = plan->room = 0;
 }
 
-/* Takes SNAP (may be NULL) over, also on failure. */
+/* Takes ownership of SNAP (may be NULL), also on failure. */
 static int add(struct forget_plan *plan, struct snapshot *snap,
 		const char *object, int64_t time)
 {
@@ -117,7 +117,7 @@ static int add_named(struct forget_plan *plan, const char *name)
 	int64_t time = 0;
 	int err = snapshot_resolve(plan->repo, name, &snap, &file);
 	if (err == -EBADMSG) {
-		/* What can't be read any more is no use to anybody. */
+		/* A snapshot that can't be read is of no use to anybody. */
 		report_warning("%s", error_text(err));
 		err = snapshot_resolve_unread(name, object, &time);
 	} else if (err == 0 && file != NULL) {

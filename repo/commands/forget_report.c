@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What amberfs forget says of its plan: a table, a line, or JSON. */
+/* How amberfs forget shows its plan: a table, a line, or JSON. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>

@@ -17,19 +17,19 @@ int key_load_slots(struct repository *repo, struct key_slots **out);
 /* A new reference. OPENED: digits of the slot that opened the repository. */
 json_t *key_slot_to_json(const struct key_slot *slot, const char *opened);
 
-/* A change of the slots, which nobody else changes meanwhile. */
+/* A change of the slots, with exclusive access to them. */
 struct key_change {
 	struct repository *repo;
 	struct session *session;
 	struct exclusive *work;
-	struct key_slots *slots; /* as they are once nobody else changes them */
+	struct key_slots *slots; /* loaded with exclusive access */
 };
 
 /* -EINVAL with a text if REPO is not encrypted. */
 int key_check_encrypted(const struct repository *repo);
 
-/* CHANGE has its repository only. ACTIVITY: escaped. key_change_end follows whatever
- * it returns, and closes all. */
+/* Only CHANGE's repository is set. ACTIVITY: escaped. key_change_end follows
+ * whatever it returns, and closes all. */
 int key_change_begin(struct key_change *change, const char *activity);
 void key_change_end(struct key_change *change);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * amberfs key add: one more slot, put in one durable step once it is known to
- * open. A recovery key is shown after that; if it can't be, its slot goes again.
+ * open. A recovery key is shown after that; if that fails, its slot is removed
+ * again.
  */
 #include <errno.h>
 #include <signal.h>
@@ -97,15 +98,15 @@ static int put_slot(struct key_change *change, const struct secret *secret,
 	return err;
 }
 
-/* The one time that a secret is shown. If that fails nobody has it, so the
- * slot is taken back. */
+/* The one time that a secret is shown. If that fails nobody has it, so the slot
+ * is removed again. */
 static int show_recovery(struct key_change *change, const struct secret *secret,
 		const char *digits)
 {
 	char text[RECOVERY_TEXT_SIZE];
 	struct key_slot slot = { .readable = true };
 	recovery_encode(text, (const uint8_t *)secret->bytes);
-	/* Not through a buffer that nobody wipes. */
+	/* Not through stdio, whose buffer is not wiped. */
 	struct {
 		const char *p;
 		size_t n;
@@ -240,7 +241,7 @@ int key_add_main(int argc, char **argv)
 	options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.common.report);
 	check_add(&cl, &o);
-	/* A recovery key that nobody reads is an error, not a death. */
+	/* A closed pipe must be an error here, not a fatal signal. */
 	signal(SIGPIPE, SIG_IGN);
 	CLEANUP_FREE char *label = take_label(o.label);
 	if (label == NULL)

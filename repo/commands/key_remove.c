@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * amberfs key remove. Whatever two of them do at once, a slot is left: each
- * looks at the slots only when no other may change them.
+ * amberfs key remove. Even if two run at once, one slot is always left: each
+ * looks at the slots only while no other process may change them.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -30,8 +30,8 @@ static int others(const struct key_slots *slots, const struct key_slot *slot)
 	return count;
 }
 
-/* Something must open the repository afterwards: surely a slot that is whole,
- * and unless the user says so, one that was seen to open it. */
+/* Something must open the repository afterwards: at least one intact slot, and,
+ * unless the user insists, one that has been seen to open it. */
 static int check_removal(const struct key_change *change,
 		const struct key_slot *slot, bool force)
 {

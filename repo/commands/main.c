@@ -123,7 +123,7 @@ static void find_program(char out[PATH_MAX], const struct command *command)
 	snprintf(out, PATH_MAX, "%s/%s", AMBERFS_LIBEXECDIR, command->program);
 }
 
-/* restore --domain knows libvirt, so it is the other program's. */
+/* restore --domain needs libvirt, so amberfs-ingest does it. */
 static bool is_restore_of_domain(const char *name, char **argv)
 {
 	if (strcmp(name, "restore") != 0)

@@ -31,7 +31,7 @@ static void note_done(struct pin_run *run, const char *object, const char *what)
 		printf("%s %s.\n", what, name);
 }
 
-/* The object's name of the snapshot meant. FIND_LOST: also of one that is
+/* The object name of the snapshot SPEC names. FIND_LOST: also of one that is
  * gone or can't be read, if it is named as source/time. */
 static int resolve(struct repository *repo, const char *spec, bool find_lost,
 		char object[OBJECT_NAME_MAX])

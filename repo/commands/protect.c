@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* amberfs protect: shows and sets the least age of what may be removed. */
+/* amberfs protect: shows and sets the minimum age for removing snapshots. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +24,7 @@ struct protection {
 	bool changed;
 };
 
-/* By the names alone: also what can't be read is protected. */
+/* By name alone: unreadable snapshots are protected too. */
 static int note_snapshot(void *ctx, const char *name)
 {
 	struct protection *protection = ctx;

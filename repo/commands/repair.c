@@ -43,8 +43,9 @@ static int same_directory(const char *a, const char *b)
 			&& x.st_ino == y.st_ino;
 }
 
-/* A byte copy would keep its index where the first has its own, if neither can
- * have it inside. A temporary one is made in no time beside the repair. */
+/* A byte copy would share its index directory with the original if neither can
+ * keep it inside. Compared with the repair, building a temporary one takes no
+ * time. */
 static int make_own_index(struct repair_command *command)
 {
 	const char *tmp = getenv("TMPDIR");

@@ -38,7 +38,7 @@ static int one_into_directory(struct command *command, const char *dest,
 		path = NULL;
 		return fail_no_memory("restoring");
 	}
-	/* A device is meant only where it is named. */
+	/* A device is written to only if it is named itself. */
 	if (stat(path, &st) == 0 && S_ISBLK(st.st_mode))
 		return fail(-EEXIST,
 				"%s is a block device; give its own name as "

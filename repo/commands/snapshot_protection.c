@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Pins and the least age, shown beside snapshots; see snapshot_protection.h. */
+/* Pins and the minimum age, shown with snapshots; see snapshot_protection.h. */
 #include "snapshot_protection.h"
 
 #include <time.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What keeps snapshots from forget, for commands that show them: pins and the
- * least age. */
+/* What protects snapshots from forget, for commands that show it: pins and the
+ * minimum age. */
 #ifndef AMBERFS_COMMANDS_SNAPSHOT_PROTECTION_H
 #define AMBERFS_COMMANDS_SNAPSHOT_PROTECTION_H
 

@@ -68,7 +68,7 @@ static int check_with_key(struct verify *verify, const char *snapshot,
 		err = index_reconcile(verify->repo->index);
 	if (err == 0 && packs)
 		err = verify_packs(verify);
-	/* Damage first: the trees then tell what it touches. */
+	/* Damage first: the trees then show what it affects. */
 	if (err == 0 && read_data)
 		err = verify_frames(verify);
 	if (err == 0 && snapshot == NULL)

@@ -11,7 +11,7 @@
 struct verify {
 	struct repository *repo; /* NULL for --packs without a key */
 	struct store *store;
-	struct session *session; /* NULL: nobody sees this check */
+	struct session *session; /* NULL: none could be registered */
 	unsigned jobs;
 	struct check_counts counts;
 	pthread_mutex_t mutex;

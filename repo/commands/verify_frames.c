@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Every frame of every pack: authenticated, decoded, and each chunk's bytes
- * hashed to the id that the trailer gives it. What fails is recorded as damaged,
- * so that the walk over the trees can tell what it touches.
+ * hashed to the id that the trailer gives it. What fails is recorded as
+ * damaged, so that the walk over the trees can tell what it affects.
  */
 #include <errno.h>
 

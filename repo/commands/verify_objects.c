@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The objects that no image leads to, but that somebody will miss some day:
- * key slots, pins, settings of the least age.
+ * Objects that no image refers to, but that are needed: key slots, pins,
+ * settings of the minimum age.
  *
  * What this file does not do: session records, condemned and damaged objects
- * have their effect by their names alone (FORMAT.md), so what is in them is
- * not looked at.
+ * take effect by their names alone (FORMAT.md), so their contents are not
+ * examined.
  */
 #include <errno.h>
 #include <string.h>

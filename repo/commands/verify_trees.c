@@ -27,7 +27,7 @@ static bool is_forgotten(struct verify *verify, const struct snapshot *snap)
 	return store_size(verify->store, snap->object, &size) == -ENOENT;
 }
 
-/* What a forgotten snapshot lacks is no problem: a prune took it. */
+/* What a forgotten snapshot lacks is no problem: prune removed it. */
 static void report_run(struct bad_run *run)
 {
 	if (run->to == 0)
@@ -77,7 +77,8 @@ static struct id *roots_to_walk(const struct check_trees *check,
 	return roots;
 }
 
-/* Publishes what is going to be walked, so that no prune takes it meanwhile. */
+/* Publishes what is about to be walked, so that no prune removes it
+ * meanwhile. */
 static int stand_on(struct verify *verify, const struct id *roots,
 		size_t *count)
 {
@@ -88,7 +89,7 @@ static int stand_on(struct verify *verify, const struct id *roots,
 	int err = session_add_roots(verify->session, roots, *count);
 	if (!session_unwritable(err))
 		return err;
-	/* A full disk: as for one who can't write there. */
+	/* A full disk is treated like a read-only repository. */
 	report_warning("%s; a prune running meanwhile may look like damage",
 			error_text(err));
 	*count = 0;
@@ -105,7 +106,7 @@ static int check_one(struct check_trees *check, struct verify *verify,
 	if (roots == NULL)
 		return fail_no_memory("checking trees");
 	int err = stand_on(verify, roots, &count);
-	/* Only now does it count that the snapshot is there. */
+	/* The snapshot's existence counts only once it is published. */
 	if (err == 0 && !is_forgotten(verify, snap))
 		err = check_trees_snapshot(check, snap);
 	report_run(check->ctx);

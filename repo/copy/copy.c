@@ -177,7 +177,7 @@ static int copy_files(struct copy *copy, const struct snapshot *snap,
 	return note_copied(copy, made);
 }
 
-/* Somebody is in SNAP's place: SNAP itself, or another one. */
+/* SNAP's place is taken: by SNAP itself, or by another snapshot. */
 static int compare_there(const struct copy *copy, const struct snapshot *snap,
 		const struct snapshot *there, struct copy_result *out)
 {
@@ -193,7 +193,7 @@ static int compare_there(const struct copy *copy, const struct snapshot *snap,
 	return 0;
 }
 
-/* The commit found the place taken: by another run that copies, perhaps. */
+/* The commit found the place taken, perhaps by another copy. */
 static int taken_meanwhile(struct copy *copy, const struct snapshot *snap,
 		struct copy_result *out)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Copying snapshots into a repository with other keys. Ids differ there, so
- * bytes are read through the one repository's images and cut, hashed and
- * stored by the other's writer; but only those that the snapshot copied before
- * (the base) does not have already, which the ids of the first repository tell:
- * chunk by chunk, or by spans where these have proofs, which the copy's then
- * have as well.
+ * bytes are read through the one repository's images and cut, hashed and stored
+ * by the other's writer; but only those that the previously copied snapshot
+ * (the base) does not have already, as the ids of the first repository show:
+ * chunk by chunk, or span by span where these have proofs, which the copy then
+ * has as well.
  *
  * A copy has the same source, time, number and metadata, and names its origin;
  * by that a later run recognises it.
@@ -21,7 +21,7 @@
 
 struct copy_options {
 	unsigned workers;
-	uint64_t bwlimit; /* bytes read a second; 0: none */
+	uint64_t bwlimit; /* bytes read per second; 0: no limit */
 };
 
 /* One run. The fields are for the files of this directory. */
@@ -55,8 +55,8 @@ int copy_begin(struct copy *copy, struct repository *from,
 		struct repository *repo, const struct copy_options *options);
 void copy_end(struct copy *copy);
 
-/* Copies SNAP of FROM, unless it is there. Snapshots of one source should come
- * together, the oldest first. 0, or -errno with a text: FAILED. */
+/* Copies SNAP of FROM, unless it is there already. Snapshots of one source
+ * should come together, the oldest first. 0, or -errno with a text: FAILED. */
 int copy_snapshot(struct copy *copy, const struct snapshot *snap,
 		struct copy_result *out);
 

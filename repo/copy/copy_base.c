@@ -14,8 +14,8 @@
 #include "repo/snapshot/snapshot_list.h"
 #include "repo/snapshot/snapshot_object.h"
 
-/* One that is damaged is no base; whether it is in the way shows when a
- * snapshot is to take its place. */
+/* A damaged one can't be a base; whether it is in the way shows when a snapshot
+ * is to take its place. */
 static void pass_over(void *ctx, const char *object, int err)
 {
 	const struct copy *copy = ctx;
@@ -106,7 +106,7 @@ static int publish(struct repository *repo, struct session *session,
 	}
 	if (snapshot_object_exists(repo, snap) == 0)
 		return 1;
-	/* Nobody may take what is gone for something in use. */
+	/* What is gone must not appear to be in use. */
 	if (session != NULL)
 		session_leave_all(session, *roots, *count);
 	*count = 0;

@@ -39,7 +39,7 @@ static int extent(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 		       : 0;
 }
 
-/* A base that can't be read only costs reading. */
+/* A base that can't be read only means more reading. */
 static int same(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 		bool *same, uint64_t *end)
 {

@@ -24,7 +24,7 @@
 #include "repo/base/error.h"
 
 #define KEY_SIZE 32
-/* More than what handles secrets takes. */
+/* More than functions that handle secrets use. */
 #define STACK_USED ((size_t)32 << 10)
 #define KDF_CONTEXT "amberfs1"
 

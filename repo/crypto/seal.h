@@ -51,7 +51,7 @@ int seal_global_init(void);
 
 /* MASTER has MASTER_KEY_SIZE bytes; it is copied into memory that is not
  * dumped, is wiped by seal_free, and is locked where RLIMIT_MEMLOCK allows
- * (seal_lock tells). Returns NULL without memory. */
+ * (seal_lock tells whether). Returns NULL without memory. */
 struct seal *seal_new(const uint8_t *master, bool encrypted);
 void seal_free(struct seal *seal); /* NULL allowed */
 
@@ -110,10 +110,10 @@ bool seal_equal(const void *a, const void *b, size_t len);
 
 /*
  * Universal hash of a span: Poly1305 under a fixed secret key, whose outputs
- * are only ever stored sealed (so never seen by who chooses the data);
- * two different inputs of up to 16 MiB + 1 KiB agree with probability below
- * 2^-80 (Bernstein, "The Poly1305-AES message-authentication code", 2005).
- * Feed with seal_proof_update; not for unencrypted repositories.
+ * are only ever stored sealed (so never seen by whoever chooses the data); two
+ * different inputs of up to 16 MiB + 1 KiB agree with probability below 2^-80
+ * (Bernstein, "The Poly1305-AES message-authentication code", 2005). Feed with
+ * seal_proof_update; not for unencrypted repositories.
  */
 struct seal_proof {
 	_Alignas(16) uint8_t state[256];

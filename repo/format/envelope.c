@@ -37,8 +37,8 @@ static void encode_header(uint8_t out[ENVELOPE_HEADER_SIZE],
 	put_le32(out + 8, len);
 }
 
-/* Associated data: repository, header and name, so that no object can stand in
- * for another. */
+/* Associated data: repository, header and name, so that no object can replace
+ * another. */
 struct binding {
 	uint8_t ad[REPO_ID_SIZE + ENVELOPE_HEADER_SIZE + ENVELOPE_NAME_MAX];
 	size_t len;

@@ -66,7 +66,7 @@ void json_fields_begin(struct json_fields *fields, json_t *json,
 	va_end(ap);
 	if (json_is_object(json))
 		return;
-	/* Say "files[3]" of it, without the dot for its members. */
+	/* Call it "files[3]", without the dot for its members. */
 	size_t len = strlen(fields->path);
 	if (len > 0 && fields->path[len - 1] == '.')
 		fields->path[len - 1] = '\0';

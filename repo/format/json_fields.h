@@ -23,8 +23,8 @@
 
 #include "repo/base/cleanup.h"
 
-/* How stored JSON is written: one form for equal content, and nothing in it
- * that a terminal could obey. */
+/* How stored JSON is written: one form for equal content, without terminal
+ * control sequences. */
 #define JSON_FIELDS_DUMP_FLAGS                                                 \
 	(JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII)
 
@@ -77,7 +77,7 @@ json_t *json_fields_array(struct json_fields *fields, const char *key,
 /* An object, a new reference; NULL where absent. */
 json_t *json_fields_object(struct json_fields *fields, const char *key);
 
-/* What wasn't taken: a new reference, or NULL if that is nothing. */
+/* The members not taken: a new reference, or NULL if there are none. */
 json_t *json_fields_rest(struct json_fields *fields);
 
 /* Marks KEY as not valid; WHY is a short clause: "not below 9". */

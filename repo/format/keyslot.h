@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * REPO/keys/XXXXXXXXXXXXXXXX: one way to the master key each (table in
- * FORMAT.md). Not sealed: it is what unsealing starts from. A checksum guards
- * against damage before any costly work, the AEAD of the wrapped key (whose
- * associated data is the rest of the slot) against forgery.
+ * REPO/keys/XXXXXXXXXXXXXXXX: each is one way to the master key (table in
+ * FORMAT.md). Not sealed: unsealing starts from it. A checksum guards against
+ * damage before any costly work, the AEAD of the wrapped key (whose associated
+ * data is the rest of the slot) against forgery.
  */
 #ifndef AMBERFS_FORMAT_KEYSLOT_H
 #define AMBERFS_FORMAT_KEYSLOT_H
@@ -36,8 +36,8 @@ struct keyslot {
 
 /* Wraps MASTER under SECRET. Fills SLOT's salt and wrapped key from its kind,
  * cost, created and label, and encodes it. 0, -ENOMEM, or -EINVAL for a cost
- * that keyslot_decode would refuse (8 KiB is the least memory; a slot that is
- * not for a passphrase has none). */
+ * that keyslot_decode would refuse (the minimum is 8 KiB of memory; a slot that
+ * is not for a passphrase has no cost). */
 int keyslot_make(uint8_t out[KEYSLOT_SIZE], struct keyslot *slot,
 		const uint8_t *repo_id, const void *secret, size_t secret_len,
 		const uint8_t master[MASTER_KEY_SIZE]);

@@ -12,7 +12,7 @@
 
 #include <stddef.h>
 
-/* A raw name's most bytes; longer ones are refused where they come in. */
+/* The maximum length of a raw name; longer ones are refused on input. */
 #define NAME_MAX_BYTES 4096
 #define NAME_COMPONENT_MAX 214
 
@@ -31,9 +31,9 @@ char *name_unescape(const char *text, size_t *len);
  * escaped name. */
 void name_component(char out[NAME_COMPONENT_MAX + 1], const char *escaped);
 
-/* For messages to people: valid printable UTF-8 (no controls, no bidi
- * overrides) stays, every other byte becomes \xNN. Returns OUT, which holds
- * at most SIZE bytes with the NUL; what doesn't fit ends in "...". */
+/* For messages: valid printable UTF-8 (no controls, no bidi overrides) stays,
+ * every other byte becomes \xNN. Returns OUT, which holds at most SIZE bytes
+ * with the NUL; what doesn't fit ends in "...". */
 char *name_display(char *out, size_t size, const char *name);
 
 #endif

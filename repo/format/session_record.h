@@ -29,7 +29,7 @@ struct session_record {
 	int64_t pid;
 	char *activity; /* escaped: the source, the mountpoint; or NULL */
 	uint32_t root_count;
-	struct id *roots; /* tree roots it stands on */
+	struct id *roots; /* tree roots it uses */
 	/* The highest epoch after which it has listed the condemned; 0: none. */
 	uint64_t acknowledged;
 	uint32_t held_count;

@@ -33,7 +33,7 @@ enum file_kind {
 	FILE_BOOT, /* a kernel or initrd that the domain boots directly */
 };
 
-/* What tells that a source file has not changed (DESIGN 4). */
+/* By what an unchanged source file is recognised (DESIGN 4). */
 struct file_identity {
 	/* False: never take this file over unread; then only device and inode
 	 * are kept, and both 0 if they are not known. */
@@ -55,7 +55,7 @@ struct snapshot_file {
 	/* Of the file itself, or of each file of a chain, top first. */
 	uint32_t identity_count;
 	struct file_identity *identities;
-	/* What else the reading depended on (e.g. the chain's formats), an
+	/* What else the backup of it depended on (e.g. the chain's formats), an
 	 * opaque text compared as it is; or NULL. */
 	char *reading;
 	/* The libvirt checkpoint that was made with this snapshot: the bitmap of

@@ -40,8 +40,8 @@ struct piece {
 void chunker_scan(const struct chunker *chunker, uint8_t *marks,
 		const void *data, uint32_t len);
 
-/* Blocks of the piece that begins at MARKS[0], of COUNT that are left of the
- * span. 0: that can't be told before block *UNREAD of them is read. */
+/* The number of blocks of the piece that begins at MARKS[0], of COUNT that are
+ * left of the span. 0: not known before block *UNREAD of them has been read. */
 uint32_t chunker_next(const struct chunker *chunker, const uint8_t *marks,
 		uint32_t count, uint32_t *unread);
 

@@ -28,8 +28,8 @@ struct image_reader_options {
 int image_reader_new(struct image_reader **out, struct pack_cache *packs,
 		const struct image_reader_options *options);
 void image_reader_free(struct image_reader *reader);
-/* For writers: is anything recorded as damaged; is an undamaged, uncondemned
- * copy of this data chunk stored. */
+/* For writers: whether anything is recorded as damaged; whether an undamaged,
+ * uncondemned copy of this data chunk is stored. */
 bool image_reader_any_damaged(const struct image_reader *reader);
 bool image_reader_chunk_stored(struct image_reader *reader,
 		const struct id *id);
@@ -109,10 +109,10 @@ int image_child(struct image *image, uint64_t span, struct node_child *child);
 int image_seek_extent(struct image *image, uint64_t offset, uint64_t limit,
 		bool *hole, uint64_t *end);
 
-/* An image_source's SAME: what of I, at OFFSET and up to LIMIT, is known from the
- * trees to equal BASE, an image of the same repository. Of a span that differs
- * and whose leaf in I has a proof, nothing is: so who copies I reads all of it
- * and can make a proof as well. */
+/* An image_source's SAME: what part of I, from OFFSET up to LIMIT, is known
+ * from the trees to equal BASE, an image of the same repository. In a span that
+ * differs and whose leaf in I has a proof, nothing is: so whoever copies I
+ * reads all of it and can make a proof as well. */
 int image_compare(struct image *image, struct image *base, uint64_t offset,
 		uint64_t limit, bool *same, uint64_t *end);
 

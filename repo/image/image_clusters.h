@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Which 64 KiB clusters of an image are not empty, and the how-manieth each of
- * them is: answered from the counts in the tree, by one descent to one leaf.
+ * Which 64 KiB clusters of an image are not empty, and the rank of each among
+ * them: answered from the counts in the tree, by one descent to one leaf.
  *
- * Every node on the way is held against what its parent says of it. So the
- * answers for two clusters never contradict each other, whatever a tree claims:
- * a count that is not the sum of what is below is -EBADMSG.
- * Errors otherwise: as image_pread. Threading: as all calls on an image.
+ * Every node on the way is checked against what its parent says about it. So
+ * the answers for two clusters never contradict each other, whatever a tree
+ * claims: a count that is not the sum of what is below is -EBADMSG. Errors
+ * otherwise: as image_pread. Threading: as all calls on an image.
  */
 #ifndef AMBERFS_IMAGE_IMAGE_CLUSTERS_H
 #define AMBERFS_IMAGE_IMAGE_CLUSTERS_H
@@ -32,8 +32,8 @@ int image_clusters_at(struct image *image, uint64_t span,
 int image_clusters_with(struct image *image, uint64_t nth,
 		struct span_clusters *out);
 
-/* The cluster of the image that is number NTH, which must be one of CLUSTERS, and how
- * many follow each other from there on within the span, at least 1. */
+/* The image's non-empty cluster number NTH, which must be in CLUSTERS, and how
+ * many consecutive ones start there within the span, at least 1. */
 uint64_t image_clusters_run(const struct span_clusters *clusters, uint64_t nth,
 		uint32_t *run);
 

@@ -4,7 +4,7 @@
  * straight from the decoded frames.
  *
  * Where damage is to become zeros, a piece that can't be read is taken apart
- * into its chunks. What is lost with a tree node, be it a terabyte, costs one
+ * into its chunks. A lost tree node, even one covering a terabyte, costs one
  * failure and is remembered: the spans below it are not tried.
  */
 #include "image_copy.h"
@@ -114,7 +114,8 @@ static int tell(struct image_copy *copy, uint64_t from, uint64_t to, int err)
 	return 0;
 }
 
-/* A tree node is lost and with it [from, to). Told by whoever is first. */
+/* A tree node and with it [from, to) is lost. The first to find out reports
+ * it. */
 static int lose(struct image_copy *copy, uint64_t from, uint64_t to, int err)
 {
 	struct lost *lost = copy->lost;
@@ -165,7 +166,7 @@ static int zero_range(struct image_copy *copy, uint64_t at, uint64_t end,
 {
 	if (at == end || (copy->fresh && !stream))
 		return 0;
-	/* Not every device can; then zeros are written. */
+	/* Not every device supports this; then zeros are written. */
 	if (!stream
 			&& fallocate(copy->fd,
 					   FALLOC_FL_PUNCH_HOLE
@@ -264,7 +265,7 @@ static int lose_span(struct image_copy *copy, uint64_t at, uint64_t end,
 	if (!is_damage(copy, err))
 		return fail_within(err, "at byte %llu", (unsigned long long)at);
 	int r = image_seek_piece(copy->image, at, &from, &to, NULL);
-	if (r == 0) /* it can be read now: a passing failure of the disk */
+	if (r == 0) /* it can be read now: a transient failure of the disk */
 		return copy_data(copy, at, end, false);
 	r = is_damage(copy, r) ? lose(copy, from, to, r) : r;
 	if (r == 0)

@@ -17,18 +17,19 @@ struct image_copy {
 	bool fresh;
 	unsigned threads; /* at least 1 */
 	const _Atomic sig_atomic_t *cancel;
-	/* NULL: a range that can't be read ends the copy. Otherwise it becomes
-	 * zeros, and is told here: one call at a time, by any thread, each
-	 * lost tree node once, in no order. ERR's text is the thread's. */
+	/* NULL: a range that can't be read ends the copy. Otherwise it is
+	 * written as zeros and reported here: one call at a time, by any
+	 * thread, each lost tree node once, in no order. ERR's text is the
+	 * thread's. */
 	void (*damaged)(void *ctx, uint64_t offset, uint64_t len, int err);
 	void *ctx;
-	_Atomic uint64_t done; /* bytes dealt with, holes included */
+	_Atomic uint64_t done; /* bytes processed, holes included */
 	_Atomic uint64_t written;
 	struct lost *lost; /* image_copy.c's */
 };
 
-/* A file gets its size before. Not fsynced. 0; -ECANCELED; -errno with a text
- * that names the byte. */
+/* A file must already have its size. Not fsynced. 0; -ECANCELED; -errno with a
+ * text that names the byte. */
 int image_copy_parallel(struct image_copy *copy);
 int image_copy_stream(struct image_copy *copy);
 

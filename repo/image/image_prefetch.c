@@ -30,7 +30,7 @@ static void decode_ahead(void *arg)
 	struct ahead *ahead = arg;
 	struct frame *frame;
 	const struct trailer *trailer = ahead->pack->trailer;
-	/* A failure is for the read that comes to it. */
+	/* A failure will be reported by the read that gets there. */
 	if (frame_cache_get(ahead->frames, ahead->pack, ahead->frame,
 			    trailer->frames[ahead->frame].plain_len, &frame)
 			== 0)
@@ -104,7 +104,7 @@ uint64_t image_prefetch(struct image *image, uint64_t offset, uint64_t len)
 		uint64_t span_store_end = min_u64(start + SPAN_SIZE, end);
 		struct cached_node *node;
 		if (image_leaf(image, span, &node, NULL) < 0)
-			return end; /* for the read that comes to it */
+			return end; /* reported by the read that gets there */
 		uint64_t reached = span_store_end;
 		if (node != NULL)
 			reached = start
@@ -130,7 +130,7 @@ void image_prefetch_note_sequence(struct image_sequence *sequence,
 	uint64_t end = offset + len;
 	uint64_t slack = len >= LARGE_READ ? SLACK : 0;
 	if (offset + slack < next || offset > next + slack) {
-		/* Somewhere else: a random reader, until it goes on there. */
+		/* Somewhere else: a random reader, until it continues there. */
 		sequence->next = end;
 		sequence->window = 0;
 		sequence->ahead = end;
@@ -145,7 +145,7 @@ void image_prefetch_note_sequence(struct image_sequence *sequence,
 		return;
 	uint64_t upto = end + window;
 	sequence->window = min_u64(2 * window, WINDOW_MAX);
-	/* Another thread that notes a read meanwhile must not ask again. */
+	/* Another thread noting a read meanwhile must not ask again. */
 	sequence->ahead = upto;
 	uint64_t reached = prefetch(ctx, ahead, upto - ahead);
 	if (reached < upto)

@@ -83,7 +83,7 @@ static int seek_data(struct image *image, uint64_t *at)
 		err = image_leaf(image, next, &node, NULL);
 		if (err < 0)
 			return err;
-		if (node == NULL) { /* can't be: next_data_span saw it */
+		if (node == NULL) { /* impossible: next_data_span saw it */
 			*at = (next + 1) * SPAN_SIZE;
 			continue;
 		}

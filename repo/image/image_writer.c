@@ -50,9 +50,8 @@ static int skip_holes(struct worker *worker, struct job *job)
 	return err;
 }
 
-/* Passes over what needs no worker. Where a span begins with the
- * base's bytes nothing is asked about holes: the base's tree knows them. -errno
- * on failure. */
+/* Skips what needs no worker. If a span begins with the base's bytes, holes are
+ * not asked for: the base's tree knows them. -errno on failure. */
 static int pass_over(struct worker *worker, struct job *job)
 		REQUIRES(job->mutex)
 {

@@ -25,18 +25,18 @@ struct image_source {
 	 * (*END > OFFSET). May be NULL: all is data. 0 or -errno. */
 	int (*extent)(void *ctx, unsigned worker, uint64_t offset,
 			uint64_t limit, bool *hole, uint64_t *end);
-	/* What is known to equal the base's bytes: whether that is so at OFFSET
-	 * and how far the answer goes, at most to LIMIT (*END > OFFSET). May
-	 * be NULL: nothing is known. Asked before anything of a span is read.
-	 * 0 or -errno. */
+	/* What is known to equal the base's bytes: whether this is so at
+	 * OFFSET, and up to where the answer holds, at most LIMIT (*END >
+	 * OFFSET). May be NULL: nothing is known. Asked before anything of a
+	 * span is read. 0 or -errno. */
 	int (*same)(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 			bool *same, uint64_t *end);
 	/* Whether the leaf over OFFSET may have a proof: 1, 0, -errno. Asked once
 	 * all of its span was read. May be NULL: it may. For copies: leaves
 	 * made from the same bytes as others are then the same. */
 	int (*proven)(void *ctx, unsigned worker, uint64_t offset);
-	/* Chunks of what is the same may be lost: each is looked up, and read
-	 * if it is not stored. */
+	/* Chunks of equal parts may be lost: each is looked up, and read if it
+	 * is not stored. */
 	bool doubt;
 	/* For a stream instead of READ: the next bytes, up to LEN; 0: the end,
 	 * -errno. Called by one thread. */
@@ -45,7 +45,7 @@ struct image_source {
 };
 
 struct image_counts { /* bytes, updated while it runs; read at any time */
-	_Atomic uint64_t done;	/* of SIZE dealt with */
+	_Atomic uint64_t done;	/* of SIZE, processed */
 	_Atomic uint64_t read;	/* read from the source */
 	_Atomic uint64_t holes; /* not read: the source says hole */
 	_Atomic uint64_t zeros; /* read and found zero */
@@ -67,12 +67,12 @@ void image_writer_free(struct image_writer *writer); /* NULL allowed */
 /*
  * Stores one image. BASE may be NULL, or an image of an earlier snapshot whose
  * root the session has published: what SAME says is equal is taken over unread,
- * but for the chunks that a change touches and those after them until a cut
+ * except for the chunks that a change touches and those after them until a cut
  * meets one of the base's; so are spans with an equal proof, when read. The
- * leaves are those of a full read, but that a span that was read in part has no
- * proof. *CANCEL (may be NULL) is looked at often:
- * true ends with -ECANCELED. On success ROOT and *SIZE are set; nothing is
- * durable before chunk_sink_barrier. 0 or -errno.
+ * leaves are those of a full read, except that a partly read span has no proof.
+ * *CANCEL (may be NULL) is checked often: true ends it with -ECANCELED. On
+ * success ROOT and *SIZE are set; nothing is durable before chunk_sink_barrier.
+ * 0 or -errno.
  */
 int image_writer_write(struct image_writer *writer,
 		const struct image_source *source, struct image *base,

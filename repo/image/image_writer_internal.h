@@ -85,12 +85,12 @@ bool span_read_cancelled(const struct job *job);
 /* Until BYTES may be read. 0 or -ECANCELED. */
 int span_read_wait(const struct worker *worker, const struct job *job,
 		uint32_t bytes);
-/* What the source's EXTENT says of the image at AT, and to where, at most to
- * LIMIT. Data, where it has none. */
+/* What the source's EXTENT says about the image at AT, and up to where, at most
+ * LIMIT. Data if the source has no EXTENT. */
 int span_read_extent(const struct worker *worker, const struct job *job,
 		uint64_t at, uint64_t limit, bool *hole, uint64_t *end);
-/* What the source's SAME says of the image at AT, and to where, at most to
- * LIMIT. Not the same, where there is no base or nothing is known. */
+/* What the source's SAME says about the image at AT, and up to where, at most
+ * LIMIT. Not the same if there is no base or nothing is known. */
 int span_read_same(const struct worker *worker, const struct job *job,
 		uint64_t at, uint64_t limit, bool *same, uint64_t *end);
 
@@ -105,8 +105,8 @@ void span_read_prove(struct span_work *span, uint32_t from, uint32_t to);
 
 /* --- span_update.c --- */
 
-/* Makes the span from the base's, reading what the source does not say is
- * the same. 1; 0: the base has nothing to go by, and nothing was read; -errno. */
+/* Makes the span from the base's, reading what the source does not say is the
+ * same. 1; 0: the base is of no help, and nothing was read; -errno. */
 int span_update(struct span_work *span);
 
 /* --- span_store.c --- */
@@ -124,7 +124,8 @@ int span_store_end(struct span_work *span, const struct node_child *child);
 
 /* --- span_reuse.c --- */
 
-/* True if what is said to be the base's must be looked up, chunk by chunk. */
+/* True if what the source says equals the base must be looked up, chunk by
+ * chunk. */
 bool span_reuse_in_doubt(const struct worker *worker, const struct job *job);
 /* Passes over the spans from the next one on that are the base's; job->mutex is
  * held. 1 if the span that is the next then begins with bytes that are; 0,

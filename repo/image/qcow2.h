@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * An image as a qcow2 file (version 3, clusters of 64 KiB, no backing file)
- * that is nowhere: its header and tables are computed for the range that is
- * asked for, its data is the image's. Only the image's non-empty clusters are
+ * that is not stored: its header and tables are computed for the range
+ * requested, its data is the image's. Only the image's non-empty clusters are
  * in it. Its bytes depend on the image's size and content, on nothing else.
  *
  * The disk in it has the image's size, rounded up to 512 bytes.

@@ -12,11 +12,11 @@ struct qcow2_copy {
 	int fd;		/* a file that is new and empty; or a stream */
 	const char *to; /* its name, for messages */
 	const _Atomic sig_atomic_t *cancel; /* may be NULL */
-	_Atomic uint64_t done; /* bytes dealt with, holes included */
+	_Atomic uint64_t done; /* bytes processed, holes included */
 	_Atomic uint64_t written;
 };
 
-/* Gives the file its size and writes all that is no hole, by this thread, while
+/* Sets the file's size and writes all that is not hole, in this thread, while
  * the reader's threads decode ahead. Not fsynced. 0; -ECANCELED; -errno with a
  * text that names the byte (of the qcow2 file). */
 int qcow2_copy(struct qcow2_copy *copy);

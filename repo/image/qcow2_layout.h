@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Where things are in the qcow2 file that an image is shown as: a matter of the
- * disk's size and of the number of its clusters that are not empty, nothing
- * else. All places and counts are in clusters of 64 KiB of the file:
+ * Where things are in the qcow2 file that an image is shown as: this depends
+ * only on the disk's size and the number of its non-empty clusters. All places
+ * and counts are in clusters of 64 KiB of the file:
  *
  *	0		header
  *	1		refcount table: one entry for each refcount block

@@ -2,8 +2,8 @@
 /*
  * Runs of spans that are the base's, unread: whole nodes of its tree are taken
  * over, and at the edges of a run the entries of nodes. So a change costs the
- * nodes on the way to it, and what lies between two changes next to nothing,
- * be it data or hole.
+ * nodes on the path to it, and whatever lies between two changes, data or hole,
+ * costs next to nothing.
  *
  * Neither leaves nor chunks are looked at. That is safe as long as the base's
  * tree is: the session stands on its root, so prune takes nothing that it needs

@@ -26,8 +26,8 @@ static void end_proof(struct span_work *span, uint8_t out[PROOF_SIZE])
 
 /* False if a chunk of LEAF is missing, condemned or damaged as far as writers
  * know: then it must be stored anew. The span's bytes are at hand and the
- * trailers near, so this is asked each time: a pack that was lost is healed
- * though nobody has noticed the loss. */
+ * trailers near, so this is checked each time: a lost pack is healed even if
+ * nobody has noticed the loss. */
 static bool leaf_is_whole(struct image_writer *writer, const struct leaf *leaf)
 {
 	for (uint32_t k = 0; k < leaf->count; k++)
@@ -47,7 +47,7 @@ static int same_as_base(struct span_work *span, const uint8_t *proof,
 	*child = (struct node_child){ .clusters = 0 };
 	if (base == NULL || span->span >= node_span_count(image_size(base)))
 		return 0;
-	/* A base that can't be read costs a full store, nothing else. */
+	/* A base that can't be read only costs a full store. */
 	int err = image_leaf(base, span->span, &node, child);
 	if (err < 0)
 		span->lost = child->id;

@@ -16,10 +16,10 @@
  * read from the repository. A base's leaf made by another rule of cutting would
  * only cost more reading: bytes never depend on it.
  *
- * The leaf has a proof only if all of the span is known, so where the seventh
- * part of what must be read anyway is all that is missing, that is read as
- * well. If the leaf has the base's entries, the base's leaf is kept, with the
- * proof that it may have.
+ * The leaf has a proof only if all of the span is known, so if no more than a
+ * seventh of what must be read anyway is missing, that is read as well. If the
+ * leaf has the base's entries, the base's leaf is kept, with the proof that it
+ * may have.
  */
 #include <string.h>
 
@@ -28,7 +28,7 @@
 
 /* A mark of this file's: must be read. */
 #define BLOCK_WANTED 4
-/* What is missing from a proof is read if so many times as much is read. */
+/* What is missing for a proof is read if this many times as much is read. */
 #define PROOF_SHARE 7
 
 struct update {
@@ -107,8 +107,8 @@ static int want_changes(struct update *update)
 	return 0;
 }
 
-/* A chunk that has changed is wanted whole, and so is one that is not stored:
- * the source still has it. */
+/* A changed chunk is wanted whole, and so is one that is not stored: the source
+ * still has it. */
 static void want_chunks(struct update *update)
 {
 	const struct worker *worker = update->span->worker;
@@ -254,7 +254,7 @@ static bool same_entries(const struct update *update, const struct leaf *leaf)
 	return true;
 }
 
-/* Some of the span is read, some not. */
+/* Part of the span is read. */
 static int finish_partly(struct update *update)
 {
 	struct span_work *span = update->span;

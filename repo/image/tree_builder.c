@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Open nodes, by level and position. A node whose 256 children are all known
- * is written at once and reported to its parent; tree_builder_finish writes
- * the last node of each level, which may have fewer or, with all its children,
- * a last one that does. The child in slot 0 of
- * the level above the root's is the root.
+ * Open nodes, by level and position. A node whose 256 children are all known is
+ * written at once and reported to its parent; tree_builder_finish writes the
+ * last node of each level, which may have fewer children, or whose last child
+ * may. The child in slot 0 of the level above the root's is the root.
  */
 #include "tree_builder.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Where chunks may be: id prefix → packs, in LMDB. A derived cache and only a
- * hint: every answer must be checked against the pack's trailer by the caller,
- * and every kind of damage to it costs time alone. lmdb.h is included by
- * index_env.c and index_write.c alone.
+ * hint: the caller must check every answer against the pack's trailer, and any
+ * damage to it only costs time. lmdb.h is included by index_env.c and
+ * index_write.c alone.
  *
  * - The environment records repository id, machine id, device and inode of its
  *   own data file; a mismatch (copied, restored, foreign) means a new one.
@@ -61,8 +61,8 @@ const char *index_dir(const struct index *index);
 
 /* Packs that may hold a chunk with this prefix, at most MAX, newest first.
  * Returns their number; 0 also when the index can't be read. With FOR_WRITER
- * the filter in front of the index is believed when it knows of none (a wrong
- * answer costs a duplicate). */
+ * the filter in front of the index is trusted when it says there is none (a
+ * wrong answer costs a duplicate). */
 int index_candidates(struct index *index, uint64_t prefix, bool for_writer,
 		struct pack_id *packs, int max);
 
@@ -72,8 +72,8 @@ int index_candidates(struct index *index, uint64_t prefix, bool for_writer,
 int index_merge_packs(struct index *index, const struct index_pack *packs,
 		size_t count);
 
-/* Brings in packs that appeared and drops those that went, for shards whose
- * state moved. What can't be merged now (locked, disk full) is kept in memory
+/* Adds packs that appeared and drops those that are gone, for shards whose
+ * state changed. What can't be merged now (locked, disk full) is kept in memory
  * and found there, up to a million chunks. 0; -errno of the store or loader;
  * -EAGAIN or -errno if it can't be merged and is too much for memory. */
 int index_reconcile(struct index *index);

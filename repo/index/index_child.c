@@ -3,11 +3,11 @@
  * Running a function in a child process within limits, so that neither a
  * damaged B-tree (crash, endless loop) nor a stuck disk reaches this process.
  *
- * The child is a fork of a threaded process: it has this one thread and may
- * not touch a lock that another thread might have held. It speaks over a pipe:
- * one 'a' now and then for "alive", at its end 'r' and its result. The pipe's
- * end of file tells of its death, so this works whoever collects the children
- * of the program.
+ * The child is a fork of a threaded process: it has this one thread and may not
+ * touch a lock that another thread might have held. It speaks over a pipe: one
+ * 'a' now and then for "alive", at its end 'r' and its result. The pipe's end
+ * of file tells of its death, so this works no matter who reaps the program's
+ * children.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,16 +42,17 @@ uint64_t index_child_clock_ms(void)
 
 void index_child_alive(const struct child_channel *channel)
 {
-	/* Nobody listens: the parent is dead, and so is the lock's owner. */
+	/* Nobody is listening: the parent is dead, and so is the lock's
+	 * owner. */
 	if (write(channel->fd, "a", 1) < 0 && errno == EPIPE)
 		_exit(0);
 }
 
 /* --- the child --- */
 
-/* Terminal keys and polite requests reach the whole group of processes; the
- * parent decides about this one. Faults end it, without a core: it would hold
- * the parent's keys. */
+/* Terminal keys and SIGTERM reach the whole process group; the parent decides
+ * about this process. Faults end it, without a core: it would hold the parent's
+ * keys. */
 static void child_signals(void)
 {
 	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT,
@@ -184,8 +185,8 @@ static int collect(pid_t pid)
 	return -1;
 }
 
-/* Faults and used-up time are the index's; a plain kill is somebody's wish or
- * want of memory, which LMDB survives. */
+/* Faults and exhausted time point to the index; a plain SIGKILL comes from a
+ * user or the OOM killer, and LMDB survives that. */
 static bool died_of_damage(int status)
 {
 	if (status == -1 || !WIFSIGNALED(status))

@@ -46,7 +46,7 @@ static void on_assert(MDB_env *env, const char *text)
 	index_guard_escape();
 }
 
-/* LMDB's results as ours: what is not a system error is damage. */
+/* Translates LMDB's results: what is not a system error is damage. */
 static int result(int rc)
 {
 	switch (rc) {
@@ -379,7 +379,7 @@ struct listing {
 
 static int list_one(struct listing *listing, const MDB_val *key)
 {
-	/* Ascending, or a damaged tree could go round for ever. */
+	/* Must ascend, or a damaged tree could loop forever. */
 	if (key->mv_size != PACK_ID_SIZE
 			|| (listing->count > 0
 					&& memcmp(key->mv_data,

@@ -3,8 +3,8 @@
  * The filter in front of the index: a blocked Bloom filter (Putze, Sanders,
  * Singler: "Cache-, Hash- and Space-Efficient Bloom Filters", 2007) over the
  * prefixes of all chunks ever added. It lets a writer skip the look-up of a
- * chunk that was never seen. Being wrong costs him a duplicate at most; for
- * readers it is never asked.
+ * chunk that was never seen. A wrong answer costs at most a duplicate; readers
+ * never use it.
  *
  * The file, little-endian: magic 8, nonce of the index 16, generation u64,
  * number of blocks u64, zero 24, then blocks of 64 bytes. Bits are only ever

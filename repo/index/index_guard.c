@@ -44,7 +44,7 @@ static void pass_on(int sig, siginfo_t *info, void *context)
 
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
-	/* A signal that somebody sent (si_code <= 0) is no fault of ours. */
+	/* A signal sent by a process (si_code <= 0) is not a fault. */
 	if (landing != NULL && info->si_code > 0) {
 		/* In case that the handler runs with signals blocked. */
 		const ucontext_t *u = context;

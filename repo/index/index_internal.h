@@ -27,10 +27,10 @@
 #include "repo/base/bytes.h"
 #include "repo/base/thread_safety.h"
 
-/* Limits; changed by tests alone. */
+/* Limits; changed only by tests. */
 struct index_tuning {
-	unsigned lock_ms;	 /* wait so long for the writers' lock */
-	unsigned silence_ms;	 /* kill a child that says nothing so long */
+	unsigned lock_ms;	 /* how long to wait for the writers' lock */
+	unsigned silence_ms;	 /* how long a silent child may live */
 	unsigned cpu_seconds;	 /* processor time a child may always use */
 	uint64_t map_size;	 /* of a new environment */
 	uint32_t run_entries;	 /* most entries of one merge */
@@ -230,7 +230,7 @@ struct index {
 	struct index_run *waiting GUARDED_BY(lock); /* not merged yet */
 };
 
-/* For who has `work`: nobody else changes these meanwhile. */
+/* For the holder of `work`: nobody else changes these meanwhile. */
 static inline struct index_env *index_current_env(const struct index *index)
 		REQUIRES(index->work) NO_THREAD_SAFETY_ANALYSIS
 {

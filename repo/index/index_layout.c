@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The bytes of the index: records and keys, and the check that a data file may
- * be given to LMDB at all. LMDB believes its meta pages: a wrong page size is
- * a division by zero, a last page beyond the file is a SIGBUS, so the fields
- * that matter are read and judged here first, without mapping anything.
+ * be given to LMDB at all. LMDB trusts its meta pages: a wrong page size is a
+ * division by zero, a last page beyond the file is a SIGBUS, so the fields that
+ * matter are read and checked here first, without mapping anything.
  *
  * The databases, version 1; numbers in keys are big-endian, in values
  * little-endian:

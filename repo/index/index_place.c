@@ -99,7 +99,8 @@ void index_place_machine(uint8_t out[INDEX_MACHINE_SIZE])
 	if (n <= 0 && uname(&name) == 0)
 		n = snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1,
 				name.nodename);
-	/* Hashed: the machine's id is not for whoever gets the repository. */
+	/* Hashed: whoever gets the repository should not learn the machine's
+	 * id. */
 	seal_hash(out, INDEX_MACHINE_SIZE, text, n > 0 ? (size_t)n : 0);
 }
 

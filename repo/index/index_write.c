@@ -81,7 +81,7 @@ static int result(int rc)
 	}
 }
 
-/* LMDB turns a short write, which is what a full disk gives, into EIO. */
+/* LMDB turns a short write, as on a full disk, into EIO. */
 static bool disk_is_full(const char *dir)
 {
 	struct statvfs fs;
@@ -254,7 +254,7 @@ static int take_numbers(struct writer *writer)
 	if (err != 0 || value.mv_size != 4)
 		return MDB_CORRUPTED;
 	uint32_t next = get_le32(value.mv_data), known;
-	/* Used up, which also ends in an index made anew. */
+	/* Exhausted, which also ends in a new index. */
 	if (next == 0 || run->pack_count > UINT32_MAX - next)
 		return MDB_CORRUPTED;
 	for (uint32_t i = 0; i < run->pack_count; i++) {
