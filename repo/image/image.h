@@ -126,7 +126,7 @@ int image_seek_piece(struct image *image, uint64_t offset, uint64_t *from,
 		uint64_t *to, struct id *node);
 
 /* The leaf over span SPAN, counted, or NULL for an all-hole span; CHILD (may be
- * NULL) gets what the tree says of it. node_cache_release. */
+ * NULL) gets its entry in the tree. node_cache_release. */
 int image_leaf(struct image *image, uint64_t span, struct cached_node **out,
 		struct node_child *child);
 

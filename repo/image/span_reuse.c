@@ -6,7 +6,7 @@
  * costs next to nothing.
  *
  * Neither leaves nor chunks are looked at. That is safe as long as the base's
- * tree is: the session stands on its root, so prune takes nothing that it needs
+ * tree is: the session publishes its root, so prune deletes nothing it needs
  * until this image's snapshot, which needs it too, exists or was given up. What
  * is condemned meanwhile prune copies out first, so for what is held by a root,
  * other than for a chunk that was found by its id, a condemned pack is as good

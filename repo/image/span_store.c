@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * From a span in the worker's buffer to what the tree says of it: chunks go to
+ * From a span in the worker's buffer to its place in the tree: chunks go to
  * the sink, their ids into a leaf, and that goes to the sink as well. If the
  * base's leaf has a proof that equals the span's, it is taken over as it is.
  */
@@ -25,7 +25,7 @@ static void end_proof(struct span_work *span, uint8_t out[PROOF_SIZE])
 }
 
 /* False if a chunk of LEAF is missing, condemned or damaged as far as writers
- * know: then it must be stored anew. The span's bytes are at hand and the
+ * know: then it must be stored again. The span's bytes are at hand and the
  * trailers near, so this is checked each time: a lost pack is healed even if
  * nobody has noticed the loss. */
 static bool leaf_is_whole(struct image_writer *writer, const struct leaf *leaf)

@@ -16,8 +16,8 @@
  * read from the repository. A base's leaf made by another rule of cutting would
  * only cost more reading: bytes never depend on it.
  *
- * The leaf has a proof only if all of the span is known, so if no more than a
- * seventh of what must be read anyway is missing, that is read as well. If the
+ * The leaf has a proof only if all of the span is known, so if what is missing
+ * is at most a seventh of what must be read anyway, it is read as well. If the
  * leaf has the base's entries, the base's leaf is kept, with the proof that it
  * may have.
  */

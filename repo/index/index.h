@@ -11,7 +11,7 @@
  * - Everything that writes runs in a forked child process with a time limit
  *   and under a lock of ours (flock, with a timeout): neither a stopped
  *   process nor a damaged B-tree stops or kills a backup. If the child dies
- *   the index is removed and built anew.
+ *   the index is removed and rebuilt.
  * - Readers hold no transaction between calls, grow their map when another
  *   process grew it, and survive a read beyond the file (SIGBUS/SIGSEGV
  *   within a look-up is caught: the index is given up until the next merge or

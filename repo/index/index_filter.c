@@ -9,7 +9,7 @@
  * The file, little-endian: magic 8, nonce of the index 16, generation u64,
  * number of blocks u64, zero 24, then blocks of 64 bytes. Bits are only ever
  * set, through a shared mapping, before the chunks are committed. A file whose
- * nonce or generation is not the index's is ignored and made anew; a new one
+ * nonce or generation is not the index's is ignored and rebuilt; a new one
  * goes under its name by rename. Nothing is synced: after a power failure
  * bits may be missing, see above.
  */

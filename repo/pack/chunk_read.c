@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * One chunk, from whichever copy can be read. A pack that is gone (prune moved
- * its live chunks elsewhere) is forgotten and the chunk located anew; a damaged
- * frame is passed over for another copy. The error that remains is that of the
- * first damaged copy: it names what to mend.
+ * its live chunks elsewhere) is forgotten and the chunk located again; a
+ * damaged frame is skipped in favour of another copy. The error that remains is
+ * that of the first damaged copy: it names what to repair.
  */
 #include "chunk_read.h"
 

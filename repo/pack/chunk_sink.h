@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Where a backup puts chunks: each id is looked up, and what nobody has yet goes
- * into a frame (chunk_stream.h), frames into a pack (pack_writer.h), packs into
- * the store. One sink per session, one stream per worker thread.
+ * Where a backup puts chunks: each id is looked up, and what is not stored yet
+ * goes into a frame (chunk_stream.h), frames into a pack (pack_writer.h), packs
+ * into the store. One sink per session, one stream per worker thread.
  *
  * Order of what becomes durable: the data packs, then the tree packs, both by
  * chunk_sink_barrier, which a caller needs before writing a snapshot object.
@@ -12,7 +12,7 @@
  * Errors are sticky: after a failed write every later call on the sink fails
  * with the same error and text.
  *
- * Threading: all calls may run at once, but chunk_sink_free.
+ * Threading: all calls except chunk_sink_free may run at once.
  */
 #ifndef AMBERFS_PACK_CHUNK_SINK_H
 #define AMBERFS_PACK_CHUNK_SINK_H
@@ -32,7 +32,7 @@ struct chunk_sink_stats {
 /* All that is given outlives the sink; TARGET is copied. 0 or -ENOMEM. */
 int chunk_sink_new(struct chunk_sink **out, const struct pack_target *target,
 		struct pack_cache *packs, struct index *index, int zstd_level);
-/* Gives up open packs. Its streams are freed before. NULL allowed. */
+/* Discards open packs. Its streams are freed before. NULL allowed. */
 void chunk_sink_free(struct chunk_sink *sink);
 
 /* Makes everything durable that was put into any stream of the sink before
@@ -44,8 +44,8 @@ int chunk_sink_barrier(struct chunk_sink *sink, bool last);
 /* True once a write failed: nothing can be stored any more. */
 bool chunk_sink_failed(struct chunk_sink *sink);
 
-/* 0, or why the index could not be given the new packs (it lags; the next
- * session makes up for it), with a text: worth a warning, no failure. */
+/* 0, or why the new packs could not be added to the index (it lags; the next
+ * session catches up), with a text: worth a warning, not a failure. */
 int chunk_sink_index_error(struct chunk_sink *sink);
 
 void chunk_sink_stats(struct chunk_sink *sink, struct chunk_sink_stats *out);

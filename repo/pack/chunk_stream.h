@@ -14,8 +14,8 @@
 struct chunk_stream;
 
 /* SINK outlives the stream. What is in its open frames when it is freed is
- * lost, so none is freed between another's put and the barrier after that, but
- * by those who flushed it or gave all up. 0 or -ENOMEM. */
+ * lost, so no stream is freed between another's put and the barrier after that,
+ * except after flushing it or when giving everything up. 0 or -ENOMEM. */
 int chunk_stream_new(struct chunk_sink *sink, struct chunk_stream **out);
 void chunk_stream_free(struct chunk_stream *stream); /* NULL allowed */
 /* For the sink, which holds its streams_mutex. NULL: the last one. */

@@ -4,8 +4,8 @@
  * condemned ones live from one prune to the next, damage is rare.
  *
  * The names alone say all that matters (condemned/PACK, damaged/PACK.FRAME);
- * the objects' content is for people and for repair. Whoever can add a name
- * could delete the pack as well, so nothing is gained by opening them here.
+ * the objects' content is for humans and for repair. Whoever can add a name
+ * could delete the pack as well, so opening them here would gain nothing.
  */
 #include "exclusions.h"
 
@@ -331,7 +331,7 @@ void exclusions_add_damaged(struct exclusions *exclusions,
 			    &object_len)
 			== 0)
 		store_put(exclusions->store, name, object, object_len, false);
-	error_load(&reader); /* the damage is what the caller has to tell */
+	error_load(&reader); /* the caller reports the damage */
 }
 
 int exclusions_list_damaged(struct exclusions *exclusions,
@@ -359,8 +359,8 @@ int exclusions_clear_damaged(struct exclusions *exclusions,
 	const struct excluded e = { .pack = frame->pack,
 		.frame = frame->frame };
 	damaged_name(name, hex, &frame->pack, frame->frame);
-	/* The record first: who looks at the directory meanwhile must not bring
-	 * it back into memory. */
+	/* The record first: a thread listing the directory meanwhile must not
+	 * bring it back into memory. */
 	int err = durably ? store_delete(exclusions->store, name) : 0;
 	if (err < 0 && err != -ENOENT)
 		return err;

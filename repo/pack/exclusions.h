@@ -20,14 +20,14 @@ struct exclusions *exclusions_new(struct store *store, const struct seal *seal,
 		const uint8_t *repo_id);
 void exclusions_free(struct exclusions *exclusions); /* NULL allowed */
 
-/* Lists both anew. 0 or -errno. */
+/* Lists both again. 0 or -errno. */
 int exclusions_load(struct exclusions *exclusions);
 /* The same; *HELD (malloc'ed, *COUNT of them) are the condemned packs that
  * exclusions_use has counted on. From then on it counts on no pack that was
- * listed, so that no other will come to be held. */
+ * listed, so no other pack will become held. */
 int exclusions_refresh(struct exclusions *exclusions, struct pack_id **held,
 		size_t *count);
-/* As if these were condemned: by the process that is about to do it. */
+/* Treats these as condemned: for the process that is about to condemn them. */
 int exclusions_set_aside(struct exclusions *exclusions,
 		const struct pack_id *packs, size_t count);
 
@@ -45,14 +45,14 @@ bool exclusions_any_damaged(struct exclusions *exclusions);
 void exclusions_add_damaged(struct exclusions *exclusions,
 		const struct pack_id *pack, uint32_t frame);
 
-/* This process counts on nothing in PACK from now on; not recorded, as what
- * failed (EIO) may pass. */
+/* This process counts on nothing in PACK from now on; not recorded, as the
+ * failure (EIO) may be transient. */
 void exclusions_distrust(struct exclusions *exclusions,
 		const struct pack_id *pack);
 
-/* The same for a chunk that is in no pack any more: recorded under the pack id
- * of zeros, as nobody knows which pack is lost. From then on writers check of
- * all that they take over unread whether it is stored. */
+/* The same for a chunk that is in no pack any more: recorded under a pack id of
+ * zeros, as it is not known which pack is lost. From then on writers check that
+ * everything they take over unread is stored. */
 void exclusions_add_missing(struct exclusions *exclusions);
 
 /* All that are known to be damaged; *OUT is malloc'ed. 0 or -ENOMEM. */
@@ -65,7 +65,7 @@ int exclusions_list_damaged(struct exclusions *exclusions,
 /* Takes back exclusions_add_missing, here and (best effort) on disk. */
 void exclusions_clear_missing(struct exclusions *exclusions);
 
-/* For repair, once it is known better: forgets it here and, with DURABLY,
+/* For repair, when the damage is gone: forgets it here and, with DURABLY,
  * deletes the record. 0 or -errno. */
 int exclusions_clear_damaged(struct exclusions *exclusions,
 		const struct damaged_frame *frame, bool durably);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Decoded frames in memory: a sharded cache of bounded size. A frame wanted by
- * several threads is decoded by one (single flight), the others wait for it.
- * A frame that only a random read wanted is decoded up to the byte it needs;
- * wanted beyond that, it is decoded whole.
+ * several threads is decoded by one (single flight), the others wait for it. A
+ * frame that only a random read wants is decoded up to the byte needed; if more
+ * of it is wanted later, it is decoded whole.
  *
  * Threading: all calls may run at once.
  */

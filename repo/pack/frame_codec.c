@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Frames in and out of zstd's form. What comes in to be decoded is taken for
- * hostile: one current-format zstd frame, a window of at most FRAME_PLAIN_MAX,
- * nothing written past the room that the caller's trailer promises. No
- * checksum of zstd's own: the seal around a frame already answers for it.
+ * Frames in and out of zstd's form. Input to be decoded is treated as hostile:
+ * one current-format zstd frame, a window of at most FRAME_PLAIN_MAX, nothing
+ * written past the room that the caller's trailer promises. No checksum of
+ * zstd's own: the seal around a frame already answers for it.
  */
 #include "frame_codec.h"
 
@@ -82,7 +82,7 @@ size_t frame_codec_encode(struct frame_encoder *encoder, uint8_t *out,
 		const void *plain, size_t len,
 		enum frame_compression *compression)
 {
-	/* A gain below a sixty-fourth is not worth decoding it for. */
+	/* A gain below 1/64 is not worth the decoding. */
 	size_t n = compress(encoder->cctx, out, len - len / 64, plain, len);
 	if (n > 0 && n < len) {
 		*compression = FRAME_ZSTD;
@@ -128,7 +128,7 @@ static uint64_t window_size(const uint8_t *in, size_t len)
 
 /* Exactly one zstd frame of the current format. The library would also take
  * skippable frames, several in a row, and the formats before 1.0, whose
- * decoders nobody tests against hostile input any more. */
+ * decoders are no longer tested against hostile input. */
 static bool is_one_frame(const uint8_t *in, size_t len)
 {
 	return len >= 6 && get_le32(in) == ZSTD_MAGICNUMBER
@@ -153,8 +153,8 @@ static ssize_t decompress_part(ZSTD_DCtx *dctx, uint8_t *out, size_t upto,
 	while (to.pos < upto) {
 		size_t before = to.pos;
 		size_t left = ZSTD_decompressStream(dctx, &to, &from);
-		/* The whole input is there from the start: a call that makes
-		 * nothing of it has found its end. */
+		/* The whole input is there from the start: a call that makes no
+		 * progress has found its end. */
 		if (ZSTD_isError(left) || to.pos == before)
 			return -EBADMSG;
 	}

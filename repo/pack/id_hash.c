@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A hash of ids that nobody outside can foresee; see id_hash.h. */
+/* A hash of ids that outsiders can't predict; see id_hash.h. */
 #include "id_hash.h"
 
 #include <pthread.h>

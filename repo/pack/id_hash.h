@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Ids in hash tables. Without encryption whoever writes the repository chooses
- * what ids a trailer lists, and would choose them so that they all meet in one
- * place; so the hash depends on a number that each process draws anew.
+ * the ids that a trailer lists, and could choose them so that they all collide;
+ * so the hash depends on a random number drawn by each process.
  */
 #ifndef AMBERFS_PACK_ID_HASH_H
 #define AMBERFS_PACK_ID_HASH_H

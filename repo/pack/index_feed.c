@@ -12,7 +12,7 @@
 
 /* Chunks that the index gets in one go. */
 #define BATCH_CHUNKS (128u << 10)
-/* Chunks that are remembered while the index can't be given them, some 100
+/* Chunks that are remembered while they can't be added to the index, some 100
  * bytes each. Beyond that the oldest are forgotten: found again, they are
  * stored twice. */
 #define WAITING_CHUNKS_MAX (4u << 20)
@@ -183,8 +183,8 @@ void index_feed_run(struct index_feed *feed)
 		drop_oldest(feed, count, true);
 	while (feed->chunks > WAITING_CHUNKS_MAX)
 		drop_oldest(feed, 1, true);
-	/* An index that can't be had (its lock is waited for) must not be asked
-	 * at every pack. */
+	/* An unavailable index (whose lock is waited for) must not be tried at
+	 * every pack. */
 	feed->due_at = feed->chunks + BATCH_CHUNKS;
 }
 

@@ -24,7 +24,7 @@ void index_feed_free(struct index_feed *feed); /* NULL allowed */
 
 /* True if a writer of this process has claimed ID. */
 bool index_feed_knows(struct index_feed *feed, const struct id *id);
-/* 1: the caller is the first and must store the chunk; 0: somebody else does;
+/* 1: the caller is the first and must store the chunk; 0: another one does;
  * -ENOMEM. */
 int index_feed_claim(struct index_feed *feed, const struct id *id);
 
@@ -35,7 +35,7 @@ bool index_feed_due(struct index_feed *feed);
 /* Gives the index all that has gathered. */
 void index_feed_run(struct index_feed *feed);
 
-/* 0, or why the index could not be given the last batch, with a text. */
+/* 0, or why the last batch could not be added to the index, with a text. */
 int index_feed_error(struct index_feed *feed);
 
 #endif

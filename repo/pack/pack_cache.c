@@ -8,7 +8,7 @@
  * the trailer. Packs leave the cache in the order of their last use; whoever
  * holds a reference keeps the trailer alive beyond that.
  *
- * Nothing here believes the index: it only says which trailers to load.
+ * Nothing here trusts the index: it only says which trailers to load.
  */
 #include "pack_cache.h"
 
@@ -27,7 +27,7 @@
 #define PACKS_CACHED_MAX 16384u
 #define PACK_HASH_SIZE 4096u
 #define CANDIDATES_MAX 16
-/* One read mostly gets footer and trailer together. */
+/* One read usually gets footer and trailer together. */
 #define TAIL_GUESS (192u << 10)
 
 struct chunk_node {
@@ -498,7 +498,7 @@ void pack_cache_adopt(struct pack_cache *cache, struct trailer *trailer)
 	adopt(cache, trailer, false);
 }
 
-/* The pack's trailer could not be had. */
+/* The pack's trailer could not be loaded. */
 static void note_unreadable(struct pack_cache *cache, const struct pack_id *id,
 		int err)
 {
@@ -658,8 +658,8 @@ void pack_cache_tried_add(struct pack_cache_tried *tried,
 		tried->packs[tried->count++] = *id;
 }
 
-/* A miss is believed only of an index that knows the packs that exist: one
- * thread brings it up to date while others wait, then all look again. */
+/* A miss is trusted only from an index that knows the packs that exist: one
+ * thread updates it while others wait, then all look again. */
 static int find_after_healing(struct pack_cache *cache,
 		const struct wanted *wanted, struct chunk_place *place)
 {

@@ -40,7 +40,7 @@ struct exclusions *pack_cache_exclusions(const struct pack_cache *cache);
  * store. 0 and a reference; -ENOENT, -EBADMSG (with a text), -EIO, -ENOMEM. */
 int pack_cache_load(struct pack_cache *cache, const struct pack_id *id,
 		struct pack **out);
-/* The same read anew, neither from the cache nor into it; trailer_free. */
+/* The same, freshly read: neither from the cache nor into it; trailer_free. */
 int pack_cache_peek(struct pack_cache *cache, const struct pack_id *id,
 		struct trailer **out);
 void pack_cache_release(struct pack *pack); /* NULL allowed */
@@ -69,9 +69,9 @@ struct pack_cache_tried {
 void pack_cache_tried_add(struct pack_cache_tried *tried,
 		const struct pack_id *id);
 
-/* For readers: a copy of the chunk outside TRIED (may be NULL). A miss
- * reconciles the index with the packs that exist, then rebuilds it once,
- * before it is believed. 0 or -ENOENT (with a text), -errno. */
+/* For readers: a copy of the chunk outside TRIED (may be NULL). Before a miss
+ * is trusted, the index is reconciled with the packs that exist, then rebuilt
+ * once. 0 or -ENOENT (with a text), -errno. */
 int pack_cache_locate(struct pack_cache *cache, enum pack_kind kind,
 		const struct id *id, const struct pack_cache_tried *tried,
 		struct chunk_place *place);
@@ -81,13 +81,13 @@ int pack_cache_locate(struct pack_cache *cache, enum pack_kind kind,
 int pack_cache_read_frame(struct pack_cache *cache, const struct pack *pack,
 		uint32_t frame, uint8_t *buf, uint8_t **plain, size_t *len);
 
-/* A pack is missing (deleted by prune): forget it everywhere. */
+/* A pack is missing (deleted by prune): forgets it everywhere. */
 void pack_cache_drop(struct pack_cache *cache, const struct pack_id *id);
 
-/* pack_cache_locate records in the exclusions that something is lost when it finds a
- * chunk nowhere. Who asks for what may have been forgotten and pruned meanwhile
- * turns that off, before other threads use CACHE, and records or clears it when it
- * knows. */
+/* pack_cache_locate records in the exclusions that something is lost when it
+ * finds a chunk nowhere. Callers that ask for what may have been forgotten and
+ * pruned meanwhile turn that off, before other threads use CACHE, and record or
+ * clear it once they know. */
 void pack_cache_silence_missing(struct pack_cache *cache);
 
 #endif

@@ -7,8 +7,8 @@
  *
  * A tree pack that fills up in the middle of a run is finished after the data
  * packs closed before it, but not after chunks that still wait in a stream's
- * open frame. That is harmless: no reader comes to a node but from a snapshot,
- * no writer takes a node's chunks for granted because the node exists, and a
+ * open frame. That is harmless: readers reach a node only from a snapshot, no
+ * writer takes a node's chunks for granted because the node exists, and a
  * snapshot is written only after chunk_sink_barrier.
  */
 #include "pack_writer.h"

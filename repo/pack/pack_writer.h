@@ -10,7 +10,7 @@
  * Errors are sticky: after a failed write every later call fails with the same
  * error and text.
  *
- * Threading: all calls may run at once, but pack_writer_free.
+ * Threading: all calls except pack_writer_free may run at once.
  */
 #ifndef AMBERFS_PACK_PACK_WRITER_H
 #define AMBERFS_PACK_PACK_WRITER_H
@@ -25,7 +25,7 @@ struct pack_writer;
  * copied. 0 or -ENOMEM. */
 int pack_writer_new(struct pack_writer **out, const struct pack_target *target,
 		struct pack_cache *packs, struct index_feed *feed);
-/* Gives up what is not finished. NULL allowed. */
+/* Discards what is not finished. NULL allowed. */
 void pack_writer_free(struct pack_writer *writer);
 
 /* Encrypts FRAME, in its own box, and writes it into the open pack of KIND.

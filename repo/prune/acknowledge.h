@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Waiting until every session that writes has answered an epoch. */
+/* Waiting until every session that writes has acknowledged an epoch. */
 #ifndef AMBERFS_PRUNE_ACKNOWLEDGE_H
 #define AMBERFS_PRUNE_ACKNOWLEDGE_H
 

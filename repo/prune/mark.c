@@ -11,7 +11,7 @@
  * who deletes calls after all sessions have answered.
  *
  * A snapshot that is forgotten under the walk may leave a tree that can't be
- * read, and half of its nodes in the set: the mark then begins anew.
+ * read, and half of its nodes in the set: the mark then starts over.
  */
 #include "mark.h"
 
@@ -143,7 +143,7 @@ static int walk_new_root(struct mark *mark, const struct id *root,
 	return err == -EAGAIN ? fail_within(-EBUSY, "the index") : err;
 }
 
-/* True if what a walk failed with says that stored bytes can't be had. */
+/* True if a walk's error means that stored bytes can't be read. */
 static bool is_damage(int err)
 {
 	return err == -EBADMSG || err == -ENOENT || err == -EIO;
@@ -180,7 +180,7 @@ static int refuse(struct mark *mark, const char *object, const char *file,
 		return -EAGAIN;
 	if (err == -ENOENT)
 		exclusions_add_missing(mark->repo->exclusions);
-	/* What it needs can't be known, so nothing can be known to be unused. */
+	/* What it needs is unknown, so nothing is known to be unused. */
 	return fail(err,
 			"snapshot %s%s%s can't be read: %.1000s; nothing is "
 			"deleted until 'amberfs repair' repairs it or "
@@ -227,7 +227,7 @@ static int walk_snapshots(struct mark *mark, const struct mark_visitor *visitor)
 
 /* --- sessions --- */
 
-/* 1: somebody stands on ROOT; 0; -errno. */
+/* 1: a session uses ROOT; 0; -errno. */
 static int is_stood_on(struct mark *mark, const struct id *root)
 {
 	struct peers now;
@@ -300,8 +300,8 @@ static int walk_all(struct mark *mark, const struct mark_visitor *visitor)
 	if (err != 0)
 		return err;
 	err = walk_sessions(mark, visitor);
-	/* Once more, for what appeared before the roots were read. What appears
-	 * later is made of what is covered by then (see marking.h). */
+	/* Again, for what appeared before the roots were read. What appears
+	 * later consists of what is covered by then (see marking.h). */
 	if (err != 0)
 		return err;
 	return walk_snapshots(mark, visitor);
@@ -326,7 +326,7 @@ static uint64_t share_of(const struct trailer *trailer,
 	return (uint64_t)frame->stored_len * chunk->len / frame->plain_len;
 }
 
-/* The first sight of a pack's trailer. */
+/* The first time a pack's trailer is seen. */
 static int measure(struct mark *mark, struct stored_pack *pack,
 		const struct trailer *trailer)
 {
@@ -344,7 +344,7 @@ static int measure(struct mark *mark, struct stored_pack *pack,
 	return 0;
 }
 
-/* 1: T is the trailer; 0: there is none to be had; -errno. */
+/* 1: T is the trailer; 0: it can't be loaded; -errno. */
 static int load_trailer(struct mark *mark, struct stored_pack *pack,
 		struct trailer **t)
 {
@@ -413,9 +413,9 @@ static int look_for_irreplaceable(struct mark *mark, struct stored_pack *pack,
 	return err < 0 ? err : 0;
 }
 
-/* Who claims first: those that stay anyhow, then large ones. What only
- * condemned packs have must be copied out. Those that came meanwhile are
- * second to older copies, which have been there for longer. */
+/* The order of claims: packs that stay anyway first, then large ones. What only
+ * condemned packs have must be copied out. Those that came meanwhile are second
+ * to older copies, which have been there for longer. */
 static int claim_rank(const struct stored_pack *pack)
 {
 	return pack->condemned ? 3 : pack->fresh ? 2 : pack->alone ? 0 : 1;
@@ -481,7 +481,7 @@ static int collect(void *ctx, const struct id *id)
 				  : 0;
 }
 
-/* Forgets what an earlier try found. */
+/* Forgets what an earlier attempt found. */
 static int begin_anew(struct mark *mark)
 {
 	struct stored *stored = mark->stored;

@@ -60,10 +60,10 @@ struct mark_visitor {
  * first, what only sessions need last. */
 int mark_revisit(struct mark *mark, const struct mark_visitor *visitor);
 
-/* Visits what came since: roots of snapshots and of living sessions whose
- * nodes were not seen before, until there is none. To be called while we are
+/* Visits what is new since: roots of snapshots and of living sessions whose
+ * nodes were not seen before, until there are none. To be called while we are
  * announced as marking (marking.h). As mark_live; -ESTALE: it changes faster
- * than it can be looked at. */
+ * than it can be visited. */
 int mark_unseen(struct mark *mark, const struct mark_visitor *visitor);
 
 void mark_clear(struct mark *mark);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The living sessions other than our own, as prune must know them: whose packs
- * to leave alone, what they stand on, what they have answered.
+ * The living sessions other than our own, as prune needs to know them: whose
+ * packs to leave alone, what they use, what they have acknowledged.
  */
 #ifndef AMBERFS_PRUNE_PEERS_H
 #define AMBERFS_PRUNE_PEERS_H

@@ -13,7 +13,7 @@
 struct planner {
 	const struct plan_limits *limits;
 	struct plan *plan;
-	struct stored_pack **packs; /* those that may go, by unused share */
+	struct stored_pack **packs; /* candidates, by unused share */
 	size_t count;
 	/* Of them, while they are not doomed. */
 	uint64_t candidates_unused;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Which packs go. A pure function of what the mark found. Doomed are
+ * Which packs to remove. A pure function of what the mark found. Doomed are
  *
  *	1 condemned packs: they go in any case, once what is live there is copied
  *	2 packs without a live chunk
@@ -18,7 +18,7 @@
 
 #include "stored.h"
 
-/* A pack below a quarter of the pack size is tiny; so many are worth merging,
+/* A pack below a quarter of the pack size is tiny; this many are worth merging,
  * or fewer that together make a whole pack. */
 #define PLAN_TINY_COUNT 16u
 

@@ -44,11 +44,11 @@
 #include "rewrite.h"
 
 #define RESERVE_SIZE ((uint64_t)80 << 20)
-/* What copying leaves of a disk's space to records, index and others. */
+/* The disk space that copying leaves for records, index and others. */
 #define SPACE_MARGIN ((uint64_t)24 << 20)
 #define ROUNDS_MAX 100u
 #define INDEX_SLACK 100000u
-/* Whose packs none are: of a dry run that can't have a session. */
+/* Owns no packs: for a dry run that can't have a session. */
 #define NOBODY "00000000000000000000000000000000"
 
 struct prune {
@@ -254,7 +254,8 @@ static int rewrite(struct prune *prune)
 	err = rewrite_doomed(&prune->rewrite);
 	report_progress_end();
 	if (err == -ENOSPC || err == -EDQUOT) {
-		/* Others took the room. What needs no copying can still go. */
+		/* Others took the space. What needs no copying can still be
+		 * removed. */
 		report_warning("%s; freeing only what needs no copying",
 				error_text(err));
 		prune->plan.cut_short = true;
@@ -299,7 +300,7 @@ static bool is_held(const struct peers *peers, const struct pack_id *id)
 	return false;
 }
 
-/* Every pack whose chunks were counted on is still there to stay. */
+/* Checks that every pack whose chunks were counted on is still there. */
 static int check_counted_on(struct prune *prune)
 {
 	struct stored now = { .packs = NULL };
@@ -374,8 +375,8 @@ static int delete_all(struct prune *prune, const struct peers *peers)
 	return err;
 }
 
-/* No snapshot that appears while it looks may go before it has looked: see
- * marking.h. */
+/* No snapshot that appears meanwhile may be removed before it has been marked:
+ * see marking.h. */
 static int mark_what_is_new(struct prune *prune)
 {
 	int err = marking_begin(prune->session);
@@ -472,7 +473,7 @@ static int note_waiting(struct prune *prune, struct peers *peers,
 	return err;
 }
 
-/* A session that can't be read may need anything. */
+/* An unreadable session may need anything. */
 static int wait_for_blind(struct prune *prune)
 {
 	struct peers peers;
@@ -522,7 +523,7 @@ static bool something_to_do(const struct prune *prune)
 	return false;
 }
 
-/* A dry run says what a real one would come to. */
+/* A dry run reports what a real one would do. */
 static void foretell(struct prune *prune)
 {
 	struct prune_result *res = prune->result;
@@ -541,8 +542,8 @@ static void foretell(struct prune *prune)
 	}
 }
 
-/* A repository without snapshots: more likely they are not where they belong
- * than that all of it is waste. */
+/* A repository without snapshots: it is more likely that they are misplaced
+ * than that everything is garbage. */
 static int check_not_empty(const struct prune *prune)
 {
 	if (prune->mark.snapshots != 0 || prune->plan.doomed_packs == 0
@@ -659,7 +660,7 @@ static int count_after(struct prune *prune)
 	return err;
 }
 
-/* Entries of deleted packs stay in the index until it is made anew. */
+/* Entries of deleted packs stay in the index until it is rebuilt. */
 static void tidy_index(struct prune *prune)
 {
 	struct index_stats st = { .chunks = 0 };
@@ -674,8 +675,8 @@ static void tidy_index(struct prune *prune)
 		report_warning("can't update the index: %s", error_text(err));
 }
 
-/* The record of something lost makes backups look at all that they take over,
- * and so mend it from their sources. */
+/* The record of lost data makes backups check everything that they take over,
+ * and so repair it from their sources. */
 static void tell_of_missing(struct prune *prune)
 {
 	if (prune->result->missing_chunks != 0)
@@ -749,7 +750,7 @@ static int begin(struct prune *prune)
 	return err;
 }
 
-/* Also where it was missing before: an earlier prune had no room for it. */
+/* Also if it was missing before: an earlier prune had no space for it. */
 static void restore_reserve(struct prune *prune)
 {
 	int err = store_reserve_make(prune->repo->store, RESERVE_SIZE);

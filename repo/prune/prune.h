@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Freeing what nothing needs any more, beside backups, mounts and readers:
+ * Freeing what nothing needs any more, while backups, mounts and readers run:
  * FORMAT.md, section 12, has the rules; the files of this directory the parts.
  * Memory: see mark.h and rewrite.h.
  */
@@ -51,8 +51,8 @@ struct prune_result {
 
 /* One prune. 0 if it ran to its end, also if something waits for others; else
  * -errno with a text, and the repository is in a state from which the next run
- * goes on. A dry run fills OUT as the real one would, if nobody else were at
- * work; written_bytes stays 0. OUT is to be cleared in either case. */
+ * goes on. A dry run fills OUT as a real one would if nobody else were at work;
+ * written_bytes stays 0. OUT is to be cleared in either case. */
 int prune_run(struct repository *repo, const struct prune_options *options,
 		struct prune_result *out);
 void prune_result_clear(struct prune_result *res);

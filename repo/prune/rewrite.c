@@ -138,8 +138,8 @@ static void stop_with(struct copying *copying, int err)
 	pthread_cond_broadcast(&copying->changed);
 }
 
-/* A chunk that can't be read stays where it is: what can be saved of it may be
- * saved by other means. */
+/* A chunk that can't be read stays where it is: it may still be saved by other
+ * means. */
 static void note_failed(struct rewrite *rewrite, int err)
 {
 	if (rewrite->failed++ < WARNINGS_MAX)

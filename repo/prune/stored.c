@@ -64,7 +64,7 @@ static int note(void *ctx, const char *name)
 			|| find_among(listing->to, listing->known, &id) != NULL)
 		return 0;
 	int err = store_size(listing->store, name, &size);
-	if (err < 0) /* nobody's directory, or gone: nothing to prune there */
+	if (err < 0) /* not a repository's, or gone: nothing to prune there */
 		return err == -ENOENT || err == -EBADMSG ? 0 : err;
 	struct stored_pack *pack = append(listing->to, &id);
 	if (pack == NULL)

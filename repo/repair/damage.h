@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What is damaged, and what of which snapshots it touches: one item for each
- * frame, each pack without a readable trailer, each tree node that can't be
- * read, and one for all chunks that are in no pack.
- * Not thread-safe.
+ * What is damaged, and which parts of which snapshots it affects: one item for
+ * each frame, each pack without a readable trailer, each tree node that can't
+ * be read, and one for all chunks that are in no pack. Not thread-safe.
  */
 #ifndef AMBERFS_REPAIR_DAMAGE_H
 #define AMBERFS_REPAIR_DAMAGE_H

@@ -8,7 +8,7 @@
  *	3 each tree is walked, which shows what is lost and what that touches
  *	4 with another repository: packs come back whole (from a byte copy), then
  *	  the trees are walked again, file by file, the newest snapshot first, and
- *	  what is lost is mended; a file in which a tree node came back is walked
+ *	  what is lost is repaired; a file that got a tree node back is walked
  *	  again. What was stored is made durable; a last walk shows what is left
  *	5 records go that say nothing any more: of packs that are gone, and, with
  *	  all snapshots whole, that something is missing
@@ -29,7 +29,7 @@
 #include "repo/base/interrupt.h"
 #include "repo/pack/exclusions.h"
 
-/* A mended node shows what else is lost: at most once per level, and data. */
+/* A repaired node shows what else is lost: at most once per level, and data. */
 #define ROUNDS_MAX 8
 
 struct repair {
@@ -45,9 +45,9 @@ struct repair {
 	/* Of the file under way. */
 	struct repair_fault *faults;
 	size_t fault_count, fault_room;
-	bool mending;	/* no longer only looking */
-	bool mended;	/* something, in this run */
-	bool mend_done; /* looking at what is left */
+	bool mending;	/* no longer only listing */
+	bool mended;	/* anything, in this run */
+	bool mend_done; /* checking what is left */
 };
 
 /* Damaged, or on a part of the disk that can't be read. */
@@ -183,7 +183,7 @@ static int look_at_packs(struct repair *repair)
 
 /* --- 3 the trees --- */
 
-/* That another copy is there counts only as long as none was mended. */
+/* That another copy exists is relevant only until something was repaired. */
 static bool note_chunk(void *ctx, const struct tree_fault *fault, bool whole)
 {
 	struct repair *repair = ctx;
@@ -211,7 +211,7 @@ static struct id lost_node(struct repair *repair,
 	return id;
 }
 
-/* Remembered for mending. */
+/* Remembered for the repair. */
 static int collect(struct repair *repair, const struct tree_fault *fault)
 {
 	if (repair->fault_count == repair->fault_room) {
@@ -254,7 +254,7 @@ static int note_fault(void *ctx, const struct tree_fault *fault)
 	return err;
 }
 
-/* Walks one file, and mends while that gets on. */
+/* Walks one file, and repairs as long as there is progress. */
 static int look_at_file(struct repair *repair, const struct snapshot *snap,
 		const struct snapshot_file *file)
 {
@@ -277,7 +277,7 @@ static int look_at_file(struct repair *repair, const struct snapshot *snap,
 	return err;
 }
 
-/* All trees, the newest snapshots first; anew: from an empty list of what is
+/* All trees, the newest snapshots first; again: from an empty list of what is
  * lost. */
 static int look_at_trees(struct repair *repair)
 {
@@ -368,15 +368,15 @@ static int count_others(void *ctx, const char *id, bool alive,
 	return alive && strcmp(id, session_id(repair->storing.session)) != 0;
 }
 
-/* Nobody needs it, and nobody else is at work who might still read it by a
- * trailer that he has in memory. */
+/* Nothing needs it, and no other session might still read it by a trailer in
+ * memory. */
 static int remove_pack(struct repair *repair, const struct damaged_frame *frame)
 {
 	char name[PACK_NAME_SIZE];
 	struct trailer *trailer = NULL;
 	int err = pack_cache_peek(repair->repo->packs, &frame->pack, &trailer);
 	trailer_free(trailer);
-	if (err != -EBADMSG) /* a disk that fails now may do it later */
+	if (err != -EBADMSG) /* a disk that fails now may work later */
 		return err == -ENOENT || err == -EIO ? 0 : err;
 	err = session_list(repair->repo, count_others, repair);
 	if (err != 0)
@@ -440,7 +440,7 @@ static int begin(struct repair *repair)
 	return err == -EAGAIN ? 0 : err;
 }
 
-/* Damaged packs come back whole where a byte copy has them. */
+/* Damaged packs are restored whole if a byte copy has them. */
 static int mend_packs(struct repair *repair)
 {
 	struct damages *damages = &repair->res->damages;
@@ -468,7 +468,8 @@ static int mend_all(struct repair *repair)
 	err = repair_snapshot_barrier(repair->mend);
 	if (err < 0)
 		return err;
-	/* What was mended last may have been met before: the truth now. */
+	/* What was repaired last may have been counted as lost before: check
+	 * again. */
 	repair->mend_done = true;
 	return look_at_trees(repair);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Finding what is damaged or missing and whose bytes that touches; bringing
- * back what another repository has; tidying up the records of damage.
+ * Finding what is damaged or missing and what it affects; restoring what
+ * another repository has; cleaning up the records of damage.
  *
- * Nothing is ever made up: what can't be brought back stays an error for its
- * readers, until the source's next backup stores it again.
+ * Nothing is ever made up: what can't be restored stays an error for its
+ * readers until the source's next backup stores it again.
  */
 #ifndef AMBERFS_REPAIR_REPAIR_H
 #define AMBERFS_REPAIR_REPAIR_H
@@ -15,7 +15,7 @@
 struct repair_options {
 	unsigned jobs;
 	bool read_data; /* read every frame first */
-	bool dry_run;	/* only look */
+	bool dry_run;	/* only list */
 };
 
 /* A snapshot whose object can't be read. */
@@ -25,17 +25,16 @@ struct repair_unreadable {
 };
 
 struct repair_result {
-	struct damages damages;	   /* all that was met */
+	struct damages damages;	   /* everything found */
 	struct damage_ranges lost; /* that can't be read at the end */
 	struct repair_unreadable *unreadable;
 	size_t unreadable_count;
 	struct check_counts counts;
-	/* brought back */
+	/* restored */
 	uint64_t packs, chunks, bytes, trees;
-	uint64_t records_removed;	/* of damage that is no more */
-	uint64_t frames_left;		/* damaged ones that nobody needs */
-	uint64_t packs_removed;		/* with unreadable trailers, needed by
-					   nobody */
+	uint64_t records_removed;	/* of damage that is gone */
+	uint64_t frames_left;		/* damaged ones that nothing needs */
+	uint64_t packs_removed;		/* unneeded, unreadable trailers */
 	bool whole;			/* every snapshot can be read */
 	struct snapshot_list snapshots; /* that the ranges are of */
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * From a byte copy. A pack that is damaged or gone is replaced by the copy's if
- * that is good to the last frame; so no second copy of its chunks comes to be,
- * and the damage itself goes. Otherwise chunks are taken one by one.
+ * that is good to the last frame; so no second copy of its chunks is made, and
+ * the damage itself disappears. Otherwise chunks are taken one by one.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ static int check_all(struct repository *repo, const struct pack_id *pack)
 	return err;
 }
 
-/* 1 if something is recorded of PACK; with CLEAR that goes. */
+/* 1 if damage of PACK is recorded; with CLEAR the record is removed. */
 static int recorded(struct repository *repo, const struct pack_id *pack,
 		bool clear)
 {
@@ -63,7 +63,7 @@ static int replace(struct repair_snapshot *repair, const char *name,
 		return err;
 	pack_cache_drop(repo->packs, pack);
 	err = check_all(repo, pack);
-	if (err < 0) /* it does not come back as it went */
+	if (err < 0) /* what was written does not read back */
 		return fail_within(err, "after rewriting %s", name);
 	err = recorded(repo, pack, true);
 	if (err >= 0 && pack_cache_load(repo->packs, pack, &loaded) == 0)
@@ -132,7 +132,7 @@ static int take_chunk(struct repair_snapshot *repair, enum pack_kind kind,
 	return err;
 }
 
-/* 1 mended, 0 not, -errno. */
+/* 1 repaired, 0 not, -errno. */
 static int mend_by_id(struct repair_snapshot *repair, enum pack_kind kind,
 		const struct id *id)
 {
@@ -140,7 +140,7 @@ static int mend_by_id(struct repair_snapshot *repair, enum pack_kind kind,
 	struct chunk_place at;
 	if (repair_snapshot_has(repair, id))
 		return 1;
-	/* Not pack_cache_locate: that it is not there is nothing to record there. */
+	/* Not pack_cache_locate: a missing chunk must not be recorded there. */
 	int err = pack_cache_find(repair->from->packs, kind, id, &at);
 	if (err != 1)
 		return repair_snapshot_stopped(repair) ? err : 0;

@@ -2,7 +2,7 @@
 /*
  * From a repository with other keys, where the same bytes have other ids: a
  * lost chunk is read at its place in the same file of the same snapshot. A lost
- * node's content follows from the bytes below it: the file is written anew over
+ * node's content follows from the bytes below it: the file is rewritten over
  * its own remains, taking over each span whose leaf is whole, and must come out
  * with the same root.
  */
@@ -19,7 +19,7 @@
 
 /* --- the same snapshot there --- */
 
-/* One that is damaged gives nothing, and the others may. */
+/* A damaged one is of no use, but others may be. */
 static void pass_over(void *ctx, const char *object, int err)
 {
 	(void)ctx;
@@ -49,13 +49,13 @@ static struct snapshot *find_other(struct repair_snapshot *repair,
 	return found;
 }
 
-/* Publishes its roots, so that no prune there takes it from under us. */
+/* Publishes its roots, so that no prune there deletes it while it is read. */
 static int stand_on_other(struct repair_snapshot *repair)
 {
 	uint32_t count = repair->other->file_count;
 	struct id *roots = calloc(count + 1, sizeof(*roots));
 	if (roots == NULL)
-		return fail_no_memory("mending");
+		return fail_no_memory("repairing");
 	for (uint32_t i = 0; i < count; i++)
 		roots[i] = repair->other->files[i].root.id;
 	int err = repair->reading != NULL
@@ -92,7 +92,7 @@ static int open_other(struct repair_snapshot *repair,
 	return 0;
 }
 
-/* --- the file anew --- */
+/* --- rewriting the file --- */
 
 struct remains {
 	struct image *other;
@@ -196,7 +196,7 @@ ssize_t repair_from_image(struct repair_snapshot *repair,
 	bool nodes = false;
 	ssize_t mended = 0;
 	int err = buf != NULL ? open_other(repair, snap, file, &other)
-			      : fail_no_memory("mending");
+			      : fail_no_memory("repairing");
 	if (err < 0 || other == NULL)
 		return err;
 	for (size_t i = 0; i < count; i++)

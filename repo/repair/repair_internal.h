@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the files that mend share. */
+/* What the files that repair share. */
 #ifndef AMBERFS_REPAIR_REPAIR_INTERNAL_H
 #define AMBERFS_REPAIR_REPAIR_INTERNAL_H
 

@@ -30,7 +30,7 @@ static int begin_reading(struct repair_snapshot *repair)
 	struct image_reader_options ro = { .cache_size = FRAME_CACHE };
 	int err = session_begin(&repair->reading, repair->from, SESSION_READ,
 			"repair");
-	if (session_unwritable(err)) /* what a prune takes is not mended */
+	if (session_unwritable(err)) /* what a prune deletes is not repaired */
 		err = exclusions_load(repair->from->exclusions);
 	if (err == 0)
 		err = index_reconcile(repair->from->index);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Bringing back from another repository what is lost. Nothing is stored before
- * its id, under the keys of the repository that is mended, has been compared
- * with the one wanted.
+ * Restoring lost data from another repository. Nothing is stored before its id,
+ * under the keys of the repository being repaired, has been compared with the
+ * one wanted.
  *
  * From a byte copy (the same id and keys): whole packs, else chunks and nodes
  * by their ids. From one with other keys: the same bytes of the same file of
@@ -32,7 +32,7 @@ struct repair_snapshot {
 	struct frame_cache *frames;  /* of FROM */
 	struct chunk_stream *stream;
 	bool byte_copy;
-	struct id_set *stored; /* ids mended in this run */
+	struct id_set *stored; /* ids repaired in this run */
 	struct id_set *tried;  /* packs, ids filled up with zeros */
 	/* The other repository's snapshot for SNAP; or NULL. */
 	const struct snapshot *snap;
@@ -51,16 +51,17 @@ void repair_snapshot_end(struct repair_snapshot *repair);
 bool repair_snapshot_has(const struct repair_snapshot *repair,
 		const struct id *id);
 
-/* Of a byte copy: puts the pack's bytes in the place of the damaged or missing
- * one, if all of its frames are good there. 1 done, 0 not, -errno. */
+/* Of a byte copy: replaces the damaged or missing pack by the copy's bytes, if
+ * all of its frames are good there. 1 done, 0 not, -errno. */
 int repair_from_copy_pack(struct repair_snapshot *repair,
 		const struct pack_id *pack);
 /* Of a byte copy: the same for a snapshot's object. */
 int repair_from_copy_snapshot(struct repair_snapshot *repair,
 		const char *object);
 
-/* Returns how many of the COUNT faults of FILE were mended, or -errno: nothing
- * more can be stored. *AGAIN: below a mended node there may be more. */
+/* Returns how many of the COUNT faults of FILE were repaired, or -errno:
+ * nothing more can be stored. *AGAIN: below a repaired node there may be
+ * more. */
 ssize_t repair_snapshot_file(struct repair_snapshot *repair,
 		const struct snapshot *snap, const struct snapshot_file *file,
 		const struct repair_fault *faults, size_t count, bool *again);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Which of the two ways brings back what a file has lost. */
+/* Which of the two ways restores what a file has lost. */
 #include "repair_internal.h"
 
 #include <errno.h>

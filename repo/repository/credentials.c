@@ -197,7 +197,7 @@ static int take_key(struct secret *secret, char c)
 }
 
 /* One line from the terminal without echo. Its signals are off meanwhile and
- * Ctrl-C is read as a key, so that the terminal is always put back. */
+ * Ctrl-C is read as a key, so that the terminal is always restored. */
 static int prompt_line(struct secret *secret, int tty, const char *prompt)
 {
 	struct termios old, quiet;

@@ -183,7 +183,7 @@ static int load_for_opening(struct opening *opening, struct store *store,
 	return r;
 }
 
-/* Those that cost nothing first. */
+/* The cheap ones first. */
 static int try_slots(struct opening *opening, struct store *store,
 		const uint8_t *repo_id, const struct key_slots *slots,
 		uint8_t *master, char *opened)
@@ -229,7 +229,7 @@ int keys_open(struct store *store, const uint8_t *repo_id,
 
 /* --- changing --- */
 
-/* What is written must open: other slots may be removed for its sake. */
+/* What is written must open: other slots may be removed relying on it. */
 static int check_opens(const uint8_t bytes[KEYSLOT_SIZE],
 		const uint8_t *repo_id, const struct secret *secret,
 		const uint8_t *master)

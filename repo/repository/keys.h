@@ -36,7 +36,7 @@ int keys_open(struct store *store, const uint8_t *repo_id,
 		const struct secret *secret, uint8_t master[MASTER_KEY_SIZE],
 		char opened[KEY_SLOT_DIGITS + 1]);
 
-/* Makes a slot for SECRET (of its kind; a recovery key as its bytes), sees
+/* Makes a slot for SECRET (of its kind; a recovery key as its bytes), checks
  * that it opens, and puts it durably. LABEL: escaped, "" for none. */
 int keys_add(struct store *store, const uint8_t *repo_id,
 		const struct secret *secret, const char *label,
@@ -48,7 +48,7 @@ int keys_add(struct store *store, const uint8_t *repo_id,
 int keys_find(const struct key_slots *slots, const char *spec,
 		const struct key_slot **out);
 
-/* Durably. That another slot is left is the caller's to see. */
+/* Durably. The caller makes sure that another slot is left. */
 int keys_remove(struct store *store, const struct key_slot *slot);
 
 /* "passphrase", "key file", "recovery key" */

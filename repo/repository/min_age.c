@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The settings of the least age; see min_age.h.
+ * The settings of the minimum age; see min_age.h.
  *
- * Listing only tells the highest number; all from 1 to that are then read by
+ * Listing only gives the highest number; all from 1 to that are then read by
  * name. So a setting that is made meanwhile never looks like a gap, and one
  * that somebody removed always does, unless it was the last.
  */
@@ -161,8 +161,8 @@ int64_t min_age_in_force(const struct min_age *min_age)
 				   : min_age->items[min_age->count - 1].min_age;
 }
 
-/* Whether setting I was in force at TIME or later. Of the second in which it
- * was replaced nobody knows what came first: it counts. */
+/* Whether setting I was in force at TIME or later. In the second in which it
+ * was replaced the order is unknown: it counts. */
 static bool in_force_from(const struct min_age *min_age, size_t i, int64_t time)
 {
 	return i + 1 == min_age->count || min_age->items[i + 1].since >= time;
@@ -256,7 +256,7 @@ int min_age_set(struct repository *repo, struct min_age *r, int64_t min_age)
 			return append(r, &next);
 		if (err != -EEXIST)
 			return err;
-		/* Somebody else has set one meanwhile: ours comes after. */
+		/* Another process has set one meanwhile: ours follows it. */
 		min_age_clear(r);
 		err = min_age_load(repo, r);
 	}

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The least age of what may be removed: the settings that were ever made,
+ * The minimum age of what may be removed: the settings that were ever made,
  * objects retention/1, retention/2, … (FORMAT.md 12.2). They are never changed
- * nor deleted, so a setting can be lowered for what comes, but not for what
- * is there.
+ * nor deleted, so a setting can be lowered for future snapshots, but not for
+ * existing ones.
  *
  * A snapshot of time T is protected until T + the largest min_age that was in
  * force at any time from T on. So raising takes effect at once for all
@@ -51,11 +51,11 @@ bool min_age_protects(const struct min_age *min_age, int64_t time, int64_t now);
 
 /* The largest min_age that can still protect something at NOW: of the setting
  * in force and of older ones under which snapshots were made that are still
- * protected. What prune finds younger than that, it leaves alone. */
+ * protected. Prune leaves alone what is younger than that. */
 int64_t min_age_longest(const struct min_age *min_age, int64_t now);
 
 /* Warns (report) if the newest snapshot is more than a day ahead of the clock:
- * what is young enough to be protected can't be told well then. */
+ * then it is uncertain which snapshots are protected. */
 void min_age_check_clock(struct repository *repo);
 
 /* Makes MIN_AGE the setting from now on, durably, and adds it to R's. Its

@@ -62,8 +62,8 @@ int repository_open(struct repository **out, const char *path,
 		const struct repository_options *options);
 int repository_attach(struct repository *repo,
 		const struct repository_options *options);
-/* The id that the config at PATH gives, read without a key and thus proved by
- * nothing. */
+/* The id in the config at PATH, read without a key and thus not
+ * authenticated. */
 int repository_peek_id(const char *path, uint8_t id[REPO_ID_SIZE]);
 void repository_close(struct repository *repo); /* NULL allowed */
 

@@ -3,7 +3,7 @@
  * Taking passphrases out of the environment; see secret_env.h. The strings lie
  * where the kernel put them at exec, at the top of the stack, which
  * /proc/PID/environ shows: they are overwritten there. What the shell that
- * started us keeps is not ours to wipe.
+ * started us keeps can't be wiped from here.
  */
 #include "secret_env.h"
 

@@ -140,7 +140,7 @@ struct older {
 	uint64_t than;
 };
 
-/* One left over costs nothing. */
+/* A leftover one is harmless. */
 static int delete_older(void *ctx, const char *name)
 {
 	struct older *older = ctx;

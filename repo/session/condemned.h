@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Packs on their way out, and the epochs by which sessions are told of them
+ * Packs about to be deleted, and the epochs by which sessions learn of them
  * (FORMAT.md, section 12): prune condemns packs, then announces an epoch; a
- * writing session that sees a new epoch lists the condemned anew and
+ * writing session that sees a new epoch lists the condemned again and
  * acknowledges it in its record.
  */
 #ifndef AMBERFS_SESSION_CONDEMNED_H
@@ -10,8 +10,8 @@
 
 #include "repo/repository/repository.h"
 
-/* Puts condemned/PACK, durably; nothing to do where it is there. It is never
- * taken back: the pack only ever gets deleted. */
+/* Puts condemned/PACK, durably; does nothing if it exists. It is never undone:
+ * the pack can only be deleted. */
 int condemned_add(struct repository *repo, const struct pack_id *pack);
 /* Deletes the object, after the pack. 0 also where it is gone. */
 int condemned_clear(struct repository *repo, const struct pack_id *pack);

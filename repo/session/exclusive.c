@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Taking turns without a lock of the filesystem's: sessions/NAME.<n>, put
- * exclusively, with the highest n naming the holder. Its session's lease tells
- * whether it lives; a dead holder is followed by n + 1.
+ * Mutual exclusion without filesystem locks: sessions/NAME.<n>, put
+ * exclusively, with the highest n naming the holder. Its session's lease shows
+ * whether it is alive; a dead holder is succeeded by n + 1.
  *
  * Taking, in this order:
  * 1 look: the highest n, and whether its holder lives (then: -EBUSY);
@@ -213,7 +213,7 @@ static int check_holder(const struct exclusive *exclusive, int64_t number)
 		return err;
 	if (h.id[0] != '\0') {
 		err = lease_alive(exclusive->repo->store, h.id);
-		if (err <= 0) /* what can't be told is an error, not a death */
+		if (err <= 0) /* if unknown, that is an error, not a death */
 			return err;
 		if (strcmp(h.id, exclusive->id) == 0)
 			return busy(exclusive, "this process itself");
@@ -241,7 +241,7 @@ static int put(const struct exclusive *exclusive)
 	return err < 0 ? err : store_put(repo->store, name, object, len, true);
 }
 
-/* 1: somebody was faster, look again. */
+/* 1: another session was faster, look again. */
 static int take(struct exclusive *exclusive)
 {
 	struct look l = { .highest = -1 };
@@ -262,7 +262,7 @@ static int take(struct exclusive *exclusive)
 	if (err < 0)
 		return err == -EEXIST ? 1 : err;
 	if (l.highest != exclusive->number)
-		return 1; /* ours is deleted by the one that follows */
+		return 1; /* ours is deleted by our successor */
 	l.delete_lower = true;
 	store_list(exclusive->repo->store, "sessions/", note, &l);
 	return 0;

@@ -62,7 +62,7 @@ static int note_marker(void *ctx, const char *name)
 		return 0;
 	memcpy(id, text, ID_DIGITS);
 	id[ID_DIGITS] = '\0';
-	/* What can't be told counts as alive. */
+	/* If unknown it counts as alive. */
 	if (lease_alive(marker->store, id) == 0)
 		return 0;
 	memcpy(marker->id, id, sizeof(id));

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A barrier between prune's last mark and whoever deletes snapshots
- * (FORMAT.md, section 12). A mark reads one place after another: without the
- * barrier a chunk could hop from a session's root into a new snapshot, from
- * there to another session's root as that snapshot is forgotten, and be in
- * neither place when the mark looks there. So no snapshot that appears during
- * the mark may be deleted before it ends.
+ * A barrier between prune's last mark and deleting snapshots (FORMAT.md,
+ * section 12). A mark reads one place after another: without the barrier a
+ * chunk could hop from a session's root into a new snapshot, from there to
+ * another session's root as that snapshot is forgotten, and be in neither place
+ * when the mark looks there. So no snapshot that appears during the mark may be
+ * deleted before it ends.
  */
 #ifndef AMBERFS_SESSION_MARKING_H
 #define AMBERFS_SESSION_MARKING_H

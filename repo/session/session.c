@@ -12,7 +12,7 @@
  * dead removed, condemned and damaged read, and for a writer the packs.
  *
  * Acknowledging, in this order: the latest epoch is seen; the condemned are
- * listed anew, from then on nothing is found there; a record is published that
+ * listed again, from then on nothing is found there; a record is published that
  * names the epoch and the condemned packs that chunks were found in before.
  */
 #include "session.h"
@@ -50,7 +50,7 @@ struct session {
 	pthread_mutex_t mutex;
 	uint64_t number GUARDED_BY(mutex); /* N of the record that counts */
 	bool published GUARDED_BY(mutex);
-	bool fenced GUARDED_BY(mutex); /* taken for dead by somebody */
+	bool fenced GUARDED_BY(mutex); /* considered dead by another process */
 	/* The published record says all there is */
 	bool told GUARDED_BY(mutex);
 	struct standing *standing GUARDED_BY(mutex);
@@ -141,8 +141,8 @@ static int publish(struct session *session) REQUIRES(session->mutex)
 	if (session->published
 			&& store_delete(session->repo->store, before)
 					== -ENOENT) {
-		/* The one that counted is gone: we were taken for dead. That
-		 * must show for good, so no newer one may hide it. */
+		/* The current one is gone: we were considered dead. That must
+		 * remain visible, so no newer one may hide it. */
 		session->fenced = true;
 		store_delete(session->repo->store, name);
 		return stale();
@@ -210,7 +210,7 @@ int session_add_root(struct session *session, const struct id *root)
 	return session_add_roots(session, root, 1);
 }
 
-/* True if ROOT is no longer stood on. */
+/* True if ROOT is no longer used. */
 static bool drop_standing(struct session *session, const struct id *root)
 		REQUIRES(session->mutex)
 {
@@ -310,8 +310,8 @@ static void *watch(void *arg)
 	struct session *session = arg;
 	struct pollfd stop = { .fd = session->stop, .events = POLLIN };
 	while (poll(&stop, 1, LOOK_EVERY_MS) <= 0) {
-		/* What fails is tried again; prune waits meanwhile. A record
-		 * must not appear anew for one that was taken for dead. */
+		/* Failures are retried; prune waits meanwhile. A session
+		 * considered dead must not get a new record. */
 		if (session_check(session) == 0)
 			session_acknowledge(session);
 		store_tidy(session->repo->store);
@@ -460,7 +460,7 @@ static int visit(struct repository *repo, struct seen *one, session_fn *fn,
 		int err = i == 0 ? 0 : see_again(repo, one);
 		if (err < 0)
 			return err;
-		/* What can't be told counts as alive. */
+		/* If unknown it counts as alive. */
 		alive = lease_alive(repo->store, one->id) != 0;
 		if (one->recorded)
 			loaded = load_record(repo, one, &record);
@@ -621,7 +621,7 @@ void session_end(struct session *session)
 		return;
 	stop_watching(session);
 	not_shared(&session->mutex);
-	/* The record first: a lease without a record is nobody's. */
+	/* The record first: a lease without a record belongs to nobody. */
 	if (session->published)
 		remove_traces(session->repo->store, session->id);
 	lease_release(session->lease);

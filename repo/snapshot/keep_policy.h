@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Which snapshots of one source a rotation keeps, as restic's and borg's users
- * know it. A pure function of the snapshots' times; it knows no repository.
+ * Which snapshots of one source a rotation keeps, with the rules known from
+ * restic and borg. A pure function of the snapshots' times; it knows no
+ * repository.
  *
- * A snapshot is kept if at least one rule says so; each rule looks at all of
+ * A snapshot is kept if at least one rule says so; each rule considers all of
  * them, whatever the others keep.
  *
  *	last N		the newest N.

@@ -87,7 +87,7 @@ int pins_exists(struct repository *repo, const char *snapshot)
 	uint64_t size;
 	pin_name(name, snapshot);
 	int err = store_size(repo->store, name, &size);
-	/* What lies there and is no plain file has the name, too. */
+	/* Anything else under that name counts too. */
 	return err == 0 || err == -EBADMSG ? 1 : err == -ENOENT ? 0 : err;
 }
 

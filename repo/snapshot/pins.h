@@ -2,8 +2,8 @@
 /*
  * Pins: snapshots that forget leaves alone until they are unpinned. A pin is
  * the object pins/<source component>/<time> (FORMAT.md 12.1); its name has the
- * full effect, whether or not its content can be read. A pin of a snapshot
- * that is gone means nothing.
+ * full effect, whether or not its content can be read. A pin of a snapshot that
+ * is gone has no effect.
  *
  * A pin is put while its snapshot exists, and forget looks for it right before
  * it deletes. Only a pin that is set in the instant between those two comes
@@ -35,7 +35,7 @@ struct pin {
 	char *note;    /* plain text, not safe to print; or NULL */
 };
 void pins_clear_one(struct pin *pin);
-/* -ENOENT: not pinned; -EBADMSG: pinned, but nobody knows why. */
+/* -ENOENT: not pinned; -EBADMSG: pinned, but the note can't be read. */
 int pins_load_one(struct repository *repo, const char *snapshot,
 		struct pin *out);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Writing files of a snapshot out; see restore_file.h. */
+/* Restoring files of a snapshot; see restore_file.h. */
 #include "restore_file.h"
 
 #include <errno.h>
@@ -408,7 +408,8 @@ static int to_device(struct restore_file *restore,
 	return 0;
 }
 
-/* What is lost with a tree node can be zeros, but no table of a qcow2 file. */
+/* What is lost with a tree node can be written as zeros, but not as tables of a
+ * qcow2 file. */
 static int check_format(const struct restore_file *restore,
 		enum restore_format format)
 {
@@ -465,6 +466,6 @@ int restore_file_add_roots(struct repository *repo, const struct snapshot *snap,
 				store_path(repo->store));
 		return 0;
 	}
-	/* Only now does it count that the snapshot is there. */
+	/* The snapshot's existence counts only once it is published. */
 	return err < 0 ? err : snapshot_object_exists(repo, snap);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Files of a snapshot, written out. A file grows under a temporary name beside
- * its final one and gets that name when it is whole and fsynced; a block device
- * is written in place. Holes stay holes.
+ * Restoring files of a snapshot. A file is written under a temporary name
+ * beside its final one and gets that name once it is complete and fsynced; a
+ * block device is written in place. Holes stay holes.
  *
  * Damage ends it, unless ZERO_DAMAGED: then what can't be read becomes zeros,
  * and each such range is reported (report_error) and noted.
@@ -29,8 +29,8 @@ struct restore_file {
 	struct image_reader *reader;
 	unsigned threads;
 	bool force; /* replace files, overwrite block devices */
-	/* With FORCE: asked right before a new file gets the name PATH, so that
-	 * nothing is replaced that was taken into use while it was written. 0
+	/* With FORCE: called right before a new file gets the name PATH, so
+	 * that nothing is replaced that came into use while it was written. 0
 	 * or -errno with a text. May be NULL. */
 	int (*may_replace)(void *ctx, const char *path);
 	void *ctx;
@@ -75,9 +75,9 @@ int restore_file_text(struct restore_file *restore, const char *text,
 uint64_t restore_file_qcow2_size(const struct snapshot_file *file);
 
 /*
- * A session that stands on all files of SNAP, so that no prune takes what is
- * being read; SNAP is looked at again after that. *OUT is NULL, and a warning
- * was given, where nothing can be written. ACTIVITY: escaped.
+ * A session that uses all files of SNAP, so that no prune deletes what is being
+ * read; SNAP is checked again after that. *OUT is NULL, after a warning, if the
+ * repository is not writable. ACTIVITY: escaped.
  */
 int restore_file_add_roots(struct repository *repo, const struct snapshot *snap,
 		const char *activity, struct session **out);

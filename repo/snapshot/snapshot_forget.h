@@ -5,8 +5,8 @@
 
 #include "repo/repository/repository.h"
 
-/* Deletes SNAP's object, once no prune is marking. What this machine forgets
- * is no rollback to snapshot_list_latest. */
+/* Deletes SNAP's object, once no prune is marking. snapshot_list_latest does
+ * not take what this machine forgot for a rollback. */
 int snapshot_forget(struct repository *repo, const struct snapshot *snap);
 
 #endif

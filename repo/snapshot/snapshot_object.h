@@ -8,7 +8,7 @@
 int snapshot_object_load(struct repository *repo, const char *object,
 		struct snapshot **out);
 /* 0: SNAP is still there, the very same; -ENOENT: it was forgotten (maybe
- * another has its name); or why that can't be told. What a session publishes
+ * another has its name); or why this is unknown. What a session publishes
  * counts only if this says 0 afterwards. */
 int snapshot_object_exists(struct repository *repo,
 		const struct snapshot *snap);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Names that people give to snapshots; see snapshot_resolve.h. */
+/* Names of snapshots as users write them; see snapshot_resolve.h. */
 #include "snapshot_resolve.h"
 
 #include <errno.h>
@@ -106,7 +106,7 @@ static int find_by_name(struct repository *repo, const struct spec *spec,
 	return err;
 }
 
-/* One that is damaged must not keep the others from being found. */
+/* A damaged one must not prevent finding the others. */
 static void pass_over(void *ctx, const char *object, int err)
 {
 	(void)ctx;

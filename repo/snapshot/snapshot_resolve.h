@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* From a name that somebody typed to a snapshot. */
+/* From a name given by the user to a snapshot. */
 #ifndef AMBERFS_SNAPSHOT_SNAPSHOT_RESOLVE_H
 #define AMBERFS_SNAPSHOT_SNAPSHOT_RESOLVE_H
 
@@ -7,7 +7,7 @@
 
 /* SPEC: "source/time", "source/latest", a unique prefix (4+ digits) of an id;
  * each may be followed by "/file". *FILE (malloc'ed, may be NULL result) gets
- * the file's name. -ENOENT, -ENOTUNIQ with texts that help. */
+ * the file's name. -ENOENT, -ENOTUNIQ with helpful texts. */
 int snapshot_resolve(struct repository *repo, const char *spec,
 		struct snapshot **out, char **file);
 

@@ -129,7 +129,7 @@ int snapshot_writer_barrier(struct snapshot_writer *writer)
 	return 0;
 }
 
-/* Takes the snapshot back because of ERR. */
+/* Withdraws the snapshot because of ERR. */
 static int withdraw(struct snapshot_writer *writer, const struct snapshot *snap,
 		int err)
 {

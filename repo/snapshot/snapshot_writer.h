@@ -17,7 +17,7 @@ struct snapshot_writer_options {
 	const char *activity; /* of the session; may be NULL */
 	unsigned workers;     /* of the first writer; 0: it is not made */
 	int level;	      /* zstd's; 0: the repository's */
-	uint64_t bwlimit;     /* bytes read a second; 0: none */
+	uint64_t bwlimit;     /* bytes read per second; 0: no limit */
 };
 
 struct snapshot_writer {
@@ -40,13 +40,13 @@ int snapshot_writer_begin(struct snapshot_writer *writer,
 /* Gives the index what is left and ends the session. Half-built: allowed. */
 void snapshot_writer_end(struct snapshot_writer *writer);
 
-/* Another writer with so many WORKERS, so that another thread can store images
+/* Another writer with WORKERS threads, so that another thread can store images
  * at the same time; ends with WRITER. */
 int snapshot_writer_add_writer(struct snapshot_writer *writer, unsigned workers,
 		struct image_writer **out);
 
-/* All that was put, by whomever, is durable, and the session is still there. 0; -ECANCELED
- * when interrupted; -ESTALE; -errno. */
+/* Everything put by any thread is durable, and the session is still there. 0;
+ * -ECANCELED when interrupted; -ESTALE; -errno. */
 int snapshot_writer_barrier(struct snapshot_writer *writer);
 
 /* snapshot_commit or snapshot_commit_at. */
@@ -63,8 +63,8 @@ int snapshot_writer_commit(struct snapshot_writer *writer,
 bool snapshot_writer_is_whole(struct snapshot_writer *writer,
 		const struct tree_root *root, uint64_t size);
 
-/* True if ERR is no single snapshot's failure: nothing more can be stored, or
- * somebody interrupted. */
+/* True if ERR is not a failure of a single snapshot: nothing more can be
+ * stored, or it was interrupted. */
 bool snapshot_writer_broken(struct snapshot_writer *writer, int err);
 
 #endif

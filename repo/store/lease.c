@@ -117,13 +117,13 @@ void lease_release(struct lease *lease)
 {
 	if (lease == NULL)
 		return;
-	/* The name first: a name without a lock means a death. */
+	/* The name first: a name without a lock means a dead session. */
 	unlinkat(lease->directory, lease->leaf, 0);
 	lease_free(lease);
 }
 
-/* 1, 0 or -errno. A shared lock is enough to ask with, so that those who ask
- * at once don't take one another for the owner. */
+/* 1, 0 or -errno. A shared lock is enough to probe, so that concurrent probes
+ * don't take each other for the owner. */
 static int probe(struct store *store, const char *name)
 {
 	CLEANUP_FD int fd = openat(store->root, name,
@@ -181,7 +181,7 @@ static bool id_of_lease(char id[STORE_OWNER_MAX], const char *leaf)
 	return true;
 }
 
-/* ".tmp.ID.N" that nobody has touched for long. */
+/* ".tmp.ID.N" that has not been touched for long. */
 static bool id_of_unfinished(char id[STORE_OWNER_MAX], int directory,
 		const char *leaf)
 {

@@ -466,7 +466,7 @@ static void close_dir(DIR **d)
 		closedir(*d);
 }
 
-/* PREFIX is "" or ends in '/'. What vanishes meanwhile is passed over. */
+/* PREFIX is "" or ends in '/'. What disappears meanwhile is skipped. */
 static int walk_directory(const struct walk *walk, const char *prefix,
 		int depth)
 {
@@ -511,9 +511,9 @@ static int visit_object(void *ctx, int directory, const char *path)
 	return name_ok(path) ? visit->fn(visit->ctx, path) : 0;
 }
 
-/* The directories of the kinds were made with the repository. One that is not
- * there must not pass for one without objects: to prune that would mean that
- * nothing is needed any more. */
+/* The directories of the kinds were made with the repository. A missing one
+ * must not look like an empty one: to prune that would mean that nothing is
+ * needed any more. */
 static int check_kind(const struct store *store, const char *prefix)
 {
 	char kind[OBJECT_NAME_MAX];

@@ -31,8 +31,8 @@ struct store_put;
  * kinds' directories, all fsynced. SHARDED kinds get directories 00 to ff. */
 int store_create_local(struct store **out, const char *path);
 
-/* Sets BYTES aside in the object "reserve", durably; nothing to do where it
- * has them. */
+/* Reserves BYTES in the object "reserve", durably; does nothing if it has
+ * them. */
 int store_reserve_make(struct store *store, uint64_t bytes);
 /* Gives that space back to the filesystem. 0 also where there was none. */
 int store_reserve_release(struct store *store);
@@ -69,7 +69,7 @@ int store_modified(struct store *store, const char *name, int64_t *second);
 int store_put(struct store *store, const char *name, const void *data,
 		size_t len, bool exclusive);
 
-/* The same for large objects, bit by bit. put_commit frees P also on error;
+/* The same for large objects, incrementally. put_commit frees P also on error;
  * put_abort removes what was written (NULL allowed). Until commit nothing is
  * under NAME. */
 int store_put_begin(struct store *store, struct store_put **p,
@@ -81,17 +81,17 @@ void store_put_abort(struct store_put *put);
 int store_put_read(struct store_put *put, void *buf, size_t len,
 		uint64_t offset);
 
-/* Makes the names of all packs durable that others have given: of one that
- * died between steps 3 and 4 of a put. */
+/* Makes durable the names of all packs given by other processes, one of which
+ * may have died between steps 3 and 4 of a put. */
 int store_put_sync_packs(struct store *store);
 
 /* Deletes durably (directory fsynced). -ENOENT if it is not there. */
 int store_delete(struct store *store, const char *name);
 
-/* Calls FN with each object's name below PREFIX ("packs/3f/", "snapshots/"),
- * in no order; temporary and foreign files are passed over. FN returns
- * non-zero to stop; that value is returned. A missing prefix is empty, but for
- * a kind itself ("snapshots/"), whose directory is there from the start: -EIO. */
+/* Calls FN with each object's name below PREFIX ("packs/3f/", "snapshots/"), in
+ * no order; temporary and foreign files are skipped. FN returns non-zero to
+ * stop; that value is returned. A missing prefix is empty, but for a kind
+ * itself ("snapshots/"), whose directory is there from the start: -EIO. */
 typedef int store_list_fn(void *ctx, const char *name);
 int store_list(struct store *store, const char *prefix, store_list_fn *fn,
 		void *ctx);
@@ -111,8 +111,8 @@ int store_space(struct store *store, struct store_space *out);
 
 /* Closes cached descriptors of NAME (it was deleted by someone else). */
 void store_forget(struct store *store, const char *name);
-/* The same for all that were deleted: they hold space as long as they are
- * open. For long-lived processes, every few seconds. */
+/* The same for all deleted objects: they hold space as long as they are open.
+ * For long-lived processes, every few seconds. */
 void store_tidy(struct store *store);
 
 /* --- liveness: a lock that is freed when its holder dies --- */
@@ -125,8 +125,8 @@ int lease_acquire(struct store *store, const char *id, struct lease **out);
 void lease_release(struct lease *lease); /* removes it; NULL allowed */
 /* 1 alive, 0 dead or absent, or -errno. */
 int lease_alive(struct store *store, const char *id);
-/* Calls FN for the id of each lease that exists, held or not, and of each that
- * somebody died over while making it. FN returns non-zero to stop. */
+/* Calls FN for the id of each lease that exists, held or not, and of each whose
+ * owner died while making it. FN returns non-zero to stop. */
 typedef int lease_list_fn(void *ctx, const char *id);
 int lease_list(struct store *store, lease_list_fn *fn, void *ctx);
 /* Removes a dead one's traces. */

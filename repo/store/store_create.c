@@ -73,7 +73,7 @@ static void remove_directories(int root, size_t made)
 	}
 }
 
-/* What an interrupted init left looks like a repository without config. */
+/* The remains of an interrupted init look like a repository without config. */
 static int not_empty(int root, const char *path, const char *what)
 {
 	struct stat st;

@@ -216,7 +216,7 @@ int store_put_commit(struct store_put *put, bool exclusive)
 	if (err == 0) {
 		err = store_sync_directory(put->s, put->directory, put->name);
 		/* Not known to be durable, so it must not be found either; but
-		 * in a pack another session may have found chunks by now. */
+		 * another session may already have found chunks in a pack. */
 		if (err < 0 && !replaced
 				&& strncmp(put->name, "packs/", 6) != 0)
 			unlinkat(put->directory,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The reserve file: space that prune may spend where the disk is full. */
+/* The reserve file: space for prune to use when the disk is full. */
 #include <fcntl.h>
 
 #include "repo/base/cleanup.h"
