@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: what is younger than the least age is not removed, by name
+# Goal of this test: what is younger than the minimum age is not removed, by name
 # or by rule, and it is said until when; the age can be raised for all, but
 # lowered only for snapshots to come.
 . "$(dirname "$0")/../functions.sh"

@@ -139,7 +139,7 @@ equal "$(packs_size "$R")" "$before" "bytes while the snapshots are away"
 mv "$T/unmounted" "$T/elsewhere"
 amberfs restore "$R" small/latest/file - | cmp - "$T/file"
 
-# Under a least age, packs that are younger stay, needed or not.
+# Under a minimum age, packs that are younger stay, needed or not.
 new_repo "$T/young"
 amberfs backup "$R" --name small "$T/file"
 amberfs forget "$R" small/latest
