@@ -256,7 +256,7 @@ static int from_prompt(struct secret *secret,
 	struct secret again;
 	err = secret_alloc(&again, KEYSLOT_PASSPHRASE);
 	if (err == 0)
-		err = prompt_line(&again, tty, "Repeat it: ");
+		err = prompt_line(&again, tty, "Repeat the passphrase: ");
 	if (err == 0
 			&& (again.len != secret->len
 					|| !seal_equal(again.bytes,

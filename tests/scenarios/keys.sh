@@ -89,7 +89,7 @@ expect 1 amberfs key add "$R" --new-passphrase-file "$T/missing"
 expect 1 setsid -w amberfs key add "$R" --new-passphrase
 said 'no terminal.*--new-passphrase-file'
 expect 1 amberfs key add "$R" --recovery --label laptop
-said 'called laptop already'
+said 'already has the label laptop'
 expect 1 amberfs key add "$R" --recovery --label "$(printf 'x%.0s' {1..49})"
 said 'too long'
 [ ! -s "$T/out" ] || die "a key without a slot was shown"
