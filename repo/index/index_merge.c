@@ -14,13 +14,13 @@ int index_merge_explain(struct index *index, int err)
 {
 	if (err == -EAGAIN)
 		return fail(err,
-				"the index in %s is held by another process "
-				"that does not answer; nothing is lost, it is "
-				"brought up to date later",
+				"the index in %s is locked by another process "
+				"that does not respond; nothing is lost, the "
+				"index will be updated later",
 				index->dir);
 	return fail_errno(err,
-			"can't update the index in %s (nothing is "
-			"lost, it is brought up to date later)",
+			"cannot update the index in %s (nothing is lost, "
+			"it will be updated later)",
 			index->dir);
 }
 

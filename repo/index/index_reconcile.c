@@ -314,8 +314,8 @@ int index_reconcile_held(struct index *index) REQUIRES(index->work)
 			return err;
 	}
 	return fail(-EIO,
-			"the index in %s is damaged again and again; check "
-			"the disk, or name another directory with --index-dir",
+			"the index in %s keeps getting damaged; check the "
+			"disk, or choose another directory with --index-dir",
 			index->dir);
 }
 
