@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * amberfs-ingest: the commands of amberfs that take disks in. `amberfs` starts
- * it with the command's name as first argument.
+ * amberfs-ingest: the commands of amberfs that use libvirt. `amberfs` starts it
+ * with the command's name as first argument.
  */
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static const struct {
 	{ "backup", backup_main },
 	{ "boot", boot_main },
 	{ "domains", domains_main },
-	{ WATCHDOG_COMMAND, watchdog_process_main }, /* for ourselves */
+	{ WATCHDOG_COMMAND, watchdog_process_main }, /* internal */
 	{ "restore", restore_domain_main },	     /* with --domain */
 	{ "prove", prove_main },
 };
@@ -40,8 +40,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].main(argc - 1, argv + 1);
-	fputs("amberfs-ingest: use `amberfs backup`, `amberfs boot` and so "
-	      "on\n",
+	fputs("amberfs-ingest: started by amberfs; run `amberfs --help`\n",
 			stderr);
 	return EXIT_USAGE;
 }

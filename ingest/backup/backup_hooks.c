@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* From a backup's state to what its hooks are told. */
+/* Passes a backup's state to its hooks. */
 #include "backup_hooks.h"
 
 #include <stdio.h>

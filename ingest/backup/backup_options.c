@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Words of the command line to values, and which disks they choose. */
+/* Converts option texts to values, and decides which disks they select. */
 #include "backup_options.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ static int parse_quiesce(enum quiesce *out, const char *text)
 			*out = (enum quiesce)i;
 			return 0;
 		}
-	return fail(-EINVAL, "--quiesce is auto, require or never");
+	return fail(-EINVAL, "--quiesce must be auto, require or never");
 }
 
 static int parse_age(int64_t *out, const char *option, const char *text)
@@ -32,7 +32,7 @@ static int parse_age(int64_t *out, const char *option, const char *text)
 }
 
 /* Targets are names such as vda: everything before the last colon is the
- * domain's. */
+ * domain. */
 static int check_targets(const struct option_list *list, const char *option)
 {
 	for (int i = 0; i < list->count; i++) {
@@ -41,8 +41,8 @@ static int check_targets(const struct option_list *list, const char *option)
 		if (*target == '\0' || strchr(target, '/') != NULL
 				|| colon == list->items[i])
 			return fail(-EINVAL,
-					"%s wants a disk's target, such as "
-					"vda or DOMAIN:vda",
+					"%s needs a disk's target, such as vda "
+					"or DOMAIN:vda",
 					option);
 	}
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What `amberfs backup` was asked to do. Filled in and checked by backup.c;
- * constant afterwards, so any thread may read it.
+ * The options of `amberfs backup`. Filled in and checked by backup.c; constant
+ * afterwards, so any thread may read them.
  */
 #ifndef AMBERFS_INGEST_BACKUP_BACKUP_OPTIONS_H
 #define AMBERFS_INGEST_BACKUP_BACKUP_OPTIONS_H
@@ -10,8 +10,8 @@
 #include "repo/base/report.h"
 #include "repo/repository/repository.h"
 
-/* Whether a running guest's filesystems are frozen: if its agent answers, else
- * no backup, or never. */
+/* Whether a running guest's filesystems are frozen: if its agent answers,
+ * always (or the backup fails), or never. */
 enum quiesce { QUIESCE_AUTO, QUIESCE_REQUIRE, QUIESCE_NEVER };
 
 struct backup_options {
@@ -24,10 +24,10 @@ struct backup_options {
 	bool exact;
 
 	/* Domains. */
-	struct option_number jobs_domains; /* at most so many at once */
+	struct option_number jobs_domains; /* maximum at once */
 	enum quiesce quiesce;
 	const char *scratch_dir; /* NULL: /var/tmp */
-	int64_t wait_seconds;	 /* at most, for a busy domain; 0: don't */
+	int64_t wait_seconds;	 /* maximum, for a busy domain; 0: don't wait */
 	const char *hook_dir;	 /* for hooks_run; NULL: none */
 	struct option_list disks, exclude_disks; /* TARGET, DOMAIN:TARGET */
 };
@@ -41,8 +41,8 @@ struct backup_words {
 int backup_options_check(struct backup_options *options,
 		const struct backup_words *words);
 
-/* Whether ITEM, of one of the two lists of disks, speaks of this domain at all
- * (raw name, UUID). */
+/* Whether ITEM, of one of the two lists of disks, applies to this domain (raw
+ * name, UUID). */
 bool backup_options_disk_concerns(const char *item, const char *name,
 		const char *uuid);
 
@@ -50,7 +50,7 @@ bool backup_options_disk_concerns(const char *item, const char *name,
 bool backup_options_want_disk(const struct backup_options *options,
 		const char *name, const char *uuid, const char *target);
 
-/* Why not, for the snapshot's record, if backup_options_want_disk says so. */
+/* The reason recorded in the snapshot if backup_options_want_disk is false. */
 #define BACKUP_DISK_UNWANTED "left out by --disk or --exclude-disk"
 
 #endif

@@ -5,13 +5,13 @@
 
 #include "backup_run.h"
 
-/* One file byte for byte into a snapshot under way: unread if unchanged. FILE's
- * identities are filled in here; its mtime, if INT64_MIN, and then its mode,
- * if 0, are the file's. */
+/* Stores one file byte for byte in a snapshot; takes it over unread if it is
+ * unchanged. Fills in FILE's identities, its mtime if INT64_MIN, and then its
+ * mode if 0. */
 int backup_path(struct backup_snapshot *snapshot, const char *path,
 		struct backup_file *file);
 
-/* What PATH measures in bytes, for the progress bar; 0: unknown. */
+/* The size of PATH in bytes, for the progress bar; 0: unknown. */
 uint64_t backup_path_size(const char *path);
 
 #endif

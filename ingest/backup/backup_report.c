@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The rows are JSON from the beginning; the text is made of them. Domains get a
- * table of 80 columns (a name that is too long stands on a line of its own),
- * and below each what there is to explain.
+ * The rows are made as JSON, and the text from that. Domains get a table of 80
+ * columns (a name that is too long has a line of its own), with explanations
+ * below each row.
  */
 #include "backup_report.h"
 
@@ -49,7 +49,7 @@ static json_t *disk_rows(const struct backup_snapshot *snapshot)
 	return list;
 }
 
-/* The disk that cost the most; NULL: none. */
+/* The disk with the most read; NULL: none. */
 static const struct disk_outcome *costliest(
 		const struct backup_snapshot *snapshot)
 {
@@ -64,8 +64,8 @@ static const struct disk_outcome *costliest(
 	return worst;
 }
 
-/* What the whole backup was: as its disks, but a full one beside others makes
- * it mixed. NULL: it has none. */
+/* The mode of the whole backup: that of its disks, or mixed if some are full
+ * and others not. NULL: it has no disks. */
 static const char *mode_of_all(const struct backup_snapshot *snapshot,
 		const struct disk_outcome *worst)
 {
@@ -136,7 +136,7 @@ static void print_json(struct backup_run *run,
 
 /* --- all as text --- */
 
-/* Hostile text in OBJECT's member NAME, made harmless; "" if absent. */
+/* The untrusted text in OBJECT's member NAME, made printable; "" if absent. */
 static char *shown(char out[256], const json_t *object, const char *name)
 {
 	const char *text = json_string_value(json_object_get(object, name));
@@ -148,8 +148,8 @@ static uint64_t number(const json_t *object, const char *name)
 	return (uint64_t)json_integer_value(json_object_get(object, name));
 }
 
-/* Lines below a domain's: each disk, where they differ or one must be
- * explained. */
+/* Lines below a domain's row: each disk, if they differ or there is a reason to
+ * explain. */
 static void print_disks(const json_t *row)
 {
 	const json_t *disks = json_object_get(row, "disks"), *disk;
@@ -255,7 +255,7 @@ static void print_text(struct backup_run *run,
 
 /* --- the end --- */
 
-/* The failures once more, together, for who reads only the end. */
+/* Repeats all failures together, for whoever reads only the end. */
 static void print_failures(struct backup_run *run) REQUIRES(run->mutex)
 {
 	size_t i;
@@ -269,7 +269,7 @@ static void print_failures(struct backup_run *run) REQUIRES(run->mutex)
 	}
 }
 
-/* The sources that were not reached have no row. */
+/* Sources that were not reached have no row. */
 static void drop_unreached(json_t *rows)
 {
 	for (size_t i = json_array_size(rows); i-- > 0;)

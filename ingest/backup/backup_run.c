@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Setting up and ending a run. What stores is shared with copy and repair: see
- * snapshot_writer.h.
+ * Setting up and ending a run. The storing itself is shared with copy and
+ * repair: see snapshot_writer.h.
  */
 #include "backup_run.h"
 
@@ -36,7 +36,7 @@ int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows)
 	int err = 0;
 	run->lanes = calloc(count, sizeof(*run->lanes));
 	if (run->lanes == NULL)
-		return fail_no_memory("starting");
+		return fail_no_memory("starting the backup");
 	while (err == 0 && run->lane_count < count) {
 		struct backup_lane *lane = &run->lanes[run->lane_count++];
 		lane->run = run;
@@ -47,7 +47,7 @@ int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows)
 	not_shared(&run->mutex);
 	for (unsigned i = 0; err == 0 && i < rows; i++)
 		if (json_array_append_new(run->snapshots, json_null()) < 0)
-			err = fail_no_memory("starting");
+			err = fail_no_memory("starting the backup");
 	return err;
 }
 

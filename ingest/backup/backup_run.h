@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * One run of `amberfs backup`: the session, the sink and the sums, shared by
- * all sources of the run; lanes, each with workers of its own, so that several
- * sources can be backed up at once; and the making of one snapshot.
+ * all sources of the run; lanes, each with its own workers, so that several
+ * sources can be backed up at once; and how one snapshot is made.
  *
  * Threading: a run begins and ends in one thread. A lane, with the snapshot it
  * is at, belongs to one thread at a time; different lanes work at once.
@@ -25,9 +25,10 @@ struct backup_lane {
 	struct backup_run *run;
 	struct image_writer *writer; /* the run's storing's */
 	unsigned workers;	     /* its threads */
-	unsigned row;		     /* of the report, of the source it is at */
+	unsigned row;		     /* of the report, for the current source */
 	uint64_t read;		     /* bytes, of finished images */
-	/* The image under way. Set under the run's mutex; the workers count. */
+	/* The current image. Set under the run's mutex; counted by the
+	 * workers. */
 	struct image_counts counts;
 	uint64_t image_size;
 };
@@ -38,7 +39,7 @@ struct backup_run {
 	struct snapshot_writer storing;
 	struct backup_lane *lanes;
 	unsigned lane_count;
-	bool of_domains; /* the rows, else of one set of files */
+	bool of_domains; /* the rows are of domains, else of one set of files */
 
 	/* Held from the barrier to the commit. Before mutex. */
 	pthread_mutex_t commit_mutex;
@@ -63,24 +64,25 @@ struct backup_run {
  * still called. */
 int backup_run_begin(struct backup_run *run, const char *repository,
 		const struct backup_options *options);
-/* Starts COUNT (1 to BACKUP_LANES_MAX) lanes for ROWS sources. The threads that
- * were asked for are divided among them; each has at least one. */
+/* Starts COUNT (1 to BACKUP_LANES_MAX) lanes for ROWS sources. The threads of
+ * --jobs are divided among them; each gets at least one. */
 int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows);
-/* Gives the index what is left and ends the session. Half-built: allowed. */
+/* Adds what is left to the index and ends the session. RUN may be
+ * half-built. */
 void backup_run_end(struct backup_run *run);
 
-/* Notes ERR if the failure is not the source's but the run's: the repository
- * can't be written, or somebody interrupted. True if the run can't go on. */
+/* Notes ERR if it affects the whole run and not only one source: the repository
+ * can't be written, or the user interrupted. True if the run can't go on. */
 bool backup_run_broken(struct backup_run *run, int err);
 
-/* For the progress bar: what all lanes together have done. */
+/* For the progress bar: the bytes that all lanes have done. */
 void backup_run_progress(void *run, struct progress_numbers *now);
 
 /* --- one snapshot --- */
 
-/* What became of one disk, for the report. */
+/* The outcome of one disk, for the report. */
 enum disk_mode {
-	DISK_FULL,	  /* all of it was read, but holes */
+	DISK_FULL,	  /* all of it was read, except holes */
 	DISK_INCREMENTAL, /* only what was known to have changed */
 	DISK_UNCHANGED,	  /* taken over unread */
 	DISK_SKIPPED,	  /* not in the snapshot */
@@ -88,7 +90,7 @@ enum disk_mode {
 struct disk_outcome {
 	char *target;
 	enum disk_mode mode;
-	char *why;     /* of this mode, for people; or NULL */
+	char *why;     /* the reason for this mode, for people; or NULL */
 	uint64_t read; /* bytes */
 };
 
@@ -97,7 +99,7 @@ struct backup_snapshot {
 	struct backup_run *run; /* the lane's */
 	struct snapshot *snap;
 	struct snapshot *base; /* the source's last one, published; or NULL */
-	struct id *roots;      /* of it, which the session stands on */
+	struct id *roots;      /* its roots, published by the session */
 	uint32_t root_count;
 	struct chunk_sink_stats before;
 	uint64_t read_before;
@@ -112,7 +114,7 @@ int backup_snapshot_begin(struct backup_snapshot *snapshot,
 		struct backup_lane *lane, const char *source,
 		enum snapshot_kind kind);
 
-/* Forgets what has been put into it so far, for another try. */
+/* Drops what has been put into it so far, for another try. */
 void backup_snapshot_restart(struct backup_snapshot *snapshot);
 
 /* What is to be stored as a file of the snapshot. */
@@ -126,8 +128,8 @@ struct backup_file {
 	const struct file_identity *identities;
 	uint32_t identity_count;
 	const char *checkpoint; /* or NULL */
-	/* What the source's SAME speaks of: a record of a snapshot whose roots
-	 * the session stands on. NULL: that of the last snapshot. */
+	/* What the source's SAME refers to: a record of a snapshot whose roots
+	 * the session has published. NULL: that of the last snapshot. */
 	const struct snapshot_file *base;
 };
 
@@ -144,25 +146,25 @@ int backup_snapshot_store_bytes(struct backup_snapshot *snapshot,
 		const struct backup_file *file, const void *bytes, size_t len);
 int backup_snapshot_store_text(struct backup_snapshot *snapshot,
 		const struct backup_file *file, const char *text);
-/* Notes what is not in the snapshot, and why: WHAT, or the disk TARGET. */
+/* Records what is not in the snapshot, and why: WHAT, or the disk TARGET. */
 int backup_snapshot_lacks(struct backup_snapshot *snapshot, const char *what,
 		const char *reason);
 int backup_snapshot_skip(struct backup_snapshot *snapshot, const char *target,
 		const char *reason);
 
 /*
- * Says how the disk TARGET was backed up, and why so (WHY NULL: nothing to
- * explain; copied). Without it a disk that was stored counts as full, one that
- * was taken over as unchanged, one that was skipped as skipped: which these
- * functions note by themselves, as what was read.
+ * Sets how the disk TARGET was backed up, and why (copied; NULL: nothing to
+ * explain). Without this call the functions above note by themselves that a
+ * stored disk is full, one taken over is unchanged and one skipped is skipped,
+ * and how much was read.
  */
 int backup_snapshot_note_disk(struct backup_snapshot *snapshot,
 		const char *target, enum disk_mode mode, const char *why);
 
-/* Everything durable, then the snapshot object. */
+/* Makes everything durable, then writes the snapshot object. */
 int backup_snapshot_commit(struct backup_snapshot *snapshot);
-/* Frees; sets the lane's row of the report: ERR 0 done (or partly), else failed
- * with the thread's error text. */
+/* Frees it and sets the lane's row of the report: done (or partly) if ERR is 0,
+ * else failed with the thread's error text. */
 void backup_snapshot_end(struct backup_snapshot *snapshot, const char *source,
 		int err);
 

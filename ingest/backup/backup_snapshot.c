@@ -49,29 +49,30 @@ static int publish_base(struct backup_snapshot *snapshot)
 		snapshot->root_count = count;
 		return 0;
 	}
-	/* Forgotten just before we published: no base then, and nobody may take
-	 * what is gone for something in use. */
+	/* It was forgotten just before we published: no base then, and what is
+	 * gone must not be published as in use. */
 	snapshot_free(take_ptr(snapshot->base));
 	err = session_leave_all(snapshot->run->storing.session, roots, count);
 	free(roots);
 	return err;
 }
 
-/* The names must sort as the snapshots were made, whatever the clock says. (It
- * is behind a little where snapshots come faster than seconds.) */
+/* Names must sort in the order in which the snapshots were made, whatever the
+ * clock says. (It is slightly behind if snapshots are made faster than one a
+ * second.) */
 static void follow_in_time(struct backup_snapshot *snapshot)
 {
 	int64_t behind = snapshot->base->time - snapshot->snap->time;
 	if (behind > CLOCK_BEHIND_S)
-		report_warning("the clock is %lld s behind the "
-			       "last snapshot of %s; the new one "
-			       "is named a second after that",
+		report_warning("the clock is %lld s behind the last snapshot "
+			       "of %s; the new one is named one second after "
+			       "that",
 				(long long)behind, snapshot->snap->source);
 	if (behind >= 0)
 		snapshot->snap->time = snapshot->base->time + 1;
 }
 
-/* A last snapshot that can't be read costs a full read, not the night. */
+/* An unreadable last snapshot triggers a full read; the run continues. */
 static int find_base(struct backup_snapshot *snapshot)
 {
 	int err = snapshot_list_latest(snapshot->run->repo,
@@ -79,8 +80,8 @@ static int find_base(struct backup_snapshot *snapshot)
 	if (err == -ENOMEM)
 		return err;
 	if (err < 0) {
-		report_warning("the last snapshot of %s can't be "
-			       "read, so all is read again: %s",
+		report_warning("the last snapshot of %s can't be read, so "
+			       "everything is read again: %s",
 				snapshot->snap->source, error_text(err));
 		return 0;
 	}
@@ -161,7 +162,7 @@ int backup_snapshot_note_disk(struct backup_snapshot *snapshot,
 			: fail_no_memory("making a snapshot");
 }
 
-/* What READ bytes, or none (taken over), of FILE mean for its disk. */
+/* The outcome of FILE's disk after READ bytes were read (none: taken over). */
 static int note_read(struct backup_snapshot *snapshot,
 		const struct backup_file *file, bool taken, uint64_t read)
 {
@@ -217,7 +218,7 @@ static bool same_text(const char *a, const char *b)
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-/* The base's record of the same thing: same kind, path and target. */
+/* The base's record of the same file: same kind, path and target. */
 static const struct snapshot_file *base_file(
 		const struct backup_snapshot *snapshot, const char *source_path,
 		const struct backup_file *f)
@@ -282,7 +283,7 @@ static int add_file(struct backup_snapshot *snapshot,
 	struct snapshot_file *to = snapshot_add_file(snapshot->snap);
 	if (to == NULL)
 		return fail_no_memory("making a snapshot");
-	*to = made; /* also when half-made: freed with the snapshot */
+	*to = made; /* even half-made: freed with the snapshot */
 	return err;
 }
 
@@ -316,21 +317,23 @@ int backup_snapshot_reuse(struct backup_snapshot *snapshot,
 	const struct snapshot_file *k = base_file(snapshot, path, f);
 	*taken = k != NULL && !options->force_read
 			&& unchanged(k, f)
-			/* Else what the source still has is stored anew. */
+			/* Otherwise the data is stored again from the
+			 * source. */
 			&& snapshot_writer_is_whole(&snapshot->run->storing,
 					&k->root, k->size);
 	if (!*taken)
 		return 0;
 	report_verbose("%s/%s: unchanged", snapshot->snap->source, k->name);
 	count_unchanged(snapshot->run, k->size);
-	/* The old identity, judged then, is what counts from now on too. */
+	/* The old identity, checked at that time, remains the one to compare
+	 * with. */
 	struct backup_file same = *f;
 	same.identities = k->identities;
 	int err = note_read(snapshot, f, true, 0);
 	return err < 0 ? err : add_file(snapshot, &same, &k->root, k->size);
 }
 
-/* The bar of the only lane shows the image under way. */
+/* With a single lane the progress bar shows the current image. */
 static void image_progress(void *ctx, struct progress_numbers *now)
 {
 	const struct backup_lane *lane = ctx;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The rules by which a disk can or can't be backed up, and their reasons. */
+/* The rules that decide whether a disk can be backed up, with their reasons. */
 #include "disk_plan.h"
 
 #include <errno.h>
@@ -22,28 +22,28 @@ static int refuse(struct disk_plan *plan, const char *reason, bool exact_too)
 	return plan->why_not_exact != NULL ? 0 : -ENOMEM;
 }
 
-/* Reasons that the XML alone gives. NULL: none. */
+/* Reasons that follow from the XML alone. NULL: none. */
 static const char *refused_by_form(const struct domain_disk *disk)
 {
 	if (disk->transient)
-		return "it is transient: the domain throws its changes away";
+		return "it is transient: the domain discards its changes";
 	switch (disk->source.type) {
 	case SOURCE_FILE:
 	case SOURCE_BLOCK:
 	case SOURCE_VOLUME:
 		break;
 	case SOURCE_NETWORK:
-		return "it is a network disk, not a file or block device of "
-		       "this host";
+		return "it is a network disk, not a file or block "
+		       "device on this host";
 	case SOURCE_DIR:
-		return "it is a directory shown as a FAT "
-		       "disk; back the directory up as files";
+		return "it is a directory shown as a FAT disk; back "
+		       "up the directory as files";
 	case SOURCE_NVME:
 		return "it is an NVMe device passed through to the guest";
 	case SOURCE_VHOSTUSER:
 		return "it is served by another process (vhost-user)";
 	default:
-		return "its kind of source is unknown to this version";
+		return "this version does not know its type of source";
 	}
 	return NULL;
 }
@@ -53,9 +53,9 @@ static int refuse_encrypted(struct disk_plan *plan)
 	for (unsigned i = 0; i < plan->chain.count; i++)
 		if (plan->chain.files[i].encrypted)
 			return refuse(plan,
-					"it is encrypted and its key stays "
-					"with libvirt; --exact stores the "
-					"image files as they are",
+					"it is encrypted and only libvirt has "
+					"the key; --exact stores the image "
+					"files as they are",
 					false);
 	return 0;
 }

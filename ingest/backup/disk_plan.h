@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Whether and how one disk of a domain can be backed up. Says nothing of the
- * domain's state: the files must be at rest for what is read to be right.
+ * Whether and how one disk of a domain can be backed up. Does not consider the
+ * domain's state: the files must be at rest for the result to be right.
  */
 #ifndef AMBERFS_INGEST_BACKUP_DISK_PLAN_H
 #define AMBERFS_INGEST_BACKUP_DISK_PLAN_H

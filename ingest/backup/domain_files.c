@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Secrets (passwords of the definition, what a TPM has sealed) go only into
- * repositories that encrypt.
+ * Secrets (passwords in the definition, what a TPM has sealed) go only into
+ * encrypted repositories.
  *
  * libvirt does not say where it keeps the state of an emulated TPM, but that
- * has not changed: a directory of all domains, below that the domain's UUID, below
- * that tpm1.2 or tpm2. It is there from the domain's first start on.
+ * has never changed: in a directory for all domains, then the domain's UUID,
+ * then tpm1.2 or tpm2. It exists from the domain's first start on.
  */
 #include "domain_files.h"
 
@@ -27,29 +27,29 @@
 #define TPM_SESSION "libvirt/qemu/swtpm" /* below the user's config directory */
 /* Of one domain. */
 #define TPM_FILES_MAX 64u
-/* What is read twice is held in memory. The NVRAM of ARM has 64 MiB. */
+/* Files that are read twice are held in memory. An ARM NVRAM has 64 MiB. */
 #define SMALL_MAX ((off_t)128 << 20)
 #define READINGS 6
 #define PAUSE_NS 20000000L
 
 /* --- the definition --- */
 
-/* The definition with its secrets, unless the repository would show them. */
+/* The definition, with secrets only if the repository is encrypted. */
 static const char *choose_xml(struct domain_run *run)
 {
 	const struct domain_state *state = run->domain;
 	if (state->secure == NULL) {
 		if (state->secrets_hidden)
-			report_warning("domain %s: this connection does "
-				       "not show passwords, so the "
-				       "definition is stored without any",
+			report_warning("domain %s: this connection may not "
+				       "read passwords, so the definition is "
+				       "stored without them",
 					run->display);
 		return state->inactive->text;
 	}
 	if (seal_encrypts(run->repo->seal))
 		return state->secure->text;
-	report_warning("domain %s: its definition holds passwords; they "
-		       "are left out, as this repository is not encrypted",
+	report_warning("domain %s: passwords in its definition are left out, "
+		       "as this repository is not encrypted",
 			run->display);
 	return state->inactive->text;
 }
@@ -82,7 +82,7 @@ static int read_all(int fd, const char *path, struct bytes *out)
 				+ st.st_mtim.tv_nsec };
 	out->data = malloc(out->len + 1);
 	if (out->data == NULL)
-		return fail_no_memory("storing what belongs to a domain");
+		return fail_no_memory("storing the domain's files");
 	for (size_t at = 0; at < out->len;) {
 		ssize_t n = pread(fd, (char *)out->data + at, out->len - at,
 				(off_t)at);
@@ -135,14 +135,14 @@ static int read_stable(struct domain_run *run, const char *path,
 	}
 	free(before.data);
 	if (err == 0)
-		report_warning("domain %s: the guest writes to %s all the "
-			       "time; what is stored of it may be half written",
+		report_warning("domain %s: the guest keeps writing to %s; the "
+			       "stored copy may be inconsistent",
 				run->display, path);
 	return err;
 }
 
-/* FILE has name and kind. BY: the path to open it by. LIVE: somebody may be
- * writing. */
+/* FILE has its name and kind set. BY: the path to open. LIVE: the file may be
+ * written to meanwhile. */
 static int store_opened(struct domain_run *run, struct backup_file *file,
 		const char *path, const char *by, bool live)
 {
@@ -176,7 +176,8 @@ static bool is_out_of_reach(int err)
 			|| err == -ENOTDIR;
 }
 
-/* WHAT is not in the snapshot because of ERR and the thread's text. */
+/* Notes that WHAT is not in the snapshot because of ERR and the thread's
+ * text. */
 static int lack(struct domain_run *run, const char *what, int err)
 {
 	CLEANUP_FREE char *why = strdup(error_text(err));
@@ -185,7 +186,7 @@ static int lack(struct domain_run *run, const char *what, int err)
 	report_warning("domain %s: its %s is not in the backup: %s",
 			run->display, what, error_text(err));
 	return why != NULL ? backup_snapshot_lacks(run->b, what, why)
-			   : fail_no_memory("storing what belongs to a domain");
+			   : fail_no_memory("storing the domain's files");
 }
 
 static int store_needed(struct domain_run *run, struct backup_file *file,
@@ -199,7 +200,7 @@ static int store_needed(struct domain_run *run, struct backup_file *file,
 
 /* --- NVRAM, kernel, initrd --- */
 
-/* One that never ran has a path for its NVRAM but not yet the file. */
+/* A domain that never ran has a path for its NVRAM but no file yet. */
 static int store_nvram(struct domain_run *run, bool live)
 {
 	const struct domain_xml *xml = run->domain->current;
@@ -242,8 +243,8 @@ static char *tpm_root(const char *uri)
 	return out;
 }
 
-/* The directory is another user's, who must not make us read what only we may: no
- * link is followed, and what was looked at is what is read. */
+/* The directory belongs to another user, who must not make us read what only we
+ * may: no link is followed, and the file that was checked is the one read. */
 static int store_tpm_file(struct domain_run *run, const char *directory,
 		const char *name, bool live)
 {
@@ -253,12 +254,12 @@ static int store_tpm_file(struct domain_run *run, const char *directory,
 	struct stat st;
 	if (asprintf(&path, "%s/%s", directory, name) < 0) {
 		path = NULL;
-		return fail_no_memory("storing what belongs to a domain");
+		return fail_no_memory("storing the domain's files");
 	}
 	CLEANUP_FD int fd = open(path,
 			O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
 					| O_CLOEXEC);
-	/* Beside the state there are a lock and sockets. */
+	/* Besides the state there are a lock and sockets. */
 	if (fd < 0 && (errno == ENOENT || errno == ELOOP || errno == ENXIO))
 		return 0;
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -287,7 +288,8 @@ static int store_tpm_directory(struct domain_run *run, const char *directory,
 			continue;
 		if (++count > TPM_FILES_MAX)
 			err = fail(-EPERM,
-					"%s holds more than the files of a TPM",
+					"%s holds other things than the files "
+					"of a TPM",
 					directory);
 		else
 			err = store_tpm_file(run, directory, entry->d_name,
@@ -297,7 +299,7 @@ static int store_tpm_directory(struct domain_run *run, const char *directory,
 	return err;
 }
 
-/* PATH: where the definition has it, a directory or a file. */
+/* PATH: as given by the definition, a directory or a file. */
 static int store_tpm_at(struct domain_run *run, const char *path, bool live,
 		bool *found)
 {
@@ -325,8 +327,7 @@ static int find_tpm(struct domain_run *run, bool live, bool *found)
 				    versions[i])
 				< 0) {
 			directory = NULL;
-			return fail_no_memory(
-					"storing what belongs to a domain");
+			return fail_no_memory("storing the domain's files");
 		}
 		err = store_tpm_directory(run, directory, live, found);
 	}
@@ -346,14 +347,14 @@ static int store_tpm(struct domain_run *run, bool live)
 		err = fail(-EPERM,
 				"it holds keys, and this repository is not "
 				"encrypted");
-	/* Before its first start there is none. But another user's libvirt
+	/* Before the first start there is none. But another user's libvirt
 	 * keeps it elsewhere than ours would. */
 	if (err == 0 && !found
 			&& (live
 					|| strstr(connection_uri(state->connection),
 							   "socket=")
 							!= NULL))
-		err = fail(-ENOENT, "where this libvirt keeps it is not known");
+		err = fail(-ENOENT, "cannot tell where this libvirt keeps it");
 	return err < 0 ? lack(run, "TPM", err) : 0;
 }
 

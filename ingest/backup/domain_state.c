@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The plan of a domain's backup. Reading and storing is the caller's;
- * here is only what libvirt and the files' headers say.
+ * The plan of a domain's backup, made from what libvirt and the files' headers
+ * say. The caller reads and stores.
  */
 #include "domain_state.h"
 
@@ -45,7 +45,7 @@ void domain_state_list_free(char **names, unsigned count)
 	free(names);
 }
 
-/* The definition with secrets, where there are any and we may see them. */
+/* The definition with secrets, if it has any and we may see them. */
 static int read_secrets(struct domain_state *state, struct connection *conn)
 {
 	int err;
@@ -153,8 +153,8 @@ void domain_state_close(struct domain_state *state)
 	free(state);
 }
 
-/* A header that was written between our look at it and the caller's first look
- * at its file would go unnoticed otherwise. */
+/* Otherwise a header written between our check and the caller's first check of
+ * the file would go unnoticed. */
 static int recheck_chain(struct domain_state *state,
 		const struct disk_plan *plan)
 {
@@ -181,22 +181,23 @@ static int recheck_chain(struct domain_state *state,
 			shown);
 }
 
-/* Asks for the definition anew: what counts is what it is after the reading. */
+/* Gets the definition again: it must be the same after the disks were read. */
 static int recheck_shut_off(struct domain_state *state, const char *shown,
 		const struct domain_facts *now)
 {
 	CLEANUP_DOMAIN_XML struct domain_xml *xml = NULL;
 	int err = 0;
 	if (!now->shut_off)
-		return fail(-EBUSY, "domain %s was started while it was read",
+		return fail(-EBUSY,
+				"domain %s was started while it was backed up",
 				shown);
 	err = domain_get_xml(state->domain, DOMAIN_XML_INACTIVE, &xml);
 	if (err != 0)
 		return err;
 	if (strcmp(xml->text, state->inactive->text) != 0)
 		return fail(-EBUSY,
-				"the definition of domain %s changed while "
-				"it was read; back it up again",
+				"the definition of domain %s changed while it "
+				"was backed up; back it up again",
 				shown);
 	for (unsigned i = 0; i < state->disk_count && err == 0; i++)
 		err = recheck_chain(state, &state->disks[i]);
@@ -242,7 +243,7 @@ static bool same_disks(const struct domain_xml *x, const struct domain_xml *y)
 	return true;
 }
 
-/* Asks for the disks anew: the job has begun since they were looked at. */
+/* Gets the disks again: the job has begun since they were examined. */
 static int recheck_live(struct domain_state *state, const char *shown,
 		const struct domain_facts *now)
 {
@@ -250,8 +251,8 @@ static int recheck_live(struct domain_state *state, const char *shown,
 	int err;
 	if (now->id != state->facts.id)
 		return fail(-EBUSY,
-				"domain %s was shut off or started anew "
-				"while it was read",
+				"domain %s was shut off or restarted while it "
+				"was backed up",
 				shown);
 	err = domain_get_xml(state->domain, DOMAIN_XML_CURRENT, &xml);
 	if (err != 0)
@@ -272,7 +273,9 @@ int domain_state_recheck(struct domain_state *state)
 	int err = domain_facts(state->domain, &now);
 	name_display(shown, sizeof(shown), state->facts.name);
 	if (err == -ENOENT)
-		return fail(-EBUSY, "domain %s was undefined while it was read",
+		return fail(-EBUSY,
+				"domain %s was undefined while it was backed "
+				"up",
 				shown);
 	if (err != 0)
 		return err;

@@ -21,16 +21,15 @@ struct domain_state {
 	struct connection *connection; /* borrowed */
 	struct domain *domain;
 	struct domain_facts facts; /* name, UUID, … when it was opened */
-	bool live; /* it runs, or is paused: its disks are in use,
-				   and the plans are of the running one's */
+	bool live; /* running or paused: its disks are in use, and the plans
+		      are for those of its running definition */
 	struct domain_xml *inactive; /* what it starts with, without secrets */
-	struct domain_xml *secure;  /* that with them; NULL: it has none, or the
-				   connection doesn't permit to see them */
+	struct domain_xml *secure;   /* that with secrets; NULL: it has none, or
+				      this connection may not see them */
 	struct domain_xml *running; /* what it runs with, without; NULL: !live*/
 	const struct domain_xml *current; /* running, else inactive */
-	bool secrets_hidden; /* the connection is read-only or was refused
-				   them: they may be lacking */
-	char *nvram;	     /* path of the file if it exists, else NULL */
+	bool secrets_hidden;		  /* the connection may not see them */
+	char *nvram; /* path of the file if it exists, else NULL */
 	unsigned disk_count;
 	struct disk_plan *disks; /* in that definition's order */
 };
@@ -50,16 +49,17 @@ int domain_state_open(struct domain_state **out, struct connection *conn,
 void domain_state_close(struct domain_state *state); /* NULL allowed */
 
 /*
- * 0 if it still is what it was when it was opened, else -EBUSY with a text.
- * Shut off, after reading: still shut off and defined as before, and its chains
- * lead to the same files. (It may have run in between: the files' identities
- * tell.) Live, after the job began: the same run of it, with the same disks.
+ * 0 if it has not changed since it was opened, else -EBUSY with a text. If shut
+ * off, called after reading: it is still shut off and defined as before, and
+ * its chains lead to the same files. (It may have run in between: the files'
+ * identities tell.) If live, called after the job began: it is the same run,
+ * with the same disks.
  */
 int domain_state_recheck(struct domain_state *state);
 
-/* True if it was started, shut off or started anew since it was opened: what
- * fails then may go well with another domain_state_open. (The thread's error
- * text may be another afterwards.) */
+/* True if it was started, shut off or restarted since it was opened: what
+ * failed may then succeed after another domain_state_open. (May change the
+ * thread's error text.) */
 bool domain_state_changed_state(struct domain_state *state);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Hooks are started by fork and exec, never through a shell, so that no name
- * means anything to one. Each is a process group of its own: a Ctrl-C is for
- * us, and one that hangs is ended with whatever it has started. It inherits
- * no file of ours and no passphrase.
+ * Hooks are started by fork and exec, never through a shell, so that no name is
+ * interpreted by one. Each has its own process group: a Ctrl-C is for us, and a
+ * hook that hangs is killed with whatever it has started. It inherits no open
+ * file of ours and no passphrase.
  *
- * Whoever may write a hook's file does as he likes with our rights, so files
- * and directories that others may write are refused.
+ * Whoever can write a hook's file can run anything with our rights, so
+ * world-writable files and directories are refused.
  */
 #include "hooks.h"
 
@@ -55,7 +55,7 @@ void hooks_limit(int64_t seconds)
 /* --- the environment --- */
 
 struct variables {
-	char **all;		  /* NULL-ended; the last are own */
+	char **all;		  /* NULL-terminated; the last are OWN */
 	char *own[OWN_VARIABLES]; /* "NAME=value", to free */
 	unsigned count;
 	bool no_memory;
@@ -81,8 +81,8 @@ static void set_variable(struct variables *variables, const char *name,
 		variables->count++;
 }
 
-/* Ours are set anew, and not even a command that prints a passphrase is a
- * hook's business. */
+/* Our own variables are set anew, and a command that prints a passphrase is not
+ * passed on either. */
 static bool is_withheld(const char *entry)
 {
 	static const char *const own[] = { "PHASE=", "DOMAIN=", "DOMAIN_UUID=",
@@ -155,7 +155,7 @@ __attribute__((noreturn)) static void child_main(const char *path, char **vars,
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0
 			|| dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
 		err = -errno;
-	/* An old kernel without it: all of ours are close-on-exec anyway. */
+	/* An old kernel without it: all our files are close-on-exec anyway. */
 	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	if (err == 0) {
 		execve(path, argv, vars);
@@ -171,13 +171,13 @@ static int cant_start(const struct program *program, int err)
 	if (err == -ENOEXEC)
 		return fail(-EIO,
 				"hook %s is neither a program nor a script "
-				"that begins with #!",
+				"with a #! line",
 				program->shown);
 	return fail(-EIO, "hook %s can't be started: %s", program->shown,
 			strerror(-err));
 }
 
-/* The pipe's end closes itself at the exec; before that it brings an error. */
+/* The pipe is closed by the exec; before that it reports an error. */
 static int read_status(int from)
 {
 	int err = 0;
@@ -204,7 +204,7 @@ static int start(struct program *program, char **vars)
 	if (program->pid < 0)
 		return cant_start(program, -errno);
 	setpgid(program->pid,
-			program->pid); /* whoever comes first: before any kill */
+			program->pid); /* here too: either may run first */
 	close(take_fd(&to));
 	int err = read_status(from);
 	if (err == 0)
@@ -214,7 +214,7 @@ static int start(struct program *program, char **vars)
 	return cant_start(program, err);
 }
 
-/* Not reaped: until then its number is nobody else's. */
+/* Not reaped, so that its process id stays its own. */
 static bool has_ended(const struct program *program)
 {
 	siginfo_t info = { .si_pid = 0 };
@@ -244,19 +244,20 @@ static int judge(const struct program *program, int err, int status)
 	char took[SIZE_TEXT_MAX];
 	const char *phase = phase_names[program->phase];
 	if (err == -ECANCELED)
-		return fail(err, "interrupted; hook %s was ended",
+		return fail(err, "interrupted; hook %s was terminated",
 				program->shown);
 	if (err == -ETIMEDOUT)
 		return fail(err,
-				"hook %s (%s) had not ended after %s and was "
-				"killed; --hook-timeout gives it longer",
+				"hook %s (%s) was still running after %s and "
+				"was killed; raise --hook-timeout to allow "
+				"more",
 				program->shown, phase,
 				age_format(took, limit_seconds));
 	if (WIFSIGNALED(status))
-		return fail(-EIO, "hook %s (%s) was ended by signal %d",
+		return fail(-EIO, "hook %s (%s) was killed by signal %d",
 				program->shown, phase, WTERMSIG(status));
 	if (WEXITSTATUS(status) != 0)
-		return fail(-EIO, "hook %s (%s) ended with status %d",
+		return fail(-EIO, "hook %s (%s) exited with status %d",
 				program->shown, phase, WEXITSTATUS(status));
 	return 0;
 }
@@ -292,7 +293,7 @@ static int is_candidate(const struct dirent *d)
 	return d->d_name[0] != '.' && d->d_name[len - 1] != '~';
 }
 
-/* By bytes, whatever the language. */
+/* By bytes, whatever the locale. */
 static int by_name(const struct dirent **a, const struct dirent **b)
 {
 	return strcmp((*a)->d_name, (*b)->d_name);
@@ -304,8 +305,8 @@ static int refuse_writable(const char *path, const struct stat *st)
 	if ((st->st_mode & S_IWOTH) == 0)
 		return 0;
 	return fail(-EPERM,
-			"anybody may write %s, so it is not used for "
-			"hooks; use 'chmod o-w'",
+			"%s is world-writable, so it is not used for hooks; "
+			"use 'chmod o-w'",
 			name_display(shown, sizeof(shown), path));
 }
 
@@ -319,7 +320,7 @@ static int look_at(const char *path)
 		int err = refuse_writable(path, &st);
 		return err < 0 ? err : 1;
 	}
-	report_verbose("hook %s is passed over: it is no executable file",
+	report_verbose("skipping hook %s: not an executable file",
 			name_display(shown, sizeof(shown), path));
 	return 0;
 }
@@ -332,10 +333,12 @@ int hooks_check(const char *dir)
 		return 0;
 	name_display(shown, sizeof(shown), dir);
 	if (stat(dir, &st) < 0 || access(dir, R_OK | X_OK) < 0)
-		return fail_errno(-errno, "the hooks of %s can't be read",
+		return fail_errno(-errno, "can't read the hook directory %s",
 				shown);
 	if (!S_ISDIR(st.st_mode))
-		return fail(-ENOTDIR, "%s is no directory of hooks", shown);
+		return fail(-ENOTDIR,
+				"%s is not a directory, so it can't hold hooks",
+				shown);
 	return refuse_writable(dir, &st);
 }
 
@@ -365,7 +368,7 @@ int hooks_run(const char *dir, const struct hook_event *event)
 		return err;
 	int count = scandir(dir, &list, is_candidate, by_name);
 	if (count < 0)
-		return fail_errno(-errno, "reading the hooks of %s", dir);
+		return fail_errno(-errno, "reading the hook directory %s", dir);
 	err = run_all(dir, list, count, event);
 	for (int i = 0; i < count; i++)
 		free(list[i]);

@@ -104,22 +104,22 @@ static void check_usage(const struct command_line *line,
 		streams += strcmp(argv[i], "-") == 0;
 	if (command->all_domains && command->domains.count)
 		options_error(line,
-				"--domain and --all-domains contradict each "
+				"--domain and --all-domains exclude each "
 				"other");
 	if (command->excludes.count && !command->all_domains)
-		options_error(line, "--exclude goes with --all-domains");
+		options_error(line, "--exclude requires --all-domains");
 	if (domains && (command->name != NULL || operands > 1))
 		options_error(line,
-				"files and domains can't go "
-				"into one backup; run it twice");
+				"files and domains can't be backed up in one "
+				"run; run the command twice");
 	if (!domains && operands < 2)
 		options_error(line,
 				"nothing to back up: give --all-domains, "
 				"--domain NAME, or --name NAME FILE...");
 	if (!domains && command->name == NULL)
 		options_error(line,
-				"files need --name NAME, the name of their "
-				"snapshots");
+				"files need --name NAME, the source their "
+				"snapshots belong to");
 	if (!domains
 			&& (*command->name == '\0'
 					|| strlen(command->name) > 4096))
@@ -128,19 +128,20 @@ static void check_usage(const struct command_line *line,
 		options_error(line, "standard input (-) can be read only once");
 	if (streams && command->stdin_name == NULL)
 		options_error(line,
-				"- needs --stdin-name NAME, the file's name");
+				"- requires --stdin-name NAME, the name of the "
+				"file in the snapshot");
 	if (!streams && command->stdin_name != NULL)
-		options_error(line, "--stdin-name goes with -");
+		options_error(line, "--stdin-name requires - as a file");
 	if (command->o.exact && !domains)
 		options_error(line,
-				"--exact goes with domains; files "
-				"are always stored byte for byte");
+				"--exact is for domains; files are always "
+				"stored byte for byte");
 	if (!domains
 			&& (command->o.disks.count
 					|| command->o.exclude_disks.count
 					|| command->o.hook_dir != NULL))
 		options_error(line,
-				"--disk, --exclude-disk and --hook go with "
+				"--disk, --exclude-disk and --hook are for "
 				"domains");
 	if (backup_options_check(&command->o, &command->words) < 0)
 		options_error(line, "%s", error_text(-EINVAL));
@@ -192,30 +193,29 @@ int backup_main(int argc, char **argv)
 		c.o.jobs.value = 64;
 	const struct option own[] = {
 		{ "all-domains", 'a', OPTION_FLAG, &c.all_domains, NULL,
-				"every domain of libvirt" },
+				"back up every domain" },
 		{ "domain", 'd', OPTION_LIST, &c.domains, "NAME",
-				"this domain (name or UUID); may be repeated" },
+				"back up this domain (name or UUID); "
+				"repeatable" },
 		{ "exclude", 0, OPTION_LIST, &c.excludes, "PATTERN",
-				"not domains whose name matches; may be "
-				"repeated" },
+				"leave out domains matching it; repeatable" },
 		{ "connect", 'c', OPTION_TEXT, &c.connect, "URI",
-				"libvirt to ask (default "
+				"connect to URI (default: "
 				"LIBVIRT_DEFAULT_URI)" },
 		{ "quiesce", 0, OPTION_TEXT, &c.words.quiesce, "HOW",
-				"freeze guests: auto (default), require, "
-				"never" },
+				"freezing: auto, require, never (default: "
+				"auto)" },
 		{ "hook", 0, OPTION_TEXT, &c.o.hook_dir, "DIR",
-				"run its programs around each domain's "
-				"backup" },
+				"run the programs in DIR around each backup" },
 		{ "jobs-domains", 0, OPTION_NUMBER, &c.o.jobs_domains, "N",
-				"so many domains at once (default 1)" },
+				"back up N domains at once (default: 1)" },
 		{ "name", 'n', OPTION_TEXT, &c.name, "NAME",
-				"the source's name for FILEs (images or "
-				"devices)" },
+				"the source that FILEs belong to" },
 		{ "jobs", 'j', OPTION_NUMBER, &c.o.jobs, "N",
-				"threads (default: one per processor)" },
+				"number of threads (default: one per "
+				"processor)" },
 		{ "bwlimit", 0, OPTION_SIZE, &c.o.bwlimit, "SIZE",
-				"read at most this much a second" },
+				"read at most SIZE bytes per second" },
 		/* In the notes below: a page must fit a terminal. */
 		{ "disk", 0, OPTION_LIST, &c.o.disks, "TARGET", NULL },
 		{ "exclude-disk", 0, OPTION_LIST, &c.o.exclude_disks, "TARGET",

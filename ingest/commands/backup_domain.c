@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One domain to one snapshot: what belongs to it, what qemu-img says of the
- * images, and its disks, each as the guest sees it or (--exact) as the files of
- * its chain. A domain that runs goes to live/; of one that is shut off libvirt
- * is asked again after the reading whether it still is. One that changed from
- * the one to the other meanwhile is tried once more, as what it is then.
+ * Backs up one domain into one snapshot: its files, the output of qemu-img
+ * info, and its disks, each as the guest sees it or (--exact) as the files of
+ * its chain. A running domain is left to live/. A domain that is shut off is
+ * checked again after its disks were read. If it was started or shut off
+ * meanwhile, the backup is tried once more in the new state.
  */
 #include "backup_domain.h"
 
@@ -88,14 +88,14 @@ static int store_disks(struct domain_run *run)
 static int backup_shut_off(struct domain_run *run)
 {
 	struct snapshot *snap = run->b->snap;
-	/* By libvirt itself, or into a file of somebody's. */
+	/* By libvirt, or by a user into a file of their own. */
 	bool saved = run->domain->facts.managed_save
 			|| strcmp(run->domain->facts.reason, "saved") == 0;
 	snap->consistency = strdup(saved ? "crash" : "offline");
 	if (saved)
-		report_warning("domain %s is saved in mid-run: its "
-			       "memory is not backed up, so its "
-			       "disks are as after a power cut",
+		report_warning("domain %s has a managed save image: its "
+			       "memory is not backed up, so its disks are as "
+			       "after a power cut",
 				run->display);
 	if (snap->consistency == NULL)
 		return fail_no_memory("making a snapshot");
@@ -120,7 +120,7 @@ static int back_up(struct domain_run *run)
 	return run->domain->live ? live_backup(run) : backup_shut_off(run);
 }
 
-/* After a failure ERR: if the domain is not what it was then, once more. */
+/* After the failure ERR: one more try if the domain changed its state. */
 static int try_again(struct domain_run *run, int err)
 {
 	struct error_copy why;
@@ -131,8 +131,8 @@ static int try_again(struct domain_run *run, int err)
 					   before->facts.uuid)
 					< 0)
 		return error_load(&why);
-	report_warning("domain %s is not what it was when its backup began (it "
-		       "was %s, it is %s), so it is backed up once more: %s",
+	report_warning("domain %s changed state during its backup (from %s to "
+		       "%s); trying once more: %s",
 			run->display, before->facts.state, again->facts.state,
 			why.text);
 	backup_snapshot_restart(run->b);
@@ -158,8 +158,8 @@ static int take_snapshot(struct domain_run *run, struct backup_lane *lane)
 	return err;
 }
 
-/* Waits for others at work on a running domain. What was known of it before is
- * out of date then: *FRESH (to close) is what it is now. */
+/* Waits for others at work on a running domain. If it had to wait, *FRESH (to
+ * close) is the new state of the domain. */
 static int settle(struct domain_run *run, struct domain_state **fresh)
 {
 	bool waited = false;

@@ -6,7 +6,7 @@
 #include "ingest/backup/backup_run.h"
 #include "ingest/backup/domain_state.h"
 
-/* One snapshot, and its row in the report; a failure is reported there too. */
+/* Makes one snapshot and its row in the report, which also has any failure. */
 void backup_domain(struct backup_lane *lane, struct domain_state *domain);
 
 #endif

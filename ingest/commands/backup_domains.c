@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The domains of a run: lanes take the next name off the list until none is
- * left. A domain is looked at when its turn comes, not before: hours may pass.
- * Its lane's thread lives until it is done, for helper programs end with the
- * thread that started them. The only lane is the caller's own thread.
+ * The domains of a run: each lane takes the next name off the list until none
+ * is left. A domain is examined when its turn comes, not before, as hours may
+ * pass. A lane's thread lives until its domain is done, because helper programs
+ * end with the thread that started them. If there is only one lane, it is the
+ * caller's thread.
  */
 #include "backup_domains.h"
 
@@ -63,8 +64,8 @@ static bool has_disk(const struct domain_state *domain, const char *target)
 	return false;
 }
 
-/* A slip of the pen must not leave a disk out in silence. A target without a
- * domain may be meant for others, if there are any. */
+/* A typing error must not silently leave a disk out. A target without a domain
+ * may be meant for other domains of the run. */
 static void warn_of_absent(const struct domains_job *job,
 		const struct domain_state *domain)
 {
@@ -80,7 +81,8 @@ static void warn_of_absent(const struct domains_job *job,
 				|| (colon == NULL && job->count > 1)
 				|| has_disk(domain, target))
 			continue;
-		report_warning("domain %s has no disk for --disk %s; it has %s",
+		report_warning("domain %s has no disk matching --disk %s; its "
+			       "disks are %s",
 				name_display(name, sizeof(name), facts->name),
 				name_display(item, sizeof(item),
 						list->items[i]),
@@ -88,7 +90,7 @@ static void warn_of_absent(const struct domains_job *job,
 	}
 }
 
-/* A snapshot without any disk would pass for a backup. */
+/* A snapshot without disks would be mistaken for a backup. */
 static int check_choice(const struct domains_job *job,
 		const struct domain_state *domain)
 {
@@ -103,7 +105,7 @@ static int check_choice(const struct domains_job *job,
 	return domain->disk_count == 0
 			? 0
 			: fail(-ENOENT,
-					"--disk and --exclude-disk leave none "
+					"--disk and --exclude-disk select none "
 					"of its disks (%s)",
 					disk_names(names, domain));
 }
@@ -149,7 +151,7 @@ static void *lane_main(void *arg)
 	return NULL;
 }
 
-/* A thread that can't be started leaves its share to the others. */
+/* If a thread can't be started, the others do its share. */
 static void run_lanes(struct domains_job *job)
 {
 	struct backup_run *run = job->run;
@@ -176,8 +178,8 @@ static void run_lanes(struct domains_job *job)
 
 /* --- the list --- */
 
-/* What the disks measure, so that the bar knows the end; what can't be looked
- * at is reported when its turn comes. */
+/* The total size of the disks, for the progress bar. A domain that can't be
+ * examined is reported when its turn comes. */
 static uint64_t domain_size(struct connection *conn, const char *name)
 {
 	struct domain_state *domain = NULL;
@@ -195,8 +197,8 @@ static uint64_t domain_size(struct connection *conn, const char *name)
 	return sum;
 }
 
-/* The domain's name for NAME, which may be its UUID; if there is none, NAME. To
- * be freed. */
+/* The name of the domain NAME (a name or UUID); NAME itself if there is no such
+ * domain. To be freed. */
 static char *own_name(struct connection *conn, const char *name)
 {
 	struct domain *domain = NULL;
@@ -207,7 +209,7 @@ static char *own_name(struct connection *conn, const char *name)
 	return own;
 }
 
-/* Two lanes must never meet at the same domain. */
+/* Two lanes must never work on the same domain. */
 static int take_names(struct domains_job *job, char *const *names,
 		unsigned count)
 {

@@ -6,9 +6,9 @@
 #include "ingest/backup/backup_run.h"
 #include "ingest/libvirt/connection.h"
 
-/* Each of the COUNT domains gets its own snapshot and row in the report; one
- * that fails leaves the others alone. NAMES are names or UUIDs; one that is
- * named twice is backed up once. Adds the lanes. 0, or -errno: nothing was
+/* Each of the COUNT domains gets its own snapshot and row in the report; a
+ * failure does not affect the others. NAMES are names or UUIDs; a domain named
+ * twice is backed up once. Adds the lanes. 0, or -errno if nothing was
  * begun. */
 int backup_domains(struct backup_run *run, struct connection *conn,
 		char *const *names, unsigned count);

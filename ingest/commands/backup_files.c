@@ -21,8 +21,8 @@ static const char *base_name(const char *path)
 
 /* --- a stream --- */
 
-/* Called by a worker, while a signal interrupts the main thread: so it looks
- * up from an idle pipe now and then. */
+/* Runs in a worker, while signals interrupt the main thread: so it does not
+ * block on an idle pipe, but checks for an interruption from time to time. */
 static ssize_t next_bytes(void *ctx, void *buf, size_t len)
 {
 	(void)ctx;
@@ -79,8 +79,8 @@ void backup_files(struct backup_lane *lane, const char *name,
 	int err = backup_snapshot_begin(&b, lane, name, SNAPSHOT_FILES);
 	if (err == 0 && count > (int)SNAPSHOT_FILES_MAX)
 		err = fail(-E2BIG,
-				"%d files are more than the %u of a snapshot: "
-				"give them several names",
+				"%d files are too many for one snapshot (at "
+				"most %u): split them up under several names",
 				count, SNAPSHOT_FILES_MAX);
 	for (int i = 0; err == 0 && i < count; i++)
 		err = backup_one(&b, paths[i], stdin_name);

@@ -5,9 +5,9 @@
 
 #include "ingest/backup/backup_run.h"
 
-/* One snapshot of source NAME with all PATHS ("-": standard input, as a file
- * named STDIN_NAME). A path that can't be read fails the snapshot. Sets the
- * lane's row of the report. */
+/* Makes one snapshot of source NAME from all PATHS ("-": standard input, stored
+ * as STDIN_NAME). Fails if any path can't be read. Sets the lane's row of the
+ * report. */
 void backup_files(struct backup_lane *lane, const char *name,
 		const char *const *paths, int count, const char *stdin_name);
 

@@ -43,8 +43,8 @@ int domains_main(int argc, char **argv)
 	struct report_options report = { 0 };
 	const struct option options[] = {
 		{ "connect", 'c', OPTION_TEXT, &uri, "URI",
-				"the libvirt to ask (default: "
-				"LIBVIRT_DEFAULT_URI, else qemu:///system)" },
+				"connect to URI (default: "
+				"LIBVIRT_DEFAULT_URI)" },
 		{ 0 },
 	};
 	const struct option *const tables[] = { options,
@@ -52,13 +52,13 @@ int domains_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = PROGRAM,
 		.operands = "",
-		.purpose = "Lists the virtual machines of this host's libvirt, "
-			   "their disks, and which of\nthem can be backed up. "
-			   "A read-only connection is enough.",
+		.purpose = "List the domains of this host's libvirt, their "
+			   "disks, and which of them can be\n"
+			   "backed up. A read-only connection is enough.",
 		.notes = "Media of CD-ROM and floppy drives are not backed up "
 			 "with their domain.\n"
-			 "Exit status: 0 done, 1 no libvirt there, 2 usage, "
-			 "3 a domain could not be read.",
+			 "Exit status: 0 done, 1 cannot connect, 2 usage, 3 a "
+			 "domain could not be read.",
 		.tables = tables,
 	};
 	options_parse(&cl, argc, argv);

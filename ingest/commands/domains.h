@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The command `amberfs domains`: what libvirt has here and what of it can be
+/* The command `amberfs domains`: lists the domains and whether they can be
  * backed up. */
 #ifndef AMBERFS_INGEST_COMMANDS_DOMAINS_H
 #define AMBERFS_INGEST_COMMANDS_DOMAINS_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Gathers what is shown of domains and their disks. Opens no image itself. */
+/* Collects what is listed about domains and their disks. Opens no images
+ * itself. */
 #include "listing.h"
 
 #include <errno.h>
@@ -11,8 +12,8 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 
-/* Libvirt may look into files that this user may not. Files that are not there
- * are not asked for: some drivers make figures up. */
+/* libvirt may read files that this user may not. It is not asked about missing
+ * files: some drivers make up sizes. */
 static void find_sizes(struct listed_disk *out, struct domain *domain)
 {
 	const struct chain *chain = &out->plan.chain;
@@ -26,7 +27,7 @@ static void find_sizes(struct listed_disk *out, struct domain *domain)
 	if (top == NULL || (access(top->path, F_OK) < 0 && errno == ENOENT))
 		return;
 	if (access(top->path, R_OK) == 0)
-		return; /* readable, yet not understood: no figure is right */
+		return; /* readable but not understood: no size is known */
 	out->sizes_known = domain_disk_size(domain, out->plan.target,
 					   &out->virtual_size, &out->allocated)
 			== 0;
@@ -42,11 +43,11 @@ static int add_disk(struct listed_disk *out, const struct domain_disk *disk,
 	out->why_not = out->plan.why_not;
 	if (out->why_not == NULL && out->plan.removable)
 		out->why_not = "media of CD-ROM and floppy drives are left "
-			       "out; back the file up by name";
+			       "out; back up the file by path with --name";
 	if (out->why_not == NULL)
 		out->why_full = tracking_cannot(&out->plan);
 	if (out->why_not == NULL && out->why_full == NULL && !facts->persistent)
-		out->why_full = "a transient domain has no checkpoints";
+		out->why_full = "a transient domain can't have checkpoints";
 	find_sizes(out, domain);
 	return 0;
 }

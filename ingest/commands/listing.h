@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What `amberfs domains` shows: gathered once, written as text or as JSON. */
+/* What `amberfs domains` shows: collected once, written as text or as JSON. */
 #ifndef AMBERFS_INGEST_COMMANDS_LISTING_H
 #define AMBERFS_INGEST_COMMANDS_LISTING_H
 
@@ -8,11 +8,9 @@
 
 struct listed_disk {
 	struct disk_plan plan;
-	const char *why_not;  /* as shown: of the disk, or that it is a
-				   medium; NULL: it can be backed up */
-	const char *why_full; /* why a backup of its domain while that runs
-				   reads all of it each time; NULL: only what
-				   changed */
+	const char *why_not;  /* shown to the user; NULL: it can be backed up */
+	const char *why_full; /* why each live backup reads all of it; NULL: it
+				 reads only changes */
 	bool sizes_known;
 	uint64_t virtual_size, allocated;
 };

@@ -9,7 +9,7 @@
 #include "repo/base/report.h"
 #include "repo/format/name.h"
 
-/* JSON is UTF-8; what isn't is escaped as names are everywhere. */
+/* JSON is UTF-8; other bytes are escaped, as in names everywhere. */
 static json_t *text(const char *s)
 {
 	json_t *value;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The listing for people. Names come from guests' owners, so every one of them
- * passes through name_display before it meets the terminal. */
+/* The listing as text. Names come from guests' owners, so each passes through
+ * name_display() before it is printed. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,8 +105,8 @@ static void print_source(const struct listed_disk *disk)
 	putchar('\n');
 }
 
-/* What is below the disk's own image, under it, and why it can't be backed up:
- * whole sentences, so further left. */
+/* The backing files, and why the disk can't be backed up (whole sentences, so
+ * less indented). */
 static void print_more(const struct listed_disk *disk, int indent, int note)
 {
 	const struct chain *chain = &disk->plan.chain;
@@ -164,7 +164,7 @@ static void print_head(const struct domain_facts *facts)
 		printf("id %d, ", facts->id);
 	printf("%s%s%s%s\n", facts->persistent ? "persistent" : "transient",
 			facts->autostart ? ", autostart" : "",
-			facts->managed_save ? ", has a saved state" : "",
+			facts->managed_save ? ", has a managed save image" : "",
 			facts->shut_off ? "" : ", active");
 	size_format(a, facts->memory);
 	size_format(b, facts->max_memory);

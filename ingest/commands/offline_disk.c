@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A disk of a domain that is shut off, as its guest sees it. What the files of
- * its chain are is noted before the reading and compared after it. Taken over
- * unread if they are unchanged; else, where the image carries the bitmap of an
- * earlier live backup, only what that calls dirty is read, and the rest is that
- * backup's; else all.
+ * A disk of a domain that is shut off, as its guest sees it. The identities of
+ * its chain's files are noted before it is read and compared afterwards. If
+ * they have not changed since the last backup, the disk is taken over unread.
+ * Otherwise, if the image has the bitmap of an earlier live backup, only what
+ * is dirty is read, and the rest is taken from that backup. Otherwise all is
+ * read.
  */
 #include "offline_disk.h"
 
@@ -53,15 +54,16 @@ static int recheck_chain(const struct chain *chain,
 				|| !file_source_same_identity(&before[i],
 						&after[i]))
 			return fail(-EBUSY,
-					"%s, or a file below it, changed while "
-					"it was read: is something using it?",
+					"%s or one of its backing files "
+					"changed while it was read: is "
+					"something using it?",
 					chain->files[0].path);
 	return err;
 }
 
 /* --- incremental or not --- */
 
-/* A line only where an earlier live backup would have let one expect more. */
+/* Warns only if an earlier live backup makes a full read unexpected. */
 static void decide(struct domain_run *run, struct disk_state *disk,
 		const struct tracking_base *base)
 {
@@ -81,7 +83,7 @@ static void decide(struct domain_run *run, struct disk_state *disk,
 	if (disk->verdict.record == NULL)
 		return;
 	if (run->options->force_read)
-		live_disk_demote(disk, "--force-read wants it");
+		live_disk_demote(disk, "requested by --force-read");
 	else if (!tracking_image_has(top, base->token, &why))
 		live_disk_demote(disk, why);
 }

@@ -6,8 +6,9 @@
 #include "ingest/backup/disk_record.h"
 #include "ingest/live/tracking.h"
 
-/* The disk and what qemu-img says of it. BASE: what the domain's bitmaps belong
- * to. 0; -EBUSY it changed while it was read; -errno. */
+/* Stores the disk and the output of qemu-img info. BASE: the snapshot that the
+ * domain's bitmaps belong to. 0; -EBUSY: it changed while it was read;
+ * -errno. */
 int offline_disk_store(struct domain_run *run, const struct disk_plan *plan,
 		const struct tracking_base *base);
 

@@ -155,7 +155,7 @@ libvirt_do virsh -q destroy live
 unset AMBERFS_KEY_FILE
 amberfs init "$T/plain" --no-encryption >/dev/null
 expect 0 amberfs backup "$T/plain" --connect "$LIBVIRT_URI" --domain web
-said 'passwords; they are left'
+said 'passwords in its definition are left out'
 said 'its TPM is not in the backup: it holds keys'
 amberfs restore "$T/plain" web/latest "$T/web2"
 ! grep -rq "$word" "$T/web2" || die "the password is in the open"

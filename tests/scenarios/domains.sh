@@ -21,7 +21,7 @@ said 'LIBVIRT_DEFAULT_URI'
 for uri in qemu+ssh://host/system qemu+tls://host/system qemu+tcp:///system \
   qemu://host/system qemu+libssh2://host/system 'esx://host/?no_verify=1'; do
   expect 1 amberfs domains --connect "$uri"
-  said 'on this host only'
+  said 'only reads disks on this host'
 done
 LIBVIRT_DEFAULT_URI=qemu+ssh://host/system expect 1 amberfs domains
 expect 2 amberfs domains --jsn
