@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Backing chains. Each file is described to qemu-img and qemu-nbd as a JSON
- * block node with its driver named, so neither a format is probed nor a name
- * with colons, commas or a dash at its start read as anything but a name.
+ * block node that names its driver, so no format is probed, and a name with
+ * colons, commas or a leading dash is never taken for anything else.
  */
 #include "chain.h"
 
@@ -31,7 +31,7 @@ struct format {
 	bool needs_key;	  /* nothing can be read without its secret */
 };
 
-/* What libvirt and qemu agree on, as far as it is at rest in local files. */
+/* The formats of local files that both libvirt and qemu know. */
 static const struct format formats[] = {
 	{ "raw", false, false },
 	{ "qcow2", true, false },
@@ -63,7 +63,7 @@ static bool is_raw(const struct chain_file *file)
 
 /* --- block nodes --- */
 
-/* Sharing everything: a guest that starts must not find its disk locked. */
+/* Shares everything: a guest that starts must not find its disk locked. */
 static int node_common(json_t *node, const char *driver, bool direct)
 {
 	int bad = json_object_set_new(node, "driver", json_string(driver));
@@ -105,7 +105,7 @@ static json_t *slice_node(const struct chain_file *file, bool direct)
 	return NULL;
 }
 
-/* One level, without what is below it. */
+/* One level, without its backing file. */
 static json_t *image_node(const struct chain_file *file, bool direct)
 {
 	json_t *node;
@@ -132,7 +132,7 @@ char *chain_blockdev(const struct chain *chain, bool direct)
 		const struct format *format = find_format(file->format);
 		json_t *node = image_node(file, direct);
 		int bad = node == NULL;
-		/* null: whatever the header may come to name is not opened */
+		/* null: no backing file that the header may name is opened */
 		if (node != NULL && below != NULL)
 			bad = json_object_set_new(node, "backing", below);
 		else if (node != NULL && format != NULL && format->has_backing)
@@ -158,7 +158,7 @@ char *chain_reading(const struct chain *chain)
 
 /* --- what is on the disk --- */
 
-/* From sysfs: without opening the device, which needs rights and may load a
+/* From sysfs: opening the device would need permission and may load a
  * medium. */
 static uint64_t device_size(dev_t device)
 {
@@ -186,7 +186,9 @@ static int look_at(struct chain_file *file)
 		return errno == ENOENT ? fail(-ENOENT, "%s is missing", shown)
 				       : fail_errno(-errno, "%s", shown);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return fail(-ENOTSUP, "%s is neither a file nor a block device",
+		return fail(-ENOTSUP,
+				"%s is neither a regular file nor a block "
+				"device",
 				shown);
 	file->seen = true;
 	file->block_device = S_ISBLK(st.st_mode);
@@ -199,26 +201,27 @@ static int look_at(struct chain_file *file)
 	file->virtual_size = file->sliced ? file->slice_size : file->size;
 	if (file->block_device && file->size == 0)
 		return fail(-ENXIO,
-				"%s is a block device with nothing behind "
-				"it: its size is 0",
+				"%s is a block device of size 0 (is its medium "
+				"missing?)",
 				shown);
 	if (file->sliced
 			&& (file->slice_offset > file->size
 					|| file->slice_size
 							> file->size - file->slice_offset))
 		return fail(-EINVAL,
-				"%s is shorter than the slice of it that "
-				"is the disk",
+				"%s is shorter than the slice of it that the "
+				"disk uses",
 				shown);
 	if (faccessat(AT_FDCWD, file->path, R_OK, AT_EACCESS) < 0)
 		return fail(-EACCES,
-				"%s may not be read by this user; run "
-				"amberfs as root",
+				"this user may not read %s; run amberfs as "
+				"root",
 				shown);
 	return 0;
 }
 
-/* DIR(base) + NAME, as qemu has it: symbolic links are not resolved first. */
+/* DIR(base) + NAME, as qemu resolves it: without following symbolic links
+ * first. */
 static char *beside(const char *base, const char *name)
 {
 	const char *slash = strrchr(base, '/');
@@ -241,7 +244,7 @@ static int ask_qemu_img(struct chain_file *file)
 	int err;
 	if (image == NULL)
 		return fail(-ENOTSUP,
-				"its name is not UTF-8, which qemu needs");
+				"its name is not UTF-8, as qemu requires");
 	node = json_dumps(image, JSON_COMPACT);
 	json_decref(image);
 	if (node == NULL || asprintf(&name, "json:%s", node) < 0)
@@ -252,7 +255,7 @@ static int ask_qemu_img(struct chain_file *file)
 		return err;
 	file->info = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	if (!json_is_object(file->info))
-		return fail(-EIO, "qemu-img's answer can't be understood");
+		return fail(-EIO, "cannot parse the output of qemu-img");
 	return 0;
 }
 
@@ -281,7 +284,8 @@ static int read_parts(struct chain_file *file)
 	if (n == 0)
 		return 0;
 	if (n > PARTS_MAX)
-		return fail(-ENOTSUP, "an image of over %u files", PARTS_MAX);
+		return fail(-ENOTSUP, "an image of more than %u files",
+				PARTS_MAX);
 	file->parts = calloc(n + 1, sizeof(*file->parts));
 	if (file->parts == NULL)
 		return -ENOMEM;
@@ -307,16 +311,16 @@ static int read_info(struct chain_file *file)
 	if (err != 0)
 		return err == -ENOMEM ? err : fail_within(err, "%s", shown);
 	if (is_raw(file))
-		return 0; /* the size of it is known exactly */
+		return 0; /* its size is known exactly */
 	file->virtual_size = (uint64_t)json_integer_value(
 			json_object_get(file->info, "virtual-size"));
 	if (json_is_true(json_object_get(file->info, "encrypted")))
 		file->encrypted = true;
 	if (info_specific(file, "data-file") != NULL)
 		return fail(-ENOTSUP,
-				"%s keeps its data in another file "
-				"(data_file), which amberfs does not follow; "
-				"qemu-img convert makes one file of it",
+				"%s has an external data file (data_file), "
+				"which amberfs does not support; use qemu-img "
+				"convert to make it one file",
 				shown);
 	return read_parts(file);
 }
@@ -337,7 +341,7 @@ static int source_path(const struct disk_source *source,
 			|| source->volume == NULL)
 		return fail(-ENOTSUP,
 				"its source (type %s) is not a file or block "
-				"device of this host",
+				"device on this host",
 				domain_xml_source_name(source->type));
 	if (conn == NULL)
 		return fail(-ENOTSUP, "its storage pool is unknown");
@@ -347,20 +351,20 @@ static int source_path(const struct disk_source *source,
 	if (!v.local) {
 		free(v.path);
 		return fail(-ENOTSUP,
-				"its volume is not a file or block "
-				"device of this host");
+				"its volume is not a file or block device on "
+				"this host");
 	}
 	*path = v.path;
 	return 0;
 }
 
-/* As qemu sees it: a colon before any slash ends the name of a protocol. */
+/* By qemu's rule: a colon before any slash ends a protocol's name. */
 static bool has_protocol(const char *name)
 {
 	return name[strcspn(name, ":/")] == ':';
 }
 
-/* The path below FILE as its header has it; NULL: none. */
+/* The backing file recorded in FILE's header; NULL: none. */
 static int header_backing(const struct chain_file *file, char **path)
 {
 	const char *name = info_text(file, "backing-filename");
@@ -372,9 +376,9 @@ static int header_backing(const struct chain_file *file, char **path)
 		name_display(shown, sizeof(shown), file->path);
 		name_display(below, sizeof(below), name);
 		return fail(-ENOTSUP,
-				"the image below %s is given as %s, not as a "
-				"file of this host; qemu-img rebase -u can "
-				"record a plain path",
+				"the backing file of %s is given as %s, which "
+				"is not a file on this host; record a plain "
+				"path with qemu-img rebase -u",
 				shown, below);
 	}
 	*path = beside(file->path, name);
@@ -387,15 +391,15 @@ static int no_format(const struct chain_file *file, const char *path)
 	name_display(shown, sizeof(shown), file->path);
 	name_display(below, sizeof(below), path);
 	return fail(-ENOTSUP,
-			"%s does not say which format its backing file %s "
-			"has, and guessing is not safe; record it with "
-			"qemu-img rebase -u -f %s -F FORMAT -b BACKING IMAGE",
+			"%s does not record the format of its backing file %s, "
+			"and probing it is not safe; record it with qemu-img "
+			"rebase -u -f %s -F FORMAT -b BACKING IMAGE",
 			shown, below, file->format);
 }
 
 /*
- * What is below FILE: *PATH (NULL: nothing) and *FORMAT. The domain's word goes
- * before the header's, as libvirt has it.
+ * The backing file of FILE: *PATH (NULL: none) and *FORMAT. The domain's
+ * definition takes precedence over the header, as in libvirt.
  */
 static int find_below(const struct chain_file *file,
 		const struct disk_source *source, struct connection *conn,
@@ -428,7 +432,7 @@ static int check_loop(const struct chain *chain, const struct chain_file *file)
 				&& chain->files[i].inode == file->inode) {
 			name_display(shown, sizeof(shown), file->path);
 			return fail(-ELOOP,
-					"the backing chain leads to %s twice",
+					"the backing chain contains %s twice",
 					shown);
 		}
 	return 0;
@@ -472,7 +476,7 @@ static int inspect(struct chain *chain, struct chain_file *file,
 		return err;
 	if (find_format(file->format) == NULL) {
 		name_display(shown, sizeof(shown), file->format);
-		return fail(-ENOTSUP, "images of the format %s can't be read",
+		return fail(-ENOTSUP, "images of format %s are not supported",
 				shown);
 	}
 	if (find_format(file->format)->needs_key)
@@ -504,7 +508,7 @@ int chain_resolve(struct chain *chain, const struct disk_source *source,
 		s = s != NULL ? s->backing : NULL;
 	}
 	if (err == 0 && path != NULL)
-		err = fail(-ELOOP, "a backing chain of over %u files",
+		err = fail(-ELOOP, "a backing chain of more than %u files",
 				CHAIN_FILES_MAX);
 	free(path);
 	return err;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The files behind one disk: its image and the images below it, with their
- * formats. No format is ever probed: the guest can write any header into a raw
- * image, and a probe would follow it to files of the host. The top's format
- * comes from the domain, a lower one's from the domain or from the header of
+ * The files of one disk: its image and its backing files, with their formats.
+ * No format is ever probed: a guest can write any header into a raw image, and
+ * a probe would follow it to files of the host. The format of the top comes
+ * from the domain, that of a backing file from the domain or from the header of
  * the image above it, which no guest can write.
  */
 #ifndef AMBERFS_INGEST_LIBVIRT_CHAIN_H
@@ -29,9 +29,8 @@ struct chain_file {
 	uint64_t size;	       /* of the file or device, bytes */
 	uint64_t allocated;    /* of the file and its parts; a device: all */
 	uint64_t virtual_size; /* what the guest sees of it */
-	json_t *info;	       /* what qemu-img info says; NULL for a raw file
-				   when CHAIN_NO_RAW_INFO was asked */
-	char **parts;	       /* further files of the same image (extents of
+	json_t *info; /* from qemu-img info; NULL: raw, CHAIN_NO_RAW_INFO */
+	char **parts; /* further files of the same image (extents of
 				   a VMDK), absolute; NULL-ended, or NULL */
 };
 
@@ -45,10 +44,10 @@ enum chain_flags {
 };
 
 /*
- * Follows the chain that starts with SOURCE; volumes are looked up in CONN, which
- * may be NULL. On failure the text is the reason for which the disk can't be
- * backed up, and CHAIN holds the files found so far.
- * 0, -ENOENT (a file is missing), -EACCES, -ENOTSUP, -ELOOP, -ENOMEM, -EIO …
+ * Follows the chain that starts with SOURCE; volumes are looked up in CONN,
+ * which may be NULL. On failure the text is the reason why the disk can't be
+ * backed up, and CHAIN holds the files found so far. 0, -ENOENT (a file is
+ * missing), -EACCES, -ENOTSUP, -ELOOP, -ENOMEM, -EIO …
  */
 int chain_resolve(struct chain *chain, const struct disk_source *source,
 		struct connection *conn, unsigned flags);
@@ -60,13 +59,13 @@ uint32_t chain_file_count(const struct chain *chain);
 /* True if the disk's bytes are the bytes of files[0]: read it directly. */
 bool chain_is_plain(const struct chain *chain);
 
-/* The whole chain as one qemu block node with the format of every level
- * given, read-only, sharing its files with everybody; without the page cache
- * if DIRECT. JSON to free, NULL without memory. */
+/* The whole chain as one qemu block node with the format of every level,
+ * read-only, sharing its files with everybody; without the page cache if
+ * DIRECT. JSON to free, NULL without memory. */
 char *chain_blockdev(const struct chain *chain, bool direct);
 
-/* What the reading of this chain depends on beside the files' bytes: paths,
- * formats, slices. For snapshot_file.reading. To free; NULL without memory. */
+/* What reading this chain depends on besides the files' bytes: paths, formats,
+ * slices. For snapshot_file.reading. To free; NULL without memory. */
 char *chain_reading(const struct chain *chain);
 
 /* True if all files can be read past the page cache (O_DIRECT). */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Checkpoints through libvirt. Which of them are ours is the caller's to know. */
+/* Checkpoints through libvirt. The caller knows which of them are ours. */
 #include "checkpoints.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ static int checkpoint_fail(int err, struct domain *d, const char *name,
 	char domain[256], shown[256];
 	name_display(domain, sizeof(domain), domain_name(d));
 	name_display(shown, sizeof(shown), name);
-	return connection_fail(err, "domain %s: its checkpoint %s can't be %s",
+	return connection_fail(err, "domain %s: checkpoint %s can't be %s",
 			domain, shown, what);
 }
 
@@ -124,8 +124,8 @@ static void remove_node(xmlNode *n)
 	xmlFreeNode(n);
 }
 
-/* The checkpoint before it, which that backup deleted, and disks that are not
- * wanted, which may be gone. */
+/* Removes the parent, which that backup deleted, and unwanted disks, which may
+ * be gone. */
 static void remove_gone(xmlDoc *doc, const char *const *targets, unsigned count)
 {
 	xmlNode *root = xmlDocGetRootElement(doc), *next;
@@ -159,7 +159,7 @@ int checkpoints_redefine(struct domain *domain, const char *xml,
 	xmlFree(text);
 	if (c == NULL)
 		return checkpoint_fail(-EIO, domain, "of the last snapshot",
-				"given back to libvirt");
+				"redefined");
 	virDomainCheckpointFree(c);
 	return 0;
 }
@@ -172,8 +172,8 @@ int checkpoints_delete(struct domain *domain, const char *name)
 		return err == -ENOENT ? 0 : err;
 	if (virDomainIsActive(domain_handle(domain)) != 1)
 		err = fail(-EBUSY,
-				"checkpoints of a domain that is shut off "
-				"can't be deleted");
+				"checkpoints can't be deleted while the domain "
+				"is shut off");
 	else if (virDomainCheckpointDelete(c, 0) < 0
 			&& virDomainCheckpointDelete(c,
 					   VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY)

@@ -10,29 +10,29 @@ struct checkpoint_names {
 	char **items;
 };
 
-/* The names of all, whoever made them. A libvirt without checkpoints: none.
- * 0, -EIO, -ENOMEM. */
+/* The names of all checkpoints, whoever made them; none if libvirt does not
+ * support them. 0, -EIO, -ENOMEM. */
 int checkpoints_list(struct domain *domain, struct checkpoint_names *out);
 void checkpoints_clear(struct checkpoint_names *names);
 bool checkpoints_have(const struct checkpoint_names *names, const char *name);
 
-/* What libvirt knows of NAME, with the domain's definition then; SECRETS: the
- * passwords too. To free. 0, -ENOENT, -EIO. */
+/* The XML of NAME, with the domain's definition of that time; SECRETS: also the
+ * passwords. To free. 0, -ENOENT, -EIO. */
 int checkpoints_xml(struct domain *domain, const char *name, bool secrets,
 		char **out);
 
 /*
- * Gives a running domain's libvirt back what it knew of these disks, from
- * checkpoints_xml's text; refused unless their images hold sound bitmaps.
- * 0, -EBADMSG, -EIO, -ENOMEM.
+ * Redefines a checkpoint of a running domain for these disks, from the text of
+ * checkpoints_xml; refused unless their images hold sound bitmaps. 0, -EBADMSG,
+ * -EIO, -ENOMEM.
  */
 int checkpoints_redefine(struct domain *domain, const char *xml,
 		const char *const *targets, unsigned count);
 
 /*
- * Deletes NAME with its bitmap; where that can't be done (the bitmap is broken
- * or gone) only libvirt's knowledge of it. One that is not there is none.
- * Needs a running domain, else -EBUSY and it stays. 0, -EBUSY, -EIO.
+ * Deletes NAME with its bitmap; if that is not possible (the bitmap is broken
+ * or gone), only libvirt's metadata. A missing checkpoint is no error. Needs a
+ * running domain, else -EBUSY and it stays. 0, -EBUSY, -EIO.
  */
 int checkpoints_delete(struct domain *domain, const char *name);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * fork and exec by hand: posix_spawn can neither tie the child's life to ours
- * nor tell it its own process id, which LISTEN_PID needs. Between fork and
- * exec only async-signal-safe calls are made, for this process has threads.
+ * Uses fork and exec: posix_spawn can neither tie the child's life to ours nor
+ * tell it its own process id, which LISTEN_PID needs. Between fork and exec
+ * only async-signal-safe calls are made, as this process has threads.
  */
 #include "child.h"
 
@@ -24,7 +24,7 @@
 #include "repo/base/units.h"
 #include "repo/format/name.h"
 
-#define LISTEN_FD_OF_CHILD 3 /* where systemd's protocol has it */
+#define LISTEN_FD_OF_CHILD 3 /* as in systemd's protocol */
 #define RUN_SECONDS 60.0
 #define MESSAGE_MAX 4096
 
@@ -42,7 +42,7 @@ struct plan {
 	struct environment env;
 	pid_t parent;
 	int listen_fd, out, err, status; /* -1: none */
-	bool outlives;			 /* us */
+	bool outlives;			 /* it outlives this process */
 };
 
 extern char **environ;
@@ -54,7 +54,7 @@ static bool is_replaced(const char *var)
 			|| strncmp(var, "LISTEN_", 7) == 0;
 }
 
-/* Its strings are the process's own and ENVIRONMENT's. NULL without memory. */
+/* The strings belong to the process and to ENVIRONMENT. NULL without memory. */
 static char **environment_make(struct environment *environment, bool listens)
 {
 	size_t count = 0, n = 0;
@@ -103,8 +103,8 @@ static void child_signals(void)
 }
 
 /*
- * Puts the descriptors where they belong: 0 to 2 and the socket. They may lie
- * where others must go, so all move out of the way first. *STATUS follows.
+ * Puts the descriptors in place: 0 to 2 and the socket. They may be where
+ * others must go, so all are moved out of the way first. Updates *STATUS.
  */
 static int child_files(const struct plan *plan, int *status)
 {
@@ -125,15 +125,15 @@ static int child_files(const struct plan *plan, int *status)
 	for (int i = 0; i < 4; i++)
 		if (from[i] >= 0 && dup2(from[i], i) < 0)
 			return -errno;
-	/* Nothing else is handed down; HIGH closes itself at the exec. An old
-	 * kernel without the call: all of ours are close-on-exec anyway. */
+	/* Nothing else is inherited; HIGH is close-on-exec. An old kernel
+	 * without the call: all our files are close-on-exec anyway. */
 	close_range(plan->listen_fd < 0 ? 3 : 4, (unsigned)high - 1, 0);
 	close_range((unsigned)high + 1, ~0U, 0);
 	return 0;
 }
 
-/* In a group of its own: a terminal's Ctrl-C is for us, and we end the child.
- */
+/* In its own process group: a terminal's Ctrl-C is for us, and we end the
+ * child. */
 __attribute__((noreturn)) static void child_main(struct plan *plan)
 {
 	int status = plan->status;
@@ -160,7 +160,7 @@ __attribute__((noreturn)) static void child_main(struct plan *plan)
 	_exit(127);
 }
 
-/* What went wrong before or in exec; the pipe closes itself if nothing did. */
+/* The error before or in exec; the pipe is closed if there was none. */
 static int wait_for_exec(int status)
 {
 	ssize_t n;
@@ -178,7 +178,7 @@ static int start_failed(const char *program, int err)
 				"%s is not installed; Debian has it in the "
 				"package qemu-utils",
 				program);
-	return fail_errno(err, "%s can't be started", program);
+	return fail_errno(err, "cannot start %s", program);
 }
 
 struct pipe {
@@ -195,13 +195,14 @@ static int pipe_make(struct pipe *pipe)
 {
 	int fds[2];
 	if (pipe2(fds, O_CLOEXEC) < 0)
-		return fail_errno(-errno, "no pipe to a helper program");
+		return fail_errno(-errno,
+				"creating a pipe for a helper program");
 	*pipe = (struct pipe){ fds[0], fds[1] };
 	return 0;
 }
 
-/* Neither end may block: a child that complains without end must not wait for
- * us, nor we for one that says nothing. What doesn't fit is lost. */
+/* Neither end may block: a child that prints without end must not wait for us,
+ * nor we for a silent one. What doesn't fit is lost. */
 static int pipe_unblock(struct pipe *pipe)
 {
 	if (fcntl(pipe->read, F_SETFL, O_NONBLOCK) < 0
@@ -316,8 +317,8 @@ int child_end(struct child *child)
 }
 
 /*
- * The last line that begins with the program's name is the error; what
- * follows it are hints. The name is cut off: the message around it has it.
+ * The last line that begins with the program's name is the error; hints follow
+ * it. The name is cut off, as the caller's message has it.
  */
 static const char *error_line(char *text)
 {
@@ -378,7 +379,7 @@ static int output_add(struct output *output, const char *program, const char *p,
 		size_t n)
 {
 	if (n > output->max - output->len)
-		return fail(-EIO, "%s says more than %zu bytes", program,
+		return fail(-EIO, "the output of %s exceeds %zu bytes", program,
 				output->max);
 	if (output_grow(output, n))
 		return -ENOMEM;
@@ -410,7 +411,7 @@ static int collect(struct child *child, const char *program,
 		if (n == 0)
 			break;
 		if (n < 0 && errno != EINTR)
-			return fail_errno(-errno, "%s: reading its output",
+			return fail_errno(-errno, "reading the output of %s",
 					program);
 		if (n > 0)
 			err = output_add(output, program, buf, (size_t)n);
@@ -431,10 +432,10 @@ static int wait_for_end(struct child *child, const char *program)
 		return 0;
 	child_message(child, why, sizeof(why));
 	if (WIFSIGNALED(status))
-		return fail(-EIO, "%s was ended by signal %d", program,
+		return fail(-EIO, "%s was killed by signal %d", program,
 				WTERMSIG(status));
 	return fail(-EIO, "%s: %s", program,
-			*why ? why : "failed without a word");
+			*why ? why : "failed without a message");
 }
 
 int child_run(char *const argv[], size_t max, char **out)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Connections to libvirt: which URI, whether its disks are on this host, and
- * libvirt's errors in our words. What is asked about domains is in domain.c.
+ * libvirt's errors as ours. Queries about domains are in domain.c.
  */
 #include "connection.h"
 
@@ -34,13 +34,13 @@ static void silent(void *ctx, virErrorPtr error)
 	(void)error;
 }
 
-/* libvirt's last message in this thread, harmless on a terminal. */
+/* libvirt's last message in this thread, made printable. */
 static const char *libvirt_message(char *buf, size_t size)
 {
 	const char *text = virGetLastErrorMessage();
 	const char *prefix = "internal error: ";
 	if (text == NULL || !*text)
-		text = "libvirt gives no reason";
+		text = "libvirt gave no reason";
 	if (strncmp(text, prefix, strlen(prefix)) == 0)
 		text += strlen(prefix);
 	return name_display(buf, size, text);
@@ -61,22 +61,22 @@ static int not_here(const char *uri, const char *why)
 	char shown[512];
 	name_display(shown, sizeof(shown), uri);
 	return fail(-EREMOTE,
-			"%s: %s, but amberfs reads disks on this host only; "
+			"%s: %s, but amberfs only reads disks on this host; "
 			"run it on the host where the disks are",
 			shown, why);
 }
 
 /*
  * driver[+transport]://[user@][host][:port]/path[?query]. Only the transport
- * "unix" and none at all reach a libvirt of this host for certain: the others
- * may be the local end of a tunnel.
+ * "unix", or none, is certain to reach a libvirt on this host: others may be
+ * the local end of a tunnel.
  */
 int connection_check_uri(const char *uri)
 {
 	size_t scheme = strcspn(uri, ":/?#");
 	const char *plus, *host;
 	if (uri[scheme] != ':')
-		return 0; /* an alias; what it stands for is checked later */
+		return 0; /* an alias; its target is checked later */
 	plus = memchr(uri, '+', scheme);
 	if (plus != NULL) {
 		size_t len = scheme - (size_t)(plus + 1 - uri);
@@ -84,14 +84,14 @@ int connection_check_uri(const char *uri)
 			return not_here(uri, "this is a remote libvirt");
 	}
 	if (strncmp(uri + scheme, "://", 3) != 0)
-		return 0; /* libvirt says what is wrong with it */
+		return 0; /* libvirt will report what is wrong */
 	host = uri + scheme + 3;
 	if (strcspn(host, "/?#") > 0)
 		return not_here(uri, "this is the libvirt of another host");
 	return 0;
 }
 
-/* True if libvirt is there but doesn't let this user write. */
+/* True if libvirt allows this user read-only access only. */
 static bool refused_writing(void)
 {
 	switch (virGetLastErrorCode()) {
@@ -122,7 +122,7 @@ static int dial(struct connection *conn, enum connection_access access)
 		return 0;
 failed:
 	name_display(shown, sizeof(shown), conn->uri);
-	connection_fail(-ENOTCONN, "No libvirt at %s", shown);
+	connection_fail(-ENOTCONN, "cannot connect to libvirt at %s", shown);
 	return fail(-ENOTCONN, "%s; " REMEDY, error_text(-ENOTCONN));
 }
 
@@ -154,7 +154,7 @@ int connection_open(struct connection **out, const char *uri,
 	conn->uri = strdup(uri);
 	err = conn->uri != NULL ? virInitialize() : -ENOMEM;
 	if (err != 0 && conn->uri != NULL)
-		err = connection_fail(-ENOTCONN, "libvirt can't start");
+		err = connection_fail(-ENOTCONN, "cannot initialise libvirt");
 	if (err == 0)
 		err = dial(conn, access);
 	if (err == 0)

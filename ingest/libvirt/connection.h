@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A connection to the libvirt of this host. libvirt itself never prints: its
- * errors become texts of repo/base/error.h.
+ * A connection to this host's libvirt. libvirt itself never prints: its errors
+ * become texts of repo/base/error.h.
  *
  * Threading: calls on one connection may run at once.
  */
@@ -14,15 +14,14 @@
 struct connection;
 
 enum connection_access {
-	CONNECTION_READ,    /* read-only: enough to look */
-	CONNECTION_SECRETS, /* read-write if this user may, so that secrets
-				   can be asked for; else read-only */
+	CONNECTION_READ,    /* read-only: enough to list and show */
+	CONNECTION_SECRETS, /* read-write if permitted, to read secrets */
 };
 
 /*
- * URI NULL: LIBVIRT_DEFAULT_URI, else qemu:///system. A URI whose disks are
- * not on this host is refused before anything is dialled.
- * 0, -EREMOTE (not this host), -ENOTCONN (no libvirt there, or refused).
+ * URI NULL: LIBVIRT_DEFAULT_URI, else qemu:///system. A URI whose disks are not
+ * on this host is refused before connecting. 0, -EREMOTE (not this host),
+ * -ENOTCONN (no libvirt, or refused).
  */
 int connection_open(struct connection **out, const char *uri,
 		enum connection_access access);
@@ -34,14 +33,14 @@ bool connection_writable(const struct connection *conn);
 /* 0, or -EREMOTE with a text if URI names another host. */
 int connection_check_uri(const char *uri);
 
-/* Sets "MESSAGE: what libvirt said last in this thread" and returns ERR. */
+/* Sets the text "MESSAGE: libvirt's last error in this thread"; returns ERR. */
 int connection_fail(int err, const char *fmt, ...)
 		__attribute__((format(printf, 2, 3), cold));
 
 struct volume_facts {
 	char *path;		       /* to free */
 	uint64_t capacity, allocation; /* bytes */
-	bool local;		       /* a file or block device of this host */
+	bool local;		       /* a file or block device on this host */
 };
 /* The volume VOLUME of the pool POOL. 0, -ENOENT, -EIO, -ENOMEM. */
 int connection_volume(struct connection *conn, const char *pool,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What libvirt knows of domains, in plain types. Reads only. */
+/* What libvirt knows about domains, in plain types. Read-only. */
 #include "domain.h"
 
 #include <errno.h>
@@ -14,10 +14,10 @@
 
 struct domain {
 	virDomainPtr handle;
-	char *name; /* asking for it would forget libvirt's last error */
+	char *name; /* a copy: virDomainGetName clears the last error */
 };
 
-/* Indexed by libvirt's numbers, in the words of virsh (which says "idle" for
+/* Indexed by libvirt's numbers, worded as in virsh (which says "idle" for
  * blocked). */
 static const char *const state_names[] = {
 	[VIR_DOMAIN_NOSTATE] = "no state",
@@ -105,8 +105,7 @@ static const struct {
 };
 #define STATES (ARRAY_SIZE(reasons))
 
-/* A newer libvirt may have states and reasons that this program is too old
- * to name. */
+/* A newer libvirt may have states and reasons that are unknown here. */
 const char *domain_state_name(int state)
 {
 	if (state < 0 || (size_t)state >= STATES)
@@ -150,7 +149,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(domain_name(*x), domain_name(*y));
 }
 
-/* Takes the handle. NULL without memory. */
+/* Takes over the handle. NULL without memory. */
 static struct domain *domain_make(virDomainPtr handle)
 {
 	struct domain *domain = calloc(1, sizeof(*domain));
@@ -173,7 +172,7 @@ int domain_list(struct connection *conn, struct domain ***out, unsigned *count)
 	int n = virConnectListAllDomains(connection_handle(conn), &handles, 0);
 	int made = 0;
 	if (n < 0)
-		return connection_fail(-EIO, "libvirt can't list its domains");
+		return connection_fail(-EIO, "cannot list libvirt's domains");
 	list = calloc((size_t)n + 1, sizeof(struct domain *));
 	for (int i = 0; i < n; i++) {
 		struct domain *domain =
@@ -216,7 +215,7 @@ int domain_find(struct domain **out, struct connection *conn, const char *name)
 			return connection_fail(-EIO, "domain %s", shown);
 		return fail(-ENOENT,
 				"no domain %s at %s; `amberfs domains` lists "
-				"them",
+				"all domains",
 				shown, connection_uri(conn));
 	}
 	*out = domain_make(handle);
@@ -246,11 +245,11 @@ static int read_state(struct domain *domain, struct domain_facts *out)
 {
 	int state, reason;
 	if (virDomainGetState(domain->handle, &state, &reason, 0) < 0)
-		return domain_fail(domain, "its state is not to be had");
+		return domain_fail(domain, "cannot get its state");
 	out->state = domain_state_name(state);
 	out->reason = domain_reason_name(state, reason);
-	/* Anything else, crashed too, may have a process that holds the
-	 * disks open. */
+	/* In any other state, even crashed, a process may hold the disks
+	 * open. */
 	out->shut_off = state == VIR_DOMAIN_SHUTOFF
 			&& virDomainIsActive(domain->handle) == 0;
 	return 0;
@@ -266,7 +265,7 @@ int domain_facts(struct domain *domain, struct domain_facts *out)
 	if (err != 0)
 		return err;
 	if (virDomainGetInfo(domain->handle, &info) < 0)
-		return domain_fail(domain, "nothing about it is to be had");
+		return domain_fail(domain, "cannot get information about it");
 	out->name = strdup(domain_name(domain));
 	if (out->name == NULL)
 		return -ENOMEM;
@@ -306,7 +305,7 @@ int domain_get_xml(struct domain *domain, enum domain_xml_kind kind,
 		flags |= VIR_DOMAIN_XML_SECURE;
 	text = virDomainGetXMLDesc(domain->handle, flags);
 	if (text == NULL)
-		return domain_fail(domain, "its XML is not to be had");
+		return domain_fail(domain, "cannot get its XML");
 	err = domain_xml_parse(out, text, strlen(text));
 	free(text);
 	return err;
@@ -317,8 +316,7 @@ int domain_disk_size(struct domain *domain, const char *target,
 {
 	virDomainBlockInfo info;
 	if (virDomainGetBlockInfo(domain->handle, target, &info, 0) < 0)
-		return domain_fail(domain,
-				"the size of a disk is not to be had");
+		return domain_fail(domain, "cannot get the size of a disk");
 	*capacity = info.capacity;
 	*allocation = info.allocation;
 	return 0;

@@ -33,12 +33,12 @@ static int found(virDomainPtr handle, const char *what)
 		printable(shown, sizeof(shown), virDomainGetName(handle));
 		virDomainFree(handle);
 		return fail(-EEXIST,
-				"libvirt has a domain of that %s already: %s",
+				"libvirt already has a domain with that %s: %s",
 				what, shown);
 	}
 	if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
 		return 0;
-	return connection_fail(-EIO, "libvirt can't say what domains it has");
+	return connection_fail(-EIO, "cannot look up libvirt's domains");
 }
 
 int domain_control_absent(struct connection *conn, const char *name,
@@ -63,7 +63,7 @@ int domain_control_define(struct connection *conn, const char *xml,
 	char uuid[VIR_UUID_STRING_BUFLEN] = "";
 	virDomainPtr handle = virDomainDefineXML(connection_handle(conn), xml);
 	if (handle == NULL)
-		return connection_fail(-EIO, "libvirt refuses the definition");
+		return connection_fail(-EIO, "libvirt rejected the definition");
 	int err = virDomainGetUUIDString(handle, uuid);
 	virDomainFree(handle);
 	if (out == NULL)
@@ -75,7 +75,7 @@ int domain_control_define(struct connection *conn, const char *xml,
 int domain_control_start(struct domain *domain)
 {
 	if (virDomainCreate(domain_handle(domain)) < 0)
-		return control_fail(domain, "it can't be started");
+		return control_fail(domain, "cannot start it");
 	return 0;
 }
 
@@ -88,7 +88,7 @@ int domain_control_destroy(struct domain *domain)
 {
 	if (virDomainDestroy(domain_handle(domain)) < 0
 			&& domain_control_is_active(domain))
-		return control_fail(domain, "it can't be ended");
+		return control_fail(domain, "cannot stop it");
 	return 0;
 }
 
@@ -98,11 +98,11 @@ int domain_control_undefine(struct domain *domain)
 			| VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
 			| VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
 			| VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
-	/* A transient domain is gone when it has ended. */
+	/* A transient domain is gone once it has ended. */
 	if (virDomainIsPersistent(domain_handle(domain)) != 1)
 		return 0;
 	if (virDomainUndefineFlags(domain_handle(domain), flags) < 0)
-		return control_fail(domain, "it can't be undefined");
+		return control_fail(domain, "cannot undefine it");
 	return 0;
 }
 
@@ -159,7 +159,8 @@ int domain_control_pull(struct domain *domain, const char *target)
 {
 	if (virDomainBlockPull(domain_handle(domain), target, 0, 0) < 0) {
 		char what[SHOWN], shown[64];
-		snprintf(what, sizeof(what), "disk %s can't be pulled",
+		snprintf(what, sizeof(what),
+				"cannot start a block pull of disk %s",
 				printable(shown, sizeof(shown), target));
 		return control_fail(domain, what);
 	}
@@ -173,7 +174,8 @@ int domain_control_pull_progress(struct domain *domain, const char *target,
 	int err = virDomainGetBlockJobInfo(domain_handle(domain), target, &info,
 			0);
 	if (err < 0)
-		return control_fail(domain, "libvirt can't say how far it is");
+		return control_fail(domain,
+				"cannot get the progress of the block pull");
 	*done = info.cur;
 	*total = info.end;
 	return err;
@@ -182,7 +184,7 @@ int domain_control_pull_progress(struct domain *domain, const char *target,
 int domain_control_pause(struct domain *domain)
 {
 	if (virDomainSuspend(domain_handle(domain)) < 0)
-		return control_fail(domain, "it can't be paused");
+		return control_fail(domain, "cannot pause it");
 	return 0;
 }
 
@@ -190,7 +192,7 @@ int domain_control_resume(struct domain *domain)
 {
 	if (virDomainResume(domain_handle(domain)) < 0)
 		return control_fail(domain,
-				"it is paused and can't go on; let it, "
-				"with 'virsh resume'");
+				"it is paused and cannot be resumed; run "
+				"'virsh resume'");
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Parsing with bounds, and the few look-ups that all need. */
+/* Bounded parsing, and common look-ups. */
 #include "domain_doc.h"
 
 #include <errno.h>
@@ -35,12 +35,14 @@ bool domain_doc_attribute_is(const xmlNode *n, const char *name,
 static int check(const xmlDoc *doc, const char *name)
 {
 	const xmlNode *root = xmlDocGetRootElement(doc);
-	/* Nothing of libvirt's has one; its entities could name files or grow
+	/* libvirt never writes one; its entities could name files or grow
 	 * without bound. */
 	if (doc->intSubset != NULL || doc->extSubset != NULL)
 		return fail(-EBADMSG, "domain XML with a DOCTYPE");
 	if (root == NULL || !domain_doc_is(root, name))
-		return fail(-EBADMSG, "this XML is not that of a %s", name);
+		return fail(-EBADMSG,
+				"the root element of this XML is not <%s>",
+				name);
 	return 0;
 }
 
@@ -60,11 +62,13 @@ int domain_doc_parse_root(xmlDoc **out, const char *xml, size_t len,
 	options |= XML_PARSE_NO_XXE;
 #endif
 	if (len > DOMAIN_DOC_MAX)
-		return fail(-EBADMSG, "domain XML of %zu bytes, over 16 MiB",
+		return fail(-EBADMSG,
+				"domain XML of %zu bytes is too large (at most "
+				"16 MiB)",
 				len);
 	doc = xmlReadMemory(xml, (int)len, NULL, "UTF-8", options);
 	if (doc == NULL)
-		return fail(-EBADMSG, "the domain's XML is not well-formed");
+		return fail(-EBADMSG, "domain XML is not well-formed");
 	err = check(doc, root);
 	if (err != 0) {
 		xmlFreeDoc(doc);
@@ -76,6 +80,6 @@ int domain_doc_parse_root(xmlDoc **out, const char *xml, size_t len,
 
 xmlDoc *domain_doc_copy(const xmlDoc *doc)
 {
-	/* Older libxml2 takes no const, and changes nothing all the same. */
+	/* Older libxml2 lacks the const, but does not change it. */
 	return xmlCopyDoc((xmlDoc *)doc, 1);
 }

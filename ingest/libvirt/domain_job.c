@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Jobs of libvirt's, in plain words. */
+/* Names for libvirt's jobs. */
 #include "domain_job.h"
 
 #include <libvirt/libvirt.h>
@@ -17,22 +17,22 @@ static const char *operation_name(int operation)
 	case VIR_DOMAIN_JOB_OPERATION_START:
 		return "its start";
 	case VIR_DOMAIN_JOB_OPERATION_SAVE:
-		return "the saving of its memory";
+		return "a save of its memory";
 	case VIR_DOMAIN_JOB_OPERATION_RESTORE:
-		return "the restoring of its memory";
+		return "a restore of its memory";
 	case VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN:
 	case VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT:
 		return "a migration";
 	case VIR_DOMAIN_JOB_OPERATION_SNAPSHOT:
 	case VIR_DOMAIN_JOB_OPERATION_SNAPSHOT_REVERT:
 	case VIR_DOMAIN_JOB_OPERATION_SNAPSHOT_DELETE:
-		return "a snapshot of libvirt's";
+		return "a libvirt snapshot";
 	case VIR_DOMAIN_JOB_OPERATION_DUMP:
 		return "a dump of its memory";
 	case VIR_DOMAIN_JOB_OPERATION_BACKUP:
 		return "a backup job";
 	default:
-		return "a job of libvirt's";
+		return "a libvirt job";
 	}
 }
 
@@ -62,7 +62,7 @@ const char *domain_job_pause(struct domain *domain)
 	case VIR_DOMAIN_PAUSED_POSTCOPY_FAILED:
 		return "a migration";
 	case VIR_DOMAIN_PAUSED_SAVE:
-		return "the saving of its memory";
+		return "a save of its memory";
 	case VIR_DOMAIN_PAUSED_DUMP:
 		return "a dump of its memory";
 	case VIR_DOMAIN_PAUSED_STARTING_UP:

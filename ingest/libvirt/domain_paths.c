@@ -33,7 +33,7 @@ static int visit_node(const xmlNode *n, domain_path_fn *fn, void *ctx)
 			a = a->next)
 		err = visit_text(xmlNodeListGetString(n->doc, a->children, 1),
 				fn, ctx);
-	/* <nvram>/path</nvram>, <kernel>…: text and nothing else. */
+	/* <nvram>/path</nvram>, <kernel>…: only text. */
 	if (err != 0)
 		return err;
 	if (n->children != NULL && n->children->type == XML_TEXT_NODE
@@ -42,8 +42,8 @@ static int visit_node(const xmlNode *n, domain_path_fn *fn, void *ctx)
 	return err;
 }
 
-/* The next element after N in the order of the text, within ROOT. Libxml2
- * bounds how deep elements nest, but not with our stack. */
+/* The next element after N in document order, within ROOT. Not recursive:
+ * libxml2 allows deeper nesting than our stack. */
 static xmlNode *next_node(xmlNode *n, const xmlNode *root)
 {
 	if (n->children != NULL)

@@ -42,7 +42,7 @@ const char *domain_xml_source_name(enum source_type t)
 	return source_names[t];
 }
 
-/* Text handed out by libxml2 becomes ours, so that callers use free(). */
+/* Copies a text of libxml2, so that callers use free(). */
 static int take_text(xmlChar *text, char **out)
 {
 	*out = NULL;
@@ -115,7 +115,7 @@ static int read_slice(const xmlNode *source, struct disk_source *s)
 				|| __builtin_add_overflow(s->slice_offset,
 						s->slice_size, &end)
 				|| end > INT64_MAX)
-			return fail(-EBADMSG, "a <slice> out of bounds");
+			return fail(-EBADMSG, "a <slice> is out of bounds");
 		s->sliced = true;
 		return 0;
 	}
@@ -212,7 +212,7 @@ static int read_backing(const xmlNode *parent, struct disk_source *source,
 		return 0;
 	}
 	if (depth >= DEPTH_MAX)
-		return fail(-EBADMSG, "a backing chain of over %d files",
+		return fail(-EBADMSG, "a backing chain of more than %d files",
 				DEPTH_MAX);
 	below = source->backing = calloc(1, sizeof(*below));
 	if (below == NULL)
@@ -270,8 +270,8 @@ static int read_disks(const xmlNode *devices, struct domain_xml *xml)
 	for (const xmlNode *i = n; i != NULL; i = i->next)
 		count += domain_doc_is(i, "disk");
 	if (count > DOMAIN_XML_DISKS_MAX)
-		return fail(-EBADMSG, "%u disks, more than %u", count,
-				DOMAIN_XML_DISKS_MAX);
+		return fail(-EBADMSG, "%u disks are too many (at most %u)",
+				count, DOMAIN_XML_DISKS_MAX);
 	xml->disks = calloc(count + 1, sizeof(*xml->disks));
 	if (xml->disks == NULL)
 		return -ENOMEM;

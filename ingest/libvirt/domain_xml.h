@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A domain's XML, parsed: its text, its tree, and what it says of disks and
- * firmware. Made once for a domain in one state and handed on to all that want
- * to know something of it. The XML is not trusted: its size is bounded, a
- * DOCTYPE is refused, nothing is ever fetched. Only what the XML says: no file
- * is looked at here.
+ * A domain's XML, parsed: its text, its tree, and what it says about disks and
+ * firmware. Made once for a domain in one state and passed to whoever needs it.
+ * The XML is not trusted: its size is bounded, a DOCTYPE is refused, nothing is
+ * ever fetched. No file is examined here.
  */
 #ifndef AMBERFS_INGEST_LIBVIRT_DOMAIN_XML_H
 #define AMBERFS_INGEST_LIBVIRT_DOMAIN_XML_H
@@ -18,7 +17,7 @@
 #define DOMAIN_XML_DISKS_MAX 4096u
 
 enum disk_device {
-	DEVICE_DISK, /* also when it is not said */
+	DEVICE_DISK, /* also the default */
 	DEVICE_CDROM,
 	DEVICE_FLOPPY,
 	DEVICE_LUN,
@@ -43,12 +42,12 @@ struct disk_source {
 	char *path;   /* file, block device, directory, socket; or NULL */
 	char *pool, *volume;	      /* of a volume */
 	char *protocol, *name, *host; /* of a network disk; host may be NULL */
-	char *format;		      /* NULL: not said */
-	char *startup_policy;	      /* NULL: not said */
+	char *format;		      /* NULL: not given */
+	char *startup_policy;	      /* NULL: not given */
 	bool encrypted;
 	bool sliced; /* the disk is only this part of the file: */
 	uint64_t slice_offset, slice_size;
-	struct disk_source *backing; /* as the XML says it; NULL: not said */
+	struct disk_source *backing; /* as given in the XML; NULL: not given */
 	bool ends; /* an empty <backingStore/>: nothing below */
 };
 

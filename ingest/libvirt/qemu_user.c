@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * libvirt's capabilities name, for the security model "dac", the label that a
- * guest gets: "+64055:+109". A daemon without privileges has no such model.
+ * libvirt's capabilities name the label that guests get in the security model
+ * "dac": "+64055:+109". An unprivileged daemon has no such model.
  */
 #include "qemu_user.h"
 
@@ -95,7 +95,7 @@ int qemu_user(struct connection *conn, uid_t *uid, gid_t *gid)
 		return 0;
 	char *xml = virConnectGetCapabilities(connection_handle(conn));
 	if (xml == NULL)
-		return connection_fail(-EIO, "libvirt's capabilities");
+		return connection_fail(-EIO, "reading libvirt's capabilities");
 	bool found = find_label(xml, uid, gid);
 	free(xml);
 	if (!found)
@@ -107,12 +107,13 @@ int qemu_user_chown(int fd, const char *path, uid_t uid, gid_t gid)
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0)
-		return fail_errno(-errno, "looking at %s", path);
+		return fail_errno(-errno, "examining %s", path);
 	if ((st.st_uid == uid && st.st_gid == gid) || geteuid() != 0)
 		return 0;
 	if (fchown(fd, uid, gid) < 0)
 		return fail_errno(-errno,
-				"giving %s to the user that qemu runs as (%u)",
+				"changing the owner of %s to the user that "
+				"qemu runs as (%u)",
 				path, (unsigned)uid);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Starting, watching and ending a guest that is ours alone. */
+/* Starting, watching and stopping a guest that is only ours. */
 #include "transient_guest.h"
 
 #include <errno.h>
@@ -22,8 +22,7 @@ struct transient_guest {
 	virDomainPtr domain;
 };
 
-/* What the host can give without taking it from anyone, by the kernel's own
- * estimate; UINT64_MAX: it doesn't say. */
+/* The kernel's estimate of the available memory; UINT64_MAX: unknown. */
 static uint64_t memory_to_spare(void)
 {
 	static const char label[] = "MemAvailable:";
@@ -40,7 +39,7 @@ static uint64_t memory_to_spare(void)
 	return bytes;
 }
 
-/* As it is paused, it has not taken its memory yet. */
+/* It is still paused, so it has not touched its memory yet. */
 static int check_memory(struct transient_guest *guest)
 {
 	uint64_t spare = memory_to_spare();
@@ -49,13 +48,14 @@ static int check_memory(struct transient_guest *guest)
 	virDomainInfo info;
 	if (virDomainGetInfo(guest->domain, &info) < 0)
 		return connection_fail(-EIO,
-				"libvirt doesn't say how much "
-				"memory the guest has");
+				"cannot get the guest's memory size from "
+				"libvirt");
 	if ((uint64_t)info.maxMem * KIB <= spare)
 		return 0;
 	return fail(-ENOMEM,
-			"it wants %s of memory, this host has %s to spare: "
-			"give it less with --memory, or prove it elsewhere",
+			"it needs %s of memory and this host has %s available: "
+			"give it less with --memory, or prove it on another "
+			"host",
 			size_format(want, (uint64_t)info.maxMem * KIB),
 			size_format(have, spare));
 }
@@ -64,8 +64,9 @@ static int let_run(struct transient_guest *guest)
 {
 	int err = check_memory(guest);
 	if (err == 0 && virDomainResume(guest->domain) < 0)
-		err = connection_fail(-EIO, "libvirt can't start it");
-	/* An agent that hangs must not hang us. Older ones can't be told. */
+		err = connection_fail(-EIO, "libvirt cannot start it");
+	/* An agent that hangs must not block us. Older libvirt can't set
+	 * this. */
 	virDomainAgentSetResponseTimeout(guest->domain, AGENT_SECONDS, 0);
 	return err;
 }
@@ -83,7 +84,7 @@ int transient_guest_start(struct transient_guest **out, struct connection *conn,
 			VIR_DOMAIN_START_AUTODESTROY | VIR_DOMAIN_START_PAUSED);
 	if (guest->domain == NULL) {
 		free(guest);
-		return connection_fail(-EIO, "libvirt can't start it");
+		return connection_fail(-EIO, "libvirt cannot start it");
 	}
 	err = let_run(guest);
 	if (err != 0) {
@@ -104,7 +105,7 @@ static int destroy(virDomainPtr d)
 	case VIR_ERR_OPERATION_INVALID: /* it is off */
 		return 0;
 	default:
-		return connection_fail(-EIO, "libvirt can't end the guest %s",
+		return connection_fail(-EIO, "libvirt cannot stop the guest %s",
 				virDomainGetName(d));
 	}
 }
@@ -128,15 +129,15 @@ static const char *stuck(int state, int reason)
 		return NULL;
 	switch (reason) {
 	case VIR_DOMAIN_PAUSED_IOERROR:
-		return "it was stopped by an I/O error of a disk (is the "
-		       "repository damaged, or the room for its overlay used "
-		       "up?)";
+		return "it was paused by a disk I/O error (is the "
+		       "repository damaged, or the file system of its "
+		       "overlay full?)";
 	case VIR_DOMAIN_PAUSED_CRASHED:
 		return "it crashed";
 	case VIR_DOMAIN_PAUSED_WATCHDOG:
-		return "its watchdog stopped it";
+		return "its watchdog device paused it";
 	case VIR_DOMAIN_PAUSED_USER:
-		return "somebody paused it";
+		return "another client paused it";
 	default:
 		return NULL;
 	}
@@ -150,7 +151,7 @@ int transient_guest_state(struct transient_guest *guest, const char **why)
 		if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
 			return GUEST_ENDED;
 		return connection_fail(-EIO,
-				"libvirt doesn't say whether the guest runs");
+				"cannot get the guest's state from libvirt");
 	}
 	if (state == VIR_DOMAIN_SHUTOFF)
 		return GUEST_ENDED;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Reading files and devices. Before a worker reads from a window it asks which
- * of its pages are in the page cache (mincore); the others it asks for a little
- * ahead of its reads and drops behind them. The kernel's own readahead is off
- * for the descriptor, as it would add pages that nobody accounts for.
+ * of its pages are in the page cache (mincore); it requests the others slightly
+ * ahead of its reads and drops them afterwards. The kernel's own readahead is
+ * off for the descriptor, as it would add pages that are not accounted for.
  *
- * mincore tells the truth only to who may write the file; to others all pages
- * seem to be cached, and then none is dropped.
+ * mincore tells the truth only to users who may write the file; for others all
+ * pages seem to be cached, and then none is dropped.
  */
 #include "file_source.h"
 
@@ -26,14 +26,14 @@
 #define WINDOW (16u << 20)
 #define WINDOW_PAGES (WINDOW / PAGE)
 #define AHEAD (2u << 20)
-/* A file changed later than this before it was opened may change again without
- * its times showing it. */
+/* A file that changed less than this before it was opened may change again
+ * without a change of its times. */
 #define SETTLED_NS 2000000000LL
 
-/* What one worker knows of the window it reads in. */
+/* What one worker knows about its current window. */
 struct window {
 	uint64_t start; /* UINT64_MAX: none */
-	uint64_t asked; /* asked for up to here */
+	uint64_t asked; /* requested up to here */
 	bool any_missing;
 	uint8_t resident[WINDOW_PAGES];
 };
@@ -77,9 +77,9 @@ bool file_source_same_identity(const struct file_identity *a,
 			&& a->ctime_ns == b->ctime_ns;
 }
 
-/* Opens and, for a regular file, fsyncs: only then do its times tell of every
- * write through a mapping. *AT_NS is a time before the look: however long this
- * process is stopped, no young change seems old. */
+/* Opens and, for a regular file, fsyncs: only then do its times reflect every
+ * write through a mapping. *AT_NS is a time before fstat: however long this
+ * process is stopped, no recent change seems old. */
 static int open_settled(const char *path, struct stat *st, int64_t *at_ns)
 {
 	CLEANUP_FD int fd = open(path,
@@ -88,9 +88,11 @@ static int open_settled(const char *path, struct stat *st, int64_t *at_ns)
 		return fail_errno(-errno, "opening %s", path);
 	*at_ns = realtime_ns();
 	if (fstat(fd, st) < 0)
-		return fail_errno(-errno, "looking at %s", path);
+		return fail_errno(-errno, "examining %s", path);
 	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
-		return fail(-EINVAL, "%s is neither a file nor a block device",
+		return fail(-EINVAL,
+				"%s is neither a regular file nor a block "
+				"device",
 				path);
 	/* Read-only filesystems that can't fsync have nothing to flush. */
 	if (S_ISREG(st->st_mode)
@@ -131,7 +133,7 @@ static int set_size(struct file_source *source)
 	if (!S_ISBLK(source->st.st_mode))
 		return 0;
 	int err = device_size(source->fd, &source->size);
-	return err < 0 ? fail_errno(err, "asking %s for its size", source->path)
+	return err < 0 ? fail_errno(err, "getting the size of %s", source->path)
 		       : 0;
 }
 
@@ -186,13 +188,14 @@ int file_source_recheck(struct file_source *source)
 	struct stat st;
 	uint64_t size = 0;
 	if (fstat(source->fd, &st) < 0)
-		return fail_errno(-errno, "looking at %s again", source->path);
+		return fail_errno(-errno, "examining %s again", source->path);
 	identity_from_stat(&source->st, 0, &before);
 	identity_from_stat(&st, 0, &after);
 	if (S_ISBLK(st.st_mode)) {
 		if (device_size(source->fd, &size) < 0 || size != source->size)
 			return fail(-EBUSY,
-					"%s changed its size while it was read",
+					"the size of %s changed while it was "
+					"read",
 					source->path);
 		return 0;
 	}
@@ -206,7 +209,7 @@ int file_source_recheck(struct file_source *source)
 
 /* --- the page cache --- */
 
-/* Learns which pages of the window at START are cached. */
+/* Finds out which pages of the window at START are cached. */
 static void enter_window(struct file_source *source, struct window *window,
 		uint64_t start)
 {
@@ -263,7 +266,7 @@ static int read_exactly(struct file_source *source, void *buf, size_t len,
 					(unsigned long long)offset);
 		if (n == 0)
 			return fail(-EBUSY,
-					"%s became shorter while it was read",
+					"%s was truncated while it was read",
 					source->path);
 		to += n;
 		offset += (uint64_t)n;
@@ -325,7 +328,7 @@ static int extent(void *ctx, unsigned worker, uint64_t offset, uint64_t limit,
 		*hole = true;
 		return 0;
 	}
-	if (data < 0) /* no map of holes here: all is data */
+	if (data < 0) /* holes are not supported here: all is data */
 		return 0;
 	if ((uint64_t)data > offset) {
 		*hole = true;

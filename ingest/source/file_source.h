@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A regular file or block device as a source of bytes: holes by
- * SEEK_DATA/SEEK_HOLE, and without a trace in the page cache: pages that were
- * not there before are dropped after they were read.
+ * SEEK_DATA/SEEK_HOLE, and no change to the page cache: pages that were not
+ * there before are dropped after they were read.
  *
  * Threading: read and extent may run at once for different workers.
  */
@@ -15,7 +15,7 @@
 
 struct file_source;
 
-/* Opens PATH (following links), fsyncs a regular file, and looks at it.
+/* Opens PATH (following links), fsyncs a regular file, and notes its identity.
  * WORKERS as the image writer's. -EINVAL: neither file nor block device. */
 int file_source_open(struct file_source **out, const char *path,
 		unsigned workers);
@@ -25,16 +25,16 @@ void file_source_fill(struct file_source *s, struct image_source *source);
 uint64_t file_source_size(const struct file_source *source); /* bytes */
 const struct stat *file_source_stat(const struct file_source *source);
 
-/* Who the file was when it was opened. Valid only for a regular file whose
- * last change was over 2 s before that. */
+/* The file's identity when it was opened. Valid only for a regular file whose
+ * last change was more than 2 s before that. */
 void file_source_identity(const struct file_source *source,
 		struct file_identity *out);
 
-/* 0 if it is still what it was, -EBUSY with a text if it changed. */
+/* 0 if it has not changed, else -EBUSY with a text. */
 int file_source_recheck(struct file_source *source);
 
-/* The identity of PATH by itself (fsynced first), for files that somebody else
- * reads for us. */
+/* The identity of PATH (fsynced first), for files that another program reads
+ * for us. */
 int file_source_identify(const char *path, struct file_identity *out);
 bool file_source_same_identity(const struct file_identity *a,
 		const struct file_identity *b);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Reading an NBD export: requests in flight, and two maps per worker, of holes
- * and of dirt, each a window on what the server has said of the bytes ahead.
+ * and of dirty ranges, each a window of the block status of the bytes ahead.
  *
- * The bitmap has a connection of its own, because an answer to block status
- * covers all contexts of its connection: finding dirt looks gigabytes ahead,
- * which costs qemu nothing, and must not make it search all of that for holes.
+ * The bitmap has its own connection, because a block status reply covers all
+ * contexts of a connection: finding dirty ranges looks gigabytes ahead, which
+ * is cheap for qemu, and must not make it search all of that for holes.
  */
 #include "nbd_client.h"
 
@@ -24,31 +24,31 @@
 
 #define REQUEST_MAX MIB
 #define IN_FLIGHT_MAX 16u
-/* How far one question may look: an answer holds less than 4 GiB, and in a
+/* How far one query may reach: a reply covers less than 4 GiB, and in a
  * fragmented image a long one costs qemu many small reads. */
 #define LOOK_MIN (64 * MIB)
 #define LOOK_MAX (2 * GIB)
-/* Least and most, for holes among what is dirty. */
+/* Minimum and maximum, for holes in dirty ranges. */
 #define LOOK_DIRTY MIB
 #define LOOK_DIRTY_MAX (64 * MIB)
 #define EXTENTS_FEW 64u
 #define ANSWER_SECONDS 600.0
 #define CONNECT_SECONDS 60.0
-#define STATE_DIRTY 1u /* of qemu's context, which libnbd doesn't name */
+#define STATE_DIRTY 1u /* of qemu's context; libnbd has no name for it */
 #define DIRTY_PREFIX "qemu:dirty-bitmap:"
-#define CONTEXT_NAME_MAX 4096 /* of the protocol */
-#define FAILED_BEFORE "the connection to the NBD server failed before"
+#define CONTEXT_NAME_MAX 4096 /* from the protocol */
+#define FAILED_BEFORE "the connection to the NBD server failed earlier"
 
 struct extent {
 	uint64_t end;
 	bool set; /* a hole, or dirty */
 };
 
-/* What a worker has been told of the bytes ahead, in one context. */
+/* A worker's block status of the bytes ahead, in one context. */
 struct map {
 	const char *context;
 	uint32_t flag;	    /* the one that counts */
-	uint64_t look;	    /* bytes to ask about next time */
+	uint64_t look;	    /* bytes to query next time */
 	uint64_t from;	    /* the extents begin here */
 	size_t count, room; /* of extents */
 	size_t last;	    /* the one that answered last */
@@ -94,9 +94,8 @@ static int client_fail(struct nbd_client *client, const char *what)
 /* --- waiting --- */
 
 /*
- * For anything to happen on the connection. A server that says nothing does not
- * hold us for ever, and an operator who has had enough not at all. SINCE: when
- * something was asked for.
+ * Waits for anything to happen on the connection, with a time limit for silent
+ * servers, until interrupted. SINCE: when the request was made.
  */
 static int await(struct nbd_client *client, struct nbd_handle *nbd,
 		double since, double patience, const char *what)
@@ -110,8 +109,7 @@ static int await(struct nbd_client *client, struct nbd_handle *nbd,
 		return fail(-ECANCELED, "interrupted");
 	if (monotonic_now() - since > patience)
 		return fail(-EIO,
-				"%s: the NBD server has not answered for "
-				"%.0f s",
+				"%s: no answer from the NBD server for %.0f s",
 				what, patience);
 	return 0;
 }
@@ -178,7 +176,7 @@ static const struct extent *known_extent(struct map *map, uint64_t offset)
 	return &map->extents[i];
 }
 
-/* Fills MAP anew with what NBD's server says of LEN bytes at OFFSET. */
+/* Refills MAP with the block status of LEN bytes at OFFSET. */
 static int ask(struct nbd_client *client, struct nbd_handle *nbd,
 		struct map *map, uint64_t offset, uint64_t len)
 {
@@ -191,7 +189,7 @@ static int ask(struct nbd_client *client, struct nbd_handle *nbd,
 			    callback, 0)
 			< 0) {
 		map->count = 0;
-		return client_fail(client, "asking for block status");
+		return client_fail(client, "querying block status");
 	}
 	if (map->nomem) {
 		map->count = 0;
@@ -199,23 +197,23 @@ static int ask(struct nbd_client *client, struct nbd_handle *nbd,
 	}
 	if (known_extent(map, offset) == NULL)
 		return fail(-EIO,
-				"the NBD server says nothing of what is at "
-				"%llu",
+				"the NBD server returned no block status at "
+				"byte %llu",
 				(unsigned long long)offset);
 	return 0;
 }
 
 /* --- holes and dirt --- */
 
-/* A caller may be looking for the end of a hole in all that is left. */
+/* A caller may look for the end of a hole up to the end of the image. */
 static uint64_t look_among_dirt(uint64_t wanted)
 {
 	return min_u64(max_u64(wanted, LOOK_DIRTY), LOOK_DIRTY_MAX);
 }
 
 /*
- * Only "reads as zero" is a hole; "not allocated" alone promises nothing of
- * what is read there. Among few dirty places nobody looks far ahead for holes.
+ * Only "reads as zero" is a hole; "not allocated" alone does not say what is
+ * read there. With few dirty ranges, do not look far ahead for holes.
  */
 static int client_extent(void *ctx, unsigned worker, uint64_t offset,
 		uint64_t limit, bool *hole, uint64_t *end)
@@ -308,7 +306,7 @@ static int send_requests(struct transfer *transfer)
 	return 0;
 }
 
-/* Takes finished requests out. */
+/* Retires finished requests. */
 static int take_finished(struct transfer *transfer)
 {
 	for (unsigned i = 0; i < transfer->in_flight;) {
@@ -327,8 +325,8 @@ static int take_finished(struct transfer *transfer)
 }
 
 /*
- * The requests write into the caller's buffer, so a failure must not leave
- * while some are under way: closing the connection ends them all.
+ * The requests write into the caller's buffer, so a failed call must not return
+ * while some are in flight: closing the connection ends them all.
  */
 static int give_up(struct worker *worker, int err)
 {
@@ -386,15 +384,15 @@ void nbd_client_fill(struct nbd_client *client, struct image_source *source)
 static int connect_one(struct nbd_client *client, struct nbd_handle **out,
 		const struct nbd_client_options *options, const char *context)
 {
-	static const char what[] = "the image can't be opened";
+	static const char what[] = "opening the image";
 	struct nbd_handle *nbd = nbd_create();
 	double since;
 	int err = 0;
 	*out = nbd;
 	if (nbd == NULL)
 		return client_fail(client, "libnbd");
-	/* Without a request for block sizes qemu serves any range, be the
-	 * files read with O_DIRECT or not. */
+	/* Without a request for block sizes qemu serves any range, whether it
+	 * reads files with O_DIRECT or not. */
 	if (nbd_set_request_block_size(nbd, false) < 0
 			|| nbd_set_export_name(nbd,
 					   options->export != NULL
@@ -430,7 +428,8 @@ static int connect_worker(struct nbd_client *client, struct worker *worker,
 					   LIBNBD_CONTEXT_BASE_ALLOCATION)
 					!= 1)
 		err = fail(-EIO,
-				"the NBD server does not tell where holes are");
+				"the NBD server does not support block status, "
+				"which tells where holes are");
 	return err;
 }
 
@@ -438,9 +437,11 @@ static int read_size(struct nbd_client *client, struct nbd_handle *nbd)
 {
 	int64_t size = nbd_get_size(nbd);
 	if (size < 0)
-		return client_fail(client, "the image's size");
+		return client_fail(client, "getting the image's size");
 	if (client->size != UINT64_MAX && client->size != (uint64_t)size)
-		return fail(-EIO, "the NBD server gives an image two sizes");
+		return fail(-EIO,
+				"the NBD server reports two different sizes "
+				"for an image");
 	client->size = (uint64_t)size;
 	return 0;
 }

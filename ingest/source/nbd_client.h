@@ -5,8 +5,8 @@
  * bitmap, what is clean is the same as in the base. One connection per worker,
  * and one that they share for the bitmap.
  *
- * What the server says of holes and dirt is asked for piece by piece as the
- * workers come to it, so memory does not grow with the image.
+ * Block status is queried piece by piece as the workers get there, so memory
+ * use does not grow with the image.
  *
  * Threading: read, extent, same and nbd_client_dirty may run at once for
  * different workers.
@@ -17,7 +17,7 @@
 #include "repo/image/image_writer.h"
 
 #define NBD_CLIENT_WORKERS_MAX 64u
-/* A server must allow so many connections. (qemu's own limit is 100.) */
+/* A server must allow this many connections. (qemu's own limit is 100.) */
 #define NBD_CLIENT_CONNECTIONS(workers) ((workers) + 1)
 
 struct nbd_client;
@@ -29,8 +29,8 @@ struct nbd_client_options {
 	 * "qemu:dirty-bitmap:". NULL: none, all may be dirty. */
 	const char *bitmap;
 	unsigned workers; /* as many as the image writer has */
-	/* The server's own words for what went wrong, if it has any, into BUF;
-	 * else BUF[0] = '\0'. May be NULL. Called by any thread, one at a time. */
+	/* Writes the server's own error message to BUF, or BUF[0] = '\0' if
+	 * there is none. May be NULL. Called by any thread, one at a time. */
 	void (*message)(void *ctx, char *buf, size_t size);
 	void *ctx;
 };

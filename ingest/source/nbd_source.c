@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Reading a chain through qemu-nbd. The socket is made here, in a directory of
- * our own, and handed to qemu-nbd already listening: so nothing waits for it
- * to appear. Once all workers are connected, socket and directory are removed;
- * qemu-nbd is not told to persist, so it ends with its last client, and the
- * kernel kills it if this process dies even before that.
+ * Reading a chain through qemu-nbd. The socket is made here, in our own
+ * directory, and passed to qemu-nbd already listening, so there is no wait for
+ * it to appear. Once all workers are connected, socket and directory are
+ * removed; qemu-nbd runs without --persistent, so it ends with its last client,
+ * and the kernel kills it if this process dies before that.
  */
 #include "nbd_source.h"
 
@@ -45,7 +45,7 @@ static void place_clear(struct socket_place *place)
 	place->fd = -1;
 }
 
-/* A socket's path ends at 107 bytes, so a long TMPDIR won't do. */
+/* A socket's path is limited to 107 bytes, so a long TMPDIR can't be used. */
 static int place_make(struct socket_place *place, int backlog)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -58,7 +58,8 @@ static int place_make(struct socket_place *place, int backlog)
 	if (mkdtemp(place->dir) == NULL) { /* 0700 */
 		int err = -errno;
 		place->dir[0] = '\0';
-		return fail_errno(err, "no directory for a socket in %s", tmp);
+		return fail_errno(err, "making a directory for a socket in %s",
+				tmp);
 	}
 	snprintf(place->path, sizeof(place->path), "%s/nbd", place->dir);
 	strcpy(addr.sun_path, place->path);
@@ -67,7 +68,7 @@ static int place_make(struct socket_place *place, int backlog)
 			|| bind(place->fd, (struct sockaddr *)&addr,
 					sizeof(addr))
 			|| listen(place->fd, backlog))
-		return fail_errno(-errno, "no socket %s", place->path);
+		return fail_errno(-errno, "making the socket %s", place->path);
 	return 0;
 }
 
@@ -102,12 +103,12 @@ static int start_server(struct nbd_source *source, const struct chain *chain,
 	argv[n] = image;
 	err = child_start(&source->server, argv, place->fd, false);
 	/* From here on only qemu-nbd has the socket: if it dies, connecting
-	 * fails and does not wait. */
+	 * fails instead of waiting. */
 	close(take_fd(&place->fd));
 	return err;
 }
 
-/* What qemu-nbd has said. */
+/* The last error message of qemu-nbd. */
 static void server_message(void *ctx, char *buf, size_t size)
 {
 	const struct nbd_source *source = ctx;

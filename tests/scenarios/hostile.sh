@@ -180,7 +180,7 @@ PATH=$T/bin:$PATH AMBERFS_PASSPHRASE='not for children' \
   run 3 amberfs backup "$R" --connect "$LIBVIRT_URI" --all-domains --json
 [ -s "$T/environment" ] || die "qemu-nbd was not needed"
 ! grep -q 'not for children' "$T/environment" || die "$(cat "$T/environment")"
-jq -r '.snapshots[].skipped[]?.reason' "$last" | found 'silent.*guessing' ||
+jq -r '.snapshots[].skipped[]?.reason' "$last" | found 'silent.*probing' ||
   die "a base of unknown format: $(cat "$last")"
 run 0 amberfs list "$R"
 run 0 amberfs list "$R" --json
