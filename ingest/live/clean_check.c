@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Random places are looked at, most of them where the base has data: what a
- * bitmap missed was mostly data before. From each, the next range that is said
- * to be clean is compared.
+ * Checks random places, most of them where the base has data, as writes that a
+ * bitmap misses mostly overwrite data. From each place, the next range that is
+ * marked clean is compared.
  *
- * One place is not left to chance: the end of the base's last clean data. Making
- * an image smaller and larger again turns its end into zeros, and qemu's bitmaps
- * call that clean. If any data was lost in that way, then these were.
+ * One place is not random: the end of the base's last clean data. Shrinking and
+ * growing an image turns its end into zeros, and qemu's bitmaps mark that
+ * clean. If any data was lost in this way, the last data was.
  */
 #include "clean_check.h"
 
@@ -21,14 +21,13 @@
 #include "repo/crypto/seal.h"
 
 #define RANGES 8u
-#define RANGES_ANYWHERE 2u /* of them: holes count as well */
+#define RANGES_ANYWHERE 2u /* of them: holes included */
 #define RANGE_MAX (64 * KIB)
-/* How far from a place to look for clean bytes, and for data among them. */
+/* How far from a place to search for clean bytes, and for data among them. */
 #define LOOK_MAX (256 * MIB)
 #define EXTENTS_MAX 256u
 
-/* What went wrong with the base, whatever it is, is no reason to fail: all can
- * be read instead. */
+/* An error of the base is no reason to fail: everything can be read instead. */
 static int base_failed(int err)
 {
 	return err == -ENOMEM ? err
@@ -63,7 +62,9 @@ static int find_clean(const struct image_source *source, uint64_t at,
 		if (err < 0)
 			return err;
 		if (end <= at || end > limit)
-			return fail(-EIO, "the map of changes makes no sense");
+			return fail(-EIO,
+					"the dirty bitmap's ranges are "
+					"inconsistent");
 		if (same) {
 			*from = at;
 			*to = end;
@@ -93,7 +94,8 @@ static int compare(const struct image_source *source, struct image *base,
 	if (n < 0)
 		return base_failed((int)n);
 	if ((size_t)n != len)
-		return fail(-EBADMSG, "the last snapshot is too short");
+		return fail(-EBADMSG,
+				"the image in the last snapshot is too short");
 	int err = source->read(source->ctx, 0, now, len, from);
 	if (err < 0 || memcmp(now, then, len) == 0)
 		return err;
@@ -136,7 +138,9 @@ static int last_clean(const struct image_source *source, uint64_t at,
 		if (err < 0)
 			return err;
 		if (next <= at || next > end)
-			return fail(-EIO, "the map of changes makes no sense");
+			return fail(-EIO,
+					"the dirty bitmap's ranges are "
+					"inconsistent");
 		if (same) {
 			*from = at;
 			*to = next;

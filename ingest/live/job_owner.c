@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Who else is at work on a domain. BackupBegin would wait half a minute for
- * them, which must not happen to a frozen guest, and then not say who it was.
+ * Finds out who else is working on a domain. BackupBegin would wait half a
+ * minute for them, which must not happen while the guest is frozen, and would
+ * not say who it was.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@
 #include "repo/base/printable.h"
 #include "scratch.h"
 
-/* An ordinary call of somebody's may use the domain for a moment. */
+/* An ordinary call of another client may hold the domain for a moment. */
 #define MOMENT_TRIES 50
 #define MOMENT_NS 20000000
 
@@ -55,7 +56,7 @@ static int block_job(struct domain *domain, const char *target, char **who)
 	char shown[64];
 	if (job == NULL)
 		return 0;
-	if (asprintf(who, "%s of the disk %s", job,
+	if (asprintf(who, "%s of disk %s", job,
 			    printable(shown, sizeof(shown), target))
 			< 0) {
 		*who = NULL;
@@ -75,7 +76,7 @@ static int block_jobs(struct domain *domain, const struct domain_xml *xml,
 	return err;
 }
 
-/* *IS_FREE: whoever had the domain has let it go. */
+/* *IS_FREE: the domain has been released. */
 static int wait_a_moment(struct domain *domain, bool *is_free, char **who)
 {
 	struct timespec nap = { .tv_nsec = MOMENT_NS };
@@ -89,8 +90,8 @@ static int wait_a_moment(struct domain *domain, bool *is_free, char **who)
 			return 0;
 		case DOMAIN_CONTROL_ERROR:
 			return answer(who,
-					"a qemu that does not answer "
-					"libvirt (virsh domcontrol)");
+					"a qemu that does not answer libvirt "
+					"(see virsh domcontrol)");
 		default:
 			break;
 		}
@@ -123,8 +124,8 @@ int job_owner_find(struct domain *domain, const struct domain_xml *xml,
 		return err;
 	if (*who == NULL && !is_free)
 		err = answer(who,
-				"an operation of libvirt's that does not end "
-				"(virsh domcontrol)");
+				"a libvirt operation that does not end (see "
+				"virsh domcontrol)");
 	if (err != 0)
 		return err;
 	if (*who == NULL)

@@ -40,7 +40,7 @@ static void put_disk(FILE *f, const struct live_disk *disk, const char *scratch)
 	fputs("/></disk>", f);
 }
 
-/* What F made, unless memory ran out on the way. */
+/* The text written to F; NULL without memory. */
 static char *finish(FILE *f, char **text)
 {
 	bool broken = ferror(f) != 0;
@@ -50,8 +50,8 @@ static char *finish(FILE *f, char **text)
 	return NULL;
 }
 
-/* Disks that are not listed take no part, neither in the job nor, as libvirt
- * has it once any is listed, in the checkpoint. */
+/* Disks that are not listed take no part in the job, nor in the checkpoint
+ * (libvirt's rule once any is listed). */
 char *job_xml_backup(const char *socket, const struct live_disk *disks,
 		char *const *scratch, unsigned count)
 {
@@ -179,7 +179,7 @@ static void read_channel(struct guest_facts *out, const xmlNode *channel)
 	const xmlNode *target = domain_doc_child(channel, "target");
 	if (!domain_doc_attribute_is(target, "name", AGENT_NAME))
 		return;
-	/* Without a word on its state nobody knows: worth a try. */
+	/* If its state is not given, it may be connected: worth a try. */
 	out->agent = domain_doc_attribute_is(target, "state", "disconnected")
 			? AGENT_AWAY
 			: AGENT_CONNECTED;

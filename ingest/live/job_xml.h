@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The XML of a backup job and its checkpoint; and what the job must know from
- * the XML of the running domain. */
+/* The XML of a backup job and its checkpoint; and what a job needs from the XML
+ * of the running domain. */
 #ifndef AMBERFS_INGEST_LIVE_JOB_XML_H
 #define AMBERFS_INGEST_LIVE_JOB_XML_H
 
@@ -8,21 +8,21 @@
 
 #include "live_job.h"
 
-/* A job over DISKS, served at SOCKET; SCRATCH[i] is the file of DISKS[i].
- * To free; NULL without memory. */
+/* A job for DISKS, served at SOCKET; SCRATCH[i] is the file of DISKS[i]. To
+ * free; NULL without memory. */
 char *job_xml_backup(const char *socket, const struct live_disk *disks,
 		char *const *scratch, unsigned count);
 char *job_xml_checkpoint(const char *name, const struct live_disk *disks,
 		unsigned count);
 
-/* The socket of a job that libvirt describes; to free. *SOCKET NULL: it has
- * none. 0, -EBADMSG, -ENOMEM. */
+/* The socket in libvirt's XML of a job; to free. *SOCKET NULL: it has none. 0,
+ * -EBADMSG, -ENOMEM. */
 int job_xml_socket(char **socket, const char *xml);
 
 enum guest_agent { AGENT_NONE, AGENT_AWAY, AGENT_CONNECTED };
 
 struct guest_facts {
-	bool has_owner; /* libvirt says whom qemu runs as: */
+	bool has_owner; /* libvirt says which user qemu runs as: */
 	uid_t owner;
 	gid_t group;
 	bool apparmor; /* qemu is confined by it */

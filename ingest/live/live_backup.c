@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One running domain to one snapshot:
+ * Backs up one running domain into one snapshot:
  *
- *	1 before that (live_settle.c): what dead runs left is removed; nobody else has
- *	  the domain
- *	2 per disk: incremental, or why not (tracking.c); checkpoints of attempts
- *	  that failed are deleted
- *	3 the job begins, with a new checkpoint (live_begin.c); from here on what is
- *	  read is of that moment
- *	4 the disks are still those that were looked at
+ *	1 before this (live_settle.c): leftovers of dead runs are removed;
+ *	  nobody else is using the domain
+ *	2 per disk: incremental, or why not (tracking.c); checkpoints of failed
+ *	  attempts are deleted
+ *	3 the job begins, with a new checkpoint (live_begin.c); all data read
+ *	  from here on is of that moment
+ *	4 the disks are still those that were examined
  *	5 each disk is read and stored; the job ends, and was ours and sound
  *	  until then
  *	6 the snapshot is committed
@@ -16,7 +16,7 @@
  *
  * Until 6 the last snapshot's checkpoint stays, and a failure deletes the new
  * one. If we die before that, the next run finds a checkpoint that no snapshot
- * records (2), or one that the newest records and an older one (7).
+ * records (2), or the newest snapshot's and an older one (7).
  */
 #include "live_backup.h"
 
@@ -41,7 +41,7 @@ struct live_run {
 	struct domain_run *d;
 	struct domain_state *domain; /* d's */
 	struct tracked_base base;
-	struct checkpoint_names names; /* that were there before the job */
+	struct checkpoint_names names; /* that existed before the job */
 	struct disk_state *disks;      /* those to be read */
 	unsigned count;
 	struct live_begin begun;
@@ -60,7 +60,7 @@ static int note_disks(struct live_run *run)
 	struct domain_state *state = run->domain;
 	run->disks = calloc(state->disk_count + 1, sizeof(*run->disks));
 	if (run->disks == NULL)
-		return fail_no_memory("looking at disks");
+		return fail_no_memory("examining disks");
 	int err = 0;
 	for (unsigned i = 0; err == 0 && i < state->disk_count; i++) {
 		bool left_out;
@@ -73,12 +73,13 @@ static int note_disks(struct live_run *run)
 		if (!state->facts.persistent
 				&& run->disks[run->count - 1].cannot == NULL)
 			run->disks[run->count - 1].cannot =
-					"a transient domain has no checkpoints";
+					"a transient domain can't have "
+					"checkpoints";
 	}
 	return err;
 }
 
-/* Traces of checkpoints of ours, which belong to some snapshot. */
+/* Signs of our checkpoints, which belong to some snapshot. */
 static bool has_traces(const struct live_run *run)
 {
 	const uint8_t *id = repo_id(run);
@@ -106,7 +107,7 @@ static void decide_disk(struct live_run *run, struct disk_state *disk)
 	tracking_decide(&disk->verdict, &run->base.base,
 			run->domain->facts.uuid, &now);
 	if (disk->verdict.record != NULL && options->force_read)
-		live_disk_demote(disk, "--force-read wants it");
+		live_disk_demote(disk, "requested by --force-read");
 }
 
 static bool any_incremental(const struct live_run *run)
@@ -135,14 +136,14 @@ static int redefine(struct live_run *run)
 				       count);
 }
 
-/* libvirt may have lost what it knew of the checkpoint (the domain was defined
- * anew, or on another host), while the images still hold its bitmaps. */
+/* libvirt may have lost the checkpoint's metadata (the domain was redefined, or
+ * moved to another host), while the images still hold its bitmaps. */
 static void tell_again(struct live_run *run)
 {
 	int err = redefine(run);
 	if (err == 0) {
-		report_verbose("domain %s: libvirt had forgotten checkpoint %s "
-			       "and was told again",
+		report_verbose("domain %s: libvirt had lost checkpoint %s; it "
+			       "was redefined",
 				run->d->display, run->base.base.token);
 		return;
 	}
@@ -153,7 +154,7 @@ static void tell_again(struct live_run *run)
 					"its checkpoint is gone");
 }
 
-/* Ours that belong to no snapshot: of attempts that failed. */
+/* Deletes our checkpoints that belong to no snapshot: of failed attempts. */
 static void delete_leftovers(struct live_run *run)
 {
 	const uint8_t *id = repo_id(run);
@@ -163,8 +164,8 @@ static void delete_leftovers(struct live_run *run)
 		if (!tracking_is_ours(name, id)
 				|| (token != NULL && strcmp(name, token) == 0))
 			continue;
-		report_verbose("domain %s: checkpoint %s belongs "
-			       "to no snapshot and is deleted",
+		report_verbose("domain %s: deleting checkpoint %s, which "
+			       "belongs to no snapshot",
 				run->d->display, name);
 		int err = checkpoints_delete(run->domain->domain, name);
 		if (err < 0)
@@ -213,7 +214,7 @@ static int note_moment(struct live_run *run)
 	const struct backup_options *options = run->d->options;
 	struct backup_snapshot *snapshot = run->d->b;
 	bool frozen = live_job_frozen(run->begun.job);
-	/* Of a guest that never was, it is no news. */
+	/* No warning for a guest that was not frozen last time either. */
 	bool news = snapshot->base != NULL
 			&& snapshot->base->consistency != NULL
 			&& strcmp(snapshot->base->consistency, "filesystem")
@@ -234,7 +235,7 @@ static int note_moment(struct live_run *run)
 			: fail_no_memory("making a snapshot");
 }
 
-/* The last snapshot has the disk, and no checkpoint of it either. */
+/* The last snapshot has the disk without a checkpoint too. */
 static bool was_untracked(const struct live_run *run, const char *target)
 {
 	const struct backup_snapshot *snapshot = run->d->b;
@@ -248,8 +249,8 @@ static bool was_untracked(const struct live_run *run, const char *target)
 	return false;
 }
 
-/* What the disks are read in full for, now that it is settled. That a disk can't
- * be tracked is no news every night. */
+/* Reports why disks are read in full, now that it is decided. That a disk can't
+ * be tracked is not repeated every night. */
 static void say_reasons(struct live_run *run)
 {
 	for (unsigned i = 0; i < run->count; i++) {
@@ -269,8 +270,8 @@ static void say_reasons(struct live_run *run)
 
 /* --- 5: storing --- */
 
-/* What libvirt needs to be told again if it forgets the checkpoint. Without it
- * the next backup can still go well. */
+/* Stores what is needed to redefine the checkpoint if libvirt loses it. The
+ * next backup can succeed without it. */
 static int store_checkpoint(struct live_run *r)
 {
 	CLEANUP_FREE char *xml = NULL;
@@ -308,7 +309,7 @@ static int store_disks(struct live_run *run)
 	return err;
 }
 
-/* None of its disks can be backed up; the definition is worth keeping. */
+/* None of its disks can be backed up; the definition is still worth keeping. */
 static int store_without_disks(struct live_run *run)
 {
 	const struct backup_snapshot *snapshot = run->d->b;
@@ -347,14 +348,15 @@ static int delete_if_ours(struct live_run *run, const char *name)
 			: 0;
 }
 
-/* Only those that were there before: the job is gone by now, and another run
- * may have begun one with a checkpoint that it needs. */
+/* Only those that existed before: the job is gone by now, and another run may
+ * have started one with a checkpoint that it needs. */
 static void delete_older(struct live_run *run)
 {
-	/* Without a new one the last one's snapshot is still the base. */
+	/* Without a new checkpoint the last one's snapshot is still the
+	 * base. */
 	if (run->begun.checkpoint[0] == '\0')
 		return;
-	/* It may have been given back to libvirt since they were listed. */
+	/* It may have been redefined since they were listed. */
 	int err = run->base.base.token != NULL
 			? delete_if_ours(run, run->base.base.token)
 			: 0;
@@ -382,10 +384,10 @@ static void undo(struct live_run *run, int err)
 }
 
 /*
- * Ends the job before anything counts on what was read. If it was not ours and
- * sound to the end, its exports may have gone on with bytes of another moment,
- * or failed, and that is the reason then: nothing may be committed. ERR: what
- * happened so far. Returns that, or the job's failure.
+ * Ends the job before the data read is relied on. If it was not ours and sound
+ * to the end, its exports may have returned bytes of another moment, or failed
+ * for that reason: nothing may be committed. ERR: the result so far. Returns
+ * it, or the job's failure.
  */
 static int end_job(struct live_run *run, int err)
 {
@@ -427,14 +429,15 @@ int live_backup(struct domain_run *d)
 	const struct backup_options *options = d->options;
 	if (options->exact)
 		return fail(-EBUSY,
-				"it is %s, and --exact needs image files at "
-				"rest; leave --exact out, or shut it off",
+				"it is %s, and --exact can only read images of "
+				"domains that are shut off; shut it off, or "
+				"leave out --exact",
 				d->domain->facts.state);
 	if (!connection_writable(d->domain->connection))
 		return fail(-EPERM,
-				"it is %s, and this user may only look at "
-				"libvirt, not start a backup job; run amberfs "
-				"as root",
+				"it is %s, and this user has only read-only "
+				"access to libvirt, so no backup job can be "
+				"started; run amberfs as root",
 				d->domain->facts.state);
 	int err = run(&r);
 	for (unsigned i = 0; i < r.count; i++)

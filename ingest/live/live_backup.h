@@ -6,9 +6,10 @@
 #include "ingest/backup/disk_record.h"
 
 /*
- * Into RUN's snapshot under way, and commits it. Afterwards no job, no scratch
- * file and no checkpoint of ours is left but the snapshot's (or, after a
- * failure, the last one's). 0; -EBUSY somebody else has the domain; -errno.
+ * Backs it up into RUN's current snapshot, and commits it. Afterwards no job or
+ * scratch file of ours is left, and no checkpoint but the snapshot's (or, after
+ * a failure, the last one's). 0; -EBUSY: somebody else is using the domain;
+ * -errno.
  */
 int live_backup(struct domain_run *run);
 

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * From the best job to the plainest. Each step down is taken for what libvirt
- * said, so none is taken twice:
+ * From the best job to the simplest. Each step down follows from libvirt's
+ * error, so none is taken twice:
  *
  *	incremental where wanted, with a checkpoint
- *	a base bitmap is broken: the disks whose it is are read in full. Which
- *	  they are is found by trial: a job for each by itself, without freeze
- *	  and checkpoint
- *	no checkpoint can be made: without, so the next backup reads all
- *	anything else: all in full; then without a checkpoint as well
+ *	a base bitmap is broken: its disks are read in full. They are found by
+ *	  trial: a job for each disk alone, without freeze and checkpoint
+ *	a checkpoint can't be made: none, so the next backup reads everything
+ *	anything else: everything in full; then without a checkpoint as well
  */
 #include "live_begin.h"
 
@@ -33,7 +32,7 @@ struct ladder {
 	struct disk_state *disks;
 	unsigned count;
 	const char *token;
-	double give_up; /* waiting, on the monotonic clock */
+	double give_up; /* when to stop waiting, on the monotonic clock */
 	bool track;
 	char repository_id[2 * REPO_ID_SIZE + 1];
 };
@@ -43,7 +42,7 @@ static const struct backup_options *options(const struct ladder *ladder)
 	return ladder->d->options;
 }
 
-/* Somebody came between the look at who has the domain and the job. */
+/* Somebody started a job between our check and ours. */
 static int wait_a_little(struct ladder *ladder, int err)
 {
 	struct timespec t = { .tv_nsec = POLL_NS };
@@ -71,7 +70,7 @@ static int fill_disks(const struct ladder *ladder, struct live_disk **out)
 	*out = calloc(ladder->count + 1, sizeof(**out));
 	for (unsigned i = 0; *out != NULL && i < ladder->count; i++)
 		fill_disk(ladder, &ladder->disks[i], ladder->track, &(*out)[i]);
-	return *out != NULL ? 0 : fail_no_memory("beginning a backup job");
+	return *out != NULL ? 0 : fail_no_memory("starting a backup job");
 }
 
 static unsigned incremental_count(const struct ladder *ladder)
@@ -113,7 +112,7 @@ static void demote_all(struct ladder *ladder, const char *why)
 			live_disk_demote(&ladder->disks[i], why);
 }
 
-/* 1: libvirt begins an incremental job of the disk alone; 0: it does not. */
+/* 1: libvirt can start an incremental job of this disk alone; 0: it can't. */
 static int try_alone(struct ladder *ladder, const struct disk_state *s)
 {
 	struct live_job *job = NULL;
@@ -136,7 +135,7 @@ static int try_alone(struct ladder *ladder, const struct disk_state *s)
 static int find_broken(struct ladder *ladder)
 {
 	unsigned left = incremental_count(ladder), broken = 0;
-	/* The job in hand is ready to begin again, but not beside another. */
+	/* Our job is ready to begin again, but not beside another. */
 	for (unsigned i = 0; left > 1 && i < ladder->count; i++) {
 		struct disk_state *disk = &ladder->disks[i];
 		if (disk->verdict.record == NULL)
@@ -156,13 +155,13 @@ static int find_broken(struct ladder *ladder)
 
 static void do_without_checkpoint(struct ladder *ladder, const char *why)
 {
-	report_warning("domain %s: no checkpoint can be made, so its next "
-		       "backup reads all again: %s",
+	report_warning("domain %s: cannot create a checkpoint, so its next "
+		       "backup reads everything again: %s",
 			ladder->d->display, why);
 	ladder->track = false;
 }
 
-/* After a refusal ERR: 0, and something is different now; else ERR. */
+/* After the error ERR: 0 if there is something else to try, else ERR. */
 static int step_down(struct ladder *ladder, int err)
 {
 	struct error_copy why;
@@ -185,7 +184,7 @@ static int step_down(struct ladder *ladder, int err)
 	return 0;
 }
 
-/* One try. The checkpoint's name is noted before it can exist. */
+/* One attempt. The checkpoint's name is noted before it can exist. */
 static int begin_once(struct ladder *ladder)
 {
 	CLEANUP_FREE struct live_disk *disks = NULL;
@@ -236,7 +235,7 @@ int live_begin(struct live_begin *begin, struct domain_run *run,
 		}
 	}
 	if (err == 0)
-		err = fail(-EIO, "libvirt begins no backup job of it");
-	/* To the run that means that its session was taken away. */
+		err = fail(-EIO, "libvirt cannot start a backup job for it");
+	/* -ESTALE would tell the run that its session was removed. */
 	return err == -ESTALE ? fail(-EIO, "%s", error_text(err)) : err;
 }

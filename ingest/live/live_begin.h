@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Getting a backup job to begin, with as little to read as possible. */
+/* Starting a backup job with as little to read as possible. */
 #ifndef AMBERFS_INGEST_LIVE_LIVE_BEGIN_H
 #define AMBERFS_INGEST_LIVE_LIVE_BEGIN_H
 
@@ -14,11 +14,11 @@ struct live_begin {
 };
 
 /*
- * Begins the job over DISKS, those with a verdict.record from the checkpoint
- * TOKEN on. What libvirt refuses costs full reads (then the verdicts say so) or
- * the new checkpoint (then there is a line), and fails only if nothing goes.
- * Somebody else who came between is waited for, up to --wait.
- * 0; -EBUSY with who has it; -ENOENT it is not running any more; -errno.
+ * Begins the job for DISKS, incrementally since the checkpoint TOKEN for those
+ * with a verdict.record. If libvirt refuses, disks are read in full (the
+ * verdicts say so) or no checkpoint is made (with a warning); fails only if
+ * nothing works. Waits up to --wait if somebody else has started a job. 0;
+ * -EBUSY: the text says who; -ENOENT: it is not running any more; -errno.
  */
 int live_begin(struct live_begin *begin, struct domain_run *run,
 		struct disk_state *disks, unsigned count, const char *token);

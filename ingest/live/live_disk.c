@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What is recorded of a running disk's files: its image is written to while we
- * look, so of that only device and inode; the files below it are at rest and
- * are recorded as such, fsynced, before the job begins.
+ * What is recorded about a running disk's files: its image is being written to,
+ * so only device and inode; its backing files are at rest and are recorded in
+ * full, fsynced, before the job begins.
  */
 #include "live_disk.h"
 
@@ -19,7 +19,7 @@
 
 /* --- what it is --- */
 
-/* In the order of a chain at rest, so that the two can be compared. */
+/* In the same order as for a chain at rest, so that the two can be compared. */
 static int note_identities(struct disk_state *disk, const struct chain *chain)
 {
 	uint32_t n = 0;
@@ -27,7 +27,7 @@ static int note_identities(struct disk_state *disk, const struct chain *chain)
 	disk->identities = calloc(chain_file_count(chain) + 1,
 			sizeof(*disk->identities));
 	if (disk->identities == NULL)
-		return fail_no_memory("noting a disk's files");
+		return fail_no_memory("recording a disk's files");
 	for (unsigned i = 0; err == 0 && i < chain->count; i++) {
 		const struct chain_file *file = &chain->files[i];
 		struct file_identity *identity = &disk->identities[n++];
@@ -54,7 +54,7 @@ int live_disk_note(struct disk_state *disk, const struct disk_plan *plan)
 		.cannot = tracking_cannot(plan) };
 	disk->reading = chain_reading(&plan->chain);
 	if (disk->reading == NULL)
-		return fail_no_memory("noting a disk's files");
+		return fail_no_memory("recording a disk's files");
 	return note_identities(disk, &plan->chain);
 }
 
@@ -77,14 +77,14 @@ static void say_lie(struct domain_run *run, struct disk_state *disk,
 		uint64_t where)
 {
 	char shown[256], why[TRACKING_WHY_MAX];
-	report_error("domain %s: disk %s: ITS BITMAP DOES NOT TELL THE TRUTH: "
-		     "byte %llu changed and it says unchanged; did something "
+	report_error("domain %s: disk %s: ITS DIRTY BITMAP IS WRONG: byte "
+		     "%llu changed but is marked unchanged; did something "
 		     "other than qemu write to its image?",
 			run->display,
 			name_display(shown, sizeof(shown), disk->plan->target),
 			(unsigned long long)where);
 	snprintf(why, sizeof(why),
-			"its bitmap calls byte %llu unchanged, which is not so",
+			"its bitmap wrongly marks byte %llu unchanged",
 			(unsigned long long)where);
 	live_disk_demote(disk, why);
 }

@@ -16,25 +16,25 @@ struct disk_state {
 };
 
 /*
- * Notes what the disk is, before the job: the files below the image must be the
- * same when the next backup looks. 0 or -errno.
+ * Records the disk's files before the job: the backing files must be the same
+ * at the next backup. 0 or -errno.
  */
 int live_disk_note(struct disk_state *disk, const struct disk_plan *plan);
 void live_disk_clear(struct disk_state *disk);
 
-/* From now on it is to be read in full, for this reason. */
+/* It will be read in full, for this reason. */
 void live_disk_demote(struct disk_state *disk, const char *why);
 
 /*
- * Reads it from the job's SOCKET into the snapshot. CHECKPOINT: the one that
- * was made with the job, or NULL. A bitmap that does not tell the truth, as far
- * as that is looked at, costs a line and a full read. 0 or -errno.
+ * Reads it from the job's SOCKET into the snapshot. CHECKPOINT: the one made
+ * with the job, or NULL. A bitmap that is found to be wrong causes an error
+ * message and a full read. 0 or -errno.
  */
 int live_disk_store(struct domain_run *run, struct disk_state *disk,
 		const char *socket, const char *checkpoint);
 
-/* The net under every incremental read, also of a disk at rest: if SOURCE's
- * clean ranges are not those of the record, says so and demotes the disk.
+/* The safeguard of every incremental read, also of a disk at rest: if SOURCE's
+ * clean ranges differ from the record, reports it and demotes the disk.
  * 0 or -errno. */
 int live_disk_check(struct domain_run *run, struct disk_state *disk,
 		const struct image_source *source);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * libvirt's calls for the backup of a running domain, and what its errors mean.
+ * libvirt calls for the backup of a running domain, and what their errors mean.
  *
- * Facts that shape this file:
- * - FSThaw, as any call, resets the error of the one before.
+ * What one must know:
+ * - FSThaw, like any call, resets the error of the previous one.
  * - AbortJob returns before the job is gone.
- * - An agent that has answered once is not asked again whether it is there
- *   before a command is sent; and by default libvirt waits for the answer
- *   without end. So the wait is bounded, something harmless is asked first, and
- *   a freeze that was not answered in time may still come about. The bound is
- *   the domain's, kept by libvirt: it is put back to libvirt's default.
+ * - Once an agent has answered, libvirt sends commands without checking that it
+ *   is still there, and by default waits for the reply forever. So the wait is
+ *   limited, a harmless command is sent first, and a freeze without a timely
+ *   reply may still happen. libvirt keeps the limit per domain: it is reset to
+ *   the default.
  */
 #include "live_guest.h"
 
@@ -30,9 +30,9 @@
 
 #define POLL_NS 20000000
 #define THAW_AGAIN_NS 250000000
-#define AGENT_SECONDS 10 /* for a word from the agent */
+#define AGENT_SECONDS 10 /* for a reply from the agent */
 
-/* Errors that libvirt 9.0's headers do not have. */
+/* Errors missing in the headers of libvirt 9.0. */
 #define AGENT_COMMAND_TIMEOUT 112
 #define AGENT_COMMAND_FAILED 113
 
@@ -62,7 +62,9 @@ static int dial(struct live_guest *guest)
 	int err = connection_open(&guest->connection, guest->uri,
 			CONNECTION_SECRETS);
 	if (err == 0 && !connection_writable(guest->connection))
-		err = fail(-EPERM, "libvirt at %s lets this user only look",
+		err = fail(-EPERM,
+				"libvirt at %s allows this user read-only "
+				"access",
 				guest->uri);
 	if (err == 0)
 		err = domain_find(&guest->domain, guest->connection,
@@ -99,7 +101,7 @@ void live_guest_close(struct live_guest *guest)
 }
 
 /* libvirt's handle, through a new connection if the old one is dead. NULL with
- * a text: libvirtd is not there, or the domain is not. */
+ * a text: libvirtd or the domain is gone. */
 static virDomainPtr handle(struct live_guest *guest)
 {
 	if (guest->connection != NULL
@@ -153,7 +155,7 @@ static bool agent_is_silent(void)
 			|| code == AGENT_COMMAND_TIMEOUT;
 }
 
-/* Any answer will do, also that it does not know the command. */
+/* Any reply will do, even that the command is unknown. */
 static bool agent_answers(virDomainPtr d)
 {
 	long long seconds = 0;
@@ -166,15 +168,15 @@ static bool agent_answers(virDomainPtr d)
 	return false;
 }
 
-/* Why a freeze failed, and whether it may come about yet. */
+/* Why a freeze failed, and whether it may still happen. */
 static enum freeze judge_freeze(void)
 {
-	connection_fail(-EIO, "the guest agent can't freeze it");
+	connection_fail(-EIO, "the guest agent can't freeze the filesystems");
 	switch ((int)virGetLastErrorCode()) {
 	case VIR_ERR_INTERNAL_ERROR:
 	case AGENT_COMMAND_FAILED:
-		/* It may not, or can't, or is frozen by somebody else, whose
-		 * affair it is to thaw it. */
+		/* Not permitted, not possible, or frozen by somebody else, who
+		 * must thaw it. */
 		if (last_error_has("disabled") || last_error_has("not found")
 				|| last_error_has("not been found"))
 			return FREEZE_NOT;
@@ -186,7 +188,7 @@ static enum freeze judge_freeze(void)
 	case VIR_ERR_NO_DOMAIN:
 	case VIR_ERR_ACCESS_DENIED:
 	case VIR_ERR_OPERATION_DENIED:
-	case VIR_ERR_OPERATION_TIMEOUT: /* somebody else uses the agent */
+	case VIR_ERR_OPERATION_TIMEOUT: /* somebody else is using the agent */
 		return FREEZE_NOT;
 	default:
 		return FREEZE_MAYBE;
@@ -209,13 +211,13 @@ enum freeze live_guest_freeze(struct live_guest *guest, int seconds)
 	if (n > 0)
 		return FREEZE_DONE;
 	if (n == 0) {
-		fail(-EIO, "the guest agent has frozen no filesystem");
+		fail(-EIO, "the guest agent froze no filesystems");
 		return FREEZE_MAYBE;
 	}
 	return judge_freeze();
 }
 
-/* The number of filesystems; -EAGAIN: may succeed later; text set. */
+/* Returns the number of filesystems, or -EAGAIN with a text: retry later. */
 static int try_thaw(struct live_guest *guest)
 {
 	virDomainPtr d = handle(guest);
@@ -225,8 +227,8 @@ static int try_thaw(struct live_guest *guest)
 	n = virDomainFSThaw(d, NULL, 0, 0);
 	if (n >= 0)
 		return n;
-	connection_fail(-EIO, "the guest can't be thawed");
-	/* Without a running domain there is nothing that is frozen. */
+	connection_fail(-EIO, "cannot thaw the guest");
+	/* If the domain is not running, nothing is frozen. */
 	return virDomainIsActive(d) == 0 ? 0 : -EAGAIN;
 }
 
@@ -235,7 +237,7 @@ int live_guest_thaw(struct live_guest *guest, double seconds)
 	double end = monotonic_now() + seconds;
 	virDomainPtr d;
 	int n = try_thaw(guest);
-	/* One that failed may have thawed it all the same. */
+	/* A failed call may have thawed it nevertheless. */
 	guest->found_thawed = n == 0;
 	while (n < 0 && monotonic_now() < end) {
 		nap(THAW_AGAIN_NS);
@@ -295,7 +297,7 @@ int live_guest_begin(struct live_guest *guest, const char *job,
 	if (virDomainBackupBegin(d, job, checkpoint, 0) == 0)
 		return 0;
 	err = begin_error(checkpoint != NULL);
-	connection_fail(err, "no backup job can be started");
+	connection_fail(err, "cannot start a backup job");
 	if (err == -EIO && virDomainIsActive(d) == 0)
 		err = -ENOENT;
 	return err;
@@ -337,7 +339,7 @@ enum job_owner live_guest_job(struct live_guest *guest, const char *directory)
 	return virDomainIsActive(d) == 0 ? JOB_NONE : JOB_UNKNOWN;
 }
 
-/* libvirt forgets what the job was before it lets go of the domain. */
+/* libvirt forgets the job before it releases the domain. */
 static bool is_free(struct live_guest *guest)
 {
 	virDomainPtr d = handle(guest);
@@ -349,7 +351,7 @@ static bool is_free(struct live_guest *guest)
 	return virDomainIsActive(d) == 0;
 }
 
-/* Asks for the end of a job of ours. 1: asked; 0: there is none (any more). */
+/* Aborts our job. 1: requested; 0: there is none (any more). */
 static int ask_to_end(struct live_guest *guest, const char *directory)
 {
 	virDomainPtr d;
@@ -358,16 +360,16 @@ static int ask_to_end(struct live_guest *guest, const char *directory)
 	case JOB_FOREIGN:
 		return 0;
 	case JOB_UNKNOWN:
-		return fail_within(-EIO, "whether the backup job has ended");
+		return fail_within(-EIO,
+				"checking whether the backup job has ended");
 	default:
 		break;
 	}
 	d = handle(guest);
 	if (d != NULL && virDomainAbortJob(d) == 0)
 		return 1;
-	return d != NULL
-			? connection_fail(-EIO, "the backup job can't be ended")
-			: -EIO;
+	return d != NULL ? connection_fail(-EIO, "cannot end the backup job")
+			 : -EIO;
 }
 
 int live_guest_end_job(struct live_guest *guest, const char *directory,
@@ -385,8 +387,7 @@ int live_guest_end_job(struct live_guest *guest, const char *directory,
 	if (asked < 0)
 		return asked;
 	return fail(-ETIMEDOUT,
-			"the backup job does not end; `virsh domjobabort` "
-			"may help");
+			"the backup job does not end; try `virsh domjobabort`");
 }
 
 uint64_t live_guest_job_total(struct live_guest *guest)

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The order of things, so that whatever dies when, the guest is not left frozen
- * and nothing is left behind:
+ * The order of steps, so that whatever dies at any time, the guest is not left
+ * frozen and nothing is left behind:
  *
- *	1. the directory with its state file, durable; the guard, ready
- *	2. nobody else is at work on the domain: BackupBegin would wait for them
- *	3. the state says "frozen", durable; the guard is told; freeze
- *	4. the guard is told; BackupBegin
- *	5. thaw, whatever came of 4; the guard is told
- *	6. the state says "running"; the guard watches the free space
+ *	1. the directory with its state file, durable; the watchdog, ready
+ *	2. nobody else is using the domain: BackupBegin would wait for them
+ *	3. the state says "frozen", durable; the watchdog is told; freeze
+ *	4. the watchdog is told; BackupBegin
+ *	5. thaw, whatever the result of 4; the watchdog is told
+ *	6. the state says "running"; the watchdog checks the free space
  *
- * How long it may take: the agent's freeze WATCHDOG_FREEZE_SECONDS, else it counts
- * as not frozen; from then to the thaw WATCHDOG_FROZEN_SECONDS, else the guard
- * thaws and the backup is consistent as after a crash.
+ * Time limits: WATCHDOG_FREEZE_SECONDS for the agent to freeze, else it counts
+ * as not frozen; from then to the thaw WATCHDOG_FROZEN_SECONDS, else the
+ * watchdog thaws and the backup is crash-consistent.
  */
 #include "live_job.h"
 
@@ -53,8 +53,8 @@ struct live_job {
 	struct watchdog *guard;
 	struct live_guest *guest;
 	unsigned attempts;
-	bool running;	/* as far as we know */
-	uint64_t total; /* live_guest_job_total when it was begun */
+	bool running;	/* as far as is known */
+	uint64_t total; /* live_guest_job_total when it began */
 
 	bool frozen;
 	double frozen_seconds;
@@ -80,8 +80,8 @@ static char *uri_socket(const char *uri)
 }
 
 /*
- * Whom qemu runs as. A session daemon gives its guests no label: they run as
- * itself does, which is as we do unless we have reached it by its socket.
+ * The user that qemu runs as. A session daemon gives its guests no label: they
+ * run as its own user, which is ours unless we connected to another's socket.
  */
 static void find_owner(const char *uri, struct guest_facts *facts)
 {
@@ -191,8 +191,8 @@ static void not_frozen(struct live_job *job, const char *why)
 	snprintf(job->why_not, sizeof(job->why_not), "%s", why);
 }
 
-/* Why the guest is not even asked; NULL: ask it. The XML is asked for anew: its
- * agent comes and goes. */
+/* Why there is no attempt to freeze the guest; NULL: try it. Gets the XML
+ * again, as the agent comes and goes. */
 static const char *cannot_freeze(struct live_job *job)
 {
 	CLEANUP(domain_facts_clear) struct domain_facts now = { 0 };
@@ -203,7 +203,7 @@ static const char *cannot_freeze(struct live_job *job)
 	if (domain_facts(job->domain, &now) != 0
 			|| domain_get_xml(job->domain, DOMAIN_XML_CURRENT, &xml)
 					!= 0)
-		return "libvirt does not say whether it has a guest agent";
+		return "cannot tell from libvirt whether it has a guest agent";
 	job_xml_guest(&facts, xml);
 	if (strcmp(now.state, "paused") == 0)
 		return "it is paused";
@@ -218,7 +218,8 @@ static const char *cannot_freeze(struct live_job *job)
 	return NULL;
 }
 
-/* Also when nothing was frozen: the guard must know. START: of the freeze. */
+/* Also called if nothing was frozen: the watchdog must know. START: of the
+ * freeze. */
 static void thaw(struct live_job *job, double start)
 {
 	bool late = false;
@@ -228,21 +229,19 @@ static void thaw(struct live_job *job, double start)
 		report_error("domain %s MAY STILL BE FROZEN: %s; try: virsh "
 			     "domfsthaw %s",
 				job->shown, error_text(err), job->shown);
-		return; /* the guard goes on trying */
+		return; /* the watchdog keeps trying */
 	}
 	set_phase(job, SCRATCH_RUNNING);
 	if (watchdog_thawed(job->guard, &late) == 0 && late && job->frozen)
 		not_frozen(job,
-				"it took too long to start the job, "
-				"so the guest was thawed before");
+				"starting the job took too long, so the guest "
+				"was thawed before it began");
 	else if (job->frozen && live_guest_found_thawed(job->guest))
-		not_frozen(job,
-				"somebody else thawed it before the job had "
-				"begun");
+		not_frozen(job, "somebody else thawed it before the job began");
 }
 
-/* Afterwards it is frozen, and to be thawed, or is not. *START: when it began.
- */
+/* Afterwards it is frozen, and must be thawed, or is not. *START: when it
+ * began. */
 static int freeze(struct live_job *job, double *start)
 {
 	const char *cannot = cannot_freeze(job);
@@ -307,7 +306,7 @@ static int check_holder(struct live_job *job)
 	return 0;
 }
 
-/* What to do where qemu may not work in the directory. */
+/* Adds a remedy if qemu is denied access to the directory. */
 static int add_remedy(const struct live_job *job, int err)
 {
 	const char *text = error_text(err);
@@ -321,13 +320,14 @@ static int add_remedy(const struct live_job *job, int err)
 	if (job->apparmor)
 		return fail(err,
 				"%.1000s; its qemu is confined by AppArmor: "
-				"write the line \"%s-*/** rwk,\" into "
+				"add the line \"%s-*/** rwk,\" to "
 				"/etc/apparmor.d/local/abstractions/"
-				"libvirt-qemu, then systemctl reload apparmor",
+				"libvirt-qemu, "
+				"then run systemctl reload apparmor",
 				text, shown);
 	return fail(err,
 			"%.1000s; the user that its qemu runs as must be able "
-			"to reach %s-*, or give another directory with "
+			"to access %s-*; otherwise give another directory with "
 			"--scratch-dir",
 			text, shown);
 }
@@ -337,8 +337,8 @@ static int begin(struct live_job *j, const char *job, const char *checkpoint)
 	int err;
 	if (j->quiesce == QUIESCE_REQUIRE && !j->frozen)
 		return fail(-EPERM,
-				"it can't be frozen, which "
-				"--quiesce=require wants: %.1500s",
+				"it can't be frozen, as required by "
+				"--quiesce=require: %.1500s",
 				j->why_not);
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
@@ -346,7 +346,7 @@ static int begin(struct live_job *j, const char *job, const char *checkpoint)
 	return err != 0 ? err : live_guest_begin(j->guest, job, checkpoint);
 }
 
-/* The thaw comes before anything that is said or done about a failure. */
+/* The thaw comes before a failure is reported or handled. */
 static int freeze_begin_thaw(struct live_job *j, const char *job,
 		const char *checkpoint)
 {
@@ -366,15 +366,15 @@ static int check_begun(struct live_job *job)
 {
 	if (job->quiesce == QUIESCE_REQUIRE && !job->frozen)
 		return fail(-EPERM,
-				"it was not frozen, which "
-				"--quiesce=require wants: %.1500s",
+				"it was not frozen, as required by "
+				"--quiesce=require: %.1500s",
 				job->why_not);
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
 	return watchdog_running(job->guard);
 }
 
-/* A failed BackupBegin may have got far, or come through to libvirt only. */
+/* A failed BackupBegin may have had some effect, or only its reply was lost. */
 static int undo_begin(struct live_job *job, int err)
 {
 	struct error_copy why;
@@ -450,19 +450,18 @@ static int gone_before(struct live_job *job)
 {
 	if (watchdog_was_full(job->guard))
 		return fail(-EIO,
-				"its backup job was ended, for %s had no more "
-				"room for what the guest overwrites meanwhile; "
+				"its backup job was ended because %s ran out "
+				"of space for data that the guest overwrites; "
 				"give a larger directory with --scratch-dir",
 				scratch_directory(job->scratch));
 	if (!live_guest_active(job->guest))
-		return fail(-EIO, "it was shut off meanwhile");
-	return fail(-EIO, "its backup job was ended by somebody else");
+		return fail(-EIO, "it was shut off during the backup");
+	return fail(-EIO, "somebody else ended its backup job");
 }
 
 /*
- * Whether the job is as it was begun, so that all that was read until now is
- * right. If it is just being ended by somebody else, that takes a moment to
- * show.
+ * Whether the job is still the one that was begun, so that all data read so far
+ * is right. If somebody else is just ending it, that takes a moment to show.
  */
 static bool still_runs(struct live_job *job)
 {
@@ -472,7 +471,7 @@ static bool still_runs(struct live_job *job)
 		nanosleep(&moment, NULL);
 	switch (live_guest_job(job->guest, directory)) {
 	case JOB_OURS:
-	case JOB_UNKNOWN: /* libvirtd is gone for now; qemu goes on */
+	case JOB_UNKNOWN: /* libvirtd is down; qemu carries on */
 		return true;
 	default:
 		return false;

@@ -26,7 +26,7 @@ static int ask(struct domain_state *state)
 static void say_waiting(const struct domain_state *state, int err)
 {
 	char shown[256];
-	report_verbose("domain %s: %s, which is waited for",
+	report_verbose("domain %s: %s; waiting for it to end",
 			name_display(shown, sizeof(shown), state->facts.name),
 			error_text(err));
 }
@@ -38,9 +38,9 @@ int live_settle_busy(const struct backup_options *options, int err)
 	error_save(&who, err);
 	if (options->wait_seconds == 0)
 		return fail(err,
-				"%s; --wait DURATION waits for the end of that",
+				"%s; use --wait DURATION to wait until it ends",
 				who.text);
-	return fail(err, "%s, still after %s", who.text,
+	return fail(err, "%s, even after waiting %s", who.text,
 			age_format(text, options->wait_seconds));
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Before a running domain is looked at: nobody else is at work on it. */
+/* Waits until nobody else is working on a running domain. */
 #ifndef AMBERFS_INGEST_LIVE_LIVE_SETTLE_H
 #define AMBERFS_INGEST_LIVE_LIVE_SETTLE_H
 
@@ -7,14 +7,14 @@
 #include "ingest/backup/domain_state.h"
 
 /*
- * Ends what dead runs of ours left on this host, then waits, up to --wait, for
- * whoever has the domain. *WAITED: so long that all that was known of the
- * domain may be out of date. 0; -EBUSY with who has it; -ECANCELED; -EIO.
+ * Cleans up after dead runs of ours on this host, then waits, up to --wait, for
+ * whoever is using the domain. *WAITED: what was known about the domain may be
+ * out of date. 0; -EBUSY: the text says who; -ECANCELED; -EIO.
  */
 int live_settle_wait(struct domain_state *state,
 		const struct backup_options *options, bool *waited);
 
-/* ERR, with how --wait would have helped, or did not. */
+/* ERR, with a note on --wait added to the text. */
 int live_settle_busy(const struct backup_options *options, int err);
 
 #endif

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Making, order of what is durable:
- *	1. the directory			a death here leaves it without `state`:
+ * Creation, in the order of what is durable:
+ *	1. the directory		without `state` (if we die here) it is
  *					removed once it is a minute old
  *	2. `state`, locked, fsynced	from here on it tells what to undo
  *	3. the directory and DIR fsynced
  *	4. q/
- * Removing goes the other way, `state` last. Everything is done relative to
- * open directories and follows no link: q/ belongs to the user of a process that a
- * guest may have taken over.
+ * Removal is in reverse order, `state` last. Everything is done relative to
+ * open directories and follows no link: q/ belongs to the user of a process
+ * that a guest may have taken over.
  */
 #include "scratch.h"
 
@@ -41,8 +41,8 @@
 #define QEMU_DIR "q"
 #define SOCKET_IN "/" QEMU_DIR "/nbd"
 #define SOCKET_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
-#define YOUNG_SECONDS 60   /* a directory that may be in the making */
-#define GUARD_SECONDS 10.0 /* that a guard may need to clean up */
+#define YOUNG_SECONDS 60   /* the directory may still be in the making */
+#define GUARD_SECONDS 10.0 /* that a watchdog may need to clean up */
 
 struct scratch {
 	char *directory, *socket;
@@ -106,12 +106,12 @@ static const char *user_name(uid_t uid, char buf[64])
 	return buf;
 }
 
-/* 1 to 3 of the order above. */
+/* Steps 1 to 3 of the order above. */
 static int make_outer(struct scratch *scratch, bool shared)
 {
 	char buf[512];
 	if (mkdirat(scratch->base, scratch->name, 0700) < 0)
-		return fail_errno(-errno, "no scratch directory %s",
+		return fail_errno(-errno, "making the scratch directory %s",
 				shown(scratch, buf));
 	scratch->dir = openat(scratch->base, scratch->name,
 			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -138,16 +138,16 @@ static int make_inner(struct scratch *scratch, uid_t uid, gid_t gid)
 	return 0;
 }
 
-/* Of all that a user may try, only root and qemu's own user can make a directory
- * that both qemu and we can work in. */
+/* Only root and qemu's own user can make a directory that both qemu and we can
+ * work in. */
 static int check_user(uid_t qemu)
 {
 	char buf[64];
 	if (geteuid() == 0 || geteuid() == qemu)
 		return 0;
 	return fail(-EPERM,
-			"its qemu runs as the user %s, so only root or that "
-			"user can back it up while it runs",
+			"its qemu runs as user %s, so only root or that user "
+			"can back it up while it runs",
 			user_name(qemu, buf));
 }
 
@@ -163,8 +163,8 @@ static int open_base(char **path, int *fd, const char *dir)
 	if (*path != NULL && *fd >= 0)
 		return 0;
 	return fail_errno(-errno,
-			"the scratch directory's place %s (give one that "
-			"is there with --scratch-dir)",
+			"opening the scratch directory %s (give an existing "
+			"one with --scratch-dir)",
 			buf);
 }
 
@@ -182,9 +182,9 @@ static int make_in(struct scratch **out, const char *base)
 		int over = (int)(strlen(scratch->socket) - SOCKET_MAX);
 		scratch_close(scratch);
 		return fail(-ENAMETOOLONG,
-				"the scratch directory's place has a path "
-				"of %zu bytes, %d too many for a socket in "
-				"it; give a shorter one with --scratch-dir",
+				"the path of the scratch directory has %zu "
+				"bytes, %d too many for a socket in it; give a "
+				"shorter one with --scratch-dir",
 				strlen(base), over);
 	}
 	*out = scratch;
@@ -222,7 +222,7 @@ int scratch_make(struct scratch **out, const char *dir, uid_t qemu,
 	return 0;
 }
 
-/* Opens the directory NAME in BASE, if it is one and ours. */
+/* Opens the directory NAME in BASE, if it is a directory and ours. */
 static int open_directory(struct scratch *scratch)
 {
 	struct stat st;
@@ -307,8 +307,7 @@ int scratch_remove(struct scratch *scratch)
 	if (err == 0 && unlinkat(scratch->base, scratch->name, AT_REMOVEDIR) < 0
 			&& errno != ENOENT)
 		err = -errno;
-	return err != 0 ? fail_errno(err, "%s can't be removed",
-			       shown(scratch, buf))
+	return err != 0 ? fail_errno(err, "removing %s", shown(scratch, buf))
 			: 0;
 }
 
@@ -352,16 +351,16 @@ int scratch_check_space(const struct scratch *scratch, uint64_t allocated)
 	size_format(has, have);
 	if (have < least)
 		return fail(-ENOSPC,
-				"%s has room for %s, but what the guest "
-				"overwrites during the backup goes there: at "
-				"least %s; give another directory with "
+				"%s has %s free, but at least %s is needed for "
+				"data that the guest overwrites during the "
+				"backup; give another directory with "
 				"--scratch-dir",
 				shown(scratch, buf), has,
 				size_format(needs, least));
 	if (have < well)
-		report_warning("%s has room for %s only, and what the guest "
-			       "overwrites during the backup goes there; "
-			       "%s would be comfortable (--scratch-dir)",
+		report_warning("%s has only %s free for data that the guest "
+			       "overwrites during the backup; %s is "
+			       "recommended (see --scratch-dir)",
 				shown(scratch, buf), has,
 				size_format(needs, well));
 	return 0;
@@ -384,8 +383,8 @@ static bool is_old(int dir)
 	return fstat(dir, &st) == 0 && time(NULL) - st.st_mtime > YOUNG_SECONDS;
 }
 
-/* Takes the dead owner's lock. 0; -EWOULDBLOCK: it lives, or is just being
- * removed. */
+/* Takes the dead owner's lock. 0; -EWOULDBLOCK: the owner lives, or the
+ * directory is just being removed. */
 static int lock_dead(struct scratch *scratch, struct scratch_state *state)
 {
 	struct stat st;
@@ -406,7 +405,7 @@ static int lock_dead(struct scratch *scratch, struct scratch_state *state)
 	return 0;
 }
 
-/* The guard of a run that has just died is about to do all of this. */
+/* The watchdog of a run that has just died is about to do all of this. */
 static void wait_for_guard(struct scratch *scratch)
 {
 	double end = monotonic_now() + GUARD_SECONDS;
@@ -471,7 +470,7 @@ int scratch_dead(const char *dir,
 	return 0;
 }
 
-/* The name's place in PATH, or NULL. */
+/* The name's position in PATH, or NULL. */
 static const char *name_in(const char *path)
 {
 	size_t len = strlen(path), tail = sizeof(SOCKET_IN) - 1;
@@ -490,8 +489,8 @@ bool scratch_is_socket(const char *path)
 	return name_in(path) != NULL;
 }
 
-/* False only where both can be looked at and differ: a service with its own
- * /var/tmp sees neither the host's directories nor does qemu see its. */
+/* False only if both can be examined and differ: a service with its own
+ * /var/tmp does not see the host's directories, nor does qemu see its. */
 static bool same_for_host(const char *path)
 {
 	char host[4096];

@@ -4,13 +4,13 @@
  *
  *	DIR/amberfs-<16 hex>/	ours
  *		state		who we are and what we do; locked while we live
- *		guard		locked while our guard lives
+ *		guard		locked while our watchdog lives
  *		q/		of the user that qemu runs as, mode 0700:
  *			nbd	the socket
  *			1-1 …	scratch files, made and removed by libvirt
  *
- * So what qemu's user may write is in one directory, and nothing there is trusted.
- * Whoever finds `state` unlocked has found what a dead run has left.
+ * So what qemu's user may write is in one directory, and nothing there is
+ * trusted. If `state` is unlocked, its run is dead.
  *
  * Threading: one thread per directory.
  */
@@ -30,17 +30,17 @@ struct scratch;
 /*
  * Makes a directory in DIR (NULL: the default) that QEMU can work in, and locks
  * it. -EPERM: we may not make one for that user; -ENAMETOOLONG: a socket's path
- * has at most 107 bytes; else -errno. Text set.
+ * has at most 107 bytes; else -errno, with a text.
  */
 int scratch_make(struct scratch **out, const char *dir, uid_t qemu,
 		gid_t qemu_group);
-/* An existing directory of ours, not locked: for the guard. */
+/* Opens an existing directory of ours without locking it: for the watchdog. */
 int scratch_open(struct scratch **out, const char *directory);
-/* Closes, and so unlocks. NULL allowed. */
+/* Closes and thereby unlocks it. NULL allowed. */
 void scratch_close(struct scratch *scratch);
 
-/* Removes all that is in it, and it. 0 or -errno with a text; gone before is
- * no error. */
+/* Removes it with its contents. 0 or -errno with a text; no error if it is gone
+ * already. */
 int scratch_remove(struct scratch *scratch);
 
 const char *scratch_directory(const struct scratch *scratch);
@@ -53,24 +53,24 @@ char *scratch_file(const struct scratch *scratch, unsigned attempt,
 int scratch_write_state(struct scratch *scratch,
 		const struct scratch_state *state);
 
-/* Takes the guard's lock. 0, -EWOULDBLOCK, -errno. */
+/* Takes the watchdog's lock. 0, -EWOULDBLOCK, -errno. */
 int scratch_lock_guard(struct scratch *scratch);
 
-/* Bytes that qemu's user can still write there; 0 if that can't be told. */
+/* Bytes that qemu's user can still write there; 0 if unknown. */
 uint64_t scratch_free(const struct scratch *scratch);
 
 /*
- * The guest's overwrites go there while its disks are read, so in the end as
- * much as ALLOCATED bytes may be needed, but hardly ever are. -ENOSPC where
- * less than a 256th is free (but 16 MiB to 1 GiB); a warning below a 32nd.
+ * Data that the guest overwrites is copied there while its disks are read, at
+ * most ALLOCATED bytes, usually far less. -ENOSPC if less than a 256th is free
+ * (clamped to 16 MiB to 1 GiB); a warning below a 32nd.
  */
 int scratch_check_space(const struct scratch *scratch, uint64_t allocated);
 
 /*
- * Every directory in DIR that is ours and whose owner is dead: FOUND gets it
- * locked, with its state (phase SCRATCH_RUNNING and NULL texts where that can't be
- * read), and may remove it; it is closed afterwards. Waits some seconds for a
- * guard that is still at work there.
+ * Calls FOUND for every directory in DIR that is ours and whose owner is dead,
+ * locked, with its state (phase SCRATCH_RUNNING and NULL texts if that can't be
+ * read). FOUND may remove it; it is closed afterwards. Waits some seconds for a
+ * watchdog that is still at work there.
  * 0 or -errno (DIR can't be read).
  */
 int scratch_dead(const char *dir,
@@ -78,10 +78,10 @@ int scratch_dead(const char *dir,
 				const struct scratch_state *st),
 		void *ctx);
 
-/* Whether PATH is a socket that scratch_make names, in whatever directory. */
+/* Whether PATH is a socket as named by scratch_make, in any directory. */
 bool scratch_is_socket(const char *path);
-/* Such a one, in DIR, whose directory is no more (and that is certain: what we see
- * of DIR is what the host sees). */
+/* Whether it is such a socket in DIR whose directory is gone (which is certain:
+ * we see the same DIR as the host). */
 bool scratch_is_orphan(const char *path, const char *dir);
 
 #endif

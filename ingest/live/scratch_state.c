@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The file `state`: JSON, written in place, since its lock goes with it. One
- * that a crash has cut is read as the little that is safe to assume. */
+/* The file `state`: JSON, written in place, as the file is locked. If a crash
+ * has truncated it, safe values are assumed. */
 #include "scratch_state.h"
 
 #include <errno.h>
@@ -30,7 +30,7 @@ void scratch_state_clear(struct scratch_state *state)
 	memset(state, 0, sizeof(*state));
 }
 
-/* "" if it can't be told. */
+/* "" if unknown. */
 static void read_boot_id(char out[40])
 {
 	CLEANUP_FD int fd = open("/proc/sys/kernel/random/boot_id",
@@ -80,7 +80,7 @@ static char *text_of(const json_t *json, const char *key)
 	return text != NULL ? strdup(text) : NULL;
 }
 
-/* Behind it may be the rest of a longer one. */
+/* The rest of a longer text may follow. */
 static void parse_state(struct scratch_state *state, const char *text,
 		size_t len)
 {

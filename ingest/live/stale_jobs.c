@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a dead run has left, when its guard died with it (a killed cgroup, a
- * host that lost power): found by its directory; and, where even that is gone, by
- * a job whose socket was in such a directory.
+ * Leftovers of a dead run whose watchdog died with it (a killed cgroup, a host
+ * that lost power): found by its directory or, if that is gone too, by a job
+ * whose socket was in such a directory.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,15 +22,15 @@
 #define THAW_SECONDS 20.0
 #define JOB_SECONDS 60.0
 
-/* The domain as it was is undone. 0 or -errno with a text. */
+/* Undoes what was done to the domain. 0 or -errno with a text. */
 static int undo(const struct scratch *scratch,
 		const struct scratch_state *state)
 {
 	struct live_guest *guest = NULL;
 	int err = live_guest_open(&guest, state->uri, state->uuid);
 	if (err == -ENOENT)
-		return 0; /* there is no such domain any more */
-	/* One that was started anew since then is not frozen. */
+		return 0; /* the domain is gone */
+	/* A domain that was restarted since then is not frozen. */
 	if (err == 0 && state->phase == SCRATCH_FROZEN
 			&& live_guest_id(guest) == state->domain_id)
 		err = live_guest_thaw(guest, THAW_SECONDS);
@@ -53,20 +53,20 @@ static void on_dead(void *ctx, struct scratch *scratch,
 	int err = 0;
 	printable(name, sizeof(name), state->name != NULL ? state->name : "?");
 	printable(directory, sizeof(directory), scratch_directory(scratch));
-	/* No job and no frozen guest survives the host. */
+	/* No job and no frozen guest survives a reboot of the host. */
 	if (state->this_boot && state->uri != NULL && state->uuid != NULL)
 		err = undo(scratch, state);
 	if (err == 0)
 		err = scratch_remove(scratch);
 	if (err != 0) {
 		work->err = err;
-		report_warning("a backup of the domain %s that died has left "
-			       "%s: %s",
+		report_warning("an earlier backup of domain %s died, and %s "
+			       "cannot be cleaned up: %s",
 				name, directory, error_text(err));
 		return;
 	}
-	report_warning("a backup of the domain %s had died: its job is ended, "
-		       "%s is removed",
+	report_warning("an earlier backup of domain %s died: ended its job "
+		       "and removed %s",
 			name, directory);
 }
 
@@ -86,12 +86,12 @@ static int end_orphan(struct connection *conn, struct domain *domain,
 		err = live_guest_end_job(guest, socket, JOB_SECONDS);
 	printable(name, sizeof(name), domain_name(domain));
 	if (err != 0)
-		report_warning("a backup of the domain %s had died, and its "
-			       "job goes on: %s",
+		report_warning("an earlier backup of domain %s died, and its "
+			       "job cannot be ended: %s",
 				name, error_text(err));
 	else
-		report_warning("a backup of the domain %s had died: its job "
-			       "is ended",
+		report_warning("an earlier backup of domain %s died: ended "
+			       "its job",
 				name);
 	live_guest_close(guest);
 	domain_facts_clear(&facts);

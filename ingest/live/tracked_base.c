@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Finding the snapshot that a checkpoint belongs to. Mostly it is the last one,
- * which backup_snapshot_begin has loaded and published. Behind snapshots of the
- * domain shut off, which record no checkpoint, or of another host's domain of
- * this name, it is an older one: then that one's roots are published too, and
- * it is looked at again, as there.
+ * Finds the snapshot that a checkpoint belongs to. Usually it is the last one,
+ * which backup_snapshot_begin has loaded and published. It is an older one if
+ * later snapshots record no checkpoint, as the domain was shut off, or are of
+ * another host's domain of this name: then its roots are published too, and it
+ * is loaded again, as there.
  */
 #include "tracked_base.h"
 
@@ -29,7 +29,7 @@ static bool is_of(const struct snapshot *snap, const char *uuid)
 	return snap->uuid != NULL && strcmp(snap->uuid, uuid) == 0;
 }
 
-/* Takes the domain's newest one with a token out of the list. */
+/* Takes the domain's newest snapshot with a token from the list. */
 static struct snapshot *take_newest(struct snapshot_list *list,
 		const char *uuid, const uint8_t *repo_id)
 {
@@ -41,14 +41,14 @@ static struct snapshot *take_newest(struct snapshot_list *list,
 	return NULL;
 }
 
-/* If it is gone by then, there is none. */
+/* If it is gone by then, there is no base. */
 static int publish(struct tracked_base *base, struct backup_snapshot *snapshot)
 {
 	struct session *session = snapshot->run->storing.session;
 	uint32_t n = base->own->file_count;
 	struct id *roots = calloc(n + 1, sizeof(*roots));
 	if (roots == NULL)
-		return fail_no_memory("looking for an earlier snapshot");
+		return fail_no_memory("searching for an earlier snapshot");
 	for (uint32_t i = 0; i < n; i++)
 		roots[i] = base->own->files[i].root.id;
 	int err = session_add_roots(session, roots, n);
@@ -83,11 +83,13 @@ static int search_back(struct tracked_base *base,
 	if (err != 0)
 		return err;
 	if (base->own == NULL)
-		base->base.none = base->unread
-				? "the snapshot of its last "
-				  "checkpoint can't be read"
-				: "no snapshot has its last checkpoint (it was "
-				  "forgotten, or the domain renamed)";
+		base->base.none = base->unread ? "the snapshot that its last "
+						 "checkpoint belongs to can't "
+						 "be read"
+					       : "no snapshot belongs to its "
+						 "last checkpoint (it was "
+						 "forgotten, or the domain was "
+						 "renamed)";
 	return 0;
 }
 
@@ -101,8 +103,8 @@ int tracked_base_find(struct tracked_base *base,
 	if (snap != NULL)
 		base->base.none = is_of(snap, uuid)
 				? "no earlier backup left a checkpoint"
-				: "the last snapshot is of another domain of "
-				  "this name";
+				: "the last snapshot is of "
+				  "another domain of this name";
 	if (snap == NULL || !is_of(snap, uuid)
 			|| tracking_token(snap, repo_id) == NULL) {
 		int err = search ? search_back(base, snapshot, uuid) : 0;
@@ -137,7 +139,7 @@ int tracked_base_read(struct tracked_base *base,
 	if (base->base.snap != NULL)
 		file = snapshot_find_file(base->base.snap, name);
 	if (file == NULL)
-		return fail(-ENOENT, "the snapshot has no %s", name);
+		return fail(-ENOENT, "the snapshot does not contain %s", name);
 	if (file->size > max)
 		return fail(-EFBIG, "%s is too large", name);
 	CLEANUP_FREE char *bytes = malloc((size_t)file->size + 1);

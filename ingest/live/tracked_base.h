@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The snapshot that an incremental backup stands on. */
+/* The snapshot that an incremental backup is based on. */
 #ifndef AMBERFS_INGEST_LIVE_TRACKED_BASE_H
 #define AMBERFS_INGEST_LIVE_TRACKED_BASE_H
 
@@ -8,10 +8,10 @@
 
 struct tracked_base {
 	struct tracking_base base;
-	/* Some snapshot of the source could not be read: it may be what a
-	 * checkpoint belongs to. */
+	/* Some snapshot of the source could not be read: a checkpoint may
+	 * belong to it. */
 	bool unread;
-	/* If it is not the last snapshot. */
+	/* Set if it is not the last snapshot. */
 	struct snapshot *own;
 	struct id *roots;
 	uint32_t root_count;
@@ -19,9 +19,10 @@ struct tracked_base {
 
 /*
  * The newest snapshot of SNAPSHOT's source that is of the domain UUID and has a
- * checkpoint of ours; its roots are published. SEARCH: there are traces of such checkpoints, so look further back
- * than the last snapshot. BASE->base.none is set as far as this can be told here.
- * 0 (also if there is none) or -errno.
+ * checkpoint of ours; its roots are published. SEARCH: there are signs of such
+ * checkpoints, so search further back than the last snapshot. Sets
+ * BASE->base.none if the reason is known here. 0 (also if there is none) or
+ * -errno.
  */
 int tracked_base_find(struct tracked_base *base,
 		struct backup_snapshot *snapshot, const char *uuid,
@@ -30,7 +31,7 @@ void tracked_base_clear(struct tracked_base *base,
 		struct backup_snapshot *snapshot);
 
 /* Reads the snapshot's file NAME, at most MAX bytes, as text. To free. 0;
- * -ENOENT it has none; -EFBIG; -EBADMSG; -errno. */
+ * -ENOENT: no such file; -EFBIG; -EBADMSG; -errno. */
 int tracked_base_read(struct tracked_base *base,
 		struct backup_snapshot *snapshot, const char *name, size_t max,
 		char **text);

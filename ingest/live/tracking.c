@@ -1,61 +1,60 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What makes an incremental backup right.
+ * What makes an incremental backup correct.
  *
- * A live backup S makes, at the very moment that its content is frozen, a
- * checkpoint with a name that nobody ever had: C. qemu then keeps a bitmap C in
- * the disk's image that records each write from that moment on. S records C.
- * So, for ever after:
+ * At the very moment that a live backup S shows, it makes a checkpoint C with a
+ * name that was never used before. From then on qemu records each write in a
+ * bitmap C in the disk's image. S records C. So from then on:
  *
- *	(1) what the guest sees of an image that carries a sound bitmap C
+ *	(1) the guest-visible contents of an image with a sound bitmap C
  *	    differs from S's content only where C says so,
  *
  * for this image, for every copy of it and for every older state that it may be
- * taken back to, because content and bitmap are in one file and travel
- * together. An incremental reads what C calls dirty and takes the rest from S,
- * and from no other snapshot. In particular not from a later one: an image
- * copied before a later snapshot and put back after it has a bitmap that knows
- * nothing of what became undone by that. So a snapshot of a domain that is shut
- * off, which can't make a checkpoint, records none; its successors still stand
- * on S.
+ * reverted to, because contents and bitmap are in one file and move together.
+ * An incremental backup reads what is dirty in C and takes the rest from S, and
+ * from no other snapshot. In particular not from a later one: if an image was
+ * copied before a later snapshot and put back after it, its bitmap does not
+ * cover what was reverted by that. So a snapshot of a domain that is shut off,
+ * which can't make a checkpoint, records none; later backups are still based on
+ * S.
  *
- * What could make (1) false, and what is done about it:
+ * What could make (1) false, and the countermeasures:
  *
- * - Another bitmap under C's name: there is none, the token is 64 random bits,
- *   new for each attempt. A checkpoint of a failed attempt is recorded by no
- *   snapshot, and so no snapshot is ever read against it. Two repositories have
- *   checkpoints of their own; a repository that was itself taken back to an
- *   older state, or copied and used twice, names one that is gone by then.
+ * - Another bitmap named C: impossible, as the token is 64 random bits, new for
+ *   each attempt. The checkpoint of a failed attempt is recorded by no
+ *   snapshot, so no backup is ever based on it. Each repository has its own
+ *   checkpoints; a repository that was itself reverted to an older state, or
+ *   copied and used twice, refers to one that is gone by then.
  * - A bitmap that missed writes. qemu marks it as in use while the image is
- *   open and refuses it when it was not closed (a killed qemu, a crash of the
- *   host): so do we for images at rest, and libvirt for running domains. A
- *   program that doesn't know of bitmaps clears the header's mark that they are
- *   valid. A disabled bitmap ("auto" is missing) is refused.
- * - Going back by an internal snapshot of qcow2 would change the content and
- *   leave the bitmap: qemu and qemu-img refuse that while there are bitmaps.
- * - A backing file that changes below the image: its bytes show through where
- *   the image has none, and no bitmap sees it. Every file below must be the
- *   same by device, inode, size, mtime and ctime as S has it, and at rest then.
- *   Block devices tell nothing of writes, so an image on one is always read in
+ *   open and rejects it if it was not closed (qemu killed, host crashed): so do
+ *   we for images at rest, and libvirt for running domains. A program that does
+ *   not know bitmaps clears the header flag that says they are valid. A
+ *   disabled bitmap (without "auto") is rejected.
+ * - Reverting to an internal qcow2 snapshot would change the contents and keep
+ *   the bitmap: qemu and qemu-img refuse that while there are bitmaps.
+ * - A backing file that changes: its bytes show through where the image has
+ *   none, and no bitmap records it. Every backing file must have the device,
+ *   inode, size, mtime and ctime that S recorded, and have been at rest then.
+ *   Block devices do not show writes, so an image on one is always read in
  *   full.
- * - A bitmap in a file below the image (after an external snapshot): its own
- *   image must have it; qemu-nbd by itself would search below. The chain must
- *   be the same, path by path and format by format.
- * - Another disk under this target, another file under this path, another size:
- *   compared with S's record, although (1) would hold for most of that. Made
- *   smaller and as large again, a disk has lost its end, and qemu's bitmap calls
- *   that clean: so the last clean data of S are always compared (clean_check.c),
- *   which are zeros now if any were lost in that way.
- * - Another domain under this name: the UUID.
- * - Bytes changed in the image behind qemu's back, or a file below it replaced
- *   by another while qemu had the old one open: nothing tells of that.
- *   Therefore each incremental compares a few ranges that the bitmap calls
- *   clean with S's bytes, and where they differ reads all. That is a net, not a
- *   proof.
+ * - A bitmap in a backing file (after an external snapshot): the top image
+ *   itself must have it; qemu-nbd would also search backing files. The chain
+ *   must be the same, path by path and format by format.
+ * - Another disk with this target, another file with this path, another size:
+ *   compared with S's record, although (1) would hold for most of these. A disk
+ *   that was shrunk and grown again has lost its end, which qemu's bitmap marks
+ *   clean: so the last clean data of S is always compared (clean_check.c),
+ *   which is zero now if any was lost in this way.
+ * - Another domain with this name: the UUID is compared.
+ * - Bytes changed in the image behind qemu's back, or a backing file replaced
+ *   while qemu had the old one open: this can't be detected for certain.
+ *   Therefore each incremental backup compares a few ranges that the bitmap
+ *   marks clean with S's bytes, and if they differ reads everything. That is a
+ *   safeguard, not a proof.
  *
- * S's checkpoint is deleted only after a newer snapshot with one of its own was
- * committed; until then both are there, and whichever snapshot is the newest
- * one after a crash finds its own.
+ * S's checkpoint is deleted only after a newer snapshot with its own checkpoint
+ * was committed; until then both exist, and whichever snapshot is the newest
+ * one after a crash has its checkpoint.
  */
 #include "tracking.h"
 
@@ -129,17 +128,18 @@ const char *tracking_cannot(const struct disk_plan *plan)
 	const struct chain_file *image = &plan->chain.files[0];
 	const char *compat;
 	if (plan->chain.count == 0)
-		return "its image can't be looked at";
+		return "its image can't be examined";
 	if (strcmp(image->format, "raw") == 0)
 		return "it is a raw image, which can't hold bitmaps";
 	if (strcmp(image->format, "qcow2") != 0)
 		return "images of its format can't hold bitmaps";
 	compat = json_string_value(specific(image, "compat"));
 	if (compat == NULL || strcmp(compat, "0.10") == 0)
-		return "qcow2 version 2 can't hold bitmaps (qemu-img amend -o "
-		       "compat=1.1 makes version 3 of it)";
+		return "qcow2 version 2 can't hold bitmaps (convert "
+		       "it to version 3 with qemu-img amend -o "
+		       "compat=1.1)";
 	if (plan->disk->readonly)
-		return "it is read-only, so no bitmap can be kept in it";
+		return "it is read-only, so it can't store a bitmap";
 	if (plan->disk->shareable)
 		return "it is shared with other domains, "
 		       "whose writes no bitmap would record";
@@ -177,7 +177,7 @@ bool tracking_image_has(const struct chain_file *image, const char *token,
 			*why = "its bitmap was not closed properly (was qemu "
 			       "killed?)";
 		else if (!has_flag(bitmap, "auto"))
-			*why = "its bitmap was switched off";
+			*why = "its bitmap is disabled";
 		return *why == NULL;
 	}
 	return false;
@@ -215,7 +215,7 @@ static bool same_path(const struct snapshot_file *record, const char *path)
 			&& strcmp(escaped, record->source_path) == 0;
 }
 
-/* The chain's files but the image itself, which its guest changes. */
+/* Compares the backing files, not the image itself, which its guest changes. */
 static const char *compare_below(const struct snapshot_file *record,
 		const struct tracking_disk *disk)
 {
@@ -223,14 +223,14 @@ static const char *compare_below(const struct snapshot_file *record,
 			|| strcmp(record->reading, disk->reading) != 0
 			|| record->identity_count != disk->identity_count
 			|| disk->identity_count == 0)
-		return "its backing chain is another than before";
+		return "its backing chain has changed";
 	for (uint32_t i = 1; i < disk->identity_count; i++) {
 		if (!record->identities[i].valid)
-			return "nothing proves that the images below it are "
-			       "unchanged";
+			return "its backing files can't be shown to "
+			       "be unchanged";
 		if (!file_source_same_identity(&record->identities[i],
 				    &disk->identities[i]))
-			return "an image below it changed";
+			return "a backing file changed";
 	}
 	return NULL;
 }
@@ -241,18 +241,18 @@ static bool same_file(const struct file_identity *a,
 	return a->device == b->device && a->inode == b->inode && a->inode != 0;
 }
 
-/* Why the disk is not the one of the record; NULL: it is. */
+/* Why the disk is not the recorded one; NULL: it is. */
 static const char *compare_disk(const struct snapshot_file *record,
 		const struct tracking_disk *disk)
 {
 	const char *why;
 	if (!same_path(record, disk->path))
-		return "it is another file than before";
+		return "it is a different file than before";
 	why = compare_below(record, disk);
 	if (why == NULL
 			&& !same_file(&record->identities[0],
 					&disk->identities[0]))
-		why = "it is another file than before, under the same name";
+		why = "it is a different file than before, with the same name";
 	return why;
 }
 
@@ -268,7 +268,7 @@ static void say_resized(struct tracking_verdict *verdict, uint64_t from,
 	size_format(a, from);
 	size_format(b, to);
 	uint64_t change = from > to ? from - to : to - from;
-	if (change < to / 100) /* not to be seen in figures of three digits */
+	if (change < to / 100) /* not visible with three digits */
 		snprintf(verdict->why, sizeof(verdict->why),
 				"it was resized from %llu to %llu bytes",
 				(unsigned long long)from,
@@ -286,7 +286,7 @@ static void judge(struct tracking_verdict *verdict,
 	const char *why;
 	if (record->checkpoint == NULL
 			|| strcmp(record->checkpoint, base->token) != 0) {
-		say(verdict, "no bitmap was kept in it at the last backup");
+		say(verdict, "the last backup made no bitmap in it");
 		return;
 	}
 	why = compare_disk(record, disk);

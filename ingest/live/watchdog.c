@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The backup's end of its guard's socket. What the guard does is in
+/* The backup's end of its watchdog's socket. The watchdog itself is in
  * watchdog_process.c. */
 #include "watchdog.h"
 
@@ -24,7 +24,7 @@
 
 struct watchdog {
 	struct child child;
-	int socket; /* -1: it is gone */
+	int socket; /* -1: the watchdog is gone */
 	bool full;
 	bool may_be_frozen;
 };
@@ -33,7 +33,7 @@ static int gone(struct watchdog *watchdog)
 {
 	cleanup_fd(&watchdog->socket);
 	watchdog->socket = -1;
-	return fail(-EPIPE, "the guard process of this backup has ended");
+	return fail(-EPIPE, "the watchdog process of this backup has ended");
 }
 
 static int say(struct watchdog *watchdog, const char *text, size_t len)
@@ -53,8 +53,8 @@ static int say_word(struct watchdog *watchdog, enum watchdog_message word)
 	return say(watchdog, &byte, 1);
 }
 
-/* Its next message, NUL-ended, but WATCHDOG_FULL, which is noted. 0, -EPIPE,
- * -EAGAIN (none by then). */
+/* Its next message, NUL-terminated; WATCHDOG_FULL is noted and skipped. 0,
+ * -EPIPE, -EAGAIN (none in time). */
 static int hear(struct watchdog *watchdog, char text[ERROR_TEXT_MAX],
 		double seconds)
 {
@@ -101,14 +101,14 @@ static int wait_until_ready(struct watchdog *watchdog)
 	char text[ERROR_TEXT_MAX];
 	int err = hear(watchdog, text, ANSWER_SECONDS);
 	if (err == -EAGAIN)
-		return fail(-EIO, "the guard process does not answer");
+		return fail(-EIO, "the watchdog process does not answer");
 	if (err == 0 && text[0] == WATCHDOG_BROKEN)
 		return fail(-EIO, "%s", text + 1);
 	return err != 0 ? -EIO : 0;
 }
 
-/* This very program, even if its file was replaced meanwhile; by its own name,
- * for those who list processes. */
+/* This very program, even if its file was replaced meanwhile; by its real name
+ * if possible, for process lists. */
 static const char *own_program(char *buf, size_t size)
 {
 	static const char self[] = "/proc/self/exe";
@@ -156,7 +156,9 @@ int watchdog_start(struct watchdog **out, const struct scratch *scratch,
 		*out = watchdog;
 		return 0;
 	}
-	fail_within(err, "no guard process, without which no guest is frozen");
+	fail_within(err,
+			"cannot start the watchdog process, which is needed to "
+			"freeze a guest");
 	error_save(&why, err == -ENOMEM ? err : -EIO);
 	watchdog_dismiss(watchdog);
 	return error_load(&why);
@@ -213,7 +215,7 @@ void watchdog_dismiss(struct watchdog *watchdog)
 	if (watchdog->socket >= 0)
 		say_word(watchdog, WATCHDOG_DISMISSED);
 	cleanup_fd(&watchdog->socket);
-	/* One that still tries to thaw the guest goes on. */
+	/* If it is still trying to thaw the guest, it continues. */
 	if (!watchdog->may_be_frozen) {
 		child_wait(&watchdog->child, END_SECONDS);
 		child_end(&watchdog->child);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The guard of one running domain's backup: a process of its own, in its own
+ * The watchdog of one running domain's backup: a process of its own, in its own
  * session, with its own connection to libvirt, that knows how far the backup
  * is. It
  *
- *	- thaws the guest if it stays frozen longer than it may, be we stopped,
- *	  stuck or just slow;
- *	- ends the job before the scratch files fill their filesystem, for qemu
+ *	- thaws the guest if it stays frozen for too long, because we are
+ *	  stopped, stuck or just slow;
+ *	- ends the job before the scratch files fill their filesystem, as qemu
  *	  would then fail the guest's writes;
  *	- when we die: thaws the guest, ends the job, removes the directory.
  *
- * It holds no file of ours, and none of the repository's locks.
+ * It holds no open file of ours, and none of the repository's locks.
  *
- * Threading: one thread per guard.
+ * Threading: one thread per watchdog.
  */
 #ifndef AMBERFS_INGEST_LIVE_WATCHDOG_H
 #define AMBERFS_INGEST_LIVE_WATCHDOG_H
@@ -26,28 +26,28 @@
 
 struct watchdog;
 
-/* Returns when the guard is ready. 0, -EIO, -ENOMEM. */
+/* Returns when the watchdog is ready. 0, -EIO, -ENOMEM. */
 int watchdog_start(struct watchdog **out, const struct scratch *scratch,
 		const struct scratch_state *state);
 
-/* What happens next. -EPIPE: there is no guard any more. */
+/* Tells it what happens next. -EPIPE: the watchdog is gone. */
 int watchdog_freezing(
 		struct watchdog *watchdog); /* the guest is told to freeze */
 int watchdog_beginning(
 		struct watchdog *watchdog); /* libvirt is told to begin */
-/* The guest has been thawed, or was not frozen. *LATE: the guard has done it
- * before. */
+/* The guest has been thawed, or was not frozen. *LATE: the watchdog had thawed
+ * it already. */
 int watchdog_thawed(struct watchdog *watchdog, bool *late);
 int watchdog_running(struct watchdog *watchdog); /* the job runs */
 int watchdog_stopped(struct watchdog *watchdog); /* the job is gone */
 
-/* Whether it has ended the job for want of space. */
+/* Whether it has ended the job because space ran out. */
 bool watchdog_was_full(struct watchdog *watchdog);
 
-/* Lets it go, after all else is undone. NULL allowed. */
+/* Dismisses it, after all else is undone. NULL allowed. */
 void watchdog_dismiss(struct watchdog *watchdog);
 
-/* The hidden command that a guard is: `amberfs-ingest live-guard`. */
+/* The hidden command that the watchdog runs: `amberfs-ingest live-guard`. */
 int watchdog_process_main(int argc, char **argv);
 #define WATCHDOG_COMMAND "live-guard"
 

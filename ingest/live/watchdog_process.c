@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The guard itself. It waits for words and for the end of the file, which is
- * the backup's death; between them it looks at the clock while the guest is
- * frozen, and at the free space while the job runs.
+ * The watchdog itself. It waits for messages and for end of file, which means
+ * the backup's death; meanwhile it checks the clock while the guest is frozen,
+ * and the free space while the job runs.
  *
  * On the backup's death, in this order:
- *	1. thaw, if the guest may be frozen: libvirt goes on with a freeze that
- *	   was asked for, and the thaw comes after it
- *	   (once; if the agent does not answer, again after the job's end)
- *	2. end the job. libvirt goes on with a BackupBegin too: if that was under
- *	   way, the job is waited for a second
- *	3. remove the directory, without which no job can start; one that got in is
- *	   waited for
+ *	1. thaw, if the guest may be frozen: libvirt completes a freeze that was
+ *	   requested, and the thaw comes after it (once; if the agent does not
+ *	   answer, again after the job's end)
+ *	2. end the job. libvirt completes a BackupBegin too: if one was under
+ *	   way, wait a second for the job
+ *	3. remove the directory, without which no job can start; wait for one
+ *	   that slipped in
  */
 #include <errno.h>
 #include <jansson.h>
@@ -35,14 +35,14 @@
 #include "watchdog.h"
 #include "watchdog_protocol.h"
 
-#define THAW_SECONDS 600.0 /* on the backup's death: for how long to try */
+#define THAW_SECONDS 600.0 /* on the backup's death: how long to retry */
 #define LATE_THAW_SECONDS 60.0
 #define JOB_SECONDS 60.0
 #define BEGIN_SECONDS 1.0
 #define BEGIN_REST_SECONDS 3.0
-#define LOOK_MS 50 /* at the free space */
-/* For qemu to see that the dead one's connections are gone: 7.2 hangs for ever
- * if its NBD server is ended while somebody connects. */
+#define LOOK_MS 50 /* interval of checking the free space */
+/* For qemu to notice that the dead client's connections are gone: 7.2 hangs
+ * forever if its NBD server is stopped during a connect. */
 #define DISCONNECT_NS 200000000
 #define ROOM_MAX (512 * MIB) /* left to the guest and others */
 
@@ -77,10 +77,10 @@ static int thaw(struct watch *watch, double seconds)
 	return err;
 }
 
-/* It stays one that may be frozen: a freeze may come about after this. */
+/* may_be_frozen stays set: a freeze may still happen after this. */
 static void thaw_late(struct watch *watch)
 {
-	report_warning("domain %s was frozen for too long and is thawed now",
+	report_warning("domain %s was frozen for too long and has been thawed",
 			watch->name);
 	watch->thawed_late = true;
 	thaw(watch, LATE_THAW_SECONDS);
@@ -90,19 +90,19 @@ static void end_job_of_full(struct watch *watch)
 {
 	const char *directory = scratch_directory(watch->scratch);
 	int err;
-	/* First, so that whoever reads knows by the time the reading fails. */
+	/* First, so that the backup knows by the time its reads fail. */
 	answer(watch, WATCHDOG_FULL);
 	watch->running = false;
 	err = live_guest_end_job(watch->guest, directory, JOB_SECONDS);
 	if (err != 0)
-		report_error("domain %s: %s runs full, and %s", watch->name,
-				directory, error_text(err));
-	/* If it came too late, the guest was stopped at a write, which can
+		report_error("domain %s: %s is running out of space: %s",
+				watch->name, directory, error_text(err));
+	/* If this was too late, the guest was paused at a write, which can
 	 * succeed now. */
 	live_guest_resume_io(watch->guest);
 }
 
-/* After the words above: the job may not be there yet. */
+/* As said above, the job may not exist yet. */
 static void wait_for_job(struct watch *watch, double seconds)
 {
 	double end = monotonic_now() + seconds;
@@ -144,13 +144,13 @@ static int clean_up(struct watch *watch)
 	}
 	if (err != 0 || job || directory)
 		return EXIT_FAILED;
-	report_warning("the backup of the domain %s has died: "
-		       "its job is ended, its files are removed",
+	report_warning("the backup of domain %s died: ended its job and "
+		       "removed its files",
 			watch->name);
 	return EXIT_DONE;
 }
 
-/* Nobody else tries any more. */
+/* Nobody else will try any more. */
 static int let_go(struct watch *watch)
 {
 	return watch->may_be_frozen && thaw(watch, THAW_SECONDS) ? EXIT_FAILED
@@ -173,7 +173,7 @@ static void obey(struct watch *watch, char word)
 	case WATCHDOG_FREEZING:
 		watch->may_be_frozen = true;
 		watch->thawed_late = false;
-		/* libvirt and we need some time beyond the agent's. */
+		/* libvirt and we need some time in addition to the agent's. */
 		watch->thaw_at = monotonic_now() + WATCHDOG_FREEZE_SECONDS + 5;
 		break;
 	case WATCHDOG_BEGINNING:
@@ -212,7 +212,7 @@ static int patience(const struct watch *watch)
 	return left > 0 ? (int)(left * 1000) + 1 : 0;
 }
 
-/* Until the backup lets us go, or dies. */
+/* Until the backup dismisses us, or dies. */
 static int watch(struct watch *w)
 {
 	for (;;) {
@@ -276,7 +276,7 @@ int watchdog_process_main(int argc, char **argv)
 	int status = EXIT_FAILED, err;
 	(void)argc;
 	(void)argv;
-	/* What ends a backup must not end its guard. */
+	/* A signal that ends a backup must not end its watchdog. */
 	for (int s = 1; s < NSIG; s++)
 		if (s == SIGHUP || s == SIGINT || s == SIGQUIT || s == SIGTERM
 				|| s == SIGPIPE || s == SIGTSTP || s == SIGTTOU

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the two ends of a guard's socket (SOCK_SEQPACKET) say: one byte each,
- * but the first, which is JSON, and WATCHDOG_BROKEN, which a text follows. */
+/* The messages on a watchdog's socket (SOCK_SEQPACKET): one byte each, except
+ * the first, which is JSON, and WATCHDOG_BROKEN, which is followed by a
+ * text. */
 #ifndef AMBERFS_INGEST_LIVE_WATCHDOG_PROTOCOL_H
 #define AMBERFS_INGEST_LIVE_WATCHDOG_PROTOCOL_H
 
@@ -8,7 +9,7 @@
 #define WATCHDOG_MESSAGE_MAX 16384
 
 enum watchdog_message {
-	/* to the guard */
+	/* to the watchdog */
 	WATCHDOG_FREEZING = 'f',
 	WATCHDOG_BEGINNING = 'b',
 	WATCHDOG_THAWED = 't', /* answered by one of the next two */

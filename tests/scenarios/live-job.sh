@@ -96,7 +96,7 @@ mkdir -m 700 "$T/closed"
 SCRATCH=$T/closed/s
 mkdir -m 700 "$SCRATCH"
 expect 1 hand auto disk vda prepare begin -
-said '^begin: -5: .*ermission denied.*must be able to reach.*--scratch-dir'
+said '^begin: -5: .*ermission denied.*must be able to access.*--scratch-dir'
 undone "a directory that qemu can't reach"
 SCRATCH=$S
 undone "refusals"
@@ -132,7 +132,7 @@ hand_on never disk vda disk vdb prepare begin - read vda "$T/vda" wait stop
 virsh_do domjobabort web
 hand_off
 equal $status 1 "ending a job that somebody else has ended"
-said 'was ended by somebody else'
+said 'somebody else ended its backup job'
 undone "a job that somebody else ended"
 
 # It dies at every point; its guard puts things right.
@@ -141,7 +141,7 @@ for where in before-freeze frozen begin begun; do
   LIVE_JOB_DIE=$where hand require disk vda disk vdb prepare begin - wait \
     >"$T/out" 2>"$T/err" </dev/null && die "it lives on: $where"
   undone "death: $where"
-  wait_for 10 grep -q 'web has died' "$T/err" ||
+  wait_for 10 grep -q 'the backup of domain web died' "$T/err" ||
     die "nobody says that it died: $where"
 done
 hand_on require disk vda prepare begin - wait
@@ -155,7 +155,7 @@ for where in frozen begun; do
     >"$T/out" 2>"$T/err" </dev/null && die "it lives on: $where"
   [ -n "$(ls "$S")" ] || die "somebody has cleaned up: $where"
   expect 0 hand leftovers
-  said "had died: its job is ended, .* is removed"
+  said "an earlier backup of domain .* died: ended its job and removed "
   undone "death of both: $where"
 done
 LIVE_JOB_DIE_ALL=1 LIVE_JOB_DIE=begun hand never disk vda prepare begin - \
@@ -176,7 +176,7 @@ hand_on auto disk vda prepare begin - wait stop end holder
 guard=$(tr -d " " <"/proc/$pid/task/$pid/children")
 [ "$(ps -o sid= -p "$guard")" != "$(ps -o sid= -p $pid)" ] || die "one session"
 [ "$(find "/proc/$guard/fd" -lname "$S/*/state" | wc -l)" = 0 ] ||
-  die "the guard holds the lock of the backup"
+  die "the watchdog holds the lock of the backup"
 kill -9 "$guard"
 hand_off
 equal $status 0 "a backup without its guard"
@@ -188,7 +188,7 @@ LIVE_JOB_PAUSE=begin live-job "$LIVE_URI" web "$SCRATCH" auto disk vda prepare \
   begin - >"$T/out" 2>"$T/err" </dev/null &
 pid=$!
 wait_for 60 grep -q '^State:.*stopped' "/proc/$pid/status"
-wait_for 60 grep -q 'is thawed now' "$T/err" || die "still frozen"
+wait_for 60 grep -q 'has been thawed' "$T/err" || die "still frozen"
 guest_ticks 1
 kill -CONT $pid
 wait $pid || die "it fails because it was stopped"
@@ -239,7 +239,7 @@ for ((i = 0; i < 48; i++)); do
   write "write -P 3 ${i}M 1M"
 done
 hand_off
-said 'no more room.*--scratch-dir'
+said 'ran out of space.*--scratch-dir'
 not grep -q 'write failed' "$log" || die "the guest's writes fail"
 undone "a full scratch directory"
 SCRATCH=$S
@@ -259,7 +259,7 @@ hand_on never disk vda prepare begin - wait stop
 guest_off
 hand_off
 equal $status 1 "ending a job that is gone"
-said 'was shut off meanwhile'
+said 'was shut off during the backup'
 [ -z "$(ls "$S")" ] || die "files are left"
 expect 1 hand never disk vda prepare begin -
 said '^(disk|prepare|begin): -'

@@ -123,13 +123,13 @@ for call in virDomainFSThaw/before virDomainAbortJob/before; do
   wait_for 60 test -e "$T/done" || die "not reached: $(cat "$T/err")"
   sleep 1
   marked >"$T/pids"
-  [ "$(wc -l <"$T/pids")" -ge 2 ] || die "there is no guard"
+  [ "$(wc -l <"$T/pids")" -ge 2 ] || die "there is no watchdog"
   xargs kill -9 <"$T/pids"
   wait "$backup_pid" || :
   [ "$call" != virDomainFSThaw/before ] || frozen || die "it was not frozen"
   not live_no_job || die "there was no job"
   next
-  said 'had died'
+  said 'an earlier backup of domain .* died'
   guest_ticks 2
 done
 

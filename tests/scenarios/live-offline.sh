@@ -110,7 +110,7 @@ before=$(snapshot_count vm)
 write_live 'write -P 211 33M 64k'
 expect 1 amberfs backup "$R" --connect "$LIBVIRT_URI" --domain vm \
   --hook "$T/hooks"
-said 'ended by somebody else'
+said 'somebody else ended its backup job'
 equal "$(snapshot_count vm)" "$before" "snapshots"
 equal "$(libvirt_do virsh checkpoint-list vm --name | grep -c amberfs)" 1 \
   "checkpoints after a failure"
@@ -122,8 +122,8 @@ turn_off
 qemu-img resize -q --shrink -f qcow2 vda.qcow2 114M
 qemu-img resize -q -f qcow2 vda.qcow2 6G
 libvirt_do virsh -q start vm
-backup full 'its bitmap calls byte'
-said 'DOES NOT TELL THE TRUTH'
+backup full 'its bitmap wrongly marks byte'
+said 'ITS DIRTY BITMAP IS WRONG'
 turn_off
 
 # The image is taken back, in place, to what it was before the last snapshot.

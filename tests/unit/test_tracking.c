@@ -149,13 +149,13 @@ static void test_another_disk(void **state)
 	full(w, "new");
 	w->disk.target = "vda";
 	w->disk.path = "/images/b.qcow2";
-	full(w, "another file");
+	full(w, "different file");
 	w->disk.path = "/images/a b.qcow2";
 	w->now[0].inode = 10;
-	full(w, "another file");
+	full(w, "different file");
 	w->now[0].inode = 8;
 	w->now[0].device = 6;
-	full(w, "another file");
+	full(w, "different file");
 	w->now[0].device = 7;
 	w->disk.size++;
 	full(w, "from 3145728 to 3145729 bytes");
@@ -172,7 +172,7 @@ static void test_unknown_file(void **state)
 {
 	struct world *w = *state;
 	w->record->identities[0] = w->now[0] = (struct file_identity){ 0 };
-	full(w, "another file");
+	full(w, "different file");
 }
 
 static void test_chain(void **state)
@@ -185,11 +185,11 @@ static void test_chain(void **state)
 	full(w, "chain");
 	w->disk.identity_count = 2;
 	w->now[1].ctime_ns++;
-	full(w, "below it changed");
+	full(w, "backing file changed");
 	w->now[1].ctime_ns--;
 	incremental(w);
 	w->record->identities[1].valid = false;
-	full(w, "below it");
+	full(w, "backing files");
 	w->record->identities[1].valid = true;
 	free(w->record->reading);
 	w->record->reading = NULL;
