@@ -88,16 +88,16 @@ nothing_left k
 
 # What can't be: names that are taken, files, memory, the wrong snapshot.
 expect 1 boot "$R" "$S" --name web
-said 'has a domain of that name'
+said 'has a domain with that name'
 expect 1 boot "$R" "$S" --same-identity
-said 'has a domain of that name'
+said 'has a domain with that name'
 expect 1 boot "$R" "$S/vda.raw"
 expect 1 boot --finish nobody
 said 'nothing was booted as nobody'
 mkdir "$T/memory"
 mount -t tmpfs none "$T/memory"
 expect 1 boot "$R" "$S" --overlay-dir "$T/memory"
-said 'in memory only'
+said 'is in memory'
 # A failure on the way takes all down again.
 PATH_BEFORE=$PATH
 mkdir "$T/bin"
@@ -153,7 +153,7 @@ boot --resume two
 libvirt_do virsh -q start two
 libvirt_do virsh -q managedsave two >&2
 expect 1 boot --finish two
-said 'saved in mid-run'
+said 'managed save image'
 libvirt_do virsh -q managedsave-remove two
 # Where libvirt can't note whose it was, it is root's now.
 chown 0:0 "$dir/two/vda.qcow2"

@@ -79,7 +79,7 @@ virsh_do destroy web
 
 # Running, it is not given up; killed while it pulls, --finish goes on.
 expect 1 boot --discard clone
-said 'runs; --force'
+said 'is running; --force'
 amberfs boot --overlay-dir "$dir" --finish clone &
 sleep 0.1
 kill -9 $! 2>/dev/null || :

@@ -53,7 +53,7 @@ guest_check "$T/vda" 1 >/dev/null
 
 # Two at once, in the order that was asked for: one comes up.
 expect 3 "${prove[@]}" --accept console broken/latest web/latest -v
-said 'broken/.* did not come up: .*powered itself off'
+said 'broken/.* did not come up: .*it powered off'
 said '\| GUEST HAS NO DISK'
 found 'web/.* came up after .* by its console' <"$T/out" || die "$(cat "$T/out")"
 nothing_left
@@ -61,7 +61,7 @@ nothing_left
 # Too slow; all domains.
 expect 1 "${prove[@]}" --accept console --console-pattern "no such sign" \
   --timeout 3s --picture-dir "$T/pictures"
-said 'quiet/.* did not come up: .*still runs, after 3 s'
+said 'quiet/.* did not come up: .*is still running after 3 s'
 said "its screen: $T/pictures/quiet-.*png"
 said 'web/.* did not come up'
 nothing_left
@@ -110,18 +110,18 @@ wait_for 30 eval '! virsh_do list --name | grep prove-' ||
   die "the guest outlives amberfs"
 [ -n "$(ls -A "$scratch")" ] || die "what was killed had nothing"
 expect 1 "${prove[@]}" broken/latest
-said 'no sign by agent or console'
+said 'no sign from agent or console'
 nothing_left
 
 # What can't be proved. More memory than can be had is not taken from others.
 memory=$(awk '/^Mem(Total|Available):/ { sum += $2 } END { printf "%dK", sum / 2 }' \
   /proc/meminfo)
 expect 1 "${prove[@]}" web/latest --memory "$memory"
-said 'to spare'
+said 'available: give it less'
 nothing_left
 amberfs backup "$R" --name files "$T/pictures"/*.png
 expect 1 "${prove[@]}" files/latest
-said 'not of a domain'
+said 'not a snapshot of a domain'
 expect 1 "${prove[@]}" web/latest/vda.raw
 expect 2 "${prove[@]}" --accept agent,luck
 said 'luck'

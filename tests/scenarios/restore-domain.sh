@@ -126,7 +126,7 @@ expect 1 back --force
 said 'domain web is running'
 libvirt_do virsh -q managedsave web >&2
 expect 1 back --force
-said 'saved state'
+said 'managed save image'
 libvirt_do virsh -q managedsave-remove web
 
 # Started while its disks are written, it keeps them.
@@ -236,6 +236,6 @@ libvirt_do virsh -q define "$L/copy.xml" >&2
 # Not a domain, not a file, not both.
 amberfs backup "$R" --name file "$T/noise"
 expect 1 amberfs restore "$R" file/latest --domain --no-define
-said 'not of a domain'
+said 'not a snapshot of a domain'
 expect 2 amberfs restore "$R" web/latest "$T/x" --domain
 expect 2 amberfs restore "$R" web/latest --domain --format vmdk

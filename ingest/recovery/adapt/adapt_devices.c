@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Inside domain_adapt: devices other than disks and ports. Beside the original,
- * what both would write to goes, what is merely taken is noted, and fixed
- * numbers become automatic ones. An isolated domain keeps only what is known to
- * reach nothing outside: a list of what stays, not of what goes.
+ * Inside domain_adapt: devices other than disks and ports. Next to the
+ * original, what both would write to is removed, what is merely in use is
+ * noted, and fixed numbers become automatic ones. An isolated domain keeps only
+ * what is known to reach nothing outside: the list is of what stays, not of
+ * what goes.
  */
 #include <string.h>
 
@@ -12,7 +13,7 @@
 
 typedef void handler(struct adapt *a, xmlNode *n);
 
-/* Taken out, with a note that says what it was. */
+/* Removes it, with a note that says what it was. */
 static void leave_out(struct adapt *adapt, xmlNode *n, const char *why)
 {
 	CLEANUP_XML_TEXT xmlChar *type = adapt_tree_get(n, "type");
@@ -24,7 +25,7 @@ static void leave_out(struct adapt *adapt, xmlNode *n, const char *why)
 
 /* --- network --- */
 
-/* Sources that one domain has to itself. */
+/* Sources that only one domain can use. */
 static const char *const exclusive_nets[] = { "vhostuser", "vdpa", "hostdev",
 	"server", "client", "udp", NULL };
 
@@ -52,8 +53,8 @@ static void interface(struct adapt *adapt, xmlNode *n)
 	new_port(n);
 	if (adapt_tree_one_of(n, "type", exclusive_nets))
 		adapt_tree_note(adapt,
-				"interface %s: only one "
-				"domain at a time can have it",
+				"interface %s: only one domain at a time can "
+				"use it",
 				type != NULL ? (const char *)type : "");
 }
 
@@ -62,7 +63,7 @@ static void interface(struct adapt *adapt, xmlNode *n)
 static const char *const screens[] = { "vnc", "spice", NULL };
 static const char *const no_port[] = { "socket", "none", NULL };
 
-/* A socket, whose path libvirt makes up, or nothing. */
+/* A socket whose path libvirt chooses, or nothing. */
 static bool without_port(struct adapt *adapt, xmlNode *graphics)
 {
 	bool found = false;
@@ -93,7 +94,7 @@ static void listen_locally(struct adapt *adapt, xmlNode *graphics)
 static void graphics(struct adapt *adapt, xmlNode *n)
 {
 	if (adapt->o->isolated && !adapt_tree_one_of(n, "type", screens)) {
-		leave_out(adapt, n, "it belongs to the desktop of the host");
+		leave_out(adapt, n, "it belongs to the host's desktop");
 		return;
 	}
 	if (!adapt->beside)
@@ -117,10 +118,10 @@ static void video(struct adapt *adapt, xmlNode *n)
 	if (!adapt->o->isolated)
 		return;
 	adapt_tree_drop(domain_doc_child(n, "model"), "acceleration");
-	adapt_tree_drop(n, "driver"); /* a process of its own, by vhost-user */
+	adapt_tree_drop(n, "driver"); /* a separate process, by vhost-user */
 }
 
-/* What is played may go into a file. */
+/* The sound may go into a file. */
 static void audio(struct adapt *adapt, xmlNode *n)
 {
 	bool file = adapt->beside && domain_doc_attribute_is(n, "type", "file");
@@ -141,14 +142,14 @@ static void audio(struct adapt *adapt, xmlNode *n)
 static void hostdev(struct adapt *adapt, xmlNode *n)
 {
 	if (adapt->o->isolated)
-		leave_out(adapt, n, "it is a device of the host");
+		leave_out(adapt, n, "it is a host device");
 	else if (adapt->beside)
 		adapt_tree_note(adapt,
-				"%s: only one domain at a time can have it",
+				"%s: only one domain at a time can use it",
 				(const char *)n->name);
 }
 
-/* Of the person who looks at it, or of the host. */
+/* Belongs to whoever views the guest, or to the host. */
 static void redirected(struct adapt *adapt, xmlNode *n)
 {
 	if (adapt->o->isolated
@@ -159,7 +160,7 @@ static void redirected(struct adapt *adapt, xmlNode *n)
 static void filter(struct adapt *adapt, xmlNode *n)
 {
 	if (adapt->o->isolated)
-		adapt_tree_remove(n); /* with the devices it is for */
+		adapt_tree_remove(n); /* goes with the devices it is for */
 }
 
 static void shared(struct adapt *adapt, xmlNode *n)
@@ -168,8 +169,8 @@ static void shared(struct adapt *adapt, xmlNode *n)
 		leave_out(adapt, n, "it is shared with the host");
 	else if (adapt->beside)
 		adapt_tree_note(adapt,
-				"%s: shared with the original, and "
-				"not as it was in the snapshot",
+				"%s: shared with the original, so its contents "
+				"are not those of the snapshot",
 				(const char *)n->name);
 }
 
@@ -183,25 +184,24 @@ static void vsock(struct adapt *adapt, xmlNode *n)
 {
 	xmlNode *cid = domain_doc_child(n, "cid");
 	if (adapt->o->isolated) {
-		leave_out(adapt, n, "no sockets of the host");
+		leave_out(adapt, n, "no host sockets");
 	} else if (adapt->beside && cid != NULL) {
 		adapt_tree_unset(cid, "address");
 		adapt_tree_set(adapt, cid, "auto", "yes");
-		adapt_tree_note(adapt,
-				"vsock: another address, chosen by libvirt");
+		adapt_tree_note(adapt, "vsock: libvirt chooses a new address");
 	}
 }
 
-/* DIMMs are memory; NVDIMMs and the like are files of the host. */
+/* DIMMs are memory; NVDIMMs and the like are host files. */
 static void memory(struct adapt *adapt, xmlNode *n)
 {
 	xmlNode *source = domain_doc_child(n, "source");
 	if (adapt->o->memory)
-		leave_out(adapt, n, "the size of the memory is given");
+		leave_out(adapt, n, "the memory size is given");
 	else if (adapt->beside && domain_doc_child(source, "path") != NULL)
 		leave_out(adapt, n,
-				"its file is the original's and not in the "
-				"snapshot");
+				"its file belongs to the original and is not "
+				"in the snapshot");
 }
 
 /* libvirt keeps the state of an emulated TPM under the domain's UUID. */
@@ -223,9 +223,9 @@ static void tpm(struct adapt *adapt, xmlNode *n)
 	if (adapt->o->isolated)
 		adapt_tree_drop(backend, "encryption");
 	adapt_tree_note(adapt,
-			"the TPM is new and empty: what the guest "
-			"sealed in the original's (keys of its "
-			"disks) must be unlocked in another way");
+			"the TPM is new and empty: what the guest sealed in "
+			"the original one (such as disk keys) must be unlocked "
+			"in another way");
 }
 
 static void rng(struct adapt *adapt, xmlNode *n)
@@ -251,7 +251,7 @@ static void input(struct adapt *adapt, xmlNode *n)
 
 static void watchdog(struct adapt *adapt, xmlNode *n)
 {
-	/* Dumps the memory into a file of the host. */
+	/* Would dump the memory into a host file. */
 	if (adapt->o->isolated && domain_doc_attribute_is(n, "action", "dump"))
 		adapt_tree_set(adapt, n, "action", "reset");
 }
@@ -262,7 +262,8 @@ static void pstore(struct adapt *adapt, xmlNode *n)
 		adapt_tree_drop(n, "path");
 }
 
-/* Programs that a distribution puts elsewhere: libvirt knows this host's. */
+/* Distributions install the programs in different places: libvirt knows this
+ * host's. */
 static const char *const usual_emulators[] = { "/usr/bin/qemu-system-",
 	"/usr/bin/kvm", "/usr/bin/qemu-kvm", "/usr/libexec/qemu-kvm", NULL };
 
@@ -340,7 +341,7 @@ static void drop_alias(xmlNode *n)
 {
 	xmlNode *alias = domain_doc_child(n, "alias");
 	CLEANUP_XML_TEXT xmlChar *name = adapt_tree_get(alias, "name");
-	/* Those chosen by a person, "ua-…", may be referred to elsewhere. */
+	/* User aliases ("ua-…") may be referred to elsewhere. */
 	if (name != NULL && strncmp((const char *)name, "ua-", 3) != 0)
 		adapt_tree_remove(alias);
 }
@@ -360,6 +361,6 @@ void adapt_devices(struct adapt *adapt, xmlNode *devices)
 	if (had_network && adapt->beside && !adapt->o->isolated)
 		adapt_tree_note(adapt,
 				"it is on the original's networks: an address "
-				"that is set inside the guest would be there "
+				"configured inside the guest would be in use "
 				"twice");
 }

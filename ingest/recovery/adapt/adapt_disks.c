@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Inside domain_adapt: disks. What a disk is to the guest stays (bus, address,
- * serial, boot order); where its bytes are is written anew, with the whole
- * chain, so that libvirt never has to look into an image.
+ * Inside domain_adapt: disks. What the guest sees of a disk stays (bus,
+ * address, serial, boot order); where its bytes are is rewritten, with the
+ * whole chain, so that libvirt never has to probe an image.
  */
 #include <string.h>
 
 #include "adapt_tree.h"
 
-/* What says where bytes are, or belongs to how they were reached. */
+/* Elements that say where bytes are, or how they were accessed. */
 static const char *const whereabouts[] = { "source", "backingStore", "mirror",
 	"auth", "encryption", "alias", NULL };
 
@@ -25,7 +25,7 @@ static const struct adapt_disk *find(const struct adapt *adapt,
 	return NULL;
 }
 
-/* Aliases chosen by a person ("ua-…") may be referred to elsewhere. */
+/* User aliases ("ua-…") may be referred to elsewhere. */
 static void drop_whereabouts(xmlNode *disk)
 {
 	xmlNode *alias = domain_doc_child(disk, "alias");
@@ -69,13 +69,14 @@ static void set_driver(struct adapt *adapt, xmlNode *disk,
 		adapt_tree_drop(disk, "iotune");
 	if (!adapt->o->throw_away)
 		return;
-	/* None need wait for a disk; native I/O goes with no such mode. */
+	/* Nothing need wait for a disk; native I/O does not work in this
+	 * mode. */
 	adapt_tree_set(adapt, driver, "cache", "unsafe");
 	adapt_tree_unset(driver, "io");
 }
 
-/* Ways of sharing or dropping writes that libvirt has for some disks only, and
- * that an overlay, whose writes are to stay, must not have. */
+/* Ways of sharing or dropping writes that libvirt supports for some disks only,
+ * and that an overlay, whose writes must be kept, can't have. */
 static void drop_modes(struct adapt *adapt, xmlNode *disk,
 		const struct adapt_disk *d)
 {
@@ -87,8 +88,7 @@ static void drop_modes(struct adapt *adapt, xmlNode *disk,
 	if (!file && adapt_tree_drop(disk, "transient")
 			&& !adapt->o->throw_away)
 		adapt_tree_note(adapt,
-				"%s was transient: now what is written to it "
-				"stays",
+				"%s was transient: now writes to it are kept",
 				d->target);
 }
 
@@ -100,7 +100,7 @@ static void place(struct adapt *adapt, xmlNode *disk,
 	set_source(adapt, disk, d->block_device, d->path);
 	set_backing(adapt, disk, d);
 	drop_modes(adapt, disk, d);
-	/* A lun passes commands on to a device of the host. */
+	/* A lun passes commands on to a host device. */
 	if (domain_doc_attribute_is(disk, "device", "lun"))
 		adapt_tree_set(adapt, disk, "device", "disk");
 	adapt_tree_unset(disk, "rawio");
@@ -113,13 +113,13 @@ static void empty(struct adapt *adapt, xmlNode *disk)
 			adapt_tree_get(domain_doc_child(disk, "target"), "dev");
 	if (domain_doc_child(disk, "source") != NULL)
 		adapt_tree_note(adapt,
-				"%s: its medium is not in the "
-				"snapshot, the drive is empty",
+				"%s: its medium is not in the snapshot, so the "
+				"drive is empty",
 				target != NULL ? (const char *)target : "?");
 	drop_whereabouts(disk);
 	adapt_tree_drop(disk, "transient");
 	adapt_tree_set(adapt, disk, "type", "file");
-	/* Also the format of what was in it. */
+	/* Also resets the format of its former medium. */
 	if (domain_doc_child(disk, "driver") != NULL)
 		adapt_tree_set(adapt, domain_doc_child(disk, "driver"), "type",
 				"raw");
@@ -135,7 +135,7 @@ static void leave_out(struct adapt *adapt, xmlNode *disk)
 	adapt_tree_remove(disk);
 }
 
-/* Plugged in while the domain ran, and not part of what it starts with. */
+/* Disks that were hot-plugged and are not in the inactive definition. */
 static void note_unused(struct adapt *adapt, const xmlNode *devices)
 {
 	for (unsigned i = 0; i < adapt->o->disk_count; i++) {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Inside domain_adapt: serial and parallel ports, consoles and channels. The
- * guest keeps each of them; what changes is their end on the host, which two
- * domains can't share.
+ * guest keeps all of them; only their host end changes, which two domains can't
+ * share.
  */
 #include "adapt_tree.h"
 
-/* Ends that are nothing of the host's but what libvirt makes for each domain,
- * or belong to the graphics. */
+/* Host ends that libvirt makes for each domain, or that belong to the
+ * graphics. */
 static const char *const own_ends[] = { "pty", "null", "vc", "spicevmc",
 	"spiceport", "qemu-vdagent", NULL };
 static const char *const ends[] = { "source", "protocol", "log", "alias",
@@ -17,7 +17,7 @@ static void set_end(struct adapt *adapt, xmlNode *port, const char *type)
 {
 	adapt_tree_drop_all(port, ends);
 	adapt_tree_set(adapt, port, "type", type);
-	/* Of a live pty. */
+	/* Set for a live pty. */
 	adapt_tree_unset(port, "tty");
 }
 
@@ -27,7 +27,7 @@ static bool is_port(const xmlNode *n)
 			|| domain_doc_is(n, "parallel");
 }
 
-/* The first serial port shows up a second time as a console; libvirt adds that
+/* The first serial port appears a second time as a console; libvirt adds that
  * by itself. */
 static bool is_double(const xmlNode *n)
 {
@@ -61,7 +61,7 @@ static void to_file(struct adapt *adapt, xmlNode *devices)
 	for (xmlNode *n = devices->children; n != NULL; n = n->next)
 		had_double |= is_double(n);
 	drop_doubles(devices);
-	/* A lone double is a serial port by its old name. */
+	/* A console without a serial port is the old name of one. */
 	if (chosen == NULL && !had_double)
 		chosen = domain_doc_child(devices, "console");
 	if (chosen == NULL)
@@ -80,15 +80,16 @@ static void to_pty(struct adapt *adapt, xmlNode *port)
 {
 	CLEANUP_XML_TEXT xmlChar *type = adapt_tree_get(port, "type");
 	const char *kind = (const char *)port->name;
-	/* A copy of all that passes, in a file of the host. */
+	/* A copy of all traffic, in a host file. */
 	if (adapt_tree_drop(port, "log"))
-		adapt_tree_note(adapt, "the %s port keeps no log file", kind);
+		adapt_tree_note(adapt, "the %s port no longer has a log file",
+				kind);
 	if (type != NULL && domain_doc_attribute_is(port, "type", "pty"))
-		set_end(adapt, port, "pty"); /* live, it has a name */
+		set_end(adapt, port, "pty"); /* a live one has a name */
 	if (type != NULL && adapt_tree_one_of(port, "type", own_ends))
 		return;
 	adapt_tree_note(adapt,
-			"the %s port, which was a %s of the host, is a pty now",
+			"the %s port, which was a %s on the host, is now a pty",
 			kind, type != NULL ? (const char *)type : "thing");
 	set_end(adapt, port, "pty");
 }
@@ -114,21 +115,22 @@ static void channel(struct adapt *adapt, xmlNode *n)
 			name != NULL ? (const char *)name : "without a name";
 	if (adapt->beside)
 		adapt_tree_drop(n, "log");
-	/* The agent's socket is libvirt's: it makes one for each domain. */
+	/* The agent's socket belongs to libvirt, which makes one for each
+	 * domain. */
 	if ((!adapt->beside && !agent)
 			|| adapt_tree_one_of(n, "type", own_ends))
 		return;
 	if (!domain_doc_attribute_is(target, "type", "virtio")) {
 		adapt_tree_note(adapt,
-				"the channel %s goes to the host: left out",
+				"the channel %s leads to the host: left out",
 				shown);
 		adapt_tree_remove(n);
 		return;
 	}
 	if (!agent)
 		adapt_tree_note(adapt,
-				"the channel %s has a socket "
-				"of its own, made by libvirt",
+				"the channel %s has a new socket, made by "
+				"libvirt",
 				shown);
 	set_end(adapt, n, "unix");
 	adapt_tree_set(adapt, adapt_tree_add(adapt, n, "source"), "mode",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Changing a tree with libxml2. Only functions that take text as it is are
- * used: others would expand entities that a path or name seems to hold. */
+/* Changing a tree with libxml2. Only functions that take literal text are used:
+ * others would expand entities that a path or name seems to contain. */
 #include "adapt_tree.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@ void adapt_tree_note(struct adapt *adapt, const char *fmt, ...)
 	fprintf(adapt->notes, "%s\n", printable(shown, sizeof(shown), line));
 }
 
-/* libxml2 makes its functions' NULL look like any other; there is one reason. */
+/* The only reason for a NULL from libxml2 here is a lack of memory. */
 static void need(struct adapt *adapt, const void *made)
 {
 	if (made == NULL && !adapt->err)
@@ -66,7 +66,7 @@ xmlNode *adapt_tree_add(struct adapt *adapt, xmlNode *parent, const char *name)
 	n = xmlNewChild(parent, NULL, X(name), NULL);
 	need(adapt, n);
 	if (n != NULL)
-		/* A child without a namespace takes on its parent's. */
+		/* A child without a namespace would inherit its parent's. */
 		xmlSetNs(n, NULL);
 	return n;
 }

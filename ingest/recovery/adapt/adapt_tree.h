@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Inside domain_adapt: changing a tree, and noting what was changed. What runs
- * out of memory is remembered in the context and told at the end, so the
- * functions return nothing and accept NULL nodes.
+ * Inside domain_adapt: changing a tree, and noting what was changed. A lack of
+ * memory is recorded in the context and reported at the end, so the functions
+ * return nothing and accept NULL nodes.
  */
 #ifndef AMBERFS_INGEST_RECOVERY_ADAPT_ADAPT_TREE_H
 #define AMBERFS_INGEST_RECOVERY_ADAPT_ADAPT_TREE_H
@@ -27,7 +27,7 @@ static inline void adapt_tree_cleanup_text(xmlChar **p)
 
 #define CLEANUP_XML_TEXT CLEANUP(adapt_tree_cleanup_text)
 
-/* One line for the person; anything in it is made printable. */
+/* Adds one line for the user, made printable. */
 void adapt_tree_note(struct adapt *adapt, const char *fmt, ...)
 		__attribute__((format(printf, 2, 3)));
 
@@ -36,18 +36,18 @@ xmlChar *adapt_tree_get(const xmlNode *n, const char *attribute);
 void adapt_tree_set(struct adapt *adapt, xmlNode *n, const char *attribute,
 		const char *value);
 void adapt_tree_unset(xmlNode *n, const char *attribute);
-/* Is the attribute one of WORDS (NULL-ended)? */
+/* Is the attribute one of WORDS (NULL-terminated)? */
 bool adapt_tree_one_of(const xmlNode *n, const char *attribute,
 		const char *const *words);
 
 xmlNode *adapt_tree_add(struct adapt *adapt, xmlNode *parent, const char *name);
-/* The child of this name, made if there is none. */
+/* The child of this name, created if there is none. */
 xmlNode *adapt_tree_child(struct adapt *adapt, xmlNode *parent,
 		const char *name);
 void adapt_tree_text(struct adapt *adapt, xmlNode *n, const char *text);
 
 void adapt_tree_remove(xmlNode *n);
-/* All children of this name; returns how many there were. */
+/* Removes all children of this name; returns how many there were. */
 unsigned adapt_tree_drop(xmlNode *parent, const char *name);
 void adapt_tree_drop_all(xmlNode *parent, const char *const *names);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The whole of a definition, but for its devices: identity, firmware, claims on
- * the host. Two questions decide: may the original run at the same time, and
+ * All of a definition except its devices: identity, firmware, use of host
+ * resources. Two questions decide: may the original run at the same time, and
  * may it reach anything outside (domain_adapt.h)?
  */
 #include "domain_adapt.h"
@@ -17,7 +17,7 @@
 
 /* --- identity --- */
 
-/* libvirt wants it to be the UUID, which is new. */
+/* libvirt requires it to be the UUID, which is new. */
 static void drop_smbios_uuid(xmlNode *root)
 {
 	xmlNode *info = root->children;
@@ -50,7 +50,7 @@ static void identity(struct adapt *adapt, xmlNode *root)
 		drop_smbios_uuid(root);
 	}
 	/* It tells the guest that its disks are of another time: databases and
-	 * directory servers rely on it to change then, whoever it is. */
+	 * directory servers rely on it to change then, with any identity. */
 	if (adapt_tree_drop(root, "genid"))
 		adapt_tree_add(adapt, root, "genid");
 }
@@ -86,14 +86,14 @@ static void nvram(struct adapt *adapt, xmlNode *os)
 	}
 	if (said)
 		adapt_tree_note(adapt,
-				"the firmware's settings (NVRAM) are not "
-				"in the snapshot: they start afresh");
+				"the firmware's settings (NVRAM) are not in "
+				"the snapshot: they are reset to defaults");
 	if (n->properties == NULL)
 		adapt_tree_remove(n);
 }
 
-/* Where nothing else is said a guest may write to its firmware, settings and
- * all: the original's file. */
+/* By default a guest may write to its firmware with its settings: the
+ * original's file. */
 static void loader(struct adapt *adapt, xmlNode *os)
 {
 	xmlNode *n = domain_doc_child(os, "loader");
@@ -102,8 +102,8 @@ static void loader(struct adapt *adapt, xmlNode *os)
 		return;
 	adapt_tree_set(adapt, n, "readonly", "yes");
 	adapt_tree_note(adapt,
-			"its firmware is the original's file, which it can't "
-			"write to");
+			"its firmware is the original's file, which is now "
+			"read-only for it");
 }
 
 static void firmware(struct adapt *adapt, xmlNode *os)
@@ -156,12 +156,12 @@ static void let_go(struct adapt *adapt, xmlNode *root)
 	adapt_tree_unset(vcpu, "cpuset");
 	if (domain_doc_attribute_is(vcpu, "placement", "auto"))
 		adapt_tree_set(adapt, vcpu, "placement", "static");
-	/* Else it could dump its memory, or start again for ever. */
+	/* Else it could dump its memory, or restart forever. */
 	end_with(adapt, root, "on_poweroff");
 	end_with(adapt, root, "on_crash");
 }
 
-/* Of a running domain: made at its start, from nothing that lasts. */
+/* Of a running domain: generated at its start, not persistent. */
 static bool is_made_at_start(const xmlNode *label)
 {
 	return domain_doc_attribute_is(label, "type", "dynamic")
@@ -185,8 +185,8 @@ static void labels(struct adapt *adapt, xmlNode *root)
 								"type",
 								"none"))) {
 			adapt_tree_note(adapt,
-					"its security label%s%s is left "
-					"out: the host's rule applies",
+					"its security label%s%s is left out: "
+					"the host's default applies",
 					model != NULL ? " " : "",
 					model != NULL ? (const char *)model
 						      : "");
@@ -197,7 +197,7 @@ static void labels(struct adapt *adapt, xmlNode *root)
 
 /* --- settings that go past libvirt --- */
 
-/* A drive, a log, a socket: whatever it is, the original has it. */
+/* A drive, a log, a socket: whatever it is, the original uses it. */
 static bool names_a_file(const xmlNode *n)
 {
 	for (const xmlNode *i = n->children; i != NULL; i = i->next) {
@@ -215,20 +215,20 @@ static void foreign_one(struct adapt *adapt, xmlNode *n)
 	const char *name = (const char *)n->name;
 	if (adapt->o->isolated) {
 		adapt_tree_note(adapt,
-				"%s left out: it can give the "
-				"guest anything of the host",
+				"%s left out: it can give the guest access to "
+				"anything on the host",
 				name);
 		adapt_tree_remove(n);
 	} else if (adapt->beside && names_a_file(n)) {
 		adapt_tree_note(adapt,
-				"%s left out: it names files of the "
-				"host, which the original may have open",
+				"%s left out: it names host files, which the "
+				"original may have open",
 				name);
 		adapt_tree_remove(n);
 	} else if (adapt->beside) {
 		adapt_tree_note(adapt,
-				"%s is kept as it is: look whether two domains "
-				"can have it",
+				"%s is kept as it is: check whether two "
+				"domains can use it at once",
 				name);
 	}
 }
@@ -261,7 +261,7 @@ static void adapt(struct adapt *a, xmlNode *root)
 
 /* --- what goes in and out --- */
 
-/* XML holds UTF-8 without control characters, whatever a path may be. */
+/* XML allows only UTF-8 without control characters; a path may be anything. */
 static int check_text(const char *text)
 {
 	const unsigned char *p = (const unsigned char *)text;
@@ -274,8 +274,9 @@ static int check_text(const char *text)
 	if (!*p && xmlCheckUTF8((const unsigned char *)text))
 		return 0;
 	return fail(-EINVAL,
-			"libvirt can't be given %s: it is not UTF-8, or holds "
-			"control characters; choose another name or directory",
+			"libvirt does not accept %s: it is not UTF-8, or "
+			"contains control characters; choose another name or "
+			"directory",
 			printable(shown, sizeof(shown), text));
 }
 
@@ -294,14 +295,15 @@ static int check_options(const struct adapt_options *options)
 	return err;
 }
 
-/* libvirt would read the devices of all, and would write only one. */
+/* libvirt would read the devices of all, but write only one. */
 static int check_once(const xmlNode *root, const char *name)
 {
 	unsigned count = 0;
 	for (const xmlNode *n = root->children; n != NULL; n = n->next)
 		count += domain_doc_is(n, name);
 	return count < 2 ? 0
-			 : fail(-EBADMSG, "a domain with %u <%s>", count, name);
+			 : fail(-EBADMSG, "a domain with %u <%s> elements",
+					 count, name);
 }
 
 static int write_out(xmlDoc *doc, char **out)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * From the definition stored in a snapshot to one that can be defined beside
- * (or instead of) the original: other name, identity and disks. Works on XML
- * only, and needs no libvirt.
+ * Turns the definition stored in a snapshot into one that can be defined next
+ * to (or instead of) the original: with other name, identity and disks. Works
+ * on XML only, and needs no libvirt.
  */
 #ifndef AMBERFS_INGEST_RECOVERY_ADAPT_DOMAIN_ADAPT_H
 #define AMBERFS_INGEST_RECOVERY_ADAPT_DOMAIN_ADAPT_H
@@ -19,33 +19,33 @@ struct adapt_disk {
 	const char *path;   /* absolute */
 	bool block_device;
 	const char *format; /* "qcow2", "raw" */
-	/* What lies below it, so that libvirt need not look; NULL: nothing. */
+	/* Its backing file, so that libvirt need not probe; NULL: none. */
 	const char *backing_path, *backing_format;
 };
 
 struct adapt_options {
-	const char *name; /* NULL: as it was */
+	const char *name; /* NULL: unchanged */
 	/* It takes the original's place: UUID, MAC addresses, files and sockets
-	 * of its ports stay. Default: it may run beside the original, so libvirt
-	 * makes new ones, and what both would write to is left out. */
+	 * of its ports stay. Default: it may run next to the original, so
+	 * libvirt makes new ones, and what both would write to is left out. */
 	bool same_identity;
-	/* No network, no host devices, no directories or sockets shared with the
-	 * host, no claims on its CPUs and memory. Wins over same_identity. */
+	/* No network, no host devices, no directories or sockets shared with
+	 * the host, no claims on its CPUs and memory. Overrides
+	 * same_identity. */
 	bool isolated;
-	bool throw_away; /* what is written need not last: fast, not safe*/
-	uint64_t memory; /* bytes; 0: as it was */
-	/* The caller puts the state of an emulated TPM where libvirt looks for
+	bool throw_away; /* writes need not last: fast, not safe*/
+	uint64_t memory; /* bytes; 0: unchanged */
+	/* The caller puts the state of an emulated TPM where libvirt expects
 	 * it; else it starts empty, with a note. */
 	bool tpm_placed;
 	/* The first serial port (else console, else a new port) appends to this
-	 * file, the others go nowhere. NULL: those that use files or sockets of
-	 * the host become ptys, but for same_identity. */
+	 * file, the others go nowhere. NULL: those that use host files or
+	 * sockets become ptys, except with same_identity. */
 	const char *console_file;
-	/* Path of the copy. NULL: it has none; libvirt makes one if the firmware
-	 * needs it, where it likes. */
+	/* Path of the copy. NULL: none; libvirt makes one in its own place if
+	 * the firmware needs it. */
 	const char *nvram;
-	const char *kernel,
-			*initrd; /* where they are now; NULL: as they were */
+	const char *kernel, *initrd; /* where they are now; NULL: unchanged */
 	const struct adapt_disk *disks;
 	unsigned disk_count;
 };
@@ -54,7 +54,8 @@ struct adapt_options {
  * DOC: of domain_xml.h or domain_doc.h, stays as it is. *OUT: the new
  * definition, to free. *NOTES: lines for the person about what was
  * taken away or must be known, "" if there is nothing, to free. Disks that are
- * not in OPTIONS->disks: removable drives are emptied, others removed with a note.
+ * not in OPTIONS->disks: removable drives are emptied, others are removed with a
+ * note.
  * XML of a running domain is as good as that of one shut off.
  * 0, -EBADMSG with a text, -EINVAL (something in OPTIONS can't stand in XML),
  * -ENOMEM.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* amberfs boot: options, and what its verbs share. */
+/* amberfs boot: options, and what its actions share. */
 #include "boot.h"
 
 #include <assert.h>
@@ -31,14 +31,14 @@ static int no_place(const struct boot *boot, const char *name)
 {
 	char shown[256];
 	return fail(-ENOENT,
-			"nothing was booted as %s below %s ('amberfs "
-			"boot --list' lists what was; was it finished "
-			"already, or is it elsewhere (--overlay-dir)?)",
+			"no booted domain %s below %s (see 'amberfs boot "
+			"--list'; was it finished already, or is it in another "
+			"--overlay-dir?)",
 			printable(shown, sizeof(shown), name), boot->dir);
 }
 
-/* Killed right after its directory was made: nothing but that, and maybe the
- * directory for the mount, is there. Anything else is not ours. */
+/* Killed right after its directory was made: it has at most the directory for
+ * the mount. Anything else is not ours. */
 static int open_newborn(struct boot *boot, const char *name)
 {
 	CLEANUP_FREE char *begun = NULL;
@@ -46,7 +46,7 @@ static int open_newborn(struct boot *boot, const char *name)
 			    boot->place.directory)
 			< 0) {
 		begun = NULL;
-		return fail_no_memory("booting");
+		return fail_no_memory("booting the snapshot");
 	}
 	unlink(begun);
 	rmdir(boot->place.mount);
@@ -60,7 +60,7 @@ int boot_open(struct boot *boot, const char *name)
 	CLEANUP_FREE char *directory = boot_root_directory(boot->dir, name);
 	assert(boot->lock < 0 && boot->state.name == NULL);
 	if (directory == NULL)
-		return fail_no_memory("booting");
+		return fail_no_memory("booting the snapshot");
 	if (access(directory, F_OK) < 0)
 		return no_place(boot, name);
 	int err = boot_directory_open(&boot->place, directory, NULL);
@@ -104,7 +104,7 @@ static int with_place(struct boot *boot, const char *name,
 	int err = boot_open(boot, name);
 	if (err < 0 || boot->state.name != NULL)
 		return err < 0 ? err : verb(boot);
-	/* There was hardly anything, and that is gone now. */
+	/* There was almost nothing, and that is gone now. */
 	return verb == boot_end_discard ? 0 : no_place(boot, name);
 }
 
@@ -137,19 +137,21 @@ static void check_usage(const struct command_line *line,
 				"--finish, --resume, --discard and --list "
 				"exclude each other");
 	if (verbs == 0 && operands != 2)
-		options_error(line, "REPO and SNAPSHOT are needed");
+		options_error(line, "REPO and SNAPSHOT are required");
 	if (verbs == 1 && operands != 0)
 		options_error(line,
-				"REPO and SNAPSHOT are known "
-				"already: leave them out");
+				"REPO and SNAPSHOT are not allowed here: they "
+				"are already known");
 	if (verbs == 1 && begins)
 		options_error(line,
-				"--name, --isolated and "
-				"--same-identity are for booting");
+				"--name, --isolated and --same-identity are "
+				"only for booting a snapshot");
 	if (command->o.force && command->discard == NULL)
-		options_error(line, "--force goes with --discard");
+		options_error(line, "--force requires --discard");
 	if (command->o.start && verbs == 1 && command->resume == NULL)
-		options_error(line, "--start goes with booting and --resume");
+		options_error(line,
+				"--start is only for booting a snapshot and "
+				"for --resume");
 	if (command->o.name != NULL
 			&& (*command->o.name == '\0'
 					|| strchr(command->o.name, '/') != NULL
@@ -164,29 +166,30 @@ int boot_main(int argc, char **argv)
 	struct boot_options *options = &c.o;
 	const struct option own[] = {
 		{ "name", 'n', OPTION_TEXT, &options->name, "NEW",
-				"its name (default: SOURCE-TIME)" },
+				"name the domain NEW (default: SOURCE-TIME)" },
 		{ "connect", 'c', OPTION_TEXT, &options->connect, "URI",
-				"libvirt to ask (default "
+				"connect to URI (default: "
 				"LIBVIRT_DEFAULT_URI)" },
 		{ "start", 0, OPTION_FLAG, &options->start, NULL,
-				"start it, too" },
+				"start the domain" },
 		{ "overlay-dir", 0, OPTION_TEXT, &options->overlay_dir, "DIR",
-				"its directory comes here "
-				"(/var/lib/amberfs/boot)" },
+				"put it in DIR (default: "
+				"/var/lib/amberfs/boot)" },
 		{ "isolated", 0, OPTION_FLAG, &options->isolated, NULL,
-				"without network and devices of the host" },
+				"leave out network and host devices" },
 		{ "same-identity", 0, OPTION_FLAG, &options->same_identity,
 				NULL, "keep name, UUID and MAC addresses" },
 		{ "finish", 0, OPTION_TEXT, &c.finish, "NAME",
-				"make its disks whole, let go of the backup" },
+				"make its disks independent of the backup" },
 		{ "resume", 0, OPTION_TEXT, &c.resume, "NAME",
-				"mount again, after the host was restarted" },
+				"mount again after a restart of the host" },
 		{ "discard", 0, OPTION_TEXT, &c.discard, "NAME",
-				"remove it, with all that its guest wrote" },
+				"remove the domain and all that its guest "
+				"wrote" },
 		{ "force", 0, OPTION_FLAG, &options->force, NULL,
 				"with --discard: even if the guest runs" },
 		{ "list", 0, OPTION_FLAG, &c.list, NULL,
-				"list what was booted and not finished" },
+				"list booted domains that are not finished" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -195,10 +198,10 @@ int boot_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs boot",
 		.operands = "[REPO SNAPSHOT]",
-		.purpose = "Define a domain whose disks are those of "
-			   "a snapshot, with overlays for what the\n"
-			   "guest writes; later pull the "
-			   "rest over while it runs.",
+		.purpose = "Run a snapshot as a domain at once, on overlays "
+			   "that take what the guest\n"
+			   "writes, and later make its disks complete while it "
+			   "runs.",
 		.tables = tables,
 		.min_operands = 0,
 		.max_operands = 2,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* amberfs boot: a snapshot as a running guest, without a restore before. */
+/* amberfs boot: runs a snapshot as a guest, without a restore. */
 #ifndef AMBERFS_INGEST_RECOVERY_BOOT_BOOT_H
 #define AMBERFS_INGEST_RECOVERY_BOOT_BOOT_H
 

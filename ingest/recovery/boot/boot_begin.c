@@ -2,17 +2,17 @@
 /*
  * Booting a snapshot:
  *
- *	1 all that can be checked is checked, and nothing is changed
- *	2 the directory, and in it the state (durable): from here --discard
+ *	1 everything that can be checked is checked, and nothing is changed
+ *	2 the directory, and in it the state (durable): from here on --discard
  *	  removes whatever a kill leaves
  *	3 the snapshot is pinned
  *	4 the repository is mounted
  *	5 overlays, then copies of NVRAM, kernel and initrd (durable)
  *	6 the domain is defined
- *	7 the state says so: complete
+ *	7 the state says that it is complete
  *	8 it is started
  *
- * A failure in 3 to 6 takes all of it down again.
+ * A failure in 3 to 6 undoes all of it.
  */
 #include "boot_internal.h"
 
@@ -70,14 +70,14 @@ static int fill_state(struct begin *begin, const char *repository)
 	if (state->name == NULL || state->repository == NULL
 			|| state->snapshot == NULL || state->id == NULL
 			|| state->uri == NULL)
-		return fail_no_memory("booting");
+		return fail_no_memory("booting the snapshot");
 	for (uint32_t i = 0; i < begin->snap->file_count; i++) {
 		const struct snapshot_file *file = &begin->snap->files[i];
 		if (file->kind == FILE_DISK && file->target != NULL
 				&& boot_state_add_disk(state, file->target,
 						   file->name)
 						< 0)
-			return fail_no_memory("booting");
+			return fail_no_memory("booting the snapshot");
 	}
 	return 0;
 }
@@ -88,8 +88,8 @@ static int check_libvirt(struct begin *begin)
 	const struct boot_options *options = boot->options;
 	if (!connection_writable(boot->connection))
 		return fail(-EPERM,
-				"%s lets this user only look; booting needs "
-				"more",
+				"%s allows this user read-only access; booting "
+				"needs write access",
 				connection_uri(boot->connection));
 	int err = domain_control_absent(boot->connection, boot->state.name,
 			options->same_identity ? begin->snap->uuid : NULL);
@@ -136,7 +136,7 @@ static int open_all(struct begin *begin, const char *repository,
 	directory = boot_root_directory(boot->dir, boot->state.name);
 	err = directory != NULL ? boot_directory_open(&boot->place, directory,
 			      boot->connection)
-				: fail_no_memory("booting");
+				: fail_no_memory("booting the snapshot");
 	if (err != 0)
 		return err;
 	boot_root_check_way(boot->dir, boot->place.uid, boot->place.gid);
@@ -177,8 +177,8 @@ static int take_down(struct begin *begin, int err)
 	int e = boot_end_take_down(begin->boot);
 	if (e < 0) {
 		error_save(&other, e);
-		report_warning("what was begun can't be removed: %s; amberfs "
-			       "boot --discard %s",
+		report_warning("cannot clean up: %s; run amberfs boot "
+			       "--discard %s",
 				other.text, begin->boot->state.name);
 	}
 	return error_load(&why);
@@ -223,9 +223,9 @@ static int start(struct begin *begin, struct domain *domain)
 	begin->started = err == 0;
 	return err == 0 ? 0
 			: fail(err,
-					"%s. It is defined, and may be "
-					"started with virsh start, or removed "
-					"with: amberfs boot --discard %s",
+					"%s. The domain is defined: start it "
+					"with virsh start, or remove it with "
+					"amberfs boot --discard %s",
 					error_text(err),
 					begin->boot->state.name);
 }
@@ -248,9 +248,9 @@ static void print_text(const struct begin *begin)
 	const char *dir = options->overlay_dir;
 	char shown[256];
 	printable(shown, sizeof(shown), state->name);
-	printf("%s is defined%s; its disks are overlays in %s "
-	       "over %s, which is pinned and mounted there.\n",
-			shown, begin->started ? " and runs" : "",
+	printf("Defined domain %s%s. Its disks are overlays in %s on "
+	       "snapshot %s, which is pinned and mounted there.\n",
+			shown, begin->started ? " and started it" : "",
 			begin->boot->place.directory, state->snapshot);
 	print_notes(begin->notes);
 	if (!begin->started)

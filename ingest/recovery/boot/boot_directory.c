@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The directory of a booted snapshot. A file grows under a temporary name, is
- * given to the user of qemu, fsynced, renamed (never over another), and its
+ * The directory of a booted snapshot. A file is written under a temporary name,
+ * given to qemu's user, fsynced, renamed (never over another), and its
  * directory fsynced. The mount is in boot_mount.c.
  */
 #include "boot_directory.h"
@@ -35,7 +35,7 @@ int boot_directory_open(struct boot_directory *dir, const char *directory,
 	*dir = (struct boot_directory){ .directory = NULL };
 	CLEANUP_FREE char *above = strdup(directory);
 	if (above == NULL)
-		return fail_no_memory("booting");
+		return fail_no_memory("booting the snapshot");
 	size_t len = strlen(above);
 	while (len > 1 && above[len - 1] == '/')
 		above[--len] = '\0';
@@ -46,7 +46,7 @@ int boot_directory_open(struct boot_directory *dir, const char *directory,
 		slash[slash == above ? 1 : 0] = '\0';
 	CLEANUP_FREE char *real = realpath(slash != NULL ? above : ".", NULL);
 	if (real == NULL)
-		return fail_errno(-errno, "the directory of %s", leaf);
+		return fail_errno(-errno, "finding the directory of %s", leaf);
 	if (name == NULL
 			|| asprintf(&dir->directory, "%s/%s",
 					   strcmp(real, "/") == 0 ? "" : real,
@@ -56,7 +56,7 @@ int boot_directory_open(struct boot_directory *dir, const char *directory,
 					   dir->directory)
 					< 0) {
 		boot_directory_close(dir);
-		return fail_no_memory("booting");
+		return fail_no_memory("booting the snapshot");
 	}
 	int err = qemu_user(conn, &dir->uid, &dir->gid);
 	if (err < 0)
@@ -102,7 +102,7 @@ static int sync_directory(const char *path)
 {
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fsync(fd) < 0)
-		return fail_errno(-errno, "fsync of the directory %s", path);
+		return fail_errno(-errno, "flushing the directory %s", path);
 	return 0;
 }
 
@@ -110,7 +110,7 @@ static int sync_directory_above(const char *path)
 {
 	CLEANUP_FREE char *above = strdup(path);
 	if (above == NULL)
-		return fail_no_memory("booting");
+		return fail_no_memory("booting the snapshot");
 	char *slash = strrchr(above, '/');
 	slash[slash == above ? 1 : 0] = '\0';
 	return sync_directory(above);
@@ -120,14 +120,12 @@ int boot_directory_create(struct boot_directory *dir)
 {
 	if (mkdir(dir->directory, DIRECTORY_MODE) < 0) {
 		if (errno == EEXIST)
-			return fail(-EEXIST,
-					"%s exists already; choose another "
-					"name",
+			return fail(-EEXIST, "%s exists; choose another name",
 					dir->directory);
 		return fail_errno(-errno, "making the directory %s",
 				dir->directory);
 	}
-	/* Whatever the umask said. */
+	/* Whatever the umask is. */
 	if (chmod(dir->directory, DIRECTORY_MODE) < 0
 			|| mkdir(dir->mount, MOUNT_MODE) < 0)
 		return fail_errno(-errno, "making the directory %s",
@@ -148,7 +146,7 @@ static int remove_file(int directory, const char *name)
 
 int boot_directory_remove(struct boot_directory *dir)
 {
-	/* First: it fails where something is mounted. */
+	/* First: it fails if something is mounted. */
 	if (rmdir(dir->mount) < 0 && errno != ENOENT) {
 		if (errno == EBUSY || errno == ENOTCONN)
 			return fail(-EBUSY, "%s is still mounted", dir->mount);
@@ -193,18 +191,18 @@ static void new_file_clear(struct new_file *file)
 
 #define CLEANUP_NEW_FILE CLEANUP(new_file_clear)
 
-/* What an interrupted run left under the temporary name is in nobody's use. */
+/* What an interrupted run left under the temporary name is not in use. */
 static int new_file_begin(struct new_file *file,
 		const struct boot_directory *dir, const char *name)
 {
 	if (asprintf(&file->path, "%s/%s", dir->directory, name) < 0) {
 		file->path = NULL;
-		return fail_no_memory("booting");
+		return fail_no_memory("booting the snapshot");
 	}
 	if (asprintf(&file->temporary, "%s/.%s.new", dir->directory, name)
 			< 0) {
 		file->temporary = NULL;
-		return fail_no_memory("booting");
+		return fail_no_memory("booting the snapshot");
 	}
 	if (unlink(file->temporary) < 0 && errno != ENOENT)
 		return fail_errno(-errno, "removing %s", file->temporary);
@@ -222,7 +220,7 @@ static int new_file_finish(struct new_file *file,
 	if (renameat2(AT_FDCWD, file->temporary, AT_FDCWD, file->path,
 			    RENAME_NOREPLACE)
 			< 0)
-		return fail_errno(-errno, "naming %s", file->path);
+		return fail_errno(-errno, "renaming to %s", file->path);
 	free(take_ptr(file->temporary));
 	err = sync_directory(dir->directory);
 	if (err != 0)
@@ -233,8 +231,8 @@ static int new_file_finish(struct new_file *file,
 
 /* --- overlays --- */
 
-/* The backing file is not opened (-u): its size and format are known, and the
- * image in it is the guest's, which nobody here should look into. */
+/* The backing file is not opened (-u): its size and format are known, and its
+ * contents are the guest's, which must not be probed. */
 static int create_overlay(char *to, char *backing, uint64_t size)
 {
 	char number[24];

@@ -26,7 +26,7 @@ int boot_end_unmount(struct boot *boot)
 	const struct timespec pause = { .tv_nsec = UNMOUNT_PAUSE_NS };
 	double end = monotonic_now() + UNMOUNT_SECONDS;
 	int err;
-	/* A qemu that has just ended, or closed a file, may not be through. */
+	/* A qemu that has just exited or closed a file may not be finished. */
 	while ((err = boot_mount_end(&boot->place)) == -EBUSY
 			&& monotonic_now() < end && !interrupt_flag)
 		nanosleep(&pause, NULL);
@@ -50,9 +50,9 @@ static int check_snapshot(struct boot *boot)
 		hex_encode(id, snap->id.b, ID_SIZE);
 	if (err == 0 && strcmp(id, boot->state.id) != 0)
 		err = fail(-ESTALE,
-				"%s is not the snapshot any more that %s was "
+				"%s is no longer the snapshot that %s was "
 				"booted from; its disks can't be read without "
-				"that",
+				"that snapshot",
 				boot->state.snapshot, boot->state.name);
 	snapshot_free(snap);
 	repository_close(repo);
@@ -69,9 +69,9 @@ int boot_end_remount(struct boot *boot)
 		err = boot_mount_end(&boot->place);
 	if (err == -EBUSY)
 		return fail(-EBUSY,
-				"the mount %s is dead, but something "
-				"still has files of it open: shut the "
-				"guest down first (virsh destroy %s)",
+				"the mount %s is dead, but some of its files "
+				"are still open: stop the guest first (virsh "
+				"destroy %s)",
 				boot->place.mount, boot->state.name);
 	if (err == 0)
 		err = check_snapshot(boot);
@@ -84,15 +84,15 @@ int boot_end_remount(struct boot *boot)
 
 /* --- discard --- */
 
-/* One that somebody made over the overlays, or gave another name, is not ours
- * to remove. */
+/* A domain that a user made on the overlays, or renamed, must not be
+ * removed. */
 static int check_ours(struct boot *boot, struct domain **users, unsigned count)
 {
 	char shown[256];
 	for (unsigned i = 0; i < count; i++)
 		if (strcmp(domain_name(users[i]), boot->state.name) != 0)
 			return fail(-EBUSY,
-					"the domain %s uses files in %s, too: "
+					"domain %s also uses files in %s: "
 					"undefine it first",
 					printable(shown, sizeof(shown),
 							domain_name(users[i])),
@@ -120,8 +120,8 @@ static int end_users(struct boot *boot)
 int boot_end_take_down(struct boot *boot)
 {
 	assert(boot->lock >= 0);
-	/* In this order a kill at any moment leaves what can be discarded: the
-	 * directory's last file is the state. */
+	/* In this order a kill at any moment leaves something that can be
+	 * discarded: the directory's last file is the state. */
 	int err = boot->connection != NULL ? end_users(boot) : 0;
 	if (err < 0)
 		return err;
@@ -130,7 +130,7 @@ int boot_end_take_down(struct boot *boot)
 		return err;
 	boot_pin_remove(boot);
 	err = boot_directory_remove(&boot->place);
-	/* The mount of a killed run may have come up just now. */
+	/* The mount of a killed run may have appeared just now. */
 	for (int i = 0; err == -EBUSY && i < TRIES; i++) {
 		err = boot_end_unmount(boot);
 		if (err == 0)
@@ -149,8 +149,9 @@ static int check_off(struct boot *boot)
 	for (unsigned i = 0; err == 0 && i < count; i++)
 		if (domain_control_is_active(users[i]))
 			err = fail(-EBUSY,
-					"domain %s runs; --force pulls its "
-					"plug and removes it with all it wrote",
+					"domain %s is running; --force powers "
+					"it off and removes it with all it "
+					"wrote",
 					printable(shown, sizeof(shown),
 							domain_name(users[i])));
 	domain_list_free(users, count);
@@ -171,15 +172,15 @@ int boot_end_discard(struct boot *boot)
 				boot->state.name, "snapshot",
 				boot->state.snapshot));
 	if (report_wants_text())
-		printf("%s is gone, with all that its guest "
-		       "wrote. The backup is as it was.\n",
+		printf("Removed %s with all that its guest wrote. The "
+		       "backup is unchanged.\n",
 				boot->state.name);
 	return 0;
 }
 
 /* --- resume --- */
 
-/* A guest that a killed --finish had paused for an instant goes on. */
+/* Resumes a guest that a killed --finish had briefly paused. */
 static int let_go_on(struct boot *boot, struct domain *domain)
 {
 	struct domain_facts facts;
@@ -201,7 +202,7 @@ static int start_if_wanted(struct boot *boot, bool *runs)
 	if (err == 0 && count == 0)
 		err = fail(-ENOENT,
 				"no domain uses %s any more; its disks are "
-				"there, and mounted what they need",
+				"there, and the snapshot is mounted",
 				boot->place.directory);
 	if (err == 0 && domain_control_is_active(users[0]))
 		err = let_go_on(boot, users[0]);
@@ -219,9 +220,8 @@ int boot_end_resume(struct boot *boot)
 	assert(boot->connection != NULL);
 	if (!boot->state.ready)
 		return fail(-EINVAL,
-				"the boot of %s was interrupted before it "
-				"was complete: amberfs boot --discard %s, then "
-				"boot it again",
+				"booting %s was interrupted: run amberfs boot "
+				"--discard %s, then boot it again",
 				boot->state.name, boot->state.name);
 	int err = boot_end_remount(boot);
 	if (err < 0)
@@ -234,8 +234,8 @@ int boot_end_resume(struct boot *boot)
 				boot->state.name, "mount", boot->place.mount,
 				"running", runs));
 	if (report_wants_text())
-		printf("%s is mounted again%s%s%s%s.\n", boot->state.snapshot,
-				runs ? "; the guest runs"
+		printf("Mounted %s again%s%s%s%s.\n", boot->state.snapshot,
+				runs ? "; the guest is running"
 				     : "; start it with: virsh -c '",
 				runs ? "" : boot->state.uri,
 				runs ? "" : "' start ",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* From a snapshot to what a domain boots from; see boot_files.h. */
+/* Prepares a snapshot's files for booting; see boot_files.h. */
 #include "boot_files.h"
 
 #include <errno.h>
@@ -35,14 +35,14 @@ int boot_files_check(const struct snapshot *snap, const char *file)
 	const char *name = snap->object + strlen("snapshots/");
 	if (file != NULL)
 		return fail(-EINVAL,
-				"a whole snapshot is booted; leave out the "
-				"file %s",
+				"only a whole snapshot can be booted; leave "
+				"out the file %s",
 				file);
 	if (snap->kind != SNAPSHOT_DOMAIN
 			|| snapshot_find_file(snap, DEFINITION) == NULL)
 		return fail(-EINVAL,
-				"%s is not of a domain, so there is no "
-				"definition to boot it with",
+				"%s is not a snapshot of a domain, so it has "
+				"no definition to boot",
 				name);
 	if (count_disks(snap) == 0)
 		return fail(-EINVAL,
@@ -52,7 +52,7 @@ int boot_files_check(const struct snapshot *snap, const char *file)
 	return 0;
 }
 
-/* Remembers PATH, which becomes ours; NULL: no memory. */
+/* Takes over PATH and returns it; NULL: no memory. */
 static const char *keep(struct boot_files *files, char *path)
 {
 	char **more = path != NULL ? reallocarray(files->paths,
@@ -85,7 +85,7 @@ static int make_overlay(struct boot_files *files,
 	files->adapt.disk_count++;
 	return disk->path != NULL && disk->backing_path != NULL
 			? 0
-			: fail_no_memory("booting");
+			: fail_no_memory("booting the snapshot");
 }
 
 static int copy_file(struct boot_files *files, const struct snapshot_file *file,
@@ -97,7 +97,7 @@ static int copy_file(struct boot_files *files, const struct snapshot_file *file,
 	if (err < 0)
 		return err;
 	*path = keep(files, made);
-	return *path != NULL ? 0 : fail_no_memory("booting");
+	return *path != NULL ? 0 : fail_no_memory("booting the snapshot");
 }
 
 static bool was_at(const struct snapshot_file *file, const char *path)
@@ -108,8 +108,8 @@ static bool was_at(const struct snapshot_file *file, const char *path)
 	return raw != NULL && strcmp(raw, path) == 0;
 }
 
-/* Kernel and initrd are copied even where the host still has them: an update
- * may have put others in their place since. */
+/* Kernel and initrd are copied even if the host still has them: an update may
+ * have replaced them. */
 static int make_file(struct boot_files *files, const struct snapshot_file *file)
 {
 	const struct domain_xml *xml = files->xml;
@@ -136,7 +136,7 @@ static int read_definition(struct boot_files *files)
 	CLEANUP_FREE char *path =
 			boot_directory_file(files->place, files->snap, file);
 	if (path == NULL)
-		return fail_no_memory("booting");
+		return fail_no_memory("booting the snapshot");
 	if (file->size > DOMAIN_DOC_MAX)
 		return fail(-EBADMSG, "%s is too large", path);
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -144,7 +144,7 @@ static int read_definition(struct boot_files *files)
 		return fail_errno(-errno, "opening %s", path);
 	CLEANUP_FREE char *text = malloc(file->size + 1);
 	if (text == NULL)
-		return fail_no_memory("booting");
+		return fail_no_memory("booting the snapshot");
 	for (uint64_t at = 0; at < file->size;) {
 		ssize_t n = pread(fd, text + at, file->size - at, (off_t)at);
 		if (n <= 0)
@@ -163,7 +163,7 @@ int boot_files_make(struct boot_files *files)
 			sizeof(*files->disks));
 	files->adapt.disks = files->disks;
 	if (err == 0 && files->disks == NULL)
-		err = fail_no_memory("booting");
+		err = fail_no_memory("booting the snapshot");
 	for (uint32_t i = 0; err == 0 && i < files->snap->file_count; i++)
 		err = make_file(files, &files->snap->files[i]);
 	return err;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * All that a domain needs to boot from a snapshot, made in a place that is
- * mounted: overlays of its disks, copies of NVRAM, kernel and initrd, and its
- * definition with all of these in it.
+ * All that a domain needs to boot from a snapshot, made in a directory where it
+ * is mounted: overlays of its disks, copies of NVRAM, kernel and initrd, and a
+ * definition that uses them.
  *
  *	struct boot_files f = { .place = p, .snap = s, .adapt.name = "x", … };
  *	boot_files_check(s, NULL)
@@ -20,8 +20,8 @@
 struct boot_files {
 	struct boot_directory *place; /* borrowed */
 	const struct snapshot *snap;  /* borrowed */
-	/* The caller's: name, identity, isolated …; disks, nvram, kernel and
-	 * initrd are filled in by boot_files_make. */
+	/* Set by the caller: name, identity, isolated …; boot_files_make fills
+	 * in disks, nvram, kernel and initrd. */
 	struct adapt_options adapt;
 	struct adapt_disk *disks; /* adapt.disk_count of them */
 	char **paths;		  /* what the pointers above point to */
@@ -29,11 +29,11 @@ struct boot_files {
 	struct domain_xml *xml; /* as stored */
 };
 
-/* 0 if SNAP is of a domain, with disks to boot from; FILE (as snapshot_resolve
- * gives it) must be NULL. -EINVAL with a text. */
+/* 0 if SNAP is of a domain and has disks to boot from; FILE (as returned by
+ * snapshot_resolve) must be NULL. -EINVAL with a text. */
 int boot_files_check(const struct snapshot *snap, const char *file);
 
-/* Stops with -ECANCELED at interrupt_flag. 0 or -errno; what was made stays. */
+/* Stops with -ECANCELED on interrupt_flag. 0 or -errno; what was made stays. */
 int boot_files_make(struct boot_files *files);
 
 /* To be freed; as domain_adapt. */

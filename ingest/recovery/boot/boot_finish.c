@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * amberfs boot --finish: the disks become whole, and the backup is let go.
+ * amberfs boot --finish: makes the disks complete and releases the backup.
  *
- *	1 of each guest that runs, what is below its disks is pulled into them
- *	2 it is paused for an instant, which makes qemu write out all that it
- *	  holds, and the overlays are fsynced
- *	3 overlays that no guest has open are made whole with qemu-img
+ *	1 for each running guest, backing files are pulled into its disks
+ *	2 it is paused briefly, which makes qemu flush its disks, and the
+ *	  overlays are fsynced
+ *	3 overlays that no guest has open are completed with qemu-img
  *	4 the state says "whole": durable
  *	5 definitions that still name the mount are corrected
- *	6 nothing names the mount any more: looked at in all domains
+ *	6 all domains are checked: none names the mount any more
  *	7 unmounted, unpinned; the state goes, the disks stay
  *
- * Killed in 1, qemu goes on pulling, and the next run waits for that. Killed
- * before 4, the next run can't know whether qemu still had parts of an overlay
- * in memory only, should the guest have ended since: an overlay that names
- * nothing below it gets the mounted image back first, and 3 copies what may be
- * missing. What the overlay has always covers what is below it.
+ * If killed in 1, qemu continues to pull, and the next run waits for it. If
+ * killed before 4 and the guest has ended since, the next run can't know
+ * whether qemu had parts of an overlay only in memory: an overlay without a
+ * backing file first gets the mounted image back, and 3 copies what may be
+ * missing. Data of the overlay always takes precedence over the backing file.
  */
 #include "boot_internal.h"
 
@@ -37,9 +37,9 @@
 
 struct finish {
 	struct boot *boot;
-	struct domain **users; /* who names something in the directory */
+	struct domain **users; /* domains that use something in the directory */
 	unsigned count;
-	_Atomic uint64_t done, total; /* bytes of the pull under way */
+	_Atomic uint64_t done, total; /* bytes of the current pull */
 	unsigned pulled;	      /* disks */
 };
 
@@ -59,7 +59,7 @@ static void progress(void *ctx, struct progress_numbers *now)
 	now->fresh = UINT64_MAX;
 }
 
-/* Until no job is at work on the disk. */
+/* Waits until no job is working on the disk. */
 static int wait_for_job(struct finish *finish, struct domain *domain,
 		const char *target)
 {
@@ -73,15 +73,15 @@ static int wait_for_job(struct finish *finish, struct domain *domain,
 		finish->total = total;
 		if (interrupt_flag)
 			return fail(-ECANCELED,
-					"interrupted; qemu goes on "
-					"to pull the disk %s. Run it "
-					"again to see it to its end",
+					"interrupted; qemu continues to pull "
+					"disk %s. Run the command again to "
+					"complete it",
 					target);
 		pause_a_little();
 	}
 }
 
-/* 1: the disk still has the mount below it, as libvirt has it by now. */
+/* 1: according to libvirt the disk still has a backing file in the mount. */
 static int is_backed(struct finish *finish, struct domain *domain,
 		const char *target)
 {
@@ -97,7 +97,7 @@ static int is_backed(struct finish *finish, struct domain *domain,
 	return err;
 }
 
-/* libvirt hears of a job's end a moment after qemu tells that it is gone. */
+/* libvirt learns of a job's end a moment after qemu reports it gone. */
 static int check_pulled(struct finish *finish, struct domain *domain,
 		const char *target)
 {
@@ -109,9 +109,9 @@ static int check_pulled(struct finish *finish, struct domain *domain,
 		pause_a_little();
 	if (err == 1)
 		err = fail(-EIO,
-				"disk %s: pulling ended, but not all "
-				"is there: is the disk of %s full? The "
-				"guest runs as before; run it again",
+				"disk %s: the block pull ended early: is the "
+				"file system of %s full? The guest keeps "
+				"running; run the command again",
 				target, finish->boot->place.directory);
 	return err;
 }
@@ -121,7 +121,7 @@ static int pull_disk(struct finish *finish, struct domain *domain,
 {
 	uint64_t done = 0, total = 0;
 	char what[64];
-	/* A killed run's job may still be at it. */
+	/* A killed run's job may still be running. */
 	int err = domain_control_pull_progress(domain, target, &done, &total);
 	if (err == 0)
 		err = domain_control_pull(domain, target);
@@ -183,18 +183,19 @@ static int no_state_for_it(const struct domain_facts *facts)
 	printable(shown, sizeof(shown), facts->name);
 	if (facts->managed_save)
 		return fail(-EBUSY,
-				"domain %s is saved in mid-run, and what was "
-				"saved needs the mount: start it, then finish",
+				"domain %s has a managed save image, which "
+				"needs the mount: start the domain, then "
+				"finish",
 				shown);
 	if (facts->id >= 0 && strcmp(facts->state, "paused") == 0)
 		return fail(-EBUSY,
-				"domain %s is paused (%s): let it go on "
-				"(virsh resume), then finish",
+				"domain %s is paused (%s): resume it (virsh "
+				"resume), then finish",
 				shown, facts->reason);
 	return 0;
 }
 
-/* 1: it runs; 0: it is off; -EBUSY: it is in a state that we can't end. */
+/* 1: it runs; 0: it is off; -EBUSY: it is in a state that we can't change. */
 static int runs(struct finish *finish, struct domain *domain)
 {
 	struct domain_facts facts;
@@ -202,7 +203,7 @@ static int runs(struct finish *finish, struct domain *domain)
 	if (err < 0)
 		return err;
 	if (finish->boot->state.pausing && strcmp(facts.state, "paused") == 0) {
-		/* Our own pause, which nobody was left to end. */
+		/* Paused by a run of ours that was killed. */
 		err = domain_control_resume(domain);
 		domain_facts_clear(&facts);
 		return err < 0 ? err : 1;
@@ -225,7 +226,7 @@ static int finish_guest(struct finish *finish, struct domain *domain)
 
 /* --- 3: overlays that nobody has open --- */
 
-/* Asks anew for each: making one whole takes long, and guests are started
+/* Checks again for each: completing one takes long, and guests may be started
  * meanwhile. */
 static int some_guest_has(struct finish *finish, const char *path)
 {
@@ -259,7 +260,7 @@ static int make_whole(struct finish *finish, const struct boot_disk *disk,
 	if (err <= 0)
 		return fail(err < 0 ? err : -ENOTCONN,
 				"%s is not mounted (was the host restarted?), "
-				"and %s needs it: amberfs boot --resume %s",
+				"and %s needs it: run amberfs boot --resume %s",
 				boot->state.snapshot, overlay->path,
 				boot->state.name);
 	err = overlay_chown(overlay);
@@ -283,7 +284,7 @@ static int finish_overlay(struct finish *finish, const struct boot_disk *disk)
 	if (path == NULL)
 		return fail_no_memory("finishing");
 	if (access(path, F_OK) < 0 && errno == ENOENT) {
-		report_warning("%s is not there any more", path);
+		report_warning("%s no longer exists", path);
 		return 0;
 	}
 	int used = some_guest_has(finish, path);
@@ -293,7 +294,9 @@ static int finish_overlay(struct finish *finish, const struct boot_disk *disk)
 		return make_whole(finish, disk, &o);
 	int backed = overlay_has_backing(&o);
 	if (backed == 1)
-		return fail(-EBUSY, "%s still needs the backup; run it again",
+		return fail(-EBUSY,
+				"%s still needs the backup; run the command "
+				"again",
 				path);
 	return backed < 0 ? backed : overlay_sync(&o);
 }
@@ -330,7 +333,7 @@ static int check_unused(struct finish *finish)
 			finish->boot->place.mount, &left, &count);
 	if (err == 0 && count > 0)
 		err = fail(-EBUSY,
-				"domain %s still names files in %s; it stays "
+				"domain %s still uses files in %s; it stays "
 				"mounted",
 				printable(shown, sizeof(shown),
 						domain_name(left[0])),
@@ -356,7 +359,7 @@ static int become_whole(struct finish *finish)
 	return boot_state_save(&boot->state, boot->place.directory);
 }
 
-/* The mount's directory first: it can't go while something is mounted. */
+/* The mount point first: it can't be removed while something is mounted. */
 static int remove_state(struct boot *boot)
 {
 	CLEANUP_FREE char *state = NULL;
@@ -402,8 +405,8 @@ static void report(const struct finish *finish)
 				"disks", (int)boot->state.disk_count, "pulled",
 				(int)finish->pulled));
 	else if (report_wants_text())
-		printf("%s stands on its own disks now, in %s; the backup is "
-		       "unmounted%s.\n",
+		printf("The disks of %s are complete, in %s; the "
+		       "backup is unmounted%s.\n",
 				boot->state.name, boot->place.directory,
 				boot->partly ? "" : " and unpinned");
 }
@@ -415,8 +418,8 @@ int boot_finish(struct boot *boot)
 	assert(boot->connection != NULL);
 	if (!boot->state.ready)
 		return fail(-EINVAL,
-				"the boot of %s was interrupted before it "
-				"was complete: amberfs boot --discard %s",
+				"booting %s was interrupted: run amberfs boot "
+				"--discard %s",
 				boot->state.name, boot->state.name);
 	int err = domain_control_users(boot->connection, boot->place.directory,
 			&f.users, &f.count);

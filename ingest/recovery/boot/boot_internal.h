@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the verbs of amberfs boot share. Each works on one place, whose lock it
- * holds, and may be killed at any moment: run again, or with --discard, it
- * finds what is there and goes on from that.
+ * Shared by the actions of amberfs boot. Each works on one directory, whose
+ * lock it holds, and may be killed at any moment: if run again, or with
+ * --discard, it continues from what it finds.
  */
 #ifndef AMBERFS_INGEST_RECOVERY_BOOT_BOOT_INTERNAL_H
 #define AMBERFS_INGEST_RECOVERY_BOOT_BOOT_INTERNAL_H
@@ -26,15 +26,15 @@ struct boot {
 	struct boot_directory place;
 	struct boot_state state;
 	struct connection *connection;
-	int lock;    /* of the place; -1: none */
-	bool partly; /* something smaller failed, and was told */
+	int lock;    /* of the directory; -1: none */
+	bool partly; /* something minor failed and was reported */
 };
 
 /* Finds DIR. */
 int boot_setup(struct boot *boot, const struct boot_options *options);
-/* The place of the domain NAME that is there: locks it, loads its state,
- * connects to its libvirt. A place that was killed at birth has no state: then
- * b->state.name is NULL. 0; -ENOENT with a text; … */
+/* Opens the existing directory of domain NAME: locks it, loads its state,
+ * connects to its libvirt. If its creation was killed it has no state: then
+ * boot->state.name is NULL. 0; -ENOENT with a text; … */
 int boot_open(struct boot *boot, const char *name);
 void boot_close(struct boot *boot);
 
@@ -48,20 +48,20 @@ int boot_list(struct boot *boot);
 
 /* --- what several need --- */
 
-/* Mounts, if it is not, and looks that the snapshot there is the very one that
- * was booted. */
+/* Mounts, if necessary, and checks that the snapshot there is the one that was
+ * booted. */
 int boot_end_remount(struct boot *boot);
 
-/* Domains and mount gone, snapshot unpinned, directory removed. */
+/* Removes domains and mount, unpins the snapshot, removes the directory. */
 int boot_end_take_down(struct boot *boot);
 
-/* Unmounts; what has just let go of it is waited for a little. */
+/* Unmounts; waits briefly for processes that have just closed its files. */
 int boot_end_unmount(struct boot *boot);
 
-/* Keeps the snapshot from forget. */
+/* Protects the snapshot from forget. */
 int boot_pin(struct boot *boot, struct repository *repo, const char *object);
-/* Lets it go, unless it was pinned for other reasons or another place needs it.
- * A repository that can't be opened is told, and sets b->partly. */
+/* Unpins it, unless it was pinned for other reasons or another directory needs
+ * it. If the repository can't be opened, warns and sets boot->partly. */
 void boot_pin_remove(struct boot *boot);
 
 #endif

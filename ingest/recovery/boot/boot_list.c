@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* amberfs boot --list: what was booted and not finished. */
+/* amberfs boot --list: booted domains that are not finished. */
 #include "boot_internal.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@ struct listing {
 	json_t *rows;
 };
 
-/* libvirt's word for it, "not defined", or "unknown". */
+/* libvirt's name of its state, "not defined", or "unknown". */
 static void domain_word(char *out, size_t size, const struct listing *listing,
 		const struct boot_state *state, const char *directory)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The mount of a boot_place: amberfs-mount, started as anybody would start it
- * from a shell. It becomes a daemon by itself and returns when it can be read
- * from. A passphrase that this process was given goes to it through a pipe, so
- * it stands in no command line and no environment.
+ * The mount of a boot directory: amberfs-mount, started as from a shell. It
+ * becomes a daemon by itself and returns when it is readable. A passphrase that
+ * this process was given is passed through a pipe, so it is in no command line
+ * and no environment.
  */
 #include "boot_directory.h"
 
@@ -31,7 +31,7 @@ extern char **environ;
 
 /* --- starting it --- */
 
-/* Installed beside us; in the build tree in a sibling directory. */
+/* Installed next to us; in the build tree in a sibling directory. */
 static int find_program(char out[PATH_MAX])
 {
 	static const char *const places[] = { "amberfs-mount",
@@ -48,8 +48,8 @@ static int find_program(char out[PATH_MAX])
 			return 0;
 	}
 	return fail(-ENOENT,
-			"there is no amberfs-mount beside %samberfs-ingest; "
-			"is amberfs installed whole?",
+			"there is no amberfs-mount next to %samberfs-ingest; "
+			"is the installation complete?",
 			self);
 }
 
@@ -60,14 +60,14 @@ static int pipe_with(const char *text)
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return fail_errno(-errno, "starting the mount");
 	size_t len = strlen(text);
-	/* A passphrase is shorter than what a pipe holds. */
+	/* A passphrase fits into a pipe. */
 	bool ok = write(ends[1], text, len) == (ssize_t)len
 			&& write(ends[1], "\n", 1) == 1;
 	close(ends[1]);
 	if (ok)
 		return ends[0];
 	close(ends[0]);
-	return fail(-EIO, "starting the mount: can't hand the passphrase over");
+	return fail(-EIO, "starting the mount: cannot pass the passphrase");
 }
 
 struct command {
@@ -86,8 +86,8 @@ static void add(struct command *command, const char *option, const char *value)
 	command->argv[command->argc++] = value;
 }
 
-/* A user who isn't root may let others in only if fuse.conf says so; there
- * qemu runs as the same user. */
+/* A user who isn't root may allow others only if fuse.conf says so; there qemu
+ * runs as the same user. */
 static void fill_options(struct command *command,
 		const struct boot_directory *dir)
 {
@@ -139,7 +139,7 @@ static int spawn(struct command *command, int passphrase, pid_t *pid)
 	posix_spawn_file_actions_t files;
 	if (posix_spawn_file_actions_init(&files) != 0)
 		return fail_no_memory("starting the mount");
-	/* Our output is for results. */
+	/* Our stdout is for results. */
 	int err = posix_spawn_file_actions_addopen(&files, STDOUT_FILENO,
 			"/dev/null", O_WRONLY, 0);
 	if (err == 0 && passphrase >= 0)
@@ -161,8 +161,8 @@ static int wait_for(pid_t pid, const struct boot_directory *dir)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	return fail(-EIO,
-			"the repository can't be mounted on %s (amberfs mount "
-			"said why)",
+			"cannot mount the repository on %s (see the message of "
+			"amberfs mount)",
 			dir->mount);
 }
 
@@ -200,17 +200,17 @@ int boot_mount_active(const struct boot_directory *dir)
 	if (errno == ENOENT)
 		return 0;
 	if (errno == EACCES)
-		return 1; /* another user's mount, which keeps us out */
+		return 1; /* another user's mount, which we may not access */
 	if (errno == ENOTCONN)
 		return fail(-ENOTCONN,
 				"the process that served the mount %s is gone",
 				dir->mount);
-	return fail_errno(-errno, "looking at the mount %s", dir->mount);
+	return fail_errno(-errno, "examining the mount %s", dir->mount);
 }
 
 /* --- the end --- */
 
-/* Only root may call umount(2); fusermount3 does it for users. */
+/* Only root may call umount(2); fusermount3 does it for other users. */
 static int unmount_as_user(const char *path)
 {
 	char option[] = "-u", quiet[] = "-q", program[] = "fusermount3";
@@ -240,7 +240,7 @@ int boot_mount_end(struct boot_directory *dir)
 	if (err == -EBUSY)
 		return fail(-EBUSY,
 				"%s is still in use, so it stays mounted "
-				"('fuser -vm %s' says by whom)",
+				"('fuser -vm %s' shows by whom)",
 				dir->mount, dir->mount);
 	return err < 0 ? fail_errno(err, "unmounting %s", dir->mount) : 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A booted snapshot is pinned, so that no forget takes it, mounted or not. A
- * pin that was there before, with a note of its own, stays when we leave; so
- * does ours, as long as another place of the same directory needs it.
+ * A booted snapshot is pinned, so that forget does not remove it, mounted or
+ * not. A pin that existed before, with its own note, stays when we are done; so
+ * does ours, as long as another booted domain needs it.
  */
 #include "boot_internal.h"
 
@@ -30,7 +30,7 @@ int boot_pin(struct boot *boot, struct repository *repo, const char *object)
 		note = NULL;
 		return fail_no_memory("pinning the snapshot");
 	}
-	/* Nobody leaves meanwhile, who would take the pin along. */
+	/* Locked, as another run that ends meanwhile would remove the pin. */
 	CLEANUP_FD int lock = boot_root_lock(boot->dir, true);
 	if (lock < 0)
 		return lock;
@@ -41,9 +41,9 @@ int boot_pin(struct boot *boot, struct repository *repo, const char *object)
 	if (err == -EEXIST)
 		return 0;
 	if (session_unwritable(err)) {
-		report_warning("%s can't be written, so the snapshot is not "
-			       "pinned: see to it that nobody forgets it while "
-			       "%s runs from it",
+		report_warning("%s is not writable, so the snapshot is not "
+			       "pinned: do not forget it while %s runs from "
+			       "it",
 				store_path(repo->store), boot->state.name);
 		return 0;
 	}
@@ -55,14 +55,14 @@ static int needs_it(void *ctx, const char *directory,
 {
 	const struct boot *boot = ctx;
 	(void)err;
-	/* One that can't be read may be one that needs it. */
+	/* One that can't be read may need it. */
 	return strcmp(directory, boot->place.directory) != 0
 			&& (state == NULL
 					|| strcmp(state->id, boot->state.id)
 							== 0);
 }
 
-/* Only if the snapshot is the very one, and the pin one of ours. */
+/* Only if it is the same snapshot, and the pin is ours. */
 static int unpin(const struct boot *boot, struct repository *repo)
 {
 	struct session *session = NULL;
@@ -95,7 +95,8 @@ void boot_pin_remove(struct boot *boot)
 	assert(boot->state.snapshot != NULL && boot->state.repository != NULL);
 	int others = boot_root_each(boot->dir, needs_it, boot);
 	if (others == 1) {
-		report_verbose("%s stays pinned: another boot needs it",
+		report_verbose("%s stays pinned: another booted domain needs "
+			       "it",
 				boot->state.snapshot);
 		return;
 	}
@@ -110,8 +111,8 @@ void boot_pin_remove(struct boot *boot)
 	if (err == 0)
 		return;
 	boot->partly = true;
-	report_warning("the snapshot could not be unpinned (%s); "
-		       "when it may go: amberfs unpin %s %s",
+	report_warning("cannot unpin the snapshot (%s); to do so later: "
+		       "amberfs unpin %s %s",
 			error_text(err), boot->state.repository,
 			boot->state.snapshot);
 }

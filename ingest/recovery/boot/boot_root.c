@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Where booted snapshots are; see boot_root.h. */
+/* The directory of booted snapshots; see boot_root.h. */
 #include "boot_root.h"
 
 #include <dirent.h>
@@ -36,14 +36,14 @@ int boot_root_find(const char *path, char **out)
 {
 	CLEANUP_FREE char *wanted = path != NULL ? strdup(path) : usual_dir();
 	if (wanted == NULL)
-		return fail_no_memory("booting");
+		return fail_no_memory("booting the snapshot");
 	*out = realpath(wanted, NULL);
 	if (*out == NULL && errno == ENOENT)
 		*out = take_ptr(wanted);
 	return *out != NULL ? 0 : fail_errno(-errno, "%s", wanted);
 }
 
-/* mkdir -p; those that are made can be passed by all. */
+/* mkdir -p; anyone may pass the directories made. */
 static int make_directories(char *path)
 {
 	for (char *at = path + 1;; at++) {
@@ -62,7 +62,7 @@ static int make_directories(char *path)
 	}
 }
 
-/* What else is in amberfs' own directory is private by itself. */
+/* Anything else in amberfs' own directory is private by itself. */
 static void open_parent(const char *dir)
 {
 	struct stat st;
@@ -89,10 +89,10 @@ void boot_root_check_way(const char *dir, uid_t uid, gid_t gid)
 		if (end != NULL)
 			*end = '\0';
 		if (stat(path, &st) == 0 && !may_pass(&st, uid, gid))
-			report_warning("the user that qemu runs as (%u) "
-				       "may not be able to pass through %s "
-				       "to the disks: 'chmod o+x' lets it, "
-				       "--overlay-dir takes another way",
+			report_warning("the user that qemu runs as (%u) may "
+				       "not be able to reach the disks "
+				       "through %s: use 'chmod o+x', or "
+				       "another --overlay-dir",
 					(unsigned)uid, path);
 		if (end != NULL)
 			*end = '/';
@@ -104,18 +104,18 @@ int boot_root_prepare(const char *dir)
 	struct statfs fs;
 	CLEANUP_FREE char *path = strdup(dir);
 	if (path == NULL)
-		return fail_no_memory("booting");
+		return fail_no_memory("booting the snapshot");
 	int err = make_directories(path);
 	if (err < 0)
 		return err;
 	open_parent(dir);
 	if (statfs(dir, &fs) < 0)
-		return fail_errno(-errno, "looking at %s", dir);
+		return fail_errno(-errno, "examining %s", dir);
 	if (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC)
 		return fail(-EINVAL,
-				"%s is in memory only, so what the guest "
-				"writes would be lost with it: give a "
-				"directory on a disk with --overlay-dir",
+				"%s is in memory, so what the guest writes "
+				"would be lost: give a directory on a disk "
+				"with --overlay-dir",
 				dir);
 	return 0;
 }
@@ -139,7 +139,7 @@ int boot_root_lock(const char *directory, bool wait)
 	while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0) {
 		if (errno == EWOULDBLOCK)
 			return fail(-EBUSY,
-					"another amberfs boot is at work on "
+					"another amberfs boot is working on "
 					"%s; wait for it",
 					directory);
 		if (errno != EINTR)
@@ -178,7 +178,7 @@ int boot_root_each(const char *dir, boot_root_fn *fn, void *ctx)
 						   list[i]->d_name)
 						< 0) {
 			directory = NULL;
-			err = fail_no_memory("booting");
+			err = fail_no_memory("booting the snapshot");
 		}
 		if (err == 0)
 			err = visit(directory, fn, ctx);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* boot.json; see boot_state.h. Written beside, fsynced, renamed over. */
+/* boot.json; see boot_state.h. Written to a new file, fsynced, renamed over the
+ * old one. */
 #include "boot_state.h"
 
 #include <assert.h>
@@ -109,9 +110,9 @@ static int read_text(const char *path, char **text, size_t *len)
 		return errno == ENOENT ? -ENOENT
 				       : fail_errno(-errno, "opening %s", path);
 	if (fstat(fd, &st) < 0)
-		return fail_errno(-errno, "looking at %s", path);
+		return fail_errno(-errno, "examining %s", path);
 	if (!S_ISREG(st.st_mode) || st.st_size > (off_t)STATE_MAX)
-		return fail(-EBADMSG, "%s is not what amberfs wrote", path);
+		return fail(-EBADMSG, "%s was not written by amberfs", path);
 	CLEANUP_FREE char *buf = malloc((size_t)st.st_size + 1);
 	if (buf == NULL)
 		return fail_errno(-ENOMEM, "reading %s", path);
@@ -133,7 +134,7 @@ int boot_state_load(struct boot_state *out, const char *directory)
 	*out = (struct boot_state){ .name = NULL };
 	if (asprintf(&path, "%s/" BOOT_STATE_NAME, directory) < 0) {
 		path = NULL;
-		return fail_no_memory("booting");
+		return fail_no_memory("booting the snapshot");
 	}
 	int err = read_text(path, &text, &len);
 	if (err == 0)
@@ -171,18 +172,19 @@ int boot_state_save(const struct boot_state *state, const char *directory)
 			: NULL;
 	if (text == NULL)
 		return fail(-EINVAL,
-				"names and paths must be valid UTF-8 here");
+				"names and paths must be valid UTF-8 to boot a "
+				"snapshot");
 	if (asprintf(&path, "%s/" BOOT_STATE_NAME, directory) < 0)
 		path = NULL;
 	if (asprintf(&temporary, "%s/.%s.new", directory, BOOT_STATE_NAME) < 0)
 		temporary = NULL;
 	if (path == NULL || temporary == NULL)
-		return fail_no_memory("booting");
+		return fail_no_memory("booting the snapshot");
 	int err = write_text(temporary, text);
 	if (err < 0)
 		return err;
 	CLEANUP_FD int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || rename(temporary, path) < 0 || fsync(fd) < 0)
-		return fail_errno(-errno, "naming %s", path);
+		return fail_errno(-errno, "renaming to %s", path);
 	return 0;
 }

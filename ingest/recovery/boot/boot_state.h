@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * boot.json in the directory of a booted snapshot: all that --finish, --resume and
- * --discard must know. It is there from before the first other file until after
- * the last, so whatever a killed run left can be found and removed.
+ * boot.json in the directory of a booted snapshot: all that --finish, --resume
+ * and --discard must know. It is made before any other file and removed after
+ * all others, so whatever a killed run left can be found and removed.
  */
 #ifndef AMBERFS_INGEST_RECOVERY_BOOT_BOOT_STATE_H
 #define AMBERFS_INGEST_RECOVERY_BOOT_BOOT_STATE_H
@@ -27,10 +27,11 @@ struct boot_state {
 	char *uri;	  /* of libvirt */
 	int64_t since;	  /* UTC second */
 	bool ready;	  /* the domain is defined */
-	/* A guest is being paused for an instant, so that qemu writes all out;
-	 * found paused, it is to go on. */
+	/* A guest is being paused briefly to make qemu flush its disks; if
+	 * found paused, it must be resumed. */
 	bool pausing;
-	/* Every overlay is whole, and durably so: nothing below it counts. */
+	/* Every overlay is complete and durable: backing files don't matter any
+	 * more. */
 	bool whole;
 	uint32_t disk_count;
 	struct boot_disk *disks;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * …/swtpm/UUID/tpm2/tpm2-00.permall is where libvirt's swtpm keeps it; libvirt
- * gives the directory and its files to swtpm's user when it starts one. A file
- * grows under a temporary name; nothing is replaced.
+ * libvirt's swtpm keeps it in …/swtpm/UUID/tpm2/tpm2-00.permall; libvirt gives
+ * the directory and its files to swtpm's user when it starts swtpm. Files are
+ * written under a temporary name; nothing is replaced.
  */
 #include "boot_tpm.h"
 
@@ -24,8 +24,8 @@ static int add_note(char **notes, const char *file, const char *why)
 {
 	char *more = NULL;
 	if (asprintf(&more,
-			    "%s%s%s: %s; the guest begins with an empty TPM, "
-			    "which what it sealed there won't survive\n",
+			    "%s%s%s: %s; the guest starts with an empty TPM, "
+			    "so anything sealed in the old one is lost to it\n",
 			    *notes != NULL ? *notes : "",
 			    *notes != NULL && **notes
 							    && (*notes)[strlen(*notes)
@@ -41,7 +41,8 @@ static int add_note(char **notes, const char *file, const char *why)
 	return 0;
 }
 
-/* PATH with the UUID OLD in it, once as a whole component, replaced by NEW. */
+/* PATH, in which the UUID OLD is exactly one component, with it replaced by
+ * NEW. */
 static char *with_uuid(const char *path, const char *old, const char *new)
 {
 	const char *at = old != NULL && *old ? strstr(path, old) : NULL;
@@ -54,7 +55,7 @@ static char *with_uuid(const char *path, const char *old, const char *new)
 	return out;
 }
 
-/* The directories of libvirt's that end in UUID/tpm2; the one above must exist. */
+/* Makes libvirt's directories UUID/tpm2; their parent must exist. */
 static int make_directories(const char *path, const char *uuid,
 		const struct boot_directory *dir)
 {
@@ -67,7 +68,7 @@ static int make_directories(const char *path, const char *uuid,
 			return 0;
 		*at = '\0';
 		if (mkdir(directory, 0700) == 0)
-			/* A session's libvirt can't take what is root's. */
+			/* A session libvirt can't use files of root. */
 			(void)!chown(directory, dir->uid, dir->gid);
 		else if (errno != EEXIST)
 			return -errno;
@@ -124,8 +125,8 @@ static int place_one(struct domain_facts *facts,
 		return fail_no_memory("restoring the TPM");
 	if (to == NULL || file->size >= STATE_MAX)
 		return add_note(notes, file->name,
-				"where libvirt keeps the state "
-				"of its TPM is not known");
+				"cannot tell where libvirt keeps the state of "
+				"its TPM");
 	int err = make_directories(to, facts->uuid, dir);
 	if (err == 0)
 		err = write_file(from, to, dir);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* qemu-img on overlays; see overlay.h. Formats are always said. */
+/* Runs qemu-img on overlays; see overlay.h. Formats are always given. */
 #include "overlay.h"
 
 #include <errno.h>
@@ -50,7 +50,7 @@ static void add(struct command *command, const char *const *words)
 		command->argv[command->argc++] = strdup(*words);
 }
 
-/* WORDS, NULL-ended, come after "qemu-img". */
+/* WORDS, NULL-terminated, follow "qemu-img". */
 static int command_make(struct command *command, const struct overlay *overlay,
 		const char *const *words)
 {
@@ -86,7 +86,8 @@ static int qemu_img(const struct overlay *overlay, const char *const *words,
 					: err;
 }
 
-/* A qemu-img of a killed run, or a qemu that has just ended, lets go soon. */
+/* A qemu-img of a killed run, or a qemu that has just exited, unlocks it
+ * soon. */
 static bool wait_for_lock(int e, double end)
 {
 	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
@@ -112,8 +113,7 @@ int overlay_has_backing(const struct overlay *overlay)
 	json_decref(info);
 	if (!understood)
 		return fail(-EIO,
-				"%s: qemu-img describes it in a way that "
-				"amberfs does not understand",
+				"%s: cannot parse the output of qemu-img info",
 				overlay->path);
 	return has;
 }
@@ -145,7 +145,7 @@ int overlay_sync(const struct overlay *overlay)
 	CLEANUP_FD int fd =
 			open(overlay->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 || fsync(fd) < 0)
-		return fail_errno(-errno, "fsync of %s", overlay->path);
+		return fail_errno(-errno, "flushing %s", overlay->path);
 	return 0;
 }
 
@@ -175,7 +175,7 @@ static void note_percent(struct flatten *flatten, const char *text)
 	}
 }
 
-/* Until it closes its output, which it does when it ends. */
+/* Reads until it closes its output, that is, until it exits. */
 static int follow(struct flatten *flatten)
 {
 	char text[4096];
@@ -185,7 +185,8 @@ static int follow(struct flatten *flatten)
 		int ready = poll(&p, 1, POLL_MS);
 		if (interrupt_flag)
 			return fail(-ECANCELED,
-					"interrupted; run it again to go on");
+					"interrupted; run the command again to "
+					"continue");
 		if (ready <= 0)
 			continue;
 		ssize_t n = read(flatten->child.out, text, sizeof(text) - 1);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* amberfs prove: options, which snapshots, one after the other, and what is
- * said of them. */
+/* amberfs prove: options, the choice of snapshots, and the report on each. */
 #include "prove.h"
 
 #include <errno.h>
@@ -65,7 +64,7 @@ static void parse_accept(struct prove_command *command,
 					"and screen, not %s",
 					w);
 	if (!command->o.accept)
-		options_error(line, "--accept names no sign");
+		options_error(line, "--accept must name at least one sign");
 }
 
 static void parse_words(struct prove_command *command,
@@ -76,7 +75,7 @@ static void parse_words(struct prove_command *command,
 			&& age_parse(&seconds, command->timeout) < 0)
 		options_error(line, "--timeout: %s", error_text(-EINVAL));
 	if (seconds < 1)
-		options_error(line, "--timeout: it takes a moment");
+		options_error(line, "--timeout must not be 0");
 	command->o.timeout = (double)seconds;
 	parse_accept(command, line);
 	if (prove_console_pattern(pattern,
@@ -87,7 +86,7 @@ static void parse_words(struct prove_command *command,
 				error_text(-EINVAL));
 	command->o.pattern = pattern;
 	if (command->o.memory && command->o.memory < MIB)
-		options_error(line, "--memory: less than 1M runs nothing");
+		options_error(line, "--memory must be at least 1M");
 	if (command->o.scratch_dir == NULL)
 		command->o.scratch_dir = PROVE_DIRECTORY_DEFAULT;
 }
@@ -132,7 +131,7 @@ static void bad_snapshot(void *ctx, const char *object, int err)
 	report_warning("%s can't be read: %s", object, error_text(err));
 }
 
-/* The list is sorted by source and time: the last of each. */
+/* The list is sorted by source and time: takes the last of each. */
 static int add_newest(struct prove_command *command)
 {
 	struct snapshot_list l = { .count = 0 };
@@ -151,7 +150,8 @@ static int add_newest(struct prove_command *command)
 	}
 	snapshot_list_clear(&l);
 	if (err == 0 && command->count == 0)
-		err = fail(-ENOENT, "there is no snapshot of a domain");
+		err = fail(-ENOENT,
+				"the repository has no snapshot of a domain");
 	return err;
 }
 
@@ -189,7 +189,7 @@ static int add_row(struct prove_command *command, const struct snapshot *snap,
 	if (row != NULL && result->console != NULL)
 		json_object_set(row, "console", result->console);
 	if (row == NULL || json_array_append_new(command->rows, row) < 0)
-		return fail_no_memory("reporting");
+		return fail_no_memory("writing the report");
 	return 0;
 }
 
@@ -205,7 +205,7 @@ static void each_note(const char *notes, bool verbose_only)
 	}
 }
 
-/* All but its good news goes to stderr: cron sends it. */
+/* Everything except success goes to stderr, so that cron mails it. */
 static void say_failure(const struct snapshot *snap,
 		const struct prove_result *result)
 {
@@ -284,8 +284,8 @@ static int connect_and_prove(struct prove_command *command)
 		err = prove_all(command, conn);
 	} else {
 		err = fail(-EPERM,
-				"%s lets this user only look; starting a "
-				"guest needs more",
+				"%s allows this user read-only access; "
+				"starting a guest needs write access",
 				connection_uri(conn));
 	}
 	connection_close(conn);
@@ -298,9 +298,10 @@ static int check_directory(const char *path)
 	if (path == NULL)
 		return 0;
 	if (stat(path, &st) < 0)
-		return fail_errno(-errno, "the directory %s", path);
-	return S_ISDIR(st.st_mode) ? 0
-				   : fail(-ENOTDIR, "%s is no directory", path);
+		return fail_errno(-errno, "opening the directory %s", path);
+	return S_ISDIR(st.st_mode)
+			? 0
+			: fail(-ENOTDIR, "%s is not a directory", path);
 }
 
 static int work(struct prove_command *command, char **specs, int count)
@@ -345,20 +346,21 @@ int prove_main(int argc, char **argv)
 	struct prove_command p = { .o.unlock.credentials.keep = true };
 	const struct option own[] = {
 		{ "accept", 0, OPTION_TEXT, &p.accept, "LIST",
-				"signs that count (default agent,console)" },
+				"signs of success (default: agent,console)" },
 		{ "console-pattern", 0, OPTION_TEXT, &p.pattern, "REGEX",
-				"sign on the console ('" PATTERN_DEFAULT "')" },
+				"console output (default: '" PATTERN_DEFAULT
+				"')" },
 		{ "timeout", 0, OPTION_TEXT, &p.timeout, "DURATION",
-				"how long to wait for a sign (default 5min)" },
+				"how long to wait for a sign (default: 5min)" },
 		{ "memory", 0, OPTION_SIZE, &p.o.memory, "SIZE",
-				"the guest's memory (default: what it had)" },
+				"memory of the guest (default: as defined)" },
 		{ "picture-dir", 0, OPTION_TEXT, &p.o.picture_dir, "DIR",
-				"keep a picture of each guest's screen here" },
+				"store a screenshot of each guest in DIR" },
 		{ "scratch-dir", 0, OPTION_TEXT, &p.o.scratch_dir, "DIR",
-				"what guests write lies here (default "
+				"keep guests' writes in DIR (default: "
 				"/var/tmp)" },
 		{ "connect", 'c', OPTION_TEXT, &p.connect, "URI",
-				"libvirt to ask (default "
+				"connect to URI (default: "
 				"LIBVIRT_DEFAULT_URI)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
@@ -368,13 +370,13 @@ int prove_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs prove",
 		.operands = "REPO [SNAPSHOT...]",
-		.purpose = "Boot snapshots of domains to see that "
-			   "they come up: isolated, on overlays that\n"
-			   "are thrown away. Without SNAPSHOT, "
-			   "the newest of every domain.",
-		.notes = "It came up if a sign that counts is seen "
-			 "in time. Exit status: 0 all came up,\n"
-			 "3 some, 1 none.\n",
+		.purpose = "Boot snapshots of domains to check that they come "
+			   "up: isolated, on overlays that\n"
+			   "are discarded. Without SNAPSHOT: the newest of "
+			   "every domain.",
+		.notes = "A guest came up if it shows one of the signs in "
+			 "time.\n"
+			 "Exit status: 0 all came up, 3 some, 1 none.\n",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = -1,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Terminal escapes are taken out as they pass (what colours a prompt must not
- * hide it), carriage returns and NULs too. The file is cut short from time to
- * time; its writer appends, so goes on at the new end.
+ * Terminal escapes are removed from the stream (a coloured prompt must be found
+ * too), and so are carriage returns and NULs. The file is truncated from time
+ * to time; its writer appends, so it continues at the new end.
  */
 #include "prove_console.h"
 
@@ -25,7 +25,8 @@ int prove_console_pattern(regex_t *out, const char *pattern)
 	if (err == 0)
 		return 0;
 	regerror(err, out, why, sizeof(why));
-	return fail(-EINVAL, "%s is no regular expression: %s", pattern, why);
+	return fail(-EINVAL, "%s is not a valid regular expression: %s",
+			pattern, why);
 }
 
 int prove_console_open(struct prove_console *console, const char *path)
@@ -42,7 +43,7 @@ void prove_console_close(struct prove_console *console)
 	console->fd = -1;
 }
 
-/* The second half of a full buffer is enough to go on with. */
+/* The second half of a full buffer is enough to continue with. */
 static void put(struct prove_console *console, char byte)
 {
 	if (console->len == CONSOLE_TEXT_MAX) {
@@ -55,7 +56,7 @@ static void put(struct prove_console *console, char byte)
 }
 
 /* "ESC [ … letter" and "ESC letter": all that firmware and systems send to a
- * serial line. */
+ * serial port. */
 static void take(struct prove_console *console, char byte)
 {
 	if (byte == ESCAPE) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Made:	1 the directory and its lock  2 the console's file
- * Removed:	1 the guest, by who started it  2 the mount  3 the files, the directory
- * A kill between any two leaves what the sweep removes in the same order.
+ * Created: 1 the directory and its lock, 2 the console's file.
+ * Removed: 1 the guest, by whoever started it, 2 the mount, 3 the files and the
+ * directory. After a kill at any point, the sweep removes the rest in this
+ * order.
  */
 #include "prove_directory.h"
 
@@ -26,11 +27,11 @@
 
 #define PREFIX "amberfs-prove-"
 #define DIGITS 8u
-/* The guest's name is short: the paths of libvirt's sockets hold it, and these
- * must not have over 107 bytes. */
+/* The guest's name is short: it is part of the paths of libvirt's sockets,
+ * which are limited to 107 bytes. */
 #define GUEST_DIGITS 4
 #define CONSOLE "console.log"
-/* The mount's process is gone a moment after the guest. */
+/* The mount's process exits a moment after the guest. */
 #define UNMOUNT_SECONDS 10.0
 #define TRY_EVERY_US 100000
 #define TRIES 4
@@ -72,7 +73,7 @@ static int make_console(struct prove_directory *dir, char **console)
 	int err = 0;
 	if (asprintf(&path, "%s/" CONSOLE, dir->place.directory) < 0) {
 		path = NULL;
-		return fail_no_memory("proving");
+		return fail_no_memory("proving the snapshot");
 	}
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -91,7 +92,7 @@ static int name_directory(char **path, const char *dir)
 		return fail_errno(-errno, "getrandom");
 	if (asprintf(path, "%s/" PREFIX "%08" PRIx32, dir, random) < 0) {
 		*path = NULL;
-		return fail_no_memory("proving");
+		return fail_no_memory("proving the snapshot");
 	}
 	return 0;
 }
@@ -109,7 +110,7 @@ static int make_once(struct prove_directory *f, const char *dir,
 	snprintf(f->name, sizeof(f->name), "prove-%.*s", GUEST_DIGITS,
 			strrchr(f->place.directory, '-') + 1);
 	err = boot_directory_create(&f->place);
-	if (err == -EEXIST) { /* somebody else's: not to be removed */
+	if (err == -EEXIST) { /* somebody else's: must not be removed */
 		boot_directory_close(&f->place);
 		return err;
 	}
@@ -126,7 +127,7 @@ static int make_once(struct prove_directory *f, const char *dir,
 	return 0;
 }
 
-/* A sweep that comes between directory and lock takes it for a dead one's. */
+/* A sweep between directory and lock takes it for a dead run's. */
 int prove_directory_make(struct prove_directory *f, const char *dir,
 		struct connection *conn, char **console)
 {
@@ -158,8 +159,8 @@ static bool is_ours(const char *name)
 			&& strspn(digits, "0123456789abcdef") == DIGITS;
 }
 
-/* The lock of a dead run's directory, or -1: it lives, or isn't this user's (in
- * /var/tmp anybody may make one). */
+/* The lock of a dead run's directory, or -1: it lives, or isn't this user's
+ * (anyone may make one in /var/tmp). */
 static int lock_dead(const char *path)
 {
 	struct stat st;
@@ -170,7 +171,7 @@ static int lock_dead(const char *path)
 	return take_fd(&fd);
 }
 
-/* Those that run from there, whatever their name. */
+/* Stops guests that run from there, whatever their name. */
 static int end_guests(struct connection *conn, const char *directory)
 {
 	struct domain **list = NULL;
@@ -190,7 +191,7 @@ static int sweep_one(const char *dir, const char *name, struct connection *conn)
 	int err = 0;
 	if (asprintf(&path, "%s/%s", dir, name) < 0) {
 		path = NULL;
-		return fail_no_memory("looking for leftovers");
+		return fail_no_memory("searching for leftovers");
 	}
 	lock = lock_dead(path);
 	if (lock < 0)
@@ -214,8 +215,8 @@ void prove_directory_sweep(const char *dir, struct connection *conn)
 				? sweep_one(dir, entry->d_name, conn)
 				: 0;
 		if (err != 0)
-			report_warning("what an earlier proof left in %s/%s "
-				       "can't be removed: %s",
+			report_warning("cannot remove the leftovers of an "
+				       "earlier run in %s/%s: %s",
 					dir, entry->d_name, error_text(err));
 	}
 	if (d != NULL)

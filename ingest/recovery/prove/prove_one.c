@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * 1 a directory, the mount and the overlays in it  2 the guest  3 watching: is it
- * still there, what does it say  4 a picture  5 all of it away.
+ *	1 the directory with the mount and the overlays
+ *	2 the guest is started
+ *	3 it is watched, and its console and screen are checked for signs
+ *	4 a screenshot
+ *	5 everything is removed
+ *
  * The guest has no network and none of the original's devices, files or sockets
  * (domain_adapt, isolated); the mount under its disks can't be written to.
  */
@@ -25,7 +29,7 @@
 
 #define LOOK_EVERY_US 250000
 #define SCREEN_EVERY 2.0
-/* Longer than boot menus count down, and than most firmware says the same. */
+/* Longer than boot menus count down and most firmware shows the same screen. */
 #define STILL_SECONDS 15.0
 #define TAIL_LINES 8
 
@@ -39,9 +43,9 @@ struct proof {
 	struct prove_directory directory;
 	struct transient_guest *guest;
 	struct prove_console *console;
-	struct prove_screen picture; /* the last one */
+	struct prove_screen picture; /* the previous one */
 	double begin, still_since, next_picture;
-	unsigned waiting; /* SIGN_BIT()s that may still come */
+	unsigned waiting; /* SIGN_BIT()s that may still appear */
 };
 
 /* --- signs --- */
@@ -102,10 +106,9 @@ static bool has_sign(struct proof *proof)
 
 /* --- watching --- */
 
-static const char *const ended_words =
-		"it powered itself off, or crashed, before that";
+static const char *const ended_words = "it powered off or crashed before";
 
-/* Sets the text of why it did not come up. */
+/* Sets the reason why it did not come up. */
 static int not_up(struct proof *proof, const char *why)
 {
 	char names[64] = "";
@@ -115,10 +118,10 @@ static int not_up(struct proof *proof, const char *why)
 					sizeof(names) - strlen(names), "%s%s",
 					*names ? " or " : "",
 					prove_sign_names[s]);
-	return fail(-ETIMEDOUT, "no sign by %s: %s", names, why);
+	return fail(-ETIMEDOUT, "no sign from %s: %s", names, why);
 }
 
-/* 1: it came up; 0: go on; -ETIMEDOUT: it won't, with the reason. */
+/* 1: it came up; 0: keep waiting; -ETIMEDOUT: it won't, with the reason. */
 static int look(struct proof *proof)
 {
 	const char *why = NULL;
@@ -128,7 +131,7 @@ static int look(struct proof *proof)
 		return err;
 	if (state < 0)
 		return state;
-	/* What it said last counts, also if it has ended since. */
+	/* Its last output counts, even if it has ended since. */
 	if (has_sign(proof))
 		return 1;
 	if (state == GUEST_ENDED)
@@ -137,9 +140,8 @@ static int look(struct proof *proof)
 		return not_up(proof, why);
 	if (!proof->waiting)
 		return fail(-ETIMEDOUT,
-				"its definition has no channel for the "
-				"guest agent; prove it by another sign (see "
-				"--accept)");
+				"its definition has no channel for the guest "
+				"agent; accept another sign (see --accept)");
 	return 0;
 }
 
@@ -158,7 +160,8 @@ static int watch(struct proof *proof)
 			break;
 		usleep(LOOK_EVERY_US);
 	}
-	snprintf(why, sizeof(why), "it still runs, after %s (see --timeout)",
+	snprintf(why, sizeof(why),
+			"it is still running after %s (see --timeout)",
 			age_format(limit, (int64_t)proof->o->timeout));
 	return not_up(proof, why);
 }
@@ -170,14 +173,14 @@ static int save_picture(struct proof *proof)
 	const char *name = proof->snap->object + strlen("snapshots/");
 	char *path = NULL;
 	if (asprintf(&path, "%s/%s.png", proof->o->picture_dir, name) < 0)
-		return fail_no_memory("proving");
-	/* SOURCE/TIME: one directory holds all. */
+		return fail_no_memory("proving the snapshot");
+	/* SOURCE/TIME without the slash: all go into one directory. */
 	*strrchr(path, '/') = '-';
 	proof->out->picture = path;
 	return prove_screen_save(&proof->picture, path);
 }
 
-/* It is for people: whether there is one decides nothing. */
+/* It is for people: a failure here is not a failure of the proof. */
 static void keep_picture(struct proof *proof)
 {
 	if (proof->o->picture_dir == NULL)
@@ -230,7 +233,7 @@ static int boot(struct proof *proof, char *console)
 	return err != 0 ? err : run(proof, xml);
 }
 
-/* The guest first: it holds the mount's files. */
+/* The guest first: it has the mount's files open. */
 static int take_down(struct proof *proof, int err)
 {
 	struct error_copy why;
@@ -240,7 +243,7 @@ static int take_down(struct proof *proof, int err)
 		report_warning("%s", error_text(err));
 	err = prove_directory_remove(&proof->directory);
 	if (err < 0)
-		report_warning("the next proof will remove what is left: %s",
+		report_warning("cannot clean up, the next run will: %s",
 				error_text(err));
 	return error_load(&why);
 }
@@ -280,7 +283,7 @@ int prove_one(struct prove_result *out, const struct prove_options *options,
 	int err = 0;
 	*out = (struct prove_result){ .up = false };
 	if (console == NULL)
-		return fail_no_memory("proving");
+		return fail_no_memory("proving the snapshot");
 	console->fd = -1;
 	err = prove(&p);
 	prove_screen_clear(&p.picture);
@@ -288,7 +291,7 @@ int prove_one(struct prove_result *out, const struct prove_options *options,
 		return err;
 	out->up = false;
 	out->why = strdup(error_text(err));
-	return out->why != NULL ? 0 : fail_no_memory("proving");
+	return out->why != NULL ? 0 : fail_no_memory("proving the snapshot");
 }
 
 void prove_one_result_clear(struct prove_result *result)

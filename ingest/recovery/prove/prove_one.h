@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The proof of one snapshot: does a guest come up from it? */
+/* The proof of one snapshot: does its guest come up? */
 #ifndef AMBERFS_INGEST_RECOVERY_PROVE_PROVE_ONE_H
 #define AMBERFS_INGEST_RECOVERY_PROVE_PROVE_ONE_H
 
@@ -9,7 +9,7 @@
 #include "ingest/libvirt/connection.h"
 #include "repo/repository/repository.h"
 
-/* What counts as having come up; in the order in which they are asked. */
+/* Signs of having come up, in the order in which they are checked. */
 enum prove_sign {
 	SIGN_AGENT,
 	SIGN_CONSOLE,
@@ -28,13 +28,13 @@ struct prove_options {
 	unsigned accept;	 /* SIGN_BIT()s */
 	const regex_t *pattern;	 /* for the console */
 	double timeout;		 /* seconds */
-	uint64_t memory;	 /* bytes; 0: as it was */
+	uint64_t memory;	 /* bytes; 0: as defined */
 };
 
 struct prove_result {
 	bool up;
 	enum prove_sign by; /* if so */
-	double seconds;	    /* since it was started */
+	double seconds;	    /* since its start */
 	uint64_t read;	    /* bytes that it read from its disks */
 	char *why;	    /* if not up */
 	char *picture;	    /* the path, or NULL */
@@ -43,8 +43,8 @@ struct prove_result {
 };
 
 /*
- * Boots SNAP and waits for a sign; then nothing is left of it. 0: *OUT tells
- * (why it could not even be started, too); -ECANCELED: interrupted.
+ * Boots SNAP, waits for a sign, and removes everything. 0: *OUT is the result
+ * (also if it could not be started); -ECANCELED: interrupted.
  */
 int prove_one(struct prove_result *out, const struct prove_options *options,
 		const struct snapshot *snap, struct connection *conn);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Pictures of a guest's screen: PNG from today's qemu, PPM from older ones. */
+/* Screenshots of a guest: PNG from current qemu, PPM from older versions. */
 #include "prove_screen.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 #define SIDE_MAX 16384u
 #define PIXEL 3u
-/* A cursor of a console with large letters is 16 by 32. */
+/* The cursor of a console with a large font is 16 by 32. */
 #define CURSOR_PIXELS 512u
 
 /* --- PPM --- */
@@ -33,7 +33,7 @@ static bool is_space(int c)
 	return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 
-/* A number, and the one space that follows; comments may stand before it. */
+/* A number and the one space that follows; comments may come before it. */
 static uint32_t number(struct reader *reader)
 {
 	int c = next_byte(reader);
@@ -53,7 +53,7 @@ static int check_size(uint32_t width, uint32_t height)
 {
 	if (width > 0 && width <= SIDE_MAX && height > 0 && height <= SIDE_MAX)
 		return 0;
-	return fail(-EBADMSG, "the screen's picture is out of bounds");
+	return fail(-EBADMSG, "the size of the screenshot is out of bounds");
 }
 
 static int read_ppm(struct prove_screen *screen, const uint8_t *data,
@@ -69,7 +69,7 @@ static int read_ppm(struct prove_screen *screen, const uint8_t *data,
 		return err;
 	size = (size_t)screen->width * screen->height * PIXEL;
 	if (number(&r) != 255 || (size_t)(r.end - r.at) < size)
-		return fail(-EBADMSG, "the screen's picture is cut short");
+		return fail(-EBADMSG, "the screenshot is truncated");
 	screen->pixels = malloc(size);
 	if (screen->pixels == NULL)
 		return -ENOMEM;
@@ -92,7 +92,7 @@ static int read_pixels(struct prove_screen *screen, png_image *png)
 		return -ENOMEM;
 	if (png_image_finish_read(png, NULL, screen->pixels, 0, NULL))
 		return 0;
-	return fail(-EBADMSG, "the screen's picture: %s", png->message);
+	return fail(-EBADMSG, "reading the screenshot: %s", png->message);
 }
 
 static int read_png(struct prove_screen *screen, const uint8_t *data,
@@ -101,7 +101,8 @@ static int read_png(struct prove_screen *screen, const uint8_t *data,
 	png_image png = { .version = PNG_IMAGE_VERSION };
 	int err = 0;
 	if (!png_image_begin_read_from_memory(&png, data, len))
-		return fail(-EBADMSG, "the screen's picture: %s", png.message);
+		return fail(-EBADMSG, "reading the screenshot: %s",
+				png.message);
 	err = read_pixels(screen, &png);
 	png_image_free(&png);
 	return err;
@@ -132,7 +133,7 @@ static size_t pixel_count(const struct prove_screen *screen)
 	return (size_t)screen->width * screen->height;
 }
 
-/* Pixels unlike the one at AT. */
+/* The number of pixels unlike the one at AT. */
 static size_t unlike(const struct prove_screen *screen, size_t at)
 {
 	const uint8_t *colour = screen->pixels + at * PIXEL;
@@ -142,7 +143,7 @@ static size_t unlike(const struct prove_screen *screen, size_t at)
 	return count;
 }
 
-/* The background is at one end at least: the other may be the cursor. */
+/* At least one end is background: the other may be the cursor. */
 bool prove_screen_blank(const struct prove_screen *screen)
 {
 	return screen->pixels == NULL || unlike(screen, 0) <= CURSOR_PIXELS
@@ -166,7 +167,7 @@ bool prove_screen_same(const struct prove_screen *a,
 
 /* --- saving --- */
 
-/* What a screen shows may be private. */
+/* A screen may show private data. */
 #define FILE_MODE 0600
 
 int prove_screen_save(const struct prove_screen *screen, const char *path)

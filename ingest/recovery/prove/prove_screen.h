@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Is a guest's screen still? Two pictures are the same if no more differs than
- * what a blinking cursor covers. A screen of one colour, but for a cursor, shows
- * nothing.
+ * Is a guest's screen still? Two pictures are the same if they differ by no
+ * more than a blinking cursor. A screen of one colour, except for a cursor, is
+ * empty.
  */
 #ifndef AMBERFS_INGEST_RECOVERY_PROVE_PROVE_SCREEN_H
 #define AMBERFS_INGEST_RECOVERY_PROVE_PROVE_SCREEN_H
@@ -26,7 +26,7 @@ bool prove_screen_blank(const struct prove_screen *screen);
 bool prove_screen_same(const struct prove_screen *a,
 		const struct prove_screen *b);
 
-/* Writes it as a PNG file, in place of what is there. 0 or -errno. */
+/* Writes it as a PNG file, replacing an existing one. 0 or -errno. */
 int prove_screen_save(const struct prove_screen *screen, const char *path);
 
 #endif

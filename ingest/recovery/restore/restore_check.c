@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Whether a domain's files may go where the plan has them (restore_plan.h).
- * Files are compared by device and inode, so that a link or another way to
- * write a path does not hide one.
+ * Whether a domain's files may go where the plan says (restore_plan.h). Files
+ * are compared by device and inode, so that a link or another spelling of a
+ * path does not hide one.
  */
 #include "restore_plan.h"
 
@@ -27,31 +27,31 @@ static int check_lock(const struct restore_item *item)
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	CLEANUP_FD int fd = open(item->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return 0; /* writing will say why */
+		return 0; /* writing will report why */
 	if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
 		return fail(-EBUSY,
-				"%s is in use (a process, such as a qemu, "
-				"has locked it); end that first",
+				"%s is in use (locked by a process such as "
+				"qemu); stop that first",
 				item->path);
 	return 0;
 }
 
-/* What restore_file_to_path would find out too, but after other files. */
+/* restore_file_to_path would also find this, but only after other files. */
 static int check_device(const struct restore_item *item)
 {
 	uint64_t size = 0;
 	if (item->format != RESTORE_RAW)
 		return fail(-EINVAL,
-				"%s is a block device, which gets the bytes "
-				"of a disk as they are: give --disk %s=%s,raw",
+				"%s is a block device, which can only hold a "
+				"raw disk: give --disk %s=%s,raw",
 				item->path, item->file->target, item->path);
 	CLEANUP_FD int fd = open(item->path, O_RDONLY | O_CLOEXEC);
 	int err = fd < 0 ? -errno : device_size(fd, &size);
 	if (err < 0)
-		return fail_errno(err, "asking %s for its size", item->path);
+		return fail_errno(err, "getting the size of %s", item->path);
 	if (size < item->file->size)
 		return fail(-ENOSPC,
-				"%s has %llu bytes, %s needs %llu: use a "
+				"%s has %llu bytes, but %s needs %llu: use a "
 				"larger device",
 				item->path, (unsigned long long)size,
 				item->file->name,
@@ -105,7 +105,7 @@ static int is_target(void *ctx, const char *path)
 	return 0;
 }
 
-/* 1: what DOMAIN starts with, or if ACTIVE runs with, names a target. */
+/* 1: DOMAIN's inactive, or if ACTIVE its running definition names a target. */
 static int names_target(struct search *search, struct domain *domain,
 		bool active)
 {
@@ -116,26 +116,27 @@ static int names_target(struct search *search, struct domain *domain,
 	return err < 0 ? err : domain_paths_each(xml->doc, is_target, search);
 }
 
-/* The one that is restored: it is replaced, so it must be off. */
+/* The domain to restore: it is replaced, so it must be off. */
 static int check_replaced(const struct domain_facts *facts, bool force)
 {
 	char shown[256];
 	printable(shown, sizeof(shown), facts->name);
 	if (!facts->shut_off)
 		return fail(-EBUSY,
-				"domain %s is %s: shut it off first, "
-				"or make another with --name",
+				"domain %s is %s: shut it off first, or "
+				"restore it under another --name",
 				shown, facts->state);
 	if (facts->managed_save)
 		return fail(-EBUSY,
-				"domain %s has a saved state, which would not "
-				"fit its restored disks: remove that first "
-				"(virsh managedsave-remove)",
+				"domain %s has a managed save image, which "
+				"would not match the restored disks: remove "
+				"that first (virsh managedsave-remove)",
 				shown);
 	return force ? 0
 		     : fail(-EEXIST,
-				     "domain %s is defined; --force replaces "
-				     "it and its disks, --name makes another",
+				     "domain %s exists; --force replaces it "
+				     "and its disks, --name restores it under "
+				     "another name",
 				     shown);
 }
 
@@ -150,11 +151,11 @@ static int check_other(struct search *search, struct domain *domain,
 		err = names_target(search, domain, false);
 	if (err == 1)
 		err = fail(-EBUSY,
-				"%s belongs to the domain %s%s: give --disk "
-				"TARGET=PATH",
+				"%s belongs to domain %s%s: give another path "
+				"with --disk TARGET=PATH",
 				search->found->path,
 				printable(shown, sizeof(shown), facts->name),
-				facts->id >= 0 ? ", which runs" : "");
+				facts->id >= 0 ? ", which is running" : "");
 	return err == -ENOENT ? 0 : err;
 }
 
@@ -165,12 +166,12 @@ static int clash(const struct domain_facts *facts,
 	printable(shown, sizeof(shown), facts->name);
 	if (strcmp(facts->name, plan->name) == 0)
 		return fail(-EEXIST,
-				"libvirt has another domain of the name %s: "
-				"undefine it, or give another --name",
+				"libvirt has another domain named %s: undefine "
+				"it, or give another --name",
 				shown);
 	return fail(-EEXIST,
-			"libvirt has the same domain under the name %s: "
-			"undefine that, or leave out --same-identity",
+			"libvirt has this domain under the name %s: undefine "
+			"that, or leave out --same-identity",
 			shown);
 }
 

@@ -3,11 +3,11 @@
  * amberfs restore --domain:
  *
  *	1 everything is checked, and nothing is changed
- *	2 each file is written under a temporary name, fsynced, named
- *	3 the domain is defined, or its XML is written beside the first disk
+ *	2 each file is written under a temporary name, fsynced, renamed
+ *	3 the domain is defined, or its XML is written next to the first disk
  *
- * libvirt is needed for 3 only. A run that ends in 2 leaves whole files, and a
- * domain that is what it was but for its disks: run it again.
+ * libvirt is needed for 3 only. A run that ends in 2 leaves complete files, and
+ * a domain that is unchanged except for its disks: run it again.
  */
 #include "restore_domain.h"
 
@@ -59,14 +59,14 @@ static int read_definition(struct command *command)
 	struct image *image = NULL;
 	if (file == NULL || command->snap->kind != SNAPSHOT_DOMAIN)
 		return fail(-EINVAL,
-				"%s is not of a domain; leave out --domain "
-				"and name a directory",
+				"%s is not a snapshot of a domain; leave out "
+				"--domain and give a directory",
 				command->snap->object + strlen("snapshots/"));
 	if (file->size > DOMAIN_DOC_MAX)
 		return fail(-EBADMSG, "%s is too large", file->name);
 	CLEANUP_FREE char *text = malloc(file->size + 1);
 	if (text == NULL)
-		return fail_no_memory("restoring");
+		return fail_no_memory("restoring the domain");
 	int err = image_open(&image, command->restore.reader, &file->root,
 			file->size);
 	ssize_t n = err < 0 ? err : image_pread(image, text, file->size, 0);
@@ -76,15 +76,15 @@ static int read_definition(struct command *command)
 	return domain_xml_parse(&command->xml, text, (size_t)n);
 }
 
-/* Without --no-define it matters that libvirt is not there. */
+/* Without --no-define, warns if there is no libvirt. */
 static int connect(struct command *command)
 {
 	int err = connection_open(&command->connection, command->connect,
 			CONNECTION_SECRETS);
 	if (err == 0 && !command->no_define
 			&& !connection_writable(command->connection)) {
-		report_warning("%s lets this user only look, so the domain is "
-			       "not defined",
+		report_warning("%s allows this user read-only access, so the "
+			       "domain is not defined",
 				connection_uri(command->connection));
 		command->no_define = command->partly = true;
 	}
@@ -93,8 +93,8 @@ static int connect(struct command *command)
 	command->connection = NULL;
 	if (command->no_define)
 		return 0;
-	report_warning("%s; so the files are restored, and the domain is not "
-		       "defined",
+	report_warning("%s; restoring only the files, without defining the "
+		       "domain",
 			error_text(err));
 	command->no_define = command->partly = true;
 	return 0;
@@ -107,13 +107,13 @@ static int find_xml_path(struct command *command)
 	CLEANUP_FREE char *escaped = name_escape(command->plan.name,
 			strlen(command->plan.name));
 	if (escaped == NULL)
-		return fail_no_memory("restoring");
+		return fail_no_memory("restoring the domain");
 	name_component(component, escaped);
 	for (unsigned i = 1; i < command->plan.count
 			&& item->file->kind != FILE_DISK;
 			i++)
 		item = &command->plan.items[i];
-	/* Beside a device there is no good place. */
+	/* Next to a device there is no good place. */
 	const char *slash =
 			item->block_device ? NULL : strrchr(item->path, '/');
 	int n = slash != NULL
@@ -123,7 +123,7 @@ static int find_xml_path(struct command *command)
 			: asprintf(&command->xml_path, "%s.xml", component);
 	if (n < 0) {
 		command->xml_path = NULL;
-		return fail_no_memory("restoring");
+		return fail_no_memory("restoring the domain");
 	}
 	if (!command->restore.force && access(command->xml_path, F_OK) == 0)
 		return fail(-EEXIST, "%s exists; --force replaces it",
@@ -164,7 +164,7 @@ static int set_owner(struct command *command, const struct restore_item *item)
 					     : 0;
 }
 
-/* UUID/tpm2 in swtpm's directory, which must be there. */
+/* UUID/tpm2 in swtpm's directory, which must exist. */
 static void make_tpm_directories(const struct command *command,
 		const char *path)
 {
@@ -193,7 +193,7 @@ static int restore_item(struct command *command,
 	if (item->if_missing && item->exists)
 		return 0;
 	if (item->optional && item->exists && !command->restore.force) {
-		report_warning("%s stays as it is; --force replaces it",
+		report_warning("keeping the existing %s; --force replaces it",
 				item->path);
 		return 0;
 	}
@@ -248,7 +248,7 @@ static int adapt(struct command *command)
 				&& boot_tpm_stored(command->snap),
 		.disks = disks };
 	if (disks == NULL)
-		return fail_no_memory("restoring");
+		return fail_no_memory("restoring the domain");
 	for (unsigned i = 0; i < plan->count; i++) {
 		const struct restore_item *item = &plan->items[i];
 		if (item->file->kind != FILE_DISK)
@@ -296,8 +296,8 @@ static int run(struct command *command, char **argv)
 				&file);
 	if (err == 0 && file != NULL)
 		err = fail(-EINVAL,
-				"a whole snapshot is restored with --domain; "
-				"leave out the file %s",
+				"--domain restores a whole snapshot; leave out "
+				"the file %s",
 				file);
 	if (err == 0)
 		err = restore_file_add_roots(command->repo, command->snap,
@@ -377,7 +377,8 @@ static void print_text(const struct command *command, double seconds)
 		at += len + (at[len] == '\n');
 	}
 	if (command->xml_path == NULL)
-		printf("%s is defined; start it: virsh -c '%s' start %s\n",
+		printf("Defined domain %s; start it with: virsh -c "
+		       "'%s' start %s\n",
 				shown, connection_uri(command->connection),
 				shown);
 }
@@ -388,15 +389,16 @@ static void report(const struct command *command, double seconds)
 		print_json(command, seconds);
 	else if (report_wants_text())
 		print_text(command, seconds);
-	/* Who has no domain must hear how to get it, whatever is quiet. */
+	/* Whoever has no domain must learn how to define it, even with
+	 * --quiet. */
 	if (!report_json() && command->xml_path != NULL
 			&& (command->partly || report_wants_text()))
 		fprintf(report_wants_text() ? stdout : stderr,
 				"Define the domain with: virsh define %s\n",
 				command->xml_path);
 	if (command->restore.range_count != 0)
-		report_warning("what can't be read was written as zeros; "
-			       "'amberfs repair' may bring it back");
+		report_warning("unreadable data was written as zeros; "
+			       "'amberfs repair' may recover it");
 }
 
 static void check_usage(const struct command_line *line,
@@ -404,12 +406,12 @@ static void check_usage(const struct command_line *line,
 {
 	const struct restore_plan_options *options = &command->wishes;
 	if (!command->domain)
-		options_error(line, "--domain is missing");
+		options_error(line, "--domain is required");
 	if (command->damaged != NULL && strcmp(command->damaged, "zero") != 0)
-		options_error(line, "--damaged takes the word zero");
+		options_error(line, "--damaged must be zero");
 	if (options->format != NULL && strcmp(options->format, "raw") != 0
 			&& strcmp(options->format, "qcow2") != 0)
-		options_error(line, "--format takes raw or qcow2");
+		options_error(line, "--format must be raw or qcow2");
 	if (options->name != NULL
 			&& (*options->name == '\0'
 					|| strchr(options->name, '/') != NULL
@@ -418,8 +420,8 @@ static void check_usage(const struct command_line *line,
 				"--name must have 1 to 200 bytes and no '/'");
 	if (options->same_identity && options->name == NULL)
 		options_error(line,
-				"--same-identity goes with --name; "
-				"without that the identity stays anyway");
+				"--same-identity requires --name; without that "
+				"the identity is kept anyway");
 }
 
 int restore_domain_main(int argc, char **argv)
@@ -430,20 +432,18 @@ int restore_domain_main(int argc, char **argv)
 	struct restore_plan_options *options = &c.wishes;
 	const struct option own[] = {
 		{ "domain", 0, OPTION_FLAG, &c.domain, NULL,
-				"put disks where they belong and define the "
-				"domain" },
+				"restore the disks and define the domain" },
 		{ "name", 'n', OPTION_TEXT, &options->name, "NEW",
-				"another name, with a new UUID and MAC "
-				"addresses" },
+				"new name, with a new UUID and MAC addresses" },
 		{ "same-identity", 0, OPTION_FLAG, &options->same_identity,
 				NULL,
 				"with --name: keep UUID and MAC addresses" },
 		{ "disk", 0, OPTION_LIST, &options->disks, "VDA=PATH[,FORMAT]",
-				"put this disk there; may be repeated" },
+				"restore this disk there; repeatable" },
 		{ "format", 0, OPTION_TEXT, &options->format, "raw|qcow2",
-				"of the disks (default: what each was)" },
+				"format of the disks (default: as before)" },
 		{ "connect", 'c', OPTION_TEXT, &c.connect, "URI",
-				"libvirt to ask (default "
+				"connect to URI (default: "
 				"LIBVIRT_DEFAULT_URI)" },
 		{ "no-define", 0, OPTION_FLAG, &c.no_define, NULL,
 				"write the definition to a file instead" },
@@ -451,10 +451,10 @@ int restore_domain_main(int argc, char **argv)
 				"replace files, and the domain if it is shut "
 				"off" },
 		{ "damaged", 0, OPTION_TEXT, &c.damaged, "zero",
-				"write what can't be read as zeros, and name "
-				"it" },
+				"write unreadable data as zeros, and list it" },
 		{ "jobs", 'j', OPTION_NUMBER, &c.jobs, "N",
-				"threads (default: one per processor)" },
+				"number of threads (default: one per "
+				"processor)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -463,10 +463,10 @@ int restore_domain_main(int argc, char **argv)
 	const struct command_line cl = {
 		.program = "amberfs restore",
 		.operands = "REPO SNAPSHOT --domain",
-		.purpose = "Bring a domain back: its disks to where "
-			   "they were, or where --disk says, and its\n"
-			   "definition. Without libvirt "
-			   "the files are restored, too.",
+		.purpose = "Restore a domain: its disks to where they were, or "
+			   "where --disk says, and its\n"
+			   "definition. Without libvirt only the files are "
+			   "restored.",
 		.tables = tables,
 		.min_operands = 2,
 		.max_operands = 2,

@@ -25,8 +25,8 @@ void restore_plan_clear(struct restore_plan *plan)
 
 /* --- what was wished for --- */
 
-/* "vda=/path,qcow2": the wish for TARGET; *PATH to free; *FORMAT stays where
- * nothing is said. */
+/* "vda=/path,qcow2": the option for TARGET; *PATH to free; *FORMAT is unchanged
+ * if none is given. */
 static int find_wish(const struct restore_plan_options *options,
 		const char *target, char **path, const char **format)
 {
@@ -45,12 +45,13 @@ static int find_wish(const struct restore_plan_options *options,
 				end = (size_t)(comma - text);
 			}
 		*path = strndup(text, end);
-		return *path != NULL ? 0 : fail_no_memory("restoring");
+		return *path != NULL ? 0
+				     : fail_no_memory("restoring the domain");
 	}
 	return 0;
 }
 
-/* Each --disk names a disk of the snapshot. */
+/* Each --disk must name a disk of the snapshot. */
 static int check_wishes(const struct restore_plan *plan,
 		const struct restore_plan_options *options)
 {
@@ -65,8 +66,8 @@ static int check_wishes(const struct restore_plan *plan,
 		}
 		if (text[len] != '=' || text[len + 1] == '\0')
 			return fail(-EINVAL,
-					"--disk %s: TARGET=PATH was "
-					"expected, as in vda=/srv/web.qcow2",
+					"--disk %s: must be TARGET=PATH, as in "
+					"vda=/srv/web.qcow2",
 					text);
 		if (!known)
 			return fail(-EINVAL,
@@ -86,13 +87,13 @@ static int make_absolute(char **path)
 		return 0;
 	CLEANUP_FREE char *here = getcwd(NULL, 0);
 	if (here == NULL || asprintf(&whole, "%s/%s", here, *path) < 0)
-		return fail_no_memory("restoring");
+		return fail_no_memory("restoring the domain");
 	free(*path);
 	*path = whole;
 	return 0;
 }
 
-/* PATH becomes the plan's; NULL: no memory. */
+/* The plan takes over PATH; NULL: no memory. */
 static struct restore_item *add(struct restore_plan *plan,
 		const struct snapshot_file *file, char *path)
 {
@@ -128,7 +129,7 @@ static int choose_format(enum restore_format *out, const char *format,
 		*out = RESTORE_QCOW2;
 	else
 		return fail(-EINVAL,
-				"disk %s was in the format %s, which amberfs "
+				"disk %s had the format %s, which amberfs "
 				"can't write: give --format raw or qcow2",
 				target, format);
 	return 0;
@@ -145,18 +146,18 @@ static int add_disk(struct restore_plan *plan, const struct snapshot_file *file,
 		return err;
 	if (path == NULL && file->source_path == NULL)
 		return fail(-EINVAL,
-				"where disk %s was is not known: give --disk "
-				"%s=PATH",
+				"the snapshot does not say where disk %s was: "
+				"give --disk %s=PATH",
 				file->target, file->target);
 	struct restore_item *item =
 			add(plan, file, path != NULL ? path : source_of(file));
 	if (item == NULL)
-		return fail_no_memory("restoring");
+		return fail_no_memory("restoring the domain");
 	err = choose_format(&item->format, format, file->target);
 	return err < 0 ? err : make_absolute(&item->path);
 }
 
-/* A domain of another name gets one beside the original's. */
+/* A domain with another name gets one next to the original's. */
 static int add_nvram(struct restore_plan *plan,
 		const struct snapshot_file *file)
 {
@@ -180,7 +181,7 @@ static int add_nvram(struct restore_plan *plan,
 	}
 	struct restore_item *item = add(plan, file, path);
 	if (item == NULL)
-		return fail_no_memory("restoring");
+		return fail_no_memory("restoring the domain");
 	return 0;
 }
 
@@ -195,12 +196,12 @@ static int add_file(struct restore_plan *plan, const struct snapshot_file *file,
 	if (file->source_path == NULL
 			|| (file->kind != FILE_BOOT && file->kind != FILE_TPM))
 		return 0;
-	/* The state of a TPM lies in a directory named after the UUID. */
+	/* The state of a TPM is in a directory named after the UUID. */
 	if (file->kind == FILE_TPM && !plan->same_identity)
 		return 0;
 	item = add(plan, file, source_of(file));
 	if (item == NULL)
-		return fail_no_memory("restoring");
+		return fail_no_memory("restoring the domain");
 	item->if_missing = file->kind == FILE_BOOT;
 	item->optional = file->kind == FILE_TPM;
 	return 0;
@@ -240,8 +241,8 @@ static const char *first_disk(const struct restore_plan *plan)
 	return NULL;
 }
 
-/* On another host the directories of NVRAM and kernels may be missing; then they go
- * where the first disk goes. */
+/* On another host the directories of NVRAM and kernels may not exist; then they
+ * go where the first disk goes. */
 static int settle(struct restore_plan *plan, struct restore_item *item,
 		const struct domain_xml *xml)
 {
@@ -255,7 +256,7 @@ static int settle(struct restore_plan *plan, struct restore_item *item,
 			< 0)
 		item->path = NULL;
 	if (item->path == NULL)
-		return fail_no_memory("restoring");
+		return fail_no_memory("restoring the domain");
 	if (item->file->kind == FILE_NVRAM)
 		plan->nvram = item->path;
 	else if (!stays && xml->kernel != NULL && strcmp(was, xml->kernel) == 0)
@@ -289,7 +290,7 @@ static int look(struct restore_plan *plan)
 		struct stat st;
 		if (stat(item->path, &st) < 0) {
 			if (errno != ENOENT && errno != ENOTDIR)
-				return fail_errno(-errno, "looking at %s",
+				return fail_errno(-errno, "examining %s",
 						item->path);
 			continue;
 		}
@@ -299,8 +300,8 @@ static int look(struct restore_plan *plan)
 		item->block_device = S_ISBLK(st.st_mode);
 		if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 			return fail(-EINVAL,
-					"%s is neither a file nor a block "
-					"device",
+					"%s is neither a regular file nor a "
+					"block device",
 					item->path);
 	}
 	return 0;
@@ -313,7 +314,8 @@ int restore_plan_make(struct restore_plan *plan, const struct snapshot *snap,
 	*plan = (struct restore_plan){ .snap = snap };
 	plan->name = strdup(options->name != NULL ? options->name : xml->name);
 	plan->same_identity = options->name == NULL || options->same_identity;
-	int err = plan->name != NULL ? 0 : fail_no_memory("restoring");
+	int err = plan->name != NULL ? 0
+				     : fail_no_memory("restoring the domain");
 	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++)
 		err = add_file(plan, &snap->files[i], options);
 	if (err < 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Where each file of a domain's snapshot goes when it is restored, and whether
- * it may go there: never over the disk of a domain that runs, nor of another
- * domain than the one restored, nor over what some process has locked.
+ * it may go there: never over the disk of a running domain, nor of a domain
+ * other than the restored one, nor over a file that a process has locked.
  */
 #ifndef AMBERFS_INGEST_RECOVERY_RESTORE_RESTORE_PLAN_H
 #define AMBERFS_INGEST_RECOVERY_RESTORE_RESTORE_PLAN_H
@@ -16,10 +16,10 @@ struct restore_item {
 	const struct snapshot_file *file;
 	char *path; /* absolute */
 	enum restore_format format;
-	bool if_missing; /* what is there stays (kernel, initrd) */
-	bool optional;	 /* a failure is told, not fatal (TPM) */
+	bool if_missing; /* an existing file stays (kernel, initrd) */
+	bool optional;	 /* a failure is a warning, not fatal (TPM) */
 	bool exists, block_device;
-	uid_t uid; /* of what is there */
+	uid_t uid; /* of the existing file */
 	gid_t gid;
 };
 
@@ -30,28 +30,29 @@ struct restore_plan {
 	struct restore_item *items;
 	unsigned count;
 	/* Where they go, borrowed; NULL: there is none, or (the last two) the
-	 * path stays. */
+	 * path is unchanged. */
 	const char *nvram, *kernel, *initrd;
 };
 
 struct restore_plan_options {
-	const char *name; /* --name; NULL: as it was */
+	const char *name; /* --name; NULL: unchanged */
 	bool same_identity;
-	const char *format; /* --format: "raw", "qcow2"; NULL: as it was */
+	const char *format; /* --format: "raw", "qcow2"; NULL: unchanged */
 	struct option_list disks; /* "vda=/path[,raw|qcow2]" */
 };
 
-/* XML: as stored. 0; -EINVAL: a wish that can't be met; -ENOMEM; … */
+/* XML: as stored. 0; -EINVAL: an option that can't be satisfied; -ENOMEM; … */
 int restore_plan_make(struct restore_plan *plan, const struct snapshot *snap,
 		const struct domain_xml *xml,
 		const struct restore_plan_options *options);
 void restore_plan_clear(struct restore_plan *plan);
 
-/* CONN NULL: libvirt can't be asked. -EEXIST: something is there that only FORCE
- * replaces; -EBUSY: that nothing replaces. */
+/* CONN NULL: there is no libvirt to ask. -EEXIST: something exists that only
+ * FORCE replaces; -EBUSY: something exists that may never be replaced. */
 int restore_check_plan(struct restore_plan *plan, struct connection *conn,
 		bool force);
-/* Again, right before PATH is replaced: hours may have passed. 0, -EBUSY … */
+/* Checks again right before PATH is replaced: hours may have passed. 0, -EBUSY
+ * … */
 int restore_check_plan_again(const struct restore_plan *plan,
 		struct connection *conn, const char *path);
 
