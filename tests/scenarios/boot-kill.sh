@@ -93,7 +93,7 @@ expect 1 boot "$R" "$S" --same-identity
 said 'has a domain with that name'
 expect 1 boot "$R" "$S/vda.raw"
 expect 1 boot --finish nobody
-said 'nothing was booted as nobody'
+said 'no booted domain nobody'
 mkdir "$T/memory"
 mount -t tmpfs none "$T/memory"
 expect 1 boot "$R" "$S" --overlay-dir "$T/memory"
@@ -123,7 +123,7 @@ found -E '^two .* running +mounted$' <"$T/list" || die "$(cat "$T/list")"
 libvirt_do virsh -q undefine one
 domain_define other "$(domain_disk "$dir/one/vda.qcow2" qcow2 vda)"
 expect 1 boot --discard one --force
-said 'domain other uses files'
+said 'domain other also uses files'
 libvirt_do virsh -q undefine other
 [ -e "$dir/one/vda.qcow2" ] || die "the overlay is gone"
 boot --discard one

@@ -92,7 +92,7 @@ mv "$XDG_CONFIG_HOME/libvirt/qemu/swtpm" "$T/swtpm"
 mv vars.fd away
 expect 0 amberfs backup "$R" --connect qemu:///session?socket="$L/run/libvirt/libvirt-sock" \
   --domain web
-said 'its TPM is not in the backup: where this libvirt keeps it is not known'
+said 'its TPM is not in the backup: cannot tell where this libvirt keeps it'
 mv away vars.fd
 mv "$T/swtpm" "$XDG_CONFIG_HOME/libvirt/qemu/swtpm"
 

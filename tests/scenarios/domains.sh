@@ -16,7 +16,7 @@ check() {
 
 # No libvirt, another host's, a mistake.
 expect 1 amberfs domains --connect "qemu:///session?socket=$T/nowhere.sock"
-said 'no libvirt at .*nowhere'
+said 'cannot connect to libvirt at .*nowhere'
 said 'LIBVIRT_DEFAULT_URI'
 for uri in qemu+ssh://host/system qemu+tls://host/system qemu+tcp:///system \
   qemu://host/system qemu+libssh2://host/system 'esx://host/?no_verify=1'; do

@@ -35,5 +35,5 @@ same "$T/jobs1" "$T/jobs7"
 mkdir "$T/many"
 seq -f "$T/many/%g" 8193 | xargs touch
 expect 1 amberfs backup "$R" --name many "$T"/many/*
-said '8193 files are more than the 8192'
+said '8193 files are too many for one snapshot .at most 8192'
 equal "$(snapshot_count many)" 0 "snapshots of too many files"

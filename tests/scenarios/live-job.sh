@@ -104,7 +104,7 @@ undone "refusals"
 # Somebody else has it.
 virsh_do blockcopy web vdb "$L/copy" --transient-job
 expect 1 hand require disk vda prepare begin -
-said '^begin: -16: it is busy with a block copy of the disk vdb'
+said '^begin: -16: it is busy with a block copy of disk vdb'
 virsh_do blockjob web vdb --abort
 cat >"$L/foreign.xml" <<END
 <domainbackup mode='pull'>

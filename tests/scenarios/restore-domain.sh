@@ -58,7 +58,7 @@ holds() { # FILE FORMAT ORIGINAL
 # It is there: nothing happens without --force.
 before=$(stat -c %i:%Z "$images"/*)
 expect 1 back
-said 'domain web is defined; --force'
+said 'domain web exists; --force'
 equal "$(stat -c %i:%Z "$images"/*)" "$before" "files"
 
 # Running, it stays, --force or not; and so does any disk of another domain,
@@ -66,14 +66,14 @@ equal "$(stat -c %i:%Z "$images"/*)" "$before" "files"
 libvirt_do virsh -q undefine web --keep-nvram
 domain_define other "$disks"
 expect 1 back --force
-said 'belongs to the domain other'
+said 'belongs to domain other'
 libvirt_do virsh -q start other >&2
 expect 1 back --force
-said 'domain other, which runs'
+said 'domain other, which is running'
 ln -s "$images/b.raw" "$T/link"
 expect 1 back --force --name new --disk "vda=$T/x" --disk "vdb=$T/link" \
   --connect "$LIBVIRT_URI"
-said 'domain other, which runs'
+said 'domain other, which is running'
 # Where libvirt can't be asked, qemu's locks tell.
 expect 1 amberfs restore "$R" web/latest --domain --force --no-define \
   --connect 'qemu:///session?socket=/nowhere'
@@ -159,7 +159,7 @@ libvirt_do virsh -q destroy web
 
 # Beside it: another name and UUID, other paths and formats.
 expect 1 back --name copy --force
-said 'belongs to the domain web'
+said 'belongs to domain web'
 back --name copy --disk "vda=$images/copy-a,raw" --disk "vdb=$images/copy-b" \
   --format qcow2
 holds "$images/copy-a" raw "$T/a"

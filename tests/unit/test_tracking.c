@@ -252,7 +252,7 @@ static void test_image(void **state)
 					       "\"amberfs-0123abcd-"
 					       "0123456789abcdef\", \"flags\": "
 					       "[]}]"),
-			"off"));
+			"disabled"));
 	assert_non_null(strstr(why_not(&f, t, "[]"), "missing"));
 	assert_non_null(strstr(why_not(&f, t, "[7, {}, {\"name\": 1}]"),
 			"missing"));
