@@ -87,7 +87,7 @@ sed "s|$b|X|; s|$c|$b|; s|'X'|'$c'|" "$L/heal.xml" >"$L/heal-swapped.xml"
 libvirt_own
 virsh_do define "$L/heal-swapped.xml"
 guest_start
-backup 'vda vdb vdc' 'another|replaced|inode|path|other'
+backup 'vda vdb vdc' 'different file|chain'
 backup
 
 echo "defined as another domain" >&2

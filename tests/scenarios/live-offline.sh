@@ -160,7 +160,7 @@ mv vda.qcow2 base.qcow2
 qemu-img create -q -f qcow2 -F qcow2 -b base.qcow2 vda.qcow2
 libvirt_own
 write_at_rest 'write -P 210 8M 64k'
-backup full 'another'
+backup full 'chain has changed'
 
 # A domain that waits in a saved state: its memory is not in the backup.
 libvirt_do virsh -q start vm
