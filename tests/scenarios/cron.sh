@@ -169,7 +169,7 @@ expect 2 "$cron" "$T/conf"
 settings DOMAINS=none "FILE=one $T/b" "PASSPHRASE_COMMAND=x"
 chmod 666 "$T/conf"
 expect 2 "$cron" "$T/conf"
-said 'write'
+said 'writable'
 # Nothing in it is run by a shell.
 settings DOMAINS=none "FILE=one \$(touch $T/ran)" "EXCLUDE=\`touch $T/ran\`"
 "$cron" "$T/conf" >/dev/null 2>&1 || :
