@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # What the scenarios share. A scenario sources this file, works in its private
 # directory $T, and ends with 0 (pass), 77 (this machine can't run it) or anything
-# else (fail). Nothing of it is left behind: mounts, loop devices, processes.
+# else (fail). Everything it made is removed: mounts, loop devices, processes.
 set -euo pipefail
 
 : "${AMBERFS_BUILD:?the build directory, e.g. build}"
@@ -117,7 +117,7 @@ expect() {
   }
 }
 
-# found PATTERN: standard input has such a line. Reads all of it, so that the
+# found PATTERN: standard input has a matching line. Reads all of it, so that the
 # program before the pipe does not die of SIGPIPE.
 found() {
   grep "$@" >/dev/null
@@ -204,7 +204,7 @@ new_repo() {
   amberfs init "$R" "$@" >/dev/null
 }
 
-# amber_mount REPO DIRECTORY [OPTION...]: returns when it is mounted.
+# amber_mount REPO DIRECTORY [OPTION...]: returns once it is mounted.
 amber_mount() {
   mkdir -p "$2"
   amberfs mount "$@"
@@ -229,7 +229,7 @@ snapshot_count() {
   amberfs list --json "$R" "$@" | jq '.snapshots | length'
 }
 
-# make_tree DIRECTORY [MIB]: text, binaries and noise such as a system holds.
+# make_tree DIRECTORY [MIB]: text, binaries and noise as on a real system.
 make_tree() {
   local directory=$1 mib=${2:-8} i
   mkdir -p "$directory/etc" "$directory/usr/lib" "$directory/var/log"
@@ -245,7 +245,7 @@ make_tree() {
   ln -s ../usr/lib "$directory/etc/link"
 }
 
-# make_noise FILE MIB [SEED]: bytes that nothing compresses, always the same.
+# make_noise FILE MIB [SEED]: incompressible bytes, always the same.
 make_noise() {
   openssl enc -aes-128-ctr -K "$(printf '%032x' "$((${3:-7} + 1000))")" -iv 0 \
     -in /dev/zero 2>/dev/null | head -c "${2}M" >"$1" || :
@@ -266,7 +266,7 @@ small_disk() {
   mount -o loop "$3.disk" "$3" || skip "no loop mounts here"
 }
 
-# fill_disk DIRECTORY: not a byte is left.
+# fill_disk DIRECTORY: until no byte is free.
 fill_disk() {
   cat /dev/zero >>"$1/filler" 2>/dev/null || :
 }

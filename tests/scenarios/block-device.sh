@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: a block device is backed up whole, and never taken over
-# unread, as its times say nothing about writes to it.
+# Goal of this test: a block device is backed up completely, and never taken
+# over unread, as its times do not show writes.
 . "$(dirname "$0")/../functions.sh"
 need_root "for a loop device"
 need_program jq losetup

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: whatever moment amberfs boot is killed at, what is left is
-# complete or can be discarded; a guest's writes outlive the mount, a restart of
-# the host and a killed qemu; and no passphrase is seen on the way to the mount.
+# Goal of this test: at whatever moment amberfs boot is killed, the result is
+# complete or can be discarded; a guest's writes survive the end of the mount, a
+# restart of the host and a killed qemu; and no passphrase is visible on its way
+# to the mount.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
 need_root "to mount for another user's guests"

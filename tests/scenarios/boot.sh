@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: a guest booted from its backup, beside the original, comes
-# up and writes; its disks are made whole while it runs; it outlives the unmount
-# with all it wrote, and starts again from its own disks.
+# Goal of this test: a guest booted from its backup, next to the original, comes
+# up and writes; its disks are completed while it runs; after the unmount it
+# still has all it wrote, and starts again from its own disks.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
 . "$TESTS/functions-guest.sh"

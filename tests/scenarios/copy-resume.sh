@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: a copy that is killed, again and again, goes on where it
-# was: finished snapshots are passed over, stored data is found, nothing wrong
-# is ever seen, and the end is as if nobody had killed it.
+# Goal of this test: a copy that is killed again and again resumes where it
+# stopped: finished snapshots are skipped, stored data is found, nothing wrong
+# is ever visible, and the result is the same as without kills.
 . "$(dirname "$0")/../functions.sh"
 need_program jq
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Goal of this test: snapshots copied into a repository with other keys are the
 # same there, in bytes, names and metadata; a second run does nothing, a later
-# snapshot reads only what changed, and what can't be copied is told.
+# snapshot reads only what changed, and what can't be copied is reported.
 . "$(dirname "$0")/../functions.sh"
 need_program jq
 

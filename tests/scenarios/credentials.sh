@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Goal of this test: each way to give a passphrase or key opens the repository,
-# a wrong one costs one clear line, and encryption can't be turned off by guile.
+# a wrong one gives one clear message, and encryption can't be turned off by
+# tricks.
 . "$(dirname "$0")/../functions.sh"
 need_program jq python3
 unset AMBERFS_KEY_FILE

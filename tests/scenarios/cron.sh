@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: the night's run is silent when all is well; an unreachable
+# Goal of this test: the nightly run is silent if all goes well; an unreachable
 # libvirt, an overlap, a full disk and a kill each give a readable report on
 # stderr and the right exit status, and the next run works again.
 . "$(dirname "$0")/../functions.sh"

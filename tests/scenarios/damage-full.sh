@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: a reader that meets damage says what is damaged, also where
-# it can't be written down.
+# Goal of this test: a reader that finds damage reports it even where it can't
+# be recorded.
 . "$(dirname "$0")/../functions.sh"
 need_root "to mount a read-only directory"
 need_program jq

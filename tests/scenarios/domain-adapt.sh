@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: whatever a definition holds, what it is rewritten to (to run
-# beside the original, isolated, or in its place) is valid to libvirt's schema
+# Goal of this test: whatever a definition contains, the rewritten one (to run
+# next to the original, isolated, or in its place) is valid by libvirt's schema
 # and accepted by its parser.
 . "$(dirname "$0")/../functions.sh"
 need_program virt-xml-validate virsh xmllint

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Goal of this test: domains that are shut off are backed up as their guests see
-# them, whatever the form of their disks; one that is broken is reported and the
-# others go on; one that runs is backed up where it is, but not --exact.
+# them, whatever the form of their disks; a broken one is reported and the
+# others continue; a running one is backed up where it is, but not with --exact.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
 need_program jq mke2fs

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: a snapshot has what its domain needs beside the disks (the
-# definition with its passwords, NVRAM, TPM state, kernel and initrd), for its
-# owner's eyes only; what can't be had is told; no secret is printed.
+# Goal of this test: a snapshot has what its domain needs besides the disks (the
+# definition with its passwords, NVRAM, TPM state, kernel and initrd), readable
+# only by its owner; what can't be read is reported; no secret is printed.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
 need_fuse

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: `amberfs domains` shows every domain and every form of
-# disk as libvirt has them, says which can be backed up, and why not.
+# Goal of this test: `amberfs domains` shows every domain and every form of disk
+# as libvirt has them, and which can be backed up, or why not.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
 need_program jq

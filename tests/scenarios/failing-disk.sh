@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: where the disk can't read a pack any more (EIO), another
-# copy is read if there is one; else restore, verify and mount say what is
+# Goal of this test: if the disk can't read a pack any more (EIO), another copy
+# is read if there is one; else restore, verify and mount report what is
 # unreadable, give no wrong byte and everything else, and a backup heals it.
 . "$(dirname "$0")/../functions.sh"
 ! sanitized || skip "the shim is preloaded into the plain program only"

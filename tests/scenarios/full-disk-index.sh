@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: where the index's disk is full to the last byte, backups,
-# restores and prunes of a repository elsewhere go on; the index catches up as
-# soon as there is room.
+# Goal of this test: if the index's disk is full to the last byte, backups,
+# restores and prunes of a repository elsewhere continue; the index catches up
+# as soon as there is space.
 . "$(dirname "$0")/../functions.sh"
 need_root "to mount a small filesystem"
 need_program jq

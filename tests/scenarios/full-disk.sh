@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: a full disk fails a backup with a clear line; what was
-# there stays good, and with room again the next backup works.
+# Goal of this test: a full disk fails a backup with a clear message; existing
+# data stays good, and with free space the next backup works.
 . "$(dirname "$0")/../functions.sh"
 need_root "to mount a small filesystem"
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: hooks run in order, at each phase of a domain's backup, told
-# what happens and nothing secret; one that fails or hangs costs what is
-# promised and no more, and no name is ever a command.
+# Goal of this test: hooks run in order, at each phase of a domain's backup,
+# with the details but no secret in their environment; one that fails or hangs
+# has only the documented effect, and no name is ever run as a command.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
 need_program jq nbdcopy

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: names, labels, notes, domains and disks made by an enemy
-# do no harm: nothing is written or read elsewhere, no shell obeys them, no
-# terminal and no reader of JSON is led astray.
+# Goal of this test: malicious names, labels, notes, domains and disks do no
+# harm: nothing is written or read elsewhere, no shell interprets them, and no
+# terminal or reader of JSON is misled.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
 need_program jq python3

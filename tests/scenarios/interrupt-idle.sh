@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: one SIGINT ends a backup also while it waits: for an idle
-# pipe, or for a bandwidth limit that lets hardly anything through.
+# Goal of this test: one SIGINT ends a backup even while it waits: for an idle
+# pipe, or for a very low bandwidth limit.
 . "$(dirname "$0")/../functions.sh"
 need_program jq
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Goal of this test: several domains backed up at once give the same snapshots
-# as one after the other: each right by itself, what they have in common stored
-# once, a failure or an interruption leaving the others and the repository sound.
+# as one after the other: each is right, common data is stored once, and a
+# failure or an interruption leaves the others and the repository intact.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
 need_program jq

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Goal of this test: keys are added, listed and removed; each opens the
-# repository; whatever is done, at once or in error, one is left that does.
+# repository; whatever is done, concurrently or by mistake, at least one working
+# key is left.
 . "$(dirname "$0")/../functions.sh"
 need_program jq python3
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Goal of this test: forget that dies or meets an error at any of its durable
-# calls has forgotten a snapshot or not, and no other suffers.
+# calls has either forgotten a snapshot or not, and no other is affected.
 . "$(dirname "$0")/../functions-faults.sh"
 
 prepare() {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Goal of this test: a merge into the index, and its rebuilding, may die or meet
-# an error at any durable call: at worst the index is made anew by the next one.
+# an error at any durable call: at worst the next one rebuilds the index.
 . "$(dirname "$0")/../functions-faults.sh"
 
 files() {

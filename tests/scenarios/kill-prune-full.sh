@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Goal of this test: on a disk that is full to the last byte a prune may die or
-# meet an error while it lives on the reserve: the next one, on the same full
-# disk, finishes, and the reserve is there again once there is room.
+# meet an error while it uses the reserve: the next one, on the same full disk,
+# finishes, and the reserve is restored once there is space.
 . "$(dirname "$0")/../functions-faults.sh"
 need_root "to mount a small filesystem"
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Goal of this test: a repair that dies or meets an error at any durable call
-# has harmed nothing that was well, in either repository, and what it has mended
-# is right; the next attempt mends the rest.
+# has damaged nothing that was intact, in either repository, and what it has
+# repaired is right; the next attempt repairs the rest.
 . "$(dirname "$0")/../functions-faults.sh"
 
 FAULT_TRIES=${FAULT_TRIES:-32}

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: a guest that somebody else is at work on is not backed up,
-# with a line that says who has it; the others are, and its work is not
-# disturbed. With --wait it is backed up as soon as it is free. --quiesce says
-# what to do without an agent.
+# Goal of this test: a guest with another operation in progress is not backed
+# up, and the message names the operation; the other guests are, and the
+# operation is not disturbed. With --wait it is backed up as soon as it is free.
+# --quiesce says what to do without an agent.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
 . "$TESTS/functions-guest.sh"

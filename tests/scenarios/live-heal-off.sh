@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: a guest that was killed, shut off, moved to other files or
-# defined as another domain between two backups: each backup is right, those
-# that need not read everything do not, and tracking goes on afterwards.
+# Goal of this test: a guest was killed, shut off, moved to other files or
+# redefined as another domain between two backups: each backup is right, those
+# that need not read everything do not, and tracking continues afterwards.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
 . "$TESTS/functions-guest.sh"

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: whatever happens to the checkpoints of a running guest,
-# the next backup is right: it reads in full what it must, says why in one line,
-# and the one after it is incremental again. What libvirt has only forgotten is
-# told to it anew.
+# Goal of this test: whatever happens to the checkpoints of a running guest, the
+# next backup is right: it reads in full what it must, gives the reason in one
+# line, and the one after it is incremental again. A checkpoint that only
+# libvirt has lost is redefined.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
 . "$TESTS/functions-guest.sh"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: the backup job of a running guest stands still while the
-# guest goes on, ends without a trace, and whatever dies or is refused when, the
-# guest ends up running and thawed, without a job, and without files.
+# Goal of this test: the backup job of a running guest shows one moment while
+# the guest keeps running, and ends without a trace; whatever dies or fails at
+# any time, the guest ends up running and thawed, without a job or files left.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
 . "$TESTS/functions-guest.sh"

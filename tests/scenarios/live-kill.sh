@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: a live backup that is killed at any moment, and a guest
-# whose qemu is: the guest runs on, thawed, within seconds, no job is left,
-# and the next backup succeeds, is right and incremental where it can be.
+# Goal of this test: a live backup is killed at any moment, and so is a guest's
+# qemu: the guest keeps running, thawed, within seconds, no job is left, and the
+# next backup succeeds, is right and incremental where possible.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
 . "$TESTS/functions-guest.sh"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: a disk is read by the bitmap of an earlier live backup also
-# when its domain is shut off, and never by one that does not belong to what is
-# there: each snapshot is what the guest would see.
+# Goal of this test: a disk is read by the bitmap of an earlier live backup even
+# when its domain is shut off, but never by a bitmap that does not belong to its
+# contents: each snapshot is what the guest would see.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
 need_program jq

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Goal of this test: whatever is done to a domain and its image between backups,
-# in any order (written, copied, taken back, made smaller and larger, put on
-# another file and committed, killed), each snapshot is what the guest would see.
+# in any order (written, copied, reverted, shrunk and grown, put on another file
+# and committed, killed), each snapshot is what the guest would see.
 . "$(dirname "$0")/../functions.sh"
 . "$TESTS/functions-libvirt.sh"
 need_program jq

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: what is younger than the minimum age is not removed, by name
-# or by rule, and it is said until when; the age can be raised for all, but
-# lowered only for snapshots to come.
+# Goal of this test: snapshots younger than the minimum age are not removed, by
+# name or by rule, and the message says until when; the age can be raised for
+# all, but lowered only for future snapshots.
 . "$(dirname "$0")/../functions.sh"
 need_program jq faketime
 export TZ=UTC
@@ -106,5 +106,5 @@ equal "$(snapshot_count)" 1 "years later"
 new_repo "$T/free"
 backup 01
 expect 0 amberfs protect "$R"
-grep -q 'No minimum age is set' "$T/out" || die "$(cat "$T/out")"
+grep -q 'No least age is set' "$T/out" || die "$(cat "$T/out")"
 expect 0 on 01 amberfs forget "$R" vm/latest

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: a mount that fails is told by the exit status and one
-# line; one that ends by umount, SIGTERM or SIGINT leaves nothing behind.
+# Goal of this test: a mount that fails is reported by the exit status and one
+# message; one that ends by umount, SIGTERM or SIGINT leaves nothing behind.
 . "$(dirname "$0")/../functions.sh"
 need_fuse
 need_program python3

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: mount -t amberfs and a line in fstab work, and a failure
-# is told by mount's own exit status.
+# Goal of this test: mount -t amberfs and a line in fstab work, and a failure is
+# reported by mount's own exit status.
 . "$(dirname "$0")/../functions.sh"
 need_fuse
 need_root "to mount by mount(8)"

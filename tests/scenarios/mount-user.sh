@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Goal of this test: an ordinary user backs up, mounts, reads and unmounts; the
-# mount is private; a repository he can't write to is mounted with a warning.
+# mount is private; a repository that the user can't write to is mounted with a
+# warning.
 . "$(dirname "$0")/../functions.sh"
 need_fuse
 need_root "to become an ordinary user"

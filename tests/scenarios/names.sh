@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: names with spaces, quotes, controls, non-ASCII, bytes that
-# are no UTF-8, and too long ones go in and out, and never reach a terminal raw.
+# Goal of this test: names with spaces, quotes, control characters, non-ASCII,
+# bytes that are not UTF-8, and too long ones go in and out, and never reach a
+# terminal raw.
 . "$(dirname "$0")/../functions.sh"
 need_program jq
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: a source of which one file can't be read is not stored as
-# good, and the exit status and the words say so.
+# Goal of this test: a source with an unreadable file is not stored as good, and
+# the exit status and the message say so.
 . "$(dirname "$0")/../functions.sh"
 need_program jq
 
