@@ -102,7 +102,7 @@ static bool bytes_equal(const struct bytes *a, const struct bytes *b)
 	return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
 }
 
-/* Opened anew each time: swtpm replaces its file. 0; -EFBIG, -EINVAL: not a
+/* Reopened each time: swtpm replaces its file. 0; -EFBIG, -EINVAL: not a
  * small regular file. */
 static int read_small(const char *path, struct bytes *out)
 {

@@ -30,8 +30,8 @@ struct chain_file {
 	uint64_t allocated;    /* of the file and its parts; a device: all */
 	uint64_t virtual_size; /* what the guest sees of it */
 	json_t *info; /* from qemu-img info; NULL: raw, CHAIN_NO_RAW_INFO */
-	char **parts; /* further files of the same image (extents of
-				   a VMDK), absolute; NULL-ended, or NULL */
+	char **parts; /* further files of the same image (VMDK extents),
+			 absolute; NULL-terminated, or NULL */
 };
 
 struct chain {

@@ -419,7 +419,7 @@ static int collect(struct child *child, const char *program,
 	return err;
 }
 
-/* A child that has closed its stdout is about to end by itself. */
+/* A child that has closed its stdout is about to exit by itself. */
 static int wait_for_end(struct child *child, const char *program)
 {
 	char why[MESSAGE_MAX];
