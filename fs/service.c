@@ -82,23 +82,26 @@ static int open_filesystem(struct service *service, const char *path)
 		.cache_size = service->options->cache_size,
 		.threads = pool_processors(),
 	};
+	struct filesystem *fs = &service->fs;
 	int err = open_repository(service, path);
 	/* Before the first thread is made and the first trace is left. */
 	housekeeping_block_signals();
-	if (err == 0)
-		err = register_mount(service);
-	if (err == 0)
-		err = image_reader_new(&service->fs.reader,
-				service->fs.repo->packs, &reading);
-	if (err == 0)
-		err = tree_new(&service->fs.tree, service->fs.repo,
-				service->options->snapshot);
-	if (err == 0)
-		err = tree_refresh(service->fs.tree, nobody_to_tell, NULL);
 	if (err != 0)
 		return err;
-	service->fs.usage = statfs_new(service->fs.repo->store);
-	return service->fs.usage == NULL ? fail_no_memory("mounting") : 0;
+	err = register_mount(service);
+	if (err != 0)
+		return err;
+	err = image_reader_new(&fs->reader, fs->repo->packs, &reading);
+	if (err != 0)
+		return err;
+	err = tree_new(&fs->tree, fs->repo, service->options->snapshot);
+	if (err != 0)
+		return err;
+	err = tree_refresh(fs->tree, nobody_to_tell, NULL);
+	if (err != 0)
+		return err;
+	fs->usage = statfs_new(fs->repo->store);
+	return fs->usage == NULL ? fail_no_memory("mounting") : 0;
 }
 
 /* --- the kernel's side --- */

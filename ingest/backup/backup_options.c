@@ -48,26 +48,36 @@ static int check_targets(const struct option_list *list, const char *option)
 	return 0;
 }
 
-int backup_options_check(struct backup_options *options,
-		const struct backup_words *words)
+static int check_hook_timeout(const char *text)
 {
 	int64_t limit;
-	int err = check_targets(&options->disks, "--disk");
-	if (err == 0)
-		err = check_targets(&options->exclude_disks, "--exclude-disk");
-	if (err == 0 && words->quiesce != NULL)
-		err = parse_quiesce(&options->quiesce, words->quiesce);
-	if (err == 0 && words->wait != NULL)
-		err = parse_age(&options->wait_seconds, "--wait", words->wait);
-	if (err < 0 || words->hook_timeout == NULL)
-		return err;
-	err = parse_age(&limit, "--hook-timeout", words->hook_timeout);
+	int err = parse_age(&limit, "--hook-timeout", text);
 	if (err != 0)
 		return err;
 	if (limit < 1)
 		return fail(-EINVAL, "--hook-timeout must be at least 1s");
 	hooks_limit(limit);
 	return 0;
+}
+
+int backup_options_check(struct backup_options *options,
+		const struct backup_words *words)
+{
+	int err = check_targets(&options->disks, "--disk");
+	if (err != 0)
+		return err;
+	err = check_targets(&options->exclude_disks, "--exclude-disk");
+	if (err != 0)
+		return err;
+	if (words->quiesce != NULL)
+		err = parse_quiesce(&options->quiesce, words->quiesce);
+	if (err != 0)
+		return err;
+	if (words->wait != NULL)
+		err = parse_age(&options->wait_seconds, "--wait", words->wait);
+	if (err != 0 || words->hook_timeout == NULL)
+		return err;
+	return check_hook_timeout(words->hook_timeout);
 }
 
 bool backup_options_disk_concerns(const char *item, const char *name,

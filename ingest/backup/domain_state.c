@@ -111,24 +111,31 @@ static int plan_disks(struct domain_state *state, struct connection *conn)
 	return err;
 }
 
+static int load(struct domain_state *state, const char *name)
+{
+	struct connection *conn = state->connection;
+	int err = domain_find(&state->domain, conn, name);
+	if (err != 0)
+		return err;
+	err = domain_facts(state->domain, &state->facts);
+	if (err != 0)
+		return err;
+	state->live = !state->facts.shut_off;
+	err = read_definition(state, conn);
+	if (err != 0)
+		return err;
+	err = find_nvram(state);
+	return err != 0 ? err : plan_disks(state, conn);
+}
+
 int domain_state_open(struct domain_state **out, struct connection *conn,
 		const char *name)
 {
 	struct domain_state *state = calloc(1, sizeof(*state));
-	int err;
 	if (state == NULL)
 		return -ENOMEM;
 	state->connection = conn;
-	err = domain_find(&state->domain, conn, name);
-	if (err == 0)
-		err = domain_facts(state->domain, &state->facts);
-	state->live = !state->facts.shut_off;
-	if (err == 0)
-		err = read_definition(state, conn);
-	if (err == 0)
-		err = find_nvram(state);
-	if (err == 0)
-		err = plan_disks(state, conn);
+	int err = load(state, name);
 	if (err != 0) {
 		domain_state_close(state);
 		return err;

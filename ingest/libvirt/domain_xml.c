@@ -247,18 +247,20 @@ static enum disk_device device_kind(const xmlNode *n)
 static int read_disk(const xmlNode *n, struct domain_disk *disk)
 {
 	const xmlNode *target = domain_doc_child(n, "target");
-	int err = attribute(target, "dev", &disk->target);
-	if (err == 0 && disk->target == NULL)
-		return fail(-EBADMSG, "a disk without a target device");
-	if (err == 0)
-		err = attribute(target, "bus", &disk->bus);
-	if (err == 0)
-		err = attribute(domain_doc_child(n, "driver"), "type",
-				&disk->source.format);
 	disk->device = device_kind(n);
 	disk->readonly = domain_doc_child(n, "readonly") != NULL;
 	disk->shareable = domain_doc_child(n, "shareable") != NULL;
 	disk->transient = domain_doc_child(n, "transient") != NULL;
+	int err = attribute(target, "dev", &disk->target);
+	if (err != 0)
+		return err;
+	if (disk->target == NULL)
+		return fail(-EBADMSG, "a disk without a target device");
+	err = attribute(target, "bus", &disk->bus);
+	if (err != 0)
+		return err;
+	err = attribute(domain_doc_child(n, "driver"), "type",
+			&disk->source.format);
 	return err != 0 ? err : read_level(n, &disk->source, 1);
 }
 
@@ -315,26 +317,34 @@ static int read_tpm(const xmlNode *devices, struct domain_xml *xml)
 			&xml->tpm_path);
 }
 
+static int read_firmware(const xmlNode *os, struct domain_xml *xml)
+{
+	int err = content(domain_doc_child(os, "loader"), &xml->loader);
+	if (err != 0)
+		return err;
+	err = content(domain_doc_child(os, "kernel"), &xml->kernel);
+	if (err != 0)
+		return err;
+	err = content(domain_doc_child(os, "initrd"), &xml->initrd);
+	return err != 0 ? err : read_nvram(os, xml);
+}
+
 static int read_domain(const xmlNode *root, struct domain_xml *xml)
 {
-	const xmlNode *os = domain_doc_child(root, "os");
+	const xmlNode *devices = domain_doc_child(root, "devices");
 	int err = content(domain_doc_child(root, "name"), &xml->name);
-	if (err == 0 && xml->name == NULL)
+	if (err != 0)
+		return err;
+	if (xml->name == NULL)
 		return fail(-EBADMSG, "a domain without a name");
-	if (err == 0)
-		err = content(domain_doc_child(root, "uuid"), &xml->uuid);
-	if (err == 0)
-		err = content(domain_doc_child(os, "loader"), &xml->loader);
-	if (err == 0)
-		err = content(domain_doc_child(os, "kernel"), &xml->kernel);
-	if (err == 0)
-		err = content(domain_doc_child(os, "initrd"), &xml->initrd);
-	if (err == 0)
-		err = read_nvram(os, xml);
-	if (err == 0)
-		err = read_tpm(domain_doc_child(root, "devices"), xml);
-	return err != 0 ? err
-			: read_disks(domain_doc_child(root, "devices"), xml);
+	err = content(domain_doc_child(root, "uuid"), &xml->uuid);
+	if (err != 0)
+		return err;
+	err = read_firmware(domain_doc_child(root, "os"), xml);
+	if (err != 0)
+		return err;
+	err = read_tpm(devices, xml);
+	return err != 0 ? err : read_disks(devices, xml);
 }
 
 int domain_xml_parse(struct domain_xml **out, const char *xml, size_t len)

@@ -403,16 +403,21 @@ static int end_job(struct live_run *run, int err)
 
 /* --- all of it --- */
 
-static int run(struct live_run *r)
+static int take(struct live_run *r)
 {
 	int err = note_disks(r);
-	if (err == 0)
-		err = decide(r);
+	if (err != 0)
+		return err;
+	err = decide(r);
 	if (err == 0 && r->count > 0)
 		err = live_begin(&r->begun, r->d, r->disks, r->count,
 				r->base.base.token);
-	if (err == 0)
-		err = store_all(r);
+	return err != 0 ? err : store_all(r);
+}
+
+static int run(struct live_run *r)
+{
+	int err = take(r);
 	err = end_job(r, err);
 	if (err == 0)
 		err = backup_snapshot_commit(r->d->b);

@@ -138,13 +138,27 @@ static int make_directory(struct live_job *job,
 	return err != 0 ? err : scratch_check_space(job->scratch, allocated);
 }
 
+static int prepare(struct live_job *job, const struct live_job_options *options,
+		const struct live_disk *disks, unsigned count)
+{
+	int err = fill_state(job, options);
+	if (err != 0)
+		return err;
+	err = make_directory(job, options, disks, count);
+	if (err != 0)
+		return err;
+	err = live_guest_open(&job->guest, job->state.uri, job->state.uuid);
+	if (err != 0)
+		return err;
+	return watchdog_start(&job->guard, job->scratch, &job->state);
+}
+
 int live_job_prepare(struct live_job **out,
 		const struct live_job_options *options,
 		const struct live_disk *disks, unsigned count)
 {
 	struct live_job *job = calloc(1, sizeof(*job));
 	struct error_copy why;
-	int err;
 	assert(count >= 1);
 	if (job == NULL)
 		return -ENOMEM;
@@ -152,14 +166,7 @@ int live_job_prepare(struct live_job **out,
 	job->domain = options->domain;
 	job->xml = options->xml;
 	job->quiesce = options->quiesce;
-	err = fill_state(job, options);
-	if (err == 0)
-		err = make_directory(job, options, disks, count);
-	if (err == 0)
-		err = live_guest_open(&job->guest, job->state.uri,
-				job->state.uuid);
-	if (err == 0)
-		err = watchdog_start(&job->guard, job->scratch, &job->state);
+	int err = prepare(job, options, disks, count);
 	if (err == 0) {
 		*out = job;
 		return 0;

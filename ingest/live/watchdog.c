@@ -138,20 +138,25 @@ static int spawn(struct watchdog *watchdog)
 	return err;
 }
 
+static int start(struct watchdog *watchdog, const struct scratch *scratch,
+		const struct scratch_state *state)
+{
+	int err = spawn(watchdog);
+	if (err != 0)
+		return err;
+	err = introduce(watchdog, scratch, state);
+	return err != 0 ? err : wait_until_ready(watchdog);
+}
+
 int watchdog_start(struct watchdog **out, const struct scratch *scratch,
 		const struct scratch_state *state)
 {
 	struct watchdog *watchdog = calloc(1, sizeof(*watchdog));
 	struct error_copy why;
-	int err;
 	if (watchdog == NULL)
 		return -ENOMEM;
 	watchdog->socket = -1;
-	err = spawn(watchdog);
-	if (err == 0)
-		err = introduce(watchdog, scratch, state);
-	if (err == 0)
-		err = wait_until_ready(watchdog);
+	int err = start(watchdog, scratch, state);
 	if (err == 0) {
 		*out = watchdog;
 		return 0;

@@ -123,19 +123,26 @@ static void carry_out(struct forget_plan *plan)
 		report_warning("%s", error_text(err));
 }
 
+static int make_plan(struct forget_plan *plan, char **operands, int count,
+		struct session **session)
+{
+	int err = plan->dry_run ? 0
+				: command_session_to_delete(session, plan->repo,
+						"forget");
+	if (err < 0)
+		return err;
+	err = forget_plan_begin(plan);
+	if (err < 0)
+		return err;
+	return plan->by_policy ? forget_plan_sources(plan, operands, count)
+			       : forget_plan_names(plan, operands, count);
+}
+
 static int make_and_carry_out(struct forget_plan *plan, char **operands,
 		int count)
 {
 	struct session *session = NULL;
-	int err = plan->dry_run ? 0
-				: command_session_to_delete(&session,
-						plan->repo, "forget");
-	if (err == 0)
-		err = forget_plan_begin(plan);
-	if (err == 0)
-		err = plan->by_policy
-				? forget_plan_sources(plan, operands, count)
-				: forget_plan_names(plan, operands, count);
+	int err = make_plan(plan, operands, count, &session);
 	if (err == 0 && !plan->dry_run)
 		carry_out(plan);
 	session_end(session);

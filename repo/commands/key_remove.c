@@ -66,24 +66,37 @@ static void report_removed(const struct key_slot *slot, const char *opened)
 				slot->digits);
 }
 
+static int remove_slot(struct key_change *change, const char *spec, bool force)
+{
+	struct repository *repo = change->repo;
+	const struct key_slot *slot = NULL;
+	int err = key_check_encrypted(repo);
+	if (err < 0)
+		return err;
+	err = key_change_begin(change, "key%20remove");
+	if (err < 0)
+		return err;
+	err = keys_find(change->slots, spec, &slot);
+	if (err < 0)
+		return err;
+	err = check_removal(change, slot, force);
+	if (err < 0)
+		return err;
+	err = exclusive_check(change->work);
+	if (err < 0)
+		return err;
+	err = keys_remove(repo->store, slot);
+	if (err < 0)
+		return err;
+	report_removed(slot, repo->key_slot);
+	return 0;
+}
+
 static int remove_from(struct repository *repo, const char *spec, bool force)
 {
 	struct key_change c = { .repo = repo };
-	const struct key_slot *slot = NULL;
-	int err = key_check_encrypted(repo);
-	if (err == 0)
-		err = key_change_begin(&c, "key%20remove");
-	if (err == 0)
-		err = keys_find(c.slots, spec, &slot);
-	if (err == 0)
-		err = check_removal(&c, slot, force);
-	if (err == 0)
-		err = exclusive_check(c.work);
-	if (err == 0)
-		err = keys_remove(repo->store, slot);
-	if (err == 0)
-		report_removed(slot, repo->key_slot);
-	else
+	int err = remove_slot(&c, spec, force);
+	if (err < 0)
 		command_failed(err);
 	key_change_end(&c);
 	return err < 0 ? EXIT_FAILED : EXIT_DONE;

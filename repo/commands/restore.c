@@ -97,31 +97,44 @@ static int restore_all(struct command *command, const char *dest)
 	return all_into_directory(command, dest);
 }
 
-static int run(struct command *command, const char *spec, const char *dest)
+static void count_total(struct command *command, const char *file)
+{
+	for (uint32_t i = 0; i < command->snap->file_count; i++) {
+		const struct snapshot_file *one = &command->snap->files[i];
+		if (file == NULL || strcmp(file, one->name) == 0)
+			command->restore.all_total += one->size;
+	}
+}
+
+static int restore(struct command *command, const char *spec, const char *dest,
+		struct session **session)
 {
 	CLEANUP_FREE char *file = NULL;
-	struct session *session = NULL;
-	struct restore_file *restore = &command->restore;
-	struct image_reader_options ro = { .cache_size = FRAME_CACHE,
+	const struct image_reader_options reading = { .cache_size = FRAME_CACHE,
 		.threads = (unsigned)command->jobs.value };
-	restore->threads = (unsigned)command->jobs.value;
-	restore->zero_damaged = command->damaged != NULL;
 	int err = snapshot_resolve(command->repo, spec, &command->snap, &file);
-	if (err == 0)
-		err = restore_file_add_roots(command->repo, command->snap,
-				"restore", &session);
-	if (err == 0)
-		err = image_reader_new(&restore->reader, command->repo->packs,
-				&ro);
-	for (uint32_t i = 0; err == 0 && i < command->snap->file_count; i++)
-		if (file == NULL
-				|| strcmp(file, command->snap->files[i].name)
-						== 0)
-			restore->all_total += command->snap->files[i].size;
-	if (err == 0)
-		err = file != NULL ? restore_one(command, file, dest)
-				   : restore_all(command, dest);
-	image_reader_free(restore->reader);
+	if (err < 0)
+		return err;
+	err = restore_file_add_roots(command->repo, command->snap, "restore",
+			session);
+	if (err < 0)
+		return err;
+	err = image_reader_new(&command->restore.reader, command->repo->packs,
+			&reading);
+	if (err < 0)
+		return err;
+	count_total(command, file);
+	return file != NULL ? restore_one(command, file, dest)
+			    : restore_all(command, dest);
+}
+
+static int run(struct command *command, const char *spec, const char *dest)
+{
+	struct session *session = NULL;
+	command->restore.threads = (unsigned)command->jobs.value;
+	command->restore.zero_damaged = command->damaged != NULL;
+	int err = restore(command, spec, dest, &session);
+	image_reader_free(command->restore.reader);
 	session_end(session);
 	return err;
 }

@@ -401,12 +401,14 @@ static int finish(struct prune *prune, const struct peers *peers)
 				error_text(err));
 	err = mark_what_is_new(prune);
 	prune->blind = prune->mark.blind[0] != '\0';
-	if (err == 0 && prune->blind)
+	if (err < 0)
+		return err;
+	if (prune->blind)
 		return 0;
-	if (err == 0)
-		err = check_claim(prune);
-	if (err == 0)
-		err = check_counted_on(prune);
+	err = check_claim(prune);
+	if (err < 0)
+		return err;
+	err = check_counted_on(prune);
 	return err < 0 ? err : delete_all(prune, peers);
 }
 

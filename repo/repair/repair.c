@@ -477,12 +477,15 @@ static int mend_all(struct repair *repair)
 static int look_and_mend(struct repair *repair)
 {
 	int err = look_at_records(repair);
-	if (err == 0)
-		err = look_at_packs(repair);
-	if (err == 0)
-		err = load_snapshots(repair);
-	if (err == 0)
-		err = look_at_trees(repair);
+	if (err < 0)
+		return err;
+	err = look_at_packs(repair);
+	if (err < 0)
+		return err;
+	err = load_snapshots(repair);
+	if (err < 0)
+		return err;
+	err = look_at_trees(repair);
 	return err < 0 || repair->mend == NULL ? err : mend_all(repair);
 }
 

@@ -163,20 +163,27 @@ int repository_open(struct repository **out, const char *path,
 	return 0;
 }
 
-int repository_peek_id(const char *path, uint8_t id[REPO_ID_SIZE])
+static int read_id(struct store *store, uint8_t id[REPO_ID_SIZE])
 {
 	CLEANUP_FREE void *data = NULL;
 	struct config config;
-	struct store *store = NULL;
 	size_t len = 0;
+	int err = store_get(store, CONFIG_NAME, &data, &len, CONFIG_READ_MAX);
+	if (err < 0)
+		return err;
+	err = config_decode(&config, data, len);
+	if (err < 0)
+		return err;
+	memcpy(id, config.repo_id, REPO_ID_SIZE);
+	return 0;
+}
+
+int repository_peek_id(const char *path, uint8_t id[REPO_ID_SIZE])
+{
+	struct store *store = NULL;
 	int err = store_open_local(&store, path);
 	if (err == 0)
-		err = store_get(store, CONFIG_NAME, &data, &len,
-				CONFIG_READ_MAX);
-	if (err == 0)
-		err = config_decode(&config, data, len);
-	if (err == 0)
-		memcpy(id, config.repo_id, REPO_ID_SIZE);
+		err = read_id(store, id);
 	store_close(store);
 	return err < 0 ? fail_within(err, "%s", path) : 0;
 }

@@ -574,6 +574,23 @@ static int register_session(struct session *session)
 	return publish(session);
 }
 
+static int enter(struct session *session, struct repository *repo,
+		enum session_kind kind)
+{
+	int err = session_list(repo, bury, repo);
+	if (err < 0)
+		return err;
+	if (!session_kind_writes(kind))
+		return exclusions_load(repo->exclusions);
+	err = first_look(session);
+	if (err < 0)
+		return err;
+	err = index_reconcile(repo->index);
+	if (err < 0 && err != -EAGAIN) /* a stale index costs duplicates only */
+		return err;
+	return start_watching(session);
+}
+
 int session_begin(struct session **out, struct repository *repo,
 		enum session_kind kind, const char *activity)
 {
@@ -595,18 +612,7 @@ int session_begin(struct session **out, struct repository *repo,
 	if (err == 0)
 		err = register_session(session);
 	if (err == 0)
-		err = session_list(repo, bury, repo);
-	if (err == 0)
-		err = session_kind_writes(kind)
-				? first_look(session)
-				: exclusions_load(repo->exclusions);
-	if (err == 0 && session_kind_writes(kind)) {
-		err = index_reconcile(repo->index);
-		if (err == -EAGAIN) /* a stale index costs duplicates, no more */
-			err = 0;
-		if (err == 0)
-			err = start_watching(session);
-	}
+		err = enter(session, repo, kind);
 	if (err < 0) {
 		session_end(session);
 		return err;

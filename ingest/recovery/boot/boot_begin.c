@@ -189,17 +189,20 @@ static int build(struct begin *begin, struct domain **domain)
 	struct boot *boot = begin->boot;
 	int err = boot_pin(boot, begin->repo, begin->snap->object);
 	boot->place.only = boot->state.snapshot;
-	if (err == 0)
-		err = boot_mount_start(&boot->place, boot->state.repository,
-				&boot->options->repository);
-	if (err == 0)
-		err = make_files(begin);
-	if (err == 0)
-		err = define(begin, domain);
-	if (err == 0)
-		err = boot_tpm_place(*domain, &boot->place, begin->snap,
-				&begin->notes);
-	return err;
+	if (err != 0)
+		return err;
+	err = boot_mount_start(&boot->place, boot->state.repository,
+			&boot->options->repository);
+	if (err != 0)
+		return err;
+	err = make_files(begin);
+	if (err != 0)
+		return err;
+	err = define(begin, domain);
+	if (err != 0)
+		return err;
+	return boot_tpm_place(*domain, &boot->place, begin->snap,
+			&begin->notes);
 }
 
 static int create(struct begin *begin)

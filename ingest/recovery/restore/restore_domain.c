@@ -278,40 +278,52 @@ static int define(struct command *command)
 
 /* --- the command --- */
 
-static int run(struct command *command, char **argv)
+static int open_all(struct command *command, char **argv,
+		struct session **session)
 {
 	CLEANUP_FREE char *file = NULL;
-	struct session *session = NULL;
-	struct restore_file *restore = &command->restore;
-	struct image_reader_options ro = { .cache_size = FRAME_CACHE,
+	const struct image_reader_options reading = { .cache_size = FRAME_CACHE,
 		.threads = (unsigned)command->jobs.value };
-	restore->threads = (unsigned)command->jobs.value;
-	restore->zero_damaged = command->damaged != NULL;
 	int err = repository_open(&command->repo, argv[1],
 			&command->repository);
-	if (err == 0)
-		err = repository_attach(command->repo, &command->repository);
-	if (err == 0)
-		err = snapshot_resolve(command->repo, argv[2], &command->snap,
-				&file);
-	if (err == 0 && file != NULL)
-		err = fail(-EINVAL,
+	if (err < 0)
+		return err;
+	err = repository_attach(command->repo, &command->repository);
+	if (err < 0)
+		return err;
+	err = snapshot_resolve(command->repo, argv[2], &command->snap, &file);
+	if (err < 0)
+		return err;
+	if (file != NULL)
+		return fail(-EINVAL,
 				"--domain restores a whole snapshot; leave out "
 				"the file %s",
 				file);
+	err = restore_file_add_roots(command->repo, command->snap, "restore",
+			session);
+	return err < 0 ? err
+		       : image_reader_new(&command->restore.reader,
+				       command->repo->packs, &reading);
+}
+
+static int restore(struct command *command)
+{
+	int err = make_plan(command);
+	if (err < 0)
+		return err;
+	err = restore_items(command);
+	return err < 0 ? err : define(command);
+}
+
+static int run(struct command *command, char **argv)
+{
+	struct session *session = NULL;
+	command->restore.threads = (unsigned)command->jobs.value;
+	command->restore.zero_damaged = command->damaged != NULL;
+	int err = open_all(command, argv, &session);
 	if (err == 0)
-		err = restore_file_add_roots(command->repo, command->snap,
-				"restore", &session);
-	if (err == 0)
-		err = image_reader_new(&restore->reader, command->repo->packs,
-				&ro);
-	if (err == 0)
-		err = make_plan(command);
-	if (err == 0)
-		err = restore_items(command);
-	if (err == 0)
-		err = define(command);
-	image_reader_free(restore->reader);
+		err = restore(command);
+	image_reader_free(command->restore.reader);
 	session_end(session);
 	return err;
 }
