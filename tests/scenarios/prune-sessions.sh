@@ -159,3 +159,29 @@ check '.condemned.packs == 0'
 head -c 20M "$T/three" >"$T/part"
 amberfs restore "$R" stream/latest/s - | cmp - "$T/part"
 amberfs verify "$R" --read-data
+
+# 5 A backup that begins and ends between prune's two marks: what it found in
+# packs that are condemned then is copied out of them.
+amberfs forget "$R" stream/latest
+make_noise "$T/late" 20 9
+make_noise "$T/stays" 80 10
+cat "$T/late" "$T/stays" >"$T/both"
+amberfs backup "$R" --name both "$T/both"
+amberfs backup "$R" --name stays "$T/stays"
+amberfs forget "$R" both/latest
+amberfs prune "$R" --max-unused 0 --json >"$T/json" &
+prune=$!
+until [ -n "$(find "$R/packs" -name '.tmp*' -print -quit)" ]; do
+  kill -0 "$prune" || die "prune copied nothing, or too fast"
+done
+kill -STOP "$prune"
+[ -z "$(find "$R/condemned" -type f ! -name 'epoch.*' -print -quit)" ] ||
+  die "stopped too late"
+amberfs backup "$R" --name late "$T/late" --json >"$T/backup"
+jq -e '.deduplicated > 19000000' "$T/backup" >/dev/null ||
+  die "it was stored again: $(cat "$T/backup")"
+kill -CONT "$prune"
+wait "$prune" || die "prune failed: $(cat "$T/json")"
+check '.deleted.packs > 0 and .condemned.packs == 0'
+amberfs restore "$R" late/latest/late - | cmp - "$T/late"
+amberfs verify "$R" --read-data
