@@ -203,9 +203,11 @@ acts=('loss' 'before' 'error 28' 'after' 'torn' 'error 5' 'loss' 'full 28'
   'before' 'short' 'after' 'dead 5' 'loss' 'error 122' 'torn' 'error 4')
 
 # All: each act once at each call. Else the calls spread, the acts in turn, and
-# what does not fit moves to the next call.
+# what does not fit moves to the next call. A scenario's next subject goes on with
+# the act behind its last one's.
+tried_before=0
 choose_tries() {
-  local at act i tries=${FAULT_TRIES:-48}
+  local at act i tries=${FAULT_TRIES:-16}
   if [ "$tries" = all ]; then
     for ((at = 1; at <= total; at++)); do
       for act in "${!distinct[@]}"; do
@@ -216,7 +218,7 @@ choose_tries() {
     return
   fi
   for ((i = 0; i < tries; i++)); do
-    act=${acts[i % ${#acts[@]}]}
+    act=${acts[(tried_before + i) % ${#acts[@]}]}
     at=$((1 + i * total / tries))
     # shellcheck disable=SC2086
     while [ "$at" -le "$total" ] && ! fits "$at" $act; do
@@ -245,6 +247,7 @@ faults() {
   survives 0
   stays_done
   choose_tries >"$T/tries"
+  tried_before=$((tried_before + $(wc -l <"$T/tries")))
   while read -r at act errno <&3; do
     count_try "$at" "$act" "$errno"
     [ "$failures" -lt "${FAULT_LIMIT:-5}" ] || break

@@ -3,7 +3,6 @@
 # Goal of this test: a copy that dies or meets an error at any durable call, in
 # either repository, harms neither; each snapshot is copied whole or not at all,
 # and the next attempt copies the rest.
-FAULT_TRIES=${FAULT_TRIES:-32}
 . "$(dirname "$0")/../functions-faults.sh"
 
 other=$W/other repos=("$R" "$other")

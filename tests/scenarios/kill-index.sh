@@ -31,7 +31,7 @@ finally() {
   equal "$(jq .packs "$T/stats")" "$(files | wc -l)" \
     "$what: packs in the index"
 }
-FAULT_TRIES=${FAULT_TRIES:-32}
+FAULT_TRIES=${FAULT_TRIES:-8}
 subject=(amberfs index "$R")
 faults
 subject=(amberfs index --rebuild "$R")

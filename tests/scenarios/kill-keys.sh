@@ -26,7 +26,7 @@ whole() {
   opens "$T/key" || die "$what: the first key opens it no more"
 }
 
-FAULT_TRIES=${FAULT_TRIES:-32}
+FAULT_TRIES=${FAULT_TRIES:-8}
 subject=(amberfs key add "$R" --new-key-file "$T/key3" --label third)
 after() { # STATUS
   whole

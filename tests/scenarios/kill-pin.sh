@@ -4,7 +4,7 @@
 # durable call have been done or not, and what was pinned before stays pinned.
 . "$(dirname "$0")/../functions-faults.sh"
 
-FAULT_TRIES=${FAULT_TRIES:-16}
+FAULT_TRIES=${FAULT_TRIES:-6}
 prepare() {
   new_repo "$R"
   make_noise "$T/disk" 1 1

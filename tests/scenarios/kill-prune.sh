@@ -3,7 +3,6 @@
 # Goal of this test: a prune that dies or meets an error at any durable call has
 # taken nothing that a snapshot needs, whether packs are only deleted or live
 # chunks are copied first; the next prune finishes the work, reserve and all.
-FAULT_TRIES=${FAULT_TRIES:-32}
 . "$(dirname "$0")/../functions-faults.sh"
 
 # Packs that nothing needs, that something needs, and that all need.

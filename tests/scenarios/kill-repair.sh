@@ -5,7 +5,6 @@
 # repaired is right; the next attempt repairs the rest.
 . "$(dirname "$0")/../functions-faults.sh"
 
-FAULT_TRIES=${FAULT_TRIES:-32}
 twin=$W/twin
 prepare() {
   new_repo "$R"
