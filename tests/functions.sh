@@ -96,6 +96,17 @@ trap 'echo "FAIL: $0, line $LINENO: $BASH_COMMAND" >&2' ERR
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+# All that process $1 was given has been dealt with: it does nothing.
+ticks() {
+  awk '{ print $14 + $15 }' "/proc/$1/stat"
+}
+is_idle() {
+  local before
+  before=$(ticks "$1")
+  sleep 0.3
+  [ "$(ticks "$1")" = "$before" ]
+}
+
 # wait_for SECONDS COMMAND...: polls until it succeeds.
 wait_for() {
   local end=$((SECONDS + $1))

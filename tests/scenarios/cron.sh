@@ -28,6 +28,9 @@ sources() {
 at_work() {
   [ -n "$(find "$R/sessions" -name '*.lock' -print -quit)" ]
 }
+writes() {
+  [ -n "$(find "$R/packs" -name '.tmp*' -size +0 -print -quit)" ]
+}
 
 # All well: files, and the domains of libvirt's own test driver, which has none
 # whose disks are here.
@@ -79,8 +82,7 @@ make_noise "$T/slow2" 24 6
 settings DOMAINS=none "FILE=slow2 $T/slow2" "FILE=never $T/b" "BWLIMIT=4M"
 "$cron" "$T/conf" 2>"$T/err" &
 pid=$!
-wait_for 10 at_work
-sleep 0.7
+wait_for 20 writes || die "it writes nothing"
 kill -TERM "$pid"
 status=0
 wait "$pid" || status=$?
@@ -90,11 +92,11 @@ said 'SIGTERM'
 case $(sources) in *never*) die "it went on after SIGTERM" ;; esac
 
 # kill -9 of all of it: the next run needs nobody's help.
+make_noise "$T/slow2" 24 7
 settings DOMAINS=none "FILE=slow2 $T/slow2" "BWLIMIT=4M"
 setsid "$cron" "$T/conf" 2>/dev/null &
 pid=$!
-wait_for 10 at_work
-sleep 0.7
+wait_for 20 writes || die "it writes nothing"
 kill -9 -- "-$pid" 2>/dev/null || kill -9 "$pid"
 wait "$pid" 2>/dev/null || :
 settings DOMAINS=none "FILE=slow2 $T/slow2"

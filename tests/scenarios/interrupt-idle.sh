@@ -18,7 +18,7 @@ registered() {
 # interrupt NAME: the backup $pid ends soon, with nothing left behind.
 interrupt() {
   wait_for 20 registered || die "$1: no session"
-  sleep 0.5
+  wait_for 20 is_idle "$pid" || die "$1: it does not settle"
   kill -INT "$pid"
   wait_for 10 gone "$pid" || die "$1: still there 10 s after SIGINT"
   ! wait "$pid" || die "$1: exit status 0"

@@ -121,9 +121,11 @@ for call in virDomainFSThaw/before virDomainAbortJob/before; do
     "${backup[@]}" >"$T/out" 2>"$T/err" </dev/null &
   backup_pid=$!
   wait_for 60 test -e "$T/done" || die "not reached: $(cat "$T/err")"
-  sleep 1
-  marked >"$T/pids"
-  [ "$(wc -l <"$T/pids")" -ge 2 ] || die "there is no watchdog"
+  both_marked() {
+    marked >"$T/pids"
+    [ "$(wc -l <"$T/pids")" -ge 2 ]
+  }
+  wait_for 20 both_marked || die "there is no watchdog"
   xargs kill -9 <"$T/pids"
   wait "$backup_pid" || :
   [ "$call" != virDomainFSThaw/before ] || frozen || die "it was not frozen"

@@ -106,5 +106,5 @@ equal "$(snapshot_count)" 1 "years later"
 new_repo "$T/free"
 backup 01
 expect 0 amberfs protect "$R"
-grep -q 'No least age is set' "$T/out" || die "$(cat "$T/out")"
+grep -q 'No minimum age is set' "$T/out" || die "$(cat "$T/out")"
 expect 0 on 01 amberfs forget "$R" vm/latest

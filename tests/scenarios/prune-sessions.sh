@@ -10,17 +10,6 @@ packs_size() {
   find "$R/packs" -type f -printf '%s\n' | awk '{ n += $1 } END { print n + 0 }'
 }
 
-# All that process $1 was given has been dealt with: it does nothing.
-ticks() {
-  awk '{ print $14 + $15 }' "/proc/$1/stat"
-}
-is_idle() {
-  local before
-  before=$(ticks "$1")
-  sleep 0.3
-  [ "$(ticks "$1")" = "$before" ]
-}
-
 prune() {
   amberfs prune "$R" --all --json "$@" >"$T/json" || die "prune failed"
 }

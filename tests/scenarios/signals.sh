@@ -34,10 +34,13 @@ jq -e '.deduplicated > 16 * 1048576' "$T/json" >/dev/null ||
 amberfs restore "$R" vm/latest/disk - | cmp - "$T/disk"
 
 # Killed outright: the next one clears away after it.
-amberfs backup "$R" --name vm2 --bwlimit 40M <(:) "$T/disk" 2>/dev/null &
+amberfs backup "$R" --name vm2 --bwlimit 40M "$T/disk" 2>/dev/null &
 pid=$!
-sleep 1
-kill -9 "$pid" 2>/dev/null || :
+at_work() {
+  [ -n "$(find "$R/sessions" -name '*.lock' -print -quit)" ]
+}
+wait_for 20 at_work || die "it registers no session"
+kill -9 "$pid"
 wait "$pid" 2>/dev/null || :
 amberfs backup "$R" --name base "$T/small"
 [ -z "$(find "$R/sessions" -type f -print -quit)" ] || die "a dead session"
