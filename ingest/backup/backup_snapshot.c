@@ -221,13 +221,13 @@ static bool same_text(const char *a, const char *b)
 /* The base's record of the same file: same kind, path and target. */
 static const struct snapshot_file *base_file(
 		const struct backup_snapshot *snapshot, const char *source_path,
-		const struct backup_file *f)
+		const struct backup_file *file)
 {
 	for (uint32_t i = 0; snapshot->base != NULL
 			&& i < snapshot->base->file_count;
 			i++) {
 		const struct snapshot_file *k = &snapshot->base->files[i];
-		if (k->kind == f->kind && same_text(k->target, f->target)
+		if (k->kind == file->kind && same_text(k->target, file->target)
 				&& same_text(k->source_path, source_path))
 			return k;
 	}
@@ -241,45 +241,49 @@ static char *escape(const char *raw)
 
 static int fill_file(struct snapshot_file *to,
 		const struct backup_snapshot *snapshot,
-		const struct backup_file *f)
+		const struct backup_file *file)
 {
 	char component[NAME_COMPONENT_MAX + 1];
-	CLEANUP_FREE char *name = escape(f->name);
+	CLEANUP_FREE char *name = escape(file->name);
 	if (name == NULL)
 		return fail_no_memory("making a snapshot");
 	name_component(component, name);
-	to->kind = f->kind;
-	to->mode = f->mode;
-	to->mtime_ns = f->mtime_ns;
+	to->kind = file->kind;
+	to->mode = file->mode;
+	to->mtime_ns = file->mtime_ns;
 	to->name = snapshot_unique_name(snapshot->snap, component);
-	to->source_path = escape(f->source_path);
-	to->format = f->format != NULL ? strdup(f->format) : NULL;
-	to->target = f->target != NULL ? strdup(f->target) : NULL;
-	to->reading = f->reading != NULL ? strdup(f->reading) : NULL;
-	to->checkpoint = f->checkpoint != NULL ? strdup(f->checkpoint) : NULL;
-	to->identities = calloc(f->identity_count + 1, sizeof(*to->identities));
+	to->source_path = escape(file->source_path);
+	to->format = file->format != NULL ? strdup(file->format) : NULL;
+	to->target = file->target != NULL ? strdup(file->target) : NULL;
+	to->reading = file->reading != NULL ? strdup(file->reading) : NULL;
+	to->checkpoint = file->checkpoint != NULL ? strdup(file->checkpoint)
+						  : NULL;
+	to->identities = calloc(file->identity_count + 1,
+			sizeof(*to->identities));
 	if (to->name == NULL
-			|| (f->source_path != NULL && to->source_path == NULL)
-			|| (f->format != NULL && to->format == NULL)
-			|| (f->target != NULL && to->target == NULL)
-			|| (f->reading != NULL && to->reading == NULL)
-			|| (f->checkpoint != NULL && to->checkpoint == NULL)
+			|| (file->source_path != NULL
+					&& to->source_path == NULL)
+			|| (file->format != NULL && to->format == NULL)
+			|| (file->target != NULL && to->target == NULL)
+			|| (file->reading != NULL && to->reading == NULL)
+			|| (file->checkpoint != NULL && to->checkpoint == NULL)
 			|| to->identities == NULL)
 		return fail_no_memory("making a snapshot");
-	to->identity_count = f->identity_count;
-	if (f->identity_count)
-		memcpy(to->identities, f->identities,
-				f->identity_count * sizeof(*f->identities));
+	to->identity_count = file->identity_count;
+	if (file->identity_count)
+		memcpy(to->identities, file->identities,
+				file->identity_count
+						* sizeof(*file->identities));
 	return 0;
 }
 
 /* Puts the record made of F with ROOT and SIZE into the snapshot. */
 static int add_file(struct backup_snapshot *snapshot,
-		const struct backup_file *f, const struct tree_root *root,
+		const struct backup_file *file, const struct tree_root *root,
 		uint64_t size)
 {
 	struct snapshot_file made = { .size = size, .root = *root };
-	int err = fill_file(&made, snapshot, f);
+	int err = fill_file(&made, snapshot, file);
 	struct snapshot_file *to = snapshot_add_file(snapshot->snap);
 	if (to == NULL)
 		return fail_no_memory("making a snapshot");
@@ -287,16 +291,17 @@ static int add_file(struct backup_snapshot *snapshot,
 	return err;
 }
 
-static bool unchanged(const struct snapshot_file *k,
+static bool unchanged(const struct snapshot_file *file,
 		const struct backup_file *f)
 {
-	if (k->identity_count != f->identity_count || f->identity_count == 0
-			|| !same_text(k->reading, f->reading)
-			|| !same_text(k->format, f->format))
+	if (file->identity_count != f->identity_count || f->identity_count == 0
+			|| !same_text(file->reading, f->reading)
+			|| !same_text(file->format, f->format))
 		return false;
 	for (uint32_t i = 0; i < f->identity_count; i++)
-		if (!k->identities[i].valid
-				|| !file_source_same_identity(&k->identities[i],
+		if (!file->identities[i].valid
+				|| !file_source_same_identity(
+						&file->identities[i],
 						&f->identities[i]))
 			return false;
 	return true;
@@ -310,13 +315,13 @@ static void count_unchanged(struct backup_run *run, uint64_t size)
 }
 
 int backup_snapshot_reuse(struct backup_snapshot *snapshot,
-		const struct backup_file *f, bool *taken)
+		const struct backup_file *file, bool *taken)
 {
 	const struct backup_options *options = snapshot->run->options;
-	CLEANUP_FREE char *path = escape(f->source_path);
-	const struct snapshot_file *k = base_file(snapshot, path, f);
+	CLEANUP_FREE char *path = escape(file->source_path);
+	const struct snapshot_file *k = base_file(snapshot, path, file);
 	*taken = k != NULL && !options->force_read
-			&& unchanged(k, f)
+			&& unchanged(k, file)
 			/* Otherwise the data is stored again from the
 			 * source. */
 			&& snapshot_writer_is_whole(&snapshot->run->storing,
@@ -327,9 +332,9 @@ int backup_snapshot_reuse(struct backup_snapshot *snapshot,
 	count_unchanged(snapshot->run, k->size);
 	/* The old identity, checked at that time, remains the one to compare
 	 * with. */
-	struct backup_file same = *f;
+	struct backup_file same = *file;
 	same.identities = k->identities;
-	int err = note_read(snapshot, f, true, 0);
+	int err = note_read(snapshot, file, true, 0);
 	return err < 0 ? err : add_file(snapshot, &same, &k->root, k->size);
 }
 
@@ -369,15 +374,16 @@ static uint64_t end_counting(struct backup_lane *lane)
 }
 
 static int write_image(struct backup_snapshot *snapshot,
-		const struct backup_file *f, const struct image_source *source,
-		struct tree_root *root, uint64_t *size, uint64_t *read)
+		const struct backup_file *file,
+		const struct image_source *source, struct tree_root *root,
+		uint64_t *size, uint64_t *read)
 {
 	struct backup_lane *lane = snapshot->lane;
 	bool alone = snapshot->run->lane_count == 1;
-	CLEANUP_FREE char *path = escape(f->source_path);
-	const struct snapshot_file *k = f->base != NULL
-			? f->base
-			: base_file(snapshot, path, f);
+	CLEANUP_FREE char *path = escape(file->source_path);
+	const struct snapshot_file *k = file->base != NULL
+			? file->base
+			: base_file(snapshot, path, file);
 	struct image *base = NULL;
 	char what[256];
 	if (k != NULL
@@ -386,7 +392,7 @@ static int write_image(struct backup_snapshot *snapshot,
 					< 0)
 		base = NULL; /* nothing to compare with, then */
 	begin_counting(lane, source->next != NULL ? 0 : source->size);
-	name_display(what, sizeof(what), f->name);
+	name_display(what, sizeof(what), file->name);
 	if (alone)
 		report_progress_begin(what, image_progress, lane);
 	int err = image_writer_write(lane->writer, source, base, &lane->counts,

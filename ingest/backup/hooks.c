@@ -287,10 +287,10 @@ static int run_program(const char *path, enum hook_phase phase, char **vars)
 
 /* --- the directory --- */
 
-static int is_candidate(const struct dirent *d)
+static int is_candidate(const struct dirent *entry)
 {
-	size_t len = strlen(d->d_name);
-	return d->d_name[0] != '.' && d->d_name[len - 1] != '~';
+	size_t len = strlen(entry->d_name);
+	return entry->d_name[0] != '.' && entry->d_name[len - 1] != '~';
 }
 
 /* By bytes, whatever the locale. */

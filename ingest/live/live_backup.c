@@ -272,15 +272,15 @@ static void say_reasons(struct live_run *run)
 
 /* Stores what is needed to redefine the checkpoint if libvirt loses it. The
  * next backup can succeed without it. */
-static int store_checkpoint(struct live_run *r)
+static int store_checkpoint(struct live_run *live)
 {
 	CLEANUP_FREE char *xml = NULL;
-	struct domain_run *d = r->d;
-	if (r->begun.checkpoint[0] == '\0')
+	struct domain_run *run = live->d;
+	if (live->begun.checkpoint[0] == '\0')
 		return 0;
-	int err = checkpoints_xml(d->domain->domain, r->begun.checkpoint,
-			connection_writable(d->domain->connection)
-					&& seal_encrypts(d->repo->seal),
+	int err = checkpoints_xml(run->domain->domain, live->begun.checkpoint,
+			connection_writable(run->domain->connection)
+					&& seal_encrypts(run->repo->seal),
 			&xml);
 	if (err < 0) {
 		report_verbose("%s", error_text(err));
@@ -290,7 +290,7 @@ static int store_checkpoint(struct live_run *r)
 		.kind = FILE_XML,
 		.mode = DOMAIN_FILE_MODE,
 		.mtime_ns = realtime_ns() };
-	return backup_snapshot_store_text(d->b, &f, xml);
+	return backup_snapshot_store_text(run->b, &f, xml);
 }
 
 static int store_disks(struct live_run *run)
@@ -403,28 +403,28 @@ static int end_job(struct live_run *run, int err)
 
 /* --- all of it --- */
 
-static int take(struct live_run *r)
+static int take(struct live_run *live)
 {
-	int err = note_disks(r);
+	int err = note_disks(live);
 	if (err != 0)
 		return err;
-	err = decide(r);
-	if (err == 0 && r->count > 0)
-		err = live_begin(&r->begun, r->d, r->disks, r->count,
-				r->base.base.token);
-	return err != 0 ? err : store_all(r);
+	err = decide(live);
+	if (err == 0 && live->count > 0)
+		err = live_begin(&live->begun, live->d, live->disks,
+				live->count, live->base.base.token);
+	return err != 0 ? err : store_all(live);
 }
 
-static int run(struct live_run *r)
+static int run(struct live_run *live)
 {
-	int err = take(r);
-	err = end_job(r, err);
+	int err = take(live);
+	err = end_job(live, err);
 	if (err == 0)
-		err = backup_snapshot_commit(r->d->b);
+		err = backup_snapshot_commit(live->d->b);
 	if (err == 0)
-		delete_older(r);
+		delete_older(live);
 	else
-		undo(r, err);
+		undo(live, err);
 	return err;
 }
 

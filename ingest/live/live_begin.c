@@ -54,15 +54,15 @@ static int wait_a_little(struct ladder *ladder, int err)
 
 /* --- the job's disks --- */
 
-static void fill_disk(const struct ladder *ladder, const struct disk_state *s,
-		bool track, struct live_disk *to)
+static void fill_disk(const struct ladder *ladder,
+		const struct disk_state *disk, bool track, struct live_disk *to)
 {
-	const struct chain_file *top = &s->plan->chain.files[0];
-	*to = (struct live_disk){ .target = s->plan->target,
+	const struct chain_file *top = &disk->plan->chain.files[0];
+	*to = (struct live_disk){ .target = disk->plan->target,
 		.size = top->virtual_size,
 		.allocated = top->allocated,
-		.since = s->verdict.record != NULL ? ladder->token : NULL,
-		.track = track && s->cannot == NULL };
+		.since = disk->verdict.record != NULL ? ladder->token : NULL,
+		.track = track && disk->cannot == NULL };
 }
 
 static int fill_disks(const struct ladder *ladder, struct live_disk **out)

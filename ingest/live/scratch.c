@@ -281,15 +281,16 @@ static int remove_inner(int dir)
 	int fd = openat(dir, QEMU_DIR,
 			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *e;
+	const struct dirent *entry;
 	if (d == NULL) {
 		int err = -errno;
 		cleanup_fd(&fd);
 		return err == -ENOENT ? 0 : err;
 	}
-	while ((e = readdir(d)) != NULL)
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			unlinkat(fd, e->d_name, 0);
+	while ((entry = readdir(d)) != NULL)
+		if (strcmp(entry->d_name, ".") != 0
+				&& strcmp(entry->d_name, "..") != 0)
+			unlinkat(fd, entry->d_name, 0);
 	closedir(d);
 	return unlinkat(dir, QEMU_DIR, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
@@ -446,7 +447,7 @@ int scratch_dead(const char *dir,
 {
 	CLEANUP_FREE char *base = NULL;
 	CLEANUP_FD int fd = -1;
-	const struct dirent *e;
+	const struct dirent *entry;
 	int err = open_base(&base, &fd, dir);
 	int copy;
 	DIR *d;
@@ -456,9 +457,9 @@ int scratch_dead(const char *dir,
 	d = copy < 0 ? NULL : fdopendir(copy);
 	if (d == NULL)
 		return fail_errno(-errno, "%s", base);
-	while ((e = readdir(d)) != NULL) {
-		struct scratch *scratch = is_name(e->d_name)
-				? scratch_new(base, e->d_name)
+	while ((entry = readdir(d)) != NULL) {
+		struct scratch *scratch = is_name(entry->d_name)
+				? scratch_new(base, entry->d_name)
 				: NULL;
 		if (scratch == NULL)
 			continue;

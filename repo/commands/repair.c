@@ -68,10 +68,11 @@ static void remove_own_index(struct repair_command *command)
 	if (command->own_index == NULL)
 		return;
 	DIR *dir = opendir(command->own_index);
-	for (struct dirent *d = dir != NULL ? readdir(dir) : NULL; d != NULL;
-			d = readdir(dir))
-		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			unlinkat(dirfd(dir), d->d_name, 0);
+	for (struct dirent *entry = dir != NULL ? readdir(dir) : NULL;
+			entry != NULL; entry = readdir(dir))
+		if (strcmp(entry->d_name, ".") != 0
+				&& strcmp(entry->d_name, "..") != 0)
+			unlinkat(dirfd(dir), entry->d_name, 0);
 	if (dir != NULL)
 		closedir(dir);
 	rmdir(command->own_index);

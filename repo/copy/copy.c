@@ -108,23 +108,24 @@ static int stand_on(struct copy *copy, const struct snapshot *snap,
 static int make_record(struct copy *copy, const struct snapshot *snap,
 		const struct tree_root *roots, struct snapshot **out)
 {
-	struct snapshot *s;
-	int err = snapshot_object_load(copy->from, snap->object, &s);
+	struct snapshot *snapshot;
+	int err = snapshot_object_load(copy->from, snap->object, &snapshot);
 	if (err < 0)
 		return err;
-	if (!id_equal(&s->id, &snap->id)) {
-		snapshot_free(s);
+	if (!id_equal(&snapshot->id, &snap->id)) {
+		snapshot_free(snapshot);
 		return fail(-ESTALE,
 				"another snapshot took its place in the "
 				"meantime");
 	}
-	s->predecessor = copy_base_predecessor(copy, snap);
-	s->has_origin = true;
-	memcpy(s->origin_repository, copy->from->config.repo_id, REPO_ID_SIZE);
-	s->origin_snapshot = snap->id;
-	for (uint32_t i = 0; i < s->file_count; i++)
-		s->files[i].root = roots[i];
-	*out = s;
+	snapshot->predecessor = copy_base_predecessor(copy, snap);
+	snapshot->has_origin = true;
+	memcpy(snapshot->origin_repository, copy->from->config.repo_id,
+			REPO_ID_SIZE);
+	snapshot->origin_snapshot = snap->id;
+	for (uint32_t i = 0; i < snapshot->file_count; i++)
+		snapshot->files[i].root = roots[i];
+	*out = snapshot;
 	return 0;
 }
 

@@ -123,23 +123,23 @@ static int write_image(struct copy *copy, const struct snapshot_file *file,
 	return err;
 }
 
-int copy_file(struct copy *copy, const struct snapshot_file *f,
+int copy_file(struct copy *copy, const struct snapshot_file *file,
 		const struct copy_base *base, struct tree_root *root)
 {
 	const struct snapshot_file *from = NULL, *to = NULL;
 	struct source s = { .image = NULL };
 	struct image *base_there = NULL;
-	bool based = find_base_files(base, f, &from, &to);
-	if (based && id_equal(&from->root.id, &f->root.id)
-			&& from->size == f->size
+	bool based = find_base_files(base, file, &from, &to);
+	if (based && id_equal(&from->root.id, &file->root.id)
+			&& from->size == file->size
 			&& snapshot_writer_is_whole(&copy->to, &to->root,
 					to->size)) {
-		report_verbose("%s: unchanged", f->name);
-		copy->all_done += f->size;
+		report_verbose("%s: unchanged", file->name);
+		copy->all_done += file->size;
 		*root = to->root;
 		return 0;
 	}
-	int err = image_open(&s.image, copy->reader, &f->root, f->size);
+	int err = image_open(&s.image, copy->reader, &file->root, file->size);
 	if (err < 0)
 		return err;
 	if (based
@@ -152,7 +152,7 @@ int copy_file(struct copy *copy, const struct snapshot_file *f,
 					   to->size)
 					< 0)
 		base_there = NULL;
-	err = write_image(copy, f, &s, base_there, root);
+	err = write_image(copy, file, &s, base_there, root);
 	image_close(base_there);
 	image_close(s.base);
 	image_close(s.image);

@@ -98,21 +98,21 @@ static int decode_frame(struct frame_entry *frame, const uint8_t *p,
 static int decode_chunks(struct trailer *trailer, uint32_t frame,
 		const uint8_t *p)
 {
-	const struct frame_entry *f = &trailer->frames[frame];
+	const struct frame_entry *entry = &trailer->frames[frame];
 	uint32_t offset = 0;
-	for (uint32_t i = 0; i < f->chunk_count; i++, p += CHUNK_RECORD) {
+	for (uint32_t i = 0; i < entry->chunk_count; i++, p += CHUNK_RECORD) {
 		struct chunk_entry *chunk =
-				&trailer->chunks[f->first_chunk + i];
+				&trailer->chunks[entry->first_chunk + i];
 		memcpy(chunk->id.b, p, ID_SIZE);
 		chunk->frame = frame;
 		chunk->offset = offset;
 		chunk->len = get_le32(p + ID_SIZE);
-		if (chunk->len == 0 || chunk->len > f->plain_len - offset
+		if (chunk->len == 0 || chunk->len > entry->plain_len - offset
 				|| id_is_zero(&chunk->id))
 			return -EBADMSG;
 		offset += chunk->len;
 	}
-	return offset == f->plain_len ? 0 : -EBADMSG;
+	return offset == entry->plain_len ? 0 : -EBADMSG;
 }
 
 static int decode_tables(struct trailer *trailer, const uint8_t *frames,

@@ -99,21 +99,21 @@ static bool compare_leaves(const struct cached_node *a,
 static int compare_span(struct pair *pair, uint64_t offset, bool *same,
 		uint64_t *end)
 {
-	struct cached_node *a = NULL, *b = NULL;
+	struct cached_node *node = NULL, *b = NULL;
 	uint64_t span = offset / SPAN_SIZE;
 	uint32_t to = (uint32_t)(*end - span * SPAN_SIZE);
 	*same = false;
 	if (image_span_len(pair->a, span) != image_span_len(pair->b, span))
 		return 0;
-	int err = image_leaf(pair->a, span, &a, NULL);
-	if (err == 0 && !(a != NULL && a->leaf->has_proof))
+	int err = image_leaf(pair->a, span, &node, NULL);
+	if (err == 0 && !(node != NULL && node->leaf->has_proof))
 		err = image_leaf(pair->b, span, &b, NULL);
-	if (err == 0 && !(a != NULL && a->leaf->has_proof)) {
-		*same = compare_leaves(a, b, (uint32_t)(offset % SPAN_SIZE),
+	if (err == 0 && !(node != NULL && node->leaf->has_proof)) {
+		*same = compare_leaves(node, b, (uint32_t)(offset % SPAN_SIZE),
 				&to);
 		*end = span * SPAN_SIZE + to;
 	}
-	node_cache_release(a);
+	node_cache_release(node);
 	node_cache_release(b);
 	return err;
 }

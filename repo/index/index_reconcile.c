@@ -57,44 +57,44 @@ struct reconciliation {
 };
 
 /* Keeps the run in memory, where look-ups find it. */
-static int keep_run(struct reconciliation *c) REQUIRES(c->index->work)
+static int keep_run(struct reconciliation *round) REQUIRES(round->index->work)
 {
-	struct index *index = c->index;
-	if (index->waiting_entries + c->run->entry_count
+	struct index *index = round->index;
+	if (index->waiting_entries + round->run->entry_count
 			> index_tuning.memory_entries)
-		return index_merge_explain(index, c->trouble);
+		return index_merge_explain(index, round->trouble);
 	pthread_rwlock_wrlock(&index->lock);
-	c->run->next = index->waiting;
-	index->waiting = c->run;
+	round->run->next = index->waiting;
+	index->waiting = round->run;
 	pthread_rwlock_unlock(&index->lock);
-	index->waiting_entries += c->run->entry_count;
-	c->run = NULL;
+	index->waiting_entries += round->run->entry_count;
+	round->run = NULL;
 	return 0;
 }
 
 /* Merges the run, or keeps it in memory. LAST: with all that went, and the
  * states. */
-static int flush_run(struct reconciliation *c, bool last)
-		REQUIRES(c->index->work)
+static int flush_run(struct reconciliation *round, bool last)
+		REQUIRES(round->index->work)
 {
-	struct index_merge m = { .run = c->run, .set_shards = last };
-	if (c->run != NULL)
-		index_run_sort(c->run);
+	struct index_merge m = { .run = round->run, .set_shards = last };
+	if (round->run != NULL)
+		index_run_sort(round->run);
 	if (last) {
-		m.removed = c->removed.ids;
-		m.removed_count = c->removed.count;
-		memcpy(m.shards, c->recorded, sizeof(m.shards));
+		m.removed = round->removed.ids;
+		m.removed_count = round->removed.count;
+		memcpy(m.shards, round->recorded, sizeof(m.shards));
 	}
-	if (c->trouble == 0) {
-		int err = index_merge_now(c->index, &m);
+	if (round->trouble == 0) {
+		int err = index_merge_now(round->index, &m);
 		if (err == -ERESTART)
 			return err;
-		c->trouble = err;
+		round->trouble = err;
 	}
-	if (c->trouble != 0 && c->run != NULL)
-		return keep_run(c);
-	index_run_free(c->run);
-	c->run = NULL;
+	if (round->trouble != 0 && round->run != NULL)
+		return keep_run(round);
+	index_run_free(round->run);
+	round->run = NULL;
 	return 0;
 }
 
@@ -110,34 +110,34 @@ static bool waits(struct index *index, const struct pack_id *id)
 }
 
 /* A pack that the index lacks. */
-static int take_in(struct reconciliation *c, const struct pack_id *id)
-		REQUIRES(c->index->work)
+static int take_in(struct reconciliation *round, const struct pack_id *id)
+		REQUIRES(round->index->work)
 {
 	struct index_pack k = { .count = 0 };
-	if (waits(c->index, id))
+	if (waits(round->index, id))
 		return 0;
-	int err = c->index->load(c->index->load_ctx, id, &k);
+	int err = round->index->load(round->index->load_ctx, id, &k);
 	if (err == -ENOENT)
 		return 0;
 	if (err == -EBADMSG || err == -EIO) {
 		/* One pack must not keep all others from being found. The
 		 * shard stays unsettled, so that a repaired pack is found and
 		 * this one is counted each time. */
-		c->index->unreadable++;
-		c->found[id->b[0]] = 0;
+		round->index->unreadable++;
+		round->found[id->b[0]] = 0;
 		return 0;
 	}
 	if (err < 0)
 		return err;
 	k.pack = *id;
-	if (c->run == NULL)
-		c->run = index_run_new();
-	err = c->run == NULL ? -ENOMEM : index_run_add(c->run, &k);
+	if (round->run == NULL)
+		round->run = index_run_new();
+	err = round->run == NULL ? -ENOMEM : index_run_add(round->run, &k);
 	free(k.prefixes);
 	if (err < 0)
 		return fail_errno(err, "reconciling the index");
-	if (c->run->entry_count >= index_tuning.run_entries)
-		return flush_run(c, false);
+	if (round->run->entry_count >= index_tuning.run_entries)
+		return flush_run(round, false);
 	return 0;
 }
 
@@ -165,8 +165,9 @@ static void mark_gone(struct index *index, unsigned shard,
 }
 
 /* Both lists ascend. */
-static int compare_lists(struct reconciliation *c, const struct id_list *known,
-		const struct id_list *exist) REQUIRES(c->index->work)
+static int compare_lists(struct reconciliation *round,
+		const struct id_list *known, const struct id_list *exist)
+		REQUIRES(round->index->work)
 {
 	size_t k = 0, e = 0;
 	int err = 0;
@@ -176,9 +177,9 @@ static int compare_lists(struct reconciliation *c, const struct id_list *known,
 				? -1
 				: compare_ids(&known->ids[k], &exist->ids[e]);
 		if (order > 0)
-			err = take_in(c, &exist->ids[e++]);
+			err = take_in(round, &exist->ids[e++]);
 		else if (order < 0)
-			err = push_id(&c->removed, &known->ids[k++]);
+			err = push_id(&round->removed, &known->ids[k++]);
 		else
 			k++, e++;
 	}
@@ -232,16 +233,17 @@ static int shards_call(struct index_env *env, void *arg)
 
 /* The state is read first, the index second, the store last: what changes in
  * between shows as a state that moved, or as a pack known already. */
-static int reconcile_lists(struct reconciliation *c, unsigned shard,
+static int reconcile_lists(struct reconciliation *round, unsigned shard,
 		struct id_list *known, struct id_list *exist)
-		REQUIRES(c->index->work)
+		REQUIRES(round->index->work)
 {
-	struct index *index = c->index;
+	struct index *index = round->index;
 	struct shard_call s = { shard, known };
-	c->found[shard] = store_shard_state(index->store, shard);
-	if (c->found[shard] != 0 && c->found[shard] == c->recorded[shard])
+	round->found[shard] = store_shard_state(index->store, shard);
+	if (round->found[shard] != 0
+			&& round->found[shard] == round->recorded[shard])
 		return 0;
-	if (index_current_env(c->index) != NULL) {
+	if (index_current_env(round->index) != NULL) {
 		int err = index_with_env(index, packs_call, &s);
 		if (err < 0)
 			return err == -ENOMEM ? err : -ERESTART;
@@ -249,60 +251,63 @@ static int reconcile_lists(struct reconciliation *c, unsigned shard,
 	int err = list_existing(index, shard, exist);
 	if (err < 0)
 		return err;
-	if (index_first_waiting(c->index) != NULL)
+	if (index_first_waiting(round->index) != NULL)
 		mark_gone(index, shard, exist);
-	return compare_lists(c, known, exist);
+	return compare_lists(round, known, exist);
 }
 
-static int reconcile_shard(struct reconciliation *c, unsigned shard)
-		REQUIRES(c->index->work)
+static int reconcile_shard(struct reconciliation *round, unsigned shard)
+		REQUIRES(round->index->work)
 {
 	struct id_list known = { 0 }, exist = { 0 };
-	int err = reconcile_lists(c, shard, &known, &exist);
+	int err = reconcile_lists(round, shard, &known, &exist);
 	clear_list(&known);
 	clear_list(&exist);
 	return err;
 }
 
-static int reconcile_shards(struct reconciliation *c) REQUIRES(c->index->work)
+static int reconcile_shards(struct reconciliation *round)
+		REQUIRES(round->index->work)
 {
-	c->trouble = index_make_ready(c->index);
-	if (c->trouble == 0)
-		c->trouble = index_merge_waiting(c->index);
-	if (c->trouble == -ERESTART)
+	round->trouble = index_make_ready(round->index);
+	if (round->trouble == 0)
+		round->trouble = index_merge_waiting(round->index);
+	if (round->trouble == -ERESTART)
 		return -ERESTART;
-	if (index_current_env(c->index) != NULL
-			&& index_with_env(c->index, shards_call, c->recorded)
+	if (index_current_env(round->index) != NULL
+			&& index_with_env(round->index, shards_call,
+					   round->recorded)
 					< 0)
 		return -ERESTART;
 	for (unsigned i = 0; i < 256; i++) {
-		int err = reconcile_shard(c, i);
+		int err = reconcile_shard(round, i);
 		if (err < 0)
 			return err;
 	}
-	bool same = c->run == NULL && c->removed.count == 0;
+	bool same = round->run == NULL && round->removed.count == 0;
 	for (unsigned i = 0; i < 256; i++) {
 		/* Unknown: the old state is past and never comes back. */
-		if (c->found[i] == 0 || c->found[i] == c->recorded[i])
+		if (round->found[i] == 0
+				|| round->found[i] == round->recorded[i])
 			continue;
-		c->recorded[i] = c->found[i];
+		round->recorded[i] = round->found[i];
 		same = false;
 	}
-	return same ? 0 : flush_run(c, true);
+	return same ? 0 : flush_run(round, true);
 }
 
 static int reconcile_once(struct index *index) REQUIRES(index->work)
 {
-	struct reconciliation *c = calloc(1, sizeof(*c));
-	if (c == NULL)
+	struct reconciliation *round = calloc(1, sizeof(*round));
+	if (round == NULL)
 		return fail_no_memory("reconciling the index");
-	c->index = index;
-	same_lock(&c->index->work);
+	round->index = index;
+	same_lock(&round->index->work);
 	index->unreadable = 0;
-	int err = reconcile_shards(c);
-	index_run_free(c->run);
-	clear_list(&c->removed);
-	free(c);
+	int err = reconcile_shards(round);
+	index_run_free(round->run);
+	clear_list(&round->removed);
+	free(round);
 	return err;
 }
 

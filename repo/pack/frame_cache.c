@@ -255,11 +255,11 @@ static void decode_buffers_give(struct frame_cache *cache,
 }
 
 static int decode(struct frame_cache *cache, struct pack *pack, uint32_t number,
-		uint32_t upto, struct cached_frame *c)
+		uint32_t upto, struct cached_frame *frame)
 {
-	const struct frame_entry *e = &pack->trailer->frames[number];
+	const struct frame_entry *entry = &pack->trailer->frames[number];
 	struct decode_buffers *buffers =
-			decode_buffers_take(cache, e->stored_len);
+			decode_buffers_take(cache, entry->stored_len);
 	uint8_t *in;
 	size_t in_len;
 	if (buffers == NULL)
@@ -268,8 +268,8 @@ static int decode(struct frame_cache *cache, struct pack *pack, uint32_t number,
 			buffers->box, &in, &in_len);
 	if (err == 0) {
 		ssize_t valid = frame_codec_decode(buffers->decoder,
-				e->compression, c->buffer, e->plain_len, upto,
-				in, in_len);
+				entry->compression, frame->buffer,
+				entry->plain_len, upto, in, in_len);
 		if (valid < 0) {
 			char name[PACK_NAME_SIZE];
 			pack_name(name, &pack->trailer->pack);
@@ -277,7 +277,7 @@ static int decode(struct frame_cache *cache, struct pack *pack, uint32_t number,
 					"pack %s, frame %u can't be decoded",
 					name, number);
 		} else {
-			c->public.valid = (uint32_t)valid;
+			frame->public.valid = (uint32_t)valid;
 		}
 	}
 	decode_buffers_give(cache, buffers);

@@ -724,30 +724,30 @@ int pack_cache_read_frame(struct pack_cache *cache, const struct pack *pack,
 		uint32_t frame, uint8_t *buf, uint8_t **plain, size_t *len)
 {
 	const struct trailer *trailer = pack->trailer;
-	const struct frame_entry *f = &trailer->frames[frame];
+	const struct frame_entry *entry = &trailer->frames[frame];
 	uint8_t ad[PACK_AD_SIZE];
 	char name[PACK_NAME_SIZE];
 	pack_name(name, &trailer->pack);
-	ssize_t got = store_get_range(cache->store, name, buf, f->stored_len,
-			f->offset);
+	ssize_t got = store_get_range(cache->store, name, buf,
+			entry->stored_len, entry->offset);
 	if (got < 0)
 		return (int)got;
 	pack_ad(ad, cache->repo_id, &trailer->pack, trailer->kind, frame);
-	if ((size_t)got != f->stored_len
+	if ((size_t)got != entry->stored_len
 			|| seal_open(cache->seal,
 					   trailer->kind == PACK_TREE
 							   ? SEAL_TREE
 							   : SEAL_DATA,
 					   buf + SEAL_NONCE_SIZE, buf,
-					   f->stored_len, ad, sizeof(ad))
+					   entry->stored_len, ad, sizeof(ad))
 					< 0)
 		return fail(-EBADMSG,
 				"pack %s, frame %u (at byte %llu, %u bytes) is "
 				"damaged",
-				name, frame, (unsigned long long)f->offset,
-				f->stored_len);
+				name, frame, (unsigned long long)entry->offset,
+				entry->stored_len);
 	*plain = buf + SEAL_NONCE_SIZE;
-	*len = f->stored_len - SEAL_OVERHEAD;
+	*len = entry->stored_len - SEAL_OVERHEAD;
 	return 0;
 }
 

@@ -346,14 +346,14 @@ static int measure(struct mark *mark, struct stored_pack *pack,
 
 /* 1: T is the trailer; 0: it can't be loaded; -errno. */
 static int load_trailer(struct mark *mark, struct stored_pack *pack,
-		struct trailer **t)
+		struct trailer **trailer)
 {
-	*t = NULL;
+	*trailer = NULL;
 	if (pack->gone || pack->unreadable)
 		return 0;
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
-	int err = pack_cache_peek(mark->repo->packs, &pack->id, t);
+	int err = pack_cache_peek(mark->repo->packs, &pack->id, trailer);
 	if (err == -ENOMEM)
 		return err;
 	if (err == -ENOENT)
@@ -365,9 +365,9 @@ static int load_trailer(struct mark *mark, struct stored_pack *pack,
 					error_text(err));
 		return 0;
 	}
-	err = pack->kind ? 0 : measure(mark, pack, *t);
+	err = pack->kind ? 0 : measure(mark, pack, *trailer);
 	if (err < 0)
-		trailer_free(take_ptr(*t));
+		trailer_free(take_ptr(*trailer));
 	return err < 0 ? err : 1;
 }
 

@@ -59,7 +59,7 @@ static bool take(struct planner *planner, struct stored_pack *pack)
 }
 
 static void take_where(struct planner *planner,
-		bool (*wanted)(const struct stored_pack *p))
+		bool (*wanted)(const struct stored_pack *pack))
 {
 	for (size_t i = 0; i < planner->count; i++)
 		if (!planner->packs[i]->doomed && wanted(planner->packs[i]))

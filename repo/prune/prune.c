@@ -306,15 +306,16 @@ static int check_counted_on(struct prune *prune)
 	struct stored now = { .packs = NULL };
 	int err = stored_list(&now, prune->repo, false);
 	for (size_t i = 0; err == 0 && i < prune->stored.count; i++) {
-		const struct stored_pack *k = &prune->stored.packs[i], *n;
+		const struct stored_pack *pack = &prune->stored.packs[i], *n;
 		/* Fresh ones may hold what was just copied. */
-		if (goes(k) || k->condemned || (k->live == 0 && !k->fresh))
+		if (goes(pack) || pack->condemned
+				|| (pack->live == 0 && !pack->fresh))
 			continue;
-		n = stored_find(&now, &k->id);
+		n = stored_find(&now, &pack->id);
 		if (n != NULL && !n->gone && !n->condemned)
 			continue;
 		char hex[2 * PACK_ID_SIZE + 1];
-		hex_encode(hex, k->id.b, PACK_ID_SIZE);
+		hex_encode(hex, pack->id.b, PACK_ID_SIZE);
 		err = fail(-ESTALE,
 				"pack %s was %s by another process in the "
 				"meantime; nothing was deleted, run prune "

@@ -20,8 +20,8 @@ struct listing {
 
 static int compare(const void *a, const void *b)
 {
-	const struct stored_pack *x = a, *y = b;
-	return memcmp(x->id.b, y->id.b, PACK_ID_SIZE);
+	const struct stored_pack *pack = a, *y = b;
+	return memcmp(pack->id.b, y->id.b, PACK_ID_SIZE);
 }
 
 static struct stored_pack *find_among(const struct stored *stored, size_t count,

@@ -83,7 +83,7 @@ static int mark(struct damages *damages, const struct id *id, size_t item)
 int damages_add_frame(struct damages *damages, const struct trailer *trailer,
 		uint32_t frame, int err)
 {
-	const struct frame_entry *f = &trailer->frames[frame];
+	const struct frame_entry *entry = &trailer->frames[frame];
 	if (find_pack(damages, DAMAGE_FRAME, &trailer->pack, frame) != NULL)
 		return 0;
 	struct damage *damage =
@@ -93,10 +93,10 @@ int damages_add_frame(struct damages *damages, const struct trailer *trailer,
 	damage->pack = trailer->pack;
 	damage->frame = frame;
 	damage->holds = trailer->kind;
-	damage->chunks = f->chunk_count;
+	damage->chunks = entry->chunk_count;
 	int r = 0;
-	for (uint32_t i = 0; r == 0 && i < f->chunk_count; i++)
-		r = mark(damages, &trailer->chunks[f->first_chunk + i].id,
+	for (uint32_t i = 0; r == 0 && i < entry->chunk_count; i++)
+		r = mark(damages, &trailer->chunks[entry->first_chunk + i].id,
 				(size_t)(damage - damages->items));
 	return r;
 }

@@ -235,30 +235,33 @@ static int append(struct min_age *min_age, const struct min_age_setting *one)
 	return 0;
 }
 
-int min_age_set(struct repository *repo, struct min_age *r, int64_t min_age)
+int min_age_set(struct repository *repo, struct min_age *setting,
+		int64_t min_age)
 {
 	struct min_age_setting next = { .since = time(NULL),
 		.min_age = min_age };
 	int err = store_list(repo->store, "snapshots/", note_newest,
 			&next.since);
 	while (err == 0) {
-		if (r->count >= MIN_AGE_COUNT_MAX)
+		if (setting->count >= MIN_AGE_COUNT_MAX)
 			return fail(-EMLINK,
 					"the minimum age has been set %u "
 					"times, the maximum: it can't be set "
 					"again",
 					MIN_AGE_COUNT_MAX);
-		if (r->count > 0 && r->items[r->count - 1].since > next.since)
-			next.since = r->items[r->count - 1].since;
+		if (setting->count > 0
+				&& setting->items[setting->count - 1].since
+						> next.since)
+			next.since = setting->items[setting->count - 1].since;
 		err = put_one(repo->store, repo->seal, repo->config.repo_id,
-				r->count + 1, &next);
+				setting->count + 1, &next);
 		if (err == 0)
-			return append(r, &next);
+			return append(setting, &next);
 		if (err != -EEXIST)
 			return err;
 		/* Another process has set one meanwhile: ours follows it. */
-		min_age_clear(r);
-		err = min_age_load(repo, r);
+		min_age_clear(setting);
+		err = min_age_load(repo, setting);
 	}
 	return err;
 }

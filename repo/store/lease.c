@@ -216,13 +216,14 @@ int lease_list(struct store *store, lease_list_fn *fn, void *ctx)
 	}
 	while (err == 0) {
 		errno = 0;
-		struct dirent *e = readdir(d);
-		if (e == NULL)
+		struct dirent *entry = readdir(d);
+		if (entry == NULL)
 			return errno == 0 ? 0
 					  : store_fail(store, -errno, "list",
 							  "sessions");
-		if (id_of_lease(id, e->d_name)
-				|| id_of_unfinished(id, directory, e->d_name))
+		if (id_of_lease(id, entry->d_name)
+				|| id_of_unfinished(id, directory,
+						entry->d_name))
 			err = fn(ctx, id);
 	}
 	return err;

@@ -431,12 +431,12 @@ struct walk {
 	void *ctx;
 };
 
-static bool is_directory(int directory, const struct dirent *e)
+static bool is_directory(int directory, const struct dirent *entry)
 {
 	struct stat st;
-	if (e->d_type != DT_UNKNOWN)
-		return e->d_type == DT_DIR;
-	return fstatat(directory, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0
+	if (entry->d_type != DT_UNKNOWN)
+		return entry->d_type == DT_DIR;
+	return fstatat(directory, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0
 			&& S_ISDIR(st.st_mode);
 }
 
@@ -444,16 +444,17 @@ static int walk_directory(const struct walk *walk, const char *prefix,
 		int depth);
 
 static int walk_entry(const struct walk *walk, int directory,
-		const char *prefix, const struct dirent *e, int depth)
+		const char *prefix, const struct dirent *entry, int depth)
 {
 	char path[OBJECT_NAME_MAX];
-	int len = snprintf(path, sizeof(path), "%s%s", prefix, e->d_name);
+	int len = snprintf(path, sizeof(path), "%s%s", prefix, entry->d_name);
 	if (len < 0 || (size_t)len + 2 > sizeof(path))
 		return 0;
-	if (!is_directory(directory, e))
+	if (!is_directory(directory, entry))
 		return walk->visit(walk->ctx, directory, path);
 	if (depth >= COMPONENTS_MAX
-			|| !store_component_ok(e->d_name, strlen(e->d_name)))
+			|| !store_component_ok(entry->d_name,
+					strlen(entry->d_name)))
 		return 0;
 	path[len] = '/';
 	path[len + 1] = '\0';
@@ -484,16 +485,17 @@ static int walk_directory(const struct walk *walk, const char *prefix,
 	}
 	for (;;) {
 		errno = 0;
-		struct dirent *e = readdir(d);
-		if (e == NULL && errno == ENOENT)
+		struct dirent *entry = readdir(d);
+		if (entry == NULL && errno == ENOENT)
 			return 0;
-		if (e == NULL)
+		if (entry == NULL)
 			return errno == 0 ? 0
 					  : store_fail(walk->s, -errno, "list",
 							  prefix);
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+		if (strcmp(entry->d_name, ".") == 0
+				|| strcmp(entry->d_name, "..") == 0)
 			continue;
-		int err = walk_entry(walk, dirfd(d), prefix, e, depth);
+		int err = walk_entry(walk, dirfd(d), prefix, entry, depth);
 		if (err != 0)
 			return err;
 	}

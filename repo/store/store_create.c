@@ -103,13 +103,14 @@ static int check_empty(int root, const char *path)
 		return fail_errno(err, "can't list %s", path);
 	}
 	int err = 0;
-	struct dirent *e;
-	while ((e = readdir(d)) != NULL) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+	struct dirent *entry;
+	while ((entry = readdir(d)) != NULL) {
+		if (strcmp(entry->d_name, ".") == 0
+				|| strcmp(entry->d_name, "..") == 0)
 			continue;
-		if (strcmp(e->d_name, "lost+found") == 0)
+		if (strcmp(entry->d_name, "lost+found") == 0)
 			continue;
-		err = not_empty(root, path, e->d_name);
+		err = not_empty(root, path, entry->d_name);
 		break;
 	}
 	closedir(d);

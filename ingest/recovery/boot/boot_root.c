@@ -148,9 +148,9 @@ int boot_root_lock(const char *directory, bool wait)
 	return take_fd(&fd);
 }
 
-static int visible(const struct dirent *d)
+static int visible(const struct dirent *entry)
 {
-	return d->d_name[0] != '.';
+	return entry->d_name[0] != '.';
 }
 
 static int visit(const char *directory, boot_root_fn *fn, void *ctx)
