@@ -260,21 +260,39 @@ static int open_directory_of(const char *path, const char **leaf)
 		      : fd;
 }
 
+/* Only a file may be replaced, whoever forces it: a pipe or /dev/null that
+ * became a file would surprise everybody who opens it. */
+static int check_replaced(const struct growing *growing, bool force)
+{
+	struct stat st;
+	if (fstatat(growing->directory, growing->leaf, &st, 0) == 0
+			&& !S_ISREG(st.st_mode))
+		return fail(-EINVAL,
+				"%s is not a file or block device, so it is "
+				"not replaced; to write into it, restore to - "
+				"and redirect the output",
+				growing->path);
+	if (!force
+			&& fstatat(growing->directory, growing->leaf, &st,
+					   AT_SYMLINK_NOFOLLOW)
+					== 0)
+		return fail(-EEXIST, "%s exists; --force replaces it",
+				growing->path);
+	return 0;
+}
+
 static int growing_begin(struct growing *growing,
 		const struct restore_file *restore, const char *path)
 {
 	uint8_t random[8];
 	char digits[17];
-	struct stat st;
 	*growing = (struct growing){ .path = path, .directory = -1, .fd = -1 };
 	growing->directory = open_directory_of(path, &growing->leaf);
 	if (growing->directory < 0)
 		return growing->directory;
-	if (!restore->force
-			&& fstatat(growing->directory, growing->leaf, &st,
-					   AT_SYMLINK_NOFOLLOW)
-					== 0)
-		return fail(-EEXIST, "%s exists; --force replaces it", path);
+	int err = check_replaced(growing, restore->force);
+	if (err < 0)
+		return err;
 	seal_random(random, sizeof(random));
 	hex_encode(digits, random, sizeof(random));
 	snprintf(growing->temporary, sizeof(growing->temporary),

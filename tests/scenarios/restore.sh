@@ -93,3 +93,14 @@ if [ "$(id -u)" = 0 ] && [ -e /dev/loop-control ]; then
   cmp "$device" "$T/small" || die "a device that is too small was written"
   losetup -d "$device"
 fi
+
+# What is neither a file nor a block device is never replaced.
+mkfifo "$T/pipe"
+nodes=("$T/pipe")
+if mknod "$T/null" c 1 3 2>/dev/null; then nodes+=("$T/null"); fi
+for node in "${nodes[@]}"; do
+  expect 1 amberfs restore "$R" vm/latest/disk "$node"
+  expect 1 amberfs restore "$R" vm/latest/disk "$node" --force
+  said 'not a file or block device'
+  [ ! -f "$node" ] || die "$node was replaced"
+done
