@@ -10,17 +10,16 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <termios.h>
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/format/recovery.h"
+#include "passphrase_command.h"
 #include "secret_env.h"
 
 #define SECRET_MAX 4096u
@@ -28,8 +27,6 @@
 #define VARIABLE_MAX 64
 #define CTRL_C 3
 #define CTRL_D 4
-
-extern char **environ;
 
 /* AMBERFS_WHAT, or AMBERFS_TO_WHAT for the second repository "to". */
 static void variable_name(char out[VARIABLE_MAX],
@@ -153,34 +150,12 @@ static int from_file(struct secret *secret, const char *path, const char *kind)
 
 static int from_command(struct secret *secret, const char *command)
 {
-	char shell[] = "/bin/sh", option[] = "-c";
-	CLEANUP_FREE char *text = strdup(command);
-	char *argv[] = { shell, option, text, NULL };
-	posix_spawn_file_actions_t actions;
-	int pipes[2], status;
-	pid_t pid;
-	if (text == NULL)
-		return fail_no_memory("running the passphrase command");
-	if (pipe2(pipes, O_CLOEXEC) < 0)
-		return fail_errno(-errno, "running the passphrase command");
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, pipes[1], STDOUT_FILENO);
-	int err = posix_spawn(&pid, argv[0], &actions, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	close(pipes[1]);
-	CLEANUP_FD int fd = pipes[0];
-	if (err != 0)
-		return fail_errno(-err, "running the passphrase command");
-	err = read_secret(secret, fd, "the passphrase command's output");
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (err == 0 && status != 0)
-		err = fail(-EIO, "the passphrase command failed (status %d)",
-				WIFEXITED(status) ? WEXITSTATUS(status)
-						  : 128 + WTERMSIG(status));
+	int err = passphrase_command_run(command, secret->bytes, SECRET_MAX,
+			&secret->len);
+	if (err < 0)
+		return err;
 	strip_newline(secret);
-	return err < 0 ? err
-		       : not_empty(secret, "the passphrase command's output");
+	return not_empty(secret, "the passphrase command's output");
 }
 
 /* What a key typed at the prompt does. 1: the line is done. */

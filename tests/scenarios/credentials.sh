@@ -33,6 +33,12 @@ expect 1 amberfs list "$T/p" --passphrase-file "$T/missing"
 said missing
 expect 1 amberfs list "$T/p" --passphrase-command false
 one_line "$T/err"
+# It prints without end, or leaves something running that holds its output.
+expect 1 timeout 20 amberfs list "$T/p" --passphrase-command yes
+said 'more than'
+expect 0 timeout 20 amberfs list "$T/p" \
+  --passphrase-command "cat $T/pass; sleep 60 & echo \$! >$T/sleeper"
+kill "$(cat "$T/sleeper")"
 # Without a terminal and without credentials it says so, and does not wait.
 expect 1 setsid -w timeout 20 amberfs list "$T/p"
 said 'AMBERFS_|--key-file|--passphrase'
