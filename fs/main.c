@@ -24,6 +24,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/report.h"
+#include "repo/base/standard_descriptors.h"
 #include "repo/repository/secret_env.h"
 #include "service.h"
 
@@ -302,22 +303,11 @@ static int run_in_background(struct program *program)
 	return run(program);
 }
 
-/* Descriptors 0 to 2 must be taken, or files of ours would get them. */
-static void take_standard_descriptors(void)
-{
-	int fd;
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= 2);
-	if (fd > 2)
-		close(fd);
-}
-
 int main(int argc, char **argv)
 {
 	static struct program p = { .status_fd = -1 };
 	const struct report_options quiet = { .quiet = true };
-	take_standard_descriptors();
+	standard_descriptors_take();
 	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
 	p.helper = called_as(argv[0], "mount.amberfs");
 	/* The amberfs program passes its own arguments on. */

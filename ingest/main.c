@@ -15,6 +15,7 @@
 #include "repo/base/bytes.h"
 #include "repo/base/error.h"
 #include "repo/base/options.h"
+#include "repo/base/standard_descriptors.h"
 #include "repo/repository/secret_env.h"
 
 static const struct {
@@ -31,6 +32,7 @@ static const struct {
 
 int main(int argc, char **argv)
 {
+	standard_descriptors_take();
 	/* Before any child: libvirt and qemu-nbd need no passphrase. */
 	int err = secret_env_take();
 	if (err < 0) {

@@ -14,6 +14,7 @@
 #include "repo/base/bytes.h"
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
+#include "repo/base/standard_descriptors.h"
 #include "repo/repository/secret_env.h"
 
 struct command {
@@ -148,6 +149,7 @@ static int start_program(const struct command *command, char **argv)
 
 int main(int argc, char **argv)
 {
+	standard_descriptors_take();
 	if (argc < 2) {
 		print_usage(stderr);
 		return EXIT_USAGE;

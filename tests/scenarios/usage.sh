@@ -53,3 +53,17 @@ if [ -e /dev/full ]; then
   amberfs restore "$R" a/latest/file - >/dev/full 2>"$T/err" || status=$?
   equal "$status" 1 "status with a full output"
 fi
+
+# Started without standard descriptors: no file of ours gets their numbers.
+make_noise "$T/slow" 8
+(exec amberfs backup "$R" --name slow --bwlimit 4M "$T/slow" <&- >&- 2>&-) &
+pid=$!
+at_work() {
+  [ -n "$(find "$R/sessions" -name '*.lock' -print -quit)" ]
+}
+wait_for 20 at_work || die "no session"
+for number in 0 1 2; do
+  equal "$(readlink "/proc/$pid/fd/$number")" /dev/null "descriptor $number"
+done
+wait "$pid"
+amberfs restore "$R" slow/latest/slow - | cmp - "$T/slow"
