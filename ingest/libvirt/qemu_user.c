@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <libvirt/libvirt.h>
 #include <libxml/parser.h>
+#include <libxml/uri.h>
 #include <libxml/xpath.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -68,38 +69,46 @@ static bool find_label(const char *xml, uid_t *uid, gid_t *gid)
 	return ok;
 }
 
-/* "…?socket=/path" of a session daemon; percent signs stay as they are: a
- * path with such is not found, and then the caller's own user is right. */
-static bool socket_owner(const char *uri, uid_t *uid, gid_t *gid)
+/* The value of "socket" in the URI's query, for xmlFree(); NULL: it has none. */
+static char *socket_of(const char *uri)
 {
 	static const char key[] = "socket=";
-	const char *query = strchr(uri, '?');
-	const char *at = query != NULL ? strstr(query, key) : NULL;
+	const size_t key_len = sizeof(key) - 1;
+	for (const char *p = strchr(uri, '?'); p != NULL; p = strchr(p, '&')) {
+		p++;
+		size_t len = strcspn(p, "&#");
+		if (len > key_len && strncmp(p, key, key_len) == 0)
+			return xmlURIUnescapeString(p + key_len,
+					(int)(len - key_len), NULL);
+	}
+	return NULL;
+}
+
+void qemu_user_of_session(const char *uri, uid_t *uid, gid_t *gid)
+{
 	struct stat st;
-	if (at == NULL)
-		return false;
-	at += sizeof(key) - 1;
-	CLEANUP_FREE char *path = strndup(at, strcspn(at, "&"));
-	if (path == NULL || stat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
-		return false;
-	*uid = st.st_uid;
-	*gid = st.st_gid;
-	return true;
+	char *path = socket_of(uri);
+	bool found = path != NULL && stat(path, &st) == 0
+			&& S_ISSOCK(st.st_mode);
+	*uid = found ? st.st_uid : geteuid();
+	*gid = found ? st.st_gid : getegid();
+	xmlFree(path);
 }
 
 int qemu_user(struct connection *conn, uid_t *uid, gid_t *gid)
 {
-	*uid = geteuid();
-	*gid = getegid();
-	if (conn == NULL)
+	if (conn == NULL) {
+		*uid = geteuid();
+		*gid = getegid();
 		return 0;
+	}
 	char *xml = virConnectGetCapabilities(connection_handle(conn));
 	if (xml == NULL)
 		return connection_fail(-EIO, "reading libvirt's capabilities");
 	bool found = find_label(xml, uid, gid);
 	free(xml);
 	if (!found)
-		socket_owner(connection_uri(conn), uid, gid);
+		qemu_user_of_session(connection_uri(conn), uid, gid);
 	return 0;
 }
 

@@ -13,6 +13,10 @@
  * process's user. 0, -EIO, -ENOMEM. */
 int qemu_user(struct connection *conn, uid_t *uid, gid_t *gid);
 
+/* The user of the session daemon that URI names: the owner of its socket
+ * ("…?socket=/path"), else this process's user. */
+void qemu_user_of_session(const char *uri, uid_t *uid, gid_t *gid);
+
 /* Makes that user the owner of the file open as FD, at PATH, if this process is
  * root; else does nothing. 0 or -errno with a text. */
 int qemu_user_chown(int fd, const char *path, uid_t uid, gid_t gid);

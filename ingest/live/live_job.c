@@ -18,7 +18,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <libxml/uri.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ingest/libvirt/qemu_user.h"
 #include "job_xml.h"
 #include "live_guest.h"
 #include "repo/base/cleanup.h"
@@ -63,40 +63,12 @@ struct live_job {
 
 /* --- preparing --- */
 
-/* The value of "socket" in the URI's query, to free; NULL: it has none. */
-static char *uri_socket(const char *uri)
-{
-	static const char key[] = "socket=";
-	const char *query = strchr(uri, '?');
-	for (const char *p = query; p != NULL; p = strchr(p, '&')) {
-		size_t len;
-		p++;
-		len = strcspn(p, "&#");
-		if (len >= sizeof(key) && strncmp(p, key, sizeof(key) - 1) == 0)
-			return xmlURIUnescapeString(p + sizeof(key) - 1,
-					(int)(len - (sizeof(key) - 1)), NULL);
-	}
-	return NULL;
-}
-
-/*
- * The user that qemu runs as. A session daemon gives its guests no label: they
- * run as its own user, which is ours unless we connected to another's socket.
- */
+/* The user that qemu runs as. A session daemon gives its guests no label: they
+ * run as its own user. */
 static void find_owner(const char *uri, struct guest_facts *facts)
 {
-	char *socket;
-	struct stat st;
-	if (facts->has_owner)
-		return;
-	facts->owner = geteuid();
-	facts->group = getegid();
-	socket = uri_socket(uri);
-	if (socket != NULL && stat(socket, &st) == 0) {
-		facts->owner = st.st_uid;
-		facts->group = st.st_gid;
-	}
-	xmlFree(socket);
+	if (!facts->has_owner)
+		qemu_user_of_session(uri, &facts->owner, &facts->group);
 }
 
 static int fill_state(struct live_job *job,

@@ -62,7 +62,7 @@ only() {
   done <"$T/users"
 }
 only libvirt/ ingest/libvirt ingest/live/live_guest.c
-only libxml/ ingest/libvirt ingest/live/job_xml.c ingest/live/live_job.c
+only libxml/ ingest/libvirt ingest/live/job_xml.c
 only libnbd ingest/source/nbd_client.c
 only png ingest/recovery/prove/prove_screen.c
 only fuse fs/fuse_api.h
