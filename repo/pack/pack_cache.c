@@ -23,7 +23,7 @@
 #include "repo/base/hex.h"
 #include "repo/base/interrupt.h"
 
-#define NONE UINT32_MAX
+#define NONE 0u /* no node: they count from 1 */
 #define PACKS_CACHED_MAX 16384u
 #define PACK_HASH_SIZE 4096u
 #define CANDIDATES_MAX 16
@@ -87,16 +87,16 @@ static int cache_alloc(struct pack_cache *cache, uint32_t chunks_max)
 	while (heads < cache->chunks_max)
 		heads *= 2;
 	cache->head_mask = heads - 1;
-	cache->heads = malloc(heads * sizeof(*cache->heads));
-	cache->nodes = malloc(cache->chunks_max * sizeof(*cache->nodes));
+	/* Zeros that nobody touched cost neither memory nor time. */
+	cache->heads = calloc(heads, sizeof(*cache->heads));
+	cache->nodes = malloc((cache->chunks_max + (size_t)1)
+			* sizeof(*cache->nodes));
 	cache->slots = calloc(PACKS_CACHED_MAX, sizeof(struct cached_pack *));
 	cache->free_slots =
 			malloc(PACKS_CACHED_MAX * sizeof(*cache->free_slots));
 	if (cache->heads == NULL || cache->nodes == NULL || cache->slots == NULL
 			|| cache->free_slots == NULL)
 		return -ENOMEM;
-	memset(cache->heads, 0xff, heads * sizeof(*cache->heads));
-	cache->free_node = NONE;
 	return 0;
 }
 
@@ -249,8 +249,8 @@ static uint32_t take_slot(struct pack_cache *cache) REQUIRES(cache->mutex)
 static uint32_t nodes_fresh(const struct pack_cache *cache)
 		REQUIRES(cache->mutex)
 {
-	return cache->chunks; /* nodes 0 … chunks-1 were handed out at some time,
-			     unless some are on the free list */
+	/* Nodes 1 … chunks are in use when none is on the free list. */
+	return cache->chunks + 1;
 }
 
 static uint32_t take_node(struct pack_cache *cache) REQUIRES(cache->mutex)
