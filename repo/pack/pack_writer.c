@@ -252,8 +252,8 @@ static int wait_for_turn(struct pack_writer *writer, const struct job *job,
 int pack_writer_put(struct pack_writer *writer, enum pack_kind kind,
 		const struct packed_frame *frame)
 {
-	struct job *job;
-	uint32_t number;
+	struct job *job = NULL;
+	uint32_t number = 0;
 	assert(kind == PACK_DATA || kind == PACK_TREE);
 	assert(frame->chunk_count != 0);
 	int err = take_ticket(writer, kind, frame, &job, &number);

@@ -12,7 +12,7 @@ need_program python3
 cases=${DAMAGE_CASES:-60}
 if sanitized; then
   export DAMAGE_SANITIZED=yes
-  cases=${DAMAGE_CASES:-16}
+  cases=${DAMAGE_CASES:-8}
 fi
 # In memory if there is room: nearly all the time would be spent in fsync.
 directory=$T/damage
