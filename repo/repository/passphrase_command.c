@@ -86,8 +86,8 @@ static int read_all(int fd, int process, char *out, size_t room, size_t *len)
 int passphrase_command_run(const char *command, char *out, size_t room,
 		size_t *len)
 {
-	pid_t pid;
-	int fd, status;
+	pid_t pid = -1;
+	int fd = -1, status = 0;
 	*len = 0;
 	int err = start(command, &pid, &fd);
 	if (err < 0)
