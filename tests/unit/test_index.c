@@ -29,7 +29,7 @@
 
 #define PACKS 48
 #define CHUNKS 150 /* of each pack */
-#define TRIALS 12 /* with flipped bits; INDEX_TRIALS overrides it */
+#define TRIALS 12  /* with flipped bits; INDEX_TRIALS overrides it */
 
 static const uint8_t repo_id[REPO_ID_SIZE] = "0123456789abcde";
 static char directory
