@@ -13,8 +13,8 @@
 # them with each act of the shim in turn, each from the same beginning, and
 # checks every time that the repository is whole: all that was kept is there and
 # right, verify --read-data finds nothing, the next attempt and a backup
-# succeed, verify finds nothing then either, and no session or temporary file is
-# left over.
+# succeed, all is whole then as well, and no session or temporary file is left
+# over.
 #
 # FAULT_TRIES says how many (spread evenly), or "all"; FAULT_ACTS which acts.
 . "$(dirname "${BASH_SOURCE[0]}")/functions.sh"
@@ -96,14 +96,6 @@ run_subject() {
   return "$status"
 }
 
-verifies() {
-  local repo
-  for repo in "${repos[@]}"; do
-    amberfs verify "$repo" --read-data >"$T/out" 2>&1 ||
-      { cat "$T/out"; die "$what: verify"; }
-  done
-}
-
 is_whole() {
   local one snapshot original repo
   for one in "${kept[@]}"; do
@@ -113,7 +105,10 @@ is_whole() {
     amberfs restore "$repo" "$snapshot" - | cmp - "$original" ||
       die "$what: $snapshot differs"
   done
-  verifies
+  for repo in "${repos[@]}"; do
+    amberfs verify "$repo" --read-data >"$T/out" 2>&1 ||
+      { cat "$T/out"; die "$what: verify"; }
+  done
 }
 
 is_tidy() {
@@ -146,7 +141,7 @@ survives() { # STATUS
   for repo in "${repos[@]}"; do
     backs_up "$repo"
   done
-  verifies
+  is_whole
   is_tidy
 }
 
