@@ -117,6 +117,15 @@ wait_for() {
   done
 }
 
+# For wait_for: a session is registered in REPO ($R); a pack of it has grown
+# beyond SIZE (as find takes it) and has no name yet.
+session_registered() { # [REPO]
+  [ -n "$(find "${1:-$R}/sessions" -name '*.lock' -print -quit)" ]
+}
+pack_grows() { # [SIZE]
+  [ -n "$(find "$R/packs" -name '.tmp*' -size "+${1:-0}" -print -quit)" ]
+}
+
 # expect STATUS COMMAND...: its output goes to $T/out and $T/err.
 expect() {
   local want=$1 got=0

@@ -25,12 +25,6 @@ sources() {
 }
 
 # Not by the lock, as asking for it is taking it.
-at_work() {
-  [ -n "$(find "$R/sessions" -name '*.lock' -print -quit)" ]
-}
-writes() {
-  [ -n "$(find "$R/packs" -name '.tmp*' -size +0 -print -quit)" ]
-}
 
 # All well: files, and the domains of libvirt's own test driver, which has none
 # whose disks are here.
@@ -63,7 +57,7 @@ settings DOMAINS=none "FILE=slow $T/slow" "BWLIMIT=4M"
 make_noise "$T/slow" 16 5
 "$cron" "$T/conf" 2>"$T/first.err" &
 first=$!
-wait_for 10 at_work
+wait_for 10 session_registered
 expect 1 "$cron" "$T/conf"
 said 'still'
 one_line <(tr -d '\n' <"$T/err"; echo)
@@ -82,7 +76,7 @@ make_noise "$T/slow2" 24 6
 settings DOMAINS=none "FILE=slow2 $T/slow2" "FILE=never $T/b" "BWLIMIT=4M"
 "$cron" "$T/conf" 2>"$T/err" &
 pid=$!
-wait_for 20 writes || die "it writes nothing"
+wait_for 20 pack_grows || die "it writes nothing"
 kill -TERM "$pid"
 status=0
 wait "$pid" || status=$?
@@ -96,7 +90,7 @@ make_noise "$T/slow2" 24 7
 settings DOMAINS=none "FILE=slow2 $T/slow2" "BWLIMIT=4M"
 setsid "$cron" "$T/conf" 2>/dev/null &
 pid=$!
-wait_for 20 writes || die "it writes nothing"
+wait_for 20 pack_grows || die "it writes nothing"
 kill -9 -- "-$pid" 2>/dev/null || kill -9 "$pid"
 wait "$pid" 2>/dev/null || :
 settings DOMAINS=none "FILE=slow2 $T/slow2"

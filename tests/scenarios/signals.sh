@@ -36,10 +36,7 @@ amberfs restore "$R" vm/latest/disk - | cmp - "$T/disk"
 # Killed outright: the next one clears away after it.
 amberfs backup "$R" --name vm2 --bwlimit 40M "$T/disk" 2>/dev/null &
 pid=$!
-at_work() {
-  [ -n "$(find "$R/sessions" -name '*.lock' -print -quit)" ]
-}
-wait_for 20 at_work || die "it registers no session"
+wait_for 20 session_registered || die "it registers no session"
 kill -9 "$pid"
 wait "$pid" 2>/dev/null || :
 amberfs backup "$R" --name base "$T/small"

@@ -58,10 +58,7 @@ fi
 make_noise "$T/slow" 8
 (exec amberfs backup "$R" --name slow --bwlimit 4M "$T/slow" <&- >&- 2>&-) &
 pid=$!
-at_work() {
-  [ -n "$(find "$R/sessions" -name '*.lock' -print -quit)" ]
-}
-wait_for 20 at_work || die "no session"
+wait_for 20 session_registered || die "no session"
 for number in 0 1 2; do
   equal "$(readlink "/proc/$pid/fd/$number")" /dev/null "descriptor $number"
 done

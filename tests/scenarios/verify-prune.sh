@@ -19,9 +19,6 @@ amberfs backup "$R" --name stays "$T/file1"
 mapfile -t all < <(amberfs list --json "$R" vm |
   jq -r '.snapshots[] | "vm/" + .time')
 
-registered() {
-  [ -n "$(find "$1/sessions" -name '*.lock' -print -quit)" ]
-}
 # Stopped at many places, early and late.
 for delay in 0.02 0.03 0.05; do
   rm -rf "$T/repo"
@@ -30,7 +27,7 @@ for delay in 0.02 0.03 0.05; do
   amberfs index "$T/repo" >"$T/index.out"
   amberfs verify "$T/repo" >"$T/verify.out" 2>&1 &
   verify=$!
-  until registered "$T/repo" || ! kill -0 "$verify" 2>/dev/null; do :; done
+  until session_registered "$T/repo" || ! kill -0 "$verify" 2>/dev/null; do :; done
   sleep "$delay"
   kill -STOP "$verify" 2>/dev/null || :
   amberfs forget "$T/repo" "${all[@]}"
