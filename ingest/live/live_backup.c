@@ -403,7 +403,7 @@ static int end_job(struct live_run *run, int err)
 
 /* --- all of it --- */
 
-static int take(struct live_run *live)
+static int begin_and_store(struct live_run *live)
 {
 	int err = note_disks(live);
 	if (err != 0)
@@ -417,7 +417,7 @@ static int take(struct live_run *live)
 
 static int run(struct live_run *live)
 {
-	int err = take(live);
+	int err = begin_and_store(live);
 	err = end_job(live, err);
 	if (err == 0)
 		err = backup_snapshot_commit(live->d->b);

@@ -574,13 +574,13 @@ static int register_session(struct session *session)
 	return publish(session);
 }
 
-static int enter(struct session *session, struct repository *repo,
-		enum session_kind kind)
+static int enter(struct session *session)
 {
+	struct repository *repo = session->repo;
 	int err = session_list(repo, bury, repo);
 	if (err < 0)
 		return err;
-	if (!session_kind_writes(kind))
+	if (!session_kind_writes(session->record.kind))
 		return exclusions_load(repo->exclusions);
 	err = first_look(session);
 	if (err < 0)
@@ -612,7 +612,7 @@ int session_begin(struct session **out, struct repository *repo,
 	if (err == 0)
 		err = register_session(session);
 	if (err == 0)
-		err = enter(session, repo, kind);
+		err = enter(session);
 	if (err < 0) {
 		session_end(session);
 		return err;
