@@ -43,8 +43,8 @@ int domains_main(int argc, char **argv)
 	struct report_options report = { 0 };
 	const struct option options[] = {
 		{ "connect", 'c', OPTION_TEXT, &uri, "URI",
-				"connect to URI (default: "
-				"LIBVIRT_DEFAULT_URI)" },
+				"libvirt (default: LIBVIRT_DEFAULT_URI, else "
+				"qemu:///system)" },
 		{ 0 },
 	};
 	const struct option *const tables[] = { options,
