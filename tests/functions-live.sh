@@ -132,46 +132,48 @@ live_consistency() {
   amberfs show --json "$R" "$guest/latest" | jq -r .consistency
 }
 
-# live_dirty TARGET: prints how many bytes its dirty map calls for at least, and
-# at most.
+# For each disk of the truth: its name, how many bytes its dirty map calls for at
+# least, and at most.
 live_dirty() {
-  python3 - "$T/truth/$1" <<'END'
-import json, sys
+  python3 -IS - "$T"/truth/vd? <<'END'
+import json, os, sys
 SPAN, MOST = 16 << 20, 256 << 10        # a chunk is MOST long at most
 def extents(name, wanted):
     with open(name) as f:
         return [(e["offset"], e["offset"] + e["length"]) for e in json.load(f)
                 if wanted(e["type"])]
-data = extents(sys.argv[1] + ".zero", lambda t: not t & 2)
-try:
-    dirty = extents(sys.argv[1] + ".dirty", lambda t: t & 1)
-except FileNotFoundError:
-    dirty = [(0, 1 << 63)]
-least = most = reached = 0
-for begin, end in dirty:
-    for a, b in data:
-        a, b = max(a, begin), min(b, end)
-        if a >= b:
-            continue
-        least += b - a
-        # By spans: a chunk never crosses their borders.
-        low = max(a // SPAN * SPAN, a - MOST, reached)
-        high = min((b + SPAN - 1) // SPAN * SPAN, b + MOST)
-        most += max(0, high - low)
-        reached = max(reached, high)
-print(least, most)
+def bounds(disk):
+    data = extents(disk + ".zero", lambda t: not t & 2)
+    try:
+        dirty = extents(disk + ".dirty", lambda t: t & 1)
+    except FileNotFoundError:
+        dirty = [(0, 1 << 63)]
+    least = most = reached = 0
+    for begin, end in dirty:
+        for a, b in data:
+            a, b = max(a, begin), min(b, end)
+            if a >= b:
+                continue
+            least += b - a
+            # By spans: a chunk never crosses their borders.
+            low = max(a // SPAN * SPAN, a - MOST, reached)
+            high = min((b + SPAN - 1) // SPAN * SPAN, b + MOST)
+            most += max(0, high - low)
+            reached = max(reached, high)
+    return least, most
+for disk in sys.argv[1:]:
+    print(os.path.basename(disk), *bounds(disk))
 END
 }
 
 live_read_bounded() {
-  local truth disk least most read
-  for truth in "$T"/truth/vd?; do
-    disk=${truth##*/}
-    read -r least most < <(live_dirty "$disk")
+  local disk least most read
+  live_dirty >"$T/bounds"
+  while read -r disk least most; do
     read=$(live_disk "$disk" .read)
     echo "$disk: read $read; dirty $least, with chunks at most $most" >&2
     [ "$read" -ge "$least" ] || die "$disk: $read read, $least are dirty"
     [ "$read" -le "$((most + CLEAN))" ] ||
       die "$disk: $read read, not at most $most"
-  done
+  done <"$T/bounds"
 }

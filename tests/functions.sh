@@ -117,6 +117,11 @@ wait_for() {
   done
 }
 
+# For wait_for: no file is in a directory.
+is_empty() {
+  [ -z "$(find "$1" -type f -print -quit)" ]
+}
+
 # For wait_for: a session is registered in REPO ($R); a pack of it has grown
 # beyond SIZE (as find takes it) and has no name yet.
 session_registered() { # [REPO]

@@ -42,8 +42,10 @@ int snapshot_list_load(struct repository *repo, const char *source,
 	if (err < 0)
 		return err;
 	out->items = calloc(names.count + 1, sizeof(*out->items));
-	if (out->items == NULL)
-		err = fail_no_memory("listing snapshots");
+	if (out->items == NULL) {
+		names_clear(&names);
+		return fail_no_memory("listing snapshots");
+	}
 	for (size_t i = 0; err == 0 && i < names.count; i++) {
 		err = snapshot_object_load(repo, names.items[i],
 				&out->items[out->count]);

@@ -49,6 +49,7 @@ static void adapt(const uint8_t *data, size_t size, bool isolated)
 	char *notes = NULL;
 	if (!fuzz_accepted(adapt_text(data, size, &o, &out, &notes)))
 		return;
+	must(out != NULL);
 	/* A removable drive may have no target; libvirt will say so. */
 	if (domain_xml_parse(&xml, out, strlen(out)) == 0) {
 		must(strcmp(xml->name, "new") == 0);

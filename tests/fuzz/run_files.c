@@ -63,13 +63,12 @@ static void tell_on_crash(void)
 static void bound_memory(void)
 {
 #ifndef SANITIZED
-	unsigned long pages = 0;
+	char line[128];
 	FILE *f = fopen("/proc/self/statm", "re");
-	if (f == NULL
-			|| fscanf(f, "%lu", &pages)
-					!= 1) /* NOLINT(cert-err34-c) */
+	if (f == NULL || fgets(line, sizeof(line), f) == NULL)
 		die("/proc/self/statm");
 	fclose(f);
+	unsigned long pages = strtoul(line, NULL, 10);
 	rlim_t most = pages * (rlim_t)sysconf(_SC_PAGESIZE) + ROOM;
 	struct rlimit limit = { most, most };
 	if (setrlimit(RLIMIT_AS, &limit) < 0)

@@ -49,7 +49,7 @@ if [ "$mounted" = yes ]; then
   amber_umount "$T/mnt"
 fi
 amberfs verify "$R" --read-data
-wait_for 10 [ -z "$(find "$R/sessions" -type f -print -quit)" ] ||
+wait_for 10 is_empty "$R/sessions" ||
   die "sessions remain: $(ls "$R/sessions")"
 # The index has learned of all of it.
 for i in 1 2 3 4; do

@@ -49,7 +49,7 @@ mkdir "$T/out-dir"
 env --default-signal=INT \
   amberfs restore "$R" large/latest/large "$T/out-dir/large" &
 pid=$!
-wait_for 10 test -n "$(ls -A "$T/out-dir")" || :
+wait_for 10 not is_empty "$T/out-dir" || :
 kill -INT "$pid" 2>/dev/null || :
 status=0
 wait "$pid" || status=$?

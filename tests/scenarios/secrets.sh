@@ -61,7 +61,7 @@ backup=$!
 exec 7>"$T/pipe"
 cat "$T/noise" >&7
 wait_for 30 grep -qs . "$R"/packs/*/* "$R"/packs/*/.tmp* ||
-  wait_for 10 test -n "$(ls "$R/sessions")"
+  wait_for 10 session_registered
 watch "$backup"
 exec 7>&-
 wait "$backup" || die "$(cat "$T/out1")"
