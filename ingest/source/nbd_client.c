@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
@@ -176,8 +177,47 @@ static const struct extent *known_extent(struct map *map, uint64_t offset)
 	return &map->extents[i];
 }
 
-/* Refills MAP with the block status of LEN bytes at OFFSET. */
-static int ask(struct nbd_client *client, struct nbd_handle *nbd,
+void nbd_client_cut_off(int socket)
+{
+	char buf[16384];
+	shutdown(socket, SHUT_RDWR);
+	while (recv(socket, buf, sizeof(buf), MSG_DONTWAIT) > 0)
+		;
+}
+
+static void hang_up(struct nbd_handle **nbd)
+{
+	if (*nbd == NULL)
+		return;
+	int fd = nbd_aio_get_fd(*nbd);
+	if (fd >= 0)
+		nbd_client_cut_off(fd);
+	nbd_close(*nbd);
+	*nbd = NULL;
+}
+
+static int ask_once(struct nbd_client *client, struct nbd_handle *nbd,
+		nbd_extent_callback callback, uint64_t offset, uint64_t len)
+{
+	static const char what[] = "querying block status";
+	double since = monotonic_now();
+	int64_t cookie = nbd_aio_block_status(nbd, len, offset, callback,
+			NBD_NULL_COMPLETION, 0);
+	int done = 0;
+	if (cookie < 0)
+		return client_fail(client, what);
+	while (done == 0) {
+		int err = await(client, nbd, since, ANSWER_SECONDS, what);
+		if (err != 0)
+			return err;
+		done = nbd_aio_command_completed(nbd, cookie);
+	}
+	return done < 0 ? client_fail(client, what) : 0;
+}
+
+/* Refills MAP with the block status of LEN bytes at OFFSET. After a failure the
+ * connection is closed, as an answer might still come. */
+static int ask(struct nbd_client *client, struct nbd_handle **nbd,
 		struct map *map, uint64_t offset, uint64_t len)
 {
 	nbd_extent_callback callback = { .callback = on_extents,
@@ -185,11 +225,14 @@ static int ask(struct nbd_client *client, struct nbd_handle *nbd,
 	map->from = offset;
 	map->count = map->last = 0;
 	map->nomem = false;
-	if (nbd_block_status(nbd, min_u64(len, client->size - offset), offset,
-			    callback, 0)
-			< 0) {
+	if (*nbd == NULL)
+		return fail(-EIO, FAILED_BEFORE);
+	int err = ask_once(client, *nbd, callback, offset,
+			min_u64(len, client->size - offset));
+	if (err != 0) {
+		hang_up(nbd);
 		map->count = 0;
-		return client_fail(client, "querying block status");
+		return err;
 	}
 	if (map->nomem) {
 		map->count = 0;
@@ -226,7 +269,7 @@ static int client_extent(void *ctx, unsigned worker, uint64_t offset,
 	if (w->nbd == NULL)
 		return fail(-EIO, FAILED_BEFORE);
 	if (extent == NULL) {
-		err = ask(client, w->nbd, map, offset,
+		err = ask(client, &w->nbd, map, offset,
 				client->dirty_context != NULL ? look_among_dirt(
 						limit - offset)
 							      : map->look);
@@ -243,7 +286,7 @@ static int client_extent(void *ctx, unsigned worker, uint64_t offset,
 static int ask_dirt(struct nbd_client *client, struct map *map, uint64_t offset)
 {
 	LOCK_SCOPE(&client->dirty_mutex);
-	int err = ask(client, client->dirty_nbd, map, offset, map->look);
+	int err = ask(client, &client->dirty_nbd, map, offset, map->look);
 	if (err != 0)
 		return err;
 	choose_look(map);
@@ -330,8 +373,7 @@ static int take_finished(struct transfer *transfer)
  */
 static int give_up(struct worker *worker, int err)
 {
-	nbd_close(worker->nbd);
-	worker->nbd = NULL;
+	hang_up(&worker->nbd);
 	return err;
 }
 
@@ -408,8 +450,10 @@ static int connect_one(struct nbd_client *client, struct nbd_handle **out,
 	if (err != 0)
 		return err;
 	if (!nbd_aio_is_ready(nbd))
-		err = client_fail(client, what);
-	return err;
+		return client_fail(client, what);
+	return options->connected != NULL
+			? options->connected(options->ctx, nbd_aio_get_fd(nbd))
+			: 0;
 }
 
 static int connect_worker(struct nbd_client *client, struct worker *worker,
@@ -525,13 +569,11 @@ void nbd_client_close(struct nbd_client *client)
 		return;
 	not_shared(&client->dirty_mutex);
 	for (unsigned i = 0; i < client->worker_count; i++) {
-		if (client->workers[i].nbd != NULL)
-			nbd_close(client->workers[i].nbd);
+		hang_up(&client->workers[i].nbd);
 		free(client->workers[i].holes.extents);
 		free(client->workers[i].dirt.extents);
 	}
-	if (client->dirty_nbd != NULL)
-		nbd_close(client->dirty_nbd);
+	hang_up(&client->dirty_nbd);
 	free(client->dirty_context);
 	pthread_mutex_destroy(&client->dirty_mutex);
 	pthread_mutex_destroy(&client->message_mutex);

@@ -32,6 +32,10 @@ struct nbd_client_options {
 	/* Writes the server's own error message to BUF, or BUF[0] = '\0' if
 	 * there is none. May be NULL. Called by any thread, one at a time. */
 	void (*message)(void *ctx, char *buf, size_t size);
+	/* Called for each connection with its socket, before it is used; who
+	 * duplicates it may shut it down at any time. 0, or an error that ends
+	 * the opening. May be NULL. */
+	int (*connected)(void *ctx, int fd);
 	void *ctx;
 };
 
@@ -40,6 +44,14 @@ struct nbd_client_options {
 int nbd_client_open(struct nbd_client **out,
 		const struct nbd_client_options *options);
 void nbd_client_close(struct nbd_client *client); /* NULL allowed */
+
+/*
+ * Ends a connection, whoever else holds its SOCKET. What was not read is thrown
+ * away, as qemu's server (7.2) waits for room in the socket even if nobody will
+ * read: until then it holds up its main loop, and the guest. Bytes that a
+ * reader gets meanwhile are worth nothing.
+ */
+void nbd_client_cut_off(int socket);
 
 uint64_t nbd_client_size(const struct nbd_client *client); /* bytes */
 

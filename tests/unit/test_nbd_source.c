@@ -4,7 +4,9 @@
  * included. */
 #include "ingest/libvirt/child.h"
 #include "ingest/source/nbd_source.h"
+#include "repo/base/bytes.h"
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
+#include "repo/base/interrupt.h"
 #include "repo/base/units.h"
 
 #include <dirent.h>
@@ -18,7 +20,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -578,6 +583,93 @@ static void test_server_that_fails(void **state)
 	chain_clear(&chain);
 }
 
+/* --- a server that is silent --- */
+
+static void *interrupt_soon(void *ctx)
+{
+	const struct timespec moment = { .tv_nsec = 300000000 };
+	nanosleep(&moment, NULL);
+	interrupt_flag = 1;
+	return ctx;
+}
+
+static pid_t only_child(void)
+{
+	FILE *f = fopen("/proc/thread-self/children", "re");
+	char line[32] = "";
+	assert_non_null(f);
+	assert_non_null(fgets(line, sizeof(line), f));
+	fclose(f);
+	return (pid_t)strtol(line, NULL, 10);
+}
+
+static int ask_for_holes(const struct image_source *source)
+{
+	bool hole;
+	uint64_t end;
+	return source->extent(source->ctx, 0, 0, source->size, &hole, &end);
+}
+
+static int ask_for_dirt(const struct image_source *source)
+{
+	bool same;
+	uint64_t end;
+	return source->same(source->ctx, 0, 0, source->size, &same, &end);
+}
+
+static int ask_for_bytes(const struct image_source *source)
+{
+	static char buf[65536];
+	return source->read(source->ctx, 0, buf, sizeof(buf), 0);
+}
+
+/* Whatever it was asked, an interruption ends the waiting. */
+static void test_silent_server(void **state)
+{
+	static int (*const calls[])(
+			const struct image_source *) = { ask_for_holes,
+		ask_for_dirt, ask_for_bytes };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		struct image_source source;
+		struct nbd_source *s;
+		struct chain chain;
+		pthread_t thread;
+		resolve_fine(&chain, "large.qcow2", "qcow2");
+		assert_int_equal(nbd_source_open(&s, &chain, "b 1", 1), 0);
+		nbd_source_fill(s, &source);
+		kill(only_child(), SIGSTOP);
+		pthread_create(&thread, NULL, interrupt_soon, NULL);
+		assert_int_equal(calls[i](&source), -ECANCELED);
+		pthread_join(thread, NULL);
+		interrupt_flag = 0;
+		assert_int_equal(calls[i](&source), -EIO);
+		nbd_source_close(s);
+		chain_clear(&chain);
+	}
+}
+
+/* Somebody listens, and never says a word. */
+static void test_silent_from_the_start(void **state)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct nbd_client_options o = { .socket = address.sun_path };
+	struct nbd_client *client;
+	pthread_t thread;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	(void)state;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/silent",
+			directory);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)),
+			0);
+	assert_int_equal(listen(fd, 4), 0);
+	pthread_create(&thread, NULL, interrupt_soon, NULL);
+	assert_int_equal(nbd_client_open(&client, &o), -ECANCELED);
+	pthread_join(thread, NULL);
+	interrupt_flag = 0;
+	close(fd);
+}
+
 static void test_children(void **state)
 {
 	char *missing[] = { (char *)"no-such-program", NULL };
@@ -611,6 +703,8 @@ int main(void)
 		cmocka_unit_test(test_foreign_server),
 		cmocka_unit_test(test_slice),
 		cmocka_unit_test(test_server_that_fails),
+		cmocka_unit_test(test_silent_server),
+		cmocka_unit_test(test_silent_from_the_start),
 		cmocka_unit_test(test_children),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
