@@ -60,7 +60,7 @@ guest_wait 'GUEST AGENT'
 # What is served is the guest as it was when it was frozen; it does not change.
 expect 0 hand require disk vda:track disk vdb prepare begin amberfs-1 \
   read vda "$T/first" read vda "$T/again" read vdb "$T/vdb" stop end holder
-grep -q '^begun frozen 0\.[0-9]*: $' "$T/out" || die "not frozen, or for long"
+grep -q '^begun frozen [0-9.]*: $' "$T/out" || die "not frozen"
 grep -q '^holder nobody' "$T/out" || die "still busy"
 same "$T/first" "$T/again"
 for disk in first vdb; do
