@@ -49,12 +49,14 @@ int backup_hooks_before(struct backup_snapshot *snapshot,
 }
 
 void backup_hooks_after_thaw(struct backup_snapshot *snapshot,
-		const struct domain_facts *facts, const char *socket,
-		const char *exports)
+		const struct domain_facts *facts,
+		const struct hook_exports *exports)
 {
 	struct hook_event e = event(snapshot, facts, HOOK_AFTER_THAW);
-	e.nbd_socket = socket;
-	e.nbd_exports = exports;
+	e.nbd_socket = exports->socket;
+	e.nbd_exports = exports->names;
+	e.running = exports->running;
+	e.ctx = exports->ctx;
 	note_failure(snapshot, facts->name, call(snapshot, &e));
 }
 

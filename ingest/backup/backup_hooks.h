@@ -13,12 +13,17 @@
 int backup_hooks_before(struct backup_snapshot *snapshot,
 		const struct domain_facts *facts);
 
-/* The running guest is thawed and its disks are served at SOCKET as EXPORTS,
- * separated by blanks. A failure is a warning, and the backup counts as partly
- * done. */
+struct hook_exports {
+	const char *socket, *names;		 /* separated by blanks */
+	void (*running)(void *ctx, pid_t group); /* as in struct hook_event */
+	void *ctx;
+};
+
+/* The running guest is thawed and its disks are served as EXPORTS says. A
+ * failure is a warning, and the backup counts as partly done. */
 void backup_hooks_after_thaw(struct backup_snapshot *snapshot,
-		const struct domain_facts *facts, const char *socket,
-		const char *exports);
+		const struct domain_facts *facts,
+		const struct hook_exports *exports);
 
 /*
  * The last hooks. ERR 0: the snapshot is committed; else the domain was not

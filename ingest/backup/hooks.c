@@ -131,7 +131,7 @@ static int variables_make(struct variables *variables,
 struct program {
 	const char *path;
 	char shown[256];
-	enum hook_phase phase;
+	const struct hook_event *event;
 	pid_t pid;
 };
 
@@ -242,7 +242,7 @@ static int wait_for(const struct program *program, double seconds, bool heed)
 static int judge(const struct program *program, int err, int status)
 {
 	char took[SIZE_TEXT_MAX];
-	const char *phase = phase_names[program->phase];
+	const char *phase = phase_names[program->event->phase];
 	if (err == -ECANCELED)
 		return fail(err, "interrupted; hook %s was terminated",
 				program->shown);
@@ -262,9 +262,17 @@ static int judge(const struct program *program, int err, int status)
 	return 0;
 }
 
-static int run_program(const char *path, enum hook_phase phase, char **vars)
+static void tell_group(const struct hook_event *event, pid_t group)
 {
-	struct program p = { .path = path, .phase = phase };
+	if (event->running != NULL)
+		event->running(event->ctx, group);
+}
+
+static int run_program(const char *path, const struct hook_event *event,
+		char **vars)
+{
+	struct program p = { .path = path, .event = event };
+	enum hook_phase phase = event->phase;
 	bool heed = phase == HOOK_BEFORE_FREEZE || phase == HOOK_AFTER_THAW;
 	int status = 0;
 	name_display(p.shown, sizeof(p.shown), path);
@@ -274,12 +282,15 @@ static int run_program(const char *path, enum hook_phase phase, char **vars)
 	int err = start(&p, vars);
 	if (err < 0)
 		return err;
+	tell_group(event, p.pid);
 	err = wait_for(&p, (double)limit_seconds, heed);
 	if (err < 0) {
 		kill(-p.pid, SIGTERM);
 		wait_for(&p, GRACE_SECONDS, false);
 		kill(-p.pid, SIGKILL);
 	}
+	/* Before the process id may be another's. */
+	tell_group(event, 0);
 	while (waitpid(p.pid, &status, 0) < 0 && errno == EINTR)
 		;
 	return judge(&p, err, status);
@@ -355,7 +366,7 @@ static int run_all(const char *dir, struct dirent **list, int count,
 		}
 		err = look_at(path);
 		if (err > 0)
-			err = run_program(path, event->phase, vars.all);
+			err = run_program(path, event, vars.all);
 	}
 	return err;
 }

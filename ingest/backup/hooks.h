@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum hook_phase {
 	HOOK_BEFORE_FREEZE, /* a failure prevents the backup */
@@ -26,6 +27,10 @@ struct hook_event {
 	const char *result; /* "done", "partly", "failed" */
 	const char *error, *snapshot, *consistency;
 	const char *nbd_socket, *nbd_exports;
+	/* Told the process group of a program that runs, then 0. NULL: nobody
+	 * needs to know. */
+	void (*running)(void *ctx, pid_t group);
+	void *ctx;
 };
 
 /*

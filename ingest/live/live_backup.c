@@ -205,8 +205,12 @@ static void call_hook(struct live_run *run)
 		strcat(exports, i ? " " : "");
 		strcat(exports, run->disks[i].plan->target);
 	}
-	backup_hooks_after_thaw(run->d->b, &run->domain->facts,
-			live_job_socket(run->begun.job), exports);
+	const struct hook_exports e = { .socket = live_job_socket(
+							run->begun.job),
+		.names = exports,
+		.running = live_job_hook_runs,
+		.ctx = run->begun.job };
+	backup_hooks_after_thaw(run->d->b, &run->domain->facts, &e);
 }
 
 static int note_moment(struct live_run *run)
@@ -295,12 +299,11 @@ static int store_checkpoint(struct live_run *live)
 
 static int store_disks(struct live_run *run)
 {
-	const char *socket = live_job_socket(run->begun.job);
 	const char *checkpoint =
 			run->begun.checkpoint[0] ? run->begun.checkpoint : NULL;
 	int err = 0;
 	for (unsigned i = 0; err == 0 && i < run->count; i++) {
-		err = live_disk_store(run->d, &run->disks[i], socket,
+		err = live_disk_store(run->d, &run->disks[i], run->begun.job,
 				checkpoint);
 		if (err == 0)
 			err = disk_record_store_info(run->d,

@@ -119,15 +119,17 @@ int live_disk_check(struct domain_run *d, struct disk_state *disk,
 /* --- reading --- */
 
 static int dial(struct domain_run *run, struct disk_state *disk,
-		const char *socket, struct nbd_client **nbd,
+		struct live_job *job, struct nbd_client **nbd,
 		struct image_source *source)
 {
 	char bitmap[300];
 	snprintf(bitmap, sizeof(bitmap), "backup-%.200s", disk->plan->target);
-	const struct nbd_client_options o = { .socket = socket,
+	const struct nbd_client_options o = { .socket = live_job_socket(job),
 		.export = disk->plan->target,
 		.bitmap = disk->verdict.record != NULL ? bitmap : NULL,
-		.workers = run->lane->workers };
+		.workers = run->lane->workers,
+		.connected = live_job_connected,
+		.ctx = job };
 	int err = nbd_client_open(nbd, &o);
 	if (err != 0)
 		return err;
@@ -137,12 +139,12 @@ static int dial(struct domain_run *run, struct disk_state *disk,
 
 /* With the bitmap if it can be trusted, else without. */
 static int connect_disk(struct domain_run *run, struct disk_state *disk,
-		const char *socket, struct nbd_client **nbd,
+		struct live_job *job, struct nbd_client **nbd,
 		struct image_source *source)
 {
 	bool wanted = disk->verdict.record != NULL;
 	*nbd = NULL;
-	int err = dial(run, disk, socket, nbd, source);
+	int err = dial(run, disk, job, nbd, source);
 	if (!wanted)
 		return err;
 	if (err == -ENOTSUP)
@@ -155,7 +157,7 @@ static int connect_disk(struct domain_run *run, struct disk_state *disk,
 		return err;
 	nbd_client_close(take_ptr(*nbd));
 	disk_record_say_full(run, disk->plan->target, disk->verdict.why);
-	return dial(run, disk, socket, nbd, source);
+	return dial(run, disk, job, nbd, source);
 }
 
 static int store(struct domain_run *run, struct disk_state *disk,
@@ -180,11 +182,11 @@ static int store(struct domain_run *run, struct disk_state *disk,
 }
 
 int live_disk_store(struct domain_run *run, struct disk_state *disk,
-		const char *socket, const char *checkpoint)
+		struct live_job *job, const char *checkpoint)
 {
 	struct nbd_client *nbd;
 	struct image_source source;
-	int err = connect_disk(run, disk, socket, &nbd, &source);
+	int err = connect_disk(run, disk, job, &nbd, &source);
 	if (err == 0)
 		err = store(run, disk, &source, checkpoint);
 	nbd_client_close(nbd);

@@ -4,6 +4,7 @@
 #define AMBERFS_INGEST_LIVE_LIVE_DISK_H
 
 #include "ingest/backup/disk_record.h"
+#include "live_job.h"
 #include "tracking.h"
 
 struct disk_state {
@@ -26,12 +27,12 @@ void live_disk_clear(struct disk_state *disk);
 void live_disk_demote(struct disk_state *disk, const char *why);
 
 /*
- * Reads it from the job's SOCKET into the snapshot. CHECKPOINT: the one made
+ * Reads it from JOB's export into the snapshot. CHECKPOINT: the one made
  * with the job, or NULL. A bitmap that is found to be wrong causes an error
  * message and a full read. 0 or -errno.
  */
 int live_disk_store(struct domain_run *run, struct disk_state *disk,
-		const char *socket, const char *checkpoint);
+		struct live_job *job, const char *checkpoint);
 
 /* The safeguard of every incremental read, also of a disk at rest: if SOURCE's
  * clean ranges differ from the record, reports it and demotes the disk.

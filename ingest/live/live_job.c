@@ -341,7 +341,7 @@ static int freeze_begin_thaw(struct live_job *j, const char *job,
 	return err != 0 ? error_load(&why) : 0;
 }
 
-static int check_begun(struct live_job *job)
+static int check_begun(struct live_job *job, const char *export)
 {
 	if (job->quiesce == QUIESCE_REQUIRE && !job->frozen)
 		return fail(-EPERM,
@@ -350,7 +350,17 @@ static int check_begun(struct live_job *job)
 				job->why_not);
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
-	return watchdog_running(job->guard);
+	return watchdog_running(job->guard, export);
+}
+
+static int end_job(struct live_job *job)
+{
+	watchdog_stopping(job->guard);
+	int err = live_guest_end_job(job->guest,
+			scratch_directory(job->scratch), JOB_SECONDS);
+	watchdog_stopped(job->guard);
+	job->running = false;
+	return err;
 }
 
 /* A failed BackupBegin may have had some effect, or only its reply was lost. */
@@ -359,12 +369,8 @@ static int undo_begin(struct live_job *job, int err)
 	struct error_copy why;
 	assert(err < 0);
 	error_save(&why, err);
-	if (live_guest_end_job(job->guest, scratch_directory(job->scratch),
-			    JOB_SECONDS)
-			!= 0)
+	if (end_job(job) != 0)
 		report_warning("domain %s: %s", job->shown, error_text(-EIO));
-	watchdog_stopped(job->guard);
-	job->running = false;
 	return error_load(&why);
 }
 
@@ -392,7 +398,7 @@ int live_job_begin(struct live_job *j, const struct live_disk *disks,
 		return err;
 	err = freeze_begin_thaw(j, job, point);
 	if (err == 0)
-		err = check_begun(j);
+		err = check_begun(j, disks[0].target);
 	if (err == 0) {
 		j->total = live_guest_job_total(j->guest);
 		return 0;
@@ -406,6 +412,20 @@ int live_job_begin(struct live_job *j, const struct live_disk *disks,
 const char *live_job_socket(const struct live_job *job)
 {
 	return scratch_socket(job->scratch);
+}
+
+/* Without its watchdog a backup goes on; that is said elsewhere. */
+int live_job_connected(void *ctx, int socket)
+{
+	const struct live_job *job = ctx;
+	watchdog_connection(job->guard, socket);
+	return 0;
+}
+
+void live_job_hook_runs(void *ctx, pid_t group)
+{
+	const struct live_job *job = ctx;
+	watchdog_hook(job->guard, group);
 }
 
 bool live_job_frozen(const struct live_job *job)
@@ -427,7 +447,14 @@ const char *live_job_why_not_frozen(const struct live_job *job)
 
 static int gone_before(struct live_job *job)
 {
-	if (watchdog_was_full(job->guard))
+	enum watchdog_finding found = watchdog_finding(job->guard);
+	if (found == WATCHDOG_FOUND_STALLED)
+		return fail(-EIO,
+				"its qemu waited for this backup, which did "
+				"not go on reading (was it stopped, or does "
+				"the repository hang?), so it was disconnected "
+				"to let the guest run");
+	if (found == WATCHDOG_FOUND_FULL)
 		return fail(-EIO,
 				"its backup job was ended because %s ran out "
 				"of space for data that the guest overwrites; "
@@ -459,19 +486,14 @@ static bool still_runs(struct live_job *job)
 
 int live_job_stop(struct live_job *job)
 {
-	const char *directory = scratch_directory(job->scratch);
-	bool ran;
-	int err;
 	if (!job->running)
 		return 0;
 	assert(job->guard != NULL && job->guest != NULL);
-	ran = still_runs(job);
-	err = live_guest_end_job(job->guest, directory, JOB_SECONDS);
-	watchdog_stopped(job->guard);
-	job->running = false;
+	bool ran = still_runs(job);
+	int err = end_job(job);
 	if (err != 0)
 		return fail_within(-EIO, "domain %s", job->shown);
-	if (!ran || watchdog_was_full(job->guard))
+	if (!ran || watchdog_finding(job->guard) != WATCHDOG_FOUND_NOTHING)
 		return gone_before(job);
 	return live_guest_job_failed(job->guest) ? -EIO : 0;
 }

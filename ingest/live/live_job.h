@@ -65,6 +65,11 @@ int live_job_begin(struct live_job *job, const struct live_disk *disks,
 /* After live_job_begin has succeeded. */
 const char *live_job_socket(const struct live_job *job); /* export: the target;
 		its bitmap: "backup-" and the target */
+/* Whoever reads from it says so, for the case that it must be cut off (see
+ * readers.h): nbd_client_options.connected and hook_exports.running, with the
+ * job as CTX. */
+int live_job_connected(void *ctx, int socket);
+void live_job_hook_runs(void *ctx, pid_t group);
 bool live_job_frozen(const struct live_job
 				*job); /* it was frozen when the job began */
 double live_job_frozen_seconds(const struct live_job *job); /* 0: it was not */

@@ -25,7 +25,7 @@
 struct watchdog {
 	struct child child;
 	int socket; /* -1: the watchdog is gone */
-	bool full;
+	enum watchdog_finding found;
 	bool may_be_frozen;
 };
 
@@ -53,7 +53,22 @@ static int say_word(struct watchdog *watchdog, enum watchdog_message word)
 	return say(watchdog, &byte, 1);
 }
 
-/* Its next message, NUL-terminated; WATCHDOG_FULL is noted and skipped. 0,
+/* The first one is the cause of the others. */
+static bool is_finding(struct watchdog *watchdog, char word)
+{
+	enum watchdog_finding found = WATCHDOG_FOUND_NOTHING;
+	if (word == WATCHDOG_FULL)
+		found = WATCHDOG_FOUND_FULL;
+	else if (word == WATCHDOG_STALLED)
+		found = WATCHDOG_FOUND_STALLED;
+	else if (word == WATCHDOG_ENDED)
+		found = WATCHDOG_FOUND_ENDED;
+	if (watchdog->found == WATCHDOG_FOUND_NOTHING)
+		watchdog->found = found;
+	return found != WATCHDOG_FOUND_NOTHING;
+}
+
+/* Its next message, NUL-terminated; what it has found is noted and skipped. 0,
  * -EPIPE, -EAGAIN (none in time). */
 static int hear(struct watchdog *watchdog, char text[ERROR_TEXT_MAX],
 		double seconds)
@@ -77,9 +92,8 @@ static int hear(struct watchdog *watchdog, char text[ERROR_TEXT_MAX],
 		if (n <= 0)
 			return gone(watchdog);
 		text[n] = '\0';
-		if (text[0] != WATCHDOG_FULL)
+		if (!is_finding(watchdog, text[0]))
 			return 0;
-		watchdog->full = true;
 	}
 }
 
@@ -195,9 +209,21 @@ int watchdog_thawed(struct watchdog *watchdog, bool *late)
 	return 0;
 }
 
-int watchdog_running(struct watchdog *watchdog)
+int watchdog_running(struct watchdog *watchdog, const char *export)
 {
-	return say_word(watchdog, WATCHDOG_RUNNING);
+	CLEANUP_FREE char *text = NULL;
+	int len = asprintf(&text, "%c%s", WATCHDOG_RUNNING, export);
+	if (len < 0) {
+		text = NULL;
+		return fail_no_memory("telling the watchdog process");
+	}
+	int err = say(watchdog, text, (size_t)len);
+	return err != 0 ? err : wait_until_ready(watchdog);
+}
+
+int watchdog_stopping(struct watchdog *watchdog)
+{
+	return say_word(watchdog, WATCHDOG_STOPPING);
 }
 
 int watchdog_stopped(struct watchdog *watchdog)
@@ -205,12 +231,42 @@ int watchdog_stopped(struct watchdog *watchdog)
 	return say_word(watchdog, WATCHDOG_STOPPED);
 }
 
-bool watchdog_was_full(struct watchdog *watchdog)
+int watchdog_connection(struct watchdog *watchdog, int socket)
+{
+	char word = WATCHDOG_CONNECTION;
+	struct iovec iov = { .iov_base = &word, .iov_len = 1 };
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct msghdr message = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control) };
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	ssize_t n;
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(header), &socket, sizeof(int));
+	if (watchdog->socket < 0)
+		return gone(watchdog);
+	do {
+		n = sendmsg(watchdog->socket, &message, MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	return n == 1 ? 0 : gone(watchdog);
+}
+
+int watchdog_hook(struct watchdog *watchdog, pid_t group)
+{
+	char text[1 + sizeof(group)] = { WATCHDOG_HOOK };
+	memcpy(text + 1, &group, sizeof(group));
+	return say(watchdog, text, sizeof(text));
+}
+
+enum watchdog_finding watchdog_finding(struct watchdog *watchdog)
 {
 	char text[ERROR_TEXT_MAX];
 	while (watchdog->socket >= 0 && hear(watchdog, text, 0) == 0)
 		;
-	return watchdog->full;
+	return watchdog->found;
 }
 
 void watchdog_dismiss(struct watchdog *watchdog)

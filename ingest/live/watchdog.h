@@ -8,6 +8,8 @@
  *	  stopped, stuck or just slow;
  *	- ends the job before the scratch files fill their filesystem, as qemu
  *	  would then fail the guest's writes;
+ *	- cuts off the readers of the job before it ends it, and whenever qemu
+ *	  no longer answers (readers.h says why);
  *	- when we die: thaws the guest, ends the job, removes the directory.
  *
  * It holds no open file of ours, and none of the repository's locks.
@@ -16,6 +18,8 @@
  */
 #ifndef AMBERFS_INGEST_LIVE_WATCHDOG_H
 #define AMBERFS_INGEST_LIVE_WATCHDOG_H
+
+#include <sys/types.h>
 
 #include "scratch.h"
 
@@ -38,11 +42,23 @@ int watchdog_beginning(
 /* The guest has been thawed, or was not frozen. *LATE: the watchdog had thawed
  * it already. */
 int watchdog_thawed(struct watchdog *watchdog, bool *late);
-int watchdog_running(struct watchdog *watchdog); /* the job runs */
-int watchdog_stopped(struct watchdog *watchdog); /* the job is gone */
+/* The job runs and serves EXPORT. Waits until the watchdog is connected. */
+int watchdog_running(struct watchdog *watchdog, const char *export);
+int watchdog_stopping(struct watchdog *watchdog); /* we end the job */
+int watchdog_stopped(struct watchdog *watchdog);  /* the job is gone */
 
-/* Whether it has ended the job because space ran out. */
-bool watchdog_was_full(struct watchdog *watchdog);
+/* A connection to the job's exports, before it is used, and the process group
+ * of a hook that runs (0: none). */
+int watchdog_connection(struct watchdog *watchdog, int socket);
+int watchdog_hook(struct watchdog *watchdog, pid_t group);
+
+enum watchdog_finding {
+	WATCHDOG_FOUND_NOTHING,
+	WATCHDOG_FOUND_FULL,	/* it has ended the job: space ran out */
+	WATCHDOG_FOUND_STALLED, /* it has cut off the readers */
+	WATCHDOG_FOUND_ENDED,	/* so it has, as somebody ends the job */
+};
+enum watchdog_finding watchdog_finding(struct watchdog *watchdog);
 
 /* Dismisses it, after all else is undone. NULL allowed. */
 void watchdog_dismiss(struct watchdog *watchdog);

@@ -5,6 +5,7 @@
  * and the free space while the job runs.
  *
  * On the backup's death, in this order:
+ *	0. cut off those who read from the job
  *	1. thaw, if the guest may be frozen: libvirt completes a freeze that was
  *	   requested, and the thaw comes after it (once; if the agent does not
  *	   answer, again after the job's end)
@@ -25,6 +26,8 @@
 #include <unistd.h>
 
 #include "live_guest.h"
+#include "liveness_probe.h"
+#include "readers.h"
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
@@ -45,6 +48,7 @@
  * forever if its NBD server is stopped during a connect. */
 #define DISCONNECT_NS 200000000
 #define ROOM_MAX (512 * MIB) /* left to the guest and others */
+#define STALL_SECONDS 5.0    /* without an answer of qemu */
 
 struct watch {
 	int socket;
@@ -56,6 +60,8 @@ struct watch {
 	bool thawed_late;
 	double thaw_at; /* monotonic; < 0: never */
 	uint64_t room;	/* bytes: with less free the job ends */
+	struct readers readers;
+	struct liveness_probe *probe; /* NULL: none while no job runs */
 };
 
 static void answer(struct watch *watch, enum watchdog_message word)
@@ -86,6 +92,40 @@ static void thaw_late(struct watch *watch)
 	thaw(watch, LATE_THAW_SECONDS);
 }
 
+/* qemu 7.2 does not notice at once that connections are gone. */
+static void cut_off_readers(struct watch *watch)
+{
+	const struct timespec moment = { .tv_nsec = DISCONNECT_NS };
+	if (readers_cut_off(&watch->readers))
+		nanosleep(&moment, NULL);
+}
+
+static bool has_message(const struct watch *watch)
+{
+	struct pollfd p = { .fd = watch->socket, .events = POLLIN };
+	return poll(&p, 1, 0) > 0;
+}
+
+/* qemu waits for its readers when the job is ended, but also when somebody
+ * suspends the guest, takes a snapshot, ... */
+static void look_at_qemu(struct watch *watch)
+{
+	double silence = liveness_probe_silence(watch->probe);
+	if (silence >= 0 && silence < STALL_SECONDS)
+		return;
+	/* That the backup itself ends the job. */
+	if (silence < 0 && has_message(watch))
+		return;
+	answer(watch, silence < 0 ? WATCHDOG_ENDED : WATCHDOG_STALLED);
+	readers_cut_off(&watch->readers);
+	liveness_probe_close(take_ptr(watch->probe));
+	if (silence < 0)
+		return;
+	report_warning("domain %s stood still for %.0f s, as its backup did "
+		       "not go on reading: disconnected the backup",
+			watch->name, silence);
+}
+
 static void end_job_of_full(struct watch *watch)
 {
 	const char *directory = scratch_directory(watch->scratch);
@@ -93,6 +133,7 @@ static void end_job_of_full(struct watch *watch)
 	/* First, so that the backup knows by the time its reads fail. */
 	answer(watch, WATCHDOG_FULL);
 	watch->running = false;
+	cut_off_readers(watch);
 	err = live_guest_end_job(watch->guest, directory, JOB_SECONDS);
 	if (err != 0)
 		report_error("domain %s: %s is running out of space: %s",
@@ -129,6 +170,7 @@ static int clean_up(struct watch *watch)
 {
 	struct timespec moment = { .tv_nsec = DISCONNECT_NS };
 	int job, directory, err = 0;
+	readers_cut_off(&watch->readers);
 	if (watch->may_be_frozen && live_guest_thaw(watch->guest, 0) == 0)
 		watch->may_be_frozen = false;
 	nanosleep(&moment, NULL);
@@ -167,9 +209,43 @@ static void begin_watching_room(struct watch *watch)
 	watch->room = min_u64(ROOM_MAX, have / 4);
 }
 
-static void obey(struct watch *watch, char word)
+static void begin_probing(struct watch *watch, const char *export)
 {
-	switch (word) {
+	liveness_probe_close(watch->probe);
+	watch->probe = liveness_probe_open(scratch_socket(watch->scratch),
+			export);
+	if (watch->probe == NULL)
+		report_warning("domain %s: it can't be watched whether its "
+			       "qemu answers: %s",
+				watch->name, error_text(-EIO));
+}
+
+/* A message of the backup, and a descriptor that came with it, or -1. */
+struct message {
+	char text[WATCHDOG_MESSAGE_MAX]; /* NUL-terminated */
+	size_t len;
+	int fd;
+};
+
+static void note_hook(struct watch *watch, const struct message *message)
+{
+	if (message->len == 1 + sizeof(watch->readers.hook))
+		memcpy(&watch->readers.hook, message->text + 1,
+				sizeof(watch->readers.hook));
+}
+
+static void note_connection(struct watch *watch, struct message *message)
+{
+	if (message->fd >= 0
+			&& readers_add(&watch->readers, take_fd(&message->fd))
+					< 0)
+		report_warning("domain %s: the watchdog is out of memory",
+				watch->name);
+}
+
+static void obey(struct watch *watch, struct message *message)
+{
+	switch (message->text[0]) {
 	case WATCHDOG_FREEZING:
 		watch->may_be_frozen = true;
 		watch->thawed_late = false;
@@ -192,9 +268,21 @@ static void obey(struct watch *watch, char word)
 		break;
 	case WATCHDOG_RUNNING:
 		begin_watching_room(watch);
+		begin_probing(watch, message->text + 1);
+		answer(watch, WATCHDOG_READY);
+		break;
+	case WATCHDOG_CONNECTION:
+		note_connection(watch, message);
+		break;
+	case WATCHDOG_HOOK:
+		note_hook(watch, message);
+		break;
+	case WATCHDOG_STOPPING:
+		liveness_probe_close(take_ptr(watch->probe));
 		break;
 	case WATCHDOG_STOPPED:
 		watch->beginning = watch->running = false;
+		liveness_probe_close(take_ptr(watch->probe));
 		break;
 	default:
 		break;
@@ -204,7 +292,7 @@ static void obey(struct watch *watch, char word)
 static int patience(const struct watch *watch)
 {
 	double left;
-	if (watch->running)
+	if (watch->running || watch->probe != NULL)
 		return LOOK_MS;
 	if (watch->thaw_at < 0)
 		return -1;
@@ -212,23 +300,45 @@ static int patience(const struct watch *watch)
 	return left > 0 ? (int)(left * 1000) + 1 : 0;
 }
 
+/* As recvmsg; 0: the backup is dead. */
+static ssize_t hear(const struct watch *watch, struct message *message)
+{
+	struct iovec iov = { .iov_base = message->text,
+		.iov_len = sizeof(message->text) - 1 };
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+	struct msghdr m = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control) };
+	ssize_t n = recvmsg(watch->socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *header = n >= 0 ? CMSG_FIRSTHDR(&m) : NULL;
+	message->fd = -1;
+	if (header != NULL && header->cmsg_level == SOL_SOCKET
+			&& header->cmsg_type == SCM_RIGHTS)
+		memcpy(&message->fd, CMSG_DATA(header), sizeof(int));
+	message->len = n > 0 ? (size_t)n : 0;
+	message->text[message->len] = '\0';
+	return n;
+}
+
 /* Until the backup dismisses us, or dies. */
 static int watch(struct watch *w)
 {
+	static struct message message;
 	for (;;) {
 		struct pollfd p = { .fd = w->socket, .events = POLLIN };
-		char word = 0;
-		ssize_t n;
 		if (poll(&p, 1, patience(w)) > 0) {
-			n = recv(w->socket, &word, 1, MSG_DONTWAIT);
+			ssize_t n = hear(w, &message);
 			if (n < 0 && (errno == EINTR || errno == EAGAIN))
 				continue;
 			if (n <= 0)
 				return clean_up(w);
-			if (word == WATCHDOG_DISMISSED)
+			if (message.text[0] == WATCHDOG_DISMISSED)
 				return let_go(w);
-			obey(w, word);
+			obey(w, &message);
 		}
+		if (w->probe != NULL)
+			look_at_qemu(w);
 		if (w->thaw_at >= 0 && monotonic_now() >= w->thaw_at)
 			thaw_late(w);
 		if (w->running && scratch_free(w->scratch) < w->room)
@@ -293,6 +403,8 @@ int watchdog_process_main(int argc, char **argv)
 		answer(&w, WATCHDOG_READY);
 		status = watch(&w);
 	}
+	readers_cut_off(&w.readers);
+	liveness_probe_close(w.probe);
 	live_guest_close(w.guest);
 	scratch_close(w.scratch);
 	return status;

@@ -4,8 +4,10 @@
  * just after a given call, so that a test can try each instant at which a guest
  * is frozen or has a job.
  *
- *	SHIM_CALL	the call, such as virDomainBackupBegin
+ *	SHIM_CALL	the call, such as virDomainBackupBegin; or recv, by
+ *			which libnbd reads
  *	SHIM_ACT	before or after
+ *	SHIM_SKIP	so many such calls pass first
  *	SHIM_SIGNAL	a number (default SIGKILL)
  *	SHIM_DONE	a file that is made when it is done: of several
  *			processes only the first one gets the signal
@@ -14,8 +16,10 @@
 #include <fcntl.h>
 #include <libvirt/libvirt.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void reached(const char *call, const char *when)
@@ -24,6 +28,12 @@ static void reached(const char *call, const char *when)
 		   *done = getenv("SHIM_DONE");
 	if (wanted == NULL || act == NULL || done == NULL
 			|| strcmp(wanted, call) != 0 || strcmp(act, when) != 0)
+		return;
+	static atomic_long passed;
+	const char *skip = getenv("SHIM_SKIP");
+	if (skip != NULL
+			&& atomic_fetch_add(&passed, 1)
+					< strtol(skip, NULL, 10))
 		return;
 	int fd = open(done, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -36,34 +46,36 @@ static void reached(const char *call, const char *when)
 }
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): parameters bring their own */
-#define CALL(name, parameters, arguments)                                      \
-	int name parameters                                                    \
+#define CALL(type, name, parameters, arguments)                                \
+	type name parameters                                                   \
 	{                                                                      \
-		int(*real) parameters;                                         \
+		type(*real) parameters;                                        \
 		void *found = dlsym(RTLD_NEXT, #name);                         \
 		memcpy(&real, &found, sizeof(real));                           \
 		reached(#name, "before");                                      \
-		int result = real arguments;                                   \
+		type result = real arguments;                                  \
 		reached(#name, "after");                                       \
 		return result;                                                 \
 	}
 /* NOLINTEND(bugprone-macro-parentheses) */
 
-CALL(virDomainFSFreeze,
+CALL(int, virDomainFSFreeze,
 		(virDomainPtr domain, const char **mountpoints, unsigned count,
 				unsigned flags),
 		(domain, mountpoints, count, flags))
-CALL(virDomainFSThaw,
+CALL(int, virDomainFSThaw,
 		(virDomainPtr domain, const char **mountpoints, unsigned count,
 				unsigned flags),
 		(domain, mountpoints, count, flags))
-CALL(virDomainBackupBegin,
+CALL(int, virDomainBackupBegin,
 		(virDomainPtr domain, const char *backup,
 				const char *checkpoint, unsigned flags),
 		(domain, backup, checkpoint, flags))
-CALL(virDomainAbortJob, (virDomainPtr domain), (domain))
-CALL(virDomainAbortJobFlags, (virDomainPtr domain, unsigned flags),
+CALL(int, virDomainAbortJob, (virDomainPtr domain), (domain))
+CALL(int, virDomainAbortJobFlags, (virDomainPtr domain, unsigned flags),
 		(domain, flags))
-CALL(virDomainCheckpointDelete,
+CALL(int, virDomainCheckpointDelete,
 		(virDomainCheckpointPtr checkpoint, unsigned flags),
 		(checkpoint, flags))
+CALL(ssize_t, recv, (int fd, void *buf, size_t size, int flags),
+		(fd, buf, size, flags))
