@@ -25,8 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ingest/source/liveness_probe.h"
 #include "live_guest.h"
-#include "liveness_probe.h"
 #include "readers.h"
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"

@@ -63,7 +63,7 @@ only() {
 }
 only libvirt/ ingest/libvirt ingest/live/live_guest.c
 only libxml/ ingest/libvirt ingest/live/job_xml.c
-only libnbd ingest/source/nbd_client.c
+only libnbd ingest/source/nbd_client.c ingest/source/liveness_probe.c
 only png ingest/recovery/prove/prove_screen.c
 only fuse fs/fuse_api.h
 only lmdb repo/index

@@ -7,8 +7,8 @@
  *
  * Threading: one thread per probe.
  */
-#ifndef AMBERFS_INGEST_LIVE_LIVENESS_PROBE_H
-#define AMBERFS_INGEST_LIVE_LIVENESS_PROBE_H
+#ifndef AMBERFS_INGEST_SOURCE_LIVENESS_PROBE_H
+#define AMBERFS_INGEST_SOURCE_LIVENESS_PROBE_H
 
 struct liveness_probe;
 
