@@ -134,7 +134,7 @@ for signal in TERM KILL; do
   (exec amberfs backup "$R" --connect "$LIBVIRT_URI" --all-domains \
     --jobs-domains 3 --bwlimit 8M --force-read) 2>"$T/err" &
   backup=$!
-  wait_for 20 pack_grows 1M || die "it writes nothing"
+  wait_for 60 pack_grows 1M || die "it writes nothing"
   kill "-$signal" "$backup"
   ! wait "$backup" 2>/dev/null || die "an interrupted backup was done"
   amberfs verify "$R"
