@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <libxml/parser.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "repo/base/error.h"
@@ -46,6 +47,8 @@ static int check(const xmlDoc *doc, const char *name)
 	return 0;
 }
 
+static pthread_once_t parser_once = PTHREAD_ONCE_INIT;
+
 int domain_doc_parse(xmlDoc **out, const char *xml, size_t len)
 {
 	return domain_doc_parse_root(out, xml, len, "domain");
@@ -61,6 +64,8 @@ int domain_doc_parse_root(xmlDoc **out, const char *xml, size_t len,
 #if LIBXML_VERSION >= 21300
 	options |= XML_PARSE_NO_XXE;
 #endif
+	/* Its own, at the first document, is not safe among threads. */
+	pthread_once(&parser_once, xmlInitParser);
 	if (len > DOMAIN_DOC_MAX)
 		return fail(-EBADMSG,
 				"domain XML of %zu bytes is too large (at most "
