@@ -146,11 +146,12 @@ int backup_snapshot_store_bytes(struct backup_snapshot *snapshot,
 		const struct backup_file *file, const void *bytes, size_t len);
 int backup_snapshot_store_text(struct backup_snapshot *snapshot,
 		const struct backup_file *file, const char *text);
-/* Records what is not in the snapshot, and why: WHAT, or the disk TARGET. */
+/* Records what is not in the snapshot, and why: WHAT, or the disk TARGET. What is
+ * missing makes the snapshot incomplete and the backup partly done. */
 int backup_snapshot_lacks(struct backup_snapshot *snapshot, const char *what,
-		const char *reason);
+		enum skipped_kind kind, const char *reason);
 int backup_snapshot_skip(struct backup_snapshot *snapshot, const char *target,
-		const char *reason);
+		enum skipped_kind kind, const char *reason);
 
 /*
  * Sets how the disk TARGET was backed up, and why (copied; NULL: nothing to

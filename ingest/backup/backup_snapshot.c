@@ -57,18 +57,19 @@ static int publish_base(struct backup_snapshot *snapshot)
 	return err;
 }
 
-/* Names must sort in the order in which the snapshots were made, whatever the
- * clock says. (It is slightly behind if snapshots are made faster than one a
- * second.) */
+/* A little behind is what snapshots are that are made faster than one a second,
+ * and they should sort in the order in which they were made. More is a clock
+ * that was set: the time stays as it is, and the number tells the order. */
 static void follow_in_time(struct backup_snapshot *snapshot)
 {
 	int64_t behind = snapshot->base->time - snapshot->snap->time;
+	char age[SIZE_TEXT_MAX];
 	if (behind > CLOCK_BEHIND_S)
-		report_warning("the clock is %lld s behind the last snapshot "
-			       "of %s; the new one is named one second after "
-			       "that",
-				(long long)behind, snapshot->snap->source);
-	if (behind >= 0)
+		report_warning("the clock is %s behind the last snapshot of "
+			       "%s: one of both times is wrong",
+				age_format(age, behind),
+				snapshot->snap->source);
+	else if (behind >= 0)
 		snapshot->snap->time = snapshot->base->time + 1;
 }
 
@@ -447,7 +448,7 @@ int backup_snapshot_store_text(struct backup_snapshot *snapshot,
 }
 
 int backup_snapshot_lacks(struct backup_snapshot *snapshot, const char *what,
-		const char *reason)
+		enum skipped_kind kind, const char *reason)
 {
 	struct snapshot *snap = snapshot->snap;
 	void *more = realloc(snap->skipped,
@@ -459,15 +460,18 @@ int backup_snapshot_lacks(struct backup_snapshot *snapshot, const char *what,
 			&snap->skipped[snap->skipped_count++];
 	skipped->target = escape(what);
 	skipped->reason = strdup(reason);
+	skipped->kind = kind;
+	if (kind == SKIPPED_MISSING)
+		snapshot->partly = true;
 	return skipped->target != NULL && skipped->reason != NULL
 			? 0
 			: fail_no_memory("making a snapshot");
 }
 
 int backup_snapshot_skip(struct backup_snapshot *snapshot, const char *target,
-		const char *reason)
+		enum skipped_kind kind, const char *reason)
 {
-	int err = backup_snapshot_lacks(snapshot, target, reason);
+	int err = backup_snapshot_lacks(snapshot, target, kind, reason);
 	return err < 0 ? err
 		       : backup_snapshot_note_disk(snapshot, target,
 				       DISK_SKIPPED, reason);

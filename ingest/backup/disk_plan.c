@@ -51,12 +51,14 @@ static const char *refused_by_form(const struct domain_disk *disk)
 static int refuse_encrypted(struct disk_plan *plan)
 {
 	for (unsigned i = 0; i < plan->chain.count; i++)
-		if (plan->chain.files[i].encrypted)
+		if (plan->chain.files[i].encrypted) {
+			plan->unsupported = true;
 			return refuse(plan,
 					"it is encrypted and only libvirt has "
 					"the key; --exact stores the image "
 					"files as they are",
 					false);
+		}
 	return 0;
 }
 
@@ -65,6 +67,7 @@ static int plan_present(struct disk_plan *plan, struct connection *conn,
 {
 	const char *reason = refused_by_form(plan->disk);
 	int err;
+	plan->unsupported = reason != NULL;
 	if (reason != NULL)
 		return refuse(plan, reason, true);
 	err = chain_resolve(&plan->chain, &plan->disk->source, conn, flags);

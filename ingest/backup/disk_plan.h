@@ -14,6 +14,8 @@ struct disk_plan {
 	bool empty;	     /* a drive without a medium: nothing to store */
 	bool removable;	     /* cdrom or floppy: its medium is not the
 				   domain's own and is left out */
+	bool unsupported;    /* WHY_NOT holds every night, by its kind; else
+				   something is wrong */
 	char *why_not;	     /* its content can't be read; NULL: it can */
 	char *why_not_exact; /* its files can't be stored byte for byte;
 				   NULL: they can */

@@ -18,21 +18,74 @@ int disk_record_leave_out(struct domain_run *run, const struct disk_plan *plan,
 	*out = true;
 	if (!backup_options_want_disk(run->options, run->domain->facts.name,
 			    run->domain->facts.uuid, target))
-		return backup_snapshot_skip(run->b, target,
+		return backup_snapshot_skip(run->b, target, SKIPPED_EXCLUDED,
 				BACKUP_DISK_UNWANTED);
 	if (plan->empty)
-		return backup_snapshot_skip(run->b, target, "an empty drive");
+		return backup_snapshot_skip(run->b, target, SKIPPED_UNSUPPORTED,
+				"an empty drive");
 	if (plan->removable)
-		return backup_snapshot_skip(run->b, target,
+		return backup_snapshot_skip(run->b, target, SKIPPED_UNSUPPORTED,
 				"a removable medium, which is not backed up");
 	if (why_not != NULL) {
 		run->b->partly = true;
 		report_warning("domain %s: disk %s is not backed up: %s",
 				run->display, target, why_not);
-		return backup_snapshot_skip(run->b, target, why_not);
+		return backup_snapshot_skip(run->b, target,
+				plan->unsupported ? SKIPPED_UNSUPPORTED
+						  : SKIPPED_MISSING,
+				why_not);
 	}
 	*out = false;
 	return 0;
+}
+
+/* What was stored of it stays in the repository until a prune. */
+static void remove_files_of(struct snapshot *snap, const char *target)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < snap->file_count; i++) {
+		struct snapshot_file file = snap->files[i];
+		if (file.target != NULL && strcmp(file.target, target) == 0)
+			snapshot_clear_file(&file);
+		else
+			snap->files[kept++] = file;
+	}
+	snap->file_count = kept;
+}
+
+int disk_record_failed(struct domain_run *run, const struct disk_plan *plan,
+		int err)
+{
+	CLEANUP_FREE char *why = strdup(error_text(err));
+	if (err == -ENOMEM || err == -ECANCELED
+			|| backup_run_broken(run->lane->run, err))
+		return err;
+	if (why == NULL)
+		return fail_no_memory("backing up a disk");
+	report_warning("domain %s: not backed up: %s", run->display, why);
+	remove_files_of(run->b->snap, plan->target);
+	return backup_snapshot_skip(run->b, plan->target, SKIPPED_MISSING, why);
+}
+
+static bool has_disk(const struct snapshot *snap)
+{
+	for (uint32_t i = 0; i < snap->file_count; i++)
+		if (snap->files[i].kind == FILE_DISK
+				|| snap->files[i].kind == FILE_IMAGE)
+			return true;
+	return false;
+}
+
+int disk_record_check_any(const struct domain_run *run)
+{
+	const struct snapshot *snap = run->b->snap;
+	char missing[1024];
+	if (snapshot_is_complete(snap) || has_disk(snap))
+		return 0;
+	return fail(-EIO,
+			"none of its disks could be read, so nothing is "
+			"stored: %s",
+			snapshot_missing(missing, sizeof(missing), snap));
 }
 
 char *disk_record_name(char out[DISK_FILE_NAME_MAX],

@@ -26,6 +26,14 @@ struct domain_run {
 int disk_record_leave_out(struct domain_run *run, const struct disk_plan *plan,
 		bool *out);
 
+/* After the disk could not be stored for ERR: the snapshot records it as missing,
+ * with a warning, and goes on without it. Returns 0, or ERR where it can't. */
+int disk_record_failed(struct domain_run *run, const struct disk_plan *plan,
+		int err);
+
+/* Before the commit: fails if disks are missing and none is there. */
+int disk_record_check_any(const struct domain_run *run);
+
 /* The name of the disk's file in the snapshot: "vda.raw". */
 #define DISK_FILE_NAME_MAX 256
 char *disk_record_name(char out[DISK_FILE_NAME_MAX],

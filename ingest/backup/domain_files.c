@@ -178,14 +178,15 @@ static bool is_out_of_reach(int err)
 
 /* Notes that WHAT is not in the snapshot because of ERR and the thread's
  * text. */
-static int lack(struct domain_run *run, const char *what, int err)
+static int lack(struct domain_run *run, const char *what,
+		enum skipped_kind kind, int err)
 {
 	CLEANUP_FREE char *why = strdup(error_text(err));
 	if (!is_out_of_reach(err))
 		return err;
 	report_warning("domain %s: its %s is not in the backup: %s",
 			run->display, what, error_text(err));
-	return why != NULL ? backup_snapshot_lacks(run->b, what, why)
+	return why != NULL ? backup_snapshot_lacks(run->b, what, kind, why)
 			   : fail_no_memory("storing the domain's files");
 }
 
@@ -193,9 +194,7 @@ static int store_needed(struct domain_run *run, struct backup_file *file,
 		const char *what, const char *path, bool live)
 {
 	int err = store_file(run, file, path, live);
-	if (is_out_of_reach(err))
-		run->b->partly = true;
-	return err < 0 ? lack(run, what, err) : 0;
+	return err < 0 ? lack(run, what, SKIPPED_MISSING, err) : 0;
 }
 
 /* --- NVRAM, kernel, initrd --- */
@@ -355,7 +354,7 @@ static int store_tpm(struct domain_run *run, bool live)
 							   "socket=")
 							!= NULL))
 		err = fail(-ENOENT, "cannot tell where this libvirt keeps it");
-	return err < 0 ? lack(run, "TPM", err) : 0;
+	return err < 0 ? lack(run, "TPM", SKIPPED_UNSUPPORTED, err) : 0;
 }
 
 /* --- all --- */

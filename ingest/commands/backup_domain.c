@@ -50,6 +50,17 @@ static int store_exactly(struct domain_run *run, const struct disk_plan *plan)
 	return err;
 }
 
+/* Unless the domain has been started meanwhile, which is tried again. */
+static int go_on_without(struct domain_run *run, const struct disk_plan *plan,
+		int err)
+{
+	struct error_copy why;
+	error_save(&why, fail_within(err, "disk %s", plan->target));
+	bool changed = domain_state_recheck(run->domain) < 0;
+	err = error_load(&why);
+	return changed ? err : disk_record_failed(run, plan, err);
+}
+
 static int store_disk(struct domain_run *run, const struct disk_plan *plan,
 		const struct tracking_base *base)
 {
@@ -59,7 +70,7 @@ static int store_disk(struct domain_run *run, const struct disk_plan *plan,
 		return err;
 	err = run->options->exact ? store_exactly(run, plan)
 				  : offline_disk_store(run, plan, base);
-	return err < 0 ? fail_within(err, "disk %s", plan->target) : 0;
+	return err < 0 ? go_on_without(run, plan, err) : 0;
 }
 
 static bool any_bitmap_of_ours(const struct domain_run *run)
@@ -106,6 +117,8 @@ static int backup_shut_off(struct domain_run *run)
 	if (err < 0)
 		return err;
 	err = domain_state_recheck(run->domain);
+	if (err == 0)
+		err = disk_record_check_any(run);
 	return err < 0 ? err : backup_snapshot_commit(run->b);
 }
 

@@ -423,6 +423,8 @@ static int run(struct live_run *live)
 	int err = begin_and_store(live);
 	err = end_job(live, err);
 	if (err == 0)
+		err = disk_record_check_any(live->d);
+	if (err == 0)
 		err = backup_snapshot_commit(live->d->b);
 	if (err == 0)
 		delete_older(live);

@@ -55,6 +55,32 @@ void snapshot_free(struct snapshot *snap)
 	free(snap);
 }
 
+/* --- what is not in it --- */
+
+bool snapshot_is_complete(const struct snapshot *snap)
+{
+	for (uint32_t i = 0; i < snap->skipped_count; i++)
+		if (snap->skipped[i].kind == SKIPPED_MISSING)
+			return false;
+	return true;
+}
+
+char *snapshot_missing(char *buf, size_t size, const struct snapshot *snap)
+{
+	size_t n = 0;
+	buf[0] = '\0';
+	for (uint32_t i = 0; i < snap->skipped_count && n < size; i++) {
+		const struct snapshot_skipped *skipped = &snap->skipped[i];
+		char reason[1024];
+		if (skipped->kind == SKIPPED_MISSING)
+			n += (size_t)snprintf(buf + n, size - n, "%s%s (%s)",
+					n == 0 ? "" : ", ", skipped->target,
+					name_display(reason, sizeof(reason),
+							skipped->reason));
+	}
+	return buf;
+}
+
 /* --- files --- */
 
 struct snapshot_file *snapshot_add_file(struct snapshot *snap)
@@ -218,4 +244,16 @@ const char *snapshot_file_kind_name(enum file_kind k)
 const char *snapshot_kind_name(enum snapshot_kind k)
 {
 	return k == SNAPSHOT_DOMAIN ? "domain" : "files";
+}
+
+const char *snapshot_skipped_kind_name(enum skipped_kind kind)
+{
+	switch (kind) {
+	case SKIPPED_EXCLUDED:
+		return "excluded";
+	case SKIPPED_MISSING:
+		return "missing";
+	default:
+		return "unsupported";
+	}
 }

@@ -66,6 +66,15 @@ struct snapshot_file {
 
 enum snapshot_kind { SNAPSHOT_FILES, SNAPSHOT_DOMAIN };
 
+/* Why something of a domain is not in its snapshot. */
+enum skipped_kind {
+	SKIPPED_UNSUPPORTED, /* its kind can't be backed up, or need not be; also
+				all of the first versions, which did not tell */
+	SKIPPED_EXCLUDED,    /* as asked for */
+	SKIPPED_MISSING,     /* it should be there: the snapshot is
+				incomplete */
+};
+
 struct snapshot {
 	struct id id; /* derived, not stored */
 	char *object; /* "snapshots/…/…", derived */
@@ -87,6 +96,7 @@ struct snapshot {
 				   domain, that are not in it */
 	struct snapshot_skipped {
 		char *target, *reason; /* escaped / plain text */
+		enum skipped_kind kind;
 	} * skipped;
 	uint32_t file_count;
 	struct snapshot_file *files;
@@ -96,6 +106,12 @@ struct snapshot {
 /* Zeroed; snapshot_free frees all that it points to. */
 struct snapshot *snapshot_new(void);
 void snapshot_free(struct snapshot *snap); /* NULL allowed */
+
+/* False: something is missing that should be in it. */
+bool snapshot_is_complete(const struct snapshot *snap);
+/* What is missing and why, for people: "vdb (no such file), NVRAM (…)"; cut off
+ * if SIZE is too small, "" if complete. Returns BUF. */
+char *snapshot_missing(char *buf, size_t size, const struct snapshot *snap);
 
 /* Appends a zeroed file and returns it (valid until the next call), or NULL:
  * no memory, or SNAPSHOT_FILES_MAX are there. */
@@ -145,5 +161,6 @@ void snapshot_object_name(char *out, size_t size, const char *source,
 
 const char *snapshot_file_kind_name(enum file_kind k);
 const char *snapshot_kind_name(enum snapshot_kind k);
+const char *snapshot_skipped_kind_name(enum skipped_kind kind);
 
 #endif

@@ -126,8 +126,9 @@ static json_t *skipped_to_json(const struct snapshot *snap)
 		/* A reason may quote anything, and must be UTF-8 here. */
 		name_display(reason, sizeof(reason),
 				skipped->reason != NULL ? skipped->reason : "");
-		json_t *item = json_pack("{s:s,s:s}", "target", skipped->target,
-				"reason", reason);
+		json_t *item = json_pack("{s:s,s:s,s:s}", "target",
+				skipped->target, "reason", reason, "kind",
+				snapshot_skipped_kind_name(skipped->kind));
 		if (json_array_append_new(list, item) < 0) {
 			json_decref(list);
 			return NULL;
@@ -191,6 +192,9 @@ static int add_derived(json_t *json, const struct snapshot *snap)
 	if (snap->object != NULL)
 		err = json_object_set_new(json, "object",
 				json_string(snap->object));
+	if (err == 0)
+		err = json_object_set_new(json, "complete",
+				json_boolean(snapshot_is_complete(snap)));
 	return err;
 }
 
@@ -394,6 +398,22 @@ static void read_files(struct snapshot *snap, struct json_fields *fields)
 	}
 }
 
+/* Absent in the first versions. What a later version calls otherwise may be
+ * missing. */
+static enum skipped_kind read_skipped_kind(struct json_fields *fields)
+{
+	CLEANUP_FREE char *kind = json_fields_text(fields, "kind", false);
+	if (kind == NULL
+			|| strcmp(kind,
+					   snapshot_skipped_kind_name(
+							   SKIPPED_UNSUPPORTED))
+					== 0)
+		return SKIPPED_UNSUPPORTED;
+	if (strcmp(kind, snapshot_skipped_kind_name(SKIPPED_EXCLUDED)) == 0)
+		return SKIPPED_EXCLUDED;
+	return SKIPPED_MISSING;
+}
+
 static int read_skipped_one(struct snapshot_skipped *skipped, json_t *json,
 		const char *object, uint32_t number)
 {
@@ -401,6 +421,7 @@ static int read_skipped_one(struct snapshot_skipped *skipped, json_t *json,
 	json_fields_begin(&m, json, object, "skipped[%u].", number);
 	skipped->target = json_fields_name(&m, "target", true);
 	skipped->reason = json_fields_text(&m, "reason", true);
+	skipped->kind = read_skipped_kind(&m);
 	return m.err;
 }
 

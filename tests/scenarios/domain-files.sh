@@ -84,7 +84,8 @@ amberfs restore "$R" web/latest/tpm2-00.permall - | cmp - "$tpm/tpm2-00.permall"
 mv initrd.img-6 away
 expect 3 backup
 said 'web: its initrd is not in the backup: .*initrd.img-6'
-amberfs show --json "$R" web/latest | jq -e '[.skipped[].target] == ["initrd"]
+amberfs show --json "$R" "web/$(newest web)" |
+  jq -e '.complete == false and [.skipped[].target] == ["initrd"]
   and any(.files[]; .name == "vda.raw")' >/dev/null || die "the record"
 mv away initrd.img-6
 # Before its first start a domain has neither TPM state nor NVRAM.
