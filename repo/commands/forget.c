@@ -22,7 +22,7 @@ struct forget_options {
 	struct common_options common;
 	const char *counts[KEEP_WITHIN]; /* as given; NULL: not */
 	const char *within;
-	bool utc, dry_run, prune;
+	bool utc, dry_run, prune, trust_clock;
 };
 
 /* --- options --- */
@@ -153,15 +153,16 @@ static int make_and_carry_out(struct forget_plan *plan, char **operands,
 
 static int status_of(const struct forget_plan *plan)
 {
-	size_t wanted = 0, done = 0;
+	size_t wanted = 0, done = 0, looked_at = 0;
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct forget_entry *entry = &plan->items[i];
 		wanted += entry->remove;
+		looked_at += !entry->refused;
 		done += entry->forgotten || (plan->dry_run && entry->remove);
 	}
 	if (plan->failed == 0 && plan->damaged == 0)
 		return EXIT_DONE;
-	bool nothing_to_do = plan->by_policy && plan->count > 0 && wanted == 0;
+	bool nothing_to_do = plan->by_policy && looked_at > 0 && wanted == 0;
 	if (plan->failed == 0 || done > 0 || nothing_to_do)
 		return EXIT_PARTLY;
 	return EXIT_FAILED;
@@ -195,6 +196,7 @@ static int run(const char *path, const struct forget_options *options,
 	if (plan->repo == NULL)
 		return EXIT_FAILED;
 	plan->dry_run = options->dry_run;
+	plan->trust_clock = options->trust_clock;
 	int err = make_and_carry_out(plan, operands, count);
 	int status = err < 0 ? command_failed(err) : status_of(plan);
 	json_t *report = NULL;
@@ -232,6 +234,9 @@ int command_forget(int argc, char **argv)
 				"newest" },
 		{ "utc", 0, OPTION_FLAG, &o.utc, NULL,
 				"use UTC instead of the local time zone" },
+		{ "trust-clock", 0, OPTION_FLAG, &o.trust_clock, NULL,
+				"go on although snapshots are dated ahead of "
+				"now; they are kept" },
 		{ "dry-run", 'n', OPTION_FLAG, &o.dry_run, NULL,
 				"show what would be kept and why; change "
 				"nothing" },

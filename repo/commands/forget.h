@@ -21,6 +21,7 @@ struct forget_entry {
 	bool protected; /* by min-age */
 	int64_t until;	/* until when */
 	bool remove, forgotten;
+	bool refused; /* no rule was applied to its source */
 };
 
 struct forget_plan {
@@ -28,6 +29,7 @@ struct forget_plan {
 	struct repository *repo;
 	struct keep_policy policy;
 	bool by_policy, dry_run;
+	bool trust_clock; /* rotate although some are ahead of now */
 	/* Found: */
 	struct pins pins;
 	struct min_age retention;

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -167,30 +168,82 @@ static void leave_damaged(void *ctx, const char *object, int err)
 			object + strlen("snapshots/"), error_text(err));
 }
 
+/* By number, which is the order in which they were made. */
+static int by_number(const void *a, const void *b)
+{
+	const struct forget_entry *x = a, *y = b;
+	if (x->snap->sequence != y->snap->sequence)
+		return x->snap->sequence < y->snap->sequence ? -1 : 1;
+	return (x->time > y->time) - (x->time < y->time);
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct forget_entry *x = a, *y = b;
+	return (x->time > y->time) - (x->time < y->time);
+}
+
+static int check_clock(const struct forget_plan *plan,
+		const struct keep_item *items, size_t count, const char *source)
+{
+	char now[UTC_TEXT_MAX];
+	if (plan->trust_clock
+			|| !keep_policy_any_ahead(items, count, plan->now))
+		return 0;
+	return fail(-ERANGE,
+			"%s has snapshots that are dated more than a day ahead "
+			"of this machine's clock (%s), so no rule is applied "
+			"to it: set the clock, or if it is right, forget them "
+			"by name or add --trust-clock",
+			source, utc_format(now, plan->now));
+}
+
+static int apply_rules(struct forget_plan *plan, struct forget_entry *entries,
+		size_t count)
+{
+	const char *source = entries[0].snap->source;
+	CLEANUP_FREE struct keep_item *items = calloc(count, sizeof(*items));
+	CLEANUP_FREE struct keep_verdict *verdicts =
+			calloc(count, sizeof(*verdicts));
+	bool any = false;
+	if (items == NULL || verdicts == NULL)
+		return fail_no_memory("applying the rules");
+	for (size_t i = 0; i < count; i++)
+		items[i] = (struct keep_item){ entries[i].time,
+			snapshot_is_complete(entries[i].snap) };
+	int err = check_clock(plan, items, count, source);
+	if (err == 0)
+		err = keep_policy_apply(&plan->policy, items, count, plan->now,
+				verdicts);
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < count; i++) {
+		struct forget_entry *entry = &entries[i];
+		entry->verdict = verdicts[i];
+		any = any || verdicts[i].rules != 0;
+		entry->remove = verdicts[i].rules == 0 && !entry->pinned
+				&& !entry->protected;
+	}
+	return any ? 0
+		   : fail(-EINVAL, "the rules would keep nothing of %s",
+				   source);
+}
+
 /* Snapshots FROM up to the end are all of one source. */
 static int decide(struct forget_plan *plan, size_t from)
 {
+	struct forget_entry *entries = plan->items + from;
 	size_t count = plan->count - from;
-	CLEANUP_FREE int64_t *times = calloc(count + 1, sizeof(*times));
-	CLEANUP_FREE struct keep_verdict *verdict =
-			calloc(count + 1, sizeof(*verdict));
-	bool any = false;
-	if (times == NULL || verdict == NULL)
-		return fail_no_memory("applying the rules");
+	qsort(entries, count, sizeof(*entries), by_number);
+	int err = apply_rules(plan, entries, count);
+	qsort(entries, count, sizeof(*entries), by_time);
+	if (err != -ERANGE)
+		return err;
+	report_error("%s", error_text(err));
+	plan->failed++;
 	for (size_t i = 0; i < count; i++)
-		times[i] = plan->items[from + i].time;
-	keep_policy_apply(&plan->policy, times, count, verdict);
-	for (size_t i = 0; i < count; i++) {
-		struct forget_entry *entry = &plan->items[from + i];
-		entry->verdict = verdict[i];
-		any = any || verdict[i].rules != 0;
-		entry->remove = verdict[i].rules == 0 && !entry->pinned
-				&& !entry->protected;
-	}
-	if (any)
-		return 0;
-	return fail(-EINVAL, "the rules would keep nothing of %s",
-			plan->items[from].snap->source);
+		entries[i].refused = true;
+	return 0;
 }
 
 static int add_sources(struct forget_plan *plan, const char *source)

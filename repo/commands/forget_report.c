@@ -25,7 +25,7 @@ static char *rules_text(char out[RULES_MAX], const struct forget_plan *plan,
 {
 	char period[KEEP_PERIOD_MAX], until[UTC_TEXT_MAX];
 	out[0] = '\0';
-	for (enum keep_rule r = 0; r < KEEP_RULES; r++)
+	for (enum keep_rule r = 0; r < KEEP_REASONS; r++)
 		if (entry->verdict.rules >> r & 1)
 			add_rule(out, keep_policy_rule_name(r),
 					keep_policy_period(period, r,
@@ -48,7 +48,7 @@ static json_t *rules_json(const struct forget_plan *plan,
 {
 	json_t *rules = json_array();
 	char text[KEEP_PERIOD_MAX];
-	for (enum keep_rule r = 0; r < KEEP_RULES; r++) {
+	for (enum keep_rule r = 0; r < KEEP_REASONS; r++) {
 		if ((entry->verdict.rules >> r & 1) == 0)
 			continue;
 		json_t *rule = json_pack("{s:s}", "rule",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Which snapshots a rotation keeps; see keep_policy.h. Each rule walks from the
- * newest to the oldest and takes the first snapshot of every period it meets.
+ * Which snapshots a rotation keeps; see keep_policy.h. Those that count are
+ * chosen first (keep_history.h). Then each rule walks from the newest to the
+ * oldest of them and takes the first snapshot of every period it meets.
  */
 #include "keep_policy.h"
 
@@ -9,9 +10,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "keep_history.h"
+
 const char *keep_policy_rule_name(enum keep_rule rule)
 {
-	static const char *const names[KEEP_RULES] = {
+	static const char *const names[KEEP_REASONS] = {
 		[KEEP_LAST] = "last",
 		[KEEP_HOURLY] = "hourly",
 		[KEEP_DAILY] = "daily",
@@ -19,8 +22,10 @@ const char *keep_policy_rule_name(enum keep_rule rule)
 		[KEEP_MONTHLY] = "monthly",
 		[KEEP_YEARLY] = "yearly",
 		[KEEP_WITHIN] = "within",
+		[KEEP_IN_DOUBT] = "time in doubt",
+		[KEEP_INCOMPLETE] = "incomplete",
 	};
-	assert((unsigned)rule < KEEP_RULES);
+	assert((unsigned)rule < KEEP_REASONS);
 	return names[rule];
 }
 
@@ -64,40 +69,71 @@ bool keep_policy_keeps(const struct keep_policy *policy)
 	return policy->has_within;
 }
 
+bool keep_policy_any_ahead(const struct keep_item *items, size_t count,
+		int64_t now)
+{
+	for (size_t i = 0; i < count; i++)
+		if (items[i].time > now + KEEP_AHEAD_MAX)
+			return true;
+	return false;
+}
+
 /* hourly … yearly */
 static void apply_periods(const struct keep_policy *policy, enum keep_rule rule,
-		const int64_t *times, size_t count, struct keep_verdict *out)
+		const struct keep_history *history, struct keep_verdict *out)
 {
 	char last[KEEP_PERIOD_MAX] = "", now[KEEP_PERIOD_MAX];
 	long left = policy->counts[rule];
-	for (size_t i = count; left != 0 && i-- > 0;) {
-		keep_policy_period(now, rule, times[i], policy->utc);
-		bool first = i == count - 1 || strcmp(now, last) != 0;
+	bool paused = false; /* since the last one that was taken */
+	for (size_t i = history->count; left != 0 && i-- > 0;) {
+		const struct keep_moment *moment = &history->items[i];
+		struct keep_verdict *verdict = &out[moment->item];
+		keep_policy_period(now, rule, moment->time, policy->utc);
+		bool newest = i == history->count - 1;
+		bool first = newest || strcmp(now, last) != 0;
+		paused = paused || (!newest && moment[1].after_pause);
 		if (!first && i > 0)
 			continue;
-		out[i].rules |= 1u << rule;
+		verdict->rules |= 1u << rule;
 		if (!first)
-			out[i].oldest |= 1u << rule;
-		if (left > 0)
+			verdict->oldest |= 1u << rule;
+		if (left > 0 && !paused)
 			left--;
+		paused = false;
 		memcpy(last, now, sizeof(last));
 	}
 }
 
-void keep_policy_apply(const struct keep_policy *policy, const int64_t *times,
-		size_t count, struct keep_verdict *out)
+static void apply_others(const struct keep_policy *policy,
+		const struct keep_history *history, struct keep_verdict *out)
 {
 	long last = policy->counts[KEEP_LAST];
+	for (size_t i = 0; i < history->count; i++) {
+		const struct keep_moment *moment = &history->items[i];
+		struct keep_verdict *verdict = &out[moment->item];
+		if (last == KEEP_ALL
+				|| (last > 0
+						&& history->count - i
+								<= (size_t)last))
+			verdict->rules |= 1u << KEEP_LAST;
+		if (policy->has_within && moment->age <= policy->within)
+			verdict->rules |= 1u << KEEP_WITHIN;
+	}
+}
+
+int keep_policy_apply(const struct keep_policy *policy,
+		const struct keep_item *items, size_t count, int64_t now,
+		struct keep_verdict *out)
+{
+	struct keep_history history;
 	memset(out, 0, count * sizeof(*out));
+	int err = keep_history_make(&history, items, count, now, out);
+	if (err < 0)
+		return err;
 	tzset(); /* localtime_r need not */
 	for (enum keep_rule rule = KEEP_HOURLY; rule < KEEP_WITHIN; rule++)
-		apply_periods(policy, rule, times, count, out);
-	for (size_t i = 0; i < count; i++) {
-		if (last == KEEP_ALL || (last > 0 && count - i <= (size_t)last))
-			out[i].rules |= 1u << KEEP_LAST;
-		if (policy->has_within
-				&& times[count - 1] - times[i]
-						<= policy->within)
-			out[i].rules |= 1u << KEEP_WITHIN;
-	}
+		apply_periods(policy, rule, &history, out);
+	apply_others(policy, &history, out);
+	keep_history_clear(&history);
+	return 0;
 }

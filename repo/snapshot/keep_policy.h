@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Which snapshots of one source a rotation keeps, with the rules known from
- * restic and borg. A pure function of the snapshots' times; it knows no
- * repository.
+ * restic and borg. A pure function of what is known of the snapshots; it knows
+ * no repository.
  *
  * A snapshot is kept if at least one rule says so; each rule considers all of
  * them, whatever the others keep.
@@ -26,8 +26,20 @@
  * of 23 or 25 hours is one day. A period is half open: midnight belongs to the
  * day that begins. D is a plain number of seconds.
  *
- * Ties: two snapshots of one source never have the same second. If two times are
- * equal nevertheless, the later one in the list is the newer.
+ * Incomplete snapshots lack something that should be in them. No rule counts
+ * them. They are kept while they are newer than the newest complete one; if
+ * there is no complete one at all, they count as if they were.
+ *
+ * Clocks are not trusted: what counts as newer is the order in which the
+ * snapshots were made.
+ *	- A time that contradicts that order (it is not in the longest run of
+ *	  snapshots whose times follow it), is more than a day ahead of now, or
+ *	  before 2020 (a clock that starts anew without its battery), is in
+ *	  doubt: the snapshot is kept and uses up no rule.
+ *	- A pause of more than three days, and of more than four usual intervals
+ *	  (their median), may be a clock that was set: for "within" it is as
+ *	  long as a usual interval, and the first period behind it does not
+ *	  count.
  */
 #ifndef AMBERFS_SNAPSHOT_KEEP_POLICY_H
 #define AMBERFS_SNAPSHOT_KEEP_POLICY_H
@@ -44,7 +56,10 @@ enum keep_rule {
 	KEEP_MONTHLY,
 	KEEP_YEARLY,
 	KEEP_WITHIN,
-	KEEP_RULES
+	KEEP_RULES, /* those that can be given end here */
+	KEEP_IN_DOUBT = KEEP_RULES,
+	KEEP_INCOMPLETE,
+	KEEP_REASONS
 };
 
 #define KEEP_ALL (-1)
@@ -56,21 +71,33 @@ struct keep_policy {
 	bool utc;	/* periods of UTC */
 };
 
-/* Sets of rules: 1 << enum keep_rule. Kept if RULES is not 0. */
+struct keep_item {
+	int64_t time; /* UTC seconds */
+	bool complete;
+};
+
+/* Sets of reasons: 1 << enum keep_rule. Kept if RULES is not 0. */
 struct keep_verdict {
 	unsigned rules;
 	unsigned oldest; /* those of RULES that keep it only as the oldest */
 };
 
 /* False if it would keep nothing of anything. Where it is true, the newest
- * snapshot of a source is always kept. */
+ * complete snapshot of a source is always kept. */
 bool keep_policy_keeps(const struct keep_policy *policy);
 
-/* TIMES: COUNT UTC seconds, ascending. Sets OUT[i] for each. O(COUNT). */
-void keep_policy_apply(const struct keep_policy *policy, const int64_t *times,
-		size_t count, struct keep_verdict *out);
+/* ITEMS: COUNT snapshots in the order in which they were made. NOW: UTC seconds.
+ * Sets OUT[i] for each. O(COUNT log COUNT). 0 or -ENOMEM. */
+int keep_policy_apply(const struct keep_policy *policy,
+		const struct keep_item *items, size_t count, int64_t now,
+		struct keep_verdict *out);
 
-/* "last", "hourly", … "within". */
+/* Whether any is more than a day ahead of NOW. One of both clocks was wrong
+ * then, and nobody can tell which: a rotation should not go on unasked. */
+bool keep_policy_any_ahead(const struct keep_item *items, size_t count,
+		int64_t now);
+
+/* "last", "hourly", … "within", "time in doubt", "incomplete". */
 const char *keep_policy_rule_name(enum keep_rule rule);
 
 #define KEEP_PERIOD_MAX 40

@@ -21,7 +21,11 @@
 #define NEW_YORK "EST5EDT,M3.2.0,M11.1.0"
 #define SNAPSHOTS_MAX 64
 
-/* In order; "rule" keeps it, "rule*" keeps it as the oldest. */
+/* 2027-06-01 */
+#define NOW INT64_C(1811808000)
+
+/* In order; "rule" keeps it, "rule*" keeps it as the oldest. A time that begins
+ * with a '-' is of an incomplete one. */
 struct row {
 	const char *time, *kept_by;
 };
@@ -30,7 +34,7 @@ static void describe(char out[256], const struct keep_verdict *verdict)
 {
 	size_t n = 0;
 	out[0] = '\0';
-	for (enum keep_rule r = 0; r < KEEP_RULES; r++)
+	for (enum keep_rule r = 0; r < KEEP_REASONS; r++)
 		if (verdict->rules >> r & 1)
 			n += (size_t)snprintf(out + n, 256 - n, "%s%s%s",
 					n == 0 ? "" : " ",
@@ -42,14 +46,19 @@ static void describe(char out[256], const struct keep_verdict *verdict)
 static void check(const char *zone, const struct keep_policy *policy,
 		const struct row *rows, size_t count)
 {
-	int64_t times[SNAPSHOTS_MAX];
+	struct keep_item items[SNAPSHOTS_MAX];
 	struct keep_verdict v[SNAPSHOTS_MAX];
 	char got[256];
 	setenv("TZ", zone, 1);
 	assert_true(count <= SNAPSHOTS_MAX);
-	for (size_t i = 0; i < count; i++)
-		assert_int_equal(utc_parse(&times[i], rows[i].time), 0);
-	keep_policy_apply(policy, times, count, v);
+	for (size_t i = 0; i < count; i++) {
+		items[i].complete = strchr(rows[i].time, '-') == NULL;
+		assert_int_equal(
+				utc_parse(&items[i].time,
+						rows[i].time + !items[i].complete),
+				0);
+	}
+	assert_int_equal(keep_policy_apply(policy, items, count, NOW, v), 0);
 	for (size_t i = 0; i < count; i++) {
 		describe(got, &v[i]);
 		if (strcmp(got, rows[i].kept_by) != 0)
@@ -85,12 +94,12 @@ static void test_last(void **state)
 static void test_daily(void **state)
 {
 	static const struct row rows[] = {
-		{ "20261101T120000Z", "" },
+		{ "20261108T120000Z", "" },
 		{ "20261110T000000Z", "" },
 		{ "20261110T235959Z", "daily" },
 		{ "20261111T000000Z", "daily" },
-		{ "20261120T010000Z", "" },
-		{ "20261120T230000Z", "daily" },
+		{ "20261114T010000Z", "" },
+		{ "20261114T230000Z", "daily" },
 	};
 	const struct keep_policy p = { .counts[KEEP_DAILY] = 3 };
 	(void)state;
@@ -110,10 +119,10 @@ static void test_oldest(void **state)
 		{ "20261101T120000Z", "daily yearly*" },
 		{ "20261102T120000Z", "daily yearly" },
 	}, enough[] = {
-		{ "20251101T120000Z", "" },
-		{ "20251101T130000Z", "daily yearly" },
-		{ "20261102T120000Z", "daily" },
-		{ "20261103T120000Z", "daily yearly" },
+		{ "20261230T120000Z", "" },
+		{ "20261230T130000Z", "daily yearly" },
+		{ "20270101T120000Z", "daily" },
+		{ "20270102T120000Z", "daily yearly" },
 	};
 	const struct keep_policy p = {
 		.counts = { [KEEP_DAILY] = 3, [KEEP_YEARLY] = 2 }
@@ -215,12 +224,15 @@ static void test_spring(void **state)
 static void test_within(void **state)
 {
 	static const struct row rows[] = {
+		{ "20261019T120000Z", "" },
 		{ "20261023T115959Z", "" },
 		{ "20261023T120000Z", "within" },
-		{ "20261025T130000Z", "within" },
+		{ "20261027T130000Z", "within" },
+		{ "20261031T130000Z", "within" },
+		{ "20261103T130000Z", "within" },
 		{ "20261106T120000Z", "within" },
 	}, alone[] = {
-		{ "20010101T000000Z", "within" },
+		{ "20210101T000000Z", "within" },
 	};
 	struct keep_policy p = { .has_within = true, .within = 14 * DAY };
 	(void)state;
@@ -321,6 +333,297 @@ static void test_periods(void **state)
 	}
 }
 
+/* --- incomplete ones, and clocks that are wrong --- */
+
+static void test_incomplete(void **state)
+{
+	static const struct row rows[] = {
+		{ "20261101T120000Z", "" },
+		{ "20261102T120000Z", "last daily" },
+		{ "-20261103T120000Z", "" },
+		{ "20261103T130000Z", "last daily" },
+		{ "-20261103T140000Z", "incomplete" },
+		{ "-20261104T120000Z", "incomplete" },
+	}, none[] = {
+		{ "-20261101T120000Z", "" },
+		{ "-20261102T120000Z", "last daily" },
+		{ "-20261103T120000Z", "last daily" },
+	};
+	const struct keep_policy p = {
+		.counts = { [KEEP_LAST] = 2, [KEEP_DAILY] = 2 }
+	};
+	(void)state;
+	CHECK("UTC", &p, rows);
+	CHECK("UTC", &p, none);
+}
+
+/* One that is ahead of now, one that is behind those made before it, and a
+ * clock that is a little behind. */
+static void test_in_doubt(void **state)
+{
+	static const struct row rows[] = {
+		{ "20261031T120000Z", "" },
+		{ "20261101T120000Z", "" },
+		{ "20310101T120000Z", "time in doubt" },
+		{ "20261102T120000Z", "last" },
+		{ "19700101T120000Z", "time in doubt" },
+		{ "20261102T080000Z", "last daily" },
+		{ "20261103T120000Z", "last daily within" },
+	};
+	const struct keep_policy p = {
+		.counts = { [KEEP_LAST] = 3, [KEEP_DAILY] = 2 },
+		.has_within = true,
+		.within = DAY
+	};
+	(void)state;
+	CHECK("UTC", &p, rows);
+}
+
+/* The clock says 2031, and still does: the time between does not count. */
+static void test_clock_ahead(void **state)
+{
+	const struct keep_policy p = { .counts[KEEP_MONTHLY] = 2,
+		.has_within = true,
+		.within = 3 * DAY };
+	static const struct row rows[] = {
+		{ "20211201T120000Z", "" },
+		{ "20211230T120000Z", "" },
+		{ "20211231T120000Z", "monthly" },
+		{ "20220101T120000Z", "" },
+		{ "20220102T120000Z", "" },
+		{ "20220103T120000Z", "within" },
+		{ "20220104T120000Z", "monthly within" },
+		{ "20270301T120000Z", "within" },
+		{ "20270302T120000Z", "monthly within" },
+	};
+	(void)state;
+	CHECK("UTC", &p, rows);
+}
+
+/* --- random histories --- */
+
+#define NIGHTS 150
+
+struct made {
+	int64_t true_time, clock;
+	bool complete;
+};
+
+struct rotation {
+	struct made items[NIGHTS];
+	size_t count;
+};
+
+static uint64_t random_state;
+
+static uint64_t random_below(uint64_t n)
+{
+	random_state = random_state * 6364136223846793005u
+			+ 1442695040888963407u;
+	return (random_state >> 33) % n;
+}
+
+static void remove_unkept(struct rotation *rotation, const bool *keep)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < rotation->count; i++)
+		if (keep[i])
+			rotation->items[kept++] = rotation->items[i];
+	rotation->count = kept;
+}
+
+static void rotate(struct rotation *rotation, const struct keep_policy *policy,
+		int64_t now)
+{
+	struct keep_item items[NIGHTS];
+	struct keep_verdict verdicts[NIGHTS];
+	bool keep[NIGHTS];
+	for (size_t i = 0; i < rotation->count; i++)
+		items[i] = (struct keep_item){ rotation->items[i].clock,
+			rotation->items[i].complete };
+	if (keep_policy_any_ahead(items, rotation->count, now))
+		return;
+	assert_int_equal(keep_policy_apply(policy, items, rotation->count, now,
+					 verdicts),
+			0);
+	for (size_t i = 0; i < rotation->count; i++)
+		keep[i] = verdicts[i].rules != 0;
+	remove_unkept(rotation, keep);
+}
+
+/* What a person would keep who knows the true time, of complete ones only. */
+static bool person_keeps(const struct rotation *rotation, size_t number,
+		const struct keep_policy *policy)
+{
+	const struct made *made = &rotation->items[number];
+	size_t newer = rotation->count - 1 - number;
+	const struct made *newest = &rotation->items[rotation->count - 1];
+	char own[KEEP_PERIOD_MAX], other[KEEP_PERIOD_MAX];
+	if (newer < (size_t)policy->counts[KEEP_LAST]
+			|| (policy->has_within
+					&& newest->true_time - made->true_time
+							<= policy->within))
+		return true;
+	for (enum keep_rule r = KEEP_HOURLY; r < KEEP_WITHIN; r++) {
+		long periods = 0;
+		bool first = true;
+		keep_policy_period(own, r, made->true_time, true);
+		strcpy(other, "");
+		for (size_t i = rotation->count; first && i-- > number + 1;) {
+			char now[KEEP_PERIOD_MAX];
+			keep_policy_period(now, r, rotation->items[i].true_time,
+					true);
+			first = strcmp(now, own) != 0;
+			periods += strcmp(now, other) != 0;
+			strcpy(other, now);
+		}
+		/* One less: a clock that is set may split one in two. */
+		if (first && periods < policy->counts[r] - 1)
+			return true;
+	}
+	return false;
+}
+
+static void rotate_as_a_person(struct rotation *rotation,
+		const struct keep_policy *policy)
+{
+	bool keep[NIGHTS];
+	for (size_t i = 0; i < rotation->count; i++)
+		keep[i] = person_keeps(rotation, i, policy);
+	remove_unkept(rotation, keep);
+}
+
+/* How far off the clock is: right, jumped for one night or for many, forward
+ * or back, by hours or from days to years; or it starts anew each night. */
+struct clock_model {
+	unsigned nights; /* it is still wrong */
+	int64_t offset, stuck_at;
+	bool stuck;
+};
+
+static int64_t read_clock(struct clock_model *clock, int64_t true_time)
+{
+	if (clock->nights == 0 && random_below(20) == 0) {
+		int64_t far = random_below(2)
+				? (int64_t)random_below(7200)
+				: 5 * DAY + (int64_t)random_below(3000) * DAY;
+		clock->nights = random_below(2)
+				? 1
+				: 2 + (unsigned)random_below(30);
+		clock->offset = random_below(2) ? far : -far;
+		clock->stuck = random_below(5) == 0;
+		clock->stuck_at = (int64_t)random_below(100000000);
+	}
+	if (clock->nights == 0)
+		return true_time;
+	clock->nights--;
+	return clock->stuck ? clock->stuck_at + (int64_t)random_below(600)
+			    : true_time + clock->offset;
+}
+
+static void make_policy(struct keep_policy *policy, int64_t *slack)
+{
+	static const int64_t lengths[KEEP_WITHIN] = {
+		[KEEP_LAST] = 0,
+		[KEEP_HOURLY] = 3600,
+		[KEEP_DAILY] = DAY,
+		[KEEP_WEEKLY] = 7 * DAY,
+		[KEEP_MONTHLY] = 31 * DAY,
+		[KEEP_YEARLY] = 366 * DAY,
+	};
+	*policy = (struct keep_policy){ .utc = true };
+	*slack = 0;
+	do {
+		for (enum keep_rule r = KEEP_LAST; r < KEEP_WITHIN; r++)
+			if (random_below(3) == 0) {
+				policy->counts[r] = 1 + (long)random_below(20);
+				*slack = lengths[r];
+			}
+		policy->has_within = random_below(3) == 0;
+		policy->within = (int64_t)random_below(60) * DAY;
+	} while (!keep_policy_keeps(policy));
+	/* Or join two in one; and "within" is right to some intervals. */
+	*slack = 2 * *slack + (*slack > 0 ? DAY : 0);
+	if (policy->has_within && *slack < 8 * DAY)
+		*slack = 8 * DAY;
+}
+
+static bool has_near(const struct rotation *rotation, int64_t true_time,
+		int64_t slack)
+{
+	for (size_t i = 0; i < rotation->count; i++)
+		if (rotation->items[i].complete
+				&& llabs(rotation->items[i].true_time
+						   - true_time)
+						<= slack)
+			return true;
+	return false;
+}
+
+/* For all that a person would have kept there is something of the same period;
+ * and the newest complete one. */
+static void compare(const struct rotation *ours, const struct rotation *perfect,
+		int64_t newest, int64_t slack, unsigned seed, int night)
+{
+	if (newest != 0 && !has_near(ours, newest, 0))
+		fail_msg("seed %u, night %d: the newest complete one is gone",
+				seed, night);
+	/* The first weeks don't tell yet what is a pause. */
+	if (night < 30)
+		return;
+	for (size_t i = 0; i < perfect->count; i++)
+		if (!has_near(ours, perfect->items[i].true_time, slack))
+			fail_msg("seed %u, night %d: nothing is left of "
+				 "%lld days before",
+					seed, night,
+					(long long)(newest
+							- perfect->items[i]
+									  .true_time)
+							/ DAY);
+}
+
+static void live_through(unsigned seed)
+{
+	static struct rotation ours, perfect;
+	struct clock_model clock = { 0 };
+	struct keep_policy policy;
+	int64_t slack, day = 19700, newest = 0;
+	ours.count = perfect.count = 0;
+	random_state = seed;
+	make_policy(&policy, &slack);
+	for (int night = 0; night < NIGHTS; night++) {
+		day += random_below(60) ? 1 : (int64_t)random_below(60);
+		/* At four in the morning, or somewhat later. */
+		int64_t now = day * DAY + 4 * 3600
+				+ (int64_t)random_below(7200);
+		int64_t shown = read_clock(&clock, now);
+		struct made made = { now, shown, random_below(5) != 0 };
+		if (random_below(10) == 0)
+			continue; /* a night that failed */
+		ours.items[ours.count++] = made;
+		if (made.complete)
+			perfect.items[perfect.count++] = made;
+		newest = made.complete ? now : newest;
+		rotate(&ours, &policy, shown);
+		rotate_as_a_person(&perfect, &policy);
+		compare(&ours, &perfect, newest, slack, seed, night);
+	}
+}
+
+static void test_wrong_clocks(void **state)
+{
+	const char *given = getenv("KEEP_SEED"), *n = getenv("KEEP_CASES");
+	unsigned cases = n != NULL ? (unsigned)strtoul(n, NULL, 10) : 300;
+	unsigned first = given != NULL ? (unsigned)strtoul(given, NULL, 10)
+				       : (unsigned)time(NULL);
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	printf("KEEP_SEED=%u, %u histories of %d nights\n", first, cases,
+			NIGHTS);
+	for (unsigned i = 0; i < cases; i++)
+		live_through(first + i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -337,6 +640,10 @@ int main(void)
 		cmocka_unit_test(test_equal_times),
 		cmocka_unit_test(test_keeps),
 		cmocka_unit_test(test_periods),
+		cmocka_unit_test(test_incomplete),
+		cmocka_unit_test(test_in_doubt),
+		cmocka_unit_test(test_clock_ahead),
+		cmocka_unit_test(test_wrong_clocks),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
