@@ -8,9 +8,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/image/qcow2.h"
+#include "repo/snapshot/high_water.h"
 
 #define READ_BITS 0444u
 #define NS_PER_SECOND INT64_C(1000000000)
@@ -363,7 +365,14 @@ int tree_lookup(struct tree *tree, uint64_t parent, const char *name,
 	return err == 1 ? lookup_snapshot(tree, parent, name, out) : err;
 }
 
-int tree_read_link(struct tree *tree, uint64_t inode, char out[UTC_TEXT_MAX])
+/* --- latest --- */
+
+#define AHEAD_MAX 86400
+
+/* Holds the snapshot that BACK others follow in the source whose "latest" has
+ * INODE. -ENOENT: so many are not there. */
+static int hold_from_end(struct tree *tree, uint64_t inode, size_t back,
+		struct tree_entry **out)
 {
 	LOCK_SCOPE(&tree->mutex);
 	struct tree_inode *ti = find_inode(tree, inode);
@@ -372,13 +381,70 @@ int tree_read_link(struct tree *tree, uint64_t inode, char out[UTC_TEXT_MAX])
 	if (ti->kind != TREE_LATEST)
 		return -EINVAL;
 	const struct tree_source *source = ti->source;
-	if (source->count == 0)
+	if (back >= source->count)
 		return -ENOENT;
-	memcpy(out,
-			tree->names.entries[source->first + source->count - 1]
-					->time_text,
-			UTC_TEXT_MAX);
+	*out = tree->names.entries[source->first + source->count - 1 - back];
+	(*out)->refs++;
 	return 0;
+}
+
+static bool is_ahead(const struct tree_entry *entry)
+{
+	return entry->time > time(NULL) + AHEAD_MAX;
+}
+
+struct latest {
+	char time_text[UTC_TEXT_MAX];
+	bool any, ahead, complete;
+	uint64_t number, highest; /* of it; of all looked at */
+};
+
+static void consider(struct latest *best, const struct tree_entry *entry)
+{
+	const struct snapshot *snap = entry->record;
+	bool ahead = is_ahead(entry), complete = snapshot_is_complete(snap);
+	bool better = !best->any;
+	if (best->any && ahead != best->ahead)
+		better = best->ahead;
+	else if (best->any && complete != best->complete)
+		better = complete;
+	else if (best->any)
+		better = snap->sequence > best->number;
+	best->highest = max_u64(best->highest, snap->sequence);
+	if (!better)
+		return;
+	memcpy(best->time_text, entry->time_text, UTC_TEXT_MAX);
+	best->any = true;
+	best->ahead = ahead;
+	best->complete = complete;
+	best->number = snap->sequence;
+}
+
+/* As snapshot_list_newest_complete; what can't be read does not count. */
+int tree_read_link(struct tree *tree, uint64_t inode, char out[UTC_TEXT_MAX])
+{
+	struct latest best = { .any = false };
+	uint64_t seen = 0;
+	int err = 0;
+	for (size_t back = 0; err == 0; back++) {
+		struct tree_entry *entry = NULL;
+		err = hold_from_end(tree, inode, back, &entry);
+		if (err != 0)
+			break;
+		if (best.time_text[0] == '\0')
+			memcpy(best.time_text, entry->time_text, UTC_TEXT_MAX);
+		if (tree_entry_load(tree, entry) == 0) {
+			if (!best.any)
+				seen = high_water_get(tree->repo,
+						entry->record->source);
+			consider(&best, entry);
+		}
+		release_entry(tree, entry);
+		if (best.complete && !best.ahead && best.highest >= seen)
+			break;
+	}
+	memcpy(out, best.time_text, UTC_TEXT_MAX);
+	return err == -ENOENT && best.time_text[0] != '\0' ? 0 : err;
 }
 
 /* --- listing a directory --- */

@@ -45,6 +45,12 @@ static const char *tag_target(const struct tree_held *held,
 	return held->file == NULL ? NULL : held->file->target;
 }
 
+static const char *tag_complete(const struct tree_held *held,
+		char buf[ID_TEXT_SIZE] __attribute__((unused)))
+{
+	return snapshot_is_complete(held->snapshot) ? "yes" : "no";
+}
+
 /* Who has the same content has the same root: not what is computed. */
 static const char *tag_root(const struct tree_held *held,
 		char buf[ID_TEXT_SIZE])
@@ -60,6 +66,7 @@ static const struct {
 	tag_fn *fn;
 } tags[] = {
 	{ PREFIX "snapshot", tag_snapshot },
+	{ PREFIX "complete", tag_complete },
 	{ PREFIX "source", tag_source },
 	{ PREFIX "source_path", tag_source_path },
 	{ PREFIX "format", tag_format },

@@ -245,7 +245,11 @@ not() {
   ! "$@"
 }
 
-# latest SOURCE: the time of its newest snapshot.
+# latest SOURCE: the time of its newest complete snapshot; newest SOURCE: of its
+# newest one.
+newest() {
+  amberfs list --json "$R" "$1" | jq -r '.snapshots[-1].time'
+}
 latest() {
   amberfs show --json "$R" "$1/latest" | jq -r .time
 }

@@ -68,11 +68,13 @@ static void print_text(const struct snapshot_list *list,
 		hex_encode(id, snap->id.b, ID_SIZE);
 		snprintf(name, sizeof(name), "%.900s/%s", snap->source,
 				utc_format(time, snap->time));
-		printf("%-*s  %.8s %5" PRIu32 " %10s %10s %10s%s\n", w, name,
+		printf("%-*s  %.8s %5" PRIu32 " %10s %10s %10s%s%s\n", w, name,
 				id, snap->file_count,
 				size_format(size, whole_size(snap)),
 				size_format(data, data_bytes(snap)),
 				size_format(fresh, snap->new_bytes),
+				snapshot_is_complete(snap) ? ""
+							   : "  incomplete",
 				pins_have(&protection->pins, snap->object)
 						? "  pinned"
 						: "");

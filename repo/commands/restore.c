@@ -24,6 +24,7 @@ struct command {
 	struct repository *repo;
 	struct snapshot *snap;
 	struct restore_file restore;
+	bool incomplete; /* the snapshot */
 };
 
 /* --- where to --- */
@@ -124,6 +125,14 @@ static int restore(struct command *command, const char *spec, const char *dest,
 	if (err < 0)
 		return err;
 	count_total(command, file);
+	if (file == NULL && !snapshot_is_complete(command->snap)) {
+		char missing[2048];
+		command->incomplete = true;
+		report_warning("%s is incomplete, missing: %s",
+				command->snap->object + strlen("snapshots/"),
+				snapshot_missing(missing, sizeof(missing),
+						command->snap));
+	}
 	return file != NULL ? restore_one(command, file, dest)
 			    : restore_all(command, dest);
 }
@@ -220,7 +229,7 @@ int command_restore(int argc, char **argv)
 	int err = run(&c, argv[2], argv[3]);
 	if (err == 0)
 		print_summary(&c, argv[3], monotonic_now() - begin);
-	bool partly = c.restore.range_count != 0;
+	bool partly = c.restore.range_count != 0 || c.incomplete;
 	restore_file_clear(&c.restore);
 	snapshot_free(c.snap);
 	repository_close(c.repo);

@@ -86,10 +86,26 @@ static void print_json(struct repository *repo, const struct snapshot *snap)
 	report_print_json(json);
 }
 
+static void print_completeness(const struct snapshot *snap)
+{
+	char missing[2048];
+	if (snapshot_is_complete(snap))
+		printf("Complete     yes\n");
+	else
+		printf("Complete     no, missing: %s\n",
+				snapshot_missing(missing, sizeof(missing),
+						snap));
+}
+
 static void print_text(struct repository *repo, const struct snapshot *snap)
 {
 	char id[2 * ID_SIZE + 1], time[UTC_TEXT_MAX], fresh[SIZE_TEXT_MAX],
 			read[SIZE_TEXT_MAX];
+	static const char *const skipped_words[] = {
+		[SKIPPED_UNSUPPORTED] = "not backed up",
+		[SKIPPED_EXCLUDED] = "not backed up",
+		[SKIPPED_MISSING] = "missing",
+	};
 	hex_encode(id, snap->id.b, ID_SIZE);
 	printf("Snapshot     %s/%s\n", snap->source,
 			utc_format(time, snap->time));
@@ -100,6 +116,7 @@ static void print_text(struct repository *repo, const struct snapshot *snap)
 		printf("UUID         %s\n", snap->uuid);
 	if (snap->consistency != NULL)
 		printf("Consistency  %s\n", snap->consistency);
+	print_completeness(snap);
 	printf("Number       %" PRIu64 "\n", snap->sequence);
 	if (snap->host != NULL)
 		printf("Made on      %s\n", snap->host);
@@ -113,7 +130,8 @@ static void print_text(struct repository *repo, const struct snapshot *snap)
 		print_file(&snap->files[i]);
 	for (uint32_t i = 0; i < snap->skipped_count; i++) {
 		char reason[1024];
-		printf("  %-20s not backed up: %s\n", snap->skipped[i].target,
+		printf("  %-20s %s: %s\n", snap->skipped[i].target,
+				skipped_words[snap->skipped[i].kind],
 				name_display(reason, sizeof(reason),
 						snap->skipped[i].reason));
 	}

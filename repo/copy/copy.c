@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
@@ -23,6 +24,8 @@
 #include "repo/snapshot/snapshot_object.h"
 
 #define FRAME_CACHE ((uint64_t)64 << 20)
+/* Seconds: clocks may differ by so much. */
+#define AHEAD_MAX 86400
 
 static int begin_reading(struct copy *copy)
 {
@@ -240,6 +243,11 @@ int copy_snapshot(struct copy *copy, const struct snapshot *snap,
 			&& store_size(copy->to.repo->store, snap->object, &size)
 					== 0) /* it can't be read, or came just now */
 		err = taken_meanwhile(copy, snap, out);
+	else if (err == 0 && snap->time > time(NULL) + AHEAD_MAX)
+		err = fail(-ERANGE,
+				"it is dated more than a day ahead of this "
+				"machine's clock, and would be the newest "
+				"there for long: not copied");
 	else if (err == 0)
 		err = copy_missing(copy, snap, out);
 	if (err < 0)

@@ -7,8 +7,11 @@
 #include <stdlib.h>
 
 #include "high_water.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/report.h"
+#include "repo/base/units.h"
 #include "repo/format/name.h"
 #include "repo/store/names.h"
 #include "snapshot_object.h"
@@ -74,6 +77,20 @@ void snapshot_list_clear(struct snapshot_list *list)
 
 /* --- the newest --- */
 
+#define AHEAD_MAX 86400
+
+static bool is_ahead(const struct snapshot *snap)
+{
+	return snap->time > realtime_ns() / 1000000000 + AHEAD_MAX;
+}
+
+static void ignore_bad(void *ctx, const char *object, int err)
+{
+	(void)ctx;
+	(void)object;
+	(void)err;
+}
+
 int snapshot_list_newest(struct repository *repo, const char *source,
 		struct snapshot **out)
 {
@@ -89,10 +106,79 @@ int snapshot_list_newest(struct repository *repo, const char *source,
 	return err;
 }
 
+/* The newest made: the last by name, unless its time is ahead of ours; then the
+ * numbers tell. */
+static int newest_by_number(struct repository *repo, const char *source,
+		struct snapshot **out)
+{
+	struct snapshot_list all;
+	size_t newest = 0;
+	int err = snapshot_list_load(repo, source, &all, ignore_bad, NULL);
+	if (err < 0)
+		return err;
+	for (size_t i = 1; i < all.count; i++)
+		if (all.items[i]->sequence >= all.items[newest]->sequence)
+			newest = i;
+	if (all.count > 0) {
+		snapshot_free(*out);
+		*out = take_ptr(all.items[newest]);
+	}
+	snapshot_list_clear(&all);
+	return 0;
+}
+
+/* The better answer to "latest" of two: SNAP, which is taken over, or *BEST. */
+static void choose_latest(struct snapshot **best, struct snapshot *snap)
+{
+	const struct snapshot *have = *best;
+	bool better = have == NULL;
+	if (!better && is_ahead(have) != is_ahead(snap))
+		better = is_ahead(have);
+	else if (!better && snapshot_is_complete(have)
+					!= snapshot_is_complete(snap))
+		better = !snapshot_is_complete(have);
+	else if (!better)
+		better = snap->sequence > have->sequence;
+	if (better)
+		snapshot_free(*best);
+	else
+		snapshot_free(snap);
+	*best = better ? snap : *best;
+}
+
+int snapshot_list_newest_complete(struct repository *repo, const char *source,
+		struct snapshot **out)
+{
+	struct names names;
+	uint64_t seen = high_water_get(repo, source), highest = 0;
+	*out = NULL;
+	int err = snapshot_names(repo, source, &names);
+	for (size_t i = names.count; err == 0 && i-- > 0;) {
+		struct snapshot *snap = NULL;
+		err = snapshot_object_load(repo, names.items[i], &snap);
+		if (err < 0) {
+			err = err == -ENOENT ? 0 : err;
+			continue;
+		}
+		highest = max_u64(highest, snap->sequence);
+		choose_latest(out, snap);
+		/* A clock that was behind gave an early name to a later one. */
+		if (highest >= seen && snapshot_is_complete(*out)
+				&& !is_ahead(*out))
+			break;
+	}
+	names_clear(&names);
+	if (err < 0)
+		snapshot_free(take_ptr(*out));
+	return err;
+}
+
 int snapshot_list_latest(struct repository *repo, const char *source,
 		struct snapshot **out)
 {
 	int err = snapshot_list_newest(repo, source, out);
+	if (err == 0 && *out != NULL && is_ahead(*out))
+		err = newest_by_number(repo, source, out);
 	if (err < 0)
 		return err;
 	uint64_t have = *out != NULL ? (*out)->sequence : 0;

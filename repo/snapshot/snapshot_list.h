@@ -18,11 +18,18 @@ int snapshot_list_load(struct repository *repo, const char *source,
 		struct snapshot_list *out, snapshot_bad_fn *on_bad, void *ctx);
 void snapshot_list_clear(struct snapshot_list *list);
 
-/* The newest of SOURCE, or NULL in *OUT. */
+/* The newest of SOURCE by time, or NULL in *OUT. */
 int snapshot_list_newest(struct repository *repo, const char *source,
 		struct snapshot **out);
-/* The same, with a warning (report) of a rollback if this machine has seen a
- * newer sequence number (remembered beside the index). */
+/* What "latest" means: the newest complete one that is not more than a day ahead
+ * of now; where there is none, the newest. A snapshot with a higher number that
+ * this machine has seen is newer, whatever its time. NULL: there are none. */
+int snapshot_list_newest_complete(struct repository *repo, const char *source,
+		struct snapshot **out);
+/* The one made last, which the next one is based on: the newest, or if that is
+ * more than a day ahead of now, the one with the highest number. Warns (report)
+ * of a rollback if this machine has seen a newer number (remembered beside the
+ * index). */
 int snapshot_list_latest(struct repository *repo, const char *source,
 		struct snapshot **out);
 /* The number of the next snapshot of SOURCE whose last one is BASE (or NULL):

@@ -85,13 +85,17 @@ static int find_by_name(struct repository *repo, const struct spec *spec,
 	int err;
 	*out = NULL;
 	if (strcmp(spec->when, "latest") == 0) {
-		err = snapshot_list_newest(repo, spec->source, out);
+		err = snapshot_list_newest_complete(repo, spec->source, out);
 		if (err != 0)
 			return err;
 		if (*out == NULL)
 			return fail(-ENOENT,
 					"there is no snapshot of %s; "
 					"'amberfs list' shows all",
+					spec->source);
+		if (!snapshot_is_complete(*out))
+			report_warning("no snapshot of %s is complete; this "
+				       "is the newest",
 					spec->source);
 		return 0;
 	}

@@ -5,7 +5,8 @@
 
 #include "repo/repository/repository.h"
 
-/* SPEC: "source/time", "source/latest", a unique prefix (4+ digits) of an id;
+/* SPEC: "source/time", "source/latest" (as snapshot_list_newest_complete, with a
+ * warning if it is not complete), a unique prefix (4+ digits) of an id;
  * each may be followed by "/file". *FILE (malloc'ed, may be NULL result) gets
  * the file's name. -ENOENT, -ENOTUNIQ with helpful texts. */
 int snapshot_resolve(struct repository *repo, const char *spec,

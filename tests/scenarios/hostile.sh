@@ -191,7 +191,10 @@ for spec in $(jq -r '.snapshots[] | .source + "/" + .time' "$last"); do
   k=$((k + 1))
   run 0 amberfs show "$R" "$spec"
   run 0 amberfs show "$R" "$spec" --json
-  run 0 amberfs restore "$R" "$spec" "$T/out/domain$k"
+  # One of them lacks the disk with the base of unknown format.
+  status=0
+  found '"complete": *false' <"$last" && status=3
+  run "$status" amberfs restore "$R" "$spec" "$T/out/domain$k"
 done
 tame "$T/out"
 ! grep -raq "the host's secret" "$T"/out/domain* || die "the host's file was read"

@@ -33,6 +33,7 @@ static uint32_t count_disks(const struct snapshot *snap)
 int boot_files_check(const struct snapshot *snap, const char *file)
 {
 	const char *name = snap->object + strlen("snapshots/");
+	char missing[1024];
 	if (file != NULL)
 		return fail(-EINVAL,
 				"only a whole snapshot can be booted; leave "
@@ -44,6 +45,13 @@ int boot_files_check(const struct snapshot *snap, const char *file)
 				"%s is not a snapshot of a domain, so it has "
 				"no definition to boot",
 				name);
+	if (!snapshot_is_complete(snap))
+		return fail(-EINVAL,
+				"%s is incomplete and can't be booted; "
+				"missing: %s",
+				name,
+				snapshot_missing(missing, sizeof(missing),
+						snap));
 	if (count_disks(snap) == 0)
 		return fail(-EINVAL,
 				"%s has no disk to boot from (a backup made "
