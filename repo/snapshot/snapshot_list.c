@@ -134,7 +134,8 @@ static void choose_latest(struct snapshot **best, struct snapshot *snap)
 	bool better = have == NULL;
 	if (!better && is_ahead(have) != is_ahead(snap))
 		better = is_ahead(have);
-	else if (!better && snapshot_is_complete(have)
+	else if (!better
+			&& snapshot_is_complete(have)
 					!= snapshot_is_complete(snap))
 		better = !snapshot_is_complete(have);
 	else if (!better)
