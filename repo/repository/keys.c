@@ -21,6 +21,9 @@
 
 #define PREFIX_MIN 4
 #define LISTINGS 5
+/* Passes times KiB, of all that is tried: enough for as many slots as there can be,
+ * of the cost that they are made with. */
+#define COST_MAX ((uint64_t)KEYS_MAX * KDF_DEFAULT_OPS * KDF_DEFAULT_MEM_KIB)
 
 static void object_name(char out[32], const char *digits)
 {
@@ -137,15 +140,24 @@ static int begin_opening(struct opening *opening, const struct secret *secret)
 	return 0;
 }
 
+static const struct secret *secret_for(const struct opening *opening,
+		const struct key_slot *slot)
+{
+	return slot->slot.kind == KEYSLOT_RECOVERY ? &opening->recovery
+						   : opening->secret;
+}
+
+static bool is_for(const struct opening *opening, const struct key_slot *slot)
+{
+	const struct secret *secret = secret_for(opening, slot);
+	return slot->slot.kind == secret->kind && secret->len > 0;
+}
+
 /* -EKEYREJECTED: not this slot. */
 static int try_slot(struct opening *opening, const uint8_t *repo_id,
 		const struct key_slot *slot, uint8_t *master)
 {
-	const struct secret *secret = slot->slot.kind == KEYSLOT_RECOVERY
-			? &opening->recovery
-			: opening->secret;
-	if (slot->slot.kind != secret->kind || secret->len == 0)
-		return -EKEYREJECTED;
+	const struct secret *secret = secret_for(opening, slot);
 	return keyslot_unwrap(&slot->slot, repo_id, secret->bytes, secret->len,
 			master);
 }
@@ -183,26 +195,56 @@ static int load_for_opening(struct opening *opening, struct store *store,
 	return r;
 }
 
-/* The cheap ones first. */
+static uint64_t cost_of(const struct key_slot *slot)
+{
+	return (uint64_t)slot->slot.cost.ops * slot->slot.cost.mem_kib;
+}
+
+static int by_cost(const void *a, const void *b)
+{
+	const struct key_slot *const *x = a, *const *y = b;
+	uint64_t p = cost_of(*x), q = cost_of(*y);
+	return p != q ? (p > q ? 1 : -1) : compare(*x, *y);
+}
+
+static int too_costly(const struct key_slot *slot, struct store *store)
+{
+	return fail(-EKEYREJECTED,
+			"none of the other key slots of %s opens with it, and "
+			"keys/%s would take too long to try (%u passes over "
+			"%u MiB): unless you have made it, remove it",
+			store_path(store), slot->digits, slot->slot.cost.ops,
+			slot->slot.cost.mem_kib / 1024);
+}
+
+/* The cheap ones first; somebody may have added costly ones. */
 static int try_slots(struct opening *opening, struct store *store,
 		const uint8_t *repo_id, const struct key_slots *slots,
 		uint8_t *master, char *opened)
 {
-	for (int costly = 0; costly < 2; costly++) {
-		for (int i = 0; i < slots->count; i++) {
-			const struct key_slot *slot = &slots->items[i];
-			if (!slot->readable
-					|| (slot->slot.cost.ops > 0) != costly)
-				continue;
-			int err = try_slot(opening, repo_id, slot, master);
-			if (err == 0)
-				memcpy(opened, slot->digits,
-						sizeof(slot->digits));
-			if (err == 0)
-				return 0;
-			if (err != -EKEYREJECTED)
-				error_save(&opening->bad, err);
+	const struct key_slot *order[KEYS_MAX];
+	uint64_t spent = 0;
+	size_t count = 0;
+	for (int i = 0; i < slots->count; i++)
+		if (slots->items[i].readable)
+			order[count++] = &slots->items[i];
+	qsort(order, count, sizeof(*order), by_cost);
+	for (size_t i = 0; i < count; i++) {
+		const struct key_slot *slot = order[i];
+		if (!is_for(opening, slot))
+			continue;
+		spent += cost_of(slot);
+		int err = spent > COST_MAX
+				? too_costly(slot, store)
+				: try_slot(opening, repo_id, slot, master);
+		if (err == 0) {
+			memcpy(opened, slot->digits, sizeof(slot->digits));
+			return 0;
 		}
+		if (err != -EKEYREJECTED || spent > COST_MAX)
+			error_save(&opening->bad, err);
+		if (spent > COST_MAX)
+			break;
 	}
 	return opening->bad.err < 0 ? error_load(&opening->bad)
 				    : rejected(opening, store);

@@ -171,3 +171,27 @@ done
 [ -z "$(find "$R/sessions" -name '*.lock')" ] || die "a session was left"
 equal "$(find "$R/sessions" -name 'keys.*' | wc -l)" 1 "objects that count"
 amberfs verify "$R"
+
+# Slots that somebody adds who can write there but has no key: they ask for as
+# much as a slot may (64 passes over 1 GiB, a minute each). The right passphrase
+# opens all the same, and a wrong one is refused with their name.
+echo 'right words' >"$T/words"
+amberfs init "$T/forged" --passphrase-file "$T/words" >/dev/null
+python3 -IS - "$T"/forged/keys/* <<'END'
+import hashlib, os, sys
+with open(sys.argv[1], "rb") as f:
+    slot = bytearray(f.read())
+slot[12:16] = (64).to_bytes(4, "little")
+slot[16:20] = (1 << 20).to_bytes(4, "little")
+for i in range(8):
+    slot[32:48] = os.urandom(16)
+    slot[240:] = hashlib.blake2b(slot[:240], digest_size=16).digest()
+    name = os.path.join(os.path.dirname(sys.argv[1]), "0" * 15 + str(i))
+    with open(name, "wb") as f:
+        f.write(slot)
+END
+expect 0 amberfs key list "$T/forged" --passphrase-file "$T/words"
+equal "$(grep -c passphrase "$T/out")" 9 "slots that are read"
+echo 'wrong words' >"$T/words"
+expect 1 amberfs list "$T/forged" --passphrase-file "$T/words"
+said 'keys/000000000000000[0-9] would take too long to try \(64 passes over 1024 MiB\)'
