@@ -5,8 +5,8 @@
  * hook that hangs is killed with whatever it has started. It inherits no open
  * file of ours and no passphrase.
  *
- * Whoever can write a hook's file can run anything with our rights, so
- * world-writable files and directories are refused.
+ * Whoever can write a hook's file can run anything with our rights, so files and
+ * directories that others own or may write are refused.
  */
 #include "hooks.h"
 
@@ -310,15 +310,26 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int refuse_writable(const char *path, const struct stat *st)
+/* Root runs nothing that others may change; who is not root has groups of their
+ * own. */
+static int refuse_foreign(const char *path, const struct stat *st)
 {
 	char shown[256];
-	if ((st->st_mode & S_IWOTH) == 0)
+	bool foreign = st->st_uid != 0 && st->st_uid != geteuid();
+	bool group = (st->st_mode & S_IWGRP) != 0 && geteuid() == 0
+			&& st->st_gid != 0;
+	if (!foreign && !group && (st->st_mode & S_IWOTH) == 0)
 		return 0;
+	name_display(shown, sizeof(shown), path);
+	if (foreign)
+		return fail(-EPERM,
+				"%s belongs to another user (%u), so it is not "
+				"used for hooks; use 'chown root'",
+				shown, (unsigned)st->st_uid);
 	return fail(-EPERM,
-			"%s is world-writable, so it is not used for hooks; "
-			"use 'chmod o-w'",
-			name_display(shown, sizeof(shown), path));
+			"%s is %s-writable, so it is not used for hooks; use "
+			"'chmod go-w'",
+			shown, group ? "group" : "world");
 }
 
 /* 1: to be run. */
@@ -328,7 +339,7 @@ static int look_at(const char *path)
 	struct stat st;
 	if (stat(path, &st) == 0 && S_ISREG(st.st_mode)
 			&& access(path, X_OK) == 0) {
-		int err = refuse_writable(path, &st);
+		int err = refuse_foreign(path, &st);
 		return err < 0 ? err : 1;
 	}
 	report_verbose("skipping hook %s: not an executable file",
@@ -350,7 +361,7 @@ int hooks_check(const char *dir)
 		return fail(-ENOTDIR,
 				"%s is not a directory, so it can't hold hooks",
 				shown);
-	return refuse_writable(dir, &st);
+	return refuse_foreign(dir, &st);
 }
 
 static int run_all(const char *dir, struct dirent **list, int count,

@@ -41,7 +41,7 @@ struct hook_event {
  */
 int hooks_run(const char *dir, const struct hook_event *event);
 
-/* 0 if DIR (NULL allowed) can be read and is not world-writable; else -errno
+/* 0 if DIR (NULL allowed) can be read and nobody else may write it; else -errno
  * with a text. Call before any work. */
 int hooks_check(const char *dir);
 

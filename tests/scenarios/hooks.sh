@@ -136,7 +136,9 @@ rm "$T/sleeper"
 backup=$!
 wait_for 30 test -s "$T/sleeper"
 kill -TERM "$backup"
-! wait "$backup" || die "an interrupted backup was done"
+status=0
+wait "$backup" || status=$?
+equal "$status" 130 "status of an interrupted backup"
 said interrupted
 wait_for 5 not kill -0 "$(cat "$T/sleeper")" || die "the hook's child is alive"
 equal "$(tail -n 1 "$T/told/order")" "failure 20-b" "the end"
@@ -224,6 +226,20 @@ expect 1 backup --domain two
 said 'world-writable'
 one_line "$T/err"
 chmod o-w "$H"
+if [ "$(id -u)" = 0 ]; then
+  chown nobody "$H/20-b"
+  expect 1 backup --domain two
+  said '20-b belongs to another user'
+  chown root:nogroup "$H/20-b"
+  chmod g+w "$H/20-b"
+  expect 1 backup --domain two
+  said '20-b is group-writable'
+  chown root:root "$H/20-b"
+  chown nobody "$H"
+  expect 1 backup --domain two
+  said 'belongs to another user'
+  chown root "$H"
+fi
 expect 1 amberfs backup "$R" --connect "$LIBVIRT_URI" --domain one \
   --hook "$T/none"
 said 'hook directory .*none'
