@@ -8,6 +8,7 @@
 #include "credentials.h"
 
 #include <fcntl.h>
+#include <libgen.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -312,6 +313,17 @@ int credentials_recovery_key(struct secret *out)
 	return 0;
 }
 
+/* What the repository relies on must outlive a power failure. */
+static int sync_parent(const char *path)
+{
+	CLEANUP_FREE char *copy = strdup(path);
+	if (copy == NULL)
+		return -ENOMEM;
+	CLEANUP_FD int directory =
+			open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return directory >= 0 && fsync(directory) == 0 ? 0 : -errno;
+}
+
 int credentials_make_key_file(const char *path)
 {
 	uint8_t key[KEY_FILE_BYTES];
@@ -326,9 +338,11 @@ int credentials_make_key_file(const char *path)
 	text[sizeof(text) - 2] = '\n';
 	ssize_t n = write(fd, text, sizeof(text) - 1);
 	int err = n == (ssize_t)sizeof(text) - 1 && fsync(fd) == 0
-			? 0
-			: fail_errno(n < 0 ? -errno : -EIO,
-					"writing key file %s", path);
+			? sync_parent(path)
+			: n < 0 ? -errno
+				: -EIO;
+	if (err < 0)
+		fail_errno(err, "writing key file %s", path);
 	seal_wipe(key, sizeof(key));
 	seal_wipe(text, sizeof(text));
 	if (err < 0)

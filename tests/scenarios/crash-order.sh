@@ -8,6 +8,15 @@
 shim=$AMBERFS_BUILD/tests/shim/killshim.so
 [ -e "$shim" ] || die "no $shim"
 
+# A new key file is durable, with its name, before the repository relies on it.
+mkdir "$T/keys"
+SHIM_DIR=$T/keys SHIM_STATE=$T/state SHIM_LOG=$T/log LD_PRELOAD=$shim \
+  amberfs init "$T/other" --key-file "$T/keys/key" >/dev/null
+awk '{ print $2, $3 }' "$T/log" | grep fsync >"$T/syncs"
+equal "$(cat "$T/syncs")" "fsync $T/keys/key
+fsync $T/keys" "what is made durable"
+rm -r "$T/log" "$T"/state*
+
 new_repo
 make_noise "$T/disk" 80
 make_tree "$T/tree"
