@@ -145,8 +145,21 @@ static int fill(int root, const char *path)
 	return err;
 }
 
+/* "s3:bucket", "sftp://host/dir": a word of two letters or more, then a colon. */
+static bool names_another_kind(const char *path)
+{
+	size_t n = strspn(path, "abcdefghijklmnopqrstuvwxyz0123456789+.-");
+	return n >= 2 && path[n] == ':' && path[0] >= 'a' && path[0] <= 'z';
+}
+
 int store_create_local(struct store **out, const char *path)
 {
+	if (names_another_kind(path))
+		return fail(-EINVAL,
+				"%s is not a kind of place that this version "
+				"knows; for a directory of that name, write "
+				"./%s",
+				path, path);
 	bool fresh = mkdir(path, 0700) == 0;
 	if (!fresh && errno == ENOENT)
 		return fail(-ENOENT,

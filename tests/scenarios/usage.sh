@@ -64,3 +64,16 @@ for number in 0 1 2; do
 done
 wait "$pid"
 amberfs restore "$R" slow/latest/slow - | cmp - "$T/slow"
+
+# A mistyped name makes nothing.
+new_repo "$T/typo"
+expect 1 amberfs list "$T/typo" --index-dir "$T/no/such/place"
+said "can't make the index directory .*/no/such/place: No such file"
+[ ! -e "$T/no" ] || die "a directory was made"
+cd "$T"
+for place in s3:bucket sftp://host/dir rados:pool/x; do
+  expect 1 amberfs init "$place"
+  said "$place is not a kind of place .*\./$place"
+done
+[ ! -e s3:bucket ] || die "a directory s3:bucket was made"
+expect 0 amberfs init ./s3:bucket
