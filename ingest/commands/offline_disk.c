@@ -49,15 +49,15 @@ static int recheck_chain(const struct chain *chain,
 	CLEANUP_FREE struct file_identity *after = NULL;
 	uint32_t n;
 	int err = chain_identities(chain, &after, &n);
+	if (err == 0 && n != count)
+		err = fail(-EBUSY,
+				"the backing files of %s changed while it was "
+				"read",
+				chain->files[0].path);
 	for (uint32_t i = 0; err == 0 && i < count; i++)
-		if (n != count
-				|| !file_source_same_identity(&before[i],
-						&after[i]))
-			return fail(-EBUSY,
-					"%s or one of its backing files "
-					"changed while it was read: is "
-					"something using it?",
-					chain->files[0].path);
+		err = file_source_compare(i == 0 ? chain->files[0].path
+						 : "a backing file",
+				&before[i], &after[i]);
 	return err;
 }
 

@@ -20,6 +20,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/device.h"
 #include "repo/base/error.h"
+#include "repo/base/report.h"
 #include "repo/base/units.h"
 
 #define PAGE 4096u
@@ -75,6 +76,29 @@ bool file_source_same_identity(const struct file_identity *a,
 	return a->device == b->device && a->inode == b->inode
 			&& a->size == b->size && a->mtime_ns == b->mtime_ns
 			&& a->ctime_ns == b->ctime_ns;
+}
+
+/* A write changes mtime as well, once it is fsynced. */
+static bool same_data(struct file_identity a, const struct file_identity *b)
+{
+	a.ctime_ns = b->ctime_ns;
+	return file_source_same_identity(&a, b);
+}
+
+int file_source_compare(const char *path, const struct file_identity *before,
+		const struct file_identity *after)
+{
+	if (file_source_same_identity(before, after))
+		return 0;
+	if (!same_data(*before, after))
+		return fail(-EBUSY,
+				"%s changed while it was read: is something "
+				"using it?",
+				path);
+	report_warning("%s: its owner, mode or names changed while it was "
+		       "read, but not its data",
+			path);
+	return 0;
 }
 
 /* Opens and, for a regular file, fsyncs: only then do its times reflect every
@@ -187,7 +211,10 @@ int file_source_recheck(struct file_source *source)
 	struct file_identity before, after;
 	struct stat st;
 	uint64_t size = 0;
-	if (fstat(source->fd, &st) < 0)
+	/* The times of writes through a mapping need an fsync. */
+	if ((S_ISREG(source->st.st_mode) && fsync(source->fd) < 0
+			    && errno != EINVAL && errno != EROFS)
+			|| fstat(source->fd, &st) < 0)
 		return fail_errno(-errno, "examining %s again", source->path);
 	identity_from_stat(&source->st, 0, &before);
 	identity_from_stat(&st, 0, &after);
@@ -199,12 +226,7 @@ int file_source_recheck(struct file_source *source)
 					source->path);
 		return 0;
 	}
-	if (!file_source_same_identity(&before, &after))
-		return fail(-EBUSY,
-				"%s changed while it was read: is something "
-				"using it?",
-				source->path);
-	return 0;
+	return file_source_compare(source->path, &before, &after);
 }
 
 /* --- the page cache --- */

@@ -30,7 +30,7 @@ const struct stat *file_source_stat(const struct file_source *source);
 void file_source_identity(const struct file_source *source,
 		struct file_identity *out);
 
-/* 0 if it has not changed, else -EBUSY with a text. */
+/* 0 if its data has not changed, else -EBUSY with a text. */
 int file_source_recheck(struct file_source *source);
 
 /* The identity of PATH (fsynced first), for files that another program reads
@@ -38,5 +38,11 @@ int file_source_recheck(struct file_source *source);
 int file_source_identify(const char *path, struct file_identity *out);
 bool file_source_same_identity(const struct file_identity *a,
 		const struct file_identity *b);
+
+/* Compares the identity of PATH BEFORE it was read with the one AFTER. A change
+ * of its owner, mode, names or attributes only is a warning; then the two are
+ * not the same identity. 0, or -EBUSY with a text: its data has changed. */
+int file_source_compare(const char *path, const struct file_identity *before,
+		const struct file_identity *after);
 
 #endif

@@ -23,3 +23,21 @@ wait "$writer" 2>/dev/null || :
 equal "$(snapshot_count vm)" 0 "snapshots of a file that changed"
 amberfs backup "$R" --name vm "$T/disk" "$T/steady"
 amberfs restore "$R" vm/latest/disk - | cmp - "$T/disk"
+
+# Its owner, mode and names are not its data: libvirt changes an image's owner
+# when a guest starts, and others a shared backing file's.
+make_noise "$T/disk" 24 3
+ln "$T/disk" "$T/name"
+for change in "chmod 640" "rm $T/name; chmod 600" "touch -a" \
+  "setfattr -n user.x -v y"; do
+  (
+    wait_for 20 session_registered
+    sleep 0.3
+    bash -c "$change '$T/disk'"
+  ) &
+  changer=$!
+  expect 0 amberfs backup "$R" --name meta --bwlimit 16M --force-read "$T/disk"
+  said 'owner, mode or names changed.* not its data'
+  wait "$changer"
+  amberfs restore "$R" meta/latest/disk - | cmp - "$T/disk"
+done
