@@ -2,8 +2,11 @@
 #include "backup_path.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
+#include "ingest/source/mounted_device.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/device.h"
 #include "repo/base/units.h"
@@ -32,6 +35,26 @@ static void take_attributes(struct backup_file *file, const struct stat *st)
 					+ st->st_mtim.tv_nsec;
 }
 
+/* Its filesystem keeps in memory what it has not written yet. */
+static int check_mounted(struct backup_snapshot *snapshot, const char *path,
+		const struct stat *st)
+{
+	struct snapshot *snap = snapshot->snap;
+	char where[512];
+	if (!S_ISBLK(st->st_mode)
+			|| !mounted_device_find(st->st_rdev, where,
+					sizeof(where)))
+		return 0;
+	report_warning("%s is mounted at %s and may be written while it is "
+		       "read, so this copy of it is not consistent: unmount it, "
+		       "mount it read-only, or back up a snapshot of the volume",
+			path, where);
+	free(snap->consistency);
+	snap->consistency = strdup("none");
+	return snap->consistency != NULL ? 0
+					 : fail_no_memory("making a snapshot");
+}
+
 int backup_path(struct backup_snapshot *snapshot, const char *path,
 		struct backup_file *f)
 {
@@ -42,6 +65,11 @@ int backup_path(struct backup_snapshot *snapshot, const char *path,
 	int err = file_source_open(&file, path, snapshot->lane->workers);
 	if (err < 0)
 		return err;
+	err = check_mounted(snapshot, path, file_source_stat(file));
+	if (err < 0) {
+		file_source_close(file);
+		return err;
+	}
 	file_source_identity(file, &identity);
 	f->identities = &identity;
 	f->identity_count = 1;

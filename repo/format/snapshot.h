@@ -90,7 +90,8 @@ struct snapshot {
 	struct id origin_snapshot;
 	char *host;	   /* escaped */
 	char *uuid;	   /* of the domain, or NULL */
-	char *consistency; /* "offline", "crash", "filesystem", or NULL */
+	char *consistency; /* "offline", "crash", "filesystem", "none", or
+			      NULL */
 	uint64_t read_bytes, new_bytes, stored_bytes;
 	uint32_t skipped_count; /* disks, and what else of a
 				   domain, that are not in it */

@@ -24,3 +24,31 @@ amberfs backup "$R" --name dev "$device"
 amberfs restore "$R" "dev/latest/$name" - | cmp - "$device"
 amberfs show --json "$R" dev/latest |
   jq -e '.files[0].size == 48 * 1048576' >/dev/null || die "size"
+
+# One that the host has mounted to write, as a whole or a partition of it, is
+# copied, but not passed for consistent.
+mounted() { # WARNED CONSISTENCY
+  expect 0 amberfs backup "$R" --name dev "$device"
+  equal "$(grep -c "$device is mounted at $T/host and may be written" "$T/err" || :)" \
+    "$1" "warnings in $(cat "$T/err")"
+  equal "$(amberfs show --json "$R" dev/latest | jq -r .consistency)" "$2" \
+    "consistency"
+}
+mkdir "$T/host"
+mke2fs -q -F "$device"
+mounted 0 null
+mount "$device" "$T/host"
+mounted 1 none
+umount "$T/host"
+mount -o ro "$device" "$T/host"
+mounted 0 null
+umount "$T/host"
+sfdisk -q "$device" <<<'2048,40960,L' >/dev/null 2>&1 || :
+partx -a "$device" 2>/dev/null || partx -u "$device" 2>/dev/null || :
+if [ -b "${device}p1" ]; then
+  mke2fs -q -F "${device}p1"
+  mount "${device}p1" "$T/host"
+  mounted 1 none
+  umount "$T/host"
+  partx -d "$device"
+fi
