@@ -14,6 +14,7 @@
 #include "ingest/recovery/restore/restore_domain.h"
 #include "repo/base/bytes.h"
 #include "repo/base/error.h"
+#include "repo/base/interrupt.h"
 #include "repo/base/options.h"
 #include "repo/base/standard_descriptors.h"
 #include "repo/repository/secret_env.h"
@@ -41,7 +42,8 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].main(argc - 1, argv + 1);
+			return interrupt_status(
+					commands[i].main(argc - 1, argv + 1));
 	fputs("amberfs-ingest: started by amberfs; run `amberfs --help`\n",
 			stderr);
 	return EXIT_USAGE;

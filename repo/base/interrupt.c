@@ -7,6 +7,8 @@
 
 #include "bytes.h"
 
+#include "options.h"
+
 static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal handler may set it");
 
 _Atomic sig_atomic_t interrupt_flag;
@@ -31,4 +33,10 @@ void interrupt_setup(void)
 			sigaction(signals[i], &act, NULL);
 	}
 	signal(SIGPIPE, SIG_IGN);
+}
+
+int interrupt_status(int status)
+{
+	return interrupt_flag && status != EXIT_DONE ? EXIT_INTERRUPTED
+						     : status;
 }

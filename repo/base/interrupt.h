@@ -12,4 +12,8 @@ void interrupt_setup(void);
 /* Non-zero once a signal came. Any thread may look. */
 extern _Atomic sig_atomic_t interrupt_flag;
 
+/* What a program exits with that would exit with STATUS: EXIT_INTERRUPTED if a
+ * signal kept it from being done. */
+int interrupt_status(int status);
+
 #endif

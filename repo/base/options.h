@@ -17,6 +17,7 @@ enum exit_status {
 	EXIT_FAILED = 1,
 	EXIT_USAGE = 2,
 	EXIT_PARTLY = 3,
+	EXIT_INTERRUPTED = 130, /* 128 + SIGINT, as shells have it */
 };
 
 enum option_type {

@@ -13,6 +13,7 @@
 #include "command.h"
 #include "repo/base/bytes.h"
 #include "repo/base/error.h"
+#include "repo/base/interrupt.h"
 #include "repo/base/printable.h"
 #include "repo/base/standard_descriptors.h"
 #include "repo/repository/secret_env.h"
@@ -147,37 +148,62 @@ static int start_program(const struct command *command, char **argv)
 	return EXIT_FAILED;
 }
 
-int main(int argc, char **argv)
+/* ARGV[0] is the command's name. */
+static int run_command(int argc, char **argv)
 {
-	standard_descriptors_take();
-	if (argc < 2) {
-		print_usage(stderr);
-		return EXIT_USAGE;
-	}
-	const char *name = argv[1];
-	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0
-			|| strcmp(name, "help") == 0) {
-		print_usage(stdout);
-		return report_finish(EXIT_DONE);
-	}
-	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
-		printf("amberfs %s\n", AMBERFS_VERSION);
-		return report_finish(EXIT_DONE);
-	}
+	const char *name = argv[0];
 	for (const struct command *command = commands; command->name != NULL;
 			command++) {
 		if (strcmp(command->name, name) != 0)
 			continue;
 		if (command->run == NULL)
-			return start_program(command, argv);
-		if (is_restore_of_domain(name, argv))
-			return start_program(&restore_of_domain, argv);
+			return start_program(command, argv - 1);
+		if (is_restore_of_domain(name, argv - 1))
+			return start_program(&restore_of_domain, argv - 1);
 		int err = secret_env_take();
 		if (err < 0) {
 			fprintf(stderr, "amberfs: %s\n", error_text(err));
 			return EXIT_FAILED;
 		}
-		return command->run(argc - 1, argv + 1);
+		return interrupt_status(command->run(argc, argv));
 	}
 	return unknown(name);
+}
+
+/* "help COMMAND" is "COMMAND --help". */
+static int help_on(char *program, char *name)
+{
+	char *argv[] = { program, name, (char *)"--help", NULL };
+	return run_command(2, argv + 1);
+}
+
+static bool is_one_of(const char *name, const char *const *names)
+{
+	for (; *names != NULL; names++)
+		if (strcmp(name, *names) == 0)
+			return true;
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const help[] = { "--help", "-h", "help", NULL },
+				 *const version[] = { "--version", "-V",
+					 "version", NULL };
+	standard_descriptors_take();
+	if (argc < 2) {
+		print_usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (is_one_of(argv[1], help)) {
+		if (argc > 2)
+			return help_on(argv[0], argv[2]);
+		print_usage(stdout);
+		return report_finish(EXIT_DONE);
+	}
+	if (is_one_of(argv[1], version)) {
+		printf("amberfs %s\n", AMBERFS_VERSION);
+		return report_finish(EXIT_DONE);
+	}
+	return run_command(argc - 1, argv + 1);
 }

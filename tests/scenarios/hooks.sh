@@ -150,7 +150,7 @@ cat >"$H/60-stop" <<'END'
 [ "$AMBERFS_PHASE" != after-commit ] || kill -TERM "$PPID"
 END
 chmod 755 "$H/60-stop"
-expect 3 backup --all-domains --json
+expect 130 backup --all-domains --json
 said interrupted
 equal "$(jq -r '[.snapshots[] | .source + " " + .status] | join(", ")' \
   "$T/out")" "one done" "what became of each"

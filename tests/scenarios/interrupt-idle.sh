@@ -21,7 +21,9 @@ interrupt() {
   wait_for 20 is_idle "$pid" || die "$1: it does not settle"
   kill -INT "$pid"
   wait_for 10 gone "$pid" || die "$1: still there 10 s after SIGINT"
-  ! wait "$pid" || die "$1: exit status 0"
+  status=0
+  wait "$pid" || status=$?
+  equal "$status" 130 "$1: exit status"
   equal "$(snapshot_count)" 0 "$1: snapshots"
   [ -z "$(find "$R/sessions" -type f -print -quit)" ] || die "$1: session"
   [ -z "$(find "$R" -name '.tmp*' -print -quit)" ] || die "$1: temporary"

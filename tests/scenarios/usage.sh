@@ -77,3 +77,13 @@ for place in s3:bucket sftp://host/dir rados:pool/x; do
 done
 [ ! -e s3:bucket ] || die "a directory s3:bucket was made"
 expect 0 amberfs init ./s3:bucket
+
+# As with git: help on a command, and the version.
+expect 0 amberfs help forget
+grep -q '^Usage: amberfs forget ' "$T/out" || die "$(cat "$T/out")"
+expect 0 amberfs help backup
+grep -q '^Usage: amberfs backup ' "$T/out" || die "$(cat "$T/out")"
+expect 2 amberfs help forgot
+said "unknown command 'forgot'"
+expect 0 amberfs version
+one_line "$T/out"
