@@ -3,6 +3,7 @@
 #include "units.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,13 @@
 #define YEAR_10000 253402300800 /* seconds from 1970 */
 
 static const char unit_letters[] = "KMGTPE";
+
+char *count_format(char out[COUNT_TEXT_MAX], uint64_t count, const char *noun)
+{
+	snprintf(out, COUNT_TEXT_MAX, "%" PRIu64 " %.24s%s", count, noun,
+			count == 1 ? "" : "s");
+	return out;
+}
 
 char *size_format(char out[SIZE_TEXT_MAX], uint64_t bytes)
 {

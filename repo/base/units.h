@@ -16,6 +16,10 @@
 /* "1.5 GiB": binary units, three figures. Returns OUT. */
 char *size_format(char out[SIZE_TEXT_MAX], uint64_t bytes);
 
+#define COUNT_TEXT_MAX 48
+/* "1 pack", "2 packs": NOUN, of at most 24 letters, takes an s. Returns OUT. */
+char *count_format(char out[COUNT_TEXT_MAX], uint64_t count, const char *noun);
+
 /* "64M", "1.5G", "512K", "100MiB", "4096": suffixes are powers of 1024, an
  * optional "B" or "iB" follows. Returns 0, or -EINVAL with a text. */
 int size_parse(uint64_t *bytes, const char *text);

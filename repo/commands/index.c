@@ -23,14 +23,17 @@ static int print_stats(struct repository *repo)
 		return 0;
 	}
 	char size[SIZE_TEXT_MAX], directory[1024];
-	printf("Index in %s: %" PRIu64 " chunks in %" PRIu64 " packs, %s.\n",
+	char chunks[COUNT_TEXT_MAX], packs[COUNT_TEXT_MAX];
+	printf("Index in %s: %s in %s, %s.\n",
 			name_display(directory, sizeof(directory),
 					index_dir(repo->index)),
-			st.chunks, st.packs, size_format(size, st.file_bytes));
+			count_format(chunks, st.chunks, "chunk"),
+			count_format(packs, st.packs, "pack"),
+			size_format(size, st.file_bytes));
 	if (st.unreadable_packs)
-		printf("%" PRIu64
-		       " packs can't be read; see 'amberfs verify'.\n",
-				st.unreadable_packs);
+		printf("%s can't be read; see 'amberfs verify'.\n",
+				count_format(packs, st.unreadable_packs,
+						"pack"));
 	return 0;
 }
 

@@ -161,22 +161,25 @@ static void print_text(const struct prune_result *res, bool dry_run,
 		double seconds)
 {
 	char a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX], c[SIZE_TEXT_MAX];
+	char packs[COUNT_TEXT_MAX], snapshots[COUNT_TEXT_MAX];
 	int64_t freed = freed_bytes(res, dry_run);
-	printf("%s %s%s: %" PRIu64 " packs (%s) deleted, %s of that "
-	       "copied.\n",
+	printf("%s %s%s: %s (%s) deleted, %s of that copied.\n",
 			dry_run ? "Would free" : "Freed", freed < 0 ? "-" : "",
 			size_format(a, (uint64_t)(freed < 0 ? -freed : freed)),
-			res->deleted.packs, size_format(b, res->deleted.bytes),
+			count_format(packs, res->deleted.packs, "pack"),
+			size_format(b, res->deleted.bytes),
 			size_format(c, res->rewritten_bytes));
-	printf("%" PRIu64 " packs (%s) remain for %" PRIu64 " snapshots, "
-	       "%s of that unused; took %s.\n",
-			res->after.packs, size_format(a, res->after.bytes),
-			res->snapshots, size_format(b, res->unused_bytes),
+	printf("%s (%s) %s for %s, %s of that unused; took %s.\n",
+			count_format(packs, res->after.packs, "pack"),
+			size_format(a, res->after.bytes),
+			res->after.packs == 1 ? "remains" : "remain",
+			count_format(snapshots, res->snapshots, "snapshot"),
+			size_format(b, res->unused_bytes),
 			duration_format(c, seconds));
 	if (res->condemned.packs != 0)
-		printf("%" PRIu64
-		       " packs (%s) will be deleted by a later run%s\n",
-				res->condemned.packs,
+		printf("%s (%s) will be deleted by a later run%s\n",
+				count_format(packs, res->condemned.packs,
+						"pack"),
 				size_format(a, res->condemned.bytes),
 				res->waiting_count ? ":"
 						   : ", once the chunks in "

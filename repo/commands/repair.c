@@ -146,23 +146,27 @@ static void print_damage(struct repair_command *command,
 
 static void print_mended(const struct repair_result *res)
 {
-	char size[SIZE_TEXT_MAX];
+	char size[SIZE_TEXT_MAX], a[COUNT_TEXT_MAX], b[COUNT_TEXT_MAX],
+			c[COUNT_TEXT_MAX];
 	if (res->packs || res->chunks || res->trees)
-		printf("Restored %" PRIu64 " packs, %" PRIu64 " chunks, "
-		       "the trees of %" PRIu64 " files; %s.\n",
-				res->packs, res->chunks, res->trees,
+		printf("Restored %s, %s, the trees of %s; %s.\n",
+				count_format(a, res->packs, "pack"),
+				count_format(b, res->chunks, "chunk"),
+				count_format(c, res->trees, "file"),
 				size_format(size, res->bytes));
 	if (res->records_removed)
-		printf("Removed %" PRIu64 " outdated records of damage.\n",
-				res->records_removed);
+		printf("Removed %s of damage.\n",
+				count_format(a, res->records_removed,
+						"outdated record"));
 	if (res->frames_left)
-		printf("%" PRIu64 " damaged frames remain until 'amberfs "
-		       "prune' removes their packs.\n",
-				res->frames_left);
+		printf("%s remain%s until the next 'amberfs prune'.\n",
+				count_format(a, res->frames_left,
+						"damaged frame"),
+				res->frames_left == 1 ? "s" : "");
 	if (res->packs_removed)
-		printf("Removed %" PRIu64
-		       " packs with unreadable trailers that nothing needs.\n",
-				res->packs_removed);
+		printf("Removed %s that nothing needs (with an unreadable "
+		       "trailer).\n",
+				count_format(a, res->packs_removed, "pack"));
 }
 
 static void print_text(struct repair_command *command)

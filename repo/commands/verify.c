@@ -15,7 +15,8 @@
 
 static void print_report(struct verify *verify, double seconds)
 {
-	char took[SIZE_TEXT_MAX];
+	char took[SIZE_TEXT_MAX], a[COUNT_TEXT_MAX], b[COUNT_TEXT_MAX],
+			c[COUNT_TEXT_MAX];
 	not_shared(&verify->mutex);
 	if (report_json()) {
 		report_print_json(json_pack(
@@ -37,17 +38,19 @@ static void print_report(struct verify *verify, double seconds)
 	FILE *to = verify->problem_count ? stderr : stdout;
 	fprintf(to, "Checked in %s:", duration_format(took, seconds));
 	if (verify->counts.snapshots || verify->repo != NULL)
-		fprintf(to,
-				" %" PRIu64 " snapshots, %" PRIu64
-				" files, %" PRIu64 " chunks;",
-				verify->counts.snapshots, verify->counts.files,
-				verify->counts.chunks);
-	fprintf(to, " %" PRIu64 " packs, %" PRIu64 " frames read. ",
-			(uint64_t)verify->counts.packs,
-			(uint64_t)verify->counts.frames);
+		fprintf(to, " %s, %s, %s;",
+				count_format(a, verify->counts.snapshots,
+						"snapshot"),
+				count_format(b, verify->counts.files, "file"),
+				count_format(c, verify->counts.chunks,
+						"chunk"));
+	fprintf(to, " %s, %s read. ",
+			count_format(a, verify->counts.packs, "pack"),
+			count_format(b, verify->counts.frames, "frame"));
 	if (verify->problem_count)
-		fprintf(to, "%" PRIu64 " PROBLEMS FOUND.\n",
-				verify->problem_count);
+		fprintf(to, "%s FOUND.\n",
+				count_format(a, verify->problem_count,
+						"PROBLEM"));
 	else
 		fprintf(to, "All is well.\n");
 }

@@ -379,10 +379,10 @@ static void print_json(const struct command *command, double seconds)
 static void print_text(const struct command *command, double seconds)
 {
 	char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX], took[SIZE_TEXT_MAX],
-			shown[256];
+			shown[256], files[COUNT_TEXT_MAX];
 	printable(shown, sizeof(shown), command->plan.name);
-	printf("Restored %u files, %s (%s written, the rest holes), in %s.\n",
-			command->restore.files,
+	printf("Restored %s, %s (%s written, the rest holes), in %s.\n",
+			count_format(files, command->restore.files, "file"),
 			size_format(size, command->restore.all_done),
 			size_format(data, command->restore.written),
 			duration_format(took, seconds));
