@@ -22,6 +22,7 @@ struct backup_command {
 	bool all_domains;
 	const char *name, *stdin_name, *connect;
 	double begin;
+	bool from_command, allow_empty;
 };
 
 /* --- the end --- */
@@ -88,8 +89,13 @@ static int run_files(struct backup_command *command, struct backup_run *run,
 	int err = backup_run_add_lanes(run, 1, 1);
 	if (err != 0)
 		return err;
-	backup_files(&run->lanes[0], command->name, (const char *const *)paths,
-			count, command->stdin_name);
+	const struct backup_files files = { .name = command->name,
+		.paths = (const char *const *)paths,
+		.count = command->from_command ? 0 : count,
+		.stdin_name = command->stdin_name,
+		.command = command->from_command ? paths : NULL,
+		.allow_empty = command->allow_empty };
+	backup_files(&run->lanes[0], &files);
 	return 0;
 }
 
@@ -100,7 +106,7 @@ static void check_usage(const struct command_line *line,
 {
 	bool domains = command->all_domains || command->domains.count;
 	int streams = 0;
-	for (int i = 2; i <= operands; i++)
+	for (int i = 2; i <= operands && !command->from_command; i++)
 		streams += strcmp(argv[i], "-") == 0;
 	if (command->all_domains && command->domains.count)
 		options_error(line,
@@ -130,8 +136,17 @@ static void check_usage(const struct command_line *line,
 		options_error(line,
 				"- requires --stdin-name NAME, the name of the "
 				"file in the snapshot");
+	if (command->from_command && command->stdin_name == NULL)
+		options_error(line,
+				"--stdin-from-command requires --stdin-name "
+				"NAME, the name of the file in the snapshot");
+	streams += command->from_command;
 	if (!streams && command->stdin_name != NULL)
-		options_error(line, "--stdin-name requires - as a file");
+		options_error(line,
+				"--stdin-name requires - as a file, or "
+				"--stdin-from-command");
+	if (!streams && command->allow_empty)
+		options_error(line, "--allow-empty is for streams");
 	if (command->o.exact && !domains)
 		options_error(line,
 				"--exact is for domains; files are always "
@@ -227,6 +242,9 @@ int backup_main(int argc, char **argv)
 		{ "hook-timeout", 0, OPTION_TEXT, &c.words.hook_timeout,
 				"DURATION", NULL },
 		{ "stdin-name", 0, OPTION_TEXT, &c.stdin_name, "NAME", NULL },
+		{ "stdin-from-command", 0, OPTION_FLAG, &c.from_command, NULL,
+				NULL },
+		{ "allow-empty", 0, OPTION_FLAG, &c.allow_empty, NULL, NULL },
 		{ "force-read", 0, OPTION_FLAG, &c.o.force_read, NULL, NULL },
 		{ "compression", 0, OPTION_NUMBER, &c.o.level, "LEVEL", NULL },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
@@ -240,12 +258,14 @@ int backup_main(int argc, char **argv)
 		.purpose = "Back up domains, or image files and devices.",
 		.notes = "Also --disk, --exclude-disk, --exact, --wait, "
 			 "--scratch-dir, --hook-timeout,\n--stdin-name, "
-			 "--force-read, --compression: see amberfs(1).\n",
+			 "--stdin-from-command, --allow-empty, --force-read, "
+			 "--compression.\n",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = -1,
 	};
 	int n = options_parse(&cl, argc, argv);
+	argv[n + 1] = NULL;
 	report_setup(cl.program, &c.o.report);
 	check_usage(&cl, &c, n, argv);
 	interrupt_setup();

@@ -5,10 +5,18 @@
 
 #include "ingest/backup/backup_run.h"
 
-/* Makes one snapshot of source NAME from all PATHS ("-": standard input, stored
- * as STDIN_NAME). Fails if any path can't be read. Sets the lane's row of the
- * report. */
-void backup_files(struct backup_lane *lane, const char *name,
-		const char *const *paths, int count, const char *stdin_name);
+struct backup_files {
+	const char *name;	  /* of the source */
+	const char *const *paths; /* "-": standard input */
+	int count;
+	const char *stdin_name; /* of a stream, in the snapshot */
+	char *const *command; /* NULL-terminated: the stream is its output, and
+				   there are no paths; NULL: none */
+	bool allow_empty;     /* a stream of no bytes is no failure */
+};
+
+/* Makes one snapshot. Fails if any path can't be read, or the command fails. Sets
+ * the lane's row of the report. */
+void backup_files(struct backup_lane *lane, const struct backup_files *files);
 
 #endif

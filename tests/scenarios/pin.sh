@@ -119,6 +119,7 @@ for order in "$name" "--keep-last 1 --json"; do
     *) equal "$status" 1 "status by name" && said 'just been pinned' ;;
   esac
   amberfs unpin "$R" "$name"
+  echo some >&8
   exec 8>&-
   wait "$backup"
   rm "$T/input"
