@@ -15,6 +15,7 @@
 #include "repo/snapshot/high_water.h"
 
 #define READ_BITS 0444u
+#define RECORD_BITS 0400u /* it tells paths and names of the host */
 #define NS_PER_SECOND INT64_C(1000000000)
 
 int tree_new(struct tree **out, struct repository *repo, const char *only)
@@ -134,7 +135,7 @@ static void fill_attr(const struct tree *tree, const struct tree_inode *inode,
 		file_attr(out, file_of(inode));
 		break;
 	case TREE_RECORD:
-		out->mode = READ_BITS;
+		out->mode = RECORD_BITS;
 		out->size = out->data_bytes = inode->entry->record_size;
 		out->time_ns = entry_time_ns(inode->entry);
 		break;
