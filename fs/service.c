@@ -15,6 +15,7 @@
 #include "repo/base/report.h"
 #include "repo/format/name.h"
 #include "repo/repository/secret_env.h"
+#include "repo/snapshot/snapshot_resolve.h"
 
 #define CHUNKS_IN_MEMORY (256u << 10) /* about 16 MiB of places */
 #define SERVERS_MIN 4u
@@ -26,6 +27,7 @@ struct service {
 	struct mount_options *options;
 	struct fuse_session *session;
 	struct housekeeping *keeper;
+	char *only; /* "source/time"; NULL: all */
 	bool mounted;
 };
 
@@ -76,6 +78,29 @@ static int register_mount(struct service *service)
 	return err;
 }
 
+/* The one snapshot that is to be seen, as "source/time", so that "latest" stays
+ * what it is now. */
+static int resolve_only(struct service *service)
+{
+	const char *wanted = service->options->snapshot;
+	struct snapshot *snap = NULL;
+	CLEANUP_FREE char *file = NULL;
+	if (wanted == NULL)
+		return 0;
+	int err = snapshot_resolve(service->fs.repo, wanted, &snap, &file);
+	if (err == 0 && file != NULL)
+		err = fail(-EINVAL,
+				"snapshot=%s is a file; only a whole snapshot "
+				"can be mounted",
+				wanted);
+	if (err == 0)
+		service->only = strdup(snap->object + strlen("snapshots/"));
+	snapshot_free(snap);
+	if (err == 0 && service->only == NULL)
+		err = fail_no_memory("mounting");
+	return err;
+}
+
 static int open_filesystem(struct service *service, const char *path)
 {
 	const struct image_reader_options reading = {
@@ -94,7 +119,10 @@ static int open_filesystem(struct service *service, const char *path)
 	err = image_reader_new(&fs->reader, fs->repo->packs, &reading);
 	if (err != 0)
 		return err;
-	err = tree_new(&fs->tree, fs->repo, service->options->snapshot);
+	err = resolve_only(service);
+	if (err != 0)
+		return err;
+	err = tree_new(&fs->tree, fs->repo, service->only);
 	if (err != 0)
 		return err;
 	err = tree_refresh(fs->tree, nobody_to_tell, NULL);
@@ -256,6 +284,7 @@ void service_stop(struct service *service)
 		fuse_session_destroy(service->session);
 	file_close_all(&service->fs);
 	tree_free(service->fs.tree);
+	free(service->only);
 	statfs_free(service->fs.usage);
 	image_reader_free(service->fs.reader);
 	roots_free(service->fs.roots);

@@ -47,6 +47,7 @@ find "$T/mnt" -printf '%i %P\n' | sort -k2 >"$T/inodes"
 [ -z "$(cut -d' ' -f1 "$T/inodes" | sort | uniq -d)" ] || die "$(cat "$T/inodes")"
 equal "$(find "$T/mnt" | wc -l)" 13 names
 
+equal "$(stat -c '%a' "$snap/snapshot.json")" 400 "mode of snapshot.json"
 jq -e '.files | length == 3' "$snap/snapshot.json" >/dev/null || die "snapshot.json"
 equal "$(jq -r .id "$snap/snapshot.json")" \
   "$(amberfs list --json "$R" |
@@ -126,3 +127,16 @@ amber_umount "$T/mnt"
 amber_mount "$R" "$T/mnt"
 find "$T/mnt" -printf '%i %P\n' | sort -k2 | diff "$T/inodes" - ||
   die "inodes differ in the next mount"
+
+mkdir "$T/one"
+# One snapshot only: it must be there, and "latest" is that of now.
+for wanted in nobody/latest web/20200101T000000Z "other/latest/no-such-file"; do
+  expect 1 amberfs mount "$R" "$T/one" -o "snapshot=$wanted"
+  ! mountpoint -q "$T/one" || die "mounted without: $wanted"
+done
+said 'no-such-file'
+amber_mount "$R" "$T/one" -o snapshot=other/latest
+equal "$(ls "$T/one")" other "what is shown"
+was=$(readlink "$T/one/other/latest")
+amber_umount "$T/one"
+[ -n "$was" ] || die "there is no latest"
