@@ -20,10 +20,22 @@ struct mount {
 	char *point, *options, *source, *super_options;
 };
 
+/* "MAJOR:MINOR" */
+static bool parse_device(const char *text, dev_t *out)
+{
+	char *end;
+	unsigned long first = strtoul(text, &end, 10);
+	if (end == text || *end != ':')
+		return false;
+	text = end + 1;
+	unsigned long second = strtoul(text, &end, 10);
+	*out = makedev((unsigned)first, (unsigned)second);
+	return end != text;
+}
+
 static bool parse(char *line, struct mount *out)
 {
 	char *save = NULL, *words[6];
-	unsigned major, minor;
 	for (int i = 0; i < 6; i++) {
 		words[i] = strtok_r(i == 0 ? line : NULL, " \n", &save);
 		if (words[i] == NULL)
@@ -38,20 +50,24 @@ static bool parse(char *line, struct mount *out)
 	out->options = words[5];
 	out->source = strtok_r(NULL, " \n", &save);
 	out->super_options = strtok_r(NULL, " \n", &save);
-	if (out->super_options == NULL
-			|| sscanf(words[2], "%u:%u", &major, &minor) != 2)
-		return false;
-	out->device = makedev(major, minor);
-	return true;
+	return out->super_options != NULL
+			&& parse_device(words[2], &out->device);
+}
+
+static bool is_octal(const char *digits)
+{
+	return digits[0] >= '0' && digits[0] <= '3' && digits[1] >= '0'
+			&& digits[1] <= '7' && digits[2] >= '0'
+			&& digits[2] <= '7';
 }
 
 static void unescape(char *text)
 {
 	char *to = text;
 	for (const char *p = text; *p != '\0';) {
-		unsigned byte;
-		if (p[0] == '\\' && sscanf(p + 1, "%3o", &byte) == 1) {
-			*to++ = (char)byte;
+		if (*p == '\\' && is_octal(p + 1)) {
+			*to++ = (char)((p[1] - '0') << 6 | (p[2] - '0') << 3
+					| (p[3] - '0'));
 			p += 4;
 		} else {
 			*to++ = *p++;
@@ -70,7 +86,6 @@ static bool is_writable(const struct mount *mount)
 static dev_t whole_disk(dev_t device)
 {
 	char path[80];
-	unsigned number_major, number_minor;
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition",
 			major(device), minor(device));
 	struct stat st;
@@ -82,11 +97,11 @@ static dev_t whole_disk(dev_t device)
 	char line[32] = "";
 	if (f == NULL)
 		return device;
-	bool ok = fgets(line, sizeof(line), f) != NULL
-			&& sscanf(line, "%u:%u", &number_major, &number_minor)
-					== 2;
+	dev_t disk = device;
+	if (fgets(line, sizeof(line), f) == NULL || !parse_device(line, &disk))
+		disk = device;
 	fclose(f);
-	return ok ? makedev(number_major, number_minor) : device;
+	return disk;
 }
 
 static bool is_of(const struct mount *mount, dev_t device)
