@@ -27,12 +27,11 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
+#include "repo/base/process_group.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
 
-/* Between SIGTERM and SIGKILL. */
-#define GRACE_SECONDS 3.0
 #define LOOK_NS 20000000
 #define OWN_VARIABLES 10
 
@@ -214,22 +213,12 @@ static int start(struct program *program, char **vars)
 	return cant_start(program, err);
 }
 
-/* Not reaped, so that its process id stays its own. */
-static bool has_ended(const struct program *program)
-{
-	siginfo_t info = { .si_pid = 0 };
-	return waitid(P_PID, (id_t)program->pid, &info,
-			       WEXITED | WNOHANG | WNOWAIT)
-			== 0
-			&& info.si_pid == program->pid;
-}
-
 /* 0, -ETIMEDOUT or -ECANCELED. */
 static int wait_for(const struct program *program, double seconds, bool heed)
 {
 	const struct timespec look = { .tv_nsec = LOOK_NS };
 	double deadline = monotonic_now() + seconds;
-	while (!has_ended(program)) {
+	while (!process_group_ended(program->pid)) {
 		if (heed && interrupt_flag)
 			return -ECANCELED;
 		if (monotonic_now() >= deadline)
@@ -284,11 +273,8 @@ static int run_program(const char *path, const struct hook_event *event,
 		return err;
 	tell_group(event, p.pid);
 	err = wait_for(&p, (double)limit_seconds, heed);
-	if (err < 0) {
-		kill(-p.pid, SIGTERM);
-		wait_for(&p, GRACE_SECONDS, false);
-		kill(-p.pid, SIGKILL);
-	}
+	if (err < 0)
+		process_group_end(p.pid);
 	/* Before the process id may be another's. */
 	tell_group(event, 0);
 	while (waitpid(p.pid, &status, 0) < 0 && errno == EINTR)

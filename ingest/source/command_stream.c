@@ -8,16 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
-#include "repo/base/units.h"
+#include "repo/base/process_group.h"
 #include "repo/format/name.h"
-
-/* Between SIGTERM and SIGKILL. */
-#define GRACE_SECONDS 3.0
 
 extern char **environ;
 
@@ -111,17 +107,8 @@ int command_stream_end(struct command_stream *stream)
 
 void command_stream_kill(struct command_stream *stream)
 {
-	const struct timespec nap = { .tv_nsec = 20000000 };
-	double end = monotonic_now() + GRACE_SECONDS;
-	siginfo_t info = { .si_pid = 0 };
 	if (stream->pid <= 0)
 		return;
-	kill(-stream->pid, SIGTERM);
-	while (waitid(P_PID, (id_t)stream->pid, &info,
-			       WEXITED | WNOHANG | WNOWAIT)
-					== 0
-			&& info.si_pid == 0 && monotonic_now() < end)
-		nanosleep(&nap, NULL);
-	kill(-stream->pid, SIGKILL);
+	process_group_end(stream->pid);
 	wait_for(stream);
 }
