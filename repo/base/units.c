@@ -14,6 +14,8 @@
 
 #define YEAR_10000 253402300800 /* seconds from 1970 */
 
+#define AHEAD_MAX 86400 /* seconds */
+
 static const char unit_letters[] = "KMGTPE";
 
 char *count_format(char out[COUNT_TEXT_MAX], uint64_t count, const char *noun)
@@ -302,4 +304,9 @@ int64_t realtime_ns(void)
 	struct timespec t;
 	clock_gettime(CLOCK_REALTIME, &t);
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+bool time_is_ahead(int64_t time, int64_t now)
+{
+	return time - now > AHEAD_MAX;
 }

@@ -3,6 +3,7 @@
 #ifndef AMBERFS_BASE_UNITS_H
 #define AMBERFS_BASE_UNITS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define KIB ((uint64_t)1 << 10)
@@ -50,5 +51,8 @@ double monotonic_now(void);
 
 /* Nanoseconds of CLOCK_REALTIME since 1970. */
 int64_t realtime_ns(void);
+/* Whether TIME is more than a day ahead of NOW (both UTC seconds): clocks of two
+ * machines may differ by less, what is more is wrong. */
+bool time_is_ahead(int64_t time, int64_t now);
 
 #endif

@@ -24,8 +24,6 @@
 #include "repo/snapshot/snapshot_object.h"
 
 #define FRAME_CACHE ((uint64_t)64 << 20)
-/* Seconds: clocks may differ by so much. */
-#define AHEAD_MAX 86400
 
 static int begin_reading(struct copy *copy)
 {
@@ -243,7 +241,7 @@ int copy_snapshot(struct copy *copy, const struct snapshot *snap,
 			&& store_size(copy->to.repo->store, snap->object, &size)
 					== 0) /* it can't be read, or came just now */
 		err = taken_meanwhile(copy, snap, out);
-	else if (err == 0 && snap->time > time(NULL) + AHEAD_MAX)
+	else if (err == 0 && time_is_ahead(snap->time, time(NULL)))
 		err = fail(-ERANGE,
 				"it is dated more than a day ahead of this "
 				"machine's clock, and would be the newest "

@@ -23,7 +23,6 @@
 
 #define PREFIX "retention/"
 #define OBJECT_MAX (64u << 10) /* such an object has some 100 bytes */
-#define DAY 86400
 #define SECOND_MAX INT64_C(253402300799)
 
 /* --- one object --- */
@@ -215,7 +214,7 @@ void min_age_check_clock(struct repository *repo)
 	char newest_text[UTC_TEXT_MAX], now_text[UTC_TEXT_MAX];
 	char age[SIZE_TEXT_MAX];
 	if (store_list(repo->store, "snapshots/", note_newest, &newest) < 0
-			|| newest <= now + DAY)
+			|| !time_is_ahead(newest, now))
 		return;
 	report_warning("the newest snapshot is of %s, %s ahead of this "
 		       "machine's clock (%s): is the clock right?",

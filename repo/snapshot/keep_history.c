@@ -8,6 +8,7 @@
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
+#include "repo/base/units.h"
 
 #define DAY INT64_C(86400)
 /* 2020-01-01: there was no amberfs before. */
@@ -37,7 +38,7 @@ static void choose(struct keep_history *history, const struct keep_item *items,
 			verdicts[i].rules |= 1u << KEEP_INCOMPLETE;
 		if (any && !items[i].complete)
 			continue;
-		if (items[i].time > now + KEEP_AHEAD_MAX
+		if (time_is_ahead(items[i].time, now)
 				|| items[i].time < EARLIEST)
 			verdicts[i].rules |= 1u << KEEP_IN_DOUBT;
 		else

@@ -6,9 +6,6 @@
 
 #include "keep_policy.h"
 
-/* Seconds that a time may be ahead of now. */
-#define KEEP_AHEAD_MAX INT64_C(86400)
-
 struct keep_moment {
 	size_t item;  /* its place in ITEMS */
 	int64_t time; /* UTC seconds, never before the one before it */

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "keep_history.h"
+#include "repo/base/units.h"
 
 const char *keep_policy_rule_name(enum keep_rule rule)
 {
@@ -73,7 +74,7 @@ bool keep_policy_any_ahead(const struct keep_item *items, size_t count,
 		int64_t now)
 {
 	for (size_t i = 0; i < count; i++)
-		if (items[i].time > now + KEEP_AHEAD_MAX)
+		if (time_is_ahead(items[i].time, now))
 			return true;
 	return false;
 }
