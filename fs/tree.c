@@ -13,6 +13,7 @@
 #include "repo/base/error.h"
 #include "repo/image/qcow2.h"
 #include "repo/snapshot/high_water.h"
+#include "repo/snapshot/snapshot_list.h"
 
 #define READ_BITS 0444u
 #define RECORD_BITS 0400u /* it tells paths and names of the host */
@@ -368,8 +369,6 @@ int tree_lookup(struct tree *tree, uint64_t parent, const char *name,
 
 /* --- latest --- */
 
-#define AHEAD_MAX 86400
-
 /* Holds the snapshot that BACK others follow in the source whose "latest" has
  * INODE. -ENOENT: so many are not there. */
 static int hold_from_end(struct tree *tree, uint64_t inode, size_t back,
@@ -389,63 +388,58 @@ static int hold_from_end(struct tree *tree, uint64_t inode, size_t back,
 	return 0;
 }
 
-static bool is_ahead(const struct tree_entry *entry)
-{
-	return entry->time > time(NULL) + AHEAD_MAX;
-}
-
 struct latest {
-	char time_text[UTC_TEXT_MAX];
-	bool any, ahead, complete;
-	uint64_t number, highest; /* of it; of all looked at */
+	struct tree_entry *best; /* held; NULL: none was read */
+	uint64_t seen, highest;	 /* as snapshot_list_is_latest */
 };
 
-static void consider(struct latest *best, const struct tree_entry *entry)
+/* Takes over ENTRY, whose record is read. */
+static void consider(struct tree *tree, struct latest *latest,
+		struct tree_entry *entry)
 {
 	const struct snapshot *snap = entry->record;
-	bool ahead = is_ahead(entry), complete = snapshot_is_complete(snap);
-	bool better = !best->any;
-	if (best->any && ahead != best->ahead)
-		better = best->ahead;
-	else if (best->any && complete != best->complete)
-		better = complete;
-	else if (best->any)
-		better = snap->sequence > best->number;
-	best->highest = max_u64(best->highest, snap->sequence);
-	if (!better)
+	struct tree_entry *worse = entry;
+	latest->highest = max_u64(latest->highest, snap->sequence);
+	if (latest->best == NULL) {
+		latest->seen = high_water_get(tree->repo, snap->source);
+		latest->best = entry;
 		return;
-	memcpy(best->time_text, entry->time_text, UTC_TEXT_MAX);
-	best->any = true;
-	best->ahead = ahead;
-	best->complete = complete;
-	best->number = snap->sequence;
+	}
+	if (snapshot_list_is_later(snap, latest->best->record)) {
+		worse = latest->best;
+		latest->best = entry;
+	}
+	release_entry(tree, worse);
 }
 
-/* As snapshot_list_newest_complete; what can't be read does not count. */
+/* As snapshot_list_newest_complete; what can't be read does not count, unless
+ * there is nothing else. */
 int tree_read_link(struct tree *tree, uint64_t inode, char out[UTC_TEXT_MAX])
 {
-	struct latest best = { .any = false };
-	uint64_t seen = 0;
+	struct latest latest = { .best = NULL };
 	int err = 0;
+	out[0] = '\0';
 	for (size_t back = 0; err == 0; back++) {
 		struct tree_entry *entry = NULL;
 		err = hold_from_end(tree, inode, back, &entry);
 		if (err != 0)
 			break;
-		if (best.time_text[0] == '\0')
-			memcpy(best.time_text, entry->time_text, UTC_TEXT_MAX);
-		if (tree_entry_load(tree, entry) == 0) {
-			if (!best.any)
-				seen = high_water_get(tree->repo,
-						entry->record->source);
-			consider(&best, entry);
-		}
-		release_entry(tree, entry);
-		if (best.complete && !best.ahead && best.highest >= seen)
+		if (out[0] == '\0')
+			memcpy(out, entry->time_text, UTC_TEXT_MAX);
+		if (tree_entry_load(tree, entry) == 0)
+			consider(tree, &latest, entry);
+		else
+			release_entry(tree, entry);
+		if (latest.best != NULL
+				&& snapshot_list_is_latest(latest.best->record,
+						latest.highest, latest.seen))
 			break;
 	}
-	memcpy(out, best.time_text, UTC_TEXT_MAX);
-	return err == -ENOENT && best.time_text[0] != '\0' ? 0 : err;
+	if (latest.best != NULL) {
+		memcpy(out, latest.best->time_text, UTC_TEXT_MAX);
+		release_entry(tree, latest.best);
+	}
+	return err == -ENOENT && out[0] != '\0' ? 0 : err;
 }
 
 /* --- listing a directory --- */

@@ -77,11 +77,9 @@ void snapshot_list_clear(struct snapshot_list *list)
 
 /* --- the newest --- */
 
-#define AHEAD_MAX 86400
-
 static bool is_ahead(const struct snapshot *snap)
 {
-	return snap->time > realtime_ns() / 1000000000 + AHEAD_MAX;
+	return time_is_ahead(snap->time, realtime_ns() / 1000000000);
 }
 
 static void ignore_bad(void *ctx, const char *object, int err)
@@ -127,24 +125,21 @@ static int newest_by_number(struct repository *repo, const char *source,
 	return 0;
 }
 
-/* The better answer to "latest" of two: SNAP, which is taken over, or *BEST. */
-static void choose_latest(struct snapshot **best, struct snapshot *snap)
+bool snapshot_list_is_later(const struct snapshot *snap,
+		const struct snapshot *other)
 {
-	const struct snapshot *have = *best;
-	bool better = have == NULL;
-	if (!better && is_ahead(have) != is_ahead(snap))
-		better = is_ahead(have);
-	else if (!better
-			&& snapshot_is_complete(have)
-					!= snapshot_is_complete(snap))
-		better = !snapshot_is_complete(have);
-	else if (!better)
-		better = snap->sequence > have->sequence;
-	if (better)
-		snapshot_free(*best);
-	else
-		snapshot_free(snap);
-	*best = better ? snap : *best;
+	bool complete = snapshot_is_complete(snap);
+	if (is_ahead(snap) != is_ahead(other))
+		return is_ahead(other);
+	if (complete != snapshot_is_complete(other))
+		return complete;
+	return snap->sequence > other->sequence;
+}
+
+bool snapshot_list_is_latest(const struct snapshot *snap, uint64_t highest,
+		uint64_t seen)
+{
+	return highest >= seen && snapshot_is_complete(snap) && !is_ahead(snap);
 }
 
 int snapshot_list_newest_complete(struct repository *repo, const char *source,
@@ -162,10 +157,13 @@ int snapshot_list_newest_complete(struct repository *repo, const char *source,
 			continue;
 		}
 		highest = max_u64(highest, snap->sequence);
-		choose_latest(out, snap);
-		/* A clock that was behind gave an early name to a later one. */
-		if (highest >= seen && snapshot_is_complete(*out)
-				&& !is_ahead(*out))
+		if (*out == NULL || snapshot_list_is_later(snap, *out)) {
+			struct snapshot *other = *out;
+			*out = snap;
+			snap = other;
+		}
+		snapshot_free(snap);
+		if (snapshot_list_is_latest(*out, highest, seen))
 			break;
 	}
 	names_clear(&names);

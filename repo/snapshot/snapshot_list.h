@@ -26,6 +26,14 @@ int snapshot_list_newest(struct repository *repo, const char *source,
  * this machine has seen is newer, whatever its time. NULL: there are none. */
 int snapshot_list_newest_complete(struct repository *repo, const char *source,
 		struct snapshot **out);
+/* The same for who holds snapshots of one source: whether SNAP is a better answer
+ * than OTHER; and whether, after those with numbers up to HIGHEST were asked from
+ * the newest time on, SNAP is the answer. SEEN: high_water_get's; as a clock that
+ * was behind gave an early time to a later number. */
+bool snapshot_list_is_later(const struct snapshot *snap,
+		const struct snapshot *other);
+bool snapshot_list_is_latest(const struct snapshot *snap, uint64_t highest,
+		uint64_t seen);
 /* The one made last, which the next one is based on: the newest, or if that is
  * more than a day ahead of now, the one with the highest number. Warns (report)
  * of a rollback if this machine has seen a newer number (remembered beside the
