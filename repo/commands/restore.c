@@ -125,14 +125,9 @@ static int restore(struct command *command, const char *spec, const char *dest,
 	if (err < 0)
 		return err;
 	count_total(command, file);
-	if (file == NULL && !snapshot_is_complete(command->snap)) {
-		char missing[2048];
-		command->incomplete = true;
-		report_warning("%s is incomplete, missing: %s",
-				command->snap->object + strlen("snapshots/"),
-				snapshot_missing(missing, sizeof(missing),
-						command->snap));
-	}
+	if (file == NULL)
+		command->incomplete =
+				restore_file_warn_incomplete(command->snap);
 	return file != NULL ? restore_one(command, file, dest)
 			    : restore_all(command, dest);
 }

@@ -8,7 +8,6 @@
 #include "credentials.h"
 
 #include <fcntl.h>
-#include <libgen.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
+#include "repo/base/parent_directory.h"
 #include "repo/format/recovery.h"
 #include "passphrase_command.h"
 #include "secret_env.h"
@@ -316,12 +316,11 @@ int credentials_recovery_key(struct secret *out)
 /* What the repository relies on must outlive a power failure. */
 static int sync_parent(const char *path)
 {
-	CLEANUP_FREE char *copy = strdup(path);
-	if (copy == NULL)
-		return -ENOMEM;
-	CLEANUP_FD int directory =
-			open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return directory >= 0 && fsync(directory) == 0 ? 0 : -errno;
+	const char *leaf;
+	CLEANUP_FD int directory = parent_directory_open(path, &leaf);
+	if (directory < 0)
+		return directory;
+	return fsync(directory) == 0 ? 0 : -errno;
 }
 
 int credentials_make_key_file(const char *path)

@@ -15,6 +15,7 @@
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/base/interrupt.h"
+#include "repo/base/parent_directory.h"
 #include "repo/base/report.h"
 #include "repo/image/image_copy.h"
 #include "repo/image/qcow2_copy.h"
@@ -244,22 +245,6 @@ static void growing_clear(struct growing *growing)
 	cleanup_fd(&growing->directory);
 }
 
-/* Splits PATH into its directory, opened, and the last component. */
-static int open_directory_of(const char *path, const char **leaf)
-{
-	CLEANUP_FREE char *directory = strdup(path);
-	if (directory == NULL)
-		return fail_no_memory("restoring");
-	char *slash = strrchr(directory, '/');
-	*leaf = slash != NULL ? path + (slash - directory) + 1 : path;
-	if (slash != NULL)
-		slash[slash == directory ? 1 : 0] = '\0';
-	int fd = open(slash != NULL ? directory : ".",
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? fail_errno(-errno, "opening the directory of %s", path)
-		      : fd;
-}
-
 /* Only a file may be replaced, whoever forces it: a pipe or /dev/null that
  * became a file would surprise everybody who opens it. */
 static int check_replaced(const struct growing *growing, bool force)
@@ -287,7 +272,7 @@ static int growing_begin(struct growing *growing,
 	uint8_t random[8];
 	char digits[17];
 	*growing = (struct growing){ .path = path, .directory = -1, .fd = -1 };
-	growing->directory = open_directory_of(path, &growing->leaf);
+	growing->directory = parent_directory_open(path, &growing->leaf);
 	if (growing->directory < 0)
 		return growing->directory;
 	int err = check_replaced(growing, restore->force);
@@ -469,6 +454,17 @@ int restore_file_to_stdout(struct restore_file *restore,
 }
 
 /* --- the session: prune must not take the chunks from under us --- */
+
+bool restore_file_warn_incomplete(const struct snapshot *snap)
+{
+	char missing[2048];
+	if (snapshot_is_complete(snap))
+		return false;
+	report_warning("%s is incomplete, missing: %s",
+			snap->object + strlen("snapshots/"),
+			snapshot_missing(missing, sizeof(missing), snap));
+	return true;
+}
 
 int restore_file_add_roots(struct repository *repo, const struct snapshot *snap,
 		const char *activity, struct session **out)

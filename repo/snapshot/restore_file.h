@@ -82,6 +82,9 @@ uint64_t restore_file_qcow2_size(const struct snapshot_file *file);
 int restore_file_add_roots(struct repository *repo, const struct snapshot *snap,
 		const char *activity, struct session **out);
 
+/* Warns if SNAP is incomplete, and says what is missing. Returns whether it is. */
+bool restore_file_warn_incomplete(const struct snapshot *snap);
+
 uint64_t restore_file_damaged_bytes(const struct restore_file *restore);
 /* [{file, offset, length, cause}], a new reference. */
 json_t *restore_file_damaged_json(const struct restore_file *restore);

@@ -133,18 +133,12 @@ static int find_xml_path(struct command *command)
 
 static int make_plan(struct command *command)
 {
-	char missing[2048];
 	int err = read_definition(command);
 	if (err == 0)
 		err = restore_plan_make(&command->plan, command->snap,
 				command->xml, &command->wishes);
-	if (err == 0 && !snapshot_is_complete(command->snap)) {
+	if (err == 0 && restore_file_warn_incomplete(command->snap))
 		command->partly = true;
-		report_warning("%s is incomplete, missing: %s",
-				command->snap->object + strlen("snapshots/"),
-				snapshot_missing(missing, sizeof(missing),
-						command->snap));
-	}
 	if (err == 0 && command->plan.count == 0)
 		err = fail(-EINVAL,
 				"%s has no disk (a backup made with --exact is "
