@@ -47,17 +47,19 @@ static int recheck_chain(const struct chain *chain,
 		const struct file_identity *before, uint32_t count)
 {
 	CLEANUP_FREE struct file_identity *after = NULL;
+	const char *top = chain->files[0].path;
+	char behind[4200];
 	uint32_t n;
+	snprintf(behind, sizeof(behind), "a backing file of %s", top);
 	int err = chain_identities(chain, &after, &n);
 	if (err == 0 && n != count)
 		err = fail(-EBUSY,
 				"the backing files of %s changed while it was "
 				"read",
-				chain->files[0].path);
+				top);
 	for (uint32_t i = 0; err == 0 && i < count; i++)
-		err = file_source_compare(i == 0 ? chain->files[0].path
-						 : "a backing file",
-				&before[i], &after[i]);
+		err = file_source_compare(i == 0 ? top : behind, &before[i],
+				&after[i]);
 	return err;
 }
 

@@ -101,8 +101,21 @@ int file_source_compare(const char *path, const struct file_identity *before,
 	return 0;
 }
 
-/* Opens and, for a regular file, fsyncs: only then do its times reflect every
- * write through a mapping. *AT_NS is a time before fstat: however long this
+/* fstat after fsync: only then do a regular file's times reflect every write
+ * through a mapping. 0 or -errno. */
+static int stat_settled(int fd, struct stat *st)
+{
+	if (fstat(fd, st) < 0)
+		return -errno;
+	if (!S_ISREG(st->st_mode))
+		return 0;
+	/* Read-only filesystems that can't fsync have nothing to flush. */
+	if (fsync(fd) < 0 && errno != EINVAL && errno != EROFS)
+		return -errno;
+	return fstat(fd, st) < 0 ? -errno : 0;
+}
+
+/* *AT_NS is a time before fstat: however long this
  * process is stopped, no recent change seems old. */
 static int open_settled(const char *path, struct stat *st, int64_t *at_ns)
 {
@@ -111,18 +124,13 @@ static int open_settled(const char *path, struct stat *st, int64_t *at_ns)
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", path);
 	*at_ns = realtime_ns();
-	if (fstat(fd, st) < 0)
-		return fail_errno(-errno, "examining %s", path);
+	int err = stat_settled(fd, st);
+	if (err < 0)
+		return fail_errno(err, "flushing %s before reading it", path);
 	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
 		return fail(-EINVAL,
 				"%s is neither a regular file nor a block "
 				"device",
-				path);
-	/* Read-only filesystems that can't fsync have nothing to flush. */
-	if (S_ISREG(st->st_mode)
-			&& ((fsync(fd) < 0 && errno != EINVAL && errno != EROFS)
-					|| fstat(fd, st) < 0))
-		return fail_errno(-errno, "flushing %s before reading it",
 				path);
 	return take_fd(&fd);
 }
@@ -211,11 +219,9 @@ int file_source_recheck(struct file_source *source)
 	struct file_identity before, after;
 	struct stat st;
 	uint64_t size = 0;
-	/* The times of writes through a mapping need an fsync. */
-	if ((S_ISREG(source->st.st_mode) && fsync(source->fd) < 0
-			    && errno != EINVAL && errno != EROFS)
-			|| fstat(source->fd, &st) < 0)
-		return fail_errno(-errno, "examining %s again", source->path);
+	int err = stat_settled(source->fd, &st);
+	if (err < 0)
+		return fail_errno(err, "examining %s again", source->path);
 	identity_from_stat(&source->st, 0, &before);
 	identity_from_stat(&st, 0, &after);
 	if (S_ISBLK(st.st_mode)) {
