@@ -415,11 +415,10 @@ const char *live_job_socket(const struct live_job *job)
 }
 
 /* Without its watchdog a backup goes on; that is said elsewhere. */
-int live_job_connected(void *ctx, int socket)
+void live_job_connected(void *ctx, int socket)
 {
 	const struct live_job *job = ctx;
 	watchdog_connection(job->guard, socket);
-	return 0;
 }
 
 void live_job_hook_runs(void *ctx, pid_t group)

@@ -68,7 +68,7 @@ const char *live_job_socket(const struct live_job *job); /* export: the target;
 /* Whoever reads from it says so, for the case that it must be cut off (see
  * readers.h): nbd_client_options.connected and hook_exports.running, with the
  * job as CTX. */
-int live_job_connected(void *ctx, int socket);
+void live_job_connected(void *ctx, int socket);
 void live_job_hook_runs(void *ctx, pid_t group);
 bool live_job_frozen(const struct live_job
 				*job); /* it was frozen when the job began */

@@ -451,9 +451,9 @@ static int connect_one(struct nbd_client *client, struct nbd_handle **out,
 		return err;
 	if (!nbd_aio_is_ready(nbd))
 		return client_fail(client, what);
-	return options->connected != NULL
-			? options->connected(options->ctx, nbd_aio_get_fd(nbd))
-			: 0;
+	if (options->connected != NULL)
+		options->connected(options->ctx, nbd_aio_get_fd(nbd));
+	return 0;
 }
 
 static int connect_worker(struct nbd_client *client, struct worker *worker,

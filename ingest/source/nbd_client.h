@@ -33,9 +33,8 @@ struct nbd_client_options {
 	 * there is none. May be NULL. Called by any thread, one at a time. */
 	void (*message)(void *ctx, char *buf, size_t size);
 	/* Called for each connection with its socket, before it is used; who
-	 * duplicates it may shut it down at any time. 0, or an error that ends
-	 * the opening. May be NULL. */
-	int (*connected)(void *ctx, int fd);
+	 * duplicates it may shut it down at any time. May be NULL. */
+	void (*connected)(void *ctx, int fd);
 	void *ctx;
 };
 
