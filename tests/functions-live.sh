@@ -18,6 +18,8 @@
 #		with the chunks around them, and all data of disks without one
 : "${guest:?source functions-guest.sh first}"
 M=$T/mnt
+# shellcheck disable=SC2034 # to be preloaded, see shim/libvirtshim.c
+LIVE_SHIM=$AMBERFS_BUILD/tests/shim/libvirtshim.so
 # What may be read to see whether clean ranges are clean.
 CLEAN=$((1 << 20))
 

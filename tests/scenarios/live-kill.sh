@@ -8,7 +8,6 @@
 . "$TESTS/functions-guest.sh"
 . "$TESTS/functions-live.sh"
 live_prepare
-shim=$AMBERFS_BUILD/tests/shim/libvirtshim.so
 
 guest_new kill
 mkdir -p "$T/files"
@@ -53,7 +52,7 @@ backup=(amberfs backup "$R" --connect "$LIBVIRT_URI" --domain kill
 killed() {
   local got=0
   rm -f "$T/done"
-  env LD_PRELOAD="$shim" SHIM_CALL="$1" SHIM_ACT="$2" SHIM_DONE="$T/done" \
+  env LD_PRELOAD="$LIVE_SHIM" SHIM_CALL="$1" SHIM_ACT="$2" SHIM_DONE="$T/done" \
     "${backup[@]}" >"$T/out" 2>"$T/err" </dev/null || got=$?
   equal "$got" 137 "status when killed $2 $1 ($(cat "$T/err"))"
 }
@@ -116,7 +115,7 @@ marked() {
 for call in virDomainFSThaw/before virDomainAbortJob/before; do
   echo "killed with its guard at $call" >&2
   rm -f "$T/done"
-  env LIVE_MARK="$T" LD_PRELOAD="$shim" SHIM_CALL="${call%/*}" \
+  env LIVE_MARK="$T" LD_PRELOAD="$LIVE_SHIM" SHIM_CALL="${call%/*}" \
     SHIM_ACT="${call#*/}" SHIM_SIGNAL=19 SHIM_DONE="$T/done" \
     "${backup[@]}" >"$T/out" 2>"$T/err" </dev/null &
   backup_pid=$!

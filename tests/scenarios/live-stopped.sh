@@ -8,7 +8,6 @@
 . "$TESTS/functions-guest.sh"
 . "$TESTS/functions-live.sh"
 live_prepare
-shim=$AMBERFS_BUILD/tests/shim/libvirtshim.so
 small_disk tmpfs 32M "$T/small"
 chmod 711 "$T/small"
 
@@ -29,7 +28,7 @@ ticks_on() {
 # begin_backup [VARIABLE=VALUE...]: it stops itself where the shim says.
 begin_backup() {
   rm -f "$T/done"
-  env LD_PRELOAD="$shim" SHIM_SIGNAL=19 SHIM_DONE="$T/done" "$@" \
+  env LD_PRELOAD="$LIVE_SHIM" SHIM_SIGNAL=19 SHIM_DONE="$T/done" "$@" \
     amberfs backup "$R" --connect "$LIBVIRT_URI" --domain still --force-read \
     --scratch-dir "$scratch" "${hook[@]}" >"$T/out" 2>"$T/err" </dev/null &
   backup_pid=$!
@@ -108,7 +107,7 @@ cat >"$T/slow/reader" <<TEXT
 #!/bin/bash
 [ "\$AMBERFS_PHASE" = after-thaw ] || exit 0
 nbdcopy "nbd+unix:///vda?socket=\$AMBERFS_NBD_SOCKET" null: &
-LD_PRELOAD='$shim' SHIM_CALL=recv SHIM_ACT=before SHIM_SKIP=100 SHIM_SIGNAL=19 \\
+LD_PRELOAD='$LIVE_SHIM' SHIM_CALL=recv SHIM_ACT=before SHIM_SKIP=100 SHIM_SIGNAL=19 \\
   SHIM_DONE='$T/hook.done' \\
   nbdcopy "nbd+unix:///vda?socket=\$AMBERFS_NBD_SOCKET" '$T/copy' &
 wait
