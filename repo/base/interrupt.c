@@ -6,7 +6,6 @@
 #include <stddef.h>
 
 #include "bytes.h"
-
 #include "options.h"
 
 static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal handler may set it");
