@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -220,29 +219,15 @@ static int choose_path(char **dir, char *path)
 	return resolve(dir, path);
 }
 
-/* A mistyped name makes no directories. */
-static int check_parent(const char *wanted)
-{
-	CLEANUP_FREE char *copy = strdup(wanted);
-	if (copy == NULL)
-		return fail_errno(-ENOMEM, "index directory %s", wanted);
-	if (access(dirname(copy), F_OK) == 0)
-		return 0;
-	return fail_errno(-errno, "can't make the index directory %s", wanted);
-}
-
 static int choose_wanted(char **dir, const char *wanted)
 {
 	if (*wanted == '\0')
 		return fail(-EINVAL,
 				"--index-dir needs the name of a directory");
-	int err = check_parent(wanted);
-	if (err < 0)
-		return err;
 	char *path = strdup(wanted);
 	if (path == NULL)
 		return fail_errno(-ENOMEM, "index directory %s", wanted);
-	err = choose_path(dir, path);
+	int err = choose_path(dir, path);
 	free(path);
 	return err;
 }
