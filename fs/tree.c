@@ -64,7 +64,7 @@ static int64_t source_time_ns(const struct tree *tree,
 		const struct tree_source *source) REQUIRES(tree->mutex)
 {
 	size_t last = source->first + source->count;
-	if (source->count == 0 || last > tree->names.entry_count)
+	if (source->count == 0)
 		return tree->started_ns;
 	return entry_time_ns(tree->names.entries[last - 1]);
 }

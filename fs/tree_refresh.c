@@ -164,9 +164,14 @@ static int build(struct tree *tree, const struct found_list *found,
 	return 0;
 }
 
-static void place_sources(struct tree_listing *listing)
+/* A source that is no longer listed has no place, but may live on: somebody has
+ * a file of it open, or its directory. */
+static void place_sources(const struct tree_listing *old,
+		struct tree_listing *listing)
 {
 	size_t at = 0;
+	for (size_t i = 0; i < old->source_count; i++)
+		old->sources[i]->first = old->sources[i]->count = 0;
 	for (size_t i = 0; i < listing->source_count; i++) {
 		struct tree_source *source = listing->sources[i];
 		source->first = at;
@@ -289,7 +294,7 @@ static int take_over(struct tree *tree, const struct found_list *found,
 	compare(changes, &tree->names, &l);
 	struct tree_listing old = tree->names;
 	tree->names = l;
-	place_sources(&tree->names);
+	place_sources(&old, &tree->names);
 	tree_refresh_clear_listing(tree, &old);
 	return 0;
 }

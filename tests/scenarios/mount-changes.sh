@@ -52,6 +52,27 @@ all_gone() {
 }
 wait_for 5 all_gone || die "the source is still there"
 
+# Who stands in the directory of a source that has gone sees nothing there,
+# least of all what another source has.
+for name in gone rest; do
+  make_noise "$T/disk" 1
+  amberfs backup "$R" --name "$name" "$T/disk"
+done
+time=$(latest gone)
+wait_for 5 test -e "$T/mnt/rest/latest/disk" || die "rest does not appear"
+cd "$T/mnt/gone"
+exec 7<latest/disk
+amberfs forget "$R" "gone/$time"
+none_left() {
+  [ ! -e "$T/mnt/gone" ]
+}
+wait_for 5 none_left || die "gone is still there"
+equal "$(ls; cat latest/disk "$(latest rest)/disk" 2>/dev/null | wc -c)" 0 \
+  "bytes of a source that has gone"
+cd "$T"
+exec 7<&-
+amberfs forget "$R" "rest/$(latest rest)"
+
 # A name that is used again shows the new snapshot, not the old.
 for i in 3 4 5; do
   make_noise "$T/disk" 1 "$i"
