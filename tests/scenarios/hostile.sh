@@ -56,7 +56,8 @@ done
 run 2 amberfs backup "$R" --name "${long}n" "$T/src/latest"
 run 0 amberfs backup "$R" --json --name all "$T"/src/*
 run 1 amberfs backup "$R" --name none "$T/"$'missing\e[31m\n'
-run 0 amberfs backup "$R" --name stream --stdin-name $'../\e[31m\n' -
+run 0 amberfs backup "$R" --name stream --allow-empty \
+  --stdin-name $'../\e[31m\n' -
 on_terminal '' amberfs backup "$R" --force-read --name $'\e]0;bar\a' "$T"/src/* \
   >"$T/tty" || die "$(cat -v "$T/tty")"
 ! grep -aEq $'\e(\\]|\\[2J)|\a' "$T/tty" || die "the bar: $(cat -v "$T/tty")"

@@ -99,7 +99,7 @@ wait_for 60 eval 'virsh_do list --name | grep prove-'
 kill -TERM $!
 status=0
 wait $! || status=$?
-equal "$status" 1 "exit status after SIGTERM"
+equal "$status" 130 "exit status after SIGTERM"
 said interrupted
 nothing_left
 "${prove[@]}" --accept console --console-pattern never web/latest &
