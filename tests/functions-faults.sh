@@ -200,15 +200,15 @@ count_try() { # AT ACT ERRNO
   fi
 }
 
-acts=('loss' 'before' 'error 28' 'after' 'torn' 'error 5' 'loss' 'full 28'
-  'before' 'short' 'after' 'dead 5' 'loss' 'error 122' 'torn' 'error 4')
+acts=('loss' 'before' 'error 28' 'after' 'torn' 'error 5' 'short' 'full 28'
+  'loss' 'error 122' 'dead 5' 'error 4' 'before' 'loss' 'after' 'torn')
 
 # All: each act once at each call. Else the calls spread, the acts in turn, and
 # what does not fit moves to the next call. A scenario's next subject goes on with
 # the act behind its last one's.
 tried_before=0
 choose_tries() {
-  local at act i tries=${FAULT_TRIES:-16}
+  local at act i tries=${FAULT_TRIES:-12}
   if [ "$tries" = all ]; then
     for ((at = 1; at <= total; at++)); do
       for act in "${!distinct[@]}"; do

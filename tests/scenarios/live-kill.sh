@@ -60,10 +60,11 @@ killed() {
 # Each instant at which the guest is frozen or has a job, and the end: before
 # the job is ended, before the snapshot is there, and after that, when the old
 # checkpoint is still there, too.
-for instant in virDomainFSFreeze/before virDomainFSFreeze/after \
-  virDomainBackupBegin/before virDomainBackupBegin/after \
-  virDomainFSThaw/before virDomainFSThaw/after \
-  virDomainAbortJob/before virDomainAbortJob/after; do
+mapfile -t instants < <(live_stages virDomainFSFreeze/before \
+  virDomainFSFreeze/after virDomainBackupBegin/before \
+  virDomainBackupBegin/after virDomainFSThaw/before virDomainFSThaw/after \
+  virDomainAbortJob/before virDomainAbortJob/after)
+for instant in "${instants[@]}"; do
   echo "killed at $instant" >&2
   before=$(snapshot_count kill)
   killed "${instant%/*}" "${instant#*/}"

@@ -54,10 +54,11 @@ ends() {
   ticks_on "after the end"
 }
 
-for call in virDomainFSFreeze/before virDomainFSFreeze/after \
-  virDomainBackupBegin/before virDomainBackupBegin/after \
-  virDomainFSThaw/before virDomainFSThaw/after recv/before \
-  virDomainAbortJob/before virDomainAbortJob/after; do
+mapfile -t calls < <(live_stages virDomainFSFreeze/before \
+  virDomainFSFreeze/after virDomainBackupBegin/before \
+  virDomainBackupBegin/after virDomainFSThaw/before virDomainFSThaw/after \
+  virDomainAbortJob/before virDomainAbortJob/after)
+for call in recv/before "${calls[@]}"; do
   echo "stopped $call" >&2
   begin_backup SHIM_CALL="${call%/*}" SHIM_ACT="${call#*/}" SHIM_SKIP="$(
     case $call in recv*) echo 150 ;; *) echo 0 ;; esac)"
