@@ -25,10 +25,10 @@ static int parse_quiesce(enum quiesce *out, const char *text)
 	return fail(-EINVAL, "--quiesce must be auto, require or never");
 }
 
-static int parse_age(int64_t *out, const char *option, const char *text)
+static int parse_wait(int64_t *out, const char *option, const char *text)
 {
-	return age_parse(out, text) < 0 ? fail_within(-EINVAL, "%s", option)
-					: 0;
+	return wait_parse(out, text) < 0 ? fail_within(-EINVAL, "%s", option)
+					 : 0;
 }
 
 /* Targets are names such as vda: everything before the last colon is the
@@ -51,7 +51,7 @@ static int check_targets(const struct option_list *list, const char *option)
 static int check_hook_timeout(const char *text)
 {
 	int64_t limit;
-	int err = parse_age(&limit, "--hook-timeout", text);
+	int err = parse_wait(&limit, "--hook-timeout", text);
 	if (err != 0)
 		return err;
 	if (limit < 1)
@@ -74,7 +74,7 @@ int backup_options_check(struct backup_options *options,
 	if (err != 0)
 		return err;
 	if (words->wait != NULL)
-		err = parse_age(&options->wait_seconds, "--wait", words->wait);
+		err = parse_wait(&options->wait_seconds, "--wait", words->wait);
 	if (err != 0 || words->hook_timeout == NULL)
 		return err;
 	return check_hook_timeout(words->hook_timeout);

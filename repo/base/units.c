@@ -135,77 +135,111 @@ int size_parse(uint64_t *bytes, const char *text)
 	return 0;
 }
 
-static int bad_age(const char *text)
-{
-	return fail(-EINVAL,
-			"\"%.40s\" is not a duration: use for example 30d, "
-			"12h or 1y6m (s, min, h, d, w, m for months, y)",
-			text);
-}
-
-static const struct age_unit {
+static const struct time_unit {
 	const char *name;
 	int64_t seconds;
 } age_units[] = {
 	{ "y", 366 * 86400 },
-	{ "m", 31 * 86400 },
+	{ "mo", 31 * 86400 },
 	{ "w", 7 * 86400 },
 	{ "d", 86400 },
 	{ "h", 3600 },
 	{ "min", 60 },
 	{ "s", 1 },
+	{ NULL, 0 },
+}, wait_units[] = {
+	{ "d", 86400 },
+	{ "h", 3600 },
+	{ "min", 60 },
+	{ "m", 60 },
+	{ "s", 1 },
+	{ NULL, 0 },
 };
-#define AGE_UNITS (ARRAY_SIZE(age_units))
 
-/* The unit that *TEXT begins with, of those from number FROM on; else
- * AGE_UNITS. */
-static size_t parse_age_unit(const char **text, size_t from)
+/* The unit that *TEXT begins with, of those from UNIT on; else NULL. */
+static const struct time_unit *parse_time_unit(const char **text,
+		const struct time_unit *unit)
 {
 	size_t len = strcspn(*text, "0123456789");
-	for (size_t i = from; i < AGE_UNITS; i++) {
-		const char *name = age_units[i].name;
-		bool borgs = len == 1 && **text == 'H' && *name == 'h';
+	for (; unit->name != NULL; unit++) {
+		bool borgs = len == 1 && **text == 'H' && *unit->name == 'h';
 		if (borgs
-				|| (strlen(name) == len
-						&& strncmp(*text, name, len)
+				|| (strlen(unit->name) == len
+						&& strncmp(*text, unit->name,
+								   len)
 								== 0)) {
 			*text += len;
-			return i;
+			return unit;
 		}
 	}
-	return AGE_UNITS;
+	return NULL;
+}
+
+/* 0; -EINVAL: not of that form; -ERANGE. UNITS: from large to small. */
+static int parse_time(int64_t *seconds, const char *text,
+		const struct time_unit *units)
+{
+	const struct time_unit *unit = units;
+	const char *p = text;
+	uint64_t sum = 0, number;
+	while (*p != '\0') {
+		int digits = parse_whole(&number, &p);
+		if (digits > 0 && number == 0 && *p == '\0' && unit == units)
+			break;
+		unit = digits == 0 ? NULL : parse_time_unit(&p, unit);
+		if (unit == NULL)
+			return -EINVAL;
+		if (digits < 0 || number > AGE_MAX)
+			number = AGE_MAX + 1; /* times 366 days: no overflow */
+		sum += number * (uint64_t)unit->seconds;
+		if (sum > AGE_MAX)
+			return -ERANGE;
+		unit++;
+	}
+	if (p == text)
+		return -EINVAL;
+	*seconds = (int64_t)sum;
+	return 0;
+}
+
+static int too_long(const char *text)
+{
+	return fail(-EINVAL, "\"%.40s\" is too long: the maximum is 100 years",
+			text);
 }
 
 int age_parse(int64_t *seconds, const char *text)
 {
-	const char *p = text;
-	uint64_t sum = 0, number;
-	for (size_t unit = 0; *p != '\0'; unit++) {
-		int digits = parse_whole(&number, &p);
-		if (digits > 0 && number == 0 && *p == '\0' && unit == 0)
-			break;
-		unit = digits == 0 ? AGE_UNITS : parse_age_unit(&p, unit);
-		if (unit == AGE_UNITS)
-			return bad_age(text);
-		if (digits < 0 || number > AGE_MAX)
-			number = AGE_MAX + 1; /* times 366 days: no overflow */
-		sum += number * (uint64_t)age_units[unit].seconds;
-		if (sum > AGE_MAX)
-			return fail(-EINVAL,
-					"\"%.40s\" is too long: the maximum "
-					"is 100y",
-					text);
-	}
-	if (p == text)
-		return bad_age(text);
-	*seconds = (int64_t)sum;
+	int err = parse_time(seconds, text, age_units);
+	if (err == -ERANGE)
+		return too_long(text);
+	if (err != 0)
+		return fail(-EINVAL,
+				"\"%.40s\" is not an age: use for example 30d, "
+				"12h or 1y6mo (s, min, h, d, w, mo for months, "
+				"y; m alone could be either)",
+				text);
+	return 0;
+}
+
+int wait_parse(int64_t *seconds, const char *text)
+{
+	int err = parse_time(seconds, text, wait_units);
+	if (err == -ERANGE)
+		return too_long(text);
+	if (err != 0)
+		return fail(-EINVAL,
+				"\"%.40s\" is not a length of time: use for "
+				"example 90s, 10min or 1h30m (s, min or m, h, "
+				"d)",
+				text);
 	return 0;
 }
 
 char *age_format(char out[SIZE_TEXT_MAX], int64_t seconds)
 {
 	static const char *const names[] = { "days", "h", "min", "s" };
-	const struct age_unit *units = &age_units[AGE_UNITS - 4];
+	const struct time_unit *units = &age_units[3]; /* days */
 	size_t first = 0;
 	if (seconds < 0)
 		seconds = 0;

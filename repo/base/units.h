@@ -28,10 +28,15 @@ int size_parse(uint64_t *bytes, const char *text);
 /* The longest age: 100 years of 366 days. */
 #define AGE_MAX INT64_C(3162240000)
 
-/* How old something is, in seconds: "30d", "12h", "1y6m", "1d12h"; units are s,
- * min, h, d (24 h), w (7 d), m (31 d) and y (366 d), from large to small; "0"
- * needs none. At most AGE_MAX. Returns 0, or -EINVAL with a text. */
+/* How old something is, in seconds: "30d", "12h", "1y6mo", "1d12h"; units are s,
+ * min, h, d (24 h), w (7 d), mo (31 d) and y (366 d), from large to small; "0"
+ * needs none. At most AGE_MAX. An "m", which is a minute to some and a month to
+ * others, is refused. Returns 0, or -EINVAL with a text. */
 int age_parse(int64_t *seconds, const char *text);
+
+/* How long to wait for something, in seconds: the same with s, m or min, h and
+ * d. */
+int wait_parse(int64_t *seconds, const char *text);
 
 /* "30 days", "1 day 12 h", "5 min": two units at most, rounded down if more
  * would be needed. Returns OUT. */

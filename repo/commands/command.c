@@ -3,6 +3,8 @@
 #include "command.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "repo/base/error.h"
 
@@ -32,6 +34,16 @@ int command_session_to_delete(struct session **out, struct repository *repo,
 	error_clear();
 	*out = NULL;
 	return 0;
+}
+
+bool command_agreed(const char *question)
+{
+	char answer[16] = "";
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		return false;
+	fprintf(stderr, "%s [y/N] ", question);
+	return fgets(answer, sizeof(answer), stdin) != NULL
+			&& (answer[0] == 'y' || answer[0] == 'Y');
 }
 
 int command_failed(int err)

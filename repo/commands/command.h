@@ -47,6 +47,10 @@ int command_session_to_delete(struct session **out, struct repository *repo,
  * *JSON (new, with --json; else NULL). Returns an exit status. */
 int command_prune_now(struct repository *repo, json_t **json);
 
+/* Asks QUESTION on the terminal: true if answered with yes. False too if there
+ * is no terminal. */
+bool command_agreed(const char *question);
+
 /* Prints error_text(err) once and returns EXIT_FAILED. */
 int command_failed(int err);
 

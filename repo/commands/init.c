@@ -65,6 +65,21 @@ static int make_repository(const char *path, const struct init_options *options,
 	return err;
 }
 
+static void print_created(const struct init_options *options,
+		const struct config *config, const char *id, const char *shown)
+{
+	char age[SIZE_TEXT_MAX];
+	printf("Created %s repository %s in %s.\n",
+			config->encrypted ? "the encrypted" : "the UNENCRYPTED",
+			id, shown);
+	if (options->common.repository.min_age > 0)
+		printf("No snapshot in it can be removed before it is %s old; "
+		       "this can't be undone.\n",
+				age_format(age,
+						options->common.repository
+								.min_age));
+}
+
 int command_init(int argc, char **argv)
 {
 	struct init_options o = {
@@ -125,10 +140,7 @@ int command_init(int argc, char **argv)
 				"encrypted", (int)config.encrypted, "min_age",
 				(json_int_t)o.common.repository.min_age));
 	else if (report_wants_text())
-		printf("Created %s repository %s in %s.\n",
-				config.encrypted ? "the encrypted"
-						 : "the UNENCRYPTED",
-				id,
+		print_created(&o, &config, id,
 				name_display(shown, sizeof(shown), argv[1]));
 	return report_finish(EXIT_DONE);
 }

@@ -11,17 +11,6 @@
 #include "key.h"
 #include "repo/base/error.h"
 
-/* On the terminal: yes or no. */
-static bool agreed(void)
-{
-	char answer[16] = "";
-	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-		return false;
-	fprintf(stderr, "Remove it anyway? [y/N] ");
-	return fgets(answer, sizeof(answer), stdin) != NULL
-			&& (answer[0] == 'y' || answer[0] == 'Y');
-}
-
 static int others(const struct key_slots *slots, const struct key_slot *slot)
 {
 	int count = 0;
@@ -46,7 +35,7 @@ static int check_removal(const struct key_change *change,
 	report_warning("slot %s is the one that just opened the repository, "
 		       "and no other key has been shown to work",
 			slot->digits);
-	if (agreed())
+	if (command_agreed("Remove it anyway?"))
 		return 0;
 	return fail(-EPERM,
 			"slot %s was not removed: open the repository with "

@@ -14,6 +14,7 @@
 struct protect_options {
 	struct common_options common;
 	const char *min_age;
+	bool yes;
 };
 
 struct protection {
@@ -126,15 +127,40 @@ static void print_json(const struct protection *protection)
 
 /* --- at work --- */
 
+/* A longer age can't be taken back from what exists: it must be meant. */
+static int check_agreed(const struct protection *protection, int64_t min_age,
+		bool yes)
+{
+	char age[SIZE_TEXT_MAX], until[UTC_TEXT_MAX];
+	if (yes || min_age <= min_age_in_force(&protection->retention))
+		return 0;
+	age_format(age, min_age);
+	utc_format(until, protection->now + min_age);
+	report_warning("with a minimum age of %s no snapshot made until now can "
+		       "be removed before it is so old, the newest not before "
+		       "%s; nor can what is made from now on. This can't be "
+		       "undone",
+			age, until);
+	if (command_agreed("Set it?"))
+		return 0;
+	return fail(-EPERM,
+			"the minimum age was not set: --yes agrees to %s, "
+			"until %s",
+			age, until);
+}
+
 static int set(struct repository *repo, struct protection *protection,
-		int64_t min_age)
+		int64_t min_age, bool yes)
 {
 	struct session *session = NULL;
 	if (protection->retention.count == 0
 					? min_age == 0
 					: min_age == min_age_in_force(&protection->retention))
 		return 0;
-	int err = session_begin(&session, repo, SESSION_WRITE, "protect");
+	int err = check_agreed(protection, min_age, yes);
+	if (err < 0)
+		return err;
+	err = session_begin(&session, repo, SESSION_WRITE, "protect");
 	if (err < 0)
 		return err;
 	err = min_age_set(repo, &protection->retention, min_age);
@@ -144,14 +170,14 @@ static int set(struct repository *repo, struct protection *protection,
 }
 
 static int show_or_set(struct repository *repo, struct protection *protection,
-		const int64_t *min_age)
+		const int64_t *min_age, bool yes)
 {
 	protection->now = time(NULL);
 	int err = min_age_load(repo, &protection->retention);
 	if (err < 0)
 		return err;
 	min_age_check_clock(repo);
-	err = min_age == NULL ? 0 : set(repo, protection, *min_age);
+	err = min_age == NULL ? 0 : set(repo, protection, *min_age, yes);
 	return err < 0 ? err
 		       : store_list(repo->store, "snapshots/", note_snapshot,
 				       protection);
@@ -164,6 +190,8 @@ int command_protect(int argc, char **argv)
 		{ "min-age", 0, OPTION_TEXT, &o.min_age, "AGE",
 				"set the minimum age, e.g. 30d; a lower one "
 				"applies only to future snapshots" },
+		{ "yes", 0, OPTION_FLAG, &o.yes, NULL,
+				"do not ask: what is set can't be undone" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,
@@ -188,7 +216,8 @@ int command_protect(int argc, char **argv)
 	struct repository *repo = command_open(argv[1], &o.common);
 	if (repo == NULL)
 		return EXIT_FAILED;
-	int err = show_or_set(repo, &p, o.min_age != NULL ? &min_age : NULL);
+	int err = show_or_set(repo, &p, o.min_age != NULL ? &min_age : NULL,
+			o.yes);
 	if (err == 0 && report_json())
 		print_json(&p);
 	else if (err == 0 && (o.min_age == NULL || report_wants_text()))

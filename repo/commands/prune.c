@@ -49,7 +49,7 @@ static void parse_wait(const struct command_line *line, const char *text,
 		struct prune_options *options)
 {
 	int64_t seconds;
-	if (age_parse(&seconds, text) < 0)
+	if (wait_parse(&seconds, text) < 0)
 		options_error(line, "--wait: %s", error_text(-EINVAL));
 	options->wait = (double)seconds;
 }

@@ -23,7 +23,7 @@ prepare() {
       amberfs pin "$R" "$second" >/dev/null
       subject=(amberfs unpin "$R" "$second")
       ;;
-    protect) subject=(amberfs protect "$R" --min-age 30d) ;;
+    protect) subject=(amberfs protect "$R" --min-age 30d --yes) ;;
   esac
 }
 pinned() { # SNAPSHOT

@@ -56,7 +56,14 @@ expect 0 on 21 amberfs forget "$R" "$damaged"
 
 # Raised: at once, for what is there.
 backup 21
-expect 0 on 22 amberfs protect "$R" --min-age 20d
+expect 2 on 22 amberfs protect "$R" --min-age 30m
+said 'mo for months'
+expect 1 on 22 amberfs protect "$R" --min-age 20d
+said 'not before 20261212T.*can.t be undone'
+said '[-]-yes agrees to 20 days'
+expect 1 on 22 amberfs forget "$R" vm/latest
+said 'protected until 2026120'
+expect 0 on 22 amberfs protect "$R" --min-age 20d --yes
 silent
 expect 1 on 30 amberfs forget "$R" vm/latest
 said 'protected until 202612111?'

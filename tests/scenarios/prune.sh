@@ -143,7 +143,7 @@ amberfs restore "$R" small/latest/file - | cmp - "$T/file"
 new_repo "$T/young"
 amberfs backup "$R" --name small "$T/file"
 amberfs forget "$R" small/latest
-amberfs protect "$R" --min-age 1h
+amberfs protect "$R" --min-age 1h --yes
 amberfs prune "$R" --json | jq -e '.deleted.packs == 0 and .after.packs == 2' \
   >/dev/null || die "deleted what is too young"
 

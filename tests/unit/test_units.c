@@ -59,14 +59,15 @@ static void test_age(void **state)
 		{ "30d", 30 * 86400, "30 days" },
 		{ "1d1s", 86401, "1 day" },
 		{ "2w", 14 * 86400, "14 days" },
-		{ "1m", 31 * 86400, "31 days" },
-		{ "1y5m7d2h", (366 + 5 * 31 + 7) * 86400 + 7200,
+		{ "1mo", 31 * 86400, "31 days" },
+		{ "1y5mo7d2h", (366 + 5 * 31 + 7) * 86400 + 7200,
 				"528 days 2 h" },
 		{ "100y", AGE_MAX, "36600 days" },
 	};
 	static const char *const bad[] = { "", "30", "d", "-1d", "1d1", "1d1d",
-		"1h1d", "1 d", "1x", "1mi", "1D", "0d0", "101y",
-		"99999999999999999999s", "18446744073709551615y", "001" };
+		"1h1d", "1 d", "1x", "1mi", "1m", "30m", "1y6m", "1D", "0d0",
+		"101y", "99999999999999999999s", "18446744073709551615y",
+		"001" };
 	char out[SIZE_TEXT_MAX];
 	int64_t got = -1;
 	(void)state;
@@ -80,6 +81,32 @@ static void test_age(void **state)
 	assert_string_equal(age_format(out, -5), "0 s");
 	assert_string_equal(age_format(out, INT64_MAX),
 			"106751991167300 days 15 h");
+}
+
+static void test_wait(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t seconds;
+	} cases[] = {
+		{ "0", 0 },
+		{ "10m", 600 },
+		{ "10min", 600 },
+		{ "1h30m", 5400 },
+		{ "2d4H", 2 * 86400 + 4 * 3600 },
+		{ "90s", 90 },
+		{ "36600d", AGE_MAX },
+	};
+	static const char *const bad[] = { "", "10", "1w", "1mo", "1y", "1M",
+		"1m1h", "36601d" };
+	int64_t got = -1;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(wait_parse(&got, cases[i].text), 0);
+		assert_int_equal(got, cases[i].seconds);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(wait_parse(&got, bad[i]), -EINVAL);
 }
 
 static void test_size_parse(void **state)
@@ -200,6 +227,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_size_format),
 		cmocka_unit_test(test_age),
+		cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_size_parse),
 		cmocka_unit_test(test_size_parse_refuses),
 		cmocka_unit_test(test_duration_format),

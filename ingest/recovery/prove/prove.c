@@ -72,7 +72,7 @@ static void parse_words(struct prove_command *command,
 {
 	int64_t seconds = TIMEOUT_DEFAULT;
 	if (command->timeout != NULL
-			&& age_parse(&seconds, command->timeout) < 0)
+			&& wait_parse(&seconds, command->timeout) < 0)
 		options_error(line, "--timeout: %s", error_text(-EINVAL));
 	if (seconds < 1)
 		options_error(line, "--timeout must not be 0");
