@@ -461,7 +461,7 @@ int backup_snapshot_lacks(struct backup_snapshot *snapshot, const char *what,
 	skipped->target = escape(what);
 	skipped->reason = strdup(reason);
 	skipped->kind = kind;
-	if (kind == SKIPPED_MISSING)
+	if (kind == SKIPPED_MISSING || kind == SKIPPED_DAMAGED)
 		snapshot->partly = true;
 	return skipped->target != NULL && skipped->reason != NULL
 			? 0

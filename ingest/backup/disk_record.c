@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ingest/libvirt/image_check.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
@@ -67,6 +68,40 @@ int disk_record_failed(struct domain_run *run, const struct disk_plan *plan,
 	return backup_snapshot_skip(run->b, plan->target, SKIPPED_MISSING, why);
 }
 
+/* What BASE says was wrong with the disk, to free; NULL: nothing. */
+static char *known_damage(const struct snapshot *base, const char *target)
+{
+	CLEANUP_FREE char *escaped = name_escape(target, strlen(target));
+	for (uint32_t i = 0; escaped != NULL && base != NULL
+			&& i < base->skipped_count;
+			i++)
+		if (base->skipped[i].kind == SKIPPED_DAMAGED
+				&& strcmp(base->skipped[i].target, escaped)
+						== 0)
+			return strdup(base->skipped[i].reason);
+	return NULL;
+}
+
+int disk_record_check_image(struct domain_run *run,
+		const struct disk_plan *plan, bool at_rest,
+		const struct snapshot *base)
+{
+	CLEANUP_FREE char *damage = NULL;
+	int err = image_check_chain(&plan->chain, at_rest, &damage);
+	if (err < 0)
+		return err;
+	if (damage == NULL)
+		damage = known_damage(base, plan->target);
+	if (damage == NULL)
+		return 0;
+	report_warning("domain %s: disk %s is stored, but what it was read from "
+		       "is not whole: %s. Earlier snapshots are kept; once it "
+		       "is repaired, back it up with --force-read",
+			run->display, plan->target, damage);
+	return backup_snapshot_lacks(run->b, plan->target, SKIPPED_DAMAGED,
+			damage);
+}
+
 static bool has_disk(const struct snapshot *snap)
 {
 	for (uint32_t i = 0; i < snap->file_count; i++)
@@ -84,7 +119,7 @@ int disk_record_check_any(const struct domain_run *run)
 		return 0;
 	return fail(-EIO,
 			"none of its disks could be read, so nothing is "
-			"stored: %s",
+			"stored; %s",
 			snapshot_missing(missing, sizeof(missing), snap));
 }
 

@@ -31,6 +31,13 @@ int disk_record_leave_out(struct domain_run *run, const struct disk_plan *plan,
 int disk_record_failed(struct domain_run *run, const struct disk_plan *plan,
 		int err);
 
+/* Notes it, with a warning, if the disk's images are damaged (AT_REST as in
+ * image_check.h), or if they were when the disk was stored in BASE, which its
+ * bytes were taken from in part or in full; NULL: all was read. 0 or -errno. */
+int disk_record_check_image(struct domain_run *run,
+		const struct disk_plan *plan, bool at_rest,
+		const struct snapshot *base);
+
 /* Before the commit: fails if disks are missing and none is there. */
 int disk_record_check_any(const struct domain_run *run);
 

@@ -47,7 +47,7 @@ static int store_exactly(struct domain_run *run, const struct disk_plan *plan)
 			err = backup_path(run->b, *p, &f);
 		}
 	}
-	return err;
+	return err < 0 ? err : disk_record_check_image(run, plan, true, NULL);
 }
 
 /* Unless the domain has been started meanwhile, which is tried again. */

@@ -161,8 +161,10 @@ static int store_chain(struct domain_run *run, const struct disk_plan *plan,
 		if (i == 0 || before[i].mtime_ns > file->mtime_ns)
 			file->mtime_ns = before[i].mtime_ns;
 	err = backup_snapshot_reuse(run->b, file, &taken);
-	if (err < 0 || taken)
+	if (err < 0)
 		return err;
+	if (taken)
+		return disk_record_check_image(run, plan, false, run->b->base);
 	struct disk_state s = { .plan = plan,
 		.identities = before,
 		.identity_count = file->identity_count,
@@ -170,6 +172,9 @@ static int store_chain(struct domain_run *run, const struct disk_plan *plan,
 		.cannot = tracking_cannot(plan) };
 	decide(run, &s, base);
 	err = read_image(run, &s, base->token, file);
+	if (err == 0)
+		err = disk_record_check_image(run, plan, true,
+				s.verdict.record != NULL ? base->snap : NULL);
 	return err < 0 ? err
 		       : recheck_chain(&plan->chain, before,
 				       file->identity_count);

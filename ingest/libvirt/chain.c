@@ -233,22 +233,28 @@ static char *beside(const char *base, const char *name)
 	return path;
 }
 
+char *chain_file_node(const struct chain_file *file)
+{
+	json_t *image = image_node(file, false);
+	CLEANUP_FREE char *node =
+			image != NULL ? json_dumps(image, JSON_COMPACT) : NULL;
+	char *name;
+	json_decref(image);
+	if (node == NULL || asprintf(&name, "json:%s", node) < 0)
+		return NULL;
+	return name;
+}
+
 static int ask_qemu_img(struct chain_file *file)
 {
-	CLEANUP_FREE char *node = NULL;
-	CLEANUP_FREE char *name = NULL;
+	CLEANUP_FREE char *name = chain_file_node(file);
 	CLEANUP_FREE char *text = NULL;
-	json_t *image = image_node(file, false);
 	char *argv[] = { (char *)"qemu-img", (char *)"info",
 		(char *)"--output=json", (char *)"--force-share", NULL, NULL };
 	int err;
-	if (image == NULL)
+	if (name == NULL)
 		return fail(-ENOTSUP,
 				"its name is not UTF-8, as qemu requires");
-	node = json_dumps(image, JSON_COMPACT);
-	json_decref(image);
-	if (node == NULL || asprintf(&name, "json:%s", node) < 0)
-		return -ENOMEM;
 	argv[4] = name;
 	err = child_run(argv, INFO_MAX, &text);
 	if (err != 0)

@@ -64,6 +64,10 @@ bool chain_is_plain(const struct chain *chain);
  * DIRECT. JSON to free, NULL without memory. */
 char *chain_blockdev(const struct chain *chain, bool direct);
 
+/* One image without those below it, as a name for qemu-img: "json:{…}". To free;
+ * NULL without memory, or if its name is not UTF-8. */
+char *chain_file_node(const struct chain_file *file);
+
 /* What reading this chain depends on besides the files' bytes: paths, formats,
  * slices. For snapshot_file.reading. To free; NULL without memory. */
 char *chain_reading(const struct chain *chain);

@@ -308,6 +308,12 @@ static int store_disks(struct live_run *run)
 		if (err == 0)
 			err = disk_record_store_info(run->d,
 					run->disks[i].plan);
+		if (err == 0)
+			err = disk_record_check_image(run->d,
+					run->disks[i].plan, false,
+					run->disks[i].verdict.record != NULL
+							? run->base.base.snap
+							: NULL);
 	}
 	return err;
 }

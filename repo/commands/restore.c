@@ -125,9 +125,9 @@ static int restore(struct command *command, const char *spec, const char *dest,
 	if (err < 0)
 		return err;
 	count_total(command, file);
-	if (file == NULL)
-		command->incomplete =
-				restore_file_warn_incomplete(command->snap);
+	command->incomplete = file == NULL
+			? restore_file_warn_incomplete(command->snap)
+			: restore_file_warn_damaged(command->snap, file);
 	return file != NULL ? restore_one(command, file, dest)
 			    : restore_all(command, dest);
 }

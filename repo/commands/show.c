@@ -92,7 +92,7 @@ static void print_completeness(const struct snapshot *snap)
 	if (snapshot_is_complete(snap))
 		printf("Complete     yes\n");
 	else
-		printf("Complete     no, missing: %s\n",
+		printf("Complete     no, %s\n",
 				snapshot_missing(missing, sizeof(missing),
 						snap));
 }
@@ -105,6 +105,7 @@ static void print_text(struct repository *repo, const struct snapshot *snap)
 		[SKIPPED_UNSUPPORTED] = "not backed up",
 		[SKIPPED_EXCLUDED] = "not backed up",
 		[SKIPPED_MISSING] = "missing",
+		[SKIPPED_DAMAGED] = "damaged",
 	};
 	hex_encode(id, snap->id.b, ID_SIZE);
 	printf("Snapshot     %s/%s\n", snap->source,

@@ -57,27 +57,52 @@ void snapshot_free(struct snapshot *snap)
 
 /* --- what is not in it --- */
 
+static bool is_lacking(const struct snapshot_skipped *skipped)
+{
+	return skipped->kind == SKIPPED_MISSING
+			|| skipped->kind == SKIPPED_DAMAGED;
+}
+
 bool snapshot_is_complete(const struct snapshot *snap)
 {
 	for (uint32_t i = 0; i < snap->skipped_count; i++)
-		if (snap->skipped[i].kind == SKIPPED_MISSING)
+		if (is_lacking(&snap->skipped[i]))
 			return false;
 	return true;
 }
 
-char *snapshot_missing(char *buf, size_t size, const struct snapshot *snap)
+/* Appends those of KIND. */
+static size_t append_lacking(char *buf, size_t size, size_t n,
+		const struct snapshot *snap, enum skipped_kind kind)
 {
-	size_t n = 0;
-	buf[0] = '\0';
+	bool first = true;
 	for (uint32_t i = 0; i < snap->skipped_count && n < size; i++) {
 		const struct snapshot_skipped *skipped = &snap->skipped[i];
 		char reason[1024];
-		if (skipped->kind == SKIPPED_MISSING)
-			n += (size_t)snprintf(buf + n, size - n, "%s%s (%s)",
-					n == 0 ? "" : ", ", skipped->target,
+		if (skipped->kind != kind)
+			continue;
+		if (first)
+			n += (size_t)snprintf(buf + n, size - n,
+					"%s%s: ", n == 0 ? "" : "; ",
+					snapshot_skipped_kind_name(kind));
+		else
+			n += (size_t)snprintf(buf + n, size - n, ", ");
+		first = false;
+		if (n < size)
+			n += (size_t)snprintf(buf + n, size - n, "%s (%s)",
+					skipped->target,
 					name_display(reason, sizeof(reason),
 							skipped->reason));
 	}
+	return n;
+}
+
+char *snapshot_missing(char *buf, size_t size, const struct snapshot *snap)
+{
+	buf[0] = '\0';
+	size_t n = append_lacking(buf, size, 0, snap, SKIPPED_MISSING);
+	if (n < size)
+		append_lacking(buf, size, n, snap, SKIPPED_DAMAGED);
 	return buf;
 }
 
@@ -253,6 +278,8 @@ const char *snapshot_skipped_kind_name(enum skipped_kind kind)
 		return "excluded";
 	case SKIPPED_MISSING:
 		return "missing";
+	case SKIPPED_DAMAGED:
+		return "damaged";
 	default:
 		return "unsupported";
 	}

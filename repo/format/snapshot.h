@@ -73,6 +73,8 @@ enum skipped_kind {
 	SKIPPED_EXCLUDED,    /* as asked for */
 	SKIPPED_MISSING,     /* it should be there: the snapshot is
 				incomplete */
+	SKIPPED_DAMAGED,     /* it is there, but what it was read from is
+				damaged: as if it were missing */
 };
 
 struct snapshot {
@@ -108,10 +110,11 @@ struct snapshot {
 struct snapshot *snapshot_new(void);
 void snapshot_free(struct snapshot *snap); /* NULL allowed */
 
-/* False: something is missing that should be in it. */
+/* False: something that should be in it is missing, or was damaged when it was
+ * read. */
 bool snapshot_is_complete(const struct snapshot *snap);
-/* What is missing and why, for people: "vdb (no such file), NVRAM (…)"; cut off
- * if SIZE is too small, "" if complete. Returns BUF. */
+/* What it lacks and why, for people: "missing: vdb (no such file), NVRAM (…);
+ * damaged: vda (…)"; cut off if SIZE is too small, "" if complete. Returns BUF. */
 char *snapshot_missing(char *buf, size_t size, const struct snapshot *snap);
 
 /* Appends a zeroed file and returns it (valid until the next call), or NULL:

@@ -411,6 +411,8 @@ static enum skipped_kind read_skipped_kind(struct json_fields *fields)
 		return SKIPPED_UNSUPPORTED;
 	if (strcmp(kind, snapshot_skipped_kind_name(SKIPPED_EXCLUDED)) == 0)
 		return SKIPPED_EXCLUDED;
+	if (strcmp(kind, snapshot_skipped_kind_name(SKIPPED_DAMAGED)) == 0)
+		return SKIPPED_DAMAGED;
 	return SKIPPED_MISSING;
 }
 

@@ -460,10 +460,23 @@ bool restore_file_warn_incomplete(const struct snapshot *snap)
 	char missing[2048];
 	if (snapshot_is_complete(snap))
 		return false;
-	report_warning("%s is incomplete, missing: %s",
+	report_warning("%s is incomplete, %s",
 			snap->object + strlen("snapshots/"),
 			snapshot_missing(missing, sizeof(missing), snap));
 	return true;
+}
+
+bool restore_file_warn_damaged(const struct snapshot *snap, const char *name)
+{
+	const struct snapshot_file *file = snapshot_find_file(snap, name);
+	if (file == NULL || file->target == NULL)
+		return false;
+	for (uint32_t i = 0; i < snap->skipped_count; i++)
+		if (snap->skipped[i].kind == SKIPPED_DAMAGED
+				&& strcmp(snap->skipped[i].target, file->target)
+						== 0)
+			return restore_file_warn_incomplete(snap);
+	return false;
 }
 
 int restore_file_add_roots(struct repository *repo, const struct snapshot *snap,

@@ -84,6 +84,8 @@ int restore_file_add_roots(struct repository *repo, const struct snapshot *snap,
 
 /* Warns if SNAP is incomplete, and says what is missing. Returns whether it is. */
 bool restore_file_warn_incomplete(const struct snapshot *snap);
+/* The same for the file NAME alone, which was damaged when it was stored. */
+bool restore_file_warn_damaged(const struct snapshot *snap, const char *name);
 
 uint64_t restore_file_damaged_bytes(const struct restore_file *restore);
 /* [{file, offset, length, cause}], a new reference. */

@@ -57,8 +57,12 @@ expect 3 amberfs restore "$R" "web/$bad" "$T/out.d"
 said 'incomplete, missing: vdb'
 same "$L/images/a.raw" "$T/out.d/vda.raw"
 expect 0 amberfs restore "$R" web/latest "$T/good.d"
-expect 1 amberfs-ingest boot "$R" "web/$bad" --connect "$LIBVIRT_URI"
-said 'incomplete.*missing: vdb'
+expect 3 amberfs-ingest boot "$R" "web/$bad" --connect "$LIBVIRT_URI" \
+  --name lame --overlay-dir "$L/boot"
+said 'incomplete, missing: vdb'
+libvirt_do virsh -c "$LIBVIRT_URI" dumpxml lame | not grep -F vdb ||
+  die "what is missing is in the definition"
+expect 0 amberfs boot --discard lame --overlay-dir "$L/boot" --connect "$LIBVIRT_URI"
 
 # No rule removes the good one, and those after it stay until the next good one.
 for rule in '--keep-last 1' '--keep-daily 1' '--keep-within 0d' '--keep-weekly 3'; do

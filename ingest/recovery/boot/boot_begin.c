@@ -30,6 +30,7 @@
 #include "repo/base/interrupt.h"
 #include "repo/base/printable.h"
 #include "repo/format/name.h"
+#include "repo/snapshot/restore_file.h"
 #include "repo/snapshot/snapshot_resolve.h"
 
 struct begin {
@@ -120,6 +121,8 @@ static int open_all(struct begin *begin, const char *repository,
 	err = boot_files_check(begin->snap, file);
 	if (err < 0)
 		return err;
+	if (restore_file_warn_incomplete(begin->snap))
+		boot->partly = true;
 	err = connection_open(&boot->connection, boot->options->connect,
 			CONNECTION_SECRETS);
 	if (err < 0)

@@ -45,11 +45,8 @@ int boot_files_check(const struct snapshot *snap, const char *file)
 				"%s is not a snapshot of a domain, so it has "
 				"no definition to boot",
 				name);
-	if (!snapshot_is_complete(snap))
-		return fail(-EINVAL,
-				"%s is incomplete and can't be booted; "
-				"missing: %s",
-				name,
+	if (count_disks(snap) == 0 && !snapshot_is_complete(snap))
+		return fail(-EINVAL, "%s has no disk to boot from; %s", name,
 				snapshot_missing(missing, sizeof(missing),
 						snap));
 	if (count_disks(snap) == 0)

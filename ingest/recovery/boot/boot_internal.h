@@ -27,7 +27,8 @@ struct boot {
 	struct boot_state state;
 	struct connection *connection;
 	int lock;    /* of the directory; -1: none */
-	bool partly; /* something minor failed and was reported */
+	bool partly; /* something minor failed, or is not in the
+			snapshot, and was reported */
 };
 
 /* Finds DIR. */

@@ -17,6 +17,7 @@
 #include "repo/base/interrupt.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
+#include "repo/snapshot/restore_file.h"
 #include "repo/snapshot/snapshot_list.h"
 #include "repo/snapshot/snapshot_resolve.h"
 
@@ -32,7 +33,7 @@ struct prove_command {
 	struct snapshot **snaps;
 	size_t count, room;
 	json_t *rows;
-	unsigned up;
+	unsigned up, incomplete;
 	double begin;
 };
 
@@ -131,22 +132,24 @@ static void bad_snapshot(void *ctx, const char *object, int err)
 	report_warning("%s can't be read: %s", object, error_text(err));
 }
 
-/* The list is sorted by source and time: takes the last of each. */
+/* The list is sorted by source: takes the "latest" of each. */
 static int add_newest(struct prove_command *command)
 {
 	struct snapshot_list l = { .count = 0 };
 	int err = snapshot_list_load(command->repo, NULL, &l, bad_snapshot,
 			NULL);
 	for (size_t i = 0; err == 0 && i < l.count; i++) {
-		struct snapshot *snap = l.items[i];
-		if (snap->kind != SNAPSHOT_DOMAIN
-				|| (i + 1 < l.count
-						&& strcmp(snap->source,
-								   l.items[i + 1]->source)
-								== 0))
-			continue;
-		l.items[i] = NULL;
-		err = add(command, snap);
+		size_t latest = i;
+		for (; i + 1 < l.count
+				&& strcmp(l.items[i]->source,
+						   l.items[i + 1]->source)
+						== 0;
+				i++)
+			if (snapshot_list_is_later(l.items[i + 1],
+					    l.items[latest]))
+				latest = i + 1;
+		if (l.items[latest]->kind == SNAPSHOT_DOMAIN)
+			err = add(command, take_ptr(l.items[latest]));
 	}
 	snapshot_list_clear(&l);
 	if (err == 0 && command->count == 0)
@@ -176,8 +179,9 @@ static json_t *lines(const char *notes)
 static int add_row(struct prove_command *command, const struct snapshot *snap,
 		const struct prove_result *result)
 {
-	json_t *row = json_pack("{s:s,s:b,s:s?,s:f,s:I,s:s?,s:o?,s:o}",
-			"snapshot", name_of(snap), "up", result->up, "by",
+	json_t *row = json_pack("{s:s,s:b,s:b,s:s?,s:f,s:I,s:s?,s:o?,s:o}",
+			"snapshot", name_of(snap), "complete",
+			snapshot_is_complete(snap), "up", result->up, "by",
 			result->up ? prove_sign_names[result->by] : NULL,
 			"seconds", result->seconds, "read",
 			(json_int_t)result->read, "reason", result->why,
@@ -241,9 +245,11 @@ static void say(const struct snapshot *snap, const struct prove_result *result)
 static int finish(struct prove_command *command)
 {
 	size_t done = json_array_size(command->rows);
-	int status = command->up == 0		       ? EXIT_FAILED
-			: command->up < command->count ? EXIT_PARTLY
-						       : EXIT_DONE;
+	int status = command->up == 0 ? EXIT_FAILED
+			: command->up < command->count
+					|| command->incomplete > 0
+			? EXIT_PARTLY
+			: EXIT_DONE;
 	if (report_json())
 		report_print_json(json_pack("{s:O,s:i,s:i,s:f}", "snapshots",
 				command->rows, "up", (int)command->up, "failed",
@@ -262,6 +268,8 @@ static int prove_all(struct prove_command *command, struct connection *conn)
 	for (size_t i = 0; err == 0 && i < command->count; i++) {
 		struct prove_result r;
 		report_verbose("%s: booting it", name_of(command->snaps[i]));
+		command->incomplete +=
+				restore_file_warn_incomplete(command->snaps[i]);
 		err = prove_one(&r, &command->o, command->snaps[i], conn);
 		if (err == 0) {
 			command->up += r.up;
@@ -376,7 +384,8 @@ int prove_main(int argc, char **argv)
 			   "every domain.",
 		.notes = "A guest came up if it shows one of the signs in "
 			 "time.\n"
-			 "Exit status: 0 all came up, 3 some, 1 none.\n",
+			 "Exit status: 0 all came up, 3 some, or an incomplete "
+			 "one, 1 none.\n",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = -1,
