@@ -117,3 +117,10 @@ bool backup_options_want_disk(const struct backup_options *options,
 		return false;
 	return listed(&options->disks, name, uuid, target, &any) || !any;
 }
+
+bool backup_options_names_disk(const struct backup_options *options,
+		const char *name, const char *uuid, const char *target)
+{
+	bool any;
+	return listed(&options->disks, name, uuid, target, &any);
+}

@@ -50,6 +50,10 @@ bool backup_options_disk_concerns(const char *item, const char *name,
 bool backup_options_want_disk(const struct backup_options *options,
 		const char *name, const char *uuid, const char *target);
 
+/* Whether --disk names the disk. */
+bool backup_options_names_disk(const struct backup_options *options,
+		const char *name, const char *uuid, const char *target);
+
 /* The reason recorded in the snapshot if backup_options_want_disk is false. */
 #define BACKUP_DISK_UNWANTED "left out by --disk or --exclude-disk"
 

@@ -10,36 +10,6 @@
 #include "repo/base/units.h"
 #include "repo/format/name.h"
 
-int disk_record_leave_out(struct domain_run *run, const struct disk_plan *plan,
-		bool *out)
-{
-	const char *why_not = run->options->exact ? plan->why_not_exact
-						  : plan->why_not;
-	const char *target = plan->target;
-	*out = true;
-	if (!backup_options_want_disk(run->options, run->domain->facts.name,
-			    run->domain->facts.uuid, target))
-		return backup_snapshot_skip(run->b, target, SKIPPED_EXCLUDED,
-				BACKUP_DISK_UNWANTED);
-	if (plan->empty)
-		return backup_snapshot_skip(run->b, target, SKIPPED_UNSUPPORTED,
-				"an empty drive");
-	if (plan->removable)
-		return backup_snapshot_skip(run->b, target, SKIPPED_UNSUPPORTED,
-				"a removable medium, which is not backed up");
-	if (why_not != NULL) {
-		run->b->partly = true;
-		report_warning("domain %s: disk %s is not backed up: %s",
-				run->display, target, why_not);
-		return backup_snapshot_skip(run->b, target,
-				plan->unsupported ? SKIPPED_UNSUPPORTED
-						  : SKIPPED_MISSING,
-				why_not);
-	}
-	*out = false;
-	return 0;
-}
-
 /* What was stored of it stays in the repository until a prune. */
 static void remove_files_of(struct snapshot *snap, const char *target)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Shared by the backups of running domains and of those that are shut off:
- * which disks are left out, and what is stored along with a disk's bytes. (For
- * files of the whole domain see domain_files.h.)
+ * Shared by the backups of running domains and of those that are shut off: what
+ * is recorded of a disk along with its bytes. (For files of the whole domain see
+ * domain_files.h; for what is not in the snapshot, left_out.h.)
  */
 #ifndef AMBERFS_INGEST_BACKUP_DISK_RECORD_H
 #define AMBERFS_INGEST_BACKUP_DISK_RECORD_H
@@ -20,11 +20,6 @@ struct domain_run {
 	struct domain_state *domain;
 	const char *display; /* the name, for messages */
 };
-
-/* *LEFT_OUT: the disk is left out; the snapshot then records why, with a
- * warning if the user should do something about it. 0 or -errno. */
-int disk_record_leave_out(struct domain_run *run, const struct disk_plan *plan,
-		bool *out);
 
 /* After the disk could not be stored for ERR: the snapshot records it as missing,
  * with a warning, and goes on without it. Returns 0, or ERR where it can't. */

@@ -15,6 +15,7 @@
 #include "ingest/backup/backup_hooks.h"
 #include "ingest/backup/backup_path.h"
 #include "ingest/backup/domain_files.h"
+#include "ingest/backup/left_out.h"
 #include "ingest/live/live_backup.h"
 #include "ingest/live/live_settle.h"
 #include "ingest/live/tracked_base.h"
@@ -65,7 +66,7 @@ static int store_disk(struct domain_run *run, const struct disk_plan *plan,
 		const struct tracking_base *base)
 {
 	bool left_out;
-	int err = disk_record_leave_out(run, plan, &left_out);
+	int err = left_out_disk(run, plan, &left_out);
 	if (err < 0 || left_out)
 		return err;
 	err = run->options->exact ? store_exactly(run, plan)
@@ -130,6 +131,9 @@ static int back_up(struct domain_run *run)
 	snap->uuid = strdup(run->domain->facts.uuid);
 	if (snap->uuid == NULL)
 		return fail_no_memory("making a snapshot");
+	int err = left_out_others(run);
+	if (err < 0)
+		return err;
 	return run->domain->live ? live_backup(run) : backup_shut_off(run);
 }
 

@@ -58,6 +58,9 @@ static int add_disks(struct listed_domain *out, struct domain *domain,
 	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &out->xml);
 	if (err != 0)
 		return err;
+	err = domain_unstored_find(&out->left_out, out->xml);
+	if (err != 0)
+		return err;
 	out->disks = calloc((size_t)out->xml->disk_count + 1,
 			sizeof(*out->disks));
 	if (out->disks == NULL)
@@ -123,6 +126,7 @@ void listing_clear(struct listing *listing)
 		for (unsigned j = 0; j < domain->disk_count; j++)
 			disk_plan_clear(&domain->disks[j].plan);
 		free(domain->disks);
+		domain_unstored_clear(&domain->left_out);
 		free(domain->problem);
 		domain_xml_free(domain->xml);
 		domain_facts_clear(&domain->facts);

@@ -5,6 +5,7 @@
 
 #include "ingest/backup/disk_plan.h"
 #include "ingest/libvirt/domain.h"
+#include "ingest/libvirt/domain_unstored.h"
 
 struct listed_disk {
 	struct disk_plan plan;
@@ -21,6 +22,7 @@ struct listed_domain {
 	char *problem; /* why its disks are not listed, or NULL */
 	unsigned disk_count;
 	struct listed_disk *disks;
+	struct domain_unstored_list left_out; /* besides disks */
 };
 
 struct listing {

@@ -111,11 +111,23 @@ static json_t *disks_json(const struct listed_domain *domain)
 	return array;
 }
 
+static json_t *left_out_json(const struct listed_domain *domain)
+{
+	json_t *array = json_array();
+	for (unsigned i = 0; i < domain->left_out.count; i++) {
+		const struct domain_unstored *one = &domain->left_out.items[i];
+		json_array_append_new(array,
+				json_pack("{s:o, s:o}", "what", text(one->what),
+						"reason", text(one->why)));
+	}
+	return array;
+}
+
 static json_t *domain_json(const struct listed_domain *domain)
 {
 	const struct domain_facts *facts = &domain->facts;
 	return json_pack("{s:o, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:i, s:f, "
-			 "s:b, s:b, s:b, s:o, s:o}",
+			 "s:b, s:b, s:b, s:o, s:o, s:o}",
 			"id",
 			facts->id < 0 ? json_null() : json_integer(facts->id),
 			"name", text(facts->name), "uuid", facts->uuid, "state",
@@ -127,7 +139,7 @@ static json_t *domain_json(const struct listed_domain *domain)
 			"persistent", facts->persistent, "autostart",
 			facts->autostart, "managed_save", facts->managed_save,
 			"problem", text(domain->problem), "disks",
-			disks_json(domain));
+			disks_json(domain), "left_out", left_out_json(domain));
 }
 
 int listing_json_print(const struct listing *listing, const char *uri)

@@ -175,6 +175,17 @@ static void print_head(const struct domain_facts *facts)
 			duration_format(a, (double)facts->cpu_ns / 1e9));
 }
 
+static void print_left_out(const struct listed_domain *domain)
+{
+	char what[TEXT_MAX];
+	for (unsigned i = 0; i < domain->left_out.count; i++) {
+		const struct domain_unstored *one = &domain->left_out.items[i];
+		printf(INDENT "no backup of %s: %s\n",
+				name_display(what, sizeof(what), one->what),
+				one->why);
+	}
+}
+
 static int print_domain(const struct listed_domain *domain)
 {
 	char shown[TEXT_MAX];
@@ -186,6 +197,7 @@ static int print_domain(const struct listed_domain *domain)
 						domain->problem));
 	else if (domain->disk_count == 0)
 		puts(INDENT "no disks");
+	print_left_out(domain);
 	if (domain->disk_count == 0)
 		return 0;
 	rows = calloc(domain->disk_count, sizeof(*rows));

@@ -26,6 +26,7 @@
 
 #include "ingest/backup/backup_hooks.h"
 #include "ingest/backup/domain_files.h"
+#include "ingest/backup/left_out.h"
 #include "ingest/libvirt/checkpoints.h"
 #include "live_begin.h"
 #include "repo/base/cleanup.h"
@@ -64,8 +65,7 @@ static int note_disks(struct live_run *run)
 	int err = 0;
 	for (unsigned i = 0; err == 0 && i < state->disk_count; i++) {
 		bool left_out;
-		err = disk_record_leave_out(run->d, &state->disks[i],
-				&left_out);
+		err = left_out_disk(run->d, &state->disks[i], &left_out);
 		if (err < 0 || left_out)
 			continue;
 		err = live_disk_note(&run->disks[run->count++],

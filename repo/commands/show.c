@@ -130,8 +130,10 @@ static void print_text(struct repository *repo, const struct snapshot *snap)
 	for (uint32_t i = 0; i < snap->file_count; i++)
 		print_file(&snap->files[i]);
 	for (uint32_t i = 0; i < snap->skipped_count; i++) {
-		char reason[1024];
-		printf("  %-20s %s: %s\n", snap->skipped[i].target,
+		char target[512], reason[1024];
+		printf("  %-20s %s: %s\n",
+				name_display_escaped(target, sizeof(target),
+						snap->skipped[i].target),
 				skipped_words[snap->skipped[i].kind],
 				name_display(reason, sizeof(reason),
 						snap->skipped[i].reason));

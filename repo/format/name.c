@@ -126,3 +126,11 @@ char *name_display(char *out, size_t size, const char *name)
 {
 	return printable(out, size, name);
 }
+
+char *name_display_escaped(char *out, size_t size, const char *escaped)
+{
+	char *raw = name_unescape(escaped, NULL);
+	name_display(out, size, raw != NULL ? raw : escaped);
+	free(raw);
+	return out;
+}

@@ -35,5 +35,7 @@ void name_component(char out[NAME_COMPONENT_MAX + 1], const char *escaped);
  * every other byte becomes \xNN. Returns OUT, which holds at most SIZE bytes
  * with the NUL; what doesn't fit ends in "...". */
 char *name_display(char *out, size_t size, const char *name);
+/* The same of an escaped name: of what it stands for. */
+char *name_display_escaped(char *out, size_t size, const char *escaped);
 
 #endif

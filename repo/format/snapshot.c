@@ -78,7 +78,7 @@ static size_t append_lacking(char *buf, size_t size, size_t n,
 	bool first = true;
 	for (uint32_t i = 0; i < snap->skipped_count && n < size; i++) {
 		const struct snapshot_skipped *skipped = &snap->skipped[i];
-		char reason[1024];
+		char target[512], reason[1024];
 		if (skipped->kind != kind)
 			continue;
 		if (first)
@@ -90,7 +90,9 @@ static size_t append_lacking(char *buf, size_t size, size_t n,
 		first = false;
 		if (n < size)
 			n += (size_t)snprintf(buf + n, size - n, "%s (%s)",
-					skipped->target,
+					name_display_escaped(target,
+							sizeof(target),
+							skipped->target),
 					name_display(reason, sizeof(reason),
 							skipped->reason));
 	}
