@@ -23,6 +23,8 @@
 
 #define PATTERN_DEFAULT "login: |SAC>"
 #define TIMEOUT_DEFAULT 300
+/* Any system's kernel and what it loads; a boot loader alone reads less. */
+#define SCREEN_READ_DEFAULT (16 * MIB)
 #define SEPARATORS ", "
 
 struct prove_command {
@@ -33,7 +35,7 @@ struct prove_command {
 	struct snapshot **snaps;
 	size_t count, room;
 	json_t *rows;
-	unsigned up, incomplete;
+	unsigned up, unproven, incomplete;
 	double begin;
 };
 
@@ -179,9 +181,10 @@ static json_t *lines(const char *notes)
 static int add_row(struct prove_command *command, const struct snapshot *snap,
 		const struct prove_result *result)
 {
-	json_t *row = json_pack("{s:s,s:b,s:b,s:s?,s:f,s:I,s:s?,s:o?,s:o}",
+	json_t *row = json_pack("{s:s,s:b,s:b,s:b,s:s?,s:f,s:I,s:s?,s:o?,s:o}",
 			"snapshot", name_of(snap), "complete",
-			snapshot_is_complete(snap), "up", result->up, "by",
+			snapshot_is_complete(snap), "up", result->up,
+			"unproven", result->unproven, "by",
 			result->up ? prove_sign_names[result->by] : NULL,
 			"seconds", result->seconds, "read",
 			(json_int_t)result->read, "reason", result->why,
@@ -215,7 +218,9 @@ static void say_failure(const struct snapshot *snap,
 {
 	json_t *line = NULL;
 	size_t i = 0;
-	report_error("%s did not come up: %s", name_of(snap), result->why);
+	report_error("%s %s: %s", name_of(snap),
+			result->unproven ? "is not proven" : "did not come up",
+			result->why);
 	each_note(result->notes, false);
 	if (result->picture != NULL)
 		report_error("  its screen: %s", result->picture);
@@ -245,16 +250,18 @@ static void say(const struct snapshot *snap, const struct prove_result *result)
 static int finish(struct prove_command *command)
 {
 	size_t done = json_array_size(command->rows);
-	int status = command->up == 0 ? EXIT_FAILED
+	int status = command->up + command->unproven == 0 ? EXIT_FAILED
 			: command->up < command->count
 					|| command->incomplete > 0
 			? EXIT_PARTLY
 			: EXIT_DONE;
 	if (report_json())
-		report_print_json(json_pack("{s:O,s:i,s:i,s:f}", "snapshots",
-				command->rows, "up", (int)command->up, "failed",
-				(int)(done - command->up), "seconds",
-				monotonic_now() - command->begin));
+		report_print_json(json_pack("{s:O,s:i,s:i,s:i,s:f}",
+				"snapshots", command->rows, "up",
+				(int)command->up, "unproven",
+				(int)command->unproven, "failed",
+				(int)(done - command->up - command->unproven),
+				"seconds", monotonic_now() - command->begin));
 	else if (report_wants_text() && done > 1)
 		printf("%u of %zu came up.\n", command->up, done);
 	return status;
@@ -273,6 +280,7 @@ static int prove_all(struct prove_command *command, struct connection *conn)
 		err = prove_one(&r, &command->o, command->snaps[i], conn);
 		if (err == 0) {
 			command->up += r.up;
+			command->unproven += r.unproven;
 			say(command->snaps[i], &r);
 			err = add_row(command, command->snaps[i], &r);
 		}
@@ -351,7 +359,8 @@ static int run(struct prove_command *command, char **specs, int count)
 
 int prove_main(int argc, char **argv)
 {
-	struct prove_command p = { .o.unlock.credentials.keep = true };
+	struct prove_command p = { .o.unlock.credentials.keep = true,
+		.o.screen_read = SCREEN_READ_DEFAULT };
 	const struct option own[] = {
 		{ "accept", 0, OPTION_TEXT, &p.accept, "LIST",
 				"signs of success (default: agent,console)" },
@@ -360,6 +369,9 @@ int prove_main(int argc, char **argv)
 				"')" },
 		{ "timeout", 0, OPTION_TEXT, &p.timeout, "DURATION",
 				"how long to wait for a sign (default: 5min)" },
+		{ "screen-read", 0, OPTION_SIZE, &p.o.screen_read, "SIZE",
+				"for the sign screen: what the guest must have "
+				"read (default: 16M)" },
 		{ "memory", 0, OPTION_SIZE, &p.o.memory, "SIZE",
 				"memory of the guest (default: as defined)" },
 		{ "picture-dir", 0, OPTION_TEXT, &p.o.picture_dir, "DIR",
@@ -384,8 +396,8 @@ int prove_main(int argc, char **argv)
 			   "every domain.",
 		.notes = "A guest came up if it shows one of the signs in "
 			 "time.\n"
-			 "Exit status: 0 all came up, 3 some, or an incomplete "
-			 "one, 1 none.\n",
+			 "Exit status: 0 all came up, 3 some, or one is "
+			 "incomplete or not proven, 1 none.\n",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = -1,

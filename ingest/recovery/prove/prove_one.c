@@ -78,14 +78,26 @@ static void take_picture(struct proof *proof, double now)
 	proof->picture = new;
 }
 
-static bool screen_is_still(struct proof *proof)
+static bool screen_is_still(const struct proof *proof)
+{
+	return proof->picture.pixels != NULL
+			&& monotonic_now() - proof->still_since >= STILL_SECONDS
+			&& !prove_screen_blank(&proof->picture);
+}
+
+static bool has_read_enough(struct proof *proof)
+{
+	return transient_guest_read(proof->guest) >= proof->o->screen_read;
+}
+
+/* What a firmware without a system shows stands still, too. */
+static bool screen_proves(struct proof *proof)
 {
 	double now = monotonic_now();
 	if (now >= proof->next_picture)
 		take_picture(proof, now);
-	return proof->picture.pixels != NULL
-			&& now - proof->still_since >= STILL_SECONDS
-			&& !prove_screen_blank(&proof->picture);
+	return screen_is_still(proof) && !prove_screen_is_text(&proof->picture)
+			&& has_read_enough(proof);
 }
 
 static bool has_sign(struct proof *proof)
@@ -93,7 +105,7 @@ static bool has_sign(struct proof *proof)
 	static bool (*const looks[SIGNS])(struct proof *) = {
 		[SIGN_AGENT] = agent_answers,
 		[SIGN_CONSOLE] = console_shows,
-		[SIGN_SCREEN] = screen_is_still,
+		[SIGN_SCREEN] = screen_proves,
 	};
 	for (int s = 0; s < SIGNS; s++)
 		if ((proof->waiting & SIGN_BIT(s)) && looks[s](proof)) {
@@ -119,6 +131,27 @@ static int not_up(struct proof *proof, const char *why)
 					*names ? " or " : "",
 					prove_sign_names[s]);
 	return fail(-ETIMEDOUT, "no sign from %s: %s", names, why);
+}
+
+/* At the end: a screen that stands still without proving anything. */
+static int not_proven(struct proof *proof)
+{
+	char read[SIZE_TEXT_MAX], least[SIZE_TEXT_MAX];
+	proof->out->unproven = true;
+	if (!has_read_enough(proof))
+		return fail(-ETIMEDOUT,
+				"its screen stands still, but it has read only "
+				"%s from its disks, less than %s (see "
+				"--screen-read)",
+				size_format(read,
+						transient_guest_read(
+								proof->guest)),
+				size_format(least, proof->o->screen_read));
+	return fail(-ETIMEDOUT,
+			"its screen stands still in the firmware's text mode, "
+			"where a failed start looks the same; accept another "
+			"sign (see --accept), or look at its screen "
+			"(--picture-dir)");
 }
 
 /* 1: it came up; 0: keep waiting; -ETIMEDOUT: it won't, with the reason. */
@@ -160,6 +193,8 @@ static int watch(struct proof *proof)
 			break;
 		usleep(LOOK_EVERY_US);
 	}
+	if ((proof->waiting & SIGN_BIT(SIGN_SCREEN)) && screen_is_still(proof))
+		return not_proven(proof);
 	snprintf(why, sizeof(why),
 			"it is still running after %s (see --timeout)",
 			age_format(limit, (int64_t)proof->o->timeout));

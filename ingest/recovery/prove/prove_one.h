@@ -28,12 +28,14 @@ struct prove_options {
 	unsigned accept;	 /* SIGN_BIT()s */
 	const regex_t *pattern;	 /* for the console */
 	double timeout;		 /* seconds */
+	uint64_t screen_read;	 /* bytes: with fewer a screen proves nothing */
 	uint64_t memory;	 /* bytes; 0: as defined */
 };
 
 struct prove_result {
 	bool up;
-	enum prove_sign by; /* if so */
+	bool unproven;	    /* not up: a still screen that proves nothing */
+	enum prove_sign by; /* if up */
 	double seconds;	    /* since its start */
 	uint64_t read;	    /* bytes that it read from its disks */
 	char *why;	    /* if not up */

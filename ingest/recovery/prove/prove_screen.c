@@ -143,6 +143,11 @@ static size_t unlike(const struct prove_screen *screen, size_t at)
 	return count;
 }
 
+bool prove_screen_is_text(const struct prove_screen *screen)
+{
+	return screen->width == 720 && screen->height == 400;
+}
+
 /* At least one end is background: the other may be the cursor. */
 bool prove_screen_blank(const struct prove_screen *screen)
 {

@@ -22,6 +22,8 @@ int prove_screen_read(struct prove_screen *out, const uint8_t *data,
 		size_t len);
 void prove_screen_clear(struct prove_screen *screen);
 
+/* The text mode that a BIOS starts in, with 80 by 25 characters. */
+bool prove_screen_is_text(const struct prove_screen *screen);
 bool prove_screen_blank(const struct prove_screen *screen);
 bool prove_screen_same(const struct prove_screen *a,
 		const struct prove_screen *b);
