@@ -69,7 +69,7 @@ const struct option *report_option_table(struct report_options *options)
 		{ "verbose", 'v', OPTION_FLAG, &options->verbose, NULL,
 				"print more messages" },
 		{ "quiet", 'q', OPTION_FLAG, &options->quiet, NULL,
-				"do not show progress" },
+				"no progress and no summary" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	memcpy(table, rows, sizeof(rows));
@@ -89,6 +89,12 @@ bool report_wants_text(void)
 {
 	return !setup.options.json
 			&& (setup.options.verbose || isatty(STDOUT_FILENO));
+}
+
+bool report_wants_summary(void)
+{
+	return !setup.options.json
+			&& (setup.options.verbose || !setup.options.quiet);
 }
 
 bool report_shows_progress(void)

@@ -27,6 +27,9 @@ void report_setup(const char *program, const struct report_options *options);
 
 /* True if results are wanted as text: a terminal on stdout or -v, no --json.*/
 bool report_wants_text(void);
+/* True if the one line that sums up what was done is wanted: unless --json, or
+ * --quiet without -v. */
+bool report_wants_summary(void);
 bool report_json(void);
 
 /* "PROGRAM: warning: …" on stderr, above the progress bar. */

@@ -229,7 +229,7 @@ static void print_report(struct copy_command *command)
 				(json_int_t)command->new_bytes, "stored",
 				(json_int_t)command->stored_bytes, "seconds",
 				seconds));
-	else if (report_wants_text())
+	else if (report_wants_summary())
 		printf("Copied %u snapshot%s in %s (%u already there): read "
 		       "%s, new %s, stored %s.\n",
 				command->done, command->done == 1 ? "" : "s",

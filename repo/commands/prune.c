@@ -169,6 +169,8 @@ static void print_text(const struct prune_result *res, bool dry_run,
 			count_format(packs, res->deleted.packs, "pack"),
 			size_format(b, res->deleted.bytes),
 			size_format(c, res->rewritten_bytes));
+	if (!report_wants_text())
+		return;
 	printf("%s (%s) %s for %s, %s of that unused; took %s.\n",
 			count_format(packs, res->after.packs, "pack"),
 			size_format(a, res->after.bytes),
@@ -198,7 +200,7 @@ static void make_report(const struct prune_result *res, bool dry_run,
 				res->missing_chunks);
 	if (report_json())
 		*json = result_to_json(res, dry_run, seconds);
-	else if (report_wants_text())
+	else if (report_wants_summary())
 		print_text(res, dry_run, seconds);
 }
 

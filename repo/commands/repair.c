@@ -185,7 +185,7 @@ static void print_text(struct repair_command *command)
 	if (report_wants_text())
 		print_mended(res);
 	if (res->whole) {
-		if (report_wants_text())
+		if (report_wants_summary())
 			printf("All %" PRIu64 " snapshots are intact.\n",
 					(uint64_t)res->counts.snapshots);
 		return;

@@ -166,7 +166,7 @@ static void print_summary(const struct command *command, const char *dest,
 				(json_int_t)restore->written, "seconds",
 				seconds, "damaged",
 				restore_file_damaged_json(restore)));
-	else if (report_wants_text() && strcmp(dest, "-") != 0)
+	else if (report_wants_summary() && strcmp(dest, "-") != 0)
 		printf("Restored %u file%s, %s (%s "
 		       "written, the rest holes), in %s.\n",
 				restore->files, restore->files == 1 ? "" : "s",

@@ -33,7 +33,7 @@ static void print_report(struct verify *verify, double seconds)
 				verify->problems, "seconds", seconds));
 		return;
 	}
-	if (!report_wants_text() && verify->problem_count == 0)
+	if (!report_wants_summary() && verify->problem_count == 0)
 		return;
 	FILE *to = verify->problem_count ? stderr : stdout;
 	fprintf(to, "Checked in %s:", duration_format(took, seconds));

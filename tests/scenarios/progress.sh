@@ -32,3 +32,19 @@ for command in "list" "show" "verify"; do
   amberfs "$command" --json "$R" $spec | jq -se 'length == 1' >/dev/null ||
     die "$command --json: not one object"
 done
+
+# Off a terminal, one line sums up what was done, unless -q.
+for command in verify repair prune; do
+  expect 0 amberfs "$command" "$R"
+  one_line "$T/out"
+  expect 0 amberfs "$command" "$R" --quiet
+  silent
+done
+expect 0 amberfs restore "$R" quiet/latest "$T/out.d"
+one_line "$T/out"
+rm -r "$T/out.d"
+expect 0 amberfs restore "$R" quiet/latest "$T/out.d" -q
+silent
+amberfs init "$T/other" >/dev/null
+expect 0 amberfs copy "$R" "$T/other" --to-key-file "$T/key"
+one_line "$T/out"

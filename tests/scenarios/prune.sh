@@ -21,6 +21,8 @@ compare_all() {
 new_repo
 # Nothing to do in an empty one.
 expect 0 amberfs prune "$R"
+one_line "$T/out"
+expect 0 amberfs prune "$R" -q
 silent
 amberfs prune "$R" --json | jq -e '.before.packs == 0 and .deleted.packs == 0' \
   >/dev/null

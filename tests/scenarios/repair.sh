@@ -30,7 +30,7 @@ amberfs backup "$R" --name b "$T/b"
 amberfs copy "$R" "$other" --to-key-file "$T/key2"
 
 expect 0 amberfs repair "$R" --read-data
-silent
+one_line "$T/out"
 amberfs repair "$R" --json >"$T/json"
 jq -e '.whole and (.damage | length) == 0' "$T/json" >/dev/null || cat "$T/json"
 rm "$R/reserve"

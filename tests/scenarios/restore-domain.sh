@@ -224,7 +224,7 @@ expect 1 amberfs restore "$R" web/latest --domain --no-define
 said 'give --disk vda='
 expect 0 amberfs restore "$R" web/latest --domain --no-define --name copy \
   --connect 'qemu:///session?socket=/nowhere' --disk "vda=$T/rescue/a" \
-  --disk "vdb=$T/rescue/b"
+  --disk "vdb=$T/rescue/b" -q
 silent
 same "$T/rescue/copy_VARS.fd" "$T/nvram"
 found "<nvram.*>$T/rescue/copy_VARS.fd" <"$T/rescue/copy.xml" || die "NVRAM"

@@ -235,7 +235,7 @@ static void say(const struct snapshot *snap, const struct prove_result *result)
 	char read[SIZE_TEXT_MAX];
 	if (!result->up)
 		say_failure(snap, result);
-	else if (!report_json() && report_wants_text())
+	else if (report_wants_summary())
 		printf("%s came up after %.0f s, by its %s; it read %s%s%s.\n",
 				name_of(snap), result->seconds,
 				prove_sign_names[result->by],
@@ -262,7 +262,7 @@ static int finish(struct prove_command *command)
 				(int)command->unproven, "failed",
 				(int)(done - command->up - command->unproven),
 				"seconds", monotonic_now() - command->begin));
-	else if (report_wants_text() && done > 1)
+	else if (report_wants_summary() && done > 1)
 		printf("%u of %zu came up.\n", command->up, done);
 	return status;
 }

@@ -45,7 +45,8 @@ struct proof {
 	struct prove_console *console;
 	struct prove_screen picture; /* the previous one */
 	double begin, still_since, next_picture;
-	unsigned waiting; /* SIGN_BIT()s that may still appear */
+	unsigned waiting;      /* SIGN_BIT()s that may still appear */
+	_Atomic uint64_t read; /* bytes so far, for the progress */
 };
 
 /* --- signs --- */
@@ -178,6 +179,13 @@ static int look(struct proof *proof)
 	return 0;
 }
 
+static void get_progress(void *ctx, struct progress_numbers *now)
+{
+	struct proof *proof = ctx;
+	now->done = proof->read;
+	now->fresh = UINT64_MAX;
+}
+
 static int watch(struct proof *proof)
 {
 	char limit[SIZE_TEXT_MAX];
@@ -185,6 +193,8 @@ static int watch(struct proof *proof)
 	for (;;) {
 		int err = look(proof);
 		proof->out->seconds = monotonic_now() - proof->begin;
+		if (report_shows_progress())
+			proof->read = transient_guest_read(proof->guest);
 		if (err != 0)
 			return err < 0 ? err : 0;
 		if (interrupt_flag)
@@ -230,11 +240,16 @@ static void keep_picture(struct proof *proof)
 static int run(struct proof *proof, const char *xml)
 {
 	struct error_copy why;
+	char doing[512];
 	int err = transient_guest_start(&proof->guest, proof->connection, xml);
 	if (err != 0)
 		return err;
 	proof->begin = proof->still_since = monotonic_now();
+	snprintf(doing, sizeof(doing), "%s: booted, reading",
+			proof->snap->object + strlen("snapshots/"));
+	report_progress_begin(doing, get_progress, proof);
 	err = watch(proof);
+	report_progress_end();
 	error_save(&why, err);
 	if (err != -ECANCELED) {
 		proof->out->read = transient_guest_read(proof->guest);

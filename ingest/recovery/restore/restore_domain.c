@@ -380,6 +380,8 @@ static void print_text(const struct command *command, double seconds)
 			size_format(size, command->restore.all_done),
 			size_format(data, command->restore.written),
 			duration_format(took, seconds));
+	if (!report_wants_text())
+		return;
 	for (unsigned i = 0; i < command->plan.count; i++)
 		if (command->plan.items[i].file->kind == FILE_DISK)
 			printf("  %-8s %s\n",
@@ -401,7 +403,7 @@ static void report(const struct command *command, double seconds)
 {
 	if (report_json())
 		print_json(command, seconds);
-	else if (report_wants_text())
+	else if (report_wants_summary())
 		print_text(command, seconds);
 	/* Whoever has no domain must learn how to define it, even with
 	 * --quiet. */
