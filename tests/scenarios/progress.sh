@@ -45,6 +45,6 @@ one_line "$T/out"
 rm -r "$T/out.d"
 expect 0 amberfs restore "$R" quiet/latest "$T/out.d" -q
 silent
-amberfs init "$T/other" >/dev/null
-expect 0 amberfs copy "$R" "$T/other" --to-key-file "$T/key"
+amberfs init "$T/second" >/dev/null
+expect 0 amberfs copy "$R" "$T/second" --to-key-file "$T/key"
 one_line "$T/out"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Goal of this test: help fits a screen, mistakes are answered with what was
+# Goal of this test: help lists every option and fits a screen, mistakes are answered with what was
 # meant, exit statuses are as the manual says.
 . "$(dirname "$0")/../functions.sh"
 
@@ -17,9 +17,22 @@ for command in $commands; do
   expect 0 amberfs "$command" --help
   [ -s "$T/out" ] && [ ! -s "$T/err" ] || die "$command --help: no page"
   lines=$(wc -l <"$T/out")
-  [ "$lines" -le 24 ] || die "amberfs $command --help has $lines lines"
+  [ "$lines" -le 40 ] || die "amberfs $command --help has $lines lines"
   [ "$(wc -L <"$T/out")" -le 80 ] || die "amberfs $command --help: too wide"
   grep -q "amberfs $command" "$T/out" || die "$command --help: no usage line"
+  cp "$T/out" "$T/pages"
+  case $command in
+    restore) amberfs restore --domain --help >>"$T/pages" ;;
+    key)
+      for verb in add remove list; do
+        amberfs key "$verb" --help >>"$T/pages"
+      done
+      ;;
+  esac
+  while read -r option; do
+    grep -q -e "--$option\b" "$T/pages" || die "$command --help: no --$option"
+  done < <(sed -n 's/^\.It Fl \(. , \)*\\-\([^ ]*\).*/\2/p' \
+    "$SOURCE_TREE"/{repo,ingest}/commands/"amberfs-$command.1" 2>/dev/null | tr -d '\\')
   expect 2 amberfs "$command" --nonsense-option
   said nonsense-option
   [ "$(wc -l <"$T/err")" -le 3 ] || die "$command: a long-winded complaint"
@@ -87,3 +100,5 @@ expect 2 amberfs help forgot
 said "unknown command 'forgot'"
 expect 0 amberfs version
 one_line "$T/out"
+expect 0 amberfs boot --list --overlay-dir "$T/boots"
+found 'No snapshot is booted' <"$T/out"

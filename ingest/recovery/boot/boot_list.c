@@ -106,7 +106,9 @@ int boot_list(struct boot *boot)
 	int err = boot_root_each(boot->dir, add_row, &l);
 	if (err == 0 && report_json())
 		return report_print_json(json_pack("{s:o}", "boots", l.rows));
-	if (err == 0 && json_array_size(l.rows) > 0)
+	if (err == 0 && json_array_size(l.rows) == 0)
+		printf("No snapshot is booted in %s.\n", boot->dir);
+	else if (err == 0)
 		printf("%-24s %-32s %-12s %s\n", "NAME", "SNAPSHOT", "DOMAIN",
 				"BACKUP");
 	json_array_foreach (l.rows, i, row)
