@@ -21,6 +21,7 @@ enum option_meaning {
 	MEANS_USER,  /* uid_t */
 	MEANS_GROUP, /* gid_t */
 	MEANS_MODE,  /* octal */
+	MEANS_VIEWS, /* enum tree_views */
 	MEANS_WRITE,
 	MEANS_SECRET,
 };
@@ -43,6 +44,7 @@ static const struct known_option known[] = {
 	{ "gid", MEANS_GROUP, FIELD(gid) },
 	{ "umask", MEANS_MODE, FIELD(umask) },
 	{ "snapshot", MEANS_TEXT, FIELD(snapshot) },
+	{ "views", MEANS_VIEWS, FIELD(views) },
 	{ "cache_size", MEANS_SIZE, FIELD(cache_size) },
 	{ "readahead", MEANS_SIZE, FIELD(readahead) },
 	{ "key_file", MEANS_TEXT, CREDENTIAL(key_file) },
@@ -146,6 +148,23 @@ static int set_number(const struct known_option *option, void *field,
 	return 0;
 }
 
+static int set_views(enum tree_views *views, const char *value)
+{
+	static const char *const words[] = {
+		[TREE_VIEWS_BOTH] = "both",
+		[TREE_VIEWS_RAW] = "raw",
+		[TREE_VIEWS_QCOW2] = "qcow2",
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(value, words[i]) == 0) {
+			*views = (enum tree_views)i;
+			return 0;
+		}
+	return fail(-EINVAL,
+			"mount option views=%s: expected raw, qcow2 or both",
+			value);
+}
+
 static int set_value(const struct known_option *option, void *field,
 		const char *value)
 {
@@ -161,6 +180,8 @@ static int set_value(const struct known_option *option, void *field,
 			return fail_within(-EINVAL, "mount option %s=%s",
 					option->name, value);
 		return 0;
+	case MEANS_VIEWS:
+		return set_views(field, value);
 	default:
 		return set_number(option, field, value);
 	}

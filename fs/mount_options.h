@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "repo/repository/repository.h"
+#include "tree.h"
 
 #define MOUNT_CACHE_DEFAULT (256 * MIB)
 #define MOUNT_CACHE_MIN (8 * MIB)
@@ -25,8 +26,9 @@ struct mount_options {
 	gid_t gid;
 	uint32_t umask;	      /* permission bits taken away */
 	const char *snapshot; /* the only one shown, "source/time"; or NULL */
-	uint64_t cache_size;  /* bytes of decoded frames */
-	uint64_t readahead;   /* bytes that the kernel reads ahead */
+	enum tree_views views;
+	uint64_t cache_size; /* bytes of decoded frames */
+	uint64_t readahead;  /* bytes that the kernel reads ahead */
 	struct repository_options repository;
 	char **texts; /* what the strings above point into */
 	int text_count;

@@ -122,7 +122,7 @@ static int open_filesystem(struct service *service, const char *path)
 	err = resolve_only(service);
 	if (err != 0)
 		return err;
-	err = tree_new(&fs->tree, fs->repo, service->only);
+	err = tree_new(&fs->tree, fs->repo, service->only, fs->options->views);
 	if (err != 0)
 		return err;
 	err = tree_refresh(fs->tree, nobody_to_tell, NULL);

@@ -19,7 +19,8 @@
 #define RECORD_BITS 0400u /* it tells paths and names of the host */
 #define NS_PER_SECOND INT64_C(1000000000)
 
-int tree_new(struct tree **out, struct repository *repo, const char *only)
+int tree_new(struct tree **out, struct repository *repo, const char *only,
+		enum tree_views views)
 {
 	struct timespec now;
 	struct tree *tree = calloc(1, sizeof(*tree));
@@ -30,6 +31,7 @@ int tree_new(struct tree **out, struct repository *repo, const char *only)
 	clock_gettime(CLOCK_REALTIME, &now);
 	tree->repo = repo;
 	tree->only = only;
+	tree->views = views;
 	pthread_mutex_init(&tree->mutex, NULL);
 	pthread_mutex_init(&tree->load_mutex, NULL);
 	tree->started_ns = now.tv_sec * NS_PER_SECOND;
@@ -500,21 +502,16 @@ static int list_snapshot(const struct tree_entry *entry,
 		struct tree_names *names)
 {
 	int err = 0;
-	for (uint32_t i = 0; err == 0 && i < entry->record->file_count; i++)
-		err = names_add(names, entry->record->files[i].name, TREE_FILE,
-				entry->inodes[i].inode.number);
-	for (uint32_t i = 0; err == 0 && i < entry->view_count; i++)
-		err = names_add(names, entry->views[i].name, TREE_QCOW2,
-				entry_view(entry, i)->inode.number);
+	for (uint32_t i = 0; err == 0 && i < entry->name_count; i++) {
+		const struct tree_named *named = &entry->by_name[i];
+		const struct tree_inode *inode = &entry->inodes[named->place];
+		err = names_add(names, named->name, inode->kind,
+				inode->inode.number);
+	}
 	if (err != 0)
 		return err;
 	return names_add(names, SNAPSHOT_JSON_NAME, TREE_RECORD,
 			entry_record(entry)->inode.number);
-}
-
-static size_t names_of_snapshot(const struct tree_entry *entry)
-{
-	return (size_t)entry->record->file_count + entry->view_count + 1;
 }
 
 static size_t names_most(const struct tree *tree,
@@ -526,7 +523,7 @@ static size_t names_most(const struct tree *tree,
 	case TREE_SOURCE:
 		return inode->source->count + 1;
 	case TREE_SNAPSHOT:
-		return names_of_snapshot(inode->entry);
+		return (size_t)inode->entry->name_count + 1;
 	default:
 		return 0;
 	}

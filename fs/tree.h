@@ -6,7 +6,7 @@
  *	/SOURCE/		its snapshots, and "latest"
  *	/SOURCE/TIME/		the snapshot's files, and "snapshot.json"; beside
  *				a disk "vda.raw" the same as "vda.qcow2", unless
- *				a stored file has that name
+ *				a stored file has that name (enum tree_views)
  *
  * Making a tree and refreshing it cost one listing of the snapshots' names; a
  * snapshot's record is read when somebody first looks at it, and then kept.
@@ -44,8 +44,16 @@ struct tree_attr {
 	int64_t time_ns;
 };
 
+/* As what a disk is shown. */
+enum tree_views {
+	TREE_VIEWS_BOTH,
+	TREE_VIEWS_RAW,
+	TREE_VIEWS_QCOW2, /* raw only where there can't be a qcow2 */
+};
+
 /* ONLY: the one snapshot, "source/time", that there is; NULL: all. Borrowed. */
-int tree_new(struct tree **out, struct repository *repo, const char *only);
+int tree_new(struct tree **out, struct repository *repo, const char *only,
+		enum tree_views views);
 void tree_free(struct tree *tree); /* NULL allowed */
 
 /* Finds out which snapshots exist now. Calls FN, with no lock held, for each

@@ -216,8 +216,7 @@ static int64_t find_name(const struct tree_entry *entry, uint32_t count,
 
 int64_t tree_entry_find_file(const struct tree_entry *entry, const char *name)
 {
-	return find_name(entry, entry->record->file_count + entry->view_count,
-			name);
+	return find_name(entry, entry->name_count, name);
 }
 
 /* After the files were sorted: which of them are shown as qcow2 too. */
@@ -244,24 +243,44 @@ static uint32_t disk_count(const struct snapshot *record)
 	return disks;
 }
 
+/* Those that are shown as qcow2 are not shown as they are. */
+static uint32_t drop_viewed(struct tree_entry *entry, uint32_t count)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		bool viewed = false;
+		for (uint32_t k = 0; k < entry->view_count; k++)
+			viewed |= entry->views[k].file
+					== entry->by_name[i].place;
+		if (!viewed)
+			entry->by_name[kept++] = entry->by_name[i];
+	}
+	return kept;
+}
+
 static void derive_names(struct tree_entry *entry,
-		const struct snapshot *record)
+		const struct snapshot *record, enum tree_views views)
 {
 	uint32_t count = record->file_count;
 	for (uint32_t i = 0; i < count; i++)
 		entry->by_name[i] =
 				(struct tree_named){ record->files[i].name, i };
 	qsort(entry->by_name, count, sizeof(*entry->by_name), compare_names);
-	derive_views(entry, record);
+	if (views != TREE_VIEWS_RAW)
+		derive_views(entry, record);
+	uint32_t names = views == TREE_VIEWS_QCOW2 ? drop_viewed(entry, count)
+						   : count;
 	for (uint32_t i = 0; i < entry->view_count; i++)
-		entry->by_name[count + i] =
+		entry->by_name[names + i] =
 				(struct tree_named){ entry->views[i].name,
 					count + 2 + i };
-	qsort(entry->by_name, count + entry->view_count,
-			sizeof(*entry->by_name), compare_names);
+	entry->name_count = names + entry->view_count;
+	qsort(entry->by_name, entry->name_count, sizeof(*entry->by_name),
+			compare_names);
 }
 
-static int derive(struct tree_entry *entry, const struct snapshot *record)
+static int derive(struct tree_entry *entry, const struct snapshot *record,
+		enum tree_views views)
 {
 	uint32_t count = record->file_count, disks = disk_count(record);
 	char *text = record_text(record);
@@ -277,7 +296,7 @@ static int derive(struct tree_entry *entry, const struct snapshot *record)
 	if (entry->record_size == 0 || entry->inodes == NULL
 			|| entry->by_name == NULL || entry->views == NULL)
 		return fail_errno(-ENOMEM, "reading %s", entry->object);
-	derive_names(entry, record);
+	derive_names(entry, record, views);
 	return 0;
 }
 
@@ -286,7 +305,7 @@ static void forget_derived(struct tree_entry *entry)
 	free(take_ptr(entry->inodes));
 	free(take_ptr(entry->by_name));
 	free(take_ptr(entry->views));
-	entry->view_count = 0;
+	entry->view_count = entry->name_count = 0;
 }
 
 /* What the inode at PLACE is of, and the letter of its key. */
@@ -349,7 +368,7 @@ int tree_entry_load(struct tree *tree, struct tree_entry *entry)
 	int err = load_marked(tree, entry->object, &record, &entry->mark);
 	if (err != 0)
 		return err;
-	err = derive(entry, record);
+	err = derive(entry, record, tree->views);
 	if (err == 0)
 		err = publish(tree, entry, record);
 	if (err != 0) {

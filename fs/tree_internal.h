@@ -61,7 +61,8 @@ struct tree_entry {
 	struct tree_inode *inodes;
 	struct tree_view *views;
 	uint32_t view_count;
-	struct tree_named *by_name; /* files and views, sorted */
+	struct tree_named *by_name; /* files and views that are shown, sorted */
+	uint32_t name_count;
 };
 
 struct tree_listing {
@@ -74,7 +75,8 @@ struct tree_listing {
 /* Locks are taken in this order. */
 struct tree {
 	struct repository *repo;
-	const char *only;	    /* shown, "source/time"; NULL: all */
+	const char *only; /* shown, "source/time"; NULL: all */
+	enum tree_views views;
 	pthread_mutex_t load_mutex; /* one record is read at a time */
 	pthread_mutex_t mutex;
 	struct inodes inodes GUARDED_BY(mutex);

@@ -59,6 +59,19 @@ equal "$(cd "$T/mnt/files/latest" && echo *)" "snapshot.json vda" "no disk's nam
 jq -e '[.files[].name | select(endswith("qcow2"))] == []' "$snap/snapshot.json" \
   >/dev/null || die "snapshot.json lists what is not stored"
 expect 1 touch "$snap/vda.qcow2"
+for views in raw qcow2; do
+  amber_mount "$R" "$T/only" -o "views=$views"
+  equal "$(cd "$T/only/web/latest" && echo vda.*w* vdb.*w*)" \
+    "vda.$views vdb.$views" "disks with views=$views"
+  equal "$(find "$T/only/files/latest/" -type f | wc -l)" 2 "no disk's names"
+  not test -e "$T/only/web/latest/vda.$([ "$views" = raw ] && echo qcow2 || echo raw)" ||
+    die "both are there"
+  qemu-img compare -q -f raw -F "$views" vda "$T/only/web/latest/vda.$views" ||
+    die "views=$views"
+  amber_umount "$T/only"
+done
+expect 2 amberfs mount "$R" "$T/only" -o views=vmdk
+said 'expected raw, qcow2 or both'
 python3 - "$snap" <<'END'
 import os, sys
 tags = [{t: os.getxattr(f"{sys.argv[1]}/vda.{end}", t)
