@@ -27,6 +27,7 @@
 #include "repo/base/standard_descriptors.h"
 #include "repo/repository/secret_env.h"
 #include "service.h"
+#include "unmount.h"
 
 #define MALLOC_ARENAS 4
 #define STATUS_MOUNT_FAILED 32 /* mount(8)'s name for it */
@@ -58,8 +59,7 @@ static const char notes[] = "Mount options: ro, allow_other, allow_root, "
 			    "views=. Those of mount(8):\n"
 			    "nodev, nosuid, noatime, auto, user, nofail, "
 			    "_netdev, x-*\n\n"
-			    "Unmount with: umount MNT, or fusermount3 -u "
-			    "MNT as an ordinary user.\n"
+			    "Unmount with: amberfs umount MNT\n"
 			    "In /etc/fstab: REPO MNT amberfs "
 			    "key_file=/root/amberfs.key,nofail 0 0";
 
@@ -310,7 +310,12 @@ int main(int argc, char **argv)
 	standard_descriptors_take();
 	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
 	p.helper = called_as(argv[0], "mount.amberfs");
+	if (called_as(argv[0], "umount.fuse.amberfs"))
+		return unmount_main(argc, argv, true);
 	/* The amberfs program passes its own arguments on. */
+	if (called_as(argv[0], "amberfs") && argc > 1
+			&& strcmp(argv[1], "umount") == 0)
+		return unmount_main(argc - 1, argv + 1, false);
 	if (called_as(argv[0], "amberfs") && argc > 1
 			&& strcmp(argv[1], "mount") == 0) {
 		argv++;

@@ -5,12 +5,15 @@
  */
 #include "operations_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "repo/base/bytes.h"
 #include "repo/base/error.h"
+#include "unmount.h"
 #include "xattr.h"
 
 #define IO_SIZE (1u << 20) /* what cp and dd read at once */
@@ -178,6 +181,8 @@ static void getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	if (err == 0) {
 		len = xattr_get(&h, name, value);
 		tree_release(fs->tree, &h);
+	} else if (ino == INODE_ROOT && strcmp(name, UNMOUNT_SERVED_BY) == 0) {
+		len = snprintf(value, sizeof(value), "%d", (int)getpid());
 	} else if (err != -EISDIR) {
 		len = err;
 	}

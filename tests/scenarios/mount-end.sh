@@ -113,3 +113,25 @@ for answer in wrong correct; do
 done
 equal "$status" 0 "status with the right passphrase"
 same "$T/disk" "$T/mnt/vm/latest/disk"
+
+# Whoever waits for umount may take the disk away that the repository is on.
+amber_umount "$T/mnt"
+export AMBERFS_KEY_FILE=$T/key
+small_disk ext4 200M "$T/place"
+amberfs init "$T/place/repo" >/dev/null
+amberfs backup "$T/place/repo" --name vm "$T/disk"
+for _ in {1..20}; do
+  amber_mount "$T/place/repo" "$T/mnt"
+  cat "$T/mnt/vm/latest/disk" >/dev/null
+  amberfs umount "$T/mnt"
+  umount "$T/place"
+  mount "$T/place.disk" "$T/place"
+done
+amber_mount "$T/place/repo" "$T/mnt"
+exec 7<"$T/mnt/vm/latest/disk"
+expect 1 amberfs umount "$T/mnt"
+said 'is in use'
+expect 0 amberfs umount --lazy "$T/mnt"
+exec 7<&-
+expect 1 amberfs umount "$T/place.disk"
+said 'is not a mount'

@@ -24,13 +24,16 @@ mount --make-rprivate /
 mount --bind $sbin $T/real
 for f in $T/real/*; do ln -s "\$f" $T/sbin/; done
 ln -sf $AMBERFS_BUILD/fs/amberfs-mount $T/sbin/mount.amberfs
+ln -sf $AMBERFS_BUILD/fs/amberfs-mount $T/sbin/umount.fuse.amberfs
 mount --bind $T/sbin $sbin
 
 mount -t amberfs -o "key_file=$T/key,noatime,x-test" "$T/a repo,x" $T/mnt
 mountpoint -q $T/mnt
 cmp $T/disk $T/mnt/vm/latest/disk
 findmnt -n -o SOURCE $T/mnt | grep -qF "a repo,x"
+server=\$(getfattr --only-values -n user.amberfs.served_by $T/mnt)
 umount $T/mnt
+[ ! -e /proc/\$server ] || grep -q '^State:.*[ZX]' /proc/\$server/status
 
 mount -f -t amberfs "$T/a repo,x" $T/mnt
 ! mountpoint -q $T/mnt
