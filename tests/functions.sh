@@ -219,12 +219,17 @@ tree_size() {
   du -s --block-size=1 --apparent-size -- "$1" | cut -f1
 }
 
+# make_key FILE: a key file that nobody else can read.
+make_key() {
+  (umask 077; head -c 64 /dev/urandom >"$1")
+}
+
 # new_repo [PATH [OPTION...]]: a repository unlocked by a key file; sets R.
 # shellcheck disable=SC2034 # R is for the scenario
 new_repo() {
   R=${1:-$T/repo}
   [ $# = 0 ] || shift
-  [ -e "$T/key" ] || head -c 64 /dev/urandom >"$T/key"
+  [ -e "$T/key" ] || make_key "$T/key"
   export AMBERFS_KEY_FILE=$T/key
   amberfs init "$R" "$@" >/dev/null
 }

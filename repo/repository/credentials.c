@@ -19,6 +19,7 @@
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/base/parent_directory.h"
+#include "repo/base/report.h"
 #include "repo/format/recovery.h"
 #include "passphrase_command.h"
 #include "secret_env.h"
@@ -134,6 +135,18 @@ static void strip_newline(struct secret *secret)
 		secret->len--;
 }
 
+/* The secret is taken all the same: a restore must not fail for that. A group
+ * may be meant to read it. */
+static void warn_readable(int fd, const char *what)
+{
+	struct stat st;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)
+			&& (st.st_mode & (S_IWGRP | S_IRWXO)) != 0)
+		report_warning("%s is open to other users (its mode is %04o); "
+			       "chmod 600 keeps them out",
+				what, st.st_mode & 07777);
+}
+
 static int from_file(struct secret *secret, const char *path, const char *kind)
 {
 	char what[512];
@@ -141,6 +154,7 @@ static int from_file(struct secret *secret, const char *path, const char *kind)
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", what);
+	warn_readable(fd, what);
 	int err = read_secret(secret, fd, what);
 	if (err < 0)
 		return err;

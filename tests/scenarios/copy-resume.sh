@@ -10,7 +10,7 @@ kills=${COPY_KILLS:-4}
 
 new_repo
 other=$T/other
-head -c 64 /dev/urandom >"$T/key2"
+make_key "$T/key2"
 export AMBERFS_TO_KEY_FILE=$T/key2
 amberfs init "$other" --key-file "$T/key2" >/dev/null
 use_other() {

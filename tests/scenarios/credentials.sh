@@ -4,6 +4,7 @@
 # a wrong one gives one clear message, and encryption can't be turned off by
 # tricks.
 . "$(dirname "$0")/../functions.sh"
+umask 077
 need_program jq python3
 unset AMBERFS_KEY_FILE
 
@@ -44,8 +45,8 @@ expect 1 setsid -w timeout 20 amberfs list "$T/p"
 said 'AMBERFS_|--key-file|--passphrase'
 
 # Key files: option and environment.
-head -c 64 /dev/urandom >"$T/key"
-head -c 64 /dev/urandom >"$T/other"
+make_key "$T/key"
+make_key "$T/other"
 amberfs init "$T/k" --key-file "$T/key" >/dev/null
 amberfs backup "$T/k" --name a "$T/file" --key-file "$T/key"
 AMBERFS_KEY_FILE=$T/key amberfs list "$T/k" >/dev/null
@@ -79,3 +80,18 @@ mkdir "$T/full"
 touch "$T/full/x"
 expect 1 amberfs init "$T/full" --key-file "$T/key"
 equal "$(ls "$T/full")" x "the directory's content"
+
+# A secret that others can read opens the repository, with a warning.
+for mode in 604 620 666; do
+  chmod "$mode" "$T/key"
+  expect 0 amberfs list "$T/k" --key-file "$T/key"
+  said "warning: key file $T/key is open to other users \(its mode is 0$mode\)"
+done
+chmod 644 "$T/pass"
+expect 0 amberfs list "$T/p" --passphrase-file "$T/pass"
+said "warning: .*$T/pass is open to other users"
+for mode in 600 440; do
+  chmod "$mode" "$T/key"
+  expect 0 amberfs list "$T/k" --key-file "$T/key"
+  [ ! -s "$T/err" ] || die "$(cat "$T/err")"
+done

@@ -4,6 +4,7 @@
 # repository; whatever is done, concurrently or by mistake, at least one working
 # key is left.
 . "$(dirname "$0")/../functions.sh"
+umask 077
 need_program jq python3
 
 keys() {

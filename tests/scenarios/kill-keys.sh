@@ -10,8 +10,8 @@ prepare() {
   make_noise "$T/disk" 1 1
   amberfs backup "$R" --name vm "$T/disk"
   keep "vm/$(latest vm)/disk" "$T/disk"
-  head -c 64 /dev/urandom >"$T/key2"
-  head -c 64 /dev/urandom >"$T/key3"
+  make_key "$T/key2"
+  make_key "$T/key3"
   amberfs key add "$R" --new-key-file "$T/key2" --label second >/dev/null
 }
 opens() { # KEY FILE

@@ -21,7 +21,7 @@ expect 1 amberfs mount "$R" "$T/disk"
 said "not a directory"
 expect 1 amberfs mount "$R" "$R/packs"
 said "inside the repository"
-head -c 64 /dev/urandom >"$T/wrong"
+make_key "$T/wrong"
 expect 1 amberfs mount "$R" "$T/mnt" -o "key_file=$T/wrong"
 said "wrong key file"
 expect 1 amberfs mount "$R" "$T/mnt" --key-file "$T/wrong" -f

@@ -16,7 +16,7 @@ unset AMBERFS_KEY_FILE
 # mount(8) looks for helpers in /sbin alone. In a namespace of our own that
 # directory gets one name more.
 mkdir "$T/real" "$T/sbin" "$T/mnt"
-head -c 64 /dev/urandom >"$T/wrong"
+make_key "$T/wrong"
 sbin=$(readlink -f /sbin)
 cat >"$T/inside" <<END
 set -eu

@@ -8,7 +8,7 @@ need_program jq
 
 new_repo
 other=$T/other twin=$T/twin
-head -c 64 /dev/urandom >"$T/key2"
+make_key "$T/key2"
 export AMBERFS_FROM_KEY_FILE=$T/key2
 amberfs init "$other" --key-file "$T/key2" >/dev/null
 
