@@ -42,6 +42,8 @@ static const char *refused_by_form(const struct domain_disk *disk)
 		return "it is an NVMe device passed through to the guest";
 	case SOURCE_VHOSTUSER:
 		return "it is served by another process (vhost-user)";
+	case SOURCE_VHOSTVDPA:
+		return "it is a vDPA device of the host";
 	default:
 		return "this version does not know its type of source";
 	}

@@ -15,6 +15,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "backing_name.h"
 #include "child.h"
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
@@ -220,19 +221,6 @@ static int look_at(struct chain_file *file)
 	return 0;
 }
 
-/* DIR(base) + NAME, as qemu resolves it: without following symbolic links
- * first. */
-static char *beside(const char *base, const char *name)
-{
-	const char *slash = strrchr(base, '/');
-	char *path;
-	if (name[0] == '/' || slash == NULL)
-		return strdup(name);
-	if (asprintf(&path, "%.*s/%s", (int)(slash - base), base, name) < 0)
-		return NULL;
-	return path;
-}
-
 char *chain_file_node(const struct chain_file *file)
 {
 	json_t *image = image_node(file, false);
@@ -301,7 +289,7 @@ static int read_parts(struct chain_file *file)
 						"filename"));
 		if (name == NULL || strcmp(name, file->path) == 0)
 			continue;
-		file->parts[parts] = beside(file->path, name);
+		file->parts[parts] = backing_name_beside(file->path, name);
 		if (file->parts[parts] == NULL)
 			return -ENOMEM;
 		file->allocated += allocated_of(file->parts[parts++]);
@@ -364,70 +352,90 @@ static int source_path(const struct disk_source *source,
 	return 0;
 }
 
-/* By qemu's rule: a colon before any slash ends a protocol's name. */
-static bool has_protocol(const char *name)
-{
-	return name[strcspn(name, ":/")] == ':';
-}
-
-/* The backing file recorded in FILE's header; NULL: none. */
-static int header_backing(const struct chain_file *file, char **path)
+/* The backing file recorded in FILE's header; OUT->path NULL: none. */
+static int header_backing(const struct chain_file *file,
+		struct backing_name *out)
 {
 	const char *name = info_text(file, "backing-filename");
 	char shown[SHOWN_MAX], below[SHOWN_MAX];
-	*path = NULL;
 	if (name == NULL || !*name)
 		return 0;
-	if (has_protocol(name)) {
-		name_display(shown, sizeof(shown), file->path);
-		name_display(below, sizeof(below), name);
-		return fail(-ENOTSUP,
-				"the backing file of %s is given as %s, which "
-				"is not a file on this host; record a plain "
-				"path with qemu-img rebase -u",
-				shown, below);
-	}
-	*path = beside(file->path, name);
-	return *path != NULL ? 0 : -ENOMEM;
+	int err = backing_name_parse(out, name, file->path);
+	if (err != -ENOTSUP)
+		return err;
+	name_display(shown, sizeof(shown), file->path);
+	name_display(below, sizeof(below), name);
+	return fail(-ENOTSUP,
+			"the backing file of %s is given as %s, which is not a "
+			"file on this host that amberfs can find; %s",
+			shown, below,
+			strcmp(file->format, "qcow2") == 0
+					? "record a plain path with qemu-img "
+					  "rebase -u -f qcow2 -F FORMAT -b PATH"
+					: "name it in the domain's definition, "
+					  "in the disk's <backingStore>");
 }
 
+/* Only a qcow2 header has room for the format. */
 static int no_format(const struct chain_file *file, const char *path)
 {
 	char shown[SHOWN_MAX], below[SHOWN_MAX];
 	name_display(shown, sizeof(shown), file->path);
 	name_display(below, sizeof(below), path);
+	if (strcmp(file->format, "qcow2") == 0)
+		return fail(-ENOTSUP,
+				"%s does not record the format of its backing "
+				"file %s, and probing it is not safe; record "
+				"it with qemu-img rebase -u -f qcow2 -F FORMAT "
+				"-b BACKING IMAGE",
+				shown, below);
 	return fail(-ENOTSUP,
 			"%s does not record the format of its backing file %s, "
-			"and probing it is not safe; record it with qemu-img "
-			"rebase -u -f %s -F FORMAT -b BACKING IMAGE",
+			"as no %s image does, and probing it is not safe; give "
+			"it in the domain's definition, in the disk's "
+			"<backingStore>, or convert the image to qcow2",
 			shown, below, file->format);
 }
 
+/* What the domain's definition says. */
+static int source_backing(const struct disk_source *source,
+		struct connection *conn, struct backing_name *out)
+{
+	int err = source_path(source, conn, &out->path);
+	if (err != 0)
+		return err;
+	out->sliced = source->sliced;
+	out->slice_offset = source->slice_offset;
+	out->slice_size = source->slice_size;
+	if (source->format == NULL)
+		return 0;
+	out->format = strdup(source->format);
+	return out->format != NULL ? 0 : -ENOMEM;
+}
+
 /*
- * The backing file of FILE: *PATH (NULL: none) and *FORMAT. The domain's
+ * The backing file of FILE (path NULL: none) and its format. The domain's
  * definition takes precedence over the header, as in libvirt.
  */
 static int find_below(const struct chain_file *file,
 		const struct disk_source *source, struct connection *conn,
-		char **path, const char **format)
+		struct backing_name *out)
 {
 	const struct disk_source *below =
 			source != NULL ? source->backing : NULL;
-	int err;
-	*path = NULL;
-	*format = NULL;
+	*out = (struct backing_name){ .path = NULL };
 	if ((source != NULL && source->ends)
 			|| !find_format(file->format)->has_backing)
 		return 0;
-	if (below != NULL)
-		*format = below->format;
-	err = below != NULL ? source_path(below, conn, path)
-			    : header_backing(file, path);
-	if (err != 0 || *path == NULL)
+	int err = below != NULL ? source_backing(below, conn, out)
+				: header_backing(file, out);
+	if (err != 0 || out->path == NULL || out->format != NULL)
 		return err;
-	if (*format == NULL)
-		*format = info_text(file, "backing-filename-format");
-	return *format != NULL ? 0 : no_format(file, *path);
+	const char *format = info_text(file, "backing-filename-format");
+	if (format == NULL)
+		return no_format(file, out->path);
+	out->format = strdup(format);
+	return out->format != NULL ? 0 : -ENOMEM;
 }
 
 static int check_loop(const struct chain *chain, const struct chain_file *file)
@@ -444,25 +452,22 @@ static int check_loop(const struct chain *chain, const struct chain_file *file)
 	return 0;
 }
 
-/* Appends PATH, which it takes, to the chain. NULL without memory. */
-static struct chain_file *add_file(struct chain *chain, char *path,
-		const char *format)
+/* Appends what NAME stands for, whose path and format it takes. NULL without
+ * memory. */
+static struct chain_file *add_file(struct chain *chain,
+		struct backing_name *name)
 {
-	size_t room = (chain->count + (size_t)1) * sizeof(struct chain_file);
-	struct chain_file *files = realloc(chain->files, room);
-	char *own_format = strdup(format);
-	struct chain_file *file;
-	if (files != NULL)
-		chain->files = files;
-	if (files == NULL || own_format == NULL) {
-		free(path);
-		free(own_format);
+	struct chain_file *files = reallocarray(chain->files,
+			chain->count + (size_t)1, sizeof(*files));
+	if (files == NULL)
 		return NULL;
-	}
-	file = &files[chain->count++];
-	memset(file, 0, sizeof(*file));
-	file->path = path;
-	file->format = own_format;
+	chain->files = files;
+	struct chain_file *file = &files[chain->count++];
+	*file = (struct chain_file){ .path = take_ptr(name->path),
+		.format = take_ptr(name->format),
+		.sliced = name->sliced,
+		.slice_offset = name->slice_offset,
+		.slice_size = name->slice_size };
 	return file;
 }
 
@@ -471,12 +476,8 @@ static int inspect(struct chain *chain, struct chain_file *file,
 {
 	char shown[SHOWN_MAX];
 	int err;
-	if (source != NULL) {
+	if (source != NULL)
 		file->encrypted = source->encrypted;
-		file->sliced = source->sliced;
-		file->slice_offset = source->slice_offset;
-		file->slice_size = source->slice_size;
-	}
 	err = look_at(file);
 	if (err != 0)
 		return err;
@@ -500,23 +501,25 @@ int chain_resolve(struct chain *chain, const struct disk_source *source,
 		struct connection *conn, unsigned flags)
 {
 	const struct disk_source *s = source;
-	const char *format = source->format != NULL ? source->format : "raw";
-	char *path = NULL;
-	int err;
-	memset(chain, 0, sizeof(*chain));
-	err = source_path(source, conn, &path);
-	while (err == 0 && path != NULL && chain->count < CHAIN_FILES_MAX) {
-		struct chain_file *file =
-				add_file(chain, take_ptr(path), format);
+	struct backing_name next = { .path = NULL };
+	*chain = (struct chain){ .count = 0 };
+	int err = source_backing(source, conn, &next);
+	if (err == 0 && next.format == NULL) {
+		next.format = strdup("raw");
+		err = next.format != NULL ? 0 : -ENOMEM;
+	}
+	while (err == 0 && next.path != NULL
+			&& chain->count < CHAIN_FILES_MAX) {
+		struct chain_file *file = add_file(chain, &next);
 		err = file != NULL ? inspect(chain, file, s, flags) : -ENOMEM;
 		if (err == 0)
-			err = find_below(file, s, conn, &path, &format);
+			err = find_below(file, s, conn, &next);
 		s = s != NULL ? s->backing : NULL;
 	}
-	if (err == 0 && path != NULL)
+	if (err == 0 && next.path != NULL)
 		err = fail(-ELOOP, "a backing chain of more than %u files",
 				CHAIN_FILES_MAX);
-	free(path);
+	backing_name_clear(&next);
 	return err;
 }
 

@@ -29,6 +29,7 @@ static const char *const source_names[] = {
 	[SOURCE_DIR] = "dir",
 	[SOURCE_NVME] = "nvme",
 	[SOURCE_VHOSTUSER] = "vhostuser",
+	[SOURCE_VHOSTVDPA] = "vhostvdpa",
 	[SOURCE_OTHER] = "other",
 };
 
@@ -88,6 +89,8 @@ static int number(const xmlNode *n, const char *name, uint64_t *out)
 
 static enum source_type source_type(const xmlNode *n)
 {
+	if (!xmlHasProp(n, (const xmlChar *)"type"))
+		return SOURCE_FILE; /* libvirt's default */
 	for (int t = 0; t < SOURCE_OTHER; t++)
 		if (domain_doc_attribute_is(n, "type", source_names[t]))
 			return (enum source_type)t;

@@ -32,7 +32,7 @@ for command in $commands; do
   while read -r option; do
     grep -q -e "--$option\b" "$T/pages" || die "$command --help: no --$option"
   done < <(sed -n 's/^\.It Fl \(. , \)*\\-\([^ ]*\).*/\2/p' \
-    "$SOURCE_TREE"/{repo,ingest}/commands/"amberfs-$command.1" 2>/dev/null | tr -d '\\')
+    "$SOURCE_TREE"/{repo,ingest}/commands/"amberfs-$command.1" 2>/dev/null | tr -d '\134')
   expect 2 amberfs "$command" --nonsense-option
   said nonsense-option
   [ "$(wc -l <"$T/err")" -le 3 ] || die "$command: a long-winded complaint"
