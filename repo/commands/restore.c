@@ -48,15 +48,27 @@ static int one_into_directory(struct command *command, const char *dest,
 	return restore_file_to_path(&command->restore, file, path, format);
 }
 
-/* All that is stored. */
+static int check_in_directory(struct command *command, const char *dest,
+		const char *name)
+{
+	CLEANUP_FREE char *path = NULL;
+	if (asprintf(&path, "%s/%s", dest, name) < 0) {
+		path = NULL;
+		return fail_no_memory("restoring");
+	}
+	return restore_file_check_path(&command->restore, path);
+}
+
+/* All that is stored, if all of it may be. */
 static int all_into_directory(struct command *command, const char *dest)
 {
+	const struct snapshot *snap = command->snap;
 	int err = 0;
-	for (uint32_t i = 0; err == 0 && i < command->snap->file_count; i++) {
-		const struct snapshot_file *file = &command->snap->files[i];
-		err = one_into_directory(command, dest, file, file->name,
-				RESTORE_RAW);
-	}
+	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++)
+		err = check_in_directory(command, dest, snap->files[i].name);
+	for (uint32_t i = 0; err == 0 && i < snap->file_count; i++)
+		err = one_into_directory(command, dest, &snap->files[i],
+				snap->files[i].name, RESTORE_RAW);
 	return err;
 }
 

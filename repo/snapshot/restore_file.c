@@ -13,12 +13,12 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/device.h"
 #include "repo/base/error.h"
-#include "repo/base/hex.h"
 #include "repo/base/interrupt.h"
-#include "repo/base/parent_directory.h"
 #include "repo/base/report.h"
 #include "repo/image/image_copy.h"
 #include "repo/image/qcow2_copy.h"
+#include "restore_place.h"
+#include "restore_temporary.h"
 #include "snapshot_object.h"
 
 /* A range of a file that was written as zeros because it can't be read. */
@@ -232,87 +232,95 @@ uint64_t restore_file_qcow2_size(const struct snapshot_file *file)
 
 /* A file on its way to its name. */
 struct growing {
-	const char *path, *leaf;
-	int directory, fd;
-	char temporary[64];
+	struct restore_place place;
+	int fd;
+	char temporary[RESTORE_TEMPORARY_MAX]; /* "": it has its name */
 };
 
 static void growing_clear(struct growing *growing)
 {
 	if (growing->fd >= 0 && growing->temporary[0] != '\0')
-		unlinkat(growing->directory, growing->temporary, 0);
+		unlinkat(growing->place.directory, growing->temporary, 0);
 	cleanup_fd(&growing->fd);
-	cleanup_fd(&growing->directory);
+	restore_place_clear(&growing->place);
 }
 
-/* Only a file may be replaced, whoever forces it: a pipe or /dev/null that
- * became a file would surprise everybody who opens it. */
-static int check_replaced(const struct growing *growing, bool force)
+/* What stands there must be unused, and replacing it must be wanted. */
+static int check_replaced(const struct restore_place *place,
+		const struct restore_file *restore)
 {
 	struct stat st;
-	if (fstatat(growing->directory, growing->leaf, &st, 0) == 0
-			&& !S_ISREG(st.st_mode))
-		return fail(-EINVAL,
-				"%s is not a file or block device, so it is "
-				"not replaced; to write into it, restore to - "
-				"and redirect the output",
-				growing->path);
-	if (!force
-			&& fstatat(growing->directory, growing->leaf, &st,
-					   AT_SYMLINK_NOFOLLOW)
-					== 0)
-		return fail(-EEXIST, "%s exists; --force replaces it",
-				growing->path);
-	return 0;
+	if (restore->force)
+		return restore_place_check_unused(place);
+	if (!restore->follow_links && lstat(place->path, &st) == 0
+			&& S_ISLNK(st.st_mode))
+		return fail(-EEXIST,
+				"%s is a symbolic link; --force follows it and "
+				"replaces the file that it leads to",
+				place->path);
+	return place->exists ? fail(-EEXIST, "%s exists; --force replaces it",
+			       place->path)
+			     : 0;
 }
 
 static int growing_begin(struct growing *growing,
 		const struct restore_file *restore, const char *path)
 {
-	uint8_t random[8];
-	char digits[17];
-	*growing = (struct growing){ .path = path, .directory = -1, .fd = -1 };
-	growing->directory = parent_directory_open(path, &growing->leaf);
-	if (growing->directory < 0)
-		return growing->directory;
-	int err = check_replaced(growing, restore->force);
+	struct restore_place *place = &growing->place;
+	*growing = (struct growing){ .fd = -1 };
+	int err = restore_place_open(place, path);
+	if (err == 0)
+		err = restore_place_check_file(place);
+	if (err == 0)
+		err = check_replaced(place, restore);
 	if (err < 0)
 		return err;
-	seal_random(random, sizeof(random));
-	hex_encode(digits, random, sizeof(random));
-	snprintf(growing->temporary, sizeof(growing->temporary),
-			".amberfs-restore.%s", digits);
-	growing->fd = openat(growing->directory, growing->temporary,
-			O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-			0600);
-	return growing->fd < 0 ? fail_errno(-errno, "making %s", path) : 0;
+	restore_temporary_sweep(place->directory, path);
+	growing->fd = restore_temporary_make(place->directory,
+			growing->temporary);
+	return growing->fd < 0 ? fail_within(growing->fd, "making %s", path)
+			       : 0;
+}
+
+/* Right before the name is taken: hours may have passed. */
+static int check_again(const struct growing *growing,
+		const struct restore_file *restore)
+{
+	if (!restore->force)
+		return 0;
+	const char *path = growing->place.path;
+	CLEANUP_RESTORE_PLACE struct restore_place now;
+	int err = restore_place_open(&now, path);
+	if (err == 0)
+		err = restore_place_check_unused(&now);
+	if (err == 0 && restore->may_replace != NULL)
+		err = restore->may_replace(restore->ctx, path);
+	return err;
 }
 
 static int growing_name(struct growing *growing,
 		const struct restore_file *restore)
 {
-	int n = restore->force && restore->may_replace != NULL
-			? restore->may_replace(restore->ctx, growing->path)
-			: 0;
+	const struct restore_place *place = &growing->place;
+	int n = check_again(growing, restore);
 	if (n < 0)
 		return n;
-	n = renameat2(growing->directory, growing->temporary,
-			growing->directory, growing->leaf,
-			restore->force ? 0 : RENAME_NOREPLACE);
+	n = renameat2(place->directory, growing->temporary, place->directory,
+			place->leaf, restore->force ? 0 : RENAME_NOREPLACE);
 	if (n < 0 && !restore->force && (errno == EINVAL || errno == ENOSYS)) {
 		/* A filesystem without it: link(2) doesn't replace either. */
-		n = linkat(growing->directory, growing->temporary,
-				growing->directory, growing->leaf, 0);
+		n = linkat(place->directory, growing->temporary,
+				place->directory, place->leaf, 0);
 		if (n == 0)
-			unlinkat(growing->directory, growing->temporary, 0);
+			unlinkat(place->directory, growing->temporary, 0);
 	}
 	if (n < 0 && errno == EEXIST)
 		return fail(-EEXIST, "%s exists; --force replaces it",
-				growing->path);
+				place->path);
 	if (n == 0)
 		growing->temporary[0] = '\0';
-	if (n < 0 || fsync(growing->directory) < 0)
-		return fail_errno(-errno, "naming %s", growing->path);
+	if (n < 0 || fsync(place->directory) < 0)
+		return fail_errno(-errno, "naming %s", place->path);
 	return 0;
 }
 
@@ -334,11 +342,11 @@ static int growing_finish(struct growing *growing,
 		return fail_errno(-errno,
 				"changing the owner of %s to user "
 				"%u",
-				growing->path, (unsigned)restore->uid);
+				growing->place.path, (unsigned)restore->uid);
 	if (fchmod(growing->fd, mode & 0777) < 0
 			|| futimens(growing->fd, times) < 0
 			|| fsync(growing->fd) < 0)
-		return fail_errno(-errno, "finishing %s", growing->path);
+		return fail_errno(-errno, "finishing %s", growing->place.path);
 	return growing_name(growing, restore);
 }
 
@@ -377,23 +385,10 @@ int restore_file_text(struct restore_file *restore, const char *text,
 
 /* --- to a device or a stream --- */
 
-static int to_device(struct restore_file *restore,
-		const struct snapshot_file *file, const char *path,
-		enum restore_format format)
+static int check_device(const struct snapshot_file *file, int fd,
+		const char *path)
 {
 	uint64_t size = 0;
-	if (!restore->force)
-		return fail(-EEXIST,
-				"%s is a block device; --force overwrites it",
-				path);
-	if (format != RESTORE_RAW)
-		return fail(-EINVAL,
-				"%s is a block device and can only be "
-				"written as raw: use --format raw",
-				path);
-	CLEANUP_FD int fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
-	if (fd < 0)
-		return fail_errno(-errno, "opening %s", path);
 	int err = device_size(fd, &size);
 	if (err < 0)
 		return fail_errno(err, "getting the size of %s", path);
@@ -403,7 +398,29 @@ static int to_device(struct restore_file *restore,
 				"larger device",
 				path, (unsigned long long)size, file->name,
 				(unsigned long long)file->size);
-	err = copy_image(restore, file, fd, path, TARGET_DEVICE);
+	return restore_place_check_unlocked(fd, path);
+}
+
+static int to_device(struct restore_file *restore,
+		const struct snapshot_file *file,
+		const struct restore_place *place, enum restore_format format)
+{
+	const char *path = place->path;
+	if (!restore->force)
+		return fail(-EEXIST,
+				"%s is a block device; --force overwrites it",
+				path);
+	if (format != RESTORE_RAW)
+		return fail(-EINVAL,
+				"%s is a block device and can only be "
+				"written as raw: use --format raw",
+				path);
+	CLEANUP_FD int fd = restore_place_open_existing(place, O_RDWR | O_EXCL);
+	if (fd < 0)
+		return fd;
+	int err = check_device(file, fd, path);
+	if (err == 0)
+		err = copy_image(restore, file, fd, path, TARGET_DEVICE);
 	if (err != 0)
 		return err;
 	if (fsync(fd) < 0)
@@ -427,13 +444,23 @@ int restore_file_to_path(struct restore_file *restore,
 		const struct snapshot_file *file, const char *path,
 		enum restore_format format)
 {
-	struct stat st;
-	bool device = stat(path, &st) == 0 && S_ISBLK(st.st_mode);
-	int err = check_format(restore, format);
+	CLEANUP_RESTORE_PLACE struct restore_place place;
+	int err = restore_place_open(&place, path);
+	if (err == 0)
+		err = check_format(restore, format);
 	if (err < 0)
 		return err;
-	return device ? to_device(restore, file, path, format)
-		      : to_file(restore, file, path, format);
+	return place.exists && S_ISBLK(place.st.st_mode)
+			? to_device(restore, file, &place, format)
+			: to_file(restore, file, path, format);
+}
+
+int restore_file_check_path(const struct restore_file *restore,
+		const char *path)
+{
+	CLEANUP_RESTORE_PLACE struct restore_place place;
+	int err = restore_place_open(&place, path);
+	return err < 0 ? err : check_replaced(&place, restore);
 }
 
 int restore_file_to_stdout(struct restore_file *restore,

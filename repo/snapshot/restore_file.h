@@ -2,7 +2,9 @@
 /*
  * Restoring files of a snapshot. A file is written under a temporary name
  * beside its final one and gets that name once it is complete and fsynced; a
- * block device is written in place. Holes stay holes.
+ * block device is written in place. Holes stay holes. What another process has
+ * locked, as qemu does, is neither replaced nor written to. Links on the way are
+ * followed where no other user can have made them (foreign_path.h).
  *
  * Damage ends it, unless ZERO_DAMAGED: then what can't be read becomes zeros,
  * and each such range is reported (report_error) and noted.
@@ -29,6 +31,9 @@ struct restore_file {
 	struct image_reader *reader;
 	unsigned threads;
 	bool force; /* replace files, overwrite block devices */
+	/* A path that is a symbolic link stands for what it leads to. Else only
+	 * with FORCE, as the user may not know that it is one. */
+	bool follow_links;
 	/* With FORCE: called right before a new file gets the name PATH, so
 	 * that nothing is replaced that came into use while it was written. 0
 	 * or -errno with a text. May be NULL. */
@@ -63,6 +68,9 @@ void restore_file_clear(struct restore_file *restore);
 int restore_file_to_path(struct restore_file *restore,
 		const struct snapshot_file *file, const char *path,
 		enum restore_format format);
+/* Fails, before anything is written, if that would: PATH is there or in use. */
+int restore_file_check_path(const struct restore_file *restore,
+		const char *path);
 /* To the standard output. */
 int restore_file_to_stdout(struct restore_file *restore,
 		const struct snapshot_file *file, enum restore_format format);

@@ -104,3 +104,81 @@ for node in "${nodes[@]}"; do
   said 'not a file or block device'
   [ ! -f "$node" ] || die "$node was replaced"
 done
+
+# A link to where the file should go is followed only with --force, and stays.
+mkdir "$T/real"
+echo precious >"$T/real/web"
+ln -s real/web "$T/link"
+ln -s real/none "$T/dangling"
+for link in link dangling; do
+  expect 1 amberfs restore "$R" vm/latest/disk "$T/$link"
+  said 'symbolic link; --force'
+  equal "$(cat "$T/real/web")" precious "the link's target"
+done
+for link in link dangling; do
+  amberfs restore "$R" vm/latest/disk "$T/$link" --force
+  [ -L "$T/$link" ] || die "the link was replaced"
+done
+same "$T/disk" "$T/real/web"
+same "$T/disk" "$T/real/none"
+ln -s "$T/real" "$T/way"
+amberfs restore "$R" vm/latest/disk "$T/way/disk"
+same "$T/disk" "$T/real/disk"
+
+if [ "$(id -u)" = 0 ]; then
+  # But none that another user can make.
+  mkdir "$T/theirs"
+  ln -s "$T/real/web" "$T/theirs/link"
+  ln -s "$T/real" "$T/theirs/way"
+  chown 65534 "$T/theirs"
+  echo precious >"$T/real/web"
+  for way in theirs/link theirs/way/web; do
+    expect 1 amberfs restore "$R" vm/latest/disk "$T/$way" --force
+    said 'a symbolic link in a directory that other users can change'
+  done
+  equal "$(cat "$T/real/web")" precious "a file that a user's link leads to"
+  # And no file below /dev.
+  expect 1 amberfs restore "$R" vm/latest/disk /dev/amberfs-test
+  said 'below /dev'
+  [ ! -e /dev/amberfs-test ] || die "a file in /dev"
+fi
+
+# What a qemu has open is not replaced, alone or with the rest of the snapshot.
+if command -v qemu-nbd >/dev/null; then
+  mkdir "$T/used"
+  cp "$T/note.txt" "$T/used/note.txt"
+  truncate -s 40M "$T/used/disk"
+  qemu-nbd -f raw -t -k "$T/nbd" "$T/used/disk" &
+  at_exit kill $!
+  wait_for 10 test -S "$T/nbd"
+  before=$(stat -c %i:%Z "$T/used"/*)
+  expect 1 amberfs restore "$R" vm/latest/disk "$T/used/disk" --force
+  said 'is in use'
+  expect 1 amberfs restore "$R" vm/latest "$T/used" --force
+  said 'is in use'
+  equal "$(stat -c %i:%Z "$T/used"/*)" "$before" "files of a running guest"
+fi
+
+# What a killed restore leaves is removed by the next one there, but not what
+# belongs to one at work.
+left() { find "$T/leave" -name '.amberfs-restore.*'; }
+has_left() { [ -n "$(left)" ]; }
+begin_stopped() { # NAME: sets pid; stopped while its file grows
+  amberfs restore "$R" large/latest/large "$T/leave/$1" &
+  pid=$!
+  until has_left || ! kill -0 "$pid" 2>/dev/null; do :; done
+  kill -STOP "$pid" 2>/dev/null && has_left
+}
+mkdir "$T/leave"
+tries=0
+until begin_stopped one; do
+  rm -f "$T/leave/"* && [ $((tries += 1)) -lt 20 ] ||
+    die "never caught at work"
+done
+amberfs restore "$R" vm/latest/note.txt "$T/leave" 2>"$T/err"
+[ ! -s "$T/err" ] && has_left || die "it took away what was in use: $(cat "$T/err")"
+kill -9 "$pid"
+wait "$pid" || :
+expect 0 amberfs restore "$R" vm/latest/disk "$T/leave"
+said 'removed .amberfs-restore.*a restore that was killed left it'
+equal "$(left)" "" "what is left"
