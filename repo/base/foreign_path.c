@@ -66,10 +66,25 @@ static int check_names(int directory, int fd, const char *name)
 			name);
 }
 
+/* After a call that failed: did it because of a link? */
+static bool is_link(int directory, const char *name)
+{
+	struct stat st;
+	int err = errno;
+	bool link = err == ELOOP
+			|| (err == ENOTDIR
+					&& fstatat(directory, name, &st,
+							   AT_SYMLINK_NOFOLLOW)
+							== 0
+					&& S_ISLNK(st.st_mode));
+	errno = err;
+	return link;
+}
+
 int foreign_path_openat(int directory, const char *name, int flags, mode_t mode)
 {
 	CLEANUP_FD int fd = open_one(directory, name, flags, mode);
-	if (fd < 0 && errno == ELOOP)
+	if (fd < 0 && is_link(directory, name))
 		return fail(-ELOOP,
 				"%s is a symbolic link, which is not followed "
 				"here",
@@ -272,11 +287,10 @@ bool foreign_path_is_ours(const char *path)
 {
 	CLEANUP_WALK struct walk walk;
 	char name[NAME_MAX + 1];
-	return walk_to(&walk, path, name) == 0
-			&& enter(&walk,
-					   open_one(walk.fd, name,
-							   O_PATH | O_DIRECTORY,
-							   0))
-			== 0
-			&& walk.ours && !walk.shared;
+	int err = walk_to(&walk, path, name);
+	if (err == 0)
+		err = enter(&walk,
+				open_one(walk.fd, name, O_PATH | O_DIRECTORY,
+						0));
+	return (err == 0 || err == -ENOENT) && walk.ours;
 }

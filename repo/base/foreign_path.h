@@ -47,8 +47,8 @@ int foreign_path_openat(int directory, const char *name, int flags,
  */
 int foreign_path_make_directory(int directory, const char *name);
 
-/* True if none but root and this process's user can change what PATH, a
- * directory, leads to or what is in it. */
+/* True if none but root and this process's user can change what PATH leads to,
+ * as far as it is there, or replace what we make there. */
 bool foreign_path_is_ours(const char *path);
 
 #endif

@@ -23,7 +23,7 @@
 
 #include "directory.h"
 
-#define ROUNDS 20000
+#define ROUNDS 5000
 #define OTHER 65534
 
 /*
@@ -158,6 +158,9 @@ static void test_whose(void **state)
 	assert_true(foreign_path_is_ours(in(fixture, "secret")));
 	assert_false(foreign_path_is_ours(in(fixture, "open")));
 	assert_false(foreign_path_is_ours(in(fixture, "open/a")));
+	assert_true(foreign_path_is_ours(in(fixture, "not/there")));
+	assert_false(foreign_path_is_ours(in(fixture, "open/not/there")));
+	assert_false(foreign_path_is_ours(in(fixture, "secret/file")));
 	if (geteuid() != 0)
 		return;
 	/* A directory made in a user's is that user's, a hard link is none of
