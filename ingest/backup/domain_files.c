@@ -2,14 +2,9 @@
 /*
  * Secrets (passwords in the definition, what a TPM has sealed) go only into
  * encrypted repositories.
- *
- * libvirt does not say where it keeps the state of an emulated TPM, but that
- * has never changed: in a directory for all domains, then the domain's UUID,
- * then tpm1.2 or tpm2. It exists from the domain's first start on.
  */
 #include "domain_files.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,18 +14,19 @@
 #include <unistd.h>
 
 #include "backup_path.h"
+#include "ingest/libvirt/libvirt_home.h"
+#include "ingest/libvirt/tpm_state.h"
 #include "repo/base/cleanup.h"
+#include "repo/base/foreign_path.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
 
-#define TPM_SYSTEM "/var/lib/libvirt/swtpm"
-#define TPM_SESSION "libvirt/qemu/swtpm" /* below the user's config directory */
-/* Of one domain. */
-#define TPM_FILES_MAX 64u
 /* Files that are read twice are held in memory. An ARM NVRAM has 64 MiB. */
 #define SMALL_MAX ((off_t)128 << 20)
 #define READINGS 6
 #define PAUSE_NS 20000000L
+/* For what another user may have put there. */
+#define OPEN_FLAGS (O_RDONLY | O_NONBLOCK | O_NOCTTY)
 
 /* --- the definition --- */
 
@@ -115,19 +111,19 @@ static int read_small(const char *path, struct bytes *out)
 	return read_all(fd, path, out);
 }
 
-/* Reads until two readings in a row are the same. */
-static int read_stable(struct domain_run *run, const char *path,
+/* Reads until two readings in a row are the same. BY: how to open PATH. */
+static int read_stable(struct domain_run *run, const char *path, const char *by,
 		struct bytes *out)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_NS };
 	struct bytes before = { .len = 0 };
-	int err = read_small(path, out);
+	int err = read_small(by, out);
 	for (int i = 1; err == 0 && i < READINGS; i++) {
 		free(before.data);
 		before = *out;
 		*out = (struct bytes){ .len = 0 };
 		nanosleep(&pause, NULL);
-		err = read_small(path, out);
+		err = read_small(by, out);
 		if (err == 0 && bytes_equal(&before, out)) {
 			free(before.data);
 			return 0;
@@ -141,18 +137,31 @@ static int read_stable(struct domain_run *run, const char *path,
 	return err;
 }
 
-/* FILE has its name and kind set. BY: the path to open. LIVE: the file may be
- * written to meanwhile. */
+/* Other users, such as the one that qemu runs as, must not make us read what
+ * only we may, so the file that was opened and checked is the one read. FILE has
+ * its name and kind set. LIVE: the file may be written to meanwhile. */
 static int store_opened(struct domain_run *run, struct backup_file *file,
-		const char *path, const char *by, bool live)
+		const char *path, int fd, bool live)
 {
 	struct bytes bytes = { .len = 0 };
-	int err = live ? read_stable(run, by, &bytes) : -EFBIG;
+	struct stat st;
+	char by[32];
+	if (fstat(fd, &st) < 0)
+		return fail_errno(-errno, "examining %s", path);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return fail(-EPERM,
+				"%s is neither a regular file nor a block "
+				"device",
+				path);
+	snprintf(by, sizeof(by), "/proc/self/fd/%d", fd);
+	int err = live ? read_stable(run, path, by, &bytes) : -EFBIG;
 	file->mode = DOMAIN_FILE_MODE;
 	file->source_path = path;
 	file->mtime_ns = INT64_MIN;
 	if (err == -EFBIG) {
 		err = backup_path(run->b, by, file);
+		if (err < 0)
+			err = fail_within(err, "storing %s", path);
 	} else if (err == 0) {
 		file->mtime_ns = bytes.mtime_ns;
 		err = backup_snapshot_store_bytes(run->b, file, bytes.data,
@@ -165,7 +174,8 @@ static int store_opened(struct domain_run *run, struct backup_file *file,
 static int store_file(struct domain_run *run, struct backup_file *file,
 		const char *path, bool live)
 {
-	return store_opened(run, file, path, path, live);
+	CLEANUP_FD int fd = foreign_path_open(path, OPEN_FLAGS);
+	return fd < 0 ? fd : store_opened(run, file, path, fd, live);
 }
 
 /* --- what can't be had --- */
@@ -173,7 +183,7 @@ static int store_file(struct domain_run *run, struct backup_file *file,
 static bool is_out_of_reach(int err)
 {
 	return err == -EACCES || err == -EPERM || err == -ENOENT
-			|| err == -ENOTDIR;
+			|| err == -ENOTDIR || err == -ELOOP;
 }
 
 /* Notes that WHAT is not in the snapshot because of ERR and the thread's
@@ -190,13 +200,6 @@ static int lack(struct domain_run *run, const char *what,
 			   : fail_no_memory("storing the domain's files");
 }
 
-static int store_needed(struct domain_run *run, struct backup_file *file,
-		const char *what, const char *path, bool live)
-{
-	int err = store_file(run, file, path, live);
-	return err < 0 ? lack(run, what, SKIPPED_MISSING, err) : 0;
-}
-
 /* --- NVRAM, kernel, initrd --- */
 
 /* A domain that never ran has a path for its NVRAM but no file yet. */
@@ -205,10 +208,12 @@ static int store_nvram(struct domain_run *run, bool live)
 	const struct domain_xml *xml = run->domain->current;
 	const char *path = xml->nvram;
 	struct backup_file f = { .name = "nvram.fd", .kind = FILE_NVRAM };
-	if (path == NULL
-			|| (!live && access(path, F_OK) < 0 && errno == ENOENT))
+	if (path == NULL)
 		return 0;
-	return store_needed(run, &f, "NVRAM", path, live);
+	int err = store_file(run, &f, path, live);
+	if (err == -ENOENT && !live)
+		return 0;
+	return err < 0 ? lack(run, "NVRAM", SKIPPED_MISSING, err) : 0;
 }
 
 static int store_boot(struct domain_run *run, const char *what,
@@ -217,118 +222,82 @@ static int store_boot(struct domain_run *run, const char *what,
 	const char *slash = path != NULL ? strrchr(path, '/') : NULL;
 	struct backup_file f = { .name = slash != NULL ? slash + 1 : path,
 		.kind = FILE_BOOT };
-	return path != NULL ? store_needed(run, &f, what, path, false) : 0;
+	int err = path != NULL ? store_file(run, &f, path, false) : 0;
+	return err < 0 ? lack(run, what, SKIPPED_MISSING, err) : 0;
 }
 
 /* --- the TPM --- */
 
-/* The directory of all domains; NULL: not known, or no memory. */
-static char *tpm_root(const char *uri)
+static int store_tpm_file(struct domain_run *run, const char *path,
+		const char *name, int fd, bool live)
 {
-	const char *path = strstr(uri, "://");
-	const char *config = getenv("XDG_CONFIG_HOME");
-	const char *home = getenv("HOME");
-	char *out = NULL;
-	path = path != NULL ? strchr(path + 3, '/') : NULL;
-	if (path != NULL && strncmp(path, "/system", 7) == 0)
-		return strdup(TPM_SYSTEM);
-	if (path == NULL || strncmp(path, "/session", 8) != 0)
-		return NULL;
-	if (config != NULL && *config)
-		return asprintf(&out, "%s/" TPM_SESSION, config) < 0 ? NULL
-								     : out;
-	if (home == NULL || asprintf(&out, "%s/.config/" TPM_SESSION, home) < 0)
-		return NULL;
-	return out;
-}
-
-/* The directory belongs to another user, who must not make us read what only we
- * may: no link is followed, and the file that was checked is the one read. */
-static int store_tpm_file(struct domain_run *run, const char *directory,
-		const char *name, bool live)
-{
-	CLEANUP_FREE char *path = NULL;
-	char by[32];
 	struct backup_file f = { .name = name, .kind = FILE_TPM };
-	struct stat st;
-	if (asprintf(&path, "%s/%s", directory, name) < 0) {
-		path = NULL;
-		return fail_no_memory("storing the domain's files");
-	}
-	CLEANUP_FD int fd = open(path,
-			O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
-					| O_CLOEXEC);
-	/* Besides the state there are a lock and sockets. */
-	if (fd < 0 && (errno == ENOENT || errno == ELOOP || errno == ENXIO))
-		return 0;
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return fail_errno(-errno, "opening %s", path);
-	if (!S_ISREG(st.st_mode))
-		return 0;
-	snprintf(by, sizeof(by), "/proc/self/fd/%d", fd);
-	return store_opened(run, &f, path, by, live);
+	return store_opened(run, &f, path, fd, live);
 }
 
-/* *FOUND: the directory is there. */
-static int store_tpm_directory(struct domain_run *run, const char *directory,
-		bool live, bool *found)
+/* Besides the state there are a lock and sockets, and whatever else the user
+ * likes who owns the directory. */
+static int store_tpm_files(struct domain_run *run, const char *directory,
+		int above, bool live)
 {
-	DIR *dir = opendir(directory);
-	const struct dirent *entry;
-	unsigned count = 0;
 	int err = 0;
-	if (dir == NULL && (errno == ENOENT || errno == ENOTDIR))
-		return 0;
-	if (dir == NULL)
-		return fail_errno(-errno, "reading %s", directory);
-	*found = true;
-	while (err == 0 && (entry = readdir(dir)) != NULL) {
-		if (entry->d_name[0] == '.')
+	for (const char *const *name = tpm_state_names;
+			err == 0 && *name != NULL; name++) {
+		CLEANUP_FREE char *path = NULL;
+		if (asprintf(&path, "%s/%s", directory, *name) < 0) {
+			path = NULL;
+			return fail_no_memory("storing the domain's files");
+		}
+		CLEANUP_FD int fd = foreign_path_openat(above, *name,
+				OPEN_FLAGS, 0);
+		if (fd == -ENOENT)
 			continue;
-		if (++count > TPM_FILES_MAX)
-			err = fail(-EPERM,
-					"%s holds other things than the files "
-					"of a TPM",
-					directory);
-		else
-			err = store_tpm_file(run, directory, entry->d_name,
-					live);
+		err = fd < 0 ? fail_within(fd, "%s", directory)
+			     : store_tpm_file(run, path, *name, fd, live);
 	}
-	closedir(dir);
 	return err;
 }
 
-/* PATH: as given by the definition, a directory or a file. */
+/* PATH: a directory, or a file if the definition says so. *FOUND: it is
+ * there. */
 static int store_tpm_at(struct domain_run *run, const char *path, bool live,
 		bool *found)
 {
 	const char *slash = strrchr(path, '/');
 	struct stat st;
-	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
-		return store_tpm_directory(run, path, live, found);
-	struct backup_file f = { .name = slash != NULL ? slash + 1 : path,
-		.kind = FILE_TPM };
+	CLEANUP_FD int fd = foreign_path_open(path, OPEN_FLAGS);
+	if (fd == -ENOENT || fd == -ENOTDIR)
+		return 0;
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return fail_errno(-errno, "examining %s", path);
 	*found = true;
-	return store_file(run, &f, path, live);
+	if (S_ISDIR(st.st_mode))
+		return store_tpm_files(run, path, fd, live);
+	return store_tpm_file(run, path, slash != NULL ? slash + 1 : path, fd,
+			live);
 }
 
 static int find_tpm(struct domain_run *run, bool live, bool *found)
 {
-	static const char *const versions[] = { "tpm1.2", "tpm2" };
 	const struct domain_state *state = run->domain;
-	CLEANUP_FREE char *root = tpm_root(connection_uri(state->connection));
+	CLEANUP_FREE char *root =
+			libvirt_home_tpm(connection_uri(state->connection));
 	int err = 0;
 	if (state->current->tpm_path != NULL)
 		return store_tpm_at(run, state->current->tpm_path, live, found);
-	for (size_t i = 0; root != NULL && err == 0 && i < 2; i++) {
+	for (const char *const *version = tpm_state_versions;
+			root != NULL && err == 0 && *version != NULL;
+			version++) {
 		CLEANUP_FREE char *directory = NULL;
 		if (asprintf(&directory, "%s/%s/%s", root, state->facts.uuid,
-				    versions[i])
+				    *version)
 				< 0) {
 			directory = NULL;
 			return fail_no_memory("storing the domain's files");
 		}
-		err = store_tpm_directory(run, directory, live, found);
+		err = store_tpm_at(run, directory, live, found);
 	}
 	return err;
 }
@@ -354,7 +323,11 @@ static int store_tpm(struct domain_run *run, bool live)
 							   "socket=")
 							!= NULL))
 		err = fail(-ENOENT, "cannot tell where this libvirt keeps it");
-	return err < 0 ? lack(run, "TPM", SKIPPED_UNSUPPORTED, err) : 0;
+	return err < 0 ? lack(run, "TPM",
+			       err == -ELOOP ? SKIPPED_MISSING
+					     : SKIPPED_UNSUPPORTED,
+			       err)
+		       : 0;
 }
 
 /* --- all --- */

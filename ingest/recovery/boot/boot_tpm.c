@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * libvirt's swtpm keeps it in …/swtpm/UUID/tpm2/tpm2-00.permall; libvirt gives
- * the directory and its files to swtpm's user when it starts swtpm. Files are
- * written under a temporary name; nothing is replaced.
- */
+/* Files are written under a temporary name; nothing is replaced. */
 #include "boot_tpm.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ingest/libvirt/qemu_user.h"
+#include "ingest/libvirt/tpm_state.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
+#include "repo/base/foreign_path.h"
 #include "repo/format/name.h"
 
 #define STATE_MAX (4u << 20)
@@ -55,59 +53,48 @@ static char *with_uuid(const char *path, const char *old, const char *new)
 	return out;
 }
 
-/* Makes libvirt's directories UUID/tpm2; their parent must exist. */
-static int make_directories(const char *path, const char *uuid,
-		const struct boot_directory *dir)
+/* Writes LEN bytes of BUF as NAME in DIRECTORY, which other users may own. */
+static int write_file(int directory, const char *name, const void *buf,
+		size_t len, const struct boot_directory *dir)
 {
-	CLEANUP_FREE char *directory = strdup(path);
-	if (directory == NULL)
-		return -ENOMEM;
-	char *at = strstr(directory, uuid) + strlen(uuid);
-	for (;; at = strchr(at + 1, '/')) {
-		if (at == NULL)
-			return 0;
-		*at = '\0';
-		if (mkdir(directory, 0700) == 0)
-			/* A session libvirt can't use files of root. */
-			(void)!chown(directory, dir->uid, dir->gid);
-		else if (errno != EEXIST)
-			return -errno;
-		*at = '/';
-	}
-}
-
-static int write_file(const char *from, const char *path,
-		const struct boot_directory *dir)
-{
-	CLEANUP_FREE char *temporary = NULL;
-	CLEANUP_FREE char *buf = malloc(STATE_MAX);
-	CLEANUP_FD int in = open(from, O_RDONLY | O_CLOEXEC);
-	if (buf == NULL || asprintf(&temporary, "%s.amberfs", path) < 0) {
-		temporary = NULL;
-		return -ENOMEM;
-	}
-	ssize_t n = in < 0 ? -1 : read(in, buf, STATE_MAX);
-	if (n < 0)
-		return -errno;
-	CLEANUP_FD int out = open(temporary,
-			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-			0600);
-	if (out < 0)
-		return -errno;
-	ssize_t w = write(out, buf, (size_t)n);
-	int err = w != n ? (w < 0 ? -errno : -ENOSPC) : 0;
+	char temporary[NAME_MAX + 1];
+	snprintf(temporary, sizeof(temporary), ".%.200s.amberfs", name);
+	if (unlinkat(directory, temporary, 0) < 0 && errno != ENOENT)
+		return fail_errno(-errno, "removing %s", temporary);
+	CLEANUP_FD int fd = foreign_path_openat(directory, temporary,
+			O_WRONLY | O_CREAT | O_EXCL, 0600);
+	if (fd < 0)
+		return fd;
+	ssize_t n = write(fd, buf, len);
+	int err = n == (ssize_t)len ? 0 : n < 0 ? -errno : -ENOSPC;
 	if (err == 0)
-		err = qemu_user_chown(out, path, dir->uid, dir->gid);
+		err = qemu_user_chown(fd, name, dir->uid, dir->gid);
 	if (err == 0
-			&& (fsync(out) < 0
-					|| renameat2(AT_FDCWD, temporary,
-							   AT_FDCWD, path,
+			&& (fsync(fd) < 0
+					|| renameat2(directory, temporary,
+							   directory, name,
 							   RENAME_NOREPLACE)
 							< 0))
 		err = -errno;
 	if (err < 0)
-		unlink(temporary);
-	return err;
+		unlinkat(directory, temporary, 0);
+	return err < 0 ? fail_errno(err, "writing %s", name) : 0;
+}
+
+static int copy_file(const char *from, const char *to,
+		const struct boot_directory *dir)
+{
+	CLEANUP_FREE char *buf = malloc(STATE_MAX);
+	CLEANUP_FD int in = open(from, O_RDONLY | O_CLOEXEC);
+	if (buf == NULL)
+		return fail_no_memory("restoring the TPM");
+	ssize_t n = in < 0 ? -1 : read(in, buf, STATE_MAX);
+	if (n < 0)
+		return fail_errno(-errno, "reading %s", from);
+	CLEANUP_FD int directory = tpm_state_make_directories(to, 2);
+	return directory < 0 ? directory
+			     : write_file(directory, strrchr(to, '/') + 1, buf,
+					     (size_t)n, dir);
 }
 
 static int place_one(struct domain_facts *facts,
@@ -123,14 +110,13 @@ static int place_one(struct domain_facts *facts,
 			: NULL;
 	if (from == NULL)
 		return fail_no_memory("restoring the TPM");
-	if (to == NULL || file->size >= STATE_MAX)
+	if (to == NULL || !tpm_state_is_path(to, facts->uuid)
+			|| file->size >= STATE_MAX)
 		return add_note(notes, file->name,
 				"cannot tell where libvirt keeps the state of "
 				"its TPM");
-	int err = make_directories(to, facts->uuid, dir);
-	if (err == 0)
-		err = write_file(from, to, dir);
-	return err < 0 ? add_note(notes, to, strerror(-err)) : 0;
+	int err = copy_file(from, to, dir);
+	return err < 0 ? add_note(notes, to, error_text(err)) : 0;
 }
 
 int boot_tpm_place(struct domain *domain, const struct boot_directory *dir,
