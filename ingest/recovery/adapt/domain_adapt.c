@@ -80,6 +80,12 @@ static void nvram(struct adapt *adapt, xmlNode *os)
 	adapt_tree_unset(n, "type");
 	while (n->children != NULL)
 		adapt_tree_remove(n->children);
+	if (adapt->o->nvram != NULL && adapt->o->nvram_block) {
+		adapt_tree_set(adapt, n, "type", "block");
+		adapt_tree_set(adapt, adapt_tree_add(adapt, n, "source"), "dev",
+				adapt->o->nvram);
+		return;
+	}
 	if (adapt->o->nvram != NULL) {
 		adapt_tree_text(adapt, n, adapt->o->nvram);
 		return;

@@ -45,6 +45,7 @@ struct adapt_options {
 	/* Path of the copy. NULL: none; libvirt makes one in its own place if
 	 * the firmware needs it. */
 	const char *nvram;
+	bool nvram_block;	     /* it is a block device */
 	const char *kernel, *initrd; /* where they are now; NULL: unchanged */
 	const struct adapt_disk *disks;
 	unsigned disk_count;

@@ -17,23 +17,17 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/device.h"
 #include "repo/base/error.h"
+#include "repo/base/foreign_path.h"
 #include "repo/base/printable.h"
+#include "repo/snapshot/restore_place.h"
 
 /* --- is something there --- */
 
-/* qemu locks the images that it has open, whoever started it. */
 static int check_lock(const struct restore_item *item)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	CLEANUP_FD int fd = open(item->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return 0; /* writing will report why */
-	if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
-		return fail(-EBUSY,
-				"%s is in use (locked by a process such as "
-				"qemu); stop that first",
-				item->path);
-	return 0;
+	CLEANUP_RESTORE_PLACE struct restore_place place;
+	int err = restore_place_open(&place, item->path);
+	return err < 0 ? err : restore_place_check_unused(&place);
 }
 
 /* restore_file_to_path would also find this, but only after other files. */
@@ -45,8 +39,8 @@ static int check_device(const struct restore_item *item)
 				"%s is a block device, which can only hold a "
 				"raw disk: give --disk %s=%s,raw",
 				item->path, item->file->target, item->path);
-	CLEANUP_FD int fd = open(item->path, O_RDONLY | O_CLOEXEC);
-	int err = fd < 0 ? -errno : device_size(fd, &size);
+	CLEANUP_FD int fd = foreign_path_open(item->path, O_RDONLY);
+	int err = fd < 0 ? fd : device_size(fd, &size);
 	if (err < 0)
 		return fail_errno(err, "getting the size of %s", item->path);
 	if (size < item->file->size)

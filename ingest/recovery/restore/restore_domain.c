@@ -19,6 +19,7 @@
 
 #include "ingest/libvirt/domain_doc.h"
 #include "ingest/libvirt/qemu_user.h"
+#include "ingest/libvirt/tpm_state.h"
 #include "ingest/recovery/boot/boot_tpm.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
@@ -131,9 +132,22 @@ static int find_xml_path(struct command *command)
 	return 0;
 }
 
+static const char *uri_of(const struct command *command)
+{
+	if (command->connection != NULL)
+		return connection_uri(command->connection);
+	if (command->connect != NULL)
+		return command->connect;
+	return geteuid() == 0 ? "qemu:///system" : "qemu:///session";
+}
+
 static int make_plan(struct command *command)
 {
 	int err = read_definition(command);
+	if (err == 0)
+		err = connect(command);
+	if (err == 0)
+		command->wishes.uri = uri_of(command);
 	if (err == 0)
 		err = restore_plan_make(&command->plan, command->snap,
 				command->xml, &command->wishes);
@@ -144,8 +158,6 @@ static int make_plan(struct command *command)
 				"%s has no disk (a backup made with --exact is "
 				"restored into a directory)",
 				command->snap->object + strlen("snapshots/"));
-	if (err == 0)
-		err = connect(command);
 	if (err == 0)
 		err = restore_check_plan(&command->plan, command->connection,
 				command->restore.force);
@@ -166,27 +178,20 @@ static int set_owner(struct command *command, const struct restore_item *item)
 					     : 0;
 }
 
-/* UUID/tpm2 in swtpm's directory, which must exist. */
-static void make_tpm_directories(const struct command *command,
-		const char *path)
+/* The state of a TPM goes where libvirt or the definition puts it, under names
+ * of swtpm's; its directories may be missing. */
+static int prepare_tpm(const struct command *command, const char *path)
 {
-	CLEANUP_FREE char *directory = strdup(path);
-	for (int up = 2; directory != NULL && up > 0; up--) {
-		strcpy(directory, path);
-		char *end = NULL;
-		for (int i = 0; i < up; i++) {
-			end = strrchr(directory, '/');
-			if (end == NULL || end == directory)
-				return;
-			*end = '\0';
-		}
-		uid_t uid = 0;
-		gid_t gid = 0;
-		if (mkdir(directory, 0700) == 0 && geteuid() == 0
-				&& qemu_user(command->connection, &uid, &gid)
-						== 0)
-			(void)!chown(directory, uid, gid);
-	}
+	const char *given = command->xml->tpm_path;
+	bool below = given != NULL && tpm_state_is_below(path, given);
+	if (!below && !tpm_state_is_path(path, command->snap->uuid))
+		return fail(-EINVAL,
+				"%s is no place for the state of this "
+				"domain's TPM",
+				path);
+	int levels = !below ? 2 : strcmp(path, given) == 0 ? 0 : 1;
+	CLEANUP_FD int fd = tpm_state_make_directories(path, levels);
+	return fd < 0 ? fd : 0;
 }
 
 static int restore_item(struct command *command,
@@ -199,9 +204,9 @@ static int restore_item(struct command *command,
 				item->path);
 		return 0;
 	}
-	if (item->optional)
-		make_tpm_directories(command, item->path);
-	int err = set_owner(command, item);
+	int err = item->optional ? prepare_tpm(command, item->path) : 0;
+	if (err == 0)
+		err = set_owner(command, item);
 	if (err == 0)
 		err = restore_file_to_path(&command->restore, item->file,
 				item->path, item->format);
@@ -225,6 +230,7 @@ static int may_replace(void *ctx, const char *path)
 static int restore_items(struct command *command)
 {
 	int err = 0;
+	command->restore.follow_links = true;
 	command->restore.may_replace = may_replace;
 	command->restore.ctx = command;
 	for (unsigned i = 0; i < command->plan.count; i++)
@@ -244,6 +250,7 @@ static int adapt(struct command *command)
 	struct adapt_options o = { .name = plan->name,
 		.same_identity = plan->same_identity,
 		.nvram = plan->nvram,
+		.nvram_block = plan->nvram_block,
 		.kernel = plan->kernel,
 		.initrd = plan->initrd,
 		.tpm_placed = plan->same_identity

@@ -9,15 +9,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ingest/libvirt/libvirt_home.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/printable.h"
 #include "repo/format/name.h"
+#include "repo/snapshot/restore_place.h"
 
 void restore_plan_clear(struct restore_plan *plan)
 {
-	for (unsigned i = 0; i < plan->count; i++)
+	for (unsigned i = 0; i < plan->count; i++) {
 		free(plan->items[i].path);
+		free(plan->items[i].leaf);
+	}
 	free(plan->items);
 	free(plan->name);
 	*plan = (struct restore_plan){ .name = NULL };
@@ -207,56 +211,70 @@ static int add_file(struct restore_plan *plan, const struct snapshot_file *file,
 	return 0;
 }
 
-static int check_distinct(const struct restore_plan *plan)
+/* Is there a directory in which PATH may be made, or is PATH there? None that
+ * belongs to devices, unless PATH is one. look_at reports other problems. */
+static bool is_usable(const char *path)
 {
-	for (unsigned i = 0; i < plan->count; i++)
-		for (unsigned k = 0; k < i; k++)
-			if (strcmp(plan->items[i].path, plan->items[k].path)
-					== 0)
-				return fail(-EINVAL,
-						"both %s and %s would go to "
-						"%s: give --disk TARGET=PATH",
-						plan->items[k].file->name,
-						plan->items[i].file->name,
-						plan->items[i].path);
+	CLEANUP_RESTORE_PLACE struct restore_place place;
+	int err = restore_place_open(&place, path);
+	if (err < 0)
+		return err != -ENOENT && err != -ENOTDIR;
+	return (place.exists && S_ISBLK(place.st.st_mode))
+			|| restore_place_check_file(&place) == 0;
+}
+
+/* In a disk's directory, or in that of the hypervisor, under the name LEAF
+ * ("/…"). *OUT is NULL if there is none. */
+static int elsewhere(const struct restore_plan *plan,
+		const struct restore_item *item, const char *leaf,
+		const struct restore_plan_options *options, char **out)
+{
+	CLEANUP_FREE char *home = item->file->kind == FILE_NVRAM
+			? libvirt_home_nvram(options->uri)
+			: NULL;
+	for (unsigned i = 0; i <= plan->count; i++) {
+		const char *disk = i < plan->count ? plan->items[i].path : NULL;
+		CLEANUP_FREE char *path = NULL;
+		if (i < plan->count ? plan->items[i].file->kind != FILE_DISK
+				    : home == NULL)
+			continue;
+		if (asprintf(&path, "%.*s%s",
+				    disk != NULL ? (int)(strrchr(disk, '/')
+						    - disk)
+						 : (int)strlen(home),
+				    disk != NULL ? disk : home, leaf)
+				< 0) {
+			path = NULL;
+			return fail_no_memory("restoring the domain");
+		}
+		if (is_usable(path)) {
+			*out = take_ptr(path);
+			return 0;
+		}
+	}
 	return 0;
 }
 
-static bool directory_exists(const char *path)
-{
-	struct stat st;
-	CLEANUP_FREE char *directory = strdup(path);
-	char *slash = directory != NULL ? strrchr(directory, '/') : NULL;
-	if (slash == NULL)
-		return false;
-	slash[slash == directory ? 1 : 0] = '\0';
-	return stat(directory, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-static const char *first_disk(const struct restore_plan *plan)
-{
-	for (unsigned i = 0; i < plan->count; i++)
-		if (plan->items[i].file->kind == FILE_DISK)
-			return plan->items[i].path;
-	return NULL;
-}
-
 /* On another host the directories of NVRAM and kernels may not exist; then they
- * go where the first disk goes. */
+ * go where a disk goes. */
 static int settle(struct restore_plan *plan, struct restore_item *item,
-		const struct domain_xml *xml)
+		const struct domain_xml *xml,
+		const struct restore_plan_options *options)
 {
 	CLEANUP_FREE char *was = take_ptr(item->path);
-	const char *disk = first_disk(plan), *leaf = strrchr(was, '/');
-	bool stays = directory_exists(was) || disk == NULL || leaf == NULL;
+	const char *leaf = strrchr(was, '/');
+	bool stays = leaf == NULL || is_usable(was);
+	int err = stays ? 0 : elsewhere(plan, item, leaf, options, &item->path);
+	if (err < 0)
+		return err;
+	if (!stays && item->path == NULL)
+		return fail(-ENOENT,
+				"the directory of %s, in which %s was, does "
+				"not exist, and the disks are in none where it "
+				"could go: make that directory",
+				was, item->file->name);
 	if (stays)
-		item->path = strdup(was);
-	else if (asprintf(&item->path, "%.*s%s",
-				 (int)(strrchr(disk, '/') - disk), disk, leaf)
-			< 0)
-		item->path = NULL;
-	if (item->path == NULL)
-		return fail_no_memory("restoring the domain");
+		item->path = take_ptr(was);
 	if (item->file->kind == FILE_NVRAM)
 		plan->nvram = item->path;
 	else if (!stays && xml->kernel != NULL && strcmp(was, xml->kernel) == 0)
@@ -266,45 +284,89 @@ static int settle(struct restore_plan *plan, struct restore_item *item,
 	return 0;
 }
 
-static int settle_all(struct restore_plan *plan, const struct domain_xml *xml)
+static bool follows_disks(const struct restore_item *item)
+{
+	return item->file->kind == FILE_NVRAM || item->file->kind == FILE_BOOT;
+}
+
+/* The disks first: for them there is an option. */
+static int settle_all(struct restore_plan *plan, const struct domain_xml *xml,
+		const struct restore_plan_options *options)
 {
 	int err = 0;
-	for (unsigned i = 0; err == 0 && i < plan->count; i++) {
-		struct restore_item *item = &plan->items[i];
-		if (item->file->kind == FILE_NVRAM
-				|| item->file->kind == FILE_BOOT)
-			err = settle(plan, item, xml);
-		else if (!item->optional && !directory_exists(item->path))
-			err = fail(-ENOENT,
-					"the directory of %s does not exist: "
-					"make it, or give --disk %s=PATH",
+	for (unsigned i = 0; i < plan->count; i++) {
+		const struct restore_item *item = &plan->items[i];
+		if (!follows_disks(item) && !item->optional
+				&& !is_usable(item->path))
+			return fail(-ENOENT,
+					"the directory or device of %s does "
+					"not exist: make it, or give --disk "
+					"%s=PATH",
 					item->path, item->file->target);
 	}
+	for (unsigned i = 0; err == 0 && i < plan->count; i++)
+		if (follows_disks(&plan->items[i]))
+			err = settle(plan, &plan->items[i], xml, options);
 	return err;
+}
+
+/* However their paths are spelled. */
+static bool same_place(const struct restore_item *a,
+		const struct restore_item *b)
+{
+	return strcmp(a->path, b->path) == 0
+			|| (a->leaf != NULL && b->leaf != NULL
+					&& strcmp(a->leaf, b->leaf) == 0
+					&& a->device == b->device
+					&& a->inode == b->inode);
+}
+
+static int check_distinct(const struct restore_plan *plan)
+{
+	for (unsigned i = 0; i < plan->count; i++)
+		for (unsigned k = 0; k < i; k++)
+			if (same_place(&plan->items[i], &plan->items[k]))
+				return fail(-EINVAL,
+						"both %s and %s would go to "
+						"%s: give --disk TARGET=PATH",
+						plan->items[k].file->name,
+						plan->items[i].file->name,
+						plan->items[i].path);
+	return 0;
+}
+
+static int look_at(struct restore_item *item)
+{
+	CLEANUP_RESTORE_PLACE struct restore_place place;
+	struct stat st;
+	int err = restore_place_open(&place, item->path);
+	/* Its directories are made later; what fails then is only a warning. */
+	if (err < 0 && item->optional)
+		return 0;
+	if (err < 0)
+		return err;
+	item->exists = place.exists;
+	item->block_device = place.exists && S_ISBLK(place.st.st_mode);
+	item->uid = place.st.st_uid;
+	item->gid = place.st.st_gid;
+	if (fstat(place.directory, &st) < 0)
+		return fail_errno(-errno, "examining %s", item->path);
+	item->device = st.st_dev;
+	item->inode = st.st_ino;
+	item->leaf = take_ptr(place.leaf);
+	return item->block_device ? 0 : restore_place_check_file(&place);
 }
 
 static int look(struct restore_plan *plan)
 {
-	for (unsigned i = 0; i < plan->count; i++) {
+	int err = 0;
+	for (unsigned i = 0; err == 0 && i < plan->count; i++) {
 		struct restore_item *item = &plan->items[i];
-		struct stat st;
-		if (stat(item->path, &st) < 0) {
-			if (errno != ENOENT && errno != ENOTDIR)
-				return fail_errno(-errno, "examining %s",
-						item->path);
-			continue;
-		}
-		item->exists = true;
-		item->uid = st.st_uid;
-		item->gid = st.st_gid;
-		item->block_device = S_ISBLK(st.st_mode);
-		if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-			return fail(-EINVAL,
-					"%s is neither a regular file nor a "
-					"block device",
-					item->path);
+		err = look_at(item);
+		if (item->file->kind == FILE_NVRAM)
+			plan->nvram_block = item->block_device;
 	}
-	return 0;
+	return err;
 }
 
 int restore_plan_make(struct restore_plan *plan, const struct snapshot *snap,
@@ -323,9 +385,9 @@ int restore_plan_make(struct restore_plan *plan, const struct snapshot *snap,
 	err = check_wishes(plan, options);
 	if (err < 0)
 		return err;
-	err = settle_all(plan, xml);
+	err = settle_all(plan, xml, options);
 	if (err < 0)
 		return err;
-	err = check_distinct(plan);
-	return err < 0 ? err : look(plan);
+	err = look(plan);
+	return err < 0 ? err : check_distinct(plan);
 }

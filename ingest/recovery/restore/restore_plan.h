@@ -19,6 +19,11 @@ struct restore_item {
 	bool if_missing; /* an existing file stays (kernel, initrd) */
 	bool optional;	 /* a failure is a warning, not fatal (TPM) */
 	bool exists, block_device;
+	/* What the path leads to: the directory, and the name in it; NULL: not
+	 * known. */
+	dev_t device;
+	ino_t inode;
+	char *leaf;
 	uid_t uid; /* of the existing file */
 	gid_t gid;
 };
@@ -32,6 +37,7 @@ struct restore_plan {
 	/* Where they go, borrowed; NULL: there is none, or (the last two) the
 	 * path is unchanged. */
 	const char *nvram, *kernel, *initrd;
+	bool nvram_block; /* NVRAM goes to a block device */
 };
 
 struct restore_plan_options {
@@ -39,6 +45,7 @@ struct restore_plan_options {
 	bool same_identity;
 	const char *format; /* --format: "raw", "qcow2"; NULL: unchanged */
 	struct option_list disks; /* "vda=/path[,raw|qcow2]" */
+	const char *uri;	  /* the libvirt that will run the domain */
 };
 
 /* XML: as stored. 0; -EINVAL: an option that can't be satisfied; -ENOMEM; … */
