@@ -73,3 +73,40 @@ only zstd repo/pack/frame_codec.c
 # And nobody hands libvirt.h on in a header.
 ! grep -rlE '^#[ ]*include <libvirt/' --include='*.h' ingest ||
   die "a header includes libvirt.h"
+
+# Paths that other users can change are opened by repo/base/foreign_path.c alone,
+# and files are restored by repo/snapshot/. Whoever else in ingest/ opens or
+# changes something by its path is here with what it is.
+calls='open|openat|fopen|creat|opendir|scandir|chown|lchown|chmod|fchownat'
+calls+='|fchmodat|mkdir|mkdirat|mkfifo|mknod|truncate|link|linkat|symlink'
+calls+='|unlink|rename|renameat|renameat2|mkstemp|mkdtemp'
+cat >"$T/openers" <<'END'
+ingest/backup/backup_path.c disks, whose links libvirt follows itself
+ingest/backup/domain_files.c by /proc/self/fd, what foreign_path opened
+ingest/backup/hooks.c the directory of hooks, which must be ours
+ingest/libvirt/chain.c disks
+ingest/libvirt/child.c /dev/null
+ingest/libvirt/transient_guest.c /proc
+ingest/live/scratch.c its own directories, without links
+ingest/live/scratch_state.c /proc
+ingest/recovery/boot/boot.c in a boot's directory, which is ours
+ingest/recovery/boot/boot_directory.c a boot's directory
+ingest/recovery/boot/boot_files.c in a boot's mount
+ingest/recovery/boot/boot_finish.c in a boot's directory
+ingest/recovery/boot/boot_root.c the directory of boots, which must be ours
+ingest/recovery/boot/boot_state.c in a boot's directory
+ingest/recovery/boot/boot_tpm.c in a boot's mount; by a descriptor
+ingest/recovery/boot/overlay.c in a boot's directory
+ingest/recovery/prove/prove_console.c in a boot's directory
+ingest/recovery/prove/prove_directory.c the scratch directory, which must be ours
+ingest/recovery/prove/prove_screen.c pictures, where the user wants them
+ingest/source/file_source.c disks and files named by the user
+ingest/source/mounted_device.c /proc and /sys
+ingest/source/nbd_source.c in a new directory of its own
+END
+# Calls, but not those in comments and texts.
+find ingest -name '*.c' -print0 |
+  xargs -0 grep -E "(^|[^_[:alnum:]\"/])($calls)\(" |
+  grep -vE '^[^:]*:[[:space:]]*/?\*' | cut -d: -f1 | sort -u >"$T/found"
+cut -d' ' -f1 "$T/openers" | diff - "$T/found" >"$T/difference" ||
+  die "files that open paths, and the list of them here: $(cat "$T/difference")"

@@ -18,6 +18,7 @@
 #include "ingest/libvirt/qemu_user.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
+#include "repo/base/foreign_path.h"
 #include "repo/format/name.h"
 
 #define DIRECTORY_MODE 0711
@@ -114,6 +115,16 @@ static int sync_directory_above(const char *path)
 	char *slash = strrchr(above, '/');
 	slash[slash == above ? 1 : 0] = '\0';
 	return sync_directory(above);
+}
+
+int boot_directory_check_ours(const char *path)
+{
+	if (geteuid() != 0 || foreign_path_is_ours(path))
+		return 0;
+	return fail(-EPERM,
+			"other users than root can change %s, or a directory "
+			"or link on the way to it: give another directory",
+			path);
 }
 
 int boot_directory_create(struct boot_directory *dir)

@@ -48,6 +48,10 @@ int boot_directory_open(struct boot_directory *dir, const char *directory,
 		struct connection *conn);
 void boot_directory_close(struct boot_directory *dir);
 
+/* -EPERM with a text if we are root and others can put links in our way in the
+ * directory PATH, which need not be there. */
+int boot_directory_check_ours(const char *path);
+
 /* Makes the directory, which anyone may pass (qemu could not reach a private
  * one), and the mount point in it. -EEXIST with a text. */
 int boot_directory_create(struct boot_directory *dir);

@@ -13,6 +13,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "boot_directory.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/report.h"
@@ -105,7 +106,9 @@ int boot_root_prepare(const char *dir)
 	CLEANUP_FREE char *path = strdup(dir);
 	if (path == NULL)
 		return fail_no_memory("booting the snapshot");
-	int err = make_directories(path);
+	int err = boot_directory_check_ours(dir);
+	if (err == 0)
+		err = make_directories(path);
 	if (err < 0)
 		return err;
 	open_parent(dir);

@@ -326,6 +326,8 @@ static int work(struct prove_command *command, char **specs, int count)
 	if (err == 0)
 		err = check_directory(command->o.scratch_dir);
 	if (err == 0)
+		err = boot_directory_check_ours(command->o.scratch_dir);
+	if (err == 0)
 		err = repository_open(&command->repo, command->o.repository,
 				&command->o.unlock);
 	if (err == 0)
