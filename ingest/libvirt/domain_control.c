@@ -72,6 +72,21 @@ int domain_control_define(struct connection *conn, const char *xml,
 		       : domain_find(out, conn, uuid);
 }
 
+/* What define may have stored beside it is not removed: it is not ours. */
+int domain_control_check(struct connection *conn, const char *xml)
+{
+	virDomainPtr handle = virDomainDefineXML(connection_handle(conn), xml);
+	if (handle == NULL)
+		return connection_fail(-EIO, "libvirt rejected the definition");
+	int err = virDomainUndefineFlags(handle,
+			VIR_DOMAIN_UNDEFINE_KEEP_NVRAM);
+	if (err < 0)
+		err = connection_fail(-EIO,
+				"cannot undefine what was defined as a check");
+	virDomainFree(handle);
+	return err;
+}
+
 int domain_control_start(struct domain *domain)
 {
 	if (virDomainCreate(domain_handle(domain)) < 0)

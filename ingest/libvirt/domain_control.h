@@ -18,6 +18,9 @@ int domain_control_absent(struct connection *conn, const char *name,
  * NULL. 0 or -EIO with libvirt's reason. */
 int domain_control_define(struct connection *conn, const char *xml,
 		struct domain **out);
+/* Whether libvirt accepts XML, whose name and UUID no other domain has: it is
+ * defined and at once undefined. 0 or -EIO with libvirt's reason. */
+int domain_control_check(struct connection *conn, const char *xml);
 int domain_control_start(struct domain *domain);
 
 bool domain_control_is_active(struct domain *domain);

@@ -233,6 +233,53 @@ cp "$T/rescue/copy.xml" "$L/copy.xml"
 libvirt_own
 libvirt_do virsh -q define "$L/copy.xml" >&2
 
+# What libvirt will not accept is found before anything is written; if it turns
+# out only afterwards, the definition is kept.
+ln -s /usr/bin/qemu-system-x86_64 "$T/emulator"
+chmod 755 "$T"
+domain_xml odd "$(domain_disk "$images/b.raw" raw vdb)" |
+  sed "s|<emulator>.*</emulator>|<emulator>$T/emulator</emulator>|" >"$L/odd.xml"
+libvirt_own
+libvirt_do virsh -q define "$L/odd.xml" >&2
+amberfs backup "$R" --connect "$LIBVIRT_URI" --domain odd
+libvirt_do virsh -q undefine odd
+rm "$images/b.raw"
+odd() {
+  amberfs restore "$R" odd/latest --domain --connect "$LIBVIRT_URI" "$@"
+}
+mv "$T/emulator" "$T/away"
+expect 1 odd
+said 'nothing is restored, as the domain can.t be defined .*emulator'
+[ ! -e "$images/b.raw" ] || die "the disk was written first"
+mv "$T/away" "$T/emulator"
+echo mine >"$images/odd.xml"
+caught=no
+for _ in $(seq 50); do
+  odd >"$T/out" 2>"$T/err" &
+  pid=$!
+  until growing || not kill -0 $pid 2>/dev/null; do :; done
+  kill -STOP $pid 2>/dev/null || :
+  growing && [ ! -e "$images/b.raw" ] && caught=yes
+  [ $caught = no ] || mv "$T/emulator" "$T/away"
+  kill -CONT $pid 2>/dev/null || :
+  status=0
+  wait $pid || status=$?
+  [ $caught = no ] || break
+  libvirt_do virsh -q undefine odd
+  rm "$images/b.raw"
+done
+equal $caught yes "caught while it writes"
+equal "$status" 3 "a restore whose definition is refused at the end"
+said "the domain is not defined: .*emulator.*definition is in $images/odd.1.xml"
+said "virsh -c 'qemu.*' define $images/odd.1.xml"
+same "$images/b.raw" "$T/b"
+equal "$(cat "$images/odd.xml")" mine "a file of that name"
+mv "$T/away" "$T/emulator"
+libvirt_own
+libvirt_do virsh -q define "$images/odd.1.xml" >&2
+equal "$(libvirt_do virsh -q list --all --name | grep -c amberfs-check)" 0 \
+  "what the check leaves"
+
 # Not a domain, not a file, not both.
 amberfs backup "$R" --name file "$T/noise"
 expect 1 amberfs restore "$R" file/latest --domain --no-define

@@ -6,7 +6,7 @@
  *	2 each file is written under a temporary name, fsynced, renamed
  *	3 the domain is defined, or its XML is written next to the first disk
  *
- * libvirt is needed for 3 only. A run that ends in 2 leaves complete files, and
+ * Where there is a libvirt, 1 includes that it accepts the definition. A run that ends in 2 leaves complete files, and
  * a domain that is unchanged except for its disks: run it again.
  */
 #include "restore_domain.h"
@@ -14,7 +14,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ingest/libvirt/domain_doc.h"
@@ -32,6 +32,7 @@
 
 #define FRAME_CACHE ((uint64_t)64 << 20)
 #define DEFINITION "domain.xml"
+#define XML_NAMES_MAX 100
 
 struct command {
 	struct report_options report;
@@ -101,9 +102,10 @@ static int connect(struct command *command)
 	return 0;
 }
 
-static int find_xml_path(struct command *command)
+/* NUMBER 0: NAME.xml, else NAME.NUMBER.xml. */
+static int find_xml_path(struct command *command, unsigned number)
 {
-	char component[NAME_COMPONENT_MAX + 1];
+	char component[NAME_COMPONENT_MAX + 1], suffix[16] = "";
 	const struct restore_item *item = command->plan.items;
 	CLEANUP_FREE char *escaped = name_escape(command->plan.name,
 			strlen(command->plan.name));
@@ -114,22 +116,31 @@ static int find_xml_path(struct command *command)
 			&& item->file->kind != FILE_DISK;
 			i++)
 		item = &command->plan.items[i];
+	if (number != 0)
+		snprintf(suffix, sizeof(suffix), ".%u", number);
+	free(take_ptr(command->xml_path));
 	/* Next to a device there is no good place. */
 	const char *slash =
 			item->block_device ? NULL : strrchr(item->path, '/');
-	int n = slash != NULL
-			? asprintf(&command->xml_path, "%.*s/%s.xml",
-					(int)(slash - item->path), item->path,
-					component)
-			: asprintf(&command->xml_path, "%s.xml", component);
+	int n = asprintf(&command->xml_path, "%.*s%s%s%s.xml",
+			slash != NULL ? (int)(slash - item->path) : 0,
+			item->path, slash != NULL ? "/" : "", component,
+			suffix);
 	if (n < 0) {
 		command->xml_path = NULL;
 		return fail_no_memory("restoring the domain");
 	}
-	if (!command->restore.force && access(command->xml_path, F_OK) == 0)
+	return 0;
+}
+
+static int check_xml_path(struct command *command)
+{
+	int err = find_xml_path(command, 0);
+	if (err == 0 && !command->restore.force
+			&& access(command->xml_path, F_OK) == 0)
 		return fail(-EEXIST, "%s exists; --force replaces it",
 				command->xml_path);
-	return 0;
+	return err;
 }
 
 static const char *uri_of(const struct command *command)
@@ -161,7 +172,7 @@ static int make_plan(struct command *command)
 	if (err == 0)
 		err = restore_check_plan(&command->plan, command->connection,
 				command->restore.force);
-	return err == 0 && command->no_define ? find_xml_path(command) : err;
+	return err == 0 && command->no_define ? check_xml_path(command) : err;
 }
 
 /* --- files --- */
@@ -242,19 +253,19 @@ static int restore_items(struct command *command)
 
 /* --- the definition --- */
 
-static int adapt(struct command *command)
+static int adapt(const struct command *command, const char *name,
+		bool same_identity, char **xml, char **notes)
 {
 	const struct restore_plan *plan = &command->plan;
 	CLEANUP_FREE struct adapt_disk *disks =
 			calloc(plan->count + 1u, sizeof(*disks));
-	struct adapt_options o = { .name = plan->name,
-		.same_identity = plan->same_identity,
+	struct adapt_options o = { .name = name,
+		.same_identity = same_identity,
 		.nvram = plan->nvram,
 		.nvram_block = plan->nvram_block,
 		.kernel = plan->kernel,
 		.initrd = plan->initrd,
-		.tpm_placed = plan->same_identity
-				&& boot_tpm_stored(command->snap),
+		.tpm_placed = same_identity && boot_tpm_stored(command->snap),
 		.disks = disks };
 	if (disks == NULL)
 		return fail_no_memory("restoring the domain");
@@ -269,20 +280,70 @@ static int adapt(struct command *command)
 			.format = item->format == RESTORE_RAW ? "raw" : "qcow2"
 		};
 	}
-	return domain_adapt(command->xml->doc, &o, &command->adapted,
-			&command->notes);
+	return domain_adapt(command->xml->doc, &o, xml, notes);
+}
+
+/* Whether libvirt will accept it, before hours are spent on the disks: under
+ * a name and identity of its own, so that nothing is replaced. */
+static int check_definition(const struct command *command)
+{
+	CLEANUP_FREE char *xml = NULL;
+	CLEANUP_FREE char *notes = NULL;
+	char name[40];
+	snprintf(name, sizeof(name), "amberfs-check-%ld-%u", (long)getpid(),
+			(unsigned)time(NULL));
+	if (command->no_define)
+		return 0;
+	int err = adapt(command, name, false, &xml, &notes);
+	if (err == 0)
+		err = domain_control_check(command->connection, xml);
+	return err < 0 ? fail_within(err,
+			       "nothing is restored, as the domain can't be "
+			       "defined (--no-define writes its definition "
+			       "to a file, to be corrected)")
+		       : 0;
+}
+
+static int write_definition(struct command *command)
+{
+	command->restore.own = false;
+	return restore_file_text(&command->restore, command->adapted,
+			strlen(command->adapted), 0600, command->xml_path);
+}
+
+/* libvirt did not take it, after all: what was restored needs it. */
+static int keep_definition(struct command *command)
+{
+	struct error_copy why;
+	int err = -EEXIST;
+	error_save(&why, -EIO);
+	command->restore.force = false;
+	for (unsigned i = 0; err == -EEXIST && i < XML_NAMES_MAX; i++) {
+		err = find_xml_path(command, i);
+		if (err == 0)
+			err = write_definition(command);
+	}
+	if (err < 0)
+		return err;
+	report_warning("the files are restored, but the domain is not defined: "
+		       "%s; its definition is in %s: correct it and define it",
+			why.text, command->xml_path);
+	command->partly = true;
+	return 0;
 }
 
 static int define(struct command *command)
 {
-	int err = adapt(command);
-	if (err < 0 || !command->no_define)
-		return err < 0 ? err
-			       : domain_control_define(command->connection,
-					       command->adapted, NULL);
-	command->restore.own = false;
-	return restore_file_text(&command->restore, command->adapted,
-			strlen(command->adapted), 0600, command->xml_path);
+	int err = adapt(command, command->plan.name,
+			command->plan.same_identity, &command->adapted,
+			&command->notes);
+	if (err < 0)
+		return err;
+	if (command->no_define)
+		return write_definition(command);
+	err = domain_control_define(command->connection, command->adapted,
+			NULL);
+	return err < 0 ? keep_definition(command) : 0;
 }
 
 /* --- the command --- */
@@ -320,7 +381,9 @@ static int restore(struct command *command)
 	int err = make_plan(command);
 	if (err < 0)
 		return err;
-	err = restore_items(command);
+	err = check_definition(command);
+	if (err == 0)
+		err = restore_items(command);
 	return err < 0 ? err : define(command);
 }
 
@@ -417,7 +480,13 @@ static void report(const struct command *command, double seconds)
 	if (!report_json() && command->xml_path != NULL
 			&& (command->partly || report_wants_text()))
 		fprintf(report_wants_text() ? stdout : stderr,
-				"Define the domain with: virsh define %s\n",
+				"Define the domain with: virsh%s%s%s define "
+				"%s\n",
+				command->connection != NULL ? " -c '" : "",
+				command->connection != NULL ? connection_uri(
+						command->connection)
+							    : "",
+				command->connection != NULL ? "'" : "",
 				command->xml_path);
 	if (command->restore.range_count != 0)
 		report_warning("unreadable data was written as zeros; "
