@@ -152,6 +152,77 @@ static void test_restored_disk_ends(void **state)
 	assert_string_equal(notes, "");
 }
 
+/* What belongs to a device or a format goes with it, or there is a note. */
+static void test_what_a_disk_had(void **state)
+{
+	static const char lun[] =
+			"<disk type='block' device='lun' rawio='yes'>"
+			"<driver name='qemu' type='raw'/>"
+			"<source dev='/x'><reservations managed='yes'/>"
+			"<seclabel model='dac' relabel='no'/></source>"
+			"<target dev='vda'/></disk>";
+	struct adapt_disk d = { .target = "vda",
+		.path = "/dev/vg/web",
+		.block_device = true,
+		.format = "raw" };
+	struct adapt_options o = { .same_identity = true,
+		.disks = &d,
+		.disk_count = 1 };
+	(void)state;
+	adapt_devices(lun, &o);
+	has("device=\"lun\" rawio=\"yes\"");
+	has("<source dev=\"/dev/vg/web\"><reservations managed=\"yes\"/>"
+	    "<seclabel model=\"dac\" relabel=\"no\"/></source>");
+	assert_string_equal(notes, "");
+	o.same_identity = false;
+	adapt_devices(lun, &o);
+	has("device=\"disk\">");
+	has("<source dev=\"/dev/vg/web\"/>");
+	noted("vda was a lun");
+	noted("vda: the security label");
+	d.block_device = false;
+	o.same_identity = true;
+	adapt_devices(lun, &o);
+	has("device=\"disk\"");
+	hasnt("reservations");
+	has("<seclabel");
+	noted("vda was a lun");
+	adapt_devices("<disk type='file'><driver type='qcow2'><metadata_cache/>"
+		      "</driver><source file='/x'/><target dev='vda'/></disk>",
+			&o);
+	hasnt("metadata_cache");
+	d.format = "qcow2";
+	adapt_devices("<disk type='file'><driver type='qcow2'><metadata_cache/>"
+		      "</driver><source file='/x'/><target dev='vda'/></disk>",
+			&o);
+	has("metadata_cache");
+}
+
+static void test_ports_of_graphics(void **state)
+{
+	struct adapt_options o = { .disk_count = 0 };
+	(void)state;
+	adapt_devices("<graphics type='egl-headless'/><graphics type='sdl'/>"
+		      "<graphics type='dbus' p2p='yes'/>",
+			&o);
+	hasnt("port");
+	adapt_devices("<graphics type='vnc' port='5901'/>", &o);
+	has("port=\"-1\" autoport=\"yes\"");
+	adapt_devices("<interface type='bridge'><virtualport type='midonet'>"
+		      "<parameters interfaceid='x'/></virtualport></interface>",
+			&o);
+	has("interfaceid=\"x\"");
+	noted("only one domain at a time");
+	o = (struct adapt_options){ .same_identity = true,
+		.nvram = "/dev/vg/vars",
+		.nvram_block = true };
+	assert_int_equal(adapt(HEAD "<os><loader type='pflash'/>"
+				    "<nvram>/x</nvram></os></domain>",
+					 &o),
+			0);
+	has("<nvram type=\"block\"><source dev=\"/dev/vg/vars\"/></nvram>");
+}
+
 static void test_other_disks(void **state)
 {
 	struct adapt_options o = { .disks = &overlay, .disk_count = 1 };
@@ -478,6 +549,8 @@ int main(void)
 		cmocka_unit_test(test_firmware_is_not_written),
 		cmocka_unit_test(test_disk_gets_the_whole_chain),
 		cmocka_unit_test(test_restored_disk_ends),
+		cmocka_unit_test(test_what_a_disk_had),
+		cmocka_unit_test(test_ports_of_graphics),
 		cmocka_unit_test(test_other_disks),
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_isolated_keeps_only_what_is_known),

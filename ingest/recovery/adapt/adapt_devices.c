@@ -36,8 +36,12 @@ static void new_port(xmlNode *n)
 	adapt_tree_drop(n, "mac");
 	adapt_tree_drop(n, "portForward");
 	adapt_tree_drop(n, "target"); /* the name of its device on the host */
-	adapt_tree_unset(source, "portid");
-	adapt_tree_unset(domain_doc_child(port, "parameters"), "interfaceid");
+	if (!domain_doc_attribute_is(n, "type", "vds")) /* a switch's number */
+		adapt_tree_unset(source, "portid");
+	/* midonet's is one that its operator made: there is no port without. */
+	if (!domain_doc_attribute_is(port, "type", "midonet"))
+		adapt_tree_unset(domain_doc_child(port, "parameters"),
+				"interfaceid");
 	adapt_tree_unset(domain_doc_child(port, "parameters"), "instanceid");
 }
 
@@ -51,7 +55,10 @@ static void interface(struct adapt *adapt, xmlNode *n)
 	if (!adapt->beside)
 		return;
 	new_port(n);
-	if (adapt_tree_one_of(n, "type", exclusive_nets))
+	if (adapt_tree_one_of(n, "type", exclusive_nets)
+			|| domain_doc_attribute_is(
+					domain_doc_child(n, "virtualport"),
+					"type", "midonet"))
 		adapt_tree_note(adapt,
 				"interface %s: only one domain at a time can "
 				"use it",
@@ -61,6 +68,7 @@ static void interface(struct adapt *adapt, xmlNode *n)
 /* --- graphics and sound --- */
 
 static const char *const screens[] = { "vnc", "spice", NULL };
+static const char *const with_port[] = { "vnc", "spice", "rdp", NULL };
 static const char *const no_port[] = { "socket", "none", NULL };
 
 /* A socket whose path libvirt chooses, or nothing. */
@@ -97,7 +105,7 @@ static void graphics(struct adapt *adapt, xmlNode *n)
 		leave_out(adapt, n, "it belongs to the host's desktop");
 		return;
 	}
-	if (!adapt->beside)
+	if (!adapt->beside || !adapt_tree_one_of(n, "type", with_port))
 		return;
 	adapt_tree_unset(n, "port");
 	adapt_tree_unset(n, "tlsPort");

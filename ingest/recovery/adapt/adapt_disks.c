@@ -65,6 +65,10 @@ static void set_driver(struct adapt *adapt, xmlNode *disk,
 	xmlNode *driver = adapt_tree_child(adapt, disk, "driver");
 	adapt_tree_set(adapt, driver, "name", "qemu");
 	adapt_tree_set(adapt, driver, "type", d->format);
+	if (strcmp(d->format, "qcow2") != 0) { /* only that has these */
+		adapt_tree_drop(driver, "metadata_cache");
+		adapt_tree_unset(driver, "discard_no_unref");
+	}
 	if (adapt->o->isolated)
 		adapt_tree_drop(disk, "iotune");
 	if (!adapt->o->throw_away)
@@ -92,19 +96,77 @@ static void drop_modes(struct adapt *adapt, xmlNode *disk,
 				d->target);
 }
 
+/* A lun passes commands on to a host device, which may have reservations: only
+ * where it is that device again. */
+static bool stays_lun(const struct adapt *adapt, const struct adapt_disk *d)
+{
+	return !adapt->beside && d->block_device
+			&& strcmp(d->format, "raw") == 0;
+}
+
+static void lun(struct adapt *adapt, xmlNode *disk, const struct adapt_disk *d)
+{
+	if (domain_doc_attribute_is(disk, "device", "lun")) {
+		if (stays_lun(adapt, d))
+			return;
+		adapt_tree_set(adapt, disk, "device", "disk");
+		if (!adapt->o->throw_away)
+			adapt_tree_note(adapt,
+					"%s was a lun, whose SCSI commands and "
+					"reservations reached a host device: "
+					"now it is a plain disk",
+					d->target);
+	}
+	adapt_tree_unset(disk, "rawio");
+	adapt_tree_unset(disk, "sgio");
+}
+
+/* Takes what says how a source is used, not where it is, from the old one. */
+static void keep_usage(struct adapt *adapt, xmlNode *disk,
+		const struct adapt_disk *d, xmlNode *kept)
+{
+	const xmlNode *source = domain_doc_child(disk, "source");
+	bool lost = false;
+	xmlNode *next = NULL;
+	for (xmlNode *n = source != NULL ? source->children : NULL; n != NULL;
+			n = next) {
+		next = n->next;
+		bool label = domain_doc_is(n, "seclabel");
+		if ((label && !adapt->beside)
+				|| (domain_doc_is(n, "reservations")
+						&& stays_lun(adapt, d))) {
+			xmlUnlinkNode(n);
+			xmlAddChild(kept, n);
+		}
+		lost |= label && adapt->beside;
+	}
+	if (lost && !adapt->o->throw_away)
+		adapt_tree_note(adapt,
+				"%s: the security label of its source is left "
+				"out: the host's default applies",
+				d->target);
+}
+
 static void place(struct adapt *adapt, xmlNode *disk,
 		const struct adapt_disk *d)
 {
+	xmlNode *kept = adapt_tree_add(adapt, disk, "source");
+	if (kept == NULL)
+		return;
+	keep_usage(adapt, disk, d, kept);
+	xmlUnlinkNode(kept);
 	drop_whereabouts(disk);
 	set_driver(adapt, disk, d);
 	set_source(adapt, disk, d->block_device, d->path);
+	while (kept->children != NULL) {
+		xmlNode *n = kept->children;
+		xmlUnlinkNode(n);
+		xmlAddChild(domain_doc_child(disk, "source"), n);
+	}
+	xmlFreeNode(kept);
 	set_backing(adapt, disk, d);
 	drop_modes(adapt, disk, d);
-	/* A lun passes commands on to a host device. */
-	if (domain_doc_attribute_is(disk, "device", "lun"))
-		adapt_tree_set(adapt, disk, "device", "disk");
-	adapt_tree_unset(disk, "rawio");
-	adapt_tree_unset(disk, "sgio");
+	lun(adapt, disk, d);
 }
 
 static void empty(struct adapt *adapt, xmlNode *disk)
