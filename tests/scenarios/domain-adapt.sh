@@ -71,9 +71,13 @@ uuid=5f0a1b3c-0000-4000-8000-000000000001
 mkdir made
 cd made
 n=0
-while read -r os; do frame "$os" '' >$((n += 1)).xml; done <../os
+while read -r os; do
+  n=$((n + 1))
+  frame "$os" '' >$n.xml
+done <../os
 while read -r device; do
-  frame '<os><type>hvm</type></os>' "$device" >$((n += 1)).xml
+  n=$((n + 1))
+  frame '<os><type>hvm</type></os>' "$device" >$n.xml
 done <../devices
 valid() { # FILE...: those that are, into the file "valid"
   xmllint --noout --relaxng "$schema" "$@" 2>all || :
