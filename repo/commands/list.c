@@ -58,8 +58,8 @@ static void print_text(const struct snapshot_list *list,
 		printf("No snapshots.\n");
 		return;
 	}
-	printf("%-*s  %-8s %5s %10s %10s %10s\n", w, "SOURCE/TIME", "ID",
-			"FILES", "SIZE", "DATA", "NEW");
+	printf("%-*s  %-8s %5s %10s %10s %10s  %s\n", w, "SOURCE/TIME", "ID",
+			"FILES", "SIZE", "DATA", "NEW", "HOST");
 	for (size_t i = 0; i < list->count; i++) {
 		const struct snapshot *snap = list->items[i];
 		char id[2 * ID_SIZE + 1], name[1024], time[UTC_TEXT_MAX];
@@ -68,11 +68,11 @@ static void print_text(const struct snapshot_list *list,
 		hex_encode(id, snap->id.b, ID_SIZE);
 		snprintf(name, sizeof(name), "%.900s/%s", snap->source,
 				utc_format(time, snap->time));
-		printf("%-*s  %.8s %5" PRIu32 " %10s %10s %10s%s%s\n", w, name,
-				id, snap->file_count,
+		printf("%-*s  %.8s %5" PRIu32 " %10s %10s %10s  %s%s%s\n", w,
+				name, id, snap->file_count,
 				size_format(size, whole_size(snap)),
 				size_format(data, data_bytes(snap)),
-				size_format(fresh, snap->new_bytes),
+				size_format(fresh, snap->new_bytes), snap->host,
 				snapshot_is_complete(snap) ? ""
 							   : "  incomplete",
 				pins_have(&protection->pins, snap->object)
@@ -105,7 +105,7 @@ int command_list(int argc, char **argv)
 		.purpose = "List all snapshots, or those of SOURCE. SIZE is "
 			   "the size of the images, DATA how\n"
 			   "much of that is not holes, NEW how much data "
-			   "the backup had to store.",
+			   "the backup had to store,\nHOST where it ran.",
 		.tables = tables,
 		.min_operands = 1,
 		.max_operands = 2,
