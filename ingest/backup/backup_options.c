@@ -10,6 +10,8 @@
 #include "repo/base/error.h"
 #include "repo/base/units.h"
 
+#define SOURCE_MAX 4096 /* as of --name */
+
 static int parse_quiesce(enum quiesce *out, const char *text)
 {
 	static const char *const words[] = {
@@ -48,6 +50,26 @@ static int check_targets(const struct option_list *list, const char *option)
 	return 0;
 }
 
+static int check_sources(const struct backup_options *options)
+{
+	const struct option_list *list = &options->sources;
+	for (int i = 0; i < list->count; i++) {
+		const char *item = list->items[i], *colon = strchr(item, ':');
+		if (!options->one_domain && (colon == NULL || colon == item))
+			return fail(-EINVAL,
+					"--source NAME is for a single "
+					"--domain; otherwise give --source "
+					"DOMAIN:NAME");
+		if (*item == '\0' || item[strlen(item) - 1] == ':'
+				|| strlen(item) > SOURCE_MAX)
+			return fail(-EINVAL,
+					"--source needs a name of 1 to %d "
+					"bytes",
+					SOURCE_MAX);
+	}
+	return 0;
+}
+
 static int check_hook_timeout(const char *text)
 {
 	int64_t limit;
@@ -63,7 +85,10 @@ static int check_hook_timeout(const char *text)
 int backup_options_check(struct backup_options *options,
 		const struct backup_words *words)
 {
-	int err = check_targets(&options->disks, "--disk");
+	int err = check_sources(options);
+	if (err != 0)
+		return err;
+	err = check_targets(&options->disks, "--disk");
 	if (err != 0)
 		return err;
 	err = check_targets(&options->exclude_disks, "--exclude-disk");
@@ -123,4 +148,28 @@ bool backup_options_names_disk(const struct backup_options *options,
 {
 	bool any;
 	return listed(&options->disks, name, uuid, target, &any);
+}
+
+/* Domains' names may have colons, too. NULL: ITEM is of another domain. */
+static const char *after_domain(const char *item, const char *domain)
+{
+	size_t len = strlen(domain);
+	return strncmp(item, domain, len) == 0 && item[len] == ':'
+			? item + len + 1
+			: NULL;
+}
+
+const char *backup_options_source(const struct backup_options *options,
+		const char *name, const char *uuid)
+{
+	const struct option_list *list = &options->sources;
+	for (int i = 0; i < list->count; i++) {
+		const char *item = list->items[i];
+		const char *source = after_domain(item, name);
+		if (source == NULL)
+			source = after_domain(item, uuid);
+		if (source != NULL)
+			return source;
+	}
+	return options->one_domain && list->count > 0 ? list->items[0] : name;
 }

@@ -22,6 +22,7 @@ struct backup_options {
 	uint64_t bwlimit; /* bytes a second; 0: none */
 	bool force_read;
 	bool exact;
+	bool adopt; /* continue a history of another domain, or of files */
 
 	/* Domains. */
 	struct option_number jobs_domains; /* maximum at once */
@@ -30,6 +31,8 @@ struct backup_options {
 	int64_t wait_seconds;	 /* maximum, for a busy domain; 0: don't wait */
 	const char *hook_dir;	 /* for hooks_run; NULL: none */
 	struct option_list disks, exclude_disks; /* TARGET, DOMAIN:TARGET */
+	struct option_list sources;		 /* NAME, DOMAIN:NAME */
+	bool one_domain; /* the run is of a single --domain */
 };
 
 /* As given, before they are checked. */
@@ -53,6 +56,11 @@ bool backup_options_want_disk(const struct backup_options *options,
 /* Whether --disk names the disk. */
 bool backup_options_names_disk(const struct backup_options *options,
 		const char *name, const char *uuid, const char *target);
+
+/* The source (raw, borrowed) that this domain is stored under: its own name, if
+ * --source names no other. */
+const char *backup_options_source(const struct backup_options *options,
+		const char *name, const char *uuid);
 
 /* The reason recorded in the snapshot if backup_options_want_disk is false. */
 #define BACKUP_DISK_UNWANTED "left out by --disk or --exclude-disk"

@@ -101,6 +101,7 @@ struct backup_snapshot {
 	struct snapshot *base; /* the source's last one, published; or NULL */
 	struct id *roots;      /* its roots, published by the session */
 	uint32_t root_count;
+	int64_t owner_time; /* of the last snapshot whose owner was compared */
 	struct chunk_sink_stats before;
 	uint64_t read_before;
 	bool partly;
@@ -109,10 +110,15 @@ struct backup_snapshot {
 	double frozen_seconds; /* < 0: it was not */
 };
 
-/* SOURCE is the raw name. */
+/* What is to be backed up. SOURCE is the raw name; UUID the domain's, NULL for
+ * files. -EEXIST: the source belongs to another (source_owner.h). */
+struct backup_subject {
+	const char *source;
+	enum snapshot_kind kind;
+	const char *uuid;
+};
 int backup_snapshot_begin(struct backup_snapshot *snapshot,
-		struct backup_lane *lane, const char *source,
-		enum snapshot_kind kind);
+		struct backup_lane *lane, const struct backup_subject *subject);
 
 /* Drops what has been put into it so far, for another try. */
 void backup_snapshot_restart(struct backup_snapshot *snapshot);
@@ -162,7 +168,8 @@ int backup_snapshot_skip(struct backup_snapshot *snapshot, const char *target,
 int backup_snapshot_note_disk(struct backup_snapshot *snapshot,
 		const char *target, enum disk_mode mode, const char *why);
 
-/* Makes everything durable, then writes the snapshot object. */
+/* Makes everything durable, then writes the snapshot object. -EEXIST: meanwhile
+ * the source came to belong to another. */
 int backup_snapshot_commit(struct backup_snapshot *snapshot);
 /* Frees it and sets the lane's row of the report: done (or partly) if ERR is 0,
  * else failed with the thread's error text. */

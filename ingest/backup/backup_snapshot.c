@@ -7,8 +7,9 @@
  *	2 each file is taken over unread, or read and stored
  *	3 open frames end, data packs become durable, then tree packs
  *	4 our own session is still there
- *	5 the snapshot object: the one commit point
- *	6 our own session is still there, else the snapshot is withdrawn
+ *	5 the source still belongs to this domain, or to files
+ *	6 the snapshot object: the one commit point
+ *	7 4 and 5 are still true, else the snapshot is withdrawn
  */
 #include "backup_report.h"
 
@@ -24,8 +25,14 @@
 #include "repo/snapshot/snapshot_commit.h"
 #include "repo/snapshot/snapshot_list.h"
 #include "repo/snapshot/snapshot_object.h"
+#include "source_owner.h"
 
 #define CLOCK_BEHIND_S 300
+
+static char *escape(const char *raw)
+{
+	return raw != NULL ? name_escape(raw, strlen(raw)) : NULL;
+}
 
 /* --- the base --- */
 
@@ -92,27 +99,30 @@ static int find_base(struct backup_snapshot *snapshot)
 	return publish_base(snapshot);
 }
 
-static int fill_snapshot(struct backup_snapshot *snapshot, const char *source,
-		enum snapshot_kind kind)
+static int fill_snapshot(struct backup_snapshot *snapshot,
+		const struct backup_subject *subject)
 {
 	char host[256] = "";
 	struct snapshot *snap = snapshot->snap = snapshot_new();
 	if (snap == NULL)
 		return fail_no_memory("making a snapshot");
 	gethostname(host, sizeof(host) - 1);
-	snap->source = name_escape(source, strlen(source));
-	snap->host = name_escape(host, strlen(host));
-	snap->kind = kind;
+	snap->source = escape(subject->source);
+	snap->host = escape(host);
+	snap->uuid = escape(subject->uuid);
+	snap->kind = subject->kind;
 	snap->started_ns = realtime_ns();
 	snap->time = snap->started_ns / 1000000000;
 	return snap->source != NULL && snap->host != NULL
+					&& (snap->uuid != NULL
+							|| subject->uuid
+									== NULL)
 			? 0
 			: fail_no_memory("making a snapshot");
 }
 
 int backup_snapshot_begin(struct backup_snapshot *snapshot,
-		struct backup_lane *lane, const char *source,
-		enum snapshot_kind kind)
+		struct backup_lane *lane, const struct backup_subject *subject)
 {
 	struct backup_run *run = lane->run;
 	*snapshot = (struct backup_snapshot){ .lane = lane,
@@ -120,11 +130,12 @@ int backup_snapshot_begin(struct backup_snapshot *snapshot,
 		.read_before = lane->read,
 		.frozen_seconds = -1 };
 	image_writer_stats(lane->writer, &snapshot->before);
-	int err = fill_snapshot(snapshot, source, kind);
+	int err = fill_snapshot(snapshot, subject);
 	if (err < 0)
 		return err;
 	session_set_activity(run->storing.session, snapshot->snap->source);
-	return find_base(snapshot);
+	err = find_base(snapshot);
+	return err < 0 ? err : source_owner_check(snapshot);
 }
 
 /* --- what became of the disks --- */
@@ -205,7 +216,6 @@ void backup_snapshot_restart(struct backup_snapshot *snapshot)
 		free(skipped->target);
 		free(skipped->reason);
 	}
-	free(take_ptr(snap->uuid));
 	free(take_ptr(snap->consistency));
 	free_outcomes(snapshot);
 	snapshot->partly = false;
@@ -233,11 +243,6 @@ static const struct snapshot_file *base_file(
 			return k;
 	}
 	return NULL;
-}
-
-static char *escape(const char *raw)
-{
-	return raw != NULL ? name_escape(raw, strlen(raw)) : NULL;
 }
 
 static int fill_file(struct snapshot_file *to,
@@ -501,8 +506,17 @@ int backup_snapshot_commit(struct backup_snapshot *snapshot)
 	int err = snapshot_writer_barrier(writer);
 	if (err < 0)
 		return err;
+	err = source_owner_check_later(snapshot);
+	if (err < 0)
+		return err;
 	finish_snapshot(snapshot);
-	return snapshot_writer_commit(writer, snapshot->snap, snapshot_commit);
+	err = snapshot_writer_commit(writer, snapshot->snap, snapshot_commit);
+	if (err < 0)
+		return err;
+	err = source_owner_check_later(snapshot);
+	return err == -EEXIST
+			? snapshot_writer_withdraw(writer, snapshot->snap, err)
+			: 0;
 }
 
 static void add_to_report(struct backup_snapshot *snapshot, const char *source,

@@ -154,10 +154,12 @@ static void check_usage(const struct command_line *line,
 	if (!domains
 			&& (command->o.disks.count
 					|| command->o.exclude_disks.count
+					|| command->o.sources.count
 					|| command->o.hook_dir != NULL))
 		options_error(line,
-				"--disk, --exclude-disk and --hook are for "
-				"domains");
+				"--disk, --exclude-disk, --source and --hook "
+				"are for domains");
+	command->o.one_domain = command->domains.count == 1;
 	if (backup_options_check(&command->o, &command->words) < 0)
 		options_error(line, "%s", error_text(-EINVAL));
 }
@@ -235,6 +237,11 @@ int backup_main(int argc, char **argv)
 				"back up only this disk; repeatable" },
 		{ "exclude-disk", 0, OPTION_LIST, &c.o.exclude_disks, "TARGET",
 				"leave out this disk; repeatable" },
+		{ "source", 0, OPTION_LIST, &c.o.sources, "NAME",
+				"store the domain under this name; also "
+				"DOMAIN:NAME" },
+		{ "adopt", 0, OPTION_FLAG, &c.o.adopt, NULL,
+				"continue a history of another domain" },
 		{ "exact", 0, OPTION_FLAG, &c.o.exact, NULL,
 				"store image files, not what guests see" },
 		{ "wait", 0, OPTION_TEXT, &c.words.wait, "DURATION",

@@ -127,10 +127,6 @@ static int backup_shut_off(struct domain_run *run)
 
 static int back_up(struct domain_run *run)
 {
-	struct snapshot *snap = run->b->snap;
-	snap->uuid = strdup(run->domain->facts.uuid);
-	if (snap->uuid == NULL)
-		return fail_no_memory("making a snapshot");
 	int err = left_out_others(run);
 	if (err < 0)
 		return err;
@@ -160,13 +156,22 @@ static int try_again(struct domain_run *run, int err)
 	return err;
 }
 
+static const char *source_of(const struct domain_run *run)
+{
+	const struct domain_facts *facts = &run->domain->facts;
+	return backup_options_source(run->options, facts->name, facts->uuid);
+}
+
 static int take_snapshot(struct domain_run *run, struct backup_lane *lane)
 {
-	int err = backup_snapshot_begin(run->b, lane, run->domain->facts.name,
-			SNAPSHOT_DOMAIN);
+	const struct domain_facts *facts = &run->domain->facts;
+	const struct backup_subject subject = { .source = source_of(run),
+		.kind = SNAPSHOT_DOMAIN,
+		.uuid = facts->uuid };
+	int err = backup_snapshot_begin(run->b, lane, &subject);
 	if (err < 0)
 		return err;
-	err = backup_hooks_before(run->b, &run->domain->facts);
+	err = backup_hooks_before(run->b, facts);
 	if (err < 0)
 		return err;
 	err = back_up(run);
@@ -212,6 +217,6 @@ void backup_domain(struct backup_lane *lane, struct domain_state *domain)
 		report_error("domain %s: not backed up: %s", display,
 				error_text(err));
 	backup_hooks_end(&b, &domain->facts, err);
-	backup_snapshot_end(&b, domain->facts.name, err);
+	backup_snapshot_end(&b, source_of(&d), err);
 	domain_state_close(fresh);
 }

@@ -108,7 +108,9 @@ void backup_files(struct backup_lane *lane, const struct backup_files *files)
 	not_shared(&lane->run->mutex);
 	for (int i = 0; i < files->count; i++)
 		lane->run->all_total += backup_path_size(files->paths[i]);
-	int err = backup_snapshot_begin(&b, lane, files->name, SNAPSHOT_FILES);
+	const struct backup_subject subject = { .source = files->name,
+		.kind = SNAPSHOT_FILES };
+	int err = backup_snapshot_begin(&b, lane, &subject);
 	if (err == 0 && files->count > (int)SNAPSHOT_FILES_MAX)
 		err = fail(-E2BIG,
 				"%d files are too many for one snapshot (at "

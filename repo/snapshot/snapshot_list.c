@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "high_water.h"
 #include "repo/base/bytes.h"
@@ -36,8 +37,16 @@ static int snapshot_names(struct repository *repo, const char *source,
 	return 0;
 }
 
-int snapshot_list_load(struct repository *repo, const char *source,
-		struct snapshot_list *out, snapshot_bad_fn *on_bad, void *ctx)
+/* Takes the time out of "snapshots/SOURCE/TIME". Another name is of no use. */
+static bool is_later(const char *object, int64_t after)
+{
+	int64_t time;
+	return utc_parse(&time, strrchr(object, '/') + 1) < 0 || time > after;
+}
+
+static int load_since(struct repository *repo, const char *source,
+		int64_t after, struct snapshot_list *out,
+		snapshot_bad_fn *on_bad, void *ctx)
 {
 	struct names names;
 	*out = (struct snapshot_list){ 0 };
@@ -50,6 +59,8 @@ int snapshot_list_load(struct repository *repo, const char *source,
 		return fail_no_memory("listing snapshots");
 	}
 	for (size_t i = 0; err == 0 && i < names.count; i++) {
+		if (!is_later(names.items[i], after))
+			continue;
 		err = snapshot_object_load(repo, names.items[i],
 				&out->items[out->count]);
 		if (err == 0) {
@@ -67,6 +78,25 @@ int snapshot_list_load(struct repository *repo, const char *source,
 	return err;
 }
 
+int snapshot_list_load(struct repository *repo, const char *source,
+		struct snapshot_list *out, snapshot_bad_fn *on_bad, void *ctx)
+{
+	return load_since(repo, source, INT64_MIN, out, on_bad, ctx);
+}
+
+static void ignore_bad(void *ctx, const char *object, int err)
+{
+	(void)ctx;
+	(void)object;
+	(void)err;
+}
+
+int snapshot_list_load_later(struct repository *repo, const char *source,
+		int64_t after, struct snapshot_list *out)
+{
+	return load_since(repo, source, after, out, ignore_bad, NULL);
+}
+
 void snapshot_list_clear(struct snapshot_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
@@ -80,13 +110,6 @@ void snapshot_list_clear(struct snapshot_list *list)
 static bool is_ahead(const struct snapshot *snap)
 {
 	return time_is_ahead(snap->time, realtime_ns() / 1000000000);
-}
-
-static void ignore_bad(void *ctx, const char *object, int err)
-{
-	(void)ctx;
-	(void)object;
-	(void)err;
 }
 
 int snapshot_list_newest(struct repository *repo, const char *source,

@@ -16,6 +16,9 @@ typedef void snapshot_bad_fn(void *ctx, const char *object, int err);
  * fail) and left out. */
 int snapshot_list_load(struct repository *repo, const char *source,
 		struct snapshot_list *out, snapshot_bad_fn *on_bad, void *ctx);
+/* Those of SOURCE whose time is later than AFTER, and that can be read. */
+int snapshot_list_load_later(struct repository *repo, const char *source,
+		int64_t after, struct snapshot_list *out);
 void snapshot_list_clear(struct snapshot_list *list);
 
 /* The newest of SOURCE by time, or NULL in *OUT. */

@@ -129,9 +129,8 @@ int snapshot_writer_barrier(struct snapshot_writer *writer)
 	return 0;
 }
 
-/* Withdraws the snapshot because of ERR. */
-static int withdraw(struct snapshot_writer *writer, const struct snapshot *snap,
-		int err)
+int snapshot_writer_withdraw(struct snapshot_writer *writer,
+		const struct snapshot *snap, int err)
 {
 	struct error_copy why;
 	error_save(&why, err);
@@ -152,7 +151,7 @@ int snapshot_writer_commit(struct snapshot_writer *writer,
 	if (err < 0)
 		return err;
 	err = session_check(writer->session);
-	return err < 0 ? withdraw(writer, snap, err) : 0;
+	return err < 0 ? snapshot_writer_withdraw(writer, snap, err) : 0;
 }
 
 static int note_damaged_leaf(void *ctx, uint64_t offset,

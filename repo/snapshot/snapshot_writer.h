@@ -58,6 +58,11 @@ typedef int snapshot_writer_commit_fn(struct repository *r,
 int snapshot_writer_commit(struct snapshot_writer *writer,
 		struct snapshot *snap, snapshot_writer_commit_fn *commit);
 
+/* Removes the snapshot that was just committed, because of ERR (with its text),
+ * which it returns. */
+int snapshot_writer_withdraw(struct snapshot_writer *writer,
+		const struct snapshot *snap, int err);
+
 /* True if nothing is known to be damaged, or every chunk of the image is
  * stored undamaged: then it may be taken over unread. */
 bool snapshot_writer_is_whole(struct snapshot_writer *writer,

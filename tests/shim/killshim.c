@@ -22,6 +22,8 @@
  *			dead: it and every later call fail, reads too
  *			short: a write writes half
  *	SHIM_ERRNO	a number (default ENOSPC; for dead EIO)
+ *	SHIM_STOP	SIGSTOP, once, before a file gets a name below
+ *			SHIM_DIR that matches this shell pattern
  *	SHIM_READ	reads of files whose path below SHIM_DIR matches this
  *			shell pattern fail
  *	SHIM_READ_ERRNO	with this (default EIO)

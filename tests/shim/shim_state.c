@@ -36,7 +36,7 @@ static size_t dir_len;
 static unsigned long act_at;
 static enum act act;
 static int act_errno;
-static const char *log_path, *read_pattern;
+static const char *log_path, *read_pattern, *stop_pattern;
 static off_t read_byte = -1;
 static int read_errno = EIO;
 
@@ -119,6 +119,7 @@ __attribute__((constructor)) static void setup(void)
 	act_errno = (int)number_from("SHIM_ERRNO",
 			act == ACT_DEAD ? EIO : ENOSPC);
 	read_pattern = getenv("SHIM_READ");
+	stop_pattern = getenv("SHIM_STOP");
 	read_byte = (off_t)number_from("SHIM_READ_BYTE", (unsigned long)-1);
 	read_errno = (int)number_from("SHIM_READ_ERRNO", EIO);
 	strcpy(dir, d);
@@ -250,6 +251,10 @@ struct call enter(const char *name, const char *path, const char *to, bool room)
 	inside = true;
 	c.number = ++state->count;
 	log_call(c.number, name, path, to);
+	if (stop_pattern && to && fnmatch(stop_pattern, to, 0) == 0) {
+		stop_pattern = NULL;
+		raise(SIGSTOP);
+	}
 	if (c.number == act_at && act == ACT_BEFORE)
 		die_now();
 	c.halve = c.number == act_at && act == ACT_SHORT;

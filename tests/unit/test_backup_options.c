@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Goal of this test: --disk and --exclude-disk choose exactly the disks they
+/* Goal of this test: --disk, --exclude-disk and --source choose exactly what they
  * name, of exactly the domains they name, whatever those are called; and words
  * that make no sense are refused. */
 #include "ingest/backup/backup_options.h"
@@ -56,6 +56,27 @@ static void test_excluded(void **state)
 	assert_false(backup_options_want_disk(&both, "web", NULL, "vdb"));
 }
 
+static void test_source(void **state)
+{
+	const char *list[] = { "web:other", "a:b:c", UUID ":x:y" };
+	const char *one[] = { "web:other", "plain: name" };
+	const struct backup_options o = { .sources = { list, 3 } },
+				    single = { .one_domain = true,
+					    .sources = { one + 1, 1 } },
+				    named = { .one_domain = true,
+					    .sources = { one, 1 } };
+	(void)state;
+	assert_string_equal(backup_options_source(&o, "web", "-"), "other");
+	assert_string_equal(backup_options_source(&o, "we", "-"), "we");
+	assert_string_equal(backup_options_source(&o, "a:b", "-"), "c");
+	assert_string_equal(backup_options_source(&o, "a", "-"), "b:c");
+	assert_string_equal(backup_options_source(&o, "z", UUID), "x:y");
+	assert_string_equal(backup_options_source(&single, "web", UUID),
+			"plain: name");
+	assert_string_equal(backup_options_source(&named, "web", UUID),
+			"other");
+}
+
 static int check_target(const char *target)
 {
 	struct backup_options o = { .disks = { &target, 1 } };
@@ -95,6 +116,7 @@ int main(void)
 		cmocka_unit_test(test_chosen),
 		cmocka_unit_test(test_one_domain),
 		cmocka_unit_test(test_excluded),
+		cmocka_unit_test(test_source),
 		cmocka_unit_test(test_words),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
