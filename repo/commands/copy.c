@@ -23,6 +23,7 @@ struct copy_command {
 	struct repository_options to;
 	struct option_number jobs;
 	uint64_t bwlimit;
+	bool adopt;
 	struct repository *from_repo, *to_repo;
 	struct snapshot_list wanted;
 	json_t *rows;
@@ -243,7 +244,8 @@ static int run(struct copy_command *command, int count, char **operands)
 {
 	const struct copy_options co = {
 		.workers = (unsigned)command->jobs.value,
-		.bwlimit = command->bwlimit
+		.bwlimit = command->bwlimit,
+		.adopt = command->adopt
 	};
 	struct copy copy;
 	int err = find_wanted(command, count, operands);
@@ -287,6 +289,8 @@ int command_copy(int argc, char **argv)
 				"processor)" },
 		{ "bwlimit", 0, OPTION_SIZE, &c.bwlimit, "SIZE",
 				"read at most SIZE bytes per second" },
+		{ "adopt", 0, OPTION_FLAG, &c.adopt, NULL,
+				"also join histories of different domains" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,

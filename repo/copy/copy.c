@@ -48,7 +48,7 @@ int copy_begin(struct copy *copy, struct repository *from,
 	const struct snapshot_writer_options so = { .activity = "copy",
 		.workers = options->workers,
 		.bwlimit = options->bwlimit };
-	*copy = (struct copy){ .from = from };
+	*copy = (struct copy){ .from = from, .adopt = options->adopt };
 	if (memcmp(from->config.repo_id, repo->config.repo_id, REPO_ID_SIZE)
 			== 0)
 		return fail(-EINVAL,
@@ -167,6 +167,11 @@ static int copy_files(struct copy *copy, const struct snapshot *snap,
 		err = make_record(copy, snap, roots, &made);
 	if (err == 0)
 		err = snapshot_writer_barrier(&copy->to);
+	/* It was not in TO, so there is no base. */
+	if (err == 0 && copy->there.count == 0)
+		err = copy_base_reload_source(copy, snap->source);
+	if (err == 0)
+		err = copy_owner_check(copy, snap);
 	if (err == 0)
 		err = snapshot_writer_commit(&copy->to, made,
 				snapshot_commit_at);
@@ -215,7 +220,9 @@ static int copy_missing(struct copy *copy, const struct snapshot *snap,
 	CLEANUP_FREE struct id *roots = NULL;
 	uint64_t read_before = copy->read;
 	chunk_sink_stats(copy->to.sink, &before);
-	int err = stand_on(copy, snap, &roots);
+	int err = copy_owner_check(copy, snap);
+	if (err == 0)
+		err = stand_on(copy, snap, &roots);
 	if (err == 0)
 		err = copy_files(copy, snap, out);
 	if (copy->reading != NULL && roots != NULL)

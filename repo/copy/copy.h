@@ -22,6 +22,7 @@
 struct copy_options {
 	unsigned workers;
 	uint64_t bwlimit; /* bytes read per second; 0: no limit */
+	bool adopt;	  /* also where TO has another history of that name */
 };
 
 /* One run. The fields are for the files of this directory. */
@@ -30,6 +31,7 @@ struct copy {
 	struct session *reading;     /* in FROM; NULL: it can't be written */
 	struct image_reader *reader; /* of FROM */
 	struct snapshot_writer to;
+	bool adopt;
 	/* The source under way, and its snapshots in both. */
 	char *source;
 	struct snapshot_list there, here;
@@ -74,6 +76,8 @@ struct copy_base {
 };
 /* Loads the lists of SOURCE unless they are there. */
 int copy_base_load_source(struct copy *copy, const char *source);
+/* Loads them again. */
+int copy_base_reload_source(struct copy *copy, const char *source);
 /* The snapshot of TO in SNAP's place, or NULL. */
 const struct snapshot *copy_base_counterpart(const struct copy *copy,
 		const struct snapshot *snap);
@@ -83,6 +87,10 @@ void copy_base_leave(struct copy *copy, struct copy_base *base);
 /* The newest snapshot in TO before SNAP's time: its id, or zero. */
 struct id copy_base_predecessor(const struct copy *copy,
 		const struct snapshot *snap);
+
+/* Whether SNAP, of the source whose lists are loaded, may be put beside what TO
+ * has of that name. 0, or -EPERM with a text. */
+int copy_owner_check(const struct copy *copy, const struct snapshot *snap);
 
 /* Stores file FILE in TO. */
 int copy_file(struct copy *copy, const struct snapshot_file *file,

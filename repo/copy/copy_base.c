@@ -23,10 +23,8 @@ static void pass_over(void *ctx, const char *object, int err)
 	report_verbose("%s: %s", object, error_text(err));
 }
 
-int copy_base_load_source(struct copy *copy, const char *source)
+int copy_base_reload_source(struct copy *copy, const char *source)
 {
-	if (copy->source != NULL && strcmp(copy->source, source) == 0)
-		return 0;
 	snapshot_list_clear(&copy->here);
 	snapshot_list_clear(&copy->there);
 	free(take_ptr(copy->source));
@@ -40,6 +38,13 @@ int copy_base_load_source(struct copy *copy, const char *source)
 		return err;
 	copy->source = strdup(source);
 	return copy->source != NULL ? 0 : fail_no_memory("copying snapshots");
+}
+
+int copy_base_load_source(struct copy *copy, const char *source)
+{
+	return copy->source != NULL && strcmp(copy->source, source) == 0
+			? 0
+			: copy_base_reload_source(copy, source);
 }
 
 const struct snapshot *copy_base_counterpart(const struct copy *copy,

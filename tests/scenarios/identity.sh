@@ -125,4 +125,23 @@ if ! sanitized; then
   equal "$(amberfs list --json "$R" same | jq -r '.snapshots[].kind')" domain \
     "snapshots of the same second"
 fi
+
+# A copy is not put beside another domain's history; what was adopted follows.
+export AMBERFS_TO_KEY_FILE=$T/key
+other=$T/other
+amberfs init "$other" >/dev/null
+copied() { # FROM TO OPTION...
+  amberfs copy "$@" --json web | jq -r '"\(.copied) \(.there) \(.failed)"' || :
+}
+amberfs backup "$other" --connect "$LIBVIRT_URI" --domain web
+equal "$(copied "$R" "$other")" '4 0 0' "copied to the same domain's"
+equal "$(copied "$other" "$R")" '1 4 0' "copied back"
+third=$T/third
+amberfs init "$third" >/dev/null
+amberfs backup "$third" --connect "$LIBVIRT_URI" --domain db --source web
+expect 1 amberfs copy "$R" "$third" web
+said "in $third the source web belongs to domain $(uuid_of db) .*, and here to domain $first"
+said -- --adopt
+equal "$(copied "$R" "$third" --adopt)" '5 0 0' "copied with --adopt"
+equal "$(copied "$third" "$R")" '1 5 0' "copied back after that"
 amberfs verify "$R"
