@@ -131,6 +131,11 @@ pack_grows() { # [SIZE]
   [ -n "$(find "$R/packs" -name '.tmp*' -size "+${1:-0}" -print -quit)" ]
 }
 
+# For wait_for: that process was stopped by a signal.
+is_stopped() { # PID
+  grep -q '^State:.*stopped' "/proc/$1/status"
+}
+
 # expect STATUS COMMAND...: its output goes to $T/out and $T/err.
 expect() {
   local want=$1 got=0

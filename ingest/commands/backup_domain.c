@@ -16,6 +16,7 @@
 #include "ingest/backup/backup_path.h"
 #include "ingest/backup/domain_files.h"
 #include "ingest/backup/left_out.h"
+#include "ingest/live/domain_lock.h"
 #include "ingest/live/live_backup.h"
 #include "ingest/live/live_settle.h"
 #include "ingest/live/tracked_base.h"
@@ -133,11 +134,58 @@ static int back_up(struct domain_run *run)
 	return run->domain->live ? live_backup(run) : backup_shut_off(run);
 }
 
+/* Two at work on one running domain would delete each other's checkpoints. */
+static int lock_if_live(struct domain_run *run, struct domain_lock *lock,
+		bool *waited)
+{
+	const struct backup_options *options = run->options;
+	CLEANUP_FREE char *what = NULL;
+	*waited = false;
+	if (!run->domain->live || lock->fd >= 0)
+		return 0;
+	if (asprintf(&what, "which backs it up to %s", options->repository_path)
+			< 0) {
+		what = NULL;
+		return fail_no_memory("locking a domain");
+	}
+	int err = domain_lock_take(lock, run->domain->facts.uuid, what,
+			options->wait_seconds, waited);
+	return err == -EBUSY ? live_settle_busy(options, err) : err;
+}
+
+/* *FRESH (to close) becomes the new state of the domain. */
+static int look_again(struct domain_run *run, struct domain_state **fresh)
+{
+	struct domain_state *now = NULL;
+	int err = domain_state_open(&now, run->domain->connection,
+			run->domain->facts.uuid);
+	if (err < 0)
+		return err;
+	domain_state_close(*fresh);
+	run->domain = *fresh = now;
+	return 0;
+}
+
+/* Waits for others at work on a running domain. If it had to wait, *FRESH (to
+ * close) is the new state of the domain. */
+static int settle(struct domain_run *run, struct domain_lock *lock,
+		struct domain_state **fresh)
+{
+	bool waited;
+	int err = lock_if_live(run, lock, &waited);
+	if (err == 0 && waited)
+		err = look_again(run, fresh);
+	if (err < 0 || !run->domain->live)
+		return err;
+	err = live_settle_wait(run->domain, run->options, &waited);
+	return err == 0 && waited ? look_again(run, fresh) : err;
+}
+
 /* After the failure ERR: one more try if the domain changed its state. */
-static int try_again(struct domain_run *run, int err)
+static int try_again(struct domain_run *run, struct domain_lock *lock, int err)
 {
 	struct error_copy why;
-	struct domain_state *again, *before = run->domain;
+	struct domain_state *again, *fresh = NULL, *before = run->domain;
 	error_save(&why, err);
 	if (domain_state_recheck(before) != -EBUSY
 			|| domain_state_open(&again, before->connection,
@@ -150,8 +198,11 @@ static int try_again(struct domain_run *run, int err)
 			why.text);
 	backup_snapshot_restart(run->b);
 	run->domain = again;
-	err = back_up(run);
+	err = settle(run, lock, &fresh);
+	if (err == 0)
+		err = back_up(run);
 	run->domain = before;
+	domain_state_close(fresh);
 	domain_state_close(again);
 	return err;
 }
@@ -162,7 +213,8 @@ static const char *source_of(const struct domain_run *run)
 	return backup_options_source(run->options, facts->name, facts->uuid);
 }
 
-static int take_snapshot(struct domain_run *run, struct backup_lane *lane)
+static int take_snapshot(struct domain_run *run, struct backup_lane *lane,
+		struct domain_lock *lock)
 {
 	const struct domain_facts *facts = &run->domain->facts;
 	const struct backup_subject subject = { .source = source_of(run),
@@ -176,23 +228,7 @@ static int take_snapshot(struct domain_run *run, struct backup_lane *lane)
 		return err;
 	err = back_up(run);
 	if (err < 0 && !backup_run_broken(lane->run, err))
-		err = try_again(run, err);
-	return err;
-}
-
-/* Waits for others at work on a running domain. If it had to wait, *FRESH (to
- * close) is the new state of the domain. */
-static int settle(struct domain_run *run, struct domain_state **fresh)
-{
-	bool waited = false;
-	int err = run->domain->live
-			? live_settle_wait(run->domain, run->options, &waited)
-			: 0;
-	if (err == 0 && waited)
-		err = domain_state_open(fresh, run->domain->connection,
-				run->domain->facts.uuid);
-	if (*fresh != NULL)
-		run->domain = *fresh;
+		err = try_again(run, lock, err);
 	return err;
 }
 
@@ -202,6 +238,7 @@ void backup_domain(struct backup_lane *lane, struct domain_state *domain)
 		.run = lane->run,
 		.frozen_seconds = -1 };
 	struct domain_state *fresh = NULL;
+	struct domain_lock lock = DOMAIN_LOCK_NONE;
 	char display[256];
 	struct domain_run d = { .options = lane->run->options,
 		.repo = lane->run->repo,
@@ -210,9 +247,10 @@ void backup_domain(struct backup_lane *lane, struct domain_state *domain)
 		.domain = domain,
 		.display = name_display(display, sizeof(display),
 				domain->facts.name) };
-	int err = settle(&d, &fresh);
+	int err = settle(&d, &lock, &fresh);
 	if (err == 0)
-		err = take_snapshot(&d, lane);
+		err = take_snapshot(&d, lane, &lock);
+	domain_lock_release(&lock);
 	if (err < 0 && !backup_run_broken(lane->run, err))
 		report_error("domain %s: not backed up: %s", display,
 				error_text(err));

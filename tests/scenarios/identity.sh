@@ -32,10 +32,6 @@ hosts() { # SOURCE
   amberfs list --json "$R" "$1" | jq -r '[.snapshots[].host] | join(" ")'
 }
 
-is_stopped() {
-  [ "$(awk '{ print $3 }' "/proc/$1/stat")" = T ]
-}
-
 # A guest that moves to another host goes on with its history, which says who
 # wrote last.
 domain_define web "$disk"

@@ -33,9 +33,6 @@ begin_backup() {
     --scratch-dir "$scratch" "${hook[@]}" >"$T/out" 2>"$T/err" </dev/null &
   backup_pid=$!
 }
-is_stopped() {
-  grep -q '^State:.*stopped' "/proc/$1/status"
-}
 stops_itself() {
   wait_for 90 test -e "$T/done" || die "not reached: $(cat "$T/err")"
   wait_for 10 is_stopped "$backup_pid"
