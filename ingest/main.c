@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ingest/commands/backup.h"
+#include "ingest/commands/checkpoint.h"
 #include "ingest/commands/domains.h"
 #include "ingest/live/watchdog.h"
 #include "ingest/recovery/boot/boot.h"
@@ -25,6 +26,7 @@ static const struct {
 } commands[] = {
 	{ "backup", backup_main },
 	{ "boot", boot_main },
+	{ "checkpoint", checkpoint_main },
 	{ "domains", domains_main },
 	{ WATCHDOG_COMMAND, watchdog_process_main }, /* internal */
 	{ "restore", restore_domain_main },	     /* with --domain */

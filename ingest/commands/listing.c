@@ -84,7 +84,9 @@ static int add_domain(struct listing *listing, struct domain *domain,
 	if (err != 0)
 		return err;
 	listing->count++;
-	err = add_disks(out, domain, conn);
+	err = checkpoints_list(domain, &out->checkpoints);
+	if (err == 0)
+		err = add_disks(out, domain, conn);
 	if (err == 0 || err == -ENOMEM)
 		return err;
 	out->problem = strdup(error_text(err));
@@ -110,6 +112,42 @@ int listing_make(struct listing *listing, struct connection *conn)
 	return err;
 }
 
+const char *listing_checkpoint(const struct listed_domain *domain,
+		unsigned *number)
+{
+	const struct checkpoint_names *names = &domain->checkpoints;
+	while (*number < names->count) {
+		const char *name = names->items[(*number)++];
+		if (tracking_is_amberfs(name))
+			return name;
+	}
+	return NULL;
+}
+
+static unsigned orphans_of(const struct listed_domain *domain,
+		const struct disk_plan *plan)
+{
+	const char *name;
+	unsigned count = 0;
+	for (size_t i = 0; plan->chain.count > 0
+			&& (name = tracking_image_bitmap(&plan->chain.files[0],
+					    i))
+					!= NULL;
+			i++)
+		count += tracking_is_amberfs(name)
+				&& !checkpoints_have(&domain->checkpoints,
+						name);
+	return count;
+}
+
+unsigned listing_orphans(const struct listed_domain *domain)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < domain->disk_count; i++)
+		count += orphans_of(domain, &domain->disks[i].plan);
+	return count;
+}
+
 bool listing_has_problems(const struct listing *listing)
 {
 	for (unsigned i = 0; i < listing->count; i++)
@@ -127,6 +165,7 @@ void listing_clear(struct listing *listing)
 			disk_plan_clear(&domain->disks[j].plan);
 		free(domain->disks);
 		domain_unstored_clear(&domain->left_out);
+		checkpoints_clear(&domain->checkpoints);
 		free(domain->problem);
 		domain_xml_free(domain->xml);
 		domain_facts_clear(&domain->facts);

@@ -4,6 +4,7 @@
 #define AMBERFS_INGEST_COMMANDS_LISTING_H
 
 #include "ingest/backup/disk_plan.h"
+#include "ingest/libvirt/checkpoints.h"
 #include "ingest/libvirt/domain.h"
 #include "ingest/libvirt/domain_unstored.h"
 
@@ -19,6 +20,7 @@ struct listed_disk {
 struct listed_domain {
 	struct domain_facts facts;
 	struct domain_xml *xml;
+	struct checkpoint_names checkpoints; /* whoever made them */
 	char *problem; /* why its disks are not listed, or NULL */
 	unsigned disk_count;
 	struct listed_disk *disks;
@@ -33,6 +35,14 @@ struct listing {
 /* A domain that vanishes meanwhile is left out. 0 or -errno. */
 int listing_make(struct listing *listing, struct connection *conn);
 void listing_clear(struct listing *listing);
+
+/* The next checkpoint of amberfs at or after *NUMBER, which becomes the next to
+ * look at; NULL: there are no more. */
+const char *listing_checkpoint(const struct listed_domain *domain,
+		unsigned *number);
+/* The number of bitmaps of amberfs in the disks' images that no checkpoint
+ * belongs to. */
+unsigned listing_orphans(const struct listed_domain *domain);
 
 /* True if the disks of some domain could not be listed. */
 bool listing_has_problems(const struct listing *listing);

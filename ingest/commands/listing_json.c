@@ -123,11 +123,20 @@ static json_t *left_out_json(const struct listed_domain *domain)
 	return array;
 }
 
+static json_t *checkpoints_json(const struct listed_domain *domain)
+{
+	json_t *array = json_array();
+	const char *name;
+	for (unsigned i = 0; (name = listing_checkpoint(domain, &i)) != NULL;)
+		json_array_append_new(array, json_string(name));
+	return array;
+}
+
 static json_t *domain_json(const struct listed_domain *domain)
 {
 	const struct domain_facts *facts = &domain->facts;
 	return json_pack("{s:o, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:i, s:f, "
-			 "s:b, s:b, s:b, s:o, s:o, s:o}",
+			 "s:b, s:b, s:b, s:o, s:i, s:o, s:o, s:o}",
 			"id",
 			facts->id < 0 ? json_null() : json_integer(facts->id),
 			"name", text(facts->name), "uuid", facts->uuid, "state",
@@ -138,6 +147,8 @@ static json_t *domain_json(const struct listed_domain *domain)
 			"cpu_seconds", (double)facts->cpu_ns / 1e9,
 			"persistent", facts->persistent, "autostart",
 			facts->autostart, "managed_save", facts->managed_save,
+			"checkpoints", checkpoints_json(domain),
+			"orphan_bitmaps", (int)listing_orphans(domain),
 			"problem", text(domain->problem), "disks",
 			disks_json(domain), "left_out", left_out_json(domain));
 }

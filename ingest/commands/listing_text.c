@@ -186,11 +186,28 @@ static void print_left_out(const struct listed_domain *domain)
 	}
 }
 
+static void print_checkpoints(const struct listed_domain *domain)
+{
+	unsigned count = 0, orphans = listing_orphans(domain);
+	for (unsigned i = 0; listing_checkpoint(domain, &i) != NULL;)
+		count++;
+	if (count > 0)
+		printf(INDENT "%u checkpoint%s of amberfs: virsh undefine, "
+			      "snapshot-create and snapshot-revert\n" INDENT
+			      "need 'amberfs checkpoint remove' first\n",
+				count, count == 1 ? "" : "s");
+	if (orphans > 0)
+		printf(INDENT "%u bitmap%s of amberfs without a checkpoint: "
+			      "see 'amberfs checkpoint remove'\n",
+				orphans, orphans == 1 ? "" : "s");
+}
+
 static int print_domain(const struct listed_domain *domain)
 {
 	char shown[TEXT_MAX];
 	struct row *rows;
 	print_head(&domain->facts);
+	print_checkpoints(domain);
 	if (domain->problem != NULL)
 		printf(INDENT "%s\n",
 				name_display(shown, sizeof(shown),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "domain_doc.h"
+#include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
 
@@ -138,30 +139,51 @@ static void remove_gone(xmlDoc *doc, const char *const *targets, unsigned count)
 	}
 }
 
+/* Frees DOC. */
+static int create(struct domain *domain, xmlDoc *doc, const char *name,
+		unsigned flags, virDomainCheckpointPtr *out)
+{
+	xmlChar *text = NULL;
+	int len = 0;
+	xmlDocDumpMemoryEnc(doc, &text, &len, "UTF-8");
+	xmlFreeDoc(doc);
+	if (text == NULL)
+		return fail_no_memory("describing a checkpoint");
+	*out = virDomainCheckpointCreateXML(domain_handle(domain),
+			(const char *)text, flags);
+	xmlFree(text);
+	return *out != NULL ? 0
+			    : checkpoint_fail(-EIO, domain, name, "redefined");
+}
+
 int checkpoints_redefine(struct domain *domain, const char *xml,
 		const char *const *targets, unsigned count)
 {
 	xmlDoc *doc = NULL;
-	xmlChar *text = NULL;
-	int len = 0;
 	int err = domain_doc_parse_root(&doc, xml, strlen(xml),
 			"domaincheckpoint");
 	if (err < 0)
 		return err;
 	remove_gone(doc, targets, count);
-	xmlDocDumpMemoryEnc(doc, &text, &len, "UTF-8");
-	xmlFreeDoc(doc);
-	if (text == NULL)
-		return fail_no_memory("describing a checkpoint");
-	virDomainCheckpointPtr c =
-			virDomainCheckpointCreateXML(domain_handle(domain),
-					(const char *)text, REDEFINE);
-	xmlFree(text);
-	if (c == NULL)
-		return checkpoint_fail(-EIO, domain, "of the last snapshot",
-				"redefined");
+	virDomainCheckpointPtr c;
+	err = create(domain, take_ptr(doc), "of the last snapshot", REDEFINE,
+			&c);
+	if (err < 0)
+		return err;
 	virDomainCheckpointFree(c);
 	return 0;
+}
+
+/* With its bitmaps, or if that is not possible without. */
+static int delete (struct domain *domain, virDomainCheckpointPtr c,
+		const char *name)
+{
+	return virDomainCheckpointDelete(c, 0) < 0
+					&& virDomainCheckpointDelete(c,
+							   VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY)
+							< 0
+			? checkpoint_fail(-EIO, domain, name, "deleted")
+			: 0;
 }
 
 int checkpoints_delete(struct domain *domain, const char *name)
@@ -174,11 +196,62 @@ int checkpoints_delete(struct domain *domain, const char *name)
 		err = fail(-EBUSY,
 				"checkpoints can't be deleted while the domain "
 				"is shut off");
-	else if (virDomainCheckpointDelete(c, 0) < 0
-			&& virDomainCheckpointDelete(c,
-					   VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY)
-					< 0)
+	else
+		err = delete (domain, c, name);
+	virDomainCheckpointFree(c);
+	return err;
+}
+
+int checkpoints_delete_metadata(struct domain *domain, const char *name)
+{
+	virDomainCheckpointPtr c;
+	int err = look_up(domain, name, &c);
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
+	if (virDomainCheckpointDelete(c,
+			    VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY)
+			< 0)
 		err = checkpoint_fail(-EIO, domain, name, "deleted");
+	virDomainCheckpointFree(c);
+	return err;
+}
+
+/* <domaincheckpoint> of one bitmap, with DEFINITION, which libvirt wants. */
+static xmlDoc *describe(const char *name, const char *target,
+		const xmlDoc *definition)
+{
+	xmlDoc *doc = xmlNewDoc(BAD_CAST "1.0");
+	xmlNode *root = xmlNewDocNode(doc, NULL, BAD_CAST "domaincheckpoint",
+			NULL);
+	xmlDocSetRootElement(doc, root);
+	xmlNewTextChild(root, NULL, BAD_CAST "name", BAD_CAST name);
+	xmlNewTextChild(root, NULL, BAD_CAST "creationTime", BAD_CAST "1");
+	xmlNode *disks = xmlNewChild(root, NULL, BAD_CAST "disks", NULL);
+	xmlNode *disk = xmlNewChild(disks, NULL, BAD_CAST "disk", NULL);
+	xmlNewProp(disk, BAD_CAST "name", BAD_CAST target);
+	xmlNewProp(disk, BAD_CAST "checkpoint", BAD_CAST "bitmap");
+	xmlNewProp(disk, BAD_CAST "bitmap", BAD_CAST name);
+	xmlAddChild(root,
+			xmlDocCopyNode(xmlDocGetRootElement(
+						       (xmlDoc *)definition),
+					doc, 1));
+	return doc;
+}
+
+int checkpoints_delete_orphan(struct domain *domain, const char *name,
+		const char *target)
+{
+	CLEANUP_DOMAIN_XML struct domain_xml *xml = NULL;
+	virDomainCheckpointPtr c;
+	int err = domain_get_xml(domain, DOMAIN_XML_CURRENT, &xml);
+	if (err < 0)
+		return err;
+	/* Not validated: the bitmap may be broken. */
+	err = create(domain, describe(name, target, xml->doc), name,
+			VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE, &c);
+	if (err < 0)
+		return err;
+	err = delete (domain, c, name);
 	virDomainCheckpointFree(c);
 	return err;
 }

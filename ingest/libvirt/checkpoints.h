@@ -36,4 +36,15 @@ int checkpoints_redefine(struct domain *domain, const char *xml,
  */
 int checkpoints_delete(struct domain *domain, const char *name);
 
+/* Of a domain that is shut off: only libvirt's metadata. 0, -EIO. */
+int checkpoints_delete_metadata(struct domain *domain, const char *name);
+
+/*
+ * Removes the bitmap NAME of a running domain's disk TARGET, of which libvirt
+ * has no checkpoint: by defining one for it and deleting that. 0, -EBADMSG,
+ * -EIO, -ENOMEM.
+ */
+int checkpoints_delete_orphan(struct domain *domain, const char *name,
+		const char *target);
+
 #endif

@@ -46,6 +46,7 @@ struct live_run {
 	struct disk_state *disks;      /* those to be read */
 	unsigned count;
 	struct live_begin begun;
+	bool redefined; /* the base's checkpoint, which libvirt had lost */
 };
 
 static const uint8_t *repo_id(const struct live_run *run)
@@ -141,6 +142,7 @@ static int redefine(struct live_run *run)
 static void tell_again(struct live_run *run)
 {
 	int err = redefine(run);
+	run->redefined = err == 0;
 	if (err == 0) {
 		report_verbose("domain %s: libvirt had lost checkpoint %s; it "
 			       "was redefined",
@@ -173,6 +175,39 @@ static void delete_leftovers(struct live_run *run)
 	}
 }
 
+/* Removes the bitmap NAME, if it is ours and libvirt has no checkpoint for it:
+ * the domain was undefined and defined again. */
+static void delete_orphan(struct live_run *run, const struct disk_state *disk,
+		const char *name)
+{
+	if (!tracking_is_ours(name, repo_id(run))
+			|| checkpoints_have(&run->names, name))
+		return;
+	report_verbose("domain %s: deleting bitmap %s of disk %s, which has "
+		       "no checkpoint",
+			run->d->display, name, disk->plan->target);
+	int err = checkpoints_delete_orphan(run->domain->domain, name,
+			disk->plan->target);
+	if (err < 0)
+		report_verbose("%s", error_text(err));
+}
+
+/* All of them but the base's, or only that. */
+static void delete_orphans(struct live_run *run, bool of_base)
+{
+	const char *name, *token = run->base.base.token;
+	for (unsigned i = 0; i < run->count && !run->base.unread; i++) {
+		const struct disk_state *disk = &run->disks[i];
+		const struct chain_file *image = &disk->plan->chain.files[0];
+		for (size_t k = 0; (name = tracking_image_bitmap(image, k))
+				!= NULL;
+				k++)
+			if ((token != NULL && strcmp(name, token) == 0)
+					== of_base)
+				delete_orphan(run, disk, name);
+	}
+}
+
 static int decide(struct live_run *run)
 {
 	int err = checkpoints_list(run->domain->domain, &run->names);
@@ -188,6 +223,7 @@ static int decide(struct live_run *run)
 			&& !checkpoints_have(&run->names, run->base.base.token))
 		tell_again(run);
 	delete_leftovers(run);
+	delete_orphans(run, false);
 	return 0;
 }
 
@@ -373,6 +409,8 @@ static void delete_older(struct live_run *run)
 		int failed = delete_if_ours(run, run->names.items[i]);
 		err = err < 0 ? err : failed;
 	}
+	if (!run->redefined)
+		delete_orphans(run, true);
 	if (err < 0)
 		report_verbose("%s; the next backup tries again",
 				error_text(err));

@@ -93,14 +93,24 @@ void tracking_fresh_name(char out[TRACKING_NAME_MAX],
 	hex_encode(out + at, token, sizeof(token));
 }
 
+#define DIGITS "0123456789abcdef"
+
 bool tracking_is_ours(const char *name, const uint8_t repo_id[REPO_ID_SIZE])
 {
 	char prefix[TRACKING_NAME_MAX];
 	size_t at = put_prefix(prefix, repo_id);
 	return strncmp(name, prefix, at) == 0
 			&& strlen(name + at) == TOKEN_DIGITS
-			&& strspn(name + at, "0123456789abcdef")
-			== TOKEN_DIGITS;
+			&& strspn(name + at, DIGITS) == TOKEN_DIGITS;
+}
+
+bool tracking_is_amberfs(const char *name)
+{
+	const char *id = name + strlen(PREFIX), *token = id + ID_DIGITS + 1;
+	return strncmp(name, PREFIX, strlen(PREFIX)) == 0
+			&& strspn(id, DIGITS) == ID_DIGITS && token[-1] == '-'
+			&& strlen(token) == TOKEN_DIGITS
+			&& strspn(token, DIGITS) == TOKEN_DIGITS;
 }
 
 const char *tracking_token(const struct snapshot *snap,
@@ -183,13 +193,19 @@ bool tracking_image_has(const struct chain_file *image, const char *token,
 	return false;
 }
 
+const char *tracking_image_bitmap(const struct chain_file *image, size_t number)
+{
+	json_t *bitmap = json_array_get(specific(image, "bitmaps"), number);
+	return bitmap != NULL ? bitmap_name(bitmap) : NULL;
+}
+
 bool tracking_image_lists_ours(const struct chain_file *image,
 		const uint8_t repo_id[REPO_ID_SIZE])
 {
-	size_t i;
-	json_t *bitmap;
-	json_array_foreach (specific(image, "bitmaps"), i, bitmap)
-		if (tracking_is_ours(bitmap_name(bitmap), repo_id))
+	const char *name;
+	for (size_t i = 0; (name = tracking_image_bitmap(image, i)) != NULL;
+			i++)
+		if (tracking_is_ours(name, repo_id))
 			return true;
 	return false;
 }

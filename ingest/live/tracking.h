@@ -22,6 +22,9 @@ void tracking_fresh_name(char out[TRACKING_NAME_MAX],
  * repository. */
 bool tracking_is_ours(const char *name, const uint8_t repo_id[REPO_ID_SIZE]);
 
+/* The same for any repository. */
+bool tracking_is_amberfs(const char *name);
+
 /* The checkpoint that SNAP was made with, or NULL. */
 const char *tracking_token(const struct snapshot *snap,
 		const uint8_t repo_id[REPO_ID_SIZE]);
@@ -33,6 +36,10 @@ const char *tracking_cannot(const struct disk_plan *plan);
  * do not count). If not, *WHY is the reason, for people. */
 bool tracking_image_has(const struct chain_file *image, const char *token,
 		const char **why);
+/* The name of the NUMBER-th bitmap of the image, whoever made it; NULL: it has
+ * not so many. */
+const char *tracking_image_bitmap(const struct chain_file *image,
+		size_t number);
 /* Whether it has any bitmap of ours, even if marked in use. */
 bool tracking_image_lists_ours(const struct chain_file *image,
 		const uint8_t repo_id[REPO_ID_SIZE]);

@@ -29,9 +29,10 @@ struct command {
 static const struct command commands[] = {
 	{ "init", command_init, NULL, NULL, "make a new repository" },
 	{ "domains", NULL, "amberfs-ingest", "ingest",
-			"list libvirt's domains and their disks" },
+			"list libvirt's domains ('checkpoint' tidies them)" },
 	{ "backup", NULL, "amberfs-ingest", "ingest",
 			"back up domains, image files or devices" },
+	{ "checkpoint", NULL, "amberfs-ingest", "ingest", NULL },
 	{ "list", command_list, NULL, NULL,
 			"list snapshots ('show' describes one in full)" },
 	{ "show", command_show, NULL, NULL, NULL },

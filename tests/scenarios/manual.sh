@@ -54,12 +54,13 @@ page_options() {
 overview=$(page_of amberfs 1)
 amberfs --help | sed -n 's/^  \([a-z]*\) .*/\1/p' >"$T/commands"
 [ "$(wc -l <"$T/commands")" -gt 15 ] || die "amberfs --help lists too little"
-echo show >>"$T/commands"
+printf '%s\n' show checkpoint >>"$T/commands"
 while read -r command; do
   page=$(page_of "amberfs-$command" 1) || die "no page for amberfs $command"
   found -x "\.It Xr amberfs-$command 1" <"$overview" ||
     die "amberfs.1 does not list $command"
   case $command in
+    checkpoint) help_options checkpoint remove ;;
     key)
       help_options key list
       help_options key add
