@@ -21,7 +21,7 @@
 struct copy_command {
 	struct common_options common;
 	struct repository_options to;
-	struct option_number jobs;
+	struct option_number jobs, max_expansion;
 	uint64_t bwlimit;
 	bool adopt;
 	struct repository *from_repo, *to_repo;
@@ -245,7 +245,8 @@ static int run(struct copy_command *command, int count, char **operands)
 	const struct copy_options co = {
 		.workers = (unsigned)command->jobs.value,
 		.bwlimit = command->bwlimit,
-		.adopt = command->adopt
+		.adopt = command->adopt,
+		.max_expansion = (unsigned)command->max_expansion.value
 	};
 	struct copy copy;
 	int err = find_wanted(command, count, operands);
@@ -279,6 +280,7 @@ int command_copy(int argc, char **argv)
 	struct copy_command c = { .jobs = { .value = pool_processors(),
 						  .min = 1,
 						  .max = JOBS_MAX },
+		.max_expansion = { .value = 1000, .min = 0, .max = 1000000000 },
 		.rows = json_array(),
 		.begin = monotonic_now() };
 	if (c.jobs.value > JOBS_MAX)
@@ -291,6 +293,9 @@ int command_copy(int argc, char **argv)
 				"read at most SIZE bytes per second" },
 		{ "adopt", 0, OPTION_FLAG, &c.adopt, NULL,
 				"also join histories of different domains" },
+		{ "max-expansion", 0, OPTION_NUMBER, &c.max_expansion, "N",
+				"refuse snapshots of N times what REPO stores "
+				"(1000)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	const struct option *tables[] = { own,

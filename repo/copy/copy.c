@@ -48,7 +48,9 @@ int copy_begin(struct copy *copy, struct repository *from,
 	const struct snapshot_writer_options so = { .activity = "copy",
 		.workers = options->workers,
 		.bwlimit = options->bwlimit };
-	*copy = (struct copy){ .from = from, .adopt = options->adopt };
+	*copy = (struct copy){ .from = from,
+		.adopt = options->adopt,
+		.max_expansion = options->max_expansion };
 	if (memcmp(from->config.repo_id, repo->config.repo_id, REPO_ID_SIZE)
 			== 0)
 		return fail(-EINVAL,
@@ -56,6 +58,9 @@ int copy_begin(struct copy *copy, struct repository *from,
 				"one made by 'amberfs init'",
 				store_path(from->store),
 				store_path(repo->store));
+	copy->memo = copy_memo_new();
+	if (copy->memo == NULL)
+		return fail_no_memory("starting to copy");
 	int err = begin_reading(copy);
 	return err < 0 ? err : snapshot_writer_begin(&copy->to, repo, &so);
 }
@@ -64,6 +69,7 @@ void copy_end(struct copy *copy)
 {
 	snapshot_writer_end(&copy->to);
 	image_reader_free(copy->reader);
+	copy_memo_free(copy->memo);
 	session_end(copy->reading);
 	snapshot_list_clear(&copy->there);
 	snapshot_list_clear(&copy->here);
@@ -221,6 +227,8 @@ static int copy_missing(struct copy *copy, const struct snapshot *snap,
 	uint64_t read_before = copy->read;
 	chunk_sink_stats(copy->to.sink, &before);
 	int err = copy_owner_check(copy, snap);
+	if (err == 0)
+		err = copy_limit_check(copy, snap);
 	if (err == 0)
 		err = stand_on(copy, snap, &roots);
 	if (err == 0)

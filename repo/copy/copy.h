@@ -15,6 +15,7 @@
 #ifndef AMBERFS_COPY_COPY_H
 #define AMBERFS_COPY_COPY_H
 
+#include "copy_memo.h"
 #include "repo/base/report.h"
 #include "repo/snapshot/snapshot_list.h"
 #include "repo/snapshot/snapshot_writer.h"
@@ -23,6 +24,9 @@ struct copy_options {
 	unsigned workers;
 	uint64_t bwlimit; /* bytes read per second; 0: no limit */
 	bool adopt;	  /* also where TO has another history of that name */
+	/* Times the bytes that FROM stores that a snapshot may say it holds; 0:
+	 * any number. */
+	unsigned max_expansion;
 };
 
 /* One run. The fields are for the files of this directory. */
@@ -32,6 +36,8 @@ struct copy {
 	struct image_reader *reader; /* of FROM */
 	struct snapshot_writer to;
 	bool adopt;
+	unsigned max_expansion;
+	struct copy_memo *memo;
 	/* The source under way, and its snapshots in both. */
 	char *source;
 	struct snapshot_list there, here;
@@ -91,6 +97,10 @@ struct id copy_base_predecessor(const struct copy *copy,
 /* Whether SNAP, of the source whose lists are loaded, may be put beside what TO
  * has of that name. 0, or -EPERM with a text. */
 int copy_owner_check(const struct copy *copy, const struct snapshot *snap);
+
+/* Whether SNAP does not say that it holds more data than is plausible. 0, -EFBIG
+ * with a text, -errno. */
+int copy_limit_check(const struct copy *copy, const struct snapshot *snap);
 
 /* Stores file FILE in TO. */
 int copy_file(struct copy *copy, const struct snapshot_file *file,

@@ -14,6 +14,9 @@
 struct source {
 	struct image *image; /* what is copied */
 	struct image *base;  /* the same file of the base, in FROM; or NULL */
+	struct copy_memo *memo;
+	_Atomic uint64_t read; /* bytes */
+	uint64_t read_max;
 };
 
 static int read_image(void *ctx, unsigned worker, void *buf, size_t len,
@@ -21,6 +24,10 @@ static int read_image(void *ctx, unsigned worker, void *buf, size_t len,
 {
 	struct source *source = ctx;
 	(void)worker;
+	source->read += len;
+	if (source->read > source->read_max)
+		return fail(-EBADMSG,
+				"it holds more data than its snapshot says");
 	ssize_t n = image_pread(source->image, buf, len, offset);
 	if (n < 0)
 		return fail_within((int)n, "at byte %llu",
@@ -62,6 +69,26 @@ static int proven(void *ctx, unsigned worker, uint64_t offset)
 	struct source *source = ctx;
 	(void)worker;
 	return image_proven(source->image, offset);
+}
+
+/* A part of a tree that occurs again is the same there. */
+static bool known(void *ctx, uint8_t level, uint64_t first,
+		struct node_child *child)
+{
+	struct source *source = ctx;
+	struct node_child from;
+	return image_child_at(source->image, first, level, &from) == 0
+			&& copy_memo_get(source->memo, level, &from, child);
+}
+
+static void made(void *ctx, uint8_t level, uint64_t first,
+		const struct node_child *child)
+{
+	struct source *source = ctx;
+	struct node_child from;
+	if (image_child_at(source->image, first, level, &from) == 0
+			&& !id_is_zero(&from.id))
+		copy_memo_put(source->memo, level, &from, child);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -109,10 +136,13 @@ static int write_image(struct copy *copy, const struct snapshot_file *file,
 		.extent = extent,
 		.same = same,
 		.proven = proven,
+		.known = known,
+		.made = made,
 		.ctx = s };
 	uint64_t size;
 	copy->counts = (struct image_counts){ .done = 0 };
 	copy->file_size = file->size;
+	copy_memo_clear(copy->memo);
 	report_progress_begin(file->name, copy_progress, copy);
 	int err = image_writer_write(copy->to.writer, &source, base,
 			&copy->counts, &interrupt_flag, root, &size);
@@ -127,7 +157,8 @@ int copy_file(struct copy *copy, const struct snapshot_file *file,
 		const struct copy_base *base, struct tree_root *root)
 {
 	const struct snapshot_file *from = NULL, *to = NULL;
-	struct source s = { .image = NULL };
+	struct source s = { .memo = copy->memo,
+		.read_max = 2 * file->root.data_bytes + 2 * SPAN_SIZE };
 	struct image *base_there = NULL;
 	bool based = find_base_files(base, file, &from, &to);
 	if (based && id_equal(&from->root.id, &file->root.id)

@@ -106,10 +106,16 @@ int image_node(struct image *image, const struct id *id, uint8_t level,
 
 int image_child(struct image *image, uint64_t span, struct node_child *child)
 {
+	return image_child_at(image, span, 0, child);
+}
+
+int image_child_at(struct image *image, uint64_t span, uint8_t wanted,
+		struct node_child *child)
+{
 	struct node_child at = { .id = image->root.id,
 		.data_bytes = image->root.data_bytes,
 		.clusters = image->root.clusters };
-	for (uint8_t level = image->root.level; level > 0; level--) {
+	for (uint8_t level = image->root.level; level > wanted; level--) {
 		struct cached_node *node;
 		if (id_is_zero(&at.id))
 			break;

@@ -103,6 +103,11 @@ int image_seek_walk(struct image *image, const struct image_walker *walker);
  * leaf. */
 int image_child(struct image *image, uint64_t span, struct node_child *child);
 
+/* The same of the node of LEVEL that SPAN is below; LEVEL is at most the
+ * root's. */
+int image_child_at(struct image *image, uint64_t span, uint8_t level,
+		struct node_child *child);
+
 /* An image_source's EXTENT: what is at OFFSET and how far that goes, at most
  * to LIMIT. Looks at one leaf at most; asked at the start of a span about more
  * than that span, at none: it then may call data what has holes. */

@@ -50,6 +50,33 @@ static int skip_holes(struct worker *worker, struct job *job)
 	return err;
 }
 
+/* Whole nodes that the source knows to be stored already, the largest first. */
+static int take_known(struct worker *worker, struct job *job)
+		REQUIRES(job->mutex)
+{
+	const struct image_source *source = job->source;
+	uint64_t whole = job->size / SPAN_SIZE;
+	if (source->known == NULL)
+		return 0;
+	for (int level = node_tree_level(job->spans); level-- > 0;) {
+		uint64_t first = job->next_span,
+			 covers = level == 0
+				? 1
+				: node_slot_spans((uint8_t)level) * NODE_FANOUT;
+		struct node_child child;
+		if (first % covers != 0 || first + covers > whole
+				|| !source->known(source->ctx, (uint8_t)level,
+						first, &child))
+			continue;
+		job->next_span += covers;
+		job->counts->same += child.data_bytes;
+		job->counts->done += covers * SPAN_SIZE;
+		return tree_builder_add_node(job->builder, worker->stream,
+				(uint8_t)level, first, &child);
+	}
+	return 0;
+}
+
 /* Skips what needs no worker. If a span begins with the base's bytes, holes are
  * not asked for: the base's tree knows them. -errno on failure. */
 static int pass_over(struct worker *worker, struct job *job)
@@ -63,6 +90,8 @@ static int pass_over(struct worker *worker, struct job *job)
 			return err;
 		if (job->next_span < job->spans)
 			err = skip_holes(worker, job);
+		if (err == 0 && job->next_span < job->spans)
+			err = take_known(worker, job);
 		if (err != 0)
 			return err;
 	} while (job->next_span != before && job->next_span < job->spans);
@@ -314,6 +343,7 @@ int image_writer_write(struct image_writer *writer,
 	job.builder = tree_builder_new(writer->seal, job.spans);
 	if (job.builder == NULL)
 		return fail_no_memory("writing an image");
+	tree_builder_tell(job.builder, source->made, source->ctx);
 	pthread_mutex_init(&job.mutex, NULL);
 	run_job(writer, &job);
 	int err = job.error.err ? error_load(&job.error) : 0;

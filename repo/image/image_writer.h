@@ -35,6 +35,14 @@ struct image_source {
 	 * all of its span was read. May be NULL: it may. For copies: leaves
 	 * made from the same bytes as others are then the same. */
 	int (*proven)(void *ctx, unsigned worker, uint64_t offset);
+	/* For images that repeat themselves; both may be NULL. KNOWN: whether
+	 * the whole node of LEVEL (0: a leaf) from span FIRST on is stored
+	 * already, made by this image's writing: its CHILD entry. It is then
+	 * taken over unread. MADE: such a node was stored just now. */
+	bool (*known)(void *ctx, uint8_t level, uint64_t first,
+			struct node_child *child);
+	void (*made)(void *ctx, uint8_t level, uint64_t first,
+			const struct node_child *child);
 	/* Chunks of equal parts may be lost: each is looked up, and read if it
 	 * is not stored. */
 	bool doubt;

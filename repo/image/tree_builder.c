@@ -23,6 +23,9 @@ struct open_node {
 struct tree_builder {
 	const struct seal *seal;
 	uint64_t spans; /* of the image; 0: not known yet */
+	void (*made)(void *ctx, uint8_t level, uint64_t first,
+			const struct node_child *child);
+	void *ctx; /* of made */
 	pthread_mutex_t mutex;
 	/* by level */
 	struct open_node *levels[NODE_LEVEL_MAX + 2] GUARDED_BY(mutex);
@@ -37,6 +40,22 @@ struct tree_builder *tree_builder_new(const struct seal *seal, uint64_t spans)
 	builder->spans = spans;
 	pthread_mutex_init(&builder->mutex, NULL);
 	return builder;
+}
+
+void tree_builder_tell(struct tree_builder *builder,
+		void (*made)(void *ctx, uint8_t level, uint64_t first,
+				const struct node_child *child),
+		void *ctx)
+{
+	builder->made = made;
+	builder->ctx = ctx;
+}
+
+static void tell(const struct tree_builder *builder, uint8_t level,
+		uint64_t first, const struct node_child *child)
+{
+	if (builder->made != NULL)
+		builder->made(builder->ctx, level, first, child);
 }
 
 void tree_builder_free(struct tree_builder *builder)
@@ -139,10 +158,14 @@ static int report(struct tree_builder *builder, struct chunk_stream *stream,
 			return 0;
 		full->node.spans = spans_below(builder, full);
 		int err = write_node(builder, stream, &full->node, &child);
+		uint64_t spans = full->node.spans;
 		position = full->position;
 		free(full);
 		if (err < 0)
 			return err;
+		/* The last one may have all children and still not be full. */
+		if (spans == node_slot_spans(level) * NODE_FANOUT)
+			tell(builder, level, position * spans, &child);
 		count = 1;
 	}
 	return 0;
@@ -151,6 +174,7 @@ static int report(struct tree_builder *builder, struct chunk_stream *stream,
 int tree_builder_add(struct tree_builder *builder, struct chunk_stream *stream,
 		uint64_t span, const struct node_child *child)
 {
+	tell(builder, 0, span, child);
 	return report(builder, stream, 0, span, 1, child);
 }
 

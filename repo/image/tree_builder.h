@@ -14,6 +14,12 @@ struct tree_builder;
 
 /* SPANS: of the whole image; 0: not known before tree_builder_finish. */
 struct tree_builder *tree_builder_new(const struct seal *seal, uint64_t spans);
+/* From now on MADE is called with each whole node (0: leaf) that is stored; by
+ * any thread. */
+void tree_builder_tell(struct tree_builder *builder,
+		void (*made)(void *ctx, uint8_t level, uint64_t first,
+				const struct node_child *child),
+		void *ctx);
 void tree_builder_free(struct tree_builder *builder); /* NULL allowed */
 
 /* What is at SPAN: a leaf's child entry, or a zero id for an all-hole span.

@@ -4,7 +4,7 @@
  * damage-forge REPO NAME: adds one to a repository without encryption, whose
  * key is public: boxes, ids and checksums are right, and what they hold lies.
  *
- * Most make a snapshot forged/20300101T000000Z with one disk "disk.raw" over a pack
+ * Most make a snapshot forged/20260101T000000Z with one disk "disk.raw" over a pack
  * of chunks and a pack of tree nodes, with one thing wrong. What is allowed
  * and merely large is among them too.
  */

@@ -9,9 +9,9 @@
 #include "repo/format/envelope.h"
 #include "repo/repository/repository.h"
 
-#define FORGED_OBJECT "snapshots/forged/20300101T000000Z"
+#define FORGED_OBJECT "snapshots/forged/20260101T000000Z"
 #define FORGED_HEAD                                                            \
-	"{\"source\":\"forged\",\"time\":\"20300101T000000Z\",\"host\":\"h\"," \
+	"{\"source\":\"forged\",\"time\":\"20260101T000000Z\",\"host\":\"h\"," \
 	"\"kind\":\"files\",\"started_ns\":0,\"finished_ns\":0,"               \
 	"\"sequence\":1,\"read_bytes\":0,\"new_bytes\":0,\"stored_bytes\":0,"
 #define FORGED_FILE "{\"kind\":\"image\",\"mode\":420,\"mtime_ns\":0,"

@@ -14,7 +14,7 @@ import time
 import repository
 
 MEMORY_MORE = 64 << 10  # KiB
-OBJECT = "forged/20300101T000000Z"
+OBJECT = "forged/20260101T000000Z"
 
 
 class Failure(Exception):

@@ -208,7 +208,7 @@ void forge_small(struct forge *f, uint64_t lie)
 				"{\"since\":1,\"min_age\":0,", 190000);
 		break;
 	case SMALL_PIN_LARGE:
-		forge_large(f, ENVELOPE_PIN, "pins/forged/20300101T000000Z",
+		forge_large(f, ENVELOPE_PIN, "pins/forged/20260101T000000Z",
 				"{\"since\":1,", 190000);
 		break;
 	case SMALL_EPOCH:
