@@ -171,5 +171,6 @@ void listing_clear(struct listing *listing)
 		domain_facts_clear(&domain->facts);
 	}
 	free(listing->domains);
+	snapshot_list_clear(&listing->backups);
 	memset(listing, 0, sizeof(*listing));
 }

@@ -7,6 +7,7 @@
 #include "ingest/libvirt/checkpoints.h"
 #include "ingest/libvirt/domain.h"
 #include "ingest/libvirt/domain_unstored.h"
+#include "repo/snapshot/snapshot_list.h"
 
 struct listed_disk {
 	struct disk_plan plan;
@@ -25,16 +26,24 @@ struct listed_domain {
 	unsigned disk_count;
 	struct listed_disk *disks;
 	struct domain_unstored_list left_out; /* besides disks */
+	/* Of the listing's backups; or NULL: its last one, and the last of the
+	 * source with its name if that belongs to another. */
+	const struct snapshot *last_backup, *name_taken;
 };
 
 struct listing {
 	unsigned count;
 	struct listed_domain *domains;
+	bool of_repository; /* the backups in it are listed as well */
+	struct snapshot_list backups;
 };
 
 /* A domain that vanishes meanwhile is left out. 0 or -errno. */
 int listing_make(struct listing *listing, struct connection *conn);
 void listing_clear(struct listing *listing);
+/* Adds what REPO has of each. Snapshots that can't be read cause a warning. 0 or
+ * -errno. */
+int listing_add_backups(struct listing *listing, struct repository *repo);
 
 /* The next checkpoint of amberfs at or after *NUMBER, which becomes the next to
  * look at; NULL: there are no more. */

@@ -132,11 +132,25 @@ static json_t *checkpoints_json(const struct listed_domain *domain)
 	return array;
 }
 
+/* Who made a snapshot, and where. */
+static json_t *backup_json(const struct snapshot *snap)
+{
+	char time[UTC_TEXT_MAX];
+	if (snap == NULL)
+		return json_null();
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:b}", "source",
+			snap->source, "time", utc_format(time, snap->time),
+			"host", snap->host, "kind",
+			snapshot_kind_name(snap->kind), "uuid",
+			text(snap->uuid), "complete",
+			snapshot_is_complete(snap));
+}
+
 static json_t *domain_json(const struct listed_domain *domain)
 {
 	const struct domain_facts *facts = &domain->facts;
 	return json_pack("{s:o, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:i, s:f, "
-			 "s:b, s:b, s:b, s:o, s:i, s:o, s:o, s:o}",
+			 "s:b, s:b, s:b, s:o, s:i, s:o, s:o, s:o, s:o, s:o}",
 			"id",
 			facts->id < 0 ? json_null() : json_integer(facts->id),
 			"name", text(facts->name), "uuid", facts->uuid, "state",
@@ -150,7 +164,9 @@ static json_t *domain_json(const struct listed_domain *domain)
 			"checkpoints", checkpoints_json(domain),
 			"orphan_bitmaps", (int)listing_orphans(domain),
 			"problem", text(domain->problem), "disks",
-			disks_json(domain), "left_out", left_out_json(domain));
+			disks_json(domain), "left_out", left_out_json(domain),
+			"last_backup", backup_json(domain->last_backup),
+			"name_taken_by", backup_json(domain->name_taken));
 }
 
 int listing_json_print(const struct listing *listing, const char *uri)

@@ -10,6 +10,7 @@
 #include "repo/base/error.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
+#include "repo/snapshot/snapshot_identity.h"
 
 #define TEXT_MAX 1024
 #define INDENT "    "
@@ -202,11 +203,33 @@ static void print_checkpoints(const struct listed_domain *domain)
 				orphans, orphans == 1 ? "" : "s");
 }
 
-static int print_domain(const struct listed_domain *domain)
+static void print_backups(const struct listed_domain *domain)
+{
+	const struct snapshot *last = domain->last_backup;
+	char time[UTC_TEXT_MAX], owner[SNAPSHOT_IDENTITY_TEXT_MAX];
+	if (last == NULL)
+		printf(INDENT "no backup in this repository\n");
+	else
+		printf(INDENT "last backup %s/%s, made on %s%s\n", last->source,
+				utc_format(time, last->time), last->host,
+				snapshot_is_complete(last) ? ""
+							   : ", incomplete");
+	if (domain->name_taken != NULL)
+		printf(INDENT "the source %s belongs to %s, not to this "
+			      "domain\n",
+				domain->name_taken->source,
+				snapshot_identity_text(owner,
+						domain->name_taken));
+}
+
+static int print_domain(const struct listing *listing,
+		const struct listed_domain *domain)
 {
 	char shown[TEXT_MAX];
 	struct row *rows;
 	print_head(&domain->facts);
+	if (listing->of_repository)
+		print_backups(domain);
 	print_checkpoints(domain);
 	if (domain->problem != NULL)
 		printf(INDENT "%s\n",
@@ -235,7 +258,7 @@ int listing_text_print(const struct listing *listing)
 	for (unsigned i = 0; i < listing->count && err == 0; i++) {
 		if (i > 0)
 			putchar('\n');
-		err = print_domain(&listing->domains[i]);
+		err = print_domain(listing, &listing->domains[i]);
 	}
 	if (err != 0)
 		return err;

@@ -122,6 +122,20 @@ if ! sanitized; then
     "snapshots of the same second"
 fi
 
+# What domains shows of them: by UUID, whoever made it last.
+amberfs domains "$R" --connect "$LIBVIRT_URI" >"$T/domains"
+found -E "last backup web/[0-9TZ]+, made on beta$" <"$T/domains" ||
+  die "$(cat "$T/domains")"
+found "the source web belongs to domain $second (on gamma), not to" \
+  <"$T/domains" || die "$(cat "$T/domains")"
+amberfs domains "$R" --connect "$LIBVIRT_URI" --json |
+  jq -e --arg first "$first" --arg second "$second" '
+    .domains | map({(.name): .}) | add | .web.last_backup.host == "beta" and
+      .web.last_backup.uuid == $first and .web.name_taken_by.uuid == $second and
+      (.db.last_backup.source | . == "same" or . == "both") and .db.name_taken_by == null' \
+    >/dev/null || die "$(amberfs domains "$R" --connect "$LIBVIRT_URI" --json)"
+expect 1 amberfs domains "$T/nowhere" --connect "$LIBVIRT_URI"
+
 # A copy is not put beside another domain's history; what was adopted follows.
 export AMBERFS_TO_KEY_FILE=$T/key
 other=$T/other
