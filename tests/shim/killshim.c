@@ -46,12 +46,14 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "shim.h"
 
 _Static_assert(sizeof(off_t) == 8, "a 64-bit system");
+_Static_assert(sizeof(struct stat) == sizeof(struct stat64), "one stat");
 
 /* The C library's own functions, all found before any fork: a child of a
  * program with threads must not ask the linker. */
@@ -76,6 +78,8 @@ _Static_assert(sizeof(off_t) == 8, "a 64-bit system");
 	X(int, linkat, (int, const char *, int, const char *, int))            \
 	X(int, unlinkat, (int, const char *, int))                             \
 	X(int, mkdirat, (int, const char *, mode_t))                           \
+	X(int, fstat, (int, struct stat *))                                    \
+	X(int, fstatat, (int, const char *, struct stat *, int))               \
 	X(int, open, (const char *, int, ...))                                 \
 	X(int, openat, (int, const char *, int, ...))                          \
 	X(void *, mmap, (void *, size_t, int, int, int, off_t))                \
@@ -450,6 +454,38 @@ int mkdirat(int at, const char *name, mode_t mode)
 int mkdir(const char *name, mode_t mode)
 {
 	return mkdirat(AT_FDCWD, name, mode);
+}
+
+/* --- numbers of links --- */
+
+int fstat(int fd, struct stat *st)
+{
+	int err = REAL(fstat)(fd, st);
+	int e = errno;
+
+	if (err == 0)
+		hide_link(st);
+	errno = e;
+	return err;
+}
+int fstat64(int fd, struct stat64 *st)
+{
+	return fstat(fd, (struct stat *)st);
+}
+
+int fstatat(int at, const char *name, struct stat *st, int flags)
+{
+	int err = REAL(fstatat)(at, name, st, flags);
+	int e = errno;
+
+	if (err == 0)
+		hide_link(st);
+	errno = e;
+	return err;
+}
+int fstatat64(int at, const char *name, struct stat64 *st, int flags)
+{
+	return fstatat(at, name, (struct stat *)st, flags);
 }
 
 /* --- opening --- */

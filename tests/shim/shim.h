@@ -80,6 +80,9 @@ struct call enter(const char *name, const char *path, const char *to,
 		bool room);
 void leave(const struct call *c);
 
+/* The link that a file is kept by is none of the program's. */
+void hide_link(struct stat *st);
+
 /* Between enter() and leave(); those with "will" before the call. */
 void will_change(int fd, off_t at, size_t len);
 void did_write_through(int fd, off_t end); /* O_SYNC, O_DSYNC */

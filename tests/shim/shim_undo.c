@@ -66,6 +66,17 @@ static struct file *note_file(int fd, const struct stat *st)
 	return f;
 }
 
+void hide_link(struct stat *st)
+{
+	char path[PATH_ROOM];
+
+	if (!S_ISREG(st->st_mode) || st->st_nlink < 2)
+		return;
+	kept_path(path, 'i', st->st_ino);
+	if (access(path, F_OK) == 0)
+		st->st_nlink--;
+}
+
 static void save(const struct file *f, int from, off_t at, size_t len)
 {
 	char *buf = malloc(len);
