@@ -28,6 +28,8 @@ F=$T/fast
 mkdir "$F"
 [ "$(id -u)" != 0 ] || mount -t tmpfs -o mode=700 amberfs-faults "$F"
 W=$F/work R=$F/work/repo
+# The index is among what may be damaged.
+export XDG_CACHE_HOME=$W/cache
 S=$F/shim # the shim's files
 kept=() subject=() repos=("$R")
 
@@ -55,7 +57,7 @@ words_of() { # ERRNO
 # The index must keep its inodes or it would be a foreign one; all else never
 # changes in place, which its sums show at the end.
 index_files() {
-  (cd "$F/start" && find . -path '*/index/*' -type f)
+  (cd "$F/start" && find . -path './cache/*' -type f)
 }
 save_start() {
   local file n=0
@@ -70,7 +72,7 @@ save_start() {
   sum_of_start >"$F/saved/sum"
 }
 sum_of_start() {
-  (cd "$F/start" && find . -type f ! -path '*/index/*' ! -name reserve \
+  (cd "$F/start" && find . -type f ! -path './cache/*' ! -name reserve \
     -exec sha256sum {} + | sort)
 }
 renew() {

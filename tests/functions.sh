@@ -229,6 +229,14 @@ make_key() {
   (umask 077; head -c 64 /dev/urandom >"$1")
 }
 
+# id_of REPO; index_of REPO: where this user's index of it is.
+id_of() {
+  od -An -v -tx1 -j16 -N16 "$1/config" | tr -d ' \n'
+}
+index_of() {
+  echo "$XDG_CACHE_HOME/amberfs/$(id_of "$1")"
+}
+
 # new_repo [PATH [OPTION...]]: a repository unlocked by a key file; sets R.
 # shellcheck disable=SC2034 # R is for the scenario
 new_repo() {

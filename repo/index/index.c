@@ -20,7 +20,6 @@
 
 /* So long an opening waits for the lock before it tries without. */
 #define OPEN_LOCK_MS 1000
-#define GROW_TRIES 4
 
 struct index_tuning index_tuning = {
 	.lock_ms = 10000,
@@ -34,27 +33,18 @@ struct index_tuning index_tuning = {
 
 const char *index_dir(const struct index *index)
 {
-	return index->dir;
+	return index->place.path;
 }
 
 /* --- calls into the environment --- */
 
 int index_with_env(struct index *index, index_env_call *fn, void *arg)
 {
-	for (int try = 0; try < GROW_TRIES; try++) {
-		pthread_rwlock_rdlock(&index->lock);
-		struct index_env *env = index->env;
-		int err = env != NULL ? fn(env, arg) : -EBADMSG;
-		pthread_rwlock_unlock(&index->lock);
-		if (err != -EAGAIN)
-			return err;
-		/* Another process has let the file grow beyond the map. */
-		pthread_rwlock_wrlock(&index->lock);
-		if (index->env == env)
-			index_env_grow(env);
-		pthread_rwlock_unlock(&index->lock);
-	}
-	return -EBADMSG;
+	pthread_rwlock_rdlock(&index->lock);
+	struct index_env *env = index->env;
+	int err = env != NULL ? fn(env, arg) : -EBADMSG;
+	pthread_rwlock_unlock(&index->lock);
+	return err;
 }
 
 static int numbers_call(struct index_env *env, void *arg)
@@ -93,7 +83,7 @@ void index_load_filter(struct index *index) REQUIRES(index->work)
 	struct index_env_numbers n;
 	struct index_filter *filter = NULL;
 	if (index_with_env(index, numbers_call, &n) == 0)
-		filter = index_filter_open(index->dir,
+		filter = index_filter_open(index->place.dir,
 				index_env_nonce(index_current_env(index)),
 				n.generation);
 	swap_filter(index, filter);
@@ -103,7 +93,7 @@ void index_load_filter(struct index *index) REQUIRES(index->work)
 static int open_env(struct index *index) REQUIRES(index->work)
 {
 	struct index_env *env;
-	int err = index_env_open(&env, index->dir, &index->identity);
+	int err = index_env_open(&env, &index->place, &index->identity);
 	if (err < 0)
 		return err;
 	swap_env(index, env);
@@ -118,29 +108,30 @@ static int open_or_make_env(struct index *index, int lock_fd)
 	int err = index->damaged ? -EBADMSG : open_env(index);
 	if (err != -EBADMSG && err != -ENOENT)
 		return err;
-	err = index_place_remove(index->dir);
+	err = index_place_remove(index->place.dir);
 	if (err < 0)
 		return err;
 	index->damaged = false;
-	err = index_write_create(index->dir, lock_fd, &index->identity);
+	err = index_write_create(&index->place, lock_fd, &index->identity);
 	return err < 0 ? err : open_env(index);
 }
 
 static int lock_and_open(struct index *index, unsigned ms) REQUIRES(index->work)
 {
 	CLEANUP_FD int lock = -1;
-	int err = index_place_lock(&lock, index->dir, ms);
+	int err = index_place_lock(&lock, &index->place, ms);
 	return err < 0 ? err : open_or_make_env(index, lock);
 }
 
 int index_make_ready(struct index *index) REQUIRES(index->work)
 {
 	if (index_current_env(index) != NULL) {
-		bool broken = index_env_broken(index_current_env(index));
-		bool current = index_env_current(index_current_env(index));
-		if (current && !broken)
+		int broken = index_env_broken(index_current_env(index));
+		bool current = index_env_current(index_current_env(index),
+				&index->place);
+		if (current && broken == 0)
 			return 0;
-		if (current)
+		if (current && broken == -EBADMSG)
 			index->damaged = true;
 		index_drop_env(index);
 	}
@@ -169,6 +160,21 @@ static void init_lock(pthread_rwlock_t *lock)
 	pthread_rwlockattr_destroy(&a);
 }
 
+/* Copies of a repository have the id in common, and thus the index: a state of
+ * one's packs says nothing of the other's. */
+static uint64_t copy_of(struct store *store)
+{
+	struct stat st;
+	uint64_t at[2] = { 0 };
+	uint8_t out[16];
+	if (stat(store_path(store), &st) == 0) {
+		at[0] = st.st_dev;
+		at[1] = st.st_ino;
+	}
+	seal_hash(out, sizeof(out), at, sizeof(at));
+	return get_le64(out);
+}
+
 int index_open(struct index **out, struct store *store, const uint8_t *repo_id,
 		const char *dir, index_load_fn *load, void *load_ctx)
 {
@@ -182,11 +188,13 @@ int index_open(struct index **out, struct store *store, const uint8_t *repo_id,
 	index->load_ctx = load_ctx;
 	memcpy(index->identity.repo, repo_id, REPO_ID_SIZE);
 	index_place_machine(index->identity.machine);
-	int err = index_place_choose(&index->dir, store, repo_id, dir);
+	index->copy = copy_of(store);
+	int err = index_place_open(&index->place, repo_id, dir);
 	if (err < 0) {
 		index_close(index);
 		return err;
 	}
+	index_former_remove(store, index->place.dir);
 	open_first(index);
 	*out = index;
 	return 0;
@@ -223,7 +231,7 @@ void index_close(struct index *index)
 	index_env_close(index->env);
 	pthread_rwlock_destroy(&index->lock);
 	pthread_mutex_destroy(&index->work);
-	free(index->dir);
+	index_place_close(&index->place);
 	free(index);
 }
 

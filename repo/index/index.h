@@ -2,20 +2,18 @@
 /*
  * Where chunks may be: id prefix → packs, in LMDB. A derived cache and only a
  * hint: the caller must check every answer against the pack's trailer, and any
- * damage to it only costs time. lmdb.h is included by index_env.c and
- * index_write.c alone.
+ * damage to it only costs time.
  *
+ * - It is in a directory that nobody but its user can change: never in the
+ *   repository. Copies of one repository share it, which costs time alone.
+ * - LMDB, which a forged page can make write anywhere, runs in a process
+ *   without keys (helper.h), with a time limit. If that dies of what it read,
+ *   the index is removed and rebuilt.
  * - The environment records repository id, machine id, device and inode of its
  *   own data file; a mismatch (copied, restored, foreign) means a new one.
  * - Its size is checked against the last used page before anything is read.
- * - Everything that writes runs in a forked child process with a time limit
- *   and under a lock of ours (flock, with a timeout): neither a stopped
- *   process nor a damaged B-tree stops or kills a backup. If the child dies
- *   the index is removed and rebuilt.
- * - Readers hold no transaction between calls, grow their map when another
- *   process grew it, and survive a read beyond the file (SIGBUS/SIGSEGV
- *   within a look-up is caught: the index is given up until the next merge or
- *   reconciliation, which makes a new one).
+ * - What writes does so under a lock of ours (flock, with a timeout), so that
+ *   no stopped process stops a backup.
  *
  * Threading: index_candidates may run in many threads at once; the rest is
  * serialised inside. The loader must not call the index.
@@ -42,17 +40,17 @@ typedef int index_load_fn(void *ctx, const struct pack_id *pack,
 		struct index_pack *out);
 
 /*
- * Opens the index of the repository STORE. DIR: directory to use, or NULL for the
- * default: REPO/index if the repository is this user's own, writable and on a
- * local filesystem, else $XDG_CACHE_HOME/amberfs/<repo id> or
- * ~/.cache/amberfs/<repo id> (for root /var/cache/amberfs/<repo id>). It is
- * made if missing. A directory on a network filesystem (-EOPNOTSUPP) or of
- * another user (-EPERM) is refused. Does not read the packs: see
+ * Opens the index of the repository STORE. DIR: directory to use, made if it
+ * alone is missing; or NULL for $XDG_CACHE_HOME/amberfs/<repo id>, else
+ * ~/.cache/amberfs/<repo id> (for root /var/cache/amberfs/<repo id>), else a
+ * temporary one, of which a warning tells. A DIR on a network filesystem
+ * (-EOPNOTSUPP), or that another user could change (-EPERM), is refused. An
+ * index in the repository itself, of former versions, is removed if possible.
+ * Does not read the packs: see
  * index_reconcile. A lock held by others or a full disk is no error: look-ups
  * find nothing until there is an index.
  *
- * Must be called after the last fork of a daemon. Never open one directory twice
- * in a process: closing either takes LMDB's locks from the other.
+ * Must be called after the last fork of a daemon.
  */
 int index_open(struct index **out, struct store *store, const uint8_t *repo_id,
 		const char *dir, index_load_fn *load, void *load_ctx);

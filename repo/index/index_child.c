@@ -1,29 +1,32 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Running a function in a child process within limits, so that neither a
- * damaged B-tree (crash, endless loop) nor a stuck disk reaches this process.
+ * Running amberfs-index within limits, so that neither a damaged or forged
+ * B-tree (crash, endless loop) nor a stuck disk reaches this process, and what
+ * such a tree may do to the process that reads it is done where no keys are.
  *
- * The child is a fork of a threaded process: it has this one thread and may not
- * touch a lock that another thread might have held. It speaks over a pipe: one
- * 'a' now and then for "alive", at its end 'r' and its result. The pipe's end
- * of file tells of its death, so this works no matter who reaps the program's
- * children.
+ * One that writes speaks over its channel: one 'a' now and then for "alive", at
+ * its end 'r' and its result. The channel's end of file tells of its death, so
+ * this works no matter who reaps the program's children.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "index_internal.h"
+#include "index_wire.h"
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 
 /* Longer pauses between two looks at the clock are not counted: this process
  * was stopped or starved then, and the child perhaps with it. */
@@ -40,119 +43,157 @@ uint64_t index_child_clock_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-void index_child_alive(const struct child_channel *channel)
+/* --- starting it --- */
+
+extern char **environ;
+
+#define PROGRAM "amberfs-index"
+
+/* Installed next to the others, or in libexec; in the build tree in its own
+ * directory. */
+static int find_program(char out[PATH_MAX])
 {
-	/* Nobody is listening: the parent is dead, and so is the lock's
-	 * owner. */
-	if (write(channel->fd, "a", 1) < 0 && errno == EPIPE)
-		_exit(0);
+	static const char *const places[] = { PROGRAM, "../index/" PROGRAM,
+		"../repo/index/" PROGRAM, "../../repo/index/" PROGRAM };
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	self[n > 0 ? n : 0] = '\0';
+	char *slash = strrchr(self, '/');
+	for (size_t i = 0; slash != NULL && i < ARRAY_SIZE(places); i++) {
+		int len = snprintf(out, PATH_MAX, "%.*s/%s",
+				(int)(slash - self), self, places[i]);
+		if (len < PATH_MAX && access(out, X_OK) == 0)
+			return 0;
+	}
+	snprintf(out, PATH_MAX, "%s/" PROGRAM, AMBERFS_LIBEXECDIR);
+	return access(out, X_OK) == 0 ? 0 : -errno;
 }
 
-/* --- the child --- */
-
-/* Terminal keys and SIGTERM reach the whole process group; the parent decides
- * about this process. Faults end it, without a core: it would hold the parent's
- * keys. */
-static void child_signals(void)
+int index_child_find(struct index_place *place)
 {
-	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT,
-		SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU };
-	struct sigaction sa = { .sa_handler = SIG_DFL };
-	for (int sig = 1; sig < NSIG; sig++)
-		sigaction(sig, &sa, NULL);
-	sa.sa_handler = SIG_IGN;
-	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
-		sigaction(ignored[i], &sa, NULL);
-	sigset_t none;
+	char path[PATH_MAX];
+	int err = find_program(path);
+	if (err == 0)
+		place->program = open(path, O_RDONLY | O_CLOEXEC);
+	if (place->program < 0)
+		return fail_errno(err < 0 ? err : -errno,
+				"can't start %s (is the installation "
+				"complete?)",
+				path);
+	return 0;
+}
+
+/* What the linker and the sanitizers (and the fault tests) read. Nothing else:
+ * a passphrase command may have its secret from the environment. */
+static bool passed_on(const char *entry)
+{
+	static const char *const prefixes[] = { "LD_", "ASAN_", "LSAN_",
+		"TSAN_", "UBSAN_", "SHIM_" };
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (strncmp(entry, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return false;
+}
+
+static char **make_environment(void)
+{
+	size_t all = 0, n = 0;
+	while (environ != NULL && environ[all] != NULL)
+		all++;
+	char **out = calloc(all + 1, sizeof(*out));
+	for (size_t i = 0; out != NULL && i < all; i++)
+		if (passed_on(environ[i]))
+			out[n++] = environ[i];
+	return out;
+}
+
+static int spawn(pid_t *pid, const struct index_place *place, const char *mode,
+		const int fds[INDEX_CHILD_FILES])
+{
+	char program[32], numbers[INDEX_CHILD_FILES + 1][16];
+	const char *argv[] = { PROGRAM, WIRE_VERSION, mode, numbers[0],
+		numbers[1], numbers[2], numbers[3], numbers[4], NULL };
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t how;
+	sigset_t none, all;
+	snprintf(program, sizeof(program), "/proc/self/fd/%d", place->program);
+	snprintf(numbers[0], sizeof(numbers[0]), "%d", (int)getpid());
+	posix_spawn_file_actions_init(&files);
+	for (int i = 0; i < INDEX_CHILD_FILES; i++) {
+		snprintf(numbers[i + 1], sizeof(numbers[0]), "%d", fds[i]);
+		/* Onto itself: no longer closed by exec. */
+		if (fds[i] >= 0)
+			posix_spawn_file_actions_adddup2(&files, fds[i],
+					fds[i]);
+	}
+	posix_spawnattr_init(&how);
 	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	prctl(PR_SET_DUMPABLE, 0);
+	sigfillset(&all);
+	posix_spawnattr_setsigmask(&how, &none);
+	posix_spawnattr_setsigdefault(&how, &all);
+	posix_spawnattr_setflags(&how,
+			POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	char **environment = make_environment();
+	int err = environment == NULL
+			? ENOMEM
+			: posix_spawn(pid, program, &files, &how, (char **)argv,
+					environment);
+	free(environment);
+	posix_spawnattr_destroy(&how);
+	posix_spawn_file_actions_destroy(&files);
+	return -err;
 }
 
-/* Keeps KEEP and MORE alone: descriptors of the parent's carry locks (leases,
- * LMDB's own) and devices that must go when the parent goes. */
-static void child_files(int keep, int more)
+int index_child_start(struct index_child *child,
+		const struct index_place *place, const char *mode, int lock,
+		int request)
 {
-	int null = open("/dev/null", O_RDWR);
-	for (int fd = 0; fd < 3 && null >= 0; fd++)
-		if (fd != keep && fd != more)
-			dup2(null, fd);
-	unsigned low = (unsigned)(keep < more ? keep : more);
-	unsigned high = (unsigned)(keep < more ? more : keep);
-	unsigned at = 3;
-	if (low >= at) {
-		if (low > at)
-			close_range(at, low - 1, 0);
-		at = low + 1;
-	}
-	if (high >= at) {
-		if (high > at)
-			close_range(at, high - 1, 0);
-		at = high + 1;
-	}
-	close_range(at, ~0u, 0);
-}
-
-static void child_limits(uint64_t cpu_seconds)
-{
-	struct rlimit cpu;
-	if (getrlimit(RLIMIT_CPU, &cpu) < 0)
-		return;
-	if (cpu.rlim_max == RLIM_INFINITY || cpu.rlim_max > cpu_seconds)
-		cpu.rlim_cur = cpu_seconds;
-	setrlimit(RLIMIT_CPU, &cpu);
-}
-
-static _Noreturn void child_main(int lock_fd, int pipe_fd, pid_t parent,
-		child_fn *fn, void *ctx, uint64_t cpu_seconds)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(0);
-	child_signals();
-	child_files(lock_fd, pipe_fd);
-	child_limits(cpu_seconds);
-
-	struct child_channel voice = { .fd = pipe_fd };
-	uint8_t answer[5] = { 'r' };
-	put_le32(answer + 1, (uint32_t)-fn(ctx, &voice));
-	ssize_t n = write(pipe_fd, answer, sizeof(answer));
-	_exit(n == sizeof(answer) ? 0 : 1);
+	int ends[2];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	const int fds[INDEX_CHILD_FILES] = { ends[1], place->dir, lock,
+		request };
+	int err = spawn(&child->pid, place, mode, fds);
+	close(ends[1]);
+	if (err < 0)
+		close(ends[0]);
+	else
+		child->fd = ends[0];
+	return err;
 }
 
 /* --- the parent --- */
 
-struct child {
-	pid_t pid;
-	int fd; /* of the pipe */
+struct hearing {
+	struct index_child child;
 	uint8_t answer[5];
 	size_t answered; /* bytes of it */
 };
 
 /* 1: said something; 0: nothing there; -EPIPE: its end is closed. */
-static int listen_to(struct child *child)
+static int listen_to(struct hearing *hearing)
 {
 	uint8_t buf[256];
-	ssize_t n = read(child->fd, buf, sizeof(buf));
+	ssize_t n = recv(hearing->child.fd, buf, sizeof(buf), MSG_DONTWAIT);
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN ? 0 : -EPIPE;
 	if (n == 0)
 		return -EPIPE;
 	for (ssize_t i = 0; i < n; i++)
-		if ((child->answered > 0 || buf[i] == 'r')
-				&& child->answered < sizeof(child->answer))
-			child->answer[child->answered++] = buf[i];
+		if ((hearing->answered > 0 || buf[i] == 'r')
+				&& hearing->answered < sizeof(hearing->answer))
+			hearing->answer[hearing->answered++] = buf[i];
 	return 1;
 }
 
 /* Until the pipe closes or nothing was heard for too long. True: closed. */
-static bool hear_out(struct child *child)
+static bool hear_out(struct hearing *hearing)
 {
 	uint64_t silent = 0, last = index_child_clock_ms();
 	while (silent < index_tuning.silence_ms) {
-		struct pollfd p = { .fd = child->fd, .events = POLLIN };
+		struct pollfd p = { .fd = hearing->child.fd, .events = POLLIN };
 		int ready = poll(&p, 1, TICK_MS);
-		int heard = ready > 0 ? listen_to(child) : 0;
+		int heard = ready > 0 ? listen_to(hearing) : 0;
 		if (heard < 0)
 			return true;
 		uint64_t now = index_child_clock_ms();
@@ -164,23 +205,21 @@ static bool hear_out(struct child *child)
 	return false;
 }
 
-static void sleep_ms(unsigned ms)
-{
-	struct timespec ts = { .tv_nsec = (long)ms * 1000000 };
-	nanosleep(&ts, NULL);
-}
-
 /* The child's wait status; -1 if somebody else took it or it won't die. */
 static int collect(pid_t pid)
 {
 	int status;
-	for (unsigned waited = 0; waited < DEATH_MS; waited += 5) {
+	struct timespec pause = { .tv_nsec = 200000 };
+	uint64_t start = index_child_clock_ms();
+	while (index_child_clock_ms() - start < DEATH_MS) {
 		pid_t r = waitpid(pid, &status, WNOHANG);
 		if (r == pid)
 			return status;
 		if (r < 0 && errno != EINTR)
 			return -1;
-		sleep_ms(5);
+		nanosleep(&pause, NULL);
+		if (pause.tv_nsec < 5000000)
+			pause.tv_nsec *= 2;
 	}
 	return -1;
 }
@@ -202,45 +241,46 @@ static bool died_of_damage(int status)
 	}
 }
 
-static int outcome(struct child *child)
+static int judge(int status)
 {
-	bool closed = hear_out(child);
-	if (!closed)
-		kill(child->pid, SIGKILL);
-	int status = collect(child->pid);
-	if (child->answered == sizeof(child->answer)) {
-		uint32_t err = get_le32(child->answer + 1);
-		return err < 4096 ? -(int)err : -EBADMSG;
-	}
-	if (!closed)
-		return -EAGAIN;
+	if (status != -1 && WIFEXITED(status)
+			&& WEXITSTATUS(status) == WIRE_OTHER_VERSION)
+		return -EPROTO;
 	return died_of_damage(status) ? -EBADMSG : -EAGAIN;
 }
 
-int index_child_run(int lock_fd, child_fn *fn, void *ctx, uint64_t cpu_seconds)
+int index_child_end(struct index_child *child, bool kill_it)
 {
-	int ends[2];
-	sigset_t all, before;
-	pid_t parent = getpid();
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
+	struct pollfd p = { .fd = child->fd, .events = POLLIN };
+	if (kill_it)
+		kill(child->pid, SIGKILL);
+	/* Its end of the channel closes when it goes. */
+	shutdown(child->fd, SHUT_WR);
+	if (poll(&p, 1, DEATH_MS) <= 0)
+		kill(child->pid, SIGKILL);
+	close(child->fd);
+	int status = collect(child->pid);
+	return status == 0 ? 0 : judge(status);
+}
 
-	/* No handler of the parent's may run in the child. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pid_t pid = fork();
-	if (pid == 0)
-		child_main(lock_fd, ends[1], parent, fn, ctx, cpu_seconds);
-	int err = errno;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-
-	close(ends[1]);
-	int r = -err;
-	if (pid > 0) {
-		struct child c = { .pid = pid, .fd = ends[0] };
-		fcntl(ends[0], F_SETFL, O_NONBLOCK);
-		r = outcome(&c);
+static int outcome(struct hearing *hearing)
+{
+	bool closed = hear_out(hearing);
+	if (!closed)
+		kill(hearing->child.pid, SIGKILL);
+	close(hearing->child.fd);
+	int status = collect(hearing->child.pid);
+	if (hearing->answered == sizeof(hearing->answer)) {
+		uint32_t err = get_le32(hearing->answer + 1);
+		return err < 4096 ? -(int)err : -EBADMSG;
 	}
-	close(ends[0]);
-	return r;
+	return closed ? judge(status) : -EAGAIN;
+}
+
+int index_child_run(const struct index_place *place, int lock, int request)
+{
+	struct hearing hearing = { .answered = 0 };
+	int err = index_child_start(&hearing.child, place, WIRE_WRITE, lock,
+			request);
+	return err < 0 ? err : outcome(&hearing);
 }

@@ -15,7 +15,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +25,7 @@
 #include "index_internal.h"
 #include "repo/base/cleanup.h"
 
+#define TEMPORARY_FILE INDEX_FILTER_FILE ".tmp"
 #define HEADER_SIZE 64u
 #define BLOCK_BYTES 64u
 #define BLOCK_BITS 512u
@@ -44,13 +44,6 @@ struct index_filter {
 	bool temporary;	  /* not under its name yet */
 	atomic_bool lost; /* a read of it failed */
 };
-
-static int path_of(char out[PATH_MAX], const char *dir, bool temporary)
-{
-	int n = snprintf(out, PATH_MAX, "%s/" INDEX_FILTER_FILE "%s", dir,
-			temporary ? ".tmp" : "");
-	return n < PATH_MAX ? 0 : -ENAMETOOLONG;
-}
 
 static uint64_t blocks_for(uint64_t entries)
 {
@@ -82,8 +75,7 @@ static uint64_t judge(int fd, const uint8_t *nonce, uint64_t generation)
 {
 	uint8_t h[HEADER_SIZE];
 	struct stat st;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1
-			|| st.st_uid != geteuid()
+	if (fstat(fd, &st) < 0 || !index_layout_owns(&st)
 			|| pread(fd, h, sizeof(h), 0) != sizeof(h))
 		return 0;
 	uint64_t blocks = get_le64(h + 32);
@@ -97,13 +89,10 @@ static uint64_t judge(int fd, const uint8_t *nonce, uint64_t generation)
 	return blocks;
 }
 
-static struct index_filter *open_named(const char *dir, const uint8_t *nonce,
+static struct index_filter *open_named(int dir, const uint8_t *nonce,
 		uint64_t generation, uint64_t blocks_min, bool write)
 {
-	char path[PATH_MAX];
-	if (path_of(path, dir, false) < 0)
-		return NULL;
-	CLEANUP_FD int fd = open(path,
+	CLEANUP_FD int fd = openat(dir, INDEX_FILTER_FILE,
 			(write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW
 					| O_NONBLOCK);
 	if (fd < 0)
@@ -114,7 +103,7 @@ static struct index_filter *open_named(const char *dir, const uint8_t *nonce,
 	return map_filter(fd, blocks, write);
 }
 
-struct index_filter *index_filter_open(const char *dir,
+struct index_filter *index_filter_open(int dir,
 		const uint8_t nonce[INDEX_NONCE_SIZE], uint64_t generation)
 {
 	index_guard_arm();
@@ -187,23 +176,19 @@ bool index_filter_maybe(struct index_filter *filter, uint64_t key)
 
 /* --- writing --- */
 
-int index_filter_begin(struct index_filter **out, const char *dir,
+int index_filter_begin(struct index_filter **out, int dir,
 		const uint8_t nonce[INDEX_NONCE_SIZE], uint64_t entries)
 {
-	char path[PATH_MAX];
 	uint8_t h[HEADER_SIZE] = { 0 };
 	uint64_t blocks = blocks_for(2 * entries);
-	int err = path_of(path, dir, true);
-	if (err < 0)
-		return err;
-	if (unlink(path) < 0 && errno != ENOENT)
+	if (unlinkat(dir, TEMPORARY_FILE, 0) < 0 && errno != ENOENT)
 		return -errno;
-	CLEANUP_FD int fd =
-			open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	CLEANUP_FD int fd = openat(dir, TEMPORARY_FILE,
+			O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	/* With its blocks allocated: a hole in a full disk is a SIGBUS. */
-	err = posix_fallocate(fd, 0,
+	int err = posix_fallocate(fd, 0,
 			(off_t)(HEADER_SIZE + blocks * BLOCK_BYTES));
 	memcpy(h, magic, sizeof(magic));
 	memcpy(h + 8, nonce, INDEX_NONCE_SIZE);
@@ -213,14 +198,14 @@ int index_filter_begin(struct index_filter **out, const char *dir,
 	if (err == 0)
 		*out = map_filter(fd, blocks, true);
 	if (err != 0 || *out == NULL) {
-		unlink(path);
+		unlinkat(dir, TEMPORARY_FILE, 0);
 		return err != 0 ? -err : -ENOMEM;
 	}
 	(*out)->temporary = true;
 	return 0;
 }
 
-int index_filter_resume(struct index_filter **out, const char *dir,
+int index_filter_resume(struct index_filter **out, int dir,
 		const uint8_t nonce[INDEX_NONCE_SIZE], uint64_t generation,
 		uint64_t entries)
 {
@@ -237,19 +222,15 @@ void index_filter_add(struct index_filter *filter, uint64_t key)
 	}
 }
 
-int index_filter_finish(struct index_filter *filter, const char *dir,
+int index_filter_finish(struct index_filter *filter, int dir,
 		uint64_t generation)
 {
-	char from[PATH_MAX], to[PATH_MAX];
 	int err = 0;
 	put_le64(filter->map + 24, generation);
-	if (filter->temporary) {
-		err = path_of(from, dir, true);
-		if (err == 0)
-			err = path_of(to, dir, false);
-		if (err == 0 && rename(from, to) < 0)
-			err = -errno;
-	}
+	if (filter->temporary
+			&& renameat(dir, TEMPORARY_FILE, dir, INDEX_FILTER_FILE)
+					< 0)
+		err = -errno;
 	index_filter_close(filter);
 	return err;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Surviving a fault inside LMDB. The index is mapped into memory and has no
- * checksums, so damage shows as a wild pointer (SIGSEGV) or as an access
- * beyond a truncated file (SIGBUS). While a thread is inside
+ * Surviving a fault in the filter, which is mapped into memory: an access
+ * beyond a file that was truncated since is a SIGBUS. While a thread is inside
  * index_guard_run() such a signal ends the guarded function; any other fault
  * goes to whoever handled the signal before.
  *
@@ -89,10 +88,4 @@ int index_guard_run(int (*fn)(void *arg), void *arg)
 	int err = fn(arg);
 	landing = outer;
 	return err;
-}
-
-void index_guard_escape(void)
-{
-	if (landing != NULL)
-		siglongjmp(*landing, 1);
 }

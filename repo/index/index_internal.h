@@ -7,20 +7,26 @@
  *	index_reconcile.c	what appeared and what went
  *	index_rebuild.c	all of it anew
  *	index_run.c	packs and their chunks in memory, sorted for a merge
- *	index_env.c	the LMDB environment as this process reads it
- *	index_write.c	the LMDB environment as a child process writes it
+ *	index_env.c	asking the process that reads LMDB's environment
+ *	index_write.c	handing what is to be written to one that writes it
+ *	index_child.c	starting these (amberfs-index), within limits
  *	index_layout.c	records, keys, and the check of a data file
  *	index_filter.c	the filter in front
- *	index_child.c	running a function in a child, within limits
- *	index_guard.c	surviving a fault inside LMDB
+ *	index_guard.c	surviving a fault in the filter's map
  *	index_place.c	which directory, its lock, whose machine
+ *	index_trust.c	opening a directory that is ours alone
+ *	index_temporary.c	a directory for one process
+ *	index_former.c	what former versions left in the repository
  *
- * lmdb.h is included by index_env.c and index_write.c alone.
+ * amberfs-index has index_layout.c, index_filter.c, and helper*.c;
+ * index_wire.h is what is said between the two. lmdb.h is included by
+ * helper_read.c and helper_write.c alone.
  */
 #ifndef AMBERFS_INDEX_INDEX_INTERNAL_H
 #define AMBERFS_INDEX_INDEX_INTERNAL_H
 
 #include <pthread.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "index.h"
@@ -94,6 +100,7 @@ int index_run_join_packs(struct pack_id *packs, int count, int max,
 #define INDEX_DATA_FILE "data.mdb"
 #define INDEX_LOCK_FILE "lock.mdb"
 #define INDEX_FILTER_FILE "filter"
+#define INDEX_WRITERS_LOCK_FILE "lock"
 
 enum index_db { DB_CHUNKS, DB_PACKS, DB_NAMES, DB_SHARDS, DB_META, INDEX_DBS };
 extern const char *const index_db_names[INDEX_DBS];
@@ -121,31 +128,109 @@ int index_layout_check_record(const void *data, size_t len,
 		const struct index_identity *identity, uint64_t device,
 		uint64_t inode, uint8_t nonce[INDEX_NONCE_SIZE]);
 
-/* Opens DIR's data file and checks, reading its two meta pages alone, that
- * LMDB may map it: a plain file of ours, of this machine's page size, not
- * shorter than its last page. 0, *DEVICE and *INODE; -ENOENT none there;
- * -EBADMSG not fit; -errno. */
-int index_layout_check(const char *dir, uint64_t *device, uint64_t *inode);
+/* A file that nobody else can have made or change: regular, under one name,
+ * ours, not writable by others. */
+bool index_layout_owns(const struct stat *st);
+/* The data file of the directory DIR is there, and it and LMDB's lock file are
+ * ours (index_layout_owns). 0; -ENOENT none there; -EBADMSG not fit; -errno. */
+int index_layout_present(int dir);
+/* The same, and checks, reading its two meta pages alone, that LMDB may map it:
+ * of this machine's page size, not shorter than its last page. *DEVICE and
+ * *INODE are the data file's. */
+int index_layout_check(int dir, uint64_t *device, uint64_t *inode);
+
+/* --- index_place.c --- */
+
+/* The directory, and how to start what works in it. */
+struct index_place {
+	char *path;  /* absolute, without links; for messages */
+	int dir;     /* its descriptor; replaced when the directory was */
+	int above;   /* of a temporary one: the directory it is in; or -1 */
+	int program; /* amberfs-index */
+};
+
+/* Finds and makes it: WANTED, or below $XDG_CACHE_HOME, or below ~/.cache (for
+ * root /var/cache), or a temporary one, of which a warning tells once. 0 or
+ * -errno with a text; index_place_close is due in either case. */
+int index_place_open(struct index_place *place, const uint8_t *repo_id,
+		const char *wanted);
+/* Removes a temporary one. */
+void index_place_close(struct index_place *place);
+/* The name of a file of the index. */
+bool index_place_is_file(const char *name);
+/* The network filesystem's name that DIR is on; NULL: a local one. */
+const char *index_place_network(int dir);
+/* Takes the writers' lock; close the descriptor to let go. A directory that
+ * went is made again. -EAGAIN: not within MS milliseconds; -errno. */
+int index_place_lock(int *fd, struct index_place *place, unsigned ms);
+/* Removes the index of the directory DIR but not the writers' lock, which is
+ * held. 0 or -errno. */
+int index_place_remove(int dir);
+void index_place_machine(uint8_t out[INDEX_MACHINE_SIZE]);
+
+/* --- index_trust.c --- */
+
+/* Opens the directory PATH for reading and writing and makes it if it is
+ * missing, with MAKE_ABOVE also what is missing above it. *REAL: its name
+ * without links, malloc'ed. 0 or -errno with a text that names the part of PATH
+ * at fault: -EPERM if others could change it. */
+int index_trust_open(int *dir, char **real, const char *path, bool make_above);
+
+/* --- index_temporary.c --- */
+
+/* 0 or -EACCES. No text. */
+int index_temporary_make(struct index_place *place);
+void index_temporary_remove(struct index_place *place);
+
+/* --- index_former.c --- */
+
+/* Removes an index in the repository itself, unless it is in USED. */
+void index_former_remove(struct store *store, int used);
+
+/* --- index_child.c --- */
+
+struct index_child {
+	pid_t pid; /* 0: none */
+	int fd;	   /* of the channel */
+};
+
+#define INDEX_CHILD_FILES 4
+
+/* Opens the program. 0 or -errno with a text. */
+int index_child_find(struct index_place *place);
+/* Starts it in MODE (index_wire.h) with the descriptors LOCK and REQUEST, or
+ * -1, and nothing else of this process. 0 or -errno. */
+int index_child_start(struct index_child *child,
+		const struct index_place *place, const char *mode, int lock,
+		int request);
+/* Lets it end, or with KILL_IT makes it. 0: it ended in order; -EBADMSG: it
+ * crashed or used too much processor time; -EAGAIN: somebody killed it;
+ * -EPROTO: it is another version's. */
+int index_child_end(struct index_child *child, bool kill_it);
+/* Lets one write what REQUEST has. What it says came of it (0 or negative
+ * errno), or as index_child_end; -EAGAIN also if it said nothing for too
+ * long. */
+int index_child_run(const struct index_place *place, int lock, int request);
 
 /* --- index_env.c: reading --- */
 
 struct index_env;
 
-/* Opens DIR's environment for reading. 0; -ENOENT: none there; -EBADMSG:
- * damaged or not ours; -errno. No text. */
-int index_env_open(struct index_env **out, const char *dir,
+/* 0; -ENOENT: none there; -EBADMSG: damaged or not ours; -errno. No text. */
+int index_env_open(struct index_env **out, const struct index_place *place,
 		const struct index_identity *identity);
 /* No call may be under way. NULL allowed. */
 void index_env_close(struct index_env *env);
-/* A look-up met damage: nothing more is answered from here. */
-bool index_env_broken(const struct index_env *env);
+/* Not 0: nothing more is answered from here, because the index is damaged
+ * (-EBADMSG) or the process that reads it was killed (-EAGAIN). */
+int index_env_broken(const struct index_env *env);
 /* The directory still has the file that this environment was opened on. */
-bool index_env_current(const struct index_env *env);
+bool index_env_current(const struct index_env *env,
+		const struct index_place *place);
 const uint8_t *index_env_nonce(const struct index_env *env);
 
-/* The readers below: 0 or a count; -EAGAIN: another process has let the file
- * grow, call index_env_grow with no other call under way and try again;
- * -EBADMSG: broken. They may run at once. */
+/* The readers below: 0 or a count; -EBADMSG: broken; -ENOMEM. They may run at
+ * once. */
 int index_env_find(struct index_env *env, uint64_t key, struct pack_id *packs,
 		int count, int max); /* like index_run_find */
 /* Packs of a shard, ascending; *IDS malloc'ed. */
@@ -156,9 +241,8 @@ struct index_env_numbers {
 	uint64_t chunks, packs, generation, file_bytes;
 };
 int index_env_numbers(struct index_env *env, struct index_env_numbers *out);
-int index_env_grow(struct index_env *env);
 
-/* --- index_write.c: writing, always in a child and under the lock --- */
+/* --- index_write.c: writing, under the lock --- */
 
 struct index_merge {
 	const struct index_run *run; /* or NULL */
@@ -168,12 +252,12 @@ struct index_merge {
 	uint64_t shards[256]; /* 0: unknown */
 };
 
-/* Makes a new, empty environment in DIR, which must have none. */
-int index_write_create(const char *dir, int lock_fd,
+/* Makes a new, empty environment, where there is none. */
+int index_write_create(const struct index_place *place, int lock,
 		const struct index_identity *identity);
 /* 0; -EBADMSG: the index is damaged; -ESTALE: it is not the one with NONCE;
  * -EAGAIN: the child got stuck or was killed; -errno (full disk …). No text. */
-int index_write_merge(const char *dir, int lock_fd,
+int index_write_merge(const struct index_place *place, int lock,
 		const struct index_identity *identity,
 		const uint8_t nonce[INDEX_NONCE_SIZE],
 		const struct index_merge *merge);
@@ -182,26 +266,26 @@ int index_write_merge(const char *dir, int lock_fd,
 
 struct index_filter;
 
-/* Maps DIR's filter if it belongs to NONCE and GENERATION. NULL: none that
+/* Maps the filter of the directory DIR if it belongs to NONCE and GENERATION. NULL: none that
  * fits. Additions of other processes are seen while the file stays. */
-struct index_filter *index_filter_open(const char *dir,
+struct index_filter *index_filter_open(int dir,
 		const uint8_t nonce[INDEX_NONCE_SIZE], uint64_t generation);
 void index_filter_close(struct index_filter *filter); /* NULL allowed */
 /* False: certainly not among what was added. */
 bool index_filter_maybe(struct index_filter *filter, uint64_t key);
 
-/* For the child that writes. A filter for ENTRIES keys is begun under a
+/* For the process that writes. A filter for ENTRIES keys is begun under a
  * temporary name, or DIR's own is opened if it fits NONCE and GENERATION and
  * has room for ENTRIES in all (else -ENOENT). Adding never takes away, so a
  * filter that was added to stays true of what it was before. */
-int index_filter_begin(struct index_filter **out, const char *dir,
+int index_filter_begin(struct index_filter **out, int dir,
 		const uint8_t nonce[INDEX_NONCE_SIZE], uint64_t entries);
-int index_filter_resume(struct index_filter **out, const char *dir,
+int index_filter_resume(struct index_filter **out, int dir,
 		const uint8_t nonce[INDEX_NONCE_SIZE], uint64_t generation,
 		uint64_t entries);
 void index_filter_add(struct index_filter *filter, uint64_t key);
 /* Makes it valid for GENERATION, under its name. Frees FILTER. */
-int index_filter_finish(struct index_filter *filter, const char *dir,
+int index_filter_finish(struct index_filter *filter, int dir,
 		uint64_t generation);
 
 /* --- index.c --- */
@@ -212,7 +296,8 @@ int index_filter_finish(struct index_filter *filter, const char *dir,
 struct index {
 	struct store *store;
 	struct index_identity identity;
-	char *dir;
+	uint64_t copy;		  /* which copy of the repository */
+	struct index_place place; /* its descriptor changes under work */
 	index_load_fn *load;
 	void *load_ctx;
 	_Atomic uint64_t unreadable;
@@ -243,8 +328,7 @@ static inline struct index_run *index_first_waiting(const struct index *index)
 	return index->waiting;
 }
 
-/* Runs FN on the environment; grows the map when it must. -EBADMSG also when
- * there is none. */
+/* Runs FN on the environment. -EBADMSG also when there is none. */
 typedef int index_env_call(struct index_env *e, void *arg);
 int index_with_env(struct index *index, index_env_call *fn, void *arg);
 /* An environment that can be used, if there can be one. 0, -EAGAIN, -errno. */
@@ -272,21 +356,6 @@ int index_merge_explain(struct index *index, int err);
 
 int index_reconcile_held(struct index *index) REQUIRES(index->work);
 
-/* --- index_child.c --- */
-
-/* Says that the child is at work. */
-struct child_channel {
-	int fd;
-};
-void index_child_alive(const struct child_channel *channel);
-
-/* Runs FN in a child that holds LOCK_FD beside its own files and nothing else
- * of this process. Returns what FN returns (0 or negative errno); -EBADMSG:
- * the child crashed or used more than CPU_SECONDS; -EAGAIN: it said nothing
- * for too long or somebody killed it. */
-typedef int child_fn(void *ctx, const struct child_channel *voice);
-int index_child_run(int lock_fd, child_fn *fn, void *ctx, uint64_t cpu_seconds);
-
 /* --- index_guard.c --- */
 
 /* Takes the signals, unless they are ours already; before what is guarded. */
@@ -294,19 +363,5 @@ void index_guard_arm(void);
 /* Runs FN; -EFAULT if it met SIGSEGV or SIGBUS or called the escape. What FN
  * had allocated is then lost. FN must hold no lock. */
 int index_guard_run(int (*fn)(void *arg), void *arg);
-/* Leaves the guarded function; returns if there is none. */
-void index_guard_escape(void);
-
-/* --- index_place.c --- */
-
-/* The absolute directory, malloc'ed and made; 0 or -errno with a text. */
-int index_place_choose(char **dir, struct store *store, const uint8_t *repo_id,
-		const char *wanted);
-/* Takes the writers' lock of DIR; close the descriptor to let go. -EAGAIN:
- * not within MS milliseconds; -errno. No text. */
-int index_place_lock(int *fd, const char *dir, unsigned ms);
-/* Removes the index; the lock is held. 0 or -errno. */
-int index_place_remove(const char *dir);
-void index_place_machine(uint8_t out[INDEX_MACHINE_SIZE]);
 
 #endif

@@ -24,8 +24,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -158,23 +156,44 @@ static int check_metas(int fd, uint64_t size)
 	return 0;
 }
 
-int index_layout_check(const char *dir, uint64_t *device, uint64_t *inode)
+bool index_layout_owns(const struct stat *st)
 {
-	char path[PATH_MAX];
+	return S_ISREG(st->st_mode) && st->st_nlink == 1
+			&& st->st_uid == geteuid() && (st->st_mode & 022) == 0;
+}
+
+/* Whether LMDB may be given what is under NAME. */
+static int check_name(int dir, const char *name)
+{
 	struct stat st;
-	if (snprintf(path, sizeof(path), "%s/" INDEX_DATA_FILE, dir)
-			>= (int)sizeof(path))
-		return -ENAMETOOLONG;
-	CLEANUP_FD int fd = open(path,
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return index_layout_owns(&st) ? 0 : -EBADMSG;
+}
+
+int index_layout_present(int dir)
+{
+	int err = check_name(dir, INDEX_LOCK_FILE);
+	if (err < 0 && err != -ENOENT)
+		return err;
+	return check_name(dir, INDEX_DATA_FILE);
+}
+
+int index_layout_check(int dir, uint64_t *device, uint64_t *inode)
+{
+	struct stat st;
+	int err = index_layout_present(dir);
+	if (err < 0)
+		return err;
+	CLEANUP_FD int fd = openat(dir, INDEX_DATA_FILE,
 			O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return errno == ELOOP ? -EBADMSG : -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	/* A link could make the writing child change a file elsewhere. */
-	if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid())
+	if (!index_layout_owns(&st))
 		return -EBADMSG;
-	int err = check_metas(fd, (uint64_t)st.st_size);
+	err = check_metas(fd, (uint64_t)st.st_size);
 	if (err < 0)
 		return err;
 	*device = st.st_dev;

@@ -17,11 +17,11 @@ int index_merge_explain(struct index *index, int err)
 				"the index in %s is locked by another process "
 				"that does not respond; nothing is lost, the "
 				"index will be updated later",
-				index->dir);
+				index->place.path);
 	return fail_errno(err,
 			"cannot update the index in %s (nothing is lost, "
 			"it will be updated later)",
-			index->dir);
+			index->place.path);
 }
 
 int index_merge_now(struct index *index, const struct index_merge *merge)
@@ -30,18 +30,19 @@ int index_merge_now(struct index *index, const struct index_merge *merge)
 	CLEANUP_FD int lock = -1;
 	if (index_current_env(index) == NULL)
 		return -EAGAIN;
-	int err = index_place_lock(&lock, index->dir, index_tuning.lock_ms);
+	int err = index_place_lock(&lock, &index->place, index_tuning.lock_ms);
 	if (err < 0)
 		return err;
-	err = index_write_merge(index->dir, lock, &index->identity,
+	err = index_write_merge(&index->place, lock, &index->identity,
 			index_env_nonce(index_current_env(index)), merge);
 	if (err == -EBADMSG) {
-		err = index_place_remove(index->dir);
+		err = index_place_remove(index->place.dir);
 		if (err < 0)
 			return err;
 	}
 	if (err == -EBADMSG || err == -ESTALE
-			|| !index_env_current(index_current_env(index))) {
+			|| !index_env_current(index_current_env(index),
+					&index->place)) {
 		index_drop_env(index);
 		return -ERESTART;
 	}

@@ -2,14 +2,16 @@
 /*
  * Where the index lives, its writers' lock, and the machine it belongs to.
  *
- * The lock is a file of our own with flock, polled, so that a stopped process
- * can be waited for with a limit; LMDB's own lock has none. The lock file is
- * never removed.
+ * The directory is one that only this user can have put there
+ * (index_trust.c) and is used through its descriptor; what lies in it is
+ * checked file by file (index_layout_owns). The lock is a file of our own with
+ * flock, polled, so that a stopped process can be waited for with a limit;
+ * LMDB's own lock has none. The lock file is never removed.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pwd.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -23,69 +25,104 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
+#include "repo/base/report.h"
 
 #define POLL_MS 10
-#define WRITERS_LOCK_FILE "lock"
+
+/* --- files --- */
+
+static const char *const files[] = { INDEX_DATA_FILE, INDEX_LOCK_FILE,
+	INDEX_FILTER_FILE, INDEX_FILTER_FILE ".tmp" };
+
+int index_place_remove(int dir)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (unlinkat(dir, files[i], 0) < 0 && errno != ENOENT)
+			return -errno;
+	return 0;
+}
+
+bool index_place_is_file(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (strcmp(name, files[i]) == 0)
+			return true;
+	return strcmp(name, INDEX_WRITERS_LOCK_FILE) == 0;
+}
 
 /* --- the lock --- */
 
-static int open_lock(const char *path)
+static int open_lock(int dir)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	return fd < 0 ? -errno : fd;
+	struct stat st;
+	int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	CLEANUP_FD int fd = openat(dir, INDEX_WRITERS_LOCK_FILE, flags, 0600);
+	if (fd < 0 && errno != ELOOP)
+		return -errno;
+	if (fd >= 0 && fstat(fd, &st) < 0)
+		return -errno;
+	if (fd >= 0 && index_layout_owns(&st))
+		return take_fd(&fd);
+	/* A link, or nothing that we made: out of the way. */
+	if (unlinkat(dir, INDEX_WRITERS_LOCK_FILE, 0) < 0 && errno != ENOENT)
+		return -errno;
+	int again = openat(dir, INDEX_WRITERS_LOCK_FILE, flags, 0600);
+	return again < 0 ? -errno : again;
 }
 
 /* The file locked is still the one that others find under the name. */
-static bool still_named(int fd, const char *path)
+static bool still_named(int fd, int dir)
 {
 	struct stat mine, named;
-	return fstat(fd, &mine) == 0 && stat(path, &named) == 0
+	return fstat(fd, &mine) == 0
+			&& fstatat(dir, INDEX_WRITERS_LOCK_FILE, &named,
+					   AT_SYMLINK_NOFOLLOW)
+			== 0
 			&& mine.st_dev == named.st_dev
 			&& mine.st_ino == named.st_ino;
 }
 
-int index_place_lock(int *fd, const char *dir, unsigned ms)
+/* Somebody may have deleted the directory, or put another one there. */
+static int find_again(struct index_place *place)
 {
-	char path[PATH_MAX];
+	CLEANUP_FREE char *real = NULL;
+	struct stat st;
+	int dir = -1;
+	if (place->above >= 0)
+		return fstat(place->dir, &st) == 0 && st.st_nlink > 0 ? 0
+								      : -ENOENT;
+	int err = index_trust_open(&dir, &real, place->path, true);
+	if (err < 0)
+		return err;
+	close(place->dir);
+	place->dir = dir;
+	return 0;
+}
+
+int index_place_lock(int *fd, struct index_place *place, unsigned ms)
+{
 	struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
-	if (snprintf(path, sizeof(path), "%s/" WRITERS_LOCK_FILE, dir)
-			>= (int)sizeof(path))
-		return -ENAMETOOLONG;
 	uint64_t start = index_child_clock_ms();
 	for (;;) {
-		/* Somebody may have deleted the whole directory. */
-		CLEANUP_FD int lock = open_lock(path);
-		if (lock == -ENOENT && mkdir(dir, 0700) == 0)
-			lock = open_lock(path);
-		if (lock < 0)
+		int err = find_again(place);
+		if (err < 0)
+			return err;
+		CLEANUP_FD int lock = open_lock(place->dir);
+		if (lock < 0 && lock != -ENOENT)
 			return lock;
-		if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
-			if (still_named(lock, path)) {
+		if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0) {
+			if (still_named(lock, place->dir)) {
 				*fd = take_fd(&lock);
 				return 0;
 			}
-		} else if (errno != EWOULDBLOCK && errno != EINTR) {
+		} else if (lock >= 0 && errno != EWOULDBLOCK
+				&& errno != EINTR) {
 			return -errno;
 		}
 		if (index_child_clock_ms() - start >= ms)
 			return -EAGAIN;
 		nanosleep(&pause, NULL);
 	}
-}
-
-int index_place_remove(const char *dir)
-{
-	static const char *const files[] = { INDEX_DATA_FILE, INDEX_LOCK_FILE,
-		INDEX_FILTER_FILE, INDEX_FILTER_FILE ".tmp" };
-	char path[PATH_MAX];
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		if (snprintf(path, sizeof(path), "%s/%s", dir, files[i])
-				>= (int)sizeof(path))
-			return -ENAMETOOLONG;
-		if (unlink(path) < 0 && errno != ENOENT)
-			return -errno;
-	}
-	return 0;
 }
 
 void index_place_machine(uint8_t out[INDEX_MACHINE_SIZE])
@@ -99,8 +136,7 @@ void index_place_machine(uint8_t out[INDEX_MACHINE_SIZE])
 	if (n <= 0 && uname(&name) == 0)
 		n = snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1,
 				name.nodename);
-	/* Hashed: whoever gets the repository should not learn the machine's
-	 * id. */
+	/* Hashed: whoever gets the index should not learn the machine's id. */
 	seal_hash(out, INDEX_MACHINE_SIZE, text, n > 0 ? (size_t)n : 0);
 }
 
@@ -131,11 +167,10 @@ static const struct {
 	{ 0x19830326, "BeeGFS" },
 };
 
-/* The network filesystem's name; NULL: PATH is on a local one. */
-static const char *network_name(const char *path)
+const char *index_place_network(int dir)
 {
 	struct statfs fs;
-	if (statfs(path, &fs) < 0)
+	if (fstatfs(dir, &fs) < 0)
 		return NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(network); i++)
 		if (network[i].magic == (uint32_t)fs.f_type)
@@ -143,154 +178,124 @@ static const char *network_name(const char *path)
 	return NULL;
 }
 
-/* Makes PATH and what is missing above it. */
-static int make_directories(char *path)
+/* The text names the directory at fault and the cause. */
+static int use(struct index_place *place, const char *path, bool make_above)
 {
-	for (char *p = path + 1;; p++) {
-		if (*p != '/' && *p != '\0')
-			continue;
-		char c = *p;
-		*p = '\0';
-		int err = mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
-		*p = c;
-		if (err < 0 && err != -EROFS && err != -EACCES)
-			return err;
-		if (c == '\0')
-			return err;
-	}
-}
-
-/* What keeps PATH from being used: 0; -ENOTDIR, -EPERM (another owner: he
- * could plant links that the writing child would follow), -EACCES … */
-static int usable(const char *path)
-{
-	static const char *const files[] = { INDEX_DATA_FILE, INDEX_LOCK_FILE,
-		WRITERS_LOCK_FILE };
-	struct stat st;
-	char file[PATH_MAX];
-	if (stat(path, &st) < 0)
-		return -errno;
-	if (!S_ISDIR(st.st_mode))
-		return -ENOTDIR;
-	if (st.st_uid != geteuid())
-		return -EPERM;
-	if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) < 0)
-		return -errno;
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		snprintf(file, sizeof(file), "%s/%s", path, files[i]);
-		if (faccessat(AT_FDCWD, file, R_OK | W_OK, AT_EACCESS) < 0
-				&& errno != ENOENT)
-			return -errno;
-	}
-	return 0;
-}
-
-static int resolve(char **dir, const char *path)
-{
-	*dir = realpath(path, NULL);
-	if (*dir == NULL)
-		return fail_errno(-errno, "index directory %s", path);
-	return 0;
-}
-
-/* PATH is changed on the way and put back. */
-static int choose_path(char **dir, char *path)
-{
-	int err = make_directories(path);
-	if (err < 0 && access(path, F_OK) < 0)
-		return fail_errno(err, "can't make the index directory %s",
-				path);
-	const char *net = network_name(path);
+	CLEANUP_FREE char *real = NULL;
+	CLEANUP_FD int dir = -1;
+	int err = index_trust_open(&dir, &real, path, make_above);
+	if (err < 0)
+		return err;
+	const char *net = index_place_network(dir);
 	if (net != NULL)
 		return fail(-EOPNOTSUPP,
-				"the index directory %s is on a network "
-				"filesystem (%s), where LMDB is not safe; name "
-				"a directory on a local disk with --index-dir",
+				"%s is on a network filesystem (%s), where "
+				"LMDB is not safe",
 				path, net);
-	err = usable(path);
-	if (err == -EPERM)
-		return fail(err,
-				"the index directory %s belongs to another "
-				"user; name one of your own with --index-dir",
-				path);
-	if (err < 0)
-		return fail_errno(err, "can't use the index directory %s",
-				path);
-	return resolve(dir, path);
+	place->dir = take_fd(&dir);
+	place->path = take_ptr(real);
+	return 0;
 }
 
-static int choose_wanted(char **dir, const char *wanted)
+static int use_wanted(struct index_place *place, const char *wanted)
 {
 	if (*wanted == '\0')
 		return fail(-EINVAL,
 				"--index-dir needs the name of a directory");
-	char *path = strdup(wanted);
-	if (path == NULL)
-		return fail_errno(-ENOMEM, "index directory %s", wanted);
-	int err = choose_path(dir, path);
-	free(path);
-	return err;
+	int err = use(place, wanted, false);
+	if (err == -ENOENT)
+		return fail_errno(err, "can't make the index directory %s",
+				wanted);
+	if (err == 0)
+		return 0;
+	struct error_copy cause;
+	error_save(&cause, err);
+	return fail(err,
+			"can't use the index directory %s: %s; name a local "
+			"directory of your own with --index-dir",
+			wanted, cause.text);
 }
 
-/* REPO/index, if the repository is ours and on a local disk. */
-static bool choose_in_repository(char **dir, struct store *store)
+static const char *home_directory(void)
+{
+	const char *home = getenv("HOME");
+	if (home != NULL && *home == '/')
+		return home;
+	struct passwd *passwd = getpwuid(geteuid());
+	return passwd != NULL ? passwd->pw_dir : NULL;
+}
+
+/* Below BASE, which may be NULL. */
+static int use_below(struct index_place *place, const char *base,
+		const char *name, const uint8_t *repo_id)
 {
 	CLEANUP_FREE char *path = NULL;
-	struct stat st;
-	if (!store_writable(store) || stat(store_path(store), &st) < 0
-			|| st.st_uid != geteuid()
-			|| network_name(store_path(store)) != NULL
-			|| asprintf(&path, "%s/index", store_path(store)) < 0)
-		return false;
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return false;
-	if (network_name(path) != NULL || usable(path) < 0)
-		return false;
-	*dir = realpath(path, NULL);
-	return *dir != NULL;
+	char id[2 * REPO_ID_SIZE + 1];
+	if (base == NULL || *base != '/')
+		return fail(-ENOENT, "there is no home directory");
+	hex_encode(id, repo_id, REPO_ID_SIZE);
+	if (asprintf(&path, "%s/%s/%s", base, name, id) < 0) {
+		path = NULL;
+		return fail_no_memory("opening the index");
+	}
+	return use(place, path, true);
 }
 
-static int cache_directory(char **out, const uint8_t *repo_id)
+static int use_cache(struct index_place *place, const uint8_t *repo_id)
 {
-	char id[2 * REPO_ID_SIZE + 1];
-	hex_encode(id, repo_id, REPO_ID_SIZE);
 	const char *xdg = getenv("XDG_CACHE_HOME");
-	const char *home = getenv("HOME");
-	struct passwd *passwd = NULL;
-	int n;
-	if (home == NULL || *home != '/') {
-		passwd = getpwuid(geteuid());
-		home = passwd != NULL ? passwd->pw_dir : NULL;
-	}
+	if (xdg != NULL && *xdg == '/'
+			&& use_below(place, xdg, "amberfs", repo_id) == 0)
+		return 0;
 	if (geteuid() == 0)
-		n = asprintf(out, "/var/cache/amberfs/%s", id);
-	else if (xdg != NULL && *xdg == '/')
-		n = asprintf(out, "%s/amberfs/%s", xdg, id);
-	else if (home != NULL && *home == '/')
-		n = asprintf(out, "%s/.cache/amberfs/%s", home, id);
-	else
-		return fail(-ENOENT,
-				"no home directory for the index; name a "
-				"directory with --index-dir");
-	if (n < 0) {
-		*out = NULL;
-		return fail_no_memory("index directory");
-	}
+		return use_below(place, "/var/cache", "amberfs", repo_id);
+	return use_below(place, home_directory(), ".cache/amberfs", repo_id);
+}
+
+/* CAUSE: why the user's cache is of no use. */
+static int use_temporary(struct index_place *place,
+		const struct error_copy *cause)
+{
+	static atomic_flag told = ATOMIC_FLAG_INIT;
+	if (index_temporary_make(place) < 0)
+		return fail(cause->err,
+				"there is no place for the index (%s; and no "
+				"temporary directory can be made); name a "
+				"directory with --index-dir",
+				cause->text);
+	if (!atomic_flag_test_and_set(&told))
+		report_warning("%s; using a temporary index in %s, which has "
+			       "to be made anew each time (--index-dir names "
+			       "a lasting place)",
+				cause->text, place->path);
+	error_clear();
 	return 0;
 }
 
-int index_place_choose(char **dir, struct store *store, const uint8_t *repo_id,
+int index_place_open(struct index_place *place, const uint8_t *repo_id,
 		const char *wanted)
 {
-	if (wanted != NULL)
-		return choose_wanted(dir, wanted);
-	if (choose_in_repository(dir, store))
-		return 0;
-	char *cache = NULL;
-	int err = cache_directory(&cache, repo_id);
-	if (err < 0 || cache == NULL)
+	*place = (struct index_place){ .dir = -1, .above = -1, .program = -1 };
+	int err = index_child_find(place);
+	if (err < 0)
 		return err;
-	err = choose_path(dir, cache);
-	free(cache);
-	return err;
+	if (wanted != NULL)
+		return use_wanted(place, wanted);
+	err = use_cache(place, repo_id);
+	if (err == 0)
+		return 0;
+	struct error_copy cause;
+	error_save(&cause, err);
+	return use_temporary(place, &cause);
+}
+
+void index_place_close(struct index_place *place)
+{
+	if (place->above >= 0)
+		index_temporary_remove(place);
+	if (place->dir >= 0)
+		close(place->dir);
+	if (place->program >= 0)
+		close(place->program);
+	free(place->path);
 }

@@ -11,7 +11,7 @@ int index_rebuild(struct index *index)
 {
 	LOCK_SCOPE(&index->work);
 	CLEANUP_FD int lock = -1;
-	int err = index_place_lock(&lock, index->dir, index_tuning.lock_ms);
+	int err = index_place_lock(&lock, &index->place, index_tuning.lock_ms);
 	if (err < 0)
 		return index_merge_explain(index, err);
 	/* Without room for it, reconciling goes on in memory. */

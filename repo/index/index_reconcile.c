@@ -231,6 +231,13 @@ static int shards_call(struct index_env *env, void *arg)
 	return index_env_shards(env, arg);
 }
 
+/* 0: unknown. */
+static uint64_t shard_state(struct index *index, unsigned shard)
+{
+	uint64_t state = store_shard_state(index->store, shard);
+	return state == 0 ? 0 : state ^ index->copy;
+}
+
 /* The state is read first, the index second, the store last: what changes in
  * between shows as a state that moved, or as a pack known already. */
 static int reconcile_lists(struct reconciliation *round, unsigned shard,
@@ -239,7 +246,7 @@ static int reconcile_lists(struct reconciliation *round, unsigned shard,
 {
 	struct index *index = round->index;
 	struct shard_call s = { shard, known };
-	round->found[shard] = store_shard_state(index->store, shard);
+	round->found[shard] = shard_state(index, shard);
 	if (round->found[shard] != 0
 			&& round->found[shard] == round->recorded[shard])
 		return 0;
@@ -321,7 +328,7 @@ int index_reconcile_held(struct index *index) REQUIRES(index->work)
 	return fail(-EIO,
 			"the index in %s keeps getting damaged; check the "
 			"disk, or choose another directory with --index-dir",
-			index->dir);
+			index->place.path);
 }
 
 int index_reconcile(struct index *index)

@@ -9,7 +9,6 @@
 #include "repository.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,7 +42,7 @@ static void fill_options(struct option *option,
 				&options->credentials.passphrase_command, "CMD",
 				"read the passphrase from CMD's output" },
 		{ "index-dir", 0, OPTION_TEXT, &options->index_dir, "DIR",
-				"directory for the index (default: in REPO)" },
+				"directory for the index (a cache)" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	memcpy(option, rows, sizeof(rows));
@@ -65,7 +64,7 @@ const struct option *repository_second_option_table(
 		"key file that opens the second repository",
 		"read its passphrase from FILE",
 		"read its passphrase from CMD's output",
-		"directory for its index (default: in it)",
+		"directory for its index",
 	};
 	options->credentials.role = role;
 	fill_options(table, options);
@@ -190,25 +189,9 @@ int repository_peek_id(const char *path, uint8_t id[REPO_ID_SIZE])
 	return err < 0 ? fail_within(err, "%s", path) : 0;
 }
 
-/* A mistyped --index-dir makes no directories but itself. */
-static int check_index_dir(const char *wanted)
-{
-	CLEANUP_FREE char *copy = wanted != NULL ? strdup(wanted) : NULL;
-	if (wanted == NULL)
-		return 0;
-	if (copy == NULL)
-		return fail_errno(-ENOMEM, "index directory %s", wanted);
-	if (access(dirname(copy), F_OK) == 0)
-		return 0;
-	return fail_errno(-errno, "can't make the index directory %s", wanted);
-}
-
 int repository_attach(struct repository *repo,
 		const struct repository_options *options)
 {
-	int err = check_index_dir(options->index_dir);
-	if (err < 0)
-		return err;
 	repo->exclusions = exclusions_new(repo->store, repo->seal,
 			repo->config.repo_id);
 	repo->packs = repo->exclusions == NULL
@@ -221,7 +204,7 @@ int repository_attach(struct repository *repo,
 	if (repo->packs == NULL)
 		return fail_errno(-ENOMEM, "opening %s",
 				store_path(repo->store));
-	err = index_open(&repo->index, repo->store, repo->config.repo_id,
+	int err = index_open(&repo->index, repo->store, repo->config.repo_id,
 			options->index_dir, pack_cache_load_for_index,
 			repo->packs);
 	if (err < 0)

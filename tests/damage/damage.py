@@ -103,9 +103,10 @@ class Bench:
         self.make_files()
         snapshots = set()
         self.made["a1"] = self.backup("a", pristine, snapshots)
-        with open(pristine + "/index/filter", "rb") as f:
+        index = p.index_of(pristine)
+        with open(index + "/filter", "rb") as f:
             older = {"index/filter": f.read()}
-        with open(pristine + "/index/data.mdb", "rb") as f:
+        with open(index + "/data.mdb", "rb") as f:
             older["index/data.mdb"] = f.read()
         self.change_files(b"second")
         self.made["a2"] = self.backup("a", pristine, snapshots)
@@ -114,7 +115,10 @@ class Bench:
         self.change_files(b"fourth")
         self.now = {n: digest(n) for n in glob.glob(self.files + "/*")}
         self.boxes = self.hold(pristine)
-        self.copy = repository.Copy(pristine, self.directory + "/work")
+        self.copy = repository.Copy(pristine, self.directory + "/work",
+                                    index)
+        # One that was made for the copy.
+        shutil.rmtree(index)
         p.must("amberfs", "verify", self.copy.work)
         self.copy.keep_index(self.directory + "/state")
         self.cases = list(cases.all_cases(self.made, self.copy, self.boxes,

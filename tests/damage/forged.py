@@ -161,8 +161,7 @@ class Forged:
         shutil.rmtree(self.work, ignore_errors=True)
         shutil.rmtree(self.directory + "/state", ignore_errors=True)
         repository.link_tree(self.directory + "/good", self.work)
-        # An index of its own, not a link to another's.
-        shutil.rmtree(self.work + "/index", ignore_errors=True)
+        shutil.rmtree(self.directory + "/cache", ignore_errors=True)
 
     def learn(self):
         """What the commands take on a good forgery."""

@@ -53,9 +53,16 @@ class Programs:
                     if not k.startswith("AMBERFS_")}
         self.env["HOME"] = directory
         self.env["AMBERFS_STATE_DIR"] = directory + "/state"
+        self.env["XDG_CACHE_HOME"] = directory + "/cache"
         self.env["PATH"] = ":".join(
             [build + "/repo/commands", build + "/fs", build + "/ingest",
              self.env["PATH"]])
+
+    def index_of(self, repo):
+        """Where the index of a repository and its copies is."""
+        with open(repo + "/config", "rb") as f:
+            return self.env["XDG_CACHE_HOME"] + "/amberfs/" + \
+                f.read()[16:32].hex()
 
     def start(self, *argv):
         return Running(self, argv)
@@ -80,14 +87,12 @@ class Copy:
     objects are hard links; the index has its own files, whose inodes it knows,
     and gets its bytes back."""
 
-    def __init__(self, pristine, work):
+    def __init__(self, pristine, work, index):
         self.pristine, self.work = pristine, work
+        self.index_directory = index
         link_tree(pristine, work)
-        shutil.rmtree(work + "/index", ignore_errors=True)
         self.objects = {}
         for directory, _, names in os.walk(pristine):
-            if directory.startswith(pristine + "/index"):
-                continue
             for name in names:
                 path = os.path.join(directory, name)
                 self.objects[os.path.relpath(path, pristine)] = \
@@ -97,7 +102,7 @@ class Copy:
 
     def keep_index(self, state):
         """Remembers the index as it is now, and what the machine has seen."""
-        for path in glob.glob(self.work + "/index/*"):
+        for path in glob.glob(self.index_directory + "/*"):
             with open(path, "rb") as f:
                 self.index[path] = f.read()
         self.state = state
@@ -112,8 +117,6 @@ class Copy:
     def _reset_objects(self):
         there = set()
         for directory, directories, names in os.walk(self.work):
-            if directory == self.work and "index" in directories:
-                directories.remove("index")
             for name in names + [f for f in directories
                                  if os.path.islink(directory + "/" + f)]:
                 path = os.path.join(directory, name)
@@ -132,7 +135,7 @@ class Copy:
             os.link(os.path.join(self.pristine, rel), path)
 
     def _reset_index(self):
-        directory = self.work + "/index"
+        directory = self.index_directory
         if os.path.islink(directory) or os.path.isfile(directory):
             os.unlink(directory)
         os.makedirs(directory, exist_ok=True)
@@ -156,6 +159,8 @@ class Copy:
     # --- what damages it ---
 
     def path(self, name):
+        if name == "index" or name.startswith("index/"):
+            return self.index_directory + name.removeprefix("index")
         return os.path.join(self.work, name)
 
     def read(self, name):

@@ -150,7 +150,7 @@ AMBERFS_TO_KEY_FILE=$T/key use_other copy "$T/fourth" "$T/fifth"
 for pack in "$T/fourth/packs/"*/*; do
   [ "$(od -An -tu1 -j9 -N1 "$pack" | tr -d ' ')" = 1 ] || rm "$pack"
 done
-rm -rf "$AMBERFS_STATE_DIR" "$T/fourth/index"
+rm -rf "$AMBERFS_STATE_DIR" "$(index_of "$T/fourth")"
 use_other restore "$T/fourth" vm/1/latest/disk "$T/x" 2>/dev/null &&
   die "restored without trees"
 use_other repair "$T/fourth" --from "$T/fifth" --from-key-file "$T/key"

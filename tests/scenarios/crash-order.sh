@@ -28,7 +28,6 @@ awk -v repo="$R/" '
   function parent(p) { sub("/[^/]*$", "", p); return p }
   function bad(text) { print "call " $1 ": " text; failed = 1 }
   function kind(p) { p = substr(p, length(repo) + 1); sub("/.*", "", p); return p }
-  index($3, repo "index") == 1 { next }
   $2 ~ /write/ { dirty[$3] = 1; written++ }
   $2 ~ /sync/ { delete dirty[$3]; delete open_directory[$3] }
   ($2 == "rename" || $2 == "link") {

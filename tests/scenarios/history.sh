@@ -58,14 +58,14 @@ since() {
 files() {
   find "$R" -type f | wc -l
 }
-# Without what was set aside and the index.
+# Without what was set aside.
 size() {
-  find "$R" -path "$R/index" -prune -o -type f ! -name reserve -printf '%s\n' |
+  find "$R" -type f ! -name reserve -printf '%s\n' |
     awk '{ n += $1 } END { print n + 0 }'
 }
 # What its files take: the databases are sparse.
 index_size() {
-  find "$R/index" -type f -printf '%b\n' | awk '{ n += 512 * $1 } END { print n + 0 }'
+  find "$(index_of "$R")" -type f -printf '%b\n' | awk '{ n += 512 * $1 } END { print n + 0 }'
 }
 mb() {
   awk -v n="$1" 'BEGIN { printf "%.1f MB", n / 1e6 }'

@@ -26,24 +26,41 @@ check() {
   amberfs verify "$R" --read-data >/dev/null || die "$1: verify"
 }
 
-data=$R/index/data.mdb
-[ -f "$data" ] || data=$(find "$R/index" -type f -size +16k | head -n 1)
+index=$(index_of "$R")
+data=$index/data.mdb
 check "as it is"
 cp -a "$R" "$T/good"
+size=$(stat -c %s "$data")
 
+# A new copy of the repository, with an index that was made for it.
 renew() {
-  rm -rf "$R" "$AMBERFS_STATE_DIR"
+  rm -rf "$R" "$AMBERFS_STATE_DIR" "$index"
   cp -a "$T/good" "$R"
+  amberfs index "$R" >/dev/null
 }
 
-rm -rf "$R/index"
+rm -rf "$index"
 check "deleted"
-[ -d "$R/index" ] || die "the index was not built again"
+[ -d "$index" ] || die "the index was not built again"
 amberfs index "$R" --rebuild >/dev/null
 check "rebuilt"
 
+# A copy shares it, whose packs are others by now.
 renew
-check "copied with the repository"
+make_noise "$T/d" 6 4
+amberfs backup "$R" --name d "$T/d"
+cp -a "$R" "$T/twin"
+for repo in "$T/good" "$T/twin" "$R" "$T/good"; do
+  amberfs restore "$repo" a/latest/a - | cmp - "$T/a" || die "a copy: $repo"
+done
+amberfs restore "$T/twin" d/latest/d - | cmp - "$T/d" || die "a copy: new data"
+check "shared with copies"
+
+renew
+cp -a "$index" "$T/copied"
+rm -rf "$index"
+cp -a "$T/copied" "$index"
+check "copied"
 
 for keep in 0 100 4096 20000; do
   renew
@@ -51,7 +68,6 @@ for keep in 0 100 4096 20000; do
   check "cut to $keep bytes"
 done
 
-size=$(stat -c %s "$T/good/index/$(basename "$data")")
 for seed in $(seq "${INDEX_SEEDS:-6}"); do
   renew
   # Sixteen bytes, at places that depend on the seed.
@@ -70,25 +86,26 @@ renew
 head -c "$size" /dev/urandom >"$data"
 check "noise"
 renew
-rm -rf "$R/index"
-cp -a "$foreign/index" "$R/index"
+rm -rf "$index"
+cp -a "$(index_of "$foreign")" "$index"
 check "another repository's"
 
 # Elsewhere.
 renew
-rm -rf "$R/index"
+rm -rf "$index"
 mkdir "$T/elsewhere"
 amberfs backup "$R" --name a "$T/b" --index-dir "$T/elsewhere"
 [ -n "$(ls "$T/elsewhere")" ] || die "--index-dir holds nothing"
+[ ! -e "$index" ] || die "--index-dir is not what is used"
 amberfs restore "$R" a/latest/b - --index-dir "$T/elsewhere" | cmp - "$T/b"
 amberfs verify "$R" --read-data --index-dir "$T/elsewhere" >/dev/null
 
 # Stale: packs came and went while the index slept.
 renew
-cp -a "$R/index" "$T/old-index"
+cp -a "$index" "$T/old-index"
 make_noise "$T/c" 6 3
 amberfs backup "$R" --name c "$T/c"
-rm -rf "$R/index"
-cp -a "$T/old-index" "$R/index"
+rm -rf "$index"
+cp -a "$T/old-index" "$index"
 amberfs restore "$R" c/latest/c - | cmp - "$T/c"
 check "rolled back"

@@ -17,7 +17,6 @@ prepare() {
   find "$R/packs" -type f >"$T/packs"
   amberfs backup "$R" --name well "$T/well"
   cp -a "$R" "$twin"
-  rm -rf "$twin/index"
   keep "vm/$(latest vm)/disk" "$T/disk"
   keep "well/$(latest well)/well" "$T/well"
   keep "well/$(latest well)/well" "$T/well" "$twin"

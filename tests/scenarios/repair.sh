@@ -36,7 +36,7 @@ jq -e '.whole and (.damage | length) == 0' "$T/json" >/dev/null || cat "$T/json"
 rm "$R/reserve"
 cp -a "$R" "$T/good"
 cp -a "$R" "$twin"
-rm -rf "$twin/index" "$twin"/sessions/*
+rm -rf "$twin"/sessions/*
 
 renew() {
   rm -rf "$R" "$AMBERFS_STATE_DIR"

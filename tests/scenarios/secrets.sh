@@ -52,6 +52,20 @@ worker() {
   { find /proc/[0-9]*/fd -lname "$1" 2>/dev/null || :; } | cut -d/ -f3 | sed 1q
 }
 
+# What can be seen of the process that reads or writes the index: LMDB believes
+# what lies there, so whatever it does must find nothing.
+watch_index() {
+  local pid=$1
+  equal "$(readlink "/proc/$pid/exe")" \
+    "$AMBERFS_BUILD/repo/index/amberfs-index" "what process $pid is"
+  ! tr '\0' '\n' <"/proc/$pid/cmdline" | found "$word" || die "cmdline"
+  ! tr '\0' '\n' <"/proc/$pid/environ" | found AMBERFS || die "environ"
+  search "$pid"
+}
+reader_of() { # PROCESS
+  cat "/proc/$1/task/"*/children
+}
+
 # A backup in the middle of its stream, with a passphrase command's own child.
 make_noise "$T/noise" 24
 mkfifo "$T/pipe"
@@ -63,6 +77,7 @@ cat "$T/noise" >&7
 wait_for 30 grep -qs . "$R"/packs/*/* "$R"/packs/*/.tmp* ||
   wait_for 10 session_registered
 watch "$backup"
+watch_index "$(reader_of "$backup" | awk '{ print $1 }')"
 exec 7>&-
 wait "$backup" || die "$(cat "$T/out1")"
 
@@ -94,7 +109,47 @@ mount=$(worker "$R/sessions/*.lock")
 watch "$mount"
 cmp "$T/noise" "$T/mnt/vm/latest/disk"
 watch "$mount"
+watch_index "$(reader_of "$mount" | awk '{ print $1 }')"
 amber_umount "$T/mnt"
+
+# One that writes, stopped as soon as it is there.
+python3 - "$R" >"$T/writer" <<'END'
+import os, signal, subprocess, sys
+
+def caught(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            if b"\0write\0" not in f.read():
+                return False
+        os.kill(pid, signal.SIGSTOP)
+        with open(f"/proc/{pid}/stat") as f:
+            while (state := f.read().rsplit(")")[1].split()[0]) not in "TZX":
+                f.seek(0)
+        return state == "T"
+    except (OSError, IndexError):
+        return False
+
+for attempt in range(200):
+    program = subprocess.Popen(["amberfs", "index", "--rebuild", sys.argv[1]],
+                               stdout=subprocess.DEVNULL)
+    children = f"/proc/{program.pid}/task/{program.pid}/children"
+    while program.poll() is None:
+        try:
+            with open(children) as f:
+                pids = f.read().split()
+        except OSError:
+            break
+        for pid in pids:
+            if caught(int(pid)):
+                print(program.pid, pid)
+                sys.exit()
+sys.exit("no process that writes was caught")
+END
+read -r program writer <"$T/writer"
+at_exit kill -CONT "$writer"
+watch_index "$writer"
+watch "$program"
+kill -CONT "$writer"
 
 # A restore whose reader is slow.
 mkfifo "$T/slow"
@@ -134,7 +189,8 @@ amberfs key list --json "$R" >"$T/out5"
 amberfs sessions --json "$R" >"$T/out6"
 amberfs verify -v --json "$R" >"$T/out7" 2>&1
 amberfs index --json "$R" >"$T/out8"
-search "$T"/out[0-9] "$R/config" "$R"/keys/* "$R"/index/* "$R"/snapshots/*/*
+search "$T"/out[0-9] "$R/config" "$R"/keys/* "$(index_of "$R")"/* \
+  "$R"/snapshots/*/*
 
 # All of it is its user's alone, whatever the umask.
 for mask in 0 077; do
@@ -148,8 +204,8 @@ for mask in 0 077; do
     amberfs list "$T/r$mask" --index-dir "$T/i$mask" >/dev/null
     amberfs verify "$T/r$mask"
   )
-  find "$T/r$mask" "$T/i$mask" "$T/state.amberfs" "$T/key$mask" \
-    "$T/more$mask" \( -type d ! -perm 700 -o -type f ! -perm 600 \) \
+  find "$T/r$mask" "$T/i$mask" "$T/state.amberfs" "$T/home" \
+    "$T/key$mask" "$T/more$mask" \( -type d ! -perm 700 -o -type f ! -perm 600 \) \
     -printf '%m %p\n' >"$T/open"
   [ ! -s "$T/open" ] || die "with umask $mask: $(head -n 5 "$T/open")"
 done
@@ -161,14 +217,15 @@ plant() {
   rm -f "$1"
   ln -s "$T/victim" "$1"
 }
-for file in "$R"/index/*; do
+amberfs index "$R" >/dev/null
+for file in "$(index_of "$R")"/*; do
   plant "$file"
 done
 amberfs backup "$R" --name b "$T/noise" 2>/dev/null || :
 same "$T/victim" "$T/before"
-rm -rf "$R/index"
+rm -rf "$(index_of "$R")"
 amberfs verify "$R"
-plant "$R/index/filter.tmp"
+plant "$(index_of "$R")/filter.tmp"
 amberfs index "$R" --rebuild >/dev/null
 same "$T/victim" "$T/before"
 ln -s "$T/elsewhere" "$T/dangling"

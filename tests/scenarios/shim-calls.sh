@@ -7,11 +7,15 @@
 ! sanitized || skip "the shim is preloaded into the plain program only"
 need_program strace
 shim=$AMBERFS_BUILD/tests/shim/killshim.so
+# The repository and the index are in one directory.
+W=$T/watched
+mkdir "$W"
+export XDG_CACHE_HOME=$W/cache
 
 # One line per call and file; what the shim itself links away is not counted.
 calls_of_strace() {
   sed -E 's/^[0-9]+ +//' "$T/strace" | grep -v 'resumed>' |
-    awk -v repo="$R" '
+    awk -v repo="$W" '
       function path(n) { return parts[n] }
       # A line may have the repository in the bytes written elsewhere.
       function own(n) { return index(parts[n], repo) == 1 }
@@ -38,7 +42,7 @@ calls_of_strace() {
       call == "mmap" {
         if (/PROT_WRITE/ && /MAP_SHARED/) print "map", path(1); next }
       call ~ /^rename/ { print "rename"; next }
-      call ~ /^unlink|^rmdir/ { print "unlink"; next }
+      call ~ /^unlink|^rmdir/ { if (!/state\.kept/) print "unlink"; next }
       call ~ /^mkdir/ { print "mkdir"; next }
       call ~ /^link/ { if (!/state\.kept/) print "link"; next }
       { print call, "which the shim does not know" }'
@@ -46,7 +50,7 @@ calls_of_strace() {
 calls_of_shim() {
   awk '{ sub(/^p?writev?$/, "write", $2) }
     # Opened without O_EXCL: strace does not tell whether they were there.
-    $2 == "create" && $3 ~ /index\/(lock|lock\.mdb|data\.mdb)$/ { next }
+    $2 == "create" && $3 ~ /cache\/.*\/(lock|lock\.mdb|data\.mdb)$/ { next }
     $2 == "create" { print "open"; next }
     $2 ~ /^(rename|unlink|mkdir|link)$/ { print $2; next }
     { print $2, $3 }' "$T/log"
@@ -61,7 +65,7 @@ traced+=,utimensat,setxattr,fsetxattr,io_uring_setup
 compare() { # COMMAND...
   rm -rf "$T"/state* "$T/log" "$T/strace"
   touch "$T/log"
-  SHIM_DIR=$R SHIM_STATE=$T/state SHIM_LOG=$T/log LD_PRELOAD=$shim \
+  SHIM_DIR=$W SHIM_STATE=$T/state SHIM_LOG=$T/log LD_PRELOAD=$shim \
     strace -f -y -qq -s 400 -e "$traced" -o "$T/strace" "$@" >/dev/null
   calls_of_strace | sort | uniq -c >"$T/of-strace"
   calls_of_shim | sort | uniq -c >"$T/of-shim"
@@ -69,7 +73,7 @@ compare() { # COMMAND...
   [ "$(wc -l <"$T/log")" -gt 4 ] || die "hardly any calls: $*"
 }
 
-new_repo
+new_repo "$W/repo"
 make_tree "$T/tree" 4
 make_noise "$T/noise" 3
 compare amberfs backup "$R" --name vm "$T/noise"

@@ -23,7 +23,7 @@ mapfile -t all < <(amberfs list --json "$R" vm |
 for delay in 0.02 0.03 0.05; do
   rm -rf "$T/repo"
   cp -a "$T/made" "$T/repo"
-  # A stopped process must not be the one that makes the copy's index.
+  # A stopped process must not be the one that brings the index in line.
   amberfs index "$T/repo" >"$T/index.out"
   amberfs verify "$T/repo" >"$T/verify.out" 2>&1 &
   verify=$!

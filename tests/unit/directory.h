@@ -28,12 +28,17 @@ static inline const char *directory_tmp(void)
 	return "/tmp";
 }
 
-/* Below $TMPDIR, else /dev/shm or /tmp. 0 or -1. */
+/* Below $TMPDIR, else /dev/shm or /tmp. What is cached goes there, too. 0 or
+ * -1. */
 static inline int directory_make(char out[DIRECTORY_MAX], const char *name)
 {
 	snprintf(out, DIRECTORY_MAX, "%.40s/%.20s.XXXXXX", directory_tmp(),
 			name);
-	return mkdtemp(out) != NULL ? 0 : -1;
+	if (mkdtemp(out) == NULL)
+		return -1;
+	char cache[DIRECTORY_MAX + 8];
+	snprintf(cache, sizeof(cache), "%s/cache", out);
+	return setenv("XDG_CACHE_HOME", cache, 1);
 }
 
 static inline int directory_remove_one(const char *path, const struct stat *st,

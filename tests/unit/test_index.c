@@ -5,7 +5,7 @@
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
-#include "repo/index/index_internal.h"
+#include "repo/index/helper.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -186,6 +187,14 @@ static bool found(struct index *index, unsigned pack, unsigned chunk)
 		if (memcmp(&got[i], &want, sizeof(want)) == 0)
 			return true;
 	return false;
+}
+
+/* Asks for some chunks of packs FROM to TO, whatever the answer. */
+static void look_around(struct index *index, unsigned from, unsigned to)
+{
+	for (unsigned p = from; p < to; p++)
+		for (unsigned i = p % 7; i < CHUNKS; i += 7)
+			found(index, p, i);
 }
 
 /* How many chunks of packs FROM to TO are found where they are. */
@@ -470,7 +479,7 @@ static void test_deleted(void **state)
 	reconcile(index);
 	/* While it is open, directory and all. */
 	directory_remove(dir);
-	count_found(index, 0, PACKS);
+	look_around(index, 0, PACKS);
 	reconcile(index);
 	assert_int_equal(count_found(index, 0, PACKS), ALL(0, PACKS));
 	assert_true(data_size() > 0);
@@ -501,7 +510,7 @@ static void test_truncated(void **state)
 	for (off_t cut = 0; cut < full; cut += cut < 9000 ? 1111 : 13000) {
 		assert_int_equal(truncate(path, cut), 0);
 		index = open_index();
-		count_found(index, 0, 16);
+		look_around(index, 0, 16);
 		reconcile(index);
 		assert_int_equal(count_found(index, 0, 16), ALL(0, 16));
 		index_close(index);
@@ -517,7 +526,7 @@ static int cut_while_open(void *arg)
 	reconcile(index);
 	if (truncate(path, cut) < 0)
 		return 1;
-	count_found(index, 0, 16);
+	look_around(index, 0, 16);
 	add_pack(index, 16);
 	if (index_reconcile(index) < 0)
 		return 2;
@@ -733,7 +742,7 @@ static int run_trial(void *arg)
 	struct index *index = NULL;
 	if (trial->while_open) {
 		index = open_index();
-		count_found(index, 0, 2);
+		look_around(index, 0, 2);
 	}
 	damage(buf, trial->seed);
 	int err = write_over(buf);
@@ -742,14 +751,14 @@ static int run_trial(void *arg)
 		return 1;
 	if (index == NULL)
 		index = open_index();
-	count_found(index, 0, PACKS);
+	look_around(index, 0, PACKS);
 	err = add_pack(index, PACKS + 1);
 	if (err < 0 && err != -EAGAIN)
 		return 2;
-	count_found(index, 0, PACKS);
+	look_around(index, 0, PACKS);
 	if (index_reconcile(index) < 0)
 		return 3;
-	count_found(index, 0, PACKS);
+	look_around(index, 0, PACKS);
 	if (index_rebuild(index) < 0)
 		return 4;
 	if (count_found(index, 0, PACKS) != ALL(0, PACKS))
@@ -790,9 +799,11 @@ static void test_flipped_bits(void **state)
 
 static int hold_lock(void *arg)
 {
+	struct index_place place;
 	int fd;
 	int *ready = arg;
-	if (index_place_lock(&fd, dir, 1000) < 0
+	if (index_place_open(&place, repo_id, dir) < 0
+			|| index_place_lock(&fd, &place, 1000) < 0
 			|| write(ready[1], "x", 1) != 1)
 		return 1;
 	for (;;)
@@ -1021,83 +1032,143 @@ static void test_threads(void **state)
 
 /* --- the child and its limits --- */
 
-static int child_sleeps(void *ctx, const struct child_channel *channel)
+/* What this program does in the place of amberfs-index. */
+
+static _Noreturn void spin(void)
 {
-	(void)ctx;
-	index_child_alive(channel);
-	for (;;)
-		pause();
-	return 0;
+	for (volatile uint64_t n = 0;; n = n + 1)
+		;
 }
 
-static int child_spins(void *ctx, const struct child_channel *channel)
+/* A terminal's and an operator's signals do not touch it. */
+static void take_signals(void)
 {
-	volatile uint64_t *n = ctx;
-	(void)channel;
-	for (;;)
-		(*n)++;
-	return 0;
-}
-
-static int child_crashes(void *ctx, const struct child_channel *channel)
-{
-	(void)ctx;
-	(void)channel;
-	raise(SIGSEGV);
-	return 0;
-}
-
-static int child_full(void *ctx, const struct child_channel *channel)
-{
-	(void)ctx;
-	index_child_alive(channel);
-	return -ENOSPC;
-}
-
-static int child_is_killed(void *ctx, const struct child_channel *channel)
-{
-	(void)ctx;
-	(void)channel;
-	/* A terminal's and an operator's signals do not touch it. */
 	raise(SIGINT);
 	raise(SIGTERM);
 	raise(SIGTSTP);
 	raise(SIGKILL);
-	return 0;
 }
 
-/* Only the lock, the pipe and /dev/null are open. */
-static int child_counts_files(void *ctx, const struct child_channel *channel)
+/* The lock, the channel, the directory, the request, and /dev/null. */
+static int files_are_right(const struct helper *helper)
 {
-	int lock = *(int *)ctx, n = 0;
+	int n = 0;
 	for (int fd = 0; fd < 1024; fd++)
 		n += fd > 2 && fcntl(fd, F_GETFD) >= 0;
-	return n == 2 && fcntl(lock, F_GETFD) >= 0 && channel->fd > 2 ? 0
-								      : -EINVAL;
+	return n == 4 && fcntl(helper->lock, F_GETFD) >= 0
+					&& helper->channel > 2
+			? 0
+			: -EINVAL;
+}
+
+static int environment_is_right(void)
+{
+	return getenv("SECRET_OF_A_COMMAND") == NULL
+					&& getenv("LD_PRELOADED") != NULL
+			? 0
+			: -EINVAL;
+}
+
+static int child_main(int argc, char **argv)
+{
+	char what[16] = "";
+	struct helper helper;
+	helper_begin(&helper, argc, argv);
+	helper_limit(1);
+	if (pread(helper.request, what, sizeof(what) - 1, 0) < 0)
+		return 1;
+	helper_alive(&helper);
+	if (strcmp(what, "sleep") == 0)
+		for (;;)
+			pause();
+	if (strcmp(what, "spin") == 0)
+		spin();
+	if (strcmp(what, "crash") == 0)
+		raise(SIGSEGV);
+	if (strcmp(what, "killed") == 0)
+		take_signals();
+	if (strcmp(what, "full") == 0)
+		helper_end(&helper, -ENOSPC);
+	if (strcmp(what, "files") == 0)
+		helper_end(&helper, files_are_right(&helper));
+	if (strcmp(what, "environment") == 0)
+		helper_end(&helper, environment_is_right());
+	return 1;
+}
+
+static int run_child(const struct index_place *place, int lock,
+		const char *what)
+{
+	int request = memfd_create("test", MFD_CLOEXEC);
+	assert_int_equal(write(request, what, strlen(what)), strlen(what));
+	int err = index_child_run(place, lock, request);
+	close(request);
+	return err;
 }
 
 static void test_child(void **state)
 {
 	(void)state;
-	uint64_t n = 0;
+	struct index_place place;
 	int lock;
-	assert_int_equal(mkdir(dir, 0700), 0);
-	assert_int_equal(index_place_lock(&lock, dir, 100), 0);
-	assert_int_equal(index_child_run(lock, child_full, NULL, 5), -ENOSPC);
-	assert_int_equal(index_child_run(lock, child_crashes, NULL, 5),
-			-EBADMSG);
-	assert_int_equal(index_child_run(lock, child_is_killed, NULL, 5),
-			-EAGAIN);
-	assert_int_equal(index_child_run(lock, child_counts_files, &lock, 5),
-			0);
-	assert_int_equal(index_child_run(lock, child_spins, &n, 1), -EBADMSG);
+	assert_int_equal(index_place_open(&place, repo_id, dir), 0);
+	assert_int_equal(index_place_lock(&lock, &place, 100), 0);
+	close(place.program);
+	place.program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(run_child(&place, lock, "full"), -ENOSPC);
+	assert_int_equal(run_child(&place, lock, "crash"), -EBADMSG);
+	assert_int_equal(run_child(&place, lock, "killed"), -EAGAIN);
+	int open_for_all = open("/dev/null", O_RDONLY);
+	assert_int_equal(run_child(&place, lock, "files"), 0);
+	close(open_for_all);
+	setenv("SECRET_OF_A_COMMAND", "1", 1);
+	setenv("LD_PRELOADED", "1", 1);
+	assert_int_equal(run_child(&place, lock, "environment"), 0);
+	assert_int_equal(run_child(&place, lock, "spin"), -EBADMSG);
 	index_tuning.silence_ms = 300;
-	assert_int_equal(index_child_run(lock, child_sleeps, NULL, 5), -EAGAIN);
+	assert_int_equal(run_child(&place, lock, "sleep"), -EAGAIN);
 	/* Whoever collects the program's children. */
 	signal(SIGCHLD, SIG_IGN);
-	assert_int_equal(index_child_run(lock, child_full, NULL, 5), -ENOSPC);
+	assert_int_equal(run_child(&place, lock, "full"), -ENOSPC);
 	signal(SIGCHLD, SIG_DFL);
 	close(lock);
+	index_place_close(&place);
+}
+
+static pid_t reader_of(struct index *index)
+{
+	char path[64], line[256];
+	long pid = 0;
+	(void)index;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children",
+			(int)getpid());
+	FILE *f = fopen(path, "r");
+	if (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		pid = strtol(line, NULL, 10);
+	if (f != NULL)
+		fclose(f);
+	return (pid_t)pid;
+}
+
+/* Killed from outside, it says nothing of the index. */
+static void test_reader_is_killed(void **state)
+{
+	(void)state;
+	store_packs(0, 4);
+	struct index *index = open_index();
+	reconcile(index);
+	pid_t reader = reader_of(index);
+	if (reader <= 0)
+		skip(); /* a kernel without children in /proc */
+	ino_t inode = data_inode();
+	kill(reader, SIGKILL);
+	look_around(index, 0, 4);
+	loads = 0;
+	reconcile(index);
+	assert_int_equal(count_found(index, 0, 4), ALL(0, 4));
+	assert_int_equal(loads, 0);
+	assert_int_equal(data_inode(), inode);
+	index_close(index);
 }
 
 /* The writer's lock goes with the process that is killed in the middle. */
@@ -1232,38 +1303,193 @@ static void test_filter_outgrown(void **state)
 
 /* --- the directory --- */
 
+static int open_at(const char *path, bool make_above)
+{
+	char *real;
+	int fd;
+	int err = index_trust_open(&fd, &real, path, make_above);
+	if (err < 0)
+		return err;
+	close(fd);
+	free(real);
+	return 0;
+}
+
+static const char *below(const char *name)
+{
+	static char path[4][160];
+	static unsigned at;
+	at = (at + 1) % 4;
+	snprintf(path[at], sizeof(path[at]), "%s/%s", directory, name);
+	return path[at];
+}
+
 static void test_directory(void **state)
 {
 	(void)state;
-	char deep[128];
 	struct index *index;
-	snprintf(deep, sizeof(deep), "%s/a/b/c", directory);
+	const char *deep = below("a/b");
+	assert_int_equal(index_open(&index, store, repo_id, deep, load, NULL),
+			-ENOENT);
+	assert_int_equal(mkdir(below("a"), 0700), 0);
 	assert_int_equal(index_open(&index, store, repo_id, deep, load, NULL),
 			0);
 	assert_string_equal(index_dir(index), deep);
 	index_close(index);
-	assert_int_equal(index_open(&index, store, repo_id, NULL, load, NULL),
-			0);
-	assert_non_null(strstr(index_dir(index), "/r/index"));
-	index_close(index);
 	assert_int_equal(index_open(&index, store, repo_id, "/dev/null", load,
 					 NULL),
 			-ENOTDIR);
-	if (geteuid() == 0) {
-		assert_int_equal(chown(deep, 65534, 65534), 0);
-		assert_int_equal(index_open(&index, store, repo_id, deep, load,
-						 NULL),
-				-EPERM);
+	assert_non_null(strstr(error_text(-ENOTDIR), "--index-dir"));
+	assert_int_equal(chdir(directory), 0);
+	assert_int_equal(open_at("a/../a/./b", false), 0);
+	assert_int_equal(chdir("/"), 0);
+}
+
+/* Only where nobody else can put anything. */
+static void test_trust(void **state)
+{
+	(void)state;
+	assert_int_equal(open_at(below("x/y/z"), true), 0);
+	assert_int_equal(chmod(below("x/y"), 0775), 0);
+	assert_int_equal(open_at(below("x/y/z"), true), -EPERM);
+	assert_non_null(strstr(error_text(-EPERM), "/x/y may be written"));
+	/* What is ours in it stays. */
+	assert_int_equal(chmod(below("x/y"), 01777), 0);
+	assert_int_equal(open_at(below("x/y/z"), true), 0);
+	assert_int_equal(open_at(below("x/y"), true), -EPERM);
+	assert_int_equal(chmod(below("x/y/z"), 0702), 0);
+	assert_int_equal(open_at(below("x/y/z"), true), -EPERM);
+
+	/* Links of ours, where nobody else could make them. */
+	assert_int_equal(mkdir(below("t"), 0700), 0);
+	assert_int_equal(symlink("t", below("l")), 0);
+	assert_int_equal(symlink(below("l/u"), below("m")), 0);
+	assert_int_equal(open_at(below("m/v"), true), 0);
+	assert_int_equal(access(below("t/u/v"), F_OK), 0);
+	assert_int_equal(symlink("round", below("round")), 0);
+	assert_int_equal(open_at(below("round"), true), -ELOOP);
+	if (geteuid() != 0)
+		return;
+	assert_int_equal(lchown(below("l"), 65534, 65534), 0);
+	assert_int_equal(open_at(below("m/v"), true), -EPERM);
+	assert_non_null(strstr(error_text(-EPERM), "link of another user"));
+	assert_int_equal(chown(below("t"), 65534, 65534), 0);
+	assert_int_equal(open_at(below("t/u"), true), -EPERM);
+}
+
+/* Files of the index that are links, or others may write: not touched, not
+ * followed. */
+static void test_planted_files(void **state)
+{
+	(void)state;
+	static const char *const names[] = { "data.mdb", "lock.mdb", "lock",
+		"filter" };
+	char path[160];
+	struct stat st;
+	store_packs(0, 4);
+	FILE *f = fopen(below("victim"), "w");
+	assert_true(f != NULL && fputs("untouched", f) > 0);
+	fclose(f);
+	for (unsigned i = 0; i < 3 * ARRAY_SIZE(names); i++) {
+		struct index *index = open_index();
+		reconcile(index);
+		index_close(index);
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i / 3]);
+		if (i % 3 == 2) {
+			assert_int_equal(chmod(path, 0666), 0);
+		} else {
+			assert_int_equal(unlink(path), 0);
+			assert_int_equal((i % 3 == 0 ? symlink
+						     : link)(below("victim"),
+							 path),
+					0);
+		}
+		index = open_index();
+		assert_int_equal(add_pack(index, 4), 0);
+		reconcile(index);
+		assert_int_equal(count_found(index, 0, 4), ALL(0, 4));
+		index_close(index);
+		assert_int_equal(lstat(path, &st), 0);
+		assert_true(index_layout_owns(&st));
+		assert_int_equal(stat(below("victim"), &st), 0);
+		assert_int_equal(st.st_size, strlen("untouched"));
 	}
+}
+
+/* In the repository: not read, and removed if it is an index and no more. */
+static void test_former_index(void **state)
+{
+	(void)state;
+	struct stat st;
+	struct index *index;
+	assert_int_equal(index_open(&index, store, repo_id, below("r/index"),
+					 load, NULL),
+			0);
+	assert_int_equal(add_pack(index, 0), 0);
+	index_close(index);
+	assert_int_equal(stat(below("r/index/data.mdb"), &st), 0);
+	index_close(open_index());
+	assert_int_equal(lstat(below("r/index"), &st), -1);
+
+	assert_int_equal(mkdir(below("elsewhere"), 0700), 0);
+	assert_int_equal(symlink(below("elsewhere"), below("r/index")), 0);
+	FILE *f = fopen(below("elsewhere/data.mdb"), "w");
+	assert_non_null(f);
+	fclose(f);
+	index_close(open_index());
+	assert_int_equal(stat(below("elsewhere/data.mdb"), &st), 0);
+	assert_int_equal(unlink(below("r/index")), 0);
+
+	/* A directory with something of the user's. */
+	assert_int_equal(rename(below("elsewhere"), below("r/index")), 0);
+	f = fopen(below("r/index/notes"), "w");
+	assert_non_null(f);
+	fclose(f);
+	index_close(open_index());
+	assert_int_equal(stat(below("r/index/data.mdb"), &st), 0);
+}
+
+static unsigned entries_of(const char *path)
+{
+	unsigned n = 0;
+	DIR *list = opendir(path);
+	assert_non_null(list);
+	while (readdir(list) != NULL)
+		n++;
+	closedir(list);
+	return n - 2;
+}
+
+/* No place of its user's: one for the time. ARG: is killed in it. */
+static int open_temporary(void *arg)
+{
+	struct stat st;
+	struct index *index;
+	setenv("XDG_CACHE_HOME", "/proc/none", 1);
+	setenv("HOME", "/proc/none", 1);
+	setenv("TMPDIR", below("tmp"), 1);
+	if (geteuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0))
+		return 1;
+	if (index_open(&index, store, repo_id, NULL, load, NULL) < 0)
+		return 2;
+	if (strncmp(index_dir(index), below("tmp/"), strlen(below("tmp/"))) != 0
+			|| stat(index_dir(index), &st) < 0
+			|| (st.st_mode & 07777) != 0700)
+		return 3;
+	if (index_reconcile(index) < 0 || count_found(index, 0, 4) != ALL(0, 4))
+		return 4;
+	if (arg != NULL)
+		kill(getpid(), SIGKILL);
+	index_close(index);
+	return 0;
 }
 
 /* Somebody who may read the repository but not write it. */
 static int open_as_nobody(void *arg)
 {
 	struct index *index;
-	char cache[128];
+	const char *cache = below("cache");
 	(void)arg;
-	snprintf(cache, sizeof(cache), "%s/cache", directory);
 	if (setgid(65534) < 0 || setuid(65534) < 0
 			|| setenv("XDG_CACHE_HOME", cache, 1) < 0)
 		return 1;
@@ -1287,21 +1513,39 @@ static int let_read(const char *path, const struct stat *st, int type,
 static void test_cache_directory(void **state)
 {
 	(void)state;
-	char cache[128];
 	if (geteuid() != 0)
 		skip();
 	store_packs(0, 4);
 	nftw(directory, let_read, 16, FTW_PHYS);
-	snprintf(cache, sizeof(cache), "%s/cache", directory);
-	assert_int_equal(mkdir(cache, 0777), 0);
-	assert_int_equal(chmod(cache, 0777), 0);
+	assert_int_equal(mkdir(below("cache"), 0700), 0);
+	assert_int_equal(chown(below("cache"), 65534, 65534), 0);
 	assert_int_equal(run_apart(open_as_nobody, NULL, 60), 0);
+}
+
+static void test_temporary(void **state)
+{
+	(void)state;
+	store_packs(0, 4);
+	nftw(directory, let_read, 16, FTW_PHYS);
+	assert_int_equal(mkdir(below("tmp"), 0700), 0);
+	assert_int_equal(chmod(below("tmp"), 01777), 0);
+	assert_int_equal(run_apart(open_temporary, NULL, 60), 0);
+	assert_int_equal(entries_of(below("tmp")), 0);
+	/* What a killed one left, the next one takes away. */
+	int killed = 1;
+	assert_int_equal(run_apart(open_temporary, &killed, 60),
+			1000 + SIGKILL);
+	assert_int_equal(entries_of(below("tmp")), 1);
+	assert_int_equal(run_apart(open_temporary, NULL, 60), 0);
+	assert_int_equal(entries_of(below("tmp")), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 1)
+		return child_main(argc, argv);
 	const struct CMUnitTest tests[] = {
 		TEST(test_find_after_add),
 		TEST(test_add_twice_and_many),
@@ -1323,11 +1567,16 @@ int main(void)
 		TEST(test_replaced_while_open),
 		TEST(test_threads),
 		TEST(test_child),
+		TEST(test_reader_is_killed),
 		TEST(test_writer_is_killed),
 		TEST(test_filter),
 		TEST(test_filter_is_shared),
 		TEST(test_filter_outgrown),
 		TEST(test_directory),
+		TEST(test_trust),
+		TEST(test_planted_files),
+		TEST(test_former_index),
+		TEST(test_temporary),
 		TEST(test_cache_directory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
