@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "repo/base/bytes.h"
@@ -25,6 +27,18 @@ static void ignore_signals(void)
 	struct sigaction sa = { .sa_handler = SIG_IGN };
 	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
 		sigaction(ignored[i], &sa, NULL);
+}
+
+/* Root keeps the right to its own files and no more: above all none to look
+ * into the parent, which has the keys. */
+static void drop_privileges(void)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3
+	};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	syscall(SYS_capset, &header, none);
 }
 
 static int compare(const void *a, const void *b)
@@ -77,7 +91,8 @@ void helper_begin(struct helper *helper, int argc, char **argv)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != atoi(argv[ARG_PARENT]))
 		_exit(0);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	prctl(PR_SET_NAME, "amberfs-index"); /* exec had a descriptor alone */
+	drop_privileges();
 	struct rlimit none = { 0, 0 };
 	setrlimit(RLIMIT_CORE, &none);
 	ignore_signals();

@@ -60,6 +60,8 @@ watch_index() {
     "$AMBERFS_BUILD/repo/index/amberfs-index" "what process $pid is"
   ! tr '\0' '\n' <"/proc/$pid/cmdline" | found "$word" || die "cmdline"
   ! tr '\0' '\n' <"/proc/$pid/environ" | found AMBERFS || die "environ"
+  equal "$(awk '/^Cap(Eff|Prm)/ { print $2 }' "/proc/$pid/status" | sort -u)" \
+    0000000000000000 "what process $pid may"
   search "$pid"
 }
 reader_of() { # PROCESS
@@ -112,7 +114,7 @@ watch "$mount"
 watch_index "$(reader_of "$mount" | awk '{ print $1 }')"
 amber_umount "$T/mnt"
 
-# One that writes, stopped as soon as it is there.
+# One that writes, stopped as soon as it has mapped the index.
 python3 - "$R" >"$T/writer" <<'END'
 import os, signal, subprocess, sys
 
@@ -120,6 +122,9 @@ def caught(pid):
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as f:
             if b"\0write\0" not in f.read():
+                return False
+        with open(f"/proc/{pid}/maps") as f:
+            if "/data.mdb" not in f.read():
                 return False
         os.kill(pid, signal.SIGSTOP)
         with open(f"/proc/{pid}/stat") as f:
