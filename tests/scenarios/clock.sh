@@ -44,6 +44,7 @@ not found /2031 < <(amberfs list "$T/other") || die "it was copied"
 expect 0 amberfs forget "$R" --keep-last 1 --trust-clock --dry-run
 grep -q '^vm/2031.* keep .*time in doubt$' "$T/out" || die "$(cat "$T/out")"
 grep -q '^vm/20.* keep .*last$' "$T/out" || die "$(cat "$T/out")"
-expect 0 amberfs forget "$R" vm/20310101T000000Z
+# Its clock went on while the program started.
+expect 0 amberfs forget "$R" "$(sed -n 's|^\(vm/2031[^ ]*\) .*|\1|p' "$T/out")"
 expect 0 amberfs forget "$R" --keep-last 1
 equal "$(amberfs restore "$R" vm/latest/file -)" five "the latest"
