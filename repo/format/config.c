@@ -36,7 +36,8 @@
 
 #define BODY_SIZE (CONFIG_SIZE - MAC_SIZE)
 #define FLAG_ENCRYPTED 1u
-#define KNOWN_REQUIRED UINT64_C(0)
+#define REQUIRED_CHECKSUMS (UINT64_C(1) << 0) /* packs of version 2 */
+#define KNOWN_REQUIRED REQUIRED_CHECKSUMS
 #define CHUNK_MAX_BYTES (1u << 20)
 #define PACK_SIZE_LEAST (64u << 10)
 #define PACK_SIZE_MOST (72u << 20)
@@ -56,6 +57,7 @@ void config_defaults(struct config *config, bool encrypted)
 {
 	*config = (struct config){
 		.encrypted = encrypted,
+		.required = REQUIRED_CHECKSUMS,
 		.chunk_min = 8u << 10,
 		.chunk_average = 32u << 10,
 		.chunk_max = 128u << 10,

@@ -17,8 +17,6 @@
 #include "repo/base/hex.h"
 #include "trailer.h"
 
-#define PACK_VERSION 1
-
 static const uint8_t header_magic[8] = { 'A', 'M', 'B', 'R', 'P', 'A', 'C',
 	'K' };
 static const uint8_t footer_magic[8] = { 'A', 'M', 'B', 'R', 'T', 'A', 'I',
@@ -76,30 +74,31 @@ int pack_name_parse(struct pack_id *id, const char *name)
 /* --- header and footer --- */
 
 void pack_header_encode(uint8_t out[PACK_HEADER_SIZE], const uint8_t *repo_id,
-		enum pack_kind kind, bool encrypted)
+		const struct pack_header *header)
 {
 	memset(out, 0, PACK_HEADER_SIZE);
 	memcpy(out, header_magic, 8);
-	out[8] = PACK_VERSION;
-	out[9] = (uint8_t)kind;
-	out[10] = encrypted ? 1 : 0;
+	out[8] = (uint8_t)header->version;
+	out[9] = (uint8_t)header->kind;
+	out[10] = header->encrypted ? 1 : 0;
 	memcpy(out + 12, repo_id, REPO_ID_SIZE);
 }
 
 int pack_header_decode(const uint8_t in[PACK_HEADER_SIZE],
-		const uint8_t *repo_id, enum pack_kind *kind, bool *encrypted)
+		const uint8_t *repo_id, struct pack_header *header)
 {
 	if (memcmp(in, header_magic, 8) != 0)
 		return fail(-EBADMSG, "the pack's header is damaged");
-	if (in[8] != PACK_VERSION)
+	if (in[8] != PACK_VERSION && in[8] != PACK_VERSION_BARE)
 		return fail(-EBADMSG, "pack version %u is unknown", in[8]);
 	if ((in[9] != PACK_DATA && in[9] != PACK_TREE) || in[10] > 1
 			|| in[11] != 0 || !bytes_are_zero(in + 28, 4))
 		return fail(-EBADMSG, "the pack's header is damaged");
 	if (memcmp(in + 12, repo_id, REPO_ID_SIZE) != 0)
 		return fail(-EBADMSG, "the pack belongs to another repository");
-	*kind = in[9];
-	*encrypted = in[10] == 1;
+	*header = (struct pack_header){ .version = in[8],
+		.kind = in[9],
+		.encrypted = in[10] == 1 };
 	return 0;
 }
 

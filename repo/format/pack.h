@@ -32,11 +32,21 @@ void pack_name(char out[PACK_NAME_SIZE], const struct pack_id *id);
 /* From a full object name. 0 or -EINVAL. */
 int pack_name_parse(struct pack_id *id, const char *name);
 
+/* Packs of version 1 have no checksums of chunks in their trailer; they are read
+ * like the others, and no longer written. */
+#define PACK_VERSION 2u
+#define PACK_VERSION_BARE 1u
+
+struct pack_header {
+	unsigned version;
+	enum pack_kind kind;
+	bool encrypted;
+};
 void pack_header_encode(uint8_t out[PACK_HEADER_SIZE], const uint8_t *repo_id,
-		enum pack_kind kind, bool encrypted);
+		const struct pack_header *header);
 /* 0 or -EBADMSG with a text. */
 int pack_header_decode(const uint8_t in[PACK_HEADER_SIZE],
-		const uint8_t *repo_id, enum pack_kind *kind, bool *encrypted);
+		const uint8_t *repo_id, struct pack_header *header);
 
 /* All but the checksum, which the writer appends. */
 void pack_footer_encode(uint8_t out[PACK_FOOTER_SIZE - PACK_CHECKSUM_SIZE],

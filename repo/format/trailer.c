@@ -20,12 +20,25 @@
 
 #define TRAILER_HEAD 8
 #define FRAME_RECORD 12
-#define CHUNK_RECORD 36
+#define CHUNK_RECORD 44
+#define BARE_RECORD 36
 
 static_assert(PACK_CHUNKS_MAX == 65536, "chunks of a frame fit u16 + 1");
-static_assert(CHUNK_RECORD == ID_SIZE + 4, "chunk record");
+static_assert(BARE_RECORD == ID_SIZE + 4, "chunk record of version 1");
+static_assert(CHUNK_RECORD == BARE_RECORD + 8, "chunk record");
 static_assert(TRAILER_BOX_MIN == 96, "smallest trailer");
-static_assert(TRAILER_SIZE_MAX == 3145776, "largest trailer");
+static_assert(TRAILER_SIZE_MAX == 3670064, "largest trailer");
+
+static size_t chunk_record(unsigned version)
+{
+	return version == PACK_VERSION_BARE ? BARE_RECORD : CHUNK_RECORD;
+}
+
+static size_t plain_size(unsigned version, uint32_t frames, uint32_t chunks)
+{
+	return TRAILER_HEAD + FRAME_RECORD * (size_t)frames
+			+ chunk_record(version) * chunks;
+}
 
 int trailer_encode(const struct trailer *trailer, uint8_t **out, size_t *len)
 {
@@ -33,8 +46,9 @@ int trailer_encode(const struct trailer *trailer, uint8_t **out, size_t *len)
 			&& trailer->frame_count <= PACK_FRAMES_MAX);
 	assert(trailer->chunk_count >= 1
 			&& trailer->chunk_count <= PACK_CHUNKS_MAX);
-	*len = TRAILER_HEAD + FRAME_RECORD * (size_t)trailer->frame_count
-			+ CHUNK_RECORD * (size_t)trailer->chunk_count;
+	const size_t record = chunk_record(trailer->version);
+	*len = plain_size(trailer->version, trailer->frame_count,
+			trailer->chunk_count);
 	uint8_t *p = *out = malloc(*len);
 	if (p == NULL)
 		return fail_no_memory("writing a pack's trailer");
@@ -50,9 +64,11 @@ int trailer_encode(const struct trailer *trailer, uint8_t **out, size_t *len)
 		p[10] = (uint8_t)frame->compression;
 		p[11] = 0;
 	}
-	for (uint32_t i = 0; i < trailer->chunk_count; i++, p += CHUNK_RECORD) {
+	for (uint32_t i = 0; i < trailer->chunk_count; i++, p += record) {
 		memcpy(p, trailer->chunks[i].id.b, ID_SIZE);
 		put_le32(p + ID_SIZE, trailer->chunks[i].len);
+		if (record == CHUNK_RECORD)
+			put_le64(p + BARE_RECORD, trailer->chunks[i].checksum);
 	}
 	return 0;
 }
@@ -99,14 +115,17 @@ static int decode_chunks(struct trailer *trailer, uint32_t frame,
 		const uint8_t *p)
 {
 	const struct frame_entry *entry = &trailer->frames[frame];
+	const size_t record = chunk_record(trailer->version);
 	uint32_t offset = 0;
-	for (uint32_t i = 0; i < entry->chunk_count; i++, p += CHUNK_RECORD) {
+	for (uint32_t i = 0; i < entry->chunk_count; i++, p += record) {
 		struct chunk_entry *chunk =
 				&trailer->chunks[entry->first_chunk + i];
 		memcpy(chunk->id.b, p, ID_SIZE);
 		chunk->frame = frame;
 		chunk->offset = offset;
 		chunk->len = get_le32(p + ID_SIZE);
+		if (record == CHUNK_RECORD)
+			chunk->checksum = get_le64(p + BARE_RECORD);
 		if (chunk->len == 0 || chunk->len > entry->plain_len - offset
 				|| id_is_zero(&chunk->id))
 			return -EBADMSG;
@@ -132,9 +151,20 @@ static int decode_tables(struct trailer *trailer, const uint8_t *frames,
 		int err = decode_chunks(trailer, i, p);
 		if (err < 0)
 			return err;
-		p += CHUNK_RECORD * (size_t)trailer->frames[i].chunk_count;
+		p += chunk_record(trailer->version)
+				* trailer->frames[i].chunk_count;
 	}
 	return 0;
+}
+
+/* Which version of packs has a table of this length; 0: none. */
+static unsigned version_of(size_t len, uint32_t frames, uint32_t chunks)
+{
+	if (len == plain_size(PACK_VERSION, frames, chunks))
+		return PACK_VERSION;
+	return len == plain_size(PACK_VERSION_BARE, frames, chunks)
+			? PACK_VERSION_BARE
+			: 0;
 }
 
 static struct trailer *trailer_new(uint32_t frames, uint32_t chunks)
@@ -168,14 +198,13 @@ int trailer_decode(struct trailer **out, const struct pack_id *pack,
 	/* Nothing is allocated for counts that the length doesn't bear out. */
 	if (frames == 0 || frames > PACK_FRAMES_MAX || chunks == 0
 			|| chunks > PACK_CHUNKS_MAX
-			|| len
-					!= TRAILER_HEAD + FRAME_RECORD * (size_t)frames
-							+ CHUNK_RECORD * (size_t)chunks)
+			|| version_of(len, frames, chunks) == 0)
 		return fail(-EBADMSG, damaged);
 	struct trailer *trailer = trailer_new(frames, chunks);
 	if (trailer == NULL)
 		return fail_no_memory("reading a pack's trailer");
 	trailer->pack = *pack;
+	trailer->version = version_of(len, frames, chunks);
 	trailer->kind = kind;
 	int err = decode_tables(trailer, p + TRAILER_HEAD, frames_end);
 	if (err < 0) {

@@ -7,7 +7,10 @@
  *	4	4	chunk count C
  *	8	12 F	per frame: stored length u32 (box), plain length u32,
  *			chunks u16 - 1, compression u8 (0 none, 1 zstd), zero u8
- *	…	36 C	per chunk, in frame order: id 32, plain length u32
+ *	…	44 C	per chunk, in frame order: id 32, plain length u32,
+ *			checksum u64 (checksum.h)
+ *
+ * In a pack of version 1 the records of chunks end before the checksum.
  */
 #ifndef AMBERFS_FORMAT_TRAILER_H
 #define AMBERFS_FORMAT_TRAILER_H
@@ -20,7 +23,7 @@
 #define FRAME_PLAIN_MAX (1u << 20)
 #define FRAME_CHUNKS_MAX 1024u /* a writer's; readers take any number */
 #define TRAILER_SIZE_MAX                                                       \
-	(8 + 12 * PACK_FRAMES_MAX + 36 * PACK_CHUNKS_MAX + SEAL_OVERHEAD)
+	(8 + 12 * PACK_FRAMES_MAX + 44 * PACK_CHUNKS_MAX + SEAL_OVERHEAD)
 
 /* No box, no frame and no chunk is empty, and a pack has at least one. */
 #define TRAILER_BOX_MIN (8 + 12 + 36 + SEAL_OVERHEAD)
@@ -41,11 +44,13 @@ struct chunk_entry {
 	uint32_t frame;
 	uint32_t offset; /* in the frame's plain bytes */
 	uint32_t len;
+	uint64_t checksum; /* of the plain bytes; 0: not known */
 };
 
 /* FRAMES and CHUNKS are arrays of their own from malloc. */
 struct trailer {
 	struct pack_id pack;
+	unsigned version; /* the pack's */
 	enum pack_kind kind;
 	uint32_t frame_count, chunk_count;
 	struct frame_entry *frames;
@@ -56,7 +61,8 @@ struct trailer {
  * offsets and first chunks are not stored but follow from the order.
  * 0 or -ENOMEM. */
 int trailer_encode(const struct trailer *trailer, uint8_t **out, size_t *len);
-/* From the plain form; FRAMES_END is the offset where the frames must end.
+/* From the plain form; FRAMES_END is the offset where the frames must end. The
+ * length tells which version of packs it is of; the header must say the same.
  * Checks every sum. 0, -EBADMSG, -ENOMEM. The result is to be freed. */
 int trailer_decode(struct trailer **out, const struct pack_id *pack,
 		enum pack_kind kind, const void *plain, size_t len,

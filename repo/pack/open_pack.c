@@ -41,8 +41,10 @@ static int begin(struct open_pack *pack)
 	if (err < 0)
 		return err;
 	XXH3_128bits_reset(pack->checksum);
-	pack_header_encode(header, target->config->repo_id, pack->trailer.kind,
-			target->config->encrypted);
+	const struct pack_header h = { .version = pack->trailer.version,
+		.kind = pack->trailer.kind,
+		.encrypted = target->config->encrypted };
+	pack_header_encode(header, target->config->repo_id, &h);
 	return append(pack, header, sizeof(header));
 }
 
@@ -54,6 +56,7 @@ int open_pack_new(struct open_pack **out, const struct pack_target *target,
 		return fail_no_memory("starting a pack");
 	pack->target = target;
 	pack_id_make(&pack->trailer.pack, target->session);
+	pack->trailer.version = PACK_VERSION;
 	pack->trailer.kind = kind;
 	pack->size = PACK_HEADER_SIZE;
 	pack->checksum = XXH3_createState();

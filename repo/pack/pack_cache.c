@@ -405,9 +405,8 @@ static int read_trailer(struct pack_cache *cache, const struct pack_id *id,
 	uint8_t header[PACK_HEADER_SIZE], ad[PACK_AD_SIZE];
 	CLEANUP_FREE uint8_t *box = NULL;
 	size_t box_len = 0;
+	struct pack_header h;
 	uint64_t size;
-	enum pack_kind kind;
-	bool encrypted;
 	pack_name(name, id);
 	int err = store_size(cache->store, name, &size);
 	if (err < 0)
@@ -420,26 +419,28 @@ static int read_trailer(struct pack_cache *cache, const struct pack_id *id,
 	if (got < 0)
 		return (int)got;
 	if (got != sizeof(header)
-			|| pack_header_decode(header, cache->repo_id, &kind,
-					   &encrypted)
-					< 0
-			|| encrypted != seal_encrypts(cache->seal))
+			|| pack_header_decode(header, cache->repo_id, &h) < 0
+			|| h.encrypted != seal_encrypts(cache->seal))
 		return damaged_pack(name, "its header is damaged");
 	err = read_tail(cache, name, size, &box, &box_len);
 	if (err < 0)
 		return err;
-	pack_ad(ad, cache->repo_id, id, kind, TRAILER_AD);
+	pack_ad(ad, cache->repo_id, id, h.kind, TRAILER_AD);
 	if (box_len < SEAL_OVERHEAD
 			|| seal_open(cache->seal,
-					   kind == PACK_TREE ? SEAL_TREE
-							     : SEAL_DATA,
+					   h.kind == PACK_TREE ? SEAL_TREE
+							       : SEAL_DATA,
 					   box + SEAL_NONCE_SIZE, box, box_len,
 					   ad, sizeof(ad))
 					< 0)
 		return damaged_pack(name, "its trailer is damaged or forged");
-	err = trailer_decode(out, id, kind, box + SEAL_NONCE_SIZE,
+	err = trailer_decode(out, id, h.kind, box + SEAL_NONCE_SIZE,
 			box_len - SEAL_OVERHEAD,
 			size - PACK_FOOTER_SIZE - box_len);
+	if (err == 0 && (*out)->version != h.version) {
+		trailer_free(take_ptr(*out));
+		err = -EBADMSG;
+	}
 	if (err == -EBADMSG)
 		return damaged_pack(name, "its trailer is inconsistent");
 	return err;
@@ -743,7 +744,7 @@ int pack_cache_read_frame(struct pack_cache *cache, const struct pack *pack,
 					< 0)
 		return fail(-EBADMSG,
 				"pack %s, frame %u (at byte %llu, %u bytes) is "
-				"damaged",
+				"damaged; run 'amberfs repair'",
 				name, frame, (unsigned long long)entry->offset,
 				entry->stored_len);
 	*plain = buf + SEAL_NONCE_SIZE;
@@ -756,6 +757,11 @@ int pack_cache_read_frame(struct pack_cache *cache, const struct pack *pack,
 struct exclusions *pack_cache_exclusions(const struct pack_cache *cache)
 {
 	return cache->exclusions;
+}
+
+const struct seal *pack_cache_seal(const struct pack_cache *cache)
+{
+	return cache->seal;
 }
 
 void pack_cache_silence_missing(struct pack_cache *cache)

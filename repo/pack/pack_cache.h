@@ -26,7 +26,7 @@ struct chunk_place {
 	uint32_t chunk;	   /* index in the trailer */
 };
 
-/* CHUNKS_MAX: the most chunk entries kept (about 64 bytes each). All that is
+/* CHUNKS_MAX: the most chunk entries kept (about 76 bytes each). All that is
  * given outlives the cache; its index is set later, with pack_cache_set_index (the
  * two need each other). NULL without memory. */
 struct pack_cache *pack_cache_new(struct store *store, const struct seal *seal,
@@ -35,6 +35,7 @@ struct pack_cache *pack_cache_new(struct store *store, const struct seal *seal,
 void pack_cache_set_index(struct pack_cache *cache, struct index *index);
 void pack_cache_free(struct pack_cache *cache);
 struct exclusions *pack_cache_exclusions(const struct pack_cache *cache);
+const struct seal *pack_cache_seal(const struct pack_cache *cache);
 
 /* Loads and authenticates one pack's trailer: from memory, else from the
  * store. 0 and a reference; -ENOENT, -EBADMSG (with a text), -EIO, -ENOMEM. */

@@ -48,7 +48,9 @@ void forge_put_pack(struct forge *f, struct forged_pack *pack)
 	seal_random(pack->id.b, PACK_ID_SIZE);
 	pack_name(name, &pack->id);
 	at = out = forge_room(size);
-	pack_header_encode(at, f->repo->config.repo_id, pack->kind, false);
+	const struct pack_header h = { .version = PACK_VERSION,
+		.kind = pack->kind };
+	pack_header_encode(at, f->repo->config.repo_id, &h);
 	at += PACK_HEADER_SIZE;
 	for (uint32_t i = 0; i <= pack->box_count; i++) {
 		bool last = i == pack->box_count;
@@ -68,7 +70,8 @@ void forge_put_pack(struct forge *f, struct forged_pack *pack)
 
 void forge_trailer(struct forged_pack *pack, uint32_t frames, uint32_t chunks)
 {
-	pack->trailer_len = 8 + 12 * (size_t)frames + 36 * (size_t)chunks;
+	pack->trailer_len = 8 + 12 * (size_t)frames
+			+ FORGED_CHUNK_RECORD * (size_t)chunks;
 	pack->trailer = forge_room(pack->trailer_len);
 	put_le32(pack->trailer, frames);
 	put_le32(pack->trailer + 4, chunks);
@@ -89,7 +92,7 @@ void forge_chunk_record(struct forged_pack *pack, uint32_t chunk,
 		const struct id *id, uint32_t len)
 {
 	uint8_t *at = pack->trailer + 8 + 12 * (size_t)get_le32(pack->trailer)
-			+ 36 * (size_t)chunk;
+			+ FORGED_CHUNK_RECORD * (size_t)chunk;
 	memcpy(at, id->b, ID_SIZE);
 	put_le32(at + ID_SIZE, len);
 }

@@ -48,6 +48,7 @@ struct forged_pack {
 	uint8_t *trailer; /* plain */
 	size_t trailer_len;
 };
+#define FORGED_CHUNK_RECORD 44 /* checksums are left zero: none */
 void forge_put_pack(struct forge *f, struct forged_pack *pack);
 /* Makes the trailer's room and head; the records are zeros. */
 void forge_trailer(struct forged_pack *pack, uint32_t frames, uint32_t chunks);

@@ -180,14 +180,14 @@ static void seed_pack(struct seeds *s, const char *name)
 {
 	struct pack_bytes p = { .trailer = NULL };
 	uint8_t head[PACK_HEADER_SIZE + PACK_FOOTER_SIZE];
-	bool encrypted;
+	struct pack_header h;
 	p.data = get(s, name, &p.len);
 	int err = pack_name_parse(&p.id, name);
 	if (err == 0)
-		err = pack_header_decode(p.data, s->repo->config.repo_id,
-				&p.kind, &encrypted);
+		err = pack_header_decode(p.data, s->repo->config.repo_id, &h);
 	if (err < 0)
 		die(err, name);
+	p.kind = h.kind;
 	memcpy(head, p.data, PACK_HEADER_SIZE);
 	memcpy(head + PACK_HEADER_SIZE, p.data + p.len - PACK_FOOTER_SIZE,
 			PACK_FOOTER_SIZE);

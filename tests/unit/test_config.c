@@ -124,7 +124,7 @@ static void test_newer(void **state)
 	put_le32(bytes + 8, 0);
 	assert_int_equal(config_decode(&back, bytes, CONFIG_SIZE), -EBADMSG);
 	make(bytes, &c, true);
-	put_le64(bytes + 32, 1);
+	put_le64(bytes + 32, 2);
 	assert_int_equal(config_decode(&back, bytes, CONFIG_SIZE),
 			-EPROTONOSUPPORT);
 	assert_non_null(strstr(error_text(-EPROTONOSUPPORT), "newer amberfs"));

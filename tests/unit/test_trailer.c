@@ -40,6 +40,8 @@ static void random_frame(struct trailer *trailer, uint64_t *offset)
 		chunk->offset = frame->plain_len;
 		chunk->len = 1 + number() % 50000;
 		frame->plain_len += chunk->len;
+		chunk->checksum =
+				trailer->version == PACK_VERSION ? number() : 0;
 		for (int b = 0; b < ID_SIZE; b++)
 			chunk->id.b[b] = (uint8_t)(1 + number() % 255);
 	}
@@ -54,6 +56,7 @@ static struct trailer *random_trailer(uint64_t *frames_end)
 {
 	struct trailer *trailer = calloc(1, sizeof(*trailer));
 	uint32_t frames = 1 + number() % 8;
+	trailer->version = number() % 2 ? PACK_VERSION : PACK_VERSION_BARE;
 	trailer->frames = calloc(frames, sizeof(*trailer->frames));
 	trailer->chunks = calloc(5 * frames, sizeof(*trailer->chunks));
 	*frames_end = PACK_HEADER_SIZE;
@@ -104,9 +107,13 @@ static void test_round_trip(void **state)
 		assert_int_equal(back->frame_count, trailer->frame_count);
 		assert_int_equal(back->chunk_count, trailer->chunk_count);
 		assert_holds_together(back, end);
-		for (uint32_t i = 0; i < trailer->chunk_count; i++)
+		assert_int_equal(back->version, trailer->version);
+		for (uint32_t i = 0; i < trailer->chunk_count; i++) {
 			assert_true(id_equal(&back->chunks[i].id,
 					&trailer->chunks[i].id));
+			assert_int_equal(back->chunks[i].checksum,
+					trailer->chunks[i].checksum);
+		}
 		for (uint32_t i = 0; i < trailer->frame_count; i++)
 			assert_int_equal(back->frames[i].compression,
 					trailer->frames[i].compression);
@@ -237,23 +244,26 @@ static void test_each_rule(void **state)
 static void test_header(void **state)
 {
 	uint8_t header[PACK_HEADER_SIZE], other[REPO_ID_SIZE] = { 8 };
-	enum pack_kind kind;
-	bool encrypted;
+	struct pack_header h = { .version = PACK_VERSION,
+		.kind = PACK_TREE,
+		.encrypted = true };
 	(void)state;
-	pack_header_encode(header, repo_id, PACK_TREE, true);
-	assert_int_equal(pack_header_decode(header, repo_id, &kind, &encrypted),
-			0);
-	assert_int_equal(kind, PACK_TREE);
-	assert_true(encrypted);
-	assert_int_equal(pack_header_decode(header, other, &kind, &encrypted),
-			-EBADMSG);
+	pack_header_encode(header, repo_id, &h);
+	h = (struct pack_header){ .version = 0 };
+	assert_int_equal(pack_header_decode(header, repo_id, &h), 0);
+	assert_int_equal(h.version, PACK_VERSION);
+	assert_int_equal(h.kind, PACK_TREE);
+	assert_true(h.encrypted);
+	assert_int_equal(pack_header_decode(header, other, &h), -EBADMSG);
 	for (int i = 0; i < PACK_HEADER_SIZE; i++) {
 		header[i] ^= 0x40;
-		assert_int_equal(pack_header_decode(header, repo_id, &kind,
-						 &encrypted),
+		assert_int_equal(pack_header_decode(header, repo_id, &h),
 				-EBADMSG);
 		header[i] ^= 0x40;
 	}
+	header[8] = PACK_VERSION_BARE;
+	assert_int_equal(pack_header_decode(header, repo_id, &h), 0);
+	assert_int_equal(h.version, PACK_VERSION_BARE);
 }
 
 static void test_footer(void **state)
