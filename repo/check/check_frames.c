@@ -7,6 +7,7 @@
 #include "check.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
+#include "repo/format/checksum.h"
 #include "repo/pack/frame_codec.h"
 
 int check_frames_init(struct check_frames_buffers *buffers)
@@ -49,6 +50,12 @@ static int check_chunks(struct repository *repo, const struct trailer *trailer,
 			return fail(-EBADMSG,
 					"the contents of chunk %u do not "
 					"match its id",
+					i);
+		if (!checksum_fits(seal_cut_seed(repo->seal), chunk,
+				    plain + chunk->offset))
+			return fail(-EBADMSG,
+					"the contents of chunk %u do not "
+					"match its checksum",
 					i);
 	}
 	return 0;

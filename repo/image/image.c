@@ -182,12 +182,12 @@ static int read_entry(struct image *image, const struct leaf_entry *entry,
 {
 	struct frame *frame;
 	const uint8_t *data;
-	uint32_t got;
+	struct chunk_entry chunk;
 	if (entry->hole)
 		return fn(ctx, NULL, len, NULL);
 	int err = chunk_read(image->reader->packs, image->reader->frames,
 			PACK_DATA, &entry->id, entry->len, within + len, &frame,
-			&data, &got);
+			&data, &chunk);
 	if (err < 0)
 		return err;
 	return fn(ctx, data + within, len, frame);

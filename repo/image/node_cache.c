@@ -163,9 +163,9 @@ static int load(struct node_cache *cache, const struct id *id, uint8_t level,
 {
 	struct frame *frame;
 	const uint8_t *data;
-	uint32_t len;
+	struct chunk_entry chunk;
 	int err = chunk_read(cache->packs, cache->frames, PACK_TREE, id, 0,
-			UINT32_MAX, &frame, &data, &len);
+			UINT32_MAX, &frame, &data, &chunk);
 	if (err < 0)
 		return err;
 	struct cached_node *node = calloc(1, sizeof(*node));
@@ -176,9 +176,10 @@ static int load(struct node_cache *cache, const struct id *id, uint8_t level,
 	node->owner = cache;
 	node->id = *id;
 	if (level == 0)
-		err = leaf_decode(&node->leaf, data, len, (uint32_t)spans);
+		err = leaf_decode(&node->leaf, data, chunk.len,
+				(uint32_t)spans);
 	else
-		err = node_decode(&node->node, data, len, level, spans);
+		err = node_decode(&node->node, data, chunk.len, level, spans);
 	frame_cache_unpin(frame);
 	if (err < 0) {
 		node_destroy(node);

@@ -11,12 +11,13 @@
 
 /*
  * Pins the frame that holds the chunk; *DATA are its bytes, of which at least
- * UPTO are valid. LEN is what the chunk's length must be; 0: any, *GOT says.
+ * UPTO are valid, and which are those of its checksum if it has one. LEN is what
+ * the chunk's length must be; 0: any. *CHUNK is what its trailer says of it.
  * 0; -ENOENT, -EBADMSG, -EIO, -ENOMEM with a text. frame_cache_unpin(*frame).
  */
 int chunk_read(struct pack_cache *packs, struct frame_cache *frames,
 		enum pack_kind kind, const struct id *id, uint32_t len,
 		uint32_t upto, struct frame **frame, const uint8_t **data,
-		uint32_t *got);
+		struct chunk_entry *chunk);
 
 #endif

@@ -21,6 +21,7 @@
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
+#include "repo/format/checksum.h"
 
 #define SHARDS 16u
 #define BUCKETS 256u
@@ -37,6 +38,7 @@ struct cached_frame {
 	struct cached_frame *next;	    /* in the bucket */
 	struct cached_frame *newer, *older; /* by last use */
 	uint8_t *buffer;
+	uint8_t *bad; /* or NULL */
 };
 
 struct shard {
@@ -61,6 +63,7 @@ struct decode_buffers {
 struct frame_cache {
 	struct pack_cache *packs;
 	struct buffer_pool *buffers;
+	uint64_t seed; /* of checksums */
 	struct shard shards[SHARDS];
 	pthread_mutex_t idle_buffers_mutex;
 	struct decode_buffers *idle_buffers GUARDED_BY(idle_buffers_mutex);
@@ -77,6 +80,7 @@ struct frame_cache *frame_cache_new(struct pack_cache *packs, uint64_t size)
 		return NULL;
 	}
 	cache->packs = packs;
+	cache->seed = seal_cut_seed(pack_cache_seal(packs));
 	pthread_mutex_init(&cache->idle_buffers_mutex, NULL);
 	for (unsigned i = 0; i < SHARDS; i++) {
 		pthread_mutex_init(&cache->shards[i].mutex, NULL);
@@ -91,6 +95,7 @@ static void frame_destroy(struct cached_frame *frame)
 {
 	buffer_pool_give(frame->shard->buffers, frame->buffer,
 			frame->plain_len);
+	free(frame->bad);
 	free(frame);
 }
 
@@ -254,37 +259,88 @@ static void decode_buffers_give(struct frame_cache *cache,
 	cache->idle_buffers = buffers;
 }
 
-static int decode(struct frame_cache *cache, struct pack *pack, uint32_t number,
-		uint32_t upto, struct cached_frame *frame)
+/* False without memory. */
+static bool note_bad(struct cached_frame *frame, uint32_t chunk, uint32_t count)
 {
-	const struct frame_entry *entry = &pack->trailer->frames[number];
-	struct decode_buffers *buffers =
-			decode_buffers_take(cache, entry->stored_len);
+	if (frame->bad == NULL)
+		frame->bad = calloc(count / 8 + 1, 1);
+	if (frame->bad == NULL)
+		return false;
+	frame->bad[chunk / 8] |= (uint8_t)(1u << chunk % 8);
+	frame->public.bad = frame->bad;
+	return true;
+}
+
+/* The whole chunks of the VALID bytes against their checksums. Only these can be
+ * read. 0, 1: some are bad; -ENOMEM. */
+static int check_chunks(const struct frame_cache *cache,
+		const struct trailer *trailer, struct cached_frame *frame,
+		uint32_t valid)
+{
+	const struct frame_entry *entry = &trailer->frames[frame->number];
+	frame->public.valid = valid;
+	for (uint32_t i = 0; i < entry->chunk_count; i++) {
+		const struct chunk_entry *chunk =
+				&trailer->chunks[entry->first_chunk + i];
+		if (chunk->offset + chunk->len > valid) {
+			if (chunk->checksum != 0)
+				frame->public.valid = chunk->offset;
+			break;
+		}
+		if (!checksum_fits(cache->seed, chunk,
+				    frame->buffer + chunk->offset)
+				&& !note_bad(frame, i, entry->chunk_count))
+			return fail_no_memory("decoding a frame");
+	}
+	return frame->bad != NULL;
+}
+
+/* 0; 1: some chunks are bad; -errno. */
+static int read_and_decode(struct frame_cache *cache, const struct pack *pack,
+		uint32_t upto, struct cached_frame *frame,
+		struct decode_buffers *buffers)
+{
+	const struct frame_entry *entry = &pack->trailer->frames[frame->number];
 	uint8_t *in;
 	size_t in_len;
+	int err = pack_cache_read_frame(cache->packs, pack, frame->number,
+			buffers->box, &in, &in_len);
+	if (err < 0)
+		return err;
+	ssize_t valid = frame_codec_decode(buffers->decoder, entry->compression,
+			frame->buffer, entry->plain_len, upto, in, in_len);
+	if (valid < 0) {
+		char name[PACK_NAME_SIZE];
+		pack_name(name, &pack->trailer->pack);
+		return fail(-EBADMSG,
+				"pack %s, frame %u can't be decoded; run "
+				"'amberfs repair'",
+				name, frame->number);
+	}
+	return check_chunks(cache, pack->trailer, frame, (uint32_t)valid);
+}
+
+/* What fails is read once more: a bit that flipped in memory on the way is right
+ * then, and the pack is not to blame. */
+static int decode(struct frame_cache *cache, const struct pack *pack,
+		uint32_t upto, struct cached_frame *frame)
+{
+	const struct trailer *trailer = pack->trailer;
+	struct decode_buffers *buffers = decode_buffers_take(cache,
+			trailer->frames[frame->number].stored_len);
 	if (buffers == NULL)
 		return fail_no_memory("decoding a frame");
-	int err = pack_cache_read_frame(cache->packs, pack, number,
-			buffers->box, &in, &in_len);
-	if (err == 0) {
-		ssize_t valid = frame_codec_decode(buffers->decoder,
-				entry->compression, frame->buffer,
-				entry->plain_len, upto, in, in_len);
-		if (valid < 0) {
-			char name[PACK_NAME_SIZE];
-			pack_name(name, &pack->trailer->pack);
-			err = fail(-EBADMSG,
-					"pack %s, frame %u can't be decoded",
-					name, number);
-		} else {
-			frame->public.valid = (uint32_t)valid;
-		}
+	int err = read_and_decode(cache, pack, upto, frame, buffers);
+	if (err == 1 || err == -EBADMSG) {
+		free(take_ptr(frame->bad));
+		frame->public.bad = NULL;
+		err = read_and_decode(cache, pack, upto, frame, buffers);
 	}
 	decode_buffers_give(cache, buffers);
-	if (err == -EBADMSG || err == -EIO)
+	if (err == 1 || err == -EBADMSG || err == -EIO)
 		exclusions_add_damaged(pack_cache_exclusions(cache->packs),
-				&pack->trailer->pack, number);
-	return err;
+				&trailer->pack, frame->number);
+	return err < 0 ? err : 0;
 }
 
 static struct cached_frame *frame_make(struct shard *shard,
@@ -311,7 +367,7 @@ static int load(struct frame_cache *cache, struct pack *pack,
 		struct cached_frame *frame, uint32_t upto)
 {
 	struct shard *shard = frame->shard;
-	int err = decode(cache, pack, frame->number, upto, frame);
+	int err = decode(cache, pack, upto, frame);
 	LOCK_SCOPE(&shard->mutex);
 	frame->loading = false;
 	pthread_cond_broadcast(&shard->loaded);
@@ -377,6 +433,12 @@ int frame_cache_get(struct frame_cache *cache, struct pack *pack,
 	}
 	*out = &c->public;
 	return 0;
+}
+
+bool frame_cache_is_bad(const struct frame *frame, uint32_t chunk)
+{
+	return frame->bad != NULL
+			&& (frame->bad[chunk / 8] >> chunk % 8 & 1) != 0;
 }
 
 void frame_cache_unpin(struct frame *frame)

@@ -154,18 +154,18 @@ static int copy_chunk(struct rewrite *rewrite, struct chunk_stream *stream,
 {
 	struct frame *frame;
 	const uint8_t *data;
-	uint32_t len;
+	struct chunk_entry chunk;
 	int err = chunk_read(rewrite->repo->packs, rewrite->mark->frames, kind,
-			id, 0, UINT32_MAX, &frame, &data, &len);
+			id, 0, UINT32_MAX, &frame, &data, &chunk);
 	if (err == -ENOMEM || err == -ECANCELED)
 		return err;
 	if (err < 0) {
 		note_failed(rewrite, err);
 		return 0;
 	}
-	err = chunk_stream_put(stream, kind, id, data, len);
+	err = chunk_stream_put(stream, kind, id, data, chunk.len);
 	frame_cache_unpin(frame);
-	rewrite->done += len;
+	rewrite->done += chunk.len;
 	return err < 0 ? err : 1;
 }
 

@@ -26,10 +26,12 @@ static int read_node(const struct tree_walk *walk, const struct id *id,
 {
 	struct frame *frame;
 	const uint8_t *data;
+	struct chunk_entry chunk;
 	int err = chunk_read(walk->packs, walk->frames, PACK_TREE, id, 0,
-			UINT32_MAX, &frame, &data, len);
+			UINT32_MAX, &frame, &data, &chunk);
 	if (err < 0)
 		return err;
+	*len = chunk.len;
 	if (walk->read != NULL)
 		*walk->read += *len;
 	*out = malloc(*len);

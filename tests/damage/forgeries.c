@@ -282,6 +282,7 @@ enum trailer_lie {
 	TRAILER_FRAME_CHUNKS,
 	TRAILER_COMPRESSION,
 	TRAILER_LENGTH,
+	TRAILER_CHECKSUM,
 };
 
 static void forge_trailer_lie(struct forge *f, uint64_t lie)
@@ -332,6 +333,11 @@ static void forge_trailer_lie(struct forge *f, uint64_t lie)
 		break;
 	case TRAILER_COMPRESSION:
 		p.trailer[18] = 2;
+		break;
+	case TRAILER_CHECKSUM:
+		for (size_t at = p.trailer_len; at > 8 + 2 * 12;
+				at -= FORGED_CHUNK_RECORD)
+			put_le64(p.trailer + at - 8, 1);
 		break;
 	case TRAILER_LENGTH:
 		p.trailer_len -= 36;
@@ -559,6 +565,7 @@ const struct forgery forgeries[] = {
 	{ "trailer-compression", "refused", forge_trailer_lie,
 			TRAILER_COMPRESSION },
 	{ "trailer-length", "refused", forge_trailer_lie, TRAILER_LENGTH },
+	{ "trailer-checksum", "refused", forge_trailer_lie, TRAILER_CHECKSUM },
 	{ "trailer-collisions", "refused", forge_collisions, 1 },
 	{ "trailer-collisions-2", "refused", forge_collisions, 2 },
 	{ "frame-good", "whole", forge_frame_lie, FRAME_GOOD },
