@@ -5,30 +5,28 @@
  */
 #include "chunker.h"
 
-#include <xxhash.h>
-
 #include "repo/base/bytes.h"
+#include "repo/format/checksum.h"
 
 /* The zero test comes first: most blocks of data fail it within their first
  * bytes, and a zero block must never count as a place to cut. */
 static uint8_t mark(const struct chunker *chunker, const uint8_t *block,
-		uint32_t len)
+		uint32_t len, uint64_t *sum)
 {
 	uint64_t mask = chunker->average / BLOCK_SIZE - 1;
 	if (bytes_are_zero(block, len))
 		return BLOCK_ZERO;
-	if ((XXH3_64bits_withSeed(block, len, chunker->seed) & mask) == 0)
-		return BLOCK_CUT;
-	return BLOCK_PLAIN;
+	*sum = checksum_block(chunker->seed, block, len);
+	return (*sum & mask) == 0 ? BLOCK_CUT : BLOCK_PLAIN;
 }
 
-void chunker_scan(const struct chunker *chunker, uint8_t *marks,
+void chunker_scan(const struct chunker *chunker, uint8_t *marks, uint64_t *sums,
 		const void *data, uint32_t len)
 {
 	const uint8_t *block = data;
 	while (len > 0) {
 		uint32_t n = len < BLOCK_SIZE ? len : BLOCK_SIZE;
-		*marks++ = mark(chunker, block, n);
+		*marks++ = mark(chunker, block, n, sums++);
 		block += n;
 		len -= n;
 	}

@@ -7,7 +7,8 @@
  * The state does not outlive the span, so spans may be chunked in any order.
  *
  * Two steps: chunker_scan marks blocks as the data passes by (in pieces of
- * whole blocks), chunker_cut turns the marks of a whole span into pieces, or
+ * whole blocks) and keeps their hashes, which become the chunks' checksums
+ * (checksum.h); chunker_cut turns the marks of a whole span into pieces, or
  * chunker_next those of a span that is known in part into one piece.
  */
 #ifndef AMBERFS_IMAGE_CHUNKER_H
@@ -36,8 +37,8 @@ struct piece {
 };
 
 /* Marks the blocks of DATA (LEN bytes; only a span's last block may be
- * short). */
-void chunker_scan(const struct chunker *chunker, uint8_t *marks,
+ * short). SUMS get their hashes, but those of zero blocks. */
+void chunker_scan(const struct chunker *chunker, uint8_t *marks, uint64_t *sums,
 		const void *data, uint32_t len);
 
 /* The number of blocks of the piece that begins at MARKS[0], of COUNT that are

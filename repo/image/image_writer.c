@@ -228,13 +228,14 @@ static int worker_start(struct worker *worker, struct chunk_sink *sink)
 	if (worker->span == MAP_FAILED)
 		worker->span = NULL;
 	worker->marks = malloc(SPAN_BLOCKS);
+	worker->sums = malloc(SPAN_BLOCKS * sizeof(*worker->sums));
 	worker->pieces = malloc(SPAN_BLOCKS * sizeof(*worker->pieces));
 	worker->leaf = malloc(sizeof(*worker->leaf)
 			+ LEAF_ENTRIES_MAX * sizeof(worker->leaf->entries[0]));
 	worker->node = malloc(LEAF_SIZE_MAX);
 	if (worker->span == NULL || worker->marks == NULL
-			|| worker->pieces == NULL || worker->leaf == NULL
-			|| worker->node == NULL)
+			|| worker->sums == NULL || worker->pieces == NULL
+			|| worker->leaf == NULL || worker->node == NULL)
 		return fail_no_memory("starting to write");
 	int err = chunk_stream_new(sink, &worker->stream);
 	if (err < 0)
@@ -288,6 +289,7 @@ static void worker_end(struct worker *worker)
 	if (worker->span != NULL)
 		munmap(worker->span, SPAN_SIZE);
 	free(worker->marks);
+	free(worker->sums);
 	free(worker->pieces);
 	free(worker->leaf);
 	free(worker->node);

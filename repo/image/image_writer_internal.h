@@ -43,6 +43,7 @@ struct worker {
 	struct chunk_stream *stream;
 	uint8_t *span;	      /* SPAN_SIZE bytes */
 	uint8_t *marks;	      /* SPAN_BLOCKS */
+	uint64_t *sums;	      /* SPAN_BLOCKS: of what is read and not zero */
 	struct piece *pieces; /* SPAN_BLOCKS */
 	struct leaf *leaf;    /* room for LEAF_ENTRIES_MAX */
 	uint8_t *node;	      /* LEAF_SIZE_MAX */

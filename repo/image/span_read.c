@@ -111,6 +111,7 @@ void span_read_scan(struct span_work *span, uint32_t upto)
 	struct worker *worker = span->worker;
 	chunker_scan(&worker->writer->chunker,
 			worker->marks + span->scanned / BLOCK_SIZE,
+			worker->sums + span->scanned / BLOCK_SIZE,
 			worker->span + span->scanned, to - span->scanned);
 	if (span->proving)
 		span_read_prove(span, span->scanned, to);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "repo/base/bytes.h"
+#include "repo/format/checksum.h"
 
 /* The proof over the whole span: the non-zero blocks, then which they were,
  * then the length. */
@@ -74,13 +75,18 @@ int span_store_piece(struct span_work *span, uint32_t offset, uint32_t len,
 		return 0;
 	const uint8_t *data = worker->span + offset;
 	seal_id(worker->writer->seal, ID_CHUNK, &entry->id, data, len);
-	return chunk_stream_put(worker->stream, PACK_DATA, &entry->id, data,
-			len);
+	/* The hashes are older than the id: whatever of the bytes changed in
+	 * between, or changes from now on, is found by them. */
+	const struct chunk_entry chunk = { .id = entry->id,
+		.len = len,
+		.checksum = checksum_of_blocks(worker->sums
+						+ offset / BLOCK_SIZE,
+				(len + BLOCK_SIZE - 1) / BLOCK_SIZE) };
+	return chunk_stream_put(worker->stream, PACK_DATA, &chunk, data);
 }
 
-/* Encodes the leaf with this proof (NULL: none); returns the length. */
-static size_t name_leaf(struct worker *worker, const uint8_t *proof,
-		struct id *id)
+/* Encodes the leaf with this proof (NULL: none). */
+static struct chunk_entry name_leaf(struct worker *worker, const uint8_t *proof)
 {
 	struct leaf *leaf = worker->leaf;
 	leaf->has_proof = proof != NULL;
@@ -88,8 +94,7 @@ static size_t name_leaf(struct worker *worker, const uint8_t *proof,
 	if (proof != NULL)
 		memcpy(leaf->proof, proof, PROOF_SIZE);
 	size_t len = leaf_encode(worker->node, leaf);
-	seal_id(worker->writer->seal, ID_NODE, id, worker->node, len);
-	return len;
+	return chunk_stream_name_node(worker->writer->seal, worker->node, len);
 }
 
 int span_store_leaf(struct span_work *span, const uint8_t *proof,
@@ -103,9 +108,10 @@ int span_store_leaf(struct span_work *span, const uint8_t *proof,
 		.clusters = leaf->clusters };
 	if (leaf->data_bytes == 0)
 		return 0;
-	size_t len = name_leaf(worker, proof, &child->id);
-	return chunk_stream_put(worker->stream, PACK_TREE, &child->id,
-			worker->node, (uint32_t)len);
+	const struct chunk_entry chunk = name_leaf(worker, proof);
+	child->id = chunk.id;
+	return chunk_stream_put(worker->stream, PACK_TREE, &chunk,
+			worker->node);
 }
 
 int span_store_end(struct span_work *span, const struct node_child *child)
@@ -120,15 +126,14 @@ int span_store_end(struct span_work *span, const struct node_child *child)
 static bool is_lost_leaf(struct span_work *span, const uint8_t *proof)
 {
 	struct leaf *leaf = span->worker->leaf;
-	struct id id;
 	if (id_is_zero(&span->lost))
 		return false;
 	leaf->span_len = span->len;
 	leaf_sum(leaf);
 	if (leaf->data_bytes == 0)
 		return false;
-	name_leaf(span->worker, proof, &id);
-	return id_equal(&id, &span->lost);
+	const struct chunk_entry chunk = name_leaf(span->worker, proof);
+	return id_equal(&chunk.id, &span->lost);
 }
 
 /* 1 if the leaf, all of which was read, gets its PROOF; 0, -errno. The base's

@@ -124,9 +124,10 @@ static int write_node(struct tree_builder *builder, struct chunk_stream *stream,
 	if (child->data_bytes == 0)
 		return 0;
 	size_t len = node_encode(bytes, node);
-	seal_id(builder->seal, ID_NODE, &child->id, bytes, len);
-	return chunk_stream_put(stream, PACK_TREE, &child->id, bytes,
-			(uint32_t)len);
+	const struct chunk_entry chunk =
+			chunk_stream_name_node(builder->seal, bytes, len);
+	child->id = chunk.id;
+	return chunk_stream_put(stream, PACK_TREE, &chunk, bytes);
 }
 
 /* Reports COUNT children with the same entry to the node above; walks up while

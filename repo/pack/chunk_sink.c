@@ -18,6 +18,7 @@ int chunk_sink_new(struct chunk_sink **out, const struct pack_target *target,
 	sink->config = target->config;
 	sink->packs = packs;
 	sink->zstd_level = zstd_level;
+	sink->seed = seal_cut_seed(target->seal);
 	pthread_mutex_init(&sink->streams_mutex, NULL);
 	pthread_mutex_init(&sink->stats_mutex, NULL);
 	sink->feed = index_feed_new(index);
@@ -30,6 +31,11 @@ int chunk_sink_new(struct chunk_sink **out, const struct pack_target *target,
 	}
 	*out = sink;
 	return 0;
+}
+
+void chunk_sink_proofread(struct chunk_sink *sink)
+{
+	sink->proofreading = true;
 }
 
 void chunk_sink_free(struct chunk_sink *sink)

@@ -33,6 +33,9 @@ struct chunk_sink_stats {
 int chunk_sink_new(struct chunk_sink **out, const struct pack_target *target,
 		struct pack_cache *packs, struct index *index, int zstd_level);
 /* Discards open packs. Its streams are freed before. NULL allowed. */
+/* Decodes each frame again before it is written, and compares it: for whoever
+ * then deletes what the chunks came from. Before the first stream is made. */
+void chunk_sink_proofread(struct chunk_sink *sink);
 void chunk_sink_free(struct chunk_sink *sink);
 
 /* Makes everything durable that was put into any stream of the sink before

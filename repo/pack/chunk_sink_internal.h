@@ -18,6 +18,8 @@ struct chunk_sink {
 	struct index_feed *feed;
 	struct pack_writer *writer;
 	int zstd_level;
+	uint64_t seed; /* of checksums */
+	bool proofreading;
 
 	pthread_mutex_t streams_mutex;
 	struct chunk_stream *streams GUARDED_BY(streams_mutex);

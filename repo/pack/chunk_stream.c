@@ -9,12 +9,15 @@
 #include "chunk_stream.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "chunk_sink_internal.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
+#include "repo/base/hex.h"
+#include "repo/format/checksum.h"
 #include "repo/format/leaf.h"
 
 /* A frame under construction. */
@@ -33,6 +36,9 @@ struct chunk_stream {
 	struct frame_encoder *encoder GUARDED_BY(mutex);
 	struct open_frame frames[PACK_KINDS] GUARDED_BY(mutex);
 	uint8_t *box GUARDED_BY(mutex); /* nonce, compressed, tag */
+	/* For proofreading, else NULL. */
+	struct frame_decoder *decoder GUARDED_BY(mutex);
+	uint8_t *decoded GUARDED_BY(mutex);
 };
 
 static void enlist(struct chunk_stream *stream)
@@ -67,6 +73,12 @@ static bool alloc_buffers(struct chunk_stream *stream) REQUIRES(stream->mutex)
 	stream->encoder = frame_codec_encoder_new(stream->sink->zstd_level);
 	if (stream->box == NULL || stream->encoder == NULL)
 		return false;
+	if (stream->sink->proofreading) {
+		stream->decoder = frame_codec_decoder_new();
+		stream->decoded = malloc(room);
+		if (stream->decoder == NULL || stream->decoded == NULL)
+			return false;
+	}
 	for (enum pack_kind kind = PACK_DATA; kind <= PACK_TREE; kind++) {
 		struct open_frame *frame = &stream->frames[kind];
 		frame->plain = malloc(room);
@@ -102,12 +114,52 @@ void chunk_stream_free(struct chunk_stream *stream)
 	unlist(stream);
 	pthread_mutex_destroy(&stream->mutex);
 	frame_codec_encoder_free(stream->encoder);
+	frame_codec_decoder_free(stream->decoder);
+	free(stream->decoded);
 	free(stream->box);
 	for (enum pack_kind kind = PACK_DATA; kind <= PACK_TREE; kind++) {
 		free(stream->frames[kind].plain);
 		free(stream->frames[kind].chunks);
 	}
 	free(stream);
+}
+
+/* The bytes that are to be compared: those that were compressed, or, proofreading,
+ * those that were made of them. NULL: it can't be decoded. */
+static const uint8_t *bytes_to_check(const struct chunk_stream *stream,
+		const struct open_frame *frame,
+		const struct packed_frame *packed) REQUIRES(stream->mutex)
+{
+	if (stream->decoder == NULL)
+		return frame->plain;
+	ssize_t n = frame_codec_decode(stream->decoder, packed->compression,
+			stream->decoded, frame->len, frame->len,
+			packed->box + SEAL_NONCE_SIZE, packed->len);
+	return n == (ssize_t)frame->len ? stream->decoded : NULL;
+}
+
+/* Compares the frame with what was read. After compressing it: a bit that changed
+ * before is still wrong then. */
+static int check_frame(const struct chunk_stream *stream,
+		const struct open_frame *frame,
+		const struct packed_frame *packed) REQUIRES(stream->mutex)
+{
+	const uint8_t *plain = bytes_to_check(stream, frame, packed);
+	for (uint32_t i = 0; i < frame->count; i++) {
+		const struct chunk_entry *chunk = &frame->chunks[i];
+		char hex[2 * ID_SIZE + 1];
+		if (plain != NULL
+				&& checksum_fits(stream->sink->seed, chunk,
+						plain + chunk->offset))
+			continue;
+		hex_encode(hex, chunk->id.b, ID_SIZE);
+		return fail(-EIO,
+				"chunk %.16s… changed in memory before it was "
+				"stored; test this machine's memory, then try "
+				"again",
+				hex);
+	}
+	return 0;
 }
 
 /* Compresses and writes the open frame of KIND. */
@@ -126,8 +178,11 @@ static int flush_frame(struct chunk_stream *stream, enum pack_kind kind)
 	packed.len = frame_codec_encode(stream->encoder,
 			packed.box + SEAL_NONCE_SIZE, frame->plain, frame->len,
 			&packed.compression);
+	int err = check_frame(stream, frame, &packed);
 	frame->len = frame->count = 0;
-	int err = pack_writer_put(stream->sink->writer, kind, &packed);
+	if (err < 0)
+		return pack_writer_fail(stream->sink->writer, err);
+	err = pack_writer_put(stream->sink->writer, kind, &packed);
 	if (err < 0)
 		return err;
 	LOCK_SCOPE(&stream->sink->stats_mutex);
@@ -184,28 +239,36 @@ static int claim(struct chunk_stream *stream, enum pack_kind kind,
 	return known ? 0 : 1;
 }
 
+struct chunk_entry chunk_stream_name_node(const struct seal *seal,
+		const void *plain, size_t len)
+{
+	struct chunk_entry node = { .len = (uint32_t)len };
+	node.checksum = checksum_chunk(seal_cut_seed(seal), plain, len);
+	seal_id(seal, ID_NODE, &node.id, plain, len);
+	return node;
+}
+
 int chunk_stream_put(struct chunk_stream *stream, enum pack_kind kind,
-		const struct id *id, const void *data, uint32_t len)
+		const struct chunk_entry *chunk, const void *data)
 {
 	const struct chunk_sink *sink = stream->sink;
 	const uint32_t frame_size = sink->config->frame_size;
 	struct open_frame *frame = &stream->frames[kind];
 	assert(kind == PACK_DATA || kind == PACK_TREE);
-	assert(len != 0);
+	assert(chunk->len != 0);
 	LOCK_SCOPE(&stream->mutex);
-	int err = claim(stream, kind, id, len);
+	int err = claim(stream, kind, &chunk->id, chunk->len);
 	if (err <= 0)
 		return err;
-	if (frame->count != 0 && frame->len + len > frame_size) {
+	if (frame->count != 0 && frame->len + chunk->len > frame_size) {
 		err = flush_frame(stream, kind);
 		if (err < 0)
 			return err;
 	}
-	memcpy(frame->plain + frame->len, data, len);
-	frame->chunks[frame->count++] = (struct chunk_entry){ .id = *id,
-		.offset = frame->len,
-		.len = len };
-	frame->len += len;
+	memcpy(frame->plain + frame->len, data, chunk->len);
+	frame->chunks[frame->count] = *chunk;
+	frame->chunks[frame->count++].offset = frame->len;
+	frame->len += chunk->len;
 	if (frame->len >= frame_size || frame->count == FRAME_CHUNKS_MAX)
 		return flush_frame(stream, kind);
 	return 0;

@@ -21,10 +21,15 @@ void chunk_stream_free(struct chunk_stream *stream); /* NULL allowed */
 /* For the sink, which holds its streams_mutex. NULL: the last one. */
 struct chunk_stream *chunk_stream_next(const struct chunk_stream *stream);
 
-/* Stores the chunk of LEN plain bytes under its id unless it is known. 0 or
- * -errno. */
+/* Stores the chunk (id, len and checksum are filled in) unless its id is known.
+ * The checksum is older than the id, so that neither the id nor what is stored is
+ * of bytes that it does not know. 0; -EIO: the bytes have changed since it was
+ * made; -errno. */
 int chunk_stream_put(struct chunk_stream *stream, enum pack_kind kind,
-		const struct id *id, const void *data, uint32_t len);
+		const struct chunk_entry *chunk, const void *data);
+/* Id, len and checksum of a leaf or node. */
+struct chunk_entry chunk_stream_name_node(const struct seal *seal,
+		const void *plain, size_t len);
 /* Ends the open frames of this stream. 0 or -errno. */
 int chunk_stream_flush(struct chunk_stream *stream);
 /* What came through this stream. Stored bytes: of its frames alone. */

@@ -21,6 +21,7 @@
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/report.h"
+#include "repo/format/checksum.h"
 #include "repo/pack/chunk_read.h"
 #include "repo/pack/id_hash.h"
 
@@ -148,6 +149,23 @@ static void note_failed(struct rewrite *rewrite, int err)
 				error_text(err));
 }
 
+/* The checksum goes with the chunk. One that has none, from a pack of version 1,
+ * gets one if its bytes are those of its id. 0 or -EBADMSG. */
+static int ensure_checksum(const struct repository *repo, enum pack_kind kind,
+		struct chunk_entry *chunk, const uint8_t *data)
+{
+	struct id id;
+	if (chunk->checksum != 0)
+		return 0;
+	chunk->checksum = checksum_chunk(seal_cut_seed(repo->seal), data,
+			chunk->len);
+	seal_id(repo->seal, kind == PACK_TREE ? ID_NODE : ID_CHUNK, &id, data,
+			chunk->len);
+	return id_equal(&id, &chunk->id)
+			? 0
+			: fail(-EBADMSG, "its contents do not match its id");
+}
+
 /* 1 copied, 0 it can't be read, -errno nothing can be written. */
 static int copy_chunk(struct rewrite *rewrite, struct chunk_stream *stream,
 		enum pack_kind kind, const struct id *id)
@@ -159,11 +177,16 @@ static int copy_chunk(struct rewrite *rewrite, struct chunk_stream *stream,
 			id, 0, UINT32_MAX, &frame, &data, &chunk);
 	if (err == -ENOMEM || err == -ECANCELED)
 		return err;
+	if (err == 0) {
+		err = ensure_checksum(rewrite->repo, kind, &chunk, data);
+		if (err < 0)
+			frame_cache_unpin(frame);
+	}
 	if (err < 0) {
 		note_failed(rewrite, err);
 		return 0;
 	}
-	err = chunk_stream_put(stream, kind, id, data, chunk.len);
+	err = chunk_stream_put(stream, kind, &chunk, data);
 	frame_cache_unpin(frame);
 	rewrite->done += chunk.len;
 	return err < 0 ? err : 1;
@@ -323,8 +346,11 @@ static int open_sink(struct rewrite *rewrite)
 		.seal = repo->seal,
 		.config = &repo->config,
 		.session = rewrite->own_id };
-	return chunk_sink_new(&rewrite->sink, &target, repo->packs, repo->index,
-			repo->config.zstd_level);
+	int err = chunk_sink_new(&rewrite->sink, &target, repo->packs,
+			repo->index, repo->config.zstd_level);
+	if (err == 0)
+		chunk_sink_proofread(rewrite->sink);
+	return err;
 }
 
 static void close_sink(struct rewrite *rewrite)

@@ -12,6 +12,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
+#include "repo/format/checksum.h"
 
 #define FRAME_CACHE ((uint64_t)32 << 20)
 
@@ -98,15 +99,16 @@ int repair_snapshot_put(struct repair_snapshot *repair, enum pack_kind kind,
 		const struct id *wanted, const void *data, uint32_t len)
 {
 	struct repository *repo = repair->to->repo;
-	struct id id;
-	seal_id(repo->seal, kind == PACK_TREE ? ID_NODE : ID_CHUNK, &id, data,
-			len);
-	if (!id_equal(&id, wanted))
+	struct chunk_entry chunk = { .len = len };
+	chunk.checksum = checksum_chunk(seal_cut_seed(repo->seal), data, len);
+	seal_id(repo->seal, kind == PACK_TREE ? ID_NODE : ID_CHUNK, &chunk.id,
+			data, len);
+	if (!id_equal(&chunk.id, wanted))
 		return 0;
-	int err = chunk_stream_put(repair->stream, kind, &id, data, len);
+	int err = chunk_stream_put(repair->stream, kind, &chunk, data);
 	if (err < 0)
 		return err;
-	if (id_set_add(repair->stored, &id) < 0)
+	if (id_set_add(repair->stored, &chunk.id) < 0)
 		err = fail_no_memory("repairing");
 	if (err < 0)
 		return err;

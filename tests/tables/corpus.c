@@ -158,6 +158,7 @@ static bool mark_span(const struct chunker *chunker,
 		const struct picture *picture, size_t *e, uint64_t start,
 		uint64_t end, uint8_t *marks)
 {
+	static uint64_t sums[SPAN_BLOCKS];
 	bool any = false;
 	while (*e < picture->count && picture->extents[*e].end <= start)
 		++*e;
@@ -169,7 +170,7 @@ static bool mark_span(const struct chunker *chunker,
 		any = true;
 		uint64_t from = max_u64(picture->extents[i].start, start);
 		uint64_t to = min_u64(picture->extents[i].end, end);
-		chunker_scan(chunker, marks + (from - start) / BLOCK_SIZE,
+		chunker_scan(chunker, marks + (from - start) / BLOCK_SIZE, sums,
 				picture->data + from, (uint32_t)(to - from));
 	}
 	return any;

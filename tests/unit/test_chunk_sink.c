@@ -4,6 +4,7 @@
  * others go on putting; and no chunk is stored twice. */
 #include "directory.h"
 #include "repo/base/error.h"
+#include "repo/format/checksum.h"
 #include "repo/pack/chunk_stream.h"
 #include "repo/session/session.h"
 
@@ -111,6 +112,28 @@ static unsigned found(const struct fixture *f, const struct id *ids,
 	return n;
 }
 
+/* A chunk whose bytes changed since its checksum was made is not stored, and
+ * nothing is after that. */
+static void test_changed_bytes(void **state)
+{
+	struct fixture *f = *state;
+	struct chunk_stream *stream = NULL;
+	uint8_t data[CHUNK_LEN];
+	struct id id;
+	make_chunk(f, 1, data, &id);
+	const struct chunk_entry chunk = { .id = id,
+		.len = CHUNK_LEN,
+		.checksum = checksum_chunk(seal_cut_seed(f->repo->seal), data,
+				CHUNK_LEN) };
+	data[CHUNK_LEN / 2] ^= 1;
+	assert_int_equal(chunk_stream_new(f->sink, &stream), 0);
+	assert_int_equal(chunk_stream_put(stream, PACK_DATA, &chunk, data), 0);
+	assert_int_equal(chunk_stream_flush(stream), -EIO);
+	assert_int_equal(chunk_sink_barrier(f->sink, false), -EIO);
+	assert_int_equal(found(f, &id, 1), 0);
+	chunk_stream_free(stream);
+}
+
 static void test_claimed_by_another(void **state)
 {
 	struct fixture *f = *state;
@@ -119,12 +142,11 @@ static void test_claimed_by_another(void **state)
 	uint8_t data[CHUNK_LEN];
 	struct id id;
 	make_chunk(f, 1, data, &id);
+	const struct chunk_entry chunk = { .id = id, .len = CHUNK_LEN };
 	assert_int_equal(chunk_stream_new(f->sink, &one), 0);
 	assert_int_equal(chunk_stream_new(f->sink, &two), 0);
-	assert_int_equal(chunk_stream_put(one, PACK_DATA, &id, data, CHUNK_LEN),
-			0);
-	assert_int_equal(chunk_stream_put(two, PACK_DATA, &id, data, CHUNK_LEN),
-			0);
+	assert_int_equal(chunk_stream_put(one, PACK_DATA, &chunk, data), 0);
+	assert_int_equal(chunk_stream_put(two, PACK_DATA, &chunk, data), 0);
 	assert_int_equal(found(f, &id, 1), 0);
 	assert_int_equal(chunk_sink_barrier(f->sink, false), 0);
 	assert_int_equal(found(f, &id, 1), 1);
@@ -158,8 +180,10 @@ static void *lane_main(void *arg)
 		unsigned n = i % SHARED == 0 ? i
 					     : (lane->number + 1) * 100000 + i;
 		make_chunk(lane->f, n, data, &lane->ids[i]);
-		lane->err = chunk_stream_put(lane->stream, PACK_DATA,
-				&lane->ids[i], data, CHUNK_LEN);
+		const struct chunk_entry chunk = { .id = lane->ids[i],
+			.len = CHUNK_LEN };
+		lane->err = chunk_stream_put(lane->stream, PACK_DATA, &chunk,
+				data);
 		if (lane->err < 0 || (i + 1) % BARRIER_EVERY != 0)
 			continue;
 		lane->err = chunk_sink_barrier(lane->f->sink, false);
@@ -205,6 +229,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_claimed_by_another, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(test_changed_bytes, setup,
 				teardown),
 		cmocka_unit_test_setup_teardown(test_lanes, setup, teardown),
 	};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: pieces cover a span by the rules, however it was fed. */
 #include "repo/base/bytes.h"
+#include "repo/format/checksum.h"
 #include "repo/image/chunker.h"
 
 #include <setjmp.h>
@@ -20,6 +21,7 @@ static const struct chunker usual = { .seed = 0x1234567,
 struct span {
 	uint8_t *data;
 	uint8_t marks[SPAN_BLOCKS];
+	uint64_t sums[SPAN_BLOCKS];
 	struct piece pieces[SPAN_BLOCKS];
 	uint32_t len, count;
 };
@@ -54,7 +56,7 @@ static void span_free(struct span *span)
 
 static void span_cut(struct span *span, const struct chunker *chunker)
 {
-	chunker_scan(chunker, span->marks, span->data, span->len);
+	chunker_scan(chunker, span->marks, span->sums, span->data, span->len);
 	span->count = chunker_cut(chunker, span->marks, span->len,
 			span->pieces);
 }
@@ -151,12 +153,13 @@ static void test_almost_zero(void **state)
 	static const uint32_t places[] = { 0, 1, 15, 16, 17, 2048, 4095 };
 	uint8_t block[BLOCK_SIZE] = { 0 };
 	uint8_t m = BLOCK_PLAIN;
+	uint64_t sum;
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 		block[places[i]] = 1;
-		chunker_scan(&usual, &m, block, sizeof(block));
+		chunker_scan(&usual, &m, &sum, block, sizeof(block));
 		assert_int_not_equal(m, BLOCK_ZERO);
 		block[places[i]] = 0;
-		chunker_scan(&usual, &m, block, sizeof(block));
+		chunker_scan(&usual, &m, &sum, block, sizeof(block));
 		assert_int_equal(m, BLOCK_ZERO);
 	}
 }
@@ -180,9 +183,10 @@ static void test_maximum(void **state)
 	struct span *span = span_new(SPAN_SIZE, 46);
 	struct chunker c = usual;
 	uint8_t m;
+	uint64_t sum;
 	do {
 		c.seed++;
-		chunker_scan(&c, &m, span->data, BLOCK_SIZE);
+		chunker_scan(&c, &m, &sum, span->data, BLOCK_SIZE);
 	} while (m != BLOCK_PLAIN);
 	for (uint32_t b = 1; b < SPAN_BLOCKS; b++)
 		memcpy(span->data + b * BLOCK_SIZE, span->data, BLOCK_SIZE);
@@ -226,11 +230,37 @@ static void test_short_last_block(void **state)
 	}
 }
 
+/* What the scan keeps gives each chunk the checksum of its bytes. */
+static void test_checksums(void **state)
+{
+	(void)state;
+	struct span *span = span_new(SPAN_SIZE / 4 - 1234, 61);
+	zero(span, 77, 100);
+	span_cut(span, &usual);
+	for (uint32_t i = 0; i < span->count; i++) {
+		const struct piece *piece = &span->pieces[i];
+		if (piece->hole)
+			continue;
+		struct chunk_entry chunk = { .len = piece->len };
+		chunk.checksum = checksum_of_blocks(span->sums
+						+ piece->offset / BLOCK_SIZE,
+				(piece->len + BLOCK_SIZE - 1) / BLOCK_SIZE);
+		uint8_t *data = span->data + piece->offset;
+		assert_true(checksum_fits(usual.seed, &chunk, data));
+		data[piece->len - 1] ^= 1;
+		assert_false(checksum_fits(usual.seed, &chunk, data));
+		chunk.checksum = 0;
+		assert_true(checksum_fits(usual.seed, &chunk, data));
+	}
+	span_free(span);
+}
+
 /* Marks do not depend on the sizes in which the data passed by. */
 static void test_fed_in_pieces(void **state)
 {
 	(void)state;
 	static uint8_t marks[SPAN_BLOCKS];
+	static uint64_t sums[SPAN_BLOCKS];
 	struct span *span = span_new(SPAN_SIZE - 1234, 60);
 	zero(span, 77, 100);
 	span_cut(span, &usual);
@@ -241,7 +271,8 @@ static void test_fed_in_pieces(void **state)
 			uint32_t n = step * BLOCK_SIZE;
 			if (n > span->len - at)
 				n = span->len - at;
-			chunker_scan(&usual, marks + b, span->data + at, n);
+			chunker_scan(&usual, marks + b, sums + b,
+					span->data + at, n);
 		}
 		assert_memory_equal(marks, span->marks, SPAN_BLOCKS);
 	}
@@ -304,6 +335,7 @@ int main(void)
 		cmocka_unit_test(test_maximum),
 		cmocka_unit_test(test_minimum),
 		cmocka_unit_test(test_short_last_block),
+		cmocka_unit_test(test_checksums),
 		cmocka_unit_test(test_fed_in_pieces),
 		cmocka_unit_test(test_change_stays_local),
 		cmocka_unit_test(test_cuts_are_stable),

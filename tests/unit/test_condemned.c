@@ -47,9 +47,9 @@ static void store_chunk(struct fixture *f)
 					 f->repo->index, 1),
 			0);
 	assert_int_equal(chunk_stream_new(sink, &stream), 0);
-	assert_int_equal(chunk_stream_put(stream, PACK_DATA, &f->chunk, data,
-					 sizeof(data)),
-			0);
+	const struct chunk_entry chunk = { .id = f->chunk,
+		.len = sizeof(data) };
+	assert_int_equal(chunk_stream_put(stream, PACK_DATA, &chunk, data), 0);
 	assert_int_equal(chunk_stream_flush(stream), 0);
 	assert_int_equal(chunk_sink_barrier(sink, true), 0);
 	chunk_stream_free(stream);

@@ -597,10 +597,10 @@ static void test_copy(void **state)
 static void put_node(struct fixture *f, struct chunk_stream *stream,
 		const uint8_t *bytes, size_t len, struct id *id)
 {
-	seal_id(f->repo->seal, ID_NODE, id, bytes, len);
-	assert_int_equal(chunk_stream_put(stream, PACK_TREE, id, bytes,
-					 (uint32_t)len),
-			0);
+	const struct chunk_entry entry =
+			chunk_stream_name_node(f->repo->seal, bytes, len);
+	*id = entry.id;
+	assert_int_equal(chunk_stream_put(stream, PACK_TREE, &entry, bytes), 0);
 }
 
 /* A leaf over one span: the chunk ID at cluster AT. */
@@ -678,10 +678,9 @@ static void test_false_counts(void **state)
 	static uint8_t data[CLUSTER_SIZE];
 	memset(data, 0x5a, sizeof(data));
 	seal_id(f->repo->seal, ID_CHUNK, &chunk, data, sizeof(data));
+	const struct chunk_entry entry = { .id = chunk, .len = sizeof(data) };
 	assert_int_equal(chunk_stream_new(f->sink, &stream), 0);
-	assert_int_equal(chunk_stream_put(stream, PACK_DATA, &chunk, data,
-					 sizeof(data)),
-			0);
+	assert_int_equal(chunk_stream_put(stream, PACK_DATA, &entry, data), 0);
 	put_leaf(f, stream, &chunk, 1, &leaves[0]);
 	put_leaf(f, stream, &chunk, 200, &leaves[1]);
 	assert_int_equal(chunk_stream_flush(stream), 0);
