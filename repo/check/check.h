@@ -9,6 +9,7 @@
 
 struct check_counts {
 	_Atomic uint64_t snapshots, files, leaves, chunks;
+	_Atomic uint64_t bare_chunks; /* of CHUNKS: have no checksum */
 	_Atomic uint64_t packs, frames;
 	_Atomic uint64_t done, total; /* bytes, for the progress bar */
 };

@@ -54,9 +54,10 @@ static int bad_node(void *ctx, uint64_t offset, uint64_t len, int err)
 }
 
 /* A copy of the chunk that can be read as far as is known. */
-static int check_chunk(const struct repository *repo,
+static int check_chunk(struct check_trees *check,
 		const struct leaf_entry *entry)
 {
+	const struct repository *repo = check->repo;
 	struct pack_cache_tried tried = { .count = 0 };
 	int damaged = 0;
 	for (;;) {
@@ -76,6 +77,8 @@ static int check_chunk(const struct repository *repo,
 			damaged = -EBADMSG;
 		else
 			damaged = 0;
+		if (damaged == 0 && chunk->checksum == 0)
+			check->counts->bare_chunks++;
 		pack_cache_tried_add(&tried, &trailer->pack);
 		pack_cache_release(at.pack);
 		if (damaged == 0 || tried.count == PACK_CACHE_TRIED_MAX)
@@ -108,7 +111,7 @@ static int check_leaf(void *ctx, uint64_t offset, const struct leaf *leaf)
 		if (entry->hole)
 			continue;
 		check->counts->chunks++;
-		int err = check_chunk(check->repo, entry);
+		int err = check_chunk(check, entry);
 		tell_chunk(check, offset, entry, err);
 		if (err < 0)
 			err = found(check, offset + entry->offset, entry->len,

@@ -20,14 +20,16 @@ static void print_report(struct verify *verify, double seconds)
 	not_shared(&verify->mutex);
 	if (report_json()) {
 		report_print_json(json_pack(
-				"{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O,s:f}",
+				"{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O,s:f}",
 				"ok", (int)(verify->problem_count == 0),
 				"problems_found",
 				(json_int_t)verify->problem_count, "snapshots",
 				(json_int_t)verify->counts.snapshots, "files",
 				(json_int_t)verify->counts.files, "leaves",
 				(json_int_t)verify->counts.leaves, "chunks",
-				(json_int_t)verify->counts.chunks, "packs",
+				(json_int_t)verify->counts.chunks,
+				"chunks_without_checksum",
+				(json_int_t)verify->counts.bare_chunks, "packs",
 				(json_int_t)verify->counts.packs, "frames",
 				(json_int_t)verify->counts.frames, "problems",
 				verify->problems, "seconds", seconds));
@@ -47,6 +49,10 @@ static void print_report(struct verify *verify, double seconds)
 	fprintf(to, " %s, %s read. ",
 			count_format(a, verify->counts.packs, "pack"),
 			count_format(b, verify->counts.frames, "frame"));
+	if (verify->counts.bare_chunks)
+		fprintf(to, "%s made before there were checksums. ",
+				count_format(a, verify->counts.bare_chunks,
+						"chunk"));
 	if (verify->problem_count)
 		fprintf(to, "%s FOUND.\n",
 				count_format(a, verify->problem_count,
