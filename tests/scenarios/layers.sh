@@ -87,6 +87,7 @@ ingest/backup/hooks.c the directory of hooks, which must be ours
 ingest/libvirt/chain.c disks
 ingest/libvirt/child.c /dev/null
 ingest/libvirt/transient_guest.c /proc
+ingest/live/domain_lock.c /run/amberfs or like it, which must be ours
 ingest/live/scratch.c its own directories, without links
 ingest/live/scratch_state.c /proc
 ingest/recovery/boot/boot.c in a boot's directory, which is ours
