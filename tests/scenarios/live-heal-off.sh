@@ -98,7 +98,9 @@ guest_uuid=$(cat /proc/sys/kernel/random/uuid)
 sed -i "s|<uuid>.*</uuid>|<uuid>$guest_uuid</uuid>|" "$L/heal-swapped.xml"
 virsh_do define "$L/heal-swapped.xml"
 guest_start
-live_backup 0
+live_backup 1
+said 'belongs to domain .*--adopt'
+live_backup 0 --adopt
 live_right 0
 live_full vda 'another domain|last checkpoint'
 backup
