@@ -10,7 +10,9 @@
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
+#include "repo/base/table.h"
 #include "repo/base/units.h"
+#include "repo/format/name.h"
 
 /* --- shared --- */
 
@@ -81,29 +83,32 @@ static void print_json(const struct key_slots *slots, const char *opened)
 	report_print_json(json_pack("{s:o}", "slots", array));
 }
 
-static void print_text(const struct key_slots *slots, const char *opened)
+static int print_text(const struct key_slots *slots, const char *opened)
 {
-	printf("%-*s  %-12s  %-16s  %s\n", KEY_SLOT_DIGITS, "SLOT", "KIND",
-			"MADE", "LABEL");
+	static const struct table_column columns[] = { { "SLOT", TABLE_LEFT },
+		{ "KIND", TABLE_LEFT }, { "MADE", TABLE_SPARE },
+		{ "LABEL", TABLE_CUT }, { "", TABLE_LEFT } };
+	struct table *table = table_new(columns, ARRAY_SIZE(columns));
 	for (int i = 0; i < slots->count; i++) {
 		const struct key_slot *slot = &slots->items[i];
 		bool now = strcmp(slot->digits, opened) == 0;
-		char made[UTC_TEXT_MAX];
-		if (!slot->readable) {
-			printf("%s  damaged\n", slot->digits);
-			continue;
+		char made[UTC_TEXT_MAX] = "", label[512] = "";
+		if (slot->readable) {
+			utc_format(made, slot->slot.created);
+			name_shown(label, sizeof(label), slot->slot.label);
 		}
-		printf("%s  %-12s  %s  %s%s\n", slot->digits,
-				keys_kind_name(slot->slot.kind),
-				utc_format(made, slot->slot.created),
-				slot->slot.label,
-				!now ? ""
-						: *slot->slot.label
-						? " (used now)"
-						: "(used now)");
+		const char *cells[] = { slot->digits,
+			slot->readable ? keys_kind_name(slot->slot.kind)
+				       : "damaged",
+			made, label, now ? "used now" : NULL };
+		table_add(table, cells);
 	}
+	int err = table_print(table);
+	if (err < 0)
+		return err;
 	if (slots->more)
 		printf("… more than %d in all\n", KEYS_MAX);
+	return 0;
 }
 
 static int list_main(int argc, char **argv)
@@ -133,7 +138,7 @@ static int list_main(int argc, char **argv)
 	if (err == 0 && report_json())
 		print_json(slots, repo->key_slot);
 	else if (err == 0 && slots != NULL)
-		print_text(slots, repo->key_slot);
+		err = print_text(slots, repo->key_slot);
 	else if (err == 0)
 		printf("%s is not encrypted: it has no keys.\n",
 				store_path(repo->store));

@@ -7,6 +7,7 @@
 
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
+#include "repo/base/table.h"
 #include "repo/format/name.h"
 #include "repo/snapshot/snapshot_list.h"
 #include "repo/snapshot/snapshot_resolve.h"
@@ -39,46 +40,57 @@ static uint64_t whole_size(const struct snapshot *snap)
 	return sum;
 }
 
-static int width_of_sources(const struct snapshot_list *list)
+enum { NAME, ID, FILES, SIZE, DATA, NEW, HOST, NOTE, COLUMNS };
+
+static void add_row(struct table *table, const struct snapshot *snap,
+		bool pinned)
 {
-	size_t w = strlen("SOURCE/TIME");
-	for (size_t i = 0; i < list->count; i++) {
-		size_t n = strlen(list->items[i]->source) + UTC_TEXT_MAX;
-		if (n > w)
-			w = n;
-	}
-	return w > 60 ? 60 : (int)w;
+	char id[2 * ID_SIZE + 1], name[1024], source[1000], time[UTC_TEXT_MAX];
+	char files[16], size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX],
+			fresh[SIZE_TEXT_MAX], host[256];
+	bool complete = snapshot_is_complete(snap);
+	hex_encode(id, snap->id.b, ID_SIZE);
+	id[8] = '\0';
+	snprintf(name, sizeof(name), "%s/%s",
+			name_shown(source, sizeof(source), snap->source),
+			utc_format(time, snap->time));
+	snprintf(files, sizeof(files), "%" PRIu32, snap->file_count);
+	name_shown(host, sizeof(host), snap->host);
+	const char *cells[COLUMNS] = { name, id, files,
+		size_format(size, whole_size(snap)),
+		size_format(data, data_bytes(snap)),
+		size_format(fresh, snap->new_bytes), host,
+		complete && pinned	   ? "pinned"
+				: complete ? NULL
+				: pinned   ? "incomplete, pinned"
+					   : "incomplete" };
+	table_add(table, cells);
 }
 
-static void print_text(const struct snapshot_list *list,
+static int print_text(const struct snapshot_list *list,
 		const struct snapshot_protection *protection)
 {
-	int w = width_of_sources(list);
+	static const struct table_column columns[COLUMNS] = {
+		[NAME] = { "SOURCE/TIME", TABLE_WRAP },
+		[ID] = { "ID", TABLE_LEFT },
+		[FILES] = { "FILES", TABLE_RIGHT | TABLE_SPARE },
+		[SIZE] = { "SIZE", TABLE_RIGHT },
+		[DATA] = { "DATA", TABLE_RIGHT | TABLE_SPARE },
+		[NEW] = { "NEW", TABLE_RIGHT | TABLE_SPARE },
+		[HOST] = { "HOST", TABLE_CUT | TABLE_SPARE },
+		[NOTE] = { "", TABLE_LEFT },
+	};
 	if (list->count == 0) {
 		printf("No snapshots.\n");
-		return;
+		return 0;
 	}
-	printf("%-*s  %-8s %5s %10s %10s %10s  %s\n", w, "SOURCE/TIME", "ID",
-			"FILES", "SIZE", "DATA", "NEW", "HOST");
+	struct table *table = table_new(columns, COLUMNS);
 	for (size_t i = 0; i < list->count; i++) {
 		const struct snapshot *snap = list->items[i];
-		char id[2 * ID_SIZE + 1], name[1024], time[UTC_TEXT_MAX];
-		char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX],
-				fresh[SIZE_TEXT_MAX];
-		hex_encode(id, snap->id.b, ID_SIZE);
-		snprintf(name, sizeof(name), "%.900s/%s", snap->source,
-				utc_format(time, snap->time));
-		printf("%-*s  %.8s %5" PRIu32 " %10s %10s %10s  %s%s%s\n", w,
-				name, id, snap->file_count,
-				size_format(size, whole_size(snap)),
-				size_format(data, data_bytes(snap)),
-				size_format(fresh, snap->new_bytes), snap->host,
-				snapshot_is_complete(snap) ? ""
-							   : "  incomplete",
-				pins_have(&protection->pins, snap->object)
-						? "  pinned"
-						: "");
+		add_row(table, snap,
+				pins_have(&protection->pins, snap->object));
 	}
+	return table_print(table);
 }
 
 static void print_json(const struct snapshot_list *list,
@@ -128,7 +140,7 @@ int command_list(int argc, char **argv)
 		if (report_json())
 			print_json(&l, &k);
 		else
-			print_text(&l, &k);
+			err = print_text(&l, &k);
 		snapshot_protection_clear(&k);
 		snapshot_list_clear(&l);
 	}

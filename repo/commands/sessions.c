@@ -28,7 +28,7 @@ static void print_session(json_t *s)
 {
 	const char *kind = NULL, *host = "?", *activity = NULL;
 	json_int_t pid = 0, started = 0;
-	char time[UTC_TEXT_MAX];
+	char time[UTC_TEXT_MAX], shown[512];
 	json_unpack(s, "{s?s,s?s,s?s,s?I,s?I}", "kind", &kind, "host", &host,
 			"activity", &activity, "pid", &pid, "started",
 			&started);
@@ -42,7 +42,7 @@ static void print_session(json_t *s)
 	printf("%-5s  %-6s  process %" JSON_INTEGER_FORMAT " on %s since %s",
 			state, kind, pid, host, utc_format(time, started));
 	if (activity != NULL)
-		printf(", at %s", activity);
+		printf(", at %s", name_shown(shown, sizeof(shown), activity));
 	if (members(s, "roots") != 0)
 		printf(", uses %zu image%s", members(s, "roots"),
 				members(s, "roots") == 1 ? "" : "s");

@@ -100,7 +100,7 @@ static void print_completeness(const struct snapshot *snap)
 static void print_text(struct repository *repo, const struct snapshot *snap)
 {
 	char id[2 * ID_SIZE + 1], time[UTC_TEXT_MAX], fresh[SIZE_TEXT_MAX],
-			read[SIZE_TEXT_MAX];
+			read[SIZE_TEXT_MAX], source[1000];
 	static const char *const skipped_words[] = {
 		[SKIPPED_UNSUPPORTED] = "not backed up",
 		[SKIPPED_EXCLUDED] = "not backed up",
@@ -108,7 +108,8 @@ static void print_text(struct repository *repo, const struct snapshot *snap)
 		[SKIPPED_DAMAGED] = "damaged",
 	};
 	hex_encode(id, snap->id.b, ID_SIZE);
-	printf("Snapshot     %s/%s\n", snap->source,
+	printf("Snapshot     %s/%s\n",
+			name_shown(source, sizeof(source), snap->source),
 			utc_format(time, snap->time));
 	printf("Id           %s\n", id);
 	printf("Kind         %s\n",

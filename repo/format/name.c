@@ -134,3 +134,18 @@ char *name_display_escaped(char *out, size_t size, const char *escaped)
 	free(raw);
 	return out;
 }
+
+static bool can_be_typed(const char *raw, const char *displayed)
+{
+	return strcmp(raw, displayed) == 0 && raw[0] != '\0' && raw[0] != '.'
+			&& raw[0] != '-' && strpbrk(raw, "/%") == NULL;
+}
+
+char *name_shown(char *out, size_t size, const char *escaped)
+{
+	char *raw = name_unescape(escaped, NULL);
+	if (raw == NULL || !can_be_typed(raw, name_display(out, size, raw)))
+		name_display(out, size, escaped);
+	free(raw);
+	return out;
+}

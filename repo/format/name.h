@@ -35,6 +35,11 @@ void name_component(char out[NAME_COMPONENT_MAX + 1], const char *escaped);
  * every other byte becomes \xNN. Returns OUT, which holds at most SIZE bytes
  * with the NUL; what doesn't fit ends in "...". */
 char *name_display(char *out, size_t size, const char *name);
+/* A source's name for people: the raw one where it is printable, can be typed as
+ * it is (no '/' or '%', no '.' or '-' at the start) and so means the same in every
+ * command; else the escaped one. Returns OUT. */
+char *name_shown(char *out, size_t size, const char *escaped);
+
 /* The same of an escaped name: of what it stands for. */
 char *name_display_escaped(char *out, size_t size, const char *escaped);
 

@@ -43,7 +43,7 @@ done
 equal "$(keys --passphrase-file "$T/pass" |
   jq -r '.slots[] | select(.opened) | .label')" the%20office "which opened it"
 amberfs key list "$R" --key-file "$T/key2" >"$T/list"
-grep -Eq '^[0-9a-f]{16}  key file      [0-9]{8}T[0-9]{6}Z  laptop \(used' \
+grep -Eq '^[0-9a-f]{16}  key file +[0-9]{8}T[0-9]{6}Z  laptop +used now$' \
   "$T/list" || die "the list: $(cat "$T/list")"
 equal "$(wc -l <"$T/list")" 5 "lines of the list"
 
@@ -64,7 +64,7 @@ recovery=$(cat "$T/recovery")
 unset AMBERFS_KEY_FILE
 typed=$(echo "$recovery" | tr 'A-Z0' 'a-zo' | tr -d -)
 on_terminal "$typed" amberfs key list "$R" >"$T/tty" || die "typed: $typed"
-grep -q 'paper (used' "$T/tty" || die "another slot opened: $(cat "$T/tty")"
+grep -q 'paper  *used now' "$T/tty" || die "another slot opened: $(cat "$T/tty")"
 amberfs restore "$R" a/latest/file - --passphrase-file "$T/recovery" |
   cmp - "$T/file"
 sed 's/^\(.\{20\}\)./\1U/' "$T/recovery" >"$T/mistyped"
