@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "backup_path.h"
+#include "left_out.h"
 #include "ingest/libvirt/libvirt_home.h"
 #include "ingest/libvirt/tpm_state.h"
 #include "repo/base/cleanup.h"
@@ -30,26 +31,6 @@
 
 /* --- the definition --- */
 
-/* The definition, with secrets only if the repository is encrypted. */
-static const char *choose_xml(struct domain_run *run)
-{
-	const struct domain_state *state = run->domain;
-	if (state->secure == NULL) {
-		if (state->secrets_hidden)
-			report_warning("domain %s: this connection may not "
-				       "read passwords, so the definition is "
-				       "stored without them",
-					run->display);
-		return state->inactive->text;
-	}
-	if (seal_encrypts(run->repo->seal))
-		return state->secure->text;
-	report_warning("domain %s: passwords in its definition are left out, "
-		       "as this repository is not encrypted",
-			run->display);
-	return state->inactive->text;
-}
-
 static int store_xml(struct domain_run *run, const char *name, const char *xml)
 {
 	struct backup_file f = { .name = name,
@@ -57,6 +38,24 @@ static int store_xml(struct domain_run *run, const char *name, const char *xml)
 		.mode = DOMAIN_FILE_MODE,
 		.mtime_ns = realtime_ns() };
 	return backup_snapshot_store_text(run->b, &f, xml);
+}
+
+/* With secrets only if the repository is encrypted. */
+static int store_definition(struct domain_run *run)
+{
+	const struct domain_state *state = run->domain;
+	const char *why = NULL;
+	if (state->secure == NULL && state->secrets_hidden)
+		why = "this connection may not read them";
+	else if (state->secure != NULL && !seal_encrypts(run->repo->seal))
+		why = "this repository is not encrypted";
+	if (state->secure != NULL && why == NULL)
+		return store_xml(run, "domain.xml", state->secure->text);
+	int err = why != NULL
+			? left_out_note(run, "passwords of the definition", why)
+			: 0;
+	return err < 0 ? err
+		       : store_xml(run, "domain.xml", state->inactive->text);
 }
 
 /* --- one file --- */
@@ -194,6 +193,8 @@ static int lack(struct domain_run *run, const char *what,
 	CLEANUP_FREE char *why = strdup(error_text(err));
 	if (!is_out_of_reach(err))
 		return err;
+	if (why != NULL && kind == SKIPPED_UNSUPPORTED)
+		return left_out_note(run, what, why);
 	report_warning("domain %s: its %s is not in the backup: %s",
 			run->display, what, error_text(err));
 	return why != NULL ? backup_snapshot_lacks(run->b, what, kind, why)
@@ -337,7 +338,7 @@ int domain_files_store(struct domain_run *run)
 	const struct domain_xml *running = run->domain->running;
 	const struct domain_xml *xml = run->domain->current;
 	bool live = running != NULL;
-	int err = store_xml(run, "domain.xml", choose_xml(run));
+	int err = store_definition(run);
 	if (err < 0)
 		return err;
 	if (live)

@@ -11,15 +11,16 @@
 
 /* --- what can never be backed up --- */
 
-static bool known_before(const struct snapshot *base, const char *what)
+static bool known_before(const struct snapshot *base, const char *what,
+		const char *why)
 {
 	CLEANUP_FREE char *escaped = name_escape(what, strlen(what));
 	for (uint32_t i = 0; escaped != NULL && base != NULL
 			&& i < base->skipped_count;
 			i++)
 		if (base->skipped[i].kind == SKIPPED_UNSUPPORTED
-				&& strcmp(base->skipped[i].target, escaped)
-						== 0)
+				&& strcmp(base->skipped[i].target, escaped) == 0
+				&& strcmp(base->skipped[i].reason, why) == 0)
 			return true;
 	return false;
 }
@@ -29,15 +30,15 @@ static void say_new(const struct domain_run *run, const char *what,
 {
 	char shown[512];
 	name_display(shown, sizeof(shown), what);
-	if (known_before(run->b->base, what))
-		report_verbose("domain %s: %s is not backed up: %s",
-				run->display, shown, why);
+	if (known_before(run->b->base, what, why))
+		report_verbose("domain %s: not backed up: %s: %s", run->display,
+				shown, why);
 	else
-		report_warning("domain %s: %s is not backed up: %s (said once)",
+		report_warning("domain %s: not backed up: %s: %s (said once)",
 				run->display, shown, why);
 }
 
-static int lack(struct domain_run *run, const char *what, const char *why)
+int left_out_note(struct domain_run *run, const char *what, const char *why)
 {
 	say_new(run, what, why);
 	return backup_snapshot_lacks(run->b, what, SKIPPED_UNSUPPORTED, why);
@@ -48,7 +49,7 @@ int left_out_others(struct domain_run *run)
 	struct domain_unstored_list list;
 	int err = domain_unstored_find(&list, run->domain->current);
 	for (unsigned i = 0; err == 0 && i < list.count; i++)
-		err = lack(run, list.items[i].what, list.items[i].why);
+		err = left_out_note(run, list.items[i].what, list.items[i].why);
 	domain_unstored_clear(&list);
 	return err;
 }
@@ -110,7 +111,7 @@ static int leave_out_internal_snapshots(struct domain_run *run,
 		return 0;
 	snprintf(what, sizeof(what), "internal snapshots of %.48s",
 			plan->target);
-	return lack(run, what,
+	return left_out_note(run, what,
 			"the disk is stored as the guest sees it; --exact "
 			"stores the whole image");
 }

@@ -17,4 +17,7 @@ int left_out_disk(struct domain_run *run, const struct disk_plan *plan,
 /* What it has besides disks and the files of domain_files.h. */
 int left_out_others(struct domain_run *run);
 
+/* Records that WHAT can't be backed up, and says so if that is new. */
+int left_out_note(struct domain_run *run, const char *what, const char *why);
+
 #endif

@@ -93,7 +93,7 @@ mv "$XDG_CONFIG_HOME/libvirt/qemu/swtpm" "$T/swtpm"
 mv vars.fd away
 expect 0 amberfs backup "$R" --connect qemu:///session?socket="$L/run/libvirt/libvirt-sock" \
   --domain web
-said 'its TPM is not in the backup: cannot tell where this libvirt keeps it'
+said 'not backed up: TPM: cannot tell where this libvirt keeps it'
 mv away vars.fd
 mv "$T/swtpm" "$XDG_CONFIG_HOME/libvirt/qemu/swtpm"
 
@@ -110,7 +110,7 @@ if [ "$(id -u)" = 0 ] && ! sanitized; then
     AMBERFS_STATE_DIR="$L/state" amberfs backup "$L/repo" \
     --connect "$LIBVIRT_URI" --domain web
   said 'its NVRAM is not in the backup: .*Permission denied'
-  said 'its TPM is not in the backup: .*Permission denied'
+  said 'not backed up: TPM: .*Permission denied'
   libvirt_own
 fi
 
@@ -156,8 +156,11 @@ libvirt_do virsh -q destroy live
 unset AMBERFS_KEY_FILE
 amberfs init "$T/plain" --no-encryption >/dev/null
 expect 0 amberfs backup "$T/plain" --connect "$LIBVIRT_URI" --domain web
-said 'passwords in its definition are left out'
-said 'its TPM is not in the backup: it holds keys'
+said 'not backed up: passwords of the definition: this repository is not encrypted'
+said 'not backed up: TPM: it holds keys'
+sleep 1
+expect 0 amberfs backup "$T/plain" --connect "$LIBVIRT_URI" --domain web
+silent
 amberfs restore "$T/plain" web/latest "$T/web2"
 ! grep -rq "$word" "$T/web2" || die "the password is in the open"
 [ ! -e "$T/web2/tpm2-00.permall" ] || die "TPM state in the open"

@@ -54,7 +54,7 @@ parts=('filesystem .*share & co' 'hostdev scsi .*scsi_host0' 'hostdev usb .*0xbe
   'internal snapshots of vdb' 'sda')
 night 0
 for part in "${parts[@]}"; do
-  said "$part.* is not backed up"
+  said "not backed up: .*$part"
 done
 expect 0 amberfs show "$R" web/latest
 for part in "${parts[@]}"; do
@@ -75,7 +75,7 @@ sed -i "0,/<filesystem/s|<filesystem|<filesystem type='mount'>\
 libvirt_do virsh -c "$LIBVIRT_URI" define "$T/web.xml" >&2
 night 0
 one_line "$T/err"
-said 'filesystem /srv/new.* is not backed up'
+said 'not backed up: filesystem /srv/new'
 echo "a named disk must be stored" >&2
 count=$(snapshot_count)
 night 1 --disk sda
