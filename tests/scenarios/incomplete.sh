@@ -58,11 +58,11 @@ said 'incomplete, missing: vdb'
 same "$L/images/a.raw" "$T/out.d/vda.raw"
 expect 0 amberfs restore "$R" web/latest "$T/good.d"
 expect 3 amberfs-ingest boot "$R" "web/$bad" --connect "$LIBVIRT_URI" \
-  --name lame --overlay-dir "$L/boot"
+  --name lame --overlay-dir "$T/boots"
 said 'incomplete, missing: vdb'
 libvirt_do virsh -c "$LIBVIRT_URI" dumpxml lame | not grep -F vdb ||
   die "what is missing is in the definition"
-expect 0 amberfs boot --discard lame --overlay-dir "$L/boot" --connect "$LIBVIRT_URI"
+expect 0 amberfs boot --discard lame --overlay-dir "$T/boots" --connect "$LIBVIRT_URI"
 
 # No rule removes the good one, and those after it stay until the next good one.
 for rule in '--keep-last 1' '--keep-daily 1' '--keep-within 0d' '--keep-weekly 3'; do

@@ -119,7 +119,7 @@ jq -e 'has("prune") | not' "$T/out" >/dev/null || die "a dry run pruned"
 expect 0 amberfs forget "$R" --keep-last 1 --prune --json
 jq -e '(.forgotten | length) == 1 and .prune.freed > 8000000' "$T/out" \
   >/dev/null || die "nothing freed: $(cat "$T/out")"
-expect 0 amberfs forget "$R" --keep-last 1 --prune
+expect 0 amberfs forget "$R" --keep-last 1 --prune -q
 silent
 amberfs verify "$R" --read-data
 
