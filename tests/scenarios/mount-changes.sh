@@ -86,5 +86,5 @@ amber_umount "$T/mnt"
 no_session() {
   [ -z "$(find "$R/sessions" -type f)" ]
 }
-wait_for 5 no_session ||
+wait_for 30 no_session ||
   die "the mount's session remains"
