@@ -15,7 +15,7 @@
 
 /* Of this interface; another one's helper does nothing. */
 #define WIRE_VERSION "1"
-#define WIRE_OTHER_VERSION 99 /* its exit status then */
+#define WIRE_OTHER_VERSION 64 /* its exit status then (EX_USAGE) */
 
 #define WIRE_READ "read"
 #define WIRE_WRITE "write"
