@@ -91,7 +91,7 @@ void helper_begin(struct helper *helper, int argc, char **argv)
 	if (argc != ARGS || strcmp(argv[ARG_VERSION], WIRE_VERSION) != 0)
 		not_ours();
 	for (int i = 0; i < FILES; i++)
-		fds[i] = atoi(argv[ARG_FILES + i]);
+		fds[i] = (int)strtol(argv[ARG_FILES + i], NULL, 10);
 	*helper = (struct helper){ .mode = argv[ARG_MODE],
 		.channel = fds[0],
 		.lock = fds[2],
@@ -100,7 +100,7 @@ void helper_begin(struct helper *helper, int argc, char **argv)
 	 * its channel end. */
 	if (helper->lock >= 0)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != atoi(argv[ARG_PARENT]))
+	if (getppid() != (pid_t)strtol(argv[ARG_PARENT], NULL, 10))
 		_exit(0);
 	prctl(PR_SET_NAME, "amberfs-index"); /* exec had a descriptor alone */
 	drop_privileges();

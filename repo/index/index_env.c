@@ -90,7 +90,7 @@ static int end_child(struct index_child *child, int why)
 
 static int greet(struct index_env *env, const struct index_identity *identity)
 {
-	struct wire_greeting greeting;
+	struct wire_greeting greeting = { .err = 0 };
 	not_shared(&env->mutex);
 	limit_silence(env->child.fd);
 	int err = send_all(env->child.fd, identity, sizeof(*identity));
@@ -180,7 +180,7 @@ const uint8_t *index_env_nonce(const struct index_env *env)
 static int exchange(struct index_env *env, const struct wire_question *question,
 		void **items, size_t size, uint32_t max) REQUIRES(env->mutex)
 {
-	struct wire_answer answer;
+	struct wire_answer answer = { .err = 0 };
 	int fd = env->child.fd;
 	int err = send_all(fd, question, sizeof(*question));
 	if (err == 0)

@@ -7,6 +7,7 @@
  * ours in it stays. A symbolic link is followed only if root or we made it, in
  * such a directory.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -133,6 +134,7 @@ static int step(struct walk *walk, const char *name)
 static int walk_all(struct walk *walk)
 {
 	char name[NAME_MAX + 1];
+	assert(walk->rest != NULL);
 	int err = enter_root(walk);
 	while (err == 0) {
 		char *from = walk->rest + strspn(walk->rest, "/");

@@ -180,7 +180,7 @@ static void seed_pack(struct seeds *s, const char *name)
 {
 	struct pack_bytes p = { .trailer = NULL };
 	uint8_t head[PACK_HEADER_SIZE + PACK_FOOTER_SIZE];
-	struct pack_header h;
+	struct pack_header h = { 0 };
 	p.data = get(s, name, &p.len);
 	int err = pack_name_parse(&p.id, name);
 	if (err == 0)

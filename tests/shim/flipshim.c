@@ -75,7 +75,8 @@ static bool is_it(const char *call, size_t len)
 
 static void flip(const void *data, size_t len)
 {
-	((uint8_t *)data)[len / 2] ^= 1;
+	if (data != NULL)
+		((uint8_t *)data)[len / 2] ^= 1;
 }
 
 /* Around the real call, which makes OUT of IN. */
@@ -96,7 +97,7 @@ static void after(bool it, const void *in, size_t len, const void *out,
 		flip(out, out_len);
 }
 
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 
 /* --- files (with 64-bit offsets, as the program calls them) --- */
 

@@ -242,7 +242,7 @@ static void test_races(void **state)
 {
 	struct fixture *fixture = *state;
 	const char *wanted = getenv("FOREIGN_ROUNDS");
-	long rounds = wanted != NULL ? atol(wanted) : ROUNDS;
+	long rounds = wanted != NULL ? strtol(wanted, NULL, 10) : ROUNDS;
 	char *names[4] = { strdup(in(fixture, "open/a/file")),
 		strdup(in(fixture, "open/f")), strdup(in(fixture, "open/g")),
 		strdup(in(fixture, "open/a/new")) };

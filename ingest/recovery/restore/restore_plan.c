@@ -235,15 +235,15 @@ static int elsewhere(const struct restore_plan *plan,
 	for (unsigned i = 0; i <= plan->count; i++) {
 		const char *disk = i < plan->count ? plan->items[i].path : NULL;
 		CLEANUP_FREE char *path = NULL;
-		if (i < plan->count ? plan->items[i].file->kind != FILE_DISK
-				    : home == NULL)
+		const char *from = disk != NULL ? disk : home;
+		if (from == NULL
+				|| (i < plan->count
+						&& plan->items[i].file->kind
+								!= FILE_DISK))
 			continue;
-		if (asprintf(&path, "%.*s%s",
-				    disk != NULL ? (int)(strrchr(disk, '/')
-						    - disk)
-						 : (int)strlen(home),
-				    disk != NULL ? disk : home, leaf)
-				< 0) {
+		size_t len = disk != NULL ? (size_t)(strrchr(disk, '/') - disk)
+					  : strlen(from);
+		if (asprintf(&path, "%.*s%s", (int)len, from, leaf) < 0) {
 			path = NULL;
 			return fail_no_memory("restoring the domain");
 		}
