@@ -42,14 +42,10 @@ int disk_record_failed(struct domain_run *run, const struct disk_plan *plan,
 static char *known_damage(const struct snapshot *base, const char *target)
 {
 	CLEANUP_FREE char *escaped = name_escape(target, strlen(target));
-	for (uint32_t i = 0; escaped != NULL && base != NULL
-			&& i < base->skipped_count;
-			i++)
-		if (base->skipped[i].kind == SKIPPED_DAMAGED
-				&& strcmp(base->skipped[i].target, escaped)
-						== 0)
-			return strdup(base->skipped[i].reason);
-	return NULL;
+	const struct snapshot_skipped *known = escaped != NULL
+			? snapshot_find_skipped(base, SKIPPED_DAMAGED, escaped)
+			: NULL;
+	return known != NULL ? strdup(known->reason) : NULL;
 }
 
 int disk_record_check_image(struct domain_run *run,

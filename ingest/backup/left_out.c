@@ -15,14 +15,11 @@ static bool known_before(const struct snapshot *base, const char *what,
 		const char *why)
 {
 	CLEANUP_FREE char *escaped = name_escape(what, strlen(what));
-	for (uint32_t i = 0; escaped != NULL && base != NULL
-			&& i < base->skipped_count;
-			i++)
-		if (base->skipped[i].kind == SKIPPED_UNSUPPORTED
-				&& strcmp(base->skipped[i].target, escaped) == 0
-				&& strcmp(base->skipped[i].reason, why) == 0)
-			return true;
-	return false;
+	const struct snapshot_skipped *known = escaped != NULL
+			? snapshot_find_skipped(base, SKIPPED_UNSUPPORTED,
+					escaped)
+			: NULL;
+	return known != NULL && strcmp(known->reason, why) == 0;
 }
 
 static void say_new(const struct domain_run *run, const char *what,

@@ -108,6 +108,17 @@ char *snapshot_missing(char *buf, size_t size, const struct snapshot *snap)
 	return buf;
 }
 
+const struct snapshot_skipped *snapshot_find_skipped(
+		const struct snapshot *snap, enum skipped_kind kind,
+		const char *target)
+{
+	for (uint32_t i = 0; snap != NULL && i < snap->skipped_count; i++)
+		if (snap->skipped[i].kind == kind
+				&& strcmp(snap->skipped[i].target, target) == 0)
+			return &snap->skipped[i];
+	return NULL;
+}
+
 /* --- files --- */
 
 struct snapshot_file *snapshot_add_file(struct snapshot *snap)

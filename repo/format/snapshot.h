@@ -117,6 +117,12 @@ bool snapshot_is_complete(const struct snapshot *snap);
  * damaged: vda (…)"; cut off if SIZE is too small, "" if complete. Returns BUF. */
 char *snapshot_missing(char *buf, size_t size, const struct snapshot *snap);
 
+/* What is said of TARGET (escaped) with that KIND; NULL: nothing. SNAP may be
+ * NULL. */
+const struct snapshot_skipped *snapshot_find_skipped(
+		const struct snapshot *snap, enum skipped_kind kind,
+		const char *target);
+
 /* Appends a zeroed file and returns it (valid until the next call), or NULL:
  * no memory, or SNAPSHOT_FILES_MAX are there. */
 struct snapshot_file *snapshot_add_file(struct snapshot *snap);

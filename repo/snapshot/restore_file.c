@@ -496,14 +496,11 @@ bool restore_file_warn_incomplete(const struct snapshot *snap)
 bool restore_file_warn_damaged(const struct snapshot *snap, const char *name)
 {
 	const struct snapshot_file *file = snapshot_find_file(snap, name);
-	if (file == NULL || file->target == NULL)
-		return false;
-	for (uint32_t i = 0; i < snap->skipped_count; i++)
-		if (snap->skipped[i].kind == SKIPPED_DAMAGED
-				&& strcmp(snap->skipped[i].target, file->target)
-						== 0)
-			return restore_file_warn_incomplete(snap);
-	return false;
+	return file != NULL && file->target != NULL
+			&& snapshot_find_skipped(snap, SKIPPED_DAMAGED,
+					   file->target)
+			!= NULL
+			&& restore_file_warn_incomplete(snap);
 }
 
 int restore_file_add_roots(struct repository *repo, const struct snapshot *snap,
