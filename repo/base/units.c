@@ -202,38 +202,31 @@ static int parse_time(int64_t *seconds, const char *text,
 	return 0;
 }
 
-static int too_long(const char *text)
+/* FORM: what is expected, for people. */
+static int parse_or_explain(int64_t *seconds, const char *text,
+		const struct time_unit *units, const char *form)
 {
-	return fail(-EINVAL, "\"%.40s\" is too long: the maximum is 100 years",
-			text);
+	int err = parse_time(seconds, text, units);
+	if (err == -ERANGE)
+		return fail(-EINVAL,
+				"\"%.40s\" is too long: the maximum is 100 "
+				"years",
+				text);
+	return err == 0 ? 0 : fail(-EINVAL, "\"%.40s\" is not %s", text, form);
 }
 
 int age_parse(int64_t *seconds, const char *text)
 {
-	int err = parse_time(seconds, text, age_units);
-	if (err == -ERANGE)
-		return too_long(text);
-	if (err != 0)
-		return fail(-EINVAL,
-				"\"%.40s\" is not an age: use for example 30d, "
-				"12h or 1y6mo (s, min, h, d, w, mo for months, "
-				"y; m alone could be either)",
-				text);
-	return 0;
+	return parse_or_explain(seconds, text, age_units,
+			"an age: use for example 30d, 12h or 1y6mo (s, min, h, "
+			"d, w, mo for months, y; m alone could be either)");
 }
 
 int wait_parse(int64_t *seconds, const char *text)
 {
-	int err = parse_time(seconds, text, wait_units);
-	if (err == -ERANGE)
-		return too_long(text);
-	if (err != 0)
-		return fail(-EINVAL,
-				"\"%.40s\" is not a length of time: use for "
-				"example 90s, 10min or 1h30m (s, min or m, h, "
-				"d)",
-				text);
-	return 0;
+	return parse_or_explain(seconds, text, wait_units,
+			"a length of time: use for example 90s, 10min or 1h30m "
+			"(s, min or m, h, d)");
 }
 
 char *age_format(char out[SIZE_TEXT_MAX], int64_t seconds)
