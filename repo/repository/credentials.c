@@ -18,7 +18,6 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
-#include "repo/base/parent_directory.h"
 #include "repo/base/report.h"
 #include "repo/format/recovery.h"
 #include "passphrase_command.h"
@@ -327,11 +326,27 @@ int credentials_recovery_key(struct secret *out)
 	return 0;
 }
 
+/* Of PATH, whose last component is *LEAF. A descriptor, or -errno with a text. */
+static int open_parent(const char *path, const char **leaf)
+{
+	CLEANUP_FREE char *directory = strdup(path);
+	if (directory == NULL)
+		return fail_errno(-ENOMEM, "opening the directory of %s", path);
+	char *slash = strrchr(directory, '/');
+	*leaf = slash != NULL ? path + (slash - directory) + 1 : path;
+	if (slash != NULL)
+		slash[slash == directory ? 1 : 0] = '\0';
+	int fd = open(slash != NULL ? directory : ".",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? fail_errno(-errno, "opening the directory of %s", path)
+		      : fd;
+}
+
 /* What the repository relies on must outlive a power failure. */
 static int sync_parent(const char *path)
 {
 	const char *leaf;
-	CLEANUP_FD int directory = parent_directory_open(path, &leaf);
+	CLEANUP_FD int directory = open_parent(path, &leaf);
 	if (directory < 0)
 		return directory;
 	return fsync(directory) == 0 ? 0 : -errno;
