@@ -136,6 +136,15 @@ is_stopped() { # PID
   grep -q '^State:.*stopped' "/proc/$1/status"
 }
 
+# at_time TIME COMMAND...: run as if it were that time. What an earlier process
+# with this number left in shared memory would keep faketime from starting.
+at_time() {
+  (
+    rm -f "/dev/shm/faketime_shm_$BASHPID" "/dev/shm/sem.faketime_sem_$BASHPID"
+    exec faketime "$@"
+  )
+}
+
 # expect STATUS COMMAND...: its output goes to $T/out and $T/err.
 expect() {
   local want=$1 got=0

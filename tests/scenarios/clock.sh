@@ -9,7 +9,7 @@ need_program jq faketime
 new_repo
 back_up() { # CONTENT [TIME]
   echo "$1" >"$T/file"
-  ${2:+faketime "$2"} amberfs backup "$R" --name vm "$T/file" 2>"$T/err"
+  ${2:+at_time "$2"} amberfs backup "$R" --name vm "$T/file" 2>"$T/err"
 }
 back_up one
 back_up two '2021-01-01 00:00:00'

@@ -77,17 +77,17 @@ for ((night = 0; night < nights; night++)); do
   printf -v day '%(%F %T)T' $((1577919600 + 86400 * night)) # 2020 on
   python3 "$T/work.py" "$T" "$mib" "$night"
   for image in "${images[@]}"; do
-    faketime "$day" amberfs backup "$R" --name "$image" "$T/$image"
+    at_time "$day" amberfs backup "$R" --name "$image" "$T/$image"
   done
   if [ "$night" = 0 ]; then
     first=$(latest web)
     amberfs pin "$R" "web/$first"
     cp "$T/web" "$T/web.first"
   fi
-  faketime "$day" amberfs forget "$R" --keep-daily 7 --keep-weekly 4 \
+  at_time "$day" amberfs forget "$R" --keep-daily 7 --keep-weekly 4 \
     --keep-monthly 6 >/dev/null
   started=$EPOCHREALTIME
-  faketime "$day" amberfs prune "$R" --json >"$T/json"
+  at_time "$day" amberfs prune "$R" --json >"$T/json"
   took=$(since "$started")
   jq -e '.missing_chunks == 0 and .condemned.packs == 0' "$T/json" >/dev/null ||
     die "night $night: $(cat "$T/json")"

@@ -11,7 +11,7 @@ export TZ=UTC
 on() {
   local day=$1
   shift
-  faketime "2026-11-$day 12:00:00" "$@"
+  at_time "2026-11-$day 12:00:00" "$@"
 }
 backup() { # DAY
   echo "$1" >"$T/file"
@@ -69,14 +69,14 @@ expect 1 on 30 amberfs forget "$R" vm/latest
 said 'protected until 202612111?'
 # Lowered: only for what comes. Also if the clock is wrong when it is done.
 backup 23
-expect 0 faketime '2026-01-01 00:00:00' amberfs protect "$R" --min-age 1d
+expect 0 at_time '2026-01-01 00:00:00' amberfs protect "$R" --min-age 1d
 said 'newest snapshot is of .* is the clock right'
 backup 24
 expect 0 on 28 amberfs forget "$R" --keep-within 0 --dry-run --json
 equal "$(jq -c '[.snapshots[].protected_until[0:8]]' "$T/out")" \
   '["20261211","20261213",null]' "after lowering"
-expect 0 faketime '2026-11-24 18:00:00' amberfs protect "$R" --min-age 0
-expect 0 faketime '2026-11-24 18:00:00' amberfs protect "$R" --json
+expect 0 at_time '2026-11-24 18:00:00' amberfs protect "$R" --min-age 0
+expect 0 at_time '2026-11-24 18:00:00' amberfs protect "$R" --json
 equal "$(jq -c '[.min_age, .longest, .protected, (.settings | length)]' \
   "$T/out")" '[0,1728000,3,4]' "what is in force"
 expect 0 on 25 amberfs protect "$R" --min-age 0
@@ -94,7 +94,7 @@ for damage in missing changed; do
   esac
   for order in "--keep-last 1" "vm/latest"; do
     # shellcheck disable=SC2086 # two words
-    expect 1 faketime '2028-01-01' amberfs forget "$R" $order
+    expect 1 at_time '2028-01-01' amberfs forget "$R" $order
     said 'retention/2'
     said 'nothing is removed'
   done
@@ -108,7 +108,7 @@ done
 equal "$(snapshot_count)" 3 "snapshots of all that"
 
 # In the end they may go, and a later repository without it is as free as ever.
-expect 0 faketime '2028-01-01' amberfs forget "$R" --keep-last 1
+expect 0 at_time '2028-01-01' amberfs forget "$R" --keep-last 1
 equal "$(snapshot_count)" 1 "years later"
 new_repo "$T/free"
 backup 01

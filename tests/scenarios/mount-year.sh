@@ -36,7 +36,7 @@ at() {
   local day
   printf -v day '%(%F %T)T' $((1577919600 + 86400 * $1)) # 2020 on
   shift
-  faketime "$day" "$@"
+  at_time "$day" "$@"
 }
 
 new_repo

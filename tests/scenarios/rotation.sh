@@ -9,7 +9,7 @@ need_program jq faketime
 # at TIME SOURCE: a backup, as of that moment of UTC.
 at() {
   echo "$*" >"$T/file"
-  TZ=UTC faketime "$1" amberfs backup "$R" --name "$2" "$T/file" 2>/dev/null
+  TZ=UTC at_time "$1" amberfs backup "$R" --name "$2" "$T/file" 2>/dev/null
 }
 # Times without their last digit: making the backup may take a second.
 times() {
