@@ -12,9 +12,17 @@ W=$T/watched
 mkdir "$W"
 export XDG_CACHE_HOME=$W/cache
 
+# A call that another process' calls interrupted is in two lines.
+whole_calls() {
+  awk '{ pid = $1; sub(/^[0-9]+ +/, "") }
+    sub(/ *<unfinished \.\.\.>$/, "") { begun[pid] = $0; next }
+    sub(/^<\.\.\. [a-z0-9_]+ resumed>/, "") { $0 = begun[pid] $0 }
+    { print }' "$1"
+}
+
 # One line per call and file; what the shim itself links away is not counted.
 calls_of_strace() {
-  sed -E 's/^[0-9]+ +//' "$T/strace" | grep -v 'resumed>' |
+  whole_calls "$T/strace" |
     awk -v repo="$W" '
       function path(n) { return parts[n] }
       # A line may have the repository in the bytes written elsewhere.
@@ -69,7 +77,7 @@ compare() { # COMMAND...
     strace -f -y -qq -s 400 -e "$traced" -o "$T/strace" "$@" >/dev/null
   calls_of_strace | sort | uniq -c >"$T/of-strace"
   calls_of_shim | sort | uniq -c >"$T/of-shim"
-    diff "$T/of-strace" "$T/of-shim" || die "other calls than strace's: $*"
+  diff "$T/of-strace" "$T/of-shim" || die "other calls than strace's: $*"
   [ "$(wc -l <"$T/log")" -gt 4 ] || die "hardly any calls: $*"
 }
 
