@@ -305,18 +305,46 @@ static int remove_pack(struct writer *writer, const struct pack_id *id)
 	return err == MDB_NOTFOUND ? 0 : err;
 }
 
-static int put_shards(struct writer *writer)
+/* The shards whose packs the merge adds or removes. */
+static void find_touched(struct writer *writer, bool touched[256])
 {
-	for (unsigned i = 0; i < 256; i++) {
-		uint8_t k = (uint8_t)i, v[8];
-		MDB_val key = { 1, &k }, value = { sizeof(v), v };
-		put_le64(v, writer->merge->shards[i]);
-		int err = mdb_put(writer->txn, writer->dbi[DB_SHARDS], &key,
-				&value, 0);
-		if (err != 0)
-			return err;
-	}
-	return 0;
+	const struct index_merge *merge = writer->merge;
+	const struct index_run *run = merge->run;
+	for (uint32_t i = 0; run != NULL && i < run->pack_count; i++)
+		touched[run->packs[i].id.b[0]] = true;
+	for (size_t i = 0; i < merge->removed_count; i++)
+		touched[merge->removed[i].b[0]] = true;
+}
+
+static int update_shard(struct writer *writer, unsigned shard, bool touched)
+{
+	const struct index_merge *merge = writer->merge;
+	uint8_t k = (uint8_t)shard, v[8];
+	MDB_val key = { 1, &k }, value = { sizeof(v), v }, old;
+	int err = mdb_get(writer->txn, writer->dbi[DB_SHARDS], &key, &old);
+	if (err != 0 && err != MDB_NOTFOUND)
+		return err;
+	if (err == 0 && old.mv_size != sizeof(v))
+		return MDB_CORRUPTED;
+	uint64_t recorded = err == 0 ? get_le64(old.mv_data) : 0;
+	uint64_t state = touched ? 0 : recorded;
+	if (merge->set_shards && recorded == merge->before[shard]
+			&& merge->now[shard] != merge->before[shard])
+		state = merge->now[shard];
+	if (state == recorded)
+		return 0;
+	put_le64(v, state);
+	return mdb_put(writer->txn, writer->dbi[DB_SHARDS], &key, &value, 0);
+}
+
+static int update_shards(struct writer *writer)
+{
+	bool touched[256] = { false };
+	int err = 0;
+	find_touched(writer, touched);
+	for (unsigned i = 0; i < 256 && err == 0; i++)
+		err = update_shard(writer, i, touched[i]);
+	return err;
 }
 
 static int put_generation(struct writer *writer)
@@ -346,8 +374,7 @@ static int finish(struct writer *writer)
 			return err;
 		tick(writer);
 	}
-	if (merge->set_shards)
-		err = put_shards(writer);
+	err = update_shards(writer);
 	return err == 0 ? put_generation(writer) : err;
 }
 
@@ -642,7 +669,8 @@ static void find_arrays(struct arrays *arrays,
 		.removed_count = request->removed_count,
 		.set_shards = request->set_shards,
 	};
-	memcpy(arrays->merge.shards, request->shards, sizeof(request->shards));
+	memcpy(arrays->merge.before, request->before, sizeof(request->before));
+	memcpy(arrays->merge.now, request->now, sizeof(request->now));
 }
 _Static_assert(sizeof(struct wire_request) % _Alignof(struct run_entry) == 0,
 		"entries lie where they may");

@@ -248,8 +248,13 @@ struct index_merge {
 	const struct index_run *run; /* or NULL */
 	const struct pack_id *removed;
 	size_t removed_count;
+	/* A shard's recorded state says that the index has what the shard had in
+	 * that state. States come back, with a repository that is put back, so
+	 * that a merge forgets those of the shards whose packs it adds or
+	 * removes, but for those that were listed for it: NOW, unless it is
+	 * BEFORE or somebody has recorded another one than BEFORE meanwhile. */
 	bool set_shards;
-	uint64_t shards[256]; /* 0: unknown */
+	uint64_t before[256], now[256]; /* 0: unknown */
 };
 
 /* Makes a new, empty environment, where there is none. */

@@ -83,7 +83,10 @@ static int flush_run(struct reconciliation *round, bool last)
 	if (last) {
 		m.removed = round->removed.ids;
 		m.removed_count = round->removed.count;
-		memcpy(m.shards, round->recorded, sizeof(m.shards));
+		memcpy(m.before, round->recorded, sizeof(m.before));
+		for (unsigned i = 0; i < 256; i++)
+			m.now[i] = round->found[i] != 0 ? round->found[i]
+							: round->recorded[i];
 	}
 	if (round->trouble == 0) {
 		int err = index_merge_now(round->index, &m);
@@ -93,6 +96,9 @@ static int flush_run(struct reconciliation *round, bool last)
 	}
 	if (round->trouble != 0 && round->run != NULL)
 		return keep_run(round);
+	for (uint32_t i = 0; round->run != NULL && i < round->run->pack_count;
+			i++)
+		round->recorded[round->run->packs[i].id.b[0]] = 0;
 	index_run_free(round->run);
 	round->run = NULL;
 	return 0;
@@ -292,14 +298,10 @@ static int reconcile_shards(struct reconciliation *round)
 			return err;
 	}
 	bool same = round->run == NULL && round->removed.count == 0;
-	for (unsigned i = 0; i < 256; i++) {
-		/* Unknown: the old state is past and never comes back. */
-		if (round->found[i] == 0
-				|| round->found[i] == round->recorded[i])
-			continue;
-		round->recorded[i] = round->found[i];
-		same = false;
-	}
+	for (unsigned i = 0; i < 256; i++)
+		if (round->found[i] != 0
+				&& round->found[i] != round->recorded[i])
+			same = false;
 	return same ? 0 : flush_run(round, true);
 }
 

@@ -14,7 +14,7 @@
 #include "index_internal.h"
 
 /* Of this interface; another one's helper does nothing. */
-#define WIRE_VERSION "1"
+#define WIRE_VERSION "2"
 #define WIRE_OTHER_VERSION 64 /* its exit status then (EX_USAGE) */
 
 #define WIRE_READ "read"
@@ -54,7 +54,7 @@ struct wire_request {
 	uint64_t cpu_seconds, map_size;
 	uint32_t txn_entries;
 	uint32_t set_shards;
-	uint64_t shards[256];
+	uint64_t before[256], now[256];
 };
 
 #endif

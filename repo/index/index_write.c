@@ -92,7 +92,8 @@ int index_write_merge(const struct index_place *place, int lock,
 		.set_shards = merge->set_shards };
 	uint64_t work = guess_present(place) / 10 + merge->removed_count;
 	memcpy(request.nonce, nonce, sizeof(request.nonce));
-	memcpy(request.shards, merge->shards, sizeof(request.shards));
+	memcpy(request.before, merge->before, sizeof(request.before));
+	memcpy(request.now, merge->now, sizeof(request.now));
 	if (merge->run != NULL) {
 		request.has_run = 1;
 		request.entry_count = merge->run->entry_count;

@@ -97,14 +97,19 @@ check '.missing_chunks == 0 and .deleted.packs >= 1'
 amberfs restore "$R" "vm/$time/disk" - | cmp - "$T/disk"
 amberfs verify "$R" --read-data
 
-# Damage that shows only when chunks are copied: the pack stays.
+# Damage that shows only when chunks are copied: the pack stays. (In each frame,
+# since the order of the chunks in a pack is chance.)
 fresh_copy
+mapfile -t old < <(of_kind 1)
 make_noise "$T/part" 12 3
 dd if="$T/part" of="$T/disk" bs=1M seek=2 conv=notrunc status=none
 amberfs backup "$R" --name vm "$T/disk"
 amberfs forget "$R" "vm/$time"
-# (In the old packs, not in the one of what has changed.)
-for pack in $(of_kind 1 | sed 2q); do flip "$pack" 5000; done
+for pack in "${old[@]}"; do
+  for ((at = 5000; at < $(stat -c %s "$pack") - (1 << 18); at += 1 << 16)); do
+    flip "$pack" "$at"
+  done
+done
 amberfs prune "$R" --json >"$T/json" 2>"$T/err" || die "prune failed"
 if jq -e '.failed_chunks > 0' "$T/json" >/dev/null; then
   said "can't be copied"
