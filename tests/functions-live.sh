@@ -14,8 +14,8 @@
 #	live_full TARGET PATTERN	this disk was read in full, and one line said
 #		why
 #	live_changes TARGET	only what has changed of this disk was read
-#	live_stages STAGE...	prints those to be tried: every second one, first or
-#		second as LIVE_SEED (the time) has it, or with LIVE_STAGES=all all
+#	live_stages STAGE...	prints those to be tried: every third one, which of three
+#		as LIVE_SEED (the time) has it, or with LIVE_STAGES=all all
 #	live_read_bounded	as many bytes were read as the dirty maps call for,
 #		with the chunks around them, and all data of disks without one
 : "${guest:?source functions-guest.sh first}"
@@ -52,7 +52,7 @@ live_stages() {
   local i seed=${LIVE_SEED:-$(date +%s)} all=("$@")
   echo "seed $seed" >&2
   for i in "${!all[@]}"; do
-    [ "${LIVE_STAGES:-}" != all ] && [ $(((i + seed) % 2)) = 1 ] ||
+    [ "${LIVE_STAGES:-}" != all ] && [ $(((i + seed) % 3)) != 0 ] ||
       echo "${all[i]}"
   done
 }

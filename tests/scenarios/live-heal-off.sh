@@ -38,21 +38,16 @@ live_backup 0
 live_right 0
 backup
 
-echo "qemu was killed: its bitmaps are in use for ever" >&2
-guest_kill
-guest_start
-live_backup 0
-live_right 0
-live_full vda 'broken|bitmap'
-backup
+killed() {
+  echo "qemu was killed: its bitmaps are in use for ever" >&2
+  guest_kill
+  guest_start
+  live_backup 0
+  live_right 0
+  live_full vda 'broken|bitmap'
+  backup
+}
 
-echo "shut off in good order: the image carries the bitmap" >&2
-guest_ticks 1
-guest_tell poweroff
-wait_for 60 guest_is_off || die "it does not power off"
-age "$(guest_file vda)" "$(guest_file vdb)" "$(guest_file vdc)"
-live_backup 0
-equal "$(live_consistency)" offline "consistency of a guest that is off"
 off_right() {
   local disk directory
   directory=$(live_directory)
@@ -62,62 +57,88 @@ off_right() {
     guest_check "$directory/$disk.raw" 0 >/dev/null
   done
 }
-off_right
-for disk in vda vdb vdc; do
-  live_changes $disk
-  [ "$(live_disk $disk .read)" -lt $((3 << 20)) ] || die "$(cat "$T/out")"
+
+off() {
+  local disk
+  echo "shut off in good order: the image carries the bitmap" >&2
+  guest_ticks 1
+  guest_tell poweroff
+  wait_for 60 guest_is_off || die "it does not power off"
+  age "$(guest_file vda)" "$(guest_file vdb)" "$(guest_file vdc)"
+  live_backup 0
+  equal "$(live_consistency)" offline "consistency of a guest that is off"
+  off_right
+  for disk in vda vdb vdc; do
+    live_changes $disk
+    [ "$(live_disk $disk .read)" -lt $((3 << 20)) ] || die "$(cat "$T/out")"
+  done
+  echo "nothing changed: nothing is read" >&2
+  live_backup 0
+  off_right
+  for disk in vda vdb vdc; do
+    equal "$(live_disk $disk .mode)" unchanged "$disk"
+  done
+  echo "started again: the bitmap went on" >&2
+  guest_start
+  backup
+}
+
+swapped() {
+  local b c
+  echo "two disks have changed places, one is a copy" >&2
+  guest_tell poweroff
+  wait_for 60 guest_is_off || die "it does not power off"
+  b=$(guest_file vdb) c=$(guest_file vdc)
+  libvirt_do cp "$(guest_file vda)" "$L/images/copy"
+  libvirt_do mv "$L/images/copy" "$(guest_file vda)"
+  sed "s|$b|X|; s|$c|$b|; s|'X'|'$c'|" "$L/heal.xml" >"$L/heal-swapped.xml"
+  libvirt_own
+  virsh_do define "$L/heal-swapped.xml"
+  guest_start
+  backup 'vda vdb vdc' 'different file|chain'
+  backup
+}
+
+other_domain() {
+  echo "defined as another domain" >&2
+  guest_tell poweroff
+  wait_for 60 guest_is_off || die "it does not power off"
+  virsh_do dumpxml heal --inactive >"$L/heal-other.xml"
+  virsh_do undefine heal --checkpoints-metadata
+  guest_uuid=$(cat /proc/sys/kernel/random/uuid)
+  sed -i "s|<uuid>.*</uuid>|<uuid>$guest_uuid</uuid>|" "$L/heal-other.xml"
+  virsh_do define "$L/heal-other.xml"
+  guest_start
+  live_backup 1
+  said 'belongs to domain .*--adopt'
+  live_backup 0 --adopt
+  live_right 0
+  live_full vda 'another domain|last checkpoint'
+  backup
+}
+
+paused() {
+  echo "paused: consistent as after a crash; and it stays paused" >&2
+  virsh_do suspend heal
+  live_backup 0
+  equal "$(live_consistency)" crash "consistency of a paused guest"
+  live_right 0 1
+  equal "$(virsh_do domstate heal)" paused "state"
+  virsh_do resume heal
+  backup
+}
+
+saved() {
+  echo "saved: its disks as they are, and its memory is not kept" >&2
+  virsh_do managedsave heal
+  live_backup 0
+  equal "$(live_consistency)" crash "consistency of a saved guest"
+  said 'memory'
+  virsh_do start heal
+  backup
+}
+
+# In this order.
+for what in $(live_stages killed off swapped other_domain paused saved); do
+  "$what"
 done
-echo "nothing changed: nothing is read" >&2
-live_backup 0
-off_right
-for disk in vda vdb vdc; do
-  equal "$(live_disk $disk .mode)" unchanged "$disk"
-done
-echo "started again: the bitmap went on" >&2
-guest_start
-backup
-
-echo "two disks have changed places, one is a copy" >&2
-guest_tell poweroff
-wait_for 60 guest_is_off || die "it does not power off"
-b=$(guest_file vdb) c=$(guest_file vdc)
-libvirt_do cp "$(guest_file vda)" "$L/images/copy"
-libvirt_do mv "$L/images/copy" "$(guest_file vda)"
-sed "s|$b|X|; s|$c|$b|; s|'X'|'$c'|" "$L/heal.xml" >"$L/heal-swapped.xml"
-libvirt_own
-virsh_do define "$L/heal-swapped.xml"
-guest_start
-backup 'vda vdb vdc' 'different file|chain'
-backup
-
-echo "defined as another domain" >&2
-guest_tell poweroff
-wait_for 60 guest_is_off || die "it does not power off"
-virsh_do undefine heal --checkpoints-metadata
-guest_uuid=$(cat /proc/sys/kernel/random/uuid)
-sed -i "s|<uuid>.*</uuid>|<uuid>$guest_uuid</uuid>|" "$L/heal-swapped.xml"
-virsh_do define "$L/heal-swapped.xml"
-guest_start
-live_backup 1
-said 'belongs to domain .*--adopt'
-live_backup 0 --adopt
-live_right 0
-live_full vda 'another domain|last checkpoint'
-backup
-
-echo "paused: consistent as after a crash; and it stays paused" >&2
-virsh_do suspend heal
-live_backup 0
-equal "$(live_consistency)" crash "consistency of a paused guest"
-live_right 0 1
-equal "$(virsh_do domstate heal)" paused "state"
-virsh_do resume heal
-backup
-
-echo "saved: its disks as they are, and its memory is not kept" >&2
-virsh_do managedsave heal
-live_backup 0
-equal "$(live_consistency)" crash "consistency of a saved guest"
-said 'memory'
-virsh_do start heal
-backup

@@ -52,58 +52,80 @@ live_full vdc 'version 2|v2|compat'
 changes
 ! grep -E 'vd[bc]' "$T/err" >&2 || die "it is said each time"
 
-echo "the checkpoint was deleted" >&2
-virsh_do checkpoint-delete heal "$(ours)"
-full 'checkpoint'
+deleted() {
+  echo "the checkpoint was deleted" >&2
+  virsh_do checkpoint-delete heal "$(ours)"
+  full 'checkpoint'
+}
 
-echo "libvirt has forgotten the checkpoint, the bitmap is there" >&2
-virsh_do checkpoint-delete heal "$(ours)" --metadata
-changes
+forgotten_by_libvirt() {
+  echo "libvirt has forgotten the checkpoint, the bitmap is there" >&2
+  virsh_do checkpoint-delete heal "$(ours)" --metadata
+  changes
+}
 
-echo "the domain was redefined" >&2
-virsh_do undefine heal --checkpoints-metadata
-virsh_do define "$L/heal.xml"
-changes
+redefined() {
+  echo "the domain was redefined" >&2
+  virsh_do undefine heal --checkpoints-metadata
+  virsh_do define "$L/heal.xml"
+  changes
+}
 
-echo "the bitmap is missing" >&2
-node=$(virsh_do qemu-monitor-command heal '{"execute":"query-named-block-nodes"}' |
-  jq -r --arg name "$(ours)" 'first(.return[] | select(any(
-    ."dirty-bitmaps"[]?; .name == $name)) | ."node-name")')
-virsh_do qemu-monitor-command heal "$(jq -nc --arg node "$node" \
-  --arg name "$(ours)" '{execute: "block-dirty-bitmap-remove",
-    arguments: {node: $node, name: $name}}')" | found '"return"' ||
-  die "the bitmap can't be removed"
-full 'bitmap|checkpoint'
+bitmap_missing() {
+  local node
+  echo "the bitmap is missing" >&2
+  node=$(virsh_do qemu-monitor-command heal '{"execute":"query-named-block-nodes"}' |
+    jq -r --arg name "$(ours)" 'first(.return[] | select(any(
+      ."dirty-bitmaps"[]?; .name == $name)) | ."node-name")')
+  virsh_do qemu-monitor-command heal "$(jq -nc --arg node "$node" \
+    --arg name "$(ours)" '{execute: "block-dirty-bitmap-remove",
+      arguments: {node: $node, name: $name}}')" | found '"return"' ||
+    die "the bitmap can't be removed"
+  full 'bitmap|checkpoint'
+}
 
-echo "the disk has grown" >&2
-virsh_do blockresize heal vda 56M
-full 'size'
+grown() {
+  echo "the disk has grown" >&2
+  virsh_do blockresize heal vda 56M
+  full 'size'
+}
 
-echo "a disk was added" >&2
-guest_plug vdd qcow2 8M
-live_backup 0
-live_right 0
-live_changes vda
-live_full vdd 'new'
-changes
-live_changes vdd
+disk_added() {
+  echo "a disk was added" >&2
+  guest_plug vdd qcow2 8M
+  live_backup 0
+  live_right 0
+  live_changes vda
+  live_full vdd 'new'
+  changes
+  live_changes vdd
+}
 
-echo "the base was forgotten" >&2
-amberfs forget "$R" heal/latest
-guest_ticks 1
-live_backup 0
-live_right 0
-live_full vda 'checkpoint|snapshot|forgotten'
-changes
+base_forgotten() {
+  echo "the base was forgotten" >&2
+  amberfs forget "$R" heal/latest
+  guest_ticks 1
+  live_backup 0
+  live_right 0
+  live_full vda 'checkpoint|snapshot|forgotten'
+  changes
+}
 
-echo "somebody else has a checkpoint" >&2
-virsh_do checkpoint-create-as heal foreign --diskspec vda,checkpoint=bitmap \
-  --diskspec vdb,checkpoint=no --diskspec vdc,checkpoint=no
-changes
-changes
-live_checkpoints | found -x foreign || die "a foreign checkpoint was deleted"
-virsh_do checkpoint-delete heal foreign
-changes
+foreign_checkpoint() {
+  echo "somebody else has a checkpoint" >&2
+  virsh_do checkpoint-create-as heal foreign --diskspec vda,checkpoint=bitmap \
+    --diskspec vdb,checkpoint=no --diskspec vdc,checkpoint=no
+  changes
+  changes
+  live_checkpoints | found -x foreign || die "a foreign checkpoint was deleted"
+  virsh_do checkpoint-delete heal foreign
+  changes
+}
+
+for what in $(live_stages deleted forgotten_by_libvirt redefined bitmap_missing \
+  grown disk_added base_forgotten foreign_checkpoint); do
+  "$what"
+done
 
 echo "the disk was written behind its bitmap" >&2
 qemu-img map -U --output=json -f qcow2 "$(guest_file vda)" | jq -r '.[] |
