@@ -402,7 +402,8 @@ void store_tidy(struct store *store)
 
 /* --- deleting --- */
 
-int store_delete(struct store *store, const char *name)
+/* Returns the descriptor of the directory, to be fsynced. */
+static int delete_name(struct store *store, const char *name)
 {
 	int err = store_check_name(name);
 	if (err < 0)
@@ -416,6 +417,31 @@ int store_delete(struct store *store, const char *name)
 		return store_fail(store, -errno, "delete", name);
 	/* A reader may have opened it between the two. */
 	store_forget(store, name);
+	return take_fd(&directory);
+}
+
+int store_delete(struct store *store, const char *name)
+{
+	CLEANUP_FD int directory = delete_name(store, name);
+	return directory < 0 ? directory
+			     : store_sync_directory(store, directory, name);
+}
+
+int store_delete_unsynced(struct store *store, const char *name)
+{
+	CLEANUP_FD int directory = delete_name(store, name);
+	return directory < 0 ? directory : 0;
+}
+
+int store_sync(struct store *store, const char *name)
+{
+	int err = store_check_name(name);
+	if (err < 0)
+		return err;
+	CLEANUP_FD int directory = store_open_directory(store, name);
+	if (directory < 0)
+		return store_fail(store, directory, "open the directory of",
+				name);
 	return store_sync_directory(store, directory, name);
 }
 

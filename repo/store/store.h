@@ -81,12 +81,22 @@ void store_put_abort(struct store_put *put);
 int store_put_read(struct store_put *put, void *buf, size_t len,
 		uint64_t offset);
 
+/* Commits COUNT puts into one directory at the price of few: step 2 of all, step
+ * 3 of all, step 4 once. An object whose name is taken is left as it was, and
+ * is no error. Frees all PUTS, also on error; then any of them may be there. */
+int store_put_commit_all(struct store_put **puts, size_t count);
+
 /* Makes durable the names of all packs given by other processes, one of which
  * may have died between steps 3 and 4 of a put. */
 int store_put_sync_packs(struct store *store);
 
 /* Deletes durably (directory fsynced). -ENOENT if it is not there. */
 int store_delete(struct store *store, const char *name);
+/* The two steps of it, for many objects: nothing may be done that relies on the
+ * deletion before store_sync of each directory. Either may be called for an
+ * object that is not there (-ENOENT, 0). */
+int store_delete_unsynced(struct store *store, const char *name);
+int store_sync(struct store *store, const char *name);
 
 /* Calls FN with each object's name below PREFIX ("packs/3f/", "snapshots/"), in
  * no order; temporary and foreign files are skipped. FN returns non-zero to

@@ -316,6 +316,47 @@ static void test_delete(void **state)
 	assert_int_equal(store_delete(f->s, "nothing/here"), -ENOENT);
 }
 
+static void test_delete_many(void **state)
+{
+	struct fixture *f = *state;
+	char buf[4];
+	put(f->s, PACK, "abcd");
+	assert_int_equal(store_get_range(f->s, PACK, buf, 4, 0), 4);
+	assert_int_equal(store_delete_unsynced(f->s, PACK), 0);
+	assert_int_equal(store_get_range(f->s, PACK, buf, 4, 0), -ENOENT);
+	assert_int_equal(store_delete_unsynced(f->s, PACK), -ENOENT);
+	assert_int_equal(store_sync(f->s, PACK), 0);
+	assert_int_equal(store_sync(f->s, "nothing/here"), -ENOENT);
+	assert_int_equal(store_sync(f->s, "../here"), -EINVAL);
+}
+
+static struct store_put *begun(struct store *store, const char *name,
+		const char *text)
+{
+	struct store_put *put = NULL;
+	assert_int_equal(store_put_begin(store, &put, name), 0);
+	assert_int_equal(store_put_write(put, text, strlen(text)), 0);
+	return put;
+}
+
+static void test_commit_all(void **state)
+{
+	struct fixture *f = *state;
+	struct store_put *puts[3];
+	char buf[4];
+	put(f->s, "condemned/b", "old");
+	puts[0] = begun(f->s, "condemned/a", "new");
+	puts[1] = begun(f->s, "condemned/b", "new");
+	puts[2] = begun(f->s, "condemned/c", "new");
+	assert_int_equal(store_put_commit_all(puts, 3), 0);
+	assert_int_equal(store_get_range(f->s, "condemned/a", buf, 4, 0), 3);
+	assert_memory_equal(buf, "new", 3);
+	assert_int_equal(store_get_range(f->s, "condemned/b", buf, 4, 0), 3);
+	assert_memory_equal(buf, "old", 3);
+	assert_int_equal(store_get_range(f->s, "condemned/c", buf, 4, 0), 3);
+	assert_int_equal(store_put_commit_all(puts, 0), 0);
+}
+
 static void test_forget(void **state)
 {
 	struct fixture *f = *state;
@@ -520,6 +561,8 @@ int main(void)
 		TEST(test_list),
 		TEST(test_not_plain_files),
 		TEST(test_delete),
+		TEST(test_delete_many),
+		TEST(test_commit_all),
 		TEST(test_forget),
 		TEST(test_many_readers),
 		TEST(test_readers_at_once),
