@@ -8,9 +8,9 @@
  *	4 what is live in them is copied		packs with second copies
  *	5 the doomed are condemned, an epoch is		nobody finds chunks there
  *	  announced, sessions answer			any more
- *	6 what is new is marked; then each doomed pack	it is gone
- *	  that nobody holds is deleted, and then its
- *	  condemned object
+ *	6 what is new is marked; then the doomed packs	they are gone
+ *	  that nobody holds are deleted, and when that
+ *	  is durable their condemned objects
  *
  * An interruption behind any of them leaves a repository in which everything
  * needed can be read; the next run takes up what is condemned. If disk or
@@ -48,6 +48,7 @@
 #define SPACE_MARGIN ((uint64_t)24 << 20)
 #define ROUNDS_MAX 100u
 #define INDEX_SLACK 100000u
+#define SHARDS 256u /* of the packs: by their ids' first byte */
 /* Owns no packs: for a dry run that can't have a session. */
 #define NOBODY "00000000000000000000000000000000"
 
@@ -278,16 +279,18 @@ static int check_claim(struct prune *prune)
 static int condemn_all(struct prune *prune)
 {
 	assert(!prune->options->dry_run && !prune->blind);
-	int err = check_claim(prune);
-	for (size_t i = 0; err == 0 && i < prune->stored.count; i++) {
-		struct stored_pack *pack = &prune->stored.packs[i];
-		if (!goes(pack) || pack->condemned)
-			continue;
-		if (interrupt_flag)
-			return fail(-ECANCELED, "interrupted");
-		err = condemned_add(prune->repo, &pack->id);
+	CLEANUP_FREE struct pack_id *ids =
+			calloc(prune->stored.count + 1, sizeof(*ids));
+	size_t n = 0;
+	if (ids == NULL)
+		return fail_no_memory("condemning packs");
+	for (size_t i = 0; i < prune->stored.count; i++) {
+		const struct stored_pack *pack = &prune->stored.packs[i];
+		if (goes(pack) && !pack->condemned)
+			ids[n++] = pack->id;
 	}
-	return err;
+	int err = check_claim(prune);
+	return err < 0 ? err : condemned_add(prune->repo, ids, n);
 }
 
 /* --- step 6 --- */
@@ -336,8 +339,7 @@ static int delete_pack(struct prune *prune, struct stored_pack *pack)
 	int err = check_claim(prune);
 	if (err < 0)
 		return err;
-	/* 1 the pack, 2 its condemned object */
-	err = store_delete(prune->repo->store, name);
+	err = store_delete_unsynced(prune->repo->store, name);
 	if (err < 0 && err != -ENOENT)
 		return err;
 	pack_cache_drop(prune->repo->packs, &pack->id);
@@ -346,21 +348,24 @@ static int delete_pack(struct prune *prune, struct stored_pack *pack)
 		prune->result->deleted.bytes += pack->size;
 	}
 	pack->gone = true;
-	return condemned_clear(prune->repo, &pack->id);
+	return 0;
 }
 
-/* A condemned object whose pack is gone. What a listing has passed over once
- * was not marked, so it must not be deleted. */
-static int clear_left_over(struct prune *prune, const struct stored_pack *pack)
+/* Of a condemned object that a prune before has left over. What a listing has
+ * passed over once was not marked, so it must not be deleted. */
+static int look_again(struct prune *prune, struct stored_pack *pack)
 {
 	char name[PACK_NAME_SIZE];
 	uint64_t size;
 	pack_name(name, &pack->id);
 	int err = store_size(prune->repo->store, name, &size);
-	return err == -ENOENT ? condemned_clear(prune->repo, &pack->id) : err;
+	pack->gone = err == -ENOENT;
+	return pack->gone ? 0 : err;
 }
 
-static int delete_all(struct prune *prune, const struct peers *peers)
+/* Sets touched[n] where packs/n has to be fsynced. */
+static int delete_packs(struct prune *prune, const struct peers *peers,
+		bool touched[SHARDS])
 {
 	int err = 0;
 	for (size_t i = 0; err == 0 && i < prune->stored.count; i++) {
@@ -370,10 +375,49 @@ static int delete_all(struct prune *prune, const struct peers *peers)
 			continue;
 		if (interrupt_flag)
 			return fail(-ECANCELED, "interrupted");
-		err = left_over ? clear_left_over(prune, pack)
+		err = left_over ? look_again(prune, pack)
 				: delete_pack(prune, pack);
+		touched[pack->id.b[0]] = true;
 	}
 	return err;
+}
+
+static int sync_shards(struct prune *prune, const bool touched[SHARDS])
+{
+	struct pack_id any = { .b = { 0 } };
+	char name[PACK_NAME_SIZE];
+	int err = 0;
+	for (unsigned shard = 0; err == 0 && shard < SHARDS; shard++) {
+		if (!touched[shard])
+			continue;
+		any.b[0] = (uint8_t)shard;
+		pack_name(name, &any);
+		err = store_sync(prune->repo->store, name);
+	}
+	return err;
+}
+
+static int clear_condemned(struct prune *prune, const struct peers *peers)
+{
+	int err = 0;
+	for (size_t i = 0; err == 0 && i < prune->stored.count; i++) {
+		const struct stored_pack *pack = &prune->stored.packs[i];
+		if (pack->gone && (goes(pack) || pack->condemned)
+				&& !is_held(peers, &pack->id))
+			err = condemned_clear(prune->repo, &pack->id);
+	}
+	return err < 0 ? err : condemned_sync(prune->repo);
+}
+
+/* 1 all packs, 2 their directories, 3 their condemned objects: no pack may come
+ * back uncondemned after a power failure. */
+static int delete_all(struct prune *prune, const struct peers *peers)
+{
+	bool touched[SHARDS] = { false };
+	int err = delete_packs(prune, peers, touched);
+	if (err == 0)
+		err = sync_shards(prune, touched);
+	return err < 0 ? err : clear_condemned(prune, peers);
 }
 
 /* No snapshot that appears meanwhile may be removed before it has been marked:

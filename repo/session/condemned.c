@@ -14,9 +14,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
+#include "repo/base/interrupt.h"
 #include "repo/format/envelope.h"
 #include "repo/format/session_record.h"
 
@@ -25,15 +27,15 @@
 #define EPOCH_DIGITS 18
 #define NAME_SIZE 64
 #define ANNOUNCE_TRIES 1000
+/* Objects put at once: each takes two descriptors until then. */
+#define BATCH 64u
 
-static int put(struct repository *repo, const char *name, const char *text)
+static int seal(struct repository *repo, const char *name, const char *text,
+		uint8_t **object, size_t *len)
 {
-	CLEANUP_FREE uint8_t *object = NULL;
-	size_t len;
-	int err = envelope_seal(repo->seal, repo->config.repo_id,
-			ENVELOPE_CONDEMNED, name, text, strlen(text), &object,
-			&len);
-	return err < 0 ? err : store_put(repo->store, name, object, len, true);
+	return envelope_seal(repo->seal, repo->config.repo_id,
+			ENVELOPE_CONDEMNED, name, text, strlen(text), object,
+			len);
 }
 
 /* --- packs --- */
@@ -45,22 +47,66 @@ static void condemned_name(char out[NAME_SIZE], const struct pack_id *pack)
 	snprintf(out, NAME_SIZE, DIRECTORY "%s", hex);
 }
 
-int condemned_add(struct repository *repo, const struct pack_id *pack)
+static int begin_object(struct repository *repo, const struct pack_id *pack,
+		struct store_put **out)
 {
+	CLEANUP_FREE uint8_t *object = NULL;
 	char name[NAME_SIZE], text[128];
+	size_t len;
 	condemned_name(name, pack);
 	snprintf(text, sizeof(text), "{\"pack\":\"%s\",\"since\":%lld}",
 			name + strlen(DIRECTORY), (long long)time(NULL));
-	int err = put(repo, name, text);
-	return err == -EEXIST ? 0 : err;
+	int err = seal(repo, name, text, &object, &len);
+	if (err == 0)
+		err = store_put_begin(repo->store, out, name);
+	if (err < 0)
+		return err;
+	err = store_put_write(*out, object, len);
+	if (err < 0)
+		store_put_abort(take_ptr(*out));
+	return err;
+}
+
+/* COUNT is at most BATCH. */
+static int add_batch(struct repository *repo, const struct pack_id *packs,
+		size_t count)
+{
+	struct store_put *puts[BATCH];
+	for (size_t i = 0; i < count; i++) {
+		int err = begin_object(repo, &packs[i], &puts[i]);
+		if (err < 0) {
+			while (i-- > 0)
+				store_put_abort(puts[i]);
+			return err;
+		}
+	}
+	return store_put_commit_all(puts, count);
+}
+
+int condemned_add(struct repository *repo, const struct pack_id *packs,
+		size_t count)
+{
+	int err = 0;
+	for (size_t done = 0; err == 0 && done < count; done += BATCH) {
+		if (interrupt_flag)
+			return fail(-ECANCELED, "interrupted");
+		err = add_batch(repo, packs + done,
+				(size_t)min_u64(count - done, BATCH));
+	}
+	return err;
 }
 
 int condemned_clear(struct repository *repo, const struct pack_id *pack)
 {
 	char name[NAME_SIZE];
 	condemned_name(name, pack);
-	int err = store_delete(repo->store, name);
+	int err = store_delete_unsynced(repo->store, name);
 	return err == -ENOENT ? 0 : err;
+}
+
+int condemned_sync(struct repository *repo)
+{
+	return store_sync(repo->store, EPOCH_PREFIX "0");
 }
 
 struct pack_array {
@@ -152,11 +198,14 @@ static int delete_older(void *ctx, const char *name)
 
 static int put_epoch(struct repository *repo, uint64_t n)
 {
+	CLEANUP_FREE uint8_t *object = NULL;
 	char name[NAME_SIZE], text[128];
+	size_t len;
 	snprintf(name, sizeof(name), EPOCH_PREFIX "%" PRIu64, n);
 	snprintf(text, sizeof(text), "{\"epoch\":%" PRIu64 ",\"since\":%lld}",
 			n, (long long)time(NULL));
-	return put(repo, name, text);
+	int err = seal(repo, name, text, &object, &len);
+	return err < 0 ? err : store_put(repo->store, name, object, len, true);
 }
 
 int condemned_announce_epoch(struct repository *repo, uint64_t least,

@@ -10,11 +10,14 @@
 
 #include "repo/repository/repository.h"
 
-/* Puts condemned/PACK, durably; does nothing if it exists. It is never undone:
- * the pack can only be deleted. */
-int condemned_add(struct repository *repo, const struct pack_id *pack);
-/* Deletes the object, after the pack. 0 also where it is gone. */
+/* Puts condemned/PACK of COUNT packs, durably; those that exist stay. It is
+ * never undone: the pack can only be deleted. */
+int condemned_add(struct repository *repo, const struct pack_id *packs,
+		size_t count);
+/* Deletes the object, after the pack is gone durably; durable itself only after
+ * condemned_sync. 0 also where it is gone. */
 int condemned_clear(struct repository *repo, const struct pack_id *pack);
+int condemned_sync(struct repository *repo);
 /* All that are listed now, sorted by id; *OUT is malloc'ed. */
 int condemned_list(struct repository *repo, struct pack_id **out,
 		size_t *count);

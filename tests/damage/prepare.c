@@ -59,7 +59,7 @@ static void add_condemned(struct repository *repo)
 	struct pack_id gone;
 	uint64_t epoch;
 	seal_random(gone.b, sizeof(gone.b));
-	check(condemned_add(repo, &gone), "condemned");
+	check(condemned_add(repo, &gone, 1), "condemned");
 	check(condemned_announce_epoch(repo, 0, &epoch), "an epoch");
 }
 

@@ -143,8 +143,8 @@ static struct answer answer_of(struct fixture *f)
 static uint64_t condemn_it(struct fixture *f)
 {
 	uint64_t epoch = 0;
-	assert_int_equal(condemned_add(f->repo, &f->pack), 0);
-	assert_int_equal(condemned_add(f->repo, &f->pack), 0);
+	assert_int_equal(condemned_add(f->repo, &f->pack, 1), 0);
+	assert_int_equal(condemned_add(f->repo, &f->pack, 1), 0);
 	assert_int_equal(condemned_announce_epoch(f->repo, 0, &epoch), 0);
 	return epoch;
 }
