@@ -62,7 +62,7 @@ int backup_path(struct backup_snapshot *snapshot, const char *path,
 	struct file_identity identity;
 	struct image_source source;
 	bool taken;
-	int err = file_source_open(&file, path, snapshot->lane->workers);
+	int err = file_source_open(&file, path, snapshot->run->workers_max);
 	if (err < 0)
 		return err;
 	err = check_mounted(snapshot, path, file_source_stat(file));

@@ -17,6 +17,7 @@ int backup_run_begin(struct backup_run *run, const char *repository,
 		.snapshots = json_array() };
 	pthread_mutex_init(&run->mutex, NULL);
 	pthread_mutex_init(&run->commit_mutex, NULL);
+	pthread_mutex_init(&run->share_mutex, NULL);
 	const struct snapshot_writer_options so = {
 		.level = (int)options->level.value,
 		.bwlimit = options->bwlimit
@@ -32,16 +33,18 @@ int backup_run_begin(struct backup_run *run, const char *repository,
 int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows)
 {
 	unsigned jobs = (unsigned)run->options->jobs.value;
-	unsigned workers = jobs > count ? jobs / count : 1;
 	int err = 0;
+	run->workers_max = jobs;
 	run->lanes = calloc(count, sizeof(*run->lanes));
 	if (run->lanes == NULL)
 		return fail_no_memory("starting the backup");
 	while (err == 0 && run->lane_count < count) {
-		struct backup_lane *lane = &run->lanes[run->lane_count++];
+		unsigned i = run->lane_count++;
+		struct backup_lane *lane = &run->lanes[i];
 		lane->run = run;
-		lane->workers = workers;
-		err = snapshot_writer_add_writer(&run->storing, workers,
+		lane->workers = jobs > count ? jobs / count + (i < jobs % count)
+					     : 1;
+		err = snapshot_writer_add_writer(&run->storing, lane->workers,
 				&lane->writer);
 	}
 	not_shared(&run->mutex);
@@ -49,6 +52,37 @@ int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows)
 		if (json_array_append_new(run->snapshots, json_null()) < 0)
 			err = fail_no_memory("starting the backup");
 	return err;
+}
+
+/* The one with the fewest workers, of those that can have another; or NULL. */
+static struct backup_lane *neediest(struct backup_run *run)
+{
+	struct backup_lane *found = NULL;
+	for (unsigned i = 0; i < run->lane_count; i++) {
+		struct backup_lane *lane = &run->lanes[i];
+		if (!lane->over && lane->workers < run->workers_max
+				&& (found == NULL
+						|| lane->workers
+								< found->workers))
+			found = lane;
+	}
+	return found;
+}
+
+/* A thread that can't be started is none the worse for the backup. */
+void backup_run_leave(struct backup_lane *lane)
+{
+	struct backup_run *run = lane->run;
+	LOCK_SCOPE(&run->share_mutex);
+	lane->over = true;
+	if (neediest(run) == NULL || image_writer_retire(lane->writer) < 0)
+		return;
+	for (; lane->workers > 0; lane->workers--) {
+		struct backup_lane *other = neediest(run);
+		if (other == NULL || image_writer_grow(other->writer) < 0)
+			return;
+		other->workers++;
+	}
 }
 
 void backup_run_end(struct backup_run *run)
@@ -61,6 +95,7 @@ void backup_run_end(struct backup_run *run)
 	json_decref(take_ptr(run->snapshots));
 	pthread_mutex_destroy(&run->mutex);
 	pthread_mutex_destroy(&run->commit_mutex);
+	pthread_mutex_destroy(&run->share_mutex);
 }
 
 bool backup_run_broken(struct backup_run *run, int err)

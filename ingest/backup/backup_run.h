@@ -24,9 +24,10 @@ enum backup_status { BACKUP_DONE, BACKUP_PARTLY, BACKUP_FAILED };
 struct backup_lane {
 	struct backup_run *run;
 	struct image_writer *writer; /* the run's storing's */
-	unsigned workers;	     /* its threads */
-	unsigned row;		     /* of the report, for the current source */
-	uint64_t read;		     /* bytes, of finished images */
+	unsigned workers;	     /* its threads; by share_mutex */
+	bool over;     /* it takes no source any more; by it too */
+	unsigned row;  /* of the report, for the current source */
+	uint64_t read; /* bytes, of finished images */
 	/* The current image. Set under the run's mutex; counted by the
 	 * workers. */
 	struct image_counts counts;
@@ -39,8 +40,14 @@ struct backup_run {
 	struct snapshot_writer storing;
 	struct backup_lane *lanes;
 	unsigned lane_count;
+	/* That a lane may come to have while it reads a source: what each source
+	 * must be opened for. */
+	unsigned workers_max;
 	bool of_domains; /* the rows are of domains, else of one set of files */
 
+	/* Held while a lane's workers are given to others. Before those of image
+	 * writers and sinks. */
+	pthread_mutex_t share_mutex;
 	/* Held from the barrier to the commit. Before mutex. */
 	pthread_mutex_t commit_mutex;
 	pthread_mutex_t mutex;
@@ -67,6 +74,9 @@ int backup_run_begin(struct backup_run *run, const char *repository,
 /* Starts COUNT (1 to BACKUP_LANES_MAX) lanes for ROWS sources. The threads of
  * --jobs are divided among them; each gets at least one. */
 int backup_run_add_lanes(struct backup_run *run, unsigned count, unsigned rows);
+/* LANE has no source left: its threads end, and lanes that are still at work
+ * get as many more, also for the image that they are at. */
+void backup_run_leave(struct backup_lane *lane);
 /* Adds what is left to the index and ends the session. RUN may be
  * half-built. */
 void backup_run_end(struct backup_run *run);

@@ -2,7 +2,7 @@
 /*
  * The domains of a run: each lane takes the next name off the list until none
  * is left. A domain is examined when its turn comes, not before, as hours may
- * pass. A lane's thread lives until its domain is done, because helper programs
+ * pass. The workers of a lane that finds none are given to the others. A lane's thread lives until its domain is done, because helper programs
  * end with the thread that started them. If there is only one lane, it is the
  * caller's thread.
  */
@@ -148,6 +148,7 @@ static void *lane_main(void *arg)
 		thread->lane->row = i;
 		back_up(job, thread->lane, job->names[i]);
 	}
+	backup_run_leave(thread->lane);
 	return NULL;
 }
 
@@ -170,6 +171,8 @@ static void run_lanes(struct domains_job *job)
 					   lane_main, &threads[started])
 					== 0)
 		started++;
+	for (unsigned i = started; i < run->lane_count; i++)
+		backup_run_leave(&run->lanes[i]);
 	lane_main(&threads[0]);
 	while (started > 1)
 		pthread_join(threads[--started].thread, NULL);

@@ -96,10 +96,10 @@ static int open_image(struct domain_run *run, struct disk_state *disk,
 		struct image_source *source)
 {
 	const struct chain *chain = &disk->plan->chain;
-	unsigned workers = run->lane->workers;
+	const struct backup_run *all = run->lane->run;
 	*nbd = NULL;
 	if (disk->verdict.record != NULL) {
-		int err = nbd_source_open(nbd, chain, token, workers);
+		int err = nbd_source_open(nbd, chain, token, all->workers_max);
 		if (err == 0) {
 			nbd_source_fill(*nbd, source);
 			err = live_disk_check(run, disk, source);
@@ -114,7 +114,7 @@ static int open_image(struct domain_run *run, struct disk_state *disk,
 	if (disk->verdict.why[0])
 		disk_record_say_full(run, disk->plan->target,
 				disk->verdict.why);
-	int err = nbd_source_open(nbd, chain, NULL, workers);
+	int err = nbd_source_open(nbd, chain, NULL, all->workers_max);
 	if (err != 0)
 		return err;
 	nbd_source_fill(*nbd, source);

@@ -122,12 +122,13 @@ static int dial(struct domain_run *run, struct disk_state *disk,
 		struct live_job *job, struct nbd_client **nbd,
 		struct image_source *source)
 {
+	const struct backup_run *all = run->lane->run;
 	char bitmap[300];
 	snprintf(bitmap, sizeof(bitmap), "backup-%.200s", disk->plan->target);
 	const struct nbd_client_options o = { .socket = live_job_socket(job),
 		.export = disk->plan->target,
 		.bitmap = disk->verdict.record != NULL ? bitmap : NULL,
-		.workers = run->lane->workers,
+		.workers = all->workers_max,
 		.connected = live_job_connected,
 		.ctx = job };
 	int err = nbd_client_open(nbd, &o);

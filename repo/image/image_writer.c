@@ -10,7 +10,7 @@
  * span from it, and store in parallel what they read.
  *
  * One image at a time per writer; the threads and their open frames stay from
- * one image to the next.
+ * one image to the next. More may be added at any time.
  */
 #include "image_writer_internal.h"
 
@@ -221,7 +221,7 @@ static void *worker_main(void *arg)
 
 /* --- the writer --- */
 
-static int worker_start(struct worker *worker, struct chunk_sink *sink)
+static int worker_make(struct worker *worker, struct chunk_sink *sink)
 {
 	worker->span = mmap(NULL, SPAN_SIZE, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -237,12 +237,58 @@ static int worker_start(struct worker *worker, struct chunk_sink *sink)
 			|| worker->sums == NULL || worker->pieces == NULL
 			|| worker->leaf == NULL || worker->node == NULL)
 		return fail_no_memory("starting to write");
-	int err = chunk_stream_new(sink, &worker->stream);
+	return chunk_stream_new(sink, &worker->stream);
+}
+
+static void worker_end(struct worker *worker)
+{
+	if (worker->started)
+		pthread_join(worker->thread, NULL);
+	chunk_stream_free(worker->stream);
+	if (worker->span != NULL)
+		munmap(worker->span, SPAN_SIZE);
+	free(worker->marks);
+	free(worker->sums);
+	free(worker->pieces);
+	free(worker->leaf);
+	free(worker->node);
+	*worker = (struct worker){ .writer = NULL };
+}
+
+static unsigned worker_count(struct image_writer *writer)
+{
+	LOCK_SCOPE(&writer->mutex);
+	return writer->worker_count;
+}
+
+/* The mutex is held until it counts: then it finds the image that is being
+ * written, if there is one, or waits for the next. */
+static int worker_start(struct image_writer *writer, struct worker *worker)
+{
+	LOCK_SCOPE(&writer->mutex);
+	int err = pthread_create(&worker->thread, NULL, worker_main, worker);
+	if (err != 0)
+		return fail_errno(-err, "starting a thread");
+	worker->started = true;
+	writer->worker_count++;
+	if (writer->job != NULL)
+		writer->busy++;
+	return 0;
+}
+
+int image_writer_grow(struct image_writer *writer)
+{
+	unsigned number = worker_count(writer);
+	if (number == IMAGE_WRITER_WORKERS_MAX)
+		return fail(-E2BIG, "more than %u threads", number);
+	struct worker *worker = &writer->workers[number];
+	*worker = (struct worker){ .writer = writer, .number = number };
+	int err = worker_make(worker, writer->sink);
+	if (err == 0)
+		err = worker_start(writer, worker);
 	if (err < 0)
-		return err;
-	err = pthread_create(&worker->thread, NULL, worker_main, worker);
-	worker->started = err == 0;
-	return err != 0 ? fail_errno(-err, "starting a thread") : 0;
+		worker_end(worker);
+	return err;
 }
 
 int image_writer_new(struct image_writer **out, const struct seal *seal,
@@ -264,15 +310,13 @@ int image_writer_new(struct image_writer **out, const struct seal *seal,
 	pthread_mutex_init(&writer->mutex, NULL);
 	pthread_cond_init(&writer->wake, NULL);
 	pthread_cond_init(&writer->idle, NULL);
-	writer->workers = calloc(workers, sizeof(*writer->workers));
+	writer->sink = sink;
+	writer->workers = calloc(IMAGE_WRITER_WORKERS_MAX,
+			sizeof(*writer->workers));
 	int err = writer->workers != NULL ? 0
 					  : fail_no_memory("starting to write");
-	for (unsigned i = 0; err == 0 && i < workers; i++) {
-		writer->workers[i].writer = writer;
-		writer->workers[i].number = i;
-		writer->worker_count = i + 1;
-		err = worker_start(&writer->workers[i], sink);
-	}
+	for (unsigned i = 0; err == 0 && i < workers; i++)
+		err = image_writer_grow(writer);
 	if (err < 0) {
 		image_writer_free(writer);
 		return err;
@@ -281,30 +325,33 @@ int image_writer_new(struct image_writer **out, const struct seal *seal,
 	return 0;
 }
 
-static void worker_end(struct worker *worker)
+static void end_workers(struct image_writer *writer)
 {
-	if (worker->started)
-		pthread_join(worker->thread, NULL);
-	chunk_stream_free(worker->stream);
-	if (worker->span != NULL)
-		munmap(worker->span, SPAN_SIZE);
-	free(worker->marks);
-	free(worker->sums);
-	free(worker->pieces);
-	free(worker->leaf);
-	free(worker->node);
+	unsigned count = worker_count(writer);
+	pthread_mutex_lock(&writer->mutex);
+	writer->stop = true;
+	pthread_cond_broadcast(&writer->wake);
+	pthread_mutex_unlock(&writer->mutex);
+	for (unsigned i = 0; i < count; i++)
+		worker_end(&writer->workers[i]);
+	not_shared(&writer->mutex);
+	writer->worker_count = 0;
+}
+
+int image_writer_retire(struct image_writer *writer)
+{
+	int err = image_writer_flush(writer);
+	if (err == 0)
+		end_workers(writer);
+	return err;
 }
 
 void image_writer_free(struct image_writer *writer)
 {
 	if (writer == NULL)
 		return;
-	pthread_mutex_lock(&writer->mutex);
-	writer->stop = true;
-	pthread_cond_broadcast(&writer->wake);
-	pthread_mutex_unlock(&writer->mutex);
-	for (unsigned i = 0; i < writer->worker_count; i++)
-		worker_end(&writer->workers[i]);
+	if (writer->workers != NULL)
+		end_workers(writer);
 	free(writer->workers);
 	pthread_mutex_destroy(&writer->mutex);
 	pthread_cond_destroy(&writer->wake);
@@ -363,7 +410,7 @@ void image_writer_stats(struct image_writer *writer,
 		struct chunk_sink_stats *out)
 {
 	*out = (struct chunk_sink_stats){ .new_bytes = 0 };
-	for (unsigned i = 0; i < writer->worker_count; i++) {
+	for (unsigned i = worker_count(writer); i-- > 0;) {
 		struct chunk_sink_stats of;
 		chunk_stream_stats(writer->workers[i].stream, &of);
 		out->new_chunks += of.new_chunks;
@@ -376,7 +423,7 @@ void image_writer_stats(struct image_writer *writer,
 int image_writer_flush(struct image_writer *writer)
 {
 	int err = 0;
-	for (unsigned i = 0; err == 0 && i < writer->worker_count; i++)
+	for (unsigned i = worker_count(writer); err == 0 && i-- > 0;)
 		err = chunk_stream_flush(writer->workers[i].stream);
 	return err;
 }

@@ -64,13 +64,23 @@ struct image_counts { /* bytes, updated while it runs; read at any time */
 
 struct image_writer;
 
-/* WORKERS threads with about 18 MiB each. THROTTLE may be NULL. The seal, sink
+#define IMAGE_WRITER_WORKERS_MAX 64u
+
+/* WORKERS threads (at most IMAGE_WRITER_WORKERS_MAX) with about 18 MiB each. THROTTLE may be NULL. The seal, sink
  * and reader outlive the writer. */
 int image_writer_new(struct image_writer **out, const struct seal *seal,
 		const struct config *config, struct chunk_sink *sink,
 		struct image_reader *reader, unsigned workers,
 		struct throttle *throttle);
 void image_writer_free(struct image_writer *writer); /* NULL allowed */
+
+/* One more worker, which joins at once where an image is being written: its
+ * source must expect it. May be called by any one thread while another uses the
+ * writer. 0 or -errno: then it has as many as before. */
+int image_writer_grow(struct image_writer *writer);
+/* Ends its workers and gives their memory back; it can only be freed then. 0, or
+ * -errno: their open frames could not be written, and it is as before. */
+int image_writer_retire(struct image_writer *writer);
 
 /*
  * Stores one image. BASE may be NULL, or an image of an earlier snapshot whose

@@ -55,10 +55,11 @@ struct image_writer {
 	struct image_reader *reader;
 	struct chunker chunker;
 	struct throttle *throttle;
-	unsigned worker_count;
-	struct worker *workers;
+	struct chunk_sink *sink;
+	struct worker *workers; /* IMAGE_WRITER_WORKERS_MAX of them */
 
 	pthread_mutex_t mutex;
+	unsigned worker_count GUARDED_BY(mutex); /* that are started */
 	pthread_cond_t wake, idle;
 	struct job *job GUARDED_BY(mutex);
 	uint64_t generation GUARDED_BY(mutex); /* of the job */

@@ -515,6 +515,67 @@ static void test_interrupted_rebuild(void **state)
 	free(m.bytes);
 }
 
+/* --- a worker that joins --- */
+
+/* Its first reader waits until another worker reads, too. */
+struct joining {
+	struct image_writer *writer;
+	pthread_mutex_t mutex;
+	pthread_cond_t joined;
+	bool grown, has_joined;
+};
+
+static int joining_read(void *ctx, unsigned worker, void *buf, size_t len,
+		uint64_t offset)
+{
+	struct joining *joining = ctx;
+	memset(buf, (int)(offset >> 24) + 1, len);
+	LOCK_SCOPE(&joining->mutex);
+	if (worker == WORKERS) {
+		joining->has_joined = true;
+		pthread_cond_broadcast(&joining->joined);
+	}
+	if (!joining->grown) {
+		joining->grown = true;
+		assert_int_equal(image_writer_grow(joining->writer), 0);
+	}
+	while (!joining->has_joined)
+		pthread_cond_wait(&joining->joined, &joining->mutex);
+	return 0;
+}
+
+static void test_worker_joins(void **state)
+{
+	struct fixture *f = *state;
+	struct joining joining = { .writer = f->writer };
+	struct image_source s = { .size = (uint64_t)(WORKERS + 2) << 24,
+		.read = joining_read,
+		.ctx = &joining };
+	struct image_counts counts = { .done = 0 };
+	struct tree_root root;
+	uint64_t size;
+	pthread_mutex_init(&joining.mutex, NULL);
+	pthread_cond_init(&joining.joined, NULL);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(image_writer_write(f->writer, &s, NULL,
+						 &counts, NULL, &root, &size),
+				0);
+	assert_true(joining.has_joined);
+	assert_int_equal(counts.read, 2 * s.size);
+	assert_int_equal(image_writer_retire(f->writer), 0);
+	assert_int_equal(chunk_sink_barrier(f->sink, true), 0);
+	struct image *image;
+	uint8_t byte;
+	assert_int_equal(image_open(&image, f->reader, &root, size), 0);
+	for (unsigned i = 0; i < WORKERS + 2; i++) {
+		assert_int_equal(image_pread(image, &byte, 1,
+						 (uint64_t)i << 24),
+				1);
+		assert_int_equal(byte, i + 1);
+	}
+	image_close(image);
+}
+
 static void test_copy(void **state)
 {
 	struct fixture *f = *state;
@@ -569,6 +630,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_senseless_map, setup,
 				teardown),
 		cmocka_unit_test_setup_teardown(test_interrupted_rebuild, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(test_worker_joins, setup,
 				teardown),
 		cmocka_unit_test_setup_teardown(test_copy, setup, teardown),
 	};
