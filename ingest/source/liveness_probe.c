@@ -9,7 +9,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "repo/base/cleanup.h"
 #include "repo/base/error.h"
+#include "repo/base/foreign_path.h"
 #include "repo/base/units.h"
 
 #define CONNECT_SECONDS 10.0
@@ -26,10 +28,14 @@ struct liveness_probe {
 static int connect_probe(struct nbd_handle *nbd, const char *socket,
 		const char *export)
 {
+	char alias[FOREIGN_PATH_ALIAS_MAX];
 	double end = monotonic_now() + CONNECT_SECONDS;
+	CLEANUP_FD int fd = foreign_path_socket(socket, alias);
+	if (fd < 0)
+		return fd;
 	if (nbd_set_export_name(nbd, export) < 0
 			|| nbd_set_strict_mode(nbd, 0) < 0
-			|| nbd_aio_connect_unix(nbd, socket) < 0)
+			|| nbd_aio_connect_unix(nbd, alias) < 0)
 		return -EIO;
 	while (nbd_aio_is_connecting(nbd)) {
 		if (nbd_poll(nbd, 200) < 0)

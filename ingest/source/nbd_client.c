@@ -19,6 +19,7 @@
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
+#include "repo/base/foreign_path.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
@@ -428,11 +429,15 @@ static int connect_one(struct nbd_client *client, struct nbd_handle **out,
 {
 	static const char what[] = "opening the image";
 	struct nbd_handle *nbd = nbd_create();
+	char alias[FOREIGN_PATH_ALIAS_MAX];
 	double since;
 	int err = 0;
 	*out = nbd;
 	if (nbd == NULL)
 		return client_fail(client, "libnbd");
+	CLEANUP_FD int socket = foreign_path_socket(options->socket, alias);
+	if (socket < 0)
+		return socket == -ENOMEM ? socket : fail_within(-EIO, what);
 	/* Without a request for block sizes qemu serves any range, whether it
 	 * reads files with O_DIRECT or not. */
 	if (nbd_set_request_block_size(nbd, false) < 0
@@ -442,7 +447,7 @@ static int connect_one(struct nbd_client *client, struct nbd_handle **out,
 							   : "")
 					< 0
 			|| nbd_add_meta_context(nbd, context) < 0
-			|| nbd_aio_connect_unix(nbd, options->socket) < 0)
+			|| nbd_aio_connect_unix(nbd, alias) < 0)
 		return client_fail(client, what);
 	since = monotonic_now();
 	while (err == 0 && nbd_aio_is_connecting(nbd))

@@ -269,6 +269,14 @@ int foreign_path_open(const char *path, int flags)
 	return fd < 0 ? fail_within(fd, "%s", path) : fd;
 }
 
+int foreign_path_socket(const char *path, char alias[FOREIGN_PATH_ALIAS_MAX])
+{
+	int fd = foreign_path_open(path, O_PATH);
+	if (fd >= 0)
+		snprintf(alias, FOREIGN_PATH_ALIAS_MAX, "/proc/self/fd/%d", fd);
+	return fd;
+}
+
 int foreign_path_stat(const char *path, struct stat *st)
 {
 	CLEANUP_WALK struct walk walk;

@@ -29,6 +29,11 @@ int foreign_path_parent(const char *path, char **leaf);
  * as below; -errno; with a text. */
 int foreign_path_open(const char *path, int flags);
 
+/* Opens PATH, a socket, for connecting to what ALIAS says, a path that leads to
+ * this very socket as long as the descriptor is open. As foreign_path_open. */
+#define FOREIGN_PATH_ALIAS_MAX 40
+int foreign_path_socket(const char *path, char alias[FOREIGN_PATH_ALIAS_MAX]);
+
 /* What is at PATH, never a link. 0, -ENOENT …, -ELOOP, with a text. */
 int foreign_path_stat(const char *path, struct stat *st);
 
