@@ -34,15 +34,15 @@ static int answer(char **who, const char *text)
 static int backup_job(struct domain *domain, char **who)
 {
 	CLEANUP_FREE char *xml = domain_job_backup_xml(domain);
-	CLEANUP_FREE char *socket = NULL;
+	CLEANUP_FREE char *file = NULL;
 	char shown[256];
 	if (xml == NULL)
 		return 0;
-	if (job_xml_socket(&socket, xml) != 0 || socket == NULL
-			|| !scratch_is_socket(socket))
+	if (job_xml_scratch(&file, xml) != 0 || file == NULL
+			|| !scratch_is_inner(file))
 		return answer(who, "a backup job that amberfs did not start");
 	if (asprintf(who, "another backup by amberfs (%s)",
-			    printable(shown, sizeof(shown), socket))
+			    printable(shown, sizeof(shown), file))
 			< 0) {
 		*who = NULL;
 		return -ENOMEM;

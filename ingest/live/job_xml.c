@@ -103,16 +103,20 @@ static char *attribute(const xmlNode *n, const char *name)
 	return copy;
 }
 
-int job_xml_socket(char **socket, const char *xml)
+int job_xml_scratch(char **file, const char *xml)
 {
 	xmlDoc *doc;
 	int err = domain_doc_parse_root(&doc, xml, strlen(xml), "domainbackup");
-	*socket = NULL;
+	*file = NULL;
 	if (err != 0)
 		return err;
-	*socket = attribute(domain_doc_child(xmlDocGetRootElement(doc),
-					    "server"),
-			"socket");
+	const xmlNode *disk = domain_doc_child(
+			domain_doc_child(xmlDocGetRootElement(doc), "disks"),
+			"disk");
+	for (; disk != NULL && *file == NULL; disk = disk->next)
+		if (domain_doc_is(disk, "disk"))
+			*file = attribute(domain_doc_child(disk, "scratch"),
+					"file");
 	xmlFreeDoc(doc);
 	return 0;
 }

@@ -15,9 +15,9 @@ char *job_xml_backup(const char *socket, const struct live_disk *disks,
 char *job_xml_checkpoint(const char *name, const struct live_disk *disks,
 		unsigned count);
 
-/* The socket in libvirt's XML of a job; to free. *SOCKET NULL: it has none. 0,
- * -EBADMSG, -ENOMEM. */
-int job_xml_socket(char **socket, const char *xml);
+/* The first scratch file in libvirt's XML of a job, by which a job of ours is
+ * known; to free. *FILE NULL: it has none. 0, -EBADMSG. */
+int job_xml_scratch(char **file, const char *xml);
 
 enum guest_agent { AGENT_NONE, AGENT_AWAY, AGENT_CONNECTED };
 

@@ -313,10 +313,10 @@ static bool is_below(const char *path, const char *directory)
 
 static enum job_owner whose(const char *xml, const char *directory)
 {
-	CLEANUP_FREE char *socket = NULL;
-	if (job_xml_socket(&socket, xml) != 0)
+	CLEANUP_FREE char *file = NULL;
+	if (job_xml_scratch(&file, xml) != 0)
 		return JOB_FOREIGN;
-	return is_below(socket, directory) ? JOB_OURS : JOB_FOREIGN;
+	return is_below(file, directory) ? JOB_OURS : JOB_FOREIGN;
 }
 
 enum job_owner live_guest_job(struct live_guest *guest, const char *directory)

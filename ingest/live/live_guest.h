@@ -54,7 +54,8 @@ enum job_owner {
 	JOB_FOREIGN,
 	JOB_UNKNOWN, /* not known to libvirt */
 };
-/* Whose backup job it has; ours is the one with a socket in DIRECTORY. */
+/* Whose backup job it has; ours is the one with a scratch file below DIRECTORY.
+ */
 enum job_owner live_guest_job(struct live_guest *guest, const char *directory);
 
 /* Ends our job, if there is one, and waits up to SECONDS until it is gone. 0,

@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ingest/libvirt/libvirt_home.h"
 #include "ingest/libvirt/qemu_user.h"
 #include "job_xml.h"
 #include "live_guest.h"
@@ -105,8 +106,14 @@ static int make_directory(struct live_job *job,
 		allocated += disks[i].allocated;
 	err = scratch_make(&job->scratch, options->scratch_dir, facts.owner,
 			facts.group);
-	if (err == 0)
-		err = scratch_write_state(job->scratch, &job->state);
+	if (err != 0)
+		return err;
+	CLEANUP_FREE char *own = libvirt_home_guest(job->state.uri,
+			job->state.domain_id, domain_name(options->domain),
+			facts.owner);
+	if (own != NULL)
+		scratch_move_socket(job->scratch, own);
+	err = scratch_write_state(job->scratch, &job->state);
 	return err != 0 ? err : scratch_check_space(job->scratch, allocated);
 }
 
@@ -285,13 +292,19 @@ static int check_holder(struct live_job *job)
 	return 0;
 }
 
+static bool is_denied(int err)
+{
+	return err == -EIO
+			&& strstr(error_text(err), "ermission denied") != NULL;
+}
+
 /* Adds a remedy if qemu is denied access to the directory. */
 static int add_remedy(const struct live_job *job, int err)
 {
 	const char *text = error_text(err);
 	const char *directory = scratch_directory(job->scratch);
 	char shown[512];
-	if (err != -EIO || strstr(text, "ermission denied") == NULL)
+	if (!is_denied(err))
 		return err;
 	printable(shown, sizeof(shown), directory);
 	if (strrchr(shown, '-') != NULL)
@@ -374,7 +387,7 @@ static int undo_begin(struct live_job *job, int err)
 	return error_load(&why);
 }
 
-int live_job_begin(struct live_job *j, const struct live_disk *disks,
+static int try_to_begin(struct live_job *j, const struct live_disk *disks,
 		unsigned count, const char *checkpoint)
 {
 	CLEANUP_FREE char *job = NULL;
@@ -404,8 +417,19 @@ int live_job_begin(struct live_job *j, const struct live_disk *disks,
 		return 0;
 	}
 	err = undo_begin(j, err);
-	if (err == -EPIPE)
-		err = -EIO;
+	return err == -EPIPE ? -EIO : err;
+}
+
+int live_job_begin(struct live_job *j, const struct live_disk *disks,
+		unsigned count, const char *checkpoint)
+{
+	int err = try_to_begin(j, disks, count, checkpoint);
+	if (!is_denied(err) || !scratch_socket_is_moved(j->scratch))
+		return add_remedy(j, err);
+	/* Not even in the guest's own directory; but the host may have been
+	 * told to allow it in ours. */
+	scratch_move_socket(j->scratch, NULL);
+	err = try_to_begin(j, disks, count, checkpoint);
 	return add_remedy(j, err);
 }
 

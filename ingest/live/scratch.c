@@ -6,7 +6,8 @@
  *	2. `state`, locked, fsynced	from here on it tells what to undo
  *	3. the directory and DIR fsynced
  *	4. q/
- * Removal is in reverse order, `state` last. Everything is done relative to
+ * Removal is in reverse order, `state` last; a socket elsewhere goes first.
+ * Everything is done relative to
  * open directories and follows no link: q/ belongs to the user of a process
  * that a guest may have taken over.
  */
@@ -29,6 +30,7 @@
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
+#include "repo/base/foreign_path.h"
 #include "repo/base/hex.h"
 #include "repo/base/printable.h"
 #include "repo/base/report.h"
@@ -46,6 +48,7 @@
 
 struct scratch {
 	char *directory, *socket;
+	bool moved; /* the socket is not in q/ */
 	char name[NAME_LEN + 1];
 	int base, dir;	  /* directories */
 	int state, guard; /* locked files, or -1 */
@@ -87,6 +90,55 @@ void scratch_close(struct scratch *scratch)
 	free(scratch->directory);
 	free(scratch->socket);
 	free(scratch);
+}
+
+static void set_socket(struct scratch *scratch, char *path, bool moved)
+{
+	free(scratch->socket);
+	scratch->socket = path;
+	scratch->moved = moved;
+}
+
+bool scratch_move_socket(struct scratch *scratch, const char *directory)
+{
+	char *path = NULL;
+	int len = directory != NULL
+			? asprintf(&path, "%s/%s", directory, scratch->name)
+			: asprintf(&path, "%s" SOCKET_IN, scratch->directory);
+	if (len >= 0 && (size_t)len <= SOCKET_MAX)
+		set_socket(scratch, path, directory != NULL);
+	else if (len >= 0)
+		free(path);
+	return scratch->moved;
+}
+
+bool scratch_socket_is_moved(const struct scratch *scratch)
+{
+	return scratch->moved;
+}
+
+/* As the state says, if that can be. */
+static void adopt_socket(struct scratch *scratch,
+		const struct scratch_state *state)
+{
+	const char *leaf = state->socket != NULL ? strrchr(state->socket, '/')
+						 : NULL;
+	CLEANUP_FREE char *directory = NULL;
+	if (leaf != NULL && state->socket[0] == '/'
+			&& strcmp(leaf + 1, scratch->name) == 0)
+		directory = strndup(state->socket,
+				(size_t)(leaf - state->socket));
+	scratch_move_socket(scratch, directory);
+}
+
+void scratch_find_socket(struct scratch *scratch)
+{
+	struct scratch_state state;
+	CLEANUP_FD int fd = openat(scratch->dir, "state",
+			O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	scratch_state_read(fd, &state);
+	adopt_socket(scratch, &state);
+	scratch_state_clear(&state);
 }
 
 static const char *shown(const struct scratch *scratch, char buf[512])
@@ -252,6 +304,7 @@ int scratch_open(struct scratch **out, const char *directory)
 		scratch_close(scratch);
 		return fail_errno(err, "%s", directory);
 	}
+	scratch_find_socket(scratch);
 	*out = scratch;
 	return 0;
 }
@@ -259,7 +312,9 @@ int scratch_open(struct scratch **out, const char *directory)
 int scratch_write_state(struct scratch *scratch,
 		const struct scratch_state *state)
 {
-	int err = scratch_state_write(scratch->state, state);
+	struct scratch_state whole = *state;
+	whole.socket = scratch->moved ? scratch->socket : NULL;
+	int err = scratch_state_write(scratch->state, &whole);
 	return err != 0 ? fail_errno(err, "%s/state", scratch->directory) : 0;
 }
 
@@ -295,10 +350,23 @@ static int remove_inner(int dir)
 	return unlinkat(dir, QEMU_DIR, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
+/* qemu and libvirt remove it, too. A directory that can't be reached is gone, or
+ * not as libvirt has made it: then that is libvirt's to clear. */
+static void remove_moved(const struct scratch *scratch)
+{
+	CLEANUP_FREE char *leaf = NULL;
+	CLEANUP_FD int fd = scratch->moved
+			? foreign_path_parent(scratch->socket, &leaf)
+			: -1;
+	if (fd >= 0)
+		unlinkat(fd, leaf, 0);
+}
+
 int scratch_remove(struct scratch *scratch)
 {
-	int err = remove_inner(scratch->dir);
 	char buf[512];
+	remove_moved(scratch);
+	int err = remove_inner(scratch->dir);
 	if (err == 0 && unlinkat(scratch->dir, "guard", 0) < 0
 			&& errno != ENOENT)
 		err = -errno;
@@ -403,6 +471,7 @@ static int lock_dead(struct scratch *scratch, struct scratch_state *state)
 			|| st.st_nlink == 0)
 		return -EWOULDBLOCK;
 	scratch_state_read(scratch->state, state);
+	adopt_socket(scratch, state);
 	return 0;
 }
 
@@ -474,10 +543,13 @@ int scratch_dead(const char *dir,
 /* The name's position in PATH, or NULL. */
 static const char *name_in(const char *path)
 {
-	size_t len = strlen(path), tail = sizeof(SOCKET_IN) - 1;
+	static const char inner[] = "/" QEMU_DIR;
+	const char *leaf = strrchr(path, '/');
+	size_t len = leaf != NULL ? (size_t)(leaf - path) : 0;
+	size_t tail = sizeof(inner) - 1;
 	char name[NAME_LEN + 1];
 	if (len < NAME_LEN + tail + 1 || path[0] != '/'
-			|| strcmp(path + len - tail, SOCKET_IN) != 0)
+			|| strncmp(leaf - tail, inner, tail) != 0)
 		return NULL;
 	path += len - tail - NAME_LEN;
 	memcpy(name, path, NAME_LEN);
@@ -485,7 +557,7 @@ static const char *name_in(const char *path)
 	return is_name(name) && path[-1] == '/' ? path : NULL;
 }
 
-bool scratch_is_socket(const char *path)
+bool scratch_is_inner(const char *path)
 {
 	return name_in(path) != NULL;
 }

@@ -9,6 +9,10 @@
  *			nbd	the socket
  *			1-1 …	scratch files, made and removed by libvirt
  *
+ * The socket may instead be in a directory that libvirt has made for this guest,
+ * where qemu is allowed to make one however it is confined; its name there is
+ * that of our directory.
+ *
  * So what qemu's user may write is in one directory, and nothing there is
  * trusted. If `state` is unlocked, its run is dead.
  *
@@ -34,6 +38,11 @@ struct scratch;
  */
 int scratch_make(struct scratch **out, const char *dir, uid_t qemu,
 		gid_t qemu_group);
+/* The socket's place from now on: DIRECTORY, which must belong to qemu's user, or
+ * NULL: q/, where it is at first. It stays where it is if the path is too long
+ * for a socket. To be called while no job runs, before scratch_write_state.
+ * True: it is in DIRECTORY. */
+bool scratch_move_socket(struct scratch *scratch, const char *directory);
 /* Opens an existing directory of ours without locking it: for the watchdog. */
 int scratch_open(struct scratch **out, const char *directory);
 /* Closes and thereby unlocks it. NULL allowed. */
@@ -45,6 +54,9 @@ int scratch_remove(struct scratch *scratch);
 
 const char *scratch_directory(const struct scratch *scratch);
 const char *scratch_socket(const struct scratch *scratch);
+bool scratch_socket_is_moved(const struct scratch *scratch);
+/* Of one that was opened: learns from `state` where the socket is now. */
+void scratch_find_socket(struct scratch *scratch);
 /* A path for a scratch file; to free, NULL without memory. */
 char *scratch_file(const struct scratch *scratch, unsigned attempt,
 		unsigned disk);
@@ -78,10 +90,10 @@ int scratch_dead(const char *dir,
 				const struct scratch_state *st),
 		void *ctx);
 
-/* Whether PATH is a socket as named by scratch_make, in any directory. */
-bool scratch_is_socket(const char *path);
-/* Whether it is such a socket in DIR whose directory is gone (which is certain:
- * we see the same DIR as the host). */
+/* Whether PATH is a file in q/ of a directory as named by scratch_make, anywhere. */
+bool scratch_is_inner(const char *path);
+/* Whether it is such a file in DIR whose directory is gone (which is certain: we
+ * see the same DIR as the host). */
 bool scratch_is_orphan(const char *path, const char *dir);
 
 #endif

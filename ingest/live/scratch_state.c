@@ -27,6 +27,7 @@ void scratch_state_clear(struct scratch_state *state)
 	free(state->uuid);
 	free(state->name);
 	free(state->checkpoint);
+	free(state->socket);
 	memset(state, 0, sizeof(*state));
 }
 
@@ -60,13 +61,13 @@ int scratch_state_write(int fd, const struct scratch_state *state)
 	json_t *json;
 	read_boot_id(boot);
 	json = json_pack("{s:i, s:s, s:s, s:s*, s:s*, s:s*, s:s*, s:i, s:s*, "
-			 "s:I}",
+			 "s:s*, s:I}",
 			"version", 1, "phase", phases[state->phase], "boot",
 			boot, "repository", state->repository, "uri",
 			state->uri, "domain_uuid", state->uuid, "domain_name",
 			state->name, "domain_id", state->domain_id,
-			"checkpoint", state->checkpoint, "pid",
-			(json_int_t)getpid());
+			"checkpoint", state->checkpoint, "socket",
+			state->socket, "pid", (json_int_t)getpid());
 	text = json != NULL ? json_dumps(json, JSON_INDENT(1)) : NULL;
 	json_decref(json);
 	if (text == NULL)
@@ -100,6 +101,7 @@ static void parse_state(struct scratch_state *state, const char *text,
 	state->uuid = text_of(json, "domain_uuid");
 	state->name = text_of(json, "domain_name");
 	state->checkpoint = text_of(json, "checkpoint");
+	state->socket = text_of(json, "socket");
 	state->domain_id = (int)json_integer_value(
 			json_object_get(json, "domain_id"));
 	json_decref(json);

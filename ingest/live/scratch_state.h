@@ -18,6 +18,7 @@ struct scratch_state {
 	char *uri, *uuid, *name; /* of libvirt and the domain */
 	int domain_id;		 /* libvirt's; changes when it is restarted */
 	char *checkpoint;	 /* NULL: none */
+	char *socket;		 /* NULL: in the directory */
 	bool this_boot; /* when read: the host has not been rebooted since */
 };
 void scratch_state_clear(struct scratch_state *state);

@@ -2,7 +2,7 @@
 /*
  * Leftovers of a dead run whose watchdog died with it (a killed cgroup, a host
  * that lost power): found by its directory or, if that is gone too, by a job
- * whose socket was in such a directory.
+ * whose scratch files were in such a directory.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -73,7 +73,7 @@ static void on_dead(void *ctx, struct scratch *scratch,
 /* --- jobs without a directory --- */
 
 static int end_orphan(struct connection *conn, struct domain *domain,
-		char *socket)
+		char *file)
 {
 	struct domain_facts facts;
 	struct live_guest *guest = NULL;
@@ -81,9 +81,9 @@ static int end_orphan(struct connection *conn, struct domain *domain,
 	int err = domain_facts(domain, &facts);
 	if (err == 0)
 		err = live_guest_open(&guest, connection_uri(conn), facts.uuid);
-	*strrchr(socket, '/') = '\0';
+	*strrchr(file, '/') = '\0';
 	if (err == 0)
-		err = live_guest_end_job(guest, socket, JOB_SECONDS);
+		err = live_guest_end_job(guest, file, JOB_SECONDS);
 	printable(name, sizeof(name), domain_name(domain));
 	if (err != 0)
 		report_warning("an earlier backup of domain %s died, and its "
@@ -102,14 +102,14 @@ static int look_for_orphan(struct connection *conn, struct domain *domain,
 		const char *scratch_dir)
 {
 	CLEANUP_FREE char *xml = NULL;
-	CLEANUP_FREE char *socket = NULL;
+	CLEANUP_FREE char *file = NULL;
 	if (!domain_control_is_active(domain))
 		return 0;
 	xml = domain_job_backup_xml(domain);
-	if (xml == NULL || job_xml_socket(&socket, xml) != 0 || socket == NULL
-			|| !scratch_is_orphan(socket, scratch_dir))
+	if (xml == NULL || job_xml_scratch(&file, xml) != 0 || file == NULL
+			|| !scratch_is_orphan(file, scratch_dir))
 		return 0;
-	return end_orphan(conn, domain, socket);
+	return end_orphan(conn, domain, file);
 }
 
 static int end_orphans(struct connection *conn, const char *scratch_dir)

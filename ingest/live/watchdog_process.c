@@ -177,6 +177,7 @@ static int clean_up(struct watch *watch)
 	job = end_job(watch);
 	if (watch->may_be_frozen)
 		err = thaw(watch, THAW_SECONDS);
+	scratch_find_socket(watch->scratch);
 	directory = scratch_remove(watch->scratch);
 	if (directory)
 		report_error("%s", error_text(directory));
@@ -212,6 +213,7 @@ static void begin_watching_room(struct watch *watch)
 static void begin_probing(struct watch *watch, const char *export)
 {
 	liveness_probe_close(watch->probe);
+	scratch_find_socket(watch->scratch);
 	watch->probe = liveness_probe_open(scratch_socket(watch->scratch),
 			export);
 	if (watch->probe == NULL)

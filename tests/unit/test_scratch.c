@@ -3,6 +3,7 @@
  * dead, is removed whole and without following what qemu's user may have put
  * there; and the XML of the job says what it should, whatever the names. */
 #include "directory.h"
+#include "ingest/libvirt/libvirt_home.h"
 #include "ingest/live/job_xml.h"
 #include "ingest/live/scratch.h"
 #include "repo/base/error.h"
@@ -104,7 +105,7 @@ static void test_living_and_dead(void **state)
 	snprintf(inner, sizeof(inner), "%s/q", scratch_directory(scratch));
 	assert_int_equal(stat(inner, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700);
-	assert_true(scratch_is_socket(scratch_socket(scratch)));
+	assert_true(scratch_is_inner(scratch_socket(scratch)));
 	assert_false(scratch_is_orphan(scratch_socket(scratch), directory));
 	assert_int_equal(scratch_dead(directory, on_dead, &seen), 0);
 	assert_int_equal(seen.count, 0);
@@ -193,6 +194,90 @@ static void test_guard(void **state)
 	assert_int_equal(scratch_open(&guard, where), -ENOENT);
 }
 
+/* A socket in the guest's own directory: known to the guard and to whoever finds
+ * the dead, and removed by them; a link in place of that directory is not
+ * followed. */
+static void test_socket_elsewhere(void **state)
+{
+	struct scratch *scratch = make(), *guard = NULL;
+	struct seen seen = { 0 };
+	char guest[160], away[160], name[64], inner[256];
+	(void)state;
+	snprintf(guest, sizeof(guest), "%s/domain-7-a", directory);
+	snprintf(away, sizeof(away), "%s/away", directory);
+	assert_int_equal(mkdir(guest, 0700), 0);
+	snprintf(inner, sizeof(inner), "%s", scratch_socket(scratch));
+	assert_true(scratch_move_socket(scratch, guest));
+	assert_false(scratch_move_socket(scratch, NULL));
+	assert_string_equal(scratch_socket(scratch), inner);
+	assert_true(scratch_move_socket(scratch, guest));
+	write_state(scratch, SCRATCH_RUNNING);
+	assert_int_equal(scratch_open(&guard, scratch_directory(scratch)), 0);
+	assert_string_equal(scratch_socket(guard), scratch_socket(scratch));
+	snprintf(name, sizeof(name), "%s",
+			strrchr(scratch_socket(scratch), '/') + 1);
+	put(guest, name, "");
+	assert_int_equal(rename(guest, away), 0);
+	assert_int_equal(symlink(away, guest), 0);
+	if (geteuid() == 0)
+		assert_int_equal(lchown(directory, 65534, 65534), 0);
+	assert_int_equal(scratch_remove(guard), 0);
+	snprintf(inner, sizeof(inner), "%s/%s", away, name);
+	assert_true(exists(inner) || geteuid() != 0);
+	if (geteuid() == 0)
+		assert_int_equal(lchown(directory, 0, 0), 0);
+	assert_int_equal(unlink(guest), 0);
+	assert_int_equal(rename(away, guest), 0);
+	scratch_close(guard);
+	scratch_close(scratch);
+	scratch = make();
+	assert_true(scratch_move_socket(scratch, guest));
+	write_state(scratch, SCRATCH_RUNNING);
+	snprintf(inner, sizeof(inner), "%s", scratch_socket(scratch));
+	put(guest, strrchr(inner, '/') + 1, "");
+	scratch_close(scratch);
+	assert_int_equal(scratch_dead(directory, on_dead, &seen), 0);
+	assert_int_equal(seen.count, 1);
+	assert_false(exists(inner));
+	assert_int_equal(directory_remove(guest), 0);
+}
+
+static void check_guest_directory(const char *name, const char *expect)
+{
+	static const char uri[] = "qemu:///session?socket=/x";
+	char all[160], path[256];
+	snprintf(all, sizeof(all), "%s/libvirt/qemu/lib", directory);
+	snprintf(path, sizeof(path), "%s/%s", all, expect);
+	assert_int_equal(mkdir(path, 0700), 0);
+	char *found = libvirt_home_guest(uri, 7, name, geteuid());
+	assert_non_null(found);
+	assert_string_equal(found, path);
+	free(found);
+	assert_null(libvirt_home_guest(uri, 8, name, geteuid()));
+	assert_null(libvirt_home_guest(uri, 7, name, geteuid() + 1));
+	assert_null(libvirt_home_guest("qemu:///embed", 7, name, geteuid()));
+	assert_int_equal(rmdir(path), 0);
+	assert_null(libvirt_home_guest(uri, 7, name, geteuid()));
+}
+
+/* libvirt cuts a name after 20 characters. */
+static void test_guest_directory(void **state)
+{
+	char path[160];
+	(void)state;
+	assert_int_equal(setenv("XDG_CONFIG_HOME", directory, 1), 0);
+	const char *const parts[] = { "libvirt", "libvirt/qemu",
+		"libvirt/qemu/lib" };
+	for (unsigned i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s/%s", directory, parts[i]);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	check_guest_directory("web", "domain-7-web");
+	check_guest_directory("a-name-of-twenty-one-",
+			"domain-7-a-name-of-twenty-one");
+	assert_null(libvirt_home_guest("qemu:///session", 7, "a b", geteuid()));
+}
+
 /* What qemu's user can put there leads nowhere. */
 static void test_hostile(void **state)
 {
@@ -235,10 +320,12 @@ static void test_places(void **state)
 			-ENAMETOOLONG);
 	assert_non_null(strstr(error_text(-ENAMETOOLONG), "--scratch-dir"));
 	assert_int_equal(rmdir(long_dir), 0);
-	assert_false(scratch_is_socket(
-			"/var/tmp/amberfs-0123456789abcdef/nbd"));
-	assert_false(scratch_is_socket("amberfs-0123456789abcdef/q/nbd"));
-	assert_true(scratch_is_socket("/amberfs-0123456789abcdef/q/nbd"));
+	assert_false(scratch_is_inner("/var/tmp/amberfs-0123456789abcdef/nbd"));
+	assert_false(scratch_is_inner("amberfs-0123456789abcdef/q/nbd"));
+	assert_false(scratch_is_inner("/amberfs-0123456789abcdef/q/1/2"));
+	assert_false(scratch_is_inner("/nbd") || scratch_is_inner("nbd"));
+	assert_true(scratch_is_inner("/amberfs-0123456789abcdef/q/nbd"));
+	assert_true(scratch_is_inner("/amberfs-0123456789abcdef/q/1-12"));
 }
 
 static void test_job_xml(void **state)
@@ -249,11 +336,12 @@ static void test_job_xml(void **state)
 	};
 	char *files[] = { (char *)"/s/a&b", (char *)"/s/2" };
 	char *xml = job_xml_backup("/a \"b\"/nbd", disks, files, 2);
-	char *socket = NULL;
+	char *file = NULL;
 	(void)state;
-	assert_int_equal(job_xml_socket(&socket, xml), 0);
-	assert_string_equal(socket, "/a \"b\"/nbd");
-	free(socket);
+	assert_non_null(strstr(xml, "/a &quot;b&quot;/nbd"));
+	assert_int_equal(job_xml_scratch(&file, xml), 0);
+	assert_string_equal(file, "/s/a&b");
+	free(file);
 	assert_non_null(strstr(xml, "incremental=\"old\""));
 	assert_non_null(strstr(xml, "backupmode=\"full\""));
 	assert_non_null(strstr(xml, "&lt;a&gt;"));
@@ -265,13 +353,14 @@ static void test_job_xml(void **state)
 	assert_non_null(strstr(xml, "checkpoint=\"bitmap\" name=\"vd&lt;"));
 	assert_non_null(strstr(xml, "checkpoint=\"no\" name=\"v&quot;"));
 	free(xml);
-	assert_int_equal(job_xml_socket(&socket, "<domain/>"), -EBADMSG);
-	assert_int_equal(job_xml_socket(&socket,
+	assert_int_equal(job_xml_scratch(&file, "<domain/>"), -EBADMSG);
+	assert_int_equal(job_xml_scratch(&file,
 					 "<domainbackup>"
-					 "<server transport='tcp'/>"
+					 "<server transport='tcp'/><disks>"
+					 "<disk name='vda'/></disks>"
 					 "</domainbackup>"),
 			0);
-	assert_null(socket);
+	assert_null(file);
 }
 
 static struct guest_facts facts_of(const char *inside)
@@ -322,6 +411,8 @@ int main(void)
 		cmocka_unit_test(test_states_cut_short),
 		cmocka_unit_test(test_without_state),
 		cmocka_unit_test(test_guard),
+		cmocka_unit_test(test_socket_elsewhere),
+		cmocka_unit_test(test_guest_directory),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_job_xml),
