@@ -50,6 +50,26 @@ static const char *refused_by_form(const struct domain_disk *disk)
 	return NULL;
 }
 
+/* 0: no image of it has one; else as refuse(), *REFUSED set. */
+static int refuse_data_store(struct disk_plan *plan, bool *refused)
+{
+	const struct disk_source *source = &plan->disk->source;
+	char shown[256], text[512];
+	while (source != NULL && source->data_store == NULL)
+		source = source->backing;
+	*refused = source != NULL;
+	if (source == NULL)
+		return 0;
+	name_display(shown, sizeof(shown), source->data_store);
+	snprintf(text, sizeof(text),
+			"one of its images keeps its data in another file (the "
+			"<dataStore>%s%s), which amberfs does not support; use "
+			"qemu-img convert to make it one file",
+			*shown != '\0' ? " " : "", shown);
+	plan->unsupported = true;
+	return refuse(plan, text, true);
+}
+
 static int refuse_encrypted(struct disk_plan *plan)
 {
 	for (unsigned i = 0; i < plan->chain.count; i++)
@@ -72,6 +92,10 @@ static int plan_present(struct disk_plan *plan, struct connection *conn,
 	plan->unsupported = reason != NULL;
 	if (reason != NULL)
 		return refuse(plan, reason, true);
+	bool refused;
+	err = refuse_data_store(plan, &refused);
+	if (err != 0 || refused)
+		return err;
 	err = chain_resolve(&plan->chain, &plan->disk->source, conn, flags);
 	if (err == -ENOMEM)
 		return err;

@@ -159,6 +159,22 @@ static const char *path_attribute(enum source_type type)
 	}
 }
 
+/* <dataStore><format/><source/></dataStore>, of a file, a device, …. */
+static int read_data_store(const xmlNode *source, struct disk_source *s)
+{
+	const xmlNode *store = domain_doc_child(source, "dataStore");
+	const char *path = store != NULL ? path_attribute(source_type(store))
+					 : NULL;
+	int err = path != NULL ? attribute(domain_doc_child(store, "source"),
+				  path, &s->data_store)
+			       : 0;
+	if (err == 0 && store != NULL && s->data_store == NULL) {
+		s->data_store = strdup("");
+		err = s->data_store != NULL ? 0 : -ENOMEM;
+	}
+	return err;
+}
+
 static bool source_says_where(const struct disk_source *source)
 {
 	switch (source->type) {
@@ -193,6 +209,8 @@ static int read_source(const xmlNode *n, struct disk_source *source)
 		err = attribute(n, "startupPolicy", &source->startup_policy);
 	if (err == 0)
 		err = read_slice(n, source);
+	if (err == 0)
+		err = read_data_store(n, source);
 	if (domain_doc_child(n, "encryption") != NULL)
 		source->encrypted = true;
 	source->present = source_says_where(source);
@@ -381,6 +399,7 @@ static void clear_source(struct disk_source *source)
 	free(source->host);
 	free(source->format);
 	free(source->startup_policy);
+	free(source->data_store);
 }
 
 void domain_xml_free(struct domain_xml *xml)

@@ -45,6 +45,9 @@ struct disk_source {
 	char *protocol, *name, *host; /* of a network disk; host may be NULL */
 	char *format;		      /* NULL: not given */
 	char *startup_policy;	      /* NULL: not given */
+	/* Where a qcow2 image keeps its data: a path, or "" if it is none; NULL:
+	 * in itself, as far as the XML says. */
+	char *data_store;
 	bool encrypted;
 	bool sliced; /* the disk is only this part of the file: */
 	uint64_t slice_offset, slice_size;

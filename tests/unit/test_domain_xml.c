@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Goal of this test: every form of a disk in a domain's XML is understood as
  * libvirt means it, and hostile XML is refused. */
+#include "ingest/backup/disk_plan.h"
 #include "ingest/libvirt/domain_doc.h"
 #include "ingest/libvirt/domain_xml.h"
 #include "repo/base/error.h" /* before cmocka.h, which has a fail() */
@@ -181,6 +182,48 @@ static void test_dir_nvme_vhostuser(void **state)
 	domain_xml_free(xml);
 }
 
+static void check_refused(const struct domain_disk *disk, const char *words)
+{
+	struct disk_plan plan;
+	assert_int_equal(disk_plan_make(&plan, disk, NULL, 0), 0);
+	assert_non_null(plan.why_not);
+	assert_non_null(strstr(plan.why_not, words));
+	assert_non_null(strstr(plan.why_not, "qemu-img convert"));
+	assert_string_equal(plan.why_not_exact, plan.why_not);
+	assert_true(plan.unsupported);
+	disk_plan_clear(&plan);
+}
+
+/* An image whose data is elsewhere, itself or below. */
+static void test_data_store(void **state)
+{
+	struct domain_xml *x = parse(HEAD
+			"<devices>"
+			"<disk type='file'><source file='/a.qcow2'>"
+			"<dataStore type='file'><format type='raw'/>"
+			"<source file='/a.data'/></dataStore></source>"
+			"<target dev='vda'/></disk>"
+			"<disk type='file'><source file='/b.qcow2'/>"
+			"<backingStore type='file'><format type='qcow2'/>"
+			"<source file='/c'><dataStore type='block'>"
+			"<source dev='/dev/c'/></dataStore></source>"
+			"</backingStore><target dev='vdb'/></disk>"
+			"<disk type='file'><source file='/d.qcow2'>"
+			"<dataStore type='network'><source protocol='nbd'/>"
+			"</dataStore></source><target dev='vdc'/></disk>"
+			"</devices></domain>");
+	(void)state;
+	assert_string_equal(x->disks[0].source.path, "/a.qcow2");
+	assert_string_equal(x->disks[0].source.data_store, "/a.data");
+	assert_null(x->disks[1].source.data_store);
+	assert_string_equal(x->disks[1].source.backing->data_store, "/dev/c");
+	assert_string_equal(x->disks[2].source.data_store, "");
+	check_refused(&x->disks[0], "(the <dataStore> /a.data)");
+	check_refused(&x->disks[1], "(the <dataStore> /dev/c)");
+	check_refused(&x->disks[2], "(the <dataStore>)");
+	domain_xml_free(x);
+}
+
 static void test_drives(void **state)
 {
 	struct domain_xml *xml = parse(
@@ -337,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_volume),
 		cmocka_unit_test(test_network),
 		cmocka_unit_test(test_dir_nvme_vhostuser),
+		cmocka_unit_test(test_data_store),
 		cmocka_unit_test(test_drives),
 		cmocka_unit_test(test_slice_transient_encrypted),
 		cmocka_unit_test(test_firmware),
