@@ -110,6 +110,9 @@ json_t *backup_report_row(const struct backup_snapshot *snapshot,
 	if (snapshot->frozen_seconds >= 0)
 		json_object_set_new(row, "frozen_seconds",
 				json_real(snapshot->frozen_seconds));
+	if (snapshot->not_frozen != NULL)
+		json_object_set_new(row, "not_frozen",
+				report_json_text(snapshot->not_frozen));
 	return row;
 }
 
@@ -200,6 +203,8 @@ static void print_domain(const json_t *row, const char *source,
 			shown(consistency, row, "consistency"), frozen,
 			size_format(read, number(row, "read_bytes")),
 			size_format(fresh, number(row, "new_bytes")));
+	if (*shown(mode, row, "not_frozen"))
+		printf("  not frozen: %s\n", mode);
 	print_disks(row);
 }
 

@@ -118,6 +118,7 @@ struct backup_snapshot {
 	struct disk_outcome *disks;
 	unsigned disk_count;
 	double frozen_seconds; /* < 0: it was not */
+	char *not_frozen;      /* the guest agent failed: how; or NULL */
 };
 
 /* What is to be backed up. SOURCE is the raw name; UUID the domain's, NULL for

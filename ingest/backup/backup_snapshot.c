@@ -218,6 +218,7 @@ void backup_snapshot_restart(struct backup_snapshot *snapshot)
 	}
 	free(take_ptr(snap->consistency));
 	free_outcomes(snapshot);
+	free(take_ptr(snapshot->not_frozen));
 	snapshot->partly = false;
 	snapshot->frozen_seconds = -1;
 }
@@ -539,6 +540,7 @@ void backup_snapshot_end(struct backup_snapshot *snapshot, const char *source,
 {
 	add_to_report(snapshot, source, err);
 	free_outcomes(snapshot);
+	free(take_ptr(snapshot->not_frozen));
 	if (snapshot->roots != NULL)
 		session_leave_later(snapshot->run->storing.session,
 				snapshot->roots, snapshot->root_count);

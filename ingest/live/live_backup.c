@@ -254,6 +254,7 @@ static int note_moment(struct live_run *run)
 	const struct backup_options *options = run->d->options;
 	struct backup_snapshot *snapshot = run->d->b;
 	bool frozen = live_job_frozen(run->begun.job);
+	const char *why = live_job_why_not_frozen(run->begun.job);
 	/* No warning for a guest that was not frozen last time either. */
 	bool news = snapshot->base != NULL
 			&& snapshot->base->consistency != NULL
@@ -268,8 +269,9 @@ static int note_moment(struct live_run *run)
 		(news ? report_warning
 		      : report_verbose)("domain %s: its filesystems "
 					"were not frozen: %s",
-				run->d->display,
-				live_job_why_not_frozen(run->begun.job));
+				run->d->display, why);
+	if (live_job_agent_failed(run->begun.job) && why != NULL)
+		snapshot->not_frozen = strdup(why);
 	return snapshot->snap->consistency != NULL
 			? 0
 			: fail_no_memory("making a snapshot");

@@ -152,6 +152,7 @@ static bool agent_is_silent(void)
 	int code = virGetLastErrorCode();
 	return code == VIR_ERR_AGENT_UNRESPONSIVE
 			|| code == VIR_ERR_AGENT_UNSYNCED
+			|| code == VIR_ERR_OPERATION_TIMEOUT /* in use */
 			|| code == AGENT_COMMAND_TIMEOUT;
 }
 
@@ -205,7 +206,7 @@ enum freeze live_guest_freeze(struct live_guest *guest, int seconds)
 			|| virDomainAgentSetResponseTimeout(d, seconds, 0)
 					< 0) {
 		forget_timeout(d);
-		return FREEZE_NOT;
+		return FREEZE_SILENT;
 	}
 	n = virDomainFSFreeze(d, NULL, 0, 0);
 	if (n > 0)
@@ -214,7 +215,10 @@ enum freeze live_guest_freeze(struct live_guest *guest, int seconds)
 		fail(-EIO, "the guest agent froze no filesystems");
 		return FREEZE_MAYBE;
 	}
-	return judge_freeze();
+	enum freeze result = judge_freeze();
+	if (result == FREEZE_NOT)
+		forget_timeout(d);
+	return result;
 }
 
 /* Returns the number of filesystems, or -EAGAIN with a text: retry later. */
@@ -224,6 +228,8 @@ static int try_thaw(struct live_guest *guest)
 	int n;
 	if (d == NULL)
 		return -EAGAIN;
+	/* Whoever was here before may have reset it. */
+	virDomainAgentSetResponseTimeout(d, AGENT_SECONDS, 0);
 	n = virDomainFSThaw(d, NULL, 0, 0);
 	if (n >= 0)
 		return n;

@@ -28,15 +28,17 @@ int live_guest_id(struct live_guest *guest);
 /* --- freezing --- */
 
 enum freeze {
-	FREEZE_NOT, /* for certain */
+	FREEZE_NOT,    /* for certain */
+	FREEZE_SILENT, /* nor was it asked to: its agent does not answer */
 	FREEZE_DONE,
 	FREEZE_MAYBE, /* the agent did not answer: must be thawed */
 };
 
-/* Waits at most SECONDS for the guest (slightly longer for libvirt). If the
- * result is not FREEZE_DONE, the text says why. */
+/* Waits at most 10 s for the agent to answer at all, then SECONDS for the guest
+ * (slightly longer for libvirt, which waits half a minute for others that use
+ * the agent). If the result is not FREEZE_DONE, the text says why. */
 enum freeze live_guest_freeze(struct live_guest *guest, int seconds);
-/* Retries for SECONDS. 0 (also if nothing was frozen, or it does not run any
+/* Retries for SECONDS; each try takes up to 10 s (as above). 0 (also if nothing was frozen, or it does not run any
  * more), -EIO. */
 int live_guest_thaw(struct live_guest *guest, double seconds);
 /* Whether the last thaw is certain to have found nothing frozen. */

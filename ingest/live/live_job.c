@@ -11,7 +11,8 @@
  *	6. the state says "running"; the watchdog checks the free space
  *
  * Time limits: WATCHDOG_FREEZE_SECONDS for the agent to freeze, else it counts
- * as not frozen; from then to the thaw WATCHDOG_FROZEN_SECONDS, else the
+ * as not frozen, is thawed all the same, and a further attempt does not try to
+ * freeze it again: an agent that hangs costs a backup this once; from then to the thaw WATCHDOG_FROZEN_SECONDS, else the
  * watchdog thaws and the backup is crash-consistent.
  */
 #include "live_job.h"
@@ -60,6 +61,8 @@ struct live_job {
 	bool frozen;
 	double frozen_seconds;
 	char why_not[ERROR_TEXT_MAX];
+	bool maybe_frozen;		   /* a thaw has failed */
+	char agent_failed[ERROR_TEXT_MAX]; /* why it is not asked again; "" */
 };
 
 /* --- preparing --- */
@@ -186,6 +189,8 @@ static const char *cannot_freeze(struct live_job *job)
 	struct guest_facts facts;
 	if (job->quiesce == QUIESCE_NEVER)
 		return "--quiesce=never";
+	if (job->agent_failed[0] != '\0')
+		return job->agent_failed;
 	if (domain_facts(job->domain, &now) != 0
 			|| domain_get_xml(job->domain, DOMAIN_XML_CURRENT, &xml)
 					!= 0)
@@ -215,8 +220,10 @@ static void thaw(struct live_job *job, double start)
 		report_error("domain %s MAY STILL BE FROZEN: %s; try: virsh "
 			     "domfsthaw %s",
 				job->shown, error_text(err), job->shown);
+		job->maybe_frozen = true;
 		return; /* the watchdog keeps trying */
 	}
+	job->maybe_frozen = false;
 	set_phase(job, SCRATCH_RUNNING);
 	if (watchdog_thawed(job->guard, &late) == 0 && late && job->frozen)
 		not_frozen(job,
@@ -224,6 +231,16 @@ static void thaw(struct live_job *job, double start)
 				"was thawed before it began");
 	else if (job->frozen && live_guest_found_thawed(job->guest))
 		not_frozen(job, "somebody else thawed it before the job began");
+}
+
+static void give_up_agent(struct live_job *job, double start)
+{
+	snprintf(job->agent_failed, sizeof(job->agent_failed),
+			"%.1000s (%.0f s were spent on it%s)", job->why_not,
+			monotonic_now() - start,
+			job->maybe_frozen ? ", and IT MAY STILL BE FROZEN"
+					  : "");
+	not_frozen(job, job->agent_failed);
 }
 
 /* Afterwards it is frozen, and must be thawed, or is not. *START: when it
@@ -236,7 +253,9 @@ static int freeze(struct live_job *job, double *start)
 	int err;
 	*start = 0;
 	not_frozen(job, cannot != NULL ? cannot : "");
-	err = set_phase(job, cannot != NULL ? SCRATCH_RUNNING : SCRATCH_FROZEN);
+	err = set_phase(job,
+			cannot != NULL && !job->maybe_frozen ? SCRATCH_RUNNING
+							     : SCRATCH_FROZEN);
 	if (err != 0 || cannot != NULL)
 		return err;
 	err = watchdog_freezing(job->guard);
@@ -252,6 +271,8 @@ static int freeze(struct live_job *job, double *start)
 		thaw(job, *start);
 	else
 		watchdog_thawed(job->guard, &late);
+	if (result != FREEZE_NOT)
+		give_up_agent(job, *start);
 	return 0;
 }
 
@@ -461,6 +482,11 @@ double live_job_frozen_seconds(const struct live_job *job)
 	return job->frozen_seconds;
 }
 
+bool live_job_agent_failed(const struct live_job *job)
+{
+	return job->agent_failed[0] != '\0';
+}
+
 const char *live_job_why_not_frozen(const struct live_job *job)
 {
 	return job->frozen ? NULL : job->why_not;
@@ -527,6 +553,8 @@ void live_job_end(struct live_job *job)
 		return;
 	if (job->running && live_job_stop(job) != 0)
 		report_warning("%s", error_text(-EIO));
+	if (job->maybe_frozen)
+		thaw(job, 0);
 	if (job->scratch != NULL && scratch_remove(job->scratch) != 0)
 		report_warning("%s", error_text(-EIO));
 	watchdog_dismiss(job->guard);

@@ -73,6 +73,8 @@ void live_job_hook_runs(void *ctx, pid_t group);
 bool live_job_frozen(const struct live_job
 				*job); /* it was frozen when the job began */
 double live_job_frozen_seconds(const struct live_job *job); /* 0: it was not */
+/* The agent did not answer in time; it is not asked a second time in this job. */
+bool live_job_agent_failed(const struct live_job *job);
 /* Why it was not frozen, for people; NULL: it was. */
 const char *live_job_why_not_frozen(const struct live_job *job);
 

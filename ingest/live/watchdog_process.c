@@ -38,8 +38,10 @@
 #include "watchdog.h"
 #include "watchdog_protocol.h"
 
-#define THAW_SECONDS 600.0 /* on the backup's death: how long to retry */
-#define LATE_THAW_SECONDS 60.0
+#define THAW_SECONDS 600.0     /* on the backup's death: how long to retry */
+#define LATE_THAW_SECONDS 60.0 /* then it is said, and tried less often */
+#define LATE_THAW_PAUSE 1.0
+#define LATER_THAW_PAUSE 30.0
 #define JOB_SECONDS 60.0
 #define BEGIN_SECONDS 1.0
 #define BEGIN_REST_SECONDS 3.0
@@ -59,6 +61,7 @@ struct watch {
 	bool may_be_frozen, beginning, running;
 	bool thawed_late;
 	double thaw_at; /* monotonic; < 0: never */
+	double late_at; /* since when it is late; < 0: it has been said */
 	uint64_t room;	/* bytes: with less free the job ends */
 	struct readers readers;
 	struct liveness_probe *probe; /* NULL: none while no job runs */
@@ -72,24 +75,49 @@ static void answer(struct watch *watch, enum watchdog_message word)
 
 /* --- the parts of its work --- */
 
+static void say_frozen(const struct watch *watch, int err)
+{
+	report_error("domain %s MAY STILL BE FROZEN: %s; try: virsh domfsthaw "
+		     "%s",
+			watch->name, error_text(err), watch->name);
+}
+
 static int thaw(struct watch *watch, double seconds)
 {
 	int err = live_guest_thaw(watch->guest, seconds);
 	watch->thaw_at = -1;
 	if (err != 0)
-		report_error("domain %s MAY STILL BE FROZEN: %s; try: virsh "
-			     "domfsthaw %s",
-				watch->name, error_text(err), watch->name);
+		say_frozen(watch, err);
 	return err;
 }
 
-/* may_be_frozen stays set: a freeze may still happen after this. */
+static void say_late(struct watch *watch, double now)
+{
+	watch->thawed_late = true;
+	watch->late_at = now;
+	report_warning("domain %s was frozen for too long and is being thawed",
+			watch->name);
+}
+
+/* One try at a time: the job is to be watched meanwhile. may_be_frozen stays set:
+ * a freeze may still happen after this, an hour late if a script in the guest
+ * hangs for so long. */
 static void thaw_late(struct watch *watch)
 {
-	report_warning("domain %s was frozen for too long and has been thawed",
-			watch->name);
-	watch->thawed_late = true;
-	thaw(watch, LATE_THAW_SECONDS);
+	double now = monotonic_now();
+	if (!watch->thawed_late)
+		say_late(watch, now);
+	int err = live_guest_thaw(watch->guest, 0);
+	watch->thaw_at = -1;
+	if (err == 0)
+		return;
+	if (watch->late_at >= 0 && now - watch->late_at > LATE_THAW_SECONDS) {
+		say_frozen(watch, err);
+		watch->late_at = -1;
+	}
+	watch->thaw_at = monotonic_now()
+			+ (watch->late_at < 0 ? LATER_THAW_PAUSE
+					      : LATE_THAW_PAUSE);
 }
 
 /* qemu 7.2 does not notice at once that connections are gone. */

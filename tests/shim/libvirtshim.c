@@ -9,6 +9,7 @@
  *	SHIM_ACT	before or after
  *	SHIM_SKIP	so many such calls pass first
  *	SHIM_SIGNAL	a number (default SIGKILL)
+ *	SHIM_CALLS	a file that the name of each call is appended to
  *	SHIM_DONE	a file that is made when it is done: of several
  *			processes only the first one gets the signal
  */
@@ -17,13 +18,29 @@
 #include <libvirt/libvirt.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+static void note(const char *call)
+{
+	const char *path = getenv("SHIM_CALLS");
+	int fd = path != NULL
+			? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+					0600)
+			: -1;
+	if (fd < 0)
+		return;
+	dprintf(fd, "%s\n", call);
+	close(fd);
+}
+
 static void reached(const char *call, const char *when)
 {
+	if (strcmp(when, "before") == 0)
+		note(call);
 	const char *wanted = getenv("SHIM_CALL"), *act = getenv("SHIM_ACT"),
 		   *done = getenv("SHIM_DONE");
 	if (wanted == NULL || act == NULL || done == NULL
@@ -63,6 +80,10 @@ CALL(int, virDomainFSFreeze,
 		(virDomainPtr domain, const char **mountpoints, unsigned count,
 				unsigned flags),
 		(domain, mountpoints, count, flags))
+CALL(int, virDomainGetTime,
+		(virDomainPtr domain, long long *seconds, unsigned *nseconds,
+				unsigned flags),
+		(domain, seconds, nseconds, flags))
 CALL(int, virDomainFSThaw,
 		(virDomainPtr domain, const char **mountpoints, unsigned count,
 				unsigned flags),
