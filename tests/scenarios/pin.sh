@@ -29,7 +29,8 @@ two_at_work() {
 expect 0 amberfs pin "$R" "${names[0]}" --note 'before the move'
 silent
 equal "$(pinned)" '[true,false,false]' "pinned"
-amberfs list "$R" | found -E "^${names[0]} .* pinned$" || die "list shows no pin"
+amberfs list "$R" | found -E "^v m/${names[0]#*/} .* pinned$" ||
+  die "list shows no pin"
 amberfs show "$R" "${names[0]}" | found -E '^Pinned .*: before the move$' ||
   die "show does not say why"
 amberfs show --json "$R" "${names[0]}" |

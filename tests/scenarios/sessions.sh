@@ -35,7 +35,7 @@ now=$(date +%s)
 shows "[.sessions[] | select(.started > $now - 60 and .started <= $now)] |
   length == 2" >/dev/null || die "started"
 expect 0 amberfs sessions "$R"
-found "^alive  backup  process $backup on .* since .*Z, at a%20b" <"$T/out" ||
+found "^alive  backup  process $backup on .* since .*Z, at a b$" <"$T/out" ||
   die "$(cat "$T/out")"
 found "^alive  mount  .*, at .*mnt, uses 1 image$" <"$T/out" ||
   die "$(cat "$T/out")"
