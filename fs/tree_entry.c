@@ -13,6 +13,8 @@
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
+#include "repo/base/report_json.h"
+#include "repo/format/document.h"
 
 #define MARK_BEGINNING 48 /* covers the envelope's header and nonce */
 #define LOAD_ATTEMPTS 3
@@ -172,7 +174,7 @@ static int load_marked(struct tree *tree, const char *object,
 
 static char *record_text(const struct snapshot *record)
 {
-	json_t *json = snapshot_json_encode(record, true);
+	json_t *json = report_json_document(document_of_snapshot(record));
 	if (json == NULL)
 		return NULL;
 	char *text = json_dumps(json, JSON_INDENT(2) | JSON_ENSURE_ASCII);

@@ -14,9 +14,9 @@
 #include "ingest/recovery/prove/prove.h"
 #include "ingest/recovery/restore/restore_domain.h"
 #include "repo/base/bytes.h"
-#include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/options.h"
+#include "repo/base/report.h"
 #include "repo/base/standard_descriptors.h"
 #include "repo/repository/secret_env.h"
 
@@ -36,10 +36,11 @@ static const struct {
 int main(int argc, char **argv)
 {
 	standard_descriptors_take();
+	report_json_begin(argv);
 	/* Before any child: libvirt and qemu-nbd need no passphrase. */
 	int err = secret_env_take();
 	if (err < 0) {
-		fprintf(stderr, "amberfs: %s\n", error_text(err));
+		report_failure(err, NULL);
 		return EXIT_FAILED;
 	}
 	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)

@@ -131,7 +131,7 @@ live_disk() {
 
 live_full() {
   equal "$(live_disk "$1" .mode)" full "what was read of $1"
-  live_disk "$1" .why | found -E "$2" || die "why: $(live_disk "$1" .why)"
+  live_disk "$1" .reason | found -E "$2" || die "why: $(live_disk "$1" .reason)"
   equal "$(grep -Ec -e "\\b$1\\b.*($2)" "$T/err" || :)" 1 \
     "lines that say '$2' of $1 in: $(cat "$T/err")"
 }
@@ -183,7 +183,7 @@ live_read_bounded() {
   local disk least most read
   live_dirty >"$T/bounds"
   while read -r disk least most; do
-    read=$(live_disk "$disk" .read)
+    read=$(live_disk "$disk" .read_bytes)
     echo "$disk: read $read; dirty $least, with chunks at most $most" >&2
     [ "$read" -ge "$least" ] || die "$disk: $read read, $least are dirty"
     [ "$read" -le "$((most + CLEAN))" ] ||

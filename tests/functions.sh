@@ -275,10 +275,17 @@ not() {
 # latest SOURCE: the time of its newest complete snapshot; newest SOURCE: of its
 # newest one.
 newest() {
-  amberfs list --json "$R" "$1" | jq -r '.snapshots[-1].time'
+  amberfs list --json "$R" "$1" | jq -r '.snapshots[-1].object | sub(".*/"; "")'
 }
 latest() {
-  amberfs show --json "$R" "$1/latest" | jq -r .time
+  amberfs show --json "$R" "$1/latest" | jq -r '.object | sub(".*/"; "")'
+}
+
+# documented KIND FILE...: these documents of --json are as amberfs-json(5) says of
+# KIND. Prints the fields that are there.
+documented() {
+  python3 "$TESTS/tools/jsonpage.py" \
+    "$SOURCE_TREE/repo/commands/amberfs-json.5" "$@"
 }
 
 snapshot_count() {

@@ -12,6 +12,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/printable.h"
 #include "repo/base/units.h"
+#include "repo/format/document.h"
 #include "repo/format/name.h"
 
 #define NAME_COLUMNS 21
@@ -41,9 +42,9 @@ static json_t *disk_rows(const struct backup_snapshot *snapshot)
 								outcome->target),
 						"mode",
 						mode_names[outcome->mode],
-						"why",
+						"reason",
 						optional_text(outcome->why),
-						"read",
+						"read_bytes",
 						(json_int_t)outcome->read));
 	}
 	return list;
@@ -83,29 +84,27 @@ static const char *mode_of_all(const struct backup_snapshot *snapshot,
 static json_t *failed_row(const char *source, int err)
 {
 	CLEANUP_FREE char *name = name_escape(source, strlen(source));
-	return json_pack("{s:s,s:s,s:o}", "source", name != NULL ? name : "%",
-			"status", "failed", "error",
-			report_json_text(error_text(err)));
+	json_t *row = json_pack("{s:s,s:o}", "status", "failed", "error",
+			report_json_error(err, source));
+	document_set_name(row, "source", name);
+	return row;
 }
 
 json_t *backup_report_row(const struct backup_snapshot *snapshot,
 		const char *source, int err)
 {
-	char time[UTC_TEXT_MAX];
 	if (err < 0)
 		return failed_row(source, err);
 	const struct disk_outcome *outcome = costliest(snapshot);
-	json_t *row = snapshot_json_encode(snapshot->snap, true);
+	json_t *row = document_of_snapshot(snapshot->snap);
 	json_object_set_new(row, "status",
 			json_string(snapshot->partly ? "partly" : "done"));
-	json_object_set_new(row, "time",
-			json_string(utc_format(time, snapshot->snap->time)));
 	if (snapshot->snap->kind != SNAPSHOT_DOMAIN)
 		return row;
 	json_object_set_new(row, "disks", disk_rows(snapshot));
 	json_object_set_new(row, "mode",
 			optional_text(mode_of_all(snapshot, outcome)));
-	json_object_set_new(row, "why",
+	json_object_set_new(row, "reason",
 			optional_text(outcome != NULL ? outcome->why : NULL));
 	if (snapshot->frozen_seconds >= 0)
 		json_object_set_new(row, "frozen_seconds",
@@ -129,11 +128,12 @@ static void print_json(struct backup_run *run,
 		REQUIRES(run->mutex)
 {
 	report_print_json(json_pack("{s:O,s:I,s:I,s:I,s:I,s:I,s:I,s:f}",
-			"snapshots", run->snapshots, "read",
-			(json_int_t)run->read, "holes", (json_int_t)run->holes,
-			"unchanged", (json_int_t)run->unchanged, "deduplicated",
-			(json_int_t)deduplicated(run, stats), "new",
-			(json_int_t)stats->new_bytes, "stored",
+			"snapshots", run->snapshots, "read_bytes",
+			(json_int_t)run->read, "hole_bytes",
+			(json_int_t)run->holes, "unchanged_bytes",
+			(json_int_t)run->unchanged, "deduplicated_bytes",
+			(json_int_t)deduplicated(run, stats), "new_bytes",
+			(json_int_t)stats->new_bytes, "stored_bytes",
 			(json_int_t)stats->stored_bytes, "seconds", seconds));
 }
 
@@ -163,7 +163,8 @@ static void print_disks(const json_t *row)
 		const char *own = json_string_value(
 				json_object_get(disk, "mode"));
 		telling = telling
-				|| json_is_string(json_object_get(disk, "why"))
+				|| json_is_string(
+						json_object_get(disk, "reason"))
 				|| (mode != NULL && own != NULL
 						&& strcmp(mode, own) != 0);
 	}
@@ -171,10 +172,10 @@ static void print_disks(const json_t *row)
 		char target[256], own[256], why[256], read[SIZE_TEXT_MAX];
 		if (!telling)
 			break;
-		shown(why, disk, "why");
+		shown(why, disk, "reason");
 		printf("  %-8s %-11s %9s%s%s\n", shown(target, disk, "target"),
 				shown(own, disk, "mode"),
-				size_format(read, number(disk, "read")),
+				size_format(read, number(disk, "read_bytes")),
 				*why ? "  " : "", why);
 	}
 }
@@ -267,8 +268,8 @@ static void print_failures(struct backup_run *run) REQUIRES(run->mutex)
 	json_t *row;
 	json_array_foreach (run->snapshots, i, row) {
 		const char *source = "", *error = NULL;
-		json_unpack(row, "{s:s,s?s}", "source", &source, "error",
-				&error);
+		json_unpack(row, "{s:s,s?{s:s}}", "source", &source, "error",
+				"message", &error);
 		if (error != NULL)
 			report_error("failed: %s: %s", source, error);
 	}
@@ -288,6 +289,9 @@ void backup_report_print(struct backup_run *run, double seconds)
 	chunk_sink_stats(run->storing.sink, &st);
 	not_shared(&run->mutex); /* the lanes have ended */
 	drop_unreached(run->snapshots);
+	if (run->broken.err != 0)
+		report_json_note(error_code(run->broken.err), run->broken.text,
+				NULL);
 	if (report_json())
 		print_json(run, &st, seconds);
 	else if (report_wants_text())

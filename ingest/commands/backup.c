@@ -174,7 +174,7 @@ static int run_backup(struct backup_command *command, int operands, char **argv)
 	else if (err == 0)
 		err = run_files(command, &run, operands - 1, argv + 2);
 	if (err < 0) {
-		report_error("%s", error_text(err));
+		report_failure(err, argv[1]);
 	} else {
 		not_shared(&run.mutex);
 		status = exit_status(&run);
@@ -189,8 +189,9 @@ static int check_and_run(struct backup_command *command, int operands,
 {
 	CLEANUP_FREE char *path = realpath(argv[1], NULL);
 	command->o.repository_path = path != NULL ? path : argv[1];
-	if (hooks_check(command->o.hook_dir) < 0) {
-		report_error("%s", error_text(-EIO));
+	int err = hooks_check(command->o.hook_dir);
+	if (err < 0) {
+		report_failure(err, command->o.hook_dir);
 		return EXIT_FAILED;
 	}
 	return run_backup(command, operands, argv);

@@ -64,12 +64,13 @@ static void report(struct checkpoint_command *command, const char *name,
 	char shown[256];
 	name_display(shown, sizeof(shown), name);
 	json_array_append_new(command->rows,
-			json_pack("{s:o,s:i,s:i,s:o}", "domain",
-					report_json_text(name), "checkpoints",
-					(int)removed->checkpoints, "bitmaps",
-					(int)removed->bitmaps, "error",
-					err < 0 ? report_json_text(
-							error_text(err))
+			json_pack("{s:o,s:i,s:i,s:o}", "name",
+					report_json_text(name),
+					"checkpoint_count",
+					(int)removed->checkpoints,
+					"bitmap_count", (int)removed->bitmaps,
+					"error",
+					err < 0 ? report_json_error(err, name)
 						: json_null()));
 	command->done += err == 0;
 	command->failed += err < 0;
@@ -88,7 +89,7 @@ static int run(struct checkpoint_command *command, int count, char **names)
 	struct connection *conn;
 	int err = connection_open(&conn, command->connect, CONNECTION_SECRETS);
 	if (err < 0) {
-		report_error("%s", error_text(err));
+		report_failure(err, command->connect);
 		return EXIT_FAILED;
 	}
 	for (int i = 0; i < count && !interrupt_flag; i++) {

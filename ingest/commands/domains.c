@@ -40,7 +40,7 @@ static int list(const struct domains_command *command)
 	int status = EXIT_DONE;
 	int err = connection_open(&conn, command->uri, CONNECTION_READ);
 	if (err != 0) {
-		report_error("%s", error_text(err));
+		report_failure(err, command->uri);
 		return EXIT_FAILED;
 	}
 	err = listing_make(&l, conn);
@@ -51,7 +51,7 @@ static int list(const struct domains_command *command)
 				? listing_json_print(&l, connection_uri(conn))
 				: listing_text_print(&l);
 	if (err != 0) {
-		report_error("%s", error_text(err));
+		report_failure(err, command->uri);
 		status = EXIT_FAILED;
 	} else if (listing_has_problems(&l)) {
 		status = EXIT_PARTLY;

@@ -7,6 +7,7 @@
 #include "listing.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/report.h"
+#include "repo/format/document.h"
 #include "repo/format/name.h"
 
 /* JSON is UTF-8; other bytes are escaped, as in names everywhere. */
@@ -21,6 +22,14 @@ static json_t *text(const char *s)
 		value = json_string(escaped);
 	}
 	return value;
+}
+
+/* What can't be backed up, or null. */
+static json_t *problem(const char *message, const char *object)
+{
+	return message == NULL
+			? json_null()
+			: report_json_problem("unsupported", message, object);
 }
 
 static json_t *size(uint64_t bytes, bool known)
@@ -57,7 +66,7 @@ static json_t *chain_json(const struct chain *chain)
 						"virtual_size",
 						size(file->virtual_size,
 								file->understood),
-						"allocated",
+						"allocated_bytes",
 						size(file->allocated,
 								file->seen)));
 	}
@@ -88,17 +97,16 @@ static json_t *disk_json(const struct listed_disk *d)
 	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:b, s:b, s:b, s:b, "
 			 "s:o, s:o, s:o, s:b, s:o, s:b, s:o}",
 			"target", text(disk->target), "bus", text(disk->bus),
-			"device", domain_xml_device_name(disk->device),
-			"source", source_json(d), "format", text(format),
-			"slice", slice_json(&disk->source), "readonly",
-			disk->readonly, "shareable", disk->shareable,
-			"transient", disk->transient, "encrypted",
-			is_encrypted(d), "virtual_size",
-			size(d->virtual_size, d->sizes_known), "allocated",
-			size(d->allocated, d->sizes_known), "chain",
-			chain_json(&d->plan.chain), "can_back_up",
-			d->why_not == NULL, "reason", text(d->why_not),
-			"incremental",
+			"device", domain_xml_device_name(disk->device), "image",
+			source_json(d), "format", text(format), "slice",
+			slice_json(&disk->source), "readonly", disk->readonly,
+			"shareable", disk->shareable, "transient",
+			disk->transient, "encrypted", is_encrypted(d),
+			"virtual_size", size(d->virtual_size, d->sizes_known),
+			"allocated_bytes", size(d->allocated, d->sizes_known),
+			"chain", chain_json(&d->plan.chain), "can_back_up",
+			d->why_not == NULL, "problem",
+			problem(d->why_not, disk->target), "incremental",
 			d->why_not == NULL && d->why_full == NULL,
 			"full_reason", text(d->why_full));
 }
@@ -117,8 +125,8 @@ static json_t *left_out_json(const struct listed_domain *domain)
 	for (unsigned i = 0; i < domain->left_out.count; i++) {
 		const struct domain_unstored *one = &domain->left_out.items[i];
 		json_array_append_new(array,
-				json_pack("{s:o, s:o}", "what", text(one->what),
-						"reason", text(one->why)));
+				problem(one->why != NULL ? one->why : "",
+						one->what));
 	}
 	return array;
 }
@@ -135,15 +143,18 @@ static json_t *checkpoints_json(const struct listed_domain *domain)
 /* Who made a snapshot, and where. */
 static json_t *backup_json(const struct snapshot *snap)
 {
-	char time[UTC_TEXT_MAX];
+	char shown[SNAPSHOT_SHOWN_MAX];
 	if (snap == NULL)
 		return json_null();
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:b}", "source",
-			snap->source, "time", utc_format(time, snap->time),
-			"host", snap->host, "kind",
+	json_t *json = json_pack("{s:s, s:o, s:s, s:o, s:b}", "snapshot",
+			snapshot_shown(shown, snap->object), "time",
+			report_json_time(snap->time), "kind",
 			snapshot_kind_name(snap->kind), "uuid",
 			text(snap->uuid), "complete",
 			snapshot_is_complete(snap));
+	document_set_name(json, "source", snap->source);
+	document_set_name(json, "host", snap->host);
+	return json;
 }
 
 static json_t *domain_json(const struct listed_domain *domain)
@@ -154,19 +165,23 @@ static json_t *domain_json(const struct listed_domain *domain)
 			"id",
 			facts->id < 0 ? json_null() : json_integer(facts->id),
 			"name", text(facts->name), "uuid", facts->uuid, "state",
-			facts->state, "reason", facts->reason, "os_type",
-			text(facts->os_type), "max_memory",
-			(json_int_t)facts->max_memory, "memory",
+			facts->state, "state_reason", facts->reason, "os_type",
+			text(facts->os_type), "max_memory_bytes",
+			(json_int_t)facts->max_memory, "memory_bytes",
 			(json_int_t)facts->memory, "vcpus", (int)facts->vcpus,
 			"cpu_seconds", (double)facts->cpu_ns / 1e9,
 			"persistent", facts->persistent, "autostart",
 			facts->autostart, "managed_save", facts->managed_save,
 			"checkpoints", checkpoints_json(domain),
 			"orphan_bitmaps", (int)listing_orphans(domain),
-			"problem", text(domain->problem), "disks",
-			disks_json(domain), "left_out", left_out_json(domain),
-			"last_backup", backup_json(domain->last_backup),
-			"name_taken_by", backup_json(domain->name_taken));
+			"problem",
+			domain->problem != NULL ? report_json_problem("failed",
+					domain->problem, facts->name)
+						: json_null(),
+			"disks", disks_json(domain), "left_out",
+			left_out_json(domain), "last_backup",
+			backup_json(domain->last_backup), "name_taken_by",
+			backup_json(domain->name_taken));
 }
 
 int listing_json_print(const struct listing *listing, const char *uri)

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bytes.h"
+
 static _Thread_local char text[ERROR_TEXT_MAX];
 static _Thread_local bool text_set;
 
@@ -73,6 +75,39 @@ int(fail_within)(int err, const char *fmt, ...)
 const char *error_text(int err)
 {
 	return text_set ? text : meaning(err);
+}
+
+const char *error_code(int err)
+{
+	static const struct {
+		int err;
+		const char *code;
+	} codes[] = {
+		{ ENOENT, "not-found" },
+		{ EEXIST, "exists" },
+		{ EKEYREJECTED, "wrong-key" },
+		{ EBADMSG, "damaged" },
+		{ ESTALE, "removed" },
+		{ EPERM, "refused" },
+		{ EACCES, "no-access" },
+		{ EROFS, "no-access" },
+		{ ENOSPC, "no-space" },
+		{ EDQUOT, "no-space" },
+		{ ENOMEM, "no-memory" },
+		{ EBUSY, "busy" },
+		{ EAGAIN, "busy" },
+		{ EINVAL, "invalid" },
+		{ ENOTUNIQ, "ambiguous" },
+		{ ENOTSUP, "unsupported" },
+		{ ETIMEDOUT, "timeout" },
+		{ ECANCELED, "interrupted" },
+		{ EINTR, "interrupted" },
+		{ EIO, "io" },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
+		if (codes[i].err == -err)
+			return codes[i].code;
+	return "failed";
 }
 
 void error_clear(void)

@@ -53,6 +53,10 @@ int fail_within(int err, const char *fmt, ...)
  * Valid until the next failure in this thread. Never NULL. */
 const char *error_text(int err);
 
+/* The word for ERR that programs may rely on: "not-found", "wrong-key", …, of a
+ * closed set that amberfs-json(5) explains; "failed" for any other. */
+const char *error_code(int err);
+
 /* Forgets this thread's text. */
 void error_clear(void);
 

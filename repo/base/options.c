@@ -15,6 +15,7 @@
 
 #include "error.h"
 #include "printable.h"
+#include "report_json.h"
 #include "units.h"
 
 #define PAGE_WIDTH 80
@@ -169,6 +170,7 @@ void options_error(const struct command_line *line, const char *fmt, ...)
 	va_end(ap);
 	fprintf(stderr, "%s: %s\n", line->program,
 			printable(shown, sizeof(shown), text));
+	report_json_note("usage", text, NULL);
 	say_mistake(line);
 }
 

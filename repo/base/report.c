@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "cleanup.h"
+#include "error.h"
 #include "options.h"
 #include "printable.h"
 #include "units.h"
@@ -31,7 +32,8 @@
 static struct {
 	char program[64];
 	struct report_options options;
-	bool bars; /* wanted, and stderr is a terminal that can erase */
+	bool bars;  /* wanted, and stderr is a terminal that can erase */
+	bool lines; /* --progress=json */
 } setup = { .program = "amberfs" };
 
 static pthread_mutex_t voice = PTHREAD_MUTEX_INITIALIZER;
@@ -62,7 +64,7 @@ static struct {
 
 const struct option *report_option_table(struct report_options *options)
 {
-	static struct option table[4];
+	static struct option table[5];
 	const struct option rows[] = {
 		{ "json", 0, OPTION_FLAG, &options->json, NULL,
 				"print the result as a JSON object" },
@@ -70,10 +72,19 @@ const struct option *report_option_table(struct report_options *options)
 				"print more messages" },
 		{ "quiet", 'q', OPTION_FLAG, &options->quiet, NULL,
 				"no progress and no summary" },
+		{ "progress", 0, OPTION_TEXT, &options->progress, "json",
+				"print progress to standard error, as lines of "
+				"JSON" },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	memcpy(table, rows, sizeof(rows));
 	return table;
+}
+
+static _Noreturn void usage_error(const char *text)
+{
+	const struct command_line line = { .program = setup.program };
+	options_error(&line, "%s", text);
 }
 
 void report_setup(const char *program, const struct report_options *options)
@@ -83,6 +94,10 @@ void report_setup(const char *program, const struct report_options *options)
 	setup.options = *options;
 	setup.bars = !options->json && !options->quiet && isatty(STDERR_FILENO)
 			&& term != NULL && strcmp(term, "dumb") != 0;
+	setup.lines = options->progress != NULL;
+	if (setup.lines && strcmp(options->progress, "json") != 0)
+		usage_error("--progress: the only value is json");
+	setup.bars = setup.bars && !setup.lines;
 }
 
 bool report_wants_text(void)
@@ -99,7 +114,7 @@ bool report_wants_summary(void)
 
 bool report_shows_progress(void)
 {
-	return setup.bars;
+	return setup.bars || setup.lines;
 }
 
 bool report_json(void)
@@ -148,6 +163,15 @@ void report_error(const char *fmt, ...)
 	va_start(ap, fmt);
 	say("", fmt, ap);
 	va_end(ap);
+}
+
+void report_failure(int err, const char *object)
+{
+	struct error_copy why;
+	error_save(&why, err);
+	report_json_note(error_code(err), why.text, object);
+	report_error("%s", why.text);
+	error_load(&why);
 }
 
 void report_verbose(const char *fmt, ...)
@@ -293,6 +317,33 @@ static void draw(const struct progress_numbers *numbers, double rate)
 	bar_drawn = true;
 }
 
+/* The same for programs, see amberfs-json(5). */
+static void print_line(const struct progress_numbers *numbers, double rate)
+{
+	json_t *json = json_pack("{s:i,s:{s:o,s:I,s:o,s:I}}", "schema", 1,
+			"progress", "what", report_json_text(bar.what),
+			"done_bytes", (json_int_t)numbers->done, "total_bytes",
+			numbers->total > 0 ? json_integer(
+					(json_int_t)numbers->total)
+					   : json_null(),
+			"bytes_per_second", (json_int_t)rate);
+	json_t *progress = json_object_get(json, "progress");
+	if (numbers->all_total > 0) {
+		json_object_set_new(progress, "all_done_bytes",
+				json_integer((json_int_t)numbers->all_done));
+		json_object_set_new(progress, "all_total_bytes",
+				json_integer((json_int_t)numbers->all_total));
+	}
+	if (numbers->fresh != UINT64_MAX)
+		json_object_set_new(progress, "new_bytes",
+				json_integer((json_int_t)numbers->fresh));
+	CLEANUP_FREE char *text = json_dumps(json, JSON_ENSURE_ASCII);
+	json_decref(json);
+	LOCK_SCOPE(&voice);
+	if (text != NULL)
+		fprintf(stderr, "%s\n", text);
+}
+
 /* --- the bar's thread --- */
 
 /* Adds a sample; returns the bytes per second since the oldest. */
@@ -343,10 +394,14 @@ static void *bar_thread(void *arg)
 	(void)arg;
 	bar.source(bar.ctx, &n);
 	take_sample(n.done);
-	while (!wait_turn()) {
+	for (unsigned turn = 1, end = 0; end == 0; turn++) {
+		end = wait_turn();
 		bar.source(bar.ctx, &n);
 		double rate = take_sample(n.done);
-		if (in_foreground())
+		/* Each second, and how it ended. */
+		if (setup.lines && (end || turn % DRAWS_PER_SECOND == 0))
+			print_line(&n, rate);
+		else if (setup.bars && !end && in_foreground())
 			draw(&n, rate);
 	}
 	return NULL;
@@ -395,7 +450,7 @@ static void bar_end(void) REQUIRES(life)
 
 void report_progress_begin(const char *what, progress_source *source, void *ctx)
 {
-	if (!setup.bars)
+	if (!report_shows_progress())
 		return;
 	LOCK_SCOPE(&life);
 	bar_end();
@@ -406,44 +461,4 @@ void report_progress_end(void)
 {
 	LOCK_SCOPE(&life);
 	bar_end();
-}
-
-/* --- stdout --- */
-
-/* The first cause of a failed write; stdio forgets it. */
-static _Atomic int stdout_error;
-
-int report_print_json(json_t *object)
-{
-	errno = 0;
-	int err = json_dumpf(object, stdout,
-			JSON_INDENT(2) | JSON_ENSURE_ASCII);
-	json_decref(object);
-	if (err == 0 && (putchar('\n') == EOF || fflush(stdout) != 0))
-		err = -1;
-	if (err == 0)
-		return 0;
-	stdout_error = errno != 0 ? errno : object == NULL ? ENOMEM : EIO;
-	return -stdout_error;
-}
-
-json_t *report_json_text(const char *text)
-{
-	json_t *json = json_string(text);
-	size_t size = 4 * strlen(text) + 1;
-	CLEANUP_FREE char *shown = json == NULL ? malloc(size) : NULL;
-	if (shown != NULL)
-		json = json_string(printable(shown, size, text));
-	return json;
-}
-
-int report_finish(int status)
-{
-	errno = 0;
-	if (fflush(stdout) == 0 && !ferror(stdout) && stdout_error == 0)
-		return status;
-	int err = stdout_error != 0 ? stdout_error : errno;
-	report_error("can't write to standard output%s%s", err != 0 ? ": " : "",
-			err != 0 ? strerror(err) : "");
-	return status == EXIT_DONE ? EXIT_FAILED : status;
 }

@@ -7,19 +7,20 @@
 #ifndef AMBERFS_BASE_REPORT_H
 #define AMBERFS_BASE_REPORT_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "options.h"
+#include "report_json.h"
 
 struct report_options {
-	bool json;    /* --json: one object on stdout, nothing else there */
+	bool json;    /* --json: one document on stdout, nothing else there */
 	bool verbose; /* -v */
 	bool quiet;   /* -q: no progress, not even on a terminal */
+	const char *progress; /* --progress: "json", or NULL */
 };
 
-/* The rows --json, --verbose and --quiet for options_parse. OPTIONS is remembered. */
+/* The rows --json, --verbose, --quiet and --progress for options_parse. OPTIONS is remembered. */
 const struct option *report_option_table(struct report_options *options);
 
 /* PROGRAM, e.g. "amberfs backup", goes before messages. */
@@ -34,7 +35,11 @@ bool report_json(void);
 
 /* "PROGRAM: warning: …" on stderr, above the progress bar. */
 void report_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* "PROGRAM: …" on stderr. */
+/* "PROGRAM: error_text(err)" on stderr; --json has it in "errors", or as "error" if
+ * all ended with it. OBJECT: see report_json_problem. The thread's text stays. */
+void report_failure(int err, const char *object);
+/* "PROGRAM: …" on stderr only: for what a document has in its own fields, and
+ * for more lines on a failure. */
 void report_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* On stderr, only with -v. */
 void report_verbose(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -45,7 +50,8 @@ bool report_shows_progress(void);
 /* A progress bar on stderr, drawn at most 5 times a second by a thread of its
  * own, only if stderr is a terminal and neither -q nor --json: what, percent,
  * bytes done of TOTAL, rate (over the last seconds), ETA, and EXTRA's text.
- * TOTAL 0: unknown. report_progress_begin starts a new bar for the next item. */
+ * With --progress=json, a line of JSON each second and at the end instead,
+ * wherever stderr goes. TOTAL 0: unknown. report_progress_begin starts a new bar for the next item. */
 struct progress_numbers {
 	uint64_t done, total;	      /* bytes, of the item under way */
 	uint64_t all_done, all_total; /* bytes, of everything; 0: one item */
@@ -55,16 +61,5 @@ typedef void progress_source(void *ctx, struct progress_numbers *now);
 void report_progress_begin(const char *what, progress_source *source,
 		void *ctx);
 void report_progress_end(void); /* erases the bar and waits for its thread */
-
-/* A path, or other bytes, for JSON: as they are if that is UTF-8, else as
- * printable() shows them. A new reference; NULL without memory. */
-json_t *report_json_text(const char *text);
-
-/* Prints OBJECT as indented JSON and a newline to stdout, and frees it.
- * Returns 0 or -errno (full disk, closed pipe). */
-int report_print_json(json_t *object);
-
-/* Flushes stdout; a failure is reported and turns DONE into FAILED. */
-int report_finish(int status);
 
 #endif

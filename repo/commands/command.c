@@ -8,10 +8,13 @@
 
 #include "repo/base/error.h"
 
+static const char *about; /* the repository, once it is to be opened */
+
 struct repository *command_open(const char *path,
 		const struct common_options *options)
 {
 	struct repository *repo = NULL;
+	about = path;
 	int err = repository_open(&repo, path, &options->repository);
 	if (err == 0)
 		err = repository_attach(repo, &options->repository);
@@ -48,6 +51,6 @@ bool command_agreed(const char *question)
 
 int command_failed(int err)
 {
-	report_error("%s", error_text(err));
+	report_failure(err, about);
 	return EXIT_FAILED;
 }

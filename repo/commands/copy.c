@@ -13,6 +13,7 @@
 #include "repo/base/interrupt.h"
 #include "repo/base/pool.h"
 #include "repo/copy/copy.h"
+#include "repo/format/document.h"
 #include "repo/snapshot/snapshot_list.h"
 #include "repo/snapshot/snapshot_resolve.h"
 
@@ -39,13 +40,16 @@ static void note_failed(struct copy_command *command, const char *name, int err)
 	command->failed++;
 	report_error("%s: %s", name, error_text(err));
 	json_array_append_new(command->rows,
-			json_pack("{s:s,s:s,s:s}", "snapshot", name, "status",
-					"failed", "error", error_text(err)));
+			json_pack("{s:o,s:s,s:o}", "snapshot",
+					report_json_text(name), "status",
+					"failed", "error",
+					report_json_error(err, name)));
 }
 
 static void note_bad(void *ctx, const char *object, int err)
 {
-	note_failed(ctx, object + strlen("snapshots/"), err);
+	char shown[SNAPSHOT_SHOWN_MAX];
+	note_failed(ctx, snapshot_shown(shown, object), err);
 }
 
 /* Takes what LIST has; LIST is then empty. */
@@ -158,22 +162,21 @@ static void note_result(struct copy_command *command,
 {
 	static const char *const names
 			[] = { [COPY_DONE] = "copied", [COPY_THERE] = "there" };
-	const char *name = snap->object + strlen("snapshots/");
-	char id[2 * ID_SIZE + 1], time[UTC_TEXT_MAX];
+	char id[2 * ID_SIZE + 1], name[SNAPSHOT_SHOWN_MAX];
+	snapshot_shown(name, snap->object);
 	hex_encode(id, result->id.b, ID_SIZE);
 	if (result->status == COPY_DONE)
 		command->done++;
 	else
 		command->there++;
-	json_array_append_new(command->rows,
-			json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I}",
-					"snapshot", name, "source",
-					snap->source, "time",
-					utc_format(time, snap->time), "status",
-					names[result->status], "id", id, "read",
-					(json_int_t)result->read, "new",
-					(json_int_t)result->new_bytes, "stored",
-					(json_int_t)result->stored_bytes));
+	json_t *row = json_pack("{s:s,s:o,s:s,s:s,s:I,s:I,s:I}", "snapshot",
+			name, "time", report_json_time(snap->time), "status",
+			names[result->status], "id", id, "read_bytes",
+			(json_int_t)result->read, "new_bytes",
+			(json_int_t)result->new_bytes, "stored_bytes",
+			(json_int_t)result->stored_bytes);
+	document_set_name(row, "source", snap->source);
+	json_array_append_new(command->rows, row);
 	if (report_json() || !report_wants_text())
 		return;
 	if (result->status == COPY_DONE)
@@ -203,9 +206,7 @@ static int copy_all(struct copy_command *command, struct copy *copy)
 		else if (snapshot_writer_broken(&copy->to, err))
 			return err;
 		else
-			note_failed(command,
-					snap->object + strlen("snapshots/"),
-					err);
+			note_bad(command, snap->object, err);
 		if (r.status == COPY_THERE)
 			for (uint32_t k = 0; k < snap->file_count; k++)
 				copy->all_done += snap->files[k].size;
@@ -222,12 +223,12 @@ static void print_report(struct copy_command *command)
 	double seconds = monotonic_now() - command->begin;
 	if (report_json())
 		report_print_json(json_pack("{s:O,s:i,s:i,s:i,s:I,s:I,s:I,s:f}",
-				"snapshots", command->rows, "copied",
-				(int)command->done, "there",
-				(int)command->there, "failed",
-				(int)command->failed, "read",
-				(json_int_t)command->read, "new",
-				(json_int_t)command->new_bytes, "stored",
+				"snapshots", command->rows, "copied_count",
+				(int)command->done, "there_count",
+				(int)command->there, "failed_count",
+				(int)command->failed, "read_bytes",
+				(json_int_t)command->read, "new_bytes",
+				(json_int_t)command->new_bytes, "stored_bytes",
 				(json_int_t)command->stored_bytes, "seconds",
 				seconds));
 	else if (report_wants_summary())

@@ -107,7 +107,7 @@ static void carry_out(struct forget_plan *plan)
 		if (no_failure(plan, err))
 			continue;
 		if (err < 0) {
-			report_error("%s", error_text(err));
+			report_failure(err, forget_plan_shown(entry));
 			plan->failed++;
 			/* A prune blocks this one, and the others too. */
 			if (err == -EBUSY || err == -ECANCELED)

@@ -15,6 +15,7 @@
 struct forget_entry {
 	struct snapshot *snap; /* NULL: it can't be read */
 	char *object;	       /* "snapshots/…/…" */
+	char *shown;	       /* its name for people */
 	int64_t time;
 	struct keep_verdict verdict; /* by the policy; none by name */
 	bool pinned;

@@ -18,7 +18,7 @@
 
 const char *forget_plan_shown(const struct forget_entry *entry)
 {
-	return entry->object + strlen("snapshots/");
+	return entry->shown;
 }
 
 int forget_plan_begin(struct forget_plan *plan)
@@ -39,6 +39,7 @@ void forget_plan_clear(struct forget_plan *plan)
 	for (size_t i = 0; i < plan->count; i++) {
 		snapshot_free(plan->items[i].snap);
 		free(plan->items[i].object);
+		free(plan->items[i].shown);
 	}
 	free(plan->items);
 	pins_clear(&plan->pins);
@@ -62,14 +63,18 @@ static int add(struct forget_plan *plan, struct snapshot *snap,
 		plan->items = more;
 		plan->room = room;
 	}
+	char shown[SNAPSHOT_SHOWN_MAX];
 	struct forget_entry e = { .snap = snap,
 		.object = strdup(object),
+		.shown = strdup(snapshot_shown(shown, object)),
 		.time = time,
 		.pinned = pins_have(&plan->pins, object),
 		.protected = min_age_protects(&plan->retention, time,
 				plan->now),
 		.until = min_age_until(&plan->retention, time) };
-	if (e.object == NULL) {
+	if (e.object == NULL || e.shown == NULL) {
+		free(e.object);
+		free(e.shown);
 		snapshot_free(snap);
 		return fail_no_memory("listing snapshots");
 	}
@@ -90,7 +95,7 @@ static int check_free(const struct forget_plan *plan,
 				"%s %s",
 				forget_plan_shown(entry),
 				store_path(plan->repo->store),
-				forget_plan_shown(entry));
+				entry->object + strlen("snapshots/"));
 	if (entry->protected)
 		return fail(-EPERM,
 				"%s is protected until %s (for another %s) "
@@ -150,7 +155,7 @@ int forget_plan_names(struct forget_plan *plan, char **names, int count)
 		if (err == -ENOMEM)
 			return err;
 		if (err < 0) {
-			report_error("%s", error_text(err));
+			report_failure(err, names[i]);
 			plan->failed++;
 		}
 	}
@@ -162,10 +167,13 @@ int forget_plan_names(struct forget_plan *plan, char **names, int count)
 static void leave_damaged(void *ctx, const char *object, int err)
 {
 	struct forget_plan *plan = ctx;
+	char shown[SNAPSHOT_SHOWN_MAX];
 	plan->damaged++;
+	snapshot_shown(shown, object);
+	report_json_note(error_code(err), error_text(err), shown);
 	report_warning("%s can't be read, so the rules ignore it and it is "
 		       "kept: %s",
-			object + strlen("snapshots/"), error_text(err));
+			shown, error_text(err));
 }
 
 /* By number, which is the order in which they were made. */
@@ -239,7 +247,7 @@ static int decide(struct forget_plan *plan, size_t from)
 	qsort(entries, count, sizeof(*entries), by_time);
 	if (err != -ERANGE)
 		return err;
-	report_error("%s", error_text(err));
+	report_failure(err, entries->snap->source);
 	plan->failed++;
 	for (size_t i = 0; i < count; i++)
 		entries[i].refused = true;
@@ -297,7 +305,7 @@ int forget_plan_sources(struct forget_plan *plan, char **names, int count)
 		if (err < 0 && err != -ENOENT)
 			return err;
 		if (err < 0) {
-			report_error("%s", error_text(err));
+			report_failure(err, names[i]);
 			plan->failed++;
 		}
 	}

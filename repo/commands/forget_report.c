@@ -5,7 +5,9 @@
 #include <time.h>
 
 #include "forget.h"
+#include "repo/base/report_json.h"
 #include "repo/base/units.h"
+#include "repo/format/document.h"
 
 #define RULES_MAX 512
 
@@ -65,9 +67,9 @@ static json_t *rules_json(const struct forget_plan *plan,
 				json_pack("{s:s}", "rule", "pinned"));
 	if (entry->protected)
 		json_array_append_new(rules,
-				json_pack("{s:s,s:s}", "rule", "min-age",
+				json_pack("{s:s,s:o}", "rule", "min-age",
 						"until",
-						utc_format(text,
+						report_json_time(
 								entry->until)));
 	return rules;
 }
@@ -139,19 +141,16 @@ void forget_report_print_sum(const struct forget_plan *plan)
 static json_t *entry_json(const struct forget_plan *plan,
 		const struct forget_entry *entry)
 {
-	char time[UTC_TEXT_MAX];
-	json_t *j = json_pack("{s:s,s:s,s:s,s:b,s:b,s:o}", "name",
+	json_t *j = json_pack("{s:s,s:o,s:s,s:b,s:o}", "snapshot",
 			forget_plan_shown(entry), "time",
-			utc_format(time, entry->time), "action",
-			entry->remove ? "remove" : "keep", "forgotten",
-			(int)entry->forgotten, "pinned", (int)entry->pinned,
-			"rules", rules_json(plan, entry));
-	if (j != NULL && entry->snap != NULL)
-		json_object_set_new(j, "source",
-				json_string(entry->snap->source));
-	if (j != NULL && entry->protected)
+			report_json_time(entry->time), "action",
+			entry->remove ? "remove" : "keep", "pinned",
+			(int)entry->pinned, "rules", rules_json(plan, entry));
+	if (entry->snap != NULL)
+		document_set_name(j, "source", entry->snap->source);
+	if (entry->protected)
 		json_object_set_new(j, "protected_until",
-				json_string(utc_format(time, entry->until)));
+				report_json_time(entry->until));
 	return j;
 }
 
@@ -166,6 +165,7 @@ json_t *forget_report_json(const struct forget_plan *plan)
 							&plan->items[i])));
 	}
 	return json_pack("{s:b,s:o,s:o,s:i,s:i}", "dry_run", (int)plan->dry_run,
-			"snapshots", all, "forgotten", gone, "failed",
-			(int)plan->failed, "damaged", (int)plan->damaged);
+			"snapshots", all, "forgotten", gone, "failed_count",
+			(int)plan->failed, "unreadable_count",
+			(int)plan->damaged);
 }

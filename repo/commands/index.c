@@ -14,10 +14,11 @@ static int print_stats(struct repository *repo)
 	if (err < 0)
 		return err;
 	if (report_json()) {
-		report_print_json(json_pack("{s:o,s:I,s:I,s:I,s:I}", "folder",
+		report_print_json(json_pack("{s:o,s:I,s:I,s:I,s:I}",
+				"directory",
 				report_json_text(index_dir(repo->index)),
 				"packs", (json_int_t)st.packs, "chunks",
-				(json_int_t)st.chunks, "bytes",
+				(json_int_t)st.chunks, "size",
 				(json_int_t)st.file_bytes, "unreadable_packs",
 				(json_int_t)st.unreadable_packs));
 		return 0;

@@ -136,8 +136,9 @@ int command_init(int argc, char **argv)
 	hex_encode(id, config.repo_id, REPO_ID_SIZE);
 	if (report_json())
 		report_print_json(json_pack("{s:o,s:s,s:b,s:I}", "repository",
-				report_json_text(argv[1]), "id", id,
-				"encrypted", (int)config.encrypted, "min_age",
+				report_json_text(argv[1]), "repository_id", id,
+				"encrypted", (int)config.encrypted,
+				"min_age_seconds",
 				(json_int_t)o.common.repository.min_age));
 	else if (report_wants_text())
 		print_created(&o, &config, id,

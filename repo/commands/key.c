@@ -12,6 +12,7 @@
 #include "repo/base/error.h"
 #include "repo/base/table.h"
 #include "repo/base/units.h"
+#include "repo/format/document.h"
 #include "repo/format/name.h"
 
 /* --- shared --- */
@@ -29,7 +30,6 @@ int key_load_slots(struct repository *repo, struct key_slots **out)
 
 json_t *key_slot_to_json(const struct key_slot *slot, const char *opened)
 {
-	char made[UTC_TEXT_MAX];
 	json_t *j = json_pack("{s:s,s:b,s:b}", "slot", slot->digits, "readable",
 			(int)slot->readable, "opened",
 			strcmp(slot->digits, opened) == 0);
@@ -37,10 +37,9 @@ json_t *key_slot_to_json(const struct key_slot *slot, const char *opened)
 		return j;
 	json_object_set_new(j, "kind",
 			json_string(keys_kind_name(slot->slot.kind)));
-	json_object_set_new(j, "made",
-			json_string(utc_format(made, slot->slot.created)));
+	json_object_set_new(j, "made", report_json_time(slot->slot.created));
 	if (slot->slot.label[0] != '\0')
-		json_object_set_new(j, "label", json_string(slot->slot.label));
+		document_set_name(j, "label", slot->slot.label);
 	return j;
 }
 

@@ -14,6 +14,7 @@
 #include "key.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
+#include "repo/format/document.h"
 #include "repo/format/name.h"
 #include "repo/format/recovery.h"
 
@@ -133,10 +134,11 @@ static void report_added(const struct add_options *options,
 		const char *digits)
 {
 	if (report_json()) {
-		report_print_json(json_pack("{s:{s:s,s:s,s:s*}}", "added",
-				"slot", digits, "kind",
-				keys_kind_name(secret->kind), "label",
-				*label ? label : NULL));
+		json_t *slot = json_pack("{s:s,s:s}", "slot", digits, "kind",
+				keys_kind_name(secret->kind));
+		if (*label != '\0')
+			document_set_name(slot, "label", label);
+		report_print_json(json_pack("{s:o}", "added", slot));
 	} else if (options->recovery) {
 		fprintf(stderr,
 				"This is a recovery key (slot %s). Write it "

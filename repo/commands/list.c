@@ -8,6 +8,7 @@
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
 #include "repo/base/table.h"
+#include "repo/format/document.h"
 #include "repo/format/name.h"
 #include "repo/snapshot/snapshot_list.h"
 #include "repo/snapshot/snapshot_resolve.h"
@@ -20,8 +21,11 @@ struct listing {
 static void note_bad(void *ctx, const char *object, int err)
 {
 	struct listing *listing = ctx;
+	char shown[SNAPSHOT_SHOWN_MAX];
 	listing->bad++;
-	report_warning("%s: %s", object, error_text(err));
+	report_json_note(error_code(err), error_text(err),
+			snapshot_shown(shown, object));
+	report_warning("%s: %s", shown, error_text(err));
 }
 
 static uint64_t data_bytes(const struct snapshot *snap)
@@ -45,19 +49,16 @@ enum { NAME, ID, FILES, SIZE, DATA, NEW, HOST, NOTE, COLUMNS };
 static void add_row(struct table *table, const struct snapshot *snap,
 		bool pinned)
 {
-	char id[2 * ID_SIZE + 1], name[1024], source[1000], time[UTC_TEXT_MAX];
+	char id[2 * ID_SIZE + 1], name[SNAPSHOT_SHOWN_MAX];
 	char files[16], size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX],
 			fresh[SIZE_TEXT_MAX], host[256];
 	bool complete = snapshot_is_complete(snap);
 	hex_encode(id, snap->id.b, ID_SIZE);
 	id[8] = '\0';
-	snprintf(name, sizeof(name), "%s/%s",
-			name_shown(source, sizeof(source), snap->source),
-			utc_format(time, snap->time));
 	snprintf(files, sizeof(files), "%" PRIu32, snap->file_count);
 	name_shown(host, sizeof(host), snap->host);
-	const char *cells[COLUMNS] = { name, id, files,
-		size_format(size, whole_size(snap)),
+	const char *cells[COLUMNS] = { snapshot_shown(name, snap->object), id,
+		files, size_format(size, whole_size(snap)),
 		size_format(data, data_bytes(snap)),
 		size_format(fresh, snap->new_bytes), host,
 		complete && pinned	   ? "pinned"
@@ -98,7 +99,7 @@ static void print_json(const struct snapshot_list *list,
 {
 	json_t *array = json_array();
 	for (size_t i = 0; i < list->count; i++) {
-		json_t *one = snapshot_json_encode(list->items[i], true);
+		json_t *one = document_of_snapshot(list->items[i]);
 		snapshot_protection_to_json(protection, list->items[i], one);
 		json_array_append_new(array, one);
 	}

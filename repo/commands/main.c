@@ -14,7 +14,6 @@
 #include "repo/base/bytes.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
-#include "repo/base/printable.h"
 #include "repo/base/standard_descriptors.h"
 #include "repo/repository/secret_env.h"
 
@@ -88,7 +87,7 @@ static void print_usage(FILE *to)
 			"--version'.\n");
 }
 
-static int unknown(const char *name)
+static _Noreturn void unknown(const char *name)
 {
 	const char *words[ARRAY_SIZE(commands)];
 	size_t n = 0;
@@ -97,13 +96,10 @@ static int unknown(const char *name)
 		words[n++] = command->name;
 	words[n] = NULL;
 	const char *near = options_nearest_word(name, words);
-	char shown[256];
-	fprintf(stderr, "amberfs: unknown command '%s'",
-			printable(shown, sizeof(shown), name));
-	if (near != NULL)
-		fprintf(stderr, "; did you mean '%s'?", near);
-	fprintf(stderr, "\nTry 'amberfs --help'.\n");
-	return EXIT_USAGE;
+	const struct command_line line = { .program = "amberfs" };
+	options_error(&line, "unknown command '%.100s'%s%s%s", name,
+			near != NULL ? "; did you mean '" : "",
+			near != NULL ? near : "", near != NULL ? "'?" : "");
 }
 
 /* Installed: in libexec. In the build tree: in a sibling directory of ours. */
@@ -143,10 +139,10 @@ static int start_program(const struct command *command, char **argv)
 	char path[PATH_MAX];
 	find_program(path, command);
 	execv(path, argv);
-	fprintf(stderr,
-			"amberfs: can't start %s: %s; is the installation "
-			"complete?\n",
+	int err = fail(-errno,
+			"can't start %s: %s; is the installation complete?",
 			path, strerror(errno));
+	report_failure(err, path);
 	return EXIT_FAILED;
 }
 
@@ -164,12 +160,12 @@ static int run_command(int argc, char **argv)
 			return start_program(&restore_of_domain, argv - 1);
 		int err = secret_env_take();
 		if (err < 0) {
-			fprintf(stderr, "amberfs: %s\n", error_text(err));
+			report_failure(err, NULL);
 			return EXIT_FAILED;
 		}
 		return interrupt_status(command->run(argc, argv));
 	}
-	return unknown(name);
+	unknown(name);
 }
 
 /* "help COMMAND" is "COMMAND --help". */
@@ -193,6 +189,7 @@ int main(int argc, char **argv)
 				 *const version[] = { "--version", "-V",
 					 "version", NULL };
 	standard_descriptors_take();
+	report_json_begin(argv);
 	if (argc < 2) {
 		print_usage(stderr);
 		return EXIT_USAGE;

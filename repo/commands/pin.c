@@ -19,14 +19,18 @@ struct pin_options {
 struct pin_run {
 	struct repository *repo;
 	const char *note;
-	json_t *done; /* names */
+	bool pinning; /* else unpinning */
+	json_t *done; /* {snapshot, pinned} */
 	int failed;
 };
 
 static void note_done(struct pin_run *run, const char *object, const char *what)
 {
-	const char *name = object + strlen("snapshots/");
-	json_array_append_new(run->done, json_string(name));
+	char name[SNAPSHOT_SHOWN_MAX];
+	snapshot_shown(name, object);
+	json_array_append_new(run->done,
+			json_pack("{s:s,s:b}", "snapshot", name, "pinned",
+					(int)run->pinning));
 	if (!report_json() && report_wants_text())
 		printf("%s %s.\n", what, name);
 }
@@ -60,7 +64,7 @@ static int resolve(struct repository *repo, const char *spec, bool find_lost,
 
 static int pin_one(struct pin_run *run, const char *spec)
 {
-	char object[OBJECT_NAME_MAX] = "";
+	char object[OBJECT_NAME_MAX] = "", shown[SNAPSHOT_SHOWN_MAX];
 	int err = resolve(run->repo, spec, false, object);
 	if (err < 0)
 		return err;
@@ -69,7 +73,7 @@ static int pin_one(struct pin_run *run, const char *spec)
 		return fail(-EEXIST,
 				"%s is already pinned; to change its note, "
 				"unpin it first",
-				object + strlen("snapshots/"));
+				snapshot_shown(shown, object));
 	if (err == 0 || err == -EEXIST)
 		note_done(run, object, err == 0 ? "Pinned" : "Already pinned:");
 	return err == -EEXIST ? 0 : err;
@@ -77,13 +81,13 @@ static int pin_one(struct pin_run *run, const char *spec)
 
 static int unpin_one(struct pin_run *run, const char *spec)
 {
-	char object[OBJECT_NAME_MAX] = "";
+	char object[OBJECT_NAME_MAX] = "", shown[SNAPSHOT_SHOWN_MAX];
 	int err = resolve(run->repo, spec, true, object);
 	if (err == 0)
 		err = pins_remove(run->repo, object);
 	if (err == -ENOENT && object[0] != '\0')
 		return fail(-ENOENT, "%s is not pinned",
-				object + strlen("snapshots/"));
+				snapshot_shown(shown, object));
 	if (err == 0)
 		note_done(run, object, "Unpinned");
 	return err;
@@ -95,7 +99,8 @@ static int work(const char *path, const struct pin_options *options,
 		pin_fn *one, const char *verb, char **specs, int count)
 {
 	struct session *session = NULL;
-	struct pin_run run = { .note = options->note };
+	struct pin_run run = { .note = options->note,
+		.pinning = one == pin_one };
 	run.repo = command_open(path, &options->common);
 	if (run.repo == NULL)
 		return EXIT_FAILED;
@@ -111,16 +116,15 @@ static int work(const char *path, const struct pin_options *options,
 	for (int i = 0; i < count; i++) {
 		err = one(&run, specs[i]);
 		if (err < 0) {
-			report_error("%s", error_text(err));
+			report_failure(err, specs[i]);
 			run.failed++;
 		}
 	}
 	session_end(session);
 	repository_close(run.repo);
 	if (report_json())
-		report_print_json(json_pack("{s:O,s:i}",
-				one == unpin_one ? "unpinned" : "pinned",
-				run.done, "failed", run.failed));
+		report_print_json(json_pack("{s:O,s:i}", "snapshots", run.done,
+				"failed_count", run.failed));
 	json_decref(run.done);
 	return report_finish(run.failed == 0		      ? EXIT_DONE
 					: run.failed == count ? EXIT_FAILED

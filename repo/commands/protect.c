@@ -96,32 +96,27 @@ static void print_text(const struct protection *protection)
 static void print_json(const struct protection *protection)
 {
 	json_t *settings = json_array();
-	char text[UTC_TEXT_MAX];
-	for (size_t i = 0; i < protection->retention.count; i++)
+	for (size_t i = 0; i < protection->retention.count; i++) {
+		const struct min_age_setting *one =
+				&protection->retention.items[i];
 		json_array_append_new(settings,
-				json_pack("{s:s,s:I}", "since",
-						utc_format(text,
-								protection->retention
-										.items[i]
-										.since),
-						"min_age",
-						(json_int_t)protection
-								->retention
-								.items[i]
-								.min_age));
-	json_t *all = json_pack("{s:I,s:I,s:o,s:I,s:I,s:b}", "min_age",
+				json_pack("{s:o,s:I}", "since",
+						report_json_time(one->since),
+						"min_age_seconds",
+						(json_int_t)one->min_age));
+	}
+	json_t *all = json_pack("{s:I,s:I,s:o,s:I,s:I,s:b}", "min_age_seconds",
 			(json_int_t)min_age_in_force(&protection->retention),
-			"longest",
+			"longest_min_age_seconds",
 			(json_int_t)min_age_longest(&protection->retention,
 					protection->now),
-			"settings", settings, "snapshots",
-			(json_int_t)protection->snapshots, "protected",
+			"settings", settings, "snapshot_count",
+			(json_int_t)protection->snapshots, "protected_count",
 			(json_int_t)protection->protected, "changed",
 			(int)protection->changed);
 	if (all != NULL && protection->protected > 0)
 		json_object_set_new(all, "protected_until",
-				json_string(utc_format(text,
-						protection->last)));
+				report_json_time(protection->last));
 	report_print_json(all);
 }
 

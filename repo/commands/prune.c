@@ -11,6 +11,7 @@
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/pool.h"
+#include "repo/format/document.h"
 #include "repo/prune/prune.h"
 
 #define MEMORY_MIN (64 * KIB)
@@ -74,31 +75,43 @@ static int64_t freed_bytes(const struct prune_result *res, bool dry_run)
 	return (int64_t)(res->deleted.bytes - written);
 }
 
-static const char *reason_of(const struct prune_waiting *waiting)
+struct reason {
+	const char *code, *text;
+};
+
+static struct reason reason_of(const struct prune_waiting *waiting)
 {
 	if (!waiting->peer.readable)
-		return "its record can't be read";
-	return waiting->answered ? "it uses chunks there"
-				 : "it has not answered yet";
+		return (struct reason){ "unreadable",
+			"its record can't be read" };
+	if (waiting->answered)
+		return (struct reason){ "in-use", "it uses chunks there" };
+	return (struct reason){ "no-answer", "it has not answered yet" };
 }
 
 static json_t *waiting_to_json(const struct prune_waiting *waiting)
 {
 	const struct session_record *record = &waiting->peer.record;
-	json_t *j = json_pack("{s:s,s:s,s:I,s:I}", "session", waiting->peer.id,
-			"reason", reason_of(waiting), "packs",
-			(json_int_t)waiting->packs, "bytes",
+	struct reason reason = reason_of(waiting);
+	json_t *j = json_pack("{s:s,s:o,s:I,s:I}", "session", waiting->peer.id,
+			"problem",
+			report_json_problem(reason.code, reason.text,
+					waiting->peer.id),
+			"packs", (json_int_t)waiting->packs, "bytes",
 			(json_int_t)waiting->bytes);
 	if (j != NULL && waiting->peer.readable)
 		json_object_update_new(j,
-				json_pack("{s:s,s:s,s:I,s:I,s:s*}", "kind",
+				json_pack("{s:s,s:I,s:o}", "kind",
 						session_record_kind_name(
 								record->kind),
-						"host", record->host, "pid",
-						(json_int_t)record->pid,
+						"pid", (json_int_t)record->pid,
 						"started",
-						(json_int_t)record->started,
-						"activity", record->activity));
+						report_json_time(
+								record->started)));
+	if (waiting->peer.readable) {
+		document_set_name(j, "host", record->host);
+		document_set_name(j, "activity", record->activity);
+	}
 	return j;
 }
 
@@ -125,19 +138,19 @@ static json_t *result_to_json(const struct prune_result *res, bool dry_run,
 		const char *name;
 		int64_t value;
 	} numbers[] = {
-		{ "freed", freed_bytes(res, dry_run) },
-		{ "rewritten", (int64_t)res->rewritten_bytes },
+		{ "freed_bytes", freed_bytes(res, dry_run) },
+		{ "rewritten_bytes", (int64_t)res->rewritten_bytes },
 		{ "rewritten_chunks", (int64_t)res->rewritten_chunks },
-		{ "written", (int64_t)res->written_bytes },
-		{ "unused", (int64_t)res->unused_bytes },
+		{ "written_bytes", (int64_t)res->written_bytes },
+		{ "unused_bytes", (int64_t)res->unused_bytes },
 		{ "live_chunks", (int64_t)res->live_chunks },
 		{ "missing_chunks", (int64_t)res->missing_chunks },
 		{ "failed_chunks", (int64_t)res->failed_chunks },
 		{ "unreadable_packs", (int64_t)res->unreadable_packs },
-		{ "snapshots", (int64_t)res->snapshots },
+		{ "snapshot_count", (int64_t)res->snapshots },
 		{ "rounds", res->rounds },
 		{ "slices", res->slices },
-		{ "memory", (int64_t)res->memory_bytes },
+		{ "memory_bytes", (int64_t)res->memory_bytes },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		json_object_set_new(j, numbers[i].name,
@@ -153,7 +166,7 @@ static void print_waiting(const struct prune_result *res)
 		printf("  %" PRIu64 " (%s) because of %s: %s\n", waiting->packs,
 				size_format(size, waiting->bytes),
 				peers_text(who, &waiting->peer),
-				reason_of(waiting));
+				reason_of(waiting).text);
 	}
 }
 

@@ -16,6 +16,7 @@
 #include "repo/base/hex.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/pool.h"
+#include "repo/format/document.h"
 #include "repo/repair/repair.h"
 #include "repo/repository/credentials.h"
 
@@ -118,9 +119,10 @@ static void print_ranges(struct repair_command *command,
 {
 	for (size_t i = 0; i < ranges->count && more_lines(command); i++) {
 		const struct damage_range *range = &ranges->items[i];
+		char shown[SNAPSHOT_SHOWN_MAX];
 		report_error("  snapshot %s, %s, bytes %" PRIu64 " to %" PRIu64
 			     "%s",
-				range->snap->object + strlen("snapshots/"),
+				snapshot_shown(shown, range->snap->object),
 				range->file->name, range->from, range->to - 1,
 				range->readable ? ": another copy exists" : "");
 	}
@@ -214,11 +216,12 @@ static json_t *ranges_to_json(const struct damage_ranges *ranges, bool copies)
 	json_t *list = json_array();
 	for (size_t i = 0; i < ranges->count; i++) {
 		const struct damage_range *range = &ranges->items[i];
-		json_t *row = json_pack("{s:s,s:s,s:I,s:I}", "snapshot",
-				range->snap->object + strlen("snapshots/"),
-				"file", range->file->name, "offset",
-				(json_int_t)range->from, "length",
+		char shown[SNAPSHOT_SHOWN_MAX];
+		json_t *row = json_pack("{s:s,s:I,s:I}", "snapshot",
+				snapshot_shown(shown, range->snap->object),
+				"offset", (json_int_t)range->from, "length",
 				(json_int_t)(range->to - range->from));
+		document_set_name(row, "file", range->file->name);
 		if (copies)
 			json_object_set_new(row, "other_copy",
 					json_boolean(range->readable));
@@ -229,8 +232,9 @@ static json_t *ranges_to_json(const struct damage_ranges *ranges, bool copies)
 
 static json_t *damage_to_json(const struct damage *damage)
 {
-	json_t *row = json_pack("{s:s,s:s,s:o}", "kind",
-			damage_kind_name(damage->kind), "cause", damage->cause,
+	json_t *row = json_pack("{s:s,s:o,s:o}", "kind",
+			damage_kind_name(damage->kind), "problem",
+			report_json_problem("damaged", damage->cause, NULL),
 			"ranges", ranges_to_json(&damage->ranges, true));
 	if (damage->kind == DAMAGE_FRAME || damage->kind == DAMAGE_TRAILER) {
 		char hex[2 * PACK_ID_SIZE + 1];
@@ -253,29 +257,33 @@ static void print_json(const struct repair_result *res, double seconds)
 	for (size_t i = 0; i < res->damages.count; i++)
 		json_array_append_new(damage,
 				damage_to_json(&res->damages.items[i]));
-	for (size_t i = 0; i < res->unreadable_count; i++)
+	for (size_t i = 0; i < res->unreadable_count; i++) {
+		char shown[SNAPSHOT_SHOWN_MAX];
+		snapshot_shown(shown, res->unreadable[i].object);
 		json_array_append_new(unreadable,
-				json_pack("{s:s,s:s,s:b}", "snapshot",
-						res->unreadable[i].object
-								+ strlen("snapshots/"),
-						"cause",
-						res->unreadable[i].cause,
-						"mended",
+				json_pack("{s:s,s:o,s:b}", "snapshot", shown,
+						"problem",
+						report_json_problem("damaged",
+								res->unreadable[i]
+										.cause,
+								shown),
+						"restored",
 						(int)res->unreadable[i]
 								.mended));
+	}
 	report_print_json(json_pack(
 			"{s:b,s:o,s:o,s:o,s:{s:I,s:I,s:I,s:I},s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}",
-			"whole", (int)res->whole, "damage", damage,
+			"ok", (int)res->whole, "damage", damage,
 			"unreadable_snapshots", unreadable, "lost",
-			ranges_to_json(&res->lost, false), "mended", "packs",
+			ranges_to_json(&res->lost, false), "restored", "packs",
 			(json_int_t)res->packs, "chunks",
 			(json_int_t)res->chunks, "trees",
 			(json_int_t)res->trees, "bytes", (json_int_t)res->bytes,
 			"records_removed", (json_int_t)res->records_removed,
 			"frames_left", (json_int_t)res->frames_left,
 			"packs_removed", (json_int_t)res->packs_removed,
-			"snapshots", (json_int_t)res->counts.snapshots, "files",
-			(json_int_t)res->counts.files, "packs",
+			"snapshot_count", (json_int_t)res->counts.snapshots,
+			"file_count", (json_int_t)res->counts.files, "packs",
 			(json_int_t)res->counts.packs, "frames",
 			(json_int_t)res->counts.frames, "seconds", seconds));
 }

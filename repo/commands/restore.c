@@ -159,7 +159,8 @@ static void print_summary(const struct command *command, const char *dest,
 		double seconds)
 {
 	const struct restore_file *restore = &command->restore;
-	char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX], took[SIZE_TEXT_MAX];
+	char size[SIZE_TEXT_MAX], data[SIZE_TEXT_MAX], took[SIZE_TEXT_MAX],
+			shown[SNAPSHOT_SHOWN_MAX];
 	if (restore->range_count != 0)
 		report_warning("%s in %zu range%s can't be read and were "
 			       "written as zeros; 'amberfs repair' may be "
@@ -172,9 +173,9 @@ static void print_summary(const struct command *command, const char *dest,
 	if (report_json())
 		report_print_json(json_pack("{s:s,s:i,s:I,s:I,s:f,s:o}",
 				"snapshot",
-				command->snap->object + strlen("snapshots/"),
-				"files", (int)restore->files, "bytes",
-				(json_int_t)restore->all_done, "written",
+				snapshot_shown(shown, command->snap->object),
+				"file_count", (int)restore->files, "size",
+				(json_int_t)restore->all_done, "written_bytes",
 				(json_int_t)restore->written, "seconds",
 				seconds, "damaged",
 				restore_file_damaged_json(restore)));

@@ -5,6 +5,7 @@
 
 #include "command.h"
 #include "repo/base/error.h"
+#include "repo/format/document.h"
 #include "repo/session/session.h"
 
 static int add(void *ctx, const char *id, bool alive,
@@ -12,6 +13,12 @@ static int add(void *ctx, const char *id, bool alive,
 {
 	json_t *j = record != NULL ? session_record_to_json(record)
 				   : json_object();
+	if (record != NULL) {
+		json_object_set_new(j, "started",
+				report_json_time(record->started));
+		document_set_name(j, "host", record->host);
+		document_set_name(j, "activity", record->activity);
+	}
 	json_object_set_new(j, "id", json_string(id));
 	json_object_set_new(j, "alive", json_boolean(alive));
 	json_object_set_new(j, "readable", json_boolean(record != NULL));

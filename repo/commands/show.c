@@ -8,6 +8,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/hex.h"
+#include "repo/format/document.h"
 #include "repo/format/name.h"
 #include "repo/snapshot/snapshot_resolve.h"
 #include "snapshot_protection.h"
@@ -71,7 +72,7 @@ static void print_keeping(struct repository *repo, const struct snapshot *snap)
 
 static void print_json(struct repository *repo, const struct snapshot *snap)
 {
-	json_t *json = snapshot_json_encode(snap, true);
+	json_t *json = document_of_snapshot(snap);
 	struct snapshot_protection k;
 	struct pin pin;
 	snapshot_protection_load(&k, repo);
@@ -80,7 +81,7 @@ static void print_json(struct repository *repo, const struct snapshot *snap)
 	if (json != NULL && pins_load_one(repo, snap->object, &pin) == 0) {
 		if (pin.note != NULL)
 			json_object_set_new(json, "pin_note",
-					json_string(pin.note));
+					report_json_text(pin.note));
 		pins_clear_one(&pin);
 	}
 	report_print_json(json);
@@ -99,8 +100,8 @@ static void print_completeness(const struct snapshot *snap)
 
 static void print_text(struct repository *repo, const struct snapshot *snap)
 {
-	char id[2 * ID_SIZE + 1], time[UTC_TEXT_MAX], fresh[SIZE_TEXT_MAX],
-			read[SIZE_TEXT_MAX], source[1000];
+	char id[2 * ID_SIZE + 1], shown[SNAPSHOT_SHOWN_MAX],
+			fresh[SIZE_TEXT_MAX], read[SIZE_TEXT_MAX];
 	static const char *const skipped_words[] = {
 		[SKIPPED_UNSUPPORTED] = "not backed up",
 		[SKIPPED_EXCLUDED] = "not backed up",
@@ -108,9 +109,7 @@ static void print_text(struct repository *repo, const struct snapshot *snap)
 		[SKIPPED_DAMAGED] = "damaged",
 	};
 	hex_encode(id, snap->id.b, ID_SIZE);
-	printf("Snapshot     %s/%s\n",
-			name_shown(source, sizeof(source), snap->source),
-			utc_format(time, snap->time));
+	printf("Snapshot     %s\n", snapshot_shown(shown, snap->object));
 	printf("Id           %s\n", id);
 	printf("Kind         %s\n",
 			snap->kind == SNAPSHOT_DOMAIN ? "domain" : "files");

@@ -5,7 +5,6 @@
 #include <time.h>
 
 #include "repo/base/error.h"
-#include "repo/base/units.h"
 
 void snapshot_protection_load(struct snapshot_protection *protection,
 		struct repository *repo)
@@ -37,7 +36,6 @@ int64_t snapshot_protection_until(const struct snapshot_protection *protection,
 void snapshot_protection_to_json(const struct snapshot_protection *protection,
 		const struct snapshot *snap, json_t *json)
 {
-	char text[UTC_TEXT_MAX];
 	int64_t until = snapshot_protection_until(protection, snap);
 	if (json == NULL)
 		return;
@@ -46,5 +44,5 @@ void snapshot_protection_to_json(const struct snapshot_protection *protection,
 					snap->object)));
 	if (until > 0)
 		json_object_set_new(json, "protected_until",
-				json_string(utc_format(text, until)));
+				report_json_time(until));
 }

@@ -15,13 +15,14 @@ struct verify {
 	unsigned jobs;
 	struct check_counts counts;
 	pthread_mutex_t mutex;
-	json_t *problems GUARDED_BY(mutex); /* strings */
+	json_t *problems GUARDED_BY(mutex); /* {code, message, object} */
 	uint64_t problem_count GUARDED_BY(mutex);
 };
 
-/* Notes and prints one problem. Thread-safe. */
-void verify_problem(struct verify *verify, const char *fmt, ...)
-		__attribute__((format(printf, 2, 3), nonnull(2)));
+/* Notes and prints one problem, of ERR, with OBJECT. Thread-safe. */
+void verify_problem(struct verify *verify, int err, const char *object,
+		const char *fmt, ...)
+		__attribute__((format(printf, 4, 5), nonnull(4)));
 
 /* Each: 0 if it ran to its end (whatever it found), else -errno. */
 int verify_packs(struct verify *verify);   /* checksums; no key needed */

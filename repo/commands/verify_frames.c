@@ -21,7 +21,7 @@ static void check_all(struct verify *verify, struct pack *pack,
 			continue;
 		if (err == -ENOENT) /* pruned meanwhile */
 			return;
-		verify_problem(verify, "%s, frame %u: %s", name, i,
+		verify_problem(verify, err, name, "%s, frame %u: %s", name, i,
 				error_text(err));
 		if (err == -EBADMSG || err == -EIO)
 			exclusions_add_damaged(verify->repo->exclusions,
@@ -44,7 +44,7 @@ static void verify_pack(void *ctx, const char *name)
 		check_all(verify, pack, name, &b);
 		pack_cache_release(pack);
 	} else if (err != -ENOENT) {
-		verify_problem(verify, "%s", error_text(err));
+		verify_problem(verify, err, name, "%s", error_text(err));
 	}
 	verify->counts.packs++;
 	check_frames_clear(&b);

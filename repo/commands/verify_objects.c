@@ -30,7 +30,8 @@ static int check_slot(void *ctx, const char *name)
 	if (err == -ENOMEM)
 		return err;
 	if (err < 0 && err != -ENOENT) /* removed meanwhile */
-		verify_problem(verify, "key slot %s can't be used: %s", name,
+		verify_problem(verify, err, name,
+				"key slot %s can't be used: %s", name,
 				error_text(err));
 	return 0;
 }
@@ -48,7 +49,7 @@ static int check_pins(struct verify *verify)
 		if (r == -ENOMEM)
 			e = r;
 		else if (r < 0 && r != -ENOENT)
-			verify_problem(verify,
+			verify_problem(verify, r, pins.names.items[i],
 					"%s is in effect, but its note "
 					"can't be read: %s",
 					pins.names.items[i], error_text(r));
@@ -65,7 +66,7 @@ static int check_retention(struct verify *verify)
 	if (err == -ENOMEM)
 		return err;
 	if (err < 0)
-		verify_problem(verify, "%s", error_text(err));
+		verify_problem(verify, err, "min-age", "%s", error_text(err));
 	else
 		min_age_clear(&retention);
 	return 0;

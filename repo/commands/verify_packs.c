@@ -67,7 +67,7 @@ static void verify_pack(void *ctx, const char *name)
 	XXH3_freeState(state);
 	verify->counts.packs++;
 	if (err < 0 && err != -ENOENT) /* gone: pruned meanwhile */
-		verify_problem(verify, "%s", error_text(err));
+		verify_problem(verify, err, name, "%s", error_text(err));
 }
 
 int verify_packs(struct verify *verify)

@@ -10,7 +10,8 @@
 
 #define PROBLEMS_LISTED 1000u
 
-void verify_problem(struct verify *verify, const char *fmt, ...)
+void verify_problem(struct verify *verify, int err, const char *object,
+		const char *fmt, ...)
 {
 	char text[ERROR_TEXT_MAX];
 	va_list ap;
@@ -19,7 +20,9 @@ void verify_problem(struct verify *verify, const char *fmt, ...)
 	va_end(ap);
 	LOCK_SCOPE(&verify->mutex);
 	if (verify->problem_count++ < PROBLEMS_LISTED) {
-		json_array_append_new(verify->problems, json_string(text));
+		json_array_append_new(verify->problems,
+				report_json_problem(error_code(err), text,
+						object));
 		report_error("%s", text);
 	}
 }

@@ -18,6 +18,7 @@ struct bad_run {
 	const struct snapshot *snap;
 	const struct snapshot_file *file;
 	uint64_t from, to; /* to 0: none */
+	int err;
 	char text[512];
 };
 
@@ -32,12 +33,13 @@ static void report_run(struct bad_run *run)
 {
 	if (run->to == 0)
 		return;
+	char shown[SNAPSHOT_SHOWN_MAX];
+	snapshot_shown(shown, run->snap->object);
 	if (!is_forgotten(run->verify, run->snap))
-		verify_problem(run->verify,
+		verify_problem(run->verify, run->err, shown,
 				"snapshot %s, %s, bytes %" PRIu64 " to %" PRIu64
 				": %s",
-				run->snap->object + strlen("snapshots/"),
-				run->file->name, run->from, run->to - 1,
+				shown, run->file->name, run->from, run->to - 1,
 				run->text);
 	run->to = 0;
 	run->text[0] = '\0';
@@ -54,6 +56,7 @@ static int note_fault(void *ctx, const struct tree_fault *fault)
 		run->snap = fault->snap;
 		run->file = fault->file;
 		run->from = fault->offset;
+		run->err = fault->err;
 		memcpy(run->text, text, sizeof(run->text));
 	}
 	run->to = fault->offset + fault->len;
@@ -62,7 +65,9 @@ static int note_fault(void *ctx, const struct tree_fault *fault)
 
 static void bad_snapshot(void *ctx, const char *object, int err)
 {
-	verify_problem(ctx, "%s: %s", object, error_text(err));
+	char shown[SNAPSHOT_SHOWN_MAX];
+	verify_problem(ctx, err, snapshot_shown(shown, object), "%s: %s",
+			object, error_text(err));
 }
 
 /* The roots of SNAP that are still to be walked; *COUNT of them, malloc'ed. */

@@ -264,6 +264,22 @@ void snapshot_object_name(char *out, size_t size, const char *source,
 			utc_format(utc, time));
 }
 
+char *snapshot_shown(char out[SNAPSHOT_SHOWN_MAX], const char *object)
+{
+	char source[2 * NAME_COMPONENT_MAX], component[NAME_COMPONENT_MAX + 1];
+	const char *slash = strrchr(object, '/'), *name = slash;
+	if (slash == NULL)
+		return name_shown(out, SNAPSHOT_SHOWN_MAX, object);
+	while (name > object && name[-1] != '/')
+		name--;
+	snprintf(component, sizeof(component), "%.*s", (int)(slash - name),
+			name);
+	snprintf(out, SNAPSHOT_SHOWN_MAX, "%s%.*s",
+			name_shown(source, sizeof(source), component),
+			UTC_TEXT_MAX, slash);
+	return out;
+}
+
 const char *snapshot_file_kind_name(enum file_kind k)
 {
 	static const char *const names[] = {

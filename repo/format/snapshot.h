@@ -148,12 +148,11 @@ struct snapshot_file *snapshot_find_qcow2(const struct snapshot *snap,
  * Returns a string to free, or NULL. */
 char *snapshot_unique_name(const struct snapshot *snap, const char *wanted);
 
-/* A new JSON object (what is stored, dumped with JSON_FIELDS_DUMP_FLAGS, and shown
- * as snapshot.json and by --json with DERIVED: id and object name added).
+/* A new JSON object: what is stored, dumped with JSON_FIELDS_DUMP_FLAGS.
  * NULL, with a text, without memory or for what JSON can't hold (a number
  * from 2^63 on, text that is not UTF-8). It does not check SNAP: a writer must
  * see snapshot_json_decode accept the bytes before it stores them. */
-json_t *snapshot_json_encode(const struct snapshot *snap, bool derived);
+json_t *snapshot_json_encode(const struct snapshot *snap);
 
 /* The id of the snapshot that is stored as OBJECT with these JSON bytes.
  * 0 or -ENOMEM. */
@@ -168,6 +167,11 @@ int snapshot_json_decode(struct snapshot **out, const struct seal *seal,
 /* "snapshots/SOURCE-COMPONENT/20261123T040000Z". */
 void snapshot_object_name(char *out, size_t size, const char *source,
 		int64_t time);
+
+/* For people, and taken by every command: of "snapshots/SOURCE/TIME", or of its
+ * last two parts, the source as name_shown has it, and the time. Returns OUT. */
+#define SNAPSHOT_SHOWN_MAX (2 * NAME_COMPONENT_MAX + UTC_TEXT_MAX)
+char *snapshot_shown(char out[SNAPSHOT_SHOWN_MAX], const char *object);
 
 const char *snapshot_file_kind_name(enum file_kind k);
 const char *snapshot_kind_name(enum snapshot_kind k);

@@ -182,23 +182,7 @@ static int add_origin(json_t *json, const struct snapshot *snap)
 					"snapshot", snapshot));
 }
 
-static int add_derived(json_t *json, const struct snapshot *snap)
-{
-	char id[HEX_ID_SIZE];
-	hex_encode(id, snap->id.b, ID_SIZE);
-	int err = json_object_set_new(json, "id", json_string(id));
-	if (err != 0)
-		return err;
-	if (snap->object != NULL)
-		err = json_object_set_new(json, "object",
-				json_string(snap->object));
-	if (err == 0)
-		err = json_object_set_new(json, "complete",
-				json_boolean(snapshot_is_complete(snap)));
-	return err;
-}
-
-json_t *snapshot_json_encode(const struct snapshot *snap, bool derived)
+json_t *snapshot_json_encode(const struct snapshot *snap)
 {
 	json_t *json = numbers_fit(snap) ? head_to_json(snap) : NULL;
 	/* The setters fail, and take the value, where one of both is NULL. */
@@ -207,8 +191,6 @@ json_t *snapshot_json_encode(const struct snapshot *snap, bool derived)
 		err = json_object_set_new(json, "files", files_to_json(snap));
 	if (err == 0)
 		err = add_origin(json, snap);
-	if (err == 0 && derived)
-		err = add_derived(json, snap);
 	if (err == 0)
 		json = with_extra(json, snap->extra);
 	if (err == 0 && json != NULL)

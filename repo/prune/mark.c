@@ -173,7 +173,7 @@ static bool is_gone(struct mark *mark, const char *object)
 static int refuse(struct mark *mark, const char *object, const char *file,
 		int err)
 {
-	const char *name = object + strlen("snapshots/");
+	char name[SNAPSHOT_SHOWN_MAX];
 	if (!is_damage(err))
 		return err;
 	if (is_gone(mark, object))
@@ -185,7 +185,7 @@ static int refuse(struct mark *mark, const char *object, const char *file,
 			"snapshot %s%s%s can't be read: %.1000s; nothing is "
 			"deleted until 'amberfs repair' repairs it or "
 			"'amberfs forget' removes it",
-			name, file != NULL ? ", " : "",
+			snapshot_shown(name, object), file != NULL ? ", " : "",
 			file != NULL ? file : "", error_text(err));
 }
 

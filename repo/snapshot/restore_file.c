@@ -13,6 +13,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/device.h"
 #include "repo/base/error.h"
+#include "repo/format/document.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/report.h"
 #include "repo/image/image_copy.h"
@@ -98,17 +99,14 @@ json_t *restore_file_damaged_json(const struct restore_file *restore)
 	json_t *list = json_array();
 	for (size_t i = 0; i < restore->range_count; i++) {
 		const struct restore_range *range = &restore->ranges[i];
-		json_array_append_new(list,
-				json_pack("{s:s,s:I,s:I,s:s}", "file",
-						range->file, "offset",
-						(json_int_t)range->from,
-						"length",
-						(json_int_t)(range->to
-								- range->from),
-						"cause",
-						range->cause != NULL
-								? range->cause
-								: ""));
+		json_t *row = json_pack("{s:I,s:I,s:o}", "offset",
+				(json_int_t)range->from, "length",
+				(json_int_t)(range->to - range->from),
+				"problem",
+				report_json_problem("damaged", range->cause,
+						range->file));
+		document_set_name(row, "file", range->file);
+		json_array_append_new(list, row);
 	}
 	return list;
 }
@@ -484,11 +482,11 @@ int restore_file_to_stdout(struct restore_file *restore,
 
 bool restore_file_warn_incomplete(const struct snapshot *snap)
 {
-	char missing[2048];
+	char missing[2048], shown[SNAPSHOT_SHOWN_MAX];
 	if (snapshot_is_complete(snap))
 		return false;
 	report_warning("%s is incomplete, %s",
-			snap->object + strlen("snapshots/"),
+			snapshot_shown(shown, snap->object),
 			snapshot_missing(missing, sizeof(missing), snap));
 	return true;
 }

@@ -22,7 +22,7 @@ static int encode_snapshot(struct repository *repo, struct snapshot *snap,
 		const char *name, char **text)
 {
 	struct snapshot *again;
-	json_t *json = snapshot_json_encode(snap, false);
+	json_t *json = snapshot_json_encode(snap);
 	CLEANUP_FREE char *made = json != NULL
 			? json_dumps(json, JSON_FIELDS_DUMP_FLAGS)
 			: NULL;

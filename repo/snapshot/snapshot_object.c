@@ -31,12 +31,13 @@ int snapshot_object_load(struct repository *repo, const char *object,
 int snapshot_object_exists(struct repository *repo, const struct snapshot *snap)
 {
 	struct snapshot *now = NULL;
+	char shown[SNAPSHOT_SHOWN_MAX];
 	int err = snapshot_object_load(repo, snap->object, &now);
 	if (err == 0 && !id_equal(&now->id, &snap->id))
 		err = -ENOENT;
 	snapshot_free(now);
 	return err == -ENOENT ? fail(err, "%s was forgotten in the meantime",
-			       snap->object + strlen("snapshots/"))
+			       snapshot_shown(shown, snap->object))
 			      : err;
 }
 

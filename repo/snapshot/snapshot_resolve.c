@@ -47,10 +47,31 @@ char *snapshot_resolve_source(const char *text)
 	return escaped_source(text, strlen(text));
 }
 
+/* The N bytes of WHEN as they are in an object's name: "latest", or a time as
+ * utc_format or RFC 3339 writes it. */
+static bool read_when(char out[UTC_TEXT_MAX], const char *when, size_t n)
+{
+	char text[sizeof("2026-11-23T04:00:00Z")];
+	size_t len = 0;
+	int64_t second;
+	if (n == 0 || n >= sizeof(text))
+		return false;
+	memcpy(text, when, n);
+	text[n] = '\0';
+	bool long_form = n == sizeof(text) - 1 && text[4] == '-'
+			&& text[7] == '-' && text[13] == ':' && text[16] == ':';
+	if (!long_form && n >= UTC_TEXT_MAX)
+		return false;
+	for (const char *p = text; *p != '\0' && len + 1 < UTC_TEXT_MAX; p++)
+		if (!long_form || (*p != '-' && *p != ':'))
+			out[len++] = *p;
+	out[len] = '\0';
+	return strcmp(out, "latest") == 0 || utc_parse(&second, out) == 0;
+}
+
 /* "source/when[/file]": 1; something else: 0; -ENOMEM. */
 static int split_spec(const char *text, struct spec *out)
 {
-	int64_t second;
 	*out = (struct spec){ 0 };
 	/* The time is the first component after the first that reads as one,
 	 * so a source's name may hold slashes. */
@@ -59,11 +80,7 @@ static int split_spec(const char *text, struct spec *out)
 		const char *when = slash + 1;
 		size_t n = strcspn(when, "/");
 		char time[UTC_TEXT_MAX];
-		if (n == 0 || n >= sizeof(time) || slash == text)
-			continue;
-		memcpy(time, when, n);
-		time[n] = '\0';
-		if (strcmp(time, "latest") != 0 && utc_parse(&second, time) < 0)
+		if (slash == text || !read_when(time, when, n))
 			continue;
 		out->source = escaped_source(text, (size_t)(slash - text));
 		out->when = strdup(time);
@@ -80,10 +97,11 @@ static int split_spec(const char *text, struct spec *out)
 static int find_by_name(struct repository *repo, const struct spec *spec,
 		struct snapshot **out)
 {
-	char object[OBJECT_NAME_MAX];
+	char object[OBJECT_NAME_MAX], shown[SNAPSHOT_SHOWN_MAX];
 	int64_t second;
 	int err;
 	*out = NULL;
+	name_shown(shown, sizeof(shown), spec->source);
 	if (strcmp(spec->when, "latest") == 0) {
 		err = snapshot_list_newest_complete(repo, spec->source, out);
 		if (err != 0)
@@ -92,11 +110,11 @@ static int find_by_name(struct repository *repo, const struct spec *spec,
 			return fail(-ENOENT,
 					"there is no snapshot of %s; "
 					"'amberfs list' shows all",
-					spec->source);
+					shown);
 		if (!snapshot_is_complete(*out))
 			report_warning("no snapshot of %s is complete; this "
 				       "is the newest",
-					spec->source);
+					shown);
 		return 0;
 	}
 	utc_parse(&second, spec->when);
@@ -106,15 +124,17 @@ static int find_by_name(struct repository *repo, const struct spec *spec,
 		err = fail(-ENOENT,
 				"there is no snapshot %s/%s; 'amberfs list' "
 				"shows all",
-				spec->source, spec->when);
+				shown, spec->when);
 	return err;
 }
 
 /* A damaged one must not prevent finding the others. */
 static void pass_over(void *ctx, const char *object, int err)
 {
+	char shown[SNAPSHOT_SHOWN_MAX];
 	(void)ctx;
-	report_warning("%s: %s", object, error_text(err));
+	report_warning("%s: %s", snapshot_shown(shown, object),
+			error_text(err));
 }
 
 static int find_by_id(struct repository *repo, const char *prefix, size_t len,
@@ -155,13 +175,14 @@ static bool is_id_prefix(const char *text, size_t len)
 
 static int check_file(struct snapshot **snap, const char *name)
 {
+	char shown[SNAPSHOT_SHOWN_MAX];
 	if (name == NULL || snapshot_find_file(*snap, name) != NULL
 			|| snapshot_find_qcow2(*snap, name) != NULL)
 		return 0;
 	int err = fail(-ENOENT,
 			"snapshot %s has no file %s; 'amberfs show' lists its "
 			"files",
-			(*snap)->object + strlen("snapshots/"), name);
+			snapshot_shown(shown, (*snap)->object), name);
 	snapshot_free(take_ptr(*snap));
 	return err;
 }

@@ -133,6 +133,7 @@ int snapshot_writer_withdraw(struct snapshot_writer *writer,
 		const struct snapshot *snap, int err)
 {
 	struct error_copy why;
+	char shown[SNAPSHOT_SHOWN_MAX];
 	error_save(&why, err);
 	int e = snapshot_forget(writer->repo, snap);
 	error_load(&why);
@@ -140,7 +141,7 @@ int snapshot_writer_withdraw(struct snapshot_writer *writer,
 		return fail_within(err,
 				"snapshot %s may lack data and could not "
 				"be removed; use 'amberfs forget'",
-				snap->object + strlen("snapshots/"));
+				snapshot_shown(shown, snap->object));
 	return err;
 }
 

@@ -47,7 +47,7 @@ static void check(const struct snapshot *snap, const char *object)
 
 static char *dump(const struct snapshot *snap)
 {
-	json_t *json = snapshot_json_encode(snap, false);
+	json_t *json = snapshot_json_encode(snap);
 	must(json != NULL);
 	char *text = json_dumps(json, JSON_FIELDS_DUMP_FLAGS);
 

@@ -46,8 +46,8 @@ refused() { # NAME REASON
   virsh -q -c "$LIBVIRT_URI" undefine web
   domain_define web "$(domain_disk "$L/images/$1" "${3:-qcow2}" vda)"
   expect 0 amberfs domains --json --connect "$LIBVIRT_URI"
-  jq -e --arg why "$2" '.domains[0].disks[0].reason | test($why)' "$T/out" >/dev/null ||
-    die "$1: $(jq '.domains[0].disks[0].reason' "$T/out")"
+  jq -e --arg why "$2" '.domains[0].disks[0].problem.message | test($why)' "$T/out" >/dev/null ||
+    die "$1: $(jq '.domains[0].disks[0].problem.message' "$T/out")"
 }
 echo "what has no name here" >&2
 qemu-img create -q -f qcow2 -F raw -u -b nbd://127.0.0.1:1/x far 6M

@@ -14,7 +14,7 @@ at_exit losetup -d "$device"
 age "$device"
 for _ in 1 2; do
   amberfs backup "$R" --json --name dev "$device" >"$T/json"
-  jq -e '.unchanged == 0 and .read >= 16777216' "$T/json" >/dev/null ||
+  jq -e '.unchanged_bytes == 0 and .read_bytes >= 16777216' "$T/json" >/dev/null ||
     die "$(cat "$T/json")"
 done
 name=$(basename "$device")

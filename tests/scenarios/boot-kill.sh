@@ -56,7 +56,8 @@ for delay in 0.03 0.07 0.12 0.2 0.3 0.45; do
   kill -9 $! 2>/dev/null || :
   wait $! 2>/dev/null || :
   amberfs boot --list --json --overlay-dir "$dir" >"$T/list"
-  if jq -e '.boots[0].complete' "$T/list" >/dev/null; then
+  documented 'boot list' "$T/list" >/dev/null
+  if jq -e '.boots[0].ready' "$T/list" >/dev/null; then
     complete=$((complete + 1))
     mountpoint -q "$dir/k/mnt" || die "complete, but not mounted"
     pinned || die "complete, but not pinned"

@@ -32,7 +32,8 @@ boot() {
 guest_start
 original_seen=$(guest_counter)
 boot "$R" "$S" --name clone --isolated --json >"$T/booted"
-equal "$(jq -r .snapshot,.started "$T/booted")" "$S"$'\n'false "what was booted"
+documented boot "$T/booted" >/dev/null
+equal "$(jq -r .snapshot,.running "$T/booted")" "$S"$'\n'false "what was booted"
 mountpoint -q "$dir/clone/mnt" || die "nothing is mounted"
 amberfs show --json "$R" "$S" | jq -e '.pin_note == "booted as clone"' \
   >/dev/null || die "it is not pinned for that"

@@ -89,8 +89,10 @@ back_up "$R" --json >"$T/json"
 equal "$(mode)" full "mode after that"
 back_up "$other"
 listed 2 0
-remove --json it | jq -e '.domains == [{"domain": "it", "checkpoints": 2,
-  "bitmaps": 0, "error": null}]' >/dev/null || die "its JSON"
+remove --json it >"$T/removed"
+documented 'checkpoint remove' "$T/removed" >/dev/null
+jq -e '.domains == [{"name": "it", "checkpoint_count": 2,
+  "bitmap_count": 0, "error": null}]' "$T/removed" >/dev/null || die "its JSON"
 equal "$(checkpoints)" amberfs-foreign "what is left"
 back_up "$R" --json >"$T/json"
 equal "$(mode)" full "mode"

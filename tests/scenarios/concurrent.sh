@@ -55,5 +55,5 @@ wait_for 10 is_empty "$R/sessions" ||
 for i in 1 2 3 4; do
   touch "$T/disk$i"
   amberfs backup "$R" --json --name "vm$i" "$T/disk$i" |
-    jq -e '.new == 0' >/dev/null || die "vm$i was stored twice"
+    jq -e '.new_bytes == 0' >/dev/null || die "vm$i was stored twice"
 done

@@ -21,10 +21,10 @@ cp -a "$T/from" "$T/missing"
 expect 3 timeout 60 amberfs copy "$T/from" "$T/to" --json
 said 'forged/.*says that it holds 128 TiB of data, more than 1000 times'
 said -- '--max-expansion'
-equal "$(jq -c '[.copied, .failed]' "$T/out")" '[1,1]' "what is copied"
+equal "$(jq -c '[.copied_count, .failed_count]' "$T/out")" '[1,1]' "what is copied"
 expect 0 timeout 120 amberfs copy "$T/from" "$T/to" --max-expansion 0 --json
-equal "$(jq -c '[.copied, .there, .failed]' "$T/out")" '[1,1,0]' "without a limit"
-[ "$(jq .read "$T/out")" -le $((512 << 20)) ] || die "read $(jq .read "$T/out")"
+equal "$(jq -c '[.copied_count, .there_count, .failed_count]' "$T/out")" '[1,1,0]' "without a limit"
+[ "$(jq .read_bytes "$T/out")" -le $((512 << 20)) ] || die "read $(jq .read_bytes "$T/out")"
 # The same there, in its first bytes and in its last.
 amberfs show --json "$T/to" forged/latest |
   jq -e '.files[0] | .size == 140737488355328 and .data_bytes == .size' \
@@ -57,7 +57,7 @@ with open(directory + "/disk", "wb") as f:
 END
 amberfs backup "$T/from" --name disk "$T/disk"
 amberfs copy "$T/from" "$T/to" disk --jobs 5 --json >"$T/json"
-[ "$(jq .read "$T/json")" -le $((20 << 20)) ] || die "read $(jq .read "$T/json")"
+[ "$(jq .read_bytes "$T/json")" -le $((20 << 20)) ] || die "read $(jq .read_bytes "$T/json")"
 amberfs restore "$T/to" disk/latest/disk "$T/back"
 qemu-img compare -q -f raw -F raw "$T/disk" "$T/back" || die "it differs"
 for field in data_bytes clusters; do

@@ -42,8 +42,8 @@ for ((i = 1; i <= kills; i++)); do
   most=$now
 done
 amberfs copy "$R" "$other" --json >"$T/json"
-equal "$(jq .there "$T/json")" "$most" "snapshots that were there"
-equal "$(jq '.there + .copied' "$T/json")" 5 "snapshots at the end"
+equal "$(jq .there_count "$T/json")" "$most" "snapshots that were there"
+equal "$(jq '.there_count + .copied_count' "$T/json")" 5 "snapshots at the end"
 use_other verify "$other" --read-data
 n=0
 for time in $(use_other list --json "$other" vm |

@@ -38,17 +38,17 @@ printf past | dd of="$T/disk" bs=1 seek=18000000 conv=notrunc status=none
 amberfs backup "$R" --name 'vm/1' "$T/disk" "$T/empty" "$T/note"
 amberfs backup "$R" --name single "$T/note"
 
-first=$(amberfs list --json "$R" 'vm/1' | jq -r '.snapshots[0].time')
+first=$(amberfs list --json "$R" 'vm/1' | jq -r '.snapshots[0].object | sub(".*/"; "")')
 copy --json "vm/1/$first" >"$T/json"
-equal "$(field '.copied, .there, .failed' | xargs)" "1 0 0" "the first run"
-equal "$(field .read)" $((15 * 1048576 + 5)) "bytes read"
+equal "$(field '.copied_count, .there_count, .failed_count' | xargs)" "1 0 0" "the first run"
+equal "$(field .read_bytes)" $((15 * 1048576 + 5)) "bytes read"
 copy --json >"$T/json"
-equal "$(field '.copied, .there, .failed' | xargs)" "2 1 0" "the second run"
+equal "$(field '.copied_count, .there_count, .failed_count' | xargs)" "2 1 0" "the second run"
 changed='.snapshots[] | select(.source == "vm%2F1" and .status == "copied")'
-equal "$(field "$changed | .read")" 4194304 "bytes read of the changed disk"
-[ "$(field "$changed | .new")" -le 300000 ] || die "new: $(field "$changed")"
+equal "$(field "$changed | .read_bytes")" 4194304 "bytes read of the changed disk"
+[ "$(field "$changed | .new_bytes")" -le 300000 ] || die "new: $(field "$changed")"
 copy --json >"$T/json"
-equal "$(field '.copied, .there, .read, .stored' | xargs)" "0 3 0 0" "the third"
+equal "$(field '.copied_count, .there_count, .read_bytes, .stored_bytes' | xargs)" "0 3 0 0" "the third"
 
 # The same there: bytes, names, times, numbers, metadata, holes.
 use_other() {
@@ -63,7 +63,7 @@ for time in $(amberfs list --json "$R" | jq -r '.snapshots[].object'); do
   amberfs show --json "$R" "$snap" | show >"$T/a"
   use_other show --json "$other" "$snap" | show >"$T/b"
   same "$T/a" "$T/b"
-  equal "$(use_other show --json "$other" "$snap" | jq -r .origin.snapshot)" \
+  equal "$(use_other show --json "$other" "$snap" | jq -r .origin.id)" \
     "$(amberfs show --json "$R" "$snap" | jq -r .id)" "the origin"
 done
 equal "$(use_other show --json "$other" vm/1/latest | jq -r .predecessor)" \
@@ -80,20 +80,20 @@ amberfs init "$other" --key-file "$T/key2" >/dev/null
 expect 3 copy --json single nothing "vm/1/latest"
 said nothing
 cp "$T/out" "$T/json"
-equal "$(field '.copied, .failed' | xargs)" "2 1" "copied and failed"
+equal "$(field '.copied_count, .failed_count' | xargs)" "2 1" "copied and failed"
 expect 1 copy nothing
 expect 1 copy vm/1/latest/disk
 said 'is a file'
 # An older snapshot after a newer one: that one is the base.
 copy --json >"$T/json"
-equal "$(field "$changed | .read")" 4194304 "read with a later base"
+equal "$(field "$changed | .read_bytes")" 4194304 "read with a later base"
 use_other restore "$other" "vm/1/$first/disk" - | cmp - "$T/disk.1"
 
 # Back again: what went out is recognised, what was forgotten returns.
 amberfs forget "$R" "vm/1/$first"
 AMBERFS_TO_KEY_FILE=$T/key AMBERFS_KEY_FILE=$T/key2 \
   amberfs copy "$other" "$R" --json >"$T/json"
-equal "$(field '.copied, .there, .failed' | xargs)" "1 2 0" "back again"
+equal "$(field '.copied_count, .there_count, .failed_count' | xargs)" "1 2 0" "back again"
 amberfs restore "$R" "vm/1/$first/disk" - | cmp - "$T/disk.1"
 amberfs verify "$R" --read-data
 
@@ -137,12 +137,12 @@ amberfs copy "$R" "$T/plain" 'vm/1'
   amberfs init "$T/fourth" --key-file "$T/key2" >/dev/null
   amberfs copy "$T/plain" "$T/fourth" --to-key-file "$T/key2" --json >"$T/json"
 )
-equal "$(field .copied)" 2 "from plain to encrypted"
+equal "$(field .copied_count)" 2 "from plain to encrypted"
 use_other restore "$T/fourth" vm/1/latest/disk - | cmp - "$T/disk"
 use_other verify "$T/fourth" --read-data
 # Where there are no proofs, of the span that changed a few chunks are read. The
 # copy has none either: lost leaves and nodes come back as they were.
-jq -e '[.snapshots[] | select(.status == "copied") | .read] |
+jq -e '[.snapshots[] | select(.status == "copied") | .read_bytes] |
   max > 15000000 and min >= 4096 and min <= 524288' "$T/json" >/dev/null ||
   die "read: $(cat "$T/json")"
 amberfs init "$T/fifth" >/dev/null

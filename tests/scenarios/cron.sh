@@ -112,7 +112,7 @@ AMBERFS_KEY_FILE=$T/key amberfs verify "$R" --read-data
 # the last good one. Silent when all is well.
 times() {
   AMBERFS_KEY_FILE=$T/key amberfs list --json "$R" "$1" |
-    jq -r '[.snapshots[].time] | join(" ")'
+    jq -r '[.snapshots[].object | sub(".*/"; "")] | join(" ")'
 }
 make_noise "$T/b" 8 11
 settings DOMAINS=none "FILE=two $T/b" "FILE=one $T/disk one"

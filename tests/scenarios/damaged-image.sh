@@ -37,7 +37,7 @@ mend() {
 damaged() { # DISK
   said "disk $1 is stored, but what it was read from is not whole"
   equal "$(amberfs show --json "$R" "web/$(newest web)" |
-    jq -c '[.skipped[] | [.target, .kind]]')" "[[\"$1\",\"damaged\"]]" "skipped"
+    jq -c '[.skipped[] | [.object, .code]]')" "[[\"$1\",\"damaged\"]]" "skipped"
 }
 
 night 0

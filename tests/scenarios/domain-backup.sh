@@ -74,11 +74,11 @@ amberfs restore "$R" evil/latest/vda.raw - | cmp - evil.raw
 age root.img vars.fd "$chained" mid.qcow2 base.raw
 amberfs backup "$R" "${connect[@]}" --domain web
 amberfs backup "$R" "${connect[@]}" --domain web --json >"$T/json"
-jq -e '.read < 1048576 and .new < 65536' "$T/json" >/dev/null ||
+jq -e '.read_bytes < 1048576 and .new_bytes < 65536' "$T/json" >/dev/null ||
   die "unchanged: $(cat "$T/json")"
 qemu-io -f raw -c 'write -q -P 9 10M 1M' base.raw
 amberfs backup "$R" "${connect[@]}" --domain web --json >"$T/json"
-jq -e '.unchanged > 0 and .read > 0' "$T/json" >/dev/null || die "$(cat "$T/json")"
+jq -e '.unchanged_bytes > 0 and .read_bytes > 0' "$T/json" >/dev/null || die "$(cat "$T/json")"
 amberfs restore "$R" web/latest/vdb.raw "$T/vdb2.raw"
 qemu-img compare -q -f qcow2 -F raw "$chained" "$T/vdb2.raw" ||
   die "a change in the middle of the chain was missed"

@@ -72,12 +72,12 @@ age vars.fd vmlinuz-6 initrd.img-6 "$tpm/tpm2-00.permall" \
   "$tpm/tpm2-00.volatilestate" root.img
 backup
 expect 0 backup --json
-jq -e '.read < 8192 and .unchanged > 2900000' "$T/out" >/dev/null ||
-  die "$(jq '{read, unchanged}' "$T/out")"
+jq -e '.read_bytes < 8192 and .unchanged_bytes > 2900000' "$T/out" >/dev/null ||
+  die "$(jq '{read_bytes, unchanged_bytes}' "$T/out")"
 head -c 6K /dev/urandom >"$tpm/tpm2-00.permall"
 expect 0 backup --json
-jq -e '.read > 6000 and .read < 20000' "$T/out" >/dev/null ||
-  die "$(jq '{read, unchanged}' "$T/out")"
+jq -e '.read_bytes > 6000 and .read_bytes < 20000' "$T/out" >/dev/null ||
+  die "$(jq '{read_bytes, unchanged_bytes}' "$T/out")"
 amberfs restore "$R" web/latest/tpm2-00.permall - | cmp - "$tpm/tpm2-00.permall"
 
 # Missing: told, recorded, partly done; the disks are there.
@@ -85,7 +85,7 @@ mv initrd.img-6 away
 expect 3 backup
 said 'web: its initrd is not in the backup: .*initrd.img-6'
 amberfs show --json "$R" "web/$(newest web)" |
-  jq -e '.complete == false and [.skipped[].target] == ["initrd"]
+  jq -e '.complete == false and [.skipped[].object] == ["initrd"]
   and any(.files[]; .name == "vda.raw")' >/dev/null || die "the record"
 mv away initrd.img-6
 # Before its first start a domain has neither TPM state nor NVRAM.

@@ -8,6 +8,7 @@ need_program jq
 
 # check FILTER: the last listing satisfies it.
 check() {
+  documented domains "$T/out" >/dev/null
   jq -e "$1" "$T/out" >/dev/null || {
     jq . "$T/out" >&2
     die "not so: $1"
@@ -30,7 +31,7 @@ said -- '--json'
 # libvirt's test driver: states and forms that need no guest.
 expect 0 amberfs domains --json --connect test:///default
 check '.domains[0] | .name == "test" and .state == "running" and .id == 1 and
-  .memory > 0 and .max_memory >= .memory and .vcpus > 0 and .persistent and
+  .memory_bytes > 0 and .max_memory_bytes >= .memory_bytes and .vcpus > 0 and .persistent and
   (.uuid | length) == 36 and (.autostart | not) and .os_type != null'
 expect 0 amberfs domains --connect test:///default
 expect 0 amberfs domains --json --connect "test://$TESTS/data/domain-states.xml"
@@ -40,18 +41,18 @@ check '[.domains[] | select(.id == null).name] == ["shutoff"]'
 expect 0 amberfs domains --json --connect "test://$TESTS/data/domain-forms.xml"
 check '.domains[0].name == "forms ü & '\''quotes'\''"'
 check '.domains[0].disks | length == 8'
-check '.domains[0] | .memory == 33554432 and .max_memory == 67108864'
+check '.domains[0] | .memory_bytes == 33554432 and .max_memory_bytes == 67108864'
 check '[.domains[0].disks[].can_back_up] | any | not'
-check '[.domains[0].disks[].reason | length > 10] | all'
-check '[.domains[0].disks[].source.type] == ["network", "nvme", "dir", "file",
+check '[.domains[0].disks[].problem.message | length > 10] | all'
+check '[.domains[0].disks[].image.type] == ["network", "nvme", "dir", "file",
   "volume", "file", null, null]'
-check '.domains[0].disks[0].source | .protocol == "rbd" and
+check '.domains[0].disks[0].image | .protocol == "rbd" and
   .name == "pool/image" and .host == "mon1.example.org:6789"'
-check '.domains[0].disks[5] | .format == "vmdk" and (.source.path |
+check '.domains[0].disks[5] | .format == "vmdk" and (.image.path |
   endswith("with & '\''quotes'\''/ünïcode.vmdk")) and
-  (.reason | contains("missing"))'
+  (.problem.message | contains("missing"))'
 check '.domains[0].disks[6] | .device == "cdrom" and (.can_back_up | not) and
-  (.reason | contains("medium"))'
+  (.problem.message | contains("medium"))'
 expect 0 amberfs domains --connect "test://$TESTS/data/domain-forms.xml"
 grep -q 'volume unit:0:0:1 of pool no-such-pool' "$T/out" || die "the text"
 
@@ -126,17 +127,17 @@ disk() {
 disk vda '.can_back_up and .incremental and .full_reason == null and
   .virtual_size == 67108864 and
   [.chain[].format] == ["qcow2", "qcow2", "raw"] and
-  .chain[2].allocated >= 8388608 and .allocated < 8388608'
+  .chain[2].allocated_bytes >= 8388608 and .allocated_bytes < 8388608'
 H=$hard jq -e '.domains[0].disks[0].chain[0].path | endswith("/" + env.H)' \
   "$T/out" >/dev/null || die "the hard name"
 disk vdb '.can_back_up and .format == "raw" and .virtual_size == 67108864 and
-  .allocated >= 8388608 and (.chain | length) == 1'
+  .allocated_bytes >= 8388608 and (.chain | length) == 1'
 disk vdc '.can_back_up and (.chain | length) == 1 and .virtual_size < 1048576'
-disk vdd '.encrypted and (.can_back_up | not) and (.incremental | not) and (.reason | contains("encrypted"))'
+disk vdd '.encrypted and (.can_back_up | not) and (.incremental | not) and (.problem.message | contains("encrypted"))'
 disk vde '.can_back_up and .virtual_size == 33554432'
 disk vdf '.can_back_up and (.incremental | not) and
-  (.full_reason | contains("version 2")) and .source.pool == "p" and .source.volume == "v 1" and
-  (.source.path | endswith("/pool/v 1")) and .virtual_size == 25165824'
+  (.full_reason | contains("version 2")) and .image.pool == "p" and .image.volume == "v 1" and
+  (.image.path | endswith("/pool/v 1")) and .virtual_size == 25165824'
 [ "$device" = /nonexistent/device ] ||
   disk vdg '.can_back_up and .virtual_size == 67108864'
 disk vdh '.can_back_up and .virtual_size == 8388608 and
@@ -148,14 +149,14 @@ grep -q "on .*/mid.qcow2 (qcow2" "$T/out" || die "the chain in the text"
 # A chain whose formats are not recorded is refused, not guessed.
 LC_ALL=C sed -i 's/\xe2\x79.\xca/1234/' mid.qcow2
 expect 0 amberfs domains --json --connect "$LIBVIRT_URI"
-disk vda '(.can_back_up | not) and (.reason | contains("rebase"))'
+disk vda '(.can_back_up | not) and (.problem.message | contains("rebase"))'
 
 # A domain that runs: its disks are shown, with the chain in use.
 domain_define runner "$(domain_disk "$L/images/link.raw" raw vda)"
 libvirt_do virsh -q start --paused runner
 expect 0 amberfs domains --json --connect "$LIBVIRT_URI"
 check '.domains[1] | .state == "paused" and .id == 1 and
-  (.reason == "starting up" or .reason == "user")'
+  (.state_reason == "starting up" or .state_reason == "user")'
 check '.domains[1].disks[0] | .can_back_up and (.incremental | not) and
   (.full_reason | contains("raw"))'
 expect 0 amberfs domains --connect "$LIBVIRT_URI"

@@ -10,7 +10,7 @@ for i in 1 2 3; do
   amberfs backup "$R" --name vm "$T/file"
 done
 amberfs backup "$R" --name other "$T/file"
-mapfile -t times < <(amberfs list --json "$R" vm | jq -r '.snapshots[].time')
+mapfile -t times < <(amberfs list --json "$R" vm | jq -r '.snapshots[].object | sub(".*/"; "")')
 [ ${#times[@]} = 3 ] || die "three snapshots were expected"
 amberfs forget "$R" "vm/${times[0]}"
 equal "$(snapshot_count vm)" 2 snapshots

@@ -99,7 +99,7 @@ done
 
 # What a repository has that was given only what is left.
 kept=$R kept_size=$(size) kept_files=$(files)
-jq -e '.unused <= .after.bytes * 0.05' "$T/json" >/dev/null ||
+jq -e '.unused_bytes <= .after.bytes * 0.05' "$T/json" >/dev/null ||
   die "too much is unused: $(cat "$T/json")"
 for image in "${images[@]}"; do
   amberfs restore "$R" "$image/latest/$image" - | cmp - "$T/$image"
@@ -108,7 +108,7 @@ amberfs restore "$R" "web/$first/web" - | cmp - "$T/web.first"
 amberfs verify "$R" --read-data
 new_repo "$T/fresh"
 mapfile -t specs < <(amberfs list --json "$kept" |
-  jq -r '.snapshots | sort_by(.time)[] | .source + "/" + .time')
+  jq -r '.snapshots | sort_by(.time)[] | .object[10:]')
 for spec in "${specs[@]}"; do
   image=${spec%%/*}
   amberfs restore "$kept" "$spec/$image" - >"$T/again.$image"

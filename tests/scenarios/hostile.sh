@@ -67,7 +67,7 @@ run 0 amberfs list "$R"
 equal "$(wc -l <"$last")" $((${#sources[@]} + 4)) "one line each"
 run 0 amberfs list "$R" --json
 equal "$(jq '.snapshots | length' "$last")" $((${#sources[@]} + 3)) snapshots
-jq -r '.snapshots[] | .source + "/" + .time' "$last" >"$T/specs"
+jq -r '.snapshots[] | .object[10:]' "$last" >"$T/specs"
 while read -r spec; do
   run 0 amberfs show "$R" "$spec"
   run 0 amberfs show "$R" "$spec" --json
@@ -181,14 +181,14 @@ PATH=$T/bin:$PATH AMBERFS_PASSPHRASE='not for children' \
   run 3 amberfs backup "$R" --connect "$LIBVIRT_URI" --all-domains --json
 [ -s "$T/environment" ] || die "qemu-nbd was not needed"
 ! grep -q 'not for children' "$T/environment" || die "$(cat "$T/environment")"
-jq -r '.snapshots[].skipped[]?.reason' "$last" | found 'silent.*probing' ||
+jq -r '.snapshots[].skipped[]?.message' "$last" | found 'silent.*probing' ||
   die "a base of unknown format: $(cat "$last")"
 run 0 amberfs list "$R"
 run 0 amberfs list "$R" --json
 equal "$(jq '.snapshots | length' "$last")/$(wc -l <"$T/names")" 2/2 \
   "snapshots of domains, and domains"
 k=0
-for spec in $(jq -r '.snapshots[] | .source + "/" + .time' "$last"); do
+for spec in $(jq -r '.snapshots[] | .object[10:]' "$last"); do
   k=$((k + 1))
   run 0 amberfs show "$R" "$spec"
   run 0 amberfs show "$R" "$spec" --json

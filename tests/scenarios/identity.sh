@@ -53,7 +53,7 @@ equal "$(jq -rc '[.snapshots[] | .source + " " + .status] | sort | join(", ")' \
   "$T/out")" "db done, web failed" "what became of each"
 said "web belongs to domain $first \\(on beta\\).* not to domain $second \\(on gamma"
 said -- '--adopt.*--source NAME'
-[ "$(jq .read "$T/out")" -lt $((4 << 20)) ] || die "read $(jq .read "$T/out")"
+[ "$(jq .read_bytes "$T/out")" -lt $((4 << 20)) ] || die "read $(jq .read_bytes "$T/out")"
 equal "$(snapshot_count web)" 2 "snapshots of the first"
 
 # Under a name of its own; several at once.
@@ -141,7 +141,7 @@ export AMBERFS_TO_KEY_FILE=$T/key
 other=$T/other
 amberfs init "$other" >/dev/null
 copied() { # FROM TO OPTION...
-  amberfs copy "$@" --json web | jq -r '"\(.copied) \(.there) \(.failed)"' || :
+  amberfs copy "$@" --json web | jq -r '"\(.copied_count) \(.there_count) \(.failed_count)"' || :
 }
 amberfs backup "$other" --connect "$LIBVIRT_URI" --domain web
 equal "$(copied "$R" "$other")" '4 0 0' "copied to the same domain's"

@@ -9,7 +9,7 @@ new_repo
 make_noise "$T/disk" 4
 amberfs backup "$R" --name vm "$T/disk"
 where() {
-  amberfs index "$R" --json "$@" | jq -r .folder
+  amberfs index "$R" --json "$@" | jq -r .directory
 }
 index=$(index_of "$R")
 equal "$(where)" "$index" "the index"
@@ -25,7 +25,7 @@ if [ "$(id -u)" = 0 ]; then
 else
   default=$HOME/.cache/amberfs/$(id_of "$R")
 fi
-equal "$(plain amberfs index "$R" --json | jq -r .folder)" "$default" default
+equal "$(plain amberfs index "$R" --json | jq -r .directory)" "$default" default
 plain amberfs restore "$R" vm/latest/disk - | cmp - "$T/disk"
 rm -rf "$default"
 plain amberfs restore "$R" vm/latest/disk - | cmp - "$T/disk"
@@ -96,10 +96,10 @@ amberfs list "$R" --index-dir "$R/index" >/dev/null
 chmod 777 "$XDG_CACHE_HOME" "$HOME"
 HOME=$T/disk expect 0 plain env "XDG_CACHE_HOME=$XDG_CACHE_HOME" \
   amberfs index "$R" --json
-case $(jq -r .folder "$T/out") in
+case $(jq -r .directory "$T/out") in
   "$default") [ "$(id -u)" = 0 ] || die "not root's" ;;
   "$T"/amberfs-index.*) said "using a temporary index" ;;
-  *) die "an index in $(jq -r .folder "$T/out")" ;;
+  *) die "an index in $(jq -r .directory "$T/out")" ;;
 esac
 chmod 700 "$XDG_CACHE_HOME" "$HOME"
 
@@ -125,12 +125,12 @@ user() {
     env -u XDG_CACHE_HOME HOME="$T/user" TMPDIR="$T/user" \
     AMBERFS_KEY_FILE="$T/user.key" "$@"
 }
-equal "$(user amberfs index "$R" --json | jq -r .folder)" \
+equal "$(user amberfs index "$R" --json | jq -r .directory)" \
   "$T/user/.cache/amberfs/$(id_of "$R")" "the user's"
 equal "$(where)" "$index" "root's"
 user amberfs restore "$R" vm/latest/disk - | cmp - "$T/disk"
 # Root is not led there by a variable that it has from the user.
 XDG_CACHE_HOME=$T/user/.cache expect 0 amberfs index "$R" --json
-equal "$(jq -r .folder "$T/out")" "$default" "root with a user's variable"
+equal "$(jq -r .directory "$T/out")" "$default" "root with a user's variable"
 silent_err() { [ ! -s "$T/err" ] || die "$(cat "$T/err")"; }
 silent_err

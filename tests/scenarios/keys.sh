@@ -41,7 +41,7 @@ for opener in --key-file="$T/key" --key-file="$T/key2" \
     "slots that opened it with $opener"
 done
 equal "$(keys --passphrase-file "$T/pass" |
-  jq -r '.slots[] | select(.opened) | .label')" the%20office "which opened it"
+  jq -r '.slots[] | select(.opened) | .label')" 'the office' "which opened it"
 amberfs key list "$R" --key-file "$T/key2" >"$T/list"
 grep -Eq '^[0-9a-f]{16}  key file +[0-9]{8}T[0-9]{6}Z  laptop +used now$' \
   "$T/list" || die "the list: $(cat "$T/list")"
@@ -50,7 +50,7 @@ equal "$(wc -l <"$T/list")" 5 "lines of the list"
 # What was removed opens no more.
 export AMBERFS_KEY_FILE=$T/key
 amberfs key remove --json "$R" 'the office' >"$T/json"
-equal "$(jq -r .removed.label "$T/json")" the%20office "the label removed"
+equal "$(jq -r .removed.label "$T/json")" 'the office' "the label removed"
 expect 1 amberfs list "$R" \
   --passphrase-file "$T/pass"
 said 'wrong passphrase'

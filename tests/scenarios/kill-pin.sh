@@ -33,7 +33,7 @@ is_done() {
   case $verb in
     pin) pinned "$second" ;;
     unpin) ! pinned "$second" ;;
-    protect) amberfs protect "$R" --json | jq -e '.min_age > 0' >/dev/null ;;
+    protect) amberfs protect "$R" --json | jq -e '.min_age_seconds > 0' >/dev/null ;;
   esac
 }
 after() { # STATUS

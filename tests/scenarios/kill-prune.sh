@@ -20,7 +20,7 @@ prepare() {
     amberfs backup "$R" --name other "$T/other"
   done
   amberfs forget "$R" "vm/${time[1]}" "vm/${time[3]}" >/dev/null
-  amberfs list --json "$R" other | jq -r '.snapshots[:-1][] | "other/" + .time' |
+  amberfs list --json "$R" other | jq -r '.snapshots[:-1][] | .object[10:]' |
     xargs amberfs forget "$R" >/dev/null
   for i in 2 4 5; do
     keep "vm/${time[i]}/disk" "$T/disk.$i"
@@ -36,7 +36,7 @@ finally() {
     die "$what: $(ls "$R/condemned")"
   equal "$(stat -c %s "$R/reserve")" $((80 << 20)) "$what: the reserve"
   amberfs prune "$R" --max-unused 0 --json >"$T/json"
-  jq -e '.unused == 0 and .deleted.packs == 0 and .missing_chunks == 0 and
+  jq -e '.unused_bytes == 0 and .deleted.packs == 0 and .missing_chunks == 0 and
     .unreadable_packs == 0' "$T/json" >/dev/null ||
     die "$what: not finished: $(cat "$T/json")"
 }

@@ -52,7 +52,7 @@ after() { # STATUS
 }
 finally() {
   is_whole
-  amberfs repair "$R" --json | jq -e .whole >/dev/null || die "$what: not whole"
+  amberfs repair "$R" --json | jq -e .ok >/dev/null || die "$what: not whole"
 }
 eval "$(declare -f renew | sed '1s/.*/renew_all ()/')"
 renew() {

@@ -85,4 +85,4 @@ said 'disk sdb, which --disk names'
 equal "$(snapshot_count)" "$count" snapshots
 night 0 --exact
 equal "$(amberfs show --json "$R" web/latest |
-  jq '[.skipped[] | select(.target | startswith("internal"))] | length')" 0
+  jq '[.skipped[] | select(.object | startswith("internal"))] | length')" 0

@@ -19,7 +19,7 @@ seq 3000000 | head -c 16M >"$T/text" || :
 for level in 1 19; do
   new_repo "$T/r$level"
   amberfs backup "$R" --json --compression "$level" --name t "$T/text" |
-    jq .stored >"$T/stored$level"
+    jq .stored_bytes >"$T/stored$level"
   amberfs restore "$R" t/latest/text - | cmp - "$T/text"
 done
 [ "$(cat "$T/stored19")" -lt "$(cat "$T/stored1")" ] ||
@@ -27,7 +27,7 @@ done
 for jobs in 1 7; do
   new_repo "$T/j$jobs"
   amberfs backup "$R" --json --jobs "$jobs" --name t "$T/disk" |
-    jq -c '[.new, .deduplicated]' >"$T/jobs$jobs"
+    jq -c '[.new_bytes, .deduplicated_bytes]' >"$T/jobs$jobs"
   amberfs restore "$R" t/latest/disk - | cmp - "$T/disk"
 done
 same "$T/jobs1" "$T/jobs7"

@@ -40,7 +40,7 @@ backup() {
   equal "$(jq -r .mode <<<"$disk")" "$1" "mode of: $disk"
   if [ $# = 2 ]; then
     said "domain vm: disk vda is read in full: .*$2"
-    jq -e --arg why "$2" '.why | contains($why)' <<<"$disk" >/dev/null ||
+    jq -e --arg why "$2" '.reason | contains($why)' <<<"$disk" >/dev/null ||
       die "the reason in $disk"
   else
     [ ! -s "$T/err" ] || die "$(cat "$T/err")"
@@ -58,7 +58,7 @@ checkpoint() {
 }
 
 read_less_than() {
-  [ "$(jq -r .read <<<"$disk")" -lt "$1" ] || die "read too much: $disk"
+  [ "$(jq -r .read_bytes <<<"$disk")" -lt "$1" ] || die "read too much: $disk"
 }
 
 # More than one question to an NBD server can be about.

@@ -36,7 +36,7 @@ at_rest() {
 backup() {
   amberfs backup "$R" --connect "$LIBVIRT_URI" --domain vm --json \
     >"$T/out" 2>"$T/err" || die "$(cat "$T/err")"
-  jq -r '.snapshots[0].disks[0] | "backup: " + .mode, .why // empty' "$T/out" >&2
+  jq -r '.snapshots[0].disks[0] | "backup: " + .mode, .reason // empty' "$T/out" >&2
   amberfs restore "$R" vm/latest/vda.raw "$T/restored.raw" --force
   qemu-img compare -q -U -f raw -F qcow2 "$T/restored.raw" vda.qcow2 ||
     die "wrong bytes, seed $seed"

@@ -34,7 +34,7 @@ amberfs backup "$R" --name still "$T/still"
 expect 0 amberfs verify "$R"
 amberfs restore "$R" still/latest/still - | cmp - "$T/still"
 amberfs backup "$R" --json --name still "$T/still" >"$T/json"
-jq -e '.unchanged == 20971520' "$T/json" >/dev/null ||
+jq -e '.unchanged_bytes == 20971520' "$T/json" >/dev/null ||
   die "not taken over when all is well again: $(cat "$T/json")"
 
 # The same for the tree.

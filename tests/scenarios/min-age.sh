@@ -37,7 +37,7 @@ expect 0 on 12 amberfs forget "$R" --keep-last 1 --json
 equal "$(jq -r '.forgotten | length' "$T/out")" 1 "old enough on the 12th"
 equal "$(jq -c '[.snapshots[] | [.rules[].rule]]' "$T/out")" \
   '[[],["min-age"],["last","min-age"]]' rules
-jq -e '.snapshots[1].protected_until | startswith("20261115T1200")' \
+jq -e '.snapshots[1].protected_until | startswith("2026-11-15T12:00")' \
   "$T/out" >/dev/null || die "until when: $(cat "$T/out")"
 on 12 amberfs show "$R" "$(name 05)" | found -E '^Protected +until 20261115T' ||
   die "show"
@@ -73,11 +73,11 @@ expect 0 at_time '2026-01-01 00:00:00' amberfs protect "$R" --min-age 1d
 said 'newest snapshot is of .* is the clock right'
 backup 24
 expect 0 on 28 amberfs forget "$R" --keep-within 0 --dry-run --json
-equal "$(jq -c '[.snapshots[].protected_until[0:8]]' "$T/out")" \
-  '["20261211","20261213",null]' "after lowering"
+equal "$(jq -c '[.snapshots[].protected_until[0:10]]' "$T/out")" \
+  '["2026-12-11","2026-12-13",null]' "after lowering"
 expect 0 at_time '2026-11-24 18:00:00' amberfs protect "$R" --min-age 0
 expect 0 at_time '2026-11-24 18:00:00' amberfs protect "$R" --json
-equal "$(jq -c '[.min_age, .longest, .protected, (.settings | length)]' \
+equal "$(jq -c '[.min_age_seconds, .longest_min_age_seconds, .protected_count, (.settings | length)]' \
   "$T/out")" '[0,1728000,3,4]' "what is in force"
 expect 0 on 25 amberfs protect "$R" --min-age 0
 equal "$(find "$R/retention" -type f | wc -l)" 4 "settings; no change makes none"

@@ -26,7 +26,7 @@ shown() {
   find "$1" -mindepth 2 -maxdepth 2 ! -name latest -printf '%P\n' | sort
 }
 listed() {
-  amberfs list --json "$R" | jq -r '.snapshots[] | .source + "/" + .time' | sort
+  amberfs list --json "$R" | jq -r '.snapshots[] | .object[10:]' | sort
 }
 shows_what_is_there() {
   [ "$(shown "$T/mnt")" = "$(listed)" ]

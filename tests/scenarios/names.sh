@@ -22,7 +22,7 @@ amberfs list "$R" >"$T/list"
 ! grep -q $'\e' "$T/list" || die "an escape reached the terminal"
 equal "$(wc -l <"$T/list")" "$(amberfs list "$R" | grep -c /)" "one line each"
 amberfs list --json "$R" |
-  jq -r '.snapshots[] | .source + "/" + .time' >"$T/specs"
+  jq -r '.snapshots[] | .object[10:]' >"$T/specs"
 n=0
 while read -r spec; do
   n=$((n + 1))

@@ -48,7 +48,7 @@ expect 1 amberfs forget "$R" "${names[0]}"
 said "amberfs unpin $R ${names[0]}"
 expect 3 amberfs forget "$R" "${names[0]}" "${names[1]}"
 expect 0 amberfs forget "$R" --keep-last 1 --dry-run
-grep -Eq "^${names[0]} +keep +pinned$" "$T/out" || die "$(cat "$T/out")"
+grep -Eq "^v m/${names[0]#*/} +keep +pinned$" "$T/out" || die "$(cat "$T/out")"
 expect 0 amberfs forget "$R" --keep-last 1
 equal "$(pinned)" '[true,false]' "left"
 expect 0 amberfs forget "$R" --keep-last 1 --json
@@ -67,7 +67,7 @@ cp "$T/saved" "$R/pins/${names[2]}"
 amberfs show "$R" "${names[2]}" | found '^Pinned.*damaged or forged' ||
   die "another snapshot's note is shown"
 expect 0 amberfs unpin "$R" "${names[0]}" "${names[2]}" -v
-grep -q "^Unpinned ${names[0]}" "$T/out" || die "$(cat "$T/out")"
+grep -q "^Unpinned v m/${names[0]#*/}" "$T/out" || die "$(cat "$T/out")"
 expect 1 amberfs unpin "$R" "${names[0]}"
 said 'not pinned'
 equal "$(pinned)" '[false,false]' "unpinned"
@@ -125,6 +125,6 @@ for order in "$name" "--keep-last 1 --json"; do
   wait "$backup"
   rm "$T/input"
 done
-jq -e --arg name "$name" '[.snapshots[] | select(.name == $name) |
+jq -e --arg name "$name" '[.snapshots[] | select(.snapshot == ($name | sub("%20"; " "))) |
   .action, .rules[].rule] == ["keep", "pinned"]' "$T/out" >/dev/null ||
   die "the report: $(cat "$T/out")"

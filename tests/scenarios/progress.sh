@@ -22,9 +22,9 @@ expect 0 amberfs backup "$R" --name j --json "$T/disk"
 [ ! -s "$T/err" ] || die "--json: words on stderr"
 jq -se 'length == 1 and (.[0].snapshots | length) == 1' "$T/out" >/dev/null ||
   die "not one object: $(cat "$T/out")"
-jq -e '.snapshots[0] | .source == "j" and (.time | test("^[0-9]{8}T[0-9]{6}Z$"))
+jq -e '.snapshots[0] | .source == "j" and (.time | fromdate > 0)
   and (.id | length) >= 32' "$T/out" >/dev/null || die "$(cat "$T/out")"
-jq -e '[.read, .holes, .unchanged, .deduplicated, .new, .stored, .seconds] |
+jq -e '[.read_bytes, .hole_bytes, .unchanged_bytes, .deduplicated_bytes, .new_bytes, .stored_bytes, .seconds] |
   all(type == "number")' "$T/out" >/dev/null || die "$(cat "$T/out")"
 for command in "list" "show" "verify"; do
   case $command in show) spec=j/latest ;; *) spec='' ;; esac

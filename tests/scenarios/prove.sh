@@ -41,7 +41,8 @@ amberfs backup "$R" --connect "$LIBVIRT_URI" --all-domains
 guest_start
 before=$(guest_counter)
 expect 0 "${prove[@]}" --accept agent web/latest --json
-jq -e '.up == 1 and .failed == 0 and .snapshots[0].up and
+documented prove "$T/out" >/dev/null
+jq -e '.up_count == 1 and .failed_count == 0 and .snapshots[0].up and
   .snapshots[0].by == "agent" and .snapshots[0].seconds > 0 and
   .snapshots[0].read > 4096' "$T/out" >/dev/null || die "$(cat "$T/out")"
 guest_ticks 1
@@ -155,7 +156,7 @@ for one in "${!whys[@]}"; do
   equal "$status" 3 "status of $one: $(cat "$T/$one.err")"
   grep -q "$one/.* is not proven: .*${whys[$one]}" "$T/$one.err" ||
     die "$(cat "$T/$one.err")"
-  jq -e '.up == 0 and .unproven == 1 and .failed == 0' "$T/$one.out" >/dev/null ||
+  jq -e '.up_count == 0 and .unproven_count == 1 and .failed_count == 0' "$T/$one.out" >/dev/null ||
     die "$(cat "$T/$one.out")"
 done
 expect 0 "${prove[@]}" --accept agent,screen --memory 96M painted/latest \

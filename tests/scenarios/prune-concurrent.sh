@@ -42,7 +42,7 @@ backups() { # SOURCE
   while ! stopped; do
     make_disk "$1" "$n"
     amberfs backup "$R" --json --name "$1" "$T/$1/disk" >"$T/$1.json" || return
-    time=$(jq -r '.snapshots[0].time' "$T/$1.json")
+    time=$(jq -r '.snapshots[0].object | sub(".*/"; "")' "$T/$1.json")
     head -c 64 "$T/$1/disk" >"$T/sums/$1.$time"
     n=$((n + 1))
     echo "$n" >"$T/$1.n"
@@ -154,7 +154,7 @@ done
 
 compared=0
 mapfile -t specs < <(amberfs list --json "$R" |
-  jq -r '.snapshots[] | .source + "/" + .time')
+  jq -r '.snapshots[] | .object[10:]')
 for spec in "${specs[@]}"; do
   amberfs restore "$R" "$spec/disk" "$T/out.disk"
   equal "$(head -c 64 "$T/out.disk")" "$(cat "$T/sums/${spec%/*}.${spec#*/}")" "$spec"

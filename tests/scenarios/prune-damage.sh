@@ -140,11 +140,11 @@ settled() {
 wait_for 20 settled || die "the session does not settle"
 for record in "$R"/sessions/[0-9a-f]*.[0-9]*; do flip "$record" 60; done
 mapfile -t all < <(amberfs list --json "$R" vm |
-  jq -r '.snapshots[] | "vm/" + .time')
+  jq -r '.snapshots[] | .object[10:]')
 amberfs forget "$R" "${all[@]}"
 before=$(packs)
 prune --wait 0
-check '.deleted.packs == 0 and (.waiting[0].reason | test("can.t be read"))'
+check '.deleted.packs == 0 and (.waiting[0].problem.code == "unreadable")'
 equal "$(packs)" "$before" "packs beside a session that can't be read"
 exec 7>&-
 wait "$backup" || :

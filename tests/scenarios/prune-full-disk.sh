@@ -21,7 +21,7 @@ for disk in 'tmpfs 220M' 'ext4 230M'; do
     amberfs forget "$R" "mixed$i/latest" || die "$kind: forget on a full disk"
   done
   amberfs prune "$R" --json >"$T/json" || die "$kind: prune on a full disk"
-  jq -e '.freed > 27e6 and .unused <= .after.bytes * 0.05' "$T/json" >/dev/null ||
+  jq -e '.freed_bytes > 27e6 and .unused_bytes <= .after.bytes * 0.05' "$T/json" >/dev/null ||
     die "$kind: $(cat "$T/json")"
   amberfs restore "$R" keep/latest/keep - | cmp - "$T/keep"
   amberfs verify "$R" --read-data

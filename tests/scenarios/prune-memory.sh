@@ -15,7 +15,7 @@ make_noise "$T/part" 20 9
 dd if="$T/part" of="$T/disk2" bs=1M seek=13 conv=notrunc status=none
 amberfs backup "$R" --name vm2 "$T/disk2"
 amberfs forget "$R" vm1/latest \
-  "vm2/$(amberfs list --json "$R" vm2 | jq -r '.snapshots[0].time')"
+  "vm2/$(amberfs list --json "$R" vm2 | jq -r '.snapshots[0].object | sub(".*/"; "")')"
 cp -a "$R" "$T/other"
 amberfs prune "$R" --json --max-unused 0 >"$T/much"
 jq -e '.slices == 1' "$T/much" >/dev/null || die "$(cat "$T/much")"
@@ -23,8 +23,8 @@ amberfs prune "$T/other" --json --memory 64K --max-unused 0 >"$T/little"
 jq -e '.slices >= 2' "$T/little" >/dev/null ||
   die "no slices: $(cat "$T/little")"
 # Beside the slice: the tree's nodes and the roots.
-jq -e '.memory <= 65536 + 40000' "$T/little" >/dev/null || die "$(cat "$T/little")"
-for key in .live_chunks .missing_chunks .unused .snapshots .before; do
+jq -e '.memory_bytes <= 65536 + 40000' "$T/little" >/dev/null || die "$(cat "$T/little")"
+for key in .live_chunks .missing_chunks .unused_bytes .snapshot_count .before; do
   equal "$(jq -c "$key" "$T/little")" "$(jq -c "$key" "$T/much")" "$key"
 done
 jq -e -n --slurpfile a "$T/much" --slurpfile b "$T/little" \

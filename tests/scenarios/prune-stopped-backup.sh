@@ -52,7 +52,7 @@ for ((i = 0; i < tries; i++)); do
     die "what the backup held stays: $(cat "$T/json")"
   amberfs restore "$R" "$name/latest/disk" - | cmp - "$T/disk"
   mapfile -t all < <(amberfs list --json "$R" |
-    jq -r '.snapshots[] | .source + "/" + .time')
+    jq -r '.snapshots[] | .object[10:]')
   amberfs forget "$R" "${all[@]}"
 done
 echo "$tries backups were stopped ($stopped while they ran), prune waited for" \

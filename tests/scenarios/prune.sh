@@ -50,23 +50,23 @@ jq -e '.deleted.packs == 0 and .missing_chunks == 0 and .waiting == []' "$T/json
 equal "$(packs_size "$R")" "$before" "packs after a prune with nothing to do"
 
 mapfile -t old < <(amberfs list --json "$R" a |
-  jq -r '.snapshots[:-1][] | "a/" + .time')
+  jq -r '.snapshots[:-1][] | .object[10:]')
 amberfs forget "$R" "${old[@]}" b/latest
 amberfs prune "$R" --dry-run --json >"$T/dry"
 equal "$(packs_size "$R")" "$before" "packs after a dry run"
 amberfs prune "$R" --json >"$T/real"
-for key in .before.packs .before.bytes .deleted.packs .deleted.bytes .rewritten \
-  .rewritten_chunks .live_chunks .missing_chunks .unused .snapshots; do
+for key in .before.packs .before.bytes .deleted.packs .deleted.bytes .rewritten_bytes \
+  .rewritten_chunks .live_chunks .missing_chunks .unused_bytes .snapshot_count; do
   equal "$(jq "$key" "$T/dry")" "$(jq "$key" "$T/real")" "dry run's $key"
 done
 after=$(packs_size "$R")
 equal "$(jq .after.bytes "$T/real")" "$after" "the bytes reported"
-jq -e '.freed > 25e6 and .waiting == [] and .condemned.packs == 0' "$T/real" \
+jq -e '.freed_bytes > 25e6 and .waiting == [] and .condemned.packs == 0' "$T/real" \
   >/dev/null || die "$(cat "$T/real")"
-jq -e '.unused <= .after.bytes * 0.05' "$T/real" >/dev/null ||
+jq -e '.unused_bytes <= .after.bytes * 0.05' "$T/real" >/dev/null ||
   die "too much is unused: $(cat "$T/real")"
 # What it says it has freed is what the packs have lost.
-equal "$(jq '.before.bytes - .freed' "$T/real")" "$after" "bytes freed"
+equal "$(jq '.before.bytes - .freed_bytes' "$T/real")" "$after" "bytes freed"
 compare_all a c
 amberfs verify "$R" --read-data
 [ -z "$(find "$R/condemned" -type f ! -name 'epoch.*' -print -quit)" ] ||
@@ -86,22 +86,22 @@ R=$repo
 
 # A second one does nothing.
 amberfs prune "$R" --json >"$T/json"
-jq -e '.deleted.packs == 0 and .written == 0' "$T/json" >/dev/null ||
+jq -e '.deleted.packs == 0 and .written_bytes == 0' "$T/json" >/dev/null ||
   die "$(cat "$T/json")"
 # The next backup finds what is there.
 touch "$T/a/disk"
-amberfs backup "$R" --json --name a "$T/a/disk" | jq -e '.new == 0' >/dev/null ||
+amberfs backup "$R" --json --name a "$T/a/disk" | jq -e '.new_bytes == 0' >/dev/null ||
   die "chunks that are there were stored again"
 
 # No more than asked for is copied, and what is allowed to be unused stays.
 dd if="$T/part" of="$T/c/disk" bs=1M conv=notrunc status=none
 amberfs backup "$R" --name c "$T/c/disk"
-amberfs forget "$R" "c/$(amberfs list --json "$R" c | jq -r '.snapshots[0].time')"
-amberfs prune "$R" --max-unused 1G --json | jq -e '.rewritten == 0' >/dev/null ||
+amberfs forget "$R" "c/$(amberfs list --json "$R" c | jq -r '.snapshots[0].object | sub(".*/"; "")')"
+amberfs prune "$R" --max-unused 1G --json | jq -e '.rewritten_bytes == 0' >/dev/null ||
   die "copied what might stay unused"
 amberfs prune "$R" --max-unused 0% --max-rewrite 1M --json |
-  jq -e '.rewritten <= 1048576' >/dev/null || die "copied too much"
-amberfs prune "$R" --max-unused 0 --json | jq -e '.unused == 0' >/dev/null ||
+  jq -e '.rewritten_bytes <= 1048576' >/dev/null || die "copied too much"
+amberfs prune "$R" --max-unused 0 --json | jq -e '.unused_bytes == 0' >/dev/null ||
   die "something is unused"
 compare_all a c
 
@@ -117,7 +117,7 @@ amberfs prune "$R" --json | jq -e '.deleted.packs == 0' >/dev/null ||
   die "the same again"
 equal "$(snapshot_count small)" 17 snapshots
 mapfile -t old < <(amberfs list --json "$R" |
-  jq -r '.snapshots[] | .source + "/" + .time')
+  jq -r '.snapshots[] | .object[10:]')
 amberfs forget "$R" "${old[@]}"
 before=$(packs_size "$R")
 expect 1 amberfs prune "$R"

@@ -37,7 +37,7 @@ user() {
 user amberfs list "$R" | found vm/ || die "list as an ordinary user"
 user amberfs restore "$R" vm/latest/disk "$T/nobody/disk"
 same "$T/disk" "$T/nobody/disk"
-equal "$(user amberfs index "$R" --json | jq -r .folder)" \
+equal "$(user amberfs index "$R" --json | jq -r .directory)" \
   "$T/nobody/amberfs/$(id_of "$R")" "the user's index"
 expect 1 user amberfs backup "$R" --name vm "$T/disk"
 

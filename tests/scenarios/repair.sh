@@ -32,7 +32,7 @@ amberfs copy "$R" "$other" --to-key-file "$T/key2"
 expect 0 amberfs repair "$R" --read-data
 one_line "$T/out"
 amberfs repair "$R" --json >"$T/json"
-jq -e '.whole and (.damage | length) == 0' "$T/json" >/dev/null || cat "$T/json"
+jq -e '.ok and (.damage | length) == 0' "$T/json" >/dev/null || cat "$T/json"
 rm "$R/reserve"
 cp -a "$R" "$T/good"
 cp -a "$R" "$twin"
@@ -88,7 +88,7 @@ for what in frame trailer pack tree-frame tree-trailer tree-packs all; do
   damage "$what"
   expect 1 amberfs repair "$R" --read-data --dry-run --json
   cp "$T/out" "$T/json"
-  jq -e '(.whole | not) and (.lost | length) > 0' "$T/json" >/dev/null ||
+  jq -e '(.ok | not) and (.lost | length) > 0' "$T/json" >/dev/null ||
     die "$what: $(cat "$T/json")"
   jq -e '.damage[].ranges[] | select(.snapshot == "a/'"$first"'" and
     .file == "a" and .length > 0)' "$T/json" >/dev/null ||

@@ -87,6 +87,7 @@ expect 1 back
 said 'exists; --force'
 rm -rf "${images:?}"/* "${tpms:?}/$uuid"
 back --json >"$T/json"
+documented restore "$T/json" >/dev/null
 equal "$(jq -r '.domain, .defined, .disks[1].path' "$T/json")" \
   web$'\n'true$'\n'"$images/b.raw" "the report"
 holds "$images/a.qcow2" qcow2 "$T/a"

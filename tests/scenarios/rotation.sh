@@ -14,11 +14,11 @@ at() {
 # Times without their last digit: making the backup may take a second.
 times() {
   amberfs list --json "$R" "$1" |
-    jq -r '[.snapshots[].time | sub(".Z$"; "")] | join(" ")'
+    jq -r '[.snapshots[].object | sub(".*/"; "") | sub(".Z$"; "")] | join(" ")'
 }
 kept() {
   jq -r '[.snapshots[] | select(.action == "keep") |
-    (.time | sub(".Z$"; "")) + ":" +
+    (.time | gsub("[-:]"; "") | sub(".Z$"; "")) + ":" +
     ([.rules[] | .rule + (if .oldest then "*" else "" end)] | join(","))] |
     join(" ")' "$T/out"
 }
@@ -104,7 +104,7 @@ expect 0 amberfs forget "$R" --keep-last 1 -v
 grep -q '^Kept 2, forgot 2' "$T/out" || die "$(cat "$T/out")"
 equal "$(times a/b) $(times other)" "20261123T02300 20261123T12000" "the last"
 expect 0 amberfs forget "$R" --keep-last 1 --json
-jq -e '.forgotten == [] and .failed == 0' "$T/out" >/dev/null || die "again"
+jq -e '.forgotten == [] and .failed_count == 0' "$T/out" >/dev/null || die "again"
 amberfs restore "$R" a/b/latest/file - | grep -q '11-23 02:30' || die "content"
 amberfs verify "$R" --read-data
 [ -z "$(find "$R/sessions" -type f -print -quit)" ] || die "a session remains"
@@ -117,7 +117,7 @@ amberfs backup "$R" --name noise "$T/noise"
 expect 0 amberfs forget "$R" --keep-last 1 --prune --dry-run --json
 jq -e 'has("prune") | not' "$T/out" >/dev/null || die "a dry run pruned"
 expect 0 amberfs forget "$R" --keep-last 1 --prune --json
-jq -e '(.forgotten | length) == 1 and .prune.freed > 8000000' "$T/out" \
+jq -e '(.forgotten | length) == 1 and .prune.freed_bytes > 8000000' "$T/out" \
   >/dev/null || die "nothing freed: $(cat "$T/out")"
 expect 0 amberfs forget "$R" --keep-last 1 --prune -q
 silent

@@ -27,12 +27,12 @@ shows() {
   amberfs sessions --json "$R" | jq -e "$1"
 }
 wait_for 10 shows '[.sessions[] | select(.kind == "backup" and .alive and
-  .activity == "a%20b" and .pid == '"$backup"')] | length == 1' >/dev/null ||
+  .activity == "a b" and .pid == '"$backup"')] | length == 1' >/dev/null ||
   die "no such backup: $(amberfs sessions --json "$R")"
 shows '[.sessions[] | select(.kind == "mount" and .alive and
   (.roots | length) == 1)] | length == 1' >/dev/null || die "no such mount"
 now=$(date +%s)
-shows "[.sessions[] | select(.started > $now - 60 and .started <= $now)] |
+shows "[.sessions[] | select(.started | fromdate | . > $now - 60 and . <= $now)] |
   length == 2" >/dev/null || die "started"
 expect 0 amberfs sessions "$R"
 found "^alive  backup  process $backup on .* since .*Z, at a b$" <"$T/out" ||

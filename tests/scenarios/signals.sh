@@ -29,7 +29,7 @@ for signal in INT TERM; do
   amberfs verify "$R" --read-data
 done
 amberfs backup "$R" --json --name vm "$T/disk" >"$T/json"
-jq -e '.deduplicated > 16 * 1048576' "$T/json" >/dev/null ||
+jq -e '.deduplicated_bytes > 16 * 1048576' "$T/json" >/dev/null ||
   die "nothing was found again: $(cat "$T/json")"
 amberfs restore "$R" vm/latest/disk - | cmp - "$T/disk"
 

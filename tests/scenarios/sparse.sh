@@ -13,9 +13,9 @@ for at in 0 1000 262144 524287 1048575; do
 done
 started=$SECONDS
 amberfs backup "$R" --json --name big "$T/disk" >"$T/json"
-jq -e ".read == 5242880 and .holes == 1099511627776 - 5242880" "$T/json" \
+jq -e ".read_bytes == 5242880 and .hole_bytes == 1099511627776 - 5242880" "$T/json" \
   >/dev/null || die "$(cat "$T/json")"
-jq -e '.stored < 4 * 1048576' "$T/json" >/dev/null ||
+jq -e '.stored_bytes < 4 * 1048576' "$T/json" >/dev/null ||
   die "tree too large: $(cat "$T/json")"
 amberfs restore "$R" big/latest/disk "$T/back"
 equal "$(stat -c %s "$T/back")" 1099511627776 size
@@ -30,7 +30,7 @@ amberfs verify "$R" --read-data
 # Zeros that are allocated are holes too.
 head -c 32M /dev/zero >"$T/zeros"
 amberfs backup "$R" --json --name zeros "$T/zeros" >"$T/json"
-jq -e '.new == 0 and .stored < 65536' "$T/json" >/dev/null ||
+jq -e '.new_bytes == 0 and .stored_bytes < 65536' "$T/json" >/dev/null ||
   die "zeros: $(cat "$T/json")"
 amberfs restore "$R" zeros/latest/zeros "$T/zeros.back"
 same "$T/zeros" "$T/zeros.back"

@@ -14,11 +14,11 @@ backup() {
   amberfs backup "$R" --json --name d "$@" >"$T/json" || die "backup"
 }
 taken_over() {
-  jq -e ".unchanged == $size and .read == 0" "$T/json" >/dev/null ||
+  jq -e ".unchanged_bytes == $size and .read_bytes == 0" "$T/json" >/dev/null ||
     die "$1: not taken over: $(cat "$T/json")"
 }
 read_again() {
-  jq -e ".unchanged == 0 and .read == $size" "$T/json" >/dev/null ||
+  jq -e ".unchanged_bytes == 0 and .read_bytes == $size" "$T/json" >/dev/null ||
     die "$1: not read: $(cat "$T/json")"
 }
 

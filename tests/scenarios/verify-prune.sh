@@ -17,7 +17,7 @@ for s in 1 2 3; do
 done
 amberfs backup "$R" --name stays "$T/file1"
 mapfile -t all < <(amberfs list --json "$R" vm |
-  jq -r '.snapshots[] | "vm/" + .time')
+  jq -r '.snapshots[] | .object[10:]')
 
 # Stopped at many places, early and late.
 for delay in 0.02 0.03 0.05; do

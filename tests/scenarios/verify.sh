@@ -42,7 +42,7 @@ jq -e . "$T/out" >/dev/null || die "no JSON of a damaged repository"
 # The source still has it: the next backup heals, also where nothing changed.
 amberfs backup "$R" --name a "$T/a"
 amberfs restore "$R" a/latest/a - | cmp - "$T/a" || die "not healed"
-old=$(amberfs list --json "$R" a | jq -r '.snapshots[0].time')
+old=$(amberfs list --json "$R" a | jq -r '.snapshots[0].object | sub(".*/"; "")')
 amberfs restore "$R" "a/$old/a" - | cmp - "$T/a" || die "the old one: not healed"
 
 renew() {

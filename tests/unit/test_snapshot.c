@@ -4,6 +4,7 @@
 #include "repo/base/bytes.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
+#include "repo/format/document.h"
 #include "repo/format/snapshot.h"
 
 #include <errno.h>
@@ -78,7 +79,7 @@ static struct snapshot *make(void)
 
 static char *dump(const struct snapshot *snap)
 {
-	json_t *json = snapshot_json_encode(snap, false);
+	json_t *json = snapshot_json_encode(snap);
 	assert_non_null(json);
 	char *text = json_dumps(json, JSON_FIELDS_DUMP_FLAGS);
 	json_decref(json);
@@ -201,7 +202,7 @@ static void test_derived_members(void **state)
 {
 	char *text = valid_text();
 	struct snapshot *snap = parse(text);
-	json_t *json = snapshot_json_encode(snap, true);
+	json_t *json = document_of_snapshot(snap);
 	(void)state;
 	assert_string_equal(json_string_value(json_object_get(json, "object")),
 			OBJECT);
@@ -439,17 +440,17 @@ static void test_unwritable(void **state)
 	struct snapshot *snap = make();
 	(void)state;
 	snap->read_bytes = UINT64_MAX;
-	assert_null(snapshot_json_encode(snap, false));
+	assert_null(snapshot_json_encode(snap));
 	snap->read_bytes = 0;
 	snap->files[0].size = UINT64_MAX;
-	assert_null(snapshot_json_encode(snap, false));
+	assert_null(snapshot_json_encode(snap));
 	snap->files[0].size = 0;
 	free(snap->files[0].reading);
 	snap->files[0].reading = strdup("\xff");
-	assert_null(snapshot_json_encode(snap, false));
+	assert_null(snapshot_json_encode(snap));
 	snapshot_free(snap);
 	snap = snapshot_new();
-	assert_null(snapshot_json_encode(snap, true));
+	assert_null(snapshot_json_encode(snap));
 	snapshot_free(snap);
 }
 

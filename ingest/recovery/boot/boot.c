@@ -213,7 +213,7 @@ int boot_main(int argc, char **argv)
 	interrupt_setup();
 	int err = run(&c, &b, argv);
 	if (err < 0)
-		report_error("%s", error_text(err));
+		report_failure(err, argv[1]);
 	bool partly = b.partly;
 	boot_close(&b);
 	return report_finish(err < 0		 ? EXIT_FAILED

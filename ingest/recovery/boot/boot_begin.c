@@ -275,6 +275,7 @@ static void report(const struct begin *begin)
 {
 	const struct boot_state *state = &begin->boot->state;
 	json_t *disks = json_array();
+	char shown[SNAPSHOT_SHOWN_MAX];
 	if (!report_json()) {
 		json_decref(disks);
 		if (report_wants_text())
@@ -293,11 +294,12 @@ static void report(const struct begin *begin)
 						report_json_text(
 								begin->files.disks[i]
 										.backing_path)));
-	report_print_json(json_pack("{s:s,s:s,s:o,s:b,s:o,s:s}", "name",
-			state->name, "snapshot", state->snapshot, "folder",
+	report_print_json(json_pack("{s:s,s:s,s:o,s:b,s:o,s:o}", "domain",
+			state->name, "snapshot",
+			snapshot_shown(shown, state->snapshot), "directory",
 			report_json_text(begin->boot->place.directory),
-			"started", begin->started, "disks", disks, "notes",
-			begin->notes != NULL ? begin->notes : ""));
+			"running", begin->started, "disks", disks, "notes",
+			report_json_lines(begin->notes)));
 }
 
 static void clear(struct begin *begin)

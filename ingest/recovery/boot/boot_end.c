@@ -160,6 +160,7 @@ static int check_off(struct boot *boot)
 
 int boot_end_discard(struct boot *boot)
 {
+	char shown[SNAPSHOT_SHOWN_MAX];
 	assert(boot->lock >= 0 && boot->state.name != NULL);
 	int err = boot->options->force ? 0 : check_off(boot);
 	if (err < 0)
@@ -168,9 +169,10 @@ int boot_end_discard(struct boot *boot)
 	if (err < 0)
 		return err;
 	if (report_json())
-		return report_print_json(json_pack("{s:s,s:s}", "discarded",
-				boot->state.name, "snapshot",
-				boot->state.snapshot));
+		return report_print_json(json_pack("{s:s,s:s,s:s}", "domain",
+				boot->state.name, "action", "discarded",
+				"snapshot",
+				snapshot_shown(shown, boot->state.snapshot)));
 	if (report_wants_text())
 		printf("Removed %s with all that its guest wrote. The "
 		       "backup is unchanged.\n",
@@ -216,6 +218,7 @@ static int start_if_wanted(struct boot *boot, bool *runs)
 int boot_end_resume(struct boot *boot)
 {
 	bool runs = false;
+	char shown[SNAPSHOT_SHOWN_MAX];
 	assert(boot->lock >= 0 && boot->state.name != NULL);
 	assert(boot->connection != NULL);
 	if (!boot->state.ready)
@@ -230,11 +233,13 @@ int boot_end_resume(struct boot *boot)
 	if (err < 0)
 		return err;
 	if (report_json())
-		return report_print_json(json_pack("{s:s,s:s,s:b}", "resumed",
-				boot->state.name, "mount", boot->place.mount,
+		return report_print_json(json_pack("{s:s,s:s,s:o,s:b}",
+				"domain", boot->state.name, "action", "resumed",
+				"mount", report_json_text(boot->place.mount),
 				"running", runs));
 	if (report_wants_text())
-		printf("Mounted %s again%s%s%s%s.\n", boot->state.snapshot,
+		printf("Mounted %s again%s%s%s%s.\n",
+				snapshot_shown(shown, boot->state.snapshot),
 				runs ? "; the guest is running"
 				     : "; start it with: virsh -c '",
 				runs ? "" : boot->state.uri,

@@ -32,8 +32,8 @@ static uint32_t count_disks(const struct snapshot *snap)
 
 int boot_files_check(const struct snapshot *snap, const char *file)
 {
-	const char *name = snap->object + strlen("snapshots/");
-	char missing[1024];
+	char missing[1024], name[SNAPSHOT_SHOWN_MAX];
+	snapshot_shown(name, snap->object);
 	if (file != NULL)
 		return fail(-EINVAL,
 				"only a whole snapshot can be booted; leave "

@@ -397,13 +397,16 @@ static int let_go(struct finish *finish)
 static void report(const struct finish *finish)
 {
 	const struct boot *boot = finish->boot;
+	char shown[SNAPSHOT_SHOWN_MAX];
 	if (report_json())
-		report_print_json(json_pack("{s:s,s:s,s:o,s:i,s:i}", "finished",
-				boot->state.name, "snapshot",
-				boot->state.snapshot, "folder",
+		report_print_json(json_pack("{s:s,s:s,s:s,s:o,s:i,s:i}",
+				"domain", boot->state.name, "action",
+				"finished", "snapshot",
+				snapshot_shown(shown, boot->state.snapshot),
+				"directory",
 				report_json_text(boot->place.directory),
-				"disks", (int)boot->state.disk_count, "pulled",
-				(int)finish->pulled));
+				"disk_count", (int)boot->state.disk_count,
+				"pulled_count", (int)finish->pulled));
 	else if (report_wants_text())
 		printf("The disks of %s are complete, in %s; the "
 		       "backup is unmounted%s.\n",

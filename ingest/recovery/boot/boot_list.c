@@ -55,26 +55,28 @@ static int add_row(void *ctx, const char *directory,
 		const struct boot_state *state, int err)
 {
 	struct listing *listing = ctx;
-	char domain[64], since[UTC_TEXT_MAX];
+	char domain[64], shown[SNAPSHOT_SHOWN_MAX];
 	if (state == NULL) {
 		json_array_append_new(listing->rows,
-				json_pack("{s:o,s:s}", "folder",
+				json_pack("{s:o,s:o}", "directory",
 						report_json_text(directory),
-						"error", error_text(err)));
+						"error",
+						report_json_error(err,
+								directory)));
 		return 0;
 	}
 	domain_word(domain, sizeof(domain), listing, state, directory);
 	json_array_append_new(listing->rows,
-			json_pack("{s:s,s:s,s:s,s:o,s:s,s:s,s:s,s:b,s:s}",
-					"name", state->name, "snapshot",
-					state->snapshot, "repository",
-					state->repository, "folder",
-					report_json_text(directory), "domain",
-					domain, "mount", mount_word(directory),
-					"since",
-					utc_format(since, state->since),
-					"complete", state->ready, "uri",
-					state->uri));
+			json_pack("{s:s,s:s,s:s,s:o,s:s,s:s,s:o,s:b,s:s}",
+					"domain", state->name, "snapshot",
+					snapshot_shown(shown, state->snapshot),
+					"repository", state->repository,
+					"directory",
+					report_json_text(directory), "state",
+					domain, "mount_state",
+					mount_word(directory), "started",
+					report_json_time(state->since), "ready",
+					state->ready, "uri", state->uri));
 	return 0;
 }
 
@@ -84,10 +86,10 @@ static void print_row(json_t *row)
 		   *directory = "", *error = NULL;
 	char a[256], b[256];
 	int complete = 1;
-	json_unpack(row, "{s?s,s?s,s?s,s?s,s?s,s?s,s?b}", "name", &name,
-			"snapshot", &snapshot, "domain", &domain, "mount",
-			&mount, "folder", &directory, "error", &error,
-			"complete", &complete);
+	json_unpack(row, "{s?s,s?s,s?s,s?s,s?s,s?{s:s},s?b}", "domain", &name,
+			"snapshot", &snapshot, "state", &domain, "mount_state",
+			&mount, "directory", &directory, "error", "message",
+			&error, "ready", &complete);
 	if (error != NULL)
 		printf("%s: %s\n", printable(a, sizeof(a), directory), error);
 	else

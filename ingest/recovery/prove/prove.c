@@ -162,37 +162,29 @@ static int add_newest(struct prove_command *command)
 
 /* --- what is said --- */
 
-static const char *name_of(const struct snapshot *snap)
-{
-	return snap->object + strlen("snapshots/");
-}
-
-static json_t *lines(const char *notes)
-{
-	json_t *list = json_array();
-	while (notes != NULL && *notes) {
-		size_t len = strcspn(notes, "\n");
-		json_array_append_new(list, json_stringn(notes, len));
-		notes += len + (notes[len] == '\n');
-	}
-	return list;
-}
-
 static int add_row(struct prove_command *command, const struct snapshot *snap,
 		const struct prove_result *result)
 {
-	json_t *row = json_pack("{s:s,s:b,s:b,s:b,s:s?,s:f,s:I,s:s?,s:o?,s:o}",
-			"snapshot", name_of(snap), "complete",
+	char name[SNAPSHOT_SHOWN_MAX];
+	snapshot_shown(name, snap->object);
+	json_t *row = json_pack("{s:s,s:b,s:b,s:b,s:s?,s:f,s:I,s:o?,s:o?,s:o}",
+			"snapshot", name, "complete",
 			snapshot_is_complete(snap), "up", result->up,
 			"unproven", result->unproven, "by",
 			result->up ? prove_sign_names[result->by] : NULL,
-			"seconds", result->seconds, "read",
-			(json_int_t)result->read, "reason", result->why,
+			"seconds", result->seconds, "read_bytes",
+			(json_int_t)result->read, "problem",
+			result->why == NULL
+					? NULL
+					: report_json_problem(result->unproven
+									? "not-proven"
+									: "not-up",
+							result->why, name),
 			"picture",
 			result->picture != NULL
 					? report_json_text(result->picture)
 					: NULL,
-			"changed", lines(result->notes));
+			"notes", report_json_lines(result->notes));
 	if (row != NULL && result->console != NULL)
 		json_object_set(row, "console", result->console);
 	if (row == NULL || json_array_append_new(command->rows, row) < 0)
@@ -217,8 +209,9 @@ static void say_failure(const struct snapshot *snap,
 		const struct prove_result *result)
 {
 	json_t *line = NULL;
+	char name[SNAPSHOT_SHOWN_MAX];
 	size_t i = 0;
-	report_error("%s %s: %s", name_of(snap),
+	report_error("%s %s: %s", snapshot_shown(name, snap->object),
 			result->unproven ? "is not proven" : "did not come up",
 			result->why);
 	each_note(result->notes, false);
@@ -232,13 +225,13 @@ static void say_failure(const struct snapshot *snap,
 
 static void say(const struct snapshot *snap, const struct prove_result *result)
 {
-	char read[SIZE_TEXT_MAX];
+	char read[SIZE_TEXT_MAX], name[SNAPSHOT_SHOWN_MAX];
 	if (!result->up)
 		say_failure(snap, result);
 	else if (report_wants_summary())
 		printf("%s came up after %.0f s, by its %s; it read %s%s%s.\n",
-				name_of(snap), result->seconds,
-				prove_sign_names[result->by],
+				snapshot_shown(name, snap->object),
+				result->seconds, prove_sign_names[result->by],
 				size_format(read, result->read),
 				result->picture != NULL ? "; its screen: " : "",
 				result->picture != NULL ? result->picture : "");
@@ -257,9 +250,9 @@ static int finish(struct prove_command *command)
 			: EXIT_DONE;
 	if (report_json())
 		report_print_json(json_pack("{s:O,s:i,s:i,s:i,s:f}",
-				"snapshots", command->rows, "up",
-				(int)command->up, "unproven",
-				(int)command->unproven, "failed",
+				"snapshots", command->rows, "up_count",
+				(int)command->up, "unproven_count",
+				(int)command->unproven, "failed_count",
 				(int)(done - command->up - command->unproven),
 				"seconds", monotonic_now() - command->begin));
 	else if (report_wants_summary() && done > 1)
@@ -274,7 +267,10 @@ static int prove_all(struct prove_command *command, struct connection *conn)
 	int err = 0;
 	for (size_t i = 0; err == 0 && i < command->count; i++) {
 		struct prove_result r;
-		report_verbose("%s: booting it", name_of(command->snaps[i]));
+		char name[SNAPSHOT_SHOWN_MAX];
+		report_verbose("%s: booting it",
+				snapshot_shown(name,
+						command->snaps[i]->object));
 		command->incomplete +=
 				restore_file_warn_incomplete(command->snaps[i]);
 		err = prove_one(&r, &command->o, command->snaps[i], conn);
@@ -347,7 +343,7 @@ static int run(struct prove_command *command, char **specs, int count)
 	command->rows = json_array();
 	err = command->rows != NULL ? work(command, specs, count) : -ENOMEM;
 	if (err < 0)
-		report_error("%s", error_text(err));
+		report_failure(err, NULL);
 	if (err == 0 || json_array_size(command->rows) > 0)
 		status = finish(command);
 	for (size_t i = 0; i < command->count; i++)

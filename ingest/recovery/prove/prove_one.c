@@ -240,13 +240,13 @@ static void keep_picture(struct proof *proof)
 static int run(struct proof *proof, const char *xml)
 {
 	struct error_copy why;
-	char doing[512];
+	char doing[512 + SNAPSHOT_SHOWN_MAX], name[SNAPSHOT_SHOWN_MAX];
 	int err = transient_guest_start(&proof->guest, proof->connection, xml);
 	if (err != 0)
 		return err;
 	proof->begin = proof->still_since = monotonic_now();
 	snprintf(doing, sizeof(doing), "%s: booted, reading",
-			proof->snap->object + strlen("snapshots/"));
+			snapshot_shown(name, proof->snap->object));
 	report_progress_begin(doing, get_progress, proof);
 	err = watch(proof);
 	report_progress_end();

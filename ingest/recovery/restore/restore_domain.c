@@ -59,11 +59,12 @@ static int read_definition(struct command *command)
 	const struct snapshot_file *file =
 			snapshot_find_file(command->snap, DEFINITION);
 	struct image *image = NULL;
+	char shown[SNAPSHOT_SHOWN_MAX];
 	if (file == NULL || command->snap->kind != SNAPSHOT_DOMAIN)
 		return fail(-EINVAL,
 				"%s is not a snapshot of a domain; leave out "
 				"--domain and give a directory",
-				command->snap->object + strlen("snapshots/"));
+				snapshot_shown(shown, command->snap->object));
 	if (file->size > DOMAIN_DOC_MAX)
 		return fail(-EBADMSG, "%s is too large", file->name);
 	CLEANUP_FREE char *text = malloc(file->size + 1);
@@ -154,6 +155,7 @@ static const char *uri_of(const struct command *command)
 
 static int make_plan(struct command *command)
 {
+	char shown[SNAPSHOT_SHOWN_MAX];
 	int err = read_definition(command);
 	if (err == 0)
 		err = connect(command);
@@ -168,7 +170,7 @@ static int make_plan(struct command *command)
 		err = fail(-EINVAL,
 				"%s has no disk (a backup made with --exact is "
 				"restored into a directory)",
-				command->snap->object + strlen("snapshots/"));
+				snapshot_shown(shown, command->snap->object));
 	if (err == 0)
 		err = restore_check_plan(&command->plan, command->connection,
 				command->restore.force);
@@ -425,19 +427,20 @@ static void print_json(const struct command *command, double seconds)
 	json_t *xml = command->xml_path != NULL
 			? report_json_text(command->xml_path)
 			: json_null();
+	char shown[SNAPSHOT_SHOWN_MAX];
 	report_print_json(json_pack(
-			"{s:s,s:s,s:b,s:o,s:o,s:i,s:I,s:I,s:f,s:o,s:s}",
+			"{s:s,s:s,s:b,s:o,s:o,s:i,s:I,s:I,s:f,s:o,s:o}",
 			"snapshot",
-			command->snap->object + strlen("snapshots/"), "domain",
+			snapshot_shown(shown, command->snap->object), "domain",
 			command->plan.name, "defined",
 			command->xml_path == NULL, "xml", xml, "disks",
-			disks_json(command), "files",
-			(int)command->restore.files, "bytes",
-			(json_int_t)command->restore.all_done, "written",
+			disks_json(command), "file_count",
+			(int)command->restore.files, "size",
+			(json_int_t)command->restore.all_done, "written_bytes",
 			(json_int_t)command->restore.written, "seconds",
 			seconds, "damaged",
 			restore_file_damaged_json(&command->restore), "notes",
-			command->notes != NULL ? command->notes : ""));
+			report_json_lines(command->notes)));
 }
 
 static void print_text(const struct command *command, double seconds)
@@ -570,7 +573,7 @@ int restore_domain_main(int argc, char **argv)
 	double begin = monotonic_now();
 	int err = run(&c, argv);
 	if (err < 0)
-		report_error("%s", error_text(err));
+		report_failure(err, argv[1]);
 	else
 		report(&c, monotonic_now() - begin);
 	bool partly = c.partly || c.restore.range_count != 0;
