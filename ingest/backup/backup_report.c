@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * The rows are made as JSON, and the text from that. Domains get a table of 80
- * columns (a name that is too long has a line of its own), with explanations
- * below each row.
- */
+/* The rows are made as JSON, and the text from that. Domains get a table, with their
+ * disks below each where that tells more. */
 #include "backup_report.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 #include "repo/base/printable.h"
+#include "repo/base/table.h"
 #include "repo/base/units.h"
 #include "repo/format/document.h"
 #include "repo/format/name.h"
-
-#define NAME_COLUMNS 21
 
 /* --- a row --- */
 
@@ -151,78 +149,102 @@ static uint64_t number(const json_t *object, const char *name)
 	return (uint64_t)json_integer_value(json_object_get(object, name));
 }
 
-/* Lines below a domain's row: each disk, if they differ or there is a reason to
- * explain. */
-static void print_disks(const json_t *row)
+/* True if the rows of a domain's disks say more than that of the domain: they
+ * differ, or there is a reason to explain. */
+static bool disks_tell(const json_t *row)
 {
 	const json_t *disks = json_object_get(row, "disks"), *disk;
 	const char *mode = json_string_value(json_object_get(row, "mode"));
-	bool telling = false;
 	size_t i;
 	json_array_foreach (disks, i, disk) {
 		const char *own = json_string_value(
 				json_object_get(disk, "mode"));
-		telling = telling
-				|| json_is_string(
-						json_object_get(disk, "reason"))
+		if (json_is_string(json_object_get(disk, "reason"))
 				|| (mode != NULL && own != NULL
-						&& strcmp(mode, own) != 0);
+						&& strcmp(mode, own) != 0))
+			return true;
 	}
-	json_array_foreach (disks, i, disk) {
-		char target[256], own[256], why[256], read[SIZE_TEXT_MAX];
-		if (!telling)
-			break;
-		shown(why, disk, "reason");
-		printf("  %-8s %-11s %9s%s%s\n", shown(target, disk, "target"),
-				shown(own, disk, "mode"),
-				size_format(read, number(disk, "read_bytes")),
-				*why ? "  " : "", why);
-	}
+	return false;
 }
 
-static void print_domain(const json_t *row, const char *source,
-		const char *status)
+enum { DOMAIN, STATUS, BACKUP, CONSISTENT, FROZEN, READ, NEW, WHY, COLUMNS };
+
+static void add_disk(struct table *table, const json_t *disk)
 {
-	char mode[256], consistency[256], frozen[32] = "-", read[SIZE_TEXT_MAX],
-					  fresh[SIZE_TEXT_MAX];
-	const json_t *seconds = json_object_get(row, "frozen_seconds");
-	bool failed = strcmp(status, "failed") == 0;
-	if (strlen(source) > NAME_COLUMNS) {
-		printf("%s\n", source);
-		source = "";
-	}
-	if (failed) {
-		printf("%-*s FAILED\n", NAME_COLUMNS, source);
+	char name[260], target[256], mode[256], why[256], read[SIZE_TEXT_MAX];
+	snprintf(name, sizeof(name), "  %s", shown(target, disk, "target"));
+	const char *cells[COLUMNS] = {
+		[DOMAIN] = name,
+		[BACKUP] = shown(mode, disk, "mode"),
+		[READ] = size_format(read, number(disk, "read_bytes")),
+		[WHY] = shown(why, disk, "reason"),
+	};
+	table_add(table, cells);
+}
+
+static void add_domain(struct table *table, const json_t *row)
+{
+	char name[1024], status[256], mode[256], consistency[256],
+			frozen[32] = "-", read[SIZE_TEXT_MAX],
+			fresh[SIZE_TEXT_MAX];
+	const json_t *seconds = json_object_get(row, "frozen_seconds"), *disk;
+	const char *source = json_string_value(json_object_get(row, "source"));
+	size_t i;
+	printable(name, sizeof(name), source != NULL ? source : "");
+	shown(status, row, "status");
+	if (strcmp(status, "failed") == 0) {
+		const char *cells[COLUMNS] = { name, "FAILED" };
+		table_add(table, cells);
 		return;
 	}
 	if (json_is_real(seconds))
 		snprintf(frozen, sizeof(frozen), "%.2f s",
 				json_real_value(seconds));
 	shown(mode, row, "mode");
-	printf("%-*s %-6s %-11s %-10s %7s %9s %9s\n", NAME_COLUMNS, source,
-			status, *mode ? mode : "-",
-			shown(consistency, row, "consistency"), frozen,
-			size_format(read, number(row, "read_bytes")),
-			size_format(fresh, number(row, "new_bytes")));
-	if (*shown(mode, row, "not_frozen"))
-		printf("  not frozen: %s\n", mode);
-	print_disks(row);
+	char text[256], why[300] = "";
+	if (*shown(text, row, "not_frozen"))
+		snprintf(why, sizeof(why), "not frozen: %s", text);
+	const char *cells[COLUMNS] = { name, status, *mode ? mode : "-",
+		shown(consistency, row, "consistency"), frozen,
+		size_format(read, number(row, "read_bytes")),
+		size_format(fresh, number(row, "new_bytes")), why };
+	table_add(table, cells);
+	if (disks_tell(row))
+		json_array_foreach (json_object_get(row, "disks"), i, disk)
+			add_disk(table, disk);
 }
 
-static void print_row(const json_t *row, bool domains)
+static int print_domains(const json_t *rows)
 {
-	char source[3 * NAME_MAX_BYTES + 1], status[256], time[256];
-	const char *text = json_string_value(json_object_get(row, "source"));
-	/* Escaped: its bytes are its columns. */
-	snprintf(source, sizeof(source), "%s", text != NULL ? text : "");
-	shown(status, row, "status");
-	if (domains)
-		print_domain(row, source, status);
-	else if (strcmp(status, "failed") == 0)
-		printf("FAILED    %s\n", source);
-	else
-		printf("%-9s %s/%s\n", status, source,
-				shown(time, row, "time"));
+	static const struct table_column columns[COLUMNS] = {
+		[DOMAIN] = { "DOMAIN", TABLE_WRAP },
+		[STATUS] = { "STATUS", TABLE_LEFT },
+		[BACKUP] = { "BACKUP", TABLE_LEFT },
+		[CONSISTENT] = { "CONSISTENT", TABLE_SPARE },
+		[FROZEN] = { "FROZEN", TABLE_RIGHT | TABLE_SPARE },
+		[READ] = { "READ", TABLE_RIGHT | TABLE_SPARE },
+		[NEW] = { "NEW", TABLE_RIGHT },
+		[WHY] = { "WHY", TABLE_WRAP },
+	};
+	struct table *table = table_new(columns, COLUMNS);
+	const json_t *row;
+	size_t i;
+	json_array_foreach (rows, i, row)
+		add_domain(table, row);
+	return table_print(table);
+}
+
+/* One line, as a set of files is one source. */
+static void print_files(const json_t *row)
+{
+	char status[256], name[1024];
+	const char *text = json_string_value(json_object_get(row, "snapshot"));
+	bool failed = text == NULL;
+	if (failed)
+		text = json_string_value(json_object_get(row, "source"));
+	printf("%-9s %s\n", failed ? "FAILED" : shown(status, row, "status"),
+			printable(name, sizeof(name),
+					text != NULL ? text : ""));
 }
 
 static void print_sums(struct backup_run *run,
@@ -251,12 +273,13 @@ static void print_text(struct backup_run *run,
 	size_t i;
 	json_t *row;
 	print_sums(run, stats, seconds);
-	if (run->of_domains && json_array_size(run->snapshots) != 0)
-		printf("%-*s %-6s %-11s %-10s %7s %9s %9s\n", NAME_COLUMNS,
-				"DOMAIN", "STATUS", "BACKUP", "CONSISTENT",
-				"FROZEN", "READ", "NEW");
+	if (run->of_domains && json_array_size(run->snapshots) != 0) {
+		if (print_domains(run->snapshots) < 0)
+			report_error("%s", error_text(-ENOMEM));
+		return;
+	}
 	json_array_foreach (run->snapshots, i, row)
-		print_row(row, run->of_domains);
+		print_files(row);
 }
 
 /* --- the end --- */

@@ -75,7 +75,7 @@ static void follow_in_time(struct backup_snapshot *snapshot)
 		report_warning("the clock is %s behind the last snapshot of "
 			       "%s: one of both times is wrong",
 				age_format(age, behind),
-				snapshot->snap->source);
+				NAME_SHOWN(snapshot->snap->source));
 	else if (behind >= 0)
 		snapshot->snap->time = snapshot->base->time + 1;
 }
@@ -90,7 +90,8 @@ static int find_base(struct backup_snapshot *snapshot)
 	if (err < 0) {
 		report_warning("the last snapshot of %s can't be read, so "
 			       "everything is read again: %s",
-				snapshot->snap->source, error_text(err));
+				NAME_SHOWN(snapshot->snap->source),
+				error_text(err));
 		return 0;
 	}
 	if (snapshot->base == NULL)
@@ -335,7 +336,8 @@ int backup_snapshot_reuse(struct backup_snapshot *snapshot,
 					&k->root, k->size);
 	if (!*taken)
 		return 0;
-	report_verbose("%s/%s: unchanged", snapshot->snap->source, k->name);
+	report_verbose("%s/%s: unchanged", NAME_SHOWN(snapshot->snap->source),
+			k->name);
 	count_unchanged(snapshot->run, k->size);
 	/* The old identity, checked at that time, remains the one to compare
 	 * with. */

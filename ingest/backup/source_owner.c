@@ -21,7 +21,8 @@ static int refuse(const struct snapshot *snap, const struct snapshot *owner)
 			"of %s, and not to %s; to continue its history use "
 			"--adopt, to keep both apart store this one under "
 			"another name with %s NAME",
-			snap->source, snapshot_identity_text(theirs, owner),
+			NAME_SHOWN(snap->source),
+			snapshot_identity_text(theirs, owner),
 			utc_format(time, owner->time),
 			snapshot_identity_text(ours, snap),
 			snap->kind == SNAPSHOT_DOMAIN ? "--source" : "--name");
@@ -43,7 +44,8 @@ static void say_other_host(const struct snapshot *snap,
 		report_warning("the last snapshot of %s was made on %s, not "
 			       "on %s: if these are other files, use another "
 			       "--name",
-				snap->source, base->host, snap->host);
+				NAME_SHOWN(snap->source),
+				NAME_SHOWN(base->host), NAME_SHOWN(snap->host));
 }
 
 static bool is_ahead(const struct snapshot *snap)

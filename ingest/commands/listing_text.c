@@ -3,11 +3,11 @@
  * name_display() before it is printed. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "listing.h"
 #include "repo/base/error.h"
+#include "repo/base/table.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
 #include "repo/snapshot/snapshot_identity.h"
@@ -15,34 +15,7 @@
 #define TEXT_MAX 1024
 #define INDENT "    "
 
-enum column { TARGET, DEVICE, FORMAT, VIRTUAL, ALLOCATED, BACKUP, COLUMNS };
-
-static const char *const titles[COLUMNS] = { "DISK", "DEVICE", "FORMAT", "SIZE",
-	"ALLOCATED", "BACKUP" };
-
-struct row {
-	char cells[COLUMNS][SIZE_TEXT_MAX];
-};
-
-/* Counts characters, not bytes. */
-static int width_of(const char *s)
-{
-	int n = 0;
-	for (; *s; s++)
-		n += ((unsigned char)*s & 0xc0) != 0x80;
-	return n;
-}
-
-static void print_cell(const char *s, int width, bool right)
-{
-	int pad = width - width_of(s);
-	if (pad < 0)
-		pad = 0;
-	if (right)
-		printf("%*s%s  ", pad, "", s);
-	else
-		printf("%s%*s  ", s, pad, "");
-}
+enum { TARGET, DEVICE, FORMAT, VIRTUAL, ALLOCATED, BACKUP, SOURCE, COLUMNS };
 
 static const char *verdict(const struct listed_disk *disk)
 {
@@ -53,106 +26,117 @@ static const char *verdict(const struct listed_disk *disk)
 	return disk->why_full != NULL ? "full" : "incremental";
 }
 
-static void make_row(struct row *row, const struct listed_disk *d)
-{
-	const struct domain_disk *disk = d->plan.disk;
-	const char *format = disk->source.format;
-	name_display(row->cells[TARGET], SIZE_TEXT_MAX, disk->target);
-	strcpy(row->cells[DEVICE], domain_xml_device_name(disk->device));
-	name_display(row->cells[FORMAT], SIZE_TEXT_MAX,
-			d->plan.empty || format == NULL ? "-" : format);
-	strcpy(row->cells[VIRTUAL], "-");
-	strcpy(row->cells[ALLOCATED], "-");
-	if (d->sizes_known) {
-		size_format(row->cells[VIRTUAL], d->virtual_size);
-		size_format(row->cells[ALLOCATED], d->allocated);
-	}
-	strcpy(row->cells[BACKUP], verdict(d));
-}
-
-static void print_path(const char *before, const char *path)
+/* Appends to OUT, of TEXT_MAX bytes, what can be printed of PATH. */
+static void add_path(char *out, const char *before, const char *path)
 {
 	char shown[TEXT_MAX];
-	printf("%s%s", before, name_display(shown, sizeof(shown), path));
+	size_t len = strlen(out);
+	snprintf(out + len, TEXT_MAX - len, "%s%s", before,
+			name_display(shown, sizeof(shown), path));
 }
 
-static void print_source(const struct listed_disk *disk)
+static void describe_source(char out[TEXT_MAX], const struct listed_disk *disk)
 {
 	const struct disk_source *source = &disk->plan.disk->source;
 	const struct chain *chain = &disk->plan.chain;
+	char slice[64];
+	out[0] = '\0';
 	if (!source->present) {
-		fputs("no medium", stdout);
+		add_path(out, "", "no medium");
 	} else if (source->type == SOURCE_VOLUME) {
-		print_path("volume ", source->volume);
-		print_path(" of pool ", source->pool);
+		add_path(out, "volume ", source->volume);
+		add_path(out, " of pool ", source->pool);
 		if (chain->count)
-			print_path(": ", chain->files[0].path);
+			add_path(out, ": ", chain->files[0].path);
 	} else if (source->type == SOURCE_NETWORK) {
-		print_path("",
+		add_path(out, "",
 				source->protocol != NULL ? source->protocol
 							 : "network");
-		print_path(":", source->name != NULL ? source->name : "");
+		add_path(out, ":", source->name != NULL ? source->name : "");
 		if (source->host != NULL)
-			print_path(" at ", source->host);
-	} else if (source->path != NULL) {
-		print_path("", source->path);
+			add_path(out, " at ", source->host);
 	} else {
-		fputs(domain_xml_source_name(source->type), stdout);
+		add_path(out, "",
+				source->path != NULL
+						? source->path
+						: domain_xml_source_name(
+								source->type));
 	}
+	snprintf(slice, sizeof(slice), " (%llu bytes at %llu)",
+			(unsigned long long)source->slice_size,
+			(unsigned long long)source->slice_offset);
 	if (source->sliced)
-		printf(" (%llu bytes at %llu)",
-				(unsigned long long)source->slice_size,
-				(unsigned long long)source->slice_offset);
-	putchar('\n');
+		add_path(out, "", slice);
 }
 
-/* The backing files, and why the disk can't be backed up (whole sentences, so
- * less indented). */
-static void print_more(const struct listed_disk *disk, int indent, int note)
+/* The files that the disk's image stands on, each in a line of its own. */
+static void add_chain(struct table *table, const struct chain *chain)
 {
-	const struct chain *chain = &disk->plan.chain;
-	char shown[TEXT_MAX], sizes[SIZE_TEXT_MAX];
 	for (unsigned i = 1; i < chain->count; i++) {
 		const struct chain_file *file = &chain->files[i];
-		printf("%*son %s (%s", indent, "",
-				name_display(shown, sizeof(shown), file->path),
-				file->format);
+		char text[TEXT_MAX] = "", size[SIZE_TEXT_MAX];
+		add_path(text, "on ", file->path);
+		add_path(text, " (", file->format);
 		if (file->seen)
-			printf(", %s", size_format(sizes, file->allocated));
-		puts(")");
+			add_path(text, ", ",
+					size_format(size, file->allocated));
+		add_path(text, "", ")");
+		const char *cells[COLUMNS] = { [SOURCE] = text };
+		table_add(table, cells);
 	}
+}
+
+static void add_disk(struct table *table, const struct listed_disk *d)
+{
+	const struct domain_disk *disk = d->plan.disk;
+	const char *type = disk->source.format;
+	char target[TEXT_MAX] = "", format[TEXT_MAX], virtual[SIZE_TEXT_MAX],
+	     allocated[SIZE_TEXT_MAX], source[TEXT_MAX];
+	add_path(target, INDENT, disk->target);
+	name_display(format, sizeof(format),
+			d->plan.empty || type == NULL ? "-" : type);
+	describe_source(source, d);
+	const char *cells[COLUMNS] = { target,
+		domain_xml_device_name(disk->device), format,
+		d->sizes_known ? size_format(virtual, d->virtual_size) : "-",
+		d->sizes_known ? size_format(allocated, d->allocated) : "-",
+		verdict(d), source };
+	table_add(table, cells);
+	add_chain(table, &d->plan.chain);
+}
+
+/* Why a disk can't be backed up, or not incrementally. */
+static void print_reasons(const struct listed_disk *disk)
+{
+	char target[TEXT_MAX], shown[TEXT_MAX];
+	name_display(target, sizeof(target), disk->plan.disk->target);
 	if (disk->why_not != NULL && !disk->plan.empty)
-		printf("%*sno backup: %s\n", note, "",
+		printf(INDENT "no backup of %s: %s\n", target,
 				name_display(shown, sizeof(shown),
 						disk->why_not));
 	if (disk->why_full != NULL)
-		printf("%*sread in full each time: %s\n", note, "",
+		printf(INDENT "%s is read in full each time: %s\n", target,
 				disk->why_full);
 }
 
-static void print_disks(const struct listed_domain *domain, struct row *rows)
+static int print_disks(const struct listed_domain *domain)
 {
-	int width[COLUMNS], indent = (int)strlen(INDENT);
-	for (int c = 0; c < COLUMNS; c++) {
-		width[c] = (int)strlen(titles[c]);
-		for (unsigned i = 0; i < domain->disk_count; i++)
-			if (width_of(rows[i].cells[c]) > width[c])
-				width[c] = width_of(rows[i].cells[c]);
-		indent += width[c] + 2;
-	}
-	fputs(INDENT, stdout);
-	for (int c = 0; c < COLUMNS; c++)
-		print_cell(titles[c], width[c], c == VIRTUAL || c == ALLOCATED);
-	puts("SOURCE");
-	for (unsigned i = 0; i < domain->disk_count; i++) {
-		fputs(INDENT, stdout);
-		for (int c = 0; c < COLUMNS; c++)
-			print_cell(rows[i].cells[c], width[c],
-					c == VIRTUAL || c == ALLOCATED);
-		print_source(&domain->disks[i]);
-		print_more(&domain->disks[i], indent,
-				(int)strlen(INDENT) + width[TARGET] + 2);
-	}
+	static const struct table_column columns[COLUMNS] = {
+		[TARGET] = { INDENT "DISK", TABLE_LEFT },
+		[DEVICE] = { "DEVICE", TABLE_SPARE },
+		[FORMAT] = { "FORMAT", TABLE_SPARE },
+		[VIRTUAL] = { "SIZE", TABLE_RIGHT },
+		[ALLOCATED] = { "ALLOCATED", TABLE_RIGHT | TABLE_SPARE },
+		[BACKUP] = { "BACKUP", TABLE_LEFT },
+		[SOURCE] = { "SOURCE", TABLE_WRAP },
+	};
+	struct table *table = table_new(columns, COLUMNS);
+	for (unsigned i = 0; i < domain->disk_count; i++)
+		add_disk(table, &domain->disks[i]);
+	int err = table_print(table);
+	for (unsigned i = 0; i < domain->disk_count; i++)
+		print_reasons(&domain->disks[i]);
+	return err;
 }
 
 static void print_head(const struct domain_facts *facts)
@@ -206,18 +190,19 @@ static void print_checkpoints(const struct listed_domain *domain)
 static void print_backups(const struct listed_domain *domain)
 {
 	const struct snapshot *last = domain->last_backup;
-	char time[UTC_TEXT_MAX], owner[SNAPSHOT_IDENTITY_TEXT_MAX];
+	char shown[SNAPSHOT_SHOWN_MAX], owner[SNAPSHOT_IDENTITY_TEXT_MAX];
 	if (last == NULL)
 		printf(INDENT "no backup in this repository\n");
 	else
-		printf(INDENT "last backup %s/%s, made on %s%s\n", last->source,
-				utc_format(time, last->time), last->host,
+		printf(INDENT "last backup %s, made on %s%s\n",
+				snapshot_shown(shown, last->object),
+				NAME_SHOWN(last->host),
 				snapshot_is_complete(last) ? ""
 							   : ", incomplete");
 	if (domain->name_taken != NULL)
 		printf(INDENT "the source %s belongs to %s, not to this "
 			      "domain\n",
-				domain->name_taken->source,
+				NAME_SHOWN(domain->name_taken->source),
 				snapshot_identity_text(owner,
 						domain->name_taken));
 }
@@ -226,7 +211,6 @@ static int print_domain(const struct listing *listing,
 		const struct listed_domain *domain)
 {
 	char shown[TEXT_MAX];
-	struct row *rows;
 	print_head(&domain->facts);
 	if (listing->of_repository)
 		print_backups(domain);
@@ -238,16 +222,7 @@ static int print_domain(const struct listing *listing,
 	else if (domain->disk_count == 0)
 		puts(INDENT "no disks");
 	print_left_out(domain);
-	if (domain->disk_count == 0)
-		return 0;
-	rows = calloc(domain->disk_count, sizeof(*rows));
-	if (rows == NULL)
-		return -ENOMEM;
-	for (unsigned i = 0; i < domain->disk_count; i++)
-		make_row(&rows[i], &domain->disks[i]);
-	print_disks(domain, rows);
-	free(rows);
-	return 0;
+	return domain->disk_count == 0 ? 0 : print_disks(domain);
 }
 
 int listing_text_print(const struct listing *listing)

@@ -203,7 +203,7 @@ static int check_clock(const struct forget_plan *plan,
 			"of this machine's clock (%s), so no rule is applied "
 			"to it: set the clock, or if it is right, forget them "
 			"by name or add --trust-clock",
-			source, utc_format(now, plan->now));
+			NAME_SHOWN(source), utc_format(now, plan->now));
 }
 
 static int apply_rules(struct forget_plan *plan, struct forget_entry *entries,
@@ -234,7 +234,7 @@ static int apply_rules(struct forget_plan *plan, struct forget_entry *entries,
 	}
 	return any ? 0
 		   : fail(-EINVAL, "the rules would keep nothing of %s",
-				   source);
+				   NAME_SHOWN(source));
 }
 
 /* Snapshots FROM up to the end are all of one source. */
@@ -247,7 +247,7 @@ static int decide(struct forget_plan *plan, size_t from)
 	qsort(entries, count, sizeof(*entries), by_time);
 	if (err != -ERANGE)
 		return err;
-	report_failure(err, entries->snap->source);
+	report_failure(err, NAME_SHOWN(entries->snap->source));
 	plan->failed++;
 	for (size_t i = 0; i < count; i++)
 		entries[i].refused = true;
@@ -267,7 +267,7 @@ static int add_sources(struct forget_plan *plan, const char *source)
 				"no snapshots of source %s; with --keep-... "
 				"rules, name sources as 'amberfs list' shows "
 				"them",
-				source);
+				NAME_SHOWN(source));
 	for (size_t i = 0; err == 0 && i < l.count; i++) {
 		struct snapshot *snap = take_ptr(l.items[i]);
 		bool last = i + 1 == l.count

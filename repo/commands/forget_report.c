@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* How amberfs forget shows its plan: a table, a line, or JSON. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "forget.h"
+#include "repo/base/bytes.h"
+#include "repo/base/error.h"
 #include "repo/base/report_json.h"
+#include "repo/base/table.h"
 #include "repo/base/units.h"
 #include "repo/format/document.h"
 
@@ -76,17 +80,6 @@ static json_t *rules_json(const struct forget_plan *plan,
 
 /* --- all --- */
 
-static int width_of_names(const struct forget_plan *plan)
-{
-	size_t w = strlen("SOURCE/TIME");
-	for (size_t i = 0; i < plan->count; i++) {
-		size_t n = strlen(forget_plan_shown(&plan->items[i]));
-		if (n > w)
-			w = n;
-	}
-	return w > 60 ? 60 : (int)w;
-}
-
 static void print_zone(const struct forget_plan *plan)
 {
 	char zone[32] = "";
@@ -104,21 +97,27 @@ static void print_zone(const struct forget_plan *plan)
 
 void forget_report_print(const struct forget_plan *plan)
 {
-	int w = width_of_names(plan);
+	static const struct table_column columns[] = {
+		{ "SOURCE/TIME", TABLE_WRAP },
+		{ "WHAT", TABLE_LEFT },
+		{ "KEPT BY", TABLE_WRAP },
+	};
 	if (plan->count == 0) {
 		if (plan->failed == 0)
 			printf("No snapshots.\n");
 		return;
 	}
-	printf("%-*s  WHAT    KEPT BY\n", w, "SOURCE/TIME");
+	struct table *table = table_new(columns, ARRAY_SIZE(columns));
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct forget_entry *entry = &plan->items[i];
 		char rules[RULES_MAX];
-		rules_text(rules, plan, entry);
-		printf("%-*s  %s%s%s\n", w, forget_plan_shown(entry),
-				entry->remove ? "remove" : "keep",
-				rules[0] == '\0' ? "" : "    ", rules);
+		const char *cells[] = { forget_plan_shown(entry),
+			entry->remove ? "remove" : "keep",
+			rules_text(rules, plan, entry) };
+		table_add(table, cells);
 	}
+	if (table_print(table) < 0)
+		report_error("%s", error_text(-ENOMEM));
 	print_zone(plan);
 }
 

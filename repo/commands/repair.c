@@ -174,12 +174,14 @@ static void print_mended(const struct repair_result *res)
 static void print_text(struct repair_command *command)
 {
 	const struct repair_result *res = &command->res;
-	char size[SIZE_TEXT_MAX];
+	char size[SIZE_TEXT_MAX], shown[SNAPSHOT_SHOWN_MAX];
 	for (size_t i = 0; i < res->damages.count; i++)
 		print_damage(command, &res->damages.items[i]);
 	for (size_t i = 0; i < res->unreadable_count && more_lines(command);
 			i++)
-		report_error("%s: %s%s", res->unreadable[i].object,
+		report_error("%s: %s%s",
+				snapshot_shown(shown,
+						res->unreadable[i].object),
 				res->unreadable[i].cause,
 				res->unreadable[i].mended ? " (restored)" : "");
 	if (command->lines > LINES_MAX)

@@ -120,7 +120,8 @@ static void print_text(struct repository *repo, const struct snapshot *snap)
 	print_completeness(snap);
 	printf("Number       %" PRIu64 "\n", snap->sequence);
 	if (snap->host != NULL)
-		printf("Made on      %s\n", snap->host);
+		printf("Made on      %s\n",
+				name_shown(shown, sizeof(shown), snap->host));
 	printf("Took         %.1f s, read %s, new %s\n",
 			(double)(snap->finished_ns - snap->started_ns) / 1e9,
 			size_format(read, snap->read_bytes),

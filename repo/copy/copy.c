@@ -194,13 +194,13 @@ static int copy_files(struct copy *copy, const struct snapshot *snap,
 static int compare_there(const struct copy *copy, const struct snapshot *snap,
 		const struct snapshot *there, struct copy_result *out)
 {
-	char time[UTC_TEXT_MAX];
+	char shown[SNAPSHOT_SHOWN_MAX];
 	if (!snapshot_object_is_copy(copy->from, snap, copy->to.repo, there))
 		return fail(-EEXIST,
-				"%s already has a different snapshot %s/%s; "
+				"%s already has a different snapshot %s; "
 				"to replace it, forget it there",
-				store_path(copy->to.repo->store), snap->source,
-				utc_format(time, snap->time));
+				store_path(copy->to.repo->store),
+				snapshot_shown(shown, snap->object));
 	out->status = COPY_THERE;
 	out->id = there->id;
 	return 0;

@@ -57,7 +57,8 @@ int copy_owner_check(const struct copy *copy, const struct snapshot *snap)
 			"in %s the source %s belongs to %s, and here to %s; to "
 			"put both into one history there use --adopt, to keep "
 			"them apart copy this one to another repository",
-			store_path(copy->to.repo->store), snap->source,
+			store_path(copy->to.repo->store),
+			NAME_SHOWN(snap->source),
 			snapshot_identity_text(theirs,
 					there->items[there->count - 1]),
 			snapshot_identity_text(ours, snap));

@@ -122,6 +122,22 @@ void name_component(char out[NAME_COMPONENT_MAX + 1], const char *escaped)
 	hex_encode(out + cut, hash, sizeof(hash));
 }
 
+bool name_is_shortened(const char *text)
+{
+	char prefix[CUT + 1];
+	uint8_t hash[CUT_HASH_SIZE];
+	const char *mark = strstr(text, "%~");
+	size_t len = mark != NULL ? (size_t)(mark - text) : 0;
+	if (len < CUT - 2 || len > CUT || strlen(mark + 2) != 2 * CUT_HASH_SIZE
+			|| hex_decode(hash, sizeof(hash), mark + 2) < 0)
+		return false;
+	memcpy(prefix, text, len);
+	prefix[len] = '\0';
+	char *raw = name_unescape(prefix, NULL);
+	free(raw);
+	return raw != NULL;
+}
+
 char *name_display(char *out, size_t size, const char *name)
 {
 	return printable(out, size, name);

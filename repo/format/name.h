@@ -10,6 +10,7 @@
 #ifndef AMBERFS_FORMAT_NAME_H
 #define AMBERFS_FORMAT_NAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The maximum length of a raw name; longer ones are refused on input. */
@@ -31,6 +32,9 @@ char *name_unescape(const char *text, size_t *len);
  * escaped name. */
 void name_component(char out[NAME_COMPONENT_MAX + 1], const char *escaped);
 
+/* Whether TEXT is one that name_component shortened. */
+bool name_is_shortened(const char *text);
+
 /* For messages: valid printable UTF-8 (no controls, no bidi overrides) stays,
  * every other byte becomes \xNN. Returns OUT, which holds at most SIZE bytes
  * with the NUL; what doesn't fit ends in "...". */
@@ -39,6 +43,8 @@ char *name_display(char *out, size_t size, const char *name);
  * it is (no '/' or '%', no '.' or '-' at the start) and so means the same in every
  * command; else the escaped one. Returns OUT. */
 char *name_shown(char *out, size_t size, const char *escaped);
+/* The same for an argument of a message; it lasts as long as the block. */
+#define NAME_SHOWN(escaped) name_shown((char[1024]){ "" }, 1024, (escaped))
 
 /* The same of an escaped name: of what it stands for. */
 char *name_display_escaped(char *out, size_t size, const char *escaped);

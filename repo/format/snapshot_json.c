@@ -225,22 +225,12 @@ int snapshot_json_derive_id(struct id *out, const struct seal *seal,
 /* An escaped name, or one that name_component shortened. */
 static bool file_name_fits(const char *name)
 {
-	char prefix[NAME_COMPONENT_MAX + 1];
-	uint8_t digest[16];
-	const char *mark = strstr(name, "%~");
 	if (strlen(name) > NAME_COMPONENT_MAX
 			|| strcmp(name, SNAPSHOT_JSON_NAME) == 0)
 		return false;
-	memcpy(prefix, name, strlen(name) + 1);
-	if (mark != NULL) {
-		size_t len = (size_t)(mark - name);
-		if (len < 178 || len > 180
-				|| hex_decode(digest, sizeof(digest), mark + 2)
-						< 0)
-			return false;
-		prefix[len] = '\0';
-	}
-	CLEANUP_FREE char *raw = name_unescape(prefix, NULL);
+	if (name_is_shortened(name))
+		return true;
+	CLEANUP_FREE char *raw = name_unescape(name, NULL);
 	return raw != NULL;
 }
 

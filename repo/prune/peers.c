@@ -142,8 +142,9 @@ char *peers_text(char out[PEER_TEXT_MAX], const struct peer *peer)
 					: session_record_kind_name(
 							record->kind),
 			record->activity != NULL ? " " : "",
-			record->activity != NULL ? record->activity : "",
-			record->pid, record->host,
+			record->activity != NULL ? NAME_SHOWN(record->activity)
+						 : "",
+			record->pid, NAME_SHOWN(record->host),
 			utc_format(since, record->started));
 	return out;
 }

@@ -158,7 +158,7 @@ static int describe(void *ctx, const char *id, bool alive,
 	else
 		snprintf(holder->text, sizeof(holder->text),
 				"process %" PRId64 " on %.255s since %s",
-				record->pid, record->host,
+				record->pid, NAME_SHOWN(record->host),
 				utc_format(since, record->started));
 	return 1;
 }

@@ -90,7 +90,8 @@ static int describe(void *ctx, const char *id, bool alive,
 		return 0;
 	snprintf(culprit->text, sizeof(culprit->text),
 			"process %" PRId64 " on %.255s since %s", record->pid,
-			record->host, utc_format(since, record->started));
+			NAME_SHOWN(record->host),
+			utc_format(since, record->started));
 	return 1;
 }
 

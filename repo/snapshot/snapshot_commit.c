@@ -68,7 +68,7 @@ int snapshot_commit(struct repository *repo, struct snapshot *snap)
 	return fail(-EEXIST,
 			"there is already a snapshot of %s for every second "
 			"of the next hour: check the clock",
-			snap->source);
+			NAME_SHOWN(snap->source));
 }
 
 int snapshot_commit_at(struct repository *repo, struct snapshot *snap)

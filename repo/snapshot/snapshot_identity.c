@@ -20,9 +20,10 @@ char *snapshot_identity_text(char buf[SNAPSHOT_IDENTITY_TEXT_MAX],
 	const char *host = snap->host != NULL ? snap->host : "";
 	if (snap->kind == SNAPSHOT_FILES)
 		snprintf(buf, SNAPSHOT_IDENTITY_TEXT_MAX, "files (on %.200s)",
-				host);
+				NAME_SHOWN(host));
 	else
 		snprintf(buf, SNAPSHOT_IDENTITY_TEXT_MAX,
-				"domain %.200s (on %.200s)", uuid, host);
+				"domain %.200s (on %.200s)", uuid,
+				NAME_SHOWN(host));
 	return buf;
 }

@@ -210,7 +210,7 @@ int snapshot_list_latest(struct repository *repo, const char *source,
 			       "but this machine has seen number %llu: newer "
 			       "ones were forgotten elsewhere, or the "
 			       "repository was rolled back to an older state",
-				source, (unsigned long long)have,
+				NAME_SHOWN(source), (unsigned long long)have,
 				(unsigned long long)seen);
 	return 0;
 }

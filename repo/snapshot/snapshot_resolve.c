@@ -33,7 +33,7 @@ static char *escaped_source(const char *text, size_t len)
 {
 	char *raw = strndup(text, len);
 	char *known = raw != NULL ? name_unescape(raw, NULL) : NULL;
-	if (raw == NULL || known != NULL) {
+	if (raw == NULL || known != NULL || name_is_shortened(raw)) {
 		free(known);
 		return raw;
 	}

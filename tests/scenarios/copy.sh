@@ -44,7 +44,7 @@ equal "$(field '.copied_count, .there_count, .failed_count' | xargs)" "1 0 0" "t
 equal "$(field .read_bytes)" $((15 * 1048576 + 5)) "bytes read"
 copy --json >"$T/json"
 equal "$(field '.copied_count, .there_count, .failed_count' | xargs)" "2 1 0" "the second run"
-changed='.snapshots[] | select(.source == "vm%2F1" and .status == "copied")'
+changed='.snapshots[] | select(.source == "vm/1" and .status == "copied")'
 equal "$(field "$changed | .read_bytes")" 4194304 "bytes read of the changed disk"
 [ "$(field "$changed | .new_bytes")" -le 300000 ] || die "new: $(field "$changed")"
 copy --json >"$T/json"

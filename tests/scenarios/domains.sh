@@ -160,5 +160,5 @@ check '.domains[1] | .state == "paused" and .id == 1 and
 check '.domains[1].disks[0] | .can_back_up and (.incremental | not) and
   (.full_reason | contains("raw"))'
 expect 0 amberfs domains --connect "$LIBVIRT_URI"
-grep -q "read in full each time: it is a raw image" "$T/out" || die "the text"
+grep -q "is read in full each time: it is a raw image" "$T/out" || die "the text"
 libvirt_do virsh -q destroy runner

@@ -57,7 +57,7 @@ check_all() {
 expect 0 backup --all-domains --jobs-domains 3 --jobs 4 --json
 cp "$T/out" "$T/first.json"
 equal "$(jq -r '[.snapshots[].source] | join(" ")' "$T/out")" \
-  "$all two%20%26%20%27more%27" "the rows, in the domains' order"
+  "$all two & 'more'" "the rows, in the domains' order"
 documented backup "$T/out" >/dev/null
 jq -e 'all(.snapshots[]; .status == "done" and (.time | fromdate > 0) and
   (.files | length) > 0 and .read_bytes > 0) and
@@ -79,7 +79,7 @@ age ./*.raw ./*.qcow2
 backup --all-domains --jobs-domains 6
 make_noise first.raw 6 42
 expect 0 backup --domain "two & 'more'" -v
-found -E "^ +done +mixed +offline +- +6(\.0)? MiB +6(\.0)? MiB$" <"$T/out" ||
+found -E "^two & 'more' +done +mixed +offline +- +6(\.0)? MiB +6(\.0)? MiB$" <"$T/out" ||
   die "$(cat "$T/out")"
 found -E "^  vda +full +6(\.0)? MiB$" <"$T/out" || die "$(cat "$T/out")"
 found -E "^  vdb +unchanged +0 B$" <"$T/out" || die "$(cat "$T/out")"
@@ -122,8 +122,8 @@ found '6 domains *[0-9]*%' <"$T/lines" || die "$(cat "$T/lines")"
 sed -n '/^DOMAIN/,$p' "$T/lines" | grep . >"$T/table"
 [ "$(wc -L <"$T/table")" -le 80 ] || die "too wide: $(cat "$T/table")"
 equal "$(awk '{ print $1 }' "$T/table" | tr '\n' ' ')" \
-  "DOMAIN $all two%20%26%20%27more%27 done " "the table's first column"
-found -E '^same  * done   full        offline          - +24.0 MiB +0 B$' \
+  "DOMAIN $all two " "the table's first column"
+found -E '^same +done +full +offline +- +24.0 MiB +0 B$' \
   <"$T/table" || die "$(cat "$T/table")"
 
 # Interrupted in the middle: those that were done stay, the rest is found again.

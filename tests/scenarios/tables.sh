@@ -13,6 +13,13 @@ for name in 'büro süd' '東京' 'plain' 'web server/ä' '100%' "$long"; do
 done
 amberfs pin "$R" 'büro süd/latest' >/dev/null
 
+# libvirt's test driver, with a disk whose path is long.
+cat >"$T/node.xml" <<END
+<node><domain type='test'><name>büro süd</name><memory>65536</memory>
+<os><type>hvm</type></os><devices><disk type='file' device='disk'>
+<source file='/$long/$long'/><target dev='vda'/></disk></devices></domain></node>
+END
+
 export LC_ALL=C
 amberfs list "$R" >"$T/list"
 equal "$(wc -l <"$T/list")" 7 "lines off a terminal"
@@ -30,13 +37,18 @@ expect 0 amberfs list "$R" '東京'
 equal "$(wc -l <"$T/out")" 2 "of one source"
 
 for columns in 40 80 200; do
-  script -qec "stty cols $columns; amberfs list '$R'; amberfs key list '$R'" \
+  script -qec "stty cols $columns; amberfs list '$R'; amberfs key list '$R'
+    amberfs forget '$R' -n --keep-last 1 --keep-within 1y
+    amberfs domains --connect test://$T/node.xml" \
     "$T/tty" </dev/null >/dev/null
   python3 - "$T/tty" "$columns" "$long" <<'END'
-import sys, unicodedata
+import re, sys, unicodedata
 text = open(sys.argv[1], encoding="utf-8").read()
 lines = [l.rstrip("\r\n") for l in text.splitlines() if not l.startswith("Script ")]
 width = int(sys.argv[2])
+# Sentences are none of the tables'.
+sentence = re.compile("Would keep|Periods|    (UUID|OS type|no backup|vda is)")
+lines = [l for l in lines if not sentence.match(l)]
 for line in lines:
     used = sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line.rstrip())
     assert used <= width, (width, used, line)
@@ -44,5 +56,7 @@ first = min(l.find(" ") for l in lines if l.startswith("long"))
 cells = "".join(l.split(" ")[0] for l in lines)
 assert sys.argv[3] in cells, (width, lines)
 assert any("büro" in l for l in lines), lines
+assert len([l for l in lines if "last" in l or "within" in l]) >= 6, lines
+assert any("vda" in l for l in lines), lines
 END
 done

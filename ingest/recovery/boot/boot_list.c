@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/printable.h"
+#include "repo/base/table.h"
 
 struct listing {
 	const struct boot_options *options;
@@ -80,42 +82,63 @@ static int add_row(void *ctx, const char *directory,
 	return 0;
 }
 
-static void print_row(json_t *row)
+static void print_unreadable(json_t *row)
 {
-	const char *name = "", *snapshot = "", *domain = "", *mount = "",
-		   *directory = "", *error = NULL;
-	char a[256], b[256];
-	int complete = 1;
-	json_unpack(row, "{s?s,s?s,s?s,s?s,s?s,s?{s:s},s?b}", "domain", &name,
-			"snapshot", &snapshot, "state", &domain, "mount_state",
-			&mount, "directory", &directory, "error", "message",
-			&error, "ready", &complete);
+	char shown[1024];
+	const char *directory = "", *error = NULL;
+	json_unpack(row, "{s?s,s?{s:s}}", "directory", &directory, "error",
+			"message", &error);
 	if (error != NULL)
-		printf("%s: %s\n", printable(a, sizeof(a), directory), error);
-	else
-		printf("%-24s %-32s %-12s %s%s\n",
-				printable(a, sizeof(a), name),
-				printable(b, sizeof(b), snapshot), domain,
-				mount,
-				complete ? "" : ", incomplete: discard it");
+		printf("%s: %s\n", printable(shown, sizeof(shown), directory),
+				error);
+}
+
+static void add_booted(struct table *table, json_t *row)
+{
+	const char *name = NULL, *snapshot = "", *state = "", *mount = "";
+	char shown[256], from[SNAPSHOT_SHOWN_MAX];
+	int ready = 1;
+	json_unpack(row, "{s?s,s?s,s?s,s?s,s?b}", "domain", &name, "snapshot",
+			&snapshot, "state", &state, "mount_state", &mount,
+			"ready", &ready);
+	const char *cells[] = { printable(shown, sizeof(shown),
+						name != NULL ? name : ""),
+		printable(from, sizeof(from), snapshot), state, mount,
+		ready ? NULL : "incomplete: discard it" };
+	if (name != NULL)
+		table_add(table, cells);
+}
+
+static int print_text(json_t *rows)
+{
+	static const struct table_column columns[] = {
+		{ "NAME", TABLE_WRAP },
+		{ "SNAPSHOT", TABLE_WRAP },
+		{ "DOMAIN", TABLE_LEFT },
+		{ "BACKUP", TABLE_LEFT },
+		{ "", TABLE_WRAP },
+	};
+	struct table *table = table_new(columns, ARRAY_SIZE(columns));
+	size_t i;
+	json_t *row;
+	json_array_foreach (rows, i, row)
+		add_booted(table, row);
+	int err = table_print(table);
+	json_array_foreach (rows, i, row)
+		print_unreadable(row);
+	return err;
 }
 
 int boot_list(struct boot *boot)
 {
 	struct listing l = { .options = boot->options, .rows = json_array() };
-	size_t i;
-	json_t *row;
 	int err = boot_root_each(boot->dir, add_row, &l);
 	if (err == 0 && report_json())
 		return report_print_json(json_pack("{s:o}", "boots", l.rows));
 	if (err == 0 && json_array_size(l.rows) == 0)
 		printf("No snapshot is booted in %s.\n", boot->dir);
 	else if (err == 0)
-		printf("%-24s %-32s %-12s %s\n", "NAME", "SNAPSHOT", "DOMAIN",
-				"BACKUP");
-	json_array_foreach (l.rows, i, row)
-		if (err == 0)
-			print_row(row);
+		err = print_text(l.rows);
 	json_decref(l.rows);
 	return err;
 }
