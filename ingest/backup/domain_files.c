@@ -18,6 +18,7 @@
 #include "ingest/libvirt/libvirt_home.h"
 #include "ingest/libvirt/tpm_state.h"
 #include "repo/base/cleanup.h"
+#include "repo/base/device.h"
 #include "repo/base/foreign_path.h"
 #include "repo/base/units.h"
 #include "repo/format/name.h"
@@ -148,10 +149,7 @@ static int store_opened(struct domain_run *run, struct backup_file *file,
 	if (fstat(fd, &st) < 0)
 		return fail_errno(-errno, "examining %s", path);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return fail(-EPERM,
-				"%s is neither a regular file nor a block "
-				"device",
-				path);
+		return device_fail_kind(-EPERM, path);
 	snprintf(by, sizeof(by), "/proc/self/fd/%d", fd);
 	int err = live ? read_stable(run, path, by, &bytes) : -EFBIG;
 	file->mode = DOMAIN_FILE_MODE;

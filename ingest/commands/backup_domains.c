@@ -157,13 +157,13 @@ static void run_lanes(struct domains_job *job)
 {
 	struct backup_run *run = job->run;
 	struct lane_thread threads[BACKUP_LANES_MAX] = { { .job = job } };
-	char what[64];
+	char what[COUNT_TEXT_MAX];
 	unsigned started = 1;
 	threads[0].lane = &run->lanes[0];
 	for (unsigned i = 1; i < run->lane_count; i++)
 		threads[i] = (struct lane_thread){ .job = job,
 			.lane = &run->lanes[i] };
-	snprintf(what, sizeof(what), "%u domains", job->count);
+	count_format(what, job->count, "domain");
 	if (run->lane_count > 1)
 		report_progress_begin(what, backup_run_progress, run);
 	while (started < run->lane_count

@@ -19,6 +19,7 @@
 #include "child.h"
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
+#include "repo/base/device.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
 
@@ -161,7 +162,7 @@ char *chain_reading(const struct chain *chain)
 
 /* From sysfs: opening the device would need permission and may load a
  * medium. */
-static uint64_t device_size(dev_t device)
+static uint64_t size_of_device(dev_t device)
 {
 	char path[64], text[32];
 	CLEANUP_FD int fd = -1;
@@ -187,15 +188,12 @@ static int look_at(struct chain_file *file)
 		return errno == ENOENT ? fail(-ENOENT, "%s is missing", shown)
 				       : fail_errno(-errno, "%s", shown);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return fail(-ENOTSUP,
-				"%s is neither a regular file nor a block "
-				"device",
-				shown);
+		return device_fail_kind(-ENOTSUP, shown);
 	file->seen = true;
 	file->block_device = S_ISBLK(st.st_mode);
 	file->device = st.st_dev;
 	file->inode = st.st_ino;
-	file->size = file->block_device ? device_size(st.st_rdev)
+	file->size = file->block_device ? size_of_device(st.st_rdev)
 					: (uint64_t)st.st_size;
 	file->allocated = file->block_device ? file->size
 					     : (uint64_t)st.st_blocks * 512;

@@ -128,10 +128,7 @@ static int open_settled(const char *path, struct stat *st, int64_t *at_ns)
 	if (err < 0)
 		return fail_errno(err, "flushing %s before reading it", path);
 	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
-		return fail(-EINVAL,
-				"%s is neither a regular file nor a block "
-				"device",
-				path);
+		return device_fail_kind(-EINVAL, path);
 	return take_fd(&fd);
 }
 

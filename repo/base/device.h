@@ -8,4 +8,7 @@
 /* The size in bytes of the block device open as FD. 0 or -errno (no text). */
 int device_size(int fd, uint64_t *bytes);
 
+/* ERR with the text that PATH is neither a regular file nor a block device. */
+int device_fail_kind(int err, const char *path);
+
 #endif

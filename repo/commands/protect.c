@@ -79,17 +79,20 @@ static void print_settings(const struct protection *protection)
 
 static void print_text(const struct protection *protection)
 {
-	char last[UTC_TEXT_MAX];
+	char last[UTC_TEXT_MAX], all[COUNT_TEXT_MAX];
 	print_settings(protection);
 	if (protection->retention.count == 0)
 		return;
 	if (protection->protected == 0)
-		printf("None of %zu snapshots is protected now.\n",
-				protection->snapshots);
+		printf("None of %s is protected now.\n",
+				count_format(all, protection->snapshots,
+						"snapshot"));
 	else
-		printf("Of %zu snapshots, %zu are protected now, the last "
-		       "one until %s.\n",
-				protection->snapshots, protection->protected,
+		printf("Of %s, %zu %s protected now, the last one until %s.\n",
+				count_format(all, protection->snapshots,
+						"snapshot"),
+				protection->protected,
+				protection->protected == 1 ? "is" : "are",
 				utc_format(last, protection->last));
 }
 

@@ -206,11 +206,12 @@ static void print_text(const struct prune_result *res, bool dry_run,
 static void make_report(const struct prune_result *res, bool dry_run,
 		double seconds, json_t **json)
 {
+	char missing[COUNT_TEXT_MAX];
 	if (res->missing_chunks != 0)
-		report_warning("%" PRIu64 " chunks that snapshots need are "
-			       "in no readable pack; 'amberfs verify' lists "
-			       "the files affected",
-				res->missing_chunks);
+		report_warning("no readable pack has %s that snapshots need; "
+			       "'amberfs verify' lists the files affected",
+				count_format(missing, res->missing_chunks,
+						"chunk"));
 	if (report_json())
 		*json = result_to_json(res, dry_run, seconds);
 	else if (report_wants_summary())

@@ -174,7 +174,8 @@ static void print_mended(const struct repair_result *res)
 static void print_text(struct repair_command *command)
 {
 	const struct repair_result *res = &command->res;
-	char size[SIZE_TEXT_MAX], shown[SNAPSHOT_SHOWN_MAX];
+	char size[SIZE_TEXT_MAX], shown[SNAPSHOT_SHOWN_MAX],
+			snapshots[COUNT_TEXT_MAX];
 	for (size_t i = 0; i < res->damages.count; i++)
 		print_damage(command, &res->damages.items[i]);
 	for (size_t i = 0; i < res->unreadable_count && more_lines(command);
@@ -190,8 +191,10 @@ static void print_text(struct repair_command *command)
 		print_mended(res);
 	if (res->whole) {
 		if (report_wants_summary())
-			printf("All %" PRIu64 " snapshots are intact.\n",
-					(uint64_t)res->counts.snapshots);
+			printf("No damage in %s.\n",
+					count_format(snapshots,
+							res->counts.snapshots,
+							"snapshot"));
 		return;
 	}
 	size_t unreadable = 0;

@@ -256,9 +256,7 @@ static int check_replaced(const struct restore_place *place,
 				"%s is a symbolic link; --force follows it and "
 				"replaces the file that it leads to",
 				place->path);
-	return place->exists ? fail(-EEXIST, "%s exists; --force replaces it",
-			       place->path)
-			     : 0;
+	return place->exists ? restore_place_fail_exists(place->path) : 0;
 }
 
 static int growing_begin(struct growing *growing,
@@ -313,8 +311,7 @@ static int growing_name(struct growing *growing,
 			unlinkat(place->directory, growing->temporary, 0);
 	}
 	if (n < 0 && errno == EEXIST)
-		return fail(-EEXIST, "%s exists; --force replaces it",
-				place->path);
+		return restore_place_fail_exists(place->path);
 	if (n == 0)
 		growing->temporary[0] = '\0';
 	if (n < 0 || fsync(place->directory) < 0)

@@ -49,6 +49,11 @@ int restore_place_open(struct restore_place *place, const char *path)
 	return err;
 }
 
+int restore_place_fail_exists(const char *path)
+{
+	return fail(-EEXIST, "%s exists; --force replaces it", path);
+}
+
 int restore_place_open_existing(const struct restore_place *place, int flags)
 {
 	int fd = foreign_path_openat(place->directory, place->leaf, flags, 0);

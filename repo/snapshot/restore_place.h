@@ -28,6 +28,9 @@ static inline void restore_place_cleanup(struct restore_place *place)
 }
 #define CLEANUP_RESTORE_PLACE CLEANUP(restore_place_cleanup)
 
+/* -EEXIST with the text that PATH exists. */
+int restore_place_fail_exists(const char *path);
+
 /* Opens what exists there. A descriptor, or -errno with a text. */
 int restore_place_open_existing(const struct restore_place *place, int flags);
 

@@ -27,6 +27,7 @@
 #include "repo/base/printable.h"
 #include "repo/base/report.h"
 #include "repo/format/name.h"
+#include "repo/snapshot/restore_place.h"
 #include "repo/snapshot/snapshot_resolve.h"
 #include "restore_plan.h"
 
@@ -139,8 +140,7 @@ static int check_xml_path(struct command *command)
 	int err = find_xml_path(command, 0);
 	if (err == 0 && !command->restore.force
 			&& access(command->xml_path, F_OK) == 0)
-		return fail(-EEXIST, "%s exists; --force replaces it",
-				command->xml_path);
+		return restore_place_fail_exists(command->xml_path);
 	return err;
 }
 
