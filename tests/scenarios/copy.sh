@@ -100,7 +100,8 @@ amberfs verify "$R" --read-data
 # Another snapshot in the place.
 amberfs init "$T/third" --key-file "$T/key2" >/dev/null
 # The name says the time, so it must be made at the same one.
-at=(env FAKETIME_DONT_FAKE_MONOTONIC=1 faketime -f "$(date '+%F %T')")
+export FAKETIME_DONT_FAKE_MONOTONIC=1
+at=(at_time -f "$(date '+%F %T')")
 AMBERFS_KEY_FILE=$T/key2 "${at[@]}" amberfs backup "$T/third" --name busy "$T/more"
 AMBERFS_KEY_FILE=$T/key "${at[@]}" amberfs backup "$R" --name busy "$T/note"
 equal "$(use_other show --json "$T/third" busy/latest | jq -r .time)" \
