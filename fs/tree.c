@@ -162,8 +162,8 @@ int tree_attr(struct tree *tree, uint64_t inode, struct tree_attr *out)
 
 /* --- looking up --- */
 
-static struct tree_source *root_find(const struct tree *tree, const char *name)
-		REQUIRES(tree->mutex)
+static struct tree_source *find_component(const struct tree *tree,
+		const char *name) REQUIRES(tree->mutex)
 {
 	size_t low = 0, high = tree->names.source_count;
 	while (low < high) {
@@ -178,6 +178,21 @@ static struct tree_source *root_find(const struct tree *tree, const char *name)
 			low = middle + 1;
 	}
 	return NULL;
+}
+
+/* By its escaped name, or by the one that is shown. */
+static struct tree_source *root_find(const struct tree *tree, const char *name)
+		REQUIRES(tree->mutex)
+{
+	struct tree_source *source = find_component(tree, name);
+	if (source != NULL)
+		return source;
+	CLEANUP_FREE char *escaped = name_escape(name, strlen(name));
+	char shown[SOURCE_SHOWN_MAX];
+	source = escaped != NULL ? find_component(tree, escaped) : NULL;
+	return source != NULL && strcmp(source_shown(shown, source), name) == 0
+			? source
+			: NULL;
 }
 
 /* The place in the listing, or -1. */
@@ -468,10 +483,11 @@ static int names_add(struct tree_names *names, const char *name,
 static int list_root(const struct tree *tree, struct tree_names *names)
 		REQUIRES(tree->mutex)
 {
+	char shown[SOURCE_SHOWN_MAX];
 	int err = 0;
 	for (size_t i = 0; err == 0 && i < tree->names.source_count; i++) {
 		const struct tree_source *source = tree->names.sources[i];
-		err = names_add(names, source->component, TREE_SOURCE,
+		err = names_add(names, source_shown(shown, source), TREE_SOURCE,
 				source->directory.inode.number);
 	}
 	return err;

@@ -28,6 +28,16 @@ struct tree_source {
 	size_t first, count;
 };
 
+/* The name of its directory: as commands show it, so in UTF-8 where that is
+ * printable and can be typed. No two sources have the same, as what could be
+ * another's escaped name, with a '%', stays escaped. */
+#define SOURCE_SHOWN_MAX (NAME_COMPONENT_MAX + 1)
+static inline char *source_shown(char out[SOURCE_SHOWN_MAX],
+		const struct tree_source *source)
+{
+	return name_shown(out, SOURCE_SHOWN_MAX, source->component);
+}
+
 /* Distinguishes an object from another one that replaced it under the same
  * name: its size, its beginning (with the nonce) and its end (with the tag). */
 struct tree_mark {

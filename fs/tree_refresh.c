@@ -245,7 +245,10 @@ static void compare_entries(struct changes *changes,
 static void tell_source(struct changes *changes,
 		const struct tree_source *source)
 {
+	char shown[SOURCE_SHOWN_MAX];
 	changes_add(changes, INODE_ROOT, source->component);
+	if (strcmp(source_shown(shown, source), source->component) != 0)
+		changes_add(changes, INODE_ROOT, shown);
 }
 
 static void compare_sources(struct changes *changes,
@@ -273,7 +276,8 @@ static void compare(struct changes *changes, const struct tree_listing *a,
 		const struct tree_listing *b)
 {
 	changes->items = calloc(a->entry_count + b->entry_count
-					+ a->source_count + b->source_count + 1,
+					+ 2 * (a->source_count + b->source_count)
+					+ 1,
 			sizeof(*changes->items));
 	if (changes->items == NULL)
 		return;

@@ -173,16 +173,29 @@ static bool is_id_prefix(const char *text, size_t len)
 			&& strspn(text, "0123456789abcdef") >= len;
 }
 
-static int check_file(struct snapshot **snap, const char *name)
+static bool has_file(const struct snapshot *snap, const char *name)
+{
+	return snapshot_find_file(snap, name) != NULL
+			|| snapshot_find_qcow2(snap, name) != NULL;
+}
+
+/* *NAME, if any, may be the raw name; then it becomes the escaped one. */
+static int check_file(struct snapshot **snap, char **name)
 {
 	char shown[SNAPSHOT_SHOWN_MAX];
-	if (name == NULL || snapshot_find_file(*snap, name) != NULL
-			|| snapshot_find_qcow2(*snap, name) != NULL)
+	if (*name == NULL || has_file(*snap, *name))
 		return 0;
+	char *escaped = name_escape(*name, strlen(*name));
+	if (escaped != NULL && has_file(*snap, escaped)) {
+		free(*name);
+		*name = escaped;
+		return 0;
+	}
+	free(escaped);
 	int err = fail(-ENOENT,
 			"snapshot %s has no file %s; 'amberfs show' lists its "
 			"files",
-			snapshot_shown(shown, (*snap)->object), name);
+			snapshot_shown(shown, (*snap)->object), *name);
 	snapshot_free(take_ptr(*snap));
 	return err;
 }
@@ -211,7 +224,7 @@ int snapshot_resolve(struct repository *repo, const char *text,
 		}
 	}
 	if (err == 0 && *out != NULL)
-		err = check_file(out, s.file);
+		err = check_file(out, &s.file);
 	if (err < 0)
 		snapshot_free(take_ptr(*out));
 	if (file != NULL)

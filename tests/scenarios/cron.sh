@@ -32,7 +32,7 @@ settings DOMAINS=none "FILE=one $T/disk one" "FILE=two $T/b" "JOBS=2"
 expect 0 "$cron" "$T/conf"
 silent
 equal "$(sources)" "one two" sources
-AMBERFS_KEY_FILE=$T/key amberfs restore "$R" "one/latest/disk%20one" - |
+AMBERFS_KEY_FILE=$T/key amberfs restore "$R" "one/latest/disk one" - |
   cmp - "$T/disk one"
 
 # libvirt can't be reached: said so; the files are backed up all the same.

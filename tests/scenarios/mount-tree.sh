@@ -14,6 +14,30 @@ printf '' >"$T/empty"
 chmod 640 "$T/disk.img"
 chmod 600 "$T/secret"
 touch -d '2026-03-04 05:06:07.123456789Z' "$T/disk.img"
+# Names that are UTF-8, printable and no other's are shown as they are; the
+# repository's form of each is found too.
+for name in 'büro süd' 'b%C3%BCro' $'b\xfcro' '.hidden' $'new\nline' '..'; do
+  amberfs backup "$R" --name "$name" "$T/empty"
+done
+amber_mount "$R" "$T/mnt"
+equal "$(find "$T/mnt" -mindepth 1 -maxdepth 1 -printf '%f\n' | LC_ALL=C sort)" \
+  "$(printf '%s\n' %2E. %2Ehidden b%25C3%25BCro b%FCro 'büro süd' new%0Aline)" names
+equal "$(readlink "$T/mnt/büro süd/latest")" \
+  "$(readlink "$T/mnt/b%C3%BCro%20s%C3%BCd/latest")" "both forms"
+[ ! -e "$T/mnt/b%C3%BCro" ] || die "another's name"
+[ ! -e "$T/mnt/.hidden" ] || die "a name that is not shown"
+# A later one appears under its own name, and goes.
+amberfs backup "$R" --name '東京' "$T/secret"
+wait_for 10 test -e "$T/mnt/東京/latest/secret" || die "a new source"
+amberfs forget "$R" '東京/latest'
+gone() {
+  [ ! -e "$T/mnt/東京" ]
+}
+wait_for 10 gone || die "a source that is forgotten"
+amber_umount "$T/mnt"
+amberfs forget "$R" 'büro süd/latest' 'b%25C3%25BCro/latest' $'b\xfcro/latest' \
+  '.hidden/latest' $'new\nline/latest' '../latest'
+
 amberfs backup "$R" --name 'web server/ä' "$T/disk.img" "$T/secret" "$T/empty"
 amberfs backup "$R" --name other "$T/secret"
 amber_mount "$R" "$T/mnt"
