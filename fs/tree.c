@@ -190,7 +190,11 @@ static struct tree_source *root_find(const struct tree *tree, const char *name)
 	CLEANUP_FREE char *escaped = name_escape(name, strlen(name));
 	char shown[SOURCE_SHOWN_MAX];
 	source = escaped != NULL ? find_component(tree, escaped) : NULL;
-	return source != NULL && strcmp(source_shown(shown, source), name) == 0
+	return source != NULL
+					&& strcmp(tree_entry_source_shown(shown,
+								  source),
+							   name)
+							== 0
 			? source
 			: NULL;
 }
@@ -487,8 +491,8 @@ static int list_root(const struct tree *tree, struct tree_names *names)
 	int err = 0;
 	for (size_t i = 0; err == 0 && i < tree->names.source_count; i++) {
 		const struct tree_source *source = tree->names.sources[i];
-		err = names_add(names, source_shown(shown, source), TREE_SOURCE,
-				source->directory.inode.number);
+		err = names_add(names, tree_entry_source_shown(shown, source),
+				TREE_SOURCE, source->directory.inode.number);
 	}
 	return err;
 }

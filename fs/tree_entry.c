@@ -21,6 +21,29 @@
 
 /* --- sources --- */
 
+static bool is_tame(const char *name)
+{
+	size_t last = strlen(name) - 1;
+	for (size_t i = 0; name[i] != '\0'; i++) {
+		unsigned char c = (unsigned char)name[i];
+		bool letter = c >= 0x80 || (c >= '0' && c <= '9')
+				|| ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+		if (!letter && strchr("._+=,@-", c) == NULL
+				&& (c != ' ' || i == 0 || i == last))
+			return false;
+	}
+	return true;
+}
+
+char *tree_entry_source_shown(char out[SOURCE_SHOWN_MAX],
+		const struct tree_source *source)
+{
+	name_shown(out, SOURCE_SHOWN_MAX, source->component);
+	if (!is_tame(out))
+		snprintf(out, SOURCE_SHOWN_MAX, "%s", source->component);
+	return out;
+}
+
 static size_t source_key(char key[NAME_COMPONENT_MAX + 2], char what,
 		const char *component)
 {

@@ -28,16 +28,6 @@ struct tree_source {
 	size_t first, count;
 };
 
-/* The name of its directory: as commands show it, so in UTF-8 where that is
- * printable and can be typed. No two sources have the same, as what could be
- * another's escaped name, with a '%', stays escaped. */
-#define SOURCE_SHOWN_MAX (NAME_COMPONENT_MAX + 1)
-static inline char *source_shown(char out[SOURCE_SHOWN_MAX],
-		const struct tree_source *source)
-{
-	return name_shown(out, SOURCE_SHOWN_MAX, source->component);
-}
-
 /* Distinguishes an object from another one that replaced it under the same
  * name: its size, its beginning (with the nonce) and its end (with the tag). */
 struct tree_mark {
@@ -113,6 +103,14 @@ static inline struct tree_inode *entry_view(const struct tree_entry *entry,
 }
 
 /* --- tree_entry.c --- */
+
+/* The name of SOURCE's directory: as commands show it, in UTF-8, if of ASCII it has
+ * only what an escaped name has, and spaces inside, so that no shell minds it. No two
+ * sources have the same, as what could be another's escaped name, with a '%', stays
+ * escaped. Returns OUT. */
+#define SOURCE_SHOWN_MAX (NAME_COMPONENT_MAX + 1)
+char *tree_entry_source_shown(char out[SOURCE_SHOWN_MAX],
+		const struct tree_source *source);
 
 /* The source of that name, or a new one; counted. NULL without memory. Both
  * are called with mutex; NULL allowed to put. */

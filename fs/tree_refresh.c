@@ -247,7 +247,8 @@ static void tell_source(struct changes *changes,
 {
 	char shown[SOURCE_SHOWN_MAX];
 	changes_add(changes, INODE_ROOT, source->component);
-	if (strcmp(source_shown(shown, source), source->component) != 0)
+	if (strcmp(tree_entry_source_shown(shown, source), source->component)
+			!= 0)
 		changes_add(changes, INODE_ROOT, shown);
 }
 

@@ -38,7 +38,8 @@ static _Atomic int stdout_error;
 
 json_t *report_json_text(const char *text)
 {
-	json_t *json = json_string(text);
+	/* Jansson leaves DEL, which is ASCII, as it is. */
+	json_t *json = strchr(text, 0x7f) == NULL ? json_string(text) : NULL;
 	size_t size = 4 * strlen(text) + 1;
 	CLEANUP_FREE char *shown = json == NULL ? malloc(size) : NULL;
 	if (shown != NULL)

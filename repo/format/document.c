@@ -4,9 +4,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "repo/base/cleanup.h"
 #include "repo/base/hex.h"
+#include "repo/base/printable.h"
 #include "repo/base/report_json.h"
 
 void document_set_name(json_t *json, const char *key, const char *escaped)
@@ -15,13 +17,16 @@ void document_set_name(json_t *json, const char *key, const char *escaped)
 	if (escaped == NULL)
 		return;
 	CLEANUP_FREE char *raw = name_unescape(escaped, NULL);
-	json_t *text = json_string(raw != NULL ? raw : escaped);
-	if (text == NULL) {
+	const char *name = raw != NULL ? raw : escaped;
+	size_t size = 4 * strlen(name) + 1;
+	CLEANUP_FREE char *shown = malloc(size);
+	if (shown == NULL)
+		return;
+	if (strcmp(printable(shown, size, name), name) != 0) {
 		snprintf(other, sizeof(other), "%.50s_encoded", key);
 		json_object_set_new(json, other, json_string(escaped));
-		text = raw != NULL ? report_json_text(raw) : NULL;
 	}
-	json_object_set_new(json, key, text);
+	json_object_set_new(json, key, json_string(shown));
 }
 
 static void set_text(json_t *json, const char *key, const char *text)

@@ -11,9 +11,9 @@
 
 #include "snapshot.h"
 
-/* Sets JSON's member KEY to what the escaped name stands for, in UTF-8; where its
- * bytes are none, they are shown as \xNN there, and KEY_encoded has the escaped
- * name. NULL: nothing is set. JSON may be NULL. */
+/* Sets JSON's member KEY to what the escaped name stands for, in UTF-8; bytes that
+ * are none or can't be printed are shown as \xNN there, and KEY_encoded has the
+ * escaped name. NULL: nothing is set. JSON may be NULL. */
 void document_set_name(json_t *json, const char *key, const char *escaped);
 
 /* A new object, NULL without memory: all that is said of SNAP itself. */

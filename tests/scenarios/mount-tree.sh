@@ -16,12 +16,13 @@ chmod 600 "$T/secret"
 touch -d '2026-03-04 05:06:07.123456789Z' "$T/disk.img"
 # Names that are UTF-8, printable and no other's are shown as they are; the
 # repository's form of each is found too.
-for name in 'büro süd' 'b%C3%BCro' $'b\xfcro' '.hidden' $'new\nline' '..'; do
+for name in 'büro süd' 'b%C3%BCro' $'b\xfcro' '.hidden' $'new\nline' '..' \
+  "it's"; do
   amberfs backup "$R" --name "$name" "$T/empty"
 done
 amber_mount "$R" "$T/mnt"
 equal "$(find "$T/mnt" -mindepth 1 -maxdepth 1 -printf '%f\n' | LC_ALL=C sort)" \
-  "$(printf '%s\n' %2E. %2Ehidden b%25C3%25BCro b%FCro 'büro süd' new%0Aline)" names
+  "$(printf '%s\n' %2E. %2Ehidden b%25C3%25BCro b%FCro 'büro süd' it%27s new%0Aline)" names
 equal "$(readlink "$T/mnt/büro süd/latest")" \
   "$(readlink "$T/mnt/b%C3%BCro%20s%C3%BCd/latest")" "both forms"
 [ ! -e "$T/mnt/b%C3%BCro" ] || die "another's name"
@@ -36,7 +37,7 @@ gone() {
 wait_for 10 gone || die "a source that is forgotten"
 amber_umount "$T/mnt"
 amberfs forget "$R" 'büro süd/latest' 'b%25C3%25BCro/latest' $'b\xfcro/latest' \
-  '.hidden/latest' $'new\nline/latest' '../latest'
+  '.hidden/latest' $'new\nline/latest' '../latest' "it's/latest"
 
 amberfs backup "$R" --name 'web server/ä' "$T/disk.img" "$T/secret" "$T/empty"
 amberfs backup "$R" --name other "$T/secret"
