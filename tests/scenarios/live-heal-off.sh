@@ -70,7 +70,7 @@ off() {
   off_right
   for disk in vda vdb vdc; do
     live_changes $disk
-    [ "$(live_disk $disk .read)" -lt $((3 << 20)) ] || die "$(cat "$T/out")"
+    [ "$(live_disk $disk .read_bytes)" -lt $((3 << 20)) ] || die "$(cat "$T/out")"
   done
   echo "nothing changed: nothing is read" >&2
   live_backup 0
