@@ -57,6 +57,12 @@ int index_open(struct index **out, struct store *store, const uint8_t *repo_id,
 void index_close(struct index *index); /* NULL allowed */
 const char *index_dir(const struct index *index);
 
+/* Where index_open would have it (to free), of two choices the first; nothing is
+ * made. *NETWORK: the name of the network filesystem that is on, or NULL. 0 or
+ * -ENOMEM. */
+int index_look(char **path, const char **network, const uint8_t *repo_id,
+		const char *dir);
+
 /* Packs that may hold a chunk with this prefix, at most MAX, newest first.
  * Returns their number; 0 also when the index can't be read. With FOR_WRITER
  * the filter in front of the index is trusted when it says there is none (a

@@ -158,6 +158,8 @@ int index_place_open(struct index_place *place, const uint8_t *repo_id,
 void index_place_close(struct index_place *place);
 /* The name of a file of the index. */
 bool index_place_is_file(const char *name);
+/* The user's home directory, or NULL. */
+const char *index_place_home(void);
 /* The network filesystem's name that DIR is on; NULL: a local one. */
 const char *index_place_network(int dir);
 /* Takes the writers' lock; close the descriptor to let go. A directory that

@@ -216,7 +216,7 @@ static int use_wanted(struct index_place *place, const char *wanted)
 			wanted, cause.text);
 }
 
-static const char *home_directory(void)
+const char *index_place_home(void)
 {
 	const char *home = getenv("HOME");
 	if (home != NULL && *home == '/')
@@ -249,7 +249,7 @@ static int use_cache(struct index_place *place, const uint8_t *repo_id)
 		return 0;
 	if (geteuid() == 0)
 		return use_below(place, "/var/cache", "amberfs", repo_id);
-	return use_below(place, home_directory(), ".cache/amberfs", repo_id);
+	return use_below(place, index_place_home(), ".cache/amberfs", repo_id);
 }
 
 /* CAUSE: why the user's cache is of no use. */
