@@ -12,6 +12,7 @@
 #include "repo/session/session.h"
 
 int command_copy(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 int command_forget(int argc, char **argv);
 int command_index(int argc, char **argv);
 int command_init(int argc, char **argv);

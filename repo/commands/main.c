@@ -20,7 +20,8 @@
 struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
-	const char *program;   /* for those of other programs */
+	const char *program;   /* for those of other programs; with RUN: if it
+				  is installed */
 	const char *directory; /* of that in the build tree */
 	const char *purpose;   /* NULL: listed with another */
 };
@@ -46,6 +47,8 @@ static const struct command commands[] = {
 			"boot snapshots to check that they come up" },
 	{ "verify", command_verify, NULL, NULL,
 			"check that everything stored can be read" },
+	{ "doctor", command_doctor, NULL, NULL,
+			"check what this host needs for backups" },
 	{ "repair", command_repair, NULL, NULL,
 			"list damage, and restore what a copy still has" },
 	{ "copy", command_copy, NULL, NULL,
@@ -59,9 +62,9 @@ static const struct command commands[] = {
 			"set a minimum age for removing snapshots" },
 	{ "key", command_key, NULL, NULL, "list, add and remove keys" },
 	{ "prune", command_prune, NULL, NULL,
-			"free space that no snapshot needs" },
-	{ "sessions", command_sessions, NULL, NULL,
-			"list processes using the repository" },
+			"free space no snapshot needs ('sessions': who is at "
+			"work)" },
+	{ "sessions", command_sessions, NULL, NULL, NULL },
 	{ "index", command_index, NULL, NULL,
 			"show or rebuild the index (a cache)" },
 	{ NULL, NULL, NULL, NULL, NULL },
@@ -123,6 +126,13 @@ static void find_program(char out[PATH_MAX], const struct command *command)
 	snprintf(out, PATH_MAX, "%s/%s", AMBERFS_LIBEXECDIR, command->program);
 }
 
+static bool is_installed(const struct command *command)
+{
+	char path[PATH_MAX];
+	find_program(path, command);
+	return access(path, X_OK) == 0;
+}
+
 /* restore --domain needs libvirt, so amberfs-ingest does it. */
 static bool is_restore_of_domain(const char *name, char **argv)
 {
@@ -154,7 +164,9 @@ static int run_command(int argc, char **argv)
 			command++) {
 		if (strcmp(command->name, name) != 0)
 			continue;
-		if (command->run == NULL)
+		if (command->run == NULL
+				|| (command->program != NULL
+						&& is_installed(command)))
 			return start_program(command, argv - 1);
 		if (is_restore_of_domain(name, argv - 1))
 			return start_program(&restore_of_domain, argv - 1);
