@@ -9,6 +9,7 @@
 #include "ingest/commands/backup.h"
 #include "ingest/commands/checkpoint.h"
 #include "ingest/commands/domains.h"
+#include "ingest/doctor/doctor_libvirt.h"
 #include "ingest/live/watchdog.h"
 #include "ingest/recovery/boot/boot.h"
 #include "ingest/recovery/prove/prove.h"
@@ -27,6 +28,7 @@ static const struct {
 	{ "backup", backup_main },
 	{ "boot", boot_main },
 	{ "checkpoint", checkpoint_main },
+	{ "doctor", doctor_libvirt_main },
 	{ "domains", domains_main },
 	{ WATCHDOG_COMMAND, watchdog_process_main }, /* internal */
 	{ "restore", restore_domain_main },	     /* with --domain */

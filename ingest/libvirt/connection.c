@@ -12,11 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/format/name.h"
 
+#define BACKUP_LIBVIRT 7006000 /* 7.6: the first to have it on by default */
+#define BACKUP_QEMU 6001000    /* 6.1 */
 #define DEFAULT_URI "qemu:///system"
 #define REMEDY                                                                 \
 	"is libvirtd running? Give another with --connect URI or "             \
@@ -190,6 +193,24 @@ bool connection_writable(const struct connection *conn)
 struct _virConnect *connection_handle(const struct connection *conn)
 {
 	return conn->handle;
+}
+
+void connection_features(struct connection *conn,
+		struct connection_features *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (virConnectGetLibVersion(conn->handle, &out->libvirt) < 0)
+		out->libvirt = 0;
+	if (virConnectGetVersion(conn->handle, &out->qemu) < 0)
+		out->qemu = 0;
+	CLEANUP_FREE char *xml = virConnectGetDomainCapabilities(conn->handle,
+			NULL, NULL, NULL, NULL, 0);
+	/* On a read-only connection it does not say. */
+	out->incremental = xml != NULL
+			? strstr(xml, "<backup supported='yes'/>") != NULL
+			: out->libvirt >= BACKUP_LIBVIRT
+					&& out->qemu >= BACKUP_QEMU;
+	out->modular = access("/run/libvirt/virtqemud-sock", F_OK) == 0;
 }
 
 static int lookup_error(void)

@@ -37,6 +37,16 @@ int connection_check_uri(const char *uri);
 int connection_fail(int err, const char *fmt, ...)
 		__attribute__((format(printf, 2, 3), cold));
 
+/* What it can do. */
+struct connection_features {
+	unsigned long libvirt, qemu; /* 1000000 * major + 1000 * minor + micro;
+					0: unknown */
+	bool incremental;	     /* backups with checkpoints work */
+	bool modular;		     /* the daemon is virtqemud */
+};
+void connection_features(struct connection *conn,
+		struct connection_features *out);
+
 struct volume_facts {
 	char *path;		       /* to free */
 	uint64_t capacity, allocation; /* bytes */

@@ -169,6 +169,16 @@ static bool agent_answers(virDomainPtr d)
 	return false;
 }
 
+bool live_guest_agent(struct live_guest *guest)
+{
+	virDomainPtr d = handle(guest);
+	if (d == NULL)
+		return false;
+	bool answers = agent_answers(d);
+	forget_timeout(d);
+	return answers;
+}
+
 /* Why a freeze failed, and whether it may still happen. */
 static enum freeze judge_freeze(void)
 {

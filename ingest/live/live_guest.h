@@ -25,6 +25,9 @@ bool live_guest_active(struct live_guest *guest);
 /* libvirt's id of it, which changes at each start; -1: it is off. */
 int live_guest_id(struct live_guest *guest);
 
+/* Whether its agent answers; else the text says why. Waits some seconds. */
+bool live_guest_agent(struct live_guest *guest);
+
 /* --- freezing --- */
 
 enum freeze {

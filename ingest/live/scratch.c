@@ -411,10 +411,16 @@ uint64_t scratch_free(const struct scratch *scratch)
 	return (uint64_t)v.f_bavail * v.f_frsize;
 }
 
+void scratch_needs(uint64_t allocated, uint64_t *least, uint64_t *well)
+{
+	*least = max_u64(16 * MIB, min_u64(GIB, allocated / 256));
+	*well = max_u64(*least, allocated / 32);
+}
+
 int scratch_check_space(const struct scratch *scratch, uint64_t allocated)
 {
-	uint64_t least = max_u64(16 * MIB, min_u64(GIB, allocated / 256));
-	uint64_t well = max_u64(least, allocated / 32);
+	uint64_t least, well;
+	scratch_needs(allocated, &least, &well);
 	uint64_t have = scratch_free(scratch);
 	char buf[512], has[SIZE_TEXT_MAX], needs[SIZE_TEXT_MAX];
 	size_format(has, have);

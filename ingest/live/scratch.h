@@ -77,6 +77,8 @@ uint64_t scratch_free(const struct scratch *scratch);
  * (clamped to 16 MiB to 1 GiB); a warning below a 32nd.
  */
 int scratch_check_space(const struct scratch *scratch, uint64_t allocated);
+/* Those two numbers of bytes. */
+void scratch_needs(uint64_t allocated, uint64_t *least, uint64_t *well);
 
 /*
  * Calls FOUND for every directory in DIR that is ours and whose owner is dead,

@@ -47,7 +47,7 @@ static const struct command commands[] = {
 			"boot snapshots to check that they come up" },
 	{ "verify", command_verify, NULL, NULL,
 			"check that everything stored can be read" },
-	{ "doctor", command_doctor, NULL, NULL,
+	{ "doctor", command_doctor, "amberfs-ingest", "ingest",
 			"check what this host needs for backups" },
 	{ "repair", command_repair, NULL, NULL,
 			"list damage, and restore what a copy still has" },

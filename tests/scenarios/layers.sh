@@ -85,6 +85,7 @@ cat >"$T/openers" <<'END'
 ingest/backup/backup_path.c disks, whose links libvirt follows itself
 ingest/backup/domain_files.c by /proc/self/fd, what foreign_path opened
 ingest/backup/hooks.c the directory of hooks, which must be ours
+ingest/doctor/check_apparmor.c /sys, and AppArmor's rules
 ingest/libvirt/chain.c disks
 ingest/libvirt/child.c /dev/null
 ingest/libvirt/transient_guest.c /proc
