@@ -34,6 +34,7 @@ static void report_unknown_key(struct doctor *doctor)
 void check_open(struct doctor *doctor)
 {
 	const struct doctor_options *options = doctor->options;
+	struct repository_options how = options->repository;
 	struct repository *repo = NULL;
 	uint8_t id[REPO_ID_SIZE];
 	if (!credentials_given(&options->repository.credentials)) {
@@ -44,8 +45,8 @@ void check_open(struct doctor *doctor)
 			report_unknown_key(doctor);
 		return;
 	}
-	int err = repository_open(&repo, options->repository_path,
-			&options->repository);
+	how.credentials.mode_known = true; /* by check_key_file */
+	int err = repository_open(&repo, options->repository_path, &how);
 	if (err < 0) {
 		report_error_of(doctor, err);
 		return;

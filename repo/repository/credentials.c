@@ -146,14 +146,16 @@ static void warn_readable(int fd, const char *what)
 				what, st.st_mode & 07777);
 }
 
-static int from_file(struct secret *secret, const char *path, const char *kind)
+static int from_file(struct secret *secret, const char *path, const char *kind,
+		const struct credentials *credentials)
 {
 	char what[512];
 	snprintf(what, sizeof(what), "%s %s", kind, path);
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(-errno, "opening %s", what);
-	warn_readable(fd, what);
+	if (!credentials->mode_known)
+		warn_readable(fd, what);
 	int err = read_secret(secret, fd, what);
 	if (err < 0)
 		return err;
@@ -273,7 +275,7 @@ static int read_chosen(const struct credentials *credentials, struct chosen ch,
 	if (err < 0)
 		return err;
 	if (ch.key_file != NULL) {
-		err = from_file(out, ch.key_file, "key file");
+		err = from_file(out, ch.key_file, "key file", credentials);
 	} else if (ch.text != NULL) {
 		out->len = strlen(ch.text);
 		if (out->len > SECRET_MAX)
@@ -281,7 +283,7 @@ static int read_chosen(const struct credentials *credentials, struct chosen ch,
 		else
 			memcpy(out->bytes, ch.text, out->len);
 	} else if (ch.file != NULL) {
-		err = from_file(out, ch.file, "passphrase file");
+		err = from_file(out, ch.file, "passphrase file", credentials);
 	} else if (ch.command != NULL) {
 		err = from_command(out, ch.command);
 	} else {

@@ -35,6 +35,8 @@ struct credentials {
 	/* What is typed at a prompt is kept as if it had been in the
 	 * environment, for a mount that is to be started. */
 	bool keep;
+	/* Who can read a key file was looked at already: no warning. */
+	bool mode_known;
 	/* Of a second repository: "to" makes them --to-key-file and
 	 * AMBERFS_TO_KEY_FILE. NULL: the one that every command has. */
 	const char *role;

@@ -50,6 +50,7 @@ finding key-slots .found | found '^2 keys open it'
 # A key that others can read; one in the repository; none; a wrong one.
 chmod 644 "$T/key"
 doctor 1
+[ ! -s "$T/err" ] || die "it is said twice: $(cat "$T/err")"
 equal "$(levels key-file)" "failure "
 finding key-file .found | found 'its mode is 0644'
 equal "$(finding key-file '.commands[]')" "chmod 600 $T/key"
