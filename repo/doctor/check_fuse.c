@@ -17,7 +17,7 @@ void check_fuse(struct doctor *doctor)
 	CLEANUP_FD int fd = open(DEVICE, O_RDWR | O_CLOEXEC);
 	if (fd >= 0) {
 		doctor_found(doctor, DOCTOR_OK, DEVICE,
-				"can be opened: snapshots can be mounted");
+				"can be opened, so snapshots can be mounted");
 		return;
 	}
 	int err = errno;

@@ -116,9 +116,8 @@ static void report_slots(struct doctor *doctor, int count, int remote)
 				slots, count == 1 ? "s" : "");
 		return;
 	}
-	doctor_found(doctor, DOCTOR_WARNING, "keys",
-			"%s open%s it, and each is a file", slots,
-			count == 1 ? "s" : "");
+	doctor_found(doctor, DOCTOR_WARNING, "keys", "%s, from %s", slots,
+			count == 1 ? "a file, opens it" : "files, open it");
 	doctor_means(doctor,
 			"When this host is lost, the files are lost with it, "
 			"and nobody can read the backups. A recovery key is "
