@@ -18,7 +18,8 @@ const char *doctor_level_name(enum doctor_level level)
 	return names[level];
 }
 
-static json_t *format(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static json_t *text_of(const char *fmt,
+		va_list ap)
 {
 	CLEANUP_FREE char *text = NULL;
 	if (vasprintf(&text, fmt, ap) < 0) {
@@ -37,7 +38,7 @@ void doctor_found(struct doctor *doctor, enum doctor_level level,
 			"section", doctor->check->section, "check",
 			doctor->check->name, "level", doctor_level_name(level),
 			"object", report_json_text(object), "found",
-			format(fmt, ap), "meaning", "commands");
+			text_of(fmt, ap), "meaning", "commands");
 	va_end(ap);
 	if (json_array_append_new(doctor->findings, doctor->last) < 0) {
 		doctor->last = NULL;
@@ -51,7 +52,7 @@ void doctor_means(struct doctor *doctor, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
-	if (json_object_set_new(doctor->last, "meaning", format(fmt, ap)) < 0)
+	if (json_object_set_new(doctor->last, "meaning", text_of(fmt, ap)) < 0)
 		doctor->no_memory = true;
 	va_end(ap);
 }
@@ -61,7 +62,7 @@ void doctor_command(struct doctor *doctor, const char *fmt, ...)
 	va_list ap;
 	va_start(ap, fmt);
 	json_t *commands = json_object_get(doctor->last, "commands");
-	if (json_array_append_new(commands, format(fmt, ap)) < 0)
+	if (json_array_append_new(commands, text_of(fmt, ap)) < 0)
 		doctor->no_memory = true;
 	va_end(ap);
 }
