@@ -33,7 +33,10 @@ int disk_record_failed(struct domain_run *run, const struct disk_plan *plan,
 		return err;
 	if (why == NULL)
 		return fail_no_memory("backing up a disk");
-	report_warning("domain %s: not backed up: %s", run->display, why);
+	report_warning("domain %s: not backed up: %s. The other disks are stored, "
+		       "and complete snapshots are kept until what this one is "
+		       "read from is mended or replaced",
+			run->display, why);
 	remove_files_of(run->b->snap, plan->target);
 	return backup_snapshot_skip(run->b, plan->target, SKIPPED_MISSING, why);
 }

@@ -335,23 +335,40 @@ static int store_checkpoint(struct live_run *live)
 	return backup_snapshot_store_text(run->b, &f, xml);
 }
 
-static int store_disks(struct live_run *run)
+static int store_disk(struct live_run *run, struct disk_state *disk)
 {
 	const char *checkpoint =
 			run->begun.checkpoint[0] ? run->begun.checkpoint : NULL;
+	int err = live_disk_store(run->d, disk, run->begun.job, checkpoint);
+	if (err == 0)
+		err = disk_record_store_info(run->d, disk->plan);
+	if (err == 0)
+		err = disk_record_check_image(run->d, disk->plan, false,
+				disk->verdict.record != NULL
+						? run->base.base.snap
+						: NULL);
+	return err;
+}
+
+/* Unless the job, and with it the moment that all disks are of, is lost. The
+ * next backup finds no record of the disk, and so reads all of it. */
+static int go_on_without(struct live_run *run, const struct disk_plan *plan,
+		int err)
+{
+	struct error_copy why;
+	error_save(&why, err);
+	err = live_job_check(run->begun.job);
+	return err < 0 ? err
+		       : disk_record_failed(run->d, plan, error_load(&why));
+}
+
+static int store_disks(struct live_run *run)
+{
 	int err = 0;
 	for (unsigned i = 0; err == 0 && i < run->count; i++) {
-		err = live_disk_store(run->d, &run->disks[i], run->begun.job,
-				checkpoint);
-		if (err == 0)
-			err = disk_record_store_info(run->d,
-					run->disks[i].plan);
-		if (err == 0)
-			err = disk_record_check_image(run->d,
-					run->disks[i].plan, false,
-					run->disks[i].verdict.record != NULL
-							? run->base.base.snap
-							: NULL);
+		err = store_disk(run, &run->disks[i]);
+		if (err < 0)
+			err = go_on_without(run, run->disks[i].plan, err);
 	}
 	return err;
 }

@@ -533,6 +533,15 @@ static bool still_runs(struct live_job *job)
 	}
 }
 
+int live_job_check(struct live_job *job)
+{
+	assert(job->running);
+	bool runs = still_runs(job);
+	return runs && watchdog_finding(job->guard) == WATCHDOG_FOUND_NOTHING
+			? 0
+			: gone_before(job);
+}
+
 int live_job_stop(struct live_job *job)
 {
 	if (!job->running)

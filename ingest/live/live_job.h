@@ -79,6 +79,12 @@ bool live_job_agent_failed(const struct live_job *job);
 const char *live_job_why_not_frozen(const struct live_job *job);
 
 /*
+ * Whether the data read so far is of the job's moment. -EIO as for live_job_stop,
+ * which says it for good: this is a first look, for a disk that can't be read.
+ */
+int live_job_check(struct live_job *job);
+
+/*
  * Ends the job if it runs and waits until it is gone; may be followed by
  * another live_job_begin. -EIO: it had ended or failed before (the guest was
  * shut off, somebody ended it, the scratch directory ran out of space; the text

@@ -224,6 +224,14 @@ static const struct snapshot_file *find_record(const struct snapshot *snap,
 	return NULL;
 }
 
+static bool was_missing(const struct snapshot *snap, const char *target)
+{
+	CLEANUP_FREE char *escaped = name_escape(target, strlen(target));
+	return escaped != NULL
+			&& snapshot_find_skipped(snap, SKIPPED_MISSING, escaped)
+			!= NULL;
+}
+
 static bool same_path(const struct snapshot_file *record, const char *path)
 {
 	CLEANUP_FREE char *escaped = name_escape(path, strlen(path));
@@ -337,8 +345,11 @@ void tracking_decide(struct tracking_verdict *verdict,
 			find_record(base->snap, disk->target);
 	if (record == NULL)
 		say(verdict,
-				"the disk is new since the last backup with a "
-				"checkpoint");
+				was_missing(base->snap, disk->target)
+						? "the last backup with a checkpoint could not "
+						  "read it"
+						: "the disk is new since the last backup with "
+						  "a checkpoint");
 	else
 		judge(verdict, base, record, disk);
 }

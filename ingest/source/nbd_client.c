@@ -65,6 +65,7 @@ struct worker {
 
 struct nbd_client {
 	uint64_t size;
+	bool in_one_piece;   /* how reads can be answered, see send_read */
 	char *dirty_context; /* NULL: no bitmap */
 	struct nbd_handle *dirty_nbd GUARDED_BY(dirty_mutex);
 	pthread_mutex_t dirty_mutex;
@@ -200,11 +201,13 @@ static void hang_up(struct nbd_handle **nbd)
 static int ask_once(struct nbd_client *client, struct nbd_handle *nbd,
 		nbd_extent_callback callback, uint64_t offset, uint64_t len)
 {
-	static const char what[] = "querying block status";
+	char what[80];
 	double since = monotonic_now();
 	int64_t cookie = nbd_aio_block_status(nbd, len, offset, callback,
 			NBD_NULL_COMPLETION, 0);
 	int done = 0;
+	snprintf(what, sizeof(what), "querying block status at byte %llu",
+			(unsigned long long)offset);
 	if (cookie < 0)
 		return client_fail(client, what);
 	while (done == 0) {
@@ -328,9 +331,42 @@ struct transfer {
 	char *buf;
 	uint64_t offset;
 	size_t len, sent;
-	int64_t cookies[IN_FLIGHT_MAX];
+	struct {
+		int64_t cookie;
+		uint64_t offset;
+	} requests[IN_FLIGHT_MAX];
 	unsigned in_flight;
 };
+
+static int read_failed(const struct transfer *transfer, uint64_t offset)
+{
+	char what[64];
+	snprintf(what, sizeof(what), "reading at byte %llu",
+			(unsigned long long)offset);
+	return client_fail(transfer->client, what);
+}
+
+/* All that it is told is in the buffer already, or in the result. */
+static int on_chunk(void *ctx, const void *data, size_t len, uint64_t offset,
+		unsigned status, int *error)
+{
+	(void)ctx, (void)data, (void)len;
+	(void)offset, (void)status, (void)error;
+	return 0;
+}
+
+/* qemu's server (7.2) ends the connection if a read fails whose answer might have
+ * come in several pieces, and nobody learns why. */
+static int64_t send_read(const struct transfer *transfer, void *buf, size_t len,
+		uint64_t offset)
+{
+	const nbd_chunk_callback callback = { .callback = on_chunk };
+	if (!transfer->client->in_one_piece)
+		return nbd_aio_pread(transfer->nbd, buf, len, offset,
+				NBD_NULL_COMPLETION, 0);
+	return nbd_aio_pread_structured(transfer->nbd, buf, len, offset,
+			callback, NBD_NULL_COMPLETION, LIBNBD_CMD_FLAG_DF);
+}
 
 static int send_requests(struct transfer *transfer)
 {
@@ -338,13 +374,13 @@ static int send_requests(struct transfer *transfer)
 			&& transfer->in_flight < IN_FLIGHT_MAX) {
 		size_t n = (size_t)min_u64(REQUEST_MAX,
 				transfer->len - transfer->sent);
-		int64_t cookie = nbd_aio_pread(transfer->nbd,
-				transfer->buf + transfer->sent, n,
-				transfer->offset + transfer->sent,
-				NBD_NULL_COMPLETION, 0);
+		uint64_t offset = transfer->offset + transfer->sent;
+		int64_t cookie = send_read(transfer,
+				transfer->buf + transfer->sent, n, offset);
 		if (cookie < 0)
-			return client_fail(transfer->client, "reading");
-		transfer->cookies[transfer->in_flight++] = cookie;
+			return read_failed(transfer, offset);
+		transfer->requests[transfer->in_flight].cookie = cookie;
+		transfer->requests[transfer->in_flight++].offset = offset;
 		transfer->sent += n;
 	}
 	return 0;
@@ -355,14 +391,15 @@ static int take_finished(struct transfer *transfer)
 {
 	for (unsigned i = 0; i < transfer->in_flight;) {
 		int done = nbd_aio_command_completed(transfer->nbd,
-				transfer->cookies[i]);
+				transfer->requests[i].cookie);
 		if (done < 0)
-			return client_fail(transfer->client, "reading");
+			return read_failed(transfer,
+					transfer->requests[i].offset);
 		if (done == 0)
 			i++;
 		else
-			transfer->cookies[i] =
-					transfer->cookies
+			transfer->requests[i] =
+					transfer->requests
 							[--transfer->in_flight];
 	}
 	return 0;
@@ -524,6 +561,7 @@ static int connect_all(struct nbd_client *client,
 	}
 	if (err != 0)
 		return err;
+	client->in_one_piece = nbd_can_df(client->workers[0].nbd) == 1;
 	if (client->dirty_context != NULL)
 		err = connect_bitmap(client, options);
 	return err;
