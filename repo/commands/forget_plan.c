@@ -63,15 +63,16 @@ static int add(struct forget_plan *plan, struct snapshot *snap,
 		plan->items = more;
 		plan->room = room;
 	}
+	/* Of one that can't be read, its time is all that is known. */
+	const struct min_age_of of = { time, snap != NULL ? snap->arrived : 0 };
 	char shown[SNAPSHOT_SHOWN_MAX];
 	struct forget_entry e = { .snap = snap,
 		.object = strdup(object),
 		.shown = strdup(snapshot_shown(shown, object)),
 		.time = time,
 		.pinned = pins_have(&plan->pins, object),
-		.protected = min_age_protects(&plan->retention, time,
-				plan->now),
-		.until = min_age_until(&plan->retention, time) };
+		.protected = min_age_protects(&plan->retention, of, plan->now),
+		.until = min_age_until(&plan->retention, of) };
 	if (e.object == NULL || e.shown == NULL) {
 		free(e.object);
 		free(e.shown);

@@ -10,6 +10,7 @@
 #include "repo/base/units.h"
 #include "repo/repository/min_age.h"
 #include "repo/session/session.h"
+#include "repo/snapshot/snapshot_object.h"
 
 struct protect_options {
 	struct common_options common;
@@ -18,25 +19,50 @@ struct protect_options {
 };
 
 struct protection {
+	struct repository *repo;
 	struct min_age retention;
 	int64_t now;
 	size_t snapshots, protected; /* that exist, and of these */
 	int64_t last;		     /* until when the last one is */
+	int64_t arrived;	     /* the last arrival; 0: none */
 	bool changed;
 };
 
-/* By name alone: unreadable snapshots are protected too. */
+/* Unreadable snapshots, of which only the name is known, are protected too. */
+static bool dates_of(struct repository *repo, const char *name,
+		struct min_age_of *of)
+{
+	struct snapshot *snap = NULL;
+	const char *slash = strrchr(name, '/');
+	*of = (struct min_age_of){ 0 };
+	if (slash == NULL || utc_parse(&of->time, slash + 1) < 0)
+		return false;
+	if (snapshot_object_load(repo, name, &snap) == 0)
+		of->arrived = snap->arrived;
+	snapshot_free(snap);
+	return true;
+}
+
+static int note_arrival(void *ctx, const char *name)
+{
+	struct protection *protection = ctx;
+	struct min_age_of of;
+	if (dates_of(protection->repo, name, &of)
+			&& of.arrived > protection->arrived)
+		protection->arrived = of.arrived;
+	return 0;
+}
+
 static int note_snapshot(void *ctx, const char *name)
 {
 	struct protection *protection = ctx;
-	int64_t second = 0;
-	const char *slash = strrchr(name, '/');
-	if (slash == NULL || utc_parse(&second, slash + 1) < 0)
+	struct min_age_of of;
+	if (!dates_of(protection->repo, name, &of))
 		return 0;
 	protection->snapshots++;
-	if (!min_age_protects(&protection->retention, second, protection->now))
+	if (!min_age_protects(&protection->retention, of, protection->now))
 		return 0;
-	int64_t until = min_age_until(&protection->retention, second);
+	int64_t until = min_age_until(&protection->retention, of);
 	protection->protected ++;
 	if (until > protection->last)
 		protection->last = until;
@@ -161,7 +187,10 @@ static int set(struct repository *repo, struct protection *protection,
 	err = session_begin(&session, repo, SESSION_WRITE, "protect");
 	if (err < 0)
 		return err;
-	err = min_age_set(repo, &protection->retention, min_age);
+	err = store_list(repo->store, "snapshots/", note_arrival, protection);
+	if (err == 0)
+		err = min_age_set(repo, &protection->retention, min_age,
+				protection->arrived);
 	protection->changed = err == 0;
 	session_end(session);
 	return err;
@@ -170,6 +199,7 @@ static int set(struct repository *repo, struct protection *protection,
 static int show_or_set(struct repository *repo, struct protection *protection,
 		const int64_t *min_age, bool yes)
 {
+	protection->repo = repo;
 	protection->now = time(NULL);
 	int err = min_age_load(repo, &protection->retention);
 	if (err < 0)

@@ -119,6 +119,8 @@ static void print_text(struct repository *repo, const struct snapshot *snap)
 		printf("Consistency  %s\n", snap->consistency);
 	print_completeness(snap);
 	printf("Number       %" PRIu64 "\n", snap->sequence);
+	if (snap->arrived > 0)
+		printf("Arrived      %s\n", utc_format(time, snap->arrived));
 	if (snap->host != NULL)
 		printf("Made on      %s\n",
 				name_shown(shown, sizeof(shown), snap->host));

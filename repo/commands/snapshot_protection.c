@@ -27,9 +27,9 @@ void snapshot_protection_clear(struct snapshot_protection *protection)
 int64_t snapshot_protection_until(const struct snapshot_protection *protection,
 		const struct snapshot *snap)
 {
-	return min_age_protects(&protection->retention, snap->time,
-			       protection->now)
-			? min_age_until(&protection->retention, snap->time)
+	const struct min_age_of of = { snap->time, snap->arrived };
+	return min_age_protects(&protection->retention, of, protection->now)
+			? min_age_until(&protection->retention, of)
 			: 0;
 }
 

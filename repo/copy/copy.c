@@ -130,6 +130,7 @@ static int make_record(struct copy *copy, const struct snapshot *snap,
 	memcpy(snapshot->origin_repository, copy->from->config.repo_id,
 			REPO_ID_SIZE);
 	snapshot->origin_snapshot = snap->id;
+	snapshot->arrived = time(NULL); /* whatever it says of before */
 	for (uint32_t i = 0; i < snapshot->file_count; i++)
 		snapshot->files[i].root = roots[i];
 	*out = snapshot;

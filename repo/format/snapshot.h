@@ -90,6 +90,9 @@ struct snapshot {
 	bool has_origin;
 	uint8_t origin_repository[REPO_ID_SIZE];
 	struct id origin_snapshot;
+	/* Of a copy: the UTC second at which it came here, by the clock of who
+	 * copied it; 0: made here, or not known. */
+	int64_t arrived;
 	char *host;	   /* escaped */
 	char *uuid;	   /* of the domain, or NULL */
 	char *consistency; /* "offline", "crash", "filesystem", "none", or

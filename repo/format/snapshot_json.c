@@ -173,13 +173,19 @@ static bool numbers_fit(const struct snapshot *snap)
 static int add_origin(json_t *json, const struct snapshot *snap)
 {
 	char repository[2 * REPO_ID_SIZE + 1], snapshot[HEX_ID_SIZE];
+	char arrived[UTC_TEXT_MAX];
 	if (!snap->has_origin)
 		return 0;
 	hex_encode(repository, snap->origin_repository, REPO_ID_SIZE);
 	hex_encode(snapshot, snap->origin_snapshot.b, ID_SIZE);
-	return json_object_set_new(json, "origin",
+	int err = json_object_set_new(json, "origin",
 			json_pack("{s:s,s:s}", "repository", repository,
 					"snapshot", snapshot));
+	if (err == 0 && snap->arrived > 0)
+		err = json_object_set_new(json, "arrived",
+				json_string(utc_format(arrived,
+						snap->arrived)));
+	return err;
 }
 
 json_t *snapshot_json_encode(const struct snapshot *snap)
@@ -470,6 +476,16 @@ static void read_origin(struct snapshot *snap, struct json_fields *fields)
 	snap->has_origin = o.err == 0;
 }
 
+static void read_arrived(struct snapshot *snap, struct json_fields *fields)
+{
+	CLEANUP_FREE char *text = json_fields_text(fields, "arrived", false);
+	if (text == NULL)
+		return;
+	if (!snap->has_origin || utc_parse(&snap->arrived, text) < 0
+			|| snap->arrived <= 0)
+		json_fields_refuse(fields, "arrived", "not a time of a copy");
+}
+
 static void read_head(struct snapshot *snap, struct json_fields *fields)
 {
 	read_place(snap, fields);
@@ -482,6 +498,7 @@ static void read_head(struct snapshot *snap, struct json_fields *fields)
 			INT64_MAX);
 	json_fields_hex(fields, "predecessor", snap->predecessor.b, ID_SIZE);
 	read_origin(snap, fields);
+	read_arrived(snap, fields);
 	snap->host = json_fields_name(fields, "host", true);
 	snap->uuid = json_fields_name(fields, "uuid", false);
 	snap->consistency = json_fields_name(fields, "consistency", false);

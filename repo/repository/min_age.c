@@ -167,7 +167,8 @@ static bool in_force_from(const struct min_age *min_age, size_t i, int64_t time)
 	return i + 1 == min_age->count || min_age->items[i + 1].since >= time;
 }
 
-int64_t min_age_until(const struct min_age *min_age, int64_t time)
+/* From the moment TIME on. */
+static int64_t until(const struct min_age *min_age, int64_t time)
 {
 	int64_t longest = 0;
 	for (size_t i = 0; i < min_age->count; i++)
@@ -177,10 +178,26 @@ int64_t min_age_until(const struct min_age *min_age, int64_t time)
 	return time + longest;
 }
 
-bool min_age_protects(const struct min_age *min_age, int64_t time, int64_t now)
+static int64_t until_after_arrival(const struct min_age *min_age,
+		int64_t arrived)
 {
-	int64_t until = min_age_until(min_age, time);
-	return until > time && until > now;
+	int64_t end = arrived > 0 ? until(min_age, arrived) : 0;
+	return end > arrived ? end : 0;
+}
+
+int64_t min_age_until(const struct min_age *min_age, struct min_age_of of)
+{
+	int64_t made = until(min_age, of.time);
+	int64_t came = until_after_arrival(min_age, of.arrived);
+	return came > made ? came : made;
+}
+
+bool min_age_protects(const struct min_age *min_age, struct min_age_of of,
+		int64_t now)
+{
+	int64_t made = until(min_age, of.time);
+	return (made > of.time && made > now)
+			|| until_after_arrival(min_age, of.arrived) > now;
 }
 
 int64_t min_age_longest(const struct min_age *min_age, int64_t now)
@@ -235,9 +252,10 @@ static int append(struct min_age *min_age, const struct min_age_setting *one)
 }
 
 int min_age_set(struct repository *repo, struct min_age *setting,
-		int64_t min_age)
+		int64_t min_age, int64_t arrived)
 {
-	struct min_age_setting next = { .since = time(NULL),
+	int64_t now = time(NULL);
+	struct min_age_setting next = { .since = now > arrived ? now : arrived,
 		.min_age = min_age };
 	int err = store_list(repo->store, "snapshots/", note_newest,
 			&next.since);

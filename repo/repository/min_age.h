@@ -8,7 +8,8 @@
  * A snapshot of time T is protected until T + the largest min_age that was in
  * force at any time from T on. So raising takes effect at once for all
  * snapshots, lowering only for those made after it. Without any setting
- * nothing is protected.
+ * nothing is protected. For a copy the same is true of the time at which it
+ * arrived: who made it elsewhere may have given it any other time.
  *
  * Whoever removes snapshots or packs loads them first and removes nothing if
  * that fails: -EBADMSG with a text says that one can't be read or is missing.
@@ -42,12 +43,19 @@ void min_age_clear(struct min_age *min_age);
 /* What a snapshot made from now on gets, in seconds; 0: no protection. */
 int64_t min_age_in_force(const struct min_age *min_age);
 
-/* The UTC second from which on a snapshot of TIME may be removed; TIME itself
- * if no setting protects it. */
-int64_t min_age_until(const struct min_age *min_age, int64_t time);
-/* True if it may not be removed at NOW. (TIME may lie after NOW: several
+/* UTC seconds of a snapshot. */
+struct min_age_of {
+	int64_t time;
+	int64_t arrived; /* of a copy; 0: it is none, or that is not known */
+};
+
+/* The UTC second from which on it may be removed; its TIME if no setting protects
+ * it. */
+int64_t min_age_until(const struct min_age *min_age, struct min_age_of of);
+/* True if it may not be removed at NOW. (Its TIME may lie after NOW: several
  * snapshots of one second get the following ones.) */
-bool min_age_protects(const struct min_age *min_age, int64_t time, int64_t now);
+bool min_age_protects(const struct min_age *min_age, struct min_age_of of,
+		int64_t now);
 
 /* The largest min_age that can still protect something at NOW: of the setting
  * in force and of older ones under which snapshots were made that are still
@@ -59,8 +67,10 @@ int64_t min_age_longest(const struct min_age *min_age, int64_t now);
 void min_age_check_clock(struct repository *repo);
 
 /* Makes MIN_AGE the setting from now on, durably, and adds it to R's. Its
- * SINCE is never before the newest snapshot, whatever the clock says. */
-int min_age_set(struct repository *repo, struct min_age *r, int64_t min_age);
+ * SINCE is never before the newest snapshot, nor before ARRIVED, the latest
+ * arrival (0: none), whatever the clock says. */
+int min_age_set(struct repository *repo, struct min_age *r, int64_t min_age,
+		int64_t arrived);
 
 /* For repository_init: the first setting of a repository being made. */
 int min_age_put_first(struct store *store, const struct seal *seal,

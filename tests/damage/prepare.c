@@ -85,8 +85,8 @@ static void add_keeping(struct repository *repo,
 	struct min_age retention;
 	check(pins_set(repo, all->items[0]->object, "kept"), "a pin");
 	check(min_age_load(repo, &retention), "retention");
-	check(min_age_set(repo, &retention, 0), "retention");
-	check(min_age_set(repo, &retention, 0), "retention");
+	check(min_age_set(repo, &retention, 0, 0), "retention");
+	check(min_age_set(repo, &retention, 0, 0), "retention");
 	min_age_clear(&retention);
 }
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Goal of this test: snapshots younger than the minimum age are not removed, by
-# name or by rule, and the message says until when; the age can be raised for
-# all, but lowered only for future snapshots.
+# name or by rule, and the message says until when; copies count from their
+# arrival; the age can be raised for all, but lowered only for future snapshots.
 . "$(dirname "$0")/../functions.sh"
 need_program jq faketime
 export TZ=UTC
@@ -106,6 +106,33 @@ for damage in missing changed; do
   cp -p "$T/saved" "$R/retention/2"
 done
 equal "$(snapshot_count)" 3 "snapshots of all that"
+
+# A copy is as old as its stay here, whatever time it was given, here or where it
+# was copied before.
+age_of() { # REPO
+  amberfs show --json "$1" vm/latest | jq -r '.arrived[0:8]'
+}
+on 01 amberfs init "$T/second" --no-encryption >/dev/null
+on 01 amberfs init "$T/third" --no-encryption --min-age 10d >/dev/null
+on 01 amberfs init "$T/first" --no-encryption >/dev/null
+echo forged >"$T/file"
+faketime '2021-01-01 12:00:00' amberfs backup "$T/first" --name vm "$T/file"
+faketime '2021-06-01 12:00:00' amberfs copy "$T/first" "$T/second"
+on 20 amberfs copy "$T/second" "$T/third"
+equal "$(age_of "$T/second") $(age_of "$T/third")" '20210601 20261120' arrivals
+amberfs show "$T/third" vm/latest | found '^Arrived  *20261120T12' || die show
+expect 1 on 29 amberfs forget "$T/third" vm/latest
+said 'protected until 20261130T12'
+on 29 amberfs protect "$T/third" | found '1 are protected now.* until 20261130T12' ||
+  die protect
+# Nor does a lower age, set by a clock that is behind, hold for it.
+expect 0 on 02 amberfs protect "$T/third" --min-age 1d
+expect 1 on 29 amberfs forget "$T/third" vm/latest
+expect 0 faketime '2026-11-30 13:00:00' amberfs forget "$T/third" vm/latest
+# A copy made again is there already, and as old as it was.
+on 22 amberfs copy "$T/second" "$T/third"
+on 25 amberfs copy "$T/second" "$T/third"
+equal "$(age_of "$T/third")" 20261122 "copied twice"
 
 # In the end they may go, and a later repository without it is as free as ever.
 expect 0 at_time '2028-01-01' amberfs forget "$R" --keep-last 1

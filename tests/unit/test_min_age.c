@@ -19,6 +19,9 @@
 #include <cmocka.h>
 
 #define DAY 86400
+/* Made here at T; copied at A. */
+#define MADE(t) ((struct min_age_of){ (t), 0 })
+#define COPIED(t, a) ((struct min_age_of){ (t), (a) })
 
 /* --- what follows from settings --- */
 
@@ -27,9 +30,9 @@ static void test_none(void **state)
 	const struct min_age none = { 0 };
 	(void)state;
 	assert_int_equal(min_age_in_force(&none), 0);
-	assert_int_equal(min_age_until(&none, 1000), 1000);
-	assert_false(min_age_protects(&none, 1000, 1000));
-	assert_false(min_age_protects(&none, 1005, 1000));
+	assert_int_equal(min_age_until(&none, MADE(1000)), 1000);
+	assert_false(min_age_protects(&none, MADE(1000), 1000));
+	assert_false(min_age_protects(&none, MADE(1005), 1000));
 	assert_int_equal(min_age_longest(&none, 1000), 0);
 }
 
@@ -44,7 +47,7 @@ static struct min_age_setting made[] = {
 static void check_until(size_t count, int day, int expected)
 {
 	const struct min_age r = { made, count };
-	assert_int_equal(min_age_until(&r, (int64_t)day * DAY),
+	assert_int_equal(min_age_until(&r, MADE((int64_t)day * DAY)),
 			(int64_t)expected * DAY);
 }
 
@@ -56,8 +59,8 @@ static void test_until(void **state)
 	check_until(1, 50, 80);
 	check_until(1, 100, 130);
 	check_until(1, 250, 280);
-	assert_true(min_age_protects(&first, 50 * DAY, 80 * DAY - 1));
-	assert_false(min_age_protects(&first, 50 * DAY, 80 * DAY));
+	assert_true(min_age_protects(&first, MADE(50 * DAY), 80 * DAY - 1));
+	assert_false(min_age_protects(&first, MADE(50 * DAY), 80 * DAY));
 	/* Raised: at once for all. */
 	check_until(2, 50, 110);
 	check_until(2, 150, 210);
@@ -72,6 +75,28 @@ static void test_until(void **state)
 	check_until(4, 350, 357);
 	check_until(4, 400, 407);
 	check_until(4, 401, 401);
+}
+
+/* A copy's time may be any: it is protected from its arrival on, never shorter
+ * than by its time. */
+static void test_copies(void **state)
+{
+	const struct min_age r = { made, 3 }, none = { 0 };
+	(void)state;
+	assert_int_equal(min_age_until(&none, COPIED(1000, 2000)), 1000);
+	assert_false(min_age_protects(&none, COPIED(1000, 2000), 1500));
+	assert_int_equal(min_age_until(&r, COPIED(0, 250 * DAY)), 310 * DAY);
+	assert_true(min_age_protects(&r, COPIED(0, 250 * DAY), 310 * DAY - 1));
+	assert_false(min_age_protects(&r, COPIED(0, 250 * DAY), 310 * DAY));
+	/* The settings of its arrival, and of its time. */
+	assert_int_equal(min_age_until(&r, COPIED(299 * DAY, 301 * DAY)),
+			359 * DAY);
+	assert_int_equal(min_age_until(&r, COPIED(299 * DAY, 390 * DAY)),
+			397 * DAY);
+	/* The clock of who copies may be wrong, too. */
+	assert_int_equal(min_age_until(&r, COPIED(301 * DAY, 1)), 308 * DAY);
+	/* Without an arrival (one of an older version): by its time. */
+	assert_int_equal(min_age_until(&r, MADE(301 * DAY)), 308 * DAY);
 }
 
 static void check_longest(size_t count, int day, int expected)
@@ -170,8 +195,8 @@ static void test_set(void **state)
 	assert_int_equal(mine.count, 0);
 	assert_int_equal(min_age_load(f->repo, &other), 0);
 	/* Two that don't know of each other: both count. */
-	assert_int_equal(min_age_set(f->repo, &mine, 5), 0);
-	assert_int_equal(min_age_set(f->repo, &other, 7), 0);
+	assert_int_equal(min_age_set(f->repo, &mine, 5, 0), 0);
+	assert_int_equal(min_age_set(f->repo, &other, 7, 0), 0);
 	assert_int_equal(other.count, 2);
 	assert_int_equal(min_age_load(f->repo, &r), 0);
 	assert_int_equal(r.count, 2);
@@ -199,11 +224,11 @@ static void test_newest_counts(void **state)
 	assert_int_equal(mkdir(path, 0700), 0);
 	put_bytes(f, "snapshots/vm/21000101T000000Z", "x");
 	assert_int_equal(min_age_load(f->repo, &r), 0);
-	assert_int_equal(min_age_set(f->repo, &r, 0), 0);
+	assert_int_equal(min_age_set(f->repo, &r, 0, 0), 0);
 	int64_t newest = INT64_C(4102444800);
 	assert_int_equal(r.items[1].since, newest);
-	assert_int_equal(min_age_until(&r, newest), newest + 30 * DAY);
-	assert_int_equal(min_age_until(&r, newest + 1), newest + 1);
+	assert_int_equal(min_age_until(&r, MADE(newest)), newest + 30 * DAY);
+	assert_int_equal(min_age_until(&r, MADE(newest + 1)), newest + 1);
 	min_age_clear(&r);
 }
 
@@ -222,7 +247,7 @@ static void test_unreadable(void **state)
 	char path[200], aside[200];
 	make_repository(f, 30 * DAY);
 	assert_int_equal(min_age_load(f->repo, &r), 0);
-	assert_int_equal(min_age_set(f->repo, &r, 5), 0);
+	assert_int_equal(min_age_set(f->repo, &r, 5, 0), 0);
 	min_age_clear(&r);
 	object_path(f, path, "retention/1");
 	object_path(f, aside, "aside");
@@ -249,6 +274,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_none),
 		cmocka_unit_test(test_until),
+		cmocka_unit_test(test_copies),
 		cmocka_unit_test(test_longest),
 		cmocka_unit_test_setup_teardown(test_init, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_set, setup, teardown),
