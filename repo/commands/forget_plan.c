@@ -219,7 +219,8 @@ static int apply_rules(struct forget_plan *plan, struct forget_entry *entries,
 		return fail_no_memory("applying the rules");
 	for (size_t i = 0; i < count; i++)
 		items[i] = (struct keep_item){ entries[i].time,
-			snapshot_is_complete(entries[i].snap) };
+			snapshot_is_complete(entries[i].snap),
+			entries[i].snap->arrived };
 	int err = check_clock(plan, items, count, source);
 	if (err == 0)
 		err = keep_policy_apply(&plan->policy, items, count, plan->now,

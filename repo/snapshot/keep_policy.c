@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Which snapshots a rotation keeps; see keep_policy.h. Those that count are
- * chosen first (keep_history.h). Then each rule walks from the newest to the
+ * chosen first (keep_history.h), by history (keep_arrival.h). Then each rule walks from the newest to the
  * oldest of them and takes the first snapshot of every period it meets.
  */
 #include "keep_policy.h"
@@ -10,7 +10,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "keep_arrival.h"
 #include "keep_history.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/error.h"
 #include "repo/base/units.h"
 
 const char *keep_policy_rule_name(enum keep_rule rule)
@@ -122,19 +125,61 @@ static void apply_others(const struct keep_policy *policy,
 	}
 }
 
-int keep_policy_apply(const struct keep_policy *policy,
+static int apply_to_history(const struct keep_policy *policy,
 		const struct keep_item *items, size_t count, int64_t now,
 		struct keep_verdict *out)
 {
 	struct keep_history history;
-	memset(out, 0, count * sizeof(*out));
 	int err = keep_history_make(&history, items, count, now, out);
 	if (err < 0)
 		return err;
-	tzset(); /* localtime_r need not */
 	for (enum keep_rule rule = KEEP_HOURLY; rule < KEEP_WITHIN; rule++)
 		apply_periods(policy, rule, &history, out);
 	apply_others(policy, &history, out);
 	keep_history_clear(&history);
+	return 0;
+}
+
+/* The first COUNT of PLACES are one history. */
+static int apply_to_places(const struct keep_policy *policy,
+		const struct keep_item *items, const size_t *places,
+		size_t count, int64_t now, struct keep_verdict *out)
+{
+	CLEANUP_FREE struct keep_item *chosen =
+			calloc(count + 1, sizeof(*chosen));
+	CLEANUP_FREE struct keep_verdict *verdicts =
+			calloc(count + 1, sizeof(*verdicts));
+	if (chosen == NULL || verdicts == NULL)
+		return fail_no_memory("applying the rules");
+	for (size_t i = 0; i < count; i++)
+		chosen[i] = items[places[i]];
+	int err = apply_to_history(policy, chosen, count, now, verdicts);
+	for (size_t i = 0; err == 0 && i < count; i++)
+		out[places[i]] = verdicts[i];
+	return err;
+}
+
+int keep_policy_apply(const struct keep_policy *policy,
+		const struct keep_item *items, size_t count, int64_t now,
+		struct keep_verdict *out)
+{
+	CLEANUP_FREE size_t *places = calloc(count + 1, sizeof(*places));
+	if (places == NULL)
+		return fail_no_memory("applying the rules");
+	memset(out, 0, count * sizeof(*out));
+	for (size_t i = 0; i < count; i++)
+		places[i] = i;
+	tzset(); /* localtime_r need not */
+	for (size_t done = 0; done < count;) {
+		size_t in_time;
+		int err = keep_arrival_split(items, places + done, count - done,
+				&in_time);
+		if (err == 0)
+			err = apply_to_places(policy, items, places + done,
+					in_time, now, out);
+		if (err < 0)
+			return err;
+		done += in_time;
+	}
 	return 0;
 }

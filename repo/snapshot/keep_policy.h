@@ -36,6 +36,11 @@
  *	  snapshots whose times follow it), is more than a day ahead of now, or
  *	  before 2020 (a clock that starts anew without its battery), is in
  *	  doubt: the snapshot is kept and uses up no rule.
+ *	- A copy that arrived on a later day (of UTC) than one that is more than
+ *	  a day newer is late. Those that are late are a history of their own
+ *	  (and those late among them another), in which the rules apply anew:
+ *	  whatever times somebody gives to what is copied later, it takes no
+ *	  place of what is there.
  *	- A pause of more than three days, and of more than four usual intervals
  *	  (their median), may be a clock that was set: for "within" it is as
  *	  long as a usual interval, and the first period behind it does not
@@ -74,6 +79,7 @@ struct keep_policy {
 struct keep_item {
 	int64_t time; /* UTC seconds */
 	bool complete;
+	int64_t arrived; /* of a copy, UTC second; 0: made here, or unknown */
 };
 
 /* Sets of reasons: 1 << enum keep_rule. Kept if RULES is not 0. */

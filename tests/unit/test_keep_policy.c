@@ -53,6 +53,7 @@ static void check(const char *zone, const struct keep_policy *policy,
 	assert_true(count <= SNAPSHOTS_MAX);
 	for (size_t i = 0; i < count; i++) {
 		items[i].complete = strchr(rows[i].time, '-') == NULL;
+		items[i].arrived = 0;
 		assert_int_equal(
 				utc_parse(&items[i].time,
 						rows[i].time + !items[i].complete),
@@ -440,7 +441,7 @@ static void rotate(struct rotation *rotation, const struct keep_policy *policy,
 	bool keep[NIGHTS];
 	for (size_t i = 0; i < rotation->count; i++)
 		items[i] = (struct keep_item){ rotation->items[i].clock,
-			rotation->items[i].complete };
+			rotation->items[i].complete, 0 };
 	if (keep_policy_any_ahead(items, rotation->count, now))
 		return;
 	assert_int_equal(keep_policy_apply(policy, items, rotation->count, now,
@@ -610,18 +611,88 @@ static void live_through(unsigned seed)
 	}
 }
 
+static unsigned first_seed(void)
+{
+	const char *given = getenv("KEEP_SEED");
+	return given != NULL ? (unsigned)strtoul(given, NULL, 10)
+			     : (unsigned)time(NULL);
+}
+
 static void test_wrong_clocks(void **state)
 {
-	const char *given = getenv("KEEP_SEED"), *n = getenv("KEEP_CASES");
+	const char *n = getenv("KEEP_CASES");
 	unsigned cases = n != NULL ? (unsigned)strtoul(n, NULL, 10) : 300;
-	unsigned first = given != NULL ? (unsigned)strtoul(given, NULL, 10)
-				       : (unsigned)time(NULL);
+	unsigned first = first_seed();
 	(void)state;
 	setenv("TZ", "UTC", 1);
 	printf("KEEP_SEED=%u, %u histories of %d nights\n", first, cases,
 			NIGHTS);
 	for (unsigned i = 0; i < cases; i++)
 		live_through(first + i);
+}
+
+/* --- copies --- */
+
+#define FORGED_MAX 60
+
+/* What is copied later, of whatever times until two days before the newest, takes
+ * no place of what is there. */
+static void forge(unsigned seed)
+{
+	static struct keep_item items[NIGHTS + FORGED_MAX];
+	static struct keep_verdict alone[NIGHTS], beside[NIGHTS + FORGED_MAX];
+	static size_t place[NIGHTS];
+	struct keep_policy policy;
+	int64_t slack, start = 19700 * DAY;
+	random_state = seed;
+	make_policy(&policy, &slack);
+	size_t count = 0, forged = random_below(FORGED_MAX), all = 0;
+	/* The first ones were made here, or copied by an older version. */
+	int without = (int)random_below(60);
+	for (int night = 0; night < NIGHTS; night++) {
+		int64_t time = start + night * DAY + 4 * 3600;
+		/* All that was there is copied at first, then each night. */
+		int64_t arrived = (night < 40 ? start + 40 * DAY : time) + 9000;
+		if (random_below(10) != 0)
+			items[count++] = (struct keep_item){ time,
+				random_below(5) != 0,
+				night < without ? 0 : arrived };
+	}
+	int64_t newest = items[count - 1].time;
+	assert_int_equal(keep_policy_apply(&policy, items, count, newest,
+					 alone),
+			0);
+	/* At any place in the order, which whoever makes them gives as well. */
+	struct keep_item real[NIGHTS];
+	memcpy(real, items, count * sizeof(*real));
+	for (size_t i = 0; i < count || forged > 0;) {
+		if (forged > 0 && (i == count || random_below(4) == 0)) {
+			items[all++] = (struct keep_item){ newest - 2 * DAY
+						- (int64_t)random_below(
+								NIGHTS * DAY),
+				random_below(3) != 0, newest + 2 * DAY };
+			forged--;
+		} else {
+			place[i] = all;
+			items[all++] = real[i++];
+		}
+	}
+	assert_int_equal(keep_policy_apply(&policy, items, all,
+					 newest + 2 * DAY, beside),
+			0);
+	for (size_t i = 0; i < count; i++)
+		if ((alone[i].rules != 0) != (beside[place[i]].rules != 0))
+			fail_msg("seed %u: snapshot %zu of %zu", seed, i,
+					count);
+}
+
+static void test_late_copies(void **state)
+{
+	unsigned seed = first_seed();
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	for (unsigned i = 0; i < 300; i++)
+		forge(seed + i);
 }
 
 int main(void)
@@ -644,6 +715,7 @@ int main(void)
 		cmocka_unit_test(test_in_doubt),
 		cmocka_unit_test(test_clock_ahead),
 		cmocka_unit_test(test_wrong_clocks),
+		cmocka_unit_test(test_late_copies),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
