@@ -14,9 +14,10 @@
 #include <unistd.h>
 
 #include "backup_path.h"
-#include "left_out.h"
 #include "ingest/libvirt/libvirt_home.h"
 #include "ingest/libvirt/tpm_state.h"
+#include "left_out.h"
+#include "nvram_reader.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/device.h"
 #include "repo/base/foreign_path.h"
@@ -185,12 +186,10 @@ static bool is_out_of_reach(int err)
 
 /* Notes that WHAT is not in the snapshot because of ERR and the thread's
  * text. */
-static int lack(struct domain_run *run, const char *what,
+static int lack_any(struct domain_run *run, const char *what,
 		enum skipped_kind kind, int err)
 {
 	CLEANUP_FREE char *why = strdup(error_text(err));
-	if (!is_out_of_reach(err))
-		return err;
 	if (why != NULL && kind == SKIPPED_UNSUPPORTED)
 		return left_out_note(run, what, why);
 	report_warning("domain %s: its %s is not in the backup: %s",
@@ -199,7 +198,63 @@ static int lack(struct domain_run *run, const char *what,
 			   : fail_no_memory("storing the domain's files");
 }
 
+/* The same if that can't be helped; else ERR. */
+static int lack(struct domain_run *run, const char *what,
+		enum skipped_kind kind, int err)
+{
+	return is_out_of_reach(err) ? lack_any(run, what, kind, err) : err;
+}
+
 /* --- NVRAM, kernel, initrd --- */
+
+#define NVRAM "NVRAM" /* as snapshots record it */
+
+static bool had_nvram(const struct snapshot *base)
+{
+	for (uint32_t i = 0; base != NULL && i < base->file_count; i++)
+		if (base->files[i].kind == FILE_NVRAM)
+			return true;
+	return snapshot_find_skipped(base, SKIPPED_MISSING, NVRAM) != NULL;
+}
+
+/* It is missing if an earlier snapshot has it; a server that never let us read it
+ * (qemu-nbd serves one client unless told otherwise) is what it is. */
+static int lack_network_nvram(struct domain_run *run, int err)
+{
+	if (err == -ENOMEM || err == -ECANCELED)
+		return err;
+	return lack_any(run, NVRAM,
+			had_nvram(run->b->base) ? SKIPPED_MISSING
+						: SKIPPED_UNSUPPORTED,
+			fail(err,
+					"%s; it is on an NBD server, which must "
+					"let this host read it, beside the "
+					"guest (qemu-nbd: --shared)",
+					error_text(err)));
+}
+
+/* Of another host there is no path to record, and no time. */
+static int store_network_nvram(struct domain_run *run, bool live)
+{
+	struct network_nvram nvram;
+	struct backup_file f = { .name = "nvram.fd",
+		.kind = FILE_NVRAM,
+		.mode = DOMAIN_FILE_MODE,
+		.mtime_ns = realtime_ns() };
+	void *data = NULL;
+	size_t len = 0;
+	int err = network_nvram_find(run->domain->current, &nvram);
+	if (err <= 0)
+		return err;
+	err = nvram_reader_read(&nvram, live, &data, &len);
+	network_nvram_clear(&nvram);
+	if (err == 0)
+		err = backup_snapshot_store_bytes(run->b, &f, data, len);
+	else
+		err = lack_network_nvram(run, err);
+	free(data);
+	return err;
+}
 
 /* A domain that never ran has a path for its NVRAM but no file yet. */
 static int store_nvram(struct domain_run *run, bool live)
@@ -208,11 +263,11 @@ static int store_nvram(struct domain_run *run, bool live)
 	const char *path = xml->nvram;
 	struct backup_file f = { .name = "nvram.fd", .kind = FILE_NVRAM };
 	if (path == NULL)
-		return 0;
+		return store_network_nvram(run, live);
 	int err = store_file(run, &f, path, live);
 	if (err == -ENOENT && !live)
 		return 0;
-	return err < 0 ? lack(run, "NVRAM", SKIPPED_MISSING, err) : 0;
+	return err < 0 ? lack(run, NVRAM, SKIPPED_MISSING, err) : 0;
 }
 
 static int store_boot(struct domain_run *run, const char *what,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "domain_doc.h"
+#include "network_nvram.h"
 #include "repo/base/bytes.h"
 #include "repo/base/error.h"
 
@@ -163,11 +164,14 @@ static int each_of_firmware(struct domain_unstored_list *list,
 	const xmlNode *acpi = domain_doc_child(os, "acpi");
 	const xmlNode *source = domain_doc_child(domain_doc_child(os, "nvram"),
 			"source");
-	int err = 0;
-	if (source != NULL && xml->nvram == NULL)
+	struct network_nvram nvram;
+	int err = network_nvram_find(xml, &nvram);
+	if (err == 0 && source != NULL && xml->nvram == NULL)
 		err = add(list, "NVRAM",
 				"it is neither a file nor a block device on "
-				"this host");
+				"this host, nor on an NBD server without TLS");
+	network_nvram_clear(&nvram);
+	err = err < 0 ? err : 0;
 	if (err == 0 && domain_doc_child(os, "dtb") != NULL)
 		err = add_path(list, "device tree",
 				domain_doc_child(os, "dtb"));

@@ -461,20 +461,39 @@ void nbd_client_fill(struct nbd_client *client, struct image_source *source)
 
 /* --- opening --- */
 
+static const char opening[] = "opening the image";
+
+/* SOCKET, if it becomes one, is to stay open until the connection is made. */
+static int begin_connecting(struct nbd_client *client, struct nbd_handle *nbd,
+		const struct nbd_client_options *options, int *socket)
+{
+	char alias[FOREIGN_PATH_ALIAS_MAX];
+	if (options->socket == NULL)
+		return nbd_aio_connect_tcp(nbd, options->host, options->port)
+						< 0
+				? client_fail(client, opening)
+				: 0;
+	*socket = foreign_path_socket(options->socket, alias);
+	if (*socket < 0)
+		return *socket == -ENOMEM ? *socket
+					  : fail_within(-EIO, opening);
+	return nbd_aio_connect_unix(nbd, alias) < 0
+			? client_fail(client, opening)
+			: 0;
+}
+
 static int connect_one(struct nbd_client *client, struct nbd_handle **out,
 		const struct nbd_client_options *options, const char *context)
 {
-	static const char what[] = "opening the image";
+	CLEANUP_FD int socket = -1;
 	struct nbd_handle *nbd = nbd_create();
-	char alias[FOREIGN_PATH_ALIAS_MAX];
-	double since;
-	int err = 0;
+	double since,
+			patience = options->connect_seconds != 0
+			? (double)options->connect_seconds
+			: CONNECT_SECONDS;
 	*out = nbd;
 	if (nbd == NULL)
 		return client_fail(client, "libnbd");
-	CLEANUP_FD int socket = foreign_path_socket(options->socket, alias);
-	if (socket < 0)
-		return socket == -ENOMEM ? socket : fail_within(-EIO, what);
 	/* Without a request for block sizes qemu serves any range, whether it
 	 * reads files with O_DIRECT or not. */
 	if (nbd_set_request_block_size(nbd, false) < 0
@@ -483,16 +502,16 @@ static int connect_one(struct nbd_client *client, struct nbd_handle **out,
 							   ? options->export
 							   : "")
 					< 0
-			|| nbd_add_meta_context(nbd, context) < 0
-			|| nbd_aio_connect_unix(nbd, alias) < 0)
-		return client_fail(client, what);
+			|| nbd_add_meta_context(nbd, context) < 0)
+		return client_fail(client, opening);
+	int err = begin_connecting(client, nbd, options, &socket);
 	since = monotonic_now();
 	while (err == 0 && nbd_aio_is_connecting(nbd))
-		err = await(client, nbd, since, CONNECT_SECONDS, what);
+		err = await(client, nbd, since, patience, opening);
 	if (err != 0)
 		return err;
 	if (!nbd_aio_is_ready(nbd))
-		return client_fail(client, what);
+		return client_fail(client, opening);
 	if (options->connected != NULL)
 		options->connected(options->ctx, nbd_aio_get_fd(nbd));
 	return 0;

@@ -23,12 +23,14 @@
 struct nbd_client;
 
 struct nbd_client_options {
-	const char *socket; /* path */
-	const char *export; /* name; NULL: the default one */
+	const char *socket;	 /* path; NULL: HOST and PORT */
+	const char *host, *port; /* of a server on the network */
+	const char *export;	 /* name; NULL: the default one */
 	/* The export's dirty bitmap: the part of its context's name after
 	 * "qemu:dirty-bitmap:". NULL: none, all may be dirty. */
 	const char *bitmap;
-	unsigned workers; /* as many as the image writer has */
+	unsigned workers;	  /* as many as the image writer has */
+	unsigned connect_seconds; /* how long to wait; 0: a minute */
 	/* Writes the server's own error message to BUF, or BUF[0] = '\0' if
 	 * there is none. May be NULL. Called by any thread, one at a time. */
 	void (*message)(void *ctx, char *buf, size_t size);

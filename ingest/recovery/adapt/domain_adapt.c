@@ -71,6 +71,7 @@ static void nvram(struct adapt *adapt, xmlNode *os)
 {
 	xmlNode *n = domain_doc_child(os, "nvram");
 	bool said = n != NULL;
+	bool network = domain_doc_attribute_is(n, "type", "network");
 	if (!has_nvram(os))
 		return;
 	if (n == NULL)
@@ -88,6 +89,10 @@ static void nvram(struct adapt *adapt, xmlNode *os)
 	}
 	if (adapt->o->nvram != NULL) {
 		adapt_tree_text(adapt, n, adapt->o->nvram);
+		if (network)
+			adapt_tree_note(adapt,
+					"the firmware's settings (NVRAM) were "
+					"on the network, and are in a file now");
 		return;
 	}
 	if (said)

@@ -161,6 +161,29 @@ static int add_disk(struct restore_plan *plan, const struct snapshot_file *file,
 	return err < 0 ? err : make_absolute(&item->path);
 }
 
+/* What was on a server of the network becomes a file where the hypervisor has
+ * such files. */
+static int add_network_nvram(struct restore_plan *plan,
+		const struct snapshot_file *file,
+		const struct restore_plan_options *options)
+{
+	char component[NAME_COMPONENT_MAX + 1];
+	CLEANUP_FREE char *home = libvirt_home_nvram(options->uri);
+	CLEANUP_FREE char *escaped =
+			name_escape(plan->name, strlen(plan->name));
+	char *path = NULL;
+	if (escaped != NULL)
+		name_component(component, escaped);
+	if (escaped == NULL
+			|| asprintf(&path, "%s/%s_VARS.fd",
+					   home != NULL ? home : "", component)
+					< 0)
+		path = NULL;
+	return add(plan, file, path) != NULL
+			? 0
+			: fail_no_memory("restoring the domain");
+}
+
 /* A domain with another name gets one next to the original's. */
 static int add_nvram(struct restore_plan *plan,
 		const struct snapshot_file *file)
@@ -195,8 +218,10 @@ static int add_file(struct restore_plan *plan, const struct snapshot_file *file,
 	struct restore_item *item = NULL;
 	if (file->kind == FILE_DISK && file->target != NULL)
 		return add_disk(plan, file, options);
-	if (file->kind == FILE_NVRAM && file->source_path != NULL)
-		return add_nvram(plan, file);
+	if (file->kind == FILE_NVRAM)
+		return file->source_path != NULL
+				? add_nvram(plan, file)
+				: add_network_nvram(plan, file, options);
 	if (file->source_path == NULL
 			|| (file->kind != FILE_BOOT && file->kind != FILE_TPM))
 		return 0;
