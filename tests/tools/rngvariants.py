@@ -110,6 +110,8 @@ class Schema:
             if re.fullmatch(params['pattern'], '1'):
                 return '1'
             return sample(sre.parse(params['pattern']))
+        if node.get('type') == 'dateTime':
+            return '2026-11-23T04:00:00'
         if node.get('type') in ('string', 'token', 'anyURI', 'NCName'):
             return 'x' * max(1, int(params.get('minLength', 1)))
         return params.get('minInclusive', '1')
