@@ -20,7 +20,8 @@ int backup_run_begin(struct backup_run *run, const char *repository,
 	pthread_mutex_init(&run->share_mutex, NULL);
 	const struct snapshot_writer_options so = {
 		.level = (int)options->level.value,
-		.bwlimit = options->bwlimit
+		.bwlimit = options->bwlimit,
+		.outlive_losses = true
 	};
 	int err = repository_open(&run->repo, repository, &options->repository);
 	if (err < 0)

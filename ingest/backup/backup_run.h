@@ -114,6 +114,7 @@ struct backup_snapshot {
 	int64_t owner_time; /* of the last snapshot whose owner was compared */
 	struct chunk_sink_stats before;
 	uint64_t read_before;
+	uint64_t losses_before; /* snapshot_writer_losses */
 	bool partly;
 	struct disk_outcome *disks;
 	unsigned disk_count;
@@ -179,8 +180,12 @@ int backup_snapshot_skip(struct backup_snapshot *snapshot, const char *target,
 int backup_snapshot_note_disk(struct backup_snapshot *snapshot,
 		const char *target, enum disk_mode mode, const char *why);
 
+/* Some chunk changed in memory since it began, so it can't be committed, whatever
+ * else succeeds. */
+bool backup_snapshot_lost(const struct backup_snapshot *snapshot);
+
 /* Makes everything durable, then writes the snapshot object. -EEXIST: meanwhile
- * the source came to belong to another. */
+ * the source came to belong to another; -EIO: as above. */
 int backup_snapshot_commit(struct backup_snapshot *snapshot);
 /* Frees it and sets the lane's row of the report: done (or partly) if ERR is 0,
  * else failed with the thread's error text. */

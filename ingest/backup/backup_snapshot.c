@@ -129,6 +129,7 @@ int backup_snapshot_begin(struct backup_snapshot *snapshot,
 	*snapshot = (struct backup_snapshot){ .lane = lane,
 		.run = run,
 		.read_before = lane->read,
+		.losses_before = snapshot_writer_losses(&run->storing),
 		.frozen_seconds = -1 };
 	image_writer_stats(lane->writer, &snapshot->before);
 	int err = fill_snapshot(snapshot, subject);
@@ -502,11 +503,31 @@ static void finish_snapshot(struct backup_snapshot *snapshot)
 	snap->stored_bytes = st.stored_bytes - snapshot->before.stored_bytes;
 }
 
+bool backup_snapshot_lost(const struct backup_snapshot *snapshot)
+{
+	return snapshot_writer_losses(&snapshot->run->storing)
+			!= snapshot->losses_before;
+}
+
+/* Of several that are made at once nobody knows whose chunk it was, or who found it
+ * stored already. */
+static int check_losses(const struct backup_snapshot *snapshot)
+{
+	return backup_snapshot_lost(snapshot) ? fail(-EIO,
+			       "a chunk that it may need changed in "
+			       "memory before it was stored; test "
+			       "this machine's memory, then try "
+			       "again")
+					      : 0;
+}
+
 int backup_snapshot_commit(struct backup_snapshot *snapshot)
 {
 	struct snapshot_writer *writer = &snapshot->run->storing;
 	LOCK_SCOPE(&snapshot->run->commit_mutex);
 	int err = snapshot_writer_barrier(writer);
+	if (err == 0)
+		err = check_losses(snapshot);
 	if (err < 0)
 		return err;
 	err = source_owner_check_later(snapshot);

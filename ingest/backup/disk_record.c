@@ -29,7 +29,8 @@ int disk_record_failed(struct domain_run *run, const struct disk_plan *plan,
 {
 	CLEANUP_FREE char *why = strdup(error_text(err));
 	if (err == -ENOMEM || err == -ECANCELED
-			|| backup_run_broken(run->lane->run, err))
+			|| backup_run_broken(run->lane->run, err)
+			|| backup_snapshot_lost(run->b))
 		return err;
 	if (why == NULL)
 		return fail_no_memory("backing up a disk");

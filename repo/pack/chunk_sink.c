@@ -38,6 +38,16 @@ void chunk_sink_proofread(struct chunk_sink *sink)
 	sink->proofreading = true;
 }
 
+void chunk_sink_outlive_losses(struct chunk_sink *sink)
+{
+	sink->outlives_losses = true;
+}
+
+uint64_t chunk_sink_losses(const struct chunk_sink *sink)
+{
+	return sink->losses;
+}
+
 void chunk_sink_free(struct chunk_sink *sink)
 {
 	if (sink == NULL)

@@ -32,10 +32,15 @@ struct chunk_sink_stats {
 /* All that is given outlives the sink; TARGET is copied. 0 or -ENOMEM. */
 int chunk_sink_new(struct chunk_sink **out, const struct pack_target *target,
 		struct pack_cache *packs, struct index *index, int zstd_level);
-/* Discards open packs. Its streams are freed before. NULL allowed. */
 /* Decodes each frame again before it is written, and compares it: for whoever
  * then deletes what the chunks came from. Before the first stream is made. */
 void chunk_sink_proofread(struct chunk_sink *sink);
+/* Chunks that changed in memory are no sticky error: those of their frame are
+ * dropped, and counted. What is being stored meanwhile may need it, also what is by other
+ * threads; what begins later does not. Before the first stream is made. */
+void chunk_sink_outlive_losses(struct chunk_sink *sink);
+uint64_t chunk_sink_losses(const struct chunk_sink *sink);
+/* Discards open packs. Its streams are freed before. NULL allowed. */
 void chunk_sink_free(struct chunk_sink *sink);
 
 /* Makes everything durable that was put into any stream of the sink before

@@ -20,6 +20,8 @@ struct chunk_sink {
 	int zstd_level;
 	uint64_t seed; /* of checksums */
 	bool proofreading;
+	bool outlives_losses;
+	_Atomic uint64_t losses;
 
 	pthread_mutex_t streams_mutex;
 	struct chunk_stream *streams GUARDED_BY(streams_mutex);

@@ -162,6 +162,29 @@ static int check_frame(const struct chunk_stream *stream,
 	return 0;
 }
 
+/* Counted last: what begins after that does not find it claimed. */
+static void disown(struct chunk_sink *sink, const struct id *id)
+{
+	index_feed_unclaim(sink->feed, id);
+	sink->losses++;
+}
+
+/*
+ * The frame is dropped. All that is stored at this moment may rely on its chunks,
+ * also on those that were claimed here and are stored by nobody now; what begins
+ * once the loss is counted stores them again.
+ */
+static int lose_frame(struct chunk_stream *stream,
+		const struct open_frame *frame, int err) REQUIRES(stream->mutex)
+{
+	struct chunk_sink *sink = stream->sink;
+	if (!sink->outlives_losses)
+		return pack_writer_fail(sink->writer, err);
+	for (uint32_t i = 0; i < frame->count; i++)
+		disown(sink, &frame->chunks[i].id);
+	return err;
+}
+
 /* Compresses and writes the open frame of KIND. */
 static int flush_frame(struct chunk_stream *stream, enum pack_kind kind)
 		REQUIRES(stream->mutex)
@@ -179,9 +202,11 @@ static int flush_frame(struct chunk_stream *stream, enum pack_kind kind)
 			packed.box + SEAL_NONCE_SIZE, frame->plain, frame->len,
 			&packed.compression);
 	int err = check_frame(stream, frame, &packed);
+	if (err < 0)
+		err = lose_frame(stream, frame, err);
 	frame->len = frame->count = 0;
 	if (err < 0)
-		return pack_writer_fail(stream->sink->writer, err);
+		return err;
 	err = pack_writer_put(stream->sink->writer, kind, &packed);
 	if (err < 0)
 		return err;
@@ -262,8 +287,10 @@ int chunk_stream_put(struct chunk_stream *stream, enum pack_kind kind,
 		return err;
 	if (frame->count != 0 && frame->len + chunk->len > frame_size) {
 		err = flush_frame(stream, kind);
-		if (err < 0)
+		if (err < 0) {
+			disown(stream->sink, &chunk->id);
 			return err;
+		}
 	}
 	memcpy(frame->plain + frame->len, data, chunk->len);
 	frame->chunks[frame->count] = *chunk;

@@ -100,6 +100,12 @@ int index_feed_claim(struct index_feed *feed, const struct id *id)
 	return added >= 0 ? added : fail_errno(added, "remembering new chunks");
 }
 
+void index_feed_unclaim(struct index_feed *feed, const struct id *id)
+{
+	LOCK_SCOPE(&feed->mutex);
+	id_set_remove(feed->claimed, id);
+}
+
 /* Room for another waiting pack. */
 static int make_room(struct index_feed *feed) REQUIRES(feed->mutex)
 {

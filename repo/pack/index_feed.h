@@ -27,6 +27,8 @@ bool index_feed_knows(struct index_feed *feed, const struct id *id);
 /* 1: the caller is the first and must store the chunk; 0: another one does;
  * -ENOMEM. */
 int index_feed_claim(struct index_feed *feed, const struct id *id);
+/* What was claimed is not stored after all. */
+void index_feed_unclaim(struct index_feed *feed, const struct id *id);
 
 /* A pack has become durable; TRAILER is only read. 0 or -ENOMEM. */
 int index_feed_add(struct index_feed *feed, const struct trailer *trailer);

@@ -56,6 +56,8 @@ int snapshot_writer_begin(struct snapshot_writer *writer,
 	err = new_sink(writer, level);
 	if (err != 0)
 		return err;
+	if (options->outlive_losses)
+		chunk_sink_outlive_losses(writer->sink);
 	err = image_reader_new(&writer->reader, repo->packs, &ro);
 	if (err != 0)
 		return err;
@@ -127,6 +129,11 @@ int snapshot_writer_barrier(struct snapshot_writer *writer)
 	if (interrupt_flag)
 		return fail(-ECANCELED, "interrupted");
 	return 0;
+}
+
+uint64_t snapshot_writer_losses(const struct snapshot_writer *writer)
+{
+	return chunk_sink_losses(writer->sink);
 }
 
 int snapshot_writer_withdraw(struct snapshot_writer *writer,

@@ -18,6 +18,9 @@ struct snapshot_writer_options {
 	unsigned workers;     /* of the first writer; 0: it is not made */
 	int level;	      /* zstd's; 0: the repository's */
 	uint64_t bwlimit;     /* bytes read per second; 0: no limit */
+	/* What changed in memory before it was stored fails only the snapshots
+	 * that are being made (snapshot_writer_losses). */
+	bool outlive_losses;
 };
 
 struct snapshot_writer {
@@ -48,6 +51,11 @@ int snapshot_writer_add_writer(struct snapshot_writer *writer, unsigned workers,
 /* Everything put by any thread is durable, and the session is still there. 0;
  * -ECANCELED when interrupted; -ESTALE; -errno. */
 int snapshot_writer_barrier(struct snapshot_writer *writer);
+
+/* Changes whenever chunks were dropped that had changed in memory. A snapshot
+ * may be committed only if that is the number, after the barrier, that it was when
+ * it began. */
+uint64_t snapshot_writer_losses(const struct snapshot_writer *writer);
 
 /* snapshot_commit or snapshot_commit_at. */
 typedef int snapshot_writer_commit_fn(struct repository *r,
