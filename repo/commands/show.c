@@ -101,7 +101,8 @@ static void print_completeness(const struct snapshot *snap)
 static void print_text(struct repository *repo, const struct snapshot *snap)
 {
 	char id[2 * ID_SIZE + 1], shown[SNAPSHOT_SHOWN_MAX],
-			fresh[SIZE_TEXT_MAX], read[SIZE_TEXT_MAX];
+			fresh[SIZE_TEXT_MAX], read[SIZE_TEXT_MAX],
+			arrived[UTC_TEXT_MAX];
 	static const char *const skipped_words[] = {
 		[SKIPPED_UNSUPPORTED] = "not backed up",
 		[SKIPPED_EXCLUDED] = "not backed up",
@@ -120,7 +121,7 @@ static void print_text(struct repository *repo, const struct snapshot *snap)
 	print_completeness(snap);
 	printf("Number       %" PRIu64 "\n", snap->sequence);
 	if (snap->arrived > 0)
-		printf("Arrived      %s\n", utc_format(time, snap->arrived));
+		printf("Arrived      %s\n", utc_format(arrived, snap->arrived));
 	if (snap->host != NULL)
 		printf("Made on      %s\n",
 				name_shown(shown, sizeof(shown), snap->host));

@@ -78,6 +78,9 @@ static json_t *origin_of(const struct snapshot *snap)
 	hex_encode(repository, snap->origin_repository, REPO_ID_SIZE);
 	json_t *json = json_pack("{s:s}", "repository_id", repository);
 	set_id(json, "id", &snap->origin_snapshot);
+	if (snap->arrived > 0)
+		json_object_set_new(json, "arrived",
+				report_json_time(snap->arrived));
 	return json;
 }
 

@@ -53,8 +53,8 @@ TEXT
   guest_check "$directory/vda.raw" 0 1 >"$T/tick"
   equal "$(find "$directory" -name 'vdb*')" '' "what there is of vdb"
   amberfs show --json "$R" "bad/$(newest bad)" |
-    jq -e '.complete == false and (.skipped[0] | .target == "vdb"
-      and .kind == "missing" and (.reason | contains("at byte")))' >/dev/null ||
+    jq -e '.complete == false and (.skipped[0] | .object == "vdb"
+      and .code == "missing" and (.message | contains("at byte")))' >/dev/null ||
     die "$(amberfs show "$R" "bad/$(newest bad)")"
   live_clean
   guest_ticks 1

@@ -110,16 +110,16 @@ equal "$(snapshot_count)" 3 "snapshots of all that"
 # A copy is as old as its stay here, whatever time it was given, here or where it
 # was copied before.
 age_of() { # REPO
-  amberfs show --json "$1" vm/latest | jq -r '.arrived[0:8]'
+  amberfs show --json "$1" vm/latest | jq -r '.origin.arrived[0:10]'
 }
 on 01 amberfs init "$T/second" --no-encryption >/dev/null
 on 01 amberfs init "$T/third" --no-encryption --min-age 10d >/dev/null
 on 01 amberfs init "$T/first" --no-encryption >/dev/null
 echo forged >"$T/file"
-faketime '2021-01-01 12:00:00' amberfs backup "$T/first" --name vm "$T/file"
-faketime '2021-06-01 12:00:00' amberfs copy "$T/first" "$T/second"
+at_time '2021-01-01 12:00:00' amberfs backup "$T/first" --name vm "$T/file"
+at_time '2021-06-01 12:00:00' amberfs copy "$T/first" "$T/second"
 on 20 amberfs copy "$T/second" "$T/third"
-equal "$(age_of "$T/second") $(age_of "$T/third")" '20210601 20261120' arrivals
+equal "$(age_of "$T/second") $(age_of "$T/third")" '2021-06-01 2026-11-20' arrivals
 amberfs show "$T/third" vm/latest | found '^Arrived  *20261120T12' || die show
 expect 1 on 29 amberfs forget "$T/third" vm/latest
 said 'protected until 20261130T12'

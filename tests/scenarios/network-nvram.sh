@@ -50,7 +50,7 @@ define "<host transport='unix' socket='$L/nbd'/>"
 echo "never read: said once, with the remedy, and no reason to be incomplete" >&2
 backup 0
 said 'not backed up: NVRAM: .*nbd.*--shared\) \(said once\)'
-has '.complete and (.skipped[0] | .target == "NVRAM" and .kind == "unsupported")'
+has '.complete and (.skipped[0] | .object == "NVRAM" and .code == "unsupported")'
 backup 0
 silent
 
