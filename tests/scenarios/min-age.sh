@@ -123,16 +123,16 @@ equal "$(age_of "$T/second") $(age_of "$T/third")" '2021-06-01 2026-11-20' arriv
 amberfs show "$T/third" vm/latest | found '^Arrived  *20261120T12' || die show
 expect 1 on 29 amberfs forget "$T/third" vm/latest
 said 'protected until 20261130T12'
-on 29 amberfs protect "$T/third" | found '1 are protected now.* until 20261130T12' ||
+on 29 amberfs protect "$T/third" | found '1 is protected now.* until 20261130T12' ||
   die protect
 # Nor does a lower age, set by a clock that is behind, hold for it.
 expect 0 on 02 amberfs protect "$T/third" --min-age 1d
 expect 1 on 29 amberfs forget "$T/third" vm/latest
-expect 0 faketime '2026-11-30 13:00:00' amberfs forget "$T/third" vm/latest
+expect 0 at_time '2026-11-30 13:00:00' amberfs forget "$T/third" vm/latest
 # A copy made again is there already, and as old as it was.
 on 22 amberfs copy "$T/second" "$T/third"
 on 25 amberfs copy "$T/second" "$T/third"
-equal "$(age_of "$T/third")" 20261122 "copied twice"
+equal "$(age_of "$T/third")" 2026-11-22 "copied twice"
 
 # In the end they may go, and a later repository without it is as free as ever.
 expect 0 at_time '2028-01-01' amberfs forget "$R" --keep-last 1
