@@ -32,11 +32,11 @@ static void no_libvirt(struct doctor *doctor)
 
 static int print_json(const struct doctor *doctor)
 {
-	return report_print_json(json_pack("{s:i, s:i, s:i, s:i, s:O}",
-			"schema", 1, "ok", (int)doctor->count[DOCTOR_OK],
-			"warnings", (int)doctor->count[DOCTOR_WARNING],
-			"failures", (int)doctor->count[DOCTOR_FAILURE],
-			"findings", doctor->findings));
+	return report_print_json(json_pack("{s:i, s:i, s:i, s:O}", "ok_count",
+			(int)doctor->count[DOCTOR_OK], "warning_count",
+			(int)doctor->count[DOCTOR_WARNING], "failure_count",
+			(int)doctor->count[DOCTOR_FAILURE], "findings",
+			doctor->findings));
 }
 
 static int finish(const struct doctor *doctor)

@@ -28,8 +28,9 @@ doctor() { # STATUS ARGUMENT...
   local status=$1
   shift
   expect "$status" "$T/bin/amberfs" doctor "$R" --json "$@"
-  jq -e '.schema == 1 and .warnings + .failures + .ok ==
+  jq -e '.schema == 1 and .warning_count + .failure_count + .ok_count ==
     (.findings | length)' "$T/out" >"$T/schema"
+  documented doctor "$T/out" >"$T/fields"
 }
 
 # All is well but that there is only a file to open it.

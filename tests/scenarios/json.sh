@@ -140,3 +140,12 @@ for kind in snapshot file backup list decision prune verify slot session copy; d
 done | sort -u >"$T/wanted"
 missing=$(sort -u "$T/seen" | comm -23 "$T/wanted" -)
 [ -z "$missing" ] || die "in amberfs-json(5), and never printed: $missing"
+# Of each command some test looks at its document.
+for page in "$SOURCE_TREE"/{repo,ingest}/commands/amberfs-*.1; do
+  command=$(basename "$page" .1)
+  command=${command#amberfs-}
+  found -F 'Fl \-json' <"$page" || continue
+  case $command in show) kind=snapshot ;; unpin) kind=pin ;; *) kind=$command ;; esac
+  found -rE "document(s|ed) '?$kind\\b" "$TESTS/scenarios" ||
+    die "no test looks at the JSON of $command"
+done
