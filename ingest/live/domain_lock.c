@@ -4,10 +4,6 @@
  * has the holder's process id and what it does, for people. The kernel frees the
  * lock when the holder ends. Children share the open file, so it is unlocked,
  * not only closed.
- *
- * Root's are in /run/amberfs. Others have a directory of the system's for their
- * own files, or one in /tmp, whoever starts them: the environment is not asked,
- * as cron's differs from a terminal's.
  */
 #include "domain_lock.h"
 
@@ -17,13 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 #include "repo/base/interrupt.h"
+#include "repo/base/lock_directory.h"
 #include "repo/base/printable.h"
 #include "repo/base/report.h"
 #include "repo/base/units.h"
@@ -33,52 +29,14 @@
 
 /* --- the file --- */
 
-static bool is_ours_alone(int fd)
-{
-	struct stat st;
-	return fstat(fd, &st) == 0 && st.st_uid == geteuid()
-			&& (st.st_mode & 022) == 0;
-}
-
-static int open_directory(const char *path)
-{
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	CLEANUP_FD int fd = open(path,
-			O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	return is_ours_alone(fd) ? take_fd(&fd) : -EPERM;
-}
-
-/* PATH is set to the directory, for messages. */
-static int open_own_directory(char path[64])
-{
-	unsigned user = geteuid();
-	if (user == 0) {
-		snprintf(path, 64, "/run/amberfs");
-		return open_directory(path);
-	}
-	snprintf(path, 64, "/run/user/%u/amberfs", user);
-	int fd = open_directory(path);
-	if (fd >= 0)
-		return fd;
-	snprintf(path, 64, "/tmp/amberfs-%u", user);
-	return open_directory(path);
-}
-
-static int open_file(char path[64], const char *uuid)
+static int open_file(char path[LOCK_DIRECTORY_MAX], const char *uuid)
 {
 	char name[64];
 	snprintf(name, sizeof(name), "%.36s.lock", uuid);
-	CLEANUP_FD int directory = open_own_directory(path);
-	if (directory < 0)
-		return directory;
-	CLEANUP_FD int fd = openat(directory, name,
-			O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	return is_ours_alone(fd) ? take_fd(&fd) : -EPERM;
+	CLEANUP_FD int directory = lock_directory_open(path);
+	return directory < 0
+			? directory
+			: lock_directory_open_file(directory, name, O_CLOEXEC);
 }
 
 /* --- who has it --- */
@@ -138,7 +96,7 @@ static int wait_for_it(int fd, int64_t wait_seconds, bool *waited)
 int domain_lock_take(struct domain_lock *lock, const char *uuid,
 		const char *what, int64_t wait_seconds, bool *waited)
 {
-	char path[64];
+	char path[LOCK_DIRECTORY_MAX];
 	*lock = DOMAIN_LOCK_NONE;
 	*waited = false;
 	CLEANUP_FD int fd = open_file(path, uuid);

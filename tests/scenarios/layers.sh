@@ -89,7 +89,6 @@ ingest/doctor/check_apparmor.c /sys, and AppArmor's rules
 ingest/libvirt/chain.c disks
 ingest/libvirt/child.c /dev/null
 ingest/libvirt/transient_guest.c /proc
-ingest/live/domain_lock.c /run/amberfs or like it, which must be ours
 ingest/live/scratch.c its own directories, without links
 ingest/live/scratch_state.c /proc
 ingest/recovery/boot/boot.c in a boot's directory, which is ours
