@@ -134,11 +134,12 @@ int foreign_path_make_directory(int directory, const char *name)
 /* --- the way --- */
 
 struct walk {
-	const char *path; /* as given */
-	int fd;		  /* the directory reached, by O_PATH */
-	bool ours;	  /* nobody else can have changed the way to it */
-	bool shared;	  /* others can make entries in it */
-	char *rest, *at;  /* what is left of the path, from AT on */
+	const char *path;      /* as given */
+	int fd;		       /* the directory reached, by O_PATH */
+	bool ours;	       /* nobody else can have changed the way to it */
+	bool shared;	       /* others can make entries in it */
+	char theirs[PATH_MAX]; /* the first directory that is not ours */
+	char *rest, *at;       /* what is left of the path, from AT on */
 	unsigned links;
 };
 
@@ -150,6 +151,14 @@ static void walk_clear(struct walk *walk)
 
 #define CLEANUP_WALK CLEANUP(walk_clear)
 
+static void note_theirs(struct walk *walk)
+{
+	char link[32];
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", walk->fd);
+	ssize_t n = readlink(link, walk->theirs, sizeof(walk->theirs) - 1);
+	walk->theirs[n > 0 ? n : 0] = '\0';
+}
+
 /* Takes over FD. */
 static int enter(struct walk *walk, int fd)
 {
@@ -160,8 +169,11 @@ static int enter(struct walk *walk, int fd)
 		return fail_errno(-errno, "opening the directory of %s",
 				walk->path);
 	walk->shared = is_shared(&st);
-	walk->ours = walk->ours && is_ours(st.st_uid)
+	bool ours = is_ours(st.st_uid)
 			&& (!walk->shared || (st.st_mode & S_ISVTX) != 0);
+	if (walk->ours && !ours)
+		note_theirs(walk);
+	walk->ours = walk->ours && ours;
 	return 0;
 }
 
@@ -275,6 +287,47 @@ int foreign_path_socket(const char *path, char alias[FOREIGN_PATH_ALIAS_MAX])
 	if (fd >= 0)
 		snprintf(alias, FOREIGN_PATH_ALIAS_MAX, "/proc/self/fd/%d", fd);
 	return fd;
+}
+
+static int check_ours(const char *path, int fd)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return fail_errno(-errno, "examining %s", path);
+	if (!S_ISREG(st.st_mode))
+		return fail(-EINVAL, "%s is no file", path);
+	if (!is_ours(st.st_uid))
+		return fail(-EPERM,
+				"%s belongs to another user, so it is not "
+				"used",
+				path);
+	if (is_shared(&st))
+		return fail(-EPERM,
+				"%s is writable by others (mode %04o), so it "
+				"is not used; 'chmod go-w %s' takes that away",
+				path, st.st_mode & 07777, path);
+	return 0;
+}
+
+int foreign_path_open_ours(const char *path)
+{
+	CLEANUP_WALK struct walk walk;
+	char name[NAME_MAX + 1];
+	int err = walk_to(&walk, path, name);
+	if (err < 0)
+		return err;
+	CLEANUP_FD int fd = foreign_path_openat(walk.fd, name,
+			O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	if (fd < 0)
+		return fail_within(fd, "%s", path);
+	if (!walk.ours)
+		return fail(-EPERM,
+				"%s is not used, as other users can change the "
+				"directory %s; it should belong to root or to "
+				"you, and 'chmod go-w' keeps others out",
+				path, walk.theirs);
+	err = check_ours(path, fd);
+	return err < 0 ? err : take_fd(&fd);
 }
 
 int foreign_path_stat(const char *path, struct stat *st)

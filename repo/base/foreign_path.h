@@ -34,6 +34,14 @@ int foreign_path_open(const char *path, int flags);
 #define FOREIGN_PATH_ALIAS_MAX 40
 int foreign_path_socket(const char *path, char alias[FOREIGN_PATH_ALIAS_MAX]);
 
+/*
+ * Opens the file PATH for reading, whose contents we obey: none but root and
+ * this process's user can change it, or what its path leads to. A descriptor;
+ * -EPERM: others can; -ELOOP as above; -EINVAL: it is no regular file; -ENOENT,
+ * -errno; with a text.
+ */
+int foreign_path_open_ours(const char *path);
+
 /* What is at PATH, never a link. 0, -ENOENT …, -ELOOP, with a text. */
 int foreign_path_stat(const char *path, struct stat *st);
 
