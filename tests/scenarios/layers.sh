@@ -67,6 +67,7 @@ only libnbd ingest/source/nbd_client.c ingest/source/liveness_probe.c
 only png ingest/recovery/prove/prove_screen.c
 only fuse fs/fuse_api.h
 only lmdb repo/index
+only ini.h repo/configuration
 only sodium repo/crypto
 only zstd repo/pack/frame_codec.c
 only libmnl repo/doctor/route.c
