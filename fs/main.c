@@ -25,6 +25,7 @@
 #include "repo/base/error.h"
 #include "repo/base/report.h"
 #include "repo/base/standard_descriptors.h"
+#include "repo/repository/repository_name.h"
 #include "repo/repository/secret_env.h"
 #include "service.h"
 #include "unmount.h"
@@ -161,6 +162,12 @@ static void parse_helper(struct program *program, int argc, char **argv)
 				"amberfs mounts are always read-only: "
 				"remove -w");
 	take_options(&cl, program);
+	if (repository_name_resolve(&program->options.repository,
+			    &program->repo)
+			< 0) {
+		report_error("%s", error_text(-EINVAL));
+		exit(STATUS_MOUNT_FAILED);
+	}
 }
 
 static bool called_as(const char *argv0, const char *name)
@@ -308,6 +315,7 @@ int main(int argc, char **argv)
 	static struct program p = { .status_fd = -1 };
 	const struct report_options quiet = { .quiet = true };
 	standard_descriptors_take();
+	argv = options_take_arguments(argc, argv);
 	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
 	p.helper = called_as(argv[0], "mount.amberfs");
 	if (called_as(argv[0], "umount.fuse.amberfs"))

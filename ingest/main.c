@@ -39,6 +39,7 @@ int main(int argc, char **argv)
 {
 	standard_descriptors_take();
 	report_json_begin(argv);
+	argv = options_take_arguments(argc, argv);
 	/* Before any child: libvirt and qemu-nbd need no passphrase. */
 	int err = secret_env_take();
 	if (err < 0) {

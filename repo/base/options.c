@@ -54,6 +54,8 @@ struct wanted {
 static const void *match(void *ctx, const struct option *option)
 {
 	const struct wanted *wanted = ctx;
+	if (option->type == OPTION_OPERAND)
+		return NULL;
 	if (wanted->name == NULL)
 		return option->letter != 0 && option->letter == wanted->letter
 				? option
@@ -332,6 +334,8 @@ static void set_value(const struct command_line *line,
 	case OPTION_LIST:
 		add_to_list(line, option, text);
 		break;
+	case OPTION_OPERAND: /* never found as an option */
+		break;
 	}
 }
 
@@ -433,6 +437,82 @@ static void check_operands(const struct command_line *line, int n, char **argv)
 				argv[line->max_operands + 1]);
 }
 
+/* --- operands that stand for something --- */
+
+/* With room for one operand more; it stays. */
+static char **taken;
+
+char **options_take_arguments(int argc, char **argv)
+{
+	char **copy = calloc((size_t)argc + 2, sizeof(char *));
+	if (copy == NULL) {
+		fputs("amberfs: no memory\n", stderr);
+		exit(EXIT_FAILED);
+	}
+	memcpy(copy, argv, (size_t)argc * sizeof(char *));
+	taken = copy;
+	return copy;
+}
+
+struct given {
+	const struct command_line *line;
+	char **argv;
+	int count;
+};
+
+static bool is_operand(const struct given *given, int n,
+		const struct option_operand *operand)
+{
+	char name[64];
+	operand_name(given->line, n, name, sizeof(name));
+	return strcmp(name, operand->name) == 0;
+}
+
+static const void *insert(void *ctx, const struct option *option)
+{
+	struct given *given = ctx;
+	if (option->type != OPTION_OPERAND)
+		return NULL;
+	const struct option_operand *operand = option->value;
+	char *value = operand->variable != NULL ? getenv(operand->variable)
+						: NULL;
+	if (value == NULL || *value == '\0' || !is_operand(given, 0, operand))
+		return NULL;
+	for (int i = given->count; i > 0; i--)
+		given->argv[i + 1] = given->argv[i];
+	given->argv[1] = value;
+	given->count++;
+	return option;
+}
+
+static _Noreturn void not_resolved(const struct command_line *line, int err,
+		const char *operand)
+{
+	char shown[4 * MISTAKE_MAX];
+	fprintf(stderr, "%s: %s\n", line->program,
+			printable(shown, sizeof(shown), error_text(err)));
+	report_json_note(error_code(err), error_text(err), operand);
+	exit(EXIT_FAILED);
+}
+
+static const void *resolve(void *ctx, const struct option *option)
+{
+	struct given *given = ctx;
+	if (option->type != OPTION_OPERAND)
+		return NULL;
+	const struct option_operand *operand = option->value;
+	for (int i = 1; i <= given->count && i <= 2; i++) {
+		const char *value = given->argv[i];
+		if (!is_operand(given, i - 1, operand))
+			continue;
+		int err = operand->resolve(operand->ctx, &value);
+		if (err < 0)
+			not_resolved(given->line, err, value);
+		given->argv[i] = (char *)value;
+	}
+	return NULL;
+}
+
 int options_parse(const struct command_line *line, int argc, char **argv)
 {
 	struct words w = { line, argc, 1, argv };
@@ -449,8 +529,12 @@ int options_parse(const struct command_line *line, int argc, char **argv)
 		else
 			parse_letters(&w, word);
 	}
-	check_operands(line, operands, argv);
-	if (operands + 1 < argc)
-		argv[operands + 1] = NULL;
-	return operands;
+	struct given given = { line, argv, operands };
+	if (operands < line->min_operands && taken != NULL)
+		each_option(line, insert, &given);
+	check_operands(line, given.count, argv);
+	if (given.count + 1 < argc)
+		argv[given.count + 1] = NULL;
+	each_option(line, resolve, &given);
+	return given.count;
 }

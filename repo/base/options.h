@@ -26,6 +26,8 @@ enum option_type {
 	OPTION_SIZE,   /* uint64_t *: size_parse */
 	OPTION_NUMBER, /* struct option_number * */
 	OPTION_LIST,   /* struct option_list *: may be given many times */
+	/* struct option_operand *: no option; its row has the name "" */
+	OPTION_OPERAND,
 };
 
 struct option_number {
@@ -35,6 +37,16 @@ struct option_number {
 struct option_list {
 	const char **items; /* allocated, never freed: as long as argv */
 	int count;
+};
+
+/* An operand that may be an abbreviation of something. */
+struct option_operand {
+	const char *name;     /* in the list of operands, such as "REPO" */
+	const char *variable; /* of the environment: if operands are missing,
+				 its value is the first one; or NULL */
+	/* *OPERAND to what it stands for. 0, or -errno with a text. */
+	int (*resolve)(void *ctx, const char **operand);
+	void *ctx;
 };
 
 struct option {
@@ -56,8 +68,12 @@ struct command_line {
 	int min_operands, max_operands;	    /* max -1: any number */
 };
 
+/* A copy of ARGV with room for an operand from the environment. Called once, by
+ * programs that take one; exits without memory. */
+char **options_take_arguments(int argc, char **argv);
+
 /* Parses ARGV[1..]; moves the operands to ARGV[1..n] and returns n.
- * Exits by itself as said above. */
+ * Exits by itself as said above, and with 1 if an operand can't be resolved. */
 int options_parse(const struct command_line *line, int argc, char **argv);
 
 /* Prints "PROGRAM: message" and a hint to --help, exits 2. */

@@ -202,6 +202,7 @@ int main(int argc, char **argv)
 					 "version", NULL };
 	standard_descriptors_take();
 	report_json_begin(argv);
+	argv = options_take_arguments(argc, argv);
 	if (argc < 2) {
 		print_usage(stderr);
 		return EXIT_USAGE;

@@ -19,6 +19,7 @@
 #include "repo/format/document.h"
 #include "repo/repair/repair.h"
 #include "repo/repository/credentials.h"
+#include "repo/repository/repository_name.h"
 
 #define JOBS_MAX 64
 #define LINES_MAX 1000u
@@ -355,7 +356,10 @@ int command_repair(int argc, char **argv)
 	report_setup(cl.program, &c.common.report);
 	interrupt_setup();
 	c.o.jobs = (unsigned)c.jobs.value;
-	int status = run(&c, argv[1]);
+	int err = c.from != NULL
+			? repository_name_resolve(&c.from_options, &c.from)
+			: 0;
+	int status = err < 0 ? command_failed(err) : run(&c, argv[1]);
 	repair_result_clear(&c.res);
 	repository_close(c.from_repo);
 	remove_own_index(&c);

@@ -49,7 +49,8 @@ static const char *environment(const struct credentials *credentials,
 	return secret_env_get(name);
 }
 
-/* Options win over the environment; a key file over a passphrase. */
+/* Options win over the environment, and that over the configuration; a key file
+ * over a passphrase. */
 struct chosen {
 	const char *key_file, *text, *file, *command;
 };
@@ -67,6 +68,11 @@ static struct chosen choose(const struct credentials *credentials)
 	ch.text = environment(credentials, "PASSPHRASE");
 	ch.file = environment(credentials, "PASSPHRASE_FILE");
 	ch.command = environment(credentials, "PASSPHRASE_COMMAND");
+	if (ch.text != NULL || ch.file != NULL || ch.command != NULL)
+		return ch;
+	ch.key_file = credentials->configured.key_file;
+	ch.file = credentials->configured.passphrase_file;
+	ch.command = credentials->configured.passphrase_command;
 	return ch;
 }
 
@@ -80,6 +86,17 @@ bool credentials_given(const struct credentials *credentials)
 const char *credentials_key_file(const struct credentials *credentials)
 {
 	return choose(credentials).key_file;
+}
+
+const char *credentials_passphrase_file(const struct credentials *credentials)
+{
+	return choose(credentials).file;
+}
+
+const char *credentials_passphrase_command(
+		const struct credentials *credentials)
+{
+	return choose(credentials).command;
 }
 
 const char *credentials_text(const struct credentials *credentials)

@@ -3,7 +3,7 @@
  * Where the secret that opens a key slot comes from: options, environment
  * (AMBERFS_KEY_FILE, AMBERFS_PASSPHRASE, AMBERFS_PASSPHRASE_FILE,
  * AMBERFS_PASSPHRASE_COMMAND; of a second repository AMBERFS_TO_KEY_FILE …),
- * else a prompt on the terminal.
+ * the configuration, else a prompt on the terminal.
  */
 #ifndef AMBERFS_REPOSITORY_CREDENTIALS_H
 #define AMBERFS_REPOSITORY_CREDENTIALS_H
@@ -20,8 +20,11 @@ struct secret {
 /* True if options or environment name a secret, without reading it. */
 bool credentials_given(const struct credentials *credentials);
 
-/* The key file that options or environment name, or NULL. */
+/* The key file, passphrase file or command that is used, or NULL. */
 const char *credentials_key_file(const struct credentials *credentials);
+const char *credentials_passphrase_file(const struct credentials *credentials);
+const char *credentials_passphrase_command(
+		const struct credentials *credentials);
 
 /* The passphrase itself, if it comes from the environment (or was kept), or
  * NULL. */

@@ -16,6 +16,7 @@
 #include "credentials.h"
 #include "keys.h"
 #include "min_age.h"
+#include "repository_name.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/error.h"
 
@@ -26,13 +27,16 @@
 
 /* --- options --- */
 
-#define OPTIONS 4
+#define OPTIONS 4 /* that both repositories have */
+#define OPTIONS_MAX (OPTIONS + 3)
 #define ROLE_NAME_MAX 32
 
+/* OPERAND is the one that may be a name. */
 static void fill_options(struct option *option,
-		struct repository_options *options)
+		struct repository_options *options,
+		struct option_operand *operand)
 {
-	const struct option rows[OPTIONS + 1] = {
+	const struct option rows[OPTIONS + 2] = {
 		{ "key-file", 0, OPTION_TEXT, &options->credentials.key_file,
 				"FILE", "key file that opens the repository" },
 		{ "passphrase-file", 0, OPTION_TEXT,
@@ -43,22 +47,31 @@ static void fill_options(struct option *option,
 				"read the passphrase from CMD's output" },
 		{ "index-dir", 0, OPTION_TEXT, &options->index_dir, "DIR",
 				"directory for the index (a cache)" },
+		{ "", 0, OPTION_OPERAND, operand, NULL, NULL },
 		{ NULL, 0, OPTION_FLAG, NULL, NULL, NULL },
 	};
+	operand->ctx = options;
+	operand->resolve = repository_name_resolve;
 	memcpy(option, rows, sizeof(rows));
 }
 
 const struct option *repository_option_table(struct repository_options *options)
 {
-	static struct option table[OPTIONS + 1];
-	fill_options(table, options);
+	static struct option table[OPTIONS_MAX];
+	static struct option_operand operand = { .name = "REPO",
+		.variable = "AMBERFS_REPOSITORY" };
+	fill_options(table, options, &operand);
+	table[OPTIONS + 1] = (struct option){ "config", 0, OPTION_TEXT,
+		&repository_name_file, "FILE", NULL };
+	table[OPTIONS + 2] = (struct option){ .name = NULL };
 	return table;
 }
 
 const struct option *repository_second_option_table(
 		struct repository_options *options, const char *role)
 {
-	static struct option table[OPTIONS + 1];
+	static struct option table[OPTIONS_MAX];
+	static struct option_operand operand = { .name = "REPO2" };
 	static char names[OPTIONS][ROLE_NAME_MAX];
 	static const char *const help[OPTIONS] = {
 		"key file that opens the second repository",
@@ -67,7 +80,7 @@ const struct option *repository_second_option_table(
 		"directory for its index",
 	};
 	options->credentials.role = role;
-	fill_options(table, options);
+	fill_options(table, options, &operand);
 	for (size_t i = 0; i < OPTIONS; i++) {
 		snprintf(names[i], sizeof(names[i]), "%s-%s", role,
 				table[i].name);

@@ -26,6 +26,11 @@ struct repository {
 	struct index *index;
 };
 
+/* What the configuration says of a repository that was given by its name. */
+struct configured_credentials {
+	const char *key_file, *passphrase_file, *passphrase_command;
+};
+
 /* How to unlock; filled from options and environment by the option table. */
 struct credentials {
 	const char *passphrase_file;	/* --passphrase-file */
@@ -40,6 +45,8 @@ struct credentials {
 	/* Of a second repository: "to" makes them --to-key-file and
 	 * AMBERFS_TO_KEY_FILE. NULL: the one that every command has. */
 	const char *role;
+	/* Used where neither options nor environment say anything. */
+	struct configured_credentials configured;
 };
 
 struct repository_options {
@@ -50,11 +57,13 @@ struct repository_options {
 };
 
 /* The option rows that every command with a REPO has: --key-file,
- * --passphrase-file, --passphrase-command, --index-dir. OPTIONS is remembered. */
+ * --passphrase-file, --passphrase-command, --index-dir, --config. OPTIONS is
+ * remembered. REPO, an operand, may be a name of the configuration: it is its
+ * place after options_parse (repository_name.h). */
 const struct option *repository_option_table(
 		struct repository_options *options);
-/* The same for a second repository, with ROLE ("to", "from"; static) before
- * each name. */
+/* The same for a second repository, the operand REPO2, with ROLE ("to", "from";
+ * static) before each name. */
 const struct option *repository_second_option_table(
 		struct repository_options *options, const char *role);
 

@@ -88,7 +88,10 @@ sleep 0.1
 kill -9 $!
 wait $! 2>/dev/null || :
 virsh_do blockjob clone vda --info 2>&1 | found 'Block Pull' || die "no pull is left"
-expect 0 boot --finish clone
+# The key is the one that the configuration gives the repository at this place.
+printf '[repository main]\nplace = %s\nkey-file = %s\n' "$R" "$T/key" \
+  >"$T/boot.conf"
+AMBERFS_KEY_FILE='' expect 0 boot --finish clone --config "$T/boot.conf"
 not mountpoint -q "$dir/clone/mnt" || die "it is still mounted"
 amberfs show --json "$R" "$S" | jq -e '.pinned | not' >/dev/null ||
   die "it is still pinned"

@@ -12,6 +12,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/interrupt.h"
 #include "repo/base/printable.h"
+#include "repo/repository/repository_name.h"
 
 struct boot_command {
 	struct boot_options o;
@@ -98,18 +99,22 @@ void boot_close(struct boot *boot)
 
 /* --- the command --- */
 
-static int with_place(struct boot *boot, const char *name,
-		int (*verb)(struct boot *boot))
+/* The repository is known from when it was booted, so the configuration may
+ * know its key. */
+static int with_place(struct boot_command *command, struct boot *boot,
+		const char *name, int (*verb)(struct boot *boot))
 {
 	int err = boot_open(boot, name);
+	if (err == 0 && boot->state.repository != NULL)
+		repository_name_of_place(&command->o.repository,
+				boot->state.repository);
 	if (err < 0 || boot->state.name != NULL)
 		return err < 0 ? err : verb(boot);
 	/* There was almost nothing, and that is gone now. */
 	return verb == boot_end_discard ? 0 : no_place(boot, name);
 }
 
-static int run(const struct boot_command *command, struct boot *boot,
-		char **argv)
+static int run(struct boot_command *command, struct boot *boot, char **argv)
 {
 	int err = boot_setup(boot, &command->o);
 	if (err < 0)
@@ -117,11 +122,13 @@ static int run(const struct boot_command *command, struct boot *boot,
 	if (command->list)
 		return boot_list(boot);
 	if (command->finish != NULL)
-		return with_place(boot, command->finish, boot_finish);
+		return with_place(command, boot, command->finish, boot_finish);
 	if (command->resume != NULL)
-		return with_place(boot, command->resume, boot_end_resume);
+		return with_place(command, boot, command->resume,
+				boot_end_resume);
 	if (command->discard != NULL)
-		return with_place(boot, command->discard, boot_end_discard);
+		return with_place(command, boot, command->discard,
+				boot_end_discard);
 	return boot_begin(boot, argv[1], argv[2]);
 }
 

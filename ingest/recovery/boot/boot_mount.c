@@ -120,12 +120,13 @@ static int fill_command(struct command *command,
 	command->argc = 0;
 	command->argv[command->argc++] = "amberfs-mount";
 	add(command, "--options", command->options);
-	add(command, "--key-file", options->credentials.key_file);
+	add(command, "--key-file", credentials_key_file(&options->credentials));
 	add(command, "--passphrase-file",
 			piped ? command->from_pipe
-			      : options->credentials.passphrase_file);
+			      : credentials_passphrase_file(
+					      &options->credentials));
 	add(command, "--passphrase-command",
-			options->credentials.passphrase_command);
+			credentials_passphrase_command(&options->credentials));
 	add(command, "--index-dir", options->index_dir);
 	command->argv[command->argc++] = "--";
 	command->argv[command->argc++] = repository;
