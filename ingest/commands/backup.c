@@ -18,7 +18,7 @@
 struct backup_command {
 	struct backup_options o;
 	struct backup_words words;
-	struct option_list domains, excludes;
+	struct option_list domains, includes, excludes;
 	bool all_domains;
 	const char *name, *stdin_name, *connect;
 	double begin;
@@ -36,12 +36,19 @@ static int exit_status(const struct backup_run *run) REQUIRES(run->mutex)
 
 /* --- domains --- */
 
-static bool excluded(const struct backup_command *command, const char *name)
+static bool matches(const struct option_list *patterns, const char *name)
 {
-	for (int i = 0; i < command->excludes.count; i++)
-		if (fnmatch(command->excludes.items[i], name, 0) == 0)
+	for (int i = 0; i < patterns->count; i++)
+		if (fnmatch(patterns->items[i], name, 0) == 0)
 			return true;
 	return false;
+}
+
+static bool is_wanted(const struct backup_command *command, const char *name)
+{
+	return !matches(&command->excludes, name)
+			&& (command->includes.count == 0
+					|| matches(&command->includes, name));
 }
 
 static int run_all_domains(struct backup_command *command,
@@ -54,7 +61,7 @@ static int run_all_domains(struct backup_command *command,
 		return err;
 	CLEANUP_FREE char **wanted = calloc(count + 1, sizeof(*wanted));
 	for (unsigned i = 0; wanted != NULL && i < count; i++)
-		if (!excluded(command, names[i]))
+		if (is_wanted(command, names[i]))
 			wanted[kept++] = names[i];
 	if (wanted == NULL)
 		err = fail_no_memory("listing domains");
@@ -112,8 +119,11 @@ static void check_usage(const struct command_line *line,
 		options_error(line,
 				"--domain and --all-domains exclude each "
 				"other");
-	if (command->excludes.count && !command->all_domains)
-		options_error(line, "--exclude requires --all-domains");
+	if ((command->excludes.count || command->includes.count)
+			&& !command->all_domains)
+		options_error(line, "--%s requires --all-domains",
+				command->excludes.count ? "exclude"
+							: "include");
 	if (domains && (command->name != NULL || operands > 1))
 		options_error(line,
 				"files and domains can't be backed up in one "
@@ -215,6 +225,8 @@ int backup_main(int argc, char **argv)
 		{ "domain", 'd', OPTION_LIST, &c.domains, "NAME",
 				"back up this domain (name or UUID); "
 				"repeatable" },
+		{ "include", 0, OPTION_LIST, &c.includes, "PATTERN",
+				"only domains matching it; repeatable" },
 		{ "exclude", 0, OPTION_LIST, &c.excludes, "PATTERN",
 				"leave out domains matching it; repeatable" },
 		{ "connect", 'c', OPTION_TEXT, &c.connect, "URI",
