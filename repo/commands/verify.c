@@ -120,6 +120,21 @@ static int run(struct verify *verify, const char *path, const char *snapshot,
 	return err < 0 ? command_failed(err) : EXIT_DONE;
 }
 
+/* "2/7" */
+static int parse_subset(struct verify *verify, const char *text)
+{
+	unsigned part = 0, parts = 0;
+	int end = 0;
+	if (sscanf(text, "%4u/%4u%n", &part, &parts, &end) != 2
+			|| text[end] != '\0' || part < 1 || part > parts)
+		return fail(-EINVAL,
+				"it must be a part and the number of parts, "
+				"such as 2/7");
+	verify->share = part - 1;
+	verify->shares = parts;
+	return 0;
+}
+
 int command_verify(int argc, char **argv)
 {
 	struct common_options o = { 0 };
@@ -127,9 +142,12 @@ int command_verify(int argc, char **argv)
 		.min = 1,
 		.max = 256 };
 	bool read_data = false, packs = false;
+	const char *subset = NULL;
 	const struct option own[] = {
 		{ "read-data", 0, OPTION_FLAG, &read_data, NULL,
 				"also read, decode and check every frame" },
+		{ "read-data-subset", 0, OPTION_TEXT, &subset, "K/N",
+				"the same of part K of N of all packs" },
 		{ "packs", 0, OPTION_FLAG, &packs, NULL,
 				"check only the checksums of packs; needs "
 				"no key" },
@@ -152,11 +170,15 @@ int command_verify(int argc, char **argv)
 		.min_operands = 1,
 		.max_operands = 2,
 	};
-	struct verify v = { .problems = json_array() };
+	struct verify v = { .problems = json_array(), .shares = 1 };
 	pthread_mutex_init(&v.mutex, NULL);
 	int n = options_parse(&cl, argc, argv);
 	report_setup(cl.program, &o.report);
 	interrupt_setup();
+	if (subset != NULL && parse_subset(&v, subset) < 0)
+		options_error(&cl, "--read-data-subset: %s",
+				error_text(-EINVAL));
+	read_data = read_data || subset != NULL;
 	v.jobs = (unsigned)jobs.value;
 	double begin = monotonic_now();
 	int status = run(&v, argv[1], n == 2 ? argv[2] : NULL, &o, read_data,

@@ -13,6 +13,8 @@ struct verify {
 	struct store *store;
 	struct session *session; /* NULL: none could be registered */
 	unsigned jobs;
+	unsigned share, shares; /* of the packs, whose frames are read: number
+				   SHARE, from 0, of SHARES */
 	struct check_counts counts;
 	pthread_mutex_t mutex;
 	json_t *problems GUARDED_BY(mutex); /* {code, message, object} */
@@ -27,7 +29,7 @@ void verify_problem(struct verify *verify, int err, const char *object,
 /* Each: 0 if it ran to its end (whatever it found), else -errno. */
 int verify_packs(struct verify *verify);   /* checksums; no key needed */
 int verify_objects(struct verify *verify); /* key slots, pins, retention */
-int verify_frames(struct verify *verify);  /* decodes and hashes every frame */
+int verify_frames(struct verify *verify);  /* decodes and hashes frames */
 /* Every tree of SNAPSHOT (NULL: of all) resolves to readable packs. */
 int verify_trees(struct verify *verify, const char *snapshot);
 
