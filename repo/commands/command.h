@@ -11,6 +11,7 @@
 #include "repo/repository/repository.h"
 #include "repo/session/session.h"
 
+int command_config(int argc, char **argv);
 int command_copy(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_forget(int argc, char **argv);

@@ -64,6 +64,7 @@ static const struct command commands[] = {
 	{ "prune", command_prune, NULL, NULL,
 			"free space no snapshot needs ('sessions': who is at "
 			"work)" },
+	{ "config", command_config, NULL, NULL, NULL },
 	{ "sessions", command_sessions, NULL, NULL, NULL },
 	{ "index", command_index, NULL, NULL,
 			"show or rebuild the index (a cache)" },

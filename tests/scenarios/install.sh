@@ -12,6 +12,7 @@ for file in usr/bin/amberfs usr/sbin/mount.amberfs usr/sbin/amberfs-cron \
   usr/share/man/man1/amberfs.1 usr/share/man/man8/mount.amberfs.8 \
   usr/lib/systemd/system/amberfs-backup.service \
   usr/lib/systemd/system/amberfs-backup.timer \
+  usr/share/doc/amberfs/examples/amberfs.conf usr/share/man/man5/amberfs.conf.5 \
   usr/share/doc/amberfs/examples/cron.conf usr/share/doc/amberfs/README.md \
   usr/share/doc/amberfs/FORMAT.md; do
   [ -e "$T/root/$file" ] || [ -L "$T/root/$file" ] || die "no /$file"
@@ -25,6 +26,14 @@ done
 # Nothing of the tests is installed.
 [ -z "$(find "$T/root" -name '*test*' -o -name '*shim*' -o -name 'lib*.a')" ] ||
   die "too much: $(find "$T/root" -name '*test*' -o -name '*shim*')"
+
+# The example is a configuration without mistakes.
+sed "s|^place = .*|place = $T|; s|^key-file = .*|key-file = $T/log|" \
+  "$T/root/usr/share/doc/amberfs/examples/amberfs.conf" >"$T/example.conf"
+sed 's/^#\([a-z-]* = \|\[\)/\1/' "$T/example.conf" >"$T/whole.conf"
+expect 0 amberfs config check --config "$T/example.conf"
+expect 2 amberfs config check --config "$T/whole.conf"
+found -v 'No such file' <"$T/err" && die "$(cat "$T/err")"
 
 # The programs find each other without the build directory, in a /usr to which they
 # were added.

@@ -54,7 +54,7 @@ page_options() {
 overview=$(page_of amberfs 1)
 amberfs --help | sed -n 's/^  \([a-z]*\) .*/\1/p' >"$T/commands"
 [ "$(wc -l <"$T/commands")" -gt 15 ] || die "amberfs --help lists too little"
-printf '%s\n' show checkpoint sessions >>"$T/commands"
+printf '%s\n' show checkpoint config sessions >>"$T/commands"
 while read -r command; do
   page=$(page_of "amberfs-$command" 1) || die "no page for amberfs $command"
   found -x "\.It Xr amberfs-$command 1" <"$overview" ||
@@ -81,6 +81,16 @@ while read -r command; do
     die "amberfs-$command.1 and --help name different options"
 done <"$T/commands"
 page_of amberfs-unpin 1 >"$T/out" || die "no page for amberfs unpin"
+
+# The page of the configuration has every setting.
+page=$(page_of amberfs.conf 5)
+sed -nE 's/^\t\{ "([a-z-]+)", (REPOSITORY|JOB).*/\1/p' \
+  "$SOURCE_TREE/repo/configuration/setting.c" >"$T/help"
+[ "$(wc -l <"$T/help")" -gt 40 ] || die "hardly any settings found"
+while read -r setting; do
+  found -E "^\.It Cm (.* )?$setting( |\$)" <"$page" ||
+    die "amberfs.conf.5 does not name $setting"
+done <"$T/help"
 
 # The nightly run's page has every setting.
 page=$(page_of amberfs-cron 8)
