@@ -14,8 +14,7 @@ _Atomic sig_atomic_t interrupt_flag;
 
 static void on_signal(int number)
 {
-	(void)number;
-	interrupt_flag = 1;
+	interrupt_flag = number;
 }
 
 void interrupt_setup(void)

@@ -9,7 +9,7 @@
 /* Also ignores SIGPIPE: a closed pipe is an error of write(2). */
 void interrupt_setup(void);
 
-/* Non-zero once a signal came. Any thread may look. */
+/* The signal's number once one came, else 0. Any thread may look. */
 extern _Atomic sig_atomic_t interrupt_flag;
 
 /* What a program exits with that would exit with STATUS: EXIT_INTERRUPTED if a

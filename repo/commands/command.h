@@ -24,6 +24,7 @@ int command_protect(int argc, char **argv);
 int command_prune(int argc, char **argv);
 int command_repair(int argc, char **argv);
 int command_restore(int argc, char **argv);
+int command_run(int argc, char **argv);
 int command_sessions(int argc, char **argv);
 int command_show(int argc, char **argv);
 int command_unpin(int argc, char **argv);

@@ -27,7 +27,8 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{ "init", command_init, NULL, NULL, "make a new repository" },
+	{ "init", command_init, NULL, NULL,
+			"make a new repository ('index' is a cache of it)" },
 	{ "domains", NULL, "amberfs-ingest", "ingest",
 			"list libvirt's domains ('checkpoint' tidies them)" },
 	{ "backup", NULL, "amberfs-ingest", "ingest",
@@ -64,10 +65,11 @@ static const struct command commands[] = {
 	{ "prune", command_prune, NULL, NULL,
 			"free space no snapshot needs ('sessions': who is at "
 			"work)" },
+	{ "run", command_run, NULL, NULL,
+			"do the configured jobs ('config' checks them)" },
 	{ "config", command_config, NULL, NULL, NULL },
 	{ "sessions", command_sessions, NULL, NULL, NULL },
-	{ "index", command_index, NULL, NULL,
-			"show or rebuild the index (a cache)" },
+	{ "index", command_index, NULL, NULL, NULL },
 	{ NULL, NULL, NULL, NULL, NULL },
 };
 

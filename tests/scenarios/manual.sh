@@ -54,7 +54,7 @@ page_options() {
 overview=$(page_of amberfs 1)
 amberfs --help | sed -n 's/^  \([a-z]*\) .*/\1/p' >"$T/commands"
 [ "$(wc -l <"$T/commands")" -gt 15 ] || die "amberfs --help lists too little"
-printf '%s\n' show checkpoint config sessions >>"$T/commands"
+printf '%s\n' show checkpoint config sessions index >>"$T/commands"
 while read -r command; do
   page=$(page_of "amberfs-$command" 1) || die "no page for amberfs $command"
   found -x "\.It Xr amberfs-$command 1" <"$overview" ||

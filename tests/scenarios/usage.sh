@@ -5,8 +5,8 @@
 . "$(dirname "$0")/../functions.sh"
 
 commands='init list show restore verify forget prune pin unpin protect key copy
-  repair config sessions index doctor backup checkpoint domains mount umount boot
-  prove'
+  repair run config sessions index doctor backup checkpoint domains mount umount
+  boot prove'
 expect 0 amberfs --help
 [ "$(wc -l <"$T/out")" -le 24 ] || die "amberfs --help: too long"
 for command in $commands; do

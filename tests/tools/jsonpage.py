@@ -37,6 +37,7 @@ PLAIN = {
     "text": lambda v: type(v) is str,
     "name": lambda v: type(v) is str,
     "code": lambda v: v in CODES,
+    "document": lambda v: type(v) is dict and v.get("schema") == 1,
     "time": lambda v: type(v) is str and TIME.fullmatch(v),
 }
 
