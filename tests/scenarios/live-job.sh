@@ -188,7 +188,7 @@ LIVE_JOB_PAUSE=begin live-job "$LIVE_URI" web "$SCRATCH" auto disk vda prepare \
   begin - >"$T/out" 2>"$T/err" </dev/null &
 pid=$!
 wait_for 60 grep -q '^State:.*stopped' "/proc/$pid/status"
-wait_for 60 grep -q 'has been thawed' "$T/err" || die "still frozen"
+wait_for 60 grep -q 'is being thawed' "$T/err" || die "still frozen"
 guest_ticks 1
 kill -CONT $pid
 wait $pid || die "it fails because it was stopped"

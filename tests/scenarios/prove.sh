@@ -44,7 +44,7 @@ expect 0 "${prove[@]}" --accept agent web/latest --json
 documented prove "$T/out" >/dev/null
 jq -e '.up_count == 1 and .failed_count == 0 and .snapshots[0].up and
   .snapshots[0].by == "agent" and .snapshots[0].seconds > 0 and
-  .snapshots[0].read > 4096' "$T/out" >/dev/null || die "$(cat "$T/out")"
+  .snapshots[0].read_bytes > 4096' "$T/out" >/dev/null || die "$(cat "$T/out")"
 guest_ticks 1
 [ "$(guest_counter)" -gt "$before" ] || die "the original no longer writes"
 nothing_left

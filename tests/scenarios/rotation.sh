@@ -60,7 +60,7 @@ expect 0 env TZ=CET-1 amberfs forget "$R" a/b -n --json --keep-daily 2 --utc
 equal "$(kept)" "20261122T23300:daily 20261123T02300:daily" "days of UTC"
 # The table: of each source, with the periods.
 expect 0 env TZ=CET-1 amberfs forget "$R" --dry-run --keep-daily 1
-grep -Eq '^a%2Fb/20251231T23300.Z +remove$' "$T/out" || die "$(cat "$T/out")"
+grep -Eq '^a%2Fb/20251231T23300.Z +remove *$' "$T/out" || die "$(cat "$T/out")"
 grep -Eq '^a%2Fb/20261123T02300.Z +keep +daily 2026-11-23$' "$T/out" ||
   die "$(cat "$T/out")"
 grep -Eq '^other/20261123T12000.Z +keep +daily 2026-11-23$' "$T/out" ||
