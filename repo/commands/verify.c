@@ -120,13 +120,22 @@ static int run(struct verify *verify, const char *path, const char *snapshot,
 	return err < 0 ? command_failed(err) : EXIT_DONE;
 }
 
+/* Up to four digits from TEXT on; returns where they end. */
+static const char *parse_digits(const char *text, unsigned *number)
+{
+	size_t len = strspn(text, "0123456789");
+	*number = len >= 1 && len <= 4 ? (unsigned)strtoul(text, NULL, 10) : 0;
+	return text + len;
+}
+
 /* "2/7" */
 static int parse_subset(struct verify *verify, const char *text)
 {
-	unsigned part = 0, parts = 0;
-	int end = 0;
-	if (sscanf(text, "%4u/%4u%n", &part, &parts, &end) != 2
-			|| text[end] != '\0' || part < 1 || part > parts)
+	unsigned part, parts = 0;
+	const char *end = parse_digits(text, &part);
+	if (*end == '/')
+		end = parse_digits(end + 1, &parts);
+	if (*end != '\0' || part < 1 || part > parts)
 		return fail(-EINVAL,
 				"it must be a part and the number of parts, "
 				"such as 2/7");

@@ -167,13 +167,18 @@ static const char *skip_days(const char *at)
 	}
 }
 
+/* Of two digits; others give more than any time has. */
+static int two_digits(const char *at)
+{
+	return isdigit((unsigned char)at[0]) && isdigit((unsigned char)at[1])
+			? 10 * (at[0] - '0') + at[1] - '0'
+			: 100;
+}
+
 static bool is_time(const char *at)
 {
-	return strlen(at) == 5 && at[2] == ':' && isdigit((unsigned char)at[0])
-			&& isdigit((unsigned char)at[1])
-			&& isdigit((unsigned char)at[3])
-			&& isdigit((unsigned char)at[4]) && atoi(at) < 24
-			&& atoi(at + 3) < 60;
+	return strlen(at) == 5 && two_digits(at) < 24 && at[2] == ':'
+			&& two_digits(at + 3) < 60;
 }
 
 static int check_schedule(const char *value)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Lists of words; see run.h. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
