@@ -141,6 +141,8 @@ is_stopped() { # PID
 at_time() {
   (
     rm -f "/dev/shm/faketime_shm_$BASHPID" "/dev/shm/sem.faketime_sem_$BASHPID"
+    # Its library is loaded before that of ASan.
+    export ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0
     exec faketime "$@"
   )
 }
