@@ -15,7 +15,7 @@ ranges = json.load(open(sys.argv[3]))["damaged"]
 assert ranges, "no damage told"
 at = [(r["offset"], r["offset"] + r["length"]) for r in ranges]
 assert all(a[1] < b[0] for a, b in zip(at, at[1:])), "not in order and joined"
-assert all(r["file"] == "disk" and r["cause"] for r in ranges)
+assert all(r["file"] == "disk" and r["problem"]["code"] == "damaged" for r in ranges)
 size = os.path.getsize(sys.argv[1])
 assert os.path.getsize(sys.argv[2]) == size and at[-1][1] <= size
 def data(path):
