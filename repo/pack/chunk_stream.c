@@ -90,28 +90,9 @@ static bool alloc_buffers(struct chunk_stream *stream) REQUIRES(stream->mutex)
 	return true;
 }
 
-int chunk_stream_new(struct chunk_sink *sink, struct chunk_stream **out)
+static void destroy(struct chunk_stream *stream)
 {
-	struct chunk_stream *stream = calloc(1, sizeof(*stream));
-	if (stream == NULL)
-		return fail_no_memory("starting to write");
-	stream->sink = sink;
-	pthread_mutex_init(&stream->mutex, NULL);
-	enlist(stream);
-	if (!alloc_buffers(stream)) {
-		chunk_stream_free(stream);
-		return fail_no_memory("starting to write");
-	}
-	*out = stream;
-	return 0;
-}
-
-void chunk_stream_free(struct chunk_stream *stream)
-{
-	if (stream == NULL)
-		return;
 	not_shared(&stream->mutex);
-	unlist(stream);
 	pthread_mutex_destroy(&stream->mutex);
 	frame_codec_encoder_free(stream->encoder);
 	frame_codec_decoder_free(stream->decoder);
@@ -122,6 +103,32 @@ void chunk_stream_free(struct chunk_stream *stream)
 		free(stream->frames[kind].chunks);
 	}
 	free(stream);
+}
+
+/* Complete before it is listed: from then on barriers of other threads look into
+ * it. */
+int chunk_stream_new(struct chunk_sink *sink, struct chunk_stream **out)
+{
+	struct chunk_stream *stream = calloc(1, sizeof(*stream));
+	if (stream == NULL)
+		return fail_no_memory("starting to write");
+	stream->sink = sink;
+	pthread_mutex_init(&stream->mutex, NULL);
+	if (!alloc_buffers(stream)) {
+		destroy(stream);
+		return fail_no_memory("starting to write");
+	}
+	enlist(stream);
+	*out = stream;
+	return 0;
+}
+
+void chunk_stream_free(struct chunk_stream *stream)
+{
+	if (stream == NULL)
+		return;
+	unlist(stream);
+	destroy(stream);
 }
 
 /* The bytes that are to be compared: those that were compressed, or, proofreading,
