@@ -47,7 +47,7 @@ renew() {
 
 # In one after another. What was stored already does no harm if it is flipped.
 failed=0
-for at in 20 60 140 180 260; do
+for at in 20 60 120 160 200; do
   renew
   flip '0 3' "$at"
   [ ! -s "$T/err" ] || {
