@@ -44,10 +44,11 @@ static bool read_line(char *out, size_t size, dev_t device, const char *name)
 
 static bool parse(dev_t *out, const char *text)
 {
-	unsigned first, second;
-	if (sscanf(text, "%u:%u", &first, &second) != 2)
+	char *end;
+	unsigned long first = strtoul(text, &end, 10);
+	if (end == text || *end != ':')
 		return false;
-	*out = makedev(first, second);
+	*out = makedev((unsigned)first, (unsigned)strtoul(end + 1, NULL, 10));
 	return true;
 }
 

@@ -18,8 +18,9 @@ int interfaces_setting(const char *name, const char *key, int fallback)
 	FILE *f = fopen(path, "re");
 	if (f == NULL)
 		return fallback;
-	int value = fgets(line, sizeof(line), f) != NULL ? atoi(line)
-							 : fallback;
+	int value = fgets(line, sizeof(line), f) != NULL
+			? (int)strtol(line, NULL, 10)
+			: fallback;
 	fclose(f);
 	return value;
 }

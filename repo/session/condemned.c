@@ -52,16 +52,16 @@ static int begin_object(struct repository *repo, const struct pack_id *pack,
 {
 	CLEANUP_FREE uint8_t *object = NULL;
 	char name[NAME_SIZE], text[128];
-	size_t len;
+	size_t len = 0;
+	*out = NULL;
 	condemned_name(name, pack);
 	snprintf(text, sizeof(text), "{\"pack\":\"%s\",\"since\":%lld}",
 			name + strlen(DIRECTORY), (long long)time(NULL));
 	int err = seal(repo, name, text, &object, &len);
 	if (err == 0)
 		err = store_put_begin(repo->store, out, name);
-	if (err < 0)
-		return err;
-	err = store_put_write(*out, object, len);
+	if (err == 0 && *out != NULL)
+		err = store_put_write(*out, object, len);
 	if (err < 0)
 		store_put_abort(take_ptr(*out));
 	return err;
