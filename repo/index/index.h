@@ -58,8 +58,8 @@ void index_close(struct index *index); /* NULL allowed */
 const char *index_dir(const struct index *index);
 
 /* Where index_open would have it (to free), of two choices the first; nothing is
- * made. *NETWORK: the name of the network filesystem that is on, or NULL. 0 or
- * -ENOMEM. */
+ * made. *NETWORK: the name of the network filesystem that is on, or NULL. 0; -ENOENT:
+ * there is no home directory; -ENOMEM. */
 int index_look(char **path, const char **network, const uint8_t *repo_id,
 		const char *dir);
 

@@ -158,8 +158,9 @@ int index_place_open(struct index_place *place, const uint8_t *repo_id,
 void index_place_close(struct index_place *place);
 /* The name of a file of the index. */
 bool index_place_is_file(const char *name);
-/* The user's home directory, or NULL. */
-const char *index_place_home(void);
+/* The place in this user's cache, or, SECOND, the one where that is of no use (they
+ * may be the same); to free. 0; -ENOENT: no home directory; -ENOMEM. */
+int index_place_cache(char **path, const uint8_t *repo_id, bool second);
 /* The network filesystem's name that DIR is on; NULL: a local one. */
 const char *index_place_network(int dir);
 /* Takes the writers' lock; close the descriptor to let go. A directory that

@@ -216,7 +216,7 @@ static int use_wanted(struct index_place *place, const char *wanted)
 			wanted, cause.text);
 }
 
-const char *index_place_home(void)
+static const char *home_directory(void)
 {
 	const char *home = getenv("HOME");
 	if (home != NULL && *home == '/')
@@ -226,30 +226,41 @@ const char *index_place_home(void)
 }
 
 /* Below BASE, which may be NULL. */
-static int use_below(struct index_place *place, const char *base,
-		const char *name, const uint8_t *repo_id)
+static int path_below(char **path, const char *base, const char *name,
+		const uint8_t *repo_id)
 {
-	CLEANUP_FREE char *path = NULL;
 	char id[2 * REPO_ID_SIZE + 1];
+	*path = NULL;
 	if (base == NULL || *base != '/')
 		return fail(-ENOENT, "there is no home directory");
 	hex_encode(id, repo_id, REPO_ID_SIZE);
-	if (asprintf(&path, "%s/%s/%s", base, name, id) < 0) {
-		path = NULL;
+	if (asprintf(path, "%s/%s/%s", base, name, id) < 0) {
+		*path = NULL;
 		return fail_no_memory("opening the index");
 	}
-	return use(place, path, true);
+	return 0;
+}
+
+int index_place_cache(char **path, const uint8_t *repo_id, bool second)
+{
+	const char *xdg = getenv("XDG_CACHE_HOME");
+	if (!second && xdg != NULL && *xdg == '/')
+		return path_below(path, xdg, "amberfs", repo_id);
+	if (geteuid() == 0)
+		return path_below(path, "/var/cache", "amberfs", repo_id);
+	return path_below(path, home_directory(), ".cache/amberfs", repo_id);
 }
 
 static int use_cache(struct index_place *place, const uint8_t *repo_id)
 {
-	const char *xdg = getenv("XDG_CACHE_HOME");
-	if (xdg != NULL && *xdg == '/'
-			&& use_below(place, xdg, "amberfs", repo_id) == 0)
-		return 0;
-	if (geteuid() == 0)
-		return use_below(place, "/var/cache", "amberfs", repo_id);
-	return use_below(place, index_place_home(), ".cache/amberfs", repo_id);
+	int err = -ENOENT;
+	for (int second = 0; second <= 1 && err < 0; second++) {
+		CLEANUP_FREE char *path = NULL;
+		err = index_place_cache(&path, repo_id, second);
+		if (err == 0)
+			err = use(place, path, true);
+	}
+	return err;
 }
 
 /* CAUSE: why the user's cache is of no use. */
